@@ -1,0 +1,96 @@
+package device
+
+// Device is a machine that computes: it allocates tensors, copies to and from
+// them, and makes plans. Package cpu and package gpu implement it; package
+// devicetest says what an implementation must satisfy.
+type Device interface {
+	// Name is short and unique, such as "cpu" or "cuda:0".
+	Name() string
+	// Info describes the machine to a person.
+	Info() Info
+
+	// NewTensor allocates a tensor of zeros.
+	NewTensor(dtype DType, shape ...int) (*Tensor, error)
+	// Upload copies src, exactly the tensor's bytes (see Bytes), to the device. src
+	// may be reused as soon as Upload returns. Another number of bytes is a
+	// programmer's mistake: it panics, as it does in Download.
+	Upload(dst *Tensor, src []byte) error
+	// Download waits for the work that was queued before, and copies the tensor to
+	// dst, which must have its size.
+	Download(dst []byte, src *Tensor) error
+	// Copy copies src to dst, of the same dtype and number of elements.
+	Copy(dst, src *Tensor)
+	// Zero sets every element of t to zero.
+	Zero(t *Tensor)
+	// Sync waits for all queued work and returns the first fault since the start.
+	Sync() error
+	// Close releases everything. The device can't be used after it.
+	Close() error
+
+	NewConv2D(Conv2DSpec) (Conv2D, error)
+	NewPool2D(Pool2DSpec) (Pool2D, error)
+	NewMatMul(MatMulSpec) (MatMul, error)
+	NewBatchNorm(BatchNormSpec) (BatchNorm, error)
+	NewActivation(ActivationSpec) (Activation, error)
+	NewDropout(DropoutSpec) (Dropout, error)
+	NewLoss(LossSpec) (Loss, error)
+	NewSoftmax(SoftmaxSpec) (Softmax, error)
+	NewCombine(CombineSpec) (Combine, error)
+	NewReduce(ReduceSpec) (Reduce, error)
+	NewOptimizer(OptimizerSpec) (Optimizer, error)
+	NewClip(ClipSpec) (Clip, error)
+	NewAverage(AverageSpec) (Average, error)
+	NewAugment(AugmentSpec) (Augment, error)
+	NewCast(CastSpec) (Cast, error)
+}
+
+// Info describes a device to a person.
+type Info struct {
+	Description string   // such as "AMD EPYC 9654, 2 threads"
+	Features    []string // instruction sets or compute capability in use
+	Threads     int      // worker threads; 0 where that has no meaning
+	Memory      int64    // bytes in all; 0 when unknown
+}
+
+// The optional interfaces below are asked for by type assertion; nn does without
+// where a device lacks them.
+
+// FusedBatchNorm is a device that normalises and activates in one pass over memory.
+// The plan's y is the activated output; Backward recomputes what is between. LeakyReLU
+// has no slope there: a device answers ErrNotSupported, or takes 0.
+type FusedBatchNorm interface {
+	NewBatchNormActivation(BatchNormSpec, ActivationKind) (BatchNorm, error)
+}
+
+// FusedPool2D is a device that pools and then applies ReLU in one pass.
+type FusedPool2D interface {
+	NewPool2DReLU(Pool2DSpec) (Pool2D, error)
+}
+
+// FusedEpilogue is a device whose convolutions and matrix products can apply ReLU
+// as they store the output. Backward methods expect dy already multiplied by ReLU's
+// derivative, which follows from the output: nn runs Activation.Backward for it.
+type FusedEpilogue interface {
+	NewConv2DReLU(Conv2DSpec) (Conv2D, error)
+	NewMatMulReLU(MatMulSpec) (MatMul, error)
+}
+
+// Capturer is a device that can record the work queued by step and replay it as a
+// whole, such as a CUDA graph. step must not allocate, upload or download.
+type Capturer interface {
+	Capture(step func()) (Graph, error)
+}
+
+// Graph is recorded work.
+type Graph interface {
+	// Launch queues the recorded work once.
+	Launch()
+	Close() error
+}
+
+// Resident is a device on which whole data sets should live, because copies to it
+// are dear: batches are then gathered on the device by index.
+type Resident interface {
+	// FreeMemory returns the bytes that can still be allocated.
+	FreeMemory() int64
+}

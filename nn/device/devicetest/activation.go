@@ -1,0 +1,85 @@
+package devicetest
+
+import (
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+func activationKinds() []device.ActivationKind {
+	return []device.ActivationKind{
+		device.ReLU, device.LeakyReLU, device.GELU, device.GELUTanh, device.Sigmoid, device.Tanh, device.SiLU,
+	}
+}
+
+// activationGrid returns a fine grid over [-12, 12], small and large numbers of both
+// signs, and both zeros.
+func activationGrid() []float32 {
+	var grid []float32
+	for x := -12.0; x <= 12; x += 1.0 / 64 {
+		grid = append(grid, float32(x))
+	}
+	for _, x := range []float64{0, 1e-30, 1e-10, 1e-4, 3e-4, 1e-3, 15, 20, 50, 87, 88, 89, 100, 104, 1e4, 1e10} {
+		grid = append(grid, float32(x), float32(math.Copysign(x, -1)))
+	}
+	return grid
+}
+
+func testActivation(t *testing.T, dev device.Device, opt Options) {
+	for _, kind := range activationKinds() {
+		s := device.ActivationSpec{Kind: kind, Len: 4096}
+		if kind == device.LeakyReLU {
+			s.Alpha = 0.1
+		}
+		t.Run(kind.String(), func(t *testing.T) {
+			act := plan(dev.NewActivation(s))(t)
+			t.Run("grid", func(t *testing.T) { runActivation(t, dev, opt, act, s, activationGrid()) })
+			for _, n := range []int{1, 7, 65, 4096} {
+				x := newSource("activation").between(n, -4, 4)
+				t.Run(sizeName(n), func(t *testing.T) { runActivation(t, dev, opt, act, s, x) })
+			}
+			t.Run("special", func(t *testing.T) { runActivationSpecial(t, dev, opt, act, s) })
+		})
+	}
+}
+
+// runActivation checks Forward and Backward, the latter also in place.
+func runActivation(t *testing.T, dev device.Device, opt Options, act device.Activation, s device.ActivationSpec, xData []float32) {
+	n := len(xData)
+	dyData := newSource("activation/dy").values(n)
+	r := newRig(t, dev, opt)
+	x, dy, inPlace := r.input("x", xData, n), r.input("dy", dyData, n), r.inout("dy and dx", dyData, n)
+	y, dx := r.output("y", n), r.output("dx", n)
+	r.run(func() {
+		act.Forward(y, x)
+		act.Backward(dx, dy, x, y)
+		act.Backward(inPlace, inPlace, x, y)
+	})
+	r.check(y, refActivationForward(s, widen(xData)))
+	want := refActivationBackward(s, widen(dyData), widen(xData))
+	r.check(dx, want)
+	r.check(inPlace, want)
+}
+
+// runActivationSpecial checks NaN and the infinities, at each place of a vector.
+// At minus infinity the formulas x*Phi(x) and x/(1+exp(-x)) are infinity times zero: NaN
+// or the limit are both allowed, so those are left out here.
+func runActivationSpecial(t *testing.T, dev device.Device, opt Options, act device.Activation, s device.ActivationSpec) {
+	const n = 37
+	specials := []float32{float32(math.NaN()), float32(math.Inf(1))}
+	switch s.Kind {
+	case device.ReLU, device.LeakyReLU, device.Sigmoid, device.Tanh:
+		specials = append(specials, float32(math.Inf(-1)))
+	}
+	for _, special := range specials {
+		xData := newSource("activation/special").values(n)
+		for i := 0; i < n; i += 3 {
+			xData[i] = special
+		}
+		r := newRig(t, dev, opt)
+		x, y := r.input("x", xData, n), r.output("y", n)
+		r.run(func() { act.Forward(y, x) })
+		r.check(y, refActivationForward(s, widen(xData)))
+	}
+}

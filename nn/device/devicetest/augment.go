@@ -1,0 +1,156 @@
+package devicetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+// augmentCase is an augmentation run on a batch of n images.
+type augmentCase struct {
+	name string
+	spec device.AugmentSpec
+	n    int
+}
+
+func augmentCases() []augmentCase {
+	color := device.AugmentSpec{
+		N: 9, H: 8, W: 11, C: 3, Seed: 0xC0FFEE12345678,
+		Mean: []float32{0.4914, 0.4822, 0.4465}, Std: []float32{0.247, 0.2435, 0.2616},
+	}
+	gray := device.AugmentSpec{N: 5, H: 7, W: 5, C: 1, Seed: 7, Mean: []float32{0.1307}, Std: []float32{0.3081}}
+	with := func(s device.AugmentSpec, change func(*device.AugmentSpec)) device.AugmentSpec {
+		change(&s)
+		return s
+	}
+	return []augmentCase{
+		{"normalize", color, 9},
+		{"normalize-gray", gray, 5},
+		{"flip-random", with(color, func(s *device.AugmentSpec) { s.Flip = device.FlipRandom }), 9},
+		{"flip-alternating", with(color, func(s *device.AugmentSpec) { s.Flip = device.FlipAlternating }), 9},
+		{"crop", with(color, func(s *device.AugmentSpec) { s.Crop = 2 }), 9},
+		{"crop-largest", with(gray, func(s *device.AugmentSpec) { s.Crop = 4 }), 5},
+		{"cutout", with(color, func(s *device.AugmentSpec) { s.Cutout = 3 }), 9},
+		{"cutout-whole-height", with(color, func(s *device.AugmentSpec) { s.Cutout = 8 }), 9},
+		{"all", with(color, func(s *device.AugmentSpec) { s.Flip, s.Crop, s.Cutout = device.FlipAlternating, 2, 3 }), 9},
+		{"all-random", with(color, func(s *device.AugmentSpec) { s.Flip, s.Crop, s.Cutout = device.FlipRandom, 4, 2 }), 9},
+		{"all-smaller-batch", with(color, func(s *device.AugmentSpec) { s.Flip, s.Crop, s.Cutout = device.FlipRandom, 2, 3 }), 4},
+		{"one-pixel", device.AugmentSpec{N: 3, H: 1, W: 1, C: 2, Flip: device.FlipRandom, Mean: []float32{0, 0.5}, Std: []float32{1, 0.5}}, 3},
+		{"cifar-sized", device.AugmentSpec{
+			N: 17, H: 32, W: 32, C: 3, Flip: device.FlipAlternating, Crop: 2, Cutout: 12, Seed: 3, Mean: color.Mean, Std: color.Std,
+		}, 17},
+	}
+}
+
+func testAugment(t *testing.T, dev device.Device, opt Options) {
+	for _, c := range augmentCases() {
+		for _, gather := range []bool{false, true} {
+			c.spec.Gather = gather
+			d := newAugmentData(c)
+			t.Run(fmt.Sprintf("%s/gather=%v", c.name, gather), func(t *testing.T) {
+				augment := plan(dev.NewAugment(c.spec))(t)
+				for _, epoch := range []int32{0, 1, 2, 77} {
+					t.Run(fmt.Sprintf("train-epoch-%d", epoch), func(t *testing.T) { d.train(t, dev, opt, augment, epoch) })
+				}
+				t.Run("normalize", func(t *testing.T) { d.normalize(t, dev, opt, augment) })
+				if gather {
+					t.Run("labels", func(t *testing.T) { d.labels(t, dev, opt, augment) })
+				}
+			})
+		}
+	}
+}
+
+// augmentData is a case with its images: the batch, or with Gather a whole set.
+type augmentData struct {
+	augmentCase
+	images []uint8
+	set    int // number of images
+	ids    []int32
+}
+
+func newAugmentData(c augmentCase) augmentData {
+	src := newSource("augment/" + c.name)
+	d := augmentData{augmentCase: c, set: c.n}
+	if c.spec.Gather {
+		d.set = 23
+		// The first, the last and one image twice.
+		d.ids = append(d.ids, 0, int32(d.set-1), int32(d.set-1))
+		for len(d.ids) < c.n {
+			d.ids = append(d.ids, int32(src.below(d.set)))
+		}
+	} else {
+		// Numbers in a data set that is elsewhere.
+		for len(d.ids) < c.n {
+			d.ids = append(d.ids, int32(src.below(60000)))
+		}
+	}
+	d.images = src.pixels(d.set * d.imageLen())
+	return d
+}
+
+func (d augmentData) imageLen() int { return d.spec.H * d.spec.W * d.spec.C }
+
+// image returns the image that goes to place i of the batch.
+func (d augmentData) image(i int) []uint8 {
+	if d.spec.Gather {
+		i = int(d.ids[i])
+	}
+	return d.images[i*d.imageLen() : (i+1)*d.imageLen()]
+}
+
+// want returns the batch with a change for each image.
+func (d augmentData) want(changes func(i int) change) sums {
+	y := newSums(d.n*d.imageLen(), elementwiseUlps)
+	for i := 0; i < d.n; i++ {
+		refAugment(d.spec, y, i*d.imageLen(), d.image(i), changes(i))
+	}
+	return y
+}
+
+// operands returns y, images and ids on a new rig.
+func (d augmentData) operands(t *testing.T, dev device.Device, opt Options) (r *rig, y, images, ids *device.Tensor) {
+	s := d.spec
+	r = newRig(t, dev, opt)
+	return r, r.output("y", d.n, s.H, s.W, s.C), r.inputUint8("images", d.images, d.set, s.H, s.W, s.C), r.inputInt32("ids", d.ids, d.n)
+}
+
+func (d augmentData) train(t *testing.T, dev device.Device, opt Options, augment device.Augment, at int32) {
+	r, y, images, ids := d.operands(t, dev, opt)
+	epoch := r.inputInt32("epoch", []int32{at}, 1)
+	r.run(func() { augment.Train(y, images, ids, epoch) })
+	r.check(y, d.want(func(i int) change { return refChange(d.spec, d.ids[i], at) }))
+}
+
+func (d augmentData) normalize(t *testing.T, dev device.Device, opt Options, augment device.Augment) {
+	for _, move := range [][2]int{{0, 0}, {1, 0}, {0, -1}, {-1, 1}, {d.spec.H - 1, 1 - d.spec.W}} {
+		if move[0] >= d.spec.H || -move[0] >= d.spec.H || move[1] >= d.spec.W || -move[1] >= d.spec.W {
+			continue
+		}
+		for _, mirror := range []bool{false, true} {
+			r, y, images, ids := d.operands(t, dev, opt)
+			if !d.spec.Gather {
+				ids = nil
+			}
+			r.run(func() { augment.Normalize(y, images, ids, move[0], move[1], mirror) })
+			r.check(y, d.want(func(int) change { return change{dy: move[0], dx: move[1], mirror: mirror} }))
+		}
+	}
+}
+
+func (d augmentData) labels(t *testing.T, dev device.Device, opt Options, augment device.Augment) {
+	all := newSource("augment/labels").labels(d.set, 1000)
+	var want []int32
+	for _, id := range d.ids {
+		want = append(want, all[id])
+	}
+	r := newRig(t, dev, opt)
+	labels, ids := r.inputInt32("labels", all, d.set), r.inputInt32("ids", d.ids, d.n)
+	dst := r.newOperand("dst", output, device.Int32, nil, []int{d.n})
+	r.run(func() { augment.GatherLabels(dst, labels, ids) })
+	if got := int32s(r.bits(dst)); !slices.Equal(got, want) {
+		t.Errorf("labels %v, want %v", got, want)
+	}
+}

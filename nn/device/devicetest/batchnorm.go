@@ -1,0 +1,153 @@
+package devicetest
+
+import (
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+// batchNormData is a batch normalisation with its operands.
+type batchNormData struct {
+	spec                    device.BatchNormSpec
+	shape                   []int // of x, the last dimension being c
+	x, dy                   []float32
+	gamma, beta             []float32
+	runningMean, runningVar []float32
+}
+
+// newBatchNormData returns data whose channels have the given mean and, around it,
+// values of a spread of 1.
+func newBatchNormData(name string, maxRows int, shape []int, mean float32) batchNormData {
+	src := newSource("batchnorm/" + name)
+	c := shape[len(shape)-1]
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return batchNormData{
+		spec:  device.BatchNormSpec{Rows: maxRows, C: c, Epsilon: 1e-5, Momentum: 0.1},
+		shape: shape,
+		x:     src.between(n, mean-1, mean+1), dy: src.values(n),
+		gamma: src.values(c), beta: src.values(c),
+		runningMean: src.values(c), runningVar: src.between(c, 0.1, 2),
+	}
+}
+
+func (d batchNormData) reference() batchNorm {
+	return batchNorm{rows: len(d.x) / d.spec.C, c: d.spec.C, epsilon: float64(d.spec.Epsilon), momentum: float64(d.spec.Momentum)}
+}
+
+func batchNormCases() map[string]batchNormData {
+	cases := map[string]batchNormData{
+		"one-number":         newBatchNormData("one-number", 1, []int{1, 1}, 0),
+		"one-row":            newBatchNormData("one-row", 1, []int{1, 9}, 0),
+		"two-rows":           newBatchNormData("two-rows", 2, []int{2, 3}, 0),
+		"dense":              newBatchNormData("dense", 17, []int{17, 33}, 0),
+		"image":              newBatchNormData("image", 3*5*7, []int{3, 5, 7, 24}, 0),
+		"one-channel":        newBatchNormData("one-channel", 300, []int{300, 1}, 0),
+		"64-channels":        newBatchNormData("64-channels", 17*8*8, []int{17, 8, 8, 64}, 0.5),
+		"130-channels":       newBatchNormData("130-channels", 37, []int{37, 130}, 0),
+		"smaller-batch":      newBatchNormData("smaller-batch", 9*4*4, []int{2, 4, 4, 16}, 0),
+		"large-mean":         newBatchNormData("large-mean", 200, []int{200, 5}, 100),
+		"many-rows":          newBatchNormData("many-rows", 4099, []int{4099, 3}, 0),
+		"momentum-1":         newBatchNormData("momentum-1", 12, []int{12, 7}, 0),
+		"momentum-0":         newBatchNormData("momentum-0", 12, []int{12, 7}, 0),
+		"constant-channels":  newBatchNormData("constant-channels", 16, []int{16, 6}, 0),
+		"large-epsilon":      newBatchNormData("large-epsilon", 20, []int{20, 4}, 0),
+		"gamma-zero-channel": newBatchNormData("gamma-zero-channel", 20, []int{20, 4}, 0),
+	}
+	m1, m0 := cases["momentum-1"], cases["momentum-0"]
+	m1.spec.Momentum, m0.spec.Momentum = 1, 0
+	cases["momentum-1"], cases["momentum-0"] = m1, m0
+	eps := cases["large-epsilon"]
+	eps.spec.Epsilon = 0.5
+	cases["large-epsilon"] = eps
+	cases["gamma-zero-channel"].gamma[2] = 0
+	// The mean of powers of two over 16 rows is exact, so the variance must be 0.
+	constant := cases["constant-channels"]
+	for i := range constant.x {
+		constant.x[i] = float32(math.Exp2(float64(i%6 - 3)))
+	}
+	return cases
+}
+
+func testBatchNorm(t *testing.T, dev device.Device, opt Options) {
+	for name, d := range batchNormCases() {
+		t.Run(name, func(t *testing.T) {
+			bn := plan(dev.NewBatchNorm(d.spec))(t)
+			t.Run("forward", func(t *testing.T) { d.testForward(t, dev, opt, bn) })
+			t.Run("inference", func(t *testing.T) { d.testInference(t, dev, opt, bn) })
+			t.Run("backward", func(t *testing.T) { d.testBackward(t, dev, opt, bn, true, false) })
+			t.Run("backward-in-place", func(t *testing.T) { d.testBackward(t, dev, opt, bn, true, true) })
+			t.Run("backward-data-only", func(t *testing.T) { d.testBackward(t, dev, opt, bn, false, false) })
+		})
+	}
+	t.Run("no-backward", func(t *testing.T) {
+		d := newBatchNormData("no-backward", 20, []int{20, 8}, 0)
+		d.spec.NoBackward = true
+		bn := plan(dev.NewBatchNorm(d.spec))(t)
+		d.testForward(t, dev, opt, bn)
+		d.testInference(t, dev, opt, bn)
+	})
+}
+
+// parameters returns gamma and beta as inputs of r.
+func (d batchNormData) parameters(r *rig) (gamma, beta *device.Tensor) {
+	return r.input("gamma", d.gamma, d.spec.C), r.input("beta", d.beta, d.spec.C)
+}
+
+func (d batchNormData) testForward(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm) {
+	r := newRig(t, dev, opt)
+	x := r.input("x", d.x, d.shape...)
+	gamma, beta := d.parameters(r)
+	mean, variance := r.inout("runningMean", d.runningMean, d.spec.C), r.inout("runningVar", d.runningVar, d.spec.C)
+	y := r.output("y", d.shape...)
+	r.run(func() { bn.Forward(y, x, gamma, beta, mean, variance) })
+	ref := d.reference()
+	r.check(y, ref.forward(widen(d.x), widen(d.gamma), widen(d.beta)))
+	wantMean, wantVar := ref.running(widen(d.x), widen(d.runningMean), widen(d.runningVar))
+	r.check(mean, wantMean)
+	r.check(variance, wantVar)
+}
+
+func (d batchNormData) testInference(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm) {
+	r := newRig(t, dev, opt)
+	x := r.input("x", d.x, d.shape...)
+	gamma, beta := d.parameters(r)
+	mean, variance := r.input("runningMean", d.runningMean, d.spec.C), r.input("runningVar", d.runningVar, d.spec.C)
+	y := r.output("y", d.shape...)
+	r.run(func() { bn.Inference(y, x, gamma, beta, mean, variance) })
+	r.check(y, d.reference().inference(widen(d.x), widen(d.gamma), widen(d.beta), widen(d.runningMean), widen(d.runningVar)))
+}
+
+// testBackward runs Forward, an Inference of other data that must not disturb what
+// Forward kept, and Backward.
+func (d batchNormData) testBackward(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, parameters, inPlace bool) {
+	r := newRig(t, dev, opt)
+	x, other := r.input("x", d.x, d.shape...), r.input("other", d.dy, d.shape...)
+	gamma, beta := d.parameters(r)
+	mean, variance := r.inout("runningMean", d.runningMean, d.spec.C), r.inout("runningVar", d.runningVar, d.spec.C)
+	y := r.output("y", d.shape...)
+	var dx, dy, dgamma, dbeta *device.Tensor
+	if inPlace {
+		dy = r.inout("dy and dx", d.dy, d.shape...)
+		dx = dy
+	} else {
+		dy, dx = r.input("dy", d.dy, d.shape...), r.output("dx", d.shape...)
+	}
+	if parameters {
+		dgamma, dbeta = r.output("dgamma", d.spec.C), r.output("dbeta", d.spec.C)
+	}
+	r.run(func() {
+		bn.Forward(y, x, gamma, beta, mean, variance)
+		bn.Inference(y, other, gamma, beta, mean, variance)
+		bn.Backward(dx, dgamma, dbeta, dy, x, gamma, beta)
+	})
+	wantX, wantGamma, wantBeta := d.reference().backward(widen(d.dy), widen(d.x), widen(d.gamma))
+	r.check(dx, wantX)
+	if parameters {
+		r.check(dgamma, wantGamma)
+		r.check(dbeta, wantBeta)
+	}
+}

@@ -1,0 +1,151 @@
+package devicetest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+func testCast(t *testing.T, dev device.Device, opt Options) {
+	floats := []device.DType{device.Float32, device.Float16, device.BFloat16}
+	for _, from := range floats {
+		for _, to := range floats {
+			if from == to {
+				continue
+			}
+			patterns := castPatterns(from, to)
+			for _, n := range []int{1, 7, 1031, len(patterns)} {
+				t.Run(fmt.Sprintf("%v-to-%v/%s", from, to, sizeName(n)), func(t *testing.T) {
+					runFloatCast(t, dev, opt, device.CastSpec{From: from, To: to, Len: len(patterns)}, patterns[len(patterns)-n:])
+				})
+			}
+		}
+	}
+	for _, to := range floats {
+		for _, f := range []struct{ scale, shift float32 }{{1, 0}, {1.0 / 255, 0}, {2.0 / 255, -1}, {-3, 1000}} {
+			for _, n := range []int{1, 67, 256} {
+				t.Run(fmt.Sprintf("uint8-to-%v/%v-%v/%s", to, f.scale, f.shift, sizeName(n)), func(t *testing.T) {
+					runPixelCast(t, dev, opt, device.CastSpec{From: device.Uint8, To: to, Len: 256, Scale: f.scale, Shift: f.shift}, n)
+				})
+			}
+		}
+	}
+}
+
+// castPatterns returns bit patterns of from that are worth converting to to: every
+// pattern of a 16-bit type; for float32 random numbers of all sizes, and the
+// neighbourhoods of the points where rounding to a 16-bit type changes. Of the NaNs
+// only a few are kept, so that none can become the one that marks what is unwritten.
+func castPatterns(from, to device.DType) []uint32 {
+	var patterns []uint32
+	if from != device.Float32 {
+		f := formatOf(from)
+		for b := uint32(0); b < 1<<16; b++ {
+			payload := b & (1<<f.fraction - 1)
+			if math.IsNaN(f.decode(b)) && payload != 1 && payload != 1<<f.fraction-1 {
+				continue
+			}
+			patterns = append(patterns, b)
+		}
+		return patterns
+	}
+	src := newSource("cast")
+	for len(patterns) < 4000 {
+		if b := src.word(); b&0x7FFFFFFF <= 0x7F800000 {
+			patterns = append(patterns, b)
+		}
+	}
+	f := formatOf(to)
+	for b := uint32(0); b < 1<<15; b += 1 + b%37 {
+		low, high := f.decode(b), f.decode(b+1)
+		if math.IsNaN(low) || math.IsNaN(high) || math.IsInf(high, 0) {
+			continue
+		}
+		middle := math.Float32bits(float32((low + high) / 2)) // exact in float32
+		patterns = append(patterns, middle-1, middle, middle+1, middle|1<<31, math.Float32bits(float32(low)))
+	}
+	for _, x := range []float64{65504, 65519.996, 65520, 65536, 1e30, math.MaxFloat32, 0x1p-24, 0x1p-25, 0x1.8p-25, 0x1p-26, 0x1p-149, 0x1p-134, 0x1p-133, math.Inf(1), 0} {
+		b := math.Float32bits(float32(x))
+		patterns = append(patterns, b, b|1<<31)
+	}
+	return append(patterns, math.Float32bits(float32(math.NaN())), 0x7F800001, 0x7FFFFFFF, 0xFFC00001)
+}
+
+// pack returns the patterns as elements of the type.
+func pack(d device.DType, patterns []uint32) []byte {
+	var b []byte
+	for _, p := range patterns {
+		if d.Size() == 2 {
+			b = binary.NativeEndian.AppendUint16(b, uint16(p))
+		} else {
+			b = binary.NativeEndian.AppendUint32(b, p)
+		}
+	}
+	return b
+}
+
+// unpack returns the numbers that the elements stand for.
+func unpack(d device.DType, b []byte) []float64 {
+	f := formatOf(d)
+	var v []float64
+	for ; len(b) > 0; b = b[d.Size():] {
+		if d.Size() == 2 {
+			v = append(v, f.decode(uint32(binary.NativeEndian.Uint16(b))))
+		} else {
+			v = append(v, f.decode(binary.NativeEndian.Uint32(b)))
+		}
+	}
+	return v
+}
+
+// runFloatCast checks that every number is rounded exactly, signs of zero included,
+// and that NaN stays NaN.
+func runFloatCast(t *testing.T, dev device.Device, opt Options, s device.CastSpec, patterns []uint32) {
+	cast := plan(dev.NewCast(s))(t)
+	n := len(patterns)
+	r := newRig(t, dev, opt)
+	src := r.newOperand("src", input, s.From, pack(s.From, patterns), []int{n})
+	dst := r.newOperand("dst", output, s.To, nil, []int{n})
+	r.run(func() { cast.Run(dst, src) })
+	numbers := unpack(s.From, pack(s.From, patterns))
+	wrong := mismatches{total: n}
+	for i, got := range unpack(s.To, r.bits(dst)) {
+		want := formatOf(s.To).round(numbers[i])
+		same := got == want && math.Signbit(got) == math.Signbit(want)
+		if !same && !(math.IsNaN(got) && math.IsNaN(want)) {
+			wrong.add("[%d]: %v (%#x) became %v, want %v", i, numbers[i], patterns[i], got, want)
+		}
+	}
+	if err := wrong.err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// runPixelCast checks x*Scale + Shift, computed in float32 and rounded to the type: off
+// by no more than that rounding and the float32 ones.
+func runPixelCast(t *testing.T, dev device.Device, opt Options, s device.CastSpec, n int) {
+	cast := plan(dev.NewCast(s))(t)
+	pixels := make([]uint8, n)
+	for i := range pixels {
+		pixels[i] = uint8(255 - i)
+	}
+	r := newRig(t, dev, opt)
+	src := r.inputUint8("src", pixels, n)
+	dst := r.newOperand("dst", output, s.To, nil, []int{n})
+	r.run(func() { cast.Run(dst, src) })
+	wrong := mismatches{total: n}
+	for i, got := range unpack(s.To, r.bits(dst)) {
+		product, shift := float64(pixels[i])*float64(s.Scale), float64(s.Shift)
+		want := product + shift
+		allowed := elementwiseUlps*ulp*(math.Abs(product)+math.Abs(shift)) + formatOf(s.To).spacing(want)/2
+		if !(math.Abs(got-want) <= allowed) {
+			wrong.add("[%d]: %d became %v, want %v", i, pixels[i], got, want)
+		}
+	}
+	if err := wrong.err(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,93 @@
+// Package devicetest is the conformance suite of package device: an
+// implementation of device.Device is right when RunAll passes on it.
+//
+// Every operation is compared with a naive reference in float64, which is written
+// for clarity (the files reference_*.go: the formula and its loops) and shares
+// nothing with any implementation. Around each call the suite checks more than
+// the values:
+//
+//   - outputs are filled with a NaN of a known payload (integers with a known
+//     pattern) before, so that an element that is never written, or that is added
+//     to instead of overwritten, is found;
+//   - behind every buffer lie guard words, which must still be there after; for
+//     floating-point inputs they are NaN, so that reading too far shows as well;
+//   - inputs must be unchanged;
+//   - a second run from the same state must give the same bits.
+//
+// How far a result may be from the reference is decided in tolerance.go alone.
+package devicetest
+
+import (
+	"testing"
+
+	"trainer/nn/device"
+)
+
+// Options are what a device may state about itself.
+type Options struct {
+	// ProductFactor widens the tolerance of convolutions and matrix products, for
+	// algorithms that multiply less exactly than float32 does: about 8 for Winograd's
+	// F(2x2,3x3), 2^13 for TF32. 0 means 1.
+	ProductFactor float64
+	// Nondeterministic drops the demand that a repeated operation gives the same
+	// bits, for algorithms that add in the order in which threads arrive.
+	Nondeterministic bool
+
+	// largest leaves out convolutions of more FLOPs, unless it is 0: for the suite's
+	// own test, which computes by the slow references.
+	largest int64
+}
+
+// RunAll runs the whole suite on dev, as sub-tests named after operation and case.
+func RunAll(t *testing.T, dev device.Device) {
+	t.Helper()
+	RunAllWith(t, dev, Options{})
+}
+
+// RunAllWith is RunAll for a device that needs options.
+func RunAllWith(t *testing.T, dev device.Device, opt Options) {
+	t.Helper()
+	suites := []struct {
+		name string
+		run  func(*testing.T, device.Device, Options)
+	}{
+		{"tensor", testTensors},
+		{"conv2d", testConv2D},
+		{"pool2d", testPool2D},
+		{"matmul", testMatMul},
+		{"batchnorm", testBatchNorm},
+		{"activation", testActivation},
+		{"dropout", testDropout},
+		{"loss", testLoss},
+		{"softmax", testSoftmax},
+		{"combine", testCombine},
+		{"reduce", testReduce},
+		{"optimizer", testOptimizer},
+		{"clip", testClip},
+		{"average", testAverage},
+		{"augment", testAugment},
+		{"cast", testCast},
+		{"fused-batchnorm", testFusedBatchNorm},
+		{"fused-pool2d", testFusedPool2D},
+		{"fused-epilogue", testFusedEpilogue},
+		{"panics", testPanics},
+	}
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) { s.run(t, dev, opt) })
+	}
+	if err := dev.Sync(); err != nil {
+		t.Errorf("Sync after the whole suite: %v", err)
+	}
+}
+
+// plan takes what a New method of a device returned, and gives the plan or ends the
+// sub-test: plan(dev.NewConv2D(spec))(t).
+func plan[P any](p P, err error) func(*testing.T) P {
+	return func(t *testing.T) P {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("making the plan: %v", err)
+		}
+		return p
+	}
+}

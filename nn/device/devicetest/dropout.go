@@ -1,0 +1,77 @@
+package devicetest
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+func testDropout(t *testing.T, dev device.Device, opt Options) {
+	for _, rate := range []float32{0, 0.1, 0.5, 0.9} {
+		for _, n := range []int{1, 3, 4, 67, 4099} {
+			s := device.DropoutSpec{Len: 4099, Rate: rate, Seed: 0x9E3779B97F4A7C15, Stream: device.StreamDropout.Sub(3)}
+			t.Run(fmt.Sprintf("rate-%v/%s", rate, sizeName(n)), func(t *testing.T) {
+				drop := plan(dev.NewDropout(s))(t)
+				for _, step := range []int32{0, 1, 123456789} {
+					runDropout(t, dev, opt, drop, s, n, step)
+				}
+			})
+		}
+	}
+	t.Run("statistics", func(t *testing.T) { testDropoutStatistics(t, dev, opt) })
+}
+
+// runDropout checks Forward, and Backward beside and in place.
+func runDropout(t *testing.T, dev device.Device, opt Options, drop device.Dropout, s device.DropoutSpec, n int, at int32) {
+	src := newSource("dropout")
+	xData, dyData := src.values(n), src.values(n)
+	r := newRig(t, dev, opt)
+	x, dy, step := r.input("x", xData, n), r.input("dy", dyData, n), r.inputInt32("step", []int32{at}, 1)
+	inPlace := r.inout("dy and dx", dyData, n)
+	y, dx := r.output("y", n), r.output("dx", n)
+	r.run(func() {
+		drop.Forward(y, x, step)
+		drop.Backward(dx, dy, step)
+		drop.Backward(inPlace, inPlace, step)
+	})
+	r.check(y, refDropout(s, at, widen(xData)))
+	r.check(dx, refDropout(s, at, widen(dyData)))
+	r.check(inPlace, refDropout(s, at, widen(dyData)))
+}
+
+// testDropoutStatistics counts what is kept, and compares the masks of two steps and
+// of two streams.
+func testDropoutStatistics(t *testing.T, dev device.Device, opt Options) {
+	const n, rate = 20000, 0.25
+	ones := make([]float32, n)
+	for i := range ones {
+		ones[i] = 1
+	}
+	mask := func(stream device.Stream, at int32) []byte {
+		drop := plan(dev.NewDropout(device.DropoutSpec{Len: n, Rate: rate, Seed: 1, Stream: stream}))(t)
+		r := newRig(t, dev, opt)
+		x, step, y := r.input("x", ones, n), r.inputInt32("step", []int32{at}, 1), r.output("y", n)
+		r.run(func() { drop.Forward(y, x, step) })
+		return r.bits(y)
+	}
+	first := mask(device.StreamDropout, 0)
+	kept := 0
+	for _, v := range float32s(first) {
+		if v != 0 {
+			kept++
+		}
+	}
+	// Five standard deviations of a binomial distribution.
+	if off := math.Abs(float64(kept) - n*(1-rate)); off > 5*math.Sqrt(n*rate*(1-rate)) {
+		t.Errorf("%d of %d elements kept at rate %v", kept, n, rate)
+	}
+	if bytes.Equal(first, mask(device.StreamDropout, 1)) {
+		t.Error("two steps have the same mask")
+	}
+	if bytes.Equal(first, mask(device.StreamDropout.Sub(1), 0)) {
+		t.Error("two streams have the same mask")
+	}
+}

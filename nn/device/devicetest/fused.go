@@ -1,0 +1,200 @@
+package devicetest
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+// refReLU returns max(v, 0) of each element, and no larger magnitudes.
+func refReLU(v sums) sums {
+	y := newSums(len(v.value), v.ulps)
+	for i := range v.value {
+		y.set(i, math.Max(v.value[i], 0), v.magnitude[i])
+	}
+	return y
+}
+
+// maskByReLU returns dy where pre > 0, and 0 elsewhere.
+func maskByReLU(dy, pre []float64) []float64 {
+	masked := make([]float64, len(dy))
+	for i, d := range dy {
+		if pre[i] > 0 {
+			masked[i] = d
+		}
+	}
+	return masked
+}
+
+// testFusedBatchNorm checks y = f(batchnorm(x)) and its gradients.
+func testFusedBatchNorm(t *testing.T, dev device.Device, opt Options) {
+	fused, ok := dev.(device.FusedBatchNorm)
+	if !ok {
+		t.Skip("the device has no FusedBatchNorm")
+	}
+	shapes := map[string][]int{"dense": {17, 33}, "image": {3, 5, 7, 24}, "one-channel": {300, 1}, "130-channels": {37, 130}}
+	for _, kind := range activationKinds() {
+		for name, shape := range shapes {
+			t.Run(kind.String()+"/"+name, func(t *testing.T) {
+				d := newFusedBatchNormData(kind, name, shape)
+				bn, err := fused.NewBatchNormActivation(d.spec, kind)
+				if errors.Is(err, device.ErrNotSupported) {
+					t.Skipf("the device has no fused batch normalisation with %v", kind)
+				}
+				d.testFused(t, dev, opt, plan(bn, err)(t), kind)
+			})
+		}
+	}
+}
+
+// newFusedBatchNormData returns data in which nothing is so near the kink of ReLU
+// that rounding could move it to the other side. LeakyReLU's slope is not given to a
+// fused plan, so it is ReLU with slope 0 below zero there.
+func newFusedBatchNormData(kind device.ActivationKind, name string, shape []int) batchNormData {
+	const margin = 1e-5
+	d := newBatchNormData(kind.String()+"/"+name, 0, shape, 0.25)
+	d.spec.Rows = len(d.x) / d.spec.C
+	for {
+		nearest := math.Inf(1)
+		pre := d.reference().forward(widen(d.x), widen(d.gamma), widen(d.beta)).value
+		for i, v := range pre {
+			if math.Abs(v) < margin {
+				d.beta[i%d.spec.C] += 4 * margin
+			}
+			nearest = math.Min(nearest, math.Abs(v))
+		}
+		if nearest >= margin {
+			return d
+		}
+	}
+}
+
+func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, kind device.ActivationKind) {
+	s := device.ActivationSpec{Kind: kind}
+	ref := d.reference()
+	pre := ref.forward(widen(d.x), widen(d.gamma), widen(d.beta))
+	r := newRig(t, dev, opt)
+	x, dy, inPlace := r.input("x", d.x, d.shape...), r.input("dy", d.dy, d.shape...), r.inout("dy and dx", d.dy, d.shape...)
+	gamma, beta := d.parameters(r)
+	mean, variance := r.inout("runningMean", d.runningMean, d.spec.C), r.inout("runningVar", d.runningVar, d.spec.C)
+	fixedMean, fixedVar := r.input("fixed runningMean", d.runningMean, d.spec.C), r.input("fixed runningVar", d.runningVar, d.spec.C)
+	y, dx, inference := r.output("y", d.shape...), r.output("dx", d.shape...), r.output("inference y", d.shape...)
+	dgamma, dbeta := r.output("dgamma", d.spec.C), r.output("dbeta", d.spec.C)
+	r.run(func() {
+		bn.Forward(y, x, gamma, beta, mean, variance)
+		bn.Inference(inference, x, gamma, beta, fixedMean, fixedVar)
+		bn.Backward(dx, dgamma, dbeta, dy, x, gamma, beta)
+		bn.Backward(inPlace, nil, nil, inPlace, x, gamma, beta)
+	})
+	r.check(y, through(s, pre))
+	r.check(inference, through(s, ref.inference(widen(d.x), widen(d.gamma), widen(d.beta), widen(d.runningMean), widen(d.runningVar))))
+	wantMean, wantVar := ref.running(widen(d.x), widen(d.runningMean), widen(d.runningVar))
+	r.check(mean, wantMean)
+	r.check(variance, wantVar)
+	// The error of the normalised value enters the slope with a factor below 2, the
+	// largest second derivative of the activations.
+	inner := refActivationBackward(s, widen(d.dy), pre.value)
+	wantX, wantGamma, wantBeta := ref.backward(inner.value, widen(d.x), widen(d.gamma))
+	extraX, extraGamma, extraBeta := ref.backward(errorOfSlope(d.dy, pre), widen(d.x), widen(d.gamma))
+	for _, w := range []struct {
+		got         *device.Tensor
+		want, extra sums
+	}{{dx, wantX, extraX}, {inPlace, wantX, extraX}, {dgamma, wantGamma, extraGamma}, {dbeta, wantBeta, extraBeta}} {
+		for i := range w.want.magnitude {
+			w.want.magnitude[i] += w.extra.magnitude[i]
+		}
+		r.check(w.got, w.want)
+	}
+}
+
+// errorOfSlope returns |dy| times what the magnitude of the normalised value allows
+// the slope to be off, in the units of the tolerance.
+func errorOfSlope(dy []float32, pre sums) []float64 {
+	e := make([]float64, len(dy))
+	for i, d := range dy {
+		e[i] = math.Abs(float64(d)) * 2 * (1 + pre.magnitude[i])
+	}
+	return e
+}
+
+// through returns f(v): v's error is multiplied by the slope, which is at most 1.2.
+func through(s device.ActivationSpec, v sums) sums {
+	y := refActivationForward(s, v.value)
+	y.ulps = max(y.ulps, v.ulps)
+	for i := range y.magnitude {
+		y.magnitude[i] += 1.2 * v.magnitude[i]
+	}
+	return y
+}
+
+// testFusedPool2D checks y = max(pool(x), 0) and its gradient.
+func testFusedPool2D(t *testing.T, dev device.Device, opt Options) {
+	fused, ok := dev.(device.FusedPool2D)
+	if !ok {
+		t.Skip("the device has no FusedPool2D")
+	}
+	for mode, m := range poolModes() {
+		for _, c := range poolCases() {
+			s, n := c.spec, c.n
+			s.Mode = m
+			t.Run(mode+"/"+c.name, func(t *testing.T) {
+				pool, err := fused.NewPool2DReLU(s)
+				if errors.Is(err, device.ErrNotSupported) {
+					t.Skipf("the device has no fused pooling of mode %s", mode)
+				}
+				runFusedPool(t, dev, opt, plan(pool, err)(t), s, n)
+			})
+		}
+	}
+}
+
+func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool2D, s device.Pool2DSpec, n int) {
+	src := newSource("fused-pool2d")
+	// Moved down so that whole windows are negative.
+	xData := src.between(n*s.H*s.W*s.C, -1.5, 0.75)
+	dyData := src.values(n * s.OutH() * s.OutW() * s.C)
+	pre := refPool2DForward(s, n, widen(xData))
+	r := newRig(t, dev, opt)
+	x, dy := r.input("x", xData, n, s.H, s.W, s.C), r.input("dy", dyData, n, s.OutH(), s.OutW(), s.C)
+	y, dx := r.output("y", n, s.OutH(), s.OutW(), s.C), r.output("dx", n, s.H, s.W, s.C)
+	r.run(func() {
+		pool.Forward(y, x)
+		pool.Backward(dx, dy, y, x)
+	})
+	r.check(y, refReLU(pre))
+	r.check(dx, refPool2DBackward(s, n, maskByReLU(widen(dyData), pre.value), widen(xData)))
+}
+
+// testFusedEpilogue checks convolutions and matrix products with ReLU, and that their
+// gradients are those of the plain convolution.
+func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
+	fused, ok := dev.(device.FusedEpilogue)
+	if !ok {
+		t.Skip("the device has no FusedEpilogue")
+	}
+	for _, c := range opt.convCases() {
+		t.Run("conv2d/"+c.Name, func(t *testing.T) {
+			conv := plan(fused.NewConv2DReLU(c.Spec))(t)
+			d := newConvData(c)
+			r, y := d.forwardOutput(t, dev, opt, conv)
+			r.check(y, refReLU(d.wantForward()).widened(opt.ProductFactor))
+			// Their gradients are computed as the plain convolution's, so one kernel shape
+			// of each kind will do.
+			switch c.Name {
+			case "1x1", "3x3-stride2", "5x5-one-channel", "depthwise", "groups2":
+				d.backwardData(t, dev, opt, conv)
+				d.backwardFilter(t, dev, opt, conv)
+			}
+		})
+	}
+	for _, c := range matMulCases() {
+		s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, Bias: true}
+		t.Run("matmul/"+matMulName(s, c), func(t *testing.T) {
+			d := newMatMulData(s, c)
+			r, got := d.output(t, dev, opt, plan(fused.NewMatMulReLU(s))(t))
+			r.check(got, refReLU(d.want()).widened(opt.ProductFactor))
+		})
+	}
+}

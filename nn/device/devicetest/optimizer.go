@@ -1,0 +1,146 @@
+package devicetest
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+// optimizerCase is an update rule with the hyperparameters of its groups. The Adam
+// corrections are filled in for each step.
+type optimizerCase struct {
+	name           string
+	spec           device.OptimizerSpec // without the slots
+	hyper          [][device.HyperLen]float32
+	state1, state2 bool // whether the slots keep them
+}
+
+func optimizerCases() []optimizerCase {
+	// The columns: learning rate, weight decay, momentum or beta1, beta2, two
+	// corrections, gradient scale.
+	plain := [][device.HyperLen]float32{{0.1, 0, 0, 0, 1, 1, 1}}
+	heavy := [][device.HyperLen]float32{{0.1, 0.01, 0.9, 0, 1, 1, 1}}
+	groups := [][device.HyperLen]float32{{0.1, 0.01, 0.9, 0, 1, 1, 1}, {0.02, 0, 0.5, 0, 1, 1, 0.5}, {0, 0.1, 0.9, 0, 1, 1, 1}}
+	adam := [][device.HyperLen]float32{{0.01, 0, 0.9, 0.999, 1, 1, 1}}
+	adamGroups := [][device.HyperLen]float32{{0.01, 0.05, 0.9, 0.999, 1, 1, 1}, {0.001, 0, 0.7, 0.9, 1, 1, 1.0 / 128}}
+	rms := [][device.HyperLen]float32{{0.01, 0, 0, 0.9, 1, 1, 1}}
+	rmsGroups := [][device.HyperLen]float32{{0.01, 0.05, 0.9, 0.9, 1, 1, 1}, {0.02, 0, 0.5, 0.99, 1, 1, 2}}
+	const sgd, eps = device.SGD, 1e-8
+	return []optimizerCase{
+		{"sgd", device.OptimizerSpec{Kind: sgd}, plain, false, false},
+		{"sgd-weight-decay", device.OptimizerSpec{Kind: sgd}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 0.25}}, false, false},
+		{"sgd-decoupled", device.OptimizerSpec{Kind: sgd, Decoupled: true}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 1}}, false, false},
+		{"sgd-momentum", device.OptimizerSpec{Kind: sgd}, heavy, true, false},
+		{"sgd-nesterov", device.OptimizerSpec{Kind: sgd, Nesterov: true}, heavy, true, false},
+		{"sgd-nesterov-decoupled", device.OptimizerSpec{Kind: sgd, Nesterov: true, Decoupled: true}, heavy, true, false},
+		{"sgd-groups", device.OptimizerSpec{Kind: sgd}, groups, true, false},
+		{"sgd-nesterov-groups", device.OptimizerSpec{Kind: sgd, Nesterov: true}, groups, true, false},
+		{"adam", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adam, true, true},
+		{"adam-large-epsilon", device.OptimizerSpec{Kind: device.Adam, Epsilon: 0.1}, adam, true, true},
+		{"adam-coupled-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adamGroups, true, true},
+		{"adamw-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps, Decoupled: true}, adamGroups, true, true},
+		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rms, true, false},
+		{"rmsprop-momentum-groups", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rmsGroups, true, true},
+		{"rmsprop-decoupled", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps, Decoupled: true}, rmsGroups, true, true},
+	}
+}
+
+func testOptimizer(t *testing.T, dev device.Device, opt Options) {
+	for _, c := range optimizerCases() {
+		t.Run(c.name, func(t *testing.T) { runOptimizer(t, dev, opt, c) })
+	}
+}
+
+// hyperAt returns the hyperparameters of a step, counted from 1.
+func (c optimizerCase) hyperAt(step int) []float32 {
+	var flat []float32
+	for _, row := range c.hyper {
+		if c.spec.Kind == device.Adam {
+			row[device.HyperCorrection1] = float32(1 / (1 - math.Pow(float64(row[device.HyperMomentum]), float64(step))))
+			row[device.HyperCorrection2] = float32(1 / (1 - math.Pow(float64(row[device.HyperBeta2]), float64(step))))
+		}
+		flat = append(flat, row[:]...)
+	}
+	return flat
+}
+
+// runOptimizer runs five steps from states of zero, with new gradients and
+// hyperparameters in each, over parameters of several sizes.
+func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase) {
+	const steps = 5
+	sizes := []int{1, 10, 67, 1029}
+	src := newSource("optimizer/" + c.name)
+	r := newRig(t, dev, opt)
+	spec := c.spec
+	var starts [][]float32
+	var grads [][]*device.Tensor // of each step
+	for i, n := range sizes {
+		start := src.values(n)
+		starts = append(starts, start)
+		slot := device.Slot{Value: r.inout(fmt.Sprintf("value %d", i), start, n), Group: i % len(c.hyper)}
+		slot.Grad = r.inout(fmt.Sprintf("grad %d", i), make([]float32, n), n)
+		if c.state1 {
+			slot.State1 = r.inout(fmt.Sprintf("state1 %d", i), make([]float32, n), n)
+		}
+		if c.state2 {
+			slot.State2 = r.inout(fmt.Sprintf("state2 %d", i), make([]float32, n), n)
+		}
+		spec.Slots = append(spec.Slots, slot)
+	}
+	hyper := r.inout("hyper", c.hyperAt(1), len(c.hyper), device.HyperLen)
+	var hypers []*device.Tensor
+	for step := 0; step < steps; step++ {
+		var row []*device.Tensor
+		for i, n := range sizes {
+			row = append(row, r.input(fmt.Sprintf("grad %d of step %d", i, step), src.values(n), n))
+		}
+		grads = append(grads, row)
+		hypers = append(hypers, r.input(fmt.Sprintf("hyper of step %d", step), c.hyperAt(step+1), len(c.hyper), device.HyperLen))
+	}
+	optimizer := plan(dev.NewOptimizer(spec))(t)
+	r.run(func() {
+		for step := 0; step < steps; step++ {
+			for i, slot := range spec.Slots {
+				dev.Copy(slot.Grad, grads[step][i])
+			}
+			dev.Copy(hyper, hypers[step])
+			optimizer.Step(hyper)
+		}
+	})
+	for i, slot := range spec.Slots {
+		value, state := c.want(r, slot.Group, starts[i], grads, i)
+		r.check(slot.Value, value)
+		if c.state1 && c.spec.Kind != device.RMSProp {
+			r.check(slot.State1, state)
+		}
+		last := r.result(grads[steps-1][i])
+		for j, g := range r.result(slot.Grad) {
+			if g != last[j] {
+				t.Fatalf("the gradient of slot %d was changed", i)
+			}
+		}
+	}
+}
+
+// want returns a parameter's values after all steps, and its State1.
+func (c optimizerCase) want(r *rig, group int, start []float32, grads [][]*device.Tensor, slot int) (value, state sums) {
+	value = newSums(len(start), elementwiseUlps*float64(len(grads)))
+	state = newSums(len(start), elementwiseUlps*float64(len(grads)))
+	all := make([]parameter, len(start))
+	for j, w := range start {
+		all[j] = parameter{w: float64(w), magnitude: math.Abs(float64(w))}
+	}
+	for step := range grads {
+		h := widen(c.hyperAt(step + 1))[group*device.HyperLen : (group+1)*device.HyperLen]
+		for j, g := range r.result(grads[step][slot]) {
+			all[j].step(c.spec, h, float64(g))
+		}
+	}
+	for j, p := range all {
+		value.set(j, p.w, p.magnitude)
+		state.set(j, p.state1, p.magnitude1)
+	}
+	return value, state
+}

@@ -1,0 +1,114 @@
+package devicetest
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+// poolCase is a pooling's geometry, run on n images.
+type poolCase struct {
+	name string
+	spec device.Pool2DSpec // without the mode
+	n    int
+}
+
+func poolCases() []poolCase {
+	// The columns: largest batch, n | h, w, c | kH, kW | strideH, strideW | padH, padW.
+	rows := []struct {
+		name string
+		d    [11]int
+	}{
+		{"2x2", [11]int{17, 17, 8, 6, 5, 2, 2, 2, 2, 0, 0}},
+		{"2x2-24-channels", [11]int{3, 3, 24, 24, 24, 2, 2, 2, 2, 0, 0}},
+		{"2x2-odd-image", [11]int{3, 3, 7, 9, 32, 2, 2, 2, 2, 0, 0}},
+		{"2x2-overlapping", [11]int{3, 3, 6, 5, 3, 2, 2, 1, 1, 0, 0}},
+		{"3x3-stride2", [11]int{3, 3, 9, 11, 7, 3, 3, 2, 2, 0, 0}},
+		{"3x3-stride2-padded", [11]int{3, 3, 8, 7, 16, 3, 3, 2, 2, 1, 1}},
+		{"3x3-stride1-full-padding", [11]int{1, 1, 5, 4, 3, 3, 3, 1, 1, 2, 2}},
+		{"2x3-stride-3-1", [11]int{3, 3, 10, 6, 2, 2, 3, 3, 1, 1, 0}},
+		{"image-below-window", [11]int{3, 3, 1, 2, 3, 2, 3, 1, 1, 1, 1}},
+		{"1x1-stride2", [11]int{3, 3, 5, 5, 4, 1, 1, 2, 2, 0, 0}},
+		{"global", [11]int{17, 17, 7, 5, 33, 7, 5, 7, 5, 0, 0}},
+		{"one-number", [11]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0}},
+		{"smaller-batch", [11]int{9, 4, 6, 6, 130, 2, 2, 2, 2, 0, 0}},
+	}
+	var cases []poolCase
+	for _, r := range rows {
+		d := r.d
+		cases = append(cases, poolCase{name: r.name, n: d[1], spec: device.Pool2DSpec{
+			N: d[0], H: d[2], W: d[3], C: d[4], KH: d[5], KW: d[6],
+			StrideH: d[7], StrideW: d[8], PadH: d[9], PadW: d[10],
+		}})
+	}
+	return cases
+}
+
+func poolModes() map[string]device.PoolMode {
+	return map[string]device.PoolMode{
+		"max": device.MaxPool, "avg": device.AvgPool, "avg-excluding": device.AvgPoolExcluding,
+	}
+}
+
+func testPool2D(t *testing.T, dev device.Device, opt Options) {
+	for mode, m := range poolModes() {
+		for _, c := range poolCases() {
+			s := c.spec
+			s.Mode = m
+			src := newSource("pool2d/" + c.name)
+			x := src.values(c.n * s.H * s.W * s.C)
+			t.Run(mode+"/"+c.name, func(t *testing.T) { runPoolCase(t, dev, opt, s, c.n, x, src) })
+			if m == device.MaxPool {
+				ties := src.coarse(len(x))
+				t.Run(mode+"/ties/"+c.name, func(t *testing.T) { runPoolCase(t, dev, opt, s, c.n, ties, src) })
+			}
+		}
+	}
+	for _, special := range []float32{float32(math.NaN()), float32(math.Inf(-1)), float32(math.Inf(1))} {
+		t.Run(fmt.Sprintf("max/with-%v", special), func(t *testing.T) {
+			s := device.Pool2DSpec{Mode: device.MaxPool, N: 2, H: 9, W: 9, C: 19, KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
+			src := newSource("pool2d/special")
+			x := src.values(s.N * s.H * s.W * s.C)
+			for i := range x {
+				if src.below(3) == 0 {
+					x[i] = special
+				}
+			}
+			runPoolCase(t, dev, opt, s, s.N, x, src)
+		})
+	}
+	t.Run("max/all-minus-infinity", func(t *testing.T) {
+		s := device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 4, W: 4, C: 17, KH: 2, KW: 2, StrideH: 2, StrideW: 2}
+		x := make([]float32, s.H*s.W*s.C)
+		for i := range x {
+			x[i] = float32(math.Inf(-1))
+		}
+		runPoolCase(t, dev, opt, s, s.N, x, newSource("pool2d/all-minus-infinity"))
+	})
+	t.Run("no-backward", func(t *testing.T) {
+		s := device.Pool2DSpec{Mode: device.MaxPool, N: 2, H: 4, W: 6, C: 3, KH: 2, KW: 2, StrideH: 2, StrideW: 2, NoBackward: true}
+		data := newSource("pool2d/no-backward").values(s.N * s.H * s.W * s.C)
+		pool := plan(dev.NewPool2D(s))(t)
+		r := newRig(t, dev, opt)
+		x, y := r.input("x", data, s.N, s.H, s.W, s.C), r.output("y", s.N, s.OutH(), s.OutW(), s.C)
+		r.run(func() { pool.Forward(y, x) })
+		r.check(y, refPool2DForward(s, s.N, widen(data)))
+	})
+}
+
+// runPoolCase checks Forward, and Backward after it.
+func runPoolCase(t *testing.T, dev device.Device, opt Options, s device.Pool2DSpec, n int, xData []float32, src *source) {
+	pool := plan(dev.NewPool2D(s))(t)
+	dyData := src.values(n * s.OutH() * s.OutW() * s.C)
+	r := newRig(t, dev, opt)
+	x, dy := r.input("x", xData, n, s.H, s.W, s.C), r.input("dy", dyData, n, s.OutH(), s.OutW(), s.C)
+	y, dx := r.output("y", n, s.OutH(), s.OutW(), s.C), r.output("dx", n, s.H, s.W, s.C)
+	r.run(func() {
+		pool.Forward(y, x)
+		pool.Backward(dx, dy, y, x)
+	})
+	r.check(y, refPool2DForward(s, n, widen(xData)))
+	r.check(dx, refPool2DBackward(s, n, widen(dyData), widen(xData)))
+}

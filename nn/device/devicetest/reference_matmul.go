@@ -1,0 +1,28 @@
+package devicetest
+
+// refMatMul returns C = op(A) op(B) + bias, with op(A) [m,k] and op(B) [k,n]:
+//
+//	c[i,j] = bias[j] + sum_l op(a)[i,l] op(b)[l,j]
+//
+// bias may be nil.
+func refMatMul(m, n, k int, transA, transB bool, a, b, bias []float64) sums {
+	c := newSums(m*n, sumUlps(k+1))
+	for i := 0; i < m; i++ {
+		for j := 0; j < n; j++ {
+			for l := 0; l < k; l++ {
+				ai, bi := i*k+l, l*n+j
+				if transA {
+					ai = l*m + i
+				}
+				if transB {
+					bi = j*k + l
+				}
+				c.add(i*n+j, a[ai]*b[bi])
+			}
+			if bias != nil {
+				c.add(i*n+j, bias[j])
+			}
+		}
+	}
+	return c
+}

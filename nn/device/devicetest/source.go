@@ -1,0 +1,82 @@
+package devicetest
+
+import (
+	"hash/fnv"
+
+	"trainer/nn/device"
+)
+
+// source yields the suite's inputs: Philox keyed by the hash of a name, so that a
+// case has the same data on every device and whatever runs before it.
+type source struct {
+	seed uint64
+	next uint64
+}
+
+func newSource(name string) *source {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return &source{seed: h.Sum64()}
+}
+
+func (s *source) word() uint32 {
+	s.next++
+	return device.RandomWord(s.seed, 0, 0, s.next-1)
+}
+
+// values returns n numbers in [-1, 1).
+func (s *source) values(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = 2*device.Uniform(s.word()) - 1
+	}
+	return v
+}
+
+// between returns n numbers in [low, high).
+func (s *source) between(n int, low, high float32) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = low + (high-low)*device.Uniform(s.word())
+	}
+	return v
+}
+
+// coarse returns n multiples of 1/2 in [-1, 1], among which many are equal.
+func (s *source) coarse(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(s.below(5)-2) / 2
+	}
+	return v
+}
+
+// below returns an integer in [0, n).
+func (s *source) below(n int) int { return device.Below(s.word(), n) }
+
+// labels returns n integers in [0, classes).
+func (s *source) labels(n, classes int) []int32 {
+	v := make([]int32, n)
+	for i := range v {
+		v[i] = int32(s.below(classes))
+	}
+	return v
+}
+
+// pixels returns n bytes.
+func (s *source) pixels(n int) []uint8 {
+	v := make([]uint8, n)
+	for i := range v {
+		v[i] = uint8(s.below(256))
+	}
+	return v
+}
+
+// widen converts to what the references compute with.
+func widen(v []float32) []float64 {
+	w := make([]float64, len(v))
+	for i, x := range v {
+		w[i] = float64(x)
+	}
+	return w
+}

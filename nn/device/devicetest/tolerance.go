@@ -1,0 +1,128 @@
+package devicetest
+
+import (
+	"fmt"
+	"math"
+)
+
+// The tolerance policy. A result is right when
+//
+//	|got - want| <= atol + ulps * 2^-23 * magnitude
+//
+// with magnitude the sum of the absolute values of the terms that the reference
+// added up to want: rounding errors are proportional to the terms, not to what is
+// left of them after cancellation.
+//
+// ulps depends on the operation:
+//
+//   - A sum of k products, added one after the other in float32, has a worst-case
+//     error of k*2^-24 of the magnitude. Roundings are as good as independent,
+//     so the error behaves like a random walk: its standard deviation for terms of
+//     one sign is sqrt(k)/3 * 2^-24 (Higham and Mary, "A New Approach to
+//     Probabilistic Rounding Error Analysis", 2019). sumUlps(k) = 2 + sqrt(k) is six
+//     of these, which leaves one failure in 10^9 elements, and any blocked or pairwise
+//     order is better. A mistake in one term of k is of size magnitude/k, far above.
+//   - elementwiseUlps is for a handful of additions, multiplications, divisions and
+//     square roots.
+//   - functionUlps is for exp, tanh, erf and formulas around them: a few units in the
+//     last place, as the mathematical libraries of all devices promise.
+//
+// atol is not for rounding. It lets a device flush what underflows: 2^-120 is the
+// smallest normal float32 times the largest factor (x in x*sigmoid(x)) that meets an
+// underflowing exponential.
+const (
+	elementwiseUlps = 4
+	functionUlps    = 8
+
+	ulp  = 1.0 / (1 << 23)
+	atol = 0x1p-120
+)
+
+// sumUlps is the error allowed for a sum of k products in float32.
+func sumUlps(k int) float64 { return 2 + math.Sqrt(float64(k)) }
+
+// sums is what a reference computes: for each element its value, the sum of the
+// absolute values of the terms that make it, and how many units of 2^-23 of that
+// an implementation may be off.
+type sums struct {
+	value, magnitude []float64
+	ulps             float64
+}
+
+func newSums(n int, ulps float64) sums {
+	return sums{value: make([]float64, n), magnitude: make([]float64, n), ulps: ulps}
+}
+
+// add adds one term to element i.
+func (s sums) add(i int, term float64) {
+	s.value[i] += term
+	s.magnitude[i] += math.Abs(term)
+}
+
+// set gives element i its value and magnitude.
+func (s sums) set(i int, value, magnitude float64) {
+	s.value[i], s.magnitude[i] = value, magnitude
+}
+
+// widened returns s with the error allowed multiplied by factor.
+func (s sums) widened(factor float64) sums {
+	if factor > 0 {
+		s.ulps *= factor
+	}
+	return s
+}
+
+// within reports whether got is element i, up to rounding. NaN is only matched by
+// NaN, and an infinity by itself.
+func (s sums) within(i int, got float32) bool {
+	want := s.value[i]
+	switch {
+	case math.IsNaN(want):
+		return got != got
+	case math.IsInf(want, 0):
+		return float64(got) == want
+	}
+	return math.Abs(float64(got)-want) <= atol+s.ulps*ulp*s.magnitude[i]
+}
+
+// compare returns an error that names the first elements of got which are not what
+// s says, or nil.
+func (s sums) compare(got []float32) error {
+	if len(got) != len(s.value) {
+		return fmt.Errorf("%d elements, want %d", len(got), len(s.value))
+	}
+	wrong := mismatches{total: len(got)}
+	for i, g := range got {
+		if s.within(i, g) {
+			continue
+		}
+		note := ""
+		if math.Float32bits(g) == unwrittenFloat32 {
+			note = " (never written, or added to what was there before)"
+		}
+		allowed := atol + s.ulps*ulp*s.magnitude[i]
+		wrong.add("[%d] is %v, want %v, off by %.3g where %.3g is allowed%s",
+			i, g, s.value[i], math.Abs(float64(g)-s.value[i]), allowed, note)
+	}
+	return wrong.err()
+}
+
+// mismatches collects the first few wrong elements of a buffer.
+type mismatches struct {
+	total, count int
+	text         string
+}
+
+func (m *mismatches) add(format string, args ...any) {
+	m.count++
+	if m.count <= 4 {
+		m.text += "\n\t" + fmt.Sprintf(format, args...)
+	}
+}
+
+func (m *mismatches) err() error {
+	if m.count == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d elements are wrong:%s", m.count, m.total, m.text)
+}

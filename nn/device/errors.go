@@ -1,0 +1,45 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Causes that callers tell apart with errors.Is.
+var (
+	// ErrNoDevice: there is no such device on this machine, or its driver is missing.
+	ErrNoDevice = errors.New("no such device")
+	// ErrNotBuilt: this program was built without support for the device.
+	ErrNotBuilt = errors.New("not in this build")
+	// ErrOutOfMemory: the device cannot give the memory that was asked for.
+	ErrOutOfMemory = errors.New("out of device memory")
+	// ErrNotSupported: the device cannot do the operation with this spec.
+	ErrNotSupported = errors.New("not supported by the device")
+	// ErrLost: the device stopped answering; everything on it is gone.
+	ErrLost = errors.New("device lost")
+)
+
+// Error is what went wrong on a device: the operation that was under way and the
+// cause, which errors.Is and errors.As see through.
+type Error struct {
+	Device string // as Device.Name
+	Op     string // what was being done, such as "conv2d forward"
+	Err    error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Device, e.Op, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// MemoryError is an allocation that failed. It is an ErrOutOfMemory.
+type MemoryError struct {
+	Wanted, Free int64 // bytes
+}
+
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("out of device memory: %d bytes wanted, %d free", e.Wanted, e.Free)
+}
+
+// Is reports whether target is ErrOutOfMemory.
+func (e *MemoryError) Is(target error) bool { return target == ErrOutOfMemory }

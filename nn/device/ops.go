@@ -1,0 +1,418 @@
+package device
+
+// Conv2DSpec is a two-dimensional cross-correlation (what deep learning calls
+// convolution) over NHWC images:
+//
+//	y[n,i,j,o] = bias[o] + sum_{a,b,c} x[n, i*strideH + a*dilationH - padH, j*strideW + b*dilationW - padW, g*inC/groups + c] * w[o,a,b,c]
+//
+// with g = o / (outC/groups), and zero outside the image.
+type Conv2DSpec struct {
+	N, H, W, InC         int // largest batch, input image
+	OutC, KH, KW         int
+	StrideH, StrideW     int
+	PadH, PadW           int // zeros on each side
+	DilationH, DilationW int
+	Groups               int
+	Bias                 bool
+	// NoBackward tells that only Forward will be called; NoBackwardData that
+	// BackwardData won't be: a first layer has no use for it.
+	NoBackward, NoBackwardData bool
+}
+
+// OutH returns the height of the output: floor((H + 2 padH - dilationH (kH-1) - 1)/strideH) + 1.
+func (s Conv2DSpec) OutH() int { return (s.H+2*s.PadH-s.DilationH*(s.KH-1)-1)/s.StrideH + 1 }
+
+// OutW returns the width of the output.
+func (s Conv2DSpec) OutW() int { return (s.W+2*s.PadW-s.DilationW*(s.KW-1)-1)/s.StrideW + 1 }
+
+// FLOPs returns the floating-point operations of one forward pass over n images,
+// a multiply and an add counting two. Each backward pass takes as many.
+func (s Conv2DSpec) FLOPs(n int) int64 {
+	return 2 * int64(n) * int64(s.OutH()) * int64(s.OutW()) * int64(s.OutC) * int64(s.KH) * int64(s.KW) * int64(s.InC/s.Groups)
+}
+
+// Conv2D is a convolution's plan. Shapes: x, dx [n,H,W,inC]; y, dy
+// [n,outH,outW,outC]; w, dw [outC,kH,kW,inC/groups]; bias, dbias [outC].
+type Conv2D interface {
+	// Forward computes y. bias is nil exactly when the spec has none.
+	Forward(y, x, w, bias *Tensor)
+	// BackwardData computes dx = the transposed convolution of dy with w.
+	BackwardData(dx, dy, w *Tensor)
+	// BackwardFilter computes dw[o,a,b,c] = sum_{n,i,j} dy[n,i,j,o] x[n,i'+a..,j'+b..,c]
+	// and dbias[o] = sum_{n,i,j} dy[n,i,j,o]. Either may be nil: it is then not computed.
+	BackwardFilter(dw, dbias, dy, x *Tensor)
+	// Algorithm names what was chosen, for reports.
+	Algorithm() string
+	// Workspace returns the bytes that the plan owns.
+	Workspace() int64
+}
+
+// PoolMode is what a pooling window yields.
+type PoolMode uint8
+
+// The pooling modes.
+const (
+	MaxPool          PoolMode = iota + 1 // largest element; padding never wins
+	AvgPool                              // mean over the window, padding counted as zeros
+	AvgPoolExcluding                     // mean over the window's elements inside the image
+)
+
+// Pool2DSpec is pooling over windows of an NHWC image. Output sizes are as a
+// convolution's with dilation 1. Padding must be smaller than the window.
+type Pool2DSpec struct {
+	Mode             PoolMode
+	N, H, W, C       int
+	KH, KW           int
+	StrideH, StrideW int
+	PadH, PadW       int
+	NoBackward       bool
+}
+
+// OutH returns the height of the output.
+func (s Pool2DSpec) OutH() int { return (s.H+2*s.PadH-s.KH)/s.StrideH + 1 }
+
+// OutW returns the width of the output.
+func (s Pool2DSpec) OutW() int { return (s.W+2*s.PadW-s.KW)/s.StrideW + 1 }
+
+// Pool2D is a pooling's plan. Shapes: x, dx [n,H,W,c]; y, dy [n,outH,outW,c].
+type Pool2D interface {
+	// Forward computes y. Among equal elements the first in row-major order is the
+	// maximum; a NaN in the window is the maximum.
+	Forward(y, x *Tensor)
+	// Backward computes dx for the last Forward: the gradient goes to the maximum, or
+	// is shared by the window. Where windows overlap gradients add up.
+	Backward(dx, dy, y, x *Tensor)
+}
+
+// MatMulSpec is C = op(A) op(B) (+ bias), op being the transposition where asked.
+type MatMulSpec struct {
+	M, N, K        int // largest sizes; M and K may be smaller at run time, as the tensors say
+	TransA, TransB bool
+	Bias           bool
+}
+
+// MatMul is a matrix product's plan. c [m,n]; a [m,k], or [k,m] with TransA; b [k,n],
+// or [n,k] with TransB; bias [n], added to every row, is nil exactly when the spec
+// has none. m and k come from the tensors.
+type MatMul interface {
+	Run(c, a, b, bias *Tensor)
+}
+
+// BatchNormSpec is batch normalisation over the last dimension of [rows, c]
+// (Ioffe and Szegedy 2015): with mean and variance over the rows,
+//
+//	xhat = (x - mean) / sqrt(var + epsilon)      y = gamma*xhat + beta
+type BatchNormSpec struct {
+	Rows, C int // largest number of rows: n*h*w
+	Epsilon float32
+	// Momentum is the weight of the new statistics:
+	// running = (1-momentum)*running + momentum*batch,
+	// the batch's variance taken unbiased (divided by max(rows-1, 1)) there.
+	Momentum   float32
+	NoBackward bool
+}
+
+// BatchNorm is a batch normalisation's plan. x, y, dx, dy have the last dimension c
+// (any others before it); the rest are [c].
+type BatchNorm interface {
+	// Forward normalises by the batch's statistics, keeps them for Backward, and
+	// updates the running ones.
+	Forward(y, x, gamma, beta, runningMean, runningVar *Tensor)
+	// Inference normalises by the running statistics. What Forward kept stays.
+	Inference(y, x, gamma, beta, runningMean, runningVar *Tensor)
+	// Backward computes the gradients of the last Forward. dgamma and dbeta may be
+	// nil. dx may be dy.
+	Backward(dx, dgamma, dbeta, dy, x, gamma, beta *Tensor)
+}
+
+// ActivationKind is an elementwise function.
+type ActivationKind uint8
+
+// The activations.
+const (
+	ReLU      ActivationKind = iota + 1 // max(x, 0)
+	LeakyReLU                           // x, or alpha*x below 0
+	GELU                                // x * Phi(x), Phi the normal distribution function
+	GELUTanh                            // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+	Sigmoid                             // 1 / (1 + exp(-x))
+	Tanh                                // tanh(x)
+	SiLU                                // x / (1 + exp(-x))
+)
+
+// String returns the name that recipes use.
+func (k ActivationKind) String() string {
+	names := [...]string{"invalid", "relu", "leaky-relu", "gelu", "gelu-tanh", "sigmoid", "tanh", "silu"}
+	if int(k) >= len(names) {
+		return names[0]
+	}
+	return names[k]
+}
+
+// ActivationSpec is an elementwise activation over at most Len elements.
+type ActivationSpec struct {
+	Kind  ActivationKind
+	Alpha float32 // slope of LeakyReLU below zero
+	Len   int
+}
+
+// Activation is an activation's plan. All tensors have the same number of elements.
+// NaN gives NaN in Forward. At 0 the derivative of ReLU and LeakyReLU is that of the
+// negative side; at NaN it is left to the device. At infinity a formula that multiplies
+// infinity by zero may give NaN or its limit.
+type Activation interface {
+	Forward(y, x *Tensor)
+	// Backward computes dx = dy * f'(x); y is Forward's output. dx may be dy.
+	Backward(dx, dy, x, y *Tensor)
+}
+
+// DropoutSpec zeroes elements with probability Rate, 0 <= Rate < 1, and multiplies the
+// others by 1/(1-Rate) (Srivastava et al. 2014, in its inverted form). Element i of step
+// t is kept exactly when Uniform(RandomWord(Seed, Stream, t, i)) >= Rate; nothing is stored.
+type DropoutSpec struct {
+	Len    int
+	Rate   float32
+	Seed   uint64
+	Stream Stream
+}
+
+// Dropout is a dropout's plan. step is int32 [1], on the device.
+type Dropout interface {
+	Forward(y, x, step *Tensor)
+	// Backward applies the same mask to dy. dx may be dy.
+	Backward(dx, dy, step *Tensor)
+}
+
+// LossKind is what training minimises.
+type LossKind uint8
+
+// The losses.
+const (
+	// SoftmaxCrossEntropy takes logits and int32 labels:
+	// L = -sum_k q[k] log softmax(z)[k], q[k] = (1-s)[k = label] + s/classes
+	// with s the label smoothing, computed as logsumexp(z) - sum_k q[k] z[k].
+	SoftmaxCrossEntropy LossKind = iota + 1
+	// MeanSquaredError takes outputs and int32 labels, read as one-hot vectors:
+	// L = 1/classes sum_k (z[k] - [k = label])^2.
+	MeanSquaredError
+)
+
+// LossSpec is a loss over at most N examples of Classes outputs.
+type LossSpec struct {
+	Kind       LossKind
+	N, Classes int
+	Smoothing  float32
+	// Sum makes the total the sum over the batch; otherwise the gradient is that of
+	// the mean. Stats hold the sum in both cases.
+	Sum bool
+}
+
+// StatsLen is the length of the tensor that a loss accumulates into.
+const StatsLen = 4
+
+// Indices into the stats tensor, float32 [StatsLen].
+const (
+	StatLoss    = 0 // sum of the examples' losses since the stats were zeroed
+	StatCorrect = 1 // examples whose largest output is at the label
+	StatCount   = 2 // examples
+)
+
+// Loss is a loss's plan. outputs and doutputs [n, classes]; labels int32 [n]. A label
+// outside [0, classes) gives a NaN loss and a NaN gradient of its example, never a
+// wrong read; the example counts, and not as a correct one.
+type Loss interface {
+	// Forward adds the batch's loss, correct answers and count to stats, whose other
+	// element it leaves. The first of equal outputs is the largest.
+	Forward(stats, outputs, labels *Tensor)
+	// Backward computes doutputs.
+	Backward(doutputs, outputs, labels *Tensor)
+}
+
+// SoftmaxSpec is a softmax over the rows of [n, classes].
+type SoftmaxSpec struct{ N, Classes int }
+
+// Softmax is a softmax's plan: y[i] = exp(x[i]-max x) / sum_k exp(x[k]-max x). y may be x.
+type Softmax interface {
+	Forward(y, x *Tensor)
+}
+
+// CombineSpec is y = Alpha*a + Beta*b over at most Len elements.
+type CombineSpec struct {
+	Len         int
+	Alpha, Beta float32
+}
+
+// Combine is its plan. b may be nil: y = Alpha*a. y may be a or b.
+type Combine interface {
+	Run(y, a, b *Tensor)
+}
+
+// ReduceKind is a sum over a tensor.
+type ReduceKind uint8
+
+// The reductions.
+const (
+	ReduceSumRows    ReduceKind = iota + 1 // [rows, c] -> [c]
+	ReduceSum                              // all elements -> [1]
+	ReduceSumSquares                       // sum of squares -> [1]
+	ReduceNonFinite                        // number of NaN and infinite elements -> [1]
+)
+
+// ReduceSpec is a reduction over at most Rows x C elements.
+type ReduceSpec struct {
+	Kind    ReduceKind
+	Rows, C int
+}
+
+// Reduce is its plan. dst is float32 [c] or [1]; src is float32, its rows from 1 to Rows.
+type Reduce interface {
+	Run(dst, src *Tensor)
+}
+
+// OptimizerKind is an update rule.
+type OptimizerKind uint8
+
+// The update rules, with g the gradient as Slot and the hyperparameters make it:
+// g = GradScale*grad (+ WeightDecay*w where Decoupled is false), and at the end
+// w -= LR*WeightDecay*w first where Decoupled is true.
+const (
+	// SGD: v = momentum*v + g; w -= LR*v, or LR*(g + momentum*v) with Nesterov. With
+	// momentum 0 no velocity is kept. The velocity starts at zero, as in PyTorch with
+	// its first step v = g.
+	SGD OptimizerKind = iota + 1
+	// Adam (Kingma and Ba 2015): m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+	// w -= LR * m*Correction1 / (sqrt(v*Correction2) + Epsilon).
+	Adam
+	// RMSProp (Hinton 2012): v = b2 v + (1-b2) g^2; w -= LR*g / (sqrt(v) + Epsilon);
+	// with momentum: u = momentum*u + g/(sqrt(v)+Epsilon); w -= LR*u.
+	RMSProp
+)
+
+// HyperLen is the length of one row of hyperparameters.
+const HyperLen = 8
+
+// Columns of the hyperparameter tensor, float32 [groups, HyperLen]: one row a
+// parameter group. They live on the device so that recorded steps see new values.
+const (
+	HyperLR          = 0
+	HyperWeightDecay = 1
+	HyperMomentum    = 2 // SGD, RMSProp: momentum; Adam: beta1
+	HyperBeta2       = 3 // Adam: beta2; RMSProp: decay of the squares
+	HyperCorrection1 = 4 // Adam: 1/(1-beta1^t)
+	HyperCorrection2 = 5 // Adam: 1/(1-beta2^t)
+	HyperGradScale   = 6 // gradients are multiplied by it first
+)
+
+// OptimizerSpec is one update rule over a list of parameters.
+type OptimizerSpec struct {
+	Kind      OptimizerKind
+	Nesterov  bool
+	Decoupled bool // weight decay applied to the weight, not to the gradient
+	Epsilon   float32
+	Slots     []Slot
+}
+
+// Slot is one parameter. Value, Grad and the states have the same length. State1 is
+// SGD's velocity, Adam's m, RMSProp's v; State2 is Adam's v, RMSProp's u; nil when the
+// rule keeps none (momentum 0).
+type Slot struct {
+	Value, Grad, State1, State2 *Tensor
+	Group                       int // row of the hyperparameters
+}
+
+// Optimizer is its plan.
+type Optimizer interface {
+	// Step updates every parameter by the hyperparameters, float32 [groups, HyperLen].
+	Step(hyper *Tensor)
+}
+
+// ClipSpec limits gradients. With MaxNorm > 0 all are scaled by
+// min(1, MaxNorm/norm), norm being the Euclidean norm of them all together; with
+// MaxValue > 0 each element is then limited to [-MaxValue, MaxValue].
+type ClipSpec struct {
+	Grads             []*Tensor
+	MaxNorm, MaxValue float32
+}
+
+// Clip is its plan.
+type Clip interface {
+	// Run limits the gradients in place.
+	Run()
+}
+
+// AverageSpec keeps moving averages: dst = decay*dst + (1-decay)*src for each pair;
+// with CopyBack src = dst afterwards, which is Lookahead (Zhang et al. 2019).
+type AverageSpec struct {
+	Dst, Src []*Tensor
+	CopyBack bool
+}
+
+// Average is its plan. decay is float32 [1], on the device.
+type Average interface {
+	Run(decay *Tensor)
+}
+
+// FlipMode says which images are mirrored left to right.
+type FlipMode uint8
+
+// The flip modes.
+const (
+	FlipNone   FlipMode = iota
+	FlipRandom          // each image in each epoch with probability 1/2
+	// FlipAlternating decides once for each image, and mirrors it in every other
+	// epoch from there (Jordan, "94% on CIFAR-10 in 3.29 seconds", 2024, section 3.6).
+	FlipAlternating
+)
+
+// AugmentSpec turns uint8 images into normalised float32 ones:
+//
+//	y[n,i,j,c] = (x[n,i',j',c]/255 - Mean[c]) / Std[c]
+//
+// where (i',j') is (i,j) after the flip, then shifted by the random crop, with the
+// image continued by reflection (the edge not repeated); inside the cutout square y is 0.
+//
+// Randomness depends on (Seed, StreamAugment, epoch, id) alone, id being the image's number
+// in the data set. From Random(Seed, StreamAugment, epoch, 2*id): word 0 decides the random
+// flip by its top bit; words 1 and 2 give the vertical and horizontal shift
+// Below(word, 2*Crop+1) - Crop. From block 2*id+1: words 0 and 1 give the top row and
+// left column of the cutout square, Below(word, H-Cutout+1) and Below(word, W-Cutout+1).
+// FlipAlternating mirrors when (top bit of word 0 of Random(Seed, StreamAugment, 0, 2*id)) +
+// epoch is odd. Epochs count from 0. The order is: crop from the padded, mirrored image:
+// i' = reflect(i + dy), j0 = reflect(j + dx), j' = W-1-j0 if mirrored else j0.
+type AugmentSpec struct {
+	N, H, W, C int
+	Mean, Std  []float32 // one a channel, for pixels scaled to [0,1]
+	Flip       FlipMode
+	Crop       int // largest shift, in pixels; at most min(H,W)-1
+	Cutout     int // side of the square, at most min(H,W); 0 for none
+	Seed       uint64
+	// Gather makes image n of the batch images[ids[n]] of a data set that lives on the
+	// device, and labels likewise; otherwise images and labels are the batch itself.
+	Gather bool
+}
+
+// Augment is its plan. y float32 [n,H,W,C]; images uint8 [n or whole set,H,W,C]; ids
+// int32 [n]; epoch int32 [1].
+type Augment interface {
+	// Train applies the whole augmentation.
+	Train(y, images, ids, epoch *Tensor)
+	// Normalize only normalises, for evaluation, after moving the image by (dy, dx),
+	// |dy| < H and |dx| < W, with reflection and mirroring it if asked, as Train does.
+	// ids may be nil unless Gather.
+	Normalize(y, images, ids *Tensor, dy, dx int, mirror bool)
+	// GatherLabels copies labels[ids[n]] to dst, int32 [n]; only with Gather.
+	GatherLabels(dst, labels, ids *Tensor)
+}
+
+// CastSpec converts at most Len elements from one to another of Float32, Float16 and
+// BFloat16 (to nearest, ties to even, subnormals kept, infinity beyond the largest, NaN
+// to NaN), or from Uint8 to a float type as x*Scale + Shift, computed in float32.
+type CastSpec struct {
+	From, To     DType
+	Len          int
+	Scale, Shift float32 // for Uint8 only
+}
+
+// Cast is its plan.
+type Cast interface {
+	Run(dst, src *Tensor)
+}
