@@ -1,0 +1,314 @@
+package data
+
+import (
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Batch is some images in the order of the epoch. It belongs to its Loader: it is valid until
+// it is given to Release.
+type Batch struct {
+	N      int
+	Images []byte  // [n, h, w, c]
+	Labels []int32 // [n]
+	IDs    []int32 // [n], the images' numbers in the set
+
+	err  error
+	held bool // by the consumer
+}
+
+// LoaderConfig says what a loader delivers.
+type LoaderConfig struct {
+	Set      Set
+	Batch    int    // images a batch
+	Seed     uint64 // of the order
+	Shuffle  bool   // a new order each epoch, see Order; otherwise that of the set
+	DropLast bool   // leave out the last batch where it is smaller
+	Prefetch int    // batches ready at most; 0 = 3
+	Workers  int    // goroutines that read batches; 0 = 2
+}
+
+// Loader reads batches ahead in background goroutines. When an epoch is about to end
+// it goes on with the next one, so that Start(epoch+1, 0) finds batches ready.
+//
+// It owns Prefetch+1 batches, and allocates nothing after that. Batches come in the epoch's order
+// whatever the number of workers. Start, Next and Release are for one goroutine; Close may come
+// from another.
+type Loader struct {
+	set      Set
+	batch    int
+	seed     uint64
+	shuffle  bool
+	workers  int
+	steps    int
+	imageLen int
+	count    int // images an epoch
+
+	free  chan *Batch   // batches to be filled
+	ready []chan *Batch // ready[s%len] receives batch s of the sequence
+
+	// What the consumer asks for next.
+	epoch, step int
+	sequence    int // number of the batch, counted from the last restart
+	held        int // batches not released
+
+	// What the workers read next. A batch is taken from free before the claim, and claimed
+	// in order; so the batch that Next waits for always has its buffer, and never two that are
+	// under way or ready have the same place in ready.
+	claim struct {
+		sync.Mutex
+		epoch, step int
+		sequence    int
+		order       []int32 // of epoch
+	}
+
+	life    sync.Mutex // guards the start and the end of workers
+	running sync.WaitGroup
+	stop    chan struct{} // closed to end the workers; nil when there are none
+	closed  chan struct{}
+}
+
+// NewLoader returns a loader that does nothing until Start.
+func NewLoader(cfg LoaderConfig) (*Loader, error) {
+	if cfg.Set == nil {
+		return nil, fmt.Errorf("loader: no set")
+	}
+	if err := checkSet(cfg.Set); err != nil {
+		return nil, fmt.Errorf("loader: %w", err)
+	}
+	if cfg.Batch <= 0 || cfg.Prefetch < 0 || cfg.Workers < 0 {
+		return nil, fmt.Errorf("loader: want a batch above zero and no negative numbers, got batch %d, prefetch %d, workers %d",
+			cfg.Batch, cfg.Prefetch, cfg.Workers)
+	}
+	n := cfg.Set.Len()
+	if cfg.DropLast && cfg.Batch > n {
+		return nil, fmt.Errorf("loader: a batch of %d is larger than the set of %d images", cfg.Batch, n)
+	}
+	h, w, c := cfg.Set.ImageShape()
+	l := &Loader{
+		set: cfg.Set, batch: min(cfg.Batch, n), seed: cfg.Seed, shuffle: cfg.Shuffle,
+		workers: cfg.Workers, imageLen: h * w * c, count: n, closed: make(chan struct{}),
+	}
+	if l.workers == 0 {
+		l.workers = 2
+	}
+	if cfg.DropLast {
+		l.count = n / cfg.Batch * cfg.Batch
+	}
+	l.steps = (l.count + l.batch - 1) / l.batch
+	l.step = l.steps // Next before Start is at an epoch's end
+	l.claim.order = make([]int32, n)
+
+	buffers := cfg.Prefetch + 1
+	if cfg.Prefetch == 0 {
+		buffers = 3 + 1
+	}
+	l.free = make(chan *Batch, buffers)
+	l.ready = make([]chan *Batch, buffers)
+	for i := range buffers {
+		l.ready[i] = make(chan *Batch, 1)
+		l.free <- &Batch{
+			Images: make([]byte, l.batch*l.imageLen),
+			Labels: make([]int32, l.batch),
+			IDs:    make([]int32, l.batch),
+		}
+	}
+	return l, nil
+}
+
+// Steps returns the number of batches an epoch.
+func (l *Loader) Steps() int { return l.steps }
+
+// Start makes the next batch that of (epoch, firstBatch); 0 <= firstBatch <= Steps. Where that
+// is the batch which comes next anyhow, what has been read ahead is kept.
+func (l *Loader) Start(epoch, firstBatch int) {
+	if epoch < 0 || firstBatch < 0 || firstBatch > l.steps {
+		panic(fmt.Sprintf("data: Loader.Start: epoch %d, batch %d of %d", epoch, firstBatch, l.steps))
+	}
+	l.life.Lock()
+	defer l.life.Unlock()
+	if l.isClosed() {
+		return
+	}
+	nextEpoch, nextStep := l.position(l.epoch, l.step)
+	wantEpoch, wantStep := l.position(epoch, firstBatch)
+	l.epoch, l.step = epoch, firstBatch
+	// Unshuffled, all epochs are the same.
+	if l.stop != nil && wantStep == nextStep && (wantEpoch == nextEpoch || !l.shuffle) {
+		return
+	}
+	l.endWorkers()
+	for _, place := range l.ready {
+		select {
+		case b := <-place:
+			l.free <- b
+		default:
+		}
+	}
+	l.sequence = 0
+	l.claim.epoch, l.claim.step, l.claim.sequence = wantEpoch, wantStep, 0
+	l.fillOrder()
+	l.stop = make(chan struct{})
+	for range l.workers {
+		stop := l.stop
+		l.running.Go(func() { l.work(stop) })
+	}
+}
+
+// position returns where the batch (epoch, step) is: what comes after an epoch's last batch is
+// the next epoch's first.
+func (l *Loader) position(epoch, step int) (int, int) {
+	if step == l.steps {
+		return epoch + 1, 0
+	}
+	return epoch, step
+}
+
+// endWorkers ends the workers and waits for them.
+func (l *Loader) endWorkers() {
+	if l.stop == nil {
+		return
+	}
+	close(l.stop)
+	l.running.Wait()
+	l.stop = nil
+}
+
+// fillOrder sets claim.order for claim.epoch.
+func (l *Loader) fillOrder() {
+	if l.shuffle {
+		Order(l.claim.order, l.seed, l.claim.epoch)
+		return
+	}
+	for i := range l.claim.order {
+		l.claim.order[i] = int32(i)
+	}
+}
+
+// work fills batches until stop is closed.
+func (l *Loader) work(stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		select {
+		case <-stop:
+			return
+		case b := <-l.free:
+			sequence := l.claimNext(b)
+			l.fill(b, stop)
+			l.ready[sequence%len(l.ready)] <- b
+		}
+	}
+}
+
+// claimNext writes the numbers of the next batch's images to b, and returns its place in the
+// sequence.
+func (l *Loader) claimNext(b *Batch) (sequence int) {
+	c := &l.claim
+	c.Lock()
+	defer c.Unlock()
+	if c.step == l.steps {
+		c.epoch, c.step = c.epoch+1, 0
+		if l.shuffle {
+			l.fillOrder()
+		}
+	}
+	first := c.step * l.batch
+	b.N = min(l.batch, l.count-first)
+	b.IDs = b.IDs[:b.N]
+	copy(b.IDs, c.order[first:first+b.N])
+	sequence = c.sequence
+	c.step++
+	c.sequence++
+	return sequence
+}
+
+// fill reads b's images. It breaks off when stop is closed: the batch is then thrown away.
+func (l *Loader) fill(b *Batch, stop <-chan struct{}) {
+	b.Images = b.Images[:b.N*l.imageLen]
+	b.Labels = b.Labels[:b.N]
+	b.err = nil
+	for k, id := range b.IDs {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		label, err := l.set.Read(int(id), b.Images[k*l.imageLen:(k+1)*l.imageLen])
+		if err != nil {
+			b.err = fmt.Errorf("loader: image %d: %w", id, err)
+			return
+		}
+		b.Labels[k] = label
+	}
+}
+
+// Next returns the next batch, and waits for it where it must. At the epoch's end it
+// returns io.EOF until the next Start. An image that can't be read is an error, and takes its
+// batch with it; Next may be called again for the one after. After Close it returns ErrClosed.
+//
+// It panics when every one of the loader's batches is held: it would wait for ever.
+func (l *Loader) Next() (*Batch, error) {
+	if l.isClosed() {
+		return nil, ErrClosed
+	}
+	if l.step == l.steps {
+		return nil, io.EOF
+	}
+	if l.held == len(l.ready) {
+		panic(fmt.Sprintf("data: Loader.Next: all %d batches are held, Release one", l.held))
+	}
+	var b *Batch
+	select {
+	case b = <-l.ready[l.sequence%len(l.ready)]:
+	case <-l.closed:
+		return nil, ErrClosed
+	}
+	if l.isClosed() { // b may have been broken off
+		return nil, ErrClosed
+	}
+	l.sequence++
+	l.step++
+	if b.err != nil {
+		err := b.err
+		l.free <- b
+		return nil, err
+	}
+	b.held = true
+	l.held++
+	return b, nil
+}
+
+// Release gives a batch back to be filled anew. It panics when that was done already.
+func (l *Loader) Release(b *Batch) {
+	if !b.held {
+		panic("data: Loader.Release: a batch that is not held")
+	}
+	b.held = false
+	l.held--
+	l.free <- b
+}
+
+// Close ends the workers and waits for them. It may be called more than once.
+func (l *Loader) Close() {
+	l.life.Lock()
+	defer l.life.Unlock()
+	if l.isClosed() {
+		return
+	}
+	close(l.closed)
+	l.endWorkers()
+}
+
+func (l *Loader) isClosed() bool {
+	select {
+	case <-l.closed:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,154 @@
+package data
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+//go:embed mnist/*.gz
+var mnistFiles embed.FS
+
+// idxNames are the four files of a set in MNIST's form, in the order train images, train
+// labels, test images, test labels.
+var idxNames = [4]string{
+	"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+	"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
+}
+
+func mnistClasses() []string {
+	return []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}
+}
+
+// fashionClasses are the classes of Fashion-MNIST: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a
+// Novel Image Dataset for Benchmarking Machine Learning Algorithms", arXiv:1708.07747.
+func fashionClasses() []string {
+	return []string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+		"Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
+}
+
+// openMNIST reads the embedded files, or those in opt.Dir when that is given.
+func openMNIST(opt Options) (*Split, error) {
+	if opt.Dir == "" {
+		return readIDXSplit("mnist", "embedded", mnistClasses(), func(i int) (string, []byte, error) {
+			name := "mnist/" + idxNames[i] + ".gz"
+			raw, err := mnistFiles.ReadFile(name)
+			return "embedded:" + name, raw, err
+		})
+	}
+	for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, "mnist")} {
+		if hasIDX(dir) {
+			return readIDXFolder("mnist", dir, mnistClasses())
+		}
+	}
+	return nil, &NotFoundError{Name: "mnist", Valid: Names(), Reason: fmt.Sprintf(
+		"%s has no %s[.gz]; without a data folder the embedded files are used", opt.Dir, idxNames[0])}
+}
+
+// openFashion reads Fashion-MNIST from opt.Dir, the cache or the system's data folder, else
+// downloads it to the cache.
+func openFashion(ctx context.Context, opt Options, cat catalog) (*Split, error) {
+	const name = "fashion-mnist"
+	if opt.Dir != "" {
+		for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, name)} {
+			if hasIDX(dir) {
+				return readIDXFolder(name, dir, fashionClasses())
+			}
+		}
+	}
+	cache, err := opt.cacheFolder(name)
+	if err != nil {
+		return nil, err
+	}
+	// What the cache lacks, a system package may have: Debian's dataset-fashion-mnist.
+	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
+		return readIDXFolder(name, cat.systemFashion, fashionClasses())
+	}
+	for _, file := range cat.fashion {
+		if _, err := opt.fetch(ctx, cache, file); err != nil {
+			return nil, fmt.Errorf("fashion-mnist: %w", err)
+		}
+	}
+	return readIDXFolder(name, cache, fashionClasses())
+}
+
+// hasIDX says whether dir has the first of the four files.
+func hasIDX(dir string) bool {
+	for _, ext := range []string{"", ".gz"} {
+		if _, err := os.Stat(filepath.Join(dir, idxNames[0]+ext)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// readIDXFolder reads the four files in dir, plain or with .gz at the end of the name.
+func readIDXFolder(name, dir string, classes []string) (*Split, error) {
+	return readIDXSplit(name, dir, classes, func(i int) (string, []byte, error) {
+		path := filepath.Join(dir, idxNames[i])
+		raw, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			path += ".gz"
+			raw, err = os.ReadFile(path)
+		}
+		return path, raw, err
+	})
+}
+
+// readIDXSplit parses the four files, each in its own goroutine, and joins images and labels.
+// read returns the path and the content of file i of idxNames.
+func readIDXSplit(name, source string, classes []string, read func(i int) (string, []byte, error)) (*Split, error) {
+	var paths [4]string
+	var dims [4][]int
+	var elements [4][]byte
+	err := parallel(4, 4, func(i int) error {
+		path, raw, err := read(i)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		paths[i] = path
+		dims[i], elements[i], err = ParseIDX(path, raw, []int{3, 1}[i%2])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var sets [2]*InMemory
+	for k := range sets {
+		images, labels := 2*k, 2*k+1
+		set, err := joinIDX(name, classes, paths[images], dims[images], elements[images], paths[labels], elements[labels])
+		if err != nil {
+			return nil, err
+		}
+		sets[k] = set
+	}
+	train, test := sets[0], sets[1]
+	if train.H != test.H || train.W != test.W {
+		return nil, &FormatError{paths[2], 8, fmt.Sprintf("images of %dx%d, as in %s", train.H, train.W, paths[0]),
+			fmt.Sprintf("%dx%d", test.H, test.W)}
+	}
+	return &Split{Name: name, Train: train, Test: test, Source: source}, nil
+}
+
+// joinIDX makes a set of images [n, h, w] and labels [n].
+func joinIDX(name string, classes []string, imagePath string, dims []int, images []byte, labelPath string, labels []byte) (*InMemory, error) {
+	n, h, w := dims[0], dims[1], dims[2]
+	if n == 0 || h == 0 || w == 0 {
+		return nil, &FormatError{imagePath, 4, "at least one image with pixels", fmt.Sprintf("dimensions %v", dims)}
+	}
+	if len(labels) != n {
+		return nil, &FormatError{labelPath, 4, fmt.Sprintf("%d labels, one for each image of %s", n, imagePath), fmt.Sprint(len(labels))}
+	}
+	set := &InMemory{Name: name, H: h, W: w, C: 1, ClassNames: classes, Images: images, Labels: make([]int32, n)}
+	for i, label := range labels {
+		if int(label) >= len(classes) {
+			return nil, &FormatError{labelPath, int64(8 + i), fmt.Sprintf("a label from 0 to %d", len(classes)-1), fmt.Sprint(label)}
+		}
+		set.Labels[i] = int32(label)
+	}
+	return set, nil
+}

@@ -1,0 +1,201 @@
+package data
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestEmbeddedMNIST(t *testing.T) {
+	split, err := Open(context.Background(), "mnist", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if split.Source != "embedded" || split.Name != "mnist" {
+		t.Errorf("name %q, source %q", split.Name, split.Source)
+	}
+	for _, c := range []struct {
+		set    Set
+		n      int
+		labels []int32
+	}{{split.Train, 60000, []int32{5, 0, 4, 1, 9}}, {split.Test, 10000, []int32{7, 2, 1, 0, 4}}} {
+		h, w, ch := c.set.ImageShape()
+		if c.set.Len() != c.n || h != 28 || w != 28 || ch != 1 || len(c.set.Classes()) != 10 {
+			t.Fatalf("%d images of %dx%dx%d", c.set.Len(), h, w, ch)
+		}
+		if got := c.set.(*InMemory).Labels[:5]; !slices.Equal(got, c.labels) {
+			t.Errorf("labels %v, want %v", got, c.labels)
+		}
+	}
+	// The constants that everyone uses for MNIST.
+	mean, std, err := MeanStd(split.Train)
+	if err != nil || mean[0] < 0.13065 || mean[0] > 0.13067 || std[0] < 0.30810 || std[0] > 0.30811 {
+		t.Errorf("mean %v, std %v, %v; want 0.1306604, 0.3081078", mean, std, err)
+	}
+}
+
+func TestEmbeddedFilesAreTheOfficialOnes(t *testing.T) {
+	readme, err := os.ReadFile("mnist/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range idxNames {
+		raw, err := mnistFiles.ReadFile("mnist/" + name + ".gz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(raw)
+		if !strings.Contains(string(readme), "`"+name+".gz`") || !strings.Contains(string(readme), hex.EncodeToString(sum[:])) {
+			t.Errorf("README.md has not %s, sha256 %x", name, sum)
+		}
+	}
+}
+
+// writeIDXSet writes a tiny set of four files: three and two images of 2x2.
+func writeIDXSet(t *testing.T, dir string, zip bool) {
+	t.Helper()
+	for i, raw := range tinyIDX() {
+		name := idxNames[i]
+		if zip {
+			name, raw = name+".gz", gzipped(raw)
+		}
+		writeFile(t, filepath.Join(dir, name), raw)
+	}
+}
+
+func tinyIDX() [4][]byte {
+	return [4][]byte{
+		idxFile([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 3, 2, 2), idxFile([]byte{0, 9, 5}, 3),
+		idxFile([]byte{21, 22, 23, 24, 25, 26, 27, 28}, 2, 2, 2), idxFile([]byte{3, 4}, 2),
+	}
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkTiny(t *testing.T, split *Split) {
+	t.Helper()
+	train, test := split.Train.(*InMemory), split.Test.(*InMemory)
+	if !slices.Equal(train.Labels, []int32{0, 9, 5}) || !slices.Equal(test.Labels, []int32{3, 4}) {
+		t.Errorf("labels %v, %v", train.Labels, test.Labels)
+	}
+	pixels := make([]byte, 4)
+	label, err := test.Read(1, pixels)
+	if err != nil || label != 4 || !slices.Equal(pixels, []byte{25, 26, 27, 28}) {
+		t.Errorf("test image 1: %v, label %d, %v", pixels, label, err)
+	}
+}
+
+func TestIDXFromFolder(t *testing.T) {
+	for _, zip := range []bool{false, true} {
+		for _, name := range []string{"mnist", "fashion-mnist"} {
+			for _, sub := range []string{"", name} {
+				dir := t.TempDir()
+				writeIDXSet(t, filepath.Join(dir, sub), zip)
+				split, err := Open(context.Background(), name, Options{Dir: dir})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkTiny(t, split)
+				if split.Source != filepath.Join(dir, sub) {
+					t.Errorf("source %q", split.Source)
+				}
+			}
+		}
+	}
+}
+
+func TestFashionFromSystemFolder(t *testing.T) {
+	dir := t.TempDir()
+	writeIDXSet(t, dir, true)
+	split, err := open(context.Background(), "fashion-mnist", Options{CacheDir: t.TempDir()}, catalog{systemFashion: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkTiny(t, split)
+	if split.Train.Classes()[9] != "Ankle boot" {
+		t.Errorf("classes %v", split.Train.Classes())
+	}
+}
+
+func TestIDXSetRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		file   int
+		raw    []byte
+		offset int64
+		says   string
+	}{
+		"label out of range":  {1, idxFile([]byte{0, 10, 5}, 3), 9, "got 10"},
+		"fewer labels":        {1, idxFile([]byte{0, 1}, 2), 4, "want 3 labels"},
+		"no images":           {2, idxFile(nil, 0, 2, 2), 4, "at least one"},
+		"no pixels":           {0, idxFile(nil, 3, 0, 2), 4, "at least one"},
+		"other size":          {2, idxFile([]byte{1, 2, 3, 4, 5, 6}, 2, 1, 3), 8, "images of 2x2"},
+		"labels for images":   {0, idxFile([]byte{0, 1}, 2), 0, "3 dimensions"},
+		"truncated test file": {3, idxFile([]byte{1}, 2), 9, "want 2 elements"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			writeIDXSet(t, dir, false)
+			path := filepath.Join(dir, idxNames[c.file])
+			writeFile(t, path, c.raw)
+			_, err := Open(context.Background(), "mnist", Options{Dir: dir})
+			wantFormatError(t, err, path, c.offset, c.says)
+		})
+	}
+	dir := t.TempDir()
+	writeIDXSet(t, dir, false)
+	if err := os.Remove(filepath.Join(dir, idxNames[3])); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(context.Background(), "mnist", Options{Dir: dir})
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), idxNames[3]) {
+		t.Errorf("one file missing: %v", err)
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	writeFile(t, file, nil)
+	for _, c := range []struct{ name, dir string }{
+		{"mnits", ""}, {"no/such/folder", ""}, {file, ""}, {"mnist", filepath.Join(t.TempDir(), "gone")}, {"mnist", t.TempDir()},
+	} {
+		_, err := Open(context.Background(), c.name, Options{Dir: c.dir})
+		var missing *NotFoundError
+		if !errors.As(err, &missing) {
+			t.Errorf("%v: want a *NotFoundError, got %v", c, err)
+			continue
+		}
+		for _, part := range append(Names(), c.name, c.dir) {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%q does not mention %q", err, part)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Open(ctx, "mnist", Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func BenchmarkOpenMNIST(b *testing.B) {
+	for b.Loop() {
+		if _, err := Open(context.Background(), "mnist", Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

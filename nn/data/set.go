@@ -1,0 +1,115 @@
+package data
+
+import (
+	"fmt"
+	"math"
+)
+
+// Set is a labelled set of images of one size, NHWC uint8.
+type Set interface {
+	// Len returns the number of images.
+	Len() int
+	// ImageShape returns the size of every image: rows, columns, channels.
+	ImageShape() (h, w, c int)
+	// Classes returns the classes' names; a label is an index into it. The caller must not change it.
+	Classes() []string
+	// Read writes image i's h*w*c bytes to dst and returns its label, 0 <= i < Len.
+	// It may be called from several goroutines at once.
+	Read(i int, dst []byte) (label int32, err error)
+}
+
+// InMemory is a Set whose pixels are all in memory.
+type InMemory struct {
+	Name       string
+	H, W, C    int
+	ClassNames []string
+	Images     []byte  // [n, h, w, c]
+	Labels     []int32 // [n]
+}
+
+// Len returns the number of images.
+func (s *InMemory) Len() int { return len(s.Labels) }
+
+// ImageShape returns rows, columns, channels.
+func (s *InMemory) ImageShape() (h, w, c int) { return s.H, s.W, s.C }
+
+// Classes returns the classes' names.
+func (s *InMemory) Classes() []string { return s.ClassNames }
+
+// Read copies image i to dst and returns its label. It never fails.
+func (s *InMemory) Read(i int, dst []byte) (int32, error) {
+	size := s.H * s.W * s.C
+	copy(dst[:size], s.Images[i*size:(i+1)*size])
+	return s.Labels[i], nil
+}
+
+// Split is a train and a test set of the same image size and classes.
+type Split struct {
+	Name        string
+	Train, Test Set
+	Source      string   // where it came from, for reports: "embedded", or a file or folder
+	Skipped     []string // images that could not be read, each with the reason
+	Resized     int      // images of a folder that had another size and were resized
+}
+
+// subset is the images of a set that indices names, in that order.
+type subset struct {
+	Set
+	indices []int32
+}
+
+// Subset returns the images of set that indices names, in that order. An index may come
+// more than once. It panics when one is out of range.
+func Subset(set Set, indices []int) Set {
+	own := make([]int32, len(indices))
+	for k, i := range indices {
+		if i < 0 || i >= set.Len() {
+			panic(fmt.Sprintf("data: Subset: index %d at %d, set has %d images", i, k, set.Len()))
+		}
+		own[k] = int32(i)
+	}
+	return &subset{Set: set, indices: own}
+}
+
+// Limit returns the first n images of set, or the set itself when it has no more than n.
+// An InMemory stays one.
+func Limit(set Set, n int) Set {
+	if n < 0 {
+		panic(fmt.Sprintf("data: Limit: %d images", n))
+	}
+	if n >= set.Len() {
+		return set
+	}
+	if m, ok := set.(*InMemory); ok {
+		short := *m
+		short.Images = m.Images[:n*m.H*m.W*m.C]
+		short.Labels = m.Labels[:n]
+		return &short
+	}
+	first := make([]int, n)
+	for i := range first {
+		first[i] = i
+	}
+	return Subset(set, first)
+}
+
+func (s *subset) Len() int { return len(s.indices) }
+
+func (s *subset) Read(i int, dst []byte) (int32, error) {
+	return s.Set.Read(int(s.indices[i]), dst)
+}
+
+// checkSet reports a set that a loader or a network cannot use.
+func checkSet(set Set) error {
+	h, w, c := set.ImageShape()
+	if h <= 0 || w <= 0 || c <= 0 {
+		return fmt.Errorf("images of %dx%dx%d have no pixels", h, w, c)
+	}
+	if set.Len() == 0 {
+		return fmt.Errorf("the set has no images")
+	}
+	if set.Len() > math.MaxInt32 {
+		return fmt.Errorf("the set has %d images, more than %d", set.Len(), math.MaxInt32)
+	}
+	return nil
+}
