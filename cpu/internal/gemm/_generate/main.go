@@ -1,0 +1,378 @@
+// Command generate writes the micro-kernels of the packed matrix product for amd64:
+//
+//	go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg gemm
+//
+// A micro-kernel adds the product of a few rows of A and a few vectors of B to a tile of
+// C that stays in registers while it runs over k:
+//
+//	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
+//
+// k runs in turns, after each of which A and B move on by a step of their own: with the
+// rows of a filter, or of an image, as turns a convolution needs no copy of its patches.
+//
+// There is one for each number of rows up to the largest tile that the registers hold, for
+// one and two vectors of columns, and for A by rows (N) and by columns (T). The last
+// vector is masked, so no element outside the n columns is read or written.
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+func main() {
+	ConstraintExpr("amd64,!noasm")
+	for _, trans := range []bool{false, true} {
+		for vectors := 1; vectors <= 2; vectors++ {
+			for mr := 1; mr <= 14; mr++ {
+				avx512(mr, vectors, trans)
+			}
+			for mr := 1; mr <= 6; mr++ {
+				avx2(mr, vectors, trans, true)
+			}
+		}
+		for mr := 1; mr <= 6; mr++ {
+			avx2(mr, 2, trans, false)
+		}
+	}
+	peak("avx512", []VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11})
+	peak("avx2", []VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11})
+	Generate()
+}
+
+// name is such as avx512N14x2: instruction set, layout of A, rows x vectors.
+func name(set string, mr, vectors int, trans bool) string {
+	layout := "N"
+	if trans {
+		layout = "T"
+	}
+	return fmt.Sprintf("%s%s%dx%d", set, layout, mr, vectors)
+}
+
+// unroll is the number of steps of k in one group of the main loop.
+const unroll = 4
+
+// operandA yields the addresses of A's elements: for layout N rows are lda apart and k
+// steps by one element, for layout T rows are adjacent and k steps by lda.
+type operandA struct {
+	trans   bool
+	mr      int
+	rows    []Register // N: the addresses of rows 0, 4, 8, 12
+	s, s3   Register   // lda and 3*lda, in bytes
+	current Register   // T: the address of column k
+}
+
+func loadA(mr int, trans bool) *operandA {
+	a := &operandA{trans: trans, mr: mr, s: GP64()}
+	base := Load(Param("a"), GP64())
+	Load(Param("lda"), a.s.(GPVirtual))
+	SHLQ(Imm(2), a.s.(GPVirtual))
+	if trans {
+		a.current = base
+		return a
+	}
+	a.rows = append(a.rows, base)
+	if mr > 3 {
+		a.s3 = GP64()
+		LEAQ(Mem{Base: a.s, Index: a.s, Scale: 2}, a.s3)
+	}
+	for r := 4; r < mr; r += 4 {
+		next := GP64()
+		LEAQ(Mem{Base: a.rows[len(a.rows)-1], Index: a.s, Scale: 4}, next)
+		a.rows = append(a.rows, next)
+	}
+	return a
+}
+
+// at is element (row i, step k of the group).
+func (a *operandA) at(i, k int) Op {
+	if a.trans {
+		return Mem{Base: a.current, Disp: 4 * i}
+	}
+	m := Mem{Base: a.rows[i/4], Disp: 4 * k}
+	switch i % 4 {
+	case 1:
+		m.Index, m.Scale = a.s, 1
+	case 2:
+		m.Index, m.Scale = a.s, 2
+	case 3:
+		m.Index, m.Scale = a.s3, 1
+		if a.s3 == nil {
+			panic("s3 unset")
+		}
+	}
+	return m
+}
+
+// step moves on after one k, group after a group of them.
+func (a *operandA) step() {
+	if a.trans {
+		ADDQ(a.s, a.current)
+	}
+}
+
+// add moves on by a register's bytes.
+func (a *operandA) add(bytes Register) {
+	if a.trans {
+		ADDQ(bytes, a.current)
+		return
+	}
+	for _, r := range a.rows {
+		ADDQ(bytes, r)
+	}
+}
+
+func (a *operandA) group(steps int) {
+	if a.trans {
+		return
+	}
+	for _, r := range a.rows {
+		ADDQ(Imm(uint64(4*steps)), r)
+	}
+}
+
+// loop emits body for every k of every turn: groups of unroll steps, then single steps.
+func loop(a *operandA, b, ldb Register, body func(step int)) {
+	turn, groups, singles, done := "turn", "groups", "singles", "done"
+	// What is left to add to A and B at the end of a turn: the step from one turn's
+	// beginning to the next's, less what the steps of k have added.
+	k := Load(Param("k"), GP64())
+	restA, restB := Load(Param("stepA"), GP64()), Load(Param("stepB"), GP64())
+	SHLQ(Imm(2), restA)
+	SHLQ(Imm(2), restB)
+	passed := GP64()
+	MOVQ(k, passed)
+	if a.trans {
+		IMULQ(a.s, passed)
+	} else {
+		SHLQ(Imm(2), passed)
+	}
+	SUBQ(passed, restA)
+	MOVQ(k, passed)
+	IMULQ(ldb, passed)
+	SUBQ(passed, restB)
+	turns := Load(Param("turns"), GP64())
+
+	Label(turn)
+	Load(Param("k"), k)
+	Label(groups)
+	CMPQ(k, Imm(unroll))
+	JLT(LabelRef(singles))
+	for step := 0; step < unroll; step++ {
+		body(step)
+		a.step()
+		ADDQ(ldb, b)
+	}
+	a.group(unroll)
+	SUBQ(Imm(unroll), k)
+	JMP(LabelRef(groups))
+	Label(singles)
+	TESTQ(k, k)
+	JZ(LabelRef(done))
+	body(0)
+	a.step()
+	ADDQ(ldb, b)
+	a.group(1)
+	DECQ(k)
+	JMP(LabelRef(singles))
+	Label(done)
+	a.add(restA)
+	ADDQ(restB, b)
+	DECQ(turns)
+	JNZ(LabelRef(turn))
+}
+
+const signature = "func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int)"
+
+// avx512 emits a kernel with mr x vectors accumulators of 16 lanes: 28 of the 32
+// registers for the largest tile, two for B, two for A's broadcasts.
+func avx512(mr, vectors int, trans bool) {
+	TEXT(name("avx512", mr, vectors, trans), NOSPLIT, signature)
+	Doc(fmt.Sprintf("C[%d x n] += A B with AVX-512F, %d < n <= %d.", mr, 16*(vectors-1), 16*vectors))
+	z := [...]VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15, Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23, Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31}
+	acc := func(i, v int) VecPhysical { return z[i*vectors+v] }
+
+	// The mask of the last vector: the lower n - 16*(vectors-1) bits.
+	count := Load(Param("n"), GP64())
+	if vectors == 2 {
+		SUBQ(Imm(16), count)
+	}
+	MOVQ(count, RCX)
+	mask := GP32()
+	MOVL(U32(1), mask)
+	SHLL(CL, mask)
+	DECL(mask)
+	KMOVW(mask, K1)
+
+	a := loadA(mr, trans)
+	b := Load(Param("b"), GP64())
+	ldb := Load(Param("ldb"), GP64())
+	SHLQ(Imm(2), ldb)
+
+	// forC visits the tile, row by row.
+	forC := func(visit func(i, v int, m Mem)) {
+		c := Load(Param("c"), GP64())
+		ldc := Load(Param("ldc"), GP64())
+		SHLQ(Imm(2), ldc)
+		for i := 0; i < mr; i++ {
+			for v := 0; v < vectors; v++ {
+				visit(i, v, Mem{Base: c, Disp: 64 * v})
+			}
+			if i+1 < mr {
+				ADDQ(ldc, c)
+			}
+		}
+	}
+	for i := 0; i < mr; i++ {
+		for v := 0; v < vectors; v++ {
+			VPXORD(acc(i, v), acc(i, v), acc(i, v))
+		}
+	}
+	// C is only needed at the end: ask for its lines now.
+	forC(func(_, _ int, m Mem) { PREFETCHT0(m) })
+
+	loop(a, b, ldb, func(step int) {
+		for v := 0; v < vectors; v++ {
+			m := Mem{Base: b, Disp: 64 * v}
+			if v == vectors-1 {
+				VMOVUPS_Z(m, K1, z[28+v])
+			} else {
+				VMOVUPS(m, z[28+v])
+			}
+		}
+		for i := 0; i < mr; i++ {
+			t := z[30+i%2]
+			VBROADCASTSS(a.at(i, step), t)
+			for v := 0; v < vectors; v++ {
+				VFMADD231PS(z[28+v], t, acc(i, v))
+			}
+		}
+	})
+	forC(func(i, v int, m Mem) {
+		if v == vectors-1 {
+			VMOVUPS_Z(m, K1, Z31)
+			VADDPS(Z31, acc(i, v), acc(i, v))
+			VMOVUPS(acc(i, v), K1, m)
+			return
+		}
+		VADDPS(m, acc(i, v), acc(i, v))
+		VMOVUPS(acc(i, v), m)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// avx2 emits a kernel with mr x vectors accumulators of 8 lanes: 12 of the 16 registers
+// for the largest tile, two for B, one for A's broadcast and one for the mask.
+// Masked loads are slow on some processors: full vectors have kernels without.
+func avx2(mr, vectors int, trans, masked bool) {
+	if masked {
+		TEXT(name("avx2", mr, vectors, trans), NOSPLIT, signature)
+		Doc(fmt.Sprintf("C[%d x n] += A B with AVX2 and FMA, %d < n <= %d.", mr, 8*(vectors-1), 8*vectors))
+	} else {
+		TEXT(name("avx2", mr, vectors, trans)+"full", NOSPLIT, signature)
+		Doc(fmt.Sprintf("C[%d x n] += A B with AVX2 and FMA, n = %d.", mr, 8*vectors))
+	}
+	y := [...]VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15}
+	acc := func(i, v int) VecPhysical { return y[i*vectors+v] }
+	mask := Y15
+
+	if masked {
+		// The mask of the last vector: 8 words from a table of 8 ones and 8 zeros.
+		count := Load(Param("n"), GP64())
+		if vectors == 2 {
+			SUBQ(Imm(8), count)
+		}
+		table := GP64()
+		LEAQ(maskTable(), table)
+		NEGQ(count)
+		VMOVDQU(Mem{Base: table, Index: count, Scale: 4, Disp: 32}, mask)
+	}
+
+	a := loadA(mr, trans)
+	b := Load(Param("b"), GP64())
+	ldb := Load(Param("ldb"), GP64())
+	SHLQ(Imm(2), ldb)
+	for i := 0; i < mr; i++ {
+		for v := 0; v < vectors; v++ {
+			VXORPS(acc(i, v), acc(i, v), acc(i, v))
+		}
+	}
+	loop(a, b, ldb, func(step int) {
+		for v := 0; v < vectors; v++ {
+			m := Mem{Base: b, Disp: 32 * v}
+			if masked && v == vectors-1 {
+				VMASKMOVPS(m, mask, y[12+v])
+			} else {
+				VMOVUPS(m, y[12+v])
+			}
+		}
+		for i := 0; i < mr; i++ {
+			VBROADCASTSS(a.at(i, step), Y14)
+			for v := 0; v < vectors; v++ {
+				VFMADD231PS(y[12+v], Y14, acc(i, v))
+			}
+		}
+	})
+	c := Load(Param("c"), GP64())
+	ldc := Load(Param("ldc"), GP64())
+	SHLQ(Imm(2), ldc)
+	for i := 0; i < mr; i++ {
+		for v := 0; v < vectors; v++ {
+			m := Mem{Base: c, Disp: 32 * v}
+			if masked && v == vectors-1 {
+				VMASKMOVPS(m, mask, Y14)
+				VADDPS(Y14, acc(i, v), acc(i, v))
+				VMASKMOVPS(acc(i, v), mask, m)
+				continue
+			}
+			VADDPS(m, acc(i, v), acc(i, v))
+			VMOVUPS(acc(i, v), m)
+		}
+		if i+1 < mr {
+			ADDQ(ldc, c)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+var table Mem
+
+// maskTable is 8 words of ones, then 8 of zeros.
+func maskTable() Mem {
+	if table.Base != nil {
+		return table
+	}
+	table = GLOBL("lanes", RODATA|NOPTR)
+	for i := 0; i < 16; i++ {
+		v := uint32(0)
+		if i < 8 {
+			v = 0xFFFFFFFF
+		}
+		DATA(4*i, U32(v))
+	}
+	return table
+}
+
+// peak emits a loop of independent multiply-adds on registers alone: what the processor
+// can do at best, which the kernels are measured against.
+func peak(set string, registers []VecPhysical) {
+	TEXT(set+"Peak", NOSPLIT, "func(turns int)")
+	Doc(fmt.Sprintf("Does turns x %d vector multiply-adds.", len(registers)))
+	n := Load(Param("turns"), GP64())
+	for _, r := range registers {
+		VXORPS(r.AsY(), r.AsY(), r.AsY())
+	}
+	Label("next")
+	for _, r := range registers {
+		VFMADD231PS(r, r, r)
+	}
+	DECQ(n)
+	JNZ(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}

@@ -1,0 +1,114 @@
+package gemm
+
+import "unsafe"
+
+// generic returns the kernels in Go, for processors without kernels of their own. Its full
+// tile is 2 x 4: eight sums, four elements of B and two of A fit 16 registers.
+func generic() *Kernel {
+	kn := &Kernel{Name: "generic", MR: 2, NR: 4, peakTurn: 2 * 8, peak: genericPeak}
+	for width := oneVector; width <= full; width++ {
+		kn.byRows[1][width] = rows1
+		kn.byRows[2][width] = rows2
+		kn.byColumns[1][width] = rows1Columns
+		kn.byColumns[2][width] = rows2Columns
+	}
+	return kn
+}
+
+func rows1(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int) {
+	for t := range turns {
+		one(k, add(a, t*stepA), 1, add(b, t*stepB), ldb, c, n)
+	}
+}
+
+func rows1Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int) {
+	for t := range turns {
+		one(k, add(a, t*stepA), lda, add(b, t*stepB), ldb, c, n)
+	}
+}
+
+func rows2(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int) {
+	for t := range turns {
+		two(k, add(a, t*stepA), lda, 1, add(b, t*stepB), ldb, c, ldc, n)
+	}
+}
+
+func rows2Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int) {
+	for t := range turns {
+		two(k, add(a, t*stepA), 1, lda, add(b, t*stepB), ldb, c, ldc, n)
+	}
+}
+
+// one is a tile of one row; consecutive k are step apart in A.
+func one(k int, a *float32, step int, b *float32, ldb int, c *float32, n int) {
+	as := unsafe.Slice(a, (k-1)*step+1)
+	bs := unsafe.Slice(b, (k-1)*ldb+n)
+	cs := unsafe.Slice(c, n)
+	for j := range cs {
+		var sum float32
+		for i, at := 0, j; i < len(as); i, at = i+step, at+ldb {
+			sum += as[i] * bs[at]
+		}
+		cs[j] += sum
+	}
+}
+
+// two is a tile of two rows, row apart in A.
+func two(k int, a *float32, row, step int, b *float32, ldb int, c *float32, ldc int, n int) {
+	if n != 4 {
+		one(k, a, step, b, ldb, c, n)
+		one(k, add(a, row), step, b, ldb, add(c, ldc), n)
+		return
+	}
+	a0 := unsafe.Slice(a, (k-1)*step+1)
+	a1 := unsafe.Slice(add(a, row), (k-1)*step+1)
+	bs := unsafe.Slice(b, (k-1)*ldb+4)
+	var c00, c01, c02, c03, c10, c11, c12, c13 float32
+	for i, at := 0, 0; i < len(a0) && i < len(a1); i, at = i+step, at+ldb {
+		row := bs[at : at+4 : at+4]
+		b0, b1, b2, b3 := row[0], row[1], row[2], row[3]
+		v := a0[i]
+		c00 += v * b0
+		c01 += v * b1
+		c02 += v * b2
+		c03 += v * b3
+		v = a1[i]
+		c10 += v * b0
+		c11 += v * b1
+		c12 += v * b2
+		c13 += v * b3
+	}
+	cs := unsafe.Slice(c, 4)
+	cs[0] += c00
+	cs[1] += c01
+	cs[2] += c02
+	cs[3] += c03
+	cs = unsafe.Slice(add(c, ldc), 4)
+	cs[0] += c10
+	cs[1] += c11
+	cs[2] += c12
+	cs[3] += c13
+}
+
+func add(p *float32, elements int) *float32 {
+	return (*float32)(unsafe.Add(unsafe.Pointer(p), elements*4))
+}
+
+// genericPeak does turns x 8 independent multiply-adds.
+func genericPeak(turns int) {
+	var c0, c1, c2, c3, c4, c5, c6, c7 float32 = 1, 1, 1, 1, 1, 1, 1, 1
+	var a, b float32 = 1.0000001, 0.9999999
+	for range turns {
+		c0 = c0*a + b
+		c1 = c1*a + b
+		c2 = c2*a + b
+		c3 = c3*a + b
+		c4 = c4*a + b
+		c5 = c5*a + b
+		c6 = c6*a + b
+		c7 = c7*a + b
+	}
+	if c0+c1+c2+c3+c4+c5+c6+c7 == 0 {
+		panic("gemm: unreachable, keeps the sums alive")
+	}
+}

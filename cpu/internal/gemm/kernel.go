@@ -1,0 +1,154 @@
+// Package gemm has the micro-kernels of the packed matrix product and the loops around
+// them, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
+// ACM TOMS 34(3), 2008.
+package gemm
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// micro adds a product to a tile of C that its registers hold:
+//
+//	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
+//
+// For the kernels by rows A[i][k] is a[i*lda+k], for those by columns a[k*lda+i]. B[k][j]
+// is b[k*ldb+j], C[i][j] is c[i*ldc+j]. This is repeated for each turn, a having moved on by
+// stepA elements and b by stepB. No element outside is read or written.
+type micro func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int)
+
+// Indices into a kernel's tables by the number of columns.
+const (
+	oneVector = iota
+	twoVectors
+	full
+)
+
+// maxMR is the largest number of rows of any kernel's tile.
+const maxMR = 14
+
+// Kernel is a set of micro-kernels for one instruction set.
+type Kernel struct {
+	Name   string // "avx512", "avx2" or "generic"
+	MR, NR int    // rows and columns of the full tile; NR is two vectors
+	// byRows and byColumns hold the kernels for mr rows and one vector of columns, two, and
+	// two full ones.
+	byRows, byColumns [maxMR + 1][3]micro
+	peakTurn          int // floating-point operations in one turn of peak
+	peak              func(turns int)
+}
+
+// Select returns the kernels by name, or the best that this processor runs for "".
+func Select(name string) (*Kernel, error) {
+	kernels := available()
+	if name == "" {
+		return kernels[0], nil
+	}
+	var names []string
+	for _, k := range kernels {
+		if k.Name == name {
+			return k, nil
+		}
+		names = append(names, k.Name)
+	}
+	return nil, fmt.Errorf("instruction set %q is not available here, this build and processor have %s", name, strings.Join(names, ", "))
+}
+
+// Names returns the kernels that this build and processor have, the best first.
+func Names() []string {
+	var names []string
+	for _, k := range available() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
+// Split returns the number of panels that m rows are divided into, and the most rows
+// that one has: as even as can be, because a panel of 2 rows costs nearly as much
+// as one of 14.
+func (kn *Kernel) Split(m int) (panels, rows int) {
+	panels = (m + kn.MR - 1) / kn.MR
+	return panels, (m + panels - 1) / panels
+}
+
+// Panels returns the number of panels of NR columns that n columns are packed into.
+func (kn *Kernel) Panels(n int) int { return (n + kn.NR - 1) / kn.NR }
+
+// Tile adds op(A) B to at most MR x NR elements of C, by columns of A where trans.
+func (kn *Kernel) Tile(m, n, k int, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int) {
+	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n)
+}
+
+// Turns says how a sum over k goes on in TileTurns: there are N turns of K, and a and b
+// move on by StepA and StepB elements from one to the next.
+type Turns struct {
+	N, K         int
+	StepA, StepB int
+}
+
+// TileTurns is Tile with the sum over k in turns.
+func (kn *Kernel) TileTurns(m, n int, t Turns, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int) {
+	kn.micro(m, n, trans)(t.N, t.K, &a[0], lda, t.StepA, &b[0], ldb, t.StepB, &c[0], ldc, n)
+}
+
+func (kn *Kernel) micro(m, n int, trans bool) micro {
+	width := oneVector
+	switch {
+	case n == kn.NR:
+		width = full
+	case n > kn.NR/2:
+		width = twoVectors
+	}
+	if trans {
+		return kn.byColumns[m][width]
+	}
+	return kn.byRows[m][width]
+}
+
+// Multiply adds A B to C, m x n with any n and m <= MR; B is packed by Pack.
+func (kn *Kernel) Multiply(m, n, k int, a []float32, lda int, trans bool, packed []float32, c []float32, ldc int) {
+	for j := 0; j < n; j += kn.NR {
+		kn.Tile(m, min(kn.NR, n-j), k, a, lda, trans, packed[j*k:], kn.NR, c[j:], ldc)
+	}
+}
+
+// PackedLen returns the elements that Pack writes for k x n.
+func (kn *Kernel) PackedLen(k, n int) int { return k * kn.Panels(n) * kn.NR }
+
+// Pack copies panel j of B, k x n, to its place in packed: panels of NR columns, each k
+// rows of NR contiguous elements, so that a kernel reads it from end to end. B[r][s] is
+// b[r*ldb+s], or b[s*ldb+r] where trans.
+func (kn *Kernel) Pack(packed []float32, j, k, n int, b []float32, ldb int, trans bool) {
+	nr := kn.NR
+	dst := packed[j*nr*k : (j+1)*nr*k]
+	from := j * nr
+	width := min(nr, n-from)
+	if !trans {
+		for r := 0; r < k; r++ {
+			copy(dst[r*nr:r*nr+width], b[r*ldb+from:])
+		}
+		return
+	}
+	for s := 0; s < width; s++ {
+		column := b[(from+s)*ldb:][:k]
+		for r, v := range column {
+			dst[r*nr+s] = v
+		}
+	}
+}
+
+// Peak measures the multiply-add rate of one thread for about d, in floating-point
+// operations a second.
+func (kn *Kernel) Peak(d time.Duration) float64 {
+	turns := 1000
+	for {
+		start := time.Now()
+		kn.peak(turns)
+		took := time.Since(start)
+		if took >= d {
+			return float64(turns) * float64(kn.peakTurn) / took.Seconds()
+		}
+		turns *= 2
+	}
+}

@@ -1,0 +1,159 @@
+package vmath
+
+import (
+	"math"
+	"testing"
+)
+
+// sampleStep visits every 1009th float32: 4.2 million, of all exponents and both signs.
+const sampleStep = 1009
+
+// eachSample calls visit for a dense sample of all float32 that are not NaN.
+func eachSample(visit func(x float32)) {
+	for b := uint64(0); b < 1<<32; b += sampleStep {
+		if x := math.Float32frombits(uint32(b)); x == x {
+			visit(x)
+		}
+	}
+}
+
+// ulps returns how far got is from want in units of the last place of want as float32.
+func ulps(got float32, want float64) float64 {
+	if float64(got) == want {
+		return 0
+	}
+	if w := float32(want); math.IsInf(float64(w), 0) || math.IsInf(float64(got), 0) {
+		if got == w {
+			return 0
+		}
+		// The largest finite number counts as a neighbour of infinity.
+		want = math.Copysign(math.MaxFloat32, want)
+		if math.IsInf(float64(got), int(math.Copysign(1, want))) && math.Abs(float64(w)) >= math.MaxFloat32 {
+			return 1
+		}
+	}
+	_, e := math.Frexp(want)
+	return math.Abs(float64(got)-want) / math.Ldexp(1, max(e-24, -149))
+}
+
+func TestExp(t *testing.T) {
+	var worst float64
+	var at float32
+	check := func(x float32) {
+		if u := ulps(Exp(x), math.Exp(float64(x))); !(u <= worst) {
+			worst, at = u, x
+		}
+	}
+	eachSample(check)
+	for x := float32(-105); x < 90; x += 1.0 / 1024 {
+		check(x)
+	}
+	t.Logf("largest error %.3f ulp at %v", worst, at)
+	if !(worst <= 1) {
+		t.Errorf("Exp(%v) = %v, want %v: %.2f ulp off", at, Exp(at), math.Exp(float64(at)), worst)
+	}
+}
+
+func TestTanh(t *testing.T) {
+	var worst float64
+	var at float32
+	check := func(x float32) {
+		if u := ulps(Tanh(x), math.Tanh(float64(x))); !(u <= worst) {
+			worst, at = u, x
+		}
+	}
+	eachSample(check)
+	for x := float32(-11); x < 11; x += 1.0 / 16384 {
+		check(x)
+	}
+	t.Logf("largest error %.3f ulp at %v", worst, at)
+	if !(worst <= 3) {
+		t.Errorf("Tanh(%v) = %v, want %v: %.2f ulp off", at, Tanh(at), math.Tanh(float64(at)), worst)
+	}
+}
+
+func TestNormal(t *testing.T) {
+	var worstAbsolute, worstRelative float64
+	check := func(x float32) {
+		cdf, pdf := Normal(x)
+		v := float64(x)
+		wantCDF := math.Erfc(-v/math.Sqrt2) / 2
+		wantPDF := math.Exp(-v*v/2) / math.Sqrt(2*math.Pi)
+		absolute := math.Abs(float64(cdf) - wantCDF)
+		worstAbsolute = math.Max(worstAbsolute, absolute)
+		if absolute > 2.4e-7 || absolute != absolute {
+			t.Fatalf("Normal(%v): cdf %v, want %v", x, cdf, wantCDF)
+		}
+		// From 13 on the results are subnormal.
+		if math.Abs(v) > 13 {
+			if math.Abs(float64(pdf)-wantPDF) > 1e-37 {
+				t.Fatalf("Normal(%v): pdf %v, want %v", x, pdf, wantPDF)
+			}
+			return
+		}
+		unit := (4 + v*v) * 0x1p-23
+		relative := math.Max(math.Abs(float64(cdf)-wantCDF)/wantCDF, math.Abs(float64(pdf)-wantPDF)/wantPDF) / unit
+		worstRelative = math.Max(worstRelative, relative)
+		if !(relative <= 1) {
+			t.Fatalf("Normal(%v) = %v, %v, want %v, %v", x, cdf, pdf, wantCDF, wantPDF)
+		}
+	}
+	eachSample(check)
+	for x := float32(-15); x < 15; x += 1.0 / 8192 {
+		check(x)
+	}
+	t.Logf("cdf off by at most %.3g; relative errors at most %.2f of what is stated", worstAbsolute, worstRelative)
+}
+
+// Neither function may make a number of what is none, and the limits are exact.
+func TestSpecialValues(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	for _, v := range []float32{nan, -nan, math.Float32frombits(0xFFC00000)} {
+		cdf, pdf := Normal(v)
+		for name, got := range map[string]float32{"Exp": Exp(v), "Tanh": Tanh(v), "cdf": cdf, "pdf": pdf} {
+			if got == got {
+				t.Errorf("%s of NaN is %v", name, got)
+			}
+		}
+	}
+	upper, density := Normal(inf)
+	lower, _ := Normal(-inf)
+	for _, c := range []struct {
+		name      string
+		got, want float32
+	}{
+		{"Exp(+Inf)", Exp(inf), inf}, {"Exp(-Inf)", Exp(-inf), 0}, {"Exp(0)", Exp(0), 1},
+		{"Tanh(+Inf)", Tanh(inf), 1}, {"Tanh(-Inf)", Tanh(-inf), -1}, {"Tanh(0)", Tanh(0), 0},
+		{"Phi(+Inf)", upper, 1}, {"Phi(-Inf)", lower, 0}, {"pdf(+Inf)", density, 0},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s = %v, want %v", c.name, c.got, c.want)
+		}
+	}
+	if !math.Signbit(float64(Tanh(float32(math.Copysign(0, -1))))) {
+		t.Error("Tanh(-0) is not -0")
+	}
+}
+
+func benchmark(b *testing.B, f func(float32) float32) {
+	var x [1024]float32
+	for i := range x {
+		x[i] = float32(i*7919%1024)/128 - 4
+	}
+	var sum float32
+	for b.Loop() {
+		for _, v := range x {
+			sum += f(v)
+		}
+	}
+	if sum == 0.5 {
+		b.Log(sum)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(x)), "ns/element")
+}
+
+func BenchmarkExp(b *testing.B)  { benchmark(b, Exp) }
+func BenchmarkTanh(b *testing.B) { benchmark(b, Tanh) }
+func BenchmarkNormal(b *testing.B) {
+	benchmark(b, func(x float32) float32 { c, p := Normal(x); return c + p })
+}
