@@ -1,0 +1,46 @@
+package nn
+
+import "trainer/nn/device"
+
+// AvgPool2D takes the mean of each window, channel by channel.
+//
+// Shapes: x [n, h, w, c], y [n, outH, outW, c] with outH = floor((h + 2 padH - kH) / strideH) + 1.
+//
+// Forward, with K the number of elements of the window (by default kH*kW, padding counted
+// as zeros; with ExcludePadding only those inside the image):
+//
+//	y[n,i,j,c] = 1/K sum_{a,b} x[n, i*strideH + a - padH, j*strideW + b - padW, c]
+//
+// Backward. y depends on every element of its window with the derivative 1/K:
+//
+//	dx[n,p,q,c] = sum of dy[n,i,j,c] / K over the windows (i,j) that contain (p,q)
+type AvgPool2D struct {
+	Kernel         Pair
+	Stride         Pair // 0 means the kernel: windows side by side
+	Padding        Pair // smaller than the kernel
+	ExcludePadding bool // PyTorch's count_include_pad=False
+}
+
+// Kind returns "avg-pool2d".
+func (p AvgPool2D) Kind() string { return "avg-pool2d" }
+
+// OutputShape returns [outH outW c].
+func (p AvgPool2D) OutputShape(in Shape) (Shape, error) { return p.pooling().outputShape(in) }
+
+func (p AvgPool2D) pooling() pooling {
+	mode := device.AvgPool
+	if p.ExcludePadding {
+		mode = device.AvgPoolExcluding
+	}
+	return pooling{mode, window{p.Kernel, p.Stride.or(p.Kernel), p.Padding, Square(1)}}
+}
+
+// Build allocates the output.
+func (p AvgPool2D) Build(b *Builder, in Shape) (Unit, error) {
+	spec := p.pooling().spec(b, in)
+	plan, err := b.dev.NewPool2D(spec)
+	if err != nil {
+		return nil, err
+	}
+	return newPool2D(b, in, spec, plan)
+}

@@ -1,0 +1,152 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// BatchNorm gives every channel mean 0 and variance 1 over the batch, and then a scale
+// gamma and a shift beta that are learnt (Ioffe and Szegedy, "Batch Normalization", 2015).
+//
+// Shapes: x, y [n, h, w, c] or [n, c]; gamma, beta, running mean and variance [c]. Below,
+// i runs over the m = n*h*w (or n) elements of one channel.
+//
+// Forward, in training:
+//
+//	mean = 1/m sum_i x[i]        var = 1/m sum_i (x[i] - mean)^2
+//	xhat[i] = (x[i] - mean) / sqrt(var + epsilon)
+//	y[i] = gamma xhat[i] + beta
+//	running = (1 - momentum) running + momentum batch      (the variance as m/(m-1) var)
+//
+// and in inference the running mean and variance stand in for the batch's.
+//
+// Backward:
+//
+//	dbeta = sum_i dy[i]        dgamma = sum_i dy[i] xhat[i]
+//	dx[i] = gamma / sqrt(var + epsilon) (dy[i] - dbeta/m - xhat[i] dgamma/m)
+//
+// The two subtracted terms come from mean and var, which depend on every x: normalising
+// makes y blind to a shift and to a scaling of x, so dx is what remains of dy without its
+// components along the constant vector and along xhat.
+type BatchNorm struct {
+	Epsilon     float32 // 0 means 1e-5
+	Momentum    float32 // weight of the new statistics; 0 means 0.1
+	FrozenScale bool    // gamma stays 1
+}
+
+// Kind returns "batch-norm".
+func (l BatchNorm) Kind() string { return "batch-norm" }
+
+// OutputShape returns the input's shape.
+func (l BatchNorm) OutputShape(in Shape) (Shape, error) {
+	if len(in) != 1 && len(in) != 3 {
+		return nil, fmt.Errorf("got %v, needs an image, [h w c], or a vector, [features]", in)
+	}
+	if l.Epsilon < 0 {
+		return nil, fmt.Errorf("epsilon is %v, needs more than 0", l.Epsilon)
+	}
+	if l.Momentum < 0 || l.Momentum > 1 {
+		return nil, fmt.Errorf("momentum is %v, needs 0 to 1", l.Momentum)
+	}
+	return in, nil
+}
+
+func (l BatchNorm) spec(b *Builder, in Shape) device.BatchNormSpec {
+	c := in[len(in)-1]
+	s := device.BatchNormSpec{
+		Rows: b.batch * in.Len() / c, C: c,
+		Epsilon: l.Epsilon, Momentum: l.Momentum, NoBackward: !b.train,
+	}
+	if s.Epsilon == 0 {
+		s.Epsilon = 1e-5
+	}
+	if s.Momentum == 0 {
+		s.Momentum = 0.1
+	}
+	return s
+}
+
+// Build allocates gamma ("weight"), beta ("bias"), the running statistics and the output.
+func (l BatchNorm) Build(b *Builder, in Shape) (Unit, error) {
+	plan, err := b.dev.NewBatchNorm(l.spec(b, in))
+	if err != nil {
+		return nil, err
+	}
+	return l.unit(b, in, plan)
+}
+
+// buildFused normalises and activates in one pass over memory. LeakyReLU, whose slope the
+// fused operation doesn't know, stays on its own.
+func (l BatchNorm) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+	dev, ok := b.dev.(device.FusedBatchNorm)
+	if !ok {
+		return nil, false, nil
+	}
+	a, ok := next.(activationLayer)
+	if !ok || a.activation().Kind == device.LeakyReLU {
+		return nil, false, nil
+	}
+	plan, err := dev.NewBatchNormActivation(l.spec(b, in), a.activation().Kind)
+	if err != nil {
+		if declined(err) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	u, err := l.unit(b, in, plan)
+	return u, true, err
+}
+
+// unit completes a plan with its tensors.
+func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (Unit, error) {
+	u := &batchNorm{plan: plan, needs: b.NeedsInputGradient()}
+	c := in[len(in)-1]
+	var err error
+	if u.gamma, err = b.Param(ParamSpec{
+		Name: "weight", Role: Gain, Shape: []int{c}, Init: Ones(), FanIn: 1, FanOut: 1, Frozen: l.FrozenScale,
+	}); err != nil {
+		return nil, err
+	}
+	if u.beta, err = b.Param(ParamSpec{
+		Name: "bias", Role: Bias, Shape: []int{c}, Init: Zeros(), FanIn: 1, FanOut: 1,
+	}); err != nil {
+		return nil, err
+	}
+	if u.mean, err = b.State("running_mean", 0, c); err != nil {
+		return nil, err
+	}
+	if u.variance, err = b.State("running_var", 1, c); err != nil {
+		return nil, err
+	}
+	return u, b.Output(in, &u.y)
+}
+
+type batchNorm struct {
+	plan           device.BatchNorm
+	gamma, beta    *Param
+	mean, variance *Param // running
+	x, y           *device.Tensor
+	needs          bool // something before is trained
+}
+
+// Forward normalises by the batch's statistics in training, by the running ones otherwise.
+func (u *batchNorm) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	u.x = x
+	u.y.SetRows(x.Rows())
+	run := u.plan.Forward
+	if mode == Inference {
+		run = u.plan.Inference
+	}
+	run(u.y, x, u.gamma.Value, u.beta.Value, u.mean.Value, u.variance.Value)
+	return u.y
+}
+
+// Backward computes dgamma, dbeta and, in place of dy, dx.
+func (u *batchNorm) Backward(dy *device.Tensor) *device.Tensor {
+	u.plan.Backward(dy, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value, u.beta.Value)
+	if !u.needs {
+		return nil
+	}
+	return dy
+}

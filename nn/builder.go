@@ -1,0 +1,274 @@
+package nn
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"trainer/nn/device"
+)
+
+// Builder allocates what layers need, and keeps the books: names, parameters, FLOPs,
+// memory. A network is built once for a device, a batch size and a purpose.
+//
+// Buffers that are only needed for a moment are shared: the gradients in training, and
+// the outputs in inference. Along a chain each layer reads one and writes the next, so
+// that two buffers, used in turn, serve a chain of any length.
+type Builder struct {
+	dev    device.Device
+	batch  int
+	train  bool
+	seed   uint64
+	sample func(n int) (images []float32, shape Shape, err error)
+	step   *device.Tensor
+
+	params []*Param // trained or frozen
+	state  []*Param // running statistics
+	rows   []Row
+
+	upstream bool     // something before the layer that is being built is trained
+	dropouts int      // dropout layers so far, each with its own stream
+	path     []string // names of the containers and the layer that are being built
+	building []int    // rows of the layers that are being built, innermost last
+	memory   int64    // bytes in all
+
+	pairs  []*pair // shared buffers: one pair for each level of branches
+	level  int     // the pair that the present chain uses
+	levels int     // pairs that are in use at this place in the network
+}
+
+// pair is two shared buffers that a chain uses in turn. Their sizes are known only when
+// the whole network has been built; the claims are satisfied then.
+type pair struct {
+	turn    int
+	largest [2]int // elements an example
+	claims  [2][]claim
+}
+
+// claim is a tensor wanted in a shared buffer, and where to store it.
+type claim struct {
+	shape Shape
+	dst   **device.Tensor
+}
+
+func newBuilder(dev device.Device, opt Options) *Builder {
+	return &Builder{
+		dev: dev, batch: opt.Batch, train: opt.Training, seed: opt.Seed, sample: opt.Sample,
+		pairs: []*pair{{}}, levels: 1,
+	}
+}
+
+// Device returns the device that the network is built on.
+func (b *Builder) Device() device.Device { return b.dev }
+
+// Batch returns the largest batch.
+func (b *Builder) Batch() int { return b.batch }
+
+// Training reports whether gradients are needed.
+func (b *Builder) Training() bool { return b.train }
+
+// Seed returns the run's seed.
+func (b *Builder) Seed() uint64 { return b.seed }
+
+// Step returns the step counter, int32 [1] on the device.
+func (b *Builder) Step() *device.Tensor { return b.step }
+
+// DropoutStream returns a random stream of its own for one dropout layer.
+func (b *Builder) DropoutStream() device.Stream {
+	b.dropouts++
+	return device.StreamDropout.Sub(b.dropouts - 1)
+}
+
+// Tensor allocates a tensor and counts its memory.
+func (b *Builder) Tensor(dtype device.DType, shape ...int) (*device.Tensor, error) {
+	t, err := b.dev.NewTensor(dtype, shape...)
+	if err != nil {
+		return nil, fmt.Errorf("allocating %v%v: %w", dtype, shape, err)
+	}
+	b.AddMemory(int64(t.Len()) * int64(dtype.Size()))
+	return t, nil
+}
+
+// Output provides the buffer for a layer's output, float32 [batch, shape...], and stores
+// it in dst before the first Forward. In training it is the layer's own, as later layers
+// go back to their inputs in the backward pass; in inference it is shared, and holds the
+// output until the layer after next writes its own.
+func (b *Builder) Output(shape Shape, dst **device.Tensor) error {
+	if !b.train {
+		b.claim(shape, dst)
+		return nil
+	}
+	t, err := b.Tensor(device.Float32, shape.batch(b.batch)...)
+	if err != nil {
+		return err
+	}
+	*dst = t
+	return nil
+}
+
+// NeedsInputGradient reports whether the layer that is being built must compute the
+// gradient by its input: in training, when something before it is trained. Ask before
+// adding the layer's own parameters.
+func (b *Builder) NeedsInputGradient() bool { return b.train && b.upstream }
+
+// InputGradient provides the buffer for the gradient by the layer's input, float32
+// [batch, in...], and stores it in dst before the first Backward; dst stays nil when
+// NeedsInputGradient is false. The buffer is shared with layers further on: it holds the
+// gradient until the layer before has used it. A layer whose Backward works in place
+// needs none.
+func (b *Builder) InputGradient(in Shape, dst **device.Tensor) {
+	if b.NeedsInputGradient() {
+		b.claim(in, dst)
+	}
+}
+
+// claim asks for a tensor in the present chain's other buffer.
+func (b *Builder) claim(shape Shape, dst **device.Tensor) {
+	p := b.pairs[b.level]
+	p.turn ^= 1
+	p.largest[p.turn] = max(p.largest[p.turn], shape.Len())
+	p.claims[p.turn] = append(p.claims[p.turn], claim{shape, dst})
+}
+
+// openBranch gives what is built next a pair of buffers of its own, because the one in
+// use holds what another branch still needs. It returns the level to go back to with
+// resumeChain. closeBranch releases the pair, for branches elsewhere in the network.
+func (b *Builder) openBranch() (chain int) {
+	chain = b.level
+	b.level = b.levels
+	b.levels++
+	if b.levels > len(b.pairs) {
+		b.pairs = append(b.pairs, &pair{})
+	}
+	return chain
+}
+
+func (b *Builder) resumeChain(level int) { b.level = level }
+
+func (b *Builder) closeBranch() { b.levels-- }
+
+// allocateShared allocates the shared buffers and satisfies the claims.
+func (b *Builder) allocateShared() error {
+	for _, p := range b.pairs {
+		for side, claims := range p.claims {
+			if len(claims) == 0 {
+				continue
+			}
+			buffer, err := b.Tensor(device.Float32, b.batch, p.largest[side])
+			if err != nil {
+				return err
+			}
+			for _, c := range claims {
+				*c.dst = buffer.View(c.shape.batch(b.batch)...)
+			}
+		}
+	}
+	return nil
+}
+
+// ParamSpec describes a parameter that a layer asks for.
+type ParamSpec struct {
+	Name   string // within the layer, such as "weight"
+	Role   Role
+	Shape  []int
+	Init   Initializer
+	FanIn  int // inputs that one output sums over
+	FanOut int // outputs that one input goes to
+	Frozen bool
+}
+
+// Param allocates a parameter and gives it its initial value, which depends on the seed
+// and on how many parameters came before.
+func (b *Builder) Param(s ParamSpec) (*Param, error) {
+	p := &Param{Name: b.qualify(s.Name), Role: s.Role}
+	var err error
+	if p.Value, err = b.Tensor(device.Float32, s.Shape...); err != nil {
+		return nil, err
+	}
+	if b.train && !s.Frozen {
+		if p.Grad, err = b.Tensor(device.Float32, s.Shape...); err != nil {
+			return nil, err
+		}
+		b.upstream = true
+	}
+	values := make([]float32, p.Value.Len())
+	err = s.Init.Fill(values, InitContext{
+		Shape: s.Shape, FanIn: s.FanIn, FanOut: s.FanOut,
+		Seed: b.seed, Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)
+	}
+	if err := b.dev.Upload(p.Value, device.Bytes(values)); err != nil {
+		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)
+	}
+	b.params = append(b.params, p)
+	if r := b.row(); r != nil {
+		r.Params += len(values)
+	}
+	return p, nil
+}
+
+// State allocates a tensor that is saved with the network but not trained, filled with
+// one value, such as a running mean.
+func (b *Builder) State(name string, fill float32, shape ...int) (*Param, error) {
+	p := &Param{Name: b.qualify(name)}
+	var err error
+	if p.Value, err = b.Tensor(device.Float32, shape...); err != nil {
+		return nil, err
+	}
+	values := make([]float32, p.Value.Len())
+	for i := range values {
+		values[i] = fill
+	}
+	if err := b.dev.Upload(p.Value, device.Bytes(values)); err != nil {
+		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)
+	}
+	b.state = append(b.state, p)
+	return p, nil
+}
+
+// AddFLOPs counts the floating-point operations of the layer's forward pass for one
+// example: those of convolutions and matrix products, a multiply and an add being two.
+// Elementwise work is not counted, as is usual.
+func (b *Builder) AddFLOPs(perExample int64) {
+	if r := b.row(); r != nil {
+		r.FLOPs += perExample
+	}
+}
+
+// AddMemory counts bytes that the layer owns outside Tensor, such as a plan's workspace.
+func (b *Builder) AddMemory(bytes int64) {
+	b.memory += bytes
+	if r := b.row(); r != nil {
+		r.Memory += bytes
+	}
+}
+
+// qualify puts the names of the containers and of the layer before a name.
+func (b *Builder) qualify(name string) string {
+	return strings.Join(append(slices.Clone(b.path), name), ".")
+}
+
+// enter begins a layer of a container, with a row in the table, whose index it returns.
+func (b *Builder) enter(name, kind string) (row int) {
+	b.rows = append(b.rows, Row{Name: b.qualify(name), Kind: kind})
+	b.path = append(b.path, name)
+	row = len(b.rows) - 1
+	b.building = append(b.building, row)
+	return row
+}
+
+// leave ends the layer that enter began.
+func (b *Builder) leave() {
+	b.path = b.path[:len(b.path)-1]
+	b.building = b.building[:len(b.building)-1]
+}
+
+// row returns the row of the layer that is being built, or nil outside any.
+func (b *Builder) row() *Row {
+	if len(b.building) == 0 {
+		return nil
+	}
+	return &b.rows[b.building[len(b.building)-1]]
+}

@@ -1,0 +1,196 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// Conv2D slides outC small filters over an image: each output is the inner product of a
+// filter with the window of the input under it, plus a bias. (As everywhere in deep
+// learning it is a cross-correlation: the filter is not flipped.)
+//
+// Shapes: x [n, h, w, inC], filters w [outC, kH, kW, inC/groups], bias [outC], and
+// y [n, outH, outW, outC] with
+//
+//	outH = floor((h + 2 padH - dilationH (kH-1) - 1) / strideH) + 1
+//
+// Forward:
+//
+//	y[n,i,j,o] = bias[o] + sum_{a,b,c} x[n, i*strideH + a*dilationH - padH, j*strideW + b*dilationW - padW, c] w[o,a,b,c]
+//
+// with zeros outside the image. With groups, the channels are split into as many parts
+// and each filter sees only its own part's inC/groups channels.
+//
+// Backward. y is linear in w, in x and in the bias, so that each derivative is the factor
+// that the other one stands by, summed over all places where it occurs:
+//
+//	dbias[o]    = sum_{n,i,j} dy[n,i,j,o]
+//	dw[o,a,b,c] = sum_{n,i,j} dy[n,i,j,o] x[n, i*strideH + a*dilationH - padH, ..., c]
+//	dx[n,p,q,c] = sum_{o,a,b} dy[n,i,j,o] w[o,a,b,c]  over all i, j with i*strideH + a*dilationH - padH = p, ...
+//
+// The last is the forward pass with the roles of input and output exchanged: every output
+// sends its gradient back to where it came from, along the same weight.
+type Conv2D struct {
+	OutC     int
+	Kernel   Pair
+	Stride   Pair // 0 means 1
+	Padding  Pair // zeros on each side
+	Dilation Pair // distance between the filter's elements; 0 means 1
+	// Same sets the padding that keeps the image's size at stride 1,
+	// dilation*(kernel-1)/2. The kernel must be odd.
+	Same     bool
+	Groups   int // 0 means 1
+	NoBias   bool
+	Init     Initializer // of the filters; nil means PyTorchDefault
+	BiasInit Initializer // nil means PyTorchDefault
+	Frozen   bool        // the filters keep their first values; the bias is still trained
+}
+
+// Kind returns "conv2d".
+func (c Conv2D) Kind() string { return "conv2d" }
+
+// OutputShape returns [outH outW outC].
+func (c Conv2D) OutputShape(in Shape) (Shape, error) {
+	h, w, inC, err := in.image()
+	if err != nil {
+		return nil, err
+	}
+	if c.OutC < 1 {
+		return nil, fmt.Errorf("got OutC = %d, needs at least 1", c.OutC)
+	}
+	if g := c.groups(); g < 1 || inC%g != 0 || c.OutC%g != 0 {
+		return nil, fmt.Errorf("got %d channels for %d filters in %d groups, needs both divisible by the groups", inC, c.OutC, g)
+	}
+	if c.Same && c.Padding != (Pair{}) {
+		return nil, fmt.Errorf("padding is %v and Same is set, needs one of them", c.Padding)
+	}
+	if c.Same && (c.Kernel.H%2 == 0 || c.Kernel.W%2 == 0) {
+		return nil, fmt.Errorf("kernel is %v, needs odd sizes for Same: padding is equal on both sides", c.Kernel)
+	}
+	outH, outW, err := c.window().output(h, w)
+	if err != nil {
+		return nil, err
+	}
+	return Shape{outH, outW, c.OutC}, nil
+}
+
+func (c Conv2D) groups() int {
+	if c.Groups == 0 {
+		return 1
+	}
+	return c.Groups
+}
+
+func (c Conv2D) window() window {
+	v := window{c.Kernel, c.Stride.or(Square(1)), c.Padding, c.Dilation.or(Square(1))}
+	if c.Same {
+		v.padding = Pair{v.dilation.H * (c.Kernel.H - 1) / 2, v.dilation.W * (c.Kernel.W - 1) / 2}
+	}
+	return v
+}
+
+// spec returns the device's description of the convolution.
+func (c Conv2D) spec(b *Builder, in Shape) device.Conv2DSpec {
+	v := c.window()
+	return device.Conv2DSpec{
+		N: b.batch, H: in[0], W: in[1], InC: in[2],
+		OutC: c.OutC, KH: c.Kernel.H, KW: c.Kernel.W,
+		StrideH: v.stride.H, StrideW: v.stride.W,
+		PadH: v.padding.H, PadW: v.padding.W,
+		DilationH: v.dilation.H, DilationW: v.dilation.W,
+		Groups: c.groups(), Bias: !c.NoBias,
+		NoBackward: !b.train, NoBackwardData: !b.NeedsInputGradient(),
+	}
+}
+
+// Build allocates weight, bias and output.
+func (c Conv2D) Build(b *Builder, in Shape) (Unit, error) {
+	spec := c.spec(b, in)
+	plan, err := b.dev.NewConv2D(spec)
+	if err != nil {
+		return nil, err
+	}
+	return c.unit(b, in, spec, plan, nil)
+}
+
+// buildFused computes a following ReLU as the output is stored.
+func (c Conv2D) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+	dev, ok := b.dev.(device.FusedEpilogue)
+	if !ok || !isReLU(next) {
+		return nil, false, nil
+	}
+	spec := c.spec(b, in)
+	plan, err := dev.NewConv2DReLU(spec)
+	if err != nil {
+		if declined(err) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * spec.OutH() * spec.OutW() * spec.OutC})
+	if err != nil {
+		return nil, false, err
+	}
+	u, err := c.unit(b, in, spec, plan, relu)
+	return u, true, err
+}
+
+// unit completes a plan with its tensors. relu is nil unless the plan applies it.
+func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, relu device.Activation) (Unit, error) {
+	u := &conv2D{plan: plan, relu: relu}
+	b.AddMemory(plan.Workspace())
+	b.AddFLOPs(spec.FLOPs(1))
+	b.InputGradient(in, &u.dx)
+	window := c.Kernel.H * c.Kernel.W
+	fanIn, fanOut := window*in[2]/spec.Groups, window*c.OutC/spec.Groups
+	var err error
+	if u.w, err = b.Param(ParamSpec{
+		Name: "weight", Role: Weight, Shape: []int{c.OutC, c.Kernel.H, c.Kernel.W, in[2] / spec.Groups},
+		Init: orDefault(c.Init), FanIn: fanIn, FanOut: fanOut, Frozen: c.Frozen,
+	}); err != nil {
+		return nil, err
+	}
+	u.bias = &Param{}
+	if !c.NoBias {
+		if u.bias, err = b.Param(ParamSpec{
+			Name: "bias", Role: Bias, Shape: []int{c.OutC},
+			Init: orDefault(c.BiasInit), FanIn: fanIn, FanOut: fanOut,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return u, b.Output(Shape{spec.OutH(), spec.OutW(), c.OutC}, &u.y)
+}
+
+type conv2D struct {
+	plan     device.Conv2D
+	relu     device.Activation // nil unless fused
+	w, bias  *Param            // bias without tensors when there is none
+	x, y, dx *device.Tensor    // dx nil when nothing before is trained
+}
+
+// Forward computes y, with ReLU where it is fused.
+func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+	u.x = x
+	u.y.SetRows(x.Rows())
+	u.plan.Forward(u.y, x, u.w.Value, u.bias.Value)
+	return u.y
+}
+
+// Backward computes dw, dbias and dx. ReLU's derivative, where it is fused, follows from
+// the output: 1 where y > 0.
+func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
+	if u.relu != nil {
+		u.relu.Backward(dy, dy, u.y, u.y)
+	}
+	if u.w.Grad != nil || u.bias.Grad != nil {
+		u.plan.BackwardFilter(u.w.Grad, u.bias.Grad, dy, u.x)
+	}
+	if u.dx == nil {
+		return nil
+	}
+	u.dx.SetRows(dy.Rows())
+	u.plan.BackwardData(u.dx, dy, u.w.Value)
+	return u.dx
+}

@@ -1,0 +1,46 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// CrossEntropy is the softmax followed by the categorical cross-entropy: minus the
+// logarithm of the probability that the network gives the right class.
+//
+// Shapes: outputs ("logits") z [n, classes], labels [n]. For one example with label t and
+// K classes:
+//
+//	p[k] = exp(z[k]) / sum_j exp(z[j])        L = -sum_k q[k] log p[k]
+//
+// where q is 1 at the label and 0 elsewhere; with smoothing s (Szegedy et al., "Rethinking
+// the Inception Architecture", 2016, section 7) it is q[k] = (1-s) [k = t] + s/K.
+//
+// Put together, as sum_k q[k] = 1,
+//
+//	L = log sum_j exp(z[j]) - sum_k q[k] z[k]
+//
+// which never takes the logarithm of a rounded probability, and with max z subtracted from
+// every z doesn't overflow.
+//
+// Backward. The derivative of the first term is d/dz[k] log sum_j exp(z[j]) = exp(z[k]) /
+// sum_j exp(z[j]) = p[k], that of the second q[k]:
+//
+//	dz[k] = p[k] - q[k]
+//
+// divided by n for the mean over the batch.
+type CrossEntropy struct {
+	Smoothing float32 // s, 0 to below 1
+	Sum       bool    // the batch's total is the sum instead of the mean
+}
+
+// Kind returns "cross-entropy".
+func (CrossEntropy) Kind() string { return "cross-entropy" }
+
+func (l CrossEntropy) spec(n, classes int) (device.LossSpec, error) {
+	if !(l.Smoothing >= 0 && l.Smoothing < 1) {
+		return device.LossSpec{}, fmt.Errorf("cross-entropy: smoothing is %v, needs 0 to below 1", l.Smoothing)
+	}
+	return device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Smoothing: l.Smoothing, Sum: l.Sum}, nil
+}

@@ -1,0 +1,154 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// Dense connects every input with every output: a matrix product.
+//
+// Shapes: x [n, in], weights w [in, out], bias [out], y [n, out].
+//
+// Forward:
+//
+//	y = x w + bias        y[n,o] = sum_i x[n,i] w[i,o] + bias[o]
+//
+// Backward. From the sum, dL/dw[i,o] = sum_n dy[n,o] x[n,i] and dL/dx[n,i] = sum_o dy[n,o] w[i,o]:
+//
+//	dw = x^T dy        dbias = sum_n dy[n]        dx = dy w^T
+type Dense struct {
+	Out      int
+	NoBias   bool
+	Init     Initializer // of the weights; nil means PyTorchDefault
+	BiasInit Initializer // nil means PyTorchDefault
+}
+
+// Kind returns "dense".
+func (d Dense) Kind() string { return "dense" }
+
+// OutputShape returns [out].
+func (d Dense) OutputShape(in Shape) (Shape, error) {
+	if len(in) != 1 {
+		return nil, fmt.Errorf("got %v, needs a vector, [features]: put flatten before it", in)
+	}
+	if d.Out < 1 {
+		return nil, fmt.Errorf("got Out = %d, needs at least 1", d.Out)
+	}
+	return Shape{d.Out}, nil
+}
+
+func (d Dense) spec(b *Builder, in Shape) device.MatMulSpec {
+	return device.MatMulSpec{M: b.batch, N: d.Out, K: in[0], Bias: !d.NoBias}
+}
+
+// Build allocates weight, bias and output.
+func (d Dense) Build(b *Builder, in Shape) (Unit, error) {
+	plan, err := b.dev.NewMatMul(d.spec(b, in))
+	if err != nil {
+		return nil, err
+	}
+	return d.unit(b, in, plan, nil)
+}
+
+// buildFused computes a following ReLU as the output is stored.
+func (d Dense) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+	dev, ok := b.dev.(device.FusedEpilogue)
+	if !ok || !isReLU(next) {
+		return nil, false, nil
+	}
+	plan, err := dev.NewMatMulReLU(d.spec(b, in))
+	if err != nil {
+		if declined(err) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * d.Out})
+	if err != nil {
+		return nil, false, err
+	}
+	u, err := d.unit(b, in, plan, relu)
+	return u, true, err
+}
+
+// unit completes the forward plan with the backward ones and the tensors. relu is nil
+// unless the plan applies it.
+func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activation) (Unit, error) {
+	u := &dense{forward: plan, relu: relu}
+	b.AddFLOPs(2 * int64(in[0]) * int64(d.Out))
+	if err := d.planBackward(b, in, u); err != nil {
+		return nil, err
+	}
+	b.InputGradient(in, &u.dx)
+	var err error
+	if u.w, err = b.Param(ParamSpec{
+		Name: "weight", Role: Weight, Shape: []int{in[0], d.Out},
+		Init: orDefault(d.Init), FanIn: in[0], FanOut: d.Out,
+	}); err != nil {
+		return nil, err
+	}
+	u.bias = &Param{}
+	if !d.NoBias {
+		if u.bias, err = b.Param(ParamSpec{
+			Name: "bias", Role: Bias, Shape: []int{d.Out},
+			Init: orDefault(d.BiasInit), FanIn: in[0], FanOut: d.Out,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return u, b.Output(Shape{d.Out}, &u.y)
+}
+
+// planBackward makes the plans for dw = x^T dy, dbias and dx = dy w^T.
+func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
+	if !b.train {
+		return nil
+	}
+	if u.filter, err = b.dev.NewMatMul(device.MatMulSpec{M: in[0], N: d.Out, K: b.batch, TransA: true}); err != nil {
+		return err
+	}
+	if !d.NoBias {
+		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: b.batch, C: d.Out}); err != nil {
+			return err
+		}
+	}
+	if b.NeedsInputGradient() {
+		u.data, err = b.dev.NewMatMul(device.MatMulSpec{M: b.batch, N: in[0], K: d.Out, TransB: true})
+	}
+	return err
+}
+
+type dense struct {
+	forward, filter, data device.MatMul // y = x w + bias, dw = x^T dy, dx = dy w^T
+	sum                   device.Reduce // dbias; nil without bias
+	relu                  device.Activation
+	w, bias               *Param         // bias without tensors when there is none
+	x, y, dx              *device.Tensor // dx nil when nothing before is trained
+}
+
+// Forward computes y, with ReLU where it is fused.
+func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+	u.x = x
+	u.y.SetRows(x.Rows())
+	u.forward.Run(u.y, x, u.w.Value, u.bias.Value)
+	return u.y
+}
+
+// Backward computes dw, dbias and dx. ReLU's derivative, where it is fused, follows from
+// the output: 1 where y > 0.
+func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
+	if u.relu != nil {
+		u.relu.Backward(dy, dy, u.y, u.y)
+	}
+	u.filter.Run(u.w.Grad, u.x, dy, nil)
+	if u.sum != nil {
+		u.sum.Run(u.bias.Grad, dy)
+	}
+	if u.dx == nil {
+		return nil
+	}
+	u.dx.SetRows(dy.Rows())
+	u.data.Run(u.dx, dy, u.w.Value, nil)
+	return u.dx
+}

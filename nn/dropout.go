@@ -1,0 +1,76 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// Dropout switches off elements at random while training, so that no unit can rely on
+// another one (Srivastava et al., "Dropout", 2014). The others are scaled up so that the
+// mean stays ("inverted" dropout), and inference needs no change at all.
+//
+// x and y have the same shape, which may be any. With m an element of the mask, 0 with
+// probability rate, else 1:
+//
+//	y = x m / (1 - rate)        dx = dy m / (1 - rate)
+//
+// The mask follows from the seed, the layer and the step, so that Backward makes the same
+// one again and nothing is stored.
+type Dropout struct {
+	Rate float32 // 0 to below 1
+}
+
+// Kind returns "dropout".
+func (d Dropout) Kind() string { return "dropout" }
+
+// OutputShape returns the input's shape.
+func (d Dropout) OutputShape(in Shape) (Shape, error) {
+	if !(d.Rate >= 0 && d.Rate < 1) {
+		return nil, fmt.Errorf("rate is %v, needs 0 to below 1", d.Rate)
+	}
+	return in, nil
+}
+
+// Build allocates the output in training.
+func (d Dropout) Build(b *Builder, in Shape) (Unit, error) {
+	u := &dropout{needs: b.NeedsInputGradient(), step: b.step}
+	stream := b.DropoutStream()
+	if !b.train || d.Rate == 0 {
+		return u, nil
+	}
+	var err error
+	if u.plan, err = b.dev.NewDropout(device.DropoutSpec{
+		Len: b.batch * in.Len(), Rate: d.Rate, Seed: b.seed, Stream: stream,
+	}); err != nil {
+		return nil, err
+	}
+	return u, b.Output(in, &u.y)
+}
+
+type dropout struct {
+	plan    device.Dropout // nil where dropout is the identity
+	step, y *device.Tensor
+	needs   bool // something before is trained
+}
+
+// Forward returns x itself in inference.
+func (u *dropout) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	if u.plan == nil || mode == Inference {
+		return x
+	}
+	u.y.SetRows(x.Rows())
+	u.plan.Forward(u.y, x, u.step)
+	return u.y
+}
+
+// Backward applies the mask of the step to dy, in place.
+func (u *dropout) Backward(dy *device.Tensor) *device.Tensor {
+	if !u.needs {
+		return nil
+	}
+	if u.plan != nil {
+		u.plan.Backward(dy, dy, u.step)
+	}
+	return dy
+}

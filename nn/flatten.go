@@ -1,0 +1,76 @@
+package nn
+
+import "trainer/nn/device"
+
+// Flatten makes one vector of an image, row by row, the channels of a pixel together. The
+// elements stay where they are; only the shape changes.
+//
+// Shapes: x [n, h, w, c], y [n, h*w*c].
+//
+// Forward and backward:
+//
+//	y[n, (i*w + j)*c + k] = x[n,i,j,k]        dx[n,i,j,k] = dy[n, (i*w + j)*c + k]
+type Flatten struct{}
+
+// Kind returns "flatten".
+func (Flatten) Kind() string { return "flatten" }
+
+// OutputShape returns [h*w*c].
+func (Flatten) OutputShape(in Shape) (Shape, error) { return Shape{in.Len()}, nil }
+
+// Build allocates nothing.
+func (Flatten) Build(b *Builder, in Shape) (Unit, error) {
+	return &flatten{
+		flat:  views{shape: Shape{in.Len()}},
+		image: views{shape: in},
+		needs: b.NeedsInputGradient(),
+	}, nil
+}
+
+type flatten struct {
+	flat, image views
+	needs       bool
+}
+
+// Forward returns x as [n, h*w*c].
+func (u *flatten) Forward(x *device.Tensor, _ Mode) *device.Tensor { return u.flat.of(x) }
+
+// Backward returns dy as [n, h, w, c].
+func (u *flatten) Backward(dy *device.Tensor) *device.Tensor {
+	if !u.needs {
+		return nil
+	}
+	return u.image.of(dy)
+}
+
+// maxViews is how many views a views keeps: more than the input buffers among which a
+// loader alternates. Other tensors are always the same ones.
+const maxViews = 8
+
+// views gives tensors another shape, and remembers the views so that a step makes none.
+type views struct {
+	shape Shape // of one example
+	kept  []view
+	next  int // the one to be replaced when a new one doesn't fit
+}
+
+type view struct{ tensor, reshaped *device.Tensor }
+
+// of returns t, [n, ...], as [n, shape...].
+func (v *views) of(t *device.Tensor) *device.Tensor {
+	for _, k := range v.kept {
+		if k.tensor == t {
+			k.reshaped.SetRows(t.Rows())
+			return k.reshaped
+		}
+	}
+	k := view{t, t.View(v.shape.batch(t.MaxRows())...)}
+	if len(v.kept) < maxViews {
+		v.kept = append(v.kept, k)
+	} else {
+		v.kept[v.next] = k
+		v.next = (v.next + 1) % maxViews
+	}
+	k.reshaped.SetRows(t.Rows())
+	return k.reshaped
+}

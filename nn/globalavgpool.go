@@ -1,0 +1,60 @@
+package nn
+
+import "trainer/nn/device"
+
+// GlobalAvgPool takes the mean of each channel over the whole image, and so makes a
+// feature vector of an image of any size (Lin, Chen and Yan, "Network In Network", 2014).
+//
+// Shapes: x [n, h, w, c], y [n, c].
+//
+// Forward:
+//
+//	y[n,c] = 1/(h w) sum_{i,j} x[n,i,j,c]
+//
+// Backward. Every pixel has the same derivative:
+//
+//	dx[n,i,j,c] = dy[n,c] / (h w)
+type GlobalAvgPool struct{}
+
+// Kind returns "global-avg-pool".
+func (GlobalAvgPool) Kind() string { return "global-avg-pool" }
+
+// OutputShape returns [c].
+func (GlobalAvgPool) OutputShape(in Shape) (Shape, error) {
+	_, _, c, err := in.image()
+	if err != nil {
+		return nil, err
+	}
+	return Shape{c}, nil
+}
+
+// Build allocates the output. The computation is average pooling with one window.
+func (GlobalAvgPool) Build(b *Builder, in Shape) (Unit, error) {
+	size := Pair{in[0], in[1]}
+	spec := pooling{device.AvgPool, window{size, size, Pair{}, Square(1)}}.spec(b, in)
+	plan, err := b.dev.NewPool2D(spec)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := newPool2D(b, in, spec, plan)
+	if err != nil {
+		return nil, err
+	}
+	return &globalAvgPool{pool: pool, flat: views{shape: Shape{in[2]}}, image: views{shape: Shape{1, 1, in[2]}}}, nil
+}
+
+type globalAvgPool struct {
+	pool  Unit
+	flat  views // of the pooling's output, [n,1,1,c], as [n,c]
+	image views // of dy, [n,c], as [n,1,1,c]
+}
+
+// Forward computes y.
+func (u *globalAvgPool) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	return u.flat.of(u.pool.Forward(x, mode))
+}
+
+// Backward computes dx.
+func (u *globalAvgPool) Backward(dy *device.Tensor) *device.Tensor {
+	return u.pool.Backward(u.image.of(dy))
+}

@@ -1,0 +1,59 @@
+package nn
+
+import (
+	"fmt"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// Orthogonal makes the weight, as a matrix of its first dimension by all others, have
+// orthonormal rows or columns, whichever are fewer: it keeps lengths (Saxe, McClelland and
+// Ganguli, "Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural
+// Networks", 2014).
+//
+// It is the Q of A = Q R for a tall matrix A of normal numbers. R's diagonal is made
+// positive, which makes Q unique and every orthogonal matrix as likely as any other.
+type Orthogonal struct {
+	Gain float64 // factor; 0 means 1
+}
+
+// Fill draws the matrix.
+func (i Orthogonal) Fill(dst []float32, c InitContext) error {
+	if len(c.Shape) < 2 {
+		return fmt.Errorf("orthogonal initialisation of %v: needs at least two dimensions", c.Shape)
+	}
+	gain := i.Gain
+	if gain == 0 {
+		gain = 1
+	}
+	rows := c.Shape[0]
+	cols := len(dst) / rows
+	tall, few := max(rows, cols), min(rows, cols)
+	normal := make([]float32, len(dst))
+	c.Normal(normal, 1)
+	a := mat.NewDense(tall, few, nil)
+	for r := range tall {
+		for k := range few {
+			a.Set(r, k, float64(normal[r*few+k]))
+		}
+	}
+	var qr mat.QR
+	qr.Factorize(a)
+	var q, r mat.Dense
+	qr.QTo(&q)
+	qr.RTo(&r)
+	for row := range rows {
+		for col := range cols {
+			t, f := row, col
+			if rows < cols {
+				t, f = col, row
+			}
+			v := gain * q.At(t, f)
+			if r.At(f, f) < 0 {
+				v = -v
+			}
+			dst[row*cols+col] = float32(v)
+		}
+	}
+	return nil
+}

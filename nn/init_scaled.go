@@ -1,0 +1,70 @@
+package nn
+
+import "math"
+
+// The initialisers below draw independent numbers of mean 0 whose variance is chosen so
+// that signals neither grow nor fade from layer to layer. An output y = sum_i w_i x_i of
+// fanIn independent terms has the variance fanIn Var(w) E(x^2); keeping it at E(x^2) asks
+// for Var(w) = 1/fanIn, and on the way back the gradients ask for 1/fanOut. A uniform number
+// on [-b, b] has the variance b^2/3.
+
+// LeCunNormal has the variance 1/fanIn (LeCun, Bottou, Orr and Müller, "Efficient
+// BackProp", 1998, equation 16).
+type LeCunNormal struct{}
+
+// Fill draws the values.
+func (LeCunNormal) Fill(dst []float32, c InitContext) error {
+	c.Normal(dst, math.Sqrt(1/float64(c.FanIn)))
+	return nil
+}
+
+// GlorotNormal has the variance 2/(fanIn + fanOut), between what the signals and what the
+// gradients ask for (Glorot and Bengio, "Understanding the Difficulty of Training Deep
+// Feedforward Neural Networks", 2010, equation 12).
+type GlorotNormal struct{}
+
+// Fill draws the values.
+func (GlorotNormal) Fill(dst []float32, c InitContext) error {
+	c.Normal(dst, math.Sqrt(2/float64(c.FanIn+c.FanOut)))
+	return nil
+}
+
+// GlorotUniform has GlorotNormal's variance: the bound is sqrt(6/(fanIn + fanOut))
+// (equation 16 of the same paper).
+type GlorotUniform struct{}
+
+// Fill draws the values.
+func (GlorotUniform) Fill(dst []float32, c InitContext) error {
+	c.Uniform(dst, math.Sqrt(6/float64(c.FanIn+c.FanOut)))
+	return nil
+}
+
+// HeNormal has the variance 2/fanIn: a ReLU before halves E(x^2) (He, Zhang, Ren and Sun,
+// "Delving Deep into Rectifiers", 2015, equation 10).
+type HeNormal struct{}
+
+// Fill draws the values.
+func (HeNormal) Fill(dst []float32, c InitContext) error {
+	c.Normal(dst, math.Sqrt(2/float64(c.FanIn)))
+	return nil
+}
+
+// HeUniform has HeNormal's variance: the bound is sqrt(6/fanIn).
+type HeUniform struct{}
+
+// Fill draws the values.
+func (HeUniform) Fill(dst []float32, c InitContext) error {
+	c.Uniform(dst, math.Sqrt(6/float64(c.FanIn)))
+	return nil
+}
+
+// PyTorchDefault is what PyTorch gives convolutions and linear layers, weights and biases:
+// uniform with the bound 1/sqrt(fanIn), its kaiming_uniform_ with a = sqrt(5). The variance
+// is 1/(3 fanIn).
+type PyTorchDefault struct{}
+
+// Fill draws the values.
+func (PyTorchDefault) Fill(dst []float32, c InitContext) error {
+	c.Uniform(dst, 1/math.Sqrt(float64(c.FanIn)))
+	return nil
+}

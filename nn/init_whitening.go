@@ -1,0 +1,121 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// Whitening makes a first convolution decorrelate the training set's patches: its outputs
+// have, over all patches, the second moments of white noise (Page, "How to Train Your
+// ResNet 8: Back of All Tricks", 2019; Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single
+// GPU", 2024, section 3.2).
+//
+// With p the kH x kW x inC patches of the images, as vectors of d elements, their second
+// moments C = E(p p^T), and its eigenvectors v_k and eigenvalues lambda_k, largest first,
+//
+//	filter k = v_k / sqrt(lambda_k + epsilon)        filter d+k = -filter k
+//
+// because E((v_j.p) (v_k.p)) = v_j^T C v_k = lambda_k [j = k]. The mean is not subtracted.
+// The negatives let a following activation pass both signs. outC must be 2 d.
+//
+// An eigenvector's sign is free: its element of largest magnitude is made positive.
+type Whitening struct {
+	Images  int     // training images to look at; 0 means 5000
+	Epsilon float64 // 0 means 5e-4
+}
+
+// Fill computes the filters.
+func (i Whitening) Fill(dst []float32, c InitContext) error {
+	if len(c.Shape) != 4 {
+		return fmt.Errorf("whitening initialisation of %v: needs a convolution's filters", c.Shape)
+	}
+	kH, kW, inC := c.Shape[1], c.Shape[2], c.Shape[3]
+	d := kH * kW * inC
+	if c.Shape[0] != 2*d {
+		return fmt.Errorf("whitening initialisation: got %d filters, needs 2*%d*%d*%d = %d", c.Shape[0], kH, kW, inC, 2*d)
+	}
+	if c.Sample == nil {
+		return errors.New("whitening initialisation: needs training images")
+	}
+	if i.Images == 0 {
+		i.Images = 5000
+	}
+	if i.Epsilon == 0 {
+		i.Epsilon = 5e-4
+	}
+	images, shape, err := c.Sample(i.Images)
+	if err != nil {
+		return fmt.Errorf("whitening initialisation: %w", err)
+	}
+	if len(shape) != 3 || shape[2] != inC || shape[0] < kH || shape[1] < kW || len(images) == 0 || len(images)%shape.Len() != 0 {
+		return fmt.Errorf("whitening initialisation: got %d values of images of %v, needs %d channels and at least %dx%d",
+			len(images), shape, inC, kH, kW)
+	}
+	var eigen mat.EigenSym
+	if !eigen.Factorize(patchMoments(images, shape, kH, kW), true) {
+		return errors.New("whitening initialisation: the eigenvalues of the patches' second moments did not converge")
+	}
+	var vectors mat.Dense
+	eigen.VectorsTo(&vectors)
+	values := eigen.Values(nil)
+	for k := range d {
+		column := d - 1 - k // gonum's eigenvalues ascend
+		scale := signOfLargest(&vectors, column) / math.Sqrt(max(values[column], 0)+i.Epsilon)
+		for j := range d {
+			w := float32(scale * vectors.At(j, column))
+			dst[k*d+j], dst[(d+k)*d+j] = w, -w
+		}
+	}
+	return nil
+}
+
+// patchMoments returns E(p p^T) over all kH x kW patches of the images, which are [n, h, w,
+// inC]. A patch's elements are in the order of a filter's.
+func patchMoments(images []float32, shape Shape, kH, kW int) *mat.SymDense {
+	h, w, c := shape[0], shape[1], shape[2]
+	row := kW * c
+	d := kH * row
+	sums := make([]float64, d*d)
+	p := make([]float64, d)
+	for image := images; len(image) > 0; image = image[h*w*c:] {
+		for y := range h - kH + 1 {
+			for x := range w - kW + 1 {
+				for a := range kH {
+					for b, v := range image[((y+a)*w+x)*c:][:row] {
+						p[a*row+b] = float64(v)
+					}
+				}
+				for i, v := range p {
+					for j, s := range sums[i*d : i*d+i+1] {
+						sums[i*d+j] = s + v*p[j]
+					}
+				}
+			}
+		}
+	}
+	n := float64(len(images) / (h * w * c) * (h - kH + 1) * (w - kW + 1))
+	moments := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := range i + 1 {
+			moments.SetSym(i, j, sums[i*d+j]/n)
+		}
+	}
+	return moments
+}
+
+// signOfLargest returns the sign, 1 or -1, of a column's element of largest magnitude.
+func signOfLargest(m *mat.Dense, column int) float64 {
+	largest := 0.0
+	for i := range m.RawMatrix().Rows {
+		if v := m.At(i, column); math.Abs(v) > math.Abs(largest) {
+			largest = v
+		}
+	}
+	if largest < 0 {
+		return -1
+	}
+	return 1
+}

@@ -1,0 +1,125 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// MaxPool2D keeps the largest element of each window, channel by channel: whether a
+// feature is there matters more than where exactly.
+//
+// Shapes: x [n, h, w, c], y [n, outH, outW, c] with outH = floor((h + 2 padH - kH) / strideH) + 1.
+//
+// Forward:
+//
+//	y[n,i,j,c] = max_{a,b} x[n, i*strideH + a - padH, j*strideW + b - padW, c]
+//
+// over the elements inside the image: padding never wins. Of equal elements the first in
+// row-major order counts as the maximum.
+//
+// Backward. A small change of the maximum changes y as much; of the others, not at all:
+//
+//	dx[n,p,q,c] = sum of dy[n,i,j,c] over the windows (i,j) whose maximum is at (p,q)
+type MaxPool2D struct {
+	Kernel  Pair
+	Stride  Pair // 0 means the kernel: windows side by side
+	Padding Pair // smaller than the kernel
+}
+
+// Kind returns "max-pool2d".
+func (p MaxPool2D) Kind() string { return "max-pool2d" }
+
+// OutputShape returns [outH outW c].
+func (p MaxPool2D) OutputShape(in Shape) (Shape, error) { return p.pooling().outputShape(in) }
+
+func (p MaxPool2D) pooling() pooling {
+	return pooling{device.MaxPool, window{p.Kernel, p.Stride.or(p.Kernel), p.Padding, Square(1)}}
+}
+
+// Build allocates the output.
+func (p MaxPool2D) Build(b *Builder, in Shape) (Unit, error) {
+	spec := p.pooling().spec(b, in)
+	plan, err := b.dev.NewPool2D(spec)
+	if err != nil {
+		return nil, err
+	}
+	return newPool2D(b, in, spec, plan)
+}
+
+// buildFused computes a following ReLU in the same pass.
+func (p MaxPool2D) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+	dev, ok := b.dev.(device.FusedPool2D)
+	if !ok || !isReLU(next) {
+		return nil, false, nil
+	}
+	spec := p.pooling().spec(b, in)
+	plan, err := dev.NewPool2DReLU(spec)
+	if err != nil {
+		if declined(err) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	u, err := newPool2D(b, in, spec, plan)
+	return u, true, err
+}
+
+// pooling is what maximum and average pooling have in common.
+type pooling struct {
+	mode device.PoolMode
+	window
+}
+
+func (p pooling) outputShape(in Shape) (Shape, error) {
+	h, w, c, err := in.image()
+	if err != nil {
+		return nil, err
+	}
+	outH, outW, err := p.output(h, w)
+	if err != nil {
+		return nil, err
+	}
+	if p.padding.H >= p.kernel.H || p.padding.W >= p.kernel.W {
+		return nil, fmt.Errorf("padding is %v, needs less than the kernel, %v: a window of padding alone has no value", p.padding, p.kernel)
+	}
+	return Shape{outH, outW, c}, nil
+}
+
+func (p pooling) spec(b *Builder, in Shape) device.Pool2DSpec {
+	return device.Pool2DSpec{
+		Mode: p.mode, N: b.batch, H: in[0], W: in[1], C: in[2],
+		KH: p.kernel.H, KW: p.kernel.W, StrideH: p.stride.H, StrideW: p.stride.W,
+		PadH: p.padding.H, PadW: p.padding.W, NoBackward: !b.train,
+	}
+}
+
+// newPool2D completes a pooling's plan with its tensors.
+func newPool2D(b *Builder, in Shape, spec device.Pool2DSpec, plan device.Pool2D) (Unit, error) {
+	u := &pool2D{plan: plan}
+	b.InputGradient(in, &u.dx)
+	return u, b.Output(Shape{spec.OutH(), spec.OutW(), spec.C}, &u.y)
+}
+
+type pool2D struct {
+	plan     device.Pool2D
+	x, y, dx *device.Tensor // dx nil when nothing before is trained
+}
+
+// Forward computes y, with ReLU where it is fused.
+func (u *pool2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+	u.x = x
+	u.y.SetRows(x.Rows())
+	u.plan.Forward(u.y, x)
+	return u.y
+}
+
+// Backward computes dx.
+func (u *pool2D) Backward(dy *device.Tensor) *device.Tensor {
+	if u.dx == nil {
+		return nil
+	}
+	u.dx.SetRows(dy.Rows())
+	u.plan.Backward(u.dx, dy, u.y, u.x)
+	return u.dx
+}

@@ -1,0 +1,26 @@
+package nn
+
+import "trainer/nn/device"
+
+// MeanSquaredError compares the outputs with the label as a one-hot vector.
+//
+// Shapes: outputs z [n, classes], labels [n]. For one example with label t and K classes,
+// with q[k] = 1 at k = t, else 0:
+//
+//	L = 1/K sum_k (z[k] - q[k])^2
+//
+// Backward:
+//
+//	dz[k] = 2/K (z[k] - q[k])
+//
+// divided by n for the mean over the batch.
+type MeanSquaredError struct {
+	Sum bool // the batch's total is the sum instead of the mean
+}
+
+// Kind returns "mse".
+func (MeanSquaredError) Kind() string { return "mse" }
+
+func (l MeanSquaredError) spec(n, classes int) (device.LossSpec, error) {
+	return device.LossSpec{Kind: device.MeanSquaredError, N: n, Classes: classes, Sum: l.Sum}, nil
+}

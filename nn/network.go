@@ -1,0 +1,272 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"trainer/nn/device"
+)
+
+// Options says what a network is compiled for.
+type Options struct {
+	Input    Shape // of one example, [h w c]
+	Batch    int   // largest batch
+	Training bool  // with gradients
+	Seed     uint64
+	Loss     Loss // needed for training
+	// Sample returns n normalised images of the training set, without augmentation, and
+	// their shape. Only initialisers that look at data need it (see Whitening).
+	Sample func(n int) (images []float32, shape Shape, err error)
+}
+
+// Network is a model on a device, with every buffer that a step needs.
+type Network struct {
+	dev     device.Device
+	opt     Options
+	root    Unit
+	classes int
+	input   []int // shape of a batch, -1 first
+
+	params, state []*Param
+	rows          []Row
+	memory        int64
+	step          *device.Tensor // int32 [1]
+	loss          device.Loss
+	stats         *device.Tensor // float32 [device.StatsLen]
+	dlogits       *device.Tensor
+	logits        *device.Tensor // of the last Forward
+}
+
+// Compile builds the model on the device. A model that does not fit the input is a
+// *LayerError.
+func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
+	if err := opt.check(); err != nil {
+		return nil, fmt.Errorf("compiling the network: %w", err)
+	}
+	model = chain(model)
+	out, err := model.OutputShape(opt.Input)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) != 1 {
+		return nil, fmt.Errorf("compiling the network: its output is %v, needs one value a class: end it with flatten and dense", out)
+	}
+	n := &Network{dev: dev, opt: opt, classes: out[0], input: opt.Input.batch(-1)}
+	b := newBuilder(dev, opt)
+	if err := n.build(b, model); err != nil {
+		return nil, err
+	}
+	n.params, n.state, n.rows, n.memory = b.params, b.state, b.rows, b.memory
+	return n, nil
+}
+
+func (o Options) check() error {
+	if o.Batch < 1 {
+		return fmt.Errorf("the batch is %d, needs at least 1", o.Batch)
+	}
+	if len(o.Input) == 0 {
+		return errors.New("the input has no shape")
+	}
+	for _, d := range o.Input {
+		if d < 1 {
+			return fmt.Errorf("the input is %v, needs at least 1 in every dimension", o.Input)
+		}
+	}
+	if o.Training && o.Loss == nil {
+		return errors.New("training needs a loss")
+	}
+	return nil
+}
+
+// build allocates everything that the network owns.
+func (n *Network) build(b *Builder, model Layer) (err error) {
+	if n.step, err = b.Tensor(device.Int32, 1); err != nil {
+		return err
+	}
+	b.step = n.step
+	if n.root, err = model.Build(b, n.opt.Input); err != nil {
+		return err
+	}
+	if err = b.allocateShared(); err != nil {
+		return err
+	}
+	if n.stats, err = b.Tensor(device.Float32, device.StatsLen); err != nil {
+		return err
+	}
+	if n.opt.Loss == nil {
+		return nil
+	}
+	spec, err := n.opt.Loss.spec(n.opt.Batch, n.classes)
+	if err != nil {
+		return err
+	}
+	if n.loss, err = n.dev.NewLoss(spec); err != nil {
+		return fmt.Errorf("compiling the loss: %w", err)
+	}
+	if n.opt.Training {
+		n.dlogits, err = b.Tensor(device.Float32, n.opt.Batch, n.classes)
+	}
+	return err
+}
+
+// Forward computes the outputs, float32 [n, classes], for a batch x, float32 [n,
+// input...]. They stay until the next Forward.
+func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	device.Check("network forward", "x", x, device.Float32, n.input...)
+	if x.Rows() > n.opt.Batch {
+		panic(fmt.Sprintf("network forward: x is %v, want at most %d rows", x, n.opt.Batch))
+	}
+	n.logits = n.root.Forward(x, mode)
+	return n.logits
+}
+
+// Loss adds the loss, the correct answers and the count of the last Forward to Stats.
+// labels is int32 [n].
+func (n *Network) Loss(labels *device.Tensor) {
+	if n.loss == nil {
+		panic("network loss: the network was compiled without a loss")
+	}
+	n.loss.Forward(n.stats, n.logits, labels)
+}
+
+// Backward computes the gradients of all parameters for the last Forward, which must have
+// been in Training.
+func (n *Network) Backward(labels *device.Tensor) {
+	if !n.opt.Training {
+		panic("network backward: the network was compiled for inference")
+	}
+	n.dlogits.SetRows(n.logits.Rows())
+	n.loss.Backward(n.dlogits, n.logits, labels)
+	n.root.Backward(n.dlogits)
+}
+
+// Device returns the device.
+func (n *Network) Device() device.Device { return n.dev }
+
+// Input returns the shape of one example.
+func (n *Network) Input() Shape { return n.opt.Input }
+
+// Batch returns the largest batch.
+func (n *Network) Batch() int { return n.opt.Batch }
+
+// Classes returns the number of outputs.
+func (n *Network) Classes() int { return n.classes }
+
+// Stats returns the accumulated loss, correct answers and count, float32
+// [device.StatsLen]. The caller zeroes it.
+func (n *Network) Stats() *device.Tensor { return n.stats }
+
+// Step returns the step counter, int32 [1], which dropout follows. The caller sets it.
+func (n *Network) Step() *device.Tensor { return n.step }
+
+// Params returns the trained and the frozen parameters, first layer first.
+func (n *Network) Params() []*Param { return n.params }
+
+// State returns the tensors that are saved but not trained: running statistics.
+func (n *Network) State() []*Param { return n.state }
+
+// Tensors returns what must be saved to have the network again: the parameters, then the
+// state.
+func (n *Network) Tensors() []*Param { return slices.Concat(n.params, n.state) }
+
+// Rows returns the network's table: a row for each layer and container, in order.
+func (n *Network) Rows() []Row { return n.rows }
+
+// NumParams returns the number of trained and frozen weights.
+func (n *Network) NumParams() int {
+	total := 0
+	for _, p := range n.params {
+		total += p.Value.Len()
+	}
+	return total
+}
+
+// FLOPs returns the floating-point operations of the forward pass of one example, as
+// Builder.AddFLOPs counts them. A training step takes about three times as many.
+func (n *Network) FLOPs() int64 {
+	var total int64
+	for _, r := range n.rows {
+		total += r.FLOPs
+	}
+	return total
+}
+
+// Memory returns the bytes of all buffers and parameters, those of the rows and those that
+// layers share.
+func (n *Network) Memory() int64 { return n.memory }
+
+// FirstNonFinite looks for a NaN or infinite element, causes before their effects: in the
+// parameters, then in the layers' outputs of the last Forward in the order in which they
+// were computed, then in the state, then in the gradients, last layer first. It returns what holds it, such as "output of layer
+// conv2", or "". In inference, where layers share their outputs' memory, only the last
+// output is looked at.
+func (n *Network) FirstNonFinite() (string, error) {
+	var places []place
+	for _, p := range n.params {
+		places = append(places, place{"parameter " + p.Name, p.Value})
+	}
+	if n.opt.Training {
+		places = append(places, outputs(n.root)...)
+	} else if n.logits != nil {
+		places = append(places, place{"output of the network", n.logits})
+	}
+	for _, p := range n.state {
+		places = append(places, place{"state " + p.Name, p.Value})
+	}
+	for _, p := range slices.Backward(n.params) {
+		if p.Grad != nil {
+			places = append(places, place{"gradient of " + p.Name, p.Grad})
+		}
+	}
+	for _, p := range places {
+		bad, err := n.nonFinite(p.tensor)
+		if err != nil {
+			return "", fmt.Errorf("looking for NaN in the %s: %w", p.name, err)
+		}
+		if bad {
+			return p.name, nil
+		}
+	}
+	return "", nil
+}
+
+// place is a tensor and what to call it.
+type place struct {
+	name   string
+	tensor *device.Tensor
+}
+
+// outputs returns the outputs of the last Forward of a container's layers, in order.
+func outputs(u Unit) []place {
+	var all []place
+	switch u := u.(type) {
+	case *residual:
+		all = outputs(u.body)
+		if u.shortcut != nil {
+			all = append(all, outputs(u.shortcut)...)
+		}
+	case *sequential:
+		for i, child := range u.units {
+			all = append(all, outputs(child)...)
+			if u.outputs[i] != nil {
+				all = append(all, place{"output of layer " + u.names[i], u.outputs[i]})
+			}
+		}
+	}
+	return all
+}
+
+func (n *Network) nonFinite(t *device.Tensor) (bool, error) {
+	values := make([]float32, t.Len())
+	if err := n.dev.Download(device.Bytes(values), t); err != nil {
+		return false, err
+	}
+	for _, v := range values {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

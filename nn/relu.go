@@ -1,0 +1,25 @@
+package nn
+
+import "trainer/nn/device"
+
+// ReLU, the rectified linear unit, passes what is positive (Nair and Hinton, "Rectified
+// Linear Units Improve Restricted Boltzmann Machines", 2010). x and y have the same shape,
+// which may be any.
+//
+//	y = max(x, 0)        dx = dy where x > 0, else 0
+//
+// At 0, where there is no derivative, 0 is taken.
+type ReLU struct{}
+
+// Kind returns "relu".
+func (ReLU) Kind() string { return "relu" }
+
+// OutputShape returns the input's shape.
+func (ReLU) OutputShape(in Shape) (Shape, error) { return in, nil }
+
+// Build allocates the output.
+func (l ReLU) Build(b *Builder, in Shape) (Unit, error) {
+	return buildActivation(b, in, l.activation())
+}
+
+func (ReLU) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.ReLU} }

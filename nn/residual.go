@@ -1,0 +1,136 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"trainer/nn/device"
+)
+
+// Residual adds to a body's output what the body was given (He, Zhang, Ren and Sun, "Deep
+// Residual Learning for Image Recognition", 2016): the body learns a correction, and the
+// gradient has a way past it.
+//
+// Shapes: x [n, ...]; body and shortcut must give the same shape, which is y's.
+//
+// Forward:
+//
+//	y = body(x) + shortcut(x)        shortcut(x) = x when there is none
+//
+// Backward. y takes dy on to both summands, and x gets what both send back:
+//
+//	dx = body'^T(dy) + shortcut'^T(dy)
+//
+// The layers inside are named residual1.body.conv1 and residual1.shortcut.conv1.
+type Residual struct {
+	Body     Layer
+	Shortcut Layer // nil for the identity
+}
+
+// Kind returns "residual".
+func (r Residual) Kind() string { return "residual" }
+
+// OutputShape returns the shape that body and shortcut agree on.
+func (r Residual) OutputShape(in Shape) (Shape, error) {
+	if r.Body == nil {
+		return nil, errors.New("residual has no body")
+	}
+	out, err := chain(r.Body).OutputShape(in)
+	if err != nil {
+		return nil, inLayer("body", err)
+	}
+	short := in
+	if r.Shortcut != nil {
+		if short, err = chain(r.Shortcut).OutputShape(in); err != nil {
+			return nil, inLayer("shortcut", err)
+		}
+	}
+	if !slices.Equal(out, short) {
+		return nil, fmt.Errorf("got %v, of which the body makes %v and the shortcut %v; needs the same from both", in, out, short)
+	}
+	return out, nil
+}
+
+// Build builds body and shortcut. The shortcut goes on in the buffers of the chain that
+// the layer stands in; the body gets buffers of its own, as its steps must not destroy
+// what the shortcut needs.
+func (r Residual) Build(b *Builder, in Shape) (Unit, error) {
+	out, err := r.OutputShape(in)
+	if err != nil {
+		return nil, err
+	}
+	u := &residual{dev: b.dev}
+	before := b.upstream
+	level := b.openBranch()
+	defer b.closeBranch()
+	if u.body, err = r.branch(b, "body", r.Body, in); err != nil {
+		return nil, err
+	}
+	if b.train {
+		// Backward works in place; the body's share of dy is a copy.
+		b.claim(out, &u.dyBody)
+	}
+	b.resumeChain(level)
+	inBody := b.upstream
+	b.upstream = before
+	if r.Shortcut != nil {
+		if u.shortcut, err = r.branch(b, "shortcut", r.Shortcut, in); err != nil {
+			return nil, err
+		}
+	}
+	b.upstream = b.upstream || inBody
+	u.needs = b.train && before
+	if u.add, err = b.dev.NewCombine(device.CombineSpec{
+		Len: b.batch * max(in.Len(), out.Len()), Alpha: 1, Beta: 1,
+	}); err != nil {
+		return nil, err
+	}
+	return u, b.Output(out, &u.y)
+}
+
+// branch builds one of the two branches under its name.
+func (r Residual) branch(b *Builder, name string, l Layer, in Shape) (Unit, error) {
+	b.path = append(b.path, name)
+	defer func() { b.path = b.path[:len(b.path)-1] }()
+	u, err := chain(l).Build(b, in)
+	if err != nil {
+		return nil, inLayer(name, err)
+	}
+	return u, nil
+}
+
+type residual struct {
+	dev            device.Device
+	body, shortcut Unit // shortcut nil for the identity
+	add            device.Combine
+	y, dyBody      *device.Tensor
+	needs          bool // something before is trained
+}
+
+// Forward computes y = body(x) + shortcut(x). The body comes first: the shortcut may
+// write where x lies.
+func (u *residual) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	body, short := u.body.Forward(x, mode), x
+	if u.shortcut != nil {
+		short = u.shortcut.Forward(x, mode)
+	}
+	u.y.SetRows(x.Rows())
+	u.add.Run(u.y, body, short)
+	return u.y
+}
+
+// Backward computes dx as the sum of what the branches send back.
+func (u *residual) Backward(dy *device.Tensor) *device.Tensor {
+	u.dyBody.SetRows(dy.Rows())
+	u.dev.Copy(u.dyBody, dy)
+	dxBody, dx := u.body.Backward(u.dyBody), dy
+	if u.shortcut != nil {
+		dx = u.shortcut.Backward(dy)
+	}
+	if !u.needs {
+		return nil
+	}
+	u.add.Run(dx, dx, dxBody)
+	return dx
+}

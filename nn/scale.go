@@ -1,0 +1,61 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"trainer/nn/device"
+)
+
+// Scale multiplies by a constant. Before the loss it is an inverse temperature: a small
+// factor keeps the softmax soft while the weights are still random.
+//
+// x and y have the same shape, which may be any.
+//
+//	y = a x        dx = a dy
+type Scale struct {
+	By float32 // a; not 0
+}
+
+// Kind returns "scale".
+func (s Scale) Kind() string { return "scale" }
+
+// OutputShape returns the input's shape.
+func (s Scale) OutputShape(in Shape) (Shape, error) {
+	if a := float64(s.By); a == 0 || math.IsNaN(a) || math.IsInf(a, 0) {
+		return nil, fmt.Errorf("got By = %v, needs a finite number other than 0", s.By)
+	}
+	return in, nil
+}
+
+// Build allocates the output.
+func (s Scale) Build(b *Builder, in Shape) (Unit, error) {
+	plan, err := b.dev.NewCombine(device.CombineSpec{Len: b.batch * in.Len(), Alpha: s.By})
+	if err != nil {
+		return nil, err
+	}
+	u := &scale{plan: plan, needs: b.NeedsInputGradient()}
+	return u, b.Output(in, &u.y)
+}
+
+type scale struct {
+	plan  device.Combine
+	y     *device.Tensor
+	needs bool // something before is trained
+}
+
+// Forward computes y = a x.
+func (u *scale) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+	u.y.SetRows(x.Rows())
+	u.plan.Run(u.y, x, nil)
+	return u.y
+}
+
+// Backward computes dx = a dy in place of dy.
+func (u *scale) Backward(dy *device.Tensor) *device.Tensor {
+	if !u.needs {
+		return nil
+	}
+	u.plan.Run(dy, dy, nil)
+	return dy
+}

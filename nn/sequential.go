@@ -1,0 +1,195 @@
+package nn
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"trainer/nn/device"
+)
+
+// Sequential is a chain of layers, each fed with the output of the one before:
+//
+//	y = f_k(... f_2(f_1(x)))
+//
+// and backwards, by the chain rule, dx = f_1'^T(... f_k'^T(dy)): each layer turns the
+// gradient by its output into the gradient by its input, the last layer first.
+//
+// A layer is named after its kind and its number among those of its kind, conv1, conv2,
+// pool1, unless it was Named. In a container its full name begins with the container's:
+// block1.conv2.
+type Sequential struct {
+	Layers []Layer
+}
+
+// NewSequential returns the chain of the given layers.
+func NewSequential(layers ...Layer) *Sequential { return &Sequential{layers} }
+
+// Kind returns "sequential".
+func (s *Sequential) Kind() string { return "sequential" }
+
+// OutputShape passes the shape through all layers. The error is a *LayerError, which
+// names the layer that can't take what it gets.
+func (s *Sequential) OutputShape(in Shape) (Shape, error) {
+	_, shapes, err := s.plan(in)
+	if err != nil {
+		return nil, err
+	}
+	return shapes[len(shapes)-1], nil
+}
+
+// plan returns the name and the input shape of each layer, and as the last shape the
+// output's.
+func (s *Sequential) plan(in Shape) (names []string, shapes []Shape, err error) {
+	if names, err = s.names(); err != nil {
+		return nil, nil, err
+	}
+	shapes = []Shape{in}
+	for i, l := range s.Layers {
+		if in, err = l.OutputShape(in); err != nil {
+			return nil, nil, inLayer(names[i], err)
+		}
+		shapes = append(shapes, in)
+	}
+	return names, shapes, nil
+}
+
+// names returns the names of the layers, which must all be different.
+func (s *Sequential) names() ([]string, error) {
+	if len(s.Layers) == 0 {
+		return nil, errors.New("sequential has no layers")
+	}
+	var names []string
+	count := map[string]int{}
+	taken := map[string]bool{}
+	for i, l := range s.Layers {
+		if l == nil {
+			return nil, fmt.Errorf("sequential: layer %d of %d is nil", i+1, len(s.Layers))
+		}
+		stem := stem(l.Kind())
+		count[stem]++
+		name := fmt.Sprintf("%s%d", stem, count[stem])
+		if n, ok := l.(*named); ok {
+			count[stem]--
+			name = n.name
+		}
+		if name == "" || strings.Contains(name, ".") {
+			return nil, fmt.Errorf("layer %d is named %q: a name must not be empty or contain a dot", i+1, name)
+		}
+		if taken[name] {
+			return nil, fmt.Errorf("two layers are named %q", name)
+		}
+		taken[name] = true
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// stem is the beginning of the names of a kind's layers: "conv1" is easier to read than
+// "conv2d1".
+func stem(kind string) string {
+	switch kind {
+	case "conv2d":
+		return "conv"
+	case "max-pool2d", "avg-pool2d", "global-avg-pool":
+		return "pool"
+	case "batch-norm":
+		return "norm"
+	}
+	return kind
+}
+
+// Build builds the layers in order. Where a layer and its follower can be computed in
+// one pass on the device, one unit stands for both.
+func (s *Sequential) Build(b *Builder, in Shape) (Unit, error) {
+	names, shapes, err := s.plan(in)
+	if err != nil {
+		return nil, err
+	}
+	chain := &sequential{}
+	for i := 0; i < len(s.Layers); i++ {
+		row := b.enter(names[i], s.Layers[i].Kind())
+		u, fused, err := s.build(b, i, shapes[i])
+		b.leave()
+		if err != nil {
+			return nil, inLayer(names[i], err)
+		}
+		b.rows[row].Output = shapes[i+1]
+		if fused {
+			i++
+			row = b.enter(names[i], s.Layers[i].Kind())
+			b.leave()
+			b.rows[row].Output = shapes[i+1]
+		}
+		chain.units = append(chain.units, u)
+		chain.names = append(chain.names, b.rows[row].Name)
+	}
+	chain.outputs = make([]*device.Tensor, len(chain.units))
+	return chain, nil
+}
+
+// build builds layer i, together with the next one if they can be fused.
+func (s *Sequential) build(b *Builder, i int, in Shape) (u Unit, fused bool, err error) {
+	if f, ok := unwrap(s.Layers[i]).(fuser); ok && i+1 < len(s.Layers) {
+		if u, ok, err := f.buildFused(b, in, unwrap(s.Layers[i+1])); ok || err != nil {
+			return u, ok, err
+		}
+	}
+	u, err = s.Layers[i].Build(b, in)
+	return u, false, err
+}
+
+type sequential struct {
+	units   []Unit
+	names   []string         // full name of the layer whose output the unit computes
+	outputs []*device.Tensor // of the last Forward
+}
+
+// Forward runs the layers first to last.
+func (s *sequential) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	for i, u := range s.units {
+		x = u.Forward(x, mode)
+		s.outputs[i] = x
+	}
+	return x
+}
+
+// Backward runs the layers last to first, and stops where nothing before is trained.
+func (s *sequential) Backward(dy *device.Tensor) *device.Tensor {
+	for i := len(s.units) - 1; i >= 0 && dy != nil; i-- {
+		dy = s.units[i].Backward(dy)
+	}
+	return dy
+}
+
+// named is a layer with a name of its own.
+type named struct {
+	Layer
+	name string
+}
+
+// Named gives a layer a name, by which optimiser groups and saved weights know it. The
+// name must be its own in the container, and have no dot.
+func Named(name string, l Layer) Layer { return &named{l, name} }
+
+// Unwrap returns the layer that has been named.
+func (n *named) Unwrap() Layer { return n.Layer }
+
+// unwrap returns the layer without its name.
+func unwrap(l Layer) Layer {
+	for {
+		n, ok := l.(*named)
+		if !ok {
+			return l
+		}
+		l = n.Layer
+	}
+}
+
+// chain returns the layer as a Sequential.
+func chain(l Layer) *Sequential {
+	if s, ok := unwrap(l).(*Sequential); ok {
+		return s
+	}
+	return NewSequential(l)
+}

@@ -1,0 +1,23 @@
+package nn
+
+import "trainer/nn/device"
+
+// Sigmoid maps to (0, 1). x and y have the same shape, which may be any.
+//
+//	y = s(x) = 1 / (1 + exp(-x))        dx = dy y (1 - y)
+//
+// The derivative: s' = exp(-x) / (1 + exp(-x))^2 = s (1 - s), as 1 - s = exp(-x) s.
+type Sigmoid struct{}
+
+// Kind returns "sigmoid".
+func (Sigmoid) Kind() string { return "sigmoid" }
+
+// OutputShape returns the input's shape.
+func (Sigmoid) OutputShape(in Shape) (Shape, error) { return in, nil }
+
+// Build allocates the output.
+func (l Sigmoid) Build(b *Builder, in Shape) (Unit, error) {
+	return buildActivation(b, in, l.activation())
+}
+
+func (Sigmoid) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.Sigmoid} }

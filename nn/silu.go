@@ -1,0 +1,25 @@
+package nn
+
+import "trainer/nn/device"
+
+// SiLU, also called Swish, weights x by its own sigmoid s(x) = 1 / (1 + exp(-x)) (Elfwing,
+// Uchibe and Doya, "Sigmoid-Weighted Linear Units", 2018). x and y have the same shape,
+// which may be any.
+//
+//	y = x s(x)        dx = dy s(x) (1 + x (1 - s(x)))
+//
+// The derivative is the product rule's s + x s' with s' = s (1 - s).
+type SiLU struct{}
+
+// Kind returns "silu".
+func (SiLU) Kind() string { return "silu" }
+
+// OutputShape returns the input's shape.
+func (SiLU) OutputShape(in Shape) (Shape, error) { return in, nil }
+
+// Build allocates the output.
+func (l SiLU) Build(b *Builder, in Shape) (Unit, error) {
+	return buildActivation(b, in, l.activation())
+}
+
+func (SiLU) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.SiLU} }

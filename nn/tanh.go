@@ -1,0 +1,23 @@
+package nn
+
+import "trainer/nn/device"
+
+// Tanh maps to (-1, 1). x and y have the same shape, which may be any.
+//
+//	y = tanh(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x))        dx = dy (1 - y^2)
+//
+// The derivative is that of sinh/cosh: (cosh^2 - sinh^2) / cosh^2 = 1 - tanh^2.
+type Tanh struct{}
+
+// Kind returns "tanh".
+func (Tanh) Kind() string { return "tanh" }
+
+// OutputShape returns the input's shape.
+func (Tanh) OutputShape(in Shape) (Shape, error) { return in, nil }
+
+// Build allocates the output.
+func (l Tanh) Build(b *Builder, in Shape) (Unit, error) {
+	return buildActivation(b, in, l.activation())
+}
+
+func (Tanh) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.Tanh} }
