@@ -1,0 +1,309 @@
+package optim
+
+import (
+	"errors"
+	"fmt"
+
+	"trainer/nn"
+	"trainer/nn/device"
+)
+
+// Optimizer updates the parameters of one network. It allocates nothing after New.
+type Optimizer struct {
+	dev      device.Device
+	cfg      Config
+	schedule Schedule
+	total    int // steps of the whole training
+	perEpoch int // steps of an epoch
+
+	rule  device.Optimizer
+	clip  device.Clip // nil: none
+	rows  []group
+	hyper *device.Tensor // float32 [groups, device.HyperLen]
+	host  []float32      // hyper's next contents
+
+	averaged  []*nn.Param // trained parameters and state
+	lookahead *average
+	ema       *average
+	spare     []*device.Tensor // EMA's room for exchanges: views of one buffer
+	swapped   bool
+
+	tensors []Named
+	memory  int64
+}
+
+// Named is a tensor with a name that stays the same from run to run.
+type Named struct {
+	Name   string
+	Tensor *device.Tensor
+}
+
+// average is averages of the weights, and their plan.
+type average struct {
+	plan     device.Average
+	averages []*device.Tensor
+	decay    *device.Tensor // float32 [1]
+	host     [1]float32     // decay's next contents
+}
+
+// New returns an optimiser of those params that have a gradient; state is what Lookahead
+// and EMA average besides. totalSteps is the length of the training, which the schedule
+// follows, and stepsPerEpoch that of an epoch. Where cfg or schedule is wrong the error is a
+// *ConfigError that says what would be right; otherwise it is the device's.
+func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Schedule, totalSteps, stepsPerEpoch int) (*Optimizer, error) {
+	o := &Optimizer{dev: dev, cfg: cfg.withDefaults(), schedule: schedule, total: totalSteps, perEpoch: stepsPerEpoch}
+	if schedule == nil {
+		o.schedule = Constant{}
+	}
+	if err := o.build(params, state); err != nil {
+		return nil, fmt.Errorf("optimizer: %w", err)
+	}
+	return o, nil
+}
+
+func (o *Optimizer) build(params, state []*nn.Param) error {
+	var kind device.OptimizerKind
+	var slotOf func(*nn.Param) (device.Slot, error)
+	switch o.cfg.Algorithm {
+	case "sgd":
+		kind, slotOf = device.SGD, o.sgd
+	case "adam", "adamw":
+		kind, slotOf = device.Adam, o.adam
+	case "rmsprop":
+		kind, slotOf = device.RMSProp, o.rmsprop
+	default:
+		return &ConfigError{unknownAlgorithm(o.cfg.Algorithm)}
+	}
+	if err := o.check(); err != nil {
+		return &ConfigError{err}
+	}
+	trained := make([]*nn.Param, 0, len(params))
+	for _, p := range params {
+		if p.Grad != nil {
+			trained = append(trained, p)
+		}
+	}
+	if len(trained) == 0 {
+		return &ConfigError{errors.New("the network has no parameters that are trained")}
+	}
+	if err := o.buildRule(kind, slotOf, trained); err != nil {
+		return err
+	}
+	return o.buildAverages(append(trained, state...))
+}
+
+// check returns what is wrong with the settings.
+func (o *Optimizer) check() error {
+	if o.total < 1 || o.perEpoch < 1 {
+		return fmt.Errorf("%d steps of training, %d an epoch: need at least 1 of each", o.total, o.perEpoch)
+	}
+	if c, ok := o.schedule.(checker); ok {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("schedule: %w", err)
+		}
+	}
+	return o.cfg.check()
+}
+
+// buildRule makes the update rule, the hyperparameters and the clipping.
+func (o *Optimizer) buildRule(kind device.OptimizerKind, slotOf func(*nn.Param) (device.Slot, error), trained []*nn.Param) error {
+	rows, rowOf, err := resolve(o.cfg.Groups, trained)
+	if err != nil {
+		return &ConfigError{err}
+	}
+	o.rows = rows
+	if o.hyper, err = o.tensor(len(rows), device.HyperLen); err != nil {
+		return err
+	}
+	o.host = make([]float32, len(rows)*device.HyperLen)
+
+	spec := device.OptimizerSpec{Kind: kind, Nesterov: o.cfg.Nesterov, Decoupled: o.cfg.Decoupled, Epsilon: float32(o.cfg.Epsilon)}
+	var grads []*device.Tensor
+	for i, p := range trained {
+		slot, err := slotOf(p)
+		if err != nil {
+			return err
+		}
+		slot.Group = rowOf[i]
+		spec.Slots = append(spec.Slots, slot)
+		grads = append(grads, p.Grad)
+	}
+	if o.rule, err = o.dev.NewOptimizer(spec); err != nil {
+		return err
+	}
+	if !o.cfg.Clip.enabled() {
+		return nil
+	}
+	o.clip, err = o.dev.NewClip(device.ClipSpec{
+		Grads: grads, MaxNorm: float32(o.cfg.Clip.MaxNorm), MaxValue: float32(o.cfg.Clip.MaxValue),
+	})
+	return err
+}
+
+// buildAverages makes Lookahead's and EMA's copies of the weights.
+func (o *Optimizer) buildAverages(averaged []*nn.Param) error {
+	o.averaged = averaged
+	var err error
+	if o.cfg.Lookahead != nil {
+		if o.lookahead, err = o.average("lookahead.", true); err != nil {
+			return err
+		}
+	}
+	if o.cfg.EMA == nil {
+		return nil
+	}
+	if o.ema, err = o.average("ema.", false); err != nil {
+		return err
+	}
+	largest := 0
+	for _, p := range averaged {
+		largest = max(largest, p.Value.Len())
+	}
+	spare, err := o.tensor(largest)
+	if err != nil {
+		return err
+	}
+	for _, p := range averaged {
+		o.spare = append(o.spare, spare.View(p.Value.Shape()...))
+	}
+	return nil
+}
+
+func (o *Optimizer) average(prefix string, copyBack bool) (*average, error) {
+	a := &average{}
+	spec := device.AverageSpec{CopyBack: copyBack}
+	for _, p := range o.averaged {
+		t, err := o.state(prefix+p.Name, p)
+		if err != nil {
+			return nil, err
+		}
+		o.dev.Copy(t, p.Value)
+		a.averages = append(a.averages, t)
+		spec.Src = append(spec.Src, p.Value)
+	}
+	spec.Dst = a.averages
+	var err error
+	if a.decay, err = o.tensor(1); err != nil {
+		return nil, err
+	}
+	a.plan, err = o.dev.NewAverage(spec)
+	return a, err
+}
+
+// state allocates a tensor of zeros like the parameter, which checkpoints keep.
+func (o *Optimizer) state(name string, p *nn.Param) (*device.Tensor, error) {
+	t, err := o.tensor(p.Value.Shape()...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	o.tensors = append(o.tensors, Named{Name: name, Tensor: t})
+	return t, nil
+}
+
+func (o *Optimizer) tensor(shape ...int) (*device.Tensor, error) {
+	t, err := o.dev.NewTensor(device.Float32, shape...)
+	if err != nil {
+		return nil, err
+	}
+	o.memory += int64(t.Len()) * int64(device.Float32.Size())
+	return t, nil
+}
+
+// Tensors returns what a checkpoint must keep, under stable names such as
+// "sgd.velocity.conv1.weight". They are as training left them only outside SwapIn and
+// SwapOut.
+func (o *Optimizer) Tensors() []Named { return o.tensors }
+
+// Memory returns the bytes that the optimiser allocated.
+func (o *Optimizer) Memory() int64 { return o.memory }
+
+// LR returns the learning rate at the step, from 0, of parameters that are in no group.
+func (o *Optimizer) LR(step int) float64 {
+	return o.cfg.LR * o.schedule.Factor(Progress{Step: step, Total: o.total, StepsPerEpoch: o.perEpoch})
+}
+
+// Prepare uploads what the step, from 0, needs: the learning rates, and the decays of the
+// averages that are due.
+func (o *Optimizer) Prepare(step int) error {
+	lr := o.LR(step)
+	momentum := o.cfg.Momentum
+	correction1, correction2 := 1.0, 1.0
+	if o.cfg.Algorithm == "adam" || o.cfg.Algorithm == "adamw" {
+		momentum = o.cfg.Beta1
+		correction1, correction2 = correction(o.cfg.Beta1, step), correction(o.cfg.Beta2, step)
+	}
+	epoch := float64(step) / float64(o.perEpoch)
+	for i, g := range o.rows {
+		row := o.host[i*device.HyperLen : (i+1)*device.HyperLen]
+		row[device.HyperLR] = float32(lr * g.lrScale)
+		if g.untilEpoch > 0 && epoch >= g.untilEpoch {
+			row[device.HyperLR] = 0
+		}
+		row[device.HyperWeightDecay] = float32(o.cfg.WeightDecay * g.decayScale)
+		row[device.HyperMomentum] = float32(momentum)
+		row[device.HyperBeta2] = float32(o.cfg.Beta2)
+		row[device.HyperCorrection1] = float32(correction1)
+		row[device.HyperCorrection2] = float32(correction2)
+		row[device.HyperGradScale] = 1
+	}
+	if err := o.dev.Upload(o.hyper, device.Bytes(o.host)); err != nil {
+		return fmt.Errorf("optimizer: %w", err)
+	}
+	return o.prepareAverages(step)
+}
+
+func (o *Optimizer) prepareAverages(step int) error {
+	if o.lookahead != nil {
+		if decay, due := o.cfg.Lookahead.decay(step, o.total); due {
+			if err := o.lookahead.prepare(o.dev, decay); err != nil {
+				return fmt.Errorf("lookahead: %w", err)
+			}
+		}
+	}
+	if o.ema != nil {
+		if err := o.ema.prepare(o.dev, o.cfg.EMA.Decay); err != nil {
+			return fmt.Errorf("moving average: %w", err)
+		}
+	}
+	return nil
+}
+
+func (a *average) prepare(dev device.Device, decay float64) error {
+	a.host[0] = float32(decay)
+	return dev.Upload(a.decay, device.Bytes(a.host[:]))
+}
+
+// Update queues the clipping and the update rule: the same device work at every step.
+func (o *Optimizer) Update() {
+	if o.clip != nil {
+		o.clip.Run()
+	}
+	o.rule.Step(o.hyper)
+}
+
+// Average queues the averages that are due after the step.
+func (o *Optimizer) Average(step int) {
+	if o.lookahead != nil {
+		if _, due := o.cfg.Lookahead.decay(step, o.total); due {
+			o.lookahead.plan.Run(o.lookahead.decay)
+		}
+	}
+	if o.ema != nil {
+		o.ema.plan.Run(o.ema.decay)
+	}
+}
+
+// Run queues the device work of the step that Prepare was called for: Update, then Average.
+func (o *Optimizer) Run(step int) {
+	o.Update()
+	o.Average(step)
+}
+
+// Step is Prepare and Run. Steps count from 0.
+func (o *Optimizer) Step(step int) error {
+	if err := o.Prepare(step); err != nil {
+		return err
+	}
+	o.Run(step)
+	return nil
+}

@@ -1,0 +1,417 @@
+package optim
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"trainer/cpu"
+	"trainer/nn"
+	"trainer/nn/device"
+)
+
+// rig is a few parameters on a device, with the gradients of a fixed quadratic:
+// grad[i] = curvature[i]*(w[i] - target[i]), computed on the host before each step.
+type rig struct {
+	t             testing.TB
+	dev           device.Device
+	params, state []*nn.Param
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	dev, err := cpu.New(cpu.WithThreads(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	r := &rig{t: t, dev: dev}
+	r.params = []*nn.Param{
+		r.param("conv1.weight", nn.Weight, 3, 2, 2, 1), r.param("conv1.bias", nn.Bias, 3),
+		r.param("norm1.gain", nn.Gain, 5), r.param("dense1.weight", nn.Weight, 7, 3),
+	}
+	frozen := r.param("whiten.weight", nn.Weight, 4)
+	frozen.Grad = nil
+	r.params = append(r.params, frozen)
+	mean := r.param("norm1.running-mean", "", 5)
+	mean.Grad = nil
+	r.state = []*nn.Param{mean}
+	return r
+}
+
+func (r *rig) param(name string, role nn.Role, shape ...int) *nn.Param {
+	p := &nn.Param{Name: name, Role: role}
+	for _, at := range []**device.Tensor{&p.Value, &p.Grad} {
+		tensor, err := r.dev.NewTensor(device.Float32, shape...)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		*at = tensor
+	}
+	values := make([]float32, p.Value.Len())
+	for i := range values {
+		values[i] = float32(math.Sin(float64(i + len(name))))
+	}
+	r.upload(p.Value, values)
+	return p
+}
+
+func (r *rig) upload(t *device.Tensor, values []float32) {
+	r.t.Helper()
+	if err := r.dev.Upload(t, device.Bytes(values)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) download(t *device.Tensor) []float32 {
+	r.t.Helper()
+	values := make([]float32, t.Len())
+	if err := r.dev.Download(device.Bytes(values), t); err != nil {
+		r.t.Fatal(err)
+	}
+	return values
+}
+
+func gradient(w float64, i int) float64 { return (0.5 + 0.1*float64(i)) * (w - 0.3) }
+
+// setGradients computes the gradients from the values.
+func (r *rig) setGradients() {
+	for _, p := range r.params {
+		if p.Grad == nil {
+			continue
+		}
+		values := r.download(p.Value)
+		for i, w := range values {
+			values[i] = float32(gradient(float64(w), i))
+		}
+		r.upload(p.Grad, values)
+	}
+}
+
+func scale(x float64) *float64 { return &x }
+
+// testGroups: conv1.bias learns fast and doesn't decay, norm1.gain stops after epoch 1.
+func testGroups() []Group {
+	return []Group{
+		{Match: "conv*", Role: nn.Bias, LRScale: scale(3), DecayScale: scale(0)},
+		{Role: nn.Gain, UntilEpoch: 1},
+	}
+}
+
+// reference runs the update rules in float64, one weight at a time, as the papers have
+// them. update returns the new weight from w, the gradient, the state a, b and the learning rate.
+func reference(r *rig, c Config, steps, perEpoch int, schedule Schedule) [][]float64 {
+	var all [][]float64
+	for _, p := range r.params {
+		var out []float64
+		lrScale, decay, until := 1.0, c.WeightDecay, math.Inf(1)
+		switch {
+		case len(c.Groups) == 0:
+		case p.Name == "conv1.bias":
+			lrScale, decay = 3, 0
+		case p.Name == "norm1.gain":
+			until = 1
+		}
+		for i, v := range r.download(p.Value) {
+			w, a, b := float64(v), 0.0, 0.0
+			for step := 0; step < steps && p.Grad != nil && float64(step)/float64(perEpoch) < until; step++ {
+				lr := c.LR * lrScale * schedule.Factor(Progress{step, steps, perEpoch})
+				g := gradient(w, i)
+				if c.Decoupled || c.Algorithm == "adamw" {
+					w -= lr * decay * w
+				} else {
+					g += decay * w
+				}
+				switch c.Algorithm {
+				case "sgd":
+					a = c.Momentum*a + g
+					d := a
+					if c.Nesterov {
+						d = g + c.Momentum*a
+					}
+					w -= lr * d
+				case "adam", "adamw":
+					t := float64(step + 1)
+					a = 0.9*a + 0.1*g
+					b = 0.999*b + 0.001*g*g
+					w -= lr * (a / (1 - math.Pow(0.9, t))) / (math.Sqrt(b/(1-math.Pow(0.999, t))) + 1e-8)
+				case "rmsprop":
+					a = 0.99*a + 0.01*g*g
+					b = c.Momentum*b + g/(math.Sqrt(a)+1e-8)
+					w -= lr * b
+				}
+			}
+			out = append(out, w)
+		}
+		all = append(all, out)
+	}
+	return all
+}
+
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cfg  Config
+	}{
+		{"sgd", Config{Algorithm: "sgd", LR: 0.1}},
+		{"sgd, decay", Config{Algorithm: "sgd", LR: 0.1, WeightDecay: 0.2}},
+		{"sgd, decoupled decay", Config{Algorithm: "sgd", LR: 0.1, WeightDecay: 0.2, Decoupled: true}},
+		{"sgd, momentum", Config{Algorithm: "sgd", LR: 0.1, Momentum: 0.8, WeightDecay: 0.1}},
+		{"sgd, nesterov", Config{Algorithm: "sgd", LR: 0.1, Momentum: 0.8, Nesterov: true, WeightDecay: 0.1}},
+		{"adam", Config{Algorithm: "adam", LR: 0.02}},
+		{"adam, decay", Config{Algorithm: "adam", LR: 0.02, WeightDecay: 0.3}},
+		{"adamw", Config{Algorithm: "adamw", LR: 0.02, WeightDecay: 0.3}},
+		{"rmsprop", Config{Algorithm: "rmsprop", LR: 0.01}},
+		{"rmsprop, momentum", Config{Algorithm: "rmsprop", LR: 0.01, Momentum: 0.7, WeightDecay: 0.1}},
+	} {
+		for _, groups := range [][]Group{nil, testGroups()} {
+			name := c.name
+			if groups != nil {
+				name += ", groups"
+			}
+			t.Run(name, func(t *testing.T) {
+				const steps, perEpoch = 9, 4
+				r := newRig(t)
+				cfg := c.cfg
+				cfg.Groups = groups
+				schedule := Cosine{Final: 0.1}
+				want := reference(r, cfg, steps, perEpoch, schedule)
+				o, err := New(r.dev, r.params, r.state, cfg, schedule, steps, perEpoch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for step := range steps {
+					r.setGradients()
+					if err := o.Step(step); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for k, p := range r.params {
+					for i, got := range r.download(p.Value) {
+						if math.Abs(float64(got)-want[k][i]) > 3e-6 {
+							t.Fatalf("%s[%d] = %v, want %v", p.Name, i, got, want[k][i])
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	r := newRig(t)
+	o, err := New(r.dev, r.params, nil, Config{Algorithm: "sgd", LR: 1, Clip: Clip{MaxNorm: 0.5, MaxValue: 0.1}}, nil, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.setGradients()
+	norm := 0.0
+	var before [][]float32
+	for _, p := range r.params[:4] {
+		before = append(before, r.download(p.Value))
+		for _, g := range r.download(p.Grad) {
+			norm += float64(g) * float64(g)
+		}
+	}
+	norm = math.Sqrt(norm)
+	if norm < 1 {
+		t.Fatalf("the gradients' norm is %v, too small for the test", norm)
+	}
+	if err := o.Step(0); err != nil {
+		t.Fatal(err)
+	}
+	for k, p := range r.params[:4] {
+		for i, got := range r.download(p.Value) {
+			g := gradient(float64(before[k][i]), i) * 0.5 / norm
+			want := float64(before[k][i]) - max(-0.1, min(0.1, g))
+			if math.Abs(float64(got)-want) > 1e-6 {
+				t.Fatalf("%s[%d] = %v, want %v", p.Name, i, got, want)
+			}
+		}
+	}
+}
+
+func TestLookaheadDecay(t *testing.T) {
+	constant := &Lookahead{Every: 3, Decay: 0.5}
+	airbench := &Lookahead{Every: 5, Base: 0.95, Power: 3}
+	for _, c := range []struct {
+		l           *Lookahead
+		step, total int
+		decay       float64
+		due         bool
+	}{
+		{constant, 0, 10, 0, false},
+		{constant, 2, 10, 0.5, true},
+		{constant, 9, 10, 1, true},
+		{constant, 8, 9, 0.5, true},
+		{airbench, 3, 100, 0, false},
+		{airbench, 4, 100, math.Pow(0.95, 5) * 0.05 * 0.05 * 0.05, true},
+		{airbench, 49, 100, math.Pow(0.95, 5) / 8, true},
+		{airbench, 100, 101, 1, true},
+	} {
+		decay, due := c.l.decay(c.step, c.total)
+		if due != c.due || due && math.Abs(decay-c.decay) > 1e-15 {
+			t.Errorf("%+v: step %d of %d: %v, %v, want %v, %v", *c.l, c.step, c.total, decay, due, c.decay, c.due)
+		}
+	}
+}
+
+// TestAverages moves the weights by hand and compares Lookahead and EMA with their formulas.
+func TestAverages(t *testing.T) {
+	const steps = 7
+	r := newRig(t)
+	o, err := New(r.dev, r.params, r.state, Config{
+		Algorithm: "sgd", LR: 0.1, Lookahead: &Lookahead{Every: 3, Decay: 0.25}, EMA: &EMA{Decay: 0.9},
+	}, nil, steps, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched := []*nn.Param{r.params[0], r.state[0]}
+	var w, slow, ema [2]float64
+	for k, p := range watched {
+		w[k] = float64(r.download(p.Value)[1])
+		slow[k], ema[k] = w[k], w[k]
+	}
+	for step := range steps {
+		r.setGradients()
+		for k, p := range watched {
+			values := r.download(p.Value)
+			values[1] += 0.1 // what batch normalisation does to state
+			r.upload(p.Value, values)
+			w[k] = float64(values[1])
+			if p.Grad != nil {
+				w[k] -= 0.1 * float64(r.download(p.Grad)[1])
+			}
+			switch t := step + 1; {
+			case t%3 == 0:
+				slow[k] = 0.25*slow[k] + 0.75*w[k]
+				w[k] = slow[k]
+			case t == steps:
+				w[k] = slow[k]
+			}
+			ema[k] = 0.9*ema[k] + 0.1*w[k]
+		}
+		if err := o.Step(step); err != nil {
+			t.Fatal(err)
+		}
+		for k, p := range watched {
+			if got := float64(r.download(p.Value)[1]); math.Abs(got-w[k]) > 1e-6 {
+				t.Fatalf("step %d: %s = %v, want %v", step, p.Name, got, w[k])
+			}
+		}
+	}
+	before := r.download(r.params[0].Value)
+	o.SwapIn()
+	o.SwapIn() // the second does nothing
+	for k, p := range watched {
+		if got := float64(r.download(p.Value)[1]); math.Abs(got-ema[k]) > 1e-6 {
+			t.Errorf("average of %s = %v, want %v", p.Name, got, ema[k])
+		}
+	}
+	o.SwapOut()
+	if after := r.download(r.params[0].Value); !slices.Equal(before, after) {
+		t.Error("SwapOut did not bring the weights back")
+	}
+}
+
+func TestTensorNames(t *testing.T) {
+	for _, c := range []struct {
+		cfg  Config
+		want []string
+	}{
+		{Config{Algorithm: "sgd", LR: 1}, nil},
+		{Config{Algorithm: "sgd", LR: 1, Momentum: 0.9}, []string{"sgd.velocity."}},
+		{Config{Algorithm: "adamw", LR: 1}, []string{"adam.m.", "adam.v."}},
+		{Config{Algorithm: "rmsprop", LR: 1, Momentum: 0.9}, []string{"rmsprop.v.", "rmsprop.u."}},
+	} {
+		r := newRig(t)
+		c.cfg.EMA = &EMA{Decay: 0.5}
+		o, err := New(r.dev, r.params, r.state, c.cfg, nil, 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want []string
+		for _, n := range o.Tensors() {
+			got = append(got, n.Name)
+		}
+		for _, p := range []string{"conv1.weight", "conv1.bias", "norm1.gain", "dense1.weight"} {
+			for _, prefix := range c.want {
+				want = append(want, prefix+p)
+			}
+		}
+		for _, p := range []string{"conv1.weight", "conv1.bias", "norm1.gain", "dense1.weight", "norm1.running-mean"} {
+			want = append(want, "ema."+p)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: tensors %v, want %v", c.cfg.Algorithm, got, want)
+		}
+	}
+}
+
+func TestStepAllocatesNothing(t *testing.T) {
+	r := newRig(t)
+	o, err := New(r.dev, r.params, r.state, Config{
+		Algorithm: "adam", LR: 0.1, Groups: testGroups(), Clip: Clip{MaxNorm: 1, MaxValue: 1},
+		Lookahead: &Lookahead{Every: 2, Decay: 0.5}, EMA: &EMA{Decay: 0.9},
+	}, WarmUp{Steps: 5, Then: OneCycle{}}, 1000, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := 0
+	allocs := testing.AllocsPerRun(50, func() {
+		if err := o.Step(step); err != nil {
+			t.Fatal(err)
+		}
+		o.SwapIn()
+		o.SwapOut()
+		step++
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations a step", allocs)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	sgd := func(edit func(*Config)) Config {
+		c := Config{Algorithm: "sgd", LR: 0.1}
+		edit(&c)
+		return c
+	}
+	for _, c := range []struct {
+		name     string
+		cfg      Config
+		schedule Schedule
+		says     string
+	}{
+		{"algorithm", Config{Algorithm: "sdg", LR: 1}, nil, `unknown algorithm "sdg" (valid: sgd, adam, adamw, rmsprop)`},
+		{"no algorithm", Config{LR: 1}, nil, "valid: sgd"},
+		{"rate", Config{Algorithm: "adam"}, nil, "learning rate is 0"},
+		{"NaN rate", Config{Algorithm: "adam", LR: math.NaN()}, nil, "learning rate is NaN"},
+		{"momentum", sgd(func(c *Config) { c.Momentum = 1 }), nil, "momentum is 1"},
+		{"adam's momentum", Config{Algorithm: "adam", LR: 1, Momentum: 0.9}, nil, "has beta1"},
+		{"nesterov", sgd(func(c *Config) { c.Nesterov = true }), nil, "nesterov needs a momentum"},
+		{"rmsprop's nesterov", Config{Algorithm: "rmsprop", LR: 1, Nesterov: true}, nil, "nesterov is for sgd"},
+		{"beta", Config{Algorithm: "adam", LR: 1, Beta2: 1}, nil, "beta2 is 1"},
+		{"decay", sgd(func(c *Config) { c.WeightDecay = -1 }), nil, "weight decay is -1"},
+		{"clip", sgd(func(c *Config) { c.Clip.MaxNorm = -1 }), nil, "largest norm is -1"},
+		{"lookahead", sgd(func(c *Config) { c.Lookahead = &Lookahead{} }), nil, "every 0 steps"},
+		{"lookahead twice", sgd(func(c *Config) { c.Lookahead = &Lookahead{Every: 1, Decay: 0.5, Base: 0.5} }), nil, "one of them"},
+		{"ema", sgd(func(c *Config) { c.EMA = &EMA{Decay: 1} }), nil, "decay is 1"},
+		{"no match", sgd(func(c *Config) { c.Groups = []Group{{Match: "norm*.bias"}} }), nil,
+			`group "norm*.bias" has no parameters, or those before it have them all (trained parameters: conv1.weight, conv1.bias, norm1.gain, dense1.weight)`},
+		{"shadowed", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv1.*"}, {Match: "conv1.bias"}} }), nil, `group "conv1.bias" has no`},
+		{"pattern", sgd(func(c *Config) { c.Groups = []Group{{Match: "[x"}} }), nil, "syntax error in pattern"},
+		{"schedule", sgd(func(*Config) {}), WarmUp{}, "schedule: warm-up"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			_, err := New(r.dev, r.params, r.state, c.cfg, c.schedule, 10, 5)
+			var wrong *ConfigError
+			if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v, want a ConfigError with %q", err, c.says)
+			}
+		})
+	}
+}

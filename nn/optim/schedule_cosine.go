@@ -1,0 +1,28 @@
+package optim
+
+import (
+	"fmt"
+	"math"
+)
+
+// Cosine falls along half a cosine wave from 1 to Final (Loshchilov and Hutter, "SGDR:
+// Stochastic Gradient Descent with Warm Restarts", ICLR 2017, equation 5, without restarts),
+// t of T steps being done:
+//
+//	factor = Final + (1-Final)/2 * (1 + cos(pi*t/T))
+type Cosine struct {
+	Final float64 // factor at the end
+}
+
+// Factor returns the point of the wave.
+func (c Cosine) Factor(p Progress) float64 { return cosine(1, c.Final, p.Fraction()) }
+
+func (c Cosine) check() error {
+	if !(c.Final >= 0) {
+		return fmt.Errorf("cosine's final factor is %v, need 0 or more", c.Final)
+	}
+	return nil
+}
+
+// cosine goes from a to b along half a cosine wave as x goes from 0 to 1.
+func cosine(a, b, x float64) float64 { return b + (a-b)/2*(1+math.Cos(math.Pi*x)) }

@@ -1,0 +1,202 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"trainer/nn/optim"
+)
+
+// checkpointName is the file in Checkpoint.Dir.
+const checkpointName = "checkpoint.safetensors"
+
+// checkpointKey is the metadata's key for position, as JSON.
+const checkpointKey = "checkpoint"
+
+// position is where training is, besides the tensors. Floats keep their bits in JSON.
+type position struct {
+	Step         int            `json:"step"` // steps done
+	Totals       totals         `json:"epoch_so_far"`
+	TrainSeconds float64        `json:"train_seconds"`
+	TrainImages  int            `json:"train_images"`
+	History      []EpochMetrics `json:"history"`
+	Settings     []setting      `json:"settings"`
+}
+
+// totals sums over the examples of an epoch, as far as they were fetched.
+type totals struct {
+	Loss    float64 `json:"loss"`
+	Correct int     `json:"correct"`
+	Count   int     `json:"count"`
+	Images  int     `json:"images"`
+	Seconds float64 `json:"seconds"`
+}
+
+// setting is one thing that must be the same for training to go on with the same bits.
+type setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// settings returns everything that decides the weights' bits, and can be told from outside.
+func settings(s *Stepper) []setting {
+	c := s.cfg
+	h, w, channels := c.Data.Train.ImageShape()
+	list := []setting{
+		{"seed", strconv.FormatUint(c.Seed, 10)},
+		{"batch", strconv.Itoa(c.Batch)},
+		{"drop last", strconv.FormatBool(c.DropLast)},
+		{"epochs", strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
+		{"steps", strconv.Itoa(s.total)},
+		{"data set", c.Data.Name},
+		{"training images", fmt.Sprintf("%d of %dx%dx%d in %d classes", c.Data.Train.Len(), h, w, channels, len(c.Data.Train.Classes()))},
+		{"loss", describe(c.Loss)},
+		{"augmentation", describe(c.Augment)},
+		{"optimizer", describe(c.Optimizer)},
+		{"schedule", describe(c.Schedule)},
+	}
+	for i, r := range s.net.Rows() {
+		list = append(list, setting{fmt.Sprintf("layer %d", i+1), fmt.Sprintf("%s: %s to %v, %d parameters", r.Name, r.Kind, r.Output, r.Params)})
+	}
+	return append(list, setting{"settings of the layers", describe(c.Model)})
+}
+
+// describe returns a value's type and fields, following pointers, which a %+v would print
+// as addresses.
+func describe(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil { // such as a schedule of the user's that holds a function
+		return fmt.Sprintf("%T", v)
+	}
+	return fmt.Sprintf("%T%s", v, b)
+}
+
+// differences says how b, the checkpoint's settings, differ from a.
+func differences(a, b []setting) []string {
+	theirs := map[string]string{}
+	for _, s := range b {
+		theirs[s.Name] = s.Value
+	}
+	var diff []string
+	for _, s := range a {
+		v, ok := theirs[s.Name]
+		delete(theirs, s.Name)
+		switch {
+		case !ok:
+			diff = append(diff, fmt.Sprintf("%s is %s, the checkpoint has none", s.Name, s.Value))
+		case v != s.Value:
+			ours, its := excerpts(s.Value, v)
+			diff = append(diff, fmt.Sprintf("%s is %s, the checkpoint's is %s", s.Name, ours, its))
+		}
+	}
+	for _, s := range b {
+		if v, left := theirs[s.Name]; left {
+			diff = append(diff, fmt.Sprintf("%s is missing, the checkpoint's is %s", s.Name, v))
+		}
+	}
+	return diff
+}
+
+// excerpts returns two values, where they are long only what is around the first byte in
+// which they differ.
+func excerpts(a, b string) (string, string) {
+	const long, around = 60, 25
+	if len(a) <= long && len(b) <= long {
+		return a, b
+	}
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	cut := func(s string) string {
+		from, to := max(0, at-around), min(len(s), at+around)
+		return "..." + strings.ToValidUTF8(s[from:to], "") + "..."
+	}
+	return cut(a), cut(b)
+}
+
+// checkFolder creates the folder where it is missing, and makes sure that files can be
+// created in it: to learn it at the first checkpoint would be late.
+func checkFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("checkpoints: %w", err)
+	}
+	f, err := os.CreateTemp(dir, checkpointName+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("checkpoints: %w", err)
+	}
+	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
+		return fmt.Errorf("checkpoints: %w", err)
+	}
+	return nil
+}
+
+// writeCheckpoint writes tensors and position to the folder and returns the file's path.
+func writeCheckpoint(dir string, s *Stepper, p position) (path string, err error) {
+	path = filepath.Join(dir, checkpointName)
+	p.Settings = settings(s)
+	text, err := json.Marshal(p)
+	if err != nil {
+		return path, fmt.Errorf("checkpoint: %w", err)
+	}
+	digest, err := json.Marshal(p.Settings)
+	if err != nil {
+		return path, fmt.Errorf("checkpoint: %w", err)
+	}
+	meta := map[string]string{
+		checkpointKey:     string(text),
+		"step":            strconv.Itoa(p.Step),
+		"epoch":           strconv.Itoa(p.Step / s.perEpoch),
+		"seed":            strconv.FormatUint(s.cfg.Seed, 10),
+		"data":            s.cfg.Data.Name,
+		"settings_sha256": fmt.Sprintf("%x", sha256.Sum256(digest)),
+	}
+	if err := writeTensors(path, s.dev, checkpointTensors(s), meta); err != nil {
+		return path, fmt.Errorf("checkpoint: %w", err)
+	}
+	return path, nil
+}
+
+// readCheckpoint sets weights, optimiser state and step from the file.
+func readCheckpoint(path string, s *Stepper) (position, error) {
+	f, err := openTensors(path)
+	if err != nil {
+		return position{}, fmt.Errorf("resuming: %w", err)
+	}
+	defer f.Close()
+	var p position
+	text, ok := f.Metadata()[checkpointKey]
+	if !ok {
+		return p, fmt.Errorf("resuming: %s has weights only, it is not a checkpoint", path)
+	}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return p, fmt.Errorf("resuming: %s: %w: its position: %v", path, ErrDamaged, err)
+	}
+	if diff := differences(settings(s), p.Settings); len(diff) > 0 {
+		return p, fmt.Errorf("resuming: %w", &MismatchError{Path: path, Differences: diff})
+	}
+	if p.Step < 0 || p.Step > s.total {
+		return p, fmt.Errorf("resuming: %s: %w: step %d of %d", path, ErrDamaged, p.Step, s.total)
+	}
+	err = readTensors(path, f, s.dev, checkpointTensors(s), func(string) bool { return true })
+	if err != nil {
+		return p, fmt.Errorf("resuming: %w", err)
+	}
+	s.step = p.Step
+	return p, nil
+}
+
+// checkpointTensors returns the network's tensors and the optimiser's.
+func checkpointTensors(s *Stepper) []optim.Named {
+	list := networkTensors(s.net)
+	for _, t := range s.opt.Tensors() {
+		list = append(list, optim.Named{Name: optimizerPrefix + t.Name, Tensor: t.Tensor})
+	}
+	return list
+}

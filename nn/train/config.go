@@ -1,0 +1,165 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/optim"
+)
+
+// Config says what is trained, on what, and how. Device, Model, Loss, Data, Optimizer,
+// Epochs and Batch are needed; the zero values of the rest are useful.
+type Config struct {
+	Device device.Device
+	Model  nn.Layer
+	Loss   nn.Loss
+	Data   *data.Split // without Test (nil) nothing is evaluated
+
+	Augment   Augment
+	Optimizer optim.Config
+	Schedule  optim.Schedule // nil: constant
+
+	// Epochs may have a fraction: training takes ceil(Epochs * steps of an epoch) steps.
+	Epochs   float64
+	Batch    int
+	DropLast bool // leave out an epoch's last batch where it is smaller
+	Seed     uint64
+
+	Views     []View // of a test image; none: the image as it is
+	EvalEvery int    // epochs from one evaluation to the next; 0: 1; below 0: only at the end
+
+	// StatsEvery is the number of steps after which loss and accuracy are fetched from the
+	// device, and a diverged loss is seen. 0 means 1, or 50 on a device that records steps,
+	// which each fetch would hold up.
+	StatsEvery int
+
+	Listeners  []Listener
+	Checkpoint Checkpoint
+	Resume     string // a checkpoint's path to go on from
+}
+
+// Augment says how images become the network's input; see device.AugmentSpec.
+type Augment struct {
+	// Mean and Std, one a channel, normalise pixels scaled to [0,1]. Both nil: those of the
+	// training set.
+	Mean, Std []float32
+	Flip      device.FlipMode
+	Crop      int // largest shift in pixels
+	Cutout    int // side of the square in pixels
+}
+
+// Checkpoint says when the state of training is written to Dir/checkpoint.safetensors, which
+// holds the latest. It is also written at the end and when training is interrupted.
+type Checkpoint struct {
+	Dir         string // "": never; it is created where missing
+	EveryEpochs int    // 0: 1, unless EverySteps is set
+	EverySteps  int    // 0: only after epochs
+}
+
+// ConfigError is a setting that can't be.
+type ConfigError struct {
+	Setting string // such as "batch"
+	Problem string // what it is and what it should be
+}
+
+func (e *ConfigError) Error() string { return e.Setting + ": " + e.Problem }
+
+// check returns a *ConfigError where a setting can't be.
+func (c *Config) check() error {
+	bad := func(setting, format string, args ...any) error {
+		return &ConfigError{Setting: setting, Problem: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case c.Device == nil:
+		return bad("device", "there is none")
+	case c.Model == nil:
+		return bad("network", "there is none")
+	case c.Loss == nil:
+		return bad("loss", "there is none")
+	case c.Data == nil || c.Data.Train == nil || c.Data.Train.Len() == 0:
+		return bad("data", "there are no training images")
+	case !(c.Epochs > 0) || math.IsInf(c.Epochs, 0):
+		return bad("epochs", "%v, need a positive number", c.Epochs)
+	case c.Batch < 1:
+		return bad("batch", "%d, need at least 1", c.Batch)
+	case c.Batch > c.Data.Train.Len():
+		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
+	case c.StatsEvery < 0:
+		return bad("stats every", "%d steps, need 0 (the default) or more", c.StatsEvery)
+	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0:
+		return bad("checkpoint", "every %d epochs, %d steps: need 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps)
+	}
+	h, w, channels := c.Data.Train.ImageShape()
+	if c.Data.Test != nil {
+		if th, tw, tc := c.Data.Test.ImageShape(); th != h || tw != w || tc != channels {
+			return bad("data", "the test images are %dx%dx%d, those for training %dx%dx%d", th, tw, tc, h, w, channels)
+		}
+	}
+	if err := c.Augment.check(h, w, channels); err != nil {
+		return err
+	}
+	return checkViews(c.Views, h, w)
+}
+
+func (a *Augment) check(h, w, c int) error {
+	bad := func(format string, args ...any) error {
+		return &ConfigError{Setting: "augmentation", Problem: fmt.Sprintf(format, args...)}
+	}
+	if len(a.Mean) != len(a.Std) || (a.Mean != nil && len(a.Mean) != c) {
+		return bad("%d means and %d standard deviations for images of %d channels", len(a.Mean), len(a.Std), c)
+	}
+	for _, s := range a.Std {
+		if !(s > 0) {
+			return bad("a standard deviation is %v, need a positive number", s)
+		}
+	}
+	if a.Crop < 0 || a.Crop > min(h, w)-1 {
+		return bad("crop shifts by %d pixels, need 0 to %d for images of %dx%d", a.Crop, min(h, w)-1, h, w)
+	}
+	if a.Cutout < 0 || a.Cutout > min(h, w) {
+		return bad("cutout is %d pixels wide, need 0 to %d for images of %dx%d", a.Cutout, min(h, w), h, w)
+	}
+	return nil
+}
+
+// stepsPerEpoch returns the batches of an epoch.
+func (c *Config) stepsPerEpoch() int {
+	n := c.Data.Train.Len()
+	if c.DropLast {
+		return n / c.Batch
+	}
+	return (n + c.Batch - 1) / c.Batch
+}
+
+// totalSteps returns ceil(Epochs * stepsPerEpoch), where a product that is whole but for
+// rounding counts as whole.
+func (c *Config) totalSteps() int {
+	return max(1, int(math.Ceil(c.Epochs*float64(c.stepsPerEpoch())-1e-6)))
+}
+
+// evaluates reports whether there is an evaluation after the epoch, counted from 1.
+func (c *Config) evaluates(epoch int) bool {
+	if c.EvalEvery < 0 {
+		return false
+	}
+	return epoch%max(1, c.EvalEvery) == 0
+}
+
+// due reports whether a checkpoint is written after steps that end an epoch, counted from
+// 1, or don't (0).
+func (c Checkpoint) due(step, epoch int) bool {
+	if c.Dir == "" {
+		return false
+	}
+	if c.EverySteps > 0 && step%c.EverySteps == 0 {
+		return true
+	}
+	every := c.EveryEpochs
+	if every == 0 && c.EverySteps == 0 {
+		every = 1
+	}
+	return epoch > 0 && every > 0 && epoch%every == 0
+}

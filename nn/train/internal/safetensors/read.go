@@ -1,0 +1,177 @@
+package safetensors
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+)
+
+// File is an open file whose header is sound and whose elements are all there.
+type File struct {
+	f        *os.File
+	metadata map[string]string
+	entries  map[string]entry
+	start    int64 // of the elements
+}
+
+// Open opens a file and checks it whole: header, length, and checksum where there is one.
+// A file that fails is an ErrDamaged.
+func Open(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &File{f: f, entries: map[string]entry{}}
+	if err := s.check(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// Close closes the file.
+func (s *File) Close() error { return s.f.Close() }
+
+// Metadata returns the strings that were given to Write.
+func (s *File) Metadata() map[string]string { return s.metadata }
+
+// Tensors returns what the file holds, sorted by name.
+func (s *File) Tensors() []Tensor {
+	list := make([]Tensor, 0, len(s.entries))
+	for name, e := range s.entries {
+		list = append(list, Tensor{name, e.DType, e.Shape})
+	}
+	slices.SortFunc(list, func(a, b Tensor) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// Read reads a tensor's elements to dst, which must have its size in bytes.
+func (s *File) Read(name string, dst []byte) error {
+	e, ok := s.entries[name]
+	if !ok {
+		return fmt.Errorf("no tensor %s", name)
+	}
+	if n := e.Offsets[1] - e.Offsets[0]; int64(len(dst)) != n {
+		return fmt.Errorf("tensor %s has %d bytes, not %d", name, n, len(dst))
+	}
+	if _, err := s.f.ReadAt(dst, s.start+e.Offsets[0]); err != nil {
+		return fmt.Errorf("tensor %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *File) check() error {
+	info, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	var length [8]byte
+	if _, err := io.ReadFull(s.f, length[:]); err != nil {
+		return damaged("it has %d bytes, too few for a safetensors file", info.Size())
+	}
+	n := binary.LittleEndian.Uint64(length[:])
+	if n > maxHeader || int64(n) > info.Size()-8 {
+		return damaged("its header should have %d bytes, the file has %d", n, info.Size())
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(s.f, text); err != nil {
+		return err
+	}
+	s.start = 8 + int64(n)
+	if err := s.parse(text); err != nil {
+		return err
+	}
+	size, err := s.checkOffsets()
+	if err != nil {
+		return err
+	}
+	if got := info.Size() - s.start; got != size {
+		return damaged("it should have %d bytes of tensors, and has %d", size, got)
+	}
+	return s.checkSum(append(length[:], text...))
+}
+
+func (s *File) parse(text []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return damaged("its header is not JSON: %v", err)
+	}
+	for name, raw := range all {
+		if name == metadataKey {
+			if err := json.Unmarshal(raw, &s.metadata); err != nil {
+				return damaged("its metadata: %v", err)
+			}
+			continue
+		}
+		var e entry
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return damaged("tensor %s: %v", name, err)
+		}
+		s.entries[name] = e
+	}
+	return nil
+}
+
+// checkOffsets makes sure that the tensors lie one after the other, each as long as its
+// shape wants, and returns the length of all.
+func (s *File) checkOffsets() (int64, error) {
+	list := s.Tensors()
+	slices.SortStableFunc(list, func(a, b Tensor) int {
+		ea, eb := s.entries[a.Name], s.entries[b.Name]
+		if ea.Offsets[0] != eb.Offsets[0] {
+			return int(min(1, max(-1, ea.Offsets[0]-eb.Offsets[0])))
+		}
+		return int(min(1, max(-1, ea.Offsets[1]-eb.Offsets[1])))
+	})
+	end := int64(0)
+	for _, t := range list {
+		size, err := t.size()
+		if err != nil {
+			return 0, damaged("%v", err)
+		}
+		e := s.entries[t.Name]
+		if e.Offsets[0] != end || e.Offsets[1]-e.Offsets[0] != size {
+			return 0, damaged("tensor %s %v is at bytes %d to %d, should begin at %d and have %d", t.Name, t.Shape, e.Offsets[0], e.Offsets[1], end, size)
+		}
+		end = e.Offsets[1]
+	}
+	return end, nil
+}
+
+// checkSum compares the checksum with that of the header, with zeros in the checksum's place,
+// and the elements, at whose beginning the file must be.
+func (s *File) checkSum(header []byte) error {
+	text, ok := s.metadata[checksumKey]
+	if !ok {
+		return nil
+	}
+	delete(s.metadata, checksumKey)
+	want, err := strconv.ParseUint(text, 16, 32)
+	if err != nil {
+		return damaged("its checksum is %q", text)
+	}
+	key := []byte(`"` + checksumKey + `":"`)
+	if at := bytes.Index(header, key); at >= 0 {
+		copy(header[at+len(key):], "00000000")
+	}
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	sum.Write(header)
+	if _, err := io.Copy(sum, s.f); err != nil {
+		return err
+	}
+	if sum.Sum32() != uint32(want) {
+		return damaged("its checksum is %08x, should be %08x", sum.Sum32(), want)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+// Package safetensors reads and writes named tensors in the safetensors format
+// (https://huggingface.co/docs/safetensors):
+//
+//	8 bytes    n, the header's length, little-endian
+//	n bytes    JSON: {"name": {"dtype": "F32", "shape": [...], "data_offsets": [begin, end]}, ...,
+//	                  "__metadata__": {"key": "value", ...}}
+//	the rest   the elements, little-endian, row-major; offsets count from here
+//
+// It goes tensor by tensor, so that memory for one is enough. The format has no checksum:
+// Write adds a CRC-32C of the whole file to the metadata, and files of other programs are
+// read without.
+package safetensors
+
+import (
+	"errors"
+	"fmt"
+)
+
+// metadataKey is the name in the header that is no tensor.
+const metadataKey = "__metadata__"
+
+// checksumKey is the metadata's key for the CRC-32C of the file, eight hexadecimal digits
+// that count as zeros in it.
+const checksumKey = "crc32c"
+
+// maxHeader bounds what a damaged length can make a reader allocate. It is the limit of
+// the format's own implementation.
+const maxHeader = 100_000_000
+
+// Tensor describes one tensor in a file.
+type Tensor struct {
+	Name  string
+	DType string // such as "F32"
+	Shape []int
+}
+
+// elementSizes are the types' sizes in bytes.
+var elementSizes = map[string]int64{
+	"BOOL": 1, "U8": 1, "I8": 1, "F16": 2, "BF16": 2, "U16": 2, "I16": 2,
+	"F32": 4, "U32": 4, "I32": 4, "F64": 8, "U64": 8, "I64": 8,
+}
+
+// size returns the bytes of a tensor.
+func (t Tensor) size() (int64, error) {
+	n, ok := elementSizes[t.DType]
+	if !ok {
+		return 0, fmt.Errorf("tensor %s has the unknown type %q", t.Name, t.DType)
+	}
+	for _, d := range t.Shape {
+		if d < 0 || (d > 0 && n > (1<<62)/int64(d)) {
+			return 0, fmt.Errorf("tensor %s has the shape %v", t.Name, t.Shape)
+		}
+		n *= int64(d)
+	}
+	return n, nil
+}
+
+// ErrDamaged is a file that is not what was written: cut short, or changed.
+var ErrDamaged = errors.New("the file is damaged")
+
+func damaged(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...))
+}
+
+// entry is a tensor's value in the header.
+type entry struct {
+	DType   string   `json:"dtype"`
+	Shape   []int    `json:"shape"`
+	Offsets [2]int64 `json:"data_offsets"`
+}

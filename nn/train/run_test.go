@@ -1,0 +1,544 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/optim"
+)
+
+func TestRunLearns(t *testing.T) {
+	cfg := everything(t)
+	var events []string
+	steps, progress := 0, 0
+	cfg.Listeners = []Listener{listen(func(e Event) {
+		switch e := e.(type) {
+		case *StepDone:
+			steps++
+			if e.Step != steps || e.Total != 50 || e.Epoch != (steps-1)/20+1 || !(e.LR > 0) || !(e.ImagesPerSecond > 0) || !(e.GFLOPS > 0) || e.ETA < 0 {
+				t.Errorf("event %d is %+v", steps, *e)
+			}
+		case *EvalProgress:
+			progress = e.Done
+		default:
+			events = append(events, fmt.Sprintf("%T", e))
+		}
+	})}
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.TestAccuracy < 0.9 || r.TestCount != 50 || r.TestCorrect != int(math.Round(50*r.TestAccuracy)) {
+		t.Errorf("test accuracy %v (%d/%d), want 0.9 or more of 50", r.TestAccuracy, r.TestCorrect, r.TestCount)
+	}
+	right, all := 0, 0
+	for i, row := range r.Confusion {
+		right += row[i]
+		for _, n := range row {
+			all += n
+		}
+	}
+	if right != r.TestCorrect || all != 50 {
+		t.Errorf("confusion %v: %d right of %d, want %d of 50", r.Confusion, right, all, r.TestCorrect)
+	}
+	if steps != 50 || r.Steps != 50 || r.Epochs != 2.5 || len(r.History) != 3 || progress != 50 {
+		t.Errorf("%d steps seen, %d done, %v epochs, history of %d, %d images evaluated", steps, r.Steps, r.Epochs, len(r.History), progress)
+	}
+	want := []string{"train.Start", "train.EpochDone", "train.EpochDone", "train.EpochDone", "train.Finished"}
+	if !slices.Equal(events, want) {
+		t.Errorf("events %v, want %v", events, want)
+	}
+	for i, h := range r.History {
+		if h.Epoch != i+1 || h.Step != min(50, 20*(i+1)) || !h.Evaluated || !(h.TrainLoss > 0) || !(h.ImagesPerSecond > 0) {
+			t.Errorf("epoch %d: %+v", i+1, h)
+		}
+	}
+	if !(r.FinalLoss < r.History[0].TrainLoss) || r.FinalLoss != r.History[2].TrainLoss {
+		t.Errorf("final loss %v, history %+v", r.FinalLoss, r.History)
+	}
+	if r.Params == 0 || r.FLOPs == 0 || r.Memory == 0 || !(r.TrainSeconds > 0 && r.TrainSeconds < r.TotalSeconds) || r.Interrupted {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// TestSameBits trains twice, with another number of threads and another StatsEvery.
+func TestSameBits(t *testing.T) {
+	a := everything(t)
+	b := everything(t)
+	b.Device = newCPU(t, 3)
+	b.StatsEvery = 7
+	ra, err := Run(t.Context(), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rb, err := Run(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(weights(t, ra.Network), weights(t, rb.Network)) {
+		t.Error("the weights differ")
+	}
+	if math.Abs(ra.FinalLoss-rb.FinalLoss) > 1e-5 || ra.TestLoss != rb.TestLoss {
+		t.Errorf("losses %v, %v, and %v, %v", ra.FinalLoss, ra.TestLoss, rb.FinalLoss, rb.TestLoss)
+	}
+}
+
+// recorder is a device that can record: the CPU, with a recording that is the function.
+type recorder struct {
+	device.Device
+	captures, launches, closes int
+	step                       func()
+}
+
+func (r *recorder) Capture(step func()) (device.Graph, error) {
+	r.captures++
+	r.step = step
+	return r, nil
+}
+
+func (r *recorder) Launch() {
+	r.launches++
+	r.step()
+}
+
+func (r *recorder) Close() error {
+	r.closes++
+	return nil
+}
+
+// TestRecordedStep trains on a device that records: one recording serves all full batches
+// but the first, and the weights are those of a device that doesn't.
+func TestRecordedStep(t *testing.T) {
+	plain, err := Run(t.Context(), everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := everything(t)
+	dev := &recorder{Device: cfg.Device}
+	cfg.Device = dev
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 50 steps, two of which have a smaller batch.
+	if dev.captures != 1 || dev.launches != 47 || dev.closes != 1 {
+		t.Errorf("%d recordings, %d launches, %d closed, want 1, 47, 1", dev.captures, dev.launches, dev.closes)
+	}
+	if !reflect.DeepEqual(weights(t, r.Network), weights(t, plain.Network)) {
+		t.Error("the weights differ")
+	}
+}
+
+// unreadable is a set whose image 30 can't be read.
+type unreadable struct{ data.Set }
+
+var errUnreadable = errors.New("the disk is gone")
+
+func (u unreadable) Read(i int, dst []byte) (int32, error) {
+	if i == 30 {
+		return 0, errUnreadable
+	}
+	return u.Set.Read(i, dst)
+}
+
+func TestUnreadableImage(t *testing.T) {
+	cfg := everything(t)
+	cfg.Data.Train = unreadable{cfg.Data.Train}
+	r, err := Run(t.Context(), cfg)
+	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), "image 30") {
+		t.Errorf("error %v, want one that names image 30", err)
+	}
+	if r == nil || r.Network == nil || r.Steps >= 20 {
+		t.Errorf("result %+v, want that of the steps before", r)
+	}
+}
+
+// poison is a training set whose image 11 has a label that no network has.
+func poison(set *data.InMemory) *data.InMemory {
+	set.Labels[11] = 99
+	return set
+}
+
+func TestDiverged(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		edit  func(*Config)
+		where string
+	}{
+		{"label", func(c *Config) { c.Data.Train = poison(stripes(156, 1)) }, ""},
+		{"rate", func(c *Config) {
+			c.Optimizer = optim.Config{Algorithm: "sgd", LR: 1e30}
+			c.Schedule = nil
+			c.Model = nn.NewSequential(nn.Flatten{}, nn.Dense{Out: 5}, nn.ReLU{}, nn.Dense{Out: 3})
+		}, "output of layer dense"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := everything(t)
+			c.edit(&cfg)
+			r, err := Run(t.Context(), cfg)
+			var diverged *DivergedError
+			if !errors.As(err, &diverged) {
+				t.Fatalf("error %v, want a DivergedError", err)
+			}
+			if diverged.Step < 1 || diverged.Epoch != 1 || finite(diverged.Loss) || diverged.GoodStep >= diverged.Step {
+				t.Errorf("error %+v", diverged)
+			}
+			if c.where != "" && !strings.Contains(diverged.Where, c.where) {
+				t.Errorf("where is %q, want %q", diverged.Where, c.where)
+			}
+			if !strings.Contains(err.Error(), fmt.Sprintf("at step %d (epoch 1)", diverged.Step)) {
+				t.Errorf("the error says %q", err)
+			}
+			for name, values := range weights(t, r.Network) {
+				for _, v := range values {
+					if !finite(float64(v)) {
+						t.Fatalf("%s has %v after the weights went back", name, v)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestDivergedEvaluation makes the averaged weights bad, and the trained ones too: both
+// exchanged back and restored, the network has the last good ones.
+func TestDivergedEvaluation(t *testing.T) {
+	r := &run{cfg: everything(t)}
+	defer r.close()
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	net := r.stepper.net
+	initial := weights(t, net)
+	poison := func() {
+		p := net.Params()[0].Value
+		values := make([]float32, p.Len())
+		values[0] = float32(math.NaN())
+		if err := net.Device().Upload(p, device.Bytes(values)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	poison()
+	r.stepper.opt.SwapIn()
+	poison()
+	r.stepper.step = 20
+	var diverged *DivergedError
+	if err := r.evaluate(t.Context(), 1); !errors.As(err, &diverged) || diverged.Step != 20 || diverged.Where == "" {
+		t.Errorf("error %v, want a DivergedError at step 20", err)
+	}
+	r.stepper.opt.SwapOut() // as endEpoch does
+	if !reflect.DeepEqual(weights(t, net), initial) {
+		t.Error("the network has not its last good weights")
+	}
+}
+
+// TestGoodStep makes a weight bad in the second epoch: the network goes back to the first
+// one's end.
+func TestGoodStep(t *testing.T) {
+	r := &run{cfg: everything(t)}
+	defer r.close()
+	r.cfg.Listeners = []Listener{listen(func(e Event) {
+		if s, ok := e.(*StepDone); !ok || s.Step != 30 {
+			return
+		}
+		p := r.stepper.net.Params()[0].Value
+		values := make([]float32, p.Len())
+		values[0] = float32(math.Inf(1))
+		if err := r.cfg.Device.Upload(p, device.Bytes(values)); err != nil {
+			t.Error(err)
+		}
+	})}
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	var diverged *DivergedError
+	if err := r.train(t.Context()); !errors.As(err, &diverged) || diverged.Step != 31 || diverged.Epoch != 2 || diverged.GoodStep != 20 {
+		t.Errorf("error %+v, want a DivergedError at step 31 that goes back to step 20", err)
+	}
+}
+
+// TestCounters looks at the numbers that augmentation and dropout follow on the device.
+func TestCounters(t *testing.T) {
+	s, err := NewStepper(everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := s.cfg.Data.Train.(*data.InMemory)
+	b := &data.Batch{N: 2, Images: set.Images[:2*64], Labels: set.Labels[:2], IDs: []int32{0, 1}}
+	for step := range 50 {
+		if err := s.Step(b); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			name   string
+			tensor *device.Tensor
+			want   int
+		}{{"step", s.net.Step(), step}, {"epoch", s.epoch, step / 20}} {
+			var got [1]int32
+			if err := s.dev.Download(device.Bytes(got[:]), c.tensor); err != nil {
+				t.Fatal(err)
+			}
+			if int(got[0]) != c.want {
+				t.Errorf("step %d: the device's %s is %d, want %d", step, c.name, got[0], c.want)
+			}
+		}
+	}
+}
+
+// TestSnapshotWaits makes sure that weights count as good only once a loss was computed
+// with them.
+func TestSnapshotWaits(t *testing.T) {
+	s, err := NewStepper(everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, err := newSnapshot(s.net, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	initial := weights(t, s.net)
+	set := func(v float32) {
+		p := s.net.Params()[0].Value
+		values := make([]float32, p.Len())
+		for i := range values {
+			values[i] = v
+		}
+		if err := s.dev.Upload(p, device.Bytes(values)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(float32(math.NaN()))
+	if err := snap.take(100); err != nil {
+		t.Fatal(err)
+	}
+	if err := snap.restore(); err != nil {
+		t.Fatal(err)
+	}
+	if snap.goodStep != 0 || !reflect.DeepEqual(weights(t, s.net), initial) {
+		t.Error("weights that were not confirmed came back")
+	}
+	set(5)
+	if err := snap.take(200); err != nil {
+		t.Fatal(err)
+	}
+	snap.confirm()
+	set(6)
+	if err := snap.restore(); err != nil {
+		t.Fatal(err)
+	}
+	if got := weights(t, s.net)[s.net.Params()[0].Name][0]; snap.goodStep != 200 || got != 5 {
+		t.Errorf("step %d, weight %v, want 200 and 5", snap.goodStep, got)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	cfg := everything(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg.Listeners = []Listener{listen(func(e Event) {
+		if s, ok := e.(*StepDone); ok && s.Step == 23 {
+			cancel()
+		}
+	})}
+	r, err := Run(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Interrupted || r.Steps != 23 || len(r.History) != 1 || r.TestCount != 50 {
+		t.Errorf("interrupted %v after %d steps, history of %d, %d evaluated", r.Interrupted, r.Steps, len(r.History), r.TestCount)
+	}
+}
+
+func TestEvalEvery(t *testing.T) {
+	for every, want := range map[int][]bool{0: {true, true, true}, 2: {false, true, true}, -1: {false, false, true}} {
+		cfg := everything(t)
+		cfg.EvalEvery = every
+		r, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []bool
+		for _, h := range r.History {
+			got = append(got, h.Evaluated)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("every %d: evaluated %v, want %v", every, got, want)
+		}
+	}
+}
+
+func TestWithoutTestSet(t *testing.T) {
+	cfg := everything(t)
+	cfg.Data.Test = nil
+	cfg.Augment = Augment{}
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.TestCount != 0 || r.Confusion != nil || r.History[0].Evaluated {
+		t.Errorf("%d test images, confusion %v", r.TestCount, r.Confusion)
+	}
+}
+
+// TestViews compares averaged views with the single one by hand: two equal views with any
+// weights are one view, and a view that shifts is another.
+func TestViews(t *testing.T) {
+	s, err := NewStepper(everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss := func(views ...View) float64 {
+		e, err := NewEvaluator(s.net, s.cfg.Data.Test, []float32{0.5}, []float32{0.3}, views)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		r, err := e.Evaluate(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Loss
+	}
+	plain, shifted := loss(), loss(View{DX: 2})
+	if plain == shifted {
+		t.Error("a shifted view gives the loss of the plain one")
+	}
+	if same := loss(View{Weight: 3}, View{Weight: 0.5}); math.Abs(same-plain) > 1e-5 {
+		t.Errorf("the plain view twice gives the loss %v, once %v", same, plain)
+	}
+	if mixed := loss(View{}, View{DX: 2}); mixed == plain || mixed == shifted {
+		t.Errorf("mixed views give the loss %v, the plain one %v, the shifted one %v", mixed, plain, shifted)
+	}
+}
+
+func TestStepAllocatesNothing(t *testing.T) {
+	cfg := everything(t)
+	cfg.Listeners = []Listener{listen(func(Event) {})}
+	cfg.Epochs = 20
+	r := &run{cfg: cfg}
+	defer r.close()
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	s := r.stepper
+	step := func() {
+		if s.step%s.perEpoch == 0 {
+			r.loader.Start(s.step/s.perEpoch, 0)
+		}
+		if err := r.step(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.fetch(); err != nil {
+			t.Fatal(err)
+		}
+		r.count(1)
+		r.emitStep()
+	}
+	for range 25 {
+		step()
+	}
+	if allocs := testing.AllocsPerRun(50, step); allocs != 0 {
+		t.Errorf("%v allocations a step", allocs)
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	sum, err := DryRun(everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Steps != 50 || sum.StepsPerEpoch != 20 || len(sum.Rows) != 8 || sum.TrainImages != 156 || sum.TestImages != 50 {
+		t.Errorf("summary %+v", sum)
+	}
+	// conv 3x3x1x4+4, gain and bias of 4, conv 3x3x4x6+6, dense 3*3*6 -> 3.
+	if want := 40 + 8 + 222 + 165; sum.Params != want {
+		t.Errorf("%d parameters, want %d", sum.Params, want)
+	}
+	// Adam's two states, Lookahead's, EMA's copies and the room to exchange.
+	if least := int64(4 * sum.Params * (2 + 2 + 2)); sum.Memory < least {
+		t.Errorf("%d bytes, want at least %d", sum.Memory, least)
+	}
+}
+
+func TestTotalSteps(t *testing.T) {
+	for _, c := range []struct {
+		images, batch int
+		drop          bool
+		epochs        float64
+		perEpoch      int
+		total         int
+	}{
+		{50000, 1024, true, 9.9, 48, 476}, // airbench94: ceil(48*9.9)
+		{60000, 256, false, 1, 235, 235},
+		{100, 10, false, 0.1, 10, 1},
+		{100, 10, false, 0.3, 10, 3}, // 0.3*10 is a little more than 3
+		{100, 10, false, 1e-9, 10, 1},
+	} {
+		cfg := Config{Data: &data.Split{Train: &data.InMemory{Labels: make([]int32, c.images)}}, Batch: c.batch, DropLast: c.drop, Epochs: c.epochs}
+		if cfg.stepsPerEpoch() != c.perEpoch || cfg.totalSteps() != c.total {
+			t.Errorf("%+v: %d steps an epoch, %d in all", c, cfg.stepsPerEpoch(), cfg.totalSteps())
+		}
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*Config)
+		says string
+	}{
+		{"device", func(c *Config) { c.Device = nil }, "device"},
+		{"network", func(c *Config) { c.Model = nil }, "network"},
+		{"loss", func(c *Config) { c.Loss = nil }, "loss"},
+		{"data", func(c *Config) { c.Data = &data.Split{Train: &data.InMemory{}} }, "no training images"},
+		{"epochs", func(c *Config) { c.Epochs = 0 }, "epochs: 0"},
+		{"NaN epochs", func(c *Config) { c.Epochs = math.NaN() }, "epochs: NaN"},
+		{"batch", func(c *Config) { c.Batch = -1 }, "batch: -1"},
+		{"large batch", func(c *Config) { c.Batch = 157 }, "batch: 157, more than the 156 training images"},
+		{"crop", func(c *Config) { c.Augment.Crop = 8 }, "crop shifts by 8"},
+		{"cutout", func(c *Config) { c.Augment.Cutout = 9 }, "cutout is 9"},
+		{"channels", func(c *Config) { c.Augment.Mean = []float32{1, 2} }, "2 means and 1 standard"},
+		{"deviation", func(c *Config) { c.Augment.Std = []float32{0} }, "standard deviation is 0"},
+		{"view", func(c *Config) { c.Views[0].DX = -8 }, "view 0 moves"},
+		{"classes", func(c *Config) { c.Data.Train.(*data.InMemory).ClassNames = []string{"a", "b"} }, "3 outputs, the data 2 classes"},
+		{"test images", func(c *Config) { c.Data.Test.(*data.InMemory).H = 4 }, "test images are 4x8x1"},
+		{"checkpoint", func(c *Config) { c.Checkpoint.EverySteps = -1 }, "checkpoint"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := everything(t)
+			c.edit(&cfg)
+			_, err := Run(t.Context(), cfg)
+			var wrong *ConfigError
+			if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v, want a ConfigError with %q", err, c.says)
+			}
+		})
+	}
+	cfg := everything(t)
+	cfg.Model = nn.NewSequential(nn.Conv2D{OutC: 1, Kernel: nn.Square(9)}, nn.Flatten{}, nn.Dense{Out: 3})
+	var layer *nn.LayerError
+	if _, err := Run(t.Context(), cfg); !errors.As(err, &layer) {
+		t.Errorf("error %v, want a LayerError", err)
+	}
+	cfg = everything(t)
+	cfg.Optimizer.Algorithm = "sdg"
+	var wrong *optim.ConfigError
+	if _, err := Run(t.Context(), cfg); !errors.As(err, &wrong) {
+		t.Errorf("error %v, want an optim.ConfigError", err)
+	}
+}
+
+func TestPeakMemory(t *testing.T) {
+	if bytes, ok := PeakMemory(); ok && bytes < 1<<20 {
+		t.Errorf("%d bytes at most, less than any Go program has", bytes)
+	}
+}

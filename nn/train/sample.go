@@ -1,0 +1,30 @@
+package train
+
+import (
+	"fmt"
+
+	"trainer/nn"
+	"trainer/nn/data"
+)
+
+// sampler returns what nn.Options calls Sample: up to n normalised images, spread evenly
+// over the set, so that sets which are sorted by class give some of each.
+func sampler(set data.Set, mean, std []float32) func(n int) ([]float32, nn.Shape, error) {
+	return func(n int) ([]float32, nn.Shape, error) {
+		h, w, c := set.ImageShape()
+		n = min(n, set.Len())
+		size := h * w * c
+		images := make([]float32, n*size)
+		pixels := make([]byte, size)
+		for i := range n {
+			id := i * set.Len() / n
+			if _, err := set.Read(id, pixels); err != nil {
+				return nil, nil, fmt.Errorf("sampling image %d: %w", id, err)
+			}
+			for k, p := range pixels {
+				images[i*size+k] = (float32(p)/255 - mean[k%c]) / std[k%c]
+			}
+		}
+		return images, nn.Shape{h, w, c}, nil
+	}
+}

@@ -1,0 +1,146 @@
+package train
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"trainer/nn"
+	"trainer/nn/device"
+	"trainer/nn/optim"
+	"trainer/nn/train/internal/atomicfile"
+	"trainer/nn/train/internal/safetensors"
+)
+
+// optimizerPrefix stands before the names of the optimiser's tensors in a checkpoint.
+const optimizerPrefix = "optimizer/"
+
+// ErrDamaged is a file of weights or a checkpoint that is not what was written: cut short,
+// changed, or something else.
+var ErrDamaged = safetensors.ErrDamaged
+
+// SaveWeights writes the network's parameters and running statistics to path in the
+// safetensors format, under their names (conv [outC,kH,kW,inC/groups], dense [in,out],
+// else [c], all float32), with meta as its metadata, which may be nil. The file is whole or,
+// after an error, as it was before.
+func SaveWeights(path string, net *nn.Network, meta map[string]string) error {
+	return writeTensors(path, net.Device(), networkTensors(net), meta)
+}
+
+// LoadWeights gives the network the weights in a file that SaveWeights or a checkpoint
+// wrote. The file must have a tensor of the right shape for each of the network's, and no
+// others; when it hasn't the network stays as it was.
+func LoadWeights(path string, net *nn.Network) error {
+	f, err := openTensors(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return readTensors(path, f, net.Device(), networkTensors(net), func(name string) bool {
+		return !strings.HasPrefix(name, optimizerPrefix)
+	})
+}
+
+// networkTensors returns parameters and state under their names in a file.
+func networkTensors(net *nn.Network) []optim.Named {
+	var list []optim.Named
+	for _, p := range slices.Concat(net.Params(), net.State()) {
+		list = append(list, optim.Named{Name: p.Name, Tensor: p.Value})
+	}
+	return list
+}
+
+// writeTensors writes float32 tensors, one at a time.
+func writeTensors(path string, dev device.Device, list []optim.Named, meta map[string]string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	tensors := make([]safetensors.Tensor, len(list))
+	largest := 0
+	for i, t := range list {
+		tensors[i] = safetensors.Tensor{Name: t.Name, DType: "F32", Shape: t.Tensor.Shape()}
+		largest = max(largest, t.Tensor.Len())
+	}
+	buffer := make([]float32, largest)
+	meta = maps.Clone(meta)
+	if meta == nil {
+		meta = map[string]string{}
+	}
+	meta["precision"] = device.Float32.String()
+	return atomicfile.Write(path, func(f *os.File) error {
+		return safetensors.Write(f, tensors, meta, func(i int) ([]byte, error) {
+			b := device.Bytes(buffer[:list[i].Tensor.Len()])
+			return b, dev.Download(b, list[i].Tensor)
+		})
+	})
+}
+
+// openTensors opens and checks a file.
+func openTensors(path string) (*safetensors.File, error) {
+	f, err := safetensors.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading weights: %w", err)
+	}
+	return f, nil
+}
+
+// readTensors uploads the tensors of list from the file, after making sure that it has
+// them all, and no others among the names that count.
+func readTensors(path string, f *safetensors.File, dev device.Device, list []optim.Named, counts func(name string) bool) error {
+	if diff := compareTensors(f, list, counts); len(diff) > 0 {
+		return &MismatchError{Path: path, Differences: diff}
+	}
+	for _, t := range list {
+		buffer := make([]float32, t.Tensor.Len())
+		if err := f.Read(t.Name, device.Bytes(buffer)); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if err := dev.Upload(t.Tensor, device.Bytes(buffer)); err != nil {
+			return fmt.Errorf("%s: %s: %w", path, t.Name, err)
+		}
+	}
+	return nil
+}
+
+// compareTensors returns how the file's tensors differ from those wanted.
+func compareTensors(f *safetensors.File, list []optim.Named, counts func(name string) bool) []string {
+	has := map[string]safetensors.Tensor{}
+	for _, t := range f.Tensors() {
+		if counts(t.Name) {
+			has[t.Name] = t
+		}
+	}
+	var diff []string
+	for _, t := range list {
+		got, ok := has[t.Name]
+		delete(has, t.Name)
+		switch {
+		case !ok:
+			diff = append(diff, "it has no "+t.Name)
+		case got.DType != "F32" || !slices.Equal(got.Shape, t.Tensor.Shape()):
+			diff = append(diff, fmt.Sprintf("its %s is %s%v, the network's F32%v", t.Name, got.DType, got.Shape, t.Tensor.Shape()))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		diff = append(diff, "the network has no "+name)
+	}
+	return diff
+}
+
+// MismatchError is a file that belongs to another network or another training.
+type MismatchError struct {
+	Path        string
+	Differences []string // each a clause, such as "seed is 2, the checkpoint's is 1"
+}
+
+func (e *MismatchError) Error() string {
+	const shown = 3
+	text := strings.Join(e.Differences[:min(shown, len(e.Differences))], "; ")
+	if more := len(e.Differences) - shown; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return fmt.Sprintf("%s does not fit: %s", e.Path, text)
+}
