@@ -20,28 +20,28 @@ const (
 	roundBits = 0x4B400000
 	roundBias = 1.5 * (1 << 23)
 
-	// Beyond these e^x is infinite, or 0, in float32.
-	expMax = 89
-	expMin = -104
+	// Below this e^x is subnormal, with k = -127.
+	expMin = -88
 )
 
-// Exp returns e^x, off by at most 1 unit in the last place; Exp(x) is 0 below -104 and
-// +Inf above 88.73. Subnormal results are right too.
+// ExpNegative returns e^x for x <= 0, off by at most 1 unit in the last place, and 0
+// where the result would be subnormal: below -87.33.
 //
 //	e^x = 2^k e^r      k = round(x/ln 2)      r = x - k ln 2, |r| <= ln 2/2
 //
-// (Cody and Waite, "Software Manual for the Elementary Functions", 1980, chapter 6.)
-func Exp(x float32) float32 {
-	if x > expMax {
-		x = expMax
-	}
+// (Cody and Waite, "Software Manual for the Elementary Functions", 1980, chapter 6.) It
+// is what softmax, sigmoid and GELU need, and short enough to be inlined.
+func ExpNegative(x float32) float32 {
 	if x < expMin {
 		x = expMin
 	}
-	k, r := reduce(x)
-	// 2^k may be out of range where the result is not: multiply by its two halves.
-	half := k >> 1
-	return (1 + expm1(r)) * pow2(half) * pow2(k-half)
+	t := x*log2e + roundBias
+	n := t - roundBias
+	x -= n * ln2Hi
+	x -= n * ln2Lo
+	// roundBits leave no trace when k, in t's lowest bits, moves to the exponent's place.
+	// k = -127 gives the bits of 0.
+	return (1 + expm1(x)) * math.Float32frombits((math.Float32bits(t)+127)<<23)
 }
 
 // reduce returns k and r with x = k ln 2 + r.

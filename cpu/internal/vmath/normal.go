@@ -16,10 +16,13 @@ const invSqrt2Pi = 0.39894228040143267794
 // relative to the result of x^2 * 2^-25: cdf is off by at most 2.4e-7, and both
 // results by at most (4 + x^2) * 2^-23 of themselves where they are normal float32s.
 func Normal(x float32) (cdf, pdf float32) {
-	e := Exp(-0.5 * x * x)
+	e := ExpNegative(-0.5 * x * x)
 	t := 1 / (1 + 0.27*math.Float32frombits(math.Float32bits(x)&^(1<<31)))
-	q := 0.1077195376 + t*(0.1075607571+t*(0.1016904821+t*(0.07249361353+t*(0.1068355579+
-		t*(-0.06784337929+t*(0.168641012+t*(-0.1259528772+t*0.02885530773)))))))
+	// Estrin's scheme: powers of t^2 and t^4 wait less for each other than Horner's steps.
+	t2 := t * t
+	t4 := t2 * t2
+	q := (0.1077195376 + 0.1075607571*t) + t2*(0.1016904821+0.07249361353*t) +
+		t4*((0.1068355579-0.06784337929*t)+t2*(0.168641012-0.1259528772*t)+t4*0.02885530773)
 	tail := e * (t * q)
 	// A choice between integers compiles to a conditional move: the sign of x is as
 	// good as random, and a mispredicted branch would cost more than all the rest.

@@ -9,7 +9,7 @@ const tanhMax = 10
 //
 //	tanh |x| = m / (m+2)      m = e^(2|x|) - 1
 //
-// with m from the same reduction as Exp's, m = 2^k (e^r - 1) + (2^k - 1), which does
+// with m from the same reduction as the exponential's, m = 2^k (e^r - 1) + (2^k - 1), which does
 // not cancel near 0, where k is 0.
 func Tanh(x float32) float32 {
 	sign := math.Float32bits(x) & (1 << 31)

@@ -1,0 +1,429 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"trainer/nn/device"
+)
+
+// batchNorm is the plan of batch normalisation of x [rows, c] over the rows (Ioffe and
+// Szegedy, "Batch Normalization", 2015), with an activation f after it in the fused form.
+// For each channel, m being the number of rows:
+//
+//	mean = 1/m sum x      var = 1/m sum (x-mean)^2      xhat = (x-mean) / sqrt(var+epsilon)
+//	y = f(z)              z = gamma*xhat + beta = scale*x + shift
+//
+// and backward, with dz = dy f'(z):
+//
+//	dbeta = sum dz        dgamma = sum dz*xhat
+//	dx = gamma/sqrt(var+epsilon) (dz - dbeta/m - xhat*dgamma/m) = a*dz + b*x + e
+//
+// Sums are taken in float64 in one pass, as sum x and sum x^2: products of two float32
+// are exact there, and var = sum x^2/m - mean^2 loses 2 log2(mean/std) of 53 bits, while the
+// float32 data themselves have lost log2(mean/std) of their 24 bits by being far from 0.
+// (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983, compare
+// this with the two-pass formulas, which float32 sums would need.)
+type batchNorm struct {
+	d    *Device
+	spec device.BatchNormSpec
+	columns
+	act  activationFunc // forward is nil where there is none
+	relu bool           // the activation is ReLU: it has its own loops
+
+	partial      []float64 // [tasks, 2, width], the two sums of each task
+	total        []float64 // [2, c]
+	mean, invStd []float64 // [c], of the last Forward
+	forwardRows  int       // of the last Forward
+	// Of the last Forward, and of the last Inference: z = scale*x + shift, [width].
+	scale, shift                   []float32
+	inferenceScale, inferenceShift []float32
+	a, b, e                        []float32   // dx = a*dz + b*x + e, [width]
+	scratch                        [][]float32 // one a worker: z of a chunk
+
+	// Operands of the call that is running.
+	rows                  int
+	y, x, dx, dy          []float32
+	gamma, beta           []float32
+	runningMean           []float32
+	runningVar            []float32
+	dgamma, dbeta         []float32
+	applyScale, applyBias []float32
+}
+
+// NewBatchNorm makes a plan for batch normalisation.
+func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
+	return d.newBatchNorm(s), nil
+}
+
+// NewBatchNormActivation makes a plan for batch normalisation with an activation after
+// it. LeakyReLU is not supported, as its slope isn't given.
+func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, kind device.ActivationKind) (device.BatchNorm, error) {
+	if kind == device.LeakyReLU {
+		return nil, &device.Error{Device: d.Name(), Op: "batchnorm with " + kind.String(), Err: device.ErrNotSupported}
+	}
+	act, ok := activationOf(kind)
+	if !ok {
+		panic(fmt.Sprintf("cpu: NewBatchNormActivation: kind %d", kind))
+	}
+	p := d.newBatchNorm(s)
+	p.act, p.relu = act, kind == device.ReLU
+	if !p.relu && !s.NoBackward {
+		p.scratch = make([][]float32, d.pool.Workers())
+		for i := range p.scratch {
+			p.scratch[i] = make([]float32, p.rowsPerChunk*p.c)
+		}
+	}
+	return p, nil
+}
+
+func (d *Device) newBatchNorm(s device.BatchNormSpec) *batchNorm {
+	if s.Rows < 1 || s.C < 1 || !(s.Epsilon >= 0) {
+		panic(fmt.Sprintf("cpu: NewBatchNorm: [%d %d], epsilon %v", s.Rows, s.C, s.Epsilon))
+	}
+	p := &batchNorm{d: d, spec: s, columns: newColumns(s.C)}
+	p.partial = make([]float64, p.sums(s.Rows)*2*p.width)
+	p.total = make([]float64, 2*s.C)
+	p.mean, p.invStd = make([]float64, s.C), make([]float64, s.C)
+	for _, f := range []*[]float32{&p.scale, &p.shift, &p.inferenceScale, &p.inferenceShift, &p.a, &p.b, &p.e} {
+		*f = aligned[float32](p.width)
+	}
+	return p
+}
+
+func (p *batchNorm) Forward(y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	p.takeForward("cpu: batchnorm forward", y, x, gamma, beta, runningMean, runningVar)
+	p.forwardRows = p.rows
+	p.d.pool.Run(p.sums(p.rows), (*batchMoments)(p))
+	p.d.pool.Run(p.merges(), (*batchStatistics)(p))
+	p.applyScale, p.applyBias = p.scale, p.shift
+	p.d.pool.Run(p.chunks(p.rows), (*batchNormalize)(p))
+}
+
+func (p *batchNorm) Inference(y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	p.takeForward("cpu: batchnorm inference", y, x, gamma, beta, runningMean, runningVar)
+	for j, v := range p.runningVar {
+		invStd := 1 / math.Sqrt(float64(v)+float64(p.spec.Epsilon))
+		p.setAffine(p.inferenceScale, p.inferenceShift, j, float64(p.runningMean[j]), invStd)
+	}
+	p.applyScale, p.applyBias = p.inferenceScale, p.inferenceShift
+	p.d.pool.Run(p.chunks(p.rows), (*batchNormalize)(p))
+}
+
+func (p *batchNorm) takeForward(op string, y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	p.rows = p.checkChannels(op, "x", x)
+	device.CheckLen(op, "y", y, device.Float32, p.rows*p.c)
+	device.Check(op, "gamma", gamma, device.Float32, p.c)
+	device.Check(op, "beta", beta, device.Float32, p.c)
+	device.Check(op, "runningMean", runningMean, device.Float32, p.c)
+	device.Check(op, "runningVar", runningVar, device.Float32, p.c)
+	p.y, p.x, p.gamma, p.beta = floats(y), floats(x), floats(gamma), floats(beta)
+	p.runningMean, p.runningVar = floats(runningMean), floats(runningVar)
+}
+
+// checkChannels panics unless t is float32 [..., c] with at most the spec's rows, and
+// returns how many it has.
+func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
+	n := checkLength(op, operand, t, p.spec.Rows*p.c)
+	if shape := t.Shape(); shape[len(shape)-1] != p.c {
+		panic(fmt.Sprintf("%s: %s is %v, want %d as the last dimension", op, operand, t, p.c))
+	}
+	return n / p.c
+}
+
+func (p *batchNorm) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor) {
+	const op = "cpu: batchnorm backward"
+	if p.spec.NoBackward {
+		panic(op + ": the plan was made with NoBackward")
+	}
+	rows := p.checkChannels(op, "x", x)
+	device.CheckLen(op, "dx", dx, device.Float32, rows*p.c)
+	device.CheckLen(op, "dy", dy, device.Float32, rows*p.c)
+	device.Check(op, "gamma", gamma, device.Float32, p.c)
+	device.Check(op, "beta", beta, device.Float32, p.c)
+	if dgamma != nil {
+		device.Check(op, "dgamma", dgamma, device.Float32, p.c)
+	}
+	if dbeta != nil {
+		device.Check(op, "dbeta", dbeta, device.Float32, p.c)
+	}
+	if rows != p.forwardRows {
+		panic(fmt.Sprintf("%s: x is %v, the last Forward had %d rows", op, x, p.forwardRows))
+	}
+	p.rows = rows
+	p.dx, p.dy, p.x, p.gamma = floats(dx), floats(dy), floats(x), floats(gamma)
+	p.dgamma, p.dbeta = optionalFloats(dgamma), optionalFloats(dbeta)
+	p.d.pool.Run(p.sums(rows), (*batchGradientSums)(p))
+	p.d.pool.Run(p.merges(), (*batchCoefficients)(p))
+	p.d.pool.Run(p.chunks(rows), (*batchGradient)(p))
+}
+
+// setAffine sets channel j of z = scale*x + shift.
+func (p *batchNorm) setAffine(scale, shift []float32, j int, mean, invStd float64) {
+	s := float64(p.gamma[j]) * invStd
+	p.repeat(scale, j, float32(s))
+	p.repeat(shift, j, float32(float64(p.beta[j])-mean*s))
+}
+
+// sumsOf returns the two partial sums of task i, each of width numbers, set to 0.
+func (p *batchNorm) sumsOf(i int) (first, second []float64) {
+	s := p.partial[i*2*p.width:][:2*p.width]
+	clear(s)
+	return s[:p.width], s[p.width:]
+}
+
+// mergeSums adds up the partial sums of channels [from, to).
+func (p *batchNorm) mergeSums(from, to int) (first, second []float64) {
+	first, second = p.total[:p.c], p.total[p.c:]
+	count := p.sums(p.rows)
+	p.merge(first, p.partial, from, to, 2*p.width, count)
+	p.merge(second, p.partial[p.width:], from, to, 2*p.width, count)
+	return first, second
+}
+
+// batchMoments is the loop over groups of rows for sum x and sum x^2.
+type batchMoments batchNorm
+
+func (t *batchMoments) Do(i, _ int) {
+	p := (*batchNorm)(t)
+	sum, sumSq := p.sumsOf(i)
+	from, to := p.sumSpan(i, p.rows)
+	addMoments(sum, sumSq, p.x[from:to])
+}
+
+// batchStatistics is the loop over groups of channels that makes mean, variance and
+// the running statistics.
+type batchStatistics batchNorm
+
+func (t *batchStatistics) Do(i, _ int) {
+	p := (*batchNorm)(t)
+	from, to := i*columnsPerMerge, min((i+1)*columnsPerMerge, p.c)
+	sum, sumSq := p.mergeSums(from, to)
+	m, momentum := float64(p.rows), float64(p.spec.Momentum)
+	unbiased := m / max(m-1, 1)
+	for j := from; j < to; j++ {
+		mean := sum[j] / m
+		variance := max(sumSq[j]/m-mean*mean, 0)
+		p.mean[j], p.invStd[j] = mean, 1/math.Sqrt(variance+float64(p.spec.Epsilon))
+		p.setAffine(p.scale, p.shift, j, mean, p.invStd[j])
+		p.runningMean[j] = float32((1-momentum)*float64(p.runningMean[j]) + momentum*mean)
+		p.runningVar[j] = float32((1-momentum)*float64(p.runningVar[j]) + momentum*variance*unbiased)
+	}
+}
+
+// batchNormalize is the loop over groups of rows for y = f(scale*x + shift).
+type batchNormalize batchNorm
+
+func (p *batchNormalize) Do(i, _ int) {
+	from, to := p.chunkSpan(i, p.rows)
+	y, x := p.y[from:to], p.x[from:to]
+	if p.relu {
+		affineReLU(y, x, p.applyScale, p.applyBias)
+		return
+	}
+	affine(y, x, p.applyScale, p.applyBias)
+	if p.act.forward != nil {
+		p.act.forward(y, y, 0)
+	}
+}
+
+// batchGradientSums is the loop over groups of rows for sum dz and sum dz*x. Where f is
+// neither absent nor ReLU, which is quickly done again, it leaves dz in dx.
+type batchGradientSums batchNorm
+
+func (t *batchGradientSums) Do(i, worker int) {
+	p := (*batchNorm)(t)
+	sum, sumX := p.sumsOf(i)
+	from, to := p.sumSpan(i, p.rows)
+	switch {
+	case p.relu:
+		addProductsReLU(sum, sumX, p.dy[from:to], p.x[from:to], p.scale, p.shift)
+		return
+	case p.act.backward == nil:
+		addProducts(sum, sumX, p.dy[from:to], p.x[from:to])
+		return
+	}
+	for step := p.rowsPerChunk * p.c; from < to; from += step {
+		end := min(from+step, to)
+		x, dz, z := p.x[from:end], p.dx[from:end], p.scratch[worker][:end-from]
+		affine(z, x, p.scale, p.shift)
+		p.act.backward(dz, p.dy[from:end], z, 0)
+		addProducts(sum, sumX, dz, x)
+	}
+}
+
+// batchCoefficients is the loop over groups of channels that makes dgamma, dbeta and
+// the coefficients of dx = a*dz + b*x + e:
+//
+//	a = gamma*invStd      b = -a*invStd*dgamma/m      e = -a*dbeta/m - b*mean
+type batchCoefficients batchNorm
+
+func (t *batchCoefficients) Do(i, _ int) {
+	p := (*batchNorm)(t)
+	from, to := i*columnsPerMerge, min((i+1)*columnsPerMerge, p.c)
+	sum, sumX := p.mergeSums(from, to)
+	m := float64(p.rows)
+	for j := from; j < to; j++ {
+		dbeta, dgamma := sum[j], p.invStd[j]*(sumX[j]-p.mean[j]*sum[j])
+		a := float64(p.gamma[j]) * p.invStd[j]
+		b := -a * p.invStd[j] * dgamma / m
+		p.repeat(p.a, j, float32(a))
+		p.repeat(p.b, j, float32(b))
+		p.repeat(p.e, j, float32(-a*dbeta/m-b*p.mean[j]))
+		if p.dgamma != nil {
+			p.dgamma[j] = float32(dgamma)
+		}
+		if p.dbeta != nil {
+			p.dbeta[j] = float32(dbeta)
+		}
+	}
+}
+
+// batchGradient is the loop over groups of rows for dx.
+type batchGradient batchNorm
+
+func (p *batchGradient) Do(i, _ int) {
+	from, to := p.chunkSpan(i, p.rows)
+	dx, dz, x := p.dx[from:to], p.dy[from:to], p.x[from:to]
+	switch {
+	case p.relu:
+		combineAffineReLU(dx, dz, x, p.a, p.b, p.e, p.scale, p.shift)
+		return
+	case p.act.backward != nil:
+		dz = dx
+	}
+	combineAffine(dx, dz, x, p.a, p.b, p.e)
+}
+
+// addMoments adds x and x^2 to the sums, column by column, as addColumns does.
+func addMoments(sum, sumSq []float64, x []float32) {
+	w := len(sum)
+	sumSq = sumSq[:w]
+	for ; len(x) >= 2*w; x = x[2*w:] {
+		x0, x1 := x[:w], x[w:][:w]
+		for j := range sum {
+			v0, v1 := float64(x0[j]), float64(x1[j])
+			sum[j] += v0 + v1
+			sumSq[j] += v0*v0 + v1*v1
+		}
+	}
+	for len(x) > 0 {
+		n := min(w, len(x))
+		for j, f := range x[:n] {
+			v := float64(f)
+			sum[j] += v
+			sumSq[j] += v * v
+		}
+		x = x[n:]
+	}
+}
+
+// addProducts adds dz and dz*x to the sums, column by column.
+func addProducts(sum, sumX []float64, dz, x []float32) {
+	w := len(sum)
+	sumX = sumX[:w]
+	for ; len(x) >= 2*w; x, dz = x[2*w:], dz[2*w:] {
+		x0, x1, d0, d1 := x[:w], x[w:][:w], dz[:w], dz[w:][:w]
+		for j := range sum {
+			g0, g1 := float64(d0[j]), float64(d1[j])
+			sum[j] += g0 + g1
+			sumX[j] += g0*float64(x0[j]) + g1*float64(x1[j])
+		}
+	}
+	for len(x) > 0 {
+		n := min(w, len(x))
+		d := dz[:n]
+		for j, v := range x[:n] {
+			g := float64(d[j])
+			sum[j] += g
+			sumX[j] += g * float64(v)
+		}
+		x, dz = x[n:], dz[n:]
+	}
+}
+
+// addProductsReLU is addProducts of dz = dy where scale*x + shift > 0, and 0 elsewhere.
+func addProductsReLU(sum, sumX []float64, dy, x, scale, shift []float32) {
+	w := len(sum)
+	sumX, scale, shift = sumX[:w], scale[:w], shift[:w]
+	for ; len(x) >= 2*w; x, dy = x[2*w:], dy[2*w:] {
+		x0, x1, d0, d1 := x[:w], x[w:][:w], dy[:w], dy[w:][:w]
+		for j := range sum {
+			g0 := float64(gate(d0[j], scale[j]*x0[j]+shift[j]))
+			g1 := float64(gate(d1[j], scale[j]*x1[j]+shift[j]))
+			sum[j] += g0 + g1
+			sumX[j] += g0*float64(x0[j]) + g1*float64(x1[j])
+		}
+	}
+	for len(x) > 0 {
+		n := min(w, len(x))
+		d := dy[:n]
+		for j, v := range x[:n] {
+			g := float64(gate(d[j], scale[j]*v+shift[j]))
+			sum[j] += g
+			sumX[j] += g * float64(v)
+		}
+		x, dy = x[n:], dy[n:]
+	}
+}
+
+// gate returns d where z > 0, else 0.
+func gate(d, z float32) float32 {
+	b := math.Float32bits(d)
+	if !isPositive(math.Float32bits(z)) {
+		b = 0
+	}
+	return math.Float32frombits(b)
+}
+
+// affine computes y = scale*x + shift, column by column.
+func affine(y, x, scale, shift []float32) {
+	for len(x) > 0 {
+		n := min(len(scale), len(x))
+		row, s, t := y[:n], scale[:n], shift[:n]
+		for j, v := range x[:n] {
+			row[j] = s[j]*v + t[j]
+		}
+		x, y = x[n:], y[n:]
+	}
+}
+
+// affineReLU computes y = max(scale*x + shift, 0), column by column.
+func affineReLU(y, x, scale, shift []float32) {
+	for len(x) > 0 {
+		n := min(len(scale), len(x))
+		row, s, t := y[:n], scale[:n], shift[:n]
+		for j, v := range x[:n] {
+			b := math.Float32bits(s[j]*v + t[j])
+			if isNegative(b) {
+				b = 0
+			}
+			row[j] = math.Float32frombits(b)
+		}
+		x, y = x[n:], y[n:]
+	}
+}
+
+// combineAffine computes dx = a*dz + b*x + e, column by column. dx may be dz.
+func combineAffine(dx, dz, x, a, b, e []float32) {
+	for len(x) > 0 {
+		n := min(len(a), len(x))
+		row, d, a, b, e := dx[:n], dz[:n], a[:n], b[:n], e[:n]
+		for j, v := range x[:n] {
+			row[j] = a[j]*d[j] + (b[j]*v + e[j])
+		}
+		x, dz, dx = x[n:], dz[n:], dx[n:]
+	}
+}
+
+// combineAffineReLU is combineAffine of dz = dy where scale*x + shift > 0, and 0 elsewhere.
+func combineAffineReLU(dx, dy, x, a, b, e, scale, shift []float32) {
+	for len(x) > 0 {
+		n := min(len(a), len(x))
+		row, d, a, b, e, s, t := dx[:n], dy[:n], a[:n], b[:n], e[:n], scale[:n], shift[:n]
+		for j, v := range x[:n] {
+			row[j] = a[j]*gate(d[j], s[j]*v+t[j]) + (b[j]*v + e[j])
+		}
+		x, dy, dx = x[n:], dy[n:], dx[n:]
+	}
+}

@@ -1,0 +1,63 @@
+package cpu
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// combine is the plan of y = alpha*a + beta*b, or alpha*a where there is no b.
+type combine struct {
+	d    *Device
+	spec device.CombineSpec
+
+	// Operands of the call that is running; b may be nil.
+	y, a, b []float32
+}
+
+// NewCombine makes a plan for a weighted sum.
+func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
+	if s.Len < 1 {
+		panic(fmt.Sprintf("cpu: NewCombine: %d elements", s.Len))
+	}
+	return &combine{d: d, spec: s}, nil
+}
+
+func (p *combine) Run(y, a, b *device.Tensor) {
+	const op = "cpu: combine"
+	n := checkLength(op, "a", a, p.spec.Len)
+	device.CheckLen(op, "y", y, device.Float32, n)
+	if b != nil {
+		device.CheckLen(op, "b", b, device.Float32, n)
+	}
+	p.y, p.a, p.b = floats(y), floats(a), optionalFloats(b)
+	p.d.pool.Run(chunks(n), (*combineRun)(p))
+}
+
+// combineRun is the loop over chunks.
+type combineRun combine
+
+func (p *combineRun) Do(i, _ int) {
+	from, to := span(i, len(p.a))
+	if p.b == nil {
+		scaled(p.y[from:to], p.a[from:to], p.spec.Alpha)
+		return
+	}
+	weightedSum(p.y[from:to], p.a[from:to], p.b[from:to], p.spec.Alpha, p.spec.Beta)
+}
+
+// scaled computes y = alpha*a.
+func scaled(y, a []float32, alpha float32) {
+	y = y[:len(a)]
+	for i, v := range a {
+		y[i] = alpha * v
+	}
+}
+
+// weightedSum computes y = alpha*a + beta*b.
+func weightedSum(y, a, b []float32, alpha, beta float32) {
+	y, b = y[:len(a)], b[:len(a)]
+	for i, v := range a {
+		y[i] = alpha*v + beta*b[i]
+	}
+}

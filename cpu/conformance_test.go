@@ -1,0 +1,50 @@
+package cpu
+
+import (
+	"fmt"
+	"testing"
+
+	"trainer/cpu/internal/gemm"
+	"trainer/nn/device/devicetest"
+)
+
+// newDevice returns a device for a test.
+func newDevice(t testing.TB, opts ...Option) *Device {
+	t.Helper()
+	d, err := New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// TestConformance runs the suite that every device passes, on every instruction set that
+// this processor has, and on the best one with more threads than tasks in some cases.
+func TestConformance(t *testing.T) {
+	for i, name := range gemm.Names() {
+		run(t, name, 2)
+		if i == 0 {
+			run(t, name, 1)
+			run(t, name, 5)
+		}
+	}
+}
+
+func run(t *testing.T, instructions string, threads int) {
+	t.Run(fmt.Sprintf("%s/threads=%d", instructions, threads), func(t *testing.T) {
+		if testing.Short() && threads != 2 {
+			t.Skip("short: two threads only")
+		}
+		devicetest.RunAll(t, newDevice(t, WithInstructions(instructions), WithThreads(threads)))
+	})
+}
+
+// TestPlansAllocateNothing holds the promise that a training step makes no garbage.
+func TestPlansAllocateNothing(t *testing.T) {
+	devicetest.RunAllocations(t, newDevice(t, WithThreads(2)))
+}

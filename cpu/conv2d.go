@@ -1,0 +1,142 @@
+package cpu
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// conv2D computes convolutions as matrix products over the matrix of patches, of which
+// only a few rows exist at a time (see window), in cache:
+//
+//	Forward         Y[p, o]  = sum_k X[p, k] W[o, k]        X the patches of x, p = (n, i, j)
+//	BackwardData    dX[p, c] = sum_k D[p, k] W'[c, k]       D the patches of dy, W' the flipped filters
+//	BackwardFilter  dW[o, k] = sum_p dY[p, o] X[p, k]
+//
+// The filters are packed once a call, into panels that the micro-kernel reads end to end.
+type conv2D struct {
+	d    *Device
+	spec device.Conv2DSpec
+	relu bool
+
+	forward  convProduct
+	backward convProduct
+	filter   convFilter
+}
+
+// NewConv2D returns the plan of a convolution.
+func (d *Device) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
+	return d.newConv2D(spec, false), nil
+}
+
+// NewConv2DReLU returns the plan of a convolution whose output goes through ReLU.
+func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
+	return d.newConv2D(spec, true), nil
+}
+
+func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) *conv2D {
+	checkConv2DSpec(s)
+	p := &conv2D{d: d, spec: s, relu: relu}
+	in, out := s.InC/s.Groups, s.OutC/s.Groups
+	x := (&window{
+		srcH: s.H, srcW: s.W, srcC: s.InC, channels: in, outH: s.OutH(), outW: s.OutW(), kH: s.KH, kW: s.KW,
+		strideH: s.StrideH, strideW: s.StrideW, padH: s.PadH, padW: s.PadW,
+		dilationH: s.DilationH, dilationW: s.DilationW, upH: 1, upW: 1,
+	}).finish()
+	p.forward.init(d, x, s.Groups, out)
+	if !s.NoBackward && !s.NoBackwardData {
+		p.backward.init(d, (&window{
+			srcH: s.OutH(), srcW: s.OutW(), srcC: s.OutC, channels: out, outH: s.H, outW: s.W, kH: s.KH, kW: s.KW,
+			strideH: 1, strideW: 1, padH: s.DilationH*(s.KH-1) - s.PadH, padW: s.DilationW*(s.KW-1) - s.PadW,
+			dilationH: s.DilationH, dilationW: s.DilationW, upH: s.StrideH, upW: s.StrideW,
+		}).finish(), s.Groups, in)
+	}
+	if !s.NoBackward {
+		p.filter.init(d, x, s)
+	}
+	return p
+}
+
+func checkConv2DSpec(s device.Conv2DSpec) {
+	for _, v := range []int{s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.StrideH, s.StrideW, s.DilationH, s.DilationW, s.Groups} {
+		if v < 1 {
+			panic(fmt.Sprintf("conv2d: sizes, strides, dilations and groups must be at least 1, got %+v", s))
+		}
+	}
+	if s.PadH < 0 || s.PadW < 0 || s.OutH() < 1 || s.OutW() < 1 {
+		panic(fmt.Sprintf("conv2d: the kernel does not fit the padded image, or padding is negative: %+v", s))
+	}
+	if s.InC%s.Groups != 0 || s.OutC%s.Groups != 0 {
+		panic(fmt.Sprintf("conv2d: %d input and %d output channels are not divisible by %d groups", s.InC, s.OutC, s.Groups))
+	}
+}
+
+// Algorithm names the method and the instruction set.
+func (p *conv2D) Algorithm() string { return "implicit im2col, " + p.d.kernel.Name }
+
+// Workspace returns the bytes that the plan owns.
+func (p *conv2D) Workspace() int64 {
+	n := p.forward.len() + p.backward.len() + p.filter.len()
+	return 4 * int64(n)
+}
+
+// Forward computes y.
+func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
+	const op = "conv2d forward"
+	s := p.spec
+	n := p.checkImages(op, "x", x)
+	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	p.checkFilters(op, "w", w)
+	if (bias != nil) != s.Bias {
+		panic(fmt.Sprintf("%s: bias given: %v, by the spec: %v", op, bias != nil, s.Bias))
+	}
+	if bias != nil {
+		device.Check(op, "bias", bias, device.Float32, s.OutC)
+	}
+	p.forward.run(floats(y), floats(x), floats(w), optionalFloats(bias), n, false, p.relu)
+}
+
+// BackwardData computes dx.
+func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
+	const op = "conv2d backward data"
+	s := p.spec
+	if s.NoBackward || s.NoBackwardData {
+		panic(op + ": the plan was made without it")
+	}
+	n := p.checkImages(op, "dx", dx)
+	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	p.checkFilters(op, "w", w)
+	p.backward.run(floats(dx), floats(dy), floats(w), nil, n, true, false)
+}
+
+// BackwardFilter computes dw and dbias.
+func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
+	const op = "conv2d backward filter"
+	s := p.spec
+	if s.NoBackward {
+		panic(op + ": the plan was made without it")
+	}
+	n := p.checkImages(op, "x", x)
+	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	if dw != nil {
+		p.checkFilters(op, "dw", dw)
+	}
+	if dbias != nil {
+		device.Check(op, "dbias", dbias, device.Float32, s.OutC)
+	}
+	p.filter.run(optionalFloats(dw), optionalFloats(dbias), floats(dy), floats(x), n)
+}
+
+func (p *conv2D) checkImages(op, operand string, t *device.Tensor) (n int) {
+	s := p.spec
+	device.Check(op, operand, t, device.Float32, -1, s.H, s.W, s.InC)
+	if t.Rows() > s.N {
+		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d images", op, operand, t, s.N))
+	}
+	return t.Rows()
+}
+
+func (p *conv2D) checkFilters(op, operand string, t *device.Tensor) {
+	s := p.spec
+	device.Check(op, operand, t, device.Float32, s.OutC, s.KH, s.KW, s.InC/s.Groups)
+}

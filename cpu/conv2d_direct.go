@@ -1,0 +1,69 @@
+package cpu
+
+import "trainer/cpu/internal/gemm"
+
+// direct computes the product of convProduct without any matrix of patches: the pixels of
+// a row of output lie stride*inC elements apart in the input, so they are the rows of A
+// in the micro-kernel, and the filter's rows are the turns of its sum:
+//
+//	C[j, o] = sum_a sum_(b,c) x[i*stride + a, (j*stride + b)*inC + c] W[o, a, b, c]
+//
+// A task is a band of rows of one image, padded into the worker's scratch memory unless
+// the convolution has no padding. (After Georganas et al., "Anatomy of High-Performance
+// Deep Learning Convolutions on SIMD Architectures", SC 2018, here for NHWC.)
+type direct struct {
+	*convProduct
+	bandRows int // rows of output in one task
+	bands    int // tasks of one image
+}
+
+// bandBytes is the most that the rows of input of one task occupy: a part of the
+// second-level cache.
+const bandBytes = 256 << 10
+
+func (p *direct) init(product *convProduct) {
+	p.convProduct = product
+	w := &p.win
+	p.bandRows = w.outH
+	for p.bandRows > 1 && 4*w.bandRows(p.bandRows)*w.paddedRow() > bandBytes {
+		p.bandRows = (p.bandRows + 1) / 2
+	}
+	p.bands = (w.outH + p.bandRows - 1) / p.bandRows
+}
+
+// scratchLen returns the floats of scratch memory that a worker needs.
+func (p *direct) scratchLen() int {
+	if p.win.padH == 0 && p.win.padW == 0 {
+		return 0
+	}
+	return p.win.bandRows(p.bandRows) * p.win.paddedRow()
+}
+
+// Do computes one band of one image, all columns. The filters' panels are the outer
+// loop: one stays in the second-level cache while the band's pixels pass by.
+func (p *direct) Do(task, worker int) {
+	w, kn := &p.win, p.d.kernel
+	n, i0 := task/p.bands, task%p.bands*p.bandRows
+	i1 := min(i0+p.bandRows, w.outH)
+	c := p.c[(n*w.outH+i0)*w.outW*p.out : (n*w.outH+i1)*w.outW*p.out]
+	for r := 0; r < len(c); r += p.out {
+		start(c[r:r+p.out], p.bias, 0)
+	}
+	x := w.band(p.scratch[worker], p.src, n, i0, i1)
+	panels, width := kn.Split(w.outW)
+	turns := gemm.Turns{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
+	for o := 0; o < p.out; o += kn.NR {
+		cols, filters := min(kn.NR, p.out-o), p.packed[o*p.k:]
+		for i := range i1 - i0 {
+			row := x[i*w.strideH*w.paddedRow():]
+			for q := range panels {
+				j := q * width
+				m := min(width, w.outW-j)
+				kn.TileTurns(m, cols, turns, row[j*w.strideW*w.srcC:], w.strideW*w.srcC, false, filters, kn.NR, c[(i*w.outW+j)*p.out+o:], p.out)
+			}
+		}
+	}
+	if p.relu {
+		clampBelow(c)
+	}
+}

@@ -1,0 +1,186 @@
+// Package cpu is the device that every machine has: convolution by implicit im2col and
+// packed matrix products, spread over a fixed pool of goroutines.
+//
+// Results are bit-identical at any number of threads: work is split by shape, never by
+// the number of workers, and partial sums are added in a fixed order.
+package cpu
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"trainer/cpu/internal/gemm"
+	"trainer/cpu/internal/parallel"
+	"trainer/nn/device"
+)
+
+// Device is the CPU as a device.Device.
+type Device struct {
+	pool   *parallel.Pool
+	kernel *gemm.Kernel
+	info   device.Info
+}
+
+var _ device.Device = (*Device)(nil)
+
+// Option changes how New sets up the device.
+type Option func(*options)
+
+type options struct {
+	threads     int
+	instruction string
+}
+
+// WithThreads sets the number of worker threads; the default is GOMAXPROCS.
+func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
+
+// WithInstructions picks the instruction set by name: "avx512", "avx2" or "generic". The
+// default, "", is the best that the processor has.
+func WithInstructions(name string) Option { return func(o *options) { o.instruction = name } }
+
+// New returns the CPU device. It fails when the instruction set asked for is unknown
+// or missing on this processor.
+func New(opts ...Option) (*Device, error) {
+	o := options{threads: runtime.GOMAXPROCS(0)}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.threads < 1 {
+		return nil, fmt.Errorf("cpu: %d threads asked for, need at least 1", o.threads)
+	}
+	kernel, err := gemm.Select(o.instruction)
+	if err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
+	}
+	return &Device{
+		pool:   parallel.New(o.threads),
+		kernel: kernel,
+		info:   describe(o.threads, kernel.Name),
+	}, nil
+}
+
+// Name returns "cpu".
+func (d *Device) Name() string { return "cpu" }
+
+// Info describes the processor.
+func (d *Device) Info() device.Info { return d.info }
+
+// Sync returns nil: every operation is done when its method returns.
+func (d *Device) Sync() error { return nil }
+
+// Close ends the worker goroutines.
+func (d *Device) Close() error {
+	d.pool.Close()
+	return nil
+}
+
+// memory is what a CPU tensor wraps. It stays the same size for life; the slice of the
+// tensor's own element type is the one that is set.
+type memory struct {
+	f32 []float32
+	u16 []uint16
+	u8  []uint8
+	i32 []int32
+}
+
+// cacheLine is the alignment of every buffer, in bytes: a full AVX-512 register.
+const cacheLine = 64
+
+// aligned returns n zero elements that begin at a cache line.
+func aligned[T device.Element](n int) []T {
+	var zero T
+	pad := cacheLine / int(unsafe.Sizeof(zero))
+	s := make([]T, n+pad)
+	off := 0
+	if r := uintptr(unsafe.Pointer(unsafe.SliceData(s))) % cacheLine; r != 0 {
+		off = int(cacheLine-r) / int(unsafe.Sizeof(zero))
+	}
+	return s[off : off+n : off+n]
+}
+
+// NewTensor allocates zeros, aligned to a cache line.
+func (d *Device) NewTensor(dtype device.DType, shape ...int) (t *device.Tensor, err error) {
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	m := &memory{}
+	switch dtype {
+	case device.Float32:
+		m.f32 = aligned[float32](n)
+	case device.Float16, device.BFloat16:
+		m.u16 = aligned[uint16](n)
+	case device.Uint8:
+		m.u8 = aligned[uint8](n)
+	case device.Int32:
+		m.i32 = aligned[int32](n)
+	default:
+		panic(fmt.Sprintf("cpu: NewTensor with %v", dtype))
+	}
+	return device.WrapTensor(dtype, m, shape...), nil
+}
+
+// floats returns the elements of a float32 tensor.
+func floats(t *device.Tensor) []float32 { return t.Memory().(*memory).f32[:t.Len()] }
+
+// optionalFloats is floats, or nil for a nil tensor.
+func optionalFloats(t *device.Tensor) []float32 {
+	if t == nil {
+		return nil
+	}
+	return floats(t)
+}
+
+// halves returns the bits of a float16 or bfloat16 tensor.
+func halves(t *device.Tensor) []uint16 { return t.Memory().(*memory).u16[:t.Len()] }
+
+// octets returns the elements of a uint8 tensor.
+func octets(t *device.Tensor) []uint8 { return t.Memory().(*memory).u8[:t.Len()] }
+
+// ints returns the elements of an int32 tensor.
+func ints(t *device.Tensor) []int32 { return t.Memory().(*memory).i32[:t.Len()] }
+
+// raw returns the bytes of any tensor.
+func raw(t *device.Tensor) []byte {
+	switch t.DType() {
+	case device.Float32:
+		return device.Bytes(floats(t))
+	case device.Float16, device.BFloat16:
+		return device.Bytes(halves(t))
+	case device.Uint8:
+		return octets(t)
+	}
+	return device.Bytes(ints(t))
+}
+
+// Upload copies src to dst. It panics unless src has dst's size.
+func (d *Device) Upload(dst *device.Tensor, src []byte) error {
+	b := raw(dst)
+	if len(src) != len(b) {
+		panic(fmt.Sprintf("cpu: Upload of %d bytes to %v, which has %d", len(src), dst, len(b)))
+	}
+	copy(b, src)
+	return nil
+}
+
+// Download copies src to dst. It panics unless dst has src's size.
+func (d *Device) Download(dst []byte, src *device.Tensor) error {
+	b := raw(src)
+	if len(dst) != len(b) {
+		panic(fmt.Sprintf("cpu: Download of %v, which has %d bytes, to %d", src, len(b), len(dst)))
+	}
+	copy(dst, b)
+	return nil
+}
+
+// Copy copies src to dst.
+func (d *Device) Copy(dst, src *device.Tensor) {
+	if dst.DType() != src.DType() || dst.Len() != src.Len() {
+		panic(fmt.Sprintf("cpu: Copy of %v to %v", src, dst))
+	}
+	copy(raw(dst), raw(src))
+}
+
+// Zero sets t to zero.
+func (d *Device) Zero(t *device.Tensor) { clear(raw(t)) }

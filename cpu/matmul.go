@@ -1,0 +1,187 @@
+package cpu
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// matMul computes C = op(A) op(B) + bias by the packed product of package gemm: B is
+// copied once into panels that the kernel reads end to end, then every task computes a
+// tile of C, one block of k after the other, in the same order at any number of threads.
+type matMul struct {
+	d    *Device
+	spec device.MatMulSpec
+	relu bool
+
+	packed  []float32   // op(B), by blocks of k, each by panels of columns
+	scratch [][]float32 // a worker's rows of A, made contiguous
+
+	m, n, k          int
+	c, a, b, bias    []float32
+	tileM, tileN     int // rows and columns of one task
+	tilesN           int
+	packB            matMulPack
+	multiply         matMulTiles
+	ldc, lda, ldb    int
+	blocks, panelsOf int // blocks of k, panels in a block
+}
+
+type (
+	matMulPack  struct{ *matMul }
+	matMulTiles struct{ *matMul }
+)
+
+// blockK is the number of k that a kernel runs over before the next block: a panel of A
+// of that length stays in the first-level cache, and one of B in the second.
+const blockK = 256
+
+// NewMatMul returns the plan of a matrix product.
+func (d *Device) NewMatMul(spec device.MatMulSpec) (device.MatMul, error) {
+	return d.newMatMul(spec, false), nil
+}
+
+// NewMatMulReLU returns the plan of a matrix product whose result goes through ReLU.
+func (d *Device) NewMatMulReLU(spec device.MatMulSpec) (device.MatMul, error) {
+	return d.newMatMul(spec, true), nil
+}
+
+func (d *Device) newMatMul(spec device.MatMulSpec, relu bool) *matMul {
+	if spec.M < 1 || spec.N < 1 || spec.K < 1 {
+		panic(fmt.Sprintf("matmul: sizes must be at least 1, got %+v", spec))
+	}
+	p := &matMul{d: d, spec: spec, relu: relu}
+	p.packB, p.multiply = matMulPack{p}, matMulTiles{p}
+	p.packed = aligned[float32](d.kernel.PackedLen(spec.K, spec.N))
+	p.scratch = make([][]float32, d.pool.Workers())
+	for i := range p.scratch {
+		p.scratch[i] = aligned[float32](d.kernel.MR * blockK)
+	}
+	return p
+}
+
+// Run computes c = op(a) op(b) + bias.
+func (p *matMul) Run(c, a, b, bias *device.Tensor) {
+	p.check(c, a, b, bias)
+	p.c, p.a, p.b, p.bias = floats(c), floats(a), floats(b), optionalFloats(bias)
+	p.ldc, p.lda, p.ldb = p.n, p.k, p.n
+	if p.spec.TransA {
+		p.lda = p.m
+	}
+	if p.spec.TransB {
+		p.ldb = p.k
+	}
+	kn := p.d.kernel
+	p.blocks, p.panelsOf = (p.k+blockK-1)/blockK, kn.Panels(p.n)
+	p.d.pool.Run(p.blocks*p.panelsOf, &p.packB)
+
+	p.tileM, p.tileN = 4*kn.MR, 8*kn.NR
+	p.tilesN = (p.n + p.tileN - 1) / p.tileN
+	p.d.pool.Run((p.m+p.tileM-1)/p.tileM*p.tilesN, &p.multiply)
+}
+
+// check reads m, n and k from the tensors and panics where they don't fit.
+func (p *matMul) check(c, a, b, bias *device.Tensor) {
+	s := p.spec
+	if a == nil || len(a.Shape()) != 2 {
+		panic(fmt.Sprintf("matmul: a is %v, want a matrix", a))
+	}
+	p.m, p.k, p.n = a.Dim(0), a.Dim(1), s.N
+	if s.TransA {
+		p.m, p.k = p.k, p.m
+	}
+	if p.m > s.M || p.k > s.K {
+		panic(fmt.Sprintf("matmul: a is %v, want at most m=%d and k=%d", a, s.M, s.K))
+	}
+	device.Check("matmul", "a", a, device.Float32, -1, -1)
+	device.Check("matmul", "c", c, device.Float32, p.m, p.n)
+	if s.TransB {
+		device.Check("matmul", "b", b, device.Float32, p.n, p.k)
+	} else {
+		device.Check("matmul", "b", b, device.Float32, p.k, p.n)
+	}
+	if (bias != nil) != s.Bias {
+		panic(fmt.Sprintf("matmul: bias given: %v, by the spec: %v", bias != nil, s.Bias))
+	}
+	if bias != nil {
+		device.Check("matmul", "bias", bias, device.Float32, p.n)
+	}
+}
+
+// Do packs one panel of one block of k.
+func (t *matMulPack) Do(i, _ int) {
+	p := t.matMul
+	block, panel := i/p.panelsOf, i%p.panelsOf
+	k0 := block * blockK
+	length := min(blockK, p.k-k0)
+	b := p.b
+	if p.spec.TransB {
+		b = b[k0:]
+	} else {
+		b = b[k0*p.ldb:]
+	}
+	p.d.kernel.Pack(p.block(k0, length), panel, length, p.n, b, p.ldb, p.spec.TransB)
+}
+
+// block returns the packed panels of length k from k0 on.
+func (p *matMul) block(k0, length int) []float32 {
+	width := p.panelsOf * p.d.kernel.NR
+	return p.packed[k0*width : (k0+length)*width]
+}
+
+// Do computes one tile of C.
+func (t *matMulTiles) Do(i, worker int) {
+	p, kn := t.matMul, t.d.kernel
+	i0, j0 := i/p.tilesN*p.tileM, i%p.tilesN*p.tileN
+	rows, cols := min(p.tileM, p.m-i0), min(p.tileN, p.n-j0)
+	for r := i0; r < i0+rows; r++ {
+		start(p.c[r*p.ldc+j0:][:cols], p.bias, j0)
+	}
+	panels, height := kn.Split(rows)
+	for k0 := 0; k0 < p.k; k0 += blockK {
+		length := min(blockK, p.k-k0)
+		packed := p.block(k0, length)[j0*length:]
+		for q := range panels {
+			r := i0 + q*height
+			m := min(height, i0+rows-r)
+			if p.spec.TransA {
+				kn.Multiply(m, cols, length, p.a[k0*p.lda+r:], p.lda, true, packed, p.c[r*p.ldc+j0:], p.ldc)
+				continue
+			}
+			a := contiguous(p.scratch[worker], p.a[r*p.lda+k0:], p.lda, m, length)
+			kn.Multiply(m, cols, length, a, length, false, packed, p.c[r*p.ldc+j0:], p.ldc)
+		}
+	}
+	if p.relu {
+		for r := i0; r < i0+rows; r++ {
+			clampBelow(p.c[r*p.ldc+j0:][:cols])
+		}
+	}
+}
+
+// contiguous copies m rows of A to dst without gaps: rows that lie a power of two apart
+// would fall on the same lines of the cache.
+func contiguous(dst, a []float32, lda, m, length int) []float32 {
+	for r := range m {
+		copy(dst[r*length:(r+1)*length], a[r*lda:])
+	}
+	return dst[:m*length]
+}
+
+// start sets a row of C, from column j0 on, to the bias, or to zero without one.
+func start(row, bias []float32, j0 int) {
+	if bias == nil {
+		clear(row)
+		return
+	}
+	copy(row, bias[j0:])
+}
+
+// clampBelow is ReLU in place. NaN stays NaN.
+func clampBelow(row []float32) {
+	for i, v := range row {
+		if v < 0 {
+			row[i] = 0
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"trainer/nn/device"
+)
+
+// pool2D is what the plans of max and average pooling share: the geometry of windows
+// over images [n,h,w,c], with outputs [n,outH,outW,c],
+//
+//	window (i,j) = { x[n, i*strideH - padH + p, j*strideW - padW + q, c] : 0 <= p < kH, 0 <= q < kW }
+//
+// of which elements outside the image don't count, and, in the fused form, ReLU after it.
+// A task of Forward is a few rows of outputs. A task of Backward is the same where
+// windows neither overlap nor stick out, so that each dx is written once, and a whole
+// image elsewhere.
+type pool2D struct {
+	d          *Device
+	spec       device.Pool2DSpec
+	relu       bool
+	outH, outW int
+	disjoint   bool // windows don't overlap, and none reaches outside
+	rows       int  // rows of outputs a task
+
+	// Operands of the call that is running, and its number of images.
+	n            int
+	y, x, dx, dy []float32
+}
+
+// NewPool2D makes a plan for pooling.
+func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
+	return d.newPool2D(s, false), nil
+}
+
+// NewPool2DReLU makes a plan for pooling with ReLU after it.
+func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
+	return d.newPool2D(s, true), nil
+}
+
+func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) device.Pool2D {
+	checkPool2D(s)
+	p := pool2D{d: d, spec: s, relu: relu, outH: s.OutH(), outW: s.OutW()}
+	p.disjoint = s.StrideH >= s.KH && s.StrideW >= s.KW && s.PadH == 0 && s.PadW == 0
+	p.rows = max(1, chunk/(s.StrideH*s.W*s.C))
+	switch {
+	case s.Mode != device.MaxPool:
+		return newAvgPool(p)
+	case s.KH*s.KW < math.MaxUint8:
+		return newMaxPool[uint8](p)
+	}
+	return newMaxPool[int32](p)
+}
+
+// checkPool2D panics unless the geometry makes sense.
+func checkPool2D(s device.Pool2DSpec) {
+	bad := s.Mode < device.MaxPool || s.Mode > device.AvgPoolExcluding ||
+		s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 || s.KH < 1 || s.KW < 1 || s.StrideH < 1 || s.StrideW < 1 ||
+		s.PadH < 0 || s.PadW < 0 || s.PadH >= s.KH || s.PadW >= s.KW ||
+		s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW
+	if bad {
+		panic(fmt.Sprintf("cpu: NewPool2D: mode %d, images [%d %d %d %d], window %dx%d, stride %dx%d, padding %dx%d",
+			s.Mode, s.N, s.H, s.W, s.C, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW))
+	}
+}
+
+// takeForward checks and keeps the operands of Forward, and returns the number of tasks.
+func (p *pool2D) takeForward(y, x *device.Tensor) int {
+	const op = "cpu: pool2d forward"
+	p.n = p.checkImages(op, "x", x)
+	device.Check(op, "y", y, device.Float32, p.n, p.outH, p.outW, p.spec.C)
+	p.y, p.x = floats(y), floats(x)
+	return divideUp(p.n*p.outH, p.rows)
+}
+
+// takeBackward checks and keeps the operands of Backward, and returns the number of tasks.
+func (p *pool2D) takeBackward(dx, dy, y, x *device.Tensor) int {
+	const op = "cpu: pool2d backward"
+	if p.spec.NoBackward {
+		panic(op + ": the plan was made with NoBackward")
+	}
+	n := p.checkImages(op, "x", x)
+	device.Check(op, "dx", dx, device.Float32, n, p.spec.H, p.spec.W, p.spec.C)
+	device.Check(op, "dy", dy, device.Float32, n, p.outH, p.outW, p.spec.C)
+	device.Check(op, "y", y, device.Float32, n, p.outH, p.outW, p.spec.C)
+	if n != p.n {
+		panic(fmt.Sprintf("%s: x is %v, the last Forward had %d images", op, x, p.n))
+	}
+	p.dx, p.dy, p.y = floats(dx), floats(dy), floats(y)
+	if p.disjoint {
+		return divideUp(n*p.outH, p.rows)
+	}
+	return n
+}
+
+func (p *pool2D) checkImages(op, operand string, t *device.Tensor) int {
+	s := p.spec
+	device.Check(op, operand, t, device.Float32, -1, s.H, s.W, s.C)
+	if t.Rows() > s.N {
+		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d images", op, operand, t, s.N))
+	}
+	return t.Rows()
+}
+
+// poolWindow is the part of a pooling window that lies in the image: rows [top, bottom) and
+// columns [left, right); its full extent begins at row y and column x.
+type poolWindow struct{ y, x, top, bottom, left, right int }
+
+// window returns window (i, j).
+func (p *pool2D) window(i, j int) poolWindow {
+	s := p.spec
+	y, x := i*s.StrideH-s.PadH, j*s.StrideW-s.PadW
+	return poolWindow{
+		y: y, x: x,
+		top: max(y, 0), bottom: min(y+s.KH, s.H),
+		left: max(x, 0), right: min(x+s.KW, s.W),
+	}
+}
+
+// pixel returns where the channels of pixel (row, col) of image n begin in x and dx.
+func (p *pool2D) pixel(n, row, col int) int {
+	return ((n*p.spec.H+row)*p.spec.W + col) * p.spec.C
+}
+
+// output returns where the channels of output j of row r, counted over all images,
+// begin in y and dy.
+func (p *pool2D) output(r, j int) int { return (r*p.outW + j) * p.spec.C }
+
+// covered returns the rows [from, to) of dx that belong to row i of disjoint windows:
+// all down to the next row of windows, or to the end of the image.
+func (p *pool2D) covered(i int) (from, to int) {
+	if i == p.outH-1 {
+		return i * p.spec.StrideH, p.spec.H
+	}
+	return i * p.spec.StrideH, (i + 1) * p.spec.StrideH
+}

@@ -1,0 +1,143 @@
+package cpu
+
+import "trainer/nn/device"
+
+// avgPool is the plan of average pooling. With m the number of elements of the window,
+// or of those inside the image (AvgPoolExcluding):
+//
+//	y = 1/m sum over the window       dx[each of the window] += dy/m
+//
+// With ReLU after it, dy counts only where y > 0.
+type avgPool struct {
+	pool2D
+	share [][]float32 // one a worker: dy/m of one window, [c]
+}
+
+func newAvgPool(g pool2D) *avgPool {
+	p := &avgPool{pool2D: g, share: make([][]float32, g.d.pool.Workers())}
+	for i := range p.share {
+		p.share[i] = make([]float32, g.spec.C)
+	}
+	return p
+}
+
+func (p *avgPool) Forward(y, x *device.Tensor) {
+	p.d.pool.Run(p.takeForward(y, x), (*avgPoolForward)(p))
+}
+
+func (p *avgPool) Backward(dx, dy, y, x *device.Tensor) {
+	tasks := p.takeBackward(dx, dy, y, x)
+	if p.disjoint {
+		p.d.pool.Run(tasks, (*avgPoolSpread)(p))
+		return
+	}
+	p.d.pool.Run(tasks, (*avgPoolAdd)(p))
+}
+
+// weight returns 1/m of a window.
+func (p *avgPool) weight(w poolWindow) float32 {
+	if p.spec.Mode == device.AvgPoolExcluding {
+		return 1 / float32((w.bottom-w.top)*(w.right-w.left))
+	}
+	return 1 / float32(p.spec.KH*p.spec.KW)
+}
+
+// avgPoolForward is the loop over groups of rows of outputs.
+type avgPoolForward avgPool
+
+func (t *avgPoolForward) Do(task, _ int) {
+	p := (*avgPool)(t)
+	c := p.spec.C
+	for r := task * p.rows; r < min((task+1)*p.rows, p.n*p.outH); r++ {
+		for j := 0; j < p.outW; j++ {
+			w := p.window(r%p.outH, j)
+			y := p.y[p.output(r, j):][:c]
+			clear(y)
+			for row := w.top; row < w.bottom; row++ {
+				addPixels(y, p.x[p.pixel(r/p.outH, row, w.left):p.pixel(r/p.outH, row, w.right)])
+			}
+			scaled(y, y, p.weight(w))
+			if p.relu {
+				reluForward(y, y, 0)
+			}
+		}
+	}
+}
+
+// addPixels adds to y [c] each of the pixels in x, whose channels follow each other.
+func addPixels(y, x []float32) {
+	c := len(y)
+	for ; len(x) >= 2*c; x = x[2*c:] {
+		x0, x1 := x[:c], x[c:][:c]
+		for i := range y {
+			y[i] += x0[i] + x1[i]
+		}
+	}
+	if len(x) > 0 {
+		add(y, x[:c])
+	}
+}
+
+// add computes y += x.
+func add(y, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += v
+	}
+}
+
+// shareOf returns dy/m of window (r, j), r counting rows over all images.
+func (p *avgPool) shareOf(r, j, worker int, w poolWindow) []float32 {
+	share := p.share[worker]
+	at := p.output(r, j)
+	scaled(share, p.dy[at:][:len(share)], p.weight(w))
+	if p.relu {
+		reluBackward(share, share, p.y[at:][:len(share)], 0)
+	}
+	return share
+}
+
+// avgPoolSpread is Backward for disjoint windows, over groups of rows of windows.
+type avgPoolSpread avgPool
+
+func (t *avgPoolSpread) Do(task, worker int) {
+	p := (*avgPool)(t)
+	s := p.spec
+	for r := task * p.rows; r < min((task+1)*p.rows, p.n*p.outH); r++ {
+		n := r / p.outH
+		from, to := p.covered(r % p.outH)
+		if s.StrideH != s.KH || s.StrideW*p.outW != s.W || s.StrideW != s.KW || to-from != s.KH {
+			clear(p.dx[p.pixel(n, from, 0):p.pixel(n, to, 0)])
+		}
+		for j := 0; j < p.outW; j++ {
+			w := p.window(r%p.outH, j)
+			share := p.shareOf(r, j, worker, w)
+			for row := w.top; row < w.bottom; row++ {
+				dx := p.dx[p.pixel(n, row, w.left):p.pixel(n, row, w.right)]
+				for ; len(dx) > 0; dx = dx[s.C:] {
+					copy(dx, share)
+				}
+			}
+		}
+	}
+}
+
+// avgPoolAdd is Backward for overlapping windows, over images.
+type avgPoolAdd avgPool
+
+func (t *avgPoolAdd) Do(n, worker int) {
+	p := (*avgPool)(t)
+	clear(p.dx[p.pixel(n, 0, 0):p.pixel(n+1, 0, 0)])
+	for i := 0; i < p.outH; i++ {
+		for j := 0; j < p.outW; j++ {
+			w := p.window(i, j)
+			share := p.shareOf(n*p.outH+i, j, worker, w)
+			for row := w.top; row < w.bottom; row++ {
+				dx := p.dx[p.pixel(n, row, w.left):p.pixel(n, row, w.right)]
+				for ; len(dx) > 0; dx = dx[p.spec.C:] {
+					add(dx, share)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"trainer/nn/device"
+)
+
+// reduce is the plan of a sum over src [rows, c], taken in float64:
+//
+//	ReduceSumRows     dst[j] = sum_i src[i,j]
+//	ReduceSum         dst = sum src
+//	ReduceSumSquares  dst = sum src^2
+//	ReduceNonFinite   dst = number of NaN and infinite elements
+//
+// Each task leaves a partial sum, which are then added in the order of the tasks.
+type reduce struct {
+	d    *Device
+	spec device.ReduceSpec
+	columns
+	partial []float64 // [tasks] or, for ReduceSumRows, [tasks, width]
+	total   []float64 // [c], for ReduceSumRows
+
+	// Operands of the call that is running.
+	dst, src []float32
+}
+
+// NewReduce makes a plan for a reduction.
+func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+	if s.Rows < 1 || s.C < 1 || s.Kind < device.ReduceSumRows || s.Kind > device.ReduceNonFinite {
+		panic(fmt.Sprintf("cpu: NewReduce: kind %d over [%d %d]", s.Kind, s.Rows, s.C))
+	}
+	p := &reduce{d: d, spec: s, columns: newColumns(s.C)}
+	if s.Kind == device.ReduceSumRows {
+		p.partial = make([]float64, p.sums(s.Rows)*p.width)
+		p.total = make([]float64, s.C)
+		return p, nil
+	}
+	p.partial = make([]float64, chunks(s.Rows*s.C))
+	return p, nil
+}
+
+func (p *reduce) Run(dst, src *device.Tensor) {
+	const op = "cpu: reduce"
+	n := checkLength(op, "src", src, p.spec.Rows*p.spec.C)
+	p.dst, p.src = floats(dst), floats(src)
+	if p.spec.Kind == device.ReduceSumRows {
+		if n%p.c != 0 {
+			panic(fmt.Sprintf("%s: src is %v, want rows of %d", op, src, p.c))
+		}
+		device.CheckLen(op, "dst", dst, device.Float32, p.c)
+		p.d.pool.Run(p.sums(n/p.c), (*reduceRows)(p))
+		p.d.pool.Run(p.merges(), (*reduceMerge)(p))
+		return
+	}
+	device.CheckLen(op, "dst", dst, device.Float32, 1)
+	p.d.pool.Run(chunks(n), (*reduceAll)(p))
+	var total float64
+	for _, v := range p.partial[:chunks(n)] {
+		total += v
+	}
+	p.dst[0] = float32(total)
+}
+
+// reduceRows is the loop over groups of rows of ReduceSumRows.
+type reduceRows reduce
+
+func (p *reduceRows) Do(i, _ int) {
+	sum := p.partial[i*p.width:][:p.width]
+	clear(sum)
+	from, to := p.sumSpan(i, len(p.src)/p.c)
+	addColumns(sum, p.src[from:to])
+}
+
+// reduceMerge is the loop over groups of columns that ends ReduceSumRows.
+type reduceMerge reduce
+
+func (p *reduceMerge) Do(i, _ int) {
+	from, to := i*columnsPerMerge, min((i+1)*columnsPerMerge, p.c)
+	p.merge(p.total, p.partial, from, to, p.width, p.sums(len(p.src)/p.c))
+	for j := from; j < to; j++ {
+		p.dst[j] = float32(p.total[j])
+	}
+}
+
+// reduceAll is the loop over chunks of the reductions to one number.
+type reduceAll reduce
+
+func (p *reduceAll) Do(i, _ int) {
+	from, to := span(i, len(p.src))
+	x := p.src[from:to]
+	switch p.spec.Kind {
+	case device.ReduceSum:
+		p.partial[i] = sum(x)
+	case device.ReduceSumSquares:
+		p.partial[i] = sumSquares(x)
+	case device.ReduceNonFinite:
+		p.partial[i] = float64(countNonFinite(x))
+	}
+}
+
+// sum returns the sum of x. Four sums side by side wait less for each other.
+func sum(x []float32) float64 {
+	var a, b, c, d float64
+	for ; len(x) >= 4; x = x[4:] {
+		a += float64(x[0])
+		b += float64(x[1])
+		c += float64(x[2])
+		d += float64(x[3])
+	}
+	for _, v := range x {
+		a += float64(v)
+	}
+	return (a + b) + (c + d)
+}
+
+// sumSquares returns the sum of the squares of x.
+func sumSquares(x []float32) float64 {
+	var a, b, c, d float64
+	for ; len(x) >= 4; x = x[4:] {
+		a += float64(x[0]) * float64(x[0])
+		b += float64(x[1]) * float64(x[1])
+		c += float64(x[2]) * float64(x[2])
+		d += float64(x[3]) * float64(x[3])
+	}
+	for _, v := range x {
+		a += float64(v) * float64(v)
+	}
+	return (a + b) + (c + d)
+}
+
+// countNonFinite returns how many elements of x are NaN or infinite: those with all
+// bits of the exponent set.
+func countNonFinite(x []float32) int {
+	count := 0
+	for _, v := range x {
+		if math.Float32bits(v)&infinityBit == infinityBit {
+			count++
+		}
+	}
+	return count
+}

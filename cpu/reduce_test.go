@@ -1,0 +1,43 @@
+package cpu
+
+import (
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+func TestReduce(t *testing.T) {
+	inf := float32(math.Inf(1))
+	x := []float32{1, -2, 3, 4, 0, -6}
+	for _, c := range []struct {
+		kind device.ReduceKind
+		x    []float32
+		want []float32
+	}{
+		{device.ReduceSumRows, x, []float32{1 + 3 + 0, -2 + 4 - 6}},
+		{device.ReduceSum, x, []float32{0}},
+		{device.ReduceSumSquares, x, []float32{1 + 4 + 9 + 16 + 36}},
+		{device.ReduceNonFinite, x, []float32{0}},
+		{device.ReduceNonFinite, []float32{nan, 1, inf, -inf, math.MaxFloat32, 0}, []float32{3}},
+		// 2^24 + 1 is no float32: the sum is taken in float64, and loses nothing.
+		{device.ReduceSum, []float32{1 << 24, 1, 1, 1, 1, -1 << 24}, []float32{4}},
+	} {
+		o := newOperands(t)
+		dst := o.zeros(len(c.want))
+		must(o.d.NewReduce(device.ReduceSpec{Kind: c.kind, Rows: 5, C: 2})).Run(dst, o.floats(c.x, 3, 2))
+		wantFloats(t, "dst", dst, 0, c.want...)
+	}
+}
+
+// A million rows: partial sums of many tasks.
+func TestReduceManyRows(t *testing.T) {
+	const rows, c = 1 << 20, 3
+	o := newOperands(t)
+	x, dst := o.zeros(rows, c), o.zeros(c)
+	for i := range floats(x) {
+		floats(x)[i] = float32(i%c + 1)
+	}
+	must(o.d.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: rows, C: c})).Run(dst, x)
+	wantFloats(t, "dst", dst, 0, rows, 2*rows, 3*rows)
+}

@@ -1,0 +1,97 @@
+package cpu
+
+import (
+	"fmt"
+
+	"trainer/cpu/internal/vmath"
+	"trainer/nn/device"
+)
+
+// softmax is the plan of the softmax over each row x of [n, classes]:
+//
+//	y[k] = exp(x[k]-max x) / sum_l exp(x[l]-max x)
+//
+// Subtracting the largest element changes nothing in exact arithmetic, and keeps the
+// exponentials from overflowing.
+type softmax struct {
+	d           *Device
+	spec        device.SoftmaxSpec
+	rowsPerTask int
+
+	// Operands of the call that is running.
+	y, x []float32
+	n    int
+}
+
+// exponentialsPerTask is how many exponentials a task of a softmax or loss computes.
+const exponentialsPerTask = 1024
+
+// NewSoftmax makes a plan for a softmax over rows.
+func (d *Device) NewSoftmax(s device.SoftmaxSpec) (device.Softmax, error) {
+	if s.N < 1 || s.Classes < 1 {
+		panic(fmt.Sprintf("cpu: NewSoftmax: [%d %d]", s.N, s.Classes))
+	}
+	return &softmax{d: d, spec: s, rowsPerTask: max(1, exponentialsPerTask/s.Classes)}, nil
+}
+
+func (p *softmax) Forward(y, x *device.Tensor) {
+	const op = "cpu: softmax forward"
+	p.n = checkRows(op, "x", x, p.spec.N, p.spec.Classes)
+	device.Check(op, "y", y, device.Float32, p.n, p.spec.Classes)
+	p.y, p.x = floats(y), floats(x)
+	p.d.pool.Run(divideUp(p.n, p.rowsPerTask), (*softmaxForward)(p))
+}
+
+// checkRows panics unless t is float32 [n, c] with n at most limit, and returns n.
+func checkRows(op, operand string, t *device.Tensor, limit, c int) int {
+	device.Check(op, operand, t, device.Float32, -1, c)
+	if t.Rows() > limit {
+		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d rows", op, operand, t, limit))
+	}
+	return t.Rows()
+}
+
+// divideUp returns a/b, rounded up.
+func divideUp(a, b int) int { return (a + b - 1) / b }
+
+// softmaxForward is the loop over groups of rows.
+type softmaxForward softmax
+
+func (p *softmaxForward) Do(i, _ int) {
+	c := p.spec.Classes
+	for r := i * p.rowsPerTask; r < min((i+1)*p.rowsPerTask, p.n); r++ {
+		y, x := p.y[r*c:(r+1)*c], p.x[r*c:(r+1)*c]
+		sum := exponentials(y, x, largest(x))
+		scaled(y, y, float32(1/sum))
+	}
+}
+
+// largest returns the largest element of x, which is not empty, or NaN if one is NaN.
+func largest(x []float32) float32 {
+	m := x[0]
+	for _, v := range x[1:] {
+		m = max(m, v)
+	}
+	return m
+}
+
+// exponentials computes y = exp(x - shift) and returns the sum.
+func exponentials(y, x []float32, shift float32) float64 {
+	y = y[:len(x)]
+	var sum float64
+	for i, v := range x {
+		e := vmath.ExpNegative(v - shift)
+		y[i] = e
+		sum += float64(e)
+	}
+	return sum
+}
+
+// sumOfExponentials returns the sum of exp(x - shift).
+func sumOfExponentials(x []float32, shift float32) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += float64(vmath.ExpNegative(v - shift))
+	}
+	return sum
+}
