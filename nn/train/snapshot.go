@@ -76,9 +76,10 @@ type DivergedError struct {
 }
 
 func (e *DivergedError) Error() string {
-	s := fmt.Sprintf("the loss is %v at step %d (epoch %d)", e.Loss, e.Step, e.Epoch)
+	where := "the loss itself: all outputs are finite"
 	if e.Where != "" {
-		s += ", not finite first in " + e.Where
+		where = "the " + e.Where
 	}
-	return fmt.Sprintf("%s; the weights are those after step %d", s, e.GoodStep)
+	return fmt.Sprintf("the loss is %v at step %d (epoch %d), seen first in %s; the weights kept are those after step %d; a lower learning rate may help",
+		e.Loss, e.Step, e.Epoch, where, e.GoodStep)
 }

@@ -1,0 +1,102 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// Error is one mistake in a recipe.
+type Error struct {
+	File string // empty when the value was set by an assignment
+	Line int    // in the file, from 1; 0 when there is none
+	Key  string // path of the key, such as "network.0.out"; may be empty
+	Msg  string
+
+	order int
+}
+
+// Error returns "file:line: key: message", or "-set key: message" for a value that did
+// not come from the file.
+func (e *Error) Error() string {
+	where := "-set " + e.Key
+	switch {
+	case e.File != "" && e.Line > 0:
+		where = fmt.Sprintf("%s:%d", e.File, e.Line)
+	case e.File != "":
+		where = e.File
+	}
+	if e.File != "" && e.Key != "" {
+		where += ": " + e.Key
+	}
+	return printable(where + ": " + e.Msg)
+}
+
+// printable makes a text one line that a terminal can show: keys and values may hold
+// anything.
+func printable(text string) string {
+	quoted := strconv.Quote(text)
+	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
+}
+
+// SetError is a change that can't be made to a recipe: its key leads nowhere.
+type SetError struct{ Key, Msg string }
+
+func (e *SetError) Error() string { return printable("-set " + e.Key + ": " + e.Msg) }
+
+// Errors is every mistake found in a recipe, in the order of the file.
+type Errors []*Error
+
+// maxErrorLines is how many lines Errors takes at most: the rest is counted.
+const maxErrorLines = 3
+
+// Error returns the first mistakes, one a line, and says how many more there are.
+func (e Errors) Error() string {
+	var lines []string
+	for i, err := range e {
+		if i == maxErrorLines-1 && len(e) > maxErrorLines {
+			lines = append(lines, fmt.Sprintf("and %d more mistakes", len(e)-i))
+			break
+		}
+		lines = append(lines, err.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the single mistakes.
+func (e Errors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i := range e {
+		all[i] = e[i]
+	}
+	return all
+}
+
+func (e Errors) sort() {
+	slices.SortStableFunc(e, func(a, b *Error) int { return a.order - b.order })
+}
+
+// Nearest returns the candidate that is closest to name by Levenshtein's distance, or
+// "" when none is close enough to be what was meant.
+func Nearest(name string, candidates []string) string {
+	best, score := "", 0.49 // 0.5: half of the letters differ
+	for _, c := range candidates {
+		if s := levenshtein.Similarity(strings.ToLower(name), strings.ToLower(c), nil); s > score {
+			best, score = c, s
+		}
+	}
+	return best
+}
+
+// Suggest ends a message about an unknown name: with the nearest valid one and the
+// list of all.
+func Suggest(name string, valid []string) string {
+	text := ""
+	if n := Nearest(name, valid); n != "" {
+		text = fmt.Sprintf(", did you mean %s?", n)
+	}
+	return text + " (valid: " + strings.Join(valid, ", ") + ")"
+}

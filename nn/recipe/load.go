@@ -1,0 +1,135 @@
+package recipe
+
+import (
+	"embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+//go:embed recipes/*.toml
+var builtIn embed.FS
+
+// Names returns the names of the built-in recipes, sorted.
+func Names() []string {
+	files, err := builtIn.ReadDir("recipes")
+	if err != nil {
+		panic("recipe: " + err.Error()) // the folder is part of the program
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f.Name(), ".toml"))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Source returns the text of a built-in recipe.
+func Source(name string) ([]byte, error) {
+	text, err := builtIn.ReadFile("recipes/" + name + ".toml")
+	if err != nil {
+		return nil, unknown(name)
+	}
+	return text, nil
+}
+
+// DefaultFor returns the name of the recipe for a data set when none is asked for, or ""
+// when there is none. "folder" is any folder of images.
+func DefaultFor(data string) string {
+	return map[string]string{
+		"mnist":         "mnist",
+		"fashion-mnist": "mnist",
+		"cifar10":       "cifar10",
+		"folder":        "cifar10-basic",
+	}[data]
+}
+
+// NotFoundError is the name of a recipe that is neither built in nor a file.
+type NotFoundError struct{ Name string }
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("unknown recipe %q%s, or the path of a .toml file", e.Name, Suggest(e.Name, Names()))
+}
+
+func unknown(name string) error { return &NotFoundError{Name: name} }
+
+// Load reads a recipe: a built-in one by its name, or a file. Mistakes in it are an Errors.
+func Load(nameOrPath string) (*Recipe, error) { return LoadWith(nameOrPath, nil) }
+
+// LoadWith reads a recipe and changes it before it is checked. Each change is
+// "key=value": the key a path such as "optimizer.momentum" or "network.0.out", the value in
+// TOML's syntax, or else a string. An empty value removes the key.
+func LoadWith(nameOrPath string, changes []string) (*Recipe, error) {
+	file, text, err := read(nameOrPath)
+	if err != nil {
+		return nil, err
+	}
+	return parseText(file, text, changes)
+}
+
+// Parse reads a recipe from text. file is the name that errors show.
+func Parse(file string, text []byte) (*Recipe, error) { return parseText(file, text, nil) }
+
+func parseText(file string, text []byte, changes []string) (*Recipe, error) {
+	d, err := parseDocument(file, text)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if err := d.set(c); err != nil {
+			return nil, err
+		}
+	}
+	return parse(d)
+}
+
+// read finds the text of a recipe. A built-in name wins over a file of that name.
+func read(nameOrPath string) (file string, text []byte, err error) {
+	if slices.Contains(Names(), nameOrPath) {
+		text, err = Source(nameOrPath)
+		return nameOrPath + ".toml", text, err
+	}
+	text, err = os.ReadFile(nameOrPath)
+	if err == nil {
+		return nameOrPath, text, nil
+	}
+	isPath := filepath.Ext(nameOrPath) == ".toml" || strings.ContainsRune(nameOrPath, filepath.Separator)
+	if os.IsNotExist(err) && !isPath {
+		return "", nil, unknown(nameOrPath)
+	}
+	return "", nil, fmt.Errorf("reading the recipe: %w", err)
+}
+
+// With returns the recipe with changes, as LoadWith makes them.
+func (r *Recipe) With(changes ...string) (*Recipe, error) {
+	d, err := r.copyDocument()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if err := d.set(c); err != nil {
+			return nil, err
+		}
+	}
+	return parse(d)
+}
+
+// with returns the recipe after a change of its document.
+func (r *Recipe) with(change func(*document)) (*Recipe, error) {
+	d, err := r.copyDocument()
+	if err != nil {
+		return nil, err
+	}
+	change(d)
+	return parse(d)
+}
+
+func (r *Recipe) copyDocument() (*document, error) {
+	text, err := r.TOML()
+	if err != nil {
+		return nil, err
+	}
+	return parseDocument(r.doc.file, text)
+}

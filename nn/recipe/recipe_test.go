@@ -1,0 +1,387 @@
+package recipe
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"trainer/nn"
+	"trainer/nn/device"
+	"trainer/nn/optim"
+)
+
+var ignoreDocument = cmpopts.IgnoreUnexported(Recipe{})
+
+// inputs is the shape of one image of each data set.
+var inputs = map[string]nn.Shape{"mnist": {28, 28, 1}, "fashion-mnist": {28, 28, 1}, "cifar10": {32, 32, 3}, "folder": {32, 32, 3}}
+
+func TestBuiltInRecipesLoadFitAndRoundTrip(t *testing.T) {
+	want := []string{"airbench93", "airbench94", "airbench95", "airbench96", "cifar10", "cifar10-basic", "mnist", "mnist-basic"}
+	if diff := cmp.Diff(want, Names()); diff != "" {
+		t.Fatalf("Names (-want +got):\n%s", diff)
+	}
+	for _, name := range Names() {
+		t.Run(name, func(t *testing.T) {
+			r, err := Load(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Name != name || r.Description == "" || len(r.Data) == 0 {
+				t.Errorf("name %q, description %q, data %q", r.Name, r.Description, r.Data)
+			}
+			for _, data := range r.Data {
+				for _, classes := range []int{2, 10} {
+					out, err := r.Model(classes).OutputShape(inputs[data])
+					if err != nil || !slices.Equal(out, nn.Shape{classes}) {
+						t.Errorf("%s with %d classes: output %v, %v", data, classes, out, err)
+					}
+				}
+			}
+			text, err := r.TOML()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := Parse("again.toml", text)
+			if err != nil {
+				t.Fatalf("%v in\n%s", err, text)
+			}
+			if diff := cmp.Diff(r, again, ignoreDocument); diff != "" {
+				t.Errorf("read again (-want +got):\n%s", diff)
+			}
+			if !reflect.DeepEqual(r.Model(10), again.Model(10)) {
+				t.Errorf("network changed:\n%#v\n%#v", r.Model(10), again.Model(10))
+			}
+			second, err := again.TOML()
+			if err != nil || !bytes.Equal(text, second) {
+				t.Errorf("written again it differs, %v:\n%s", err, cmp.Diff(string(text), string(second)))
+			}
+		})
+	}
+}
+
+func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {
+	r, err := Load("mnist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := nn.NewSequential(
+		nn.Conv2D{OutC: 24, Kernel: nn.Square(5), Stride: nn.Square(1), Dilation: nn.Square(1), Groups: 1},
+		nn.MaxPool2D{Kernel: nn.Square(2), Stride: nn.Square(2)}, nn.ReLU{},
+		nn.Conv2D{OutC: 32, Kernel: nn.Square(3), Stride: nn.Square(1), Dilation: nn.Square(1), Groups: 1},
+		nn.MaxPool2D{Kernel: nn.Square(2), Stride: nn.Square(2)}, nn.ReLU{},
+		nn.Flatten{}, nn.Dense{Out: 256}, nn.ReLU{}, nn.Dense{Out: 10},
+	)
+	if !reflect.DeepEqual(r.Model(10), want) {
+		t.Errorf("got  %#v\nwant %#v", r.Model(10), want)
+	}
+	if o := r.Optimizer; o.Algorithm != "adam" || o.LR != 0.01 || o.Beta1 != 0.7 || o.Beta2 != 0.9 {
+		t.Errorf("optimizer %+v", o)
+	}
+	if _, ok := r.Schedule.(optim.OneCycle); !ok || r.Epochs != 1 || r.Batch != 256 {
+		t.Errorf("schedule %#v, epochs %v, batch %d", r.Schedule, r.Epochs, r.Batch)
+	}
+}
+
+// The numbers of airbench are derived by the authors' program from others: so are they here.
+func TestAirbenchRates(t *testing.T) {
+	for _, c := range []struct {
+		name              string
+		lr, decay, epochs float64
+	}{
+		{"airbench93", 11.5, 0.0153, 11}, {"airbench94", 11.5, 0.0153, 9.9},
+		{"airbench95", 10, 0.0153, 15}, {"airbench96", 9, 0.012, 37},
+	} {
+		r, err := Load(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scale := 1024 * (1 + 1/(1-r.Optimizer.Momentum))
+		lr := c.lr / scale
+		decay := c.decay * float64(r.Batch) / scale / lr
+		if math.Abs(r.Optimizer.LR/lr-1) > 1e-6 || math.Abs(r.Optimizer.WeightDecay/decay-1) > 1e-6 {
+			t.Errorf("%s: lr %v and weight decay %v, want %v and %v", c.name, r.Optimizer.LR, r.Optimizer.WeightDecay, lr, decay)
+		}
+		norm := r.Optimizer.Groups[0]
+		if *norm.LRScale != 64 || *norm.DecayScale*64 != 1 {
+			t.Errorf("%s: group %+v", c.name, norm)
+		}
+		if r.Epochs != c.epochs || r.Augment.Flip != device.FlipAlternating || !r.DropLast {
+			t.Errorf("%s: epochs %v, %+v", c.name, r.Epochs, r.Augment)
+		}
+		var weights float32
+		for _, v := range r.Views {
+			weights += v.Weight
+		}
+		if weights != 1 {
+			t.Errorf("%s: weights of the views add up to %v", c.name, weights)
+		}
+	}
+}
+
+// head is a recipe that lacks nothing but the network; its network begins on line 9.
+const head = `name = "mine"
+epochs = 2
+batch = 8
+[loss]
+kind = "cross-entropy"
+[optimizer]
+kind = "sgd"
+lr = 0.1
+`
+
+const network = `[[network]]
+layer = "flatten"
+[[network]]
+layer = "dense"
+out = "classes"
+`
+
+func TestMistakes(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       string
+	}{
+		{"syntax", "name = \n", `r.toml:1: unexpected character U+000A at start of value`},
+		{"twice", "name = 1\nname = 2\n", `r.toml:2: key name is already defined`},
+		{"empty", "", "r.toml: name: missing\nr.toml: epochs: missing\nand 4 more mistakes"},
+		{"unknown key", head + "momentun = 0.9\n" + network,
+			`r.toml:9: optimizer.momentun: unknown key, did you mean optimizer.momentum?`},
+		{"unknown key far from all", head + "zzzz = 0.9\n" + network,
+			`r.toml:9: optimizer.zzzz: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
+		{"unknown table", head + "[argument]\n" + network, `r.toml:9: argument: unknown key, did you mean augment?`},
+		{"key of another kind", head + "beta1 = 0.9\n" + network,
+			`r.toml:9: optimizer.beta1: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
+		{"unknown layer", head + "[[network]]\nlayer = \"conv2\"\nout = 3\n",
+			`r.toml:10: network.0.layer: unknown value "conv2", did you mean conv2d? (valid: conv2d, dense, max-pool2d, avg-pool2d, global-avg-pool, batch-norm, relu, leaky-relu, gelu, sigmoid, tanh, silu, flatten, dropout, scale, residual)`},
+		{"missing in layer", head + "[[network]]\nlayer = \"conv2d\"\nout = 3\n", `r.toml:9: network.0: kernel is missing`},
+		{"missing kind of layer", head + "[[network]]\nout = 3\n", `r.toml:9: network.0: layer is missing`},
+		{"wrong type", head + "momentum = \"big\"\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got "big"`},
+		{"out of range", head + "momentum = 1.0\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got 1`},
+		{"not a number", head + "momentum = nan\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got NaN`},
+		{"zero size", head + "[[network]]\nlayer = \"conv2d\"\nout = 0\nkernel = 3\n", `r.toml:11: network.0.out: want a whole number from 1, got 0`},
+		{"bad pair", head + "[[network]]\nlayer = \"conv2d\"\nout = 1\nkernel = [3, 3, 3]\n",
+			`r.toml:12: network.0.kernel: want a whole number from 1 or a pair [height, width], got [3, 3, 3]`},
+		{"nested layer", head + "[[network]]\nlayer = \"residual\"\nbody = [\n  { layer = \"relu\" },\n  { layer = \"conv2d\", out = 3, kernle = 3 },\n]\n",
+			"r.toml:13: network.0.body.1: kernel is missing\nr.toml:13: network.0.body.1.kernle: unknown key, did you mean network.0.body.1.kernel?"},
+		{"nested table", head + "[[network]]\nlayer = \"residual\"\n[[network.body]]\nlayer = \"scale\"\n",
+			`r.toml:11: network.0.body.0: by is missing`},
+		{"no layers", "network = []\n" + head, `r.toml:1: network: no layers`},
+		{"network is no list", head + "[network]\nlayer = \"relu\"\n", `r.toml:9: network: want tables [[network]], got a table`},
+		{"same name", head + "[[network]]\nlayer = \"relu\"\nname = \"a\"\n[[network]]\nlayer = \"relu\"\nname = \"a\"\n",
+			`r.toml:14: network.1.name: another layer is called "a" already`},
+		{"name with a dot", head + "[[network]]\nlayer = \"relu\"\nname = \"a.b\"\n", `r.toml:11: network.0.name: want letters, digits, - and _, got "a.b"`},
+		{"mean without std", "[augment]\nmean = [0.5]\n", `r.toml:1: augment.std: 0 values, but mean has 1: want one a channel`},
+		{"two of one", head + "[schedule]\nkind = \"step\"\ngamma = 0.1\n" + network, `r.toml:9: schedule: want one of milestones and every, in epochs`},
+		{"points", head + "[schedule]\nkind = \"piecewise\"\npoints = [[0, 1], [0, 2]]\n" + network,
+			`r.toml:11: schedule.points: point 1 is at 0, want more than 0, where the one before is`},
+		{"constant alone", head + "[[network]]\nlayer = \"dense\"\nout = 2\ninit = \"constant\"\n",
+			`r.toml:12: network.0.init: constant needs a value, such as { kind = "constant", value = 0.5 }`},
+		{"key of an initialiser", head + "[[network]]\nlayer = \"dense\"\nout = 2\ninit = { kind = \"orthogonal\", gian = 2 }\n",
+			`r.toml:12: network.0.init.gian: unknown key, did you mean network.0.init.gain?`},
+		{"unit", head + "[[network]]\nlayer = \"dense\"\nout = \"clases\"\n", `r.toml:11: network.0.out: want a whole number from 1 or "classes", got "clases"`},
+		{"a date", head + "momentum = 1979-05-27\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got 1979-05-27`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("r.toml", []byte(tt.text))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := err.Error()
+			if strings.Count(got, "\n") >= 3 {
+				t.Errorf("more than three lines:\n%s", got)
+			}
+			if tt.name == "mean without std" { // one of several mistakes
+				if !strings.HasPrefix(got, tt.want+"\n") {
+					t.Errorf("got\n%s\nwant in it\n%s", got, tt.want)
+				}
+				return
+			}
+			if got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestChanges(t *testing.T) {
+	r, err := LoadWith("mnist-basic", []string{
+		"optimizer.momentum=0.8", "network.0.out = 16", "schedule.kind=cosine", "description=my own",
+		"network.0.init=", "optimizer.ema.decay=0.99", "augment.mean=[0.5]", `network.1={layer="gelu", tanh=true}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers := r.Model(10).Layers
+	if c := layers[0].(nn.Conv2D); c.OutC != 16 || c.Init != nil {
+		t.Errorf("conv %+v", c)
+	}
+	if layers[1] != nn.Layer(nn.GELU{Tanh: true}) {
+		t.Errorf("activation %#v", layers[1])
+	}
+	if r.Optimizer.Momentum != 0.8 || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
+		t.Errorf("recipe %+v", r)
+	}
+	if _, ok := r.Schedule.(optim.Cosine); !ok {
+		t.Errorf("schedule %#v", r.Schedule)
+	}
+	text, err := r.TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("again.toml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(r, again, ignoreDocument); diff != "" {
+		t.Errorf("read again (-want +got):\n%s", diff)
+	}
+}
+
+func TestWrongChanges(t *testing.T) {
+	for change, want := range map[string]string{
+		"optimizer.momentun=0.8":  "-set optimizer.momentun: unknown key, did you mean optimizer.momentum?",
+		"optimizer.momentum=2":    "-set optimizer.momentum: want a number from 0 to below 1, got 2",
+		"optimizer.momentum=much": `-set optimizer.momentum: want a number from 0 to below 1, got "much"`,
+		"optimizer":               "-set optimizer: want key=value, such as optimizer.momentum=0.8",
+		"=3":                      "-set =3: want key=value, such as optimizer.momentum=0.8",
+		"network.7.out=3":         "-set network.7.out: no element 7, want 0 to 4",
+		"network.x.out=3":         "-set network.x.out: no element x, want 0 to 4",
+		"epochs.x=3":              "-set epochs.x: epochs is a value, not a table",
+		"a..b=3":                  "-set a..b: empty part in the key",
+		"optimizer.lr=":           "mnist-basic.toml:16: optimizer: lr is missing",
+		"schedule.kind=cosin":     `-set schedule.kind: unknown value "cosin", did you mean cosine? (valid: constant, step, cosine, one-cycle, piecewise)`,
+	} {
+		_, err := LoadWith("mnist-basic", []string{change})
+		if err == nil || err.Error() != want {
+			t.Errorf("%s:\ngot  %v\nwant %s", change, err, want)
+		}
+	}
+}
+
+func TestLoadFindsFilesAndSuggestsNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mine")
+	if err := os.WriteFile(path, []byte(head+network), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load(path)
+	if err != nil || r.Name != "mine" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	_, err = Load("minst")
+	if err == nil || !strings.Contains(err.Error(), `unknown recipe "minst", did you mean mnist?`) {
+		t.Errorf("error %v", err)
+	}
+	if _, err = Load(path + ".toml"); err == nil || !strings.Contains(err.Error(), path+".toml") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMeanStdIsOfTheFirstDataSet(t *testing.T) {
+	r, err := Load("mnist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mean, std, ok := r.MeanStd("mnist"); !ok || mean[0] != 0.1307 || std[0] != 0.3081 {
+		t.Errorf("mnist: %v %v %v", mean, std, ok)
+	}
+	if _, _, ok := r.MeanStd("fashion-mnist"); ok {
+		t.Error("fashion-mnist has MNIST's mean")
+	}
+	own, err := r.WithMeanStd([]float32{0.25}, []float32{0.1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mean, std, ok := own.MeanStd("anything"); !ok || mean[0] != 0.25 || std[0] != 0.1 {
+		t.Errorf("after WithMeanStd: %v %v %v", mean, std, ok)
+	}
+}
+
+func TestWithRunIsWrittenAndRead(t *testing.T) {
+	r, err := Load("mnist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Run{Data: `C:\pictures "new"`, DataDir: "d", Val: 0.25, Seed: 1 << 62, Device: "cpu"}
+	r, err = r.WithRun(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := r.TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("config.toml", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *again.Run != want {
+		t.Errorf("got %+v, want %+v", *again.Run, want)
+	}
+}
+
+// The documented keys of a layer are those that its builder reads.
+func TestLayerKindsListTheirKeys(t *testing.T) {
+	for _, kind := range LayerKinds() {
+		d := &document{origin: map[string]origin{}}
+		s := &section{doc: d, path: "network.0", table: map[string]any{}}
+		kind.build(s, 2)
+		var listed, required []string
+		for _, k := range kind.Keys {
+			listed = append(listed, k.Name)
+			if k.Required {
+				required = append(required, k.Name+" is missing")
+			}
+		}
+		asked := slices.Clone(s.asked)
+		slices.Sort(asked)
+		slices.Sort(listed)
+		if !slices.Equal(asked, listed) {
+			t.Errorf("%s: reads %q, lists %q", kind.Kind, asked, listed)
+		}
+		var missing []string
+		for _, e := range d.errs {
+			missing = append(missing, e.Msg)
+		}
+		if !slices.Equal(missing, required) {
+			t.Errorf("%s: errors of an empty table %q, want %q", kind.Kind, missing, required)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range Names() {
+		text, err := Source(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, "optimizer.lr=0.5")
+	}
+	f.Add([]byte(head+network), "network.0={layer=\"residual\", body=[]}")
+	f.Add([]byte("[[a.b]]\n[a.b.c]\nx.y = [[1], {z = 2}]\n"), "a.b.0.c=1")
+	f.Fuzz(func(t *testing.T, text []byte, change string) {
+		r, err := parseText("f.toml", text, []string{change})
+		if err != nil {
+			if strings.Count(err.Error(), "\n") >= maxErrorLines {
+				t.Errorf("long error: %v", err)
+			}
+			return
+		}
+		r.Model(3)
+		again, err := r.TOML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse("again.toml", again); err != nil {
+			t.Errorf("can't read what was written: %v\n%s", err, again)
+		}
+	})
+}
