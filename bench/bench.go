@@ -1,0 +1,121 @@
+// Package bench holds the benchmark cases: matrix products, convolutions, elementwise
+// kernels, whole training steps and data loading, in groups of that order.
+//
+// Every case reports what its resource is measured by: GFLOP/s and the percentage of the
+// multiply-add peak measured in the same process, GB/s and the percentage of a measured
+// copy, or images a second. Run with
+//
+//	go test -bench ./bench          in the root, or
+//	go test -bench . ./bench
+//
+// TRAINER_CPU=avx512|avx2|generic picks the instruction set, -cpu 1,2 the threads.
+package bench
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"trainer/cpu"
+	"trainer/nn/device"
+)
+
+// Run runs every case as a child of b.
+func Run(b *testing.B) {
+	for _, group := range []struct {
+		name string
+		run  func(*testing.B)
+	}{
+		{"gemm", runGEMM},
+		{"conv", runConv},
+		{"elementwise", runElementwise},
+		{"step", runStep},
+		{"data", runData},
+	} {
+		b.Run(group.name, group.run)
+	}
+}
+
+// open returns a CPU device of GOMAXPROCS threads.
+func open(b *testing.B) *cpu.Device {
+	b.Helper()
+	d, err := cpu.New(cpu.WithThreads(runtime.GOMAXPROCS(0)), cpu.WithInstructions(os.Getenv("TRAINER_CPU")))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { d.Close() })
+	return d
+}
+
+// tensor returns a tensor of numbers between -1 and 1.
+func tensor(b *testing.B, d device.Device, shape ...int) *device.Tensor {
+	b.Helper()
+	t, err := d.NewTensor(device.Float32, shape...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	values := make([]float32, t.Len())
+	for i := range values {
+		values[i] = 2*device.Uniform(device.RandomWord(1, device.StreamInit, 0, uint64(i))) - 1
+	}
+	if err := d.Upload(t, device.Bytes(values)); err != nil {
+		b.Fatal(err)
+	}
+	return t
+}
+
+// must unwraps a plan.
+func must[P any](p P, err error) func(b *testing.B) P {
+	return func(b *testing.B) P {
+		b.Helper()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return p
+	}
+}
+
+// reportFLOPs reports GFLOP/s, and the percentage of the peak of all threads.
+func reportFLOPs(b *testing.B, d *cpu.Device, each int64) {
+	b.Helper()
+	rate := float64(each) * float64(b.N) / b.Elapsed().Seconds()
+	b.ReportMetric(rate/1e9, "GFLOP/s")
+	b.ReportMetric(100*rate/d.Peak(20*time.Millisecond), "%peak")
+}
+
+// reportBytes reports GB/s of the bytes read and written.
+func reportBytes(b *testing.B, each int64) {
+	b.Helper()
+	b.ReportMetric(float64(each)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
+}
+
+// reportImages reports images a second.
+func reportImages(b *testing.B, each int) {
+	b.Helper()
+	b.ReportMetric(float64(each)*float64(b.N)/b.Elapsed().Seconds(), "img/s")
+}
+
+// loop runs the body b.N times and fails on a fault of the device.
+func loop(b *testing.B, d device.Device, body func()) {
+	b.Helper()
+	for b.Loop() {
+		body()
+	}
+	if err := d.Sync(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// human writes a size such as 4096x64 without spaces, for case names.
+func human(dims ...int) string {
+	s := ""
+	for i, d := range dims {
+		if i > 0 {
+			s += "x"
+		}
+		s += fmt.Sprint(d)
+	}
+	return s
+}

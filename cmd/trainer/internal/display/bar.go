@@ -1,0 +1,104 @@
+package display
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"trainer/nn/train"
+)
+
+// refresh is the time between two pictures of the bar.
+const refresh = 120 * time.Millisecond
+
+// Bar is a live progress bar for a terminal, with a line an epoch above it.
+type Bar struct {
+	run      Run
+	progress *mpb.Progress
+	bar      *mpb.Bar
+	epochs   float64
+	drawn    time.Time
+
+	mu      sync.Mutex // the bar is drawn by a goroutine of its own
+	step    train.StepDone
+	testing train.EvalProgress // Total is 0 while training
+}
+
+// NewBar returns a bar on the terminal w.
+func NewBar(w io.Writer, run Run) *Bar {
+	return &Bar{run: run, progress: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithAutoRefresh(), mpb.WithWidth(24))}
+}
+
+// OnEvent moves the bar.
+func (b *Bar) OnEvent(e train.Event) {
+	switch e := e.(type) {
+	case train.Start:
+		b.start(e)
+	case *train.StepDone:
+		b.set(*e, train.EvalProgress{})
+		if e.Step == e.Total || time.Since(b.drawn) > refresh {
+			b.drawn = time.Now()
+			// The bar ends with Finished, not with the last step: a test may follow.
+			b.bar.SetCurrent(int64(min(e.Step, e.Total-1)))
+		}
+	case *train.EvalProgress:
+		b.set(b.step, *e)
+	case train.EpochDone:
+		b.println(epochLine(e.EpochMetrics))
+	case train.Finished:
+		b.Close()
+	}
+}
+
+func (b *Bar) start(s train.Start) {
+	b.epochs = s.Epochs
+	b.println(startLine(s, b.run))
+	b.bar = b.progress.AddBar(int64(max(s.Summary.Steps, 1)),
+		mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.left() })),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.right() })),
+	)
+	b.bar.SetCurrent(int64(min(s.Step, s.Summary.Steps-1)))
+}
+
+func (b *Bar) println(line string) { fmt.Fprintln(b.progress, line) }
+
+func (b *Bar) set(step train.StepDone, testing train.EvalProgress) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.step, b.testing = step, testing
+}
+
+// left is the text before the bar.
+func (b *Bar) left() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return fmt.Sprintf("epoch %d/%g ", max(b.step.Epoch, 1), b.epochs)
+}
+
+// right is the text after the bar.
+func (b *Bar) right() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.testing.Total > 0 {
+		return fmt.Sprintf(" testing %d%%", 100*b.testing.Done/b.testing.Total)
+	}
+	s := b.step
+	if s.Step == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" loss %.4f  acc %.2f%%  lr %.3g  %s img/s  %.1f GFLOP/s  ETA %s",
+		s.Loss, 100*s.Accuracy, s.LR, whole(s.ImagesPerSecond), s.GFLOPS, short(s.ETA))
+}
+
+// Close removes the bar and waits until the terminal is free. It may be called twice.
+func (b *Bar) Close() {
+	if b.bar != nil {
+		b.bar.Abort(true)
+	}
+	b.progress.Wait()
+}

@@ -1,0 +1,155 @@
+// Package display shows training to a person, on a terminal or in a log, or to a program.
+package display
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"trainer/nn/train"
+)
+
+// Display shows a run. Close ends it: what is printed afterwards is not overwritten.
+type Display interface {
+	train.Listener
+	Close()
+}
+
+// Run is what a display can't learn from events.
+type Run struct {
+	Data, Recipe string
+	Number, Of   int // of several runs
+	Seed         uint64
+}
+
+// Quiet shows nothing.
+type Quiet struct{}
+
+// OnEvent does nothing.
+func (Quiet) OnEvent(train.Event) {}
+
+// Close does nothing.
+func (Quiet) Close() {}
+
+// Lines prints one line an epoch: for logs.
+type Lines struct {
+	w   io.Writer
+	run Run
+}
+
+// NewLines returns a display that prints to w.
+func NewLines(w io.Writer, run Run) *Lines { return &Lines{w, run} }
+
+// OnEvent prints the start and the end of every epoch.
+func (l *Lines) OnEvent(e train.Event) {
+	switch e := e.(type) {
+	case train.Start:
+		fmt.Fprintln(l.w, startLine(e, l.run))
+	case train.EpochDone:
+		fmt.Fprintln(l.w, epochLine(e.EpochMetrics))
+	}
+}
+
+// Close does nothing: every line is complete.
+func (l *Lines) Close() {}
+
+// startLine says what is trained, on what.
+func startLine(s train.Start, run Run) string {
+	line := fmt.Sprintf("%s on %s: %s parameters, %s an image forward; %s training and %s test images; %s, %s steps; %s (%s)",
+		run.Recipe, run.Data, humanize.Comma(int64(s.Params)), FLOPs(s.FLOPs),
+		humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
+		Epochs(s.Epochs), humanize.Comma(int64(s.Summary.Steps)), s.Device, s.Info.Description)
+	if s.Step > 0 {
+		line += fmt.Sprintf("; going on after step %d", s.Step)
+	}
+	if run.Of > 1 {
+		line = fmt.Sprintf("run %d of %d, seed %d: %s", run.Number, run.Of, run.Seed, line)
+	}
+	return line
+}
+
+// epochLine is an epoch's results.
+func epochLine(m train.EpochMetrics) string {
+	line := fmt.Sprintf("epoch %3d  loss %.4f  accuracy %6.2f%%", m.Epoch, m.TrainLoss, 100*m.TrainAccuracy)
+	if m.Evaluated {
+		line += fmt.Sprintf("  test loss %.4f  test accuracy %6.2f%%", m.TestLoss, 100*m.TestAccuracy)
+	}
+	return line + fmt.Sprintf("  lr %.3g  %s img/s  %.1fs", m.LR, whole(m.ImagesPerSecond), m.Seconds)
+}
+
+// FLOPs shows a number of floating-point operations.
+func FLOPs(n int64) string { return humanize.SIWithDigits(float64(n), 1, "FLOP") }
+
+// Epochs shows a number of epochs.
+func Epochs(n float64) string {
+	if n == 1 {
+		return "1 epoch"
+	}
+	return fmt.Sprintf("%g epochs", n)
+}
+
+// whole shows a number without its fraction, with commas.
+func whole(x float64) string {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return "?"
+	}
+	return humanize.Comma(int64(x))
+}
+
+// short shows a duration to the second.
+func short(d time.Duration) string {
+	if d < 0 {
+		d = 0
+	}
+	return d.Round(time.Second).String()
+}
+
+// JSON prints one object a line, for programs: events named start, epoch, checkpoint.
+type JSON struct {
+	enc *json.Encoder
+	run Run
+}
+
+// NewJSON returns a display that prints to w.
+func NewJSON(w io.Writer, run Run) *JSON { return &JSON{json.NewEncoder(w), run} }
+
+// OnEvent prints the event.
+func (j *JSON) OnEvent(e train.Event) {
+	switch e := e.(type) {
+	case train.Start:
+		j.print(struct {
+			Event      string  `json:"event"`
+			Device     string  `json:"device"`
+			Data       string  `json:"data"`
+			Recipe     string  `json:"recipe"`
+			Seed       uint64  `json:"seed"`
+			Parameters int     `json:"parameters"`
+			FLOPs      int64   `json:"flops"` // of the forward pass of one image
+			Memory     int64   `json:"memory_bytes"`
+			Epochs     float64 `json:"epochs"`
+			Steps      int     `json:"steps"`
+			Step       int     `json:"step"`
+		}{"start", e.Device, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step})
+	case train.EpochDone:
+		j.print(struct {
+			Event string `json:"event"`
+			train.EpochMetrics
+		}{"epoch", e.EpochMetrics})
+	case train.CheckpointWritten:
+		j.print(struct {
+			Event string `json:"event"`
+			Path  string `json:"path"`
+			Step  int    `json:"step"`
+		}{"checkpoint", e.Path, e.Step})
+	}
+}
+
+// print writes a value as a line. A pipe that nobody reads any more must not end training.
+func (j *JSON) print(v any) { _ = j.enc.Encode(v) }
+
+// Close does nothing: every line is complete.
+func (j *JSON) Close() {}

@@ -1,0 +1,93 @@
+package display
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"trainer/nn/device"
+	"trainer/nn/train"
+)
+
+func start() train.Start {
+	return train.Start{Summary: train.Summary{
+		Device: "cpu", Info: device.Info{Description: "a processor, 2 threads"},
+		Params: 12345, FLOPs: 2_500_000, Epochs: 1.5, Steps: 1500, TrainImages: 60000, TestImages: 10000,
+	}}
+}
+
+func epoch() train.EpochDone {
+	return train.EpochDone{EpochMetrics: train.EpochMetrics{
+		Epoch: 1, Step: 1000, TrainLoss: 0.25, TrainAccuracy: 0.925, Evaluated: true, TestLoss: 0.125, TestAccuracy: 0.9712,
+		LR: 0.001, ImagesPerSecond: 15234.7, Seconds: 3.94,
+	}}
+}
+
+func TestLines(t *testing.T) {
+	var out bytes.Buffer
+	l := NewLines(&out, Run{Data: "mnist", Recipe: "mine", Number: 2, Of: 3, Seed: 7})
+	l.OnEvent(start())
+	l.OnEvent(&train.StepDone{Step: 1})
+	l.OnEvent(epoch())
+	l.Close()
+	want := `run 2 of 3, seed 7: mine on mnist: 12,345 parameters, 2.5 MFLOP an image forward; 60,000 training and 10,000 test images; 1.5 epochs, 1,500 steps; cpu (a processor, 2 threads)
+epoch   1  loss 0.2500  accuracy  92.50%  test loss 0.1250  test accuracy  97.12%  lr 0.001  15,234 img/s  3.9s
+`
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestJSONIsOneObjectALine(t *testing.T) {
+	var out bytes.Buffer
+	j := NewJSON(&out, Run{Data: "mnist", Recipe: "mine"})
+	j.OnEvent(start())
+	j.OnEvent(epoch())
+	j.OnEvent(train.CheckpointWritten{Path: "p", Step: 3})
+	var events []string
+	for line := range strings.Lines(out.String()) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, m["event"].(string))
+	}
+	if got := strings.Join(events, " "); got != "start epoch checkpoint" {
+		t.Errorf("events %s", got)
+	}
+	if !strings.Contains(out.String(), `"test_accuracy":0.9712`) || !strings.Contains(out.String(), `"parameters":12345`) {
+		t.Errorf("got %s", out.String())
+	}
+}
+
+func TestBarShowsStepsAndEndsItself(t *testing.T) {
+	var out bytes.Buffer
+	b := NewBar(&out, Run{Data: "mnist", Recipe: "mine"})
+	b.OnEvent(start())
+	step := &train.StepDone{Step: 400, Total: 1500, Epoch: 1, Loss: 0.5, Accuracy: 0.8, LR: 0.01, ImagesPerSecond: 20000, GFLOPS: 150.25, ETA: 65 * time.Second}
+	b.OnEvent(step)
+	if got, want := b.right(), " loss 0.5000  acc 80.00%  lr 0.01  20,000 img/s  150.2 GFLOP/s  ETA 1m5s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := b.left(); got != "epoch 1/1.5 " {
+		t.Errorf("got %q", got)
+	}
+	b.OnEvent(&train.EvalProgress{Epoch: 1, Done: 2500, Total: 10000})
+	if got := b.right(); got != " testing 25%" {
+		t.Errorf("got %q", got)
+	}
+	b.OnEvent(epoch())
+	b.OnEvent(train.Finished{})
+	b.Close()
+	if !strings.Contains(out.String(), "test accuracy  97.12%") || !strings.Contains(out.String(), "mine on mnist") {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestBarThatNeverBegan(t *testing.T) {
+	b := NewBar(&bytes.Buffer{}, Run{})
+	b.Close()
+	b.Close()
+}

@@ -1,0 +1,168 @@
+package figure
+
+import (
+	"errors"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+
+	stdfont "golang.org/x/image/font"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// Curves draws loss and accuracy by epoch, on the training and on the test set.
+func Curves(w io.Writer, format, title string, epochs []Epoch) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	if len(epochs) == 0 {
+		return errors.New("drawing curves: there are no epochs")
+	}
+	const width, height = 700.0, 330.0
+	s := newSheet(format, width, height)
+	s.title(title, endOfTraining(epochs))
+	half := (width - 2*margin) / 2
+	loss := s.newPlot("loss", "%.3g", 1, epochs,
+		func(e Epoch) float64 { return e.TrainLoss }, func(e Epoch) float64 { return e.TestLoss })
+	accuracy := s.newPlot("accuracy (%)", "%.4g", 100, epochs,
+		func(e Epoch) float64 { return e.TrainAccuracy }, func(e Epoch) float64 { return e.TestAccuracy })
+	s.plot(loss, margin-4, content, half-4, height-content-margin)
+	s.plot(accuracy, margin+half+4, content, half-4, height-content-margin)
+
+	t := typeface{10, false}
+	x := width - margin - 142
+	for _, series := range []struct {
+		name  string
+		color color.NRGBA
+	}{{"test", blue}, {"training", vermillion}} {
+		s.line(series.color, 2, point{x, margin + 6}, point{x + 22, margin + 6})
+		s.disc(series.color, point{x + 11, margin + 6}, 2.6)
+		s.text(t, left, ink, point{x + 27, margin + 10}, series.name)
+		x += 46 + s.textWidth(t, series.name)
+	}
+	return s.write(w)
+}
+
+// endOfTraining says in a line what the last epoch gave.
+func endOfTraining(epochs []Epoch) string {
+	last := epochs[len(epochs)-1]
+	line := fmt.Sprintf("after %.4g epochs: ", last.Epoch)
+	if last.Epoch == 1 {
+		line = "after 1 epoch: "
+	}
+	if math.IsNaN(last.TestAccuracy) {
+		return line + fmt.Sprintf("training accuracy %.2f%%", 100*last.TrainAccuracy)
+	}
+	return line + fmt.Sprintf("test accuracy %.2f%%, test loss %.4f", 100*last.TestAccuracy, last.TestLoss)
+}
+
+// newPlot plots two series over the epochs, in the page's fonts and colours.
+func (s *sheet) newPlot(label, ticks string, factor float64, epochs []Epoch, train, test func(Epoch) float64) *plot.Plot {
+	p := plot.New()
+	p.BackgroundColor = nil
+	p.X.Label.Text, p.Y.Label.Text = "epoch", label
+	handler := text.Plain{Fonts: s.fonts}
+	regular := font.Font{Typeface: "Liberation", Variant: "Sans", Weight: stdfont.WeightNormal}
+	p.TextHandler = handler
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.LineStyle.Color, axis.LineStyle.Width = faint, vg.Points(0.8)
+		axis.Tick.LineStyle.Color, axis.Tick.LineStyle.Width = faint, vg.Points(0.8)
+		axis.Tick.Length = vg.Points(4)
+		axis.Label.TextStyle.Font, axis.Label.TextStyle.Color = font.From(regular, vg.Points(10)), muted
+		axis.Tick.Label.Font, axis.Tick.Label.Color = font.From(regular, vg.Points(9)), muted
+		axis.Label.TextStyle.Handler, axis.Tick.Label.Handler = handler, handler
+		axis.Padding = vg.Points(4)
+	}
+	grid := plotter.NewGrid()
+	grid.Vertical.Color = nil
+	grid.Horizontal.Color, grid.Horizontal.Width = mix(white, faint, 0.6), vg.Points(0.7)
+	p.Add(grid)
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, series := range []struct {
+		value func(Epoch) float64
+		color color.NRGBA
+	}{{train, vermillion}, {test, blue}} {
+		var points plotter.XYs
+		for _, e := range epochs {
+			if v := factor * series.value(e); !math.IsNaN(v) && !math.IsInf(v, 0) {
+				points = append(points, plotter.XY{X: e.Epoch, Y: v})
+				low, high = min(low, v), max(high, v)
+			}
+		}
+		if len(points) > 0 {
+			p.Add(curve(points, series.color)...)
+		}
+	}
+	p.X.Min, p.X.Max = 0, max(1, epochs[len(epochs)-1].Epoch)
+	p.X.Tick.Marker = roundTicks{"%g", true}
+	p.Y.Min, p.Y.Max = around(low, high)
+	p.Y.Tick.Marker = roundTicks{ticks, false}
+	return p
+}
+
+// curve is a line through the points, and the points.
+func curve(points plotter.XYs, c color.NRGBA) []plot.Plotter {
+	line := &plotter.Line{XYs: points, LineStyle: draw.LineStyle{Color: c, Width: vg.Points(1.8)}}
+	dots := &plotter.Scatter{XYs: points, GlyphStyle: draw.GlyphStyle{
+		Color: c, Radius: vg.Points(2.3), Shape: draw.CircleGlyph{},
+	}}
+	return []plot.Plotter{line, dots}
+}
+
+// around returns a range with some room on both sides.
+func around(low, high float64) (from, to float64) {
+	if low > high {
+		return 0, 1
+	}
+	room := 0.06 * (high - low)
+	if room == 0 {
+		room = max(0.05*math.Abs(high), 1e-3)
+	}
+	return low - room, high + room
+}
+
+// plot draws a plot in a rectangle.
+func (s *sheet) plot(p *plot.Plot, x, y, w, h float64) {
+	c := draw.NewCanvas(s.canvas, vg.Points(s.width), vg.Points(s.height))
+	c.Rectangle = vg.Rectangle{Min: s.at(point{x, y + h}), Max: s.at(point{x + w, y})}
+	p.Draw(c)
+}
+
+// roundTicks marks round numbers, a handful of them.
+type roundTicks struct {
+	format string
+	whole  bool // whole numbers only
+}
+
+// Ticks implements plot.Ticker.
+func (r roundTicks) Ticks(low, high float64) []plot.Tick {
+	step := r.step(high - low)
+	var ticks []plot.Tick
+	for i := math.Ceil(low / step); i*step <= high*(1+1e-9); i++ {
+		ticks = append(ticks, plot.Tick{Value: i * step, Label: fmt.Sprintf(r.format, i*step)})
+	}
+	return ticks
+}
+
+// step returns the least of 1, 2 and 5 times a power of ten that goes at most most times
+// into the range.
+func (r roundTicks) step(span float64) float64 {
+	const most = 8
+	power := math.Pow(10, math.Floor(math.Log10(span/most)))
+	step := 10 * power
+	for _, f := range []float64{5, 2, 1} {
+		if span/(f*power) <= most {
+			step = f * power
+		}
+	}
+	if r.whole {
+		return max(1, step)
+	}
+	return step
+}

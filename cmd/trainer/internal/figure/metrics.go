@@ -1,0 +1,55 @@
+package figure
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+)
+
+// Epoch is what one epoch of training gave. What wasn't measured, or was not finite, is NaN.
+type Epoch struct {
+	Epoch                       float64 // epochs done, from 1
+	TrainLoss, TestLoss         float64
+	TrainAccuracy, TestAccuracy float64 // 0 to 1
+}
+
+// ReadMetrics reads a run's metrics.jsonl: one JSON object a line, one line an epoch.
+func ReadMetrics(r io.Reader) ([]Epoch, error) {
+	var epochs []Epoch
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		var m struct {
+			Epoch         *float64 `json:"epoch"`
+			TrainLoss     *float64 `json:"train_loss"`
+			TrainAccuracy *float64 `json:"train_accuracy"`
+			TestLoss      *float64 `json:"test_loss"`
+			Evaluated     *bool    `json:"evaluated"`
+			TestAccuracy  *float64 `json:"test_accuracy"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			return nil, fmt.Errorf("metrics, line %d: %w", n, err)
+		}
+		if m.Epoch == nil {
+			return nil, fmt.Errorf("metrics, line %d: there is no epoch", n)
+		}
+		if m.Evaluated != nil && !*m.Evaluated {
+			m.TestLoss, m.TestAccuracy = nil, nil
+		}
+		epochs = append(epochs, Epoch{
+			*m.Epoch, orNaN(m.TrainLoss), orNaN(m.TestLoss), orNaN(m.TrainAccuracy), orNaN(m.TestAccuracy),
+		})
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return epochs, nil
+}
+
+func orNaN(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}

@@ -1,0 +1,332 @@
+package figure
+
+import (
+	"errors"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"strings"
+
+	"trainer/nn"
+)
+
+// Network draws a network's architecture: the data as it goes from layer to layer, a
+// feature map being a block as high and deep as the map and as thick as it has channels, a
+// vector a bar. Layers that keep the shape (activations, normalisation, dropout) are tags
+// under the block that they work on. Long networks go on in the next line.
+func Network(w io.Writer, format, title string, layers []Layer, input nn.Shape) error {
+	if err := checkFormat(format); err != nil {
+		return err
+	}
+	if len(layers) == 0 {
+		return errors.New("drawing a network: it has no layers")
+	}
+	if len(input) == 0 {
+		return errors.New("drawing a network: its input has no shape")
+	}
+	d := newDiagram(layers, input)
+	perLine := min(len(d.stages), stagesPerLine)
+	lines := (len(d.stages) + perLine - 1) / perLine
+	perLine = (len(d.stages) + lines - 1) / lines // lines of about the same length
+	width := max(2*margin+float64(perLine)*stageWidth, leastWidth)
+	height := content + float64(lines)*d.lineHeight() + 34
+	s := newSheet(format, width, height)
+	s.title(title, d.summary())
+	for i, stage := range d.stages {
+		x := margin + float64(i%perLine)*stageWidth
+		y := content + float64(i/perLine)*d.lineHeight()
+		s.stage(d, stage, i, x, y)
+	}
+	s.legend(d, height-margin)
+	return s.write(w)
+}
+
+const (
+	stagesPerLine = 8
+	stageWidth    = 84.0 // at 8 a line, 700 points: 1400 pixels
+	leastWidth    = 520.0
+	headHeight    = 44.0  // of the text above a block
+	blockHeight   = 118.0 // of the largest block
+	shapeHeight   = 32.0  // of the text under a block
+	tagHeight     = 15.0
+)
+
+// stage is data in the network, the layer that made it, and those that work on it without
+// changing its shape.
+type stage struct {
+	maker *Layer // nil for the input
+	shape nn.Shape
+	tags  []Layer
+	apart bool // not made from the stage before: a shortcut begins
+}
+
+// diagram is a network as stages.
+type diagram struct {
+	stages []stage
+	layers []Layer // without containers
+	params int
+	flops  int64
+	maxH   int // of all feature maps
+	maxC   int
+	maxLen int // of all vectors
+	tags   int // the most under one block
+}
+
+func newDiagram(layers []Layer, input nn.Shape) *diagram {
+	d := &diagram{stages: []stage{{shape: input}}}
+	d.addLayers(layers)
+	for _, s := range d.stages {
+		d.tags = max(d.tags, len(s.tags))
+		if len(s.shape) == 3 {
+			d.maxH, d.maxC = max(d.maxH, s.shape[0], s.shape[1]), max(d.maxC, s.shape[2])
+		} else {
+			d.maxLen = max(d.maxLen, s.shape.Len())
+		}
+	}
+	return d
+}
+
+// addLayers adds the layers' stages. Those of a container follow it; a residual's end with
+// its sum.
+func (d *diagram) addLayers(layers []Layer) {
+	apart := false
+	for i := 0; i < len(layers); i++ {
+		l := layers[i]
+		d.params += l.Params
+		d.flops += l.FLOPs
+		inside := 0
+		for i+1+inside < len(layers) && strings.HasPrefix(layers[i+1+inside].Name, l.Name+".") {
+			inside++
+		}
+		if inside > 0 {
+			d.addContainer(l, layers[i+1:i+1+inside])
+			i += inside
+			continue
+		}
+		d.layers = append(d.layers, l)
+		last := &d.stages[len(d.stages)-1]
+		begins := strings.Contains(l.Name, ".shortcut.") && !apart
+		apart = apart || begins
+		if last.maker != nil && KeepsShape(l.Kind) && !begins {
+			last.tags = append(last.tags, l)
+			continue
+		}
+		d.stages = append(d.stages, stage{maker: &l, shape: l.Output, apart: begins})
+	}
+}
+
+const residualKind = "residual"
+
+func (d *diagram) addContainer(l Layer, inner []Layer) {
+	d.addLayers(inner)
+	if l.Kind != residualKind {
+		return
+	}
+	l.Detail = "body + input"
+	if strings.Contains(inner[len(inner)-1].Name, ".shortcut.") {
+		l.Detail = "body + shortcut"
+	}
+	d.layers = append(d.layers, l)
+	d.stages = append(d.stages, stage{maker: &l, shape: l.Output})
+}
+
+func (d *diagram) lineHeight() float64 {
+	return headHeight + blockHeight + shapeHeight + float64(d.tags)*tagHeight + 18
+}
+
+func (d *diagram) summary() string {
+	return fmt.Sprintf("%d layers, %s parameters, %sFLOP forward for one image",
+		len(d.layers), count(int64(d.params)), count(d.flops))
+}
+
+// KeepsShape reports whether layers of the kind give what they get in the same shape.
+func KeepsShape(kind string) bool {
+	switch family(kind) {
+	case activations, normalisation, dropout, scaling:
+		return true
+	}
+	return false
+}
+
+// The families of layers that have a colour in common.
+const (
+	weights       = "weights"
+	activations   = "activation"
+	pooling       = "pooling"
+	normalisation = "normalisation"
+	dropout       = "dropout"
+	scaling       = "scale"
+	reshaping     = "reshaping"
+	joining       = "sum"
+	other         = "other"
+)
+
+func families() []string {
+	return []string{weights, pooling, normalisation, activations, dropout, scaling, reshaping, joining, other}
+}
+
+// family returns the family of a kind of layers.
+func family(kind string) string {
+	switch kind {
+	case "conv2d", "dense":
+		return weights
+	case "max-pool2d", "avg-pool2d", "global-avg-pool":
+		return pooling
+	case "batch-norm":
+		return normalisation
+	case "dropout":
+		return dropout
+	case "flatten":
+		return reshaping
+	case "scale":
+		return scaling
+	case residualKind:
+		return joining
+	case "relu", "leaky-relu", "gelu", "sigmoid", "tanh", "silu":
+		return activations
+	}
+	return other
+}
+
+func familyColor(family string) color.NRGBA {
+	switch family {
+	case weights:
+		return blue
+	case pooling:
+		return green
+	case normalisation:
+		return sky
+	case activations:
+		return orange
+	case dropout:
+		return purple
+	case scaling:
+		return vermillion
+	case joining:
+		return ink
+	case other:
+		return mix(purple, ink, 0.5)
+	}
+	return muted
+}
+
+// stage draws stage i in a column that begins at (x, y).
+func (s *sheet) stage(d *diagram, st stage, i int, x, y float64) {
+	middle := x + stageWidth/2
+	axis := y + headHeight + blockHeight/2
+	c := muted
+	name, kind, small := "input", "", ""
+	if st.maker != nil {
+		c = familyColor(family(st.maker.Kind))
+		name, kind, small = st.maker.Name, st.maker.Kind, st.maker.Detail
+		if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+			name, kind, small = name[dot+1:], "in "+name[:dot], kind+" "+small
+		}
+	}
+	s.fitted(typeface{11, true}, center, ink, point{middle, y + 10}, stageWidth-6, name)
+	s.fitted(typeface{9, false}, center, muted, point{middle, y + 22}, stageWidth-6, kind)
+	s.fitted(typeface{9, false}, center, muted, point{middle, y + 33}, stageWidth-6, small)
+
+	from, to := s.block(d, st.shape, c, middle, axis)
+	if i > 0 && !st.apart {
+		// The arrow comes from the column before, whose block is narrower than the column.
+		s.arrow(muted, point{x, axis}, point{from - 2, axis})
+	}
+	if i < len(d.stages)-1 && !d.stages[i+1].apart {
+		s.line(muted, 1, point{to + 2, axis}, point{x + stageWidth, axis})
+	}
+
+	y = axis + blockHeight/2 + 14
+	s.text(typeface{10, true}, center, ink, point{middle, y}, strings.ReplaceAll(st.shape.String(), "x", "×"))
+	if st.maker != nil && st.maker.Params > 0 {
+		s.text(typeface{9, false}, center, muted, point{middle, y + 12}, count(int64(st.maker.Params))+" parameters")
+	}
+	for k, tag := range st.tags {
+		s.tag(tag, x+7, y+shapeHeight-12+float64(k)*tagHeight, stageWidth-14)
+	}
+}
+
+// block draws a stage's data around (middle, axis), and returns where it begins and ends on
+// the axis.
+func (s *sheet) block(d *diagram, shape nn.Shape, c color.NRGBA, middle, axis float64) (from, to float64) {
+	if len(shape) != 3 {
+		return s.bar(d, shape.Len(), c, middle, axis)
+	}
+	const most, least = 74.0, 10.0
+	size := func(n int) float64 {
+		return least + (most-least)*math.Pow(float64(n)/float64(d.maxH), 0.7)
+	}
+	front := 5 + 33*math.Log2(1+float64(shape[2]))/math.Log2(1+float64(max(d.maxC, 64)))
+	high := size(shape[0])
+	deep := 0.32 * size(shape[1]) // drawn backwards, to the upper right
+	x, y := middle-(front+deep)/2, axis-high/2+deep/2
+	light, dark := mix(white, c, 0.35), mix(c, ink, 0.15)
+	frontFace := corners(x, y, front, high)
+	topFace := []point{{x, y}, {x + deep, y - deep}, {x + front + deep, y - deep}, {x + front, y}}
+	sideFace := []point{{x + front, y}, {x + front + deep, y - deep}, {x + front + deep, y + high - deep}, {x + front, y + high}}
+	s.fill(mix(white, c, 0.55), frontFace...)
+	s.fill(light, topFace...)
+	s.fill(mix(white, c, 0.8), sideFace...)
+	for _, face := range [][]point{frontFace, topFace, sideFace} {
+		s.outline(dark, 0.7, face...)
+	}
+	return x, x + front + deep
+}
+
+// bar draws a vector: its units as discs where they are few, else as a bar.
+func (s *sheet) bar(d *diagram, n int, c color.NRGBA, middle, axis float64) (from, to float64) {
+	const few = 12
+	if n <= few {
+		const pitch = 9.4
+		top := axis - pitch*float64(n-1)/2
+		for i := range n {
+			p := point{middle, top + pitch*float64(i)}
+			s.disc(mix(c, ink, 0.15), p, 4)
+			s.disc(mix(white, c, 0.55), p, 3.3)
+		}
+		return middle - 4, middle + 4
+	}
+	high := blockHeight * (0.45 + 0.55*math.Log2(float64(n))/math.Log2(float64(d.maxLen)))
+	const wide = 9.0
+	s.fill(mix(white, c, 0.55), corners(middle-wide/2, axis-high/2, wide, high)...)
+	for y := axis - high/2 + 6; y < axis+high/2-2; y += 6 {
+		s.line(mix(white, c, 0.8), 0.6, point{middle - wide/2, y}, point{middle + wide/2, y})
+	}
+	s.outline(mix(c, ink, 0.15), 0.7, corners(middle-wide/2, axis-high/2, wide, high)...)
+	return middle - wide/2, middle + wide/2
+}
+
+// tag draws a layer that keeps the shape as a strip with its kind.
+func (s *sheet) tag(l Layer, x, y, width float64) {
+	c := familyColor(family(l.Kind))
+	s.fill(mix(white, c, 0.3), corners(x, y, width, tagHeight-3)...)
+	s.fill(c, corners(x, y, 3, tagHeight-3)...)
+	text := l.Kind
+	if l.Detail != "" {
+		text += " " + l.Detail
+	}
+	s.fitted(typeface{8.5, false}, left, ink, point{x + 7, y + 9}, width-10, text)
+}
+
+// legend explains the colours that were used.
+func (s *sheet) legend(d *diagram, y float64) {
+	used := map[string]bool{}
+	for _, l := range d.layers {
+		used[family(l.Kind)] = true
+	}
+	x := margin
+	t := typeface{9.5, false}
+	for _, f := range families() {
+		if !used[f] {
+			continue
+		}
+		label := f
+		if f == weights {
+			label = "layer with weights"
+		}
+		s.fill(mix(white, familyColor(f), 0.8), corners(x, y-7, 8, 8)...)
+		s.text(t, left, muted, point{x + 12, y}, label)
+		x += 30 + s.textWidth(t, label)
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"trainer/gpu"
+)
+
+// versionCommand prints the version and what the program can compute on.
+func versionCommand(_ context.Context, p *program, args []string) error {
+	if len(args) > 0 {
+		return usageErrorf("version takes no arguments, got %q", args[0])
+	}
+	dev, err := p.openCPU(0)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	fmt.Fprintf(p.stdout, "trainer %s\n", programVersion())
+	fmt.Fprintf(p.stdout, "go      %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(p.stdout, "cpu     %s; in use: %s\n", dev.Info().Description, strings.Join(dev.Info().Features, ", "))
+	fmt.Fprintf(p.stdout, "cuda    %s\n", cudaInBuild())
+	return nil
+}
+
+func cudaInBuild() string {
+	if gpu.Built {
+		return "in this build"
+	}
+	return "not in this build"
+}
+
+// version is set by the linker: see the Makefile.
+var version string
+
+// programVersion is version, or else the module's, or else the commit.
+func programVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	v := "devel"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			v += " " + s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			v += "+changes"
+		}
+	}
+	return v
+}
