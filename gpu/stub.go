@@ -20,7 +20,7 @@ func New(index int) (device.Device, error) {
 type notBuiltError struct{ index int }
 
 func (e notBuiltError) Error() string {
-	return fmt.Sprintf("cuda:%d: this build has no CUDA device", e.index)
+	return fmt.Sprintf("cuda:%d: this build has no CUDA device, use -device cpu", e.index)
 }
 
 // Unwrap returns device.ErrNotBuilt.

@@ -13,7 +13,7 @@ func TestNewFailsAndSaysWhy(t *testing.T) {
 	if dev != nil || !errors.Is(err, device.ErrNotBuilt) {
 		t.Fatalf("New = %v, %v; want nil and ErrNotBuilt", dev, err)
 	}
-	if want := "cuda:1: this build has no CUDA device"; !strings.Contains(err.Error(), want) {
+	if want := "cuda:1: this build has no CUDA device, use -device cpu"; !strings.Contains(err.Error(), want) {
 		t.Errorf("error %q doesn't say %q", err, want)
 	}
 }

@@ -16,7 +16,7 @@ done
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
 "$trainer" -recipe mnist-basic -seed 0 -device cpu -quiet -out "$run/mnist-basic"
-"$trainer" draw run -device cpu -o "$run/figures" "$run/mnist-basic"
+"$trainer" draw run -device cpu -o "$run/figures" "$run/mnist-basic" >/dev/null
 for figure in filters features predictions; do
   cp "$run/figures/$figure.png" "$out/mnist-basic-$figure.png"
 done

@@ -240,7 +240,7 @@ func (s *sheet) stage(d *diagram, st stage, i int, x, y float64) {
 	y = axis + blockHeight/2 + 14
 	s.text(typeface{10, true}, center, ink, point{middle, y}, strings.ReplaceAll(st.shape.String(), "x", "×"))
 	if st.maker != nil && st.maker.Params > 0 {
-		s.text(typeface{9, false}, center, muted, point{middle, y + 12}, count(int64(st.maker.Params))+" parameters")
+		s.fitted(typeface{9, false}, center, muted, point{middle, y + 12}, stageWidth-10, count(int64(st.maker.Params))+" parameters")
 	}
 	for k, tag := range st.tags {
 		s.tag(tag, x+7, y+shapeHeight-12+float64(k)*tagHeight, stageWidth-14)

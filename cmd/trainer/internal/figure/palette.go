@@ -17,7 +17,6 @@ var (
 	ink   = color.NRGBA{34, 40, 49, 255}
 	muted = color.NRGBA{101, 109, 118, 255}
 	faint = color.NRGBA{208, 215, 222, 255}
-	wash  = color.NRGBA{245, 247, 249, 255}
 	white = color.NRGBA{255, 255, 255, 255}
 )
 
