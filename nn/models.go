@@ -4,7 +4,7 @@ package nn
 // kind of layer. Input 28x28x1, 10 outputs.
 func TeachingMNIST() *Sequential {
 	return NewSequential(
-		Conv2D{OutC: 8, Kernel: Square(3)},
+		Conv2D{OutC: 8, Kernel: Square(3), Init: HeNormal{}},
 		ReLU{},
 		MaxPool2D{Kernel: Square(2)},
 		Flatten{},
@@ -21,7 +21,7 @@ func TeachingCIFAR10() *Sequential {
 	for _, block := range []struct {
 		filters int
 		dropout float32
-	}{{32, 0.2}, {64, 0.3}, {128, 0.4}} {
+	}{{32, 0.1}, {64, 0.2}, {128, 0.3}} {
 		// Batch normalisation subtracts the mean, and any bias with it.
 		conv := Conv2D{OutC: block.filters, Kernel: Square(3), Same: true, NoBias: true, Init: HeNormal{}}
 		layers = append(layers,
@@ -34,7 +34,7 @@ func TeachingCIFAR10() *Sequential {
 	return NewSequential(append(layers,
 		Flatten{},
 		Dense{Out: 128, NoBias: true, Init: HeNormal{}}, BatchNorm{}, ReLU{},
-		Dropout{Rate: 0.5},
+		Dropout{Rate: 0.3},
 		Dense{Out: 10},
 	)...)
 }
