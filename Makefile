@@ -17,7 +17,9 @@ test: ## run all the tests
 	$(GO) test ./...
 
 race: ## run the tests of the concurrent packages under the race detector
-	$(GO) test -race -short ./cpu/... ./nn/data ./nn/train
+	$(GO) test -race ./cpu/internal/parallel ./nn/data
+	$(GO) test -race -run Threads ./cpu
+	$(GO) test -race -short ./nn/train
 
 vet: ## go vet, with and without CUDA, and without the assembly
 	$(GO) vet ./...

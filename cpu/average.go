@@ -56,7 +56,7 @@ type averageRun average
 
 func (p *averageRun) Do(i, _ int) {
 	t := p.tasks[i]
-	weightedSum(t.dst, t.dst, t.src, p.decay, 1-p.decay)
+	p.d.vector.WeightedSum(t.dst, t.dst, t.src, p.decay, 1-p.decay)
 	if p.spec.CopyBack {
 		copy(t.src, t.dst)
 	}

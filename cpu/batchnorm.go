@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"trainer/cpu/internal/vector"
 	"trainer/nn/device"
 )
 
@@ -28,8 +29,8 @@ type batchNorm struct {
 	d    *Device
 	spec device.BatchNormSpec
 	columns
-	act  activationFunc // forward is nil where there is none
-	relu bool           // the activation is ReLU: it has its own loops
+	act  vector.Activation // Forward is nil where there is none
+	relu bool              // the activation is ReLU: it has its own loops
 
 	partial      []float64 // [tasks, 2, width], the two sums of each task
 	total        []float64 // [2, c]
@@ -62,7 +63,7 @@ func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, kind device.Acti
 	if kind == device.LeakyReLU {
 		return nil, &device.Error{Device: d.Name(), Op: "batchnorm with " + kind.String(), Err: device.ErrNotSupported}
 	}
-	act, ok := activationOf(kind)
+	act, ok := d.activationOf(kind)
 	if !ok {
 		panic(fmt.Sprintf("cpu: NewBatchNormActivation: kind %d", kind))
 	}
@@ -188,7 +189,7 @@ func (t *batchMoments) Do(i, _ int) {
 	p := (*batchNorm)(t)
 	sum, sumSq := p.sumsOf(i)
 	from, to := p.sumSpan(i, p.rows)
-	addMoments(sum, sumSq, p.x[from:to])
+	p.d.vector.AddMoments(sum, sumSq, p.x[from:to])
 }
 
 // batchStatistics is the loop over groups of channels that makes mean, variance and
@@ -218,12 +219,12 @@ func (p *batchNormalize) Do(i, _ int) {
 	from, to := p.chunkSpan(i, p.rows)
 	y, x := p.y[from:to], p.x[from:to]
 	if p.relu {
-		affineReLU(y, x, p.applyScale, p.applyBias)
+		p.d.vector.AffineReLU(y, x, p.applyScale, p.applyBias)
 		return
 	}
-	affine(y, x, p.applyScale, p.applyBias)
-	if p.act.forward != nil {
-		p.act.forward(y, y, 0)
+	p.d.vector.Affine(y, x, p.applyScale, p.applyBias)
+	if p.act.Forward != nil {
+		p.act.Forward(y, y, 0)
 	}
 }
 
@@ -237,18 +238,18 @@ func (t *batchGradientSums) Do(i, worker int) {
 	from, to := p.sumSpan(i, p.rows)
 	switch {
 	case p.relu:
-		addProductsReLU(sum, sumX, p.dy[from:to], p.x[from:to], p.scale, p.shift)
+		p.d.vector.AddProductsReLU(sum, sumX, p.dy[from:to], p.x[from:to], p.scale, p.shift)
 		return
-	case p.act.backward == nil:
-		addProducts(sum, sumX, p.dy[from:to], p.x[from:to])
+	case p.act.Backward == nil:
+		p.d.vector.AddProducts(sum, sumX, p.dy[from:to], p.x[from:to])
 		return
 	}
 	for step := p.rowsPerChunk * p.c; from < to; from += step {
 		end := min(from+step, to)
 		x, dz, z := p.x[from:end], p.dx[from:end], p.scratch[worker][:end-from]
-		affine(z, x, p.scale, p.shift)
-		p.act.backward(dz, p.dy[from:end], z, 0)
-		addProducts(sum, sumX, dz, x)
+		p.d.vector.Affine(z, x, p.scale, p.shift)
+		p.act.Backward(dz, p.dy[from:end], z, 0)
+		p.d.vector.AddProducts(sum, sumX, dz, x)
 	}
 }
 
@@ -287,143 +288,10 @@ func (p *batchGradient) Do(i, _ int) {
 	dx, dz, x := p.dx[from:to], p.dy[from:to], p.x[from:to]
 	switch {
 	case p.relu:
-		combineAffineReLU(dx, dz, x, p.a, p.b, p.e, p.scale, p.shift)
+		p.d.vector.CombineAffineReLU(dx, dz, x, p.a, p.b, p.e, p.scale, p.shift)
 		return
-	case p.act.backward != nil:
+	case p.act.Backward != nil:
 		dz = dx
 	}
-	combineAffine(dx, dz, x, p.a, p.b, p.e)
-}
-
-// addMoments adds x and x^2 to the sums, column by column, as addColumns does.
-func addMoments(sum, sumSq []float64, x []float32) {
-	w := len(sum)
-	sumSq = sumSq[:w]
-	for ; len(x) >= 2*w; x = x[2*w:] {
-		x0, x1 := x[:w], x[w:][:w]
-		for j := range sum {
-			v0, v1 := float64(x0[j]), float64(x1[j])
-			sum[j] += v0 + v1
-			sumSq[j] += v0*v0 + v1*v1
-		}
-	}
-	for len(x) > 0 {
-		n := min(w, len(x))
-		for j, f := range x[:n] {
-			v := float64(f)
-			sum[j] += v
-			sumSq[j] += v * v
-		}
-		x = x[n:]
-	}
-}
-
-// addProducts adds dz and dz*x to the sums, column by column.
-func addProducts(sum, sumX []float64, dz, x []float32) {
-	w := len(sum)
-	sumX = sumX[:w]
-	for ; len(x) >= 2*w; x, dz = x[2*w:], dz[2*w:] {
-		x0, x1, d0, d1 := x[:w], x[w:][:w], dz[:w], dz[w:][:w]
-		for j := range sum {
-			g0, g1 := float64(d0[j]), float64(d1[j])
-			sum[j] += g0 + g1
-			sumX[j] += g0*float64(x0[j]) + g1*float64(x1[j])
-		}
-	}
-	for len(x) > 0 {
-		n := min(w, len(x))
-		d := dz[:n]
-		for j, v := range x[:n] {
-			g := float64(d[j])
-			sum[j] += g
-			sumX[j] += g * float64(v)
-		}
-		x, dz = x[n:], dz[n:]
-	}
-}
-
-// addProductsReLU is addProducts of dz = dy where scale*x + shift > 0, and 0 elsewhere.
-func addProductsReLU(sum, sumX []float64, dy, x, scale, shift []float32) {
-	w := len(sum)
-	sumX, scale, shift = sumX[:w], scale[:w], shift[:w]
-	for ; len(x) >= 2*w; x, dy = x[2*w:], dy[2*w:] {
-		x0, x1, d0, d1 := x[:w], x[w:][:w], dy[:w], dy[w:][:w]
-		for j := range sum {
-			g0 := float64(gate(d0[j], scale[j]*x0[j]+shift[j]))
-			g1 := float64(gate(d1[j], scale[j]*x1[j]+shift[j]))
-			sum[j] += g0 + g1
-			sumX[j] += g0*float64(x0[j]) + g1*float64(x1[j])
-		}
-	}
-	for len(x) > 0 {
-		n := min(w, len(x))
-		d := dy[:n]
-		for j, v := range x[:n] {
-			g := float64(gate(d[j], scale[j]*v+shift[j]))
-			sum[j] += g
-			sumX[j] += g * float64(v)
-		}
-		x, dy = x[n:], dy[n:]
-	}
-}
-
-// gate returns d where z > 0, else 0.
-func gate(d, z float32) float32 {
-	b := math.Float32bits(d)
-	if !isPositive(math.Float32bits(z)) {
-		b = 0
-	}
-	return math.Float32frombits(b)
-}
-
-// affine computes y = scale*x + shift, column by column.
-func affine(y, x, scale, shift []float32) {
-	for len(x) > 0 {
-		n := min(len(scale), len(x))
-		row, s, t := y[:n], scale[:n], shift[:n]
-		for j, v := range x[:n] {
-			row[j] = s[j]*v + t[j]
-		}
-		x, y = x[n:], y[n:]
-	}
-}
-
-// affineReLU computes y = max(scale*x + shift, 0), column by column.
-func affineReLU(y, x, scale, shift []float32) {
-	for len(x) > 0 {
-		n := min(len(scale), len(x))
-		row, s, t := y[:n], scale[:n], shift[:n]
-		for j, v := range x[:n] {
-			b := math.Float32bits(s[j]*v + t[j])
-			if isNegative(b) {
-				b = 0
-			}
-			row[j] = math.Float32frombits(b)
-		}
-		x, y = x[n:], y[n:]
-	}
-}
-
-// combineAffine computes dx = a*dz + b*x + e, column by column. dx may be dz.
-func combineAffine(dx, dz, x, a, b, e []float32) {
-	for len(x) > 0 {
-		n := min(len(a), len(x))
-		row, d, a, b, e := dx[:n], dz[:n], a[:n], b[:n], e[:n]
-		for j, v := range x[:n] {
-			row[j] = a[j]*d[j] + (b[j]*v + e[j])
-		}
-		x, dz, dx = x[n:], dz[n:], dx[n:]
-	}
-}
-
-// combineAffineReLU is combineAffine of dz = dy where scale*x + shift > 0, and 0 elsewhere.
-func combineAffineReLU(dx, dy, x, a, b, e, scale, shift []float32) {
-	for len(x) > 0 {
-		n := min(len(a), len(x))
-		row, d, a, b, e, s, t := dx[:n], dy[:n], a[:n], b[:n], e[:n], scale[:n], shift[:n]
-		for j, v := range x[:n] {
-			row[j] = a[j]*gate(d[j], s[j]*v+t[j]) + (b[j]*v + e[j])
-		}
-		x, dy, dx = x[n:], dy[n:], dx[n:]
-	}
+	p.d.vector.CombineAffine(dx, dz, x, p.a, p.b, p.e)
 }

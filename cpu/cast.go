@@ -108,6 +108,11 @@ func widenBFloat16(y []float32, x []uint16) {
 	}
 }
 
+const (
+	signBit      = 1 << 31
+	infinityBits = 0x7F800000 // of +Inf; above it are NaNs
+)
+
 // bfloat16NaN is what every NaN becomes, up to its sign.
 const bfloat16NaN = 0x7FC0
 
@@ -118,7 +123,7 @@ func narrowBFloat16(y []uint16, x []float32) {
 	for i, v := range x {
 		b := math.Float32bits(v)
 		rounded := (b + 0x7FFF + b>>16&1) >> 16
-		if b&^signBit > infinityBit {
+		if b&^signBit > infinityBits {
 			rounded = b>>16&0x8000 | bfloat16NaN
 		}
 		y[i] = uint16(rounded)
@@ -147,7 +152,7 @@ func float32FromFloat16(v uint16) float32 {
 	magnitude := uint32(v&^0x8000) << 13
 	b := math.Float32bits(math.Float32frombits(magnitude) * 0x1p112)
 	if magnitude >= float16Infinity<<13 {
-		b = magnitude | infinityBit
+		b = magnitude | infinityBits
 	}
 	return math.Float32frombits(b | uint32(v&0x8000)<<16)
 }
@@ -165,7 +170,7 @@ func float16FromFloat32(v float32) uint16 {
 	b := math.Float32bits(v)
 	sign, b := uint16(b>>16)&0x8000, b&^signBit
 	switch {
-	case b > infinityBit:
+	case b > infinityBits:
 		return sign | float16NaN
 	case b >= (15+1+127)<<23:
 		return sign | float16Infinity // 2^16 and above

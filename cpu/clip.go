@@ -61,7 +61,7 @@ func (p *clip) Run() {
 // clipNorm is the loop over chunks for the sum of squares.
 type clipNorm clip
 
-func (p *clipNorm) Do(i, _ int) { p.partial[i] = sumSquares(p.tasks[i]) }
+func (p *clipNorm) Do(i, _ int) { p.partial[i] = p.d.vector.SumSquares(p.tasks[i]) }
 
 // clipApply is the loop over chunks that scales and limits.
 type clipApply clip
@@ -69,7 +69,7 @@ type clipApply clip
 func (p *clipApply) Do(i, _ int) {
 	g := p.tasks[i]
 	if p.scale != 1 {
-		scaled(g, g, p.scale)
+		p.d.vector.Scaled(g, g, p.scale)
 	}
 	if p.spec.MaxValue > 0 {
 		limit(g, p.spec.MaxValue)

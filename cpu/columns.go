@@ -74,21 +74,3 @@ func (w columns) repeat(dst []float32, j int, v float32) {
 		dst[j] = v
 	}
 }
-
-// addColumns adds to each sum[j] the elements j, j+len(sum), j+2 len(sum)... of x.
-func addColumns(sum []float64, x []float32) {
-	w := len(sum)
-	for ; len(x) >= 2*w; x = x[2*w:] {
-		x0, x1 := x[:w], x[w:][:w]
-		for j := range sum {
-			sum[j] += float64(x0[j]) + float64(x1[j])
-		}
-	}
-	for len(x) > 0 {
-		n := min(w, len(x))
-		for j, v := range x[:n] {
-			sum[j] += float64(v)
-		}
-		x = x[n:]
-	}
-}

@@ -40,24 +40,8 @@ type combineRun combine
 func (p *combineRun) Do(i, _ int) {
 	from, to := span(i, len(p.a))
 	if p.b == nil {
-		scaled(p.y[from:to], p.a[from:to], p.spec.Alpha)
+		p.d.vector.Scaled(p.y[from:to], p.a[from:to], p.spec.Alpha)
 		return
 	}
-	weightedSum(p.y[from:to], p.a[from:to], p.b[from:to], p.spec.Alpha, p.spec.Beta)
-}
-
-// scaled computes y = alpha*a.
-func scaled(y, a []float32, alpha float32) {
-	y = y[:len(a)]
-	for i, v := range a {
-		y[i] = alpha * v
-	}
-}
-
-// weightedSum computes y = alpha*a + beta*b.
-func weightedSum(y, a, b []float32, alpha, beta float32) {
-	y, b = y[:len(a)], b[:len(a)]
-	for i, v := range a {
-		y[i] = alpha*v + beta*b[i]
-	}
+	p.d.vector.WeightedSum(p.y[from:to], p.a[from:to], p.b[from:to], p.spec.Alpha, p.spec.Beta)
 }

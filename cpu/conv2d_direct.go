@@ -46,9 +46,7 @@ func (p *direct) Do(task, worker int) {
 	n, i0 := task/p.bands, task%p.bands*p.bandRows
 	i1 := min(i0+p.bandRows, w.outH)
 	c := p.c[(n*w.outH+i0)*w.outW*p.out : (n*w.outH+i1)*w.outW*p.out]
-	for r := 0; r < len(c); r += p.out {
-		start(c[r:r+p.out], p.bias, 0)
-	}
+	startRows(c, p.bias)
 	x := w.band(p.scratch[worker], p.src, n, i0, i1)
 	panels, width := kn.Split(w.outW)
 	turns := gemm.Turns{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
@@ -64,6 +62,6 @@ func (p *direct) Do(task, worker int) {
 		}
 	}
 	if p.relu {
-		clampBelow(c)
+		p.d.vector.ReLU.Forward(c, c, 0)
 	}
 }

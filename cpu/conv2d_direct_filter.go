@@ -8,11 +8,13 @@ import "trainer/cpu/internal/gemm"
 //	dW[a, (b,c), o] = sum_i sum_j x[i*stride + a, (j*stride + b)*inC + c] dy[i, j, o]
 //
 // the pixels of a row of output are the steps of the micro-kernel's sum and the rows are
-// its turns. A task owns one row of the filter and a part of the images, chosen by the
-// shape alone; the parts' sums are then added in order.
+// its turns. A task owns a part of the images, and all rows of the filter, or one where
+// their gradient would not fit the second-level cache. Both are chosen by the shape alone;
+// the parts' sums are then added in order.
 type directFilter struct {
 	*convFilter
-	parts int
+	parts   int
+	filterH int // rows of the filter in one task: all, or 1
 
 	partial  []float32 // [parts][kH*kW*inC][out]
 	partBias []float32 // [parts][out]
@@ -21,12 +23,21 @@ type directFilter struct {
 	sum      directFilterSum
 }
 
+// gradientBytes is the most that the filters' gradient of one task occupies: a part of the
+// second-level cache.
+const gradientBytes = 512 << 10
+
 type directFilterSum struct{ *directFilter }
 
 func (p *directFilter) init(filter *convFilter, images int) {
 	p.convFilter = filter
 	w, kn := &p.win, p.d.kernel
-	p.parts = max(1, min((filterTasks+w.kH-1)/w.kH, images))
+	p.filterH = w.kH
+	if 4*p.k*p.out > gradientBytes {
+		p.filterH = 1
+	}
+	tasks := w.kH / p.filterH
+	p.parts = max(1, min((filterTasks+tasks-1)/tasks, images))
 	p.partial = aligned[float32](p.parts * p.k * p.out)
 	p.partBias = aligned[float32](p.parts * p.out)
 	p.padded = make([][]float32, p.d.pool.Workers())
@@ -35,7 +46,9 @@ func (p *directFilter) init(filter *convFilter, images int) {
 		if w.padH > 0 || w.padW > 0 {
 			p.padded[i] = aligned[float32](w.bandRows(w.outH) * w.paddedRow())
 		}
-		p.panels[i] = aligned[float32](kn.PackedLen(w.outH*w.outW, p.out))
+		if p.out > kn.NR {
+			p.panels[i] = aligned[float32](kn.PackedLen(w.outH*w.outW, p.out))
+		}
 	}
 	p.sum = directFilterSum{p}
 }
@@ -50,70 +63,81 @@ func (p *directFilter) len() int {
 }
 
 func (p *directFilter) run() {
-	p.d.pool.Run(p.parts*p.win.kH, p)
-	p.d.pool.Run(chunks(p.out*p.k), &p.sum)
+	p.d.pool.Run(p.parts*p.win.kH/p.filterH, p)
+	p.d.pool.Run(divideUp(p.k, sumRows), &p.sum)
 }
 
-// Do adds up one part of the images for one row of the filter.
+// Do adds up one part of the images for one row of the filter, or all.
 func (p *directFilter) Do(task, worker int) {
-	w, kn := &p.win, p.d.kernel
-	a, part := task%w.kH, task/w.kH
-	dw := p.partial[(part*p.k+a*w.runLen)*p.out:][:w.runLen*p.out]
-	clear(dw)
+	w := &p.win
+	rowTasks := w.kH / p.filterH
+	a0, part := task%rowTasks*p.filterH, task/rowTasks
+	dw := p.partial[part*p.k*p.out:][:p.k*p.out]
+	clear(dw[a0*w.runLen*p.out : (a0+p.filterH)*w.runLen*p.out])
 	bias := p.partBias[part*p.out:][:p.out]
-	if a == 0 {
+	if a0 == 0 {
 		clear(bias)
 	}
 	pixels := w.outH * w.outW
 	images := p.rows / pixels
-	panels, height := kn.Split(w.runLen)
-	turns := gemm.Turns{N: w.outH, K: w.outW, StepA: w.strideH * w.paddedRow(), StepB: w.outW * kn.NR}
 	for n := images * part / p.parts; n < images*(part+1)/p.parts; n++ {
 		dy := p.dy[n*pixels*p.out:][:pixels*p.out]
-		if a == 0 && p.dbias != nil {
-			addRows(bias, dy)
+		if a0 == 0 && p.dbias != nil {
+			p.d.vector.AddRows(bias, dy)
 		}
-		if p.dw == nil {
-			continue
+		if p.dw != nil {
+			x := w.band(p.padded[worker], p.src, n, 0, w.outH)
+			p.addImage(dw, dy, x, a0, p.panels[worker])
 		}
-		x := w.band(p.padded[worker], p.src, n, 0, w.outH)[a*w.paddedRow():]
-		for j := range kn.Panels(p.out) {
-			kn.Pack(p.panels[worker], j, pixels, p.out, dy, p.out, false)
-			packed, o := p.panels[worker][j*kn.NR*pixels:], j*kn.NR
+	}
+}
+
+// addImage adds the product of one image: filter rows from a0 on, x being padded. dy of
+// more columns than one panel's is copied to panels first, each contiguous.
+func (p *directFilter) addImage(dw, dy, x []float32, a0 int, packed []float32) {
+	w, kn := &p.win, p.d.kernel
+	pixels := w.outH * w.outW
+	panels, height := kn.Split(w.runLen)
+	for o := 0; o < p.out; o += kn.NR {
+		b, ldb := dy, p.out
+		if p.out > kn.NR {
+			kn.Pack(packed, o/kn.NR, pixels, p.out, dy, p.out, false)
+			b, ldb = packed[o*pixels:], kn.NR
+		}
+		turns := gemm.Turns{N: w.outH, K: w.outW, StepA: w.strideH * w.paddedRow(), StepB: w.outW * ldb}
+		cols := min(kn.NR, p.out-o)
+		for a := a0; a < a0+p.filterH; a++ {
+			row := x[a*w.paddedRow():]
 			for q := range panels {
 				k := q * height
 				m := min(height, w.runLen-k)
-				kn.TileTurns(m, min(kn.NR, p.out-o), turns, x[k:], w.strideW*w.srcC, true, packed, kn.NR, dw[k*p.out+o:], p.out)
+				kn.TileTurns(m, cols, turns, row[k:], w.strideW*w.srcC, true, b, ldb, dw[(a*w.runLen+k)*p.out+o:], p.out)
 			}
 		}
 	}
 }
 
-// addRows adds every row of src to sum.
-func addRows(sum, src []float32) {
-	for ; len(src) >= len(sum); src = src[len(sum):] {
-		for i, v := range src[:len(sum)] {
-			sum[i] += v
-		}
-	}
-}
+// sumRows is how many rows of dW [k, o] a task of the sum handles: of the [o, k] that it
+// writes, a line of the cache each.
+const sumRows = 16
 
-// Do adds the parts of one chunk of dW, in order, turning [k, o] into [o, k], and with the
-// first chunk dbias.
+// Do adds the parts of some rows of dW, in order, to the first part, and turns [k, o] into
+// [o, k]; with the first rows dbias.
 func (t *directFilterSum) Do(i, _ int) {
 	p := t.directFilter
 	if p.dw != nil {
-		from, to := span(i, p.out*p.k)
-		for at := from; at < to; at++ {
-			o, k := at/p.k, at%p.k
-			sum := p.partial[k*p.out+o]
-			for q := 1; q < p.parts; q++ {
-				sum += p.partial[(q*p.k+k)*p.out+o]
+		from, to := i*sumRows, min((i+1)*sumRows, p.k)
+		sum := p.partial[from*p.out : to*p.out]
+		for q := 1; q < p.parts; q++ {
+			p.d.vector.AddRows(sum, p.partial[(q*p.k+from)*p.out:][:len(sum)])
+		}
+		for o := range p.out {
+			for j, at := 0, o; at < len(sum); j, at = j+1, at+p.out {
+				p.dw[o*p.k+from+j] = sum[at]
 			}
-			p.dw[at] = sum
 		}
 	}
 	if i == 0 && p.dbias != nil {
-		sumParts(p.dbias, p.partBias, p.parts, p.out)
+		p.sumParts(p.dbias, p.partBias, p.parts, p.out)
 	}
 }

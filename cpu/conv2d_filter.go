@@ -162,20 +162,17 @@ func (t *convFilterSum) Do(i, _ int) {
 	p := t.convFilter
 	if p.dw != nil {
 		from, to := span(i, p.ldy*p.k)
-		sumParts(p.dw[from:to], p.partial[from:], p.parts, p.ldy*p.k)
+		p.sumParts(p.dw[from:to], p.partial[from:], p.parts, p.ldy*p.k)
 	}
 	if i == 0 && p.dbias != nil {
-		sumParts(p.dbias, p.partBias, p.parts, p.ldy)
+		p.sumParts(p.dbias, p.partBias, p.parts, p.ldy)
 	}
 }
 
 // sumParts adds parts vectors, stride apart.
-func sumParts(dst, src []float32, parts, stride int) {
+func (p *convFilter) sumParts(dst, src []float32, parts, stride int) {
 	copy(dst, src[:len(dst)])
 	for q := 1; q < parts; q++ {
-		v := src[q*stride:][:len(dst)]
-		for i := range dst {
-			dst[i] += v[i]
-		}
+		p.d.vector.AddRows(dst, src[q*stride:][:len(dst)])
 	}
 }

@@ -128,9 +128,8 @@ func (t *convTiles) Do(i, worker int) {
 	from := i * p.tile
 	rows := min(p.tile, p.rows-from)
 	ldc := p.groups * p.out
-	for r := from; r < from+rows; r++ {
-		start(p.c[r*ldc:][:ldc], p.bias, 0)
-	}
+	tile := p.c[from*ldc : (from+rows)*ldc]
+	startRows(tile, p.bias)
 	panels, height := kn.Split(rows)
 	patch := p.scratch[worker]
 	for g := range p.groups {
@@ -148,6 +147,6 @@ func (t *convTiles) Do(i, worker int) {
 		}
 	}
 	if p.relu {
-		clampBelow(p.c[from*ldc : (from+rows)*ldc])
+		p.d.vector.ReLU.Forward(tile, tile, 0)
 	}
 }

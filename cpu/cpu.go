@@ -12,13 +12,15 @@ import (
 
 	"trainer/cpu/internal/gemm"
 	"trainer/cpu/internal/parallel"
+	"trainer/cpu/internal/vector"
 	"trainer/nn/device"
 )
 
 // Device is the CPU as a device.Device.
 type Device struct {
 	pool   *parallel.Pool
-	kernel *gemm.Kernel
+	kernel *gemm.Kernel    // of matrix products
+	vector *vector.Kernels // of everything else
 	info   device.Info
 }
 
@@ -53,9 +55,14 @@ func New(opts ...Option) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cpu: %w", err)
 	}
+	vectors, err := vector.Select(kernel.Name)
+	if err != nil {
+		return nil, fmt.Errorf("cpu: %w", err)
+	}
 	return &Device{
 		pool:   parallel.New(o.threads),
 		kernel: kernel,
+		vector: vectors,
 		info:   describe(o.threads, kernel.Name),
 	}, nil
 }

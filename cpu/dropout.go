@@ -2,8 +2,8 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 
+	"trainer/cpu/internal/vector"
 	"trainer/nn/device"
 )
 
@@ -15,11 +15,9 @@ import (
 //
 // so both are one function, and no mask is stored.
 type dropout struct {
-	d     *Device
-	spec  device.DropoutSpec
-	scale float32 // 1/(1-rate)
-	// uniform(r) >= rate exactly when r>>8 >= threshold: uniform(r) is (r>>8) * 2^-24.
-	threshold uint32
+	d    *Device
+	spec device.DropoutSpec
+	mask *vector.Mask
 
 	// Operands of the call that is running.
 	step uint32
@@ -31,11 +29,7 @@ func (d *Device) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	if !(s.Rate >= 0 && s.Rate < 1) || s.Len < 1 {
 		panic(fmt.Sprintf("cpu: NewDropout: rate %v, want 0 to below 1; %d elements", s.Rate, s.Len))
 	}
-	return &dropout{
-		d: d, spec: s,
-		scale:     float32(1 / (1 - float64(s.Rate))),
-		threshold: uint32(math.Ceil(float64(s.Rate) * (1 << 24))),
-	}, nil
+	return &dropout{d: d, spec: s, mask: vector.NewMask(s.Rate, s.Seed, s.Stream)}, nil
 }
 
 func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("cpu: dropout forward", y, x, step) }
@@ -55,32 +49,5 @@ type dropoutRun dropout
 
 func (p *dropoutRun) Do(i, _ int) {
 	from, to := span(i, len(p.x))
-	y, x := p.y[from:to], p.x[from:to]
-	block := uint64(from / 4)
-	for len(x) >= 4 {
-		a, b, c, d := device.Random(p.spec.Seed, p.spec.Stream, p.step, block)
-		y[0] = keep(x[0]*p.scale, a, p.threshold)
-		y[1] = keep(x[1]*p.scale, b, p.threshold)
-		y[2] = keep(x[2]*p.scale, c, p.threshold)
-		y[3] = keep(x[3]*p.scale, d, p.threshold)
-		x, y = x[4:], y[4:]
-		block++
-	}
-	if len(x) == 0 {
-		return
-	}
-	var words [4]uint32
-	words[0], words[1], words[2], words[3] = device.Random(p.spec.Seed, p.spec.Stream, p.step, block)
-	for j, v := range x {
-		y[j] = keep(v*p.scale, words[j], p.threshold)
-	}
-}
-
-// keep returns v, or 0 where the word is below the threshold.
-func keep(v float32, word, threshold uint32) float32 {
-	b := math.Float32bits(v)
-	if word>>8 < threshold {
-		b = 0
-	}
-	return math.Float32frombits(b)
+	p.d.vector.Dropout(p.y[from:to], p.x[from:to], p.mask, p.step, uint64(from/4))
 }

@@ -88,7 +88,7 @@ func (p *lossForward) Do(i, _ int) {
 		case label < 0 || label >= c:
 			sum.loss = math.NaN()
 		case p.spec.Kind == device.SoftmaxCrossEntropy:
-			sum.loss += crossEntropy(z, label, float64(p.spec.Smoothing))
+			sum.loss += p.crossEntropy(z, label, float64(p.spec.Smoothing))
 		default:
 			sum.loss += squaredError(z, label)
 		}
@@ -116,9 +116,9 @@ func (p *lossBackward) Do(i, _ int) {
 				dz[k] = float32(math.NaN())
 			}
 		case p.spec.Kind == device.SoftmaxCrossEntropy:
-			crossEntropyGradient(dz, z, label, p.spec.Smoothing, weight)
+			p.crossEntropyGradient(dz, z, label, p.spec.Smoothing, weight)
 		default:
-			squaredErrorGradient(dz, z, label, weight)
+			p.squaredErrorGradient(dz, z, label, weight)
 		}
 	}
 }
@@ -135,9 +135,9 @@ func firstLargest(z []float32) int {
 }
 
 // crossEntropy returns log sum_k exp(z[k]-m) - sum_k q[k] (z[k]-m), m being the largest.
-func crossEntropy(z []float32, label int, smoothing float64) float64 {
+func (p *lossForward) crossEntropy(z []float32, label int, smoothing float64) float64 {
 	m := largest(z)
-	l := math.Log(sumOfExponentials(z, m)) - (1-smoothing)*(float64(z[label])-float64(m))
+	l := math.Log(p.d.vector.SumOfExponentials(z, m)) - (1-smoothing)*(float64(z[label])-float64(m))
 	if smoothing == 0 {
 		return l
 	}
@@ -149,14 +149,14 @@ func crossEntropy(z []float32, label int, smoothing float64) float64 {
 }
 
 // crossEntropyGradient computes dz = weight (softmax(z) - q).
-func crossEntropyGradient(dz, z []float32, label int, smoothing, weight float32) {
-	sum := exponentials(dz, z, largest(z))
+func (p *lossBackward) crossEntropyGradient(dz, z []float32, label int, smoothing, weight float32) {
+	sum := p.d.vector.Exponentials(dz, z, largest(z))
 	scale, share := float32(1/sum), smoothing/float32(len(z))
-	p := dz[label] * scale
+	of := dz[label] * scale
 	for k, e := range dz {
 		dz[k] = weight * (e*scale - share)
 	}
-	dz[label] = weight * (p - (1 - smoothing + share))
+	dz[label] = weight * (of - (1 - smoothing + share))
 }
 
 // squaredError returns 1/classes sum_k (z[k] - [k = label])^2.
@@ -173,8 +173,8 @@ func squaredError(z []float32, label int) float64 {
 }
 
 // squaredErrorGradient computes dz = weight 2/classes (z - [k = label]).
-func squaredErrorGradient(dz, z []float32, label int, weight float32) {
+func (p *lossBackward) squaredErrorGradient(dz, z []float32, label int, weight float32) {
 	weight *= 2 / float32(len(z))
-	scaled(dz, z, weight)
+	p.d.vector.Scaled(dz, z, weight)
 	dz[label] = weight * (z[label] - 1)
 }

@@ -154,7 +154,8 @@ func (t *matMulTiles) Do(i, worker int) {
 	}
 	if p.relu {
 		for r := i0; r < i0+rows; r++ {
-			clampBelow(p.c[r*p.ldc+j0:][:cols])
+			row := p.c[r*p.ldc+j0:][:cols]
+			p.d.vector.ReLU.Forward(row, row, 0)
 		}
 	}
 }
@@ -168,6 +169,17 @@ func contiguous(dst, a []float32, lda, m, length int) []float32 {
 	return dst[:m*length]
 }
 
+// startRows sets whole rows of C to the bias, or to zero without one.
+func startRows(c, bias []float32) {
+	if bias == nil {
+		clear(c)
+		return
+	}
+	for ; len(c) > 0; c = c[len(bias):] {
+		copy(c, bias)
+	}
+}
+
 // start sets a row of C, from column j0 on, to the bias, or to zero without one.
 func start(row, bias []float32, j0 int) {
 	if bias == nil {
@@ -175,13 +187,4 @@ func start(row, bias []float32, j0 int) {
 		return
 	}
 	copy(row, bias[j0:])
-}
-
-// clampBelow is ReLU in place. NaN stays NaN.
-func clampBelow(row []float32) {
-	for i, v := range row {
-		if v < 0 {
-			row[i] = 0
-		}
-	}
 }

@@ -2,8 +2,8 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 
+	"trainer/cpu/internal/vector"
 	"trainer/nn/device"
 )
 
@@ -19,6 +19,8 @@ type optimizer struct {
 	spec   device.OptimizerSpec
 	groups int
 	tasks  []slotChunk
+	// perWorker is where a worker keeps the rates of its task.
+	perWorker []vector.Rates
 
 	hyper []float32 // of the call that is running
 }
@@ -31,7 +33,7 @@ type slotChunk struct {
 
 // NewOptimizer makes a plan for an update of the slots.
 func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
-	p := &optimizer{d: d, spec: s}
+	p := &optimizer{d: d, spec: s, perWorker: make([]vector.Rates, d.pool.Workers())}
 	for i, slot := range s.Slots {
 		checkSlot(s.Kind, i, slot)
 		p.groups = max(p.groups, slot.Group+1)
@@ -92,25 +94,20 @@ func (p *optimizer) Step(hyper *device.Tensor) {
 	p.d.pool.Run(len(p.tasks), (*optimizerStep)(p))
 }
 
-// update is a row of hyperparameters as the loops need them.
-type update struct {
-	lr, gradScale, coupled, keep float32
-	momentum, beta2              float32
-	correction1, correction2     float32
-	epsilon                      float32
-}
-
-// row returns the hyperparameters of a group.
-func (p *optimizerStep) row(group int) update {
+// rates returns the hyperparameters of a group as the loops need them.
+func (p *optimizerStep) rates(group int) vector.Rates {
 	h := p.hyper[group*device.HyperLen:][:device.HyperLen]
-	u := update{
-		lr: h[device.HyperLR], gradScale: h[device.HyperGradScale], coupled: h[device.HyperWeightDecay], keep: 1,
-		momentum: h[device.HyperMomentum], beta2: h[device.HyperBeta2],
-		correction1: h[device.HyperCorrection1], correction2: h[device.HyperCorrection2],
-		epsilon: p.spec.Epsilon,
+	u := vector.Rates{
+		LR: h[device.HyperLR], GradScale: h[device.HyperGradScale], Coupled: h[device.HyperWeightDecay], Keep: 1,
+		Momentum: h[device.HyperMomentum], Beta2: h[device.HyperBeta2],
+		NewMomentum: 1 - h[device.HyperMomentum], NewBeta2: 1 - h[device.HyperBeta2],
+		Correction2: h[device.HyperCorrection2], Epsilon: p.spec.Epsilon,
 	}
 	if p.spec.Decoupled {
-		u.coupled, u.keep = 0, float32(1-float64(u.lr)*float64(u.coupled))
+		u.Coupled, u.Keep = 0, float32(1-float64(u.LR)*float64(u.Coupled))
+	}
+	if p.spec.Kind == device.Adam {
+		u.LR *= h[device.HyperCorrection1]
 	}
 	return u
 }
@@ -118,95 +115,22 @@ func (p *optimizerStep) row(group int) update {
 // optimizerStep is the loop over the chunks of all parameters.
 type optimizerStep optimizer
 
-func (p *optimizerStep) Do(i, _ int) {
-	s := p.tasks[i]
-	u := p.row(s.group)
+func (p *optimizerStep) Do(i, worker int) {
+	s, rules := p.tasks[i], &p.d.vector.Update
+	u := &p.perWorker[worker]
+	*u = p.rates(s.group)
 	switch {
 	case p.spec.Kind == device.Adam:
-		adam(s.value, s.grad, s.state1, s.state2, u)
+		rules.Adam(s.value, s.grad, s.state1, s.state2, u)
 	case p.spec.Kind == device.RMSProp && s.state2 != nil:
-		rmsPropMomentum(s.value, s.grad, s.state1, s.state2, u)
+		rules.RMSPropMomentum(s.value, s.grad, s.state1, s.state2, u)
 	case p.spec.Kind == device.RMSProp:
-		rmsProp(s.value, s.grad, s.state1, u)
+		rules.RMSProp(s.value, s.grad, s.state1, u)
 	case s.state1 == nil:
-		sgd(s.value, s.grad, u)
+		rules.SGD(s.value, s.grad, u)
 	case p.spec.Nesterov:
-		sgdNesterov(s.value, s.grad, s.state1, u)
+		rules.SGDNesterov(s.value, s.grad, s.state1, u)
 	default:
-		sgdMomentum(s.value, s.grad, s.state1, u)
+		rules.SGDMomentum(s.value, s.grad, s.state1, u)
 	}
 }
-
-// sgd: w -= LR*g.
-func sgd(w, grad []float32, u update) {
-	grad = grad[:len(w)]
-	for i, x := range w {
-		g := u.gradScale*grad[i] + u.coupled*x
-		w[i] = u.keep*x - u.lr*g
-	}
-}
-
-// sgdMomentum: v = momentum*v + g; w -= LR*v.
-func sgdMomentum(w, grad, velocity []float32, u update) {
-	grad, velocity = grad[:len(w)], velocity[:len(w)]
-	for i, x := range w {
-		g := u.gradScale*grad[i] + u.coupled*x
-		v := u.momentum*velocity[i] + g
-		velocity[i] = v
-		w[i] = u.keep*x - u.lr*v
-	}
-}
-
-// sgdNesterov: v = momentum*v + g; w -= LR*(g + momentum*v).
-func sgdNesterov(w, grad, velocity []float32, u update) {
-	grad, velocity = grad[:len(w)], velocity[:len(w)]
-	for i, x := range w {
-		g := u.gradScale*grad[i] + u.coupled*x
-		v := u.momentum*velocity[i] + g
-		velocity[i] = v
-		w[i] = u.keep*x - u.lr*(g+u.momentum*v)
-	}
-}
-
-// adam: m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
-// w -= LR*m*Correction1 / (sqrt(v*Correction2) + Epsilon).
-func adam(w, grad, first, second []float32, u update) {
-	grad, first, second = grad[:len(w)], first[:len(w)], second[:len(w)]
-	new1, new2 := 1-u.momentum, 1-u.beta2
-	lr := u.lr * u.correction1
-	for i, x := range w {
-		g := u.gradScale*grad[i] + u.coupled*x
-		m := u.momentum*first[i] + new1*g
-		v := u.beta2*second[i] + new2*(g*g)
-		first[i], second[i] = m, v
-		w[i] = u.keep*x - lr*m/(sqrt(v*u.correction2)+u.epsilon)
-	}
-}
-
-// rmsProp: v = b2 v + (1-b2) g^2; w -= LR*g / (sqrt(v) + Epsilon).
-func rmsProp(w, grad, squares []float32, u update) {
-	grad, squares = grad[:len(w)], squares[:len(w)]
-	new2 := 1 - u.beta2
-	for i, x := range w {
-		g := u.gradScale*grad[i] + u.coupled*x
-		v := u.beta2*squares[i] + new2*(g*g)
-		squares[i] = v
-		w[i] = u.keep*x - u.lr*g/(sqrt(v)+u.epsilon)
-	}
-}
-
-// rmsPropMomentum: as rmsProp, with u = momentum*u + g/(sqrt(v)+Epsilon); w -= LR*u.
-func rmsPropMomentum(w, grad, squares, velocity []float32, u update) {
-	grad, squares, velocity = grad[:len(w)], squares[:len(w)], velocity[:len(w)]
-	new2 := 1 - u.beta2
-	for i, x := range w {
-		g := u.gradScale*grad[i] + u.coupled*x
-		v := u.beta2*squares[i] + new2*(g*g)
-		step := u.momentum*velocity[i] + g/(sqrt(v)+u.epsilon)
-		squares[i], velocity[i] = v, step
-		w[i] = u.keep*x - u.lr*step
-	}
-}
-
-// sqrt is the square root in float32, one instruction.
-func sqrt(x float32) float32 { return float32(math.Sqrt(float64(x))) }

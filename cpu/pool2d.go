@@ -48,9 +48,9 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) device.Pool2D {
 	case s.Mode != device.MaxPool:
 		return newAvgPool(p)
 	case s.KH*s.KW < math.MaxUint8:
-		return newMaxPool[uint8](p)
+		return newMaxPool(p, d.vector.Pool8)
 	}
-	return newMaxPool[int32](p)
+	return newMaxPool(p, d.vector.Pool32)
 }
 
 // checkPool2D panics unless the geometry makes sense.

@@ -54,35 +54,13 @@ func (t *avgPoolForward) Do(task, _ int) {
 			y := p.y[p.output(r, j):][:c]
 			clear(y)
 			for row := w.top; row < w.bottom; row++ {
-				addPixels(y, p.x[p.pixel(r/p.outH, row, w.left):p.pixel(r/p.outH, row, w.right)])
+				p.d.vector.AddRows(y, p.x[p.pixel(r/p.outH, row, w.left):p.pixel(r/p.outH, row, w.right)])
 			}
-			scaled(y, y, p.weight(w))
+			p.d.vector.Scaled(y, y, p.weight(w))
 			if p.relu {
-				reluForward(y, y, 0)
+				p.d.vector.ReLU.Forward(y, y, 0)
 			}
 		}
-	}
-}
-
-// addPixels adds to y [c] each of the pixels in x, whose channels follow each other.
-func addPixels(y, x []float32) {
-	c := len(y)
-	for ; len(x) >= 2*c; x = x[2*c:] {
-		x0, x1 := x[:c], x[c:][:c]
-		for i := range y {
-			y[i] += x0[i] + x1[i]
-		}
-	}
-	if len(x) > 0 {
-		add(y, x[:c])
-	}
-}
-
-// add computes y += x.
-func add(y, x []float32) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] += v
 	}
 }
 
@@ -90,9 +68,9 @@ func add(y, x []float32) {
 func (p *avgPool) shareOf(r, j, worker int, w poolWindow) []float32 {
 	share := p.share[worker]
 	at := p.output(r, j)
-	scaled(share, p.dy[at:][:len(share)], p.weight(w))
+	p.d.vector.Scaled(share, p.dy[at:][:len(share)], p.weight(w))
 	if p.relu {
-		reluBackward(share, share, p.y[at:][:len(share)], 0)
+		p.d.vector.ReLU.Backward(share, share, p.y[at:][:len(share)], 0)
 	}
 	return share
 }
@@ -135,7 +113,7 @@ func (t *avgPoolAdd) Do(n, worker int) {
 			for row := w.top; row < w.bottom; row++ {
 				dx := p.dx[p.pixel(n, row, w.left):p.pixel(n, row, w.right)]
 				for ; len(dx) > 0; dx = dx[p.spec.C:] {
-					add(dx, share)
+					p.d.vector.AddRows(dx[:p.spec.C], share)
 				}
 			}
 		}

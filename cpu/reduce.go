@@ -70,7 +70,7 @@ func (p *reduceRows) Do(i, _ int) {
 	sum := p.partial[i*p.width:][:p.width]
 	clear(sum)
 	from, to := p.sumSpan(i, len(p.src)/p.c)
-	addColumns(sum, p.src[from:to])
+	p.d.vector.AddColumns(sum, p.src[from:to])
 }
 
 // reduceMerge is the loop over groups of columns that ends ReduceSumRows.
@@ -92,42 +92,12 @@ func (p *reduceAll) Do(i, _ int) {
 	x := p.src[from:to]
 	switch p.spec.Kind {
 	case device.ReduceSum:
-		p.partial[i] = sum(x)
+		p.partial[i] = p.d.vector.Sum(x)
 	case device.ReduceSumSquares:
-		p.partial[i] = sumSquares(x)
+		p.partial[i] = p.d.vector.SumSquares(x)
 	case device.ReduceNonFinite:
 		p.partial[i] = float64(countNonFinite(x))
 	}
-}
-
-// sum returns the sum of x. Four sums side by side wait less for each other.
-func sum(x []float32) float64 {
-	var a, b, c, d float64
-	for ; len(x) >= 4; x = x[4:] {
-		a += float64(x[0])
-		b += float64(x[1])
-		c += float64(x[2])
-		d += float64(x[3])
-	}
-	for _, v := range x {
-		a += float64(v)
-	}
-	return (a + b) + (c + d)
-}
-
-// sumSquares returns the sum of the squares of x.
-func sumSquares(x []float32) float64 {
-	var a, b, c, d float64
-	for ; len(x) >= 4; x = x[4:] {
-		a += float64(x[0]) * float64(x[0])
-		b += float64(x[1]) * float64(x[1])
-		c += float64(x[2]) * float64(x[2])
-		d += float64(x[3]) * float64(x[3])
-	}
-	for _, v := range x {
-		a += float64(v) * float64(v)
-	}
-	return (a + b) + (c + d)
 }
 
 // countNonFinite returns how many elements of x are NaN or infinite: those with all
@@ -135,7 +105,7 @@ func sumSquares(x []float32) float64 {
 func countNonFinite(x []float32) int {
 	count := 0
 	for _, v := range x {
-		if math.Float32bits(v)&infinityBit == infinityBit {
+		if math.Float32bits(v)&infinityBits == infinityBits {
 			count++
 		}
 	}

@@ -3,7 +3,6 @@ package cpu
 import (
 	"fmt"
 
-	"trainer/cpu/internal/vmath"
 	"trainer/nn/device"
 )
 
@@ -61,8 +60,8 @@ func (p *softmaxForward) Do(i, _ int) {
 	c := p.spec.Classes
 	for r := i * p.rowsPerTask; r < min((i+1)*p.rowsPerTask, p.n); r++ {
 		y, x := p.y[r*c:(r+1)*c], p.x[r*c:(r+1)*c]
-		sum := exponentials(y, x, largest(x))
-		scaled(y, y, float32(1/sum))
+		sum := p.d.vector.Exponentials(y, x, largest(x))
+		p.d.vector.Scaled(y, y, float32(1/sum))
 	}
 }
 
@@ -73,25 +72,4 @@ func largest(x []float32) float32 {
 		m = max(m, v)
 	}
 	return m
-}
-
-// exponentials computes y = exp(x - shift) and returns the sum.
-func exponentials(y, x []float32, shift float32) float64 {
-	y = y[:len(x)]
-	var sum float64
-	for i, v := range x {
-		e := vmath.ExpNegative(v - shift)
-		y[i] = e
-		sum += float64(e)
-	}
-	return sum
-}
-
-// sumOfExponentials returns the sum of exp(x - shift).
-func sumOfExponentials(x []float32, shift float32) float64 {
-	var sum float64
-	for _, v := range x {
-		sum += float64(vmath.ExpNegative(v - shift))
-	}
-	return sum
 }

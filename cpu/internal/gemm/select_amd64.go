@@ -4,13 +4,15 @@ package gemm
 
 import "golang.org/x/sys/cpu"
 
-// available returns the kernels that this build and processor have, the best first.
+// available returns the kernels that this build and processor have, the best first. Packages
+// gemm and vector ask for the same, so that they have kernels of the same names.
 func available() []*Kernel {
 	var kernels []*Kernel
-	if cpu.X86.HasAVX512F && cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+	x := &cpu.X86
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX2 && x.HasFMA {
 		kernels = append(kernels, avx512())
 	}
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+	if x.HasAVX2 && x.HasFMA {
 		kernels = append(kernels, avx2())
 	}
 	return append(kernels, generic())

@@ -1,7 +1,7 @@
 // Package vmath holds float32 versions of the transcendental functions that
 // activations and losses need: a few nanoseconds each, where package math computes
-// in float64. They have hardly any branches, so that the same steps can be taken
-// for a whole vector register at once.
+// in float64. They have hardly any branches, and package vector takes the same
+// steps for a whole vector register at once.
 //
 // The coefficients are minimax fits found by Remez's exchange algorithm in 40-digit
 // arithmetic; the errors stated at each function are held by its test.

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package guard
+
+import "testing"
+
+// between returns memory whose edges don't fault.
+func between(_ testing.TB, bytes int) []byte { return make([]byte, bytes) }

@@ -1,0 +1,40 @@
+// Command generate writes the kernels of package vector for amd64:
+//
+//	go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg vector
+//
+// Each is emitted twice, for AVX-512 (F, BW, DQ and VL) and for AVX2 with FMA. A loop runs
+// over whole vectors; what is left is loaded and stored under a mask, or one by one, so that
+// no element outside is read or written.
+package main
+
+import . "github.com/mmcloughlin/avo/build"
+
+func main() {
+	ConstraintExpr("amd64,!noasm")
+	for _, m := range []*machine{avx512(), avx2()} {
+		activations(m)
+		affine(m, false)
+		affine(m, true)
+		combineAffine(m, false)
+		combineAffine(m, true)
+		columnSums{name: "AddColumns", doc: "sum += x, column by column."}.emit(m)
+		columnSums{name: "AddMoments", doc: "sum += x and second += x^2, column by column.", second: true}.emit(m)
+		columnSums{name: "AddProducts", doc: "sum += dy and second += dy*x, column by column.", second: true, products: true}.emit(m)
+		columnSums{name: "AddProductsReLU", doc: "is AddProducts of dy where scale*x + shift > 0, else 0.", second: true, products: true, gated: true}.emit(m)
+		linear(m)
+		sum(m, false)
+		sum(m, true)
+		maxPool2x2(m, false)
+		maxPool2x2(m, true)
+		maxPool(m)
+		poolReLU(m)
+		gather2x2(m)
+		gather(m, false)
+		gather(m, true)
+		optimizers(m)
+		dropout(m)
+		exponentials(m, false)
+		exponentials(m, true)
+	}
+	Generate()
+}

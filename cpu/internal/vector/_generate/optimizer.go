@@ -1,0 +1,100 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// rule is one of the update rules over weights w with gradients grad.
+type rule struct {
+	*machine
+	i       Register
+	rates   Register // the address of the Rates
+	w, grad Register
+	states  [2]Register
+}
+
+// rate is the offset of a field in vector.Rates, a struct of float32s.
+type rate int
+
+const (
+	lr rate = 4 * iota
+	gradScale
+	coupled
+	keep
+	momentum
+	beta2
+	newMomentum
+	newBeta2
+	correction2
+	epsilon
+)
+
+// rate returns a vector of a field.
+func (r *rule) rate(f rate) VecVirtual {
+	v := r.vector()
+	VBROADCASTSS(Mem{Base: r.rates, Disp: int(f)}, v)
+	return v
+}
+
+// update emits one rule. step gets the gradient g and returns what LR times is subtracted.
+func update(m *machine, name, doc string, states int, step func(r *rule, g VecVirtual) VecVirtual) {
+	signature := "w, grad, "
+	parameters := []string{"first", "second"}[:states]
+	for _, s := range parameters {
+		signature += s + ", "
+	}
+	m.text(name, signature[:len(signature)-2]+" *float32, n int, rates *float32", doc)
+	r := &rule{machine: m, w: pointer("w"), grad: pointer("grad"), rates: pointer("rates")}
+	for i, s := range parameters {
+		r.states[i] = pointer(s)
+	}
+	n := pointer("n")
+	scale, decay, kept, speed := r.rate(gradScale), r.rate(coupled), r.rate(keep), r.rate(lr)
+	m.walk(n, false, func(i Register) {
+		r.i = i
+		w := m.load(element(r.w, i))
+		g := m.mul(m.load(element(r.grad, i)), scale)
+		VFMADD231PS(w, decay, g)
+		next := m.mul(w, kept)
+		VFNMADD231PS(step(r, g), speed, next)
+		m.store(next, element(r.w, i))
+	})
+	m.end()
+}
+
+// average returns the new state i: decay*state + x.
+func (r *rule) average(i int, decay rate, x VecVirtual) VecVirtual {
+	at := element(r.states[i], r.i)
+	v := r.load(at)
+	VFMADD213PS(x, r.rate(decay), v)
+	r.store(v, at)
+	return v
+}
+
+// squares returns the new state i: beta2*state + (1-beta2) g^2.
+func (r *rule) squares(i int, g VecVirtual) VecVirtual {
+	return r.average(i, beta2, r.mul(r.mul(g, g), r.rate(newBeta2)))
+}
+
+func optimizers(m *machine) {
+	update(m, "SGD", "w = keep*w - LR*g.", 0, func(r *rule, g VecVirtual) VecVirtual { return g })
+	update(m, "SGDMomentum", "v = momentum*v + g; w = keep*w - LR*v.", 1, func(r *rule, g VecVirtual) VecVirtual {
+		return r.average(0, momentum, g)
+	})
+	update(m, "SGDNesterov", "v = momentum*v + g; w = keep*w - LR*(g + momentum*v).", 1, func(r *rule, g VecVirtual) VecVirtual {
+		return r.mulAdd(r.average(0, momentum, g), r.rate(momentum), g)
+	})
+	update(m, "Adam", "the rule of Adam.", 2, func(r *rule, g VecVirtual) VecVirtual {
+		first := r.average(0, momentum, r.mul(g, r.rate(newMomentum)))
+		second := r.squares(1, g)
+		return r.div(first, r.add(r.sqrt(r.mul(second, r.rate(correction2))), r.rate(epsilon)))
+	})
+	update(m, "RMSProp", "the rule of RMSProp.", 1, func(r *rule, g VecVirtual) VecVirtual {
+		return r.div(g, r.add(r.sqrt(r.squares(0, g)), r.rate(epsilon)))
+	})
+	update(m, "RMSPropMomentum", "the rule of RMSProp with momentum.", 2, func(r *rule, g VecVirtual) VecVirtual {
+		return r.average(1, momentum, r.div(g, r.add(r.sqrt(r.squares(0, g)), r.rate(epsilon))))
+	})
+}

@@ -1,0 +1,88 @@
+// Package vector has the loops over elements that are not matrix products: activations,
+// normalisation, pooling, update rules, sums, dropout and the exponentials of softmax.
+//
+// Each exists as a plain Go loop, which is its definition, and as kernels for AVX-512 and
+// AVX2 that are generated from _generate. These fuse multiplications with additions, so that
+// results of different instruction sets differ in the last bits; NaN, infinities and signs
+// of zero, positions, and random words are the same.
+package vector
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Activation is y = f(x) and dx = dy f'(x) over slices of one length, the last argument's.
+// alpha is LeakyReLU's slope. y may be x, and dx may be dy or x.
+type Activation struct {
+	Forward  func(y, x []float32, alpha float32)
+	Backward func(dx, dy, x []float32, alpha float32)
+}
+
+// Kernels is the set of loops for one instruction set.
+type Kernels struct {
+	Name string // "avx512", "avx2" or "generic"
+
+	ReLU, LeakyReLU, GELU, GELUTanh, Sigmoid, Tanh, SiLU Activation
+
+	// Column by column: coefficient j belongs to elements j, j+len, j+2 len... of x, y, dx
+	// and dy, len being the number of coefficients. The last row may be shorter.
+
+	// Affine computes y = scale*x + shift. y may be x.
+	Affine func(y, x, scale, shift []float32)
+	// AffineReLU computes y = max(scale*x + shift, 0).
+	AffineReLU func(y, x, scale, shift []float32)
+	// CombineAffine computes dx = a*dy + (b*x + e). dx may be dy.
+	CombineAffine func(dx, dy, x, a, b, e []float32)
+	// CombineAffineReLU is CombineAffine of dy where scale*x + shift > 0, and 0 elsewhere.
+	CombineAffineReLU func(dx, dy, x, a, b, e, scale, shift []float32)
+	// AddColumns adds x to the sums.
+	AddColumns func(sum []float64, x []float32)
+	// AddMoments adds x and x^2 to the sums.
+	AddMoments func(sum, sumSq []float64, x []float32)
+	// AddProducts adds dy and dy*x to the sums.
+	AddProducts func(sum, sumX []float64, dy, x []float32)
+	// AddProductsReLU is AddProducts of dy where scale*x + shift > 0, and 0 elsewhere.
+	AddProductsReLU func(sum, sumX []float64, dy, x, scale, shift []float32)
+
+	// Scaled computes y = alpha*a. y may be a.
+	Scaled func(y, a []float32, alpha float32)
+	// WeightedSum computes y = alpha*a + beta*b. y may be a or b.
+	WeightedSum func(y, a, b []float32, alpha, beta float32)
+	// AddRows adds every row of len(sum) elements of x to sum.
+	AddRows func(sum, x []float32)
+	// Sum returns the sum of x, taken in float64.
+	Sum func(x []float32) float64
+	// SumSquares returns the sum of x^2, taken in float64.
+	SumSquares func(x []float32) float64
+	// Exponentials computes y = exp(x - shift), where shift >= x, and returns the sum.
+	Exponentials func(y, x []float32, shift float32) float64
+	// SumOfExponentials returns the sum of exp(x - shift), where shift >= x.
+	SumOfExponentials func(x []float32, shift float32) float64
+
+	// Pool8 is for windows of fewer than 255 elements, Pool32 for any.
+	Pool8  Pool[uint8]
+	Pool32 Pool[int32]
+
+	// Dropout computes y = x/(1-rate) where the mask keeps the element, and 0 elsewhere. The
+	// first element is the first of the block of random words. y may be x.
+	Dropout func(y, x []float32, m *Mask, step uint32, block uint64)
+
+	Update Update
+}
+
+// Select returns the kernels by name, or the best that this processor runs for "".
+func Select(name string) (*Kernels, error) {
+	kernels := available()
+	if name == "" {
+		return kernels[0], nil
+	}
+	var names []string
+	for _, k := range kernels {
+		if k.Name == name {
+			return k, nil
+		}
+		names = append(names, k.Name)
+	}
+	return nil, fmt.Errorf("instruction set %q is not available here, this build and processor have %s", name, strings.Join(names, ", "))
+}

@@ -1,0 +1,435 @@
+package vector
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"trainer/cpu/internal/guard"
+	"trainer/nn/device"
+)
+
+// operands hands out the operands of a kernel, each in a region of its own between pages
+// that fault, and remembers them for comparison. Two with the same seed have the same
+// contents.
+type operands struct {
+	regions []*guard.Region
+	end     bool // slices end, or else begin, at a guard page
+	special bool // numbers are NaN, infinite, zero, and so on
+	small   bool // of these none is so large that a sum or product of few overflows or cancels
+
+	rng     *rand.Rand
+	floats  [][]float32
+	doubles [][]float64
+	bytes   [][]uint8
+	used    int
+}
+
+func newOperands(t testing.TB, bytes int) *operands {
+	o := &operands{}
+	for range 9 {
+		o.regions = append(o.regions, guard.New(t, bytes))
+	}
+	return o
+}
+
+func (o *operands) begin(seed uint64, end, special bool) {
+	o.rng, o.end, o.special = rand.New(rand.NewPCG(seed, 1)), end, special
+	o.floats, o.doubles, o.bytes, o.used = nil, nil, nil, 0
+}
+
+func place[T guard.Element](o *operands, n int) []T {
+	r := o.regions[o.used]
+	o.used++
+	r.Fill()
+	if o.end {
+		return guard.AtEnd[T](r, n)
+	}
+	return guard.AtStart[T](r, n)
+}
+
+var specials = []float32{
+	float32(math.NaN()), math.Float32frombits(0xFFC00000), float32(math.Inf(1)), float32(math.Inf(-1)),
+	0, float32(math.Copysign(0, -1)), 1, -1, 3.5, -3.5,
+	1e-40, -1e-40, 1e30, -1e30, 88, -88, 104, -104,
+}
+
+// smallSpecials is how many of them are small.
+const smallSpecials = 10
+
+// x returns n numbers between -4 and 4, or special ones.
+func (o *operands) x(n int) []float32 {
+	s := place[float32](o, n)
+	for i := range s {
+		s[i] = float32(o.rng.Float64()*8 - 4)
+		if o.special {
+			s[i] = specials[o.rng.IntN(len(specials))]
+			if o.small {
+				s[i] = specials[o.rng.IntN(smallSpecials)]
+			}
+		}
+	}
+	o.floats = append(o.floats, s)
+	return s
+}
+
+// positive returns n numbers between 0 and 4.
+func (o *operands) positive(n int) []float32 {
+	s := o.x(n)
+	for i, v := range s {
+		s[i] = float32(math.Abs(float64(v)))
+	}
+	return s
+}
+
+// sums returns n numbers between -4 and 4.
+func (o *operands) sums(n int) []float64 {
+	s := place[float64](o, n)
+	for i := range s {
+		s[i] = o.rng.Float64()*8 - 4
+	}
+	o.doubles = append(o.doubles, s)
+	return s
+}
+
+// positions returns n bytes below 6.
+func (o *operands) positions(n int) []uint8 {
+	s := place[uint8](o, n)
+	for i := range s {
+		s[i] = uint8(o.rng.IntN(6))
+	}
+	o.bytes = append(o.bytes, s)
+	return s
+}
+
+// result keeps a number that a kernel returns.
+func (o *operands) result(v float64) { o.doubles = append(o.doubles, []float64{v}) }
+
+// kernelCase runs one kernel on about n elements.
+type kernelCase struct {
+	name string
+	run  func(k *Kernels, o *operands, n int)
+	// What a result may differ by from the Go loop's: relative to it, and in any case. The
+	// Go loops round more often. 0, 0 asks for the same bits.
+	relative, absolute float64
+	finite             bool // special numbers make no sense
+	small              bool // only small ones do
+}
+
+// ulp is the largest relative rounding error of float32.
+const ulp = 0x1p-24
+
+func cases() []kernelCase {
+	all := []kernelCase{
+		{name: "Scaled", run: func(k *Kernels, o *operands, n int) { k.Scaled(o.x(n), o.x(n), 0.3) }},
+		{name: "WeightedSum", absolute: 12 * ulp, relative: ulp, run: func(k *Kernels, o *operands, n int) {
+			k.WeightedSum(o.x(n), o.x(n), o.x(n), 0.3, -0.7)
+		}},
+		{name: "Sum", relative: 0x1p-40, absolute: 0x1p-30, run: func(k *Kernels, o *operands, n int) { o.result(k.Sum(o.x(n))) }},
+		{name: "SumSquares", relative: 0x1p-40, run: func(k *Kernels, o *operands, n int) { o.result(k.SumSquares(o.x(n))) }},
+		{name: "Exponentials", relative: 3 * ulp, run: func(k *Kernels, o *operands, n int) { o.result(k.Exponentials(o.x(n), o.x(n), 4)) }},
+		{name: "SumOfExponentials", relative: 3 * ulp, run: func(k *Kernels, o *operands, n int) { o.result(k.SumOfExponentials(o.x(n), 4)) }},
+		{name: "Dropout", run: func(k *Kernels, o *operands, n int) {
+			m := NewMask(0.3, 0x123456789ABCDEF0, device.StreamDropout.Sub(3))
+			k.Dropout(o.x(n), o.x(n), m, 77, 1<<32-uint64(n%3)*2)
+		}},
+	}
+	all = append(all, activationCases()...)
+	for _, width := range []int{1, 3, 8, 16, 33, 256} {
+		all = append(all, columnCases(width)...)
+	}
+	for _, c := range []int{1, 2, 3, 7, 8, 9, 16, 17, 24, 32, 65} {
+		all = append(all, poolCases(c)...)
+	}
+	return append(all, updateCases()...)
+}
+
+func activationCases() []kernelCase {
+	var all []kernelCase
+	for _, a := range []struct {
+		name     string
+		of       func(k *Kernels) Activation
+		relative float64
+	}{
+		{"ReLU", func(k *Kernels) Activation { return k.ReLU }, 0},
+		{"LeakyReLU", func(k *Kernels) Activation { return k.LeakyReLU }, 0},
+		// Both are off by at most (4+x^2) units, |x| <= 4, of terms that nearly cancel at -0.75.
+		{"GELU", func(k *Kernels) Activation { return k.GELU }, 2 * 2 * 22 * ulp},
+		{"GELUTanh", func(k *Kernels) Activation { return k.GELUTanh }, 2 * 2 * 22 * ulp},
+		{"Sigmoid", func(k *Kernels) Activation { return k.Sigmoid }, 12 * ulp},
+		{"Tanh", func(k *Kernels) Activation { return k.Tanh }, 16 * ulp},
+		{"SiLU", func(k *Kernels) Activation { return k.SiLU }, 16 * ulp},
+	} {
+		absolute := a.relative * 4 // of dy times a slope of about 1
+		all = append(all,
+			kernelCase{name: a.name + "/forward", relative: a.relative, run: func(k *Kernels, o *operands, n int) {
+				a.of(k).Forward(o.x(n), o.x(n), 0.1)
+			}},
+			kernelCase{name: a.name + "/backward", relative: a.relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+				a.of(k).Backward(o.x(n), o.x(n), o.x(n), 0.1)
+			}},
+			kernelCase{name: a.name + "/in place", relative: a.relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+				x, dx := o.x(n), o.x(n)
+				a.of(k).Backward(dx, dx, x, 0.1)
+				a.of(k).Forward(x, x, 0.1)
+			}},
+		)
+	}
+	return all
+}
+
+// columnCases are those over rows of width columns, the last of which may be shorter.
+func columnCases(width int) []kernelCase {
+	w := width
+	const relative, absolute = 2 * ulp, 4 * 36 * ulp // of numbers up to 4*4 + 4*4 + 4
+	const doubles = 0x1p-40
+	all := []kernelCase{
+		{name: "Affine", relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.Affine(o.x(n), o.x(n), o.x(w), o.x(w))
+		}},
+		{name: "AffineReLU", relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.AffineReLU(o.x(n), o.x(n), o.x(w), o.x(w))
+		}},
+		{name: "CombineAffine", relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.CombineAffine(o.x(n), o.x(n), o.x(n), o.x(w), o.x(w), o.x(w))
+		}},
+		{name: "CombineAffine in place", relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			dx := o.x(n)
+			k.CombineAffine(dx, dx, o.x(n), o.x(w), o.x(w), o.x(w))
+		}},
+		{name: "CombineAffineReLU", relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.CombineAffineReLU(o.x(n), o.x(n), o.x(n), o.x(w), o.x(w), o.x(w), o.x(w), o.x(w))
+		}},
+		{name: "AddColumns", relative: doubles, absolute: doubles, run: func(k *Kernels, o *operands, n int) {
+			k.AddColumns(o.sums(w), o.x(n))
+		}},
+		{name: "AddMoments", relative: doubles, absolute: doubles, run: func(k *Kernels, o *operands, n int) {
+			k.AddMoments(o.sums(w), o.sums(w), o.x(n))
+		}},
+		{name: "AddProducts", relative: doubles, absolute: doubles, run: func(k *Kernels, o *operands, n int) {
+			k.AddProducts(o.sums(w), o.sums(w), o.x(n), o.x(n))
+		}},
+		{name: "AddProductsReLU", relative: doubles, absolute: doubles, run: func(k *Kernels, o *operands, n int) {
+			k.AddProductsReLU(o.sums(w), o.sums(w), o.x(n), o.x(n), o.x(w), o.x(w))
+		}},
+		{name: "AddRows", run: func(k *Kernels, o *operands, n int) { k.AddRows(o.x(w), o.x(n/w*w)) }},
+	}
+	for i := range all {
+		all[i].name += fmt.Sprintf("/width=%d", w)
+		all[i].small = true
+	}
+	return all
+}
+
+// poolCases are those of windows of c channels, as many as make up n elements.
+func poolCases(c int) []kernelCase {
+	all := []kernelCase{
+		{name: "Max2x2", run: func(k *Kernels, o *operands, n int) {
+			n = n / c * c
+			k.Pool8.Max2x2(o.x(n), o.positions(n), o.x(2*n), o.x(2*n), c)
+		}},
+		{name: "Max2x2ReLU", run: func(k *Kernels, o *operands, n int) {
+			n = n / c * c
+			k.Pool8.Max2x2ReLU(o.x(n), o.positions(n), o.x(2*n), o.x(2*n), c)
+		}},
+		{name: "Gather2x2", run: func(k *Kernels, o *operands, n int) {
+			n = n / c * c
+			k.Pool8.Gather2x2(o.x(2*n), o.x(2*n), o.x(n), o.positions(n), c)
+		}},
+		{name: "Max", run: func(k *Kernels, o *operands, n int) {
+			w := Window{Rows: 1 + n%3, Columns: 1 + n%5, First: 2 + n%4, Step: 7}
+			w.Stride = (w.Columns + n%2) * c
+			k.Pool8.Max(o.x(c), o.positions(c), o.x((w.Rows-1)*w.Stride+w.Columns*c), w)
+		}},
+	}
+	if c == 1 {
+		all = append(all,
+			kernelCase{name: "PoolReLU", run: func(k *Kernels, o *operands, n int) { k.Pool8.ReLU(o.x(n), o.positions(n), 200) }},
+			kernelCase{name: "Gather", run: func(k *Kernels, o *operands, n int) { k.Pool8.Gather(o.x(n), o.x(n), o.positions(n), 3) }},
+			kernelCase{name: "GatherAdd", run: func(k *Kernels, o *operands, n int) { k.Pool8.GatherAdd(o.x(n), o.x(n), o.positions(n), 3) }},
+		)
+	}
+	for i := range all {
+		all[i].name += fmt.Sprintf("/c=%d", c)
+	}
+	return all
+}
+
+func updateCases() []kernelCase {
+	u := &Rates{
+		LR: 0.1, GradScale: 0.5, Coupled: 0.25, Keep: 0.9, Momentum: 0.7, Beta2: 0.8, NewMomentum: 0.3, NewBeta2: 0.2,
+		Correction2: 1.5, Epsilon: 0.125,
+	}
+	// A step of up to 3, times LR, is subtracted from weights up to 4.
+	const relative, absolute = 6 * ulp, 40 * ulp
+	return []kernelCase{
+		{name: "SGD", finite: true, relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.Update.SGD(o.x(n), o.x(n), u)
+		}},
+		{name: "SGDMomentum", finite: true, relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.Update.SGDMomentum(o.x(n), o.x(n), o.x(n), u)
+		}},
+		{name: "SGDNesterov", finite: true, relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.Update.SGDNesterov(o.x(n), o.x(n), o.x(n), u)
+		}},
+		{name: "Adam", finite: true, relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.Update.Adam(o.x(n), o.x(n), o.x(n), o.positive(n), u)
+		}},
+		{name: "RMSProp", finite: true, relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.Update.RMSProp(o.x(n), o.x(n), o.positive(n), u)
+		}},
+		{name: "RMSPropMomentum", finite: true, relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			k.Update.RMSPropMomentum(o.x(n), o.x(n), o.positive(n), o.x(n), u)
+		}},
+	}
+}
+
+// regionBytes is enough for twice 511 float32s, and for the largest window.
+const regionBytes = 8192
+
+// TestKernels compares every kernel with the Go loop at all small lengths and some large
+// ones, its operands ending, and beginning, at pages that fault.
+func TestKernels(t *testing.T) {
+	lengths := []int{255, 256, 257, 500, 511}
+	for n := range 71 {
+		lengths = append(lengths, n)
+	}
+	if testing.Short() {
+		lengths = []int{0, 1, 3, 7, 8, 9, 15, 16, 17, 33, 70, 257}
+	}
+	want, got := newOperands(t, regionBytes), newOperands(t, regionBytes)
+	for _, k := range available() {
+		if k.Name == "generic" {
+			continue // it would be compared with itself
+		}
+		for _, c := range cases() {
+			t.Run(k.Name+"/"+c.name, func(t *testing.T) {
+				for _, n := range lengths {
+					for _, end := range []bool{true, false} {
+						compare(t, k, c, want, got, uint64(n), n, end, false)
+						if !c.finite {
+							compare(t, k, c, want, got, uint64(n), n, end, true)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// FuzzKernels does so with contents and lengths of the fuzzer's.
+func FuzzKernels(f *testing.F) {
+	f.Add(uint64(1), uint16(100), uint16(3), true, false)
+	f.Fuzz(func(t *testing.T, seed uint64, n, which uint16, end, special bool) {
+		all := cases()
+		c := all[int(which)%len(all)]
+		want, got := newOperands(t, regionBytes), newOperands(t, regionBytes)
+		for _, k := range available() {
+			compare(t, k, c, want, got, seed, int(n)%512, end, special && !c.finite)
+		}
+	})
+}
+
+// compare runs one case by the Go loop and by a kernel.
+func compare(t *testing.T, k *Kernels, c kernelCase, want, got *operands, seed uint64, n int, end, special bool) {
+	t.Helper()
+	want.small, got.small = c.small, c.small
+	want.begin(seed, end, special)
+	c.run(generic(), want, n)
+	got.begin(seed, end, special)
+	c.run(k, got, n)
+	what := fmt.Sprintf("%s %s n=%d end=%v special=%v", k.Name, c.name, n, end, special)
+	for i, w := range want.floats {
+		for j := range w {
+			if g := got.floats[i][j]; !c.near(float64(g), float64(w[j])) {
+				t.Fatalf("%s: operand %d[%d] is %v, want %v", what, i, j, g, w[j])
+			}
+		}
+	}
+	for i, w := range want.doubles {
+		for j := range w {
+			if g := got.doubles[i][j]; !c.near(g, w[j]) {
+				t.Fatalf("%s: sums %d[%d] is %v, want %v", what, i, j, g, w[j])
+			}
+		}
+	}
+	for i, w := range want.bytes {
+		for j := range w {
+			if g := got.bytes[i][j]; g != w[j] {
+				t.Fatalf("%s: positions %d[%d] is %d, want %d", what, i, j, g, w[j])
+			}
+		}
+	}
+	got.checkEdges(t, what)
+}
+
+// near reports whether got is want, but for the case's tolerance.
+func (c kernelCase) near(got, want float64) bool {
+	switch {
+	case want != want:
+		return got != got
+	case want == 0 || math.IsInf(want, 0):
+		if c.absolute == 0 || math.IsInf(want, 0) {
+			return got == want && math.Signbit(got) == math.Signbit(want)
+		}
+	}
+	return math.Abs(got-want) <= c.relative*math.Abs(want)+c.absolute
+}
+
+// checkEdges sees to it that nothing was written beside the operands.
+func (o *operands) checkEdges(t *testing.T, what string) {
+	t.Helper()
+	ok := func(i int) bool {
+		r := o.regions[i]
+		for _, s := range o.floats {
+			if guard.Untouched(r, s, o.end) {
+				return true
+			}
+		}
+		for _, s := range o.doubles {
+			if guard.Untouched(r, s, o.end) {
+				return true
+			}
+		}
+		for _, s := range o.bytes {
+			if guard.Untouched(r, s, o.end) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range o.used {
+		if !ok(i) {
+			t.Fatalf("%s: wrote beside operand %d", what, i)
+		}
+	}
+}
+
+// A word that is exactly the rate keeps its element: uniform(r) >= rate.
+func TestDropoutAtTheRate(t *testing.T) {
+	const n = 96
+	x, y := make([]float32, n), make([]float32, n)
+	for i := range x {
+		x[i] = 1
+	}
+	for _, k := range available() {
+		for i := range n {
+			u := device.Uniform(device.RandomWord(5, device.StreamDropout, 3, uint64(i)))
+			k.Dropout(y, x, NewMask(u, 5, device.StreamDropout), 3, 0)
+			if y[i] == 0 {
+				t.Fatalf("%s: element %d, whose random number is the rate, is dropped", k.Name, i)
+			}
+			k.Dropout(y, x, NewMask(math.Nextafter32(u, 1), 5, device.StreamDropout), 3, 0)
+			if y[i] != 0 {
+				t.Fatalf("%s: element %d, whose random number is below the rate, is kept", k.Name, i)
+			}
+		}
+	}
+}
+
+func TestSelectUnknown(t *testing.T) {
+	if _, err := Select("mmx"); err == nil {
+		t.Fatal("Select(mmx) succeeded")
+	}
+}

@@ -1,0 +1,115 @@
+//go:build amd64 && !noasm
+
+package vector
+
+import "golang.org/x/sys/cpu"
+
+// available returns the kernels that this build and processor have, the best first. Packages
+// gemm and vector ask for the same, so that they have kernels of the same names.
+func available() []*Kernels {
+	var kernels []*Kernels
+	x := &cpu.X86
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX2 && x.HasFMA {
+		kernels = append(kernels, avx512())
+	}
+	if x.HasAVX2 && x.HasFMA {
+		kernels = append(kernels, avx2())
+	}
+	return append(kernels, generic())
+}
+
+// avx512 returns the kernels of kernels_amd64.s whose names begin so.
+func avx512() *Kernels {
+	return &Kernels{
+		Name:              "avx512",
+		ReLU:              activation(avx512ReLUForward, avx512ReLUBackward),
+		LeakyReLU:         activation(avx512LeakyReLUForward, avx512LeakyReLUBackward),
+		GELU:              activation(avx512GELUForward, avx512GELUBackward),
+		GELUTanh:          activation(avx512GELUTanhForward, avx512GELUTanhBackward),
+		Sigmoid:           activation(avx512SigmoidForward, avx512SigmoidBackward),
+		Tanh:              activation(avx512TanhForward, avx512TanhBackward),
+		SiLU:              activation(avx512SiLUForward, avx512SiLUBackward),
+		Affine:            affineOf(avx512Affine),
+		AffineReLU:        affineOf(avx512AffineReLU),
+		CombineAffine:     combineAffineOf(avx512CombineAffine),
+		CombineAffineReLU: combineAffineReLUOf(avx512CombineAffineReLU),
+		AddColumns:        addColumnsOf(avx512AddColumns),
+		AddMoments:        addMomentsOf(avx512AddMoments),
+		AddProducts:       addProductsOf(avx512AddProducts),
+		AddProductsReLU:   addProductsReLUOf(avx512AddProductsReLU),
+		Scaled:            forwardOf(avx512Scaled),
+		WeightedSum:       weightedSumOf(avx512WeightedSum),
+		AddRows:           addRowsOf(avx512AddRows),
+		Sum:               sumOf(avx512Sum),
+		SumSquares:        sumOf(avx512SumSquares),
+		Exponentials:      exponentialsOf(avx512Exponentials),
+		SumOfExponentials: sumOfExponentialsOf(avx512SumOfExponentials),
+		Pool8: Pool[uint8]{
+			Max2x2:     max2x2Of(avx512MaxPool2x2),
+			Max2x2ReLU: max2x2Of(avx512MaxPool2x2ReLU),
+			Max:        maxPoolOf(avx512MaxPool),
+			ReLU:       poolReLUOf(avx512PoolReLU),
+			Gather2x2:  gather2x2Of(avx512Gather2x2),
+			Gather:     gatherOf(avx512Gather),
+			GatherAdd:  gatherOf(avx512GatherAdd),
+		},
+		Pool32:  genericPool[int32](),
+		Dropout: dropoutOf(avx512Dropout, 32),
+		Update: Update{
+			SGD:             updateOf(avx512SGD),
+			SGDMomentum:     update1Of(avx512SGDMomentum),
+			SGDNesterov:     update1Of(avx512SGDNesterov),
+			Adam:            update2Of(avx512Adam),
+			RMSProp:         update1Of(avx512RMSProp),
+			RMSPropMomentum: update2Of(avx512RMSPropMomentum),
+		},
+	}
+}
+
+// avx2 returns the kernels of kernels_amd64.s whose names begin so.
+func avx2() *Kernels {
+	return &Kernels{
+		Name:              "avx2",
+		ReLU:              activation(avx2ReLUForward, avx2ReLUBackward),
+		LeakyReLU:         activation(avx2LeakyReLUForward, avx2LeakyReLUBackward),
+		GELU:              activation(avx2GELUForward, avx2GELUBackward),
+		GELUTanh:          activation(avx2GELUTanhForward, avx2GELUTanhBackward),
+		Sigmoid:           activation(avx2SigmoidForward, avx2SigmoidBackward),
+		Tanh:              activation(avx2TanhForward, avx2TanhBackward),
+		SiLU:              activation(avx2SiLUForward, avx2SiLUBackward),
+		Affine:            affineOf(avx2Affine),
+		AffineReLU:        affineOf(avx2AffineReLU),
+		CombineAffine:     combineAffineOf(avx2CombineAffine),
+		CombineAffineReLU: combineAffineReLUOf(avx2CombineAffineReLU),
+		AddColumns:        addColumnsOf(avx2AddColumns),
+		AddMoments:        addMomentsOf(avx2AddMoments),
+		AddProducts:       addProductsOf(avx2AddProducts),
+		AddProductsReLU:   addProductsReLUOf(avx2AddProductsReLU),
+		Scaled:            forwardOf(avx2Scaled),
+		WeightedSum:       weightedSumOf(avx2WeightedSum),
+		AddRows:           addRowsOf(avx2AddRows),
+		Sum:               sumOf(avx2Sum),
+		SumSquares:        sumOf(avx2SumSquares),
+		Exponentials:      exponentialsOf(avx2Exponentials),
+		SumOfExponentials: sumOfExponentialsOf(avx2SumOfExponentials),
+		Pool8: Pool[uint8]{
+			Max2x2:     max2x2Of(avx2MaxPool2x2),
+			Max2x2ReLU: max2x2Of(avx2MaxPool2x2ReLU),
+			Max:        maxPoolOf(avx2MaxPool),
+			ReLU:       poolReLUOf(avx2PoolReLU),
+			Gather2x2:  gather2x2Of(avx2Gather2x2),
+			Gather:     gatherOf(avx2Gather),
+			GatherAdd:  gatherOf(avx2GatherAdd),
+		},
+		Pool32:  genericPool[int32](),
+		Dropout: dropoutOf(avx2Dropout, 16),
+		Update: Update{
+			SGD:             updateOf(avx2SGD),
+			SGDMomentum:     update1Of(avx2SGDMomentum),
+			SGDNesterov:     update1Of(avx2SGDNesterov),
+			Adam:            update2Of(avx2Adam),
+			RMSProp:         update1Of(avx2RMSProp),
+			RMSPropMomentum: update2Of(avx2RMSPropMomentum),
+		},
+	}
+}

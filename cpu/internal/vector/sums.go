@@ -1,0 +1,56 @@
+package vector
+
+// scaled computes y = alpha*a.
+func scaled(y, a []float32, alpha float32) {
+	y = y[:len(a)]
+	for i, v := range a {
+		y[i] = alpha * v
+	}
+}
+
+// weightedSum computes y = alpha*a + beta*b.
+func weightedSum(y, a, b []float32, alpha, beta float32) {
+	y, b = y[:len(a)], b[:len(a)]
+	for i, v := range a {
+		y[i] = alpha*v + beta*b[i]
+	}
+}
+
+// addRows adds every row of len(sum) elements of x to sum.
+func addRows(sum, x []float32) {
+	for n := len(sum); len(x) > 0; x = x[n:] {
+		for i, v := range x[:n] {
+			sum[i] += v
+		}
+	}
+}
+
+// sum returns the sum of x. Four sums side by side wait less for each other.
+func sum(x []float32) float64 {
+	var a, b, c, d float64
+	for ; len(x) >= 4; x = x[4:] {
+		a += float64(x[0])
+		b += float64(x[1])
+		c += float64(x[2])
+		d += float64(x[3])
+	}
+	for _, v := range x {
+		a += float64(v)
+	}
+	return (a + b) + (c + d)
+}
+
+// sumSquares returns the sum of the squares of x.
+func sumSquares(x []float32) float64 {
+	var a, b, c, d float64
+	for ; len(x) >= 4; x = x[4:] {
+		a += float64(x[0]) * float64(x[0])
+		b += float64(x[1]) * float64(x[1])
+		c += float64(x[2]) * float64(x[2])
+		d += float64(x[3]) * float64(x[3])
+	}
+	for _, v := range x {
+		a += float64(v) * float64(v)
+	}
+	return (a + b) + (c + d)
+}
