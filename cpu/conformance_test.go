@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"trainer/cpu/internal/gemm"
+	"trainer/cpu/internal/simd"
 	"trainer/nn/device/devicetest"
 )
 
@@ -26,21 +26,25 @@ func newDevice(t testing.TB, opts ...Option) *Device {
 // TestConformance runs the suite that every device passes, on every instruction set that
 // this processor has, and on the best one with more threads than tasks in some cases.
 func TestConformance(t *testing.T) {
-	for i, name := range gemm.Names() {
-		run(t, name, 2)
+	for i, name := range simd.Available() {
+		run(t, string(name), 2)
 		if i == 0 {
-			run(t, name, 1)
-			run(t, name, 5)
+			run(t, string(name), 1)
+			run(t, string(name), 5)
 		}
 	}
 }
+
+// winogradTile is the side of the largest tile of pixels that package winograd makes.
+const winogradTile = 4
 
 func run(t *testing.T, instructions string, threads int) {
 	t.Run(fmt.Sprintf("%s/threads=%d", instructions, threads), func(t *testing.T) {
 		if testing.Short() && threads != 2 {
 			t.Skip("short: two threads only")
 		}
-		devicetest.RunAll(t, newDevice(t, WithInstructions(instructions), WithThreads(threads)))
+		d := newDevice(t, WithInstructions(instructions), WithThreads(threads))
+		devicetest.RunAllWith(t, d, devicetest.Options{Tile: winogradTile})
 	})
 }
 

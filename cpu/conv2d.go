@@ -7,13 +7,15 @@ import (
 )
 
 // conv2D computes convolutions as matrix products over the matrix of patches, of which
-// only a few rows exist at a time (see window), in cache:
+// only a few rows exist at a time (see window), in cache, or none at all (see direct):
 //
 //	Forward         Y[p, o]  = sum_k X[p, k] W[o, k]        X the patches of x, p = (n, i, j)
 //	BackwardData    dX[p, c] = sum_k D[p, k] W'[c, k]       D the patches of dy, W' the flipped filters
 //	BackwardFilter  dW[o, k] = sum_p dY[p, o] X[p, k]
 //
-// The filters are packed once a call, into panels that the micro-kernel reads end to end.
+// or, for 3 x 3 and 5 x 5 filters of many channels, by Winograd's method, with a half to a
+// quarter of the multiplications (see winogradProduct, winogradFilter). The filters are
+// packed once a call, into panels that the micro-kernel reads end to end.
 type conv2D struct {
 	d    *Device
 	spec device.Conv2DSpec
@@ -43,13 +45,13 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) *conv2D {
 		strideH: s.StrideH, strideW: s.StrideW, padH: s.PadH, padW: s.PadW,
 		dilationH: s.DilationH, dilationW: s.DilationW, upH: 1, upW: 1,
 	}).finish()
-	p.forward.init(d, x, s.Groups, out)
+	p.forward.init(d, x, s.Groups, out, s.N)
 	if !s.NoBackward && !s.NoBackwardData {
 		p.backward.init(d, (&window{
 			srcH: s.OutH(), srcW: s.OutW(), srcC: s.OutC, channels: out, outH: s.H, outW: s.W, kH: s.KH, kW: s.KW,
 			strideH: 1, strideW: 1, padH: s.DilationH*(s.KH-1) - s.PadH, padW: s.DilationW*(s.KW-1) - s.PadW,
 			dilationH: s.DilationH, dilationW: s.DilationW, upH: s.StrideH, upW: s.StrideW,
-		}).finish(), s.Groups, in)
+		}).finish(), s.Groups, in, s.N)
 	}
 	if !s.NoBackward {
 		p.filter.init(d, x, s)
@@ -71,8 +73,14 @@ func checkConv2DSpec(s device.Conv2DSpec) {
 	}
 }
 
-// Algorithm names the method and the instruction set.
-func (p *conv2D) Algorithm() string { return "implicit im2col, " + p.d.kernel.Name }
+// Algorithm names the method of the forward pass and the instruction set.
+func (p *conv2D) Algorithm() string {
+	method := "implicit im2col"
+	if w := p.forward.winograd; w != nil {
+		method = fmt.Sprintf("Winograd F(%dx%d,%dx%d)", w.m, w.m, w.r, w.r)
+	}
+	return method + ", " + p.d.kernel.Name
+}
 
 // Workspace returns the bytes that the plan owns.
 func (p *conv2D) Workspace() int64 {

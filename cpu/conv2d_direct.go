@@ -46,7 +46,7 @@ func (p *direct) Do(task, worker int) {
 	n, i0 := task/p.bands, task%p.bands*p.bandRows
 	i1 := min(i0+p.bandRows, w.outH)
 	c := p.c[(n*w.outH+i0)*w.outW*p.out : (n*w.outH+i1)*w.outW*p.out]
-	startRows(c, p.bias)
+	update := startRows(c, p.bias)
 	x := w.band(p.scratch[worker], p.src, n, i0, i1)
 	panels, width := kn.Split(w.outW)
 	turns := gemm.Turns{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
@@ -57,7 +57,7 @@ func (p *direct) Do(task, worker int) {
 			for q := range panels {
 				j := q * width
 				m := min(width, w.outW-j)
-				kn.TileTurns(m, cols, turns, row[j*w.strideW*w.srcC:], w.strideW*w.srcC, false, filters, kn.NR, c[(i*w.outW+j)*p.out+o:], p.out)
+				kn.TileTurns(m, cols, turns, row[j*w.strideW*w.srcC:], w.strideW*w.srcC, false, filters, kn.NR, c[(i*w.outW+j)*p.out+o:], p.out, update)
 			}
 		}
 	}

@@ -111,7 +111,7 @@ func (p *directFilter) addImage(dw, dy, x []float32, a0 int, packed []float32) {
 			for q := range panels {
 				k := q * height
 				m := min(height, w.runLen-k)
-				kn.TileTurns(m, cols, turns, row[k:], w.strideW*w.srcC, true, b, ldb, dw[(a*w.runLen+k)*p.out+o:], p.out)
+				kn.TileTurns(m, cols, turns, row[k:], w.strideW*w.srcC, true, b, ldb, dw[(a*w.runLen+k)*p.out+o:], p.out, gemm.Add)
 			}
 		}
 	}

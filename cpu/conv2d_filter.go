@@ -1,6 +1,9 @@
 package cpu
 
-import "trainer/nn/device"
+import (
+	"trainer/cpu/internal/gemm"
+	"trainer/nn/device"
+)
 
 // convFilter computes dW[o, k] = sum_p dY[p, o] X[p, k] and dbias[o] = sum_p dY[p, o].
 //
@@ -28,7 +31,8 @@ type convFilter struct {
 	rows               int
 	filterTask         convFilterTask
 	sumTask            convFilterSum
-	direct             *directFilter // nil where the patches must be gathered
+	winograd           *winogradFilter // or nil
+	direct             *directFilter   // nil where the patches must be gathered
 }
 
 type (
@@ -47,6 +51,11 @@ const (
 func (p *convFilter) init(d *Device, win window, s device.Conv2DSpec) {
 	kn := d.kernel
 	p.d, p.win, p.groups, p.out, p.k, p.ldy = d, win, s.Groups, s.OutC/s.Groups, win.length(), s.OutC
+	if tiles, ok := tilesOf(kn, &p.win, p.out, s.N); ok && s.Groups == 1 {
+		p.winograd = &winogradFilter{}
+		p.winograd.init(p, tiles, s.N)
+		return
+	}
 	if s.Groups == 1 && win.direct() {
 		p.direct = &directFilter{}
 		p.direct.init(p, s.N)
@@ -76,6 +85,9 @@ func (p *convFilter) init(d *Device, win window, s device.Conv2DSpec) {
 
 // len returns the floats that the plan owns.
 func (p *convFilter) len() int {
+	if p.winograd != nil {
+		return p.winograd.len()
+	}
 	if p.direct != nil {
 		return p.direct.len()
 	}
@@ -89,6 +101,10 @@ func (p *convFilter) len() int {
 func (p *convFilter) run(dw, dbias, dy, src []float32, n int) {
 	p.dw, p.dbias, p.dy, p.src = dw, dbias, dy, src
 	p.rows = n * p.win.outH * p.win.outW
+	if p.winograd != nil {
+		p.winograd.run()
+		return
+	}
 	if p.direct != nil {
 		p.direct.run()
 		return
@@ -131,7 +147,7 @@ func (p *convFilter) addBias(bias, dy []float32, rows int) {
 	kn := p.d.kernel
 	for o := 0; o < p.out; o += kn.MR {
 		m := min(kn.MR, p.out-o)
-		kn.Tile(m, 1, rows, dy[o:], p.ldy, true, p.ones, 1, bias[o:], 1)
+		kn.Tile(m, 1, rows, dy[o:], p.ldy, true, p.ones, 1, bias[o:], 1, gemm.Add)
 	}
 }
 
@@ -152,7 +168,7 @@ func (p *convFilter) addProduct(dw, dy []float32, from, rows, k0, k1, g int, scr
 		for q := range panels {
 			o := q * height
 			m := min(height, p.out-o)
-			kn.Tile(m, min(nr, width-j), rows, dy[o:], p.ldy, true, patches[j*rows:], nr, dw[o*p.k+k0+j:], p.k)
+			kn.Tile(m, min(nr, width-j), rows, dy[o:], p.ldy, true, patches[j*rows:], nr, dw[o*p.k+k0+j:], p.k, gemm.Add)
 		}
 	}
 }

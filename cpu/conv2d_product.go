@@ -1,5 +1,7 @@
 package cpu
 
+import "trainer/cpu/internal/gemm"
+
 // convProduct computes C[p, o] = bias[o] + sum_k P[p, k] W[o, k] for the patches P of an
 // image: the forward pass, and the backward pass by the data with flipped filters.
 //
@@ -22,7 +24,8 @@ type convProduct struct {
 	flip, relu            bool
 	packTask              convPack
 	tileTask              convTiles
-	direct                *direct // nil where the patches must be gathered
+	winograd              *winogradProduct // or nil
+	direct                *direct          // nil where the patches must be gathered
 }
 
 type (
@@ -30,9 +33,14 @@ type (
 	convTiles struct{ *convProduct }
 )
 
-func (p *convProduct) init(d *Device, win window, groups, out int) {
+func (p *convProduct) init(d *Device, win window, groups, out, images int) {
 	kn := d.kernel
 	p.d, p.win, p.groups, p.out, p.k = d, win, groups, out, win.length()
+	if tiles, ok := tilesOf(d.kernel, &p.win, out, images); ok && groups == 1 {
+		p.winograd = &winogradProduct{}
+		p.winograd.init(p, tiles)
+		return
+	}
 	p.block = blockLength(p.k, win.runLen)
 	p.tile = 8 * kn.MR
 	scratch := kn.MR * p.block
@@ -66,6 +74,9 @@ func blockLength(k, run int) int {
 
 // len returns the floats that the product owns.
 func (p *convProduct) len() int {
+	if p.winograd != nil {
+		return p.winograd.len()
+	}
 	n := len(p.packed)
 	for _, s := range p.scratch {
 		n += len(s)
@@ -78,6 +89,10 @@ func (p *convProduct) len() int {
 func (p *convProduct) run(c, src, weights, bias []float32, n int, flip, relu bool) {
 	p.c, p.src, p.weights, p.bias, p.flip, p.relu = c, src, weights, bias, flip, relu
 	p.rows = n * p.win.outH * p.win.outW
+	if p.winograd != nil {
+		p.winograd.run(n)
+		return
+	}
 	p.d.pool.Run(p.groups*p.d.kernel.Panels(p.out), &p.packTask)
 	if p.direct != nil {
 		p.d.pool.Run(n*p.direct.bands, p.direct)
@@ -129,20 +144,23 @@ func (t *convTiles) Do(i, worker int) {
 	rows := min(p.tile, p.rows-from)
 	ldc := p.groups * p.out
 	tile := p.c[from*ldc : (from+rows)*ldc]
-	startRows(tile, p.bias)
+	begin := startRows(tile, p.bias)
 	panels, height := kn.Split(rows)
 	patch := p.scratch[worker]
 	for g := range p.groups {
 		for k0 := 0; k0 < p.k; k0 += p.block {
 			n := min(p.block, p.k-k0)
-			packed := p.panels(g, k0, n)
+			packed, update := p.panels(g, k0, n), gemm.Add
+			if k0 == 0 {
+				update = begin
+			}
 			for q := range panels {
 				r0 := from + q*height
 				m := min(height, from+rows-r0)
 				for r := range m {
 					p.win.gather(patch[r*n:(r+1)*n], p.src, r0+r, k0, k0+n, g*p.win.channels)
 				}
-				kn.Multiply(m, p.out, n, patch, n, false, packed, p.c[r0*ldc+g*p.out:], ldc)
+				kn.Multiply(m, p.out, n, patch, n, false, packed, p.c[r0*ldc+g*p.out:], ldc, update)
 			}
 		}
 	}

@@ -12,16 +12,20 @@ import (
 
 	"trainer/cpu/internal/gemm"
 	"trainer/cpu/internal/parallel"
+	"trainer/cpu/internal/simd"
 	"trainer/cpu/internal/vector"
+	"trainer/cpu/internal/winograd"
 	"trainer/nn/device"
 )
 
 // Device is the CPU as a device.Device.
 type Device struct {
-	pool   *parallel.Pool
-	kernel *gemm.Kernel    // of matrix products
-	vector *vector.Kernels // of everything else
-	info   device.Info
+	pool     *parallel.Pool
+	kernel   *gemm.Kernel      // of matrix products
+	winograd *winograd.Kernels // of transforms around matrix products
+	vector   *vector.Kernels   // of everything else
+	info     device.Info
+	workspace
 }
 
 var _ device.Device = (*Device)(nil)
@@ -51,19 +55,18 @@ func New(opts ...Option) (*Device, error) {
 	if o.threads < 1 {
 		return nil, fmt.Errorf("cpu: %d threads asked for, need at least 1", o.threads)
 	}
-	kernel, err := gemm.Select(o.instruction)
+	set, err := simd.Select(o.instruction)
 	if err != nil {
 		return nil, fmt.Errorf("cpu: %w", err)
 	}
-	vectors, err := vector.Select(kernel.Name)
-	if err != nil {
-		return nil, fmt.Errorf("cpu: %w", err)
-	}
+	kernel := gemm.For(set)
 	return &Device{
-		pool:   parallel.New(o.threads),
-		kernel: kernel,
-		vector: vectors,
-		info:   describe(o.threads, kernel.Name),
+		pool:      parallel.New(o.threads),
+		kernel:    kernel,
+		vector:    vector.For(set),
+		winograd:  winograd.For(set),
+		info:      describe(o.threads, string(set)),
+		workspace: newWorkspace(o.threads, kernel.NR),
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"trainer/cpu/internal/gemm"
 	"trainer/nn/device"
 )
 
@@ -134,22 +135,29 @@ func (t *matMulTiles) Do(i, worker int) {
 	p, kn := t.matMul, t.d.kernel
 	i0, j0 := i/p.tilesN*p.tileM, i%p.tilesN*p.tileN
 	rows, cols := min(p.tileM, p.m-i0), min(p.tileN, p.n-j0)
-	for r := i0; r < i0+rows; r++ {
-		start(p.c[r*p.ldc+j0:][:cols], p.bias, j0)
+	begin := gemm.Set
+	if p.bias != nil {
+		begin = gemm.Add
+		for r := i0; r < i0+rows; r++ {
+			copy(p.c[r*p.ldc+j0:][:cols], p.bias[j0:])
+		}
 	}
 	panels, height := kn.Split(rows)
 	for k0 := 0; k0 < p.k; k0 += blockK {
 		length := min(blockK, p.k-k0)
-		packed := p.block(k0, length)[j0*length:]
+		packed, update := p.block(k0, length)[j0*length:], gemm.Add
+		if k0 == 0 {
+			update = begin
+		}
 		for q := range panels {
 			r := i0 + q*height
 			m := min(height, i0+rows-r)
 			if p.spec.TransA {
-				kn.Multiply(m, cols, length, p.a[k0*p.lda+r:], p.lda, true, packed, p.c[r*p.ldc+j0:], p.ldc)
+				kn.Multiply(m, cols, length, p.a[k0*p.lda+r:], p.lda, true, packed, p.c[r*p.ldc+j0:], p.ldc, update)
 				continue
 			}
 			a := contiguous(p.scratch[worker], p.a[r*p.lda+k0:], p.lda, m, length)
-			kn.Multiply(m, cols, length, a, length, false, packed, p.c[r*p.ldc+j0:], p.ldc)
+			kn.Multiply(m, cols, length, a, length, false, packed, p.c[r*p.ldc+j0:], p.ldc, update)
 		}
 	}
 	if p.relu {
@@ -169,22 +177,14 @@ func contiguous(dst, a []float32, lda, m, length int) []float32 {
 	return dst[:m*length]
 }
 
-// startRows sets whole rows of C to the bias, or to zero without one.
-func startRows(c, bias []float32) {
+// startRows sets whole rows of C to the bias, which the product is then added to. Without
+// one it leaves C as it is, for the product to take its place.
+func startRows(c, bias []float32) gemm.Update {
 	if bias == nil {
-		clear(c)
-		return
+		return gemm.Set
 	}
 	for ; len(c) > 0; c = c[len(bias):] {
 		copy(c, bias)
 	}
-}
-
-// start sets a row of C, from column j0 on, to the bias, or to zero without one.
-func start(row, bias []float32, j0 int) {
-	if bias == nil {
-		clear(row)
-		return
-	}
-	copy(row, bias[j0:])
+	return gemm.Add
 }

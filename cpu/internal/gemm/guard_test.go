@@ -48,7 +48,8 @@ func checkEdges(t *testing.T, kn *Kernel, rng *rand.Rand, regions [3]*guard.Regi
 		copy(s, random(rng, len(s)))
 	}
 	before := append([]float32(nil), c...)
-	kn.Tile(m, n, k, a, lda, trans, b, ldb, c, ldc)
+	update := Update(rng.IntN(2))
+	kn.Tile(m, n, k, a, lda, trans, b, ldb, c, ldc, update)
 	for i := range c {
 		row, j := i/ldc, i%ldc
 		if j >= n {
@@ -58,7 +59,9 @@ func checkEdges(t *testing.T, kn *Kernel, rng *rand.Rand, regions [3]*guard.Regi
 			continue
 		}
 		sum, size := product(row, j, k, a, lda, trans, b, ldb)
-		sum, size = sum+float64(before[i]), size+math.Abs(float64(before[i]))
+		if update == Add {
+			sum, size = sum+float64(before[i]), size+math.Abs(float64(before[i]))
+		}
 		if math.Abs(float64(c[i])-sum) > bound(k)*size {
 			t.Fatalf("%dx%dx%d trans=%v end=%v: C[%d][%d] = %v, want %v", m, n, k, trans, end, row, j, c[i], sum)
 		}

@@ -3,11 +3,7 @@
 // ACM TOMS 34(3), 2008.
 package gemm
 
-import (
-	"fmt"
-	"strings"
-	"time"
-)
+import "time"
 
 // micro adds a product to a tile of C that its registers hold:
 //
@@ -15,8 +11,9 @@ import (
 //
 // For the kernels by rows A[i][k] is a[i*lda+k], for those by columns a[k*lda+i]. B[k][j]
 // is b[k*ldb+j], C[i][j] is c[i*ldc+j]. This is repeated for each turn, a having moved on by
-// stepA elements and b by stepB. No element outside is read or written.
-type micro func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int)
+// stepA elements and b by stepB. Where set is not 0 the sum takes C's place, and C is not
+// read. No element outside is read or written.
+type micro func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int)
 
 // Indices into a kernel's tables by the number of columns.
 const (
@@ -39,31 +36,6 @@ type Kernel struct {
 	peak              func(turns int)
 }
 
-// Select returns the kernels by name, or the best that this processor runs for "".
-func Select(name string) (*Kernel, error) {
-	kernels := available()
-	if name == "" {
-		return kernels[0], nil
-	}
-	var names []string
-	for _, k := range kernels {
-		if k.Name == name {
-			return k, nil
-		}
-		names = append(names, k.Name)
-	}
-	return nil, fmt.Errorf("instruction set %q is not available here, this build and processor have %s", name, strings.Join(names, ", "))
-}
-
-// Names returns the kernels that this build and processor have, the best first.
-func Names() []string {
-	var names []string
-	for _, k := range available() {
-		names = append(names, k.Name)
-	}
-	return names
-}
-
 // Split returns the number of panels that m rows are divided into, and the most rows
 // that one has: as even as can be, because a panel of 2 rows costs nearly as much
 // as one of 14.
@@ -75,9 +47,18 @@ func (kn *Kernel) Split(m int) (panels, rows int) {
 // Panels returns the number of panels of NR columns that n columns are packed into.
 func (kn *Kernel) Panels(n int) int { return (n + kn.NR - 1) / kn.NR }
 
-// Tile adds op(A) B to at most MR x NR elements of C, by columns of A where trans.
-func (kn *Kernel) Tile(m, n, k int, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int) {
-	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n)
+// Update says what a product does to the tile of C that it is for.
+type Update int
+
+// The updates.
+const (
+	Add Update = iota // C += A B
+	Set               // C = A B; C is not read
+)
+
+// Tile computes op(A) B for at most MR x NR elements of C, by columns of A where trans.
+func (kn *Kernel) Tile(m, n, k int, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
+	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n, int(u))
 }
 
 // Turns says how a sum over k goes on in TileTurns: there are N turns of K, and a and b
@@ -88,8 +69,8 @@ type Turns struct {
 }
 
 // TileTurns is Tile with the sum over k in turns.
-func (kn *Kernel) TileTurns(m, n int, t Turns, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int) {
-	kn.micro(m, n, trans)(t.N, t.K, &a[0], lda, t.StepA, &b[0], ldb, t.StepB, &c[0], ldc, n)
+func (kn *Kernel) TileTurns(m, n int, t Turns, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
+	kn.micro(m, n, trans)(t.N, t.K, &a[0], lda, t.StepA, &b[0], ldb, t.StepB, &c[0], ldc, n, int(u))
 }
 
 func (kn *Kernel) micro(m, n int, trans bool) micro {
@@ -106,10 +87,10 @@ func (kn *Kernel) micro(m, n int, trans bool) micro {
 	return kn.byRows[m][width]
 }
 
-// Multiply adds A B to C, m x n with any n and m <= MR; B is packed by Pack.
-func (kn *Kernel) Multiply(m, n, k int, a []float32, lda int, trans bool, packed []float32, c []float32, ldc int) {
+// Multiply computes A B for C, m x n with any n and m <= MR; B is packed by Pack.
+func (kn *Kernel) Multiply(m, n, k int, a []float32, lda int, trans bool, packed []float32, c []float32, ldc int, u Update) {
 	for j := 0; j < n; j += kn.NR {
-		kn.Tile(m, min(kn.NR, n-j), k, a, lda, trans, packed[j*k:], kn.NR, c[j:], ldc)
+		kn.Tile(m, min(kn.NR, n-j), k, a, lda, trans, packed[j*k:], kn.NR, c[j:], ldc, u)
 	}
 }
 

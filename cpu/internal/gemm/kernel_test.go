@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"trainer/cpu/internal/simd"
 )
 
 // product is the definition, in float64; it also returns the sum of the terms' sizes,
@@ -29,6 +31,14 @@ func random(rng *rand.Rand, n int) []float32 {
 		s[i] = float32(rng.Float64()*2 - 1)
 	}
 	return s
+}
+
+// available returns the kernels that can run here, the best first.
+func available() (kernels []*Kernel) {
+	for _, set := range simd.Available() {
+		kernels = append(kernels, For(set))
+	}
+	return kernels
 }
 
 // eachKernel runs a test for every instruction set of this machine.
@@ -66,7 +76,8 @@ func checkTile(t *testing.T, kn *Kernel, rng *rand.Rand, m, n, k int, trans bool
 	a, b := random(rng, lenA), random(rng, (k-1)*ldb+n)
 	c := random(rng, m*ldc)
 	before := append([]float32(nil), c...)
-	kn.Tile(m, n, k, a, lda, trans, b, ldb, c, ldc)
+	update := Update(rng.IntN(2))
+	kn.Tile(m, n, k, a, lda, trans, b, ldb, c, ldc, update)
 	for i := 0; i < m; i++ {
 		for j := 0; j < ldc; j++ {
 			at := i*ldc + j
@@ -77,8 +88,10 @@ func checkTile(t *testing.T, kn *Kernel, rng *rand.Rand, m, n, k int, trans bool
 				continue
 			}
 			sum, size := product(i, j, k, a, lda, trans, b, ldb)
-			sum += float64(before[at])
-			size += math.Abs(float64(before[at]))
+			if update == Add {
+				sum += float64(before[at])
+				size += math.Abs(float64(before[at]))
+			}
 			if diff := math.Abs(float64(c[at]) - sum); diff > bound(k)*size {
 				t.Fatalf("%dx%dx%d trans=%v: C[%d][%d] = %v, want %v +- %.1e", m, n, k, trans, i, j, c[at], sum, bound(k)*size)
 			}
@@ -108,7 +121,7 @@ func TestTileTurns(t *testing.T) {
 			a := random(rng, lenA+(turns.N-1)*turns.StepA)
 			b := random(rng, turns.K*n+(turns.N-1)*turns.StepB)
 			c := make([]float32, m*n)
-			kn.TileTurns(m, n, turns, a, lda, trans, b, n, c, n)
+			kn.TileTurns(m, n, turns, a, lda, trans, b, n, c, n, Update(rng.IntN(2)))
 			for i := range m {
 				for j := range n {
 					var want, size float64
@@ -143,7 +156,7 @@ func TestMultiplyPacked(t *testing.T) {
 				}
 				a := random(rng, m*k)
 				c := make([]float32, m*n)
-				kn.Multiply(m, n, k, a, k, false, packed, c, n)
+				kn.Multiply(m, n, k, a, k, false, packed, c, n, Add)
 				for i := range m {
 					for j := range n {
 						var want, size float64
@@ -186,12 +199,6 @@ func TestSplitIsEven(t *testing.T) {
 	}
 }
 
-func TestSelectUnknown(t *testing.T) {
-	if _, err := Select("mmx"); err == nil {
-		t.Fatal("Select(mmx) succeeded")
-	}
-}
-
 func BenchmarkTile(b *testing.B) {
 	for _, kn := range available() {
 		peak := kn.Peak(100 * time.Millisecond)
@@ -206,7 +213,7 @@ func BenchmarkTile(b *testing.B) {
 						lda = kn.MR
 					}
 					for b.Loop() {
-						kn.Multiply(kn.MR, n, k, a, lda, trans, packed, c, n)
+						kn.Multiply(kn.MR, n, k, a, lda, trans, packed, c, n, Add)
 					}
 					flops := 2 * float64(kn.MR) * float64(n) * float64(k) * float64(b.N) / b.Elapsed().Seconds()
 					b.ReportMetric(flops/1e9, "GFLOP/s")

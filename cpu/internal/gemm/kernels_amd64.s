@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func avx512N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+// func avx512N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N1x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N1x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -79,6 +79,9 @@ done:
 	ADDQ      DI, AX
 	DECQ      R8
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -88,9 +91,17 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N2x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N2x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -176,6 +187,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -189,9 +203,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N3x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N3x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -290,6 +314,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -307,9 +334,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N4x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N4x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -422,6 +461,9 @@ done:
 	ADDQ      R9, BX
 	DECQ      R10
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -443,9 +485,23 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N5x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N5x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -575,6 +631,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -600,9 +659,25 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N6x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N6x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -745,6 +820,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -774,9 +852,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N7x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N7x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -932,6 +1028,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -965,9 +1064,29 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N8x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N8x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1136,6 +1255,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -1173,9 +1295,31 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N9x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N9x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1361,6 +1505,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -1402,9 +1549,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N10x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N10x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1603,6 +1774,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -1648,9 +1822,35 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N11x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N11x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1862,6 +2062,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -1911,9 +2114,37 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N12x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N12x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -2138,6 +2369,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -2191,9 +2425,39 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N13x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N13x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -2435,6 +2699,9 @@ done:
 	ADDQ      R12, R8
 	DECQ      R13
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -2492,9 +2759,41 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N14x1(SB), NOSPLIT, $0-88
+TEXT ·avx512N14x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -2749,6 +3048,9 @@ done:
 	ADDQ      R12, R8
 	DECQ      R13
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -2810,9 +3112,43 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N1x1(SB), NOSPLIT, $0-88
+TEXT ·avx2N1x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -2879,11 +3215,22 @@ done:
 	ADDQ       DI, AX
 	DECQ       R8
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+	VZEROUPPER
+	RET
+
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
 	VMASKMOVPS Y0, Y15, (AX)
 	VZEROUPPER
 	RET
@@ -2906,9 +3253,9 @@ DATA lanes<>+56(SB)/4, $0x00000000
 DATA lanes<>+60(SB)/4, $0x00000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
-// func avx2N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+// func avx2N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N2x1(SB), NOSPLIT, $0-88
+TEXT ·avx2N2x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -2986,6 +3333,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -2999,9 +3349,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N3x1(SB), NOSPLIT, $0-88
+TEXT ·avx2N3x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3090,6 +3450,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3107,9 +3470,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N4x1(SB), NOSPLIT, $0-88
+TEXT ·avx2N4x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3210,6 +3585,9 @@ done:
 	ADDQ       R9, BX
 	DECQ       R10
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3231,9 +3609,23 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N5x1(SB), NOSPLIT, $0-88
+TEXT ·avx2N5x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3349,6 +3741,9 @@ done:
 	ADDQ       R10, SI
 	DECQ       R11
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3374,9 +3769,25 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N6x1(SB), NOSPLIT, $0-88
+TEXT ·avx2N6x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3503,6 +3914,9 @@ done:
 	ADDQ       R10, SI
 	DECQ       R11
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3532,9 +3946,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y5, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N1x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N1x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -3620,6 +4052,9 @@ done:
 	ADDQ      DI, AX
 	DECQ      R8
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -3631,9 +4066,18 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N2x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N2x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -3739,6 +4183,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -3756,9 +4203,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N3x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N3x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -3884,6 +4343,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -3907,9 +4369,24 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N4x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N4x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4056,6 +4533,9 @@ done:
 	ADDQ      R9, BX
 	DECQ      R10
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -4085,9 +4565,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N5x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N5x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4258,6 +4756,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -4293,9 +4794,30 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N6x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N6x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4486,6 +5008,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -4527,9 +5052,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N7x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N7x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4740,6 +5289,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -4787,9 +5339,36 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N8x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N8x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -5020,6 +5599,9 @@ done:
 	ADDQ      R10, SI
 	DECQ      R11
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -5073,9 +5655,39 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N9x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N9x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -5330,6 +5942,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -5389,9 +6004,42 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N10x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N10x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -5666,6 +6314,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -5731,9 +6382,45 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N11x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N11x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -6028,6 +6715,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -6099,9 +6789,48 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N12x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N12x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -6416,6 +7145,9 @@ done:
 	ADDQ      R11, DI
 	DECQ      R12
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -6493,9 +7225,51 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N13x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N13x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -6834,6 +7608,9 @@ done:
 	ADDQ      R12, R8
 	DECQ      R13
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -6917,9 +7694,54 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512N14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512N14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N14x2(SB), NOSPLIT, $0-88
+TEXT ·avx512N14x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -7278,6 +8100,9 @@ done:
 	ADDQ      R12, R8
 	DECQ      R13
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -7367,9 +8192,57 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z26, (AX)
+	VMOVUPS Z27, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N1x2(SB), NOSPLIT, $0-88
+TEXT ·avx2N1x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -7448,6 +8321,9 @@ done:
 	ADDQ       DI, AX
 	DECQ       R8
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -7459,9 +8335,18 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N2x2(SB), NOSPLIT, $0-88
+TEXT ·avx2N2x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -7557,6 +8442,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -7574,9 +8462,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N3x2(SB), NOSPLIT, $0-88
+TEXT ·avx2N3x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -7689,6 +8589,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -7712,9 +8615,24 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N4x2(SB), NOSPLIT, $0-88
+TEXT ·avx2N4x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -7845,6 +8763,9 @@ done:
 	ADDQ       R9, BX
 	DECQ       R10
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -7874,9 +8795,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y6, (AX)
+	VMASKMOVPS Y7, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N5x2(SB), NOSPLIT, $0-88
+TEXT ·avx2N5x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -8028,6 +8967,9 @@ done:
 	ADDQ       R10, SI
 	DECQ       R11
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -8063,9 +9005,30 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y6, (AX)
+	VMASKMOVPS Y7, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y8, (AX)
+	VMASKMOVPS Y9, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N6x2(SB), NOSPLIT, $0-88
+TEXT ·avx2N6x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -8234,6 +9197,9 @@ done:
 	ADDQ       R10, SI
 	DECQ       R11
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -8275,9 +9241,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y6, (AX)
+	VMASKMOVPS Y7, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y8, (AX)
+	VMASKMOVPS Y9, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	VMASKMOVPS Y11, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N1x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2N1x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -8351,6 +9341,9 @@ done:
 	ADDQ    DI, AX
 	DECQ    R8
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -8361,9 +9354,18 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N2x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2N2x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -8454,6 +9456,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -8469,9 +9474,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N3x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2N3x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -8579,6 +9596,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -8599,9 +9619,24 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N4x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2N4x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -8727,6 +9762,9 @@ done:
 	ADDQ    R9, BX
 	DECQ    R10
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -8752,9 +9790,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N5x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2N5x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -8901,6 +9957,9 @@ done:
 	ADDQ    R10, SI
 	DECQ    R11
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -8931,9 +9990,30 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2N6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2N6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2N6x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2N6x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -9097,6 +10177,9 @@ done:
 	ADDQ    R10, SI
 	DECQ    R11
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -9132,9 +10215,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T1x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T1x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -9210,6 +10317,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -9219,9 +10329,17 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T2x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T2x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -9310,6 +10428,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -9323,9 +10444,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T3x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T3x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -9427,6 +10558,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -9444,9 +10578,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T4x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T4x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -9561,6 +10707,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -9582,9 +10731,23 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T5x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T5x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -9712,6 +10875,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -9737,9 +10903,25 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T6x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T6x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -9880,6 +11062,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -9909,9 +11094,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T7x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T7x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10065,6 +11268,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -10098,9 +11304,29 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T8x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T8x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10267,6 +11493,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -10304,9 +11533,31 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T9x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T9x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10486,6 +11737,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -10527,9 +11781,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T10x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T10x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10722,6 +12000,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -10767,9 +12048,35 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T11x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T11x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10975,6 +12282,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -11024,9 +12334,37 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T12x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T12x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -11245,6 +12583,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -11298,9 +12639,39 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T13x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T13x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -11532,6 +12903,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -11589,9 +12963,41 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T14x1(SB), NOSPLIT, $0-88
+TEXT ·avx512T14x1(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -11836,6 +13242,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -11897,9 +13306,43 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T1x1(SB), NOSPLIT, $0-88
+TEXT ·avx2T1x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -11969,6 +13412,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -11978,9 +13424,17 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T2x1(SB), NOSPLIT, $0-88
+TEXT ·avx2T2x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -12061,6 +13515,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -12074,9 +13531,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T3x1(SB), NOSPLIT, $0-88
+TEXT ·avx2T3x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -12168,6 +13635,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -12185,9 +13655,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T4x1(SB), NOSPLIT, $0-88
+TEXT ·avx2T4x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -12290,6 +13772,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -12311,9 +13796,23 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T5x1(SB), NOSPLIT, $0-88
+TEXT ·avx2T5x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -12427,6 +13926,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -12452,9 +13954,25 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx2T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T6x1(SB), NOSPLIT, $0-88
+TEXT ·avx2T6x1(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -12579,6 +14097,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -12608,9 +14129,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMASKMOVPS Y0, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y1, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y2, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y3, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y4, Y15, (AX)
+	ADDQ       CX, AX
+	VMASKMOVPS Y5, Y15, (AX)
+	VZEROUPPER
+	RET
+
+// func avx512T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T1x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T1x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -12699,6 +14238,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -12710,9 +14252,18 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T2x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T2x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -12821,6 +14372,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -12838,9 +14392,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T3x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T3x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -12969,6 +14535,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -12992,9 +14561,24 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T4x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T4x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -13143,6 +14727,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -13172,9 +14759,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T5x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T5x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -13343,6 +14948,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -13378,9 +14986,30 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T6x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T6x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -13569,6 +15198,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -13610,9 +15242,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T7x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T7x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -13821,6 +15477,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -13868,9 +15527,36 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T8x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T8x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14099,6 +15785,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -14152,9 +15841,39 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T9x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T9x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14403,6 +16122,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -14462,9 +16184,42 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T10x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T10x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14733,6 +16488,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -14798,9 +16556,45 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T11x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T11x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -15089,6 +16883,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -15160,9 +16957,48 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T12x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T12x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -15471,6 +17307,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -15548,9 +17387,51 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T13x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T13x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -15879,6 +17760,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -15962,9 +17846,54 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512T14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx512T14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T14x2(SB), NOSPLIT, $0-88
+TEXT ·avx512T14x2(SB), NOSPLIT, $0-96
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -16313,6 +18242,9 @@ done:
 	ADDQ      R8, DX
 	DECQ      R9
 	JNZ       turn
+	MOVQ      set+88(FP), AX
+	TESTQ     AX, AX
+	JNZ       set
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
@@ -16402,9 +18334,57 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, (AX)
+	VMOVUPS Z11, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, (AX)
+	VMOVUPS Z13, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, (AX)
+	VMOVUPS Z15, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z16, (AX)
+	VMOVUPS Z17, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z18, (AX)
+	VMOVUPS Z19, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z20, (AX)
+	VMOVUPS Z21, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z22, (AX)
+	VMOVUPS Z23, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z24, (AX)
+	VMOVUPS Z25, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z26, (AX)
+	VMOVUPS Z27, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T1x2(SB), NOSPLIT, $0-88
+TEXT ·avx2T1x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -16486,6 +18466,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -16497,9 +18480,18 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T2x2(SB), NOSPLIT, $0-88
+TEXT ·avx2T2x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -16598,6 +18590,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -16615,9 +18610,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T3x2(SB), NOSPLIT, $0-88
+TEXT ·avx2T3x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -16733,6 +18740,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -16756,9 +18766,24 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T4x2(SB), NOSPLIT, $0-88
+TEXT ·avx2T4x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -16891,6 +18916,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -16920,9 +18948,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y6, (AX)
+	VMASKMOVPS Y7, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T5x2(SB), NOSPLIT, $0-88
+TEXT ·avx2T5x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -17072,6 +19118,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -17107,9 +19156,30 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y6, (AX)
+	VMASKMOVPS Y7, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y8, (AX)
+	VMASKMOVPS Y9, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T6x2(SB), NOSPLIT, $0-88
+TEXT ·avx2T6x2(SB), NOSPLIT, $0-96
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -17276,6 +19346,9 @@ done:
 	ADDQ       R8, DX
 	DECQ       R9
 	JNZ        turn
+	MOVQ       set+88(FP), AX
+	TESTQ      AX, AX
+	JNZ        set
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -17317,9 +19390,33 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ       c+64(FP), AX
+	MOVQ       ldc+72(FP), CX
+	SHLQ       $0x02, CX
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS Y1, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y2, (AX)
+	VMASKMOVPS Y3, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMASKMOVPS Y5, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y6, (AX)
+	VMASKMOVPS Y7, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y8, (AX)
+	VMASKMOVPS Y9, Y15, 32(AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	VMASKMOVPS Y11, Y15, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T1x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2T1x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -17396,6 +19493,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -17406,9 +19506,18 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T2x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2T2x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -17502,6 +19611,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -17517,9 +19629,21 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T3x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2T3x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -17630,6 +19754,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -17650,9 +19777,24 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T4x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2T4x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -17780,6 +19922,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -17805,9 +19950,27 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T5x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2T5x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -17952,6 +20115,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -17982,9 +20148,30 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2T6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int)
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func avx2T6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
 // Requires: AVX, FMA3
-TEXT ·avx2T6x2full(SB), NOSPLIT, $0-88
+TEXT ·avx2T6x2full(SB), NOSPLIT, $0-96
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -18146,6 +20333,9 @@ done:
 	ADDQ    R8, DX
 	DECQ    R9
 	JNZ     turn
+	MOVQ    set+88(FP), AX
+	TESTQ   AX, AX
+	JNZ     set
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -18177,6 +20367,30 @@ done:
 	VADDPS  (AX), Y10, Y10
 	VMOVUPS Y10, (AX)
 	VADDPS  32(AX), Y11, Y11
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+set:
+	MOVQ    c+64(FP), AX
+	MOVQ    ldc+72(FP), CX
+	SHLQ    $0x02, CX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y8, (AX)
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VMOVUPS Y10, (AX)
 	VMOVUPS Y11, 32(AX)
 	VZEROUPPER
 	RET

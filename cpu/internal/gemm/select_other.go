@@ -2,5 +2,7 @@
 
 package gemm
 
-// available returns the kernels that this build and processor have, the best first.
-func available() []*Kernel { return []*Kernel{generic()} }
+import "trainer/cpu/internal/simd"
+
+// For returns the kernels for an instruction set that can run here.
+func For(simd.Set) *Kernel { return generic() }

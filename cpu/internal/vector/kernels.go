@@ -7,11 +7,6 @@
 // of zero, positions, and random words are the same.
 package vector
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Activation is y = f(x) and dx = dy f'(x) over slices of one length, the last argument's.
 // alpha is LeakyReLU's slope. y may be x, and dx may be dy or x.
 type Activation struct {
@@ -69,20 +64,4 @@ type Kernels struct {
 	Dropout func(y, x []float32, m *Mask, step uint32, block uint64)
 
 	Update Update
-}
-
-// Select returns the kernels by name, or the best that this processor runs for "".
-func Select(name string) (*Kernels, error) {
-	kernels := available()
-	if name == "" {
-		return kernels[0], nil
-	}
-	var names []string
-	for _, k := range kernels {
-		if k.Name == name {
-			return k, nil
-		}
-		names = append(names, k.Name)
-	}
-	return nil, fmt.Errorf("instruction set %q is not available here, this build and processor have %s", name, strings.Join(names, ", "))
 }

@@ -427,9 +427,3 @@ func TestDropoutAtTheRate(t *testing.T) {
 		}
 	}
 }
-
-func TestSelectUnknown(t *testing.T) {
-	if _, err := Select("mmx"); err == nil {
-		t.Fatal("Select(mmx) succeeded")
-	}
-}

@@ -2,20 +2,17 @@
 
 package vector
 
-import "golang.org/x/sys/cpu"
+import "trainer/cpu/internal/simd"
 
-// available returns the kernels that this build and processor have, the best first. Packages
-// gemm and vector ask for the same, so that they have kernels of the same names.
-func available() []*Kernels {
-	var kernels []*Kernels
-	x := &cpu.X86
-	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX2 && x.HasFMA {
-		kernels = append(kernels, avx512())
+// For returns the kernels for an instruction set that can run here.
+func For(set simd.Set) *Kernels {
+	switch set {
+	case simd.AVX512:
+		return avx512()
+	case simd.AVX2:
+		return avx2()
 	}
-	if x.HasAVX2 && x.HasFMA {
-		kernels = append(kernels, avx2())
-	}
-	return append(kernels, generic())
+	return generic()
 }
 
 // avx512 returns the kernels of kernels_amd64.s whose names begin so.

@@ -2,5 +2,7 @@
 
 package vector
 
-// available returns the kernels that this build has.
-func available() []*Kernels { return []*Kernels{generic()} }
+import "trainer/cpu/internal/simd"
+
+// For returns the kernels for an instruction set that can run here.
+func For(simd.Set) *Kernels { return generic() }

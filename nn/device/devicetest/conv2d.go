@@ -37,6 +37,11 @@ func ConvCases() []ConvCase {
 		{"3x3-32-channels", [14]int{3, 8, 8, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
 		{"3x3-64-channels", [14]int{3, 8, 7, 64, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1}, noBias},
 		{"3x3-130-channels", [14]int{1, 5, 7, 130, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
+		{"3x3-many-tiles", [14]int{9, 13, 11, 17, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
+		{"3x3-many-tiles-full-padding", [14]int{9, 9, 10, 16, 40, 3, 3, 1, 1, 2, 2, 1, 1, 1}, noBias},
+		{"3x3-many-tiles-70-channels", [14]int{19, 6, 6, 68, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
+		{"5x5-many-tiles", [14]int{5, 14, 13, 18, 35, 5, 5, 1, 1, 2, 2, 1, 1, 1}, bias},
+		{"5x5-many-tiles-no-padding", [14]int{5, 14, 15, 34, 16, 5, 5, 1, 1, 0, 0, 1, 1, 1}, noBias},
 		{"3x3-full-padding", [14]int{3, 6, 5, 3, 5, 3, 3, 1, 1, 2, 2, 1, 1, 1}, bias},
 		{"3x3-stride2", [14]int{3, 9, 10, 5, 6, 3, 3, 2, 2, 1, 1, 1, 1, 1}, bias},
 		{"3x3-stride3", [14]int{1, 11, 13, 4, 5, 3, 3, 3, 3, 1, 0, 1, 1, 1}, noBias},
@@ -70,9 +75,15 @@ func ConvCases() []ConvCase {
 			DilationH: d[11], DilationW: d[12], Groups: d[13], Bias: r.bias,
 		}})
 	}
-	partial := cases[7]
-	partial.Name, partial.Spec.N = "3x3-smaller-batch", 9
-	return append(cases, partial)
+	for _, c := range slices.Clone(cases) {
+		switch c.Name {
+		case "3x3-3-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels":
+			c.Name += "-smaller-batch"
+			c.Spec.N += 6
+			cases = append(cases, c)
+		}
+	}
+	return cases
 }
 
 // convCases returns the cases that the options leave.
@@ -165,7 +176,7 @@ func (d convData) forwardOutput(t *testing.T, dev device.Device, opt Options, co
 
 func (d convData) forward(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
 	r, y := d.forwardOutput(t, dev, opt, conv)
-	r.check(y, d.wantForward().widened(opt.ProductFactor))
+	r.check(y, d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.ProductFactor))
 }
 
 func (d convData) backwardData(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
@@ -173,7 +184,8 @@ func (d convData) backwardData(t *testing.T, dev device.Device, opt Options, con
 	dy, w := r.input("dy", d.dy, d.yShape()...), r.input("w", d.w, d.wShape()...)
 	dx := r.output("dx", d.xShape()...)
 	r.run(func() { conv.BackwardData(dx, dy, w) })
-	r.check(dx, refConv2DBackwardData(d.Spec, d.N, widen(d.dy), widen(d.w)).widened(opt.ProductFactor))
+	want := refConv2DBackwardData(d.Spec, d.N, widen(d.dy), widen(d.w))
+	r.check(dx, want.overTiles(opt.Tile, d.xShape()).widened(opt.ProductFactor))
 }
 
 func (d convData) backwardFilter(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {

@@ -26,9 +26,14 @@ import (
 // Options are what a device may state about itself.
 type Options struct {
 	// ProductFactor widens the tolerance of convolutions and matrix products, for
-	// algorithms that multiply less exactly than float32 does: about 8 for Winograd's
-	// F(2x2,3x3), 2^13 for TF32. 0 means 1.
+	// algorithms that multiply less exactly than float32 does: 2^13 for TF32. 0 means 1.
 	ProductFactor float64
+	// Tile is the side of the tiles of pixels that convolutions compute at once where they
+	// transform them, as Winograd's method does: every pixel of a tile is then a sum over
+	// all of the tile's products, in which those that are not its own cancel up to rounding.
+	// So a pixel may be as far off as any other of a tile that it can lie in. 0 means 1: the
+	// error is in proportion to a pixel's own products.
+	Tile int
 	// Nondeterministic drops the demand that a repeated operation gives the same
 	// bits, for algorithms that add in the order in which threads arrive.
 	Nondeterministic bool

@@ -241,3 +241,31 @@ func TestVerify(t *testing.T) {
 		}
 	}
 }
+
+// TestOverTiles: a magnitude counts for the pixels that may share a tile with its own, in the
+// same image and channel, and for no other.
+func TestOverTiles(t *testing.T) {
+	shape := []int{2, 4, 5, 2}
+	s := newSums(2*4*5*2, 1)
+	at := func(n, y, x, c int) int { return ((n*4+y)*5+x)*2 + c }
+	s.magnitude[at(1, 0, 3, 1)] = 7
+	got := s.overTiles(3, shape)
+	for n := range 2 {
+		for y := range 4 {
+			for x := range 5 {
+				for c := range 2 {
+					want := 0.0
+					if n == 1 && c == 1 && y <= 2 && x >= 1 {
+						want = 7
+					}
+					if m := got.magnitude[at(n, y, x, c)]; m != want {
+						t.Errorf("image %d, pixel %d,%d, channel %d: %v, want %v", n, y, x, c, m, want)
+					}
+				}
+			}
+		}
+	}
+	if same := s.overTiles(0, shape); same.magnitude[at(1, 0, 2, 1)] != 0 {
+		t.Error("without tiles a magnitude counts for another pixel")
+	}
+}

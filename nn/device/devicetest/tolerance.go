@@ -72,6 +72,33 @@ func (s sums) widened(factor float64) sums {
 	return s
 }
 
+// overTiles returns s, pixels of the shape [n,h,w,c], with each magnitude the largest of
+// those of the same image and channel that lie less than side pixels away in both
+// directions: of all the tiles that the pixel can lie in.
+func (s sums) overTiles(side int, shape []int) sums {
+	if side <= 1 {
+		return s
+	}
+	h, w, c := shape[1], shape[2], shape[3]
+	// A maximum over a square is that over columns of the maxima over rows.
+	rows := largestAlong(s.magnitude, w, c, side)
+	s.magnitude = largestAlong(rows, h, w*c, side)
+	return s
+}
+
+// largestAlong returns for each element the largest of those that lie less than side steps
+// away along a dimension of n steps, stride elements apart.
+func largestAlong(x []float64, n, stride, side int) []float64 {
+	most := make([]float64, len(x))
+	for i := range x {
+		at := i / stride % n
+		for step := max(at-side+1, 0); step <= min(at+side-1, n-1); step++ {
+			most[i] = max(most[i], x[i+(step-at)*stride])
+		}
+	}
+	return most
+}
+
 // within reports whether got is element i, up to rounding. NaN is only matched by
 // NaN, and an infinity by itself.
 func (s sums) within(i int, got float32) bool {

@@ -7,7 +7,7 @@
 //
 //	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
 //
-// k runs in turns, after each of which A and B move on by a step of their own: with the
+// or, with set, puts it in place of the tile. k runs in turns, after each of which A and B move on by a step of their own: with the
 // rows of a filter, or of an image, as turns a convolution needs no copy of its patches.
 //
 // There is one for each number of rows up to the largest tile that the registers hold, for
@@ -185,13 +185,13 @@ func loop(a *operandA, b, ldb Register, body func(step int)) {
 	JNZ(LabelRef(turn))
 }
 
-const signature = "func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int)"
+const signature = "func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int, set int)"
 
 // avx512 emits a kernel with mr x vectors accumulators of 16 lanes: 28 of the 32
 // registers for the largest tile, two for B, two for A's broadcasts.
 func avx512(mr, vectors int, trans bool) {
 	TEXT(name("avx512", mr, vectors, trans), NOSPLIT, signature)
-	Doc(fmt.Sprintf("C[%d x n] += A B with AVX-512F, %d < n <= %d.", mr, 16*(vectors-1), 16*vectors))
+	Doc(fmt.Sprintf("C[%d x n] += A B, or = A B, with AVX-512F, %d < n <= %d.", mr, 16*(vectors-1), 16*vectors))
 	z := [...]VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15, Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23, Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31}
 	acc := func(i, v int) VecPhysical { return z[i*vectors+v] }
 
@@ -251,16 +251,34 @@ func avx512(mr, vectors int, trans bool) {
 			}
 		}
 	})
-	forC(func(i, v int, m Mem) {
-		if v == vectors-1 {
-			VMOVUPS_Z(m, K1, Z31)
-			VADDPS(Z31, acc(i, v), acc(i, v))
-			VMOVUPS(acc(i, v), K1, m)
-			return
-		}
-		VADDPS(m, acc(i, v), acc(i, v))
-		VMOVUPS(acc(i, v), m)
+	finish(func(add bool) {
+		forC(func(i, v int, m Mem) {
+			if v == vectors-1 {
+				if add {
+					VMOVUPS_Z(m, K1, Z31)
+					VADDPS(Z31, acc(i, v), acc(i, v))
+				}
+				VMOVUPS(acc(i, v), K1, m)
+				return
+			}
+			if add {
+				VADDPS(m, acc(i, v), acc(i, v))
+			}
+			VMOVUPS(acc(i, v), m)
+		})
 	})
+}
+
+// finish emits the two ways to write the tile, and the end.
+func finish(write func(add bool)) {
+	set := Load(Param("set"), GP64())
+	TESTQ(set, set)
+	JNZ(LabelRef("set"))
+	write(true)
+	VZEROUPPER()
+	RET()
+	Label("set")
+	write(false)
 	VZEROUPPER()
 	RET()
 }
@@ -271,10 +289,10 @@ func avx512(mr, vectors int, trans bool) {
 func avx2(mr, vectors int, trans, masked bool) {
 	if masked {
 		TEXT(name("avx2", mr, vectors, trans), NOSPLIT, signature)
-		Doc(fmt.Sprintf("C[%d x n] += A B with AVX2 and FMA, %d < n <= %d.", mr, 8*(vectors-1), 8*vectors))
+		Doc(fmt.Sprintf("C[%d x n] += A B, or = A B, with AVX2 and FMA, %d < n <= %d.", mr, 8*(vectors-1), 8*vectors))
 	} else {
 		TEXT(name("avx2", mr, vectors, trans)+"full", NOSPLIT, signature)
-		Doc(fmt.Sprintf("C[%d x n] += A B with AVX2 and FMA, n = %d.", mr, 8*vectors))
+		Doc(fmt.Sprintf("C[%d x n] += A B, or = A B, with AVX2 and FMA, n = %d.", mr, 8*vectors))
 	}
 	y := [...]VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15}
 	acc := func(i, v int) VecPhysical { return y[i*vectors+v] }
@@ -317,27 +335,31 @@ func avx2(mr, vectors int, trans, masked bool) {
 			}
 		}
 	})
-	c := Load(Param("c"), GP64())
-	ldc := Load(Param("ldc"), GP64())
-	SHLQ(Imm(2), ldc)
-	for i := 0; i < mr; i++ {
-		for v := 0; v < vectors; v++ {
-			m := Mem{Base: c, Disp: 32 * v}
-			if masked && v == vectors-1 {
-				VMASKMOVPS(m, mask, Y14)
-				VADDPS(Y14, acc(i, v), acc(i, v))
-				VMASKMOVPS(acc(i, v), mask, m)
-				continue
+	finish(func(add bool) {
+		c := Load(Param("c"), GP64())
+		ldc := Load(Param("ldc"), GP64())
+		SHLQ(Imm(2), ldc)
+		for i := 0; i < mr; i++ {
+			for v := 0; v < vectors; v++ {
+				m := Mem{Base: c, Disp: 32 * v}
+				if masked && v == vectors-1 {
+					if add {
+						VMASKMOVPS(m, mask, Y14)
+						VADDPS(Y14, acc(i, v), acc(i, v))
+					}
+					VMASKMOVPS(acc(i, v), mask, m)
+					continue
+				}
+				if add {
+					VADDPS(m, acc(i, v), acc(i, v))
+				}
+				VMOVUPS(acc(i, v), m)
 			}
-			VADDPS(m, acc(i, v), acc(i, v))
-			VMOVUPS(acc(i, v), m)
+			if i+1 < mr {
+				ADDQ(ldc, c)
+			}
 		}
-		if i+1 < mr {
-			ADDQ(ldc, c)
-		}
-	}
-	VZEROUPPER()
-	RET()
+	})
 }
 
 var table Mem

@@ -1,0 +1,236 @@
+package cpu
+
+import (
+	"math"
+
+	"trainer/cpu/internal/gemm"
+	"trainer/cpu/internal/winograd"
+)
+
+// winogradProduct computes the product of convProduct by Winograd's method (see package
+// winograd): the image is cut into tiles of 6 x 6 pixels that overlap, each is transformed
+// to 36 values a channel, and value v of all tiles times value v of all filters is a matrix
+// product over the channels:
+//
+//	V[v][t, c] = (B^T x B)[v]        t the tile, c the channel
+//	U[v][c, o] = (G w G^T)[v]        once a call
+//	M[v][t, o] = sum_c V[v][t, c] U[v][c, o]
+//	y          = A^T M A
+//
+// A task is a block of tiles, whose V stays in the second-level cache, and then for one
+// panel of columns after the other M, and the pixels made of it.
+type winogradProduct struct {
+	*convProduct
+	winogradTiles
+	block int // tiles of one task
+
+	// Places in the device's workspace: the transformed filters in the part that is shared,
+	// the rest in the worker's own.
+	stepU, stepV, stepM int // elements from one value to the next
+	lenU, lenV, lenM    int
+	lenPixels           int // one tile, where it must be copied
+
+	filterTask winogradFilters
+}
+
+type winogradFilters struct{ *winogradProduct }
+
+// winogradTiles is how images are cut into tiles.
+type winogradTiles struct {
+	r, m           int // taps, and pixels of output, along a side of a tile
+	tilesH, tilesW int // tiles of one image
+}
+
+const (
+	// minWinogradChannels is the least number of channels, on either side, for which the
+	// transforms can pay.
+	minWinogradChannels = 16
+	// transformCost is what the transforms of a tile take for each channel, of the input as
+	// of the output, in multiply-adds of the product.
+	transformCost = 600
+)
+
+// tilesOf returns how the images of a window are cut, and whether Winograd's method is the
+// faster one: out are the columns of the product.
+func tilesOf(kn *gemm.Kernel, w *window, out, images int) (winogradTiles, bool) {
+	r := w.kH
+	if r != w.kW || r != 3 && r != 5 || w.strideH != 1 || w.strideW != 1 || w.padH < 0 || w.padW < 0 ||
+		!w.contiguous || w.dilationH != 1 || w.upH != 1 || min(w.channels, out) < minWinogradChannels {
+		return winogradTiles{}, false
+	}
+	m := winograd.Size + 1 - r
+	t := winogradTiles{r: r, m: m, tilesH: divideUp(w.outH, m), tilesW: divideUp(w.outW, m)}
+	if images*t.perImage() < 2*winograd.Values {
+		return t, false // the filters' transforms would be most of the work
+	}
+	perPixel := w.channels * kn.Panels(out) * kn.NR
+	tile := winograd.Values*perPixel + transformCost*(w.channels+out)
+	return t, t.perImage()*tile < w.outH*w.outW*r*r*perPixel
+}
+
+func (t winogradTiles) perImage() int { return t.tilesH * t.tilesW }
+
+// place returns the image of a tile, and the first row and column of its output.
+func (t winogradTiles) place(tile int) (n, i, j int) {
+	n, tile = tile/t.perImage(), tile%t.perImage()
+	return n, tile / t.tilesW * t.m, tile % t.tilesW * t.m
+}
+
+// apart is the distance in elements between values of n elements each: a line of the cache
+// more, or powers of two would share a few sets of it.
+func apart(n int) int { return divideUp(n, 16)*16 + 16 }
+
+const (
+	// winogradBlock is the number of tiles of one task: the transformed filters are read
+	// from the last cache once for so many.
+	winogradBlock = 56
+	// filterGroup is the number of channels whose filters are brought into order at a time.
+	filterGroup = 16
+)
+
+func (p *winogradProduct) init(product *convProduct, tiles winogradTiles) {
+	p.convProduct, p.winogradTiles = product, tiles
+	kn, channels := p.d.kernel, p.win.channels
+	p.block = divideUp(winogradBlock, kn.MR) * kn.MR
+	p.stepU = kn.PackedLen(channels, p.out) + 16
+	p.stepV, p.stepM = apart(p.block*channels), apart(p.block*kn.NR)
+	p.lenU, p.lenV, p.lenM = winograd.Values*p.stepU, winograd.Values*p.stepV, winograd.Values*p.stepM
+	p.lenPixels = winograd.Values * max(channels, kn.NR)
+	p.filterTask = winogradFilters{p}
+	p.d.reserve(p.lenU, max(p.lenV+p.lenM+p.lenPixels, p.r*p.r*filterGroup*kn.NR))
+}
+
+// len returns the floats of the device's workspace that the product uses.
+func (p *winogradProduct) len() int { return p.lenU + p.lenV + p.lenM + p.lenPixels }
+
+// run computes n images.
+func (p *winogradProduct) run(n int) {
+	p.d.pool.Run(p.d.kernel.Panels(p.out), &p.filterTask)
+	p.d.pool.Run(divideUp(n*p.perImage(), p.block), p)
+}
+
+// Do transforms the filters of one panel of columns.
+func (t *winogradFilters) Do(panel, worker int) {
+	p, nr := t.winogradProduct, t.d.kernel.NR
+	width := min(nr, p.out-panel*nr)
+	channels := p.win.channels
+	u := p.d.shared[panel*nr*channels : p.lenU]
+	scratch := p.d.transform[worker]
+	if p.flip {
+		// Column c, element o: the taps of w[o, :, :, c], from the last to the first.
+		for o := range channels {
+			last := ((o+1)*p.r*p.r-1)*p.out + panel*nr
+			w := winograd.Grid{Data: p.weights, At: last, Row: -p.r * p.out, Column: -p.out}
+			p.d.winograd.Expand(p.r, u[o*nr:], p.stepU, w, width, scratch)
+		}
+		return
+	}
+	ordered := p.d.own[worker][:p.r*p.r*filterGroup*nr]
+	for c := 0; c < channels; c += filterGroup {
+		n := min(filterGroup, channels-c)
+		p.order(ordered, panel*nr, width, c, n)
+		for i := range n {
+			w := winograd.Grid{Data: ordered, At: i * nr, Row: p.r * filterGroup * nr, Column: filterGroup * nr}
+			p.d.winograd.Expand(p.r, u[(c+i)*nr:], p.stepU, w, width, scratch)
+		}
+	}
+}
+
+// order copies the taps of filters [o, o+width), channels [c, c+n), to dst, [tap, c, o].
+func (p *winogradProduct) order(dst []float32, o, width, c, n int) {
+	nr, taps := p.d.kernel.NR, p.r*p.r
+	for k := range width {
+		for tap := range taps {
+			src := p.weights[((o+k)*taps+tap)*p.win.channels+c:][:n]
+			at := tap*filterGroup*nr + k
+			for _, v := range src {
+				dst[at] = v
+				at += nr
+			}
+		}
+	}
+}
+
+// Do computes one block of tiles.
+func (p *winogradProduct) Do(task, worker int) {
+	first := task * p.block
+	tiles := min(p.block, p.rows/(p.win.outH*p.win.outW)*p.perImage()-first)
+	own, scratch := p.d.own[worker], p.d.transform[worker]
+	v, m, pixels := own[:p.lenV], own[p.lenV:][:p.lenM], own[p.lenV+p.lenM:][:p.lenPixels]
+	for t := range tiles {
+		n, i, j := p.place(first + t)
+		x := p.win.tile(pixels, p.src, n, i-p.win.padH, j-p.win.padW, winograd.Size)
+		p.d.winograd.Input(v[t*p.win.channels:], p.stepV, x, p.win.channels, scratch)
+	}
+	for o := 0; o < p.out; o += p.d.kernel.NR {
+		p.multiply(m, v, tiles, o)
+		for t := range tiles {
+			p.write(first+t, o, m[t*p.d.kernel.NR:], pixels, scratch)
+		}
+	}
+}
+
+// multiply computes M of one panel of columns from o on.
+func (p *winogradProduct) multiply(m, v []float32, tiles, o int) {
+	kn, channels := p.d.kernel, p.win.channels
+	panels, height := kn.Split(tiles)
+	cols := min(kn.NR, p.out-o)
+	for value := range winograd.Values {
+		u := p.d.shared[value*p.stepU+o*channels:]
+		for q := range panels {
+			t := q * height
+			rows := min(height, tiles-t)
+			kn.Tile(rows, cols, channels, v[value*p.stepV+t*channels:], channels, false, u, kn.NR, m[value*p.stepM+t*kn.NR:], kn.NR, gemm.Set)
+		}
+	}
+}
+
+// write makes the pixels of a tile, columns of one panel from o on.
+func (p *winogradProduct) write(tile, o int, m, pixels, scratch []float32) {
+	w := &p.win
+	cols := min(p.d.kernel.NR, p.out-o)
+	n, i, j := p.place(tile)
+	bias, floor := p.d.zeros[:cols], float32(math.Inf(-1))
+	if p.bias != nil {
+		bias = p.bias[o:]
+	}
+	if p.relu {
+		floor = 0
+	}
+	y := winograd.Grid{Data: p.c, At: ((n*w.outH+i)*w.outW+j)*p.out + o, Row: w.outW * p.out, Column: p.out}
+	rows, columns := min(p.m, w.outH-i), min(p.m, w.outW-j)
+	if rows == p.m && columns == p.m {
+		p.d.winograd.Collapse(p.m, y, m, p.stepM, cols, bias, floor, scratch)
+		return
+	}
+	whole := winograd.Grid{Data: pixels, Row: p.m * cols, Column: cols}
+	p.d.winograd.Collapse(p.m, whole, m, p.stepM, cols, bias, floor, scratch)
+	for i := range rows {
+		for j := range columns {
+			copy(y.Data[y.At+i*y.Row+j*y.Column:][:cols], pixels[(i*p.m+j)*cols:])
+		}
+	}
+}
+
+// tile returns the size x size pixels of image n from row i and column j on, which may begin
+// before the image or end behind it: then they are copied to pixels, with zeros around.
+func (w *window) tile(pixels, src []float32, n, i, j, size int) winograd.Grid {
+	rowLen := w.srcW * w.srcC
+	image := src[n*w.perImage:][:w.perImage]
+	if i >= 0 && j >= 0 && i+size <= w.srcH && j+size <= w.srcW {
+		return winograd.Grid{Data: image, At: i*rowLen + j*w.srcC, Row: rowLen, Column: w.srcC}
+	}
+	g := winograd.Grid{Data: pixels[:size*size*w.srcC], Row: size * w.srcC, Column: w.srcC}
+	from, to := max(j, 0), min(j+size, w.srcW)
+	for a := range size {
+		row := g.Data[a*g.Row:][:g.Row]
+		if i+a < 0 || i+a >= w.srcH || from >= to {
+			clear(row)
+			continue
+		}
+		clear(row[:(from-j)*w.srcC])
+		copy(row[(from-j)*w.srcC:], image[(i+a)*rowLen+from*w.srcC:(i+a)*rowLen+to*w.srcC])
+		clear(row[(to-j)*w.srcC:])
+	}
+	return g
+}

@@ -1,0 +1,11 @@
+package winograd
+
+import "unsafe"
+
+// alignedTo64 returns s from its first line of the cache on.
+func alignedTo64(s []float32) []float32 {
+	for uintptr(unsafe.Pointer(&s[0]))%64 != 0 {
+		s = s[1:]
+	}
+	return s
+}

@@ -1,0 +1,3 @@
+package winograd
+
+//go:generate go -C _generate run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg winograd

@@ -1,0 +1,8 @@
+//go:build !amd64 || noasm
+
+package winograd
+
+import "trainer/cpu/internal/simd"
+
+// For returns the kernels for an instruction set that can run here.
+func For(simd.Set) *Kernels { return generic() }
