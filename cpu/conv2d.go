@@ -20,6 +20,7 @@ type conv2D struct {
 	d    *Device
 	spec device.Conv2DSpec
 	relu bool
+	pool *convPool // or nil
 
 	forward  convProduct
 	backward convProduct
@@ -28,35 +29,56 @@ type conv2D struct {
 
 // NewConv2D returns the plan of a convolution.
 func (d *Device) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
-	return d.newConv2D(spec, false), nil
+	return d.newConv2D(spec, false, nil), nil
 }
 
 // NewConv2DReLU returns the plan of a convolution whose output goes through ReLU.
 func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
-	return d.newConv2D(spec, true), nil
+	return d.newConv2D(spec, true, nil), nil
 }
 
-func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) *conv2D {
+// newConv2D makes a plan; pool is nil, or what the output goes through.
+func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv2D {
 	checkConv2DSpec(s)
-	p := &conv2D{d: d, spec: s, relu: relu}
+	p := &conv2D{d: d, spec: s, relu: relu, pool: pool}
 	in, out := s.InC/s.Groups, s.OutC/s.Groups
-	x := (&window{
-		srcH: s.H, srcW: s.W, srcC: s.InC, channels: in, outH: s.OutH(), outW: s.OutW(), kH: s.KH, kW: s.KW,
+	p.forward.pool, p.backward.unpool, p.filter.unpool = pool, pool, pool
+	p.forward.init(d, forwardWindow(s), s.Groups, out, s.N)
+	if !s.NoBackward && !s.NoBackwardData {
+		p.backward.init(d, backwardWindow(s), s.Groups, in, s.N)
+	}
+	if !s.NoBackward {
+		p.filter.init(d, forwardWindow(s), s)
+	}
+	return p
+}
+
+// forwardWindow is how the forward pass, and the filters' gradient, read x.
+func forwardWindow(s device.Conv2DSpec) window {
+	return (&window{
+		srcH: s.H, srcW: s.W, srcC: s.InC, channels: s.InC / s.Groups, outH: s.OutH(), outW: s.OutW(), kH: s.KH, kW: s.KW,
 		strideH: s.StrideH, strideW: s.StrideW, padH: s.PadH, padW: s.PadW,
 		dilationH: s.DilationH, dilationW: s.DilationW, upH: 1, upW: 1,
 	}).finish()
-	p.forward.init(d, x, s.Groups, out, s.N)
-	if !s.NoBackward && !s.NoBackwardData {
-		p.backward.init(d, (&window{
-			srcH: s.OutH(), srcW: s.OutW(), srcC: s.OutC, channels: out, outH: s.H, outW: s.W, kH: s.KH, kW: s.KW,
-			strideH: 1, strideW: 1, padH: s.DilationH*(s.KH-1) - s.PadH, padW: s.DilationW*(s.KW-1) - s.PadW,
-			dilationH: s.DilationH, dilationW: s.DilationW, upH: s.StrideH, upW: s.StrideW,
-		}).finish(), s.Groups, in, s.N)
+}
+
+// backwardWindow is how the backward pass by the data reads dy.
+func backwardWindow(s device.Conv2DSpec) window {
+	return (&window{
+		srcH: s.OutH(), srcW: s.OutW(), srcC: s.OutC, channels: s.OutC / s.Groups, outH: s.H, outW: s.W, kH: s.KH, kW: s.KW,
+		strideH: 1, strideW: 1, padH: s.DilationH*(s.KH-1) - s.PadH, padW: s.DilationW*(s.KW-1) - s.PadW,
+		dilationH: s.DilationH, dilationW: s.DilationW, upH: s.StrideH, upW: s.StrideW,
+	}).finish()
+}
+
+// inBands reports whether every pass reads and writes whole rows of images: by the direct
+// method or Winograd's.
+func (d *Device) inBands(s device.Conv2DSpec) bool {
+	read := func(w window, out int) bool {
+		_, tiles := tilesOf(d.kernel, &w, out, s.N)
+		return s.Groups == 1 && (tiles || w.direct())
 	}
-	if !s.NoBackward {
-		p.filter.init(d, x, s)
-	}
-	return p
+	return read(forwardWindow(s), s.OutC) && (s.NoBackward || s.NoBackwardData || read(backwardWindow(s), s.InC))
 }
 
 func checkConv2DSpec(s device.Conv2DSpec) {
@@ -82,10 +104,22 @@ func (p *conv2D) Algorithm() string {
 	return method + ", " + p.d.kernel.Name
 }
 
-// Workspace returns the bytes that the plan owns.
+// Workspace returns the bytes that the plan owns; Winograd's method works in memory that all
+// plans of the device share.
 func (p *conv2D) Workspace() int64 {
-	n := p.forward.len() + p.backward.len() + p.filter.len()
-	return 4 * int64(n)
+	n := int64(4 * (p.forward.len() + p.backward.len() + p.filter.len()))
+	if p.pool != nil {
+		n += int64(len(p.pool.arg))
+	}
+	return n
+}
+
+// outputShape returns the height and width of y: those of the pooled images, with pooling.
+func (p *conv2D) outputShape() (h, w int) {
+	if p.pool != nil {
+		return p.pool.outH, p.pool.outW
+	}
+	return p.spec.OutH(), p.spec.OutW()
 }
 
 // Forward computes y.
@@ -93,7 +127,8 @@ func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	const op = "conv2d forward"
 	s := p.spec
 	n := p.checkImages(op, "x", x)
-	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	h, width := p.outputShape()
+	device.Check(op, "y", y, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
 	if (bias != nil) != s.Bias {
 		panic(fmt.Sprintf("%s: bias given: %v, by the spec: %v", op, bias != nil, s.Bias))
@@ -112,7 +147,8 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 		panic(op + ": the plan was made without it")
 	}
 	n := p.checkImages(op, "dx", dx)
-	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	h, width := p.outputShape()
+	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
 	p.backward.run(floats(dx), floats(dy), floats(w), nil, n, true, false)
 }
@@ -125,7 +161,8 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 		panic(op + ": the plan was made without it")
 	}
 	n := p.checkImages(op, "x", x)
-	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	h, width := p.outputShape()
+	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	if dw != nil {
 		p.checkFilters(op, "dw", dw)
 	}

@@ -28,6 +28,14 @@ func (p *direct) init(product *convProduct) {
 	for p.bandRows > 1 && 4*w.bandRows(p.bandRows)*w.paddedRow() > bandBytes {
 		p.bandRows = (p.bandRows + 1) / 2
 	}
+	if p.pool != nil {
+		p.bandRows += p.bandRows % 2
+		p.d.reserve(0, p.lenBand())
+	}
+	if p.unpool != nil { // an image is made once, for all its rows
+		p.bandRows = w.outH
+		p.d.reserve(0, p.unpool.imageLen())
+	}
 	p.bands = (w.outH + p.bandRows - 1) / p.bandRows
 }
 
@@ -39,15 +47,23 @@ func (p *direct) scratchLen() int {
 	return p.win.bandRows(p.bandRows) * p.win.paddedRow()
 }
 
+// lenBand returns the floats of a band before it is pooled.
+func (p *direct) lenBand() int { return p.bandRows * p.win.outW * p.out }
+
 // Do computes one band of one image, all columns. The filters' panels are the outer
 // loop: one stays in the second-level cache while the band's pixels pass by.
 func (p *direct) Do(task, worker int) {
 	w, kn := &p.win, p.d.kernel
 	n, i0 := task/p.bands, task%p.bands*p.bandRows
 	i1 := min(i0+p.bandRows, w.outH)
-	c := p.c[(n*w.outH+i0)*w.outW*p.out : (n*w.outH+i1)*w.outW*p.out]
+	c := p.d.own[worker]
+	if p.pool == nil {
+		c = p.c[(n*w.outH+i0)*w.outW*p.out:]
+	}
+	c = c[:(i1-i0)*w.outW*p.out]
 	update := startRows(c, p.bias)
-	x := w.band(p.scratch[worker], p.src, n, i0, i1)
+	images := newImageReader(p.src, w.perImage, p.unpool, p.d.own[worker])
+	x := w.band(p.scratch[worker], images.image(n), i0, i1)
 	panels, width := kn.Split(w.outW)
 	turns := gemm.Turns{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
 	for o := 0; o < p.out; o += kn.NR {
@@ -60,6 +76,10 @@ func (p *direct) Do(task, worker int) {
 				kn.TileTurns(m, cols, turns, row[j*w.strideW*w.srcC:], w.strideW*w.srcC, false, filters, kn.NR, c[(i*w.outW+j)*p.out+o:], p.out, update)
 			}
 		}
+	}
+	if p.pool != nil {
+		p.pool.rows(p.c, c, n, i0)
+		return
 	}
 	if p.relu {
 		p.d.vector.ReLU.Forward(c, c, 0)

@@ -51,6 +51,7 @@ func (p *directFilter) init(filter *convFilter, images int) {
 		}
 	}
 	p.sum = directFilterSum{p}
+	p.d.reserve(0, p.unpool.imageLen())
 }
 
 // len returns the floats that the plan owns.
@@ -79,14 +80,15 @@ func (p *directFilter) Do(task, worker int) {
 		clear(bias)
 	}
 	pixels := w.outH * w.outW
-	images := p.rows / pixels
+	images := p.images
+	gradients := newImageReader(p.dy, pixels*p.out, p.unpool, p.d.own[worker])
 	for n := images * part / p.parts; n < images*(part+1)/p.parts; n++ {
-		dy := p.dy[n*pixels*p.out:][:pixels*p.out]
+		dy := gradients.image(n)
 		if a0 == 0 && p.dbias != nil {
 			p.d.vector.AddRows(bias, dy)
 		}
 		if p.dw != nil {
-			x := w.band(p.padded[worker], p.src, n, 0, w.outH)
+			x := w.band(p.padded[worker], p.src[n*w.perImage:][:w.perImage], 0, w.outH)
 			p.addImage(dw, dy, x, a0, p.panels[worker])
 		}
 	}

@@ -27,8 +27,10 @@ type convFilter struct {
 	ones     []float32
 	scratch  [][]float32
 
+	unpool *convPool // what dy's images have gone through, or nil
+
 	dw, dbias, dy, src []float32
-	rows               int
+	images, rows       int
 	filterTask         convFilterTask
 	sumTask            convFilterSum
 	winograd           *winogradFilter // or nil
@@ -86,7 +88,7 @@ func (p *convFilter) init(d *Device, win window, s device.Conv2DSpec) {
 // len returns the floats that the plan owns.
 func (p *convFilter) len() int {
 	if p.winograd != nil {
-		return p.winograd.len()
+		return len(p.winograd.bias.sums)
 	}
 	if p.direct != nil {
 		return p.direct.len()
@@ -100,7 +102,7 @@ func (p *convFilter) len() int {
 
 func (p *convFilter) run(dw, dbias, dy, src []float32, n int) {
 	p.dw, p.dbias, p.dy, p.src = dw, dbias, dy, src
-	p.rows = n * p.win.outH * p.win.outW
+	p.images, p.rows = n, n*p.win.outH*p.win.outW
 	if p.winograd != nil {
 		p.winograd.run()
 		return

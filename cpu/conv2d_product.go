@@ -19,8 +19,12 @@ type convProduct struct {
 	scratch [][]float32
 	tile    int // rows of one task
 
+	// pool is max pooling of the product, unpool what the images that are read have gone
+	// through; both are nil where there is none.
+	pool, unpool *convPool
+
 	c, src, weights, bias []float32
-	rows                  int
+	images, rows          int
 	flip, relu            bool
 	packTask              convPack
 	tileTask              convTiles
@@ -75,7 +79,7 @@ func blockLength(k, run int) int {
 // len returns the floats that the product owns.
 func (p *convProduct) len() int {
 	if p.winograd != nil {
-		return p.winograd.len()
+		return 0
 	}
 	n := len(p.packed)
 	for _, s := range p.scratch {
@@ -88,7 +92,7 @@ func (p *convProduct) len() int {
 // flipped for the backward pass.
 func (p *convProduct) run(c, src, weights, bias []float32, n int, flip, relu bool) {
 	p.c, p.src, p.weights, p.bias, p.flip, p.relu = c, src, weights, bias, flip, relu
-	p.rows = n * p.win.outH * p.win.outW
+	p.images, p.rows = n, n*p.win.outH*p.win.outW
 	if p.winograd != nil {
 		p.winograd.run(n)
 		return

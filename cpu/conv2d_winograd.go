@@ -30,6 +30,8 @@ type winogradProduct struct {
 	lenU, lenV, lenM    int
 	lenPixels           int // one tile, where it must be copied
 
+	lenWhole int // a block's images before they are pooled, of one panel
+
 	filterTask winogradFilters
 }
 
@@ -47,7 +49,7 @@ const (
 	minWinogradChannels = 16
 	// transformCost is what the transforms of a tile take for each channel, of the input as
 	// of the output, in multiply-adds of the product.
-	transformCost = 600
+	transformCost = 900
 )
 
 // tilesOf returns how the images of a window are cut, and whether Winograd's method is the
@@ -92,16 +94,17 @@ func (p *winogradProduct) init(product *convProduct, tiles winogradTiles) {
 	p.convProduct, p.winogradTiles = product, tiles
 	kn, channels := p.d.kernel, p.win.channels
 	p.block = divideUp(winogradBlock, kn.MR) * kn.MR
+	if p.pool != nil { // whole images
+		p.block = max(1, winogradBlock/p.perImage()) * p.perImage()
+		p.lenWhole = p.block / p.perImage() * p.win.outH * p.win.outW * kn.NR
+	}
 	p.stepU = kn.PackedLen(channels, p.out) + 16
 	p.stepV, p.stepM = apart(p.block*channels), apart(p.block*kn.NR)
 	p.lenU, p.lenV, p.lenM = winograd.Values*p.stepU, winograd.Values*p.stepV, winograd.Values*p.stepM
 	p.lenPixels = winograd.Values * max(channels, kn.NR)
 	p.filterTask = winogradFilters{p}
-	p.d.reserve(p.lenU, max(p.lenV+p.lenM+p.lenPixels, p.r*p.r*filterGroup*kn.NR))
+	p.d.reserve(p.lenU, max(p.lenV+p.lenM+p.lenPixels+p.lenWhole+p.unpool.imageLen(), p.r*p.r*filterGroup*kn.NR))
 }
-
-// len returns the floats of the device's workspace that the product uses.
-func (p *winogradProduct) len() int { return p.lenU + p.lenV + p.lenM + p.lenPixels }
 
 // run computes n images.
 func (p *winogradProduct) run(n int) {
@@ -154,19 +157,36 @@ func (p *winogradProduct) order(dst []float32, o, width, c, n int) {
 // Do computes one block of tiles.
 func (p *winogradProduct) Do(task, worker int) {
 	first := task * p.block
-	tiles := min(p.block, p.rows/(p.win.outH*p.win.outW)*p.perImage()-first)
-	own, scratch := p.d.own[worker], p.d.transform[worker]
-	v, m, pixels := own[:p.lenV], own[p.lenV:][:p.lenM], own[p.lenV+p.lenM:][:p.lenPixels]
-	for t := range tiles {
-		n, i, j := p.place(first + t)
-		x := p.win.tile(pixels, p.src, n, i-p.win.padH, j-p.win.padW, winograd.Size)
-		p.d.winograd.Input(v[t*p.win.channels:], p.stepV, x, p.win.channels, scratch)
-	}
+	tiles := min(p.block, p.images*p.perImage()-first)
+	own := p.d.own[worker]
+	v, own := own[:p.lenV], own[p.lenV:]
+	m, own := own[:p.lenM], own[p.lenM:]
+	pixels, own := own[:p.lenPixels], own[p.lenPixels:]
+	whole, own := own[:p.lenWhole], own[p.lenWhole:]
+	p.spread(v, first, tiles, pixels, own, worker)
 	for o := 0; o < p.out; o += p.d.kernel.NR {
 		p.multiply(m, v, tiles, o)
-		for t := range tiles {
-			p.write(first+t, o, m[t*p.d.kernel.NR:], pixels, scratch)
+		to := winogradOutput{data: p.c, at: o, channels: p.out}
+		if p.pool != nil {
+			to = winogradOutput{data: whole, image: first / p.perImage(), channels: min(p.d.kernel.NR, p.out-o)}
 		}
+		for t := range tiles {
+			p.write(to, first+t, o, m[t*p.d.kernel.NR:], pixels, p.d.transform[worker])
+		}
+		if p.pool != nil {
+			p.poolPanel(to, tiles/p.perImage(), o)
+		}
+	}
+}
+
+// spread transforms a block of tiles.
+func (p *winogradProduct) spread(v []float32, first, tiles int, pixels, made []float32, worker int) {
+	channels := p.win.channels
+	images := newImageReader(p.src, p.win.perImage, p.unpool, made)
+	for t := range tiles {
+		n, i, j := p.place(first + t)
+		x := p.win.tile(pixels, images.image(n), i-p.win.padH, j-p.win.padW, winograd.Size)
+		p.d.winograd.Input(v[t*channels:], p.stepV, x, channels, p.d.transform[worker])
 	}
 }
 
@@ -185,8 +205,15 @@ func (p *winogradProduct) multiply(m, v []float32, tiles, o int) {
 	}
 }
 
+// winogradOutput is where a task's pixels go: the images from number image on, channels
+// elements a pixel, the columns' first at the beginning of the data plus at.
+type winogradOutput struct {
+	data                []float32
+	at, image, channels int
+}
+
 // write makes the pixels of a tile, columns of one panel from o on.
-func (p *winogradProduct) write(tile, o int, m, pixels, scratch []float32) {
+func (p *winogradProduct) write(to winogradOutput, tile, o int, m, pixels, scratch []float32) {
 	w := &p.win
 	cols := min(p.d.kernel.NR, p.out-o)
 	n, i, j := p.place(tile)
@@ -197,7 +224,8 @@ func (p *winogradProduct) write(tile, o int, m, pixels, scratch []float32) {
 	if p.relu {
 		floor = 0
 	}
-	y := winograd.Grid{Data: p.c, At: ((n*w.outH+i)*w.outW+j)*p.out + o, Row: w.outW * p.out, Column: p.out}
+	y := winograd.Grid{Data: to.data, Row: w.outW * to.channels, Column: to.channels}
+	y.At = to.at + (n-to.image)*w.outH*y.Row + i*y.Row + j*y.Column
 	rows, columns := min(p.m, w.outH-i), min(p.m, w.outW-j)
 	if rows == p.m && columns == p.m {
 		p.d.winograd.Collapse(p.m, y, m, p.stepM, cols, bias, floor, scratch)
@@ -212,11 +240,18 @@ func (p *winogradProduct) write(tile, o int, m, pixels, scratch []float32) {
 	}
 }
 
-// tile returns the size x size pixels of image n from row i and column j on, which may begin
+// poolPanel pools the images of a task, columns of one panel from o on.
+func (p *winogradProduct) poolPanel(from winogradOutput, images, o int) {
+	length := p.win.outH * p.win.outW * from.channels
+	for n := range images {
+		p.pool.channels(p.c, from.data[n*length:][:length], from.image+n, o, from.channels)
+	}
+}
+
+// tile returns the size x size pixels of an image from row i and column j on, which may begin
 // before the image or end behind it: then they are copied to pixels, with zeros around.
-func (w *window) tile(pixels, src []float32, n, i, j, size int) winograd.Grid {
+func (w *window) tile(pixels, image []float32, i, j, size int) winograd.Grid {
 	rowLen := w.srcW * w.srcC
-	image := src[n*w.perImage:][:w.perImage]
 	if i >= 0 && j >= 0 && i+size <= w.srcH && j+size <= w.srcW {
 		return winograd.Grid{Data: image, At: i*rowLen + j*w.srcC, Row: rowLen, Column: w.srcC}
 	}

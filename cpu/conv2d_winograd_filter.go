@@ -37,6 +37,8 @@ type winogradFilter struct {
 	lenRows, lenCols, lenM    int
 	lenPixels                 int
 
+	dyWindow window // of dy, for its tiles
+
 	calls    int // tiles of the current call
 	current  winogradBlockOfTiles
 	partTask winogradParts
@@ -71,7 +73,7 @@ const (
 	// cache: M passes through it once for so many.
 	winogradSharedTiles = 4 << 20
 	// transformTiles is the number of tiles that a task transforms of a shared block.
-	transformTiles = 8
+	transformTiles = 16
 	// finishRows is the number of rows of M that a task finishes.
 	finishRows = 8
 )
@@ -96,17 +98,14 @@ func (p *winogradFilter) init(filter *convFilter, tiles winogradTiles, images in
 	p.stepRows, p.stepCols = apart(p.block*p.rows), apart(kn.PackedLen(p.block, p.cols))
 	p.lenRows, p.lenCols = winograd.Values*p.stepRows, winograd.Values*p.stepCols
 	p.partTask, p.transfer, p.multiply, p.finish = winogradParts{p}, winogradTransform{p}, winogradMultiply{p}, winogradFinish{p}
+	p.dyWindow = window{srcH: p.win.outH, srcW: p.win.outW, srcC: out, perImage: p.win.outH * p.win.outW * out}
 	p.bias.init(p.convFilter, images)
+	own := p.lenPixels + p.unpool.imageLen()
 	if p.parts > 1 {
-		p.d.reserve(p.parts*p.lenM, max(p.lenRows+p.lenCols+p.lenPixels, p.r*p.r*kn.NR))
+		p.d.reserve(p.parts*p.lenM, max(p.lenRows+p.lenCols+own, p.r*p.r*kn.NR))
 	} else {
-		p.d.reserve(p.lenM+p.lenRows+p.lenCols, max(p.lenPixels, p.r*p.r*kn.NR))
+		p.d.reserve(p.lenM+p.lenRows+p.lenCols, max(own, p.r*p.r*kn.NR))
 	}
-}
-
-// len returns the floats of the device's workspace that the gradient uses, and its own.
-func (p *winogradFilter) len() int {
-	return p.parts*p.lenM + p.lenRows + p.lenCols + p.lenPixels + len(p.bias.sums)
 }
 
 func (p *winogradFilter) run() {
@@ -116,7 +115,7 @@ func (p *winogradFilter) run() {
 	if p.dw == nil {
 		return
 	}
-	p.calls = p.convFilter.rows / (p.win.outH * p.win.outW) * p.perImage()
+	p.calls = p.images * p.perImage()
 	if p.parts > 1 {
 		p.d.pool.Run(p.parts, &p.partTask)
 	} else {
@@ -142,7 +141,7 @@ func (p *winogradFilter) runShared() {
 func (t *winogradTransform) Do(task, worker int) {
 	b := &t.current
 	from := task * transformTiles
-	t.spread(b, from, min(from+transformTiles, b.tiles), t.d.own[worker][:t.lenPixels], t.d.transform[worker])
+	t.spread(b, from, min(from+transformTiles, b.tiles), t.d.own[worker], t.d.transform[worker])
 }
 
 // Do adds the products of the shared block for one value and one panel of columns.
@@ -155,11 +154,11 @@ func (t *winogradParts) Do(part, worker int) {
 	p, own := t.winogradFilter, t.d.own[worker]
 	blocks := divideUp(p.calls, p.block)
 	b := winogradBlockOfTiles{sums: p.d.shared[part*p.lenM:][:p.lenM], rows: own[:p.lenRows], cols: own[p.lenRows:][:p.lenCols], update: gemm.Set}
-	pixels, scratch := own[p.lenRows+p.lenCols:][:p.lenPixels], p.d.transform[worker]
+	own, scratch := own[p.lenRows+p.lenCols:], p.d.transform[worker]
 	for i := blocks * part / p.parts; i < blocks*(part+1)/p.parts; i++ {
 		b.first = i * p.block
 		b.tiles = min(p.block, p.calls-b.first)
-		p.spread(&b, 0, b.tiles, pixels, scratch)
+		p.spread(&b, 0, b.tiles, own, scratch)
 		for value := range winograd.Values {
 			for c := 0; c < p.cols; c += p.d.kernel.NR {
 				p.product(&b, value, c)
@@ -172,13 +171,16 @@ func (t *winogradParts) Do(part, worker int) {
 	}
 }
 
-// spread transforms tiles [from, to) of a block, of x and of dy.
-func (p *winogradFilter) spread(b *winogradBlockOfTiles, from, to int, pixels, scratch []float32) {
-	dyWindow := window{srcH: p.win.outH, srcW: p.win.outW, srcC: p.out, perImage: p.win.outH * p.win.outW * p.out}
+// spread transforms tiles [from, to) of a block, of x and of dy. own is memory for pixels,
+// and for an image of dy where it has been pooled.
+func (p *winogradFilter) spread(b *winogradBlockOfTiles, from, to int, own, scratch []float32) {
+	pixels, made := own[:p.lenPixels], own[p.lenPixels:]
+	gradients := newImageReader(p.dy, p.dyWindow.perImage, p.unpool, made)
 	for i := from; i < to; i++ {
 		n, y, x := p.place(b.first + i)
-		p.store(b, i, 0, p.win.tile(pixels, p.src, n, y-p.win.padH, x-p.win.padW, winograd.Size), p.win.channels, scratch)
-		p.store(b, i, p.m, dyWindow.tile(pixels, p.dy, n, y, x, p.m), p.out, scratch)
+		image := p.src[n*p.win.perImage:][:p.win.perImage]
+		p.store(b, i, 0, p.win.tile(pixels, image, y-p.win.padH, x-p.win.padW, winograd.Size), p.win.channels, scratch)
+		p.store(b, i, p.m, p.dyWindow.tile(pixels, gradients.image(n), y, x, p.m), p.out, scratch)
 	}
 }
 
@@ -269,6 +271,7 @@ type convBias struct {
 func (b *convBias) init(filter *convFilter, images int) {
 	b.convFilter, b.parts = filter, min(filterTasks, images)
 	b.sums = aligned[float32](b.parts * filter.out)
+	b.d.reserve(0, b.unpool.imageLen())
 }
 
 func (b *convBias) run() {
@@ -277,10 +280,11 @@ func (b *convBias) run() {
 }
 
 // Do adds up one part of the images.
-func (b *convBias) Do(part, _ int) {
-	perImage := b.win.outH * b.win.outW * b.out
-	images := len(b.dy) / perImage
+func (b *convBias) Do(part, worker int) {
 	sum := b.sums[part*b.out:][:b.out]
 	clear(sum)
-	b.d.vector.AddRows(sum, b.dy[images*part/b.parts*perImage:images*(part+1)/b.parts*perImage])
+	gradients := newImageReader(b.dy, b.win.outH*b.win.outW*b.out, b.unpool, b.d.own[worker])
+	for n := b.images * part / b.parts; n < b.images*(part+1)/b.parts; n++ {
+		b.d.vector.AddRows(sum, gradients.image(n))
+	}
 }

@@ -145,10 +145,9 @@ func (w *window) paddedRow() int { return (w.srcW + 2*w.padW) * w.srcC }
 // bandRows returns the rows of the padded image that n rows of output read.
 func (w *window) bandRows(n int) int { return (n-1)*w.strideH + w.kH }
 
-// band returns what output rows [i0, i1) of image n read, as rows of the padded image. It
+// band returns what output rows [i0, i1) of an image read, as rows of the padded image. It
 // is copied to scratch, which has room for it, unless there is no padding.
-func (w *window) band(scratch, src []float32, n, i0, i1 int) []float32 {
-	image := src[n*w.perImage:][:w.perImage]
+func (w *window) band(scratch, image []float32, i0, i1 int) []float32 {
 	rowLen, padded := w.srcW*w.srcC, w.paddedRow()
 	first := i0 * w.strideH
 	if w.padH == 0 && w.padW == 0 {

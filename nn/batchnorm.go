@@ -78,24 +78,24 @@ func (l BatchNorm) Build(b *Builder, in Shape) (Unit, error) {
 
 // buildFused normalises and activates in one pass over memory. LeakyReLU, whose slope the
 // fused operation doesn't know, stays on its own.
-func (l BatchNorm) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error) {
 	dev, ok := b.dev.(device.FusedBatchNorm)
 	if !ok {
-		return nil, false, nil
+		return nil, 0, nil
 	}
-	a, ok := next.(activationLayer)
+	a, ok := next[0].(activationLayer)
 	if !ok || a.activation().Kind == device.LeakyReLU {
-		return nil, false, nil
+		return nil, 0, nil
 	}
 	plan, err := dev.NewBatchNormActivation(l.spec(b, in), a.activation().Kind)
 	if err != nil {
 		if declined(err) {
-			return nil, false, nil
+			return nil, 0, nil
 		}
-		return nil, false, err
+		return nil, 0, err
 	}
 	u, err := l.unit(b, in, plan)
-	return u, true, err
+	return u, 1, err
 }
 
 // unit completes a plan with its tensors.

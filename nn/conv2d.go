@@ -111,11 +111,79 @@ func (c Conv2D) Build(b *Builder, in Shape) (Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.unit(b, in, spec, plan, nil)
+	return c.unit(b, in, spec, plan, Shape{spec.OutH(), spec.OutW(), c.OutC}, nil)
 }
 
-// buildFused computes a following ReLU as the output is stored.
-func (c Conv2D) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+// buildFused computes a following max pooling and ReLU, in either order, or ReLU alone, as
+// the output is stored.
+func (c Conv2D) buildFused(b *Builder, in Shape, next []Layer) (u Unit, fused int, err error) {
+	if pool, relu, count := poolAndReLU(next); count > 0 {
+		if u, ok, err := c.buildPooled(b, in, pool, relu); ok || err != nil {
+			return u, count, err
+		}
+	}
+	u, ok, err := c.buildReLU(b, in, next[0])
+	if !ok {
+		return nil, 0, err
+	}
+	return u, 1, err
+}
+
+// poolAndReLU returns the max pooling that layers begin with, before ReLU, after it or
+// without, and how many they are. The order makes no difference: the larger of two numbers
+// stays the larger one.
+func poolAndReLU(layers []Layer) (pool MaxPool2D, relu bool, count int) {
+	for _, l := range layers[:min(2, len(layers))] {
+		p, isPool := l.(MaxPool2D)
+		switch {
+		case isPool && pool == MaxPool2D{}:
+			pool = p
+		case isReLU(l) && !relu:
+			relu = true
+		default:
+			return pool, relu, countOf(pool, relu)
+		}
+	}
+	return pool, relu, countOf(pool, relu)
+}
+
+// countOf returns the number of layers of poolAndReLU, 0 without a pooling.
+func countOf(pool MaxPool2D, relu bool) int {
+	switch {
+	case pool == MaxPool2D{}:
+		return 0
+	case relu:
+		return 2
+	}
+	return 1
+}
+
+// buildPooled builds the convolution with a pooling. ok is false where the device can't.
+func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u Unit, ok bool, err error) {
+	dev, ok := b.dev.(device.FusedConvPool)
+	if !ok {
+		return nil, false, nil
+	}
+	spec := c.spec(b, in)
+	between := Shape{spec.OutH(), spec.OutW(), c.OutC}
+	out, err := pool.OutputShape(between)
+	if err != nil {
+		return nil, false, nil // it will say so itself, by its own name
+	}
+	plan, err := dev.NewConv2DMaxPool(spec, pool.pooling().spec(b, between), relu)
+	if err != nil {
+		if declined(err) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	u, err = c.unit(b, in, spec, plan, out, nil)
+	return u, true, err
+}
+
+// buildReLU builds the convolution with ReLU. ok is false where it isn't ReLU that follows,
+// or the device can't.
+func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u Unit, ok bool, err error) {
 	dev, ok := b.dev.(device.FusedEpilogue)
 	if !ok || !isReLU(next) {
 		return nil, false, nil
@@ -132,12 +200,13 @@ func (c Conv2D) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error)
 	if err != nil {
 		return nil, false, err
 	}
-	u, err := c.unit(b, in, spec, plan, relu)
+	u, err = c.unit(b, in, spec, plan, Shape{spec.OutH(), spec.OutW(), c.OutC}, relu)
 	return u, true, err
 }
 
-// unit completes a plan with its tensors. relu is nil unless the plan applies it.
-func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, relu device.Activation) (Unit, error) {
+// unit completes a plan with its tensors; out is the shape of its output. relu is nil
+// unless ReLU's derivative is left to the unit.
+func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, out Shape, relu device.Activation) (Unit, error) {
 	u := &conv2D{plan: plan, relu: relu}
 	b.AddMemory(plan.Workspace())
 	b.AddFLOPs(spec.FLOPs(1))
@@ -160,17 +229,17 @@ func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.C
 			return nil, err
 		}
 	}
-	return u, b.Output(Shape{spec.OutH(), spec.OutW(), c.OutC}, &u.y)
+	return u, b.Output(out, &u.y)
 }
 
 type conv2D struct {
 	plan     device.Conv2D
-	relu     device.Activation // nil unless fused
+	relu     device.Activation // nil unless fused without pooling
 	w, bias  *Param            // bias without tensors when there is none
 	x, y, dx *device.Tensor    // dx nil when nothing before is trained
 }
 
-// Forward computes y, with ReLU where it is fused.
+// Forward computes y, with the layers that are fused.
 func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())

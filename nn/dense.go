@@ -52,24 +52,24 @@ func (d Dense) Build(b *Builder, in Shape) (Unit, error) {
 }
 
 // buildFused computes a following ReLU as the output is stored.
-func (d Dense) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error) {
 	dev, ok := b.dev.(device.FusedEpilogue)
-	if !ok || !isReLU(next) {
-		return nil, false, nil
+	if !ok || !isReLU(next[0]) {
+		return nil, 0, nil
 	}
 	plan, err := dev.NewMatMulReLU(d.spec(b, in))
 	if err != nil {
 		if declined(err) {
-			return nil, false, nil
+			return nil, 0, nil
 		}
-		return nil, false, err
+		return nil, 0, err
 	}
 	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * d.Out})
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
 	u, err := d.unit(b, in, plan, relu)
-	return u, true, err
+	return u, 1, err
 }
 
 // unit completes the forward plan with the backward ones and the tensors. relu is nil

@@ -72,11 +72,12 @@ type Unit interface {
 	Backward(dy *device.Tensor) *device.Tensor
 }
 
-// fuser is a layer that can be computed together with the one that follows it.
+// fuser is a layer that can be computed together with layers that follow it.
 type fuser interface {
-	// buildFused builds a unit for both. ok is false when the device or the layers
-	// can't, and nothing has been allocated then.
-	buildFused(b *Builder, in Shape, next Layer) (u Unit, ok bool, err error)
+	// buildFused builds a unit for the layer and the first few of the next ones, and
+	// returns how many of them. That is 0 when the device or the layers can't, and nothing
+	// has been allocated then.
+	buildFused(b *Builder, in Shape, next []Layer) (u Unit, fused int, err error)
 }
 
 // Role says what a parameter is, for optimiser groups.

@@ -48,21 +48,21 @@ func (p MaxPool2D) Build(b *Builder, in Shape) (Unit, error) {
 }
 
 // buildFused computes a following ReLU in the same pass.
-func (p MaxPool2D) buildFused(b *Builder, in Shape, next Layer) (Unit, bool, error) {
+func (p MaxPool2D) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error) {
 	dev, ok := b.dev.(device.FusedPool2D)
-	if !ok || !isReLU(next) {
-		return nil, false, nil
+	if !ok || !isReLU(next[0]) {
+		return nil, 0, nil
 	}
 	spec := p.pooling().spec(b, in)
 	plan, err := dev.NewPool2DReLU(spec)
 	if err != nil {
 		if declined(err) {
-			return nil, false, nil
+			return nil, 0, nil
 		}
-		return nil, false, err
+		return nil, 0, err
 	}
 	u, err := newPool2D(b, in, spec, plan)
-	return u, true, err
+	return u, 1, err
 }
 
 // pooling is what maximum and average pooling have in common.

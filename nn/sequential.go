@@ -115,7 +115,7 @@ func (s *Sequential) Build(b *Builder, in Shape) (Unit, error) {
 			return nil, inLayer(names[i], err)
 		}
 		b.rows[row].Output = shapes[i+1]
-		if fused {
+		for range fused {
 			i++
 			row = b.enter(names[i], s.Layers[i].Kind())
 			b.leave()
@@ -128,15 +128,20 @@ func (s *Sequential) Build(b *Builder, in Shape) (Unit, error) {
 	return chain, nil
 }
 
-// build builds layer i, together with the next one if they can be fused.
-func (s *Sequential) build(b *Builder, i int, in Shape) (u Unit, fused bool, err error) {
+// build builds layer i, together with those of the next that it can be fused with, and
+// returns their number.
+func (s *Sequential) build(b *Builder, i int, in Shape) (u Unit, fused int, err error) {
 	if f, ok := unwrap(s.Layers[i]).(fuser); ok && i+1 < len(s.Layers) {
-		if u, ok, err := f.buildFused(b, in, unwrap(s.Layers[i+1])); ok || err != nil {
-			return u, ok, err
+		var next []Layer
+		for _, l := range s.Layers[i+1:] {
+			next = append(next, unwrap(l))
+		}
+		if u, fused, err := f.buildFused(b, in, next); fused > 0 || err != nil {
+			return u, fused, err
 		}
 	}
 	u, err = s.Layers[i].Build(b, in)
-	return u, false, err
+	return u, 0, err
 }
 
 type sequential struct {

@@ -75,6 +75,15 @@ type FusedEpilogue interface {
 	NewMatMulReLU(MatMulSpec) (MatMul, error)
 }
 
+// FusedConvPool is a device whose convolutions can pool as they store the output, so that
+// the images between, the largest of a network, need no memory.
+type FusedConvPool interface {
+	// NewConv2DMaxPool returns the plan of y = maxpool(conv2d(x)), with ReLU after it
+	// where relu is set. y is the pooled images, and so is dy of the backward passes, which
+	// are those of the last Forward. pool's images are the convolution's output.
+	NewConv2DMaxPool(conv Conv2DSpec, pool Pool2DSpec, relu bool) (Conv2D, error)
+}
+
 // Capturer is a device that can record the work queued by step and replay it as a
 // whole, such as a CUDA graph. step must not allocate, upload or download.
 type Capturer interface {

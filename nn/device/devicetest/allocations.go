@@ -47,7 +47,7 @@ func convCalls(t *testing.T, dev device.Device) []call {
 	var calls []call
 	for _, c := range ConvCases() {
 		switch c.Name {
-		case "3x3-64-channels", "depthwise", "groups2", "5x5-one-channel", "1x1", "3x3-stride2":
+		case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "groups2", "5x5-one-channel", "1x1", "3x3-stride2":
 		default:
 			continue
 		}
@@ -63,8 +63,29 @@ func convCalls(t *testing.T, dev device.Device) []call {
 			call{"conv2d/" + c.Name + "/backward-data", func() { conv.BackwardData(x, y, w) }},
 			call{"conv2d/" + c.Name + "/backward-filter", func() { conv.BackwardFilter(w, bias, y, x) }},
 		)
+		calls = append(calls, convPoolCalls(t, dev, c, x, w, bias)...)
 	}
 	return calls
+}
+
+// convPoolCalls are those of the convolution with pooling, where the device has it.
+func convPoolCalls(t *testing.T, dev device.Device, c ConvCase, x, w, bias *device.Tensor) []call {
+	fused, ok := dev.(device.FusedConvPool)
+	if !ok {
+		return nil
+	}
+	s := c.Spec
+	pool := device.Pool2DSpec{Mode: device.MaxPool, N: s.N, H: s.OutH(), W: s.OutW(), C: s.OutC, KH: 2, KW: 2, StrideH: 2, StrideW: 2}
+	conv, err := fused.NewConv2DMaxPool(s, pool, true)
+	if err != nil {
+		return nil
+	}
+	y := zeros(t, dev, c.N, pool.OutH(), pool.OutW(), pool.C)
+	return []call{
+		{"conv-pool/" + c.Name + "/forward", func() { conv.Forward(y, x, w, bias) }},
+		{"conv-pool/" + c.Name + "/backward-data", func() { conv.BackwardData(x, y, w) }},
+		{"conv-pool/" + c.Name + "/backward-filter", func() { conv.BackwardFilter(w, bias, y, x) }},
+	}
 }
 
 // layerCalls are pooling, matrix product, batch normalisation and their fused forms.

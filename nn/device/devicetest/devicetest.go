@@ -75,6 +75,7 @@ func RunAllWith(t *testing.T, dev device.Device, opt Options) {
 		{"fused-batchnorm", testFusedBatchNorm},
 		{"fused-pool2d", testFusedPool2D},
 		{"fused-epilogue", testFusedEpilogue},
+		{"fused-conv-pool", testFusedConvPool},
 		{"panics", testPanics},
 	}
 	for _, s := range suites {

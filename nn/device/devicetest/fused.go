@@ -198,3 +198,97 @@ func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
 		})
 	}
 }
+
+// testFusedConvPool checks y = maxpool(conv2d(x)), with and without ReLU, and its gradients.
+func testFusedConvPool(t *testing.T, dev device.Device, opt Options) {
+	fused, ok := dev.(device.FusedConvPool)
+	if !ok {
+		t.Skip("the device has no FusedConvPool")
+	}
+	for _, c := range opt.convCases() {
+		pool := device.Pool2DSpec{
+			Mode: device.MaxPool, N: c.Spec.N, H: c.Spec.OutH(), W: c.Spec.OutW(), C: c.Spec.OutC, KH: 2, KW: 2, StrideH: 2, StrideW: 2,
+		}
+		switch c.Name { // one of each kind: the references take their time
+		case "1x1", "5x5-one-channel", "2x2-whitening", "3x3-stride2", "groups2", "one-column", "3x3-3-channels-smaller-batch",
+			"3x3-24-channels", "3x3-many-tiles-smaller-batch", "3x3-many-tiles-70-channels", "5x5-many-tiles":
+		default:
+			continue
+		}
+		if pool.H < 2 || pool.W < 2 {
+			continue
+		}
+		for name, relu := range map[string]bool{"max": false, "max-relu": true} {
+			t.Run(c.Name+"/"+name, func(t *testing.T) {
+				conv, err := fused.NewConv2DMaxPool(c.Spec, pool, relu)
+				if errors.Is(err, device.ErrNotSupported) {
+					t.Skip("the device has no such convolution with pooling")
+				}
+				runFusedConvPool(t, dev, opt, plan(conv, err)(t), newConvData(c), pool, relu)
+			})
+		}
+	}
+}
+
+func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.Conv2D, d convData, pool device.Pool2DSpec, relu bool) {
+	pre := d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.ProductFactor)
+	want := refPool2DForward(pool, d.N, pre.value)
+	want.ulps, want.magnitude = pre.ulps, refPool2DForward(pool, d.N, pre.magnitude).value
+	dyData := newSource("fused-conv-pool").values(d.N * pool.OutH() * pool.OutW() * pool.C)
+	clearUncertain(t, dyData, pre, want, pool, d.N, relu)
+	masked := widen(dyData)
+	if relu {
+		masked, want = maskByReLU(masked, want.value), refReLU(want)
+	}
+	gradient := refPool2DBackward(pool, d.N, masked, pre.value).value
+
+	r := newRig(t, dev, opt)
+	x, w := r.input("x", d.x, d.xShape()...), r.input("w", d.w, d.wShape()...)
+	pooled := []int{d.N, pool.OutH(), pool.OutW(), pool.C}
+	y, dy := r.output("y", pooled...), r.input("dy", dyData, pooled...)
+	dx, dw := r.output("dx", d.xShape()...), r.output("dw", d.wShape()...)
+	var bias, dbias *device.Tensor
+	if d.Spec.Bias {
+		bias, dbias = r.input("bias", d.bias, d.Spec.OutC), r.output("dbias", d.Spec.OutC)
+	}
+	r.run(func() {
+		conv.Forward(y, x, w, bias)
+		conv.BackwardFilter(dw, dbias, dy, x)
+		conv.BackwardData(dx, dy, w)
+	})
+	r.check(y, want)
+	wantW, wantBias := refConv2DBackwardFilter(d.Spec, d.N, gradient, widen(d.x))
+	r.check(dw, wantW.widened(opt.ProductFactor))
+	if dbias != nil {
+		r.check(dbias, wantBias)
+	}
+	wantX := refConv2DBackwardData(d.Spec, d.N, gradient, widen(d.w))
+	r.check(dx, wantX.overTiles(opt.Tile, d.xShape()).widened(opt.ProductFactor))
+}
+
+// clearUncertain sets dy to zero for the windows in which rounding decides where the maximum
+// is, or with ReLU whether it is positive: the gradient is then the same either way. It fails
+// the test when those are many.
+func clearUncertain(t *testing.T, dy []float32, pre, pooled sums, pool device.Pool2DSpec, n int, relu bool) {
+	cleared := 0
+	for at := range dy {
+		c, j, i, image := at%pool.C, at/pool.C%pool.OutW(), at/pool.C/pool.OutW()%pool.OutH(), at/pool.C/pool.OutW()/pool.OutH()
+		margin := 4 * pre.ulps * ulp * pooled.magnitude[at]
+		near := 0
+		for a := range pool.KH {
+			for b := range pool.KW {
+				v := pre.value[((image*pool.H+i*pool.StrideH+a)*pool.W+j*pool.StrideW+b)*pool.C+c]
+				if pooled.value[at]-v <= margin {
+					near++
+				}
+			}
+		}
+		if near > 1 || relu && math.Abs(pooled.value[at]) <= margin {
+			dy[at] = 0
+			cleared++
+		}
+	}
+	if cleared > len(dy)/20+1 {
+		t.Fatalf("%d of %d windows have no certain maximum", cleared, len(dy))
+	}
+}
