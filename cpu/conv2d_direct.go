@@ -61,13 +61,12 @@ func (p *direct) Do(task, worker int) {
 		c = p.c[(n*w.outH+i0)*w.outW*p.out:]
 	}
 	c = c[:(i1-i0)*w.outW*p.out]
-	update := startRows(c, p.bias)
 	images := newImageReader(p.src, w.perImage, p.unpool, p.d.own[worker])
 	x := w.band(p.scratch[worker], images.image(n), i0, i1)
 	panels, width := kn.Split(w.outW)
 	turns := gemm.Turns{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
 	for o := 0; o < p.out; o += kn.NR {
-		cols, filters := min(kn.NR, p.out-o), p.packed[o*p.k:]
+		cols, filters, update := min(kn.NR, p.out-o), p.packed[o*p.k:], p.updateOf(o)
 		for i := range i1 - i0 {
 			row := x[i*w.strideH*w.paddedRow():]
 			for q := range panels {

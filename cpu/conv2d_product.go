@@ -141,6 +141,14 @@ func (p *convProduct) packFlipped(dst []float32, g, column, k0, n int) {
 	}
 }
 
+// updateOf is what the first product does to columns of C from column o on.
+func (p *convProduct) updateOf(o int) gemm.Update {
+	if p.bias == nil {
+		return gemm.Set
+	}
+	return gemm.From(p.bias[o:])
+}
+
 // Do computes one tile of rows, all columns.
 func (t *convTiles) Do(i, worker int) {
 	p, kn := t.convProduct, t.d.kernel
@@ -148,7 +156,6 @@ func (t *convTiles) Do(i, worker int) {
 	rows := min(p.tile, p.rows-from)
 	ldc := p.groups * p.out
 	tile := p.c[from*ldc : (from+rows)*ldc]
-	begin := startRows(tile, p.bias)
 	panels, height := kn.Split(rows)
 	patch := p.scratch[worker]
 	for g := range p.groups {
@@ -156,7 +163,7 @@ func (t *convTiles) Do(i, worker int) {
 			n := min(p.block, p.k-k0)
 			packed, update := p.panels(g, k0, n), gemm.Add
 			if k0 == 0 {
-				update = begin
+				update = p.updateOf(g * p.out)
 			}
 			for q := range panels {
 				r0 := from + q*height

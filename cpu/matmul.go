@@ -137,10 +137,7 @@ func (t *matMulTiles) Do(i, worker int) {
 	rows, cols := min(p.tileM, p.m-i0), min(p.tileN, p.n-j0)
 	begin := gemm.Set
 	if p.bias != nil {
-		begin = gemm.Add
-		for r := i0; r < i0+rows; r++ {
-			copy(p.c[r*p.ldc+j0:][:cols], p.bias[j0:])
-		}
+		begin = gemm.From(p.bias[j0:])
 	}
 	panels, height := kn.Split(rows)
 	for k0 := 0; k0 < p.k; k0 += blockK {
@@ -175,16 +172,4 @@ func contiguous(dst, a []float32, lda, m, length int) []float32 {
 		copy(dst[r*length:(r+1)*length], a[r*lda:])
 	}
 	return dst[:m*length]
-}
-
-// startRows sets whole rows of C to the bias, which the product is then added to. Without
-// one it leaves C as it is, for the product to take its place.
-func startRows(c, bias []float32) gemm.Update {
-	if bias == nil {
-		return gemm.Set
-	}
-	for ; len(c) > 0; c = c[len(bias):] {
-		copy(c, bias)
-	}
-	return gemm.Add
 }

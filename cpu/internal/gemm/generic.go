@@ -15,41 +15,47 @@ func generic() *Kernel {
 	return kn
 }
 
-func rows1(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int) {
-	prepare(1, c, ldc, n, set)
+func rows1(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+	prepare(1, c, ldc, n, set, bias)
 	for t := range turns {
 		one(k, add(a, t*stepA), 1, add(b, t*stepB), ldb, c, n)
 	}
 }
 
-func rows1Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int) {
-	prepare(1, c, ldc, n, set)
+func rows1Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+	prepare(1, c, ldc, n, set, bias)
 	for t := range turns {
 		one(k, add(a, t*stepA), lda, add(b, t*stepB), ldb, c, n)
 	}
 }
 
-func rows2(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int) {
-	prepare(2, c, ldc, n, set)
+func rows2(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+	prepare(2, c, ldc, n, set, bias)
 	for t := range turns {
 		two(k, add(a, t*stepA), lda, 1, add(b, t*stepB), ldb, c, ldc, n)
 	}
 }
 
-func rows2Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int) {
-	prepare(2, c, ldc, n, set)
+func rows2Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+	prepare(2, c, ldc, n, set, bias)
 	for t := range turns {
 		two(k, add(a, t*stepA), 1, lda, add(b, t*stepB), ldb, c, ldc, n)
 	}
 }
 
-// prepare sets the tile to zero where the sum takes its place.
-func prepare(m int, c *float32, ldc, n, set int) {
-	if set == 0 {
-		return
-	}
+// prepare sets the tile to the bias, or to zero, where the sum takes its place, and adds the
+// bias where it doesn't.
+func prepare(m int, c *float32, ldc, n, set int, bias *float32) {
 	for i := range m {
-		clear(unsafe.Slice(add(c, i*ldc), n))
+		row := unsafe.Slice(add(c, i*ldc), n)
+		if set != 0 {
+			clear(row)
+		}
+		if bias != nil {
+			for j, b := range unsafe.Slice(bias, n) {
+				row[j] += b
+			}
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // that fault, and holds the result against the definition.
 func TestTileTouchesNothingOutside(t *testing.T) {
 	const bytes = 4 * 40 * 40
-	regions := [3]*guard.Region{guard.New(t, bytes), guard.New(t, bytes), guard.New(t, bytes)}
+	regions := [4]*guard.Region{guard.New(t, bytes), guard.New(t, bytes), guard.New(t, bytes), guard.New(t, bytes)}
 	eachKernel(t, func(t *testing.T, kn *Kernel) {
 		rng := rand.New(rand.NewPCG(11, 12))
 		for m := 1; m <= kn.MR; m++ {
@@ -28,7 +28,7 @@ func TestTileTouchesNothingOutside(t *testing.T) {
 	})
 }
 
-func checkEdges(t *testing.T, kn *Kernel, rng *rand.Rand, regions [3]*guard.Region, m, n, k int, trans, end bool) {
+func checkEdges(t *testing.T, kn *Kernel, rng *rand.Rand, regions [4]*guard.Region, m, n, k int, trans, end bool) {
 	t.Helper()
 	place := guard.AtStart[float32]
 	if end {
@@ -48,7 +48,12 @@ func checkEdges(t *testing.T, kn *Kernel, rng *rand.Rand, regions [3]*guard.Regi
 		copy(s, random(rng, len(s)))
 	}
 	before := append([]float32(nil), c...)
-	update := Update(rng.IntN(2))
+	update := []Update{Add, Set}[rng.IntN(2)]
+	if rng.IntN(3) == 0 {
+		bias := place(regions[3], n)
+		copy(bias, make([]float32, n))
+		update = From(bias)
+	}
 	kn.Tile(m, n, k, a, lda, trans, b, ldb, c, ldc, update)
 	for i := range c {
 		row, j := i/ldc, i%ldc

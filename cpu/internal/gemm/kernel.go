@@ -12,8 +12,9 @@ import "time"
 // For the kernels by rows A[i][k] is a[i*lda+k], for those by columns a[k*lda+i]. B[k][j]
 // is b[k*ldb+j], C[i][j] is c[i*ldc+j]. This is repeated for each turn, a having moved on by
 // stepA elements and b by stepB. Where set is not 0 the sum takes C's place, and C is not
-// read. No element outside is read or written.
-type micro func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int)
+// read; where bias is not nil its n elements are added to each row. No element outside is
+// read or written.
+type micro func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32)
 
 // Indices into a kernel's tables by the number of columns.
 const (
@@ -48,17 +49,37 @@ func (kn *Kernel) Split(m int) (panels, rows int) {
 func (kn *Kernel) Panels(n int) int { return (n + kn.NR - 1) / kn.NR }
 
 // Update says what a product does to the tile of C that it is for.
-type Update int
+type Update struct {
+	set  int
+	bias *float32
+}
 
-// The updates.
-const (
-	Add Update = iota // C += A B
-	Set               // C = A B; C is not read
+// The updates without a bias.
+var (
+	Add = Update{}       // C += A B
+	Set = Update{set: 1} // C = A B; C is not read
 )
+
+// From is the update C = bias + A B, the bias being added to each row, or Set for nil. It has
+// as many elements as the tile has columns, or more.
+func From(bias []float32) Update {
+	if bias == nil {
+		return Set
+	}
+	return Update{set: 1, bias: &bias[0]}
+}
+
+// column is the update for the columns from j on.
+func (u Update) column(j int) Update {
+	if u.bias != nil {
+		u.bias = add(u.bias, j)
+	}
+	return u
+}
 
 // Tile computes op(A) B for at most MR x NR elements of C, by columns of A where trans.
 func (kn *Kernel) Tile(m, n, k int, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
-	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n, int(u))
+	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n, u.set, u.bias)
 }
 
 // Turns says how a sum over k goes on in TileTurns: there are N turns of K, and a and b
@@ -70,7 +91,7 @@ type Turns struct {
 
 // TileTurns is Tile with the sum over k in turns.
 func (kn *Kernel) TileTurns(m, n int, t Turns, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
-	kn.micro(m, n, trans)(t.N, t.K, &a[0], lda, t.StepA, &b[0], ldb, t.StepB, &c[0], ldc, n, int(u))
+	kn.micro(m, n, trans)(t.N, t.K, &a[0], lda, t.StepA, &b[0], ldb, t.StepB, &c[0], ldc, n, u.set, u.bias)
 }
 
 func (kn *Kernel) micro(m, n int, trans bool) micro {
@@ -90,7 +111,7 @@ func (kn *Kernel) micro(m, n int, trans bool) micro {
 // Multiply computes A B for C, m x n with any n and m <= MR; B is packed by Pack.
 func (kn *Kernel) Multiply(m, n, k int, a []float32, lda int, trans bool, packed []float32, c []float32, ldc int, u Update) {
 	for j := 0; j < n; j += kn.NR {
-		kn.Tile(m, min(kn.NR, n-j), k, a, lda, trans, packed[j*k:], kn.NR, c[j:], ldc, u)
+		kn.Tile(m, min(kn.NR, n-j), k, a, lda, trans, packed[j*k:], kn.NR, c[j:], ldc, u.column(j))
 	}
 }
 

@@ -76,7 +76,7 @@ func checkTile(t *testing.T, kn *Kernel, rng *rand.Rand, m, n, k int, trans bool
 	a, b := random(rng, lenA), random(rng, (k-1)*ldb+n)
 	c := random(rng, m*ldc)
 	before := append([]float32(nil), c...)
-	update := Update(rng.IntN(2))
+	update, bias := randomUpdate(rng, n)
 	kn.Tile(m, n, k, a, lda, trans, b, ldb, c, ldc, update)
 	for i := 0; i < m; i++ {
 		for j := 0; j < ldc; j++ {
@@ -88,15 +88,28 @@ func checkTile(t *testing.T, kn *Kernel, rng *rand.Rand, m, n, k int, trans bool
 				continue
 			}
 			sum, size := product(i, j, k, a, lda, trans, b, ldb)
+			first := float64(bias[j])
 			if update == Add {
-				sum += float64(before[at])
-				size += math.Abs(float64(before[at]))
+				first = float64(before[at])
 			}
+			sum, size = sum+first, size+math.Abs(first)
 			if diff := math.Abs(float64(c[at]) - sum); diff > bound(k)*size {
 				t.Fatalf("%dx%dx%d trans=%v: C[%d][%d] = %v, want %v +- %.1e", m, n, k, trans, i, j, c[at], sum, bound(k)*size)
 			}
 		}
 	}
+}
+
+// randomUpdate returns one of the updates, and the bias, which is zero where there is none.
+func randomUpdate(rng *rand.Rand, n int) (Update, []float32) {
+	bias := random(rng, n)
+	switch rng.IntN(3) {
+	case 0:
+		return From(bias), bias
+	case 1:
+		return Add, make([]float32, n)
+	}
+	return Set, make([]float32, n)
 }
 
 // bound is the relative error of a sum of k+1 terms by Higham, "Accuracy and Stability of
@@ -121,7 +134,7 @@ func TestTileTurns(t *testing.T) {
 			a := random(rng, lenA+(turns.N-1)*turns.StepA)
 			b := random(rng, turns.K*n+(turns.N-1)*turns.StepB)
 			c := make([]float32, m*n)
-			kn.TileTurns(m, n, turns, a, lda, trans, b, n, c, n, Update(rng.IntN(2)))
+			kn.TileTurns(m, n, turns, a, lda, trans, b, n, c, n, []Update{Add, Set}[rng.IntN(2)])
 			for i := range m {
 				for j := range n {
 					var want, size float64

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func avx512N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N1x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N1x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -19,23 +19,32 @@ TEXT ·avx512N1x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), AX
 	MOVQ       ldb+48(FP), DX
 	SHLQ       $0x02, DX
+	MOVQ       bias+96(FP), BX
+	TESTQ      BX, BX
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	MOVQ       c+64(FP), BX
 	MOVQ       ldc+72(FP), SI
 	SHLQ       $0x02, SI
 	PREFETCHT0 (BX)
-	MOVQ       k+8(FP), BX
-	MOVQ       stepA+32(FP), SI
-	MOVQ       stepB+56(FP), DI
-	SHLQ       $0x02, SI
-	SHLQ       $0x02, DI
-	MOVQ       BX, R8
-	SHLQ       $0x02, R8
-	SUBQ       R8, SI
-	MOVQ       BX, R8
-	IMULQ      DX, R8
-	SUBQ       R8, DI
-	MOVQ       turns+0(FP), R8
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (BX), K1, Z0
+
+begun:
+	MOVQ  k+8(FP), BX
+	MOVQ  stepA+32(FP), SI
+	MOVQ  stepB+56(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	SUBQ  R8, SI
+	MOVQ  BX, R8
+	IMULQ DX, R8
+	SUBQ  R8, DI
+	MOVQ  turns+0(FP), R8
 
 turn:
 	MOVQ k+8(FP), BX
@@ -81,17 +90,14 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -99,9 +105,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N2x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N2x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -114,6 +120,9 @@ TEXT ·avx512N2x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       c+64(FP), SI
@@ -122,18 +131,25 @@ TEXT ·avx512N2x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	SHLQ       $0x02, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -189,21 +205,17 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -213,9 +225,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N3x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N3x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -228,6 +240,9 @@ TEXT ·avx512N3x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -239,18 +254,26 @@ TEXT ·avx512N3x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	SHLQ       $0x02, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -316,25 +339,20 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -346,9 +364,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N4x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N4x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -362,6 +380,9 @@ TEXT ·avx512N4x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), BX
 	MOVQ       ldb+48(FP), SI
 	SHLQ       $0x02, SI
+	MOVQ       bias+96(FP), DI
+	TESTQ      DI, DI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -376,18 +397,27 @@ TEXT ·avx512N4x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DI)
 	ADDQ       R8, DI
 	PREFETCHT0 (DI)
-	MOVQ       k+8(FP), DI
-	MOVQ       stepA+32(FP), R8
-	MOVQ       stepB+56(FP), R9
-	SHLQ       $0x02, R8
-	SHLQ       $0x02, R9
-	MOVQ       DI, R10
-	SHLQ       $0x02, R10
-	SUBQ       R10, R8
-	MOVQ       DI, R10
-	IMULQ      SI, R10
-	SUBQ       R10, R9
-	MOVQ       turns+0(FP), R10
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (DI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+
+begun:
+	MOVQ  k+8(FP), DI
+	MOVQ  stepA+32(FP), R8
+	MOVQ  stepB+56(FP), R9
+	SHLQ  $0x02, R8
+	SHLQ  $0x02, R9
+	MOVQ  DI, R10
+	SHLQ  $0x02, R10
+	SUBQ  R10, R8
+	MOVQ  DI, R10
+	IMULQ SI, R10
+	SUBQ  R10, R9
+	MOVQ  turns+0(FP), R10
 
 turn:
 	MOVQ k+8(FP), DI
@@ -463,29 +493,23 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -499,9 +523,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N5x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N5x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -516,6 +540,9 @@ TEXT ·avx512N5x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -533,18 +560,28 @@ TEXT ·avx512N5x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R8)
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R8), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -633,33 +670,26 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -675,9 +705,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N6x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N6x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -692,6 +722,9 @@ TEXT ·avx512N6x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -712,18 +745,29 @@ TEXT ·avx512N6x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R8)
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R8), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -822,37 +866,29 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -870,9 +906,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N7x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N7x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -887,6 +923,9 @@ TEXT ·avx512N7x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -910,18 +949,30 @@ TEXT ·avx512N7x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R8)
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R8), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -1030,41 +1081,32 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -1084,9 +1126,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N8x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N8x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1101,6 +1143,9 @@ TEXT ·avx512N8x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1127,18 +1172,31 @@ TEXT ·avx512N8x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R8)
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R8), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -1257,45 +1315,35 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -1317,9 +1365,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N9x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N9x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1335,6 +1383,9 @@ TEXT ·avx512N9x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1364,18 +1415,32 @@ TEXT ·avx512N9x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -1507,49 +1572,38 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -1573,9 +1627,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N10x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N10x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1591,6 +1645,9 @@ TEXT ·avx512N10x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1623,18 +1680,33 @@ TEXT ·avx512N10x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -1776,53 +1848,41 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -1848,9 +1908,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N11x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N11x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -1866,6 +1926,9 @@ TEXT ·avx512N11x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -1901,18 +1964,34 @@ TEXT ·avx512N11x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -2064,57 +2143,44 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -2142,9 +2208,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N12x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N12x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -2160,6 +2226,9 @@ TEXT ·avx512N12x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2198,18 +2267,35 @@ TEXT ·avx512N12x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R9)
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z0, Z11
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -2371,61 +2457,47 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -2455,9 +2527,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N13x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N13x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -2474,6 +2546,9 @@ TEXT ·avx512N13x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), R8
 	MOVQ       ldb+48(FP), R9
 	SHLQ       $0x02, R9
+	MOVQ       bias+96(FP), R10
+	TESTQ      R10, R10
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2515,18 +2590,36 @@ TEXT ·avx512N13x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R10)
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
-	MOVQ       k+8(FP), R10
-	MOVQ       stepA+32(FP), R11
-	MOVQ       stepB+56(FP), R12
-	SHLQ       $0x02, R11
-	SHLQ       $0x02, R12
-	MOVQ       R10, R13
-	SHLQ       $0x02, R13
-	SUBQ       R13, R11
-	MOVQ       R10, R13
-	IMULQ      R9, R13
-	SUBQ       R13, R12
-	MOVQ       turns+0(FP), R13
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z0, Z11
+	VMOVAPS   Z0, Z12
+
+begun:
+	MOVQ  k+8(FP), R10
+	MOVQ  stepA+32(FP), R11
+	MOVQ  stepB+56(FP), R12
+	SHLQ  $0x02, R11
+	SHLQ  $0x02, R12
+	MOVQ  R10, R13
+	SHLQ  $0x02, R13
+	SUBQ  R13, R11
+	MOVQ  R10, R13
+	IMULQ R9, R13
+	SUBQ  R13, R12
+	MOVQ  turns+0(FP), R13
 
 turn:
 	MOVQ k+8(FP), R10
@@ -2701,65 +2794,50 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z12, Z12
-	VMOVUPS   Z12, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -2791,9 +2869,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N14x1(SB), NOSPLIT, $0-96
+TEXT ·avx512N14x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -2810,6 +2888,9 @@ TEXT ·avx512N14x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), R8
 	MOVQ       ldb+48(FP), R9
 	SHLQ       $0x02, R9
+	MOVQ       bias+96(FP), R10
+	TESTQ      R10, R10
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -2854,18 +2935,37 @@ TEXT ·avx512N14x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (R10)
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
-	MOVQ       k+8(FP), R10
-	MOVQ       stepA+32(FP), R11
-	MOVQ       stepB+56(FP), R12
-	SHLQ       $0x02, R11
-	SHLQ       $0x02, R12
-	MOVQ       R10, R13
-	SHLQ       $0x02, R13
-	SUBQ       R13, R11
-	MOVQ       R10, R13
-	IMULQ      R9, R13
-	SUBQ       R13, R12
-	MOVQ       turns+0(FP), R13
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (R10), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z0, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z0, Z13
+
+begun:
+	MOVQ  k+8(FP), R10
+	MOVQ  stepA+32(FP), R11
+	MOVQ  stepB+56(FP), R12
+	SHLQ  $0x02, R11
+	SHLQ  $0x02, R12
+	MOVQ  R10, R13
+	SHLQ  $0x02, R13
+	SUBQ  R13, R11
+	MOVQ  R10, R13
+	IMULQ R9, R13
+	SUBQ  R13, R12
+	MOVQ  turns+0(FP), R13
 
 turn:
 	MOVQ k+8(FP), R10
@@ -3050,69 +3150,53 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z12, Z12
-	VMOVUPS   Z12, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -3146,9 +3230,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N1x1(SB), NOSPLIT, $0-96
+TEXT ·avx2N1x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3159,19 +3243,28 @@ TEXT ·avx2N1x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), AX
 	MOVQ    ldb+48(FP), DX
 	SHLQ    $0x02, DX
+	MOVQ    bias+96(FP), BX
+	TESTQ   BX, BX
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
-	MOVQ    k+8(FP), BX
-	MOVQ    stepA+32(FP), SI
-	MOVQ    stepB+56(FP), DI
-	SHLQ    $0x02, SI
-	SHLQ    $0x02, DI
-	MOVQ    BX, R8
-	SHLQ    $0x02, R8
-	SUBQ    R8, SI
-	MOVQ    BX, R8
-	IMULQ   DX, R8
-	SUBQ    R8, DI
-	MOVQ    turns+0(FP), R8
+	JMP     begun
+
+biased:
+	VMASKMOVPS (BX), Y15, Y0
+
+begun:
+	MOVQ  k+8(FP), BX
+	MOVQ  stepA+32(FP), SI
+	MOVQ  stepB+56(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	SUBQ  R8, SI
+	MOVQ  BX, R8
+	IMULQ DX, R8
+	SUBQ  R8, DI
+	MOVQ  turns+0(FP), R8
 
 turn:
 	MOVQ k+8(FP), BX
@@ -3217,17 +3310,14 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3253,9 +3343,9 @@ DATA lanes<>+56(SB)/4, $0x00000000
 DATA lanes<>+60(SB)/4, $0x00000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
-// func avx2N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N2x1(SB), NOSPLIT, $0-96
+TEXT ·avx2N2x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3266,20 +3356,30 @@ TEXT ·avx2N2x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	SHLQ    $0x02, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+	VMOVAPS    Y0, Y1
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -3335,21 +3435,17 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3359,9 +3455,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N3x1(SB), NOSPLIT, $0-96
+TEXT ·avx2N3x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3372,21 +3468,32 @@ TEXT ·avx2N3x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	SHLQ    $0x02, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -3452,25 +3559,20 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3482,9 +3584,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N4x1(SB), NOSPLIT, $0-96
+TEXT ·avx2N4x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3496,22 +3598,34 @@ TEXT ·avx2N4x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), BX
 	MOVQ    ldb+48(FP), SI
 	SHLQ    $0x02, SI
+	MOVQ    bias+96(FP), DI
+	TESTQ   DI, DI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	MOVQ    k+8(FP), DI
-	MOVQ    stepA+32(FP), R8
-	MOVQ    stepB+56(FP), R9
-	SHLQ    $0x02, R8
-	SHLQ    $0x02, R9
-	MOVQ    DI, R10
-	SHLQ    $0x02, R10
-	SUBQ    R10, R8
-	MOVQ    DI, R10
-	IMULQ   SI, R10
-	SUBQ    R10, R9
-	MOVQ    turns+0(FP), R10
+	JMP     begun
+
+biased:
+	VMASKMOVPS (DI), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+
+begun:
+	MOVQ  k+8(FP), DI
+	MOVQ  stepA+32(FP), R8
+	MOVQ  stepB+56(FP), R9
+	SHLQ  $0x02, R8
+	SHLQ  $0x02, R9
+	MOVQ  DI, R10
+	SHLQ  $0x02, R10
+	SUBQ  R10, R8
+	MOVQ  DI, R10
+	IMULQ SI, R10
+	SUBQ  R10, R9
+	MOVQ  turns+0(FP), R10
 
 turn:
 	MOVQ k+8(FP), DI
@@ -3587,29 +3701,23 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3623,9 +3731,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N5x1(SB), NOSPLIT, $0-96
+TEXT ·avx2N5x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3638,23 +3746,36 @@ TEXT ·avx2N5x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), SI
 	MOVQ    ldb+48(FP), DI
 	SHLQ    $0x02, DI
+	MOVQ    bias+96(FP), R8
+	TESTQ   R8, R8
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
-	MOVQ    k+8(FP), R8
-	MOVQ    stepA+32(FP), R9
-	MOVQ    stepB+56(FP), R10
-	SHLQ    $0x02, R9
-	SHLQ    $0x02, R10
-	MOVQ    R8, R11
-	SHLQ    $0x02, R11
-	SUBQ    R11, R9
-	MOVQ    R8, R11
-	IMULQ   DI, R11
-	SUBQ    R11, R10
-	MOVQ    turns+0(FP), R11
+	JMP     begun
+
+biased:
+	VMASKMOVPS (R8), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -3743,33 +3864,26 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y4, Y4
-	VMASKMOVPS Y4, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3785,9 +3899,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N6x1(SB), NOSPLIT, $0-96
+TEXT ·avx2N6x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -3800,24 +3914,38 @@ TEXT ·avx2N6x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), SI
 	MOVQ    ldb+48(FP), DI
 	SHLQ    $0x02, DI
+	MOVQ    bias+96(FP), R8
+	TESTQ   R8, R8
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
-	MOVQ    k+8(FP), R8
-	MOVQ    stepA+32(FP), R9
-	MOVQ    stepB+56(FP), R10
-	SHLQ    $0x02, R9
-	SHLQ    $0x02, R10
-	MOVQ    R8, R11
-	SHLQ    $0x02, R11
-	SUBQ    R11, R9
-	MOVQ    R8, R11
-	IMULQ   DI, R11
-	SUBQ    R11, R10
-	MOVQ    turns+0(FP), R11
+	JMP     begun
+
+biased:
+	VMASKMOVPS (R8), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -3916,37 +4044,29 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y4, Y4
-	VMASKMOVPS Y4, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -3964,9 +4084,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N1x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N1x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -3980,6 +4100,9 @@ TEXT ·avx512N1x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), AX
 	MOVQ       ldb+48(FP), DX
 	SHLQ       $0x02, DX
+	MOVQ       bias+96(FP), BX
+	TESTQ      BX, BX
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       c+64(FP), BX
@@ -3987,18 +4110,25 @@ TEXT ·avx512N1x2(SB), NOSPLIT, $0-96
 	SHLQ       $0x02, SI
 	PREFETCHT0 (BX)
 	PREFETCHT0 64(BX)
-	MOVQ       k+8(FP), BX
-	MOVQ       stepA+32(FP), SI
-	MOVQ       stepB+56(FP), DI
-	SHLQ       $0x02, SI
-	SHLQ       $0x02, DI
-	MOVQ       BX, R8
-	SHLQ       $0x02, R8
-	SUBQ       R8, SI
-	MOVQ       BX, R8
-	IMULQ      DX, R8
-	SUBQ       R8, DI
-	MOVQ       turns+0(FP), R8
+	JMP        begun
+
+biased:
+	VMOVUPS   (BX), Z0
+	VMOVUPS.Z 64(BX), K1, Z1
+
+begun:
+	MOVQ  k+8(FP), BX
+	MOVQ  stepA+32(FP), SI
+	MOVQ  stepB+56(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	SUBQ  R8, SI
+	MOVQ  BX, R8
+	IMULQ DX, R8
+	SUBQ  R8, DI
+	MOVQ  turns+0(FP), R8
 
 turn:
 	MOVQ k+8(FP), BX
@@ -4054,19 +4184,15 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -4075,9 +4201,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N2x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N2x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4091,6 +4217,9 @@ TEXT ·avx512N2x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4103,18 +4232,27 @@ TEXT ·avx512N2x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	SHLQ       $0x02, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -4185,25 +4323,19 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -4215,9 +4347,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N3x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N3x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4231,6 +4363,9 @@ TEXT ·avx512N3x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4248,18 +4383,29 @@ TEXT ·avx512N3x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	SHLQ       $0x02, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -4345,31 +4491,23 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -4384,9 +4522,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N4x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N4x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4401,6 +4539,9 @@ TEXT ·avx512N4x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), BX
 	MOVQ       ldb+48(FP), SI
 	SHLQ       $0x02, SI
+	MOVQ       bias+96(FP), DI
+	TESTQ      DI, DI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4423,18 +4564,31 @@ TEXT ·avx512N4x2(SB), NOSPLIT, $0-96
 	ADDQ       R8, DI
 	PREFETCHT0 (DI)
 	PREFETCHT0 64(DI)
-	MOVQ       k+8(FP), DI
-	MOVQ       stepA+32(FP), R8
-	MOVQ       stepB+56(FP), R9
-	SHLQ       $0x02, R8
-	SHLQ       $0x02, R9
-	MOVQ       DI, R10
-	SHLQ       $0x02, R10
-	SUBQ       R10, R8
-	MOVQ       DI, R10
-	IMULQ      SI, R10
-	SUBQ       R10, R9
-	MOVQ       turns+0(FP), R10
+	JMP        begun
+
+biased:
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+
+begun:
+	MOVQ  k+8(FP), DI
+	MOVQ  stepA+32(FP), R8
+	MOVQ  stepB+56(FP), R9
+	SHLQ  $0x02, R8
+	SHLQ  $0x02, R9
+	MOVQ  DI, R10
+	SHLQ  $0x02, R10
+	SUBQ  R10, R8
+	MOVQ  DI, R10
+	IMULQ SI, R10
+	SUBQ  R10, R9
+	MOVQ  turns+0(FP), R10
 
 turn:
 	MOVQ k+8(FP), DI
@@ -4535,37 +4689,27 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -4583,9 +4727,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N5x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N5x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4601,6 +4745,9 @@ TEXT ·avx512N5x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4628,18 +4775,33 @@ TEXT ·avx512N5x2(SB), NOSPLIT, $0-96
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS   (R8), Z0
+	VMOVUPS.Z 64(R8), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -4758,43 +4920,31 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -4815,9 +4965,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N6x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N6x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -4833,6 +4983,9 @@ TEXT ·avx512N6x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -4865,18 +5018,35 @@ TEXT ·avx512N6x2(SB), NOSPLIT, $0-96
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS   (R8), Z0
+	VMOVUPS.Z 64(R8), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -5010,49 +5180,35 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -5076,9 +5232,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N7x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N7x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -5094,6 +5250,9 @@ TEXT ·avx512N7x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5131,18 +5290,37 @@ TEXT ·avx512N7x2(SB), NOSPLIT, $0-96
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS   (R8), Z0
+	VMOVUPS.Z 64(R8), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -5291,55 +5469,39 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -5366,9 +5528,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N8x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N8x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -5384,6 +5546,9 @@ TEXT ·avx512N8x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), SI
 	MOVQ       ldb+48(FP), DI
 	SHLQ       $0x02, DI
+	MOVQ       bias+96(FP), R8
+	TESTQ      R8, R8
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5426,18 +5591,39 @@ TEXT ·avx512N8x2(SB), NOSPLIT, $0-96
 	ADDQ       R9, R8
 	PREFETCHT0 (R8)
 	PREFETCHT0 64(R8)
-	MOVQ       k+8(FP), R8
-	MOVQ       stepA+32(FP), R9
-	MOVQ       stepB+56(FP), R10
-	SHLQ       $0x02, R9
-	SHLQ       $0x02, R10
-	MOVQ       R8, R11
-	SHLQ       $0x02, R11
-	SUBQ       R11, R9
-	MOVQ       R8, R11
-	IMULQ      DI, R11
-	SUBQ       R11, R10
-	MOVQ       turns+0(FP), R11
+	JMP        begun
+
+biased:
+	VMOVUPS   (R8), Z0
+	VMOVUPS.Z 64(R8), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -5601,61 +5787,43 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -5685,9 +5853,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N9x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N9x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -5704,6 +5872,9 @@ TEXT ·avx512N9x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -5751,18 +5922,41 @@ TEXT ·avx512N9x2(SB), NOSPLIT, $0-96
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS   (R9), Z0
+	VMOVUPS.Z 64(R9), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -5944,67 +6138,47 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -6037,9 +6211,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N10x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N10x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -6056,6 +6230,9 @@ TEXT ·avx512N10x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6108,18 +6285,43 @@ TEXT ·avx512N10x2(SB), NOSPLIT, $0-96
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS   (R9), Z0
+	VMOVUPS.Z 64(R9), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -6316,73 +6518,51 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -6418,9 +6598,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N11x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N11x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -6437,6 +6617,9 @@ TEXT ·avx512N11x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6494,18 +6677,45 @@ TEXT ·avx512N11x2(SB), NOSPLIT, $0-96
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS   (R9), Z0
+	VMOVUPS.Z 64(R9), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -6717,79 +6927,55 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -6828,9 +7014,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N12x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N12x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -6847,6 +7033,9 @@ TEXT ·avx512N12x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DI
 	MOVQ       ldb+48(FP), R8
 	SHLQ       $0x02, R8
+	MOVQ       bias+96(FP), R9
+	TESTQ      R9, R9
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -6909,18 +7098,47 @@ TEXT ·avx512N12x2(SB), NOSPLIT, $0-96
 	ADDQ       R10, R9
 	PREFETCHT0 (R9)
 	PREFETCHT0 64(R9)
-	MOVQ       k+8(FP), R9
-	MOVQ       stepA+32(FP), R10
-	MOVQ       stepB+56(FP), R11
-	SHLQ       $0x02, R10
-	SHLQ       $0x02, R11
-	MOVQ       R9, R12
-	SHLQ       $0x02, R12
-	SUBQ       R12, R10
-	MOVQ       R9, R12
-	IMULQ      R8, R12
-	SUBQ       R12, R11
-	MOVQ       turns+0(FP), R12
+	JMP        begun
+
+biased:
+	VMOVUPS   (R9), Z0
+	VMOVUPS.Z 64(R9), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+	VMOVAPS   Z0, Z22
+	VMOVAPS   Z1, Z23
+
+begun:
+	MOVQ  k+8(FP), R9
+	MOVQ  stepA+32(FP), R10
+	MOVQ  stepB+56(FP), R11
+	SHLQ  $0x02, R10
+	SHLQ  $0x02, R11
+	MOVQ  R9, R12
+	SHLQ  $0x02, R12
+	SUBQ  R12, R10
+	MOVQ  R9, R12
+	IMULQ R8, R12
+	SUBQ  R12, R11
+	MOVQ  turns+0(FP), R12
 
 turn:
 	MOVQ k+8(FP), R9
@@ -7147,85 +7365,59 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z22, Z22
-	VMOVUPS   Z22, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z23, Z23
-	VMOVUPS   Z23, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -7267,9 +7459,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N13x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N13x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -7287,6 +7479,9 @@ TEXT ·avx512N13x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), R8
 	MOVQ       ldb+48(FP), R9
 	SHLQ       $0x02, R9
+	MOVQ       bias+96(FP), R10
+	TESTQ      R10, R10
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7354,18 +7549,49 @@ TEXT ·avx512N13x2(SB), NOSPLIT, $0-96
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
-	MOVQ       k+8(FP), R10
-	MOVQ       stepA+32(FP), R11
-	MOVQ       stepB+56(FP), R12
-	SHLQ       $0x02, R11
-	SHLQ       $0x02, R12
-	MOVQ       R10, R13
-	SHLQ       $0x02, R13
-	SUBQ       R13, R11
-	MOVQ       R10, R13
-	IMULQ      R9, R13
-	SUBQ       R13, R12
-	MOVQ       turns+0(FP), R13
+	JMP        begun
+
+biased:
+	VMOVUPS   (R10), Z0
+	VMOVUPS.Z 64(R10), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+	VMOVAPS   Z0, Z22
+	VMOVAPS   Z1, Z23
+	VMOVAPS   Z0, Z24
+	VMOVAPS   Z1, Z25
+
+begun:
+	MOVQ  k+8(FP), R10
+	MOVQ  stepA+32(FP), R11
+	MOVQ  stepB+56(FP), R12
+	SHLQ  $0x02, R11
+	SHLQ  $0x02, R12
+	MOVQ  R10, R13
+	SHLQ  $0x02, R13
+	SUBQ  R13, R11
+	MOVQ  R10, R13
+	IMULQ R9, R13
+	SUBQ  R13, R12
+	MOVQ  turns+0(FP), R13
 
 turn:
 	MOVQ k+8(FP), R10
@@ -7610,91 +7836,63 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z22, Z22
-	VMOVUPS   Z22, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z23, Z23
-	VMOVUPS   Z23, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z24, Z24
-	VMOVUPS   Z24, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z25, Z25
-	VMOVUPS   Z25, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -7739,9 +7937,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512N14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512N14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512N14x2(SB), NOSPLIT, $0-96
+TEXT ·avx512N14x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -7759,6 +7957,9 @@ TEXT ·avx512N14x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), R8
 	MOVQ       ldb+48(FP), R9
 	SHLQ       $0x02, R9
+	MOVQ       bias+96(FP), R10
+	TESTQ      R10, R10
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -7831,18 +8032,51 @@ TEXT ·avx512N14x2(SB), NOSPLIT, $0-96
 	ADDQ       R11, R10
 	PREFETCHT0 (R10)
 	PREFETCHT0 64(R10)
-	MOVQ       k+8(FP), R10
-	MOVQ       stepA+32(FP), R11
-	MOVQ       stepB+56(FP), R12
-	SHLQ       $0x02, R11
-	SHLQ       $0x02, R12
-	MOVQ       R10, R13
-	SHLQ       $0x02, R13
-	SUBQ       R13, R11
-	MOVQ       R10, R13
-	IMULQ      R9, R13
-	SUBQ       R13, R12
-	MOVQ       turns+0(FP), R13
+	JMP        begun
+
+biased:
+	VMOVUPS   (R10), Z0
+	VMOVUPS.Z 64(R10), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+	VMOVAPS   Z0, Z22
+	VMOVAPS   Z1, Z23
+	VMOVAPS   Z0, Z24
+	VMOVAPS   Z1, Z25
+	VMOVAPS   Z0, Z26
+	VMOVAPS   Z1, Z27
+
+begun:
+	MOVQ  k+8(FP), R10
+	MOVQ  stepA+32(FP), R11
+	MOVQ  stepB+56(FP), R12
+	SHLQ  $0x02, R11
+	SHLQ  $0x02, R12
+	MOVQ  R10, R13
+	SHLQ  $0x02, R13
+	SUBQ  R13, R11
+	MOVQ  R10, R13
+	IMULQ R9, R13
+	SUBQ  R13, R12
+	MOVQ  turns+0(FP), R13
 
 turn:
 	MOVQ k+8(FP), R10
@@ -8102,97 +8336,67 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z22, Z22
-	VMOVUPS   Z22, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z23, Z23
-	VMOVUPS   Z23, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z24, Z24
-	VMOVUPS   Z24, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z25, Z25
-	VMOVUPS   Z25, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z26, Z26
-	VMOVUPS   Z26, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z27, Z27
-	VMOVUPS   Z27, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -8240,9 +8444,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N1x2(SB), NOSPLIT, $0-96
+TEXT ·avx2N1x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -8254,20 +8458,30 @@ TEXT ·avx2N1x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), AX
 	MOVQ    ldb+48(FP), DX
 	SHLQ    $0x02, DX
+	MOVQ    bias+96(FP), BX
+	TESTQ   BX, BX
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
-	MOVQ    k+8(FP), BX
-	MOVQ    stepA+32(FP), SI
-	MOVQ    stepB+56(FP), DI
-	SHLQ    $0x02, SI
-	SHLQ    $0x02, DI
-	MOVQ    BX, R8
-	SHLQ    $0x02, R8
-	SUBQ    R8, SI
-	MOVQ    BX, R8
-	IMULQ   DX, R8
-	SUBQ    R8, DI
-	MOVQ    turns+0(FP), R8
+	JMP     begun
+
+biased:
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS 32(BX), Y15, Y1
+
+begun:
+	MOVQ  k+8(FP), BX
+	MOVQ  stepA+32(FP), SI
+	MOVQ  stepB+56(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	SUBQ  R8, SI
+	MOVQ  BX, R8
+	IMULQ DX, R8
+	SUBQ  R8, DI
+	MOVQ  turns+0(FP), R8
 
 turn:
 	MOVQ k+8(FP), BX
@@ -8323,19 +8537,15 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -8344,9 +8554,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N2x2(SB), NOSPLIT, $0-96
+TEXT ·avx2N2x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -8358,22 +8568,34 @@ TEXT ·avx2N2x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	SHLQ    $0x02, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -8444,25 +8666,19 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -8474,9 +8690,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N3x2(SB), NOSPLIT, $0-96
+TEXT ·avx2N3x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -8488,24 +8704,38 @@ TEXT ·avx2N3x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	SHLQ    $0x02, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -8591,31 +8821,23 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -8630,9 +8852,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N4x2(SB), NOSPLIT, $0-96
+TEXT ·avx2N4x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -8645,6 +8867,9 @@ TEXT ·avx2N4x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), BX
 	MOVQ    ldb+48(FP), SI
 	SHLQ    $0x02, SI
+	MOVQ    bias+96(FP), DI
+	TESTQ   DI, DI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -8653,18 +8878,31 @@ TEXT ·avx2N4x2(SB), NOSPLIT, $0-96
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
-	MOVQ    k+8(FP), DI
-	MOVQ    stepA+32(FP), R8
-	MOVQ    stepB+56(FP), R9
-	SHLQ    $0x02, R8
-	SHLQ    $0x02, R9
-	MOVQ    DI, R10
-	SHLQ    $0x02, R10
-	SUBQ    R10, R8
-	MOVQ    DI, R10
-	IMULQ   SI, R10
-	SUBQ    R10, R9
-	MOVQ    turns+0(FP), R10
+	JMP     begun
+
+biased:
+	VMOVUPS    (DI), Y0
+	VMASKMOVPS 32(DI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+
+begun:
+	MOVQ  k+8(FP), DI
+	MOVQ  stepA+32(FP), R8
+	MOVQ  stepB+56(FP), R9
+	SHLQ  $0x02, R8
+	SHLQ  $0x02, R9
+	MOVQ  DI, R10
+	SHLQ  $0x02, R10
+	SUBQ  R10, R8
+	MOVQ  DI, R10
+	IMULQ SI, R10
+	SUBQ  R10, R9
+	MOVQ  turns+0(FP), R10
 
 turn:
 	MOVQ k+8(FP), DI
@@ -8765,37 +9003,27 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y6, Y6
-	VMOVUPS    Y6, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -8813,9 +9041,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N5x2(SB), NOSPLIT, $0-96
+TEXT ·avx2N5x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -8829,6 +9057,9 @@ TEXT ·avx2N5x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), SI
 	MOVQ    ldb+48(FP), DI
 	SHLQ    $0x02, DI
+	MOVQ    bias+96(FP), R8
+	TESTQ   R8, R8
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -8839,18 +9070,33 @@ TEXT ·avx2N5x2(SB), NOSPLIT, $0-96
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
 	VXORPS  Y9, Y9, Y9
-	MOVQ    k+8(FP), R8
-	MOVQ    stepA+32(FP), R9
-	MOVQ    stepB+56(FP), R10
-	SHLQ    $0x02, R9
-	SHLQ    $0x02, R10
-	MOVQ    R8, R11
-	SHLQ    $0x02, R11
-	SUBQ    R11, R9
-	MOVQ    R8, R11
-	IMULQ   DI, R11
-	SUBQ    R11, R10
-	MOVQ    turns+0(FP), R11
+	JMP     begun
+
+biased:
+	VMOVUPS    (R8), Y0
+	VMASKMOVPS 32(R8), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -8969,43 +9215,31 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y6, Y6
-	VMOVUPS    Y6, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y8, Y8
-	VMOVUPS    Y8, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y9, Y9
-	VMASKMOVPS Y9, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -9026,9 +9260,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N6x2(SB), NOSPLIT, $0-96
+TEXT ·avx2N6x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -9042,6 +9276,9 @@ TEXT ·avx2N6x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), SI
 	MOVQ    ldb+48(FP), DI
 	SHLQ    $0x02, DI
+	MOVQ    bias+96(FP), R8
+	TESTQ   R8, R8
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -9054,18 +9291,35 @@ TEXT ·avx2N6x2(SB), NOSPLIT, $0-96
 	VXORPS  Y9, Y9, Y9
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
-	MOVQ    k+8(FP), R8
-	MOVQ    stepA+32(FP), R9
-	MOVQ    stepB+56(FP), R10
-	SHLQ    $0x02, R9
-	SHLQ    $0x02, R10
-	MOVQ    R8, R11
-	SHLQ    $0x02, R11
-	SUBQ    R11, R9
-	MOVQ    R8, R11
-	IMULQ   DI, R11
-	SUBQ    R11, R10
-	MOVQ    turns+0(FP), R11
+	JMP     begun
+
+biased:
+	VMOVUPS    (R8), Y0
+	VMASKMOVPS 32(R8), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y1, Y11
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -9199,49 +9453,35 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y6, Y6
-	VMOVUPS    Y6, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y8, Y8
-	VMOVUPS    Y8, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y9, Y9
-	VMASKMOVPS Y9, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y10, Y10
-	VMOVUPS    Y10, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y11, Y11
-	VMASKMOVPS Y11, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -9265,29 +9505,39 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N1x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2N1x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), AX
 	MOVQ   ldb+48(FP), DX
 	SHLQ   $0x02, DX
+	MOVQ   bias+96(FP), BX
+	TESTQ  BX, BX
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+8(FP), BX
-	MOVQ   stepA+32(FP), SI
-	MOVQ   stepB+56(FP), DI
-	SHLQ   $0x02, SI
-	SHLQ   $0x02, DI
-	MOVQ   BX, R8
-	SHLQ   $0x02, R8
-	SUBQ   R8, SI
-	MOVQ   BX, R8
-	IMULQ  DX, R8
-	SUBQ   R8, DI
-	MOVQ   turns+0(FP), R8
+	JMP    begun
+
+biased:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+
+begun:
+	MOVQ  k+8(FP), BX
+	MOVQ  stepA+32(FP), SI
+	MOVQ  stepB+56(FP), DI
+	SHLQ  $0x02, SI
+	SHLQ  $0x02, DI
+	MOVQ  BX, R8
+	SHLQ  $0x02, R8
+	SUBQ  R8, SI
+	MOVQ  BX, R8
+	IMULQ DX, R8
+	SUBQ  R8, DI
+	MOVQ  turns+0(FP), R8
 
 turn:
 	MOVQ k+8(FP), BX
@@ -9337,24 +9587,20 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    SI, CX
-	ADDQ    DI, AX
-	DECQ    R8
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   SI, CX
+	ADDQ   DI, AX
+	DECQ   R8
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -9363,31 +9609,43 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N2x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2N2x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	SHLQ   $0x02, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -9452,29 +9710,23 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -9486,33 +9738,47 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N3x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2N3x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	SHLQ   $0x02, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	SHLQ  $0x02, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -9592,34 +9858,26 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -9634,9 +9892,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N4x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2N4x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -9644,6 +9902,9 @@ TEXT ·avx2N4x2full(SB), NOSPLIT, $0-96
 	MOVQ   b+40(FP), BX
 	MOVQ   ldb+48(FP), SI
 	SHLQ   $0x02, SI
+	MOVQ   bias+96(FP), DI
+	TESTQ  DI, DI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -9652,18 +9913,31 @@ TEXT ·avx2N4x2full(SB), NOSPLIT, $0-96
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   k+8(FP), DI
-	MOVQ   stepA+32(FP), R8
-	MOVQ   stepB+56(FP), R9
-	SHLQ   $0x02, R8
-	SHLQ   $0x02, R9
-	MOVQ   DI, R10
-	SHLQ   $0x02, R10
-	SUBQ   R10, R8
-	MOVQ   DI, R10
-	IMULQ  SI, R10
-	SUBQ   R10, R9
-	MOVQ   turns+0(FP), R10
+	JMP    begun
+
+biased:
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+
+begun:
+	MOVQ  k+8(FP), DI
+	MOVQ  stepA+32(FP), R8
+	MOVQ  stepB+56(FP), R9
+	SHLQ  $0x02, R8
+	SHLQ  $0x02, R9
+	MOVQ  DI, R10
+	SHLQ  $0x02, R10
+	SUBQ  R10, R8
+	MOVQ  DI, R10
+	IMULQ SI, R10
+	SUBQ  R10, R9
+	MOVQ  turns+0(FP), R10
 
 turn:
 	MOVQ k+8(FP), DI
@@ -9758,39 +10032,29 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    R8, CX
-	ADDQ    R9, BX
-	DECQ    R10
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y6, Y6
-	VMOVUPS Y6, (AX)
-	VADDPS  32(AX), Y7, Y7
-	VMOVUPS Y7, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   R8, CX
+	ADDQ   R9, BX
+	DECQ   R10
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	ADDQ   CX, AX
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -9808,9 +10072,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N5x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2N5x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -9819,6 +10083,9 @@ TEXT ·avx2N5x2full(SB), NOSPLIT, $0-96
 	MOVQ   b+40(FP), SI
 	MOVQ   ldb+48(FP), DI
 	SHLQ   $0x02, DI
+	MOVQ   bias+96(FP), R8
+	TESTQ  R8, R8
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -9829,18 +10096,33 @@ TEXT ·avx2N5x2full(SB), NOSPLIT, $0-96
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	MOVQ   k+8(FP), R8
-	MOVQ   stepA+32(FP), R9
-	MOVQ   stepB+56(FP), R10
-	SHLQ   $0x02, R9
-	SHLQ   $0x02, R10
-	MOVQ   R8, R11
-	SHLQ   $0x02, R11
-	SUBQ   R11, R9
-	MOVQ   R8, R11
-	IMULQ  DI, R11
-	SUBQ   R11, R10
-	MOVQ   turns+0(FP), R11
+	JMP    begun
+
+biased:
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -9952,45 +10234,33 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    R9, CX
-	ADDQ    R9, BX
-	ADDQ    R10, SI
-	DECQ    R11
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y6, Y6
-	VMOVUPS Y6, (AX)
-	VADDPS  32(AX), Y7, Y7
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y8, Y8
-	VMOVUPS Y8, (AX)
-	VADDPS  32(AX), Y9, Y9
-	VMOVUPS Y9, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   R9, CX
+	ADDQ   R9, BX
+	ADDQ   R10, SI
+	DECQ   R11
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	ADDQ   CX, AX
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
+	ADDQ   CX, AX
+	VADDPS (AX), Y8, Y8
+	VADDPS 32(AX), Y9, Y9
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -10011,9 +10281,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2N6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2N6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2N6x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2N6x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
@@ -10022,6 +10292,9 @@ TEXT ·avx2N6x2full(SB), NOSPLIT, $0-96
 	MOVQ   b+40(FP), SI
 	MOVQ   ldb+48(FP), DI
 	SHLQ   $0x02, DI
+	MOVQ   bias+96(FP), R8
+	TESTQ  R8, R8
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -10034,18 +10307,35 @@ TEXT ·avx2N6x2full(SB), NOSPLIT, $0-96
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   k+8(FP), R8
-	MOVQ   stepA+32(FP), R9
-	MOVQ   stepB+56(FP), R10
-	SHLQ   $0x02, R9
-	SHLQ   $0x02, R10
-	MOVQ   R8, R11
-	SHLQ   $0x02, R11
-	SUBQ   R11, R9
-	MOVQ   R8, R11
-	IMULQ  DI, R11
-	SUBQ   R11, R10
-	MOVQ   turns+0(FP), R11
+	JMP    begun
+
+biased:
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+
+begun:
+	MOVQ  k+8(FP), R8
+	MOVQ  stepA+32(FP), R9
+	MOVQ  stepB+56(FP), R10
+	SHLQ  $0x02, R9
+	SHLQ  $0x02, R10
+	MOVQ  R8, R11
+	SHLQ  $0x02, R11
+	SUBQ  R11, R9
+	MOVQ  R8, R11
+	IMULQ DI, R11
+	SUBQ  R11, R10
+	MOVQ  turns+0(FP), R11
 
 turn:
 	MOVQ k+8(FP), R8
@@ -10172,50 +10462,36 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    R9, CX
-	ADDQ    R9, BX
-	ADDQ    R10, SI
-	DECQ    R11
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y6, Y6
-	VMOVUPS Y6, (AX)
-	VADDPS  32(AX), Y7, Y7
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y8, Y8
-	VMOVUPS Y8, (AX)
-	VADDPS  32(AX), Y9, Y9
-	VMOVUPS Y9, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y10, Y10
-	VMOVUPS Y10, (AX)
-	VADDPS  32(AX), Y11, Y11
-	VMOVUPS Y11, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   R9, CX
+	ADDQ   R9, BX
+	ADDQ   R10, SI
+	DECQ   R11
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	ADDQ   CX, AX
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
+	ADDQ   CX, AX
+	VADDPS (AX), Y8, Y8
+	VADDPS 32(AX), Y9, Y9
+	ADDQ   CX, AX
+	VADDPS (AX), Y10, Y10
+	VADDPS 32(AX), Y11, Y11
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -10239,9 +10515,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T1x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T1x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10254,23 +10530,32 @@ TEXT ·avx512T1x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	MOVQ       c+64(FP), SI
 	MOVQ       ldc+72(FP), DI
 	SHLQ       $0x02, DI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -10319,17 +10604,14 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -10337,9 +10619,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T2x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T2x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10352,6 +10634,9 @@ TEXT ·avx512T2x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       c+64(FP), SI
@@ -10360,18 +10645,25 @@ TEXT ·avx512T2x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -10430,21 +10722,17 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -10454,9 +10742,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T3x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T3x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10469,6 +10757,9 @@ TEXT ·avx512T3x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -10480,18 +10771,26 @@ TEXT ·avx512T3x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -10560,25 +10859,20 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -10590,9 +10884,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T4x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T4x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10605,6 +10899,9 @@ TEXT ·avx512T4x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -10619,18 +10916,27 @@ TEXT ·avx512T4x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -10709,29 +11015,23 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -10745,9 +11045,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T5x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T5x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10760,6 +11060,9 @@ TEXT ·avx512T5x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -10777,18 +11080,28 @@ TEXT ·avx512T5x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -10877,33 +11190,26 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -10919,9 +11225,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T6x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T6x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -10934,6 +11240,9 @@ TEXT ·avx512T6x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -10954,18 +11263,29 @@ TEXT ·avx512T6x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -11064,37 +11384,29 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -11112,9 +11424,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T7x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T7x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -11127,6 +11439,9 @@ TEXT ·avx512T7x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -11150,18 +11465,30 @@ TEXT ·avx512T7x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -11270,41 +11597,32 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -11324,9 +11642,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T8x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T8x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -11339,6 +11657,9 @@ TEXT ·avx512T8x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -11365,18 +11686,31 @@ TEXT ·avx512T8x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -11495,45 +11829,35 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -11555,9 +11879,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T9x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T9x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -11570,6 +11894,9 @@ TEXT ·avx512T9x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -11599,18 +11926,32 @@ TEXT ·avx512T9x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -11739,49 +12080,38 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -11805,9 +12135,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T10x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T10x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -11820,6 +12150,9 @@ TEXT ·avx512T10x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -11852,18 +12185,33 @@ TEXT ·avx512T10x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -12002,53 +12350,41 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -12074,9 +12410,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T11x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T11x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -12089,6 +12425,9 @@ TEXT ·avx512T11x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -12124,18 +12463,34 @@ TEXT ·avx512T11x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -12284,57 +12639,44 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -12362,9 +12704,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T12x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T12x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -12377,6 +12719,9 @@ TEXT ·avx512T12x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -12415,18 +12760,35 @@ TEXT ·avx512T12x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z0, Z11
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -12585,61 +12947,47 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -12669,9 +13017,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T13x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T13x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -12684,6 +13032,9 @@ TEXT ·avx512T13x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -12725,18 +13076,36 @@ TEXT ·avx512T13x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z0, Z11
+	VMOVAPS   Z0, Z12
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -12905,65 +13274,50 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z12, Z12
-	VMOVUPS   Z12, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -12995,9 +13349,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T14x1(SB), NOSPLIT, $0-96
+TEXT ·avx512T14x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	MOVQ       AX, CX
 	MOVL       $0x00000001, AX
@@ -13010,6 +13364,9 @@ TEXT ·avx512T14x1(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -13054,18 +13411,37 @@ TEXT ·avx512T14x1(SB), NOSPLIT, $0-96
 	PREFETCHT0 (SI)
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z0, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z0, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z0, Z13
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -13244,69 +13620,53 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z4, Z4
-	VMOVUPS   Z4, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z6, Z6
-	VMOVUPS   Z6, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z8, Z8
-	VMOVUPS   Z8, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z10, Z10
-	VMOVUPS   Z10, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z12, Z12
-	VMOVUPS   Z12, K1, (AX)
 	ADDQ      CX, AX
 	VMOVUPS.Z (AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -13340,9 +13700,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T1x1(SB), NOSPLIT, $0-96
+TEXT ·avx2T1x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -13353,19 +13713,28 @@ TEXT ·avx2T1x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -13414,17 +13783,14 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -13432,9 +13798,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T2x1(SB), NOSPLIT, $0-96
+TEXT ·avx2T2x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -13445,20 +13811,30 @@ TEXT ·avx2T2x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+	VMOVAPS    Y0, Y1
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -13517,21 +13893,17 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -13541,9 +13913,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T3x1(SB), NOSPLIT, $0-96
+TEXT ·avx2T3x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -13554,21 +13926,32 @@ TEXT ·avx2T3x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -13637,25 +14020,20 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -13667,9 +14045,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T4x1(SB), NOSPLIT, $0-96
+TEXT ·avx2T4x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -13680,22 +14058,34 @@ TEXT ·avx2T4x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -13774,29 +14164,23 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -13810,9 +14194,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T5x1(SB), NOSPLIT, $0-96
+TEXT ·avx2T5x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -13823,23 +14207,36 @@ TEXT ·avx2T5x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -13928,33 +14325,26 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y4, Y4
-	VMASKMOVPS Y4, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -13970,9 +14360,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T6x1(SB), NOSPLIT, $0-96
+TEXT ·avx2T6x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	LEAQ    lanes<>+0(SB), CX
 	NEGQ    AX
@@ -13983,24 +14373,38 @@ TEXT ·avx2T6x1(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMASKMOVPS (SI), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -14099,37 +14503,29 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y0, Y0
-	VMASKMOVPS Y0, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y2, Y2
-	VMASKMOVPS Y2, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y4, Y4
-	VMASKMOVPS Y4, Y15, (AX)
 	ADDQ       CX, AX
 	VMASKMOVPS (AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, (AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -14147,9 +14543,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T1x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T1x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14163,6 +14559,9 @@ TEXT ·avx512T1x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	MOVQ       c+64(FP), SI
@@ -14170,18 +14569,25 @@ TEXT ·avx512T1x2(SB), NOSPLIT, $0-96
 	SHLQ       $0x02, DI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -14240,19 +14646,15 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -14261,9 +14663,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T2x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T2x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14277,6 +14679,9 @@ TEXT ·avx512T2x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -14289,18 +14694,27 @@ TEXT ·avx512T2x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -14374,25 +14788,19 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -14404,9 +14812,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T3x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T3x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14420,6 +14828,9 @@ TEXT ·avx512T3x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -14437,18 +14848,29 @@ TEXT ·avx512T3x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -14537,31 +14959,23 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -14576,9 +14990,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T4x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T4x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14592,6 +15006,9 @@ TEXT ·avx512T4x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -14614,18 +15031,31 @@ TEXT ·avx512T4x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -14729,37 +15159,27 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -14777,9 +15197,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T5x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T5x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -14793,6 +15213,9 @@ TEXT ·avx512T5x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -14820,18 +15243,33 @@ TEXT ·avx512T5x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -14950,43 +15388,31 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -15007,9 +15433,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T6x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T6x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -15023,6 +15449,9 @@ TEXT ·avx512T6x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -15055,18 +15484,35 @@ TEXT ·avx512T6x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -15200,49 +15646,35 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -15266,9 +15698,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T7x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T7x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -15282,6 +15714,9 @@ TEXT ·avx512T7x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -15319,18 +15754,37 @@ TEXT ·avx512T7x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -15479,55 +15933,39 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -15554,9 +15992,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T8x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T8x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -15570,6 +16008,9 @@ TEXT ·avx512T8x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -15612,18 +16053,39 @@ TEXT ·avx512T8x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -15787,61 +16249,43 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -15871,9 +16315,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T9x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T9x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -15887,6 +16331,9 @@ TEXT ·avx512T9x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -15934,18 +16381,41 @@ TEXT ·avx512T9x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -16124,67 +16594,47 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -16217,9 +16667,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T10x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T10x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -16233,6 +16683,9 @@ TEXT ·avx512T10x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -16285,18 +16738,43 @@ TEXT ·avx512T10x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -16490,73 +16968,51 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -16592,9 +17048,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T11x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T11x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -16608,6 +17064,9 @@ TEXT ·avx512T11x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -16665,18 +17124,45 @@ TEXT ·avx512T11x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -16885,79 +17371,55 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -16996,9 +17458,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T12x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T12x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -17012,6 +17474,9 @@ TEXT ·avx512T12x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -17074,18 +17539,47 @@ TEXT ·avx512T12x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+	VMOVAPS   Z0, Z22
+	VMOVAPS   Z1, Z23
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -17309,85 +17803,59 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z22, Z22
-	VMOVUPS   Z22, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z23, Z23
-	VMOVUPS   Z23, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -17429,9 +17897,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T13x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T13x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -17445,6 +17913,9 @@ TEXT ·avx512T13x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -17512,18 +17983,49 @@ TEXT ·avx512T13x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+	VMOVAPS   Z0, Z22
+	VMOVAPS   Z1, Z23
+	VMOVAPS   Z0, Z24
+	VMOVAPS   Z1, Z25
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -17762,91 +18264,63 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z22, Z22
-	VMOVUPS   Z22, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z23, Z23
-	VMOVUPS   Z23, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z24, Z24
-	VMOVUPS   Z24, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z25, Z25
-	VMOVUPS   Z25, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -17891,9 +18365,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx512T14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx512T14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·avx512T14x2(SB), NOSPLIT, $0-96
+TEXT ·avx512T14x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
 	SUBQ       $0x10, AX
 	MOVQ       AX, CX
@@ -17907,6 +18381,9 @@ TEXT ·avx512T14x2(SB), NOSPLIT, $0-96
 	MOVQ       b+40(FP), DX
 	MOVQ       ldb+48(FP), BX
 	SHLQ       $0x02, BX
+	MOVQ       bias+96(FP), SI
+	TESTQ      SI, SI
+	JNZ        biased
 	VPXORD     Z0, Z0, Z0
 	VPXORD     Z1, Z1, Z1
 	VPXORD     Z2, Z2, Z2
@@ -17979,18 +18456,51 @@ TEXT ·avx512T14x2(SB), NOSPLIT, $0-96
 	ADDQ       DI, SI
 	PREFETCHT0 (SI)
 	PREFETCHT0 64(SI)
-	MOVQ       k+8(FP), SI
-	MOVQ       stepA+32(FP), DI
-	MOVQ       stepB+56(FP), R8
-	SHLQ       $0x02, DI
-	SHLQ       $0x02, R8
-	MOVQ       SI, R9
-	IMULQ      AX, R9
-	SUBQ       R9, DI
-	MOVQ       SI, R9
-	IMULQ      BX, R9
-	SUBQ       R9, R8
-	MOVQ       turns+0(FP), R9
+	JMP        begun
+
+biased:
+	VMOVUPS   (SI), Z0
+	VMOVUPS.Z 64(SI), K1, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z1, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z1, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z1, Z7
+	VMOVAPS   Z0, Z8
+	VMOVAPS   Z1, Z9
+	VMOVAPS   Z0, Z10
+	VMOVAPS   Z1, Z11
+	VMOVAPS   Z0, Z12
+	VMOVAPS   Z1, Z13
+	VMOVAPS   Z0, Z14
+	VMOVAPS   Z1, Z15
+	VMOVAPS   Z0, Z16
+	VMOVAPS   Z1, Z17
+	VMOVAPS   Z0, Z18
+	VMOVAPS   Z1, Z19
+	VMOVAPS   Z0, Z20
+	VMOVAPS   Z1, Z21
+	VMOVAPS   Z0, Z22
+	VMOVAPS   Z1, Z23
+	VMOVAPS   Z0, Z24
+	VMOVAPS   Z1, Z25
+	VMOVAPS   Z0, Z26
+	VMOVAPS   Z1, Z27
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -18244,97 +18754,67 @@ done:
 	JNZ       turn
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
-	JNZ       set
+	JNZ       store
 	MOVQ      c+64(FP), AX
 	MOVQ      ldc+72(FP), CX
 	SHLQ      $0x02, CX
 	VADDPS    (AX), Z0, Z0
-	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z1, Z1
-	VMOVUPS   Z1, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z2, Z2
-	VMOVUPS   Z2, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z3, Z3
-	VMOVUPS   Z3, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z4, Z4
-	VMOVUPS   Z4, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z5, Z5
-	VMOVUPS   Z5, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z6, Z6
-	VMOVUPS   Z6, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z7, Z7
-	VMOVUPS   Z7, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z8, Z8
-	VMOVUPS   Z8, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z9, Z9
-	VMOVUPS   Z9, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z10, Z10
-	VMOVUPS   Z10, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z11, Z11
-	VMOVUPS   Z11, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z12, Z12
-	VMOVUPS   Z12, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z13, Z13
-	VMOVUPS   Z13, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z14, Z14
-	VMOVUPS   Z14, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z15, Z15
-	VMOVUPS   Z15, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z16, Z16
-	VMOVUPS   Z16, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z17, Z17
-	VMOVUPS   Z17, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z18, Z18
-	VMOVUPS   Z18, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z19, Z19
-	VMOVUPS   Z19, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z20, Z20
-	VMOVUPS   Z20, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z21, Z21
-	VMOVUPS   Z21, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z22, Z22
-	VMOVUPS   Z22, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z23, Z23
-	VMOVUPS   Z23, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z24, Z24
-	VMOVUPS   Z24, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z25, Z25
-	VMOVUPS   Z25, K1, 64(AX)
 	ADDQ      CX, AX
 	VADDPS    (AX), Z26, Z26
-	VMOVUPS   Z26, (AX)
 	VMOVUPS.Z 64(AX), K1, Z31
 	VADDPS    Z31, Z27, Z27
-	VMOVUPS   Z27, K1, 64(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -18382,9 +18862,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T1x2(SB), NOSPLIT, $0-96
+TEXT ·avx2T1x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -18396,20 +18876,30 @@ TEXT ·avx2T1x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -18468,19 +18958,15 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -18489,9 +18975,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T2x2(SB), NOSPLIT, $0-96
+TEXT ·avx2T2x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -18503,22 +18989,34 @@ TEXT ·avx2T2x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -18592,25 +19090,19 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -18622,9 +19114,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T3x2(SB), NOSPLIT, $0-96
+TEXT ·avx2T3x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -18636,24 +19128,38 @@ TEXT ·avx2T3x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -18742,31 +19248,23 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -18781,9 +19279,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T4x2(SB), NOSPLIT, $0-96
+TEXT ·avx2T4x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -18795,6 +19293,9 @@ TEXT ·avx2T4x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -18803,18 +19304,31 @@ TEXT ·avx2T4x2(SB), NOSPLIT, $0-96
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -18918,37 +19432,27 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y6, Y6
-	VMOVUPS    Y6, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -18966,9 +19470,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T5x2(SB), NOSPLIT, $0-96
+TEXT ·avx2T5x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -18980,6 +19484,9 @@ TEXT ·avx2T5x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -18990,18 +19497,33 @@ TEXT ·avx2T5x2(SB), NOSPLIT, $0-96
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
 	VXORPS  Y9, Y9, Y9
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -19120,43 +19642,31 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y6, Y6
-	VMOVUPS    Y6, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y8, Y8
-	VMOVUPS    Y8, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y9, Y9
-	VMASKMOVPS Y9, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -19177,9 +19687,9 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T6x2(SB), NOSPLIT, $0-96
+TEXT ·avx2T6x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
 	SUBQ    $0x08, AX
 	LEAQ    lanes<>+0(SB), CX
@@ -19191,6 +19701,9 @@ TEXT ·avx2T6x2(SB), NOSPLIT, $0-96
 	MOVQ    b+40(FP), DX
 	MOVQ    ldb+48(FP), BX
 	SHLQ    $0x02, BX
+	MOVQ    bias+96(FP), SI
+	TESTQ   SI, SI
+	JNZ     biased
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -19203,18 +19716,35 @@ TEXT ·avx2T6x2(SB), NOSPLIT, $0-96
 	VXORPS  Y9, Y9, Y9
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
-	MOVQ    k+8(FP), SI
-	MOVQ    stepA+32(FP), DI
-	MOVQ    stepB+56(FP), R8
-	SHLQ    $0x02, DI
-	SHLQ    $0x02, R8
-	MOVQ    SI, R9
-	IMULQ   AX, R9
-	SUBQ    R9, DI
-	MOVQ    SI, R9
-	IMULQ   BX, R9
-	SUBQ    R9, R8
-	MOVQ    turns+0(FP), R9
+	JMP     begun
+
+biased:
+	VMOVUPS    (SI), Y0
+	VMASKMOVPS 32(SI), Y15, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y0, Y8
+	VMOVAPS    Y1, Y9
+	VMOVAPS    Y0, Y10
+	VMOVAPS    Y1, Y11
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -19348,49 +19878,35 @@ done:
 	JNZ        turn
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
-	JNZ        set
+	JNZ        store
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
 	VADDPS     (AX), Y0, Y0
-	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y1, Y1
-	VMASKMOVPS Y1, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y2, Y2
-	VMOVUPS    Y2, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y3, Y3
-	VMASKMOVPS Y3, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y4, Y4
-	VMOVUPS    Y4, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y5, Y5
-	VMASKMOVPS Y5, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y6, Y6
-	VMOVUPS    Y6, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y7, Y7
-	VMASKMOVPS Y7, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y8, Y8
-	VMOVUPS    Y8, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y9, Y9
-	VMASKMOVPS Y9, Y15, 32(AX)
 	ADDQ       CX, AX
 	VADDPS     (AX), Y10, Y10
-	VMOVUPS    Y10, (AX)
 	VMASKMOVPS 32(AX), Y15, Y14
 	VADDPS     Y14, Y11, Y11
-	VMASKMOVPS Y11, Y15, 32(AX)
-	VZEROUPPER
-	RET
 
-set:
+store:
 	MOVQ       c+64(FP), AX
 	MOVQ       ldc+72(FP), CX
 	SHLQ       $0x02, CX
@@ -19414,29 +19930,39 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T1x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2T1x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	IMULQ  AX, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -19489,24 +20015,20 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -19515,31 +20037,43 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T2x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2T2x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	IMULQ  AX, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -19607,29 +20141,23 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -19641,33 +20169,47 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T3x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2T3x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	IMULQ  AX, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -19750,34 +20292,26 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -19792,15 +20326,18 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T4x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2T4x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -19809,18 +20346,31 @@ TEXT ·avx2T4x2full(SB), NOSPLIT, $0-96
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	IMULQ  AX, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -19918,39 +20468,29 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y6, Y6
-	VMOVUPS Y6, (AX)
-	VADDPS  32(AX), Y7, Y7
-	VMOVUPS Y7, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	ADDQ   CX, AX
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -19968,15 +20508,18 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T5x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2T5x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -19987,18 +20530,33 @@ TEXT ·avx2T5x2full(SB), NOSPLIT, $0-96
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	IMULQ  AX, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -20111,44 +20669,32 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y6, Y6
-	VMOVUPS Y6, (AX)
-	VADDPS  32(AX), Y7, Y7
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y8, Y8
-	VMOVUPS Y8, (AX)
-	VADDPS  32(AX), Y9, Y9
-	VMOVUPS Y9, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	ADDQ   CX, AX
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
+	ADDQ   CX, AX
+	VADDPS (AX), Y8, Y8
+	VADDPS 32(AX), Y9, Y9
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX
@@ -20169,15 +20715,18 @@ set:
 	VZEROUPPER
 	RET
 
-// func avx2T6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int)
+// func avx2T6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2T6x2full(SB), NOSPLIT, $0-96
+TEXT ·avx2T6x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
 	MOVQ   lda+24(FP), AX
 	SHLQ   $0x02, AX
 	MOVQ   b+40(FP), DX
 	MOVQ   ldb+48(FP), BX
 	SHLQ   $0x02, BX
+	MOVQ   bias+96(FP), SI
+	TESTQ  SI, SI
+	JNZ    biased
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -20190,18 +20739,35 @@ TEXT ·avx2T6x2full(SB), NOSPLIT, $0-96
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
-	MOVQ   k+8(FP), SI
-	MOVQ   stepA+32(FP), DI
-	MOVQ   stepB+56(FP), R8
-	SHLQ   $0x02, DI
-	SHLQ   $0x02, R8
-	MOVQ   SI, R9
-	IMULQ  AX, R9
-	SUBQ   R9, DI
-	MOVQ   SI, R9
-	IMULQ  BX, R9
-	SUBQ   R9, R8
-	MOVQ   turns+0(FP), R9
+	JMP    begun
+
+biased:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+
+begun:
+	MOVQ  k+8(FP), SI
+	MOVQ  stepA+32(FP), DI
+	MOVQ  stepB+56(FP), R8
+	SHLQ  $0x02, DI
+	SHLQ  $0x02, R8
+	MOVQ  SI, R9
+	IMULQ AX, R9
+	SUBQ  R9, DI
+	MOVQ  SI, R9
+	IMULQ BX, R9
+	SUBQ  R9, R8
+	MOVQ  turns+0(FP), R9
 
 turn:
 	MOVQ k+8(FP), SI
@@ -20329,49 +20895,35 @@ singles:
 	JMP          singles
 
 done:
-	ADDQ    DI, CX
-	ADDQ    R8, DX
-	DECQ    R9
-	JNZ     turn
-	MOVQ    set+88(FP), AX
-	TESTQ   AX, AX
-	JNZ     set
-	MOVQ    c+64(FP), AX
-	MOVQ    ldc+72(FP), CX
-	SHLQ    $0x02, CX
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	VADDPS  32(AX), Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y2, Y2
-	VMOVUPS Y2, (AX)
-	VADDPS  32(AX), Y3, Y3
-	VMOVUPS Y3, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y4, Y4
-	VMOVUPS Y4, (AX)
-	VADDPS  32(AX), Y5, Y5
-	VMOVUPS Y5, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y6, Y6
-	VMOVUPS Y6, (AX)
-	VADDPS  32(AX), Y7, Y7
-	VMOVUPS Y7, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y8, Y8
-	VMOVUPS Y8, (AX)
-	VADDPS  32(AX), Y9, Y9
-	VMOVUPS Y9, 32(AX)
-	ADDQ    CX, AX
-	VADDPS  (AX), Y10, Y10
-	VMOVUPS Y10, (AX)
-	VADDPS  32(AX), Y11, Y11
-	VMOVUPS Y11, 32(AX)
-	VZEROUPPER
-	RET
+	ADDQ   DI, CX
+	ADDQ   R8, DX
+	DECQ   R9
+	JNZ    turn
+	MOVQ   set+88(FP), AX
+	TESTQ  AX, AX
+	JNZ    store
+	MOVQ   c+64(FP), AX
+	MOVQ   ldc+72(FP), CX
+	SHLQ   $0x02, CX
+	VADDPS (AX), Y0, Y0
+	VADDPS 32(AX), Y1, Y1
+	ADDQ   CX, AX
+	VADDPS (AX), Y2, Y2
+	VADDPS 32(AX), Y3, Y3
+	ADDQ   CX, AX
+	VADDPS (AX), Y4, Y4
+	VADDPS 32(AX), Y5, Y5
+	ADDQ   CX, AX
+	VADDPS (AX), Y6, Y6
+	VADDPS 32(AX), Y7, Y7
+	ADDQ   CX, AX
+	VADDPS (AX), Y8, Y8
+	VADDPS 32(AX), Y9, Y9
+	ADDQ   CX, AX
+	VADDPS (AX), Y10, Y10
+	VADDPS 32(AX), Y11, Y11
 
-set:
+store:
 	MOVQ    c+64(FP), AX
 	MOVQ    ldc+72(FP), CX
 	SHLQ    $0x02, CX

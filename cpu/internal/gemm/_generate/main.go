@@ -7,7 +7,7 @@
 //
 //	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
 //
-// or, with set, puts it in place of the tile. k runs in turns, after each of which A and B move on by a step of their own: with the
+// or, with set, puts it in place of the tile, added to the bias where there is one. k runs in turns, after each of which A and B move on by a step of their own: with the
 // rows of a filter, or of an image, as turns a convolution needs no copy of its patches.
 //
 // There is one for each number of rows up to the largest tile that the registers hold, for
@@ -185,13 +185,13 @@ func loop(a *operandA, b, ldb Register, body func(step int)) {
 	JNZ(LabelRef(turn))
 }
 
-const signature = "func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int, set int)"
+const signature = "func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int, set int, bias *float32)"
 
 // avx512 emits a kernel with mr x vectors accumulators of 16 lanes: 28 of the 32
 // registers for the largest tile, two for B, two for A's broadcasts.
 func avx512(mr, vectors int, trans bool) {
 	TEXT(name("avx512", mr, vectors, trans), NOSPLIT, signature)
-	Doc(fmt.Sprintf("C[%d x n] += A B, or = A B, with AVX-512F, %d < n <= %d.", mr, 16*(vectors-1), 16*vectors))
+	Doc(fmt.Sprintf("C[%d x n] += A B, or = bias + A B, with AVX-512F, %d < n <= %d.", mr, 16*(vectors-1), 16*vectors))
 	z := [...]VecPhysical{Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7, Z8, Z9, Z10, Z11, Z12, Z13, Z14, Z15, Z16, Z17, Z18, Z19, Z20, Z21, Z22, Z23, Z24, Z25, Z26, Z27, Z28, Z29, Z30, Z31}
 	acc := func(i, v int) VecPhysical { return z[i*vectors+v] }
 
@@ -226,13 +226,29 @@ func avx512(mr, vectors int, trans bool) {
 			}
 		}
 	}
-	for i := 0; i < mr; i++ {
+	begin(func(bias Register) {
 		for v := 0; v < vectors; v++ {
-			VPXORD(acc(i, v), acc(i, v), acc(i, v))
+			m := Mem{Base: bias, Disp: 64 * v}
+			if v == vectors-1 {
+				VMOVUPS_Z(m, K1, acc(0, v))
+			} else {
+				VMOVUPS(m, acc(0, v))
+			}
 		}
-	}
-	// C is only needed at the end: ask for its lines now.
-	forC(func(_, _ int, m Mem) { PREFETCHT0(m) })
+		for i := 1; i < mr; i++ {
+			for v := 0; v < vectors; v++ {
+				VMOVAPS(acc(0, v), acc(i, v))
+			}
+		}
+	}, func() {
+		for i := 0; i < mr; i++ {
+			for v := 0; v < vectors; v++ {
+				VPXORD(acc(i, v), acc(i, v), acc(i, v))
+			}
+		}
+		// C is only needed at the end: ask for its lines now.
+		forC(func(_, _ int, m Mem) { PREFETCHT0(m) })
+	})
 
 	loop(a, b, ldb, func(step int) {
 		for v := 0; v < vectors; v++ {
@@ -251,34 +267,48 @@ func avx512(mr, vectors int, trans bool) {
 			}
 		}
 	})
-	finish(func(add bool) {
+	// A store under a mask holds up every load that overlaps its whole vector: so all
+	// loads come first.
+	finish(func() {
 		forC(func(i, v int, m Mem) {
 			if v == vectors-1 {
-				if add {
-					VMOVUPS_Z(m, K1, Z31)
-					VADDPS(Z31, acc(i, v), acc(i, v))
-				}
-				VMOVUPS(acc(i, v), K1, m)
+				VMOVUPS_Z(m, K1, Z31)
+				VADDPS(Z31, acc(i, v), acc(i, v))
 				return
 			}
-			if add {
-				VADDPS(m, acc(i, v), acc(i, v))
+			VADDPS(m, acc(i, v), acc(i, v))
+		})
+	}, func() {
+		forC(func(i, v int, m Mem) {
+			if v == vectors-1 {
+				VMOVUPS(acc(i, v), K1, m)
+				return
 			}
 			VMOVUPS(acc(i, v), m)
 		})
 	})
 }
 
-// finish emits the two ways to write the tile, and the end.
-func finish(write func(add bool)) {
+// begin emits the two ways to start the sums.
+func begin(fromBias func(bias Register), fromZero func()) {
+	bias := Load(Param("bias"), GP64())
+	TESTQ(bias, bias)
+	JNZ(LabelRef("biased"))
+	fromZero()
+	JMP(LabelRef("begun"))
+	Label("biased")
+	fromBias(bias)
+	Label("begun")
+}
+
+// finish emits the end: add C where it is kept, and store.
+func finish(add, store func()) {
 	set := Load(Param("set"), GP64())
 	TESTQ(set, set)
-	JNZ(LabelRef("set"))
-	write(true)
-	VZEROUPPER()
-	RET()
-	Label("set")
-	write(false)
+	JNZ(LabelRef("store"))
+	add()
+	Label("store")
+	store()
 	VZEROUPPER()
 	RET()
 }
@@ -289,10 +319,10 @@ func finish(write func(add bool)) {
 func avx2(mr, vectors int, trans, masked bool) {
 	if masked {
 		TEXT(name("avx2", mr, vectors, trans), NOSPLIT, signature)
-		Doc(fmt.Sprintf("C[%d x n] += A B, or = A B, with AVX2 and FMA, %d < n <= %d.", mr, 8*(vectors-1), 8*vectors))
+		Doc(fmt.Sprintf("C[%d x n] += A B, or = bias + A B, with AVX2 and FMA, %d < n <= %d.", mr, 8*(vectors-1), 8*vectors))
 	} else {
 		TEXT(name("avx2", mr, vectors, trans)+"full", NOSPLIT, signature)
-		Doc(fmt.Sprintf("C[%d x n] += A B, or = A B, with AVX2 and FMA, n = %d.", mr, 8*vectors))
+		Doc(fmt.Sprintf("C[%d x n] += A B, or = bias + A B, with AVX2 and FMA, n = %d.", mr, 8*vectors))
 	}
 	y := [...]VecPhysical{Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7, Y8, Y9, Y10, Y11, Y12, Y13, Y14, Y15}
 	acc := func(i, v int) VecPhysical { return y[i*vectors+v] }
@@ -314,11 +344,27 @@ func avx2(mr, vectors int, trans, masked bool) {
 	b := Load(Param("b"), GP64())
 	ldb := Load(Param("ldb"), GP64())
 	SHLQ(Imm(2), ldb)
-	for i := 0; i < mr; i++ {
+	begin(func(bias Register) {
 		for v := 0; v < vectors; v++ {
-			VXORPS(acc(i, v), acc(i, v), acc(i, v))
+			m := Mem{Base: bias, Disp: 32 * v}
+			if masked && v == vectors-1 {
+				VMASKMOVPS(m, mask, acc(0, v))
+			} else {
+				VMOVUPS(m, acc(0, v))
+			}
 		}
-	}
+		for i := 1; i < mr; i++ {
+			for v := 0; v < vectors; v++ {
+				VMOVAPS(acc(0, v), acc(i, v))
+			}
+		}
+	}, func() {
+		for i := 0; i < mr; i++ {
+			for v := 0; v < vectors; v++ {
+				VXORPS(acc(i, v), acc(i, v), acc(i, v))
+			}
+		}
+	})
 	loop(a, b, ldb, func(step int) {
 		for v := 0; v < vectors; v++ {
 			m := Mem{Base: b, Disp: 32 * v}
@@ -335,30 +381,36 @@ func avx2(mr, vectors int, trans, masked bool) {
 			}
 		}
 	})
-	finish(func(add bool) {
+	forC := func(visit func(i, v int, m Mem)) {
 		c := Load(Param("c"), GP64())
 		ldc := Load(Param("ldc"), GP64())
 		SHLQ(Imm(2), ldc)
 		for i := 0; i < mr; i++ {
 			for v := 0; v < vectors; v++ {
-				m := Mem{Base: c, Disp: 32 * v}
-				if masked && v == vectors-1 {
-					if add {
-						VMASKMOVPS(m, mask, Y14)
-						VADDPS(Y14, acc(i, v), acc(i, v))
-					}
-					VMASKMOVPS(acc(i, v), mask, m)
-					continue
-				}
-				if add {
-					VADDPS(m, acc(i, v), acc(i, v))
-				}
-				VMOVUPS(acc(i, v), m)
+				visit(i, v, Mem{Base: c, Disp: 32 * v})
 			}
 			if i+1 < mr {
 				ADDQ(ldc, c)
 			}
 		}
+	}
+	finish(func() {
+		forC(func(i, v int, m Mem) {
+			if masked && v == vectors-1 {
+				VMASKMOVPS(m, mask, Y14)
+				VADDPS(Y14, acc(i, v), acc(i, v))
+				return
+			}
+			VADDPS(m, acc(i, v), acc(i, v))
+		})
+	}, func() {
+		forC(func(i, v int, m Mem) {
+			if masked && v == vectors-1 {
+				VMASKMOVPS(acc(i, v), mask, m)
+				return
+			}
+			VMOVUPS(acc(i, v), m)
+		})
 	})
 }
 
