@@ -5,7 +5,7 @@ GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build train test race vet lint generate cross bench figures clean help
+.PHONY: build train test race vet lint generate cross bench compare figures clean help
 
 build: ## build ./trainer
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o trainer ./cmd/trainer
@@ -41,6 +41,9 @@ cross: ## build without C for other systems
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench ./bench
+
+compare: ## compare the benchmarks of two commits: OLD=... NEW=... (or the working tree)
+	./scripts/compare.sh '$(OLD)' '$(NEW)' $(PATTERN)
 
 figures: build ## draw the networks of docs/backpropagation.md again
 	./scripts/figures.sh

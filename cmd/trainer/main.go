@@ -51,6 +51,7 @@ func commands() []command {
 		{"train", "train a network; the default", trainCommand},
 		{"recipe", "print a built-in recipe", recipeCommand},
 		{"draw", "draw a network, or what a run gave; draw -h says more", drawCommand},
+		{"bench", "measure this machine, and how fast it trains each recipe", benchCommand},
 		{"version", "print version and devices", versionCommand},
 	}
 }

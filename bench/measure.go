@@ -1,0 +1,270 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/recipe"
+	"trainer/nn/train"
+)
+
+// The functions of this file measure without package testing, for `trainer bench`: a few
+// kernels and the steps of a recipe, each for as long as the caller says.
+
+// Kernel is an operation that is measured by itself.
+type Kernel struct {
+	Name  string // such as "convolution 3x3, 128x32x32x32 to 32", the input being [n, h, w, c]
+	Pass  string // of a convolution: "forward", "backward data" or "backward filter"; else ""
+	FLOPs int64  // floating-point operations of one run, by the direct method; 0 of a copy
+	Bytes int64  // bytes that one run of a copy reads and writes; 0 of the others
+
+	prepare func(d device.Device) (run func(), err error)
+}
+
+// Kernels returns a matrix product, the three passes of three convolutions, which are those
+// of the recipe cifar10-basic from as many channels to as many, and a copy in memory.
+func Kernels() []Kernel {
+	const n, batch = 1024, 128
+	kernels := []Kernel{{
+		Name: "matrix product " + human(n, n, n), FLOPs: 2 * n * n * n,
+		prepare: func(d device.Device) (func(), error) { return prepareMatMul(d, n) },
+	}}
+	for _, s := range []device.Conv2DSpec{
+		square(batch, 32, 32, 32, 3, 1, false),
+		square(batch, 16, 64, 64, 3, 1, false),
+		square(batch, 8, 128, 128, 3, 1, false),
+	} {
+		kernels = append(kernels, convKernels(s)...)
+	}
+	return append(kernels, Kernel{
+		Name: "memory copy", Bytes: 2 * 4 * elements,
+		prepare: prepareCopy,
+	})
+}
+
+// convKernels returns the three passes of a convolution.
+func convKernels(s device.Conv2DSpec) []Kernel {
+	var kernels []Kernel
+	for _, pass := range []struct {
+		name string
+		run  func(p device.Conv2D, x, w, y *device.Tensor)
+	}{
+		{"forward", func(p device.Conv2D, x, w, y *device.Tensor) { p.Forward(y, x, w, nil) }},
+		{"backward data", func(p device.Conv2D, x, w, y *device.Tensor) { p.BackwardData(x, y, w) }},
+		{"backward filter", func(p device.Conv2D, x, w, y *device.Tensor) { p.BackwardFilter(w, nil, y, x) }},
+	} {
+		kernels = append(kernels, Kernel{
+			Name: fmt.Sprintf("convolution %s, %s to %d", human(s.KH, s.KW), human(s.N, s.H, s.W, s.InC), s.OutC),
+			Pass: pass.name, FLOPs: s.FLOPs(s.N),
+			prepare: func(d device.Device) (func(), error) {
+				plan, err := d.NewConv2D(s)
+				if err != nil {
+					return nil, err
+				}
+				t, err := random(d, []int{s.N, s.H, s.W, s.InC}, []int{s.OutC, s.KH, s.KW, s.InC}, []int{s.N, s.OutH(), s.OutW(), s.OutC})
+				if err != nil {
+					return nil, err
+				}
+				return func() { pass.run(plan, t[0], t[1], t[2]) }, nil
+			},
+		})
+	}
+	return kernels
+}
+
+func prepareMatMul(d device.Device, n int) (func(), error) {
+	plan, err := d.NewMatMul(device.MatMulSpec{M: n, N: n, K: n})
+	if err != nil {
+		return nil, err
+	}
+	t, err := random(d, []int{n, n}, []int{n, n}, []int{n, n})
+	if err != nil {
+		return nil, err
+	}
+	return func() { plan.Run(t[0], t[1], t[2], nil) }, nil
+}
+
+func prepareCopy(d device.Device) (func(), error) {
+	t, err := random(d, []int{elements}, []int{elements})
+	if err != nil {
+		return nil, err
+	}
+	return func() { d.Copy(t[0], t[1]) }, nil
+}
+
+// random returns a tensor of numbers between -1 and 1 for each shape.
+func random(d device.Device, shapes ...[]int) ([]*device.Tensor, error) {
+	generator := rand.New(rand.NewPCG(1, 1))
+	var tensors []*device.Tensor
+	for _, shape := range shapes {
+		t, err := d.NewTensor(device.Float32, shape...)
+		if err != nil {
+			return nil, err
+		}
+		values := make([]float32, t.Len())
+		for i := range values {
+			values[i] = 2*generator.Float32() - 1
+		}
+		if err := d.Upload(t, device.Bytes(values)); err != nil {
+			return nil, err
+		}
+		tensors = append(tensors, t)
+	}
+	return tensors, nil
+}
+
+// Measure runs the kernel once unmeasured and then for about t, at least once, and returns
+// the runs a second. t must be above 0. Errors are the device's.
+func (k Kernel) Measure(d device.Device, t time.Duration) (float64, error) {
+	run, err := k.prepare(d)
+	if err == nil {
+		var rate float64
+		rate, err = perSecond(t, func() error {
+			run()
+			return d.Sync()
+		})
+		if err == nil {
+			return rate, nil
+		}
+	}
+	return 0, fmt.Errorf("measuring %s: %w", k.Name, err)
+}
+
+// perSecond calls f once unmeasured and then for about t, at least once, and returns the
+// calls a second, or f's first error.
+func perSecond(t time.Duration, f func() error) (float64, error) {
+	if err := f(); err != nil { // the first touches all memory
+		return 0, err
+	}
+	start := time.Now()
+	for n := 1; ; n++ {
+		if err := f(); err != nil {
+			return 0, err
+		}
+		if took := time.Since(start); took >= t {
+			return float64(n) / took.Seconds(), nil
+		}
+	}
+}
+
+// StepSpeed is how fast whole training steps are.
+type StepSpeed struct {
+	Batch           int // images of a step
+	ImagesPerSecond float64
+	FLOPs           float64 // floating-point operations a second: three times the forward pass's
+}
+
+// MeasureSteps trains a recipe's network on random images of a shape [h, w, c] and 10
+// classes: one step unmeasured, and then for about t, which must be above 0, but at least
+// one step. A step is what it is in training: loading, upload, augmentation, forward, loss, backward, update.
+//
+// The batch is the recipe's, halved until a step takes no longer than t at half of peak, the
+// device's floating-point operations a second.
+//
+// Errors are those of train.NewStepper and of the device, and ctx's when it is cancelled.
+func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape nn.Shape, peak float64, t time.Duration) (*StepSpeed, error) {
+	single, err := newTraining(d, r, shape, 1)
+	if err != nil {
+		return nil, err
+	}
+	flops := 3 * float64(single.stepper.Network().FLOPs())
+	single.close()
+
+	batch := r.Batch
+	for batch > 1 && flops*float64(batch) > peak/2*t.Seconds() {
+		batch /= 2
+	}
+	full, err := newTraining(d, r, shape, batch)
+	if err != nil {
+		return nil, err
+	}
+	defer full.close()
+	rate, err := perSecond(t, func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return full.step()
+	})
+	if err != nil {
+		return nil, err
+	}
+	rate *= float64(batch)
+	return &StepSpeed{Batch: batch, ImagesPerSecond: rate, FLOPs: rate * flops}, nil
+}
+
+// training is a network in training, with its data.
+type training struct {
+	device  device.Device
+	stepper *train.Stepper
+	loader  *data.Loader
+	epoch   int
+}
+
+// newTraining makes a training on two batches of random images that never ends.
+func newTraining(d device.Device, r *recipe.Recipe, shape nn.Shape, batch int) (*training, error) {
+	set := randomImages(2*batch, shape)
+	split := &data.Split{Train: set}
+	if len(r.Data) > 0 {
+		split.Name = r.Data[0] // whose mean and deviation the recipe has
+	}
+	cfg := r.TrainConfig(d, split, 1)
+	cfg.Batch = batch
+	cfg.Epochs = 1e6
+	stepper, err := train.NewStepper(cfg)
+	if err != nil {
+		return nil, err
+	}
+	loader, err := data.NewLoader(data.LoaderConfig{Set: set, Batch: batch, Seed: 1, Shuffle: true})
+	if err != nil {
+		return nil, err
+	}
+	loader.Start(0, 0)
+	return &training{device: d, stepper: stepper, loader: loader}, nil
+}
+
+// randomImages returns a set of n random images of a shape [h, w, c] and 10 classes.
+func randomImages(n int, shape nn.Shape) *data.InMemory {
+	set := &data.InMemory{
+		Name: "random", H: shape[0], W: shape[1], C: shape[2],
+		Images: make([]byte, n*shape.Len()), Labels: make([]int32, n), ClassNames: make([]string, 10),
+	}
+	_, _ = rand.NewChaCha8([32]byte{}).Read(set.Images) // it never fails
+	for c := range set.ClassNames {
+		set.ClassNames[c] = fmt.Sprint(c)
+	}
+	for i := range set.Labels {
+		set.Labels[i] = int32(i % len(set.ClassNames))
+	}
+	return set
+}
+
+// step trains on the next batch and waits until that is done.
+func (t *training) step() error {
+	batch, err := t.loader.Next()
+	if errors.Is(err, io.EOF) {
+		t.epoch++
+		t.loader.Start(t.epoch, 0)
+		batch, err = t.loader.Next()
+	}
+	if err != nil {
+		return err
+	}
+	err = t.stepper.Step(batch)
+	t.loader.Release(batch)
+	if err != nil {
+		return err
+	}
+	return t.device.Sync()
+}
+
+func (t *training) close() {
+	t.loader.Close()
+	_ = t.stepper.Close() // nothing is lost with a recorded step
+}
