@@ -1,0 +1,324 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package cuda
+
+import (
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"gorgonia.org/cu"
+	cublas "gorgonia.org/cu/blas"
+	cudnn "gorgonia.org/cu/dnn"
+
+	"trainer/nn/device"
+)
+
+// open opens the fake device.
+func open(t *testing.T) *Context {
+	t.Helper()
+	needFakes(t)
+	c, err := Open(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// check fails the test at the first of the errors.
+func check(t *testing.T, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantText fails the test if the error hasn't the text.
+func wantText(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// alloc allocates device memory and frees it after the test.
+func alloc(t *testing.T, bytes int64) cu.DevicePtr {
+	t.Helper()
+	p, err := Alloc(bytes)
+	check(t, err)
+	t.Cleanup(func() { check(t, Free(p)) })
+	return p
+}
+
+// floats allocates device memory that holds the values.
+func floats(t *testing.T, values ...float32) cu.DevicePtr {
+	t.Helper()
+	p := alloc(t, int64(4*len(values)))
+	check(t, CopyToDevice(p, unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values))))
+	return p
+}
+
+// read copies n values from the device.
+func read(t *testing.T, p cu.DevicePtr, n int) []float32 {
+	t.Helper()
+	values := make([]float32, n)
+	check(t, CopyToHost(unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*n), p))
+	return values
+}
+
+// If gorgonia changes these types, the handles that handles.go takes from them are wrong.
+func TestHandlesOfGorgonia(t *testing.T) {
+	for _, c := range []struct {
+		value any
+		field string
+		alone bool // it has no other field
+	}{
+		{cu.Stream{}, "s", true}, {cu.Function{}, "fn", true}, {cu.Module{}, "mod", true},
+		{cudnn.TensorDescriptor{}, "internal", false}, {cudnn.Filter{}, "internal", false},
+		{cudnn.Convolution{}, "internal", false}, {cudnn.Pooling{}, "internal", false},
+		{cudnn.Activation{}, "internal", false}, {cudnn.Context{}, "internal", false}, {cublas.Standard{}, "h", false},
+	} {
+		typ := reflect.TypeOf(c.value)
+		f := typ.Field(0)
+		if f.Name != c.field || f.Offset != 0 || f.Type.Kind() != reflect.Pointer || c.alone && typ.NumField() != 1 {
+			t.Errorf("%v begins with %s %v, want the handle %s", typ, f.Name, f.Type, c.field)
+		}
+	}
+}
+
+func TestDevices(t *testing.T) {
+	needFakes(t)
+	n, err := DeviceCount()
+	if n != 2 || err != nil {
+		t.Fatalf("DeviceCount() = %d, %v", n, err)
+	}
+	d, err := Device(1)
+	check(t, err)
+	p, err := DeviceProperties(d)
+	check(t, err)
+	// The fake answers with the number of the attribute.
+	want := Properties{
+		Name: "software emulation", UUID: "GPU-02020202-0202-0202-0202-020202020202", PCI: "00000032:21:22.0", Memory: 1 << 20,
+		Major: 75, Minor: 76, Multiprocessors: 16, ClockKHz: 13, MemoryClockKHz: 36, MemoryBusBits: 37, L2Cache: 38,
+		MaxThreadsPerBlock: 1, SharedMemory: 8, SharedMemoryOptIn: 97, Mode: 20,
+	}
+	if p != want {
+		t.Errorf("got  %+v\nwant %+v", p, want)
+	}
+	for _, index := range []int{-1, 2, 7} {
+		if _, err := Open(index); !errors.Is(err, device.ErrNoDevice) {
+			t.Errorf("Open(%d): %v, want a device.ErrNoDevice", index, err)
+		}
+	}
+	_, err = Open(7)
+	wantText(t, err, "no cuda:7: there are 2 GPUs, cuda:0 to cuda:1")
+	wantText(t, countError{3, 1}, "no cuda:3: there is one GPU, cuda:0")
+	wantText(t, countError{0, 0}, "the driver sees no GPU")
+
+	var e *Error
+	if _, err := Open(1); !errors.As(err, &e) || !e.Busy() {
+		t.Errorf("Open(1): %v, want busy", err)
+	}
+}
+
+func TestContext(t *testing.T) {
+	c := open(t)
+	err := c.Synchronize()
+	wantText(t, err, "waiting for the device: cuCtxSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS")
+	if !errors.Is(err, device.ErrLost) {
+		t.Errorf("%v is no device.ErrLost", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	needFakes(t)
+	check(t, Init())
+	plain := errors.New("another")
+	if err := Check("doing", plain); err != plain {
+		t.Errorf("Check changes %v to %v", plain, err)
+	}
+	// An error that the shim didn't see in this thread keeps gorgonia's number.
+	if _, err := cu.MemAlloc(0); err == nil {
+		t.Fatal("cuMemAlloc takes 0 bytes")
+	}
+	_ = Check("", cu.InvalidValue)
+	wantText(t, Check("doing", cu.OutOfMemory), "doing: CUDA_ERROR_OUT_OF_MEMORY")
+}
+
+func TestMemory(t *testing.T) {
+	open(t)
+	s, err := NewStream()
+	check(t, err)
+	defer func() { check(t, DestroyStream(s)) }()
+	host, err := AllocHost(16)
+	check(t, err)
+	if len(host) != 16 || cap(host) != 16 {
+		t.Fatalf("AllocHost(16) has length %d, capacity %d", len(host), cap(host))
+	}
+	defer func() { check(t, FreeHost(host)) }()
+	copy(host, "0123456789abcdef")
+	a, b := alloc(t, 16), alloc(t, 16)
+	check(t, CopyToDeviceAsync(a, host, s), CopyAsync(b, a, 16, s), SetAsync(b, 'x', 3, s), Set32Async(b+12, 0x64636261, 1, s))
+	clear(host)
+	check(t, CopyToHostAsync(host, b, s), Wait(s))
+	if got := string(host); got != "xxx3456789ababcd" {
+		t.Errorf("got %q", got)
+	}
+	got := make([]byte, 16)
+	check(t, CopyToHost(got, a))
+	if string(got) != "0123456789abcdef" {
+		t.Errorf("got %q", got)
+	}
+	// Nothing to do is no call.
+	check(t, CopyToDevice(0, nil), CopyToHost(nil, 0), CopyToDeviceAsync(0, nil, s), CopyToHostAsync(nil, 0, s),
+		CopyAsync(0, 0, 0, s), SetAsync(0, 0, 0, s), Set32Async(0, 0, 0, s), Free(0), FreeHost(nil))
+
+	free, total, err := FreeMemory()
+	check(t, err)
+	_, err = Alloc(1 << 30)
+	if !errors.Is(err, device.ErrOutOfMemory) || total != 1<<20 || free <= 0 || free >= total {
+		t.Errorf("Alloc: %v; %d of %d free", err, free, total)
+	}
+	if err == nil || !strings.HasSuffix(err.Error(), " of 1048576 bytes are free") ||
+		!strings.HasPrefix(err.Error(), "allocating 1073741824 bytes on the device: cuMemAlloc_v2: CUDA_ERROR_OUT_OF_MEMORY: ") {
+		t.Errorf("Alloc: %v", err)
+	}
+	_, err = AllocHost(1 << 30)
+	wantText(t, err, "allocating 1073741824 bytes of pinned host memory: cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY")
+}
+
+func TestEvents(t *testing.T) {
+	open(t)
+	s, err := NewStream()
+	check(t, err)
+	start, err := NewEvent(true)
+	check(t, err)
+	end, err := NewEvent(false)
+	check(t, err, Record(start, s), Record(end, s), WaitFor(s, start), WaitEvent(end))
+	if d, err := Elapsed(start, end); d != 1500*time.Microsecond || err != nil {
+		t.Errorf("Elapsed: %v, %v", d, err)
+	}
+	// The fake is never done with an event without timing.
+	if done, err := Done(start); !done || err != nil {
+		t.Errorf("Done: %v, %v", done, err)
+	}
+	if done, err := Done(end); done || err != nil {
+		t.Errorf("Done: %v, %v", done, err)
+	}
+	check(t, DestroyEvent(start), DestroyEvent(end), DestroyStream(s))
+}
+
+func TestModule(t *testing.T) {
+	open(t)
+	_, err := LoadModule("bad.ptx", "syntax error")
+	wantText(t, err, "loading bad.ptx: cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX: ptxas fatal: line 1: syntax error")
+	m, err := LoadModule("good.ptx", "text")
+	check(t, err)
+	if m.Log != "info: 1 kernel" {
+		t.Errorf("log %q", m.Log)
+	}
+	_, err = m.Kernel("other")
+	wantText(t, err, "looking for kernel other in good.ptx: cuModuleGetFunction: CUDA_ERROR_NOT_FOUND")
+	k, err := m.Kernel("arguments")
+	check(t, err)
+	if n, err := k.MaxThreads(); n != 1024 || err != nil {
+		t.Errorf("MaxThreads: %d, %v", n, err)
+	}
+	check(t, k.AllowShared(200<<10))
+	wantText(t, k.AllowShared(300<<10), "allowing kernel arguments 307200 bytes of shared memory: cuFuncSetAttribute: CUDA_ERROR_INVALID_VALUE")
+	check(t, m.Unload())
+}
+
+// arguments is struct arguments of testdata/fake/cuda.c.
+type arguments struct {
+	A      int32
+	B      uint32
+	C      int64
+	D      uint64
+	E      float32
+	_      int32
+	F      float64
+	G      [11]byte
+	Launch [8]uint32
+}
+
+// kernel returns the fake's kernel, which writes its arguments where the first points.
+func kernel(t *testing.T) *Kernel {
+	m, err := LoadModule("good.ptx", "text")
+	check(t, err)
+	k, err := m.Kernel("arguments")
+	check(t, err)
+	return k
+}
+
+// set gives a the arguments of the fake's kernel.
+func set(a *Args, out cu.DevicePtr, struct_ []byte) *Args {
+	return a.Reset().Pointer(out).Int32(-5).Uint32(math.MaxUint32).Int64(-1 << 40).Uint64(1 << 63).Float32(1.5).
+		Float64(-2.25).Bytes(struct_)
+}
+
+func TestLaunch(t *testing.T) {
+	open(t)
+	s, err := NewStream()
+	check(t, err)
+	k := kernel(t)
+	out := alloc(t, int64(unsafe.Sizeof(arguments{})))
+	var a Args
+	check(t, k.Launch(Dim{2, 3, 4}, Dim{32, 2, 1}, 512, s, set(&a, out, []byte("hello world"))))
+	got := make([]byte, unsafe.Sizeof(arguments{}))
+	check(t, CopyToHost(got, out))
+	want := arguments{A: -5, B: math.MaxUint32, C: -1 << 40, D: 1 << 63, E: 1.5, F: -2.25,
+		G: [11]byte([]byte("hello world")), Launch: [8]uint32{2, 3, 4, 32, 2, 1, 512, 1}}
+	if g := *(*arguments)(unsafe.Pointer(&got[0])); g != want {
+		t.Errorf("got  %+v\nwant %+v", g, want)
+	}
+	wantText(t, k.Launch(Along(1), Along(2048), 0, s, set(&a, out, nil)), "launching kernel arguments: cuLaunchKernel: CUDA_ERROR_INVALID_VALUE")
+}
+
+func TestTooManyArguments(t *testing.T) {
+	defer func() {
+		if r := recover(); r != "cuda: a kernel takes at most 64 arguments" {
+			t.Errorf("panic %v", r)
+		}
+	}()
+	var a Args
+	for range 65 {
+		a.Int32(0)
+	}
+}
+
+func TestGraph(t *testing.T) {
+	open(t)
+	s, err := NewStream()
+	check(t, err)
+	_, err = EndCapture(s)
+	wantText(t, err, "ending the recording of a stream: cuStreamEndCapture: CUDA_ERROR_ILLEGAL_STATE")
+	for _, want := range []bool{false, true} {
+		if want {
+			check(t, BeginCapture(s))
+		}
+		if got, err := Capturing(s); got != want || err != nil {
+			t.Errorf("Capturing: %v, %v; want %v", got, err, want)
+		}
+	}
+	g, err := EndCapture(s)
+	check(t, err)
+	check(t, g.Upload(s), g.Launch(s), g.Launch(s))
+	err = g.Launch(cu.NoStream) // the fake's way to fail
+	wantText(t, err, "launching recorded work: cuGraphLaunch: CUDA_ERROR_LAUNCH_FAILED")
+	if !errors.Is(err, device.ErrLost) {
+		t.Errorf("%v is no device.ErrLost", err)
+	}
+	check(t, g.Destroy(), g.Destroy())
+}

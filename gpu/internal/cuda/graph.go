@@ -1,0 +1,68 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package cuda
+
+// #include "shim.h"
+import "C"
+
+import "gorgonia.org/cu"
+
+// Graph is work that was recorded from a stream, and is launched as a whole.
+type Graph struct{ exec C.CUgraphExec }
+
+// BeginCapture makes the stream record what is queued in it instead of running it, until
+// EndCapture. Calls that the recording can't hold, such as allocations and waits, fail meanwhile
+// on this thread and spoil it.
+func BeginCapture(s cu.Stream) error {
+	return cudaError("recording a stream",
+		C.cuStreamBeginCapture_v2(streamHandle(s), C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL))
+}
+
+// EndCapture ends the recording, also one that was spoilt, and returns what was recorded.
+func EndCapture(s cu.Stream) (*Graph, error) {
+	var recorded C.CUgraph
+	if err := cudaError("ending the recording of a stream", C.cuStreamEndCapture(streamHandle(s), &recorded)); err != nil {
+		return nil, err
+	}
+	g := &Graph{}
+	// cuGraphInstantiate has changed its signature in CUDA 12; this one is in 11.4 and all later.
+	err := cudaError("preparing recorded work", C.cuGraphInstantiateWithFlags(&g.exec, recorded, 0))
+	if e := cudaError("destroying a graph", C.cuGraphDestroy(recorded)); err == nil && e != nil {
+		err = e
+	}
+	if err != nil {
+		if g.exec != nil {
+			C.cuGraphExecDestroy(g.exec)
+		}
+		return nil, err
+	}
+	return g, nil
+}
+
+// Capturing reports whether the stream is being recorded.
+func Capturing(s cu.Stream) (bool, error) {
+	var status C.CUstreamCaptureStatus
+	err := cudaError("asking whether a stream is recorded", C.cuStreamIsCapturing(streamHandle(s), &status))
+	return status != C.CU_STREAM_CAPTURE_STATUS_NONE, err
+}
+
+// Upload queues sending the graph to the device, so that its first launch is as quick as the
+// others.
+func (g *Graph) Upload(s cu.Stream) error {
+	return cudaError("uploading recorded work", C.cuGraphUpload(g.exec, streamHandle(s)))
+}
+
+// Launch queues the recorded work once.
+func (g *Graph) Launch(s cu.Stream) error {
+	return cudaError("launching recorded work", C.cuGraphLaunch(g.exec, streamHandle(s)))
+}
+
+// Destroy frees the graph. None of its launches may still be running.
+func (g *Graph) Destroy() error {
+	exec := g.exec
+	g.exec = nil
+	if exec == nil {
+		return nil
+	}
+	return cudaError("destroying recorded work", C.cuGraphExecDestroy(exec))
+}

@@ -1,0 +1,123 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package cuda
+
+// #include "calls.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	"gorgonia.org/cu"
+)
+
+// FreeMemory returns the bytes of device memory that are free, and that there are in all.
+func FreeMemory() (free, total int64, err error) {
+	free, total, err = cu.MemInfo()
+	return free, total, Check("asking for free memory", err)
+}
+
+// Alloc allocates device memory, aligned to at least 256 bytes. bytes must be positive. The error
+// of a device that has no room says how much is free.
+func Alloc(bytes int64) (cu.DevicePtr, error) {
+	p, err := cu.MemAlloc(bytes)
+	if err == nil {
+		return p, nil
+	}
+	err = Check(fmt.Sprintf("allocating %d bytes on the device", bytes), err)
+	if e, ok := err.(*Error); ok && e.OutOfMemory() {
+		if free, total, err := cu.MemInfo(); err == nil {
+			e.Detail = fmt.Sprintf("%d of %d bytes are free", free, total)
+		}
+	}
+	return 0, err
+}
+
+// Free frees what Alloc returned. Freeing 0 does nothing.
+func Free(p cu.DevicePtr) error {
+	if p == 0 {
+		return nil
+	}
+	return Check("freeing device memory", cu.MemFree(p))
+}
+
+// AllocHost allocates host memory that the device copies from and to by itself: pinned, outside
+// the Go heap. bytes must be positive.
+func AllocHost(bytes int) ([]byte, error) {
+	var p unsafe.Pointer
+	status := C.cuMemHostAlloc(&p, C.size_t(bytes), C.CU_MEMHOSTALLOC_PORTABLE)
+	if status != C.CUDA_SUCCESS {
+		return nil, cudaError(fmt.Sprintf("allocating %d bytes of pinned host memory", bytes), status)
+	}
+	return unsafe.Slice((*byte)(p), bytes), nil
+}
+
+// FreeHost frees what AllocHost returned. Nothing may refer to it any more. Freeing nil does
+// nothing.
+func FreeHost(b []byte) error {
+	if cap(b) == 0 {
+		return nil
+	}
+	return Check("freeing pinned host memory", cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))))
+}
+
+// CopyToDevice copies src to the device and waits for it.
+func CopyToDevice(dst cu.DevicePtr, src []byte) error {
+	if len(src) == 0 {
+		return nil
+	}
+	return Check("copying to the device", cu.MemcpyHtoD(dst, unsafe.Pointer(unsafe.SliceData(src)), int64(len(src))))
+}
+
+// CopyToHost copies src, of len(dst) bytes, to the host and waits for it.
+func CopyToHost(dst []byte, src cu.DevicePtr) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	return Check("copying to the host", cu.MemcpyDtoH(unsafe.Pointer(unsafe.SliceData(dst)), src, int64(len(dst))))
+}
+
+// CopyToDeviceAsync queues a copy of src, which must be memory of AllocHost, unchanged until
+// the stream has done the copy.
+func CopyToDeviceAsync(dst cu.DevicePtr, src []byte, s cu.Stream) error {
+	if len(src) == 0 {
+		return nil
+	}
+	return Check("copying to the device",
+		cu.MemcpyHtoDAsync(dst, unsafe.Pointer(unsafe.SliceData(src)), int64(len(src)), s))
+}
+
+// CopyToHostAsync queues a copy to dst, which must be memory of AllocHost and holds the bytes
+// when the stream has done the copy.
+func CopyToHostAsync(dst []byte, src cu.DevicePtr, s cu.Stream) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	return Check("copying to the host",
+		cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(dst)), src, int64(len(dst)), s))
+}
+
+// CopyAsync queues a copy between places on the device that don't overlap.
+func CopyAsync(dst, src cu.DevicePtr, bytes int64, s cu.Stream) error {
+	if bytes == 0 {
+		return nil
+	}
+	return Check("copying on the device", cu.MemcpyDtoDAsync(dst, src, bytes, s))
+}
+
+// SetAsync queues setting every byte to value.
+func SetAsync(dst cu.DevicePtr, value byte, bytes int64, s cu.Stream) error {
+	if bytes == 0 {
+		return nil
+	}
+	return Check("setting device memory", cu.MemsetD8Async(dst, value, bytes, s))
+}
+
+// Set32Async queues setting n words of four bytes to value. dst must be aligned to them.
+func Set32Async(dst cu.DevicePtr, value uint32, n int64, s cu.Stream) error {
+	if n == 0 {
+		return nil
+	}
+	return Check("setting device memory", cu.MemsetD32Async(dst, uint(value), n, s))
+}

@@ -1,0 +1,63 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package cuda
+
+import (
+	"time"
+
+	"gorgonia.org/cu"
+)
+
+// NewStream returns a stream: work queued in it runs in order, and independently of the default
+// stream.
+func NewStream() (cu.Stream, error) {
+	s, err := cu.MakeStream(cu.NonBlocking)
+	return s, Check("creating a stream", err)
+}
+
+// Wait waits for all work that was queued in the stream, and returns the first fault.
+func Wait(s cu.Stream) error { return Check("waiting for a stream", s.Synchronize()) }
+
+// WaitFor makes work that is queued in the stream from now on wait for the event.
+func WaitFor(s cu.Stream, e cu.Event) error { return Check("waiting for an event", s.Wait(e, 0)) }
+
+// DestroyStream frees the stream when its work is done.
+func DestroyStream(s cu.Stream) error { return Check("destroying a stream", s.Destroy()) }
+
+// NewEvent returns an event, which marks a point in a stream. Only one with timing can be given
+// to Elapsed; the others cost less.
+func NewEvent(timing bool) (cu.Event, error) {
+	flags := cu.DefaultEvent
+	if !timing {
+		flags = cu.DisableTiming
+	}
+	e, err := cu.MakeEvent(flags)
+	return e, Check("creating an event", err)
+}
+
+// Record moves the event to the end of what is queued in the stream now.
+func Record(e cu.Event, s cu.Stream) error { return Check("recording an event", e.Record(s)) }
+
+// Done reports whether the stream has got past the event.
+func Done(e cu.Event) (bool, error) {
+	err := e.Query()
+	if err == nil || err == error(cu.NotReady) {
+		return err == nil, nil
+	}
+	return false, Check("asking for an event", err)
+}
+
+// WaitEvent waits until the stream has got past the event.
+func WaitEvent(e cu.Event) error { return Check("waiting for an event", e.Synchronize()) }
+
+// Elapsed returns the time between two events with timing that are done.
+func Elapsed(start, end cu.Event) (time.Duration, error) {
+	ms, err := start.Elapsed(end)
+	if err != nil {
+		return 0, Check("reading the time between events", err)
+	}
+	return time.Duration(ms * float64(time.Millisecond)), nil
+}
+
+// DestroyEvent frees the event.
+func DestroyEvent(e cu.Event) error { return Check("destroying an event", cu.DestroyEvent(&e)) }
