@@ -5,7 +5,7 @@ GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build train test race vet lint generate cross bench compare figures clean help
+.PHONY: build train test race vet lint generate cross bench bench-peers compare figures clean help
 
 build: ## build ./trainer
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o trainer ./cmd/trainer
@@ -41,6 +41,12 @@ cross: ## build without C for other systems
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench ./bench
+
+bench-peers: PYTHON ?= python3
+bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='-rounds 1'
+	@command -v $(PYTHON) >/dev/null || { echo 'bench-peers: there is no $(PYTHON); it needs Python 3.11 to 3.13' >&2; exit 1; }
+	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
+	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
 
 compare: ## compare the benchmarks of two commits: OLD=... NEW=... (or the working tree)
 	./scripts/compare.sh '$(OLD)' '$(NEW)' $(PATTERN)

@@ -82,7 +82,7 @@ func reportFLOPs(b *testing.B, d *cpu.Device, each int64) {
 	b.Helper()
 	rate := float64(each) * float64(b.N) / b.Elapsed().Seconds()
 	b.ReportMetric(rate/1e9, "GFLOP/s")
-	b.ReportMetric(100*rate/d.Peak(20*time.Millisecond), "%peak")
+	b.ReportMetric(100*rate/d.Peak(200*time.Millisecond), "%peak")
 }
 
 // reportBytes reports GB/s of the bytes read and written.
