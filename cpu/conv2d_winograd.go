@@ -23,10 +23,11 @@ type winogradProduct struct {
 	*convProduct
 	winogradTiles
 	block int // tiles of one task
+	group int // of so many all values lie together: the rows of a tile of the product
 
 	// Places in the device's workspace: the transformed filters in the part that is shared,
 	// the rest in the worker's own.
-	stepU, stepV, stepM int // elements from one value to the next
+	stepU, stepV, stepM int // elements from one value to the next, in a group
 	lenU, lenV, lenM    int
 	lenPixels           int // one tile, where it must be copied
 
@@ -98,9 +99,11 @@ func (p *winogradProduct) init(product *convProduct, tiles winogradTiles) {
 		p.block = max(1, winogradBlock/p.perImage()) * p.perImage()
 		p.lenWhole = p.block / p.perImage() * p.win.outH * p.win.outW * kn.NR
 	}
+	groups, height := kn.Split(p.block)
+	p.group = height
 	p.stepU = kn.PackedLen(channels, p.out) + 16
-	p.stepV, p.stepM = apart(p.block*channels), apart(p.block*kn.NR)
-	p.lenU, p.lenV, p.lenM = winograd.Values*p.stepU, winograd.Values*p.stepV, winograd.Values*p.stepM
+	p.stepV, p.stepM = apart(p.group*channels), apart(p.group*kn.NR)
+	p.lenU, p.lenV, p.lenM = winograd.Values*p.stepU, winograd.Values*p.stepV*groups, winograd.Values*p.stepM*groups
 	p.lenPixels = winograd.Values * max(channels, kn.NR)
 	p.filterTask = winogradFilters{p}
 	p.d.reserve(p.lenU, max(p.lenV+p.lenM+p.lenPixels+p.lenWhole+p.unpool.imageLen(), p.r*p.r*filterGroup*kn.NR))
@@ -171,7 +174,7 @@ func (p *winogradProduct) Do(task, worker int) {
 			to = winogradOutput{data: whole, image: first / p.perImage(), channels: min(p.d.kernel.NR, p.out-o)}
 		}
 		for t := range tiles {
-			p.write(to, first+t, o, m[t*p.d.kernel.NR:], pixels, p.d.transform[worker])
+			p.write(to, first+t, o, m[p.at(t, p.stepM, p.d.kernel.NR):], pixels, p.d.transform[worker])
 		}
 		if p.pool != nil {
 			p.poolPanel(to, tiles/p.perImage(), o)
@@ -186,21 +189,24 @@ func (p *winogradProduct) spread(v []float32, first, tiles int, pixels, made []f
 	for t := range tiles {
 		n, i, j := p.place(first + t)
 		x := p.win.tile(pixels, images.image(n), i-p.win.padH, j-p.win.padW, winograd.Size)
-		p.d.winograd.Input(v[t*channels:], p.stepV, x, channels, p.d.transform[worker])
+		p.d.winograd.Input(v[p.at(t, p.stepV, channels):], p.stepV, x, channels, p.d.transform[worker])
 	}
+}
+
+// at returns where the first value of a block's tile lies, n elements of each value.
+func (p *winogradProduct) at(tile, step, n int) int {
+	return tile/p.group*winograd.Values*step + tile%p.group*n
 }
 
 // multiply computes M of one panel of columns from o on.
 func (p *winogradProduct) multiply(m, v []float32, tiles, o int) {
 	kn, channels := p.d.kernel, p.win.channels
-	panels, height := kn.Split(tiles)
 	cols := min(kn.NR, p.out-o)
 	for value := range winograd.Values {
 		u := p.d.shared[value*p.stepU+o*channels:]
-		for q := range panels {
-			t := q * height
-			rows := min(height, tiles-t)
-			kn.Tile(rows, cols, channels, v[value*p.stepV+t*channels:], channels, false, u, kn.NR, m[value*p.stepM+t*kn.NR:], kn.NR, gemm.Set)
+		for t := 0; t < tiles; t += p.group {
+			rows, at := min(p.group, tiles-t), t/p.group*winograd.Values+value
+			kn.Tile(rows, cols, channels, v[at*p.stepV:], channels, false, u, kn.NR, m[at*p.stepM:], kn.NR, gemm.Set)
 		}
 	}
 }
