@@ -27,6 +27,10 @@ type directFilter struct {
 // second-level cache.
 const gradientBytes = 512 << 10
 
+// gradientBand is how many elements of dy are multiplied at a time with all rows of the
+// filter: a part of the first-level cache.
+const gradientBand = 4 << 10
+
 type directFilterSum struct{ *directFilter }
 
 func (p *directFilter) init(filter *convFilter, images int) {
@@ -106,14 +110,18 @@ func (p *directFilter) addImage(dw, dy, x []float32, a0 int, packed []float32) {
 			kn.Pack(packed, o/kn.NR, pixels, p.out, dy, p.out, false)
 			b, ldb = packed[o*pixels:], kn.NR
 		}
-		turns := gemm.Turns{N: w.outH, K: w.outW, StepA: w.strideH * w.paddedRow(), StepB: w.outW * ldb}
 		cols := min(kn.NR, p.out-o)
-		for a := a0; a < a0+p.filterH; a++ {
-			row := x[a*w.paddedRow():]
-			for q := range panels {
-				k := q * height
-				m := min(height, w.runLen-k)
-				kn.TileTurns(m, cols, turns, row[k:], w.strideW*w.srcC, true, b, ldb, dw[(a*w.runLen+k)*p.out+o:], p.out, gemm.Add)
+		// Bands of dy that stay in the first-level cache for all rows of the filter.
+		band := max(1, min(w.outH, gradientBand/(w.outW*ldb)))
+		for i := 0; i < w.outH; i += band {
+			turns := gemm.Turns{N: min(band, w.outH-i), K: w.outW, StepA: w.strideH * w.paddedRow(), StepB: w.outW * ldb}
+			for a := a0; a < a0+p.filterH; a++ {
+				row := x[(i*w.strideH+a)*w.paddedRow():]
+				for q := range panels {
+					k := q * height
+					m := min(height, w.runLen-k)
+					kn.TileTurns(m, cols, turns, row[k:], w.strideW*w.srcC, true, b[i*turns.StepB:], ldb, dw[(a*w.runLen+k)*p.out+o:], p.out, gemm.Add)
+				}
 			}
 		}
 	}

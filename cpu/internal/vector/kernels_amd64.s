@@ -2697,53 +2697,106 @@ done3:
 	RET
 
 // func avx512AddRows(sum *float32, width int, x *float32, rows int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·avx512AddRows(SB), NOSPLIT, $0-32
 	MOVQ sum+0(FP), AX
-	MOVQ width+8(FP), DX
-	MOVQ x+16(FP), BX
-	MOVQ rows+24(FP), SI
-	XORQ DI, DI
-	MOVQ DX, R9
-	SUBQ $0x10, R9
+	MOVQ width+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ CX, SI
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), DI
+	XORQ R8, R8
+	MOVQ CX, R11
+	SUBQ $0x10, R11
 	JLT  rest2
 
 next1:
-	VMOVUPS (AX)(DI*4), Z0
-	LEAQ    (BX)(DI*4), CX
-	MOVQ    SI, R8
+	VMOVUPS (AX)(R8*4), Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	LEAQ    (DX)(R8*4), R9
+	MOVQ    BX, R10
 
-row4:
-	VMOVUPS (CX), Z1
+four4:
+	CMPQ    R10, $0x04
+	JLT     one5
+	VMOVUPS (R9), Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS (R9)(SI*1), Z4
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS (R9)(SI*2), Z4
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS (R9)(DI*1), Z4
+	VADDPS  Z4, Z3, Z3
+	LEAQ    (R9)(SI*4), R9
+	SUBQ    $0x04, R10
+	JMP     four4
+
+one5:
+	TESTQ   R10, R10
+	JZ      done6
+	VMOVUPS (R9), Z4
+	VADDPS  Z4, Z0, Z0
+	ADDQ    SI, R9
+	DECQ    R10
+	JMP     one5
+
+done6:
 	VADDPS  Z1, Z0, Z0
-	LEAQ    (CX)(DX*4), CX
-	DECQ    R8
-	JNZ     row4
-	VMOVUPS Z0, (AX)(DI*4)
-	ADDQ    $0x10, DI
-	CMPQ    DI, R9
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (AX)(R8*4)
+	ADDQ    $0x10, R8
+	CMPQ    R8, R11
 	JLE     next1
 
 rest2:
-	MOVQ      DX, R9
-	SUBQ      DI, R9
+	MOVQ      CX, R11
+	SUBQ      R8, R11
 	JZ        done3
-	MOVQ      R9, CX
-	MOVL      $0x00000001, R8
-	SHLL      CL, R8
-	DECL      R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (AX)(DI*4), K1, Z0
-	LEAQ      (BX)(DI*4), CX
-	MOVQ      SI, R8
+	MOVQ      R11, CX
+	MOVL      $0x00000001, R9
+	SHLL      CL, R9
+	DECL      R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (AX)(R8*4), K1, Z0
+	VXORPS    Z1, Z1, Z1
+	VXORPS    Z2, Z2, Z2
+	VXORPS    Z3, Z3, Z3
+	LEAQ      (DX)(R8*4), R9
+	MOVQ      BX, R10
 
-row5:
-	VMOVUPS.Z (CX), K1, Z1
-	VADDPS    Z1, Z0, Z0
-	LEAQ      (CX)(DX*4), CX
-	DECQ      R8
-	JNZ       row5
-	VMOVUPS   Z0, K1, (AX)(DI*4)
+four7:
+	CMPQ      R10, $0x04
+	JLT       one8
+	VMOVUPS.Z (R9), K1, Z4
+	VADDPS    Z4, Z0, Z0
+	VMOVUPS.Z (R9)(SI*1), K1, Z4
+	VADDPS    Z4, Z1, Z1
+	VMOVUPS.Z (R9)(SI*2), K1, Z4
+	VADDPS    Z4, Z2, Z2
+	VMOVUPS.Z (R9)(DI*1), K1, Z4
+	VADDPS    Z4, Z3, Z3
+	LEAQ      (R9)(SI*4), R9
+	SUBQ      $0x04, R10
+	JMP       four7
+
+one8:
+	TESTQ     R10, R10
+	JZ        done9
+	VMOVUPS.Z (R9), K1, Z4
+	VADDPS    Z4, Z0, Z0
+	ADDQ      SI, R9
+	DECQ      R10
+	JMP       one8
+
+done9:
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, K1, (AX)(R8*4)
 
 done3:
 	VZEROUPPER
@@ -6272,46 +6325,99 @@ TEXT ·avx2AddRows(SB), NOSPLIT, $0-32
 	MOVQ width+8(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ rows+24(FP), BX
-	XORQ R8, R8
-	MOVQ CX, R9
-	SUBQ $0x08, R9
+	MOVQ CX, R8
+	SHLQ $0x02, R8
+	LEAQ (R8)(R8*2), R9
+	XORQ R10, R10
+	MOVQ CX, R11
+	SUBQ $0x08, R11
 	JLT  rest2
 
 next1:
-	VMOVUPS (AX)(R8*4), Y0
-	LEAQ    (DX)(R8*4), SI
+	VMOVUPS (AX)(R10*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	LEAQ    (DX)(R10*4), SI
 	MOVQ    BX, DI
 
-row4:
-	VMOVUPS (SI), Y1
-	VADDPS  Y1, Y0, Y0
-	LEAQ    (SI)(CX*4), SI
+four4:
+	CMPQ    DI, $0x04
+	JLT     one5
+	VMOVUPS (SI), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS (SI)(R8*1), Y4
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS (SI)(R8*2), Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS (SI)(R9*1), Y4
+	VADDPS  Y4, Y3, Y3
+	LEAQ    (SI)(R8*4), SI
+	SUBQ    $0x04, DI
+	JMP     four4
+
+one5:
+	TESTQ   DI, DI
+	JZ      done6
+	VMOVUPS (SI), Y4
+	VADDPS  Y4, Y0, Y0
+	ADDQ    R8, SI
 	DECQ    DI
-	JNZ     row4
-	VMOVUPS Y0, (AX)(R8*4)
-	ADDQ    $0x08, R8
-	CMPQ    R8, R9
+	JMP     one5
+
+done6:
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)(R10*4)
+	ADDQ    $0x08, R10
+	CMPQ    R10, R11
 	JLE     next1
 
 rest2:
-	MOVQ       CX, R9
-	SUBQ       R8, R9
+	MOVQ       CX, R11
+	SUBQ       R10, R11
 	JZ         done3
-	LEAQ       lanes<>+0(SB), SI
-	MOVQ       R9, DI
-	NEGQ       DI
-	VMOVDQU    32(SI)(DI*4), Y0
-	VMASKMOVPS (AX)(R8*4), Y0, Y1
-	LEAQ       (DX)(R8*4), SI
+	LEAQ       lanes<>+0(SB), CX
+	MOVQ       R11, SI
+	NEGQ       SI
+	VMOVDQU    32(CX)(SI*4), Y0
+	VMASKMOVPS (AX)(R10*4), Y0, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	LEAQ       (DX)(R10*4), SI
 	MOVQ       BX, DI
 
-row5:
-	VMASKMOVPS (SI), Y0, Y2
-	VADDPS     Y2, Y1, Y1
-	LEAQ       (SI)(CX*4), SI
+four7:
+	CMPQ       DI, $0x04
+	JLT        one8
+	VMASKMOVPS (SI), Y0, Y5
+	VADDPS     Y5, Y1, Y1
+	VMASKMOVPS (SI)(R8*1), Y0, Y5
+	VADDPS     Y5, Y2, Y2
+	VMASKMOVPS (SI)(R8*2), Y0, Y5
+	VADDPS     Y5, Y3, Y3
+	VMASKMOVPS (SI)(R9*1), Y0, Y5
+	VADDPS     Y5, Y4, Y4
+	LEAQ       (SI)(R8*4), SI
+	SUBQ       $0x04, DI
+	JMP        four7
+
+one8:
+	TESTQ      DI, DI
+	JZ         done9
+	VMASKMOVPS (SI), Y0, Y5
+	VADDPS     Y5, Y1, Y1
+	ADDQ       R8, SI
 	DECQ       DI
-	JNZ        row5
-	VMASKMOVPS Y1, Y0, (AX)(R8*4)
+	JMP        one8
+
+done9:
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y4, Y3, Y3
+	VADDPS     Y3, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(R10*4)
 
 done3:
 	VZEROUPPER

@@ -16,12 +16,26 @@ func weightedSum(y, a, b []float32, alpha, beta float32) {
 	}
 }
 
-// addRows adds every row of len(sum) elements of x to sum.
+// addRows adds every row of len(sum) elements of x to sum: of four rows at a time to sums of
+// their own, and then (sum + second) + (third + fourth). What is left of the rows goes to sum.
 func addRows(sum, x []float32) {
-	for n := len(sum); len(x) > 0; x = x[n:] {
-		for i, v := range x[:n] {
-			sum[i] += v
+	if len(x) == 0 {
+		return
+	}
+	n := len(sum)
+	for i := range sum {
+		a, b, c, d := sum[i], float32(0), float32(0), float32(0)
+		at := i
+		for ; at+3*n < len(x); at += 4 * n {
+			a += x[at]
+			b += x[at+n]
+			c += x[at+2*n]
+			d += x[at+3*n]
 		}
+		for ; at < len(x); at += n {
+			a += x[at]
+		}
+		sum[i] = (a + b) + (c + d)
 	}
 }
 

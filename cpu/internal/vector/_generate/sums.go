@@ -94,18 +94,38 @@ func linear(m *machine) {
 	{
 		sum, width, x, count := pointer("sum"), pointer("width"), pointer("x"), pointer("rows")
 		row, left := GP64(), GP64()
-		// The sums of a vector of columns stay in a register for all rows.
+		stride, stride3 := GP64(), GP64()
+		MOVQ(width, stride)
+		SHLQ(Imm(2), stride)
+		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+		// The sums of a vector of columns stay in registers for all rows: those of four
+		// rows at a time, so that an addition needn't wait for the one before.
 		m.walk(width, false, func(i Register) {
-			total := m.load(element(sum, i))
+			totals := [4]VecVirtual{m.load(element(sum, i)), m.zero(), m.zero(), m.zero()}
 			LEAQ(element(x, i), row)
 			MOVQ(count, left)
-			next := m.label("row")
-			Label(next)
-			VADDPS(m.load(Mem{Base: row}), total, total)
-			LEAQ(element(row, width), row)
+			four, one, done := m.label("four"), m.label("one"), m.label("done")
+			Label(four)
+			CMPQ(left, Imm(4))
+			JLT(LabelRef(one))
+			for j, at := range []Mem{{Base: row}, {Base: row, Index: stride, Scale: 1}, {Base: row, Index: stride, Scale: 2}, {Base: row, Index: stride3, Scale: 1}} {
+				VADDPS(m.load(at), totals[j], totals[j])
+			}
+			LEAQ(Mem{Base: row, Index: stride, Scale: 4}, row)
+			SUBQ(Imm(4), left)
+			JMP(LabelRef(four))
+			Label(one)
+			TESTQ(left, left)
+			JZ(LabelRef(done))
+			VADDPS(m.load(Mem{Base: row}), totals[0], totals[0])
+			ADDQ(stride, row)
 			DECQ(left)
-			JNZ(LabelRef(next))
-			m.store(total, element(sum, i))
+			JMP(LabelRef(one))
+			Label(done)
+			VADDPS(totals[1], totals[0], totals[0])
+			VADDPS(totals[3], totals[2], totals[2])
+			VADDPS(totals[2], totals[0], totals[0])
+			m.store(totals[0], element(sum, i))
 		})
 	}
 	m.end()
