@@ -1,0 +1,33 @@
+// block.cuh: sums over the threads of a warp and of a block, in a fixed order.
+#pragma once
+
+namespace {
+
+// warpSum adds v of the warp's 32 threads; all of them get the sum, bit for bit the same.
+template <class T> __device__ __forceinline__ T warpSum(T v) {
+#pragma unroll
+	for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xFFFFFFFFu, v, d);
+	return v;
+}
+
+__device__ __forceinline__ float warpMax(float v) {
+#pragma unroll
+	for (int d = 16; d > 0; d /= 2) v = fmaxf(v, __shfl_xor_sync(0xFFFFFFFFu, v, d));
+	return v;
+}
+
+// blockSum adds v of the block's 256 threads; thread 0 gets the sum. All must call it, once a kernel and type.
+template <class T> __device__ __forceinline__ T blockSum(T v) {
+	__shared__ T warps[8];
+	v = warpSum(v);
+	if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = v;
+	__syncthreads();
+	T sum = T();
+	if (threadIdx.x == 0) {
+#pragma unroll
+		for (int i = 0; i < 8; i++) sum += warps[i];
+	}
+	return sum;
+}
+
+} // namespace

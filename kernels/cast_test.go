@@ -1,0 +1,116 @@
+package kernels_test
+
+import (
+	"math"
+	"testing"
+
+	"trainer/kernels"
+)
+
+// castNumbers are numbers of a type that are worth converting to another: of a 16-bit type all, of float32
+// the neighbourhoods of the points where rounding to the other changes.
+func castNumbers(from, to kernels.Storage) []float64 {
+	f := formatOf(from)
+	var numbers []float64
+	if f.bytes() == 2 {
+		for b := range uint32(1 << 16) {
+			numbers = append(numbers, f.number(b))
+		}
+		return numbers
+	}
+	for b := uint32(0); b < 1<<15; b += 1 + b%17 {
+		low, high := formatOf(to).number(b), formatOf(to).number(b+1)
+		if math.IsNaN(low) || math.IsNaN(high) || math.IsInf(high, 0) {
+			continue
+		}
+		middle := math.Float32bits(float32((low + high) / 2)) // exact in float32
+		for _, bits := range []uint32{middle - 1, middle, middle + 1, middle | 1<<31, math.Float32bits(float32(low))} {
+			numbers = append(numbers, f.number(bits))
+		}
+	}
+	for _, x := range []float64{65504, 65519.996, 65520, 65536, math.MaxFloat32, 0x1p-149, 0x1p-134, math.Inf(1), 0, math.NaN()} {
+		numbers = append(numbers, f.round(x), f.round(-x))
+	}
+	return numbers
+}
+
+// castKernel returns the kernel that converts.
+func castKernel(from, to kernels.Storage) kernels.Name {
+	switch {
+	case from == kernels.Float32:
+		return kernels.CastFromFloat32.In(to)
+	case to == kernels.Float32:
+		return kernels.CastToFloat32.In(from)
+	case to == kernels.Float16:
+		return kernels.CastToFloat16.In(from)
+	}
+	return kernels.CastFromFloat16.In(to)
+}
+
+func TestCast(t *testing.T) {
+	for _, from := range storages() {
+		for _, to := range storages() {
+			if from == to {
+				continue
+			}
+			numbers := castNumbers(from, to)
+			for _, n := range []int{1, 7, len(numbers)} {
+				t.Run(name(from, to, n), func(t *testing.T) { testCast(t, from, to, numbers[len(numbers)-n:], 0) })
+			}
+			t.Run(name(from, to, "unaligned"), func(t *testing.T) { testCast(t, from, to, numbers[:99], formatOf(from).bytes()) })
+		}
+	}
+}
+
+// testCast converts by the kernel, and by that for lists where there is one.
+func testCast(t *testing.T, from, to kernels.Storage, numbers []float64, shift int) {
+	n := len(numbers)
+	results := run(t, func(h *host) []pointer {
+		src, dst := h.uploadAt(shift, encode(from, numbers)), h.blank(n*formatOf(to).bytes())
+		h.launch(castKernel(from, to), kernels.Quads(n), dst, src, n)
+		list, storage := kernels.CastListFromFloat32, to
+		switch {
+		case to == kernels.Float32:
+			list, storage = kernels.CastListToFloat32, from
+		case from != kernels.Float32:
+			return []pointer{dst}
+		}
+		first, second := h.blank(n*formatOf(to).bytes()), h.blank(formatOf(to).bytes())
+		chunks, grid := chunksOf(h, []int{n, 1})
+		h.launch(list.In(storage), grid, h.table([][]pointer{{first, src}, {second, src}}), chunks)
+		return []pointer{dst, first, second}
+	})
+	for i, result := range results {
+		for k, got := range decode(to, result) {
+			want := formatOf(to).round(numbers[k])
+			same := got == want && math.Signbit(got) == math.Signbit(want)
+			if !same && !(math.IsNaN(got) && math.IsNaN(want)) {
+				t.Fatalf("result %d: %v became %v, want %v", i, numbers[k], got, want)
+			}
+		}
+	}
+}
+
+// Product and sum are rounded to float32 one after the other, as the CPU device does.
+func TestCastFromUint8(t *testing.T) {
+	pixels := newSource("pixels").octets(259)
+	for _, s := range storages() {
+		for _, f := range []struct{ scale, shift float32 }{{1, 0}, {1.0 / 255, 0}, {2.0 / 255, -1}, {-3, 1000}} {
+			results := run(t, func(h *host) []pointer {
+				dst, rest := h.blank(259*formatOf(s).bytes()), h.blank(258*formatOf(s).bytes())
+				src := h.upload(pixels)
+				h.launch(kernels.CastFromUint8.In(s), kernels.Quads(259), dst, src, 259, f.scale, f.shift)
+				h.launch(kernels.CastFromUint8.In(s), kernels.Quads(258), rest, src.plus(1), 258, f.scale, f.shift)
+				return []pointer{dst, rest}
+			})
+			for i, result := range results {
+				for k, got := range decode(s, result) {
+					product := float32(pixels[k+i]) * f.scale
+					if want := formatOf(s).round(float64(product + f.shift)); got != want {
+						t.Fatalf("%s: %d*%v + %v became %v, want %v", s, pixels[k+i], f.scale, f.shift, got, want)
+					}
+				}
+			}
+		}
+	}
+}

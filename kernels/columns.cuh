@@ -1,0 +1,115 @@
+// columns.cuh: how blocks of threads share out a matrix [rows, c] that is summed, or scaled,
+// by columns: batch normalisation's channels, a bias's gradient.
+//
+// Neighbouring threads read neighbouring columns, W of each row together (4 where that divides c, else
+// 1), so that every access is coalesced; a thread keeps its columns and goes down the rows.
+// blockIdx.y is a group of at most 32 such packs, blockIdx.x a span of rowsPerBlock rows:
+//
+//	          columns of group blockIdx.y
+//	row       pack 0   pack 1   pack 2
+//	first     t0       t1       t2          lane 0
+//	first+1   t3       t4       t5          lane 1
+//	...                                      256 / packs lanes; then from row first + lanes again
+//
+// The lanes' results meet in shared memory, pair by pair, and each block leaves one partial result a column in
+// [gridDim.x, c]; a second kernel puts these together in a fixed order. So the result depends on the shape
+// and on the grid, never on timing: no float is added atomically.
+//
+// Launch: blocks of 256 threads, grid (ceil(rows / rowsPerBlock), ceil(c / W / 32)); kernels.Columns
+// gives it. The second kernels: blocks of 256 threads, grid ceil(c / 8).
+#pragma once
+
+#include "storage.cuh"
+
+namespace {
+
+constexpr int columnThreads = 256;
+
+// Place is where a thread works.
+struct Place {
+	int column;          // the first of its W columns
+	int lane, lanes;     // its number among the threads with the same columns
+	int stride;          // threads from one lane to the next
+	int first, end;      // the block's rows
+	bool active;         // threads that are left over do nothing
+};
+
+template <int W> __device__ __forceinline__ Place placeOf(int rows, int c, int rowsPerBlock) {
+	const int packs = c / W;
+	const int width = (packs + gridDim.y - 1) / gridDim.y; // groups of nearly the same size
+	const int firstPack = blockIdx.y * width, own = min(width, packs - firstPack);
+	Place p;
+	p.first = blockIdx.x * rowsPerBlock;
+	p.end = min(p.first + rowsPerBlock, rows);
+	p.lane = p.lanes = p.column = p.stride = 0;
+	p.active = false;
+	if (own <= 0) return p;
+	p.stride = own;
+	p.lanes = columnThreads / own;
+	p.lane = threadIdx.x / own;
+	p.column = (firstPack + threadIdx.x % own) * W;
+	p.active = p.lane < p.lanes;
+	return p;
+}
+
+// at returns where the thread's columns begin in a row.
+__device__ __forceinline__ size_t at(const Place &p, int row, int c) { return (size_t)row * c + p.column; }
+
+// firstStep returns the largest power of two below lanes, with which a tree over lanes begins.
+__device__ __forceinline__ int firstStep(int lanes) {
+	int s = 1;
+	while (2 * s < lanes) s *= 2;
+	return s;
+}
+
+// sumLanes adds the N values of all lanes with the same columns; lane 0 gets the sums. All
+// threads of the block must call it, once a kernel.
+template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const Place &p) {
+	__shared__ float shared[N][columnThreads];
+	const int t = threadIdx.x;
+#pragma unroll
+	for (int i = 0; i < N; i++) shared[i][t] = v[i];
+	__syncthreads();
+#pragma unroll 1
+	for (int s = firstStep(p.lanes); s > 0; s /= 2) {
+		if (p.active && p.lane < s && p.lane + s < p.lanes) {
+#pragma unroll 4
+			for (int i = 0; i < N; i++) shared[i][t] += shared[i][t + s * p.stride];
+		}
+		__syncthreads();
+	}
+#pragma unroll
+	for (int i = 0; i < N; i++) v[i] = shared[i][t];
+}
+
+// The second kernels: 8 columns by 32 lanes, each of which takes every 32nd partial result.
+constexpr int finishColumns = 8;
+constexpr int finishLanes = columnThreads / finishColumns;
+
+__device__ __forceinline__ int finishColumn() { return blockIdx.x * finishColumns + threadIdx.x % finishColumns; }
+__device__ __forceinline__ int finishLane() { return threadIdx.x / finishColumns; }
+
+__device__ __forceinline__ Place finishPlace() {
+	Place p;
+	p.column = finishColumn();
+	p.lane = finishLane();
+	p.lanes = finishLanes;
+	p.stride = finishColumns;
+	p.first = p.end = 0;
+	p.active = true;
+	return p;
+}
+
+// sumPartials returns, in lane 0, the sum of partial[b, column] over all b. All threads of the
+// block must call it.
+__device__ __forceinline__ float sumPartials(const float *partial, int blocks, int c) {
+	const int column = finishColumn();
+	float v[1] = {0.0f};
+	if (column < c) {
+		for (int b = finishLane(); b < blocks; b += finishLanes) v[0] += partial[(size_t)b * c + column];
+	}
+	sumLanes<1>(v, finishPlace());
+	return v[0];
+}
+
+} // namespace

@@ -1,0 +1,115 @@
+// function.cuh: the activation functions f and their derivatives f', for activation.cu and,
+// fused with the normalisation, batchnorm.cu.
+//
+// The sigmoid and its kin are written with e = exp(-|x|) and r = 1/(1+e), which neither overflows nor
+// cancels:
+//
+//	sigmoid(x) = r, or e*r for x < 0        sigmoid(x) (1 - sigmoid(x)) = e*r*r
+//
+// At 0 the derivative of ReLU is that of the negative side, 0. NaN gives NaN.
+#pragma once
+
+namespace {
+
+// Identity is no activation.
+struct Identity {
+	static __device__ __forceinline__ float value(float x, float) { return x; }
+	static __device__ __forceinline__ float slope(float, float) { return 1.0f; }
+};
+
+// ReLU: f(x) = max(x, 0)        f'(x) = 1 for x > 0, else 0
+struct ReLU {
+	static __device__ __forceinline__ float value(float x, float) { return x <= 0.0f ? 0.0f : x; }
+	static __device__ __forceinline__ float slope(float x, float) { return x > 0.0f ? 1.0f : 0.0f; }
+};
+
+// LeakyReLU: f(x) = x, or alpha*x for x <= 0        f'(x) = 1 for x > 0, else alpha
+struct LeakyReLU {
+	static __device__ __forceinline__ float value(float x, float alpha) { return x <= 0.0f ? alpha * x : x; }
+	static __device__ __forceinline__ float slope(float x, float alpha) { return x > 0.0f ? 1.0f : alpha; }
+};
+
+// Normal is the standard normal distribution's function Phi(x) and density phi(x), from
+// one exponential:
+//
+//	phi(x) = exp(-x^2/2) / sqrt(2 pi)
+//	Phi(-|x|) = exp(-x^2/2) t Q(t)      t = 1/(1 + 0.27|x|)      Phi(|x|) = 1 - Phi(-|x|)
+//
+// (Hastings' form, Abramowitz and Stegun 7.1.26, with the polynomial of degree 8 that the
+// CPU device uses: cpu/internal/vmath/normal.go.) Off by at most 2.4e-7 in Phi. __expf is off by a
+// relative x^2/2 * 1.2 * 2^-23, which the exponential itself makes harmless.
+struct Normal {
+	float cdf, pdf;
+
+	__device__ __forceinline__ explicit Normal(float x) {
+		const float e = __expf(-0.5f * x * x);
+		const float t = __fdividef(1.0f, 1.0f + 0.27f * fabsf(x));
+		const float t2 = t * t, t4 = t2 * t2;
+		const float q = (0.1077195376f + 0.1075607571f * t) + t2 * (0.1016904821f + 0.07249361353f * t) +
+			t4 * ((0.1068355579f - 0.06784337929f * t) + t2 * (0.168641012f - 0.1259528772f * t) + t4 * 0.02885530773f);
+		const float tail = e * (t * q);
+		cdf = x < 0.0f ? tail : 1.0f - tail;
+		pdf = e * 0.39894228040143267794f;
+	}
+};
+
+// GELU (Hendrycks and Gimpel 2016): f(x) = x Phi(x)        f'(x) = Phi(x) + x phi(x)
+struct GELU {
+	static __device__ __forceinline__ float value(float x, float) { return x * Normal(x).cdf; }
+	static __device__ __forceinline__ float slope(float x, float) {
+		const Normal normal(x);
+		return normal.cdf + x * normal.pdf;
+	}
+};
+
+// Logistic is the sigmoid s(x) and its derivative s(x) (1 - s(x)).
+struct Logistic {
+	float value, slope;
+
+	__device__ __forceinline__ explicit Logistic(float x) {
+		const float e = expf(-fabsf(x)), r = __fdividef(1.0f, 1.0f + e);
+		value = x < 0.0f ? e * r : r;
+		slope = e * r * r;
+	}
+};
+
+// Sigmoid: f(x) = 1/(1 + exp(-x))        f'(x) = f(x) (1 - f(x))
+struct Sigmoid {
+	static __device__ __forceinline__ float value(float x, float) { return Logistic(x).value; }
+	static __device__ __forceinline__ float slope(float x, float) { return Logistic(x).slope; }
+};
+
+// Tanh: f(x) = tanh(x)        f'(x) = 1 - tanh(x)^2 = 4 s(2x) (1 - s(2x))
+struct Tanh {
+	static __device__ __forceinline__ float value(float x, float) { return tanhf(x); }
+	static __device__ __forceinline__ float slope(float x, float) { return 4.0f * Logistic(2.0f * x).slope; }
+};
+
+// GELUTanh approximates GELU: with u = sqrt(2/pi) (x + 0.044715 x^3),
+//
+//	f(x) = x/2 (1 + tanh u) = x s(2u)        f'(x) = s(2u) + x 2u' s(2u) (1 - s(2u))
+//
+// Beyond |x| = 16 the last term is 0, and is kept from becoming infinity times 0.
+struct GELUTanh {
+	static constexpr float twice = 1.59576912160573071176f; // 2 sqrt(2/pi)
+
+	static __device__ __forceinline__ float value(float x, float) {
+		return x * Logistic(twice * (x + 0.044715f * x * x * x)).value;
+	}
+	static __device__ __forceinline__ float slope(float x, float) {
+		const Logistic s(twice * (x + 0.044715f * x * x * x));
+		const float near = fminf(fmaxf(x, -16.0f), 16.0f);
+		return s.value + near * twice * (1.0f + 3.0f * 0.044715f * near * near) * s.slope;
+	}
+};
+
+// SiLU: f(x) = x s(x)        f'(x) = s(x) + x s(x) (1 - s(x))
+struct SiLU {
+	static __device__ __forceinline__ float value(float x, float) { return x * Logistic(x).value; }
+	static __device__ __forceinline__ float slope(float x, float) {
+		const Logistic s(x);
+		return s.value + x * s.slope;
+	}
+};
+
+} // namespace

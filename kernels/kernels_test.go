@@ -1,0 +1,297 @@
+package kernels_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"trainer/kernels"
+)
+
+const remake = "run scripts/kernels.sh"
+
+func readSource(t *testing.T, name string) string {
+	t.Helper()
+	text, err := fs.ReadFile(kernels.Sources(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func sum(data []byte) string {
+	h := sha256.Sum256(data)
+	return hex.EncodeToString(h[:])
+}
+
+var includeLine = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
+
+// included adds a source and all that it includes.
+func included(t *testing.T, name string, files map[string]string) {
+	t.Helper()
+	if _, known := files[name]; known {
+		return
+	}
+	text := readSource(t, name)
+	files[name] = sum([]byte(text))
+	for _, match := range includeLine.FindAllStringSubmatch(text, -1) {
+		included(t, match[1], files)
+	}
+}
+
+// Nobody edits a source without making the PTX again.
+func TestManifestIsOfTheseSources(t *testing.T) {
+	compiled := map[string]bool{}
+	for _, m := range kernels.Modules() {
+		compiled[m.Source] = true
+		files := map[string]string{}
+		included(t, m.Source, files)
+		if !maps.Equal(files, m.Files) {
+			for name, hash := range files {
+				if m.Files[name] != hash {
+					t.Errorf("%s is not what module %s was compiled from: %s", name, m.Name, remake)
+				}
+			}
+			if len(files) != len(m.Files) {
+				t.Errorf("module %s was compiled from %v, %s includes %v: %s", m.Name, slices.Sorted(maps.Keys(m.Files)), m.Source, slices.Sorted(maps.Keys(files)), remake)
+			}
+		}
+		if got := sum(m.PTX()); got != m.SHA256 {
+			t.Errorf("ptx/%s.ptx has SHA-256 %s, the manifest says %s: %s", m.Name, got, m.SHA256, remake)
+		}
+	}
+	sources, err := fs.Glob(kernels.Sources(), "*.cu")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("sources %v, %v", sources, err)
+	}
+	for _, name := range sources {
+		if !compiled[name] {
+			t.Errorf("%s has no module: %s", name, remake)
+		}
+	}
+	ptx, err := os.ReadDir("ptx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ptx) != len(kernels.Modules()) {
+		t.Errorf("%d files in ptx, %d modules in the manifest: %s", len(ptx), len(kernels.Modules()), remake)
+	}
+}
+
+var (
+	entryPattern   = regexp.MustCompile(`(?s)\.visible \.entry (\w+)\((.*?)\)`)
+	ptxParameter   = regexp.MustCompile(`\.param (\.\w+) `)
+	sourcePattern  = regexp.MustCompile(`(?s)extern "C" __global__ void (?:__launch_bounds__\(256\)\s*)?(?:KERNEL\((\w+)\)|(\w+))\(`)
+	storageOfName  = regexp.MustCompile(`_(f32|f16|bf16)$`)
+	storageVersion = map[string]string{"f32": "compute_75", "f16": "compute_75", "bf16": "compute_80"}
+)
+
+// sourceKernels returns the names in a source, without storage.
+func sourceKernels(t *testing.T, name string) []string {
+	t.Helper()
+	var names []string
+	text := readSource(t, name)
+	for _, match := range sourcePattern.FindAllStringSubmatch(text, -1) {
+		names = append(names, match[1]+match[2])
+	}
+	if got := strings.Count(text, "__global__"); got != len(names) {
+		t.Errorf("%s: %d kernels are written as this test reads them, of %d", name, len(names), got)
+	}
+	return names
+}
+
+// Source, PTX and manifest have the same kernels with the same parameters.
+func TestManifestIsOfThisPTX(t *testing.T) {
+	inModules := map[string]map[string]bool{}
+	total := 0
+	for _, m := range kernels.Modules() {
+		ptx := string(m.PTX())
+		total += len(ptx)
+		major, minor := m.ComputeCapability()
+		for _, want := range []string{fmt.Sprintf(".target sm_%d%d\n", major, minor), ".version " + m.ISA + "\n", ".address_size 64\n"} {
+			if !strings.Contains(ptx, want) {
+				t.Errorf("ptx/%s.ptx has no line %q", m.Name, strings.TrimSpace(want))
+			}
+		}
+		entries := map[string][]string{}
+		for _, match := range entryPattern.FindAllStringSubmatch(ptx, -1) {
+			entries[match[1]] = []string{}
+			for _, p := range ptxParameter.FindAllStringSubmatch(match[2], -1) {
+				entries[match[1]] = append(entries[match[1]], p[1])
+			}
+		}
+		if len(entries) != len(m.Kernels) {
+			t.Errorf("module %s has %d kernels in PTX, %d in the manifest", m.Name, len(entries), len(m.Kernels))
+		}
+		known := sourceKernels(t, m.Source)
+		if inModules[m.Source] == nil {
+			inModules[m.Source] = map[string]bool{}
+		}
+		for _, k := range m.Kernels {
+			var want []string
+			for _, p := range k.Parameters {
+				want = append(want, map[kernels.Kind]string{kernels.Pointer: ".u64", kernels.Int: ".u32", kernels.Float: ".f32"}[p])
+			}
+			if got, ok := entries[string(k.Name)]; !ok || !slices.Equal(got, want) {
+				t.Errorf("%s has parameters %v in PTX, %v in the manifest", k.Name, got, want)
+			}
+			base := string(k.Name)
+			if storage := storageOfName.FindStringSubmatch(m.Name); storage != nil {
+				base = strings.TrimSuffix(base, storage[0])
+				if m.Target != storageVersion[storage[1]] {
+					t.Errorf("module %s is for %s", m.Name, m.Target)
+				}
+			}
+			if !slices.Contains(known, base) {
+				t.Errorf("%s is no kernel of %s", k.Name, m.Source)
+			}
+			inModules[m.Source][base] = true
+			if k.Shared > 48<<10 {
+				t.Errorf("%s has %d bytes of shared memory, at most 48 KiB are static", k.Name, k.Shared)
+			}
+		}
+	}
+	for source, have := range inModules {
+		for _, name := range sourceKernels(t, source) {
+			if !have[name] {
+				t.Errorf("%s of %s is in no module: %s", name, source, remake)
+			}
+		}
+	}
+	if total > 2500<<10 {
+		t.Errorf("%d bytes of PTX, at most 2.5 MiB are wanted in the program", total)
+	}
+}
+
+// Every kernel has its constant, and every constant its kernel.
+func TestNames(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "names.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]string{} // Name or Family of each value
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, ok := n.(*ast.ValueSpec); ok {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kinds[value] = spec.Type.(*ast.Ident).Name
+		}
+		return true
+	})
+	found := map[string]bool{}
+	for _, m := range kernels.Modules() {
+		for _, k := range m.Kernels {
+			base, kind := string(k.Name), "Name"
+			if storageOfName.MatchString(m.Name) {
+				base, kind = storageOfName.ReplaceAllString(base, ""), "Family"
+			}
+			if kinds[base] != kind {
+				t.Errorf("names.go has no %s %q: %s", kind, base, remake)
+			}
+			found[base] = true
+			if module, kernel := kernels.Lookup(k.Name); module.Name != m.Name || kernel.Name != k.Name {
+				t.Errorf("Lookup(%q) finds %s in %s", k.Name, kernel.Name, module.Name)
+			}
+		}
+	}
+	for value := range kinds {
+		if !found[value] {
+			t.Errorf("names.go has %q, which is no kernel: %s", value, remake)
+		}
+	}
+}
+
+func TestLookupOfNoKernel(t *testing.T) {
+	defer func() {
+		if got := recover(); got != `kernels: no kernel is named "relu_backwards_f32"` {
+			t.Errorf("the panic says %v", got)
+		}
+	}()
+	kernels.Lookup("relu_backwards_f32")
+}
+
+// The sources keep to what internal/host/cuda_host.h gives, and to what gives the same bits at each run.
+func TestSourcesKeepToTheSubset(t *testing.T) {
+	forbidden := regexp.MustCompile(`\b(printf|asm|cooperative_groups|tex\dD|cudaLaunch\w*|clock64|__ballot_sync|__shfl_up_sync|curand\w*|assert)\b|<<<`)
+	err := fs.WalkDir(kernels.Sources(), ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !slices.Contains([]string{".cu", ".cuh"}, path.Ext(name)) {
+			return err
+		}
+		for number, line := range strings.Split(readSource(t, name), "\n") {
+			code, _, _ := strings.Cut(line, "//")
+			if match := forbidden.FindString(code); match != "" {
+				t.Errorf("%s:%d uses %s", name, number+1, match)
+			}
+			if strings.Contains(code, "atomicAdd") && !strings.Contains(code, "atomicAdd(count, found)") {
+				t.Errorf("%s:%d adds atomically: only integers may, and this test knows one place", name, number+1)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// resources.tsv has every kernel, and all of them fit: 256 threads of at most 255 registers.
+func TestResources(t *testing.T) {
+	text, err := os.ReadFile("resources.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.Split(strings.TrimSpace(string(text)), "\n")[2:]
+	have := map[string]bool{}
+	for _, row := range rows {
+		cells := strings.Split(row, "\t")
+		have[cells[0]] = true
+		for _, cell := range cells[2:] {
+			if n, err := strconv.Atoi(cell); cell != "-" && (err != nil || n > 128) {
+				t.Errorf("%s: %s registers; above 128 only two blocks of 256 threads run on an SM", cells[0], cell)
+			}
+		}
+	}
+	for _, m := range kernels.Modules() {
+		for _, k := range m.Kernels {
+			if !have[string(k.Name)] {
+				t.Errorf("resources.tsv lacks %s: %s", k.Name, remake)
+			}
+		}
+	}
+}
+
+// README.md lists every kernel.
+func TestReadmeListsTheKernels(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, match := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(string(text), -1) {
+		listed[match[1]] = true
+	}
+	sources, err := fs.Glob(kernels.Sources(), "*.cu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources {
+		for _, name := range sourceKernels(t, source) {
+			if !listed[name] {
+				t.Errorf("README.md doesn't list %s", name)
+			}
+		}
+	}
+}

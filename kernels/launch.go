@@ -1,0 +1,163 @@
+package kernels
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Threads is the size of every block, but where a kernel says otherwise.
+const Threads = 256
+
+// Grid is the number of blocks of a launch.
+type Grid struct{ X, Y int }
+
+// Blocks returns how many they are.
+func (g Grid) Blocks() int { return g.X * g.Y }
+
+func divideUp(a, b int) int { return (a + b - 1) / b }
+
+// checkCount panics unless 32-bit indices reach n elements.
+func checkCount(what string, n int) {
+	if n < 1 || n > math.MaxInt32 {
+		panic(fmt.Sprintf("kernels: %s: %d elements, want 1 to %d", what, n, math.MaxInt32))
+	}
+}
+
+// Elementwise returns the grid for n elements at 16 bytes a thread.
+func Elementwise(n int, s Storage) Grid {
+	checkCount("Elementwise", n)
+	pack := 8
+	if s == Float32 {
+		pack = 4
+	}
+	return Grid{divideUp(n, pack*Threads), 1}
+}
+
+// Quads returns the grid for n elements at 4 a thread: dropout, casts.
+func Quads(n int) Grid {
+	checkCount("Quads", n)
+	return Grid{divideUp(n, 4*Threads), 1}
+}
+
+// Linear returns the grid for n elements at one a thread: gather_labels, whitening_finish.
+func Linear(n int) Grid {
+	checkCount("Linear", n)
+	return Grid{divideUp(n, Threads), 1}
+}
+
+// WarpRows returns the grid for n rows at a warp each: softmax, losses.
+func WarpRows(n int) Grid {
+	checkCount("WarpRows", n)
+	return Grid{divideUp(n, Threads/32), 1}
+}
+
+// Vector returns whether kernels take c channels four at a time, for tensors whose
+// addresses are multiples of 16, and so what their parameter of that name is.
+func Vector(c int) bool { return c%4 == 0 }
+
+// Pool returns the grid of a pooling kernel over n elements of c channels: of y in forward, of dx
+// in backward. The kernels named wide take channels one by one: vector is false.
+func Pool(n int, vector bool) Grid {
+	checkCount("Pool", n)
+	if vector {
+		n /= 4
+	}
+	return Grid{divideUp(n, Threads), 1}
+}
+
+// reductionBlocks is about what the largest GPUs run at a time. It is the same for all, so
+// that sums come out the same on all.
+const reductionBlocks = 512
+
+// Reduction returns the grid of a sum over n elements, of which X is the length of the partial sums.
+func Reduction(n int) Grid {
+	checkCount("Reduction", n)
+	return Grid{min(reductionBlocks, divideUp(n, 8*Threads)), 1}
+}
+
+// ColumnsLaunch is how a matrix [rows, c] is shared out: see columns.cuh.
+type ColumnsLaunch struct {
+	Grid         Grid
+	RowsPerBlock int
+	Vector       bool
+}
+
+// Columns returns the launch for a matrix [rows, c] whose address is a multiple of 16. Grid.X is the
+// number of partial results of each column.
+func Columns(rows, c int) ColumnsLaunch {
+	checkCount("Columns", rows*c)
+	groups, blocks, least := columnGroups(c)
+	perBlock := max(divideUp(rows, blocks), least)
+	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, Vector(c)}
+}
+
+// MaxColumnBlocks returns the largest Grid.X of Columns for up to this number of rows: what
+// memory for partial results to make.
+func MaxColumnBlocks(rows, c int) int {
+	_, blocks, least := columnGroups(c)
+	return min(blocks, divideUp(rows, least))
+}
+
+// columnGroups returns the groups of columns, the most blocks each gets, and the fewest
+// rows that are worth a block: four a lane.
+func columnGroups(c int) (groups, blocks, least int) {
+	packs := c
+	if Vector(c) {
+		packs = c / 4
+	}
+	groups = divideUp(packs, 32)
+	lanes := Threads / divideUp(packs, groups)
+	return groups, max(reductionBlocks/groups, 1), 4 * lanes
+}
+
+// ColumnsFinish returns the grid of the kernels that put the partial results of c columns together.
+func ColumnsFinish(c int) Grid { return Grid{divideUp(c, 8), 1} }
+
+// Whitening returns the grid of whitening_moments over patches of d elements. d is 1 to 256.
+func Whitening(patches, d int) Grid {
+	checkCount("Whitening", patches)
+	if d < 1 || d > 256 {
+		panic(fmt.Sprintf("kernels: Whitening: patches of %d elements, want 1 to 256", d))
+	}
+	return Grid{min(reductionBlocks, divideUp(patches, 32)), divideUp(d*(d+1)/2, Threads)}
+}
+
+// Chunk is the part of one tensor of a list that one block works on: elements [From, To).
+// A table of them in device memory is the parameter chunks.
+type Chunk struct{ Tensor, From, To int32 }
+
+// chunkElements is eight elements a thread.
+const chunkElements = 8 * Threads
+
+// Chunks cuts tensors of these lengths up. The number of chunks is the grid.
+func Chunks(lengths []int) []Chunk {
+	var chunks []Chunk
+	for i, n := range lengths {
+		checkCount(fmt.Sprintf("Chunks: tensor %d", i), n)
+		for from := 0; from < n; from += chunkElements {
+			chunks = append(chunks, Chunk{int32(i), int32(from), int32(min(from+chunkElements, n))})
+		}
+	}
+	return chunks
+}
+
+// Slot is one parameter of optimizer.cu: device addresses, 0 for a state that the rule
+// doesn't keep, and the row of the hyperparameters.
+type Slot struct {
+	Value, Grad, State1, State2 uint64
+	Group, _                    int32
+}
+
+// Pair is one destination and source of average.cu or of the lists of cast.cu.
+type Pair struct{ Dst, Src uint64 }
+
+// Table returns rows as a GPU reads them. A list of pointers is a table of uint64.
+func Table[T Chunk | Slot | Pair | uint64](rows []T) []byte {
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.LittleEndian, rows); err != nil {
+		panic(fmt.Sprintf("kernels: Table: %v", err))
+	}
+	return b.Bytes()
+}

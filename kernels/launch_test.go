@@ -1,0 +1,93 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"trainer/kernels"
+)
+
+func TestElementGrids(t *testing.T) {
+	for _, c := range []struct {
+		got, want kernels.Grid
+	}{
+		{kernels.Elementwise(1, kernels.Float32), kernels.Grid{X: 1, Y: 1}},
+		{kernels.Elementwise(1024, kernels.Float32), kernels.Grid{X: 1, Y: 1}},
+		{kernels.Elementwise(1025, kernels.Float32), kernels.Grid{X: 2, Y: 1}},
+		{kernels.Elementwise(2049, kernels.BFloat16), kernels.Grid{X: 2, Y: 1}},
+		{kernels.Quads(1025), kernels.Grid{X: 2, Y: 1}},
+		{kernels.Linear(257), kernels.Grid{X: 2, Y: 1}},
+		{kernels.WarpRows(9), kernels.Grid{X: 2, Y: 1}},
+		{kernels.Pool(2048, true), kernels.Grid{X: 2, Y: 1}},
+		{kernels.Pool(2047, false), kernels.Grid{X: 8, Y: 1}},
+		{kernels.Reduction(1), kernels.Grid{X: 1, Y: 1}},
+		{kernels.Reduction(1 << 30), kernels.Grid{X: 512, Y: 1}},
+		{kernels.ColumnsFinish(9), kernels.Grid{X: 2, Y: 1}},
+		{kernels.Whitening(33, 12), kernels.Grid{X: 2, Y: 1}},
+		{kernels.Whitening(1<<20, 27), kernels.Grid{X: 512, Y: 2}},
+	} {
+		if c.got != c.want {
+			t.Errorf("grid %v, want %v", c.got, c.want)
+		}
+	}
+}
+
+// Every row and column is in one block, the partial results fit what MaxColumnBlocks says, and the
+// grid is within a GPU's limits.
+func TestColumns(t *testing.T) {
+	for _, c := range []int{1, 2, 3, 4, 24, 31, 33, 64, 128, 130, 256, 512, 513, 1000, 4096} {
+		for _, rows := range []int{1, 2, 100, 511, 512, 513, 1000, 65536, 230400, 1 << 20} {
+			if rows*c > math.MaxInt32 {
+				continue
+			}
+			l := kernels.Columns(rows, c)
+			if l.Grid.X*l.RowsPerBlock < rows || (l.Grid.X-1)*l.RowsPerBlock >= rows {
+				t.Errorf("[%d %d]: %d blocks of %d rows", rows, c, l.Grid.X, l.RowsPerBlock)
+			}
+			packs := c
+			if l.Vector {
+				packs = c / 4
+			}
+			if l.Grid.Y*32 < packs || (l.Grid.Y-1)*32 >= packs || l.Grid.Y > 65535 {
+				t.Errorf("[%d %d]: %d groups of columns, vector %v", rows, c, l.Grid.Y, l.Vector)
+			}
+			for _, fewer := range []int{rows, rows - 1, rows/2 + 1, 1} {
+				if fewer > 0 && kernels.Columns(fewer, c).Grid.X > kernels.MaxColumnBlocks(rows, c) {
+					t.Errorf("[%d %d]: %d blocks, memory is for %d of up to %d rows", fewer, c, kernels.Columns(fewer, c).Grid.X, kernels.MaxColumnBlocks(rows, c), rows)
+				}
+			}
+			if blocks := l.Grid.Blocks(); blocks > 512+l.Grid.Y {
+				t.Errorf("[%d %d]: %d blocks", rows, c, blocks)
+			}
+		}
+	}
+}
+
+func TestChunks(t *testing.T) {
+	got := kernels.Chunks([]int{1, 2048, 5000})
+	want := []kernels.Chunk{{Tensor: 0, From: 0, To: 1}, {Tensor: 1, From: 0, To: 2048}, {Tensor: 2, From: 0, To: 2048}, {Tensor: 2, From: 2048, To: 4096}, {Tensor: 2, From: 4096, To: 5000}}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("chunks %v, want %v", got, want)
+	}
+}
+
+func TestLaunchPanics(t *testing.T) {
+	for want, call := range map[string]func(){
+		"kernels: Quads: 0 elements, want 1 to 2147483647":                func() { kernels.Quads(0) },
+		"kernels: Elementwise: 2147483648 elements, want 1 to 2147483647": func() { kernels.Elementwise(1<<31, kernels.Float32) },
+		"kernels: Columns: 4294967296 elements, want 1 to 2147483647":     func() { kernels.Columns(1<<20, 1<<12) },
+		"kernels: Whitening: patches of 257 elements, want 1 to 256":      func() { kernels.Whitening(9, 257) },
+		"kernels: Chunks: tensor 1: 0 elements, want 1 to 2147483647":     func() { kernels.Chunks([]int{3, 0}) },
+		"kernels: WarpRows: -1 elements, want 1 to 2147483647":            func() { kernels.WarpRows(-1) },
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != want {
+					t.Errorf("the panic says %v, want %q", got, want)
+				}
+			}()
+			call()
+		}()
+	}
+}
