@@ -62,7 +62,7 @@ type Recipe struct {
 	EvalEvery int  // epochs from one test to the next; 0: at the end only
 
 	Augment   train.Augment
-	Views     []train.View // of a test image; none: the image as it is
+	Views     []train.View // of a test image, at the end; none, and before the end: the image as it is
 	Loss      nn.Loss
 	Optimizer optim.Config
 	Schedule  optim.Schedule

@@ -28,7 +28,7 @@ type Config struct {
 	DropLast bool // leave out an epoch's last batch where it is smaller
 	Seed     uint64
 
-	Views     []View // of a test image; none: the image as it is
+	Views     []View // of a test image, at the end of training; none, and before the end: the image as it is
 	EvalEvery int    // epochs from one evaluation to the next; 0: 1; below 0: only at the end
 
 	// StatsEvery is the number of steps after which loss and accuracy are fetched from the

@@ -69,7 +69,7 @@ func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []Vi
 		return nil, err
 	}
 	if len(views) == 0 {
-		views = []View{{Weight: 1}}
+		views = plain
 	}
 	e := &Evaluator{net: net, dev: net.Device(), views: views, set: set}
 	if err := e.build(h, w, c, mean, std); err != nil {
@@ -133,10 +133,18 @@ func (v View) weight() float32 {
 	return v.Weight
 }
 
-// Evaluate runs the network over the whole set, in order. progress, unless nil, is called
+// plain are the views of an image as it is.
+var plain = []View{{Weight: 1}}
+
+// Evaluate runs the network over the whole set, in order, all views of each image. progress, unless nil, is called
 // after every batch with the images done. When ctx is cancelled it returns ctx's error. The
 // network's Stats are overwritten.
 func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Evaluation, error) {
+	return e.evaluate(ctx, e.views, progress)
+}
+
+// evaluate is Evaluate with the evaluator's views, or the plain one.
+func (e *Evaluator) evaluate(ctx context.Context, views []View, progress func(done int)) (*Evaluation, error) {
 	classes := e.net.Classes()
 	result := &Evaluation{Confusion: make([][]int, classes)}
 	for i := range result.Confusion {
@@ -157,7 +165,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Eva
 		if err != nil {
 			return nil, fmt.Errorf("evaluation: %w", err)
 		}
-		err = e.batch(b, result)
+		err = e.batch(b, views, result)
 		e.loader.Release(b)
 		if err != nil {
 			return nil, fmt.Errorf("evaluation: %w", err)
@@ -172,7 +180,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Eva
 }
 
 // batch adds a batch to the result.
-func (e *Evaluator) batch(b *data.Batch, result *Evaluation) error {
+func (e *Evaluator) batch(b *data.Batch, views []View, result *Evaluation) error {
 	e.input.SetRows(b.N)
 	e.images.SetRows(b.N)
 	e.labels.SetRows(b.N)
@@ -182,7 +190,7 @@ func (e *Evaluator) batch(b *data.Batch, result *Evaluation) error {
 	if err := e.dev.Upload(e.labels, device.Bytes(b.Labels)); err != nil {
 		return err
 	}
-	outputs := e.forward(b.N)
+	outputs := e.forward(b.N, views)
 	e.net.Loss(e.labels)
 	loss, correct, count, err := collect(e.net, e.stats[:], e.zero[:])
 	if err != nil {
@@ -208,12 +216,12 @@ func (e *Evaluator) batch(b *data.Batch, result *Evaluation) error {
 
 // forward computes the outputs for n images, averaged over the views, in the network's own
 // buffer, where its loss looks for them.
-func (e *Evaluator) forward(n int) *device.Tensor {
+func (e *Evaluator) forward(n int, views []View) *device.Tensor {
 	var outputs *device.Tensor
-	for i, v := range e.views {
+	for i, v := range views {
 		e.augment.Normalize(e.input, e.images, nil, v.DY, v.DX, v.Mirror)
 		outputs = e.net.Forward(e.input, nn.Inference)
-		if e.sum == nil {
+		if len(views) == 1 {
 			return outputs
 		}
 		e.sum.SetRows(n)

@@ -78,6 +78,7 @@ type run struct {
 	trainSeconds float64 // all epochs
 	trainImages  int
 	evalSeconds  float64 // of the last evaluation
+	viewSeconds  float64 // the same, of one view
 	history      []EpochMetrics
 	last         *Evaluation
 	interrupted  bool
@@ -285,21 +286,20 @@ func (r *run) emitStep() {
 		ImagesPerSecond: rate,
 		GFLOPS:          3 * float64(s.net.FLOPs()) * rate / 1e9,
 	}
-	evaluations := float64(r.evaluationsLeft())
-	seconds := float64((s.total-s.step)*r.cfg.Batch)/rate + evaluations*r.evalSeconds
+	seconds := float64((s.total-s.step)*r.cfg.Batch)/rate + float64(r.viewsLeft())*r.viewSeconds
 	e.ETA = time.Duration(seconds * float64(time.Second))
 	r.emit(e)
 }
 
-// evaluationsLeft returns how many there will be.
-func (r *run) evaluationsLeft() int {
+// viewsLeft returns how often the test set will be looked at.
+func (r *run) viewsLeft() int {
 	if r.evaluator == nil {
 		return 0
 	}
-	left := 0
+	left := len(r.evaluator.views)
 	last := (r.stepper.total-1)/r.stepper.perEpoch + 1
-	for epoch := r.epochNumber(); epoch <= last; epoch++ {
-		if epoch == last || r.cfg.evaluates(epoch) {
+	for epoch := r.epochNumber(); epoch < last; epoch++ {
+		if r.cfg.evaluates(epoch) {
 			left++
 		}
 	}
@@ -357,7 +357,9 @@ func (r *run) endEpoch(ctx context.Context) error {
 	return nil
 }
 
-// evaluate sets last, or interrupted when ctx is cancelled.
+// evaluate sets last, or interrupted when ctx is cancelled. The views of an image are for the
+// final weights: before, they would cost as much time as they have members, to tell what the
+// image as it is tells too.
 func (r *run) evaluate(ctx context.Context, epoch int) error {
 	start := time.Now()
 	var progress func(done int)
@@ -367,7 +369,11 @@ func (r *run) evaluate(ctx context.Context, epoch int) error {
 			r.emit(&r.progress)
 		}
 	}
-	e, err := r.evaluator.Evaluate(ctx, progress)
+	views := plain
+	if r.stepper.step == r.stepper.total {
+		views = r.evaluator.views
+	}
+	e, err := r.evaluator.evaluate(ctx, views, progress)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			r.interrupted = true
@@ -383,6 +389,7 @@ func (r *run) evaluate(ctx context.Context, epoch int) error {
 	}
 	r.last = e
 	r.evalSeconds = time.Since(start).Seconds()
+	r.viewSeconds = r.evalSeconds / float64(len(views))
 	return nil
 }
 

@@ -420,6 +420,25 @@ func TestViews(t *testing.T) {
 	}
 }
 
+// TestViewsAreForTheEnd: every evaluation but the last looks at the images as they are.
+func TestViewsAreForTheEnd(t *testing.T) {
+	history := func(views []View) []EpochMetrics {
+		cfg := everything(t)
+		cfg.Views, cfg.Epochs = views, 3
+		r, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.History
+	}
+	with, without := history([]View{{DX: 2, Weight: 1}}), history(nil)
+	for i := range without {
+		if last := i == len(without)-1; (with[i].TestLoss == without[i].TestLoss) == last {
+			t.Errorf("epoch %d of %d: test loss %v with a shifted view, %v without", i+1, len(without), with[i].TestLoss, without[i].TestLoss)
+		}
+	}
+}
+
 func TestStepAllocatesNothing(t *testing.T) {
 	cfg := everything(t)
 	cfg.Listeners = []Listener{listen(func(Event) {})}
