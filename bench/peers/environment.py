@@ -1,0 +1,111 @@
+"""What has to be there before anything is measured: Python, the peers in a virtual
+environment, this project's worker; and what the machine is."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parent.parent
+REQUIREMENTS = FOLDER / "requirements.txt"
+
+# The versions of Python that all of requirements.txt has wheels for.
+OLDEST, NEWEST = (3, 11), (3, 13)
+
+
+class SetupError(Exception):
+    """Something is missing; the message says what, on one line."""
+
+
+def check_python() -> None:
+    """Fails unless this Python's version is one that the peers have wheels for."""
+    have = sys.version_info[:2]
+    if not OLDEST <= have <= NEWEST:
+        raise SetupError(
+            "this is Python %d.%d, and the wheels of PyTorch and TensorFlow in requirements.txt need %d.%d to %d.%d: "
+            "use another, as in make bench-peers PYTHON=python%d.%d" % (*have, *OLDEST, *NEWEST, *NEWEST)
+        )
+
+
+def virtual_environment(folder: Path) -> Path:
+    """Makes the virtual environment once, and again when requirements.txt has changed.
+    Returns its Python."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "installed.txt"
+    wanted = REQUIREMENTS.read_text()
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"installing {', '.join(wanted.split())} in {folder}: several gigabytes, once", flush=True)
+    if not python.exists():
+        command([sys.executable, "-m", "venv", str(folder)], "making the virtual environment")
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    command([*pip, "--requirement", str(REQUIREMENTS)], "installing the peers")
+    stamp.write_text(wanted)
+    return python
+
+
+def command(args: list[str], doing: str) -> str:
+    """Runs a program in the root of the project and returns what it prints."""
+    try:
+        done = subprocess.run(args, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        raise SetupError(f"{doing}: there is no program {args[0]}") from None
+    except subprocess.CalledProcessError as error:
+        raise SetupError(f"{doing}: {Path(args[0]).name} ended with status {error.returncode}") from None
+    return done.stdout.strip()
+
+
+def version() -> str:
+    """The commit that is measured, as git describes it."""
+    if shutil.which("git") is None:
+        return "unknown"
+    args = ["git", "describe", "--tags", "--always", "--dirty"]
+    done = subprocess.run(args, cwd=ROOT, text=True, capture_output=True)
+    return done.stdout.strip() or "unknown"
+
+
+def build_worker(folder: Path) -> Path:
+    """Builds this project's worker in a folder."""
+    program = folder / ("worker.exe" if os.name == "nt" else "worker")
+    flags = f"-X main.version={version()}"
+    go = os.environ.get("GO", "go")
+    command([go, "build", "-trimpath", "-ldflags", flags, "-o", str(program), "./bench/peers/worker"], "building the worker")
+    return program
+
+
+@dataclass
+class Machine:
+    """The machine and this project's build, for the table."""
+
+    processor: str
+    instructions: list[str]  # vector instruction sets that the system reports
+    system: str
+    kind: str  # the instruction set that the worker's kernels use
+    threads: int
+    version: str
+
+
+def describe(worker: Path, threads: int | None) -> Machine:
+    """Asks the worker and the system. Without threads the worker takes all cores."""
+    args = [str(worker), "-info"] + ([f"-threads={threads}"] if threads is not None else [])
+    info = json.loads(command(args, "asking the worker"))
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.exists() else ""
+    name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    return Machine(
+        processor=name[1].strip() if name else info["device"],
+        instructions=[f for f in flags[1].split() if re.match(r"(avx|fma|amx|asimd|sve)", f)] if flags else [],
+        system=f"{platform.system()} {platform.machine()}",
+        kind=info["kind"],
+        threads=info["threads"],
+        version=info["version"],
+    )

@@ -1,0 +1,126 @@
+"""What all the peers train: the networks of networks/*.toml, and images of noise.
+
+The same files make this project's networks, so that nothing has to be kept equal by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FOLDER = Path(__file__).resolve().parent / "networks"
+CLASSES = 10
+BATCHES = 2  # of images that a training goes round; worker/training.go has as many
+CHECK_STEPS = 4  # whose losses --check tells; as many there
+
+Layer = dict[str, Any]
+
+
+@dataclass
+class Network:
+    """A network and how it is trained."""
+
+    layers: list[Layer]
+    size: int  # rows and columns of an image
+    channels: int
+    batch: int
+    mean: list[float]
+    std: list[float]
+    lr: float
+    momentum: float
+
+
+def load(row: str, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:
+    """Reads a network, with another batch and learning rate where they are given."""
+    recipe = tomllib.loads((FOLDER / f"{row}.toml").read_text())
+    optimizer = recipe["optimizer"]
+    if optimizer["kind"] != "sgd" or not optimizer["nesterov"] or recipe["loss"] != {"kind": "cross-entropy"}:
+        raise ValueError(f"network {row}: want sgd with nesterov, and plain cross-entropy")
+    return Network(
+        layers=[complete(layer, dropout) for layer in recipe["network"]],
+        size=recipe["image-size"],
+        channels=1 if recipe.get("grayscale") else 3,
+        batch=batch or recipe["batch"],
+        mean=recipe["augment"]["mean"],
+        std=recipe["augment"]["std"],
+        lr=lr or optimizer["lr"],
+        momentum=optimizer["momentum"],
+    )
+
+
+DEFAULTS: dict[str, Layer] = {
+    "conv2d": {"padding": 0, "bias": True, "frozen": False},
+    "dense": {"bias": True},
+    "max-pool2d": {},
+    "batch-norm": {"epsilon": 1e-5, "momentum": 0.1, "frozen-scale": False},
+    "relu": {},
+    "gelu": {},
+    "flatten": {},
+    "dropout": {},
+    "scale": {},
+}
+REQUIRED = {"out", "kernel", "rate", "by"}
+IGNORED = {"layer", "name", "init"}  # initial weights make no difference to speed
+
+
+def complete(layer: Layer, dropout: bool) -> Layer:
+    """The layer with the recipes' defaults. A layer or a key that the peers' programs don't
+    know is an error, lest they train another network."""
+    kind = layer["layer"]
+    if kind not in DEFAULTS:
+        raise ValueError(f"layer {kind!r} is not known to the peers")
+    unknown = set(layer) - set(DEFAULTS[kind]) - REQUIRED - IGNORED
+    if unknown:
+        raise ValueError(f"layer {kind!r} has {sorted(unknown)}, not known to the peers")
+    full = {**DEFAULTS[kind], **layer}
+    if full.get("out") == "classes":
+        full["out"] = CLASSES
+    if kind == "conv2d" and full["padding"] == "same":
+        full["padding"] = (full["kernel"] - 1) // 2
+    if kind == "dropout" and not dropout:
+        full["rate"] = 0.0
+    return full
+
+
+def noise(count: int) -> np.ndarray:
+    """Bytes of noise, the same as worker/synthetic.go's: the finaliser of MurmurHash3."""
+    x = np.arange(count, dtype=np.uint32)
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x85EBCA6B)
+    x ^= x >> np.uint32(13)
+    x *= np.uint32(0xC2B2AE35)
+    x ^= x >> np.uint32(16)
+    return (x >> np.uint32(24)).astype(np.uint8)
+
+
+def batches(net: Network) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Normalised images, float32 [batch, h, w, c], and labels, int64 [batch]."""
+    count = BATCHES * net.batch
+    pixels = noise(count * net.size * net.size * net.channels)
+    pixels = pixels.reshape(count, net.size, net.size, net.channels).astype(np.float32) / np.float32(255)
+    images = (pixels - np.array(net.mean, np.float32)) / np.array(net.std, np.float32)
+    labels = np.arange(count, dtype=np.int64) % CLASSES
+    return [(images[i : i + net.batch], labels[i : i + net.batch]) for i in range(0, count, net.batch)]
+
+
+def weights(path: str) -> list[np.ndarray]:
+    """The parameters in a file that the Go worker wrote, in the order of the layers:
+    filters [out, h, w, in], dense weights [in, out], and [c]. It is a safetensors file:
+    eight bytes with the length of a header in JSON, the header, and the elements."""
+    content = Path(path).read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    data = memoryview(content)[8 + length :]
+    entries = sorted(header.items(), key=lambda e: e[1]["data_offsets"][0])
+    return [
+        np.frombuffer(data[e["data_offsets"][0] : e["data_offsets"][1]], np.float32).reshape(e["shape"])
+        for name, e in entries
+        if "running_" not in name
+    ]

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Compares this project's training steps on the CPU with those of PyTorch and TensorFlow, and
+its convolutions with oneDNN's. README.md says how, and how to read the tables."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import environment
+
+try:
+    environment.check_python()  # before importing what an older Python can't read
+except environment.SetupError as error:
+    sys.exit(f"bench-peers: {error}")
+
+import comparison
+import convolutions
+import programs
+import table
+from processes import Worker, WorkerError
+
+FOLDER = Path(__file__).resolve().parent
+RESULTS = environment.ROOT / "docs" / "results"
+
+CHECK_BATCH = 16
+CHECK_LR = 0.02  # large enough for an update to show in the next losses
+CHECK_TOLERANCE = 1e-4  # relative, of losses: float32 sums in another order
+
+
+def positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A number above zero."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"want a number above 0, got {text}")
+        return value
+
+    parse.__name__ = kind.__name__  # for the message about what is no number
+    return parse
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-rounds", type=positive(int), default=5, help="times that each program is measured (5)")
+    parser.add_argument("-seconds", type=positive(float), help="of each measurement (3; with -conv 0.3)")
+    parser.add_argument("-threads", type=positive(int), help="threads of each program (all cores)")
+    parser.add_argument("-wait", type=float, default=30.0, metavar="SECONDS",
+                        help="longest wait for other processes to become idle before a measurement, which is "
+                        "repeated when they come in between; 0: neither (30)")
+    parser.add_argument("-rows", nargs="+", metavar="ROW", help="networks to measure (all)")
+    parser.add_argument("-out", type=Path, help="the table's file (docs/results/peers[-conv]-<instruction set>.md)")
+    parser.add_argument("-venv", type=Path, default=FOLDER / ".venv", metavar="DIR",
+                        help="virtual environment of the peers, made if missing (bench/peers/.venv)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("-conv", action="store_true", help="measure single convolutions instead of training steps")
+    what.add_argument("-check", action="store_true", help="only check that all programs train the same networks")
+    return parser.parse_args()
+
+
+@dataclass
+class Setup:
+    """What a comparison needs."""
+
+    rows: list[str]
+    rounds: int
+    seconds: float
+    wait: float
+    out: Path
+    python: Path  # of the virtual environment
+    worker: Path  # ours
+    machine: environment.Machine
+
+
+def prepare(args: argparse.Namespace, folder: Path) -> Setup:
+    """Builds and installs what is missing; the worker goes to a folder."""
+    rows = chosen(args.rows, convolutions.networks() if args.conv else programs.ROWS)
+    worker = environment.build_worker(folder)
+    machine = environment.describe(worker, args.threads)
+    name = f"peers-conv-{machine.kind}.md" if args.conv else f"peers-{machine.kind}.md"
+    return Setup(
+        rows=rows,
+        rounds=args.rounds,
+        seconds=args.seconds or (0.3 if args.conv else 3.0),
+        wait=args.wait,
+        out=args.out or RESULTS / name,
+        python=environment.virtual_environment(args.venv.absolute()),
+        worker=worker,
+        machine=machine,
+    )
+
+
+def chosen(rows: list[str] | None, known: list[str]) -> list[str]:
+    """The rows asked for, in the order of the table."""
+    unknown = [r for r in rows or [] if r not in known]
+    if unknown:
+        raise environment.SetupError(f"-rows: there is no {' '.join(unknown)}; there are {' '.join(known)}")
+    return [r for r in known if rows is None or r in rows]
+
+
+def compare_training(s: Setup) -> None:
+    """Measures training steps. The table is written after each network."""
+    rows = []
+    for key in s.rows:
+        commands = comparison.commands(key, s.worker, s.python, s.machine.threads)
+        with comparison.Comparison(key, commands, FOLDER, s.wait) as c:
+            c.start()
+            c.measure(s.rounds, s.seconds)
+            c.finish()
+        rows.append(c.row)
+        text = table.training(s.machine, rows, s.rounds, s.seconds)
+        table.write(s.out, text)
+    print(f"\n{text}\nwritten to {s.out}")
+
+
+def compare_convolutions(s: Setup) -> None:
+    """Measures single convolutions."""
+    cases = convolutions.cases(s.rows)
+    ours, peer = programs.conv_ours(s.worker, s.machine.threads), programs.conv_peer(s.python, s.machine.threads)
+    with convolutions.Pair(ours, peer, FOLDER) as pair:
+        ready = pair.start()
+        convolutions.run(pair, cases, s.rounds, s.seconds, s.wait)
+    text = convolutions.text(s.machine, ready, cases, s.rounds, s.seconds)
+    table.write(s.out, text)
+    print(f"\n{text}\nwritten to {s.out}")
+
+
+def check(s: Setup, folder: Path) -> None:
+    """Has all programs begin with the same weights and compares their first losses."""
+    for key in s.rows:
+        extra = ["--batch", str(CHECK_BATCH), "--lr", str(CHECK_LR), "--check", str(folder / f"{key}.safetensors")]
+        first: dict[str, Any] = {}
+        for command in comparison.commands(key, s.worker, s.python, s.machine.threads, extra):
+            worker = Worker(command, FOLDER)
+            try:
+                ready = worker.start()
+            except WorkerError as error:
+                if not first:
+                    raise
+                comparison.say(key, "", command.label, f"left out: {error}")
+                continue
+            finally:
+                worker.kill()
+            first = first or ready
+            comparison.check_same(key, first, ready)
+            worst = comparison.check_losses(key, first, ready, CHECK_TOLERANCE)
+            comparison.say(key, "same", command.label, f"losses differ by {worst:.1e} at most, relatively")
+
+
+def main() -> None:
+    args = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are ended
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            setup = prepare(args, Path(name))
+            if args.check:
+                check(setup, Path(name))
+            elif args.conv:
+                compare_convolutions(setup)
+            else:
+                compare_training(setup)
+    except (environment.SetupError, comparison.Mismatch, WorkerError) as error:
+        sys.exit(f"bench-peers: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

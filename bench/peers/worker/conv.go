@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"trainer/cpu"
+	"trainer/nn/device"
+)
+
+// convShape is one pass of a convolution with stride 1, as convolutions.json and the driver
+// write it.
+type convShape struct {
+	Network string `json:"network,omitempty"` // that it is from; for the table
+	N       int    `json:"n"`                 // images
+	Size    int    `json:"size"`              // rows and columns of the input
+	In      int    `json:"in"`                // channels of the input
+	Out     int    `json:"out"`               // filters
+	Kernel  int    `json:"kernel"`            // rows and columns of a filter
+	Padding int    `json:"padding"`           // zeros on each side
+	First   bool   `json:"first,omitempty"`   // nothing needs the gradient of its input
+	Pass    string `json:"pass,omitempty"`    // forward, backward-data or backward-filter
+}
+
+// spec returns the convolution as the device wants it.
+func (s convShape) spec() device.Conv2DSpec {
+	return device.Conv2DSpec{
+		N: s.N, H: s.Size, W: s.Size, InC: s.In, OutC: s.Out, KH: s.Kernel, KW: s.Kernel,
+		PadH: s.Padding, PadW: s.Padding, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1,
+		NoBackwardData: s.First,
+	}
+}
+
+// conv answers with the speed of a pass of a convolution.
+func conv(d *cpu.Device) command {
+	return func(args string) (any, error) {
+		seconds, text, _ := strings.Cut(args, " ")
+		t, err := parseSeconds(seconds)
+		if err != nil {
+			return nil, err
+		}
+		var s convShape
+		decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&s); err != nil {
+			return nil, fmt.Errorf("the shape %s: %w", text, err)
+		}
+		pass, err := newPass(d, s)
+		if err != nil {
+			return nil, err
+		}
+		if err := pass(); err != nil { // touches all memory
+			return nil, err
+		}
+		calls, took, err := repeat(t, pass)
+		if err != nil {
+			return nil, err
+		}
+		return rate{FLOPs: float64(calls) * float64(s.spec().FLOPs(s.N)) / took.Seconds(), Calls: calls}, nil
+	}
+}
+
+// newPass returns what runs one pass of a convolution once.
+func newPass(d *cpu.Device, s convShape) (func() error, error) {
+	spec := s.spec()
+	p, err := d.NewConv2D(spec)
+	if err != nil {
+		return nil, err
+	}
+	var tensors [3]*device.Tensor
+	for i, shape := range [][]int{
+		{spec.N, spec.H, spec.W, spec.InC},
+		{spec.OutC, spec.KH, spec.KW, spec.InC},
+		{spec.N, spec.OutH(), spec.OutW(), spec.OutC},
+	} {
+		if tensors[i], err = randomTensor(d, shape...); err != nil {
+			return nil, err
+		}
+	}
+	x, w, y := tensors[0], tensors[1], tensors[2]
+	switch s.Pass {
+	case "forward":
+		return func() error { p.Forward(y, x, w, nil); return d.Sync() }, nil
+	case "backward-data":
+		return func() error { p.BackwardData(x, y, w); return d.Sync() }, nil
+	case "backward-filter":
+		return func() error { p.BackwardFilter(w, nil, y, x); return d.Sync() }, nil
+	}
+	return nil, fmt.Errorf("pass %q, want forward, backward-data or backward-filter", s.Pass)
+}
+
+// randomTensor returns a tensor of numbers between -1 and 1.
+func randomTensor(d *cpu.Device, shape ...int) (*device.Tensor, error) {
+	t, err := d.NewTensor(device.Float32, shape...)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, t.Len())
+	for i := range values {
+		values[i] = 2*device.Uniform(device.RandomWord(1, device.StreamInit, 0, uint64(i))) - 1
+	}
+	return t, d.Upload(t, device.Bytes(values))
+}
