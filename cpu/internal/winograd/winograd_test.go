@@ -337,3 +337,23 @@ func TestChecks(t *testing.T) {
 		}()
 	}
 }
+
+// FuzzTransforms compares every transform with the matrices on sizes and values of the
+// fuzzer's.
+func FuzzTransforms(f *testing.F) {
+	f.Add(uint64(1), byte(17), true)
+	const most = 40
+	regions := [2]*guard.Region{guard.New(f, 4*Values*2*most), guard.New(f, 4*Values*2*most)}
+	f.Fuzz(func(t *testing.T, seed uint64, n byte, end bool) {
+		scratch := alignedTo64(NewScratch(func(n int) []float32 { return make([]float32, n+16) }))
+		c := operands{t: t, rng: rand.New(rand.NewPCG(seed, 5)), regions: regions, n: 1 + int(n)%most, end: end}
+		for _, set := range simd.Available() {
+			k := For(set)
+			c.spread("input", Size, inputMatrix(), func(v []float32, step int, x Grid) { k.Input(v, step, x, c.n, scratch) })
+			for r := 2; r < Size; r++ {
+				c.spread(fmt.Sprint("expand", r), r, expandMatrix(r), func(v []float32, step int, x Grid) { k.Expand(r, v, step, x, c.n, scratch) })
+				c.collapse(r, k, scratch)
+			}
+		}
+	})
+}
