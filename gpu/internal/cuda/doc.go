@@ -54,7 +54,7 @@
 //
 // # Threads
 //
-// One goroutine, locked to its OS thread, owns the context and makes all calls. Nothing here
-// starts another. (gorgonia's finalizers free descriptors that nobody destroyed, from another
+// Calls are made by one goroutine at a time, locked to its OS thread, with the context current
+// there. Nothing here starts another. (gorgonia's finalizers free descriptors that nobody destroyed, from another
 // thread; that is host memory only.)
 package cuda

@@ -103,12 +103,13 @@ func (e *Error) OutOfMemory() bool {
 }
 
 // DeviceLost reports whether the context is gone, and with it everything on the device: a kernel
-// faulted, the device failed, or the driver was shut down. All later calls fail, too.
+// faulted, the device failed, or the driver was shut down. All later calls fail, too. An unknown
+// error is what the driver reports of a GPU that no longer answers.
 func (e *Error) DeviceLost() bool {
 	return e.Library == CUDA && e.is("DEINITIALIZED", "ECC_UNCORRECTABLE", "NVLINK_UNCORRECTABLE",
 		"ILLEGAL_ADDRESS", "LAUNCH_TIMEOUT", "CONTEXT_IS_DESTROYED", "ASSERT", "HARDWARE_STACK_ERROR",
 		"ILLEGAL_INSTRUCTION", "MISALIGNED_ADDRESS", "INVALID_ADDRESS_SPACE", "INVALID_PC", "LAUNCH_FAILED",
-		"EXTERNAL_DEVICE", "MPS_CLIENT_TERMINATED", "CONTAINED", "TENSOR_MEMORY_LEAK")
+		"EXTERNAL_DEVICE", "MPS_CLIENT_TERMINATED", "CONTAINED", "TENSOR_MEMORY_LEAK", "UNKNOWN")
 }
 
 // NotSupported reports whether the library, the driver or the device can't do what was asked.

@@ -71,6 +71,7 @@ func TestErrorClasses(t *testing.T) {
 		{CUDA, 719, class{lost: true}},
 		{CUDA, 801, class{notSupported: true}},
 		{CUDA, 803, class{noDevice: true}},
+		{CUDA, 999, class{lost: true}},
 		{CuBLAS, 1, class{}},
 		{CuBLAS, 3, class{outOfMemory: true}},
 		{CuBLAS, 8, class{notSupported: true}},

@@ -1,0 +1,235 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"trainer/gpu/cudasim"
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// ordinary is a convolution that many algorithms of the software cuDNN can compute.
+var ordinary = device.Conv2DSpec{
+	N: 4, H: 8, W: 8, InC: 8, OutC: 8, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1,
+}
+
+func newConv(t *testing.T, d *Device, s device.Conv2DSpec) *conv2D {
+	t.Helper()
+	c, err := d.NewConv2D(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.(*conv2D)
+}
+
+// Every algorithm of the software cuDNN that is chosen gives the same bits each time, and a device without the option takes one that doesn't where
+// cuDNN's heuristics like it better.
+func TestDeterministicAlgorithms(t *testing.T) {
+	for _, deterministic := range []bool{false, true} {
+		var opts []Option
+		if deterministic {
+			opts = append(opts, WithDeterministic())
+		}
+		d := newDevice(t, opts...)
+		c := newConv(t, d, ordinary)
+		all := true
+		for i, pass := range c.full.passes {
+			found, err := d.dnn.Algorithms(cuda.Pass(i), &pass.Convolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range found {
+				if a.Number == pass.algorithm {
+					all = all && a.Deterministic
+				}
+			}
+		}
+		if all != deterministic {
+			t.Errorf("deterministic %v: that the algorithms %q are is %v", deterministic, c.Algorithm(), all)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// No algorithm of the software cuDNN works in more memory than the limit; a limit that is too small for all of them is an error that says so.
+func TestWorkspaceLimit(t *testing.T) {
+	d := newDevice(t)
+	free := newConv(t, d, ordinary)
+	var most int64
+	for _, p := range free.full.passes {
+		most = max(most, p.workspace)
+	}
+	if most < 2 {
+		t.Fatalf("the algorithms %q need %d bytes of workspace: the test tests nothing", free.Algorithm(), most)
+	}
+	if d.workspace.bytes < most {
+		t.Errorf("a workspace of %d bytes for algorithms that need %d", d.workspace.bytes, most)
+	}
+	d.workspaceLimit = most - 1
+	for i, p := range newConv(t, d, ordinary).full.passes {
+		if p.workspace > most-1 {
+			t.Errorf("%v works in %d bytes, the limit is %d", cuda.Pass(i), p.workspace, most-1)
+		}
+	}
+	configure(t, "fail=cudnnGetConvolutionForwardWorkspaceSize#1+:NOT_SUPPORTED")
+	_, err := d.NewConv2D(ordinary)
+	checkError(t, err, device.ErrNotSupported, "convolution forward: cuDNN has no algorithm", "bytes of workspace")
+}
+
+// On the software emulation, a smaller batch is computed by the same algorithm, unless it can't be: then by another.
+func TestSmallerBatches(t *testing.T) {
+	d := newDevice(t)
+	n := &smallNet{t: t, dev: d, params: map[string]*param{}}
+	n.param("x", 1, 4, 8, 8, 8)
+	n.param("w", 1, 8, 3, 3, 8)
+	y := n.zeros(4, 8, 8, 8)
+	c := newConv(t, d, ordinary)
+	c.Forward(y, n.params["x"].value, n.params["w"].value, nil)
+	want := n.download(y)[:3*8*8*8]
+	x := n.params["x"].value
+	x.SetRows(3)
+	y.SetRows(3)
+	const refuse = "fail=cudnnGetConvolutionForwardWorkspaceSize#1:NOT_SUPPORTED"
+	// The second time it is the heuristics that propose the same algorithm.
+	for _, setting := range []string{"", refuse + "; " + strings.Replace(refuse, "#1", "#2", 1)} {
+		configure(t, setting)
+		c.smaller = map[int]*convBatch{}
+		d.Zero(y)
+		c.Forward(y, x, n.params["w"].value, nil)
+		same(t, n.download(y), want)
+		if got := c.smaller[3].passes[cuda.Forward].algorithm; (got == c.full.passes[cuda.Forward].algorithm) != (setting == "") {
+			t.Errorf("with %q: algorithm %d, that of the full batch is %d", setting, got, c.full.passes[cuda.Forward].algorithm)
+		}
+	}
+}
+
+// What is measured, ranks in the software emulation, is kept in a file, for this GPU, this cuDNN and these options, and not measured again.
+func TestAutotune(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
+	d := newDevice(t, WithAutotune())
+	searches := func() uint64 {
+		return cudasim.Calls("cudnnFindConvolutionForwardAlgorithmEx") + cudasim.Calls("cudnnFindConvolutionBackwardDataAlgorithmEx") +
+			cudasim.Calls("cudnnFindConvolutionBackwardFilterAlgorithmEx")
+	}
+	expectSearches := func(what string, want uint64, f func()) {
+		t.Helper()
+		before := searches()
+		f()
+		if got := searches() - before; got != want {
+			t.Errorf("%s: %d searches, want %d", what, got, want)
+		}
+	}
+	expectSearches("a new convolution", 3, func() { newConv(t, d, ordinary) })
+	expectSearches("the same again", 0, func() { newConv(t, d, ordinary) })
+	forward := ordinary
+	forward.N, forward.NoBackward = 5, true
+	expectSearches("another, forward only", 1, func() { newConv(t, d, forward) })
+	d.algorithms = newAlgorithmCache(d.info.Description, d.options) // as another process would
+	expectSearches("in another process", 0, func() { newConv(t, d, ordinary) })
+
+	file := d.algorithms.file
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries map[string]cachedAlgorithm
+	if err := json.Unmarshal(text, &entries); err != nil || len(entries) != 4 {
+		t.Errorf("%s has %d entries, error %v, want 4", file, len(entries), err)
+	}
+	for key := range entries {
+		if !strings.Contains(key, "software emulation, cuDNN 9") || !strings.Contains(key, "x 4x8x8x8, w 8x3x3x8") && !strings.Contains(key, "x 5x8x8x8") {
+			t.Errorf("a key is %q", key)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "cudnn-algorithms*")); len(left) != 1 {
+		t.Errorf("the folder has %q", left)
+	}
+
+	for name, contents := range map[string]string{"not JSON": "{", "null": "null", "another shape": "[1]"} {
+		if err := os.WriteFile(file, []byte(contents), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		d.algorithms = newAlgorithmCache(d.info.Description, d.options)
+		expectSearches("with a file that is "+name, 3, func() { newConv(t, d, ordinary) })
+	}
+	o := d.options
+	o.deterministic = true
+	d.options = o
+	d.algorithms = newAlgorithmCache(d.info.Description, o)
+	expectSearches("with other options", 3, func() { newConv(t, d, ordinary) })
+}
+
+// cacheHome is a folder for the user's cache, in which the software CUDA that is built already is found.
+func cacheHome(t *testing.T) string {
+	t.Helper()
+	old, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "trainer"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cudasim.Build(t, cudasim.Options{})
+	if err := os.Symlink(filepath.Join(old, "trainer", "cudasim"), filepath.Join(dir, "trainer", "cudasim")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Where the software emulation has no room to measure, or no folder for the file, plans are made all the same.
+func TestAutotuneWithoutMemoryOrFile(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
+	d := newDevice(t, WithAutotune())
+	configure(t, "fail=cuMemAlloc_v2#1:OUT_OF_MEMORY")
+	newConv(t, d, ordinary)
+	for _, file := range []string{"", "/dev/null/trainer/file"} {
+		d.algorithms = newAlgorithmCache(d.info.Description, d.options)
+		d.algorithms.file = file
+		newConv(t, d, ordinary)
+	}
+	if err := d.Sync(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A cached algorithm that the software cuDNN doesn't take is passed over.
+func TestAutotuneWithStaleEntry(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
+	d := newDevice(t, WithAutotune())
+	want := newConv(t, d, ordinary).Algorithm()
+	for key, e := range d.algorithms.known {
+		e.Algorithm = 999
+		d.algorithms.known[key] = e
+	}
+	if got := newConv(t, d, ordinary).Algorithm(); strings.Contains(got, "999") || !strings.Contains(got, "backward filter") {
+		t.Errorf("the algorithms are %q, before they were %q", got, want)
+	}
+}
+
+func TestAlgorithmNames(t *testing.T) {
+	for _, c := range []struct {
+		pass   cuda.Pass
+		number int
+		want   string
+	}{
+		{cuda.Forward, 1, "forward implicit precomp GEMM"},
+		{cuda.Forward, 7, "forward Winograd nonfused"},
+		{cuda.BackwardData, 1, "backward data 1"},
+		{cuda.BackwardFilter, 6, "backward filter FFT tiling"},
+		{cuda.BackwardFilter, 7, "backward filter 7"},
+		{cuda.Forward, -1, "forward -1"},
+	} {
+		if got := algorithmName(c.pass, c.number); got != c.want {
+			t.Errorf("algorithm %d of %v is %q, want %q", c.number, c.pass, got, c.want)
+		}
+	}
+}

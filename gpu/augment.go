@@ -1,0 +1,134 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// augment is the plan that turns uint8 images into normalised float32 ones, moved,
+// mirrored and with a square cut out, as device.AugmentSpec defines, by the kernels of augment.cu:
+//
+//	y[i,j,c] = (x[i',j',c]/255 - mean[c]) / std[c]
+//	i' = reflect(i+dy)      j' = reflect(j+dx), or W-1-reflect(j+dx) if mirrored
+//
+// As there are only 256 values, normalisation is a table. An id that is no image's makes NaN images and labels of -1:
+// looking at the ids here would mean waiting for the GPU.
+type augment struct {
+	d                        *Device
+	spec                     device.AugmentSpec
+	table                    *memory // float32 [c, 256]
+	train, normalize, gather *cuda.Kernel
+}
+
+// NewAugment makes a plan for augmentation.
+func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
+	checkAugment(s)
+	return build(d, "augment", func(b *builder) device.Augment {
+		b.elements(s.N * s.H * s.W * s.C)
+		return &augment{
+			d: d, spec: s, table: b.table(device.Bytes(normalization(s))),
+			train: b.family(kernels.AugmentTrain), normalize: b.family(kernels.AugmentNormalize), gather: b.family(kernels.GatherLabels),
+		}
+	})
+}
+
+// normalization returns (v/255 - mean[c]) / std[c] of each value v of each channel, [c, 256].
+func normalization(s device.AugmentSpec) []float32 {
+	table := make([]float32, 0, 256*s.C)
+	for c := range s.C {
+		for v := range 256 {
+			table = append(table, float32((float64(v)/255-float64(s.Mean[c]))/float64(s.Std[c])))
+		}
+	}
+	return table
+}
+
+// checkAugment panics unless the spec makes sense.
+func checkAugment(s device.AugmentSpec) {
+	if s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 {
+		panic(fmt.Sprintf("gpu: NewAugment: images [%d %d %d %d]", s.N, s.H, s.W, s.C))
+	}
+	if len(s.Mean) != s.C || len(s.Std) != s.C {
+		panic(fmt.Sprintf("gpu: NewAugment: %d means and %d deviations for %d channels", len(s.Mean), len(s.Std), s.C))
+	}
+	if s.Crop < 0 || s.Crop >= min(s.H, s.W) || s.Cutout < 0 || s.Cutout > min(s.H, s.W) {
+		panic(fmt.Sprintf("gpu: NewAugment: crop %d and cutout %d of %dx%d images", s.Crop, s.Cutout, s.H, s.W))
+	}
+	if s.Flip > device.FlipAlternating {
+		panic(fmt.Sprintf("gpu: NewAugment: flip mode %d", s.Flip))
+	}
+}
+
+func (p *augment) Train(y, images, ids, epoch *device.Tensor) {
+	const op = "augment train"
+	s, d := p.spec, p.d
+	device.CheckLen(op, "epoch", epoch, device.Int32, 1)
+	n := p.check(op, y, images)
+	device.CheckLen(op, "ids", ids, device.Int32, n)
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	d.arguments().Pointer(d.data(y)).Pointer(d.data(images)).Pointer(d.data(ids)).Pointer(d.data(epoch)).Pointer(d.at(p.table)).
+		Int32(int32(s.H)).Int32(int32(s.W)).Int32(int32(s.C)).Int32(int32(s.Flip)).Int32(int32(s.Crop)).Int32(int32(s.Cutout)).
+		Uint32(uint32(s.Seed)).Uint32(uint32(s.Seed >> 32)).Uint32(uint32(device.StreamAugment)).
+		Int32(flag(s.Gather)).Int32(int32(images.Rows()))
+	d.launch(p.train, kernels.Grid{X: n, Y: 1})
+}
+
+func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bool) {
+	const op = "augment normalize"
+	s, d := p.spec, p.d
+	if max(dy, -dy) >= s.H || max(dx, -dx) >= s.W {
+		panic(fmt.Sprintf("%s: a shift by (%d, %d) of %dx%d images", op, dy, dx, s.H, s.W))
+	}
+	n := p.check(op, y, images)
+	if s.Gather {
+		device.CheckLen(op, "ids", ids, device.Int32, n)
+	} else {
+		ids = nil // not looked at
+	}
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	d.arguments().Pointer(d.data(y)).Pointer(d.data(images)).Pointer(d.optional(ids)).Pointer(d.at(p.table)).
+		Int32(int32(s.H)).Int32(int32(s.W)).Int32(int32(s.C)).Int32(int32(dy)).Int32(int32(dx)).Int32(flag(mirror)).
+		Int32(flag(s.Gather)).Int32(int32(images.Rows()))
+	d.launch(p.normalize, kernels.Grid{X: n, Y: 1})
+}
+
+// check panics unless y and images fit, and returns the number of images in the batch.
+func (p *augment) check(op string, y, images *device.Tensor) int {
+	s := p.spec
+	n := checkImages(op, "y", y, s.N, s.H, s.W, s.C)
+	rows := n
+	if s.Gather {
+		rows = -1
+	}
+	device.Check(op, "images", images, device.Uint8, rows, s.H, s.W, s.C)
+	return n
+}
+
+func (p *augment) GatherLabels(dst, labels, ids *device.Tensor) {
+	const op = "gather labels"
+	if !p.spec.Gather {
+		panic(op + ": the plan was made without Gather")
+	}
+	device.Check(op, "labels", labels, device.Int32, -1)
+	device.Check(op, "ids", ids, device.Int32, -1)
+	n := ids.Len()
+	device.CheckLen(op, "dst", dst, device.Int32, n)
+	d := p.d
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	d.arguments().Pointer(d.data(dst)).Pointer(d.data(labels)).Pointer(d.data(ids)).Int32(int32(n)).Int32(int32(labels.Len()))
+	d.launch(p.gather, kernels.Linear(n))
+}

@@ -1,0 +1,221 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// batchNorm is the plan of batch normalisation of x [rows, c] over the rows (Ioffe and
+// Szegedy, "Batch Normalization", 2015), with an activation f after it in the fused form.
+// For each channel, m being the number of rows:
+//
+//	mean = 1/m sum x      var = 1/m sum (x-mean)^2      xhat = (x-mean) / sqrt(var+epsilon)
+//	y = f(z)              z = gamma*xhat + beta
+//
+// and backward, with dz = dy f'(z), computed again from x:
+//
+//	dbeta = sum dz        dgamma = sum dz*xhat
+//	dx = gamma/sqrt(var+epsilon) (dz - dbeta/m - xhat*dgamma/m)
+//
+// by the kernels of batchnorm.cu. cuDNN's batch normalisation refuses small epsilons, and fuses no
+// activation but ReLU. Partial sums lie in the workspace.
+type batchNorm struct {
+	d    *Device
+	spec device.BatchNormSpec
+
+	moments, statistics, normalize *cuda.Kernel
+	sums, gradients, backward      *cuda.Kernel
+
+	mean, variance cu.DevicePtr // [c] each, of the last Forward
+	kept           *memory      // where they are
+	partial, total cu.DevicePtr // offsets in the workspace: [2, blocks, c], and the gradients' sums [2, c]
+	forwardRows    int          // of the last Forward
+}
+
+// normKernels are the kernels of batch normalisation that depend on the activation.
+type normKernels struct{ normalize, sums, backward kernels.Family }
+
+// normKernelsOf returns the kernels for an activation, 0 for none; ok is false where there are none.
+func normKernelsOf(kind device.ActivationKind) (k normKernels, ok bool) {
+	switch kind {
+	case 0:
+		return normKernels{kernels.BatchNormNormalize, kernels.BatchNormSums, kernels.BatchNormBackward}, true
+	case device.ReLU:
+		return normKernels{kernels.BatchNormNormalizeReLU, kernels.BatchNormSumsReLU, kernels.BatchNormBackwardReLU}, true
+	case device.GELU:
+		return normKernels{kernels.BatchNormNormalizeGELU, kernels.BatchNormSumsGELU, kernels.BatchNormBackwardGELU}, true
+	case device.GELUTanh:
+		return normKernels{kernels.BatchNormNormalizeGELUTanh, kernels.BatchNormSumsGELUTanh, kernels.BatchNormBackwardGELUTanh}, true
+	case device.Sigmoid:
+		return normKernels{kernels.BatchNormNormalizeSigmoid, kernels.BatchNormSumsSigmoid, kernels.BatchNormBackwardSigmoid}, true
+	case device.Tanh:
+		return normKernels{kernels.BatchNormNormalizeTanh, kernels.BatchNormSumsTanh, kernels.BatchNormBackwardTanh}, true
+	case device.SiLU:
+		return normKernels{kernels.BatchNormNormalizeSiLU, kernels.BatchNormSumsSiLU, kernels.BatchNormBackwardSiLU}, true
+	}
+	return normKernels{}, false
+}
+
+// NewBatchNorm makes a plan for batch normalisation.
+func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
+	k, _ := normKernelsOf(0)
+	return d.newBatchNorm(s, k)
+}
+
+// NewBatchNormActivation makes a plan for batch normalisation with an activation after
+// it. LeakyReLU is not supported, as its slope isn't given.
+func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, kind device.ActivationKind) (device.BatchNorm, error) {
+	if _, _, known := activationKernels(kind); !known {
+		panic(fmt.Sprintf("gpu: NewBatchNormActivation: kind %d", kind))
+	}
+	k, ok := normKernelsOf(kind)
+	if !ok {
+		return nil, d.error("batchnorm with "+kind.String(), device.ErrNotSupported)
+	}
+	return d.newBatchNorm(s, k)
+}
+
+func (d *Device) newBatchNorm(s device.BatchNormSpec, k normKernels) (device.BatchNorm, error) {
+	if s.Rows < 1 || s.C < 1 || !(s.Epsilon >= 0) {
+		panic(fmt.Sprintf("gpu: NewBatchNorm: [%d %d], epsilon %v", s.Rows, s.C, s.Epsilon))
+	}
+	return build(d, "batchnorm", func(b *builder) device.BatchNorm {
+		b.elements(s.Rows * s.C)
+		p := &batchNorm{
+			d: d, spec: s,
+			moments: b.family(kernels.BatchNormMoments), statistics: b.family(kernels.BatchNormStatistics),
+			normalize: b.family(k.normalize),
+		}
+		var statistics, work layout
+		p.mean, p.variance = statistics.place(4*s.C), statistics.place(4*s.C)
+		if p.kept = b.memory(int(statistics.bytes)); p.kept != nil {
+			p.mean, p.variance = p.mean+p.kept.address, p.variance+p.kept.address
+		}
+		p.partial, p.total = work.place(2*int(columnSums(s.Rows, s.C))), work.place(2*4*s.C)
+		b.reserve(work.bytes)
+		if !s.NoBackward {
+			p.sums, p.gradients, p.backward = b.family(k.sums), b.family(kernels.BatchNormGradients), b.family(k.backward)
+		}
+		return p
+	})
+}
+
+func (p *batchNorm) Forward(y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	const op = "batchnorm forward"
+	rows := p.checkForward(op, y, x, gamma, beta, runningMean, runningVar)
+	p.forwardRows = rows
+	d, c := p.d, p.spec.C
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	d.hold(p.kept)
+	l, partial := kernels.Columns(rows, c), d.scratch()+p.partial
+	p.columns(d.arguments().Pointer(partial).Pointer(d.data(x)), l, rows)
+	d.launch(p.moments, l.Grid)
+	d.arguments().Pointer(p.mean).Pointer(p.variance).Pointer(d.data(runningMean)).Pointer(d.data(runningVar)).Pointer(partial).
+		Int32(int32(l.Grid.X)).Int32(int32(rows)).Int32(int32(c)).Int32(int32(l.RowsPerBlock)).Float32(p.spec.Momentum)
+	d.launch(p.statistics, kernels.ColumnsFinish(c))
+	p.apply(y, x, gamma, beta, p.mean, p.variance, rows)
+}
+
+func (p *batchNorm) Inference(y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	const op = "batchnorm inference"
+	rows := p.checkForward(op, y, x, gamma, beta, runningMean, runningVar)
+	d := p.d
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	p.apply(y, x, gamma, beta, d.data(runningMean), d.data(runningVar), rows)
+}
+
+// apply queues y = f(gamma (x-mean)/sqrt(variance+epsilon) + beta).
+func (p *batchNorm) apply(y, x, gamma, beta *device.Tensor, mean, variance cu.DevicePtr, rows int) {
+	d, l := p.d, kernels.Columns(rows, p.spec.C)
+	a := d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
+		Pointer(mean).Pointer(variance).Float32(p.spec.Epsilon)
+	p.columns(a, l, rows)
+	d.launch(p.normalize, l.Grid)
+}
+
+// columns adds the arguments that say how the rows are shared out.
+func (p *batchNorm) columns(a *cuda.Args, l kernels.ColumnsLaunch, rows int) {
+	a.Int32(int32(rows)).Int32(int32(p.spec.C)).Int32(int32(l.RowsPerBlock)).Int32(flag(l.Vector))
+}
+
+// checkForward panics unless the operands fit, and returns the number of rows.
+func (p *batchNorm) checkForward(op string, y, x, gamma, beta, runningMean, runningVar *device.Tensor) int {
+	c := p.spec.C
+	rows := p.checkChannels(op, "x", x)
+	device.CheckLen(op, "y", y, device.Float32, rows*c)
+	device.Check(op, "gamma", gamma, device.Float32, c)
+	device.Check(op, "beta", beta, device.Float32, c)
+	device.Check(op, "runningMean", runningMean, device.Float32, c)
+	device.Check(op, "runningVar", runningVar, device.Float32, c)
+	return rows
+}
+
+// checkChannels panics unless t is float32 [..., c] with at most the spec's rows, and
+// returns how many it has.
+func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
+	c := p.spec.C
+	n := checkLength(op, operand, t, p.spec.Rows*c)
+	if shape := t.Shape(); shape[len(shape)-1] != c {
+		panic(fmt.Sprintf("%s: %s is %v, want %d as the last dimension", op, operand, t, c))
+	}
+	return n / c
+}
+
+func (p *batchNorm) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor) {
+	const op = "batchnorm backward"
+	rows := p.checkBackward(op, dx, dgamma, dbeta, dy, x, gamma, beta)
+	d, c := p.d, p.spec.C
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	d.hold(p.kept)
+	l, partial, total := kernels.Columns(rows, c), d.scratch()+p.partial, d.scratch()+p.total
+	a := d.arguments().Pointer(partial).Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
+		Pointer(p.mean).Pointer(p.variance).Float32(p.spec.Epsilon)
+	p.columns(a, l, rows)
+	d.launch(p.sums, l.Grid)
+	d.arguments().Pointer(total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).Pointer(partial).
+		Int32(int32(l.Grid.X)).Int32(int32(c))
+	d.launch(p.gradients, kernels.ColumnsFinish(c))
+	a = d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
+		Pointer(p.mean).Pointer(p.variance).Pointer(total).Float32(p.spec.Epsilon)
+	p.columns(a, l, rows)
+	d.launch(p.backward, l.Grid)
+}
+
+// checkBackward panics unless the operands fit, and returns the number of rows.
+func (p *batchNorm) checkBackward(op string, dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor) int {
+	if p.spec.NoBackward {
+		panic(op + ": the plan was made with NoBackward")
+	}
+	c := p.spec.C
+	rows := p.checkChannels(op, "x", x)
+	device.CheckLen(op, "dx", dx, device.Float32, rows*c)
+	device.CheckLen(op, "dy", dy, device.Float32, rows*c)
+	device.Check(op, "gamma", gamma, device.Float32, c)
+	device.Check(op, "beta", beta, device.Float32, c)
+	if dgamma != nil {
+		device.Check(op, "dgamma", dgamma, device.Float32, c)
+	}
+	if dbeta != nil {
+		device.Check(op, "dbeta", dbeta, device.Float32, c)
+	}
+	if rows != p.forwardRows {
+		panic(fmt.Sprintf("%s: x is %v, the last Forward had %d rows", op, x, p.forwardRows))
+	}
+	return rows
+}

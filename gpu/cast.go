@@ -1,0 +1,89 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// cast is the plan of a conversion between element types: to nearest, ties to even,
+// between the float types; x*Scale + Shift from uint8. By the kernels of cast.cu.
+type cast struct {
+	d      *Device
+	spec   device.CastSpec
+	kernel *cuda.Kernel // nil where the types are the same
+}
+
+// NewCast makes a plan for a conversion.
+func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
+	if !isFloat(s.To) || !(isFloat(s.From) || s.From == device.Uint8) || s.Len < 1 {
+		panic(fmt.Sprintf("gpu: NewCast: from %v to %v, %d elements", s.From, s.To, s.Len))
+	}
+	return build(d, fmt.Sprintf("cast from %v to %v", s.From, s.To), func(b *builder) device.Cast {
+		b.elements(s.Len)
+		p := &cast{d: d, spec: s}
+		if s.From != s.To {
+			p.kernel = b.kernel(castKernel(s.From, s.To))
+		}
+		return p
+	})
+}
+
+func isFloat(t device.DType) bool {
+	return t == device.Float32 || t == device.Float16 || t == device.BFloat16
+}
+
+// storage returns how kernels call a float type.
+func storage(t device.DType) kernels.Storage {
+	switch t {
+	case device.Float16:
+		return kernels.Float16
+	case device.BFloat16:
+		return kernels.BFloat16
+	}
+	return kernels.Float32
+}
+
+// castKernel returns the kernel for two different types. Those between float types belong to the 16-bit one, and
+// to bfloat16 if both are.
+func castKernel(from, to device.DType) kernels.Name {
+	switch {
+	case from == device.Uint8:
+		return kernels.CastFromUint8.In(storage(to))
+	case from == device.Float32:
+		return kernels.CastFromFloat32.In(storage(to))
+	case to == device.Float32:
+		return kernels.CastToFloat32.In(storage(from))
+	case from == device.Float16:
+		return kernels.CastFromFloat16.In(kernels.BFloat16)
+	}
+	return kernels.CastToFloat16.In(kernels.BFloat16)
+}
+
+func (p *cast) Run(dst, src *device.Tensor) {
+	const op = "cast"
+	s, d := p.spec, p.d
+	if src == nil || src.Len() > s.Len {
+		panic(fmt.Sprintf("%s: src is %v, want at most %d elements of %v", op, src, s.Len, s.From))
+	}
+	n := src.Len()
+	device.CheckLen(op, "src", src, s.From, n)
+	device.CheckLen(op, "dst", dst, s.To, n)
+	if p.kernel == nil {
+		d.Copy(dst, src)
+		return
+	}
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	a := d.arguments().Pointer(d.data(dst)).Pointer(d.data(src)).Int32(int32(n))
+	if s.From == device.Uint8 {
+		a.Float32(s.Scale).Float32(s.Shift)
+	}
+	d.launch(p.kernel, kernels.Quads(n))
+}

@@ -1,0 +1,52 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// combine is the plan of y = alpha*a + beta*b, or alpha*a where there is no b, by the kernels of
+// combine.cu.
+type combine struct {
+	d              *Device
+	spec           device.CombineSpec
+	combine, scale *cuda.Kernel
+}
+
+// NewCombine makes a plan for a weighted sum.
+func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
+	if s.Len < 1 {
+		panic(fmt.Sprintf("gpu: NewCombine: %d elements", s.Len))
+	}
+	return build(d, "combine", func(b *builder) device.Combine {
+		b.elements(s.Len)
+		return &combine{d: d, spec: s, combine: b.family(kernels.Combine), scale: b.family(kernels.Scale)}
+	})
+}
+
+func (p *combine) Run(y, a, b *device.Tensor) {
+	const op = "combine"
+	n := checkLength(op, "a", a, p.spec.Len)
+	device.CheckLen(op, "y", y, device.Float32, n)
+	if b != nil {
+		device.CheckLen(op, "b", b, device.Float32, n)
+	}
+	d := p.d
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	grid := kernels.Elementwise(n, kernels.Float32)
+	if b == nil {
+		d.arguments().Pointer(d.data(y)).Pointer(d.data(a)).Int32(int32(n)).Float32(p.spec.Alpha)
+		d.launch(p.scale, grid)
+		return
+	}
+	d.arguments().Pointer(d.data(y)).Pointer(d.data(a)).Pointer(d.data(b)).Int32(int32(n)).Float32(p.spec.Alpha).Float32(p.spec.Beta)
+	d.launch(p.combine, grid)
+}

@@ -1,0 +1,277 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/cu"
+	cudnn "gorgonia.org/cu/dnn"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// conv2D is the plan of a convolution by cuDNN, on NHWC tensors:
+//
+//	Forward         y = x * w (+ bias), and in the fused form ReLU of it
+//	BackwardData    dx = dy * w, transposed
+//	BackwardFilter  dw = sum over images and pixels of dy x;  dbias = sum of dy
+//
+// Bias and ReLU are part of cuDNN's call where it has that, and otherwise a pass over y by the kernels of epilogue.cu.
+// dbias is the sum of columns of reduce.cu.
+type conv2D struct {
+	d    *Device
+	spec device.Conv2DSpec
+	relu bool
+
+	full    *convBatch         // for the spec's N images
+	smaller map[int]*convBatch // for other batches that there were
+
+	fused      bool                 // cuDNN hasn't refused to do bias and activation in one call
+	bias       *cuda.TensorDesc     // [1,1,1,outC]
+	activation *cuda.ActivationDesc // ReLU or identity
+	noBias     *memory              // zeros: the bias of ReLU without one
+	epilogue   *cuda.Kernel         // nil without bias and ReLU
+
+	sum, sumFinish *cuda.Kernel // of dbias
+}
+
+// convBatch is how the passes are computed for one number of images. Those that the plan is made
+// without are nil.
+type convBatch struct{ passes [3]*convPass }
+
+// convPass is one pass of a convolution with the algorithm that was chosen.
+type convPass struct {
+	cuda.Convolution
+	algorithm int
+	math      cudnn.MathType
+	workspace int64 // bytes of the shared workspace
+}
+
+// NewConv2D makes a plan for a convolution.
+func (d *Device) NewConv2D(s device.Conv2DSpec) (device.Conv2D, error) { return d.newConv2D(s, false) }
+
+// NewConv2DReLU makes a plan for a convolution whose output goes through ReLU.
+func (d *Device) NewConv2DReLU(s device.Conv2DSpec) (device.Conv2D, error) {
+	return d.newConv2D(s, true)
+}
+
+func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error) {
+	checkConv2DSpec(s)
+	return build(d, "conv2d", func(b *builder) device.Conv2D {
+		outputs := s.N * s.OutH() * s.OutW() * s.OutC
+		if !b.elements(s.N*s.H*s.W*s.InC) || !b.elements(outputs) {
+			return nil
+		}
+		p := &conv2D{d: d, spec: s, relu: relu, smaller: map[int]*convBatch{}, epilogue: b.epilogue(s.Bias, relu)}
+		if !s.NoBackward && s.Bias {
+			p.sum, p.sumFinish = b.family(kernels.ReduceRows), b.family(kernels.ReduceRowsFinish)
+			b.reserve(columnSums(outputs/s.OutC, s.OutC))
+		}
+		if p.fused = s.Bias || relu; p.fused {
+			p.planFused(b)
+		}
+		if b.err == nil {
+			p.full, b.err = p.choose(s.N)
+		}
+		return p
+	})
+}
+
+// planFused prepares cuDNN's call for convolution, bias and activation.
+func (p *conv2D) planFused(b *builder) {
+	mode := cudnn.Identity
+	if p.relu {
+		mode = cudnn.ReLU
+	}
+	if b.err == nil {
+		p.activation, b.err = p.d.descriptors.activation(mode)
+	}
+	if b.err == nil {
+		p.bias, b.err = p.d.descriptors.tensor([4]int{1, 1, 1, p.spec.OutC})
+	}
+	if !p.spec.Bias {
+		p.noBias = b.zeros(4 * p.spec.OutC)
+	}
+}
+
+func checkConv2DSpec(s device.Conv2DSpec) {
+	for _, v := range []int{s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.StrideH, s.StrideW, s.DilationH, s.DilationW, s.Groups} {
+		if v < 1 {
+			panic(fmt.Sprintf("conv2d: sizes, strides, dilations and groups must be at least 1, got %+v", s))
+		}
+	}
+	if s.PadH < 0 || s.PadW < 0 || s.OutH() < 1 || s.OutW() < 1 {
+		panic(fmt.Sprintf("conv2d: the kernel does not fit the padded image, or padding is negative: %+v", s))
+	}
+	if s.InC%s.Groups != 0 || s.OutC%s.Groups != 0 {
+		panic(fmt.Sprintf("conv2d: %d input and %d output channels are not divisible by %d groups", s.InC, s.OutC, s.Groups))
+	}
+}
+
+// Algorithm names what was chosen for each pass.
+func (p *conv2D) Algorithm() string {
+	text := "cuDNN"
+	for i, pass := range p.full.passes {
+		if pass == nil {
+			continue
+		}
+		if i > 0 {
+			text += ","
+		}
+		text += " " + algorithmName(cuda.Pass(i), pass.algorithm)
+	}
+	return text
+}
+
+// Workspace returns the bytes that the plan owns. cuDNN works in memory that all plans of the device
+// share.
+func (p *conv2D) Workspace() int64 {
+	if p.noBias == nil {
+		return 0
+	}
+	return p.noBias.bytes
+}
+
+// batch returns how to compute n images; nil after a fault.
+func (p *conv2D) batch(n int) *convBatch {
+	if n == p.spec.N {
+		return p.full
+	}
+	b := p.smaller[n]
+	if b == nil {
+		var err error
+		if b, err = p.choose(n); err != nil {
+			p.d.fail(err)
+			return nil
+		}
+		p.smaller[n] = b
+	}
+	return b
+}
+
+// run queues a pass on tensors of n images, or of their gradients.
+func (p *conv2D) run(pass cuda.Pass, n int, x, w, y *device.Tensor) {
+	d, b := p.d, p.batch(n)
+	if b == nil {
+		return
+	}
+	c := b.passes[pass]
+	err := d.dnn.Convolve(pass, &c.Convolution, c.algorithm, 1, d.data(x), d.data(w), d.data(y), d.scratch(), c.workspace, 0)
+	if err != nil {
+		d.fail(err)
+	}
+}
+
+// Forward computes y.
+func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
+	const op = "conv2d forward"
+	s, d := p.spec, p.d
+	n := checkImages(op, "x", x, s.N, s.H, s.W, s.InC)
+	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	p.checkFilters(op, "w", w)
+	if (bias != nil) != s.Bias {
+		panic(fmt.Sprintf("%s: bias given: %v, by the spec: %v", op, bias != nil, s.Bias))
+	}
+	if bias != nil {
+		device.Check(op, "bias", bias, device.Float32, s.OutC)
+	}
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	if p.fused && p.forwardFused(y, x, w, bias, n) {
+		return
+	}
+	p.run(cuda.Forward, n, x, w, y)
+	if p.epilogue != nil {
+		d.finish(p.epilogue, y, bias)
+	}
+}
+
+// implicitPrecompGEMM is the only forward algorithm that cuDNN adds a bias in without an activation.
+const implicitPrecompGEMM = 1
+
+// forwardFused queues convolution, bias and activation as one call of cuDNN. It reports whether nothing
+// is left to do: false where cuDNN can't.
+func (p *conv2D) forwardFused(y, x, w, bias *device.Tensor, n int) bool {
+	d, b := p.d, p.batch(n)
+	if b == nil {
+		return true
+	}
+	c := b.passes[cuda.Forward]
+	if !p.relu && c.algorithm != implicitPrecompGEMM {
+		return false
+	}
+	var added cu.DevicePtr
+	if bias != nil {
+		added = d.data(bias)
+	} else {
+		added = d.at(p.noBias)
+	}
+	err := d.dnn.ConvolveBiasActivate(&c.Convolution, c.algorithm, d.data(x), d.data(w), d.scratch(), c.workspace,
+		1, 0, c.Y, d.data(y), p.bias, added, p.activation, d.data(y))
+	if errors.Is(err, device.ErrNotSupported) {
+		p.fused = false // found out at the first call, before a step is recorded
+		return false
+	}
+	if err != nil {
+		d.fail(err)
+	}
+	return true
+}
+
+// BackwardData computes dx.
+func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
+	const op = "conv2d backward data"
+	s, d := p.spec, p.d
+	if s.NoBackward || s.NoBackwardData {
+		panic(op + ": the plan was made without it")
+	}
+	n := checkImages(op, "dx", dx, s.N, s.H, s.W, s.InC)
+	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	p.checkFilters(op, "w", w)
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	p.run(cuda.BackwardData, n, dx, w, dy)
+}
+
+// BackwardFilter computes dw and dbias.
+func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
+	const op = "conv2d backward filter"
+	s, d := p.spec, p.d
+	if s.NoBackward {
+		panic(op + ": the plan was made without it")
+	}
+	n := checkImages(op, "x", x, s.N, s.H, s.W, s.InC)
+	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	if dw != nil {
+		p.checkFilters(op, "dw", dw)
+	}
+	if dbias != nil {
+		device.Check(op, "dbias", dbias, device.Float32, s.OutC)
+		if !s.Bias {
+			panic(op + ": dbias given, but the spec has no bias")
+		}
+	}
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	if dw != nil {
+		p.run(cuda.BackwardFilter, n, x, dw, dy)
+	}
+	if dbias != nil {
+		d.sumRows(p.sum, p.sumFinish, dbias, dy, dy.Len()/s.OutC, s.OutC)
+	}
+}
+
+func (p *conv2D) checkFilters(op, operand string, t *device.Tensor) {
+	s := p.spec
+	device.Check(op, operand, t, device.Float32, s.OutC, s.KH, s.KW, s.InC/s.Groups)
+}

@@ -1,0 +1,206 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"errors"
+	"fmt"
+
+	"gorgonia.org/cu"
+	cudnn "gorgonia.org/cu/dnn"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// choose decides how to compute n images, and reserves the workspace.
+func (p *conv2D) choose(n int) (*convBatch, error) {
+	var b convBatch
+	for _, pass := range []cuda.Pass{cuda.Forward, cuda.BackwardData, cuda.BackwardFilter} {
+		if pass != cuda.Forward && p.spec.NoBackward || pass == cuda.BackwardData && p.spec.NoBackwardData {
+			continue
+		}
+		c, err := p.choosePass(pass, n)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.d.reserve(c.workspace); err != nil {
+			return nil, fmt.Errorf("%v: its workspace: %w", pass, err)
+		}
+		b.passes[pass] = c
+	}
+	return &b, nil
+}
+
+// choosePass returns a pass with the best algorithm that can be used.
+func (p *conv2D) choosePass(pass cuda.Pass, n int) (*convPass, error) {
+	d := p.d
+	c, err := p.describe(n)
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := p.candidates(pass, n, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range candidates {
+		if d.deterministic && !a.Deterministic || a.Workspace > d.workspaceLimit {
+			continue
+		}
+		usable, err := p.use(pass, *c, a)
+		if err != nil || usable != nil {
+			return usable, err
+		}
+	}
+	return nil, unsupported("%v: cuDNN has no algorithm in %d bytes of workspace for %+v", pass, d.workspaceLimit, p.spec)
+}
+
+// describe returns the descriptors for n images.
+func (p *conv2D) describe(n int) (c *convPass, err error) {
+	s, known := p.spec, p.d.descriptors
+	c = &convPass{math: p.d.math()}
+	if c.X, err = known.tensor([4]int{n, s.H, s.W, s.InC}); err != nil {
+		return nil, err
+	}
+	if c.Y, err = known.tensor([4]int{n, s.OutH(), s.OutW(), s.OutC}); err != nil {
+		return nil, err
+	}
+	if c.W, err = known.filter([4]int{s.OutC, s.KH, s.KW, s.InC / s.Groups}); err != nil {
+		return nil, err
+	}
+	c.Conv, err = known.convolution(convolutionKey{p.geometry(), c.math})
+	return c, err
+}
+
+func (p *conv2D) geometry() cuda.Geometry {
+	s := p.spec
+	return cuda.Geometry{
+		PadH: s.PadH, PadW: s.PadW, StrideH: s.StrideH, StrideW: s.StrideW,
+		DilationH: s.DilationH, DilationW: s.DilationW, Groups: s.Groups,
+	}
+}
+
+// math returns what cuDNN may multiply in.
+func (d *Device) math() cudnn.MathType {
+	if d.precision == TF32 {
+		return cuda.DefaultMath
+	}
+	return cuda.FMAMath
+}
+
+// candidates returns algorithms, best first. For a smaller batch the full one's comes before those of the
+// heuristics.
+func (p *conv2D) candidates(pass cuda.Pass, n int, c *convPass) ([]cuda.Algorithm, error) {
+	d := p.d
+	var first []cuda.Algorithm
+	switch {
+	case n < p.spec.N:
+		full := p.full.passes[pass]
+		first = []cuda.Algorithm{{Number: full.algorithm, Math: full.math, Deterministic: true}} // if that was asked for
+	case d.autotune:
+		measured, err := d.tuned(pass, p.spec, c)
+		if err != nil {
+			return nil, err
+		}
+		first = measured
+	}
+	others, err := d.dnn.Algorithms(pass, &c.Convolution)
+	if err != nil && (len(first) == 0 || !errors.Is(err, device.ErrNotSupported)) {
+		return nil, err
+	}
+	return append(first, others...), nil
+}
+
+// use returns the pass with an algorithm, or nil where cuDNN can't compute it so within the limit.
+func (p *conv2D) use(pass cuda.Pass, c convPass, a cuda.Algorithm) (*convPass, error) {
+	d := p.d
+	if d.precision == TF32 {
+		c.math = a.Math
+	}
+	var err error
+	if c.Conv, err = d.descriptors.convolution(convolutionKey{p.geometry(), c.math}); err != nil {
+		return nil, err
+	}
+	c.algorithm = a.Number
+	c.workspace, err = d.dnn.WorkspaceSize(pass, &c.Convolution, a.Number)
+	if errors.Is(err, device.ErrNotSupported) || err == nil && c.workspace > d.workspaceLimit {
+		return nil, nil
+	}
+	return &c, err
+}
+
+// tuned returns the algorithms for a pass by the time that they take, the fastest first: as measured now, or the one that
+// was fastest before. It returns none where there is not enough memory to measure.
+func (d *Device) tuned(pass cuda.Pass, s device.Conv2DSpec, c *convPass) ([]cuda.Algorithm, error) {
+	key := d.algorithms.key(pass, s)
+	if a, ok := d.algorithms.get(key); ok {
+		return []cuda.Algorithm{a}, nil
+	}
+	found, err := d.measure(pass, s, c)
+	if errors.Is(err, device.ErrOutOfMemory) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range found {
+		if !d.deterministic || a.Deterministic {
+			d.algorithms.put(key, a)
+			break
+		}
+	}
+	return found, nil
+}
+
+// measure times all algorithms for a pass on tensors of its size.
+func (d *Device) measure(pass cuda.Pass, s device.Conv2DSpec, c *convPass) ([]cuda.Algorithm, error) {
+	expected, err := d.dnn.Algorithms(pass, &c.Convolution)
+	if err != nil {
+		return nil, err
+	}
+	var largest int64 // workspace
+	for _, a := range expected {
+		if a.Workspace <= d.workspaceLimit {
+			largest = max(largest, a.Workspace)
+		}
+	}
+	sizes := [4]int64{
+		4 * int64(s.N) * int64(s.H) * int64(s.W) * int64(s.InC),
+		4 * int64(s.OutC) * int64(s.KH) * int64(s.KW) * int64(s.InC/s.Groups),
+		4 * int64(s.N) * int64(s.OutH()) * int64(s.OutW()) * int64(s.OutC),
+		largest,
+	}
+	var at [4]cu.DevicePtr // x, w, y, workspace
+	for i, bytes := range sizes {
+		if err == nil && bytes > 0 {
+			if at[i], err = cuda.Alloc(bytes); err == nil {
+				err = cuda.SetAsync(at[i], 0, bytes, d.stream)
+			}
+		}
+	}
+	var found []cuda.Algorithm
+	if err == nil {
+		found, err = d.dnn.FindAlgorithms(pass, &c.Convolution, at[0], at[1], at[2], at[3], largest)
+	}
+	err = errors.Join(err, cuda.Wait(d.stream))
+	for _, p := range at {
+		err = errors.Join(err, cuda.Free(p))
+	}
+	return found, err
+}
+
+// algorithmName returns what cuDNN calls an algorithm of a pass.
+func algorithmName(pass cuda.Pass, number int) string {
+	names := map[cuda.Pass][]string{
+		cuda.Forward: {
+			"implicit GEMM", "implicit precomp GEMM", "GEMM", "direct", "FFT", "FFT tiling", "Winograd", "Winograd nonfused",
+		},
+		cuda.BackwardData:   {"0", "1", "FFT", "FFT tiling", "Winograd", "Winograd nonfused"},
+		cuda.BackwardFilter: {"0", "1", "FFT", "3", "Winograd", "Winograd nonfused", "FFT tiling"},
+	}[pass]
+	prefix := map[cuda.Pass]string{cuda.Forward: "forward ", cuda.BackwardData: "backward data ", cuda.BackwardFilter: "backward filter "}[pass]
+	if number < 0 || number >= len(names) {
+		return fmt.Sprintf("%s%d", prefix, number)
+	}
+	return prefix + names[number]
+}

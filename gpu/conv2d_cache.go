@@ -1,0 +1,95 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	cudnn "gorgonia.org/cu/dnn"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// algorithmCache is the file of what WithAutotune has measured: for a GPU, a version of cuDNN, a convolution and the
+// options that matter, the fastest algorithm. A file that can't be read or written costs only the time to measure again.
+type algorithmCache struct {
+	file  string // "" where there is no folder for it
+	setup string // the part of the keys that is the same for all convolutions
+	known map[string]cachedAlgorithm
+}
+
+// cachedAlgorithm is one entry of the file.
+type cachedAlgorithm struct {
+	Algorithm     int           `json:"algorithm"`
+	Math          int           `json:"math"`
+	Workspace     int64         `json:"workspace"`
+	Deterministic bool          `json:"deterministic"`
+	Time          time.Duration `json:"nanoseconds"`
+}
+
+func newAlgorithmCache(gpu string, o options) *algorithmCache {
+	c := &algorithmCache{}
+	if dir, err := os.UserCacheDir(); err == nil {
+		c.file = filepath.Join(dir, "trainer", "cudnn-algorithms.json")
+	}
+	c.setup = fmt.Sprintf("%s, cuDNN %d, %v, deterministic %v, workspace %d", gpu, cuda.CuDNNVersion(), o.precision, o.deterministic, o.workspaceLimit)
+	return c
+}
+
+// key names a pass of a convolution on this GPU with these options.
+func (c *algorithmCache) key(pass cuda.Pass, s device.Conv2DSpec) string {
+	return fmt.Sprintf("%s, %v, x %dx%dx%dx%d, w %dx%dx%dx%d, stride %dx%d, padding %dx%d, dilation %dx%d, groups %d", c.setup, pass,
+		s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.InC/s.Groups, s.StrideH, s.StrideW, s.PadH, s.PadW, s.DilationH, s.DilationW, s.Groups)
+}
+
+// get returns what was measured before.
+func (c *algorithmCache) get(key string) (a cuda.Algorithm, ok bool) {
+	if c.known == nil {
+		c.known = c.read()
+	}
+	e, ok := c.known[key]
+	return cuda.Algorithm{
+		Number: e.Algorithm, Math: cudnn.MathType(e.Math), Workspace: e.Workspace, Time: e.Time, Deterministic: e.Deterministic,
+	}, ok
+}
+
+// put keeps what was measured, in the file too.
+func (c *algorithmCache) put(key string, a cuda.Algorithm) {
+	c.known = c.read() // with what other processes have added
+	c.known[key] = cachedAlgorithm{a.Number, int(a.Math), a.Workspace, a.Deterministic, a.Time}
+	c.write()
+}
+
+// read returns the file's entries, none if it can't be read.
+func (c *algorithmCache) read() map[string]cachedAlgorithm {
+	known := map[string]cachedAlgorithm{}
+	text, err := os.ReadFile(c.file)
+	if err != nil || json.Unmarshal(text, &known) != nil || known == nil {
+		known = map[string]cachedAlgorithm{}
+	}
+	for key, e := range c.known {
+		known[key] = e
+	}
+	return known
+}
+
+// write replaces the file as a whole, so that no reader finds half of it.
+func (c *algorithmCache) write() {
+	text, err := json.MarshalIndent(c.known, "", "\t")
+	if err != nil || c.file == "" || os.MkdirAll(filepath.Dir(c.file), 0o755) != nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(c.file), "cudnn-algorithms-*")
+	if err != nil {
+		return
+	}
+	_, err = f.Write(append(text, '\n'))
+	if closed := f.Close(); err != nil || closed != nil || os.Rename(f.Name(), c.file) != nil {
+		os.Remove(f.Name())
+	}
+}

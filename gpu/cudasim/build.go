@@ -1,0 +1,283 @@
+package cudasim
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"trainer/kernels"
+)
+
+//go:embed src/*.cpp src/*.h src/include/*.h
+var sources embed.FS
+
+// compileFlags are those of every source. Contraction to fused multiply-adds would make results
+// depend on the machine.
+var compileFlags = []string{"-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"}
+
+// engine is the library that the others are linked with.
+const engine = "libcudasim.so"
+
+// library is one shared library: its name, and the sources that go into it, by prefix or name.
+type library struct {
+	name    string
+	sources []string
+}
+
+var libraries = []library{
+	{engine, []string{"control", "context", "errors", "graph", "kernels", "memory", "pinned", "ptx", "report", "settings", "stream", "trap", "written"}},
+	{Driver, []string{"driver_device", "driver_graph", "driver_memory", "driver_module", "driver_stream"}},
+	{CuBLAS12, []string{"blas", "blas_version12"}},
+	{CuBLAS13, []string{"blas", "blas_version13"}},
+	{CuDNN8, append([]string{"dnn_version8"}, dnnSources...)},
+	{CuDNN9, append([]string{"dnn_version9"}, dnnSources...)},
+}
+
+var dnnSources = []string{"dnn_conv", "dnn_convcalls", "dnn_descriptors", "dnn_handle", "dnn_norm", "dnn_pointwise", "dnn_pool", "dnn_tensor"}
+
+// parts are the libraries that a libcudnn loads by name.
+var parts = map[string][]string{
+	CuDNN8: {"libcudnn_ops_infer.so.8", "libcudnn_ops_train.so.8", "libcudnn_cnn_infer.so.8", "libcudnn_cnn_train.so.8"},
+	CuDNN9: {"libcudnn_graph.so.9", "libcudnn_ops.so.9", "libcudnn_cnn.so.9"},
+}
+
+// builder compiles the emulation and one set of kernels.
+type builder struct {
+	compiler string
+	version  string // what the compiler says of itself
+	units    []unit // the kernels' host code
+}
+
+// unit is one translation unit of kernels, and the library that it goes into.
+type unit struct{ library, name, source string }
+
+// newBuilder skips the test where nothing can be built.
+func newBuilder(t testing.TB) *builder {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skipf("the software CUDA is built on Linux only, this is %s", runtime.GOOS)
+	}
+	for _, name := range []string{os.Getenv("CXX"), "c++", "g++", "clang++"} {
+		path, err := exec.LookPath(name)
+		if name == "" || err != nil {
+			continue
+		}
+		version, err := exec.Command(path, "--version").Output()
+		if err != nil {
+			t.Fatalf("%s --version: %v", path, err)
+		}
+		return &builder{compiler: path, version: string(version)}
+	}
+	t.Skip("no C++ compiler ($CXX, c++, g++ or clang++): the software CUDA cannot be built")
+	return nil
+}
+
+func (b *builder) addKernels(library, name, source string) {
+	b.units = append(b.units, unit{library, name, source})
+}
+
+// folder builds what is not in the cache, and returns a folder with the libraries asked for.
+func (b *builder) folder(t testing.TB, o Options) string {
+	t.Helper()
+	dir, err := b.build(o)
+	if err != nil {
+		t.Fatalf("building the software CUDA: %v", err)
+	}
+	return dir
+}
+
+func (b *builder) build(o Options) (string, error) {
+	cache, err := openCache()
+	if err != nil {
+		return "", err
+	}
+	emulation, err := cache.get("emulation", b.key(sources), b.buildEmulation)
+	if err != nil {
+		return "", err
+	}
+	host, err := cache.get("kernels", b.key(kernels.Sources(), b.units), b.buildKernels)
+	if err != nil {
+		return "", err
+	}
+	files, err := o.files(emulation)
+	if err != nil {
+		return "", err
+	}
+	hosts, err := filepath.Glob(filepath.Join(host, "*.so"))
+	if err != nil {
+		return "", err
+	}
+	files = append(files, hosts...)
+	slices.Sort(files)
+	return cache.get("set", hash(files), func(work string) error {
+		for _, f := range files {
+			if err := os.Symlink(f, filepath.Join(work, filepath.Base(f))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// files returns the libraries that the options choose from the folder of all.
+func (o Options) files(all string) ([]string, error) {
+	names := o.Libraries
+	if names == nil {
+		names = []string{Driver, CuBLAS12, CuDNN9}
+	}
+	files := []string{filepath.Join(all, engine)}
+	for _, name := range names {
+		file := filepath.Join(all, name)
+		if _, err := os.Stat(file); err != nil {
+			return nil, fmt.Errorf("there is no library %q to choose: %w", name, err)
+		}
+		files = append(files, file)
+		if o.WithoutParts {
+			continue
+		}
+		for _, part := range parts[name] {
+			files = append(files, filepath.Join(all, part))
+		}
+	}
+	return files, nil
+}
+
+// key is a hash of all that decides what comes of sources: files and other values.
+func (b *builder) key(all ...any) string {
+	values := []any{b.compiler, b.version, compileFlags, libraries, parts}
+	for _, v := range all {
+		tree, isTree := v.(fs.FS)
+		if !isTree {
+			values = append(values, v)
+			continue
+		}
+		// Embedded files can be read.
+		_ = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				text, _ := fs.ReadFile(tree, name)
+				values = append(values, name, string(text))
+			}
+			return err
+		})
+	}
+	return hash(values)
+}
+
+func hash(v any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", v))
+	return hex.EncodeToString(sum[:])[:20]
+}
+
+// buildEmulation makes all libraries but the kernels'.
+func (b *builder) buildEmulation(lib string) error {
+	work, err := os.MkdirTemp("", "cudasim")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := os.CopyFS(work, sources); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(work, "src", "*.cpp"))
+	if err != nil {
+		return err
+	}
+	var commands [][]string
+	for _, f := range files {
+		commands = append(commands, b.compile(f))
+	}
+	if err := parallel(commands); err != nil {
+		return err
+	}
+	object := func(name string) string { return filepath.Join(work, "src", name+".o") }
+	commands = nil
+	for _, l := range libraries {
+		var objects []string
+		for _, s := range l.sources {
+			objects = append(objects, object(s))
+		}
+		if l.name == engine {
+			if err := parallel([][]string{b.link(lib, l.name, objects)}); err != nil {
+				return err
+			}
+			continue
+		}
+		commands = append(commands, b.link(lib, l.name, append(objects, filepath.Join(lib, engine))))
+	}
+	for _, names := range parts {
+		for _, name := range names {
+			commands = append(commands, b.link(lib, name, []string{object("part")}))
+		}
+	}
+	return parallel(commands)
+}
+
+// buildKernels makes the libraries of the kernels' host code.
+func (b *builder) buildKernels(lib string) error {
+	work, err := os.MkdirTemp("", "cudasim")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := os.CopyFS(work, kernels.Sources()); err != nil {
+		return err
+	}
+	var commands [][]string
+	objects := map[string][]string{}
+	for _, u := range b.units {
+		file := filepath.Join(work, "unit-"+u.name+".cpp")
+		if err := os.WriteFile(file, []byte(u.source), 0o666); err != nil {
+			return err
+		}
+		commands = append(commands, b.compile(file, "-w", "-I"+work, "-I"+filepath.Join(work, "internal", "host")))
+		objects[u.library] = append(objects[u.library], strings.TrimSuffix(file, ".cpp")+".o")
+	}
+	if err := parallel(commands); err != nil {
+		return err
+	}
+	commands = nil
+	for name, o := range objects {
+		commands = append(commands, b.link(lib, "libkernels_"+name+".so", o))
+	}
+	return parallel(commands)
+}
+
+// compile is the command that makes an object beside its source.
+func (b *builder) compile(source string, more ...string) []string {
+	return slices.Concat([]string{b.compiler}, compileFlags, more, []string{"-c", source, "-o", strings.TrimSuffix(source, ".cpp") + ".o"})
+}
+
+// link is the command that makes a library, which finds the engine beside it.
+func (b *builder) link(dir, name string, objects []string) []string {
+	return slices.Concat([]string{b.compiler, "-shared", "-pthread", "-Wl,-soname," + name, "-Wl,-rpath,$ORIGIN", "-Wl,--no-undefined",
+		"-o", filepath.Join(dir, name)}, objects, []string{"-ldl"})
+}
+
+// parallel runs commands, and returns the first failure with what the command said.
+func parallel(commands [][]string) error {
+	var group sync.WaitGroup
+	failures := make(chan error, len(commands))
+	slots := make(chan struct{}, runtime.NumCPU())
+	for _, c := range commands {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+				failures <- fmt.Errorf("%s: %w\n%s", strings.Join(c, " "), err, out)
+			}
+		})
+	}
+	group.Wait()
+	close(failures)
+	return <-failures
+}

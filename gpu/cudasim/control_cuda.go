@@ -1,0 +1,105 @@
+//go:build cuda && linux && cgo
+
+package cudasim
+
+/*
+#cgo LDFLAGS: -ldl
+#include <dlfcn.h>
+#include <stdlib.h>
+
+// The functions are looked up in the engine that this process has loaded, if it has: nothing here loads it.
+static void *function(const char *name) {
+	void *library = dlopen("libcudasim.so", RTLD_LAZY | RTLD_NOLOAD);
+	return library ? dlsym(library, name) : 0;
+}
+
+static size_t report(char *to, size_t capacity) {
+	size_t (*f)(char *, size_t) = function("cudasimReport");
+	return f ? f(to, capacity) : 0;
+}
+
+static int configure(const char *settings, char *error, size_t capacity) {
+	size_t (*f)(const char *, char *, size_t) = function("cudasimConfigure");
+	return f ? f(settings, error, capacity) != 0 : -1;
+}
+
+static unsigned long long calls(const char *name) {
+	unsigned long long (*f)(const char *) = function("cudasimCalls");
+	return f ? f(name) : 0;
+}
+
+static void plain(const char *name) {
+	void (*f)(void) = function(name);
+	if (f) f();
+}
+
+static int load(const char *file) { return dlopen(file, RTLD_NOW) != 0; }
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+)
+
+// Findings returns what the libraries loaded in this process have found since the last Clear: a line
+// each, which begins with the kind and the function.
+func Findings() []string {
+	for size := C.size_t(1 << 16); ; size *= 2 {
+		text := (*C.char)(C.malloc(size))
+		n := C.report(text, size)
+		all := C.GoStringN(text, C.int(min(n, size-1)))
+		C.free(unsafe.Pointer(text))
+		if n < size {
+			return lines(all)
+		}
+	}
+}
+
+// Clear forgets all findings.
+func Clear() { plain("cudasimClear") }
+
+// Configure changes settings and arms faults in this process; README.md lists them.
+func Configure(settings string) error {
+	text := C.CString(settings)
+	defer C.free(unsafe.Pointer(text))
+	var reason [1024]C.char
+	switch C.configure(text, &reason[0], C.size_t(len(reason))) {
+	case 0:
+		return nil
+	case -1:
+		return errors.New("the software CUDA is not loaded in this process: set " + SettingsVariable + " instead")
+	}
+	return fmt.Errorf("software CUDA: %s", C.GoString(&reason[0]))
+}
+
+// Disarm drops all faults.
+func Disarm() { plain("cudasimDisarm") }
+
+// Reset ends all contexts of this process with what is in them, and goes back to the settings
+// of the environment, as if the libraries had just been loaded. The program's handles are of no use afterwards.
+func Reset() { plain("cudasimReset") }
+
+// Calls returns how often an exported function was called in this process.
+func Calls(function string) uint64 {
+	name := C.CString(function)
+	defer C.free(unsafe.Pointer(name))
+	return uint64(C.calls(name))
+}
+
+func plain(name string) {
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	C.plain(text)
+}
+
+// load loads a library into this process.
+func load(file string) error {
+	name := C.CString(file)
+	defer C.free(unsafe.Pointer(name))
+	if C.load(name) == 0 {
+		return fmt.Errorf("loading %s: %s", file, C.GoString(C.dlerror()))
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+//go:build !(cuda && linux && cgo)
+
+package cudasim
+
+import "errors"
+
+// A build without the tag cuda loads no CUDA library into its own process, so there is nothing to
+// ask or to tell. Processes that it starts are told through Environment.
+
+// Findings returns nothing in this build.
+func Findings() []string { return nil }
+
+// Clear does nothing in this build.
+func Clear() {}
+
+// Configure fails in this build.
+func Configure(string) error {
+	return errors.New("this build loads no CUDA library: settings go to other processes, through Environment")
+}
+
+// Disarm does nothing in this build.
+func Disarm() {}
+
+// Reset does nothing in this build.
+func Reset() {}
+
+// Calls returns 0 in this build.
+func Calls(string) uint64 { return 0 }

@@ -1,0 +1,100 @@
+// Package cudasim builds a software libcuda, libcublas and libcudnn, so that the CUDA device
+// can be tested without a GPU. It is test support: only tests import it, and what runs on these libraries
+// shows itself as "software emulation". README.md says what is emulated, what is checked, and which
+// faults can be asked for.
+//
+//	dir := cudasim.Build(t, cudasim.Options{})
+//	t.Setenv("TRAINER_CUDA_PATH", dir)
+//	cudasim.Watch(t) // in the process that loads them: every finding fails the test
+//
+// A program in a process of its own gets Environment instead, and ReadReport tells what was found there.
+package cudasim
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"trainer/kernels"
+)
+
+// The libraries that there are, by file name.
+const (
+	Driver   = "libcuda.so.1"
+	CuBLAS12 = "libcublas.so.12"
+	CuBLAS13 = "libcublas.so.13"
+	CuDNN8   = "libcudnn.so.8"
+	CuDNN9   = "libcudnn.so.9"
+)
+
+// PathVariable is the environment variable in which the program looks for libraries first.
+const PathVariable = "TRAINER_CUDA_PATH"
+
+// SettingsVariable is the environment variable that the libraries read settings and faults from.
+const SettingsVariable = "CUDASIM"
+
+// Options say which libraries the folder is to hold.
+type Options struct {
+	// Libraries are the ones that are there, by file name; nil means Driver, CuBLAS12 and
+	// CuDNN9. Leaving one out is the fault of a missing library.
+	Libraries []string
+	// WithoutParts leaves out the libraries that a libcudnn is made of and loads by name.
+	WithoutParts bool
+}
+
+// Build compiles the libraries, and the project's kernels for the host, with the C++ compiler, and
+// returns a folder for PathVariable. What was compiled is kept in the user's cache folder and used
+// again while sources and compiler stay the same. Where there is no C++ compiler, or the system is not
+// Linux, the test is skipped.
+func Build(t testing.TB, o Options) string {
+	t.Helper()
+	b := newBuilder(t)
+	for _, m := range kernels.Modules() {
+		b.addKernels("trainer", m.Name, m.HostSource())
+	}
+	return b.folder(t, o)
+}
+
+// Environment returns the variables for a process that is to use the libraries of a folder, with
+// settings as README.md lists them. Its findings are appended to the file report.
+func Environment(dir, report, settings string) []string {
+	all := "report=" + report
+	if settings != "" {
+		all += ";" + settings
+	}
+	return []string{PathVariable + "=" + dir, SettingsVariable + "=" + all}
+}
+
+// ReadReport returns the findings in a report file, a line each. No file means no findings.
+func ReadReport(file string) ([]string, error) {
+	text, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the software CUDA's report: %w", err)
+	}
+	return lines(string(text)), nil
+}
+
+func lines(text string) []string {
+	text = strings.TrimSuffix(text, "\n")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// Watch forgets earlier findings of the libraries loaded in this process, and fails the test for each
+// one that there is at its end.
+func Watch(t testing.TB) {
+	t.Helper()
+	Clear()
+	t.Cleanup(func() {
+		for _, line := range Findings() {
+			t.Errorf("software CUDA: %s", line)
+		}
+		Clear()
+	})
+}

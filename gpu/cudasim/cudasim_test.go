@@ -1,0 +1,164 @@
+package cudasim
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"trainer/kernels"
+)
+
+// The software CUDA's own tests are C++ programs, testdata/selftest, which call it as a program calls CUDA. Each
+// test runs in a process of its own.
+
+// selftestBuilder builds the libraries with the self-test's kernels, and not the project's, which
+// takes less time.
+func selftestBuilder(t *testing.T) *builder {
+	t.Helper()
+	b := newBuilder(t)
+	source, err := os.ReadFile("testdata/selftest/kernels.cu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := "#include \"cuda_host.h\"\n" + string(source)
+	for _, line := range strings.Split(string(source), "\n") {
+		if name, found := strings.CutPrefix(line, "extern \"C\" __global__ void "); found {
+			name, _, _ = strings.Cut(name, "(")
+			unit += fmt.Sprintf("CUDA_HOST_KERNEL(%s)\n", name)
+		}
+	}
+	b.addKernels("selftest", "selftest", unit)
+	return b
+}
+
+var (
+	programsMutex sync.Mutex
+	programs      = map[string]string{}
+	objectFolder  string
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if objectFolder != "" {
+		os.RemoveAll(objectFolder)
+	}
+	os.Exit(code)
+}
+
+// program compiles the self-test, and links it with the libraries of a folder. What it is linked
+// with decides nothing but which cuDNN it asks for; the folder is found at run time.
+func program(t *testing.T, b *builder, dir, cudnn string) string {
+	t.Helper()
+	programsMutex.Lock()
+	defer programsMutex.Unlock()
+	if p := programs[cudnn]; p != "" {
+		return p
+	}
+	files, err := filepath.Glob("testdata/selftest/*.cpp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := objectFolder == ""
+	if first {
+		if objectFolder, err = os.MkdirTemp("", "cudasim-selftest"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var commands [][]string
+	var objects []string
+	for _, f := range files {
+		o := filepath.Join(objectFolder, filepath.Base(f)+".o")
+		objects = append(objects, o)
+		commands = append(commands, []string{b.compiler, "-std=c++17", "-O1", "-Wall", "-Wextra", "-pthread", "-c", f, "-o", o})
+	}
+	if first {
+		if err := parallel(commands); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := filepath.Join(objectFolder, "selftest-"+cudnn)
+	link := slices.Concat([]string{b.compiler, "-pthread", "-o", p}, objects,
+		[]string{"-L" + dir, "-l:" + cudnn, "-l:" + CuBLAS12, "-l:" + Driver, "-l:" + engine})
+	if err := parallel([][]string{link}); err != nil {
+		t.Fatal(err)
+	}
+	programs[cudnn] = p
+	return p
+}
+
+// run runs one test of the program.
+func run(t *testing.T, program, dir, name string, env ...string) {
+	t.Helper()
+	data, err := filepath.Abs("testdata/selftest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(program, name)
+	c.Env = append(os.Environ(), append([]string{"LD_LIBRARY_PATH=" + dir, "SELFTEST_DATA=" + data, SettingsVariable + "="}, env...)...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func names(t *testing.T, program, dir string) []string {
+	t.Helper()
+	c := exec.Command(program)
+	c.Env = append(os.Environ(), "LD_LIBRARY_PATH="+dir)
+	out, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+func TestSelf(t *testing.T) {
+	b := selftestBuilder(t)
+	dir := b.folder(t, Options{})
+	p := program(t, b, dir, CuDNN9)
+	for _, name := range names(t, p, dir) {
+		if name == "modules_of_the_project" || name == "fault_missing_parts" {
+			continue // these need something of their own
+		}
+		t.Run(name, func(t *testing.T) { run(t, p, dir, name) })
+	}
+}
+
+// cuDNN 8 numbers its statuses differently, and is made of other parts.
+func TestCuDNN8(t *testing.T) {
+	b := selftestBuilder(t)
+	dir := b.folder(t, Options{Libraries: []string{Driver, CuBLAS12, CuDNN8}})
+	p := program(t, b, dir, CuDNN8)
+	for _, name := range []string{"dnn_descriptors", "misuse_of_dnn", "algorithms", "fault_of_libraries", "fault_old_driver"} {
+		t.Run(name, func(t *testing.T) { run(t, p, dir, name) })
+	}
+}
+
+func TestMissingParts(t *testing.T) {
+	b := selftestBuilder(t)
+	for _, cudnn := range []string{CuDNN8, CuDNN9} {
+		o := Options{Libraries: []string{Driver, CuBLAS12, cudnn}}
+		p := program(t, b, b.folder(t, o), cudnn)
+		o.WithoutParts = true
+		run(t, p, b.folder(t, o), "fault_missing_parts")
+	}
+}
+
+// The project's kernels: each module loads, and its source has the parameters that its PTX has.
+func TestModulesOfTheProject(t *testing.T) {
+	dir := Build(t, Options{})
+	var files []string
+	for _, m := range kernels.Modules() {
+		file := filepath.Join(t.TempDir(), m.Name+".ptx")
+		if err := os.WriteFile(file, m.PTX(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	self := selftestBuilder(t)
+	run(t, program(t, self, self.folder(t, Options{}), CuDNN9), dir, "modules_of_the_project", "SELFTEST_PTX="+strings.Join(files, ":"))
+}

@@ -1,0 +1,3 @@
+// cuBLAS 12.1.
+extern const int cublasVersionNumber;
+const int cublasVersionNumber = 120103;

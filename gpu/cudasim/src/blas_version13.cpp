@@ -1,0 +1,3 @@
+// cuBLAS 13.0.
+extern const int cublasVersionNumber;
+const int cublasVersionNumber = 130002;

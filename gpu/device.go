@@ -1,0 +1,234 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// Built reports whether this build has a CUDA device.
+const Built = true
+
+// Device is one GPU as a device.Device.
+type Device struct {
+	options
+	name string
+	info device.Info
+
+	context     *cuda.Context
+	stream      cu.Stream
+	blas        *cuda.BLAS
+	dnn         *cuda.DNN
+	descriptors *descriptors
+	code        code
+	staging     staging
+	heap        heap
+	workspace   *memory // shared by all plans; nil before the first needs one
+	algorithms  *algorithmCache
+
+	args      cuda.Args // of the launch that is being made
+	op        string    // what is being done, for errors
+	fault     error     // the first failure of queued work; nothing is queued after it
+	recording *graph    // what Capture is recording; nil otherwise
+	graphs    map[*graph]bool
+	closed    bool
+}
+
+var (
+	_ device.Device         = (*Device)(nil)
+	_ device.FusedBatchNorm = (*Device)(nil)
+	_ device.FusedPool2D    = (*Device)(nil)
+	_ device.FusedEpilogue  = (*Device)(nil)
+	_ device.Capturer       = (*Device)(nil)
+	_ device.Resident       = (*Device)(nil)
+)
+
+// New returns CUDA device number index, counted from 0. The error is a device.ErrNoDevice where
+// there is no such device, no driver, or no cuBLAS or cuDNN; a device.ErrNotSupported where the
+// driver or the GPU is too old, or can't do what the options ask for.
+func New(index int, opts ...Option) (device.Device, error) {
+	d := &Device{name: fmt.Sprintf("cuda:%d", index), graphs: map[*graph]bool{}, heap: heap{least: leastCollection}}
+	for _, option := range opts {
+		option(&d.options)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := d.open(index); err != nil {
+		_ = d.release()
+		return nil, d.error("opening the device", err)
+	}
+	return d, nil
+}
+
+// open fills in the device. What it leaves open after an error, release closes.
+func (d *Device) open(index int) (err error) {
+	if d.precision != FP32 && d.precision != TF32 {
+		return unsupported("precision %v: tensors are float32 so far; use fp32 or tf32", d.precision)
+	}
+	if d.workspaceLimit < 0 {
+		return fmt.Errorf("a workspace limit of %d bytes: want 0 for the default, or more", d.workspaceLimit)
+	}
+	if err := checkDriver(); err != nil {
+		return err
+	}
+	if d.context, err = cuda.Open(index); err != nil {
+		return err
+	}
+	properties, err := cuda.DeviceProperties(d.context.Device)
+	if err != nil {
+		return err
+	}
+	if err := d.checkGPU(properties); err != nil {
+		return err
+	}
+	if d.workspaceLimit == 0 {
+		d.workspaceLimit = min(1<<30, properties.Memory/8)
+	}
+	if d.stream, err = cuda.NewStream(); err != nil {
+		return err
+	}
+	if err := d.openLibraries(properties); err != nil {
+		return err
+	}
+	d.info = describe(properties, d.precision)
+	d.code.architecture = 10*properties.Major + properties.Minor
+	d.algorithms = newAlgorithmCache(properties.Name, d.options)
+	return d.staging.open()
+}
+
+// oldestDriver is the CUDA version whose driver first takes the PTX of package kernels.
+const oldestDriver = 12010
+
+// checkDriver returns an error that names the remedy where the driver is too old.
+func checkDriver() error {
+	version, err := cuda.DriverVersion()
+	if err != nil {
+		return err
+	}
+	if version < oldestDriver {
+		return unsupported("the driver is for CUDA %d.%d, 12.1 or newer is needed: update the NVIDIA driver to 530 or newer",
+			version/1000, version%1000/10)
+	}
+	return nil
+}
+
+// checkGPU returns an error where the GPU can't run the kernels, or not in the precision asked for.
+func (d *Device) checkGPU(p cuda.Properties) error {
+	capability := 10*p.Major + p.Minor
+	switch {
+	case capability < 75:
+		return unsupported("the %s has compute capability %d.%d, 7.5 or newer is needed", p.Name, p.Major, p.Minor)
+	case d.precision == TF32 && capability < 80:
+		return unsupported("precision tf32 needs compute capability 8.0, the %s has %d.%d: use fp32", p.Name, p.Major, p.Minor)
+	}
+	return nil
+}
+
+// openLibraries creates the handles of cuBLAS and cuDNN, which work in the stream.
+func (d *Device) openLibraries(p cuda.Properties) (err error) {
+	if d.blas, err = cuda.NewBLAS(); err != nil {
+		return err
+	}
+	if err := d.blas.SetStream(d.stream); err != nil {
+		return err
+	}
+	// The sizes that NVIDIA recommends. Without memory of its own a recorded product would
+	// share cuBLAS's with everything else.
+	size := int64(8 << 20)
+	if p.Major >= 9 {
+		size = 32 << 20
+	}
+	if d.heap.blas, err = d.allocate(size); err != nil {
+		return err
+	}
+	if err := d.blas.SetWorkspace(d.heap.blas.address, size); err != nil {
+		return err
+	}
+	if d.dnn, err = cuda.NewDNN(); err != nil {
+		return err
+	}
+	d.descriptors = newDescriptors()
+	return d.dnn.SetStream(d.stream)
+}
+
+// unsupported returns an error that is a device.ErrNotSupported.
+func unsupported(format string, args ...any) error {
+	return notSupported(fmt.Sprintf(format, args...))
+}
+
+type notSupported string
+
+func (e notSupported) Error() string { return string(e) }
+
+// Is reports whether target is device.ErrNotSupported.
+func (e notSupported) Is(target error) bool { return target == device.ErrNotSupported }
+
+// Name returns the name that -device takes, such as "cuda:0".
+func (d *Device) Name() string { return d.name }
+
+// Info describes the GPU and the libraries.
+func (d *Device) Info() device.Info { return d.info }
+
+// Close waits for the work that was queued, and releases everything: tensors, plans and graphs too. Closing
+// again does nothing.
+func (d *Device) Close() error {
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	known := d.fault
+	d.fault = d.error("using the device", errors.New("it is closed"))
+	err := cuda.Check("making the context current", cu.SetCurrentContext(d.context.CUContext))
+	if err == nil {
+		err = d.release()
+	}
+	if err == nil || errors.Is(known, device.ErrLost) {
+		return nil // with the device, everything on it is gone
+	}
+	return d.error("closing the device", err)
+}
+
+// release frees what there is, in the order that each needs, and returns the first error.
+func (d *Device) release() error {
+	if d.context == nil {
+		return nil
+	}
+	var first error
+	keep := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
+	if d.stream != (cu.Stream{}) {
+		keep(cuda.Wait(d.stream))
+	}
+	for g := range d.graphs {
+		keep(g.exec.Destroy())
+	}
+	if d.descriptors != nil {
+		keep(d.descriptors.close())
+	}
+	if d.dnn != nil {
+		keep(d.dnn.Close())
+	}
+	if d.blas != nil {
+		keep(d.blas.Close())
+	}
+	keep(d.code.unload())
+	keep(d.heap.free())
+	keep(d.staging.close())
+	if d.stream != (cu.Stream{}) {
+		keep(cuda.DestroyStream(d.stream))
+	}
+	keep(d.context.Close())
+	return first
+}

@@ -1,0 +1,97 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"context"
+	"strings"
+	"testing"
+)
+
+// The diagnosis of a machine that has what it needs, in software, and of what can be wrong with it.
+func TestDiagnose(t *testing.T) {
+	reference := newCPU(t)
+	for _, c := range []struct {
+		name, settings string
+		gpus           int
+		usable         bool
+		want           string // in the verdict
+	}{
+		{"all is well", "memory=512MiB; driver=12040; cc=90", 1, true, "cuda:0 can be used, which is a software emulation and no GPU"},
+		{"two GPUs", "devices=2", 2, true, "cuda:0, cuda:1 can be used"},
+		{"no GPU", "devices=0", 0, false, "no GPU can be used: "},
+		{"busy", "busy", 1, false, "another process holds the GPU"},
+		{"old driver", "driver=11080", 1, false, "CUDA 11.8, 12.1 or newer is needed"},
+		{"old GPU", "cc=61", 1, false, "compute capability 6.1, 7.5 or newer"},
+		{"no memory", "memory=1MiB", 1, false, "other processes use the GPU's memory"},
+		{"cuBLAS fails", "fail=cublasCreate_v2#1:NOT_INITIALIZED", 1, false, "CUBLAS_STATUS_NOT_INITIALIZED"},
+		{"convolution fails", "fail=cudnnConvolutionBiasActivationForward#1:EXECUTION_FAILED", 1, false, "CUDNN_STATUS_EXECUTION_FAILED"},
+		{"launch fails", "fail=cuLaunchKernel#1:LAUNCH_FAILED", 1, false, "CUDA_ERROR_LAUNCH_FAILED"},
+		{"device lost", "fail=cuLaunchKernel#1:LOST", 1, false, "has failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			emulate(t, c.settings)
+			d := Diagnose(context.Background(), reference)
+			if !d.Built || d.Usable != c.usable || len(d.GPUs) != c.gpus || !strings.Contains(d.Verdict, c.want) {
+				t.Errorf("%+v", d)
+			}
+			if strings.Contains(d.Verdict, "\n") {
+				t.Errorf("the verdict has several lines: %q", d.Verdict)
+			}
+			if strings.HasSuffix(c.settings, "LAUNCH_FAILED") || strings.HasSuffix(c.settings, "LOST") {
+				forgiveLeaks(t)
+			}
+			for _, g := range d.GPUs {
+				if g.Name != "software emulation" || g.Usable != (g.Reason == "") || g.Usable != c.usable {
+					t.Errorf("%+v", g)
+				}
+			}
+		})
+	}
+}
+
+func TestDiagnosisNamesTheFiles(t *testing.T) {
+	emulate(t, "memory=512MiB; used=128MiB; driver=12040; cc=90")
+	d := Diagnose(context.Background(), newCPU(t))
+	if d.Driver.CUDA != "12.8" && d.Driver.CUDA != "12.4" || !strings.Contains(d.Driver.File, "libcuda.so.1") {
+		t.Errorf("the driver is %+v", d.Driver)
+	}
+	for i, want := range []string{"cuBLAS", "cuBLASLt", "cuDNN"} {
+		l := d.Libraries[i]
+		if l.Name != want || (l.File == "") != (l.Reason != "") {
+			t.Errorf("library %d is %+v, want %s", i, l, want)
+		}
+		if want != "cuBLASLt" && (l.Version == "" || len(l.Tried) == 0) {
+			t.Errorf("%s has no version, or was found in no place: %+v", want, l)
+		}
+	}
+	g := d.GPUs[0]
+	if g.Memory != 512<<20 || g.Free < 1 || g.Free > 384<<20 || g.ComputeCapability != "9.0" || len(g.Tests) != 3 || g.Seconds <= 0 {
+		t.Errorf("the GPU is %+v", g)
+	}
+}
+
+func TestDiagnoseStopsWhenTold(t *testing.T) {
+	emulate(t, "")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if d := Diagnose(ctx, newCPU(t)); len(d.GPUs) != 0 || d.Usable {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestDriverVersion(t *testing.T) {
+	for file, want := range map[string]string{
+		"/usr/lib/x86_64-linux-gnu/libcuda.so.570.86.15": "570.86.15",
+		"/usr/lib64/libcuda.so.535.54":                   "535.54",
+		"":                                               "",
+	} {
+		if got := driverVersion(file); got != want {
+			t.Errorf("driverVersion(%q) = %q, want %q", file, got, want)
+		}
+	}
+	text := "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22 01:44:30 UTC 2024\n"
+	if m := moduleVersion.FindStringSubmatch(text); m == nil || m[1] != "550.54.14" {
+		t.Errorf("the kernel module's version is %v", m)
+	}
+}

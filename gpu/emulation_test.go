@@ -1,0 +1,93 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"os"
+	"testing"
+
+	"trainer/gpu/cudasim"
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// The tests of this package run on package cudasim, a software emulation of the driver, cuBLAS and cuDNN: no GPU is
+// involved, and nothing here says that one gives the same results. What the emulation finds wrong in how it
+// is called fails the test. Where there is no C++ compiler to build it with, the tests are skipped.
+//
+// With TRAINER_TEST_GPU=1 in the environment, those that make sense there run on this machine's first GPU instead, and the
+// others are skipped.
+
+// gpuVariable asks for tests on a GPU.
+const gpuVariable = "TRAINER_TEST_GPU"
+
+// emulate makes this process use the software emulation, in its first state but for the settings. Libraries are
+// loaded once a process: what another test has loaded stays.
+func emulate(t testing.TB, settings string) {
+	t.Helper()
+	if os.Getenv(gpuVariable) != "" {
+		t.Skipf("%s is set: this test is for the software emulation", gpuVariable)
+	}
+	t.Log("on the software emulation of CUDA, not on a GPU")
+	os.Setenv(cudasim.PathVariable, cudasim.Build(t, cudasim.Options{}))
+	if _, err := cuda.DriverVersion(); err != nil { // loads the driver
+		t.Fatal(err)
+	}
+	cudasim.Reset()
+	configure(t, settings)
+	cudasim.Watch(t)
+	t.Cleanup(cudasim.Disarm)
+}
+
+// configure changes the emulation's settings.
+func configure(t testing.TB, settings string) {
+	t.Helper()
+	if err := cudasim.Configure(settings); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openEmulated opens a device, and closes it at once.
+func openEmulated(index int, opts ...Option) (device.Info, error) {
+	d, err := New(index, opts...)
+	if err != nil {
+		return device.Info{}, err
+	}
+	return d.Info(), d.Close()
+}
+
+// newDevice returns a device of the software emulation for a test.
+func newDevice(t testing.TB, opts ...Option) *Device {
+	t.Helper()
+	emulate(t, "")
+	return open(t, opts...)
+}
+
+// anyDevice returns a device of the software emulation, or a GPU where the environment asks for one. On the
+// emulation tensors are freed soon, because it looks at the guard words of all that there are after each kernel.
+func anyDevice(t testing.TB, opts ...Option) *Device {
+	t.Helper()
+	if os.Getenv(gpuVariable) == "" {
+		d := newDevice(t, opts...)
+		d.heap.least = 1 << 20
+		return d
+	}
+	d := open(t, opts...)
+	t.Logf("on %s, %q", d.Info().Description, d.Info().Features)
+	return d
+}
+
+// open opens device 0, and closes it after the test.
+func open(t testing.TB, opts ...Option) *Device {
+	t.Helper()
+	d, err := New(0, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d.(*Device)
+}

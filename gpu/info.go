@@ -1,0 +1,31 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// describe names the GPU, what it is used for, and the libraries.
+func describe(p cuda.Properties, precision Precision) device.Info {
+	info := device.Info{
+		Description: p.Name,
+		Features:    []string{precision.String(), fmt.Sprintf("compute capability %d.%d", p.Major, p.Minor)},
+		Memory:      p.Memory,
+	}
+	for _, l := range cuda.Libraries() {
+		switch {
+		case l.Version == "":
+		case l.Name == "libcuda":
+			info.Features = append(info.Features, "driver for CUDA "+l.Version)
+		case l.Name == "libcublas":
+			info.Features = append(info.Features, "cuBLAS "+l.Version)
+		case l.Name == "libcudnn":
+			info.Features = append(info.Features, "cuDNN "+l.Version)
+		}
+	}
+	return info
+}

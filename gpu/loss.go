@@ -1,0 +1,97 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// loss is the plan of a loss over rows z of outputs [n, classes] with one label each, by the kernels of
+// loss.cu. Softmax cross-entropy, with the smoothed target q[k] = (1-s)[k = label] + s/classes:
+//
+//	L = logsumexp(z) - sum_k q[k] z[k]      dL/dz[k] = softmax(z)[k] - q[k]
+//
+// Mean squared error, with the one-hot target:
+//
+//	L = 1/classes sum_k (z[k] - [k = label])^2      dL/dz[k] = 2/classes (z[k] - [k = label])
+//
+// The gradient is that of the batch's mean unless the spec says Sum. Forward leaves one partial sum a
+// block in the workspace, which a second launch adds to the stats.
+type loss struct {
+	d                         *Device
+	spec                      device.LossSpec
+	forward, finish, backward *cuda.Kernel
+}
+
+// NewLoss makes a plan for a loss.
+func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
+	known := s.Kind == device.SoftmaxCrossEntropy || s.Kind == device.MeanSquaredError
+	if !known || s.N < 1 || s.Classes < 1 || !(s.Smoothing >= 0 && s.Smoothing <= 1) {
+		panic(fmt.Sprintf("gpu: NewLoss: kind %d, outputs [%d %d], smoothing %v, want 0 to 1", s.Kind, s.N, s.Classes, s.Smoothing))
+	}
+	return build(d, "loss", func(b *builder) device.Loss {
+		if !b.elements(s.N * s.Classes) {
+			return nil
+		}
+		b.reserve(2 * 4 * int64(kernels.WarpRows(s.N).X))
+		p := &loss{d: d, spec: s, finish: b.kernel(kernels.LossFinish)}
+		if s.Kind == device.SoftmaxCrossEntropy {
+			p.forward, p.backward = b.kernel(kernels.LossCrossEntropy), b.kernel(kernels.LossCrossEntropyBackward)
+		} else {
+			p.forward, p.backward = b.kernel(kernels.LossSquaredError), b.kernel(kernels.LossSquaredErrorBackward)
+		}
+		return p
+	})
+}
+
+func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
+	const op = "loss forward"
+	n := checkRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	device.CheckLen(op, "labels", labels, device.Int32, n)
+	device.CheckLen(op, "stats", stats, device.Float32, device.StatsLen)
+	d := p.d
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	grid, partial := kernels.WarpRows(n), d.scratch()
+	p.withSmoothing(d.arguments().Pointer(partial).Pointer(d.data(outputs)).Pointer(d.data(labels)).
+		Int32(int32(n)).Int32(int32(p.spec.Classes)))
+	d.launch(p.forward, grid)
+	d.arguments().Pointer(d.data(stats)).Pointer(partial).Int32(int32(grid.X)).Int32(int32(n))
+	d.launch(p.finish, oneBlock)
+}
+
+func (p *loss) Backward(doutputs, outputs, labels *device.Tensor) {
+	const op = "loss backward"
+	n := checkRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	device.Check(op, "doutputs", doutputs, device.Float32, n, p.spec.Classes)
+	device.CheckLen(op, "labels", labels, device.Int32, n)
+	weight := float32(1)
+	if !p.spec.Sum {
+		weight = float32(1 / float64(n))
+	}
+	d := p.d
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	const noScaling = cu.DevicePtr(0)
+	p.withSmoothing(d.arguments().Pointer(d.data(doutputs)).Pointer(d.data(outputs)).Pointer(d.data(labels)).
+		Int32(int32(n)).Int32(int32(p.spec.Classes))).Float32(weight).Pointer(noScaling)
+	d.launch(p.backward, kernels.WarpRows(n))
+}
+
+// withSmoothing adds the argument that only cross-entropy has.
+func (p *loss) withSmoothing(a *cuda.Args) *cuda.Args {
+	if p.spec.Kind == device.SoftmaxCrossEntropy {
+		a.Float32(p.spec.Smoothing)
+	}
+	return a
+}

@@ -1,0 +1,231 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"trainer/gpu/cudasim"
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// The software emulation shows itself as what it is.
+func TestInfo(t *testing.T) {
+	emulate(t, "memory=512MiB; cc=90")
+	info, err := openEmulated(0, WithPrecision(TF32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(info.Description, "software emulation") || info.Memory != 512<<20 || info.Threads != 0 {
+		t.Errorf("the device is %+v", info)
+	}
+	for _, want := range []string{"tf32", "compute capability 9.0", "driver for CUDA 12", "cuBLAS 12", "cuDNN 9"} {
+		if !slices.ContainsFunc(info.Features, func(f string) bool { return strings.HasPrefix(f, want) }) {
+			t.Errorf("the features %q lack %q", info.Features, want)
+		}
+	}
+}
+
+// What can be wrong with the machine, as the software emulation pretends, or with the options, in the words that a user reads.
+func TestNewSaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct {
+		name, settings string
+		index          int
+		options        []Option
+		is             error // nil: none of the kinds
+		want           []string
+	}{
+		{"no GPU", "devices=0", 0, nil, device.ErrNoDevice, []string{"cuda:0", "CUDA_ERROR_NO_DEVICE"}},
+		{"no such GPU", "", 7, nil, device.ErrNoDevice, []string{"cuda:7", "there is one GPU, cuda:0"}},
+		{"negative", "", -1, nil, device.ErrNoDevice, []string{"cuda:-1"}},
+		{"busy", "busy", 0, nil, nil, []string{"cuda:0", "CUDA_ERROR_DEVICE_UNAVAILABLE"}},
+		{"old driver", "driver=11080", 0, nil, device.ErrNotSupported, []string{"CUDA 11.8", "12.1 or newer", "update the NVIDIA driver"}},
+		{"old GPU", "cc=61", 0, nil, device.ErrNotSupported, []string{"compute capability 6.1", "7.5 or newer"}},
+		{"tf32 on an old GPU", "cc=75", 0, []Option{WithPrecision(TF32)}, device.ErrNotSupported, []string{"tf32 needs compute capability 8.0", "use fp32"}},
+		{"fp16", "", 0, []Option{WithPrecision(FP16)}, device.ErrNotSupported, []string{"precision fp16", "use fp32 or tf32"}},
+		{"negative workspace", "", 0, []Option{WithWorkspaceLimit(-1)}, nil, []string{"-1 bytes", "want 0"}},
+		{"no memory", "memory=1MiB", 0, nil, device.ErrOutOfMemory, []string{"bytes wanted"}},
+		{"no pinned memory", "fail=cuMemHostAlloc#1:OUT_OF_MEMORY", 0, nil, device.ErrOutOfMemory, []string{"pinned"}},
+		{"cuBLAS fails", "fail=cublasCreate_v2#1:NOT_INITIALIZED", 0, nil, nil, []string{"cublasCreate_v2", "CUBLAS_STATUS_NOT_INITIALIZED"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			emulate(t, c.settings)
+			d, err := New(c.index, c.options...)
+			if err == nil {
+				t.Error("no error", d.Close())
+				return
+			}
+			checkError(t, err, c.is, c.want...)
+		})
+	}
+}
+
+// checkError fails the test unless the error is of the kind, or of none where that is nil, and has the words.
+func checkError(t *testing.T, err, kind error, words ...string) {
+	t.Helper()
+	for _, k := range []error{device.ErrNoDevice, device.ErrNotSupported, device.ErrOutOfMemory, device.ErrLost, device.ErrNotBuilt} {
+		if errors.Is(err, k) != (k == kind) {
+			t.Errorf("the error %q: errors.Is %q is %v", err, k, k != kind)
+		}
+	}
+	var e *device.Error
+	if !errors.As(err, &e) || !strings.HasPrefix(e.Device, "cuda:") {
+		t.Errorf("the error %q names no device", err)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("the error %q doesn't say %q", err, w)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("the error %q has more than one line", err)
+	}
+}
+
+// Everything is given back where opening fails half way: whatever call it is, no memory or handle is left, which
+// the emulation would report.
+func TestNewCleansUp(t *testing.T) {
+	for _, function := range []string{
+		"cuStreamCreate", "cublasSetStream_v2", "cuMemAlloc_v2", "cublasSetWorkspace_v2", "cudnnCreate", "cudnnSetStream", "cuMemHostAlloc", "cuEventCreate",
+	} {
+		t.Run(function, func(t *testing.T) {
+			emulate(t, "fail="+function+"#1:1")
+			if _, err := openEmulated(0); err == nil || !strings.Contains(err.Error(), function) {
+				t.Errorf("error %v, want one of %s", err, function)
+			}
+			if _, err := openEmulated(0); err != nil {
+				t.Errorf("opening again: %v", err)
+			}
+		})
+	}
+}
+
+// againVariable names what the test program was started again for, in a process of its own: libraries are loaded
+// once a process.
+const againVariable = "GPU_TEST_AGAIN"
+
+// Each library of the software emulation that is missing is named. The test is skipped where the machine has one of its own.
+func TestMissingLibraries(t *testing.T) {
+	all := []string{cudasim.Driver, cudasim.CuBLAS12, cudasim.CuDNN9}
+	for _, missing := range append(all, "parts") {
+		t.Run(missing, func(t *testing.T) {
+			o := cudasim.Options{WithoutParts: missing == "parts"}
+			o.Libraries = slices.DeleteFunc(slices.Clone(all), func(l string) bool { return l == missing })
+			folder := cudasim.Build(t, o)
+			if o.WithoutParts {
+				folder = copyFiles(t, folder) // beside what its links point to the parts would be found
+			}
+			again(t, "TestOpenAgain", missing, folder, "")
+		})
+	}
+}
+
+// copyFiles copies the files of a folder, and what links in it point to, to a new one.
+func copyFiles(t *testing.T, folder string) string {
+	t.Helper()
+	to := t.TempDir()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		contents, err := os.ReadFile(filepath.Join(folder, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, e.Name()), contents, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// Other versions of the software emulation's libraries work as well.
+func TestOtherVersions(t *testing.T) {
+	for _, c := range []struct {
+		settings  string
+		libraries []string
+	}{
+		{"driver=12010", []string{cudasim.Driver, cudasim.CuBLAS12, cudasim.CuDNN8}},
+		{"driver=13000", []string{cudasim.Driver, cudasim.CuBLAS13, cudasim.CuDNN9}},
+		{"driver=12080", []string{cudasim.Driver, cudasim.CuBLAS12, cudasim.CuBLAS13, cudasim.CuDNN8, cudasim.CuDNN9}},
+	} {
+		t.Run(strings.Join(c.libraries, " "), func(t *testing.T) {
+			again(t, "TestStepAgain", "", cudasim.Build(t, cudasim.Options{Libraries: c.libraries}), c.settings)
+		})
+	}
+}
+
+// again runs one test in a process of its own, with the libraries of a folder. about is for it.
+func again(t *testing.T, name, about, folder, settings string) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-test.run", "^"+name+"$", "-test.v")
+	report := t.TempDir() + "/report"
+	cmd.Env = append(os.Environ(), againVariable+"="+name+" "+about)
+	cmd.Env = append(cmd.Env, cudasim.Environment(folder, report, settings)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", name, err, out)
+	}
+	if strings.Contains(string(out), "--- SKIP") {
+		t.Skipf("skipped in a process of its own:\n%s", out)
+	}
+	found, err := cudasim.ReadReport(report)
+	if err != nil || len(found) > 0 {
+		t.Errorf("the emulation found, error %v: %q", err, found)
+	}
+}
+
+// about returns what a test that again runs is about, and skips it otherwise.
+func about(t *testing.T, name string) string {
+	t.Helper()
+	called, about, _ := strings.Cut(os.Getenv(againVariable), " ")
+	if called != name {
+		t.Skip("runs in a process of its own, started by another test")
+	}
+	return about
+}
+
+func TestOpenAgain(t *testing.T) {
+	missing := about(t, "TestOpenAgain")
+	dir := os.Getenv(cudasim.PathVariable)
+	_, err := openEmulated(0)
+	for _, l := range cuda.Libraries() {
+		if l.File != "" && filepath.Dir(l.File) != dir && !strings.Contains(l.File, "cudasim") {
+			t.Skipf("this machine has %s; nothing from %s is missing", l.File, dir)
+		}
+	}
+	var missed *cuda.LoadError
+	if !errors.As(err, &missed) {
+		t.Fatalf("the error is %v, want a *cuda.LoadError", err)
+	}
+	want := missing
+	if missing == "parts" {
+		want = "libcudnn_"
+	}
+	checkError(t, err, device.ErrNoDevice, want)
+}
+
+// A convolution, a product and a kernel, with other versions of the libraries.
+func TestStepAgain(t *testing.T) {
+	about(t, "TestStepAgain")
+	d := open(t)
+	n := newSmallNet(t, d, true)
+	n.step()
+	for _, v := range n.weights() {
+		if v != v {
+			t.Fatal("a weight is NaN")
+		}
+	}
+}

@@ -1,0 +1,99 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// optimizer is the plan of one update rule over all parameters of a network, in one launch, by the
+// kernels of optimizer.cu. The formulas are those of device.OptimizerKind.
+type optimizer struct {
+	d      *Device
+	spec   device.OptimizerSpec // keeps the slots, of which the kernel has only addresses
+	groups int
+	slots  list
+	kernel *cuda.Kernel
+}
+
+// NewOptimizer makes a plan for an update of the slots.
+func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
+	const op = "optimizer"
+	p := &optimizer{d: d, spec: s}
+	var table []kernels.Slot
+	var lengths []int
+	for i, slot := range s.Slots {
+		checkSlot(s.Kind, i, slot)
+		p.groups = max(p.groups, slot.Group+1)
+		table = append(table, kernels.Slot{
+			Value: d.address(op, "value", slot.Value), Grad: d.address(op, "grad", slot.Grad),
+			State1: d.address(op, "state1", slot.State1), State2: d.address(op, "state2", slot.State2),
+			Group: int32(slot.Group),
+		})
+		lengths = append(lengths, slot.Value.Len())
+	}
+	return build(d, op, func(b *builder) device.Optimizer {
+		p.slots = b.list(kernels.Table(table), lengths)
+		p.kernel = b.kernel(ruleKernel(s))
+		return p
+	})
+}
+
+// ruleKernel returns the kernel of an update rule.
+func ruleKernel(s device.OptimizerSpec) kernels.Name {
+	switch {
+	case s.Kind == device.Adam:
+		return kernels.OptimizerAdam
+	case s.Kind == device.RMSProp:
+		return kernels.OptimizerRMSProp
+	case s.Kind == device.SGD && s.Nesterov:
+		return kernels.OptimizerNesterov
+	case s.Kind == device.SGD:
+		return kernels.OptimizerSGD
+	}
+	panic(fmt.Sprintf("gpu: NewOptimizer: kind %d", s.Kind))
+}
+
+// checkSlot panics unless slot i has what the rule needs.
+func checkSlot(kind device.OptimizerKind, i int, s device.Slot) {
+	op := fmt.Sprintf("gpu: NewOptimizer: slot %d", i)
+	if s.Value == nil || s.Group < 0 {
+		panic(fmt.Sprintf("%s: value %v, group %d", op, s.Value, s.Group))
+	}
+	n := s.Value.Len()
+	device.CheckLen(op, "value", s.Value, device.Float32, n)
+	device.CheckLen(op, "grad", s.Grad, device.Float32, n)
+	if s.State1 != nil || kind == device.Adam || kind == device.RMSProp {
+		device.CheckLen(op, "state1", s.State1, device.Float32, n)
+	}
+	if s.State2 != nil || kind == device.Adam {
+		device.CheckLen(op, "state2", s.State2, device.Float32, n)
+	}
+}
+
+func (p *optimizer) Step(hyper *device.Tensor) {
+	const op = "optimizer step"
+	device.Check(op, "hyper", hyper, device.Float32, -1, device.HyperLen)
+	if hyper.Rows() < p.groups {
+		panic(fmt.Sprintf("%s: hyper is %v, want %d groups", op, hyper, p.groups))
+	}
+	d := p.d
+	if p.slots.empty() || !d.begin(op) {
+		return
+	}
+	defer d.end()
+	d.hold(p)
+	const noScaling = cu.DevicePtr(0)
+	a := d.arguments().Pointer(p.slots.tensors.address).Pointer(p.slots.chunks.address).Pointer(d.data(hyper)).Pointer(noScaling)
+	if p.spec.Kind != device.SGD {
+		a.Float32(p.spec.Epsilon)
+	}
+	a.Int32(flag(p.spec.Decoupled))
+	d.launch(p.kernel, p.slots.grid())
+}

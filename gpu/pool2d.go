@@ -1,0 +1,155 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+	"math"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// pool2D is the plan of pooling over windows of images [n,h,w,c], with outputs [n,outH,outW,c],
+// and in the fused form ReLU after it, by the kernels of pool2d.cu.
+//
+//	max       y = the largest element      dx[it] += dy
+//	average   y = 1/m sum                  dx[each] += dy/m
+//
+// Max pooling keeps where each maximum was: cuDNN's reads x again in the backward pass, and leaves open which
+// of equal elements it takes.
+type pool2D struct {
+	d                 *Device
+	spec              device.Pool2DSpec
+	relu              bool
+	wide              bool // windows have more elements than a byte can number
+	vector            bool // kernels take four channels at a time
+	forward, backward *cuda.Kernel
+	arg               *memory // of max pooling with a backward pass: where the maxima were
+	n                 int     // images of the last Forward
+}
+
+// NewPool2D makes a plan for pooling.
+func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) { return d.newPool2D(s, false) }
+
+// NewPool2DReLU makes a plan for pooling with ReLU after it.
+func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
+	return d.newPool2D(s, true)
+}
+
+func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error) {
+	checkPool2D(s)
+	return build(d, "pool2d", func(b *builder) device.Pool2D {
+		outputs := s.N * s.OutH() * s.OutW() * s.C
+		b.elements(s.N * s.H * s.W * s.C)
+		b.elements(outputs)
+		p := &pool2D{d: d, spec: s, relu: relu, vector: kernels.Vector(s.C)}
+		if s.Mode != device.MaxPool {
+			p.forward, p.backward = b.family(kernels.Pool2DAverageForward), b.family(kernels.Pool2DAverageBackward)
+			return p
+		}
+		numberBytes := 1
+		if s.KH*s.KW <= math.MaxUint8 {
+			p.forward, p.backward = b.family(kernels.Pool2DMaxForward), b.family(kernels.Pool2DMaxBackward)
+		} else {
+			p.wide, p.vector, numberBytes = true, false, 4
+			p.forward, p.backward = b.family(kernels.Pool2DMaxForwardWide), b.family(kernels.Pool2DMaxBackwardWide)
+		}
+		if !s.NoBackward {
+			p.arg = b.memory(numberBytes * outputs)
+		}
+		return p
+	})
+}
+
+// checkPool2D panics unless the geometry makes sense.
+func checkPool2D(s device.Pool2DSpec) {
+	bad := s.Mode < device.MaxPool || s.Mode > device.AvgPoolExcluding ||
+		s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 || s.KH < 1 || s.KW < 1 || s.StrideH < 1 || s.StrideW < 1 ||
+		s.PadH < 0 || s.PadW < 0 || s.PadH >= s.KH || s.PadW >= s.KW ||
+		s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW
+	if bad {
+		panic(fmt.Sprintf("gpu: NewPool2D: mode %d, images [%d %d %d %d], window %dx%d, stride %dx%d, padding %dx%d",
+			s.Mode, s.N, s.H, s.W, s.C, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW))
+	}
+}
+
+func (p *pool2D) Forward(y, x *device.Tensor) {
+	const op = "pool2d forward"
+	s, d := p.spec, p.d
+	n := checkImages(op, "x", x, s.N, s.H, s.W, s.C)
+	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)
+	p.n = n
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	a := d.arguments().Pointer(d.data(y))
+	if s.Mode == device.MaxPool {
+		a.Pointer(p.positions())
+	}
+	p.geometry(a.Pointer(d.data(x)), n)
+	if s.Mode != device.MaxPool {
+		a.Int32(flag(s.Mode == device.AvgPoolExcluding))
+	}
+	a.Int32(flag(p.relu))
+	p.launch(p.forward, y.Len())
+}
+
+func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
+	const op = "pool2d backward"
+	s, d := p.spec, p.d
+	if s.NoBackward {
+		panic(op + ": the plan was made with NoBackward")
+	}
+	n := checkImages(op, "x", x, s.N, s.H, s.W, s.C)
+	device.Check(op, "dx", dx, device.Float32, n, s.H, s.W, s.C)
+	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.C)
+	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)
+	if n != p.n {
+		panic(fmt.Sprintf("%s: x is %v, the last Forward had %d images", op, x, p.n))
+	}
+	if !d.begin(op) {
+		return
+	}
+	defer d.end()
+	a := d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy))
+	if s.Mode == device.MaxPool {
+		p.geometry(a.Pointer(p.positions()), n)
+	} else {
+		before := y
+		if !p.relu {
+			before = nil
+		}
+		p.geometry(a.Pointer(d.optional(before)), n).Int32(flag(s.Mode == device.AvgPoolExcluding)).Int32(flag(p.relu))
+	}
+	p.launch(p.backward, dx.Len())
+}
+
+// positions returns the address of the maxima's positions, 0 where they aren't kept.
+func (p *pool2D) positions() cu.DevicePtr {
+	if p.arg == nil {
+		return 0
+	}
+	return p.d.at(p.arg)
+}
+
+// geometry adds the arguments that all kernels have, for n images.
+func (p *pool2D) geometry(a *cuda.Args, n int) *cuda.Args {
+	s := p.spec
+	for _, v := range [...]int{n, s.H, s.W, s.C, s.OutH(), s.OutW(), s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW} {
+		a.Int32(int32(v))
+	}
+	return a
+}
+
+// launch queues a kernel over n elements, with vector as its last argument if it has that.
+func (p *pool2D) launch(k *cuda.Kernel, n int) {
+	if !p.wide {
+		p.d.args.Int32(flag(p.vector))
+	}
+	p.d.launch(k, kernels.Pool(n, p.vector))
+}

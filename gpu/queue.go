@@ -1,0 +1,75 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"runtime"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// begin locks the goroutine to its thread and makes the context current there, so that work can be queued. It
+// returns false after a fault: nothing is queued then, and nothing is locked. Otherwise end must follow.
+func (d *Device) begin(op string) bool {
+	if d.fault != nil {
+		return false
+	}
+	d.op = op
+	runtime.LockOSThread()
+	if err := cu.SetCurrentContext(d.context.CUContext); err != nil {
+		d.fail(cuda.Check("making the context current", err))
+		runtime.UnlockOSThread()
+		return false
+	}
+	return true
+}
+
+// end undoes begin.
+func (d *Device) end() { runtime.UnlockOSThread() }
+
+// enter is begin for what can't be part of a recorded step: it panics while one is recorded. The error is
+// the fault.
+func (d *Device) enter(op string) error {
+	if d.recording != nil {
+		panic("gpu: " + op + " in a step that is being recorded")
+	}
+	if !d.begin(op) {
+		return d.fault
+	}
+	return nil
+}
+
+// fail keeps the first failure of queued work.
+func (d *Device) fail(err error) {
+	if d.fault == nil {
+		d.fault = d.error(d.op, err)
+	}
+}
+
+// error wraps an error with the device and what was being done; nil stays nil.
+func (d *Device) error(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &device.Error{Device: d.name, Op: op, Err: err}
+}
+
+// Sync waits for all queued work and returns the first fault.
+func (d *Device) Sync() error {
+	if err := d.enter("waiting for queued work"); err != nil {
+		return err
+	}
+	defer d.end()
+	d.wait()
+	return d.fault
+}
+
+// wait waits for the stream, and keeps its fault.
+func (d *Device) wait() {
+	if err := cuda.Wait(d.stream); err != nil {
+		d.fail(err)
+	}
+}

@@ -1,0 +1,185 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+// staging is pinned host memory that copies go through, because the GPU copies from and to
+// pinned memory by itself, while the program goes on. Uploads take from a ring of segments, each
+// with an event that tells when the copies from it are done.
+type staging struct {
+	ring    []byte
+	done    [ringSegments]cu.Event
+	pending [ringSegments]bool // done was recorded and not yet waited for
+	segment int                // the one that uploads take from
+	used    int                // bytes of it
+	down    []byte             // for downloads
+}
+
+const (
+	ringSegments  = 8
+	segmentBytes  = 2 << 20
+	downloadBytes = 4 << 20
+	// stagingAlignment keeps the places of two copies off each other's cache lines.
+	stagingAlignment = 256
+)
+
+func (s *staging) open() (err error) {
+	if s.ring, err = cuda.AllocHost(ringSegments * segmentBytes); err != nil {
+		return err
+	}
+	if s.down, err = cuda.AllocHost(downloadBytes); err != nil {
+		return err
+	}
+	for i := range s.done {
+		if s.done[i], err = cuda.NewEvent(false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *staging) close() (first error) {
+	for _, e := range s.done {
+		if e == (cu.Event{}) {
+			continue
+		}
+		if err := cuda.DestroyEvent(e); err != nil && first == nil {
+			first = err
+		}
+	}
+	for _, b := range [][]byte{s.ring, s.down} {
+		if err := cuda.FreeHost(b); err != nil && first == nil {
+			first = err
+		}
+	}
+	*s = staging{}
+	return first
+}
+
+// take returns room for n bytes, at most a segment, that no copy is reading any more.
+func (s *staging) take(n int, stream cu.Stream) ([]byte, error) {
+	if s.used+n > segmentBytes {
+		if err := cuda.Record(s.done[s.segment], stream); err != nil {
+			return nil, err
+		}
+		s.pending[s.segment] = true
+		s.segment, s.used = (s.segment+1)%ringSegments, 0
+		if s.pending[s.segment] {
+			if err := cuda.WaitEvent(s.done[s.segment]); err != nil {
+				return nil, err
+			}
+			s.pending[s.segment] = false
+		}
+	}
+	room := s.ring[s.segment*segmentBytes+s.used:][:n]
+	s.used += (n + stagingAlignment - 1) / stagingAlignment * stagingAlignment
+	return room, nil
+}
+
+// send queues the copy of src, which may be reused at once, to the device.
+func (d *Device) send(dst cu.DevicePtr, src []byte) error {
+	for len(src) > 0 {
+		room, err := d.staging.take(min(len(src), segmentBytes), d.stream)
+		if err != nil {
+			return err
+		}
+		n := copy(room, src)
+		if err := cuda.CopyToDeviceAsync(dst, room, d.stream); err != nil {
+			return err
+		}
+		dst, src = dst+cu.DevicePtr(n), src[n:]
+	}
+	return nil
+}
+
+// receive copies src to dst, after the work that was queued.
+func (d *Device) receive(dst []byte, src cu.DevicePtr) error {
+	for len(dst) > 0 {
+		n := min(len(dst), downloadBytes)
+		if err := cuda.CopyToHostAsync(d.staging.down[:n], src, d.stream); err != nil {
+			return err
+		}
+		if err := cuda.Wait(d.stream); err != nil {
+			return err
+		}
+		copy(dst[:n], d.staging.down)
+		dst, src = dst[n:], src+cu.DevicePtr(n)
+	}
+	return nil
+}
+
+// Upload queues the copy of src to dst, and keeps no reference to src. It panics unless src has dst's size.
+func (d *Device) Upload(dst *device.Tensor, src []byte) error {
+	m := d.memoryOf("upload", "destination", dst)
+	if len(src) != size(dst) {
+		panic(fmt.Sprintf("gpu: Upload of %d bytes to %v, which has %d", len(src), dst, size(dst)))
+	}
+	if err := d.enter("upload"); err != nil {
+		return err
+	}
+	defer d.end()
+	if err := d.send(m.address, src); err != nil {
+		d.fail(err)
+	}
+	return d.fault
+}
+
+// Download waits for the work that was queued, and copies src to dst. It panics unless dst has
+// src's size.
+func (d *Device) Download(dst []byte, src *device.Tensor) error {
+	m := d.memoryOf("download", "source", src)
+	if len(dst) != size(src) {
+		panic(fmt.Sprintf("gpu: Download of %v, which has %d bytes, to %d", src, size(src), len(dst)))
+	}
+	if err := d.enter("download"); err != nil {
+		return err
+	}
+	defer d.end()
+	if err := d.receive(dst, m.address); err != nil {
+		d.fail(err)
+	}
+	return d.fault
+}
+
+// Copy queues the copy of src to dst.
+func (d *Device) Copy(dst, src *device.Tensor) {
+	to, from := d.memoryOf("copy", "destination", dst), d.memoryOf("copy", "source", src)
+	if dst.DType() != src.DType() || dst.Len() != src.Len() {
+		panic(fmt.Sprintf("gpu: Copy of %v to %v", src, dst))
+	}
+	if !d.begin("copy") {
+		return
+	}
+	defer d.end()
+	if err := cuda.CopyAsync(d.at(to), d.at(from), int64(size(src)), d.stream); err != nil {
+		d.fail(err)
+	}
+}
+
+// Zero queues setting t to zero.
+func (d *Device) Zero(t *device.Tensor) {
+	m := d.memoryOf("zero", "tensor", t)
+	if !d.begin("zero") {
+		return
+	}
+	defer d.end()
+	d.clear(m, int64(size(t)))
+}
+
+// clear queues setting the first bytes of memory to zero.
+func (d *Device) clear(m *memory, bytes int64) {
+	if err := cuda.SetAsync(d.at(m), 0, bytes, d.stream); err != nil {
+		d.fail(err)
+	}
+}
+
+// size returns the bytes of a tensor's present shape.
+func size(t *device.Tensor) int { return t.Len() * t.DType().Size() }
