@@ -1,20 +1,41 @@
 # Everything a person or the CI calls. `make` builds, `make train` trains MNIST, `make test`
 # tests; `make help` lists the rest.
+#
+# Where there is a C compiler, the program is built with the CUDA device, and the device is vetted
+# and tested too; `make CUDA=0` leaves it out.
 
 GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
+BUILD := build -trimpath -ldflags '$(LDFLAGS)' -o trainer
 
-.PHONY: build train test race vet lint generate cross bench bench-peers compare figures clean help
+# The C compiler of the CUDA device; empty for a build without it. CUDA_GO is go with what the
+# device needs; NO_CUDA says why there is none.
+CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/dev/null)
+CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
+NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-build: ## build ./trainer
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o trainer ./cmd/trainer
+.PHONY: build train test race vet lint generate check-generated cross bench bench-peers compare figures clean help
+
+build: ## build ./trainer, with CUDA where there is a C compiler
+ifneq ($(CUDA_CC),)
+	$(CUDA_GO) $(BUILD) -tags cuda ./cmd/trainer
+	@echo 'built ./trainer with the CUDA device, by $(CUDA_CC); make CUDA=0 leaves it out'
+else
+	CGO_ENABLED=0 $(GO) $(BUILD) ./cmd/trainer
+	@echo "built ./trainer without the $(NO_CUDA)"
+endif
 
 train: build ## build, then train MNIST on the best device present
 	./trainer
 
 test: ## run all the tests
 	$(GO) test ./...
+ifneq ($(CUDA_CC),)
+	$(CUDA_GO) test -tags cuda ./gpu/... ./cmd/trainer
+else
+	@echo "skipped: the tests of the $(NO_CUDA)"
+endif
 
 race: ## run the tests of the concurrent packages under the race detector
 	$(GO) test -race ./cpu/internal/parallel ./nn/data
@@ -24,15 +45,28 @@ race: ## run the tests of the concurrent packages under the race detector
 vet: ## go vet, with and without CUDA, and without the assembly
 	$(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet ./...
-	$(GO) vet -tags cuda ./...
 	$(GO) vet -tags noasm ./...
+ifneq ($(CUDA_CC),)
+	$(CUDA_GO) vet -tags cuda ./...
+else
+	@echo "skipped: vet of the $(NO_CUDA)"
+endif
 
 lint: vet ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || (echo 'gofmt: the files above need gofmt -w' >&2; exit 1)
 	$(GO) tool staticcheck ./...
+ifneq ($(CUDA_CC),)
+	$(CUDA_GO) tool staticcheck -tags cuda ./gpu/... ./cmd/...
+else
+	@echo "skipped: staticcheck of the $(NO_CUDA)"
+endif
 
 generate: ## write the assembly again
 	$(GO) generate ./...
+
+check-generated: ## CUDA's headers and PTX are what the scripts write (downloads 1.5 GB once)
+	./scripts/cuda-headers.sh --check
+	./scripts/kernels.sh --check
 
 cross: ## build without C for other systems
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/trainer
@@ -58,4 +92,4 @@ clean: ## remove what was built; runs/ stays
 	rm -f trainer trainer.exe
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -140,15 +140,6 @@ func TestFaultInAGraph(t *testing.T) {
 	checkError(t, d.Sync(), nil, "a recorded step", "CUDA_ERROR_INVALID_VALUE")
 }
 
-func mustCapture(t *testing.T, d *Device, step func()) device.Graph {
-	t.Helper()
-	g, err := d.Capture(step)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
 // A closed device, a software emulation, says so.
 func TestClosed(t *testing.T) {
 	emulate(t, "")

@@ -46,15 +46,22 @@ func TestReplayEqualsStep(t *testing.T) {
 // capture records a step, and closes the recording after the test.
 func capture(t *testing.T, d *Device, step func()) device.Graph {
 	t.Helper()
-	g, err := d.Capture(step)
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := mustCapture(t, d, step)
 	t.Cleanup(func() {
 		if err := g.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	return g
+}
+
+// mustCapture records a step.
+func mustCapture(t *testing.T, d *Device, step func()) device.Graph {
+	t.Helper()
+	g, err := d.Capture(step)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return g
 }
 
@@ -149,7 +156,7 @@ func TestCaptureFails(t *testing.T) {
 			d := newDevice(t)
 			n := newSmallNet(t, d, true)
 			n.step()
-			configure(t, "fail=" + fault + "#1:1")
+			configure(t, "fail="+fault+"#1:1")
 			g, err := d.Capture(n.step)
 			if g != nil || err == nil || !strings.Contains(err.Error(), fault) {
 				t.Fatalf("Capture = %v, %v; want an error of %s", g, err, fault)

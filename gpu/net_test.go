@@ -231,16 +231,6 @@ func (n *smallNet) download(x *device.Tensor) []float32 {
 	return values
 }
 
-// gradients returns those of the last step by name.
-func (n *smallNet) gradients() map[string][]float32 {
-	n.t.Helper()
-	all := map[string][]float32{}
-	for name, p := range n.params {
-		all[name] = n.download(p.grad)
-	}
-	return all
-}
-
 // weights returns all that a step changes and the next one reads, one after the other.
 func (n *smallNet) weights() []float32 {
 	n.t.Helper()

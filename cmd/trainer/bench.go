@@ -137,24 +137,23 @@ func (o *benchOptions) recipes() ([]*recipe.Recipe, error) {
 	return recipes, nil
 }
 
-// openMeasured returns the CPU for the devices that bench can measure, and for others the
-// error of training or one of its own.
+// openMeasured returns the CPU for the devices that bench can measure, and an error for others.
 func (p *program) openMeasured(name string, threads int) (*cpu.Device, error) {
-	if err := (&options{device: name}).check(); err != nil {
+	if err := (&options{deviceOptions: deviceOptions{device: name}}).check(); err != nil {
 		return nil, err
 	}
-	if name == "auto" {
-		name = "cpu"
-	}
-	dev, err := p.openDevice(name, threads)
+	kind, _, err := parseDevice(name)
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := dev.(*cpu.Device); ok {
-		return c, nil
+	if kind == "cuda" {
+		return nil, usageErrorf("-device %s: bench measures only the CPU, want auto or cpu", name)
 	}
-	dev.Close()
-	return nil, usageErrorf("-device %s: bench measures only the CPU, want auto or cpu", name)
+	dev, err := p.openCPU(threads)
+	if err != nil {
+		return nil, err
+	}
+	return dev.(*cpu.Device), nil
 }
 
 // benchmark is one call of trainer bench.

@@ -193,7 +193,7 @@ func TestBenchBadInput(t *testing.T) {
 		{[]string{"-recipe", ""}, "want a name or a file"},
 		{[]string{"-recipe", "small.toml"}, "recipe small doesn't say what size its images have"},
 		{[]string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cpu, cuda)`},
-		{[]string{"-device", "cuda"}, "this build has no CUDA device"},
+		{[]string{"-device", "cuda"}, "-device cuda: bench measures only the CPU, want auto or cpu"},
 		{[]string{"-device", "cpu:1"}, "-device cpu:1: want auto, cpu, cuda or cuda:N"},
 		{[]string{"-time", "0s"}, "want a duration above 0, such as 1s or 500ms"},
 		{[]string{"-time", "soon"}, "want a duration above 0, such as 1s or 500ms"},

@@ -11,27 +11,126 @@ import (
 	"trainer/nn/device"
 )
 
-// openDevice returns the device that was asked for. "auto" is the GPU if there is one.
-func (p *program) openDevice(name string, threads int) (device.Device, error) {
+// deviceOptions are the flags that decide which device computes, and how.
+type deviceOptions struct {
+	device                  string // auto, cpu, cuda or cuda:N
+	threads                 int    // of the CPU; 0 for one a processor
+	precision               gpu.Precision
+	deterministic, autotune bool
+}
+
+// openDevice returns the device that was asked for. "auto" is a GPU if one can be opened.
+func (p *program) openDevice(o deviceOptions) (device.Device, error) {
+	kind, index, err := parseDevice(o.device)
+	if err != nil {
+		return nil, err
+	}
+	switch kind {
+	case "cpu":
+		if err := o.refuseOnCPU("-device cpu"); err != nil {
+			return nil, err
+		}
+		return p.openCPU(o.threads)
+	case "auto":
+		return p.openAny(o)
+	}
+	dev, err := gpu.New(index, o.gpu()...)
+	if err != nil {
+		return nil, &openError{o.device, err}
+	}
+	return dev, nil
+}
+
+// parseDevice returns the kind of a -device, and its number, which is 0 where it has none.
+func parseDevice(name string) (kind string, index int, err error) {
 	kind, number, numbered := strings.Cut(name, ":")
-	index := 0
-	if numbered {
-		var err error
-		if index, err = strconv.Atoi(number); err != nil || index < 0 || kind != "cuda" {
-			return nil, usageErrorf("-device %s: want auto, cpu, cuda or cuda:N", name)
+	if !numbered {
+		return kind, 0, nil
+	}
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || kind != "cuda" {
+		return "", 0, usageErrorf("-device %s: want auto, cpu, cuda or cuda:N", name)
+	}
+	return kind, int(n), nil
+}
+
+// mostGPUs is how many GPUs auto tries.
+const mostGPUs = 16
+
+// openAny returns the first GPU that can be opened, or else the CPU.
+func (p *program) openAny(o deviceOptions) (device.Device, error) {
+	var reason error
+	for index := range mostGPUs {
+		dev, err := gpu.New(index, o.gpu()...)
+		if err == nil {
+			return dev, nil
+		}
+		if reason == nil {
+			reason = err
+		}
+		if errors.Is(err, device.ErrNotBuilt) || errors.Is(err, device.ErrNoDevice) {
+			break // nor is there one of a higher number
 		}
 	}
-	if kind == "cpu" {
-		return p.openCPU(threads)
+	if err := o.refuseOnCPU("-device auto found no GPU that can do it (" + why(reason) + ")"); err != nil {
+		return nil, err
 	}
-	dev, err := gpu.New(index)
-	if err == nil {
-		return dev, nil
+	return p.openCPU(o.threads)
+}
+
+// refuseOnCPU returns an error where an option asks for what only a GPU does. The CPU computes in
+// float32, and gives the same bits each time.
+func (o deviceOptions) refuseOnCPU(chosen string) error {
+	switch {
+	case o.precision != gpu.FP32:
+		return usageErrorf("-precision %v is for a GPU: %s; the CPU computes in fp32", o.precision, chosen)
+	case o.autotune:
+		return usageErrorf("-autotune is for a GPU: %s; the CPU has no algorithms to measure", chosen)
 	}
-	if kind == "auto" && (errors.Is(err, device.ErrNotBuilt) || errors.Is(err, device.ErrNoDevice)) {
-		return p.openCPU(threads)
+	return nil
+}
+
+// gpu returns the options of package gpu.
+func (o deviceOptions) gpu() []gpu.Option {
+	opts := []gpu.Option{gpu.WithPrecision(o.precision)}
+	if o.deterministic {
+		opts = append(opts, gpu.WithDeterministic())
 	}
-	return nil, fmt.Errorf("-device %s: %w", name, err)
+	if o.autotune {
+		opts = append(opts, gpu.WithAutotune())
+	}
+	return opts
+}
+
+// openError says why the GPU that was asked for can't be used, and what to do.
+type openError struct {
+	device string // as -device had it
+	err    error
+}
+
+func (e *openError) Error() string {
+	if errors.Is(e.err, device.ErrNotBuilt) {
+		return fmt.Sprintf("-device %s: %s", e.device, why(e.err)) // its text has the remedy
+	}
+	text := fmt.Sprintf("-device %s: %s", e.device, why(e.err))
+	if remedy := gpu.Remedy(e.err); remedy != "" {
+		text += "; " + remedy
+	}
+	return text + " (trainer doctor says more; -device cpu does without)"
+}
+
+// Unwrap returns the device's error.
+func (e *openError) Unwrap() error { return e.err }
+
+// why returns the error of opening a GPU in one line, without the GPU's name and what was being done.
+func why(err error) string {
+	text := err.Error()
+	if e, ok := errors.AsType[*device.Error](err); ok {
+		text = e.Err.Error()
+	} else if errors.Is(err, device.ErrNotBuilt) {
+		_, text, _ = strings.Cut(text, ": ")
+	}
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 }
 
 func (p *program) openCPU(threads int) (device.Device, error) {

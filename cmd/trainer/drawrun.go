@@ -91,7 +91,8 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 		return nil, usageErrorf("%s has no table [run]: it was not written by a run", config)
 	}
 	j, err := p.prepare(ctx, &options{
-		recipe: config, data: r.Run.Data, dataDir: r.Run.DataDir, val: r.Run.Val, seed: r.Run.Seed, device: dev,
+		recipe: config, data: r.Run.Data, dataDir: r.Run.DataDir, val: r.Run.Val, seed: r.Run.Seed,
+		deviceOptions: deviceOptions{device: dev},
 	})
 	if err != nil {
 		return nil, err

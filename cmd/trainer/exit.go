@@ -11,7 +11,6 @@ import (
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
 	"trainer/nn/data"
-	"trainer/nn/device"
 	"trainer/nn/optim"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
@@ -49,6 +48,9 @@ const maxErrorLines = 3
 
 // report writes an error and returns the exit status.
 func (p *program) report(err error) int {
+	if errors.Is(err, errNoGPU) {
+		return exitEnvironment
+	}
 	if stopped, ok := errors.AsType[*interruptedError](err); ok {
 		fmt.Fprintf(p.stderr, "trainer: %v\n", stopped)
 		return exitInterrupted
@@ -81,7 +83,7 @@ func exitStatus(err error) int {
 	if isA[*train.DivergedError](err) || isA[*train.MismatchError](err) || errors.Is(err, train.ErrDamaged) {
 		return exitUsage
 	}
-	if errors.Is(err, device.ErrNotBuilt) || errors.Is(err, device.ErrNoDevice) || errors.Is(err, report.ErrHoldsRun) {
+	if errors.Is(err, report.ErrHoldsRun) {
 		return exitUsage
 	}
 	if isA[*fs.PathError](err) { // a file or folder that can't be read or written, a full disk

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"trainer/gpu"
 	"trainer/nn/data"
 	"trainer/nn/recipe"
 )
@@ -23,10 +24,9 @@ type options struct {
 	recipe  string
 	changes []string // of the recipe, as recipe.LoadWith takes them
 
-	device  string
-	threads int
-	seed    uint64
-	runs    int
+	deviceOptions
+	seed uint64
+	runs int
 
 	out          string
 	checkpoint   interval
@@ -49,7 +49,7 @@ func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "val", "offline"}},
 		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
-		{"Device", []string{"device", "threads"}},
+		{"Device", []string{"device", "threads", "precision", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "h"}},
 	}
@@ -87,6 +87,9 @@ func newFlags(o *options) *flag.FlagSet {
 
 	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N; auto is the GPU if there is one")
 	f.Func("threads", "`number` of CPU threads (one a processor)", whole(&o.threads))
+	f.Func("precision", "`precision` of products on a GPU: fp32, or tf32, which is faster and rounds to 10 bits of fraction (fp32)", precision(&o.precision))
+	f.BoolVar(&o.deterministic, "deterministic", false, "keep to algorithms that give the same bits each time; the CPU's do always")
+	f.BoolVar(&o.autotune, "autotune", false, "measure a GPU's algorithms for convolutions at the start, and remember the fastest")
 
 	f.StringVar(&o.out, "out", "", "`folder` for the results, never one that has some (runs/<date>-<data>-<recipe>)")
 	f.Func("checkpoint-every", "`interval` from one checkpoint to the next: epochs, or steps as in 500steps (1)", o.checkpoint.set)
@@ -173,6 +176,18 @@ func whole(dst *int) func(string) error {
 			return errors.New("want a whole number from 1")
 		}
 		*dst = n
+		return nil
+	}
+}
+
+// precision parses a precision that the GPU computes in.
+func precision(dst *gpu.Precision) func(string) error {
+	return func(s string) error {
+		p, err := gpu.ParsePrecision(s)
+		if err != nil || p != gpu.FP32 && p != gpu.TF32 {
+			return errors.New("want fp32 or tf32")
+		}
+		*dst = p
 		return nil
 	}
 }

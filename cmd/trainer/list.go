@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -54,9 +55,9 @@ func (p *program) list() error {
 }
 
 func (p *program) listGPU(w io.Writer) {
-	dev, err := p.openDevice("cuda", 0)
+	dev, err := p.openDevice(deviceOptions{device: "cuda"})
 	if err != nil {
-		fmt.Fprintf(w, "  cuda\t%v\n", strings.TrimPrefix(err.Error(), "-device cuda: "))
+		fmt.Fprintf(w, "  cuda\t%v\n", why(errors.Unwrap(err)))
 		return
 	}
 	defer dev.Close()

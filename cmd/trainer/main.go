@@ -52,6 +52,7 @@ func commands() []command {
 		{"recipe", "print a built-in recipe", recipeCommand},
 		{"draw", "draw a network, or what a run gave; draw -h says more", drawCommand},
 		{"bench", "measure this machine, and how fast it trains each recipe", benchCommand},
+		{"doctor", "say whether a GPU can be used, and if not, what to do", doctorCommand},
 		{"version", "print version and devices", versionCommand},
 	}
 }

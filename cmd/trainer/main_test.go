@@ -180,7 +180,7 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 
 func TestVersionAndRecipe(t *testing.T) {
 	got := trainer(t, "version")
-	if got.status != exitOK || !regexp.MustCompile(`(?m)^trainer .*\ngo +go1.*\ncpu +.*in use: .*\ncuda +not in this build$`).MatchString(got.stdout) {
+	if got.status != exitOK || !regexp.MustCompile(`(?m)^trainer .*\ngo +go1.*\ncpu +.*in use: .*\ncuda +(not )?in this build.*$`).MatchString(got.stdout) {
 		t.Errorf("version: %+v", got)
 	}
 	got = trainer(t, "recipe", "mnist")
@@ -421,16 +421,20 @@ func TestBadInput(t *testing.T) {
 		want string // in stderr
 	}{
 		{"unknown flag", []string{"-epoch", "3"}, "unknown flag -epoch, did you mean -epochs?"},
-		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -batch, "},
+		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -autotune, -batch, "},
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
-		{"unknown subcommand", []string{"trian"}, `unknown subcommand "trian", did you mean train? (valid: train, recipe, draw, bench, version)`},
+		{"unknown subcommand", []string{"trian"}, `unknown subcommand "trian", did you mean train? (valid: train, recipe, draw, bench, doctor, version)`},
 		{"subcommand without argument", []string{"recipe"}, "want one recipe: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
 		{"unknown device", []string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cpu, cuda)`},
 		{"numbered cpu", []string{"-device", "cpu:1"}, "-device cpu:1: want auto, cpu, cuda or cuda:N"},
-		{"cuda", []string{"-device", "cuda"}, "this build has no CUDA device"},
+		{"cuda without a number", []string{"-device", "cuda:first"}, "-device cuda:first: want auto, cpu, cuda or cuda:N"},
+		{"precision", with("-precision", "half"), `invalid value "half" for flag -precision: want fp32 or tf32`},
+		{"precision that is to come", with("-precision", "bf16"), `invalid value "bf16" for flag -precision: want fp32 or tf32`},
+		{"precision of the CPU", with("-device", "cpu", "-precision", "tf32"), "-precision tf32 is for a GPU: -device cpu; the CPU computes in fp32"},
+		{"autotune on the CPU", with("-device", "cpu", "-autotune"), "-autotune is for a GPU: -device cpu; the CPU has no algorithms to measure"},
 		{"unknown data", []string{"-data", "minst"}, "did you mean mnist?"},
 		{"missing data folder", []string{"-data-dir", "nowhere"}, "data folder nowhere: "},
 		{"offline", []string{"-data", "cifar10", "-offline", "-data-dir", "empty"}, "cifar-10-binary.tar.gz"},

@@ -73,7 +73,7 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 		return nil, err
 	}
 	var err error
-	if j.dev, err = p.openDevice(o.device, o.threads); err != nil {
+	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
 		return nil, err
 	}
 	if err := j.openData(ctx); err != nil {

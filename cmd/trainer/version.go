@@ -29,7 +29,7 @@ func versionCommand(_ context.Context, p *program, args []string) error {
 
 func cudaInBuild() string {
 	if gpu.Built {
-		return "in this build"
+		return "in this build (trainer doctor says whether a GPU can be used)"
 	}
 	return "not in this build"
 }
