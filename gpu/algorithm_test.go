@@ -84,6 +84,22 @@ func TestWorkspaceLimit(t *testing.T) {
 	checkError(t, err, device.ErrNotSupported, "convolution forward: cuDNN has no algorithm", "bytes of workspace")
 }
 
+// Where the software emulation has no memory for a workspace, an algorithm that needs none is taken, and where there is
+// none of these the error is that of the memory.
+func TestNoMemoryForTheWorkspace(t *testing.T) {
+	d := newDevice(t)
+	configure(t, "fail=cuMemAlloc_v2#1+:OUT_OF_MEMORY")
+	for i, p := range newConv(t, d, ordinary).full.passes {
+		if p.workspace != 0 {
+			t.Errorf("%v works in %d bytes that there aren't", cuda.Pass(i), p.workspace)
+		}
+	}
+	// The first algorithm that is proposed needs some, and cuDNN refuses the others.
+	configure(t, "fail=cudnnGetConvolutionForwardWorkspaceSize#2+:NOT_SUPPORTED")
+	_, err := d.NewConv2D(ordinary)
+	checkError(t, err, device.ErrOutOfMemory, "convolution forward: its workspace", "bytes wanted")
+}
+
 // On the software emulation, a smaller batch is computed by the same algorithm, unless it can't be: then by another.
 func TestSmallerBatches(t *testing.T) {
 	d := newDevice(t)

@@ -13,7 +13,7 @@ import (
 	"trainer/nn/device"
 )
 
-// choose decides how to compute n images, and reserves the workspace.
+// choose decides how to compute n images.
 func (p *conv2D) choose(n int) (*convBatch, error) {
 	var b convBatch
 	for _, pass := range []cuda.Pass{cuda.Forward, cuda.BackwardData, cuda.BackwardFilter} {
@@ -24,15 +24,12 @@ func (p *conv2D) choose(n int) (*convBatch, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := p.d.reserve(c.workspace); err != nil {
-			return nil, fmt.Errorf("%v: its workspace: %w", pass, err)
-		}
 		b.passes[pass] = c
 	}
 	return &b, nil
 }
 
-// choosePass returns a pass with the best algorithm that can be used.
+// choosePass returns a pass with the best algorithm that can be used, for which it reserves the workspace.
 func (p *conv2D) choosePass(pass cuda.Pass, n int) (*convPass, error) {
 	d := p.d
 	c, err := p.describe(n)
@@ -43,16 +40,32 @@ func (p *conv2D) choosePass(pass cuda.Pass, n int) (*convPass, error) {
 	if err != nil {
 		return nil, err
 	}
+	var shortage error // of memory, for an algorithm that would do
 	for _, a := range candidates {
 		if d.deterministic && !a.Deterministic || a.Workspace > d.workspaceLimit {
 			continue
 		}
 		usable, err := p.use(pass, *c, a)
-		if err != nil || usable != nil {
+		if err != nil {
+			return nil, err
+		}
+		if usable == nil {
+			continue
+		}
+		err = d.reserve(usable.workspace)
+		if !errors.Is(err, device.ErrOutOfMemory) {
 			return usable, err
 		}
+		shortage = fmt.Errorf("%v: its workspace: %w", pass, err)
 	}
-	return nil, unsupported("%v: cuDNN has no algorithm in %d bytes of workspace for %+v", pass, d.workspaceLimit, p.spec)
+	if shortage != nil {
+		return nil, shortage
+	}
+	kind := "algorithm"
+	if d.deterministic {
+		kind = "deterministic algorithm"
+	}
+	return nil, unsupported("%v: cuDNN has no %s in %d bytes of workspace for %+v", pass, kind, d.workspaceLimit, p.spec)
 }
 
 // describe returns the descriptors for n images.

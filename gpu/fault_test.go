@@ -12,17 +12,15 @@ import (
 	"trainer/nn/device"
 )
 
-// faults are what the software emulation is told to do in the middle of a step.
-func faults() []struct {
+// fault is what the software emulation is told to do in the middle of a step.
+type fault struct {
 	name, setting string
-	lost          bool
+	lost          bool   // the context is of no use then
 	word          string // of the error
-} {
-	return []struct {
-		name, setting string
-		lost          bool
-		word          string
-	}{
+}
+
+func faults() []fault {
+	return []fault{
 		{"a launch is refused", "fail=cuLaunchKernel#3:INVALID_VALUE", false, "CUDA_ERROR_INVALID_VALUE"},
 		{"a kernel fails", "fail=batchnorm_moments_f32#1:LAUNCH_FAILED", true, "CUDA_ERROR_LAUNCH_FAILED"},
 		{"a kernel reaches wrong memory", "fail=dropout_f32#2:ILLEGAL_ADDRESS", true, "CUDA_ERROR_ILLEGAL_ADDRESS"},

@@ -33,7 +33,7 @@ type (
 	line [Size]float32
 )
 
-func spreadTile(v *float32, stepV int, x *float32, rowX, columnX, n, size int, transform func(x *line, size int) line) {
+func spreadTile(v *float32, stepV int, x *float32, rowX, columnX, n, size int, transform func(x line, size int) line) {
 	for c := range n {
 		var half tile
 		for j := range size {
@@ -41,13 +41,13 @@ func spreadTile(v *float32, stepV int, x *float32, rowX, columnX, n, size int, t
 			for i := range size {
 				column[i] = *at(x, i*rowX+j*columnX+c)
 			}
-			for i, value := range transform(&column, size) {
+			for i, value := range transform(column, size) {
 				half[i][j] = value
 			}
 		}
 		for i := range half {
 			row := line(half[i])
-			for j, value := range transform(&row, size) {
+			for j, value := range transform(row, size) {
 				*at(v, (Size*i+j)*stepV+c) = value
 			}
 		}
@@ -62,14 +62,14 @@ func collapseTile(m int, y *float32, rowY, columnY int, v *float32, stepV int, b
 			for j := range row {
 				row[j] = *at(v, (Size*i+j)*stepV+c)
 			}
-			half[i] = collapseLine(&row, m)
+			half[i] = collapseLine(row, m)
 		}
 		for j := range m {
 			var column line
 			for i := range column {
 				column[i] = half[i][j]
 			}
-			result := collapseLine(&column, m)
+			result := collapseLine(column, m)
 			for i := range m {
 				sum := result[i] + *at(bias, c)
 				if sum < floor {
@@ -82,7 +82,7 @@ func collapseTile(m int, y *float32, rowY, columnY int, v *float32, stepV int, b
 }
 
 // inputLine is B^T x.
-func inputLine(x *line, _ int) line {
+func inputLine(x line, _ int) line {
 	evenA, oddA := x[4]-b2*x[2], a*(x[3]-b2*x[1])
 	evenB, oddB := x[4]-a2*x[2], b*(x[3]-a2*x[1])
 	return line{
@@ -94,7 +94,7 @@ func inputLine(x *line, _ int) line {
 }
 
 // expandLine is G x.
-func expandLine(x *line, size int) line {
+func expandLine(x line, size int) line {
 	half := func(first int, point, weight float32) (sum float32) {
 		for j := first; j < size; j += 2 {
 			sum += weight * x[j]
@@ -108,7 +108,7 @@ func expandLine(x *line, size int) line {
 }
 
 // collapseLine is A^T x, in the first m elements.
-func collapseLine(x *line, m int) (y line) {
+func collapseLine(x line, m int) (y line) {
 	sumA, sumB := x[1]+x[2], x[3]+x[4]
 	differenceA, differenceB := x[1]-x[2], x[3]-x[4]
 	y[0] = x[0] + sumA + sumB
