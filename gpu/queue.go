@@ -3,6 +3,8 @@
 package gpu
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
 
 	"gorgonia.org/cu"
@@ -45,8 +47,21 @@ func (d *Device) enter(op string) error {
 // fail keeps the first failure of queued work.
 func (d *Device) fail(err error) {
 	if d.fault == nil {
-		d.fault = d.error(d.op, err)
+		d.fault = d.error(d.op, d.cause(err))
 	}
+}
+
+// cause returns an error with what is behind it: cuBLAS and cuDNN only say that execution failed when a
+// kernel before has failed meanwhile, and the stream says how.
+func (d *Device) cause(err error) error {
+	var e *cuda.Error
+	if d.recording != nil || !errors.As(err, &e) || e.Library == cuda.CUDA {
+		return err
+	}
+	if behind := cuda.Wait(d.stream); behind != nil {
+		return fmt.Errorf("%w (noticed by %w)", behind, err)
+	}
+	return err
 }
 
 // error wraps an error with the device and what was being done; nil stays nil.
