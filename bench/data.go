@@ -2,30 +2,11 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"testing"
 
 	"trainer/nn/data"
 	"trainer/nn/device"
 )
-
-// syntheticCIFAR is a set of n random images of CIFAR-10's size.
-func syntheticCIFAR(n int) *data.InMemory {
-	const pixels = 32 * 32 * 3
-	set := &data.InMemory{Name: "synthetic", H: 32, W: 32, C: 3, Images: make([]byte, n*pixels), Labels: make([]int32, n)}
-	for i := range set.Images {
-		set.Images[i] = byte(device.RandomWord(1, device.StreamSplit, 0, uint64(i)))
-	}
-	for c := range 10 {
-		set.ClassNames = append(set.ClassNames, fmt.Sprint(c))
-	}
-	for i := range set.Labels {
-		set.Labels[i] = int32(i % 10)
-	}
-	return set
-}
 
 // runData measures opening MNIST, loading shuffled batches, and augmentation.
 func runData(b *testing.B) {
@@ -38,26 +19,19 @@ func runData(b *testing.B) {
 		reportImages(b, 70_000)
 	})
 	const batch = 500
-	set := syntheticCIFAR(20 * batch)
+	set := SyntheticImages(20*batch, 32, 32, 3)
 	b.Run("loader", func(b *testing.B) {
-		l, err := data.NewLoader(data.LoaderConfig{Set: set, Batch: batch, Seed: 1, Shuffle: true})
+		loop, err := newBatches(data.LoaderConfig{Set: set, Batch: batch, Seed: 1, Shuffle: true})
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer l.Close()
-		epoch := 0
-		l.Start(epoch, 0)
+		defer loop.loader.Close()
 		for b.Loop() {
-			got, err := l.Next()
-			if errors.Is(err, io.EOF) {
-				epoch++
-				l.Start(epoch, 0)
-				got, err = l.Next()
-			}
+			got, err := loop.next()
 			if err != nil {
 				b.Fatal(err)
 			}
-			l.Release(got)
+			loop.loader.Release(got)
 		}
 		reportImages(b, batch)
 	})

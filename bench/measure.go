@@ -2,9 +2,7 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"time"
 
@@ -12,7 +10,6 @@ import (
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
-	"trainer/nn/train"
 )
 
 // The functions of this file measure without package testing, for `trainer bench`: a few
@@ -174,8 +171,8 @@ func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape 
 	if err != nil {
 		return nil, err
 	}
-	flops := 3 * float64(single.stepper.Network().FLOPs())
-	single.close()
+	flops := 3 * float64(single.Network().FLOPs())
+	single.Close()
 
 	batch := r.Batch
 	for batch > 1 && flops*float64(batch) > peak/2*t.Seconds() {
@@ -185,12 +182,15 @@ func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape 
 	if err != nil {
 		return nil, err
 	}
-	defer full.close()
+	defer full.Close()
 	rate, err := perSecond(t, func() error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return full.step()
+		if err := full.Step(); err != nil {
+			return err
+		}
+		return d.Sync()
 	})
 	if err != nil {
 		return nil, err
@@ -199,17 +199,9 @@ func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape 
 	return &StepSpeed{Batch: batch, ImagesPerSecond: rate, FLOPs: rate * flops}, nil
 }
 
-// training is a network in training, with its data.
-type training struct {
-	device  device.Device
-	stepper *train.Stepper
-	loader  *data.Loader
-	epoch   int
-}
-
-// newTraining makes a training on two batches of random images that never ends.
-func newTraining(d device.Device, r *recipe.Recipe, shape nn.Shape, batch int) (*training, error) {
-	set := randomImages(2*batch, shape)
+// newTraining makes a training of a recipe's network on two batches of synthetic images.
+func newTraining(d device.Device, r *recipe.Recipe, shape nn.Shape, batch int) (*Training, error) {
+	set := SyntheticImages(2*batch, shape[0], shape[1], shape[2])
 	split := &data.Split{Train: set}
 	if len(r.Data) > 0 {
 		split.Name = r.Data[0] // whose mean and deviation the recipe has
@@ -217,54 +209,5 @@ func newTraining(d device.Device, r *recipe.Recipe, shape nn.Shape, batch int) (
 	cfg := r.TrainConfig(d, split, 1)
 	cfg.Batch = batch
 	cfg.Epochs = 1e6
-	stepper, err := train.NewStepper(cfg)
-	if err != nil {
-		return nil, err
-	}
-	loader, err := data.NewLoader(data.LoaderConfig{Set: set, Batch: batch, Seed: 1, Shuffle: true})
-	if err != nil {
-		return nil, err
-	}
-	loader.Start(0, 0)
-	return &training{device: d, stepper: stepper, loader: loader}, nil
-}
-
-// randomImages returns a set of n random images of a shape [h, w, c] and 10 classes.
-func randomImages(n int, shape nn.Shape) *data.InMemory {
-	set := &data.InMemory{
-		Name: "random", H: shape[0], W: shape[1], C: shape[2],
-		Images: make([]byte, n*shape.Len()), Labels: make([]int32, n), ClassNames: make([]string, 10),
-	}
-	_, _ = rand.NewChaCha8([32]byte{}).Read(set.Images) // it never fails
-	for c := range set.ClassNames {
-		set.ClassNames[c] = fmt.Sprint(c)
-	}
-	for i := range set.Labels {
-		set.Labels[i] = int32(i % len(set.ClassNames))
-	}
-	return set
-}
-
-// step trains on the next batch and waits until that is done.
-func (t *training) step() error {
-	batch, err := t.loader.Next()
-	if errors.Is(err, io.EOF) {
-		t.epoch++
-		t.loader.Start(t.epoch, 0)
-		batch, err = t.loader.Next()
-	}
-	if err != nil {
-		return err
-	}
-	err = t.stepper.Step(batch)
-	t.loader.Release(batch)
-	if err != nil {
-		return err
-	}
-	return t.device.Sync()
-}
-
-func (t *training) close() {
-	t.loader.Close()
-	_ = t.stepper.Close() // nothing is lost with a recorded step
+	return NewTraining(cfg, data.LoaderConfig{Set: set, Batch: batch, Seed: 1, Shuffle: true})
 }

@@ -2,13 +2,10 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"io"
 	"testing"
 
 	"trainer/nn/data"
 	"trainer/nn/recipe"
-	"trainer/nn/train"
 )
 
 // runStep measures whole training steps of the recipes: upload, augmentation, forward,
@@ -33,43 +30,26 @@ func benchStep(b *testing.B, name string, changes []string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	split := &data.Split{Train: syntheticCIFAR(8 * r.Batch)}
+	split := &data.Split{Train: SyntheticImages(8*r.Batch, 32, 32, 3)}
 	if r.Data[0] == "mnist" {
 		if split, err = data.Open(context.Background(), "mnist", data.Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	d := open(b)
-	s, err := train.NewStepper(r.TrainConfig(d, split, 1))
+	t, err := NewTraining(r.TrainConfig(d, split, 1), data.LoaderConfig{Set: split.Train, Batch: r.Batch, Seed: 1, Shuffle: true, DropLast: true})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
-	l, err := data.NewLoader(data.LoaderConfig{Set: split.Train, Batch: r.Batch, Seed: 1, Shuffle: true, DropLast: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	epoch := 0
-	l.Start(epoch, 0)
+	defer t.Close()
 	step := func() {
-		batch, err := l.Next()
-		if errors.Is(err, io.EOF) {
-			epoch++
-			l.Start(epoch, 0)
-			batch, err = l.Next()
-		}
-		if err != nil {
+		if err := t.Step(); err != nil {
 			b.Fatal(err)
 		}
-		if err := s.Step(batch); err != nil {
-			b.Fatal(err)
-		}
-		l.Release(batch)
 	}
 	step() // the first touches all memory
 	b.ReportAllocs()
 	loop(b, d, step)
 	reportImages(b, r.Batch)
-	reportFLOPs(b, d, 3*s.Network().FLOPs()*int64(r.Batch))
+	reportFLOPs(b, d, 3*t.Network().FLOPs()*int64(r.Batch))
 }

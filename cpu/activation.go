@@ -56,7 +56,7 @@ func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, erro
 
 func (p *activation) Forward(y, x *device.Tensor) {
 	const op = "cpu: activation forward"
-	n := checkLength(op, "x", x, p.spec.Len)
+	n := device.CheckUpTo(op, "x", x, p.spec.Len)
 	device.CheckLen(op, "y", y, device.Float32, n)
 	p.y, p.x = floats(y), floats(x)
 	p.d.pool.Run(chunks(n), (*activationForward)(p))
@@ -64,21 +64,12 @@ func (p *activation) Forward(y, x *device.Tensor) {
 
 func (p *activation) Backward(dx, dy, x, y *device.Tensor) {
 	const op = "cpu: activation backward"
-	n := checkLength(op, "x", x, p.spec.Len)
+	n := device.CheckUpTo(op, "x", x, p.spec.Len)
 	device.CheckLen(op, "dx", dx, device.Float32, n)
 	device.CheckLen(op, "dy", dy, device.Float32, n)
 	device.CheckLen(op, "y", y, device.Float32, n)
 	p.dx, p.dy, p.x = floats(dx), floats(dy), floats(x)
 	p.d.pool.Run(chunks(n), (*activationBackward)(p))
-}
-
-// checkLength panics unless t is float32 with at most limit elements, and returns how
-// many it has.
-func checkLength(op, operand string, t *device.Tensor, limit int) int {
-	if t == nil || t.DType() != device.Float32 || t.Len() > limit {
-		panic(fmt.Sprintf("%s: %s is %v, want at most %d elements of float32", op, operand, t, limit))
-	}
-	return t.Len()
 }
 
 // activationForward is the loop over chunks of Forward.

@@ -39,7 +39,7 @@ type change struct {
 
 // NewAugment makes a plan for augmentation.
 func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
-	checkAugment(s)
+	s.Check()
 	p := &augment{d: d, spec: s, table: make([][256]float32, s.C), cols: make([][]int, d.pool.Workers())}
 	for c := range p.table {
 		for v := range p.table[c] {
@@ -50,22 +50,6 @@ func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 		p.cols[i] = make([]int, s.W)
 	}
 	return p, nil
-}
-
-// checkAugment panics unless the spec makes sense.
-func checkAugment(s device.AugmentSpec) {
-	if s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 {
-		panic(fmt.Sprintf("cpu: NewAugment: images [%d %d %d %d]", s.N, s.H, s.W, s.C))
-	}
-	if len(s.Mean) != s.C || len(s.Std) != s.C {
-		panic(fmt.Sprintf("cpu: NewAugment: %d means and %d deviations for %d channels", len(s.Mean), len(s.Std), s.C))
-	}
-	if s.Crop < 0 || s.Crop >= min(s.H, s.W) || s.Cutout < 0 || s.Cutout > min(s.H, s.W) {
-		panic(fmt.Sprintf("cpu: NewAugment: crop %d and cutout %d of %dx%d images", s.Crop, s.Cutout, s.H, s.W))
-	}
-	if s.Flip > device.FlipAlternating {
-		panic(fmt.Sprintf("cpu: NewAugment: flip mode %d", s.Flip))
-	}
 }
 
 func (p *augment) Train(y, images, ids, epoch *device.Tensor) {

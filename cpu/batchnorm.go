@@ -125,7 +125,7 @@ func (p *batchNorm) takeForward(op string, y, x, gamma, beta, runningMean, runni
 // checkChannels panics unless t is float32 [..., c] with at most the spec's rows, and
 // returns how many it has.
 func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
-	n := checkLength(op, operand, t, p.spec.Rows*p.c)
+	n := device.CheckUpTo(op, operand, t, p.spec.Rows*p.c)
 	if shape := t.Shape(); shape[len(shape)-1] != p.c {
 		panic(fmt.Sprintf("%s: %s is %v, want %d as the last dimension", op, operand, t, p.c))
 	}

@@ -39,7 +39,7 @@ func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
 
 // newConv2D makes a plan; pool is nil, or what the output goes through.
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv2D {
-	checkConv2DSpec(s)
+	s.Check()
 	p := &conv2D{d: d, spec: s, relu: relu, pool: pool}
 	in, out := s.InC/s.Groups, s.OutC/s.Groups
 	p.forward.pool, p.backward.unpool, p.filter.unpool = pool, pool, pool
@@ -76,23 +76,9 @@ func backwardWindow(s device.Conv2DSpec) window {
 func (d *Device) inBands(s device.Conv2DSpec) bool {
 	read := func(w window, out int) bool {
 		_, tiles := tilesOf(d.kernel, &w, out, s.N)
-		return s.Groups == 1 && (tiles || w.direct())
+		return tiles || w.direct()
 	}
 	return read(forwardWindow(s), s.OutC) && (s.NoBackward || s.NoBackwardData || read(backwardWindow(s), s.InC))
-}
-
-func checkConv2DSpec(s device.Conv2DSpec) {
-	for _, v := range []int{s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.StrideH, s.StrideW, s.DilationH, s.DilationW, s.Groups} {
-		if v < 1 {
-			panic(fmt.Sprintf("conv2d: sizes, strides, dilations and groups must be at least 1, got %+v", s))
-		}
-	}
-	if s.PadH < 0 || s.PadW < 0 || s.OutH() < 1 || s.OutW() < 1 {
-		panic(fmt.Sprintf("conv2d: the kernel does not fit the padded image, or padding is negative: %+v", s))
-	}
-	if s.InC%s.Groups != 0 || s.OutC%s.Groups != 0 {
-		panic(fmt.Sprintf("conv2d: %d input and %d output channels are not divisible by %d groups", s.InC, s.OutC, s.Groups))
-	}
 }
 
 // Algorithm names the method of the forward pass and the instruction set.
@@ -126,7 +112,7 @@ func (p *conv2D) outputShape() (h, w int) {
 func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	const op = "conv2d forward"
 	s := p.spec
-	n := p.checkImages(op, "x", x)
+	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
 	h, width := p.outputShape()
 	device.Check(op, "y", y, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
@@ -146,7 +132,7 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	if s.NoBackward || s.NoBackwardData {
 		panic(op + ": the plan was made without it")
 	}
-	n := p.checkImages(op, "dx", dx)
+	n := device.CheckRows(op, "dx", dx, s.N, s.H, s.W, s.InC)
 	h, width := p.outputShape()
 	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
@@ -160,7 +146,7 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made without it")
 	}
-	n := p.checkImages(op, "x", x)
+	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
 	h, width := p.outputShape()
 	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	if dw != nil {
@@ -170,15 +156,6 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 		device.Check(op, "dbias", dbias, device.Float32, s.OutC)
 	}
 	p.filter.run(optionalFloats(dw), optionalFloats(dbias), floats(dy), floats(x), n)
-}
-
-func (p *conv2D) checkImages(op, operand string, t *device.Tensor) (n int) {
-	s := p.spec
-	device.Check(op, operand, t, device.Float32, -1, s.H, s.W, s.InC)
-	if t.Rows() > s.N {
-		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d images", op, operand, t, s.N))
-	}
-	return t.Rows()
 }
 
 func (p *conv2D) checkFilters(op, operand string, t *device.Tensor) {

@@ -53,12 +53,12 @@ const (
 func (p *convFilter) init(d *Device, win window, s device.Conv2DSpec) {
 	kn := d.kernel
 	p.d, p.win, p.groups, p.out, p.k, p.ldy = d, win, s.Groups, s.OutC/s.Groups, win.length(), s.OutC
-	if tiles, ok := tilesOf(kn, &p.win, p.out, s.N); ok && s.Groups == 1 {
+	if tiles, ok := tilesOf(kn, &p.win, p.out, s.N); ok {
 		p.winograd = &winogradFilter{}
 		p.winograd.init(p, tiles, s.N)
 		return
 	}
-	if s.Groups == 1 && win.direct() {
+	if win.direct() {
 		p.direct = &directFilter{}
 		p.direct.init(p, s.N)
 		return

@@ -26,8 +26,8 @@ type convPool struct {
 // where asked. It has those of 2 x 2 windows side by side, behind convolutions that need no
 // matrix of patches in any pass.
 func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (device.Conv2D, error) {
-	checkConv2DSpec(s)
-	checkPool2D(pool)
+	s.Check()
+	pool.Check()
 	if pool.N != s.N || pool.H != s.OutH() || pool.W != s.OutW() || pool.C != s.OutC {
 		panic(fmt.Sprintf("conv2d with max pooling: the convolution gives [%d %d %d %d], the pooling is of [%d %d %d %d]",
 			s.N, s.OutH(), s.OutW(), s.OutC, pool.N, pool.H, pool.W, pool.C))

@@ -40,7 +40,7 @@ type (
 func (p *convProduct) init(d *Device, win window, groups, out, images int) {
 	kn := d.kernel
 	p.d, p.win, p.groups, p.out, p.k = d, win, groups, out, win.length()
-	if tiles, ok := tilesOf(d.kernel, &p.win, out, images); ok && groups == 1 {
+	if tiles, ok := tilesOf(d.kernel, &p.win, out, images); ok {
 		p.winograd = &winogradProduct{}
 		p.winograd.init(p, tiles)
 		return
@@ -48,7 +48,7 @@ func (p *convProduct) init(d *Device, win window, groups, out, images int) {
 	p.block = blockLength(p.k, win.runLen)
 	p.tile = 8 * kn.MR
 	scratch := kn.MR * p.block
-	if groups == 1 && win.direct() {
+	if win.direct() {
 		p.direct = &direct{}
 		p.direct.init(p)
 		p.block = p.k
@@ -94,7 +94,7 @@ func (p *convProduct) run(c, src, weights, bias []float32, n int, flip, relu boo
 	p.c, p.src, p.weights, p.bias, p.flip, p.relu = c, src, weights, bias, flip, relu
 	p.images, p.rows = n, n*p.win.outH*p.win.outW
 	if p.winograd != nil {
-		p.winograd.run(n)
+		p.winograd.run()
 		return
 	}
 	p.d.pool.Run(p.groups*p.d.kernel.Panels(p.out), &p.packTask)

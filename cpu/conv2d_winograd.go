@@ -30,8 +30,7 @@ type winogradProduct struct {
 	stepU, stepV, stepM int // elements from one value to the next, in a group
 	lenU, lenV, lenM    int
 	lenPixels           int // one tile, where it must be copied
-
-	lenWhole int // a block's images before they are pooled, of one panel
+	lenWhole            int // a block's images before they are pooled, of one panel
 
 	filterTask winogradFilters
 }
@@ -122,10 +121,9 @@ func (p *winogradProduct) init(product *convProduct, tiles winogradTiles) {
 	p.d.reserve(p.lenU, max(p.lenV+p.lenM+p.lenPixels+p.lenWhole+p.unpool.imageLen(), p.r*p.r*filterGroup*kn.NR))
 }
 
-// run computes n images.
-func (p *winogradProduct) run(n int) {
+func (p *winogradProduct) run() {
 	p.d.pool.Run(p.d.kernel.Panels(p.out), &p.filterTask)
-	p.d.pool.Run(divideUp(n*p.perImage(), p.block), p)
+	p.d.pool.Run(divideUp(p.images*p.perImage(), p.block), p)
 }
 
 // Do transforms the filters of one panel of columns.

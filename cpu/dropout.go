@@ -37,7 +37,7 @@ func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("cpu: dropout forwa
 func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.run("cpu: dropout backward", dx, dy, step) }
 
 func (p *dropout) run(op string, y, x, step *device.Tensor) {
-	n := checkLength(op, "source", x, p.spec.Len)
+	n := device.CheckUpTo(op, "source", x, p.spec.Len)
 	device.CheckLen(op, "destination", y, device.Float32, n)
 	device.CheckLen(op, "step", step, device.Int32, 1)
 	p.step, p.y, p.x = uint32(ints(step)[0]), floats(y), floats(x)

@@ -50,7 +50,7 @@ func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
 
 func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
 	const op = "cpu: loss forward"
-	n := checkRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	n := device.CheckRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
 	device.CheckLen(op, "labels", labels, device.Int32, n)
 	device.CheckLen(op, "stats", stats, device.Float32, device.StatsLen)
 	p.outputs, p.labels = floats(outputs), ints(labels)
@@ -69,7 +69,7 @@ func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
 
 func (p *loss) Backward(doutputs, outputs, labels *device.Tensor) {
 	const op = "cpu: loss backward"
-	n := checkRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	n := device.CheckRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
 	device.Check(op, "doutputs", doutputs, device.Float32, n, p.spec.Classes)
 	device.CheckLen(op, "labels", labels, device.Int32, n)
 	p.outputs, p.doutputs, p.labels = floats(outputs), floats(doutputs), ints(labels)

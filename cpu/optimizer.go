@@ -35,7 +35,7 @@ type slotChunk struct {
 func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
 	p := &optimizer{d: d, spec: s, perWorker: make([]vector.Rates, d.pool.Workers())}
 	for i, slot := range s.Slots {
-		checkSlot(s.Kind, i, slot)
+		slot.Check(s.Kind, i)
 		p.groups = max(p.groups, slot.Group+1)
 		all := slotChunk{floats(slot.Value), floats(slot.Grad), optionalFloats(slot.State1), optionalFloats(slot.State2), slot.Group}
 		for c := 0; c < chunks(len(all.value)); c++ {
@@ -43,33 +43,6 @@ func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) 
 		}
 	}
 	return p, nil
-}
-
-// checkSlot panics unless slot i has what the rule needs.
-func checkSlot(kind device.OptimizerKind, i int, s device.Slot) {
-	op := fmt.Sprintf("cpu: NewOptimizer: slot %d", i)
-	if s.Value == nil || s.Group < 0 {
-		panic(fmt.Sprintf("%s: value %v, group %d", op, s.Value, s.Group))
-	}
-	n := s.Value.Len()
-	device.CheckLen(op, "value", s.Value, device.Float32, n)
-	device.CheckLen(op, "grad", s.Grad, device.Float32, n)
-	needs1, needs2 := false, false
-	switch kind {
-	case device.SGD:
-	case device.Adam:
-		needs1, needs2 = true, true
-	case device.RMSProp:
-		needs1 = true
-	default:
-		panic(fmt.Sprintf("cpu: NewOptimizer: kind %d", kind))
-	}
-	if needs1 || s.State1 != nil {
-		device.CheckLen(op, "state1", s.State1, device.Float32, n)
-	}
-	if needs2 || s.State2 != nil {
-		device.CheckLen(op, "state2", s.State2, device.Float32, n)
-	}
 }
 
 // cut returns elements [from, to).

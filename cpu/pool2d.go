@@ -40,7 +40,7 @@ func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
 }
 
 func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) device.Pool2D {
-	checkPool2D(s)
+	s.Check()
 	p := pool2D{d: d, spec: s, relu: relu, outH: s.OutH(), outW: s.OutW()}
 	p.disjoint = s.StrideH >= s.KH && s.StrideW >= s.KW && s.PadH == 0 && s.PadW == 0
 	p.rows = max(1, chunk/(s.StrideH*s.W*s.C))
@@ -53,22 +53,10 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) device.Pool2D {
 	return newMaxPool(p, d.vector.Pool32)
 }
 
-// checkPool2D panics unless the geometry makes sense.
-func checkPool2D(s device.Pool2DSpec) {
-	bad := s.Mode < device.MaxPool || s.Mode > device.AvgPoolExcluding ||
-		s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 || s.KH < 1 || s.KW < 1 || s.StrideH < 1 || s.StrideW < 1 ||
-		s.PadH < 0 || s.PadW < 0 || s.PadH >= s.KH || s.PadW >= s.KW ||
-		s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW
-	if bad {
-		panic(fmt.Sprintf("cpu: NewPool2D: mode %d, images [%d %d %d %d], window %dx%d, stride %dx%d, padding %dx%d",
-			s.Mode, s.N, s.H, s.W, s.C, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW))
-	}
-}
-
 // takeForward checks and keeps the operands of Forward, and returns the number of tasks.
 func (p *pool2D) takeForward(y, x *device.Tensor) int {
 	const op = "cpu: pool2d forward"
-	p.n = p.checkImages(op, "x", x)
+	p.n = device.CheckRows(op, "x", x, p.spec.N, p.spec.H, p.spec.W, p.spec.C)
 	device.Check(op, "y", y, device.Float32, p.n, p.outH, p.outW, p.spec.C)
 	p.y, p.x = floats(y), floats(x)
 	return divideUp(p.n*p.outH, p.rows)
@@ -80,7 +68,7 @@ func (p *pool2D) takeBackward(dx, dy, y, x *device.Tensor) int {
 	if p.spec.NoBackward {
 		panic(op + ": the plan was made with NoBackward")
 	}
-	n := p.checkImages(op, "x", x)
+	n := device.CheckRows(op, "x", x, p.spec.N, p.spec.H, p.spec.W, p.spec.C)
 	device.Check(op, "dx", dx, device.Float32, n, p.spec.H, p.spec.W, p.spec.C)
 	device.Check(op, "dy", dy, device.Float32, n, p.outH, p.outW, p.spec.C)
 	device.Check(op, "y", y, device.Float32, n, p.outH, p.outW, p.spec.C)
@@ -92,15 +80,6 @@ func (p *pool2D) takeBackward(dx, dy, y, x *device.Tensor) int {
 		return divideUp(n*p.outH, p.rows)
 	}
 	return n
-}
-
-func (p *pool2D) checkImages(op, operand string, t *device.Tensor) int {
-	s := p.spec
-	device.Check(op, operand, t, device.Float32, -1, s.H, s.W, s.C)
-	if t.Rows() > s.N {
-		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d images", op, operand, t, s.N))
-	}
-	return t.Rows()
 }
 
 // poolWindow is the part of a pooling window that lies in the image: rows [top, bottom) and

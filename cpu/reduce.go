@@ -43,7 +43,7 @@ func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 
 func (p *reduce) Run(dst, src *device.Tensor) {
 	const op = "cpu: reduce"
-	n := checkLength(op, "src", src, p.spec.Rows*p.spec.C)
+	n := device.CheckUpTo(op, "src", src, p.spec.Rows*p.spec.C)
 	p.dst, p.src = floats(dst), floats(src)
 	if p.spec.Kind == device.ReduceSumRows {
 		if n%p.c != 0 {

@@ -35,19 +35,10 @@ func (d *Device) NewSoftmax(s device.SoftmaxSpec) (device.Softmax, error) {
 
 func (p *softmax) Forward(y, x *device.Tensor) {
 	const op = "cpu: softmax forward"
-	p.n = checkRows(op, "x", x, p.spec.N, p.spec.Classes)
+	p.n = device.CheckRows(op, "x", x, p.spec.N, p.spec.Classes)
 	device.Check(op, "y", y, device.Float32, p.n, p.spec.Classes)
 	p.y, p.x = floats(y), floats(x)
 	p.d.pool.Run(divideUp(p.n, p.rowsPerTask), (*softmaxForward)(p))
-}
-
-// checkRows panics unless t is float32 [n, c] with n at most limit, and returns n.
-func checkRows(op, operand string, t *device.Tensor, limit, c int) int {
-	device.Check(op, operand, t, device.Float32, -1, c)
-	if t.Rows() > limit {
-		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d rows", op, operand, t, limit))
-	}
-	return t.Rows()
 }
 
 // divideUp returns a/b, rounded up.

@@ -27,7 +27,7 @@ type augment struct {
 
 // NewAugment makes a plan for augmentation.
 func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
-	checkAugment(s)
+	s.Check()
 	return build(d, "augment", func(b *builder) device.Augment {
 		b.elements(s.N * s.H * s.W * s.C)
 		return &augment{
@@ -46,22 +46,6 @@ func normalization(s device.AugmentSpec) []float32 {
 		}
 	}
 	return table
-}
-
-// checkAugment panics unless the spec makes sense.
-func checkAugment(s device.AugmentSpec) {
-	if s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 {
-		panic(fmt.Sprintf("gpu: NewAugment: images [%d %d %d %d]", s.N, s.H, s.W, s.C))
-	}
-	if len(s.Mean) != s.C || len(s.Std) != s.C {
-		panic(fmt.Sprintf("gpu: NewAugment: %d means and %d deviations for %d channels", len(s.Mean), len(s.Std), s.C))
-	}
-	if s.Crop < 0 || s.Crop >= min(s.H, s.W) || s.Cutout < 0 || s.Cutout > min(s.H, s.W) {
-		panic(fmt.Sprintf("gpu: NewAugment: crop %d and cutout %d of %dx%d images", s.Crop, s.Cutout, s.H, s.W))
-	}
-	if s.Flip > device.FlipAlternating {
-		panic(fmt.Sprintf("gpu: NewAugment: flip mode %d", s.Flip))
-	}
 }
 
 func (p *augment) Train(y, images, ids, epoch *device.Tensor) {
@@ -106,7 +90,7 @@ func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bo
 // check panics unless y and images fit, and returns the number of images in the batch.
 func (p *augment) check(op string, y, images *device.Tensor) int {
 	s := p.spec
-	n := checkImages(op, "y", y, s.N, s.H, s.W, s.C)
+	n := device.CheckRows(op, "y", y, s.N, s.H, s.W, s.C)
 	rows := n
 	if s.Gather {
 		rows = -1

@@ -60,7 +60,7 @@ func (d *Device) NewConv2DReLU(s device.Conv2DSpec) (device.Conv2D, error) {
 }
 
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error) {
-	checkConv2DSpec(s)
+	s.Check()
 	return build(d, "conv2d", func(b *builder) device.Conv2D {
 		outputs := s.N * s.OutH() * s.OutW() * s.OutC
 		if !b.elements(s.N*s.H*s.W*s.InC) || !b.elements(outputs) {
@@ -95,20 +95,6 @@ func (p *conv2D) planFused(b *builder) {
 	}
 	if !p.spec.Bias {
 		p.noBias = b.zeros(4 * p.spec.OutC)
-	}
-}
-
-func checkConv2DSpec(s device.Conv2DSpec) {
-	for _, v := range []int{s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.StrideH, s.StrideW, s.DilationH, s.DilationW, s.Groups} {
-		if v < 1 {
-			panic(fmt.Sprintf("conv2d: sizes, strides, dilations and groups must be at least 1, got %+v", s))
-		}
-	}
-	if s.PadH < 0 || s.PadW < 0 || s.OutH() < 1 || s.OutW() < 1 {
-		panic(fmt.Sprintf("conv2d: the kernel does not fit the padded image, or padding is negative: %+v", s))
-	}
-	if s.InC%s.Groups != 0 || s.OutC%s.Groups != 0 {
-		panic(fmt.Sprintf("conv2d: %d input and %d output channels are not divisible by %d groups", s.InC, s.OutC, s.Groups))
 	}
 }
 
@@ -170,7 +156,7 @@ func (p *conv2D) run(pass cuda.Pass, n int, x, w, y *device.Tensor) {
 func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	const op = "conv2d forward"
 	s, d := p.spec, p.d
-	n := checkImages(op, "x", x, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
 	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
 	p.checkFilters(op, "w", w)
 	if (bias != nil) != s.Bias {
@@ -231,7 +217,7 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	if s.NoBackward || s.NoBackwardData {
 		panic(op + ": the plan was made without it")
 	}
-	n := checkImages(op, "dx", dx, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "dx", dx, s.N, s.H, s.W, s.InC)
 	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
 	p.checkFilters(op, "w", w)
 	if !d.begin(op) {
@@ -248,7 +234,7 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made without it")
 	}
-	n := checkImages(op, "x", x, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
 	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
 	if dw != nil {
 		p.checkFilters(op, "dw", dw)

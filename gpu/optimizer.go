@@ -29,7 +29,7 @@ func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) 
 	var table []kernels.Slot
 	var lengths []int
 	for i, slot := range s.Slots {
-		checkSlot(s.Kind, i, slot)
+		slot.Check(s.Kind, i)
 		p.groups = max(p.groups, slot.Group+1)
 		table = append(table, kernels.Slot{
 			Value: d.address(op, "value", slot.Value), Grad: d.address(op, "grad", slot.Grad),
@@ -58,23 +58,6 @@ func ruleKernel(s device.OptimizerSpec) kernels.Name {
 		return kernels.OptimizerSGD
 	}
 	panic(fmt.Sprintf("gpu: NewOptimizer: kind %d", s.Kind))
-}
-
-// checkSlot panics unless slot i has what the rule needs.
-func checkSlot(kind device.OptimizerKind, i int, s device.Slot) {
-	op := fmt.Sprintf("gpu: NewOptimizer: slot %d", i)
-	if s.Value == nil || s.Group < 0 {
-		panic(fmt.Sprintf("%s: value %v, group %d", op, s.Value, s.Group))
-	}
-	n := s.Value.Len()
-	device.CheckLen(op, "value", s.Value, device.Float32, n)
-	device.CheckLen(op, "grad", s.Grad, device.Float32, n)
-	if s.State1 != nil || kind == device.Adam || kind == device.RMSProp {
-		device.CheckLen(op, "state1", s.State1, device.Float32, n)
-	}
-	if s.State2 != nil || kind == device.Adam {
-		device.CheckLen(op, "state2", s.State2, device.Float32, n)
-	}
 }
 
 func (p *optimizer) Step(hyper *device.Tensor) {

@@ -41,7 +41,7 @@ func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
 }
 
 func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error) {
-	checkPool2D(s)
+	s.Check()
 	return build(d, "pool2d", func(b *builder) device.Pool2D {
 		outputs := s.N * s.OutH() * s.OutW() * s.C
 		b.elements(s.N * s.H * s.W * s.C)
@@ -65,22 +65,10 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error
 	})
 }
 
-// checkPool2D panics unless the geometry makes sense.
-func checkPool2D(s device.Pool2DSpec) {
-	bad := s.Mode < device.MaxPool || s.Mode > device.AvgPoolExcluding ||
-		s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 || s.KH < 1 || s.KW < 1 || s.StrideH < 1 || s.StrideW < 1 ||
-		s.PadH < 0 || s.PadW < 0 || s.PadH >= s.KH || s.PadW >= s.KW ||
-		s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW
-	if bad {
-		panic(fmt.Sprintf("gpu: NewPool2D: mode %d, images [%d %d %d %d], window %dx%d, stride %dx%d, padding %dx%d",
-			s.Mode, s.N, s.H, s.W, s.C, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW))
-	}
-}
-
 func (p *pool2D) Forward(y, x *device.Tensor) {
 	const op = "pool2d forward"
 	s, d := p.spec, p.d
-	n := checkImages(op, "x", x, s.N, s.H, s.W, s.C)
+	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.C)
 	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)
 	p.n = n
 	if !d.begin(op) {
@@ -105,7 +93,7 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made with NoBackward")
 	}
-	n := checkImages(op, "x", x, s.N, s.H, s.W, s.C)
+	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.C)
 	device.Check(op, "dx", dx, device.Float32, n, s.H, s.W, s.C)
 	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.C)
 	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)

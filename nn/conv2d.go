@@ -130,32 +130,22 @@ func (c Conv2D) buildFused(b *Builder, in Shape, next []Layer) (u Unit, fused in
 }
 
 // poolAndReLU returns the max pooling that layers begin with, before ReLU, after it or
-// without, and how many they are. The order makes no difference: the larger of two numbers
+// without, and how many they are: 0 where there is no pooling. The order makes no difference: the larger of two numbers
 // stays the larger one.
 func poolAndReLU(layers []Layer) (pool MaxPool2D, relu bool, count int) {
-	for _, l := range layers[:min(2, len(layers))] {
-		p, isPool := l.(MaxPool2D)
-		switch {
-		case isPool && pool == MaxPool2D{}:
-			pool = p
-		case isReLU(l) && !relu:
-			relu = true
-		default:
-			return pool, relu, countOf(pool, relu)
+	follows := len(layers) > 1
+	if pool, ok := layers[0].(MaxPool2D); ok {
+		if follows && isReLU(layers[1]) {
+			return pool, true, 2
+		}
+		return pool, false, 1
+	}
+	if follows && isReLU(layers[0]) {
+		if pool, ok := layers[1].(MaxPool2D); ok {
+			return pool, true, 2
 		}
 	}
-	return pool, relu, countOf(pool, relu)
-}
-
-// countOf returns the number of layers of poolAndReLU, 0 without a pooling.
-func countOf(pool MaxPool2D, relu bool) int {
-	switch {
-	case pool == MaxPool2D{}:
-		return 0
-	case relu:
-		return 2
-	}
-	return 1
+	return MaxPool2D{}, false, 0
 }
 
 // buildPooled builds the convolution with a pooling. ok is false where the device can't.

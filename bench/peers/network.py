@@ -89,7 +89,7 @@ def complete(layer: Layer, dropout: bool) -> Layer:
 
 
 def noise(count: int) -> np.ndarray:
-    """Bytes of noise, the same as worker/synthetic.go's: the finaliser of MurmurHash3."""
+    """Bytes of noise, the same as SyntheticImages' in bench/training.go: the finaliser of MurmurHash3."""
     x = np.arange(count, dtype=np.uint32)
     x ^= x >> np.uint32(16)
     x *= np.uint32(0x85EBCA6B)

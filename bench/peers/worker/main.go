@@ -79,7 +79,7 @@ func run(o options) error {
 		s.fail(err)
 		return err
 	}
-	defer t.close()
+	defer t.Close()
 	s.commands["measure"] = t.measure
 	return s.serve(t.ready(describe(d)))
 }

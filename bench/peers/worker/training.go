@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
+	"trainer/bench"
 	"trainer/cpu"
 	"trainer/nn"
 	"trainer/nn/data"
@@ -30,11 +30,9 @@ type settings struct {
 
 // training trains a network on synthetic images: its loader, its whole step and nothing more.
 type training struct {
-	stepper *train.Stepper
-	loader  *data.Loader
-	epoch   int
-	batch   int
-	losses  []float64
+	*bench.Training
+	batch  int
+	losses []float64
 }
 
 // newTraining builds the network that a file of the folder describes, and runs the first
@@ -48,21 +46,17 @@ func newTraining(d *cpu.Device, folder, name string, s settings) (*training, err
 	if r.Grayscale {
 		channels = 1
 	}
-	set := synthetic(batches*r.Batch, r.ImageSize.H, r.ImageSize.W, channels)
+	set := bench.SyntheticImages(batches*r.Batch, r.ImageSize.H, r.ImageSize.W, channels)
 	cfg := r.TrainConfig(d, &data.Split{Name: set.Name, Train: set}, 1)
 	if s.check != "" {
-		cfg.Model = withoutDropout(r.Model(classes))
+		cfg.Model = withoutDropout(r.Model(len(set.ClassNames)))
 	}
 	t := &training{batch: r.Batch}
-	if t.stepper, err = train.NewStepper(cfg); err != nil {
+	if t.Training, err = bench.NewTraining(cfg, data.LoaderConfig{Set: set, Batch: r.Batch}); err != nil {
 		return nil, err
 	}
-	if t.loader, err = data.NewLoader(data.LoaderConfig{Set: set, Batch: r.Batch}); err != nil {
-		return nil, errors.Join(err, t.stepper.Close())
-	}
-	t.loader.Start(0, 0)
 	if err := t.begin(s.check); err != nil {
-		t.close()
+		t.Close()
 		return nil, err
 	}
 	return t, nil
@@ -104,37 +98,22 @@ func withoutDropout(model *nn.Sequential) *nn.Sequential {
 // initial weights to it, and keeps the mean losses of the first steps.
 func (t *training) begin(check string) error {
 	if check == "" {
-		return t.step()
+		return t.Step()
 	}
-	if err := train.SaveWeights(check, t.stepper.Network(), nil); err != nil {
+	if err := train.SaveWeights(check, t.Network(), nil); err != nil {
 		return err
 	}
 	for range checkSteps {
-		if err := t.step(); err != nil {
+		if err := t.Step(); err != nil {
 			return err
 		}
-		loss, _, count, err := t.stepper.Collect()
+		loss, _, count, err := t.Collect()
 		if err != nil {
 			return err
 		}
 		t.losses = append(t.losses, loss/float64(count))
 	}
 	return nil
-}
-
-// step trains on the next batch.
-func (t *training) step() error {
-	b, err := t.loader.Next()
-	if errors.Is(err, io.EOF) {
-		t.epoch++
-		t.loader.Start(t.epoch, 0)
-		b, err = t.loader.Next()
-	}
-	if err != nil {
-		return err
-	}
-	defer t.loader.Release(b)
-	return t.stepper.Step(b)
 }
 
 // measure answers with the speed of training steps. A step before the clock starts brings
@@ -144,10 +123,10 @@ func (t *training) measure(args string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.step(); err != nil {
+	if err := t.Step(); err != nil {
 		return nil, err
 	}
-	steps, took, err := repeat(d, t.step)
+	steps, took, err := repeat(d, t.Step)
 	if err != nil {
 		return nil, err
 	}
@@ -163,16 +142,11 @@ type speed struct {
 
 // ready describes the network.
 func (t *training) ready(i info) ready {
-	net := t.stepper.Network()
+	net := t.Network()
 	return ready{
 		info: i, Batch: t.batch, Parameters: trained(net), FLOPsPerImage: stepFLOPs(net),
 		Output: []int{t.batch, net.Classes()}, Losses: t.losses,
 	}
-}
-
-func (t *training) close() {
-	t.loader.Close()
-	_ = t.stepper.Close() // there is no recorded step on this device
 }
 
 // trained returns the number of weights that training changes.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"trainer/bench"
 	"trainer/cpu"
 	"trainer/nn"
 	"trainer/nn/recipe"
@@ -94,13 +95,13 @@ func TestNetworks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer tr.close()
+			defer tr.Close()
 			got, want := tr.ready(describe(d)), networks[name]
 			if got.Parameters != want.parameters || got.FLOPsPerImage != want.flops {
 				t.Errorf("%d parameters, %d FLOPs, want %d and %d", got.Parameters, got.FLOPsPerImage, want.parameters, want.flops)
 			}
-			if !slices.Equal(got.Output, []int{2, classes}) {
-				t.Errorf("the output is %v, want [2 %d]", got.Output, classes)
+			if !slices.Equal(got.Output, []int{2, bench.Classes}) {
+				t.Errorf("the output is %v, want [2 %d]", got.Output, bench.Classes)
 			}
 			if len(got.Losses) != checkSteps {
 				t.Errorf("losses %v, want %d", got.Losses, checkSteps)
@@ -122,7 +123,7 @@ func TestNetworks(t *testing.T) {
 func TestSameAsRecipes(t *testing.T) {
 	d := openDevice(t)
 	rows := func(r *recipe.Recipe, input nn.Shape) (list []string) {
-		net, err := nn.Compile(d, r.Model(classes), nn.Options{Input: input, Batch: 2, Loss: r.Loss, Training: true,
+		net, err := nn.Compile(d, r.Model(bench.Classes), nn.Options{Input: input, Batch: 2, Loss: r.Loss, Training: true,
 			Sample: func(n int) ([]float32, nn.Shape, error) { return make([]float32, input.Len()), input, nil }})
 		if err != nil {
 			t.Fatal(err)
@@ -160,7 +161,7 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tr.close()
+	defer tr.Close()
 	shape := `{"n":2,"size":5,"in":3,"out":4,"kernel":3,"padding":1,"pass":`
 	var out bytes.Buffer
 	s := server{out: &out, commands: map[string]command{"measure": tr.measure, "peak": peak(d), "conv": conv(d)}}

@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"errors"
+	"io"
+	"strconv"
+
+	"trainer/nn/data"
+	"trainer/nn/train"
+)
+
+// Classes is the number of classes of synthetic images.
+const Classes = 10
+
+// SyntheticImages returns a set of n images [h, w, c] of noise and 10 classes, the same in
+// every program of bench/peers: byte i is the highest of a mixed i, and image i has the
+// label i mod 10.
+func SyntheticImages(n, h, w, c int) *data.InMemory {
+	s := &data.InMemory{
+		Name: "synthetic", H: h, W: w, C: c, ClassNames: make([]string, Classes),
+		Images: make([]byte, n*h*w*c), Labels: make([]int32, n),
+	}
+	for i := range s.ClassNames {
+		s.ClassNames[i] = strconv.Itoa(i)
+	}
+	for i := range s.Images {
+		s.Images[i] = noise(uint32(i))
+	}
+	for i := range s.Labels {
+		s.Labels[i] = int32(i % Classes)
+	}
+	return s
+}
+
+// noise mixes the bits of x, by the finaliser of MurmurHash3, and returns the highest eight.
+func noise(x uint32) byte {
+	x ^= x >> 16
+	x *= 0x85ebca6b
+	x ^= x >> 13
+	x *= 0xc2b2ae35
+	x ^= x >> 16
+	return byte(x >> 24)
+}
+
+// Training trains on the batches of a set, one epoch after the other, without end: whole
+// steps, as in training, and nothing between them.
+type Training struct {
+	*train.Stepper
+	batches batches
+}
+
+// NewTraining returns a training as cfg describes it, on the batches of a loader. Errors are
+// those of train.NewStepper and data.NewLoader.
+func NewTraining(cfg train.Config, load data.LoaderConfig) (*Training, error) {
+	s, err := train.NewStepper(cfg)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBatches(load)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &Training{s, b}, nil
+}
+
+// Step trains on the next batch.
+func (t *Training) Step() error {
+	b, err := t.batches.next()
+	if err != nil {
+		return err
+	}
+	defer t.batches.loader.Release(b)
+	return t.Stepper.Step(b)
+}
+
+// Close ends the training.
+func (t *Training) Close() {
+	t.batches.loader.Close()
+	_ = t.Stepper.Close() // nothing is lost with a recorded step
+}
+
+// batches are a loader's, one epoch after the other.
+type batches struct {
+	loader *data.Loader
+	epoch  int
+}
+
+func newBatches(cfg data.LoaderConfig) (batches, error) {
+	l, err := data.NewLoader(cfg)
+	if err != nil {
+		return batches{}, err
+	}
+	l.Start(0, 0)
+	return batches{loader: l}, nil
+}
+
+// next returns the next batch, which must be given back to the loader.
+func (b *batches) next() (*data.Batch, error) {
+	batch, err := b.loader.Next()
+	if errors.Is(err, io.EOF) {
+		b.epoch++
+		b.loader.Start(b.epoch, 0)
+		batch, err = b.loader.Next()
+	}
+	return batch, err
+}

@@ -1,0 +1,105 @@
+package device
+
+import "fmt"
+
+// The checks of this file are a device's New methods' and its plans': of what a programmer
+// asks for, with a panic that says which operation it was and what was wrong.
+
+// Check panics unless the sizes are positive, the filters fit the padded image, and the
+// channels can be divided by the groups.
+func (s Conv2DSpec) Check() {
+	for _, v := range []int{s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.StrideH, s.StrideW, s.DilationH, s.DilationW, s.Groups} {
+		if v < 1 {
+			panic(fmt.Sprintf("conv2d: sizes, strides, dilations and groups must be at least 1, got %+v", s))
+		}
+	}
+	if s.PadH < 0 || s.PadW < 0 || s.OutH() < 1 || s.OutW() < 1 {
+		panic(fmt.Sprintf("conv2d: the kernel does not fit the padded image, or padding is negative: %+v", s))
+	}
+	if s.InC%s.Groups != 0 || s.OutC%s.Groups != 0 {
+		panic(fmt.Sprintf("conv2d: %d input and %d output channels are not divisible by %d groups", s.InC, s.OutC, s.Groups))
+	}
+}
+
+// Check panics unless the sizes are positive, the windows fit the padded images, and padding
+// is smaller than a window.
+func (s Pool2DSpec) Check() {
+	bad := s.Mode < MaxPool || s.Mode > AvgPoolExcluding ||
+		s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 || s.KH < 1 || s.KW < 1 || s.StrideH < 1 || s.StrideW < 1 ||
+		s.PadH < 0 || s.PadW < 0 || s.PadH >= s.KH || s.PadW >= s.KW ||
+		s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW
+	if bad {
+		panic(fmt.Sprintf("pool2d: mode %d, images [%d %d %d %d], window %dx%d, stride %dx%d, padding %dx%d",
+			s.Mode, s.N, s.H, s.W, s.C, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW))
+	}
+}
+
+// Check panics unless the sizes are positive, every channel has a mean and a deviation, and
+// crop and cutout fit the images.
+func (s AugmentSpec) Check() {
+	if s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 {
+		panic(fmt.Sprintf("augment: images [%d %d %d %d]", s.N, s.H, s.W, s.C))
+	}
+	if len(s.Mean) != s.C || len(s.Std) != s.C {
+		panic(fmt.Sprintf("augment: %d means and %d deviations for %d channels", len(s.Mean), len(s.Std), s.C))
+	}
+	if s.Crop < 0 || s.Crop >= min(s.H, s.W) || s.Cutout < 0 || s.Cutout > min(s.H, s.W) {
+		panic(fmt.Sprintf("augment: crop %d and cutout %d of %dx%d images", s.Crop, s.Cutout, s.H, s.W))
+	}
+	if s.Flip > FlipAlternating {
+		panic(fmt.Sprintf("augment: flip mode %d", s.Flip))
+	}
+}
+
+// Check panics unless slot i of an optimizer has the tensors that its kind needs, all of one
+// size.
+func (s Slot) Check(kind OptimizerKind, i int) {
+	op := fmt.Sprintf("optimizer: slot %d", i)
+	if s.Value == nil || s.Group < 0 {
+		panic(fmt.Sprintf("%s: value %v, group %d", op, s.Value, s.Group))
+	}
+	n := s.Value.Len()
+	CheckLen(op, "value", s.Value, Float32, n)
+	CheckLen(op, "grad", s.Grad, Float32, n)
+	needs1, needs2 := false, false
+	switch kind {
+	case SGD:
+	case Adam:
+		needs1, needs2 = true, true
+	case RMSProp:
+		needs1 = true
+	default:
+		panic(fmt.Sprintf("optimizer: kind %d", kind))
+	}
+	if needs1 || s.State1 != nil {
+		CheckLen(op, "state1", s.State1, Float32, n)
+	}
+	if needs2 || s.State2 != nil {
+		CheckLen(op, "state2", s.State2, Float32, n)
+	}
+}
+
+// CheckRows panics unless t is float32 of the shape [n, rest...] with n at most limit, and
+// returns n.
+func CheckRows(op, operand string, t *Tensor, limit int, rest ...int) int {
+	ok := t != nil && t.dtype == Float32 && len(t.shape) == 1+len(rest)
+	for i := 0; ok && i < len(rest); i++ {
+		ok = t.shape[i+1] == rest[i]
+	}
+	if !ok {
+		panic(fmt.Sprintf("%s: %s is %v, want %v%v", op, operand, t, Float32, append([]int{-1}, rest...)))
+	}
+	if t.Rows() > limit {
+		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d rows", op, operand, t, limit))
+	}
+	return t.Rows()
+}
+
+// CheckUpTo panics unless t is float32 with at most limit elements, and returns how many it
+// has.
+func CheckUpTo(op, operand string, t *Tensor, limit int) int {
+	if t == nil || t.DType() != Float32 || t.Len() > limit {
+		panic(fmt.Sprintf("%s: %s is %v, want at most %d elements of float32", op, operand, t, limit))
+	}
+	return t.Len()
+}
