@@ -49,21 +49,10 @@ func open(b *testing.B) *cpu.Device {
 	return d
 }
 
-// tensor returns a tensor of numbers between -1 and 1.
+// tensor is RandomTensor for a benchmark.
 func tensor(b *testing.B, d device.Device, shape ...int) *device.Tensor {
 	b.Helper()
-	t, err := d.NewTensor(device.Float32, shape...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	values := make([]float32, t.Len())
-	for i := range values {
-		values[i] = 2*device.Uniform(device.RandomWord(1, device.StreamInit, 0, uint64(i))) - 1
-	}
-	if err := d.Upload(t, device.Bytes(values)); err != nil {
-		b.Fatal(err)
-	}
-	return t
+	return must(RandomTensor(d, shape...))(b)
 }
 
 // must unwraps a plan.

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"trainer/nn"
@@ -96,23 +95,14 @@ func prepareCopy(d device.Device) (func(), error) {
 	return func() { d.Copy(t[0], t[1]) }, nil
 }
 
-// random returns a tensor of numbers between -1 and 1 for each shape.
+// random returns a RandomTensor for each shape.
 func random(d device.Device, shapes ...[]int) ([]*device.Tensor, error) {
-	generator := rand.New(rand.NewPCG(1, 1))
-	var tensors []*device.Tensor
-	for _, shape := range shapes {
-		t, err := d.NewTensor(device.Float32, shape...)
-		if err != nil {
+	tensors := make([]*device.Tensor, len(shapes))
+	for i, shape := range shapes {
+		var err error
+		if tensors[i], err = RandomTensor(d, shape...); err != nil {
 			return nil, err
 		}
-		values := make([]float32, t.Len())
-		for i := range values {
-			values[i] = 2*generator.Float32() - 1
-		}
-		if err := d.Upload(t, device.Bytes(values)); err != nil {
-			return nil, err
-		}
-		tensors = append(tensors, t)
 	}
 	return tensors, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"trainer/bench"
 	"trainer/cpu"
 	"trainer/nn/device"
 )
@@ -75,7 +76,7 @@ func newPass(d *cpu.Device, s convShape) (func() error, error) {
 		{spec.OutC, spec.KH, spec.KW, spec.InC},
 		{spec.N, spec.OutH(), spec.OutW(), spec.OutC},
 	} {
-		if tensors[i], err = randomTensor(d, shape...); err != nil {
+		if tensors[i], err = bench.RandomTensor(d, shape...); err != nil {
 			return nil, err
 		}
 	}
@@ -89,17 +90,4 @@ func newPass(d *cpu.Device, s convShape) (func() error, error) {
 		return func() error { p.BackwardFilter(w, nil, y, x); return d.Sync() }, nil
 	}
 	return nil, fmt.Errorf("pass %q, want forward, backward-data or backward-filter", s.Pass)
-}
-
-// randomTensor returns a tensor of numbers between -1 and 1.
-func randomTensor(d *cpu.Device, shape ...int) (*device.Tensor, error) {
-	t, err := d.NewTensor(device.Float32, shape...)
-	if err != nil {
-		return nil, err
-	}
-	values := make([]float32, t.Len())
-	for i := range values {
-		values[i] = 2*device.Uniform(device.RandomWord(1, device.StreamInit, 0, uint64(i))) - 1
-	}
-	return t, d.Upload(t, device.Bytes(values))
 }
