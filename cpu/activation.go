@@ -47,6 +47,9 @@ func (d *Device) activationOf(kind device.ActivationKind) (f vector.Activation, 
 
 // NewActivation makes a plan for an elementwise activation.
 func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, error) {
+	if err := d.float32Only("activation", s.DType); err != nil {
+		return nil, err
+	}
 	f, ok := d.activationOf(s.Kind)
 	if !ok || s.Len < 1 {
 		panic(fmt.Sprintf("cpu: NewActivation: kind %d over %d elements", s.Kind, s.Len))
@@ -56,7 +59,7 @@ func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, erro
 
 func (p *activation) Forward(y, x *device.Tensor) {
 	const op = "cpu: activation forward"
-	n := device.CheckUpTo(op, "x", x, p.spec.Len)
+	n := device.CheckUpTo(op, "x", x, device.Float32, p.spec.Len)
 	device.CheckLen(op, "y", y, device.Float32, n)
 	p.y, p.x = floats(y), floats(x)
 	p.d.pool.Run(chunks(n), (*activationForward)(p))
@@ -64,7 +67,7 @@ func (p *activation) Forward(y, x *device.Tensor) {
 
 func (p *activation) Backward(dx, dy, x, y *device.Tensor) {
 	const op = "cpu: activation backward"
-	n := device.CheckUpTo(op, "x", x, p.spec.Len)
+	n := device.CheckUpTo(op, "x", x, device.Float32, p.spec.Len)
 	device.CheckLen(op, "dx", dx, device.Float32, n)
 	device.CheckLen(op, "dy", dy, device.Float32, n)
 	device.CheckLen(op, "y", y, device.Float32, n)

@@ -39,6 +39,9 @@ type change struct {
 
 // NewAugment makes a plan for augmentation.
 func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
+	if err := d.float32Only("augment", s.DType); err != nil {
+		return nil, err
+	}
 	s.Check()
 	p := &augment{d: d, spec: s, table: make([][256]float32, s.C), cols: make([][]int, d.pool.Workers())}
 	for c := range p.table {

@@ -54,12 +54,18 @@ type batchNorm struct {
 
 // NewBatchNorm makes a plan for batch normalisation.
 func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
+	if err := d.float32Only("batchnorm", s.DType); err != nil {
+		return nil, err
+	}
 	return d.newBatchNorm(s), nil
 }
 
 // NewBatchNormActivation makes a plan for batch normalisation with an activation after
 // it. LeakyReLU is not supported, as its slope isn't given.
 func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, kind device.ActivationKind) (device.BatchNorm, error) {
+	if err := d.float32Only("batchnorm", s.DType); err != nil {
+		return nil, err
+	}
 	if kind == device.LeakyReLU {
 		return nil, &device.Error{Device: d.Name(), Op: "batchnorm with " + kind.String(), Err: device.ErrNotSupported}
 	}
@@ -125,7 +131,7 @@ func (p *batchNorm) takeForward(op string, y, x, gamma, beta, runningMean, runni
 // checkChannels panics unless t is float32 [..., c] with at most the spec's rows, and
 // returns how many it has.
 func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
-	n := device.CheckUpTo(op, operand, t, p.spec.Rows*p.c)
+	n := device.CheckUpTo(op, operand, t, device.Float32, p.spec.Rows*p.c)
 	if shape := t.Shape(); shape[len(shape)-1] != p.c {
 		panic(fmt.Sprintf("%s: %s is %v, want %d as the last dimension", op, operand, t, p.c))
 	}

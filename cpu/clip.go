@@ -25,6 +25,9 @@ type clip struct {
 
 // NewClip makes a plan for limiting gradients.
 func (d *Device) NewClip(s device.ClipSpec) (device.Clip, error) {
+	if err := d.unscaled("clip", s.Scaling); err != nil {
+		return nil, err
+	}
 	if !(s.MaxNorm >= 0) || !(s.MaxValue >= 0) {
 		panic(fmt.Sprintf("cpu: NewClip: largest norm %v, largest value %v, want 0 or more", s.MaxNorm, s.MaxValue))
 	}

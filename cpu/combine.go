@@ -17,6 +17,9 @@ type combine struct {
 
 // NewCombine makes a plan for a weighted sum.
 func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
+	if err := d.float32Only("combine", s.DType); err != nil {
+		return nil, err
+	}
 	if s.Len < 1 {
 		panic(fmt.Sprintf("cpu: NewCombine: %d elements", s.Len))
 	}
@@ -25,7 +28,7 @@ func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
 
 func (p *combine) Run(y, a, b *device.Tensor) {
 	const op = "cpu: combine"
-	n := device.CheckUpTo(op, "a", a, p.spec.Len)
+	n := device.CheckUpTo(op, "a", a, device.Float32, p.spec.Len)
 	device.CheckLen(op, "y", y, device.Float32, n)
 	if b != nil {
 		device.CheckLen(op, "b", b, device.Float32, n)

@@ -29,11 +29,17 @@ type conv2D struct {
 
 // NewConv2D returns the plan of a convolution.
 func (d *Device) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
+	if err := d.float32Only("conv2d", spec.DType); err != nil {
+		return nil, err
+	}
 	return d.newConv2D(spec, false, nil), nil
 }
 
 // NewConv2DReLU returns the plan of a convolution whose output goes through ReLU.
 func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
+	if err := d.float32Only("conv2d", spec.DType); err != nil {
+		return nil, err
+	}
 	return d.newConv2D(spec, true, nil), nil
 }
 
@@ -112,7 +118,7 @@ func (p *conv2D) outputShape() (h, w int) {
 func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	const op = "conv2d forward"
 	s := p.spec
-	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.InC)
 	h, width := p.outputShape()
 	device.Check(op, "y", y, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
@@ -132,7 +138,7 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	if s.NoBackward || s.NoBackwardData {
 		panic(op + ": the plan was made without it")
 	}
-	n := device.CheckRows(op, "dx", dx, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "dx", dx, device.Float32, s.N, s.H, s.W, s.InC)
 	h, width := p.outputShape()
 	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
@@ -146,7 +152,7 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made without it")
 	}
-	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.InC)
 	h, width := p.outputShape()
 	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	if dw != nil {

@@ -26,6 +26,9 @@ type convPool struct {
 // where asked. It has those of 2 x 2 windows side by side, behind convolutions that need no
 // matrix of patches in any pass.
 func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (device.Conv2D, error) {
+	if err := d.float32Only("conv2d", s.DType, pool.DType); err != nil {
+		return nil, err
+	}
 	s.Check()
 	pool.Check()
 	if pool.N != s.N || pool.H != s.OutH() || pool.W != s.OutW() || pool.C != s.OutC {

@@ -194,3 +194,20 @@ func (d *Device) Copy(dst, src *device.Tensor) {
 
 // Zero sets t to zero.
 func (d *Device) Zero(t *device.Tensor) { clear(raw(t)) }
+
+// float32Only returns an error unless all element types are Float32, the only one that this device
+// computes with.
+func (d *Device) float32Only(op string, dtypes ...device.DType) error {
+	if err := device.CheckFloat32(dtypes...); err != nil {
+		return &device.Error{Device: d.Name(), Op: op, Err: err}
+	}
+	return nil
+}
+
+// unscaled returns an error unless there is no loss scaling, which float32 has no use for.
+func (d *Device) unscaled(op string, scaling *device.Tensor) error {
+	if scaling != nil {
+		return &device.Error{Device: d.Name(), Op: op, Err: fmt.Errorf("loss scaling: %w", device.ErrNotSupported)}
+	}
+	return nil
+}

@@ -26,6 +26,9 @@ type dropout struct {
 
 // NewDropout makes a plan for dropout. It panics unless 0 <= Rate < 1.
 func (d *Device) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
+	if err := d.float32Only("dropout", s.DType); err != nil {
+		return nil, err
+	}
 	if !(s.Rate >= 0 && s.Rate < 1) || s.Len < 1 {
 		panic(fmt.Sprintf("cpu: NewDropout: rate %v, want 0 to below 1; %d elements", s.Rate, s.Len))
 	}
@@ -37,7 +40,7 @@ func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("cpu: dropout forwa
 func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.run("cpu: dropout backward", dx, dy, step) }
 
 func (p *dropout) run(op string, y, x, step *device.Tensor) {
-	n := device.CheckUpTo(op, "source", x, p.spec.Len)
+	n := device.CheckUpTo(op, "source", x, device.Float32, p.spec.Len)
 	device.CheckLen(op, "destination", y, device.Float32, n)
 	device.CheckLen(op, "step", step, device.Int32, 1)
 	p.step, p.y, p.x = uint32(ints(step)[0]), floats(y), floats(x)

@@ -40,6 +40,9 @@ type lossStats struct {
 
 // NewLoss makes a plan for a loss.
 func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
+	if err := d.unscaled("loss", s.Scaling); err != nil {
+		return nil, err
+	}
 	known := s.Kind == device.SoftmaxCrossEntropy || s.Kind == device.MeanSquaredError
 	if !known || s.N < 1 || s.Classes < 1 || !(s.Smoothing >= 0 && s.Smoothing <= 1) {
 		panic(fmt.Sprintf("cpu: NewLoss: kind %d, outputs [%d %d], smoothing %v, want 0 to 1", s.Kind, s.N, s.Classes, s.Smoothing))
@@ -50,7 +53,7 @@ func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
 
 func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
 	const op = "cpu: loss forward"
-	n := device.CheckRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
 	device.CheckLen(op, "labels", labels, device.Int32, n)
 	device.CheckLen(op, "stats", stats, device.Float32, device.StatsLen)
 	p.outputs, p.labels = floats(outputs), ints(labels)
@@ -69,7 +72,7 @@ func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
 
 func (p *loss) Backward(doutputs, outputs, labels *device.Tensor) {
 	const op = "cpu: loss backward"
-	n := device.CheckRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
 	device.Check(op, "doutputs", doutputs, device.Float32, n, p.spec.Classes)
 	device.CheckLen(op, "labels", labels, device.Int32, n)
 	p.outputs, p.doutputs, p.labels = floats(outputs), floats(doutputs), ints(labels)

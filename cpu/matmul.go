@@ -39,11 +39,17 @@ const blockK = 256
 
 // NewMatMul returns the plan of a matrix product.
 func (d *Device) NewMatMul(spec device.MatMulSpec) (device.MatMul, error) {
+	if err := d.float32Only("matmul", spec.DType, spec.Out); err != nil {
+		return nil, err
+	}
 	return d.newMatMul(spec, false), nil
 }
 
 // NewMatMulReLU returns the plan of a matrix product whose result goes through ReLU.
 func (d *Device) NewMatMulReLU(spec device.MatMulSpec) (device.MatMul, error) {
+	if err := d.float32Only("matmul", spec.DType, spec.Out); err != nil {
+		return nil, err
+	}
 	return d.newMatMul(spec, true), nil
 }
 

@@ -33,6 +33,9 @@ type slotChunk struct {
 
 // NewOptimizer makes a plan for an update of the slots.
 func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
+	if err := d.unscaled("optimizer", s.Scaling); err != nil {
+		return nil, err
+	}
 	p := &optimizer{d: d, spec: s, perWorker: make([]vector.Rates, d.pool.Workers())}
 	for i, slot := range s.Slots {
 		slot.Check(s.Kind, i)

@@ -31,11 +31,17 @@ type pool2D struct {
 
 // NewPool2D makes a plan for pooling.
 func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
+	if err := d.float32Only("pool2d", s.DType); err != nil {
+		return nil, err
+	}
 	return d.newPool2D(s, false), nil
 }
 
 // NewPool2DReLU makes a plan for pooling with ReLU after it.
 func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
+	if err := d.float32Only("pool2d", s.DType); err != nil {
+		return nil, err
+	}
 	return d.newPool2D(s, true), nil
 }
 
@@ -56,7 +62,7 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) device.Pool2D {
 // takeForward checks and keeps the operands of Forward, and returns the number of tasks.
 func (p *pool2D) takeForward(y, x *device.Tensor) int {
 	const op = "cpu: pool2d forward"
-	p.n = device.CheckRows(op, "x", x, p.spec.N, p.spec.H, p.spec.W, p.spec.C)
+	p.n = device.CheckRows(op, "x", x, device.Float32, p.spec.N, p.spec.H, p.spec.W, p.spec.C)
 	device.Check(op, "y", y, device.Float32, p.n, p.outH, p.outW, p.spec.C)
 	p.y, p.x = floats(y), floats(x)
 	return divideUp(p.n*p.outH, p.rows)
@@ -68,7 +74,7 @@ func (p *pool2D) takeBackward(dx, dy, y, x *device.Tensor) int {
 	if p.spec.NoBackward {
 		panic(op + ": the plan was made with NoBackward")
 	}
-	n := device.CheckRows(op, "x", x, p.spec.N, p.spec.H, p.spec.W, p.spec.C)
+	n := device.CheckRows(op, "x", x, device.Float32, p.spec.N, p.spec.H, p.spec.W, p.spec.C)
 	device.Check(op, "dx", dx, device.Float32, n, p.spec.H, p.spec.W, p.spec.C)
 	device.Check(op, "dy", dy, device.Float32, n, p.outH, p.outW, p.spec.C)
 	device.Check(op, "y", y, device.Float32, n, p.outH, p.outW, p.spec.C)

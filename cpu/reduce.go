@@ -28,6 +28,9 @@ type reduce struct {
 
 // NewReduce makes a plan for a reduction.
 func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+	if err := d.float32Only("reduce", s.DType); err != nil {
+		return nil, err
+	}
 	if s.Rows < 1 || s.C < 1 || s.Kind < device.ReduceSumRows || s.Kind > device.ReduceNonFinite {
 		panic(fmt.Sprintf("cpu: NewReduce: kind %d over [%d %d]", s.Kind, s.Rows, s.C))
 	}
@@ -43,7 +46,7 @@ func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 
 func (p *reduce) Run(dst, src *device.Tensor) {
 	const op = "cpu: reduce"
-	n := device.CheckUpTo(op, "src", src, p.spec.Rows*p.spec.C)
+	n := device.CheckUpTo(op, "src", src, device.Float32, p.spec.Rows*p.spec.C)
 	p.dst, p.src = floats(dst), floats(src)
 	if p.spec.Kind == device.ReduceSumRows {
 		if n%p.c != 0 {

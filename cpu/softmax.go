@@ -35,7 +35,7 @@ func (d *Device) NewSoftmax(s device.SoftmaxSpec) (device.Softmax, error) {
 
 func (p *softmax) Forward(y, x *device.Tensor) {
 	const op = "cpu: softmax forward"
-	p.n = device.CheckRows(op, "x", x, p.spec.N, p.spec.Classes)
+	p.n = device.CheckRows(op, "x", x, device.Float32, p.spec.N, p.spec.Classes)
 	device.Check(op, "y", y, device.Float32, p.n, p.spec.Classes)
 	p.y, p.x = floats(y), floats(x)
 	p.d.pool.Run(divideUp(p.n, p.rowsPerTask), (*softmaxForward)(p))

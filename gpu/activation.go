@@ -57,7 +57,7 @@ func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, erro
 
 func (p *activation) Forward(y, x *device.Tensor) {
 	const op = "activation forward"
-	n := device.CheckUpTo(op, "x", x, p.spec.Len)
+	n := device.CheckUpTo(op, "x", x, device.Float32, p.spec.Len)
 	device.CheckLen(op, "y", y, device.Float32, n)
 	d := p.d
 	if !d.begin(op) {
@@ -70,7 +70,7 @@ func (p *activation) Forward(y, x *device.Tensor) {
 
 func (p *activation) Backward(dx, dy, x, y *device.Tensor) {
 	const op = "activation backward"
-	n := device.CheckUpTo(op, "x", x, p.spec.Len)
+	n := device.CheckUpTo(op, "x", x, device.Float32, p.spec.Len)
 	device.CheckLen(op, "dx", dx, device.Float32, n)
 	device.CheckLen(op, "dy", dy, device.Float32, n)
 	device.CheckLen(op, "y", y, device.Float32, n)

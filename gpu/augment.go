@@ -90,7 +90,7 @@ func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bo
 // check panics unless y and images fit, and returns the number of images in the batch.
 func (p *augment) check(op string, y, images *device.Tensor) int {
 	s := p.spec
-	n := device.CheckRows(op, "y", y, s.N, s.H, s.W, s.C)
+	n := device.CheckRows(op, "y", y, device.Float32, s.N, s.H, s.W, s.C)
 	rows := n
 	if s.Gather {
 		rows = -1

@@ -167,7 +167,7 @@ func (p *batchNorm) checkForward(op string, y, x, gamma, beta, runningMean, runn
 // returns how many it has.
 func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
 	c := p.spec.C
-	n := device.CheckUpTo(op, operand, t, p.spec.Rows*c)
+	n := device.CheckUpTo(op, operand, t, device.Float32, p.spec.Rows*c)
 	if shape := t.Shape(); shape[len(shape)-1] != c {
 		panic(fmt.Sprintf("%s: %s is %v, want %d as the last dimension", op, operand, t, c))
 	}

@@ -31,7 +31,7 @@ func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
 
 func (p *combine) Run(y, a, b *device.Tensor) {
 	const op = "combine"
-	n := device.CheckUpTo(op, "a", a, p.spec.Len)
+	n := device.CheckUpTo(op, "a", a, device.Float32, p.spec.Len)
 	device.CheckLen(op, "y", y, device.Float32, n)
 	if b != nil {
 		device.CheckLen(op, "b", b, device.Float32, n)

@@ -156,7 +156,7 @@ func (p *conv2D) run(pass cuda.Pass, n int, x, w, y *device.Tensor) {
 func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	const op = "conv2d forward"
 	s, d := p.spec, p.d
-	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.InC)
 	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
 	p.checkFilters(op, "w", w)
 	if (bias != nil) != s.Bias {
@@ -217,7 +217,7 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	if s.NoBackward || s.NoBackwardData {
 		panic(op + ": the plan was made without it")
 	}
-	n := device.CheckRows(op, "dx", dx, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "dx", dx, device.Float32, s.N, s.H, s.W, s.InC)
 	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
 	p.checkFilters(op, "w", w)
 	if !d.begin(op) {
@@ -234,7 +234,7 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made without it")
 	}
-	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.InC)
+	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.InC)
 	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
 	if dw != nil {
 		p.checkFilters(op, "dw", dw)

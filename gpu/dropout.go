@@ -39,7 +39,7 @@ func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("dropout forward", 
 func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.run("dropout backward", dx, dy, step) }
 
 func (p *dropout) run(op string, y, x, step *device.Tensor) {
-	n := device.CheckUpTo(op, "source", x, p.spec.Len)
+	n := device.CheckUpTo(op, "source", x, device.Float32, p.spec.Len)
 	device.CheckLen(op, "destination", y, device.Float32, n)
 	device.CheckLen(op, "step", step, device.Int32, 1)
 	d, s := p.d, p.spec

@@ -52,7 +52,7 @@ func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
 
 func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
 	const op = "loss forward"
-	n := device.CheckRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
 	device.CheckLen(op, "labels", labels, device.Int32, n)
 	device.CheckLen(op, "stats", stats, device.Float32, device.StatsLen)
 	d := p.d
@@ -70,7 +70,7 @@ func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
 
 func (p *loss) Backward(doutputs, outputs, labels *device.Tensor) {
 	const op = "loss backward"
-	n := device.CheckRows(op, "outputs", outputs, p.spec.N, p.spec.Classes)
+	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
 	device.Check(op, "doutputs", doutputs, device.Float32, n, p.spec.Classes)
 	device.CheckLen(op, "labels", labels, device.Int32, n)
 	weight := float32(1)

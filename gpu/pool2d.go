@@ -68,7 +68,7 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error
 func (p *pool2D) Forward(y, x *device.Tensor) {
 	const op = "pool2d forward"
 	s, d := p.spec, p.d
-	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.C)
+	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.C)
 	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)
 	p.n = n
 	if !d.begin(op) {
@@ -93,7 +93,7 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made with NoBackward")
 	}
-	n := device.CheckRows(op, "x", x, s.N, s.H, s.W, s.C)
+	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.C)
 	device.Check(op, "dx", dx, device.Float32, n, s.H, s.W, s.C)
 	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.C)
 	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)

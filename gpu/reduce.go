@@ -53,7 +53,7 @@ func columnSums(rows, c int) int64 { return 4 * int64(kernels.MaxColumnBlocks(ro
 
 func (p *reduce) Run(dst, src *device.Tensor) {
 	const op = "reduce"
-	n := device.CheckUpTo(op, "src", src, p.spec.Rows*p.spec.C)
+	n := device.CheckUpTo(op, "src", src, device.Float32, p.spec.Rows*p.spec.C)
 	d := p.d
 	if p.spec.Kind == device.ReduceSumRows {
 		if n%p.spec.C != 0 {

@@ -32,7 +32,7 @@ func (d *Device) NewSoftmax(s device.SoftmaxSpec) (device.Softmax, error) {
 
 func (p *softmax) Forward(y, x *device.Tensor) {
 	const op = "softmax forward"
-	n := device.CheckRows(op, "x", x, p.spec.N, p.spec.Classes)
+	n := device.CheckRows(op, "x", x, device.Float32, p.spec.N, p.spec.Classes)
 	device.Check(op, "y", y, device.Float32, n, p.spec.Classes)
 	d := p.d
 	if !d.begin(op) {

@@ -79,15 +79,15 @@ func (s Slot) Check(kind OptimizerKind, i int) {
 	}
 }
 
-// CheckRows panics unless t is float32 of the shape [n, rest...] with n at most limit, and
-// returns n.
-func CheckRows(op, operand string, t *Tensor, limit int, rest ...int) int {
-	ok := t != nil && t.dtype == Float32 && len(t.shape) == 1+len(rest)
+// CheckRows panics unless t is of the element type and the shape [n, rest...] with n at most
+// limit, and returns n.
+func CheckRows(op, operand string, t *Tensor, dtype DType, limit int, rest ...int) int {
+	ok := t != nil && t.dtype == dtype && len(t.shape) == 1+len(rest)
 	for i := 0; ok && i < len(rest); i++ {
 		ok = t.shape[i+1] == rest[i]
 	}
 	if !ok {
-		panic(fmt.Sprintf("%s: %s is %v, want %v%v", op, operand, t, Float32, append([]int{-1}, rest...)))
+		panic(fmt.Sprintf("%s: %s is %v, want %v%v", op, operand, t, dtype, append([]int{-1}, rest...)))
 	}
 	if t.Rows() > limit {
 		panic(fmt.Sprintf("%s: %s is %v, the plan is for at most %d rows", op, operand, t, limit))
@@ -95,11 +95,29 @@ func CheckRows(op, operand string, t *Tensor, limit int, rest ...int) int {
 	return t.Rows()
 }
 
-// CheckUpTo panics unless t is float32 with at most limit elements, and returns how many it
-// has.
-func CheckUpTo(op, operand string, t *Tensor, limit int) int {
-	if t == nil || t.DType() != Float32 || t.Len() > limit {
-		panic(fmt.Sprintf("%s: %s is %v, want at most %d elements of float32", op, operand, t, limit))
+// CheckUpTo panics unless t is of the element type with at most limit elements, and returns how
+// many it has.
+func CheckUpTo(op, operand string, t *Tensor, dtype DType, limit int) int {
+	if t == nil || t.DType() != dtype || t.Len() > limit {
+		panic(fmt.Sprintf("%s: %s is %v, want at most %d elements of %v", op, operand, t, limit, dtype))
 	}
 	return t.Len()
+}
+
+// CheckScaling panics unless t is nil or the state of a LossScaling.
+func CheckScaling(op string, t *Tensor) {
+	if t != nil {
+		Check(op, "scaling", t, Float32, ScalingLen)
+	}
+}
+
+// CheckFloat32 returns an error that is an ErrNotSupported unless the element type is Float32, or 0,
+// which means it. It is for devices that are no MixedPrecision.
+func CheckFloat32(dtypes ...DType) error {
+	for _, t := range dtypes {
+		if t.OrFloat32() != Float32 {
+			return fmt.Errorf("elements of %v: %w", t, ErrNotSupported)
+		}
+	}
+	return nil
 }

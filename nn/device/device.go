@@ -97,6 +97,32 @@ type Graph interface {
 	Close() error
 }
 
+// MixedPrecision is a device that can keep activations, and the factors of convolutions and
+// matrix products, in 16 bits: its plans take Float16 and BFloat16 where a spec has a DType. Other
+// devices answer ErrNotSupported to anything but Float32.
+type MixedPrecision interface {
+	NewCastList(CastListSpec) (CastList, error)
+	NewLossScaling(LossScalingSpec) (LossScaling, error)
+}
+
+// Fetcher is a device that can copy a few numbers to the host while it goes on working.
+type Fetcher interface {
+	// NewFetch prepares fetches of a tensor of bytes bytes.
+	NewFetch(bytes int) (Fetch, error)
+}
+
+// Fetch is one copy to the host at a time.
+type Fetch interface {
+	// Queue queues the copy of src, after the work that was queued before. It must not be called while
+	// an earlier copy is under way.
+	Queue(src *Tensor)
+	// Ready reports whether the copy that was queued last has arrived, or the device has a fault.
+	Ready() bool
+	// Wait waits for the copy, and writes it to dst. The error is the device's first fault.
+	Wait(dst []byte) error
+	Close() error
+}
+
 // Resident is a device on which whole data sets should live, because copies to it
 // are dear: batches are then gathered on the device by index.
 type Resident interface {

@@ -47,6 +47,14 @@ func (d DType) String() string {
 	return fmt.Sprintf("DType(%d)", uint8(d))
 }
 
+// OrFloat32 returns d, or Float32 for 0: what a spec means by its DType.
+func (d DType) OrFloat32() DType {
+	if d == 0 {
+		return Float32
+	}
+	return d
+}
+
 // Element is a Go type that holds one tensor element on the host; uint16 holds
 // the bits of a Float16 or BFloat16.
 type Element interface {

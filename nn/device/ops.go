@@ -14,6 +14,9 @@ type Conv2DSpec struct {
 	DilationH, DilationW int
 	Groups               int
 	Bias                 bool
+	// DType is that of images, filters and their gradients: Float32 (or 0), Float16 or
+	// BFloat16. Sums are float32, and so are bias and dbias.
+	DType DType
 	// NoBackward tells that only Forward will be called; NoBackwardData that
 	// BackwardData won't be: a first layer has no use for it.
 	NoBackward, NoBackwardData bool
@@ -65,6 +68,7 @@ type Pool2DSpec struct {
 	KH, KW           int
 	StrideH, StrideW int
 	PadH, PadW       int
+	DType            DType // of all tensors; 0 means Float32
 	NoBackward       bool
 }
 
@@ -89,6 +93,8 @@ type MatMulSpec struct {
 	M, N, K        int // largest sizes; M and K may be smaller at run time, as the tensors say
 	TransA, TransB bool
 	Bias           bool
+	DType          DType // of A and B; 0 means Float32. Sums and bias are Float32
+	Out            DType // of C: DType (or 0), or Float32
 }
 
 // MatMul is a matrix product's plan. c [m,n]; a [m,k], or [k,m] with TransA; b [k,n],
@@ -109,6 +115,7 @@ type BatchNormSpec struct {
 	// running = (1-momentum)*running + momentum*batch,
 	// the batch's variance taken unbiased (divided by max(rows-1, 1)) there.
 	Momentum   float32
+	DType      DType // of x, y, dx and dy; 0 means Float32. The rest, and all sums, are Float32
 	NoBackward bool
 }
 
@@ -153,6 +160,7 @@ type ActivationSpec struct {
 	Kind  ActivationKind
 	Alpha float32 // slope of LeakyReLU below zero
 	Len   int
+	DType DType // of all tensors; 0 means Float32
 }
 
 // Activation is an activation's plan. All tensors have the same number of elements.
@@ -173,6 +181,7 @@ type DropoutSpec struct {
 	Rate   float32
 	Seed   uint64
 	Stream Stream
+	DType  DType // of x and y; 0 means Float32
 }
 
 // Dropout is a dropout's plan. step is int32 [1], on the device.
@@ -204,6 +213,9 @@ type LossSpec struct {
 	// Sum makes the total the sum over the batch; otherwise the gradient is that of
 	// the mean. Stats hold the sum in both cases.
 	Sum bool
+	// Scaling, unless nil, is the state of a LossScaling, by whose scale Backward multiplies the
+	// gradient. Stats don't know of it.
+	Scaling *Tensor
 }
 
 // StatsLen is the length of the tensor that a loss accumulates into.
@@ -239,6 +251,7 @@ type Softmax interface {
 type CombineSpec struct {
 	Len         int
 	Alpha, Beta float32
+	DType       DType // of all tensors; 0 means Float32
 }
 
 // Combine is its plan. b may be nil: y = Alpha*a. y may be a or b.
@@ -261,9 +274,10 @@ const (
 type ReduceSpec struct {
 	Kind    ReduceKind
 	Rows, C int
+	DType   DType // of src; 0 means Float32
 }
 
-// Reduce is its plan. dst is float32 [c] or [1]; src is float32, its rows from 1 to Rows.
+// Reduce is its plan. dst is float32 [c] or [1]; src has from 1 to Rows rows.
 type Reduce interface {
 	Run(dst, src *Tensor)
 }
@@ -309,6 +323,9 @@ type OptimizerSpec struct {
 	Decoupled bool // weight decay applied to the weight, not to the gradient
 	Epsilon   float32
 	Slots     []Slot
+	// Scaling, unless nil, is the state of a LossScaling: gradients are multiplied by the inverse of
+	// its scale, and where it says skip nothing is changed.
+	Scaling *Tensor
 }
 
 // Slot is one parameter. Value, Grad and the states have the same length. State1 is
@@ -331,6 +348,7 @@ type Optimizer interface {
 type ClipSpec struct {
 	Grads             []*Tensor
 	MaxNorm, MaxValue float32
+	Scaling           *Tensor // state of the LossScaling that the gradients were made with, or nil: the limits are for gradients without the scale
 }
 
 // Clip is its plan.
@@ -388,9 +406,10 @@ type AugmentSpec struct {
 	// Gather makes image n of the batch images[ids[n]] of a data set that lives on the
 	// device, and labels likewise; otherwise images and labels are the batch itself.
 	Gather bool
+	DType  DType // of y; 0 means Float32. Pixels are computed in float32
 }
 
-// Augment is its plan. y float32 [n,H,W,C]; images uint8 [n or whole set,H,W,C]; ids
+// Augment is its plan. y [n,H,W,C]; images uint8 [n or whole set,H,W,C]; ids
 // int32 [n]; epoch int32 [1].
 type Augment interface {
 	// Train applies the whole augmentation.
@@ -415,4 +434,44 @@ type CastSpec struct {
 // Cast is its plan.
 type Cast interface {
 	Run(dst, src *Tensor)
+}
+
+// CastListSpec converts the tensors of Src to those of Dst, in one pass over all of them: from
+// Float32 to one of Float16 and BFloat16, or the other way round, rounding as CastSpec says. Each pair
+// has the same number of elements.
+type CastListSpec struct{ Dst, Src []*Tensor }
+
+// CastList is its plan.
+type CastList interface {
+	Run()
+}
+
+// ScalingLen is the length of the tensor that is the state of a LossScaling.
+const ScalingLen = 4
+
+// Indices into a LossScaling's state, float32 [ScalingLen].
+const (
+	ScalingScale     = 0 // what the next loss's gradient is multiplied by
+	ScalingInverse   = 1 // 1/scale of the gradients at hand
+	ScalingSkip      = 2 // 1: the gradients at hand are not finite, and the step must be skipped; otherwise 0
+	ScalingGoodSteps = 3 // finite steps since the scale last changed
+)
+
+// LossScalingSpec keeps gradients within the range of Float16 (Micikevicius et al., "Mixed
+// Precision Training", ICLR 2018): the loss is multiplied by a scale, and the gradients by its inverse
+// when they are used. Where a gradient is NaN or infinite the scale is halved, down to 1, and the step
+// skipped; after Interval good steps in a row it is doubled, up to 2^24.
+//
+// State is set by the caller at the start: scale, 1/scale, 0, 0.
+type LossScalingSpec struct {
+	Grads    []*Tensor // float32
+	State    *Tensor   // float32 [ScalingLen]
+	Interval int       // at least 1
+}
+
+// LossScaling is its plan. All of it happens on the device, so that a recorded step needs no answer
+// from the host.
+type LossScaling interface {
+	// Update looks at the gradients, which were made with the state's scale, and sets the state.
+	Update()
 }
