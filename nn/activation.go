@@ -20,7 +20,7 @@ func isReLU(l Layer) bool {
 
 // buildActivation allocates the output of an elementwise function.
 func buildActivation(b *Builder, in Shape, spec device.ActivationSpec) (Unit, error) {
-	spec.Len = b.batch * in.Len()
+	spec.Len, spec.DType = b.batch*in.Len(), b.dtype
 	plan, err := b.dev.NewActivation(spec)
 	if err != nil {
 		return nil, err

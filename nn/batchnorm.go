@@ -56,7 +56,7 @@ func (l BatchNorm) spec(b *Builder, in Shape) device.BatchNormSpec {
 	c := in[len(in)-1]
 	s := device.BatchNormSpec{
 		Rows: b.batch * in.Len() / c, C: c,
-		Epsilon: l.Epsilon, Momentum: l.Momentum, NoBackward: !b.train,
+		Epsilon: l.Epsilon, Momentum: l.Momentum, DType: b.dtype, NoBackward: !b.train,
 	}
 	if s.Epsilon == 0 {
 		s.Epsilon = 1e-5

@@ -17,6 +17,7 @@ import (
 type Builder struct {
 	dev    device.Device
 	batch  int
+	dtype  device.DType // of activations, of their gradients, and of the factors of products
 	train  bool
 	seed   uint64
 	sample func(n int) (images []float32, shape Shape, err error)
@@ -53,7 +54,7 @@ type claim struct {
 
 func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
-		dev: dev, batch: opt.Batch, train: opt.Training, seed: opt.Seed, sample: opt.Sample,
+		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample,
 		pairs: []*pair{{}}, levels: 1,
 	}
 }
@@ -63,6 +64,9 @@ func (b *Builder) Device() device.Device { return b.dev }
 
 // Batch returns the largest batch.
 func (b *Builder) Batch() int { return b.batch }
+
+// DType returns the element type of activations and of their gradients.
+func (b *Builder) DType() device.DType { return b.dtype }
 
 // Training reports whether gradients are needed.
 func (b *Builder) Training() bool { return b.train }
@@ -89,7 +93,7 @@ func (b *Builder) Tensor(dtype device.DType, shape ...int) (*device.Tensor, erro
 	return t, nil
 }
 
-// Output provides the buffer for a layer's output, float32 [batch, shape...], and stores
+// Output provides the buffer for a layer's output, [batch, shape...] of DType, and stores
 // it in dst before the first Forward. In training it is the layer's own, as later layers
 // go back to their inputs in the backward pass; in inference it is shared, and holds the
 // output until the layer after next writes its own.
@@ -98,7 +102,7 @@ func (b *Builder) Output(shape Shape, dst **device.Tensor) error {
 		b.claim(shape, dst)
 		return nil
 	}
-	t, err := b.Tensor(device.Float32, shape.batch(b.batch)...)
+	t, err := b.Tensor(b.dtype, shape.batch(b.batch)...)
 	if err != nil {
 		return err
 	}
@@ -111,8 +115,8 @@ func (b *Builder) Output(shape Shape, dst **device.Tensor) error {
 // adding the layer's own parameters.
 func (b *Builder) NeedsInputGradient() bool { return b.train && b.upstream }
 
-// InputGradient provides the buffer for the gradient by the layer's input, float32
-// [batch, in...], and stores it in dst before the first Backward; dst stays nil when
+// InputGradient provides the buffer for the gradient by the layer's input, [batch, in...] of
+// DType, and stores it in dst before the first Backward; dst stays nil when
 // NeedsInputGradient is false. The buffer is shared with layers further on: it holds the
 // gradient until the layer before has used it. A layer whose Backward works in place
 // needs none.
@@ -154,7 +158,7 @@ func (b *Builder) allocateShared() error {
 			if len(claims) == 0 {
 				continue
 			}
-			buffer, err := b.Tensor(device.Float32, b.batch, p.largest[side])
+			buffer, err := b.Tensor(b.dtype, b.batch, p.largest[side])
 			if err != nil {
 				return err
 			}
@@ -175,6 +179,10 @@ type ParamSpec struct {
 	FanIn  int // inputs that one output sums over
 	FanOut int // outputs that one input goes to
 	Frozen bool
+
+	// Factor says that products read the parameter, as Operand; RoundedGrad says that they store its
+	// gradient as OperandGrad.
+	Factor, RoundedGrad bool
 }
 
 // Param allocates a parameter and gives it its initial value, which depends on the seed
@@ -190,6 +198,9 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 			return nil, err
 		}
 		b.upstream = true
+	}
+	if err := b.operands(p, s); err != nil {
+		return nil, err
 	}
 	values := make([]float32, p.Value.Len())
 	err = s.Init.Fill(values, InitContext{
@@ -207,6 +218,23 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 		r.Params += len(values)
 	}
 	return p, nil
+}
+
+// operands gives a factor of products its copies in the network's type.
+func (b *Builder) operands(p *Param, s ParamSpec) (err error) {
+	p.Operand, p.OperandGrad = p.Value, p.Grad
+	if b.dtype == device.Float32 {
+		return nil
+	}
+	if s.Factor {
+		if p.Operand, err = b.Tensor(b.dtype, s.Shape...); err != nil {
+			return err
+		}
+	}
+	if s.RoundedGrad && p.Grad != nil {
+		p.OperandGrad, err = b.Tensor(b.dtype, s.Shape...)
+	}
+	return err
 }
 
 // State allocates a tensor that is saved with the network but not trained, filled with

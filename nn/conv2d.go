@@ -99,7 +99,7 @@ func (c Conv2D) spec(b *Builder, in Shape) device.Conv2DSpec {
 		StrideH: v.stride.H, StrideW: v.stride.W,
 		PadH: v.padding.H, PadW: v.padding.W,
 		DilationH: v.dilation.H, DilationW: v.dilation.W,
-		Groups: c.groups(), Bias: !c.NoBias,
+		Groups: c.groups(), Bias: !c.NoBias, DType: b.dtype,
 		NoBackward: !b.train, NoBackwardData: !b.NeedsInputGradient(),
 	}
 }
@@ -186,7 +186,7 @@ func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u Unit, ok bool, er
 		}
 		return nil, false, err
 	}
-	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * spec.OutH() * spec.OutW() * spec.OutC})
+	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * spec.OutH() * spec.OutW() * spec.OutC, DType: b.dtype})
 	if err != nil {
 		return nil, false, err
 	}
@@ -206,7 +206,7 @@ func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.C
 	var err error
 	if u.w, err = b.Param(ParamSpec{
 		Name: "weight", Role: Weight, Shape: []int{c.OutC, c.Kernel.H, c.Kernel.W, in[2] / spec.Groups},
-		Init: orDefault(c.Init), FanIn: fanIn, FanOut: fanOut, Frozen: c.Frozen,
+		Init: orDefault(c.Init), FanIn: fanIn, FanOut: fanOut, Frozen: c.Frozen, Factor: true, RoundedGrad: true,
 	}); err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ type conv2D struct {
 func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.plan.Forward(u.y, x, u.w.Value, u.bias.Value)
+	u.plan.Forward(u.y, x, u.w.Operand, u.bias.Value)
 	return u.y
 }
 
@@ -244,12 +244,12 @@ func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
 		u.relu.Backward(dy, dy, u.y, u.y)
 	}
 	if u.w.Grad != nil || u.bias.Grad != nil {
-		u.plan.BackwardFilter(u.w.Grad, u.bias.Grad, dy, u.x)
+		u.plan.BackwardFilter(u.w.OperandGrad, u.bias.Grad, dy, u.x)
 	}
 	if u.dx == nil {
 		return nil
 	}
 	u.dx.SetRows(dy.Rows())
-	u.plan.BackwardData(u.dx, dy, u.w.Value)
+	u.plan.BackwardData(u.dx, dy, u.w.Operand)
 	return u.dx
 }

@@ -39,7 +39,7 @@ func (d Dense) OutputShape(in Shape) (Shape, error) {
 }
 
 func (d Dense) spec(b *Builder, in Shape) device.MatMulSpec {
-	return device.MatMulSpec{M: b.batch, N: d.Out, K: in[0], Bias: !d.NoBias}
+	return device.MatMulSpec{M: b.batch, N: d.Out, K: in[0], Bias: !d.NoBias, DType: b.dtype}
 }
 
 // Build allocates weight, bias and output.
@@ -64,7 +64,7 @@ func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error)
 		}
 		return nil, 0, err
 	}
-	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * d.Out})
+	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * d.Out, DType: b.dtype})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -84,7 +84,7 @@ func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activa
 	var err error
 	if u.w, err = b.Param(ParamSpec{
 		Name: "weight", Role: Weight, Shape: []int{in[0], d.Out},
-		Init: orDefault(d.Init), FanIn: in[0], FanOut: d.Out,
+		Init: orDefault(d.Init), FanIn: in[0], FanOut: d.Out, Factor: true,
 	}); err != nil {
 		return nil, err
 	}
@@ -105,16 +105,18 @@ func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
 	if !b.train {
 		return nil
 	}
-	if u.filter, err = b.dev.NewMatMul(device.MatMulSpec{M: in[0], N: d.Out, K: b.batch, TransA: true}); err != nil {
+	if u.filter, err = b.dev.NewMatMul(device.MatMulSpec{
+		M: in[0], N: d.Out, K: b.batch, TransA: true, DType: b.dtype, Out: device.Float32,
+	}); err != nil {
 		return err
 	}
 	if !d.NoBias {
-		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: b.batch, C: d.Out}); err != nil {
+		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: b.batch, C: d.Out, DType: b.dtype}); err != nil {
 			return err
 		}
 	}
 	if b.NeedsInputGradient() {
-		u.data, err = b.dev.NewMatMul(device.MatMulSpec{M: b.batch, N: in[0], K: d.Out, TransB: true})
+		u.data, err = b.dev.NewMatMul(device.MatMulSpec{M: b.batch, N: in[0], K: d.Out, TransB: true, DType: b.dtype})
 	}
 	return err
 }
@@ -131,7 +133,7 @@ type dense struct {
 func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.forward.Run(u.y, x, u.w.Value, u.bias.Value)
+	u.forward.Run(u.y, x, u.w.Operand, u.bias.Value)
 	return u.y
 }
 
@@ -149,6 +151,6 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 		return nil
 	}
 	u.dx.SetRows(dy.Rows())
-	u.data.Run(u.dx, dy, u.w.Value, nil)
+	u.data.Run(u.dx, dy, u.w.Operand, nil)
 	return u.dx
 }

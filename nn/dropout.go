@@ -41,7 +41,7 @@ func (d Dropout) Build(b *Builder, in Shape) (Unit, error) {
 	}
 	var err error
 	if u.plan, err = b.dev.NewDropout(device.DropoutSpec{
-		Len: b.batch * in.Len(), Rate: d.Rate, Seed: b.seed, Stream: stream,
+		Len: b.batch * in.Len(), Rate: d.Rate, Seed: b.seed, Stream: stream, DType: b.dtype,
 	}); err != nil {
 		return nil, err
 	}

@@ -92,11 +92,24 @@ const (
 
 // Param is a tensor that training changes, or keeps: the running statistics of a
 // normalisation have no gradient.
+//
+// Value and Grad are float32. Where the network computes in 16 bits, the weights of convolutions
+// and dense layers have a copy in its type, which is what enters the products; the update rule
+// goes on to add up small steps in Value, which the copy would round away.
 type Param struct {
 	Name  string // unique in the network, such as "conv1.weight"
 	Role  Role
 	Value *device.Tensor
 	Grad  *device.Tensor // nil when frozen, in inference, and for state
+
+	// Scaling is the state of the loss scaling (device.LossScalingSpec) that Grad is made with; nil
+	// without.
+	Scaling *device.Tensor
+
+	// Operand is what enters products: Value, or its copy in the network's type where the layer asked for
+	// one (ParamSpec.Factor). OperandGrad is where a gradient is stored that comes in the network's type
+	// (ParamSpec.RoundedGrad), and becomes Grad at the end of the backward pass; otherwise it is Grad.
+	Operand, OperandGrad *device.Tensor
 }
 
 // Row is one line of a network's table.

@@ -90,7 +90,7 @@ func (p pooling) spec(b *Builder, in Shape) device.Pool2DSpec {
 	return device.Pool2DSpec{
 		Mode: p.mode, N: b.batch, H: in[0], W: in[1], C: in[2],
 		KH: p.kernel.H, KW: p.kernel.W, StrideH: p.stride.H, StrideW: p.stride.W,
-		PadH: p.padding.H, PadW: p.padding.W, NoBackward: !b.train,
+		PadH: p.padding.H, PadW: p.padding.W, DType: b.dtype, NoBackward: !b.train,
 	}
 }
 

@@ -1,9 +1,9 @@
 package nn
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"trainer/nn/device"
@@ -16,6 +16,9 @@ type Options struct {
 	Training bool  // with gradients
 	Seed     uint64
 	Loss     Loss // needed for training
+	// DType is what activations, and the factors of convolutions and matrix products, are stored in:
+	// Float32 (or 0), or Float16 or BFloat16 where the device is a device.MixedPrecision.
+	DType device.DType
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)
@@ -34,9 +37,10 @@ type Network struct {
 	memory        int64
 	step          *device.Tensor // int32 [1]
 	loss          device.Loss
-	stats         *device.Tensor // float32 [device.StatsLen]
-	dlogits       *device.Tensor
-	logits        *device.Tensor // of the last Forward
+	stats         *device.Tensor  // float32 [device.StatsLen]
+	dlogits       *device.Tensor  // float32
+	logits        *device.Tensor  // float32, of the last Forward
+	mixed         *mixedPrecision // nil in float32
 }
 
 // Compile builds the model on the device. A model that does not fit the input is a
@@ -53,6 +57,7 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 	if len(out) != 1 {
 		return nil, fmt.Errorf("compiling the network: its output is %v, needs one value a class: end it with flatten and dense", out)
 	}
+	opt.DType = opt.DType.OrFloat32()
 	n := &Network{dev: dev, opt: opt, classes: out[0], input: opt.Input.batch(-1)}
 	b := newBuilder(dev, opt)
 	if err := n.build(b, model); err != nil {
@@ -96,12 +101,16 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 		return err
 	}
 	if n.opt.Loss == nil {
-		return nil
+		return n.buildMixed(b, device.LossSpec{})
 	}
 	spec, err := n.opt.Loss.spec(n.opt.Batch, n.classes)
 	if err != nil {
 		return err
 	}
+	if err := n.buildMixed(b, spec); err != nil {
+		return err
+	}
+	spec.Scaling = n.Scaling()
 	if n.loss, err = n.dev.NewLoss(spec); err != nil {
 		return fmt.Errorf("compiling the loss: %w", err)
 	}
@@ -111,14 +120,19 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 	return err
 }
 
-// Forward computes the outputs, float32 [n, classes], for a batch x, float32 [n,
-// input...]. They stay until the next Forward.
+// Forward computes the outputs, float32 [n, classes], for a batch x, [n, input...] of DType.
+// They stay until the next Forward.
 func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
-	device.Check("network forward", "x", x, device.Float32, n.input...)
+	device.Check("network forward", "x", x, n.opt.DType, n.input...)
 	if x.Rows() > n.opt.Batch {
 		panic(fmt.Sprintf("network forward: x is %v, want at most %d rows", x, n.opt.Batch))
 	}
-	n.logits = n.root.Forward(x, mode)
+	if n.mixed == nil {
+		n.logits = n.root.Forward(x, mode)
+		return n.logits
+	}
+	n.mixed.round()
+	n.logits = n.mixed.widen(n.root.Forward(x, mode))
 	return n.logits
 }
 
@@ -139,11 +153,28 @@ func (n *Network) Backward(labels *device.Tensor) {
 	}
 	n.dlogits.SetRows(n.logits.Rows())
 	n.loss.Backward(n.dlogits, n.logits, labels)
-	n.root.Backward(n.dlogits)
+	if n.mixed == nil {
+		n.root.Backward(n.dlogits)
+		return
+	}
+	n.root.Backward(n.mixed.narrow(n.dlogits))
+	n.mixed.finish()
 }
 
 // Device returns the device.
 func (n *Network) Device() device.Device { return n.dev }
+
+// DType returns the element type of activations and of Forward's input.
+func (n *Network) DType() device.DType { return n.opt.DType }
+
+// Scaling returns the state of the loss scaling (device.LossScalingSpec), which training changes and
+// checkpoints keep, or nil where there is none.
+func (n *Network) Scaling() *device.Tensor {
+	if n.mixed == nil {
+		return nil
+	}
+	return n.mixed.state
+}
 
 // Input returns the shape of one example.
 func (n *Network) Input() Shape { return n.opt.Input }
@@ -259,12 +290,18 @@ func outputs(u Unit) []place {
 }
 
 func (n *Network) nonFinite(t *device.Tensor) (bool, error) {
-	values := make([]float32, t.Len())
-	if err := n.dev.Download(device.Bytes(values), t); err != nil {
+	bytes := make([]byte, t.Len()*t.DType().Size())
+	if err := n.dev.Download(bytes, t); err != nil {
 		return false, err
 	}
-	for _, v := range values {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+	exponent := map[device.DType]uint32{device.Float32: 0x7F800000, device.Float16: 0x7C00, device.BFloat16: 0x7F80}[t.DType()]
+	size := t.DType().Size()
+	for i := 0; i < len(bytes); i += size {
+		bits := uint32(binary.NativeEndian.Uint16(bytes[i:]))
+		if size == 4 {
+			bits = binary.NativeEndian.Uint32(bytes[i:])
+		}
+		if bits&exponent == exponent { // all ones: NaN or infinite
 			return true, nil
 		}
 	}

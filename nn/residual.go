@@ -82,7 +82,7 @@ func (r Residual) Build(b *Builder, in Shape) (Unit, error) {
 	b.upstream = b.upstream || inBody
 	u.needs = b.train && before
 	if u.add, err = b.dev.NewCombine(device.CombineSpec{
-		Len: b.batch * max(in.Len(), out.Len()), Alpha: 1, Beta: 1,
+		Len: b.batch * max(in.Len(), out.Len()), Alpha: 1, Beta: 1, DType: b.dtype,
 	}); err != nil {
 		return nil, err
 	}

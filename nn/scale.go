@@ -30,7 +30,7 @@ func (s Scale) OutputShape(in Shape) (Shape, error) {
 
 // Build allocates the output.
 func (s Scale) Build(b *Builder, in Shape) (Unit, error) {
-	plan, err := b.dev.NewCombine(device.CombineSpec{Len: b.batch * in.Len(), Alpha: s.By})
+	plan, err := b.dev.NewCombine(device.CombineSpec{Len: b.batch * in.Len(), Alpha: s.By, DType: b.dtype})
 	if err != nil {
 		return nil, err
 	}

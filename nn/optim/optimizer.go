@@ -127,6 +127,7 @@ func (o *Optimizer) buildRule(kind device.OptimizerKind, slotOf func(*nn.Param) 
 		slot.Group = rowOf[i]
 		spec.Slots = append(spec.Slots, slot)
 		grads = append(grads, p.Grad)
+		spec.Scaling = p.Scaling // the same for all
 	}
 	if o.rule, err = o.dev.NewOptimizer(spec); err != nil {
 		return err
@@ -135,7 +136,7 @@ func (o *Optimizer) buildRule(kind device.OptimizerKind, slotOf func(*nn.Param) 
 		return nil
 	}
 	o.clip, err = o.dev.NewClip(device.ClipSpec{
-		Grads: grads, MaxNorm: float32(o.cfg.Clip.MaxNorm), MaxValue: float32(o.cfg.Clip.MaxValue),
+		Grads: grads, MaxNorm: float32(o.cfg.Clip.MaxNorm), MaxValue: float32(o.cfg.Clip.MaxValue), Scaling: spec.Scaling,
 	})
 	return err
 }

@@ -1,0 +1,146 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// mixedPrecision is what a network has besides, whose activations are 16 bits long (Micikevicius
+// et al., "Mixed Precision Training", ICLR 2018). Half the bytes to move, and matrix units that are
+// many times faster, for three precautions:
+//
+//	w16 = round(w)               the weights themselves stay float32: lr*dw is often less than half a
+//	                             unit in the last place of w16, and would be lost
+//	y16 = round(sum x16 w16)     sums, normalisation's statistics and the loss are float32
+//	dL' = scale dL/dlogits       float16 has nothing below 2^-24: the loss is multiplied by a scale before
+//	dw  = dw'/scale              the backward pass, and the gradients by its inverse in the update rule
+//
+// The scale follows the gradients: halved, and the step skipped, where one overflows, doubled after
+// growthInterval steps without. bfloat16 has the range of float32 and needs none.
+type mixedPrecision struct {
+	operands  device.CastList // w16 = round(w), of all layers
+	gradients device.CastList // dw = dw16; nil in inference
+	logits    *device.Tensor  // float32 [batch, classes]
+	toFloat32 device.Cast     // of the logits
+	dlogits   *device.Tensor  // 16 bits [batch, classes]; nil in inference
+	toHalf    device.Cast     // of their gradient
+
+	scaling device.LossScaling // nil where there is none
+	state   *device.Tensor     // float32 [device.ScalingLen]; nil likewise
+}
+
+// growthInterval is the number of good steps after which the scale is doubled.
+const growthInterval = 2000
+
+// buildMixed allocates what 16-bit storage needs, once all layers are built.
+func (n *Network) buildMixed(b *Builder, loss device.LossSpec) (err error) {
+	if b.dtype == device.Float32 {
+		return nil
+	}
+	dev, ok := n.dev.(device.MixedPrecision)
+	if !ok {
+		return fmt.Errorf("compiling the network: %s has no %v: %w", n.dev.Name(), b.dtype, device.ErrNotSupported)
+	}
+	m := &mixedPrecision{}
+	n.mixed = m
+	if err := m.buildOperands(dev, b.params); err != nil {
+		return err
+	}
+	if m.logits, err = b.Tensor(device.Float32, b.batch, n.classes); err != nil {
+		return err
+	}
+	if m.toFloat32, err = n.dev.NewCast(device.CastSpec{From: b.dtype, To: device.Float32, Len: m.logits.Len()}); err != nil || !b.train {
+		return err
+	}
+	if m.dlogits, err = b.Tensor(b.dtype, b.batch, n.classes); err != nil {
+		return err
+	}
+	if m.toHalf, err = n.dev.NewCast(device.CastSpec{From: device.Float32, To: b.dtype, Len: m.logits.Len()}); err != nil {
+		return err
+	}
+	if b.dtype != device.Float16 {
+		return nil
+	}
+	return m.buildScaling(b, dev, loss)
+}
+
+// buildOperands makes the conversions between parameters and what enters products.
+func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Param) (err error) {
+	var operands, gradients device.CastListSpec
+	for _, p := range params {
+		if p.Operand != p.Value {
+			operands.Dst, operands.Src = append(operands.Dst, p.Operand), append(operands.Src, p.Value)
+		}
+		if p.OperandGrad != p.Grad {
+			gradients.Dst, gradients.Src = append(gradients.Dst, p.Grad), append(gradients.Src, p.OperandGrad)
+		}
+	}
+	if m.operands, err = dev.NewCastList(operands); err != nil || len(gradients.Dst) == 0 {
+		return err
+	}
+	m.gradients, err = dev.NewCastList(gradients)
+	return err
+}
+
+// buildScaling makes the loss scaling of all trained parameters.
+func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, loss device.LossSpec) (err error) {
+	if m.state, err = b.Tensor(device.Float32, device.ScalingLen); err != nil {
+		return err
+	}
+	scale := firstScale(loss)
+	state := [device.ScalingLen]float32{device.ScalingScale: scale, device.ScalingInverse: 1 / scale}
+	if err := b.dev.Upload(m.state, device.Bytes(state[:])); err != nil {
+		return fmt.Errorf("initialising the loss scale: %w", err)
+	}
+	spec := device.LossScalingSpec{State: m.state, Interval: growthInterval}
+	for _, p := range b.params {
+		if p.Grad != nil {
+			p.Scaling = m.state
+			spec.Grads = append(spec.Grads, p.Grad)
+		}
+	}
+	m.scaling, err = dev.NewLossScaling(spec)
+	return err
+}
+
+// firstScale returns the scale to begin with. An example's gradient by its logits is about 1 under a
+// loss that is summed, which float16 holds well; under the mean it is one part in the batch, and the scale
+// makes up for that. It is a power of two, so that scaling rounds nothing. A larger one would risk that the
+// first steps overflow and are skipped.
+func firstScale(loss device.LossSpec) float32 {
+	scale := float32(1)
+	if !loss.Sum {
+		for int(scale) < loss.N {
+			scale *= 2
+		}
+	}
+	return scale
+}
+
+// round queues w16 = round(w).
+func (m *mixedPrecision) round() { m.operands.Run() }
+
+// widen queues the conversion of the last layer's output to float32, and returns that.
+func (m *mixedPrecision) widen(y *device.Tensor) *device.Tensor {
+	m.logits.SetRows(y.Rows())
+	m.toFloat32.Run(m.logits, y)
+	return m.logits
+}
+
+// narrow queues the conversion of the loss's gradient to 16 bits, and returns that.
+func (m *mixedPrecision) narrow(dlogits *device.Tensor) *device.Tensor {
+	m.dlogits.SetRows(dlogits.Rows())
+	m.toHalf.Run(m.dlogits, dlogits)
+	return m.dlogits
+}
+
+// finish queues dw = dw16, and looks whether all gradients are finite.
+func (m *mixedPrecision) finish() {
+	if m.gradients != nil {
+		m.gradients.Run()
+	}
+	if m.scaling != nil {
+		m.scaling.Update()
+	}
+}
