@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -72,9 +73,37 @@ func (i Whitening) Fill(dst []float32, c InitContext) error {
 	return nil
 }
 
+// momentParts is the number of parts that images are shared out in. It is fixed, so that the sums
+// are the same on any number of processors.
+const momentParts = 16
+
 // patchMoments returns E(p p^T) over all kH x kW patches of the images, which are [n, h, w,
 // inC]. A patch's elements are in the order of a filter's.
 func patchMoments(images []float32, shape Shape, kH, kW int) *mat.SymDense {
+	n, size, d := len(images)/shape.Len(), shape.Len(), kH*kW*shape[2]
+	var parts [momentParts][]float64
+	var working sync.WaitGroup
+	for k := range parts {
+		part := images[k*n/momentParts*size : (k+1)*n/momentParts*size]
+		working.Go(func() { parts[k] = sumPatches(part, shape, kH, kW) })
+	}
+	working.Wait()
+	patches := float64(n * (shape[0] - kH + 1) * (shape[1] - kW + 1))
+	moments := mat.NewSymDense(d, nil)
+	for i := range d {
+		for j := range i + 1 {
+			sum := 0.0
+			for _, part := range parts {
+				sum += part[i*d+j]
+			}
+			moments.SetSym(i, j, sum/patches)
+		}
+	}
+	return moments
+}
+
+// sumPatches returns the lower triangle of the sum of p p^T over all patches, [d, d].
+func sumPatches(images []float32, shape Shape, kH, kW int) []float64 {
 	h, w, c := shape[0], shape[1], shape[2]
 	row := kW * c
 	d := kH * row
@@ -96,14 +125,7 @@ func patchMoments(images []float32, shape Shape, kH, kW int) *mat.SymDense {
 			}
 		}
 	}
-	n := float64(len(images) / (h * w * c) * (h - kH + 1) * (w - kW + 1))
-	moments := mat.NewSymDense(d, nil)
-	for i := range d {
-		for j := range i + 1 {
-			moments.SetSym(i, j, sums[i*d+j]/n)
-		}
-	}
-	return moments
+	return sums
 }
 
 // signOfLargest returns the sign, 1 or -1, of a column's element of largest magnitude.
