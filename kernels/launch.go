@@ -41,7 +41,7 @@ func Quads(n int) Grid {
 	return Grid{divideUp(n, 4*Threads), 1}
 }
 
-// Linear returns the grid for n elements at one a thread: gather_labels, whitening_finish.
+// Linear returns the grid for n elements at one a thread: gather_labels.
 func Linear(n int) Grid {
 	checkCount("Linear", n)
 	return Grid{divideUp(n, Threads), 1}
@@ -114,15 +114,6 @@ func columnGroups(c int) (groups, blocks, least int) {
 
 // ColumnsFinish returns the grid of the kernels that put the partial results of c columns together.
 func ColumnsFinish(c int) Grid { return Grid{divideUp(c, 8), 1} }
-
-// Whitening returns the grid of whitening_moments over patches of d elements. d is 1 to 256.
-func Whitening(patches, d int) Grid {
-	checkCount("Whitening", patches)
-	if d < 1 || d > 256 {
-		panic(fmt.Sprintf("kernels: Whitening: patches of %d elements, want 1 to 256", d))
-	}
-	return Grid{min(reductionBlocks, divideUp(patches, 32)), divideUp(d*(d+1)/2, Threads)}
-}
 
 // Chunk is the part of one tensor of a list that one block works on: elements [From, To).
 // A table of them in device memory is the parameter chunks.

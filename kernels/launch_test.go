@@ -24,8 +24,6 @@ func TestElementGrids(t *testing.T) {
 		{kernels.Reduction(1), kernels.Grid{X: 1, Y: 1}},
 		{kernels.Reduction(1 << 30), kernels.Grid{X: 512, Y: 1}},
 		{kernels.ColumnsFinish(9), kernels.Grid{X: 2, Y: 1}},
-		{kernels.Whitening(33, 12), kernels.Grid{X: 2, Y: 1}},
-		{kernels.Whitening(1<<20, 27), kernels.Grid{X: 512, Y: 2}},
 	} {
 		if c.got != c.want {
 			t.Errorf("grid %v, want %v", c.got, c.want)
@@ -77,7 +75,6 @@ func TestLaunchPanics(t *testing.T) {
 		"kernels: Quads: 0 elements, want 1 to 2147483647":                func() { kernels.Quads(0) },
 		"kernels: Elementwise: 2147483648 elements, want 1 to 2147483647": func() { kernels.Elementwise(1<<31, kernels.Float32) },
 		"kernels: Columns: 4294967296 elements, want 1 to 2147483647":     func() { kernels.Columns(1<<20, 1<<12) },
-		"kernels: Whitening: patches of 257 elements, want 1 to 256":      func() { kernels.Whitening(9, 257) },
 		"kernels: Chunks: tensor 1: 0 elements, want 1 to 2147483647":     func() { kernels.Chunks([]int{3, 0}) },
 		"kernels: WarpRows: -1 elements, want 1 to 2147483647":            func() { kernels.WarpRows(-1) },
 	} {

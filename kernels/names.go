@@ -91,6 +91,4 @@ const (
 	ScalingCount             Name = "scaling_count"
 	ScalingUpdate            Name = "scaling_update"
 	Softmax                  Name = "softmax"
-	WhiteningFinish          Name = "whitening_finish"
-	WhiteningMoments         Name = "whitening_moments"
 )
