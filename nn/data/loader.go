@@ -10,8 +10,8 @@ import (
 // it is given to Release.
 type Batch struct {
 	N      int
-	Images []byte  // [n, h, w, c]
-	Labels []int32 // [n]
+	Images []byte  // [n, h, w, c]; empty where the loader delivers numbers only
+	Labels []int32 // [n]; empty likewise
 	IDs    []int32 // [n], the images' numbers in the set
 
 	err  error
@@ -25,6 +25,7 @@ type LoaderConfig struct {
 	Seed     uint64 // of the order
 	Shuffle  bool   // a new order each epoch, see Order; otherwise that of the set
 	DropLast bool   // leave out the last batch where it is smaller
+	IDsOnly  bool   // deliver the images' numbers, and read no image: the consumer has them
 	Prefetch int    // batches ready at most; 0 = 3
 	Workers  int    // goroutines that read batches; 0 = 2
 }
@@ -40,6 +41,7 @@ type Loader struct {
 	batch    int
 	seed     uint64
 	shuffle  bool
+	idsOnly  bool
 	workers  int
 	steps    int
 	imageLen int
@@ -87,11 +89,14 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	}
 	h, w, c := cfg.Set.ImageShape()
 	l := &Loader{
-		set: cfg.Set, batch: min(cfg.Batch, n), seed: cfg.Seed, shuffle: cfg.Shuffle,
+		set: cfg.Set, batch: min(cfg.Batch, n), seed: cfg.Seed, shuffle: cfg.Shuffle, idsOnly: cfg.IDsOnly,
 		workers: cfg.Workers, imageLen: h * w * c, count: n, closed: make(chan struct{}),
 	}
 	if l.workers == 0 {
 		l.workers = 2
+	}
+	if cfg.IDsOnly { // there is next to nothing to do
+		l.workers = 1
 	}
 	if cfg.DropLast {
 		l.count = n / cfg.Batch * cfg.Batch
@@ -108,13 +113,18 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	l.ready = make([]chan *Batch, buffers)
 	for i := range buffers {
 		l.ready[i] = make(chan *Batch, 1)
-		l.free <- &Batch{
-			Images: make([]byte, l.batch*l.imageLen),
-			Labels: make([]int32, l.batch),
-			IDs:    make([]int32, l.batch),
-		}
+		l.free <- l.newBatch()
 	}
 	return l, nil
+}
+
+// newBatch allocates a batch with room for what the loader delivers.
+func (l *Loader) newBatch() *Batch {
+	b := &Batch{IDs: make([]int32, l.batch)}
+	if !l.idsOnly {
+		b.Images, b.Labels = make([]byte, l.batch*l.imageLen), make([]int32, l.batch)
+	}
+	return b
 }
 
 // Steps returns the number of batches an epoch.
@@ -227,11 +237,14 @@ func (l *Loader) claimNext(b *Batch) (sequence int) {
 	return sequence
 }
 
-// fill reads b's images. It breaks off when stop is closed: the batch is then thrown away.
+// fill reads b's images, if the consumer wants them. It breaks off when stop is closed: the batch is then thrown away.
 func (l *Loader) fill(b *Batch, stop <-chan struct{}) {
+	b.err = nil
+	if l.idsOnly {
+		return
+	}
 	b.Images = b.Images[:b.N*l.imageLen]
 	b.Labels = b.Labels[:b.N]
-	b.err = nil
 	for k, id := range b.IDs {
 		select {
 		case <-stop:

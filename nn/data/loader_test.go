@@ -222,6 +222,43 @@ func TestLoaderReportsBadImages(t *testing.T) {
 	}
 }
 
+// A loader of numbers delivers the same order as one of images, and reads none.
+func TestLoaderOfIDs(t *testing.T) {
+	for _, dropLast := range []bool{false, true} {
+		set := &slowSet{InMemory: numberedSet(57), bad: 3}
+		l := newTestLoader(t, LoaderConfig{Set: set, Batch: 8, Seed: 9, Shuffle: true, DropLast: dropLast, IDsOnly: true, Workers: 3})
+		for _, p := range [][2]int{{0, 0}, {1, 0}, {5, 4}, {6, 0}} {
+			l.Start(p[0], p[1])
+			count := 57
+			if dropLast {
+				count = 56
+			}
+			var got []int32
+			for {
+				b, err := l.Next()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b.N != len(b.IDs) || len(b.Images) != 0 || len(b.Labels) != 0 {
+					t.Fatalf("batch of %d has %d ids, %d bytes, %d labels, want ids only", b.N, len(b.IDs), len(b.Images), len(b.Labels))
+				}
+				got = append(got, b.IDs...)
+				l.Release(b)
+			}
+			if want := wantOrder(57, count, 9, p[0])[8*p[1]:]; !slices.Equal(got, want) {
+				t.Errorf("from epoch %d, batch %d: order %v, want %v", p[0], p[1], got, want)
+			}
+		}
+		l.Close()
+		if n := set.reads.Load(); n != 0 {
+			t.Errorf("%d images were read, want none", n)
+		}
+	}
+}
+
 func TestLoaderAllocatesNothing(t *testing.T) {
 	set := numberedSet(1000)
 	l := newTestLoader(t, LoaderConfig{Set: set, Batch: 64, Shuffle: true})

@@ -107,7 +107,7 @@ type MixedPrecision interface {
 
 // Fetcher is a device that can copy a few numbers to the host while it goes on working.
 type Fetcher interface {
-	// NewFetch prepares fetches of a tensor of bytes bytes.
+	// NewFetch prepares fetches of tensors of at most bytes bytes.
 	NewFetch(bytes int) (Fetch, error)
 }
 

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"trainer/nn/device"
 	"trainer/nn/optim"
 )
 
@@ -61,10 +63,24 @@ func settings(s *Stepper) []setting {
 		{"optimizer", describe(c.Optimizer)},
 		{"schedule", describe(c.Schedule)},
 	}
+	if t := s.net.DType(); t != device.Float32 {
+		list = append(list, setting{precisionSetting, t.String()})
+	}
 	for i, r := range s.net.Rows() {
 		list = append(list, setting{fmt.Sprintf("layer %d", i+1), fmt.Sprintf("%s: %s to %v, %d parameters", r.Name, r.Kind, r.Output, r.Params)})
 	}
 	return append(list, setting{"settings of the layers", describe(c.Model)})
+}
+
+// precisionSetting is the name of a setting that a list has unless it is float32.
+const precisionSetting = "precision"
+
+// withPrecision returns the settings with the precision among them.
+func withPrecision(list []setting) []setting {
+	if slices.ContainsFunc(list, func(s setting) bool { return s.Name == precisionSetting }) {
+		return list
+	}
+	return append(slices.Clip(list), setting{precisionSetting, device.Float32.String()})
 }
 
 // describe returns a value's type and fields, following pointers, which a %+v would print
@@ -178,7 +194,7 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return p, fmt.Errorf("resuming: %s: %w: its position: %v", path, ErrDamaged, err)
 	}
-	if diff := differences(settings(s), p.Settings); len(diff) > 0 {
+	if diff := differences(withPrecision(settings(s)), withPrecision(p.Settings)); len(diff) > 0 {
 		return p, fmt.Errorf("resuming: %w", &MismatchError{Path: path, Differences: diff})
 	}
 	if p.Step < 0 || p.Step > s.total {
@@ -192,9 +208,12 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 	return p, nil
 }
 
-// checkpointTensors returns the network's tensors and the optimiser's.
+// checkpointTensors returns the network's tensors, the loss scaling's if there is one, and the optimiser's.
 func checkpointTensors(s *Stepper) []optim.Named {
 	list := networkTensors(s.net)
+	if t := s.net.Scaling(); t != nil {
+		list = append(list, optim.Named{Name: scalingName, Tensor: t})
+	}
 	for _, t := range s.opt.Tensors() {
 		list = append(list, optim.Named{Name: optimizerPrefix + t.Name, Tensor: t.Tensor})
 	}

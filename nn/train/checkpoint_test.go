@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,6 +141,34 @@ func TestResumeRefuses(t *testing.T) {
 				t.Errorf("error %v, want a MismatchError with %q", err, c.says)
 			}
 		})
+	}
+}
+
+// TestPrecision: a checkpoint of float32 has no such setting, as those from before there was one, and differs from
+// those that have.
+func TestPrecision(t *testing.T) {
+	s, err := NewStepper(everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := settings(s)
+	for _, s := range plain {
+		if s.Name == precisionSetting {
+			t.Errorf("the precision %s is a setting of a float32 training", s.Value)
+		}
+	}
+	half := append(slices.Clip(plain), setting{precisionSetting, "bfloat16"})
+	for _, c := range []struct {
+		ours, its []setting
+		want      string
+	}{
+		{plain, plain, ""}, {half, half, ""},
+		{half, plain, "precision is bfloat16, the checkpoint's is float32"},
+		{plain, half, "precision is float32, the checkpoint's is bfloat16"},
+	} {
+		if got := strings.Join(differences(withPrecision(c.ours), withPrecision(c.its)), "; "); got != c.want {
+			t.Errorf("differences %q, want %q", got, c.want)
+		}
 	}
 }
 

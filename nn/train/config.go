@@ -28,12 +28,18 @@ type Config struct {
 	DropLast bool // leave out an epoch's last batch where it is smaller
 	Seed     uint64
 
+	// DType is what activations are stored in, Float32 (or 0), Float16 or BFloat16; see nn.Options.
+	DType device.DType
+	// NoGraph keeps a device that can record steps from doing so.
+	NoGraph bool
+
 	Views     []View // of a test image, at the end of training; none, and before the end: the image as it is
 	EvalEvery int    // epochs from one evaluation to the next; 0: 1; below 0: only at the end
 
 	// StatsEvery is the number of steps after which loss and accuracy are fetched from the
-	// device, and a diverged loss is seen. 0 means 1, or 50 on a device that records steps,
-	// which each fetch would hold up.
+	// device, and a diverged loss is seen; besides after the first step and at the end of epochs. On a device.Fetcher
+	// they arrive later, and the host runs ahead of the device by less than three times as many steps.
+	// 0 means 1, or 10 on a Fetcher, or 50 on another device that records steps, which each fetch would hold up.
 	StatsEvery int
 
 	Listeners  []Listener
@@ -87,6 +93,8 @@ func (c *Config) check() error {
 		return bad("batch", "%d, need at least 1", c.Batch)
 	case c.Batch > c.Data.Train.Len():
 		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
+	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
+		return bad("precision", "%v, need %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
 	case c.StatsEvery < 0:
 		return bad("stats every", "%d steps, need 0 (the default) or more", c.StatsEvery)
 	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0:
@@ -138,6 +146,20 @@ func (c *Config) stepsPerEpoch() int {
 // rounding counts as whole.
 func (c *Config) totalSteps() int {
 	return max(1, int(math.Ceil(c.Epochs*float64(c.stepsPerEpoch())-1e-6)))
+}
+
+// statsEvery returns the steps from one fetch of the statistics to the next.
+func (c *Config) statsEvery() int {
+	if c.StatsEvery > 0 {
+		return c.StatsEvery
+	}
+	if _, runsOn := c.Device.(device.Fetcher); runsOn {
+		return 10
+	}
+	if _, records := c.Device.(device.Capturer); records {
+		return 50
+	}
+	return 1
 }
 
 // evaluates reports whether there is an evaluation after the epoch, counted from 1.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"trainer/nn"
 	"trainer/nn/data"
@@ -49,20 +48,21 @@ type Evaluator struct {
 	views   []View
 	set     data.Set
 	loader  *data.Loader
-	augment device.Augment
+	input   input
 	combine []device.Combine // of each view, into sum; empty with a single view
+	sum     *device.Tensor   // float32 [batch, classes], with several views
 
-	input  *device.Tensor // float32 [batch, h, w, c]
-	images *device.Tensor // uint8 [batch, h, w, c]
-	labels *device.Tensor // int32 [batch]
-	sum    *device.Tensor // float32 [batch, classes], with several views
+	batches [maxRequests]answers
+	oldest  int // of the batches under way
+	pending int // batches under way
 
-	outputs     []float32 // of a batch
-	stats, zero [device.StatsLen]float32
+	outputs []float32 // of a batch
+	stats   [device.StatsLen]float32
 }
 
 // NewEvaluator allocates what evaluation needs besides the network. mean and std normalise
-// the images. No views means the image as it is.
+// the images. No views means the image as it is. Where images should live on the device and there is
+// room, the first evaluation copies the whole set.
 func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []View) (*Evaluator, error) {
 	h, w, c := set.ImageShape()
 	if err := checkViews(views, h, w); err != nil {
@@ -72,33 +72,31 @@ func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []Vi
 		views = plain
 	}
 	e := &Evaluator{net: net, dev: net.Device(), views: views, set: set}
-	if err := e.build(h, w, c, mean, std); err != nil {
+	err := e.build(device.AugmentSpec{N: net.Batch(), H: h, W: w, C: c, DType: net.DType(), Mean: mean, Std: std})
+	if err != nil {
+		e.Close()
 		return nil, fmt.Errorf("evaluation: %w", err)
 	}
 	return e, nil
 }
 
-func (e *Evaluator) build(h, w, c int, mean, std []float32) (err error) {
-	n, classes := e.net.Batch(), e.net.Classes()
-	if e.input, err = e.dev.NewTensor(device.Float32, n, h, w, c); err != nil {
+func (e *Evaluator) build(s device.AugmentSpec) (err error) {
+	if e.input, err = newInput(e.dev, e.set, s); err != nil {
 		return err
 	}
-	if e.images, err = e.dev.NewTensor(device.Uint8, n, h, w, c); err != nil {
-		return err
-	}
-	if e.labels, err = e.dev.NewTensor(device.Int32, n); err != nil {
-		return err
-	}
-	e.outputs = make([]float32, n*classes)
-	if e.augment, err = e.dev.NewAugment(device.AugmentSpec{N: n, H: h, W: w, C: c, Mean: mean, Std: std}); err != nil {
-		return err
-	}
+	classes := e.net.Classes()
 	if len(e.views) > 1 {
-		if err := e.buildCombine(n, classes); err != nil {
+		if err := e.buildCombine(s.N, classes); err != nil {
 			return err
 		}
 	}
-	e.loader, err = data.NewLoader(data.LoaderConfig{Set: e.set, Batch: n})
+	e.outputs = make([]float32, s.N*classes)
+	for i := range e.batches {
+		if err := e.batches[i].build(e.dev, s.N, classes); err != nil {
+			return err
+		}
+	}
+	e.loader, err = data.NewLoader(data.LoaderConfig{Set: e.set, Batch: s.N, IDsOnly: e.input.resident()})
 	return err
 }
 
@@ -150,101 +148,42 @@ func (e *Evaluator) evaluate(ctx context.Context, views []View, progress func(do
 	for i := range result.Confusion {
 		result.Confusion[i] = make([]int, classes)
 	}
-	if err := e.dev.Upload(e.net.Stats(), device.Bytes(e.zero[:])); err != nil {
-		return nil, fmt.Errorf("evaluation: %w", err)
+	err := e.input.load(ctx)
+	if err == nil {
+		e.dev.Zero(e.net.Stats())
+		err = e.run(ctx, views, progress, result)
 	}
-	e.loader.Start(0, 0)
-	for {
-		if err := ctx.Err(); err != nil {
+	if err != nil {
+		e.abandon()
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil, err
 		}
-		b, err := e.loader.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("evaluation: %w", err)
-		}
-		err = e.batch(b, views, result)
-		e.loader.Release(b)
-		if err != nil {
-			return nil, fmt.Errorf("evaluation: %w", err)
-		}
-		if progress != nil {
-			progress(result.Count)
-		}
+		return nil, fmt.Errorf("evaluation: %w", err)
 	}
 	result.Loss /= float64(result.Count)
 	result.Accuracy = float64(result.Correct) / float64(result.Count)
 	return result, nil
 }
 
-// batch adds a batch to the result.
-func (e *Evaluator) batch(b *data.Batch, views []View, result *Evaluation) error {
-	e.input.SetRows(b.N)
-	e.images.SetRows(b.N)
-	e.labels.SetRows(b.N)
-	if err := e.dev.Upload(e.images, b.Images); err != nil {
-		return err
+// memory returns the bytes on the device, besides the network's.
+func (e *Evaluator) memory() int64 {
+	n := e.input.memory()
+	if e.sum != nil {
+		n += int64(e.sum.MaxRows()) * int64(e.sum.RowLen()) * int64(device.Float32.Size())
 	}
-	if err := e.dev.Upload(e.labels, device.Bytes(b.Labels)); err != nil {
-		return err
-	}
-	outputs := e.forward(b.N, views)
-	e.net.Loss(e.labels)
-	loss, correct, count, err := collect(e.net, e.stats[:], e.zero[:])
-	if err != nil {
-		return err
-	}
-	result.Loss += loss
-	result.Correct += correct
-	result.Count += count
-
-	classes := e.net.Classes()
-	host := e.outputs[:b.N*classes]
-	if err := e.dev.Download(device.Bytes(host), outputs); err != nil {
-		return err
-	}
-	for i, label := range b.Labels {
-		if label < 0 || int(label) >= classes {
-			return fmt.Errorf("image %d has the label %d, need 0 to %d", b.IDs[i], label, classes-1)
-		}
-		result.Confusion[label][largest(host[i*classes:(i+1)*classes])]++
-	}
-	return nil
+	return n
 }
 
-// forward computes the outputs for n images, averaged over the views, in the network's own
-// buffer, where its loss looks for them.
-func (e *Evaluator) forward(n int, views []View) *device.Tensor {
-	var outputs *device.Tensor
-	for i, v := range views {
-		e.augment.Normalize(e.input, e.images, nil, v.DY, v.DX, v.Mirror)
-		outputs = e.net.Forward(e.input, nn.Inference)
-		if len(views) == 1 {
-			return outputs
-		}
-		e.sum.SetRows(n)
-		if i == 0 {
-			e.combine[i].Run(e.sum, outputs, nil)
-		} else {
-			e.combine[i].Run(e.sum, e.sum, outputs)
+// Close ends the goroutines that read the set, and releases the fetches.
+func (e *Evaluator) Close() {
+	if e.loader != nil {
+		e.loader.Close()
+	}
+	for _, a := range e.batches {
+		for _, f := range []device.Fetch{a.stats, a.outputs} {
+			if f != nil {
+				_ = f.Close() // a fault has shown itself elsewhere
+			}
 		}
 	}
-	e.dev.Copy(outputs, e.sum)
-	return outputs
 }
-
-// largest returns the index of the first largest element.
-func largest(x []float32) int {
-	best := 0
-	for i, v := range x {
-		if v > x[best] {
-			best = i
-		}
-	}
-	return best
-}
-
-// Close ends the goroutines that read the set.
-func (e *Evaluator) Close() { e.loader.Close() }

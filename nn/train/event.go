@@ -19,14 +19,14 @@ type Start struct {
 
 // StepDone follows every step. It is reused: take what you need, don't keep it.
 type StepDone struct {
-	Step, Total int // steps done
+	Step, Total int // steps done, or queued on a device that works by itself
 	Epoch       int // from 1
 
-	// Loss and Accuracy are means over the examples of the epoch so far, as they were
-	// last fetched from the device.
+	// Loss and Accuracy are means over the examples of the epoch so far, as they have
+	// last arrived from the device; until the first of an epoch do, those of the epoch before.
 	Loss, Accuracy  float64
 	LR              float64
-	ImagesPerSecond float64 // in this epoch; evaluation doesn't count
+	ImagesPerSecond float64 // of the same examples; evaluation doesn't count
 	GFLOPS          float64 // 10^9 floating-point operations a second, a step taken as three forward passes
 	ETA             time.Duration
 }

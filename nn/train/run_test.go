@@ -301,10 +301,11 @@ func TestSnapshotWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, err := newSnapshot(s.net, 0)
+	snap, err := newSnapshot(s.net)
 	if err != nil {
 		t.Fatal(err)
 	}
+	snap.begin(0)
 	initial := weights(t, s.net)
 	set := func(v float32) {
 		p := s.net.Params()[0].Value
@@ -317,24 +318,19 @@ func TestSnapshotWaits(t *testing.T) {
 		}
 	}
 	set(float32(math.NaN()))
-	if err := snap.take(100); err != nil {
-		t.Fatal(err)
-	}
-	if err := snap.restore(); err != nil {
-		t.Fatal(err)
-	}
+	snap.take(100)
+	snap.confirm(99)
+	snap.restore()
 	if snap.goodStep != 0 || !reflect.DeepEqual(weights(t, s.net), initial) {
 		t.Error("weights that were not confirmed came back")
 	}
 	set(5)
-	if err := snap.take(200); err != nil {
-		t.Fatal(err)
-	}
-	snap.confirm()
+	snap.take(200)
+	set(7)
+	snap.take(210) // 200 waits: it is kept
+	snap.confirm(200)
 	set(6)
-	if err := snap.restore(); err != nil {
-		t.Fatal(err)
-	}
+	snap.restore()
 	if got := weights(t, s.net)[s.net.Params()[0].Name][0]; snap.goodStep != 200 || got != 5 {
 		t.Errorf("step %d, weight %v, want 200 and 5", snap.goodStep, got)
 	}
@@ -456,7 +452,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		if err := r.step(); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.fetch(); err != nil {
+		if err := r.observe(); err != nil {
 			t.Fatal(err)
 		}
 		r.count(1)
@@ -531,6 +527,7 @@ func TestRunRefuses(t *testing.T) {
 		{"classes", func(c *Config) { c.Data.Train.(*data.InMemory).ClassNames = []string{"a", "b"} }, "3 outputs, the data 2 classes"},
 		{"test images", func(c *Config) { c.Data.Test.(*data.InMemory).H = 4 }, "test images are 4x8x1"},
 		{"checkpoint", func(c *Config) { c.Checkpoint.EverySteps = -1 }, "checkpoint"},
+		{"precision", func(c *Config) { c.DType = device.Int32 }, "precision: int32, need float32, float16 or bfloat16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := everything(t)

@@ -7,79 +7,77 @@ import (
 	"trainer/nn/device"
 )
 
-// snapshot keeps weights on the host to which a network returns when its loss is no longer
-// finite. Weights are good when a finite loss was computed with them, which is known one
-// step later: until then they wait.
+// snapshot keeps weights on the device to which a network returns when its loss is no longer
+// finite. Weights are good when a finite loss was computed with them, which is known one step
+// later, and on the host later still: until then they wait, and are not overwritten.
 type snapshot struct {
-	net           *nn.Network
-	good, waiting [][]float32 // one slice a parameter or state tensor
-	goodStep      int         // steps done at good
+	dev           device.Device
+	weights       []*device.Tensor // the network's parameters and state
+	good, waiting []*device.Tensor // of the same shapes
+	goodStep      int              // steps done at good
 	waitingStep   int
 	waits         bool
 }
 
-func newSnapshot(net *nn.Network, step int) (*snapshot, error) {
-	s := &snapshot{net: net}
-	for _, t := range s.tensors() {
-		s.good = append(s.good, make([]float32, t.Value.Len()))
-		s.waiting = append(s.waiting, make([]float32, t.Value.Len()))
+// newSnapshot allocates room for two sets of weights. begin must be called before anything else.
+func newSnapshot(net *nn.Network) (*snapshot, error) {
+	s := &snapshot{dev: net.Device()}
+	for _, p := range net.Tensors() {
+		s.weights = append(s.weights, p.Value)
+		for _, set := range []*[]*device.Tensor{&s.good, &s.waiting} {
+			t, err := s.dev.NewTensor(p.Value.DType(), p.Value.Shape()...)
+			if err != nil {
+				return nil, fmt.Errorf("a copy of %s: %w", p.Name, err)
+			}
+			*set = append(*set, t)
+		}
 	}
-	if err := s.take(step); err != nil {
-		return nil, err
-	}
-	s.confirm()
 	return s, nil
 }
 
-func (s *snapshot) tensors() []*nn.Param {
-	return append(s.net.Params()[:len(s.net.Params()):len(s.net.Params())], s.net.State()...)
+// begin takes the weights as they are, after step steps, for good.
+func (s *snapshot) begin(step int) {
+	s.waits = false
+	s.take(step)
+	s.confirm(step)
 }
 
-// take copies the weights as they are after step steps.
-func (s *snapshot) take(step int) error {
-	for i, t := range s.tensors() {
-		if err := s.net.Device().Download(device.Bytes(s.waiting[i]), t.Value); err != nil {
-			return fmt.Errorf("copying %s: %w", t.Name, err)
-		}
+// take copies the weights as they are after step steps, unless others wait.
+func (s *snapshot) take(step int) {
+	if s.waits {
+		return
 	}
+	s.copy(s.waiting, s.weights)
 	s.waits, s.waitingStep = true, step
-	return nil
 }
 
-// confirm says that the loss of a step after take was finite.
-func (s *snapshot) confirm() {
-	if !s.waits {
+// confirm says that the losses are finite which were computed with the weights after step steps, and with all
+// before.
+func (s *snapshot) confirm(step int) {
+	if !s.waits || step < s.waitingStep {
 		return
 	}
 	s.good, s.waiting = s.waiting, s.good
 	s.goodStep, s.waits = s.waitingStep, false
 }
 
-// restore gives the network the last good weights.
-func (s *snapshot) restore() error {
-	for i, t := range s.tensors() {
-		if err := s.net.Device().Upload(t.Value, device.Bytes(s.good[i])); err != nil {
-			return fmt.Errorf("restoring %s: %w", t.Name, err)
-		}
-	}
-	return nil
+// restore gives the network the last good weights, and forgets those that wait.
+func (s *snapshot) restore() {
+	s.copy(s.weights, s.good)
+	s.waits = false
 }
 
-// DivergedError is a loss that is NaN or infinite.
-type DivergedError struct {
-	Step  int     // steps done, the one with that loss among them
-	Epoch int     // from 1
-	Loss  float64 // NaN or infinite
-	Where string  // what was not finite first, such as "output of layer conv2"; "" where all is
-	// GoodStep is how many steps the weights have seen that the network went back to.
-	GoodStep int
+func (s *snapshot) copy(dst, src []*device.Tensor) {
+	for i := range dst {
+		s.dev.Copy(dst[i], src[i])
+	}
 }
 
-func (e *DivergedError) Error() string {
-	where := "the loss itself: all outputs are finite"
-	if e.Where != "" {
-		where = "the " + e.Where
+// memory returns the bytes on the device.
+func (s *snapshot) memory() int64 {
+	var n int64
+	for _, t := range s.weights {
+		n += 2 * int64(t.Len()) * int64(t.DType().Size())
 	}
-	return fmt.Sprintf("the loss is %v at step %d (epoch %d), seen first in %s; the weights kept are those after step %d; a lower learning rate may help",
-		e.Loss, e.Step, e.Epoch, where, e.GoodStep)
+	return n
 }

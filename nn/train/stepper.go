@@ -16,26 +16,16 @@ type Stepper struct {
 	dev      device.Device
 	net      *nn.Network
 	opt      *optim.Optimizer
-	augment  device.Augment
 	perEpoch int
 	total    int
 	step     int // steps done
 
-	input  *device.Tensor // float32 [batch, h, w, c]
-	images *device.Tensor // uint8 [batch, h, w, c]
-	labels *device.Tensor // int32 [batch]
-	ids    *device.Tensor // int32 [batch]
-	epoch  *device.Tensor // int32 [1]
-	memory int64
-
-	counter [1]int32                 // next contents of epoch and of the network's step
-	stats   [device.StatsLen]float32 // last contents of the network's stats
-	zero    [device.StatsLen]float32
-
-	capturer device.Capturer // nil: the device doesn't record
-	graph    device.Graph    // the recorded step for full batches; nil before
-	warm     bool            // one full step has run
-	compute  func()          // device work of a step, but for the averages
+	input      input
+	epoch      *device.Tensor // int32 [1]
+	epochThere int            // contents of epoch; -1 before the first upload
+	counter    [1]int32       // next contents of epoch or of the network's step
+	recording  recording      // of a step's device work, but for the averages
+	stats      [device.StatsLen]float32
 }
 
 // NewStepper builds the network, the optimiser and the input buffers. It doesn't look at
@@ -47,28 +37,19 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.normalization(); err != nil {
 		return nil, err
 	}
-	h, w, c := cfg.Data.Train.ImageShape()
-	s := &Stepper{cfg: cfg, dev: cfg.Device, perEpoch: cfg.stepsPerEpoch(), total: cfg.totalSteps()}
-	s.capturer, _ = s.dev.(device.Capturer)
-	var err error
-	s.net, err = nn.Compile(s.dev, cfg.Model, nn.Options{
-		Input: nn.Shape{h, w, c}, Batch: cfg.Batch, Training: true, Seed: cfg.Seed, Loss: cfg.Loss,
-		Sample: sampler(cfg.Data.Train, cfg.Augment.Mean, cfg.Augment.Std),
-	})
-	if err != nil {
+	s := &Stepper{cfg: cfg, dev: cfg.Device, perEpoch: cfg.stepsPerEpoch(), total: cfg.totalSteps(), epochThere: -1}
+	if err := s.buildNetwork(); err != nil {
 		return nil, err
 	}
-	if classes := len(cfg.Data.Train.Classes()); classes != s.net.Classes() {
-		return nil, &ConfigError{Setting: "network", Problem: fmt.Sprintf("it has %d outputs, the data %d classes", s.net.Classes(), classes)}
-	}
+	var err error
 	s.opt, err = optim.New(s.dev, s.net.Params(), s.net.State(), cfg.Optimizer, cfg.Schedule, s.total, s.perEpoch)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.buildInput(h, w, c); err != nil {
+	if err := s.buildInput(); err != nil {
 		return nil, fmt.Errorf("input buffers: %w", err)
 	}
-	s.compute = s.queueCompute
+	s.recording = newRecording(s.dev, cfg.NoGraph, s.queue)
 	return s, nil
 }
 
@@ -89,40 +70,42 @@ func (c *Config) normalization() error {
 	return nil
 }
 
-func (s *Stepper) buildInput(h, w, c int) (err error) {
-	n := s.cfg.Batch
-	for _, t := range []struct {
-		at    **device.Tensor
-		dtype device.DType
-		shape []int
-	}{
-		{&s.input, device.Float32, []int{n, h, w, c}},
-		{&s.images, device.Uint8, []int{n, h, w, c}},
-		{&s.labels, device.Int32, []int{n}},
-		{&s.ids, device.Int32, []int{n}},
-		{&s.epoch, device.Int32, []int{1}},
-	} {
-		if *t.at, err = s.dev.NewTensor(t.dtype, t.shape...); err != nil {
-			return err
-		}
-		s.memory += int64((*t.at).Len()) * int64(t.dtype.Size())
+func (s *Stepper) buildNetwork() (err error) {
+	c := &s.cfg
+	h, w, channels := c.Data.Train.ImageShape()
+	s.net, err = nn.Compile(s.dev, c.Model, nn.Options{
+		Input: nn.Shape{h, w, channels}, Batch: c.Batch, DType: c.DType, Training: true, Seed: c.Seed, Loss: c.Loss,
+		Sample: sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
+	})
+	if err != nil {
+		return err
+	}
+	if classes := len(c.Data.Train.Classes()); classes != s.net.Classes() {
+		return &ConfigError{Setting: "network", Problem: fmt.Sprintf("it has %d outputs, the data %d classes", s.net.Classes(), classes)}
+	}
+	return nil
+}
+
+func (s *Stepper) buildInput() (err error) {
+	if s.epoch, err = s.dev.NewTensor(device.Int32, 1); err != nil {
+		return err
 	}
 	a := s.cfg.Augment
-	s.augment, err = s.dev.NewAugment(device.AugmentSpec{
-		N: n, H: h, W: w, C: c, Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
+	h, w, c := s.cfg.Data.Train.ImageShape()
+	s.input, err = newInput(s.dev, s.cfg.Data.Train, device.AugmentSpec{
+		N: s.cfg.Batch, H: h, W: w, C: c, DType: s.net.DType(),
+		Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
 	})
 	return err
 }
 
-// Step trains on one batch. The batch may be reused when Step returns.
+// Step trains on one batch of Config.Data.Train. The batch may be reused when Step returns. Where Resident
+// reports true only its IDs are looked at.
 func (s *Stepper) Step(b *data.Batch) error {
-	if err := s.upload(b); err != nil {
+	if err := s.prepare(b); err != nil {
 		return fmt.Errorf("step %d: %w", s.step, err)
 	}
-	if err := s.opt.Prepare(s.step); err != nil {
-		return fmt.Errorf("step %d: %w", s.step, err)
-	}
-	if err := s.queue(b.N); err != nil {
+	if err := s.recording.run(b.N == s.cfg.Batch); err != nil {
 		return fmt.Errorf("step %d: %w", s.step, err)
 	}
 	s.opt.Average(s.step)
@@ -130,75 +113,49 @@ func (s *Stepper) Step(b *data.Batch) error {
 	return nil
 }
 
-// upload copies the batch, and the counters that augmentation and dropout follow.
-func (s *Stepper) upload(b *data.Batch) error {
-	s.input.SetRows(b.N)
-	s.images.SetRows(b.N)
-	s.labels.SetRows(b.N)
-	s.ids.SetRows(b.N)
-	if err := s.dev.Upload(s.images, b.Images); err != nil {
+// prepare uploads what changes from step to step: the batch, the counters that augmentation and dropout
+// follow, and the hyperparameters.
+func (s *Stepper) prepare(b *data.Batch) error {
+	if err := s.input.upload(b); err != nil {
 		return err
 	}
-	if err := s.dev.Upload(s.labels, device.Bytes(b.Labels)); err != nil {
+	if epoch := s.step / s.perEpoch; epoch != s.epochThere {
+		if err := s.uploadCounter(s.epoch, epoch); err != nil {
+			return err
+		}
+		s.epochThere = epoch
+	}
+	if err := s.uploadCounter(s.net.Step(), s.step); err != nil {
 		return err
 	}
-	if err := s.dev.Upload(s.ids, device.Bytes(b.IDs)); err != nil {
-		return err
-	}
-	s.counter[0] = int32(s.step / s.perEpoch)
-	if err := s.dev.Upload(s.epoch, device.Bytes(s.counter[:])); err != nil {
-		return err
-	}
-	s.counter[0] = int32(s.step)
-	return s.dev.Upload(s.net.Step(), device.Bytes(s.counter[:]))
+	return s.opt.Prepare(s.step)
 }
 
-// queueCompute queues a step's device work, which is the same at every step.
-func (s *Stepper) queueCompute() {
-	s.augment.Train(s.input, s.images, s.ids, s.epoch)
-	s.net.Forward(s.input, nn.Training)
-	s.net.Loss(s.labels)
-	s.net.Backward(s.labels)
+func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
+	s.counter[0] = int32(value)
+	return s.dev.Upload(dst, device.Bytes(s.counter[:]))
+}
+
+// queue queues a step's device work, which is the same at every step.
+func (s *Stepper) queue() {
+	s.input.train(s.epoch)
+	s.input.gatherLabels()
+	x, labels := s.input.buffers()
+	s.net.Forward(x, nn.Training)
+	s.net.Loss(labels)
+	s.net.Backward(labels)
 	s.opt.Update()
 }
 
-// queue queues compute, or its recording where the device has one for n images. The first
-// full step runs unrecorded, so that the device can set up what recording forbids.
-func (s *Stepper) queue(n int) error {
-	if s.capturer == nil || n != s.cfg.Batch {
-		s.compute()
-		return nil
-	}
-	if !s.warm {
-		s.warm = true
-		s.compute()
-		return nil
-	}
-	if s.graph == nil {
-		graph, err := s.capturer.Capture(s.compute)
-		if err != nil {
-			return fmt.Errorf("recording the step: %w", err)
-		}
-		s.graph = graph
-	}
-	s.graph.Launch()
-	return nil
-}
-
-// Collect fetches the sum of the losses, the correct answers and the count of the examples
-// trained since the last Collect, and begins anew.
+// Collect waits for the steps that were queued, fetches the sum of the losses, the correct answers and the count
+// of the examples trained since the last Collect, and begins anew.
 func (s *Stepper) Collect() (loss float64, correct, count int, err error) {
-	return collect(s.net, s.stats[:], s.zero[:])
-}
-
-func collect(net *nn.Network, stats, zero []float32) (loss float64, correct, count int, err error) {
-	if err := net.Device().Download(device.Bytes(stats), net.Stats()); err != nil {
+	if err := s.dev.Download(device.Bytes(s.stats[:]), s.net.Stats()); err != nil {
 		return 0, 0, 0, fmt.Errorf("fetching the loss: %w", err)
 	}
-	if err := net.Device().Upload(net.Stats(), device.Bytes(zero)); err != nil {
-		return 0, 0, 0, fmt.Errorf("fetching the loss: %w", err)
-	}
-	return float64(stats[device.StatLoss]), int(stats[device.StatCorrect]), int(stats[device.StatCount]), nil
+	s.dev.Zero(s.net.Stats())
+	sum := sumsOf(s.stats, 0, 0)
+	return sum.loss, sum.correct, sum.count, nil
 }
 
 // Network returns the network that is trained.
@@ -206,6 +163,10 @@ func (s *Stepper) Network() *nn.Network { return s.net }
 
 // Optimizer returns the optimiser.
 func (s *Stepper) Optimizer() *optim.Optimizer { return s.opt }
+
+// Resident reports whether the training images live on the device, so that a loader need deliver nothing but
+// their numbers (data.LoaderConfig.IDsOnly). They are read and copied before the first step.
+func (s *Stepper) Resident() bool { return s.input.resident() }
 
 // StepsPerEpoch returns the batches of an epoch, and Total those of the whole training.
 func (s *Stepper) StepsPerEpoch() int { return s.perEpoch }
@@ -217,11 +178,4 @@ func (s *Stepper) Total() int { return s.total }
 func (s *Stepper) Steps() int { return s.step }
 
 // Close releases the recorded step. The network stays open.
-func (s *Stepper) Close() error {
-	if s.graph == nil {
-		return nil
-	}
-	err := s.graph.Close()
-	s.graph = nil
-	return err
-}
+func (s *Stepper) Close() error { return s.recording.close() }

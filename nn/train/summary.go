@@ -13,7 +13,14 @@ type Summary struct {
 
 	Params int   // weights, trained and frozen
 	FLOPs  int64 // of the forward pass of one example
-	Memory int64 // bytes on the device: network, optimiser, batch; evaluation has a batch of its own
+	// Memory is bytes on the device: network, optimiser, input with the data set where it lives there; in Run and
+	// DryRun also the copies of the weights to go back to, and the input of evaluation.
+	Memory int64
+	// Resident reports whether the training images live on the device.
+	Resident bool
+	// Recorded reports whether the device records a step and replays it, such as in a CUDA graph. A device may only
+	// find out at the second step that it can't: a Result tells then.
+	Recorded bool
 
 	Batch         int
 	Epochs        float64
@@ -26,12 +33,23 @@ type Summary struct {
 // DryRun builds everything that training needs, and trains nothing. Errors are those of
 // Run before its first step.
 func DryRun(cfg Config) (*Summary, error) {
-	s, err := NewStepper(cfg)
-	if err != nil {
+	r := &run{cfg: cfg}
+	defer r.close()
+	if err := r.build(); err != nil {
 		return nil, err
 	}
-	summary := s.Summary()
-	return &summary, s.Close()
+	summary := r.summary()
+	return &summary, nil
+}
+
+// summary is the stepper's with the memory of all that Run allocates.
+func (r *run) summary() Summary {
+	sum := r.stepper.Summary()
+	sum.Memory += r.snapshot.memory()
+	if r.evaluator != nil {
+		sum.Memory += r.evaluator.memory()
+	}
+	return sum
 }
 
 // Summary describes the training.
@@ -39,8 +57,8 @@ func (s *Stepper) Summary() Summary {
 	sum := Summary{
 		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Rows(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
-		Memory: s.net.Memory() + s.opt.Memory() + s.memory,
-		Batch:  s.cfg.Batch, Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
+		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.Resident(), Recorded: s.recording.on(),
+		Batch: s.cfg.Batch, Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(),
 	}
 	if s.cfg.Data.Test != nil {

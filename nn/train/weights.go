@@ -15,8 +15,12 @@ import (
 	"trainer/nn/train/internal/safetensors"
 )
 
-// optimizerPrefix stands before the names of the optimiser's tensors in a checkpoint.
-const optimizerPrefix = "optimizer/"
+// optimizerPrefix stands before the names of the optimiser's tensors in a checkpoint, and scalingName is that
+// of the loss scaling's state.
+const (
+	optimizerPrefix = "optimizer/"
+	scalingName     = "loss_scaling"
+)
 
 // ErrDamaged is a file of weights or a checkpoint that is not what was written: cut short,
 // changed, or something else.
@@ -40,7 +44,7 @@ func LoadWeights(path string, net *nn.Network) error {
 	}
 	defer f.Close()
 	return readTensors(path, f, net.Device(), networkTensors(net), func(name string) bool {
-		return !strings.HasPrefix(name, optimizerPrefix)
+		return name != scalingName && !strings.HasPrefix(name, optimizerPrefix)
 	})
 }
 

@@ -1,0 +1,612 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"trainer/nn/data"
+	"trainer/nn/device"
+)
+
+// The tests of this file train on a device that works by itself, or rather on a fake of one.
+
+// onFakeGPU is everything on a fake GPU.
+func onFakeGPU(t testing.TB) (Config, *fakeGPU) {
+	cfg, dev := everything(t), newFakeGPU(t)
+	cfg.Device = dev
+	return cfg, dev
+}
+
+// TestAheadSameBits: the data set on the device, recorded steps, late statistics and evaluations change no result.
+func TestAheadSameBits(t *testing.T) {
+	want, err := Run(t.Context(), everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, late := range []int{0, 1, 7, math.MaxInt - 1} {
+		cfg, dev := onFakeGPU(t)
+		cfg.StatsEvery, dev.late = 1, late
+		got, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(weights(t, got.Network), weights(t, want.Network)) {
+			t.Errorf("late by %d: the weights differ", late)
+		}
+		if g, w := timeless(got.History), timeless(want.History); !reflect.DeepEqual(g, w) {
+			t.Errorf("late by %d: history %+v, want %+v", late, g, w)
+		}
+		if got.TestLoss != want.TestLoss || !reflect.DeepEqual(got.Confusion, want.Confusion) || got.FinalLoss != want.FinalLoss {
+			t.Errorf("late by %d: losses %v, %v, want %v, %v", late, got.FinalLoss, got.TestLoss, want.FinalLoss, want.TestLoss)
+		}
+		if !got.Resident || !got.Recorded || want.Resident || want.Recorded {
+			t.Errorf("data on the device: %v, CPU %v; recorded: %v, CPU %v", got.Resident, want.Resident, got.Recorded, want.Recorded)
+		}
+		if dev.images != 2 {
+			t.Errorf("images were copied %d times, want once for training and once for evaluation", dev.images)
+		}
+		if dev.captures != 1 || dev.launches != 47 || dev.closed != 1 {
+			t.Errorf("%d recordings, %d launches, %d closed, want 1, 47, 1", dev.captures, dev.launches, dev.closed)
+		}
+		// An evaluation has two fetches a batch, the statistics and the outputs.
+		if limit := 2 * maxRequests; dev.most > limit || dev.underWay != 0 {
+			t.Errorf("%d fetches at once, %d left, want at most %d and none", dev.most, dev.underWay, limit)
+		}
+	}
+}
+
+// TestAheadNeverWaits looks at what the host does between two steps: it downloads nothing, copies a few numbers to
+// the device, and waits only where it is two requests ahead.
+func TestAheadNeverWaits(t *testing.T) {
+	for _, c := range []struct {
+		late, waits int
+	}{
+		{0, 0},
+		{math.MaxInt - 1, 2}, // requests at the steps 24, 28, 32 (waits for 24) and 36 (waits for 28)
+	} {
+		cfg, dev := onFakeGPU(t)
+		cfg.StatsEvery, dev.late = 4, c.late
+		var uploads, downloads, waits [51]int
+		cfg.Listeners = []Listener{listen(func(e Event) {
+			if e, ok := e.(*StepDone); ok {
+				uploads[e.Step], downloads[e.Step], waits[e.Step] = dev.uploads, dev.downloads, dev.waits
+			}
+		})}
+		if _, err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		// From step 21, the first of the second epoch, to step 39, the last but one.
+		if n := downloads[39] - downloads[21]; n != 0 {
+			t.Errorf("late by %d: %d downloads in an epoch", c.late, n)
+		}
+		// Each step: the numbers of the images, the step, hyperparameters, the decay of the EMA; Lookahead's every third.
+		if n := uploads[39] - uploads[21]; n != 18*4+6 {
+			t.Errorf("late by %d: %d uploads in 18 steps, want %d", c.late, n, 18*4+6)
+		}
+		if n := waits[39] - waits[21]; n != c.waits {
+			t.Errorf("late by %d: %d waits in 18 steps, want %d", c.late, n, c.waits)
+		}
+	}
+}
+
+// TestAheadShowsNoNonsense: loss, accuracy and speed are those of steps whose statistics have arrived, from the first event on.
+func TestAheadShowsNoNonsense(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	dev.late = math.MaxInt - 1
+	cfg.Epochs = 2
+	var last StepDone
+	changes := 0
+	cfg.Listeners = []Listener{listen(func(e Event) {
+		s, ok := e.(*StepDone)
+		if !ok {
+			return
+		}
+		if !(s.Loss > 0 && s.Loss < 10) || !(s.Accuracy >= 0 && s.Accuracy <= 1) || !(s.ImagesPerSecond > 0 && s.ImagesPerSecond < 1e9) ||
+			!(s.GFLOPS > 0) || s.ETA < 0 {
+			t.Errorf("step %d shows %+v", s.Step, *s)
+		}
+		if s.Loss != last.Loss {
+			changes++
+		}
+		last = *s
+	})}
+	if _, err := Run(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	// Statistics arrive after step 1, and at the end of an epoch of 20 steps, where the host is two requests ahead.
+	if changes != 3 {
+		t.Errorf("the loss changed %d times, want 3", changes)
+	}
+}
+
+// TestAheadTime: while a listener takes its time, a device that works by itself goes on, which is training.
+func TestAheadTime(t *testing.T) {
+	const pause = 2 * time.Millisecond
+	cfg, dev := onFakeGPU(t)
+	dev.late = math.MaxInt - 1
+	cfg.Epochs, cfg.Listeners = 1, []Listener{listen(func(e Event) {
+		if _, ok := e.(*StepDone); ok {
+			time.Sleep(pause)
+		}
+	})}
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All steps but the first and the last, after which everything has arrived.
+	if least := 18 * pause.Seconds(); r.TrainSeconds < least {
+		t.Errorf("training took %v s, want at least %v, the listener's", r.TrainSeconds, least)
+	}
+}
+
+// TestAheadWindow: the host is less than three times StatsEvery ahead.
+func TestAheadWindow(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	dev.late = math.MaxInt - 1
+	cfg.StatsEvery = 3
+	r := &run{cfg: cfg}
+	defer r.close()
+	farthest := 0
+	r.cfg.Listeners = []Listener{listen(func(e Event) {
+		if e, ok := e.(*StepDone); ok {
+			farthest = max(farthest, e.Step-r.progress.step)
+		}
+	})}
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.train(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if farthest != 3*3-1 {
+		t.Errorf("the host was %d steps ahead, want 8", farthest)
+	}
+}
+
+// ruin makes a weight infinite.
+func ruin(t *testing.T, r *run) {
+	t.Helper()
+	p := r.stepper.net.Params()[0].Value
+	values := make([]float32, p.Len())
+	values[0] = float32(math.Inf(1))
+	if err := r.cfg.Device.Upload(p, device.Bytes(values)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAheadDiverges makes a weight bad. The loss is known to be bad steps later: the error names the steps among which it
+// became so, and the network goes back to weights from before, also where a snapshot was taken meanwhile.
+func TestAheadDiverges(t *testing.T) {
+	for _, c := range []struct {
+		after             int // steps before the weight goes bad; epochs have 156
+		first, last, good int
+	}{
+		{12, 11, 20, 0},
+		{98, 91, 100, 0},     // the snapshot of step 100 has bad weights, and waits
+		{103, 101, 110, 0},   // that of step 100 is good, which nobody knows
+		{112, 111, 120, 100}, // the finite losses to step 110 have said so
+		{170, 167, 176, 156}, // the epoch's end
+	} {
+		t.Run(fmt.Sprint(c.after), func(t *testing.T) {
+			cfg, dev := onFakeGPU(t)
+			dev.late = math.MaxInt - 1
+			cfg.Batch, cfg.Epochs = 1, 2
+			r := &run{cfg: cfg}
+			defer r.close()
+			r.cfg.Listeners = []Listener{listen(func(e Event) {
+				if s, ok := e.(*StepDone); ok && s.Step == c.after {
+					ruin(t, r)
+				}
+			})}
+			if err := r.open(); err != nil {
+				t.Fatal(err)
+			}
+			err := r.train(t.Context())
+			var diverged *DivergedError
+			if !errors.As(err, &diverged) {
+				t.Fatalf("error %v, want a DivergedError", err)
+			}
+			d := *diverged
+			if d.First > c.after+1 || d.Step <= c.after || d.Step-d.First != 9 || d.GoodStep != c.good || d.Seen <= d.Step || d.Where == "" {
+				t.Errorf("error %+v, want one with step %d among ten, that goes back to step %d", d, c.after+1, c.good)
+			}
+			for _, text := range []string{
+				fmt.Sprintf("within steps %d to %d (epoch %d)", d.First, d.Step, (d.Step-1)/156+1),
+				fmt.Sprintf("(looked for after step %d)", d.Seen), fmt.Sprintf("those after step %d", c.good),
+			} {
+				if !strings.Contains(err.Error(), text) {
+					t.Errorf("the error says %q, want %q in it", err, text)
+				}
+			}
+			for name, values := range weights(t, r.stepper.net) {
+				if slices.ContainsFunc(values, func(v float32) bool { return !finite(float64(v)) }) {
+					t.Errorf("%s is bad after the weights went back", name)
+				}
+			}
+		})
+	}
+}
+
+// TestAheadInterrupted: an interruption collects everything, and going on gives the bits of the run that was not stopped.
+func TestAheadInterrupted(t *testing.T) {
+	straightConfig, _ := onFakeGPU(t)
+	straight, err := Run(t.Context(), straightConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []int{1, 13, 20, 38} {
+		cfg, dev := onFakeGPU(t)
+		dev.late = math.MaxInt - 1
+		path := stopAt(t, cfg, step)
+		again, _ := onFakeGPU(t)
+		again.Resume = path
+		r := &run{cfg: again}
+		if err := r.open(); err != nil {
+			t.Fatal(err)
+		}
+		images := 8*(step%20) - 4*(step%20/20)
+		if step == 20 {
+			images = 156 // not evaluated yet
+		}
+		if r.epoch.Count != images || r.epoch.Images != images || dev.underWay != 0 {
+			t.Errorf("stopped at step %d: the loss is of %d images, %d were trained, want %d; %d fetches are left", step,
+				r.epoch.Count, r.epoch.Images, images, dev.underWay)
+		}
+		r.close()
+		got, err := Run(t.Context(), again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(weights(t, got.Network), weights(t, straight.Network)) {
+			t.Errorf("stopped at step %d: the weights differ", step)
+		}
+	}
+}
+
+// TestAheadCheckpoints: a checkpoint within an epoch has all statistics up to it.
+func TestAheadCheckpoints(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	dev.late = math.MaxInt - 1
+	cfg.Checkpoint = Checkpoint{Dir: t.TempDir(), EverySteps: 7}
+	r := &run{cfg: cfg}
+	defer r.close()
+	r.cfg.Listeners = []Listener{listen(func(e Event) {
+		if c, ok := e.(CheckpointWritten); ok && c.Step%20 != 0 && r.epoch.Count != min(156, c.Step%20*8) && c.Step != 50 {
+			t.Errorf("the checkpoint of step %d has the loss of %d images", c.Step, r.epoch.Count)
+		}
+	})}
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.train(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAheadAllocatesNothing is TestStepAllocatesNothing on the fake GPU.
+func TestAheadAllocatesNothing(t *testing.T) {
+	cfg, _ := onFakeGPU(t)
+	cfg.Listeners = []Listener{listen(func(Event) {})}
+	cfg.Epochs, cfg.StatsEvery = 20, 3
+	r := &run{cfg: cfg}
+	defer r.close()
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	s := r.stepper
+	step := func() {
+		if s.step%s.perEpoch == 0 {
+			r.loader.Start(s.step/s.perEpoch, 0)
+		}
+		if err := r.step(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.observe(); err != nil {
+			t.Fatal(err)
+		}
+		r.count(1)
+		r.emitStep()
+	}
+	for range 45 {
+		step()
+	}
+	if allocs := testing.AllocsPerRun(50, step); allocs != 0 {
+		t.Errorf("%v allocations a step", allocs)
+	}
+}
+
+// counted is a set that is not in memory, and counts what is read.
+type counted struct {
+	data.Set
+	reads chan int
+}
+
+func (c counted) Read(i int, dst []byte) (int32, error) {
+	c.reads <- i
+	return c.Set.Read(i, dst)
+}
+
+// TestResidentReadsOnce: a set that isn't in memory is read once, in order, before the first step.
+func TestResidentReadsOnce(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	cfg.Data.Test = nil
+	set := counted{cfg.Data.Train, make(chan int, 10000)}
+	cfg.Data.Train = set
+	after := 0
+	cfg.Listeners = []Listener{listen(func(e Event) {
+		if e, ok := e.(*StepDone); ok && e.Step == 1 {
+			after = len(set.reads)
+		}
+	})}
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Resident || dev.images != 1 || len(set.reads) != after {
+		t.Errorf("on the device: %v; %d copies of images; %d reads before the first step, %d at the end", r.Resident, dev.images, after, len(set.reads))
+	}
+	close(set.reads)
+	times := map[int]int{}
+	for i := range set.reads {
+		times[i]++
+	}
+	for i := range 156 {
+		if times[i] == 0 {
+			t.Errorf("image %d was not read", i)
+		}
+	}
+}
+
+// TestResidentUnreadable: an image that can't be read is named, before the first step.
+func TestResidentUnreadable(t *testing.T) {
+	cfg, _ := onFakeGPU(t)
+	cfg.Data.Train = unreadable{cfg.Data.Train}
+	r, err := Run(t.Context(), cfg)
+	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), "loader: image 30") {
+		t.Errorf("error %v, want one that names image 30", err)
+	}
+	if r == nil || r.Steps != 0 {
+		t.Errorf("result %+v, want that of no steps", r)
+	}
+}
+
+// TestResidentCancelled: reading a data set stops when the run is interrupted.
+func TestResidentCancelled(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	cfg.Data.Train = counted{cfg.Data.Train, make(chan int, 10000)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r, err := Run(ctx, cfg)
+	if err != nil || !r.Interrupted || r.Steps != 0 || dev.images != 0 {
+		t.Errorf("error %v, result %+v, %d copies of images, want an interruption before the first step", err, r, dev.images)
+	}
+}
+
+// TestResidentWhereItFits: half of the free memory is for other things. A set that doesn't fit is copied batch by batch.
+func TestResidentWhereItFits(t *testing.T) {
+	const bytes = 156 * (64 + 4)
+	want, err := Run(t.Context(), everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for free, fits := range map[int64]bool{2 * bytes: true, 2*bytes - 1: false, 0: false} {
+		cfg, dev := onFakeGPU(t)
+		dev.free = free
+		r, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Resident != fits {
+			t.Errorf("with %d bytes free the set of %d is on the device: %v", free, bytes, r.Resident)
+		}
+		if !fits && dev.images < 50 {
+			t.Errorf("images were copied %d times in 50 steps", dev.images)
+		}
+		if !reflect.DeepEqual(weights(t, r.Network), weights(t, want.Network)) {
+			t.Errorf("with %d bytes free the weights differ", free)
+		}
+	}
+	cfg, dev := onFakeGPU(t)
+	dev.free = 0
+	without, err := DryRun(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev.free = 1 << 30
+	with, err := DryRun(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Both sets instead of a batch of bytes for each.
+	if more := with.Memory - without.Memory; more != (156+50)*(64+4)-2*8*64 {
+		t.Errorf("the sets on the device take %d bytes more, want %d", more, (156+50)*(64+4)-2*8*64)
+	}
+}
+
+// TestHugeSet: a set that isn't in memory is not put together there if it is huge.
+func TestHugeSet(t *testing.T) {
+	dev := newFakeGPU(t)
+	dev.free = math.MaxInt64
+	huge := &data.InMemory{H: 1 << 10, W: 1 << 10, C: 3, Labels: make([]int32, 1<<10)}
+	if !fits(dev, huge) {
+		t.Error("a set in memory does not fit")
+	}
+	if !fits(dev, data.Subset(huge, []int{0, 1})) {
+		t.Error("two images of a set do not fit")
+	}
+	if fits(dev, counted{Set: huge}) {
+		t.Error("3 GiB are to be read into memory")
+	}
+}
+
+// TestNoRecording: steps are not recorded where that is not wanted, or where the device says that it can't. Another error
+// is one.
+func TestNoRecording(t *testing.T) {
+	broken := errors.New("the driver is broken")
+	refused := fmt.Errorf("softmax: %w", device.ErrNotSupported)
+	want, err := Run(t.Context(), everything(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name     string
+		noGraph  bool
+		refusal  error
+		captures int
+		start    bool // what the summary says at the start
+	}{{"not wanted", true, nil, 0, false}, {"not supported", false, refused, 1, true}, {"broken", false, broken, 1, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg, dev := onFakeGPU(t)
+			cfg.NoGraph, dev.refusal = c.noGraph, c.refusal
+			cfg.Listeners = []Listener{listen(func(e Event) {
+				if s, ok := e.(Start); ok && s.Recorded != c.start {
+					t.Errorf("at the start recorded is %v", s.Recorded)
+				}
+			})}
+			r, err := Run(t.Context(), cfg)
+			if dev.captures != c.captures || dev.launches != 0 {
+				t.Errorf("%d recordings, %d launches", dev.captures, dev.launches)
+			}
+			if c.refusal == broken {
+				if !errors.Is(err, broken) || !strings.Contains(err.Error(), "recording the step") || r.Steps != 1 {
+					t.Errorf("error %v after %d steps, want that of the recording", err, r.Steps)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Recorded || !reflect.DeepEqual(weights(t, r.Network), weights(t, want.Network)) {
+				t.Errorf("recorded is %v, or the weights differ", r.Recorded)
+			}
+		})
+	}
+}
+
+// TestFailureInMidRun: when the device has no memory left in the middle, the error comes with what was trained, and
+// the last checkpoint stays as it was.
+func TestFailureInMidRun(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	cfg.Checkpoint.Dir = t.TempDir()
+	dev.failure = &device.Error{Device: "fake", Op: "upload", Err: &device.MemoryError{Wanted: 9, Free: 1}}
+	path := filepath.Join(cfg.Checkpoint.Dir, checkpointName)
+	var before []byte
+	cfg.Listeners = []Listener{listen(func(e Event) {
+		var err error
+		switch e := e.(type) {
+		case CheckpointWritten:
+			if before, err = os.ReadFile(path); err != nil {
+				t.Error(err)
+			}
+		case *StepDone:
+			if e.Step == 30 {
+				dev.failAfter = 3
+			}
+		}
+	})}
+	r, err := Run(t.Context(), cfg)
+	if !errors.Is(err, device.ErrOutOfMemory) || r == nil || r.Steps < 30 || r.Steps > 31 || len(r.History) != 1 {
+		t.Errorf("error %v, result %+v, want one out of memory at step 31", err, r)
+	}
+	after, err := os.ReadFile(path)
+	if err != nil || len(before) == 0 || !slices.Equal(before, after) {
+		t.Errorf("the checkpoint has changed: %d bytes, %d before; %v", len(after), len(before), err)
+	}
+	entries, err := os.ReadDir(cfg.Checkpoint.Dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the folder has %v, %v, want the checkpoint", entries, err)
+	}
+	resumed := everything(t)
+	resumed.Resume = path
+	if r, err := Run(t.Context(), resumed); err != nil || r.Steps != 50 {
+		t.Errorf("going on from it: %v", err)
+	}
+}
+
+// TestFittingBatch gives the device memory for four images at a time.
+func TestFittingBatch(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	dev.free = 0
+	uses := func(batch int) int64 {
+		cfg.Batch = batch
+		r := &run{cfg: cfg}
+		defer r.close()
+		dev.live = nil
+		if err := r.build(); err != nil {
+			t.Fatal(err)
+		}
+		runtime.GC()
+		defer runtime.KeepAlive(r)
+		return dev.used()
+	}
+	four, eight, one := uses(4), uses(8), uses(1)
+	for _, c := range []struct {
+		budget int64
+		batch  int
+		want   int
+	}{{0, 16, 16}, {(3*four + eight) / 4, 16, 4}, {(3*four + eight) / 4, 12, 3}, {eight, 8, 8}, {one / 2, 16, 0}, {0, 1000, 0}} {
+		dev.budget, dev.live, cfg.Batch = c.budget, nil, c.batch
+		if got := FittingBatch(cfg); got != c.want {
+			t.Errorf("%d bytes, batch %d: %d fits, want %d", c.budget, c.batch, got, c.want)
+		}
+	}
+	cfg.Batch, cfg.Optimizer.Algorithm = 8, "sdg"
+	if got := FittingBatch(cfg); got != 0 {
+		t.Errorf("with a wrong setting %d fits, want 0", got)
+	}
+}
+
+// TestEvaluateAhead: an evaluation may be broken off while answers are under way, and begun anew; a wrong label is
+// named as on the CPU.
+func TestEvaluateAhead(t *testing.T) {
+	cfg, dev := onFakeGPU(t)
+	dev.late = 3
+	s, err := NewStepper(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEvaluator(s.net, cfg.Data.Test, cfg.Augment.Mean, cfg.Augment.Std, cfg.Views)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	whole, err := e.Evaluate(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := e.Evaluate(ctx, func(done int) {
+		if done >= 16 {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the context", err)
+	}
+	again, err := e.Evaluate(t.Context(), nil)
+	if err != nil || !reflect.DeepEqual(again, whole) || whole.Count != 50 {
+		t.Errorf("after it was broken off: %+v, %v, want %+v", again, err, whole)
+	}
+
+	wrong := stripes(50, 2)
+	wrong.Labels[20] = 3
+	bad, err := NewEvaluator(s.net, wrong, cfg.Augment.Mean, cfg.Augment.Std, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bad.Close()
+	for range 2 {
+		if _, err := bad.Evaluate(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "image 20 has the label 3, need 0 to 2") {
+			t.Errorf("error %v, want one that names image 20", err)
+		}
+	}
+}

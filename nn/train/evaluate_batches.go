@@ -1,0 +1,172 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+)
+
+// What a batch of an evaluation gives, its share of the loss and all outputs, comes to the host by fetches. A
+// device.Fetcher works on the next batch meanwhile; elsewhere a fetch is there at once.
+
+// answers is a batch whose outputs are under way.
+type answers struct {
+	n              int
+	ids, labels    []int32 // [batch]
+	stats, outputs device.Fetch
+}
+
+func (a *answers) build(dev device.Device, n, classes int) (err error) {
+	a.ids, a.labels = make([]int32, n), make([]int32, n)
+	size := device.Float32.Size()
+	if a.stats, err = newFetch(dev, device.StatsLen*size); err != nil {
+		return err
+	}
+	a.outputs, err = newFetch(dev, n*classes*size)
+	return err
+}
+
+// run adds all batches to the result.
+func (e *Evaluator) run(ctx context.Context, views []View, progress func(done int), result *Evaluation) error {
+	e.loader.Start(0, 0)
+	for more := true; more || e.pending > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if more && e.pending < len(e.batches) {
+			var err error
+			if more, err = e.next(views); err != nil {
+				return err
+			}
+		}
+		for e.mustTake(more) {
+			if err := e.take(result); err != nil {
+				return err
+			}
+			if progress != nil {
+				progress(result.Count)
+			}
+		}
+	}
+	return nil
+}
+
+// mustTake reports whether it is time to take the oldest batch under way: it has arrived, or there is nothing
+// else to do.
+func (e *Evaluator) mustTake(more bool) bool {
+	return e.pending > 0 && (!more || e.pending == len(e.batches) || e.batches[e.oldest].ready())
+}
+
+// next queues the next batch, and reports whether there was one.
+func (e *Evaluator) next(views []View) (bool, error) {
+	b, err := e.loader.Next()
+	if errors.Is(err, io.EOF) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer e.loader.Release(b)
+	return true, e.queue(b, views)
+}
+
+// queue queues a batch and the fetches of what it gives.
+func (e *Evaluator) queue(b *data.Batch, views []View) error {
+	if err := e.input.upload(b); err != nil {
+		return err
+	}
+	e.input.gatherLabels()
+	_, labels := e.input.buffers()
+	outputs := e.forward(b.N, views)
+	e.net.Loss(labels)
+
+	a := &e.batches[(e.oldest+e.pending)%len(e.batches)]
+	e.pending++
+	a.n = b.N
+	copy(a.ids, b.IDs)
+	e.input.hostLabels(a.labels, b)
+	a.stats.Queue(e.net.Stats())
+	e.dev.Zero(e.net.Stats())
+	a.outputs.Queue(outputs)
+	return nil
+}
+
+// forward computes the outputs for n images, averaged over the views, in the network's own
+// buffer, where its loss looks for them.
+func (e *Evaluator) forward(n int, views []View) *device.Tensor {
+	x, _ := e.input.buffers()
+	var outputs *device.Tensor
+	for i, v := range views {
+		e.input.view(v)
+		outputs = e.net.Forward(x, nn.Inference)
+		if len(views) == 1 {
+			return outputs
+		}
+		e.sum.SetRows(n)
+		if i == 0 {
+			e.combine[i].Run(e.sum, outputs, nil)
+		} else {
+			e.combine[i].Run(e.sum, e.sum, outputs)
+		}
+	}
+	e.dev.Copy(outputs, e.sum)
+	return outputs
+}
+
+// take waits for the oldest batch under way and adds it to the result.
+func (e *Evaluator) take(result *Evaluation) error {
+	a := &e.batches[e.oldest]
+	e.oldest = (e.oldest + 1) % len(e.batches)
+	e.pending--
+	classes := e.net.Classes()
+	host := e.outputs[:a.n*classes]
+	if err := a.wait(e.stats[:], host); err != nil {
+		return err
+	}
+	s := sumsOf(e.stats, 0, 0)
+	result.Loss += s.loss
+	result.Correct += s.correct
+	result.Count += s.count
+	for i, label := range a.labels[:a.n] {
+		if label < 0 || int(label) >= classes {
+			return fmt.Errorf("image %d has the label %d, need 0 to %d", a.ids[i], label, classes-1)
+		}
+		result.Confusion[label][largest(host[i*classes:(i+1)*classes])]++
+	}
+	return nil
+}
+
+func (a *answers) ready() bool { return a.stats.Ready() && a.outputs.Ready() }
+
+// wait waits for both fetches.
+func (a *answers) wait(stats, outputs []float32) error {
+	if err := a.stats.Wait(device.Bytes(stats)); err != nil {
+		return err
+	}
+	return a.outputs.Wait(device.Bytes(outputs))
+}
+
+// abandon forgets the batches under way, so that an evaluation can begin anew.
+func (e *Evaluator) abandon() {
+	for ; e.pending > 0; e.pending-- {
+		a := &e.batches[e.oldest]
+		_ = a.wait(e.stats[:], e.outputs[:a.n*e.net.Classes()]) // there is an error already
+		e.oldest = (e.oldest + 1) % len(e.batches)
+	}
+}
+
+// largest returns the index of the first largest element.
+func largest(x []float32) int {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return best
+}

@@ -1,0 +1,36 @@
+package train
+
+import "trainer/nn/device"
+
+// newFetch prepares fetches of at most bytes bytes. On a device that can't go on working meanwhile, Queue itself copies.
+func newFetch(dev device.Device, bytes int) (device.Fetch, error) {
+	if f, ok := dev.(device.Fetcher); ok {
+		return f.NewFetch(bytes)
+	}
+	return &blockingFetch{dev: dev, bytes: make([]byte, bytes)}, nil
+}
+
+// blockingFetch is a fetch that has arrived when Queue returns.
+type blockingFetch struct {
+	dev   device.Device
+	bytes []byte
+	n     int
+	err   error
+}
+
+func (f *blockingFetch) Queue(src *device.Tensor) {
+	f.n = src.Len() * src.DType().Size()
+	f.err = f.dev.Download(f.bytes[:f.n], src)
+}
+
+func (f *blockingFetch) Ready() bool { return true }
+
+func (f *blockingFetch) Wait(dst []byte) error {
+	if f.err != nil {
+		return f.err
+	}
+	copy(dst, f.bytes[:f.n])
+	return nil
+}
+
+func (f *blockingFetch) Close() error { return nil }

@@ -1,0 +1,143 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"trainer/nn/data"
+	"trainer/nn/device"
+)
+
+// residentInput keeps a whole set on the device, and gathers batches there by the images' numbers.
+type residentInput struct {
+	*batchBuffers
+	set       data.Set
+	images    *device.Tensor // uint8 [whole set, h, w, c]
+	setLabels *device.Tensor // int32 [whole set]
+	onHost    []int32        // the same labels; nil before load
+}
+
+// mostBuffer is the largest buffer, in bytes, in which the images of a set that isn't in memory are put together
+// for the upload: as much as package data decodes into memory.
+const mostBuffer = 2 << 30
+
+// fits reports whether the set should live on the device: the device is one for that, and the set takes no more than half
+// of the memory that is free. The other half is for what is allocated later.
+func fits(dev device.Device, set data.Set) bool {
+	r, ok := dev.(device.Resident)
+	if !ok || set.Len() == 0 {
+		return false
+	}
+	bytes := setBytes(set)
+	if _, ok := set.(*data.InMemory); !ok && bytes > mostBuffer {
+		return false
+	}
+	return bytes <= r.FreeMemory()/2
+}
+
+// setBytes returns the bytes of a set's images and labels on a device.
+func setBytes(set data.Set) int64 {
+	h, w, c := set.ImageShape()
+	return int64(set.Len()) * (int64(h)*int64(w)*int64(c) + int64(device.Int32.Size()))
+}
+
+func newResidentInput(b *batchBuffers, set data.Set, s device.AugmentSpec) (*residentInput, error) {
+	before := b.bytes
+	in := &residentInput{batchBuffers: b, set: set}
+	err := in.allocateSet(s)
+	if err != nil {
+		b.bytes = before // the set goes back, the batch's buffers stay
+	}
+	return in, err
+}
+
+func (in *residentInput) allocateSet(s device.AugmentSpec) (err error) {
+	if in.images, err = in.tensor(device.Uint8, in.set.Len(), s.H, s.W, s.C); err != nil {
+		return err
+	}
+	if in.setLabels, err = in.tensor(device.Int32, in.set.Len()); err != nil {
+		return err
+	}
+	s.Gather = true
+	in.augment, err = in.dev.NewAugment(s)
+	return err
+}
+
+func (in *residentInput) load(ctx context.Context) error {
+	if in.onHost != nil {
+		return nil
+	}
+	images, labels, err := readSet(ctx, in.set)
+	if err != nil {
+		return err
+	}
+	if err := in.dev.Upload(in.images, images); err != nil {
+		return fmt.Errorf("copying the data set: %w", err)
+	}
+	if err := in.dev.Upload(in.setLabels, device.Bytes(labels)); err != nil {
+		return fmt.Errorf("copying the data set: %w", err)
+	}
+	in.onHost = labels
+	return nil
+}
+
+// readSet returns all images [n, h, w, c] and labels of a set: its own memory where it is an InMemory, else
+// what several goroutines read.
+func readSet(ctx context.Context, set data.Set) (images []byte, labels []int32, err error) {
+	h, w, c := set.ImageShape()
+	if m, ok := set.(*data.InMemory); ok {
+		return m.Images[:m.Len()*h*w*c], m.Labels, nil
+	}
+	const batch = 64 // images that a goroutine reads at a time
+	loader, err := data.NewLoader(data.LoaderConfig{Set: set, Batch: batch, Workers: runtime.GOMAXPROCS(0)})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer loader.Close()
+	images = make([]byte, 0, set.Len()*h*w*c)
+	labels = make([]int32, 0, set.Len())
+	loader.Start(0, 0)
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		b, err := loader.Next()
+		if errors.Is(err, io.EOF) {
+			return images, labels, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		images, labels = append(images, b.Images...), append(labels, b.Labels...)
+		loader.Release(b)
+	}
+}
+
+func (in *residentInput) upload(b *data.Batch) error {
+	if err := in.load(context.Background()); err != nil {
+		return err
+	}
+	in.setRows(b.N)
+	return in.dev.Upload(in.ids, device.Bytes(b.IDs))
+}
+
+func (in *residentInput) train(epoch *device.Tensor) {
+	in.augment.Train(in.x, in.images, in.ids, epoch)
+}
+
+func (in *residentInput) view(v View) {
+	in.augment.Normalize(in.x, in.images, in.ids, v.DY, v.DX, v.Mirror)
+}
+
+func (in *residentInput) gatherLabels() { in.augment.GatherLabels(in.labels, in.setLabels, in.ids) }
+
+func (in *residentInput) hostLabels(dst []int32, b *data.Batch) {
+	for i, id := range b.IDs {
+		dst[i] = in.onHost[id]
+	}
+}
+
+func (in *residentInput) resident() bool { return true }

@@ -1,0 +1,136 @@
+package train
+
+import (
+	"math"
+	"time"
+)
+
+// progress is what displays are told. Between two arrivals of statistics the numbers stay, also where an epoch
+// ends: nothing is shown that isn't known.
+type progress struct {
+	step           int  // the last step whose statistics have arrived
+	arrived        bool // some have since the last count
+	loss, accuracy float64
+	rate           float64 // images a second
+
+	stepDone   StepDone
+	evaluation EvalProgress
+}
+
+// observe asks for the statistics that are due after a step, and adds those that have arrived. It waits for
+// all at the end of an epoch and before a checkpoint; and after the first step, so that there is something to show.
+func (r *run) observe() error {
+	s := r.stepper
+	if s.step == r.firstStep+1 || r.atEnd() || r.cfg.Checkpoint.due(s.step, 0) {
+		return r.collect()
+	}
+	if s.step%r.cfg.StatsEvery == 0 {
+		if err := r.request(); err != nil {
+			return err
+		}
+	}
+	for r.statistics.ready() {
+		if err := r.take(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// request asks for the statistics of the steps since the last request.
+func (r *run) request() error {
+	if r.statistics.full() {
+		if err := r.take(); err != nil {
+			return err
+		}
+	}
+	r.statistics.request(r.stepper.step)
+	return nil
+}
+
+// collect waits for the statistics of all steps.
+func (r *run) collect() error {
+	if r.statistics.requested < r.stepper.step {
+		if err := r.request(); err != nil {
+			return err
+		}
+	}
+	for r.statistics.pending > 0 {
+		if err := r.take(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take waits for the oldest statistics that were asked for, and adds them to the epoch's totals.
+func (r *run) take() error {
+	s, err := r.statistics.take()
+	if err != nil {
+		return err
+	}
+	if !finite(s.loss) {
+		return r.diverged(s.loss, s.first, s.last)
+	}
+	r.snapshot.confirm(s.last - 1)
+	r.epoch.Loss += s.loss
+	r.epoch.Correct += s.correct
+	r.epoch.Count += s.count
+	r.progress.step, r.progress.arrived = s.last, true
+	return nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// count adds the time of a step. The speed is that of the steps whose statistics have arrived: others may
+// only be queued.
+func (r *run) count(d time.Duration) {
+	r.epoch.Seconds += d.Seconds()
+	r.trainSeconds += d.Seconds()
+	p := &r.progress
+	if !p.arrived {
+		return
+	}
+	p.arrived = false
+	n := float64(max(1, r.epoch.Count))
+	p.loss, p.accuracy = r.epoch.Loss/n, float64(r.epoch.Correct)/n
+	p.rate = float64(r.epoch.Count) / r.epoch.Seconds
+}
+
+// emitStep tells the listeners of a step.
+func (r *run) emitStep() {
+	if len(r.cfg.Listeners) == 0 {
+		return
+	}
+	s, p := r.stepper, &r.progress
+	p.stepDone = StepDone{
+		Step: s.step, Total: s.total, Epoch: r.epochNumber(),
+		Loss: p.loss, Accuracy: p.accuracy,
+		LR:              s.opt.LR(s.step - 1),
+		ImagesPerSecond: p.rate,
+		GFLOPS:          3 * float64(s.net.FLOPs()) * p.rate / 1e9,
+		ETA:             r.timeLeft(),
+	}
+	r.emit(&p.stepDone)
+}
+
+// timeLeft estimates the time to the end of training.
+func (r *run) timeLeft() time.Duration {
+	seconds := float64((r.stepper.total-r.progress.step)*r.cfg.Batch)/r.progress.rate + float64(r.viewsLeft())*r.viewSeconds
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// viewsLeft returns how often the test set will be looked at.
+func (r *run) viewsLeft() int {
+	if r.evaluator == nil {
+		return 0
+	}
+	left := len(r.evaluator.views)
+	last := (r.stepper.total-1)/r.stepper.perEpoch + 1
+	for epoch := r.epochNumber(); epoch < last; epoch++ {
+		if r.cfg.evaluates(epoch) {
+			left++
+		}
+	}
+	return left
+}
