@@ -22,17 +22,17 @@ import (
 
 // benchOptions are the flags of trainer bench.
 type benchOptions struct {
-	recipe, device string
-	threads        int
-	time           time.Duration
-	json           bool
+	deviceOptions
+	recipe string
+	time   time.Duration
+	json   bool
 }
 
 func benchFlags(o *benchOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
-	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto or cpu; only the CPU can be measured")
+	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N; auto is the GPU if there is one")
 	f.BoolVar(&o.json, "json", false, "print one JSON object a line instead of text")
 	f.Func("recipe", "`name` of a recipe, or a TOML file: measure only that, and no kernels", func(s string) error {
 		if s == "" {
@@ -42,7 +42,8 @@ func benchFlags(o *benchOptions) *flag.FlagSet {
 		return nil
 	})
 	f.Func("threads", "`number` of CPU threads (one a processor)", whole(&o.threads))
-	f.Func("time", "`duration` of a recipe's measurement; a kernel gets a quarter (1s)", func(s string) (err error) {
+	f.Func("precision", "`name` of what a GPU computes in, as for training; auto is each recipe's, and for kernels all that the GPU has (auto)", precision(&o.precision))
+	f.Func("time", "`duration` of a recipe's measurement; a kernel gets a quarter, or on a GPU a tenth (1s)", func(s string) (err error) {
 		if o.time, err = time.ParseDuration(s); err != nil || o.time <= 0 {
 			return errors.New("want a duration above 0, such as 1s or 500ms")
 		}
@@ -52,8 +53,9 @@ func benchFlags(o *benchOptions) *flag.FlagSet {
 }
 
 func writeBenchHelp(w io.Writer) {
-	fmt.Fprint(w, `trainer bench measures, in about 20 seconds, what this machine can do: the peak of its
-multiply-adds, what the kernels reach of it, and how fast it trains the recipes. What
+	fmt.Fprint(w, `trainer bench measures what this machine can do. On the CPU, in about 20 seconds: the peak
+of its multiply-adds, what the kernels reach of it, and how fast it trains the recipes. On
+a GPU: large products and convolutions in each precision, and the recipes in theirs. What
 other programs compute meanwhile is missing from the rates.
 
 Usage:
@@ -66,8 +68,9 @@ Flags:
 	fmt.Fprint(w, `
 A recipe's images/s are those of whole training steps on random images of its data set's
 size: augmentation, forward, loss, backward, update. Where a step would take longer
-than -time, the batch is halved, which may lower the rate. The whole recipe takes the
-training images times the epochs, divided by that rate; evaluation is not counted.
+than -time on the CPU, or not fit into a GPU's memory, the batch is halved, which may
+lower the rate. The whole recipe takes the training images times the epochs, divided by
+that rate; evaluation is not counted.
 
 -json prints an object a line; rates are in 1e9 floating-point operations a second.
 Percentages are of the peak of all threads.
@@ -82,6 +85,9 @@ Percentages are of the peak of all threads.
                         was measured; images_per_second, gflops, percent_of_peak;
                         train_images and train_seconds, of the whole recipe, where the
                         number of images is known
+Of a GPU "machine" has gpu, device, memory_bytes and features in place of what describes
+the CPU; "kernel" and "recipe" have precision in place of percent_of_peak, and there are
+no "peak" and "copy". Its convolutions are to as many channels as their input has.
 Operations are counted as the direct method needs them. A convolution may compute fewer,
 so that percent_of_peak can be above 100.
 `)
@@ -89,7 +95,7 @@ so that percent_of_peak can be above 100.
 
 // benchCommand measures the machine.
 func benchCommand(ctx context.Context, p *program, args []string) error {
-	o := &benchOptions{time: time.Second}
+	o := &benchOptions{time: time.Second, deviceOptions: deviceOptions{given: map[string]bool{}}}
 	f := benchFlags(o)
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		writeBenchHelp(p.stdout)
@@ -100,17 +106,26 @@ func benchCommand(ctx context.Context, p *program, args []string) error {
 	if f.NArg() > 0 {
 		return usageErrorf("bench: unexpected argument %q: every value belongs to a flag (bench -h lists them)", f.Arg(0))
 	}
+	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	recipes, err := o.recipes()
 	if err != nil {
 		return err
 	}
-	dev, err := p.openMeasured(o.device, o.threads)
+	if err := (&options{deviceOptions: deviceOptions{device: o.device}}).check(); err != nil {
+		return err
+	}
+	dev, err := p.openDevice(o.deviceOptions)
 	if err != nil {
 		return err
 	}
-	defer dev.Close()
-	b := &benchmark{program: p, benchOptions: o, ctx: ctx, dev: dev}
-	if err := b.measure(recipes); err != nil {
+	b := &benchmark{program: p, benchOptions: o, ctx: ctx}
+	if b.dev, _ = dev.(*cpu.Device); b.dev == nil {
+		err = b.measureGPU(dev, recipes)
+	} else {
+		defer dev.Close()
+		err = b.measure(recipes)
+	}
+	if err != nil {
 		return err
 	}
 	b.printNotes()
@@ -137,32 +152,13 @@ func (o *benchOptions) recipes() ([]*recipe.Recipe, error) {
 	return recipes, nil
 }
 
-// openMeasured returns the CPU for the devices that bench can measure, and an error for others.
-func (p *program) openMeasured(name string, threads int) (*cpu.Device, error) {
-	if err := (&options{deviceOptions: deviceOptions{device: name}}).check(); err != nil {
-		return nil, err
-	}
-	kind, _, err := parseDevice(name)
-	if err != nil {
-		return nil, err
-	}
-	if kind == "cuda" {
-		return nil, usageErrorf("-device %s: bench measures only the CPU, want auto or cpu", name)
-	}
-	dev, err := p.openCPU(threads)
-	if err != nil {
-		return nil, err
-	}
-	return dev.(*cpu.Device), nil
-}
-
 // benchmark is one call of trainer bench.
 type benchmark struct {
 	*program
 	*benchOptions
 	ctx  context.Context
-	dev  *cpu.Device
-	peak float64 // of all threads, floating-point operations a second
+	dev  *cpu.Device // nil on a GPU
+	peak float64     // of all threads, floating-point operations a second
 
 	above, halved bool // a value was above the peak, a batch was smaller than the recipe's
 }
@@ -254,17 +250,23 @@ func (b *benchmark) recipeLine(r *recipe.Recipe, speed *bench.StepSpeed) recipeL
 		Event: "recipe", Name: r.Name, Epochs: r.Epochs, RecipeBatch: r.Batch, Batch: speed.Batch,
 		ImagesPerSecond: speed.ImagesPerSecond, GFLOPS: speed.FLOPs / 1e9, Percent: b.percent(speed.FLOPs),
 	}
+	line.Data, line.TrainImages, line.TrainSeconds = wholeRecipe(r, speed.ImagesPerSecond)
+	b.halved = b.halved || speed.Batch < r.Batch
+	return line
+}
+
+// wholeRecipe returns a recipe's data set, "" without one, its training images, 0 where that isn't known, and the
+// seconds that all epochs take at a rate.
+func wholeRecipe(r *recipe.Recipe, imagesPerSecond float64) (data string, images int, seconds float64) {
 	if len(r.Data) > 0 {
-		line.Data = r.Data[0]
+		data = r.Data[0]
 	}
-	line.TrainImages = trainImages(line.Data)
-	each := line.TrainImages // in an epoch
+	images = trainImages(data)
+	each := images // in an epoch
 	if r.DropLast {
 		each -= each % r.Batch
 	}
-	line.TrainSeconds = r.Epochs * float64(each) / speed.ImagesPerSecond
-	b.halved = b.halved || speed.Batch < r.Batch
-	return line
+	return data, images, r.Epochs * float64(each) / imagesPerSecond
 }
 
 // trainImages returns the number of training images of a data set, or 0 for a folder.
@@ -298,7 +300,7 @@ func (b *benchmark) printNotes() {
 	}
 	fmt.Fprintln(b.stdout, "\nThe time of a whole recipe is that of its training steps, without evaluation.")
 	if b.halved {
-		fmt.Fprintln(b.stdout, "m of n: measured with a batch of m instead of the recipe's n, to save time.")
+		fmt.Fprintln(b.stdout, "m of n: measured with a batch of m instead of the recipe's n.")
 	}
 	if b.above {
 		fmt.Fprintln(b.stdout, "* Of the direct method's operations; a convolution may compute fewer.")
@@ -430,15 +432,19 @@ type recipeLine struct {
 }
 
 func (r recipeLine) text() string {
-	batch := fmt.Sprint(r.Batch)
-	if r.Batch < r.RecipeBatch {
-		batch += fmt.Sprintf(" of %d", r.RecipeBatch)
-	}
 	whole := display.Epochs(r.Epochs)
 	if r.TrainImages > 0 {
 		whole += fmt.Sprintf(" of %s: %s", r.Data, spoken(r.TrainSeconds))
 	}
-	return fmt.Sprintf("%-*s %9s %9s %11s  %s", recipeColumn, r.Name, imageRate(r.ImagesPerSecond), percentText(r.Percent), batch, whole)
+	return fmt.Sprintf("%-*s %9s %9s %11s  %s", recipeColumn, r.Name, imageRate(r.ImagesPerSecond), percentText(r.Percent), batchText(r.Batch, r.RecipeBatch), whole)
+}
+
+// batchText shows the batch that was measured, and the recipe's where that is larger.
+func batchText(batch, recipe int) string {
+	if batch < recipe {
+		return fmt.Sprintf("%d of %d", batch, recipe)
+	}
+	return fmt.Sprint(batch)
 }
 
 // imageRate shows images a second.
@@ -452,6 +458,8 @@ func imageRate(rate float64) string {
 // spoken shows seconds in the unit that a person would say them in.
 func spoken(seconds float64) string {
 	switch {
+	case seconds < 10:
+		return fmt.Sprintf("%.1f s", seconds)
 	case seconds < 90:
 		return fmt.Sprintf("%.0f s", seconds)
 	case seconds < 90*60:

@@ -22,7 +22,7 @@ import (
 const pause = "1ms"
 
 func TestBenchPrintsEveryKernelAndRecipe(t *testing.T) {
-	got := trainer(t, "bench", "-time", pause)
+	got := trainer(t, "bench", "-device", "cpu", "-time", pause)
 	if got.status != exitOK || got.stderr != "" {
 		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
 	}
@@ -50,7 +50,7 @@ func TestBenchPrintsEveryKernelAndRecipe(t *testing.T) {
 // benchJSON runs trainer bench and returns its objects by their event.
 func benchJSON(t *testing.T, args ...string) map[string][]map[string]any {
 	t.Helper()
-	got := trainer(t, append([]string{"bench", "-json", "-time", pause}, args...)...)
+	got := trainer(t, append([]string{"bench", "-json", "-device", "cpu", "-time", pause}, args...)...)
 	if got.status != exitOK || got.stderr != "" {
 		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
 	}
@@ -135,7 +135,7 @@ func TestBenchOfOneRecipe(t *testing.T) {
 
 // A longer measurement has room for a larger batch, up to the recipe's.
 func TestBenchHalvesTheBatch(t *testing.T) {
-	dev, err := (&program{getenv: func(string) string { return "" }}).openMeasured("auto", 1)
+	dev, err := (&program{getenv: func(string) string { return "" }}).openCPU(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,8 @@ func TestBenchBadInput(t *testing.T) {
 		{[]string{"-recipe", ""}, "want a name or a file"},
 		{[]string{"-recipe", "small.toml"}, "recipe small doesn't say what size its images have"},
 		{[]string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cpu, cuda)`},
-		{[]string{"-device", "cuda"}, "-device cuda: bench measures only the CPU, want auto or cpu"},
+		{[]string{"-device", "cpu", "-precision", "fp16"}, "-precision fp16 is for a GPU: -device cpu; the CPU computes in fp32"},
+		{[]string{"-precision", "fp8"}, "want auto, fp32, tf32, fp16 or bf16"},
 		{[]string{"-device", "cpu:1"}, "-device cpu:1: want auto, cpu, cuda or cuda:N"},
 		{[]string{"-time", "0s"}, "want a duration above 0, such as 1s or 500ms"},
 		{[]string{"-time", "soon"}, "want a duration above 0, such as 1s or 500ms"},
@@ -219,7 +220,7 @@ func TestBenchStopsBetweenMeasurements(t *testing.T) {
 		stdout := &stopAfter{text: last, cancel: cancel}
 		var stderr bytes.Buffer
 		p := &program{stdout: stdout, stderr: &stderr, getenv: func(string) string { return "" }, now: time.Now}
-		status := run(ctx, p, []string{"bench", "-time", pause, "-threads", "2"})
+		status := run(ctx, p, []string{"bench", "-device", "cpu", "-time", pause, "-threads", "2"})
 		if status != exitInterrupted || stderr.String() != "trainer: interrupted\n" {
 			t.Errorf("status %d, stderr %q", status, stderr.String())
 		}
@@ -235,7 +236,7 @@ func TestBenchHelpNamesEveryField(t *testing.T) {
 	if got.status != exitOK || got.stderr != "" {
 		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
 	}
-	for _, line := range []benchLine{machineLine{}, peakLine{}, kernelLine{}, copyLine{}, recipeLine{}} {
+	for _, line := range []any{machineLine{}, peakLine{}, kernelLine{}, copyLine{}, recipeLine{}, gpuLine{}, gpuKernelLine{}, gpuRecipeLine{}} {
 		for i := range reflect.TypeOf(line).NumField() {
 			key, _, _ := strings.Cut(reflect.TypeOf(line).Field(i).Tag.Get("json"), ",")
 			if !regexp.MustCompile(`\b` + key + `\b`).MatchString(got.stdout) {
@@ -265,7 +266,7 @@ func TestBenchMarksWhatIsAboveThePeak(t *testing.T) {
 }
 
 func TestSpoken(t *testing.T) {
-	for seconds, want := range map[float64]string{3.6: "4 s", 89: "89 s", 90: "2 min", 60 * 89: "89 min", 60 * 90: "1.5 h", 71280: "19.8 h"} {
+	for seconds, want := range map[float64]string{3.64: "3.6 s", 36: "36 s", 89: "89 s", 90: "2 min", 60 * 89: "89 min", 60 * 90: "1.5 h", 71280: "19.8 h"} {
 		if got := spoken(seconds); got != want {
 			t.Errorf("%v seconds: %q, want %q", seconds, got, want)
 		}

@@ -13,10 +13,14 @@ import (
 
 // deviceOptions are the flags that decide which device computes, and how.
 type deviceOptions struct {
-	device                  string // auto, cpu, cuda or cuda:N
-	threads                 int    // of the CPU; 0 for one a processor
-	precision               gpu.Precision
+	device    string        // auto, cpu, cuda or cuda:N
+	threads   int           // of the CPU; 0 for one a processor
+	precision gpu.Precision // of a GPU; Auto for wish
+	wish      gpu.Precision // what the recipe says that a GPU should use; Auto where it says nothing
+
 	deterministic, autotune bool
+	graph                   bool            // record steps, where the device can
+	given                   map[string]bool // flags that were given
 }
 
 // openDevice returns the device that was asked for. "auto" is a GPU if one can be opened.
@@ -34,11 +38,43 @@ func (p *program) openDevice(o deviceOptions) (device.Device, error) {
 	case "auto":
 		return p.openAny(o)
 	}
-	dev, err := gpu.New(index, o.gpu()...)
+	dev, err := p.openGPU(index, o)
 	if err != nil {
 		return nil, &openError{o.device, err}
 	}
 	return dev, nil
+}
+
+// openGPU opens a GPU in the precision that was asked for, or in the one that the recipe wishes for. Where the GPU can't
+// do that one it computes as it would without a wish, and a line says so.
+func (p *program) openGPU(index int, o deviceOptions) (device.Device, error) {
+	if o.precision != gpu.Auto || o.wish == gpu.Auto {
+		return gpu.New(index, o.gpu(o.precision)...)
+	}
+	dev, err := gpu.New(index, o.gpu(o.wish)...)
+	if !errors.Is(err, device.ErrNotSupported) {
+		return dev, err
+	}
+	refused := why(err)
+	if dev, err = gpu.New(index, o.gpu(gpu.Auto)...); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(p.stderr, "trainer: %s computes in %s, not in the recipe's %v: %s\n", dev.Name(), precisionOf(dev), o.wish, refused)
+	return dev, nil
+}
+
+// precisionOf returns the name of what a device computes in. The CPU knows one precision.
+func precisionOf(dev device.Device) string {
+	if p, ok := gpu.PrecisionOf(dev); ok {
+		return p.String()
+	}
+	return gpu.FP32.String()
+}
+
+// kindOf returns the kind of a device's name, such as "cuda" of "cuda:1".
+func kindOf(name string) string {
+	kind, _, _ := strings.Cut(name, ":")
+	return kind
 }
 
 // parseDevice returns the kind of a -device, and its number, which is 0 where it has none.
@@ -61,7 +97,7 @@ const mostGPUs = 16
 func (p *program) openAny(o deviceOptions) (device.Device, error) {
 	var reason error
 	for index := range mostGPUs {
-		dev, err := gpu.New(index, o.gpu()...)
+		dev, err := p.openGPU(index, o)
 		if err == nil {
 			return dev, nil
 		}
@@ -78,21 +114,23 @@ func (p *program) openAny(o deviceOptions) (device.Device, error) {
 	return p.openCPU(o.threads)
 }
 
-// refuseOnCPU returns an error where an option asks for what only a GPU does. The CPU computes in
-// float32, and gives the same bits each time.
+// refuseOnCPU returns an error where a flag asks for what only a GPU does. The CPU computes in float32, and gives the
+// same bits each time.
 func (o deviceOptions) refuseOnCPU(chosen string) error {
 	switch {
-	case o.precision != gpu.FP32:
+	case o.given["precision"] && o.precision != gpu.Auto && o.precision != gpu.FP32:
 		return usageErrorf("-precision %v is for a GPU: %s; the CPU computes in fp32", o.precision, chosen)
-	case o.autotune:
+	case o.given["autotune"] && o.autotune:
 		return usageErrorf("-autotune is for a GPU: %s; the CPU has no algorithms to measure", chosen)
+	case o.given["cuda-graph"] && o.graph:
+		return usageErrorf("-cuda-graph is for a GPU: %s; the CPU records no steps", chosen)
 	}
 	return nil
 }
 
 // gpu returns the options of package gpu.
-func (o deviceOptions) gpu() []gpu.Option {
-	opts := []gpu.Option{gpu.WithPrecision(o.precision)}
+func (o deviceOptions) gpu(precision gpu.Precision) []gpu.Option {
+	opts := []gpu.Option{gpu.WithPrecision(precision)}
 	if o.deterministic {
 		opts = append(opts, gpu.WithDeterministic())
 	}

@@ -14,6 +14,7 @@ import (
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/gpu"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -92,7 +93,7 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	}
 	j, err := p.prepare(ctx, &options{
 		recipe: config, data: r.Run.Data, dataDir: r.Run.DataDir, val: r.Run.Val, seed: r.Run.Seed,
-		deviceOptions: deviceOptions{device: dev},
+		deviceOptions: deviceOptions{device: dev, precision: gpu.FP32},
 	})
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
 	"trainer/nn/data"
+	"trainer/nn/device"
 	"trainer/nn/optim"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
@@ -71,6 +72,10 @@ func (p *program) report(err error) int {
 }
 
 func exitStatus(err error) int {
+	// A device's failure is the machine's, whatever layer it was in; what a device can't do, was asked for.
+	if isA[*device.Error](err) && !errors.Is(err, device.ErrNotSupported) {
+		return exitEnvironment
+	}
 	if isA[*usageError](err) || isA[recipe.Errors](err) || isA[*recipe.SetError](err) || isA[*recipe.NotFoundError](err) {
 		return exitUsage
 	}

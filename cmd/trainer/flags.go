@@ -33,7 +33,8 @@ type options struct {
 	resume       string
 	quiet, json  bool
 	list, dryRun bool
-	given        map[string]bool // flags that were given
+
+	before *recipe.Run // the run that -resume goes on with
 }
 
 // interval is the distance between two checkpoints.
@@ -49,7 +50,7 @@ func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "val", "offline"}},
 		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
-		{"Device", []string{"device", "threads", "precision", "deterministic", "autotune"}},
+		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "h"}},
 	}
@@ -87,7 +88,8 @@ func newFlags(o *options) *flag.FlagSet {
 
 	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N; auto is the GPU if there is one")
 	f.Func("threads", "`number` of CPU threads (one a processor)", whole(&o.threads))
-	f.Func("precision", "`precision` of products on a GPU: fp32, or tf32, which is faster and rounds to 10 bits of fraction (fp32)", precision(&o.precision))
+	f.Func("precision", "`name` of what a GPU computes in: auto, fp32, tf32 (factors of products rounded to 10 bits of fraction), fp16 or bf16 (16-bit numbers, sums in fp32); auto is the recipe's, or else tf32 where the GPU has it (auto)", precision(&o.precision))
+	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step once and replay it; -cuda-graph=false queues each step anew")
 	f.BoolVar(&o.deterministic, "deterministic", false, "keep to algorithms that give the same bits each time; the CPU's do always")
 	f.BoolVar(&o.autotune, "autotune", false, "measure a GPU's algorithms for convolutions at the start, and remember the fastest")
 
@@ -104,7 +106,7 @@ func newFlags(o *options) *flag.FlagSet {
 
 // parseFlags reads the arguments of training. The error is flag.ErrHelp for -h.
 func parseFlags(args []string) (*options, error) {
-	o := &options{val: 0.2, runs: 1, given: map[string]bool{}}
+	o := &options{val: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
 	f := newFlags(o)
 	if err := f.Parse(args); err != nil {
 		return nil, flagError(f, err)
@@ -180,14 +182,12 @@ func whole(dst *int) func(string) error {
 	}
 }
 
-// precision parses a precision that the GPU computes in.
+// precision parses a precision that a GPU computes in.
 func precision(dst *gpu.Precision) func(string) error {
-	return func(s string) error {
-		p, err := gpu.ParsePrecision(s)
-		if err != nil || p != gpu.FP32 && p != gpu.TF32 {
-			return errors.New("want fp32 or tf32")
+	return func(s string) (err error) {
+		if *dst, err = gpu.ParsePrecision(s); err != nil {
+			return errors.New("want auto, fp32, tf32, fp16 or bf16")
 		}
-		*dst = p
 		return nil
 	}
 }

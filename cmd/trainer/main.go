@@ -23,12 +23,17 @@ func main() {
 	// After the first signal, which asks to stop, the next one kills as usual.
 	context.AfterFunc(ctx, stop)
 
+	self, err := os.Executable()
+	if err != nil {
+		self = "" // who needs it says so
+	}
 	os.Exit(run(ctx, &program{
-		stdout:   os.Stdout,
-		stderr:   os.Stderr,
-		getenv:   os.Getenv,
-		now:      time.Now,
-		terminal: term.IsTerminal(int(os.Stdout.Fd())),
+		stdout:     os.Stdout,
+		stderr:     os.Stderr,
+		getenv:     os.Getenv,
+		now:        time.Now,
+		terminal:   term.IsTerminal(int(os.Stdout.Fd())),
+		executable: self,
 	}, os.Args[1:]))
 }
 
@@ -37,7 +42,8 @@ type program struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
-	terminal       bool // whether stdout is a terminal
+	terminal       bool   // whether stdout is a terminal
+	executable     string // this program's file; "" if unknown
 }
 
 // command is what the first argument can ask for.
@@ -75,6 +81,9 @@ func run(ctx context.Context, p *program, args []string) (status int) {
 func dispatch(ctx context.Context, p *program, args []string) error {
 	if len(args) == 0 || len(args[0]) > 0 && args[0][0] == '-' {
 		return trainCommand(ctx, p, args)
+	}
+	if args[0] == stepName {
+		return stepCommand(ctx, p, args[1:])
 	}
 	var names []string
 	for _, c := range commands() {

@@ -24,6 +24,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestMain makes the test's own binary the program, for the tests that need a process.
 func TestMain(m *testing.M) {
+	if way := os.Getenv(stepVariable); way != "" {
+		pretendStep(way)
+	}
 	if os.Getenv("TRAINER_TEST_MAIN") == "1" {
 		main()
 	}
@@ -431,9 +434,13 @@ func TestBadInput(t *testing.T) {
 		{"unknown device", []string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cpu, cuda)`},
 		{"numbered cpu", []string{"-device", "cpu:1"}, "-device cpu:1: want auto, cpu, cuda or cuda:N"},
 		{"cuda without a number", []string{"-device", "cuda:first"}, "-device cuda:first: want auto, cpu, cuda or cuda:N"},
-		{"precision", with("-precision", "half"), `invalid value "half" for flag -precision: want fp32 or tf32`},
-		{"precision that is to come", with("-precision", "bf16"), `invalid value "bf16" for flag -precision: want fp32 or tf32`},
+		{"precision", with("-precision", "half"), `invalid value "half" for flag -precision: want auto, fp32, tf32, fp16 or bf16`},
 		{"precision of the CPU", with("-device", "cpu", "-precision", "tf32"), "-precision tf32 is for a GPU: -device cpu; the CPU computes in fp32"},
+		{"16 bits on the CPU", with("-device", "cpu", "-precision", "fp16"), "-precision fp16 is for a GPU: -device cpu; the CPU computes in fp32"},
+		{"other 16 bits on the CPU", with("-device", "cpu", "-precision", "bf16"), "-precision bf16 is for a GPU: -device cpu; the CPU computes in fp32"},
+		{"precision of the recipe", with("-set", "precision=fp-16"), `-set precision: unknown value "fp-16", did you mean fp16? (valid: fp32, tf32, fp16, bf16)`},
+		{"graph on the CPU", with("-device", "cpu", "-cuda-graph"), "-cuda-graph is for a GPU: -device cpu; the CPU records no steps"},
+		{"graph without a truth value", with("-cuda-graph=maybe"), `invalid boolean value "maybe" for -cuda-graph`},
 		{"autotune on the CPU", with("-device", "cpu", "-autotune"), "-autotune is for a GPU: -device cpu; the CPU has no algorithms to measure"},
 		{"unknown data", []string{"-data", "minst"}, "did you mean mnist?"},
 		{"missing data folder", []string{"-data-dir", "nowhere"}, "data folder nowhere: "},

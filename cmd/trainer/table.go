@@ -11,8 +11,8 @@ import (
 	"trainer/nn/train"
 )
 
-// writeTable prints a network's table, and what training it takes.
-func writeTable(out io.Writer, s *train.Summary) error {
+// writeTable prints a network's table, and what training it takes. precision is what the device computes in.
+func writeTable(out io.Writer, s *train.Summary, precision string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "layer\tkind\toutput\tparameters\tFLOPs\tmemory\t")
 	for _, r := range s.Rows {
@@ -26,8 +26,8 @@ func writeTable(out io.Writer, s *train.Summary) error {
 	_, err := fmt.Fprintf(out, `
 FLOPs are those of the forward pass of one image; a training step takes about three times
 as many for each. Memory is that of a batch of %d; the total has optimiser and input too.
-%s training images, %s test images; %s, %s steps of %d images on %s (%s)
+%s training images, %s test images; %s, %s steps of %d images on %s
 `, s.Batch, humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
-		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch, s.Device, s.Info.Description)
+		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch, display.Device(*s, precision))
 	return err
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -16,6 +14,7 @@ import (
 
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/gpu"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
@@ -41,11 +40,12 @@ func trainCommand(ctx context.Context, p *program, args []string) error {
 	}
 	defer job.dev.Close()
 	if o.dryRun {
-		summary, err := train.DryRun(job.config(o.seed))
+		cfg := job.config(o.seed)
+		summary, err := train.DryRun(cfg)
 		if err != nil {
-			return err
+			return job.explainStart(err, cfg)
 		}
-		return writeTable(p.stdout, summary)
+		return writeTable(p.stdout, summary, precisionOf(job.dev))
 	}
 	return job.train(ctx)
 }
@@ -73,49 +73,20 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 		return nil, err
 	}
 	var err error
+	if j.wish, err = wishOf(j.recipe); err != nil {
+		return nil, err
+	}
 	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
 		return nil, err
 	}
-	if err := j.openData(ctx); err != nil {
+	if err = j.compareRuns(); err == nil {
+		err = j.openData(ctx)
+	}
+	if err != nil {
 		j.dev.Close()
 		return nil, err
 	}
 	return j, nil
-}
-
-// readRun takes from the folder of a stopped run what its flags were; flags that are
-// given again win.
-func (o *options) readRun() error {
-	if info, err := os.Stat(o.resume); err == nil && info.IsDir() {
-		o.resume = filepath.Join(o.resume, report.CheckpointFile)
-	}
-	if _, err := os.Stat(o.resume); err != nil {
-		return fmt.Errorf("-resume: no checkpoint: %w", err)
-	}
-	o.out = filepath.Dir(o.resume)
-	o.recipe = filepath.Join(o.out, report.ConfigFile)
-	r, err := recipe.Load(o.recipe)
-	if err != nil {
-		return fmt.Errorf("-resume: %w", err)
-	}
-	if r.Run == nil {
-		return usageErrorf("-resume: %s has no table [run]: it was not written by a run", o.recipe)
-	}
-	fill := func(flag string, dst *string, value string) {
-		if !o.given[flag] {
-			*dst = value
-		}
-	}
-	fill("data", &o.data, r.Run.Data)
-	fill("data-dir", &o.dataDir, r.Run.DataDir)
-	fill("device", &o.device, r.Run.Device)
-	if !o.given["val"] {
-		o.val = r.Run.Val
-	}
-	if !o.given["seed"] {
-		o.seed = r.Run.Seed
-	}
-	return nil
 }
 
 // isFolder reports whether the data is a folder of images.
@@ -215,9 +186,22 @@ func (j *job) downloadProgress() func(file string, done, total int64) {
 	}
 }
 
+// wishOf returns what a recipe says that a GPU should compute in.
+func wishOf(r *recipe.Recipe) (gpu.Precision, error) {
+	if r.Precision == "" {
+		return gpu.Auto, nil
+	}
+	return gpu.ParsePrecision(r.Precision)
+}
+
 // config returns what trains with a seed.
 func (j *job) config(seed uint64) train.Config {
-	return j.recipe.TrainConfig(j.dev, j.split, seed)
+	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
+	if p, ok := gpu.PrecisionOf(j.dev); ok {
+		cfg.DType = p.DType()
+	}
+	cfg.NoGraph = !j.graph
+	return cfg
 }
 
 // train makes all runs and their reports.
@@ -276,25 +260,33 @@ func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 // had begun.
 func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) (*report.Summary, error) {
 	seed := j.seed + uint64(number-1)
-	if err := j.writeConfig(folder, seed); err != nil {
-		return nil, err
+	configure := func() error { return j.writeConfig(folder, seed) }
+	if j.resume == "" {
+		if err := configure(); err != nil {
+			return nil, err
+		}
 	}
-	shown := j.display(display.Run{Data: j.data, Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed})
+	shown := j.display(display.Run{
+		Data: j.data, Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed, Precision: precisionOf(j.dev),
+	})
 	defer shown.Close()
-	metrics := &recorder{folder: folder, resumed: j.resume != ""}
+	kept := &recorder{folder: folder, resumed: j.resume != "", configure: configure, saved: -1}
 
 	cfg := j.config(seed)
-	cfg.Listeners = []train.Listener{metrics, shown}
+	cfg.Listeners = []train.Listener{withoutSpeed(j.dev, kept), withoutSpeed(j.dev, shown)}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
 	cfg.Resume = j.resume
 	result, err := train.Run(ctx, cfg)
 	shown.Close()
 	if result == nil { // training has not begun: leave nothing behind
 		folder.Discard()
-		return nil, err
+		return nil, j.explainStart(err, cfg)
+	}
+	if err != nil {
+		err = j.explainFailure(err, folder.Path(), kept.saved)
 	}
 	summary := j.summary(result, seed)
-	err = errors.Join(err, metrics.err, j.writeResults(folder, result, summary))
+	err = errors.Join(err, kept.err, j.writeResults(folder, result, summary))
 	if err == nil && result.Interrupted {
 		err = &interruptedError{folder.Path()}
 	}
@@ -303,7 +295,11 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 
 // writeConfig writes the recipe as it is after all changes, and the run.
 func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
-	r, err := j.recipe.WithRun(recipe.Run{Data: j.data, DataDir: j.dataDir, Val: j.val, Seed: seed, Device: j.device})
+	r, err := j.recipe.WithRun(recipe.Run{
+		Data: j.data, DataDir: j.dataDir, Val: j.val, Seed: seed,
+		Device: j.dev.Name(), Precision: precisionOf(j.dev),
+		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
+	})
 	if err != nil {
 		return err
 	}
@@ -314,7 +310,11 @@ func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
 	return folder.WriteConfig(text)
 }
 
+// writeResults writes the weights and the summary. From a device with a fault there are no weights to be had.
 func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Summary) error {
+	if j.dev.Sync() != nil {
+		return folder.WriteSummary(s)
+	}
 	err := train.SaveWeights(folder.File(report.WeightsFile), r.Network, map[string]string{
 		"recipe": s.Recipe, "data": s.Data, "classes": strings.Join(j.split.Train.Classes(), ", "),
 	})
@@ -322,8 +322,8 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 }
 
 func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
-	return &report.Summary{
-		Device: r.Device, Data: j.data, Recipe: j.recipe.Name,
+	s := &report.Summary{
+		Device: r.Device, Precision: precisionOf(j.dev), Data: j.data, Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		TrainSeconds: r.TrainSeconds, TotalSeconds: j.now().Sub(j.started).Seconds(),
@@ -331,6 +331,10 @@ func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 		PeakMemory: r.PeakMemory, Threads: r.Info.Threads, Interrupted: r.Interrupted,
 		Go: runtime.Version(), CPU: r.Info.Description, Version: programVersion(),
 	}
+	if gpu.Emulated(r.Info) {
+		s.TrainSeconds, s.ImagesPerSecond = 0, 0
+	}
+	return s
 }
 
 // display returns what shows a run.
@@ -356,7 +360,11 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 		return
 	}
 	if !j.quiet {
-		fmt.Fprintf(j.stdout, "%d steps in %.1fs, results in %s\n", s.Steps, s.TrainSeconds, folder.Path())
+		steps := fmt.Sprintf("%d steps", s.Steps)
+		if s.TrainSeconds > 0 {
+			steps += fmt.Sprintf(" in %.1fs", s.TrainSeconds)
+		}
+		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, folder.Path())
 	}
 	if s.TestCount > 0 {
 		fmt.Fprintf(j.stdout, "test accuracy %.2f%% (%d/%d)\n", 100*s.TestAccuracy, s.TestCorrect, s.TestCount)
@@ -378,23 +386,29 @@ func (j *job) printJSON(event string, v any) {
 	_ = json.NewEncoder(j.stdout).Encode(map[string]any{"event": event, event: v})
 }
 
-// recorder writes the metrics.
+// recorder writes the metrics, and knows the last checkpoint.
 type recorder struct {
-	folder  *report.Folder
-	resumed bool
-	err     error // the first
+	folder    *report.Folder
+	resumed   bool
+	configure func() error // writes the configuration
+	saved     int          // step of the checkpoint in the folder; below 0 without one
+	err       error        // the first
 }
 
-// OnEvent appends a line after every epoch.
+// OnEvent appends a line after every epoch. The configuration of a run that goes on is written only now: the one before
+// holds until training has begun.
 func (r *recorder) OnEvent(e train.Event) {
 	var err error
 	switch e := e.(type) {
 	case train.Start:
 		if r.resumed {
-			err = r.folder.Rewind(e.Step)
+			r.saved = e.Step
+			err = errors.Join(r.configure(), r.folder.Rewind(e.Step))
 		}
 	case train.EpochDone:
 		err = r.folder.AddMetrics(e.EpochMetrics)
+	case train.CheckpointWritten:
+		r.saved = e.Step
 	}
 	if r.err == nil {
 		r.err = err

@@ -14,6 +14,7 @@
 //	data = ["mnist"]          # the data sets it is meant for
 //	epochs = 3                # may be a fraction
 //	batch = 64
+//	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std, flip, crop, cutout
 //	[loss]                    # kind = "cross-entropy" or "mse"
@@ -61,6 +62,8 @@ type Recipe struct {
 	DropLast  bool // leave out a last, smaller batch
 	EvalEvery int  // epochs from one test to the next; 0: at the end only
 
+	Precision string // that a GPU should compute in, one of Precisions; "" leaves it to the program
+
 	Augment   train.Augment
 	Views     []train.View // of a test image, at the end; none, and before the end: the image as it is
 	Loss      nn.Loss
@@ -79,7 +82,12 @@ type Run struct {
 	DataDir string  // where its files are; may be empty
 	Val     float64 // share of a folder's images that is held out
 	Seed    uint64
-	Device  string
+
+	Device        string // that trained, as Device.Name; in older files what was asked for
+	Precision     string // that it computed in, one of Precisions; "" in older files
+	Deterministic bool   // only algorithms that give the same bits each time
+	Autotune      bool   // a GPU's algorithms were measured
+	CUDAGraph     bool   // a GPU replayed recorded steps
 }
 
 // parse reads and checks a recipe.
@@ -128,7 +136,12 @@ func (r *Recipe) readHeader(s *section) {
 	r.Batch = s.integer("batch", 1, 1)
 	r.DropLast = s.flag("drop-last", false)
 	r.EvalEvery = s.integer("eval-every", 0, 1)
+	r.Precision = s.choice("precision", "", Precisions()...)
 }
+
+// Precisions returns the names of what a GPU can compute in: 32-bit numbers, the same with the
+// factors of products rounded to 10 bits of fraction, and 16-bit numbers of two kinds.
+func Precisions() []string { return []string{"fp32", "tf32", "fp16", "bf16"} }
 
 func readAugment(s *section) train.Augment {
 	a := train.Augment{
@@ -403,7 +416,12 @@ func readRun(s *section) *Run {
 		DataDir: s.text("data-dir", ""),
 		Val:     s.number("val", belowOne, 0),
 		Seed:    uint64(s.seed("seed")),
-		Device:  s.text("device", ""),
+
+		Device:        s.text("device", ""),
+		Precision:     s.choice("precision", "", Precisions()...),
+		Deterministic: s.flag("deterministic", false),
+		Autotune:      s.flag("autotune", false),
+		CUDAGraph:     s.flag("cuda-graph", true),
 	}
 }
 
@@ -411,7 +429,9 @@ func readRun(s *section) *Run {
 func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 	return r.with(func(d *document) {
 		d.root["run"] = map[string]any{
-			"data": run.Data, "data-dir": run.DataDir, "val": run.Val, "seed": int64(run.Seed), "device": run.Device,
+			"data": run.Data, "data-dir": run.DataDir, "val": run.Val, "seed": int64(run.Seed),
+			"device": run.Device, "precision": run.Precision,
+			"deterministic": run.Deterministic, "autotune": run.Autotune, "cuda-graph": run.CUDAGraph,
 		}
 		d.noteSet("run")
 	})

@@ -159,6 +159,14 @@ func TestMistakes(t *testing.T) {
 		{"unknown table", head + "[argument]\n" + network, `r.toml:9: argument: unknown key, did you mean augment?`},
 		{"key of another kind", head + "beta1 = 0.9\n" + network,
 			`r.toml:9: optimizer.beta1: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
+		{"unknown precision", "precision = \"fp-16\"\n" + head + network,
+			`r.toml:1: precision: unknown value "fp-16", did you mean fp16? (valid: fp32, tf32, fp16, bf16)`},
+		{"precision of the program's flag", "precision = \"auto\"\n" + head + network,
+			`r.toml:1: precision: unknown value "auto" (valid: fp32, tf32, fp16, bf16)`},
+		{"precision as a number", "precision = 16\n" + head + network, `r.toml:1: precision: want a string, got 16`},
+		{"precision in a table", head + "precision = \"fp16\"\n" + network,
+			`r.toml:9: optimizer.precision: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
+		{"misspelt precision", "precison = \"fp16\"\n" + head + network, `r.toml:1: precison: unknown key, did you mean precision?`},
 		{"unknown layer", head + "[[network]]\nlayer = \"conv2\"\nout = 3\n",
 			`r.toml:10: network.0.layer: unknown value "conv2", did you mean conv2d? (valid: conv2d, dense, max-pool2d, avg-pool2d, global-avg-pool, batch-norm, relu, leaky-relu, gelu, sigmoid, tanh, silu, flatten, dropout, scale, residual)`},
 		{"missing in layer", head + "[[network]]\nlayer = \"conv2d\"\nout = 3\n", `r.toml:9: network.0: kernel is missing`},
@@ -310,7 +318,10 @@ func TestWithRunIsWrittenAndRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Run{Data: `C:\pictures "new"`, DataDir: "d", Val: 0.25, Seed: 1 << 62, Device: "cpu"}
+	want := Run{
+		Data: `C:\pictures "new"`, DataDir: "d", Val: 0.25, Seed: 1 << 62,
+		Device: "cuda:1", Precision: "bf16", Deterministic: true, Autotune: true, CUDAGraph: true,
+	}
 	r, err = r.WithRun(want)
 	if err != nil {
 		t.Fatal(err)
@@ -325,6 +336,50 @@ func TestWithRunIsWrittenAndRead(t *testing.T) {
 	}
 	if *again.Run != want {
 		t.Errorf("got %+v, want %+v", *again.Run, want)
+	}
+}
+
+// A configuration that an older version of the program wrote says nothing of how it computed.
+func TestRunOfAnOlderVersion(t *testing.T) {
+	r, err := Parse("config.toml", []byte(head+network+"[run]\ndata = \"mnist\"\nseed = 3\ndevice = \"auto\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Run{Data: "mnist", Seed: 3, Device: "auto", CUDAGraph: true}); *r.Run != want {
+		t.Errorf("got %+v, want %+v", *r.Run, want)
+	}
+	_, err = Parse("config.toml", []byte(head+network+"[run]\nprecision = \"fp-16\"\ncuda-graph = \"yes\"\n"))
+	want := "config.toml:15: run.precision: unknown value \"fp-16\", did you mean fp16? (valid: fp32, tf32, fp16, bf16)\n" +
+		`config.toml:16: run.cuda-graph: want true or false, got "yes"`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// What a GPU should compute in. The teaching network leaves it to the program, because its numbers are to
+// be followed by hand.
+func TestPrecisions(t *testing.T) {
+	for _, name := range Names() {
+		r, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "fp16"
+		if name == "mnist-basic" {
+			want = ""
+		}
+		if r.Precision != want {
+			t.Errorf("%s: precision %q, want %q", name, r.Precision, want)
+		}
+	}
+	for _, name := range Precisions() {
+		r, err := LoadWith("mnist", []string{"precision=" + name})
+		if err != nil || r.Precision != name {
+			t.Errorf("precision %s: %v", name, err)
+		}
+	}
+	if r, err := LoadWith("mnist", []string{"precision="}); err != nil || r.Precision != "" {
+		t.Errorf("without a precision: %v", err)
 	}
 }
 

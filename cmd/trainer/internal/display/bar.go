@@ -91,8 +91,11 @@ func (b *Bar) right() string {
 	if s.Step == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" loss %.4f  acc %.2f%%  lr %.3g  %s img/s  %.1f GFLOP/s  ETA %s",
-		s.Loss, 100*s.Accuracy, s.LR, whole(s.ImagesPerSecond), s.GFLOPS, short(s.ETA))
+	text := fmt.Sprintf(" loss %.4f  acc %.2f%%  lr %.3g", s.Loss, 100*s.Accuracy, s.LR)
+	if s.ImagesPerSecond == 0 {
+		return text
+	}
+	return text + fmt.Sprintf("  %s img/s  %.1f GFLOP/s  ETA %s", whole(s.ImagesPerSecond), s.GFLOPS, short(s.ETA))
 }
 
 // Close removes the bar and waits until the terminal is free. It may be called twice.

@@ -24,6 +24,7 @@ type Run struct {
 	Data, Recipe string
 	Number, Of   int // of several runs
 	Seed         uint64
+	Precision    string // of the device, such as "fp16"
 }
 
 // Quiet shows nothing.
@@ -59,10 +60,10 @@ func (l *Lines) Close() {}
 
 // startLine says what is trained, on what.
 func startLine(s train.Start, run Run) string {
-	line := fmt.Sprintf("%s on %s: %s parameters, %s an image forward; %s training and %s test images; %s, %s steps; %s (%s)",
+	line := fmt.Sprintf("%s on %s: %s parameters, %s an image forward; %s training and %s test images; %s, %s steps; %s",
 		run.Recipe, run.Data, humanize.Comma(int64(s.Params)), FLOPs(s.FLOPs),
 		humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
-		Epochs(s.Epochs), humanize.Comma(int64(s.Summary.Steps)), s.Device, s.Info.Description)
+		Epochs(s.Epochs), humanize.Comma(int64(s.Summary.Steps)), Device(s.Summary, run.Precision))
 	if s.Step > 0 {
 		line += fmt.Sprintf("; going on after step %d", s.Step)
 	}
@@ -72,13 +73,26 @@ func startLine(s train.Start, run Run) string {
 	return line
 }
 
-// epochLine is an epoch's results.
+// Device names the device of a training, such as "cuda:0 (NVIDIA L4, fp16)". The CPU's precision is always the same, and
+// left out.
+func Device(s train.Summary, precision string) string {
+	if s.Device == "cpu" {
+		return fmt.Sprintf("%s (%s)", s.Device, s.Info.Description)
+	}
+	return fmt.Sprintf("%s (%s, %s)", s.Device, s.Info.Description, precision)
+}
+
+// epochLine is an epoch's results. Without a speed there is none to be told.
 func epochLine(m train.EpochMetrics) string {
 	line := fmt.Sprintf("epoch %3d  loss %.4f  accuracy %6.2f%%", m.Epoch, m.TrainLoss, 100*m.TrainAccuracy)
 	if m.Evaluated {
 		line += fmt.Sprintf("  test loss %.4f  test accuracy %6.2f%%", m.TestLoss, 100*m.TestAccuracy)
 	}
-	return line + fmt.Sprintf("  lr %.3g  %s img/s  %.1fs", m.LR, whole(m.ImagesPerSecond), m.Seconds)
+	line += fmt.Sprintf("  lr %.3g", m.LR)
+	if m.ImagesPerSecond == 0 {
+		return line
+	}
+	return line + fmt.Sprintf("  %s img/s  %.1fs", whole(m.ImagesPerSecond), m.Seconds)
 }
 
 // FLOPs shows a number of floating-point operations.
@@ -124,6 +138,7 @@ func (j *JSON) OnEvent(e train.Event) {
 		j.print(struct {
 			Event      string  `json:"event"`
 			Device     string  `json:"device"`
+			Precision  string  `json:"precision"`
 			Data       string  `json:"data"`
 			Recipe     string  `json:"recipe"`
 			Seed       uint64  `json:"seed"`
@@ -133,7 +148,7 @@ func (j *JSON) OnEvent(e train.Event) {
 			Epochs     float64 `json:"epochs"`
 			Steps      int     `json:"steps"`
 			Step       int     `json:"step"`
-		}{"start", e.Device, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step})
+		}{"start", e.Device, j.run.Precision, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step})
 	case train.EpochDone:
 		j.print(struct {
 			Event string `json:"event"`

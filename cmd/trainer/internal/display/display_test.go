@@ -40,6 +40,32 @@ epoch   1  loss 0.2500  accuracy  92.50%  test loss 0.1250  test accuracy  97.12
 	}
 }
 
+func TestLinesNameTheGPUAndItsPrecision(t *testing.T) {
+	s := start()
+	s.Device, s.Info.Description = "cuda:0", "NVIDIA L4"
+	if got := startLine(s, Run{Precision: "fp16"}); !strings.HasSuffix(got, "; cuda:0 (NVIDIA L4, fp16)") {
+		t.Errorf("got %s", got)
+	}
+	if got := Device(start().Summary, "fp32"); got != "cpu (a processor, 2 threads)" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestWithoutASpeedNoneIsTold(t *testing.T) {
+	e := epoch()
+	e.ImagesPerSecond, e.Seconds = 0, 0
+	if got, want := epochLine(e.EpochMetrics), "epoch   1  loss 0.2500  accuracy  92.50%  test loss 0.1250  test accuracy  97.12%  lr 0.001"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	b := NewBar(&bytes.Buffer{}, Run{})
+	b.OnEvent(start())
+	b.OnEvent(&train.StepDone{Step: 400, Total: 1500, Epoch: 1, Loss: 0.5, Accuracy: 0.8, LR: 0.01})
+	if got, want := b.right(), " loss 0.5000  acc 80.00%  lr 0.01"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	b.Close()
+}
+
 func TestJSONIsOneObjectALine(t *testing.T) {
 	var out bytes.Buffer
 	j := NewJSON(&out, Run{Data: "mnist", Recipe: "mine"})

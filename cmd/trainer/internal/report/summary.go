@@ -19,6 +19,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 // Summary is summary.json of one run.
 type Summary struct {
 	Device          string  `json:"device"`
+	Precision       string  `json:"precision"` // that it computed in, such as "fp16"
 	Data            string  `json:"data"`
 	Recipe          string  `json:"recipe"`
 	Parameters      int     `json:"parameters"`
