@@ -18,7 +18,7 @@ type batchNormData struct {
 
 // newBatchNormData returns data whose channels have the given mean and, around it,
 // values of a spread of 1.
-func newBatchNormData(name string, maxRows int, shape []int, mean float32) batchNormData {
+func newBatchNormData(opt Options, name string, maxRows int, shape []int, mean float32) batchNormData {
 	src := newSource("batchnorm/" + name)
 	c := shape[len(shape)-1]
 	n := 1
@@ -26,9 +26,9 @@ func newBatchNormData(name string, maxRows int, shape []int, mean float32) batch
 		n *= d
 	}
 	return batchNormData{
-		spec:  device.BatchNormSpec{Rows: maxRows, C: c, Epsilon: 1e-5, Momentum: 0.1},
+		spec:  device.BatchNormSpec{Rows: maxRows, C: c, Epsilon: 1e-5, Momentum: 0.1, DType: opt.storage},
 		shape: shape,
-		x:     src.between(n, mean-1, mean+1), dy: src.values(n),
+		x:     opt.round(src.between(n, mean-1, mean+1)), dy: opt.round(src.values(n)),
 		gamma: src.values(c), beta: src.values(c),
 		runningMean: src.values(c), runningVar: src.between(c, 0.1, 2),
 	}
@@ -38,24 +38,24 @@ func (d batchNormData) reference() batchNorm {
 	return batchNorm{rows: len(d.x) / d.spec.C, c: d.spec.C, epsilon: float64(d.spec.Epsilon), momentum: float64(d.spec.Momentum)}
 }
 
-func batchNormCases() map[string]batchNormData {
+func batchNormCases(opt Options) map[string]batchNormData {
 	cases := map[string]batchNormData{
-		"one-number":         newBatchNormData("one-number", 1, []int{1, 1}, 0),
-		"one-row":            newBatchNormData("one-row", 1, []int{1, 9}, 0),
-		"two-rows":           newBatchNormData("two-rows", 2, []int{2, 3}, 0),
-		"dense":              newBatchNormData("dense", 17, []int{17, 33}, 0),
-		"image":              newBatchNormData("image", 3*5*7, []int{3, 5, 7, 24}, 0),
-		"one-channel":        newBatchNormData("one-channel", 300, []int{300, 1}, 0),
-		"64-channels":        newBatchNormData("64-channels", 17*8*8, []int{17, 8, 8, 64}, 0.5),
-		"130-channels":       newBatchNormData("130-channels", 37, []int{37, 130}, 0),
-		"smaller-batch":      newBatchNormData("smaller-batch", 9*4*4, []int{2, 4, 4, 16}, 0),
-		"large-mean":         newBatchNormData("large-mean", 200, []int{200, 5}, 100),
-		"many-rows":          newBatchNormData("many-rows", 4099, []int{4099, 3}, 0),
-		"momentum-1":         newBatchNormData("momentum-1", 12, []int{12, 7}, 0),
-		"momentum-0":         newBatchNormData("momentum-0", 12, []int{12, 7}, 0),
-		"constant-channels":  newBatchNormData("constant-channels", 16, []int{16, 6}, 0),
-		"large-epsilon":      newBatchNormData("large-epsilon", 20, []int{20, 4}, 0),
-		"gamma-zero-channel": newBatchNormData("gamma-zero-channel", 20, []int{20, 4}, 0),
+		"one-number":         newBatchNormData(opt, "one-number", 1, []int{1, 1}, 0),
+		"one-row":            newBatchNormData(opt, "one-row", 1, []int{1, 9}, 0),
+		"two-rows":           newBatchNormData(opt, "two-rows", 2, []int{2, 3}, 0),
+		"dense":              newBatchNormData(opt, "dense", 17, []int{17, 33}, 0),
+		"image":              newBatchNormData(opt, "image", 3*5*7, []int{3, 5, 7, 24}, 0),
+		"one-channel":        newBatchNormData(opt, "one-channel", 300, []int{300, 1}, 0),
+		"64-channels":        newBatchNormData(opt, "64-channels", 17*8*8, []int{17, 8, 8, 64}, 0.5),
+		"130-channels":       newBatchNormData(opt, "130-channels", 37, []int{37, 130}, 0),
+		"smaller-batch":      newBatchNormData(opt, "smaller-batch", 9*4*4, []int{2, 4, 4, 16}, 0),
+		"large-mean":         newBatchNormData(opt, "large-mean", 200, []int{200, 5}, 100),
+		"many-rows":          newBatchNormData(opt, "many-rows", 4099, []int{4099, 3}, 0),
+		"momentum-1":         newBatchNormData(opt, "momentum-1", 12, []int{12, 7}, 0),
+		"momentum-0":         newBatchNormData(opt, "momentum-0", 12, []int{12, 7}, 0),
+		"constant-channels":  newBatchNormData(opt, "constant-channels", 16, []int{16, 6}, 0),
+		"large-epsilon":      newBatchNormData(opt, "large-epsilon", 20, []int{20, 4}, 0),
+		"gamma-zero-channel": newBatchNormData(opt, "gamma-zero-channel", 20, []int{20, 4}, 0),
 	}
 	m1, m0 := cases["momentum-1"], cases["momentum-0"]
 	m1.spec.Momentum, m0.spec.Momentum = 1, 0
@@ -73,7 +73,7 @@ func batchNormCases() map[string]batchNormData {
 }
 
 func testBatchNorm(t *testing.T, dev device.Device, opt Options) {
-	for name, d := range batchNormCases() {
+	for name, d := range batchNormCases(opt) {
 		t.Run(name, func(t *testing.T) {
 			bn := plan(dev.NewBatchNorm(d.spec))(t)
 			t.Run("forward", func(t *testing.T) { d.testForward(t, dev, opt, bn) })
@@ -84,7 +84,7 @@ func testBatchNorm(t *testing.T, dev device.Device, opt Options) {
 		})
 	}
 	t.Run("no-backward", func(t *testing.T) {
-		d := newBatchNormData("no-backward", 20, []int{20, 8}, 0)
+		d := newBatchNormData(opt, "no-backward", 20, []int{20, 8}, 0)
 		d.spec.NoBackward = true
 		bn := plan(dev.NewBatchNorm(d.spec))(t)
 		d.testForward(t, dev, opt, bn)
@@ -94,14 +94,14 @@ func testBatchNorm(t *testing.T, dev device.Device, opt Options) {
 
 // parameters returns gamma and beta as inputs of r.
 func (d batchNormData) parameters(r *rig) (gamma, beta *device.Tensor) {
-	return r.input("gamma", d.gamma, d.spec.C), r.input("beta", d.beta, d.spec.C)
+	return r.inputFloat32("gamma", d.gamma, d.spec.C), r.inputFloat32("beta", d.beta, d.spec.C)
 }
 
 func (d batchNormData) testForward(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm) {
 	r := newRig(t, dev, opt)
 	x := r.input("x", d.x, d.shape...)
 	gamma, beta := d.parameters(r)
-	mean, variance := r.inout("runningMean", d.runningMean, d.spec.C), r.inout("runningVar", d.runningVar, d.spec.C)
+	mean, variance := r.inoutFloat32("runningMean", d.runningMean, d.spec.C), r.inoutFloat32("runningVar", d.runningVar, d.spec.C)
 	y := r.output("y", d.shape...)
 	r.run(func() { bn.Forward(y, x, gamma, beta, mean, variance) })
 	ref := d.reference()
@@ -115,7 +115,7 @@ func (d batchNormData) testInference(t *testing.T, dev device.Device, opt Option
 	r := newRig(t, dev, opt)
 	x := r.input("x", d.x, d.shape...)
 	gamma, beta := d.parameters(r)
-	mean, variance := r.input("runningMean", d.runningMean, d.spec.C), r.input("runningVar", d.runningVar, d.spec.C)
+	mean, variance := r.inputFloat32("runningMean", d.runningMean, d.spec.C), r.inputFloat32("runningVar", d.runningVar, d.spec.C)
 	y := r.output("y", d.shape...)
 	r.run(func() { bn.Inference(y, x, gamma, beta, mean, variance) })
 	r.check(y, d.reference().inference(widen(d.x), widen(d.gamma), widen(d.beta), widen(d.runningMean), widen(d.runningVar)))
@@ -127,7 +127,7 @@ func (d batchNormData) testBackward(t *testing.T, dev device.Device, opt Options
 	r := newRig(t, dev, opt)
 	x, other := r.input("x", d.x, d.shape...), r.input("other", d.dy, d.shape...)
 	gamma, beta := d.parameters(r)
-	mean, variance := r.inout("runningMean", d.runningMean, d.spec.C), r.inout("runningVar", d.runningVar, d.spec.C)
+	mean, variance := r.inoutFloat32("runningMean", d.runningMean, d.spec.C), r.inoutFloat32("runningVar", d.runningVar, d.spec.C)
 	y := r.output("y", d.shape...)
 	var dx, dy, dgamma, dbeta *device.Tensor
 	if inPlace {
@@ -137,7 +137,7 @@ func (d batchNormData) testBackward(t *testing.T, dev device.Device, opt Options
 		dy, dx = r.input("dy", d.dy, d.shape...), r.output("dx", d.shape...)
 	}
 	if parameters {
-		dgamma, dbeta = r.output("dgamma", d.spec.C), r.output("dbeta", d.spec.C)
+		dgamma, dbeta = r.outputFloat32("dgamma", d.spec.C), r.outputFloat32("dbeta", d.spec.C)
 	}
 	r.run(func() {
 		bn.Forward(y, x, gamma, beta, mean, variance)

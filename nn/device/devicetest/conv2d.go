@@ -86,11 +86,24 @@ func ConvCases() []ConvCase {
 	return cases
 }
 
+// storageConvCases are those that run in 16 bits too, a few of each kind.
+var storageConvCases = []string{
+	"one-number", "1x1", "1x1-stride2", "5x5-same", "2x2-whitening", "3x3-3-channels-smaller-batch", "3x3-32-channels", "3x3-64-channels",
+	"3x3-many-tiles-smaller-batch", "3x3-stride2", "strides-1-2", "dilation2-same", "groups2", "groups3-stride2", "depthwise",
+	"output-1x1", "image-below-kernel", "kernel-1x5", "one-output-channel",
+}
+
 // convCases returns the cases that the options leave.
 func (o Options) convCases() []ConvCase {
-	return slices.DeleteFunc(ConvCases(), func(c ConvCase) bool {
-		return o.largest > 0 && c.Spec.FLOPs(c.N) > o.largest
-	})
+	var cases []ConvCase
+	for _, c := range ConvCases() {
+		if o.largest > 0 && c.Spec.FLOPs(c.N) > o.largest || o.dtype() != device.Float32 && !slices.Contains(storageConvCases, c.Name) {
+			continue
+		}
+		c.Spec.DType = o.storage
+		cases = append(cases, c)
+	}
+	return cases
 }
 
 func testConv2D(t *testing.T, dev device.Device, opt Options) {
@@ -98,16 +111,16 @@ func testConv2D(t *testing.T, dev device.Device, opt Options) {
 		t.Run(c.Name, func(t *testing.T) { testConvCase(t, dev, opt, c) })
 	}
 	t.Run("no-backward", func(t *testing.T) {
-		c := ConvCases()[1]
+		c := opt.convCases()[1]
 		c.Spec.NoBackward = true
 		conv := plan(dev.NewConv2D(c.Spec))(t)
-		newConvData(c).forward(t, dev, opt, conv)
+		newConvData(opt, c).forward(t, dev, opt, conv)
 	})
 	t.Run("no-backward-data", func(t *testing.T) {
-		c := ConvCases()[3]
+		c := opt.convCases()[3]
 		c.Spec.NoBackwardData = true
 		conv := plan(dev.NewConv2D(c.Spec))(t)
-		d := newConvData(c)
+		d := newConvData(opt, c)
 		d.forward(t, dev, opt, conv)
 		d.backwardFilter(t, dev, opt, conv)
 	})
@@ -121,7 +134,7 @@ func testConvCase(t *testing.T, dev device.Device, opt Options, c ConvCase) {
 	if conv.Workspace() < 0 {
 		t.Errorf("a workspace of %d bytes", conv.Workspace())
 	}
-	d := newConvData(c)
+	d := newConvData(opt, c)
 	t.Run("forward", func(t *testing.T) { d.forward(t, dev, opt, conv) })
 	t.Run("backward-data", func(t *testing.T) { d.backwardData(t, dev, opt, conv) })
 	t.Run("backward-filter", func(t *testing.T) { d.backwardFilter(t, dev, opt, conv) })
@@ -133,13 +146,13 @@ type convData struct {
 	x, w, bias, dy []float32
 }
 
-func newConvData(c ConvCase) convData {
+func newConvData(opt Options, c ConvCase) convData {
 	s, src := c.Spec, newSource("conv2d/"+c.Name)
 	d := convData{
 		ConvCase: c,
-		x:        src.values(c.N * s.H * s.W * s.InC),
-		w:        src.values(s.OutC * s.KH * s.KW * s.InC / s.Groups),
-		dy:       src.values(c.N * s.OutH() * s.OutW() * s.OutC),
+		x:        opt.round(src.values(c.N * s.H * s.W * s.InC)),
+		w:        opt.round(src.values(s.OutC * s.KH * s.KW * s.InC / s.Groups)),
+		dy:       opt.round(src.values(c.N * s.OutH() * s.OutW() * s.OutC)),
 	}
 	if s.Bias {
 		d.bias = src.values(s.OutC)
@@ -167,7 +180,7 @@ func (d convData) forwardOutput(t *testing.T, dev device.Device, opt Options, co
 	x, w := r.input("x", d.x, d.xShape()...), r.input("w", d.w, d.wShape()...)
 	var bias *device.Tensor
 	if d.Spec.Bias {
-		bias = r.input("bias", d.bias, d.Spec.OutC)
+		bias = r.inputFloat32("bias", d.bias, d.Spec.OutC)
 	}
 	y := r.output("y", d.yShape()...)
 	r.run(func() { conv.Forward(y, x, w, bias) })
@@ -176,7 +189,7 @@ func (d convData) forwardOutput(t *testing.T, dev device.Device, opt Options, co
 
 func (d convData) forward(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
 	r, y := d.forwardOutput(t, dev, opt, conv)
-	r.check(y, d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.ProductFactor))
+	r.check(y, d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.productFactor()))
 }
 
 func (d convData) backwardData(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
@@ -185,7 +198,7 @@ func (d convData) backwardData(t *testing.T, dev device.Device, opt Options, con
 	dx := r.output("dx", d.xShape()...)
 	r.run(func() { conv.BackwardData(dx, dy, w) })
 	want := refConv2DBackwardData(d.Spec, d.N, widen(d.dy), widen(d.w))
-	r.check(dx, want.overTiles(opt.Tile, d.xShape()).widened(opt.ProductFactor))
+	r.check(dx, want.overTiles(opt.Tile, d.xShape()).widened(opt.productFactor()))
 }
 
 func (d convData) backwardFilter(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
@@ -201,11 +214,11 @@ func (d convData) backwardFilter(t *testing.T, dev device.Device, opt Options, c
 			dw = r.output("dw", d.wShape()...)
 		}
 		if ask.dbias {
-			dbias = r.output("dbias", d.Spec.OutC)
+			dbias = r.outputFloat32("dbias", d.Spec.OutC)
 		}
 		r.run(func() { conv.BackwardFilter(dw, dbias, dy, x) })
 		if ask.dw {
-			r.check(dw, wantW.widened(opt.ProductFactor))
+			r.check(dw, wantW.widened(opt.productFactor()))
 		}
 		if ask.dbias {
 			r.check(dbias, wantBias)

@@ -14,6 +14,9 @@
 //   - inputs must be unchanged;
 //   - a second run from the same state must give the same bits.
 //
+// A device that is a MixedPrecision is held to the same on tensors of float16 and bfloat16, and must
+// skip, scale and update as LossScaling says; another device must refuse them.
+//
 // How far a result may be from the reference is decided in tolerance.go alone.
 package devicetest
 
@@ -25,7 +28,7 @@ import (
 
 // Options are what a device may state about itself.
 type Options struct {
-	// ProductFactor widens the tolerance of convolutions and matrix products, for
+	// ProductFactor widens the tolerance of convolutions and matrix products of float32 tensors, for
 	// algorithms that multiply less exactly than float32 does: 2^13 for TF32. 0 means 1.
 	ProductFactor float64
 	// Tile is the side of the tiles of pixels that convolutions compute at once where they
@@ -38,9 +41,35 @@ type Options struct {
 	// bits, for algorithms that add in the order in which threads arrive.
 	Nondeterministic bool
 
+	// storage is the type of images, filters and factors in the cases that run; 0 means Float32.
+	storage device.DType
 	// largest leaves out convolutions of more FLOPs, unless it is 0: for the suite's
 	// own test, which computes by the slow references.
 	largest int64
+}
+
+// dtype returns the type of images, filters and factors.
+func (o Options) dtype() device.DType { return o.storage.OrFloat32() }
+
+// round returns the numbers of that type which are nearest to v.
+func (o Options) round(v []float32) []float32 {
+	if o.dtype() == device.Float32 {
+		return v
+	}
+	f := formatOf(o.dtype())
+	r := make([]float32, len(v))
+	for i, x := range v {
+		r[i] = float32(f.round(float64(x)))
+	}
+	return r
+}
+
+// productFactor returns what the tolerance of sums of products is multiplied by.
+func (o Options) productFactor() float64 {
+	if o.dtype() == device.Float32 {
+		return o.ProductFactor
+	}
+	return 1
 }
 
 // RunAll runs the whole suite on dev, as sub-tests named after operation and case.
@@ -76,6 +105,9 @@ func RunAllWith(t *testing.T, dev device.Device, opt Options) {
 		{"fused-pool2d", testFusedPool2D},
 		{"fused-epilogue", testFusedEpilogue},
 		{"fused-conv-pool", testFusedConvPool},
+		{"float16", testStorage(device.Float16)},
+		{"bfloat16", testStorage(device.BFloat16)},
+		{"scaling", testScaling},
 		{"panics", testPanics},
 	}
 	for _, s := range suites {

@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"os"
 	"os/exec"
@@ -24,7 +25,10 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 			}
 		}
 	}
-	off := func(dst *device.Tensor) { // by a hundred-thousandth of the largest element
+	off := func(dst *device.Tensor) { // by a two-thousandth of the largest element
+		if dst.DType() != f32 {
+			return
+		}
 		v := float32s(content(dst))
 		largest := 0.0
 		for _, x := range v {
@@ -32,7 +36,7 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		}
 		spoilElement(dst, last(dst), math.Float32bits(v[last(dst)]+float32(largest/2000)))
 	}
-	return map[string]func(string, *device.Tensor){
+	all := map[string]func(string, *device.Tensor){
 		"last element not written": change("conv2d forward", func(dst *device.Tensor) { spoilElement(dst, last(dst), unwrittenFloat32) }),
 		"guard overwritten":        change("conv2d backward data", func(dst *device.Tensor) { spoilElement(dst, dst.Len(), 0) }),
 		"far guard overwritten":    change("matmul", func(dst *device.Tensor) { spoilElement(dst, dst.Len()+guardLen-1, 0) }),
@@ -61,7 +65,34 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		"augment normalize":        change("augment normalize", off),
 		"augment labels":           change("augment labels", func(dst *device.Tensor) { content(dst)[0]++ }),
 		"cast":                     change("cast", func(dst *device.Tensor) { content(dst)[0]++ }),
+		"scaling update":           change("loss scaling", off),
+		"scaling skip":             change("optimizer skipped", off),
 	}
+	// Of each operation on 16-bit tensors, the largest element two units in its last place too large.
+	for i, op := range []string{
+		"conv2d forward", "conv2d backward data", "conv2d backward filter", "pool2d forward", "pool2d backward", "matmul",
+		"batchnorm forward", "batchnorm inference", "batchnorm backward", "activation forward", "activation backward", "dropout",
+		"combine", "augment train", "augment normalize", "cast list",
+	} {
+		dtype := []device.DType{device.Float16, device.BFloat16}[i%2]
+		all[dtype.String()+" "+op] = change(op, func(dst *device.Tensor) { spoilLargest(dst, dtype, 2) })
+	}
+	return all
+}
+
+// spoilLargest adds units in the last place to the largest element of t, if t is of the type.
+func spoilLargest(t *device.Tensor, dtype device.DType, units uint16) {
+	if t.DType() != dtype {
+		return
+	}
+	at, largest := 0, 0.0
+	for i, x := range unpack(dtype, content(t)) {
+		if !math.IsInf(x, 0) && math.Abs(x) > largest {
+			at, largest = i, math.Abs(x)
+		}
+	}
+	element := content(t)[2*at:]
+	binary.NativeEndian.PutUint16(element, binary.NativeEndian.Uint16(element)+units)
 }
 
 // TestHost runs the suite on a device that is right by construction, or has the fault
@@ -79,6 +110,30 @@ func TestHostOptions(t *testing.T) {
 	testMatMul(t, host{}, Options{ProductFactor: 8, Nondeterministic: true})
 }
 
+// TestPlainHost runs the suites of 16 bits and of loss scaling on a device that refuses them, and on one that is no
+// MixedPrecision but takes them without a word, which must fail.
+func TestPlainHost(t *testing.T) {
+	plain := os.Getenv(faultVariable) == ""
+	dev := plainHost{host{plain: plain}}
+	testStorage(device.Float16)(t, dev, Options{})
+	testStorage(device.BFloat16)(t, dev, Options{})
+	testScaling(t, dev, Options{})
+	if !plain {
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPlainHost$")
+	cmd.Env = append(os.Environ(), faultVariable+"=takes 16 bits")
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Fatalf("the suite passed on a device that takes 16 bits but is no MixedPrecision:\n%s", out)
+	}
+	for _, want := range []string{"conv2d of float16", "pool2d of bfloat16", "matmul out of float16", "augment of bfloat16", "optimizer with loss scaling"} {
+		if !bytes.Contains(out, []byte(want)) {
+			t.Errorf("the output does not say %q:\n%s", want, out)
+		}
+	}
+}
+
 // TestSuiteFails runs the suite in another process on a device with each of the
 // faults: it must fail there, and name the operation's operand.
 func TestSuiteFails(t *testing.T) {
@@ -90,19 +145,29 @@ func TestSuiteFails(t *testing.T) {
 		"guard overwritten":        "guard was overwritten, first 0 elements behind",
 		"far guard overwritten":    "guard was overwritten, first 127 elements behind",
 		"NaN":                      "is NaN, want",
+		"scaling skip":             "the input was changed",
 	}
 	for fault := range faults() {
 		t.Run(fault, func(t *testing.T) {
-			suite, _, _ := strings.Cut(fault, " ")
+			suite, op, _ := strings.Cut(fault, " ")
+			quick := quickCase(suite)
+			switch suite {
+			case "float16", "bfloat16":
+				inner, _, _ := strings.Cut(op, " ")
+				if op == "cast list" {
+					inner = "cast-list"
+				}
+				quick = "^" + inner + "$/" + quickCase(inner)
+			}
 			switch fault {
 			case "last element not written", "guard overwritten":
-				suite = "conv2d"
+				suite, quick = "conv2d", quickCase("conv2d")
 			case "far guard overwritten":
-				suite = "matmul"
+				suite, quick = "matmul", quickCase("matmul")
 			case "NaN":
-				suite = "pool2d"
+				suite, quick = "pool2d", quickCase("pool2d")
 			}
-			cmd := exec.Command(os.Args[0], "-test.run=^TestHost$/^"+suite+"$/"+quickCase(suite))
+			cmd := exec.Command(os.Args[0], "-test.run=^TestHost$/^"+suite+"$/"+quick)
 			cmd.Env = append(os.Environ(), faultVariable+"="+fault)
 			out, err := cmd.CombinedOutput()
 			if err == nil {
@@ -156,9 +221,9 @@ func quickCase(suite string) string {
 func TestWithin(t *testing.T) {
 	s := newSums(1, 4)
 	s.set(0, 1, 2)
-	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	inf, nan := math.Inf(1), math.NaN()
 	for _, c := range []struct {
-		got  float32
+		got  float64
 		want bool
 	}{
 		{1, true},
@@ -166,20 +231,20 @@ func TestWithin(t *testing.T) {
 		{1 + 9*ulp, false}, {1 - 9*ulp, false},
 		{nan, false}, {inf, false}, {-inf, false}, {-1, false}, {0, false},
 	} {
-		if s.within(0, c.got) != c.want {
+		if s.within(f32, 0, c.got) != c.want {
 			t.Errorf("within(1, magnitude 2, 4 ulps) of %v is %v", c.got, !c.want)
 		}
 	}
 	s.set(0, math.NaN(), 0)
-	if !s.within(0, nan) || s.within(0, 1) {
+	if !s.within(f32, 0, nan) || s.within(f32, 0, 1) {
 		t.Error("NaN must be matched by NaN alone")
 	}
 	s.set(0, math.Inf(-1), 1)
-	if !s.within(0, -inf) || s.within(0, inf) || s.within(0, -math.MaxFloat32) || s.within(0, nan) {
+	if !s.within(f32, 0, -inf) || s.within(f32, 0, inf) || s.within(f32, 0, -math.MaxFloat32) || s.within(f32, 0, nan) {
 		t.Error("minus infinity must be matched by itself alone")
 	}
 	s.set(0, 0, 0)
-	if !s.within(0, float32(math.Copysign(0, -1))) || s.within(0, 1e-30) {
+	if !s.within(f32, 0, math.Copysign(0, -1)) || s.within(f32, 0, 1e-30) {
 		t.Error("a zero without terms must be matched by zero alone")
 	}
 }
@@ -189,16 +254,16 @@ func TestCompareNamesElements(t *testing.T) {
 	for i := range 3 {
 		s.add(i, float64(i))
 	}
-	if err := s.compare([]float32{0, 1, 2}); err != nil {
+	if err := s.compare(f32, device.Bytes([]float32{0, 1, 2})); err != nil {
 		t.Errorf("equal elements: %v", err)
 	}
-	err := s.compare([]float32{0, 5, math.Float32frombits(unwrittenFloat32)})
+	err := s.compare(f32, device.Bytes([]float32{0, 5, math.Float32frombits(unwrittenFloat32)}))
 	for _, want := range []string{"2 of 3", "[1] is 5, want 1", "[2] is NaN, want 2", "never written"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
-	if s.compare([]float32{0, 1}) == nil {
+	if s.compare(f32, device.Bytes([]float32{0, 1})) == nil {
 		t.Error("too few elements are not noticed")
 	}
 }
@@ -239,6 +304,45 @@ func TestVerify(t *testing.T) {
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
+	}
+}
+
+// TestWithinStored: a 16-bit element may be what the reference's value is rounded to, or its neighbour where
+// the middle between the two is within the bound of float32.
+func TestWithinStored(t *testing.T) {
+	const u16, uB16 = 0x1p-10, 0x1p-7 // neighbours of 1
+	s := newSums(1, 4)
+	for _, c := range []struct {
+		dtype     device.DType
+		want, got float64
+		ok        bool
+	}{
+		{device.Float16, 1, 1, true}, {device.Float16, 1, 1 + u16, false}, {device.Float16, 1, 1 - u16/2, false},
+		{device.Float16, 1 + 0.4*u16, 1, true}, {device.Float16, 1 + 0.4*u16, 1 + u16, false},
+		{device.Float16, 1 + u16/2 - 2*ulp, 1 + u16, true}, {device.Float16, 1 + u16/2 - 8*ulp, 1 + u16, false},
+		{device.Float16, 65519, 65504, true}, {device.Float16, 65521, math.Inf(1), true}, {device.Float16, 65400, math.Inf(1), false},
+		{device.Float16, math.Inf(1), math.Inf(1), true}, {device.Float16, math.Inf(1), 65504, false},
+		{device.Float16, 0x1.8p-24, 0x1p-23, true}, {device.Float16, 0x1.4p-24, 0, false},
+		{device.Float16, math.NaN(), math.NaN(), true}, {device.Float16, 1, math.NaN(), false},
+		{device.BFloat16, 1, 1, true}, {device.BFloat16, 1, 1 + uB16, false}, {device.BFloat16, 1 + 0.6*uB16, 1 + uB16, true},
+		{device.BFloat16, 1 + uB16/2 - 2*ulp, 1, true}, {device.BFloat16, 1 + uB16/2 - 2*ulp, 1 + uB16, true},
+	} {
+		s.set(0, c.want, math.Abs(c.want))
+		if got := s.within(c.dtype, 0, c.got); got != c.ok {
+			t.Errorf("%v: %v instead of %v is right: %v", c.dtype, c.got, c.want, got)
+		}
+	}
+	// A bias of 2 that was rounded, or added to a stored sum, leaves the distance of neighbours around 2.
+	b := newSums(1, 0).withBias(true)
+	b.add(0, -1)
+	b.addBias(0, 2)
+	for got, want := range map[float64]bool{1: true, 1 + u16: true, 1 - u16: true, 1 + 2*u16: false, 1 - 2*u16: false} {
+		if b.within(device.Float16, 0, got) != want {
+			t.Errorf("-1 with a bias of 2: %v is right: %v", got, !want)
+		}
+	}
+	if b.within(f32, 0, 1+u16) {
+		t.Error("a float32 result is allowed what is for 16 bits")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 // refReLU returns max(v, 0) of each element, and no larger magnitudes.
 func refReLU(v sums) sums {
 	y := newSums(len(v.value), v.ulps)
+	y.rounded = v.rounded
 	for i := range v.value {
 		y.set(i, math.Max(v.value[i], 0), v.magnitude[i])
 	}
@@ -38,7 +39,7 @@ func testFusedBatchNorm(t *testing.T, dev device.Device, opt Options) {
 	for _, kind := range activationKinds() {
 		for name, shape := range shapes {
 			t.Run(kind.String()+"/"+name, func(t *testing.T) {
-				d := newFusedBatchNormData(kind, name, shape)
+				d := newFusedBatchNormData(opt, kind, name, shape)
 				bn, err := fused.NewBatchNormActivation(d.spec, kind)
 				if errors.Is(err, device.ErrNotSupported) {
 					t.Skipf("the device has no fused batch normalisation with %v", kind)
@@ -52,9 +53,9 @@ func testFusedBatchNorm(t *testing.T, dev device.Device, opt Options) {
 // newFusedBatchNormData returns data in which nothing is so near the kink of ReLU
 // that rounding could move it to the other side. LeakyReLU's slope is not given to a
 // fused plan, so it is ReLU with slope 0 below zero there.
-func newFusedBatchNormData(kind device.ActivationKind, name string, shape []int) batchNormData {
+func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string, shape []int) batchNormData {
 	const margin = 1e-5
-	d := newBatchNormData(kind.String()+"/"+name, 0, shape, 0.25)
+	d := newBatchNormData(opt, kind.String()+"/"+name, 0, shape, 0.25)
 	d.spec.Rows = len(d.x) / d.spec.C
 	for {
 		nearest := math.Inf(1)
@@ -78,10 +79,10 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 	r := newRig(t, dev, opt)
 	x, dy, inPlace := r.input("x", d.x, d.shape...), r.input("dy", d.dy, d.shape...), r.inout("dy and dx", d.dy, d.shape...)
 	gamma, beta := d.parameters(r)
-	mean, variance := r.inout("runningMean", d.runningMean, d.spec.C), r.inout("runningVar", d.runningVar, d.spec.C)
-	fixedMean, fixedVar := r.input("fixed runningMean", d.runningMean, d.spec.C), r.input("fixed runningVar", d.runningVar, d.spec.C)
+	mean, variance := r.inoutFloat32("runningMean", d.runningMean, d.spec.C), r.inoutFloat32("runningVar", d.runningVar, d.spec.C)
+	fixedMean, fixedVar := r.inputFloat32("fixed runningMean", d.runningMean, d.spec.C), r.inputFloat32("fixed runningVar", d.runningVar, d.spec.C)
 	y, dx, inference := r.output("y", d.shape...), r.output("dx", d.shape...), r.output("inference y", d.shape...)
-	dgamma, dbeta := r.output("dgamma", d.spec.C), r.output("dbeta", d.spec.C)
+	dgamma, dbeta := r.outputFloat32("dgamma", d.spec.C), r.outputFloat32("dbeta", d.spec.C)
 	r.run(func() {
 		bn.Forward(y, x, gamma, beta, mean, variance)
 		bn.Inference(inference, x, gamma, beta, fixedMean, fixedVar)
@@ -138,7 +139,7 @@ func testFusedPool2D(t *testing.T, dev device.Device, opt Options) {
 	for mode, m := range poolModes() {
 		for _, c := range poolCases() {
 			s, n := c.spec, c.n
-			s.Mode = m
+			s.Mode, s.DType = m, opt.storage
 			t.Run(mode+"/"+c.name, func(t *testing.T) {
 				pool, err := fused.NewPool2DReLU(s)
 				if errors.Is(err, device.ErrNotSupported) {
@@ -153,8 +154,8 @@ func testFusedPool2D(t *testing.T, dev device.Device, opt Options) {
 func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool2D, s device.Pool2DSpec, n int) {
 	src := newSource("fused-pool2d")
 	// Moved down so that whole windows are negative.
-	xData := src.between(n*s.H*s.W*s.C, -1.5, 0.75)
-	dyData := src.values(n * s.OutH() * s.OutW() * s.C)
+	xData := opt.round(src.between(n*s.H*s.W*s.C, -1.5, 0.75))
+	dyData := opt.round(src.values(n * s.OutH() * s.OutW() * s.C))
 	pre := refPool2DForward(s, n, widen(xData))
 	r := newRig(t, dev, opt)
 	x, dy := r.input("x", xData, n, s.H, s.W, s.C), r.input("dy", dyData, n, s.OutH(), s.OutW(), s.C)
@@ -177,9 +178,9 @@ func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
 	for _, c := range opt.convCases() {
 		t.Run("conv2d/"+c.Name, func(t *testing.T) {
 			conv := plan(fused.NewConv2DReLU(c.Spec))(t)
-			d := newConvData(c)
+			d := newConvData(opt, c)
 			r, y := d.forwardOutput(t, dev, opt, conv)
-			r.check(y, refReLU(d.wantForward().overTiles(opt.Tile, d.yShape())).widened(opt.ProductFactor))
+			r.check(y, refReLU(d.wantForward().overTiles(opt.Tile, d.yShape())).widened(opt.productFactor()))
 			// Their gradients are computed as the plain convolution's, so one kernel shape
 			// of each kind will do.
 			switch c.Name {
@@ -190,12 +191,15 @@ func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
 		})
 	}
 	for _, c := range matMulCases() {
-		s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, Bias: true}
-		t.Run("matmul/"+matMulName(s, c), func(t *testing.T) {
-			d := newMatMulData(s, c)
-			r, got := d.output(t, dev, opt, plan(fused.NewMatMulReLU(s))(t))
-			r.check(got, refReLU(d.want()).widened(opt.ProductFactor))
-		})
+		s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, Bias: true, DType: opt.storage}
+		for _, out := range opt.productTypes() {
+			s.Out = out
+			t.Run("matmul/"+matMulName(s, c), func(t *testing.T) {
+				d := newMatMulData(opt, s, c)
+				r, got := d.output(t, dev, opt, plan(fused.NewMatMulReLU(s))(t))
+				r.check(got, refReLU(d.want()).widened(opt.productFactor()))
+			})
+		}
 	}
 }
 
@@ -224,14 +228,14 @@ func testFusedConvPool(t *testing.T, dev device.Device, opt Options) {
 				if errors.Is(err, device.ErrNotSupported) {
 					t.Skip("the device has no such convolution with pooling")
 				}
-				runFusedConvPool(t, dev, opt, plan(conv, err)(t), newConvData(c), pool, relu)
+				runFusedConvPool(t, dev, opt, plan(conv, err)(t), newConvData(opt, c), pool, relu)
 			})
 		}
 	}
 }
 
 func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.Conv2D, d convData, pool device.Pool2DSpec, relu bool) {
-	pre := d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.ProductFactor)
+	pre := d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.productFactor())
 	want := refPool2DForward(pool, d.N, pre.value)
 	want.ulps, want.magnitude = pre.ulps, refPool2DForward(pool, d.N, pre.magnitude).value
 	dyData := newSource("fused-conv-pool").values(d.N * pool.OutH() * pool.OutW() * pool.C)
@@ -249,7 +253,7 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 	dx, dw := r.output("dx", d.xShape()...), r.output("dw", d.wShape()...)
 	var bias, dbias *device.Tensor
 	if d.Spec.Bias {
-		bias, dbias = r.input("bias", d.bias, d.Spec.OutC), r.output("dbias", d.Spec.OutC)
+		bias, dbias = r.inputFloat32("bias", d.bias, d.Spec.OutC), r.outputFloat32("dbias", d.Spec.OutC)
 	}
 	r.run(func() {
 		conv.Forward(y, x, w, bias)
@@ -258,12 +262,12 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 	})
 	r.check(y, want)
 	wantW, wantBias := refConv2DBackwardFilter(d.Spec, d.N, gradient, widen(d.x))
-	r.check(dw, wantW.widened(opt.ProductFactor))
+	r.check(dw, wantW.widened(opt.productFactor()))
 	if dbias != nil {
 		r.check(dbias, wantBias)
 	}
 	wantX := refConv2DBackwardData(d.Spec, d.N, gradient, widen(d.w))
-	r.check(dx, wantX.overTiles(opt.Tile, d.xShape()).widened(opt.ProductFactor))
+	r.check(dx, wantX.overTiles(opt.Tile, d.xShape()).widened(opt.productFactor()))
 }
 
 // clearUncertain sets dy to zero for the windows in which rounding decides where the maximum

@@ -3,18 +3,39 @@ package devicetest
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 
 	"trainer/nn/device"
 )
 
 // host is a device for testing the suite itself: it computes by the references and
-// rounds what they return to float32. The suite must pass on it, and must fail once
+// rounds what they return to the destination's type. The suite must pass on it, and must fail once
 // one of its answers is spoiled.
 type host struct {
 	// spoil, where not nil, is called with the destination after every operation.
 	spoil func(op string, dst *device.Tensor)
+	// plain refuses 16 bits and loss scaling.
+	plain bool
+}
+
+// plainHost hides that the host is more than a device.Device, MixedPrecision above all.
+type plainHost struct{ device.Device }
+
+// accepts returns an error unless the host computes with the types.
+func (h host) accepts(dtypes ...device.DType) error {
+	if h.plain {
+		return device.CheckFloat32(dtypes...)
+	}
+	return nil
+}
+
+// unscaled returns an error where a plain host gets the state of a loss scaling.
+func (h host) unscaled(scaling *device.Tensor) error {
+	device.CheckScaling("host", scaling)
+	if h.plain && scaling != nil {
+		return device.ErrNotSupported
+	}
+	return nil
 }
 
 func (host) Name() string      { return "host" }
@@ -56,20 +77,26 @@ func (host) Copy(dst, src *device.Tensor) {
 
 func (host) Zero(t *device.Tensor) { clear(content(t)) }
 
-// load returns the numbers in a float32 tensor; nil for nil.
+// load returns the numbers in a tensor of a float type; nil for nil.
 func load(t *device.Tensor) []float64 {
 	if t == nil {
 		return nil
 	}
-	return widen(float32s(content(t)))
+	return unpack(t.DType(), content(t))
 }
 
-// store rounds the values of s to float32 and writes them to dst, unless it is nil.
+// store rounds the values of s to dst's type and writes them, unless dst is nil.
 func (h host) store(op string, dst *device.Tensor, s sums) {
 	if dst == nil {
 		return
 	}
-	h.storeBytes(op, dst, device.Bytes(narrow(s.value)))
+	rounded := narrow(s.value)
+	if dst.DType() != f32 {
+		for i, x := range s.value {
+			rounded[i] = float32(formatOf(dst.DType()).round(x))
+		}
+	}
+	h.storeBytes(op, dst, encode(dst.DType(), rounded))
 }
 
 func (h host) storeBytes(op string, dst *device.Tensor, b []byte) {
@@ -115,7 +142,7 @@ func (h host) newConv(s device.Conv2DSpec, relu bool) (device.Conv2D, error) {
 	positive := slices.Min([]int{s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.StrideH, s.StrideW, s.DilationH, s.DilationW, s.Groups}) > 0
 	require("conv2d", positive && min(s.PadH, s.PadW) >= 0 && s.InC%s.Groups == 0 && s.OutC%s.Groups == 0, "%+v", s)
 	require("conv2d", s.H+2*s.PadH > s.DilationH*(s.KH-1) && s.W+2*s.PadW > s.DilationW*(s.KW-1), "the kernel is larger than the image: %+v", s)
-	return hostConv{h, s, relu}, nil
+	return hostConv{h, s, relu}, h.accepts(s.DType)
 }
 
 func (h host) NewConv2D(s device.Conv2DSpec) (device.Conv2D, error)     { return h.newConv(s, false) }
@@ -125,11 +152,11 @@ func (hostConv) Algorithm() string { return "reference" }
 func (hostConv) Workspace() int64  { return 0 }
 
 func (c hostConv) check(op string, x, y, w *device.Tensor, xName, yName, wName string) {
-	s := c.s
-	device.Check(op, xName, x, f32, -1, s.H, s.W, s.InC)
-	device.Check(op, yName, y, f32, x.Rows(), s.OutH(), s.OutW(), s.OutC)
+	s, dtype := c.s, c.s.DType.OrFloat32()
+	device.Check(op, xName, x, dtype, -1, s.H, s.W, s.InC)
+	device.Check(op, yName, y, dtype, x.Rows(), s.OutH(), s.OutW(), s.OutC)
 	if w != nil {
-		device.Check(op, wName, w, f32, s.OutC, s.KH, s.KW, s.InC/s.Groups)
+		device.Check(op, wName, w, dtype, s.OutC, s.KH, s.KW, s.InC/s.Groups)
 	}
 	require(op, x.Rows() <= s.N, "%d images, the plan has %d", x.Rows(), s.N)
 }
@@ -165,15 +192,16 @@ type hostPool struct {
 func (h host) newPool(s device.Pool2DSpec, relu bool) (device.Pool2D, error) {
 	require("pool2d", s.Mode >= device.MaxPool && s.Mode <= device.AvgPoolExcluding, "mode %d", s.Mode)
 	require("pool2d", s.PadH < s.KH && s.PadW < s.KW, "padding as large as the window: %+v", s)
-	return hostPool{h, s, relu}, nil
+	return hostPool{h, s, relu}, h.accepts(s.DType)
 }
 
 func (h host) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error)     { return h.newPool(s, false) }
 func (h host) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) { return h.newPool(s, true) }
 
 func (p hostPool) check(op string, x, y *device.Tensor, xName, yName string) {
-	device.Check(op, xName, x, f32, -1, p.s.H, p.s.W, p.s.C)
-	device.Check(op, yName, y, f32, x.Rows(), p.s.OutH(), p.s.OutW(), p.s.C)
+	dtype := p.s.DType.OrFloat32()
+	device.Check(op, xName, x, dtype, -1, p.s.H, p.s.W, p.s.C)
+	device.Check(op, yName, y, dtype, x.Rows(), p.s.OutH(), p.s.OutW(), p.s.C)
 }
 
 func (p hostPool) Forward(y, x *device.Tensor) {
@@ -201,10 +229,10 @@ type hostMatMul struct {
 }
 
 func (h host) NewMatMul(s device.MatMulSpec) (device.MatMul, error) {
-	return hostMatMul{h, s, false}, nil
+	return hostMatMul{h, s, false}, h.accepts(s.DType, s.Out)
 }
 func (h host) NewMatMulReLU(s device.MatMulSpec) (device.MatMul, error) {
-	return hostMatMul{h, s, true}, nil
+	return hostMatMul{h, s, true}, h.accepts(s.DType, s.Out)
 }
 
 func (p hostMatMul) Run(c, a, b, bias *device.Tensor) {
@@ -221,7 +249,13 @@ func (p hostMatMul) Run(c, a, b, bias *device.Tensor) {
 	if b.Dim(0) != bShape[0] || b.Dim(1) != bShape[1] {
 		panic(fmt.Sprintf("%s: b is %v, want %v for a %v", op, b, bShape, a))
 	}
-	device.Check(op, "c", c, f32, m, p.s.N)
+	out := p.s.Out
+	if out == 0 {
+		out = p.s.DType.OrFloat32()
+	}
+	device.Check(op, "a", a, p.s.DType.OrFloat32(), -1, -1)
+	device.Check(op, "b", b, p.s.DType.OrFloat32(), -1, -1)
+	device.Check(op, "c", c, out, m, p.s.N)
 	checkBias(op, bias, p.s.Bias, p.s.N)
 	v := refMatMul(m, p.s.N, k, p.s.TransA, p.s.TransB, load(a), load(b), load(bias))
 	if p.relu {
@@ -237,11 +271,11 @@ type hostBatchNorm struct {
 }
 
 func (h host) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
-	return hostBatchNorm{h, s, device.ActivationSpec{}}, nil
+	return hostBatchNorm{h, s, device.ActivationSpec{}}, h.accepts(s.DType)
 }
 
 func (h host) NewBatchNormActivation(s device.BatchNormSpec, k device.ActivationKind) (device.BatchNorm, error) {
-	return hostBatchNorm{h, s, device.ActivationSpec{Kind: k}}, nil
+	return hostBatchNorm{h, s, device.ActivationSpec{Kind: k}}, h.accepts(s.DType)
 }
 
 // reference checks the operands and returns the reference for their number of rows.
@@ -278,7 +312,7 @@ func (b hostBatchNorm) Inference(y, x, gamma, beta, runningMean, runningVar *dev
 func (b hostBatchNorm) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor) {
 	const op = "batchnorm backward"
 	ref := b.reference(op, x, gamma)
-	device.CheckLen(op, "dx", dx, f32, x.Len())
+	device.CheckLen(op, "dx", dx, b.s.DType.OrFloat32(), x.Len())
 	g := load(dy)
 	if b.act.Kind != 0 {
 		g = refActivationBackward(b.act, g, ref.forward(load(x), load(gamma), load(beta)).value).value
@@ -296,11 +330,12 @@ type hostActivation struct {
 
 func (h host) NewActivation(s device.ActivationSpec) (device.Activation, error) {
 	require("activation", s.Kind >= device.ReLU && s.Kind <= device.SiLU, "kind %d", s.Kind)
-	return hostActivation{h, s}, nil
+	return hostActivation{h, s}, h.accepts(s.DType)
 }
 
 func (a hostActivation) Forward(y, x *device.Tensor) {
-	device.CheckLen("activation forward", "y", y, f32, x.Len())
+	device.CheckLen("activation forward", "x", x, a.s.DType.OrFloat32(), x.Len())
+	device.CheckLen("activation forward", "y", y, a.s.DType.OrFloat32(), x.Len())
 	require("activation forward", x.Len() <= a.s.Len, "%d elements, the plan has %d", x.Len(), a.s.Len)
 	a.store("activation forward", y, refActivationForward(a.s, load(x)))
 }
@@ -316,7 +351,7 @@ type hostDropout struct {
 
 func (h host) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	require("dropout", s.Rate >= 0 && s.Rate < 1, "rate %v", s.Rate)
-	return hostDropout{h, s}, nil
+	return hostDropout{h, s}, h.accepts(s.DType)
 }
 
 func (d hostDropout) Forward(y, x, step *device.Tensor) {
@@ -331,7 +366,9 @@ type hostLoss struct {
 	s device.LossSpec
 }
 
-func (h host) NewLoss(s device.LossSpec) (device.Loss, error) { return hostLoss{h, s}, nil }
+func (h host) NewLoss(s device.LossSpec) (device.Loss, error) {
+	return hostLoss{h, s}, h.unscaled(s.Scaling)
+}
 
 func (l hostLoss) reference(op string, outputs, labels *device.Tensor) (stats, doutputs sums) {
 	device.Check(op, "outputs", outputs, f32, -1, l.s.Classes)
@@ -351,6 +388,9 @@ func (l hostLoss) Forward(stats, outputs, labels *device.Tensor) {
 
 func (l hostLoss) Backward(doutputs, outputs, labels *device.Tensor) {
 	_, gradient := l.reference("loss backward", outputs, labels)
+	if l.s.Scaling != nil {
+		gradient = gradient.times(load(l.s.Scaling)[device.ScalingScale])
+	}
 	l.store("loss backward", doutputs, gradient)
 }
 
@@ -367,12 +407,14 @@ type hostCombine struct {
 	s device.CombineSpec
 }
 
-func (h host) NewCombine(s device.CombineSpec) (device.Combine, error) { return hostCombine{h, s}, nil }
+func (h host) NewCombine(s device.CombineSpec) (device.Combine, error) {
+	return hostCombine{h, s}, h.accepts(s.DType)
+}
 
 func (c hostCombine) Run(y, a, b *device.Tensor) {
-	device.CheckLen("combine", "a", a, f32, y.Len())
+	device.CheckLen("combine", "a", a, c.s.DType.OrFloat32(), y.Len())
 	if b != nil {
-		device.CheckLen("combine", "b", b, f32, y.Len())
+		device.CheckLen("combine", "b", b, c.s.DType.OrFloat32(), y.Len())
 	}
 	c.store("combine", y, refCombine(float64(c.s.Alpha), float64(c.s.Beta), load(a), load(b)))
 }
@@ -382,7 +424,9 @@ type hostReduce struct {
 	s device.ReduceSpec
 }
 
-func (h host) NewReduce(s device.ReduceSpec) (device.Reduce, error) { return hostReduce{h, s}, nil }
+func (h host) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+	return hostReduce{h, s}, h.accepts(s.DType)
+}
 
 func (r hostReduce) Run(dst, src *device.Tensor) {
 	r.store("reduce", dst, refReduce(r.s.Kind, r.s.C, load(src)))
@@ -400,12 +444,23 @@ func (h host) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
 			device.CheckLen("optimizer", "state2", slot.State2, f32, slot.Value.Len())
 		}
 	}
-	return hostOptimizer{h, s}, nil
+	return hostOptimizer{h, s}, h.unscaled(s.Scaling)
 }
 
 func (o hostOptimizer) Step(hyper *device.Tensor) {
+	inverse := 1.0
+	if o.s.Scaling != nil {
+		if load(o.s.Scaling)[device.ScalingSkip] != 0 {
+			if len(o.s.Slots) > 0 && o.spoil != nil {
+				o.spoil("optimizer skipped", o.s.Slots[0].Value)
+			}
+			return
+		}
+		inverse = load(o.s.Scaling)[device.ScalingInverse]
+	}
 	for _, slot := range o.s.Slots {
 		h := load(hyper)[slot.Group*device.HyperLen:]
+		h[device.HyperGradScale] *= inverse
 		w, s1, s2 := newSums(slot.Value.Len(), 0), newSums(slot.Value.Len(), 0), newSums(slot.Value.Len(), 0)
 		copy(w.value, load(slot.Value))
 		copy(s1.value, load(slot.State1))
@@ -426,15 +481,21 @@ type hostClip struct {
 	s device.ClipSpec
 }
 
-func (h host) NewClip(s device.ClipSpec) (device.Clip, error) { return hostClip{h, s}, nil }
+func (h host) NewClip(s device.ClipSpec) (device.Clip, error) {
+	return hostClip{h, s}, h.unscaled(s.Scaling)
+}
 
 func (c hostClip) Run() {
+	scale := 1.0
+	if c.s.Scaling != nil {
+		scale = 1 / load(c.s.Scaling)[device.ScalingInverse]
+	}
 	var grads [][]float64
 	for _, g := range c.s.Grads {
-		grads = append(grads, load(g))
+		grads = append(grads, unscaled(float32s(content(g)), scale))
 	}
 	for i, v := range refClip(float64(c.s.MaxNorm), float64(c.s.MaxValue), grads) {
-		c.store("clip", c.s.Grads[i], v)
+		c.store("clip", c.s.Grads[i], v.times(scale))
 	}
 }
 
@@ -467,7 +528,7 @@ type hostAugment struct {
 
 func (h host) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	require("augment", s.Crop < min(s.H, s.W) && s.Cutout <= min(s.H, s.W) && len(s.Mean) == s.C && len(s.Std) == s.C, "%+v", s)
-	return hostAugment{h, s}, nil
+	return hostAugment{h, s}, h.accepts(s.DType)
 }
 
 func (a hostAugment) run(op string, y, images, ids *device.Tensor, changes func(i int) change) {
@@ -527,36 +588,54 @@ func (c hostCast) Run(dst, src *device.Tensor) {
 	f := formatOf(c.s.To)
 	var patterns []uint32
 	for _, x := range numbers {
-		patterns = append(patterns, encode(f, f.round(x)))
+		patterns = append(patterns, f.encode(f.round(x)))
 	}
 	c.storeBytes("cast", dst, pack(c.s.To, patterns))
 }
 
-// encode returns the bits of x, a number of the format, found by its definition.
-func encode(f floatFormat, x float64) uint32 {
-	sign := uint32(0)
-	if math.Signbit(x) {
-		sign = 1 << (f.exponent + f.fraction)
+type hostCastList struct {
+	host
+	s device.CastListSpec
+}
+
+func (h host) NewCastList(s device.CastListSpec) (device.CastList, error) {
+	require("cast list", len(s.Dst) == len(s.Src), "%d destinations for %d sources", len(s.Dst), len(s.Src))
+	for i, dst := range s.Dst {
+		require("cast list", (dst.DType() == f32) != (s.Src[i].DType() == f32), "from %v to %v", s.Src[i], dst)
+		require("cast list", dst.DType() == s.Dst[0].DType(), "to %v and %v", dst, s.Dst[0])
+		device.CheckLen("cast list", "source", s.Src[i], s.Src[i].DType(), dst.Len())
 	}
-	x = math.Abs(x)
-	infinity := uint32(1<<f.exponent-1) << f.fraction
-	switch {
-	case math.IsNaN(x):
-		return infinity | 1<<(f.fraction-1)
-	case math.IsInf(x, 0):
-		return sign | infinity
+	return hostCastList{h, s}, nil
+}
+
+func (c hostCastList) Run() {
+	for i, dst := range c.s.Dst {
+		src := c.s.Src[i]
+		c.store("cast list", dst, sums{value: load(src)})
 	}
-	// Patterns of positive numbers are in the order of the numbers.
-	low, high := uint32(0), infinity
-	for low+1 < high {
-		middle := low + (high-low)/2
-		if f.decode(middle) <= x {
-			low = middle
-		} else {
-			high = middle
-		}
+}
+
+type hostScaling struct {
+	host
+	s device.LossScalingSpec
+}
+
+func (h host) NewLossScaling(s device.LossScalingSpec) (device.LossScaling, error) {
+	device.Check("loss scaling", "state", s.State, f32, device.ScalingLen)
+	require("loss scaling", s.Interval >= 1, "interval %d", s.Interval)
+	for _, g := range s.Grads {
+		device.CheckLen("loss scaling", "gradient", g, f32, g.Len())
 	}
-	return sign | low
+	return hostScaling{h, s}, nil
+}
+
+func (c hostScaling) Update() {
+	bad := false
+	for _, g := range c.s.Grads {
+		bad = bad || refReduce(device.ReduceNonFinite, 1, load(g)).value[0] > 0
+	}
+	next := refScaling([device.ScalingLen]float64(load(c.s.State)), bad, c.s.Interval)
+	c.store("loss scaling", c.s.State, sums{value: next[:]})
 }
 
 // spoilElement overwrites element i of t with the bits of a float32.

@@ -58,16 +58,20 @@ func lossCases() []lossCase {
 
 func testLoss(t *testing.T, dev device.Device, opt Options) {
 	for _, c := range lossCases() {
-		t.Run(c.name, func(t *testing.T) { runLossCase(t, dev, opt, c) })
+		t.Run(c.name, func(t *testing.T) { runLossCase(t, dev, opt, c, nil) })
 	}
 }
 
-// runLossCase runs Forward twice, so that the stats add up, then Backward.
-func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase) {
-	loss := plan(dev.NewLoss(c.spec))(t)
+// runLossCase runs Forward twice, so that the stats add up, then Backward. scaling is the state of a LossScaling,
+// or nil.
+func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scaling []float32) {
 	n := len(c.labels)
 	start := []float32{0.25, 3, 7, 42}
 	r := newRig(t, dev, opt)
+	if scaling != nil {
+		c.spec.Scaling = r.inputFloat32("scaling", scaling, device.ScalingLen)
+	}
+	loss := plan(dev.NewLoss(c.spec))(t)
 	outputs, labels := r.input("outputs", c.outputs, n, c.spec.Classes), r.inputInt32("labels", c.labels, n)
 	stats, doutputs := r.inout("stats", start, device.StatsLen), r.output("doutputs", n, c.spec.Classes)
 	r.run(func() {
@@ -78,6 +82,9 @@ func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase) {
 	want, gradient := refLoss(c.spec, widen(c.outputs), c.labels)
 	for i, s := range start {
 		want.set(i, float64(s)+2*want.value[i], float64(s)+2*want.magnitude[i])
+	}
+	if scaling != nil {
+		gradient = gradient.times(float64(scaling[device.ScalingScale]))
 	}
 	r.check(stats, want)
 	r.check(doutputs, gradient)

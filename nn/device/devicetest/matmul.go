@@ -36,19 +36,34 @@ func testMatMul(t *testing.T, dev device.Device, opt Options) {
 	for _, c := range matMulCases() {
 		for _, trans := range []struct{ a, b bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 			for _, bias := range []bool{false, true} {
-				s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, TransA: trans.a, TransB: trans.b, Bias: bias}
-				t.Run(matMulName(s, c), func(t *testing.T) {
-					d := newMatMulData(s, c)
-					r, got := d.output(t, dev, opt, plan(dev.NewMatMul(s))(t))
-					r.check(got, d.want().widened(opt.ProductFactor))
-				})
+				s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, TransA: trans.a, TransB: trans.b, Bias: bias, DType: opt.storage}
+				for _, out := range opt.productTypes() {
+					s.Out = out
+					t.Run(matMulName(s, c), func(t *testing.T) {
+						d := newMatMulData(opt, s, c)
+						r, got := d.output(t, dev, opt, plan(dev.NewMatMul(s))(t))
+						r.check(got, d.want().widened(opt.productFactor()))
+					})
+				}
 			}
 		}
 	}
 }
 
+// productTypes returns what a product's spec may say of its type.
+func (o Options) productTypes() []device.DType {
+	if o.dtype() == device.Float32 {
+		return []device.DType{0}
+	}
+	return []device.DType{0, device.Float32}
+}
+
 func matMulName(s device.MatMulSpec, c matMulCase) string {
-	return fmt.Sprintf("%dx%dx%d-of-%dx%dx%d-transA=%v-transB=%v-bias=%v", c.m, c.n, c.k, s.M, s.N, s.K, s.TransA, s.TransB, s.Bias)
+	name := fmt.Sprintf("%dx%dx%d-of-%dx%dx%d-transA=%v-transB=%v-bias=%v", c.m, c.n, c.k, s.M, s.N, s.K, s.TransA, s.TransB, s.Bias)
+	if s.Out != 0 {
+		name += "-to-" + s.Out.String()
+	}
+	return name
 }
 
 // matMulData is a product with its operands.
@@ -58,9 +73,9 @@ type matMulData struct {
 	a, b, bias []float32
 }
 
-func newMatMulData(s device.MatMulSpec, c matMulCase) matMulData {
+func newMatMulData(opt Options, s device.MatMulSpec, c matMulCase) matMulData {
 	src := newSource(fmt.Sprintf("matmul/%v/%v", s, c))
-	d := matMulData{spec: s, m: c.m, n: c.n, k: c.k, a: src.values(c.m * c.k), b: src.values(c.k * c.n)}
+	d := matMulData{spec: s, m: c.m, n: c.n, k: c.k, a: opt.round(src.values(c.m * c.k)), b: opt.round(src.values(c.k * c.n))}
 	if s.Bias {
 		d.bias = src.values(c.n)
 	}
@@ -88,9 +103,13 @@ func (d matMulData) output(t *testing.T, dev device.Device, opt Options, p devic
 	a, b := r.input("a", d.a, aShape...), r.input("b", d.b, bShape...)
 	var bias *device.Tensor
 	if d.spec.Bias {
-		bias = r.input("bias", d.bias, d.n)
+		bias = r.inputFloat32("bias", d.bias, d.n)
 	}
-	c := r.output("c", d.m, d.n)
+	out := d.spec.Out
+	if out == 0 {
+		out = opt.dtype()
+	}
+	c := r.newOperand("c", output, out, nil, []int{d.m, d.n})
 	r.run(func() { p.Run(c, a, b, bias) })
 	return r, c
 }

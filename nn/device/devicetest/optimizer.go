@@ -15,6 +15,8 @@ type optimizerCase struct {
 	spec           device.OptimizerSpec // without the slots
 	hyper          [][device.HyperLen]float32
 	state1, state2 bool // whether the slots keep them
+	// scaling is the state of a LossScaling at each step, or nil.
+	scaling [][]float32
 }
 
 func optimizerCases() []optimizerCase {
@@ -29,21 +31,21 @@ func optimizerCases() []optimizerCase {
 	rmsGroups := [][device.HyperLen]float32{{0.01, 0.05, 0.9, 0.9, 1, 1, 1}, {0.02, 0, 0.5, 0.99, 1, 1, 2}}
 	const sgd, eps = device.SGD, 1e-8
 	return []optimizerCase{
-		{"sgd", device.OptimizerSpec{Kind: sgd}, plain, false, false},
-		{"sgd-weight-decay", device.OptimizerSpec{Kind: sgd}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 0.25}}, false, false},
-		{"sgd-decoupled", device.OptimizerSpec{Kind: sgd, Decoupled: true}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 1}}, false, false},
-		{"sgd-momentum", device.OptimizerSpec{Kind: sgd}, heavy, true, false},
-		{"sgd-nesterov", device.OptimizerSpec{Kind: sgd, Nesterov: true}, heavy, true, false},
-		{"sgd-nesterov-decoupled", device.OptimizerSpec{Kind: sgd, Nesterov: true, Decoupled: true}, heavy, true, false},
-		{"sgd-groups", device.OptimizerSpec{Kind: sgd}, groups, true, false},
-		{"sgd-nesterov-groups", device.OptimizerSpec{Kind: sgd, Nesterov: true}, groups, true, false},
-		{"adam", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adam, true, true},
-		{"adam-large-epsilon", device.OptimizerSpec{Kind: device.Adam, Epsilon: 0.1}, adam, true, true},
-		{"adam-coupled-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adamGroups, true, true},
-		{"adamw-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps, Decoupled: true}, adamGroups, true, true},
-		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rms, true, false},
-		{"rmsprop-momentum-groups", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rmsGroups, true, true},
-		{"rmsprop-decoupled", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps, Decoupled: true}, rmsGroups, true, true},
+		{"sgd", device.OptimizerSpec{Kind: sgd}, plain, false, false, nil},
+		{"sgd-weight-decay", device.OptimizerSpec{Kind: sgd}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 0.25}}, false, false, nil},
+		{"sgd-decoupled", device.OptimizerSpec{Kind: sgd, Decoupled: true}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 1}}, false, false, nil},
+		{"sgd-momentum", device.OptimizerSpec{Kind: sgd}, heavy, true, false, nil},
+		{"sgd-nesterov", device.OptimizerSpec{Kind: sgd, Nesterov: true}, heavy, true, false, nil},
+		{"sgd-nesterov-decoupled", device.OptimizerSpec{Kind: sgd, Nesterov: true, Decoupled: true}, heavy, true, false, nil},
+		{"sgd-groups", device.OptimizerSpec{Kind: sgd}, groups, true, false, nil},
+		{"sgd-nesterov-groups", device.OptimizerSpec{Kind: sgd, Nesterov: true}, groups, true, false, nil},
+		{"adam", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adam, true, true, nil},
+		{"adam-large-epsilon", device.OptimizerSpec{Kind: device.Adam, Epsilon: 0.1}, adam, true, true, nil},
+		{"adam-coupled-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adamGroups, true, true, nil},
+		{"adamw-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps, Decoupled: true}, adamGroups, true, true, nil},
+		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rms, true, false, nil},
+		{"rmsprop-momentum-groups", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rmsGroups, true, true, nil},
+		{"rmsprop-decoupled", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps, Decoupled: true}, rmsGroups, true, true, nil},
 	}
 }
 
@@ -66,10 +68,26 @@ func (c optimizerCase) hyperAt(step int) []float32 {
 	return flat
 }
 
-// runOptimizer runs five steps from states of zero, with new gradients and
-// hyperparameters in each, over parameters of several sizes.
+// optimizerSteps is how many steps a case runs.
+const optimizerSteps = 5
+
+// skips reports whether a step must change nothing.
+func (c optimizerCase) skips(step int) bool {
+	return c.scaling != nil && c.scaling[step][device.ScalingSkip] != 0
+}
+
+// inverse returns what the gradients of a step are multiplied by.
+func (c optimizerCase) inverse(step int) float32 {
+	if c.scaling == nil {
+		return 1
+	}
+	return c.scaling[step][device.ScalingInverse]
+}
+
+// runOptimizer runs its steps from states of zero, with new gradients, hyperparameters and states of the loss
+// scaling in each, over parameters of several sizes.
 func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase) {
-	const steps = 5
+	const steps = optimizerSteps
 	sizes := []int{1, 10, 67, 1029}
 	src := newSource("optimizer/" + c.name)
 	r := newRig(t, dev, opt)
@@ -90,14 +108,20 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 		spec.Slots = append(spec.Slots, slot)
 	}
 	hyper := r.inout("hyper", c.hyperAt(1), len(c.hyper), device.HyperLen)
-	var hypers []*device.Tensor
+	if c.scaling != nil {
+		spec.Scaling = r.inout("scaling", c.scaling[0], device.ScalingLen)
+	}
+	var hypers, scalings []*device.Tensor
 	for step := 0; step < steps; step++ {
-		var row []*device.Tensor
-		for i, n := range sizes {
-			row = append(row, r.input(fmt.Sprintf("grad %d of step %d", i, step), src.values(n), n))
-		}
-		grads = append(grads, row)
+		grads = append(grads, r.gradients(step, src, sizes, 1/c.inverse(step), func(data [][]float32) {
+			if c.skips(step) {
+				spoil(data[len(data)-1])
+			}
+		}))
 		hypers = append(hypers, r.input(fmt.Sprintf("hyper of step %d", step), c.hyperAt(step+1), len(c.hyper), device.HyperLen))
+		if c.scaling != nil {
+			scalings = append(scalings, r.input(fmt.Sprintf("scaling of step %d", step), c.scaling[step], device.ScalingLen))
+		}
 	}
 	optimizer := plan(dev.NewOptimizer(spec))(t)
 	r.run(func() {
@@ -106,6 +130,9 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 				dev.Copy(slot.Grad, grads[step][i])
 			}
 			dev.Copy(hyper, hypers[step])
+			if c.scaling != nil {
+				dev.Copy(spec.Scaling, scalings[step])
+			}
 			optimizer.Step(hyper)
 		}
 	})
@@ -133,7 +160,11 @@ func (c optimizerCase) want(r *rig, group int, start []float32, grads [][]*devic
 		all[j] = parameter{w: float64(w), magnitude: math.Abs(float64(w))}
 	}
 	for step := range grads {
+		if c.skips(step) {
+			continue
+		}
 		h := widen(c.hyperAt(step + 1))[group*device.HyperLen : (group+1)*device.HyperLen]
+		h[device.HyperGradScale] *= float64(c.inverse(step))
 		for j, g := range r.result(grads[step][slot]) {
 			all[j].step(c.spec, h, float64(g))
 		}

@@ -20,6 +20,11 @@ func testPanics(t *testing.T, dev device.Device, _ Options) {
 	t.Run("lists", func(t *testing.T) { panicsOfLists(t, dev) })
 	t.Run("augment", func(t *testing.T) { panicsOfAugment(t, dev) })
 	t.Run("cast", func(t *testing.T) { panicsOfCast(t, dev) })
+	if mixed, ok := dev.(device.MixedPrecision); ok {
+		t.Run("storage", func(t *testing.T) { panicsOfStorage(t, dev) })
+		t.Run("cast-list", func(t *testing.T) { panicsOfCastList(t, dev, mixed) })
+		t.Run("scaling", func(t *testing.T) { panicsOfScaling(t, dev, mixed) })
+	}
 }
 
 func panicsOfCopies(t *testing.T, dev device.Device) {
@@ -197,4 +202,63 @@ func panicsOfCast(t *testing.T, dev device.Device) {
 	mustPanic(t, "a cast to int32", func() {
 		_, _ = dev.NewCast(device.CastSpec{From: device.Float32, To: device.Int32, Len: 8})
 	})
+}
+
+// panicsOfStorage checks that plans of one type take no tensors of another.
+func panicsOfStorage(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	const f16 = device.Float16
+	s := device.Conv2DSpec{N: 2, H: 4, W: 4, InC: 3, OutC: 5, KH: 3, KW: 3, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, DType: f16}
+	conv := plan(dev.NewConv2D(s))(t)
+	x, y, w := m.tensor(f16, []int{2, 4, 4, 3}), m.tensor(f16, []int{2, 2, 2, 5}), m.tensor(f16, []int{5, 3, 3, 3})
+	mustPanic(t, "images of float32", func() { conv.Forward(y, m.tensor(device.Float32, []int{2, 4, 4, 3}), w, nil) }, "x", "float32[2 4 4 3]", "float16")
+	mustPanic(t, "filters of bfloat16", func() { conv.Forward(y, x, m.tensor(device.BFloat16, []int{5, 3, 3, 3}), nil) }, "w", "bfloat16[5 3 3 3]", "float16")
+	mustPanic(t, "a gradient of filters in float32", func() { conv.BackwardFilter(m.tensor(device.Float32, []int{5, 3, 3, 3}), nil, y, x) }, "dw", "float32", "float16")
+
+	act := plan(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 8, DType: f16}))(t)
+	mustPanic(t, "an activation of float32", func() { act.Forward(m.tensor(f16, []int{8}), m.tensor(device.Float32, []int{8})) }, "float32[8]", "float16")
+
+	product := plan(dev.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, DType: f16, Out: device.Float32}))(t)
+	a := m.tensor(f16, []int{2, 2})
+	mustPanic(t, "a product in 16 bits", func() { product.Run(m.tensor(f16, []int{2, 2}), a, a, nil) }, "c", "float16[2 2]", "float32")
+	mustPanic(t, "a factor of float32", func() {
+		c := m.tensor(device.Float32, []int{2, 2})
+		product.Run(m.tensor(device.Float32, []int{2, 2}), a, c, nil)
+	}, "b", "float32[2 2]", "float16")
+
+	bn := plan(dev.NewBatchNorm(device.BatchNormSpec{Rows: 2, C: 2, Epsilon: 1e-5, DType: f16}))(t)
+	c, in, out := m.tensor(device.Float32, []int{2}), m.tensor(f16, []int{2, 2}), m.tensor(f16, []int{2, 2})
+	mustPanic(t, "parameters of a normalisation in 16 bits", func() { bn.Forward(out, in, m.tensor(f16, []int{2}), c, c, c) }, "gamma", "float16[2]", "float32")
+}
+
+func panicsOfCastList(t *testing.T, dev device.Device, mixed device.MixedPrecision) {
+	m := memory{t, dev}
+	of := func(dtype device.DType, n int) *device.Tensor { return m.tensor(dtype, []int{n}) }
+	list := func(dst, src []*device.Tensor) func() {
+		return func() { _, _ = mixed.NewCastList(device.CastListSpec{Dst: dst, Src: src}) }
+	}
+	half, single := []*device.Tensor{of(device.Float16, 8)}, []*device.Tensor{of(device.Float32, 8)}
+	mustPanic(t, "lists of different lengths", list(half, nil), "1", "0")
+	mustPanic(t, "tensors of different lengths", list(half, []*device.Tensor{of(device.Float32, 7)}), "7", "8")
+	mustPanic(t, "a list from float32 to float32", list(single, single), "float32")
+	mustPanic(t, "a list between 16-bit types", list(half, []*device.Tensor{of(device.BFloat16, 8)}), "bfloat16")
+	mustPanic(t, "a list of two types", list(append(half, of(device.BFloat16, 8)), append(single, of(device.Float32, 8))), "bfloat16")
+}
+
+func panicsOfScaling(t *testing.T, dev device.Device, mixed device.MixedPrecision) {
+	m := memory{t, dev}
+	state, short := m.tensor(device.Float32, []int{device.ScalingLen}), m.tensor(device.Float32, []int{3})
+	mustPanic(t, "loss scaling without a state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{Interval: 1}) }, "state")
+	mustPanic(t, "a short state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: short, Interval: 1}) }, "float32[3]", "4")
+	mustPanic(t, "an interval of 0", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state}) }, "interval", "0")
+	mustPanic(t, "gradients of 16 bits", func() {
+		_, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state, Interval: 1, Grads: []*device.Tensor{m.tensor(device.Float16, []int{8})}})
+	}, "float16[8]", "float32")
+	mustPanic(t, "an optimizer with a short state", func() {
+		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.SGD, Scaling: short})
+	}, "float32[3]", "4")
+	mustPanic(t, "a loss with a short state", func() {
+		_, _ = dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 1, Classes: 2, Scaling: short})
+	}, "float32[3]", "4")
+	mustPanic(t, "a limit with a short state", func() { _, _ = dev.NewClip(device.ClipSpec{MaxNorm: 1, Scaling: short}) }, "float32[3]", "4")
 }

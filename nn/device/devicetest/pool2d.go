@@ -56,9 +56,9 @@ func testPool2D(t *testing.T, dev device.Device, opt Options) {
 	for mode, m := range poolModes() {
 		for _, c := range poolCases() {
 			s := c.spec
-			s.Mode = m
+			s.Mode, s.DType = m, opt.storage
 			src := newSource("pool2d/" + c.name)
-			x := src.values(c.n * s.H * s.W * s.C)
+			x := opt.round(src.values(c.n * s.H * s.W * s.C))
 			t.Run(mode+"/"+c.name, func(t *testing.T) { runPoolCase(t, dev, opt, s, c.n, x, src) })
 			if m == device.MaxPool {
 				ties := src.coarse(len(x))
@@ -68,9 +68,9 @@ func testPool2D(t *testing.T, dev device.Device, opt Options) {
 	}
 	for _, special := range []float32{float32(math.NaN()), float32(math.Inf(-1)), float32(math.Inf(1))} {
 		t.Run(fmt.Sprintf("max/with-%v", special), func(t *testing.T) {
-			s := device.Pool2DSpec{Mode: device.MaxPool, N: 2, H: 9, W: 9, C: 19, KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
+			s := device.Pool2DSpec{Mode: device.MaxPool, N: 2, H: 9, W: 9, C: 19, KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, DType: opt.storage}
 			src := newSource("pool2d/special")
-			x := src.values(s.N * s.H * s.W * s.C)
+			x := opt.round(src.values(s.N * s.H * s.W * s.C))
 			for i := range x {
 				if src.below(3) == 0 {
 					x[i] = special
@@ -80,7 +80,7 @@ func testPool2D(t *testing.T, dev device.Device, opt Options) {
 		})
 	}
 	t.Run("max/all-minus-infinity", func(t *testing.T) {
-		s := device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 4, W: 4, C: 17, KH: 2, KW: 2, StrideH: 2, StrideW: 2}
+		s := device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 4, W: 4, C: 17, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: opt.storage}
 		x := make([]float32, s.H*s.W*s.C)
 		for i := range x {
 			x[i] = float32(math.Inf(-1))
@@ -88,8 +88,8 @@ func testPool2D(t *testing.T, dev device.Device, opt Options) {
 		runPoolCase(t, dev, opt, s, s.N, x, newSource("pool2d/all-minus-infinity"))
 	})
 	t.Run("no-backward", func(t *testing.T) {
-		s := device.Pool2DSpec{Mode: device.MaxPool, N: 2, H: 4, W: 6, C: 3, KH: 2, KW: 2, StrideH: 2, StrideW: 2, NoBackward: true}
-		data := newSource("pool2d/no-backward").values(s.N * s.H * s.W * s.C)
+		s := device.Pool2DSpec{Mode: device.MaxPool, N: 2, H: 4, W: 6, C: 3, KH: 2, KW: 2, StrideH: 2, StrideW: 2, NoBackward: true, DType: opt.storage}
+		data := opt.round(newSource("pool2d/no-backward").values(s.N * s.H * s.W * s.C))
 		pool := plan(dev.NewPool2D(s))(t)
 		r := newRig(t, dev, opt)
 		x, y := r.input("x", data, s.N, s.H, s.W, s.C), r.output("y", s.N, s.OutH(), s.OutW(), s.C)
@@ -101,7 +101,7 @@ func testPool2D(t *testing.T, dev device.Device, opt Options) {
 // runPoolCase checks Forward, and Backward after it.
 func runPoolCase(t *testing.T, dev device.Device, opt Options, s device.Pool2DSpec, n int, xData []float32, src *source) {
 	pool := plan(dev.NewPool2D(s))(t)
-	dyData := src.values(n * s.OutH() * s.OutW() * s.C)
+	dyData := opt.round(src.values(n * s.OutH() * s.OutW() * s.C))
 	r := newRig(t, dev, opt)
 	x, dy := r.input("x", xData, n, s.H, s.W, s.C), r.input("dy", dyData, n, s.OutH(), s.OutW(), s.C)
 	y, dx := r.output("y", n, s.OutH(), s.OutW(), s.C), r.output("dx", n, s.H, s.W, s.C)

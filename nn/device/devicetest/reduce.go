@@ -23,23 +23,24 @@ func testReduce(t *testing.T, dev device.Device, opt Options) {
 			{1, 1, 1}, {1, 1, 37}, {41, 41, 1}, {17, 17, 33}, {17, 5, 33}, {3, 3, 1030}, {1031, 1031, 7}, {5000, 4099, 3},
 		} {
 			t.Run(fmt.Sprintf("%s/%dx%d-of-%d", k.name, c.rows, c.c, c.maxRows), func(t *testing.T) {
-				data := newSource("reduce").values(c.rows * c.c)
+				data := opt.round(newSource("reduce").values(c.rows * c.c))
 				if k.kind == device.ReduceNonFinite {
 					spoil(data)
 				}
-				runReduce(t, dev, opt, device.ReduceSpec{Kind: k.kind, Rows: c.maxRows, C: c.c}, c.rows, data)
+				runReduce(t, dev, opt, device.ReduceSpec{Kind: k.kind, Rows: c.maxRows, C: c.c, DType: opt.storage}, c.rows, data)
 			})
 		}
 	}
 	t.Run("non-finite/none", func(t *testing.T) {
-		data := newSource("reduce").values(999)
-		data[0], data[998] = math.MaxFloat32, -math.MaxFloat32
-		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceNonFinite, Rows: 999, C: 1}, 999, data)
+		data := opt.round(newSource("reduce").values(999))
+		largest := float32(formatOf(opt.dtype()).largest())
+		data[0], data[998] = largest, -largest
+		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceNonFinite, Rows: 999, C: 1, DType: opt.storage}, 999, data)
 	})
 	t.Run("sum/NaN", func(t *testing.T) {
-		data := newSource("reduce").values(999)
+		data := opt.round(newSource("reduce").values(999))
 		data[500] = float32(math.NaN())
-		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceSum, Rows: 999, C: 1}, 999, data)
+		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceSum, Rows: 999, C: 1, DType: opt.storage}, 999, data)
 	})
 }
 
@@ -61,7 +62,7 @@ func runReduce(t *testing.T, dev device.Device, opt Options, s device.ReduceSpec
 		n = s.C
 	}
 	r := newRig(t, dev, opt)
-	src, dst := r.input("src", data, rows, s.C), r.output("dst", n)
+	src, dst := r.input("src", data, rows, s.C), r.outputFloat32("dst", n)
 	r.run(func() { reduce.Run(dst, src) })
 	r.check(dst, refReduce(s.Kind, s.C, widen(data)))
 }

@@ -47,8 +47,37 @@ func (f floatFormat) decode(bits uint32) float64 {
 	return sign * math.Ldexp(1+math.Ldexp(fraction, -f.fraction), exponent-f.bias())
 }
 
+// encode returns the bits that stand for x, which must be a number of the format; NaN becomes
+// the quiet one without a payload.
+func (f floatFormat) encode(x float64) uint32 {
+	sign := uint32(0)
+	if math.Signbit(x) {
+		sign = 1 << (f.exponent + f.fraction)
+	}
+	infinity := uint32(1<<f.exponent-1) << f.fraction
+	x = math.Abs(x)
+	switch {
+	case math.IsNaN(x):
+		return infinity | 1<<(f.fraction-1)
+	case math.IsInf(x, 0):
+		return sign | infinity
+	case x < math.Ldexp(1, 1-f.bias()): // subnormal: 0.fraction
+		return sign | uint32(math.Ldexp(x, f.bias()-1+f.fraction))
+	}
+	m, e := math.Frexp(x) // x = 2m * 2^(e-1), 1 <= 2m < 2
+	return sign | uint32(e-1+f.bias())<<f.fraction | uint32(math.Ldexp(2*m-1, f.fraction))
+}
+
+// largest returns the largest finite number of the format.
+func (f floatFormat) largest() float64 {
+	return math.Ldexp(2-math.Ldexp(1, -f.fraction), f.bias())
+}
+
 // spacing returns the distance between neighbours of the format around x.
 func (f floatFormat) spacing(x float64) float64 {
+	if x == 0 {
+		return math.Ldexp(1, 1-f.bias()-f.fraction)
+	}
 	_, e := math.Frexp(x) // x = m * 2^e with 1/2 <= |m| < 1
 	return math.Ldexp(1, max(e-1, 1-f.bias())-f.fraction)
 }

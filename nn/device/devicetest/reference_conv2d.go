@@ -38,11 +38,11 @@ func eachProduct(s device.Conv2DSpec, n int, visit func(y, x, w int)) {
 
 // refConv2DForward returns y. bias may be nil.
 func refConv2DForward(s device.Conv2DSpec, n int, x, w, bias []float64) sums {
-	y := newSums(n*s.OutH()*s.OutW()*s.OutC, sumUlps(s.KH*s.KW*s.InC/s.Groups+1))
+	y := newSums(n*s.OutH()*s.OutW()*s.OutC, sumUlps(s.KH*s.KW*s.InC/s.Groups+1)).withBias(bias != nil)
 	eachProduct(s, n, func(yi, xi, wi int) { y.add(yi, x[xi]*w[wi]) })
 	if bias != nil {
 		for i := range y.value {
-			y.add(i, bias[i%s.OutC])
+			y.addBias(i, bias[i%s.OutC])
 		}
 	}
 	return y

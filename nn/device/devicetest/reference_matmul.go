@@ -6,7 +6,7 @@ package devicetest
 //
 // bias may be nil.
 func refMatMul(m, n, k int, transA, transB bool, a, b, bias []float64) sums {
-	c := newSums(m*n, sumUlps(k+1))
+	c := newSums(m*n, sumUlps(k+1)).withBias(bias != nil)
 	for i := 0; i < m; i++ {
 		for j := 0; j < n; j++ {
 			for l := 0; l < k; l++ {
@@ -20,7 +20,7 @@ func refMatMul(m, n, k int, transA, transB bool, a, b, bias []float64) sums {
 				c.add(i*n+j, a[ai]*b[bi])
 			}
 			if bias != nil {
-				c.add(i*n+j, bias[j])
+				c.addBias(i*n+j, bias[j])
 			}
 		}
 	}

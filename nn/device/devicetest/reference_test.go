@@ -68,7 +68,7 @@ func TestReferenceConv2DGradients(t *testing.T) {
 		if c.Spec.FLOPs(c.N) > 20000 {
 			continue
 		}
-		d := newConvData(c)
+		d := newConvData(Options{}, c)
 		x, w, dy, bias := widen(d.x), widen(d.w), widen(d.dy), widen(d.bias)
 		if !c.Spec.Bias {
 			bias = nil
@@ -252,10 +252,50 @@ func TestReferenceFormats(t *testing.T) {
 			t.Errorf("%v rounded is %v, want %v", c.x, got, c.want)
 		}
 	}
+	for _, format := range []floatFormat{f16, bf16} {
+		for b := uint32(0); b < 1<<16; b++ {
+			if x := format.decode(b); !math.IsNaN(x) && format.encode(x) != b {
+				t.Fatalf("%v is %#x, and not %#x, in %+v", x, b, format.encode(x), format)
+			}
+		}
+		if x := format.decode(format.encode(math.NaN())); !math.IsNaN(x) {
+			t.Errorf("NaN becomes %v in %+v", x, format)
+		}
+	}
+	if f16.largest() != 65504 || bf16.largest() != 0x1.FEp127 {
+		t.Errorf("the largest numbers are %v and %v", f16.largest(), bf16.largest())
+	}
+	for x, want := range map[float64]float64{0: 0x1p-24, 0x1p-24: 0x1p-24, 0x1p-14: 0x1p-24, 1: 0x1p-10, 1.99: 0x1p-10, -2: 0x1p-9, 65504: 32} {
+		if got := f16.spacing(x); got != want {
+			t.Errorf("neighbours of %v in float16 are %v apart, want %v", x, got, want)
+		}
+	}
 	f32 := formatOf(device.Float32)
 	for b, want := range map[uint32]float64{0x3F800000: 1, 0xC0490FDB: -float64(float32(math.Pi)), 1: 0x1p-149, 0x7F7FFFFF: math.MaxFloat32, 0x7F800000: math.Inf(1)} {
 		if got := f32.decode(b); got != want {
 			t.Errorf("float32 %#x decodes to %v, want %v", b, got, want)
+		}
+	}
+}
+
+// TestReferenceScaling follows the rule by hand.
+func TestReferenceScaling(t *testing.T) {
+	type state = [device.ScalingLen]float64
+	for _, c := range []struct {
+		before   state
+		bad      bool
+		interval int
+		want     state
+	}{
+		{state{8, 0, 0, 0}, false, 3, state{8, 0.125, 0, 1}},
+		{state{8, 0.5, 1, 2}, false, 3, state{16, 0.125, 0, 0}},
+		{state{8, 0.125, 0, 2}, true, 3, state{4, 0.125, 1, 0}},
+		{state{1, 1, 0, 0}, true, 3, state{1, 1, 1, 0}},
+		{state{1.5, 0, 0, 0}, true, 3, state{1, 1 / 1.5, 1, 0}},
+		{state{1 << 24, 0, 0, 0}, false, 1, state{1 << 24, 0x1p-24, 0, 0}},
+	} {
+		if got := refScaling(c.before, c.bad, c.interval); got != c.want {
+			t.Errorf("%v, bad %v, becomes %v, want %v", c.before, c.bad, got, c.want)
 		}
 	}
 }

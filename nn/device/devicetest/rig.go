@@ -96,9 +96,49 @@ func (r *rig) newOperand(name string, ro role, dtype device.DType, body []byte, 
 	return o.tensor
 }
 
+// input, output and inout make operands of the type that the options say: images, filters, factors.
+
 func (r *rig) input(name string, data []float32, shape ...int) *device.Tensor {
 	r.t.Helper()
+	return r.newOperand(name, input, r.opt.dtype(), r.encode(name, data), shape)
+}
+
+func (r *rig) output(name string, shape ...int) *device.Tensor {
+	r.t.Helper()
+	return r.newOperand(name, output, r.opt.dtype(), nil, shape)
+}
+
+func (r *rig) inout(name string, data []float32, shape ...int) *device.Tensor {
+	r.t.Helper()
+	return r.newOperand(name, inout, r.opt.dtype(), r.encode(name, data), shape)
+}
+
+// encode returns data as elements of the options' type, whose numbers they must be.
+func (r *rig) encode(name string, data []float32) []byte {
+	r.t.Helper()
+	for i, x := range r.opt.round(data) {
+		if x != data[i] && x == x {
+			r.t.Fatalf("the test gave %v for %s, which is no %v", data[i], name, r.opt.dtype())
+		}
+	}
+	return encode(r.opt.dtype(), data)
+}
+
+// The following make operands that are float32 whatever the options say: parameters of layers, statistics.
+
+func (r *rig) inputFloat32(name string, data []float32, shape ...int) *device.Tensor {
+	r.t.Helper()
 	return r.newOperand(name, input, device.Float32, device.Bytes(data), shape)
+}
+
+func (r *rig) outputFloat32(name string, shape ...int) *device.Tensor {
+	r.t.Helper()
+	return r.newOperand(name, output, device.Float32, nil, shape)
+}
+
+func (r *rig) inoutFloat32(name string, data []float32, shape ...int) *device.Tensor {
+	r.t.Helper()
+	return r.newOperand(name, inout, device.Float32, device.Bytes(data), shape)
 }
 
 func (r *rig) inputInt32(name string, data []int32, shape ...int) *device.Tensor {
@@ -109,16 +149,6 @@ func (r *rig) inputInt32(name string, data []int32, shape ...int) *device.Tensor
 func (r *rig) inputUint8(name string, data []uint8, shape ...int) *device.Tensor {
 	r.t.Helper()
 	return r.newOperand(name, input, device.Uint8, data, shape)
-}
-
-func (r *rig) output(name string, shape ...int) *device.Tensor {
-	r.t.Helper()
-	return r.newOperand(name, output, device.Float32, nil, shape)
-}
-
-func (r *rig) inout(name string, data []float32, shape ...int) *device.Tensor {
-	r.t.Helper()
-	return r.newOperand(name, inout, device.Float32, device.Bytes(data), shape)
 }
 
 // run runs op twice from the same state, and checks guards, inputs, unwritten
@@ -238,7 +268,7 @@ func int32s(b []byte) []int32 {
 // check compares t, after the latest run, with the reference.
 func (r *rig) check(t *device.Tensor, want sums) {
 	r.t.Helper()
-	if err := want.compare(r.result(t)); err != nil {
+	if err := want.compare(t.DType(), r.bits(t)); err != nil {
 		r.t.Errorf("%s %v: %v", r.find(t).name, t, err)
 	}
 }

@@ -1,8 +1,11 @@
 package devicetest
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+
+	"trainer/nn/device"
 )
 
 // The tolerance policy. A result is right when
@@ -27,6 +30,21 @@ import (
 //   - functionUlps is for exp, tanh, erf and formulas around them: a few units in the
 //     last place, as the mathematical libraries of all devices promise.
 //
+// A result that is stored in 16 bits is computed in float32, which may be off by no more than the above, here
+// called E, and then rounded to nearest: round(x) = x (1 + d) with |d| at most the unit roundoff, 2^-11 for float16
+// and 2^-8 for bfloat16 (half the distance to the next number where x is subnormal). As rounding is
+// monotone, it is right exactly when
+//
+//	round(want - E) <= got <= round(want + E)
+//
+// so that it may be the neighbour of the rounded reference only where that is within E of the middle between two
+// numbers. The inputs are numbers of the type, and products of two of them are exact in float32: E is that of
+// the same operation on float32 tensors, without ProductFactor.
+//
+// A bias may cost one rounding more, because libraries store the sum before the bias is added to it, or take the bias in
+// the type of the output. E grows by half the distance of neighbours around the larger of sum and bias, that is by at most
+// the unit roundoff times it.
+//
 // atol is not for rounding. It lets a device flush what underflows: 2^-120 is the
 // smallest normal float32 times the largest factor (x in x*sigmoid(x)) that meets an
 // underflowing exponential.
@@ -47,6 +65,9 @@ func sumUlps(k int) float64 { return 2 + math.Sqrt(float64(k)) }
 type sums struct {
 	value, magnitude []float64
 	ulps             float64
+	// rounded is, for each element, the size of what may be rounded to 16 bits on the way to a
+	// result of 16 bits; nil where nothing is.
+	rounded []float64
 }
 
 func newSums(n int, ulps float64) sums {
@@ -59,9 +80,32 @@ func (s sums) add(i int, term float64) {
 	s.magnitude[i] += math.Abs(term)
 }
 
+// withBias returns s ready for addBias, if there is a bias.
+func (s sums) withBias(there bool) sums {
+	if there {
+		s.rounded = make([]float64, len(s.value))
+	}
+	return s
+}
+
+// addBias adds the bias to element i, the sum of all other terms.
+func (s sums) addBias(i int, bias float64) {
+	s.rounded[i] = math.Max(math.Abs(s.value[i]), math.Abs(bias))
+	s.add(i, bias)
+}
+
 // set gives element i its value and magnitude.
 func (s sums) set(i int, value, magnitude float64) {
 	s.value[i], s.magnitude[i] = value, magnitude
+}
+
+// times returns s multiplied by a factor above 0.
+func (s sums) times(factor float64) sums {
+	m := newSums(len(s.value), s.ulps)
+	for i := range m.value {
+		m.set(i, factor*s.value[i], factor*s.magnitude[i])
+	}
+	return m
 }
 
 // widened returns s with the error allowed multiplied by factor.
@@ -99,37 +143,53 @@ func largestAlong(x []float64, n, stride, side int) []float64 {
 	return most
 }
 
-// within reports whether got is element i, up to rounding. NaN is only matched by
-// NaN, and an infinity by itself.
-func (s sums) within(i int, got float32) bool {
+// allowed returns the least and the greatest number of the type that is element i, up to rounding.
+func (s sums) allowed(dtype device.DType, i int) (least, greatest float64) {
+	want, e := s.value[i], atol+s.ulps*ulp*s.magnitude[i]
+	if dtype == device.Float32 {
+		return want - e, want + e
+	}
+	f := formatOf(dtype)
+	if s.rounded != nil {
+		e += f.spacing(s.rounded[i]) / 2
+	}
+	return f.round(want - e), f.round(want + e)
+}
+
+// within reports whether got, a number of the type, is element i, up to rounding. NaN is only
+// matched by NaN, and an infinity by itself.
+func (s sums) within(dtype device.DType, i int, got float64) bool {
 	want := s.value[i]
 	switch {
 	case math.IsNaN(want):
-		return got != got
+		return math.IsNaN(got)
 	case math.IsInf(want, 0):
-		return float64(got) == want
+		return got == want
 	}
-	return math.Abs(float64(got)-want) <= atol+s.ulps*ulp*s.magnitude[i]
+	least, greatest := s.allowed(dtype, i)
+	return least <= got && got <= greatest
 }
 
-// compare returns an error that names the first elements of got which are not what
+// compare returns an error that names the first elements, of the type, which are not what
 // s says, or nil.
-func (s sums) compare(got []float32) error {
+func (s sums) compare(dtype device.DType, elements []byte) error {
+	got := unpack(dtype, elements)
 	if len(got) != len(s.value) {
 		return fmt.Errorf("%d elements, want %d", len(got), len(s.value))
 	}
+	never := unwritten(dtype, 1)
 	wrong := mismatches{total: len(got)}
 	for i, g := range got {
-		if s.within(i, g) {
+		if s.within(dtype, i, g) {
 			continue
 		}
 		note := ""
-		if math.Float32bits(g) == unwrittenFloat32 {
+		if bytes.Equal(elements[i*len(never):(i+1)*len(never)], never) {
 			note = " (never written, or added to what was there before)"
 		}
-		allowed := atol + s.ulps*ulp*s.magnitude[i]
-		wrong.add("[%d] is %v, want %v, off by %.3g where %.3g is allowed%s",
-			i, g, s.value[i], math.Abs(float64(g)-s.value[i]), allowed, note)
+		least, greatest := s.allowed(dtype, i)
+		wrong.add("[%d] is %v, want %v, off by %.3g where %v to %v is allowed%s",
+			i, g, s.value[i], math.Abs(g-s.value[i]), least, greatest, note)
 	}
 	return wrong.err()
 }

@@ -1,0 +1,272 @@
+package devicetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+
+	"trainer/nn/device"
+)
+
+// scaled is the state of a LossScaling after an update that found all gradients finite, and doubled the
+// scale: the gradients at hand were made with 1024.
+var scaled = []float32{
+	device.ScalingScale: 2048, device.ScalingInverse: 1.0 / 1024, device.ScalingSkip: 0, device.ScalingGoodSteps: 0,
+}
+
+// testScaling checks loss scaling, and what follows it: losses, clipping, update rules.
+func testScaling(t *testing.T, dev device.Device, opt Options) {
+	mixed, ok := dev.(device.MixedPrecision)
+	if !ok {
+		testScalingRefusal(t, dev)
+		return
+	}
+	for _, c := range scalingCases() {
+		t.Run("update/"+c.name, func(t *testing.T) { runScaling(t, dev, opt, mixed, c) })
+	}
+	for _, c := range lossCases() {
+		t.Run("loss/"+c.name, func(t *testing.T) { runLossCase(t, dev, opt, c, scaled) })
+	}
+	for _, c := range clipCases() {
+		t.Run("clip/"+c.name, func(t *testing.T) { runClip(t, dev, opt, c, scaled) })
+	}
+	for _, c := range optimizerCases() {
+		c.scaling = optimizerScaling
+		t.Run("optimizer/"+c.name, func(t *testing.T) { runOptimizer(t, dev, opt, c) })
+		t.Run("optimizer-skips/"+c.name, func(t *testing.T) { runSkippedStep(t, dev, opt, c) })
+	}
+	t.Run("steps", func(t *testing.T) { testScaledSteps(t, dev, opt, mixed) })
+}
+
+// testScalingRefusal checks that a device which knows no loss scaling says so where a spec asks for it.
+func testScalingRefusal(t *testing.T, dev device.Device) {
+	state := zeros(t, dev, device.ScalingLen)
+	for name, err := range map[string]error{
+		"loss":      refusal(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 1, Classes: 2, Scaling: state})),
+		"optimizer": refusal(dev.NewOptimizer(device.OptimizerSpec{Kind: device.SGD, Scaling: state})),
+		"clip":      refusal(dev.NewClip(device.ClipSpec{MaxNorm: 1, Scaling: state})),
+	} {
+		if !errors.Is(err, device.ErrNotSupported) {
+			t.Errorf("%s with loss scaling: the error is %v, want one that is ErrNotSupported from a device without MixedPrecision", name, err)
+		}
+	}
+}
+
+// scalingCase is a series of updates.
+type scalingCase struct {
+	name     string
+	scale    float32
+	interval int
+	found    []float32 // in each step, 0 or what one element of the gradients is instead of a finite number
+}
+
+func scalingCases() []scalingCase {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	return []scalingCase{
+		{"grows-after-interval", 1024, 3, []float32{0, 0, 0, 0, 0, 0, 0}},
+		{"grows-each-step", 4, 1, []float32{0, 0, 0}},
+		{"halved-by-infinity", 1024, 4, []float32{0, 0, inf, 0, 0, 0, 0, 0}},
+		{"halved-by-minus-infinity", 1024, 4, []float32{-inf, 0}},
+		{"halved-by-NaN", 1024, 4, []float32{nan, nan, 0}},
+		{"bad-step-at-the-interval", 1024, 2, []float32{0, inf, 0, 0}},
+		{"least", 2, 5, []float32{nan, nan, nan, 0}},
+		{"greatest", 1 << 23, 1, []float32{0, 0, 0, inf, 0}},
+		{"no-power-of-two", 1000, 2, []float32{0, nan, 0, 0}},
+		{"largest-finite-gradients", 8, 2, []float32{math.MaxFloat32, -math.MaxFloat32, 0}},
+	}
+}
+
+// runScaling runs the updates and checks the state after each. The odd element is another one in each
+// step: the last of all first.
+func runScaling(t *testing.T, dev device.Device, opt Options, mixed device.MixedPrecision, c scalingCase) {
+	sizes := []int{1, 33, 4099}
+	src := newSource("scaling/" + c.name)
+	r := newRig(t, dev, opt)
+	spec := device.LossScalingSpec{Interval: c.interval, State: r.inoutFloat32("state", []float32{c.scale, 1 / c.scale, 0, 0}, device.ScalingLen)}
+	for i, n := range sizes {
+		spec.Grads = append(spec.Grads, r.inoutFloat32(fmt.Sprintf("grad %d", i), make([]float32, n), n))
+	}
+	var grads [][]*device.Tensor // of each step
+	var states []*device.Tensor  // after each
+	for step, odd := range c.found {
+		row := r.gradients(step, src, sizes, 1, func(data [][]float32) {
+			if odd != 0 {
+				chosen := data[len(data)-1-step%len(data)]
+				chosen[len(chosen)-1-step%len(chosen)] = odd
+			}
+		})
+		grads = append(grads, row)
+		states = append(states, r.outputFloat32(fmt.Sprintf("state after step %d", step), device.ScalingLen))
+	}
+	scaling := plan(mixed.NewLossScaling(spec))(t)
+	r.run(func() {
+		for step := range c.found {
+			copyAll(dev, spec.Grads, grads[step])
+			scaling.Update()
+			dev.Copy(states[step], spec.State)
+		}
+	})
+	state := [device.ScalingLen]float64{device.ScalingScale: float64(c.scale)}
+	for step, odd := range c.found {
+		state = refScaling(state, math.IsNaN(float64(odd)) || math.IsInf(float64(odd), 0), c.interval)
+		want := newSums(device.ScalingLen, elementwiseUlps)
+		for i, v := range state {
+			want.set(i, v, 0) // exact, but for the inverse
+		}
+		want.magnitude[device.ScalingInverse] = state[device.ScalingInverse]
+		r.check(states[step], want)
+	}
+	for i, last := range grads[len(grads)-1] {
+		if !bytes.Equal(r.bits(spec.Grads[i]), r.bits(last)) {
+			t.Errorf("gradient %d was changed", i)
+		}
+	}
+}
+
+// gradients makes the gradients of one step, random numbers times scale, after change has
+// seen them.
+func (r *rig) gradients(step int, src *source, sizes []int, scale float32, change func([][]float32)) []*device.Tensor {
+	var data [][]float32
+	for _, n := range sizes {
+		values := src.values(n)
+		for i := range values {
+			values[i] *= scale
+		}
+		data = append(data, values)
+	}
+	if change != nil {
+		change(data)
+	}
+	var row []*device.Tensor
+	for i, values := range data {
+		row = append(row, r.inputFloat32(fmt.Sprintf("grad %d of step %d", i, step), values, len(values)))
+	}
+	return row
+}
+
+func copyAll(dev device.Device, dst, src []*device.Tensor) {
+	for i := range dst {
+		dev.Copy(dst[i], src[i])
+	}
+}
+
+// optimizerScaling are the states that the five steps of an optimizer's case meet. In the third, which is to be
+// skipped, gradients are not finite.
+var optimizerScaling = [][]float32{scaled, {2048, 1.0 / 2048, 0, 1}, {1024, 1.0 / 2048, 1, 0}, {1000, 1.0 / 1000, 0, 1}, {1, 1, 0, 0}}
+
+// runSkippedStep checks that a step which is to be skipped changes no bit of weights and states.
+func runSkippedStep(t *testing.T, dev device.Device, opt Options, c optimizerCase) {
+	sizes := []int{1, 10, 67, 1029}
+	src := newSource("skip/" + c.name)
+	r := newRig(t, dev, opt)
+	spec := c.spec
+	spec.Scaling = r.inputFloat32("scaling", []float32{512, 1.0 / 1024, 1, 0}, device.ScalingLen)
+	for i, n := range sizes {
+		grad := src.values(n)
+		spoil(grad)
+		slot := device.Slot{Group: i % len(c.hyper), Grad: r.inputFloat32(fmt.Sprintf("grad %d", i), grad, n)}
+		// As inputs, all of them must keep their bits.
+		slot.Value = r.inputFloat32(fmt.Sprintf("value %d", i), src.values(n), n)
+		if c.state1 {
+			slot.State1 = r.inputFloat32(fmt.Sprintf("state1 %d", i), src.between(n, 0, 1), n)
+		}
+		if c.state2 {
+			slot.State2 = r.inputFloat32(fmt.Sprintf("state2 %d", i), src.between(n, 0, 1), n)
+		}
+		spec.Slots = append(spec.Slots, slot)
+	}
+	hyper := r.inputFloat32("hyper", c.hyperAt(1), len(c.hyper), device.HyperLen)
+	optimizer := plan(dev.NewOptimizer(spec))(t)
+	r.run(func() { optimizer.Step(hyper) })
+}
+
+// testScaledSteps runs whole updates: gradients made with the scale of the moment, LossScaling, Clip and an
+// optimizer. The weights must be those of the same steps without a scale, but for the one that overflows.
+func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.MixedPrecision) {
+	const (
+		steps, overflow   = 7, 3
+		interval          = 2
+		maxNorm, maxValue = 9, 0.25 // both are reached
+	)
+	sizes := []int{1, 67, 1029}
+	src := newSource("scaling/steps")
+	r := newRig(t, dev, opt)
+	row := [device.HyperLen]float32{device.HyperLR: 0.1, device.HyperWeightDecay: 0.01, device.HyperMomentum: 0.9, device.HyperGradScale: 1}
+	hyper := r.inputFloat32("hyper", row[:], 1, device.HyperLen)
+	state := [device.ScalingLen]float64{device.ScalingScale: 16}
+	stateTensor := r.inoutFloat32("state", []float32{16, 1.0 / 16, 0, 0}, device.ScalingLen)
+	scalingSpec := device.LossScalingSpec{State: stateTensor, Interval: interval}
+	optimizerSpec := device.OptimizerSpec{Kind: device.SGD, Scaling: stateTensor}
+	weights := make([][]parameter, len(sizes))
+	count := 0
+	for i, n := range sizes {
+		count += n
+		start := src.values(n)
+		for _, w := range start {
+			weights[i] = append(weights[i], parameter{w: float64(w), magnitude: math.Abs(float64(w))})
+		}
+		slot := device.Slot{
+			Value: r.inoutFloat32(fmt.Sprintf("value %d", i), start, n), Grad: r.inoutFloat32(fmt.Sprintf("grad %d", i), make([]float32, n), n),
+			State1: r.inoutFloat32(fmt.Sprintf("velocity %d", i), make([]float32, n), n),
+		}
+		optimizerSpec.Slots = append(optimizerSpec.Slots, slot)
+		scalingSpec.Grads = append(scalingSpec.Grads, slot.Grad)
+	}
+	var grads [][]*device.Tensor
+	for step := range steps {
+		scale, bad := state[device.ScalingScale], step == overflow
+		var finite [][]float64
+		grads = append(grads, r.gradients(step, src, sizes, float32(scale), func(data [][]float32) {
+			for _, g := range data {
+				finite = append(finite, unscaled(g, scale))
+			}
+			if bad {
+				data[1][5] = float32(math.Inf(-1))
+			}
+		}))
+		state = refScaling(state, bad, interval)
+		if bad {
+			continue
+		}
+		for i, g := range refClip(maxNorm, maxValue, finite) {
+			for j := range weights[i] {
+				weights[i][j].step(optimizerSpec, widen(row[:]), g.value[j])
+			}
+		}
+	}
+	scaling := plan(mixed.NewLossScaling(scalingSpec))(t)
+	clip := plan(dev.NewClip(device.ClipSpec{Grads: scalingSpec.Grads, MaxNorm: maxNorm, MaxValue: maxValue, Scaling: stateTensor}))(t)
+	optimizer := plan(dev.NewOptimizer(optimizerSpec))(t)
+	r.run(func() {
+		for step := range steps {
+			copyAll(dev, scalingSpec.Grads, grads[step])
+			scaling.Update()
+			clip.Run()
+			optimizer.Step(hyper)
+		}
+	})
+	for i, slot := range optimizerSpec.Slots {
+		value := newSums(sizes[i], elementwiseUlps*steps+sumUlps(count))
+		velocity := newSums(sizes[i], elementwiseUlps*steps+sumUlps(count))
+		for j, p := range weights[i] {
+			value.set(j, p.w, p.magnitude)
+			velocity.set(j, p.state1, p.magnitude1)
+		}
+		r.check(slot.Value, value)
+		r.check(slot.State1, velocity)
+	}
+	want := newSums(device.ScalingLen, 0)
+	copy(want.value, state[:])
+	r.check(stateTensor, want)
+}
+
+// unscaled returns the gradients divided by the scale.
+func unscaled(g []float32, scale float64) []float64 {
+	v := widen(g)
+	for i := range v {
+		v[i] /= scale
+	}
+	return v
+}
