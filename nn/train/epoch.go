@@ -45,6 +45,9 @@ func (r *run) endEpoch(ctx context.Context) error {
 	}
 	r.history = append(r.history, m)
 	r.epoch = totals{}
+	if err := r.statistics.begin(r.epoch); err != nil {
+		return err
+	}
 	r.emit(EpochDone{m})
 	if r.cfg.Checkpoint.due(s.step, number) {
 		return r.checkpoint()

@@ -17,7 +17,7 @@ type progress struct {
 	evaluation EvalProgress
 }
 
-// observe asks for the statistics that are due after a step, and adds those that have arrived. It waits for
+// observe asks for the statistics that are due after a step, and takes those that have arrived. It waits for
 // all at the end of an epoch and before a checkpoint; and after the first step, so that there is something to show.
 func (r *run) observe() error {
 	s := r.stepper
@@ -37,7 +37,7 @@ func (r *run) observe() error {
 	return nil
 }
 
-// request asks for the statistics of the steps since the last request.
+// request asks for the epoch's statistics so far.
 func (r *run) request() error {
 	if r.statistics.full() {
 		if err := r.take(); err != nil {
@@ -63,7 +63,7 @@ func (r *run) collect() error {
 	return nil
 }
 
-// take waits for the oldest statistics that were asked for, and adds them to the epoch's totals.
+// take waits for the oldest statistics that were asked for, which are the epoch's totals so far.
 func (r *run) take() error {
 	s, err := r.statistics.take()
 	if err != nil {
@@ -73,9 +73,7 @@ func (r *run) take() error {
 		return r.diverged(s.loss, s.first, s.last)
 	}
 	r.snapshot.confirm(s.last - 1)
-	r.epoch.Loss += s.loss
-	r.epoch.Correct += s.correct
-	r.epoch.Count += s.count
+	r.epoch.Loss, r.epoch.Correct, r.epoch.Count = s.loss, s.correct, s.count
 	r.progress.step, r.progress.arrived = s.last, true
 	return nil
 }

@@ -132,8 +132,10 @@ func (r *run) open() (err error) {
 	r.cfg.StatsEvery = r.cfg.statsEvery()
 	r.firstStep = r.stepper.step
 	r.snapshot.begin(r.firstStep)
-	r.statistics, err = newStatistics(r.stepper.net, r.firstStep)
-	return err
+	if r.statistics, err = newStatistics(r.stepper.net, r.firstStep); err != nil {
+		return err
+	}
+	return r.statistics.begin(r.epoch)
 }
 
 func (r *run) resume() error {

@@ -10,11 +10,14 @@ import (
 
 // statistics fetches what a network's loss sums up on the device, without holding the device up:
 //
-//	request: queue the copy of Stats to the host, queue Stats = 0
+//	begin:   Stats = the sums of the epoch so far
+//	request: queue the copy of Stats to the host
 //	take:    wait for the oldest copy
 //
-// Copies arrive in the order of their requests, and together have every step once. At most maxRequests are under way: who
-// wants another one takes the oldest first, which limits how far the host runs ahead of the device.
+// Stats sums up from an epoch's first step to its last, so that the sums don't depend on when they were
+// looked at: a run that was stopped has the same ones in the end. Copies arrive in the order of their requests. At most
+// maxRequests are under way: who wants another one takes the oldest first, which limits how far the host runs ahead of the
+// device.
 type statistics struct {
 	net     *nn.Network
 	fetches [maxRequests]device.Fetch
@@ -29,7 +32,7 @@ type statistics struct {
 
 const maxRequests = 2
 
-// sums are those of the steps first to last, counted from 1.
+// sums are those of the epoch up to the step last, counted from 1; the steps from first on are new since the sums before.
 type sums struct {
 	loss           float64
 	correct, count int
@@ -49,14 +52,24 @@ func newStatistics(net *nn.Network, step int) (*statistics, error) {
 	return s, nil
 }
 
+// begin sets the sums on the device to those of the epoch so far.
+func (s *statistics) begin(epoch totals) error {
+	sofar := [device.StatsLen]float32{
+		device.StatLoss: float32(epoch.Loss), device.StatCorrect: float32(epoch.Correct), device.StatCount: float32(epoch.Count),
+	}
+	if err := s.net.Device().Upload(s.net.Stats(), device.Bytes(sofar[:])); err != nil {
+		return fmt.Errorf("statistics: %w", err)
+	}
+	return nil
+}
+
 // full reports whether there can be no further request before a take.
 func (s *statistics) full() bool { return s.pending == maxRequests }
 
-// request asks for the sums of the steps since the last request; step is the steps done now.
+// request asks for the epoch's sums; step is the steps done now.
 func (s *statistics) request(step int) {
 	i := (s.oldest + s.pending) % maxRequests
 	s.fetches[i].Queue(s.net.Stats())
-	s.net.Device().Zero(s.net.Stats())
 	s.through[i], s.requested = step, step
 	s.pending++
 }
