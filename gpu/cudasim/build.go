@@ -43,7 +43,7 @@ var libraries = []library{
 	{CuDNN9, append([]string{"dnn_version9"}, dnnSources...)},
 }
 
-var dnnSources = []string{"dnn_conv", "dnn_convcalls", "dnn_descriptors", "dnn_handle", "dnn_norm", "dnn_pointwise", "dnn_pool", "dnn_tensor"}
+var dnnSources = []string{"dnn_backend", "dnn_conv", "dnn_convcalls", "dnn_descriptors", "dnn_graph", "dnn_handle", "dnn_norm", "dnn_pointwise", "dnn_pool", "dnn_tensor"}
 
 // parts are the libraries that a libcudnn loads by name.
 var parts = map[string][]string{

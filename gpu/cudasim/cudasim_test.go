@@ -133,7 +133,7 @@ func TestCuDNN8(t *testing.T) {
 	b := selftestBuilder(t)
 	dir := b.folder(t, Options{Libraries: []string{Driver, CuBLAS12, CuDNN8}})
 	p := program(t, b, dir, CuDNN8)
-	for _, name := range []string{"dnn_descriptors", "misuse_of_dnn", "algorithms", "fault_of_libraries", "fault_old_driver"} {
+	for _, name := range []string{"dnn_descriptors", "misuse_of_dnn", "misuse_of_descriptors", "graph_engines", "algorithms", "fault_of_libraries", "fault_old_driver"} {
 		t.Run(name, func(t *testing.T) { run(t, p, dir, name) })
 	}
 }

@@ -51,6 +51,21 @@ void addScaled(float *__restrict y, float f, const float *__restrict x, int n) {
 
 } // namespace
 
+cudnnStatus_t fit(DnnCall &call, const ConvolutionDesc &c, const TensorDesc &x, const FilterDesc &w, const TensorDesc &y, Geometry *g) {
+	auto out = [](int in, int pad, int dilation, int filter, int stride) {
+		int room = in + 2 * pad - dilation * (filter - 1) - 1;
+		return room < 0 ? 0 : room / stride + 1;
+	};
+	*g = {x.n, x.c, x.h, x.w, w.k, w.h, w.w, out(x.h, c.padH, c.dilationH, w.h, c.strideH), out(x.w, c.padW, c.dilationW, w.w, c.strideW), c};
+	auto wrong = [&](const std::string &what) { return call.wrong(Status::BadParam, kind::descriptor, what); };
+	if (x.c != w.c * c.groups) return wrong(text("x has %d channels, the filter %d in each of %d groups", x.c, w.c, c.groups));
+	if (w.k % c.groups) return wrong(text("%d filters in %d groups", w.k, c.groups));
+	if (g->p < 1 || g->q < 1) return wrong(text("the %d x %d filter is larger than the %d x %d image", w.h, w.w, x.h, x.w));
+	if (y.n != g->n || y.c != g->k || y.h != g->p || y.w != g->q)
+		return wrong(text("y is %s, and should be [%d,%d,%d,%d]", shape(y).c_str(), g->n, g->k, g->p, g->q));
+	return 0;
+}
+
 // The inner loop runs over output channels: the filter is turned to [group][r][s][c][k].
 Array convolve(const Geometry &g, const Array &x, const Array &w) {
 	const int cg = g.cPerGroup(), kg = g.kPerGroup(), taps = g.r * g.s;

@@ -12,6 +12,9 @@ struct Geometry {
 	int kPerGroup() const { return k / conv.groups; }
 };
 
+// fit fills in the geometry, or reports descriptors that do not fit together.
+cudnnStatus_t fit(DnnCall &call, const ConvolutionDesc &c, const TensorDesc &x, const FilterDesc &w, const TensorDesc &y, Geometry *g);
+
 // The three products of a convolution, in float32 without gaps; w is [k][r][s][c/groups].
 Array convolve(const Geometry &g, const Array &x, const Array &w);
 Array convolveBackwardData(const Geometry &g, const Array &dy, const Array &w);

@@ -7,22 +7,6 @@ using namespace sim;
 
 namespace {
 
-// check fills in the geometry, or reports descriptors that do not fit together.
-cudnnStatus_t check(DnnCall &call, const ConvolutionDesc &c, const TensorDesc &x, const FilterDesc &w, const TensorDesc &y, Geometry *g) {
-	auto out = [](int in, int pad, int dilation, int filter, int stride) {
-		int room = in + 2 * pad - dilation * (filter - 1) - 1;
-		return room < 0 ? 0 : room / stride + 1;
-	};
-	*g = {x.n, x.c, x.h, x.w, w.k, w.h, w.w, out(x.h, c.padH, c.dilationH, w.h, c.strideH), out(x.w, c.padW, c.dilationW, w.w, c.strideW), c};
-	auto wrong = [&](const std::string &what) { return call.wrong(Status::BadParam, kind::descriptor, what); };
-	if (x.c != w.c * c.groups) return wrong(text("x has %d channels, the filter %d in each of %d groups", x.c, w.c, c.groups));
-	if (w.k % c.groups) return wrong(text("%d filters in %d groups", w.k, c.groups));
-	if (g->p < 1 || g->q < 1) return wrong(text("the %d x %d filter is larger than the %d x %d image", w.h, w.w, x.h, x.w));
-	if (y.n != g->n || y.c != g->k || y.h != g->p || y.w != g->q)
-		return wrong(text("y is %s, and should be [%d,%d,%d,%d]", shape(y).c_str(), g->n, g->k, g->p, g->q));
-	return 0;
-}
-
 cudnnStatus_t checkAlgorithm(DnnCall &call, Direction d, int a, const Geometry &g, const TensorDesc &x, const FilterDesc &w, const TensorDesc &y) {
 	if (!call.part(d == Direction::Forward ? dnnVersion.forward : dnnVersion.backward)) return call.status;
 	std::string why;
@@ -37,7 +21,7 @@ cudnnStatus_t checkAlgorithm(DnnCall &call, Direction d, int a, const Geometry &
 	FIND(ConvolutionDesc, conv_, convHandle);              \
 	FIND(TensorDesc, y_, yHandle);                         \
 	Geometry g;                                            \
-	if (cudnnStatus_t s_ = check(call, *conv_, *x_, *w_, *y_, &g)) return s_
+	if (cudnnStatus_t s_ = fit(call, *conv_, *x_, *w_, *y_, &g)) return s_
 
 cudnnStatus_t workspaceOf(DnnCall &call, Direction d, int a, const Geometry &g, const TensorDesc &x, const FilterDesc &w, const TensorDesc &y, size_t *bytes) {
 	if (!bytes) return call.wrong(Status::BadParam, kind::argument, "sizeInBytes is null");
@@ -243,6 +227,7 @@ cudnnStatus_t cudnnConvolutionBiasActivationForward(cudnnHandle_t handle, const 
 		return call.unsupported("the identity goes with IMPLICIT_PRECOMP_GEMM only");
 	if (bias_->n != 1 || bias_->c != g.k || bias_->h != 1 || bias_->w != 1)
 		return call.wrong(Status::BadParam, kind::descriptor, text("bias is %s, and should be [1,%d,1,1]", shape(*bias_).c_str(), g.k));
+	if (bias_->type != y_->type) return call.unsupported("bias and y differ in type");
 	if (!sameShape(*z_, *y_)) return call.wrong(Status::BadParam, kind::descriptor, text("z is %s, y is %s", shape(*z_).c_str(), shape(*y_).c_str()));
 	float a1 = scalar(alpha1), a2 = scalar(alpha2);
 	ActivationDesc act = *act_;

@@ -97,11 +97,21 @@ std::string parseFault(const std::string &value) {
 	return "";
 }
 
+// parseSlow reads FUNCTION:MICROSECONDS.
+std::string parseSlow(Settings &s, const std::string &value) {
+	size_t colon = value.rfind(':');
+	long long n;
+	if (colon == std::string::npos || !parseNumber(trim(value.substr(colon + 1)), &n)) return "slow=" + value + ": want FUNCTION:MICROSECONDS";
+	s.slow[trim(value.substr(0, colon))] = unsigned(n);
+	return "";
+}
+
 std::string parseSetting(Settings &s, const std::string &key, const std::string &value) {
 	long long n = 0;
 	bool number = parseNumber(value, &n);
 	std::string bad = key + "=" + value + ": ";
 	if (key == "fail") return parseFault(value);
+	if (key == "slow") return parseSlow(s, value);
 	if (key == "kernels") return s.kernels = value, "";
 	if (key == "report") return s.report = value, "";
 	if (key == "memory") return parseSize(value, &s.memory) ? "" : bad + "want bytes, KiB, MiB or GiB";
@@ -113,7 +123,7 @@ std::string parseSetting(Settings &s, const std::string &key, const std::string 
 	if (key == "cc") return s.cc = int(n), "";
 	if (key == "delay") return s.delay = unsigned(n), "";
 	if (key == "order") return s.order = int(n), "";
-	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, delay, order, kernels, report and fail";
+	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, delay, slow, order, kernels, report and fail";
 }
 
 } // namespace

@@ -70,6 +70,7 @@ struct Settings {
 	int driver = 12080;
 	int cc = 80;          // compute capability, times 10
 	unsigned delay = 0;   // before each launch, in microseconds
+	std::map<std::string, unsigned> slow; // the same, of what these functions and kernels queue
 	int order = 0;        // of threads and blocks: 0 ascending, 1 descending
 	std::string kernels;  // folder of the kernels' host libraries; empty: this library's own
 	std::string report;   // file to which findings are appended

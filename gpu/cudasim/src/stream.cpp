@@ -64,7 +64,9 @@ CUresult perform(std::unique_lock<std::mutex> &lock, Op &op) {
 	}
 	if (CUresult r = prepare(op)) return r;
 	if (op.kernel) engine().kernels++;
-	unsigned delay = op.launch ? engine().settings.delay : 0;
+	const Settings &settings = engine().settings;
+	unsigned delay = op.launch ? settings.delay : 0;
+	if (auto slow = settings.slow.find(op.name); slow != settings.slow.end()) delay += slow->second;
 	CUresult r = CUDA_SUCCESS;
 	lock.unlock();
 	if (delay) std::this_thread::sleep_for(std::chrono::microseconds(delay));

@@ -30,6 +30,9 @@ func TestStepsAllocateNothing(t *testing.T) {
 	text := []byte("hello world")
 	p := &Product{M: 1, N: 1, K: 1, LDA: 1, LDB: 1, LDC: 1, TypeA: Float32, TypeB: Float32, TypeC: Float32, Compute: ComputeFloat32}
 	bn := &BatchNorm{cudnn.Spatial, c.X, c.X, 1e-5}
+	graph := newGraph(t, d, graphed(Forward))
+	plan := newPlan(t, graph)
+	check(t, graph.Close())
 	check(t, BeginCapture(s))
 	g, err := EndCapture(s)
 	check(t, err)
@@ -59,6 +62,7 @@ func TestStepsAllocateNothing(t *testing.T) {
 		"batch norm infer":  func() error { return d.BatchNormInfer(bn, x, out, x, x, x, x) },
 		"batch norm back":   func() error { return d.BatchNormBackward(bn, x, y, out, x, x, x, 0, x, x) },
 		"graph":             func() error { return g.Launch(s) },
+		"operation graph":   func() error { return plan.Run(x, w, out, x, ws) },
 	} {
 		var failed error
 		if n := testing.AllocsPerRun(10, func() {
@@ -69,4 +73,5 @@ func TestStepsAllocateNothing(t *testing.T) {
 			t.Errorf("%s: %g allocations, error %v", name, n, failed)
 		}
 	}
+	check(t, plan.Close())
 }

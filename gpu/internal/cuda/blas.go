@@ -48,6 +48,13 @@ func (h *BLAS) SetWorkspace(p cu.DevicePtr, bytes int64) error {
 		C.shim_set_workspace(h.handle, C.address(p), C.size_t(bytes)))
 }
 
+// SetFloat32Sums makes the parts of a sum float32 where C is of 16 bits: cuBLAS may otherwise round them to C's type before
+// it adds them. It undoes SetTF32.
+func (h *BLAS) SetFloat32Sums() error {
+	return cublasError("setting cuBLAS's math mode",
+		C.cublasSetMathMode(h.handle, C.CUBLAS_DEFAULT_MATH|C.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION))
+}
+
 // SetTF32 says whether float32 products may round their factors to TF32, for tensor cores.
 func (h *BLAS) SetTF32(allow bool) error {
 	mode := C.cublasMath_t(C.CUBLAS_DEFAULT_MATH)

@@ -21,7 +21,7 @@ func newBLAS(t *testing.T) *BLAS {
 func TestProducts(t *testing.T) {
 	b := newBLAS(t)
 	s, err := NewStream()
-	check(t, err, b.SetStream(s), b.SetTF32(true), b.SetTF32(false))
+	check(t, err, b.SetStream(s), b.SetTF32(true), b.SetTF32(false), b.SetFloat32Sums())
 	A, At := floats(t, 1, 2, 3, 4, 5, 6), floats(t, 1, 4, 2, 5, 3, 6)
 	B, Bt := floats(t, 1, 2, 3, 4, 5, 6), floats(t, 1, 3, 5, 2, 4, 6)
 	for _, c := range []struct{ transA, transB bool }{{}, {transA: true}, {transB: true}, {true, true}} {

@@ -141,6 +141,32 @@ cudnnStatus_t shim_add_tensor(cudnnHandle_t handle, float alpha, cudnnTensorDesc
 	return cudnnAddTensor(handle, &alpha, a_desc, (void *)a, &beta, c_desc, (void *)c);
 }
 
+static cudnnStatus_t variant_pack(cudnnBackendDescriptor_t pack, int64_t tensors, const int64_t *uids, void *const *data,
+	void *workspace) {
+	cudnnStatus_t status =
+		cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, tensors, uids);
+	if (status == CUDNN_STATUS_SUCCESS)
+		status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, tensors, data);
+	if (status == CUDNN_STATUS_SUCCESS)
+		status = cudnnBackendSetAttribute(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
+	return status == CUDNN_STATUS_SUCCESS ? cudnnBackendFinalize(pack) : status;
+}
+
+cudnnStatus_t shim_execute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, address x, address w, address y, address bias,
+	address workspace) {
+	const int64_t uids[] = {UID_X, UID_W, UID_Y, UID_BIAS};
+	void *data[] = {(void *)x, (void *)w, (void *)y, (void *)bias};
+	cudnnBackendDescriptor_t pack;
+	cudnnStatus_t status = cudnnBackendCreateDescriptor(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack);
+	if (status != CUDNN_STATUS_SUCCESS)
+		return status;
+	status = variant_pack(pack, bias ? 4 : 3, uids, data, (void *)workspace);
+	if (status == CUDNN_STATUS_SUCCESS)
+		status = cudnnBackendExecute(handle, plan, pack);
+	cudnnStatus_t destroyed = cudnnBackendDestroyDescriptor(pack);
+	return status == CUDNN_STATUS_SUCCESS ? destroyed : status;
+}
+
 cudnnStatus_t shim_pool(cudnnHandle_t handle, cudnnPoolingDescriptor_t pool, float alpha,
 	cudnnTensorDescriptor_t x_desc, address x, float beta, cudnnTensorDescriptor_t y_desc, address y) {
 	return cudnnPoolingForward(handle, pool, &alpha, x_desc, (void *)x, &beta, y_desc, (void *)y);

@@ -73,6 +73,14 @@ cudnnStatus_t shim_convolve_backward_bias(cudnnHandle_t handle, float alpha, cud
 cudnnStatus_t shim_add_tensor(cudnnHandle_t handle, float alpha, cudnnTensorDescriptor_t a_desc, address a, float beta,
 	cudnnTensorDescriptor_t c_desc, address c);
 
+// The identifiers of a convolution's tensors in an operation graph. Product and sum are virtual: what passes from the
+// convolution to the bias, and from that to the activation.
+enum uid { UID_X = 1, UID_W, UID_Y, UID_BIAS, UID_PRODUCT, UID_SUM };
+
+// shim_execute is cudnnBackendExecute on tensors at these addresses; bias is 0 where the graph has none.
+cudnnStatus_t shim_execute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, address x, address w, address y, address bias,
+	address workspace);
+
 cudnnStatus_t shim_pool(cudnnHandle_t handle, cudnnPoolingDescriptor_t pool, float alpha,
 	cudnnTensorDescriptor_t x_desc, address x, float beta, cudnnTensorDescriptor_t y_desc, address y);
 cudnnStatus_t shim_pool_backward(cudnnHandle_t handle, cudnnPoolingDescriptor_t pool, float alpha,

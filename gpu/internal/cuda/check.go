@@ -8,6 +8,7 @@ import "C"
 import (
 	"errors"
 	"reflect"
+	"strings"
 )
 
 // Check returns nil for nil, and an *Error for an error of gorgonia's: with the function that
@@ -48,7 +49,7 @@ func lastFailure(doing string, l *vendorLibrary, code int) error {
 	} else if l == dnn {
 		var message [512]C.char
 		C.shim_cudnn_message(&message[0], C.size_t(len(message)))
-		detail = C.GoString(&message[0])
+		detail = strings.Join(strings.Fields(C.GoString(&message[0])), " ") // of graphs it tells in many lines
 	}
 	e := newError(l.numbering(), function, doing, code, detail)
 	e.absent = absent

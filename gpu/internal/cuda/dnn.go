@@ -18,6 +18,7 @@ import (
 type DNN struct {
 	*cudnn.Context
 	handle C.cudnnHandle_t
+	target backendDesc // of newTargetDNN; nil otherwise
 }
 
 // NewDNN loads cuDNN if it isn't loaded, and creates a handle.
@@ -36,7 +37,7 @@ func NewDNN() (d *DNN, err error) {
 		}
 	}()
 	c := cudnn.NewContext()
-	return &DNN{c, *(*C.cudnnHandle_t)(unsafe.Pointer(c))}, nil
+	return &DNN{Context: c, handle: *(*C.cudnnHandle_t)(unsafe.Pointer(c))}, nil
 }
 
 // Close destroys the handle.

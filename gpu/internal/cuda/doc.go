@@ -41,7 +41,7 @@
 //
 //   - gorgonia lacks it: pinned host memory, stream capture and graphs, streams, math modes and
 //     workspaces of cuBLAS and cuDNN, cublasGemmEx, workspace sizes, the _v7 heuristics,
-//     dynamic shared memory.
+//     dynamic shared memory, cuDNN's operation graphs (backend.go, convolution_graph.go).
 //   - its version doesn't do: FindConvolution* writes through a nil result; JIT options lose the
 //     length of the log and hide Go pointers from the collector; Function.Launch allocates and
 //     frees C memory twice, and reads 8 bytes of every argument; the BLAS takes slices of host

@@ -2,6 +2,9 @@
 
 package cuda
 
+// #include "calls.h"
+import "C"
+
 import (
 	"time"
 
@@ -40,11 +43,11 @@ func Record(e cu.Event, s cu.Stream) error { return Check("recording an event", 
 
 // Done reports whether the stream has got past the event.
 func Done(e cu.Event) (bool, error) {
-	err := e.Query()
-	if err == nil || err == error(cu.NotReady) {
-		return err == nil, nil
+	status := C.cuEventQuery(eventHandle(e))
+	if status == C.CUDA_ERROR_NOT_READY {
+		return false, nil
 	}
-	return false, Check("asking for an event", err)
+	return status == C.CUDA_SUCCESS, cudaError("asking for an event", status)
 }
 
 // WaitEvent waits until the stream has got past the event.

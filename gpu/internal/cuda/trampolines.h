@@ -739,6 +739,13 @@ STATUS(LIB_CUDNN, cudnnStatus_t, cudnnAddTensor, (cudnnHandle_t handle, const vo
 STATUS(LIB_CUDNN, cudnnStatus_t, cudnnBackendCreateDescriptor, (cudnnBackendDescriptorType_t descriptorType,
 	cudnnBackendDescriptor_t *descriptor), (descriptorType, descriptor))
 STATUS(LIB_CUDNN, cudnnStatus_t, cudnnBackendDestroyDescriptor, (cudnnBackendDescriptor_t descriptor), (descriptor))
+STATUS(LIB_CUDNN, cudnnStatus_t, cudnnBackendExecute, (cudnnHandle_t handle, cudnnBackendDescriptor_t executionPlan,
+	cudnnBackendDescriptor_t variantPack), (handle, executionPlan, variantPack))
+STATUS(LIB_CUDNN, cudnnStatus_t, cudnnBackendFinalize, (cudnnBackendDescriptor_t descriptor), (descriptor))
+STATUS(LIB_CUDNN, cudnnStatus_t, cudnnBackendGetAttribute, (const cudnnBackendDescriptor_t descriptor,
+	cudnnBackendAttributeName_t attributeName, cudnnBackendAttributeType_t attributeType, int64_t requestedElementCount,
+	int64_t *elementCount, void *arrayOfElements), (descriptor, attributeName, attributeType, requestedElementCount,
+	elementCount, arrayOfElements))
 STATUS(LIB_CUDNN, cudnnStatus_t, cudnnBackendSetAttribute, (cudnnBackendDescriptor_t descriptor,
 	cudnnBackendAttributeName_t attributeName, cudnnBackendAttributeType_t attributeType, int64_t elementCount, const
 	void *arrayOfElements), (descriptor, attributeName, attributeType, elementCount, arrayOfElements))

@@ -14,6 +14,7 @@ enum { not_initialized = 1, bad_param = 3, not_supported = 9, arch_mismatch = 6 
 struct descriptor { int kind, type, format, n[12]; };
 enum { tensor = 1, filter, convolution, pooling, activation };
 static int alive; // descriptors
+static int backend_alive; // of these, of the graph interface
 
 size_t cudnnGetVersion(void) { return VERSION; }
 size_t cudnnGetCudartVersion(void) { return 12010; }
@@ -21,7 +22,7 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) {
 	return *handle = (cudnnHandle_t)&alive, getenv("FAKE_CUDNN") ? (cudnnStatus_t)not_initialized : CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
-	return (void *)handle == &alive ? CUDNN_STATUS_SUCCESS : (cudnnStatus_t)bad_param;
+	return (void *)handle == &alive && !backend_alive ? CUDNN_STATUS_SUCCESS : (cudnnStatus_t)bad_param;
 }
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t s) { return (void)handle, (void)s, CUDNN_STATUS_SUCCESS; }
 #if VERSION >= 9000
@@ -298,4 +299,120 @@ cudnnStatus_t cudnnBatchNormalizationBackward(cudnnHandle_t handle, cudnnBatchNo
 	const void *inv) {
 	(void)handle, (void)mode, (void)x, (void)dy, (void)dx, (void)p, (void)epsilon;
 	return record(pdx, 11, px, pdy, scale, dscale, dbias, mean, inv, alpha, beta, alpha_p, beta_p);
+}
+
+// The graph interface. A descriptor keeps what was set last of each attribute. Engines: 40 + the operation's pass, with the note of
+// tensor cores; 50, nondeterministic; and 60, of which no plan can be made. The fallback is engine 7. An engine works in
+// 8 bytes for each unit of its number.
+struct element { int name, type; int64_t count; char bytes[64]; };
+struct backend { int kind, finalized, number, pass, n; struct element list[16]; };
+static const struct element *attribute(const void *d, int name) {
+	const struct backend *b = d;
+	for (int i = 0; i < b->n; i++)
+		if (b->list[i].name == name)
+			return &b->list[i];
+	return NULL;
+}
+static void *descriptor_of(const void *d, int name) {
+	const struct element *e = attribute(d, name);
+	return e ? *(void **)e->bytes : NULL;
+}
+static int size_of(int type) {
+	switch (type) {
+	case CUDNN_TYPE_BOOLEAN: return 1;
+	case CUDNN_TYPE_INT64: case CUDNN_TYPE_VOID_PTR: case CUDNN_TYPE_BACKEND_DESCRIPTOR: case CUDNN_TYPE_HANDLE: return 8;
+	}
+	return 4;
+}
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t kind, cudnnBackendDescriptor_t *d) {
+	struct backend *b = calloc(1, sizeof *b);
+	b->kind = kind;
+	backend_alive++;
+	return *d = b, CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d) { return backend_alive--, free(d), CUDNN_STATUS_SUCCESS; }
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
+	cudnnBackendAttributeType_t type, int64_t count, const void *elements) {
+	struct backend *b = d;
+	struct element *e = (struct element *)attribute(d, name);
+	int bytes = size_of(type) * (int)count;
+	if (b->finalized || bytes > 64 || (!e && b->n == 16))
+		return (cudnnStatus_t)bad_param;
+	if (type == CUDNN_TYPE_BACKEND_DESCRIPTOR)
+		for (int i = 0; i < count; i++)
+			if (!((struct backend *const *)elements)[i]->finalized)
+				return (cudnnStatus_t)bad_param;
+	e = e ? e : &b->list[b->n++];
+	e->name = name, e->type = type, e->count = count;
+	return memcpy(e->bytes, elements, bytes), CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t d) {
+	struct backend *b = d, *config = descriptor_of(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+	const struct element *strides = attribute(d, CUDNN_ATTR_TENSOR_STRIDES);
+	if (strides && ((const int64_t *)strides->bytes)[0] <= 0)
+		return (cudnnStatus_t)bad_param;
+	if (config && config->number == 60)
+		return (cudnnStatus_t)arch_mismatch;
+	return b->finalized = 1, CUDNN_STATUS_SUCCESS;
+}
+// pass_of returns the type of a graph's first operation, less that of the forward pass.
+static int pass_of(const void *graph) {
+	struct backend *operation = descriptor_of(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
+	return operation->kind - CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
+}
+static cudnnStatus_t give(void *to, int64_t *count, const void *value, int bytes) {
+	*count = 1;
+	return memcpy(to, value, bytes), CUDNN_STATUS_SUCCESS;
+}
+cudnnStatus_t cudnnBackendGetAttribute(const cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name,
+	cudnnBackendAttributeType_t type, int64_t wanted, int64_t *count, void *elements) {
+	struct backend *b = (struct backend *)d, **out = elements;
+	int note = b->number == 50 ? CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC : CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
+	(void)type;
+	if (!b->finalized)
+		return (cudnnStatus_t)not_initialized;
+	switch ((int)name) {
+	case CUDNN_ATTR_ENGINEHEUR_RESULTS: {
+		void *graph = descriptor_of(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+		int fallback = *(int *)attribute(d, CUDNN_ATTR_ENGINEHEUR_MODE)->bytes == CUDNN_HEUR_MODE_FALLBACK;
+		int numbers[] = {fallback ? 7 : 40 + pass_of(graph), 50, 60};
+		*count = fallback ? 1 : 3;
+		for (int i = 0; i < *count && i < wanted; i++)
+			out[i]->number = numbers[i], out[i]->pass = pass_of(graph), out[i]->finalized = 1;
+		return CUDNN_STATUS_SUCCESS;
+	}
+	case CUDNN_ATTR_ENGINECFG_ENGINE:
+		out[0]->number = b->number, out[0]->finalized = 1;
+		return *count = 1, CUDNN_STATUS_SUCCESS;
+	case CUDNN_ATTR_ENGINE_GLOBAL_INDEX:
+		return give(elements, count, &(int64_t){b->number}, 8);
+	case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE:
+		give(elements, count, &note, 4);
+		return *count = b->number != 7, CUDNN_STATUS_SUCCESS;
+	case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
+		return give(elements, count, &(int64_t){8 * ((struct backend *)descriptor_of(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG))->number}, 8);
+	}
+	return (cudnnStatus_t)not_supported;
+}
+// The result is at y, x or w by the pass: what the other tensors, the bias and the workspace begin with, each if it is there, and the engine's
+// number.
+cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
+	struct backend *p = plan, *v = pack, *config = descriptor_of(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
+	const struct element *uids = attribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
+	const struct element *data = attribute(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
+	float *workspace = descriptor_of(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE), *to, *at[5] = {0};
+	if ((void *)handle != &alive || !p->finalized || !v->finalized || uids->count != data->count ||
+		descriptor_of(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE) != (void *)handle)
+		return (cudnnStatus_t)bad_param;
+	for (int i = 0; i < uids->count; i++)
+		at[((const int64_t *)uids->bytes)[i]] = ((float *const *)data->bytes)[i];
+	int out = config->pass == 0 ? 3 : config->pass == 1 ? 2 : 1;
+	to = at[out];
+	for (int i = 1; i <= 4; i++)
+		if (i != out && at[i])
+			*to++ = at[i][0];
+	if (workspace)
+		*to++ = workspace[0];
+	*to = config->number;
+	return CUDNN_STATUS_SUCCESS;
 }

@@ -1,0 +1,114 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package cuda
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// named is what the environment said of NVIDIA's libraries before TestMain put the fakes in its place.
+var named = os.Getenv(PathVariable)
+
+// NVIDIA's cuDNN itself takes the graphs that this package describes, and prepares plans of them for an H100 that isn't there:
+// cuDNN 9.8 and newer do that for a GPU in a file, testdata/h100.json, without a device or a driver. So names, types and
+// numbers of attributes are held against the library. What a plan computes is not.
+//
+// TRAINER_CUDA_PATH has to name a folder of cuDNN, such as nvidia/cudnn/lib of the Python package nvidia-cudnn-cu12 or -cu13,
+// with cuBLAS, and NVRTC for engines that compile, beside it.
+func TestGraphsOfNVIDIA(t *testing.T) {
+	_ = os.Getenv(PathVariable) // makes go test run this again when it changes
+	if os.Getenv(againVariable) == "" {
+		if !containsCuDNN(named) {
+			t.Skipf("%s names no folder of NVIDIA's cuDNN 9", PathVariable)
+		}
+		idle := filepath.Join(t.TempDir(), "libcuda.so.1")
+		if err := compileFile(compiler(), "testdata/fake/idle.c", idle); err != nil {
+			t.Fatal(err)
+		}
+		named = filepath.Dir(idle) + string(filepath.ListSeparator) + named
+	}
+	if !again(t, PathVariable+"="+named) {
+		return
+	}
+	check(t, driver.need()) // parts of cuDNN are linked with it
+	text, err := os.ReadFile("testdata/h100.json")
+	check(t, err)
+	d, err := newTargetDNN(string(text))
+	check(t, err)
+	if _, err := newTargetDNN("{}"); err == nil {
+		t.Error("a GPU of which nothing is said is no error")
+	}
+	t.Logf("cuDNN %d", CuDNNVersion())
+	for name, c := range vendorCases {
+		for _, typ := range []DataType{Float32, Float16, BFloat16} {
+			for _, p := range []Pass{Forward, BackwardData, BackwardFilter} {
+				for _, bias := range []bool{false, true} {
+					for _, relu := range []bool{false, true} {
+						if p != Forward && bias || relu && !bias {
+							continue
+						}
+						c.Pass, c.Type, c.Bias, c.ReLU = p, typ, bias, relu
+						t.Run(fmt.Sprintf("%s/%v/%v/bias %v/ReLU %v", name, typ, p, bias, relu), func(t *testing.T) { checkVendor(t, d, c) })
+					}
+				}
+			}
+		}
+	}
+}
+
+func containsCuDNN(path string) bool {
+	for _, dir := range filepath.SplitList(path) {
+		if _, err := os.Stat(filepath.Join(dir, "libcudnn.so.9")); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// vendorCases are convolutions of every kind.
+var vendorCases = map[string]GraphConvolution{
+	"3 x 3":           {N: 128, H: 32, W: 32, InC: 64, OutC: 64, KH: 3, KW: 3, Geometry: Geometry{1, 1, 1, 1, 1, 1, 1}},
+	"of colours":      {N: 128, H: 32, W: 32, InC: 3, OutC: 32, KH: 3, KW: 3, Geometry: Geometry{1, 1, 1, 1, 1, 1, 1}},
+	"of grey":         {N: 128, H: 28, W: 28, InC: 1, OutC: 32, KH: 5, KW: 5, Geometry: Geometry{0, 0, 1, 1, 1, 1, 1}},
+	"odd":             {N: 5, H: 13, W: 11, InC: 7, OutC: 9, KH: 3, KW: 2, Geometry: Geometry{1, 0, 1, 2, 1, 1, 1}},
+	"strided":         {N: 128, H: 32, W: 32, InC: 64, OutC: 128, KH: 3, KW: 3, Geometry: Geometry{1, 1, 2, 2, 1, 1, 1}},
+	"1 x 1":           {N: 128, H: 16, W: 16, InC: 64, OutC: 128, KH: 1, KW: 1, Geometry: Geometry{0, 0, 1, 1, 1, 1, 1}},
+	"dilated":         {N: 32, H: 32, W: 32, InC: 64, OutC: 64, KH: 3, KW: 3, Geometry: Geometry{2, 2, 1, 1, 2, 2, 1}},
+	"in groups":       {N: 32, H: 32, W: 32, InC: 64, OutC: 64, KH: 3, KW: 3, Geometry: Geometry{1, 1, 1, 1, 1, 1, 4}},
+	"of each channel": {N: 32, H: 32, W: 32, InC: 64, OutC: 64, KH: 3, KW: 3, Geometry: Geometry{1, 1, 1, 1, 1, 1, 64}},
+}
+
+// checkVendor describes a convolution, and prepares a plan of the first proposal.
+func checkVendor(t *testing.T, d *DNN, c GraphConvolution) {
+	g, err := d.NewConvolutionGraph(c)
+	check(t, err)
+	engines, err := g.Engines(Fastest)
+	check(t, err)
+	fallback, err := g.Engines(Fallback)
+	check(t, err)
+	if len(engines) == 0 || len(fallback) == 0 {
+		t.Fatalf("%d engines, and %d to fall back on", len(engines), len(fallback))
+	}
+	// Some engine has to fit a device that is deterministic and multiplies float32 as it is.
+	const avoided = TensorCores | DownConverts | ReducedSums | Nondeterministic
+	exact := 0
+	for _, e := range append(engines, fallback...) {
+		if e.Notes&avoided == 0 {
+			exact++
+		}
+	}
+	if exact == 0 {
+		t.Errorf("no engine of %v and %v does without tensor cores, and is deterministic", engines, fallback)
+	}
+	plan, err := g.Plan(engines[0])
+	check(t, err, g.Close())
+	if plan.Workspace() < 0 || plan.Workspace() > 1<<32 {
+		t.Errorf("a workspace of %d bytes", plan.Workspace())
+	}
+	t.Logf("%d proposals, first engine %d with notes %b in %d bytes of workspace; %d to fall back on; %d are exact",
+		len(engines), engines[0].Number, engines[0].Notes, plan.Workspace(), len(fallback), exact)
+	check(t, plan.Close())
+}
