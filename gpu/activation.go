@@ -49,36 +49,37 @@ func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, erro
 	if !ok || s.Len < 1 {
 		panic(fmt.Sprintf("gpu: NewActivation: kind %d over %d elements", s.Kind, s.Len))
 	}
+	s.DType = floatType("NewActivation", s.DType)
 	return build(d, "activation", func(b *builder) device.Activation {
 		b.elements(s.Len)
-		return &activation{d: d, spec: s, forward: b.family(forward), backward: b.family(backward)}
+		return &activation{d: d, spec: s, forward: b.family(forward, s.DType), backward: b.family(backward, s.DType)}
 	})
 }
 
 func (p *activation) Forward(y, x *device.Tensor) {
 	const op = "activation forward"
-	n := device.CheckUpTo(op, "x", x, device.Float32, p.spec.Len)
-	device.CheckLen(op, "y", y, device.Float32, n)
+	n := device.CheckUpTo(op, "x", x, p.spec.DType, p.spec.Len)
+	device.CheckLen(op, "y", y, p.spec.DType, n)
 	d := p.d
 	if !d.begin(op) {
 		return
 	}
 	defer d.end()
 	d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Int32(int32(n)).Float32(p.spec.Alpha)
-	d.launch(p.forward, kernels.Elementwise(n, kernels.Float32))
+	d.launch(p.forward, kernels.Elementwise(n, storage(p.spec.DType)))
 }
 
 func (p *activation) Backward(dx, dy, x, y *device.Tensor) {
 	const op = "activation backward"
-	n := device.CheckUpTo(op, "x", x, device.Float32, p.spec.Len)
-	device.CheckLen(op, "dx", dx, device.Float32, n)
-	device.CheckLen(op, "dy", dy, device.Float32, n)
-	device.CheckLen(op, "y", y, device.Float32, n)
+	n := device.CheckUpTo(op, "x", x, p.spec.DType, p.spec.Len)
+	device.CheckLen(op, "dx", dx, p.spec.DType, n)
+	device.CheckLen(op, "dy", dy, p.spec.DType, n)
+	device.CheckLen(op, "y", y, p.spec.DType, n)
 	d := p.d
 	if !d.begin(op) {
 		return
 	}
 	defer d.end()
 	d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)).Pointer(d.data(x)).Int32(int32(n)).Float32(p.spec.Alpha)
-	d.launch(p.backward, kernels.Elementwise(n, kernels.Float32))
+	d.launch(p.backward, kernels.Elementwise(n, storage(p.spec.DType)))
 }

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	cudnn "gorgonia.org/cu/dnn"
 
 	"trainer/gpu/cudasim"
 	"trainer/gpu/internal/cuda"
@@ -161,12 +164,19 @@ func TestAutotune(t *testing.T) {
 		t.Errorf("%s has %d entries, error %v, want 4", file, len(entries), err)
 	}
 	for key := range entries {
-		if !strings.Contains(key, "software emulation, cuDNN 9") || !strings.Contains(key, "x 4x8x8x8, w 8x3x3x8") && !strings.Contains(key, "x 5x8x8x8") {
+		if !strings.Contains(key, "fp32, ") || !strings.Contains(key, "software emulation, cuDNN 9") || !strings.Contains(key, "x 4x8x8x8, w 8x3x3x8") && !strings.Contains(key, "x 5x8x8x8") {
 			t.Errorf("a key is %q", key)
 		}
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(file), "cudnn-algorithms*")); len(left) != 1 {
 		t.Errorf("the folder has %q", left)
+	}
+
+	for _, dtype := range []device.DType{device.Float16, device.BFloat16} {
+		other := ordinary
+		other.DType = dtype
+		expectSearches("the same in "+dtype.String(), 3, func() { newConv(t, d, other) })
+		expectSearches("again in "+dtype.String(), 0, func() { newConv(t, d, other) })
 	}
 
 	for name, contents := range map[string]string{"not JSON": "{", "null": "null", "another shape": "[1]"} {
@@ -181,6 +191,69 @@ func TestAutotune(t *testing.T) {
 	d.options = o
 	d.algorithms = newAlgorithmCache(d.info.Description, o)
 	expectSearches("with other options", 3, func() { newConv(t, d, ordinary) })
+	d.factors = TF32
+	expectSearches("with other products", 3, func() { newConv(t, d, ordinary) })
+}
+
+// Searches of a 16-bit convolution get memory of its size, and not that of float32: the software emulation counts.
+func TestAutotuneMemory(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
+	d := newDevice(t, WithAutotune())
+	large := ordinary
+	large.N, large.H, large.W, large.NoBackward = 64, 64, 64, true // images of 8 MiB in float32, and results likewise
+	for _, c := range []struct {
+		dtype device.DType
+		fits  uint64 // searches that find room
+	}{{device.Float32, 0}, {device.Float16, 1}} {
+		large.DType = c.dtype
+		free := d.FreeMemory()
+		ballast, err := d.NewTensor(device.Uint8, int(free)-12<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := cudasim.Calls("cudnnFindConvolutionForwardAlgorithmEx")
+		newConv(t, d, large)
+		if got := cudasim.Calls("cudnnFindConvolutionForwardAlgorithmEx") - before; got != c.fits {
+			t.Errorf("%v: %d searches in 12 MiB, want %d", c.dtype, got, c.fits)
+		}
+		runtime.KeepAlive(ballast)
+	}
+}
+
+// Factors of 16 bits go to tensor cores, float32 ones as the precision says; sums are float32. This is about what cuDNN and
+// cuBLAS are asked for: the software emulation multiplies in float32 always.
+func TestMultiplicationOfTypes(t *testing.T) {
+	for _, c := range []struct {
+		precision Precision
+		dtype     device.DType
+		math      cudnn.MathType
+		compute   cuda.Compute
+	}{
+		{FP32, device.Float32, cuda.FMAMath, cuda.ComputeFloat32},
+		{TF32, device.Float32, cuda.DefaultMath, cuda.ComputeTF32},
+		{FP16, device.Float32, cuda.DefaultMath, cuda.ComputeTF32},
+		{FP32, device.Float16, cuda.TensorOpMath, cuda.ComputeFloat32},
+		{TF32, device.BFloat16, cuda.TensorOpMath, cuda.ComputeFloat32},
+		{FP16, device.Float16, cuda.TensorOpMath, cuda.ComputeFloat32},
+	} {
+		t.Run(c.precision.String()+" "+c.dtype.String(), func(t *testing.T) {
+			d := newDevice(t, WithPrecision(c.precision))
+			s := ordinary
+			s.DType = c.dtype
+			for i, p := range newConv(t, d, s).full.passes {
+				if p.math != c.math {
+					t.Errorf("%v multiplies with cuDNN's math type %d, want %d", cuda.Pass(i), p.math, c.math)
+				}
+			}
+			product, err := d.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, DType: c.dtype})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := product.(*matMul).product.Compute; got != c.compute {
+				t.Errorf("cuBLAS computes in %d, want %d", got, c.compute)
+			}
+		})
+	}
 }
 
 // cacheHome is a folder for the user's cache, in which the software CUDA that is built already is found.
@@ -194,7 +267,7 @@ func cacheHome(t *testing.T) string {
 	if err := os.MkdirAll(filepath.Join(dir, "trainer"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cudasim.Build(t, cudasim.Options{})
+	emulate(t, "") // whose libraries stay loaded, and look for the kernels where they are from
 	if err := os.Symlink(filepath.Join(old, "trainer", "cudasim"), filepath.Join(dir, "trainer", "cudasim")); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"trainer/nn/device"
 )
 
-// augment is the plan that turns uint8 images into normalised float32 ones, moved,
+// augment is the plan that turns uint8 images into normalised ones of the spec's type, moved,
 // mirrored and with a square cut out, as device.AugmentSpec defines, by the kernels of augment.cu:
 //
 //	y[i,j,c] = (x[i',j',c]/255 - mean[c]) / std[c]
@@ -28,11 +28,13 @@ type augment struct {
 // NewAugment makes a plan for augmentation.
 func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	s.Check()
+	s.DType = floatType("NewAugment", s.DType)
 	return build(d, "augment", func(b *builder) device.Augment {
 		b.elements(s.N * s.H * s.W * s.C)
 		return &augment{
 			d: d, spec: s, table: b.table(device.Bytes(normalization(s))),
-			train: b.family(kernels.AugmentTrain), normalize: b.family(kernels.AugmentNormalize), gather: b.family(kernels.GatherLabels),
+			train: b.family(kernels.AugmentTrain, s.DType), normalize: b.family(kernels.AugmentNormalize, s.DType),
+			gather: b.family(kernels.GatherLabels, s.DType), // that of the module which is loaded anyway
 		}
 	})
 }
@@ -90,7 +92,7 @@ func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bo
 // check panics unless y and images fit, and returns the number of images in the batch.
 func (p *augment) check(op string, y, images *device.Tensor) int {
 	s := p.spec
-	n := device.CheckRows(op, "y", y, device.Float32, s.N, s.H, s.W, s.C)
+	n := device.CheckRows(op, "y", y, s.DType, s.N, s.H, s.W, s.C)
 	rows := n
 	if s.Gather {
 		rows = -1

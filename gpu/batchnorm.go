@@ -86,12 +86,13 @@ func (d *Device) newBatchNorm(s device.BatchNormSpec, k normKernels) (device.Bat
 	if s.Rows < 1 || s.C < 1 || !(s.Epsilon >= 0) {
 		panic(fmt.Sprintf("gpu: NewBatchNorm: [%d %d], epsilon %v", s.Rows, s.C, s.Epsilon))
 	}
+	s.DType = floatType("NewBatchNorm", s.DType)
 	return build(d, "batchnorm", func(b *builder) device.BatchNorm {
 		b.elements(s.Rows * s.C)
 		p := &batchNorm{
 			d: d, spec: s,
-			moments: b.family(kernels.BatchNormMoments), statistics: b.family(kernels.BatchNormStatistics),
-			normalize: b.family(k.normalize),
+			moments: b.family(kernels.BatchNormMoments, s.DType), statistics: b.family(kernels.BatchNormStatistics, s.DType),
+			normalize: b.family(k.normalize, s.DType),
 		}
 		var statistics, work layout
 		p.mean, p.variance = statistics.place(4*s.C), statistics.place(4*s.C)
@@ -101,7 +102,8 @@ func (d *Device) newBatchNorm(s device.BatchNormSpec, k normKernels) (device.Bat
 		p.partial, p.total = work.place(2*int(columnSums(s.Rows, s.C))), work.place(2*4*s.C)
 		b.reserve(work.bytes)
 		if !s.NoBackward {
-			p.sums, p.gradients, p.backward = b.family(k.sums), b.family(kernels.BatchNormGradients), b.family(k.backward)
+			p.sums, p.gradients = b.family(k.sums, s.DType), b.family(kernels.BatchNormGradients, s.DType)
+			p.backward = b.family(k.backward, s.DType)
 		}
 		return p
 	})
@@ -155,7 +157,7 @@ func (p *batchNorm) columns(a *cuda.Args, l kernels.ColumnsLaunch, rows int) {
 func (p *batchNorm) checkForward(op string, y, x, gamma, beta, runningMean, runningVar *device.Tensor) int {
 	c := p.spec.C
 	rows := p.checkChannels(op, "x", x)
-	device.CheckLen(op, "y", y, device.Float32, rows*c)
+	device.CheckLen(op, "y", y, p.spec.DType, rows*c)
 	device.Check(op, "gamma", gamma, device.Float32, c)
 	device.Check(op, "beta", beta, device.Float32, c)
 	device.Check(op, "runningMean", runningMean, device.Float32, c)
@@ -163,11 +165,11 @@ func (p *batchNorm) checkForward(op string, y, x, gamma, beta, runningMean, runn
 	return rows
 }
 
-// checkChannels panics unless t is float32 [..., c] with at most the spec's rows, and
+// checkChannels panics unless t is of the spec's type, [..., c] with at most the spec's rows, and
 // returns how many it has.
 func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
 	c := p.spec.C
-	n := device.CheckUpTo(op, operand, t, device.Float32, p.spec.Rows*c)
+	n := device.CheckUpTo(op, operand, t, p.spec.DType, p.spec.Rows*c)
 	if shape := t.Shape(); shape[len(shape)-1] != c {
 		panic(fmt.Sprintf("%s: %s is %v, want %d as the last dimension", op, operand, t, c))
 	}
@@ -204,8 +206,8 @@ func (p *batchNorm) checkBackward(op string, dx, dgamma, dbeta, dy, x, gamma, be
 	}
 	c := p.spec.C
 	rows := p.checkChannels(op, "x", x)
-	device.CheckLen(op, "dx", dx, device.Float32, rows*c)
-	device.CheckLen(op, "dy", dy, device.Float32, rows*c)
+	device.CheckLen(op, "dx", dx, p.spec.DType, rows*c)
+	device.CheckLen(op, "dy", dy, p.spec.DType, rows*c)
 	device.Check(op, "gamma", gamma, device.Float32, c)
 	device.Check(op, "beta", beta, device.Float32, c)
 	if dgamma != nil {

@@ -7,6 +7,7 @@ import (
 
 	"trainer/gpu/internal/cuda"
 	"trainer/kernels"
+	"trainer/nn/device"
 )
 
 // builder gathers what a plan needs, up to the first error. It is used within build only.
@@ -45,8 +46,11 @@ func (b *builder) kernel(name kernels.Name) *cuda.Kernel {
 	return k
 }
 
-// family returns the kernel of a family for float32 elements.
-func (b *builder) family(f kernels.Family) *cuda.Kernel { return b.kernel(f.In(kernels.Float32)) }
+// family returns the kernel of a family for elements of a float type.
+func (b *builder) family(f kernels.Family, t device.DType) *cuda.Kernel {
+	b.stores(t)
+	return b.kernel(f.In(storage(t)))
+}
 
 // elements reports whether the kernels' 32-bit indices reach n elements; it is an error if not.
 func (b *builder) elements(n int) bool {

@@ -25,27 +25,14 @@ func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
 	}
 	return build(d, fmt.Sprintf("cast from %v to %v", s.From, s.To), func(b *builder) device.Cast {
 		b.elements(s.Len)
+		b.stores(s.From)
+		b.stores(s.To)
 		p := &cast{d: d, spec: s}
 		if s.From != s.To {
 			p.kernel = b.kernel(castKernel(s.From, s.To))
 		}
 		return p
 	})
-}
-
-func isFloat(t device.DType) bool {
-	return t == device.Float32 || t == device.Float16 || t == device.BFloat16
-}
-
-// storage returns how kernels call a float type.
-func storage(t device.DType) kernels.Storage {
-	switch t {
-	case device.Float16:
-		return kernels.Float16
-	case device.BFloat16:
-		return kernels.BFloat16
-	}
-	return kernels.Float32
 }
 
 // castKernel returns the kernel for two different types. Those between float types belong to the 16-bit one, and

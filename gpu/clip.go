@@ -17,6 +17,7 @@ import (
 //
 //	g = g * min(1, MaxNorm / sqrt(sum of all g^2))      then      g = min(max(g, -MaxValue), MaxValue)
 //
+// Gradients of a scaled loss stay scaled: the norm is multiplied by the scale's inverse, and MaxValue divided by it.
 // The norm stays on the device. A NaN makes all gradients NaN under MaxNorm, and stays itself under MaxValue.
 type clip struct {
 	d                *Device
@@ -33,6 +34,7 @@ func (d *Device) NewClip(s device.ClipSpec) (device.Clip, error) {
 	if !(s.MaxNorm >= 0) || !(s.MaxValue >= 0) {
 		panic(fmt.Sprintf("gpu: NewClip: largest norm %v, largest value %v, want 0 or more", s.MaxNorm, s.MaxValue))
 	}
+	d.checkScaling(op, s.Scaling)
 	var table []uint64
 	var lengths []int
 	for i, t := range s.Grads {
@@ -61,7 +63,6 @@ func (p *clip) Run() {
 	}
 	defer d.end()
 	d.hold(p)
-	const noScaling = cu.DevicePtr(0)
 	partial, factors := d.scratch()+p.partial, d.scratch()+p.factors
 	tensors, chunks, blocks := p.grads.tensors.address, p.grads.chunks.address, 0
 	if s.MaxNorm > 0 {
@@ -69,7 +70,7 @@ func (p *clip) Run() {
 		d.arguments().Pointer(partial).Pointer(tensors).Pointer(chunks)
 		d.launch(p.squares, p.grads.grid())
 	}
-	d.arguments().Pointer(factors).Pointer(partial).Int32(int32(blocks)).Float32(s.MaxNorm).Float32(s.MaxValue).Pointer(noScaling)
+	d.arguments().Pointer(factors).Pointer(partial).Int32(int32(blocks)).Float32(s.MaxNorm).Float32(s.MaxValue).Pointer(d.optional(s.Scaling))
 	d.launch(p.factor, oneBlock)
 	d.arguments().Pointer(tensors).Pointer(chunks).Pointer(factors)
 	d.launch(p.apply, p.grads.grid())

@@ -23,25 +23,26 @@ func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
 	if s.Len < 1 {
 		panic(fmt.Sprintf("gpu: NewCombine: %d elements", s.Len))
 	}
+	s.DType = floatType("NewCombine", s.DType)
 	return build(d, "combine", func(b *builder) device.Combine {
 		b.elements(s.Len)
-		return &combine{d: d, spec: s, combine: b.family(kernels.Combine), scale: b.family(kernels.Scale)}
+		return &combine{d: d, spec: s, combine: b.family(kernels.Combine, s.DType), scale: b.family(kernels.Scale, s.DType)}
 	})
 }
 
 func (p *combine) Run(y, a, b *device.Tensor) {
 	const op = "combine"
-	n := device.CheckUpTo(op, "a", a, device.Float32, p.spec.Len)
-	device.CheckLen(op, "y", y, device.Float32, n)
+	n := device.CheckUpTo(op, "a", a, p.spec.DType, p.spec.Len)
+	device.CheckLen(op, "y", y, p.spec.DType, n)
 	if b != nil {
-		device.CheckLen(op, "b", b, device.Float32, n)
+		device.CheckLen(op, "b", b, p.spec.DType, n)
 	}
 	d := p.d
 	if !d.begin(op) {
 		return
 	}
 	defer d.end()
-	grid := kernels.Elementwise(n, kernels.Float32)
+	grid := kernels.Elementwise(n, storage(p.spec.DType))
 	if b == nil {
 		d.arguments().Pointer(d.data(y)).Pointer(d.data(a)).Int32(int32(n)).Float32(p.spec.Alpha)
 		d.launch(p.scale, grid)

@@ -20,10 +20,10 @@ func TestPlansAllocateNothing(t *testing.T) {
 	devicetest.RunAllocations(t, anyDevice(t))
 }
 
-// The other precision computes the same on the software emulation, which multiplies in float32 always.
-func TestTF32(t *testing.T) {
+// A float32 network is computed the same with every precision on the software emulation, which multiplies in float32 always.
+func TestFloat32OfEveryPrecision(t *testing.T) {
 	var want []float32
-	for _, precision := range []Precision{FP32, TF32} {
+	for _, precision := range []Precision{FP32, TF32, Auto, FP16, BF16} {
 		t.Run(precision.String(), func(t *testing.T) {
 			n := newSmallNet(t, newDevice(t, WithPrecision(precision)), true)
 			n.step()

@@ -21,7 +21,10 @@ import (
 //	BackwardFilter  dw = sum over images and pixels of dy x;  dbias = sum of dy
 //
 // Bias and ReLU are part of cuDNN's call where it has that, and otherwise a pass over y by the kernels of epilogue.cu.
-// dbias is the sum of columns of reduce.cu.
+// dbias is the sum of columns of reduce.cu. choosePass decides how a pass is computed.
+//
+// cuDNN's call takes the bias in the type of the images. In 16 bits it gets a copy, made before each call: outC numbers, where adding
+// the bias afterwards would read and write all of y again.
 type conv2D struct {
 	d    *Device
 	spec device.Conv2DSpec
@@ -33,7 +36,8 @@ type conv2D struct {
 	fused      bool                 // cuDNN hasn't refused to do bias and activation in one call
 	bias       *cuda.TensorDesc     // [1,1,1,outC]
 	activation *cuda.ActivationDesc // ReLU or identity
-	noBias     *memory              // zeros: the bias of ReLU without one
+	ownBias    *memory              // the copy of the bias in 16 bits, or zeros for ReLU without one; nil where neither is needed
+	castBias   *cuda.Kernel         // makes the copy
 	epilogue   *cuda.Kernel         // nil without bias and ReLU
 
 	sum, sumFinish *cuda.Kernel // of dbias
@@ -43,12 +47,13 @@ type conv2D struct {
 // without are nil.
 type convBatch struct{ passes [3]*convPass }
 
-// convPass is one pass of a convolution with the algorithm that was chosen.
+// convPass is one pass of a convolution with what was chosen: a graph, or an algorithm of the old calls.
 type convPass struct {
 	cuda.Convolution
 	algorithm int
 	math      cudnn.MathType
-	workspace int64 // bytes of the shared workspace
+	graph     *graphPass // nil for an algorithm
+	workspace int64      // bytes of the shared workspace
 }
 
 // NewConv2D makes a plan for a convolution.
@@ -61,14 +66,16 @@ func (d *Device) NewConv2DReLU(s device.Conv2DSpec) (device.Conv2D, error) {
 
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error) {
 	s.Check()
+	s.DType = floatType("NewConv2D", s.DType)
 	return build(d, "conv2d", func(b *builder) device.Conv2D {
+		b.stores(s.DType)
 		outputs := s.N * s.OutH() * s.OutW() * s.OutC
 		if !b.elements(s.N*s.H*s.W*s.InC) || !b.elements(outputs) {
 			return nil
 		}
-		p := &conv2D{d: d, spec: s, relu: relu, smaller: map[int]*convBatch{}, epilogue: b.epilogue(s.Bias, relu)}
+		p := &conv2D{d: d, spec: s, relu: relu, smaller: map[int]*convBatch{}, epilogue: b.epilogue(s.Bias, relu, s.DType)}
 		if !s.NoBackward && s.Bias {
-			p.sum, p.sumFinish = b.family(kernels.ReduceRows), b.family(kernels.ReduceRowsFinish)
+			p.sum, p.sumFinish = b.family(kernels.ReduceRows, s.DType), b.family(kernels.ReduceRowsFinish, s.DType)
 			b.reserve(columnSums(outputs/s.OutC, s.OutC))
 		}
 		if p.fused = s.Bias || relu; p.fused {
@@ -91,10 +98,14 @@ func (p *conv2D) planFused(b *builder) {
 		p.activation, b.err = p.d.descriptors.activation(mode)
 	}
 	if b.err == nil {
-		p.bias, b.err = p.d.descriptors.tensor([4]int{1, 1, 1, p.spec.OutC})
+		p.bias, b.err = p.d.descriptors.tensor(p.spec.DType, [4]int{1, 1, 1, p.spec.OutC})
 	}
-	if !p.spec.Bias {
-		p.noBias = b.zeros(4 * p.spec.OutC)
+	bytes := p.spec.DType.Size() * p.spec.OutC
+	switch {
+	case !p.spec.Bias:
+		p.ownBias = b.zeros(bytes)
+	case p.spec.DType != device.Float32:
+		p.ownBias, p.castBias = b.memory(bytes), b.family(kernels.CastFromFloat32, p.spec.DType)
 	}
 }
 
@@ -108,7 +119,11 @@ func (p *conv2D) Algorithm() string {
 		if i > 0 {
 			text += ","
 		}
-		text += " " + algorithmName(cuda.Pass(i), pass.algorithm)
+		if pass.graph != nil {
+			text += " " + pass.graph.name(cuda.Pass(i))
+		} else {
+			text += " " + algorithmName(cuda.Pass(i), pass.algorithm)
+		}
 	}
 	return text
 }
@@ -116,10 +131,10 @@ func (p *conv2D) Algorithm() string {
 // Workspace returns the bytes that the plan owns. cuDNN works in memory that all plans of the device
 // share.
 func (p *conv2D) Workspace() int64 {
-	if p.noBias == nil {
+	if p.ownBias == nil {
 		return 0
 	}
-	return p.noBias.bytes
+	return p.ownBias.bytes
 }
 
 // batch returns how to compute n images; nil after a fault.
@@ -139,25 +154,55 @@ func (p *conv2D) batch(n int) *convBatch {
 	return b
 }
 
-// run queues a pass on tensors of n images, or of their gradients.
-func (p *conv2D) run(pass cuda.Pass, n int, x, w, y *device.Tensor) {
+// run queues a pass on tensors of n images, or of their gradients. bias is that of the forward pass, nil where there is none.
+func (p *conv2D) run(pass cuda.Pass, n int, x, w, y, bias *device.Tensor) {
 	d, b := p.d, p.batch(n)
 	if b == nil {
 		return
 	}
 	c := b.passes[pass]
-	err := d.dnn.Convolve(pass, &c.Convolution, c.algorithm, 1, d.data(x), d.data(w), d.data(y), d.scratch(), c.workspace, 0)
+	err := p.queue(pass, c, x, w, y, bias)
+	if c.graph != nil && d.recording == nil && errors.Is(err, device.ErrNotSupported) {
+		// Found out at the first call, before a step is recorded.
+		if c, err = p.chooseAlgorithm(pass, n); err == nil {
+			b.passes[pass] = c
+			err = p.queue(pass, c, x, w, y, bias)
+		}
+	}
 	if err != nil {
 		d.fail(err)
 	}
+}
+
+// queue queues a pass as it was chosen, and in the forward pass what follows the convolution.
+func (p *conv2D) queue(pass cuda.Pass, c *convPass, x, w, y, bias *device.Tensor) (err error) {
+	d := p.d
+	switch {
+	case c.graph != nil:
+		err = p.runGraph(c.graph, x, w, y, bias)
+		if c.graph.fused {
+			return err
+		}
+	case pass == cuda.Forward && p.fused:
+		if done, err := p.forwardFused(c, x, w, y, bias); done {
+			return err
+		}
+		fallthrough
+	default:
+		err = d.dnn.Convolve(pass, &c.Convolution, c.algorithm, 1, d.data(x), d.data(w), d.data(y), d.scratch(), c.workspace, 0)
+	}
+	if err == nil && pass == cuda.Forward && p.epilogue != nil {
+		d.finish(p.epilogue, y, bias)
+	}
+	return err
 }
 
 // Forward computes y.
 func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	const op = "conv2d forward"
 	s, d := p.spec, p.d
-	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.InC)
-	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	n := device.CheckRows(op, "x", x, s.DType, s.N, s.H, s.W, s.InC)
+	device.Check(op, "y", y, s.DType, n, s.OutH(), s.OutW(), s.OutC)
 	p.checkFilters(op, "w", w)
 	if (bias != nil) != s.Bias {
 		panic(fmt.Sprintf("%s: bias given: %v, by the spec: %v", op, bias != nil, s.Bias))
@@ -169,45 +214,45 @@ func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 		return
 	}
 	defer d.end()
-	if p.fused && p.forwardFused(y, x, w, bias, n) {
-		return
-	}
-	p.run(cuda.Forward, n, x, w, y)
-	if p.epilogue != nil {
-		d.finish(p.epilogue, y, bias)
-	}
+	p.run(cuda.Forward, n, x, w, y, bias)
 }
 
 // implicitPrecompGEMM is the only forward algorithm that cuDNN adds a bias in without an activation.
 const implicitPrecompGEMM = 1
 
-// forwardFused queues convolution, bias and activation as one call of cuDNN. It reports whether nothing
-// is left to do: false where cuDNN can't.
-func (p *conv2D) forwardFused(y, x, w, bias *device.Tensor, n int) bool {
-	d, b := p.d, p.batch(n)
-	if b == nil {
-		return true
-	}
-	c := b.passes[cuda.Forward]
+// forwardFused queues convolution, bias and activation as one of the old calls. It reports whether nothing is left to do: false where
+// cuDNN can't.
+func (p *conv2D) forwardFused(c *convPass, x, w, y, bias *device.Tensor) (done bool, err error) {
+	d := p.d
 	if !p.relu && c.algorithm != implicitPrecompGEMM {
-		return false
+		return false, nil
 	}
-	var added cu.DevicePtr
-	if bias != nil {
-		added = d.data(bias)
-	} else {
-		added = d.at(p.noBias)
+	added := p.fusedBias(bias)
+	if d.fault != nil {
+		return true, nil
 	}
-	err := d.dnn.ConvolveBiasActivate(&c.Convolution, c.algorithm, d.data(x), d.data(w), d.scratch(), c.workspace,
+	err = d.dnn.ConvolveBiasActivate(&c.Convolution, c.algorithm, d.data(x), d.data(w), d.scratch(), c.workspace,
 		1, 0, c.Y, d.data(y), p.bias, added, p.activation, d.data(y))
 	if errors.Is(err, device.ErrNotSupported) {
 		p.fused = false // found out at the first call, before a step is recorded
-		return false
+		return false, nil
 	}
-	if err != nil {
-		d.fail(err)
+	return true, err
+}
+
+// fusedBias returns the bias as cuDNN's call takes it, which may queue making it. bias is nil where there is none.
+func (p *conv2D) fusedBias(bias *device.Tensor) cu.DevicePtr {
+	d := p.d
+	if p.ownBias == nil {
+		return d.data(bias)
 	}
-	return true
+	own := d.at(p.ownBias)
+	if bias != nil {
+		n := bias.Len()
+		d.arguments().Pointer(own).Pointer(d.data(bias)).Int32(int32(n))
+		d.launch(p.castBias, kernels.Quads(n))
+	}
+	return own
 }
 
 // BackwardData computes dx.
@@ -217,14 +262,14 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	if s.NoBackward || s.NoBackwardData {
 		panic(op + ": the plan was made without it")
 	}
-	n := device.CheckRows(op, "dx", dx, device.Float32, s.N, s.H, s.W, s.InC)
-	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	n := device.CheckRows(op, "dx", dx, s.DType, s.N, s.H, s.W, s.InC)
+	device.Check(op, "dy", dy, s.DType, n, s.OutH(), s.OutW(), s.OutC)
 	p.checkFilters(op, "w", w)
 	if !d.begin(op) {
 		return
 	}
 	defer d.end()
-	p.run(cuda.BackwardData, n, dx, w, dy)
+	p.run(cuda.BackwardData, n, dx, w, dy, nil)
 }
 
 // BackwardFilter computes dw and dbias.
@@ -234,8 +279,8 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made without it")
 	}
-	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.InC)
-	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.OutC)
+	n := device.CheckRows(op, "x", x, s.DType, s.N, s.H, s.W, s.InC)
+	device.Check(op, "dy", dy, s.DType, n, s.OutH(), s.OutW(), s.OutC)
 	if dw != nil {
 		p.checkFilters(op, "dw", dw)
 	}
@@ -250,7 +295,7 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	}
 	defer d.end()
 	if dw != nil {
-		p.run(cuda.BackwardFilter, n, x, dw, dy)
+		p.run(cuda.BackwardFilter, n, x, dw, dy, nil)
 	}
 	if dbias != nil {
 		d.sumRows(p.sum, p.sumFinish, dbias, dy, dy.Len()/s.OutC, s.OutC)
@@ -259,5 +304,5 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 
 func (p *conv2D) checkFilters(op, operand string, t *device.Tensor) {
 	s := p.spec
-	device.Check(op, operand, t, device.Float32, s.OutC, s.KH, s.KW, s.InC/s.Groups)
+	device.Check(op, operand, t, s.DType, s.OutC, s.KH, s.KW, s.InC/s.Groups)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"gorgonia.org/cu"
-	cudnn "gorgonia.org/cu/dnn"
 
 	"trainer/gpu/internal/cuda"
 	"trainer/nn/device"
@@ -29,8 +28,8 @@ func (p *conv2D) choose(n int) (*convBatch, error) {
 	return &b, nil
 }
 
-// choosePass returns a pass with the best algorithm that can be used, for which it reserves the workspace.
-func (p *conv2D) choosePass(pass cuda.Pass, n int) (*convPass, error) {
+// chooseAlgorithm returns a pass by the old call, with the best algorithm that can be used, for which it reserves the workspace.
+func (p *conv2D) chooseAlgorithm(pass cuda.Pass, n int) (*convPass, error) {
 	d := p.d
 	c, err := p.describe(n)
 	if err != nil {
@@ -71,34 +70,18 @@ func (p *conv2D) choosePass(pass cuda.Pass, n int) (*convPass, error) {
 // describe returns the descriptors for n images.
 func (p *conv2D) describe(n int) (c *convPass, err error) {
 	s, known := p.spec, p.d.descriptors
-	c = &convPass{math: p.d.math()}
-	if c.X, err = known.tensor([4]int{n, s.H, s.W, s.InC}); err != nil {
+	c = &convPass{math: p.d.math(s.DType)}
+	if c.X, err = known.tensor(s.DType, [4]int{n, s.H, s.W, s.InC}); err != nil {
 		return nil, err
 	}
-	if c.Y, err = known.tensor([4]int{n, s.OutH(), s.OutW(), s.OutC}); err != nil {
+	if c.Y, err = known.tensor(s.DType, [4]int{n, s.OutH(), s.OutW(), s.OutC}); err != nil {
 		return nil, err
 	}
-	if c.W, err = known.filter([4]int{s.OutC, s.KH, s.KW, s.InC / s.Groups}); err != nil {
+	if c.W, err = known.filter(s.DType, [4]int{s.OutC, s.KH, s.KW, s.InC / s.Groups}); err != nil {
 		return nil, err
 	}
-	c.Conv, err = known.convolution(convolutionKey{p.geometry(), c.math})
+	c.Conv, err = known.convolution(convolutionKey{geometryOf(p.spec), c.math})
 	return c, err
-}
-
-func (p *conv2D) geometry() cuda.Geometry {
-	s := p.spec
-	return cuda.Geometry{
-		PadH: s.PadH, PadW: s.PadW, StrideH: s.StrideH, StrideW: s.StrideW,
-		DilationH: s.DilationH, DilationW: s.DilationW, Groups: s.Groups,
-	}
-}
-
-// math returns what cuDNN may multiply in.
-func (d *Device) math() cudnn.MathType {
-	if d.precision == TF32 {
-		return cuda.DefaultMath
-	}
-	return cuda.FMAMath
 }
 
 // candidates returns algorithms, best first. For a smaller batch the full one's comes before those of the
@@ -108,8 +91,9 @@ func (p *conv2D) candidates(pass cuda.Pass, n int, c *convPass) ([]cuda.Algorith
 	var first []cuda.Algorithm
 	switch {
 	case n < p.spec.N:
-		full := p.full.passes[pass]
-		first = []cuda.Algorithm{{Number: full.algorithm, Math: full.math, Deterministic: true}} // if that was asked for
+		if full := p.full.passes[pass]; full.graph == nil {
+			first = []cuda.Algorithm{{Number: full.algorithm, Math: full.math, Deterministic: true}} // if that was asked for
+		}
 	case d.autotune:
 		measured, err := d.tuned(pass, p.spec, c)
 		if err != nil {
@@ -127,11 +111,11 @@ func (p *conv2D) candidates(pass cuda.Pass, n int, c *convPass) ([]cuda.Algorith
 // use returns the pass with an algorithm, or nil where cuDNN can't compute it so within the limit.
 func (p *conv2D) use(pass cuda.Pass, c convPass, a cuda.Algorithm) (*convPass, error) {
 	d := p.d
-	if d.precision == TF32 {
+	if d.products(p.spec.DType) != FP32 {
 		c.math = a.Math
 	}
 	var err error
-	if c.Conv, err = d.descriptors.convolution(convolutionKey{p.geometry(), c.math}); err != nil {
+	if c.Conv, err = d.descriptors.convolution(convolutionKey{geometryOf(p.spec), c.math}); err != nil {
 		return nil, err
 	}
 	c.algorithm = a.Number
@@ -145,7 +129,7 @@ func (p *conv2D) use(pass cuda.Pass, c convPass, a cuda.Algorithm) (*convPass, e
 // tuned returns the algorithms for a pass by the time that they take, the fastest first: as measured now, or the one that
 // was fastest before. It returns none where there is not enough memory to measure.
 func (d *Device) tuned(pass cuda.Pass, s device.Conv2DSpec, c *convPass) ([]cuda.Algorithm, error) {
-	key := d.algorithms.key(pass, s)
+	key := d.algorithms.key(pass, d.products(s.DType), s)
 	if a, ok := d.algorithms.get(key); ok {
 		return []cuda.Algorithm{a}, nil
 	}
@@ -177,10 +161,11 @@ func (d *Device) measure(pass cuda.Pass, s device.Conv2DSpec, c *convPass) ([]cu
 			largest = max(largest, a.Workspace)
 		}
 	}
+	element := int64(s.DType.Size())
 	sizes := [4]int64{
-		4 * int64(s.N) * int64(s.H) * int64(s.W) * int64(s.InC),
-		4 * int64(s.OutC) * int64(s.KH) * int64(s.KW) * int64(s.InC/s.Groups),
-		4 * int64(s.N) * int64(s.OutH()) * int64(s.OutW()) * int64(s.OutC),
+		element * int64(s.N) * int64(s.H) * int64(s.W) * int64(s.InC),
+		element * int64(s.OutC) * int64(s.KH) * int64(s.KW) * int64(s.InC/s.Groups),
+		element * int64(s.N) * int64(s.OutH()) * int64(s.OutW()) * int64(s.OutC),
 		largest,
 	}
 	var at [4]cu.DevicePtr // x, w, y, workspace
@@ -211,9 +196,13 @@ func algorithmName(pass cuda.Pass, number int) string {
 		cuda.BackwardData:   {"0", "1", "FFT", "FFT tiling", "Winograd", "Winograd nonfused"},
 		cuda.BackwardFilter: {"0", "1", "FFT", "3", "Winograd", "Winograd nonfused", "FFT tiling"},
 	}[pass]
-	prefix := map[cuda.Pass]string{cuda.Forward: "forward ", cuda.BackwardData: "backward data ", cuda.BackwardFilter: "backward filter "}[pass]
 	if number < 0 || number >= len(names) {
-		return fmt.Sprintf("%s%d", prefix, number)
+		return fmt.Sprintf("%s%d", passPrefix(pass), number)
 	}
-	return prefix + names[number]
+	return passPrefix(pass) + names[number]
+}
+
+// passPrefix begins the name of an algorithm or engine.
+func passPrefix(pass cuda.Pass) string {
+	return map[cuda.Pass]string{cuda.Forward: "forward ", cuda.BackwardData: "backward data ", cuda.BackwardFilter: "backward filter "}[pass]
 }

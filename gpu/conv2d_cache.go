@@ -16,7 +16,7 @@ import (
 )
 
 // algorithmCache is the file of what WithAutotune has measured: for a GPU, a version of cuDNN, a convolution and the
-// options that matter, the fastest algorithm. A file that can't be read or written costs only the time to measure again.
+// options that matter, the fastest algorithm, and whether that or a graph engine won. A file that can't be read or written costs only the time to measure again.
 type algorithmCache struct {
 	file  string // "" where there is no folder for it
 	setup string // the part of the keys that is the same for all convolutions
@@ -29,7 +29,18 @@ type cachedAlgorithm struct {
 	Math          int           `json:"math"`
 	Workspace     int64         `json:"workspace"`
 	Deterministic bool          `json:"deterministic"`
-	Time          time.Duration `json:"nanoseconds"`
+	Time          time.Duration `json:"nanoseconds"` // 0: no algorithm was measured
+	Winner        *cachedWinner `json:"winner,omitempty"`
+}
+
+// cachedWinner says what won when algorithms and graphs were measured. A graph is the engine at a place of what the heuristics propose.
+type cachedWinner struct {
+	Graph    bool          `json:"graph"`
+	Engine   int           `json:"engine,omitempty"`
+	Place    int           `json:"place,omitempty"`
+	Fallback bool          `json:"fallback,omitempty"` // of the heuristics for what works
+	Fused    bool          `json:"fused,omitempty"`    // with bias and activation
+	Time     time.Duration `json:"nanoseconds"`
 }
 
 func newAlgorithmCache(gpu string, o options) *algorithmCache {
@@ -37,13 +48,13 @@ func newAlgorithmCache(gpu string, o options) *algorithmCache {
 	if dir, err := os.UserCacheDir(); err == nil {
 		c.file = filepath.Join(dir, "trainer", "cudnn-algorithms.json")
 	}
-	c.setup = fmt.Sprintf("%s, cuDNN %d, %v, deterministic %v, workspace %d", gpu, cuda.CuDNNVersion(), o.precision, o.deterministic, o.workspaceLimit)
+	c.setup = fmt.Sprintf("%s, cuDNN %d, deterministic %v, workspace %d", gpu, cuda.CuDNNVersion(), o.deterministic, o.workspaceLimit)
 	return c
 }
 
-// key names a pass of a convolution on this GPU with these options.
-func (c *algorithmCache) key(pass cuda.Pass, s device.Conv2DSpec) string {
-	return fmt.Sprintf("%s, %v, x %dx%dx%dx%d, w %dx%dx%dx%d, stride %dx%d, padding %dx%d, dilation %dx%d, groups %d", c.setup, pass,
+// key names a pass of a convolution, whose factors are multiplied in products, on this GPU with these options.
+func (c *algorithmCache) key(pass cuda.Pass, products Precision, s device.Conv2DSpec) string {
+	return fmt.Sprintf("%s, %v, %v, x %dx%dx%dx%d, w %dx%dx%dx%d, stride %dx%d, padding %dx%d, dilation %dx%d, groups %d", c.setup, pass, products,
 		s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.InC/s.Groups, s.StrideH, s.StrideW, s.PadH, s.PadW, s.DilationH, s.DilationW, s.Groups)
 }
 
@@ -55,13 +66,33 @@ func (c *algorithmCache) get(key string) (a cuda.Algorithm, ok bool) {
 	e, ok := c.known[key]
 	return cuda.Algorithm{
 		Number: e.Algorithm, Math: cudnn.MathType(e.Math), Workspace: e.Workspace, Time: e.Time, Deterministic: e.Deterministic,
-	}, ok
+	}, ok && e.Time > 0
+}
+
+// winner returns what won before; nil if that isn't known.
+func (c *algorithmCache) winner(key string) *cachedWinner {
+	if c.known == nil {
+		c.known = c.read()
+	}
+	return c.known[key].Winner
+}
+
+// putWinner keeps what won, in the file too: a graph, or nil for the algorithm.
+func (c *algorithmCache) putWinner(key string, g *graphPass, took time.Duration) {
+	c.known = c.read()
+	e := c.known[key]
+	e.Winner = &cachedWinner{Time: took}
+	if g != nil {
+		e.Winner = &cachedWinner{true, g.engine.Number, g.engine.Place, g.engine.Heuristics == cuda.Fallback, g.fused, took}
+	}
+	c.known[key] = e
+	c.write()
 }
 
 // put keeps what was measured, in the file too.
 func (c *algorithmCache) put(key string, a cuda.Algorithm) {
 	c.known = c.read() // with what other processes have added
-	c.known[key] = cachedAlgorithm{a.Number, int(a.Math), a.Workspace, a.Deterministic, a.Time}
+	c.known[key] = cachedAlgorithm{a.Number, int(a.Math), a.Workspace, a.Deterministic, a.Time, nil}
 	c.write()
 }
 

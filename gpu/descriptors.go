@@ -6,15 +6,22 @@ import (
 	cudnn "gorgonia.org/cu/dnn"
 
 	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
 )
 
 // descriptors are cuDNN's descriptions of what there is to compute, each made once and never changed, so
 // that plans share them. They live as long as the device.
 type descriptors struct {
-	tensors      map[[4]int]*cuda.TensorDesc // [n,h,w,c]
-	filters      map[[4]int]*cuda.FilterDesc // [outC,kH,kW,inC]
+	tensors      map[typedShape]*cuda.TensorDesc // [n,h,w,c]
+	filters      map[typedShape]*cuda.FilterDesc // [outC,kH,kW,inC]
 	convolutions map[convolutionKey]*cuda.ConvolutionDesc
 	activations  map[cudnn.ActivationMode]*cuda.ActivationDesc
+}
+
+// typedShape is an element type and a shape.
+type typedShape struct {
+	dtype device.DType
+	shape [4]int
 }
 
 // convolutionKey is what a convolution's descriptor says.
@@ -25,7 +32,7 @@ type convolutionKey struct {
 
 func newDescriptors() *descriptors {
 	return &descriptors{
-		map[[4]int]*cuda.TensorDesc{}, map[[4]int]*cuda.FilterDesc{},
+		map[typedShape]*cuda.TensorDesc{}, map[typedShape]*cuda.FilterDesc{},
 		map[convolutionKey]*cuda.ConvolutionDesc{}, map[cudnn.ActivationMode]*cuda.ActivationDesc{},
 	}
 }
@@ -43,17 +50,17 @@ func cached[K comparable, V any](m map[K]*V, key K, create func() (*V, error)) (
 	return v, nil
 }
 
-// tensor describes a float32 tensor [n,h,w,c].
-func (c *descriptors) tensor(shape [4]int) (*cuda.TensorDesc, error) {
-	return cached(c.tensors, shape, func() (*cuda.TensorDesc, error) {
-		return cuda.NewTensorDesc(cuda.Float32, shape[0], shape[1], shape[2], shape[3])
+// tensor describes a tensor [n,h,w,c] of a float type.
+func (c *descriptors) tensor(t device.DType, shape [4]int) (*cuda.TensorDesc, error) {
+	return cached(c.tensors, typedShape{t, shape}, func() (*cuda.TensorDesc, error) {
+		return cuda.NewTensorDesc(dataType(t), shape[0], shape[1], shape[2], shape[3])
 	})
 }
 
-// filter describes float32 filters [outC,kH,kW,inC], inC being that of one group.
-func (c *descriptors) filter(shape [4]int) (*cuda.FilterDesc, error) {
-	return cached(c.filters, shape, func() (*cuda.FilterDesc, error) {
-		return cuda.NewFilterDesc(cuda.Float32, shape[0], shape[1], shape[2], shape[3])
+// filter describes filters [outC,kH,kW,inC] of a float type, inC being that of one group.
+func (c *descriptors) filter(t device.DType, shape [4]int) (*cuda.FilterDesc, error) {
+	return cached(c.filters, typedShape{t, shape}, func() (*cuda.FilterDesc, error) {
+		return cuda.NewFilterDesc(dataType(t), shape[0], shape[1], shape[2], shape[3])
 	})
 }
 

@@ -18,9 +18,10 @@ const Built = true
 
 // Device is one GPU as a device.Device.
 type Device struct {
-	options
-	name string
-	info device.Info
+	options           // the precision is never Auto once the device is open
+	factors Precision // what float32 factors are multiplied in: FP32 or TF32
+	name    string
+	info    device.Info
 
 	context     *cuda.Context
 	stream      cu.Stream
@@ -32,12 +33,15 @@ type Device struct {
 	heap        heap
 	workspace   *memory // shared by all plans; nil before the first needs one
 	algorithms  *algorithmCache
+	graphUse    graphUse
+	graphPasses map[graphKey]*graphPass
 
 	args      cuda.Args // of the launch that is being made
 	op        string    // what is being done, for errors
 	fault     error     // the first failure of queued work; nothing is queued after it
 	recording *graph    // what Capture is recording; nil otherwise
 	graphs    map[*graph]bool
+	fetches   map[*fetch]bool
 	closed    bool
 }
 
@@ -47,6 +51,7 @@ var (
 	_ device.FusedPool2D    = (*Device)(nil)
 	_ device.FusedEpilogue  = (*Device)(nil)
 	_ device.Capturer       = (*Device)(nil)
+	_ device.MixedPrecision = (*Device)(nil)
 	_ device.Resident       = (*Device)(nil)
 )
 
@@ -54,7 +59,7 @@ var (
 // there is no such device, no driver, or no cuBLAS or cuDNN; a device.ErrNotSupported where the
 // driver or the GPU is too old, or can't do what the options ask for.
 func New(index int, opts ...Option) (device.Device, error) {
-	d := &Device{name: fmt.Sprintf("cuda:%d", index), graphs: map[*graph]bool{}, heap: heap{least: leastCollection}}
+	d := &Device{name: fmt.Sprintf("cuda:%d", index), graphs: map[*graph]bool{}, fetches: map[*fetch]bool{}, graphPasses: map[graphKey]*graphPass{}, heap: heap{least: leastCollection}}
 	for _, option := range opts {
 		option(&d.options)
 	}
@@ -69,9 +74,6 @@ func New(index int, opts ...Option) (device.Device, error) {
 
 // open fills in the device. What it leaves open after an error, release closes.
 func (d *Device) open(index int) (err error) {
-	if d.precision != FP32 && d.precision != TF32 {
-		return unsupported("precision %v: tensors are float32 so far; use fp32 or tf32", d.precision)
-	}
 	if d.workspaceLimit < 0 {
 		return fmt.Errorf("a workspace limit of %d bytes: want 0 for the default, or more", d.workspaceLimit)
 	}
@@ -85,7 +87,10 @@ func (d *Device) open(index int) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := d.checkGPU(properties); err != nil {
+	if err := checkGPU(properties); err != nil {
+		return err
+	}
+	if err := d.settle(properties); err != nil {
 		return err
 	}
 	if d.workspaceLimit == 0 {
@@ -119,14 +124,10 @@ func checkDriver() error {
 	return nil
 }
 
-// checkGPU returns an error where the GPU can't run the kernels, or not in the precision asked for.
-func (d *Device) checkGPU(p cuda.Properties) error {
-	capability := 10*p.Major + p.Minor
-	switch {
-	case capability < 75:
+// checkGPU returns an error where the GPU can't run the kernels.
+func checkGPU(p cuda.Properties) error {
+	if 10*p.Major+p.Minor < 75 {
 		return unsupported("the %s has compute capability %d.%d, 7.5 or newer is needed", p.Name, p.Major, p.Minor)
-	case d.precision == TF32 && capability < 80:
-		return unsupported("precision tf32 needs compute capability 8.0, the %s has %d.%d: use fp32", p.Name, p.Major, p.Minor)
 	}
 	return nil
 }
@@ -137,6 +138,9 @@ func (d *Device) openLibraries(p cuda.Properties) (err error) {
 		return err
 	}
 	if err := d.blas.SetStream(d.stream); err != nil {
+		return err
+	}
+	if err := d.blas.SetFloat32Sums(); err != nil {
 		return err
 	}
 	// The sizes that NVIDIA recommends. Without memory of its own a recorded product would
@@ -214,6 +218,10 @@ func (d *Device) release() error {
 	for g := range d.graphs {
 		keep(g.exec.Destroy())
 	}
+	for f := range d.fetches {
+		keep(f.free())
+	}
+	keep(d.closeGraphPasses())
 	if d.descriptors != nil {
 		keep(d.descriptors.close())
 	}

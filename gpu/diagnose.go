@@ -51,6 +51,8 @@ type GPU struct {
 	Memory            int64      `json:"memory_bytes"`
 	Free              int64      `json:"free_bytes,omitempty"` // 0 where it couldn't be opened
 	ComputeCapability string     `json:"compute_capability"`   // such as "9.0"
+	Precisions        []string   `json:"precisions,omitempty"` // that it can compute in, such as "fp16"
+	Auto              string     `json:"auto,omitempty"`       // of them, the one that Auto stands for
 	Usable            bool       `json:"usable"`
 	Reason            string     `json:"reason,omitempty"` // why it isn't usable
 	Remedy            string     `json:"remedy,omitempty"` // what to do; "" where Reason says it, or nothing is known
@@ -84,7 +86,7 @@ func Remedy(err error) string {
 	}
 	switch {
 	case errors.Is(err, device.ErrOutOfMemory):
-		return "other processes use the GPU's memory, nvidia-smi names them"
+		return "other processes may use the GPU's memory, nvidia-smi names them"
 	case errors.Is(err, device.ErrLost):
 		return "the GPU or its driver has failed: nvidia-smi, or a restart of the machine"
 	}
@@ -104,8 +106,8 @@ func installation(library string) string {
 	return ""
 }
 
-// conclude fills in Usable and Verdict from the rest.
-func (d *Diagnosis) conclude() {
+// Conclude fills in Usable and Verdict from the rest.
+func (d *Diagnosis) Conclude() {
 	var usable []string
 	for _, g := range d.GPUs {
 		if g.Usable {
@@ -129,6 +131,9 @@ func (d *Diagnosis) conclude() {
 
 // emulation is what the devices of package cudasim are called.
 const emulation = "software emulation"
+
+// Emulated reports whether a device is one of package cudasim's, whose speed says nothing of a GPU.
+func Emulated(info device.Info) bool { return strings.Contains(info.Description, emulation) }
 
 // clauses joins a reason and a remedy.
 func clauses(reason, remedy string) string {

@@ -3,24 +3,24 @@
 package gpu
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"time"
 
 	"trainer/gpu/internal/cuda"
 	"trainer/nn/device"
 )
 
-// Diagnose loads the libraries, asks the driver for its GPUs, and runs a self-test on each, whose
-// results it compares with those of reference, the CPU. It does not fail: what is wrong is in
-// the diagnosis. When ctx is done it looks at no further GPU.
-func Diagnose(ctx context.Context, reference device.Device) Diagnosis {
+// Survey loads the libraries and asks the driver for its GPUs, none of which has to do anything for it. It does
+// not fail: what is wrong is in the diagnosis, to which Examine adds. begin is told what is about to be
+// done, so that a crash within a library can be laid to something.
+func Survey(begin func(doing string)) Diagnosis {
 	d := Diagnosis{Built: true, GPUs: []GPU{}}
-	d.Driver, d.Libraries = findLibraries()
+	begin("starting the driver")
 	n, err := cuda.DeviceCount()
+	begin("loading cuBLAS and cuDNN")
+	d.Driver, d.Libraries = findLibraries()
 	if err == nil && n == 0 {
 		d.Driver.Reason, d.Driver.Remedy = "the driver sees no GPU", "CUDA_VISIBLE_DEVICES may hide it"
 	} else if err != nil {
@@ -29,12 +29,10 @@ func Diagnose(ctx context.Context, reference device.Device) Diagnosis {
 		d.Driver.Reason, d.Driver.Remedy = explain(err)
 	}
 	for i := range n {
-		if ctx.Err() != nil {
-			break
-		}
-		d.GPUs = append(d.GPUs, examine(ctx, i, reference))
+		begin(fmt.Sprintf("asking the driver about cuda:%d", i))
+		d.GPUs = append(d.GPUs, look(i))
 	}
-	d.conclude()
+	d.Conclude()
 	return d
 }
 
@@ -88,42 +86,44 @@ func driverVersion(file string) string {
 	return ""
 }
 
-// examineLimit is how long a GPU may take: the first launch after a new driver compiles the PTX.
-const examineLimit = 60 * time.Second
-
-// examine looks at one GPU. One that doesn't answer, until ctx is done or in a minute, is left alone.
-func examine(ctx context.Context, index int, reference device.Device) GPU {
-	done := make(chan GPU, 1)
-	found := make(chan GPU, 1) // what was known before the GPU had to do something
-	go func() {
-		g := look(index)
-		found <- g
-		if g.Reason == "" {
-			g.try(reference)
+// Examine opens a GPU and runs a self-test on it, whose results it compares with those of reference, the CPU. It
+// does not fail: what is wrong is in the GPU. begin is told what is about to be done, and what is known by
+// then: a library may crash, or never return.
+func Examine(index int, reference device.Device, begin func(doing string, sofar GPU)) (g GPU) {
+	defer func() {
+		if r := recover(); r != nil {
+			g.Usable, g.Reason = false, fmt.Sprintf("the self-test failed: %v", r)
 		}
-		done <- g
 	}()
-	ctx, cancel := context.WithTimeout(ctx, examineLimit)
-	defer cancel()
-	select {
-	case g := <-done:
+	if g = look(index); g.Reason != "" {
 		return g
-	case <-ctx.Done():
 	}
-	g := GPU{Index: index}
-	select {
-	case g = <-found:
-	default:
+	begin("opening it", g)
+	start := time.Now()
+	dev, err := New(index, WithPrecision(FP32))
+	if err == nil {
+		g.Free = dev.(device.Resident).FreeMemory()
+		g.Tests, err = selftest(dev, reference, func(test string, done []Selftest) {
+			g.Tests = done
+			begin("the self-test's "+test, g)
+		})
+		begin("closing it", g)
+		if closed := dev.Close(); err == nil {
+			err = closed
+		}
 	}
-	g.Reason, g.Remedy = fmt.Sprintf("it didn't answer within %v", examineLimit), Remedy(device.ErrLost)
+	if err != nil {
+		g.Reason, g.Remedy = explain(err)
+		return g
+	}
+	g.Seconds = time.Since(start).Seconds()
+	g.judge()
 	return g
 }
 
 // look asks the driver about a GPU.
 func look(index int) GPU {
 	g := GPU{Index: index}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	d, err := cuda.Device(index)
 	if err != nil {
 		g.Reason, g.Remedy = explain(err)
@@ -136,39 +136,27 @@ func look(index int) GPU {
 	}
 	g.Name, g.UUID, g.PCI, g.Memory = p.Name, p.UUID, p.PCI, p.Memory
 	g.ComputeCapability = fmt.Sprintf("%d.%d", p.Major, p.Minor)
-	c, err := cuda.Open(index)
-	if err != nil {
-		g.Reason, g.Remedy = explain(err)
-		return g
-	}
-	if g.Free, _, err = cuda.FreeMemory(); err != nil {
-		g.Reason, g.Remedy = explain(err)
-	}
-	if err := c.Close(); err != nil && g.Reason == "" {
-		g.Reason, g.Remedy = explain(err)
+	if checkGPU(p) == nil {
+		g.offer(p)
 	}
 	return g
 }
 
-// try opens the GPU and runs the self-test.
-func (g *GPU) try(reference device.Device) {
-	defer func() {
-		if r := recover(); r != nil {
-			g.Reason = fmt.Sprintf("the self-test failed: %v", r)
-		}
-	}()
-	start := time.Now()
-	dev, err := New(g.Index)
-	if err == nil {
-		g.Tests, err = selftest(dev, reference)
-		if closed := dev.Close(); err == nil {
-			err = closed
+// offer fills in the precisions of a GPU that can be used.
+func (g *GPU) offer(properties cuda.Properties) {
+	for _, p := range []Precision{FP32, TF32, FP16, BF16} {
+		if settlePrecision(p, properties) == p {
+			g.Precisions = append(g.Precisions, p.String())
 		}
 	}
-	if err != nil {
-		g.Reason, g.Remedy = explain(err)
-		return
+	g.Auto = settlePrecision(Auto, properties).String()
+}
+
+// settlePrecision returns what a GPU makes of a precision, or Auto where it can't do that.
+func settlePrecision(p Precision, properties cuda.Properties) Precision {
+	d := &Device{options: options{precision: p}}
+	if d.settle(properties) != nil {
+		return Auto
 	}
-	g.Seconds = time.Since(start).Seconds()
-	g.judge()
+	return d.precision
 }

@@ -3,10 +3,22 @@
 package gpu
 
 import (
-	"context"
+	"slices"
 	"strings"
 	"testing"
+
+	"trainer/nn/device"
 )
+
+// diagnose surveys, and examines each GPU, in this process.
+func diagnose(reference device.Device) Diagnosis {
+	d := Survey(func(string) {})
+	for i, g := range d.GPUs {
+		d.GPUs[i] = Examine(g.Index, reference, func(string, GPU) {})
+	}
+	d.Conclude()
+	return d
+}
 
 // The diagnosis of a machine that has what it needs, in software, and of what can be wrong with it.
 func TestDiagnose(t *testing.T) {
@@ -23,7 +35,7 @@ func TestDiagnose(t *testing.T) {
 		{"busy", "busy", 1, false, "another process holds the GPU"},
 		{"old driver", "driver=11080", 1, false, "CUDA 11.8, 12.1 or newer is needed"},
 		{"old GPU", "cc=61", 1, false, "compute capability 6.1, 7.5 or newer"},
-		{"no memory", "memory=1MiB", 1, false, "other processes use the GPU's memory"},
+		{"no memory", "memory=1MiB", 1, false, "other processes may use the GPU's memory"},
 		{"cuBLAS fails", "fail=cublasCreate_v2#1:NOT_INITIALIZED", 1, false, "CUBLAS_STATUS_NOT_INITIALIZED"},
 		{"convolution fails", "fail=cudnnConvolutionBiasActivationForward#1:EXECUTION_FAILED", 1, false, "CUDNN_STATUS_EXECUTION_FAILED"},
 		{"launch fails", "fail=cuLaunchKernel#1:LAUNCH_FAILED", 1, false, "CUDA_ERROR_LAUNCH_FAILED"},
@@ -31,7 +43,7 @@ func TestDiagnose(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			emulate(t, c.settings)
-			d := Diagnose(context.Background(), reference)
+			d := diagnose(reference)
 			if !d.Built || d.Usable != c.usable || len(d.GPUs) != c.gpus || !strings.Contains(d.Verdict, c.want) {
 				t.Errorf("%+v", d)
 			}
@@ -52,7 +64,7 @@ func TestDiagnose(t *testing.T) {
 
 func TestDiagnosisNamesTheFiles(t *testing.T) {
 	emulate(t, "memory=512MiB; used=128MiB; driver=12040; cc=90")
-	d := Diagnose(context.Background(), newCPU(t))
+	d := diagnose(newCPU(t))
 	if d.Driver.CUDA != "12.8" && d.Driver.CUDA != "12.4" || !strings.Contains(d.Driver.File, "libcuda.so.1") {
 		t.Errorf("the driver is %+v", d.Driver)
 	}
@@ -66,17 +78,48 @@ func TestDiagnosisNamesTheFiles(t *testing.T) {
 		}
 	}
 	g := d.GPUs[0]
-	if g.Memory != 512<<20 || g.Free < 1 || g.Free > 384<<20 || g.ComputeCapability != "9.0" || len(g.Tests) != 3 || g.Seconds <= 0 {
+	if g.Memory != 512<<20 || g.Free < 1 || g.Free > 384<<20 || g.ComputeCapability != "9.0" || len(g.Tests) != 4 || g.Seconds <= 0 {
 		t.Errorf("the GPU is %+v", g)
 	}
 }
 
-func TestDiagnoseStopsWhenTold(t *testing.T) {
-	emulate(t, "")
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if d := Diagnose(ctx, newCPU(t)); len(d.GPUs) != 0 || d.Usable {
-		t.Errorf("%+v", d)
+// What is about to be done is told before, with what is known by then.
+func TestStepsAreTold(t *testing.T) {
+	emulate(t, "devices=2")
+	var steps []string
+	Survey(func(doing string) { steps = append(steps, doing) })
+	if want := []string{"starting the driver", "loading cuBLAS and cuDNN", "asking the driver about cuda:0", "asking the driver about cuda:1"}; !slices.Equal(steps, want) {
+		t.Errorf("the survey: %q", steps)
+	}
+	steps = nil
+	g := Examine(1, newCPU(t), func(doing string, g GPU) {
+		steps = append(steps, doing)
+		if g.Name == "" || strings.Contains(doing, "softmax") && len(g.Tests) != 3 {
+			t.Errorf("before %s, %+v is known", doing, g)
+		}
+	})
+	want := []string{
+		"opening it", "the self-test's convolution in fp32 (cuDNN)", "the self-test's convolution in fp16 (cuDNN)",
+		"the self-test's matrix product (cuBLAS)", "the self-test's softmax (own kernel)", "closing it",
+	}
+	if !slices.Equal(steps, want) || !g.Usable || g.Index != 1 {
+		t.Errorf("the examination: %q, %+v", steps, g)
+	}
+}
+
+// What a GPU offers follows from its compute capability.
+func TestOfferedPrecisions(t *testing.T) {
+	for _, c := range []struct{ settings, precisions, auto string }{
+		{"cc=61", "", ""},
+		{"cc=75", "fp32 fp16", "fp32"},
+		{"cc=80", "fp32 tf32 fp16 bf16", "tf32"},
+		{"cc=90", "fp32 tf32 fp16 bf16", "tf32"},
+	} {
+		emulate(t, c.settings)
+		g := Survey(func(string) {}).GPUs[0]
+		if got := strings.Join(g.Precisions, " "); got != c.precisions || g.Auto != c.auto {
+			t.Errorf("%s: %s, auto %s", c.settings, got, g.Auto)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -32,7 +31,7 @@ func TestVerdict(t *testing.T) {
 		{"emulation", found, []GPU{{Name: "software emulation", Usable: true}}, true, "cuda:0 can be used, which is a software emulation and no GPU"},
 	} {
 		d := Diagnosis{Built: true, Driver: c.driver, GPUs: c.gpus}
-		d.conclude()
+		d.Conclude()
 		if d.Usable != c.usable || d.Verdict != c.want {
 			t.Errorf("%s: %v, %q; want %v, %q", c.name, d.Usable, d.Verdict, c.usable, c.want)
 		}
@@ -59,8 +58,8 @@ func TestRemedyOfAnError(t *testing.T) {
 		{code(cuda.CUDA, "CUDA_ERROR_NO_DEVICE"), "CUDA_VISIBLE_DEVICES"},
 		{code(cuda.CUDA, "CUDA_ERROR_DEVICE_UNAVAILABLE"), "another process holds the GPU"},
 		{code(cuda.CUDA, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"), "update the NVIDIA driver"},
-		{code(cuda.CUDA, "CUDA_ERROR_OUT_OF_MEMORY"), "other processes use the GPU's memory"},
-		{&device.MemoryError{}, "other processes use the GPU's memory"},
+		{code(cuda.CUDA, "CUDA_ERROR_OUT_OF_MEMORY"), "other processes may use the GPU's memory"},
+		{&device.MemoryError{}, "other processes may use the GPU's memory"},
 		{device.ErrLost, "has failed"},
 	} {
 		if got := Remedy(c.err); !strings.Contains(got, c.want) {
@@ -110,12 +109,56 @@ func newCPU(t *testing.T) device.Device {
 	return dev
 }
 
-// wrong is a device that downloads other values than it has.
-type wrong struct{ device.Device }
+// sixteen is a device that convolves in float16 as a GPU does, by rounding what the CPU computes.
+type sixteen struct{ device.Device }
+
+func (s sixteen) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
+	half := spec.DType == device.Float16
+	spec.DType = device.Float32
+	plan, err := s.Device.NewConv2D(spec)
+	if err != nil || !half {
+		return plan, err
+	}
+	return roundedConv{plan, s.Device}, nil
+}
+
+type roundedConv struct {
+	device.Conv2D
+	cpu device.Device
+}
+
+func (c roundedConv) Forward(y, x, w, bias *device.Tensor) {
+	wide := c.cast(y, device.Float32)
+	c.Conv2D.Forward(wide, c.cast(x, device.Float32), c.cast(w, device.Float32), bias)
+	c.cpu.Copy(y, c.cast(wide, device.Float16))
+}
+
+// cast returns the tensor as one of another dtype.
+func (c roundedConv) cast(t *device.Tensor, to device.DType) *device.Tensor {
+	plan, err := c.cpu.NewCast(device.CastSpec{From: t.DType(), To: to, Len: t.Len()})
+	if err != nil {
+		panic(err)
+	}
+	dst, err := c.cpu.NewTensor(to, t.Shape()...)
+	if err != nil {
+		panic(err)
+	}
+	plan.Run(dst, t)
+	return dst
+}
+
+// wrong is a device of which the first download of a dtype has a wrong value.
+type wrong struct {
+	device.Device
+	dtype device.DType
+}
 
 func (w wrong) Download(dst []byte, src *device.Tensor) error {
 	err := w.Device.Download(dst, src)
-	copy(dst, device.Bytes([]float32{100}))
+	if src.DType() == w.dtype {
+		dst[1] ^= 0x40 // an exponent's bit, of a float16 and of a float32's fraction
+		dst[3] ^= 0x40
+	}
 	return err
 }
 
@@ -124,39 +167,78 @@ type broken struct{ device.Device }
 
 func (broken) Download([]byte, *device.Tensor) error { return device.ErrLost }
 
+func ignore(string, []Selftest) {}
+
 func TestSelftest(t *testing.T) {
 	reference := newCPU(t)
-	tests, err := selftest(newCPU(t), reference)
+	var begun []string
+	tests, err := selftest(sixteen{newCPU(t)}, reference, func(name string, done []Selftest) {
+		begun = append(begun, fmt.Sprint(len(done), " ", name))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := GPU{Tests: tests}
-	if g.judge(); !g.Usable || g.Reason != "" || len(tests) != 3 {
+	if g.judge(); !g.Usable || g.Reason != "" {
 		t.Errorf("the CPU against itself: %+v", g)
 	}
-
-	tests, err = selftest(wrong{newCPU(t)}, reference)
-	g = GPU{Tests: tests}
-	g.judge()
-	if err != nil || g.Usable || !strings.Contains(g.Reason, "wrong result: convolution (cuDNN), off by ") {
-		t.Errorf("a device that computes wrong: %v, %+v", err, g)
+	want := "0 convolution in fp32 (cuDNN), 1 convolution in fp16 (cuDNN), 2 matrix product (cuBLAS), 3 softmax (own kernel)"
+	if got := strings.Join(begun, ", "); got != want || len(tests) != 4 {
+		t.Errorf("%d tests: %s", len(tests), got)
 	}
+	for i, test := range tests {
+		if rounds := i == 1; rounds != (test.Error > 0) || test.Error > 5e-4 {
+			t.Errorf("%+v: want only float16 to be rounded, and once", test)
+		}
+	}
+}
 
-	if _, err := selftest(broken{newCPU(t)}, reference); !errors.Is(err, device.ErrLost) {
+func TestSelftestFindsWhatIsWrong(t *testing.T) {
+	reference := newCPU(t)
+	for _, c := range []struct {
+		dtype device.DType
+		want  string
+	}{
+		{device.Float32, "wrong result: convolution in fp32 (cuDNN), off by "},
+		{device.Float16, "wrong result: convolution in fp16 (cuDNN), off by "},
+	} {
+		tests, err := selftest(wrong{sixteen{newCPU(t)}, c.dtype}, reference, ignore)
+		g := GPU{Tests: tests}
+		g.judge()
+		if err != nil || g.Usable || !strings.Contains(g.Reason, c.want) {
+			t.Errorf("a device that computes wrong: %v, %+v, want %s", err, g, c.want)
+		}
+	}
+	if _, err := selftest(broken{sixteen{newCPU(t)}}, reference, ignore); !errors.Is(err, device.ErrLost) {
 		t.Errorf("a device that fails: %v", err)
 	}
-	g = GPU{Reason: "busy"}
+	if _, err := selftest(newCPU(t), reference, ignore); !errors.Is(err, device.ErrNotSupported) {
+		t.Errorf("a device without float16: %v", err)
+	}
+	g := GPU{Reason: "busy"}
 	if g.judge(); g.Usable {
 		t.Error("a GPU with a reason is usable")
 	}
 }
 
-func TestDiagnoseWithoutCUDA(t *testing.T) {
+func TestSurveyWithoutCUDA(t *testing.T) {
 	if Built {
 		t.Skip("this build has the CUDA device")
 	}
-	d := Diagnose(context.Background(), newCPU(t))
+	d := Survey(func(string) {})
 	if d.Built || d.Usable || !strings.HasPrefix(d.Verdict, "this build has no CUDA device: ") {
 		t.Errorf("%+v", d)
+	}
+	g := Examine(3, nil, func(string, GPU) {})
+	if g.Index != 3 || g.Usable || !strings.HasPrefix(g.Reason, "this build has no CUDA device: ") {
+		t.Errorf("%+v", g)
+	}
+}
+
+func TestEmulated(t *testing.T) {
+	for description, want := range map[string]bool{"software emulation": true, "NVIDIA H100 80GB HBM3": false, "": false} {
+		if got := Emulated(device.Info{Description: description}); got != want {
+			t.Errorf("%q is emulated: %v", description, got)
+		}
 	}
 }

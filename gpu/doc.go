@@ -33,9 +33,14 @@
 //
 // # Precision
 //
-// Tensors are float32. With FP32, the default, products are float32; with TF32 tensor cores multiply factors
-// rounded to 10 bits of fraction and add in float32. float16 and bfloat16 storage is not supported
-// yet, because the network code has none.
+// Images, filters and the factors of matrix products are float32, float16 or bfloat16, as each plan's spec says. Kernels
+// compute in float32 and round what they store; sums are float32, and so are the parameters of normalisations, biases,
+// losses and all that updates the weights. Products of two 16-bit numbers are exact in float32, and tensor cores make
+// them. Those of float32 numbers are float32 too with FP32; with TF32 tensor cores multiply factors rounded to 10
+// bits of fraction, and add in float32. Auto, the default, takes TF32 where the GPU has it.
+//
+// The device's precision does not change what a plan stores: FP16 and BF16 tell, by Precision.DType, in which type a
+// network should be compiled.
 //
 // # Algorithms of cuDNN
 //

@@ -28,9 +28,10 @@ func (d *Device) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	if !(s.Rate >= 0 && s.Rate < 1) || s.Len < 1 {
 		panic(fmt.Sprintf("gpu: NewDropout: rate %v, want 0 to below 1; %d elements", s.Rate, s.Len))
 	}
+	s.DType = floatType("NewDropout", s.DType)
 	return build(d, "dropout", func(b *builder) device.Dropout {
 		b.elements(s.Len)
-		return &dropout{d: d, spec: s, kernel: b.family(kernels.Dropout)}
+		return &dropout{d: d, spec: s, kernel: b.family(kernels.Dropout, s.DType)}
 	})
 }
 
@@ -39,8 +40,8 @@ func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("dropout forward", 
 func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.run("dropout backward", dx, dy, step) }
 
 func (p *dropout) run(op string, y, x, step *device.Tensor) {
-	n := device.CheckUpTo(op, "source", x, device.Float32, p.spec.Len)
-	device.CheckLen(op, "destination", y, device.Float32, n)
+	n := device.CheckUpTo(op, "source", x, p.spec.DType, p.spec.Len)
+	device.CheckLen(op, "destination", y, p.spec.DType, n)
 	device.CheckLen(op, "step", step, device.Int32, 1)
 	d, s := p.d, p.spec
 	if !d.begin(op) {

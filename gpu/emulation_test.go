@@ -56,14 +56,17 @@ func openEmulated(index int, opts ...Option) (device.Info, error) {
 	return d.Info(), d.Close()
 }
 
-// newDevice returns a device of the software emulation for a test.
+// newDevice returns a device of the software emulation for a test, which computes in FP32 unless an option says otherwise.
 func newDevice(t testing.TB, opts ...Option) *Device {
 	t.Helper()
 	emulate(t, "")
-	return open(t, opts...)
+	return open(t, inFP32(opts)...)
 }
 
-// anyDevice returns a device of the software emulation, or a GPU where the environment asks for one. On the
+// inFP32 returns the options with a precision that compares with the CPU's, unless they have one.
+func inFP32(opts []Option) []Option { return append([]Option{WithPrecision(FP32)}, opts...) }
+
+// anyDevice is newDevice, or opens a GPU where the environment asks for one. On the
 // emulation tensors are freed soon, because it looks at the guard words of all that there are after each kernel.
 func anyDevice(t testing.TB, opts ...Option) *Device {
 	t.Helper()
@@ -72,7 +75,7 @@ func anyDevice(t testing.TB, opts ...Option) *Device {
 		d.heap.least = 1 << 20
 		return d
 	}
-	d := open(t, opts...)
+	d := open(t, inFP32(opts)...)
 	t.Logf("on %s, %q", d.Info().Description, d.Info().Features)
 	return d
 }

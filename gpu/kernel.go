@@ -73,12 +73,15 @@ func (c *code) unload() (first error) {
 }
 
 // launch queues a kernel with the arguments of arguments, if there was no fault.
-func (d *Device) launch(k *cuda.Kernel, g kernels.Grid) {
+func (d *Device) launch(k *cuda.Kernel, g kernels.Grid) { d.launchBlocks(k, g, kernels.Threads) }
+
+// launchBlocks is launch with blocks of so many threads.
+func (d *Device) launchBlocks(k *cuda.Kernel, g kernels.Grid, threads int) {
 	if d.fault != nil {
 		return
 	}
 	grid := cuda.Dim{X: uint32(g.X), Y: uint32(g.Y), Z: 1}
-	if err := k.Launch(grid, cuda.Along(kernels.Threads), 0, d.stream, &d.args); err != nil {
+	if err := k.Launch(grid, cuda.Along(threads), 0, d.stream, &d.args); err != nil {
 		d.fail(err)
 	}
 }

@@ -5,8 +5,6 @@ package gpu
 import (
 	"fmt"
 
-	"gorgonia.org/cu"
-
 	"trainer/gpu/internal/cuda"
 	"trainer/kernels"
 	"trainer/nn/device"
@@ -21,7 +19,7 @@ import (
 //
 //	L = 1/classes sum_k (z[k] - [k = label])^2      dL/dz[k] = 2/classes (z[k] - [k = label])
 //
-// The gradient is that of the batch's mean unless the spec says Sum. Forward leaves one partial sum a
+// The gradient is that of the batch's mean unless the spec says Sum, times the scale of a LossScaling. Forward leaves one partial sum a
 // block in the workspace, which a second launch adds to the stats.
 type loss struct {
 	d                         *Device
@@ -35,6 +33,7 @@ func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
 	if !known || s.N < 1 || s.Classes < 1 || !(s.Smoothing >= 0 && s.Smoothing <= 1) {
 		panic(fmt.Sprintf("gpu: NewLoss: kind %d, outputs [%d %d], smoothing %v, want 0 to 1", s.Kind, s.N, s.Classes, s.Smoothing))
 	}
+	d.checkScaling("loss", s.Scaling)
 	return build(d, "loss", func(b *builder) device.Loss {
 		if !b.elements(s.N * s.Classes) {
 			return nil
@@ -82,9 +81,8 @@ func (p *loss) Backward(doutputs, outputs, labels *device.Tensor) {
 		return
 	}
 	defer d.end()
-	const noScaling = cu.DevicePtr(0)
 	p.withSmoothing(d.arguments().Pointer(d.data(doutputs)).Pointer(d.data(outputs)).Pointer(d.data(labels)).
-		Int32(int32(n)).Int32(int32(p.spec.Classes))).Float32(weight).Pointer(noScaling)
+		Int32(int32(n)).Int32(int32(p.spec.Classes))).Float32(weight).Pointer(d.optional(p.spec.Scaling))
 	d.launch(p.backward, kernels.WarpRows(n))
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // matMul is the plan of C = op(A) op(B) (+ bias), by cuBLAS, and in the fused form ReLU after it. Bias and
-// ReLU are one pass over C, by the kernels of epilogue.cu.
+// ReLU are one pass over C, by the kernels of epilogue.cu. Where C is of 16 bits the sum is rounded to them
+// before the bias is added, and again after.
 type matMul struct {
 	d        *Device
 	spec     device.MatMulSpec
@@ -32,37 +33,37 @@ func (d *Device) newMatMul(s device.MatMulSpec, relu bool) (device.MatMul, error
 	if s.M < 1 || s.N < 1 || s.K < 1 {
 		panic(fmt.Sprintf("gpu: NewMatMul: sizes must be at least 1, got %+v", s))
 	}
+	s.DType = floatType("NewMatMul", s.DType)
+	if s.Out == 0 {
+		s.Out = s.DType
+	}
+	if s.Out != s.DType && s.Out != device.Float32 {
+		panic(fmt.Sprintf("gpu: NewMatMul: c of %v from factors of %v, want %v or float32", s.Out, s.DType, s.DType))
+	}
 	return build(d, "matmul", func(b *builder) device.MatMul {
 		b.elements(s.M * s.N)
 		b.elements(s.M * s.K)
 		b.elements(s.K * s.N)
+		b.stores(s.DType)
 		p := &matMul{d: d, spec: s, relu: relu}
 		p.product = cuda.Product{
 			TransA: s.TransA, TransB: s.TransB, N: s.N,
-			TypeA: cuda.Float32, TypeB: cuda.Float32, TypeC: cuda.Float32, Compute: d.compute(),
+			TypeA: dataType(s.DType), TypeB: dataType(s.DType), TypeC: dataType(s.Out), Compute: d.compute(s.DType),
 		}
-		p.epilogue = b.epilogue(s.Bias, relu)
+		p.epilogue = b.epilogue(s.Bias, relu, s.Out)
 		return p
 	})
 }
 
-// compute returns what cuBLAS multiplies in.
-func (d *Device) compute() cuda.Compute {
-	if d.precision == TF32 {
-		return cuda.ComputeTF32
-	}
-	return cuda.ComputeFloat32
-}
-
-// epilogue returns the kernel that adds a bias, applies ReLU, or both; nil for neither.
-func (b *builder) epilogue(bias, relu bool) *cuda.Kernel {
+// epilogue returns the kernel that adds a bias to elements of a type, applies ReLU, or both; nil for neither.
+func (b *builder) epilogue(bias, relu bool, t device.DType) *cuda.Kernel {
 	switch {
 	case bias && relu:
-		return b.family(kernels.BiasReLU)
+		return b.family(kernels.BiasReLU, t)
 	case bias:
-		return b.family(kernels.Bias)
+		return b.family(kernels.Bias, t)
 	case relu:
-		return b.family(kernels.ActivationReLUForward)
+		return b.family(kernels.ActivationReLUForward, t)
 	}
 	return nil
 }
@@ -92,14 +93,14 @@ func (d *Device) finish(k *cuda.Kernel, c, bias *device.Tensor) {
 	} else {
 		a.Int32(int32(n)).Float32(0)
 	}
-	d.launch(k, kernels.Elementwise(n, kernels.Float32))
+	d.launch(k, kernels.Elementwise(n, storage(c.DType())))
 }
 
 // check reads m, k and the strides from the tensors and panics where they don't fit.
 func (p *matMul) check(c, a, b, bias *device.Tensor) {
 	const op = "matmul"
 	s, product := p.spec, &p.product
-	device.Check(op, "a", a, device.Float32, -1, -1)
+	device.Check(op, "a", a, s.DType, -1, -1)
 	m, k := a.Dim(0), a.Dim(1)
 	if s.TransA {
 		m, k = k, m
@@ -107,11 +108,11 @@ func (p *matMul) check(c, a, b, bias *device.Tensor) {
 	if m > s.M || k > s.K {
 		panic(fmt.Sprintf("%s: a is %v, want at most m=%d and k=%d", op, a, s.M, s.K))
 	}
-	device.Check(op, "c", c, device.Float32, m, s.N)
+	device.Check(op, "c", c, s.Out, m, s.N)
 	if s.TransB {
-		device.Check(op, "b", b, device.Float32, s.N, k)
+		device.Check(op, "b", b, s.DType, s.N, k)
 	} else {
-		device.Check(op, "b", b, device.Float32, k, s.N)
+		device.Check(op, "b", b, s.DType, k, s.N)
 	}
 	if (bias != nil) != s.Bias {
 		panic(fmt.Sprintf("%s: bias given: %v, by the spec: %v", op, bias != nil, s.Bias))

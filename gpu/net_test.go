@@ -9,10 +9,12 @@ import (
 )
 
 // smallNet is a step that uses most plans, on tensors of its own: images are augmented, convolved, normalised,
-// pooled, dropped out and multiplied; then comes all the way back, and an update.
+// pooled, dropped out and multiplied; then comes all the way back, and an update. In 16 bits filters and dense weights are
+// copied to the type before, and their gradients from it after, and the loss is scaled.
 type smallNet struct {
-	t   testing.TB
-	dev device.Device
+	t     testing.TB
+	dev   device.Device
+	dtype device.DType // of images, filters, dense weights
 
 	counter                       *device.Tensor // int32 [1], of dropout and augmentation
 	images, ids, labels           *device.Tensor
@@ -35,10 +37,17 @@ type smallNet struct {
 	clip      device.Clip
 	optimizer device.Optimizer
 	lookahead device.Average
+
+	// In 16 bits only:
+	scaleState          *device.Tensor // of the loss scaling
+	dz16                *device.Tensor // dz in 16 bits
+	narrow              device.Cast    // makes it
+	operands, gradients device.CastList
+	scaling             device.LossScaling
 }
 
-// param is a weight with its gradient and momentum.
-type param struct{ value, grad, velocity *device.Tensor }
+// param is a weight with its gradient and momentum, and what of value and grad enters products: the same tensors in float32.
+type param struct{ value, grad, velocity, operand, operandGrad *device.Tensor }
 
 const (
 	netBatch   = 6
@@ -54,10 +63,41 @@ const (
 // says whether the convolution has one.
 func newSmallNet(t testing.TB, dev device.Device, bias bool) *smallNet {
 	t.Helper()
-	n := &smallNet{t: t, dev: dev, params: map[string]*param{}}
+	return newSmallNetOf(t, dev, bias, device.Float32)
+}
+
+// newSmallNetOf is newSmallNet of a float type.
+func newSmallNetOf(t testing.TB, dev device.Device, bias bool, dtype device.DType) *smallNet {
+	t.Helper()
+	n := &smallNet{t: t, dev: dev, dtype: dtype, params: map[string]*param{}}
 	n.makeTensors(bias)
 	n.makePlans(bias)
+	if dtype != device.Float32 {
+		n.makeMixed(dev.(device.MixedPrecision))
+	}
 	return n
+}
+
+// firstScale is the loss scale that a 16-bit net begins with. It is doubled after each second step.
+const firstScale = 64
+
+// makeMixed makes what only a net of 16 bits has.
+func (n *smallNet) makeMixed(dev device.MixedPrecision) {
+	n.dz16 = n.tensor(n.dtype, nil, netBatch, netClasses)
+	must(n, &n.narrow)(n.dev.NewCast(device.CastSpec{From: device.Float32, To: n.dtype, Len: n.dz16.Len()}))
+	var operands, gradients device.CastListSpec
+	for _, name := range []string{"filters", "dense"} {
+		p := n.params[name]
+		operands.Dst, operands.Src = append(operands.Dst, p.operand), append(operands.Src, p.value)
+		gradients.Dst, gradients.Src = append(gradients.Dst, p.grad), append(gradients.Src, p.operandGrad)
+	}
+	must(n, &n.operands)(dev.NewCastList(operands))
+	must(n, &n.gradients)(dev.NewCastList(gradients))
+	spec := device.LossScalingSpec{State: n.scaleState, Interval: 2}
+	for _, name := range n.names() {
+		spec.Grads = append(spec.Grads, n.params[name].grad)
+	}
+	must(n, &n.scaling)(dev.NewLossScaling(spec))
 }
 
 func (n *smallNet) makeTensors(bias bool) {
@@ -68,6 +108,9 @@ func (n *smallNet) makeTensors(bias bool) {
 	}
 	n.images = n.tensor(device.Uint8, pixels, netBatch, netSide, netSide, 2)
 	n.ids, n.labels = n.ints([]int32{4, 1, 0, 3, 2, 5}, netBatch), n.ints([]int32{0, 1, 2, 2, 1, 0}, netBatch)
+	if n.dtype != device.Float32 {
+		n.scaleState = n.floats([]float32{firstScale, 1.0 / firstScale, 0, 0}, device.ScalingLen)
+	}
 	for _, f := range []struct {
 		at    **device.Tensor
 		shape []int
@@ -77,6 +120,13 @@ func (n *smallNet) makeTensors(bias bool) {
 		{&n.norm, []int{netBatch, netSide, netSide, netFilters}}, {&n.dnorm, []int{netBatch, netSide, netSide, netFilters}},
 		{&n.pool, []int{netBatch, netPooled, netPooled, netFilters}}, {&n.dpool, []int{netBatch, netPooled, netPooled, netFilters}},
 		{&n.drop, []int{netBatch, netFeatures}}, {&n.ddrop, []int{netBatch, netFeatures}},
+	} {
+		*f.at = n.tensor(n.dtype, nil, f.shape...)
+	}
+	for _, f := range []struct {
+		at    **device.Tensor
+		shape []int
+	}{
 		{&n.z, []int{netBatch, netClasses}}, {&n.dz, []int{netBatch, netClasses}},
 		{&n.stats, []int{device.StatsLen}}, {&n.mean, []int{netFilters}}, {&n.variance, []int{netFilters}},
 		{&n.slow, []int{netFeatures, netClasses}},
@@ -93,30 +143,36 @@ func (n *smallNet) makeTensors(bias bool) {
 	n.param("beta", 0.1, netFilters)
 	n.param("dense", 0.2, netFeatures, netClasses)
 	n.param("dense bias", 0.1, netClasses)
+	if n.dtype != device.Float32 {
+		for _, name := range []string{"filters", "dense"} {
+			p := n.params[name]
+			p.operand, p.operandGrad = n.tensor(n.dtype, nil, p.value.Shape()...), n.tensor(n.dtype, nil, p.value.Shape()...)
+		}
+	}
 }
 
 func (n *smallNet) makePlans(bias bool) {
 	dev := n.dev
 	must(n, &n.augment)(dev.NewAugment(device.AugmentSpec{
 		N: netBatch, H: netSide, W: netSide, C: 2, Mean: []float32{0.5, 0.4}, Std: []float32{0.25, 0.3},
-		Flip: device.FlipRandom, Crop: 1, Cutout: 2, Seed: 9,
+		Flip: device.FlipRandom, Crop: 1, Cutout: 2, Seed: 9, DType: n.dtype,
 	}))
 	must(n, &n.conv2d)(dev.NewConv2D(device.Conv2DSpec{
 		N: netBatch, H: netSide, W: netSide, InC: 2, OutC: netFilters, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1,
-		DilationH: 1, DilationW: 1, Groups: 1, Bias: bias,
+		DilationH: 1, DilationW: 1, Groups: 1, Bias: bias, DType: n.dtype,
 	}))
 	must(n, &n.bn)(dev.(device.FusedBatchNorm).NewBatchNormActivation(
-		device.BatchNormSpec{Rows: netBatch * netSide * netSide, C: netFilters, Epsilon: 1e-5, Momentum: 0.1}, device.GELU))
+		device.BatchNormSpec{Rows: netBatch * netSide * netSide, C: netFilters, Epsilon: 1e-5, Momentum: 0.1, DType: n.dtype}, device.GELU))
 	must(n, &n.pool2d)(dev.NewPool2D(device.Pool2DSpec{
-		Mode: device.MaxPool, N: netBatch, H: netSide, W: netSide, C: netFilters, KH: 2, KW: 2, StrideH: 2, StrideW: 2,
+		Mode: device.MaxPool, N: netBatch, H: netSide, W: netSide, C: netFilters, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: n.dtype,
 	}))
-	must(n, &n.dropout)(dev.NewDropout(device.DropoutSpec{Len: netBatch * netFeatures, Rate: 0.25, Seed: 9, Stream: device.StreamDropout}))
-	must(n, &n.forward)(dev.NewMatMul(device.MatMulSpec{M: netBatch, N: netClasses, K: netFeatures, Bias: true}))
-	must(n, &n.byInput)(dev.NewMatMul(device.MatMulSpec{M: netBatch, N: netFeatures, K: netClasses, TransB: true}))
-	must(n, &n.byWeight)(dev.NewMatMul(device.MatMulSpec{M: netFeatures, N: netClasses, K: netBatch, TransA: true}))
-	must(n, &n.byBias)(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: netBatch, C: netClasses}))
-	must(n, &n.loss)(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: netBatch, Classes: netClasses, Smoothing: 0.1}))
-	spec, clip := device.OptimizerSpec{Kind: device.SGD, Nesterov: true}, device.ClipSpec{MaxNorm: 1}
+	must(n, &n.dropout)(dev.NewDropout(device.DropoutSpec{Len: netBatch * netFeatures, Rate: 0.25, Seed: 9, Stream: device.StreamDropout, DType: n.dtype}))
+	must(n, &n.forward)(dev.NewMatMul(device.MatMulSpec{M: netBatch, N: netClasses, K: netFeatures, Bias: true, DType: n.dtype, Out: device.Float32}))
+	must(n, &n.byInput)(dev.NewMatMul(device.MatMulSpec{M: netBatch, N: netFeatures, K: netClasses, TransB: true, DType: n.dtype}))
+	must(n, &n.byWeight)(dev.NewMatMul(device.MatMulSpec{M: netFeatures, N: netClasses, K: netBatch, TransA: true, DType: n.dtype}))
+	must(n, &n.byBias)(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: netBatch, C: netClasses, DType: n.dtype}))
+	must(n, &n.loss)(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: netBatch, Classes: netClasses, Smoothing: 0.1, Scaling: n.scaleState}))
+	spec, clip := device.OptimizerSpec{Kind: device.SGD, Nesterov: true, Scaling: n.scaleState}, device.ClipSpec{MaxNorm: 1, Scaling: n.scaleState}
 	for _, name := range n.names() {
 		p := n.params[name]
 		spec.Slots = append(spec.Slots, device.Slot{Value: p.value, Grad: p.grad, State1: p.velocity})
@@ -180,13 +236,18 @@ func (n *smallNet) param(name string, size float32, shape ...int) {
 	for i := range values {
 		values[i] = size * (2*device.Uniform(device.RandomWord(uint64(len(name)), 0, 0, uint64(i))) - 1)
 	}
-	n.params[name] = &param{n.floats(values, shape...), n.zeros(shape...), n.zeros(shape...)}
+	p := &param{value: n.floats(values, shape...), grad: n.zeros(shape...), velocity: n.zeros(shape...)}
+	p.operand, p.operandGrad = p.value, p.grad
+	n.params[name] = p
 }
 
 // step queues a whole training step.
 func (n *smallNet) step() {
-	p := func(name string) *device.Tensor { return n.params[name].value }
-	g := func(name string) *device.Tensor { return n.params[name].grad }
+	p := func(name string) *device.Tensor { return n.params[name].operand }
+	g := func(name string) *device.Tensor { return n.params[name].operandGrad }
+	if n.operands != nil {
+		n.operands.Run()
+	}
 	var bias, dbias *device.Tensor
 	if n.params["filters bias"] != nil {
 		bias, dbias = p("filters bias"), g("filters bias")
@@ -201,13 +262,22 @@ func (n *smallNet) step() {
 	n.loss.Forward(n.stats, n.z, n.labels)
 
 	n.loss.Backward(n.dz, n.z, n.labels)
-	n.byWeight.Run(g("dense"), n.drop, n.dz, nil)
-	n.byBias.Run(g("dense bias"), n.dz)
-	n.byInput.Run(n.ddrop, n.dz, p("dense"), nil)
+	dz := n.dz
+	if n.narrow != nil {
+		n.narrow.Run(n.dz16, dz)
+		dz = n.dz16
+	}
+	n.byWeight.Run(g("dense"), n.drop, dz, nil)
+	n.byBias.Run(g("dense bias"), dz)
+	n.byInput.Run(n.ddrop, dz, p("dense"), nil)
 	n.dropout.Backward(dflat, n.ddrop, n.counter)
 	n.pool2d.Backward(n.dnorm, n.dpool, n.pool, n.norm)
 	n.bn.Backward(n.dconv, g("gamma"), g("beta"), n.dnorm, n.conv, p("gamma"), p("beta"))
 	n.conv2d.BackwardFilter(g("filters"), dbias, n.dconv, n.x)
+	if n.scaling != nil {
+		n.gradients.Run()
+		n.scaling.Update()
+	}
 	n.clip.Run()
 	n.optimizer.Step(n.hyper)
 	n.lookahead.Run(n.average)
@@ -239,8 +309,10 @@ func (n *smallNet) weights() []float32 {
 		all = append(all, n.download(n.params[name].value)...)
 		all = append(all, n.download(n.params[name].velocity)...)
 	}
-	for _, x := range []*device.Tensor{n.mean, n.variance, n.slow, n.stats} {
-		all = append(all, n.download(x)...)
+	for _, x := range []*device.Tensor{n.mean, n.variance, n.slow, n.stats, n.scaleState} {
+		if x != nil {
+			all = append(all, n.download(x)...)
+		}
 	}
 	return all
 }

@@ -33,6 +33,66 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// A device tells what precision it has settled on, and which of TF32 and FMA float32 products get. What is said
+// of compute capabilities is what the software emulation is told to pretend.
+func TestSettledPrecision(t *testing.T) {
+	for _, c := range []struct {
+		settings      string
+		ask           Precision
+		want, factors Precision
+	}{
+		{"cc=75", Auto, FP32, FP32},
+		{"cc=80", Auto, TF32, TF32},
+		{"cc=90", Auto, TF32, TF32},
+		{"cc=90", FP32, FP32, FP32},
+		{"cc=80", TF32, TF32, TF32},
+		{"cc=75", FP16, FP16, FP32},
+		{"cc=80", FP16, FP16, TF32},
+		{"cc=90", BF16, BF16, TF32},
+	} {
+		t.Run(c.settings+" "+c.ask.String(), func(t *testing.T) {
+			emulate(t, c.settings)
+			d := open(t, WithPrecision(c.ask))
+			if got, ok := PrecisionOf(d); got != c.want || !ok {
+				t.Errorf("the precision is %v, %v; want %v", got, ok, c.want)
+			}
+			if got := d.products(device.Float32); got != c.factors {
+				t.Errorf("products of float32 are in %v, want %v", got, c.factors)
+			}
+			if !slices.Contains(d.Info().Features, c.want.String()) {
+				t.Errorf("the features %q lack %q", d.Info().Features, c.want)
+			}
+		})
+	}
+	emulate(t, "cc=90")
+	if d := open(t); d.Precision() != TF32 {
+		t.Errorf("without an option the precision is %v, want that of auto", d.Precision())
+	}
+}
+
+// bfloat16 needs tensor cores that the GPU, the software emulation here, may not have: plans of it say so, and what would do.
+func TestBFloat16OnAnOldGPU(t *testing.T) {
+	emulate(t, "cc=75")
+	d := open(t, WithPrecision(FP16))
+	const bf16 = device.BFloat16
+	conv := ordinary
+	conv.DType = bf16
+	_, convolution := d.NewConv2D(conv)
+	_, product := d.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, DType: bf16})
+	_, sum := d.NewCombine(device.CombineSpec{Len: 2, DType: bf16})
+	_, conversion := d.NewCast(device.CastSpec{From: device.Float32, To: bf16, Len: 2})
+	for name, err := range map[string]error{"conv2d": convolution, "matmul": product, "combine": sum, "cast": conversion} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			continue
+		}
+		checkError(t, err, device.ErrNotSupported, name, "bfloat16 need compute capability 8.0", "has 7.5", "use float16")
+	}
+	if err := d.Sync(); err != nil {
+		t.Error(err)
+	}
+}
+
 // What can be wrong with the machine, as the software emulation pretends, or with the options, in the words that a user reads.
 func TestNewSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
@@ -49,7 +109,8 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{"old driver", "driver=11080", 0, nil, device.ErrNotSupported, []string{"CUDA 11.8", "12.1 or newer", "update the NVIDIA driver"}},
 		{"old GPU", "cc=61", 0, nil, device.ErrNotSupported, []string{"compute capability 6.1", "7.5 or newer"}},
 		{"tf32 on an old GPU", "cc=75", 0, []Option{WithPrecision(TF32)}, device.ErrNotSupported, []string{"tf32 needs compute capability 8.0", "use fp32"}},
-		{"fp16", "", 0, []Option{WithPrecision(FP16)}, device.ErrNotSupported, []string{"precision fp16", "use fp32 or tf32"}},
+		{"bf16 on an old GPU", "cc=75", 0, []Option{WithPrecision(BF16)}, device.ErrNotSupported, []string{"bf16 needs compute capability 8.0", "has 7.5", "use fp16"}},
+		{"no precision", "", 0, []Option{WithPrecision(9)}, device.ErrNotSupported, []string{"precision 9", "want auto, fp32, tf32, fp16 or bf16"}},
 		{"negative workspace", "", 0, []Option{WithWorkspaceLimit(-1)}, nil, []string{"-1 bytes", "want 0"}},
 		{"no memory", "memory=1MiB", 0, nil, device.ErrOutOfMemory, []string{"bytes wanted"}},
 		{"no pinned memory", "fail=cuMemHostAlloc#1:OUT_OF_MEMORY", 0, nil, device.ErrOutOfMemory, []string{"pinned"}},
@@ -93,7 +154,7 @@ func checkError(t *testing.T, err, kind error, words ...string) {
 // the emulation would report.
 func TestNewCleansUp(t *testing.T) {
 	for _, function := range []string{
-		"cuStreamCreate", "cublasSetStream_v2", "cuMemAlloc_v2", "cublasSetWorkspace_v2", "cudnnCreate", "cudnnSetStream", "cuMemHostAlloc", "cuEventCreate",
+		"cuStreamCreate", "cublasSetStream_v2", "cublasSetMathMode", "cuMemAlloc_v2", "cublasSetWorkspace_v2", "cudnnCreate", "cudnnSetStream", "cuMemHostAlloc", "cuEventCreate",
 	} {
 		t.Run(function, func(t *testing.T) {
 			emulate(t, "fail="+function+"#1:1")

@@ -5,8 +5,6 @@ package gpu
 import (
 	"fmt"
 
-	"gorgonia.org/cu"
-
 	"trainer/gpu/internal/cuda"
 	"trainer/kernels"
 	"trainer/nn/device"
@@ -25,6 +23,7 @@ type optimizer struct {
 // NewOptimizer makes a plan for an update of the slots.
 func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
 	const op = "optimizer"
+	d.checkScaling(op, s.Scaling)
 	p := &optimizer{d: d, spec: s}
 	var table []kernels.Slot
 	var lengths []int
@@ -72,8 +71,7 @@ func (p *optimizer) Step(hyper *device.Tensor) {
 	}
 	defer d.end()
 	d.hold(p)
-	const noScaling = cu.DevicePtr(0)
-	a := d.arguments().Pointer(p.slots.tensors.address).Pointer(p.slots.chunks.address).Pointer(d.data(hyper)).Pointer(noScaling)
+	a := d.arguments().Pointer(p.slots.tensors.address).Pointer(p.slots.chunks.address).Pointer(d.data(hyper)).Pointer(d.optional(p.spec.Scaling))
 	if p.spec.Kind != device.SGD {
 		a.Float32(p.spec.Epsilon)
 	}

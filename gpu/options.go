@@ -1,19 +1,29 @@
 package gpu
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
 
-// Precision is what convolutions and matrix products are computed in.
+	"trainer/nn/device"
+)
+
+// Precision is what convolutions and matrix products are computed in, and with it the type in which a network's
+// images and factors are kept.
 type Precision uint8
 
 // The precisions. Sums are float32 in all of them.
 const (
-	FP32 Precision = iota // float32 factors
+	Auto Precision = iota // TF32 where the GPU has compute capability 8.0, else FP32
+	FP32                  // float32 factors
 	TF32                  // float32 storage, factors rounded to TF32; compute capability 8.0
-	FP16                  // float16 storage; not supported yet
-	BF16                  // bfloat16 storage; not supported yet
+	FP16                  // float16 storage
+	BF16                  // bfloat16 storage; compute capability 8.0
 )
 
-var precisionNames = [...]string{"fp32", "tf32", "fp16", "bf16"}
+var precisionNames = [...]string{"auto", "fp32", "tf32", "fp16", "bf16"}
+
+// wantPrecision lists the names.
+var wantPrecision = "want " + strings.Join(precisionNames[:len(precisionNames)-1], ", ") + " or " + precisionNames[len(precisionNames)-1]
 
 // String returns the name that flags use, such as "tf32".
 func (p Precision) String() string {
@@ -30,7 +40,29 @@ func ParsePrecision(name string) (Precision, error) {
 			return Precision(i), nil
 		}
 	}
-	return 0, fmt.Errorf("precision %q: want fp32, tf32, fp16 or bf16", name)
+	return 0, fmt.Errorf("precision %q: %s", name, wantPrecision)
+}
+
+// DType returns the type that a network is to be compiled with: Float16 for FP16, BFloat16 for BF16, and otherwise
+// Float32.
+func (p Precision) DType() device.DType {
+	switch p {
+	case FP16:
+		return device.Float16
+	case BF16:
+		return device.BFloat16
+	}
+	return device.Float32
+}
+
+// PrecisionOf returns the precision that a device of New has settled on, which is never Auto. ok is false for
+// devices of other packages.
+func PrecisionOf(dev device.Device) (p Precision, ok bool) {
+	settled, ok := dev.(interface{ Precision() Precision })
+	if !ok {
+		return 0, false
+	}
+	return settled.Precision(), true
 }
 
 // Option changes how New sets up the device.
@@ -43,7 +75,8 @@ type options struct {
 	workspaceLimit int64 // bytes; 0 for the default
 }
 
-// WithPrecision sets what convolutions and matrix products are computed in; the default is FP32.
+// WithPrecision sets what convolutions and matrix products are computed in; the default is Auto. With FP16 and BF16
+// products of float32 tensors, if there are any, are computed as with Auto.
 func WithPrecision(p Precision) Option { return func(o *options) { o.precision = p } }
 
 // WithDeterministic keeps to algorithms that give the same bits each time.

@@ -3,15 +3,22 @@
 package gpu
 
 import (
+	"fmt"
 	"math"
+	"os"
+	"slices"
 	"testing"
 
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
+	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
+
+// The same training on the CPU device and on the software emulation (or a GPU): what comes of the seed alone is the same
+// to the bit, and the rest is the same but for rounding.
 
 // stripes returns n images of 12x12x3 in three classes, horizontal, vertical and diagonal stripes, with noise that
 // the seed decides.
@@ -31,7 +38,35 @@ func stripes(n int, seed uint64) *data.InMemory {
 	return set
 }
 
-// parityCases are small networks with most kinds of layers, each with an optimiser.
+// waves returns n images in ten classes, each of five coloured waves in about the direction of its class, with some noise. Unlike
+// stripes they have every shade, so that few maxima of a pooling have an equal.
+func waves(name string, n int, shape nn.Shape, seed uint64) *data.InMemory {
+	const classes, each = 10, 5
+	h, w, c := shape[0], shape[1], shape[2]
+	set := &data.InMemory{Name: name, H: h, W: w, C: c, ClassNames: make([]string, classes)}
+	for i := range n {
+		random := func(k int) float64 { return float64(device.Uniform(device.RandomWord(seed, 0, uint32(i), uint64(k)))) }
+		pixels := make([]float64, shape.Len())
+		for k := range each {
+			u := func(j int) float64 { return random(10*k + j) }
+			angle := math.Pi * (float64(i%classes)/classes + 0.1*u(0))
+			frequency := 0.15 + 1.2*u(1)*u(2)
+			for e := range pixels {
+				y, x, channel := float64(e/c/w), float64(e/c%w), e%c
+				phase := frequency*(math.Sin(angle)*y+math.Cos(angle)*x) + 2*math.Pi*u(3)
+				pixels[e] += (0.1 + 0.3*u(4)) * u(5+channel) * math.Sin(phase)
+			}
+		}
+		for e, v := range pixels {
+			v += 0.5 + 0.12*(random(10*each+e)-0.5)
+			set.Images = append(set.Images, byte(255*min(max(v, 0), 1)))
+		}
+		set.Labels = append(set.Labels, int32(i%classes))
+	}
+	return set
+}
+
+// parityCases are small networks with kinds of layers and optimisers that the recipes lack.
 func parityCases() map[string]train.Config {
 	return map[string]train.Config{
 		"conv, pool, dense": {
@@ -55,101 +90,260 @@ func parityCases() map[string]train.Config {
 	}
 }
 
-// lossBound is how far the two devices' losses may be apart after 20 steps, relative to the loss: sums are taken in another order,
-// and each step multiplies the differences of the one before.
+// paritySteps is the number of steps that trainings are compared for.
+const paritySteps = 20
+
+// lossBound is how far the two devices' losses of parityCases may be apart in 20 steps, relative to the loss: sums are taken in another
+// order, and each step multiplies the differences of the one before.
 const lossBound = 1e-4
 
-// TestParity trains 20 steps on the CPU device, and on the software emulation (or a GPU), where all but the first and the
-// smaller batches are replays of a graph. Same seed, same losses.
+// TestParity trains small networks, where all but the first and the smaller batches are replays of a graph.
 func TestParity(t *testing.T) {
 	for name, cfg := range parityCases() {
 		t.Run(name, func(t *testing.T) {
-			onCPU, onGPU := newCPU(t), anyDevice(t)
 			cfg.Loss, cfg.Epochs, cfg.Batch, cfg.Seed = nn.CrossEntropy{Smoothing: 0.1}, 4, 8, 11
 			cfg.Data = &data.Split{Name: "stripes", Train: stripes(36, 1)} // 5 steps an epoch, the last of 4 images
-			want, wantGradients := losses(t, onCPU, cfg)
-			got, gotGradients := losses(t, onGPU, cfg)
-			if len(want) != 20 {
-				t.Fatalf("%d steps, want 20", len(want))
-			}
-			for i := range want {
-				if off := math.Abs(got[i]-want[i]) / math.Abs(want[i]); !(off <= lossBound) {
-					t.Errorf("step %d: loss %v, on the CPU %v: %.2g apart, relatively, where %.2g are allowed", i, got[i], want[i], off, lossBound)
-				}
-			}
-			compareGradients(t, gotGradients, wantGradients)
+			want := onCPU(t, cfg, paritySteps)
+			got := onGPU(t, anyDevice(t), cfg, paritySteps)
+			compareStart(t, got, want)
+			compareGradients(t, got.gradients, want.gradients)
+			compareState(t, got.state, want.state)
+			compareLosses(t, got.losses, want.losses, func(int) float64 { return lossBound })
 		})
 	}
 }
 
-// losses trains, and returns the loss of each step, and the gradients of the first by parameter.
-func losses(t *testing.T, dev device.Device, cfg train.Config) (all []float64, gradients map[string][]float32) {
+// TestRecipeParity trains each built-in recipe, with a small batch. On a GPU it trains each with its own batch too.
+func TestRecipeParity(t *testing.T) {
+	for _, name := range recipe.Names() {
+		t.Run(name, func(t *testing.T) {
+			cfg := recipeConfig(t, name, smallBatch(t, name, paritySteps), paritySteps)
+			want := onCPU(t, cfg, paritySteps)
+			got := onGPU(t, anyDevice(t), cfg, paritySteps)
+			compareStart(t, got, want)
+			compareGradients(t, got.gradients, want.gradients)
+			compareState(t, got.state, want.state)
+			compareLosses(t, got.losses, want.losses, recipeLossBound(cfg))
+			if os.Getenv(gpuVariable) != "" {
+				t.Run("own batch", func(t *testing.T) { fullParity(t, name) })
+			}
+		})
+	}
+}
+
+// gpuWork is about how many floating-point operations the CPU device is given for a recipe with its own batch.
+const gpuWork = 5e12
+
+// fullParity trains a recipe with its own batch. Of the gradients nothing is said: in so many windows some maxima are another's (see compareGradients),
+// which makes all of them differ a little.
+func fullParity(t *testing.T, name string) {
+	r := load(t, name)
+	steps := int(min(max(2, gpuWork/(float64(r.Batch)*stepWork(t, r))), paritySteps))
+	cfg := recipeConfig(t, name, r.Batch, steps)
+	want := onCPU(t, cfg, steps)
+	got := onGPU(t, anyDevice(t), cfg, steps)
+	compareStart(t, got, want)
+	compareState(t, got.state, want.state)
+	compareLosses(t, got.losses, want.losses, recipeLossBound(cfg))
+}
+
+// recipeImages are the shapes of the images that recipes are for.
+var recipeImages = map[string]nn.Shape{"mnist": {28, 28, 1}, "fashion-mnist": {28, 28, 1}, "cifar10": {32, 32, 3}}
+
+// load returns a built-in recipe.
+func load(t *testing.T, name string) *recipe.Recipe {
 	t.Helper()
-	cfg.Device = dev
-	s, err := train.NewStepper(cfg)
+	r, err := recipe.Load(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	loader, err := data.NewLoader(data.LoaderConfig{Set: cfg.Data.Train, Batch: cfg.Batch, Seed: cfg.Seed, Shuffle: true})
+	if recipeImages[r.Data[0]] == nil {
+		t.Fatalf("recipe %s is for %s, of which this test knows no images: add their shape to recipeImages", name, r.Data[0])
+	}
+	return r
+}
+
+// recipeConfig returns what trains a recipe for two epochs, which are steps steps, or one more.
+func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
+	t.Helper()
+	r, err := load(t, name).With(fmt.Sprintf("batch=%d", batch), "epochs=2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer loader.Close()
-	for epoch := range int(cfg.Epochs) {
-		loader.Start(epoch, 0)
-		for range s.StepsPerEpoch() {
-			batch, err := loader.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := s.Step(batch); err != nil {
-				t.Fatal(err)
-			}
-			loader.Release(batch)
-			loss, _, count, err := s.Collect()
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, loss/float64(count))
-			if gradients == nil {
-				gradients = firstGradients(t, s)
-			}
-		}
-	}
-	return all, gradients
+	set := r.Data[0]
+	return r.TrainConfig(nil, &data.Split{Name: set, Train: waves(set, batch*((steps+1)/2), recipeImages[set], 1)}, 1)
 }
 
-func firstGradients(t *testing.T, s *train.Stepper) map[string][]float32 {
+// emulatedWork is about how many floating-point operations the steps of a recipe may take on the software emulation, which does some 10^10
+// a second.
+const emulatedWork = 20e9
+
+// smallBatch returns a batch for which steps steps are a matter of seconds on the software emulation, but not below 2: batch
+// normalisation of a single image says nothing.
+func smallBatch(t *testing.T, name string, steps int) int {
+	r := load(t, name)
+	return min(r.Batch, max(2, int(emulatedWork/(float64(steps)*stepWork(t, r)))))
+}
+
+// stepWork returns the floating-point operations of a training step, for one image.
+func stepWork(t *testing.T, r *recipe.Recipe) float64 {
 	t.Helper()
-	all := map[string][]float32{}
-	for _, p := range s.Network().Params() {
-		if p.Grad == nil {
-			continue
-		}
-		values := make([]float32, p.Grad.Len())
-		if err := s.Network().Device().Download(device.Bytes(values), p.Grad); err != nil {
-			t.Fatal(err)
-		}
-		all[p.Name] = values
+	shape := recipeImages[r.Data[0]]
+	net, err := nn.Compile(newCPU(t), r.Model(10), nn.Options{
+		Input: shape, Batch: 1,
+		Sample: func(int) ([]float32, nn.Shape, error) { return make([]float32, shape.Len()), shape, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all
+	return 3 * float64(net.FLOPs())
 }
 
-// compareGradients holds the first step's gradients of each parameter to 10^-5 of the largest one.
+// compareStart holds what comes before the first rounded sum: weights by their bits, augmented images, which say too that the order is the same,
+// to the last bit but one, and what dropout has left.
+func compareStart(t *testing.T, got, want *trace) {
+	t.Helper()
+	if len(got.initial) != len(want.initial) || len(want.initial) == 0 {
+		t.Errorf("%d tensors before the first step, want %d", len(got.initial), len(want.initial))
+	}
+	for name, w := range want.initial {
+		if !slices.EqualFunc(got.initial[name], w, sameBits) {
+			t.Errorf("%s differs before the first step", name)
+		}
+	}
+	if len(got.input) != len(want.input) || len(want.input) == 0 {
+		t.Fatalf("%d pixels, want %d", len(got.input), len(want.input))
+	}
+	for i, w := range want.input {
+		if g := got.input[i]; g != w && g != math.Nextafter32(w, g) {
+			t.Fatalf("pixel %d of the first batch is %v, want %v", i, g, w)
+		}
+	}
+	compareDropouts(t, got.dropouts, want.dropouts)
+}
+
+func sameBits(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
+
+// compareDropouts holds the masks, as far as zeros of the input don't hide them.
+func compareDropouts(t *testing.T, got, want []crossing) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d dropouts, want %d", len(got), len(want))
+	}
+	for k, w := range want {
+		g, seen := got[k], 0
+		for i := range w.x {
+			if w.x[i] == 0 || g.x[i] == 0 {
+				continue
+			}
+			seen++
+			if (w.y[i] == 0) != (g.y[i] == 0) {
+				t.Fatalf("dropout %d makes %v of element %d, want %v", k, g.y[i], i, w.y[i])
+			}
+		}
+		if seen == 0 {
+			t.Errorf("dropout %d: nothing of its mask is seen", k)
+		}
+	}
+}
+
+// The bounds of the first step's gradients, relative to the largest one of the parameter.
+//
+// A gradient differs by 10^-5 or so, as every sum of n terms is rounded n times. But the gradients of max pooling and ReLU are not
+// continuous. Where a maximum is ahead of the next one by less than rounding, the gradient goes to the one pixel on the one device and to the
+// other on the other, and with it all that it is a term of. In nets that begin as the identity, and whose GELU brings all below zero together,
+// that is one window in some 10^5; a filter that sees it differs by up to 2%. So most elements are held to
+// a bound for rounding, and the rest to one that no mistake in a formula would meet.
+const (
+	mostElements  = 0.9
+	gradientBound = 1e-4 // for most
+	movedBound    = 0.1  // for the rest
+)
+
+// compareGradients holds gradients, by parameter, to the bounds above.
 func compareGradients(t *testing.T, got, want map[string][]float32) {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {
-		t.Fatalf("%d parameters have gradients, on the CPU %d", len(got), len(want))
+		t.Fatalf("%d parameters have gradients, want %d", len(got), len(want))
 	}
 	for name, w := range want {
-		var largest, off float64
-		for i := range w {
-			largest = math.Max(largest, math.Abs(float64(w[i])))
-			off = math.Max(off, math.Abs(float64(got[name][i])-float64(w[i])))
+		off := differences(t, name, got[name], w)
+		most := off[int(mostElements*float64(len(off)-1))]
+		largest := off[len(off)-1]
+		if !(most <= gradientBound) || !(largest <= movedBound) {
+			t.Errorf("gradients of %s: %v of them are within %.2g of the largest, want %.2g; the others within %.2g, want %.2g",
+				name, mostElements, most, gradientBound, largest, movedBound)
 		}
-		if !(off <= 1e-5*largest) {
-			t.Errorf("%s: a gradient is %.3g off, where the largest is %.3g", name, off, largest)
+	}
+}
+
+// stateBound is how far the running statistics after the first step may be apart, relative to the largest of a layer: they come of
+// forward sums alone, which are continuous.
+const stateBound = 2e-5
+
+func compareState(t *testing.T, got, want map[string][]float32) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d running statistics, want %d", len(got), len(want))
+	}
+	for name, w := range want {
+		off := differences(t, name, got[name], w)
+		if largest := off[len(off)-1]; !(largest <= stateBound) {
+			t.Errorf("%s is %.2g of the largest off, want at most %.2g", name, largest, stateBound)
+		}
+	}
+}
+
+// differences returns how far the elements are apart, relative to the largest one wanted, in ascending order. A NaN is
+// infinitely far off.
+func differences(t *testing.T, name string, got, want []float32) []float64 {
+	t.Helper()
+	if len(got) != len(want) || len(want) == 0 {
+		t.Fatalf("%s: %d elements, want %d", name, len(got), len(want))
+	}
+	var largest float64
+	for _, w := range want {
+		largest = max(largest, math.Abs(float64(w)))
+	}
+	off := make([]float64, len(want))
+	for i, w := range want {
+		if d := math.Abs(float64(got[i]) - float64(w)); d != 0 {
+			off[i] = d / largest
+		}
+		if math.IsNaN(off[i]) {
+			off[i] = math.Inf(1)
+		}
+	}
+	slices.Sort(off)
+	return off
+}
+
+// recipeLossBound returns how far the losses of a step, from 1, may be apart, relative to the loss. Before the first update there is only
+// rounding, some 10^-7. After that each step multiplies the differences of the one before: under SGD by little, and the most was 2*10^-6
+// at step 3 and 4*10^-5 at step 15, in airbench93. Adam's first updates have the size of the learning rate however small the gradient is: where
+// it is nothing but rounding, as after a normalisation of few images, its sign is the device's own. cifar10-basic was 10^-4
+// off by its second step with some seeds, and after a dozen both of its kind are as far apart as with another seed: by 11% at most.
+func recipeLossBound(cfg train.Config) func(step int) float64 {
+	return func(step int) float64 {
+		switch {
+		case step == 1:
+			return 1e-6
+		case cfg.Optimizer.Algorithm == "sgd":
+			return 1e-5 * math.Pow(1.3, float64(step-2))
+		}
+		return min(1e-4*math.Pow(3, float64(step-2)), 0.25)
+	}
+}
+
+// compareLosses holds the losses of steps to a bound.
+func compareLosses(t *testing.T, got, want []float64, bound func(step int) float64) {
+	t.Helper()
+	if len(got) != len(want) || len(want) == 0 {
+		t.Fatalf("losses of %d steps, want %d", len(got), len(want))
+	}
+	for i, w := range want {
+		if off := math.Abs(got[i]-w) / math.Abs(w); !(off <= bound(i+1)) {
+			t.Errorf("step %d: loss %v, want %v: %.2g apart, relatively, where %.2g are allowed", i+1, got[i], w, off, bound(i+1))
 		}
 	}
 }

@@ -42,21 +42,22 @@ func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
 
 func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error) {
 	s.Check()
+	s.DType = floatType("NewPool2D", s.DType)
 	return build(d, "pool2d", func(b *builder) device.Pool2D {
 		outputs := s.N * s.OutH() * s.OutW() * s.C
 		b.elements(s.N * s.H * s.W * s.C)
 		b.elements(outputs)
 		p := &pool2D{d: d, spec: s, relu: relu, vector: kernels.Vector(s.C)}
 		if s.Mode != device.MaxPool {
-			p.forward, p.backward = b.family(kernels.Pool2DAverageForward), b.family(kernels.Pool2DAverageBackward)
+			p.forward, p.backward = b.family(kernels.Pool2DAverageForward, s.DType), b.family(kernels.Pool2DAverageBackward, s.DType)
 			return p
 		}
 		numberBytes := 1
 		if s.KH*s.KW <= math.MaxUint8 {
-			p.forward, p.backward = b.family(kernels.Pool2DMaxForward), b.family(kernels.Pool2DMaxBackward)
+			p.forward, p.backward = b.family(kernels.Pool2DMaxForward, s.DType), b.family(kernels.Pool2DMaxBackward, s.DType)
 		} else {
 			p.wide, p.vector, numberBytes = true, false, 4
-			p.forward, p.backward = b.family(kernels.Pool2DMaxForwardWide), b.family(kernels.Pool2DMaxBackwardWide)
+			p.forward, p.backward = b.family(kernels.Pool2DMaxForwardWide, s.DType), b.family(kernels.Pool2DMaxBackwardWide, s.DType)
 		}
 		if !s.NoBackward {
 			p.arg = b.memory(numberBytes * outputs)
@@ -68,8 +69,8 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error
 func (p *pool2D) Forward(y, x *device.Tensor) {
 	const op = "pool2d forward"
 	s, d := p.spec, p.d
-	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.C)
-	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)
+	n := device.CheckRows(op, "x", x, s.DType, s.N, s.H, s.W, s.C)
+	device.Check(op, "y", y, s.DType, n, s.OutH(), s.OutW(), s.C)
 	p.n = n
 	if !d.begin(op) {
 		return
@@ -93,10 +94,10 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	if s.NoBackward {
 		panic(op + ": the plan was made with NoBackward")
 	}
-	n := device.CheckRows(op, "x", x, device.Float32, s.N, s.H, s.W, s.C)
-	device.Check(op, "dx", dx, device.Float32, n, s.H, s.W, s.C)
-	device.Check(op, "dy", dy, device.Float32, n, s.OutH(), s.OutW(), s.C)
-	device.Check(op, "y", y, device.Float32, n, s.OutH(), s.OutW(), s.C)
+	n := device.CheckRows(op, "x", x, s.DType, s.N, s.H, s.W, s.C)
+	device.Check(op, "dx", dx, s.DType, n, s.H, s.W, s.C)
+	device.Check(op, "dy", dy, s.DType, n, s.OutH(), s.OutW(), s.C)
+	device.Check(op, "y", y, s.DType, n, s.OutH(), s.OutW(), s.C)
 	if n != p.n {
 		panic(fmt.Sprintf("%s: x is %v, the last Forward had %d images", op, x, p.n))
 	}

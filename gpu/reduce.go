@@ -29,22 +29,23 @@ func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 	if s.Rows < 1 || s.C < 1 || s.Kind < device.ReduceSumRows || s.Kind > device.ReduceNonFinite {
 		panic(fmt.Sprintf("gpu: NewReduce: kind %d over [%d %d]", s.Kind, s.Rows, s.C))
 	}
+	s.DType = floatType("NewReduce", s.DType)
 	return build(d, "reduce", func(b *builder) device.Reduce {
 		if !b.elements(s.Rows * s.C) {
 			return nil
 		}
 		if s.Kind == device.ReduceSumRows {
 			b.reserve(columnSums(s.Rows, s.C))
-			return &reduce{d, s, b.family(kernels.ReduceRows), b.family(kernels.ReduceRowsFinish)}
+			return &reduce{d, s, b.family(kernels.ReduceRows, s.DType), b.family(kernels.ReduceRowsFinish, s.DType)}
 		}
 		b.reserve(8 * int64(kernels.Reduction(s.Rows*s.C).X))
 		switch s.Kind {
 		case device.ReduceSum:
-			return &reduce{d, s, b.family(kernels.ReduceSum), b.family(kernels.ReduceFinish)}
+			return &reduce{d, s, b.family(kernels.ReduceSum, s.DType), b.family(kernels.ReduceFinish, s.DType)}
 		case device.ReduceSumSquares:
-			return &reduce{d, s, b.family(kernels.ReduceSumSquares), b.family(kernels.ReduceFinish)}
+			return &reduce{d, s, b.family(kernels.ReduceSumSquares, s.DType), b.family(kernels.ReduceFinish, s.DType)}
 		}
-		return &reduce{d, s, b.family(kernels.ReduceNonFinite), b.family(kernels.ReduceNonFiniteFinish)}
+		return &reduce{d, s, b.family(kernels.ReduceNonFinite, s.DType), b.family(kernels.ReduceNonFiniteFinish, s.DType)}
 	})
 }
 
@@ -53,7 +54,7 @@ func columnSums(rows, c int) int64 { return 4 * int64(kernels.MaxColumnBlocks(ro
 
 func (p *reduce) Run(dst, src *device.Tensor) {
 	const op = "reduce"
-	n := device.CheckUpTo(op, "src", src, device.Float32, p.spec.Rows*p.spec.C)
+	n := device.CheckUpTo(op, "src", src, p.spec.DType, p.spec.Rows*p.spec.C)
 	d := p.d
 	if p.spec.Kind == device.ReduceSumRows {
 		if n%p.spec.C != 0 {

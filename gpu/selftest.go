@@ -7,9 +7,87 @@ import (
 	"trainer/nn/device"
 )
 
-// selftestBound is how far the GPU may be from the CPU, as a share of the largest value. Sums of
-// a few hundred float32 products in another order stay within 1e-5.
-const selftestBound = 1e-4
+// The self-test runs a few operations on a GPU and on the CPU, and compares. Numbers are deterministic and
+// between -1 and 1, so that a result of a hundred products is of the order of 10.
+
+// How far the GPU may be from the CPU, as a share of the largest value.
+const (
+	// Sums of a few hundred float32 products in another order stay within 1e-5.
+	selftestBound = 1e-4
+	// A result in float16 is rounded to 10 bits of fraction, which is 4.9e-4 at most. Algorithms that
+	// transform their factors, as Winograd's does, round a few times more. Factors are the same on both.
+	selftestBound16 = 4e-3
+)
+
+// operation is one of the self-test's. Tensors of several dimensions are of its dtype, vectors are float32.
+type operation struct {
+	name  string
+	dtype device.DType
+	bound float64
+	out   []int   // shape of the result
+	in    [][]int // shapes of the operands
+	plan  func(dev device.Device, dtype device.DType) (run func(y *device.Tensor, in []*device.Tensor), err error)
+}
+
+// operations returns what the self-test runs: cuDNN, cuBLAS and a kernel of package kernels.
+func operations() []operation {
+	convolution := operation{out: []int{4, 16, 16, 32}, in: [][]int{{4, 16, 16, 16}, {32, 3, 3, 16}, {32}}, plan: planConvolution}
+	single, half := convolution, convolution
+	single.name, single.dtype, single.bound = "convolution in fp32 (cuDNN)", device.Float32, selftestBound
+	half.name, half.dtype, half.bound = "convolution in fp16 (cuDNN)", device.Float16, selftestBound16
+	return []operation{
+		single, half,
+		{
+			name: "matrix product (cuBLAS)", dtype: device.Float32, bound: selftestBound,
+			out: []int{96, 64}, in: [][]int{{96, 128}, {128, 64}, {64}}, plan: planProduct,
+		},
+		{
+			name: "softmax (own kernel)", dtype: device.Float32, bound: selftestBound,
+			out: []int{64, 10}, in: [][]int{{64, 10}}, plan: planSoftmax,
+		},
+	}
+}
+
+// planConvolution plans a 3x3 convolution with bias.
+func planConvolution(dev device.Device, dtype device.DType) (func(*device.Tensor, []*device.Tensor), error) {
+	plan, err := dev.NewConv2D(device.Conv2DSpec{
+		N: 4, H: 16, W: 16, InC: 16, OutC: 32, KH: 3, KW: 3, StrideH: 1, StrideW: 1,
+		PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1, Bias: true, DType: dtype, NoBackward: true,
+	})
+	return func(y *device.Tensor, in []*device.Tensor) { plan.Forward(y, in[0], in[1], in[2]) }, err
+}
+
+// planProduct plans a matrix product with bias.
+func planProduct(dev device.Device, dtype device.DType) (func(*device.Tensor, []*device.Tensor), error) {
+	plan, err := dev.NewMatMul(device.MatMulSpec{M: 96, N: 64, K: 128, Bias: true, DType: dtype})
+	return func(c *device.Tensor, in []*device.Tensor) { plan.Run(c, in[0], in[1], in[2]) }, err
+}
+
+// planSoftmax plans the softmax of rows.
+func planSoftmax(dev device.Device, _ device.DType) (func(*device.Tensor, []*device.Tensor), error) {
+	plan, err := dev.NewSoftmax(device.SoftmaxSpec{N: 64, Classes: 10})
+	return func(y *device.Tensor, in []*device.Tensor) { plan.Forward(y, in[0]) }, err
+}
+
+// selftest runs the operations on a device and on the reference, the CPU. begin is told of each before it
+// runs, and of what has been done.
+func selftest(dev, reference device.Device, begin func(name string, done []Selftest)) ([]Selftest, error) {
+	var tests []Selftest
+	for _, o := range operations() {
+		begin(o.name, tests)
+		want, err := o.run(reference, reference, device.Float32)
+		if err != nil {
+			return tests, fmt.Errorf("the self-test's %s on the CPU: %w", o.name, err)
+		}
+		got, err := o.run(dev, reference, o.dtype)
+		if err != nil {
+			return tests, err
+		}
+		e := relativeError(got, want)
+		tests = append(tests, Selftest{Name: o.name, Error: e, Bound: o.bound, OK: e <= o.bound})
+	}
+	return tests, nil
+}
 
 // judge fills in Usable, and Reason where a test failed.
 func (g *GPU) judge() {
@@ -21,32 +99,6 @@ func (g *GPU) judge() {
 			return
 		}
 	}
-}
-
-// selftest computes one thing with cuDNN, one with cuBLAS and one with a kernel of package kernels,
-// on a device and on the reference.
-func selftest(dev, reference device.Device) ([]Selftest, error) {
-	var tests []Selftest
-	for _, t := range []struct {
-		name string
-		run  func(device.Device) ([]float32, error)
-	}{
-		{"convolution (cuDNN)", convolve},
-		{"matrix product (cuBLAS)", multiply},
-		{"softmax (own kernel)", normalize},
-	} {
-		want, err := t.run(reference)
-		if err != nil {
-			return tests, fmt.Errorf("the self-test's %s on the CPU: %w", t.name, err)
-		}
-		got, err := t.run(dev)
-		if err != nil {
-			return tests, err
-		}
-		e := relativeError(got, want)
-		tests = append(tests, Selftest{Name: t.name, Error: e, Bound: selftestBound, OK: e <= selftestBound})
-	}
-	return tests, nil
 }
 
 // relativeError returns max|got - want| / max|want|; it is the largest float64 where that is not
@@ -70,65 +122,82 @@ func relativeError(got, want []float32) float64 {
 	return min(difference/largest, math.MaxFloat64)
 }
 
-// convolve returns the result of a 3x3 convolution with bias.
-func convolve(dev device.Device) ([]float32, error) {
-	spec := device.Conv2DSpec{
-		N: 4, H: 16, W: 16, InC: 16, OutC: 32, KH: 3, KW: 3, StrideH: 1, StrideW: 1,
-		PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1, Bias: true, NoBackward: true,
-	}
-	plan, err := dev.NewConv2D(spec)
+// run computes the operation on a device, with tensors of a dtype that may be wider than the operation's: the
+// operands are rounded to that one either way. The CPU converts.
+func (o operation) run(dev, cpu device.Device, dtype device.DType) ([]float32, error) {
+	run, err := o.plan(dev, dtype)
 	if err != nil {
 		return nil, err
 	}
-	return compute(dev, []int{4, 16, 16, 32}, func(y *device.Tensor, in []*device.Tensor) {
-		plan.Forward(y, in[0], in[1], in[2])
-	}, []int{4, 16, 16, 16}, []int{32, 3, 3, 16}, []int{32})
-}
-
-// multiply returns a matrix product with bias.
-func multiply(dev device.Device) ([]float32, error) {
-	plan, err := dev.NewMatMul(device.MatMulSpec{M: 96, N: 64, K: 128, Bias: true})
+	y, err := dev.NewTensor(dtype, o.out...)
 	if err != nil {
 		return nil, err
 	}
-	return compute(dev, []int{96, 64}, func(c *device.Tensor, in []*device.Tensor) {
-		plan.Run(c, in[0], in[1], in[2])
-	}, []int{96, 128}, []int{128, 64}, []int{64})
-}
-
-// normalize returns the softmax of rows.
-func normalize(dev device.Device) ([]float32, error) {
-	plan, err := dev.NewSoftmax(device.SoftmaxSpec{N: 64, Classes: 10})
-	if err != nil {
-		return nil, err
-	}
-	return compute(dev, []int{64, 10}, func(y *device.Tensor, in []*device.Tensor) {
-		plan.Forward(y, in[0])
-	}, []int{64, 10})
-}
-
-// compute runs an operation on inputs of these shapes, between -1 and 1, and returns what it wrote.
-func compute(dev device.Device, out []int, run func(y *device.Tensor, in []*device.Tensor), shapes ...[]int) ([]float32, error) {
-	y, err := dev.NewTensor(device.Float32, out...)
-	if err != nil {
-		return nil, err
-	}
-	var in []*device.Tensor
-	for i, shape := range shapes {
-		t, err := dev.NewTensor(device.Float32, shape...)
-		if err != nil {
+	in := make([]*device.Tensor, len(o.in))
+	for i, shape := range o.in {
+		if in[i], err = o.operand(dev, cpu, i, shape, dtype); err != nil {
 			return nil, err
 		}
-		values := make([]float32, t.Len())
-		for j := range values {
-			values[j] = float32(math.Sin(float64(1 + j*(i+2))))
-		}
-		if err := dev.Upload(t, device.Bytes(values)); err != nil {
-			return nil, err
-		}
-		in = append(in, t)
 	}
 	run(y, in)
-	result := make([]float32, y.Len())
-	return result, dev.Download(device.Bytes(result), y)
+	result := make([]byte, y.Len()*dtype.Size())
+	if err := dev.Download(result, y); err != nil {
+		return nil, err
+	}
+	if result, err = convert(cpu, result, dtype, device.Float32); err != nil {
+		return nil, err
+	}
+	values := make([]float32, y.Len())
+	copy(device.Bytes(values), result)
+	return values, nil
+}
+
+// operand returns operand i with its values.
+func (o operation) operand(dev, cpu device.Device, i int, shape []int, dtype device.DType) (*device.Tensor, error) {
+	narrow := o.dtype
+	if len(shape) == 1 {
+		narrow, dtype = device.Float32, device.Float32
+	}
+	t, err := dev.NewTensor(dtype, shape...)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, t.Len())
+	for j := range values {
+		values[j] = float32(math.Sin(float64(1 + j*(i+2))))
+	}
+	bytes, err := convert(cpu, device.Bytes(values), device.Float32, narrow)
+	if err != nil {
+		return nil, err
+	}
+	if bytes, err = convert(cpu, bytes, narrow, dtype); err != nil {
+		return nil, err
+	}
+	return t, dev.Upload(t, bytes)
+}
+
+// convert converts elements from one float type to another, on the CPU.
+func convert(cpu device.Device, elements []byte, from, to device.DType) ([]byte, error) {
+	if from == to {
+		return elements, nil
+	}
+	n := len(elements) / from.Size()
+	plan, err := cpu.NewCast(device.CastSpec{From: from, To: to, Len: n})
+	if err != nil {
+		return nil, err
+	}
+	src, err := cpu.NewTensor(from, n)
+	if err != nil {
+		return nil, err
+	}
+	dst, err := cpu.NewTensor(to, n)
+	if err != nil {
+		return nil, err
+	}
+	if err := cpu.Upload(src, elements); err != nil {
+		return nil, err
+	}
+	plan.Run(dst, src)
+	converted := make([]byte, n*to.Size())
+	return converted, cpu.Download(converted, dst)
 }

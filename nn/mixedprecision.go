@@ -33,15 +33,27 @@ type mixedPrecision struct {
 // growthInterval is the number of good steps after which the scale is doubled.
 const growthInterval = 2000
 
+// checkDType returns an error unless the device can keep activations in the type. It comes before any layer is
+// built, because none of them is to blame.
+func checkDType(dev device.Device, dtype device.DType) error {
+	switch dtype {
+	case device.Float32:
+		return nil
+	case device.Float16, device.BFloat16:
+		if _, ok := dev.(device.MixedPrecision); !ok {
+			return fmt.Errorf("activations in %v: %s has only %v: %w", dtype, dev.Name(), device.Float32, device.ErrNotSupported)
+		}
+		return nil
+	}
+	return fmt.Errorf("activations in %v: want %v, %v or %v", dtype, device.Float32, device.Float16, device.BFloat16)
+}
+
 // buildMixed allocates what 16-bit storage needs, once all layers are built.
 func (n *Network) buildMixed(b *Builder, loss device.LossSpec) (err error) {
 	if b.dtype == device.Float32 {
 		return nil
 	}
-	dev, ok := n.dev.(device.MixedPrecision)
-	if !ok {
-		return fmt.Errorf("compiling the network: %s has no %v: %w", n.dev.Name(), b.dtype, device.ErrNotSupported)
-	}
+	dev := n.dev.(device.MixedPrecision) // see checkDType
 	m := &mixedPrecision{}
 	n.mixed = m
 	if err := m.buildOperands(dev, b.params); err != nil {

@@ -58,6 +58,9 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 		return nil, fmt.Errorf("compiling the network: its output is %v, needs one value a class: end it with flatten and dense", out)
 	}
 	opt.DType = opt.DType.OrFloat32()
+	if err := checkDType(dev, opt.DType); err != nil {
+		return nil, fmt.Errorf("compiling the network: %w", err)
+	}
 	n := &Network{dev: dev, opt: opt, classes: out[0], input: opt.Input.batch(-1)}
 	b := newBuilder(dev, opt)
 	if err := n.build(b, model); err != nil {

@@ -1,0 +1,160 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+	"runtime"
+
+	"gorgonia.org/cu"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/nn/device"
+)
+
+var _ device.Fetcher = (*Device)(nil)
+
+// fetch is a copy to pinned host memory, which the GPU makes by itself while the program goes on. An event behind it
+// in the stream tells when it is there.
+type fetch struct {
+	d       *Device
+	host    []byte // pinned; nil once closed
+	done    cu.Event
+	bytes   int  // of the last copy
+	pending bool // it is under way, as far as is known
+}
+
+// NewFetch prepares fetches of tensors of at most bytes bytes. Close the fetch before the device.
+func (d *Device) NewFetch(bytes int) (device.Fetch, error) {
+	if bytes < 1 {
+		panic(fmt.Sprintf("gpu: NewFetch(%d), want at least a byte", bytes))
+	}
+	const op = "preparing a fetch"
+	if err := d.enter(op); err != nil {
+		return nil, err
+	}
+	defer d.end()
+	f := &fetch{d: d}
+	var err error
+	if f.host, err = cuda.AllocHost(bytes); err != nil {
+		return nil, d.error(op, err)
+	}
+	if f.done, err = cuda.NewEvent(false); err != nil {
+		_ = cuda.FreeHost(f.host)
+		return nil, d.error(op, err)
+	}
+	d.fetches[f] = true
+	return f, nil
+}
+
+// Queue queues the copy of src. It panics while an earlier copy is under way: until Ready has said that it is there, or
+// Wait has returned.
+func (f *fetch) Queue(src *device.Tensor) {
+	const op = "a fetch"
+	d := f.d
+	m, n := d.memoryOf(op, "source", src), size(src)
+	if n > cap(f.host) {
+		panic(fmt.Sprintf("gpu: a fetch of %v, which has %d bytes, was prepared for %d", src, n, cap(f.host)))
+	}
+	if d.enter(op) != nil {
+		return
+	}
+	defer d.end()
+	if f.pending {
+		panic("gpu: a fetch is queued while an earlier one is under way")
+	}
+	f.bytes = n
+	if err := cuda.CopyToHostAsync(f.host[:n], m.address, d.stream); err != nil {
+		d.fail(err)
+		return
+	}
+	if err := cuda.Record(f.done, d.stream); err != nil {
+		d.fail(err)
+		d.wait() // nothing else tells when the copy is done with the host memory
+		return
+	}
+	f.pending = true
+}
+
+// Ready reports whether the last copy is there, or the device has a fault.
+func (f *fetch) Ready() bool {
+	if !f.pending {
+		return true
+	}
+	d := f.d
+	if d.enter("asking for a fetch") != nil {
+		return true
+	}
+	defer d.end()
+	done, err := cuda.Done(f.done)
+	if err != nil {
+		d.fail(err)
+		return true
+	}
+	f.pending = !done
+	return done
+}
+
+// Wait waits for the last copy, unless Ready has said that it is there, and writes it to dst, which must have its size.
+func (f *fetch) Wait(dst []byte) error {
+	d := f.d
+	if err := d.enter("waiting for a fetch"); err != nil {
+		return err
+	}
+	defer d.end()
+	if len(dst) != f.bytes {
+		panic(fmt.Sprintf("gpu: a fetch of %d bytes to %d", f.bytes, len(dst)))
+	}
+	f.wait()
+	if d.fault == nil {
+		copy(dst, f.host)
+	}
+	return d.fault
+}
+
+// wait waits for the last copy, and keeps its fault.
+func (f *fetch) wait() {
+	if !f.pending {
+		return
+	}
+	f.pending = false
+	if err := cuda.WaitEvent(f.done); err != nil {
+		f.d.fail(err)
+	}
+}
+
+// Close waits for the last copy, and frees the host memory. Closing again does nothing, and so does closing after the
+// device, which frees it too.
+func (f *fetch) Close() error {
+	d := f.d
+	if !d.fetches[f] || d.closed {
+		return nil
+	}
+	if d.recording != nil {
+		panic("gpu: closing a fetch in a step that is being recorded")
+	}
+	delete(d.fetches, f)
+	// After a fault too: begin would refuse.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := cuda.Check("making the context current", cu.SetCurrentContext(d.context.CUContext))
+	if err == nil {
+		f.wait()
+		err = f.free()
+	}
+	if d.fault != nil {
+		return d.fault
+	}
+	return d.error("closing a fetch", err)
+}
+
+// free frees the event and the host memory, and returns the first error.
+func (f *fetch) free() error {
+	host := f.host
+	f.host = nil
+	err := cuda.DestroyEvent(f.done)
+	if e := cuda.FreeHost(host); err == nil {
+		err = e
+	}
+	return err
+}

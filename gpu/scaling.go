@@ -1,0 +1,77 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"fmt"
+
+	"trainer/gpu/internal/cuda"
+	"trainer/kernels"
+	"trainer/nn/device"
+)
+
+// lossScaling is the plan of dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", ICLR 2018), by the
+// kernels of scaling.cu: the first counts the gradients' elements that are NaN or infinite, the second sets the state,
+//
+//	none   good = good+1, and where that is Interval: scale = min(2*scale, 2^24), good = 0
+//	some   skip = 1, scale = max(scale/2, 1), good = 0
+//
+// with the inverse of the scale that the gradients were made with. The host learns nothing of it.
+type lossScaling struct {
+	d              *Device
+	spec           device.LossScalingSpec // keeps the tensors, of which the kernel has only addresses
+	grads          list
+	found          *memory // uint32: the count, 0 between calls
+	count, updated *cuda.Kernel
+}
+
+// NewLossScaling makes a plan for dynamic loss scaling.
+func (d *Device) NewLossScaling(s device.LossScalingSpec) (device.LossScaling, error) {
+	const op = "loss scaling"
+	if s.Interval < 1 {
+		panic(fmt.Sprintf("gpu: NewLossScaling: an interval of %d steps, want at least 1", s.Interval))
+	}
+	if s.State == nil {
+		panic("gpu: NewLossScaling: the state is nil")
+	}
+	d.checkScaling(op, s.State)
+	var table []uint64
+	var lengths []int
+	for i, t := range s.Grads {
+		if t == nil || t.DType() != device.Float32 {
+			panic(fmt.Sprintf("gpu: NewLossScaling: gradient %d is %v, want float32", i, t))
+		}
+		table = append(table, d.address(op, "gradient", t))
+		lengths = append(lengths, t.Len())
+	}
+	return build(d, op, func(b *builder) device.LossScaling {
+		return &lossScaling{
+			d: d, spec: s, grads: b.list(kernels.Table(table), lengths), found: b.zeros(4),
+			count: b.kernel(kernels.ScalingCount), updated: b.kernel(kernels.ScalingUpdate),
+		}
+	})
+}
+
+// Update looks at the gradients, and sets the state.
+func (p *lossScaling) Update() {
+	d := p.d
+	if !d.begin("loss scaling") {
+		return
+	}
+	defer d.end()
+	d.hold(p)
+	if !p.grads.empty() {
+		d.arguments().Pointer(p.found.address).Pointer(p.grads.tensors.address).Pointer(p.grads.chunks.address)
+		d.launch(p.count, p.grads.grid())
+	}
+	d.arguments().Pointer(d.data(p.spec.State)).Pointer(p.found.address).Int32(int32(p.spec.Interval))
+	d.launchBlocks(p.updated, oneBlock, 1)
+}
+
+// checkScaling panics unless t is nil, or the state of a LossScaling on this device.
+func (d *Device) checkScaling(op string, t *device.Tensor) {
+	device.CheckScaling("gpu: "+op, t)
+	if t != nil {
+		d.memoryOf(op, "scaling", t)
+	}
+}

@@ -1,0 +1,209 @@
+//go:build cuda && linux && cgo && (amd64 || arm64)
+
+package gpu
+
+import (
+	"testing"
+
+	"trainer/cpu"
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/train"
+)
+
+// trace is what a training computed, to be compared with that of another device or another precision: the losses of
+// its steps, and all the rest of its first step. 16-bit numbers are widened, and gradients are without the loss's scale.
+type trace struct {
+	losses    []float64            // means of the examples
+	initial   map[string][]float32 // parameters and running statistics before the first step
+	input     []float32            // augmented images
+	dropouts  []crossing
+	gradients map[string][]float32
+	state     map[string][]float32 // running statistics after it
+}
+
+// crossing is what went into a layer, and what came out.
+type crossing struct{ x, y []float32 }
+
+// watch remembers the tensors that a device's augmentation and dropout work on.
+type watch struct {
+	input    *device.Tensor
+	dropouts []*watchedDropout
+}
+
+func (w *watch) augment(plan device.Augment, err error) (device.Augment, error) {
+	return &watchedAugment{plan, w}, err
+}
+
+func (w *watch) dropout(plan device.Dropout, err error) (device.Dropout, error) {
+	d := &watchedDropout{Dropout: plan}
+	w.dropouts = append(w.dropouts, d)
+	return d, err
+}
+
+type watchedAugment struct {
+	device.Augment
+	watch *watch
+}
+
+func (p *watchedAugment) Train(y, images, ids, epoch *device.Tensor) {
+	p.watch.input = y
+	p.Augment.Train(y, images, ids, epoch)
+}
+
+type watchedDropout struct {
+	device.Dropout
+	x, y *device.Tensor
+}
+
+func (p *watchedDropout) Forward(y, x, step *device.Tensor) {
+	p.x, p.y = x, y
+	p.Dropout.Forward(y, x, step)
+}
+
+// watchedCPU and watchedGPU are the devices, with all that they can do beyond device.Device.
+type (
+	watchedCPU struct {
+		*cpu.Device
+		*watch
+	}
+	watchedGPU struct {
+		*Device
+		*watch
+	}
+)
+
+func (d watchedCPU) NewAugment(s device.AugmentSpec) (device.Augment, error) {
+	return d.augment(d.Device.NewAugment(s))
+}
+
+func (d watchedCPU) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
+	return d.dropout(d.Device.NewDropout(s))
+}
+
+func (d watchedGPU) NewAugment(s device.AugmentSpec) (device.Augment, error) {
+	return d.augment(d.Device.NewAugment(s))
+}
+
+func (d watchedGPU) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
+	return d.dropout(d.Device.NewDropout(s))
+}
+
+// onCPU trains some steps on the CPU device.
+func onCPU(t *testing.T, cfg train.Config, steps int) *trace {
+	t.Helper()
+	dev, err := cpu.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	w := &watch{}
+	cfg.Device = watchedCPU{dev, w}
+	return w.follow(t, cfg, steps)
+}
+
+// onGPU trains some steps on a device of this package.
+func onGPU(t *testing.T, d *Device, cfg train.Config, steps int) *trace {
+	t.Helper()
+	w := &watch{}
+	cfg.Device = watchedGPU{d, w}
+	return w.follow(t, cfg, steps)
+}
+
+func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
+	t.Helper()
+	s, err := train.NewStepper(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	loader, err := data.NewLoader(data.LoaderConfig{
+		Set: cfg.Data.Train, Batch: cfg.Batch, Seed: cfg.Seed, Shuffle: true, DropLast: cfg.DropLast,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loader.Close()
+	tr := &trace{initial: values(t, s.Network().Device(), s.Network().Tensors())}
+	for step := range steps {
+		if step%s.StepsPerEpoch() == 0 {
+			loader.Start(step/s.StepsPerEpoch(), 0)
+		}
+		batch, err := loader.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Step(batch); err != nil {
+			t.Fatal(err)
+		}
+		loader.Release(batch)
+		loss, _, count, err := s.Collect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.losses = append(tr.losses, loss/float64(count))
+		if step == 0 {
+			w.keep(t, tr, s.Network())
+		}
+	}
+	return tr
+}
+
+// keep adds what the first step has computed.
+func (w *watch) keep(t *testing.T, tr *trace, net *nn.Network) {
+	t.Helper()
+	dev := net.Device()
+	tr.input = floats(t, dev, w.input)
+	for _, d := range w.dropouts {
+		tr.dropouts = append(tr.dropouts, crossing{floats(t, dev, d.x), floats(t, dev, d.y)})
+	}
+	tr.state = values(t, dev, net.State())
+	inverse := float32(1)
+	if state := net.Scaling(); state != nil {
+		inverse = floats(t, dev, state)[device.ScalingInverse]
+	}
+	tr.gradients = map[string][]float32{}
+	for _, p := range net.Params() {
+		if p.Grad == nil {
+			continue
+		}
+		g := floats(t, dev, p.Grad)
+		for i := range g {
+			g[i] *= inverse
+		}
+		tr.gradients[p.Name] = g
+	}
+}
+
+// values returns parameters' values by their names.
+func values(t *testing.T, dev device.Device, params []*nn.Param) map[string][]float32 {
+	t.Helper()
+	all := map[string][]float32{}
+	for _, p := range params {
+		all[p.Name] = floats(t, dev, p.Value)
+	}
+	return all
+}
+
+// floats returns a tensor's numbers.
+func floats(t *testing.T, dev device.Device, x *device.Tensor) []float32 {
+	t.Helper()
+	if x.DType() != device.Float32 {
+		wide, err := dev.NewTensor(device.Float32, x.Shape()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cast, err := dev.NewCast(device.CastSpec{From: x.DType(), To: device.Float32, Len: x.Len()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cast.Run(wide, x)
+		x = wide
+	}
+	numbers := make([]float32, x.Len())
+	if err := dev.Download(device.Bytes(numbers), x); err != nil {
+		t.Fatal(err)
+	}
+	return numbers
+}
