@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 			{"cublas", "12", "default/libcublasLt.so.12"},
 			{"cudnn", "90101", "default/libcudnn.so.9"},
 			{"cudnn", "8907", "cudnn8/libcudnn.so.8"},
+			{"cudnn", "8401", "cudnn84/libcudnn.so.8"},
 			{"cublas", "13", "cublas13/libcublas.so.13"},
 		} {
 			if err := compile(cc, l.source, l.version, filepath.Join(dir, l.file)); err != nil {
@@ -45,7 +46,9 @@ func TestMain(m *testing.M) {
 			}
 		}
 		addParts(fakes, "9", "graph", "ops", "cnn", "engines_x")
-		addParts(filepath.Join(dir, "cudnn8"), "8", "ops_infer", "ops_train", "cnn_infer", "cnn_train")
+		for _, old := range []string{"cudnn8", "cudnn84"} {
+			addParts(filepath.Join(dir, old), "8", "ops_infer", "ops_train", "cnn_infer", "cnn_train")
+		}
 		os.Setenv(PathVariable, fakes)
 	}
 	code := m.Run()

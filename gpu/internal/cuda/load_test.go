@@ -225,6 +225,22 @@ func TestBadLibraries(t *testing.T) {
 	}
 }
 
+// A cuDNN that is too old is passed over, and said to be.
+func TestOldCuDNN(t *testing.T) {
+	if !again(t, emptyMachine(t, folder("cudnn84"))...) {
+		return
+	}
+	var reasons []string
+	for _, l := range Libraries() {
+		for _, tried := range l.Tried {
+			reasons = append(reasons, tried.Reason)
+		}
+	}
+	if want := "cuDNN 8.4.1 is too old, 8.9 or newer is needed"; !strings.Contains(strings.Join(reasons, "\n"), want) {
+		t.Errorf("%q, want one with %q", reasons, want)
+	}
+}
+
 // Descriptors of cuDNN 9 made before the library lacks a function: here cuDNN has none of them.
 func TestMissingFunctions(t *testing.T) {
 	dir := t.TempDir()

@@ -92,6 +92,9 @@ static void keep_error(char *error, size_t size) {
 	snprintf(error, size, "%s", text ? text : "unknown error of the loader");
 }
 
+// The oldest cuDNN whose calls are those of the headers that the program is built with.
+#define OLDEST_CUDNN 8900
+
 int shim_open(enum library lib, const char *file, const char *probe, char *error, size_t error_size, char *path,
 	size_t path_size) {
 	error[0] = path[0] = 0;
@@ -111,8 +114,15 @@ int shim_open(enum library lib, const char *file, const char *probe, char *error
 	if (dladdr(function, &info) && info.dli_fname)
 		snprintf(path, path_size, "%s", realpath(info.dli_fname, resolved) ? resolved : info.dli_fname);
 	if (lib == LIB_CUDNN) {
-		size_t (*version)(void) = (size_t(*)(void))dlsym(handle, "cudnnGetVersion");
-		if (version && version() >= 9000)
+		size_t (*get)(void) = (size_t(*)(void))dlsym(handle, "cudnnGetVersion");
+		size_t version = get ? get() : 0;
+		if (version < OLDEST_CUDNN) {
+			snprintf(error, error_size, "%s: cuDNN %zu.%zu.%zu is too old, 8.9 or newer is needed", file, version / 1000, version / 100 % 10,
+				version % 100);
+			dlclose(handle);
+			return 0;
+		}
+		if (version >= 9000)
 			atomic_store(&cudnn_not_supported, cudnn9_not_supported);
 	}
 	atomic_store_explicit(&handles[lib], handle, memory_order_release);
