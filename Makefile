@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test race vet lint generate check-generated cross bench bench-peers compare figures clean help
+.PHONY: build train test race vet lint generate check-generated cross bench bench-peers gpu-report compare figures clean help
 
 build: ## build ./trainer, with CUDA where there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -81,6 +81,9 @@ bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='
 	@command -v $(PYTHON) >/dev/null || { echo 'bench-peers: there is no $(PYTHON); it needs Python 3.11 to 3.13' >&2; exit 1; }
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
+
+gpu-report: ## measure this machine's GPU in ten minutes: ARGS='-cifar10 DIR'; DRY=1 tries the script without one
+	GO='$(GO)' ./scripts/gpu-report.sh $(if $(DRY),dry,run) $(ARGS)
 
 compare: ## compare the benchmarks of two commits: OLD=... NEW=... (or the working tree)
 	./scripts/compare.sh '$(OLD)' '$(NEW)' $(PATTERN)

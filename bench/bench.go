@@ -8,7 +8,8 @@
 //	go test -bench ./bench          in the root, or
 //	go test -bench . ./bench
 //
-// TRAINER_CPU=avx512|avx2|generic picks the instruction set, -cpu 1,2 the threads.
+// TRAINER_CPU=avx512|avx2|generic picks the instruction set, -cpu 1,2 the threads. TRAINER_BENCH_DEVICE=cuda runs
+// the cases of a GPU instead, see cuda.go.
 package bench
 
 import (
@@ -24,6 +25,10 @@ import (
 
 // Run runs every case as a child of b.
 func Run(b *testing.B) {
+	if index, ok := onCUDA(b); ok {
+		b.Run("cuda", func(b *testing.B) { runCUDA(b, index) })
+		return
+	}
 	for _, group := range []struct {
 		name string
 		run  func(*testing.B)

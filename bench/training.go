@@ -49,13 +49,14 @@ type Training struct {
 	batches batches
 }
 
-// NewTraining returns a training as cfg describes it, on the batches of a loader. Errors are
-// those of train.NewStepper and data.NewLoader.
+// NewTraining returns a training as cfg describes it, on the batches of a loader, which delivers only the images'
+// numbers where the images live on the device. Errors are those of train.NewStepper and data.NewLoader.
 func NewTraining(cfg train.Config, load data.LoaderConfig) (*Training, error) {
 	s, err := train.NewStepper(cfg)
 	if err != nil {
 		return nil, err
 	}
+	load.IDsOnly = s.Resident()
 	b, err := newBatches(load)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

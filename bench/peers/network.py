@@ -1,4 +1,5 @@
-"""What all the peers train: the networks of networks/*.toml, and images of noise.
+"""What all the peers train: the networks of networks/*.toml, or on a GPU the recipes themselves, and images of
+noise.
 
 The same files make this project's networks, so that nothing has to be kept equal by hand.
 """
@@ -32,25 +33,44 @@ class Network:
     batch: int
     mean: list[float]
     std: list[float]
-    lr: float
-    momentum: float
+    optimizer: dict[str, Any]  # the recipe's table
+    loss: dict[str, Any]  # the recipe's table
+    recipe: dict[str, Any]  # all of it
+
+    @property
+    def lr(self) -> float:
+        return self.optimizer["lr"]
+
+    @property
+    def momentum(self) -> float:
+        return self.optimizer.get("momentum", 0.0)
 
 
 def load(row: str, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:
-    """Reads a network, with another batch and learning rate where they are given."""
-    recipe = tomllib.loads((FOLDER / f"{row}.toml").read_text())
-    optimizer = recipe["optimizer"]
-    if optimizer["kind"] != "sgd" or not optimizer["nesterov"] or recipe["loss"] != {"kind": "cross-entropy"}:
+    """Reads a network of networks/, with another batch and learning rate where they are given."""
+    net = load_recipe(FOLDER / f"{row}.toml", batch, lr, dropout)
+    if net.optimizer["kind"] != "sgd" or not net.optimizer["nesterov"] or net.loss != {"kind": "cross-entropy"}:
         raise ValueError(f"network {row}: want sgd with nesterov, and plain cross-entropy")
+    return net
+
+
+SIZES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3)}  # of data sets: side, channels
+
+
+def load_recipe(file: Path, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:
+    """Reads a recipe. Images have the size that it says, or that of its first data set."""
+    recipe = tomllib.loads(file.read_text())
+    size, channels = SIZES.get(recipe["data"][0], (0, 1 if recipe.get("grayscale") else 3))
     return Network(
         layers=[complete(layer, dropout) for layer in recipe["network"]],
-        size=recipe["image-size"],
-        channels=1 if recipe.get("grayscale") else 3,
+        size=size or recipe["image-size"],
+        channels=channels,
         batch=batch or recipe["batch"],
         mean=recipe["augment"]["mean"],
         std=recipe["augment"]["std"],
-        lr=lr or optimizer["lr"],
-        momentum=optimizer["momentum"],
+        optimizer={**recipe["optimizer"], **({"lr": lr} if lr else {})},
+        loss=recipe["loss"],
+        recipe=recipe,
     )
 
 
@@ -64,8 +84,9 @@ DEFAULTS: dict[str, Layer] = {
     "flatten": {},
     "dropout": {},
     "scale": {},
+    "residual": {},
 }
-REQUIRED = {"out", "kernel", "rate", "by"}
+REQUIRED = {"out", "kernel", "rate", "by", "body"}
 IGNORED = {"layer", "name", "init"}  # initial weights make no difference to speed
 
 
@@ -85,6 +106,8 @@ def complete(layer: Layer, dropout: bool) -> Layer:
         full["padding"] = (full["kernel"] - 1) // 2
     if kind == "dropout" and not dropout:
         full["rate"] = 0.0
+    if kind == "residual":
+        full["body"] = [complete(inner, dropout) for inner in layer["body"]]
     return full
 
 

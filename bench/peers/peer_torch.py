@@ -30,17 +30,30 @@ class Scale(nn.Module):
         return x * self.by
 
 
-def layer_module(layer: network.Layer, shape: list[int]) -> nn.Module:
-    """The module for a layer whose input, of one example, is of the shape [c, h, w] or [c]."""
+class Residual(nn.Module):
+    """What a chain of layers makes of x, plus x."""
+
+    def __init__(self, body: nn.Sequential) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + x
+
+
+def layer_module(layer: network.Layer, example: Tensor) -> nn.Module:
+    """The module for a layer whose input is like the example, [n, c, h, w] or [n, c]."""
+    channels = example.shape[1]
     match layer["layer"]:
         case "conv2d":
-            conv = nn.Conv2d(shape[0], layer["out"], layer["kernel"], padding=layer["padding"], bias=layer["bias"])
+            conv = nn.Conv2d(channels, layer["out"], layer["kernel"], padding=layer["padding"], bias=layer["bias"])
             conv.weight.requires_grad_(not layer["frozen"])
             return conv
         case "dense":
-            return nn.Linear(shape[0], layer["out"], bias=layer["bias"])
+            return nn.Linear(channels, layer["out"], bias=layer["bias"])
         case "batch-norm":
-            norm = nn.BatchNorm2d(shape[0], eps=layer["epsilon"], momentum=layer["momentum"])
+            kind = nn.BatchNorm2d if example.dim() == 4 else nn.BatchNorm1d
+            norm = kind(channels, eps=layer["epsilon"], momentum=layer["momentum"])
             norm.weight.requires_grad_(not layer["frozen-scale"])
             return norm
         case "max-pool2d":
@@ -55,19 +68,30 @@ def layer_module(layer: network.Layer, shape: list[int]) -> nn.Module:
             return nn.Dropout(layer["rate"])
         case "scale":
             return Scale(layer["by"])
+        case "residual":
+            return Residual(build_chain(layer["body"], example)[0])
     raise ValueError(f"layer {layer['layer']!r} is not known")
+
+
+def build_chain(layers: list[network.Layer], example: Tensor) -> tuple[nn.Sequential, Tensor]:
+    """The layers one after the other, and what they make of the example."""
+    chain = nn.Sequential()
+    for layer in layers:
+        module = layer_module(layer, example)
+        with torch.no_grad():
+            example = module(example)
+        chain.append(module)
+    return chain, example
 
 
 def build_model(net: network.Network) -> nn.Sequential:
     """The network, in training."""
-    model = nn.Sequential()
-    example = torch.zeros(2, net.channels, net.size, net.size)
-    for layer in net.layers:
-        module = layer_module(layer, list(example.shape[1:]))
-        with torch.no_grad():
-            example = module(example)
-        model.append(module)
-    return model.train()
+    return build_chain(net.layers, torch.zeros(2, net.channels, net.size, net.size))[0].train()
+
+
+def leaves(chain: nn.Sequential) -> list[nn.Module]:
+    """The modules of a chain in order, with those of residual layers in their place."""
+    return [leaf for m in chain for leaf in (leaves(m.body) if isinstance(m, Residual) else [m])]
 
 
 def set_weights(model: nn.Sequential, net: network.Network, values: list[np.ndarray]) -> None:
@@ -77,7 +101,7 @@ def set_weights(model: nn.Sequential, net: network.Network, values: list[np.ndar
     x = torch.zeros(2, net.channels, net.size, net.size)
     image = list(x.shape[1:])
     with torch.no_grad():
-        for module in model:
+        for module in leaves(model):
             if isinstance(module, nn.Flatten):
                 image = list(x.shape[1:])
             if isinstance(module, nn.Conv2d):
@@ -85,12 +109,12 @@ def set_weights(model: nn.Sequential, net: network.Network, values: list[np.ndar
             elif isinstance(module, nn.Linear):
                 module.weight.copy_(dense_weights(torch.tensor(next(left)), image))
                 image = [module.out_features, 1, 1]
-            elif isinstance(module, nn.BatchNorm2d):
+            elif isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.weight.copy_(torch.tensor(next(left)))
             if getattr(module, "bias", None) is not None:
                 module.bias.copy_(torch.tensor(next(left)))
             x = module(x)
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.reset_running_stats()
     if next(left, None) is not None:
         raise ValueError("the file has more parameters than the network")

@@ -49,6 +49,7 @@ class Worker:
 
     def __init__(self, command: Command, folder: Path) -> None:
         self.command = command
+        self.patience = ANSWER_TIMEOUT  # seconds for an answer beyond those that a measurement lasts
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command.args, cwd=folder, env={**os.environ, **command.env}, text=True,
@@ -64,9 +65,9 @@ class Worker:
             self.lines.put(line)
         self.lines.put("")
 
-    def start(self) -> Answer:
+    def start(self, timeout: float = START_TIMEOUT) -> Answer:
         """Waits until the worker is ready, and returns what it says of itself."""
-        return self.answer(START_TIMEOUT)
+        return self.answer(timeout)
 
     def ask(self, question: str, timeout: float = 0.0) -> Answer:
         """Wakes the worker, waits for its answer, and stops it again."""
@@ -77,7 +78,7 @@ class Worker:
             self.process.stdin.flush()
         except OSError:
             raise WorkerError(self.ending()) from None
-        return self.answer(timeout + ANSWER_TIMEOUT)
+        return self.answer(timeout + self.patience)
 
     def answer(self, timeout: float) -> Answer:
         try:

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"trainer/bench"
-	"trainer/cpu"
 	"trainer/nn/device"
 )
 
@@ -35,7 +34,7 @@ func (s convShape) spec() device.Conv2DSpec {
 }
 
 // conv answers with the speed of a pass of a convolution.
-func conv(d *cpu.Device) command {
+func conv(d device.Device) command {
 	return func(args string) (any, error) {
 		seconds, text, _ := strings.Cut(args, " ")
 		t, err := parseSeconds(seconds)
@@ -64,7 +63,7 @@ func conv(d *cpu.Device) command {
 }
 
 // newPass returns what runs one pass of a convolution once.
-func newPass(d *cpu.Device, s convShape) (func() error, error) {
+func newPass(d device.Device, s convShape) (func() error, error) {
 	spec := s.spec()
 	p, err := d.NewConv2D(spec)
 	if err != nil {

@@ -8,7 +8,7 @@
 // or {"ready":false,"error":...}, and then answers each line of its input with one:
 //
 //	measure SECONDS        {"images_per_second":...,"steps":...}
-//	peak SECONDS           {"flops_per_second":...}, the multiply-add peak of its threads
+//	peak SECONDS           {"flops_per_second":...}, the multiply-add peak of its threads; only on the CPU
 //	conv SECONDS {SHAPE}   {"flops_per_second":...,"calls":...}, with -conv instead of -row
 //	memory                 {"peak_rss_bytes":...}
 //	quit                   ends it, as does the end of the input
@@ -23,6 +23,8 @@ import (
 	"runtime"
 
 	"trainer/cpu"
+	"trainer/gpu"
+	"trainer/nn/device"
 )
 
 // version is the commit that was built, which the driver sets by the linker's -X.
@@ -30,22 +32,27 @@ var version = "unknown"
 
 // options are the command line.
 type options struct {
-	row, networks string
-	threads       int
-	conv, info    bool
+	row, networks     string
+	device, precision string
+	threads           int
+	conv, info, dry   bool
 	settings
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.row, "row", "", "network to train, the name of a file in -networks without .toml")
-	flag.StringVar(&o.networks, "networks", "bench/peers/networks", "folder of the networks")
+	flag.StringVar(&o.networks, "networks", "bench/peers/networks", "folder of the networks; empty: they are the built-in recipes")
+	flag.StringVar(&o.device, "device", "cpu", "cpu or cuda")
+	flag.StringVar(&o.precision, "precision", "auto", "precision on a GPU: auto, fp32, tf32, fp16 or bf16")
+	flag.BoolVar(&o.autotune, "autotune", false, "measure a GPU's algorithms for convolutions first")
+	flag.BoolVar(&o.dry, "dry", false, "take the software emulation of CUDA for a GPU; its speeds mean nothing")
 	flag.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	flag.BoolVar(&o.conv, "conv", false, "measure convolutions instead of a network")
 	flag.BoolVar(&o.info, "info", false, "print what the machine and this program are, and end")
 	flag.IntVar(&o.batch, "batch", 0, "images a step; 0: the network's own")
 	flag.Float64Var(&o.lr, "lr", 0, "learning rate; 0: the network's own")
-	flag.StringVar(&o.check, "check", "", "write the initial weights to this file and tell the losses of the first steps, without dropout")
+	flag.StringVar(&o.check, "check", "", "write the initial weights to this file and tell the losses of the first steps, without dropout and augmentation")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
@@ -59,12 +66,16 @@ func run(o options) error {
 		return fmt.Errorf("-threads is %d, want at least 1", o.threads)
 	}
 	runtime.GOMAXPROCS(o.threads)
-	d, err := cpu.New(cpu.WithThreads(o.threads), cpu.WithInstructions(os.Getenv("TRAINER_CPU")))
+	s := server{in: os.Stdin, out: os.Stdout, commands: map[string]command{"memory": memory}}
+	d, err := o.open()
 	if err != nil {
+		s.fail(err)
 		return err
 	}
 	defer d.Close()
-	s := server{in: os.Stdin, out: os.Stdout, commands: map[string]command{"memory": memory, "peak": peak(d)}}
+	if c, ok := d.(*cpu.Device); ok {
+		s.commands["peak"] = peak(c)
+	}
 	switch {
 	case o.info:
 		return s.write(describe(d))
@@ -84,20 +95,49 @@ func run(o options) error {
 	return s.serve(t.ready(describe(d)))
 }
 
+// open opens the device that the options ask for.
+func (o options) open() (device.Device, error) {
+	switch o.device {
+	case "cpu":
+		return cpu.New(cpu.WithThreads(o.threads), cpu.WithInstructions(os.Getenv("TRAINER_CPU")))
+	case "cuda":
+	default:
+		return nil, fmt.Errorf("-device is %q, want cpu or cuda", o.device)
+	}
+	p, err := gpu.ParsePrecision(o.precision)
+	if err != nil {
+		return nil, fmt.Errorf("-precision: %w", err)
+	}
+	opts := []gpu.Option{gpu.WithPrecision(p)}
+	if o.autotune {
+		opts = append(opts, gpu.WithAutotune())
+	}
+	d, err := gpu.New(0, opts...)
+	if err == nil && gpu.Emulated(d.Info()) && !o.dry {
+		d.Close()
+		return nil, fmt.Errorf("%s is the software emulation of CUDA: no speed is measured on it", d.Name())
+	}
+	return d, err
+}
+
 // info says what the machine and this program are.
 type info struct {
 	Name    string `json:"name"`
 	Mode    string `json:"mode"`
 	Version string `json:"version"`
-	Device  string `json:"device"` // the processor and the threads
-	Kind    string `json:"kind"`   // the instruction set of the kernels
+	Device  string `json:"device"` // the processor and the threads, or the GPU
+	Kind    string `json:"kind"`   // the instruction set of the kernels, or the GPU's precision
 	Threads int    `json:"threads"`
 }
 
-func describe(d *cpu.Device) info {
+func describe(d device.Device) info {
 	i := d.Info()
+	mode := "float32"
+	if p, ok := gpu.PrecisionOf(d); ok {
+		mode = p.String()
+	}
 	return info{
-		Name: "trainer", Mode: "float32", Version: version + ", " + runtime.Version(),
+		Name: "trainer", Mode: mode, Version: version + ", " + runtime.Version(),
 		Device: i.Description, Kind: i.Features[0], Threads: i.Threads,
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"trainer/bench"
-	"trainer/cpu"
+	"trainer/gpu"
 	"trainer/nn"
 	"trainer/nn/data"
+	"trainer/nn/device"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -19,6 +21,8 @@ const (
 	batches = 2
 	// checkSteps is the number of steps whose losses -check tells.
 	checkSteps = 4
+	// inFlight is how long a GPU computes, about, until the host waits for it: it must not run far ahead.
+	inFlight = 50 * time.Millisecond
 )
 
 // settings change how a network is trained.
@@ -26,6 +30,8 @@ type settings struct {
 	batch int     // 0: the network's own
 	lr    float64 // 0: the network's own
 	check string  // file for the initial weights; "": no check
+
+	autotune bool // measure a GPU's algorithms for convolutions
 }
 
 // training trains a network on synthetic images: its loader, its whole step and nothing more.
@@ -33,22 +39,28 @@ type training struct {
 	*bench.Training
 	batch  int
 	losses []float64
+	chunk  int // steps from one wait for the device to the next; 0: not known yet
 }
 
-// newTraining builds the network that a file of the folder describes, and runs the first
-// steps.
-func newTraining(d *cpu.Device, folder, name string, s settings) (*training, error) {
+// newTraining builds the network that a file of the folder describes, or without a folder a built-in recipe, and
+// runs the first steps.
+func newTraining(d device.Device, folder, name string, s settings) (*training, error) {
 	r, err := load(folder, name, s)
 	if err != nil {
 		return nil, err
 	}
-	channels := 3
-	if r.Grayscale {
-		channels = 1
+	shape := bench.RecipeImages(r)
+	set := bench.SyntheticImages(batches*r.Batch, shape[0], shape[1], shape[2])
+	if len(r.Data) > 0 {
+		set.Name = r.Data[0] // whose mean and deviation the recipe has
 	}
-	set := bench.SyntheticImages(batches*r.Batch, r.ImageSize.H, r.ImageSize.W, channels)
 	cfg := r.TrainConfig(d, &data.Split{Name: set.Name, Train: set}, 1)
+	if p, ok := gpu.PrecisionOf(d); ok {
+		cfg.DType = p.DType()
+	}
+	cfg.Epochs = 1e6
 	if s.check != "" {
+		cfg.Augment = train.Augment{Mean: cfg.Augment.Mean, Std: cfg.Augment.Std}
 		cfg.Model = withoutDropout(r.Model(len(set.ClassNames)))
 	}
 	t := &training{batch: r.Batch}
@@ -62,7 +74,7 @@ func newTraining(d *cpu.Device, folder, name string, s settings) (*training, err
 	return t, nil
 }
 
-// load reads the recipe of a network.
+// load reads the recipe of a network, from a folder or the built-in ones.
 func load(folder, name string, s settings) (*recipe.Recipe, error) {
 	var changes []string
 	if s.batch != 0 {
@@ -70,6 +82,9 @@ func load(folder, name string, s settings) (*recipe.Recipe, error) {
 	}
 	if s.lr != 0 {
 		changes = append(changes, fmt.Sprint("optimizer.lr=", s.lr))
+	}
+	if folder == "" {
+		return recipe.LoadWith(name, changes)
 	}
 	r, err := recipe.LoadWith(filepath.Join(folder, name+".toml"), changes)
 	if errors.Is(err, os.ErrNotExist) {
@@ -81,8 +96,8 @@ func load(folder, name string, s settings) (*recipe.Recipe, error) {
 	return r, err
 }
 
-// withoutDropout returns the layers with dropout that drops nothing, so that the losses do
-// not depend on random numbers.
+// withoutDropout returns the layers with dropout that drops nothing: like images that are not augmented, it makes
+// losses that do not depend on random numbers.
 func withoutDropout(model *nn.Sequential) *nn.Sequential {
 	chain := &nn.Sequential{}
 	for _, l := range model.Layers {
@@ -123,14 +138,49 @@ func (t *training) measure(args string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.Step(); err != nil {
+	if t.chunk == 0 {
+		if err := t.calibrate(); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.steps(1); err != nil {
 		return nil, err
 	}
-	steps, took, err := repeat(d, t.Step)
+	chunks, took, err := repeat(d, func() error { return t.steps(t.chunk) })
 	if err != nil {
 		return nil, err
 	}
+	steps := chunks * t.chunk
 	return speed{float64(steps*t.batch) / took.Seconds(), steps, took.Seconds()}, nil
+}
+
+// steps trains so many steps, and waits for them.
+func (t *training) steps(n int) error {
+	for range n {
+		if err := t.Step(); err != nil {
+			return err
+		}
+	}
+	return t.Network().Device().Sync()
+}
+
+// calibrate finds how many steps take about inFlight. On the CPU, which is done when a step returns, it is one.
+func (t *training) calibrate() error {
+	t.chunk = 1
+	if _, ok := gpu.PrecisionOf(t.Network().Device()); !ok {
+		return nil
+	}
+	for t.chunk < 1<<16 {
+		start := time.Now()
+		if err := t.steps(t.chunk); err != nil {
+			return err
+		}
+		if time.Since(start) >= inFlight/2 {
+			return nil
+		}
+		t.chunk *= 2
+	}
+	return nil
 }
 
 // speed is how fast images were trained on.

@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"testing"
+
+	"trainer/gpu"
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/recipe"
+)
+
+// Whole training steps, as training makes them: the loader's order, upload, augmentation, forward, loss, backward,
+// update. The images are noise of the size of the recipe's data set, and as many as a few batches.
+
+// stepBatches are the batches that a training goes round.
+const stepBatches = 4
+
+// stepVariant is a way to train a recipe.
+type stepVariant struct {
+	name      string
+	precision gpu.Precision // Auto: the recipe's own
+	noGraph   bool
+	autotune  bool // cuDNN's algorithms are measured first
+}
+
+// variants are those of most recipes; everything is compared for one.
+var (
+	variants    = []stepVariant{{name: "own-precision"}, {name: "own-precision-autotune", autotune: true}}
+	allVariants = append([]stepVariant{
+		{name: "own-precision-no-graph", noGraph: true},
+		{name: "fp16", precision: gpu.FP16}, {name: "bf16", precision: gpu.BF16},
+		{name: "tf32", precision: gpu.TF32}, {name: "fp32", precision: gpu.FP32},
+	}, variants...)
+)
+
+// comparedRecipe is the recipe that is trained in every way.
+const comparedRecipe = "airbench94"
+
+// runSteps measures all built-in recipes, the compared one first.
+func (a *accelerator) runSteps(b *testing.B) {
+	names := []string{comparedRecipe}
+	for _, name := range recipe.Names() {
+		if name != comparedRecipe {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		ways := variants
+		if name == comparedRecipe {
+			ways = allVariants
+		}
+		for _, v := range ways {
+			b.Run(name+"/"+v.name, func(b *testing.B) { a.benchStep(b, name, v) })
+		}
+	}
+}
+
+func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
+	var changes []string
+	if a.dry {
+		changes = []string{"batch=2"}
+	}
+	r, err := recipe.LoadWith(name, changes)
+	check(b, err)
+	if v.precision == gpu.Auto && r.Precision != "" {
+		v.precision, err = gpu.ParsePrecision(r.Precision)
+		check(b, err)
+	}
+	var opts []gpu.Option
+	if v.autotune {
+		opts = append(opts, gpu.WithAutotune())
+	}
+	d := a.open(b, v.precision, opts...)
+	settled, _ := gpu.PrecisionOf(d)
+	t := newGPUTraining(b, d, r, settled.DType(), v.noGraph)
+	s := a.sample(b, d, work{queue: t.Step, target: stepTime})
+	if s == nil {
+		return
+	}
+	rate(b, s, float64(r.Batch), "img/s")
+	b.ReportMetric(3*float64(t.Network().FLOPs())*float64(r.Batch)/s.median()/1e12, "TFLOP/s")
+	b.ReportMetric(float64(r.Batch), "batch")
+}
+
+// newGPUTraining makes a training of a recipe on noise.
+func newGPUTraining(b *testing.B, d device.Device, r *recipe.Recipe, dtype device.DType, noGraph bool) *Training {
+	b.Helper()
+	shape := RecipeImages(r)
+	set := SyntheticImages(stepBatches*r.Batch, shape[0], shape[1], shape[2])
+	cfg := r.TrainConfig(d, &data.Split{Name: r.Data[0], Train: set}, 1)
+	cfg.Epochs = 1e6
+	cfg.DType, cfg.NoGraph = dtype, noGraph
+	t, err := NewTraining(cfg, data.LoaderConfig{Set: set, Batch: r.Batch, Seed: 1, Shuffle: true, DropLast: true})
+	check(b, err)
+	b.Cleanup(t.Close)
+	return t
+}
+
+// RecipeImages returns the size [h, w, c] of the images of a recipe's first data set, or of a folder's where the
+// recipe says it; nil where neither is known.
+func RecipeImages(r *recipe.Recipe) nn.Shape {
+	for _, name := range r.Data {
+		switch name {
+		case "mnist", "fashion-mnist":
+			return nn.Shape{28, 28, 1}
+		case "cifar10":
+			return nn.Shape{32, 32, 3}
+		}
+	}
+	if r.ImageSize.H == 0 {
+		return nil
+	}
+	channels := 3
+	if r.Grayscale {
+		channels = 1
+	}
+	return nn.Shape{r.ImageSize.H, r.ImageSize.W, channels}
+}

@@ -1,0 +1,493 @@
+#!/usr/bin/env bash
+# Measures in one go what only a GPU can tell, and writes one report. Each stage has a time limit; one that fails is
+# recorded, and the next goes on. -budget limits all of them together: what there is no time for is recorded as skipped.
+#
+# It needs Linux, bash, coreutils, tar with xz (or Python 3), an NVIDIA GPU with its driver, and cuBLAS and cuDNN where
+# `trainer doctor` finds them: PyTorch's wheels have them. No Go and no compiler where `build` has made the
+# programs. Without the rest something is left out: CIFAR-10 (-cifar10), Python with PyTorch for the comparison, whose
+# torch.compile wants a C compiler, nvidia-smi, compute-sanitizer, nsys, ncu. It changes no setting of the GPU.
+#
+#   stage            at most   what
+#   doctor             40 s    trainer doctor
+#   conformance       100 s    every operation against a float64 reference      | these at the
+#   gpu-tests          60 s    the other tests of package gpu                   | same time: they
+#   parity             90 s    every recipe's first steps against the CPU       | measure nothing
+#   memcheck          100 s    compute-sanitizer: memory                        |
+#   racecheck         100 s    compute-sanitizer: races                         |
+#   initcheck         100 s    compute-sanitizer: memory that nobody has set    |
+#   steps              60 s    training steps of every recipe, precisions, with and without CUDA graph
+#   full-airbench94    45 s    whole trainings, ten seeds
+#   full-airbench94-autotune 25 s  the same with measured algorithms, five seeds
+#   full-mnist         20 s    ten seeds
+#   peers             150 s    steps beside PyTorch's, in turn
+#   way-cifar10        15 s    to 80%, with an evaluation after each epoch
+#   precision-*     4 x 15 s   one recipe in fp32, tf32, fp16, bf16, three seeds each
+#   torch-train        70 s    airbench94 whole in PyTorch
+#   memory             35 s    own kernels beside a copy
+#   gemm               25 s    matrix products
+#   conv               60 s    convolutions
+#   busy               15 s    nvidia-smi while training
+#   nsys, ncu     20 s, 30 s   where the time goes, if they are there
+#   figures            10 s    curves and confusion of way-cifar10
+#   full-airbench96   100 s    one seed
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: scripts/gpu-report.sh build DIR       make the programs, packed, and this script in a folder (needs Go)
+       scripts/gpu-report.sh run [options]   measure this machine's first GPU
+       scripts/gpu-report.sh dry [options]   go through all stages on the software emulation of CUDA (needs Go and a
+                                             C++ compiler): without speeds, to see that the script works
+
+  -out DIR         folder for the report, with none in it yet (gpu-report-DATE)
+  -programs DIR    what build made (this script's folder if it has them; else they are built)
+  -cifar10 DIR     folder of CIFAR-10's six .bin files; without it its stages are skipped
+  -python PROGRAM  a Python 3.11 or newer with PyTorch (python3); "" for none
+  -budget SECONDS  for everything (570)
+  -peers SECONDS   for the steps beside PyTorch (150); with 400 there is time for torch.compile's max-autotune
+  -stages LIST     only these, such as "doctor steps peers"; a name may be a pattern: "full-*"
+  -pack            leave report.md, logs.tar.gz and pictures instead of a folder of logs
+
+Exit status: 0 all stages ran or were skipped, 1 some failed (the report says which), 2 wrong arguments.
+TEXT
+}
+
+fail() {
+  echo "gpu-report.sh: $1" >&2
+  exit "${2:-2}"
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+packed=programs.tar.xz
+mostPacked=$((45 << 20)) # bytes of what build makes
+
+# compile DIR builds the programs into a folder, stripped, and puts what they read beside them.
+compile() {
+  local root out=$1 go=${GO:-go} flags compiler
+  root=$(dirname "$here")
+  [ -f "$root/scripts/cuda-env.sh" ] || fail "there are no programs beside $0, and it is not in a checkout to build them from" 1
+  compiler=$(cd "$root" && ./scripts/cuda-cc.sh) || fail 'the CUDA device cannot be built here' 1
+  mkdir -p "$out/recipes" "$out/peers"
+  (
+    cd "$root"
+    # shellcheck disable=SC1091 # it is checked by itself
+    . ./scripts/cuda-env.sh
+    export CC=$compiler CGO_ENABLED=1
+    version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
+    flags="-s -w -X main.version=$version"
+    "$go" build -tags cuda -trimpath -ldflags "$flags" -o "$out/trainer" ./cmd/trainer
+    "$go" build -tags cuda -trimpath -ldflags "$flags" -o "$out/worker" ./bench/peers/worker
+    "$go" build -trimpath -ldflags "$flags" -o "$out/gpureport" ./bench/gpureport
+    "$go" test -c -tags cuda -trimpath -ldflags '-s -w' -o "$out/gpu.test" ./gpu
+    "$go" test -c -tags cuda -trimpath -ldflags '-s -w' -o "$out/bench.test" ./bench
+    cp bench/peers/*.py "$out/peers/"
+    cp nn/recipe/recipes/*.toml "$out/recipes/"
+  ) || fail 'the programs do not build' 1
+}
+
+# pack DIR makes the programs and packs them into a folder: one archive, whose window is large enough to find what
+# the programs have in common.
+pack() {
+  local size
+  mkdir -p "$1"
+  compile "$temp/programs"
+  tar -C "$temp/programs" -cf - . | xz -T0 --lzma2=preset=6,dict=64MiB >"$1/$packed"
+  cp "$here/gpu-report.sh" "$1/"
+  size=$(wc -c <"$1/$packed")
+  [ "$size" -le $mostPacked ] || fail "$1/$packed has $size bytes, want at most $mostPacked" 1
+  echo "$1: $packed of $((size >> 20)) MiB, and gpu-report.sh"
+}
+
+# unpack FILE DIR
+unpack() {
+  mkdir -p "$2"
+  if command -v xz >/dev/null; then
+    tar -C "$2" -xJf "$1"
+  else
+    python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' "$1" "$2"
+  fi
+}
+
+# wanted NAME: whether the stage was asked for.
+wanted() {
+  local pattern
+  [ -n "$stages" ] || return 0
+  for pattern in "${list[@]}"; do
+    # A pattern, so without quotes.
+    # shellcheck disable=SC2053
+    [[ $1 == $pattern ]] && return 0
+  done
+  return 1
+}
+
+left() { echo $((deadline - SECONDS)); }
+
+# record NAME RESULT SECONDS LIMIT REMARK COMMAND adds a line to the stages.
+record() { printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "${5//$'\t'/ }" "${6//$'\t'/ }" >>"$logs/stages.tsv"; }
+
+# skip NAME REASON
+skip() {
+  wanted "$1" || return 0
+  record "$1" skipped '' '' "$2" ''
+  echo "$1: skipped: $2"
+}
+
+# shown ARGUMENTS prints a command as a person would give it.
+shown() {
+  local text="$*"
+  text=${text//"$programs/"/}
+  text=${text//"$logs/"/}
+  text=${text//"$temp/"/}
+  [ -z "$cifar10" ] || text=${text//"$cifar10"/DIR}
+  echo "${text#env }"
+}
+
+# last FILE... prints the last line that says something, shortened.
+last() { cat "$@" 2>/dev/null | grep -vE '^[[:space:]]*(FAIL|PASS|--- .*|exit status.*)?$' | tail -n 1 | sed 's/^[[:space:]]*//' | cut -c 1-200 || true; }
+
+# stage NAME LIMIT COMMAND... runs a stage: standard output to NAME.log, the rest to NAME.err.
+stage() {
+  local name=$1 limit=$2 began=$SECONDS status=0 result=ok remark=''
+  shift 2
+  wanted "$name" || return 0
+  if [ "$(left)" -lt 5 ]; then
+    skip "$name" 'no time left'
+    return 0
+  fi
+  [ "$limit" -le "$(left)" ] || limit=$(left)
+  timeout -k 10 "$limit" "$@" >"$logs/$name.log" 2>"$logs/$name.err" </dev/null || status=$?
+  case $status in
+  0) ;;
+  124 | 137)
+    result=stopped
+    remark="stopped after $limit s; what it had found is in the tables"
+    ;;
+  *)
+    result=failed
+    remark="status $status: $(last "$logs/$name.log" "$logs/$name.err")"
+    ;;
+  esac
+  [ -s "$logs/$name.err" ] || rm -f "$logs/$name.err"
+  record "$name" "$result" $((SECONDS - began)) "$limit" "$remark" "$(shown "$@")"
+  echo "$name: $result, $((SECONDS - began)) s${remark:+: $remark}"
+}
+
+# train NAME LIMIT ARGUMENTS... is a stage that trains, with its run in runs/NAME.
+train() {
+  local name=$1 limit=$2
+  shift 2
+  wanted "$name" || return 0
+  stage "$name" "$limit" "$programs/trainer" -device cuda "$@" "${small[@]}" -json -out "$logs/runs/$name"
+}
+
+# report writes what is known so far.
+report() {
+  local dryFlag=()
+  [ -z "$dry" ] || dryFlag=(-dry)
+  "$programs/gpureport" -in "$logs" -out "$out/report.md" "${dryFlag[@]}" || echo 'gpu-report.sh: the report could not be written' >&2
+}
+
+# facts says what the machine is.
+facts() {
+  local cpu
+  cpu=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
+  {
+    printf 'date\t%s\n' "$(date -u '+%Y-%m-%d %H:%M UTC')"
+    printf 'trainer\t%s\n' "$("$programs/trainer" version 2>/dev/null | head -n 2 | tr -s ' ' | paste -s -d ',' | sed 's/,/, /' || true)"
+    printf 'processor\t%s, %s threads, %s\n' "${cpu:-unknown}" "$(nproc)" "$(uname -sm)"
+    printf 'command\t%s\n' "\`$arguments\`"
+  } >"$logs/facts.tsv"
+  clocks
+}
+
+# clocks adds a line of the GPU's state, the first time with the names of the columns.
+clocks() {
+  local format=csv
+  [ -z "$dry" ] && command -v nvidia-smi >/dev/null || return 0
+  [ ! -s "$logs/machine.csv" ] || format=csv,noheader
+  nvidia-smi -i 0 --format="$format" \
+    --query-gpu=name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,temperature.gpu,mig.mode.current \
+    >>"$logs/machine.csv" 2>>"$logs/nvidia-smi.err" || true
+}
+
+# correctness runs the stages that measure no time, at once.
+correctness() {
+  local conformance='^TestConformance$' tests=(-test.run . -test.skip '^TestConformance$') recipes=TestRecipes checked='TestRecipes/^(mnist|cifar10-basic)$/^(fp16|fp32)$' tool
+  if [ -n "$dry" ]; then
+    conformance='^TestConformance$/^(matmul|softmax)$' tests=(-test.run '^TestPlansAllocateNothing$') recipes='TestRecipes/^mnist-basic$'
+  fi
+  stage conformance 100 env TRAINER_TEST_GPU=1 "$programs/gpu.test" -test.v -test.run "$conformance" &
+  stage gpu-tests 60 env TRAINER_TEST_GPU=1 "$programs/gpu.test" -test.v "${tests[@]}" &
+  stage parity 90 env TRAINER_TEST_GPU=1 "$programs/bench.test" -test.v -test.run "$recipes" &
+  for tool in memcheck racecheck initcheck; do
+    if [ -z "$dry" ] && command -v compute-sanitizer >/dev/null; then
+      stage $tool 100 env TRAINER_TEST_GPU=1 compute-sanitizer --tool $tool --error-exitcode 99 --print-limit 20 \
+        "$programs/bench.test" -test.run "$checked" &
+    else
+      skip $tool 'there is no compute-sanitizer'
+    fi
+  done
+  wait
+  report
+}
+
+# bench NAME LIMIT PATTERN is a stage of benchmarks.
+bench() {
+  local name=$1 limit=$2 time=0.1s
+  [ "$name" != steps ] || time=0.5s
+  [ -z "$dry" ] || time=1x
+  stage "$name" "$limit" env TRAINER_BENCH_DEVICE=cuda TRAINER_BENCH_DRY="${dry:-0}" "$programs/bench.test" -test.run '^$' -test.bench "$3" -test.benchtime $time
+}
+
+# hasTorch: whether there is a Python with PyTorch.
+hasTorch() {
+  [ -n "$python" ] && command -v "$python" >/dev/null &&
+    "$python" -c 'import importlib.util, sys; sys.exit(sys.version_info < (3, 11) or importlib.util.find_spec("torch") is None)' 2>/dev/null
+}
+
+# peers compares with PyTorch: peers NAME LIMIT ARGUMENTS...
+peers() {
+  local name=$1 limit=$2 dryFlag=()
+  shift 2
+  wanted "$name" || return 0
+  if ! hasTorch; then
+    skip "$name" 'there is no Python 3.11 or newer with PyTorch (-python)'
+    return 0
+  fi
+  [ "$limit" -le "$(left)" ] || limit=$(left)
+  [ -z "$dry" ] || dryFlag=(-dry -rounds 1 -seconds 0.05)
+  stage "$name" "$limit" env PYTHONDONTWRITEBYTECODE=1 "$python" "$programs/peers/gpu.py" -worker "$programs/worker" \
+    -recipes "$programs/recipes" -budget $((limit > 15 ? limit - 8 : limit)) -out "$logs/$name.md" "${dryFlag[@]}" "$@"
+}
+
+# cifar NAME... skips stages without CIFAR-10; it fails then.
+cifar() {
+  [ -z "$cifar10" ] || return 0
+  local name
+  for name in "$@"; do skip "$name" 'no CIFAR-10 (-cifar10)'; done
+  return 1
+}
+
+trainings() {
+  local data=(-data cifar10 -data-dir "$cifar10" -offline) p
+  if cifar full-airbench94 full-airbench94-autotune; then
+    train full-airbench94 45 -recipe airbench94 "${data[@]}" -runs "$many"
+    if [ -n "$dry" ]; then
+      skip full-airbench94-autotune 'measuring algorithms takes too long on the software emulation'
+    else
+      train full-airbench94-autotune 25 -recipe airbench94 "${data[@]}" -runs "$some" -autotune
+    fi
+  fi
+  train full-mnist 20 -recipe mnist "${mnist[@]}" -runs "$many"
+  report
+  peers peers "$peersLimit"
+  report
+  if cifar way-cifar10 'precision-*' torch-train; then
+    train way-cifar10 15 -recipe cifar10 "${data[@]}" -set eval-every=1
+    for p in fp32 tf32 fp16 bf16; do
+      train precision-$p 15 -recipe cifar10 "${data[@]}" -precision $p -runs "$few"
+    done
+    peers torch-train 70 -train "$cifar10" -rows airbench94
+  fi
+  report
+}
+
+# busy trains, and asks nvidia-smi meanwhile.
+busy() {
+  local job=(-recipe mnist "${mnist[@]}" -epochs 40) watch
+  wanted busy || return 0
+  [ -z "$cifar10" ] || job=(-recipe airbench94 -data cifar10 -data-dir "$cifar10" -offline -runs 2)
+  if [ -n "$dry" ] || ! command -v nvidia-smi >/dev/null; then
+    skip busy 'there is no nvidia-smi'
+    return 0
+  fi
+  nvidia-smi -i 0 --query-gpu=utilization.gpu,clocks.sm,power.draw --format=csv -lms 100 >"$logs/busy.csv" 2>/dev/null &
+  watch=$!
+  stage busy 15 "$programs/trainer" -device cuda "${job[@]}" -quiet -out "$logs/runs/busy"
+  kill "$watch" 2>/dev/null || true
+  wait "$watch" 2>/dev/null || true
+}
+
+# profiles says where the time goes, by NVIDIA's profilers.
+profiles() {
+  local job=(-recipe mnist "${mnist[@]}" -epochs 1)
+  [ -z "$cifar10" ] || job=(-recipe airbench94 -data cifar10 -data-dir "$cifar10" -offline -epochs 1)
+  if [ -z "$dry" ] && command -v nsys >/dev/null; then
+    # shellcheck disable=SC2016 # the inner shell expands it
+    stage nsys 20 bash -c 'nsys profile -t cuda --cuda-graph-trace=node -f true -o "$1/nsys" "${@:2}" && nsys stats -q --report cuda_gpu_kern_sum --format csv "$1/nsys.nsys-rep" >"$1/nsys.csv"' \
+      nsys "$logs" "$programs/trainer" -device cuda "${job[@]}" -quiet -out "$logs/runs/nsys"
+    rm -f "$logs"/nsys.nsys-rep "$logs"/nsys.sqlite
+  else
+    skip nsys 'there is no nsys'
+  fi
+  if [ -z "$dry" ] && command -v ncu >/dev/null; then
+    # --kill ends the program when enough was seen, so that its status says nothing.
+    # shellcheck disable=SC2016 # the inner shell expands it
+    stage ncu 30 bash -c 'ncu --clock-control none --csv --page raw --print-units base --log-file "$1/ncu.csv" --kill yes --launch-skip 500 --launch-count 200 --metrics gpu__time_duration.sum,dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__throughput.avg.pct_of_peak_sustained_elapsed "${@:2}" || true; grep -q Kernel "$1/ncu.csv"' \
+      ncu "$logs" "$programs/trainer" -device cuda -cuda-graph=false "${job[@]}" -quiet -out "$logs/runs/ncu"
+  else
+    skip ncu 'there is no ncu'
+  fi
+}
+
+# figures draws the run that has the most to show.
+figures() {
+  local name run=$logs/runs/way-cifar10
+  [ -f "$run/summary.json" ] || run=$logs/runs/full-mnist/seed-0
+  if [ ! -f "$run/summary.json" ]; then
+    skip figures 'no run to draw'
+    return 0
+  fi
+  stage figures 10 "$programs/trainer" draw run -device cpu -o "$logs/figures" "$run"
+  for name in curves confusion; do
+    [ ! -f "$logs/figures/$name.png" ] || cp "$logs/figures/$name.png" "$out/"
+  done
+}
+
+# all runs the stages, the most telling first.
+all() {
+  facts
+  stage doctor 40 "$programs/trainer" doctor
+  # Always: the report takes from it what was measured.
+  timeout 40 "$programs/trainer" doctor -json >"$logs/doctor.json" 2>/dev/null || true
+  report
+  correctness
+  clocks
+  if [ -n "$dry" ]; then
+    bench steps 60 Benchmark/cuda/step/mnist
+  else
+    bench steps 60 Benchmark/cuda/step
+  fi
+  report
+  trainings
+  bench memory 35 Benchmark/cuda/memory
+  bench gemm 25 Benchmark/cuda/gemm
+  bench conv 60 "Benchmark/cuda/conv${dry:+/fp16/mnist}"
+  clocks
+  busy
+  profiles
+  figures
+  if cifar full-airbench96; then
+    train full-airbench96 100 -recipe airbench96 -data cifar10 -data-dir "$cifar10" -offline
+  fi
+}
+
+# finish leaves the report and the logs as they were asked for.
+finish() {
+  failed=$(grep -cE $'^[^\t]*\tfailed\t' "$logs/stages.tsv" || true)
+  find "$logs" -name '*.safetensors' -delete
+  report
+  if [ -n "$packLogs" ]; then
+    tar -C "$out" -czf "$out/logs.tar.gz" logs
+    rm -rf "$logs"
+  fi
+}
+
+# emulate prepares a dry run: the software emulation, and small files in the place of the data sets.
+emulate() {
+  local folder i k
+  folder=$(TRAINER_EMULATION_FOLDER=1 "$programs/bench.test" -test.run '^TestEmulationFolder$' | sed -n 's/^emulation: //p')
+  [ -n "$folder" ] || fail 'the software emulation could not be built: it needs a C++ compiler' 1
+  export TRAINER_CUDA_PATH=$folder CUDASIM="report=$temp/findings" XDG_CACHE_HOME=$temp/cache
+  if [ -z "$cifar10" ]; then
+    cifar10=$temp/cifar10
+    mkdir "$cifar10"
+    for i in data_batch_{1..5} test_batch; do
+      for k in '\x00' '\x01' '\x02' '\x03'; do
+        printf '%b' "$k"
+        head -c 3072 /dev/urandom
+      done >"$cifar10/$i.bin"
+    done
+  fi
+  mkdir "$temp/mnist"
+  for i in train t10k; do
+    { printf '\0\0\x08\x03\0\0\0\x28\0\0\0\x1c\0\0\0\x1c'; head -c $((40 * 28 * 28)) /dev/urandom; } >"$temp/mnist/$i-images-idx3-ubyte"
+    { printf '\0\0\x08\x01\0\0\0\x28'; head -c 40 /dev/zero; } >"$temp/mnist/$i-labels-idx1-ubyte"
+  done
+  mnist=(-data mnist -data-dir "$temp/mnist")
+  small=(-epochs 0.4 -batch 4) many=2 some=2 few=1
+}
+
+mode=${1:-}
+case $mode in
+-h | --help | help)
+  usage
+  exit 0
+  ;;
+build | run | dry) shift ;;
+*)
+  usage >&2
+  exit 2
+  ;;
+esac
+
+temp=$(mktemp -d)
+trap 'rm -rf "$temp"' EXIT
+# What was started in the background ends with the script.
+trap 'kill $(jobs -p) 2>/dev/null || true; exit 143' TERM INT
+
+if [ "$mode" = build ]; then
+  if [ $# -ne 1 ] || [ -z "$1" ]; then fail 'build wants one folder'; fi
+  pack "$1"
+  exit 0
+fi
+
+out=gpu-report-$(date +%Y-%m-%d-%H%M%S)
+programs='' cifar10='' python=python3 budget=570 peersLimit=150 stages='' packLogs='' dry='' small=() mnist=(-data mnist)
+many=10 some=5 few=3 # seeds
+[ "$mode" = run ] || dry=1
+arguments="scripts/gpu-report.sh $mode" # without this machine's paths
+while [ $# -gt 0 ]; do
+  option=$1
+  if [ "$option" = -pack ]; then
+    packLogs=1 arguments+=' -pack'
+    shift
+    continue
+  fi
+  [ $# -ge 2 ] || fail "$option: want a value (-h lists the options)"
+  case $option in
+  -out) out=$2 ;;
+  -programs) programs=$2 ;;
+  -cifar10) cifar10=$2 arguments+=' -cifar10 DIR' ;;
+  -python) python=$2 ;;
+  -budget) budget=$2 arguments+=" -budget $2" ;;
+  -peers) peersLimit=$2 arguments+=" -peers $2" ;;
+  -stages) stages=$2 arguments+=" -stages '$2'" ;;
+  *) fail "unknown option $option (-h lists them)" ;;
+  esac
+  shift 2
+done
+[[ $budget =~ ^[1-9][0-9]*$ ]] || fail "-budget $budget: want a whole number of seconds"
+[[ $peersLimit =~ ^[1-9][0-9]*$ ]] || fail "-peers $peersLimit: want a whole number of seconds"
+if [ -e "$out/report.md" ] || [ -e "$out/logs" ]; then fail "-out $out: it already holds a report"; fi
+if [ -n "$cifar10" ]; then
+  [ -f "$cifar10/data_batch_1.bin" ] || fail "-cifar10 $cifar10: there is no data_batch_1.bin in it"
+  cifar10=$(cd "$cifar10" && pwd)
+fi
+read -r -a list <<<"$stages"
+
+mkdir -p "$out/logs"
+out=$(cd "$out" && pwd)
+logs=$out/logs
+if [ -z "$programs" ] && [ -f "$here/$packed" ]; then programs=$here; fi
+if [ -z "$programs" ]; then
+  programs=$temp/programs
+  compile "$programs"
+elif [ -f "$programs/$packed" ]; then
+  unpack "$programs/$packed" "$temp/programs"
+  programs=$temp/programs
+fi
+[ -x "$programs/trainer" ] || fail "-programs $programs: there is neither $packed nor trainer in it"
+programs=$(cd "$programs" && pwd)
+
+SECONDS=0
+deadline=$budget
+[ -z "$dry" ] || emulate
+all
+finish
+if [ -s "$temp/findings" ]; then
+  cat "$temp/findings" >&2
+  fail 'the software emulation found the above' 1
+fi
+echo "report: $out/report.md, after $SECONDS s"
+[ "$failed" = 0 ] || fail "$failed stages failed" 1
