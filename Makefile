@@ -32,7 +32,7 @@ train: build ## build, then train MNIST on the best device present
 test: ## run all the tests
 	$(GO) test ./...
 ifneq ($(CUDA_CC),)
-	$(CUDA_GO) test -tags cuda ./gpu/... ./cmd/trainer
+	$(CUDA_GO) test -tags cuda ./gpu/... ./cmd/trainer ./bench/...
 else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
@@ -56,7 +56,7 @@ lint: vet ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || (echo 'gofmt: the files above need gofmt -w' >&2; exit 1)
 	$(GO) tool staticcheck ./...
 ifneq ($(CUDA_CC),)
-	$(CUDA_GO) tool staticcheck -tags cuda ./gpu/... ./cmd/...
+	$(CUDA_GO) tool staticcheck -tags cuda ./gpu/... ./cmd/... ./bench/...
 else
 	@echo "skipped: staticcheck of the $(NO_CUDA)"
 endif

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"trainer/gpu"
-	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
@@ -86,7 +85,7 @@ func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
 // newGPUTraining makes a training of a recipe on noise.
 func newGPUTraining(b *testing.B, d device.Device, r *recipe.Recipe, dtype device.DType, noGraph bool) *Training {
 	b.Helper()
-	shape := RecipeImages(r)
+	shape := r.ImageShape()
 	set := SyntheticImages(stepBatches*r.Batch, shape[0], shape[1], shape[2])
 	cfg := r.TrainConfig(d, &data.Split{Name: r.Data[0], Train: set}, 1)
 	cfg.Epochs = 1e6
@@ -95,25 +94,4 @@ func newGPUTraining(b *testing.B, d device.Device, r *recipe.Recipe, dtype devic
 	check(b, err)
 	b.Cleanup(t.Close)
 	return t
-}
-
-// RecipeImages returns the size [h, w, c] of the images of a recipe's first data set, or of a folder's where the
-// recipe says it; nil where neither is known.
-func RecipeImages(r *recipe.Recipe) nn.Shape {
-	for _, name := range r.Data {
-		switch name {
-		case "mnist", "fashion-mnist":
-			return nn.Shape{28, 28, 1}
-		case "cifar10":
-			return nn.Shape{32, 32, 3}
-		}
-	}
-	if r.ImageSize.H == 0 {
-		return nil
-	}
-	channels := 3
-	if r.Grayscale {
-		channels = 1
-	}
-	return nn.Shape{r.ImageSize.H, r.ImageSize.W, channels}
 }

@@ -71,7 +71,7 @@ func TestRecipes(t *testing.T) {
 // firstLosses returns the mean loss of each of the first steps.
 func firstLosses(t *testing.T, d device.Device, r *recipe.Recipe, size paritySize, dtype device.DType) []float64 {
 	t.Helper()
-	shape := RecipeImages(r)
+	shape := r.ImageShape()
 	set := SyntheticImages(size.batch*size.steps, shape[0], shape[1], shape[2])
 	cfg := r.TrainConfig(d, &data.Split{Name: r.Data[0], Train: set}, 1)
 	cfg.Batch, cfg.DType, cfg.Epochs = size.batch, dtype, 1e6

@@ -144,7 +144,7 @@ func (o *benchOptions) recipes() ([]*recipe.Recipe, error) {
 		if err != nil {
 			return nil, err
 		}
-		if imageShape(r) == nil {
+		if r.ImageShape() == nil {
 			return nil, usageErrorf("recipe %s doesn't say what size its images have: want data or image-size in it", r.Name)
 		}
 		recipes = append(recipes, r)
@@ -176,7 +176,7 @@ func (b *benchmark) measure(recipes []*recipe.Recipe) error {
 	}
 	b.heading("%-*s %9s %9s %11s  %s", recipeColumn, "recipe", "images/s", "of peak ", "batch", "whole recipe")
 	for _, r := range recipes {
-		speed, err := bench.MeasureSteps(b.ctx, b.dev, r, imageShape(r), b.peak, b.time)
+		speed, err := bench.MeasureSteps(b.ctx, b.dev, r, r.ImageShape(), b.peak, b.time)
 		if err != nil {
 			return err
 		}

@@ -155,7 +155,7 @@ func TestBenchHalvesTheBatch(t *testing.T) {
 		{33 * step, 16},
 		{1, 1},
 	} {
-		speed, err := bench.MeasureSteps(t.Context(), dev, r, imageShape(r), 1000*tt.peak, time.Millisecond)
+		speed, err := bench.MeasureSteps(t.Context(), dev, r, r.ImageShape(), 1000*tt.peak, time.Millisecond)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -176,7 +176,7 @@ func (g *gpuBenchmark) measureRecipe(dev device.Device, r *recipe.Recipe) (line 
 // syntheticTraining returns what trains a recipe's network on a few batches of random images of its data set's size.
 func (g *gpuBenchmark) syntheticTraining(dev device.Device, r *recipe.Recipe, batch int) train.Config {
 	const batches = 8
-	shape := imageShape(r)
+	shape := r.ImageShape()
 	split := &data.Split{Train: bench.SyntheticImages(batches*batch, shape[0], shape[1], shape[2])}
 	if len(r.Data) > 0 {
 		split.Name = r.Data[0] // whose mean and deviation the recipe has

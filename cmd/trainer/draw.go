@@ -123,7 +123,7 @@ func (p *program) drawNetwork(args []string) error {
 		return err
 	}
 	if o.input == nil {
-		if o.input = imageShape(r); o.input == nil {
+		if o.input = r.ImageShape(); o.input == nil {
 			return usageErrorf("recipe %s doesn't say what size its images have: want -input, as in -input 32x32x3", r.Name)
 		}
 	}
@@ -147,26 +147,6 @@ func (p *program) drawNetwork(args []string) error {
 	return p.writePicture(o.out, func(w io.Writer) error {
 		return figure.Network(w, format, r.Name, figure.Layers(net.Rows(), model), o.input)
 	})
-}
-
-// imageShape returns the shape of the images that a recipe is meant for, or nil.
-func imageShape(r *recipe.Recipe) nn.Shape {
-	for _, d := range r.Data {
-		switch d {
-		case "mnist", "fashion-mnist":
-			return nn.Shape{28, 28, 1}
-		case "cifar10":
-			return nn.Shape{32, 32, 3}
-		}
-	}
-	if r.ImageSize == (nn.Pair{}) {
-		return nil
-	}
-	channels := 3
-	if r.Grayscale {
-		channels = 1
-	}
-	return nn.Shape{r.ImageSize.H, r.ImageSize.W, channels}
 }
 
 // noise stands in for training images where a network is built whose weights are not

@@ -511,3 +511,24 @@ func (r *Recipe) MeanStd(data string) (mean, std []float32, ok bool) {
 
 // TOML returns the recipe as a file: loading it gives the same recipe.
 func (r *Recipe) TOML() ([]byte, error) { return r.doc.encode() }
+
+// ImageShape returns the shape [h w c] of the images that the recipe is meant for: those of its first known data set, or
+// the size that it asks for; nil where it says neither.
+func (r *Recipe) ImageShape() nn.Shape {
+	for _, name := range r.Data {
+		switch name {
+		case "mnist", "fashion-mnist":
+			return nn.Shape{28, 28, 1}
+		case "cifar10":
+			return nn.Shape{32, 32, 3}
+		}
+	}
+	if r.ImageSize == (nn.Pair{}) {
+		return nil
+	}
+	channels := 3
+	if r.Grayscale {
+		channels = 1
+	}
+	return nn.Shape{r.ImageSize.H, r.ImageSize.W, channels}
+}

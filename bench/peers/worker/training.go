@@ -49,7 +49,7 @@ func newTraining(d device.Device, folder, name string, s settings) (*training, e
 	if err != nil {
 		return nil, err
 	}
-	shape := bench.RecipeImages(r)
+	shape := r.ImageShape()
 	set := bench.SyntheticImages(batches*r.Batch, shape[0], shape[1], shape[2])
 	if len(r.Data) > 0 {
 		set.Name = r.Data[0] // whose mean and deviation the recipe has
