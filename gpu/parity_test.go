@@ -134,8 +134,8 @@ func TestRecipeParity(t *testing.T) {
 // gpuWork is about how many floating-point operations the CPU device is given for a recipe with its own batch.
 const gpuWork = 5e12
 
-// fullParity trains a recipe with its own batch. Of the gradients nothing is said: in so many windows some maxima are another's (see compareGradients),
-// which makes all of them differ a little.
+// fullParity trains a recipe with its own batch. Of the gradients nothing is said: among so many windows the maximum of some is
+// another pixel (see the bounds of gradients), which makes all gradients differ a little.
 func fullParity(t *testing.T, name string) {
 	r := load(t, name)
 	steps := int(min(max(2, gpuWork/(float64(r.Batch)*stepWork(t, r))), paritySteps))

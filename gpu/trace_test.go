@@ -144,16 +144,19 @@ func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
 		}
 		tr.losses = append(tr.losses, loss/float64(count))
 		if step == 0 {
-			w.keep(t, tr, s.Network())
+			w.keep(t, tr, s.Network(), cfg.DType)
 		}
 	}
 	return tr
 }
 
-// keep adds what the first step has computed.
-func (w *watch) keep(t *testing.T, tr *trace, net *nn.Network) {
+// keep adds what the first step has computed, in the type that was asked for.
+func (w *watch) keep(t *testing.T, tr *trace, net *nn.Network, dtype device.DType) {
 	t.Helper()
 	dev := net.Device()
+	if got := w.input.DType(); got != net.DType() || got != dtype.OrFloat32() {
+		t.Fatalf("images in %v for a network in %v, want %v", got, net.DType(), dtype.OrFloat32())
+	}
 	tr.input = floats(t, dev, w.input)
 	for _, d := range w.dropouts {
 		tr.dropouts = append(tr.dropouts, crossing{floats(t, dev, d.x), floats(t, dev, d.y)})

@@ -35,7 +35,7 @@ type library struct {
 }
 
 var libraries = []library{
-	{engine, []string{"control", "context", "errors", "graph", "kernels", "memory", "pinned", "ptx", "report", "settings", "stream", "trap", "written"}},
+	{engine, []string{"control", "context", "errors", "graph", "kernels", "memory", "pinned", "product", "ptx", "report", "settings", "stream", "trap", "written"}},
 	{Driver, []string{"driver_device", "driver_graph", "driver_memory", "driver_module", "driver_stream"}},
 	{CuBLAS12, []string{"blas", "blas_version12"}},
 	{CuBLAS13, []string{"blas", "blas_version13"}},

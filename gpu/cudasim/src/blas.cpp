@@ -5,6 +5,7 @@
 // Storage is float32, float16 or bfloat16; sums are float32 throughout, in whatever math mode.
 #include "include/cublas_v2.h"
 #include "numeric.h"
+#include "product.h"
 #include "sim.h"
 
 #include <algorithm>
@@ -121,16 +122,9 @@ std::vector<float> gather(const Matrix &m, const char *at, size_t k, size_t size
 }
 
 // product computes sum_l outer[l][o] inner[l][i] into out[o][i].
-void product(size_t outerSize, size_t innerSize, size_t k, const float *__restrict outer, const float *__restrict inner, float *__restrict out) {
-	for (size_t o = 0; o < outerSize; o++) {
-		float *__restrict sum = out + o * innerSize;
-		std::fill(sum, sum + innerSize, 0.0f);
-		for (size_t l = 0; l < k; l++) {
-			const float f = outer[l * outerSize + o];
-			const float *__restrict row = inner + l * innerSize;
-			for (size_t i = 0; i < innerSize; i++) sum[i] += f * row[i];
-		}
-	}
+void product(size_t outerSize, size_t innerSize, size_t k, const float *outer, const float *inner, float *out) {
+	std::fill(out, out + outerSize * innerSize, 0.0f);
+	addProduct(outerSize, innerSize, k, {outer, 1, outerSize}, inner, innerSize, out, innerSize);
 }
 
 struct Gemm {

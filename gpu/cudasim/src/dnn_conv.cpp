@@ -2,9 +2,11 @@
 //
 //     y[n,p,q,k] = sum_{r,s,c} x[n, p*strideH + r*dilationH - padH, q*strideW + s*dilationW - padW, c] w[k,r,s,c]
 //
-// All algorithms compute the same here. They differ in the workspace that they want and in the cases that they take,
+// They are products with the matrix of patches [pixels][taps*channels] of one image after the other. All algorithms compute
+// the same here. They differ in the workspace that they want and in the cases that they take,
 // which follow cuDNN's documentation.
 #include "dnn_conv.h"
+#include "product.h"
 
 #include <algorithm>
 
@@ -25,28 +27,53 @@ struct Where {
 	}
 };
 
-// each calls f(x offset, w offset, y offset) for all n, p, q, r, s inside of the image. w is [r][s].
+// each calls f(x offset, tap, pixel) for all pixels p, q of an output image and all taps r, s that are inside of the image.
 template <class F> void each(const Geometry &g, const F &f) {
 	Where where{g};
-	for (int n = 0; n < g.n; n++)
-		for (int p = 0; p < g.p; p++)
-			for (int q = 0; q < g.q; q++) {
-				size_t y = ((size_t(n) * g.p + p) * g.q + q) * g.k;
-				for (int r = 0; r < g.r; r++) {
-					int i = where.row(p, r);
-					if (i < 0 || i >= g.h) continue;
-					for (int s = 0; s < g.s; s++) {
-						int j = where.column(q, s);
-						if (j < 0 || j >= g.w) continue;
-						f(((size_t(n) * g.h + i) * g.w + j) * g.c, size_t(r) * g.s + s, y);
-					}
+	for (int p = 0; p < g.p; p++)
+		for (int q = 0; q < g.q; q++)
+			for (int r = 0; r < g.r; r++) {
+				int i = where.row(p, r);
+				if (i < 0 || i >= g.h) continue;
+				for (int s = 0; s < g.s; s++) {
+					int j = where.column(q, s);
+					if (j < 0 || j >= g.w) continue;
+					f((size_t(i) * g.w + j) * g.c, size_t(r) * g.s + s, size_t(p) * g.q + q);
 				}
 			}
 }
 
-// addScaled is y += f*x, over contiguous elements.
-void addScaled(float *__restrict y, float f, const float *__restrict x, int n) {
-	for (int i = 0; i < n; i++) y[i] += f * x[i];
+// Sizes of one image's patches, as a matrix [pixels][taps*c/groups] for each group.
+struct Patches {
+	size_t pixels, taps, channels, length, filters, x, y;
+	explicit Patches(const Geometry &g)
+		: pixels(size_t(g.p) * g.q), taps(size_t(g.r) * g.s), channels(g.cPerGroup()), length(taps * channels),
+		  filters(g.kPerGroup()), x(size_t(g.h) * g.w * g.c), y(pixels * g.k) {}
+};
+
+// gather copies the patches of an image's group, with zeros outside of the image.
+void gather(const Geometry &g, const Patches &s, const float *x, int group, Array *patches) {
+	std::fill(patches->begin(), patches->end(), 0.0f);
+	each(g, [&](size_t xAt, size_t tap, size_t pixel) {
+		std::copy_n(x + xAt + group * s.channels, s.channels, &(*patches)[pixel * s.length + tap * s.channels]);
+	});
+}
+
+// scatter adds the patches to an image.
+void scatter(const Geometry &g, const Patches &s, const Array &patches, int group, float *x) {
+	each(g, [&](size_t xAt, size_t tap, size_t pixel) {
+		float *to = x + xAt + group * s.channels;
+		const float *from = &patches[pixel * s.length + tap * s.channels];
+		for (size_t c = 0; c < s.channels; c++) to[c] += from[c];
+	});
+}
+
+// transposed returns the filters of a group as [taps*c][k].
+Array transposed(const Patches &s, const float *w) {
+	Array t(s.length * s.filters);
+	for (size_t k = 0; k < s.filters; k++)
+		for (size_t l = 0; l < s.length; l++) t[l * s.filters + k] = w[k * s.length + l];
+	return t;
 }
 
 } // namespace
@@ -66,50 +93,42 @@ cudnnStatus_t fit(DnnCall &call, const ConvolutionDesc &c, const TensorDesc &x, 
 	return 0;
 }
 
-// The inner loop runs over output channels: the filter is turned to [group][r][s][c][k].
+// y = patches w^T
 Array convolve(const Geometry &g, const Array &x, const Array &w) {
-	const int cg = g.cPerGroup(), kg = g.kPerGroup(), taps = g.r * g.s;
-	Array turned(w.size()), y(size_t(g.n) * g.p * g.q * g.k, 0.0f);
-	for (int k = 0; k < g.k; k++)
-		for (int t = 0; t < taps; t++)
-			for (int c = 0; c < cg; c++)
-				turned[((size_t(k / kg) * taps + t) * cg + c) * kg + k % kg] = w[(size_t(k) * taps + t) * cg + c];
-	each(g, [&](size_t xAt, size_t tap, size_t yAt) {
-		for (int group = 0; group < g.conv.groups; group++) {
-			const float *filter = &turned[(size_t(group) * taps + tap) * cg * kg];
-			for (int c = 0; c < cg; c++)
-				addScaled(&y[yAt + size_t(group) * kg], x[xAt + size_t(group) * cg + c], filter + size_t(c) * kg, kg);
+	Patches s(g);
+	Array y(g.n * s.y, 0.0f), patches(s.pixels * s.length);
+	for (int group = 0; group < g.conv.groups; group++) {
+		Array filters = transposed(s, &w[group * s.filters * s.length]);
+		for (int n = 0; n < g.n; n++) {
+			gather(g, s, &x[n * s.x], group, &patches);
+			addProduct(s.pixels, s.filters, s.length, {patches.data(), s.length, 1}, filters.data(), s.filters, &y[n * s.y + group * s.filters], g.k);
 		}
-	});
+	}
 	return y;
 }
 
-// The inner loop runs over input channels.
+// The patches' gradients are dy w; each goes back to where it came from.
 Array convolveBackwardData(const Geometry &g, const Array &dy, const Array &w) {
-	const int cg = g.cPerGroup(), kg = g.kPerGroup(), taps = g.r * g.s;
-	Array dx(size_t(g.n) * g.h * g.w * g.c, 0.0f);
-	each(g, [&](size_t xAt, size_t tap, size_t yAt) {
-		for (int k = 0; k < g.k; k++)
-			addScaled(&dx[xAt + size_t(k / kg) * cg], dy[yAt + k], &w[(size_t(k) * taps + tap) * cg], cg);
-	});
+	Patches s(g);
+	Array dx(g.n * s.x, 0.0f), patches(s.pixels * s.length);
+	for (int group = 0; group < g.conv.groups; group++)
+		for (int n = 0; n < g.n; n++) {
+			std::fill(patches.begin(), patches.end(), 0.0f);
+			addProduct(s.pixels, s.length, s.filters, {&dy[n * s.y + group * s.filters], size_t(g.k), 1}, &w[group * s.filters * s.length], s.length, patches.data(), s.length);
+			scatter(g, s, patches, group, &dx[n * s.x]);
+		}
 	return dx;
 }
 
-// The inner loop runs over output channels, into [group][r][s][c][k].
+// dw = dy^T patches, summed over the images
 Array convolveBackwardFilter(const Geometry &g, const Array &x, const Array &dy) {
-	const int cg = g.cPerGroup(), kg = g.kPerGroup(), taps = g.r * g.s;
-	Array turned(size_t(g.k) * taps * cg, 0.0f), dw(turned.size());
-	each(g, [&](size_t xAt, size_t tap, size_t yAt) {
-		for (int group = 0; group < g.conv.groups; group++) {
-			float *filter = &turned[(size_t(group) * taps + tap) * cg * kg];
-			for (int c = 0; c < cg; c++)
-				addScaled(filter + size_t(c) * kg, x[xAt + size_t(group) * cg + c], &dy[yAt + size_t(group) * kg], kg);
+	Patches s(g);
+	Array dw(size_t(g.k) * s.length, 0.0f), patches(s.pixels * s.length);
+	for (int group = 0; group < g.conv.groups; group++)
+		for (int n = 0; n < g.n; n++) {
+			gather(g, s, &x[n * s.x], group, &patches);
+			addProduct(s.filters, s.length, s.pixels, {&dy[n * s.y + group * s.filters], 1, size_t(g.k)}, patches.data(), s.length, &dw[group * s.filters * s.length], s.length);
 		}
-	});
-	for (int k = 0; k < g.k; k++)
-		for (int t = 0; t < taps; t++)
-			for (int c = 0; c < cg; c++)
-				dw[(size_t(k) * taps + t) * cg + c] = turned[((size_t(k / kg) * taps + t) * cg + c) * kg + k % kg];
 	return dw;
 }
 
