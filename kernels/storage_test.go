@@ -282,11 +282,3 @@ func name(parts ...any) string {
 	}
 	return text
 }
-
-func decodeFloat64s(b []byte) []float64 {
-	var numbers []float64
-	for ; len(b) > 0; b = b[8:] {
-		numbers = append(numbers, math.Float64frombits(binary.LittleEndian.Uint64(b)))
-	}
-	return numbers
-}
