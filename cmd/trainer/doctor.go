@@ -102,7 +102,8 @@ const (
 	titleWidth  = 10
 )
 
-// sheet is text in lines of at most doctorWidth letters, with titles on the left.
+// sheet is text in lines of at most doctorWidth letters, with titles on the left. Longer words, such as the names of files, stay
+// whole, so that they can be copied.
 type sheet struct{ strings.Builder }
 
 // entry adds a title and a text.
@@ -113,26 +114,12 @@ func (s *sheet) more(deeper int, text string) { s.fold("", deeper, text) }
 
 func (s *sheet) fold(title string, deeper int, text string) {
 	margin := titleWidth + deeper
-	for i, line := range fold(text, doctorWidth-margin) {
+	for i, line := range wrap(text, doctorWidth-margin) {
 		if i > 0 {
 			title = ""
 		}
 		fmt.Fprintf(s, "%-*s%s\n", margin, title, line)
 	}
-}
-
-// fold wraps a text, and breaks words that are longer than a line.
-func fold(text string, width int) []string {
-	var lines []string
-	for _, line := range wrap(text, width) {
-		letters := []rune(line)
-		for len(letters) > width {
-			lines = append(lines, string(letters[:width]))
-			letters = letters[width:]
-		}
-		lines = append(lines, string(letters))
-	}
-	return lines
 }
 
 // library describes a library: its file, or where it was looked for.

@@ -70,7 +70,7 @@ func writeFlag(w io.Writer, f *flag.Flag) {
 	fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, head, strings.Join(wrap(usage, 100-helpColumn), "\n"+strings.Repeat(" ", helpColumn)))
 }
 
-// wrap breaks a text into lines of at most width letters.
+// wrap breaks a text into lines of at most width letters, but for longer words.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
