@@ -26,6 +26,7 @@
 #   memory             35 s    own kernels beside a copy
 #   gemm               25 s    matrix products
 #   conv               60 s    convolutions
+#   cudnn              30 s    own kernels beside cuDNN's layers, in turn
 #   busy               15 s    nvidia-smi while training
 #   nsys, ncu     20 s, 30 s   where the time goes, if they are there
 #   figures            10 s    curves and confusion of way-cifar10
@@ -363,6 +364,8 @@ all() {
   bench memory 35 Benchmark/cuda/memory
   bench gemm 25 Benchmark/cuda/gemm
   bench conv 60 "Benchmark/cuda/conv${dry:+/fp16/mnist}"
+  stage cudnn 30 env TRAINER_TEST_GPU=1 TRAINER_BENCH_DRY="${dry:-0}" "$programs/gpu.test" -test.run '^$' \
+    -test.bench '^BenchmarkAgainstCuDNN$' -test.benchtime "$rounds"
   clocks
   busy
   profiles
@@ -405,7 +408,7 @@ emulate() {
     { printf '\0\0\x08\x01\0\0\0\x28'; head -c 40 /dev/zero; } >"$temp/mnist/$i-labels-idx1-ubyte"
   done
   mnist=(-data mnist -data-dir "$temp/mnist")
-  small=(-epochs 0.4 -batch 4) many=2 some=2 few=1
+  small=(-epochs 0.4 -batch 4) many=2 some=2 few=1 rounds=1x
 }
 
 mode=${1:-}
@@ -435,6 +438,7 @@ fi
 out=gpu-report-$(date +%Y-%m-%d-%H%M%S)
 programs='' cifar10='' python=python3 budget=570 peersLimit=150 stages='' packLogs='' dry='' small=() mnist=(-data mnist)
 many=10 some=5 few=3 # seeds
+rounds=9x            # of the kernels beside cuDNN
 [ "$mode" = run ] || dry=1
 arguments="scripts/gpu-report.sh $mode" # without this machine's paths
 while [ $# -gt 0 ]; do

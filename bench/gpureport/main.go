@@ -50,7 +50,7 @@ func write(folder string, dry bool) string {
 	var failures []error
 	for _, section := range []func() error{
 		r.machine, r.stageTable, r.correctness, r.steps, r.include("peers.md"), r.trainings, r.wayTo80, r.include("torch-train.md"),
-		r.precisions, r.busy, r.kernels, r.profile,
+		r.precisions, r.busy, r.kernels, r.againstCuDNN, r.profile,
 	} {
 		if err := section(); err != nil {
 			failures = append(failures, err)

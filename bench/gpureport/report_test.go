@@ -15,6 +15,7 @@ var files = map[string]string{
 	"stages.tsv": "conformance\tfailed\t12\t90\tstatus 1: x | y\tgpu.test -test.v\n" +
 		"steps\tok\t30\t80\t\tbench.test -test.bench steps\n" +
 		"full-mnist\tok\t3\t30\t\ttrainer -runs 2\n" +
+		"cudnn\tok\t9\t30\t\tgpu.test -test.bench cudnn\n" +
 		"peers\tskipped\t\t\tno PyTorch\t\n",
 	"conformance.log": "=== RUN   TestConformance\n--- FAIL: TestConformance (1.0s)\n    --- PASS: TestConformance/matmul (0.1s)\n    --- FAIL: TestConformance/conv2d (0.2s)\n    --- SKIP: TestConformance/x (0.0s)\n",
 	"parity.log": "=== RUN   TestRecipes\n=== RUN   TestRecipes/mnist\n=== RUN   TestRecipes/mnist/fp16\n    x_test.go:1: step 0: loss 2.3, on the CPU 2.4: 3.0e-05 apart, relatively\n" +
@@ -23,6 +24,9 @@ var files = map[string]string{
 	"steps.log": "goos: linux\nBenchmark/cuda/step/airbench94/fp16-16  \t 9\t 128.0 batch\t 0.5 TFLOP/s\t 1001 img/s\t 990 min-img/s\t 1010 max-img/s\t 5000 us\n" +
 		"Benchmark/cuda/step/airbench94/broken-16\n--- SKIP: Benchmark/cuda/step/airbench94/bf16\n",
 	"gemm.log": "Benchmark/cuda/gemm/fp16/peak-8192-16\t 5\t 700 TFLOP/s\t 70.5 %datasheet\nBenchmark/cuda/gemm/fp16/square-1024x1024x1024-16\t 5\t 350 TFLOP/s\t 340 min-TFLOP/s\t 360 max-TFLOP/s\t 50.0 %peak\t 6.1 us\n",
+	"cudnn.log": "BenchmarkAgainstCuDNN/cuda/mnist/relu-5x5x32/forward-16\t 9\t 3.25 us\t 5.2 cudnn-us\t 1.6 ratio\t 1.5 min-ratio\t 1.75 max-ratio\n" +
+		"BenchmarkAgainstCuDNN/cuda/mnist/softmax-10/forward-16\t 9\t 4 us\t 2 cudnn-us\t 0.5 ratio\t 0.4 min-ratio\t 0.6 max-ratio\n" +
+		"BenchmarkAgainstCuDNN/cuda/mnist/broken/forward-16\n",
 	"busy.csv": "utilization.gpu [%], clocks.current.sm [MHz], power.draw [W]\n0 %, 345 MHz, 70 W\n40 %, 1900 MHz, 300 W\n97 %, 1980 MHz, 500 W\n99 %, 1980 MHz, 510 W\n98 %, 1980 MHz, 505 W\n20 %, 1980 MHz, 200 W\n0 %, 345 MHz, 80 W\n",
 	"peers.md": "## Beside PyTorch\n\na table\n",
 	"ncu.csv": "==PROF== something\n\"ID\",\"Kernel Name\",\"dram__throughput.avg.pct_of_peak_sustained_elapsed\",\"gpu__time_duration.sum\",\"sm__throughput.avg.pct_of_peak_sustained_elapsed\"\n" +
@@ -72,6 +76,9 @@ func TestReport(t *testing.T) {
 		"| `airbench94` | fp16 | 128 | 1001 (990 to 1010) | 0.50 |",
 		"| `gemm/fp16/peak-8192` | 700 | 70.5 |",
 		"| `fp16/square-1024x1024x1024` | 350 (340 to 360) | 50.0 | 6.10 |",
+		"`gpu.test -test.bench cudnn`",
+		"| `mnist` | `relu-5x5x32/forward` | 3.25 | 5.20 | 1.60 (1.50 to 1.75) |",
+		"Ours has the smaller median in 1 of 2.",
 		"## Beside PyTorch\n\na table",
 		"| `mnist` | fp16 | 2 | 99.00% ± 0.10% | 1.50 s (1.00 to 2.00) | 1.00 s | 4.00 s |  |",
 		"| `cifar10` | bf16 | 1 | 90.00% | 3.00 s | – |",
@@ -98,12 +105,12 @@ func TestNoSpeedOfTheEmulation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := write(leave(t, c.changes), c.dry)
-			for _, speed := range []string{"1001", "350", "TFLOP/s |", "1.50 s", "2.00 s", "98%", "slow"} {
+			for _, speed := range []string{"1001", "350", "TFLOP/s |", "1.50 s", "2.00 s", "98%", "slow", "3.25", "smaller median"} {
 				if strings.Contains(got, speed) {
 					t.Errorf("%q, a speed, is in\n%s", speed, got)
 				}
 			}
-			for _, want := range []string{"Speeds are left out", "1 cases ran on the " + emulation, "99.00% ± 0.10% | " + emulation} {
+			for _, want := range []string{"Speeds are left out", "1 cases ran on the " + emulation, "2 cases ran on the " + emulation, "99.00% ± 0.10% | " + emulation} {
 				if !strings.Contains(got, want) {
 					t.Errorf("no %q in\n%s", want, got)
 				}
