@@ -21,28 +21,39 @@ type Kernel struct {
 	FLOPs int64  // floating-point operations of one run, by the direct method; 0 of a copy
 	Bytes int64  // bytes that one run of a copy reads and writes; 0 of the others
 
-	prepare func(d device.Device) (run func(), err error)
+	prepare func(d device.Device, dtype device.DType) (run func(), err error)
 }
 
 // Kernels returns a matrix product, the three passes of three convolutions, which are those
 // of the recipe cifar10-basic from as many channels to as many, and a copy in memory.
 func Kernels() []Kernel {
-	const n, batch = 1024, 128
-	kernels := []Kernel{{
-		Name: "matrix product " + human(n, n, n), FLOPs: 2 * n * n * n,
-		prepare: func(d device.Device) (func(), error) { return prepareMatMul(d, n) },
-	}}
-	for _, s := range []device.Conv2DSpec{
-		square(batch, 32, 32, 32, 3, 1, false),
-		square(batch, 16, 64, 64, 3, 1, false),
-		square(batch, 8, 128, 128, 3, 1, false),
-	} {
-		kernels = append(kernels, convKernels(s)...)
-	}
+	const batch = 128
+	kernels := products(1024,
+		square(batch, 32, 32, 32, 3, 1, false), square(batch, 16, 64, 64, 3, 1, false), square(batch, 8, 128, 128, 3, 1, false))
 	return append(kernels, Kernel{
 		Name: "memory copy", Bytes: 2 * 4 * elements,
 		prepare: prepareCopy,
 	})
+}
+
+// LargeKernels returns products that are large enough for a GPU: a square one, and the three passes of three convolutions, which
+// are those of the recipe airbench94 but for channels that are powers of two, to as many.
+func LargeKernels() []Kernel {
+	const batch = 256
+	return products(4096,
+		square(batch, 32, 64, 64, 3, 1, false), square(batch, 16, 128, 128, 3, 1, false), square(batch, 8, 256, 256, 3, 1, false))
+}
+
+// products returns the product of two matrices [n, n], and the passes of the convolutions.
+func products(n int, convolutions ...device.Conv2DSpec) []Kernel {
+	kernels := []Kernel{{
+		Name: "matrix product " + human(n, n, n), FLOPs: 2 * int64(n) * int64(n) * int64(n),
+		prepare: func(d device.Device, dtype device.DType) (func(), error) { return prepareMatMul(d, dtype, n) },
+	}}
+	for _, s := range convolutions {
+		kernels = append(kernels, convKernels(s)...)
+	}
+	return kernels
 }
 
 // convKernels returns the three passes of a convolution.
@@ -59,12 +70,14 @@ func convKernels(s device.Conv2DSpec) []Kernel {
 		kernels = append(kernels, Kernel{
 			Name: fmt.Sprintf("convolution %s, %s to %d", human(s.KH, s.KW), human(s.N, s.H, s.W, s.InC), s.OutC),
 			Pass: pass.name, FLOPs: s.FLOPs(s.N),
-			prepare: func(d device.Device) (func(), error) {
-				plan, err := d.NewConv2D(s)
+			prepare: func(d device.Device, dtype device.DType) (func(), error) {
+				spec := s
+				spec.DType = dtype
+				plan, err := d.NewConv2D(spec)
 				if err != nil {
 					return nil, err
 				}
-				t, err := random(d, []int{s.N, s.H, s.W, s.InC}, []int{s.OutC, s.KH, s.KW, s.InC}, []int{s.N, s.OutH(), s.OutW(), s.OutC})
+				t, err := random(d, dtype, []int{s.N, s.H, s.W, s.InC}, []int{s.OutC, s.KH, s.KW, s.InC}, []int{s.N, s.OutH(), s.OutW(), s.OutC})
 				if err != nil {
 					return nil, err
 				}
@@ -75,42 +88,45 @@ func convKernels(s device.Conv2DSpec) []Kernel {
 	return kernels
 }
 
-func prepareMatMul(d device.Device, n int) (func(), error) {
-	plan, err := d.NewMatMul(device.MatMulSpec{M: n, N: n, K: n})
+func prepareMatMul(d device.Device, dtype device.DType, n int) (func(), error) {
+	plan, err := d.NewMatMul(device.MatMulSpec{M: n, N: n, K: n, DType: dtype})
 	if err != nil {
 		return nil, err
 	}
-	t, err := random(d, []int{n, n}, []int{n, n}, []int{n, n})
+	t, err := random(d, dtype, []int{n, n}, []int{n, n}, []int{n, n})
 	if err != nil {
 		return nil, err
 	}
 	return func() { plan.Run(t[0], t[1], t[2], nil) }, nil
 }
 
-func prepareCopy(d device.Device) (func(), error) {
-	t, err := random(d, []int{elements}, []int{elements})
+func prepareCopy(d device.Device, dtype device.DType) (func(), error) {
+	t, err := random(d, dtype, []int{elements}, []int{elements})
 	if err != nil {
 		return nil, err
 	}
 	return func() { d.Copy(t[0], t[1]) }, nil
 }
 
-// random returns a RandomTensor for each shape.
-func random(d device.Device, shapes ...[]int) ([]*device.Tensor, error) {
+// random returns a RandomTensorOf for each shape.
+func random(d device.Device, dtype device.DType, shapes ...[]int) ([]*device.Tensor, error) {
 	tensors := make([]*device.Tensor, len(shapes))
 	for i, shape := range shapes {
 		var err error
-		if tensors[i], err = RandomTensor(d, shape...); err != nil {
+		if tensors[i], err = RandomTensorOf(d, dtype, shape...); err != nil {
 			return nil, err
 		}
 	}
 	return tensors, nil
 }
 
-// Measure runs the kernel once unmeasured and then for about t, at least once, and returns
+// Prepare allocates the operands, of a float type, and returns what queues the kernel once. Errors are the device's.
+func (k Kernel) Prepare(d device.Device, dtype device.DType) (run func(), err error) { return k.prepare(d, dtype) }
+
+// Measure runs the kernel, in float32, once unmeasured and then for about t, at least once, and returns
 // the runs a second. t must be above 0. Errors are the device's.
 func (k Kernel) Measure(d device.Device, t time.Duration) (float64, error) {
-	run, err := k.prepare(d)
+	run, err := k.Prepare(d, device.Float32)
 	if err == nil {
 		var rate float64
 		rate, err = perSecond(t, func() error {

@@ -65,7 +65,7 @@ func (g *gpuBenchmark) measureProducts() error {
 	if g.precision != gpu.Auto {
 		precisions = []gpu.Precision{g.precision}
 	}
-	table := gpuTable{kernels: gpuKernels()}
+	table := gpuTable{kernels: bench.LargeKernels()}
 	for _, p := range precisions {
 		dev, err := g.open(p, gpu.Auto)
 		if errors.Is(err, device.ErrNotSupported) && len(precisions) > 1 {
@@ -87,19 +87,19 @@ func (g *gpuBenchmark) measureProducts() error {
 }
 
 // measureColumn returns what the kernels reach in a precision, in 1e9 operations a second.
-func (g *gpuBenchmark) measureColumn(dev device.Device, p gpu.Precision, kernels []gpuKernel) (column []float64, err error) {
+func (g *gpuBenchmark) measureColumn(dev device.Device, p gpu.Precision, kernels []bench.Kernel) (column []float64, err error) {
 	for _, k := range kernels {
-		run, err := k.prepare(dev, p.DType())
+		run, err := k.Prepare(dev, p.DType())
 		if err != nil {
-			return nil, fmt.Errorf("measuring %s in %v: %w", k.name, p, err)
+			return nil, fmt.Errorf("measuring %s in %v: %w", k.Name, p, err)
 		}
 		rate, err := queuedRate(g.ctx, dev, g.time/10, func() error { run(); return nil })
 		if err != nil {
-			return nil, fmt.Errorf("measuring %s in %v: %w", k.name, p, err)
+			return nil, fmt.Errorf("measuring %s in %v: %w", k.Name, p, err)
 		}
-		gflops := rate * float64(k.flops) / 1e9
+		gflops := rate * float64(k.FLOPs) / 1e9
 		if g.json {
-			_ = json.NewEncoder(g.stdout).Encode(gpuKernelLine{"kernel", k.name, k.pass, p.String(), gflops})
+			_ = json.NewEncoder(g.stdout).Encode(gpuKernelLine{"kernel", k.Name, k.Pass, p.String(), gflops})
 		}
 		column = append(column, gflops)
 	}
@@ -229,84 +229,6 @@ func queueTimes(ctx context.Context, dev device.Device, n int, queue func() erro
 	return time.Since(start), err
 }
 
-// gpuKernel is an operation that is large enough for a GPU.
-type gpuKernel struct {
-	name, pass string
-	flops      int64
-	prepare    func(dev device.Device, dtype device.DType) (run func(), err error)
-}
-
-// gpuKernels returns a square matrix product, and the three passes of three convolutions, which are those of the
-// recipe airbench94 but for channels that are powers of two, to as many.
-func gpuKernels() []gpuKernel {
-	kernels := []gpuKernel{squareProduct(4096)}
-	for _, s := range []struct{ pixels, channels int }{{32, 64}, {16, 128}, {8, 256}} {
-		kernels = append(kernels, squareConvolution(256, s.pixels, s.channels)...)
-	}
-	return kernels
-}
-
-// squareProduct is the product of two matrices [n, n].
-func squareProduct(n int) gpuKernel {
-	return gpuKernel{
-		name: fmt.Sprintf("matrix product %dx%dx%d", n, n, n), flops: 2 * int64(n) * int64(n) * int64(n),
-		prepare: func(dev device.Device, dtype device.DType) (func(), error) {
-			plan, err := dev.NewMatMul(device.MatMulSpec{M: n, N: n, K: n, DType: dtype})
-			if err != nil {
-				return nil, err
-			}
-			t, err := randomTensors(dev, dtype, []int{n, n}, []int{n, n}, []int{n, n})
-			return func() { plan.Run(t[0], t[1], t[2], nil) }, err
-		},
-	}
-}
-
-// squareConvolution returns the passes of a 3x3 convolution of square images from some channels to as many.
-func squareConvolution(batch, pixels, channels int) []gpuKernel {
-	s := device.Conv2DSpec{
-		N: batch, H: pixels, W: pixels, InC: channels, OutC: channels, KH: 3, KW: 3,
-		StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1,
-	}
-	var kernels []gpuKernel
-	for _, pass := range []struct {
-		name string
-		run  func(p device.Conv2D, x, w, y *device.Tensor)
-	}{
-		{"forward", func(p device.Conv2D, x, w, y *device.Tensor) { p.Forward(y, x, w, nil) }},
-		{"backward data", func(p device.Conv2D, x, w, y *device.Tensor) { p.BackwardData(x, y, w) }},
-		{"backward filter", func(p device.Conv2D, x, w, y *device.Tensor) { p.BackwardFilter(w, nil, y, x) }},
-	} {
-		kernels = append(kernels, gpuKernel{
-			name: fmt.Sprintf("convolution 3x3, %dx%dx%dx%d", batch, pixels, pixels, channels),
-			pass: pass.name, flops: s.FLOPs(s.N),
-			prepare: func(dev device.Device, dtype device.DType) (func(), error) {
-				spec := s
-				spec.DType = dtype
-				plan, err := dev.NewConv2D(spec)
-				if err != nil {
-					return nil, err
-				}
-				image := []int{batch, pixels, pixels, channels}
-				t, err := randomTensors(dev, dtype, image, []int{channels, 3, 3, channels}, image)
-				return func() { pass.run(plan, t[0], t[1], t[2]) }, err
-			},
-		})
-	}
-	return kernels
-}
-
-// randomTensors returns a tensor of random numbers for each shape.
-func randomTensors(dev device.Device, dtype device.DType, shapes ...[]int) ([]*device.Tensor, error) {
-	tensors := make([]*device.Tensor, len(shapes))
-	for i, shape := range shapes {
-		var err error
-		if tensors[i], err = bench.RandomTensorOf(dev, dtype, shape...); err != nil {
-			return tensors, err
-		}
-	}
-	return tensors, nil
-}
-
 // gpuLine says what is measured.
 type gpuLine struct {
 	Event    string   `json:"event"`
@@ -347,7 +269,7 @@ type gpuKernelLine struct {
 
 // gpuTable is what the kernels reach, for a person.
 type gpuTable struct {
-	kernels []gpuKernel
+	kernels []bench.Kernel
 	heads   []gpu.Precision
 	columns [][]float64 // in 1e9 operations a second
 }
@@ -357,22 +279,22 @@ func (t *gpuTable) add(head gpu.Precision, column []float64) {
 }
 
 // gpuKernelColumn is the width of the kernels' names.
-const gpuKernelColumn = 50
+const gpuKernelColumn = 54
 
 func (t *gpuTable) text() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "\n%-*s", gpuKernelColumn, "kernel, TFLOP/s")
 	for _, h := range t.heads {
-		fmt.Fprintf(&s, "%7v", h)
+		fmt.Fprintf(&s, "%6v", h)
 	}
 	for i, k := range t.kernels {
-		name := k.name
-		if k.pass != "" {
-			name += ", " + k.pass
+		name := k.Name
+		if k.Pass != "" {
+			name += ", " + k.Pass
 		}
 		fmt.Fprintf(&s, "\n%-*s", gpuKernelColumn, name)
 		for _, c := range t.columns {
-			fmt.Fprintf(&s, "%7.1f", c[i]/1e3)
+			fmt.Fprintf(&s, "%6.4g", c[i]/1e3)
 		}
 	}
 	return s.String() + "\n"

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"trainer/bench"
 	"trainer/gpu"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
@@ -66,7 +67,7 @@ func TestQueuedRate(t *testing.T) {
 
 func TestGPUKernelsAddUp(t *testing.T) {
 	b, dev, stdout := newGPUBenchmark(t)
-	kernels := append([]gpuKernel{squareProduct(8)}, squareConvolution(2, 4, 3)...)
+	kernels := bench.Kernels()[:2] // of the CPU's size
 	column, err := b.measureColumn(dev, gpu.FP32, kernels)
 	if err != nil || len(column) != len(kernels) {
 		t.Fatal(column, err)
@@ -79,15 +80,15 @@ func TestGPUKernelsAddUp(t *testing.T) {
 		}
 		passes = append(passes, k.Name+"/"+k.Pass)
 	}
-	want := "matrix product 8x8x8/,convolution 3x3, 2x4x4x3/forward,convolution 3x3, 2x4x4x3/backward data,convolution 3x3, 2x4x4x3/backward filter"
+	want := "matrix product 1024x1024x1024/,convolution 3x3, 128x32x32x32 to 32/forward"
 	if got := strings.Join(passes, ","); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if kernels[0].flops != 2*8*8*8 || kernels[1].flops != 2*2*4*4*3*3*3*3 {
-		t.Errorf("%d and %d operations", kernels[0].flops, kernels[1].flops)
+	if kernels[0].FLOPs != 2<<30 || kernels[1].FLOPs != 2*128*32*32*32*32*3*3 {
+		t.Errorf("%d and %d operations", kernels[0].FLOPs, kernels[1].FLOPs)
 	}
 	_, err = b.measureColumn(dev, gpu.FP16, kernels)
-	if !errors.Is(err, device.ErrNotSupported) || !strings.HasPrefix(err.Error(), "measuring matrix product 8x8x8 in fp16: ") {
+	if !errors.Is(err, device.ErrNotSupported) || !strings.HasPrefix(err.Error(), "measuring matrix product 1024x1024x1024 in fp16: ") {
 		t.Errorf("fp16 on the CPU: %v", err)
 	}
 }
@@ -130,7 +131,7 @@ func TestGPURecipeLine(t *testing.T) {
 }
 
 func TestGPULinesFit(t *testing.T) {
-	table := gpuTable{kernels: gpuKernels()}
+	table := gpuTable{kernels: bench.LargeKernels()}
 	for _, p := range []gpu.Precision{gpu.FP32, gpu.TF32, gpu.FP16, gpu.BF16} {
 		column := make([]float64, len(table.kernels))
 		for i := range column {
@@ -145,7 +146,7 @@ func TestGPULinesFit(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		table.text():  "\nkernel, TFLOP/s                                      fp32   tf32   fp16   bf16\nmatrix product 4096x4096x4096                      1234.5 1234.5 1234.5 1234.5\n",
+		table.text():  "\nkernel, TFLOP/s                                         fp32  tf32  fp16  bf16\nmatrix product 4096x4096x4096                           1234  1234  1234  1234\n",
 		recipe.text(): "cifar10-basic  1,234,567     123.5      fp16  512 of 1024  9.9 epochs: 2.6 s",
 	} {
 		if !strings.HasPrefix(text, want) {

@@ -296,33 +296,8 @@ func TestAheadCheckpoints(t *testing.T) {
 // TestAheadAllocatesNothing is TestStepAllocatesNothing on the fake GPU.
 func TestAheadAllocatesNothing(t *testing.T) {
 	cfg, _ := onFakeGPU(t)
-	cfg.Listeners = []Listener{listen(func(Event) {})}
 	cfg.Epochs, cfg.StatsEvery = 20, 3
-	r := &run{cfg: cfg}
-	defer r.close()
-	if err := r.open(); err != nil {
-		t.Fatal(err)
-	}
-	s := r.stepper
-	step := func() {
-		if s.step%s.perEpoch == 0 {
-			r.loader.Start(s.step/s.perEpoch, 0)
-		}
-		if err := r.step(); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.observe(); err != nil {
-			t.Fatal(err)
-		}
-		r.count(1)
-		r.emitStep()
-	}
-	for range 45 {
-		step()
-	}
-	if allocs := testing.AllocsPerRun(50, step); allocs != 0 {
-		t.Errorf("%v allocations a step", allocs)
-	}
+	stepsAllocateNothing(t, cfg, 45)
 }
 
 // counted is a set that is not in memory, and counts what is read.

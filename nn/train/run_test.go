@@ -437,8 +437,14 @@ func TestViewsAreForTheEnd(t *testing.T) {
 
 func TestStepAllocatesNothing(t *testing.T) {
 	cfg := everything(t)
-	cfg.Listeners = []Listener{listen(func(Event) {})}
 	cfg.Epochs = 20
+	stepsAllocateNothing(t, cfg, 25)
+}
+
+// stepsAllocateNothing makes some steps, and then holds that a step of a run makes no garbage.
+func stepsAllocateNothing(t *testing.T, cfg Config, before int) {
+	t.Helper()
+	cfg.Listeners = []Listener{listen(func(Event) {})}
 	r := &run{cfg: cfg}
 	defer r.close()
 	if err := r.open(); err != nil {
@@ -458,7 +464,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 		r.count(1)
 		r.emitStep()
 	}
-	for range 25 {
+	for range before {
 		step()
 	}
 	if allocs := testing.AllocsPerRun(50, step); allocs != 0 {
