@@ -121,7 +121,9 @@ func random(d device.Device, dtype device.DType, shapes ...[]int) ([]*device.Ten
 }
 
 // Prepare allocates the operands, of a float type, and returns what queues the kernel once. Errors are the device's.
-func (k Kernel) Prepare(d device.Device, dtype device.DType) (run func(), err error) { return k.prepare(d, dtype) }
+func (k Kernel) Prepare(d device.Device, dtype device.DType) (run func(), err error) {
+	return k.prepare(d, dtype)
+}
 
 // Measure runs the kernel, in float32, once unmeasured and then for about t, at least once, and returns
 // the runs a second. t must be above 0. Errors are the device's.
