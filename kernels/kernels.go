@@ -117,9 +117,6 @@ var readManifest = sync.OnceValue(func() manifest {
 // Modules returns all modules, by name. The caller must not change them.
 func Modules() []Module { return readManifest().Modules }
 
-// CompilerVersion returns the version of NVRTC that made the PTX.
-func CompilerVersion() string { return readManifest().NVRTC }
-
 // PTX returns the module's code for the driver to compile.
 func (m Module) PTX() []byte {
 	ptx, err := ptxFiles.ReadFile("ptx/" + m.Name + ".ptx")

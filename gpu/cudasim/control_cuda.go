@@ -32,8 +32,6 @@ static void plain(const char *name) {
 	void (*f)(void) = function(name);
 	if (f) f();
 }
-
-static int load(const char *file) { return dlopen(file, RTLD_NOW) != 0; }
 */
 import "C"
 
@@ -92,14 +90,4 @@ func plain(name string) {
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
 	C.plain(text)
-}
-
-// load loads a library into this process.
-func load(file string) error {
-	name := C.CString(file)
-	defer C.free(unsafe.Pointer(name))
-	if C.load(name) == 0 {
-		return fmt.Errorf("loading %s: %s", file, C.GoString(C.dlerror()))
-	}
-	return nil
 }
