@@ -99,7 +99,7 @@ func (t *activations) runElementwise(b *testing.B) {
 	drop := must(t.d.NewDropout(device.DropoutSpec{Len: n, Rate: 0.3, Seed: 1, Stream: device.StreamDropout, DType: t.dtype}))(b)
 	t.measure(b, "dropout/forward", 2*t.bytes, func() { drop.Forward(t.y, t.x, step) })
 	t.measure(b, "dropout/backward", 2*t.bytes, func() { drop.Backward(t.dx, t.dy, step) })
-	sum := must(t.d.NewCombine(device.CombineSpec{Len: n, Alpha: 1, Beta: 1, DType: t.dtype}))(b)
+	sum := must(t.d.NewWeightedSum(device.WeightedSumSpec{Len: n, Alpha: 1, Beta: 1, DType: t.dtype}))(b)
 	t.measure(b, "combine", 3*t.bytes, func() { sum.Run(t.y, t.x, t.dy) })
 	if t.dtype != device.Float32 {
 		t.runCast(b, n)
@@ -215,7 +215,7 @@ func (t *activations) runUpdate(b *testing.B) {
 }
 
 func (t *activations) runRules(b *testing.B, n int) {
-	slot := device.Slot{Value: must(RandomTensorOf(t.d, device.Float32, n))(b), Grad: must(RandomTensorOf(t.d, device.Float32, n))(b)}
+	slot := device.OptimizerParam{Value: must(RandomTensorOf(t.d, device.Float32, n))(b), Grad: must(RandomTensorOf(t.d, device.Float32, n))(b)}
 	hyper := must(t.d.NewTensor(device.Float32, 1, device.HyperLen))(b)
 	row := make([]float32, device.HyperLen)
 	row[device.HyperLR], row[device.HyperMomentum], row[device.HyperBeta2] = 1e-3, 0.9, 0.999
@@ -233,7 +233,7 @@ func (t *activations) runRules(b *testing.B, n int) {
 		for _, at := range []**device.Tensor{&s.State1, &s.State2}[:r.states] {
 			*at = must(t.d.NewTensor(device.Float32, n))(b)
 		}
-		r.spec.Slots = []device.Slot{s}
+		r.spec.Slots = []device.OptimizerParam{s}
 		plan := must(t.d.NewOptimizer(r.spec))(b)
 		// Value and states are read and written, the gradient is read.
 		t.measure(b, r.name, float64(n)*4*float64(3+2*r.states), func() { plan.Step(hyper) })

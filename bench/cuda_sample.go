@@ -18,7 +18,7 @@ const (
 	sampleTime = 10 * time.Millisecond // of a kernel's sample, about
 	stepTime   = 60 * time.Millisecond // of a sample of whole steps, about
 	warmTime   = 30 * time.Millisecond // of work before the first sample, which brings the clocks up
-	mostCalls  = 2000                  // of a sample
+	maxCalls  = 2000                  // of a sample
 	recorded   = 50                    // calls of a recording, at most
 )
 
@@ -92,14 +92,14 @@ func prepare(b *testing.B, d device.Device, w work) (sample func() error, calls 
 	}
 	timed(2, w.queue) // loads code, and sets up what recording forbids
 	each := max(timed(3, w.queue)/3, time.Microsecond)
-	calls = within(w.target, each, mostCalls)
+	calls = within(w.target, each, maxCalls)
 	turn, per := w.queue, 1 // what is repeated, and its calls
 	if w.record && calls > 1 {
 		if graph := record(b, d, w, min(calls, recorded)); graph != nil {
 			turn, per = func() error { graph.Launch(); return nil }, min(calls, recorded)
 			// Replays are faster than the calls were.
 			each = max(timed(4, turn)/time.Duration(4*per), 100*time.Nanosecond)
-			calls = within(w.target, each, 20*mostCalls)
+			calls = within(w.target, each, 20*maxCalls)
 		}
 	}
 	turns := (calls + per - 1) / per

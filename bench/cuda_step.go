@@ -87,7 +87,7 @@ func newGPUTraining(b *testing.B, d device.Device, r *recipe.Recipe, dtype devic
 	b.Helper()
 	shape := r.ImageShape()
 	set := SyntheticImages(stepBatches*r.Batch, shape[0], shape[1], shape[2])
-	cfg := r.TrainConfig(d, &data.Split{Name: r.Data[0], Train: set}, 1)
+	cfg := r.TrainConfig(d, &data.Dataset{Name: r.Data[0], Train: set}, 1)
 	cfg.Epochs = 1e6
 	cfg.DType, cfg.NoGraph = dtype, noGraph
 	t, err := NewTraining(cfg, data.LoaderConfig{Set: set, Batch: r.Batch, Seed: 1, Shuffle: true, DropLast: true})

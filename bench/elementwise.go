@@ -45,7 +45,7 @@ func runElementwise(b *testing.B) {
 		reportBytes(b, 2*size)
 	})
 	b.Run("combine", func(b *testing.B) {
-		plan := must(d.NewCombine(device.CombineSpec{Len: elements, Alpha: 1, Beta: 1}))(b)
+		plan := must(d.NewWeightedSum(device.WeightedSumSpec{Len: elements, Alpha: 1, Beta: 1}))(b)
 		loop(b, d, func() { plan.Run(y, x, dy) })
 		reportBytes(b, 3*size)
 	})
@@ -100,7 +100,7 @@ func runPool(b *testing.B, d device.Device) {
 // runOptimizer updates two million weights, as many as airbench94 has.
 func runOptimizer(b *testing.B, d device.Device) {
 	const n = 2_000_000
-	slot := device.Slot{Value: tensor(b, d, n), Grad: tensor(b, d, n), State1: tensor(b, d, n), State2: tensor(b, d, n)}
+	slot := device.OptimizerParam{Value: tensor(b, d, n), Grad: tensor(b, d, n), State1: tensor(b, d, n), State2: tensor(b, d, n)}
 	d.Zero(slot.State1)
 	d.Zero(slot.State2)
 	hyper := tensor(b, d, 1, device.HyperLen)
@@ -122,7 +122,7 @@ func runOptimizer(b *testing.B, d device.Device) {
 		if c.spec.Kind == device.SGD {
 			s.State2 = nil
 		}
-		c.spec.Slots = []device.Slot{s}
+		c.spec.Slots = []device.OptimizerParam{s}
 		plan := must(d.NewOptimizer(c.spec))(b)
 		b.Run(c.name, func(b *testing.B) {
 			loop(b, d, func() { plan.Step(hyper) })

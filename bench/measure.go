@@ -210,7 +210,7 @@ func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape 
 // newTraining makes a training of a recipe's network on two batches of synthetic images.
 func newTraining(d device.Device, r *recipe.Recipe, shape nn.Shape, batch int) (*Training, error) {
 	set := SyntheticImages(2*batch, shape[0], shape[1], shape[2])
-	split := &data.Split{Train: set}
+	split := &data.Dataset{Train: set}
 	if len(r.Data) > 0 {
 		split.Name = r.Data[0] // whose mean and deviation the recipe has
 	}

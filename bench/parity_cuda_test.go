@@ -73,7 +73,7 @@ func firstLosses(t *testing.T, d device.Device, r *recipe.Recipe, size paritySiz
 	t.Helper()
 	shape := r.ImageShape()
 	set := SyntheticImages(size.batch*size.steps, shape[0], shape[1], shape[2])
-	cfg := r.TrainConfig(d, &data.Split{Name: r.Data[0], Train: set}, 1)
+	cfg := r.TrainConfig(d, &data.Dataset{Name: r.Data[0], Train: set}, 1)
 	cfg.Batch, cfg.DType, cfg.Epochs = size.batch, dtype, 1e6
 	training, err := NewTraining(cfg, data.LoaderConfig{Set: set, Batch: size.batch, Seed: 1, Shuffle: true})
 	if err != nil {

@@ -30,7 +30,7 @@ func benchStep(b *testing.B, name string, changes []string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	split := &data.Split{Train: SyntheticImages(8*r.Batch, 32, 32, 3)}
+	split := &data.Dataset{Train: SyntheticImages(8*r.Batch, 32, 32, 3)}
 	if r.Data[0] == "mnist" {
 		if split, err = data.Open(context.Background(), "mnist", data.Options{}); err != nil {
 			b.Fatal(err)

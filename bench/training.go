@@ -56,7 +56,7 @@ func NewTraining(cfg train.Config, load data.LoaderConfig) (*Training, error) {
 	if err != nil {
 		return nil, err
 	}
-	load.IDsOnly = s.Resident()
+	load.IDsOnly = s.DataOnDevice()
 	b, err := newBatches(load)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -91,7 +91,7 @@ func (p *augment) take(op string, y, images *device.Tensor) int {
 		rows = -1
 	}
 	device.Check(op, "images", images, device.Uint8, rows, s.H, s.W, s.C)
-	p.y, p.images = floats(y), octets(images)
+	p.y, p.images = floats(y), uint8s(images)
 	return n
 }
 

@@ -12,7 +12,7 @@ func TestNormalizeMoves(t *testing.T) {
 	s := device.AugmentSpec{N: 1, H: 2, W: 3, C: 1, Mean: []float32{0}, Std: []float32{1.0 / 255}}
 	p := must(o.d.NewAugment(s))
 	images, y := o.tensor(device.Uint8, 1, 2, 3, 1), o.zeros(1, 2, 3, 1)
-	copy(octets(images), []uint8{1, 2, 3, 4, 5, 6})
+	copy(uint8s(images), []uint8{1, 2, 3, 4, 5, 6})
 	for _, c := range []struct {
 		dy, dx int
 		mirror bool
@@ -37,7 +37,7 @@ func TestNormalizeChannels(t *testing.T) {
 		o := newOperands(t)
 		s := device.AugmentSpec{N: 1, H: 1, W: 1, C: channels, Mean: []float32{0.5, 0.25, 0}[:channels], Std: []float32{0.5, 0.25, 1}[:channels]}
 		images, y := o.tensor(device.Uint8, 1, 1, 1, channels), o.zeros(1, 1, 1, channels)
-		copy(octets(images), []uint8{255, 0, 51})
+		copy(uint8s(images), []uint8{255, 0, 51})
 		must(o.d.NewAugment(s)).Normalize(y, images, nil, 0, 0, false)
 		wantFloats(t, "y", y, 1e-6, []float32{1, -1, 0.2}[:channels]...)
 	}
@@ -101,7 +101,7 @@ func TestGather(t *testing.T) {
 	s := device.AugmentSpec{N: 3, H: 1, W: 1, C: 1, Mean: []float32{0}, Std: []float32{1.0 / 255}, Gather: true}
 	p := must(o.d.NewAugment(s))
 	images, y := o.tensor(device.Uint8, 4, 1, 1, 1), o.zeros(3, 1, 1, 1)
-	copy(octets(images), []uint8{10, 11, 12, 13})
+	copy(uint8s(images), []uint8{10, 11, 12, 13})
 	p.Normalize(y, images, o.ints(3, 0, 3), 0, 0, false)
 	wantFloats(t, "y", y, 1e-6, 13, 10, 13)
 	dst := o.ints(0, 0, 0)

@@ -56,7 +56,7 @@ func (p *castRun) Do(i, _ int) {
 		p.widen(floats(p.dst)[from:to], from, to)
 		return
 	}
-	dst := halves(p.dst)
+	dst := uint16s(p.dst)
 	if p.spec.From == device.Float32 {
 		p.narrow(dst[from:to], floats(p.src)[from:to])
 		return
@@ -75,11 +75,11 @@ func (p *castRun) widen(y []float32, from, to int) {
 	case device.Float32:
 		copy(y, floats(p.src)[from:to])
 	case device.Float16:
-		widenFloat16(y, halves(p.src)[from:to])
+		widenFloat16(y, uint16s(p.src)[from:to])
 	case device.BFloat16:
-		widenBFloat16(y, halves(p.src)[from:to])
+		widenBFloat16(y, uint16s(p.src)[from:to])
 	case device.Uint8:
-		scaleOctets(y, octets(p.src)[from:to], p.spec.Scale, p.spec.Shift)
+		scaleOctets(y, uint8s(p.src)[from:to], p.spec.Scale, p.spec.Shift)
 	}
 }
 

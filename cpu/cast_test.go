@@ -61,7 +61,7 @@ func TestBFloat16Rounding(t *testing.T) {
 	floats(src)[len(x)] = math.Float32frombits(0x7F800001) // a NaN whose bits are all in the lower half
 	must(o.d.NewCast(device.CastSpec{From: device.Float32, To: device.BFloat16, Len: 20})).Run(dst, src)
 	for i, w := range append(want, bfloat16NaN) {
-		if got := halves(dst)[i]; got != w {
+		if got := uint16s(dst)[i]; got != w {
 			t.Errorf("bfloat16 of %v is %#04x, want %#04x", floats(src)[i], got, w)
 		}
 	}
@@ -72,11 +72,11 @@ func TestBFloat16Rounding(t *testing.T) {
 func TestCastPixels(t *testing.T) {
 	o := newOperands(t)
 	src, dst := o.tensor(device.Uint8, 3), o.tensor(device.Float16, 3)
-	copy(octets(src), []uint8{0, 51, 255})
+	copy(uint8s(src), []uint8{0, 51, 255})
 	must(o.d.NewCast(device.CastSpec{From: device.Uint8, To: device.Float16, Len: 3, Scale: 2.0 / 255, Shift: -1})).Run(dst, src)
 	for i, want := range []float64{-1, -0.6, 1} {
-		if got := float64(float32FromFloat16(halves(dst)[i])); math.Abs(got-want) > 0x1p-11 {
-			t.Errorf("pixel %d became %v, want %v", octets(src)[i], got, want)
+		if got := float64(float32FromFloat16(uint16s(dst)[i])); math.Abs(got-want) > 0x1p-11 {
+			t.Errorf("pixel %d became %v, want %v", uint8s(src)[i], got, want)
 		}
 	}
 }

@@ -9,14 +9,14 @@ import (
 // combine is the plan of y = alpha*a + beta*b, or alpha*a where there is no b.
 type combine struct {
 	d    *Device
-	spec device.CombineSpec
+	spec device.WeightedSumSpec
 
 	// Operands of the call that is running; b may be nil.
 	y, a, b []float32
 }
 
-// NewCombine makes a plan for a weighted sum.
-func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
+// NewWeightedSum makes a plan for a weighted sum.
+func (d *Device) NewWeightedSum(s device.WeightedSumSpec) (device.WeightedSum, error) {
 	if err := d.float32Only("combine", s.DType); err != nil {
 		return nil, err
 	}

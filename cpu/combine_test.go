@@ -8,7 +8,7 @@ import (
 
 func TestCombine(t *testing.T) {
 	o := newOperands(t)
-	p := must(o.d.NewCombine(device.CombineSpec{Len: 4, Alpha: 2, Beta: -1}))
+	p := must(o.d.NewWeightedSum(device.WeightedSumSpec{Len: 4, Alpha: 2, Beta: -1}))
 	a, b, y := o.floats([]float32{1, 2, 3}), o.floats([]float32{10, 20, 30}), o.zeros(3)
 	p.Run(y, a, b)
 	wantFloats(t, "y", y, 0, -8, -16, -24)

@@ -142,11 +142,11 @@ func optionalFloats(t *device.Tensor) []float32 {
 	return floats(t)
 }
 
-// halves returns the bits of a float16 or bfloat16 tensor.
-func halves(t *device.Tensor) []uint16 { return t.Memory().(*memory).u16[:t.Len()] }
+// uint16s returns the bits of a float16 or bfloat16 tensor.
+func uint16s(t *device.Tensor) []uint16 { return t.Memory().(*memory).u16[:t.Len()] }
 
-// octets returns the elements of a uint8 tensor.
-func octets(t *device.Tensor) []uint8 { return t.Memory().(*memory).u8[:t.Len()] }
+// uint8s returns the elements of a uint8 tensor.
+func uint8s(t *device.Tensor) []uint8 { return t.Memory().(*memory).u8[:t.Len()] }
 
 // ints returns the elements of an int32 tensor.
 func ints(t *device.Tensor) []int32 { return t.Memory().(*memory).i32[:t.Len()] }
@@ -157,9 +157,9 @@ func raw(t *device.Tensor) []byte {
 	case device.Float32:
 		return device.Bytes(floats(t))
 	case device.Float16, device.BFloat16:
-		return device.Bytes(halves(t))
+		return device.Bytes(uint16s(t))
 	case device.Uint8:
-		return octets(t)
+		return uint8s(t)
 	}
 	return device.Bytes(ints(t))
 }

@@ -113,7 +113,7 @@ func (o *operands) integers(n int, shape ...int) *device.Tensor {
 // pixels returns a uint8 tensor.
 func (o *operands) pixels(shape ...int) *device.Tensor {
 	x := o.tensor(device.Uint8, shape...)
-	to := octets(x)
+	to := uint8s(x)
 	o.eachWord(len(to), func(i int, word uint32) { to[i] = uint8(word) })
 	return x
 }
@@ -251,7 +251,7 @@ func lossOperations(o *operands) []operation {
 func vectorOperations(o *operands) []operation {
 	const rows, c = 4099, 33
 	a, b, y := o.uniform(-1, 1, rows, c), o.uniform(-1, 1, rows, c), o.zeros(rows, c)
-	combine := must(o.d.NewCombine(device.CombineSpec{Len: rows * c, Alpha: 0.3, Beta: 0.7}))
+	combine := must(o.d.NewWeightedSum(device.WeightedSumSpec{Len: rows * c, Alpha: 0.3, Beta: 0.7}))
 	all := []operation{{"combine", rows * c, func() { combine.Run(y, a, b) }, []*device.Tensor{y}, nil}}
 	for kind := device.ReduceSumRows; kind <= device.ReduceNonFinite; kind++ {
 		p := must(o.d.NewReduce(device.ReduceSpec{Kind: kind, Rows: rows, C: c}))
@@ -289,7 +289,7 @@ func optimizerOperations(o *operands) []operation {
 	} {
 		var results []*device.Tensor
 		for i, n := range sizes {
-			slot := device.Slot{Value: o.uniform(-1, 1, n), Grad: o.uniform(-1, 1, n), State1: o.uniform(0, 1, n), State2: o.uniform(0, 1, n), Group: i % 2}
+			slot := device.OptimizerParam{Value: o.uniform(-1, 1, n), Grad: o.uniform(-1, 1, n), State1: o.uniform(0, 1, n), State2: o.uniform(0, 1, n), Group: i % 2}
 			s.Slots = append(s.Slots, slot)
 			results = append(results, slot.Value, slot.State1, slot.State2)
 		}

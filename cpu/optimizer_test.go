@@ -36,14 +36,14 @@ func TestOptimizerStep(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := newOperands(t)
-			slot := device.Slot{Value: o.floats([]float32{2}), Grad: o.floats([]float32{6}), Group: 1}
+			slot := device.OptimizerParam{Value: o.floats([]float32{2}), Grad: o.floats([]float32{6}), Group: 1}
 			if c.state1 != none {
 				slot.State1 = o.floats([]float32{c.state1})
 			}
 			if c.state2 != none {
 				slot.State2 = o.floats([]float32{c.state2})
 			}
-			c.spec.Slots = []device.Slot{slot}
+			c.spec.Slots = []device.OptimizerParam{slot}
 			hyper := o.zeros(2, device.HyperLen)
 			row := floats(hyper)[device.HyperLen:]
 			row[device.HyperLR], row[device.HyperGradScale], row[device.HyperWeightDecay] = lr, scale, c.decay

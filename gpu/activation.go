@@ -66,7 +66,7 @@ func (p *activation) Forward(y, x *device.Tensor) {
 	}
 	defer d.end()
 	d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Int32(int32(n)).Float32(p.spec.Alpha)
-	d.launch(p.forward, kernels.Elementwise(n, storage(p.spec.DType)))
+	d.launch(p.forward, kernels.VectorPerThread(n, storage(p.spec.DType)))
 }
 
 func (p *activation) Backward(dx, dy, x, y *device.Tensor) {
@@ -81,5 +81,5 @@ func (p *activation) Backward(dx, dy, x, y *device.Tensor) {
 	}
 	defer d.end()
 	d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)).Pointer(d.data(x)).Int32(int32(n)).Float32(p.spec.Alpha)
-	d.launch(p.backward, kernels.Elementwise(n, storage(p.spec.DType)))
+	d.launch(p.backward, kernels.VectorPerThread(n, storage(p.spec.DType)))
 }

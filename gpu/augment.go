@@ -116,5 +116,5 @@ func (p *augment) GatherLabels(dst, labels, ids *device.Tensor) {
 	}
 	defer d.end()
 	d.arguments().Pointer(d.data(dst)).Pointer(d.data(labels)).Pointer(d.data(ids)).Int32(int32(n)).Int32(int32(labels.Len()))
-	d.launch(p.gather, kernels.Linear(n))
+	d.launch(p.gather, kernels.OnePerThread(n))
 }

@@ -72,5 +72,5 @@ func (p *cast) Run(dst, src *device.Tensor) {
 	if s.From == device.Uint8 {
 		a.Float32(s.Scale).Float32(s.Shift)
 	}
-	d.launch(p.kernel, kernels.Quads(n))
+	d.launch(p.kernel, kernels.FourPerThread(n))
 }

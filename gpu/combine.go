@@ -14,17 +14,17 @@ import (
 // combine.cu.
 type combine struct {
 	d              *Device
-	spec           device.CombineSpec
+	spec           device.WeightedSumSpec
 	combine, scale *cuda.Kernel
 }
 
-// NewCombine makes a plan for a weighted sum.
-func (d *Device) NewCombine(s device.CombineSpec) (device.Combine, error) {
+// NewWeightedSum makes a plan for a weighted sum.
+func (d *Device) NewWeightedSum(s device.WeightedSumSpec) (device.WeightedSum, error) {
 	if s.Len < 1 {
 		panic(fmt.Sprintf("gpu: NewCombine: %d elements", s.Len))
 	}
 	s.DType = floatType("NewCombine", s.DType)
-	return build(d, "combine", func(b *builder) device.Combine {
+	return build(d, "combine", func(b *builder) device.WeightedSum {
 		b.elements(s.Len)
 		return &combine{d: d, spec: s, combine: b.family(kernels.Combine, s.DType), scale: b.family(kernels.Scale, s.DType)}
 	})
@@ -42,7 +42,7 @@ func (p *combine) Run(y, a, b *device.Tensor) {
 		return
 	}
 	defer d.end()
-	grid := kernels.Elementwise(n, storage(p.spec.DType))
+	grid := kernels.VectorPerThread(n, storage(p.spec.DType))
 	if b == nil {
 		d.arguments().Pointer(d.data(y)).Pointer(d.data(a)).Int32(int32(n)).Float32(p.spec.Alpha)
 		d.launch(p.scale, grid)

@@ -250,7 +250,7 @@ func (p *conv2D) fusedBias(bias *device.Tensor) cu.DevicePtr {
 	if bias != nil {
 		n := bias.Len()
 		d.arguments().Pointer(own).Pointer(d.data(bias)).Int32(int32(n))
-		d.launch(p.castBias, kernels.Quads(n))
+		d.launch(p.castBias, kernels.FourPerThread(n))
 	}
 	return own
 }

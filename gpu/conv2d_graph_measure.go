@@ -14,8 +14,8 @@ import (
 	"trainer/nn/device"
 )
 
-// mostMeasured is how many engines of each graph are measured: cuDNN orders them by the speed that it expects.
-const mostMeasured = 8
+// maxMeasured is how many engines of each graph are measured: cuDNN orders them by the speed that it expects.
+const maxMeasured = 8
 
 // Every pass is run measuredRuns times between two events, measuredRounds times in turn with the others, after once unmeasured. Its time is the
 // median of the rounds. No round but the first begins after measuringTime.
@@ -79,7 +79,7 @@ func (p *conv2D) contenders(pass cuda.Pass) (all []*convPass) {
 			_ = p.d.proposals(c, h, nil, func(g *graphPass) bool {
 				all = append(all, &convPass{graph: g, workspace: g.plan.Workspace()})
 				n++
-				return n < mostMeasured
+				return n < maxMeasured
 			})
 		}
 	}
@@ -175,7 +175,7 @@ func (d *Device) lendWorkspace(passes []*convPass) (giveBack func() error, err e
 }
 
 // rounds returns the times of each pass, none for one that fails.
-func (p *conv2D) rounds(c *clock, passes []*convPass, run func(*convPass) error) [][]time.Duration {
+func (p *conv2D) rounds(c *eventTimer, passes []*convPass, run func(*convPass) error) [][]time.Duration {
 	times := make([][]time.Duration, len(passes))
 	works := make([]bool, len(passes))
 	for i, pass := range passes {
@@ -231,14 +231,14 @@ func (p *conv2D) operands() (all [4]*device.Tensor, release func() error, err er
 	return all, release, nil
 }
 
-// clock measures what is queued in a stream, between two events.
-type clock struct {
+// eventTimer measures what is queued in a stream, between two events.
+type eventTimer struct {
 	stream     cu.Stream
 	start, end cu.Event
 }
 
-func newClock(s cu.Stream) (*clock, error) {
-	c := &clock{stream: s}
+func newClock(s cu.Stream) (*eventTimer, error) {
+	c := &eventTimer{stream: s}
 	var err error
 	if c.start, err = cuda.NewEvent(true); err != nil {
 		return nil, err
@@ -249,12 +249,12 @@ func newClock(s cu.Stream) (*clock, error) {
 	return c, nil
 }
 
-func (c *clock) close() error {
+func (c *eventTimer) close() error {
 	return errors.Join(cuda.DestroyEvent(c.start), cuda.DestroyEvent(c.end))
 }
 
 // measure returns the time that a run takes, as the mean of n.
-func (c *clock) measure(n int, run func() error) (time.Duration, error) {
+func (c *eventTimer) measure(n int, run func() error) (time.Duration, error) {
 	if err := cuda.Record(c.start, c.stream); err != nil {
 		return 0, err
 	}

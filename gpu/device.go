@@ -52,14 +52,14 @@ var (
 	_ device.FusedEpilogue  = (*Device)(nil)
 	_ device.Capturer       = (*Device)(nil)
 	_ device.MixedPrecision = (*Device)(nil)
-	_ device.Resident       = (*Device)(nil)
+	_ device.DatasetResident       = (*Device)(nil)
 )
 
 // New returns CUDA device number index, counted from 0. The error is a device.ErrNoDevice where
 // there is no such device, no driver, or no cuBLAS or cuDNN; a device.ErrNotSupported where the
 // driver or the GPU is too old, or can't do what the options ask for.
 func New(index int, opts ...Option) (device.Device, error) {
-	d := &Device{name: fmt.Sprintf("cuda:%d", index), graphs: map[*graph]bool{}, fetches: map[*fetch]bool{}, graphPasses: map[graphKey]*graphPass{}, heap: heap{least: leastCollection}}
+	d := &Device{name: fmt.Sprintf("cuda:%d", index), graphs: map[*graph]bool{}, fetches: map[*fetch]bool{}, graphPasses: map[graphKey]*graphPass{}, heap: heap{least: minCollection}}
 	for _, option := range opts {
 		option(&d.options)
 	}

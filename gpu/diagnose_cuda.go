@@ -102,7 +102,7 @@ func Examine(index int, reference device.Device, begin func(doing string, sofar 
 	start := time.Now()
 	dev, err := New(index, WithPrecision(FP32))
 	if err == nil {
-		g.Free = dev.(device.Resident).FreeMemory()
+		g.Free = dev.(device.DatasetResident).FreeMemory()
 		g.Tests, err = selftest(dev, reference, func(test string, done []Selftest) {
 			g.Tests = done
 			begin("the self-test's "+test, g)

@@ -51,5 +51,5 @@ func (p *dropout) run(op string, y, x, step *device.Tensor) {
 	scale := float32(1 / (1 - float64(s.Rate)))
 	d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Pointer(d.data(step)).Int32(int32(n)).Float32(s.Rate).Float32(scale).
 		Uint32(uint32(s.Seed)).Uint32(uint32(s.Seed >> 32)).Uint32(uint32(s.Stream))
-	d.launch(p.kernel, kernels.Quads(n))
+	d.launch(p.kernel, kernels.FourPerThread(n))
 }

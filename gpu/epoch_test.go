@@ -31,8 +31,8 @@ func (f listen) OnEvent(e train.Event) { f(e) }
 func epochConfig(dev device.Device) train.Config {
 	cfg := parityCases()["norm, GELU, dropout, Adam"]
 	cfg.Device, cfg.Loss, cfg.Epochs, cfg.Batch, cfg.Seed = dev, nn.CrossEntropy{}, 3, 4, 5
-	cfg.Data = &data.Split{Name: "stripes", Train: stripes(96, 1), Test: stripes(18, 2)}
-	cfg.StatsEvery = 4
+	cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(96, 1), Test: stripes(18, 2)}
+	cfg.MetricsEvery = 4
 	return cfg
 }
 
@@ -251,7 +251,7 @@ func TestFittingBatch(t *testing.T) {
 			free := d.FreeMemory()
 			cfg := epochConfig(d)
 			cfg.Data.Train = stripes(batch, 1)
-			cfg.Batch, cfg.Epochs, cfg.StatsEvery = batch, 2, 0
+			cfg.Batch, cfg.Epochs, cfg.MetricsEvery = batch, 2, 0
 			got := train.FittingBatch(cfg)
 			if !fits(got) {
 				t.Fatalf("%d of %d fits", got, batch)

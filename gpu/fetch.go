@@ -12,7 +12,7 @@ import (
 	"trainer/nn/device"
 )
 
-var _ device.Fetcher = (*Device)(nil)
+var _ device.AsyncDownloader = (*Device)(nil)
 
 // fetch is a copy to pinned host memory, which the GPU makes by itself while the program goes on. An event behind it
 // in the stream tells when it is there.
@@ -24,10 +24,10 @@ type fetch struct {
 	pending bool // it is under way, as far as is known
 }
 
-// NewFetch prepares fetches of tensors of at most bytes bytes. Close the fetch before the device.
-func (d *Device) NewFetch(bytes int) (device.Fetch, error) {
+// NewAsyncDownload prepares fetches of tensors of at most bytes bytes. Close the fetch before the device.
+func (d *Device) NewAsyncDownload(bytes int) (device.AsyncDownload, error) {
 	if bytes < 1 {
-		panic(fmt.Sprintf("gpu: NewFetch(%d), want at least a byte", bytes))
+		panic(fmt.Sprintf("gpu: NewAsyncDownload(%d), want at least a byte", bytes))
 	}
 	const op = "preparing a fetch"
 	if err := d.enter(op); err != nil {

@@ -13,9 +13,9 @@ import (
 )
 
 // newFetch prepares a fetch of n float32, and closes it after the test.
-func newFetch(t *testing.T, d *Device, n int) device.Fetch {
+func newFetch(t *testing.T, d *Device, n int) device.AsyncDownload {
 	t.Helper()
-	f, err := d.NewFetch(4 * n)
+	f, err := d.NewAsyncDownload(4 * n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestFetch(t *testing.T) {
 	d := anyDevice(t)
 	n := &smallNet{t: t, dev: d}
 	x, ones := n.zeros(5), n.floats([]float32{1, 1, 1, 1, 1}, 5)
-	add, err := d.NewCombine(device.CombineSpec{Len: 5, Alpha: 1, Beta: 1})
+	add, err := d.NewWeightedSum(device.WeightedSumSpec{Len: 5, Alpha: 1, Beta: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestFetch(t *testing.T) {
 		d.Zero(x)
 		add.Run(x, x, ones)
 		got := make([]float32, 5)
-		for i, f := range []device.Fetch{first, second} {
+		for i, f := range []device.AsyncDownload{first, second} {
 			if err := f.Wait(device.Bytes(got)); err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestFetchReturnsTheFault(t *testing.T) {
 			}
 			d := dev.(*Device)
 			n := newSmallNet(t, d, true)
-			f, err := d.NewFetch(4 * device.StatsLen)
+			f, err := d.NewAsyncDownload(4 * device.StatsLen)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +191,7 @@ func TestFetchFails(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			d := newDevice(t)
 			configure(t, "fail="+call+"#1:OUT_OF_MEMORY")
-			_, err := d.NewFetch(16)
+			_, err := d.NewAsyncDownload(16)
 			checkError(t, err, device.ErrOutOfMemory, "preparing a fetch", "CUDA_ERROR_OUT_OF_MEMORY")
 			newFetch(t, d, 4)
 			if err := d.Sync(); err != nil {
@@ -204,7 +204,7 @@ func TestFetchFails(t *testing.T) {
 			d := newDevice(t)
 			n := &smallNet{t: t, dev: d}
 			x := n.zeros(4)
-			f, err := d.NewFetch(16)
+			f, err := d.NewAsyncDownload(16)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -240,11 +240,11 @@ func TestFetchPanics(t *testing.T) {
 		"too large":       {func() { f.Queue(n.x) }, "was prepared for 16"},
 		"no tensor":       {func() { f.Queue(nil) }, "is nil"},
 		"too little room": {func() { _ = f.Wait(stats[:8]) }, "16 bytes to 8"},
-		"of nothing":      {func() { _, _ = d.NewFetch(0) }, "at least a byte"},
+		"of nothing":      {func() { _, _ = d.NewAsyncDownload(0) }, "at least a byte"},
 		"Queue recorded":  {func() { _, _ = d.Capture(func() { n.step(); f.Queue(n.stats) }) }, "being recorded"},
 		"Ready recorded":  {func() { _, _ = d.Capture(func() { n.step(); f.Ready() }) }, "being recorded"},
 		"Wait recorded":   {func() { _, _ = d.Capture(func() { n.step(); _ = f.Wait(stats) }) }, "being recorded"},
-		"made recorded":   {func() { _, _ = d.Capture(func() { n.step(); _, _ = d.NewFetch(4) }) }, "being recorded"},
+		"made recorded":   {func() { _, _ = d.Capture(func() { n.step(); _, _ = d.NewAsyncDownload(4) }) }, "being recorded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -273,7 +273,7 @@ func TestFetchClosed(t *testing.T) {
 	n := newSmallNet(t, d, true)
 	n.step()
 	configure(t, "delay=5000")
-	f, err := d.NewFetch(4 * device.StatsLen)
+	f, err := d.NewAsyncDownload(4 * device.StatsLen)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestFetchClosedWithTheDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := dev.(*Device).NewFetch(4 * device.StatsLen)
+	f, err := dev.(*Device).NewAsyncDownload(4 * device.StatsLen)
 	if err != nil {
 		t.Fatal(err)
 	}

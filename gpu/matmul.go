@@ -93,7 +93,7 @@ func (d *Device) finish(k *cuda.Kernel, c, bias *device.Tensor) {
 	} else {
 		a.Int32(int32(n)).Float32(0)
 	}
-	d.launch(k, kernels.Elementwise(n, storage(c.DType())))
+	d.launch(k, kernels.VectorPerThread(n, storage(c.DType())))
 }
 
 // check reads m, k and the strides from the tensors and panics where they don't fit.

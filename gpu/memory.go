@@ -39,8 +39,8 @@ type allocation struct {
 	bytes   int64
 }
 
-// leastCollection is how many bytes are allocated at least from one collect to the next.
-const leastCollection = 256 << 20
+// minCollection is how many bytes are allocated at least from one collect to the next.
+const minCollection = 256 << 20
 
 // allocate returns memory of undefined contents. bytes must be positive. Where there is not
 // enough, the error is a *device.MemoryError.

@@ -135,7 +135,7 @@ func newScaledTraining(t *testing.T, d *Device, cfg train.Config) *scaledTrainin
 	t.Helper()
 	cfg.Device, cfg.DType = d, device.Float16
 	cfg.Loss, cfg.Epochs, cfg.Batch, cfg.Seed = nn.CrossEntropy{}, 40, 8, 11
-	cfg.Data = &data.Split{Name: "stripes", Train: stripes(32, 1)}
+	cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(32, 1)}
 	stepper, err := train.NewStepper(cfg)
 	if err != nil {
 		t.Fatal(err)

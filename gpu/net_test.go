@@ -175,7 +175,7 @@ func (n *smallNet) makePlans(bias bool) {
 	spec, clip := device.OptimizerSpec{Kind: device.SGD, Nesterov: true, Scaling: n.scaleState}, device.ClipSpec{MaxNorm: 1, Scaling: n.scaleState}
 	for _, name := range n.names() {
 		p := n.params[name]
-		spec.Slots = append(spec.Slots, device.Slot{Value: p.value, Grad: p.grad, State1: p.velocity})
+		spec.Slots = append(spec.Slots, device.OptimizerParam{Value: p.value, Grad: p.grad, State1: p.velocity})
 		clip.Grads = append(clip.Grads, p.grad)
 	}
 	must(n, &n.clip)(dev.NewClip(clip))

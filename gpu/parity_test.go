@@ -102,7 +102,7 @@ func TestParity(t *testing.T) {
 	for name, cfg := range parityCases() {
 		t.Run(name, func(t *testing.T) {
 			cfg.Loss, cfg.Epochs, cfg.Batch, cfg.Seed = nn.CrossEntropy{Smoothing: 0.1}, 4, 8, 11
-			cfg.Data = &data.Split{Name: "stripes", Train: stripes(36, 1)} // 5 steps an epoch, the last of 4 images
+			cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(36, 1)} // 5 steps an epoch, the last of 4 images
 			want := onCPU(t, cfg, paritySteps)
 			got := onGPU(t, anyDevice(t), cfg, paritySteps)
 			compareStart(t, got, want)
@@ -171,7 +171,7 @@ func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 		t.Fatal(err)
 	}
 	set := r.Data[0]
-	return r.TrainConfig(nil, &data.Split{Name: set, Train: waves(set, batch*((steps+1)/2), recipeImages[set], 1)}, 1)
+	return r.TrainConfig(nil, &data.Dataset{Name: set, Train: waves(set, batch*((steps+1)/2), recipeImages[set], 1)}, 1)
 }
 
 // emulatedWork is about how many floating-point operations the steps of a recipe may take on the software emulation, which does some 10^10

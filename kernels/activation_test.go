@@ -138,7 +138,7 @@ func testActivation(t *testing.T, a activationKernels, s kernels.Storage, n, shi
 		xs, dys := h.uploadAt(shift, encode(s, x)), h.uploadAt(shift, encode(s, dy))
 		y, dx := h.blank(n*formatOf(s).bytes()), h.blank(n*formatOf(s).bytes())
 		again, inPlace := h.uploadAt(shift, encode(s, x)), h.uploadAt(shift, encode(s, dy))
-		grid := kernels.Elementwise(n, s)
+		grid := kernels.VectorPerThread(n, s)
 		h.launch(a.forward.In(s), grid, y, xs, n, float32(alpha))
 		h.launch(a.backward.In(s), grid, dx, dys, xs, n, float32(alpha))
 		h.launch(a.backward.In(s), kernels.Grid{X: 1, Y: 1}, inPlace, inPlace, xs, n, float32(alpha))
@@ -166,7 +166,7 @@ func TestActivationsOfSpecials(t *testing.T) {
 			x := []float64{math.NaN(), -inf, inf, 1}
 			got := decode(s, run(t, func(h *host) []pointer {
 				y := h.blank(4 * formatOf(s).bytes())
-				h.launch(a.forward.In(s), kernels.Elementwise(4, s), y, h.upload(encode(s, x)), 4, float32(alpha))
+				h.launch(a.forward.In(s), kernels.VectorPerThread(4, s), y, h.upload(encode(s, x)), 4, float32(alpha))
 				return []pointer{y}
 			})[0])
 			if !math.IsNaN(got[0]) {
@@ -199,7 +199,7 @@ func testCombine(t *testing.T, s kernels.Storage, n, shift int) {
 	a, b := src.values(n, s), src.values(n, s)
 	const x, y = 0.75, -1.5
 	results := run(t, func(h *host) []pointer {
-		grid := kernels.Elementwise(n, s)
+		grid := kernels.VectorPerThread(n, s)
 		as, bs := h.uploadAt(shift, encode(s, a)), h.uploadAt(shift, encode(s, b))
 		out, scaled, filled := h.blank(n*formatOf(s).bytes()), h.blank(n*formatOf(s).bytes()), h.uploadAt(shift, encode(s, a))
 		h.launch(kernels.Combine.In(s), grid, out, as, bs, n, float32(x), float32(y))
@@ -230,8 +230,8 @@ func testBias(t *testing.T, s kernels.Storage, rows, c int) {
 	x, bias := newSource("x").values(n, s), newSource("bias").values(c, kernels.Float32)
 	results := run(t, func(h *host) []pointer {
 		inPlace, b, y := h.upload(encode(s, x)), h.upload(encode(kernels.Float32, bias)), h.blank(n*formatOf(s).bytes())
-		h.launch(kernels.BiasReLU.In(s), kernels.Elementwise(n, s), y, inPlace, b, n, c)
-		h.launch(kernels.Bias.In(s), kernels.Elementwise(n, s), inPlace, inPlace, b, n, c)
+		h.launch(kernels.BiasReLU.In(s), kernels.VectorPerThread(n, s), y, inPlace, b, n, c)
+		h.launch(kernels.Bias.In(s), kernels.VectorPerThread(n, s), inPlace, inPlace, b, n, c)
 		return []pointer{inPlace, y}
 	})
 	plain, relu := newSums(n, elementwiseUlps), newSums(n, elementwiseUlps)

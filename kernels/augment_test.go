@@ -169,7 +169,7 @@ func TestGatherOfWrongIDs(t *testing.T) {
 		labels, dst := h.upload(int32s(40, 41)), h.blank(20)
 		h.launch(kernels.AugmentNormalize.In(kernels.Float32), kernels.Grid{X: 5, Y: 1}, y, x, numbers, h.upload(encode(kernels.Float32, table(spec))),
 			spec.H, spec.W, spec.C, 0, 0, 0, true, 2)
-		h.launch(kernels.GatherLabels.In(kernels.Float32), kernels.Linear(5), dst, labels, numbers, 5, 2)
+		h.launch(kernels.GatherLabels.In(kernels.Float32), kernels.OnePerThread(5), dst, labels, numbers, 5, 2)
 		return []pointer{y, dst}
 	})
 	for i, v := range decode(kernels.Float32, results[0]) {
@@ -206,8 +206,8 @@ func testDropout(t *testing.T, s kernels.Storage, rate float32, n int) {
 		launch := func(y, x pointer, grid kernels.Grid) {
 			h.launch(kernels.Dropout.In(s), grid, y, x, at, n, rate, scale, int(uint32(seed&0xFFFFFFFF)), int(uint32(seed>>32)), int(uint32(stream)))
 		}
-		launch(y, plain, kernels.Quads(n))
-		launch(unaligned, unaligned, kernels.Quads(n))
+		launch(y, plain, kernels.FourPerThread(n))
+		launch(unaligned, unaligned, kernels.FourPerThread(n))
 		launch(plain, plain, kernels.Grid{X: 1, Y: 1})
 		return []pointer{y, unaligned, plain}
 	})

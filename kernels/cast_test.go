@@ -67,7 +67,7 @@ func testCast(t *testing.T, from, to kernels.Storage, numbers []float64, shift i
 	n := len(numbers)
 	results := run(t, func(h *host) []pointer {
 		src, dst := h.uploadAt(shift, encode(from, numbers)), h.blank(n*formatOf(to).bytes())
-		h.launch(castKernel(from, to), kernels.Quads(n), dst, src, n)
+		h.launch(castKernel(from, to), kernels.FourPerThread(n), dst, src, n)
 		list, storage := kernels.CastListFromFloat32, to
 		switch {
 		case to == kernels.Float32:
@@ -99,8 +99,8 @@ func TestCastFromUint8(t *testing.T) {
 			results := run(t, func(h *host) []pointer {
 				dst, rest := h.blank(259*formatOf(s).bytes()), h.blank(258*formatOf(s).bytes())
 				src := h.upload(pixels)
-				h.launch(kernels.CastFromUint8.In(s), kernels.Quads(259), dst, src, 259, f.scale, f.shift)
-				h.launch(kernels.CastFromUint8.In(s), kernels.Quads(258), rest, src.plus(1), 258, f.scale, f.shift)
+				h.launch(kernels.CastFromUint8.In(s), kernels.FourPerThread(259), dst, src, 259, f.scale, f.shift)
+				h.launch(kernels.CastFromUint8.In(s), kernels.FourPerThread(258), rest, src.plus(1), 258, f.scale, f.shift)
 				return []pointer{dst, rest}
 			})
 			for i, result := range results {

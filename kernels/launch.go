@@ -25,8 +25,8 @@ func checkCount(what string, n int) {
 	}
 }
 
-// Elementwise returns the grid for n elements at 16 bytes a thread.
-func Elementwise(n int, s Storage) Grid {
+// VectorPerThread returns the grid for n elements at 16 bytes a thread.
+func VectorPerThread(n int, s Storage) Grid {
 	checkCount("Elementwise", n)
 	pack := 8
 	if s == Float32 {
@@ -35,14 +35,14 @@ func Elementwise(n int, s Storage) Grid {
 	return Grid{divideUp(n, pack*Threads), 1}
 }
 
-// Quads returns the grid for n elements at 4 a thread: dropout, casts.
-func Quads(n int) Grid {
+// FourPerThread returns the grid for n elements at 4 a thread: dropout, casts.
+func FourPerThread(n int) Grid {
 	checkCount("Quads", n)
 	return Grid{divideUp(n, 4*Threads), 1}
 }
 
-// Linear returns the grid for n elements at one a thread: gather_labels.
-func Linear(n int) Grid {
+// OnePerThread returns the grid for n elements at one a thread: gather_labels.
+func OnePerThread(n int) Grid {
 	checkCount("Linear", n)
 	return Grid{divideUp(n, Threads), 1}
 }

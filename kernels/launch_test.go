@@ -12,12 +12,12 @@ func TestElementGrids(t *testing.T) {
 	for _, c := range []struct {
 		got, want kernels.Grid
 	}{
-		{kernels.Elementwise(1, kernels.Float32), kernels.Grid{X: 1, Y: 1}},
-		{kernels.Elementwise(1024, kernels.Float32), kernels.Grid{X: 1, Y: 1}},
-		{kernels.Elementwise(1025, kernels.Float32), kernels.Grid{X: 2, Y: 1}},
-		{kernels.Elementwise(2049, kernels.BFloat16), kernels.Grid{X: 2, Y: 1}},
-		{kernels.Quads(1025), kernels.Grid{X: 2, Y: 1}},
-		{kernels.Linear(257), kernels.Grid{X: 2, Y: 1}},
+		{kernels.VectorPerThread(1, kernels.Float32), kernels.Grid{X: 1, Y: 1}},
+		{kernels.VectorPerThread(1024, kernels.Float32), kernels.Grid{X: 1, Y: 1}},
+		{kernels.VectorPerThread(1025, kernels.Float32), kernels.Grid{X: 2, Y: 1}},
+		{kernels.VectorPerThread(2049, kernels.BFloat16), kernels.Grid{X: 2, Y: 1}},
+		{kernels.FourPerThread(1025), kernels.Grid{X: 2, Y: 1}},
+		{kernels.OnePerThread(257), kernels.Grid{X: 2, Y: 1}},
 		{kernels.WarpRows(9), kernels.Grid{X: 2, Y: 1}},
 		{kernels.Pool(2048, true), kernels.Grid{X: 2, Y: 1}},
 		{kernels.Pool(2047, false), kernels.Grid{X: 8, Y: 1}},
@@ -72,8 +72,8 @@ func TestChunks(t *testing.T) {
 
 func TestLaunchPanics(t *testing.T) {
 	for want, call := range map[string]func(){
-		"kernels: Quads: 0 elements, want 1 to 2147483647":                func() { kernels.Quads(0) },
-		"kernels: Elementwise: 2147483648 elements, want 1 to 2147483647": func() { kernels.Elementwise(1<<31, kernels.Float32) },
+		"kernels: Quads: 0 elements, want 1 to 2147483647":                func() { kernels.FourPerThread(0) },
+		"kernels: Elementwise: 2147483648 elements, want 1 to 2147483647": func() { kernels.VectorPerThread(1<<31, kernels.Float32) },
 		"kernels: Columns: 4294967296 elements, want 1 to 2147483647":     func() { kernels.Columns(1<<20, 1<<12) },
 		"kernels: Chunks: tensor 1: 0 elements, want 1 to 2147483647":     func() { kernels.Chunks([]int{3, 0}) },
 		"kernels: WarpRows: -1 elements, want 1 to 2147483647":            func() { kernels.WarpRows(-1) },

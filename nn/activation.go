@@ -19,7 +19,7 @@ func isReLU(l Layer) bool {
 }
 
 // buildActivation allocates the output of an elementwise function.
-func buildActivation(b *Builder, in Shape, spec device.ActivationSpec) (Unit, error) {
+func buildActivation(b *Builder, in Shape, spec device.ActivationSpec) (BuiltLayer, error) {
 	spec.Len, spec.DType = b.batch*in.Len(), b.dtype
 	plan, err := b.dev.NewActivation(spec)
 	if err != nil {

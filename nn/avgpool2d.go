@@ -36,7 +36,7 @@ func (p AvgPool2D) pooling() pooling {
 }
 
 // Build allocates the output.
-func (p AvgPool2D) Build(b *Builder, in Shape) (Unit, error) {
+func (p AvgPool2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	spec := p.pooling().spec(b, in)
 	plan, err := b.dev.NewPool2D(spec)
 	if err != nil {

@@ -68,7 +68,7 @@ func (l BatchNorm) spec(b *Builder, in Shape) device.BatchNormSpec {
 }
 
 // Build allocates gamma ("weight"), beta ("bias"), the running statistics and the output.
-func (l BatchNorm) Build(b *Builder, in Shape) (Unit, error) {
+func (l BatchNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	plan, err := b.dev.NewBatchNorm(l.spec(b, in))
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (l BatchNorm) Build(b *Builder, in Shape) (Unit, error) {
 
 // buildFused normalises and activates in one pass over memory. LeakyReLU, whose slope the
 // fused operation doesn't know, stays on its own.
-func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error) {
+func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedBatchNorm)
 	if !ok {
 		return nil, 0, nil
@@ -99,7 +99,7 @@ func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, er
 }
 
 // unit completes a plan with its tensors.
-func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (Unit, error) {
+func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (BuiltLayer, error) {
 	u := &batchNorm{plan: plan, needs: b.NeedsInputGradient()}
 	c := in[len(in)-1]
 	var err error

@@ -25,7 +25,7 @@ type Builder struct {
 
 	params []*Param // trained or frozen
 	state  []*Param // running statistics
-	rows   []Row
+	rows   []LayerInfo
 
 	upstream bool     // something before the layer that is being built is trained
 	dropouts int      // dropout layers so far, each with its own stream
@@ -180,9 +180,9 @@ type ParamSpec struct {
 	FanOut int // outputs that one input goes to
 	Frozen bool
 
-	// Factor says that products read the parameter, as Operand; RoundedGrad says that they store its
+	// HasComputeCopy says that products read the parameter, as ComputeCopy; HasLowPrecisionGrad says that they store its
 	// gradient as OperandGrad.
-	Factor, RoundedGrad bool
+	HasComputeCopy, HasLowPrecisionGrad bool
 }
 
 // Param allocates a parameter and gives it its initial value, which depends on the seed
@@ -222,17 +222,17 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 
 // operands gives a factor of products its copies in the network's type.
 func (b *Builder) operands(p *Param, s ParamSpec) (err error) {
-	p.Operand, p.OperandGrad = p.Value, p.Grad
+	p.ComputeCopy, p.LowPrecisionGrad = p.Value, p.Grad
 	if b.dtype == device.Float32 {
 		return nil
 	}
-	if s.Factor {
-		if p.Operand, err = b.Tensor(b.dtype, s.Shape...); err != nil {
+	if s.HasComputeCopy {
+		if p.ComputeCopy, err = b.Tensor(b.dtype, s.Shape...); err != nil {
 			return err
 		}
 	}
-	if s.RoundedGrad && p.Grad != nil {
-		p.OperandGrad, err = b.Tensor(b.dtype, s.Shape...)
+	if s.HasLowPrecisionGrad && p.Grad != nil {
+		p.LowPrecisionGrad, err = b.Tensor(b.dtype, s.Shape...)
 	}
 	return err
 }
@@ -280,7 +280,7 @@ func (b *Builder) qualify(name string) string {
 
 // enter begins a layer of a container, with a row in the table, whose index it returns.
 func (b *Builder) enter(name, kind string) (row int) {
-	b.rows = append(b.rows, Row{Name: b.qualify(name), Kind: kind})
+	b.rows = append(b.rows, LayerInfo{Name: b.qualify(name), Kind: kind})
 	b.path = append(b.path, name)
 	row = len(b.rows) - 1
 	b.building = append(b.building, row)
@@ -294,7 +294,7 @@ func (b *Builder) leave() {
 }
 
 // row returns the row of the layer that is being built, or nil outside any.
-func (b *Builder) row() *Row {
+func (b *Builder) row() *LayerInfo {
 	if len(b.building) == 0 {
 		return nil
 	}

@@ -105,7 +105,7 @@ func (c Conv2D) spec(b *Builder, in Shape) device.Conv2DSpec {
 }
 
 // Build allocates weight, bias and output.
-func (c Conv2D) Build(b *Builder, in Shape) (Unit, error) {
+func (c Conv2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	spec := c.spec(b, in)
 	plan, err := b.dev.NewConv2D(spec)
 	if err != nil {
@@ -116,7 +116,7 @@ func (c Conv2D) Build(b *Builder, in Shape) (Unit, error) {
 
 // buildFused computes a following max pooling and ReLU, in either order, or ReLU alone, as
 // the output is stored.
-func (c Conv2D) buildFused(b *Builder, in Shape, next []Layer) (u Unit, fused int, err error) {
+func (c Conv2D) buildFused(b *Builder, in Shape, next []Layer) (u BuiltLayer, fused int, err error) {
 	if pool, relu, count := poolAndReLU(next); count > 0 {
 		if u, ok, err := c.buildPooled(b, in, pool, relu); ok || err != nil {
 			return u, count, err
@@ -149,7 +149,7 @@ func poolAndReLU(layers []Layer) (pool MaxPool2D, relu bool, count int) {
 }
 
 // buildPooled builds the convolution with a pooling. ok is false where the device can't.
-func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u Unit, ok bool, err error) {
+func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u BuiltLayer, ok bool, err error) {
 	dev, ok := b.dev.(device.FusedConvPool)
 	if !ok {
 		return nil, false, nil
@@ -173,7 +173,7 @@ func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u 
 
 // buildReLU builds the convolution with ReLU. ok is false where it isn't ReLU that follows,
 // or the device can't.
-func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u Unit, ok bool, err error) {
+func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u BuiltLayer, ok bool, err error) {
 	dev, ok := b.dev.(device.FusedEpilogue)
 	if !ok || !isReLU(next) {
 		return nil, false, nil
@@ -196,7 +196,7 @@ func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u Unit, ok bool, er
 
 // unit completes a plan with its tensors; out is the shape of its output. relu is nil
 // unless ReLU's derivative is left to the unit.
-func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, out Shape, relu device.Activation) (Unit, error) {
+func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, out Shape, relu device.Activation) (BuiltLayer, error) {
 	u := &conv2D{plan: plan, relu: relu}
 	b.AddMemory(plan.Workspace())
 	b.AddFLOPs(spec.FLOPs(1))
@@ -206,7 +206,7 @@ func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.C
 	var err error
 	if u.w, err = b.Param(ParamSpec{
 		Name: "weight", Role: Weight, Shape: []int{c.OutC, c.Kernel.H, c.Kernel.W, in[2] / spec.Groups},
-		Init: orDefault(c.Init), FanIn: fanIn, FanOut: fanOut, Frozen: c.Frozen, Factor: true, RoundedGrad: true,
+		Init: orDefault(c.Init), FanIn: fanIn, FanOut: fanOut, Frozen: c.Frozen, HasComputeCopy: true, HasLowPrecisionGrad: true,
 	}); err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ type conv2D struct {
 func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.plan.Forward(u.y, x, u.w.Operand, u.bias.Value)
+	u.plan.Forward(u.y, x, u.w.ComputeCopy, u.bias.Value)
 	return u.y
 }
 
@@ -244,12 +244,12 @@ func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
 		u.relu.Backward(dy, dy, u.y, u.y)
 	}
 	if u.w.Grad != nil || u.bias.Grad != nil {
-		u.plan.BackwardFilter(u.w.OperandGrad, u.bias.Grad, dy, u.x)
+		u.plan.BackwardFilter(u.w.LowPrecisionGrad, u.bias.Grad, dy, u.x)
 	}
 	if u.dx == nil {
 		return nil
 	}
 	u.dx.SetRows(dy.Rows())
-	u.plan.BackwardData(u.dx, dy, u.w.Operand)
+	u.plan.BackwardData(u.dx, dy, u.w.ComputeCopy)
 	return u.dx
 }

@@ -17,7 +17,7 @@ type gain struct{}
 func (gain) Kind() string                              { return "gain" }
 func (gain) OutputShape(in nn.Shape) (nn.Shape, error) { return in, nil }
 
-func (gain) Build(b *nn.Builder, in nn.Shape) (nn.Unit, error) {
+func (gain) Build(b *nn.Builder, in nn.Shape) (nn.BuiltLayer, error) {
 	n := b.Batch() * in.Len()
 	u := &gainUnit{}
 	var err error

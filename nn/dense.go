@@ -43,7 +43,7 @@ func (d Dense) spec(b *Builder, in Shape) device.MatMulSpec {
 }
 
 // Build allocates weight, bias and output.
-func (d Dense) Build(b *Builder, in Shape) (Unit, error) {
+func (d Dense) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	plan, err := b.dev.NewMatMul(d.spec(b, in))
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (d Dense) Build(b *Builder, in Shape) (Unit, error) {
 }
 
 // buildFused computes a following ReLU as the output is stored.
-func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error) {
+func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedEpilogue)
 	if !ok || !isReLU(next[0]) {
 		return nil, 0, nil
@@ -74,7 +74,7 @@ func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error)
 
 // unit completes the forward plan with the backward ones and the tensors. relu is nil
 // unless the plan applies it.
-func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activation) (Unit, error) {
+func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activation) (BuiltLayer, error) {
 	u := &dense{forward: plan, relu: relu}
 	b.AddFLOPs(2 * int64(in[0]) * int64(d.Out))
 	if err := d.planBackward(b, in, u); err != nil {
@@ -84,7 +84,7 @@ func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activa
 	var err error
 	if u.w, err = b.Param(ParamSpec{
 		Name: "weight", Role: Weight, Shape: []int{in[0], d.Out},
-		Init: orDefault(d.Init), FanIn: in[0], FanOut: d.Out, Factor: true,
+		Init: orDefault(d.Init), FanIn: in[0], FanOut: d.Out, HasComputeCopy: true,
 	}); err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ type dense struct {
 func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.forward.Run(u.y, x, u.w.Operand, u.bias.Value)
+	u.forward.Run(u.y, x, u.w.ComputeCopy, u.bias.Value)
 	return u.y
 }
 
@@ -151,6 +151,6 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 		return nil
 	}
 	u.dx.SetRows(dy.Rows())
-	u.data.Run(u.dx, dy, u.w.Operand, nil)
+	u.data.Run(u.dx, dy, u.w.ComputeCopy, nil)
 	return u.dx
 }

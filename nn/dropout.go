@@ -33,7 +33,7 @@ func (d Dropout) OutputShape(in Shape) (Shape, error) {
 }
 
 // Build allocates the output in training.
-func (d Dropout) Build(b *Builder, in Shape) (Unit, error) {
+func (d Dropout) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	u := &dropout{needs: b.NeedsInputGradient(), step: b.step}
 	stream := b.DropoutStream()
 	if !b.train || d.Rate == 0 {

@@ -25,7 +25,7 @@ func ExampleCompile() {
 	if err != nil {
 		panic(err)
 	}
-	for _, r := range net.Rows() {
+	for _, r := range net.Layers() {
 		fmt.Printf("%-10s %-12s %-9v %6d parameters\n", r.Name, r.Kind, r.Output, r.Params)
 	}
 	// Output:

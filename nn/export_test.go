@@ -4,7 +4,7 @@ import "trainer/nn/device"
 
 // Built is a single layer, built as if trained layers stood before it.
 type Built struct {
-	Unit   Unit
+	Unit   BuiltLayer
 	Params []*Param
 	State  []*Param
 	Step   *device.Tensor
@@ -29,4 +29,4 @@ func BuildUnit(dev device.Device, l Layer, in Shape, batch int, seed uint64) (*B
 }
 
 // Views returns the number of views that a Flatten unit keeps.
-func Views(u Unit) int { return len(u.(*flatten).flat.kept) }
+func Views(u BuiltLayer) int { return len(u.(*flatten).flat.kept) }

@@ -19,7 +19,7 @@ func (Flatten) Kind() string { return "flatten" }
 func (Flatten) OutputShape(in Shape) (Shape, error) { return Shape{in.Len()}, nil }
 
 // Build allocates nothing.
-func (Flatten) Build(b *Builder, in Shape) (Unit, error) {
+func (Flatten) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return &flatten{
 		flat:  views{shape: Shape{in.Len()}},
 		image: views{shape: in},

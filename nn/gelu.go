@@ -25,7 +25,7 @@ func (GELU) Kind() string { return "gelu" }
 func (GELU) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
-func (l GELU) Build(b *Builder, in Shape) (Unit, error) {
+func (l GELU) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return buildActivation(b, in, l.activation())
 }
 

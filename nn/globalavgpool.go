@@ -29,7 +29,7 @@ func (GlobalAvgPool) OutputShape(in Shape) (Shape, error) {
 }
 
 // Build allocates the output. The computation is average pooling with one window.
-func (GlobalAvgPool) Build(b *Builder, in Shape) (Unit, error) {
+func (GlobalAvgPool) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	size := Pair{in[0], in[1]}
 	spec := pooling{device.AvgPool, window{size, size, Pair{}, Square(1)}}.spec(b, in)
 	plan, err := b.dev.NewPool2D(spec)
@@ -44,7 +44,7 @@ func (GlobalAvgPool) Build(b *Builder, in Shape) (Unit, error) {
 }
 
 type globalAvgPool struct {
-	pool  Unit
+	pool  BuiltLayer
 	flat  views // of the pooling's output, [n,1,1,c], as [n,c]
 	image views // of dy, [n,c], as [n,1,1,c]
 }

@@ -57,12 +57,12 @@ type Layer interface {
 	OutputShape(in Shape) (Shape, error)
 	// Build allocates the layer's parameters and buffers through b, for inputs of the
 	// given shape, which OutputShape has accepted.
-	Build(b *Builder, in Shape) (Unit, error)
+	Build(b *Builder, in Shape) (BuiltLayer, error)
 }
 
-// Unit is a layer that has been built: it owns its buffers and allocates nothing in a
+// BuiltLayer is a layer that has been built: it owns its buffers and allocates nothing in a
 // step. The batch may have fewer examples than it was built for.
-type Unit interface {
+type BuiltLayer interface {
 	// Forward computes the layer's output, in a buffer of the unit's that the next
 	// Forward overwrites.
 	Forward(x *device.Tensor, mode Mode) *device.Tensor
@@ -77,7 +77,7 @@ type fuser interface {
 	// buildFused builds a unit for the layer and the first few of the next ones, and
 	// returns how many of them. That is 0 when the device or the layers can't, and nothing
 	// has been allocated then.
-	buildFused(b *Builder, in Shape, next []Layer) (u Unit, fused int, err error)
+	buildFused(b *Builder, in Shape, next []Layer) (u BuiltLayer, fused int, err error)
 }
 
 // Role says what a parameter is, for optimiser groups.
@@ -106,14 +106,14 @@ type Param struct {
 	// without.
 	Scaling *device.Tensor
 
-	// Operand is what enters products: Value, or its copy in the network's type where the layer asked for
-	// one (ParamSpec.Factor). OperandGrad is where a gradient is stored that comes in the network's type
+	// ComputeCopy is what enters products: Value, or its copy in the network's type where the layer asked for
+	// one (ParamSpec.Factor). LowPrecisionGrad is where a gradient is stored that comes in the network's type
 	// (ParamSpec.RoundedGrad), and becomes Grad at the end of the backward pass; otherwise it is Grad.
-	Operand, OperandGrad *device.Tensor
+	ComputeCopy, LowPrecisionGrad *device.Tensor
 }
 
-// Row is one line of a network's table.
-type Row struct {
+// LayerInfo is one line of a network's table.
+type LayerInfo struct {
 	Name   string
 	Kind   string
 	Output Shape

@@ -27,7 +27,7 @@ func (l LeakyReLU) OutputShape(in Shape) (Shape, error) {
 }
 
 // Build allocates the output.
-func (l LeakyReLU) Build(b *Builder, in Shape) (Unit, error) {
+func (l LeakyReLU) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return buildActivation(b, in, l.activation())
 }
 

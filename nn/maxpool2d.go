@@ -38,7 +38,7 @@ func (p MaxPool2D) pooling() pooling {
 }
 
 // Build allocates the output.
-func (p MaxPool2D) Build(b *Builder, in Shape) (Unit, error) {
+func (p MaxPool2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	spec := p.pooling().spec(b, in)
 	plan, err := b.dev.NewPool2D(spec)
 	if err != nil {
@@ -48,7 +48,7 @@ func (p MaxPool2D) Build(b *Builder, in Shape) (Unit, error) {
 }
 
 // buildFused computes a following ReLU in the same pass.
-func (p MaxPool2D) buildFused(b *Builder, in Shape, next []Layer) (Unit, int, error) {
+func (p MaxPool2D) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedPool2D)
 	if !ok || !isReLU(next[0]) {
 		return nil, 0, nil
@@ -95,7 +95,7 @@ func (p pooling) spec(b *Builder, in Shape) device.Pool2DSpec {
 }
 
 // newPool2D completes a pooling's plan with its tensors.
-func newPool2D(b *Builder, in Shape, spec device.Pool2DSpec, plan device.Pool2D) (Unit, error) {
+func newPool2D(b *Builder, in Shape, spec device.Pool2DSpec, plan device.Pool2D) (BuiltLayer, error) {
 	u := &pool2D{plan: plan}
 	b.InputGradient(in, &u.dx)
 	return u, b.Output(Shape{spec.OutH(), spec.OutW(), spec.C}, &u.y)

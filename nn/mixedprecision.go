@@ -81,11 +81,11 @@ func (n *Network) buildMixed(b *Builder, loss device.LossSpec) (err error) {
 func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Param) (err error) {
 	var operands, gradients device.CastListSpec
 	for _, p := range params {
-		if p.Operand != p.Value {
-			operands.Dst, operands.Src = append(operands.Dst, p.Operand), append(operands.Src, p.Value)
+		if p.ComputeCopy != p.Value {
+			operands.Dst, operands.Src = append(operands.Dst, p.ComputeCopy), append(operands.Src, p.Value)
 		}
-		if p.OperandGrad != p.Grad {
-			gradients.Dst, gradients.Src = append(gradients.Dst, p.Grad), append(gradients.Src, p.OperandGrad)
+		if p.LowPrecisionGrad != p.Grad {
+			gradients.Dst, gradients.Src = append(gradients.Dst, p.Grad), append(gradients.Src, p.LowPrecisionGrad)
 		}
 	}
 	if m.operands, err = dev.NewCastList(operands); err != nil || len(gradients.Dst) == 0 {

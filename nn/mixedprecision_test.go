@@ -61,7 +61,7 @@ func TestFloat32HasNoCopies(t *testing.T) {
 			t.Errorf("type %v, scaling %v", n.DType(), n.Scaling())
 		}
 		for _, p := range n.Params() {
-			if p.Operand != p.Value || p.OperandGrad != p.Grad || p.Scaling != nil {
+			if p.ComputeCopy != p.Value || p.LowPrecisionGrad != p.Grad || p.Scaling != nil {
 				t.Errorf("%s has a copy or a scale", p.Name)
 			}
 		}
@@ -277,11 +277,11 @@ func TestMixedPrecisionWithoutScaling(t *testing.T) {
 				}
 			}
 			for _, p := range n.Params() {
-				if p.Scaling != nil || (p.Grad != nil) != opt.Training || (p.OperandGrad != nil) != opt.Training {
-					t.Errorf("%s: scale %v, gradients %v and %v", p.Name, p.Scaling, p.Grad, p.OperandGrad)
+				if p.Scaling != nil || (p.Grad != nil) != opt.Training || (p.LowPrecisionGrad != nil) != opt.Training {
+					t.Errorf("%s: scale %v, gradients %v and %v", p.Name, p.Scaling, p.Grad, p.LowPrecisionGrad)
 				}
-				if want := device.Float32; p.Role == Bias && p.Operand.DType() != want || p.Role == Weight && p.Operand.DType() != opt.DType {
-					t.Errorf("%s enters products in %v", p.Name, p.Operand.DType())
+				if want := device.Float32; p.Role == Bias && p.ComputeCopy.DType() != want || p.Role == Weight && p.ComputeCopy.DType() != opt.DType {
+					t.Errorf("%s enters products in %v", p.Name, p.ComputeCopy.DType())
 				}
 			}
 		})

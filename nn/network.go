@@ -28,12 +28,12 @@ type Options struct {
 type Network struct {
 	dev     device.Device
 	opt     Options
-	root    Unit
+	root    BuiltLayer
 	classes int
 	input   []int // shape of a batch, -1 first
 
 	params, state []*Param
-	rows          []Row
+	rows          []LayerInfo
 	memory        int64
 	step          *device.Tensor // int32 [1]
 	loss          device.Loss
@@ -205,8 +205,8 @@ func (n *Network) State() []*Param { return n.state }
 // state.
 func (n *Network) Tensors() []*Param { return slices.Concat(n.params, n.state) }
 
-// Rows returns the network's table: a row for each layer and container, in order.
-func (n *Network) Rows() []Row { return n.rows }
+// Layers returns the network's table: a row for each layer and container, in order.
+func (n *Network) Layers() []LayerInfo { return n.rows }
 
 // NumParams returns the number of trained and frozen weights.
 func (n *Network) NumParams() int {
@@ -273,7 +273,7 @@ type place struct {
 }
 
 // outputs returns the outputs of the last Forward of a container's layers, in order.
-func outputs(u Unit) []place {
+func outputs(u BuiltLayer) []place {
 	var all []place
 	switch u := u.(type) {
 	case *residual:

@@ -18,7 +18,7 @@ func (ReLU) Kind() string { return "relu" }
 func (ReLU) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
-func (l ReLU) Build(b *Builder, in Shape) (Unit, error) {
+func (l ReLU) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return buildActivation(b, in, l.activation())
 }
 

@@ -55,7 +55,7 @@ func (r Residual) OutputShape(in Shape) (Shape, error) {
 // Build builds body and shortcut. The shortcut goes on in the buffers of the chain that
 // the layer stands in; the body gets buffers of its own, as its steps must not destroy
 // what the shortcut needs.
-func (r Residual) Build(b *Builder, in Shape) (Unit, error) {
+func (r Residual) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	out, err := r.OutputShape(in)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (r Residual) Build(b *Builder, in Shape) (Unit, error) {
 	}
 	b.upstream = b.upstream || inBody
 	u.needs = b.train && before
-	if u.add, err = b.dev.NewCombine(device.CombineSpec{
+	if u.add, err = b.dev.NewWeightedSum(device.WeightedSumSpec{
 		Len: b.batch * max(in.Len(), out.Len()), Alpha: 1, Beta: 1, DType: b.dtype,
 	}); err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (r Residual) Build(b *Builder, in Shape) (Unit, error) {
 }
 
 // branch builds one of the two branches under its name.
-func (r Residual) branch(b *Builder, name string, l Layer, in Shape) (Unit, error) {
+func (r Residual) branch(b *Builder, name string, l Layer, in Shape) (BuiltLayer, error) {
 	b.path = append(b.path, name)
 	defer func() { b.path = b.path[:len(b.path)-1] }()
 	u, err := chain(l).Build(b, in)
@@ -102,8 +102,8 @@ func (r Residual) branch(b *Builder, name string, l Layer, in Shape) (Unit, erro
 
 type residual struct {
 	dev            device.Device
-	body, shortcut Unit // shortcut nil for the identity
-	add            device.Combine
+	body, shortcut BuiltLayer // shortcut nil for the identity
+	add            device.WeightedSum
 	y, dyBody      *device.Tensor
 	needs          bool // something before is trained
 }

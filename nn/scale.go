@@ -29,8 +29,8 @@ func (s Scale) OutputShape(in Shape) (Shape, error) {
 }
 
 // Build allocates the output.
-func (s Scale) Build(b *Builder, in Shape) (Unit, error) {
-	plan, err := b.dev.NewCombine(device.CombineSpec{Len: b.batch * in.Len(), Alpha: s.By, DType: b.dtype})
+func (s Scale) Build(b *Builder, in Shape) (BuiltLayer, error) {
+	plan, err := b.dev.NewWeightedSum(device.WeightedSumSpec{Len: b.batch * in.Len(), Alpha: s.By, DType: b.dtype})
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (s Scale) Build(b *Builder, in Shape) (Unit, error) {
 }
 
 type scale struct {
-	plan  device.Combine
+	plan  device.WeightedSum
 	y     *device.Tensor
 	needs bool // something before is trained
 }

@@ -101,7 +101,7 @@ func stem(kind string) string {
 
 // Build builds the layers in order. Where a layer and its follower can be computed in
 // one pass on the device, one unit stands for both.
-func (s *Sequential) Build(b *Builder, in Shape) (Unit, error) {
+func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	names, shapes, err := s.plan(in)
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (s *Sequential) Build(b *Builder, in Shape) (Unit, error) {
 
 // build builds layer i, together with those of the next that it can be fused with, and
 // returns their number.
-func (s *Sequential) build(b *Builder, i int, in Shape) (u Unit, fused int, err error) {
+func (s *Sequential) build(b *Builder, i int, in Shape) (u BuiltLayer, fused int, err error) {
 	if f, ok := unwrap(s.Layers[i]).(fuser); ok && i+1 < len(s.Layers) {
 		var next []Layer
 		for _, l := range s.Layers[i+1:] {
@@ -145,7 +145,7 @@ func (s *Sequential) build(b *Builder, i int, in Shape) (u Unit, fused int, err 
 }
 
 type sequential struct {
-	units   []Unit
+	units   []BuiltLayer
 	names   []string         // full name of the layer whose output the unit computes
 	outputs []*device.Tensor // of the last Forward
 }

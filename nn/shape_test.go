@@ -153,7 +153,7 @@ func TestNames(t *testing.T) {
 	for _, fused := range []bool{true, false} {
 		n := compile(t, hide(newCPU(t), !fused), model, nn.Options{Input: nn.Shape{4, 4, 3}, Batch: 1})
 		var rows, tensors []string
-		for _, r := range n.Rows() {
+		for _, r := range n.Layers() {
 			rows = append(rows, r.Name+" "+r.Kind+" "+r.Output.String())
 		}
 		for _, p := range n.Tensors() {
@@ -199,7 +199,7 @@ func TestCounts(t *testing.T) {
 		t.Errorf("%d FLOPs, want %d", n.FLOPs(), want)
 	}
 	total := 0
-	for _, r := range n.Rows() {
+	for _, r := range n.Layers() {
 		total += r.Params
 	}
 	if total != n.NumParams() {

@@ -16,7 +16,7 @@ func (Sigmoid) Kind() string { return "sigmoid" }
 func (Sigmoid) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
-func (l Sigmoid) Build(b *Builder, in Shape) (Unit, error) {
+func (l Sigmoid) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return buildActivation(b, in, l.activation())
 }
 

@@ -18,7 +18,7 @@ func (SiLU) Kind() string { return "silu" }
 func (SiLU) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
-func (l SiLU) Build(b *Builder, in Shape) (Unit, error) {
+func (l SiLU) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return buildActivation(b, in, l.activation())
 }
 

@@ -194,7 +194,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 // itself owns.
 func shared(n *nn.Network) int64 {
 	bytes := n.Memory() - 4 - 4*device.StatsLen
-	for _, r := range n.Rows() {
+	for _, r := range n.Layers() {
 		bytes -= r.Memory
 	}
 	return bytes

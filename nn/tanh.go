@@ -16,7 +16,7 @@ func (Tanh) Kind() string { return "tanh" }
 func (Tanh) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
-func (l Tanh) Build(b *Builder, in Shape) (Unit, error) {
+func (l Tanh) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return buildActivation(b, in, l.activation())
 }
 

@@ -49,8 +49,8 @@ func (r *report) correctness() error {
 
 var testLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 
-// mostNamed is the number of failed tests that are named.
-const mostNamed = 20
+// maxNamed is the number of failed tests that are named.
+const maxNamed = 20
 
 // count counts the tests of a log of go test -v, those in tests included, and names the ones that failed.
 func count(text string) (passed int, failed []string, skipped int) {
@@ -70,8 +70,8 @@ func count(text string) (passed int, failed []string, skipped int) {
 			failed = append(failed, code(m[2]))
 		}
 	}
-	if len(failed) > mostNamed {
-		failed = append(failed[:mostNamed], fmt.Sprintf("and %d more", len(failed)-mostNamed))
+	if len(failed) > maxNamed {
+		failed = append(failed[:maxNamed], fmt.Sprintf("and %d more", len(failed)-maxNamed))
 	}
 	return passed, failed, skipped
 }

@@ -118,7 +118,7 @@ func readProfile(text string, c profileColumns) ([]*kernelTime, error) {
 }
 
 const (
-	mostKernels = 25 // that are listed
+	maxKernels = 25 // that are listed
 	longestName = 70 // of a kernel, in the report
 )
 
@@ -138,7 +138,7 @@ func profileRows(kernels []*kernelTime, shares int) (rows [][]string) {
 	for _, k := range kernels {
 		total += k.seconds
 	}
-	for _, k := range kernels[:min(len(kernels), mostKernels)] {
+	for _, k := range kernels[:min(len(kernels), maxKernels)] {
 		row := []string{code(k.name), fmt.Sprintf("%.0f", k.launches), digits(1e6 * k.seconds / k.launches), fmt.Sprintf("%.1f", 100*k.seconds/total)}
 		for i := range shares {
 			row = append(row, fmt.Sprintf("%.0f", k.shares[i]/k.seconds))

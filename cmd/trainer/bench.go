@@ -434,7 +434,7 @@ type recipeLine struct {
 func (r recipeLine) text() string {
 	whole := display.Epochs(r.Epochs)
 	if r.TrainImages > 0 {
-		whole += fmt.Sprintf(" of %s: %s", r.Data, spoken(r.TrainSeconds))
+		whole += fmt.Sprintf(" of %s: %s", r.Data, humanDuration(r.TrainSeconds))
 	}
 	return fmt.Sprintf("%-*s %9s %9s %11s  %s", recipeColumn, r.Name, imageRate(r.ImagesPerSecond), percentText(r.Percent), batchText(r.Batch, r.RecipeBatch), whole)
 }
@@ -455,8 +455,8 @@ func imageRate(rate float64) string {
 	return humanize.Comma(int64(rate))
 }
 
-// spoken shows seconds in the unit that a person would say them in.
-func spoken(seconds float64) string {
+// humanDuration shows seconds in the unit that a person would say them in.
+func humanDuration(seconds float64) string {
 	switch {
 	case seconds < 10:
 		return fmt.Sprintf("%.1f s", seconds)

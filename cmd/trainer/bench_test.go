@@ -267,7 +267,7 @@ func TestBenchMarksWhatIsAboveThePeak(t *testing.T) {
 
 func TestSpoken(t *testing.T) {
 	for seconds, want := range map[float64]string{3.64: "3.6 s", 36: "36 s", 89: "89 s", 90: "2 min", 60 * 89: "89 min", 60 * 90: "1.5 h", 71280: "19.8 h"} {
-		if got := spoken(seconds); got != want {
+		if got := humanDuration(seconds); got != want {
 			t.Errorf("%v seconds: %q, want %q", seconds, got, want)
 		}
 	}

@@ -177,7 +177,7 @@ func (g *gpuBenchmark) measureRecipe(dev device.Device, r *recipe.Recipe) (line 
 func (g *gpuBenchmark) syntheticTraining(dev device.Device, r *recipe.Recipe, batch int) train.Config {
 	const batches = 8
 	shape := r.ImageShape()
-	split := &data.Split{Train: bench.SyntheticImages(batches*batch, shape[0], shape[1], shape[2])}
+	split := &data.Dataset{Train: bench.SyntheticImages(batches*batch, shape[0], shape[1], shape[2])}
 	if len(r.Data) > 0 {
 		split.Name = r.Data[0] // whose mean and deviation the recipe has
 	}
@@ -318,7 +318,7 @@ type gpuRecipeLine struct {
 func (r gpuRecipeLine) text() string {
 	whole := display.Epochs(r.Epochs)
 	if r.TrainImages > 0 {
-		whole += ": " + spoken(r.TrainSeconds)
+		whole += ": " + humanDuration(r.TrainSeconds)
 	}
 	return fmt.Sprintf("%-*s %10s %9.1f %9s %12s  %s", recipeColumn, r.Name, imageRate(r.ImagesPerSecond), r.GFLOPS/1e3,
 		r.Precision, batchText(r.Batch, r.RecipeBatch), whole)

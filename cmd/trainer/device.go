@@ -90,13 +90,13 @@ func parseDevice(name string) (kind string, index int, err error) {
 	return kind, int(n), nil
 }
 
-// mostGPUs is how many GPUs auto tries.
-const mostGPUs = 16
+// maxGPUs is how many GPUs auto tries.
+const maxGPUs = 16
 
 // openAny returns the first GPU that can be opened, or else the CPU.
 func (p *program) openAny(o deviceOptions) (device.Device, error) {
 	var reason error
-	for index := range mostGPUs {
+	for index := range maxGPUs {
 		dev, err := p.openGPU(index, o)
 		if err == nil {
 			return dev, nil

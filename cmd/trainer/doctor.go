@@ -81,7 +81,7 @@ func writeDiagnosis(w io.Writer, d gpu.Diagnosis, asJSON bool) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(d)
 	}
-	var s sheet
+	var s textSheet
 	if d.Built {
 		s.library(d.Driver.Library)
 		for _, l := range d.Libraries {
@@ -102,17 +102,17 @@ const (
 	titleWidth  = 10
 )
 
-// sheet is text in lines of at most doctorWidth letters, with titles on the left. Longer words, such as the names of files, stay
+// textSheet is text in lines of at most doctorWidth letters, with titles on the left. Longer words, such as the names of files, stay
 // whole, so that they can be copied.
-type sheet struct{ strings.Builder }
+type textSheet struct{ strings.Builder }
 
 // entry adds a title and a text.
-func (s *sheet) entry(title, text string) { s.fold(title, 0, text) }
+func (s *textSheet) entry(title, text string) { s.fold(title, 0, text) }
 
 // more adds a text below the one before, deeper by some letters.
-func (s *sheet) more(deeper int, text string) { s.fold("", deeper, text) }
+func (s *textSheet) more(deeper int, text string) { s.fold("", deeper, text) }
 
-func (s *sheet) fold(title string, deeper int, text string) {
+func (s *textSheet) fold(title string, deeper int, text string) {
 	margin := titleWidth + deeper
 	for i, line := range wrap(text, doctorWidth-margin) {
 		if i > 0 {
@@ -123,7 +123,7 @@ func (s *sheet) fold(title string, deeper int, text string) {
 }
 
 // library describes a library: its file, or where it was looked for.
-func (s *sheet) library(l gpu.Library) {
+func (s *textSheet) library(l gpu.Library) {
 	var is []string
 	if l.Version != "" {
 		is = append(is, l.Version)
@@ -155,7 +155,7 @@ func attemptText(a gpu.Attempt) string {
 }
 
 // gpu describes a GPU.
-func (s *sheet) gpu(g gpu.GPU) {
+func (s *textSheet) gpu(g gpu.GPU) {
 	name := g.Name
 	if name == "" {
 		name = "of an unknown name"

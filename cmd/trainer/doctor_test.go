@@ -91,7 +91,7 @@ func TestDoctorJSON(t *testing.T) {
 }
 
 func TestDoctorKeepsFileNamesWhole(t *testing.T) {
-	var s sheet
+	var s textSheet
 	name := "/usr/" + strings.Repeat("x", doctorWidth) + "/libcudnn.so.9"
 	s.entry("cuDNN", "9.1 "+name)
 	if got, want := s.String(), "cuDNN     9.1\n          "+name+"\n"; got != want {

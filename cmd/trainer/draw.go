@@ -145,7 +145,7 @@ func (p *program) drawNetwork(args []string) error {
 		return err
 	}
 	return p.writePicture(o.out, func(w io.Writer) error {
-		return figure.Network(w, format, r.Name, figure.Layers(net.Rows(), model), o.input)
+		return figure.Network(w, format, r.Name, figure.Layers(net.Layers(), model), o.input)
 	})
 }
 

@@ -128,7 +128,7 @@ func (t *trained) pictures(ctx context.Context, folder, format string) []picture
 	name := fmt.Sprintf("%s on %s", t.recipe.Name, t.data)
 	list := []picture{
 		{"network", func(w io.Writer) error {
-			return figure.Network(w, format, t.recipe.Name, figure.Layers(t.net.Rows(), t.cfg.Model), t.input)
+			return figure.Network(w, format, t.recipe.Name, figure.Layers(t.net.Layers(), t.cfg.Model), t.input)
 		}},
 		{"curves", func(w io.Writer) error {
 			epochs, err := readMetrics(filepath.Join(folder, report.MetricsFile))
@@ -195,7 +195,7 @@ func readMetrics(path string) ([]figure.Epoch, error) {
 }
 
 func (t *trained) evaluate(ctx context.Context) (*train.Evaluation, error) {
-	e, err := train.NewEvaluator(t.net, t.test, t.cfg.Augment.Mean, t.cfg.Augment.Std, t.cfg.Views)
+	e, err := train.NewEvaluator(t.net, t.test, t.cfg.Augment.Mean, t.cfg.Augment.Std, t.cfg.TTA)
 	if err != nil {
 		return nil, err
 	}
@@ -346,14 +346,14 @@ func (t *trained) activation(layers []nn.Layer, input *device.Tensor) (a figure.
 	for _, p := range net.Tensors() {
 		t.dev.Copy(p.Value, weights[p.Name])
 	}
-	top := t.net.Rows()
+	top := t.net.Layers()
 	a.Name, a.Kind = layerName(top, len(layers)), layers[len(layers)-1].Kind()
 	a.Values = make([]float32, a.Shape.Len())
 	return a, t.dev.Download(device.Bytes(a.Values), net.Forward(input, nn.Inference))
 }
 
 // layerName returns the name of layer n, from 1, of the outermost chain.
-func layerName(rows []nn.Row, n int) string {
+func layerName(rows []nn.LayerInfo, n int) string {
 	for _, r := range rows {
 		if strings.Contains(r.Name, ".") {
 			continue

@@ -57,7 +57,7 @@ type job struct {
 	started time.Time
 	recipe  *recipe.Recipe
 	name    string // of the recipe, or its file
-	split   *data.Split
+	split   *data.Dataset
 	dev     device.Device
 }
 
@@ -124,7 +124,7 @@ func (j *job) openData(ctx context.Context) error {
 		Dir:         j.dataDir,
 		Download:    !j.offline,
 		Progress:    j.downloadProgress(),
-		ValFraction: j.val,
+		TestFraction: j.val,
 		Seed:        j.seed,
 		ImageSize:   [2]int{j.recipe.ImageSize.H, j.recipe.ImageSize.W},
 		Grayscale:   j.recipe.Grayscale,

@@ -48,7 +48,7 @@ type cifarFiles struct {
 
 // openCIFAR10 reads CIFAR-10 from opt.Dir (a folder of the files, a folder that holds the
 // archive, or the archive itself) or the cache, else downloads the archive to the cache.
-func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Split, error) {
+func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "cifar10"
 	if opt.Dir != "" {
 		files, err := findCIFAR(opt.Dir)
@@ -194,7 +194,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 }
 
 // split parses the files into a training set of five files and a test set of one.
-func (files *cifarFiles) split() (*Split, error) {
+func (files *cifarFiles) split() (*Dataset, error) {
 	classes, err := files.classes()
 	if err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func (files *cifarFiles) split() (*Split, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Split{Name: "cifar10", Train: train, Test: test, Source: files.source}, nil
+	return &Dataset{Name: "cifar10", Train: train, Test: test, Source: files.source}, nil
 }
 
 func newCIFARSet(classes []string, n int) *InMemory {

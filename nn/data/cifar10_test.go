@@ -63,7 +63,7 @@ func tarGz(t *testing.T, files map[string][]byte) []byte {
 	return gzipped(b.Bytes())
 }
 
-func checkTinyCIFAR(t *testing.T, split *Split) {
+func checkTinyCIFAR(t *testing.T, split *Dataset) {
 	t.Helper()
 	if split.Train.Len() != 10 || split.Test.Len() != 3 {
 		t.Fatalf("%d train, %d test images", split.Train.Len(), split.Test.Len())

@@ -51,9 +51,9 @@ type folder struct {
 // Images of another size are resized by a triangle filter that is widened when it shrinks
 // (golang.org/x/image/draw.BiLinear). What is transparent becomes black. When the decoded pixels fit
 // Options.MaxMemory they are decoded here; otherwise by each Read.
-func openFolder(ctx context.Context, root string, opt Options) (*Split, error) {
-	if opt.ValFraction < 0 || opt.ValFraction >= 1 {
-		return nil, fmt.Errorf("%s: share of images held out: want 0 <= share < 1, got %v", root, opt.ValFraction)
+func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error) {
+	if opt.TestFraction < 0 || opt.TestFraction >= 1 {
+		return nil, fmt.Errorf("%s: share of images held out: want 0 <= share < 1, got %v", root, opt.TestFraction)
 	}
 	if opt.ImageSize[0] < 0 || opt.ImageSize[1] < 0 {
 		return nil, fmt.Errorf("%s: image size: want none negative, got %dx%d", root, opt.ImageSize[0], opt.ImageSize[1])
@@ -66,7 +66,7 @@ func openFolder(ctx context.Context, root string, opt Options) (*Split, error) {
 	if err := f.chooseShape(train, test); err != nil {
 		return nil, err
 	}
-	split := &Split{Name: filepath.Base(filepath.Clean(root)), Source: root}
+	split := &Dataset{Name: filepath.Base(filepath.Clean(root)), Source: root}
 	bytes := int64(len(train)+len(test)) * int64(f.h) * int64(f.w) * int64(f.c)
 	if bytes <= cmp.Or(opt.MaxMemory, defaultMaxMemory) {
 		split.Train, split.Test, err = f.decodeAll(ctx, split.Name, train, test)
@@ -243,7 +243,7 @@ func (f *folder) chooseShape(train, test []folderImage) error {
 // most n-1; of a class of one image, none. Which ones, a Fisher-Yates shuffle of (seed,
 // device.StreamSplit, class) decides.
 func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
-	share := cmp.Or(f.opt.ValFraction, defaultValFraction)
+	share := cmp.Or(f.opt.TestFraction, defaultValFraction)
 	for first := 0; first < len(images); {
 		class := images[first].label
 		end := first

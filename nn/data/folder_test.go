@@ -73,7 +73,7 @@ func reds(t *testing.T, set Set) map[int32][]byte {
 	return got
 }
 
-func openFolderT(t *testing.T, dir string, opt Options) *Split {
+func openFolderT(t *testing.T, dir string, opt Options) *Dataset {
 	t.Helper()
 	split, err := Open(context.Background(), dir, opt)
 	if err != nil {
@@ -95,7 +95,7 @@ func TestFolderHoldsOutAShareOfEachClass(t *testing.T) {
 
 	var first map[int32][]byte
 	for _, lazy := range []int64{0, 1} {
-		opt := Options{ValFraction: 0.25, Seed: 3, MaxMemory: lazy}
+		opt := Options{TestFraction: 0.25, Seed: 3, MaxMemory: lazy}
 		split := openFolderT(t, dir, opt)
 		if _, inMemory := split.Train.(*InMemory); inMemory != (lazy == 0) {
 			t.Errorf("MaxMemory %d: in memory: %v", lazy, inMemory)
@@ -160,7 +160,7 @@ func TestFolderPixels(t *testing.T) {
 	writeImage(t, filepath.Join(dir, "a", "3.JPEG"), solidGray(4, 6, 77))
 	writeImage(t, filepath.Join(dir, "a", "4.png"), solid(4, 6, color.NRGBA{200, 40, 90, 0}))
 	for _, opt := range []Options{{}, {ImageSize: [2]int{3, 8}}, {Grayscale: true}, {MaxMemory: 1}} {
-		opt.ValFraction = 0.01 // one
+		opt.TestFraction = 0.01 // one
 		split := openFolderT(t, dir, opt)
 		h, w, c := split.Train.ImageShape()
 		wantH, wantW, resized := 4, 6, 1
@@ -319,7 +319,7 @@ func TestFolderRefuses(t *testing.T) {
 	if _, err = Open(context.Background(), dir, Options{}); err == nil || !strings.Contains(err.Error(), "6 of 11 images") {
 		t.Errorf("more than half unreadable: %v", err)
 	}
-	for _, opt := range []Options{{ValFraction: 1}, {ValFraction: -0.1}, {ImageSize: [2]int{-1, 4}}, {ImageSize: [2]int{1 << 20, 1 << 20}}} {
+	for _, opt := range []Options{{TestFraction: 1}, {TestFraction: -0.1}, {ImageSize: [2]int{-1, 4}}, {ImageSize: [2]int{1 << 20, 1 << 20}}} {
 		good := t.TempDir()
 		writeClass(t, filepath.Join(good, "a"), 4, 0)
 		if _, err = Open(context.Background(), good, opt); err == nil {

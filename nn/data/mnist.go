@@ -32,7 +32,7 @@ func fashionClasses() []string {
 }
 
 // openMNIST reads the embedded files, or those in opt.Dir when that is given.
-func openMNIST(opt Options) (*Split, error) {
+func openMNIST(opt Options) (*Dataset, error) {
 	if opt.Dir == "" {
 		return readIDXSplit("mnist", "embedded", mnistClasses(), func(i int) (string, []byte, error) {
 			name := "mnist/" + idxNames[i] + ".gz"
@@ -51,7 +51,7 @@ func openMNIST(opt Options) (*Split, error) {
 
 // openFashion reads Fashion-MNIST from opt.Dir, the cache or the system's data folder, else
 // downloads it to the cache.
-func openFashion(ctx context.Context, opt Options, cat catalog) (*Split, error) {
+func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "fashion-mnist"
 	if opt.Dir != "" {
 		for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, name)} {
@@ -87,7 +87,7 @@ func hasIDX(dir string) bool {
 }
 
 // readIDXFolder reads the four files in dir, plain or with .gz at the end of the name.
-func readIDXFolder(name, dir string, classes []string) (*Split, error) {
+func readIDXFolder(name, dir string, classes []string) (*Dataset, error) {
 	return readIDXSplit(name, dir, classes, func(i int) (string, []byte, error) {
 		path := filepath.Join(dir, idxNames[i])
 		raw, err := os.ReadFile(path)
@@ -101,7 +101,7 @@ func readIDXFolder(name, dir string, classes []string) (*Split, error) {
 
 // readIDXSplit parses the four files, each in its own goroutine, and joins images and labels.
 // read returns the path and the content of file i of idxNames.
-func readIDXSplit(name, source string, classes []string, read func(i int) (string, []byte, error)) (*Split, error) {
+func readIDXSplit(name, source string, classes []string, read func(i int) (string, []byte, error)) (*Dataset, error) {
 	var paths [4]string
 	var dims [4][]int
 	var elements [4][]byte
@@ -131,7 +131,7 @@ func readIDXSplit(name, source string, classes []string, read func(i int) (strin
 		return nil, &FormatError{paths[2], 8, fmt.Sprintf("images of %dx%d, as in %s", train.H, train.W, paths[0]),
 			fmt.Sprintf("%dx%d", test.H, test.W)}
 	}
-	return &Split{Name: name, Train: train, Test: test, Source: source}, nil
+	return &Dataset{Name: name, Train: train, Test: test, Source: source}, nil
 }
 
 // joinIDX makes a set of images [n, h, w] and labels [n].

@@ -87,7 +87,7 @@ func writeFile(t *testing.T, path string, content []byte) {
 	}
 }
 
-func checkTiny(t *testing.T, split *Split) {
+func checkTiny(t *testing.T, split *Dataset) {
 	t.Helper()
 	train, test := split.Train.(*InMemory), split.Test.(*InMemory)
 	if !slices.Equal(train.Labels, []int32{0, 9, 5}) || !slices.Equal(test.Labels, []int32{3, 4}) {

@@ -31,9 +31,9 @@ type Options struct {
 	// file come from one goroutine at a time.
 	Progress func(file string, done, total int64)
 
-	// ValFraction is the share of each class that is held out as the test set, for folders
+	// TestFraction is the share of each class that is held out as the test set, for folders
 	// without one; 0 = 0.2.
-	ValFraction float64
+	TestFraction float64
 	// Seed decides which images those are (device.StreamSplit).
 	Seed uint64
 	// ImageSize is the height and width to which images of a folder are resized, without regard
@@ -54,11 +54,11 @@ func Names() []string { return []string{"mnist", "fashion-mnist", "cifar10"} }
 
 // Open reads a data set: "mnist", "fashion-mnist", "cifar10", or the folder of that path.
 // Errors are *NotFoundError, *FormatError, *DownloadError, ctx's error, or of the file system.
-func Open(ctx context.Context, name string, opt Options) (*Split, error) {
+func Open(ctx context.Context, name string, opt Options) (*Dataset, error) {
 	return open(ctx, name, opt, newCatalog())
 }
 
-func open(ctx context.Context, name string, opt Options, cat catalog) (*Split, error) {
+func open(ctx context.Context, name string, opt Options, cat catalog) (*Dataset, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

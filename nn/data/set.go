@@ -43,8 +43,8 @@ func (s *InMemory) Read(i int, dst []byte) (int32, error) {
 	return s.Labels[i], nil
 }
 
-// Split is a train and a test set of the same image size and classes.
-type Split struct {
+// Dataset is a train and a test set of the same image size and classes.
+type Dataset struct {
 	Name        string
 	Train, Test Set
 	Source      string   // where it came from, for reports: "embedded", or a file or folder

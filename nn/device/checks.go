@@ -53,7 +53,7 @@ func (s AugmentSpec) Check() {
 
 // Check panics unless slot i of an optimizer has the tensors that its kind needs, all of one
 // size.
-func (s Slot) Check(kind OptimizerKind, i int) {
+func (s OptimizerParam) Check(kind OptimizerKind, i int) {
 	op := fmt.Sprintf("optimizer: slot %d", i)
 	if s.Value == nil || s.Group < 0 {
 		panic(fmt.Sprintf("%s: value %v, group %d", op, s.Value, s.Group))

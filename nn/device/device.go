@@ -35,7 +35,7 @@ type Device interface {
 	NewDropout(DropoutSpec) (Dropout, error)
 	NewLoss(LossSpec) (Loss, error)
 	NewSoftmax(SoftmaxSpec) (Softmax, error)
-	NewCombine(CombineSpec) (Combine, error)
+	NewWeightedSum(WeightedSumSpec) (WeightedSum, error)
 	NewReduce(ReduceSpec) (Reduce, error)
 	NewOptimizer(OptimizerSpec) (Optimizer, error)
 	NewClip(ClipSpec) (Clip, error)
@@ -105,14 +105,14 @@ type MixedPrecision interface {
 	NewLossScaling(LossScalingSpec) (LossScaling, error)
 }
 
-// Fetcher is a device that can copy a few numbers to the host while it goes on working.
-type Fetcher interface {
-	// NewFetch prepares fetches of tensors of at most bytes bytes.
-	NewFetch(bytes int) (Fetch, error)
+// AsyncDownloader is a device that can copy a few numbers to the host while it goes on working.
+type AsyncDownloader interface {
+	// NewAsyncDownload prepares fetches of tensors of at most bytes bytes.
+	NewAsyncDownload(bytes int) (AsyncDownload, error)
 }
 
-// Fetch is one copy to the host at a time.
-type Fetch interface {
+// AsyncDownload is one copy to the host at a time.
+type AsyncDownload interface {
 	// Queue queues the copy of src, after the work that was queued before. It must not be called while
 	// an earlier copy is under way.
 	Queue(src *Tensor)
@@ -123,9 +123,9 @@ type Fetch interface {
 	Close() error
 }
 
-// Resident is a device on which whole data sets should live, because copies to it
+// DatasetResident is a device on which whole data sets should live, because copies to it
 // are dear: batches are then gathered on the device by index.
-type Resident interface {
+type DatasetResident interface {
 	// FreeMemory returns the bytes that can still be allocated.
 	FreeMemory() int64
 }

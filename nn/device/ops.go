@@ -247,15 +247,15 @@ type Softmax interface {
 	Forward(y, x *Tensor)
 }
 
-// CombineSpec is y = Alpha*a + Beta*b over at most Len elements.
-type CombineSpec struct {
+// WeightedSumSpec is y = Alpha*a + Beta*b over at most Len elements.
+type WeightedSumSpec struct {
 	Len         int
 	Alpha, Beta float32
 	DType       DType // of all tensors; 0 means Float32
 }
 
-// Combine is its plan. b may be nil: y = Alpha*a. y may be a or b.
-type Combine interface {
+// WeightedSum is its plan. b may be nil: y = Alpha*a. y may be a or b.
+type WeightedSum interface {
 	Run(y, a, b *Tensor)
 }
 
@@ -322,16 +322,16 @@ type OptimizerSpec struct {
 	Nesterov  bool
 	Decoupled bool // weight decay applied to the weight, not to the gradient
 	Epsilon   float32
-	Slots     []Slot
+	Slots     []OptimizerParam
 	// Scaling, unless nil, is the state of a LossScaling: gradients are multiplied by the inverse of
 	// its scale, and where it says skip nothing is changed.
 	Scaling *Tensor
 }
 
-// Slot is one parameter. Value, Grad and the states have the same length. State1 is
+// OptimizerParam is one parameter. Value, Grad and the states have the same length. State1 is
 // SGD's velocity, Adam's m, RMSProp's v; State2 is Adam's v, RMSProp's u; nil when the
 // rule keeps none (momentum 0).
-type Slot struct {
+type OptimizerParam struct {
 	Value, Grad, State1, State2 *Tensor
 	Group                       int // row of the hyperparameters
 }

@@ -16,8 +16,8 @@ import (
 //
 // m and v begin at zero; the divisions take out the pull to zero that this causes. With
 // decoupled weight decay it is AdamW.
-func (o *Optimizer) adam(p *nn.Param) (device.Slot, error) {
-	slot := device.Slot{Value: p.Value, Grad: p.Grad}
+func (o *Optimizer) adam(p *nn.Param) (device.OptimizerParam, error) {
+	slot := device.OptimizerParam{Value: p.Value, Grad: p.Grad}
 	var err error
 	if slot.State1, err = o.state("adam.m."+p.Name, p); err != nil {
 		return slot, err

@@ -63,7 +63,7 @@ func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Sche
 
 func (o *Optimizer) build(params, state []*nn.Param) error {
 	var kind device.OptimizerKind
-	var slotOf func(*nn.Param) (device.Slot, error)
+	var slotOf func(*nn.Param) (device.OptimizerParam, error)
 	switch o.cfg.Algorithm {
 	case "sgd":
 		kind, slotOf = device.SGD, o.sgd
@@ -106,7 +106,7 @@ func (o *Optimizer) check() error {
 }
 
 // buildRule makes the update rule, the hyperparameters and the clipping.
-func (o *Optimizer) buildRule(kind device.OptimizerKind, slotOf func(*nn.Param) (device.Slot, error), trained []*nn.Param) error {
+func (o *Optimizer) buildRule(kind device.OptimizerKind, slotOf func(*nn.Param) (device.OptimizerParam, error), trained []*nn.Param) error {
 	rows, rowOf, err := resolve(o.cfg.Groups, trained)
 	if err != nil {
 		return &ConfigError{err}

@@ -15,8 +15,8 @@ import (
 //
 //	u = momentum*u + g/(sqrt(v) + epsilon)
 //	w = w - LR*u
-func (o *Optimizer) rmsprop(p *nn.Param) (device.Slot, error) {
-	slot := device.Slot{Value: p.Value, Grad: p.Grad}
+func (o *Optimizer) rmsprop(p *nn.Param) (device.OptimizerParam, error) {
+	slot := device.OptimizerParam{Value: p.Value, Grad: p.Grad}
 	var err error
 	if slot.State1, err = o.state("rmsprop.v."+p.Name, p); err != nil {
 		return slot, err

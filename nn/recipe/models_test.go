@@ -42,7 +42,7 @@ func TestRecipesAreTheGoModels(t *testing.T) {
 
 // description is what two networks that train alike have in common.
 type description struct {
-	Rows    []nn.Row
+	Rows    []nn.LayerInfo
 	Weights map[string][]float32
 	Dropout []nn.Layer
 }
@@ -53,7 +53,7 @@ func describeModel(t *testing.T, dev device.Device, model *nn.Sequential, input 
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := description{Rows: net.Rows(), Weights: map[string][]float32{}}
+	d := description{Rows: net.Layers(), Weights: map[string][]float32{}}
 	for _, p := range net.Tensors() {
 		values := make([]float32, p.Value.Len())
 		if err := dev.Download(device.Bytes(values), p.Value); err != nil {

@@ -65,7 +65,7 @@ type Recipe struct {
 	Precision string // that a GPU should compute in, one of Precisions; "" leaves it to the program
 
 	Augment   train.Augment
-	Views     []train.View // of a test image, at the end; none, and before the end: the image as it is
+	Views     []train.TTAView // of a test image, at the end; none, and before the end: the image as it is
 	Loss      nn.Loss
 	Optimizer optim.Config
 	Schedule  optim.Schedule
@@ -380,11 +380,11 @@ func readPoints(s *section) []optim.Point {
 	return points
 }
 
-func readViews(s *section) []train.View {
+func readViews(s *section) []train.TTAView {
 	defer s.finish()
-	var views []train.View
+	var views []train.TTAView
 	for _, sub := range s.subs("views") {
-		v := train.View{Weight: float32(sub.number("weight", positive, 1)), Mirror: sub.flag("mirror", false)}
+		v := train.TTAView{Weight: float32(sub.number("weight", positive, 1)), Mirror: sub.flag("mirror", false)}
 		if sub.has("shift") {
 			v.DY, v.DX = readShift(sub)
 		}
@@ -483,7 +483,7 @@ func (r *Recipe) Model(classes int) *nn.Sequential {
 
 // TrainConfig returns what trains the recipe on a data set. Mean and Std are the recipe's if
 // it has some for that data set, and nil otherwise, which lets training compute them.
-func (r *Recipe) TrainConfig(dev device.Device, split *data.Split, seed uint64) train.Config {
+func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64) train.Config {
 	augment := r.Augment
 	augment.Mean, augment.Std, _ = r.MeanStd(split.Name)
 	evalEvery := r.EvalEvery
@@ -493,7 +493,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Split, seed uint64) 
 	return train.Config{
 		Device: dev, Data: split, Seed: seed,
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
-		Augment: augment, Views: r.Views,
+		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
 		Epochs: r.Epochs, Batch: r.Batch, DropLast: r.DropLast, EvalEvery: evalEvery,
 	}

@@ -35,7 +35,7 @@ func TestAheadSameBits(t *testing.T) {
 	}
 	for _, late := range []int{0, 1, 7, math.MaxInt - 1} {
 		cfg, dev := onFakeGPU(t)
-		cfg.StatsEvery, dev.late = 1, late
+		cfg.MetricsEvery, dev.late = 1, late
 		got, err := Run(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestAheadNeverWaits(t *testing.T) {
 		{math.MaxInt - 1, 2}, // requests at the steps 24, 28, 32 (waits for 24) and 36 (waits for 28)
 	} {
 		cfg, dev := onFakeGPU(t)
-		cfg.StatsEvery, dev.late = 4, c.late
+		cfg.MetricsEvery, dev.late = 4, c.late
 		var uploads, downloads, waits [51]int
 		cfg.Listeners = []Listener{listen(func(e Event) {
 			if e, ok := e.(*StepDone); ok {
@@ -153,7 +153,7 @@ func TestAheadTime(t *testing.T) {
 func TestAheadWindow(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	dev.late = math.MaxInt - 1
-	cfg.StatsEvery = 3
+	cfg.MetricsEvery = 3
 	r := &run{cfg: cfg}
 	defer r.close()
 	farthest := 0
@@ -217,12 +217,12 @@ func TestAheadDiverges(t *testing.T) {
 				t.Fatalf("error %v, want a DivergedError", err)
 			}
 			d := *diverged
-			if d.First > c.after+1 || d.Step <= c.after || d.Step-d.First != 9 || d.GoodStep != c.good || d.Seen <= d.Step || d.Where == "" {
+			if d.First > c.after+1 || d.Step <= c.after || d.Step-d.First != 9 || d.RestoredStep != c.good || d.CheckedAtStep <= d.Step || d.FirstNonFinite == "" {
 				t.Errorf("error %+v, want one with step %d among ten, that goes back to step %d", d, c.after+1, c.good)
 			}
 			for _, text := range []string{
 				fmt.Sprintf("within steps %d to %d (epoch %d)", d.First, d.Step, (d.Step-1)/156+1),
-				fmt.Sprintf("(looked for after step %d)", d.Seen), fmt.Sprintf("those after step %d", c.good),
+				fmt.Sprintf("(looked for after step %d)", d.CheckedAtStep), fmt.Sprintf("those after step %d", c.good),
 			} {
 				if !strings.Contains(err.Error(), text) {
 					t.Errorf("the error says %q, want %q in it", err, text)
@@ -296,7 +296,7 @@ func TestAheadCheckpoints(t *testing.T) {
 // TestAheadAllocatesNothing is TestStepAllocatesNothing on the fake GPU.
 func TestAheadAllocatesNothing(t *testing.T) {
 	cfg, _ := onFakeGPU(t)
-	cfg.Epochs, cfg.StatsEvery = 20, 3
+	cfg.Epochs, cfg.MetricsEvery = 20, 3
 	stepsAllocateNothing(t, cfg, 45)
 }
 
@@ -550,7 +550,7 @@ func TestEvaluateAhead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := NewEvaluator(s.net, cfg.Data.Test, cfg.Augment.Mean, cfg.Augment.Std, cfg.Views)
+	e, err := NewEvaluator(s.net, cfg.Data.Test, cfg.Augment.Mean, cfg.Augment.Std, cfg.TTA)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func settings(s *Stepper) []setting {
 	if t := s.net.DType(); t != device.Float32 {
 		list = append(list, setting{precisionSetting, t.String()})
 	}
-	for i, r := range s.net.Rows() {
+	for i, r := range s.net.Layers() {
 		list = append(list, setting{fmt.Sprintf("layer %d", i+1), fmt.Sprintf("%s: %s to %v, %d parameters", r.Name, r.Kind, r.Output, r.Params)})
 	}
 	return append(list, setting{"settings of the layers", describe(c.Model)})

@@ -268,7 +268,7 @@ func TestWeights(t *testing.T) {
 	if !reflect.DeepEqual(weights(t, net), weights(t, r.Network)) {
 		t.Error("the weights are not those saved")
 	}
-	e, err := NewEvaluator(net, cfg.Data.Test, cfg.Augment.Mean, cfg.Augment.Std, cfg.Views)
+	e, err := NewEvaluator(net, cfg.Data.Test, cfg.Augment.Mean, cfg.Augment.Std, cfg.TTA)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ type Config struct {
 	Device device.Device
 	Model  nn.Layer
 	Loss   nn.Loss
-	Data   *data.Split // without Test (nil) nothing is evaluated
+	Data   *data.Dataset // without Test (nil) nothing is evaluated
 
 	Augment   Augment
 	Optimizer optim.Config
@@ -33,14 +33,14 @@ type Config struct {
 	// NoGraph keeps a device that can record steps from doing so.
 	NoGraph bool
 
-	Views     []View // of a test image, at the end of training; none, and before the end: the image as it is
+	TTA     []TTAView // of a test image, at the end of training; none, and before the end: the image as it is
 	EvalEvery int    // epochs from one evaluation to the next; 0: 1; below 0: only at the end
 
-	// StatsEvery is the number of steps after which loss and accuracy are fetched from the
+	// MetricsEvery is the number of steps after which loss and accuracy are fetched from the
 	// device, and a diverged loss is seen; besides after the first step and at the end of epochs. On a device.Fetcher
 	// they arrive later, and the host runs ahead of the device by less than three times as many steps.
 	// 0 means 1, or 10 on a Fetcher, or 50 on another device that records steps, which each fetch would hold up.
-	StatsEvery int
+	MetricsEvery int
 
 	Listeners  []Listener
 	Checkpoint Checkpoint
@@ -95,8 +95,8 @@ func (c *Config) check() error {
 		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
 		return bad("precision", "%v, need %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
-	case c.StatsEvery < 0:
-		return bad("stats every", "%d steps, need 0 (the default) or more", c.StatsEvery)
+	case c.MetricsEvery < 0:
+		return bad("stats every", "%d steps, need 0 (the default) or more", c.MetricsEvery)
 	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0:
 		return bad("checkpoint", "every %d epochs, %d steps: need 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps)
 	}
@@ -109,7 +109,7 @@ func (c *Config) check() error {
 	if err := c.Augment.check(h, w, channels); err != nil {
 		return err
 	}
-	return checkViews(c.Views, h, w)
+	return checkViews(c.TTA, h, w)
 }
 
 func (a *Augment) check(h, w, c int) error {
@@ -150,10 +150,10 @@ func (c *Config) totalSteps() int {
 
 // statsEvery returns the steps from one fetch of the statistics to the next.
 func (c *Config) statsEvery() int {
-	if c.StatsEvery > 0 {
-		return c.StatsEvery
+	if c.MetricsEvery > 0 {
+		return c.MetricsEvery
 	}
-	if _, runsOn := c.Device.(device.Fetcher); runsOn {
+	if _, runsOn := c.Device.(device.AsyncDownloader); runsOn {
 		return 10
 	}
 	if _, records := c.Device.(device.Capturer); records {

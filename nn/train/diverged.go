@@ -9,12 +9,12 @@ type DivergedError struct {
 	First, Step int
 	Epoch       int     // from 1
 	Loss        float64 // NaN or infinite
-	// Where is what was not finite first after step Seen, such as "output of layer conv2"; "" where all was
+	// FirstNonFinite is what was not finite first after step Seen, such as "output of layer conv2"; "" where all was
 	// finite. A device that runs ahead of the host has done steps after Step when the loss is known.
-	Where string
-	Seen  int
-	// GoodStep is how many steps the weights have seen that the network went back to.
-	GoodStep int
+	FirstNonFinite string
+	CheckedAtStep  int
+	// RestoredStep is how many steps the weights have seen that the network went back to.
+	RestoredStep int
 }
 
 func (e *DivergedError) Error() string {
@@ -23,14 +23,14 @@ func (e *DivergedError) Error() string {
 		when = fmt.Sprintf("within steps %d to %d", e.First, e.Step)
 	}
 	where := "the loss itself: all outputs are finite"
-	if e.Where != "" {
-		where = "the " + e.Where
+	if e.FirstNonFinite != "" {
+		where = "the " + e.FirstNonFinite
 	}
-	if e.Seen > e.Step {
-		where += fmt.Sprintf(" (looked for after step %d)", e.Seen)
+	if e.CheckedAtStep > e.Step {
+		where += fmt.Sprintf(" (looked for after step %d)", e.CheckedAtStep)
 	}
 	return fmt.Sprintf("the loss is %v %s (epoch %d), seen first in %s; the weights kept are those after step %d; a lower learning rate may help",
-		e.Loss, when, e.Epoch, where, e.GoodStep)
+		e.Loss, when, e.Epoch, where, e.RestoredStep)
 }
 
 // diverged gives the network its last good weights and returns a *DivergedError for the loss of the steps first to
@@ -45,6 +45,6 @@ func (r *run) diverged(loss float64, first, last int) error {
 	}
 	return &DivergedError{
 		First: first, Step: last, Epoch: (last-1)/r.stepper.perEpoch + 1, Loss: loss,
-		Where: where, Seen: r.stepper.step, GoodStep: r.snapshot.goodStep,
+		FirstNonFinite: where, CheckedAtStep: r.stepper.step, RestoredStep: r.snapshot.goodStep,
 	}
 }

@@ -14,7 +14,7 @@
 // forward, loss, backward, clip and update. The second part is the same at every step, so that a device that can
 // record work (device.Capturer) records it once and replays it.
 //
-// There are two ways for images (input.go). On a device.Resident with enough memory the whole data set is copied before the
+// There are two ways for images (input.go). On a device.DatasetResident with enough memory the whole data set is copied before the
 // first step, and a step copies only the numbers of its images. Elsewhere it copies the images, which a
 // data.Loader has read ahead.
 //
@@ -23,7 +23,7 @@
 // A device that works by itself, such as a GPU, should never wait for the host. Within an epoch nothing makes
 // the host wait for such a device, so that there always are steps queued:
 //
-//   - the sums of losses and correct answers come by device.Fetcher (statistics.go). The host looks at
+//   - the sums of losses and correct answers come by device.AsyncDownloader (statistics.go). The host looks at
 //     what has arrived, and waits only when it is two requests ahead. So what displays show is a little old, and a
 //     loss that is not finite is seen some steps later;
 //   - the weights to go back to then are copied on the device, and count as good only when a finite loss that was

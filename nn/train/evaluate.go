@@ -10,16 +10,16 @@ import (
 	"trainer/nn/device"
 )
 
-// View is one way to look at a test image: moved down by DY and right by DX pixels with
+// TTAView is one way to look at a test image: moved down by DY and right by DX pixels with
 // reflection, and mirrored. The network's outputs for all views are averaged by their weights
 // (test-time augmentation).
-type View struct {
+type TTAView struct {
 	DY, DX int
 	Mirror bool
 	Weight float32 // 0 means 1
 }
 
-func checkViews(views []View, h, w int) error {
+func checkViews(views []TTAView, h, w int) error {
 	for i, v := range views {
 		if max(v.DY, -v.DY) > h-1 || max(v.DX, -v.DX) > w-1 {
 			return &ConfigError{Setting: "views", Problem: fmt.Sprintf("view %d moves images of %dx%d by %d, %d", i, h, w, v.DY, v.DX)}
@@ -45,11 +45,11 @@ type Evaluation struct {
 type Evaluator struct {
 	net     *nn.Network
 	dev     device.Device
-	views   []View
+	views   []TTAView
 	set     data.Set
 	loader  *data.Loader
 	input   input
-	combine []device.Combine // of each view, into sum; empty with a single view
+	combine []device.WeightedSum // of each view, into sum; empty with a single view
 	sum     *device.Tensor   // float32 [batch, classes], with several views
 
 	batches [maxRequests]answers
@@ -63,7 +63,7 @@ type Evaluator struct {
 // NewEvaluator allocates what evaluation needs besides the network. mean and std normalise
 // the images. No views means the image as it is. Where images should live on the device and there is
 // room, the first evaluation copies the whole set.
-func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []View) (*Evaluator, error) {
+func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TTAView) (*Evaluator, error) {
 	h, w, c := set.ImageShape()
 	if err := checkViews(views, h, w); err != nil {
 		return nil, err
@@ -111,11 +111,11 @@ func (e *Evaluator) buildCombine(n, classes int) (err error) {
 		total += v.weight()
 	}
 	for i, v := range e.views {
-		spec := device.CombineSpec{Len: n * classes, Alpha: 1, Beta: v.weight() / total}
+		spec := device.WeightedSumSpec{Len: n * classes, Alpha: 1, Beta: v.weight() / total}
 		if i == 0 {
 			spec.Alpha, spec.Beta = spec.Beta, 0
 		}
-		plan, err := e.dev.NewCombine(spec)
+		plan, err := e.dev.NewWeightedSum(spec)
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (e *Evaluator) buildCombine(n, classes int) (err error) {
 	return nil
 }
 
-func (v View) weight() float32 {
+func (v TTAView) weight() float32 {
 	if v.Weight == 0 {
 		return 1
 	}
@@ -132,7 +132,7 @@ func (v View) weight() float32 {
 }
 
 // plain are the views of an image as it is.
-var plain = []View{{Weight: 1}}
+var plain = []TTAView{{Weight: 1}}
 
 // Evaluate runs the network over the whole set, in order, all views of each image. progress, unless nil, is called
 // after every batch with the images done. When ctx is cancelled it returns ctx's error. The
@@ -142,7 +142,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Eva
 }
 
 // evaluate is Evaluate with the evaluator's views, or the plain one.
-func (e *Evaluator) evaluate(ctx context.Context, views []View, progress func(done int)) (*Evaluation, error) {
+func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, progress func(done int)) (*Evaluation, error) {
 	classes := e.net.Classes()
 	result := &Evaluation{Confusion: make([][]int, classes)}
 	for i := range result.Confusion {
@@ -180,7 +180,7 @@ func (e *Evaluator) Close() {
 		e.loader.Close()
 	}
 	for _, a := range e.batches {
-		for _, f := range []device.Fetch{a.stats, a.outputs} {
+		for _, f := range []device.AsyncDownload{a.stats, a.outputs} {
 			if f != nil {
 				_ = f.Close() // a fault has shown itself elsewhere
 			}

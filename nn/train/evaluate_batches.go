@@ -18,7 +18,7 @@ import (
 type answers struct {
 	n              int
 	ids, labels    []int32 // [batch]
-	stats, outputs device.Fetch
+	stats, outputs device.AsyncDownload
 }
 
 func (a *answers) build(dev device.Device, n, classes int) (err error) {
@@ -32,7 +32,7 @@ func (a *answers) build(dev device.Device, n, classes int) (err error) {
 }
 
 // run adds all batches to the result.
-func (e *Evaluator) run(ctx context.Context, views []View, progress func(done int), result *Evaluation) error {
+func (e *Evaluator) run(ctx context.Context, views []TTAView, progress func(done int), result *Evaluation) error {
 	e.loader.Start(0, 0)
 	for more := true; more || e.pending > 0; {
 		if err := ctx.Err(); err != nil {
@@ -63,7 +63,7 @@ func (e *Evaluator) mustTake(more bool) bool {
 }
 
 // next queues the next batch, and reports whether there was one.
-func (e *Evaluator) next(views []View) (bool, error) {
+func (e *Evaluator) next(views []TTAView) (bool, error) {
 	b, err := e.loader.Next()
 	if errors.Is(err, io.EOF) {
 		return false, nil
@@ -76,7 +76,7 @@ func (e *Evaluator) next(views []View) (bool, error) {
 }
 
 // queue queues a batch and the fetches of what it gives.
-func (e *Evaluator) queue(b *data.Batch, views []View) error {
+func (e *Evaluator) queue(b *data.Batch, views []TTAView) error {
 	if err := e.input.upload(b); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (e *Evaluator) queue(b *data.Batch, views []View) error {
 
 // forward computes the outputs for n images, averaged over the views, in the network's own
 // buffer, where its loss looks for them.
-func (e *Evaluator) forward(n int, views []View) *device.Tensor {
+func (e *Evaluator) forward(n int, views []TTAView) *device.Tensor {
 	x, _ := e.input.buffers()
 	var outputs *device.Tensor
 	for i, v := range views {

@@ -3,9 +3,9 @@ package train
 import "trainer/nn/device"
 
 // newFetch prepares fetches of at most bytes bytes. On a device that can't go on working meanwhile, Queue itself copies.
-func newFetch(dev device.Device, bytes int) (device.Fetch, error) {
-	if f, ok := dev.(device.Fetcher); ok {
-		return f.NewFetch(bytes)
+func newFetch(dev device.Device, bytes int) (device.AsyncDownload, error) {
+	if f, ok := dev.(device.AsyncDownloader); ok {
+		return f.NewAsyncDownload(bytes)
 	}
 	return &blockingFetch{dev: dev, bytes: make([]byte, bytes)}, nil
 }

@@ -24,7 +24,7 @@ type input interface {
 	// train queues the making of x for training; epoch is int32 [1].
 	train(epoch *device.Tensor)
 	// view queues the making of x for an evaluation.
-	view(v View)
+	view(v TTAView)
 	// gatherLabels queues the making of labels.
 	gatherLabels()
 	// hostLabels writes the labels of the batch to dst, which has room for them.

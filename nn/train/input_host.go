@@ -39,7 +39,7 @@ func (in *hostInput) upload(b *data.Batch) error {
 
 func (in *hostInput) train(epoch *device.Tensor) { in.augment.Train(in.x, in.images, in.ids, epoch) }
 
-func (in *hostInput) view(v View) {
+func (in *hostInput) view(v TTAView) {
 	in.augment.Normalize(in.x, in.images, nil, v.DY, v.DX, v.Mirror)
 }
 

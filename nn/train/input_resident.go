@@ -20,19 +20,19 @@ type residentInput struct {
 	onHost    []int32        // the same labels; nil before load
 }
 
-// mostBuffer is the largest buffer, in bytes, in which the images of a set that isn't in memory are put together
+// maxBuffer is the largest buffer, in bytes, in which the images of a set that isn't in memory are put together
 // for the upload: as much as package data decodes into memory.
-const mostBuffer = 2 << 30
+const maxBuffer = 2 << 30
 
 // fits reports whether the set should live on the device: the device is one for that, and the set takes no more than half
 // of the memory that is free. The other half is for what is allocated later.
 func fits(dev device.Device, set data.Set) bool {
-	r, ok := dev.(device.Resident)
+	r, ok := dev.(device.DatasetResident)
 	if !ok || set.Len() == 0 {
 		return false
 	}
 	bytes := setBytes(set)
-	if _, ok := set.(*data.InMemory); !ok && bytes > mostBuffer {
+	if _, ok := set.(*data.InMemory); !ok && bytes > maxBuffer {
 		return false
 	}
 	return bytes <= r.FreeMemory()/2
@@ -128,7 +128,7 @@ func (in *residentInput) train(epoch *device.Tensor) {
 	in.augment.Train(in.x, in.images, in.ids, epoch)
 }
 
-func (in *residentInput) view(v View) {
+func (in *residentInput) view(v TTAView) {
 	in.augment.Normalize(in.x, in.images, in.ids, v.DY, v.DX, v.Mirror)
 }
 

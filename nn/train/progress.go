@@ -24,7 +24,7 @@ func (r *run) observe() error {
 	if s.step == r.firstStep+1 || r.atEnd() || r.cfg.Checkpoint.due(s.step, 0) {
 		return r.collect()
 	}
-	if s.step%r.cfg.StatsEvery == 0 {
+	if s.step%r.cfg.MetricsEvery == 0 {
 		if err := r.request(); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func everything(t testing.TB) Config {
 			nn.Flatten{}, nn.Dense{Out: 3},
 		),
 		Loss:    nn.CrossEntropy{Smoothing: 0.05},
-		Data:    &data.Split{Name: "stripes", Train: stripes(156, 1), Test: stripes(50, 2)},
+		Data:    &data.Dataset{Name: "stripes", Train: stripes(156, 1), Test: stripes(50, 2)},
 		Augment: Augment{Mean: []float32{0.5}, Std: []float32{0.3}, Flip: device.FlipAlternating, Crop: 1, Cutout: 2},
 		Optimizer: optim.Config{
 			Algorithm: "adam", LR: 0.03, WeightDecay: 1e-4, Clip: optim.Clip{MaxNorm: 5},
@@ -58,7 +58,7 @@ func everything(t testing.TB) Config {
 		},
 		Schedule: optim.OneCycle{},
 		Epochs:   2.5, Batch: 8, Seed: 7,
-		Views: []View{{Weight: 2}, {DY: 1, Mirror: true}},
+		TTA: []TTAView{{Weight: 2}, {DY: 1, Mirror: true}},
 	}
 }
 

@@ -102,7 +102,7 @@ func (r *run) build() (err error) {
 		return nil
 	}
 	a := r.cfg.Augment
-	r.evaluator, err = NewEvaluator(r.stepper.net, r.cfg.Data.Test, a.Mean, a.Std, r.cfg.Views)
+	r.evaluator, err = NewEvaluator(r.stepper.net, r.cfg.Data.Test, a.Mean, a.Std, r.cfg.TTA)
 	return err
 }
 
@@ -113,7 +113,7 @@ func (r *run) open() (err error) {
 	}
 	r.loader, err = data.NewLoader(data.LoaderConfig{
 		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.DropLast,
-		IDsOnly: r.stepper.Resident(),
+		IDsOnly: r.stepper.DataOnDevice(),
 	})
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (r *run) open() (err error) {
 			return err
 		}
 	}
-	r.cfg.StatsEvery = r.cfg.statsEvery()
+	r.cfg.MetricsEvery = r.cfg.statsEvery()
 	r.firstStep = r.stepper.step
 	r.snapshot.begin(r.firstStep)
 	if r.statistics, err = newStatistics(r.stepper.net, r.firstStep); err != nil {

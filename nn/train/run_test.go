@@ -75,7 +75,7 @@ func TestSameBits(t *testing.T) {
 	a := everything(t)
 	b := everything(t)
 	b.Device = newCPU(t, 3)
-	b.StatsEvery = 7
+	b.MetricsEvery = 7
 	ra, err := Run(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)
@@ -189,11 +189,11 @@ func TestDiverged(t *testing.T) {
 			if !errors.As(err, &diverged) {
 				t.Fatalf("error %v, want a DivergedError", err)
 			}
-			if diverged.Step < 1 || diverged.Epoch != 1 || finite(diverged.Loss) || diverged.GoodStep >= diverged.Step {
+			if diverged.Step < 1 || diverged.Epoch != 1 || finite(diverged.Loss) || diverged.RestoredStep >= diverged.Step {
 				t.Errorf("error %+v", diverged)
 			}
-			if c.where != "" && !strings.Contains(diverged.Where, c.where) {
-				t.Errorf("where is %q, want %q", diverged.Where, c.where)
+			if c.where != "" && !strings.Contains(diverged.FirstNonFinite, c.where) {
+				t.Errorf("where is %q, want %q", diverged.FirstNonFinite, c.where)
 			}
 			if !strings.Contains(err.Error(), fmt.Sprintf("at step %d (epoch 1)", diverged.Step)) {
 				t.Errorf("the error says %q", err)
@@ -232,7 +232,7 @@ func TestDivergedEvaluation(t *testing.T) {
 	poison()
 	r.stepper.step = 20
 	var diverged *DivergedError
-	if err := r.evaluate(t.Context(), 1); !errors.As(err, &diverged) || diverged.Step != 20 || diverged.Where == "" {
+	if err := r.evaluate(t.Context(), 1); !errors.As(err, &diverged) || diverged.Step != 20 || diverged.FirstNonFinite == "" {
 		t.Errorf("error %v, want a DivergedError at step 20", err)
 	}
 	r.stepper.opt.SwapOut() // as endEpoch does
@@ -261,7 +261,7 @@ func TestGoodStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	var diverged *DivergedError
-	if err := r.train(t.Context()); !errors.As(err, &diverged) || diverged.Step != 31 || diverged.Epoch != 2 || diverged.GoodStep != 20 {
+	if err := r.train(t.Context()); !errors.As(err, &diverged) || diverged.Step != 31 || diverged.Epoch != 2 || diverged.RestoredStep != 20 {
 		t.Errorf("error %+v, want a DivergedError at step 31 that goes back to step 20", err)
 	}
 }
@@ -392,7 +392,7 @@ func TestViews(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loss := func(views ...View) float64 {
+	loss := func(views ...TTAView) float64 {
 		e, err := NewEvaluator(s.net, s.cfg.Data.Test, []float32{0.5}, []float32{0.3}, views)
 		if err != nil {
 			t.Fatal(err)
@@ -404,30 +404,30 @@ func TestViews(t *testing.T) {
 		}
 		return r.Loss
 	}
-	plain, shifted := loss(), loss(View{DX: 2})
+	plain, shifted := loss(), loss(TTAView{DX: 2})
 	if plain == shifted {
 		t.Error("a shifted view gives the loss of the plain one")
 	}
-	if same := loss(View{Weight: 3}, View{Weight: 0.5}); math.Abs(same-plain) > 1e-5 {
+	if same := loss(TTAView{Weight: 3}, TTAView{Weight: 0.5}); math.Abs(same-plain) > 1e-5 {
 		t.Errorf("the plain view twice gives the loss %v, once %v", same, plain)
 	}
-	if mixed := loss(View{}, View{DX: 2}); mixed == plain || mixed == shifted {
+	if mixed := loss(TTAView{}, TTAView{DX: 2}); mixed == plain || mixed == shifted {
 		t.Errorf("mixed views give the loss %v, the plain one %v, the shifted one %v", mixed, plain, shifted)
 	}
 }
 
 // TestViewsAreForTheEnd: every evaluation but the last looks at the images as they are.
 func TestViewsAreForTheEnd(t *testing.T) {
-	history := func(views []View) []EpochMetrics {
+	history := func(views []TTAView) []EpochMetrics {
 		cfg := everything(t)
-		cfg.Views, cfg.Epochs = views, 3
+		cfg.TTA, cfg.Epochs = views, 3
 		r, err := Run(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return r.History
 	}
-	with, without := history([]View{{DX: 2, Weight: 1}}), history(nil)
+	with, without := history([]TTAView{{DX: 2, Weight: 1}}), history(nil)
 	for i := range without {
 		if last := i == len(without)-1; (with[i].TestLoss == without[i].TestLoss) == last {
 			t.Errorf("epoch %d of %d: test loss %v with a shifted view, %v without", i+1, len(without), with[i].TestLoss, without[i].TestLoss)
@@ -504,7 +504,7 @@ func TestTotalSteps(t *testing.T) {
 		{100, 10, false, 0.3, 10, 3}, // 0.3*10 is a little more than 3
 		{100, 10, false, 1e-9, 10, 1},
 	} {
-		cfg := Config{Data: &data.Split{Train: &data.InMemory{Labels: make([]int32, c.images)}}, Batch: c.batch, DropLast: c.drop, Epochs: c.epochs}
+		cfg := Config{Data: &data.Dataset{Train: &data.InMemory{Labels: make([]int32, c.images)}}, Batch: c.batch, DropLast: c.drop, Epochs: c.epochs}
 		if cfg.stepsPerEpoch() != c.perEpoch || cfg.totalSteps() != c.total {
 			t.Errorf("%+v: %d steps an epoch, %d in all", c, cfg.stepsPerEpoch(), cfg.totalSteps())
 		}
@@ -520,7 +520,7 @@ func TestRunRefuses(t *testing.T) {
 		{"device", func(c *Config) { c.Device = nil }, "device"},
 		{"network", func(c *Config) { c.Model = nil }, "network"},
 		{"loss", func(c *Config) { c.Loss = nil }, "loss"},
-		{"data", func(c *Config) { c.Data = &data.Split{Train: &data.InMemory{}} }, "no training images"},
+		{"data", func(c *Config) { c.Data = &data.Dataset{Train: &data.InMemory{}} }, "no training images"},
 		{"epochs", func(c *Config) { c.Epochs = 0 }, "epochs: 0"},
 		{"NaN epochs", func(c *Config) { c.Epochs = math.NaN() }, "epochs: NaN"},
 		{"batch", func(c *Config) { c.Batch = -1 }, "batch: -1"},
@@ -529,7 +529,7 @@ func TestRunRefuses(t *testing.T) {
 		{"cutout", func(c *Config) { c.Augment.Cutout = 9 }, "cutout is 9"},
 		{"channels", func(c *Config) { c.Augment.Mean = []float32{1, 2} }, "2 means and 1 standard"},
 		{"deviation", func(c *Config) { c.Augment.Std = []float32{0} }, "standard deviation is 0"},
-		{"view", func(c *Config) { c.Views[0].DX = -8 }, "view 0 moves"},
+		{"view", func(c *Config) { c.TTA[0].DX = -8 }, "view 0 moves"},
 		{"classes", func(c *Config) { c.Data.Train.(*data.InMemory).ClassNames = []string{"a", "b"} }, "3 outputs, the data 2 classes"},
 		{"test images", func(c *Config) { c.Data.Test.(*data.InMemory).H = 4 }, "test images are 4x8x1"},
 		{"checkpoint", func(c *Config) { c.Checkpoint.EverySteps = -1 }, "checkpoint"},

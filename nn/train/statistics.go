@@ -20,7 +20,7 @@ import (
 // device.
 type statistics struct {
 	net     *nn.Network
-	fetches [maxRequests]device.Fetch
+	fetches [maxRequests]device.AsyncDownload
 	through [maxRequests]int // steps that were done when the fetch was requested
 	oldest  int              // of the fetches under way
 	pending int              // fetches under way

@@ -164,9 +164,9 @@ func (s *Stepper) Network() *nn.Network { return s.net }
 // Optimizer returns the optimiser.
 func (s *Stepper) Optimizer() *optim.Optimizer { return s.opt }
 
-// Resident reports whether the training images live on the device, so that a loader need deliver nothing but
+// DataOnDevice reports whether the training images live on the device, so that a loader need deliver nothing but
 // their numbers (data.LoaderConfig.IDsOnly). They are read and copied before the first step.
-func (s *Stepper) Resident() bool { return s.input.resident() }
+func (s *Stepper) DataOnDevice() bool { return s.input.resident() }
 
 // StepsPerEpoch returns the batches of an epoch, and Total those of the whole training.
 func (s *Stepper) StepsPerEpoch() int { return s.perEpoch }

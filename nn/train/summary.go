@@ -9,7 +9,7 @@ import (
 type Summary struct {
 	Device string // as device.Device.Name
 	Info   device.Info
-	Rows   []nn.Row // the network's table
+	Rows   []nn.LayerInfo // the network's table
 
 	Params int   // weights, trained and frozen
 	FLOPs  int64 // of the forward pass of one example
@@ -55,9 +55,9 @@ func (r *run) summary() Summary {
 // Summary describes the training.
 func (s *Stepper) Summary() Summary {
 	sum := Summary{
-		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Rows(),
+		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Layers(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
-		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.Resident(), Recorded: s.recording.on(),
+		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.DataOnDevice(), Recorded: s.recording.on(),
 		Batch: s.cfg.Batch, Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(),
 	}

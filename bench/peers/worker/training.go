@@ -54,7 +54,7 @@ func newTraining(d device.Device, folder, name string, s settings) (*training, e
 	if len(r.Data) > 0 {
 		set.Name = r.Data[0] // whose mean and deviation the recipe has
 	}
-	cfg := r.TrainConfig(d, &data.Split{Name: set.Name, Train: set}, 1)
+	cfg := r.TrainConfig(d, &data.Dataset{Name: set.Name, Train: set}, 1)
 	if p, ok := gpu.PrecisionOf(d); ok {
 		cfg.DType = p.DType()
 	}
@@ -221,7 +221,7 @@ func stepFLOPs(net *nn.Network) int64 {
 	}
 	var total int64
 	before := false
-	for _, row := range net.Rows() {
+	for _, row := range net.Layers() {
 		weight, bias := params[row.Name+".weight"], params[row.Name+".bias"]
 		products := int64(1)
 		if weight != nil && weight.Grad != nil {

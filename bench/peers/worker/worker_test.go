@@ -128,7 +128,7 @@ func TestSameAsRecipes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, row := range net.Rows() {
+		for _, row := range net.Layers() {
 			list = append(list, fmt.Sprint(row.Kind, row.Output, row.Params, row.FLOPs))
 		}
 		return append(list, fmt.Sprint(trained(net)))

@@ -218,11 +218,11 @@ type GraphEngine struct {
 	config backendDesc
 }
 
-// mostEngines bounds how many proposals are asked for; cuDNN 9.28 makes up to 40.
-const mostEngines = 128
+// maxEngines bounds how many proposals are asked for; cuDNN 9.28 makes up to 40.
+const maxEngines = 128
 
-// mostNotes is more than there are notes; each cuDNN may add some.
-const mostNotes = 64
+// maxNotes is more than there are notes; each cuDNN may add some.
+const maxNotes = 64
 
 // Engines asks for proposals, best first. There may be none. They live as long as the graph.
 func (g *ConvolutionGraph) Engines(h Heuristics) ([]GraphEngine, error) {
@@ -235,7 +235,7 @@ func (g *ConvolutionGraph) Engines(h Heuristics) ([]GraphEngine, error) {
 		b.descriptors(query, attributeHeuristicsTarget, g.d.target)
 	}
 	b.finalize(query)
-	count := min(mostEngines, elements[backendDesc](b, query, C.CUDNN_ATTR_ENGINEHEUR_RESULTS, C.CUDNN_TYPE_BACKEND_DESCRIPTOR, nil))
+	count := min(maxEngines, elements[backendDesc](b, query, C.CUDNN_ATTR_ENGINEHEUR_RESULTS, C.CUDNN_TYPE_BACKEND_DESCRIPTOR, nil))
 	configs := make([]backendDesc, count)
 	for i := range configs {
 		configs[i] = b.create(C.CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)
@@ -264,9 +264,9 @@ func (b *backend) describe(e *GraphEngine) {
 	engine := []backendDesc{b.create(C.CUDNN_BACKEND_ENGINE_DESCRIPTOR)}
 	elements(b, e.config, C.CUDNN_ATTR_ENGINECFG_ENGINE, C.CUDNN_TYPE_BACKEND_DESCRIPTOR, engine)
 	e.Number = int(b.integer(engine[0], C.CUDNN_ATTR_ENGINE_GLOBAL_INDEX))
-	var notes [mostNotes]C.cudnnBackendNumericalNote_t
+	var notes [maxNotes]C.cudnnBackendNumericalNote_t
 	count := elements(b, engine[0], C.CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, C.CUDNN_TYPE_NUMERICAL_NOTE, notes[:])
-	for _, note := range notes[:min(count, mostNotes)] {
+	for _, note := range notes[:min(count, maxNotes)] {
 		e.Notes |= 1 << note
 	}
 }

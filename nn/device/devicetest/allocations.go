@@ -208,7 +208,7 @@ func elementwiseCalls(m typed) []call {
 		calls = append(calls, call{"reduce", func() { reduce.Run(dst, src) }})
 	}
 	drop := plan(dev.NewDropout(device.DropoutSpec{Len: n, Rate: 0.5, DType: m.dtype}))(t)
-	combine := plan(dev.NewCombine(device.CombineSpec{Len: n, Alpha: 1, Beta: 2, DType: m.dtype}))(t)
+	combine := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: n, Alpha: 1, Beta: 2, DType: m.dtype}))(t)
 	return append(calls,
 		call{"dropout/forward", func() { drop.Forward(b, a, step) }},
 		call{"dropout/backward", func() { drop.Backward(b, b, step) }},
@@ -254,7 +254,7 @@ func scalingCalls(t *testing.T, dev device.Device, mixed device.MixedPrecision) 
 	loss := plan(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Scaling: state}))(t)
 	clip := plan(dev.NewClip(device.ClipSpec{Grads: grads, MaxNorm: 1, MaxValue: 1, Scaling: state}))(t)
 	optimizer := plan(dev.NewOptimizer(device.OptimizerSpec{
-		Kind: device.SGD, Slots: []device.Slot{{Value: value, Grad: grad}}, Scaling: state,
+		Kind: device.SGD, Slots: []device.OptimizerParam{{Value: value, Grad: grad}}, Scaling: state,
 	}))(t)
 	return []call{
 		{"scaling/update", scaling.Update},
@@ -271,11 +271,11 @@ func updateCalls(t *testing.T, dev device.Device) []call {
 	hyper, decay := zeros(t, dev, 1, device.HyperLen), zeros(t, dev, 1)
 	var calls []call
 	for name, kind := range map[string]device.OptimizerKind{"sgd": device.SGD, "adam": device.Adam, "rmsprop": device.RMSProp} {
-		slot := device.Slot{Value: value, Grad: grad, State1: state1}
+		slot := device.OptimizerParam{Value: value, Grad: grad, State1: state1}
 		if kind != device.SGD {
 			slot.State2 = state2
 		}
-		optimizer := plan(dev.NewOptimizer(device.OptimizerSpec{Kind: kind, Epsilon: 1e-8, Slots: []device.Slot{slot}}))(t)
+		optimizer := plan(dev.NewOptimizer(device.OptimizerSpec{Kind: kind, Epsilon: 1e-8, Slots: []device.OptimizerParam{slot}}))(t)
 		calls = append(calls, call{"optimizer/" + name, func() { optimizer.Step(hyper) }})
 	}
 	clip := plan(dev.NewClip(device.ClipSpec{Grads: []*device.Tensor{grad}, MaxNorm: 1, MaxValue: 1}))(t)

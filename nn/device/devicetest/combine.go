@@ -14,15 +14,15 @@ func testCombine(t *testing.T, dev device.Device, opt Options) {
 	for _, f := range []struct{ alpha, beta float32 }{{1, 1}, {1, -1}, {0.3, 0.7}, {2, 0}, {-0.25, 3}} {
 		for _, n := range []int{1, 7, 64, 1031} {
 			t.Run(fmt.Sprintf("%v-%v/%s", f.alpha, f.beta, sizeName(n)), func(t *testing.T) {
-				runCombine(t, dev, opt, device.CombineSpec{Len: 1031, Alpha: f.alpha, Beta: f.beta, DType: opt.storage}, n)
+				runCombine(t, dev, opt, device.WeightedSumSpec{Len: 1031, Alpha: f.alpha, Beta: f.beta, DType: opt.storage}, n)
 			})
 		}
 	}
 }
 
 // runCombine checks every way in which the three operands may be the same.
-func runCombine(t *testing.T, dev device.Device, opt Options, s device.CombineSpec, n int) {
-	combine := plan(dev.NewCombine(s))(t)
+func runCombine(t *testing.T, dev device.Device, opt Options, s device.WeightedSumSpec, n int) {
+	combine := plan(dev.NewWeightedSum(s))(t)
 	src := newSource("combine")
 	aData, bData := opt.round(src.values(n)), opt.round(src.values(n))
 	r := newRig(t, dev, opt)

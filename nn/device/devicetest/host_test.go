@@ -404,10 +404,10 @@ func (s hostSoftmax) Forward(y, x *device.Tensor) {
 
 type hostCombine struct {
 	host
-	s device.CombineSpec
+	s device.WeightedSumSpec
 }
 
-func (h host) NewCombine(s device.CombineSpec) (device.Combine, error) {
+func (h host) NewWeightedSum(s device.WeightedSumSpec) (device.WeightedSum, error) {
 	return hostCombine{h, s}, h.accepts(s.DType)
 }
 

@@ -97,7 +97,7 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 	for i, n := range sizes {
 		start := src.values(n)
 		starts = append(starts, start)
-		slot := device.Slot{Value: r.inout(fmt.Sprintf("value %d", i), start, n), Group: i % len(c.hyper)}
+		slot := device.OptimizerParam{Value: r.inout(fmt.Sprintf("value %d", i), start, n), Group: i % len(c.hyper)}
 		slot.Grad = r.inout(fmt.Sprintf("grad %d", i), make([]float32, n), n)
 		if c.state1 {
 			slot.State1 = r.inout(fmt.Sprintf("state1 %d", i), make([]float32, n), n)

@@ -134,7 +134,7 @@ func panicsOfElementwise(t *testing.T, dev device.Device) {
 	mustPanic(t, "activation of different lengths", func() { act.Forward(f32(7), f32(8)) }, "7", "8")
 	mustPanic(t, "activation of too many elements", func() { act.Forward(f32(9), f32(9)) }, "9", "8")
 	mustPanic(t, "no activation", func() { _, _ = dev.NewActivation(device.ActivationSpec{Len: 8}) })
-	combine := plan(dev.NewCombine(device.CombineSpec{Len: 8, Alpha: 1, Beta: 1}))(t)
+	combine := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: 8, Alpha: 1, Beta: 1}))(t)
 	mustPanic(t, "combination of different lengths", func() { combine.Run(f32(8), f32(8), f32(7)) }, "7", "8")
 	drop := plan(dev.NewDropout(device.DropoutSpec{Len: 8, Rate: 0.5}))(t)
 	mustPanic(t, "dropout with a step of another type", func() { drop.Forward(f32(8), f32(8), f32(1)) }, "step", "int32")
@@ -157,10 +157,10 @@ func panicsOfLists(t *testing.T, dev device.Device) {
 	m := memory{t, dev}
 	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
 	mustPanic(t, "a gradient of another size", func() {
-		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.SGD, Slots: []device.Slot{{Value: f32(8), Grad: f32(7)}}})
+		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.SGD, Slots: []device.OptimizerParam{{Value: f32(8), Grad: f32(7)}}})
 	}, "7", "8")
 	mustPanic(t, "Adam without a second moment", func() {
-		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.Adam, Slots: []device.Slot{{Value: f32(8), Grad: f32(8), State1: f32(8)}}})
+		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.Adam, Slots: []device.OptimizerParam{{Value: f32(8), Grad: f32(8), State1: f32(8)}}})
 	})
 	mustPanic(t, "averages of different numbers", func() {
 		_, _ = dev.NewAverage(device.AverageSpec{Dst: []*device.Tensor{f32(8)}})

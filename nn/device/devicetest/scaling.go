@@ -166,7 +166,7 @@ func runSkippedStep(t *testing.T, dev device.Device, opt Options, c optimizerCas
 	for i, n := range sizes {
 		grad := src.values(n)
 		spoil(grad)
-		slot := device.Slot{Group: i % len(c.hyper), Grad: r.inputFloat32(fmt.Sprintf("grad %d", i), grad, n)}
+		slot := device.OptimizerParam{Group: i % len(c.hyper), Grad: r.inputFloat32(fmt.Sprintf("grad %d", i), grad, n)}
 		// As inputs, all of them must keep their bits.
 		slot.Value = r.inputFloat32(fmt.Sprintf("value %d", i), src.values(n), n)
 		if c.state1 {
@@ -207,7 +207,7 @@ func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.
 		for _, w := range start {
 			weights[i] = append(weights[i], parameter{w: float64(w), magnitude: math.Abs(float64(w))})
 		}
-		slot := device.Slot{
+		slot := device.OptimizerParam{
 			Value: r.inoutFloat32(fmt.Sprintf("value %d", i), start, n), Grad: r.inoutFloat32(fmt.Sprintf("grad %d", i), make([]float32, n), n),
 			State1: r.inoutFloat32(fmt.Sprintf("velocity %d", i), make([]float32, n), n),
 		}

@@ -57,7 +57,7 @@ func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
 		"batchnorm":  refusal(dev.NewBatchNorm(norm)),
 		"activation": refusal(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 4, DType: dtype})),
 		"dropout":    refusal(dev.NewDropout(device.DropoutSpec{Len: 4, DType: dtype})),
-		"combine":    refusal(dev.NewCombine(device.CombineSpec{Len: 4, Alpha: 1, DType: dtype})),
+		"combine":    refusal(dev.NewWeightedSum(device.WeightedSumSpec{Len: 4, Alpha: 1, DType: dtype})),
 		"reduce":     refusal(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Rows: 2, C: 2, DType: dtype})),
 		"augment": refusal(dev.NewAugment(device.AugmentSpec{
 			N: 1, H: 2, W: 2, C: 1, Mean: []float32{0}, Std: []float32{1}, DType: dtype,
@@ -104,7 +104,7 @@ func testRange(t *testing.T, dev device.Device, opt Options) {
 	}
 	for _, alpha := range []float32{2, 1, 0.5, 0.25} {
 		t.Run(fmt.Sprintf("times-%v", alpha), func(t *testing.T) {
-			combine := plan(dev.NewCombine(device.CombineSpec{Len: len(data), Alpha: alpha, DType: opt.storage}))(t)
+			combine := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: len(data), Alpha: alpha, DType: opt.storage}))(t)
 			r := newRig(t, dev, opt)
 			a, y := r.input("a", data, len(data)), r.output("y", len(data))
 			r.run(func() { combine.Run(y, a, nil) })

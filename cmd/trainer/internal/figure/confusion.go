@@ -38,7 +38,7 @@ func Confusion(w io.Writer, format, title string, counts [][]int, classes []stri
 	}
 	const recallWidth = 62.0
 	x, y := margin+16+names, content+18
-	width := max(x+n*cell+recallWidth+margin, leastWidth)
+	width := max(x+n*cell+recallWidth+margin, minWidth)
 	height := y + n*cell + names + margin
 	s = newSheet(format, width, height)
 	s.title(title, overall(counts))
@@ -67,7 +67,7 @@ func overall(counts [][]int) string {
 }
 
 // confusionLabels writes the classes' names at the left and under the columns.
-func (s *sheet) confusionLabels(t typeface, classes []string, x, y, cell, names float64) {
+func (s *page) confusionLabels(t typeface, classes []string, x, y, cell, names float64) {
 	bottom := y + float64(len(classes))*cell
 	widest := 0.0
 	for _, c := range classes {
@@ -85,7 +85,7 @@ func (s *sheet) confusionLabels(t typeface, classes []string, x, y, cell, names 
 }
 
 // upright writes text that is read from below and ends at p.
-func (s *sheet) upright(t typeface, c color.Color, p point, width float64, text string) {
+func (s *page) upright(t typeface, c color.Color, p point, width float64, text string) {
 	s.canvas.Push()
 	s.canvas.Translate(s.at(p))
 	s.canvas.Rotate(math.Pi / 2)
@@ -96,7 +96,7 @@ func (s *sheet) upright(t typeface, c color.Color, p point, width float64, text 
 }
 
 // confusionRow draws the cells of a class, and the share that is right.
-func (s *sheet) confusionRow(t typeface, row []int, class int, x, y, cell float64) {
+func (s *page) confusionRow(t typeface, row []int, class int, x, y, cell float64) {
 	total := 0
 	for _, v := range row {
 		total += v

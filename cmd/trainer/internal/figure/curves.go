@@ -63,7 +63,7 @@ func endOfTraining(epochs []Epoch) string {
 }
 
 // newPlot plots two series over the epochs, in the page's fonts and colours.
-func (s *sheet) newPlot(label, ticks string, factor float64, epochs []Epoch, train, test func(Epoch) float64) *plot.Plot {
+func (s *page) newPlot(label, ticks string, factor float64, epochs []Epoch, train, test func(Epoch) float64) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
 	p.X.Label.Text, p.Y.Label.Text = "epoch", label
@@ -128,7 +128,7 @@ func around(low, high float64) (from, to float64) {
 }
 
 // plot draws a plot in a rectangle.
-func (s *sheet) plot(p *plot.Plot, x, y, w, h float64) {
+func (s *page) plot(p *plot.Plot, x, y, w, h float64) {
 	c := draw.NewCanvas(s.canvas, vg.Points(s.width), vg.Points(s.height))
 	c.Rectangle = vg.Rectangle{Min: s.at(point{x, y + h}), Max: s.at(point{x + w, y})}
 	p.Draw(c)

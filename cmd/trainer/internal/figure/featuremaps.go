@@ -76,7 +76,7 @@ func lineOf(l Activation) float64 {
 	return mapSide + mapGap
 }
 
-func (s *sheet) mapLabel(name, kind, shape string, y float64) {
+func (s *page) mapLabel(name, kind, shape string, y float64) {
 	s.fitted(typeface{10, true}, left, ink, point{margin, y + 11}, mapLeft-margin-8, name)
 	if shape == "" {
 		return
@@ -85,7 +85,7 @@ func (s *sheet) mapLabel(name, kind, shape string, y float64) {
 }
 
 // maps draws a layer's first channels, or its vector as a strip.
-func (s *sheet) maps(l Activation, y float64) {
+func (s *page) maps(l Activation, y float64) {
 	low, high := span(l.Values)
 	if high == low {
 		high = low + 1
@@ -117,7 +117,7 @@ func stretch(img image.Image, width int) image.Image {
 }
 
 // scores draws the network's outputs as bars from zero.
-func (s *sheet) scores(l Activation, classes []string, y float64) {
+func (s *page) scores(l Activation, classes []string, y float64) {
 	low, high := span(l.Values)
 	low, high = min(low, 0), max(high, 0)
 	if high == low {

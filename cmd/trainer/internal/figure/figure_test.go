@@ -91,7 +91,7 @@ func numbers(n int) []float32 {
 }
 
 // rows returns a network's table.
-func rows(t *testing.T, model nn.Layer, input nn.Shape) []nn.Row {
+func rows(t *testing.T, model nn.Layer, input nn.Shape) []nn.LayerInfo {
 	t.Helper()
 	dev, err := cpu.New(cpu.WithThreads(1))
 	if err != nil {
@@ -102,7 +102,7 @@ func rows(t *testing.T, model nn.Layer, input nn.Shape) []nn.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return net.Rows()
+	return net.Layers()
 }
 
 func TestPNG(t *testing.T) {
@@ -196,7 +196,7 @@ func checkSVG(t *testing.T, svg []byte) string {
 }
 
 func TestWhatCannotBeDrawn(t *testing.T) {
-	layers := []Layer{{Row: nn.Row{Name: "dense1", Kind: "dense", Output: nn.Shape{2}}}}
+	layers := []Layer{{LayerInfo: nn.LayerInfo{Name: "dense1", Kind: "dense", Output: nn.Shape{2}}}}
 	gray := image.NewGray(image.Rect(0, 0, 2, 2))
 	for _, c := range []struct {
 		name string

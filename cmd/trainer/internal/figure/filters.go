@@ -31,7 +31,7 @@ func Filters(w io.Writer, format, title string, values []float32, shape []int) e
 	g.side = min(72, (656+g.gap)/float64(g.columns)-g.gap)
 	wide, high := g.size(len(tiles))
 	const below = 46
-	s := newSheet(format, max(wide+2*margin, leastWidth), content+high+12+below)
+	s := newSheet(format, max(wide+2*margin, minWidth), content+high+12+below)
 	s.title(title, fmt.Sprintf("%d filters of %d×%d over %d %s%s", outC, kH, kW, inC, plural(inC, "channel"), more))
 	for i, img := range tiles {
 		x, y := g.at(i, margin, content)
@@ -93,7 +93,7 @@ func colourFilter(f []float32, kH, kW int) image.Image {
 }
 
 // scale explains colours by a strip from one value to another.
-func (s *sheet) scale(colour func(float64) color.NRGBA, from, to, x, y float64, low, high string) {
+func (s *page) scale(colour func(float64) color.NRGBA, from, to, x, y float64, low, high string) {
 	const wide, steps = 140.0, 70
 	t := typeface{9.5, false}
 	s.text(t, left, muted, point{x, y + 8}, low)

@@ -10,13 +10,13 @@ import (
 // Layer is a line of a network's table, with what the line doesn't tell: the kernel and
 // the like.
 type Layer struct {
-	nn.Row
+	nn.LayerInfo
 	Detail string // such as "3×3, stride 2"; may be empty
 }
 
 // Layers joins a network's table with the model that it was compiled from, which has the
 // details. It panics when they are not of the same network.
-func Layers(rows []nn.Row, model nn.Layer) []Layer {
+func Layers(rows []nn.LayerInfo, model nn.Layer) []Layer {
 	all := walk(nil, model)
 	if len(all) != len(rows) {
 		panic(fmt.Sprintf("figure: a table of %d rows for a model of %d layers", len(rows), len(all)))

@@ -29,7 +29,7 @@ func Network(w io.Writer, format, title string, layers []Layer, input nn.Shape) 
 	perLine := min(len(d.stages), stagesPerLine)
 	lines := (len(d.stages) + perLine - 1) / perLine
 	perLine = (len(d.stages) + lines - 1) / lines // lines of about the same length
-	width := max(2*margin+float64(perLine)*stageWidth, leastWidth)
+	width := max(2*margin+float64(perLine)*stageWidth, minWidth)
 	height := content + float64(lines)*d.lineHeight() + 34
 	s := newSheet(format, width, height)
 	s.title(title, d.summary())
@@ -45,7 +45,7 @@ func Network(w io.Writer, format, title string, layers []Layer, input nn.Shape) 
 const (
 	stagesPerLine = 8
 	stageWidth    = 84.0 // at 8 a line, 700 points: 1400 pixels
-	leastWidth    = 520.0
+	minWidth    = 520.0
 	headHeight    = 44.0  // of the text above a block
 	blockHeight   = 118.0 // of the largest block
 	shapeHeight   = 32.0  // of the text under a block
@@ -212,7 +212,7 @@ func familyColor(family string) color.NRGBA {
 }
 
 // stage draws stage i in a column that begins at (x, y).
-func (s *sheet) stage(d *diagram, st stage, i int, x, y float64) {
+func (s *page) stage(d *diagram, st stage, i int, x, y float64) {
 	middle := x + stageWidth/2
 	axis := y + headHeight + blockHeight/2
 	c := muted
@@ -249,7 +249,7 @@ func (s *sheet) stage(d *diagram, st stage, i int, x, y float64) {
 
 // block draws a stage's data around (middle, axis), and returns where it begins and ends on
 // the axis.
-func (s *sheet) block(d *diagram, shape nn.Shape, c color.NRGBA, middle, axis float64) (from, to float64) {
+func (s *page) block(d *diagram, shape nn.Shape, c color.NRGBA, middle, axis float64) (from, to float64) {
 	if len(shape) != 3 {
 		return s.bar(d, shape.Len(), c, middle, axis)
 	}
@@ -275,7 +275,7 @@ func (s *sheet) block(d *diagram, shape nn.Shape, c color.NRGBA, middle, axis fl
 }
 
 // bar draws a vector: its units as discs where they are few, else as a bar.
-func (s *sheet) bar(d *diagram, n int, c color.NRGBA, middle, axis float64) (from, to float64) {
+func (s *page) bar(d *diagram, n int, c color.NRGBA, middle, axis float64) (from, to float64) {
 	const few = 12
 	if n <= few {
 		const pitch = 9.4
@@ -298,7 +298,7 @@ func (s *sheet) bar(d *diagram, n int, c color.NRGBA, middle, axis float64) (fro
 }
 
 // tag draws a layer that keeps the shape as a strip with its kind.
-func (s *sheet) tag(l Layer, x, y, width float64) {
+func (s *page) tag(l Layer, x, y, width float64) {
 	c := familyColor(family(l.Kind))
 	s.fill(mix(white, c, 0.3), corners(x, y, width, tagHeight-3)...)
 	s.fill(c, corners(x, y, 3, tagHeight-3)...)
@@ -310,7 +310,7 @@ func (s *sheet) tag(l Layer, x, y, width float64) {
 }
 
 // legend explains the colours that were used.
-func (s *sheet) legend(d *diagram, y float64) {
+func (s *page) legend(d *diagram, y float64) {
 	used := map[string]bool{}
 	for _, l := range d.layers {
 		used[family(l.Kind)] = true

@@ -32,7 +32,7 @@ func Predictions(w io.Writer, format, title string, predictions []Prediction) er
 	}
 	g := grid{columns: min(8, len(predictions)), side: 74, gap: 9.2, rowGap: 36}
 	wide, high := g.size(len(predictions))
-	s := newSheet(format, max(wide+2*margin, leastWidth), content+high+30+margin)
+	s := newSheet(format, max(wide+2*margin, minWidth), content+high+30+margin)
 	s.title(title, fmt.Sprintf("%d images, %d of them wrong: the answer and its probability; in an orange frame, what it is", len(predictions), wrong))
 	for i, p := range predictions {
 		x, y := g.at(i, margin, content)
@@ -41,7 +41,7 @@ func Predictions(w io.Writer, format, title string, predictions []Prediction) er
 	return s.write(w)
 }
 
-func (s *sheet) prediction(p Prediction, x, y, side float64) {
+func (s *page) prediction(p Prediction, x, y, side float64) {
 	c, frame := blue, 1.2
 	if p.Answer != p.Class {
 		c, frame = vermillion, 3

@@ -16,9 +16,9 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// sheet is a white page. Lengths are in points; the origin is the top left corner, and y
+// page is a white page. Lengths are in points; the origin is the top left corner, and y
 // grows downwards, as in an image.
-type sheet struct {
+type page struct {
 	canvas        vg.CanvasSizer
 	width, height float64
 	fonts         *font.Cache
@@ -46,8 +46,8 @@ type typeface struct {
 }
 
 // newSheet returns an empty page for a format that checkFormat has accepted.
-func newSheet(format string, width, height float64) *sheet {
-	s := &sheet{width: width, height: height, fonts: font.NewCache(liberation.Collection())}
+func newSheet(format string, width, height float64) *page {
+	s := &page{width: width, height: height, fonts: font.NewCache(liberation.Collection())}
 	w, h := vg.Points(width), vg.Points(height)
 	if format == "svg" {
 		s.canvas = vgsvg.New(w, h)
@@ -59,7 +59,7 @@ func newSheet(format string, width, height float64) *sheet {
 }
 
 // write encodes the page.
-func (s *sheet) write(w io.Writer) error {
+func (s *page) write(w io.Writer) error {
 	if c, ok := s.canvas.(*vgimg.Canvas); ok {
 		_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
 		return err
@@ -81,11 +81,11 @@ func portable(svg []byte) []byte {
 }
 
 // at returns the canvas's point: there y grows upwards.
-func (s *sheet) at(p point) vg.Point {
+func (s *page) at(p point) vg.Point {
 	return vg.Point{X: vg.Points(p.x), Y: vg.Points(s.height - p.y)}
 }
 
-func (s *sheet) path(corners []point, closed bool) vg.Path {
+func (s *page) path(corners []point, closed bool) vg.Path {
 	var p vg.Path
 	p.Move(s.at(corners[0]))
 	for _, c := range corners[1:] {
@@ -98,20 +98,20 @@ func (s *sheet) path(corners []point, closed bool) vg.Path {
 }
 
 // fill fills a polygon.
-func (s *sheet) fill(c color.Color, corners ...point) {
+func (s *page) fill(c color.Color, corners ...point) {
 	s.canvas.SetColor(c)
 	s.canvas.Fill(s.path(corners, true))
 }
 
 // outline draws a polygon's edge.
-func (s *sheet) outline(c color.Color, width float64, corners ...point) {
+func (s *page) outline(c color.Color, width float64, corners ...point) {
 	s.canvas.SetColor(c)
 	s.canvas.SetLineWidth(vg.Points(width))
 	s.canvas.Stroke(s.path(corners, true))
 }
 
 // line draws a line through the points.
-func (s *sheet) line(c color.Color, width float64, points ...point) {
+func (s *page) line(c color.Color, width float64, points ...point) {
 	s.canvas.SetColor(c)
 	s.canvas.SetLineWidth(vg.Points(width))
 	s.canvas.Stroke(s.path(points, false))
@@ -123,7 +123,7 @@ func corners(x, y, w, h float64) []point {
 }
 
 // disc fills a circle.
-func (s *sheet) disc(c color.Color, middle point, radius float64) {
+func (s *page) disc(c color.Color, middle point, radius float64) {
 	var p vg.Path
 	m := s.at(middle)
 	p.Move(vg.Point{X: m.X + vg.Points(radius), Y: m.Y})
@@ -134,13 +134,13 @@ func (s *sheet) disc(c color.Color, middle point, radius float64) {
 }
 
 // arrow draws a horizontal arrow to the right.
-func (s *sheet) arrow(c color.Color, from, to point) {
+func (s *page) arrow(c color.Color, from, to point) {
 	const head = 5
 	s.line(c, 1, from, point{to.x - head, to.y})
 	s.fill(c, to, point{to.x - head - 1, to.y - 3}, point{to.x - head - 1, to.y + 3})
 }
 
-func (s *sheet) face(t typeface) font.Face {
+func (s *page) face(t typeface) font.Face {
 	f := font.Font{Typeface: "Liberation", Variant: "Sans"}
 	if t.bold {
 		f.Weight = stdfont.WeightBold
@@ -149,20 +149,20 @@ func (s *sheet) face(t typeface) font.Face {
 }
 
 // textWidth returns the width of a text.
-func (s *sheet) textWidth(t typeface, text string) float64 {
+func (s *page) textWidth(t typeface, text string) float64 {
 	face := s.face(t)
 	return face.Width(text).Points()
 }
 
 // text writes a line whose baseline is at p.y.
-func (s *sheet) text(t typeface, a align, c color.Color, p point, text string) {
+func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
 	p.x -= float64(a) * s.textWidth(t, text)
 	s.canvas.SetColor(c)
 	s.canvas.FillString(s.face(t), s.at(p), text)
 }
 
 // fitted is text, in a smaller size where it would be wider than width.
-func (s *sheet) fitted(t typeface, a align, c color.Color, p point, width float64, text string) {
+func (s *page) fitted(t typeface, a align, c color.Color, p point, width float64, text string) {
 	const least = 0.6
 	if w := s.textWidth(t, text); w > width {
 		t.size *= max(least, width/w)
@@ -175,7 +175,7 @@ func (s *sheet) fitted(t typeface, a align, c color.Color, p point, width float6
 }
 
 // title writes the heading at the top left, and a line of small print under it.
-func (s *sheet) title(title, small string) {
+func (s *page) title(title, small string) {
 	s.text(typeface{17, true}, left, ink, point{margin, margin + 10}, title)
 	s.text(typeface{10.5, false}, left, muted, point{margin, margin + 27}, small)
 }
@@ -187,12 +187,12 @@ const (
 )
 
 // image draws an image in a rectangle.
-func (s *sheet) image(img image.Image, x, y, w, h float64) {
+func (s *page) image(img image.Image, x, y, w, h float64) {
 	s.canvas.DrawImage(vg.Rectangle{Min: s.at(point{x, y + h}), Max: s.at(point{x + w, y})}, img)
 }
 
 // tile is image with sharp pixels and a frame around it.
-func (s *sheet) tile(img image.Image, x, y, w, h float64, frame color.Color, width float64) {
+func (s *page) tile(img image.Image, x, y, w, h float64, frame color.Color, width float64) {
 	s.fill(frame, corners(x-width, y-width, w+2*width, h+2*width)...)
 	s.image(enlarge(img, int(2*max(w, h))), x, y, w, h)
 }
