@@ -18,7 +18,7 @@ const (
 	sampleTime = 10 * time.Millisecond // of a kernel's sample, about
 	stepTime   = 60 * time.Millisecond // of a sample of whole steps, about
 	warmTime   = 30 * time.Millisecond // of work before the first sample, which brings the clocks up
-	maxCalls  = 2000                  // of a sample
+	maxCalls   = 2000                  // of a sample
 	recorded   = 50                    // calls of a recording, at most
 )
 

@@ -18,7 +18,7 @@ const (
 	// A task of a sum takes at least so many elements and rows: enough that the partial
 	// sums, of 16 bytes for each 4-byte element of a row, are few beside the array.
 	elementsPerSum = 32768
-	minRowsOfSum = 128
+	minRowsOfSum   = 128
 )
 
 func newColumns(c int) columns {

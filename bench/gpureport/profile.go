@@ -118,7 +118,7 @@ func readProfile(text string, c profileColumns) ([]*kernelTime, error) {
 }
 
 const (
-	maxKernels = 25 // that are listed
+	maxKernels  = 25 // that are listed
 	longestName = 70 // of a kernel, in the report
 )
 

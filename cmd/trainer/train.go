@@ -121,14 +121,14 @@ func (j *job) loadRecipe() (err error) {
 // it.
 func (j *job) openData(ctx context.Context) error {
 	split, err := data.Open(ctx, j.data, data.Options{
-		Dir:         j.dataDir,
-		Download:    !j.offline,
-		Progress:    j.downloadProgress(),
+		Dir:          j.dataDir,
+		Download:     !j.offline,
+		Progress:     j.downloadProgress(),
 		TestFraction: j.val,
-		Seed:        j.seed,
-		ImageSize:   [2]int{j.recipe.ImageSize.H, j.recipe.ImageSize.W},
-		Grayscale:   j.recipe.Grayscale,
-		Workers:     j.threads,
+		Seed:         j.seed,
+		ImageSize:    [2]int{j.recipe.ImageSize.H, j.recipe.ImageSize.W},
+		Grayscale:    j.recipe.Grayscale,
+		Workers:      j.threads,
 	})
 	if err != nil {
 		return &dataError{err}

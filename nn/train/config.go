@@ -33,8 +33,8 @@ type Config struct {
 	// NoGraph keeps a device that can record steps from doing so.
 	NoGraph bool
 
-	TTA     []TTAView // of a test image, at the end of training; none, and before the end: the image as it is
-	EvalEvery int    // epochs from one evaluation to the next; 0: 1; below 0: only at the end
+	TTA       []TTAView // of a test image, at the end of training; none, and before the end: the image as it is
+	EvalEvery int       // epochs from one evaluation to the next; 0: 1; below 0: only at the end
 
 	// MetricsEvery is the number of steps after which loss and accuracy are fetched from the
 	// device, and a diverged loss is seen; besides after the first step and at the end of epochs. On a device.Fetcher

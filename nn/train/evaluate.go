@@ -50,7 +50,7 @@ type Evaluator struct {
 	loader  *data.Loader
 	input   input
 	combine []device.WeightedSum // of each view, into sum; empty with a single view
-	sum     *device.Tensor   // float32 [batch, classes], with several views
+	sum     *device.Tensor       // float32 [batch, classes], with several views
 
 	batches [maxRequests]answers
 	oldest  int // of the batches under way

@@ -45,7 +45,7 @@ func Network(w io.Writer, format, title string, layers []Layer, input nn.Shape) 
 const (
 	stagesPerLine = 8
 	stageWidth    = 84.0 // at 8 a line, 700 points: 1400 pixels
-	minWidth    = 520.0
+	minWidth      = 520.0
 	headHeight    = 44.0  // of the text above a block
 	blockHeight   = 118.0 // of the largest block
 	shapeHeight   = 32.0  // of the text under a block
