@@ -44,6 +44,11 @@ type folder struct {
 	resized int
 }
 
+// FolderKind describes folders of images, which are opened by their paths.
+func FolderKind() SetKind {
+	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG or JPEG images per class", Recipe: "cifar10-basic"}
+}
+
 // openFolder reads root/CLASS/*.png|jpg|jpeg, or root/train/CLASS and root/test/CLASS ("val",
 // "valid", "validation" will do). Classes are the subfolders' names, sorted; files are sorted too;
 // names that begin with a dot are ignored. Without a test folder a share of each class is held out.
