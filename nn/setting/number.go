@@ -3,6 +3,7 @@ package setting
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // number is a field for a number, whole or not.
@@ -72,8 +73,15 @@ func (n *number[T]) setDefault() {
 		*n.field = n.fallback
 	}
 }
-func (n *number[T]) isDefault() bool     { return *n.field == 0 || *n.field == n.fallback }
-func (n *number[T]) defaultText() string { return fmt.Sprint(n.fallback) }
+func (n *number[T]) isDefault() bool { return *n.field == 0 || *n.field == n.fallback }
+
+// defaultText returns the default, and nothing where no number at all is the default.
+func (n *number[T]) defaultText() string {
+	if !n.in.Contains(float64(n.fallback)) {
+		return ""
+	}
+	return strings.Replace(fmt.Sprint(n.fallback), "e-0", "e-", 1)
+}
 
 // text returns the shortest decimals that stand for the number.
 func (n *number[T]) text() any {

@@ -57,9 +57,15 @@ func (n *whole) setDefault() {
 		*n.field = n.fallback
 	}
 }
-func (n *whole) isDefault() bool     { return *n.field == 0 || *n.field == n.fallback }
-func (n *whole) defaultText() string { return fmt.Sprint(n.fallback) }
-func (n *whole) text() any           { return *n.field }
+func (n *whole) isDefault() bool { return *n.field == 0 || *n.field == n.fallback }
+
+func (n *whole) defaultText() string {
+	if !n.in.Contains(float64(n.fallback)) {
+		return ""
+	}
+	return fmt.Sprint(n.fallback)
+}
+func (n *whole) text() any { return *n.field }
 
 // seed is a field for a whole number from 0, however large.
 type seed struct{ field *uint64 }
