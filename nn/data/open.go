@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"fmt"
+	"image/color"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -36,9 +37,15 @@ type Options struct {
 	TestFraction float64
 	// Seed decides which images those are (device.StreamSplit).
 	Seed uint64
-	// ImageSize is the height and width to which images of a folder are resized, without regard
-	// to their proportions; a 0 is replaced by the size of the first image.
+	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced by the size of
+	// the first image.
 	ImageSize [2]int
+	// Resize is the way; "" = ResizeStretch.
+	Resize Resize
+	// Background is the colour under transparent pixels, and around an image that was padded; the zero value = white.
+	Background color.NRGBA
+	// IgnoreOrientation reads images as they are stored, not as their EXIF orientation says.
+	IgnoreOrientation bool
 	// Grayscale reads colour images of a folder as gray ones. A folder in which all images are
 	// gray is read so without it.
 	Grayscale bool
