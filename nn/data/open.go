@@ -14,8 +14,8 @@ import (
 // Options says where files are sought and how folders of images are read. The zero value
 // is good for "mnist".
 type Options struct {
-	// Dir is a folder that has the data set's files; "" = not given. It is looked in before
-	// the cache, and what it has is not checked against a checksum: the files are the user's.
+	// Dir is a folder that has the data set's files; "" = not given. It is then the only place that is looked at, and
+	// what it has is not checked against a checksum: the files are the user's.
 	Dir string
 	// CacheDir is the folder for downloads; "" = "trainer" in the user's cache folder.
 	CacheDir string
