@@ -3,7 +3,6 @@ package data
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 )
 
 func fashionKind(cat catalog) SetKind {
@@ -21,16 +20,12 @@ func fashionClasses() []string {
 		"Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
 }
 
-// openFashion reads Fashion-MNIST from opt.Dir, the cache or the system's data folder, else
+// openFashion reads Fashion-MNIST from opt.Dir, or where that isn't given from the cache or the system's data folder, or
 // downloads it to the cache.
 func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "fashion-mnist"
 	if opt.Dir != "" {
-		for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, name)} {
-			if hasIDX(dir) {
-				return readIDXFolder(name, dir, fashionClasses())
-			}
-		}
+		return openIDXFolder(name, opt.Dir, fashionClasses(), "")
 	}
 	cache, err := opt.cacheFolder(name)
 	if err != nil {
