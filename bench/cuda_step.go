@@ -63,7 +63,7 @@ func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
 	r, err := recipe.LoadWith(name, changes)
 	check(b, err)
 	if v.precision == gpu.Auto && r.Precision != "" {
-		v.precision, err = gpu.ParsePrecision(r.Precision)
+		v.precision, err = device.ParsePrecision(r.Precision)
 		check(b, err)
 	}
 	var opts []gpu.Option
@@ -71,8 +71,7 @@ func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
 		opts = append(opts, gpu.WithAutotune())
 	}
 	d := a.open(b, v.precision, opts...)
-	settled, _ := gpu.PrecisionOf(d)
-	t := newGPUTraining(b, d, r, settled.DType(), v.noGraph)
+	t := newGPUTraining(b, d, r, device.PrecisionOf(d).DType(), v.noGraph)
 	s := a.sample(b, d, work{queue: t.Step, target: stepTime})
 	if s == nil {
 		return

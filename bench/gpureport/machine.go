@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"trainer/gpu"
+	"trainer/gpu/doctor"
 )
 
 // machine is the head: what was measured, when and by what.
@@ -38,12 +38,12 @@ func (r *report) machine() error {
 }
 
 // diagnosis reads what trainer doctor -json printed; nil where it printed nothing.
-func (r *report) diagnosis() (*gpu.Diagnosis, error) {
+func (r *report) diagnosis() (*doctor.Diagnosis, error) {
 	text, err := r.read("doctor.json")
 	if err != nil || strings.TrimSpace(text) == "" {
 		return nil, err
 	}
-	d := &gpu.Diagnosis{}
+	d := &doctor.Diagnosis{}
 	if err := json.Unmarshal([]byte(text), d); err != nil {
 		return nil, fmt.Errorf("doctor.json: %w", err)
 	}
@@ -51,7 +51,7 @@ func (r *report) diagnosis() (*gpu.Diagnosis, error) {
 }
 
 // facts are the lines of facts.tsv (name and value), what the doctor says, and what nvidia-smi says.
-func (r *report) facts(d *gpu.Diagnosis) (rows [][]string, err error) {
+func (r *report) facts(d *doctor.Diagnosis) (rows [][]string, err error) {
 	text, err := r.read("facts.tsv")
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (r *report) facts(d *gpu.Diagnosis) (rows [][]string, err error) {
 	}
 	if d != nil {
 		rows = append(rows, []string{"doctor", d.Verdict})
-		for _, l := range append([]gpu.Library{d.Driver.Library}, d.Libraries...) {
+		for _, l := range append([]doctor.Library{d.Driver.Library}, d.Libraries...) {
 			rows = append(rows, []string{l.Name, libraryText(l)})
 		}
 		for _, g := range d.GPUs {
@@ -102,7 +102,7 @@ func (r *report) smi() (rows [][]string, err error) {
 }
 
 // libraryText is the version of a library, or why there is none.
-func libraryText(l gpu.Library) string {
+func libraryText(l doctor.Library) string {
 	text := l.Version
 	if l.CUDA != "" {
 		text += " for CUDA " + l.CUDA

@@ -28,7 +28,7 @@ func (r *run) endEpoch(ctx context.Context) error {
 		TrainLoss:       r.epoch.Loss / float64(r.epoch.Count),
 		TrainAccuracy:   float64(r.epoch.Correct) / float64(r.epoch.Count),
 		LR:              s.opt.LR(s.step - 1),
-		ImagesPerSecond: float64(r.epoch.Images) / r.epoch.Seconds,
+		ImagesPerSecond: perSecond(r.epoch.Images, r.epoch.Seconds),
 		Seconds:         r.epoch.Seconds,
 	}
 	r.snapshot.take(s.step)
@@ -86,7 +86,7 @@ func (r *run) evaluate(ctx context.Context, epoch int) error {
 		r.snapshot.confirm(r.stepper.step)
 	}
 	r.last = e
-	r.evalSeconds = time.Since(start).Seconds()
+	r.evalSeconds = r.seconds(time.Since(start))
 	r.viewSeconds = r.evalSeconds / float64(len(views))
 	return nil
 }

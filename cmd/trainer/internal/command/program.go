@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"trainer/nn/device"
 )
 
 // Config is what main decides.
 type Config struct {
-	Version  string    // "" if the linker set none
-	Commands []Command // in the order of the help; the first runs if no command is named
+	Version  string        // "" if the linker set none
+	Devices  []device.Kind // in the order in which -device auto tries them; the last is on every machine
+	Commands []Command     // in the order of the help; the first runs if no command is named
 }
 
 // Command is what the first argument can ask for.
