@@ -179,7 +179,7 @@ func (s *textSheet) gpu(g doctor.GPU) {
 		s.more(0, strings.Join(facts, ", "))
 	}
 	if len(g.Precisions) > 0 {
-		s.more(0, fmt.Sprintf("supports %s; auto is the recipe's precision, else %s", strings.Join(g.Precisions, ", "), g.Auto))
+		s.more(0, fmt.Sprintf("supports %s; auto is the recipe's, else %s", strings.Join(g.Precisions, ", "), g.Auto))
 	}
 	for _, t := range g.Tests {
 		s.more(0, testText(t))

@@ -39,7 +39,7 @@ func TestDoctorOnTheEmulation(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^driver +for CUDA 12\.4$`, `(?m)^cuBLAS +12\.`, `(?m)^cuDNN +9\.`, `(?m)^cuda:0 +software emulation$`,
-		`(?m)^ +supports fp32, tf32, fp16, bf16; auto is the recipe's precision, else tf32$`,
+		`(?m)^ +supports fp32, tf32, fp16, bf16; auto is the recipe's, else tf32$`,
 		`convolution in fp32 \(cuDNN\): ok, error [\d.e-]+ \(limit 1e-04\)`, `convolution in fp16 \(cuDNN\): ok, error [\d.e-]+ \(limit 4e-03\)`, `matrix product \(cuBLAS\): ok, `, `softmax \(own kernel\): ok, `,
 		`(?s)verdict   cuda:0 \(software emulation\) can be used\n$`,
 	} {
