@@ -45,18 +45,18 @@ type folder struct {
 }
 
 // openFolder reads root/CLASS/*.png|jpg|jpeg, or root/train/CLASS and root/test/CLASS ("val",
-// "valid", "validation" will do). Classes are the subfolders' names, sorted; files are sorted too;
-// names that begin with a dot are ignored. Without a test folder a share of each class is held out.
+// "valid" and "validation" are accepted too). The classes are the names of the subfolders, sorted; files are sorted too;
+// names that begin with a dot are ignored. Without a test folder, a fraction of each class is held out.
 //
 // Images of another size are resized by a triangle filter that is widened when it shrinks
-// (golang.org/x/image/draw.BiLinear). What is transparent becomes black. When the decoded pixels fit
-// Options.MaxMemory they are decoded here; otherwise by each Read.
+// (golang.org/x/image/draw.BiLinear). Transparent pixels become black. If the decoded pixels fit into
+// Options.MaxMemory, the images are decoded here, otherwise by each Read.
 func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error) {
 	if opt.TestFraction < 0 || opt.TestFraction >= 1 {
-		return nil, fmt.Errorf("%s: share of images held out: want 0 <= share < 1, got %v", root, opt.TestFraction)
+		return nil, fmt.Errorf("%s: fraction of images held out: want 0 <= fraction < 1, got %v", root, opt.TestFraction)
 	}
 	if opt.ImageSize[0] < 0 || opt.ImageSize[1] < 0 {
-		return nil, fmt.Errorf("%s: image size: want none negative, got %dx%d", root, opt.ImageSize[0], opt.ImageSize[1])
+		return nil, fmt.Errorf("%s: image size: want 0 or more, got %dx%d", root, opt.ImageSize[0], opt.ImageSize[1])
 	}
 	f := &folder{opt: opt, root: root}
 	train, test, err := f.list(ctx)
@@ -97,7 +97,7 @@ func (f *folder) list(ctx context.Context) (train, test []folderImage, err error
 		return nil, nil, err
 	}
 	if len(f.classes) == 0 {
-		return nil, nil, &FormatError{trainRoot, -1, "one subfolder of images a class", "no subfolders"}
+		return nil, nil, &FormatError{trainRoot, -1, "one subfolder of images per class", "no subfolders"}
 	}
 	if train, err = f.listImages(ctx, trainRoot, f.classes, true); err != nil {
 		return nil, nil, err
@@ -111,11 +111,11 @@ func (f *folder) list(ctx context.Context) (train, test []folderImage, err error
 		return nil, nil, err
 	}
 	if len(testClasses) == 0 {
-		return nil, nil, &FormatError{testRoot, -1, "one subfolder of images a class", "no subfolders"}
+		return nil, nil, &FormatError{testRoot, -1, "one subfolder of images per class", "no subfolders"}
 	}
 	for _, class := range testClasses {
 		if !slices.Contains(f.classes, class) {
-			return nil, nil, &FormatError{filepath.Join(testRoot, class), -1, "a class that " + trainRoot + " has", "a new one"}
+			return nil, nil, &FormatError{filepath.Join(testRoot, class), -1, "a class that " + trainRoot + " has too", "another one"}
 		}
 	}
 	if test, err = f.listImages(ctx, testRoot, testClasses, false); err != nil {
@@ -234,16 +234,15 @@ func (f *folder) chooseShape(train, test []folderImage) error {
 		}
 	}
 	if f.h > math.MaxInt32/4/f.w {
-		return fmt.Errorf("%s: images of %dx%d are too large; give a smaller image size", f.root, f.h, f.w)
+		return fmt.Errorf("%s: images of %dx%d are too large: set a smaller image-size in the recipe", f.root, f.h, f.w)
 	}
 	return nil
 }
 
-// holdOut moves round(share * n) images of each class to the test set, at least one and at
-// most n-1; of a class of one image, none. Which ones, a Fisher-Yates shuffle of (seed,
-// device.StreamSplit, class) decides.
+// holdOut moves round(fraction * n) images of each class to the test set, at least one and at most n-1; a class of one
+// image keeps it. A Fisher-Yates shuffle of (seed, device.StreamSplit, class) selects them.
 func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
-	share := cmp.Or(f.opt.TestFraction, defaultValFraction)
+	fraction := cmp.Or(f.opt.TestFraction, defaultValFraction)
 	for first := 0; first < len(images); {
 		class := images[first].label
 		end := first
@@ -251,7 +250,7 @@ func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
 			end++
 		}
 		n := end - first
-		held := min(max(int(math.Round(share*float64(n))), 1), n-1)
+		held := min(max(int(math.Round(fraction*float64(n))), 1), n-1)
 		order := make([]int32, n)
 		permute(order, f.opt.Seed, device.StreamSplit, uint32(class))
 		isHeld := make([]bool, n)

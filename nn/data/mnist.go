@@ -46,7 +46,7 @@ func openMNIST(opt Options) (*Dataset, error) {
 		}
 	}
 	return nil, &NotFoundError{Name: "mnist", Valid: Names(), Reason: fmt.Sprintf(
-		"%s has no %s[.gz]; without a data folder the embedded files are used", opt.Dir, idxNames[0])}
+		"%s has no %s[.gz]; without -data-dir, the embedded files are used", opt.Dir, idxNames[0])}
 }
 
 // openFashion reads Fashion-MNIST from opt.Dir, the cache or the system's data folder, else
