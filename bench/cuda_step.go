@@ -25,9 +25,9 @@ type stepVariant struct {
 
 // variants are those of most recipes; everything is compared for one.
 var (
-	variants    = []stepVariant{{name: "own-precision"}, {name: "own-precision-autotune", autotune: true}}
+	variants    = []stepVariant{{name: "recipe-precision"}, {name: "recipe-precision-autotune", autotune: true}}
 	allVariants = append([]stepVariant{
-		{name: "own-precision-no-graph", noGraph: true},
+		{name: "recipe-precision-no-graph", noGraph: true},
 		{name: "fp16", precision: gpu.FP16}, {name: "bf16", precision: gpu.BF16},
 		{name: "tf32", precision: gpu.TF32}, {name: "fp32", precision: gpu.FP32},
 	}, variants...)
