@@ -33,7 +33,7 @@ var files = map[string]string{
 		"\"\",\"\",\"%\",\"ns\",\"%\"\n\"0\",\"slow(float *, int)\",\"50\",\"3,000\",\"20\"\n\"1\",\"fast\",\"90\",\"1000\",\"10\"\n\"2\",\"slow(float *, int)\",\"70\",\"3000\",\"40\"\n",
 	"runs/full-mnist/summary.json":      `{"recipe":"mnist","precision":"fp16","cpu":"Imaginary 1","test_accuracy":0.99,"test_accuracy_std":0.001,"train_seconds":1.5,"total_seconds":4,"runs":[{"train_seconds":2},{"train_seconds":1}]}`,
 	"runs/precision-bf16/summary.json":  `{"recipe":"cifar10","precision":"bf16","cpu":"Imaginary 1","test_accuracy":0.9,"train_seconds":3}`,
-	"runs/time-to-80/metrics.jsonl":    "{\"epoch\":1,\"evaluated\":true,\"test_accuracy\":0.7,\"seconds\":1,\"eval_seconds\":0.5}\n{\"epoch\":2,\"evaluated\":true,\"test_accuracy\":0.81,\"seconds\":1,\"eval_seconds\":0.25}\n",
+	"runs/time-to-80/metrics.jsonl":     "{\"epoch\":1,\"evaluated\":true,\"test_accuracy\":0.7,\"seconds\":1,\"eval_seconds\":0.5}\n{\"epoch\":2,\"evaluated\":true,\"test_accuracy\":0.81,\"seconds\":1,\"eval_seconds\":0.25}\n",
 	"runs/full-mnist/seed-0/ignored.md": "x",
 }
 

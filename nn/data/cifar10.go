@@ -47,7 +47,7 @@ type cifarFiles struct {
 }
 
 // openCIFAR10 reads CIFAR-10 from opt.Dir (a folder of the files, a folder that holds the
-// archive, or the archive itself) or the cache, else downloads the archive to the cache.
+// archive, or the archive itself), or where that isn't given from the cache, or downloads the archive to the cache.
 func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "cifar10"
 	if opt.Dir != "" {
@@ -55,9 +55,10 @@ func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 		if err != nil {
 			return nil, fmt.Errorf("cifar10: %w", err)
 		}
-		if files != nil {
-			return files.split()
+		if files == nil {
+			return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has neither %s nor %s", opt.Dir, cifarNames[0], cifarArchive)}
 		}
+		return files.split()
 	}
 	cache, err := opt.cacheFolder(name)
 	if err != nil {

@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"fmt"
+	"image/color"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,8 +14,8 @@ import (
 // Options says where files are sought and how folders of images are read. The zero value
 // is good for "mnist".
 type Options struct {
-	// Dir is a folder that has the data set's files; "" = not given. It is looked in before
-	// the cache, and what it has is not checked against a checksum: the files are the user's.
+	// Dir is a folder that has the data set's files; "" = not given. It is then the only place that is looked at, and
+	// what it has is not checked against a checksum: the files are the user's.
 	Dir string
 	// CacheDir is the folder for downloads; "" = "trainer" in the user's cache folder.
 	CacheDir string
@@ -36,9 +37,15 @@ type Options struct {
 	TestFraction float64
 	// Seed decides which images those are (device.StreamSplit).
 	Seed uint64
-	// ImageSize is the height and width to which images of a folder are resized, without regard
-	// to their proportions; a 0 is replaced by the size of the first image.
+	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced by the size of
+	// the first image.
 	ImageSize [2]int
+	// Resize is the way; "" = ResizeStretch.
+	Resize Resize
+	// Background is the colour under transparent pixels, and around an image that was padded; the zero value = white.
+	Background color.NRGBA
+	// IgnoreOrientation reads images as they are stored, not as their EXIF orientation says.
+	IgnoreOrientation bool
 	// Grayscale reads colour images of a folder as gray ones. A folder in which all images are
 	// gray is read so without it.
 	Grayscale bool

@@ -112,12 +112,15 @@ func (r *run) emitStep() {
 	r.emit(&p.stepDone)
 }
 
-// viewsLeft returns how often the test set will be looked at.
+// viewsLeft returns how many views of the evaluated images are still to come.
 func (r *run) viewsLeft() int {
-	if r.evaluator == nil {
+	if r.evaluator == nil && r.validator == nil {
 		return 0
 	}
-	left := len(r.evaluator.views)
+	left := 1
+	if r.evaluator != nil {
+		left = len(r.evaluator.views)
+	}
 	last := (r.stepper.total-1)/r.stepper.perEpoch + 1
 	for epoch := r.epochNumber(); epoch < last; epoch++ {
 		if r.cfg.evaluates(epoch) {

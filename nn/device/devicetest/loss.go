@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // lossCase is a loss on a batch.
@@ -79,19 +80,19 @@ func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scali
 		loss.Forward(stats, outputs, labels)
 		loss.Backward(doutputs, outputs, labels)
 	})
-	want, gradient := refLoss(c.spec, widen(c.outputs), c.labels)
+	want, gradient := reference.Loss(c.spec, reference.Widen(c.outputs), c.labels)
 	for i, s := range start {
-		want.set(i, float64(s)+2*want.value[i], float64(s)+2*want.magnitude[i])
+		want.Set(i, float64(s)+2*want.Value[i], float64(s)+2*want.Magnitude[i])
 	}
 	if scaling != nil {
-		gradient = gradient.times(float64(scaling[device.ScalingScale]))
+		gradient = gradient.Times(float64(scaling[device.ScalingScale]))
 	}
 	r.check(stats, want)
 	r.check(doutputs, gradient)
 	// The counts, and the element that means nothing, are exact.
 	for _, i := range []int{device.StatCorrect, device.StatCount, 3} {
-		if got := r.result(stats)[i]; float64(got) != want.value[i] {
-			t.Errorf("stats[%d] is %v, want %v", i, got, want.value[i])
+		if got := r.result(stats)[i]; float64(got) != want.Value[i] {
+			t.Errorf("stats[%d] is %v, want %v", i, got, want.Value[i])
 		}
 	}
 }

@@ -461,7 +461,7 @@ func TestBadInput(t *testing.T) {
 		{"missing data folder", []string{"-data-dir", "nowhere"}, "data folder nowhere: "},
 		{"offline", []string{"-data", "cifar10", "-offline", "-data-dir", "empty"}, "cifar-10-binary.tar.gz"},
 		{"file as data", []string{"-data", "file"}, "it is a file, not a folder"},
-		{"empty class folder", []string{"-data", "empty", "-recipe", "small.toml"}, "at least one .png, .jpg or .jpeg file"},
+		{"empty class folder", []string{"-data", "empty", "-recipe", "small.toml"}, "want at least one PNG, JPEG, GIF, BMP, TIFF or WebP file, got none"},
 		{"unreadable image", []string{"-data", "broken", "-recipe", "small.toml"}, filepath.Join("broken", "a", "one.png")},
 		{"unknown recipe", []string{"-recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
 		{"missing recipe file", []string{"-recipe", "my.toml"}, "my.toml"},

@@ -19,7 +19,7 @@ func (p *program) list() error {
 		{"mnist", "60,000 + 10,000 handwritten digits, 28x28 grey; embedded in the program"},
 		{"fashion-mnist", "60,000 + 10,000 pieces of clothing, 28x28 grey"},
 		{"cifar10", "50,000 + 10,000 photographs of animals and vehicles, 32x32 colour"},
-		{"DIR", "a folder with one subfolder of PNG or JPEG images per class"},
+		{"DIR", "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class"},
 	} {
 		fmt.Fprintf(w, "  %s\t%s\t(recipe %s)\n", d[0], d[1], recipe.DefaultFor(strings.Replace(d[0], "DIR", "folder", 1)))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -51,6 +52,9 @@ func (l *Lines) OnEvent(e train.Event) {
 	switch e := e.(type) {
 	case train.Start:
 		fmt.Fprintln(l.w, startLine(e, l.run))
+		if len(e.Fallbacks) > 0 {
+			fmt.Fprintln(l.w, fallbackLine(e.Summary))
+		}
 	case train.EpochDone:
 		fmt.Fprintln(l.w, epochLine(e.EpochMetrics))
 	}
@@ -72,6 +76,11 @@ func startLine(s train.Start, run Run) string {
 		line = fmt.Sprintf("run %d of %d, seed %d: %s", run.Number, run.Of, run.Seed, line)
 	}
 	return line
+}
+
+// fallbackLine says which operations the host computes instead of the device.
+func fallbackLine(s train.Summary) string {
+	return fmt.Sprintf("%s has no code for: %s; the host computes them in float64, which is slow", s.Device, strings.Join(s.Fallbacks, ", "))
 }
 
 // device names the device of a run.

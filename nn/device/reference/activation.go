@@ -1,4 +1,4 @@
-package devicetest
+package reference
 
 import (
 	"fmt"
@@ -42,7 +42,7 @@ func activate(kind device.ActivationKind, alpha, x float64) (value, magnitude fl
 	case device.SiLU:
 		value = x * sigmoid(x)
 	default:
-		panic(fmt.Sprintf("devicetest: no reference for %v", kind))
+		panic(fmt.Sprintf("reference: no formula of %v", kind))
 	}
 	return value, math.Abs(value)
 }
@@ -77,7 +77,7 @@ func slope(kind device.ActivationKind, alpha, x float64) (value, magnitude float
 		s, rest := sigmoid(x), sigmoid(-x)
 		return s + x*s*rest, s + math.Abs(x)*s*complement(rest)
 	default:
-		panic(fmt.Sprintf("devicetest: no reference for %v", kind))
+		panic(fmt.Sprintf("reference: no formula of %v", kind))
 	}
 	return value, math.Abs(value)
 }
@@ -87,22 +87,53 @@ func slope(kind device.ActivationKind, alpha, x float64) (value, magnitude float
 // lost then, but no more.
 func complement(q float64) float64 { return math.Min(2-q, q*(1<<24)) }
 
-// refActivationForward returns y = f(x).
-func refActivationForward(s device.ActivationSpec, x []float64) sums {
-	y := newSums(len(x), functionUlps)
+// ActivationForward returns y = f(x).
+func ActivationForward(s device.ActivationSpec, x []float64) Sums {
+	y := NewSums(len(x), FunctionUlps)
 	for i, v := range x {
 		value, magnitude := activate(s.Kind, float64(s.Alpha), v)
-		y.set(i, value, magnitude)
+		y.Set(i, value, magnitude)
 	}
 	return y
 }
 
-// refActivationBackward returns dx = dy * f'(x).
-func refActivationBackward(s device.ActivationSpec, dy, x []float64) sums {
-	dx := newSums(len(x), functionUlps)
+// ActivationBackward returns dx = dy * f'(x).
+func ActivationBackward(s device.ActivationSpec, dy, x []float64) Sums {
+	dx := NewSums(len(x), FunctionUlps)
 	for i, v := range x {
 		value, magnitude := slope(s.Kind, float64(s.Alpha), v)
-		dx.set(i, dy[i]*value, math.Abs(dy[i])*magnitude)
+		dx.Set(i, dy[i]*value, math.Abs(dy[i])*magnitude)
 	}
 	return dx
+}
+
+type activation struct {
+	*Operations
+	s device.ActivationSpec
+}
+
+// NewActivation makes a plan of an elementwise activation.
+func (o *Operations) NewActivation(s device.ActivationSpec) (device.Activation, error) {
+	require("activation", s.Kind >= device.ReLU && s.Kind <= device.SiLU && s.Len > 0, "kind %d over %d elements", s.Kind, s.Len)
+	return made[device.Activation](o, "activation "+s.Kind.String(), activation{o, s}, o.accepts(s.DType))
+}
+
+func (p activation) Forward(y, x *device.Tensor) {
+	const op = "activation forward"
+	n := device.CheckUpTo(op, "x", x, p.s.DType.OrFloat32(), p.s.Len)
+	device.CheckLen(op, "y", y, p.s.DType.OrFloat32(), n)
+	if p.begin(op) {
+		p.store(op, y, ActivationForward(p.s, p.load(x)).Value)
+	}
+}
+
+func (p activation) Backward(dx, dy, x, y *device.Tensor) {
+	const op = "activation backward"
+	n := device.CheckUpTo(op, "x", x, p.s.DType.OrFloat32(), p.s.Len)
+	device.CheckLen(op, "dx", dx, p.s.DType.OrFloat32(), n)
+	device.CheckLen(op, "dy", dy, p.s.DType.OrFloat32(), n)
+	device.CheckLen(op, "y", y, p.s.DType.OrFloat32(), n)
+	if p.begin(op) {
+		p.store(op, dx, ActivationBackward(p.s, p.load(dy), p.load(x)).Value)
+	}
 }

@@ -1,4 +1,4 @@
-package devicetest
+package reference
 
 import (
 	"math"
@@ -51,35 +51,71 @@ func argMax(x []float64, inside []int) int {
 	return best
 }
 
-// refPool2DForward returns y. A maximum is exact.
-func refPool2DForward(s device.Pool2DSpec, n int, x []float64) sums {
-	y := newSums(n*s.OutH()*s.OutW()*s.C, sumUlps(s.KH*s.KW))
+// Pool2DForward returns y. A maximum is exact.
+func Pool2DForward(s device.Pool2DSpec, n int, x []float64) Sums {
+	y := NewSums(n*s.OutH()*s.OutW()*s.C, SumUlps(s.KH*s.KW))
 	if s.Mode == device.MaxPool {
-		y.ulps = 0
+		y.Ulps = 0
 	}
 	eachWindow(s, n, func(yi int, inside []int) {
 		if s.Mode == device.MaxPool {
-			y.add(yi, x[argMax(x, inside)])
+			y.Add(yi, x[argMax(x, inside)])
 			return
 		}
 		for _, xi := range inside {
-			y.add(yi, x[xi]/divisor(s, inside))
+			y.Add(yi, x[xi]/divisor(s, inside))
 		}
 	})
 	return y
 }
 
-// refPool2DBackward returns dx.
-func refPool2DBackward(s device.Pool2DSpec, n int, dy, x []float64) sums {
-	dx := newSums(n*s.H*s.W*s.C, sumUlps(s.KH*s.KW))
+// Pool2DBackward returns dx.
+func Pool2DBackward(s device.Pool2DSpec, n int, dy, x []float64) Sums {
+	dx := NewSums(n*s.H*s.W*s.C, SumUlps(s.KH*s.KW))
 	eachWindow(s, n, func(yi int, inside []int) {
 		if s.Mode == device.MaxPool {
-			dx.add(argMax(x, inside), dy[yi])
+			dx.Add(argMax(x, inside), dy[yi])
 			return
 		}
 		for _, xi := range inside {
-			dx.add(xi, dy[yi]/divisor(s, inside))
+			dx.Add(xi, dy[yi]/divisor(s, inside))
 		}
 	})
 	return dx
+}
+
+type pool2D struct {
+	*Operations
+	s device.Pool2DSpec
+}
+
+// NewPool2D makes a plan of a pooling.
+func (o *Operations) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
+	s.Check()
+	return made[device.Pool2D](o, "pool2d", pool2D{o, s}, o.accepts(s.DType))
+}
+
+// check checks images x and y and returns their number.
+func (p pool2D) check(op string, x, y *device.Tensor, xName, yName string) int {
+	dtype := p.s.DType.OrFloat32()
+	n := device.CheckRows(op, xName, x, dtype, p.s.N, p.s.H, p.s.W, p.s.C)
+	device.Check(op, yName, y, dtype, n, p.s.OutH(), p.s.OutW(), p.s.C)
+	return n
+}
+
+func (p pool2D) Forward(y, x *device.Tensor) {
+	const op = "pool2d forward"
+	n := p.check(op, x, y, "x", "y")
+	if p.begin(op) {
+		p.store(op, y, Pool2DForward(p.s, n, p.load(x)).Value)
+	}
+}
+
+func (p pool2D) Backward(dx, dy, y, x *device.Tensor) {
+	const op = "pool2d backward"
+	p.check(op, x, y, "x", "y")
+	n := p.check(op, dx, dy, "dx", "dy")
+	if p.begin(op) {
+		p.store(op, dx, Pool2DBackward(p.s, n, p.load(dy), p.load(x)).Value)
+	}
 }

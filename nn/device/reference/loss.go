@@ -1,4 +1,4 @@
-package devicetest
+package reference
 
 import (
 	"math"
@@ -61,26 +61,26 @@ func exampleLoss(s device.LossSpec, z []float64, label int, gradient, gradientMa
 	return loss, magnitude
 }
 
-// refLoss returns what Forward adds to the stats and what Backward computes.
-func refLoss(s device.LossSpec, outputs []float64, labels []int32) (stats, doutputs sums) {
+// Loss returns what Forward adds to the stats and what Backward computes.
+func Loss(s device.LossSpec, outputs []float64, labels []int32) (stats, doutputs Sums) {
 	n := len(labels)
-	stats = newSums(device.StatsLen, functionUlps+sumUlps(n))
-	doutputs = newSums(len(outputs), functionUlps+sumUlps(s.Classes))
+	stats = NewSums(device.StatsLen, FunctionUlps+SumUlps(n))
+	doutputs = NewSums(len(outputs), FunctionUlps+SumUlps(s.Classes))
 	for i, label := range labels {
 		row := outputs[i*s.Classes : (i+1)*s.Classes]
 		from, to := i*s.Classes, (i+1)*s.Classes
-		loss, magnitude := exampleLoss(s, row, int(label), doutputs.value[from:to], doutputs.magnitude[from:to])
-		stats.value[device.StatLoss] += loss
-		stats.magnitude[device.StatLoss] += magnitude
-		stats.value[device.StatCount]++
+		loss, magnitude := exampleLoss(s, row, int(label), doutputs.Value[from:to], doutputs.Magnitude[from:to])
+		stats.Value[device.StatLoss] += loss
+		stats.Magnitude[device.StatLoss] += magnitude
+		stats.Value[device.StatCount]++
 		if firstLargest(row) == int(label) {
-			stats.value[device.StatCorrect]++
+			stats.Value[device.StatCorrect]++
 		}
 	}
 	if !s.Sum {
-		for i := range doutputs.value {
-			doutputs.value[i] /= float64(n)
-			doutputs.magnitude[i] /= float64(n)
+		for i := range doutputs.Value {
+			doutputs.Value[i] /= float64(n)
+			doutputs.Magnitude[i] /= float64(n)
 		}
 	}
 	return stats, doutputs
@@ -95,4 +95,48 @@ func firstLargest(z []float64) int {
 		}
 	}
 	return best
+}
+
+type loss struct {
+	*Operations
+	s device.LossSpec
+}
+
+// NewLoss makes a plan of a loss.
+func (o *Operations) NewLoss(s device.LossSpec) (device.Loss, error) {
+	require("loss", s.N > 0 && s.Classes > 0, "%+v", s)
+	return made[device.Loss](o, "loss", loss{o, s}, o.scales("loss", s.Scaling))
+}
+
+func (p loss) check(op string, outputs, labels *device.Tensor) {
+	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.s.N, p.s.Classes)
+	device.Check(op, "labels", labels, device.Int32, n)
+}
+
+func (p loss) Forward(stats, outputs, labels *device.Tensor) {
+	const op = "loss forward"
+	p.check(op, outputs, labels)
+	device.Check(op, "stats", stats, device.Float32, device.StatsLen)
+	if !p.begin(op) {
+		return
+	}
+	batch, _ := Loss(p.s, p.load(outputs), p.loadInts(labels))
+	for i, before := range p.load(stats) {
+		batch.Value[i] += before
+	}
+	p.store(op, stats, batch.Value)
+}
+
+func (p loss) Backward(doutputs, outputs, labels *device.Tensor) {
+	const op = "loss backward"
+	p.check(op, outputs, labels)
+	device.CheckLen(op, "doutputs", doutputs, device.Float32, outputs.Len())
+	if !p.begin(op) {
+		return
+	}
+	_, gradient := Loss(p.s, p.load(outputs), p.loadInts(labels))
+	if p.s.Scaling != nil {
+		gradient = gradient.Times(p.loadAt(p.s.Scaling, device.ScalingScale))
+	}
+	p.store(op, doutputs, gradient.Value)
 }
