@@ -154,7 +154,7 @@ func readCIFARArchive(file string) (*cifarFiles, error) {
 	}
 	for i, raw := range files.raw {
 		if raw == nil {
-			return nil, &FormatError{file, -1, "an archive with " + cifarNames[i], "none of that name"}
+			return nil, &FormatError{file, -1, "an archive with " + cifarNames[i], "none"}
 		}
 	}
 	return files, nil

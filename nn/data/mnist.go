@@ -41,7 +41,7 @@ func openMNIST(opt Options) (*Dataset, error) {
 			return "embedded:" + name, raw, err
 		})
 	}
-	return openIDXFolder("mnist", opt.Dir, mnistClasses(), "; without a data folder the embedded files are used")
+	return openIDXFolder("mnist", opt.Dir, mnistClasses(), "; without -data-dir, the embedded files are used")
 }
 
 // openIDXFolder reads a set in MNIST's form from dir, or from its subfolder of the set's name. A folder that was named
