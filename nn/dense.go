@@ -18,6 +18,8 @@ import (
 // Backward. From the sum, dL/dw[i,o] = sum_n dy[n,o] x[n,i] and dL/dx[n,i] = sum_o dy[n,o] w[i,o]:
 //
 //	dw = x^T dy        dbias = sum_n dy[n]        dx = dy w^T
+//
+// Code: nn/device/reference/matmul.go (the formula in loops), cpu/matmul.go, gpu/matmul.go (cuBLAS). Test: nn/device/devicetest/matmul.go.
 type Dense struct {
 	Out      int
 	NoBias   bool

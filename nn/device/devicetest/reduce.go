@@ -10,16 +10,7 @@ import (
 )
 
 func testReduce(t *testing.T, dev device.Device, opt Options) {
-	kinds := []struct {
-		name string
-		kind device.ReduceKind
-	}{
-		{"sum-rows", device.ReduceSumRows},
-		{"sum", device.ReduceSum},
-		{"sum-squares", device.ReduceSumSquares},
-		{"non-finite", device.ReduceNonFinite},
-	}
-	for _, k := range kinds {
+	for _, k := range reduceKinds {
 		for _, c := range []struct{ maxRows, rows, c int }{
 			{1, 1, 1}, {1, 1, 37}, {41, 41, 1}, {17, 17, 33}, {17, 5, 33}, {3, 3, 1030}, {1031, 1031, 7}, {5000, 4099, 3},
 		} {
@@ -66,4 +57,50 @@ func runReduce(t *testing.T, dev device.Device, opt Options, s device.ReduceSpec
 	src, dst := r.input("src", data, rows, s.C), r.outputFloat32("dst", n)
 	r.run(func() { reduce.Run(dst, src) })
 	r.check(dst, reference.Reduce(s.Kind, s.C, reference.Widen(data)))
+}
+
+func reduceOperation() Operation {
+	return Operation{
+		Name: "reduce", Constructor: "NewReduce", Group: Elementwise, Types: allFloats, Test: testReduce, Panics: panicsOfReduce,
+		Calls: reduceCalls,
+	}
+}
+
+// reduceKinds are the reductions by name.
+var reduceKinds = []struct {
+	name string
+	kind device.ReduceKind
+}{
+	{"sum-rows", device.ReduceSumRows},
+	{"sum", device.ReduceSum},
+	{"sum-squares", device.ReduceSumSquares},
+	{"non-finite", device.ReduceNonFinite},
+}
+
+func reduceCalls(Size) []Call {
+	var calls []Call
+	for _, k := range reduceKinds {
+		calls = append(calls, Call{k.name, "Run", func(o *Operands) (Work, error) {
+			rows, c := o.pick(4099, 250*31*31, 1024*31*31), o.pick(33, 64, 64)
+			p, err := o.Device.NewReduce(device.ReduceSpec{Kind: k.kind, Rows: rows, C: c, DType: o.DType})
+			if err != nil {
+				return Work{}, err
+			}
+			src, dst := o.uniform(-1, 1, rows, c), o.zerosFloat32(1)
+			if k.kind == device.ReduceSumRows {
+				dst = o.zerosFloat32(c)
+			}
+			return Work{Run: func() { p.Run(dst, src) }, Results: []*device.Tensor{dst}, Bytes: bytesOf(src)}, nil
+		}})
+	}
+	return calls
+}
+
+func panicsOfReduce(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	p := plan(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: 8, C: 3}))(t)
+	mustPanic(t, "a reduction of too many rows", func() { p.Run(f32(3), f32(9, 3)) }, "src", "float32[9 3]")
+	mustPanic(t, "sums of another number of columns", func() { p.Run(f32(4), f32(8, 3)) }, "dst", "float32[4]", "3")
+	mustPanic(t, "no reduction", func() { _, _ = dev.NewReduce(device.ReduceSpec{Rows: 8, C: 3}) })
 }

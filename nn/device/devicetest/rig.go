@@ -158,6 +158,9 @@ func (r *rig) inputUint8(name string, data []uint8, shape ...int) *device.Tensor
 // elements and that both runs gave the same bits.
 func (r *rig) run(op func()) {
 	r.t.Helper()
+	if r.opt.cases != nil {
+		*r.opt.cases++
+	}
 	first := r.once(op)
 	second := r.once(op)
 	if r.opt.Nondeterministic {

@@ -39,13 +39,18 @@ type reduce struct {
 
 // NewReduce makes a plan of a reduction.
 func (o *Operations) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
-	require("reduce", s.Rows > 0 && s.C > 0, "%+v", s)
+	require("reduce", s.Kind >= device.ReduceSumRows && s.Kind <= device.ReduceNonFinite && s.Rows > 0 && s.C > 0, "%+v", s)
 	return made[device.Reduce](o, "reduce", reduce{o, s}, o.accepts(s.DType))
 }
 
 func (p reduce) Run(dst, src *device.Tensor) {
 	const op = "reduce"
 	device.CheckUpTo(op, "src", src, p.s.DType.OrFloat32(), p.s.Rows*p.s.C)
+	if p.s.Kind == device.ReduceSumRows {
+		device.Check(op, "dst", dst, device.Float32, p.s.C)
+	} else {
+		device.Check(op, "dst", dst, device.Float32, 1)
+	}
 	if p.begin(op) {
 		p.store(op, dst, Reduce(p.s.Kind, p.s.C, p.load(src)).Value)
 	}
