@@ -328,7 +328,7 @@ func recipeLossBound(cfg train.Config) func(step int) float64 {
 		switch {
 		case step == 1:
 			return 1e-6
-		case cfg.Optimizer.Algorithm == "sgd":
+		case cfg.Optimizer.Kind() == "sgd":
 			return 1e-5 * math.Pow(1.3, float64(step-2))
 		}
 		return min(1e-4*math.Pow(3, float64(step-2)), 0.25)

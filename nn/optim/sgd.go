@@ -1,11 +1,12 @@
 package optim
 
 import (
-	"trainer/nn"
+	"errors"
+
 	"trainer/nn/device"
 )
 
-// sgd is stochastic gradient descent, with g the gradient (plus the coupled weight decay):
+// SGD is stochastic gradient descent, with g the gradient (plus the coupled weight decay):
 //
 //	v = momentum*v + g
 //	w = w - LR*v                    or, with Nesterov, w - LR*(g + momentum*v)
@@ -13,12 +14,37 @@ import (
 // v, the velocity, begins at zero; without momentum none is kept. Momentum is Polyak 1964,
 // Nesterov's form as in Sutskever et al., "On the importance of initialization and momentum
 // in deep learning", ICML 2013, written as PyTorch has it: LR is not part of v.
-func (o *Optimizer) sgd(p *nn.Param) (device.OptimizerParam, error) {
-	slot := device.OptimizerParam{Value: p.Value, Grad: p.Grad}
-	if o.cfg.Momentum == 0 {
-		return slot, nil
+type SGD struct {
+	Momentum float64
+	Nesterov bool
+}
+
+// Kind returns "sgd".
+func (SGD) Kind() string { return "sgd" }
+
+// Settings declares the settings.
+func (r *SGD) Settings(s *Settings) {
+	s.Float64(&r.Momentum, "momentum", 0, BelowOne, "weight of the old velocity")
+	s.Bool(&r.Nesterov, "nesterov", "step by the gradient and the velocity after it")
+}
+
+func (r SGD) check() error {
+	if r.Nesterov && r.Momentum == 0 {
+		return errors.New("nesterov needs a momentum above 0")
 	}
-	var err error
-	slot.State1, err = o.state("sgd.velocity."+p.Name, p)
-	return slot, err
+	return nil
+}
+
+// Build adds the fused update of all parameters.
+func (r SGD) Build(u *Update) error {
+	spec := device.OptimizerSpec{Kind: device.SGD, Nesterov: r.Nesterov}
+	for p := range u.Params() {
+		slot := u.Slot(p)
+		if r.Momentum != 0 {
+			slot.State1 = u.State("sgd.velocity", p)
+		}
+		spec.Slots = append(spec.Slots, slot)
+	}
+	u.Fused(spec, func(hyper []float32, _ int) { hyper[device.HyperMomentum] = float32(r.Momentum) })
+	return nil
 }

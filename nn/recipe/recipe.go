@@ -204,32 +204,7 @@ func readOptimizer(s *section) optim.Config {
 	defer s.finish()
 	s.require("kind")
 	s.require("lr")
-	c.Algorithm = s.choice("kind", "", optim.Algorithms()...)
-	c.LR = s.number("lr", positive, 1)
-	c.WeightDecay = s.number("weight-decay", notNegative, 0)
-	switch c.Algorithm {
-	case "sgd":
-		c.Momentum = s.number("momentum", belowOne, 0)
-		c.Nesterov = s.flag("nesterov", false)
-		c.Decoupled = s.flag("decoupled", false)
-		if c.Nesterov && c.Momentum == 0 {
-			s.fail("nesterov", "needs a momentum above 0")
-		}
-	case "adam", "adamw":
-		c.Beta1 = s.number("beta1", between, 0.9)
-		c.Beta2 = s.number("beta2", between, 0.999)
-		c.Epsilon = s.number("epsilon", positive, 1e-8)
-		if c.Algorithm == "adam" {
-			c.Decoupled = s.flag("decoupled", false)
-		}
-	case "rmsprop":
-		c.Momentum = s.number("momentum", belowOne, 0)
-		c.Beta2 = s.number("beta2", between, 0.99)
-		c.Epsilon = s.number("epsilon", positive, 1e-8)
-		c.Decoupled = s.flag("decoupled", false)
-	default: // an error already: don't call the keys of the right kind unknown
-		s.asked = append(s.asked, "momentum", "nesterov", "decoupled", "beta1", "beta2", "epsilon")
-	}
+	c.Rule, c.LR, c.WeightDecay, c.Decoupled = readRule(s)
 	for _, g := range s.subs("group") {
 		c.Groups = append(c.Groups, readGroup(g))
 	}
@@ -237,6 +212,62 @@ func readOptimizer(s *section) optim.Config {
 	c.Lookahead = readLookahead(s.sub("lookahead"))
 	c.EMA = readEMA(s.sub("ema"))
 	return c
+}
+
+// readRule reads the update rule that kind names, with its learning rate and weight decay. The rule is nil where there
+// is none of that name.
+func readRule(s *section) (rule optim.Rule, lr, decay float64, decoupled bool) {
+	lr = s.number("lr", positive, 1)
+	decay = s.number("weight-decay", notNegative, 0)
+	kind := s.choice("kind", "", optim.Algorithms()...)
+	for _, k := range optim.RuleKinds() {
+		if k.Name == kind {
+			rule = k.New()
+		}
+	}
+	if rule == nil { // an error already: don't call the keys of the right kind unknown
+		for _, k := range optim.RuleKinds() {
+			for _, x := range settingsOf(k.New()) {
+				s.has(x.Key)
+			}
+		}
+		s.has("decoupled")
+		return nil, lr, decay, false
+	}
+	readSettings(s, settingsOf(rule))
+	if !optim.AlwaysDecoupled(rule) {
+		decoupled = s.flag("decoupled", false)
+	}
+	complete, err := optim.Complete(rule)
+	if err != nil {
+		s.doc.fail(s.path, "%v", err)
+		return rule, lr, decay, decoupled
+	}
+	return complete, lr, decay, decoupled
+}
+
+// settingsOf returns the settings that a rule declares, which are bound to it.
+func settingsOf(rule optim.Rule) []optim.Setting {
+	var list optim.Settings
+	if c, ok := rule.(optim.Configurable); ok {
+		c.Settings(&list)
+	}
+	return list.List()
+}
+
+// readSettings reads settings, each to where its value is.
+func readSettings(s *section, settings []optim.Setting) {
+	for _, x := range settings {
+		switch {
+		case x.Flag != nil:
+			*x.Flag = s.flag(x.Key, false)
+		case x.Whole != nil:
+			*x.Whole = s.integer(x.Key, int(x.Within.Low), int(x.Default))
+		default:
+			within := bounds{low: x.Within.Low, high: x.Within.High, openLow: x.Within.OpenLow, openHigh: x.Within.OpenHigh}
+			*x.Number = s.number(x.Key, within, x.Default)
+		}
+	}
 }
 
 func readGroup(s *section) optim.Group {
@@ -255,6 +286,10 @@ func readGroup(s *section) optim.Group {
 		g.DecayScale = &x
 	}
 	g.UntilEpoch = s.number("until-epoch", notNegative, 0)
+	if s.has("kind") {
+		s.require("lr")
+		g.Rule, g.LR, g.WeightDecay, g.Decoupled = readRule(s)
+	}
 	return g
 }
 

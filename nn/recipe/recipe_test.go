@@ -82,7 +82,7 @@ func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {
 	if !reflect.DeepEqual(r.Model(10), want) {
 		t.Errorf("got  %#v\nwant %#v", r.Model(10), want)
 	}
-	if o := r.Optimizer; o.Algorithm != "adam" || o.LR != 0.01 || o.Beta1 != 0.7 || o.Beta2 != 0.9 {
+	if o := r.Optimizer; o.Rule != (optim.Adam{Beta1: 0.7, Beta2: 0.9, Epsilon: 1e-8}) || o.LR != 0.01 {
 		t.Errorf("optimizer %+v", o)
 	}
 	if _, ok := r.Schedule.(optim.OneCycle); !ok || r.Epochs != 1 || r.Batch != 256 {
@@ -103,7 +103,7 @@ func TestAirbenchRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		scale := 1024 * (1 + 1/(1-r.Optimizer.Momentum))
+		scale := 1024 * (1 + 1/(1-r.Optimizer.Rule.(optim.SGD).Momentum))
 		lr := c.lr / scale
 		decay := c.decay * float64(r.Batch) / scale / lr
 		if math.Abs(r.Optimizer.LR/lr-1) > 1e-6 || math.Abs(r.Optimizer.WeightDecay/decay-1) > 1e-6 {
@@ -235,7 +235,7 @@ func TestChanges(t *testing.T) {
 	if layers[1] != nn.Layer(nn.GELU{Tanh: true}) {
 		t.Errorf("activation %#v", layers[1])
 	}
-	if r.Optimizer.Momentum != 0.8 || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
+	if r.Optimizer.Rule != (optim.SGD{Momentum: 0.8}) || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
 		t.Errorf("recipe %+v", r)
 	}
 	if _, ok := r.Schedule.(optim.Cosine); !ok {

@@ -1,0 +1,118 @@
+package optim
+
+import (
+	"fmt"
+	"iter"
+
+	"trainer/nn"
+	"trainer/nn/device"
+)
+
+// Update is the device work of one rule over its parameters: the same at every step, so that it can be recorded. A
+// rule's Build fills it, in one of two ways. Fused adds a device's own update of all parameters in one pass. Where
+// there is none, the methods Map, MatMul and so on add a plan each, in the order of their calls:
+//
+//	for p := range u.Params() {
+//		g := u.Gradient(p)                 // g, with the coupled weight decay
+//		...                                // the direction d
+//		u.Descend(p, d)                    // w = w - LR*d, with the decoupled weight decay
+//	}
+//
+// What changes from step to step is in a row of device.HyperLen numbers per group, on the device; see Fused and EachStep.
+//
+// The first error is kept; methods called after it do nothing and return nil.
+type Update struct {
+	o         *Optimizer
+	decoupled bool
+	params    []Param
+	work      []func()
+	fill      func(hyper []float32, step int) // nil: nothing
+	err       error
+
+	kept    map[*device.Tensor]bool // weights and states: what a skipped step leaves as it was
+	skip    scalar                  // of the present parameter: not 0 where the step is skipped
+	scratch int                     // tensors that the present parameter has of Optimizer.scratch
+}
+
+// Param is a parameter and the group that it is in.
+type Param struct {
+	*nn.Param
+	index  int // row of the hyperparameters
+	decay  float64
+	freeze bool // from some epoch on the group doesn't change
+}
+
+// scalar is one element of a float32 tensor.
+type scalar struct {
+	tensor *device.Tensor
+	index  int
+}
+
+// hyperFrozen is a column of the hyperparameters that fused updates don't read: 1 once a group's UntilEpoch is past.
+const hyperFrozen = 7
+
+// Params returns the rule's parameters, one after the other. Scratch tensors are used anew for each.
+func (u *Update) Params() iter.Seq[Param] {
+	return func(yield func(Param) bool) {
+		for _, p := range u.params {
+			u.scratch = 0
+			u.kept[p.Value] = true
+			u.skip = u.skipOf(p)
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// State returns a float32 tensor of zeros in the parameter's shape, which checkpoints keep as prefix.NAME.
+func (u *Update) State(prefix string, p Param) *device.Tensor {
+	if u.err != nil {
+		return nil
+	}
+	t, err := u.o.state(prefix+"."+p.Name, p.Param)
+	if err != nil {
+		u.err = err
+		return nil
+	}
+	u.kept[t] = true
+	return t
+}
+
+// EachStep sets what writes the rule's columns of the hyperparameters before each step, once per group; step counts from
+// 0. hyper[device.HyperLR] is the group's learning rate already, and may be changed.
+func (u *Update) EachStep(fill func(hyper []float32, step int)) { u.fill = fill }
+
+// Slot returns the parameter for a fused update, without states.
+func (u *Update) Slot(p Param) device.OptimizerParam {
+	return device.OptimizerParam{Value: p.Value, Grad: p.Grad, Group: p.index}
+}
+
+// Fused adds a device's own update. fill writes the columns of the hyperparameters that it reads; see EachStep.
+func (u *Update) Fused(spec device.OptimizerSpec, fill func(hyper []float32, step int)) {
+	if u.err != nil {
+		return
+	}
+	spec.Decoupled = u.decoupled
+	spec.Scaling = u.params[0].Scaling // the same for all
+	plan, err := u.o.dev.NewOptimizer(spec)
+	if err != nil {
+		u.err = err
+		return
+	}
+	u.EachStep(fill)
+	hyper := u.o.hyper
+	u.work = append(u.work, func() { plan.Step(hyper) })
+}
+
+// run queues the work.
+func (u *Update) run() {
+	for _, f := range u.work {
+		f()
+	}
+}
+
+// skipOf returns where it says whether the parameter's step is skipped.
+func (u *Update) skipOf(p Param) scalar { return scalar{} }
+
+var _ = fmt.Sprint
