@@ -187,9 +187,9 @@ func (t *activations) runInput(b *testing.B) {
 
 // runReduce measures the sum of the rows, which is the gradient of a bias.
 func (t *activations) runReduce(b *testing.B) {
-	plan := must(t.d.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: t.rows, C: t.c, DType: t.dtype}))(b)
+	plan := must(t.d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: t.rows, C: t.c, Keep: device.AxisC, DType: t.dtype}))(b)
 	sums := must(RandomTensor(t.d, t.c))(b)
-	t.measure(b, "sum-rows", t.bytes, func() { plan.Run(sums, t.dy) })
+	t.measure(b, "sum-rows", t.bytes, func() { plan.Run(sums, t.dy, nil) })
 }
 
 // weightCounts are the parameters that are updated: as many as airbench94 has, which caches hold, and so many that

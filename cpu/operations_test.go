@@ -253,14 +253,7 @@ func vectorOperations(o *operands) []operation {
 	a, b, y := o.uniform(-1, 1, rows, c), o.uniform(-1, 1, rows, c), o.zeros(rows, c)
 	combine := must(o.d.NewWeightedSum(device.WeightedSumSpec{Len: rows * c, Alpha: 0.3, Beta: 0.7}))
 	all := []operation{{"combine", rows * c, func() { combine.Run(y, a, b) }, []*device.Tensor{y}, nil}}
-	for kind := device.ReduceSumRows; kind <= device.ReduceNonFinite; kind++ {
-		p := must(o.d.NewReduce(device.ReduceSpec{Kind: kind, Rows: rows, C: c}))
-		dst := o.zeros(1)
-		if kind == device.ReduceSumRows {
-			dst = o.zeros(c)
-		}
-		all = append(all, operation{fmt.Sprintf("reduce/kind=%d", kind), rows * c, func() { p.Run(dst, a) }, []*device.Tensor{dst}, nil})
-	}
+	all = append(all, composedOperations(o)...)
 	types := []device.DType{device.Float32, device.Float16, device.BFloat16, device.Uint8}
 	for _, from := range types {
 		for _, to := range types[:3] {
@@ -271,6 +264,45 @@ func vectorOperations(o *operands) []operation {
 		}
 	}
 	return all
+}
+
+// composedOperations are the plans that layers and rules are composed of: each of their loops.
+func composedOperations(o *operands) []operation {
+	const batch, rows, c = 7, 1500, 33
+	a, b, y, n := o.uniform(-1, 1, batch, rows, c), o.uniform(-1, 1, batch, rows, c), o.zeros(batch, rows, c), batch*rows*c
+	var all []operation
+	for keep := device.NoAxes; keep <= device.AllAxes; keep++ {
+		for _, kind := range []device.ReduceKind{
+			device.ReduceSum, device.ReduceSumSquares, device.ReduceSumProducts, device.ReduceMax, device.ReduceNonFinite,
+		} {
+			p := must(o.d.NewReduce(device.ReduceSpec{Kind: kind, Batch: batch, Rows: rows, C: c, Keep: keep}))
+			dst, second := o.zeros(keep.Len(batch, rows, c)), b
+			if kind != device.ReduceSumProducts {
+				second = nil
+			}
+			all = append(all, operation{fmt.Sprintf("reduce/%s/%03b", kind, keep), n, func() { p.Run(dst, a, second) }, []*device.Tensor{dst}, nil})
+		}
+		factors := o.uniform(-1, 1, keep.Len(batch, rows, c))
+		for _, kind := range []device.MapKind{device.MapMul, device.MapDiv} {
+			p := must(o.d.NewMap(device.MapSpec{Kind: kind, Batch: batch, Rows: rows, C: c, B: keep, Alpha: 1}))
+			all = append(all, operation{fmt.Sprintf("map/%s/%03b", kind, keep), n, func() { p.Run(y, a, factors) }, []*device.Tensor{y}, nil})
+		}
+		sum, total := must(o.d.NewMap(device.MapSpec{Kind: device.MapAdd, Batch: batch, Rows: rows, C: c, B: keep, Alpha: 1, Beta: 2, Accumulate: true})), o.uniform(-1, 1, n)
+		all = append(all, operation{fmt.Sprintf("map/add-accumulate/%03b", keep), n, func() { sum.Run(total, a, factors) }, []*device.Tensor{total}, restorer(total)})
+	}
+	rsqrt := must(o.d.NewMap(device.MapSpec{Kind: device.MapRsqrt, Batch: batch, Rows: rows, C: c, Alpha: 1, Beta: 2}))
+	turn := must(o.d.NewTranspose(device.TransposeSpec{Batch: batch, M: rows, N: c}))
+	ids := o.integers(batch*rows, 1000)
+	pick, picked := must(o.d.NewGather(device.GatherSpec{Rows: 1000, XRows: batch * rows, RowLen: c})), o.zeros(1000, c)
+	columns := must(o.d.NewCopyColumns(device.CopyColumnsSpec{Rows: batch * rows, Width: 20, YC: c, YFrom: 13, XC: c}))
+	product, out := must(o.d.NewMatMul(device.MatMulSpec{Batch: batch, M: c, N: c, K: rows, TransA: true})), o.zeros(batch, c, c)
+	return append(all,
+		operation{"map/rsqrt", n, func() { rsqrt.Run(y, a, nil) }, []*device.Tensor{y}, nil},
+		operation{"transpose", n, func() { turn.Run(y, a) }, []*device.Tensor{y}, nil},
+		operation{"gather", 1000 * c, func() { pick.Run(picked, a, ids) }, []*device.Tensor{picked}, nil},
+		operation{"copy-columns", batch * rows * 20, func() { columns.Run(y, a) }, []*device.Tensor{y}, nil},
+		operation{"matmul/batch", n, func() { product.Run(out, a, b, nil) }, []*device.Tensor{out}, nil},
+	)
 }
 
 func optimizerOperations(o *operands) []operation {

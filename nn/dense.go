@@ -111,7 +111,7 @@ func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
 		return err
 	}
 	if !d.NoBias {
-		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: b.batch, C: d.Out, DType: b.dtype}); err != nil {
+		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: b.batch, Rows: 1, C: d.Out, Keep: device.AxisC, DType: b.dtype}); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	u.filter.Run(u.w.Grad, u.x, dy, nil)
 	if u.sum != nil {
-		u.sum.Run(u.bias.Grad, dy)
+		u.sum.Run(u.bias.Grad, dy, nil)
 	}
 	if u.dx == nil {
 		return nil

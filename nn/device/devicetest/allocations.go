@@ -188,7 +188,7 @@ func batchNormCalls(m typed) []call {
 
 // elementwiseCalls are activations, dropout, sums of two tensors, and reductions.
 func elementwiseCalls(m typed) []call {
-	const n, columns = 40000, 10
+	const n = 40000
 	t, dev := m.t, m.dev
 	a, b, c := m.zeros(n), m.zeros(n), m.zeros(n)
 	step := m.tensor(device.Int32, []int{1})
@@ -199,14 +199,7 @@ func elementwiseCalls(m typed) []call {
 			call{"activation/" + kind.String() + "/forward", func() { act.Forward(b, a) }},
 			call{"activation/" + kind.String() + "/backward", func() { act.Backward(c, c, a, b) }})
 	}
-	for _, kind := range []device.ReduceKind{device.ReduceSumRows, device.ReduceSum, device.ReduceSumSquares, device.ReduceNonFinite} {
-		reduce := plan(dev.NewReduce(device.ReduceSpec{Kind: kind, Rows: n / columns, C: columns, DType: m.dtype}))(t)
-		src, dst := a.View(n/columns, columns), zeros(t, dev, 1)
-		if kind == device.ReduceSumRows {
-			dst = zeros(t, dev, columns)
-		}
-		calls = append(calls, call{"reduce", func() { reduce.Run(dst, src) }})
-	}
+	calls = append(calls, composedCalls(m)...)
 	drop := plan(dev.NewDropout(device.DropoutSpec{Len: n, Rate: 0.5, DType: m.dtype}))(t)
 	combine := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: n, Alpha: 1, Beta: 2, DType: m.dtype}))(t)
 	return append(calls,
@@ -214,6 +207,37 @@ func elementwiseCalls(m typed) []call {
 		call{"dropout/backward", func() { drop.Backward(b, b, step) }},
 		call{"combine", func() { combine.Run(c, a, b) }},
 		call{"scale", func() { combine.Run(c, a, nil) }})
+}
+
+// composedCalls are the plans that layers and rules are composed of.
+func composedCalls(m typed) []call {
+	const batch, rows, c = 5, 400, 20
+	t, dev := m.t, m.dev
+	a, b, y := m.zeros(batch, rows, c), m.zeros(batch, rows, c), m.zeros(batch, rows, c)
+	var calls []call
+	for keep := device.NoAxes; keep <= device.AllAxes; keep++ {
+		for _, kind := range reduceKinds() {
+			reduce := plan(dev.NewReduce(device.ReduceSpec{Kind: kind, Batch: batch, Rows: rows, C: c, Keep: keep, DType: m.dtype}))(t)
+			dst, second := zeros(t, dev, keep.Len(batch, rows, c)), b
+			if kind != device.ReduceSumProducts {
+				second = nil
+			}
+			calls = append(calls, call{"reduce/" + string(kind), func() { reduce.Run(dst, a, second) }})
+		}
+		of := zeros(t, dev, keep.Len(batch, rows, c))
+		mul := plan(dev.NewMap(device.MapSpec{Kind: device.MapMul, Batch: batch, Rows: rows, C: c, B: keep, Alpha: 1, Accumulate: true, DType: m.dtype, BDType: device.Float32}))(t)
+		calls = append(calls, call{"map", func() { mul.Run(y, a, of) }})
+	}
+	turn := plan(dev.NewTranspose(device.TransposeSpec{Batch: batch, M: rows, N: c, DType: m.dtype}))(t)
+	pick := plan(dev.NewGather(device.GatherSpec{Rows: 100, XRows: batch * rows, RowLen: c, DType: m.dtype}))(t)
+	columns := plan(dev.NewCopyColumns(device.CopyColumnsSpec{Rows: batch * rows, Width: 3, YC: c, XC: c, DType: m.dtype}))(t)
+	product := plan(dev.NewMatMul(device.MatMulSpec{Batch: batch, M: c, N: c, K: rows, TransA: true, DType: m.dtype}))(t)
+	ids, picked, out := m.tensor(device.Int32, []int{100}), m.zeros(100, c), m.zeros(batch, c, c)
+	return append(calls,
+		call{"transpose", func() { turn.Run(y, a) }},
+		call{"gather", func() { pick.Run(picked, a, ids) }},
+		call{"copy-columns", func() { columns.Run(y, a) }},
+		call{"matmul/batch", func() { product.Run(out, a, b, nil) }})
 }
 
 // lossCalls are the losses and softmax.

@@ -58,6 +58,10 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		"softmax":                  change("softmax", off),
 		"combine":                  change("combine", off),
 		"reduce":                   change("reduce", off),
+		"map":                      change("map", off),
+		"transpose":                change("transpose", off),
+		"gather":                   change("gather", off),
+		"copy-columns":             change("copy columns", off),
 		"optimizer":                change("optimizer", off),
 		"clip":                     change("clip", off),
 		"average":                  change("average", off),
@@ -72,7 +76,7 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 	for i, op := range []string{
 		"conv2d forward", "conv2d backward data", "conv2d backward filter", "pool2d forward", "pool2d backward", "matmul",
 		"batchnorm forward", "batchnorm inference", "batchnorm backward", "activation forward", "activation backward", "dropout",
-		"combine", "augment train", "augment normalize", "cast list",
+		"combine", "map", "transpose", "gather", "augment train", "augment normalize", "cast list",
 	} {
 		dtype := []device.DType{device.Float16, device.BFloat16}[i%2]
 		all[dtype.String()+" "+op] = change(op, func(dst *device.Tensor) { spoilLargest(dst, dtype, 2) })

@@ -229,6 +229,7 @@ type hostMatMul struct {
 }
 
 func (h host) NewMatMul(s device.MatMulSpec) (device.MatMul, error) {
+	s.Check()
 	return hostMatMul{h, s, false}, h.accepts(s.DType, s.Out)
 }
 func (h host) NewMatMulReLU(s device.MatMulSpec) (device.MatMul, error) {
@@ -237,27 +238,8 @@ func (h host) NewMatMulReLU(s device.MatMulSpec) (device.MatMul, error) {
 
 func (p hostMatMul) Run(c, a, b, bias *device.Tensor) {
 	const op = "matmul"
-	m, k := a.Dim(0), a.Dim(1)
-	if p.s.TransA {
-		m, k = k, m
-	}
-	bShape := []int{k, p.s.N}
-	if p.s.TransB {
-		slices.Reverse(bShape)
-	}
-	require(op, m <= p.s.M && k <= p.s.K, "a is %v, the plan has m %d, k %d", a, p.s.M, p.s.K)
-	if b.Dim(0) != bShape[0] || b.Dim(1) != bShape[1] {
-		panic(fmt.Sprintf("%s: b is %v, want %v for a %v", op, b, bShape, a))
-	}
-	out := p.s.Out
-	if out == 0 {
-		out = p.s.DType.OrFloat32()
-	}
-	device.Check(op, "a", a, p.s.DType.OrFloat32(), -1, -1)
-	device.Check(op, "b", b, p.s.DType.OrFloat32(), -1, -1)
-	device.Check(op, "c", c, out, m, p.s.N)
-	checkBias(op, bias, p.s.Bias, p.s.N)
-	v := refMatMul(m, p.s.N, k, p.s.TransA, p.s.TransB, load(a), load(b), load(bias))
+	batch, m, k := p.s.CheckOperands(c, a, b, bias)
+	v := refMatMulBatch(batch, m, p.s.N, k, p.s.TransA, p.s.TransB, load(a), load(b), load(bias))
 	if p.relu {
 		v = refReLU(v)
 	}
@@ -425,11 +407,73 @@ type hostReduce struct {
 }
 
 func (h host) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+	s.Check()
 	return hostReduce{h, s}, h.accepts(s.DType)
 }
 
-func (r hostReduce) Run(dst, src *device.Tensor) {
-	r.store("reduce", dst, refReduce(r.s.Kind, r.s.C, load(src)))
+func (r hostReduce) Run(dst, a, b *device.Tensor) {
+	batch := r.s.CheckOperands(dst, a, b)
+	r.store("reduce", dst, refReduce(r.s, batch, load(a), load(b)))
+}
+
+type hostMap struct {
+	host
+	s device.MapSpec
+}
+
+func (h host) NewMap(s device.MapSpec) (device.Map, error) {
+	s.Check()
+	return hostMap{h, s}, h.accepts(s.DType, s.BDType)
+}
+
+func (m hostMap) Run(y, a, b *device.Tensor) {
+	m.s.CheckOperands(y, a, b)
+	m.store("map", y, refMap(m.s, load(y), load(a), load(b)))
+}
+
+type hostTranspose struct {
+	host
+	s device.TransposeSpec
+}
+
+func (h host) NewTranspose(s device.TransposeSpec) (device.Transpose, error) {
+	s.Check()
+	return hostTranspose{h, s}, h.accepts(s.DType)
+}
+
+func (p hostTranspose) Run(y, x *device.Tensor) {
+	p.s.CheckOperands(y, x)
+	p.store("transpose", y, refTranspose(p.s, load(x)))
+}
+
+type hostGather struct {
+	host
+	s device.GatherSpec
+}
+
+func (h host) NewGather(s device.GatherSpec) (device.Gather, error) {
+	s.Check()
+	return hostGather{h, s}, h.accepts(s.DType)
+}
+
+func (p hostGather) Run(y, x, ids *device.Tensor) {
+	p.s.CheckOperands(y, x, ids)
+	p.store("gather", y, refGather(p.s, load(x), int32s(content(ids))))
+}
+
+type hostCopyColumns struct {
+	host
+	s device.CopyColumnsSpec
+}
+
+func (h host) NewCopyColumns(s device.CopyColumnsSpec) (device.CopyColumns, error) {
+	s.Check()
+	return hostCopyColumns{h, s}, h.accepts(s.DType)
+}
+
+func (p hostCopyColumns) Run(y, x *device.Tensor) {
+	p.s.CheckOperands(y, x)
+	p.store("copy columns", y, refCopyColumns(p.s, load(y), load(x)))
 }
 
 type hostOptimizer struct {
@@ -632,7 +676,7 @@ func (h host) NewLossScaling(s device.LossScalingSpec) (device.LossScaling, erro
 func (c hostScaling) Update() {
 	bad := false
 	for _, g := range c.s.Grads {
-		bad = bad || refReduce(device.ReduceNonFinite, 1, load(g)).value[0] > 0
+		bad = bad || refReduce(device.ReduceSpec{Kind: device.ReduceNonFinite, Batch: 1, Rows: 1, C: g.Len()}, 1, load(g), nil).value[0] > 0
 	}
 	next := refScaling([device.ScalingLen]float64(load(c.s.State)), bad, c.s.Interval)
 	c.store("loss scaling", c.s.State, sums{value: next[:]})

@@ -33,6 +33,7 @@ func matMulCases() []matMulCase {
 }
 
 func testMatMul(t *testing.T, dev device.Device, opt Options) {
+	t.Run("batch", func(t *testing.T) { testMatMulBatch(t, dev, opt) })
 	for _, c := range matMulCases() {
 		for _, trans := range []struct{ a, b bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 			for _, bias := range []bool{false, true} {
@@ -48,6 +49,49 @@ func testMatMul(t *testing.T, dev device.Device, opt Options) {
 			}
 		}
 	}
+}
+
+// testMatMulBatch checks products of a batch, also of one smaller than the plan's.
+func testMatMulBatch(t *testing.T, dev device.Device, opt Options) {
+	for _, c := range []struct {
+		maxBatch, batch int
+		matMulCase
+	}{{1, 1, matMulCase{3, 2, 7, 0, 0}}, {4, 3, matMulCase{5, 13, 29, 11, 0}}, {3, 3, matMulCase{33, 10, 300, 0, 0}}, {70, 65, matMulCase{8, 8, 4, 0, 3}}} {
+		for _, trans := range []struct{ a, b bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+			s := device.MatMulSpec{
+				Batch: c.maxBatch, M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, TransA: trans.a, TransB: trans.b, Bias: trans.a, DType: opt.storage,
+			}
+			for _, out := range opt.productTypes() {
+				s.Out = out
+				t.Run(fmt.Sprintf("%d-of-%d/%s", c.batch, c.maxBatch, matMulName(s, c.matMulCase)), func(t *testing.T) {
+					runMatMulBatch(t, dev, opt, s, c.batch, c.matMulCase)
+				})
+			}
+		}
+	}
+}
+
+func runMatMulBatch(t *testing.T, dev device.Device, opt Options, s device.MatMulSpec, batch int, size matMulCase) {
+	p := plan(dev.NewMatMul(s))(t)
+	src := newSource(fmt.Sprintf("matmul/%v/%v", s, size))
+	m, n, k := size.m, size.n, size.k
+	aData, bData, biasData := opt.round(src.values(batch*m*k)), opt.round(src.values(batch*k*n)), src.values(n)
+	aShape, bShape := []int{batch, m, k}, []int{batch, k, n}
+	if s.TransA {
+		aShape = []int{batch, k, m}
+	}
+	if s.TransB {
+		bShape = []int{batch, n, k}
+	}
+	r := newRig(t, dev, opt)
+	a, b, c := r.input("a", aData, aShape...), r.input("b", bData, bShape...), r.newOperand("c", output, s.OutType(), nil, []int{batch, m, n})
+	var bias *device.Tensor
+	var biasWide []float64
+	if s.Bias {
+		bias, biasWide = r.inputFloat32("bias", biasData, n), widen(biasData)
+	}
+	r.run(func() { p.Run(c, a, b, bias) })
+	r.check(c, refMatMulBatch(batch, m, n, k, s.TransA, s.TransB, widen(aData), widen(bData), biasWide).widened(opt.productFactor()))
 }
 
 // productTypes returns what a product's spec may say of its type.

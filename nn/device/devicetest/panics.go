@@ -16,6 +16,7 @@ func testPanics(t *testing.T, dev device.Device, _ Options) {
 	t.Run("matmul", func(t *testing.T) { panicsOfMatMul(t, dev) })
 	t.Run("batchnorm", func(t *testing.T) { panicsOfBatchNorm(t, dev) })
 	t.Run("elementwise", func(t *testing.T) { panicsOfElementwise(t, dev) })
+	t.Run("composed", func(t *testing.T) { panicsOfComposed(t, dev) })
 	t.Run("loss", func(t *testing.T) { panicsOfLoss(t, dev) })
 	t.Run("lists", func(t *testing.T) { panicsOfLists(t, dev) })
 	t.Run("augment", func(t *testing.T) { panicsOfAugment(t, dev) })
@@ -112,6 +113,10 @@ func panicsOfMatMul(t *testing.T, dev device.Device) {
 	mustPanic(t, "another c", func() { product.Run(f32(4, 6), f32(4, 6), f32(6, 5), nil) }, "c", "float32[4 6]", "5]")
 	mustPanic(t, "more rows than the plan has", func() { product.Run(f32(7, 5), f32(7, 6), f32(6, 5), nil) }, "7", "4")
 	mustPanic(t, "a longer sum than the plan has", func() { product.Run(f32(4, 5), f32(4, 8), f32(8, 5), nil) }, "8", "6")
+	batch := plan(dev.NewMatMul(device.MatMulSpec{Batch: 2, M: 4, N: 5, K: 6}))(t)
+	mustPanic(t, "a batch without its dimension", func() { batch.Run(f32(4, 5), f32(4, 6), f32(6, 5), nil) }, "a is float32[4 6]", "3 dimensions")
+	mustPanic(t, "too large a batch", func() { batch.Run(f32(3, 4, 5), f32(3, 4, 6), f32(3, 6, 5), nil) }, "float32[3 4 6]", "batch=2")
+	mustPanic(t, "different batches", func() { batch.Run(f32(2, 4, 5), f32(2, 4, 6), f32(1, 6, 5), nil) }, "b is float32[1 6 5]", "[2 6 5]")
 	mustPanic(t, "a bias that the spec lacks", func() { product.Run(f32(4, 5), f32(4, 6), f32(6, 5), f32(5)) }, "bias")
 }
 
@@ -139,6 +144,56 @@ func panicsOfElementwise(t *testing.T, dev device.Device) {
 	drop := plan(dev.NewDropout(device.DropoutSpec{Len: 8, Rate: 0.5}))(t)
 	mustPanic(t, "dropout with a step of another type", func() { drop.Forward(f32(8), f32(8), f32(1)) }, "step", "int32")
 	mustPanic(t, "dropout of everything", func() { _, _ = dev.NewDropout(device.DropoutSpec{Len: 8, Rate: 1}) }, "dropout", "1")
+}
+
+// panicsOfComposed are those of the plans that layers and rules are composed of.
+func panicsOfComposed(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	s := device.MapSpec{Kind: device.MapMul, Batch: 2, Rows: 3, C: 4, B: device.AxisC, Alpha: 1}
+	mul := plan(dev.NewMap(s))(t)
+	mustPanic(t, "a map of part of an image", func() { mul.Run(f32(2, 3), f32(2, 3), f32(4)) }, "map: a is float32[2 3]", "12")
+	mustPanic(t, "a map of too many images", func() { mul.Run(f32(3, 12), f32(3, 12), f32(4)) }, "float32[3 12]", "24")
+	mustPanic(t, "a map into another size", func() { mul.Run(f32(12), f32(24), f32(4)) }, "y is float32[12]", "24")
+	mustPanic(t, "a map with a short b", func() { mul.Run(f32(24), f32(24), f32(3)) }, "b is float32[3]", "4")
+	mustPanic(t, "a map without b", func() { mul.Run(f32(24), f32(24), nil) }, "b", "4")
+	s.Kind = device.MapSqrt
+	root := plan(dev.NewMap(s))(t)
+	mustPanic(t, "a root of two", func() { root.Run(f32(24), f32(24), f32(4)) }, "map", "b is float32[4]", "nil")
+	for name, bad := range map[string]func(s *device.MapSpec){
+		"no kind":              func(s *device.MapSpec) { s.Kind = "" },
+		"no rows":              func(s *device.MapSpec) { s.Rows = 0 },
+		"axes beyond c":        func(s *device.MapSpec) { s.B = 8 },
+		"an index of a tensor": func(s *device.MapSpec) { s.BIndex = 1 },
+		"a selection to add":   func(s *device.MapSpec) { s.Kind, s.Accumulate = device.MapSelect, true },
+		"b of integers":        func(s *device.MapSpec) { s.BDType = device.Int32 },
+	} {
+		wrong := device.MapSpec{Kind: device.MapAdd, Batch: 1, Rows: 1, C: 1, B: device.AxisC}
+		bad(&wrong)
+		mustPanic(t, name, func() { _, _ = dev.NewMap(wrong) }, "map")
+	}
+	number := plan(dev.NewMap(device.MapSpec{Kind: device.MapMul, Batch: 1, Rows: 1, C: 4, BIndex: 3}))(t)
+	mustPanic(t, "a number that is not there", func() { number.Run(f32(4), f32(4), f32(3)) }, "b is float32[3]", "element 3")
+
+	sum := plan(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 2, Rows: 3, C: 4, Keep: device.AxisBatch}))(t)
+	mustPanic(t, "a sum to another size", func() { sum.Run(f32(3), f32(24), nil) }, "reduce", "dst is float32[3]", "2")
+	mustPanic(t, "a sum of two", func() { sum.Run(f32(2), f32(24), f32(24)) }, "b is float32[24]", "nil")
+	products := plan(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumProducts, Batch: 2, Rows: 3, C: 4}))(t)
+	mustPanic(t, "products of one", func() { products.Run(f32(1), f32(24), nil) }, "b is nil", "24")
+	mustPanic(t, "an unknown reduction", func() { _, _ = dev.NewReduce(device.ReduceSpec{Kind: "mean", Batch: 1, Rows: 1, C: 1}) }, "reduce", "mean")
+
+	turn := plan(dev.NewTranspose(device.TransposeSpec{Batch: 2, M: 3, N: 4}))(t)
+	mustPanic(t, "a transposition of another size", func() { turn.Run(f32(13), f32(13)) }, "transpose", "float32[13]", "12")
+	mustPanic(t, "a transposition of nothing", func() { _, _ = dev.NewTranspose(device.TransposeSpec{Batch: 1, M: 0, N: 4}) }, "transpose")
+	pick := plan(dev.NewGather(device.GatherSpec{Rows: 2, XRows: 3, RowLen: 4}))(t)
+	mustPanic(t, "too many rows", func() { pick.Run(f32(3, 4), f32(3, 4), m.tensor(device.Int32, []int{3})) }, "ids", "int32[3]", "2")
+	mustPanic(t, "rows of another x", func() { pick.Run(f32(2, 4), f32(4, 4), m.tensor(device.Int32, []int{2})) }, "x is float32[4 4]", "12")
+	mustPanic(t, "no rows", func() { _, _ = dev.NewGather(device.GatherSpec{Rows: 0, XRows: 3, RowLen: 4}) }, "gather")
+	columns := plan(dev.NewCopyColumns(device.CopyColumnsSpec{Rows: 2, Width: 1, YC: 3, XC: 2}))(t)
+	mustPanic(t, "columns of different rows", func() { columns.Run(f32(1, 3), f32(2, 2)) }, "copy columns", "y is float32[1 3]", "6")
+	mustPanic(t, "columns that are not there", func() {
+		_, _ = dev.NewCopyColumns(device.CopyColumnsSpec{Rows: 2, Width: 2, YC: 3, YFrom: 2, XC: 2})
+	}, "copy columns", "2 of 3")
 }
 
 func panicsOfLoss(t *testing.T, dev device.Device) {

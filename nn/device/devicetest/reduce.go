@@ -8,26 +8,39 @@ import (
 	"trainer/nn/device"
 )
 
-func testReduce(t *testing.T, dev device.Device, opt Options) {
-	kinds := []struct {
-		name string
-		kind device.ReduceKind
-	}{
-		{"sum-rows", device.ReduceSumRows},
-		{"sum", device.ReduceSum},
-		{"sum-squares", device.ReduceSumSquares},
-		{"non-finite", device.ReduceNonFinite},
+func reduceKinds() []device.ReduceKind {
+	return []device.ReduceKind{
+		device.ReduceSum, device.ReduceSumSquares, device.ReduceSumProducts, device.ReduceMax, device.ReduceNonFinite,
 	}
-	for _, k := range kinds {
-		for _, c := range []struct{ maxRows, rows, c int }{
-			{1, 1, 1}, {1, 1, 37}, {41, 41, 1}, {17, 17, 33}, {17, 5, 33}, {3, 3, 1030}, {1031, 1031, 7}, {5000, 4099, 3},
+}
+
+func testReduce(t *testing.T, dev device.Device, opt Options) {
+	for _, kind := range reduceKinds() {
+		for _, c := range []struct {
+			maxBatch, batch, rows, c int
+			keep                     device.Axes
+		}{
+			{1, 1, 1, 1, device.AxisC}, {1, 1, 1, 37, device.AxisC}, {41, 41, 1, 1, device.AxisC}, {17, 17, 1, 33, device.AxisC},
+			{17, 5, 1, 33, device.AxisC}, {3, 3, 1, 1030, device.AxisC}, {1, 1, 1031, 7, device.AxisC}, {5000, 4099, 1, 3, device.AxisC},
+			{1, 1, 1, 1, device.NoAxes}, {17, 5, 3, 33, device.NoAxes}, {1, 1, 1031, 7, device.NoAxes}, {5000, 4099, 1, 3, device.NoAxes},
+			{3, 2, 5, 7, device.AllAxes}, {3, 2, 1, 1, device.AllAxes},
+			{3, 3, 130, 8, device.AxisBatch | device.AxisC}, {7, 5, 9, 33, device.AxisBatch | device.AxisC}, {2, 2, 1100, 3, device.AxisBatch | device.AxisC},
+			{9, 7, 5, 13, device.AxisRows | device.AxisC}, {300, 257, 2, 4, device.AxisRows | device.AxisC},
+			{5, 3, 7, 1, device.AxisBatch}, {5, 3, 41, 19, device.AxisBatch}, {2, 2, 300, 257, device.AxisBatch},
+			{5, 3, 7, 33, device.AxisBatch | device.AxisRows}, {1, 1, 70, 1, device.AxisBatch | device.AxisRows}, {1, 1, 3, 4097, device.AxisBatch | device.AxisRows},
+			{5, 3, 7, 33, device.AxisRows}, {40, 31, 3, 129, device.AxisRows},
 		} {
-			t.Run(fmt.Sprintf("%s/%dx%d-of-%d", k.name, c.rows, c.c, c.maxRows), func(t *testing.T) {
-				data := opt.round(newSource("reduce").values(c.rows * c.c))
-				if k.kind == device.ReduceNonFinite {
-					spoil(data)
+			name := fmt.Sprintf("%s/%03b-of-%dx%dx%d-of-%d", kind, c.keep, c.batch, c.rows, c.c, c.maxBatch)
+			t.Run(name, func(t *testing.T) {
+				src := newSource("reduce")
+				a, b := opt.round(src.values(c.batch*c.rows*c.c)), opt.round(src.values(c.batch*c.rows*c.c))
+				if kind == device.ReduceNonFinite {
+					spoil(a)
 				}
-				runReduce(t, dev, opt, device.ReduceSpec{Kind: k.kind, Rows: c.maxRows, C: c.c, DType: opt.storage}, c.rows, data)
+				s := device.ReduceSpec{Kind: kind, Batch: c.maxBatch, Rows: c.rows, C: c.c, Keep: c.keep, DType: opt.storage}
+				runReduce(t, dev, opt, s, c.batch, a, b)
+				s.Alpha = -0.25
+				runReduce(t, dev, opt, s, c.batch, a, b)
 			})
 		}
 	}
@@ -35,13 +48,17 @@ func testReduce(t *testing.T, dev device.Device, opt Options) {
 		data := opt.round(newSource("reduce").values(999))
 		largest := float32(formatOf(opt.dtype()).largest())
 		data[0], data[998] = largest, -largest
-		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceNonFinite, Rows: 999, C: 1, DType: opt.storage}, 999, data)
+		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceNonFinite, Batch: 1, Rows: 999, C: 1, DType: opt.storage}, 1, data, nil)
 	})
-	t.Run("sum/NaN", func(t *testing.T) {
-		data := opt.round(newSource("reduce").values(999))
-		data[500] = float32(math.NaN())
-		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceSum, Rows: 999, C: 1, DType: opt.storage}, 999, data)
-	})
+	for _, keep := range []device.Axes{device.NoAxes, device.AxisC, device.AxisBatch, device.AxisBatch | device.AxisC} {
+		for _, kind := range []device.ReduceKind{device.ReduceSum, device.ReduceMax} {
+			t.Run(fmt.Sprintf("%s/NaN/%03b", kind, keep), func(t *testing.T) {
+				data := opt.round(newSource("reduce").values(4 * 999))
+				data[500] = float32(math.NaN())
+				runReduce(t, dev, opt, device.ReduceSpec{Kind: kind, Batch: 2, Rows: 999, C: 2, Keep: keep, DType: opt.storage}, 2, data, nil)
+			})
+		}
+	}
 }
 
 // spoil makes about every third element NaN or infinite, the last one in any case.
@@ -55,14 +72,14 @@ func spoil(data []float32) {
 	}
 }
 
-func runReduce(t *testing.T, dev device.Device, opt Options, s device.ReduceSpec, rows int, data []float32) {
+func runReduce(t *testing.T, dev device.Device, opt Options, s device.ReduceSpec, batch int, aData, bData []float32) {
 	reduce := plan(dev.NewReduce(s))(t)
-	n := 1
-	if s.Kind == device.ReduceSumRows {
-		n = s.C
-	}
 	r := newRig(t, dev, opt)
-	src, dst := r.input("src", data, rows, s.C), r.outputFloat32("dst", n)
-	r.run(func() { reduce.Run(dst, src) })
-	r.check(dst, refReduce(s.Kind, s.C, widen(data)))
+	a, dst := r.input("a", aData, batch, s.Rows, s.C), r.outputFloat32("dst", s.Keep.Len(batch, s.Rows, s.C))
+	var b *device.Tensor
+	if s.Kind == device.ReduceSumProducts {
+		b = r.input("b", bData, batch, s.Rows, s.C)
+	}
+	r.run(func() { reduce.Run(dst, a, b) })
+	r.check(dst, refReduce(s, batch, widen(aData), widen(bData)))
 }

@@ -26,3 +26,16 @@ func refMatMul(m, n, k int, transA, transB bool, a, b, bias []float64) sums {
 	}
 	return c
 }
+
+// refMatMulBatch returns the products of a batch.
+func refMatMulBatch(batch, m, n, k int, transA, transB bool, a, b, bias []float64) sums {
+	all := refMatMul(m, n, k, transA, transB, a, b, bias)
+	for i := 1; i < batch; i++ {
+		c := refMatMul(m, n, k, transA, transB, a[i*m*k:], b[i*k*n:], bias)
+		all.value, all.magnitude = append(all.value, c.value...), append(all.magnitude, c.magnitude...)
+		if bias != nil {
+			all.rounded = append(all.rounded, c.rounded...)
+		}
+	}
+	return all
+}
