@@ -23,6 +23,9 @@ type Optimizer struct {
 	hyper   *device.Tensor         // float32 [rows, device.HyperLen]
 	host    []float32              // hyper's next contents
 
+	scratch []*device.Tensor // of composed updates, each of the largest parameter's size
+	largest int              // elements
+
 	averaged  []*nn.Param // trained parameters and state
 	lookahead *average
 	ema       *average
@@ -80,6 +83,9 @@ func (o *Optimizer) build(params, state []*nn.Param) error {
 		return &ConfigError{errors.New("the network has no parameters that are trained")}
 	}
 	o.rows = rows
+	for _, p := range trained {
+		o.largest = max(o.largest, p.Value.Len())
+	}
 	if err := o.buildUpdates(rules, trained); err != nil {
 		return err
 	}
@@ -114,7 +120,7 @@ func (o *Optimizer) buildUpdates(rules []ruleOf, trained []*nn.Param) error {
 	o.host = make([]float32, len(o.rows)*device.HyperLen)
 	o.fills = make([]func([]float32, int), len(o.rows))
 	for k, rule := range rules {
-		u := &Update{o: o, decoupled: rule.decoupled, kept: map[*device.Tensor]bool{}}
+		u := &Update{o: o, name: rule.Kind(), decoupled: rule.decoupled, kept: map[*device.Tensor]bool{}}
 		for i, p := range trained {
 			if r := o.rows[rowOf[i]]; r.rule == k {
 				u.params = append(u.params, Param{Param: p, index: rowOf[i], decay: r.decay, freeze: r.untilEpoch > 0})

@@ -439,7 +439,7 @@ func TestNewRefuses(t *testing.T) {
 		schedule Schedule
 		says     string
 	}{
-		{"algorithm", Config{Algorithm: "sdg", LR: 1}, nil, `unknown algorithm "sdg" (valid: sgd, adam, adamw, rmsprop)`},
+		{"algorithm", Config{Algorithm: "sdg", LR: 1}, nil, `unknown algorithm "sdg" (valid: sgd, adam, adamw, rmsprop`},
 		{"no algorithm", Config{LR: 1}, nil, "valid: sgd"},
 		{"rate", Config{Algorithm: "adam"}, nil, "learning rate is 0"},
 		{"NaN rate", Config{Algorithm: "adam", LR: math.NaN()}, nil, "learning rate is NaN"},

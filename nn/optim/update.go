@@ -1,7 +1,6 @@
 package optim
 
 import (
-	"fmt"
 	"iter"
 
 	"trainer/nn"
@@ -23,6 +22,7 @@ import (
 // The first error is kept; methods called after it do nothing and return nil.
 type Update struct {
 	o         *Optimizer
+	name      string // of the rule
 	decoupled bool
 	params    []Param
 	work      []func()
@@ -72,7 +72,7 @@ func (u *Update) State(prefix string, p Param) *device.Tensor {
 	}
 	t, err := u.o.state(prefix+"."+p.Name, p.Param)
 	if err != nil {
-		u.err = err
+		u.fail(err)
 		return nil
 	}
 	u.kept[t] = true
@@ -97,7 +97,7 @@ func (u *Update) Fused(spec device.OptimizerSpec, fill func(hyper []float32, ste
 	spec.Scaling = u.params[0].Scaling // the same for all
 	plan, err := u.o.dev.NewOptimizer(spec)
 	if err != nil {
-		u.err = err
+		u.fail(err)
 		return
 	}
 	u.EachStep(fill)
@@ -112,7 +112,32 @@ func (u *Update) run() {
 	}
 }
 
-// skipOf returns where it says whether the parameter's step is skipped.
-func (u *Update) skipOf(p Param) scalar { return scalar{} }
+// skipOf returns the number on the device that says whether the parameter's step is skipped, or a scalar without a
+// tensor where no step is. A parameter may be skipped for two reasons: under a loss scaling, because gradients are not
+// finite, and because its group's UntilEpoch is past.
+func (u *Update) skipOf(p Param) scalar {
+	scaling := scalar{p.Scaling, device.ScalingSkip}
+	frozen := scalar{u.o.hyper, p.index*device.HyperLen + hyperFrozen}
+	switch {
+	case !p.freeze:
+		return scaling
+	case scaling.tensor == nil:
+		return frozen
+	}
+	// One number for both, their sum, computed at the head of the parameter's work.
+	either, err := u.o.tensor(1)
+	if err != nil {
+		u.fail(err)
+		return scalar{}
+	}
+	u.Map(either, device.MapSpec{Kind: device.MapAdd, B: device.NoAxes, BIndex: scaling.index, Beta: 1}, either, scaling.tensor)
+	u.Map(either, device.MapSpec{Kind: device.MapAdd, B: device.NoAxes, BIndex: frozen.index, Alpha: 1, Beta: 1}, either, frozen.tensor)
+	return scalar{either, 0}
+}
 
-var _ = fmt.Sprint
+// fail keeps the first error.
+func (u *Update) fail(err error) {
+	if u.err == nil {
+		u.err = err
+	}
+}
