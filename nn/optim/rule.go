@@ -39,6 +39,7 @@ func RuleKinds() []RuleKind {
 		{"adam", "Adam (Kingma and Ba 2015)", func() Rule { return new(Adam) }},
 		{"adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", func() Rule { return new(AdamW) }},
 		{"rmsprop", "RMSProp (Hinton 2012)", func() Rule { return new(RMSProp) }},
+		{"adagrad", "AdaGrad (Duchi, Hazan and Singer 2011)", func() Rule { return new(AdaGrad) }},
 	}
 }
 
