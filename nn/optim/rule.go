@@ -40,6 +40,7 @@ func RuleKinds() []RuleKind {
 		{"adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", func() Rule { return new(AdamW) }},
 		{"rmsprop", "RMSProp (Hinton 2012)", func() Rule { return new(RMSProp) }},
 		{"adagrad", "AdaGrad (Duchi, Hazan and Singer 2011)", func() Rule { return new(AdaGrad) }},
+		{"lion", "Lion: steps by the sign of the momentum (Chen et al. 2023)", func() Rule { return new(Lion) }},
 	}
 }
 
