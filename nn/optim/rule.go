@@ -41,6 +41,7 @@ func RuleKinds() []RuleKind {
 		{"rmsprop", "RMSProp (Hinton 2012)", func() Rule { return new(RMSProp) }},
 		{"adagrad", "AdaGrad (Duchi, Hazan and Singer 2011)", func() Rule { return new(AdaGrad) }},
 		{"lion", "Lion: steps by the sign of the momentum (Chen et al. 2023)", func() Rule { return new(Lion) }},
+		{"muon", "Muon: steps by an orthogonal matrix, for filters (Jordan 2024)", func() Rule { return new(Muon) }},
 	}
 }
 
