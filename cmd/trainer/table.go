@@ -28,6 +28,6 @@ FLOPs are those of the forward pass of one image; a training step takes about th
 as many for each. Memory is that of a batch of %d; the total has optimiser and input too.
 %s training images, %s test images; %s, %s steps of %d images on %s
 `, s.Batch, humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
-		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch, display.Device(*s, precision))
+		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch*s.Accumulate, display.Device(*s, precision))
 	return err
 }

@@ -16,7 +16,7 @@ import (
 //
 //	g = grad/scale + decay*w
 func (u *Update) Gradient(p Param) *device.Tensor {
-	g := p.Grad
+	g := p.StepGrad()
 	if p.Scaling != nil {
 		next := u.Scratch(p.Value.Shape()...)
 		u.Map(next, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: device.ScalingInverse, Alpha: 1}, g, p.Scaling)

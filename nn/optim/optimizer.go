@@ -152,7 +152,7 @@ func (o *Optimizer) buildClip(trained []*nn.Param) (err error) {
 	}
 	spec := device.ClipSpec{MaxNorm: float32(o.cfg.Clip.MaxNorm), MaxValue: float32(o.cfg.Clip.MaxValue), Scaling: trained[0].Scaling}
 	for _, p := range trained {
-		spec.Grads = append(spec.Grads, p.Grad)
+		spec.Grads = append(spec.Grads, p.StepGrad())
 	}
 	o.clip, err = o.dev.NewClip(spec)
 	return err

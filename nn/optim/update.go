@@ -85,7 +85,7 @@ func (u *Update) EachStep(fill func(hyper []float32, step int)) { u.fill = fill 
 
 // Slot returns the parameter for a fused update, without states.
 func (u *Update) Slot(p Param) device.OptimizerParam {
-	return device.OptimizerParam{Value: p.Value, Grad: p.Grad, Group: p.index}
+	return device.OptimizerParam{Value: p.Value, Grad: p.StepGrad(), Group: p.index}
 }
 
 // Fused adds a device's own update. fill writes the columns of the hyperparameters that it reads; see EachStep.

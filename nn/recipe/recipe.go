@@ -14,6 +14,7 @@
 //	data = ["mnist"]          # the data sets it is meant for
 //	epochs = 3                # may be a fraction
 //	batch = 64
+//	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std, flip, crop, cutout
@@ -57,10 +58,11 @@ type Recipe struct {
 	ImageSize   nn.Pair  // to which the images of a folder are resized; zero: as they are
 	Grayscale   bool     // images of a folder are read as gray ones
 
-	Epochs    float64 // may be a fraction
-	Batch     int
-	DropLast  bool // leave out a last, smaller batch
-	EvalEvery int  // epochs from one test to the next; 0: at the end only
+	Epochs     float64 // may be a fraction
+	Batch      int
+	Accumulate int  // batches per update
+	DropLast   bool // leave out a last, smaller batch
+	EvalEvery  int  // epochs from one test to the next; 0: at the end only
 
 	Precision string // that a GPU should compute in, one of Precisions; "" leaves it to the program
 
@@ -134,6 +136,7 @@ func (r *Recipe) readHeader(s *section) {
 	r.Epochs = s.number("epochs", positive, 1)
 	s.require("batch")
 	r.Batch = s.integer("batch", 1, 1)
+	r.Accumulate = s.integer("accumulate", 1, 1)
 	r.DropLast = s.flag("drop-last", false)
 	r.EvalEvery = s.integer("eval-every", 0, 1)
 	r.Precision = s.choice("precision", "", Precisions()...)
@@ -530,7 +533,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
-		Epochs: r.Epochs, Batch: r.Batch, DropLast: r.DropLast, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, DropLast: r.DropLast, EvalEvery: evalEvery,
 	}
 }
 

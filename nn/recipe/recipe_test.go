@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
 )
@@ -217,6 +218,41 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestGroupRules reads groups with rules of their own.
+func TestGroupRules(t *testing.T) {
+	r, err := LoadWith("mnist-basic", []string{
+		"accumulate=4",
+		`optimizer.group=[{role="weight", kind="muon", lr=0.24, momentum=0.6, nesterov=true, weight-decay=0.1}, {match="*.bias", lr-scale=2}]`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := 2.0
+	want := []optim.Group{
+		{Role: nn.Weight, Rule: optim.Muon{Momentum: 0.6, Nesterov: true, Steps: 3, Epsilon: 1e-7}, LR: 0.24, WeightDecay: 0.1},
+		{Match: "*.bias", LRScale: &two},
+	}
+	if !reflect.DeepEqual(r.Optimizer.Groups, want) {
+		t.Errorf("got %+v, want %+v", r.Optimizer.Groups, want)
+	}
+	if c := r.TrainConfig(nil, &data.Dataset{Train: &data.InMemory{ClassNames: []string{"a"}}}, 1); r.Accumulate != 4 || c.Accumulate != 4 {
+		t.Errorf("%d and %d batches per update, want 4", r.Accumulate, c.Accumulate)
+	}
+	for text, says := range map[string]string{
+		`{role="weight", kind="muon"}`:                        "optimizer.group.0: lr is missing",
+		`{role="weight", kind="moon", lr=1, beta1=0.5}`:       `unknown value "moon"`,
+		`{role="weight", lr=1}`:                               "optimizer.group.0.lr: unknown key",
+		`{role="weight", kind="lion", lr=1, decoupled=false}`: "decoupled: unknown key",
+		`{role="weight", kind="muon", lr=1, nesterov=true}`:   "optimizer.group.0: muon: nesterov needs a momentum above 0",
+		`{role="weight", kind="lion", lr=1, beta2=1}`:         "optimizer.group.0.beta2: want a number between 0 and 1, got 1",
+	} {
+		_, err := LoadWith("mnist-basic", []string{"optimizer.group=[" + text + "]"})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v, want %q in it", text, err, says)
+		}
 	}
 }
 

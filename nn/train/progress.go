@@ -114,7 +114,7 @@ func (r *run) emitStep() {
 
 // timeLeft estimates the time to the end of training.
 func (r *run) timeLeft() time.Duration {
-	seconds := float64((r.stepper.total-r.progress.step)*r.cfg.Batch)/r.progress.rate + float64(r.viewsLeft())*r.viewSeconds
+	seconds := float64((r.stepper.total-r.progress.step)*r.cfg.batchesPerStep()*r.cfg.Batch)/r.progress.rate + float64(r.viewsLeft())*r.viewSeconds
 	return time.Duration(seconds * float64(time.Second))
 }
 
