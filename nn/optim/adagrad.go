@@ -1,6 +1,9 @@
 package optim
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // AdaGrad divides the gradient by the root of the sum of all its squares so far (Duchi, Hazan and Singer, "Adaptive
 // Subgradient Methods for Online Learning and Stochastic Optimization", JMLR 12, 2011, the diagonal form of figure 1),
@@ -16,14 +19,18 @@ type AdaGrad struct {
 	Epsilon    float64 // 0 means 1e-10
 }
 
+func adaGradKind() RuleKind {
+	return RuleKind{Name: "adagrad", Doc: "gradient divided by the root of the sum of its squares (Duchi, Hazan and Singer 2011)", New: func() Rule { return AdaGrad{} }}
+}
+
 // Kind returns "adagrad".
 func (AdaGrad) Kind() string { return "adagrad" }
 
-// Settings declares the settings.
-func (r *AdaGrad) Settings(s *Settings) {
-	s.Float64(&r.LRDecay, "lr-decay", 0, NotNegative, "decay of the learning rate per step")
-	s.Float64(&r.InitialSum, "initial-sum", 0, NotNegative, "what the sum of squares begins at")
-	s.Float64(&r.Epsilon, "epsilon", 1e-10, Positive, "added to the root of the sum")
+// Settings declares the keys of recipes.
+func (r *AdaGrad) Settings(s *setting.List) {
+	s.Float64(&r.LRDecay, "lr-decay", 0, setting.NotNegative, "decay of the learning rate per step")
+	s.Float64(&r.InitialSum, "initial-sum", 0, setting.NotNegative, "what the sum of squares begins at")
+	s.Float64(&r.Epsilon, "epsilon", 1e-10, setting.Positive, "added to the root of the sum")
 }
 
 // Build composes the update of each parameter.

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Adam is Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015,
@@ -20,14 +21,18 @@ type Adam struct {
 	Epsilon float64 // 0 means 1e-8
 }
 
+func adamKind() RuleKind {
+	return RuleKind{Name: "adam", Doc: "steps of a size that adapts to each weight (Kingma and Ba 2015)", New: func() Rule { return Adam{} }}
+}
+
 // Kind returns "adam".
 func (Adam) Kind() string { return "adam" }
 
-// Settings declares the settings.
-func (r *Adam) Settings(s *Settings) {
-	s.Float64(&r.Beta1, "beta1", 0.9, Between, "weight of the old mean of gradients")
-	s.Float64(&r.Beta2, "beta2", 0.999, Between, "weight of the old mean of squared gradients")
-	s.Float64(&r.Epsilon, "epsilon", 1e-8, Positive, "added to the root of that mean")
+// Settings declares the keys of recipes.
+func (r *Adam) Settings(s *setting.List) {
+	s.Float64(&r.Beta1, "beta1", 0.9, setting.BetweenZeroAndOne, "weight of the old mean of gradients")
+	s.Float64(&r.Beta2, "beta2", 0.999, setting.BetweenZeroAndOne, "weight of the old mean of squared gradients")
+	s.Float64(&r.Epsilon, "epsilon", 1e-8, setting.Positive, "added to the root of that mean")
 }
 
 // Build adds the fused update of all parameters.

@@ -3,10 +3,14 @@ package optim
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
 	"slices"
+	"strings"
 
 	"trainer/nn"
+	"trainer/nn/setting"
 )
 
 // Config says how weights are updated. It is data, as a recipe has it.
@@ -65,44 +69,53 @@ func (c Config) Kind() string {
 
 // rule returns the rule that Rule or the fields from Algorithm on describe, complete.
 func (c Config) rule() (Rule, error) {
+	given := c.given()
 	if c.Rule != nil {
-		if c.Algorithm != "" || c.Nesterov || slices.ContainsFunc(c.shorthand(), func(f shorthand) bool { return *f.value != 0 }) {
+		if c.Algorithm != "" || len(given) > 0 {
 			return nil, fmt.Errorf("the rule is %s, and there are settings beside it (algorithm %q, momentum, ...): put them into the rule", c.Rule.Kind(), c.Algorithm)
 		}
-		return Complete(c.Rule)
+		return completeRule(c.Rule)
 	}
 	r, err := ruleOfKind(c.Algorithm)
 	if err != nil {
 		return nil, err
 	}
-	var s Settings
-	r.(Configurable).Settings(&s)
-	for _, f := range c.shorthand() {
-		x := s.Find(f.key)
-		switch {
-		case *f.value == 0:
-		case x == nil:
-			return nil, fmt.Errorf("%s is no setting of %s, which has: %s", f.key, c.Algorithm, s.keys())
-		default:
-			*x.Number = *f.value
+	r = setting.Edit(r, nil, func(l *setting.List) {
+		for _, x := range l.All() {
+			if v, ok := given[x.Key]; ok && err == nil {
+				err = keyError(x.Key, x.Set(v))
+				delete(given, x.Key)
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Algorithm, err)
+	}
+	if other := slices.Sorted(maps.Keys(given)); len(other) > 0 {
+		return nil, fmt.Errorf("%s has no setting %s", c.Algorithm, strings.Join(other, ", "))
+	}
+	return completeRule(r)
+}
+
+func keyError(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", key, err)
+}
+
+// given returns the settings of the rule that the fields from Momentum on give, by their keys.
+func (c Config) given() map[string]any {
+	given := map[string]any{}
+	for key, v := range map[string]float64{"momentum": c.Momentum, "beta1": c.Beta1, "beta2": c.Beta2, "epsilon": c.Epsilon} {
+		if v != 0 {
+			given[key] = v
 		}
 	}
-	if x := s.Find("nesterov"); x != nil {
-		*x.Flag = c.Nesterov
-	} else if c.Nesterov {
-		return nil, fmt.Errorf("nesterov is no setting of %s, which has: %s", c.Algorithm, s.keys())
+	if c.Nesterov {
+		given["nesterov"] = true
 	}
-	return Complete(r)
-}
-
-// shorthand is a number of Config that stands for a setting of its rule.
-type shorthand struct {
-	key   string
-	value *float64
-}
-
-func (c *Config) shorthand() []shorthand {
-	return []shorthand{{"momentum", &c.Momentum}, {"beta1", &c.Beta1}, {"beta2", &c.Beta2}, {"epsilon", &c.Epsilon}}
+	return given
 }
 
 // check returns what is wrong with the numbers, except the rule's.
@@ -142,22 +155,33 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	text := struct {
 		plain
 		ruleText
-	}{plain(c), describeRule(c.Rule)}
-	if c.Rule != nil && slices.Contains([]string{"sgd", "adam", "adamw", "rmsprop"}, c.Rule.Kind()) {
-		text.ruleText = ruleText{}
-		text.Algorithm = c.Rule.Kind()
-		var s Settings
-		pointerTo(c.Rule).(Configurable).Settings(&s)
-		for _, f := range (*Config)(&text.plain).shorthand() {
-			if x := s.Find(f.key); x != nil {
-				*f.value = *x.Number
-			}
-		}
-		if x := s.Find("nesterov"); x != nil {
-			text.Nesterov = *x.Flag
-		}
+	}{plain(c.inFields()), ruleText{}}
+	if text.Algorithm == "" {
+		text.ruleText = describeRule(c.Rule)
 	}
 	return json.Marshal(text)
+}
+
+// inFields returns the configuration with the fields from Algorithm on in place of Rule, if they can express it.
+func (c Config) inFields() Config {
+	if c.Rule == nil {
+		return c
+	}
+	f := c
+	f.Algorithm = c.Rule.Kind()
+	switch r := reflect.Indirect(reflect.ValueOf(c.Rule)).Interface().(type) {
+	case SGD:
+		f.Momentum, f.Nesterov = r.Momentum, r.Nesterov
+	case Adam:
+		f.Beta1, f.Beta2, f.Epsilon = r.Beta1, r.Beta2, r.Epsilon
+	case AdamW:
+		f.Beta1, f.Beta2, f.Epsilon = r.Beta1, r.Beta2, r.Epsilon
+	case RMSProp:
+		f.Momentum, f.Beta2, f.Epsilon = r.Momentum, r.Beta2, r.Epsilon
+	default:
+		return c
+	}
+	return f
 }
 
 // MarshalJSON describes the group with its rule's name.

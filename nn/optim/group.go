@@ -86,7 +86,7 @@ func (g Group) ownRule(r *row, rules *[]ruleOf) error {
 		}
 		return nil
 	}
-	own, err := Complete(g.Rule)
+	own, err := completeRule(g.Rule)
 	if err != nil {
 		return err
 	}

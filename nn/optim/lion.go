@@ -1,6 +1,9 @@
 package optim
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // Lion steps by the sign of a mean of gradients, so that every weight moves by the learning rate (Chen et al., "Symbolic
 // Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2):
@@ -16,13 +19,17 @@ type Lion struct {
 	Beta2 float64 // 0 means 0.99
 }
 
+func lionKind() RuleKind {
+	return RuleKind{Name: "lion", Doc: "steps by the sign of the momentum (Chen et al. 2023)", New: func() Rule { return Lion{} }}
+}
+
 // Kind returns "lion".
 func (Lion) Kind() string { return "lion" }
 
-// Settings declares the settings.
-func (r *Lion) Settings(s *Settings) {
-	s.Float64(&r.Beta1, "beta1", 0.9, Between, "weight of the momentum in the direction")
-	s.Float64(&r.Beta2, "beta2", 0.99, Between, "weight of the old momentum in the new one")
+// Settings declares the keys of recipes.
+func (r *Lion) Settings(s *setting.List) {
+	s.Float64(&r.Beta1, "beta1", 0.9, setting.BetweenZeroAndOne, "weight of the momentum in the direction")
+	s.Float64(&r.Beta2, "beta2", 0.99, setting.BetweenZeroAndOne, "weight of the old momentum in the new one")
 }
 
 // Build composes the update of each parameter.

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Muon steps by an orthogonal matrix (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024),
@@ -36,19 +37,24 @@ type Muon struct {
 	Epsilon   float64 // 0 means 1e-7
 }
 
+func muonKind() RuleKind {
+	return RuleKind{Name: "muon", Doc: "steps by an orthogonal matrix, for filters (Jordan 2024)", New: func() Rule { return Muon{} }}
+}
+
 // Kind returns "muon".
 func (Muon) Kind() string { return "muon" }
 
-// Settings declares the settings.
-func (r *Muon) Settings(s *Settings) {
-	s.Float64(&r.Momentum, "momentum", 0, BelowOne, "weight of the old velocity")
+// Settings declares the keys of recipes.
+func (r *Muon) Settings(s *setting.List) {
+	s.Float64(&r.Momentum, "momentum", 0, setting.ZeroToBelowOne, "weight of the old velocity")
 	s.Bool(&r.Nesterov, "nesterov", "step by the gradient and the velocity after it")
 	s.Bool(&r.Normalize, "normalize", "set the norm of the weights to the root of the number of filters before each step")
-	s.Int(&r.Steps, "steps", 3, Bounds{Low: 1, High: 20}, "Newton-Schulz iterations")
-	s.Float64(&r.Epsilon, "epsilon", 1e-7, Positive, "added to norms that divide")
+	s.Int(&r.Steps, "steps", 3, setting.Range(1, 20), "Newton-Schulz iterations")
+	s.Float64(&r.Epsilon, "epsilon", 1e-7, setting.Positive, "added to norms that divide")
 }
 
-func (r Muon) check() error { return SGD{r.Momentum, r.Nesterov}.check() }
+// Check returns an error if there is nothing to look ahead by.
+func (r *Muon) Check() error { return checkNesterov(r.Momentum, r.Nesterov) }
 
 // Build composes the update of each parameter.
 func (r Muon) Build(u *Update) error {

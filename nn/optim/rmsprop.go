@@ -1,6 +1,9 @@
 package optim
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // RMSProp divides the gradient by a running root mean square of it (Hinton, "Neural Networks
 // for Machine Learning", lecture 6e, 2012):
@@ -18,14 +21,18 @@ type RMSProp struct {
 	Epsilon  float64 // 0 means 1e-8
 }
 
+func rmsPropKind() RuleKind {
+	return RuleKind{Name: "rmsprop", Doc: "gradient divided by a running root mean square (Hinton 2012)", New: func() Rule { return RMSProp{} }}
+}
+
 // Kind returns "rmsprop".
 func (RMSProp) Kind() string { return "rmsprop" }
 
-// Settings declares the settings.
-func (r *RMSProp) Settings(s *Settings) {
-	s.Float64(&r.Momentum, "momentum", 0, BelowOne, "weight of the old direction")
-	s.Float64(&r.Beta2, "beta2", 0.99, Between, "weight of the old mean of squared gradients")
-	s.Float64(&r.Epsilon, "epsilon", 1e-8, Positive, "added to the root of that mean")
+// Settings declares the keys of recipes.
+func (r *RMSProp) Settings(s *setting.List) {
+	s.Float64(&r.Momentum, "momentum", 0, setting.ZeroToBelowOne, "weight of the old direction")
+	s.Float64(&r.Beta2, "beta2", 0.99, setting.BetweenZeroAndOne, "weight of the old mean of squared gradients")
+	s.Float64(&r.Epsilon, "epsilon", 1e-8, setting.Positive, "added to the root of that mean")
 }
 
 // Build adds the fused update of all parameters.

@@ -1,9 +1,8 @@
 package optim
 
 import (
-	"errors"
-
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // SGD is stochastic gradient descent, with g the gradient (plus the coupled weight decay):
@@ -19,18 +18,25 @@ type SGD struct {
 	Nesterov bool
 }
 
+func sgdKind() RuleKind {
+	return RuleKind{Name: "sgd", Doc: "stochastic gradient descent, with momentum", New: func() Rule { return SGD{} }}
+}
+
 // Kind returns "sgd".
 func (SGD) Kind() string { return "sgd" }
 
-// Settings declares the settings.
-func (r *SGD) Settings(s *Settings) {
-	s.Float64(&r.Momentum, "momentum", 0, BelowOne, "weight of the old velocity")
+// Settings declares the keys of recipes.
+func (r *SGD) Settings(s *setting.List) {
+	s.Float64(&r.Momentum, "momentum", 0, setting.ZeroToBelowOne, "weight of the old velocity")
 	s.Bool(&r.Nesterov, "nesterov", "step by the gradient and the velocity after it")
 }
 
-func (r SGD) check() error {
-	if r.Nesterov && r.Momentum == 0 {
-		return errors.New("nesterov needs a momentum above 0")
+// Check returns an error if there is nothing to look ahead by.
+func (r *SGD) Check() error { return checkNesterov(r.Momentum, r.Nesterov) }
+
+func checkNesterov(momentum float64, nesterov bool) error {
+	if nesterov && momentum == 0 {
+		return &setting.Error{Key: "nesterov", Msg: "needs a momentum above 0"}
 	}
 	return nil
 }

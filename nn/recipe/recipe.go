@@ -37,6 +37,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -46,6 +47,7 @@ import (
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
+	"trainer/nn/setting"
 	"trainer/nn/train"
 )
 
@@ -222,54 +224,38 @@ func readOptimizer(s *section) optim.Config {
 func readRule(s *section) (rule optim.Rule, lr, decay float64, decoupled bool) {
 	lr = s.number("lr", positive, 1)
 	decay = s.number("weight-decay", notNegative, 0)
-	kind := s.choice("kind", "", optim.Algorithms()...)
-	for _, k := range optim.RuleKinds() {
-		if k.Name == kind {
-			rule = k.New()
+	kinds := optim.RuleKinds()
+	name := s.choice("kind", "", setting.KindNames(kinds)...)
+	i := slices.IndexFunc(kinds, func(k optim.RuleKind) bool { return k.Name == name })
+	if i < 0 { // an error already: don't call the keys of the right kind unknown
+		for key := range s.table {
+			s.has(key)
 		}
-	}
-	if rule == nil { // an error already: don't call the keys of the right kind unknown
-		for _, k := range optim.RuleKinds() {
-			for _, x := range settingsOf(k.New()) {
-				s.has(x.Key)
-			}
-		}
-		s.has("decoupled")
 		return nil, lr, decay, false
 	}
-	readSettings(s, settingsOf(rule))
+	rule = setting.Edit(kinds[i].New(), nil, func(l *setting.List) { readSettings(s, l) })
 	if !optim.AlwaysDecoupled(rule) {
 		decoupled = s.flag("decoupled", false)
 	}
-	complete, err := optim.Complete(rule)
-	if err != nil {
-		s.doc.fail(s.path, "%v", err)
-		return rule, lr, decay, decoupled
-	}
-	return complete, lr, decay, decoupled
+	return rule, lr, decay, decoupled
 }
 
-// settingsOf returns the settings that a rule declares, which are bound to it.
-func settingsOf(rule optim.Rule) []optim.Setting {
-	var list optim.Settings
-	if c, ok := rule.(optim.Configurable); ok {
-		c.Settings(&list)
-	}
-	return list.List()
-}
-
-// readSettings reads settings, each to where its value is.
-func readSettings(s *section, settings []optim.Setting) {
-	for _, x := range settings {
-		switch {
-		case x.Flag != nil:
-			*x.Flag = s.flag(x.Key, false)
-		case x.Whole != nil:
-			*x.Whole = s.integer(x.Key, int(x.Within.Low), int(x.Default))
-		default:
-			within := bounds{low: x.Within.Low, high: x.Within.High, openLow: x.Within.OpenLow, openHigh: x.Within.OpenHigh}
-			*x.Number = s.number(x.Key, within, x.Default)
+// readSettings reads the keys of a list, each into its field.
+func readSettings(s *section, l *setting.List) {
+	wrong := len(s.doc.errs)
+	for _, x := range l.All() {
+		if v, ok := s.lookup(x.Key); ok {
+			if err := x.Set(v); err != nil {
+				s.fail(x.Key, "%v", err)
+			}
 		}
+	}
+	if err := l.Finish(); err != nil && len(s.doc.errs) == wrong {
+		if of, ok := errors.AsType[*setting.Error](err); ok {
+			s.fail(of.Key, "%s", of.Msg)
+			return
+		}
+		s.doc.fail(s.path, "%v", err)
 	}
 }
 

@@ -246,7 +246,7 @@ func TestGroupRules(t *testing.T) {
 		`{role="weight", kind="moon", lr=1, beta1=0.5}`:       `unknown value "moon"`,
 		`{role="weight", lr=1}`:                               "optimizer.group.0.lr: unknown key",
 		`{role="weight", kind="lion", lr=1, decoupled=false}`: "decoupled: unknown key",
-		`{role="weight", kind="muon", lr=1, nesterov=true}`:   "optimizer.group.0: muon: nesterov needs a momentum above 0",
+		`{role="weight", kind="muon", lr=1, nesterov=true}`:   "optimizer.group.0.nesterov: needs a momentum above 0",
 		`{role="weight", kind="lion", lr=1, beta2=1}`:         "optimizer.group.0.beta2: want a number between 0 and 1, got 1",
 	} {
 		_, err := LoadWith("mnist-basic", []string{"optimizer.group=[" + text + "]"})
