@@ -19,7 +19,7 @@
 //
 //	[augment]                 # mean, std, flip, crop, cutout
 //	[loss]                    # kind = "cross-entropy" or "mse"
-//	[optimizer]               # kind = "sgd", "adam", "adamw" or "rmsprop"; lr
+//	[optimizer]               # kind = "sgd", "adam", ... (see optim.RuleKinds); lr
 //	[schedule]                # kind; the learning rate's factor over training
 //	[evaluate]                # views: test-time augmentation
 //	[[network]]               # one table a layer
