@@ -78,7 +78,11 @@ func (u *Update) Map(y *device.Tensor, spec device.MapSpec, a, b *device.Tensor)
 	if u.err != nil {
 		return
 	}
-	if u.skip.tensor == nil || !u.kept[y] {
+	var skip scalar
+	if u.kept[y] {
+		skip = u.skipped()
+	}
+	if skip.tensor == nil {
 		u.addMap(y, spec, a, b)
 		return
 	}
@@ -90,7 +94,7 @@ func (u *Update) Map(y *device.Tensor, spec device.MapSpec, a, b *device.Tensor)
 		u.work = append(u.work, func() { u.o.dev.Copy(next, y) })
 	}
 	u.addMap(next, spec, a, b)
-	u.addMap(y, device.MapSpec{Kind: device.MapSelect, B: device.NoAxes, BIndex: u.skip.index}, next, u.skip.tensor)
+	u.addMap(y, device.MapSpec{Kind: device.MapSelect, B: device.NoAxes, BIndex: skip.index}, next, skip.tensor)
 	u.scratch-- // next is free again
 }
 

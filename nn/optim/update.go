@@ -30,8 +30,9 @@ type Update struct {
 	err       error
 
 	kept    map[*device.Tensor]bool // weights and states: what a skipped step leaves as it was
-	skip    scalar                  // of the present parameter: not 0 where the step is skipped
-	scratch int                     // tensors that the present parameter has of Optimizer.scratch
+	present Param                   // the parameter whose work is being added
+	skip    *scalar                 // not 0 where its step is skipped; nil until it is asked for
+	scratch int                     // tensors that it has of Optimizer.scratch
 }
 
 // Param is a parameter and the group that it is in.
@@ -55,9 +56,8 @@ const hyperFrozen = 7
 func (u *Update) Params() iter.Seq[Param] {
 	return func(yield func(Param) bool) {
 		for _, p := range u.params {
-			u.scratch = 0
+			u.present, u.skip, u.scratch = p, nil, 0
 			u.kept[p.Value] = true
-			u.skip = u.skipOf(p)
 			if !yield(p) {
 				return
 			}
@@ -112,10 +112,18 @@ func (u *Update) run() {
 	}
 }
 
-// skipOf returns the number on the device that says whether the parameter's step is skipped, or a scalar without a
+// skipped returns the number on the device that says whether the present parameter's step is skipped, or a scalar without a
 // tensor where no step is. A parameter may be skipped for two reasons: under a loss scaling, because gradients are not
 // finite, and because its group's UntilEpoch is past.
-func (u *Update) skipOf(p Param) scalar {
+func (u *Update) skipped() scalar {
+	if u.skip == nil {
+		u.skip = new(scalar) // none of the work that findSkip adds is skipped
+		*u.skip = u.findSkip(u.present)
+	}
+	return *u.skip
+}
+
+func (u *Update) findSkip(p Param) scalar {
 	scaling := scalar{p.Scaling, device.ScalingSkip}
 	frozen := scalar{u.o.hyper, p.index*device.HyperLen + hyperFrozen}
 	switch {
@@ -124,7 +132,7 @@ func (u *Update) skipOf(p Param) scalar {
 	case scaling.tensor == nil:
 		return frozen
 	}
-	// One number for both, their sum, computed at the head of the parameter's work.
+	// One number for both, their sum.
 	either, err := u.o.tensor(1)
 	if err != nil {
 		u.fail(err)
