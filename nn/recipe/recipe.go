@@ -1,38 +1,3 @@
-// Package recipe reads recipes: TOML files that say everything about a training but the
-// data: the network layer by layer, augmentation, loss, optimiser, schedule, epochs.
-//
-//	r, err := recipe.Load("mnist")           // a built-in one, or the path of a file
-//	model := r.Model(10)                     // for 10 classes
-//
-// # The file
-//
-// A recipe is read strictly: an unknown key, a value of the wrong kind or out of range, or
-// a key that is missing is an error with file and line. All mistakes are reported at once.
-//
-//	name = "my-recipe"
-//	description = "one line"
-//	data = ["mnist"]          # the data sets it is meant for
-//	epochs = 3                # may be a fraction
-//	batch = 64
-//	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
-//
-//	[augment]                 # mean, std, flip, crop, cutout
-//	[loss]                    # kind = "cross-entropy" or "mse"
-//	[optimizer]               # kind = "sgd", "adam", "adamw" or "rmsprop"; lr
-//	[schedule]                # kind; the learning rate's factor over training
-//	[evaluate]                # views: test-time augmentation
-//	[[network]]               # one table a layer
-//	layer = "conv2d"
-//	out = 8
-//	kernel = 3
-//
-// Wherever a height and a width are meant, one number stands for both.
-//
-// # Mean and deviation
-//
-// augment.mean and augment.std are those of the first data set that data names. For any
-// other, or without them, they are to be computed from the training images: see
-// [Recipe.MeanStd].
 package recipe
 
 import (
@@ -115,8 +80,9 @@ func (k Kinds) parse(d *document) (*Recipe, error) {
 	}
 	s.readBlocks()
 	if s.require("network") {
-		s.readNetwork()
-		s.reportUnused()
+		if s.readNetwork(); len(d.errs) == 0 {
+			s.reportUnused()
+		}
 	}
 	s.finish()
 	if len(d.errs) > 0 {

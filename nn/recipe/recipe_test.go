@@ -430,6 +430,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(text, "optimizer.lr=0.5")
 	}
 	f.Add([]byte(head+network), "network.0={layer=\"residual\", body=[]}")
+	f.Add([]byte(stages), "network.0.out=3")
 	f.Add([]byte("[[a.b]]\n[a.b.c]\nx.y = [[1], {z = 2}]\n"), "a.b.0.c=1")
 	f.Fuzz(func(t *testing.T, text []byte, change string) {
 		r, err := BuiltIn().Parse("f.toml", text, change)
