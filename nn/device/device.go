@@ -55,6 +55,9 @@ type Info struct {
 	Features    []string // instruction sets or compute capability in use
 	Threads     int      // worker threads; 0 where that has no meaning
 	Memory      int64    // bytes in all; 0 when unknown
+	// Emulated: the device is a model in software of another one, for tests. Its results count, the time that they take
+	// doesn't: training reports no speeds and times for it, and programs that measure refuse it.
+	Emulated bool
 }
 
 // The optional interfaces below are asked for by type assertion; nn does without
