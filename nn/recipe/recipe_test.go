@@ -255,6 +255,20 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// The scale of a normalisation is named gain in older recipes.
+func TestRoles(t *testing.T) {
+	for name, want := range map[string]nn.Role{"weight": nn.Weight, "bias": nn.Bias, "gain": nn.Gain, "scale": nn.Gain} {
+		r, err := LoadWith("mnist-basic", []string{`optimizer.group=[{ role = "` + name + `", lr-scale = 0 }]`})
+		if err != nil || r.Optimizer.Groups[0].Role != want || *r.Optimizer.Groups[0].LRScale != 0 {
+			t.Errorf("role %s: %+v, %v", name, r, err)
+		}
+	}
+	_, err := LoadWith("mnist-basic", []string{`optimizer.group=[{ role = "scales" }]`})
+	if want := `-set optimizer.group.0.role: unknown value "scales", did you mean scale? (valid: weight, bias, gain, scale)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestWrongChanges(t *testing.T) {
 	for change, want := range map[string]string{
 		"optimizer.momentun=0.8":  "-set optimizer.momentun: unknown key, did you mean optimizer.momentum?",
