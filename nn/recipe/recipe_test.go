@@ -409,6 +409,11 @@ func TestKindsDescribeThemselves(t *testing.T) {
 			t.Errorf("%s has no family", k.Name)
 		}
 	}
+	for _, k := range kinds.Losses {
+		if got := k.New().Kind(); got != k.Name {
+			t.Errorf("the kind %s makes a loss of the kind %s", k.Name, got)
+		}
+	}
 	checkKinds(t, kinds, kinds.layers())
 	checkKinds(t, kinds, kinds.Losses)
 	checkKinds(t, kinds, kinds.Initializers)
