@@ -14,11 +14,12 @@
 //	data = ["mnist"]          # the data sets it is meant for
 //	epochs = 3                # may be a fraction
 //	batch = 64
+//	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std, flip, crop, cutout
 //	[loss]                    # kind = "cross-entropy" or "mse"
-//	[optimizer]               # kind = "sgd", "adam", "adamw" or "rmsprop"; lr
+//	[optimizer]               # kind = "sgd", "adam", ... (trainer -list has them all); lr
 //	[schedule]                # kind; the learning rate's factor over training
 //	[evaluate]                # views: test-time augmentation
 //	[[network]]               # one table per layer
