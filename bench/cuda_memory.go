@@ -7,11 +7,11 @@ import (
 	"trainer/nn/device"
 )
 
-// What is bound by memory: this project's own kernels, on the largest image of recipe airbench94 with its batch of
-// 1024, which no cache holds. GB/s are of the bytes that an operation has to read and write: each tensor once, but
-// for batch normalisation, whose second pass over x (and dy) can't begin before the end of the first.
+// Memory-bound operations: this project's own kernels, on the largest activations of recipe airbench94 with its batch of
+// 1024, which fit into no cache. GB/s count the bytes that an operation has to read and write: each tensor once, except
+// in batch normalisation, whose second pass over x (and dy) can't begin before the end of the first.
 
-// activations are tensors of one type and of one shape, which the operations of memory work on.
+// activations are tensors of one type and shape, the operands of the memory-bound operations.
 type activations struct {
 	*accelerator
 	d        device.Device
@@ -20,15 +20,15 @@ type activations struct {
 	images   int            // rows are images of side x side pixels
 	side     int            // of an image
 	bytes    float64        // of a tensor
-	copied   float64        // bytes a second of a copy; 0 where it wasn't measured
+	copied   float64        // bytes per second of a copy; 0 if it wasn't measured
 	x, y, dy *device.Tensor // [rows, c], random
 	dx       *device.Tensor // [rows, c]
 }
 
-// memoryTypes are the types of the tensors. The kernels of bfloat16 are those of float16 but for the conversion.
+// memoryTypes are the types of the tensors. The kernels for bfloat16 differ from those for float16 only in the conversion.
 var memoryTypes = []device.DType{device.Float16, device.Float32}
 
-// runMemory measures the operations that are bound by memory, and a copy.
+// runMemory measures the memory-bound operations, and a copy.
 func (a *accelerator) runMemory(b *testing.B) {
 	d := a.open(b, gpu.Auto)
 	for _, dtype := range memoryTypes {
@@ -61,7 +61,7 @@ func (a *accelerator) activations(b *testing.B, d device.Device, dtype device.DT
 	return t
 }
 
-// measure measures a call that has to move so many bytes.
+// measure measures a call that has to move a number of bytes.
 func (t *activations) measure(b *testing.B, name string, bytes float64, call func()) {
 	b.Run(name, func(b *testing.B) {
 		s := t.sample(b, t.d, kernel(call))
@@ -75,7 +75,7 @@ func (t *activations) measure(b *testing.B, name string, bytes float64, call fun
 	})
 }
 
-// runCopy measures the vendor's copy within the GPU's memory.
+// runCopy measures the driver's copy within the GPU's memory.
 func (t *activations) runCopy(b *testing.B) {
 	b.Run("copy", func(b *testing.B) {
 		s := t.sample(b, t.d, kernel(func() { t.d.Copy(t.y, t.x) }))
@@ -115,8 +115,8 @@ func (t *activations) runCast(b *testing.B, n int) {
 	t.measure(b, "cast/to-float32", 3*t.bytes, func() { widen.Run(single, t.x) })
 }
 
-// runNorm measures batch normalisation by itself and with an activation after it. Three tensors are read or
-// written in the forward pass, five in the backward one.
+// runNorm measures batch normalisation, alone and fused with an activation. The forward pass reads or writes three
+// tensors, the backward pass five.
 func (t *activations) runNorm(b *testing.B) {
 	spec := device.BatchNormSpec{Rows: t.rows, C: t.c, Epsilon: 1e-5, Momentum: 0.1, DType: t.dtype}
 	var p [6]*device.Tensor // gamma, beta, running mean and variance, dgamma, dbeta
@@ -148,12 +148,12 @@ func (t *activations) runPool(b *testing.B) {
 	small := float64(y.Len()) * float64(t.dtype.Size())
 	t.measure(b, "max-pool/forward", t.bytes+small, func() { plan.Forward(y, x) })
 	plan.Forward(y, x)
-	// dx is written; what backward reads besides dy is the plan's to choose: x and y, or less.
+	// Counted: dx and dy. Whether backward also reads x and y is the plan's choice.
 	t.measure(b, "max-pool/backward", t.bytes+small, func() { plan.Backward(dx, dy, y, x) })
 }
 
-// runInput measures what becomes of uint8 images of CIFAR-10's size: flip, crop, cutout and normalisation, for a
-// batch that lies in memory, and for one that is gathered from a data set there.
+// runInput measures flip, crop, cutout and normalisation of uint8 images of CIFAR-10's size, for a contiguous batch, and
+// for one that is gathered from a data set on the device.
 func (t *activations) runInput(b *testing.B) {
 	n, set, size := 16*t.images, 48*t.images, 32*32*3
 	if t.dry {
@@ -185,22 +185,22 @@ func (t *activations) runInput(b *testing.B) {
 	}
 }
 
-// runReduce measures the sum of the rows, which is the gradient of a bias.
+// runReduce measures the sum of the rows, which is the gradient of the loss with respect to a bias.
 func (t *activations) runReduce(b *testing.B) {
 	plan := must(t.d.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: t.rows, C: t.c, DType: t.dtype}))(b)
 	sums := must(RandomTensor(t.d, t.c))(b)
 	t.measure(b, "sum-rows", t.bytes, func() { plan.Run(sums, t.dy) })
 }
 
-// weightCounts are the parameters that are updated: as many as airbench94 has, which caches hold, and so many that
-// they don't.
+// weightCounts are the numbers of parameters that are updated: as many as airbench94 has, which fit into the cache, and
+// too many for it.
 var weightCounts = []struct {
 	name string
 	n    int
 }{{"2M", 2_000_000}, {"64M", 64_000_000}}
 
-// runUpdate measures what touches the weights once a step: the rules, the conversion to 16 bits, loss scaling, clipping and
-// averages.
+// runUpdate measures the work on the weights in each step: the update rules, the conversion to 16 bits, loss scaling,
+// clipping and averages.
 func (t *activations) runUpdate(b *testing.B) {
 	for _, c := range weightCounts {
 		n := c.n

@@ -6,15 +6,13 @@ import (
 	"trainer/nn/device"
 )
 
-// The activations of a batch of 250 images of 31 x 31 with 64 channels: far more than
-// the caches hold, as in training.
+// The activations of a batch of 250 images of 31 x 31 with 64 channels: far larger than the caches, as in training.
 const (
 	images, pixels, channels = 250, 31 * 31, 64
 	elements                 = images * pixels * channels
 )
 
-// runElementwise measures the operations that are bound by memory, beside a copy, which
-// is the most that memory gives.
+// runElementwise measures the memory-bound operations, and a copy, which is the limit that memory sets.
 func runElementwise(b *testing.B) {
 	d := open(b)
 	x, y, dy := tensor(b, d, images*pixels, channels), tensor(b, d, images*pixels, channels), tensor(b, d, images*pixels, channels)
