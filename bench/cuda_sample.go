@@ -45,8 +45,8 @@ func check(b *testing.B, err error) {
 // samples are the seconds per call, one for each sample, ascending.
 type samples []float64
 
-func (s samples) median() float64 { return s[len(s)/2] }
-func (s samples) shortest() float64  { return s[0] }
+func (s samples) median() float64   { return s[len(s)/2] }
+func (s samples) shortest() float64 { return s[0] }
 func (s samples) longest() float64  { return s[len(s)-1] }
 
 // sample takes samples for as long as the benchmark runs (-benchtime), after a warm-up. In a dry run it calls once, and
