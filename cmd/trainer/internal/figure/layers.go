@@ -7,15 +7,14 @@ import (
 	"trainer/nn"
 )
 
-// Layer is a line of a network's table, with what the line doesn't tell: the kernel and
-// the like.
+// Layer is a line of a network's table, with details such as the kernel.
 type Layer struct {
 	nn.LayerInfo
 	Detail string // such as "3×3, stride 2"; may be empty
 }
 
-// Layers joins a network's table with the model that it was compiled from, which has the
-// details. It panics when they are not of the same network.
+// Layers joins a network's table with the model that it was compiled from, which has the details. It panics if they are not
+// of the same network.
 func Layers(rows []nn.LayerInfo, model nn.Layer) []Layer {
 	all := walk(nil, model)
 	if len(all) != len(rows) {
@@ -24,14 +23,14 @@ func Layers(rows []nn.LayerInfo, model nn.Layer) []Layer {
 	layers := make([]Layer, len(rows))
 	for i, l := range all {
 		if l.Kind() != rows[i].Kind {
-			panic(fmt.Sprintf("figure: row %s is a %s, the model's layer a %s", rows[i].Name, rows[i].Kind, l.Kind()))
+			panic(fmt.Sprintf("figure: row %s is a %s, the model's layer is a %s", rows[i].Name, rows[i].Kind, l.Kind()))
 		}
 		layers[i] = Layer{rows[i], detail(l)}
 	}
 	return layers
 }
 
-// wrapper is a layer with a name of its own.
+// wrapper is a layer with an explicit name.
 type wrapper interface{ Unwrap() nn.Layer }
 
 func unwrap(l nn.Layer) nn.Layer {
@@ -70,7 +69,7 @@ func walk(all []nn.Layer, chain nn.Layer) []nn.Layer {
 	return all
 }
 
-// detail describes a layer's settings where they are not the usual ones.
+// detail describes a layer's settings that differ from the usual ones.
 func detail(l nn.Layer) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
