@@ -50,7 +50,7 @@ type accelerator struct {
 	dry   bool // nothing is measured: see dryVariable
 
 	peaks map[gpu.Precision]float64 // floating-point operations per second; filled in by peak
-	copy  float64                   // bytes per second that a copy reads and writes; filled in by runMemory
+	copy  float64                   // bytes per second that a copy reads and writes; filled in by runCopy
 }
 
 // runCUDA runs the cases of a GPU.

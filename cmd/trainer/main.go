@@ -14,6 +14,7 @@ import (
 	"trainer/cpu"
 	"trainer/gpu"
 	"trainer/nn/device"
+	"trainer/nn/recipe"
 )
 
 // version is set by the linker: see the Makefile.
@@ -24,5 +25,6 @@ func main() {
 		Version:  version,
 		Devices:  []device.Kind{gpu.Kind(), cpu.Kind()},
 		Commands: command.BuiltIn(),
+		Kinds:    recipe.BuiltIn(),
 	}))
 }

@@ -46,6 +46,14 @@ type cifarFiles struct {
 	meta   []byte // nil when there is none
 }
 
+func cifar10Kind(cat catalog) SetKind {
+	return SetKind{
+		Name: "cifar10", Doc: "50,000 + 10,000 photographs of animals and vehicles, 32x32 colour",
+		ImageShape: [3]int{32, 32, 3}, Recipe: "cifar10",
+		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openCIFAR10(ctx, opt, cat) },
+	}
+}
+
 // openCIFAR10 reads CIFAR-10 from opt.Dir (a folder of the files, a folder that holds the
 // archive, or the archive itself), or where that isn't given from the cache, or downloads the archive to the cache.
 func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
@@ -287,4 +295,17 @@ func parseCIFAR(file string, raw []byte, images []byte, labels []int32) error {
 		}
 	}
 	return nil
+}
+
+// cifar10File is the archive and its mirrors.
+func cifar10File() remoteFile {
+	return remoteFile{
+		name:   cifarArchive,
+		size:   170052171,
+		sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+		urls: []string{
+			"https://www.cs.toronto.edu/~kriz/" + cifarArchive,
+			"https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/" + cifarArchive,
+		},
+	}
 }

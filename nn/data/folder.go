@@ -37,6 +37,11 @@ type folder struct {
 	skipped  []string
 }
 
+// FolderKind describes folders of images, which are opened by their paths.
+func FolderKind() SetKind {
+	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "cifar10-basic"}
+}
+
 // parts are the images of a folder's training, validation and test set; val and test may be empty.
 type parts struct{ train, val, test []folderImage }
 

@@ -24,11 +24,12 @@ func mnistClasses() []string {
 	return []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}
 }
 
-// fashionClasses are the classes of Fashion-MNIST: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a
-// Novel Image Dataset for Benchmarking Machine Learning Algorithms", arXiv:1708.07747.
-func fashionClasses() []string {
-	return []string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-		"Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
+func mnistKind() SetKind {
+	return SetKind{
+		Name: "mnist", Doc: "60,000 + 10,000 handwritten digits, 28x28 grey; embedded in the program",
+		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
+		Open: func(_ context.Context, opt Options) (*Dataset, error) { return openMNIST(opt) },
+	}
 }
 
 // openMNIST reads the embedded files, or those in opt.Dir when that is given.
@@ -52,29 +53,6 @@ func openIDXFolder(name, dir string, classes []string, hint string) (*Dataset, e
 		}
 	}
 	return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has no %s[.gz]%s", dir, idxNames[0], hint)}
-}
-
-// openFashion reads Fashion-MNIST from opt.Dir, or where that isn't given from the cache or the system's data folder, or
-// downloads it to the cache.
-func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
-	const name = "fashion-mnist"
-	if opt.Dir != "" {
-		return openIDXFolder(name, opt.Dir, fashionClasses(), "")
-	}
-	cache, err := opt.cacheFolder(name)
-	if err != nil {
-		return nil, err
-	}
-	// What the cache lacks, a system package may have: Debian's dataset-fashion-mnist.
-	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
-		return readIDXFolder(name, cat.systemFashion, fashionClasses())
-	}
-	for _, file := range cat.fashion {
-		if _, err := opt.fetch(ctx, cache, file); err != nil {
-			return nil, fmt.Errorf("fashion-mnist: %w", err)
-		}
-	}
-	return readIDXFolder(name, cache, fashionClasses())
 }
 
 // hasIDX says whether dir has the first of the four files.

@@ -56,38 +56,38 @@ type Options struct {
 	Workers int
 }
 
-// Names returns the names that Open knows besides folders.
-func Names() []string { return []string{"mnist", "fashion-mnist", "cifar10"} }
-
-// Open reads a data set: "mnist", "fashion-mnist", "cifar10", or the folder of that path.
+// Open reads a data set: one of SetKinds by its name, or the folder of that path.
 // Errors are *NotFoundError, *FormatError, *DownloadError, ctx's error, or of the file system.
 func Open(ctx context.Context, name string, opt Options) (*Dataset, error) {
-	return open(ctx, name, opt, newCatalog())
+	return OpenFrom(ctx, SetKinds(), name, opt)
 }
 
 func open(ctx context.Context, name string, opt Options, cat catalog) (*Dataset, error) {
+	return OpenFrom(ctx, setKinds(cat), name, opt)
+}
+
+// OpenFrom is Open with the data sets of a program's own list.
+func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*Dataset, error) {
+	valid := namesOf(kinds)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if opt.Dir != "" {
 		if _, err := os.Stat(opt.Dir); err != nil {
-			return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("data folder %s: %v", opt.Dir, plainCause(err))}
+			return nil, &NotFoundError{Name: name, Valid: valid, Reason: fmt.Sprintf("data folder %s: %v", opt.Dir, plainCause(err))}
 		}
 	}
-	switch name {
-	case "mnist":
-		return openMNIST(opt)
-	case "fashion-mnist":
-		return openFashion(ctx, opt, cat)
-	case "cifar10":
-		return openCIFAR10(ctx, opt, cat)
+	for _, k := range kinds {
+		if k.Name == name {
+			return k.Open(ctx, opt)
+		}
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, &NotFoundError{Name: name, Valid: Names(), Reason: plainCause(err).Error()}
+		return nil, &NotFoundError{Name: name, Valid: valid, Reason: plainCause(err).Error()}
 	}
 	if !info.IsDir() {
-		return nil, &NotFoundError{Name: name, Valid: Names(), Reason: "it is a file, not a folder"}
+		return nil, &NotFoundError{Name: name, Valid: valid, Reason: "it is a file, not a folder"}
 	}
 	return openFolder(ctx, name, opt)
 }

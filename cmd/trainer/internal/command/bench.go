@@ -107,7 +107,7 @@ func runBench(ctx context.Context, p *program, args []string) error {
 		return usageErrorf("bench: unexpected argument %q: bench takes only flags (trainer bench -h lists them)", f.Arg(0))
 	}
 	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
-	recipes, err := o.recipes()
+	recipes, err := o.recipes(p.Kinds)
 	if err != nil {
 		return err
 	}
@@ -133,14 +133,14 @@ func runBench(ctx context.Context, p *program, args []string) error {
 }
 
 // recipes returns the recipes to be measured.
-func (o *benchOptions) recipes() ([]*recipe.Recipe, error) {
+func (o *benchOptions) recipes(kinds recipe.Kinds) ([]*recipe.Recipe, error) {
 	names := recipe.Names()
 	if o.recipe != "" {
 		names = []string{o.recipe}
 	}
 	var recipes []*recipe.Recipe
 	for _, name := range names {
-		r, err := recipe.Load(name)
+		r, err := kinds.Load(name)
 		if err != nil {
 			return nil, err
 		}

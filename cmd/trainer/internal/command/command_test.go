@@ -22,6 +22,7 @@ import (
 	"trainer/cpu"
 	"trainer/gpu"
 	"trainer/nn/device"
+	"trainer/nn/recipe"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 
 // config is what main decides, for tests.
 func config() Config {
-	return Config{Commands: BuiltIn(), Devices: []device.Kind{gpu.Kind(), cpu.Kind()}}
+	return Config{Commands: BuiltIn(), Devices: []device.Kind{gpu.Kind(), cpu.Kind()}, Kinds: recipe.BuiltIn()}
 }
 
 // testProgram is a program with these lists, and without surroundings.

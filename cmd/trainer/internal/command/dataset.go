@@ -13,7 +13,7 @@ import (
 
 // openData opens the data set, and computes mean and standard deviation if the recipe has none for it.
 func (j *job) openData(ctx context.Context) error {
-	split, err := data.Open(ctx, j.data, data.Options{
+	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, data.Options{
 		Dir:          j.dataDir,
 		Download:     !j.offline,
 		Progress:     j.downloadProgress(),
@@ -42,16 +42,6 @@ func (j *job) openData(ctx context.Context) error {
 	}
 	j.recipe, err = j.recipe.WithMeanStd(mean, std)
 	return err
-}
-
-// isFolder reports whether the data is a folder of images.
-func (o *options) isFolder() bool {
-	for _, name := range data.Names() {
-		if o.data == name {
-			return false
-		}
-	}
-	return true
 }
 
 // dataError is an invalid data set.

@@ -79,7 +79,7 @@ func (t *trained) activations(x []float32) ([]figure.Activation, error) {
 	}
 	var all []figure.Activation
 	for n := range layers {
-		if !shows(layers, n) {
+		if !shows(t.Kinds.Layers, layers, n) {
 			continue
 		}
 		a, err := t.activation(layers[:n+1], input)
@@ -92,7 +92,7 @@ func (t *trained) activations(x []float32) ([]figure.Activation, error) {
 }
 
 // shows reports whether the output of layer n gets a line in the picture.
-func shows(layers []nn.Layer, n int) bool {
+func shows(kinds []nn.LayerKind, layers []nn.Layer, n int) bool {
 	const short = 12
 	if n == len(layers)-1 {
 		return true
@@ -101,7 +101,7 @@ func shows(layers []nn.Layer, n int) bool {
 	if kind == "dropout" || kind == "flatten" {
 		return false
 	}
-	return len(layers) <= short || !figure.KeepsShape(layers[n+1].Kind()) || layers[n+1].Kind() == "dropout"
+	return len(layers) <= short || !figure.KeepsShape(nn.FamilyOf(kinds, layers[n+1].Kind())) || layers[n+1].Kind() == "dropout"
 }
 
 // activation returns the output of the last of some layers, which are the network's first.

@@ -16,7 +16,6 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
-	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
 
@@ -82,7 +81,7 @@ const evaluationBatch = 256
 // openTrained opens the device and the data of the configuration in a run's folder, and loads the run's weights.
 func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *trained, err error) {
 	config := filepath.Join(folder, report.ConfigFile)
-	r, err := recipe.Load(config)
+	r, err := p.Kinds.Load(config)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ func (t *trained) pictures(ctx context.Context, folder, format string) []picture
 	name := fmt.Sprintf("%s on %s", t.recipe.Name, t.data)
 	list := []picture{
 		{"network", func(w io.Writer) error {
-			return figure.Network(w, format, t.recipe.Name, figure.Layers(t.net.Layers(), t.cfg.Model), t.input)
+			return figure.Network(w, format, t.recipe.Name, figure.Layers(t.net.Layers(), t.cfg.Model, t.Kinds.Layers), t.input)
 		}},
 		{"curves", func(w io.Writer) error {
 			epochs, err := readMetrics(filepath.Join(folder, report.MetricsFile))

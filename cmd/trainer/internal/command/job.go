@@ -27,7 +27,7 @@ type job struct {
 func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 	j := &job{program: p, options: o, started: p.now()}
 	if o.resume != "" {
-		if err := o.readRun(); err != nil {
+		if err := o.readRun(p.Kinds); err != nil {
 			return nil, err
 		}
 	}
@@ -54,13 +54,9 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 func (j *job) loadRecipe() (err error) {
 	j.name = j.options.recipe
 	if j.name == "" {
-		kind := j.data
-		if j.isFolder() {
-			kind = "folder"
-		}
-		j.name = recipe.DefaultFor(kind)
+		j.name = j.Kinds.DefaultFor(j.data)
 	}
-	if j.recipe, err = recipe.LoadWith(j.name, j.changes); err != nil {
+	if j.recipe, err = j.Kinds.Load(j.name, j.changes...); err != nil {
 		return err
 	}
 	if j.resume != "" {
