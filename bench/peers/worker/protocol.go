@@ -136,10 +136,10 @@ func peak(d *cpu.Device) command {
 		if err != nil {
 			return nil, err
 		}
-		most := 0.0
+		best := 0.0
 		for range times {
-			most = max(most, d.Peak(t/times))
+			best = max(best, d.Peak(t/times))
 		}
-		return rate{FLOPs: most}, nil
+		return rate{FLOPs: best}, nil
 	}
 }

@@ -152,11 +152,11 @@ func (r roundTicks) Ticks(low, high float64) []plot.Tick {
 
 // step returns the smallest of 1, 2 and 5 times a power of ten that fits at most a given number of times into the range.
 func (r roundTicks) step(span float64) float64 {
-	const most = 8
-	power := math.Pow(10, math.Floor(math.Log10(span/most)))
+	const maxTicks = 8
+	power := math.Pow(10, math.Floor(math.Log10(span/maxTicks)))
 	step := 10 * power
 	for _, f := range []float64{5, 2, 1} {
-		if span/(f*power) <= most {
+		if span/(f*power) <= maxTicks {
 			step = f * power
 		}
 	}

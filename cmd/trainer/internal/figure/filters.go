@@ -20,11 +20,11 @@ func Filters(w io.Writer, format, title string, values []float32, shape []int) e
 	}
 	outC, kH, kW, inC := shape[0], shape[1], shape[2], shape[3]
 	tiles := filterTiles(values, outC, kH, kW, inC)
-	const most = 256
+	const maxTiles = 256
 	more := ""
-	if len(tiles) > most {
-		more = fmt.Sprintf(", the first %d tiles", most)
-		tiles = tiles[:most]
+	if len(tiles) > maxTiles {
+		more = fmt.Sprintf(", the first %d tiles", maxTiles)
+		tiles = tiles[:maxTiles]
 	}
 	g := grid{columns: min(len(tiles), max(8, int(math.Ceil(math.Sqrt(2*float64(len(tiles)))))))}
 	g.gap, g.rowGap = 7, 18
@@ -62,7 +62,7 @@ func plural(n int, word string) string {
 func filterTiles(values []float32, outC, kH, kW, inC int) []image.Image {
 	var tiles []image.Image
 	size := kH * kW * inC
-	most := largest(values)
+	scale := largest(values)
 	for o := range outC {
 		f := values[o*size : (o+1)*size]
 		if inC == 3 {
@@ -70,7 +70,7 @@ func filterTiles(values []float32, outC, kH, kW, inC int) []image.Image {
 			continue
 		}
 		for c := range inC {
-			tiles = append(tiles, plane(f, kH, kW, inC, c, func(v float64) color.NRGBA { return diverging(v / most) }))
+			tiles = append(tiles, plane(f, kH, kW, inC, c, func(v float64) color.NRGBA { return diverging(v / scale) }))
 		}
 	}
 	return tiles

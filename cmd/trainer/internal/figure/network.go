@@ -207,9 +207,9 @@ func (s *page) block(d *diagram, shape nn.Shape, c color.NRGBA, middle, axis flo
 	if len(shape) != 3 {
 		return s.bar(d, shape.Len(), c, middle, axis)
 	}
-	const most, least = 74.0, 10.0
+	const maxSide, minSide = 74.0, 10.0
 	size := func(n int) float64 {
-		return least + (most-least)*math.Pow(float64(n)/float64(d.maxH), 0.7)
+		return minSide + (maxSide-minSide)*math.Pow(float64(n)/float64(d.maxH), 0.7)
 	}
 	front := 5 + 33*math.Log2(1+float64(shape[2]))/math.Log2(1+float64(max(d.maxC, 64)))
 	high := size(shape[0])

@@ -163,9 +163,9 @@ func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
 
 // fitted draws a text like text, smaller if it would be wider than width.
 func (s *page) fitted(t typeface, a align, c color.Color, p point, width float64, text string) {
-	const least = 0.6
+	const minScale = 0.6
 	if w := s.textWidth(t, text); w > width {
-		t.size *= max(least, width/w)
+		t.size *= max(minScale, width/w)
 	}
 	for r := []rune(text); s.textWidth(t, text) > width && len(r) > 1; {
 		r = r[:len(r)-1]
