@@ -39,7 +39,7 @@ func (a *accelerator) runMemory(b *testing.B) {
 			t.runNorm(b)
 			t.runPool(b)
 			t.runInput(b)
-			t.runReduce(b)
+			t.runComposed(b)
 		})
 	}
 	t := &activations{accelerator: a, d: d, dtype: device.Float32, copied: a.copy}
@@ -185,11 +185,11 @@ func (t *activations) runInput(b *testing.B) {
 	}
 }
 
-// runReduce measures the sum of the rows, which is the gradient of a bias.
-func (t *activations) runReduce(b *testing.B) {
-	plan := must(t.d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: t.rows, C: t.c, Keep: device.AxisC, DType: t.dtype}))(b)
-	sums := must(RandomTensor(t.d, t.c))(b)
-	t.measure(b, "sum-rows", t.bytes, func() { plan.Run(sums, t.dy, nil) })
+// runComposed measures the plans that layers and rules are composed of. reduce-sum/column is the gradient of a bias.
+func (t *activations) runComposed(b *testing.B) {
+	for _, c := range composed(b, t.d, t.dtype, t.images, t.side*t.side, t.c, t.x, t.y, t.dy) {
+		t.measure(b, c.name, c.tensors*t.bytes, c.call)
+	}
 }
 
 // weightCounts are the parameters that are updated: as many as airbench94 has, which caches hold, and so many that

@@ -49,6 +49,12 @@ func runElementwise(b *testing.B) {
 		loop(b, d, func() { plan.Run(y, x, dy) })
 		reportBytes(b, 3*size)
 	})
+	for _, c := range composed(b, d, device.Float32, images, pixels, channels, x, y, dy) {
+		b.Run(c.name, func(b *testing.B) {
+			loop(b, d, c.call)
+			reportBytes(b, int64(c.tensors*size))
+		})
+	}
 	runNorm(b, d, x, y, dy)
 	runPool(b, d)
 	runOptimizer(b, d)

@@ -27,18 +27,13 @@ func refReduce(s device.ReduceSpec, batch int, a, b []float64) sums {
 		case device.ReduceMax:
 			largest := max(dst.value[at], v)
 			dst.set(at, largest, math.Abs(largest))
-		case device.ReduceNonFinite:
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				dst.add(at, 1)
-			}
 		}
 	}
 	alpha := float64(s.Factor())
 	for i, v := range dst.value {
 		dst.set(i, alpha*v, math.Abs(alpha)*dst.magnitude[i])
 	}
-	switch s.Kind {
-	case device.ReduceMax, device.ReduceNonFinite:
+	if s.Kind == device.ReduceMax {
 		dst.ulps = 1 // alpha's product
 	}
 	return dst

@@ -270,3 +270,14 @@ func unscaled(g []float32, scale float64) []float64 {
 	}
 	return v
 }
+
+// spoil makes about every third element NaN or infinite, the last one in any case.
+func spoil(data []float32) {
+	src := newSource("reduce/non-finite")
+	bad := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}
+	for i := range data {
+		if i == len(data)-1 || src.below(3) == 0 {
+			data[i] = bad[src.below(3)]
+		}
+	}
+}
