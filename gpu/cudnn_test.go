@@ -48,7 +48,7 @@ type rivals struct {
 // check ends the test at an error; on a GPU it is skipped where that is only that cuDNN or the GPU has no such thing.
 func (r *rivals) check(err error) {
 	r.t.Helper()
-	if errors.Is(err, device.ErrNotSupported) && !Emulated(r.d.Info()) {
+	if errors.Is(err, device.ErrNotSupported) && !r.d.Info().Emulated {
 		r.t.Skip(err)
 	}
 	if err != nil {

@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // AvgPool2D takes the mean of each window, channel by channel.
 //
@@ -14,6 +17,8 @@ import "trainer/nn/device"
 // Backward. y depends on every element of its window with the derivative 1/K:
 //
 //	dx[n,p,q,c] = sum of dy[n,i,j,c] / K over the windows (i,j) that contain (p,q)
+//
+// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type AvgPool2D struct {
 	Kernel         Pair
 	Stride         Pair // 0 means the kernel: windows side by side
@@ -21,18 +26,36 @@ type AvgPool2D struct {
 	ExcludePadding bool // PyTorch's count_include_pad=False
 }
 
+func avgPool2DKind() LayerKind {
+	return LayerKind{Name: "avg-pool2d", Doc: "mean of each window", Family: Pooling, New: func() Layer { return AvgPool2D{} }}
+}
+
+// Settings declares the keys of recipes.
+func (p *AvgPool2D) Settings(s *setting.List) {
+	poolingSettings(s, &p.Kernel, &p.Stride, &p.Padding)
+}
+
 // Kind returns "avg-pool2d".
 func (p AvgPool2D) Kind() string { return "avg-pool2d" }
 
+// Stem returns "pool".
+func (p AvgPool2D) Stem() string { return "pool" }
+
 // OutputShape returns [outH outW c].
-func (p AvgPool2D) OutputShape(in Shape) (Shape, error) { return p.pooling().outputShape(in) }
+func (p AvgPool2D) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&p); err != nil {
+		return nil, err
+	}
+	return p.pooling().outputShape(in)
+}
 
 func (p AvgPool2D) pooling() pooling {
+	setting.Complete(&p)
 	mode := device.AvgPool
 	if p.ExcludePadding {
 		mode = device.AvgPoolExcluding
 	}
-	return pooling{mode, window{p.Kernel, p.Stride.or(p.Kernel), p.Padding, Square(1)}}
+	return pooling{mode, window{p.Kernel, p.Stride, p.Padding, Square(1)}}
 }
 
 // Build allocates the output.

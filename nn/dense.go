@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Dense connects every input with every output: a matrix product.
@@ -17,6 +18,8 @@ import (
 // Backward. From the sum, dL/dw[i,o] = sum_n dy[n,o] x[n,i] and dL/dx[n,i] = sum_o dy[n,o] w[i,o]:
 //
 //	dw = x^T dy        dbias = sum_n dy[n]        dx = dy w^T
+//
+// Code: nn/device/reference/matmul.go (the formula in loops), cpu/matmul.go, gpu/matmul.go (cuBLAS). Test: nn/device/devicetest/matmul.go.
 type Dense struct {
 	Out      int
 	NoBias   bool
@@ -24,16 +27,28 @@ type Dense struct {
 	BiasInit Initializer // nil means PyTorchDefault
 }
 
+func denseKind() LayerKind {
+	return LayerKind{Name: "dense", Doc: "fully connected layer", Family: WithWeights, New: func() Layer { return Dense{} }}
+}
+
+// Settings declares the keys of recipes.
+func (d *Dense) Settings(s *setting.List) {
+	s.Int(&d.Out, "out", 0, setting.AtLeast(1), "number of outputs").OrConstant("classes").Require()
+	s.Unless(&d.NoBias, "bias", "add a bias to each output")
+	s.Nested(&d.Init, "init", "pytorch", "initial weights, see initialisers")
+	s.Nested(&d.BiasInit, "bias-init", "pytorch", "initial bias, see initialisers")
+}
+
 // Kind returns "dense".
 func (d Dense) Kind() string { return "dense" }
 
 // OutputShape returns [out].
 func (d Dense) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&d); err != nil {
+		return nil, err
+	}
 	if len(in) != 1 {
 		return nil, fmt.Errorf("got %v, needs a vector, [features]: put flatten before it", in)
-	}
-	if d.Out < 1 {
-		return nil, fmt.Errorf("got Out = %d, needs at least 1", d.Out)
 	}
 	return Shape{d.Out}, nil
 }

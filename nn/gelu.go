@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // GELU, the Gaussian error linear unit, weights x by the probability that a standard normal
 // variable is below it (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016). x and y
@@ -14,9 +17,18 @@ import "trainer/nn/device"
 // u = sqrt(2/pi) (x + 0.044715 x^3) and t = tanh(u),
 //
 //	y = x/2 (1 + t)        dx = dy ((1 + t)/2 + x/2 (1 - t^2) sqrt(2/pi) (1 + 3*0.044715 x^2))
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type GELU struct {
 	Tanh bool // the approximation by tanh
 }
+
+func geluKind() LayerKind {
+	return LayerKind{Name: "gelu", Doc: "x times the normal distribution function of x", Family: Activation, New: func() Layer { return GELU{} }}
+}
+
+// Settings declares the keys of recipes.
+func (l *GELU) Settings(s *setting.List) { s.Bool(&l.Tanh, "tanh", "the approximation by tanh") }
 
 // Kind returns "gelu".
 func (GELU) Kind() string { return "gelu" }

@@ -18,6 +18,8 @@ import (
 //
 // The scale follows the gradients: halved, and the step skipped, where one overflows, doubled after
 // growthInterval steps without. bfloat16 has the range of float32 and needs none.
+//
+// Code: nn/device/reference/lossscaling.go (the formula in loops), kernels/scaling.cu, kernels/cast.cu. Test: nn/device/devicetest/scaling.go.
 type mixedPrecision struct {
 	operands  device.CastList // w16 = round(w), of all layers
 	gradients device.CastList // dw = dw16; nil in inference
@@ -109,7 +111,7 @@ func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, los
 	for _, p := range b.params {
 		if p.Grad != nil {
 			p.Scaling = m.state
-			spec.Grads = append(spec.Grads, p.Grad)
+			spec.Grads = append(spec.Grads, p.StepGrad())
 		}
 	}
 	m.scaling, err = dev.NewLossScaling(spec)
@@ -147,12 +149,9 @@ func (m *mixedPrecision) narrow(dlogits *device.Tensor) *device.Tensor {
 	return m.dlogits
 }
 
-// finish queues dw = dw16, and looks whether all gradients are finite.
-func (m *mixedPrecision) finish() {
+// widenGradients queues dw = dw16.
+func (m *mixedPrecision) widenGradients() {
 	if m.gradients != nil {
 		m.gradients.Run()
-	}
-	if m.scaling != nil {
-		m.scaling.Update()
 	}
 }

@@ -9,7 +9,13 @@ import "trainer/nn/device"
 //	y = max(x, 0)        dx = dy where x > 0, else 0
 //
 // At 0, where there is no derivative, 0 is taken.
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type ReLU struct{}
+
+func reluKind() LayerKind {
+	return LayerKind{Name: "relu", Doc: "max(0, x)", Family: Activation, New: func() Layer { return ReLU{} }}
+}
 
 // Kind returns "relu".
 func (ReLU) Kind() string { return "relu" }

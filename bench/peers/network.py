@@ -7,6 +7,7 @@ The same files make this project's networks, so that nothing has to be kept equa
 from __future__ import annotations
 
 import json
+import re
 import struct
 import tomllib
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def load_recipe(file: Path, batch: int = 0, lr: float = 0.0, dropout: bool = Tru
     recipe = tomllib.loads(file.read_text())
     size, channels = SIZES.get(recipe["data"][0], (0, 1 if recipe.get("grayscale") else 3))
     return Network(
-        layers=[complete(layer, dropout) for layer in recipe["network"]],
+        layers=[complete(layer, dropout) for layer in expand(recipe["network"], recipe.get("block", {}))],
         size=size or recipe["image-size"],
         channels=channels,
         batch=batch or recipe["batch"],
@@ -72,6 +73,36 @@ def load_recipe(file: Path, batch: int = 0, lr: float = 0.0, dropout: bool = Tru
         loss=recipe["loss"],
         recipe=recipe,
     )
+
+
+PARAMETER = re.compile(r"\$(?:([a-z][a-z0-9_]*)|\{([A-Za-z0-9_-]+)\})")
+
+
+def expand(layers: list[Layer], blocks: dict[str, list[Layer]]) -> list[Layer]:
+    """The layers with those of a block in place of a table that names it: see package recipe."""
+    all_layers = []
+    for layer in layers:
+        if "block" in layer:
+            all_layers += expand([fill(inner, layer) for inner in blocks[layer["block"]]], blocks)
+        elif "body" in layer:
+            all_layers.append({**layer, "body": expand(layer["body"], blocks)})
+        else:
+            all_layers.append(layer)
+    return all_layers
+
+
+def fill(value: Any, parameters: dict[str, Any]) -> Any:
+    """A value of a block with parameters in place of $name."""
+    if isinstance(value, dict):
+        return {key: fill(inner, parameters) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [fill(inner, parameters) for inner in value]
+    if not isinstance(value, str):
+        return value
+    whole = PARAMETER.fullmatch(value)
+    if whole:
+        return parameters[whole[1] or whole[2]]
+    return PARAMETER.sub(lambda m: str(parameters[m[1] or m[2]]), value)
 
 
 DEFAULTS: dict[str, Layer] = {

@@ -1,12 +1,12 @@
 package devicetest
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func testCast(t *testing.T, dev device.Device, opt Options) {
@@ -42,10 +42,10 @@ func testCast(t *testing.T, dev device.Device, opt Options) {
 func castPatterns(from, to device.DType) []uint32 {
 	var patterns []uint32
 	if from != device.Float32 {
-		f := formatOf(from)
+		f := reference.FormatOf(from)
 		for b := uint32(0); b < 1<<16; b++ {
-			payload := b & (1<<f.fraction - 1)
-			if math.IsNaN(f.decode(b)) && payload != 1 && payload != 1<<f.fraction-1 {
+			payload := b & (1<<f.Fraction - 1)
+			if math.IsNaN(f.Decode(b)) && payload != 1 && payload != 1<<f.Fraction-1 {
 				continue
 			}
 			patterns = append(patterns, b)
@@ -58,9 +58,9 @@ func castPatterns(from, to device.DType) []uint32 {
 			patterns = append(patterns, b)
 		}
 	}
-	f := formatOf(to)
+	f := reference.FormatOf(to)
 	for b := uint32(0); b < 1<<15; b += 1 + b%37 {
-		low, high := f.decode(b), f.decode(b+1)
+		low, high := f.Decode(b), f.Decode(b+1)
 		if math.IsNaN(low) || math.IsNaN(high) || math.IsInf(high, 0) {
 			continue
 		}
@@ -74,52 +74,13 @@ func castPatterns(from, to device.DType) []uint32 {
 	return append(patterns, math.Float32bits(float32(math.NaN())), 0x7F800001, 0x7FFFFFFF, 0xFFC00001)
 }
 
-// pack returns the patterns as elements of the type.
-func pack(d device.DType, patterns []uint32) []byte {
-	var b []byte
-	for _, p := range patterns {
-		if d.Size() == 2 {
-			b = binary.NativeEndian.AppendUint16(b, uint16(p))
-		} else {
-			b = binary.NativeEndian.AppendUint32(b, p)
-		}
-	}
-	return b
-}
-
-// unpack returns the numbers that the elements stand for.
-func unpack(d device.DType, b []byte) []float64 {
-	if d == device.Float32 {
-		return widen(float32s(b))
-	}
-	f := formatOf(d)
-	v := make([]float64, len(b)/2)
-	for i := range v {
-		v[i] = f.decode(uint32(binary.NativeEndian.Uint16(b[2*i:])))
-	}
-	return v
-}
-
-// encode returns numbers of the type as its elements.
-func encode(d device.DType, v []float32) []byte {
-	if d == device.Float32 {
-		return device.Bytes(v)
-	}
-	f := formatOf(d)
-	patterns := make([]uint32, len(v))
-	for i, x := range v {
-		patterns[i] = f.encode(float64(x))
-	}
-	return pack(d, patterns)
-}
-
 // runFloatCast checks that every number is rounded exactly, signs of zero included,
 // and that NaN stays NaN.
 func runFloatCast(t *testing.T, dev device.Device, opt Options, s device.CastSpec, patterns []uint32) {
 	cast := plan(dev.NewCast(s))(t)
 	n := len(patterns)
 	r := newRig(t, dev, opt)
-	src := r.newOperand("src", input, s.From, pack(s.From, patterns), []int{n})
+	src := r.newOperand("src", input, s.From, reference.Pack(s.From, patterns), []int{n})
 	dst := r.newOperand("dst", output, s.To, nil, []int{n})
 	r.run(func() { cast.Run(dst, src) })
 	if err := compareCast(s.From, s.To, patterns, r.bits(dst)); err != nil {
@@ -140,10 +101,10 @@ func runPixelCast(t *testing.T, dev device.Device, opt Options, s device.CastSpe
 	dst := r.newOperand("dst", output, s.To, nil, []int{n})
 	r.run(func() { cast.Run(dst, src) })
 	wrong := mismatches{total: n}
-	for i, got := range unpack(s.To, r.bits(dst)) {
+	for i, got := range reference.Unpack(s.To, r.bits(dst)) {
 		product, shift := float64(pixels[i])*float64(s.Scale), float64(s.Shift)
 		want := product + shift
-		allowed := elementwiseUlps*ulp*(math.Abs(product)+math.Abs(shift)) + formatOf(s.To).spacing(want)/2
+		allowed := reference.ElementwiseUlps*reference.Ulp*(math.Abs(product)+math.Abs(shift)) + reference.FormatOf(s.To).Spacing(want)/2
 		if !(math.Abs(got-want) <= allowed) {
 			wrong.add("[%d]: %d became %v, want %v", i, pixels[i], got, want)
 		}
@@ -151,4 +112,51 @@ func runPixelCast(t *testing.T, dev device.Device, opt Options, s device.CastSpe
 	if err := wrong.err(); err != nil {
 		t.Error(err)
 	}
+}
+
+func castOperation() Operation {
+	return Operation{
+		Name: "cast", Constructor: "NewCast", Group: Elementwise, Types: float32Only, Test: testCast, Panics: panicsOfCast,
+		Calls: castCalls,
+	}
+}
+
+// castCalls are the conversions between all types.
+func castCalls(Size) []Call {
+	var calls []Call
+	for _, from := range []device.DType{device.Float32, device.Float16, device.BFloat16, device.Uint8} {
+		for _, to := range allFloats {
+			if from == to {
+				continue
+			}
+			calls = append(calls, Call{fmt.Sprintf("cast/%v-to-%v", from, to), "Run", func(o *Operands) (Work, error) {
+				n := o.elements()
+				p, err := o.Device.NewCast(device.CastSpec{From: from, To: to, Len: n, Scale: 1.0 / 255, Shift: -0.5})
+				if err != nil {
+					return Work{}, err
+				}
+				src, dst := o.pixels, o.tensor(to, n)
+				if from != device.Uint8 {
+					src = func(shape ...int) *device.Tensor { return o.uniformOf(from, -1, 1, shape...) }
+				}
+				x := src(n)
+				return Work{Run: func() { p.Run(dst, x) }, Results: []*device.Tensor{dst}, Bytes: bytesOf(x, dst)}, nil
+			}})
+		}
+	}
+	return calls
+}
+
+func panicsOfCast(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	cast := plan(dev.NewCast(device.CastSpec{From: device.Float32, To: device.Float16, Len: 8}))(t)
+	mustPanic(t, "a cast of different lengths", func() {
+		cast.Run(m.tensor(device.Float16, []int{7}), m.tensor(device.Float32, []int{8}))
+	}, "7", "8")
+	mustPanic(t, "a cast of another type", func() {
+		cast.Run(m.tensor(device.BFloat16, []int{8}), m.tensor(device.Float32, []int{8}))
+	}, "bfloat16", "float16")
+	mustPanic(t, "a cast to int32", func() {
+		_, _ = dev.NewCast(device.CastSpec{From: device.Float32, To: device.Int32, Len: 8})
+	})
 }

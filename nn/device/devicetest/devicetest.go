@@ -1,9 +1,8 @@
 // Package devicetest is the conformance suite of package device: an
 // implementation of device.Device is right when RunAll passes on it.
 //
-// Every operation is compared with a naive reference in float64, which is written
-// for clarity (the files reference_*.go: the formula and its loops) and shares
-// nothing with any implementation. Around each call the suite checks more than
+// Every operation is compared with package reference, which computes the formula in float64 by plain loops
+// and shares nothing with any implementation. Around each call the suite checks more than
 // the values:
 //
 //   - outputs are filled with a NaN of a known payload (integers with a known
@@ -21,9 +20,11 @@
 package devicetest
 
 import (
+	"slices"
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // Options are what a device may state about itself.
@@ -43,6 +44,8 @@ type Options struct {
 
 	// storage is the type of images, filters and factors in the cases that run; 0 means Float32.
 	storage device.DType
+	// cases, unless nil, counts the runs of operations: each must have some.
+	cases *int
 	// largest leaves out convolutions of more FLOPs, unless it is 0: for the suite's
 	// own test, which computes by the slow references.
 	largest int64
@@ -56,10 +59,10 @@ func (o Options) round(v []float32) []float32 {
 	if o.dtype() == device.Float32 {
 		return v
 	}
-	f := formatOf(o.dtype())
+	f := reference.FormatOf(o.dtype())
 	r := make([]float32, len(v))
 	for i, x := range v {
-		r[i] = float32(f.round(float64(x)))
+		r[i] = float32(f.Round(float64(x)))
 	}
 	return r
 }
@@ -81,44 +84,30 @@ func RunAll(t *testing.T, dev device.Device) {
 // RunAllWith is RunAll for a device that needs options.
 func RunAllWith(t *testing.T, dev device.Device, opt Options) {
 	t.Helper()
-	suites := []struct {
-		name string
-		run  func(*testing.T, device.Device, Options)
-	}{
-		{"tensor", testTensors},
-		{"conv2d", testConv2D},
-		{"pool2d", testPool2D},
-		{"matmul", testMatMul},
-		{"batchnorm", testBatchNorm},
-		{"activation", testActivation},
-		{"dropout", testDropout},
-		{"loss", testLoss},
-		{"softmax", testSoftmax},
-		{"combine", testCombine},
-		{"reduce", testReduce},
-		{"map", testMap},
-		{"transpose", testTranspose},
-		{"gather", testGather},
-		{"copy-columns", testCopyColumns},
-		{"optimizer", testOptimizer},
-		{"clip", testClip},
-		{"average", testAverage},
-		{"augment", testAugment},
-		{"cast", testCast},
-		{"fused-batchnorm", testFusedBatchNorm},
-		{"fused-pool2d", testFusedPool2D},
-		{"fused-epilogue", testFusedEpilogue},
-		{"fused-conv-pool", testFusedConvPool},
-		{"float16", testStorage(device.Float16)},
-		{"bfloat16", testStorage(device.BFloat16)},
-		{"scaling", testScaling},
-		{"panics", testPanics},
+	t.Run("tensor", func(t *testing.T) { testTensors(t, dev, opt) })
+	for _, op := range Operations() {
+		if slices.Contains(op.Types, device.Float32) {
+			t.Run(op.Name, func(t *testing.T) { testOperation(t, dev, opt, op) })
+		}
 	}
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) { s.run(t, dev, opt) })
+	for _, dtype := range halfOnly {
+		t.Run(dtype.String(), func(t *testing.T) { testStorage(dtype)(t, dev, opt) })
 	}
+	t.Run("panics", func(t *testing.T) { testPanics(t, dev, opt) })
 	if err := dev.Sync(); err != nil {
 		t.Errorf("Sync after the whole suite: %v", err)
+	}
+}
+
+// testOperation runs the cases of an operation, and notices if there is none.
+func testOperation(t *testing.T, dev device.Device, opt Options, op Operation) {
+	before := 0
+	if opt.cases != nil {
+		before = *opt.cases
+	}
+	op.Test(t, dev, opt)
+	if opt.cases != nil && *opt.cases == before {
+		t.Errorf("%s has no case in %v", op.Name, opt.dtype())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func testDropout(t *testing.T, dev device.Device, opt Options) {
@@ -39,9 +40,9 @@ func runDropout(t *testing.T, dev device.Device, opt Options, drop device.Dropou
 		drop.Backward(dx, dy, step)
 		drop.Backward(inPlace, inPlace, step)
 	})
-	r.check(y, refDropout(s, at, widen(xData)))
-	r.check(dx, refDropout(s, at, widen(dyData)))
-	r.check(inPlace, refDropout(s, at, widen(dyData)))
+	r.check(y, reference.Dropout(s, at, reference.Widen(xData)))
+	r.check(dx, reference.Dropout(s, at, reference.Widen(dyData)))
+	r.check(inPlace, reference.Dropout(s, at, reference.Widen(dyData)))
 }
 
 // testDropoutStatistics counts what is kept, and compares the masks of two steps and
@@ -61,7 +62,7 @@ func testDropoutStatistics(t *testing.T, dev device.Device, opt Options) {
 	}
 	first := mask(device.StreamDropout, 0)
 	kept := 0
-	for _, v := range float32s(first) {
+	for _, v := range reference.Float32s(first) {
 		if v != 0 {
 			kept++
 		}
@@ -76,4 +77,37 @@ func testDropoutStatistics(t *testing.T, dev device.Device, opt Options) {
 	if bytes.Equal(first, mask(device.StreamDropout.Sub(1), 0)) {
 		t.Error("two streams have the same mask")
 	}
+}
+
+func dropoutOperation() Operation {
+	return Operation{
+		Name: "dropout", Constructor: "NewDropout", Group: Elementwise, Types: allFloats, Test: testDropout, Panics: panicsOfDropout,
+		Calls: dropoutCalls,
+	}
+}
+
+func dropoutCalls(Size) []Call {
+	call := func(name, method string, run func(p device.Dropout, y, x, step *device.Tensor)) Call {
+		return Call{name, method, func(o *Operands) (Work, error) {
+			n := o.elements()
+			p, err := o.Device.NewDropout(device.DropoutSpec{Len: n, Rate: 0.3, Seed: 5, Stream: device.StreamDropout, DType: o.DType})
+			if err != nil {
+				return Work{}, err
+			}
+			x, y, step := o.uniform(-4, 4, n), o.zeros(n), o.integers(1000, 1)
+			return Work{Run: func() { run(p, y, x, step) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}, nil
+		}}
+	}
+	return []Call{
+		call("dropout/forward", "Forward", device.Dropout.Forward),
+		call("dropout/backward", "Backward", device.Dropout.Backward),
+	}
+}
+
+func panicsOfDropout(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
+	drop := plan(dev.NewDropout(device.DropoutSpec{Len: 8, Rate: 0.5}))(t)
+	mustPanic(t, "dropout with a step of another type", func() { drop.Forward(f32(8), f32(8), f32(1)) }, "step", "int32")
+	mustPanic(t, "dropout of everything", func() { _, _ = dev.NewDropout(device.DropoutSpec{Len: 8, Rate: 1}) }, "dropout", "1")
 }

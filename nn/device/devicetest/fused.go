@@ -3,17 +3,19 @@ package devicetest
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // refReLU returns max(v, 0) of each element, and no larger magnitudes.
-func refReLU(v sums) sums {
-	y := newSums(len(v.value), v.ulps)
-	y.rounded = v.rounded
-	for i := range v.value {
-		y.set(i, math.Max(v.value[i], 0), v.magnitude[i])
+func refReLU(v reference.Sums) reference.Sums {
+	y := reference.NewSums(len(v.Value), v.Ulps)
+	y.Rounded = v.Rounded
+	for i := range v.Value {
+		y.Set(i, math.Max(v.Value[i], 0), v.Magnitude[i])
 	}
 	return y
 }
@@ -59,7 +61,7 @@ func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string,
 	d.spec.Rows = len(d.x) / d.spec.C
 	for {
 		nearest := math.Inf(1)
-		pre := d.reference().forward(widen(d.x), widen(d.gamma), widen(d.beta)).value
+		pre := d.reference().Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta)).Value
 		for i, v := range pre {
 			if math.Abs(v) < margin {
 				d.beta[i%d.spec.C] += 4 * margin
@@ -75,7 +77,7 @@ func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string,
 func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, kind device.ActivationKind) {
 	s := device.ActivationSpec{Kind: kind}
 	ref := d.reference()
-	pre := ref.forward(widen(d.x), widen(d.gamma), widen(d.beta))
+	pre := ref.Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta))
 	r := newRig(t, dev, opt)
 	x, dy, inPlace := r.input("x", d.x, d.shape...), r.input("dy", d.dy, d.shape...), r.inout("dy and dx", d.dy, d.shape...)
 	gamma, beta := d.parameters(r)
@@ -90,21 +92,21 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 		bn.Backward(inPlace, nil, nil, inPlace, x, gamma, beta)
 	})
 	r.check(y, through(s, pre))
-	r.check(inference, through(s, ref.inference(widen(d.x), widen(d.gamma), widen(d.beta), widen(d.runningMean), widen(d.runningVar))))
-	wantMean, wantVar := ref.running(widen(d.x), widen(d.runningMean), widen(d.runningVar))
+	r.check(inference, through(s, ref.Inference(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta), reference.Widen(d.runningMean), reference.Widen(d.runningVar))))
+	wantMean, wantVar := ref.Running(reference.Widen(d.x), reference.Widen(d.runningMean), reference.Widen(d.runningVar))
 	r.check(mean, wantMean)
 	r.check(variance, wantVar)
 	// The error of the normalised value enters the slope with a factor below 2, the
 	// largest second derivative of the activations.
-	inner := refActivationBackward(s, widen(d.dy), pre.value)
-	wantX, wantGamma, wantBeta := ref.backward(inner.value, widen(d.x), widen(d.gamma))
-	extraX, extraGamma, extraBeta := ref.backward(errorOfSlope(d.dy, pre), widen(d.x), widen(d.gamma))
+	inner := reference.ActivationBackward(s, reference.Widen(d.dy), pre.Value)
+	wantX, wantGamma, wantBeta := ref.Backward(inner.Value, reference.Widen(d.x), reference.Widen(d.gamma))
+	extraX, extraGamma, extraBeta := ref.Backward(errorOfSlope(d.dy, pre), reference.Widen(d.x), reference.Widen(d.gamma))
 	for _, w := range []struct {
 		got         *device.Tensor
-		want, extra sums
+		want, extra reference.Sums
 	}{{dx, wantX, extraX}, {inPlace, wantX, extraX}, {dgamma, wantGamma, extraGamma}, {dbeta, wantBeta, extraBeta}} {
-		for i := range w.want.magnitude {
-			w.want.magnitude[i] += w.extra.magnitude[i]
+		for i := range w.want.Magnitude {
+			w.want.Magnitude[i] += w.extra.Magnitude[i]
 		}
 		r.check(w.got, w.want)
 	}
@@ -112,20 +114,20 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 
 // errorOfSlope returns |dy| times what the magnitude of the normalised value allows
 // the slope to be off, in the units of the tolerance.
-func errorOfSlope(dy []float32, pre sums) []float64 {
+func errorOfSlope(dy []float32, pre reference.Sums) []float64 {
 	e := make([]float64, len(dy))
 	for i, d := range dy {
-		e[i] = math.Abs(float64(d)) * 2 * (1 + pre.magnitude[i])
+		e[i] = math.Abs(float64(d)) * 2 * (1 + pre.Magnitude[i])
 	}
 	return e
 }
 
 // through returns f(v): v's error is multiplied by the slope, which is at most 1.2.
-func through(s device.ActivationSpec, v sums) sums {
-	y := refActivationForward(s, v.value)
-	y.ulps = max(y.ulps, v.ulps)
-	for i := range y.magnitude {
-		y.magnitude[i] += 1.2 * v.magnitude[i]
+func through(s device.ActivationSpec, v reference.Sums) reference.Sums {
+	y := reference.ActivationForward(s, v.Value)
+	y.Ulps = max(y.Ulps, v.Ulps)
+	for i := range y.Magnitude {
+		y.Magnitude[i] += 1.2 * v.Magnitude[i]
 	}
 	return y
 }
@@ -136,14 +138,14 @@ func testFusedPool2D(t *testing.T, dev device.Device, opt Options) {
 	if !ok {
 		t.Skip("the device has no FusedPool2D")
 	}
-	for mode, m := range poolModes() {
+	for _, m := range poolModes() {
 		for _, c := range poolCases() {
 			s, n := c.spec, c.n
-			s.Mode, s.DType = m, opt.storage
-			t.Run(mode+"/"+c.name, func(t *testing.T) {
+			s.Mode, s.DType = m.mode, opt.storage
+			t.Run(m.name+"/"+c.name, func(t *testing.T) {
 				pool, err := fused.NewPool2DReLU(s)
 				if errors.Is(err, device.ErrNotSupported) {
-					t.Skipf("the device has no fused pooling of mode %s", mode)
+					t.Skipf("the device has no fused pooling of mode %s", m.name)
 				}
 				runFusedPool(t, dev, opt, plan(pool, err)(t), s, n)
 			})
@@ -156,7 +158,7 @@ func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool
 	// Moved down so that whole windows are negative.
 	xData := opt.round(src.between(n*s.H*s.W*s.C, -1.5, 0.75))
 	dyData := opt.round(src.values(n * s.OutH() * s.OutW() * s.C))
-	pre := refPool2DForward(s, n, widen(xData))
+	pre := reference.Pool2DForward(s, n, reference.Widen(xData))
 	r := newRig(t, dev, opt)
 	x, dy := r.input("x", xData, n, s.H, s.W, s.C), r.input("dy", dyData, n, s.OutH(), s.OutW(), s.C)
 	y, dx := r.output("y", n, s.OutH(), s.OutW(), s.C), r.output("dx", n, s.H, s.W, s.C)
@@ -165,22 +167,28 @@ func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool
 		pool.Backward(dx, dy, y, x)
 	})
 	r.check(y, refReLU(pre))
-	r.check(dx, refPool2DBackward(s, n, maskByReLU(widen(dyData), pre.value), widen(xData)))
+	r.check(dx, reference.Pool2DBackward(s, n, maskByReLU(reference.Widen(dyData), pre.Value), reference.Widen(xData)))
 }
 
-// testFusedEpilogue checks convolutions and matrix products with ReLU, and that their
-// gradients are those of the plain convolution.
-func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
+// fusedEpilogue returns the device with its plans that end with ReLU, or skips the test.
+func fusedEpilogue(t *testing.T, dev device.Device) device.FusedEpilogue {
+	t.Helper()
 	fused, ok := dev.(device.FusedEpilogue)
 	if !ok {
 		t.Skip("the device has no FusedEpilogue")
 	}
+	return fused
+}
+
+// testFusedConv2D checks convolutions with ReLU, and that their gradients are those of the plain convolution.
+func testFusedConv2D(t *testing.T, dev device.Device, opt Options) {
+	fused := fusedEpilogue(t, dev)
 	for _, c := range opt.convCases() {
-		t.Run("conv2d/"+c.Name, func(t *testing.T) {
+		t.Run(c.Name, func(t *testing.T) {
 			conv := plan(fused.NewConv2DReLU(c.Spec))(t)
 			d := newConvData(opt, c)
 			r, y := d.forwardOutput(t, dev, opt, conv)
-			r.check(y, refReLU(d.wantForward().overTiles(opt.Tile, d.yShape())).widened(opt.productFactor()))
+			r.check(y, refReLU(d.wantForward().OverTiles(opt.Tile, d.yShape())).Widened(opt.productFactor()))
 			// Their gradients are computed as the plain convolution's, so one kernel shape
 			// of each kind will do.
 			switch c.Name {
@@ -190,14 +198,19 @@ func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
 			}
 		})
 	}
+}
+
+// testFusedMatMul checks matrix products with ReLU.
+func testFusedMatMul(t *testing.T, dev device.Device, opt Options) {
+	fused := fusedEpilogue(t, dev)
 	for _, c := range matMulCases() {
 		s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, Bias: true, DType: opt.storage}
 		for _, out := range opt.productTypes() {
 			s.Out = out
-			t.Run("matmul/"+matMulName(s, c), func(t *testing.T) {
+			t.Run(matMulName(s, c), func(t *testing.T) {
 				d := newMatMulData(opt, s, c)
 				r, got := d.output(t, dev, opt, plan(fused.NewMatMulReLU(s))(t))
-				r.check(got, refReLU(d.want()).widened(opt.productFactor()))
+				r.check(got, refReLU(d.want()).Widened(opt.productFactor()))
 			})
 		}
 	}
@@ -235,16 +248,16 @@ func testFusedConvPool(t *testing.T, dev device.Device, opt Options) {
 }
 
 func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.Conv2D, d convData, pool device.Pool2DSpec, relu bool) {
-	pre := d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.productFactor())
-	want := refPool2DForward(pool, d.N, pre.value)
-	want.ulps, want.magnitude = pre.ulps, refPool2DForward(pool, d.N, pre.magnitude).value
+	pre := d.wantForward().OverTiles(opt.Tile, d.yShape()).Widened(opt.productFactor())
+	want := reference.Pool2DForward(pool, d.N, pre.Value)
+	want.Ulps, want.Magnitude = pre.Ulps, reference.Pool2DForward(pool, d.N, pre.Magnitude).Value
 	dyData := newSource("fused-conv-pool").values(d.N * pool.OutH() * pool.OutW() * pool.C)
 	clearUncertain(t, dyData, pre, want, pool, d.N, relu)
-	masked := widen(dyData)
+	masked := reference.Widen(dyData)
 	if relu {
-		masked, want = maskByReLU(masked, want.value), refReLU(want)
+		masked, want = maskByReLU(masked, want.Value), refReLU(want)
 	}
-	gradient := refPool2DBackward(pool, d.N, masked, pre.value).value
+	gradient := reference.Pool2DBackward(pool, d.N, masked, pre.Value).Value
 
 	r := newRig(t, dev, opt)
 	x, w := r.input("x", d.x, d.xShape()...), r.input("w", d.w, d.wShape()...)
@@ -261,33 +274,33 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 		conv.BackwardData(dx, dy, w)
 	})
 	r.check(y, want)
-	wantW, wantBias := refConv2DBackwardFilter(d.Spec, d.N, gradient, widen(d.x))
-	r.check(dw, wantW.widened(opt.productFactor()))
+	wantW, wantBias := reference.Conv2DBackwardFilter(d.Spec, d.N, gradient, reference.Widen(d.x))
+	r.check(dw, wantW.Widened(opt.productFactor()))
 	if dbias != nil {
 		r.check(dbias, wantBias)
 	}
-	wantX := refConv2DBackwardData(d.Spec, d.N, gradient, widen(d.w))
-	r.check(dx, wantX.overTiles(opt.Tile, d.xShape()).widened(opt.productFactor()))
+	wantX := reference.Conv2DBackwardData(d.Spec, d.N, gradient, reference.Widen(d.w))
+	r.check(dx, wantX.OverTiles(opt.Tile, d.xShape()).Widened(opt.productFactor()))
 }
 
 // clearUncertain sets dy to zero for the windows in which rounding decides where the maximum
 // is, or with ReLU whether it is positive: the gradient is then the same either way. It fails
 // the test when those are many.
-func clearUncertain(t *testing.T, dy []float32, pre, pooled sums, pool device.Pool2DSpec, n int, relu bool) {
+func clearUncertain(t *testing.T, dy []float32, pre, pooled reference.Sums, pool device.Pool2DSpec, n int, relu bool) {
 	cleared := 0
 	for at := range dy {
 		c, j, i, image := at%pool.C, at/pool.C%pool.OutW(), at/pool.C/pool.OutW()%pool.OutH(), at/pool.C/pool.OutW()/pool.OutH()
-		margin := 4 * pre.ulps * ulp * pooled.magnitude[at]
+		margin := 4 * pre.Ulps * reference.Ulp * pooled.Magnitude[at]
 		near := 0
 		for a := range pool.KH {
 			for b := range pool.KW {
-				v := pre.value[((image*pool.H+i*pool.StrideH+a)*pool.W+j*pool.StrideW+b)*pool.C+c]
-				if pooled.value[at]-v <= margin {
+				v := pre.Value[((image*pool.H+i*pool.StrideH+a)*pool.W+j*pool.StrideW+b)*pool.C+c]
+				if pooled.Value[at]-v <= margin {
 					near++
 				}
 			}
 		}
-		if near > 1 || relu && math.Abs(pooled.value[at]) <= margin {
+		if near > 1 || relu && math.Abs(pooled.Value[at]) <= margin {
 			dy[at] = 0
 			cleared++
 		}
@@ -295,4 +308,122 @@ func clearUncertain(t *testing.T, dy []float32, pre, pooled sums, pool device.Po
 	if cleared > len(dy)/20+1 {
 		t.Fatalf("%d of %d windows have no certain maximum", cleared, len(dy))
 	}
+}
+
+func fusedBatchNormOperation() Operation {
+	return Operation{
+		Name: "fused-batchnorm", Constructor: "NewBatchNormActivation", Group: Elementwise, Types: allFloats, Test: testFusedBatchNorm,
+		Calls: func(size Size) []Call {
+			var calls []Call
+			for _, kind := range []device.ActivationKind{device.ReLU, device.GELU} {
+				construct := func(dev device.Device, s device.BatchNormSpec) (device.BatchNorm, error) {
+					fused, ok := dev.(device.FusedBatchNorm)
+					if !ok {
+						return nil, device.ErrNotSupported
+					}
+					return fused.NewBatchNormActivation(s, kind)
+				}
+				calls = append(calls, batchNormCalls(size, "batch-norm-"+kind.String(), construct)...)
+			}
+			return calls
+		},
+	}
+}
+
+func fusedPool2DOperation() Operation {
+	construct := func(dev device.Device, s device.Pool2DSpec) (device.Pool2D, error) {
+		fused, ok := dev.(device.FusedPool2D)
+		if !ok {
+			return nil, device.ErrNotSupported
+		}
+		return fused.NewPool2DReLU(s)
+	}
+	return Operation{
+		Name: "fused-pool2d", Constructor: "NewPool2DReLU", Group: Elementwise, Types: allFloats, Test: testFusedPool2D,
+		Calls: func(size Size) []Call { return poolCalls(size, "-relu", construct) },
+	}
+}
+
+// fusedConvs returns the convolutions of the fused forms: for benchmarks one, because the passes share the plain convolution's code.
+func fusedConvs(size Size) []ConvCase {
+	return slices.DeleteFunc(sizedConvs(size), func(c ConvCase) bool {
+		return size != Small && !(c.Spec.H == 15 && c.Spec.OutC == 64)
+	})
+}
+
+func fusedConv2DOperation() Operation {
+	construct := func(dev device.Device, s device.Conv2DSpec) (device.Conv2D, error) {
+		fused, ok := dev.(device.FusedEpilogue)
+		if !ok {
+			return nil, device.ErrNotSupported
+		}
+		return fused.NewConv2DReLU(s)
+	}
+	return Operation{
+		Name: "fused-conv2d", Constructor: "NewConv2DReLU", Group: Convolutions, Types: allFloats, Test: testFusedConv2D,
+		Calls: func(size Size) []Call {
+			return suffixed(convCalls(fusedConvs(size), construct, convData.yShape), "-relu")
+		},
+	}
+}
+
+// fusedProducts returns the products of the fused form: for benchmarks mnist's first dense layer.
+func fusedProducts(size Size) []benchProduct {
+	return slices.DeleteFunc(sizedProducts(size), func(p benchProduct) bool {
+		return size != Small && (p.spec.K != 800 || p.spec.TransA || p.spec.TransB)
+	})
+}
+
+// suffixed ends the names of calls.
+func suffixed(calls []Call, suffix string) []Call {
+	for i := range calls {
+		calls[i].Name += suffix
+	}
+	return calls
+}
+
+func fusedMatMulOperation() Operation {
+	construct := func(dev device.Device, s device.MatMulSpec) (device.MatMul, error) {
+		fused, ok := dev.(device.FusedEpilogue)
+		if !ok {
+			return nil, device.ErrNotSupported
+		}
+		return fused.NewMatMulReLU(s)
+	}
+	return Operation{
+		Name: "fused-matmul", Constructor: "NewMatMulReLU", Group: Products, Types: allFloats, Test: testFusedMatMul,
+		Calls: func(size Size) []Call { return suffixed(matMulCalls(fusedProducts(size), construct), "-relu") },
+	}
+}
+
+// Convolutions with pooling in the same plan are tested in float32 alone: where neighbours round to the same number, the place
+// of their maximum is open.
+func fusedConvPoolOperation() Operation {
+	return Operation{
+		Name: "fused-conv-pool", Constructor: "NewConv2DMaxPool", Group: Convolutions, Types: float32Only, Test: testFusedConvPool,
+		Calls: func(size Size) []Call {
+			cases := slices.DeleteFunc(fusedConvs(size), func(c ConvCase) bool { return min(c.Spec.OutH(), c.Spec.OutW()) < 2 })
+			return suffixed(convCalls(cases, newConvPool, pooledShape), "-pool")
+		},
+	}
+}
+
+// poolAfter returns max pooling by 2x2 of a convolution's output.
+func poolAfter(s device.Conv2DSpec) device.Pool2DSpec {
+	return device.Pool2DSpec{
+		Mode: device.MaxPool, N: s.N, H: s.OutH(), W: s.OutW(), C: s.OutC, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: s.DType,
+	}
+}
+
+func newConvPool(dev device.Device, s device.Conv2DSpec) (device.Conv2D, error) {
+	fused, ok := dev.(device.FusedConvPool)
+	if !ok {
+		return nil, device.ErrNotSupported
+	}
+	return fused.NewConv2DMaxPool(s, poolAfter(s), true)
+}
+
+func pooledShape(d convData) []int {
+	pool := poolAfter(d.Spec)
+	return []int{d.N, pool.OutH(), pool.OutW(), pool.C}
 }

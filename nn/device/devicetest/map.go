@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // mapCase is a function with constants that keep its argument in its domain, for a in [-1, 1).
@@ -73,7 +74,7 @@ func runMap(t *testing.T, dev device.Device, opt Options, s device.MapSpec, batc
 	var b *device.Tensor
 	var bWide []float64
 	if s.Kind.Operands() == 2 {
-		b, bWide = r.newOperand("b", input, s.BType(), encode(s.BType(), bData), []int{len(bData)}), widen(bData)
+		b, bWide = r.newOperand("b", input, s.BType(), elements(s.BType(), bData), []int{len(bData)}), reference.Widen(bData)
 	}
 	var y *device.Tensor
 	if s.Kind == device.MapSelect {
@@ -91,15 +92,15 @@ func runMap(t *testing.T, dev device.Device, opt Options, s device.MapSpec, batc
 		g.Run(added, a, b)
 		g.Run(addedOver, addedOver, b)
 	})
-	r.check(y, refMap(s, widen(yData), widen(aData), bWide))
-	r.check(over, refMap(s, widen(aData), widen(aData), bWide))
-	r.check(added, refMap(sum, widen(yData), widen(aData), bWide))
-	r.check(addedOver, refMap(sum, widen(aData), widen(aData), bWide))
+	r.check(y, reference.Map(s, reference.Widen(yData), reference.Widen(aData), bWide))
+	r.check(over, reference.Map(s, reference.Widen(aData), reference.Widen(aData), bWide))
+	r.check(added, reference.Map(sum, reference.Widen(yData), reference.Widen(aData), bWide))
+	r.check(addedOver, reference.Map(sum, reference.Widen(aData), reference.Widen(aData), bWide))
 	if s.B == device.AllAxes && b != nil && s.BType() == opt.dtype() {
 		over := newRig(t, dev, opt)
 		a, both := over.input("a", aData, shape...), over.inout("y over b", bData, shape...)
 		over.run(func() { f.Run(both, a, both) })
-		over.check(both, refMap(s, widen(bData), widen(aData), bWide))
+		over.check(both, reference.Map(s, reference.Widen(bData), reference.Widen(aData), bWide))
 	}
 }
 
@@ -128,9 +129,9 @@ func testMapSpecial(t *testing.T, dev device.Device, opt Options) {
 			}
 			p := plan(dev.NewMap(s))(t)
 			r.run(func() { p.Run(y, a, b) })
-			want := refMap(s, widen(bData), widen(aData), widen(bData))
-			for i := range want.magnitude { // infinite where an argument is
-				want.magnitude[i] = math.Abs(want.value[i])
+			want := reference.Map(s, reference.Widen(bData), reference.Widen(aData), reference.Widen(bData))
+			for i := range want.Magnitude { // infinite where an argument is
+				want.Magnitude[i] = math.Abs(want.Value[i])
 			}
 			r.check(y, want)
 		})
@@ -157,4 +158,82 @@ func testMapNumber(t *testing.T, dev device.Device, opt Options) {
 			t.Run(fmt.Sprintf("%s/%d", kind, index), func(t *testing.T) { runMap(t, dev, opt, s, 3) })
 		}
 	}
+}
+
+func mapOperation() Operation {
+	return Operation{
+		Name: "map", Constructor: "NewMap", Group: Elementwise, Types: allFloats, Test: testMap, Panics: panicsOfMap, Calls: mapCalls,
+	}
+}
+
+// mapCalls are a function of one operand, and for each way to broadcast the other a product, a quotient and a sum that is
+// added up. Benchmarks have the ways that layers use.
+func mapCalls(size Size) []Call {
+	call := func(name string, s device.MapSpec) Call {
+		return Call{name, "Run", func(o *Operands) (Work, error) { return mapWork(o, s) }}
+	}
+	calls := []Call{call("rsqrt", device.MapSpec{Kind: device.MapRsqrt, Alpha: 1, Beta: 2})}
+	axes := []device.Axes{device.NoAxes, device.AxisC, device.AxisBatch | device.AxisC, device.AxisBatch | device.AxisRows, device.AllAxes}
+	if size == Small {
+		axes = nil
+		for a := device.NoAxes; a <= device.AllAxes; a++ {
+			axes = append(axes, a)
+		}
+	}
+	for _, b := range axes {
+		calls = append(calls,
+			call(fmt.Sprintf("mul/%03b", b), device.MapSpec{Kind: device.MapMul, B: b, Alpha: 1}),
+			call(fmt.Sprintf("div/%03b", b), device.MapSpec{Kind: device.MapDiv, B: b, Alpha: 1, Beta: 3}),
+			call(fmt.Sprintf("add-accumulate/%03b", b), device.MapSpec{Kind: device.MapAdd, B: b, Alpha: 1, Beta: 2, Accumulate: true}))
+	}
+	return calls
+}
+
+func mapWork(o *Operands, s device.MapSpec) (Work, error) {
+	s.Batch, s.Rows, s.C, s.DType = o.pick(7, 64, 256), o.pick(1500, 1024, 1024), o.pick(33, 64, 64), o.DType
+	p, err := o.Device.NewMap(s)
+	if err != nil {
+		return Work{}, err
+	}
+	a, y := o.uniform(-1, 1, s.Batch, s.Rows, s.C), o.uniform(-1, 1, s.Batch, s.Rows, s.C)
+	w := Work{Results: []*device.Tensor{y}, Bytes: bytesOf(a, y)}
+	if s.Accumulate {
+		w.Updated, w.Bytes = w.Results, w.Bytes+bytesOf(y)
+	}
+	var b *device.Tensor
+	if s.Kind.Operands() == 2 {
+		b = o.uniformOf(s.BType(), -1, 1, s.B.Len(s.Batch, s.Rows, s.C))
+		w.Bytes += bytesOf(b)
+	}
+	w.Run = func() { p.Run(y, a, b) }
+	return w, nil
+}
+
+func panicsOfMap(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	s := device.MapSpec{Kind: device.MapMul, Batch: 2, Rows: 3, C: 4, B: device.AxisC, Alpha: 1}
+	mul := plan(dev.NewMap(s))(t)
+	mustPanic(t, "a map of part of an image", func() { mul.Run(f32(2, 3), f32(2, 3), f32(4)) }, "map: a is float32[2 3]", "12")
+	mustPanic(t, "a map of too many images", func() { mul.Run(f32(3, 12), f32(3, 12), f32(4)) }, "float32[3 12]", "24")
+	mustPanic(t, "a map into another size", func() { mul.Run(f32(12), f32(24), f32(4)) }, "y is float32[12]", "24")
+	mustPanic(t, "a map with a short b", func() { mul.Run(f32(24), f32(24), f32(3)) }, "b is float32[3]", "4")
+	mustPanic(t, "a map without b", func() { mul.Run(f32(24), f32(24), nil) }, "b", "4")
+	s.Kind = device.MapSqrt
+	root := plan(dev.NewMap(s))(t)
+	mustPanic(t, "a root of two", func() { root.Run(f32(24), f32(24), f32(4)) }, "map", "b is float32[4]", "nil")
+	for name, bad := range map[string]func(s *device.MapSpec){
+		"no kind":              func(s *device.MapSpec) { s.Kind = "" },
+		"no rows":              func(s *device.MapSpec) { s.Rows = 0 },
+		"axes beyond c":        func(s *device.MapSpec) { s.B = 8 },
+		"an index of a tensor": func(s *device.MapSpec) { s.BIndex = 1 },
+		"a selection to add":   func(s *device.MapSpec) { s.Kind, s.Accumulate = device.MapSelect, true },
+		"b of integers":        func(s *device.MapSpec) { s.BDType = device.Int32 },
+	} {
+		wrong := device.MapSpec{Kind: device.MapAdd, Batch: 1, Rows: 1, C: 1, B: device.AxisC}
+		bad(&wrong)
+		mustPanic(t, name, func() { _, _ = dev.NewMap(wrong) }, "map")
+	}
+	number := plan(dev.NewMap(device.MapSpec{Kind: device.MapMul, Batch: 1, Rows: 1, C: 4, BIndex: 3}))(t)
+	mustPanic(t, "a number that is not there", func() { number.Run(f32(4), f32(4), f32(3)) }, "b is float32[3]", "element 3")
 }

@@ -6,10 +6,13 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func reduceKinds() []device.ReduceKind {
-	return []device.ReduceKind{device.ReduceSum, device.ReduceSumSquares, device.ReduceSumProducts, device.ReduceMax}
+	return []device.ReduceKind{
+		device.ReduceSum, device.ReduceSumSquares, device.ReduceSumProducts, device.ReduceMax,
+	}
 }
 
 func testReduce(t *testing.T, dev device.Device, opt Options) {
@@ -50,6 +53,17 @@ func testReduce(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
+// spoil makes about every third element NaN or infinite, the last one in any case.
+func spoil(data []float32) {
+	src := newSource("reduce/non-finite")
+	bad := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}
+	for i := range data {
+		if i == len(data)-1 || src.below(3) == 0 {
+			data[i] = bad[src.below(3)]
+		}
+	}
+}
+
 func runReduce(t *testing.T, dev device.Device, opt Options, s device.ReduceSpec, batch int, aData, bData []float32) {
 	reduce := plan(dev.NewReduce(s))(t)
 	r := newRig(t, dev, opt)
@@ -59,5 +73,61 @@ func runReduce(t *testing.T, dev device.Device, opt Options, s device.ReduceSpec
 		b = r.input("b", bData, batch, s.Rows, s.C)
 	}
 	r.run(func() { reduce.Run(dst, a, b) })
-	r.check(dst, refReduce(s, batch, widen(aData), widen(bData)))
+	r.check(dst, reference.Reduce(s, batch, reference.Widen(aData), reference.Widen(bData)))
+}
+
+func reduceOperation() Operation {
+	return Operation{
+		Name: "reduce", Constructor: "NewReduce", Group: Elementwise, Types: allFloats, Test: testReduce, Panics: panicsOfReduce,
+		Calls: reduceCalls,
+	}
+}
+
+// reduceCalls are all kinds with all dimensions kept, or for benchmarks the sums that layers use.
+func reduceCalls(size Size) []Call {
+	call := func(kind device.ReduceKind, keep device.Axes) Call {
+		return Call{fmt.Sprintf("%s/%03b", kind, keep), "Run", func(o *Operands) (Work, error) { return reduceWork(o, kind, keep) }}
+	}
+	var calls []Call
+	if size == Small {
+		for keep := device.NoAxes; keep <= device.AllAxes; keep++ {
+			for _, kind := range reduceKinds() {
+				calls = append(calls, call(kind, keep))
+			}
+		}
+		return calls
+	}
+	for _, keep := range []device.Axes{device.NoAxes, device.AxisC, device.AxisBatch | device.AxisC, device.AxisBatch | device.AxisRows} {
+		calls = append(calls, call(device.ReduceSum, keep))
+	}
+	return append(calls, call(device.ReduceSumSquares, device.NoAxes), call(device.ReduceSumProducts, device.AxisC))
+}
+
+func reduceWork(o *Operands, kind device.ReduceKind, keep device.Axes) (Work, error) {
+	s := device.ReduceSpec{Kind: kind, Batch: o.pick(7, 250, 1024), Rows: o.pick(1500, 31*31, 31*31), C: o.pick(33, 64, 64), Keep: keep, DType: o.DType}
+	p, err := o.Device.NewReduce(s)
+	if err != nil {
+		return Work{}, err
+	}
+	a, dst := o.uniform(-1, 1, s.Batch, s.Rows, s.C), o.zerosFloat32(keep.Len(s.Batch, s.Rows, s.C))
+	w := Work{Results: []*device.Tensor{dst}, Bytes: bytesOf(a)}
+	var b *device.Tensor
+	if kind == device.ReduceSumProducts {
+		b = o.uniform(-1, 1, s.Batch, s.Rows, s.C)
+		w.Bytes += bytesOf(b)
+	}
+	w.Run = func() { p.Run(dst, a, b) }
+	return w, nil
+}
+
+func panicsOfReduce(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	sum := plan(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 2, Rows: 3, C: 4, Keep: device.AxisBatch}))(t)
+	mustPanic(t, "a sum to another size", func() { sum.Run(f32(3), f32(24), nil) }, "reduce", "dst is float32[3]", "2")
+	mustPanic(t, "a sum of too many rows", func() { sum.Run(f32(3), f32(36), nil) }, "reduce", "float32[36]", "24")
+	mustPanic(t, "a sum of two", func() { sum.Run(f32(2), f32(24), f32(24)) }, "b is float32[24]", "nil")
+	products := plan(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumProducts, Batch: 2, Rows: 3, C: 4}))(t)
+	mustPanic(t, "products of one", func() { products.Run(f32(1), f32(24), nil) }, "b is nil", "24")
+	mustPanic(t, "an unknown reduction", func() { _, _ = dev.NewReduce(device.ReduceSpec{Kind: "mean", Batch: 1, Rows: 1, C: 1}) }, "reduce", "mean")
 }

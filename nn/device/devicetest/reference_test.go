@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // The references are checked by themselves: Forward against small results computed
@@ -53,14 +54,14 @@ func TestReferenceConv2D(t *testing.T) {
 	// A 3x3 image of 1..9 and the kernel (1 2; 3 4): by hand 1+4+12+20 = 37 and so on.
 	s := device.Conv2DSpec{N: 1, H: 3, W: 3, InC: 1, OutC: 1, KH: 2, KW: 2, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}
 	x, w := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}, []float64{1, 2, 3, 4}
-	wantValues(t, "y", refConv2DForward(s, 1, x, w, nil).value, 37, 47, 67, 77)
+	wantValues(t, "y", reference.Conv2DForward(s, 1, x, w, nil).Value, 37, 47, 67, 77)
 	s.DilationH, s.DilationW = 2, 2
-	wantValues(t, "y with dilation", refConv2DForward(s, 1, x, w, []float64{100}).value, 100+1+6+21+36)
+	wantValues(t, "y with dilation", reference.Conv2DForward(s, 1, x, w, []float64{100}).Value, 100+1+6+21+36)
 	s.DilationH, s.DilationW, s.PadH, s.PadW, s.StrideH, s.StrideW = 1, 1, 1, 1, 2, 2
-	wantValues(t, "y with padding", refConv2DForward(s, 1, x, w, nil).value, 4, 3*2+4*3, 2*4+4*7, 1*5+2*6+3*8+4*9)
+	wantValues(t, "y with padding", reference.Conv2DForward(s, 1, x, w, nil).Value, 4, 3*2+4*3, 2*4+4*7, 1*5+2*6+3*8+4*9)
 
 	g := device.Conv2DSpec{N: 1, H: 1, W: 1, InC: 4, OutC: 2, KH: 1, KW: 1, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 2}
-	wantValues(t, "y with groups", refConv2DForward(g, 1, []float64{1, 2, 3, 4}, []float64{1, 10, 1, 10}, nil).value, 21, 43)
+	wantValues(t, "y with groups", reference.Conv2DForward(g, 1, []float64{1, 2, 3, 4}, []float64{1, 10, 1, 10}, nil).Value, 21, 43)
 }
 
 func TestReferenceConv2DGradients(t *testing.T) {
@@ -69,44 +70,44 @@ func TestReferenceConv2DGradients(t *testing.T) {
 			continue
 		}
 		d := newConvData(Options{}, c)
-		x, w, dy, bias := widen(d.x), widen(d.w), widen(d.dy), widen(d.bias)
+		x, w, dy, bias := reference.Widen(d.x), reference.Widen(d.w), reference.Widen(d.dy), reference.Widen(d.bias)
 		if !c.Spec.Bias {
 			bias = nil
 		}
-		dw, dbias := refConv2DBackwardFilter(c.Spec, c.N, dy, x)
-		dx := refConv2DBackwardData(c.Spec, c.N, dy, w)
-		loss := func([]float64) float64 { return dot(dy, refConv2DForward(c.Spec, c.N, x, w, bias).value) }
-		wantGradient(t, c.Name+" dx", x, dx.value, loss)
-		wantGradient(t, c.Name+" dw", w, dw.value, loss)
-		wantGradient(t, c.Name+" dbias", bias, dbias.value, loss)
+		dw, dbias := reference.Conv2DBackwardFilter(c.Spec, c.N, dy, x)
+		dx := reference.Conv2DBackwardData(c.Spec, c.N, dy, w)
+		loss := func([]float64) float64 { return dot(dy, reference.Conv2DForward(c.Spec, c.N, x, w, bias).Value) }
+		wantGradient(t, c.Name+" dx", x, dx.Value, loss)
+		wantGradient(t, c.Name+" dw", w, dw.Value, loss)
+		wantGradient(t, c.Name+" dbias", bias, dbias.Value, loss)
 	}
 }
 
 func TestReferencePool2D(t *testing.T) {
 	x := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}
 	s := device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 3, W: 3, C: 1, KH: 2, KW: 2, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
-	wantValues(t, "max", refPool2DForward(s, 1, x).value, 1, 3, 7, 9)
+	wantValues(t, "max", reference.Pool2DForward(s, 1, x).Value, 1, 3, 7, 9)
 	s.Mode = device.AvgPool
-	wantValues(t, "avg", refPool2DForward(s, 1, x).value, 0.25, 1.25, 2.75, 7)
+	wantValues(t, "avg", reference.Pool2DForward(s, 1, x).Value, 0.25, 1.25, 2.75, 7)
 	s.Mode = device.AvgPoolExcluding
-	wantValues(t, "avg excluding", refPool2DForward(s, 1, x).value, 1, 2.5, 5.5, 7)
+	wantValues(t, "avg excluding", reference.Pool2DForward(s, 1, x).Value, 1, 2.5, 5.5, 7)
 
 	s = device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 2, W: 3, C: 1, KH: 2, KW: 2, StrideH: 1, StrideW: 1}
 	nan := math.NaN()
-	wantValues(t, "first of equals", refPool2DBackward(s, 1, []float64{1, 10}, []float64{0, 5, 1, 5, 2, 0}).value, 0, 11, 0, 0, 0, 0)
-	wantValues(t, "first NaN", refPool2DBackward(s, 1, []float64{1, 10}, []float64{9, 5, 1, nan, nan, 99}).value, 0, 0, 0, 1, 10, 0)
+	wantValues(t, "first of equals", reference.Pool2DBackward(s, 1, []float64{1, 10}, []float64{0, 5, 1, 5, 2, 0}).Value, 0, 11, 0, 0, 0, 0)
+	wantValues(t, "first NaN", reference.Pool2DBackward(s, 1, []float64{1, 10}, []float64{9, 5, 1, nan, nan, 99}).Value, 0, 0, 0, 1, 10, 0)
 
-	for mode, m := range poolModes() {
+	for _, m := range poolModes() {
 		for _, c := range poolCases() {
 			s := c.spec
-			s.Mode = m
+			s.Mode = m.mode
 			if c.n*s.H*s.W*s.C > 1000 {
 				continue
 			}
 			src := newSource("reference/" + c.name)
-			x, dy := widen(src.values(c.n*s.H*s.W*s.C)), widen(src.values(c.n*s.OutH()*s.OutW()*s.C))
-			dx := refPool2DBackward(s, c.n, dy, x)
-			wantGradient(t, mode+" "+c.name, x, dx.value, func(x []float64) float64 { return dot(dy, refPool2DForward(s, c.n, x).value) })
+			x, dy := reference.Widen(src.values(c.n*s.H*s.W*s.C)), reference.Widen(src.values(c.n*s.OutH()*s.OutW()*s.C))
+			dx := reference.Pool2DBackward(s, c.n, dy, x)
+			wantGradient(t, m.name+" "+c.name, x, dx.Value, func(x []float64) float64 { return dot(dy, reference.Pool2DForward(s, c.n, x).Value) })
 		}
 	}
 }
@@ -114,31 +115,31 @@ func TestReferencePool2D(t *testing.T) {
 func TestReferenceMatMul(t *testing.T) {
 	a, at := []float64{1, 2, 3, 4, 5, 6}, []float64{1, 4, 2, 5, 3, 6}
 	b, bt := []float64{7, 8, 9, 10, 11, 12}, []float64{7, 9, 11, 8, 10, 12}
-	wantValues(t, "ab", refMatMul(2, 2, 3, false, false, a, b, nil).value, 58, 64, 139, 154)
-	wantValues(t, "a'b", refMatMul(2, 2, 3, true, false, at, b, nil).value, 58, 64, 139, 154)
-	wantValues(t, "ab'", refMatMul(2, 2, 3, false, true, a, bt, nil).value, 58, 64, 139, 154)
-	wantValues(t, "a'b'+bias", refMatMul(2, 2, 3, true, true, at, bt, []float64{100, 200}).value, 158, 264, 239, 354)
+	wantValues(t, "ab", reference.MatMul(2, 2, 3, false, false, a, b, nil).Value, 58, 64, 139, 154)
+	wantValues(t, "a'b", reference.MatMul(2, 2, 3, true, false, at, b, nil).Value, 58, 64, 139, 154)
+	wantValues(t, "ab'", reference.MatMul(2, 2, 3, false, true, a, bt, nil).Value, 58, 64, 139, 154)
+	wantValues(t, "a'b'+bias", reference.MatMul(2, 2, 3, true, true, at, bt, []float64{100, 200}).Value, 158, 264, 239, 354)
 }
 
 func TestReferenceBatchNorm(t *testing.T) {
-	ref := batchNorm{rows: 2, c: 2, epsilon: 0, momentum: 0.25}
+	ref := reference.BatchNorm{Rows: 2, C: 2, Epsilon: 0, Momentum: 0.25}
 	x := []float64{1, 10, 3, 30}
-	wantValues(t, "y", ref.forward(x, []float64{1, 2}, []float64{0, 5}).value, -1, 3, 1, 7)
-	mean, variance := ref.running(x, []float64{4, 4}, []float64{8, 8})
-	wantValues(t, "running mean", mean.value, 3+0.5, 3+5)
-	wantValues(t, "running variance", variance.value, 6+0.5, 6+50)
-	_, one := batchNorm{rows: 1, c: 1, momentum: 0.5}.running([]float64{3}, []float64{0}, []float64{8})
-	wantValues(t, "running variance of one row", one.value, 4)
+	wantValues(t, "y", ref.Forward(x, []float64{1, 2}, []float64{0, 5}).Value, -1, 3, 1, 7)
+	mean, variance := ref.Running(x, []float64{4, 4}, []float64{8, 8})
+	wantValues(t, "running mean", mean.Value, 3+0.5, 3+5)
+	wantValues(t, "running variance", variance.Value, 6+0.5, 6+50)
+	_, one := reference.BatchNorm{Rows: 1, C: 1, Momentum: 0.5}.Running([]float64{3}, []float64{0}, []float64{8})
+	wantValues(t, "running variance of one row", one.Value, 4)
 
 	src := newSource("reference/batchnorm")
-	grad := batchNorm{rows: 7, c: 3, epsilon: 1e-2}
-	x, dy := widen(src.values(21)), widen(src.values(21))
-	gamma, beta := widen(src.values(3)), widen(src.values(3))
-	dx, dgamma, dbeta := grad.backward(dy, x, gamma)
-	loss := func([]float64) float64 { return dot(dy, grad.forward(x, gamma, beta).value) }
-	wantGradient(t, "dx", x, dx.value, loss)
-	wantGradient(t, "dgamma", gamma, dgamma.value, loss)
-	wantGradient(t, "dbeta", beta, dbeta.value, loss)
+	grad := reference.BatchNorm{Rows: 7, C: 3, Epsilon: 1e-2}
+	x, dy := reference.Widen(src.values(21)), reference.Widen(src.values(21))
+	gamma, beta := reference.Widen(src.values(3)), reference.Widen(src.values(3))
+	dx, dgamma, dbeta := grad.Backward(dy, x, gamma)
+	loss := func([]float64) float64 { return dot(dy, grad.Forward(x, gamma, beta).Value) }
+	wantGradient(t, "dx", x, dx.Value, loss)
+	wantGradient(t, "dgamma", gamma, dgamma.Value, loss)
+	wantGradient(t, "dbeta", beta, dbeta.Value, loss)
 }
 
 func TestReferenceActivations(t *testing.T) {
@@ -154,15 +155,15 @@ func TestReferenceActivations(t *testing.T) {
 		{device.Tanh, math.Log(2), 0.6}, {device.Tanh, -math.Log(2), -0.6},
 		{device.SiLU, math.Log(3), 0.75 * math.Log(3)},
 	} {
-		got, _ := activate(c.kind, 0.25, c.x)
-		wantValues(t, fmt.Sprintf("%v(%v)", c.kind, c.x), []float64{got}, c.want)
+		got := reference.ActivationForward(device.ActivationSpec{Kind: c.kind, Alpha: 0.25}, []float64{c.x}).Value
+		wantValues(t, fmt.Sprintf("%v(%v)", c.kind, c.x), got, c.want)
 	}
 	for _, kind := range activationKinds() {
 		s := device.ActivationSpec{Kind: kind, Alpha: 0.25}
-		x := widen(newSource("reference/activation").between(100, -4, 4))
-		dy := widen(newSource("reference/activation/dy").values(100))
-		wantGradient(t, kind.String(), x, refActivationBackward(s, dy, x).value, func(x []float64) float64 {
-			return dot(dy, refActivationForward(s, x).value)
+		x := reference.Widen(newSource("reference/activation").between(100, -4, 4))
+		dy := reference.Widen(newSource("reference/activation/dy").values(100))
+		wantGradient(t, kind.String(), x, reference.ActivationBackward(s, dy, x).Value, func(x []float64) float64 {
+			return dot(dy, reference.ActivationForward(s, x).Value)
 		})
 	}
 }
@@ -170,47 +171,39 @@ func TestReferenceActivations(t *testing.T) {
 func TestReferenceLoss(t *testing.T) {
 	s := device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 1, Classes: 2, Smoothing: 0.25}
 	// softmax(log 3, 0) = (3/4, 1/4), q = (7/8, 1/8).
-	stats, gradient := refLoss(s, []float64{math.Log(3), 0}, []int32{0})
-	wantValues(t, "cross-entropy", stats.value, -0.875*math.Log(0.75)-0.125*math.Log(0.25), 1, 1, 0)
-	wantValues(t, "its gradient", gradient.value, 0.75-0.875, 0.25-0.125)
-	stats, _ = refLoss(device.LossSpec{Kind: device.MeanSquaredError, N: 2, Classes: 2}, []float64{3, 1, 1, 1}, []int32{1, 1})
-	wantValues(t, "mean squared error", stats.value, (9+0)/2.0+(1+0)/2.0, 0, 2, 0)
+	stats, gradient := reference.Loss(s, []float64{math.Log(3), 0}, []int32{0})
+	wantValues(t, "cross-entropy", stats.Value, -0.875*math.Log(0.75)-0.125*math.Log(0.25), 1, 1, 0)
+	wantValues(t, "its gradient", gradient.Value, 0.75-0.875, 0.25-0.125)
+	stats, _ = reference.Loss(device.LossSpec{Kind: device.MeanSquaredError, N: 2, Classes: 2}, []float64{3, 1, 1, 1}, []int32{1, 1})
+	wantValues(t, "mean squared error", stats.Value, (9+0)/2.0+(1+0)/2.0, 0, 2, 0)
 
 	for _, c := range lossCases() {
 		if len(c.outputs) > 200 || c.name == "label-out-of-range" || c.name == "cross-entropy-right-and-wrong-by-1e4" {
 			continue
 		}
-		z := widen(c.outputs)
-		_, gradient := refLoss(c.spec, z, c.labels)
-		wantGradient(t, c.name, z, gradient.value, func(z []float64) float64 {
-			stats, _ := refLoss(c.spec, z, c.labels)
+		z := reference.Widen(c.outputs)
+		_, gradient := reference.Loss(c.spec, z, c.labels)
+		wantGradient(t, c.name, z, gradient.Value, func(z []float64) float64 {
+			stats, _ := reference.Loss(c.spec, z, c.labels)
 			if c.spec.Sum {
-				return stats.value[device.StatLoss]
+				return stats.Value[device.StatLoss]
 			}
-			return stats.value[device.StatLoss] / float64(len(c.labels))
+			return stats.Value[device.StatLoss] / float64(len(c.labels))
 		})
 	}
 }
 
 func TestReferenceSoftmax(t *testing.T) {
-	wantValues(t, "softmax", refSoftmax(2, []float64{math.Log(3), 0, 1e4, -1e4}).value, 0.75, 0.25, 1, 0)
-}
-
-func TestReferenceReflect(t *testing.T) {
-	for i, want := range map[int]int{-3: 3, -1: 1, 0: 0, 3: 3, 4: 2, 6: 0} {
-		if got := reflect(i, 4); got != want {
-			t.Errorf("reflect(%d, 4) is %d, want %d", i, got, want)
-		}
-	}
+	wantValues(t, "softmax", reference.Softmax(2, []float64{math.Log(3), 0, 1e4, -1e4}).Value, 0.75, 0.25, 1, 0)
 }
 
 // TestReferenceOptimizer follows two steps by hand.
 func TestReferenceOptimizer(t *testing.T) {
 	two := func(s device.OptimizerSpec, h [device.HyperLen]float32) float64 {
-		p := parameter{w: 1}
-		p.step(s, widen(h[:]), 2)
-		p.step(s, widen(h[:]), 4)
-		return p.w
+		p := reference.Parameter{W: 1}
+		p.Step(s, reference.Widen(h[:]), 2)
+		p.Step(s, reference.Widen(h[:]), 4)
+		return p.W
 	}
 	for _, c := range []struct {
 		name string
@@ -239,40 +232,40 @@ func TestReferenceOptimizer(t *testing.T) {
 }
 
 func TestReferenceFormats(t *testing.T) {
-	f16, bf16 := formatOf(device.Float16), formatOf(device.BFloat16)
+	f16, bf16 := reference.FormatOf(device.Float16), reference.FormatOf(device.BFloat16)
 	for _, c := range []struct {
-		format  floatFormat
+		format  reference.Format
 		x, want float64
 	}{
 		{f16, 65504, 65504}, {f16, 65519.99, 65504}, {f16, 65520, math.Inf(1)}, {f16, -1e30, math.Inf(-1)},
 		{f16, 2049, 2048}, {f16, 2051, 2052}, {f16, 0x1p-25, 0}, {f16, 0x1.8p-25, 0x1p-24}, {f16, 0x1.8p-24, 0x1p-23},
 		{bf16, 257, 256}, {bf16, 259, 260}, {bf16, 0x1p-134, 0}, {bf16, 0x1.8p-134, 0x1p-133}, {bf16, math.MaxFloat32, math.Inf(1)},
 	} {
-		if got := c.format.round(c.x); got != c.want {
+		if got := c.format.Round(c.x); got != c.want {
 			t.Errorf("%v rounded is %v, want %v", c.x, got, c.want)
 		}
 	}
-	for _, format := range []floatFormat{f16, bf16} {
+	for _, format := range []reference.Format{f16, bf16} {
 		for b := uint32(0); b < 1<<16; b++ {
-			if x := format.decode(b); !math.IsNaN(x) && format.encode(x) != b {
-				t.Fatalf("%v is %#x, and not %#x, in %+v", x, b, format.encode(x), format)
+			if x := format.Decode(b); !math.IsNaN(x) && format.Encode(x) != b {
+				t.Fatalf("%v is %#x, and not %#x, in %+v", x, b, format.Encode(x), format)
 			}
 		}
-		if x := format.decode(format.encode(math.NaN())); !math.IsNaN(x) {
+		if x := format.Decode(format.Encode(math.NaN())); !math.IsNaN(x) {
 			t.Errorf("NaN becomes %v in %+v", x, format)
 		}
 	}
-	if f16.largest() != 65504 || bf16.largest() != 0x1.FEp127 {
-		t.Errorf("the largest numbers are %v and %v", f16.largest(), bf16.largest())
+	if f16.Largest() != 65504 || bf16.Largest() != 0x1.FEp127 {
+		t.Errorf("the largest numbers are %v and %v", f16.Largest(), bf16.Largest())
 	}
 	for x, want := range map[float64]float64{0: 0x1p-24, 0x1p-24: 0x1p-24, 0x1p-14: 0x1p-24, 1: 0x1p-10, 1.99: 0x1p-10, -2: 0x1p-9, 65504: 32} {
-		if got := f16.spacing(x); got != want {
+		if got := f16.Spacing(x); got != want {
 			t.Errorf("neighbours of %v in float16 are %v apart, want %v", x, got, want)
 		}
 	}
-	f32 := formatOf(device.Float32)
+	f32 := reference.FormatOf(device.Float32)
 	for b, want := range map[uint32]float64{0x3F800000: 1, 0xC0490FDB: -float64(float32(math.Pi)), 1: 0x1p-149, 0x7F7FFFFF: math.MaxFloat32, 0x7F800000: math.Inf(1)} {
-		if got := f32.decode(b); got != want {
+		if got := f32.Decode(b); got != want {
 			t.Errorf("float32 %#x decodes to %v, want %v", b, got, want)
 		}
 	}
@@ -294,7 +287,7 @@ func TestReferenceScaling(t *testing.T) {
 		{state{1.5, 0, 0, 0}, true, 3, state{1, 1 / 1.5, 1, 0}},
 		{state{1 << 24, 0, 0, 0}, false, 1, state{1 << 24, 0x1p-24, 0, 0}},
 	} {
-		if got := refScaling(c.before, c.bad, c.interval); got != c.want {
+		if got := reference.LossScaling(c.before, c.bad, c.interval); got != c.want {
 			t.Errorf("%v, bad %v, becomes %v, want %v", c.before, c.bad, got, c.want)
 		}
 	}
@@ -303,7 +296,7 @@ func TestReferenceScaling(t *testing.T) {
 func TestReferenceComposed(t *testing.T) {
 	x := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12} // [2, 2, 3]
 	sum := func(keep device.Axes) []float64 {
-		return refReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 2, Rows: 2, C: 3, Keep: keep}, 2, x, nil).value
+		return reference.Reduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 2, Rows: 2, C: 3, Keep: keep}, 2, x, nil).Value
 	}
 	wantValues(t, "sum", sum(device.NoAxes), 78)
 	wantValues(t, "sum of columns", sum(device.AxisC), 22, 26, 30)
@@ -313,12 +306,12 @@ func TestReferenceComposed(t *testing.T) {
 	wantValues(t, "sum over the batch", sum(device.AxisRows|device.AxisC), 8, 10, 12, 14, 16, 18)
 	wantValues(t, "sum over batch and columns", sum(device.AxisRows), 30, 48)
 	half := device.ReduceSpec{Kind: device.ReduceSumProducts, Batch: 2, Rows: 2, C: 3, Alpha: 0.5}
-	wantValues(t, "half of the products", refReduce(half, 2, x, x).value, 325)
+	wantValues(t, "half of the products", reference.Reduce(half, 2, x, x).Value, 325)
 
 	s := device.MapSpec{Kind: device.MapAdd, Batch: 2, Rows: 2, C: 3, B: device.AxisBatch | device.AxisC, Alpha: 1, Beta: 10}
-	wantValues(t, "add", refMap(s, x, x, []float64{1, 2, 3, 4, 5, 6}).value, 11, 22, 33, 14, 25, 36, 47, 58, 69, 50, 61, 72)
-	wantValues(t, "transpose", refTranspose(device.TransposeSpec{Batch: 2, M: 2, N: 3}, x).value, 1, 4, 2, 5, 3, 6, 7, 10, 8, 11, 9, 12)
-	wantValues(t, "gather", refGather(device.GatherSpec{Rows: 3, XRows: 4, RowLen: 3}, x, []int32{3, 4, 0}).value, 10, 11, 12, 0, 0, 0, 1, 2, 3)
+	wantValues(t, "add", reference.Map(s, x, x, []float64{1, 2, 3, 4, 5, 6}).Value, 11, 22, 33, 14, 25, 36, 47, 58, 69, 50, 61, 72)
+	wantValues(t, "transpose", reference.Transpose(device.TransposeSpec{Batch: 2, M: 2, N: 3}, x).Value, 1, 4, 2, 5, 3, 6, 7, 10, 8, 11, 9, 12)
+	wantValues(t, "gather", reference.Gather(device.GatherSpec{Rows: 3, XRows: 4, RowLen: 3}, x, []int32{3, 4, 0}).Value, 10, 11, 12, 0, 0, 0, 1, 2, 3)
 	columns := device.CopyColumnsSpec{Rows: 2, Width: 2, YC: 3, YFrom: 1, XC: 4, XFrom: 2}
-	wantValues(t, "columns", refCopyColumns(columns, make([]float64, 6), x).value, 0, 3, 4, 0, 7, 8)
+	wantValues(t, "columns", reference.CopyColumns(columns, make([]float64, 6), x).Value, 0, 3, 4, 0, 7, 8)
 }

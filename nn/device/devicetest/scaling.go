@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // scaled is the state of a LossScaling after an update that found all gradients finite, and doubled the
@@ -110,12 +111,12 @@ func runScaling(t *testing.T, dev device.Device, opt Options, mixed device.Mixed
 	})
 	state := [device.ScalingLen]float64{device.ScalingScale: float64(c.scale)}
 	for step, odd := range c.found {
-		state = refScaling(state, math.IsNaN(float64(odd)) || math.IsInf(float64(odd), 0), c.interval)
-		want := newSums(device.ScalingLen, elementwiseUlps)
+		state = reference.LossScaling(state, math.IsNaN(float64(odd)) || math.IsInf(float64(odd), 0), c.interval)
+		want := reference.NewSums(device.ScalingLen, reference.ElementwiseUlps)
 		for i, v := range state {
-			want.set(i, v, 0) // exact, but for the inverse
+			want.Set(i, v, 0) // exact, but for the inverse
 		}
-		want.magnitude[device.ScalingInverse] = state[device.ScalingInverse]
+		want.Magnitude[device.ScalingInverse] = state[device.ScalingInverse]
 		r.check(states[step], want)
 	}
 	for i, last := range grads[len(grads)-1] {
@@ -199,13 +200,13 @@ func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.
 	stateTensor := r.inoutFloat32("state", []float32{16, 1.0 / 16, 0, 0}, device.ScalingLen)
 	scalingSpec := device.LossScalingSpec{State: stateTensor, Interval: interval}
 	optimizerSpec := device.OptimizerSpec{Kind: device.SGD, Scaling: stateTensor}
-	weights := make([][]parameter, len(sizes))
+	weights := make([][]reference.Parameter, len(sizes))
 	count := 0
 	for i, n := range sizes {
 		count += n
 		start := src.values(n)
 		for _, w := range start {
-			weights[i] = append(weights[i], parameter{w: float64(w), magnitude: math.Abs(float64(w))})
+			weights[i] = append(weights[i], reference.Parameter{W: float64(w), Magnitude: math.Abs(float64(w))})
 		}
 		slot := device.OptimizerParam{
 			Value: r.inoutFloat32(fmt.Sprintf("value %d", i), start, n), Grad: r.inoutFloat32(fmt.Sprintf("grad %d", i), make([]float32, n), n),
@@ -226,13 +227,13 @@ func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.
 				data[1][5] = float32(math.Inf(-1))
 			}
 		}))
-		state = refScaling(state, bad, interval)
+		state = reference.LossScaling(state, bad, interval)
 		if bad {
 			continue
 		}
-		for i, g := range refClip(maxNorm, maxValue, finite) {
+		for i, g := range reference.Clip(maxNorm, maxValue, finite) {
 			for j := range weights[i] {
-				weights[i][j].step(optimizerSpec, widen(row[:]), g.value[j])
+				weights[i][j].Step(optimizerSpec, reference.Widen(row[:]), g.Value[j])
 			}
 		}
 	}
@@ -248,36 +249,119 @@ func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.
 		}
 	})
 	for i, slot := range optimizerSpec.Slots {
-		value := newSums(sizes[i], elementwiseUlps*steps+sumUlps(count))
-		velocity := newSums(sizes[i], elementwiseUlps*steps+sumUlps(count))
+		value := reference.NewSums(sizes[i], reference.ElementwiseUlps*steps+reference.SumUlps(count))
+		velocity := reference.NewSums(sizes[i], reference.ElementwiseUlps*steps+reference.SumUlps(count))
 		for j, p := range weights[i] {
-			value.set(j, p.w, p.magnitude)
-			velocity.set(j, p.state1, p.magnitude1)
+			value.Set(j, p.W, p.Magnitude)
+			velocity.Set(j, p.State1, p.Magnitude1)
 		}
 		r.check(slot.Value, value)
 		r.check(slot.State1, velocity)
 	}
-	want := newSums(device.ScalingLen, 0)
-	copy(want.value, state[:])
+	want := reference.NewSums(device.ScalingLen, 0)
+	copy(want.Value, state[:])
 	r.check(stateTensor, want)
 }
 
 // unscaled returns the gradients divided by the scale.
 func unscaled(g []float32, scale float64) []float64 {
-	v := widen(g)
+	v := reference.Widen(g)
 	for i := range v {
 		v[i] /= scale
 	}
 	return v
 }
 
-// spoil makes about every third element NaN or infinite, the last one in any case.
-func spoil(data []float32) {
-	src := newSource("reduce/non-finite")
-	bad := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}
-	for i := range data {
-		if i == len(data)-1 || src.below(3) == 0 {
-			data[i] = bad[src.below(3)]
-		}
+func lossScalingOperation() Operation {
+	return Operation{
+		Name: "scaling", Constructor: "NewLossScaling", Group: Elementwise, Types: float32Only, Test: testScaling, Panics: panicsOfLossScaling,
+		Calls: scalingCalls,
 	}
+}
+
+// scalingCalls are loss scaling and what reads its state.
+func scalingCalls(Size) []Call {
+	// state returns the state of a loss scaling, if the device has it.
+	state := func(o *Operands) (*device.Tensor, error) {
+		if _, ok := o.Device.(device.MixedPrecision); !ok {
+			return nil, device.ErrNotSupported
+		}
+		return o.numbers([]float32{1024, 1.0 / 1024, 0, 0}, device.ScalingLen), nil
+	}
+	call := func(name, method string, work func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error)) Call {
+		return Call{name, method, func(o *Operands) (Work, error) {
+			s, err := state(o)
+			if err != nil {
+				return Work{}, err
+			}
+			var grads []*device.Tensor
+			for _, n := range o.weightSizes() {
+				grads = append(grads, o.uniformFloat32(-1, 1, n))
+			}
+			return work(o, s, grads)
+		}}
+	}
+	return []Call{
+		call("loss-scaling", "Update", func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error) {
+			p, err := o.Device.(device.MixedPrecision).NewLossScaling(device.LossScalingSpec{Grads: grads, State: state, Interval: 2000})
+			if err != nil {
+				return Work{}, err
+			}
+			return Work{Run: p.Update, Results: []*device.Tensor{state}, Updated: []*device.Tensor{state}, Bytes: bytesOf(grads...)}, nil
+		}),
+		call("scaled-clip", "Run", func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error) {
+			p, err := o.Device.NewClip(device.ClipSpec{Grads: grads, MaxNorm: 1, MaxValue: 1, Scaling: state})
+			if err != nil {
+				return Work{}, err
+			}
+			return Work{Run: p.Run, Results: grads, Updated: grads, Bytes: 3 * bytesOf(grads...)}, nil
+		}),
+		call("scaled-sgd", "Step", func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error) {
+			s := device.OptimizerSpec{Kind: device.SGD, Scaling: state}
+			w := Work{Bytes: bytesOf(grads...)}
+			for _, g := range grads {
+				value := o.uniformFloat32(-1, 1, g.Len())
+				s.Slots, w.Updated = append(s.Slots, device.OptimizerParam{Value: value, Grad: g}), append(w.Updated, value)
+			}
+			p, err := o.Device.NewOptimizer(s)
+			if err != nil {
+				return Work{}, err
+			}
+			hyper := o.numbers([]float32{1e-3, 0, 0, 0, 1, 1, 1, 0}, 1, device.HyperLen)
+			w.Run, w.Results = func() { p.Step(hyper) }, w.Updated
+			w.Bytes += 2 * bytesOf(w.Updated...)
+			return w, nil
+		}),
+		call("scaled-loss", "Backward", func(o *Operands, state *device.Tensor, _ []*device.Tensor) (Work, error) {
+			const n, classes = 64, 10
+			p, err := o.Device.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Scaling: state})
+			if err != nil {
+				return Work{}, err
+			}
+			z, dz, labels := o.uniformFloat32(-3, 3, n, classes), o.zerosFloat32(n, classes), o.integers(classes, n)
+			return Work{Run: func() { p.Backward(dz, z, labels) }, Results: []*device.Tensor{dz}, Bytes: bytesOf(z, dz, labels)}, nil
+		}),
+	}
+}
+
+func panicsOfLossScaling(t *testing.T, dev device.Device) {
+	panicsOfScaling(t, dev, mixedPrecision(t, dev))
+}
+
+func panicsOfScaling(t *testing.T, dev device.Device, mixed device.MixedPrecision) {
+	m := memory{t, dev}
+	state, short := m.tensor(device.Float32, []int{device.ScalingLen}), m.tensor(device.Float32, []int{3})
+	mustPanic(t, "loss scaling without a state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{Interval: 1}) }, "state")
+	mustPanic(t, "a short state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: short, Interval: 1}) }, "float32[3]", "4")
+	mustPanic(t, "an interval of 0", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state}) }, "interval", "0")
+	mustPanic(t, "gradients of 16 bits", func() {
+		_, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state, Interval: 1, Grads: []*device.Tensor{m.tensor(device.Float16, []int{8})}})
+	}, "float16[8]", "float32")
+	mustPanic(t, "an optimizer with a short state", func() {
+		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.SGD, Scaling: short})
+	}, "float32[3]", "4")
+	mustPanic(t, "a loss with a short state", func() {
+		_, _ = dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 1, Classes: 2, Scaling: short})
+	}, "float32[3]", "4")
+	mustPanic(t, "a limit with a short state", func() { _, _ = dev.NewClip(device.ClipSpec{MaxNorm: 1, Scaling: short}) }, "float32[3]", "4")
 }

@@ -12,10 +12,10 @@ import (
 	"trainer/nn/train"
 )
 
-// refresh is the time between two pictures of the bar.
+// refresh is the time between two frames of the bar.
 const refresh = 120 * time.Millisecond
 
-// Bar is a live progress bar for a terminal, with a line an epoch above it.
+// Bar is a live progress bar for a terminal, with one line per epoch above it.
 type Bar struct {
 	run      Run
 	progress *mpb.Progress
@@ -23,7 +23,7 @@ type Bar struct {
 	epochs   float64
 	drawn    time.Time
 
-	mu      sync.Mutex // the bar is drawn by a goroutine of its own
+	mu      sync.Mutex // another goroutine draws the bar
 	step    train.StepDone
 	testing train.EvalProgress // Total is 0 while training
 }
@@ -57,6 +57,9 @@ func (b *Bar) OnEvent(e train.Event) {
 func (b *Bar) start(s train.Start) {
 	b.epochs = s.Epochs
 	b.println(startLine(s, b.run))
+	if len(s.Fallbacks) > 0 {
+		b.println(fallbackLine(s.Summary))
+	}
 	b.bar = b.progress.AddBar(int64(max(s.Summary.Steps, 1)),
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.left() })),

@@ -13,6 +13,7 @@ import (
 
 	"trainer/cpu"
 	"trainer/nn"
+	"trainer/nn/recipe"
 )
 
 // drawing is a figure with what its text must contain.
@@ -22,9 +23,21 @@ type drawing struct {
 	labels []string
 }
 
+// builtIn returns the network of a built-in recipe with 10 outputs.
+func builtIn(t *testing.T, name string) *nn.Sequential {
+	t.Helper()
+	r, err := recipe.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Model(10)
+}
+
 func drawings(t *testing.T) []drawing {
 	t.Helper()
-	table := func(model nn.Layer, input nn.Shape) []Layer { return Layers(rows(t, model, input), model) }
+	table := func(model nn.Layer, input nn.Shape) []Layer {
+		return Layers(rows(t, model, input), model, nn.LayerKinds())
+	}
 	image := nn.Shape{12, 12, 3}
 	conv := nn.Conv2D{OutC: 4, Kernel: nn.Square(3), Same: true}
 	residual := nn.NewSequential(
@@ -46,10 +59,10 @@ func drawings(t *testing.T) []drawing {
 	}
 	return []drawing{
 		{"network", func(w io.Writer, f string) error {
-			return Network(w, f, "the teaching network", table(nn.TeachingMNIST(), nn.Shape{28, 28, 1}), nn.Shape{28, 28, 1})
+			return Network(w, f, "the teaching network", table(builtIn(t, "mnist-basic"), nn.Shape{28, 28, 1}), nn.Shape{28, 28, 1})
 		}, []string{"the teaching network", "5 layers", "13.6 k parameters", "conv1", "conv2d", "3×3", "26×26×8", "80 parameters", "relu", "1352", "flatten1", "layer with weights"}},
 		{"long network", func(w io.Writer, f string) error {
-			return Network(w, f, "long", table(nn.TeachingCIFAR10(), nn.Shape{32, 32, 3}), nn.Shape{32, 32, 3})
+			return Network(w, f, "long", table(builtIn(t, "cifar10-basic"), nn.Shape{32, 32, 3}), nn.Shape{32, 32, 3})
 		}, []string{"32×32×32", "3×3, same", "dropout 20%", "batch-norm", "dense2", "normalisation"}},
 		{"residual network", func(w io.Writer, f string) error {
 			return Network(w, f, "residual", table(residual, image), image)
@@ -248,10 +261,10 @@ func TestLayersTellTheDetails(t *testing.T) {
 		nn.Flatten{}, nn.Dense{Out: 2}, nn.Named("temperature", nn.Scale{By: 0.5}),
 	)
 	var got []string
-	for _, l := range Layers(rows(t, model, nn.Shape{20, 20, 2}), model) {
+	for _, l := range Layers(rows(t, model, nn.Shape{20, 20, 2}), model, nn.LayerKinds()) {
 		got = append(got, l.Name+": "+l.Detail)
 	}
-	want := "conv1: 3×5, stride 2×1, dilation 2, padding 2, 2 groups, frozen|pool1: 3×3, stride 2, padding 1|flatten1: |dense1: |temperature: × 0.5"
+	want := "conv1: 3×5, stride 2×1, padding 2, dilation 2, 2 groups, frozen|pool1: 3×3, stride 2, padding 1|flatten1: |dense1: |temperature: × 0.5"
 	if strings.Join(got, "|") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
 	}

@@ -1,0 +1,75 @@
+package reference
+
+import (
+	"math"
+
+	"trainer/nn/device"
+)
+
+// Reduce returns the reduction of a [batch, rows, c], and b for products, over what the spec does not keep.
+func Reduce(s device.ReduceSpec, batch int, a, b []float64) Sums {
+	n := s.Keep.Len(batch, s.Rows, s.C)
+	dst := NewSums(n, SumUlps(len(a)/n))
+	if s.Kind == device.ReduceMax {
+		for i := range dst.Value {
+			dst.Value[i] = math.Inf(-1)
+		}
+	}
+	for i, v := range a {
+		at := broadcast(s.Keep, i, s.Rows, s.C)
+		switch s.Kind {
+		case device.ReduceSum:
+			dst.Add(at, v)
+		case device.ReduceSumSquares:
+			dst.Add(at, v*v)
+		case device.ReduceSumProducts:
+			dst.Add(at, v*b[i])
+		case device.ReduceMax:
+			largest := max(dst.Value[at], v)
+			dst.Set(at, largest, math.Abs(largest))
+		}
+	}
+	alpha := float64(s.Factor())
+	for i, v := range dst.Value {
+		dst.Set(i, alpha*v, math.Abs(alpha)*dst.Magnitude[i])
+	}
+	if s.Kind == device.ReduceMax {
+		dst.Ulps = 1 // alpha's product
+	}
+	return dst
+}
+
+// broadcast returns which element of a tensor with some dimensions of [batch, rows, c] belongs to element i of
+// one with all of them.
+func broadcast(axes device.Axes, i, rows, c int) int {
+	at := 0
+	if axes&device.AxisBatch != 0 {
+		at = i / (rows * c)
+	}
+	if axes&device.AxisRows != 0 {
+		at = at*rows + i/c%rows
+	}
+	if axes&device.AxisC != 0 {
+		at = at*c + i%c
+	}
+	return at
+}
+
+type reduce struct {
+	*Operations
+	s device.ReduceSpec
+}
+
+// NewReduce makes a plan of a reduction.
+func (o *Operations) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+	s.Check()
+	return made[device.Reduce](o, "reduce", reduce{o, s}, o.accepts(s.DType))
+}
+
+func (p reduce) Run(dst, a, b *device.Tensor) {
+	const op = "reduce"
+	batch := p.s.CheckOperands(dst, a, b)
+	if p.begin(op) {
+		p.store(op, dst, Reduce(p.s, batch, p.load(a), p.load(b)).Value)
+	}
+}
