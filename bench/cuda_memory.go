@@ -262,7 +262,7 @@ func (t *activations) runLists(b *testing.B, n int) {
 }
 
 // runLoss measures softmax with cross-entropy: for the batch of a recipe, where it is its launch that takes the time, and for
-// many rows.
+// many rows. The targets are labels, labels with weights of classes and examples, and rows of probabilities.
 func (t *activations) runLoss(b *testing.B) {
 	const classes = 10
 	for _, n := range []int{1024, 1 << 22} {
@@ -270,16 +270,44 @@ func (t *activations) runLoss(b *testing.B) {
 		if t.dry {
 			n = min(n, 100)
 		}
-		plan := must(t.d.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Smoothing: 0.2}))(b)
-		z, dz := must(RandomTensorOf(t.d, device.Float32, n, classes))(b), must(RandomTensorOf(t.d, device.Float32, n, classes))(b)
-		stats, labels := must(t.d.NewTensor(device.Float32, device.StatsLen))(b), must(t.d.NewTensor(device.Int32, n))(b)
-		answers := make([]int32, n)
-		for i := range answers {
-			answers[i] = int32(i % classes)
-		}
-		check(b, t.d.Upload(labels, device.Bytes(answers)))
+		l := t.lossOperands(b, n, classes)
 		bytes := 4 * float64(n)
-		t.measure(b, name+"/forward", bytes*(classes+1), func() { plan.Forward(stats, z, labels) })
-		t.measure(b, name+"/backward", bytes*(2*classes+1), func() { plan.Backward(dz, z, labels) })
+		plain := device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Smoothing: 0.2}
+		l.measure(b, t, name, plain, l.labels, nil, bytes)
+		weighted := plain
+		weighted.ClassWeights, weighted.Weights = l.classWeights, true
+		l.measure(b, t, name+"/weighted", weighted, l.labels, l.weights, 2*bytes)
+		soft := plain
+		soft.SoftTargets = true
+		l.measure(b, t, name+"/soft", soft, l.soft, nil, bytes*classes)
 	}
+}
+
+// lossOperands are what a loss is measured on.
+type lossOperands struct {
+	z, dz, soft                          *device.Tensor // [n, classes]
+	stats, labels, weights, classWeights *device.Tensor
+}
+
+func (t *activations) lossOperands(b *testing.B, n, classes int) lossOperands {
+	l := lossOperands{
+		z: must(RandomTensorOf(t.d, device.Float32, n, classes))(b), dz: must(RandomTensorOf(t.d, device.Float32, n, classes))(b),
+		soft: must(RandomTensorOf(t.d, device.Float32, n, classes))(b), weights: must(RandomTensorOf(t.d, device.Float32, n))(b),
+		classWeights: must(RandomTensorOf(t.d, device.Float32, classes))(b),
+		stats:        must(t.d.NewTensor(device.Float32, device.StatsLen))(b), labels: must(t.d.NewTensor(device.Int32, n))(b),
+	}
+	answers := make([]int32, n)
+	for i := range answers {
+		answers[i] = int32(i % classes)
+	}
+	check(b, t.d.Upload(l.labels, device.Bytes(answers)))
+	return l
+}
+
+// measure measures both passes, of which each reads or writes bytes besides the outputs.
+func (l lossOperands) measure(b *testing.B, t *activations, name string, s device.LossSpec, targets, weights *device.Tensor, bytes float64) {
+	plan := must(t.d.NewLoss(s))(b)
+	outputs := 4 * float64(l.z.Len())
+	t.measure(b, name+"/forward", outputs+bytes, func() { plan.Forward(l.stats, l.z, targets, weights) })
+	t.measure(b, name+"/backward", 2*outputs+bytes, func() { plan.Backward(l.dz, l.z, targets, weights) })
 }

@@ -232,6 +232,21 @@ func lossOperations(o *operands) []operation {
 	const n, classes = 1031, 10
 	z, labels := o.uniform(-3, 3, n, classes), o.integers(classes, n)
 	var all []operation
+	weights, classWeights, soft := o.uniform(0, 2, n), o.uniform(0, 2, classes), o.uniform(0, 0.2, n, classes)
+	for _, kind := range []device.LossKind{device.SoftmaxCrossEntropy, device.MeanSquaredError} {
+		for _, targets := range []*device.Tensor{labels, soft} {
+			p := must(o.d.NewLoss(device.LossSpec{
+				Kind: kind, N: n, Classes: classes, Smoothing: 0.2, ClassWeights: classWeights, Weights: true,
+				SoftTargets: targets == soft, Ignore: targets == labels, IgnoreIndex: 3,
+			}))
+			name := fmt.Sprintf("kind=%d/weighted/soft=%v", kind, targets == soft)
+			stats, dz := o.zeros(device.StatsLen), o.zeros(n, classes)
+			all = append(all,
+				operation{"loss/" + name + "/forward", z.Len(), func() { p.Forward(stats, z, targets, weights) }, []*device.Tensor{stats}, restorer(stats)},
+				operation{"loss/" + name + "/backward", z.Len(), func() { p.Backward(dz, z, targets, weights) }, []*device.Tensor{dz}, nil},
+			)
+		}
+	}
 	for _, s := range []device.LossSpec{
 		{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Smoothing: 0.2},
 		{Kind: device.MeanSquaredError, N: n, Classes: classes},
@@ -239,8 +254,8 @@ func lossOperations(o *operands) []operation {
 		p, name := must(o.d.NewLoss(s)), fmt.Sprintf("kind=%d", s.Kind)
 		stats, dz := o.zeros(device.StatsLen), o.zeros(n, classes)
 		all = append(all,
-			operation{"loss/" + name + "/forward", z.Len(), func() { p.Forward(stats, z, labels) }, []*device.Tensor{stats}, restorer(stats)},
-			operation{"loss/" + name + "/backward", z.Len(), func() { p.Backward(dz, z, labels) }, []*device.Tensor{dz}, nil},
+			operation{"loss/" + name + "/forward", z.Len(), func() { p.Forward(stats, z, labels, nil) }, []*device.Tensor{stats}, restorer(stats)},
+			operation{"loss/" + name + "/backward", z.Len(), func() { p.Backward(dz, z, labels, nil) }, []*device.Tensor{dz}, nil},
 		)
 	}
 	p := must(o.d.NewSoftmax(device.SoftmaxSpec{N: n, Classes: classes}))

@@ -77,7 +77,7 @@ func TestFirstScale(t *testing.T) {
 		{1, false, 1}, {2, false, 2}, {3, false, 4}, {128, false, 128}, {129, false, 256}, {1000, false, 1024}, {1024, false, 1024},
 		{1, true, 1}, {1024, true, 1},
 	} {
-		got := firstScale(device.LossSpec{N: c.batch, Sum: c.sum})
+		got := firstScale(c.sum, c.batch)
 		if got != c.want {
 			t.Errorf("a batch of %d, summed %v: %v, want %v", c.batch, c.sum, got, c.want)
 		}
@@ -157,14 +157,14 @@ func (r recordedConv) BackwardData(dx, dy, w *device.Tensor) { r.record("conv dx
 func (r recordedConv) BackwardFilter(dw, db, dy, x *device.Tensor) {
 	r.record("conv dw", dw, db, dy, x)
 }
-func (r recordedConv) Algorithm() string                   { return "none" }
-func (r recordedConv) Workspace() int64                    { return 0 }
-func (r recordedProduct) Run(c, a, b, bias *device.Tensor) { r.record("product", c, a, b, bias) }
-func (r recordedSum) Run(dst, src *device.Tensor)          { r.record("sum", dst, src) }
-func (r recordedCast) Run(dst, src *device.Tensor)         { r.record("cast", dst, src) }
-func (r recordedScaling) Update()                          { r.record("update scale") }
-func (r recordedLoss) Forward(stats, z, _ *device.Tensor)  { r.record("loss", stats, z) }
-func (r recordedLoss) Backward(dz, z, _ *device.Tensor)    { r.record("loss gradient", dz, z) }
+func (r recordedConv) Algorithm() string                     { return "none" }
+func (r recordedConv) Workspace() int64                      { return 0 }
+func (r recordedProduct) Run(c, a, b, bias *device.Tensor)   { r.record("product", c, a, b, bias) }
+func (r recordedSum) Run(dst, src *device.Tensor)            { r.record("sum", dst, src) }
+func (r recordedCast) Run(dst, src *device.Tensor)           { r.record("cast", dst, src) }
+func (r recordedScaling) Update()                            { r.record("update scale") }
+func (r recordedLoss) Forward(stats, z, _, _ *device.Tensor) { r.record("loss", stats, z) }
+func (r recordedLoss) Backward(dz, z, _, _ *device.Tensor)   { r.record("loss gradient", dz, z) }
 
 func (r recordedList) Run() {
 	call := "casts"

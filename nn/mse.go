@@ -4,23 +4,29 @@ import "trainer/nn/device"
 
 // MeanSquaredError compares the outputs with the label as a one-hot vector.
 //
-// Shapes: outputs z [n, classes], labels [n]. For one example with label t and K classes,
-// with q[k] = 1 at k = t, else 0:
+// Shapes: outputs z [n, classes], labels [n] or probabilities [n, classes]. For one example with the target
+// t [K classes], 1 at the label and 0 elsewhere:
 //
-//	L = 1/K sum_k (z[k] - q[k])^2
+//	L = 1/K sum_k (z[k] - t[k])^2
 //
 // Backward:
 //
-//	dz[k] = 2/K (z[k] - q[k])
+//	dz[k] = 2/K (z[k] - t[k])
 //
-// divided by n for the mean over the batch.
+// divided by n for the mean over the batch. With class weights w, both are multiplied by the target's weight
+// sum_k w[k] t[k], which is w[label] for a label, and the mean is divided by the sum of the targets' weights.
 type MeanSquaredError struct {
 	Sum bool // the batch's total is the sum instead of the mean
+	LossWeights
 }
 
 // Kind returns "mse".
 func (MeanSquaredError) Kind() string { return "mse" }
 
-func (l MeanSquaredError) spec(n, classes int) (device.LossSpec, error) {
-	return device.LossSpec{Kind: device.MeanSquaredError, N: n, Classes: classes, Sum: l.Sum}, nil
+// Summed reports whether the batch's total is the sum.
+func (l MeanSquaredError) Summed() bool { return l.Sum }
+
+// Build makes the device's plan.
+func (l MeanSquaredError) Build(b *Builder, in LossInput) (BuiltLoss, error) {
+	return l.build(l.Kind(), b, in, device.LossSpec{Kind: device.MeanSquaredError, Sum: l.Sum})
 }

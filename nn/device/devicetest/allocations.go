@@ -223,11 +223,18 @@ func lossCalls(t *testing.T, dev device.Device) []call {
 	labels, stats := memory{t, dev}.tensor(device.Int32, []int{n}), zeros(t, dev, device.StatsLen)
 	softmax := plan(dev.NewSoftmax(device.SoftmaxSpec{N: n, Classes: classes}))(t)
 	calls := []call{{"softmax", func() { softmax.Forward(out, logits) }}}
+	probabilities, weights, classWeights := zeros(t, dev, n, classes), zeros(t, dev, n), zeros(t, dev, classes)
 	for name, kind := range map[string]device.LossKind{"cross-entropy": device.SoftmaxCrossEntropy, "mse": device.MeanSquaredError} {
 		loss := plan(dev.NewLoss(device.LossSpec{Kind: kind, N: n, Classes: classes, Smoothing: 0.1}))(t)
+		weighted := plan(dev.NewLoss(device.LossSpec{Kind: kind, N: n, Classes: classes, ClassWeights: classWeights, Weights: true, Ignore: true}))(t)
+		soft := plan(dev.NewLoss(device.LossSpec{Kind: kind, N: n, Classes: classes, ClassWeights: classWeights, Weights: true, SoftTargets: true}))(t)
 		calls = append(calls,
-			call{"loss/" + name + "/forward", func() { loss.Forward(stats, logits, labels) }},
-			call{"loss/" + name + "/backward", func() { loss.Backward(out, logits, labels) }})
+			call{"loss/" + name + "/forward", func() { loss.Forward(stats, logits, labels, nil) }},
+			call{"loss/" + name + "/backward", func() { loss.Backward(out, logits, labels, nil) }},
+			call{"loss/" + name + "/weighted/forward", func() { weighted.Forward(stats, logits, labels, weights) }},
+			call{"loss/" + name + "/weighted/backward", func() { weighted.Backward(out, logits, labels, weights) }},
+			call{"loss/" + name + "/soft/forward", func() { soft.Forward(stats, logits, probabilities, weights) }},
+			call{"loss/" + name + "/soft/backward", func() { soft.Backward(out, logits, probabilities, weights) }})
 	}
 	return calls
 }
@@ -258,7 +265,7 @@ func scalingCalls(t *testing.T, dev device.Device, mixed device.MixedPrecision) 
 	}))(t)
 	return []call{
 		{"scaling/update", scaling.Update},
-		{"scaling/loss", func() { loss.Backward(grad, value, labels) }},
+		{"scaling/loss", func() { loss.Backward(grad, value, labels, nil) }},
 		{"scaling/clip", clip.Run},
 		{"scaling/optimizer", func() { optimizer.Step(hyper) }},
 	}

@@ -367,27 +367,33 @@ type hostLoss struct {
 }
 
 func (h host) NewLoss(s device.LossSpec) (device.Loss, error) {
+	s.Check()
 	return hostLoss{h, s}, h.unscaled(s.Scaling)
 }
 
-func (l hostLoss) reference(op string, outputs, labels *device.Tensor) (stats, doutputs sums) {
-	device.Check(op, "outputs", outputs, f32, -1, l.s.Classes)
-	device.Check(op, "labels", labels, device.Int32, outputs.Rows())
-	return refLoss(l.s, load(outputs), int32s(content(labels)))
+func (l hostLoss) reference(op string, outputs, targets, weights *device.Tensor) (stats, doutputs sums) {
+	l.s.CheckOperands(op, outputs, targets, weights)
+	b := lossBatch{outputs: load(outputs), classWeights: load(l.s.ClassWeights), weights: load(weights)}
+	if l.s.SoftTargets {
+		b.soft = load(targets)
+	} else {
+		b.labels = int32s(content(targets))
+	}
+	return refLoss(l.s, b)
 }
 
-func (l hostLoss) Forward(stats, outputs, labels *device.Tensor) {
+func (l hostLoss) Forward(stats, outputs, targets, weights *device.Tensor) {
 	const op = "loss forward"
 	device.Check(op, "stats", stats, f32, device.StatsLen)
-	add, _ := l.reference(op, outputs, labels)
+	add, _ := l.reference(op, outputs, targets, weights)
 	for i, v := range load(stats) {
 		add.value[i] += v
 	}
 	l.store(op, stats, add)
 }
 
-func (l hostLoss) Backward(doutputs, outputs, labels *device.Tensor) {
-	_, gradient := l.reference("loss backward", outputs, labels)
+func (l hostLoss) Backward(doutputs, outputs, targets, weights *device.Tensor) {
+	_, gradient := l.reference("loss backward", outputs, targets, weights)
 	if l.s.Scaling != nil {
 		gradient = gradient.times(load(l.s.Scaling)[device.ScalingScale])
 	}

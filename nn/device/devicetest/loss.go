@@ -9,17 +9,47 @@ import (
 
 // lossCase is a loss on a batch.
 type lossCase struct {
-	name    string
-	spec    device.LossSpec
-	outputs []float32
-	labels  []int32
+	name         string
+	spec         device.LossSpec
+	outputs      []float32
+	labels       []int32   // nil with soft targets
+	soft         []float32 // nil with labels
+	classWeights []float32 // or nil
+	weights      []float32 // or nil
 }
 
-func lossCases() []lossCase {
+// rows returns the number of examples.
+func (c lossCase) rows() int { return len(c.outputs) / c.spec.Classes }
+
+// batch returns what the reference computes the loss from.
+func (c lossCase) batch() lossBatch {
+	b := lossBatch{outputs: widen(c.outputs), labels: c.labels}
+	if c.soft != nil {
+		b.soft = widen(c.soft)
+	}
+	if c.classWeights != nil {
+		b.classWeights = widen(c.classWeights)
+	}
+	if c.weights != nil {
+		b.weights = widen(c.weights)
+	}
+	return b
+}
+
+// newLossCase returns a case with outputs from low to high, and labels.
+func newLossCase(name string, s device.LossSpec, n int, low, high float32) lossCase {
+	src := newSource("loss/" + name)
+	return lossCase{name: name, spec: s, outputs: src.between(n*s.Classes, low, high), labels: src.labels(n, s.Classes)}
+}
+
+// lossCases returns all cases.
+func lossCases() []lossCase { return append(plainLossCases(), weightedLossCases()...) }
+
+// plainLossCases are losses whose examples count alike and have labels.
+func plainLossCases() []lossCase {
 	var cases []lossCase
 	add := func(name string, s device.LossSpec, n int, low, high float32) *lossCase {
-		src := newSource("loss/" + name)
-		cases = append(cases, lossCase{name, s, src.between(n*s.Classes, low, high), src.labels(n, s.Classes)})
+		cases = append(cases, newLossCase(name, s, n, low, high))
 		return &cases[len(cases)-1]
 	}
 	const ce, mse = device.SoftmaxCrossEntropy, device.MeanSquaredError
@@ -56,6 +86,140 @@ func lossCases() []lossCase {
 	return cases
 }
 
+// weightedLossCases have soft targets, weights or ignored labels.
+func weightedLossCases() []lossCase {
+	var cases []lossCase
+	for _, kind := range []device.LossKind{device.SoftmaxCrossEntropy, device.MeanSquaredError} {
+		name := map[device.LossKind]string{device.SoftmaxCrossEntropy: "cross-entropy", device.MeanSquaredError: "mse"}[kind]
+		add := func(suffix string, n, classes int, change func(c *lossCase)) {
+			c := newLossCase(name+"-"+suffix, device.LossSpec{Kind: kind, N: n + n/3, Classes: classes}, n, -3, 3)
+			change(&c)
+			cases = append(cases, c)
+		}
+		for _, sum := range []bool{false, true} {
+			for _, smoothing := range []float32{0, 0.25} {
+				suffix := map[bool]string{false: "", true: "-sum"}[sum] + map[bool]string{false: "", true: "-smoothing"}[smoothing > 0]
+				set := func(changes ...func(*lossCase)) func(*lossCase) {
+					return func(c *lossCase) {
+						c.spec.Sum, c.spec.Smoothing = sum, smoothing
+						for _, change := range changes {
+							change(c)
+						}
+					}
+				}
+				add("soft"+suffix, 17, 10, set(softTargets))
+				add("class-weights"+suffix, 17, 10, set(withClassWeights))
+				add("example-weights"+suffix, 17, 10, set(withWeights))
+				add("ignore"+suffix, 17, 10, set(ignoring(3)))
+				add("soft-weights"+suffix, 17, 10, set(softTargets, withClassWeights, withWeights))
+				add("label-weights"+suffix, 17, 10, set(ignoring(-100), withClassWeights, withWeights))
+			}
+		}
+		add("soft-one-example", 1, 2, softTargets)
+		add("soft-one-class", 3, 1, softTargets)
+		add("soft-many-classes", 5, 1003, func(c *lossCase) { softTargets(c); withClassWeights(c); withWeights(c) })
+		add("soft-many-examples", 1031, 10, func(c *lossCase) { softTargets(c); withWeights(c) })
+		add("weights-many-examples", 2063, 33, func(c *lossCase) { withWeights(c); withClassWeights(c); ignoring(7)(c) })
+		add("soft-one-hot", 17, 10, oneHotTargets)
+		add("soft-ties", 50, 7, func(c *lossCase) { // of outputs and of targets
+			softTargets(c)
+			copy(c.outputs, newSource("loss/coarse").coarse(len(c.outputs)))
+			for i := range c.soft {
+				c.soft[i] = float32(i*i%3) / 8
+			}
+		})
+		add("ignore-everything", 9, 10, func(c *lossCase) {
+			c.spec.Ignore, c.spec.IgnoreIndex = true, 4
+			for i := range c.labels {
+				c.labels[i] = 4
+			}
+		})
+		add("weights-of-zero", 9, 10, func(c *lossCase) { c.spec.Weights, c.weights = true, make([]float32, 9) })
+		add("no-weights-given", 9, 10, func(c *lossCase) { c.spec.Weights = true })
+		add("ignore-NaN", 9, 10, func(c *lossCase) { // what doesn't count may be anything
+			ignoring(-100)(c)
+			for i, label := range c.labels {
+				if label == -100 {
+					c.outputs[i*10+i] = float32(math.NaN())
+				}
+			}
+		})
+		for _, label := range []int32{-1, 10, math.MinInt32, math.MaxInt32} {
+			add("weighted-label-out-of-range", 9, 10, func(c *lossCase) {
+				withClassWeights(c)
+				withWeights(c)
+				ignoring(2)(c)
+				c.labels[4] = label
+			})
+		}
+	}
+	huge := newLossCase("cross-entropy-soft-huge-logits", device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 33, Classes: 10}, 33, -1e4, 1e4)
+	softTargets(&huge)
+	withClassWeights(&huge)
+	return append(cases, huge)
+}
+
+// softTargets gives the case rows of probabilities instead of labels: most spread over all classes, every fourth
+// over two of them, as mixup makes them.
+func softTargets(c *lossCase) {
+	classes := c.spec.Classes
+	src := newSource("loss/soft/" + c.name)
+	c.spec.SoftTargets, c.soft = true, src.between(len(c.outputs), 0.01, 1)
+	for i, label := range c.labels {
+		row := c.soft[i*classes : (i+1)*classes]
+		if i%4 == 1 {
+			clear(row)
+			row[label] += 0.75
+			row[(int(label)+i)%classes] += 0.25
+			continue
+		}
+		sum := float32(0)
+		for _, p := range row {
+			sum += p
+		}
+		for k := range row {
+			row[k] /= sum
+		}
+	}
+	c.labels = nil
+}
+
+// oneHotTargets gives the case a row with a single 1 for each label.
+func oneHotTargets(c *lossCase) {
+	c.spec.SoftTargets, c.soft = true, make([]float32, len(c.outputs))
+	for i, label := range c.labels {
+		c.soft[i*c.spec.Classes+int(label)] = 1
+	}
+	c.labels = nil
+}
+
+// withClassWeights gives the case class weights, of which one is 0.
+func withClassWeights(c *lossCase) {
+	c.classWeights = newSource("loss/class-weights/"+c.name).between(c.spec.Classes, 0.125, 4)
+	if c.spec.Classes > 1 {
+		c.classWeights[c.spec.Classes/2] = 0
+	}
+}
+
+// withWeights gives the case weights of the examples, of which some are 0.
+func withWeights(c *lossCase) {
+	c.weights = newSource("loss/weights/"+c.name).between(c.rows(), 0.125, 4)
+	c.spec.Weights = true
+	for i := 2; i < len(c.weights); i += 5 {
+		c.weights[i] = 0
+	}
+}
+
+// ignoring gives every third example the label index, and has it ignored.
+func ignoring(index int32) func(*lossCase) {
+	return func(c *lossCase) {
+		c.spec.Ignore, c.spec.IgnoreIndex = true, index
+		for i := 0; i < len(c.labels); i += 3 {
+			c.labels[i] = index
+		}
+	}
+}
+
 func testLoss(t *testing.T, dev device.Device, opt Options) {
 	for _, c := range lossCases() {
 		t.Run(c.name, func(t *testing.T) { runLossCase(t, dev, opt, c, nil) })
@@ -65,21 +229,24 @@ func testLoss(t *testing.T, dev device.Device, opt Options) {
 // runLossCase runs Forward twice, so that the stats add up, then Backward. scaling is the state of a LossScaling,
 // or nil.
 func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scaling []float32) {
-	n := len(c.labels)
+	n := c.rows()
 	start := []float32{0.25, 3, 7, 42}
 	r := newRig(t, dev, opt)
 	if scaling != nil {
 		c.spec.Scaling = r.inputFloat32("scaling", scaling, device.ScalingLen)
 	}
+	if c.classWeights != nil {
+		c.spec.ClassWeights = r.inputFloat32("class weights", c.classWeights, c.spec.Classes)
+	}
 	loss := plan(dev.NewLoss(c.spec))(t)
-	outputs, labels := r.input("outputs", c.outputs, n, c.spec.Classes), r.inputInt32("labels", c.labels, n)
+	outputs, targets, weights := r.input("outputs", c.outputs, n, c.spec.Classes), c.targets(r), c.exampleWeights(r)
 	stats, doutputs := r.inout("stats", start, device.StatsLen), r.output("doutputs", n, c.spec.Classes)
 	r.run(func() {
-		loss.Forward(stats, outputs, labels)
-		loss.Forward(stats, outputs, labels)
-		loss.Backward(doutputs, outputs, labels)
+		loss.Forward(stats, outputs, targets, weights)
+		loss.Forward(stats, outputs, targets, weights)
+		loss.Backward(doutputs, outputs, targets, weights)
 	})
-	want, gradient := refLoss(c.spec, widen(c.outputs), c.labels)
+	want, gradient := refLoss(c.spec, c.batch())
 	for i, s := range start {
 		want.set(i, float64(s)+2*want.value[i], float64(s)+2*want.magnitude[i])
 	}
@@ -88,10 +255,30 @@ func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scali
 	}
 	r.check(stats, want)
 	r.check(doutputs, gradient)
-	// The counts, and the element that means nothing, are exact.
-	for _, i := range []int{device.StatCorrect, device.StatCount, 3} {
+	// The counts are exact, and the weight is where it is a count.
+	exact := []int{device.StatCorrect, device.StatCount}
+	if c.classWeights == nil && c.weights == nil {
+		exact = append(exact, device.StatWeight)
+	}
+	for _, i := range exact {
 		if got := r.result(stats)[i]; float64(got) != want.value[i] {
 			t.Errorf("stats[%d] is %v, want %v", i, got, want.value[i])
 		}
 	}
+}
+
+// targets returns the labels or the rows of probabilities.
+func (c lossCase) targets(r *rig) *device.Tensor {
+	if c.soft != nil {
+		return r.inputFloat32("targets", c.soft, c.rows(), c.spec.Classes)
+	}
+	return r.inputInt32("labels", c.labels, c.rows())
+}
+
+// exampleWeights returns the weights of the examples, or nil.
+func (c lossCase) exampleWeights(r *rig) *device.Tensor {
+	if c.weights == nil {
+		return nil
+	}
+	return r.inputFloat32("weights", c.weights, c.rows())
 }

@@ -147,10 +147,26 @@ func panicsOfLoss(t *testing.T, dev device.Device) {
 	i32 := func(n int) *device.Tensor { return m.tensor(device.Int32, []int{n}) }
 	loss := plan(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 8, Classes: 10}))(t)
 	stats := f32(device.StatsLen)
-	mustPanic(t, "outputs of another number of classes", func() { loss.Forward(stats, f32(8, 9), i32(8)) }, "outputs", "float32[8 9]", "10]")
-	mustPanic(t, "fewer labels than outputs", func() { loss.Forward(stats, f32(8, 10), i32(7)) }, "labels", "int32[7]", "8")
-	mustPanic(t, "labels of another type", func() { loss.Forward(stats, f32(8, 10), f32(8)) }, "labels", "float32[8]", "int32")
-	mustPanic(t, "short stats", func() { loss.Forward(f32(3), f32(8, 10), i32(8)) }, "stats", "float32[3]", "4")
+	mustPanic(t, "outputs of another number of classes", func() { loss.Forward(stats, f32(8, 9), i32(8), nil) }, "outputs", "float32[8 9]", "10]")
+	mustPanic(t, "fewer labels than outputs", func() { loss.Forward(stats, f32(8, 10), i32(7), nil) }, "labels", "int32[7]", "8")
+	mustPanic(t, "labels of another type", func() { loss.Forward(stats, f32(8, 10), f32(8), nil) }, "labels", "float32[8]", "int32")
+	mustPanic(t, "short stats", func() { loss.Forward(f32(3), f32(8, 10), i32(8), nil) }, "stats", "float32[3]", "4")
+	mustPanic(t, "weights of a plan without", func() { loss.Backward(f32(8, 10), f32(8, 10), i32(8), f32(8)) }, "weights", "float32[8]", "nil")
+	weighted := plan(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 8, Classes: 10, Weights: true}))(t)
+	mustPanic(t, "fewer weights than outputs", func() { weighted.Backward(f32(8, 10), f32(8, 10), i32(8), f32(7)) }, "weights", "float32[7]", "8")
+	mustPanic(t, "weights of another type", func() { weighted.Backward(f32(8, 10), f32(8, 10), i32(8), i32(8)) }, "weights", "int32[8]", "float32")
+	soft := plan(dev.NewLoss(device.LossSpec{Kind: device.MeanSquaredError, N: 8, Classes: 10, SoftTargets: true}))(t)
+	mustPanic(t, "labels for soft targets", func() { soft.Forward(stats, f32(8, 10), i32(8), nil) }, "targets", "int32[8]", "float32[8 10]")
+	mustPanic(t, "targets of another number of classes", func() { soft.Backward(f32(8, 10), f32(8, 10), f32(8, 9), nil) }, "targets", "float32[8 9]", "float32[8 10]")
+	bad := func(change func(*device.LossSpec)) func() {
+		s := device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 8, Classes: 10}
+		change(&s)
+		return func() { _, _ = dev.NewLoss(s) }
+	}
+	mustPanic(t, "an unknown loss", bad(func(s *device.LossSpec) { s.Kind = 99 }), "loss", "99")
+	mustPanic(t, "a smoothing above 1", bad(func(s *device.LossSpec) { s.Smoothing = 1.5 }), "smoothing", "1.5")
+	mustPanic(t, "too few class weights", bad(func(s *device.LossSpec) { s.ClassWeights = f32(9) }), "class weights", "float32[9]", "10")
+	mustPanic(t, "ignored soft targets", bad(func(s *device.LossSpec) { s.Ignore, s.SoftTargets = true, true }), "Ignore", "SoftTargets")
 }
 
 func panicsOfLists(t *testing.T, dev device.Device) {
