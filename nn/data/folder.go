@@ -360,6 +360,7 @@ type folderSet struct {
 func (s *folderSet) Len() int                  { return len(s.images) }
 func (s *folderSet) ImageShape() (h, w, c int) { return s.folder.h, s.folder.w, s.folder.c }
 func (s *folderSet) Classes() []string         { return s.folder.classes }
+func (s *folderSet) Label(i int) int32         { return s.images[i].label }
 
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]

@@ -129,7 +129,7 @@ func (g *fakeGraph) Close() error {
 
 func (d *fakeGPU) FreeMemory() int64 { return d.free }
 
-func (d *fakeGPU) NewFetch(bytes int) (device.AsyncDownload, error) {
+func (d *fakeGPU) NewAsyncDownload(bytes int) (device.AsyncDownload, error) {
 	return &fakeFetch{d: d, bytes: make([]byte, bytes)}, nil
 }
 

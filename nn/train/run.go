@@ -143,7 +143,7 @@ func (r *run) resume() error {
 	if err != nil {
 		return err
 	}
-	r.epoch, r.history = p.Totals, p.History
+	r.epoch, r.history = p.Totals.withWeight(), p.History
 	r.trainSeconds, r.trainImages = p.TrainSeconds, p.TrainImages
 	return nil
 }
@@ -290,7 +290,7 @@ func (r *run) result() *Result {
 		result.ImagesPerSecond = float64(r.trainImages) / r.trainSeconds
 	}
 	if r.epoch.Count > 0 {
-		result.FinalLoss = r.epoch.Loss / float64(r.epoch.Count)
+		result.FinalLoss = mean(r.epoch.Loss, r.epoch.Weight)
 	} else if len(r.history) > 0 {
 		result.FinalLoss = r.history[len(r.history)-1].TrainLoss
 	}
