@@ -16,10 +16,14 @@ import (
 	"trainer/cpu/internal/vector"
 	"trainer/cpu/internal/winograd"
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // Device is the CPU as a device.Device.
+//
+// Operations that it lacks are package reference's.
 type Device struct {
+	*reference.Operations
 	pool     *parallel.Pool
 	kernel   *gemm.Kernel      // of matrix products
 	winograd *winograd.Kernels // of transforms around matrix products
@@ -28,7 +32,10 @@ type Device struct {
 	workspace
 }
 
-var _ device.Device = (*Device)(nil)
+var (
+	_ device.Device    = (*Device)(nil)
+	_ device.Fallbacks = (*Device)(nil)
+)
 
 // Option changes how New sets up the device.
 type Option func(*options)
@@ -60,14 +67,16 @@ func New(opts ...Option) (*Device, error) {
 		return nil, fmt.Errorf("cpu: %w", err)
 	}
 	kernel := gemm.For(set)
-	return &Device{
+	d := &Device{
 		pool:      parallel.New(o.threads),
 		kernel:    kernel,
 		vector:    vector.For(set),
 		winograd:  winograd.For(set),
 		info:      describe(o.threads, string(set)),
 		workspace: newWorkspace(o.threads, kernel.NR),
-	}, nil
+	}
+	d.Operations = reference.On(d)
+	return d, nil
 }
 
 // Name returns "cpu".

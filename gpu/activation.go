@@ -43,11 +43,14 @@ func activationKernels(kind device.ActivationKind) (forward, backward kernels.Fa
 	return "", "", false
 }
 
-// NewActivation makes a plan for an elementwise activation.
+// NewActivation makes a plan for an elementwise activation: a function without a kernel is left to the reference.
 func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, error) {
 	forward, backward, ok := activationKernels(s.Kind)
-	if !ok || s.Len < 1 {
-		panic(fmt.Sprintf("gpu: NewActivation: kind %d over %d elements", s.Kind, s.Len))
+	if !ok {
+		return d.Operations.NewActivation(s)
+	}
+	if s.Len < 1 {
+		panic(fmt.Sprintf("gpu: NewActivation: %v over %d elements", s.Kind, s.Len))
 	}
 	s.DType = floatType("NewActivation", s.DType)
 	return build(d, "activation", func(b *builder) device.Activation {

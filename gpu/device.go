@@ -11,13 +11,15 @@ import (
 
 	"trainer/gpu/internal/cuda"
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // Built reports whether this build has a CUDA device.
 const Built = true
 
-// Device is one GPU as a device.Device.
+// Device is one GPU as a device.Device. Operations that it lacks are package reference's, on the host.
 type Device struct {
+	*reference.Operations
 	options           // the precision is never Auto once the device is open
 	factors Precision // what float32 factors are multiplied in: FP32 or TF32
 	name    string
@@ -51,6 +53,7 @@ var (
 	_ device.FusedPool2D     = (*Device)(nil)
 	_ device.FusedEpilogue   = (*Device)(nil)
 	_ device.Capturer        = (*Device)(nil)
+	_ device.Fallbacks       = (*Device)(nil)
 	_ device.MixedPrecision  = (*Device)(nil)
 	_ device.DatasetResident = (*Device)(nil)
 )
@@ -60,6 +63,8 @@ var (
 // driver or the GPU is too old, or can't do what the options ask for.
 func New(index int, opts ...Option) (device.Device, error) {
 	d := &Device{name: fmt.Sprintf("cuda:%d", index), graphs: map[*graph]bool{}, fetches: map[*fetch]bool{}, graphPasses: map[graphKey]*graphPass{}, heap: heap{least: minCollection}}
+	d.Operations = reference.On(d)
+	d.Operations.Before = d.leave
 	for _, option := range opts {
 		option(&d.options)
 	}

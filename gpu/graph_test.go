@@ -3,7 +3,9 @@
 package gpu
 
 import (
+	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -194,5 +196,34 @@ func TestSpoiltCapture(t *testing.T) {
 	n.step()
 	if err := d.Sync(); err != nil {
 		t.Errorf("the device has a fault: %v", err)
+	}
+}
+
+// A step that the host computes a part of can't be recorded: the error says that it isn't supported, so that package train queues the
+// step instead. The plan works otherwise, and the device goes on.
+func TestHostsPartIsNotRecorded(t *testing.T) {
+	d := newDevice(t)
+	n := newSmallNet(t, d, false)
+	softmax, err := d.Operations.NewSoftmax(device.SoftmaxSpec{N: 2, Classes: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := n.zeros(2, 2), n.zeros(2, 2)
+	step := func() { n.step(); softmax.Forward(y, x); n.step() }
+	step()
+	if _, err := d.Capture(step); !errors.Is(err, device.ErrNotSupported) || !strings.Contains(err.Error(), "softmax") {
+		t.Errorf("the error is %v, want an ErrNotSupported that names softmax", err)
+	}
+	step()
+	got := make([]float32, 4)
+	if err := d.Download(device.Bytes(got), y); err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, []float32{0.5, 0.5, 0.5, 0.5})
+	if names := d.Fallbacks(); !slices.Equal(names, []string{"softmax"}) {
+		t.Errorf("the fallbacks are %q, want softmax", names)
+	}
+	if _, err := d.Capture(n.step); err != nil {
+		t.Errorf("a step without it: %v", err)
 	}
 }

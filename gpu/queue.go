@@ -44,6 +44,16 @@ func (d *Device) enter(op string) error {
 	return nil
 }
 
+// leave reports whether the host may compute an operation now, with copies from and to the GPU. A step that is being recorded has no
+// place for them: recording it then fails with device.ErrNotSupported.
+func (d *Device) leave(op string) bool {
+	if d.recording != nil && d.fault == nil {
+		d.op = op
+		d.fail(fmt.Errorf("the host computes it, which can't be recorded: %w", device.ErrNotSupported))
+	}
+	return d.fault == nil
+}
+
 // fail keeps the first failure of queued work.
 func (d *Device) fail(err error) {
 	if d.fault == nil {

@@ -1,9 +1,8 @@
 package device
 
-// Device is a machine that computes: it allocates tensors, copies to and from
-// them, and makes plans. Package cpu and package gpu implement it; package
-// devicetest says what an implementation must satisfy.
-type Device interface {
+// Memory is where tensors live: it allocates them and copies to, from and between them. It is the least that a device must
+// have: package reference computes every operation on it.
+type Memory interface {
 	// Name is short and unique, such as "cpu" or "cuda:0".
 	Name() string
 	// Info describes the machine to a person.
@@ -16,7 +15,7 @@ type Device interface {
 	// programmer's mistake: it panics, as it does in Download.
 	Upload(dst *Tensor, src []byte) error
 	// Download waits for the work that was queued before, and copies the tensor to
-	// dst, which must have its size.
+	// dst, which must have its size. An error of Upload or Download stays: Sync returns it too.
 	Download(dst []byte, src *Tensor) error
 	// Copy copies src to dst, of the same dtype and number of elements.
 	Copy(dst, src *Tensor)
@@ -26,6 +25,12 @@ type Device interface {
 	Sync() error
 	// Close releases everything. The device can't be used after it.
 	Close() error
+}
+
+// Device is a machine that computes: memory, and a plan for each operation. Package cpu and package gpu implement it; package
+// devicetest says what an implementation must satisfy. A device that embeds reference.Operations begins with all of them.
+type Device interface {
+	Memory
 
 	NewConv2D(Conv2DSpec) (Conv2D, error)
 	NewPool2D(Pool2DSpec) (Pool2D, error)
@@ -84,8 +89,15 @@ type FusedConvPool interface {
 	NewConv2DMaxPool(conv Conv2DSpec, pool Pool2DSpec, relu bool) (Conv2D, error)
 }
 
+// Fallbacks is a device on which package reference computes the operations that it lacks.
+type Fallbacks interface {
+	// Fallbacks returns the names of the operations that the plans made so far compute in that way.
+	Fallbacks() []string
+}
+
 // Capturer is a device that can record the work queued by step and replay it as a
-// whole, such as a CUDA graph. step must not allocate, upload or download.
+// whole, such as a CUDA graph. step must not allocate, upload or download. The error is an ErrNotSupported if the host
+// computes a part of step (see Fallbacks).
 type Capturer interface {
 	Capture(step func()) (Graph, error)
 }

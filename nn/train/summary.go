@@ -22,6 +22,9 @@ type Summary struct {
 	// find out at the second step that it can't: a Result tells then.
 	Recorded bool
 
+	// Fallbacks names the operations that the host computes because the device lacks them (device.Fallbacks).
+	Fallbacks []string
+
 	Batch         int
 	Epochs        float64
 	Steps         int // of the whole training
@@ -60,6 +63,9 @@ func (s *Stepper) Summary() Summary {
 		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.DataOnDevice(), Recorded: s.recording.on(),
 		Batch: s.cfg.Batch, Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(),
+	}
+	if f, ok := s.dev.(device.Fallbacks); ok {
+		sum.Fallbacks = f.Fallbacks()
 	}
 	if s.cfg.Data.Test != nil {
 		sum.TestImages = s.cfg.Data.Test.Len()

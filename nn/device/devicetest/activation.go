@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func activationKinds() []device.ActivationKind {
@@ -62,8 +63,8 @@ func runActivation(t *testing.T, dev device.Device, opt Options, act device.Acti
 		act.Backward(dx, dy, x, y)
 		act.Backward(inPlace, inPlace, x, y)
 	})
-	r.check(y, refActivationForward(s, widen(xData)))
-	want := refActivationBackward(s, widen(dyData), widen(xData))
+	r.check(y, reference.ActivationForward(s, reference.Widen(xData)))
+	want := reference.ActivationBackward(s, reference.Widen(dyData), reference.Widen(xData))
 	r.check(dx, want)
 	r.check(inPlace, want)
 }
@@ -86,6 +87,6 @@ func runActivationSpecial(t *testing.T, dev device.Device, opt Options, act devi
 		r := newRig(t, dev, opt)
 		x, y := r.input("x", xData, n), r.output("y", n)
 		r.run(func() { act.Forward(y, x) })
-		r.check(y, refActivationForward(s, widen(xData)))
+		r.check(y, reference.ActivationForward(s, reference.Widen(xData)))
 	}
 }

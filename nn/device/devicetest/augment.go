@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // augmentCase is an augmentation run on a batch of n images.
@@ -108,10 +109,10 @@ func (d augmentData) image(i int) []uint8 {
 }
 
 // want returns the batch with a change for each image.
-func (d augmentData) want(changes func(i int) change) sums {
-	y := newSums(d.n*d.imageLen(), elementwiseUlps)
+func (d augmentData) want(changes func(i int) reference.Change) reference.Sums {
+	y := reference.NewSums(d.n*d.imageLen(), reference.ElementwiseUlps)
 	for i := 0; i < d.n; i++ {
-		refAugment(d.spec, y, i*d.imageLen(), d.image(i), changes(i))
+		reference.AugmentImage(d.spec, y, i*d.imageLen(), d.image(i), changes(i))
 	}
 	return y
 }
@@ -127,7 +128,7 @@ func (d augmentData) train(t *testing.T, dev device.Device, opt Options, augment
 	r, y, images, ids := d.operands(t, dev, opt)
 	epoch := r.inputInt32("epoch", []int32{at}, 1)
 	r.run(func() { augment.Train(y, images, ids, epoch) })
-	r.check(y, d.want(func(i int) change { return refChange(d.spec, d.ids[i], at) }))
+	r.check(y, d.want(func(i int) reference.Change { return reference.DrawChange(d.spec, d.ids[i], at) }))
 }
 
 func (d augmentData) normalize(t *testing.T, dev device.Device, opt Options, augment device.Augment) {
@@ -141,7 +142,7 @@ func (d augmentData) normalize(t *testing.T, dev device.Device, opt Options, aug
 				ids = nil
 			}
 			r.run(func() { augment.Normalize(y, images, ids, move[0], move[1], mirror) })
-			r.check(y, d.want(func(int) change { return change{dy: move[0], dx: move[1], mirror: mirror} }))
+			r.check(y, d.want(func(int) reference.Change { return reference.Change{DY: move[0], DX: move[1], Mirror: mirror} }))
 		}
 	}
 }
@@ -156,7 +157,7 @@ func (d augmentData) labels(t *testing.T, dev device.Device, opt Options, augmen
 	labels, ids := r.inputInt32("labels", all, d.set), r.inputInt32("ids", d.ids, d.n)
 	dst := r.newOperand("dst", output, device.Int32, nil, []int{d.n})
 	r.run(func() { augment.GatherLabels(dst, labels, ids) })
-	if got := int32s(r.bits(dst)); !slices.Equal(got, want) {
+	if got := reference.Int32s(r.bits(dst)); !slices.Equal(got, want) {
 		t.Errorf("labels %v, want %v", got, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func testAverage(t *testing.T, dev device.Device, opt Options) {
@@ -23,7 +24,7 @@ func runAverage(t *testing.T, dev device.Device, opt Options, copyBack bool, at 
 	r := newRig(t, dev, opt)
 	decay := r.input("decay", []float32{at}, 1)
 	s := device.AverageSpec{CopyBack: copyBack}
-	var want []sums
+	var want []reference.Sums
 	for i, n := range []int{1, 31, 1030} {
 		dst, src := random.values(n), random.values(n)
 		s.Dst = append(s.Dst, r.inout(fmt.Sprintf("dst %d", i), dst, n))
@@ -32,7 +33,7 @@ func runAverage(t *testing.T, dev device.Device, opt Options, copyBack bool, at 
 		} else {
 			s.Src = append(s.Src, r.input(fmt.Sprintf("src %d", i), src, n))
 		}
-		want = append(want, refAverage(float64(at), widen(dst), widen(src)))
+		want = append(want, reference.Average(float64(at), reference.Widen(dst), reference.Widen(src)))
 	}
 	average := plan(dev.NewAverage(s))(t)
 	r.run(func() { average.Run(decay) })

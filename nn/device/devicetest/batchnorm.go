@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // batchNormData is a batch normalisation with its operands.
@@ -34,8 +35,8 @@ func newBatchNormData(opt Options, name string, maxRows int, shape []int, mean f
 	}
 }
 
-func (d batchNormData) reference() batchNorm {
-	return batchNorm{rows: len(d.x) / d.spec.C, c: d.spec.C, epsilon: float64(d.spec.Epsilon), momentum: float64(d.spec.Momentum)}
+func (d batchNormData) reference() reference.BatchNorm {
+	return reference.BatchNorm{Rows: len(d.x) / d.spec.C, C: d.spec.C, Epsilon: float64(d.spec.Epsilon), Momentum: float64(d.spec.Momentum)}
 }
 
 func batchNormCases(opt Options) map[string]batchNormData {
@@ -105,8 +106,8 @@ func (d batchNormData) testForward(t *testing.T, dev device.Device, opt Options,
 	y := r.output("y", d.shape...)
 	r.run(func() { bn.Forward(y, x, gamma, beta, mean, variance) })
 	ref := d.reference()
-	r.check(y, ref.forward(widen(d.x), widen(d.gamma), widen(d.beta)))
-	wantMean, wantVar := ref.running(widen(d.x), widen(d.runningMean), widen(d.runningVar))
+	r.check(y, ref.Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta)))
+	wantMean, wantVar := ref.Running(reference.Widen(d.x), reference.Widen(d.runningMean), reference.Widen(d.runningVar))
 	r.check(mean, wantMean)
 	r.check(variance, wantVar)
 }
@@ -118,7 +119,7 @@ func (d batchNormData) testInference(t *testing.T, dev device.Device, opt Option
 	mean, variance := r.inputFloat32("runningMean", d.runningMean, d.spec.C), r.inputFloat32("runningVar", d.runningVar, d.spec.C)
 	y := r.output("y", d.shape...)
 	r.run(func() { bn.Inference(y, x, gamma, beta, mean, variance) })
-	r.check(y, d.reference().inference(widen(d.x), widen(d.gamma), widen(d.beta), widen(d.runningMean), widen(d.runningVar)))
+	r.check(y, d.reference().Inference(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta), reference.Widen(d.runningMean), reference.Widen(d.runningVar)))
 }
 
 // testBackward runs Forward, an Inference of other data that must not disturb what
@@ -144,7 +145,7 @@ func (d batchNormData) testBackward(t *testing.T, dev device.Device, opt Options
 		bn.Inference(y, other, gamma, beta, mean, variance)
 		bn.Backward(dx, dgamma, dbeta, dy, x, gamma, beta)
 	})
-	wantX, wantGamma, wantBeta := d.reference().backward(widen(d.dy), widen(d.x), widen(d.gamma))
+	wantX, wantGamma, wantBeta := d.reference().Backward(reference.Widen(d.dy), reference.Widen(d.x), reference.Widen(d.gamma))
 	r.check(dx, wantX)
 	if parameters {
 		r.check(dgamma, wantGamma)

@@ -1,12 +1,12 @@
 package devicetest
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func testCast(t *testing.T, dev device.Device, opt Options) {
@@ -42,10 +42,10 @@ func testCast(t *testing.T, dev device.Device, opt Options) {
 func castPatterns(from, to device.DType) []uint32 {
 	var patterns []uint32
 	if from != device.Float32 {
-		f := formatOf(from)
+		f := reference.FormatOf(from)
 		for b := uint32(0); b < 1<<16; b++ {
-			payload := b & (1<<f.fraction - 1)
-			if math.IsNaN(f.decode(b)) && payload != 1 && payload != 1<<f.fraction-1 {
+			payload := b & (1<<f.Fraction - 1)
+			if math.IsNaN(f.Decode(b)) && payload != 1 && payload != 1<<f.Fraction-1 {
 				continue
 			}
 			patterns = append(patterns, b)
@@ -58,9 +58,9 @@ func castPatterns(from, to device.DType) []uint32 {
 			patterns = append(patterns, b)
 		}
 	}
-	f := formatOf(to)
+	f := reference.FormatOf(to)
 	for b := uint32(0); b < 1<<15; b += 1 + b%37 {
-		low, high := f.decode(b), f.decode(b+1)
+		low, high := f.Decode(b), f.Decode(b+1)
 		if math.IsNaN(low) || math.IsNaN(high) || math.IsInf(high, 0) {
 			continue
 		}
@@ -74,52 +74,13 @@ func castPatterns(from, to device.DType) []uint32 {
 	return append(patterns, math.Float32bits(float32(math.NaN())), 0x7F800001, 0x7FFFFFFF, 0xFFC00001)
 }
 
-// pack returns the patterns as elements of the type.
-func pack(d device.DType, patterns []uint32) []byte {
-	var b []byte
-	for _, p := range patterns {
-		if d.Size() == 2 {
-			b = binary.NativeEndian.AppendUint16(b, uint16(p))
-		} else {
-			b = binary.NativeEndian.AppendUint32(b, p)
-		}
-	}
-	return b
-}
-
-// unpack returns the numbers that the elements stand for.
-func unpack(d device.DType, b []byte) []float64 {
-	if d == device.Float32 {
-		return widen(float32s(b))
-	}
-	f := formatOf(d)
-	v := make([]float64, len(b)/2)
-	for i := range v {
-		v[i] = f.decode(uint32(binary.NativeEndian.Uint16(b[2*i:])))
-	}
-	return v
-}
-
-// encode returns numbers of the type as its elements.
-func encode(d device.DType, v []float32) []byte {
-	if d == device.Float32 {
-		return device.Bytes(v)
-	}
-	f := formatOf(d)
-	patterns := make([]uint32, len(v))
-	for i, x := range v {
-		patterns[i] = f.encode(float64(x))
-	}
-	return pack(d, patterns)
-}
-
 // runFloatCast checks that every number is rounded exactly, signs of zero included,
 // and that NaN stays NaN.
 func runFloatCast(t *testing.T, dev device.Device, opt Options, s device.CastSpec, patterns []uint32) {
 	cast := plan(dev.NewCast(s))(t)
 	n := len(patterns)
 	r := newRig(t, dev, opt)
-	src := r.newOperand("src", input, s.From, pack(s.From, patterns), []int{n})
+	src := r.newOperand("src", input, s.From, reference.Pack(s.From, patterns), []int{n})
 	dst := r.newOperand("dst", output, s.To, nil, []int{n})
 	r.run(func() { cast.Run(dst, src) })
 	if err := compareCast(s.From, s.To, patterns, r.bits(dst)); err != nil {
@@ -140,10 +101,10 @@ func runPixelCast(t *testing.T, dev device.Device, opt Options, s device.CastSpe
 	dst := r.newOperand("dst", output, s.To, nil, []int{n})
 	r.run(func() { cast.Run(dst, src) })
 	wrong := mismatches{total: n}
-	for i, got := range unpack(s.To, r.bits(dst)) {
+	for i, got := range reference.Unpack(s.To, r.bits(dst)) {
 		product, shift := float64(pixels[i])*float64(s.Scale), float64(s.Shift)
 		want := product + shift
-		allowed := elementwiseUlps*ulp*(math.Abs(product)+math.Abs(shift)) + formatOf(s.To).spacing(want)/2
+		allowed := reference.ElementwiseUlps*reference.Ulp*(math.Abs(product)+math.Abs(shift)) + reference.FormatOf(s.To).Spacing(want)/2
 		if !(math.Abs(got-want) <= allowed) {
 			wrong.add("[%d]: %d became %v, want %v", i, pixels[i], got, want)
 		}

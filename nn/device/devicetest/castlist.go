@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // testCastList checks the conversion of lists of tensors, from float32 and back, number by number.
@@ -28,7 +29,7 @@ func runCastList(t *testing.T, dev device.Device, opt Options, mixed device.Mixe
 	for i, n := range sizes {
 		part := patterns[len(patterns)-n:]
 		parts = append(parts, part)
-		s.Src = append(s.Src, r.newOperand(fmt.Sprintf("src %d", i), input, from, pack(from, part), []int{n}))
+		s.Src = append(s.Src, r.newOperand(fmt.Sprintf("src %d", i), input, from, reference.Pack(from, part), []int{n}))
 		s.Dst = append(s.Dst, r.newOperand(fmt.Sprintf("dst %d", i), output, to, nil, []int{n}))
 	}
 	casts := plan(mixed.NewCastList(s))(t)
@@ -43,10 +44,10 @@ func runCastList(t *testing.T, dev device.Device, opt Options, mixed device.Mixe
 // compareCast returns an error that names the first elements which are not the patterns' numbers rounded to
 // the type, signs of zero included; NaN stays NaN.
 func compareCast(from, to device.DType, patterns []uint32, elements []byte) error {
-	numbers := unpack(from, pack(from, patterns))
+	numbers := reference.Unpack(from, reference.Pack(from, patterns))
 	wrong := mismatches{total: len(patterns)}
-	for i, got := range unpack(to, elements) {
-		want := formatOf(to).round(numbers[i])
+	for i, got := range reference.Unpack(to, elements) {
+		want := reference.FormatOf(to).Round(numbers[i])
 		same := got == want && math.Signbit(got) == math.Signbit(want)
 		if !same && !(math.IsNaN(got) && math.IsNaN(want)) {
 			wrong.add("[%d]: %v (%#x) became %v, want %v", i, numbers[i], patterns[i], got, want)

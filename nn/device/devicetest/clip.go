@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // clipCase is a limit on gradients between -scale and scale.
@@ -49,7 +50,7 @@ func runClip(t *testing.T, dev device.Device, opt Options, c clipCase, scaling [
 	var grads [][]float64
 	for i, n := range sizes {
 		data := src.between(n, -c.scale, c.scale)
-		grads = append(grads, widen(data))
+		grads = append(grads, reference.Widen(data))
 		for j := range data {
 			data[j] *= factor
 		}
@@ -57,7 +58,7 @@ func runClip(t *testing.T, dev device.Device, opt Options, c clipCase, scaling [
 	}
 	clip := plan(dev.NewClip(s))(t)
 	r.run(clip.Run)
-	for i, want := range refClip(float64(c.maxNorm), float64(c.maxValue), grads) {
-		r.check(s.Grads[i], want.times(float64(factor)))
+	for i, want := range reference.Clip(float64(c.maxNorm), float64(c.maxValue), grads) {
+		r.check(s.Grads[i], want.Times(float64(factor)))
 	}
 }

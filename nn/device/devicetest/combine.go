@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // sizeName names a sub-test after a number of elements.
@@ -40,12 +41,12 @@ func runCombine(t *testing.T, dev device.Device, opt Options, s device.WeightedS
 		combine.Run(overBoth, overBoth, overBoth)
 	})
 	alpha, beta := float64(s.Alpha), float64(s.Beta)
-	want := refCombine(alpha, beta, widen(aData), widen(bData))
+	want := reference.WeightedSum(alpha, beta, reference.Widen(aData), reference.Widen(bData))
 	for _, y := range []*device.Tensor{beside, overA, overB} {
 		r.check(y, want)
 	}
-	wantScaled := refCombine(alpha, beta, widen(aData), nil)
+	wantScaled := reference.WeightedSum(alpha, beta, reference.Widen(aData), nil)
 	r.check(scaled, wantScaled)
 	r.check(scaledOverA, wantScaled)
-	r.check(overBoth, refCombine(alpha, beta, widen(aData), widen(aData)))
+	r.check(overBoth, reference.WeightedSum(alpha, beta, reference.Widen(aData), reference.Widen(aData)))
 }

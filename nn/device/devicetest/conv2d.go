@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // ConvCase is one convolution: a plan, and the batch that it is run on, which may be
@@ -166,12 +167,12 @@ func (d convData) wShape() []int {
 	return []int{d.Spec.OutC, d.Spec.KH, d.Spec.KW, d.Spec.InC / d.Spec.Groups}
 }
 
-func (d convData) wantForward() sums {
+func (d convData) wantForward() reference.Sums {
 	var bias []float64
 	if d.Spec.Bias {
-		bias = widen(d.bias)
+		bias = reference.Widen(d.bias)
 	}
-	return refConv2DForward(d.Spec, d.N, widen(d.x), widen(d.w), bias)
+	return reference.Conv2DForward(d.Spec, d.N, reference.Widen(d.x), reference.Widen(d.w), bias)
 }
 
 // forwardOutput runs Forward and returns the rig and y.
@@ -189,7 +190,7 @@ func (d convData) forwardOutput(t *testing.T, dev device.Device, opt Options, co
 
 func (d convData) forward(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
 	r, y := d.forwardOutput(t, dev, opt, conv)
-	r.check(y, d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.productFactor()))
+	r.check(y, d.wantForward().OverTiles(opt.Tile, d.yShape()).Widened(opt.productFactor()))
 }
 
 func (d convData) backwardData(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
@@ -197,12 +198,12 @@ func (d convData) backwardData(t *testing.T, dev device.Device, opt Options, con
 	dy, w := r.input("dy", d.dy, d.yShape()...), r.input("w", d.w, d.wShape()...)
 	dx := r.output("dx", d.xShape()...)
 	r.run(func() { conv.BackwardData(dx, dy, w) })
-	want := refConv2DBackwardData(d.Spec, d.N, widen(d.dy), widen(d.w))
-	r.check(dx, want.overTiles(opt.Tile, d.xShape()).widened(opt.productFactor()))
+	want := reference.Conv2DBackwardData(d.Spec, d.N, reference.Widen(d.dy), reference.Widen(d.w))
+	r.check(dx, want.OverTiles(opt.Tile, d.xShape()).Widened(opt.productFactor()))
 }
 
 func (d convData) backwardFilter(t *testing.T, dev device.Device, opt Options, conv device.Conv2D) {
-	wantW, wantBias := refConv2DBackwardFilter(d.Spec, d.N, widen(d.dy), widen(d.x))
+	wantW, wantBias := reference.Conv2DBackwardFilter(d.Spec, d.N, reference.Widen(d.dy), reference.Widen(d.x))
 	for _, ask := range []struct{ dw, dbias bool }{{true, true}, {true, false}, {false, true}} {
 		if ask.dbias && !d.Spec.Bias {
 			continue
@@ -218,7 +219,7 @@ func (d convData) backwardFilter(t *testing.T, dev device.Device, opt Options, c
 		}
 		r.run(func() { conv.BackwardFilter(dw, dbias, dy, x) })
 		if ask.dw {
-			r.check(dw, wantW.widened(opt.productFactor()))
+			r.check(dw, wantW.Widened(opt.productFactor()))
 		}
 		if ask.dbias {
 			r.check(dbias, wantBias)

@@ -1,9 +1,8 @@
 // Package devicetest is the conformance suite of package device: an
 // implementation of device.Device is right when RunAll passes on it.
 //
-// Every operation is compared with a naive reference in float64, which is written
-// for clarity (the files reference_*.go: the formula and its loops) and shares
-// nothing with any implementation. Around each call the suite checks more than
+// Every operation is compared with package reference, which computes the formula in float64 by plain loops
+// and shares nothing with any implementation. Around each call the suite checks more than
 // the values:
 //
 //   - outputs are filled with a NaN of a known payload (integers with a known
@@ -24,6 +23,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // Options are what a device may state about itself.
@@ -56,10 +56,10 @@ func (o Options) round(v []float32) []float32 {
 	if o.dtype() == device.Float32 {
 		return v
 	}
-	f := formatOf(o.dtype())
+	f := reference.FormatOf(o.dtype())
 	r := make([]float32, len(v))
 	for i, x := range v {
-		r[i] = float32(f.round(float64(x)))
+		r[i] = float32(f.Round(float64(x)))
 	}
 	return r
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // faultVariable names the fault that the host device has in this process.
@@ -26,10 +27,10 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		}
 	}
 	off := func(dst *device.Tensor) { // by a two-thousandth of the largest element
-		if dst.DType() != f32 {
+		if dst.DType() != device.Float32 {
 			return
 		}
-		v := float32s(content(dst))
+		v := reference.Float32s(content(dst))
 		largest := 0.0
 		for _, x := range v {
 			largest = math.Max(largest, math.Abs(float64(x)))
@@ -86,7 +87,7 @@ func spoilLargest(t *device.Tensor, dtype device.DType, units uint16) {
 		return
 	}
 	at, largest := 0, 0.0
-	for i, x := range unpack(dtype, content(t)) {
+	for i, x := range reference.Unpack(dtype, content(t)) {
 		if !math.IsInf(x, 0) && math.Abs(x) > largest {
 			at, largest = i, math.Abs(x)
 		}
@@ -98,23 +99,26 @@ func spoilLargest(t *device.Tensor, dtype device.DType, units uint16) {
 // TestHost runs the suite on a device that is right by construction, or has the fault
 // that the environment names.
 func TestHost(t *testing.T) {
-	h := host{}
-	if fault := os.Getenv(faultVariable); fault != "" {
-		h.spoil = faults()[fault]
-	}
-	RunAllWith(t, h, Options{largest: 5e6})
+	RunAllWith(t, newHost(faults()[os.Getenv(faultVariable)]), Options{largest: 5e6})
 }
+
+// TestMemoryAlone runs the suite on a device that has memory and copies alone: the references, which every device falls back to, are
+// all that it needs.
+func TestMemoryAlone(t *testing.T) { RunAllWith(t, reference.NewHost(), Options{largest: 5e6}) }
 
 // TestHostOptions runs a part of it with options.
 func TestHostOptions(t *testing.T) {
-	testMatMul(t, host{}, Options{ProductFactor: 8, Nondeterministic: true})
+	testMatMul(t, newHost(nil), Options{ProductFactor: 8, Nondeterministic: true})
 }
 
 // TestPlainHost runs the suites of 16 bits and of loss scaling on a device that refuses them, and on one that is no
 // MixedPrecision but takes them without a word, which must fail.
 func TestPlainHost(t *testing.T) {
 	plain := os.Getenv(faultVariable) == ""
-	dev := plainHost{host{plain: plain}}
+	dev := plainHost{reference.NewHost()}
+	if !plain {
+		dev = plainHost{newHost(nil)}
+	}
 	testStorage(device.Float16)(t, dev, Options{})
 	testStorage(device.BFloat16)(t, dev, Options{})
 	testScaling(t, dev, Options{})
@@ -189,7 +193,7 @@ func TestHostAllocations(t *testing.T) {
 	if os.Getenv(faultVariable) != "allocations" {
 		t.Skip("the host device allocates")
 	}
-	RunAllocations(t, host{})
+	RunAllocations(t, newHost(nil))
 }
 
 func TestAllocationsFail(t *testing.T) {
@@ -219,51 +223,51 @@ func quickCase(suite string) string {
 }
 
 func TestWithin(t *testing.T) {
-	s := newSums(1, 4)
-	s.set(0, 1, 2)
+	s := reference.NewSums(1, 4)
+	s.Set(0, 1, 2)
 	inf, nan := math.Inf(1), math.NaN()
 	for _, c := range []struct {
 		got  float64
 		want bool
 	}{
 		{1, true},
-		{1 + 7*ulp, true}, {1 - 7*ulp, true},
-		{1 + 9*ulp, false}, {1 - 9*ulp, false},
+		{1 + 7*reference.Ulp, true}, {1 - 7*reference.Ulp, true},
+		{1 + 9*reference.Ulp, false}, {1 - 9*reference.Ulp, false},
 		{nan, false}, {inf, false}, {-inf, false}, {-1, false}, {0, false},
 	} {
-		if s.within(f32, 0, c.got) != c.want {
+		if within(s, device.Float32, 0, c.got) != c.want {
 			t.Errorf("within(1, magnitude 2, 4 ulps) of %v is %v", c.got, !c.want)
 		}
 	}
-	s.set(0, math.NaN(), 0)
-	if !s.within(f32, 0, nan) || s.within(f32, 0, 1) {
+	s.Set(0, math.NaN(), 0)
+	if !within(s, device.Float32, 0, nan) || within(s, device.Float32, 0, 1) {
 		t.Error("NaN must be matched by NaN alone")
 	}
-	s.set(0, math.Inf(-1), 1)
-	if !s.within(f32, 0, -inf) || s.within(f32, 0, inf) || s.within(f32, 0, -math.MaxFloat32) || s.within(f32, 0, nan) {
+	s.Set(0, math.Inf(-1), 1)
+	if !within(s, device.Float32, 0, -inf) || within(s, device.Float32, 0, inf) || within(s, device.Float32, 0, -math.MaxFloat32) || within(s, device.Float32, 0, nan) {
 		t.Error("minus infinity must be matched by itself alone")
 	}
-	s.set(0, 0, 0)
-	if !s.within(f32, 0, math.Copysign(0, -1)) || s.within(f32, 0, 1e-30) {
+	s.Set(0, 0, 0)
+	if !within(s, device.Float32, 0, math.Copysign(0, -1)) || within(s, device.Float32, 0, 1e-30) {
 		t.Error("a zero without terms must be matched by zero alone")
 	}
 }
 
 func TestCompareNamesElements(t *testing.T) {
-	s := newSums(3, 0)
+	s := reference.NewSums(3, 0)
 	for i := range 3 {
-		s.add(i, float64(i))
+		s.Add(i, float64(i))
 	}
-	if err := s.compare(f32, device.Bytes([]float32{0, 1, 2})); err != nil {
+	if err := compare(s, device.Float32, device.Bytes([]float32{0, 1, 2})); err != nil {
 		t.Errorf("equal elements: %v", err)
 	}
-	err := s.compare(f32, device.Bytes([]float32{0, 5, math.Float32frombits(unwrittenFloat32)}))
+	err := compare(s, device.Float32, device.Bytes([]float32{0, 5, math.Float32frombits(unwrittenFloat32)}))
 	for _, want := range []string{"2 of 3", "[1] is 5, want 1", "[2] is NaN, want 2", "never written"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
-	if s.compare(f32, device.Bytes([]float32{0, 1})) == nil {
+	if compare(s, device.Float32, device.Bytes([]float32{0, 1})) == nil {
 		t.Error("too few elements are not noticed")
 	}
 }
@@ -277,7 +281,7 @@ func TestVerify(t *testing.T) {
 	}
 	full := []float32{1, 2, 3, 4, 5}
 	guarded := func(ro role, before, after []byte) error {
-		whole, err := host{}.NewTensor(device.Float32, n+guardLen)
+		whole, err := reference.HostMemory{}.NewTensor(device.Float32, n+guardLen)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,7 +315,7 @@ func TestVerify(t *testing.T) {
 // the middle between the two is within the bound of float32.
 func TestWithinStored(t *testing.T) {
 	const u16, uB16 = 0x1p-10, 0x1p-7 // neighbours of 1
-	s := newSums(1, 4)
+	s := reference.NewSums(1, 4)
 	for _, c := range []struct {
 		dtype     device.DType
 		want, got float64
@@ -319,29 +323,29 @@ func TestWithinStored(t *testing.T) {
 	}{
 		{device.Float16, 1, 1, true}, {device.Float16, 1, 1 + u16, false}, {device.Float16, 1, 1 - u16/2, false},
 		{device.Float16, 1 + 0.4*u16, 1, true}, {device.Float16, 1 + 0.4*u16, 1 + u16, false},
-		{device.Float16, 1 + u16/2 - 2*ulp, 1 + u16, true}, {device.Float16, 1 + u16/2 - 8*ulp, 1 + u16, false},
+		{device.Float16, 1 + u16/2 - 2*reference.Ulp, 1 + u16, true}, {device.Float16, 1 + u16/2 - 8*reference.Ulp, 1 + u16, false},
 		{device.Float16, 65519, 65504, true}, {device.Float16, 65521, math.Inf(1), true}, {device.Float16, 65400, math.Inf(1), false},
 		{device.Float16, math.Inf(1), math.Inf(1), true}, {device.Float16, math.Inf(1), 65504, false},
 		{device.Float16, 0x1.8p-24, 0x1p-23, true}, {device.Float16, 0x1.4p-24, 0, false},
 		{device.Float16, math.NaN(), math.NaN(), true}, {device.Float16, 1, math.NaN(), false},
 		{device.BFloat16, 1, 1, true}, {device.BFloat16, 1, 1 + uB16, false}, {device.BFloat16, 1 + 0.6*uB16, 1 + uB16, true},
-		{device.BFloat16, 1 + uB16/2 - 2*ulp, 1, true}, {device.BFloat16, 1 + uB16/2 - 2*ulp, 1 + uB16, true},
+		{device.BFloat16, 1 + uB16/2 - 2*reference.Ulp, 1, true}, {device.BFloat16, 1 + uB16/2 - 2*reference.Ulp, 1 + uB16, true},
 	} {
-		s.set(0, c.want, math.Abs(c.want))
-		if got := s.within(c.dtype, 0, c.got); got != c.ok {
+		s.Set(0, c.want, math.Abs(c.want))
+		if got := within(s, c.dtype, 0, c.got); got != c.ok {
 			t.Errorf("%v: %v instead of %v is right: %v", c.dtype, c.got, c.want, got)
 		}
 	}
 	// A bias of 2 that was rounded, or added to a stored sum, leaves the distance of neighbours around 2.
-	b := newSums(1, 0).withBias(true)
-	b.add(0, -1)
-	b.addBias(0, 2)
+	b := reference.NewSums(1, 0).WithBias(true)
+	b.Add(0, -1)
+	b.AddBias(0, 2)
 	for got, want := range map[float64]bool{1: true, 1 + u16: true, 1 - u16: true, 1 + 2*u16: false, 1 - 2*u16: false} {
-		if b.within(device.Float16, 0, got) != want {
+		if within(b, device.Float16, 0, got) != want {
 			t.Errorf("-1 with a bias of 2: %v is right: %v", got, !want)
 		}
 	}
-	if b.within(f32, 0, 1+u16) {
+	if within(b, device.Float32, 0, 1+u16) {
 		t.Error("a float32 result is allowed what is for 16 bits")
 	}
 }
@@ -350,10 +354,10 @@ func TestWithinStored(t *testing.T) {
 // same image and channel, and for no other.
 func TestOverTiles(t *testing.T) {
 	shape := []int{2, 4, 5, 2}
-	s := newSums(2*4*5*2, 1)
+	s := reference.NewSums(2*4*5*2, 1)
 	at := func(n, y, x, c int) int { return ((n*4+y)*5+x)*2 + c }
-	s.magnitude[at(1, 0, 3, 1)] = 7
-	got := s.overTiles(3, shape)
+	s.Magnitude[at(1, 0, 3, 1)] = 7
+	got := s.OverTiles(3, shape)
 	for n := range 2 {
 		for y := range 4 {
 			for x := range 5 {
@@ -362,14 +366,14 @@ func TestOverTiles(t *testing.T) {
 					if n == 1 && c == 1 && y <= 2 && x >= 1 {
 						want = 7
 					}
-					if m := got.magnitude[at(n, y, x, c)]; m != want {
+					if m := got.Magnitude[at(n, y, x, c)]; m != want {
 						t.Errorf("image %d, pixel %d,%d, channel %d: %v, want %v", n, y, x, c, m, want)
 					}
 				}
 			}
 		}
 	}
-	if same := s.overTiles(0, shape); same.magnitude[at(1, 0, 2, 1)] != 0 {
+	if same := s.OverTiles(0, shape); same.Magnitude[at(1, 0, 2, 1)] != 0 {
 		t.Error("without tiles a magnitude counts for another pixel")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func testDropout(t *testing.T, dev device.Device, opt Options) {
@@ -39,9 +40,9 @@ func runDropout(t *testing.T, dev device.Device, opt Options, drop device.Dropou
 		drop.Backward(dx, dy, step)
 		drop.Backward(inPlace, inPlace, step)
 	})
-	r.check(y, refDropout(s, at, widen(xData)))
-	r.check(dx, refDropout(s, at, widen(dyData)))
-	r.check(inPlace, refDropout(s, at, widen(dyData)))
+	r.check(y, reference.Dropout(s, at, reference.Widen(xData)))
+	r.check(dx, reference.Dropout(s, at, reference.Widen(dyData)))
+	r.check(inPlace, reference.Dropout(s, at, reference.Widen(dyData)))
 }
 
 // testDropoutStatistics counts what is kept, and compares the masks of two steps and
@@ -61,7 +62,7 @@ func testDropoutStatistics(t *testing.T, dev device.Device, opt Options) {
 	}
 	first := mask(device.StreamDropout, 0)
 	kept := 0
-	for _, v := range float32s(first) {
+	for _, v := range reference.Float32s(first) {
 		if v != 0 {
 			kept++
 		}

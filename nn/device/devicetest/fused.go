@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // refReLU returns max(v, 0) of each element, and no larger magnitudes.
-func refReLU(v sums) sums {
-	y := newSums(len(v.value), v.ulps)
-	y.rounded = v.rounded
-	for i := range v.value {
-		y.set(i, math.Max(v.value[i], 0), v.magnitude[i])
+func refReLU(v reference.Sums) reference.Sums {
+	y := reference.NewSums(len(v.Value), v.Ulps)
+	y.Rounded = v.Rounded
+	for i := range v.Value {
+		y.Set(i, math.Max(v.Value[i], 0), v.Magnitude[i])
 	}
 	return y
 }
@@ -59,7 +60,7 @@ func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string,
 	d.spec.Rows = len(d.x) / d.spec.C
 	for {
 		nearest := math.Inf(1)
-		pre := d.reference().forward(widen(d.x), widen(d.gamma), widen(d.beta)).value
+		pre := d.reference().Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta)).Value
 		for i, v := range pre {
 			if math.Abs(v) < margin {
 				d.beta[i%d.spec.C] += 4 * margin
@@ -75,7 +76,7 @@ func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string,
 func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, kind device.ActivationKind) {
 	s := device.ActivationSpec{Kind: kind}
 	ref := d.reference()
-	pre := ref.forward(widen(d.x), widen(d.gamma), widen(d.beta))
+	pre := ref.Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta))
 	r := newRig(t, dev, opt)
 	x, dy, inPlace := r.input("x", d.x, d.shape...), r.input("dy", d.dy, d.shape...), r.inout("dy and dx", d.dy, d.shape...)
 	gamma, beta := d.parameters(r)
@@ -90,21 +91,21 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 		bn.Backward(inPlace, nil, nil, inPlace, x, gamma, beta)
 	})
 	r.check(y, through(s, pre))
-	r.check(inference, through(s, ref.inference(widen(d.x), widen(d.gamma), widen(d.beta), widen(d.runningMean), widen(d.runningVar))))
-	wantMean, wantVar := ref.running(widen(d.x), widen(d.runningMean), widen(d.runningVar))
+	r.check(inference, through(s, ref.Inference(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta), reference.Widen(d.runningMean), reference.Widen(d.runningVar))))
+	wantMean, wantVar := ref.Running(reference.Widen(d.x), reference.Widen(d.runningMean), reference.Widen(d.runningVar))
 	r.check(mean, wantMean)
 	r.check(variance, wantVar)
 	// The error of the normalised value enters the slope with a factor below 2, the
 	// largest second derivative of the activations.
-	inner := refActivationBackward(s, widen(d.dy), pre.value)
-	wantX, wantGamma, wantBeta := ref.backward(inner.value, widen(d.x), widen(d.gamma))
-	extraX, extraGamma, extraBeta := ref.backward(errorOfSlope(d.dy, pre), widen(d.x), widen(d.gamma))
+	inner := reference.ActivationBackward(s, reference.Widen(d.dy), pre.Value)
+	wantX, wantGamma, wantBeta := ref.Backward(inner.Value, reference.Widen(d.x), reference.Widen(d.gamma))
+	extraX, extraGamma, extraBeta := ref.Backward(errorOfSlope(d.dy, pre), reference.Widen(d.x), reference.Widen(d.gamma))
 	for _, w := range []struct {
 		got         *device.Tensor
-		want, extra sums
+		want, extra reference.Sums
 	}{{dx, wantX, extraX}, {inPlace, wantX, extraX}, {dgamma, wantGamma, extraGamma}, {dbeta, wantBeta, extraBeta}} {
-		for i := range w.want.magnitude {
-			w.want.magnitude[i] += w.extra.magnitude[i]
+		for i := range w.want.Magnitude {
+			w.want.Magnitude[i] += w.extra.Magnitude[i]
 		}
 		r.check(w.got, w.want)
 	}
@@ -112,20 +113,20 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 
 // errorOfSlope returns |dy| times what the magnitude of the normalised value allows
 // the slope to be off, in the units of the tolerance.
-func errorOfSlope(dy []float32, pre sums) []float64 {
+func errorOfSlope(dy []float32, pre reference.Sums) []float64 {
 	e := make([]float64, len(dy))
 	for i, d := range dy {
-		e[i] = math.Abs(float64(d)) * 2 * (1 + pre.magnitude[i])
+		e[i] = math.Abs(float64(d)) * 2 * (1 + pre.Magnitude[i])
 	}
 	return e
 }
 
 // through returns f(v): v's error is multiplied by the slope, which is at most 1.2.
-func through(s device.ActivationSpec, v sums) sums {
-	y := refActivationForward(s, v.value)
-	y.ulps = max(y.ulps, v.ulps)
-	for i := range y.magnitude {
-		y.magnitude[i] += 1.2 * v.magnitude[i]
+func through(s device.ActivationSpec, v reference.Sums) reference.Sums {
+	y := reference.ActivationForward(s, v.Value)
+	y.Ulps = max(y.Ulps, v.Ulps)
+	for i := range y.Magnitude {
+		y.Magnitude[i] += 1.2 * v.Magnitude[i]
 	}
 	return y
 }
@@ -156,7 +157,7 @@ func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool
 	// Moved down so that whole windows are negative.
 	xData := opt.round(src.between(n*s.H*s.W*s.C, -1.5, 0.75))
 	dyData := opt.round(src.values(n * s.OutH() * s.OutW() * s.C))
-	pre := refPool2DForward(s, n, widen(xData))
+	pre := reference.Pool2DForward(s, n, reference.Widen(xData))
 	r := newRig(t, dev, opt)
 	x, dy := r.input("x", xData, n, s.H, s.W, s.C), r.input("dy", dyData, n, s.OutH(), s.OutW(), s.C)
 	y, dx := r.output("y", n, s.OutH(), s.OutW(), s.C), r.output("dx", n, s.H, s.W, s.C)
@@ -165,7 +166,7 @@ func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool
 		pool.Backward(dx, dy, y, x)
 	})
 	r.check(y, refReLU(pre))
-	r.check(dx, refPool2DBackward(s, n, maskByReLU(widen(dyData), pre.value), widen(xData)))
+	r.check(dx, reference.Pool2DBackward(s, n, maskByReLU(reference.Widen(dyData), pre.Value), reference.Widen(xData)))
 }
 
 // testFusedEpilogue checks convolutions and matrix products with ReLU, and that their
@@ -180,7 +181,7 @@ func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
 			conv := plan(fused.NewConv2DReLU(c.Spec))(t)
 			d := newConvData(opt, c)
 			r, y := d.forwardOutput(t, dev, opt, conv)
-			r.check(y, refReLU(d.wantForward().overTiles(opt.Tile, d.yShape())).widened(opt.productFactor()))
+			r.check(y, refReLU(d.wantForward().OverTiles(opt.Tile, d.yShape())).Widened(opt.productFactor()))
 			// Their gradients are computed as the plain convolution's, so one kernel shape
 			// of each kind will do.
 			switch c.Name {
@@ -197,7 +198,7 @@ func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
 			t.Run("matmul/"+matMulName(s, c), func(t *testing.T) {
 				d := newMatMulData(opt, s, c)
 				r, got := d.output(t, dev, opt, plan(fused.NewMatMulReLU(s))(t))
-				r.check(got, refReLU(d.want()).widened(opt.productFactor()))
+				r.check(got, refReLU(d.want()).Widened(opt.productFactor()))
 			})
 		}
 	}
@@ -235,16 +236,16 @@ func testFusedConvPool(t *testing.T, dev device.Device, opt Options) {
 }
 
 func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.Conv2D, d convData, pool device.Pool2DSpec, relu bool) {
-	pre := d.wantForward().overTiles(opt.Tile, d.yShape()).widened(opt.productFactor())
-	want := refPool2DForward(pool, d.N, pre.value)
-	want.ulps, want.magnitude = pre.ulps, refPool2DForward(pool, d.N, pre.magnitude).value
+	pre := d.wantForward().OverTiles(opt.Tile, d.yShape()).Widened(opt.productFactor())
+	want := reference.Pool2DForward(pool, d.N, pre.Value)
+	want.Ulps, want.Magnitude = pre.Ulps, reference.Pool2DForward(pool, d.N, pre.Magnitude).Value
 	dyData := newSource("fused-conv-pool").values(d.N * pool.OutH() * pool.OutW() * pool.C)
 	clearUncertain(t, dyData, pre, want, pool, d.N, relu)
-	masked := widen(dyData)
+	masked := reference.Widen(dyData)
 	if relu {
-		masked, want = maskByReLU(masked, want.value), refReLU(want)
+		masked, want = maskByReLU(masked, want.Value), refReLU(want)
 	}
-	gradient := refPool2DBackward(pool, d.N, masked, pre.value).value
+	gradient := reference.Pool2DBackward(pool, d.N, masked, pre.Value).Value
 
 	r := newRig(t, dev, opt)
 	x, w := r.input("x", d.x, d.xShape()...), r.input("w", d.w, d.wShape()...)
@@ -261,33 +262,33 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 		conv.BackwardData(dx, dy, w)
 	})
 	r.check(y, want)
-	wantW, wantBias := refConv2DBackwardFilter(d.Spec, d.N, gradient, widen(d.x))
-	r.check(dw, wantW.widened(opt.productFactor()))
+	wantW, wantBias := reference.Conv2DBackwardFilter(d.Spec, d.N, gradient, reference.Widen(d.x))
+	r.check(dw, wantW.Widened(opt.productFactor()))
 	if dbias != nil {
 		r.check(dbias, wantBias)
 	}
-	wantX := refConv2DBackwardData(d.Spec, d.N, gradient, widen(d.w))
-	r.check(dx, wantX.overTiles(opt.Tile, d.xShape()).widened(opt.productFactor()))
+	wantX := reference.Conv2DBackwardData(d.Spec, d.N, gradient, reference.Widen(d.w))
+	r.check(dx, wantX.OverTiles(opt.Tile, d.xShape()).Widened(opt.productFactor()))
 }
 
 // clearUncertain sets dy to zero for the windows in which rounding decides where the maximum
 // is, or with ReLU whether it is positive: the gradient is then the same either way. It fails
 // the test when those are many.
-func clearUncertain(t *testing.T, dy []float32, pre, pooled sums, pool device.Pool2DSpec, n int, relu bool) {
+func clearUncertain(t *testing.T, dy []float32, pre, pooled reference.Sums, pool device.Pool2DSpec, n int, relu bool) {
 	cleared := 0
 	for at := range dy {
 		c, j, i, image := at%pool.C, at/pool.C%pool.OutW(), at/pool.C/pool.OutW()%pool.OutH(), at/pool.C/pool.OutW()/pool.OutH()
-		margin := 4 * pre.ulps * ulp * pooled.magnitude[at]
+		margin := 4 * pre.Ulps * reference.Ulp * pooled.Magnitude[at]
 		near := 0
 		for a := range pool.KH {
 			for b := range pool.KW {
-				v := pre.value[((image*pool.H+i*pool.StrideH+a)*pool.W+j*pool.StrideW+b)*pool.C+c]
-				if pooled.value[at]-v <= margin {
+				v := pre.Value[((image*pool.H+i*pool.StrideH+a)*pool.W+j*pool.StrideW+b)*pool.C+c]
+				if pooled.Value[at]-v <= margin {
 					near++
 				}
 			}
 		}
-		if near > 1 || relu && math.Abs(pooled.value[at]) <= margin {
+		if near > 1 || relu && math.Abs(pooled.Value[at]) <= margin {
 			dy[at] = 0
 			cleared++
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // lossCase is a loss on a batch.
@@ -22,16 +23,16 @@ type lossCase struct {
 func (c lossCase) rows() int { return len(c.outputs) / c.spec.Classes }
 
 // batch returns what the reference computes the loss from.
-func (c lossCase) batch() lossBatch {
-	b := lossBatch{outputs: widen(c.outputs), labels: c.labels}
+func (c lossCase) batch() reference.LossBatch {
+	b := reference.LossBatch{Outputs: reference.Widen(c.outputs), Labels: c.labels}
 	if c.soft != nil {
-		b.soft = widen(c.soft)
+		b.Soft = reference.Widen(c.soft)
 	}
 	if c.classWeights != nil {
-		b.classWeights = widen(c.classWeights)
+		b.ClassWeights = reference.Widen(c.classWeights)
 	}
 	if c.weights != nil {
-		b.weights = widen(c.weights)
+		b.Weights = reference.Widen(c.weights)
 	}
 	return b
 }
@@ -159,7 +160,7 @@ func weightedLossCases() []lossCase {
 	return append(cases, huge)
 }
 
-// softTargets gives the case rows of probabilities instead of labels: most spread over all classes, every fourth
+// softTargets gives the case rows of probabilities instead of Labels: most spread over all classes, every fourth
 // over two of them, as mixup makes them.
 func softTargets(c *lossCase) {
 	classes := c.spec.Classes
@@ -246,12 +247,12 @@ func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scali
 		loss.Forward(stats, outputs, targets, weights)
 		loss.Backward(doutputs, outputs, targets, weights)
 	})
-	want, gradient := refLoss(c.spec, c.batch())
+	want, gradient := reference.Loss(c.spec, c.batch())
 	for i, s := range start {
-		want.set(i, float64(s)+2*want.value[i], float64(s)+2*want.magnitude[i])
+		want.Set(i, float64(s)+2*want.Value[i], float64(s)+2*want.Magnitude[i])
 	}
 	if scaling != nil {
-		gradient = gradient.times(float64(scaling[device.ScalingScale]))
+		gradient = gradient.Times(float64(scaling[device.ScalingScale]))
 	}
 	r.check(stats, want)
 	r.check(doutputs, gradient)
@@ -261,8 +262,8 @@ func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scali
 		exact = append(exact, device.StatWeight)
 	}
 	for _, i := range exact {
-		if got := r.result(stats)[i]; float64(got) != want.value[i] {
-			t.Errorf("stats[%d] is %v, want %v", i, got, want.value[i])
+		if got := r.result(stats)[i]; float64(got) != want.Value[i] {
+			t.Errorf("stats[%d] is %v, want %v", i, got, want.Value[i])
 		}
 	}
 }

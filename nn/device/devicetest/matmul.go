@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // matMulCase is a product of the given size on a plan that allows more rows of
@@ -42,7 +43,7 @@ func testMatMul(t *testing.T, dev device.Device, opt Options) {
 					t.Run(matMulName(s, c), func(t *testing.T) {
 						d := newMatMulData(opt, s, c)
 						r, got := d.output(t, dev, opt, plan(dev.NewMatMul(s))(t))
-						r.check(got, d.want().widened(opt.productFactor()))
+						r.check(got, d.want().Widened(opt.productFactor()))
 					})
 				}
 			}
@@ -82,12 +83,12 @@ func newMatMulData(opt Options, s device.MatMulSpec, c matMulCase) matMulData {
 	return d
 }
 
-func (d matMulData) want() sums {
+func (d matMulData) want() reference.Sums {
 	var bias []float64
 	if d.spec.Bias {
-		bias = widen(d.bias)
+		bias = reference.Widen(d.bias)
 	}
-	return refMatMul(d.m, d.n, d.k, d.spec.TransA, d.spec.TransB, widen(d.a), widen(d.b), bias)
+	return reference.MatMul(d.m, d.n, d.k, d.spec.TransA, d.spec.TransB, reference.Widen(d.a), reference.Widen(d.b), bias)
 }
 
 // output runs the product and returns the rig and c.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // optimizerCase is an update rule with the hyperparameters of its groups. The Adam
@@ -152,26 +153,26 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 }
 
 // want returns a parameter's values after all steps, and its State1.
-func (c optimizerCase) want(r *rig, group int, start []float32, grads [][]*device.Tensor, slot int) (value, state sums) {
-	value = newSums(len(start), elementwiseUlps*float64(len(grads)))
-	state = newSums(len(start), elementwiseUlps*float64(len(grads)))
-	all := make([]parameter, len(start))
+func (c optimizerCase) want(r *rig, group int, start []float32, grads [][]*device.Tensor, slot int) (value, state reference.Sums) {
+	value = reference.NewSums(len(start), reference.ElementwiseUlps*float64(len(grads)))
+	state = reference.NewSums(len(start), reference.ElementwiseUlps*float64(len(grads)))
+	all := make([]reference.Parameter, len(start))
 	for j, w := range start {
-		all[j] = parameter{w: float64(w), magnitude: math.Abs(float64(w))}
+		all[j] = reference.Parameter{W: float64(w), Magnitude: math.Abs(float64(w))}
 	}
 	for step := range grads {
 		if c.skips(step) {
 			continue
 		}
-		h := widen(c.hyperAt(step + 1))[group*device.HyperLen : (group+1)*device.HyperLen]
+		h := reference.Widen(c.hyperAt(step + 1))[group*device.HyperLen : (group+1)*device.HyperLen]
 		h[device.HyperGradScale] *= float64(c.inverse(step))
 		for j, g := range r.result(grads[step][slot]) {
-			all[j].step(c.spec, h, float64(g))
+			all[j].Step(c.spec, h, float64(g))
 		}
 	}
 	for j, p := range all {
-		value.set(j, p.w, p.magnitude)
-		state.set(j, p.state1, p.magnitude1)
+		value.Set(j, p.W, p.Magnitude)
+		state.Set(j, p.State1, p.Magnitude1)
 	}
 	return value, state
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // poolCase is a pooling's geometry, run on n images.
@@ -94,7 +95,7 @@ func testPool2D(t *testing.T, dev device.Device, opt Options) {
 		r := newRig(t, dev, opt)
 		x, y := r.input("x", data, s.N, s.H, s.W, s.C), r.output("y", s.N, s.OutH(), s.OutW(), s.C)
 		r.run(func() { pool.Forward(y, x) })
-		r.check(y, refPool2DForward(s, s.N, widen(data)))
+		r.check(y, reference.Pool2DForward(s, s.N, reference.Widen(data)))
 	})
 }
 
@@ -109,6 +110,6 @@ func runPoolCase(t *testing.T, dev device.Device, opt Options, s device.Pool2DSp
 		pool.Forward(y, x)
 		pool.Backward(dx, dy, y, x)
 	})
-	r.check(y, refPool2DForward(s, n, widen(xData)))
-	r.check(dx, refPool2DBackward(s, n, widen(dyData), widen(xData)))
+	r.check(y, reference.Pool2DForward(s, n, reference.Widen(xData)))
+	r.check(dx, reference.Pool2DBackward(s, n, reference.Widen(dyData), reference.Widen(xData)))
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func testReduce(t *testing.T, dev device.Device, opt Options) {
@@ -33,7 +34,7 @@ func testReduce(t *testing.T, dev device.Device, opt Options) {
 	}
 	t.Run("non-finite/none", func(t *testing.T) {
 		data := opt.round(newSource("reduce").values(999))
-		largest := float32(formatOf(opt.dtype()).largest())
+		largest := float32(reference.FormatOf(opt.dtype()).Largest())
 		data[0], data[998] = largest, -largest
 		runReduce(t, dev, opt, device.ReduceSpec{Kind: device.ReduceNonFinite, Rows: 999, C: 1, DType: opt.storage}, 999, data)
 	})
@@ -64,5 +65,5 @@ func runReduce(t *testing.T, dev device.Device, opt Options, s device.ReduceSpec
 	r := newRig(t, dev, opt)
 	src, dst := r.input("src", data, rows, s.C), r.outputFloat32("dst", n)
 	r.run(func() { reduce.Run(dst, src) })
-	r.check(dst, refReduce(s.Kind, s.C, widen(data)))
+	r.check(dst, reference.Reduce(s.Kind, s.C, reference.Widen(data)))
 }

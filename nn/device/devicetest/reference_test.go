@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // The references are checked by themselves: Forward against small results computed
@@ -54,14 +55,14 @@ func TestReferenceConv2D(t *testing.T) {
 	// A 3x3 image of 1..9 and the kernel (1 2; 3 4): by hand 1+4+12+20 = 37 and so on.
 	s := device.Conv2DSpec{N: 1, H: 3, W: 3, InC: 1, OutC: 1, KH: 2, KW: 2, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}
 	x, w := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}, []float64{1, 2, 3, 4}
-	wantValues(t, "y", refConv2DForward(s, 1, x, w, nil).value, 37, 47, 67, 77)
+	wantValues(t, "y", reference.Conv2DForward(s, 1, x, w, nil).Value, 37, 47, 67, 77)
 	s.DilationH, s.DilationW = 2, 2
-	wantValues(t, "y with dilation", refConv2DForward(s, 1, x, w, []float64{100}).value, 100+1+6+21+36)
+	wantValues(t, "y with dilation", reference.Conv2DForward(s, 1, x, w, []float64{100}).Value, 100+1+6+21+36)
 	s.DilationH, s.DilationW, s.PadH, s.PadW, s.StrideH, s.StrideW = 1, 1, 1, 1, 2, 2
-	wantValues(t, "y with padding", refConv2DForward(s, 1, x, w, nil).value, 4, 3*2+4*3, 2*4+4*7, 1*5+2*6+3*8+4*9)
+	wantValues(t, "y with padding", reference.Conv2DForward(s, 1, x, w, nil).Value, 4, 3*2+4*3, 2*4+4*7, 1*5+2*6+3*8+4*9)
 
 	g := device.Conv2DSpec{N: 1, H: 1, W: 1, InC: 4, OutC: 2, KH: 1, KW: 1, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 2}
-	wantValues(t, "y with groups", refConv2DForward(g, 1, []float64{1, 2, 3, 4}, []float64{1, 10, 1, 10}, nil).value, 21, 43)
+	wantValues(t, "y with groups", reference.Conv2DForward(g, 1, []float64{1, 2, 3, 4}, []float64{1, 10, 1, 10}, nil).Value, 21, 43)
 }
 
 func TestReferenceConv2DGradients(t *testing.T) {
@@ -70,32 +71,32 @@ func TestReferenceConv2DGradients(t *testing.T) {
 			continue
 		}
 		d := newConvData(Options{}, c)
-		x, w, dy, bias := widen(d.x), widen(d.w), widen(d.dy), widen(d.bias)
+		x, w, dy, bias := reference.Widen(d.x), reference.Widen(d.w), reference.Widen(d.dy), reference.Widen(d.bias)
 		if !c.Spec.Bias {
 			bias = nil
 		}
-		dw, dbias := refConv2DBackwardFilter(c.Spec, c.N, dy, x)
-		dx := refConv2DBackwardData(c.Spec, c.N, dy, w)
-		loss := func([]float64) float64 { return dot(dy, refConv2DForward(c.Spec, c.N, x, w, bias).value) }
-		wantGradient(t, c.Name+" dx", x, dx.value, loss)
-		wantGradient(t, c.Name+" dw", w, dw.value, loss)
-		wantGradient(t, c.Name+" dbias", bias, dbias.value, loss)
+		dw, dbias := reference.Conv2DBackwardFilter(c.Spec, c.N, dy, x)
+		dx := reference.Conv2DBackwardData(c.Spec, c.N, dy, w)
+		loss := func([]float64) float64 { return dot(dy, reference.Conv2DForward(c.Spec, c.N, x, w, bias).Value) }
+		wantGradient(t, c.Name+" dx", x, dx.Value, loss)
+		wantGradient(t, c.Name+" dw", w, dw.Value, loss)
+		wantGradient(t, c.Name+" dbias", bias, dbias.Value, loss)
 	}
 }
 
 func TestReferencePool2D(t *testing.T) {
 	x := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}
 	s := device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 3, W: 3, C: 1, KH: 2, KW: 2, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
-	wantValues(t, "max", refPool2DForward(s, 1, x).value, 1, 3, 7, 9)
+	wantValues(t, "max", reference.Pool2DForward(s, 1, x).Value, 1, 3, 7, 9)
 	s.Mode = device.AvgPool
-	wantValues(t, "avg", refPool2DForward(s, 1, x).value, 0.25, 1.25, 2.75, 7)
+	wantValues(t, "avg", reference.Pool2DForward(s, 1, x).Value, 0.25, 1.25, 2.75, 7)
 	s.Mode = device.AvgPoolExcluding
-	wantValues(t, "avg excluding", refPool2DForward(s, 1, x).value, 1, 2.5, 5.5, 7)
+	wantValues(t, "avg excluding", reference.Pool2DForward(s, 1, x).Value, 1, 2.5, 5.5, 7)
 
 	s = device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 2, W: 3, C: 1, KH: 2, KW: 2, StrideH: 1, StrideW: 1}
 	nan := math.NaN()
-	wantValues(t, "first of equals", refPool2DBackward(s, 1, []float64{1, 10}, []float64{0, 5, 1, 5, 2, 0}).value, 0, 11, 0, 0, 0, 0)
-	wantValues(t, "first NaN", refPool2DBackward(s, 1, []float64{1, 10}, []float64{9, 5, 1, nan, nan, 99}).value, 0, 0, 0, 1, 10, 0)
+	wantValues(t, "first of equals", reference.Pool2DBackward(s, 1, []float64{1, 10}, []float64{0, 5, 1, 5, 2, 0}).Value, 0, 11, 0, 0, 0, 0)
+	wantValues(t, "first NaN", reference.Pool2DBackward(s, 1, []float64{1, 10}, []float64{9, 5, 1, nan, nan, 99}).Value, 0, 0, 0, 1, 10, 0)
 
 	for mode, m := range poolModes() {
 		for _, c := range poolCases() {
@@ -105,9 +106,9 @@ func TestReferencePool2D(t *testing.T) {
 				continue
 			}
 			src := newSource("reference/" + c.name)
-			x, dy := widen(src.values(c.n*s.H*s.W*s.C)), widen(src.values(c.n*s.OutH()*s.OutW()*s.C))
-			dx := refPool2DBackward(s, c.n, dy, x)
-			wantGradient(t, mode+" "+c.name, x, dx.value, func(x []float64) float64 { return dot(dy, refPool2DForward(s, c.n, x).value) })
+			x, dy := reference.Widen(src.values(c.n*s.H*s.W*s.C)), reference.Widen(src.values(c.n*s.OutH()*s.OutW()*s.C))
+			dx := reference.Pool2DBackward(s, c.n, dy, x)
+			wantGradient(t, mode+" "+c.name, x, dx.Value, func(x []float64) float64 { return dot(dy, reference.Pool2DForward(s, c.n, x).Value) })
 		}
 	}
 }
@@ -115,31 +116,31 @@ func TestReferencePool2D(t *testing.T) {
 func TestReferenceMatMul(t *testing.T) {
 	a, at := []float64{1, 2, 3, 4, 5, 6}, []float64{1, 4, 2, 5, 3, 6}
 	b, bt := []float64{7, 8, 9, 10, 11, 12}, []float64{7, 9, 11, 8, 10, 12}
-	wantValues(t, "ab", refMatMul(2, 2, 3, false, false, a, b, nil).value, 58, 64, 139, 154)
-	wantValues(t, "a'b", refMatMul(2, 2, 3, true, false, at, b, nil).value, 58, 64, 139, 154)
-	wantValues(t, "ab'", refMatMul(2, 2, 3, false, true, a, bt, nil).value, 58, 64, 139, 154)
-	wantValues(t, "a'b'+bias", refMatMul(2, 2, 3, true, true, at, bt, []float64{100, 200}).value, 158, 264, 239, 354)
+	wantValues(t, "ab", reference.MatMul(2, 2, 3, false, false, a, b, nil).Value, 58, 64, 139, 154)
+	wantValues(t, "a'b", reference.MatMul(2, 2, 3, true, false, at, b, nil).Value, 58, 64, 139, 154)
+	wantValues(t, "ab'", reference.MatMul(2, 2, 3, false, true, a, bt, nil).Value, 58, 64, 139, 154)
+	wantValues(t, "a'b'+bias", reference.MatMul(2, 2, 3, true, true, at, bt, []float64{100, 200}).Value, 158, 264, 239, 354)
 }
 
 func TestReferenceBatchNorm(t *testing.T) {
-	ref := batchNorm{rows: 2, c: 2, epsilon: 0, momentum: 0.25}
+	ref := reference.BatchNorm{Rows: 2, C: 2, Epsilon: 0, Momentum: 0.25}
 	x := []float64{1, 10, 3, 30}
-	wantValues(t, "y", ref.forward(x, []float64{1, 2}, []float64{0, 5}).value, -1, 3, 1, 7)
-	mean, variance := ref.running(x, []float64{4, 4}, []float64{8, 8})
-	wantValues(t, "running mean", mean.value, 3+0.5, 3+5)
-	wantValues(t, "running variance", variance.value, 6+0.5, 6+50)
-	_, one := batchNorm{rows: 1, c: 1, momentum: 0.5}.running([]float64{3}, []float64{0}, []float64{8})
-	wantValues(t, "running variance of one row", one.value, 4)
+	wantValues(t, "y", ref.Forward(x, []float64{1, 2}, []float64{0, 5}).Value, -1, 3, 1, 7)
+	mean, variance := ref.Running(x, []float64{4, 4}, []float64{8, 8})
+	wantValues(t, "running mean", mean.Value, 3+0.5, 3+5)
+	wantValues(t, "running variance", variance.Value, 6+0.5, 6+50)
+	_, one := reference.BatchNorm{Rows: 1, C: 1, Momentum: 0.5}.Running([]float64{3}, []float64{0}, []float64{8})
+	wantValues(t, "running variance of one row", one.Value, 4)
 
 	src := newSource("reference/batchnorm")
-	grad := batchNorm{rows: 7, c: 3, epsilon: 1e-2}
-	x, dy := widen(src.values(21)), widen(src.values(21))
-	gamma, beta := widen(src.values(3)), widen(src.values(3))
-	dx, dgamma, dbeta := grad.backward(dy, x, gamma)
-	loss := func([]float64) float64 { return dot(dy, grad.forward(x, gamma, beta).value) }
-	wantGradient(t, "dx", x, dx.value, loss)
-	wantGradient(t, "dgamma", gamma, dgamma.value, loss)
-	wantGradient(t, "dbeta", beta, dbeta.value, loss)
+	grad := reference.BatchNorm{Rows: 7, C: 3, Epsilon: 1e-2}
+	x, dy := reference.Widen(src.values(21)), reference.Widen(src.values(21))
+	gamma, beta := reference.Widen(src.values(3)), reference.Widen(src.values(3))
+	dx, dgamma, dbeta := grad.Backward(dy, x, gamma)
+	loss := func([]float64) float64 { return dot(dy, grad.Forward(x, gamma, beta).Value) }
+	wantGradient(t, "dx", x, dx.Value, loss)
+	wantGradient(t, "dgamma", gamma, dgamma.Value, loss)
+	wantGradient(t, "dbeta", beta, dbeta.Value, loss)
 }
 
 func TestReferenceActivations(t *testing.T) {
@@ -155,15 +156,15 @@ func TestReferenceActivations(t *testing.T) {
 		{device.Tanh, math.Log(2), 0.6}, {device.Tanh, -math.Log(2), -0.6},
 		{device.SiLU, math.Log(3), 0.75 * math.Log(3)},
 	} {
-		got, _ := activate(c.kind, 0.25, c.x)
-		wantValues(t, fmt.Sprintf("%v(%v)", c.kind, c.x), []float64{got}, c.want)
+		got := reference.ActivationForward(device.ActivationSpec{Kind: c.kind, Alpha: 0.25}, []float64{c.x}).Value
+		wantValues(t, fmt.Sprintf("%v(%v)", c.kind, c.x), got, c.want)
 	}
 	for _, kind := range activationKinds() {
 		s := device.ActivationSpec{Kind: kind, Alpha: 0.25}
-		x := widen(newSource("reference/activation").between(100, -4, 4))
-		dy := widen(newSource("reference/activation/dy").values(100))
-		wantGradient(t, kind.String(), x, refActivationBackward(s, dy, x).value, func(x []float64) float64 {
-			return dot(dy, refActivationForward(s, x).value)
+		x := reference.Widen(newSource("reference/activation").between(100, -4, 4))
+		dy := reference.Widen(newSource("reference/activation/dy").values(100))
+		wantGradient(t, kind.String(), x, reference.ActivationBackward(s, dy, x).Value, func(x []float64) float64 {
+			return dot(dy, reference.ActivationForward(s, x).Value)
 		})
 	}
 }
@@ -171,24 +172,24 @@ func TestReferenceActivations(t *testing.T) {
 func TestReferenceLoss(t *testing.T) {
 	s := device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 1, Classes: 2, Smoothing: 0.25}
 	// softmax(log 3, 0) = (3/4, 1/4), q = (7/8, 1/8).
-	stats, gradient := refLoss(s, lossBatch{outputs: []float64{math.Log(3), 0}, labels: []int32{0}})
-	wantValues(t, "cross-entropy", stats.value, -0.875*math.Log(0.75)-0.125*math.Log(0.25), 1, 1, 1)
-	wantValues(t, "its gradient", gradient.value, 0.75-0.875, 0.25-0.125)
-	stats, _ = refLoss(device.LossSpec{Kind: device.MeanSquaredError, N: 2, Classes: 2}, lossBatch{outputs: []float64{3, 1, 1, 1}, labels: []int32{1, 1}})
-	wantValues(t, "mean squared error", stats.value, (9+0)/2.0+(1+0)/2.0, 0, 2, 2)
+	stats, gradient := reference.Loss(s, reference.LossBatch{Outputs: []float64{math.Log(3), 0}, Labels: []int32{0}})
+	wantValues(t, "cross-entropy", stats.Value, -0.875*math.Log(0.75)-0.125*math.Log(0.25), 1, 1, 1)
+	wantValues(t, "its gradient", gradient.Value, 0.75-0.875, 0.25-0.125)
+	stats, _ = reference.Loss(device.LossSpec{Kind: device.MeanSquaredError, N: 2, Classes: 2}, reference.LossBatch{Outputs: []float64{3, 1, 1, 1}, Labels: []int32{1, 1}})
+	wantValues(t, "mean squared error", stats.Value, (9+0)/2.0+(1+0)/2.0, 0, 2, 2)
 
 	for _, c := range lossCases() {
 		if len(c.outputs) > 200 || strings.HasSuffix(c.name, "label-out-of-range") || strings.HasSuffix(c.name, "NaN") || c.name == "cross-entropy-right-and-wrong-by-1e4" {
 			continue
 		}
 		b := c.batch()
-		_, gradient := refLoss(c.spec, b)
-		wantGradient(t, c.name, b.outputs, gradient.value, func([]float64) float64 {
-			stats, _ := refLoss(c.spec, b)
-			if c.spec.Sum || stats.value[device.StatWeight] == 0 {
-				return stats.value[device.StatLoss]
+		_, gradient := reference.Loss(c.spec, b)
+		wantGradient(t, c.name, b.Outputs, gradient.Value, func([]float64) float64 {
+			stats, _ := reference.Loss(c.spec, b)
+			if c.spec.Sum || stats.Value[device.StatWeight] == 0 {
+				return stats.Value[device.StatLoss]
 			}
-			return stats.value[device.StatLoss] / stats.value[device.StatWeight]
+			return stats.Value[device.StatLoss] / stats.Value[device.StatWeight]
 		})
 	}
 }
@@ -199,11 +200,11 @@ func TestReferenceOneHotIsTheLabel(t *testing.T) {
 		if c.labels == nil || c.spec.Ignore || c.name == "label-out-of-range" {
 			continue
 		}
-		stats, gradient := refLoss(c.spec, c.batch())
+		stats, gradient := reference.Loss(c.spec, c.batch())
 		oneHotTargets(&c)
-		softStats, softGradient := refLoss(c.spec, c.batch())
-		wantValues(t, c.name, softStats.value, stats.value...)
-		wantValues(t, c.name+" gradient", softGradient.value, gradient.value...)
+		softStats, softGradient := reference.Loss(c.spec, c.batch())
+		wantValues(t, c.name, softStats.Value, stats.Value...)
+		wantValues(t, c.name+" gradient", softGradient.Value, gradient.Value...)
 	}
 }
 
@@ -211,11 +212,11 @@ func TestReferenceOneHotIsTheLabel(t *testing.T) {
 // -log p is l3 = log(4/3) or l1 = log 4.
 func TestReferenceLossIsPyTorchs(t *testing.T) {
 	l1, l3 := math.Log(4), math.Log(4.0/3)
-	b := lossBatch{outputs: []float64{math.Log(3), 0, 0, math.Log(3), math.Log(3), 0}, labels: []int32{0, 1, 1}, classWeights: []float64{2, 0.5}}
-	mean := func(s device.LossSpec, b lossBatch) float64 {
+	b := reference.LossBatch{Outputs: []float64{math.Log(3), 0, 0, math.Log(3), math.Log(3), 0}, Labels: []int32{0, 1, 1}, ClassWeights: []float64{2, 0.5}}
+	mean := func(s device.LossSpec, b reference.LossBatch) float64 {
 		s.Kind, s.N, s.Classes = device.SoftmaxCrossEntropy, 3, 2
-		stats, _ := refLoss(s, b)
-		return stats.value[device.StatLoss] / stats.value[device.StatWeight]
+		stats, _ := reference.Loss(s, b)
+		return stats.Value[device.StatLoss] / stats.Value[device.StatWeight]
 	}
 	// CrossEntropyLoss(weight=w): sum_i -w[y_i] log p[y_i] / sum_i w[y_i].
 	wantValues(t, "class weights", []float64{mean(device.LossSpec{}, b)}, (2*l3+0.5*l3+0.5*l1)/(2+0.5+0.5))
@@ -224,8 +225,8 @@ func TestReferenceLossIsPyTorchs(t *testing.T) {
 	// With label_smoothing=s: (1-s) of the above + s/K sum_i sum_k -w[k] log p[k] / sum_i w[y_i].
 	smooth := (2*l3 + 0.5*l1) + (2*l1 + 0.5*l3) + (2*l3 + 0.5*l1)
 	wantValues(t, "smoothing", []float64{mean(device.LossSpec{Smoothing: 0.5}, b)}, 0.5*(2*l3+0.5*l3+0.5*l1)/3+0.25*smooth/3)
-	// Probabilities without class weights: sum_i sum_k -t[k] log p[k] / n; with smoothing t is (1-s) t + s/K.
-	soft := lossBatch{outputs: b.outputs, soft: []float64{0.75, 0.25, 0.5, 0.5, 0, 1}}
+	// Probabilities without class Weights: sum_i sum_k -t[k] log p[k] / n; with smoothing t is (1-s) t + s/K.
+	soft := reference.LossBatch{Outputs: b.Outputs, Soft: []float64{0.75, 0.25, 0.5, 0.5, 0, 1}}
 	wantValues(t, "probabilities", []float64{mean(device.LossSpec{SoftTargets: true}, soft)},
 		(0.75*l3+0.25*l1+0.5*l1+0.5*l3+l1)/3)
 	wantValues(t, "smoothed probabilities", []float64{mean(device.LossSpec{SoftTargets: true, Smoothing: 0.5}, soft)},
@@ -233,24 +234,16 @@ func TestReferenceLossIsPyTorchs(t *testing.T) {
 }
 
 func TestReferenceSoftmax(t *testing.T) {
-	wantValues(t, "softmax", refSoftmax(2, []float64{math.Log(3), 0, 1e4, -1e4}).value, 0.75, 0.25, 1, 0)
-}
-
-func TestReferenceReflect(t *testing.T) {
-	for i, want := range map[int]int{-3: 3, -1: 1, 0: 0, 3: 3, 4: 2, 6: 0} {
-		if got := reflect(i, 4); got != want {
-			t.Errorf("reflect(%d, 4) is %d, want %d", i, got, want)
-		}
-	}
+	wantValues(t, "softmax", reference.Softmax(2, []float64{math.Log(3), 0, 1e4, -1e4}).Value, 0.75, 0.25, 1, 0)
 }
 
 // TestReferenceOptimizer follows two steps by hand.
 func TestReferenceOptimizer(t *testing.T) {
 	two := func(s device.OptimizerSpec, h [device.HyperLen]float32) float64 {
-		p := parameter{w: 1}
-		p.step(s, widen(h[:]), 2)
-		p.step(s, widen(h[:]), 4)
-		return p.w
+		p := reference.Parameter{W: 1}
+		p.Step(s, reference.Widen(h[:]), 2)
+		p.Step(s, reference.Widen(h[:]), 4)
+		return p.W
 	}
 	for _, c := range []struct {
 		name string
@@ -279,40 +272,40 @@ func TestReferenceOptimizer(t *testing.T) {
 }
 
 func TestReferenceFormats(t *testing.T) {
-	f16, bf16 := formatOf(device.Float16), formatOf(device.BFloat16)
+	f16, bf16 := reference.FormatOf(device.Float16), reference.FormatOf(device.BFloat16)
 	for _, c := range []struct {
-		format  floatFormat
+		format  reference.Format
 		x, want float64
 	}{
 		{f16, 65504, 65504}, {f16, 65519.99, 65504}, {f16, 65520, math.Inf(1)}, {f16, -1e30, math.Inf(-1)},
 		{f16, 2049, 2048}, {f16, 2051, 2052}, {f16, 0x1p-25, 0}, {f16, 0x1.8p-25, 0x1p-24}, {f16, 0x1.8p-24, 0x1p-23},
 		{bf16, 257, 256}, {bf16, 259, 260}, {bf16, 0x1p-134, 0}, {bf16, 0x1.8p-134, 0x1p-133}, {bf16, math.MaxFloat32, math.Inf(1)},
 	} {
-		if got := c.format.round(c.x); got != c.want {
+		if got := c.format.Round(c.x); got != c.want {
 			t.Errorf("%v rounded is %v, want %v", c.x, got, c.want)
 		}
 	}
-	for _, format := range []floatFormat{f16, bf16} {
+	for _, format := range []reference.Format{f16, bf16} {
 		for b := uint32(0); b < 1<<16; b++ {
-			if x := format.decode(b); !math.IsNaN(x) && format.encode(x) != b {
-				t.Fatalf("%v is %#x, and not %#x, in %+v", x, b, format.encode(x), format)
+			if x := format.Decode(b); !math.IsNaN(x) && format.Encode(x) != b {
+				t.Fatalf("%v is %#x, and not %#x, in %+v", x, b, format.Encode(x), format)
 			}
 		}
-		if x := format.decode(format.encode(math.NaN())); !math.IsNaN(x) {
+		if x := format.Decode(format.Encode(math.NaN())); !math.IsNaN(x) {
 			t.Errorf("NaN becomes %v in %+v", x, format)
 		}
 	}
-	if f16.largest() != 65504 || bf16.largest() != 0x1.FEp127 {
-		t.Errorf("the largest numbers are %v and %v", f16.largest(), bf16.largest())
+	if f16.Largest() != 65504 || bf16.Largest() != 0x1.FEp127 {
+		t.Errorf("the largest numbers are %v and %v", f16.Largest(), bf16.Largest())
 	}
 	for x, want := range map[float64]float64{0: 0x1p-24, 0x1p-24: 0x1p-24, 0x1p-14: 0x1p-24, 1: 0x1p-10, 1.99: 0x1p-10, -2: 0x1p-9, 65504: 32} {
-		if got := f16.spacing(x); got != want {
+		if got := f16.Spacing(x); got != want {
 			t.Errorf("neighbours of %v in float16 are %v apart, want %v", x, got, want)
 		}
 	}
-	f32 := formatOf(device.Float32)
+	f32 := reference.FormatOf(device.Float32)
 	for b, want := range map[uint32]float64{0x3F800000: 1, 0xC0490FDB: -float64(float32(math.Pi)), 1: 0x1p-149, 0x7F7FFFFF: math.MaxFloat32, 0x7F800000: math.Inf(1)} {
-		if got := f32.decode(b); got != want {
+		if got := f32.Decode(b); got != want {
 			t.Errorf("float32 %#x decodes to %v, want %v", b, got, want)
 		}
 	}
@@ -334,7 +327,7 @@ func TestReferenceScaling(t *testing.T) {
 		{state{1.5, 0, 0, 0}, true, 3, state{1, 1 / 1.5, 1, 0}},
 		{state{1 << 24, 0, 0, 0}, false, 1, state{1 << 24, 0x1p-24, 0, 0}},
 	} {
-		if got := refScaling(c.before, c.bad, c.interval); got != c.want {
+		if got := reference.LossScaling(c.before, c.bad, c.interval); got != c.want {
 			t.Errorf("%v, bad %v, becomes %v, want %v", c.before, c.bad, got, c.want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // scaled is the state of a LossScaling after an update that found all gradients finite, and doubled the
@@ -110,12 +111,12 @@ func runScaling(t *testing.T, dev device.Device, opt Options, mixed device.Mixed
 	})
 	state := [device.ScalingLen]float64{device.ScalingScale: float64(c.scale)}
 	for step, odd := range c.found {
-		state = refScaling(state, math.IsNaN(float64(odd)) || math.IsInf(float64(odd), 0), c.interval)
-		want := newSums(device.ScalingLen, elementwiseUlps)
+		state = reference.LossScaling(state, math.IsNaN(float64(odd)) || math.IsInf(float64(odd), 0), c.interval)
+		want := reference.NewSums(device.ScalingLen, reference.ElementwiseUlps)
 		for i, v := range state {
-			want.set(i, v, 0) // exact, but for the inverse
+			want.Set(i, v, 0) // exact, but for the inverse
 		}
-		want.magnitude[device.ScalingInverse] = state[device.ScalingInverse]
+		want.Magnitude[device.ScalingInverse] = state[device.ScalingInverse]
 		r.check(states[step], want)
 	}
 	for i, last := range grads[len(grads)-1] {
@@ -199,13 +200,13 @@ func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.
 	stateTensor := r.inoutFloat32("state", []float32{16, 1.0 / 16, 0, 0}, device.ScalingLen)
 	scalingSpec := device.LossScalingSpec{State: stateTensor, Interval: interval}
 	optimizerSpec := device.OptimizerSpec{Kind: device.SGD, Scaling: stateTensor}
-	weights := make([][]parameter, len(sizes))
+	weights := make([][]reference.Parameter, len(sizes))
 	count := 0
 	for i, n := range sizes {
 		count += n
 		start := src.values(n)
 		for _, w := range start {
-			weights[i] = append(weights[i], parameter{w: float64(w), magnitude: math.Abs(float64(w))})
+			weights[i] = append(weights[i], reference.Parameter{W: float64(w), Magnitude: math.Abs(float64(w))})
 		}
 		slot := device.OptimizerParam{
 			Value: r.inoutFloat32(fmt.Sprintf("value %d", i), start, n), Grad: r.inoutFloat32(fmt.Sprintf("grad %d", i), make([]float32, n), n),
@@ -226,13 +227,13 @@ func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.
 				data[1][5] = float32(math.Inf(-1))
 			}
 		}))
-		state = refScaling(state, bad, interval)
+		state = reference.LossScaling(state, bad, interval)
 		if bad {
 			continue
 		}
-		for i, g := range refClip(maxNorm, maxValue, finite) {
+		for i, g := range reference.Clip(maxNorm, maxValue, finite) {
 			for j := range weights[i] {
-				weights[i][j].step(optimizerSpec, widen(row[:]), g.value[j])
+				weights[i][j].Step(optimizerSpec, reference.Widen(row[:]), g.Value[j])
 			}
 		}
 	}
@@ -248,23 +249,23 @@ func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.
 		}
 	})
 	for i, slot := range optimizerSpec.Slots {
-		value := newSums(sizes[i], elementwiseUlps*steps+sumUlps(count))
-		velocity := newSums(sizes[i], elementwiseUlps*steps+sumUlps(count))
+		value := reference.NewSums(sizes[i], reference.ElementwiseUlps*steps+reference.SumUlps(count))
+		velocity := reference.NewSums(sizes[i], reference.ElementwiseUlps*steps+reference.SumUlps(count))
 		for j, p := range weights[i] {
-			value.set(j, p.w, p.magnitude)
-			velocity.set(j, p.state1, p.magnitude1)
+			value.Set(j, p.W, p.Magnitude)
+			velocity.Set(j, p.State1, p.Magnitude1)
 		}
 		r.check(slot.Value, value)
 		r.check(slot.State1, velocity)
 	}
-	want := newSums(device.ScalingLen, 0)
-	copy(want.value, state[:])
+	want := reference.NewSums(device.ScalingLen, 0)
+	copy(want.Value, state[:])
 	r.check(stateTensor, want)
 }
 
 // unscaled returns the gradients divided by the scale.
 func unscaled(g []float32, scale float64) []float64 {
-	v := widen(g)
+	v := reference.Widen(g)
 	for i := range v {
 		v[i] /= scale
 	}

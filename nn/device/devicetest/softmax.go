@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 func testSoftmax(t *testing.T, dev device.Device, opt Options) {
@@ -23,7 +24,7 @@ func testSoftmax(t *testing.T, dev device.Device, opt Options) {
 				softmax.Forward(y, x)
 				softmax.Forward(inPlace, inPlace)
 			})
-			want := refSoftmax(c.classes, widen(data))
+			want := reference.Softmax(c.classes, reference.Widen(data))
 			r.check(y, want)
 			r.check(inPlace, want)
 		})

@@ -71,12 +71,3 @@ func (s *source) pixels(n int) []uint8 {
 	}
 	return v
 }
-
-// widen converts to what the references compute with.
-func widen(v []float32) []float64 {
-	w := make([]float64, len(v))
-	for i, x := range v {
-		w[i] = float64(x)
-	}
-	return w
-}

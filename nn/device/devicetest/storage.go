@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // testStorage returns the suite of one 16-bit type: every plan whose spec has a DType, on tensors of it. Convolutions with
@@ -91,11 +92,11 @@ func refusal[P any](_ P, err error) error { return err }
 // testRange checks what happens at the ends of the type's range: what is too large becomes infinite, what is too
 // small 0 or subnormal, by rounding alone, as sums of twice and half the type's extreme numbers.
 func testRange(t *testing.T, dev device.Device, opt Options) {
-	f := formatOf(opt.dtype())
-	largest, smallest := f.largest(), f.spacing(0)
+	f := reference.FormatOf(opt.dtype())
+	largest, smallest := f.Largest(), f.Spacing(0)
 	var data []float32
 	for _, x := range []float64{largest, largest / 2, largest * 0.75, 1, 0} {
-		data = append(data, float32(f.round(x)), float32(-f.round(x)))
+		data = append(data, float32(f.Round(x)), float32(-f.Round(x)))
 	}
 	if opt.dtype() == device.Float16 { // bfloat16's are subnormal in float32 too, and may be flushed
 		for k := range 8 {
@@ -109,9 +110,9 @@ func testRange(t *testing.T, dev device.Device, opt Options) {
 			a, y := r.input("a", data, len(data)), r.output("y", len(data))
 			r.run(func() { combine.Run(y, a, nil) })
 			wrong := mismatches{total: len(data)}
-			for i, got := range unpack(opt.dtype(), r.bits(y)) {
+			for i, got := range reference.Unpack(opt.dtype(), r.bits(y)) {
 				// The product is exact in float32, so that the result is too.
-				if want := f.round(float64(alpha) * float64(data[i])); got != want {
+				if want := f.Round(float64(alpha) * float64(data[i])); got != want {
 					wrong.add("%v times %v is %v, want %v", alpha, data[i], got, want)
 				}
 			}

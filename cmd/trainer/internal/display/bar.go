@@ -57,6 +57,9 @@ func (b *Bar) OnEvent(e train.Event) {
 func (b *Bar) start(s train.Start) {
 	b.epochs = s.Epochs
 	b.println(startLine(s, b.run))
+	if len(s.Fallbacks) > 0 {
+		b.println(fallbackLine(s.Summary))
+	}
 	b.bar = b.progress.AddBar(int64(max(s.Summary.Steps, 1)),
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.left() })),

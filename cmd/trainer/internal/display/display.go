@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -50,6 +51,9 @@ func (l *Lines) OnEvent(e train.Event) {
 	switch e := e.(type) {
 	case train.Start:
 		fmt.Fprintln(l.w, startLine(e, l.run))
+		if len(e.Fallbacks) > 0 {
+			fmt.Fprintln(l.w, fallbackLine(e.Summary))
+		}
 	case train.EpochDone:
 		fmt.Fprintln(l.w, epochLine(e.EpochMetrics))
 	}
@@ -71,6 +75,11 @@ func startLine(s train.Start, run Run) string {
 		line = fmt.Sprintf("run %d of %d, seed %d: %s", run.Number, run.Of, run.Seed, line)
 	}
 	return line
+}
+
+// fallbackLine says which operations the host computes in place of the device.
+func fallbackLine(s train.Summary) string {
+	return fmt.Sprintf("%s has no code for: %s; the host computes this in float64, which is slow", s.Device, strings.Join(s.Fallbacks, ", "))
 }
 
 // Device names the device of a training, such as "cuda:0 (NVIDIA L4, fp16)". The CPU's precision is always the same, and

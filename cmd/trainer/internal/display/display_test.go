@@ -117,3 +117,16 @@ func TestBarThatNeverBegan(t *testing.T) {
 	b.Close()
 	b.Close()
 }
+
+func TestFallbacksAreToldOnce(t *testing.T) {
+	var out bytes.Buffer
+	l := NewLines(&out, Run{Data: "mnist", Recipe: "mine"})
+	s := start()
+	s.Device, s.Fallbacks = "cuda:0", []string{"activation mish", "gather"}
+	l.OnEvent(s)
+	l.OnEvent(epoch())
+	const want = "\ncuda:0 has no code for: activation mish, gather; the host computes this in float64, which is slow\nepoch"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("got\n%swant in it%s", out.String(), want)
+	}
+}

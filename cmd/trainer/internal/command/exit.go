@@ -1,0 +1,113 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"strings"
+
+	"trainer/cmd/trainer/internal/report"
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/optim"
+	"trainer/nn/recipe"
+	"trainer/nn/train"
+)
+
+// The exit statuses.
+const (
+	exitOK          = 0
+	exitEnvironment = 1   // the machine or the program failed
+	exitUsage       = 2   // what was asked for can't be done: arguments, recipe, data, output
+	exitInterrupted = 130 // Ctrl-C
+)
+
+// usageError is a mistake in the arguments.
+type usageError struct{ msg string }
+
+func (e *usageError) Error() string { return e.msg }
+
+func usageErrorf(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// interruptedError is a training that Ctrl-C stopped, and that can go on.
+type interruptedError struct{ folder string }
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("interrupted; trainer -resume %s goes on", e.folder)
+}
+
+// suggest ends a message about an unknown name.
+func suggest(name string, valid []string) string { return recipe.Suggest(name, valid) }
+
+// maxErrorLines is how long an error message may be.
+const maxErrorLines = 3
+
+// report writes an error and returns the exit status.
+func (p *program) report(err error) int {
+	if errors.Is(err, errNoGPU) {
+		return exitEnvironment
+	}
+	if stopped, ok := errors.AsType[*interruptedError](err); ok {
+		fmt.Fprintf(p.stderr, "trainer: %v\n", stopped)
+		return exitInterrupted
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(p.stderr, "trainer: interrupted")
+		return exitInterrupted
+	}
+	msg := err.Error()
+	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok {
+		if n := recipe.Nearest(notFound.Name, notFound.Valid); n != "" {
+			msg += fmt.Sprintf("\ndid you mean %s?", n)
+		}
+	}
+	lines := strings.SplitN(strings.TrimSpace(msg), "\n", maxErrorLines+1)
+	fmt.Fprintln(p.stderr, "trainer: "+strings.Join(lines[:min(len(lines), maxErrorLines)], "\n"))
+	return exitStatus(err)
+}
+
+func exitStatus(err error) int {
+	// A device's failure is the machine's, whatever layer it was in; what a device can't do, was asked for.
+	if isA[*device.Error](err) && !errors.Is(err, device.ErrNotSupported) {
+		return exitEnvironment
+	}
+	if isA[*usageError](err) || isA[recipe.Errors](err) || isA[*recipe.SetError](err) || isA[*recipe.NotFoundError](err) {
+		return exitUsage
+	}
+	if download, ok := errors.AsType[*data.DownloadError](err); ok && len(download.Failures) > 0 {
+		return exitEnvironment
+	}
+	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) {
+		return exitUsage
+	}
+	if isA[*train.DivergedError](err) || isA[*train.MismatchError](err) || errors.Is(err, train.ErrDamaged) {
+		return exitUsage
+	}
+	if errors.Is(err, report.ErrHoldsRun) {
+		return exitUsage
+	}
+	if isA[*fs.PathError](err) { // a file or folder that can't be read or written, a full disk
+		return exitUsage
+	}
+	return exitEnvironment
+}
+
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// internalError reports a panic: the stack is for developers only.
+func (p *program) internalError(r any) int {
+	fmt.Fprintf(p.stderr, "trainer: internal error: %s; please report it (TRAINER_DEBUG=1 shows where)\n",
+		strings.SplitN(fmt.Sprint(r), "\n", 2)[0])
+	if p.getenv("TRAINER_DEBUG") == "1" {
+		p.stderr.Write(debug.Stack())
+	}
+	return exitEnvironment
+}

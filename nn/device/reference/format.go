@@ -1,0 +1,98 @@
+package reference
+
+import (
+	"fmt"
+	"math"
+
+	"trainer/nn/device"
+)
+
+// Format is a binary floating-point format of IEEE 754's kind: a sign, exponent
+// bits with the bias 2^(exponent-1)-1, and fraction bits.
+type Format struct{ Exponent, Fraction int }
+
+// FormatOf returns the format of a float type.
+func FormatOf(d device.DType) Format {
+	switch d {
+	case device.Float32:
+		return Format{8, 23}
+	case device.Float16:
+		return Format{5, 10}
+	case device.BFloat16:
+		return Format{8, 7}
+	}
+	panic(fmt.Sprintf("reference: %v is not a float type", d))
+}
+
+func (f Format) bias() int { return 1<<(f.Exponent-1) - 1 }
+
+// Decode returns the number that the bits stand for:
+//
+//	(-1)^sign * 1.fraction * 2^(exponent-bias), or 0.fraction * 2^(1-bias) for exponent 0
+func (f Format) Decode(bits uint32) float64 {
+	fraction := float64(bits & (1<<f.Fraction - 1))
+	exponent := int(bits>>f.Fraction) & (1<<f.Exponent - 1)
+	sign := 1.0
+	if bits>>(f.Fraction+f.Exponent) != 0 {
+		sign = -1
+	}
+	switch exponent {
+	case 1<<f.Exponent - 1:
+		if fraction != 0 {
+			return math.NaN()
+		}
+		return math.Inf(int(sign))
+	case 0:
+		return sign * math.Ldexp(fraction, 1-f.bias()-f.Fraction)
+	}
+	return sign * math.Ldexp(1+math.Ldexp(fraction, -f.Fraction), exponent-f.bias())
+}
+
+// Encode returns the bits that stand for x, which must be a number of the format; NaN becomes
+// the quiet one without a payload.
+func (f Format) Encode(x float64) uint32 {
+	sign := uint32(0)
+	if math.Signbit(x) {
+		sign = 1 << (f.Exponent + f.Fraction)
+	}
+	infinity := uint32(1<<f.Exponent-1) << f.Fraction
+	x = math.Abs(x)
+	switch {
+	case math.IsNaN(x):
+		return infinity | 1<<(f.Fraction-1)
+	case math.IsInf(x, 0):
+		return sign | infinity
+	case x < math.Ldexp(1, 1-f.bias()): // subnormal: 0.fraction
+		return sign | uint32(math.Ldexp(x, f.bias()-1+f.Fraction))
+	}
+	m, e := math.Frexp(x) // x = 2m * 2^(e-1), 1 <= 2m < 2
+	return sign | uint32(e-1+f.bias())<<f.Fraction | uint32(math.Ldexp(2*m-1, f.Fraction))
+}
+
+// Largest returns the largest finite number of the format.
+func (f Format) Largest() float64 {
+	return math.Ldexp(2-math.Ldexp(1, -f.Fraction), f.bias())
+}
+
+// Spacing returns the distance between neighbours of the format around x.
+func (f Format) Spacing(x float64) float64 {
+	if x == 0 {
+		return math.Ldexp(1, 1-f.bias()-f.Fraction)
+	}
+	_, e := math.Frexp(x) // x = m * 2^e with 1/2 <= |m| < 1
+	return math.Ldexp(1, max(e-1, 1-f.bias())-f.Fraction)
+}
+
+// Round returns the number of the format that is nearest to x, of two the one with an
+// even fraction, and infinity from half a step above the largest on.
+func (f Format) Round(x float64) float64 {
+	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+		return x
+	}
+	step := f.Spacing(x)
+	rounded := math.RoundToEven(x/step) * step
+	if math.Abs(rounded) >= math.Ldexp(1, f.bias()+1) {
+		return math.Inf(int(math.Copysign(1, x)))
+	}
+	return rounded
+}
