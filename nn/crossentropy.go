@@ -1,9 +1,8 @@
 package nn
 
 import (
-	"fmt"
-
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // CrossEntropy is the softmax followed by the categorical cross-entropy: minus the
@@ -39,6 +38,17 @@ type CrossEntropy struct {
 	LossWeights
 }
 
+func crossEntropyKind() LossKind {
+	return LossKind{Name: "cross-entropy", Doc: "softmax and minus the logarithm of the right class's probability", New: func() Loss { return CrossEntropy{} }}
+}
+
+// Settings declares the keys of recipes.
+func (l *CrossEntropy) Settings(s *setting.List) {
+	s.Float32(&l.Smoothing, "smoothing", 0, setting.ZeroToBelowOne, "share of the target spread over all classes")
+	s.Bool(&l.Sum, "sum", "add up the batch's losses instead of taking their mean")
+	l.declare(s)
+}
+
 // Kind returns "cross-entropy".
 func (CrossEntropy) Kind() string { return "cross-entropy" }
 
@@ -47,8 +57,8 @@ func (l CrossEntropy) Summed() bool { return l.Sum }
 
 // Build makes the device's plan.
 func (l CrossEntropy) Build(b *Builder, in LossInput) (BuiltLoss, error) {
-	if !(l.Smoothing >= 0 && l.Smoothing < 1) {
-		return nil, fmt.Errorf("cross-entropy: smoothing is %v, needs 0 to below 1", l.Smoothing)
+	if err := setting.Check(&l); err != nil {
+		return nil, err
 	}
-	return l.build(l.Kind(), b, in, device.LossSpec{Kind: device.SoftmaxCrossEntropy, Smoothing: l.Smoothing, Sum: l.Sum})
+	return l.build(b, in, device.LossSpec{Kind: device.SoftmaxCrossEntropy, Smoothing: l.Smoothing, Sum: l.Sum})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Dense connects every input with every output: a matrix product.
@@ -24,16 +25,28 @@ type Dense struct {
 	BiasInit Initializer // nil means PyTorchDefault
 }
 
+func denseKind() LayerKind {
+	return LayerKind{Name: "dense", Doc: "fully connected layer", Family: WithWeights, New: func() Layer { return Dense{} }}
+}
+
+// Settings declares the keys of recipes.
+func (d *Dense) Settings(s *setting.List) {
+	s.Int(&d.Out, "out", 0, setting.AtLeast(1), "number of outputs").OrConstant("classes").Require()
+	s.Unless(&d.NoBias, "bias", "add a bias to each output")
+	s.Nested(&d.Init, "init", "pytorch", "initial weights, see initialisers")
+	s.Nested(&d.BiasInit, "bias-init", "pytorch", "initial bias, see initialisers")
+}
+
 // Kind returns "dense".
 func (d Dense) Kind() string { return "dense" }
 
 // OutputShape returns [out].
 func (d Dense) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&d); err != nil {
+		return nil, err
+	}
 	if len(in) != 1 {
 		return nil, fmt.Errorf("got %v, needs a vector, [features]: put flatten before it", in)
-	}
-	if d.Out < 1 {
-		return nil, fmt.Errorf("got Out = %d, needs at least 1", d.Out)
 	}
 	return Shape{d.Out}, nil
 }

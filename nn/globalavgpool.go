@@ -16,8 +16,15 @@ import "trainer/nn/device"
 //	dx[n,i,j,c] = dy[n,c] / (h w)
 type GlobalAvgPool struct{}
 
+func globalAvgPoolKind() LayerKind {
+	return LayerKind{Name: "global-avg-pool", Doc: "mean of each channel", Family: Pooling, New: func() Layer { return GlobalAvgPool{} }}
+}
+
 // Kind returns "global-avg-pool".
 func (GlobalAvgPool) Kind() string { return "global-avg-pool" }
+
+// Stem returns "pool".
+func (GlobalAvgPool) Stem() string { return "pool" }
 
 // OutputShape returns [c].
 func (GlobalAvgPool) OutputShape(in Shape) (Shape, error) {

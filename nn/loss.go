@@ -3,9 +3,10 @@ package nn
 import (
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Loss is what training minimises: a description without buffers, which is built for a network. A program can
@@ -20,6 +21,17 @@ type Loss interface {
 	// got and what it needs.
 	Build(b *Builder, in LossInput) (BuiltLoss, error)
 }
+
+// LossError is a loss that can't be built for a network.
+type LossError struct {
+	Loss string // its kind
+	Err  error  // what it got and what it needs
+}
+
+func (e *LossError) Error() string { return fmt.Sprintf("loss %s: %v", e.Loss, e.Err) }
+
+// Unwrap returns the cause.
+func (e *LossError) Unwrap() error { return e.Err }
 
 // LossInput says what a loss compares.
 type LossInput struct {
@@ -59,15 +71,22 @@ type LossWeights struct {
 	IgnoreIndex *int32 `json:",omitempty"`
 }
 
+// declare declares the keys of recipes that say how much examples count.
+func (w *LossWeights) declare(s *setting.List) {
+	s.Float32s(&w.ClassWeights, "class-weights", setting.NotNegative, "one weight per class, for the loss of its examples").
+		OrFlag("balanced", &w.Balanced)
+	s.OptionalInt32(&w.IgnoreIndex, "ignore-index", "none", "label whose examples do not count")
+}
+
 // Ignores reports whether examples with a label don't count.
 func (w LossWeights) Ignores(label int32) bool {
 	return w.IgnoreIndex != nil && *w.IgnoreIndex == label
 }
 
-// build makes the plan of a loss that devices have, with these weights. kind is for errors.
-func (w LossWeights) build(kind string, b *Builder, in LossInput, s device.LossSpec) (BuiltLoss, error) {
+// build makes the plan of a loss that devices have, with these weights.
+func (w LossWeights) build(b *Builder, in LossInput, s device.LossSpec) (BuiltLoss, error) {
 	if in.SoftTargets && w.IgnoreIndex != nil {
-		return nil, fmt.Errorf("%s: an ignored label needs targets that are labels, but they are probabilities here, as mixup makes them", kind)
+		return nil, errors.New("ignore-index needs targets that are labels; mixup and cutmix make probabilities of them")
 	}
 	s.N, s.Classes, s.SoftTargets, s.Weights = b.Batch(), in.Classes, in.SoftTargets, in.Weights
 	s.Scaling = b.LossScaling()
@@ -79,13 +98,9 @@ func (w LossWeights) build(kind string, b *Builder, in LossInput, s device.LossS
 		s.ClassWeights, err = b.Constant(values, in.Classes)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
+		return nil, err
 	}
-	plan, err := b.Device().NewLoss(s)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
-	}
-	return plan, nil
+	return b.Device().NewLoss(s)
 }
 
 // classWeights returns the weights, or nil where all are 1.
@@ -106,14 +121,7 @@ func (w LossWeights) classWeights(b *Builder, classes int) ([]float32, error) {
 	if len(w.ClassWeights) != classes {
 		return nil, fmt.Errorf("%d class weights for %d classes, want one per class", len(w.ClassWeights), classes)
 	}
-	sum := 0.0
-	for k, v := range w.ClassWeights {
-		if !(v >= 0) || math.IsInf(float64(v), 0) {
-			return nil, fmt.Errorf("the weight of class %d is %v, want a number from 0", k, v)
-		}
-		sum += float64(v)
-	}
-	if sum == 0 {
+	if slices.Max(w.ClassWeights) == 0 {
 		return nil, errors.New("all class weights are 0, want at least one above it")
 	}
 	return w.ClassWeights, nil

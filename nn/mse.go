@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // MeanSquaredError compares the outputs with the label as a one-hot vector.
 //
@@ -20,6 +23,16 @@ type MeanSquaredError struct {
 	LossWeights
 }
 
+func meanSquaredErrorKind() LossKind {
+	return LossKind{Name: "mse", Doc: "squared distance from the label as a one-hot vector", New: func() Loss { return MeanSquaredError{} }}
+}
+
+// Settings declares the keys of recipes.
+func (l *MeanSquaredError) Settings(s *setting.List) {
+	s.Bool(&l.Sum, "sum", "add up the batch's losses instead of taking their mean")
+	l.declare(s)
+}
+
 // Kind returns "mse".
 func (MeanSquaredError) Kind() string { return "mse" }
 
@@ -28,5 +41,8 @@ func (l MeanSquaredError) Summed() bool { return l.Sum }
 
 // Build makes the device's plan.
 func (l MeanSquaredError) Build(b *Builder, in LossInput) (BuiltLoss, error) {
-	return l.build(l.Kind(), b, in, device.LossSpec{Kind: device.MeanSquaredError, Sum: l.Sum})
+	if err := setting.Check(&l); err != nil {
+		return nil, err
+	}
+	return l.build(b, in, device.LossSpec{Kind: device.MeanSquaredError, Sum: l.Sum})
 }

@@ -115,7 +115,7 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 		return err
 	}
 	if err := n.buildLosses(b); err != nil {
-		return fmt.Errorf("compiling the loss: %w", err)
+		return &LossError{Loss: n.opt.Loss.Kind(), Err: err}
 	}
 	if n.opt.Training {
 		n.dlogits, err = b.Tensor(device.Float32, n.opt.Batch, n.classes)
@@ -137,7 +137,7 @@ func (n *Network) buildLosses(b *Builder) (err error) {
 		}
 	}
 	if b.scaling != nil && !b.scaled {
-		return fmt.Errorf("%s doesn't multiply its gradient by the scale of Builder.LossScaling, which float16 needs: train in bfloat16 or float32", n.opt.Loss.Kind())
+		return errors.New("it doesn't multiply its gradient by the scale of Builder.LossScaling, which float16 needs: train in bfloat16 or float32")
 	}
 	return nil
 }

@@ -11,6 +11,10 @@ import "trainer/nn/device"
 // At 0, where there is no derivative, 0 is taken.
 type ReLU struct{}
 
+func reluKind() LayerKind {
+	return LayerKind{Name: "relu", Doc: "max(0, x)", Family: Activation, New: func() Layer { return ReLU{} }}
+}
+
 // Kind returns "relu".
 func (ReLU) Kind() string { return "relu" }
 

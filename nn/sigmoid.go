@@ -9,6 +9,10 @@ import "trainer/nn/device"
 // The derivative: s' = exp(-x) / (1 + exp(-x))^2 = s (1 - s), as 1 - s = exp(-x) s.
 type Sigmoid struct{}
 
+func sigmoidKind() LayerKind {
+	return LayerKind{Name: "sigmoid", Doc: "1/(1+exp(-x))", Family: Activation, New: func() Layer { return Sigmoid{} }}
+}
+
 // Kind returns "sigmoid".
 func (Sigmoid) Kind() string { return "sigmoid" }
 

@@ -11,6 +11,10 @@ import "trainer/nn/device"
 // The derivative is the product rule's s + x s' with s' = s (1 - s).
 type SiLU struct{}
 
+func siluKind() LayerKind {
+	return LayerKind{Name: "silu", Doc: "x*sigmoid(x)", Family: Activation, New: func() Layer { return SiLU{} }}
+}
+
 // Kind returns "silu".
 func (SiLU) Kind() string { return "silu" }
 

@@ -9,6 +9,10 @@ import "trainer/nn/device"
 // The derivative is that of sinh/cosh: (cosh^2 - sinh^2) / cosh^2 = 1 - tanh^2.
 type Tanh struct{}
 
+func tanhKind() LayerKind {
+	return LayerKind{Name: "tanh", Doc: "hyperbolic tangent", Family: Activation, New: func() Layer { return Tanh{} }}
+}
+
 // Kind returns "tanh".
 func (Tanh) Kind() string { return "tanh" }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"trainer/cmd/trainer/internal/command"
+	"trainer/nn/recipe"
 )
 
 // version is set by the linker: see the Makefile.
@@ -20,5 +21,6 @@ func main() {
 	os.Exit(command.Main(command.Config{
 		Version:  version,
 		Commands: command.BuiltIn(),
+		Kinds:    recipe.BuiltIn(),
 	}))
 }

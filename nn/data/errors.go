@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -36,6 +37,9 @@ func (e *NotFoundError) Error() string {
 	s := fmt.Sprintf("data set %q not found", e.Name)
 	if e.Reason != "" {
 		s += ": " + e.Reason
+	}
+	if slices.Contains(e.Valid, e.Name) {
+		return s // it is the files that are missing
 	}
 	return s + fmt.Sprintf(" (valid: %s, or a folder with one subfolder of images a class)", strings.Join(e.Valid, ", "))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"trainer/nn"
+	"trainer/nn/setting"
 )
 
 // Config says how weights are updated. It is data, as a recipe has it.
@@ -90,16 +91,18 @@ func (c Config) check() error {
 	case !(c.WeightDecay >= 0) || math.IsInf(c.WeightDecay, 0):
 		return fmt.Errorf("weight decay is %v, need 0 or more", c.WeightDecay)
 	}
-	if err := c.Clip.check(); err != nil {
-		return err
+	if err := setting.Check(c.Clip); err != nil {
+		return fmt.Errorf("clip: %w", err)
 	}
 	if c.Lookahead != nil {
-		if err := c.Lookahead.check(); err != nil {
-			return err
+		if err := setting.Check(c.Lookahead); err != nil {
+			return fmt.Errorf("lookahead: %w", err)
 		}
 	}
 	if c.EMA != nil {
-		return c.EMA.check()
+		if err := setting.Check(c.EMA); err != nil {
+			return fmt.Errorf("ema: %w", err)
+		}
 	}
 	return nil
 }

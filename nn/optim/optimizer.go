@@ -6,6 +6,7 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Optimizer updates the parameters of one network. It allocates nothing after New.
@@ -55,6 +56,7 @@ func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Sche
 	if schedule == nil {
 		o.schedule = Constant{}
 	}
+	o.schedule = complete(o.schedule)
 	if err := o.build(params, state); err != nil {
 		return nil, fmt.Errorf("optimizer: %w", err)
 	}
@@ -97,10 +99,8 @@ func (o *Optimizer) check() error {
 	if o.total < 1 || o.perEpoch < 1 {
 		return fmt.Errorf("%d steps of training, %d an epoch: need at least 1 of each", o.total, o.perEpoch)
 	}
-	if c, ok := o.schedule.(checker); ok {
-		if err := c.check(); err != nil {
-			return fmt.Errorf("schedule: %w", err)
-		}
+	if err := setting.Check(o.schedule); err != nil {
+		return fmt.Errorf("schedule: %w", err)
 	}
 	return o.cfg.check()
 }

@@ -395,15 +395,15 @@ func TestNewRefuses(t *testing.T) {
 		{"rmsprop's nesterov", Config{Algorithm: "rmsprop", LR: 1, Nesterov: true}, nil, "nesterov is for sgd"},
 		{"beta", Config{Algorithm: "adam", LR: 1, Beta2: 1}, nil, "beta2 is 1"},
 		{"decay", sgd(func(c *Config) { c.WeightDecay = -1 }), nil, "weight decay is -1"},
-		{"clip", sgd(func(c *Config) { c.Clip.MaxNorm = -1 }), nil, "largest norm is -1"},
-		{"lookahead", sgd(func(c *Config) { c.Lookahead = &Lookahead{} }), nil, "every 0 steps"},
-		{"lookahead twice", sgd(func(c *Config) { c.Lookahead = &Lookahead{Every: 1, Decay: 0.5, Base: 0.5} }), nil, "one of them"},
+		{"clip", sgd(func(c *Config) { c.Clip.MaxNorm = -1 }), nil, "max-norm is -1"},
+		{"lookahead", sgd(func(c *Config) { c.Lookahead = &Lookahead{} }), nil, "every is 0"},
+		{"lookahead twice", sgd(func(c *Config) { c.Lookahead = &Lookahead{Every: 1, Decay: 0.5, Base: 0.5} }), nil, "one of decay"},
 		{"ema", sgd(func(c *Config) { c.EMA = &EMA{Decay: 1} }), nil, "decay is 1"},
 		{"no match", sgd(func(c *Config) { c.Groups = []Group{{Match: "norm*.bias"}} }), nil,
 			`group "norm*.bias" has no parameters, or those before it have them all (trained parameters: conv1.weight, conv1.bias, norm1.gain, dense1.weight)`},
 		{"shadowed", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv1.*"}, {Match: "conv1.bias"}} }), nil, `group "conv1.bias" has no`},
 		{"pattern", sgd(func(c *Config) { c.Groups = []Group{{Match: "[x"}} }), nil, "syntax error in pattern"},
-		{"schedule", sgd(func(*Config) {}), WarmUp{}, "schedule: warm-up"},
+		{"schedule", sgd(func(*Config) {}), WarmUp{}, "schedule: want one of warm-up"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)

@@ -16,6 +16,7 @@ import (
 	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/optim"
+	"trainer/nn/setting"
 )
 
 var ignoreDocument = cmpopts.IgnoreUnexported(Recipe{})
@@ -186,10 +187,10 @@ func TestMistakes(t *testing.T) {
 		{"same name", head + "[[network]]\nlayer = \"relu\"\nname = \"a\"\n[[network]]\nlayer = \"relu\"\nname = \"a\"\n",
 			`r.toml:14: network.1.name: another layer is called "a" already`},
 		{"name with a dot", head + "[[network]]\nlayer = \"relu\"\nname = \"a.b\"\n", `r.toml:11: network.0.name: want letters, digits, - and _, got "a.b"`},
-		{"mean without std", "[augment]\nmean = [0.5]\n", `r.toml:1: augment.std: 0 values, but mean has 1: want one a channel`},
+		{"mean without std", "[augment]\nmean = [0.5]\n", `r.toml:1: augment.std: 0 values, but mean has 1: want one per channel`},
 		{"two of one", head + "[schedule]\nkind = \"step\"\ngamma = 0.1\n" + network, `r.toml:9: schedule: want one of milestones and every, in epochs`},
 		{"points", head + "[schedule]\nkind = \"piecewise\"\npoints = [[0, 1], [0, 2]]\n" + network,
-			`r.toml:11: schedule.points: point 1 is at 0, want more than 0, where the one before is`},
+			`r.toml:11: schedule.points: point 1 is at 0, want more than the 0 of the point before it`},
 		{"constant alone", head + "[[network]]\nlayer = \"dense\"\nout = 2\ninit = \"constant\"\n",
 			`r.toml:12: network.0.init: constant needs a value, such as { kind = "constant", value = 0.5 }`},
 		{"key of an initialiser", head + "[[network]]\nlayer = \"dense\"\nout = 2\ninit = { kind = \"orthogonal\", gian = 2 }\n",
@@ -383,31 +384,39 @@ func TestPrecisions(t *testing.T) {
 	}
 }
 
-// The documented keys of a layer are those that its builder reads.
-func TestLayerKindsListTheirKeys(t *testing.T) {
-	for _, kind := range LayerKinds() {
-		d := &document{origin: map[string]origin{}}
-		s := &section{doc: d, path: "network.0", table: map[string]any{}}
-		kind.build(s, 2)
-		var listed, required []string
-		for _, k := range kind.Keys {
-			listed = append(listed, k.Name)
-			if k.Required {
-				required = append(required, k.Name+" is missing")
+// Every kind describes itself, its layer answers to its name, and recipes can read every setting that it declares.
+func TestKindsDescribeThemselves(t *testing.T) {
+	kinds := BuiltIn()
+	for _, k := range kinds.Layers {
+		if got := k.New().Kind(); got != k.Name {
+			t.Errorf("the kind %s makes a layer of the kind %s", k.Name, got)
+		}
+		if k.Family == "" {
+			t.Errorf("%s has no family", k.Name)
+		}
+	}
+	checkKinds(t, kinds, kinds.layers())
+	checkKinds(t, kinds, kinds.Losses)
+	checkKinds(t, kinds, kinds.Initializers)
+	checkKinds(t, kinds, kinds.Schedules)
+}
+
+func checkKinds[T any](t *testing.T, kinds Kinds, list []setting.Kind[T]) {
+	for _, k := range list {
+		if k.Doc == "" {
+			t.Errorf("%s has no description", k.Name)
+		}
+		for _, it := range setting.Of(k.New()).All() {
+			if it.Doc == "" {
+				t.Errorf("%s: the setting %s has no description", k.Name, it.Key)
 			}
-		}
-		asked := slices.Clone(s.asked)
-		slices.Sort(asked)
-		slices.Sort(listed)
-		if !slices.Equal(asked, listed) {
-			t.Errorf("%s: reads %q, lists %q", kind.Kind, asked, listed)
-		}
-		var missing []string
-		for _, e := range d.errs {
-			missing = append(missing, e.Msg)
-		}
-		if !slices.Equal(missing, required) {
-			t.Errorf("%s: errors of an empty table %q, want %q", kind.Kind, missing, required)
+			d := &document{origin: map[string]origin{}}
+			s := newReader(d, kinds, 2)
+			s.table = map[string]any{it.Key: map[string]any{"wrong": true}}
+			setting.Edit(k.New(), nil, s.read)
+			if len(d.errs) == 0 {
+				t.Errorf("%s: the setting %s takes any table", k.Name, it.Key)
+			}
 		}
 	}
 }
@@ -423,7 +432,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(head+network), "network.0={layer=\"residual\", body=[]}")
 	f.Add([]byte("[[a.b]]\n[a.b.c]\nx.y = [[1], {z = 2}]\n"), "a.b.0.c=1")
 	f.Fuzz(func(t *testing.T, text []byte, change string) {
-		r, err := parseText("f.toml", text, []string{change})
+		r, err := BuiltIn().Parse("f.toml", text, change)
 		if err != nil {
 			if strings.Count(err.Error(), "\n") >= maxErrorLines {
 				t.Errorf("long error: %v", err)

@@ -16,7 +16,9 @@ type Config struct {
 	Device device.Device
 	Model  nn.Layer
 	Loss   nn.Loss
-	Data   *data.Dataset // without Test (nil) nothing is evaluated
+	// Data is what is trained on. Epochs are scored on Val if there is one, and otherwise on Test; Test is evaluated at
+	// the end in any case. Either may be nil.
+	Data *data.Dataset
 
 	Augment   Augment
 	Optimizer optim.Config
@@ -101,9 +103,12 @@ func (c *Config) check() error {
 		return bad("checkpoint", "every %d epochs, %d steps: need 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps)
 	}
 	h, w, channels := c.Data.Train.ImageShape()
-	if c.Data.Test != nil {
-		if th, tw, tc := c.Data.Test.ImageShape(); th != h || tw != w || tc != channels {
-			return bad("data", "the test images are %dx%dx%d, those for training %dx%dx%d", th, tw, tc, h, w, channels)
+	for name, set := range map[string]data.Set{"validation": c.Data.Val, "test": c.Data.Test} {
+		if set == nil {
+			continue
+		}
+		if th, tw, tc := set.ImageShape(); th != h || tw != w || tc != channels {
+			return bad("data", "the %s images are %dx%dx%d, those for training %dx%dx%d", name, th, tw, tc, h, w, channels)
 		}
 	}
 	if err := c.Augment.check(h, w, channels); err != nil {

@@ -117,12 +117,15 @@ func (r *run) timeLeft() time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// viewsLeft returns how often the test set will be looked at.
+// viewsLeft returns how many views of the evaluated images are still to come.
 func (r *run) viewsLeft() int {
-	if r.evaluator == nil {
+	if r.evaluator == nil && r.validator == nil {
 		return 0
 	}
-	left := len(r.evaluator.views)
+	left := 1
+	if r.evaluator != nil {
+		left = len(r.evaluator.views)
+	}
 	last := (r.stepper.total-1)/r.stepper.perEpoch + 1
 	for epoch := r.epochNumber(); epoch < last; epoch++ {
 		if r.cfg.evaluates(epoch) {

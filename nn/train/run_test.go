@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -232,7 +233,7 @@ func TestDivergedEvaluation(t *testing.T) {
 	poison()
 	r.stepper.step = 20
 	var diverged *DivergedError
-	if err := r.evaluate(t.Context(), 1); !errors.As(err, &diverged) || diverged.Step != 20 || diverged.FirstNonFinite == "" {
+	if _, err := r.evaluate(t.Context(), r.evaluator, 1); !errors.As(err, &diverged) || diverged.Step != 20 || diverged.FirstNonFinite == "" {
 		t.Errorf("error %v, want a DivergedError at step 20", err)
 	}
 	r.stepper.opt.SwapOut() // as endEpoch does
@@ -368,6 +369,37 @@ func TestEvalEvery(t *testing.T) {
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("every %d: evaluated %v, want %v", every, got, want)
+		}
+	}
+}
+
+// With a validation set, epochs are scored on it, and the test set is evaluated once, at the end.
+func TestValidationSet(t *testing.T) {
+	for _, resumed := range []bool{false, true} {
+		cfg := everything(t)
+		cfg.Epochs = 3
+		cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(156, 1), Val: stripes(40, 3), Test: stripes(50, 2)}
+		if resumed { // of a finished training: both sets are evaluated again
+			cfg.Checkpoint.Dir = t.TempDir()
+			if _, err := Run(context.Background(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Resume = filepath.Join(cfg.Checkpoint.Dir, "checkpoint.safetensors")
+		}
+		result, err := Run(context.Background(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range result.History {
+			if last := m.Epoch == 3; m.ValCount != 40 || m.Evaluated != last || last && m.TestCount != 50 || !last && m.TestCount != 0 {
+				t.Errorf("epoch %d: %d validation and %d test images, evaluated %v", m.Epoch, m.ValCount, m.TestCount, m.Evaluated)
+			}
+		}
+		if result.ValCount != 40 || result.TestCount != 50 || result.ValAccuracy < 0.5 || result.ValLoss <= 0 {
+			t.Errorf("validation %v (%d), test %v (%d)", result.ValAccuracy, result.ValCount, result.TestAccuracy, result.TestCount)
+		}
+		if result.ValImages != 40 || result.TestImages != 50 {
+			t.Errorf("summary: %d validation and %d test images", result.ValImages, result.TestImages)
 		}
 	}
 }

@@ -30,6 +30,7 @@ type Summary struct {
 	Steps         int // of the whole training
 	StepsPerEpoch int
 	TrainImages   int
+	ValImages     int // 0 without a validation set
 	TestImages    int
 }
 
@@ -49,8 +50,10 @@ func DryRun(cfg Config) (*Summary, error) {
 func (r *run) summary() Summary {
 	sum := r.stepper.Summary()
 	sum.Memory += r.snapshot.memory()
-	if r.evaluator != nil {
-		sum.Memory += r.evaluator.memory()
+	for _, e := range []*Evaluator{r.validator, r.evaluator} {
+		if e != nil {
+			sum.Memory += e.memory()
+		}
 	}
 	return sum
 }
@@ -66,6 +69,9 @@ func (s *Stepper) Summary() Summary {
 	}
 	if f, ok := s.dev.(device.Fallbacks); ok {
 		sum.Fallbacks = f.Fallbacks()
+	}
+	if s.cfg.Data.Val != nil {
+		sum.ValImages = s.cfg.Data.Val.Len()
 	}
 	if s.cfg.Data.Test != nil {
 		sum.TestImages = s.cfg.Data.Test.Len()

@@ -111,7 +111,7 @@ func runBench(ctx context.Context, p *program, args []string) error {
 		return usageErrorf("bench: unexpected argument %q: every value belongs to a flag (bench -h lists them)", f.Arg(0))
 	}
 	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
-	recipes, err := o.recipes()
+	recipes, err := o.recipes(p.Kinds)
 	if err != nil {
 		return err
 	}
@@ -137,14 +137,14 @@ func runBench(ctx context.Context, p *program, args []string) error {
 }
 
 // recipes returns those to be measured.
-func (o *benchOptions) recipes() ([]*recipe.Recipe, error) {
+func (o *benchOptions) recipes(kinds recipe.Kinds) ([]*recipe.Recipe, error) {
 	names := recipe.Names()
 	if o.recipe != "" {
 		names = []string{o.recipe}
 	}
 	var recipes []*recipe.Recipe
 	for _, name := range names {
-		r, err := recipe.Load(name)
+		r, err := kinds.Load(name)
 		if err != nil {
 			return nil, err
 		}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"trainer/nn/recipe"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // config is what main decides, for tests.
-func config() Config { return Config{Commands: BuiltIn()} }
+func config() Config { return Config{Commands: BuiltIn(), Kinds: recipe.BuiltIn()} }
 
 // outcome is what a run of the program left.
 type outcome struct {

@@ -16,7 +16,6 @@ import (
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/nn"
 	"trainer/nn/device"
-	"trainer/nn/recipe"
 )
 
 // drawCommand draws a network, or a run.
@@ -122,7 +121,7 @@ func (p *program) drawNetwork(args []string) error {
 	if o.classes < 1 {
 		return usageErrorf("-classes: want a number from 1, got %d", o.classes)
 	}
-	r, err := recipe.Load(o.recipe)
+	r, err := p.Kinds.Load(o.recipe)
 	if err != nil {
 		return err
 	}
@@ -149,7 +148,7 @@ func (p *program) drawNetwork(args []string) error {
 		return err
 	}
 	return p.writePicture(o.out, func(w io.Writer) error {
-		return figure.Network(w, format, r.Name, figure.Layers(net.Layers(), model), o.input)
+		return figure.Network(w, format, r.Name, figure.Layers(net.Layers(), model, p.Kinds.Layers), o.input)
 	})
 }
 

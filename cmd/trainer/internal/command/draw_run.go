@@ -18,7 +18,6 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
-	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
 
@@ -84,7 +83,7 @@ const evaluationBatch = 256
 // openTrained opens what the configuration in a run's folder names, and loads the weights.
 func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *trained, err error) {
 	config := filepath.Join(folder, report.ConfigFile)
-	r, err := recipe.Load(config)
+	r, err := p.Kinds.Load(config)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +110,7 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	t.input, t.classes = nn.Shape{h, w, c}, t.test.Classes()
 	t.net, err = nn.Compile(j.dev, t.cfg.Model, nn.Options{
 		Input: t.input, Batch: min(evaluationBatch, t.test.Len()), Loss: t.cfg.Loss, Sample: noise(t.input),
+		ClassCounts: func() ([]int, error) { return data.ClassCounts(j.split.Train) },
 	})
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (t *trained) pictures(ctx context.Context, folder, format string) []picture
 	name := fmt.Sprintf("%s on %s", t.recipe.Name, t.data)
 	list := []picture{
 		{"network", func(w io.Writer) error {
-			return figure.Network(w, format, t.recipe.Name, figure.Layers(t.net.Layers(), t.cfg.Model), t.input)
+			return figure.Network(w, format, t.recipe.Name, figure.Layers(t.net.Layers(), t.cfg.Model, t.Kinds.Layers), t.input)
 		}},
 		{"curves", func(w io.Writer) error {
 			epochs, err := readMetrics(filepath.Join(folder, report.MetricsFile))
@@ -303,7 +303,7 @@ func (t *trained) activations(x []float32) ([]figure.Activation, error) {
 	}
 	var all []figure.Activation
 	for n := range layers {
-		if !shows(layers, n) {
+		if !shows(t.Kinds.Layers, layers, n) {
 			continue
 		}
 		a, err := t.activation(layers[:n+1], input)
@@ -316,7 +316,7 @@ func (t *trained) activations(x []float32) ([]figure.Activation, error) {
 }
 
 // shows reports whether the output of layer n is worth a line.
-func shows(layers []nn.Layer, n int) bool {
+func shows(kinds []nn.LayerKind, layers []nn.Layer, n int) bool {
 	const short = 12
 	if n == len(layers)-1 {
 		return true
@@ -325,7 +325,7 @@ func shows(layers []nn.Layer, n int) bool {
 	if kind == "dropout" || kind == "flatten" {
 		return false
 	}
-	return len(layers) <= short || !figure.KeepsShape(layers[n+1].Kind()) || layers[n+1].Kind() == "dropout"
+	return len(layers) <= short || !figure.KeepsShape(nn.FamilyOf(kinds, layers[n+1].Kind())) || layers[n+1].Kind() == "dropout"
 }
 
 // activation returns the output of the last of the network's first layers.

@@ -7,25 +7,25 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/optim"
 	"trainer/nn/recipe"
+	"trainer/nn/setting"
 )
 
 // list prints everything that can be named.
 func (p *program) list() error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "Data sets (-data):")
-	for _, d := range [][2]string{
-		{"mnist", "60,000 and 10,000 handwritten digits, 28x28 gray; in the program"},
-		{"fashion-mnist", "60,000 and 10,000 pieces of clothing, 28x28 gray"},
-		{"cifar10", "50,000 and 10,000 photographs of 10 things, 32x32 colour"},
-		{"DIR", "a folder with one subfolder of PNG or JPEG images a class"},
-	} {
-		fmt.Fprintf(w, "  %s\t%s\t(recipe %s)\n", d[0], d[1], recipe.DefaultFor(strings.Replace(d[0], "DIR", "folder", 1)))
+	for _, d := range p.Kinds.DataSets {
+		fmt.Fprintf(w, "  %s\t%s\t(recipe %s)\n", d.Name, d.Doc, d.Recipe)
 	}
+	folder := data.FolderKind()
+	fmt.Fprintf(w, "  DIR\t%s\t(recipe %s)\n", folder.Doc, folder.Recipe)
 	fmt.Fprintln(w, "\nRecipes (-recipe; trainer recipe NAME prints one):")
 	for _, name := range recipe.Names() {
-		r, err := recipe.Load(name)
+		r, err := p.Kinds.Load(name)
 		if err != nil {
 			return err
 		}
@@ -34,15 +34,17 @@ func (p *program) list() error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	listLayers(p.stdout)
-	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nInitialisers (init, bias-init: a name, or { kind = NAME, ... }):")
-	for _, k := range recipe.InitializerKinds() {
-		fmt.Fprintf(w, "  %s\t%s\n", k.Kind, k.Doc)
+	fmt.Fprintln(p.stdout, "\nIn recipes, the keys of each kind (* needed) and their defaults:")
+	var layers []setting.Kind[nn.Layer]
+	for _, k := range p.Kinds.Layers {
+		layers = append(layers, setting.Kind[nn.Layer]{Name: k.Name, Doc: k.Doc, New: k.New})
 	}
-	fmt.Fprintf(w, "\nLosses:\t%s\n", strings.Join(recipe.LossKinds(), ", "))
-	fmt.Fprintf(w, "Optimizers:\t%s; with groups, clip, lookahead, ema\n", strings.Join(optim.Algorithms(), ", "))
-	fmt.Fprintf(w, "Schedules:\t%s; with warm-up\n", strings.Join(recipe.ScheduleKinds(), ", "))
+	listKinds(p.stdout, "Layers (layer = NAME)", layers)
+	listKinds(p.stdout, "Initialisers (init, bias-init: a name, or { kind = NAME, ... })", p.Kinds.Initializers)
+	listKinds(p.stdout, "Losses ([loss], kind = NAME)", p.Kinds.Losses)
+	listKinds(p.stdout, "Schedules ([schedule], kind = NAME; with warm-up, or warm-up-steps)", p.Kinds.Schedules)
+	fmt.Fprintf(p.stdout, "\nOptimizers ([optimizer], kind = NAME): %s; with groups, clip, lookahead, ema\n", strings.Join(optim.Algorithms(), ", "))
+	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nDevices (-device):")
 	dev, err := p.openCPU(0)
 	if err != nil {
@@ -64,19 +66,19 @@ func (p *program) listGPU(w io.Writer) {
 	fmt.Fprintf(w, "  %s\t%s\n", dev.Name(), dev.Info().Description)
 }
 
-// listLayers prints the layers and their keys.
-func listLayers(out io.Writer) {
+// listKinds prints kinds and their settings.
+func listKinds[T any](out io.Writer, title string, kinds []setting.Kind[T]) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer w.Flush()
-	fmt.Fprintln(w, "\nLayers of a recipe (layer = NAME), their keys (* needed) and defaults:")
-	for _, k := range recipe.LayerKinds() {
-		fmt.Fprintf(w, "  %s\t%s\n", k.Kind, k.Doc)
-		for _, key := range k.Keys {
+	fmt.Fprintf(w, "\n%s:\n", title)
+	for _, k := range kinds {
+		fmt.Fprintf(w, "  %s\t%s\n", k.Name, k.Doc)
+		for _, key := range setting.Of(k.New()).All() {
 			star := ""
 			if key.Required {
 				star = "*"
 			}
-			fmt.Fprintf(w, "    %s%s\t  %s\n", key.Name, star, key.Doc)
+			fmt.Fprintf(w, "    %s%s\t  %s\n", key.Key, star, key.Usage())
 		}
 	}
 }

@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"trainer/nn/recipe"
 )
 
 // Config is what main decides.
 type Config struct {
-	Version  string    // "" if the linker set none
-	Commands []Command // in the order of the help; the first runs if no command is named
+	Version  string       // "" if the linker set none
+	Commands []Command    // in the order of the help; the first runs if no command is named
+	Kinds    recipe.Kinds // what recipes can name
 }
 
 // Command is what the first argument can ask for.

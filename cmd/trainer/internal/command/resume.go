@@ -14,7 +14,7 @@ import (
 // anew: same device, same precision, same algorithms.
 
 // readRun takes from the folder of a stopped run what its flags were.
-func (o *options) readRun() error {
+func (o *options) readRun(kinds recipe.Kinds) error {
 	if info, err := os.Stat(o.resume); err == nil && info.IsDir() {
 		o.resume = filepath.Join(o.resume, report.CheckpointFile)
 	}
@@ -23,7 +23,7 @@ func (o *options) readRun() error {
 	}
 	o.out = filepath.Dir(o.resume)
 	o.recipe = filepath.Join(o.out, report.ConfigFile)
-	r, err := recipe.Load(o.recipe)
+	r, err := kinds.Load(o.recipe)
 	if err != nil {
 		return fmt.Errorf("-resume: %w", err)
 	}

@@ -69,7 +69,7 @@ type job struct {
 func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 	j := &job{program: p, options: o, started: p.now()}
 	if o.resume != "" {
-		if err := o.readRun(); err != nil {
+		if err := o.readRun(p.Kinds); err != nil {
 			return nil, err
 		}
 	}
@@ -93,26 +93,12 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 	return j, nil
 }
 
-// isFolder reports whether the data is a folder of images.
-func (o *options) isFolder() bool {
-	for _, name := range data.Names() {
-		if o.data == name {
-			return false
-		}
-	}
-	return true
-}
-
 func (j *job) loadRecipe() (err error) {
 	j.name = j.options.recipe
 	if j.name == "" {
-		kind := j.data
-		if j.isFolder() {
-			kind = "folder"
-		}
-		j.name = recipe.DefaultFor(kind)
+		j.name = j.Kinds.DefaultFor(j.data)
 	}
-	if j.recipe, err = recipe.LoadWith(j.name, j.changes); err != nil {
+	if j.recipe, err = j.Kinds.Load(j.name, j.changes...); err != nil {
 		return err
 	}
 	if j.resume != "" {
@@ -124,7 +110,7 @@ func (j *job) loadRecipe() (err error) {
 // openData opens the data set, and computes mean and deviation if the recipe has none for
 // it.
 func (j *job) openData(ctx context.Context) error {
-	split, err := data.Open(ctx, j.data, data.Options{
+	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, data.Options{
 		Dir:          j.dataDir,
 		Download:     !j.offline,
 		Progress:     j.downloadProgress(),
