@@ -87,6 +87,23 @@ func TestFirstScale(t *testing.T) {
 	}
 }
 
+// unscaledLoss asks for no scale, and so has an unscaled gradient.
+type unscaledLoss struct{ MeanSquaredError }
+
+func (unscaledLoss) Build(*Builder, LossInput) (BuiltLoss, error) { return recordedLoss{}, nil }
+
+func TestLossWithoutScale(t *testing.T) {
+	for dtype, works := range map[device.DType]bool{device.Float32: true, device.BFloat16: true, device.Float16: false} {
+		_, err := Compile(&recorder{Device: newHost(t)}, smallModel(), Options{Input: Shape{4, 4, 1}, Batch: 3, Training: true, Loss: unscaledLoss{}, DType: dtype})
+		if (err == nil) != works {
+			t.Errorf("%v: the error is %v", dtype, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "Builder.LossScaling") {
+			t.Errorf("%v: the error is %v, want one about Builder.LossScaling", dtype, err)
+		}
+	}
+}
+
 // smallModel has one of each kind of factor, for images of 4x4x1.
 func smallModel() *Sequential {
 	return NewSequential(Conv2D{OutC: 2, Kernel: Square(3)}, Flatten{}, Dense{Out: 3})
