@@ -85,11 +85,20 @@ func (w LossWeights) Ignores(label int32) bool {
 
 // build makes the plan of a loss that devices have, with these weights.
 func (w LossWeights) build(b *Builder, in LossInput, s device.LossSpec) (BuiltLoss, error) {
+	s.Scaling = b.LossScaling()
+	s, err := w.spec(b, in, s)
+	if err != nil {
+		return nil, err
+	}
+	return b.Device().NewLoss(s)
+}
+
+// spec completes the spec of a loss with these weights.
+func (w LossWeights) spec(b *Builder, in LossInput, s device.LossSpec) (device.LossSpec, error) {
 	if in.SoftTargets && w.IgnoreIndex != nil {
-		return nil, errors.New("ignore-index needs targets that are labels; mixup and cutmix make probabilities of them")
+		return s, errors.New("ignore-index needs targets that are labels; mixup and cutmix make probabilities of them")
 	}
 	s.N, s.Classes, s.SoftTargets, s.Weights = b.Batch(), in.Classes, in.SoftTargets, in.Weights
-	s.Scaling = b.LossScaling()
 	if w.IgnoreIndex != nil {
 		s.Ignore, s.IgnoreIndex = true, *w.IgnoreIndex
 	}
@@ -97,10 +106,7 @@ func (w LossWeights) build(b *Builder, in LossInput, s device.LossSpec) (BuiltLo
 	if err == nil && values != nil {
 		s.ClassWeights, err = b.Constant(values, in.Classes)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return b.Device().NewLoss(s)
+	return s, err
 }
 
 // classWeights returns the weights, or nil where all are 1.
