@@ -18,6 +18,9 @@ import (
 //
 // divided by n for the mean over the batch. With class weights w, both are multiplied by the target's weight
 // sum_k w[k] t[k], which is w[label] for a label, and the mean is divided by the sum of the targets' weights.
+//
+// Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go and cpu/loss_weighted.go, kernels/loss.cu and
+// kernels/loss_weighted.cu. Test: nn/device/devicetest/loss.go.
 type MeanSquaredError struct {
 	Sum bool // the batch's total is the sum instead of the mean
 	LossWeights

@@ -36,6 +36,8 @@ type allocation struct {
 	bytes  int64
 }
 
+var _ device.AsyncDownloader = (*fakeGPU)(nil)
+
 func newFakeGPU(t testing.TB) *fakeGPU {
 	return &fakeGPU{Device: newCPU(t, 2), free: 1 << 30, late: 25, failAfter: -1}
 }

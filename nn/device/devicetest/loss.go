@@ -283,3 +283,117 @@ func (c lossCase) exampleWeights(r *rig) *device.Tensor {
 	}
 	return r.inputFloat32("weights", c.weights, c.rows())
 }
+
+func lossOperation() Operation {
+	return Operation{
+		Name: "loss", Constructor: "NewLoss", Group: Elementwise, Types: float32Only, Test: testLoss, Panics: panicsOfLoss,
+		Calls: lossCalls,
+	}
+}
+
+// lossCall is a loss that is measured.
+type lossCall struct {
+	name           string
+	kind           device.LossKind
+	n              int  // 0 means many
+	weighted, soft bool // weights of classes and examples; rows of probabilities as targets
+}
+
+// lossCalls are the two passes of each loss: for a GPU also those of a recipe's batch, in which the launch takes the time.
+func lossCalls(size Size) []Call {
+	const ce, mse = device.SoftmaxCrossEntropy, device.MeanSquaredError
+	kinds := []lossCall{
+		{"cross-entropy", ce, 0, false, false}, {"mse", mse, 0, false, false},
+		{"cross-entropy-weighted", ce, 0, true, false}, {"cross-entropy-soft", ce, 0, false, true}, {"cross-entropy-soft-weighted", ce, 0, true, true},
+		{"mse-weighted", mse, 0, true, false}, {"mse-soft", mse, 0, false, true},
+		{"cross-entropy-1024x10", ce, 1024, false, false}, {"cross-entropy-soft-1024x10", ce, 1024, false, true},
+	}
+	var calls []Call
+	for _, k := range kinds {
+		if k.n == 0 || size == Huge {
+			calls = append(calls, Call{k.name + "/forward", "Forward", k.forward}, Call{k.name + "/backward", "Backward", k.backward})
+		}
+	}
+	return calls
+}
+
+// prepare makes the plan and its operands; weights is nil unless there are some.
+func (k lossCall) prepare(o *Operands) (p device.Loss, z, targets, weights *device.Tensor, err error) {
+	const classes = 10
+	n := o.pick(1031, 1<<18, 1<<22)
+	if k.n != 0 && !o.Dry {
+		n = k.n
+	}
+	s := device.LossSpec{Kind: k.kind, N: n, Classes: classes, Smoothing: 0.2, SoftTargets: k.soft}
+	if k.weighted {
+		s.Weights, s.ClassWeights, weights = true, o.uniformFloat32(0, 2, classes), o.uniformFloat32(0, 2, n)
+		s.Ignore, s.IgnoreIndex = !k.soft, 3
+	}
+	if p, err = o.Device.NewLoss(s); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	z = o.uniformFloat32(-3, 3, n, classes)
+	if k.soft {
+		return p, z, o.uniformFloat32(0, 0.2, n, classes), weights, nil
+	}
+	return p, z, o.integers(classes, n), weights, nil
+}
+
+// bytes returns what is read and written.
+func (k lossCall) bytes(weights *device.Tensor, others ...*device.Tensor) int64 {
+	if weights != nil {
+		others = append(others, weights)
+	}
+	return bytesOf(others...)
+}
+
+func (k lossCall) forward(o *Operands) (Work, error) {
+	p, z, targets, weights, err := k.prepare(o)
+	if err != nil {
+		return Work{}, err
+	}
+	stats := o.zerosFloat32(device.StatsLen)
+	return Work{
+		Run: func() { p.Forward(stats, z, targets, weights) }, Results: []*device.Tensor{stats}, Updated: []*device.Tensor{stats},
+		Bytes: k.bytes(weights, z, targets),
+	}, nil
+}
+
+func (k lossCall) backward(o *Operands) (Work, error) {
+	p, z, targets, weights, err := k.prepare(o)
+	if err != nil {
+		return Work{}, err
+	}
+	dz := o.zerosFloat32(z.Shape()...)
+	return Work{
+		Run: func() { p.Backward(dz, z, targets, weights) }, Results: []*device.Tensor{dz}, Bytes: k.bytes(weights, z, dz, targets),
+	}, nil
+}
+
+func panicsOfLoss(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	i32 := func(n int) *device.Tensor { return m.tensor(device.Int32, []int{n}) }
+	loss := plan(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 8, Classes: 10}))(t)
+	stats := f32(device.StatsLen)
+	mustPanic(t, "outputs of another number of classes", func() { loss.Forward(stats, f32(8, 9), i32(8), nil) }, "outputs", "float32[8 9]", "10]")
+	mustPanic(t, "fewer labels than outputs", func() { loss.Forward(stats, f32(8, 10), i32(7), nil) }, "labels", "int32[7]", "8")
+	mustPanic(t, "labels of another type", func() { loss.Forward(stats, f32(8, 10), f32(8), nil) }, "labels", "float32[8]", "int32")
+	mustPanic(t, "short stats", func() { loss.Forward(f32(3), f32(8, 10), i32(8), nil) }, "stats", "float32[3]", "4")
+	mustPanic(t, "weights of a plan without", func() { loss.Backward(f32(8, 10), f32(8, 10), i32(8), f32(8)) }, "weights", "float32[8]", "nil")
+	weighted := plan(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 8, Classes: 10, Weights: true}))(t)
+	mustPanic(t, "fewer weights than outputs", func() { weighted.Backward(f32(8, 10), f32(8, 10), i32(8), f32(7)) }, "weights", "float32[7]", "8")
+	mustPanic(t, "weights of another type", func() { weighted.Backward(f32(8, 10), f32(8, 10), i32(8), i32(8)) }, "weights", "int32[8]", "float32")
+	soft := plan(dev.NewLoss(device.LossSpec{Kind: device.MeanSquaredError, N: 8, Classes: 10, SoftTargets: true}))(t)
+	mustPanic(t, "labels for soft targets", func() { soft.Forward(stats, f32(8, 10), i32(8), nil) }, "targets", "int32[8]", "float32[8 10]")
+	mustPanic(t, "targets of another number of classes", func() { soft.Backward(f32(8, 10), f32(8, 10), f32(8, 9), nil) }, "targets", "float32[8 9]", "float32[8 10]")
+	bad := func(change func(*device.LossSpec)) func() {
+		s := device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 8, Classes: 10}
+		change(&s)
+		return func() { _, _ = dev.NewLoss(s) }
+	}
+	mustPanic(t, "an unknown loss", bad(func(s *device.LossSpec) { s.Kind = 99 }), "loss", "99")
+	mustPanic(t, "a smoothing above 1", bad(func(s *device.LossSpec) { s.Smoothing = 1.5 }), "smoothing", "1.5")
+	mustPanic(t, "too few class weights", bad(func(s *device.LossSpec) { s.ClassWeights = f32(9) }), "class weights", "float32[9]", "10")
+	mustPanic(t, "ignored soft targets", bad(func(s *device.LossSpec) { s.Ignore, s.SoftTargets = true, true }), "Ignore", "SoftTargets")
+}
