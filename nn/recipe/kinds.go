@@ -18,6 +18,7 @@ type Kinds struct {
 	Layers       []nn.LayerKind
 	Losses       []nn.LossKind
 	Initializers []nn.InitializerKind
+	Rules        []optim.RuleKind
 	Schedules    []optim.ScheduleKind
 	DataSets     []data.SetKind
 }
@@ -28,6 +29,7 @@ func BuiltIn() Kinds {
 		Layers:       nn.LayerKinds(),
 		Losses:       nn.LossKinds(),
 		Initializers: nn.InitializerKinds(),
+		Rules:        optim.RuleKinds(),
 		Schedules:    optim.ScheduleKinds(),
 		DataSets:     data.SetKinds(),
 	}

@@ -14,11 +14,12 @@
 //	data = ["mnist"]          # the data sets it is meant for
 //	epochs = 3                # may be a fraction
 //	batch = 64
+//	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std, flip, crop, cutout
 //	[loss]                    # kind = "cross-entropy" or "mse"
-//	[optimizer]               # kind = "sgd", "adam", "adamw" or "rmsprop"; lr
+//	[optimizer]               # kind = "sgd", "adam", ... (see optim.RuleKinds); lr
 //	[schedule]                # kind; the learning rate's factor over training
 //	[evaluate]                # views: test-time augmentation
 //	[[network]]               # one table a layer
@@ -57,10 +58,11 @@ type Recipe struct {
 	ImageSize   nn.Pair  // to which the images of a folder are resized; zero: as they are
 	Grayscale   bool     // images of a folder are read as gray ones
 
-	Epochs    float64 // may be a fraction
-	Batch     int
-	DropLast  bool // leave out a last, smaller batch
-	EvalEvery int  // epochs from one test to the next; 0: at the end only
+	Epochs     float64 // may be a fraction
+	Batch      int
+	Accumulate int  // batches per update
+	DropLast   bool // leave out a last, smaller batch
+	EvalEvery  int  // epochs from one test to the next; 0: at the end only
 
 	Precision string // that a GPU should compute in, one of Precisions; "" leaves it to the program
 
@@ -141,6 +143,7 @@ func (r *Recipe) readHeader(s *section) {
 	l.Bool(&r.Grayscale, "grayscale", "read the images of a folder as gray ones")
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
 	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
+	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
 	l.Bool(&r.DropLast, "drop-last", "leave out a last, smaller batch")
 	r.EvalEvery = 1
 	l.Func("eval-every", "a whole number", "epochs from one test to the next; 0: only at the end", func(v any) error {
@@ -302,7 +305,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
-		Epochs: r.Epochs, Batch: r.Batch, DropLast: r.DropLast, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, DropLast: r.DropLast, EvalEvery: evalEvery,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
 	"trainer/nn/setting"
@@ -83,7 +84,7 @@ func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {
 	if !reflect.DeepEqual(r.Model(10), want) {
 		t.Errorf("got  %#v\nwant %#v", r.Model(10), want)
 	}
-	if o := r.Optimizer; o.Algorithm != "adam" || o.LR != 0.01 || o.Beta1 != 0.7 || o.Beta2 != 0.9 {
+	if o := r.Optimizer; o.Rule != (optim.Adam{Beta1: 0.7, Beta2: 0.9, Epsilon: 1e-8}) || o.LR != 0.01 {
 		t.Errorf("optimizer %+v", o)
 	}
 	if _, ok := r.Schedule.(optim.OneCycle); !ok || r.Epochs != 1 || r.Batch != 256 {
@@ -104,7 +105,7 @@ func TestAirbenchRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		scale := 1024 * (1 + 1/(1-r.Optimizer.Momentum))
+		scale := 1024 * (1 + 1/(1-r.Optimizer.Rule.(optim.SGD).Momentum))
 		lr := c.lr / scale
 		decay := c.decay * float64(r.Batch) / scale / lr
 		if math.Abs(r.Optimizer.LR/lr-1) > 1e-6 || math.Abs(r.Optimizer.WeightDecay/decay-1) > 1e-6 {
@@ -251,6 +252,41 @@ class-weights = "balanced"`, nn.MeanSquaredError{LossWeights: nn.LossWeights{Bal
 	}
 }
 
+// TestGroupRules reads groups with rules of their own.
+func TestGroupRules(t *testing.T) {
+	r, err := LoadWith("mnist-basic", []string{
+		"accumulate=4",
+		`optimizer.group=[{role="weight", kind="muon", lr=0.24, momentum=0.6, nesterov=true, weight-decay=0.1}, {match="*.bias", lr-scale=2}]`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := 2.0
+	want := []optim.Group{
+		{Role: nn.Weight, Rule: optim.Muon{Momentum: 0.6, Nesterov: true, Steps: 3, Epsilon: 1e-7}, LR: 0.24, WeightDecay: 0.1},
+		{Match: "*.bias", LRScale: &two},
+	}
+	if !reflect.DeepEqual(r.Optimizer.Groups, want) {
+		t.Errorf("got %+v, want %+v", r.Optimizer.Groups, want)
+	}
+	if c := r.TrainConfig(nil, &data.Dataset{Train: &data.InMemory{ClassNames: []string{"a"}}}, 1); r.Accumulate != 4 || c.Accumulate != 4 {
+		t.Errorf("%d and %d batches per update, want 4", r.Accumulate, c.Accumulate)
+	}
+	for text, says := range map[string]string{
+		`{role="weight", kind="muon"}`:                        "optimizer.group.0: lr is missing",
+		`{role="weight", kind="moon", lr=1, beta1=0.5}`:       `unknown value "moon"`,
+		`{role="weight", lr=1}`:                               "optimizer.group.0.lr: unknown key",
+		`{role="weight", kind="lion", lr=1, decoupled=false}`: "decoupled: unknown key",
+		`{role="weight", kind="muon", lr=1, nesterov=true}`:   "optimizer.group.0.nesterov: needs a momentum above 0",
+		`{role="weight", kind="lion", lr=1, beta2=1}`:         "optimizer.group.0.beta2: want a number between 0 and 1, got 1",
+	} {
+		_, err := LoadWith("mnist-basic", []string{"optimizer.group=[" + text + "]"})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v, want %q in it", text, err, says)
+		}
+	}
+}
+
 func TestChanges(t *testing.T) {
 	r, err := LoadWith("mnist-basic", []string{
 		"optimizer.momentum=0.8", "network.0.out = 16", "schedule.kind=cosine", "description=my own",
@@ -266,7 +302,7 @@ func TestChanges(t *testing.T) {
 	if layers[1] != nn.Layer(nn.GELU{Tanh: true}) {
 		t.Errorf("activation %#v", layers[1])
 	}
-	if r.Optimizer.Momentum != 0.8 || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
+	if r.Optimizer.Rule != (optim.SGD{Momentum: 0.8}) || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
 		t.Errorf("recipe %+v", r)
 	}
 	if _, ok := r.Schedule.(optim.Cosine); !ok {

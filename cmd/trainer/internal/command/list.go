@@ -3,13 +3,11 @@ package command
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
-	"trainer/nn/optim"
 	"trainer/nn/recipe"
 	"trainer/nn/setting"
 )
@@ -43,7 +41,7 @@ func (p *program) list() error {
 	listKinds(p.stdout, "Initialisers (init, bias-init: a name, or { kind = NAME, ... })", p.Kinds.Initializers)
 	listKinds(p.stdout, "Losses ([loss], kind = NAME)", p.Kinds.Losses)
 	listKinds(p.stdout, "Schedules ([schedule], kind = NAME; with warm-up, or warm-up-steps)", p.Kinds.Schedules)
-	fmt.Fprintf(p.stdout, "\nOptimizers ([optimizer], kind = NAME): %s; with groups, clip, lookahead, ema\n", strings.Join(optim.Algorithms(), ", "))
+	listKinds(p.stdout, "Optimisers ([optimizer] or [[optimizer.group]], kind = NAME, with lr, weight-decay, decoupled; optionally clip, lookahead, ema)", p.Kinds.Rules)
 	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nDevices (-device):")
 	for _, kind := range p.Devices {
