@@ -68,5 +68,5 @@ type LossKind = setting.Kind[Loss]
 
 // LossKinds returns the kinds of losses of this package. Each is declared in its loss's file.
 func LossKinds() []LossKind {
-	return []LossKind{crossEntropyKind(), meanSquaredErrorKind()}
+	return []LossKind{crossEntropyKind(), meanSquaredErrorKind(), focalKind()}
 }
