@@ -71,6 +71,9 @@ const (
 	ReduceSum                   Family = "reduce_sum"
 	ReduceSumSquares            Family = "reduce_sum_squares"
 	Scale                       Family = "scale"
+	TransformLoad               Family = "transform_load"
+	TransformNormalize          Family = "transform_normalize"
+	TransformTargets            Family = "transform_targets"
 )
 
 // The others.
@@ -79,6 +82,7 @@ const (
 	ClipApply                Name = "clip_apply"
 	ClipFactor               Name = "clip_factor"
 	ClipSumSquares           Name = "clip_sum_squares"
+	ImageAffine              Name = "image_affine"
 	LossCrossEntropy         Name = "loss_cross_entropy"
 	LossCrossEntropyBackward Name = "loss_cross_entropy_backward"
 	LossFinish               Name = "loss_finish"

@@ -50,6 +50,7 @@ func storageCalls(t *testing.T, dev device.Device, dtype device.DType) []call {
 	calls := convCalls(m)
 	calls = append(calls, layerCalls(m)...)
 	calls = append(calls, augmentCalls(m)...)
+	calls = append(calls, transformCalls(m)...)
 	return append(calls, elementwiseCalls(m)...)
 }
 

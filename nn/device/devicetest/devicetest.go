@@ -100,6 +100,7 @@ func RunAllWith(t *testing.T, dev device.Device, opt Options) {
 		{"clip", testClip},
 		{"average", testAverage},
 		{"augment", testAugment},
+		{"transform", testTransform},
 		{"cast", testCast},
 		{"fused-batchnorm", testFusedBatchNorm},
 		{"fused-pool2d", testFusedPool2D},

@@ -19,6 +19,7 @@ func testPanics(t *testing.T, dev device.Device, _ Options) {
 	t.Run("loss", func(t *testing.T) { panicsOfLoss(t, dev) })
 	t.Run("lists", func(t *testing.T) { panicsOfLists(t, dev) })
 	t.Run("augment", func(t *testing.T) { panicsOfAugment(t, dev) })
+	t.Run("transform", func(t *testing.T) { panicsOfTransform(t, dev) })
 	t.Run("cast", func(t *testing.T) { panicsOfCast(t, dev) })
 	if mixed, ok := dev.(device.MixedPrecision); ok {
 		t.Run("storage", func(t *testing.T) { panicsOfStorage(t, dev) })

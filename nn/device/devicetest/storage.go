@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"trainer/nn/augment"
 	"trainer/nn/device"
 	"trainer/nn/device/reference"
 )
@@ -32,6 +33,7 @@ func testStorage(dtype device.DType) func(*testing.T, device.Device, Options) {
 			{"combine", testCombine},
 			{"reduce", testReduce},
 			{"augment", testAugment},
+			{"transform", testTransform},
 			{"fused-batchnorm", testFusedBatchNorm},
 			{"fused-pool2d", testFusedPool2D},
 			{"fused-epilogue", testFusedEpilogue},
@@ -62,6 +64,9 @@ func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
 		"reduce":     refusal(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Rows: 2, C: 2, DType: dtype})),
 		"augment": refusal(dev.NewAugment(device.AugmentSpec{
 			N: 1, H: 2, W: 2, C: 1, Mean: []float32{0}, Std: []float32{1}, DType: dtype,
+		})),
+		"transform": refusal(dev.NewTransform(device.TransformSpec{
+			N: 1, H: 2, W: 2, C: 1, Mean: []float32{0}, Std: []float32{1}, Ops: augment.Flip{}.Ops(), DType: dtype,
 		})),
 	}
 	if fused, ok := dev.(device.FusedBatchNorm); ok {

@@ -1,0 +1,184 @@
+package devicetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"trainer/nn/augment"
+	"trainer/nn/device"
+	"trainer/nn/device/reference"
+	"trainer/nn/setting"
+)
+
+// transformCase is a list of transforms, run on n images.
+type transformCase struct {
+	name string
+	list augment.List
+	spec device.TransformSpec
+	n    int
+}
+
+// transformCases are every kind of transform by itself, with its defaults and with its largest settings, and chains.
+func transformCases() []transformCase {
+	color := device.TransformSpec{
+		N: 9, H: 23, W: 26, C: 3, Classes: 7,
+		Mean: []float32{0.4914, 0.4822, 0.4465}, Std: []float32{0.247, 0.2435, 0.2616},
+	}
+	gray := device.TransformSpec{N: 5, H: 17, W: 19, C: 1, Classes: 3, Mean: []float32{0.1307}, Std: []float32{0.3081}}
+	two := device.TransformSpec{N: 4, H: 3, W: 2, C: 2, Classes: 1, Mean: []float32{0, 0.5}, Std: []float32{1, 0.5}}
+	pixel := device.TransformSpec{N: 1, H: 1, W: 1, C: 3, Classes: 2, Mean: color.Mean, Std: color.Std}
+	var cases []transformCase
+	for _, k := range augment.Kinds() {
+		alone := augment.List{{Transform: k.New(), P: 1}}
+		cases = append(cases,
+			transformCase{k.Name, alone, color, 9},
+			transformCase{k.Name + "-gray", alone, gray, 4},
+			transformCase{k.Name + "-two-channels", alone, two, 4},
+			transformCase{k.Name + "-one-pixel", alone, pixel, 1},
+			transformCase{k.Name + "-largest", augment.List{{Transform: largest(k.New()), P: 1}}, color, 9})
+	}
+	return cases
+}
+
+// largest returns a transform with the largest of these values that each setting takes.
+func largest(t augment.Transform) augment.Transform {
+	return setting.Edit(t, nil, func(l *setting.List) {
+		for _, key := range l.All() {
+			for _, v := range []any{int64(4096), int64(255), int64(180), int64(10), int64(7), 2.5, 2.0, 1.0, 0.5, "zeros"} {
+				if key.Set(v) == nil {
+					break
+				}
+			}
+		}
+	})
+}
+
+func testTransform(t *testing.T, dev device.Device, opt Options) {
+	for i, c := range transformCases() {
+		// In 16 bits only what is stored differs.
+		if opt.dtype() != device.Float32 && i%5 != 0 {
+			continue
+		}
+		c.spec.Gather, c.spec.DType = i%2 == 0, opt.storage
+		t.Run(c.name, func(t *testing.T) {
+			drawer := c.list.NewDrawer(&c.spec, 0xC0FFEE12345678)
+			transform := plan(dev.NewTransform(c.spec))(t)
+			for _, epoch := range []uint32{0, 3} {
+				d := newTransformData(c, drawer, epoch)
+				t.Run(fmt.Sprintf("epoch-%d", epoch), func(t *testing.T) { d.run(t, dev, opt, transform) })
+			}
+			d := newTransformData(c, drawer, 1)
+			t.Run("targets", func(t *testing.T) { d.targets(t, dev, opt, transform) })
+		})
+	}
+}
+
+// transformData is a case with its images and parameters.
+type transformData struct {
+	transformCase
+	images []uint8 // the batch, or with Gather a whole set
+	set    int
+	ids    []int32
+	drawn  []float32
+}
+
+func newTransformData(c transformCase, drawer *augment.Drawer, epoch uint32) transformData {
+	src := newSource("transform/" + c.name)
+	d := transformData{transformCase: c, set: c.n}
+	if c.spec.Gather {
+		d.set = 13
+	}
+	for len(d.ids) < c.n {
+		d.ids = append(d.ids, int32(src.below(d.set)))
+	}
+	d.images = src.pixels(d.set * c.spec.H * c.spec.W * c.spec.C)
+	d.drawn = make([]float32, c.n*drawer.Columns())
+	drawer.Draw(d.drawn, d.ids, epoch)
+	return d
+}
+
+// batch returns the images in the order of the batch.
+func (d transformData) batch() []uint8 {
+	if !d.spec.Gather {
+		return d.images
+	}
+	size := d.spec.H * d.spec.W * d.spec.C
+	var all []uint8
+	for _, id := range d.ids {
+		all = append(all, d.images[int(id)*size:][:size]...)
+	}
+	return all
+}
+
+func (d transformData) run(t *testing.T, dev device.Device, opt Options, transform device.Transform) {
+	s := d.spec
+	r := newRig(t, dev, opt)
+	y, images := r.output("y", d.n, s.H, s.W, s.C), r.inputUint8("images", d.images, d.set, s.H, s.W, s.C)
+	drawn := r.inputFloat32("drawn", d.drawn, d.n, s.Columns())
+	var ids *device.Tensor
+	if s.Gather {
+		ids = r.inputInt32("ids", d.ids, d.n)
+	}
+	r.run(func() { transform.Run(y, images, ids, drawn) })
+	want := reference.Transform(s, d.batch(), reference.Widen(d.drawn), d.n)
+	// The error analysis must leave something to be found: a hundredth of the range of pixels.
+	if worst := slices.Max(want.Magnitude) * float64(slices.Min(s.Std)); worst*reference.Ulp > 0.01 {
+		t.Errorf("pixels may be off by %.3g: the case tests nothing", worst*reference.Ulp)
+	}
+	r.check(y, want)
+}
+
+func (d transformData) targets(t *testing.T, dev device.Device, opt Options, transform device.Transform) {
+	s := d.spec
+	r := newRig(t, dev, opt)
+	classes := newSource("transform/labels").labels(d.n, s.Classes)
+	dst, labels := r.outputFloat32("targets", d.n, s.Classes), r.inputInt32("labels", classes, d.n)
+	drawn := r.inputFloat32("drawn", d.drawn, d.n, s.Columns())
+	r.run(func() { transform.Targets(dst, labels, drawn) })
+	r.check(dst, reference.Targets(s, classes, reference.Widen(d.drawn)))
+}
+
+func panicsOfTransform(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	s := device.TransformSpec{N: 4, H: 8, W: 6, C: 1, Mean: []float32{0}, Std: []float32{1}, Ops: augment.Flip{}.Ops()}
+	transform := plan(dev.NewTransform(s))(t)
+	y, images := m.tensor(device.Float32, []int{4, 8, 6, 1}), m.tensor(device.Uint8, []int{4, 8, 6, 1})
+	drawn, labels := m.tensor(device.Float32, []int{4, s.Columns()}), m.tensor(device.Int32, []int{4})
+	mustPanic(t, "images of another type", func() { transform.Run(y, y, nil, drawn) }, "images", "uint8")
+	mustPanic(t, "a table of another width", func() { transform.Run(y, images, nil, y.View(4, 48)) }, "drawn", "48")
+	mustPanic(t, "targets without classes", func() { transform.Targets(y.View(4, 48), labels, drawn) }, "Classes")
+	none := s
+	none.Ops = nil
+	mustPanic(t, "no operations", func() { _, _ = dev.NewTransform(none) }, "transform")
+	mean := s
+	mean.Mean = []float32{0, 0}
+	mustPanic(t, "a mean for each of two channels", func() { _, _ = dev.NewTransform(mean) }, "transform")
+}
+
+// transformCalls are a list that has every operation, for the test of allocations.
+func transformCalls(m typed) []call {
+	var list augment.List
+	for _, k := range augment.Kinds() {
+		list = append(list, augment.Item{Transform: k.New()})
+	}
+	s := device.TransformSpec{
+		N: 16, H: 32, W: 32, C: 3, Classes: 10, Gather: true,
+		Mean: []float32{0.5, 0.5, 0.5}, Std: []float32{0.25, 0.25, 0.25}, DType: m.dtype,
+	}
+	drawer := list.NewDrawer(&s, 1)
+	transform := plan(m.dev.NewTransform(s))(m.t)
+	table, numbers := make([]float32, s.N*s.Columns()), make([]int32, s.N)
+	drawer.Draw(table, numbers, 1)
+	images, y := m.tensor(device.Uint8, []int{50, 32, 32, 3}), m.zeros(16, 32, 32, 3)
+	ids, labels, targets := m.tensor(device.Int32, []int{16}), m.tensor(device.Int32, []int{16}), m.tensor(device.Float32, []int{16, 10})
+	drawn := m.tensor(device.Float32, []int{16, s.Columns()})
+	if err := m.dev.Upload(drawn, device.Bytes(table)); err != nil {
+		m.t.Fatal(err)
+	}
+	return []call{
+		{"transform/draw", func() { drawer.Draw(table, numbers, 2) }},
+		{"transform/run", func() { transform.Run(y, images, ids, drawn) }},
+		{"transform/targets", func() { transform.Targets(targets, labels, drawn) }},
+	}
+}
