@@ -175,7 +175,10 @@ func float64s(x []float32) []float64 {
 // imageOps returns the operations that have code for this device, by name.
 func imageOps() map[string]imageOp {
 	return map[string]imageOp{
-		"affine": affine,
+		"affine":     affine,
+		"brightness": brightness,
+		"contrast":   contrast,
+		"saturation": saturation,
 	}
 }
 

@@ -15,5 +15,9 @@ func Kinds() []Kind {
 		resizedCropKind(),
 		rotateKind(),
 		shearKind(),
+		brightnessKind(),
+		contrastKind(),
+		saturationKind(),
+		grayKind(),
 	}
 }
