@@ -179,6 +179,8 @@ func imageOps() map[string]imageOp {
 		"brightness": brightness,
 		"contrast":   contrast,
 		"saturation": saturation,
+		"blur":       blur,
+		"sharpness":  sharpness,
 	}
 }
 

@@ -19,5 +19,7 @@ func Kinds() []Kind {
 		contrastKind(),
 		saturationKind(),
 		grayKind(),
+		blurKind(),
+		sharpnessKind(),
 	}
 }
