@@ -175,12 +175,16 @@ func float64s(x []float32) []float64 {
 // imageOps returns the operations that have code for this device, by name.
 func imageOps() map[string]imageOp {
 	return map[string]imageOp{
-		"affine":     affine,
-		"brightness": brightness,
-		"contrast":   contrast,
-		"saturation": saturation,
-		"blur":       blur,
-		"sharpness":  sharpness,
+		"affine":        affine,
+		"brightness":    brightness,
+		"contrast":      contrast,
+		"saturation":    saturation,
+		"blur":          blur,
+		"sharpness":     sharpness,
+		"posterize":     posterize,
+		"solarize":      solarize,
+		"auto_contrast": autoContrast,
+		"equalize":      equalize,
 	}
 }
 

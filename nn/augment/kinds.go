@@ -21,5 +21,9 @@ func Kinds() []Kind {
 		grayKind(),
 		blurKind(),
 		sharpnessKind(),
+		posterizeKind(),
+		solarizeKind(),
+		autoContrastKind(),
+		equalizeKind(),
 	}
 }
