@@ -185,6 +185,7 @@ func imageOps() map[string]imageOp {
 		"solarize":      solarize,
 		"auto_contrast": autoContrast,
 		"equalize":      equalize,
+		"erase":         erase,
 	}
 }
 

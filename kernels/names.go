@@ -88,6 +88,7 @@ const (
 	ImageBrightness          Name = "image_brightness"
 	ImageContrast            Name = "image_contrast"
 	ImageEqualize            Name = "image_equalize"
+	ImageErase               Name = "image_erase"
 	ImagePosterize           Name = "image_posterize"
 	ImageSaturation          Name = "image_saturation"
 	ImageSharpness           Name = "image_sharpness"

@@ -104,7 +104,7 @@ func TestKinds(t *testing.T) {
 
 // A least value above the largest is an error that names the key.
 func TestOrder(t *testing.T) {
-	for _, transform := range []Transform{Blur{MinSigma: 2, MaxSigma: 1}, ResizedCrop{MinRatio: 2}} {
+	for _, transform := range []Transform{Blur{MinSigma: 2, MaxSigma: 1}, Erasing{MinArea: 0.4}, ResizedCrop{MinRatio: 2}} {
 		if err := setting.Check(transform); err == nil || !strings.Contains(err.Error(), "min-") {
 			t.Errorf("%+v: %v", transform, err)
 		}

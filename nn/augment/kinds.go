@@ -25,5 +25,7 @@ func Kinds() []Kind {
 		solarizeKind(),
 		autoContrastKind(),
 		equalizeKind(),
+		cutoutKind(),
+		erasingKind(),
 	}
 }
