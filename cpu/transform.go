@@ -186,6 +186,7 @@ func imageOps() map[string]imageOp {
 		"auto_contrast": autoContrast,
 		"equalize":      equalize,
 		"erase":         erase,
+		"mix":           mix,
 	}
 }
 

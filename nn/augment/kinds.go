@@ -27,5 +27,7 @@ func Kinds() []Kind {
 		equalizeKind(),
 		cutoutKind(),
 		erasingKind(),
+		mixupKind(),
+		cutMixKind(),
 	}
 }
