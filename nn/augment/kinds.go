@@ -29,5 +29,6 @@ func Kinds() []Kind {
 		erasingKind(),
 		mixupKind(),
 		cutMixKind(),
+		trivialAugmentKind(),
 	}
 }
