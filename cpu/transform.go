@@ -179,6 +179,7 @@ func imageOps() map[string]imageOp {
 		"brightness":    brightness,
 		"contrast":      contrast,
 		"saturation":    saturation,
+		"hue":           hue,
 		"blur":          blur,
 		"sharpness":     sharpness,
 		"posterize":     posterize,

@@ -89,6 +89,7 @@ const (
 	ImageContrast            Name = "image_contrast"
 	ImageEqualize            Name = "image_equalize"
 	ImageErase               Name = "image_erase"
+	ImageHue                 Name = "image_hue"
 	ImageMix                 Name = "image_mix"
 	ImagePosterize           Name = "image_posterize"
 	ImageSaturation          Name = "image_saturation"

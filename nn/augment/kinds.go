@@ -19,6 +19,7 @@ func Kinds() []Kind {
 		contrastKind(),
 		saturationKind(),
 		grayKind(),
+		hueKind(),
 		blurKind(),
 		sharpnessKind(),
 		posterizeKind(),
