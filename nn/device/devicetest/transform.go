@@ -38,7 +38,18 @@ func transformCases() []transformCase {
 			transformCase{k.Name + "-one-pixel", alone, pixel, 1},
 			transformCase{k.Name + "-largest", augment.List{{Transform: largest(k.New()), P: 1}}, color, 9})
 	}
-	return cases
+	return append(cases,
+		transformCase{"chain-moves", augment.List{
+			{Transform: augment.AlternatingFlip{}}, {Transform: augment.Shift{Max: 2}}, {Transform: augment.Rotate{Max: 30, Border: "reflect"}},
+			{Transform: augment.Shear{Max: 0.3}}, {Transform: augment.ResizedCrop{}}}, color, 9},
+		transformCase{"chain-colours", augment.List{
+			{Transform: augment.Brightness{}}, {Transform: augment.Contrast{}}, {Transform: augment.Saturation{}}, {Transform: augment.Hue{}},
+			{Transform: augment.Gray{}, P: 0.3}, {Transform: augment.Blur{}, P: 0.5}}, color, 9},
+		transformCase{"chain-mixes", augment.List{
+			{Transform: augment.Flip{}}, {Transform: augment.CutMix{}, P: 0.7}, {Transform: augment.Brightness{Max: 0.5}},
+			{Transform: augment.Mixup{Alpha: 1}}, {Transform: augment.Erasing{}}}, color, 7},
+		transformCase{"chain-mixes-gray", augment.List{{Transform: augment.Mixup{}, P: 0.5}, {Transform: augment.Mixup{}, P: 0.5}}, gray, 5},
+	)
 }
 
 // largest returns a transform with the largest of these values that each setting takes.
