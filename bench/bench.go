@@ -21,6 +21,7 @@ import (
 
 	"trainer/cpu"
 	"trainer/nn/device"
+	"trainer/nn/device/devicetest"
 )
 
 // Run runs every case as a child of b.
@@ -33,9 +34,9 @@ func Run(b *testing.B) {
 		name string
 		run  func(*testing.B)
 	}{
-		{"gemm", runGEMM},
-		{"conv", runConv},
-		{"elementwise", runElementwise},
+		{"gemm", runGroup(devicetest.Products)},
+		{"conv", runGroup(devicetest.Convolutions)},
+		{"elementwise", runGroup(devicetest.Elementwise)},
 		{"step", runStep},
 		{"data", runData},
 	} {

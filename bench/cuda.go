@@ -50,7 +50,7 @@ type accelerator struct {
 	dry   bool // nothing is measured: see dryVariable
 
 	peaks map[gpu.Precision]float64 // floating-point operations a second; filled in by peak
-	copy  float64                   // bytes a second that a copy reads and writes; filled in by runMemory
+	copy  float64                   // bytes per second that a copy reads and writes; filled in by runCopy
 }
 
 // runCUDA runs the cases of a GPU.
@@ -85,7 +85,7 @@ func (a *accelerator) open(b *testing.B, p gpu.Precision, opts ...gpu.Option) de
 			b.Error(err)
 		}
 	})
-	if gpu.Emulated(d.Info()) && !a.dry {
+	if d.Info().Emulated && !a.dry {
 		b.Fatalf("%s is the software emulation of CUDA: no speed is measured on it; %s=1 runs its cases without", d.Name(), dryVariable)
 	}
 	return d

@@ -56,6 +56,14 @@ func products(n int, convolutions ...device.Conv2DSpec) []Kernel {
 	return kernels
 }
 
+// square returns the spec of a convolution with stride 1.
+func square(n, size, inC, outC, k, pad int, first bool) device.Conv2DSpec {
+	return device.Conv2DSpec{
+		N: n, H: size, W: size, InC: inC, OutC: outC, KH: k, KW: k, PadH: pad, PadW: pad,
+		StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, NoBackwardData: first,
+	}
+}
+
 // convKernels returns the three passes of a convolution.
 func convKernels(s device.Conv2DSpec) []Kernel {
 	var kernels []Kernel

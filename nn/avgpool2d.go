@@ -17,6 +17,8 @@ import (
 // Backward. y depends on every element of its window with the derivative 1/K:
 //
 //	dx[n,p,q,c] = sum of dy[n,i,j,c] / K over the windows (i,j) that contain (p,q)
+//
+// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type AvgPool2D struct {
 	Kernel         Pair
 	Stride         Pair // 0 means the kernel: windows side by side

@@ -32,6 +32,8 @@ import (
 //
 // The last is the forward pass with the roles of input and output exchanged: every output
 // sends its gradient back to where it came from, along the same weight.
+//
+// Code: nn/device/reference/conv2d.go (the formula in loops), cpu/conv2d.go, gpu/conv2d.go (cuDNN). Test: nn/device/devicetest/conv2d.go.
 type Conv2D struct {
 	OutC     int
 	Kernel   Pair

@@ -31,6 +31,8 @@ import (
 //	dz[k] = p[k] - q[k]
 //
 // divided by n for the mean over the batch.
+//
+// Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go, kernels/loss.cu. Test: nn/device/devicetest/loss.go.
 type CrossEntropy struct {
 	Smoothing float32 // s, 0 to below 1
 	Sum       bool    // the batch's total is the sum instead of the mean

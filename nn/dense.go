@@ -18,6 +18,8 @@ import (
 // Backward. From the sum, dL/dw[i,o] = sum_n dy[n,o] x[n,i] and dL/dx[n,i] = sum_o dy[n,o] w[i,o]:
 //
 //	dw = x^T dy        dbias = sum_n dy[n]        dx = dy w^T
+//
+// Code: nn/device/reference/matmul.go (the formula in loops), cpu/matmul.go, gpu/matmul.go (cuBLAS). Test: nn/device/devicetest/matmul.go.
 type Dense struct {
 	Out      int
 	NoBias   bool
@@ -124,7 +126,7 @@ func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
 		return err
 	}
 	if !d.NoBias {
-		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: b.batch, C: d.Out, DType: b.dtype}); err != nil {
+		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: b.batch, Rows: 1, C: d.Out, Keep: device.AxisC, DType: b.dtype}); err != nil {
 			return err
 		}
 	}
@@ -158,7 +160,7 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	u.filter.Run(u.w.Grad, u.x, dy, nil)
 	if u.sum != nil {
-		u.sum.Run(u.bias.Grad, dy)
+		u.sum.Run(u.bias.Grad, dy, nil)
 	}
 	if u.dx == nil {
 		return nil

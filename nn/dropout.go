@@ -16,6 +16,8 @@ import (
 //
 // The mask follows from the seed, the layer and the step, so that Backward makes the same
 // one again and nothing is stored.
+//
+// Code: nn/device/reference/dropout.go (the formula in loops), cpu/dropout.go, kernels/dropout.cu. Test: nn/device/devicetest/dropout.go.
 type Dropout struct {
 	Rate float32 // 0 to below 1
 }

@@ -17,6 +17,8 @@ import (
 // u = sqrt(2/pi) (x + 0.044715 x^3) and t = tanh(u),
 //
 //	y = x/2 (1 + t)        dx = dy ((1 + t)/2 + x/2 (1 - t^2) sqrt(2/pi) (1 + 3*0.044715 x^2))
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type GELU struct {
 	Tanh bool // the approximation by tanh
 }

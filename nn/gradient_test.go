@@ -7,6 +7,7 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/recipe"
 )
 
 // The gradients of single layers are checked against central differences of
@@ -178,15 +179,39 @@ func TestNetworkGradients(t *testing.T) {
 		in    nn.Shape
 		loss  nn.Loss
 	}{
-		{"teaching-mnist", nn.TeachingMNIST(), nn.Shape{8, 8, 1}, nn.CrossEntropy{}},
-		{"teaching-mnist-mse", nn.TeachingMNIST(), nn.Shape{8, 8, 1}, nn.MeanSquaredError{}},
-		{"teaching-cifar10", nn.TeachingCIFAR10(), nn.Shape{8, 8, 3}, nn.CrossEntropy{Smoothing: 0.2}},
-		{"mnist", nn.MNISTNet(), nn.Shape{16, 16, 1}, nn.CrossEntropy{Sum: true}},
-		{"airbench", nn.Airbench([3]int{4, 6, 8}), nn.Shape{26, 26, 3}, nn.CrossEntropy{Smoothing: 0.2}},
+		{"teaching-mnist", builtIn(t, "mnist-basic"), nn.Shape{8, 8, 1}, nn.CrossEntropy{}},
+		{"teaching-mnist-mse", builtIn(t, "mnist-basic"), nn.Shape{8, 8, 1}, nn.MeanSquaredError{}},
+		{"teaching-cifar10", builtIn(t, "cifar10-basic"), nn.Shape{8, 8, 3}, nn.CrossEntropy{Smoothing: 0.2}},
+		{"mnist", builtIn(t, "mnist"), nn.Shape{16, 16, 1}, nn.CrossEntropy{Sum: true}},
+		{"airbench", narrowAirbench(), nn.Shape{26, 26, 3}, nn.CrossEntropy{Smoothing: 0.2}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { checkNetwork(t, c.model, c.in, c.loss) })
 	}
+}
+
+// builtIn returns the network of a built-in recipe with 10 outputs.
+func builtIn(t *testing.T, name string) *nn.Sequential {
+	t.Helper()
+	r, err := recipe.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Model(10)
+}
+
+// narrowAirbench is the network of the recipe airbench94 with groups of 4, 6 and 8 channels.
+func narrowAirbench() *nn.Sequential {
+	norm := nn.BatchNorm{Epsilon: 1e-12, Momentum: 0.4, FrozenScale: true}
+	layers := []nn.Layer{
+		nn.Named("whiten", nn.Conv2D{OutC: 24, Kernel: nn.Square(2), Init: nn.Whitening{}, BiasInit: nn.Zeros(), Frozen: true}),
+		nn.GELU{},
+	}
+	for _, width := range []int{4, 6, 8} {
+		conv := nn.Conv2D{OutC: width, Kernel: nn.Square(3), Same: true, NoBias: true, Init: nn.Dirac{}}
+		layers = append(layers, conv, nn.MaxPool2D{Kernel: nn.Square(2)}, norm, nn.GELU{}, conv, norm, nn.GELU{})
+	}
+	return nn.NewSequential(append(layers, nn.MaxPool2D{Kernel: nn.Square(3)}, nn.Flatten{}, nn.Dense{Out: 10, NoBias: true}, nn.Scale{By: 1.0 / 9})...)
 }
 
 func checkNetwork(t *testing.T, model nn.Layer, in nn.Shape, loss nn.Loss) {

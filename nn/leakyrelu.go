@@ -10,6 +10,8 @@ import (
 // 2013). x and y have the same shape, which may be any.
 //
 //	y = x where x > 0, else slope x        dx = dy where x > 0, else slope dy
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type LeakyReLU struct {
 	Slope float32 // below zero
 }

@@ -22,6 +22,8 @@ import (
 // Backward. A small change of the maximum changes y as much; of the others, not at all:
 //
 //	dx[n,p,q,c] = sum of dy[n,i,j,c] over the windows (i,j) whose maximum is at (p,q)
+//
+// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_max.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type MaxPool2D struct {
 	Kernel  Pair
 	Stride  Pair // 0 means the kernel: windows side by side

@@ -18,6 +18,8 @@ import (
 //
 // The scale follows the gradients: halved, and the step skipped, where one overflows, doubled after
 // growthInterval steps without. bfloat16 has the range of float32 and needs none.
+//
+// Code: nn/device/reference/lossscaling.go (the formula in loops), kernels/scaling.cu, kernels/cast.cu. Test: nn/device/devicetest/scaling.go.
 type mixedPrecision struct {
 	operands  device.CastList // w16 = round(w), of all layers
 	gradients device.CastList // dw = dw16; nil in inference

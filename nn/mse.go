@@ -17,6 +17,8 @@ import (
 //	dz[k] = 2/K (z[k] - q[k])
 //
 // divided by n for the mean over the batch.
+//
+// Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go, kernels/loss.cu. Test: nn/device/devicetest/loss.go.
 type MeanSquaredError struct {
 	Sum bool // the batch's total is the sum instead of the mean
 }

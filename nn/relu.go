@@ -9,6 +9,8 @@ import "trainer/nn/device"
 //	y = max(x, 0)        dx = dy where x > 0, else 0
 //
 // At 0, where there is no derivative, 0 is taken.
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type ReLU struct{}
 
 func reluKind() LayerKind {

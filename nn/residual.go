@@ -24,6 +24,8 @@ import (
 //	dx = body'^T(dy) + shortcut'^T(dy)
 //
 // The layers inside are named residual1.body.conv1 and residual1.shortcut.conv1.
+//
+// Code: nn/device/reference/weightedsum.go (the formula in loops), cpu/combine.go, kernels/combine.cu. Test: nn/device/devicetest/combine.go.
 type Residual struct {
 	Body     Layer
 	Shortcut Layer // nil for the identity

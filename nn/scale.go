@@ -11,6 +11,8 @@ import (
 // x and y have the same shape, which may be any.
 //
 //	y = a x        dx = a dy
+//
+// Code: nn/device/reference/weightedsum.go (the formula in loops), cpu/combine.go, kernels/combine.cu. Test: nn/device/devicetest/combine.go.
 type Scale struct {
 	By float32 // a; not 0
 }

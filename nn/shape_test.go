@@ -32,10 +32,10 @@ func TestOutputShapes(t *testing.T) {
 		{nn.Dropout{Rate: 0.5}, image, "11x8x4"},
 		{nn.Scale{By: 2}, image, "11x8x4"},
 		{nn.Residual{Body: nn.ReLU{}}, image, "11x8x4"},
-		{nn.TeachingMNIST(), nn.Shape{28, 28, 1}, "10"},
-		{nn.TeachingCIFAR10(), nn.Shape{32, 32, 3}, "10"},
-		{nn.MNISTNet(), nn.Shape{28, 28, 1}, "10"},
-		{nn.Airbench([3]int{64, 256, 256}), nn.Shape{32, 32, 3}, "10"},
+		{builtIn(t, "mnist-basic"), nn.Shape{28, 28, 1}, "10"},
+		{builtIn(t, "cifar10-basic"), nn.Shape{32, 32, 3}, "10"},
+		{builtIn(t, "mnist"), nn.Shape{28, 28, 1}, "10"},
+		{builtIn(t, "airbench94"), nn.Shape{32, 32, 3}, "10"},
 	}
 	for _, c := range cases {
 		got, err := c.layer.OutputShape(c.in)
@@ -120,11 +120,11 @@ func TestCompileErrors(t *testing.T) {
 		opt   nn.Options
 		words string
 	}{
-		{"batch", nn.TeachingMNIST(), with(func(o *nn.Options) { o.Batch = 0 }), "batch is 0"},
-		{"no input", nn.TeachingMNIST(), with(func(o *nn.Options) { o.Input = nil }), "no shape"},
-		{"negative input", nn.TeachingMNIST(), with(func(o *nn.Options) { o.Input = nn.Shape{-4, -7, 1} }), "-4x-7x1"},
-		{"no loss", nn.TeachingMNIST(), with(func(o *nn.Options) { o.Training = true }), "needs a loss"},
-		{"smoothing", nn.TeachingMNIST(), with(func(o *nn.Options) { o.Loss = nn.CrossEntropy{Smoothing: 1} }), "smoothing is 1"},
+		{"batch", builtIn(t, "mnist-basic"), with(func(o *nn.Options) { o.Batch = 0 }), "batch is 0"},
+		{"no input", builtIn(t, "mnist-basic"), with(func(o *nn.Options) { o.Input = nil }), "no shape"},
+		{"negative input", builtIn(t, "mnist-basic"), with(func(o *nn.Options) { o.Input = nn.Shape{-4, -7, 1} }), "-4x-7x1"},
+		{"no loss", builtIn(t, "mnist-basic"), with(func(o *nn.Options) { o.Training = true }), "needs a loss"},
+		{"smoothing", builtIn(t, "mnist-basic"), with(func(o *nn.Options) { o.Loss = nn.CrossEntropy{Smoothing: 1} }), "smoothing is 1"},
 		{"image as output", nn.NewSequential(nn.ReLU{}), good, "28x28x1"},
 		{"no layers", nn.NewSequential(), good, "no layers"},
 		{"nil layer", nn.NewSequential(nn.Flatten{}, nil), good, "layer 2 of 2 is nil"},
@@ -191,7 +191,7 @@ func equal(t *testing.T, what string, got, want []string) {
 // bias each, 13*13*8 inputs times 10 and as many biases; a multiply and an add for each
 // weight at each position.
 func TestCounts(t *testing.T) {
-	n := compile(t, newCPU(t), nn.TeachingMNIST(), nn.Options{Input: nn.Shape{28, 28, 1}, Batch: 3})
+	n := compile(t, newCPU(t), builtIn(t, "mnist-basic"), nn.Options{Input: nn.Shape{28, 28, 1}, Batch: 3})
 	if want := 8*9 + 8 + 13*13*8*10 + 10; n.NumParams() != want {
 		t.Errorf("%d parameters, want %d", n.NumParams(), want)
 	}
@@ -208,7 +208,7 @@ func TestCounts(t *testing.T) {
 	if n.Classes() != 10 || n.Batch() != 3 || n.Input().String() != "28x28x1" {
 		t.Errorf("%d classes, batch %d, input %v", n.Classes(), n.Batch(), n.Input())
 	}
-	airbench := compile(t, newCPU(t), nn.Airbench([3]int{64, 256, 256}), nn.Options{
+	airbench := compile(t, newCPU(t), builtIn(t, "airbench94"), nn.Options{
 		Input: nn.Shape{32, 32, 3}, Batch: 1,
 		Sample: func(int) ([]float32, nn.Shape, error) { return random(1, 4*32*32*3), nn.Shape{32, 32, 3}, nil },
 	})

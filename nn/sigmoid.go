@@ -7,6 +7,8 @@ import "trainer/nn/device"
 //	y = s(x) = 1 / (1 + exp(-x))        dx = dy y (1 - y)
 //
 // The derivative: s' = exp(-x) / (1 + exp(-x))^2 = s (1 - s), as 1 - s = exp(-x) s.
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type Sigmoid struct{}
 
 func sigmoidKind() LayerKind {

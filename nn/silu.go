@@ -9,6 +9,8 @@ import "trainer/nn/device"
 //	y = x s(x)        dx = dy s(x) (1 + x (1 - s(x)))
 //
 // The derivative is the product rule's s + x s' with s' = s (1 - s).
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type SiLU struct{}
 
 func siluKind() LayerKind {

@@ -368,7 +368,7 @@ func TestFlattenKeepsFewViews(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	dev := newCPU(t)
-	n := compile(t, dev, nn.TeachingMNIST(), nn.Options{Input: nn.Shape{28, 28, 1}, Batch: 2})
+	n := compile(t, dev, builtIn(t, "mnist-basic"), nn.Options{Input: nn.Shape{28, 28, 1}, Batch: 2})
 	labels := newLabels(t, dev, 0, 1)
 	zeros := func(shape ...int) *device.Tensor {
 		x, err := dev.NewTensor(device.Float32, shape...)

@@ -7,6 +7,8 @@ import "trainer/nn/device"
 //	y = tanh(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x))        dx = dy (1 - y^2)
 //
 // The derivative is that of sinh/cosh: (cosh^2 - sinh^2) / cosh^2 = 1 - tanh^2.
+//
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type Tanh struct{}
 
 func tanhKind() LayerKind {

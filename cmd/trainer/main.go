@@ -11,6 +11,9 @@ import (
 	"os"
 
 	"trainer/cmd/trainer/internal/command"
+	"trainer/cpu"
+	"trainer/gpu"
+	"trainer/nn/device"
 	"trainer/nn/recipe"
 )
 
@@ -20,6 +23,7 @@ var version string
 func main() {
 	os.Exit(command.Main(command.Config{
 		Version:  version,
+		Devices:  []device.Kind{gpu.Kind(), cpu.Kind()},
 		Commands: command.BuiltIn(),
 		Kinds:    recipe.BuiltIn(),
 	}))

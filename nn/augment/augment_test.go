@@ -168,3 +168,17 @@ func TestProbability(t *testing.T) {
 		}
 	}
 }
+
+// A drawer allocates nothing, as it is part of a training step.
+func TestDrawAllocatesNothing(t *testing.T) {
+	var all List
+	for _, k := range Kinds() {
+		all = append(all, Item{Transform: k.New()})
+	}
+	spec := device.TransformSpec{N: 16, H: 32, W: 32, C: 3}
+	d := all.NewDrawer(&spec, 1)
+	table, ids := make([]float32, 16*spec.Columns()), make([]int32, 16)
+	if n := testing.AllocsPerRun(10, func() { d.Draw(table, ids, 2) }); n != 0 {
+		t.Errorf("%v allocations per batch", n)
+	}
+}

@@ -48,7 +48,7 @@ type cifarFiles struct {
 
 func cifar10Kind(cat catalog) SetKind {
 	return SetKind{
-		Name: "cifar10", Doc: "50,000 and 10,000 photographs of 10 things, 32x32 colour",
+		Name: "cifar10", Doc: "50,000 + 10,000 photographs of animals and vehicles, 32x32 colour",
 		ImageShape: [3]int{32, 32, 3}, Recipe: "cifar10",
 		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openCIFAR10(ctx, opt, cat) },
 	}
@@ -154,7 +154,7 @@ func readCIFARArchive(file string) (*cifarFiles, error) {
 	}
 	for i, raw := range files.raw {
 		if raw == nil {
-			return nil, &FormatError{file, -1, "an archive with " + cifarNames[i], "none of that name"}
+			return nil, &FormatError{file, -1, "an archive with " + cifarNames[i], "none"}
 		}
 	}
 	return files, nil

@@ -213,7 +213,7 @@ func TestDownloadFailsEverywhere(t *testing.T) {
 	if !errors.Is(err, errStalled) || !errors.Is(err, errChecksum) {
 		t.Errorf("%v does not carry its causes", err)
 	}
-	for _, part := range append(file.urls, "file.gz", file.sha256, "200000 bytes", dir, "404", "refused", "wrong sha256", "no data came in") {
+	for _, part := range append(file.urls, "file.gz", file.sha256, "200000 bytes", dir, "404", "refused", "wrong sha256", "no data arrived") {
 		if !strings.Contains(err.Error(), part) && (part != "refused" || runtime.GOOS != "windows") {
 			t.Errorf("%q does not mention %q", err, part)
 		}

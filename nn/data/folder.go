@@ -39,7 +39,7 @@ type folder struct {
 
 // FolderKind describes folders of images, which are opened by their paths.
 func FolderKind() SetKind {
-	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG or JPEG images per class", Recipe: "cifar10-basic"}
+	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "cifar10-basic"}
 }
 
 // parts are the images of a folder's training, validation and test set; val and test may be empty.
@@ -219,14 +219,13 @@ func (f *folder) chooseShape(p *parts) error {
 		}
 	}
 	if r.h > math.MaxInt32/4/r.w {
-		return fmt.Errorf("%s: images of %dx%d are too large; give a smaller image size", f.root, r.h, r.w)
+		return fmt.Errorf("%s: images of %dx%d are too large: set a smaller image-size in the recipe", f.root, r.h, r.w)
 	}
 	return nil
 }
 
-// holdOut moves round(share * n) images of each class to the test set, at least one and at
-// most n-1; of a class of one image, none. Which ones, a Fisher-Yates shuffle of (seed,
-// device.StreamSplit, class) decides.
+// holdOut moves round(fraction * n) images of each class to the test set, at least one and at most n-1; a class of one
+// image keeps it. A Fisher-Yates shuffle of (seed, device.StreamSplit, class) selects them.
 func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
 	share := cmp.Or(f.opt.TestFraction, defaultTestFraction)
 	for first := 0; first < len(images); {

@@ -26,7 +26,7 @@ func mnistClasses() []string {
 
 func mnistKind() SetKind {
 	return SetKind{
-		Name: "mnist", Doc: "60,000 and 10,000 handwritten digits, 28x28 gray; in the program",
+		Name: "mnist", Doc: "60,000 + 10,000 handwritten digits, 28x28 grey; embedded in the program",
 		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
 		Open: func(_ context.Context, opt Options) (*Dataset, error) { return openMNIST(opt) },
 	}
@@ -41,7 +41,7 @@ func openMNIST(opt Options) (*Dataset, error) {
 			return "embedded:" + name, raw, err
 		})
 	}
-	return openIDXFolder("mnist", opt.Dir, mnistClasses(), "; without a data folder the embedded files are used")
+	return openIDXFolder("mnist", opt.Dir, mnistClasses(), "; without -data-dir, the embedded files are used")
 }
 
 // openIDXFolder reads a set in MNIST's form from dir, or from its subfolder of the set's name. A folder that was named

@@ -16,6 +16,8 @@ import (
 //
 // m and v begin at zero; the divisions take out the pull to zero that this causes. With
 // decoupled weight decay it is AdamW.
+//
+// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
 func (o *Optimizer) adam(p *nn.Param) (device.OptimizerParam, error) {
 	slot := device.OptimizerParam{Value: p.Value, Grad: p.Grad}
 	var err error

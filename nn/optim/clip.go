@@ -7,6 +7,8 @@ import "trainer/nn/setting"
 // Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013);
 // with MaxValue > 0 each element is then limited to [-MaxValue, MaxValue]. The gradients of
 // parameters past their UntilEpoch count too. The zero value limits nothing.
+//
+// Code: nn/device/reference/clip.go (the formula in loops), cpu/clip.go, kernels/clip.cu. Test: nn/device/devicetest/clip.go.
 type Clip struct {
 	MaxNorm, MaxValue float64
 }

@@ -9,6 +9,8 @@ import "trainer/nn/setting"
 //
 // It begins at the initial weights. Training doesn't see it; evaluation uses it, between
 // SwapIn and SwapOut.
+//
+// Code: nn/device/reference/average.go (the formula in loops), cpu/average.go, kernels/average.cu. Test: nn/device/devicetest/average.go.
 type EMA struct {
 	Decay float64
 }

@@ -15,6 +15,8 @@ import (
 //
 //	u = momentum*u + g/(sqrt(v) + epsilon)
 //	w = w - LR*u
+//
+// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
 func (o *Optimizer) rmsprop(p *nn.Param) (device.OptimizerParam, error) {
 	slot := device.OptimizerParam{Value: p.Value, Grad: p.Grad}
 	var err error

@@ -13,6 +13,8 @@ import (
 // v, the velocity, begins at zero; without momentum none is kept. Momentum is Polyak 1964,
 // Nesterov's form as in Sutskever et al., "On the importance of initialization and momentum
 // in deep learning", ICML 2013, written as PyTorch has it: LR is not part of v.
+//
+// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
 func (o *Optimizer) sgd(p *nn.Param) (device.OptimizerParam, error) {
 	slot := device.OptimizerParam{Value: p.Value, Grad: p.Grad}
 	if o.cfg.Momentum == 0 {

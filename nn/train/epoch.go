@@ -28,7 +28,7 @@ func (r *run) endEpoch(ctx context.Context) error {
 		TrainLoss:       r.epoch.Loss / float64(r.epoch.Count),
 		TrainAccuracy:   float64(r.epoch.Correct) / float64(r.epoch.Count),
 		LR:              s.opt.LR(s.step - 1),
-		ImagesPerSecond: float64(r.epoch.Images) / r.epoch.Seconds,
+		ImagesPerSecond: perSecond(r.epoch.Images, r.epoch.Seconds),
 		Seconds:         r.epoch.Seconds,
 	}
 	r.snapshot.take(s.step)
@@ -109,7 +109,7 @@ func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluati
 	if r.cfg.Optimizer.EMA == nil {
 		r.snapshot.confirm(r.stepper.step)
 	}
-	seconds := time.Since(start).Seconds()
+	seconds := r.seconds(time.Since(start))
 	r.evalSeconds += seconds
 	r.viewSeconds += seconds / float64(len(views))
 	return e, nil

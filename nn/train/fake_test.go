@@ -36,6 +36,8 @@ type allocation struct {
 	bytes  int64
 }
 
+var _ device.AsyncDownloader = (*fakeGPU)(nil)
+
 func newFakeGPU(t testing.TB) *fakeGPU {
 	return &fakeGPU{Device: newCPU(t, 2), free: 1 << 30, late: 25, failAfter: -1}
 }
@@ -129,7 +131,7 @@ func (g *fakeGraph) Close() error {
 
 func (d *fakeGPU) FreeMemory() int64 { return d.free }
 
-func (d *fakeGPU) NewFetch(bytes int) (device.AsyncDownload, error) {
+func (d *fakeGPU) NewAsyncDownload(bytes int) (device.AsyncDownload, error) {
 	return &fakeFetch{d: d, bytes: make([]byte, bytes)}, nil
 }
 

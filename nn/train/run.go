@@ -304,9 +304,7 @@ func (r *run) result() *Result {
 		Interrupted: r.interrupted, History: r.history, Network: s.net,
 	}
 	result.PeakMemory, _ = PeakMemory()
-	if r.trainSeconds > 0 {
-		result.ImagesPerSecond = float64(r.trainImages) / r.trainSeconds
-	}
+	result.ImagesPerSecond = perSecond(r.trainImages, r.trainSeconds)
 	if r.epoch.Count > 0 {
 		result.FinalLoss = r.epoch.Loss / float64(r.epoch.Count)
 	} else if len(r.history) > 0 {

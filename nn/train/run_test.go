@@ -561,11 +561,11 @@ func TestRunRefuses(t *testing.T) {
 		{"cutout", func(c *Config) { c.Augment.Cutout = 9 }, "cutout is 9"},
 		{"channels", func(c *Config) { c.Augment.Mean = []float32{1, 2} }, "2 means and 1 standard"},
 		{"deviation", func(c *Config) { c.Augment.Std = []float32{0} }, "standard deviation is 0"},
-		{"view", func(c *Config) { c.TTA[0].DX = -8 }, "view 0 moves"},
-		{"classes", func(c *Config) { c.Data.Train.(*data.InMemory).ClassNames = []string{"a", "b"} }, "3 outputs, the data 2 classes"},
+		{"view", func(c *Config) { c.TTA[0].DX = -8 }, "view 0 shifts"},
+		{"classes", func(c *Config) { c.Data.Train.(*data.InMemory).ClassNames = []string{"a", "b"} }, "3 outputs for 2 classes of the data"},
 		{"test images", func(c *Config) { c.Data.Test.(*data.InMemory).H = 4 }, "test images are 4x8x1"},
 		{"checkpoint", func(c *Config) { c.Checkpoint.EverySteps = -1 }, "checkpoint"},
-		{"precision", func(c *Config) { c.DType = device.Int32 }, "precision: int32, need float32, float16 or bfloat16"},
+		{"precision", func(c *Config) { c.DType = device.Int32 }, "precision: int32, want float32, float16 or bfloat16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := everything(t)

@@ -81,7 +81,7 @@ func (s *Stepper) buildNetwork() (err error) {
 		return err
 	}
 	if classes := len(c.Data.Train.Classes()); classes != s.net.Classes() {
-		return &ConfigError{Setting: "network", Problem: fmt.Sprintf("it has %d outputs, the data %d classes", s.net.Classes(), classes)}
+		return &ConfigError{Setting: "network", Problem: fmt.Sprintf("%d outputs for %d classes of the data", s.net.Classes(), classes)}
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (s *Stepper) queue() {
 // of the examples trained since the last Collect, and begins anew.
 func (s *Stepper) Collect() (loss float64, correct, count int, err error) {
 	if err := s.dev.Download(device.Bytes(s.stats[:]), s.net.Stats()); err != nil {
-		return 0, 0, 0, fmt.Errorf("fetching the loss: %w", err)
+		return 0, 0, 0, fmt.Errorf("downloading the loss: %w", err)
 	}
 	s.dev.Zero(s.net.Stats())
 	sum := sumsOf(s.stats, 0, 0)

@@ -4,19 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"trainer/bench"
 	"trainer/cpu"
 	"trainer/nn"
+	"trainer/nn/device/devicetest"
 	"trainer/nn/recipe"
 )
 
@@ -201,50 +198,22 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestConvolutions holds convolutions.json to the cases of package bench, which are not
-// exported: it reads their source.
+// TestConvolutions checks convolutions.json against the convolutions that package bench measures.
 func TestConvolutions(t *testing.T) {
 	text, err := os.ReadFile("../convolutions.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []convShape
+	var got, want []convShape
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "../../conv.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range devicetest.RecipeConvs() {
+		want = append(want, convShape{
+			Network: c.Recipe, N: c.N, Size: c.Size, In: c.InC, Out: c.OutC, Kernel: c.Kernel, Padding: c.Padding, First: c.First,
+		})
 	}
-	var want []convShape
-	ast.Inspect(file, func(n ast.Node) bool {
-		if c, ok := n.(*ast.CompositeLit); ok && c.Type == nil && len(c.Elts) == 2 {
-			want = append(want, readCase(t, c))
-		}
-		return true
-	})
 	if len(want) == 0 || !slices.Equal(got, want) {
-		t.Errorf("convolutions.json has\n%+v\nbench/conv.go\n%+v", got, want)
-	}
-}
-
-// readCase reads {"network", square(n, size, in, out, kernel, padding, first)}.
-func readCase(t *testing.T, c *ast.CompositeLit) convShape {
-	t.Helper()
-	call, ok := c.Elts[1].(*ast.CallExpr)
-	if !ok || len(call.Args) != 7 {
-		t.Fatalf("bench/conv.go: a case is not a call of square with 7 arguments")
-	}
-	var v [6]int
-	for i := range v {
-		var err error
-		if v[i], err = strconv.Atoi(call.Args[i].(*ast.BasicLit).Value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return convShape{
-		Network: strings.Trim(c.Elts[0].(*ast.BasicLit).Value, `"`),
-		N:       v[0], Size: v[1], In: v[2], Out: v[3], Kernel: v[4], Padding: v[5],
-		First: call.Args[6].(*ast.Ident).Name == "true",
+		t.Errorf("convolutions.json has\n%+v\nthe benchmarks\n%+v", got, want)
 	}
 }

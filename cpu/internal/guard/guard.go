@@ -19,7 +19,7 @@ func New(t testing.TB, bytes int) *Region {
 
 // Element is what a region can hold.
 type Element interface {
-	float32 | float64 | uint8 | int32
+	float32 | float64 | uint16 | uint8 | int32
 }
 
 // AtEnd returns the last n elements of the region.

@@ -90,3 +90,62 @@ func runActivationSpecial(t *testing.T, dev device.Device, opt Options, act devi
 		r.check(y, reference.ActivationForward(s, reference.Widen(xData)))
 	}
 }
+
+func activationOperation() Operation {
+	return Operation{
+		Name: "activation", Constructor: "NewActivation", Group: Elementwise, Types: allFloats, Test: testActivation, Panics: panicsOfActivation,
+		Calls: activationCalls,
+	}
+}
+
+// elements is how many numbers the elementwise operations have. For benchmarks they are the activations of airbench94's largest image, with
+// batches of 250 and 1024.
+func (o *Operands) elements() int { return o.pick(3*4096+1234, 250*31*31*64, 1024*31*31*64) }
+
+// activationCalls are the two passes of each function.
+func activationCalls(Size) []Call {
+	var calls []Call
+	for _, kind := range activationKinds() {
+		prepare := func(o *Operands) (p device.Activation, x, y *device.Tensor, err error) {
+			n := o.elements()
+			if p, err = o.Device.NewActivation(device.ActivationSpec{Kind: kind, Alpha: 0.1, Len: n, DType: o.DType}); err != nil {
+				return nil, nil, nil, err
+			}
+			return p, o.uniform(-4, 4, n), o.zeros(n), nil
+		}
+		calls = append(calls,
+			Call{kind.String() + "/forward", "Forward", func(o *Operands) (Work, error) {
+				p, x, y, err := prepare(o)
+				if err != nil {
+					return Work{}, err
+				}
+				return Work{Run: func() { p.Forward(y, x) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}, nil
+			}},
+			Call{kind.String() + "/backward", "Backward", func(o *Operands) (Work, error) {
+				p, x, y, err := prepare(o)
+				if err != nil {
+					return Work{}, err
+				}
+				p.Forward(y, x)
+				dy := o.uniform(-1, 1, x.Len())
+				return Work{
+					Run: func() { p.Backward(dy, dy, x, y) }, Results: []*device.Tensor{dy}, Updated: []*device.Tensor{dy}, Bytes: bytesOf(x, dy, dy),
+				}, nil
+			}})
+	}
+	return calls
+}
+
+func panicsOfActivation(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
+	act := plan(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 8}))(t)
+	mustPanic(t, "activation of different lengths", func() { act.Forward(f32(7), f32(8)) }, "7", "8")
+	mustPanic(t, "activation of too many elements", func() { act.Forward(f32(9), f32(9)) }, "9", "8")
+	mustPanic(t, "no activation", func() { _, _ = dev.NewActivation(device.ActivationSpec{Len: 8}) })
+	if _, mixed := dev.(device.MixedPrecision); mixed {
+		const f16 = device.Float16
+		act := plan(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 8, DType: f16}))(t)
+		mustPanic(t, "an activation of float32", func() { act.Forward(m.tensor(f16, []int{8}), f32(8)) }, "float32[8]", "float16")
+	}
+}

@@ -161,3 +161,67 @@ func (d augmentData) labels(t *testing.T, dev device.Device, opt Options, augmen
 		t.Errorf("labels %v, want %v", got, want)
 	}
 }
+
+func augmentOperation() Operation {
+	return Operation{
+		Name: "augment", Constructor: "NewAugment", Group: Elementwise, Types: allFloats, Test: testAugment, Panics: panicsOfAugment,
+		Calls: augmentCalls,
+	}
+}
+
+// augmentCalls are what becomes of uint8 images of CIFAR-10's size: flip, crop, cutout and normalisation, of a batch that lies in
+// memory, and of one that is gathered from a data set there.
+func augmentCalls(Size) []Call {
+	call := func(name, method string, gather bool, work func(o *Operands, p device.Augment, y, images, ids *device.Tensor) Work) Call {
+		return Call{name, method, func(o *Operands) (Work, error) {
+			n, set := o.pick(19, 1000, 16*1024), o.pick(40, 3000, 48*1024)
+			p, err := o.Device.NewAugment(device.AugmentSpec{
+				N: n, H: 32, W: 32, C: 3, Mean: []float32{0.5, 0.4, 0.3}, Std: []float32{0.2, 0.3, 0.25},
+				Flip: device.FlipAlternating, Crop: 2, Cutout: 8, Seed: 11, Gather: gather, DType: o.DType,
+			})
+			if err != nil {
+				return Work{}, err
+			}
+			if !gather {
+				set = n
+			}
+			w := work(o, p, o.zeros(n, 32, 32, 3), o.pixels(set, 32, 32, 3), o.integers(set, n))
+			return w, nil
+		}}
+	}
+	train := func(o *Operands, p device.Augment, y, images, ids *device.Tensor) Work {
+		epoch := o.integers(9, 1)
+		return Work{Run: func() { p.Train(y, images, ids, epoch) }, Results: []*device.Tensor{y}, Bytes: bytesOf(y) + int64(y.Len())}
+	}
+	return []Call{
+		call("augment", "Train", false, train),
+		call("augment-gather", "Train", true, train),
+		call("augment-normalize", "Normalize", true, func(o *Operands, p device.Augment, y, images, ids *device.Tensor) Work {
+			return Work{Run: func() { p.Normalize(y, images, ids, 1, -1, true) }, Results: []*device.Tensor{y}, Bytes: bytesOf(y) + int64(y.Len())}
+		}),
+		call("augment-labels", "GatherLabels", true, func(o *Operands, p device.Augment, _, images, ids *device.Tensor) Work {
+			labels, dst := o.integers(10, images.Rows()), o.tensor(device.Int32, ids.Len())
+			return Work{Run: func() { p.GatherLabels(dst, labels, ids) }, Results: []*device.Tensor{dst}, Bytes: bytesOf(dst, dst, ids)}
+		}),
+	}
+}
+
+func panicsOfAugment(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	s := device.AugmentSpec{N: 4, H: 8, W: 6, C: 1, Mean: []float32{0}, Std: []float32{1}}
+	augment := plan(dev.NewAugment(s))(t)
+	y, images := m.tensor(device.Float32, []int{4, 8, 6, 1}), m.tensor(device.Uint8, []int{4, 8, 6, 1})
+	ids, epoch := m.tensor(device.Int32, []int{4}), m.tensor(device.Int32, []int{1})
+	mustPanic(t, "images of another type", func() { augment.Train(y, y, ids, epoch) }, "images", "uint8")
+	mustPanic(t, "too few ids", func() { augment.Train(y, images, epoch, epoch) }, "ids", "int32[1]", "4")
+	mustPanic(t, "labels without Gather", func() { augment.GatherLabels(ids, ids, ids) })
+	crop := s
+	crop.Crop = 6
+	mustPanic(t, "a shift as large as the image", func() { _, _ = dev.NewAugment(crop) }, "augment")
+	cutout := s
+	cutout.Cutout = 7
+	mustPanic(t, "a cutout larger than the image", func() { _, _ = dev.NewAugment(cutout) }, "augment")
+	mean := s
+	mean.Mean = []float32{0, 0}
+	mustPanic(t, "a mean for each of two channels", func() { _, _ = dev.NewAugment(mean) }, "augment")
+}

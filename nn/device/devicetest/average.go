@@ -3,6 +3,7 @@ package devicetest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"trainer/nn/device"
@@ -43,4 +44,46 @@ func runAverage(t *testing.T, dev device.Device, opt Options, copyBack bool, at 
 			t.Errorf("src %d is not a copy of dst", i)
 		}
 	}
+}
+
+func averageOperation() Operation {
+	return Operation{
+		Name: "average", Constructor: "NewAverage", Group: Elementwise, Types: float32Only, Test: testAverage, Panics: panicsOfAverage,
+		Calls: averageCalls,
+	}
+}
+
+func averageCalls(Size) []Call {
+	call := func(name string, copyBack bool) Call {
+		return Call{name, "Run", func(o *Operands) (Work, error) {
+			s := device.AverageSpec{CopyBack: copyBack}
+			for _, n := range o.weightSizes() {
+				s.Dst, s.Src = append(s.Dst, o.uniformFloat32(-1, 1, n)), append(s.Src, o.uniformFloat32(-1, 1, n))
+			}
+			p, err := o.Device.NewAverage(s)
+			if err != nil {
+				return Work{}, err
+			}
+			decay := o.uniformFloat32(0.9, 1, 1)
+			w := Work{Run: func() { p.Run(decay) }, Updated: s.Dst, Bytes: 2*bytesOf(s.Dst...) + bytesOf(s.Src...)}
+			if copyBack {
+				w.Updated = slices.Concat(s.Dst, s.Src)
+				w.Bytes += bytesOf(s.Src...)
+			}
+			w.Results = w.Updated
+			return w, nil
+		}}
+	}
+	return []Call{call("average", false), call("average-copyback", true)}
+}
+
+func panicsOfAverage(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
+	mustPanic(t, "averages of different numbers", func() {
+		_, _ = dev.NewAverage(device.AverageSpec{Dst: []*device.Tensor{f32(8)}})
+	})
+	mustPanic(t, "an average of another size", func() {
+		_, _ = dev.NewAverage(device.AverageSpec{Dst: []*device.Tensor{f32(8)}, Src: []*device.Tensor{f32(7)}})
+	}, "7", "8")
 }

@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -150,5 +151,79 @@ func (d batchNormData) testBackward(t *testing.T, dev device.Device, opt Options
 	if parameters {
 		r.check(dgamma, wantGamma)
 		r.check(dbeta, wantBeta)
+	}
+}
+
+func batchNormOperation() Operation {
+	return Operation{
+		Name: "batchnorm", Constructor: "NewBatchNorm", Group: Elementwise, Types: allFloats, Test: testBatchNorm, Panics: panicsOfBatchNorm,
+		Calls: func(size Size) []Call { return batchNormCalls(size, "batch-norm", device.Device.NewBatchNorm) },
+	}
+}
+
+// batchNormCalls are the passes of a batch normalisation: for benchmarks of one shape, for tests of several.
+func batchNormCalls(size Size, name string, construct func(device.Device, device.BatchNormSpec) (device.BatchNorm, error)) []Call {
+	shapes := [][2]int{{0, 0}}
+	if size == Small {
+		shapes = [][2]int{{3001, 24}, {259, 512}, {40001, 1}}
+	}
+	var calls []Call
+	for _, shape := range shapes {
+		name := name
+		if size == Small {
+			name = fmt.Sprintf("%s-%dx%d", name, shape[0], shape[1])
+		}
+		add := func(pass, method string, work func(o *Operands, p device.BatchNorm, x *device.Tensor, v []*device.Tensor) Work) {
+			calls = append(calls, Call{name + "/" + pass, method, func(o *Operands) (Work, error) {
+				rows, c := shape[0], shape[1]
+				if size != Small {
+					rows, c = o.pick(31*31, 250*31*31, 1024*31*31), 64
+				}
+				p, err := construct(o.Device, device.BatchNormSpec{Rows: rows, C: c, Epsilon: 1e-5, Momentum: 0.1, DType: o.DType})
+				if err != nil {
+					return Work{}, err
+				}
+				vectors := []*device.Tensor{o.uniformFloat32(0.5, 2, c), o.uniformFloat32(-1, 1, c), o.zerosFloat32(c), o.uniformFloat32(1, 2, c)}
+				return work(o, p, o.uniform(-1, 3, rows, c), vectors), nil
+			}})
+		}
+		add("forward", "Forward", func(o *Operands, p device.BatchNorm, x *device.Tensor, v []*device.Tensor) Work {
+			y := o.zeros(x.Shape()...)
+			return Work{
+				Run:     func() { p.Forward(y, x, v[0], v[1], v[2], v[3]) },
+				Results: []*device.Tensor{y, v[2], v[3]}, Updated: v[2:], Bytes: bytesOf(x, x, y),
+			}
+		})
+		add("inference", "Inference", func(o *Operands, p device.BatchNorm, x *device.Tensor, v []*device.Tensor) Work {
+			y := o.zeros(x.Shape()...)
+			return Work{Run: func() { p.Inference(y, x, v[0], v[1], v[2], v[3]) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}
+		})
+		add("backward", "Backward", func(o *Operands, p device.BatchNorm, x *device.Tensor, v []*device.Tensor) Work {
+			dy, dgamma, dbeta := o.uniform(-1, 1, x.Shape()...), o.zerosFloat32(v[0].Len()), o.zerosFloat32(v[0].Len())
+			p.Forward(o.zeros(x.Shape()...), x, v[0], v[1], v[2], v[3])
+			return Work{
+				Run:     func() { p.Backward(dy, dgamma, dbeta, dy, x, v[0], v[1]) },
+				Results: []*device.Tensor{dy, dgamma, dbeta}, Updated: []*device.Tensor{dy}, Bytes: bytesOf(x, x, dy, dy, dy),
+			}
+		})
+	}
+	return calls
+}
+
+func panicsOfBatchNorm(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	bn := plan(dev.NewBatchNorm(device.BatchNormSpec{Rows: 8, C: 3, Epsilon: 1e-5, Momentum: 0.1}))(t)
+	x, y, c := f32(8, 3), f32(8, 3), f32(3)
+	mustPanic(t, "another number of channels", func() { bn.Forward(y, f32(8, 4), c, c, c, c) }, "x", "float32[8 4]", "3")
+	mustPanic(t, "another gamma", func() { bn.Forward(y, x, f32(4), c, c, c) }, "gamma", "float32[4]", "3")
+	mustPanic(t, "too many rows", func() { bn.Forward(f32(9, 3), f32(9, 3), c, c, c, c) }, "9")
+	bn.Forward(y, x, c, f32(3), f32(3), f32(3))
+	mustPanic(t, "another dx", func() { bn.Backward(f32(7, 3), f32(3), f32(3), y, x, c, c) }, "dx", "float32[7 3]")
+	if _, mixed := dev.(device.MixedPrecision); mixed {
+		const f16 = device.Float16
+		bn := plan(dev.NewBatchNorm(device.BatchNormSpec{Rows: 2, C: 2, Epsilon: 1e-5, DType: f16}))(t)
+		c, in, out := f32(2), m.tensor(f16, []int{2, 2}), m.tensor(f16, []int{2, 2})
+		mustPanic(t, "parameters of a normalisation in 16 bits", func() { bn.Forward(out, in, m.tensor(f16, []int{2}), c, c, c) }, "gamma", "float16[2]", "float32")
 	}
 }

@@ -113,3 +113,50 @@ func runPixelCast(t *testing.T, dev device.Device, opt Options, s device.CastSpe
 		t.Error(err)
 	}
 }
+
+func castOperation() Operation {
+	return Operation{
+		Name: "cast", Constructor: "NewCast", Group: Elementwise, Types: float32Only, Test: testCast, Panics: panicsOfCast,
+		Calls: castCalls,
+	}
+}
+
+// castCalls are the conversions between all types.
+func castCalls(Size) []Call {
+	var calls []Call
+	for _, from := range []device.DType{device.Float32, device.Float16, device.BFloat16, device.Uint8} {
+		for _, to := range allFloats {
+			if from == to {
+				continue
+			}
+			calls = append(calls, Call{fmt.Sprintf("cast/%v-to-%v", from, to), "Run", func(o *Operands) (Work, error) {
+				n := o.elements()
+				p, err := o.Device.NewCast(device.CastSpec{From: from, To: to, Len: n, Scale: 1.0 / 255, Shift: -0.5})
+				if err != nil {
+					return Work{}, err
+				}
+				src, dst := o.pixels, o.tensor(to, n)
+				if from != device.Uint8 {
+					src = func(shape ...int) *device.Tensor { return o.uniformOf(from, -1, 1, shape...) }
+				}
+				x := src(n)
+				return Work{Run: func() { p.Run(dst, x) }, Results: []*device.Tensor{dst}, Bytes: bytesOf(x, dst)}, nil
+			}})
+		}
+	}
+	return calls
+}
+
+func panicsOfCast(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	cast := plan(dev.NewCast(device.CastSpec{From: device.Float32, To: device.Float16, Len: 8}))(t)
+	mustPanic(t, "a cast of different lengths", func() {
+		cast.Run(m.tensor(device.Float16, []int{7}), m.tensor(device.Float32, []int{8}))
+	}, "7", "8")
+	mustPanic(t, "a cast of another type", func() {
+		cast.Run(m.tensor(device.BFloat16, []int{8}), m.tensor(device.Float32, []int{8}))
+	}, "bfloat16", "float16")
+	mustPanic(t, "a cast to int32", func() {
+		_, _ = dev.NewCast(device.CastSpec{From: device.Float32, To: device.Int32, Len: 8})
+	})
+}

@@ -62,3 +62,35 @@ func runClip(t *testing.T, dev device.Device, opt Options, c clipCase, scaling [
 		r.check(s.Grads[i], want.Times(float64(factor)))
 	}
 }
+
+func clipOperation() Operation {
+	return Operation{
+		Name: "clip", Constructor: "NewClip", Group: Elementwise, Types: float32Only, Test: testClip, Panics: panicsOfClip,
+		Calls: clipCalls,
+	}
+}
+
+// clipCalls are limits that are reached, and one far above the gradients, where nothing has to be written.
+func clipCalls(Size) []Call {
+	call := func(name string, maxNorm, maxValue float32, times int64) Call {
+		return Call{name, "Run", func(o *Operands) (Work, error) {
+			s := device.ClipSpec{MaxNorm: maxNorm, MaxValue: maxValue}
+			for _, n := range o.weightSizes() {
+				s.Grads = append(s.Grads, o.uniformFloat32(-1, 1, n))
+			}
+			p, err := o.Device.NewClip(s)
+			if err != nil {
+				return Work{}, err
+			}
+			return Work{Run: p.Run, Results: s.Grads, Updated: s.Grads, Bytes: times * bytesOf(s.Grads...)}, nil
+		}}
+	}
+	return []Call{call("clip-norm", 1e9, 0, 1), call("clip-both", 2, 0.01, 3)}
+}
+
+func panicsOfClip(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	mustPanic(t, "a limit on gradients of bytes", func() {
+		_, _ = dev.NewClip(device.ClipSpec{MaxNorm: 1, Grads: []*device.Tensor{m.tensor(device.Uint8, []int{8})}})
+	}, "uint8[8]", "float32")
+}

@@ -50,3 +50,43 @@ func runCombine(t *testing.T, dev device.Device, opt Options, s device.WeightedS
 	r.check(scaledOverA, wantScaled)
 	r.check(overBoth, reference.WeightedSum(alpha, beta, reference.Widen(aData), reference.Widen(aData)))
 }
+
+func weightedSumOperation() Operation {
+	return Operation{
+		Name: "combine", Constructor: "NewWeightedSum", Group: Elementwise, Types: allFloats, Test: testCombine, Panics: panicsOfCombine,
+		Calls: combineCalls,
+	}
+}
+
+// combineCalls are the sum of two tensors, and the multiple of one.
+func combineCalls(Size) []Call {
+	prepare := func(o *Operands) (p device.WeightedSum, y, a *device.Tensor, err error) {
+		n := o.elements()
+		p, err = o.Device.NewWeightedSum(device.WeightedSumSpec{Len: n, Alpha: 0.3, Beta: 0.7, DType: o.DType})
+		return p, o.zeros(n), o.uniform(-1, 1, n), err
+	}
+	return []Call{
+		{"combine", "Run", func(o *Operands) (Work, error) {
+			p, y, a, err := prepare(o)
+			if err != nil {
+				return Work{}, err
+			}
+			b := o.uniform(-1, 1, a.Len())
+			return Work{Run: func() { p.Run(y, a, b) }, Results: []*device.Tensor{y}, Bytes: bytesOf(y, a, b)}, nil
+		}},
+		{"scale", "Run", func(o *Operands) (Work, error) {
+			p, y, a, err := prepare(o)
+			if err != nil {
+				return Work{}, err
+			}
+			return Work{Run: func() { p.Run(y, a, nil) }, Results: []*device.Tensor{y}, Bytes: bytesOf(y, a)}, nil
+		}},
+	}
+}
+
+func panicsOfCombine(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
+	combine := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: 8, Alpha: 1, Beta: 1}))(t)
+	mustPanic(t, "combination of different lengths", func() { combine.Run(f32(8), f32(8), f32(7)) }, "7", "8")
+}

@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -224,5 +225,194 @@ func (d convData) backwardFilter(t *testing.T, dev device.Device, opt Options, c
 		if ask.dbias {
 			r.check(dbias, wantBias)
 		}
+	}
+}
+
+func conv2DOperation() Operation {
+	return Operation{
+		Name: "conv2d", Constructor: "NewConv2D", Group: Convolutions, Types: allFloats, Test: testConv2D, Panics: panicsOfConv2D,
+		Calls: func(size Size) []Call { return convCalls(sizedConvs(size), device.Device.NewConv2D, convData.yShape) },
+	}
+}
+
+// RecipeConv is a convolution of a recipe, with stride 1 over square images.
+type RecipeConv struct {
+	Recipe                              string
+	N, Size, InC, OutC, Kernel, Padding int
+	First                               bool // its input needs no gradient
+}
+
+// RecipeConvs returns the convolutions of the built-in recipes, and the wider ones of airbench94: those that benchmarks run.
+func RecipeConvs() []RecipeConv {
+	return []RecipeConv{
+		{"mnist-basic", 64, 28, 1, 8, 3, 0, true},
+		{"mnist", 256, 28, 1, 24, 5, 0, true},
+		{"mnist", 256, 12, 24, 32, 3, 0, false},
+		{"cifar10-basic", 128, 32, 3, 32, 3, 1, true},
+		{"cifar10-basic", 128, 32, 32, 32, 3, 1, false},
+		{"cifar10-basic", 128, 16, 32, 64, 3, 1, false},
+		{"cifar10-basic", 128, 16, 64, 64, 3, 1, false},
+		{"cifar10-basic", 128, 8, 64, 128, 3, 1, false},
+		{"cifar10-basic", 128, 8, 128, 128, 3, 1, false},
+		{"cifar10", 250, 32, 3, 24, 2, 0, true},
+		{"cifar10", 250, 31, 24, 64, 3, 1, false},
+		{"cifar10", 250, 15, 64, 64, 3, 1, false},
+		{"cifar10", 250, 15, 64, 128, 3, 1, false},
+		{"cifar10", 250, 7, 128, 128, 3, 1, false},
+		{"cifar10", 250, 3, 128, 128, 3, 1, false},
+		{"airbench94", 250, 15, 64, 256, 3, 1, false},
+		{"airbench94", 250, 7, 256, 256, 3, 1, false},
+		{"airbench94", 250, 3, 256, 256, 3, 1, false},
+	}
+}
+
+// largerConvs are two of larger networks, and one of an airbench design, for a GPU.
+var largerConvs = []RecipeConv{
+	{"airbench96", 1024, 7, 512, 512, 3, 1, false},
+	{"large", 256, 56, 64, 64, 3, 1, false},
+	{"large", 256, 14, 512, 512, 3, 1, false},
+}
+
+// sizedConvs returns the convolutions of a size: for tests some of the cases, one large enough to be split between
+// workers, one with groups, one with neither padding nor more than one channel; for benchmarks those of recipes.
+func sizedConvs(size Size) []ConvCase {
+	var cases []ConvCase
+	if size == Small {
+		for _, c := range ConvCases() {
+			switch c.Name {
+			case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "groups2", "5x5-one-channel", "1x1", "3x3-stride2":
+				cases = append(cases, c)
+			}
+		}
+		return cases
+	}
+	all := RecipeConvs()
+	if size == Huge {
+		all = append(all, largerConvs...)
+	}
+	for _, c := range all {
+		name := fmt.Sprintf("%s-%dx%dx%d-to-%d-k%d", c.Recipe, c.Size, c.Size, c.InC, c.OutC, c.Kernel)
+		if size == Huge { // with the whole batch of the airbench designs
+			if c.Recipe == "cifar10" || c.Recipe == "airbench94" {
+				c.N = 1024
+			}
+			name = fmt.Sprintf("%s-%dx%dx%dx%d-to-%d-k%d", c.Recipe, c.N, c.Size, c.Size, c.InC, c.OutC, c.Kernel)
+		}
+		cases = append(cases, ConvCase{name, device.Conv2DSpec{
+			N: c.N, H: c.Size, W: c.Size, InC: c.InC, OutC: c.OutC, KH: c.Kernel, KW: c.Kernel, PadH: c.Padding, PadW: c.Padding,
+			StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, NoBackwardData: c.First,
+		}, c.N})
+	}
+	return cases
+}
+
+// convCalls are the three passes of each convolution, of plans that the constructor makes, and whose output has the
+// shape that yShape says.
+func convCalls(cases []ConvCase, construct func(device.Device, device.Conv2DSpec) (device.Conv2D, error), yShape func(convData) []int) []Call {
+	var calls []Call
+	for _, c := range cases {
+		add := func(name, method string, work func(p device.Conv2D, x, y, w, bias *device.Tensor) Work) {
+			calls = append(calls, Call{c.Name + "/" + name, method, func(o *Operands) (Work, error) {
+				d := convData{ConvCase: c}
+				if o.Dry {
+					d.N, d.Spec.N, d.Spec.InC, d.Spec.OutC = 1, 1, min(c.Spec.InC, 8), min(c.Spec.OutC, 8)
+				}
+				d.Spec.DType = o.DType
+				p, err := construct(o.Device, d.Spec)
+				if err != nil {
+					return Work{}, err
+				}
+				x, y, w := o.uniform(-1, 1, d.xShape()...), o.zeros(yShape(d)...), o.uniform(-1, 1, d.wShape()...)
+				var bias *device.Tensor
+				if d.Spec.Bias {
+					bias = o.uniformFloat32(-1, 1, d.Spec.OutC)
+				}
+				p.Forward(y, x, w, bias) // y is the gradient of the backward passes too
+				done := work(p, x, y, w, bias)
+				done.FLOPs = d.Spec.FLOPs(d.N)
+				return done, nil
+			}})
+		}
+		add("forward", "Forward", func(p device.Conv2D, x, y, w, bias *device.Tensor) Work {
+			return Work{Run: func() { p.Forward(y, x, w, bias) }, Results: []*device.Tensor{y}}
+		})
+		if !c.Spec.NoBackwardData {
+			add("backward-data", "BackwardData", func(p device.Conv2D, x, y, w, _ *device.Tensor) Work {
+				return Work{Run: func() { p.BackwardData(x, y, w) }, Results: []*device.Tensor{x}}
+			})
+		}
+		add("backward-filter", "BackwardFilter", func(p device.Conv2D, x, y, w, bias *device.Tensor) Work {
+			results := []*device.Tensor{w}
+			if bias != nil {
+				results = append(results, bias)
+			}
+			return Work{Run: func() { p.BackwardFilter(w, bias, y, x) }, Results: results}
+		})
+	}
+	return calls
+}
+
+func panicsOfConv2D(t *testing.T, dev device.Device) {
+	panicsOfConv2DSpec(t, dev)
+	m := memory{t, dev}
+	s := device.Conv2DSpec{N: 4, H: 8, W: 6, InC: 3, OutC: 5, KH: 3, KW: 3, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, Bias: true}
+	conv := plan(dev.NewConv2D(s))(t)
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	x, y, w, bias := f32(4, 8, 6, 3), f32(4, 6, 4, 5), f32(5, 3, 3, 3), f32(5)
+	conv.Forward(y, x, w, bias)
+	mustPanic(t, "forward with another x", func() { conv.Forward(y, f32(4, 8, 7, 3), w, bias) }, "x", "float32[4 8 7 3]", "8 6 3]")
+	mustPanic(t, "forward with another y", func() { conv.Forward(f32(4, 6, 5, 5), x, w, bias) }, "y", "float32[4 6 5 5]", "6 4 5]")
+	mustPanic(t, "forward with another w", func() { conv.Forward(y, x, f32(5, 3, 3, 2), bias) }, "w", "float32[5 3 3 2]", "[5 3 3 3]")
+	mustPanic(t, "forward with another bias", func() { conv.Forward(y, x, w, f32(4)) }, "bias", "[4]", "5")
+	mustPanic(t, "forward with no bias", func() { conv.Forward(y, x, w, nil) }, "bias")
+	mustPanic(t, "forward with no x", func() { conv.Forward(y, nil, w, bias) }, "x")
+	mustPanic(t, "forward with x of bytes", func() { conv.Forward(y, m.tensor(device.Uint8, []int{4, 8, 6, 3}), w, bias) }, "x", "uint8[4 8 6 3]", "float32")
+	mustPanic(t, "forward with different batches", func() { conv.Forward(f32(3, 6, 4, 5), x, w, bias) }, "4", "3")
+	mustPanic(t, "forward with too large a batch", func() { conv.Forward(f32(5, 6, 4, 5), f32(5, 8, 6, 3), w, bias) }, "5", "4")
+	mustPanic(t, "backward data with another dx", func() { conv.BackwardData(f32(4, 8, 7, 3), y, w) }, "dx", "float32[4 8 7 3]", "8 6 3]")
+	mustPanic(t, "backward data with another dy", func() { conv.BackwardData(x, f32(4, 6, 5, 5), w) }, "dy", "float32[4 6 5 5]", "6 4 5]")
+	mustPanic(t, "backward filter with another dw", func() { conv.BackwardFilter(f32(5, 3, 3, 2), bias, y, x) }, "dw", "float32[5 3 3 2]", "[5 3 3 3]")
+	mustPanic(t, "backward filter with another x", func() { conv.BackwardFilter(w, bias, y, f32(4, 8, 7, 3)) }, "x", "float32[4 8 7 3]", "8 6 3]")
+
+	s.Bias = false
+	plain := plan(dev.NewConv2D(s))(t)
+	mustPanic(t, "forward with a bias that the spec lacks", func() { plain.Forward(y, x, w, bias) }, "bias")
+
+	if _, mixed := dev.(device.MixedPrecision); mixed {
+		panicsOfConv2DTypes(t, dev)
+	}
+}
+
+// panicsOfConv2DTypes checks that a plan of one type takes no tensors of another.
+func panicsOfConv2DTypes(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	const f16 = device.Float16
+	s := device.Conv2DSpec{N: 2, H: 4, W: 4, InC: 3, OutC: 5, KH: 3, KW: 3, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, DType: f16}
+	conv := plan(dev.NewConv2D(s))(t)
+	x, y, w := m.tensor(f16, []int{2, 4, 4, 3}), m.tensor(f16, []int{2, 2, 2, 5}), m.tensor(f16, []int{5, 3, 3, 3})
+	mustPanic(t, "images of float32", func() { conv.Forward(y, m.tensor(device.Float32, []int{2, 4, 4, 3}), w, nil) }, "x", "float32[2 4 4 3]", "float16")
+	mustPanic(t, "filters of bfloat16", func() { conv.Forward(y, x, m.tensor(device.BFloat16, []int{5, 3, 3, 3}), nil) }, "w", "bfloat16[5 3 3 3]", "float16")
+	mustPanic(t, "a gradient of filters in float32", func() { conv.BackwardFilter(m.tensor(device.Float32, []int{5, 3, 3, 3}), nil, y, x) }, "dw", "float32", "float16")
+}
+
+func panicsOfConv2DSpec(t *testing.T, dev device.Device) {
+	good := device.Conv2DSpec{N: 4, H: 8, W: 6, InC: 6, OutC: 4, KH: 3, KW: 3, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1}
+	for _, c := range []struct {
+		name  string
+		spoil func(*device.Conv2DSpec)
+	}{
+		{"batch 0", func(s *device.Conv2DSpec) { s.N = 0 }},
+		{"stride 0", func(s *device.Conv2DSpec) { s.StrideW = 0 }},
+		{"dilation 0", func(s *device.Conv2DSpec) { s.DilationH = 0 }},
+		{"negative padding", func(s *device.Conv2DSpec) { s.PadH = -1 }},
+		{"groups 0", func(s *device.Conv2DSpec) { s.Groups = 0 }},
+		{"groups that don't divide inC", func(s *device.Conv2DSpec) { s.Groups = 4 }},
+		{"groups that don't divide outC", func(s *device.Conv2DSpec) { s.Groups = 3 }},
+		{"kernel larger than the image", func(s *device.Conv2DSpec) { s.KH = 9 }},
+		{"kernel 0", func(s *device.Conv2DSpec) { s.KW = 0 }},
+	} {
+		s := good
+		c.spoil(&s)
+		mustPanic(t, c.name, func() { _, _ = dev.NewConv2D(s) }, "conv2d")
 	}
 }

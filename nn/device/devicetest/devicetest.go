@@ -20,6 +20,7 @@
 package devicetest
 
 import (
+	"slices"
 	"testing"
 
 	"trainer/nn/device"
@@ -43,6 +44,8 @@ type Options struct {
 
 	// storage is the type of images, filters and factors in the cases that run; 0 means Float32.
 	storage device.DType
+	// cases, unless nil, counts the runs of operations: each must have some.
+	cases *int
 	// largest leaves out convolutions of more FLOPs, unless it is 0: for the suite's
 	// own test, which computes by the slow references.
 	largest int64
@@ -81,41 +84,30 @@ func RunAll(t *testing.T, dev device.Device) {
 // RunAllWith is RunAll for a device that needs options.
 func RunAllWith(t *testing.T, dev device.Device, opt Options) {
 	t.Helper()
-	suites := []struct {
-		name string
-		run  func(*testing.T, device.Device, Options)
-	}{
-		{"tensor", testTensors},
-		{"conv2d", testConv2D},
-		{"pool2d", testPool2D},
-		{"matmul", testMatMul},
-		{"batchnorm", testBatchNorm},
-		{"activation", testActivation},
-		{"dropout", testDropout},
-		{"loss", testLoss},
-		{"softmax", testSoftmax},
-		{"combine", testCombine},
-		{"reduce", testReduce},
-		{"optimizer", testOptimizer},
-		{"clip", testClip},
-		{"average", testAverage},
-		{"augment", testAugment},
-		{"transform", testTransform},
-		{"cast", testCast},
-		{"fused-batchnorm", testFusedBatchNorm},
-		{"fused-pool2d", testFusedPool2D},
-		{"fused-epilogue", testFusedEpilogue},
-		{"fused-conv-pool", testFusedConvPool},
-		{"float16", testStorage(device.Float16)},
-		{"bfloat16", testStorage(device.BFloat16)},
-		{"scaling", testScaling},
-		{"panics", testPanics},
+	t.Run("tensor", func(t *testing.T) { testTensors(t, dev, opt) })
+	for _, op := range Operations() {
+		if slices.Contains(op.Types, device.Float32) {
+			t.Run(op.Name, func(t *testing.T) { testOperation(t, dev, opt, op) })
+		}
 	}
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) { s.run(t, dev, opt) })
+	for _, dtype := range halfOnly {
+		t.Run(dtype.String(), func(t *testing.T) { testStorage(dtype)(t, dev, opt) })
 	}
+	t.Run("panics", func(t *testing.T) { testPanics(t, dev, opt) })
 	if err := dev.Sync(); err != nil {
 		t.Errorf("Sync after the whole suite: %v", err)
+	}
+}
+
+// testOperation runs the cases of an operation, and notices if there is none.
+func testOperation(t *testing.T, dev device.Device, opt Options, op Operation) {
+	before := 0
+	if opt.cases != nil {
+		before = *opt.cases
+	}
+	op.Test(t, dev, opt)
+	if opt.cases != nil && *opt.cases == before {
+		t.Errorf("%s has no case in %v", op.Name, opt.dtype())
 	}
 }
 

@@ -78,3 +78,36 @@ func testDropoutStatistics(t *testing.T, dev device.Device, opt Options) {
 		t.Error("two streams have the same mask")
 	}
 }
+
+func dropoutOperation() Operation {
+	return Operation{
+		Name: "dropout", Constructor: "NewDropout", Group: Elementwise, Types: allFloats, Test: testDropout, Panics: panicsOfDropout,
+		Calls: dropoutCalls,
+	}
+}
+
+func dropoutCalls(Size) []Call {
+	call := func(name, method string, run func(p device.Dropout, y, x, step *device.Tensor)) Call {
+		return Call{name, method, func(o *Operands) (Work, error) {
+			n := o.elements()
+			p, err := o.Device.NewDropout(device.DropoutSpec{Len: n, Rate: 0.3, Seed: 5, Stream: device.StreamDropout, DType: o.DType})
+			if err != nil {
+				return Work{}, err
+			}
+			x, y, step := o.uniform(-4, 4, n), o.zeros(n), o.integers(1000, 1)
+			return Work{Run: func() { run(p, y, x, step) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}, nil
+		}}
+	}
+	return []Call{
+		call("dropout/forward", "Forward", device.Dropout.Forward),
+		call("dropout/backward", "Backward", device.Dropout.Backward),
+	}
+}
+
+func panicsOfDropout(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
+	drop := plan(dev.NewDropout(device.DropoutSpec{Len: 8, Rate: 0.5}))(t)
+	mustPanic(t, "dropout with a step of another type", func() { drop.Forward(f32(8), f32(8), f32(1)) }, "step", "int32")
+	mustPanic(t, "dropout of everything", func() { _, _ = dev.NewDropout(device.DropoutSpec{Len: 8, Rate: 1}) }, "dropout", "1")
+}

@@ -3,6 +3,7 @@ package devicetest
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"trainer/nn/device"
@@ -137,14 +138,14 @@ func testFusedPool2D(t *testing.T, dev device.Device, opt Options) {
 	if !ok {
 		t.Skip("the device has no FusedPool2D")
 	}
-	for mode, m := range poolModes() {
+	for _, m := range poolModes() {
 		for _, c := range poolCases() {
 			s, n := c.spec, c.n
-			s.Mode, s.DType = m, opt.storage
-			t.Run(mode+"/"+c.name, func(t *testing.T) {
+			s.Mode, s.DType = m.mode, opt.storage
+			t.Run(m.name+"/"+c.name, func(t *testing.T) {
 				pool, err := fused.NewPool2DReLU(s)
 				if errors.Is(err, device.ErrNotSupported) {
-					t.Skipf("the device has no fused pooling of mode %s", mode)
+					t.Skipf("the device has no fused pooling of mode %s", m.name)
 				}
 				runFusedPool(t, dev, opt, plan(pool, err)(t), s, n)
 			})
@@ -169,15 +170,21 @@ func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool
 	r.check(dx, reference.Pool2DBackward(s, n, maskByReLU(reference.Widen(dyData), pre.Value), reference.Widen(xData)))
 }
 
-// testFusedEpilogue checks convolutions and matrix products with ReLU, and that their
-// gradients are those of the plain convolution.
-func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
+// fusedEpilogue returns the device with its plans that end with ReLU, or skips the test.
+func fusedEpilogue(t *testing.T, dev device.Device) device.FusedEpilogue {
+	t.Helper()
 	fused, ok := dev.(device.FusedEpilogue)
 	if !ok {
 		t.Skip("the device has no FusedEpilogue")
 	}
+	return fused
+}
+
+// testFusedConv2D checks convolutions with ReLU, and that their gradients are those of the plain convolution.
+func testFusedConv2D(t *testing.T, dev device.Device, opt Options) {
+	fused := fusedEpilogue(t, dev)
 	for _, c := range opt.convCases() {
-		t.Run("conv2d/"+c.Name, func(t *testing.T) {
+		t.Run(c.Name, func(t *testing.T) {
 			conv := plan(fused.NewConv2DReLU(c.Spec))(t)
 			d := newConvData(opt, c)
 			r, y := d.forwardOutput(t, dev, opt, conv)
@@ -191,11 +198,16 @@ func testFusedEpilogue(t *testing.T, dev device.Device, opt Options) {
 			}
 		})
 	}
+}
+
+// testFusedMatMul checks matrix products with ReLU.
+func testFusedMatMul(t *testing.T, dev device.Device, opt Options) {
+	fused := fusedEpilogue(t, dev)
 	for _, c := range matMulCases() {
 		s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, Bias: true, DType: opt.storage}
 		for _, out := range opt.productTypes() {
 			s.Out = out
-			t.Run("matmul/"+matMulName(s, c), func(t *testing.T) {
+			t.Run(matMulName(s, c), func(t *testing.T) {
 				d := newMatMulData(opt, s, c)
 				r, got := d.output(t, dev, opt, plan(fused.NewMatMulReLU(s))(t))
 				r.check(got, refReLU(d.want()).Widened(opt.productFactor()))
@@ -296,4 +308,122 @@ func clearUncertain(t *testing.T, dy []float32, pre, pooled reference.Sums, pool
 	if cleared > len(dy)/20+1 {
 		t.Fatalf("%d of %d windows have no certain maximum", cleared, len(dy))
 	}
+}
+
+func fusedBatchNormOperation() Operation {
+	return Operation{
+		Name: "fused-batchnorm", Constructor: "NewBatchNormActivation", Group: Elementwise, Types: allFloats, Test: testFusedBatchNorm,
+		Calls: func(size Size) []Call {
+			var calls []Call
+			for _, kind := range []device.ActivationKind{device.ReLU, device.GELU} {
+				construct := func(dev device.Device, s device.BatchNormSpec) (device.BatchNorm, error) {
+					fused, ok := dev.(device.FusedBatchNorm)
+					if !ok {
+						return nil, device.ErrNotSupported
+					}
+					return fused.NewBatchNormActivation(s, kind)
+				}
+				calls = append(calls, batchNormCalls(size, "batch-norm-"+kind.String(), construct)...)
+			}
+			return calls
+		},
+	}
+}
+
+func fusedPool2DOperation() Operation {
+	construct := func(dev device.Device, s device.Pool2DSpec) (device.Pool2D, error) {
+		fused, ok := dev.(device.FusedPool2D)
+		if !ok {
+			return nil, device.ErrNotSupported
+		}
+		return fused.NewPool2DReLU(s)
+	}
+	return Operation{
+		Name: "fused-pool2d", Constructor: "NewPool2DReLU", Group: Elementwise, Types: allFloats, Test: testFusedPool2D,
+		Calls: func(size Size) []Call { return poolCalls(size, "-relu", construct) },
+	}
+}
+
+// fusedConvs returns the convolutions of the fused forms: for benchmarks one, because the passes share the plain convolution's code.
+func fusedConvs(size Size) []ConvCase {
+	return slices.DeleteFunc(sizedConvs(size), func(c ConvCase) bool {
+		return size != Small && !(c.Spec.H == 15 && c.Spec.OutC == 64)
+	})
+}
+
+func fusedConv2DOperation() Operation {
+	construct := func(dev device.Device, s device.Conv2DSpec) (device.Conv2D, error) {
+		fused, ok := dev.(device.FusedEpilogue)
+		if !ok {
+			return nil, device.ErrNotSupported
+		}
+		return fused.NewConv2DReLU(s)
+	}
+	return Operation{
+		Name: "fused-conv2d", Constructor: "NewConv2DReLU", Group: Convolutions, Types: allFloats, Test: testFusedConv2D,
+		Calls: func(size Size) []Call {
+			return suffixed(convCalls(fusedConvs(size), construct, convData.yShape), "-relu")
+		},
+	}
+}
+
+// fusedProducts returns the products of the fused form: for benchmarks mnist's first dense layer.
+func fusedProducts(size Size) []benchProduct {
+	return slices.DeleteFunc(sizedProducts(size), func(p benchProduct) bool {
+		return size != Small && (p.spec.K != 800 || p.spec.TransA || p.spec.TransB)
+	})
+}
+
+// suffixed ends the names of calls.
+func suffixed(calls []Call, suffix string) []Call {
+	for i := range calls {
+		calls[i].Name += suffix
+	}
+	return calls
+}
+
+func fusedMatMulOperation() Operation {
+	construct := func(dev device.Device, s device.MatMulSpec) (device.MatMul, error) {
+		fused, ok := dev.(device.FusedEpilogue)
+		if !ok {
+			return nil, device.ErrNotSupported
+		}
+		return fused.NewMatMulReLU(s)
+	}
+	return Operation{
+		Name: "fused-matmul", Constructor: "NewMatMulReLU", Group: Products, Types: allFloats, Test: testFusedMatMul,
+		Calls: func(size Size) []Call { return suffixed(matMulCalls(fusedProducts(size), construct), "-relu") },
+	}
+}
+
+// Convolutions with pooling in the same plan are tested in float32 alone: where neighbours round to the same number, the place
+// of their maximum is open.
+func fusedConvPoolOperation() Operation {
+	return Operation{
+		Name: "fused-conv-pool", Constructor: "NewConv2DMaxPool", Group: Convolutions, Types: float32Only, Test: testFusedConvPool,
+		Calls: func(size Size) []Call {
+			cases := slices.DeleteFunc(fusedConvs(size), func(c ConvCase) bool { return min(c.Spec.OutH(), c.Spec.OutW()) < 2 })
+			return suffixed(convCalls(cases, newConvPool, pooledShape), "-pool")
+		},
+	}
+}
+
+// poolAfter returns max pooling by 2x2 of a convolution's output.
+func poolAfter(s device.Conv2DSpec) device.Pool2DSpec {
+	return device.Pool2DSpec{
+		Mode: device.MaxPool, N: s.N, H: s.OutH(), W: s.OutW(), C: s.OutC, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: s.DType,
+	}
+}
+
+func newConvPool(dev device.Device, s device.Conv2DSpec) (device.Conv2D, error) {
+	fused, ok := dev.(device.FusedConvPool)
+	if !ok {
+		return nil, device.ErrNotSupported
+	}
+	return fused.NewConv2DMaxPool(s, poolAfter(s), true)
+}
+
+func pooledShape(d convData) []int {
+	pool := poolAfter(d.Spec)
+	return []int{d.N, pool.OutH(), pool.OutW(), pool.C}
 }

@@ -160,3 +160,50 @@ func (p skippingOptimizer) Step(hyper *device.Tensor) {
 func spoilElement(t *device.Tensor, i int, bits uint32) {
 	binary.NativeEndian.PutUint32(t.Memory().([]byte)[4*i:], bits)
 }
+
+// convPool pools what a convolution makes, and keeps it for the backward passes.
+type convPool struct {
+	device.Conv2D
+	pool device.Pool2D
+	pre  *device.Tensor // the convolution's output, of the largest batch
+	y    *device.Tensor // of the last Forward
+}
+
+func (h host) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (device.Conv2D, error) {
+	conv, err := h.NewConv2D(s)
+	if err != nil {
+		return nil, err
+	}
+	p := &convPool{Conv2D: conv}
+	if p.pre, err = h.NewTensor(s.DType.OrFloat32(), s.N, s.OutH(), s.OutW(), s.OutC); err != nil {
+		return nil, err
+	}
+	if relu {
+		p.pool, err = h.NewPool2DReLU(pool)
+	} else {
+		p.pool, err = h.NewPool2D(pool)
+	}
+	return p, err
+}
+
+func (p *convPool) Forward(y, x, w, bias *device.Tensor) {
+	p.pre.SetRows(x.Rows())
+	p.Conv2D.Forward(p.pre, x, w, bias)
+	p.pool.Forward(y, p.pre)
+	p.y = device.WrapTensor(y.DType(), append([]byte(nil), content(y)...), y.Shape()...)
+}
+
+// gradient returns that of the convolution's output.
+func (p *convPool) gradient(dy *device.Tensor) *device.Tensor {
+	dpre := device.WrapTensor(p.pre.DType(), make([]byte, len(content(p.pre))), p.pre.Shape()...)
+	p.pool.Backward(dpre, dy, p.y, p.pre)
+	return dpre
+}
+
+func (p *convPool) BackwardData(dx, dy, w *device.Tensor) {
+	p.Conv2D.BackwardData(dx, p.gradient(dy), w)
+}
+
+func (p *convPool) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
+	p.Conv2D.BackwardFilter(dw, dbias, p.gradient(dy), x)
+}

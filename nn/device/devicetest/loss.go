@@ -96,3 +96,68 @@ func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scali
 		}
 	}
 }
+
+func lossOperation() Operation {
+	return Operation{
+		Name: "loss", Constructor: "NewLoss", Group: Elementwise, Types: float32Only, Test: testLoss, Panics: panicsOfLoss,
+		Calls: lossCalls,
+	}
+}
+
+// lossCalls are the two passes of each loss: for a GPU also those of a recipe's batch, in which the launch takes the time.
+func lossCalls(size Size) []Call {
+	kinds := []struct {
+		name string
+		kind device.LossKind
+		n    int // 0 means many
+	}{{"cross-entropy", device.SoftmaxCrossEntropy, 0}, {"mse", device.MeanSquaredError, 0}, {"cross-entropy-1024x10", device.SoftmaxCrossEntropy, 1024}}
+	var calls []Call
+	for _, k := range kinds {
+		if k.n != 0 && size != Huge {
+			continue
+		}
+		prepare := func(o *Operands) (p device.Loss, z, labels *device.Tensor, err error) {
+			const classes = 10
+			n := o.pick(1031, 1<<18, 1<<22)
+			if k.n != 0 && !o.Dry {
+				n = k.n
+			}
+			if p, err = o.Device.NewLoss(device.LossSpec{Kind: k.kind, N: n, Classes: classes, Smoothing: 0.2}); err != nil {
+				return nil, nil, nil, err
+			}
+			return p, o.uniformFloat32(-3, 3, n, classes), o.integers(classes, n), nil
+		}
+		calls = append(calls,
+			Call{k.name + "/forward", "Forward", func(o *Operands) (Work, error) {
+				p, z, labels, err := prepare(o)
+				if err != nil {
+					return Work{}, err
+				}
+				stats := o.zerosFloat32(device.StatsLen)
+				return Work{
+					Run: func() { p.Forward(stats, z, labels) }, Results: []*device.Tensor{stats}, Updated: []*device.Tensor{stats}, Bytes: bytesOf(z, labels),
+				}, nil
+			}},
+			Call{k.name + "/backward", "Backward", func(o *Operands) (Work, error) {
+				p, z, labels, err := prepare(o)
+				if err != nil {
+					return Work{}, err
+				}
+				dz := o.zerosFloat32(z.Shape()...)
+				return Work{Run: func() { p.Backward(dz, z, labels) }, Results: []*device.Tensor{dz}, Bytes: bytesOf(z, dz, labels)}, nil
+			}})
+	}
+	return calls
+}
+
+func panicsOfLoss(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	i32 := func(n int) *device.Tensor { return m.tensor(device.Int32, []int{n}) }
+	loss := plan(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 8, Classes: 10}))(t)
+	stats := f32(device.StatsLen)
+	mustPanic(t, "outputs of another number of classes", func() { loss.Forward(stats, f32(8, 9), i32(8)) }, "outputs", "float32[8 9]", "10]")
+	mustPanic(t, "fewer labels than outputs", func() { loss.Forward(stats, f32(8, 10), i32(7)) }, "labels", "int32[7]", "8")
+	mustPanic(t, "labels of another type", func() { loss.Forward(stats, f32(8, 10), f32(8)) }, "labels", "float32[8]", "int32")
+	mustPanic(t, "short stats", func() { loss.Forward(f32(3), f32(8, 10), i32(8)) }, "stats", "float32[3]", "4")
+}

@@ -176,3 +176,79 @@ func (c optimizerCase) want(r *rig, group int, start []float32, grads [][]*devic
 	}
 	return value, state
 }
+
+func optimizerOperation() Operation {
+	return Operation{
+		Name: "optimizer", Constructor: "NewOptimizer", Group: Elementwise, Types: float32Only, Test: testOptimizer, Panics: panicsOfOptimizer,
+		Calls: optimizerCalls,
+	}
+}
+
+// weightSizes are the lengths of parameters: for benchmarks of a CPU as many as airbench94 has, for a GPU so many that no cache
+// holds them.
+func (o *Operands) weightSizes() []int {
+	if n := o.pick(0, 2_000_000, 64_000_000); n > 0 {
+		return []int{n}
+	}
+	return []int{3*4096 + 5, 24, 1, 7000}
+}
+
+// optimizerCalls are a step of each rule; for a GPU also of the weights of airbench94, which caches hold.
+func optimizerCalls(size Size) []Call {
+	rules := []struct {
+		name   string
+		spec   device.OptimizerSpec
+		states int
+		sizes  []int // nil means weightSizes
+	}{
+		{"sgd", device.OptimizerSpec{Kind: device.SGD}, 0, nil},
+		{"sgd-nesterov", device.OptimizerSpec{Kind: device.SGD, Nesterov: true}, 1, nil},
+		{"adam", device.OptimizerSpec{Kind: device.Adam, Decoupled: true, Epsilon: 1e-8}, 2, nil},
+		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: 1e-8}, 2, nil},
+		{"sgd-nesterov-of-2M", device.OptimizerSpec{Kind: device.SGD, Nesterov: true}, 1, []int{2_000_000}},
+		{"adam-of-2M", device.OptimizerSpec{Kind: device.Adam, Epsilon: 1e-8}, 2, []int{2_000_000}},
+	}
+	var calls []Call
+	for _, r := range rules {
+		if r.sizes != nil && size != Huge {
+			continue
+		}
+		calls = append(calls, Call{r.name, "Step", func(o *Operands) (Work, error) {
+			s, sizes := r.spec, o.weightSizes()
+			if r.sizes != nil && !o.Dry {
+				sizes = r.sizes
+			}
+			var w Work
+			for i, n := range sizes {
+				slot := device.OptimizerParam{Value: o.uniformFloat32(-1, 1, n), Grad: o.uniformFloat32(-1, 1, n), Group: i % 2}
+				w.Updated = append(w.Updated, slot.Value)
+				for _, at := range []**device.Tensor{&slot.State1, &slot.State2}[:r.states] {
+					*at = o.uniformFloat32(0, 1, n)
+					w.Updated = append(w.Updated, *at)
+				}
+				s.Slots = append(s.Slots, slot)
+				w.Bytes += bytesOf(slot.Grad)
+			}
+			p, err := o.Device.NewOptimizer(s)
+			if err != nil {
+				return Work{}, err
+			}
+			hyper := o.numbers([]float32{1e-3, 0.01, 0.9, 0.999, 1.5, 1.25, 0.5, 0, 2e-3, 0, 0.5, 0.9, 2, 3, 1, 0}, 2, device.HyperLen)
+			w.Run, w.Results = func() { p.Step(hyper) }, w.Updated
+			w.Bytes += 2 * bytesOf(w.Updated...) // read and written
+			return w, nil
+		}})
+	}
+	return calls
+}
+
+func panicsOfOptimizer(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
+	mustPanic(t, "a gradient of another size", func() {
+		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.SGD, Slots: []device.OptimizerParam{{Value: f32(8), Grad: f32(7)}}})
+	}, "7", "8")
+	mustPanic(t, "Adam without a second moment", func() {
+		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.Adam, Slots: []device.OptimizerParam{{Value: f32(8), Grad: f32(8), State1: f32(8)}}})
+	})
+}

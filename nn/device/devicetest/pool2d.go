@@ -47,23 +47,27 @@ func poolCases() []poolCase {
 	return cases
 }
 
-func poolModes() map[string]device.PoolMode {
-	return map[string]device.PoolMode{
-		"max": device.MaxPool, "avg": device.AvgPool, "avg-excluding": device.AvgPoolExcluding,
-	}
+// poolModes are the modes by name.
+func poolModes() []poolMode {
+	return []poolMode{{"max", device.MaxPool}, {"avg", device.AvgPool}, {"avg-excluding", device.AvgPoolExcluding}}
+}
+
+type poolMode struct {
+	name string
+	mode device.PoolMode
 }
 
 func testPool2D(t *testing.T, dev device.Device, opt Options) {
-	for mode, m := range poolModes() {
+	for _, m := range poolModes() {
 		for _, c := range poolCases() {
 			s := c.spec
-			s.Mode, s.DType = m, opt.storage
+			s.Mode, s.DType = m.mode, opt.storage
 			src := newSource("pool2d/" + c.name)
 			x := opt.round(src.values(c.n * s.H * s.W * s.C))
-			t.Run(mode+"/"+c.name, func(t *testing.T) { runPoolCase(t, dev, opt, s, c.n, x, src) })
-			if m == device.MaxPool {
+			t.Run(m.name+"/"+c.name, func(t *testing.T) { runPoolCase(t, dev, opt, s, c.n, x, src) })
+			if m.mode == device.MaxPool {
 				ties := src.coarse(len(x))
-				t.Run(mode+"/ties/"+c.name, func(t *testing.T) { runPoolCase(t, dev, opt, s, c.n, ties, src) })
+				t.Run(m.name+"/ties/"+c.name, func(t *testing.T) { runPoolCase(t, dev, opt, s, c.n, ties, src) })
 			}
 		}
 	}
@@ -112,4 +116,79 @@ func runPoolCase(t *testing.T, dev device.Device, opt Options, s device.Pool2DSp
 	})
 	r.check(y, reference.Pool2DForward(s, n, reference.Widen(xData)))
 	r.check(dx, reference.Pool2DBackward(s, n, reference.Widen(dyData), reference.Widen(xData)))
+}
+
+func pool2DOperation() Operation {
+	return Operation{
+		Name: "pool2d", Constructor: "NewPool2D", Group: Elementwise, Types: allFloats, Test: testPool2D, Panics: panicsOfPool2D,
+		Calls: func(size Size) []Call { return poolCalls(size, "", device.Device.NewPool2D) },
+	}
+}
+
+// sizedPools returns pooling by name, for a size.
+func sizedPools(o *Operands) map[string]device.Pool2DSpec {
+	large := device.Pool2DSpec{N: o.pick(7, 250, 1024), H: 31, W: 31, C: o.pick(24, 64, 64), KH: 2, KW: 2, StrideH: 2, StrideW: 2}
+	return map[string]device.Pool2DSpec{
+		"pool":             large,
+		"pool-2x2":         {N: 7, H: 25, W: 24, C: 24, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
+		"pool-3x3":         {N: 7, H: 31, W: 31, C: 24, KH: 3, KW: 3, StrideH: 3, StrideW: 3},
+		"pool-overlapping": {N: 7, H: 24, W: 24, C: 24, KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1},
+		"pool-global":      {N: 11, H: 17, W: 17, C: 24, KH: 17, KW: 17, StrideH: 1, StrideW: 1},
+	}
+}
+
+// poolCalls are the two passes of pooling: for benchmarks one window, for tests several. suffix ends the names.
+func poolCalls(size Size, suffix string, construct func(device.Device, device.Pool2DSpec) (device.Pool2D, error)) []Call {
+	windows := []string{"pool"}
+	if size == Small {
+		windows = append(windows, "pool-2x2", "pool-3x3", "pool-overlapping", "pool-global")
+	}
+	var calls []Call
+	for _, window := range windows {
+		for _, m := range poolModes() {
+			name := m.name + "-" + window + suffix
+			prepare := func(o *Operands) (p device.Pool2D, x, y *device.Tensor, err error) {
+				s := sizedPools(o)[window]
+				s.Mode, s.DType = m.mode, o.DType
+				if p, err = construct(o.Device, s); err != nil {
+					return nil, nil, nil, err
+				}
+				return p, o.uniform(-1, 1, s.N, s.H, s.W, s.C), o.zeros(s.N, s.OutH(), s.OutW(), s.C), nil
+			}
+			calls = append(calls,
+				Call{name + "/forward", "Forward", func(o *Operands) (Work, error) {
+					p, x, y, err := prepare(o)
+					if err != nil {
+						return Work{}, err
+					}
+					return Work{Run: func() { p.Forward(y, x) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}, nil
+				}},
+				Call{name + "/backward", "Backward", func(o *Operands) (Work, error) {
+					p, x, y, err := prepare(o)
+					if err != nil {
+						return Work{}, err
+					}
+					p.Forward(y, x)
+					dy, dx := o.uniform(-1, 1, y.Shape()...), o.zeros(x.Shape()...)
+					// dx is written; what is read beside dy is the plan's to choose: x and y, or less.
+					return Work{Run: func() { p.Backward(dx, dy, y, x) }, Results: []*device.Tensor{dx}, Bytes: bytesOf(dx, dy)}, nil
+				}})
+		}
+	}
+	return calls
+}
+
+func panicsOfPool2D(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	s := device.Pool2DSpec{Mode: device.MaxPool, N: 4, H: 8, W: 6, C: 3, KH: 2, KW: 2, StrideH: 2, StrideW: 2}
+	pool := plan(dev.NewPool2D(s))(t)
+	x, y := m.tensor(device.Float32, []int{4, 8, 6, 3}), m.tensor(device.Float32, []int{4, 4, 3, 3})
+	other := m.tensor(device.Float32, []int{4, 8, 7, 3})
+	mustPanic(t, "forward with another x", func() { pool.Forward(y, other) }, "x", "float32[4 8 7 3]", "8 6 3]")
+	mustPanic(t, "forward with another y", func() { pool.Forward(other, x) }, "y", "float32[4 8 7 3]", "4 3 3]")
+	mustPanic(t, "backward with another dx", func() { pool.Backward(other, y, y, x) }, "dx", "float32[4 8 7 3]", "8 6 3]")
+	s.PadH = 2
+	mustPanic(t, "padding as large as the window", func() { _, _ = dev.NewPool2D(s) }, "pool2d")
+	s.PadH, s.Mode = 0, 0
+	mustPanic(t, "no mode", func() { _, _ = dev.NewPool2D(s) }, "pool2d")
 }

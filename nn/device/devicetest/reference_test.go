@@ -97,17 +97,17 @@ func TestReferencePool2D(t *testing.T) {
 	wantValues(t, "first of equals", reference.Pool2DBackward(s, 1, []float64{1, 10}, []float64{0, 5, 1, 5, 2, 0}).Value, 0, 11, 0, 0, 0, 0)
 	wantValues(t, "first NaN", reference.Pool2DBackward(s, 1, []float64{1, 10}, []float64{9, 5, 1, nan, nan, 99}).Value, 0, 0, 0, 1, 10, 0)
 
-	for mode, m := range poolModes() {
+	for _, m := range poolModes() {
 		for _, c := range poolCases() {
 			s := c.spec
-			s.Mode = m
+			s.Mode = m.mode
 			if c.n*s.H*s.W*s.C > 1000 {
 				continue
 			}
 			src := newSource("reference/" + c.name)
 			x, dy := reference.Widen(src.values(c.n*s.H*s.W*s.C)), reference.Widen(src.values(c.n*s.OutH()*s.OutW()*s.C))
 			dx := reference.Pool2DBackward(s, c.n, dy, x)
-			wantGradient(t, mode+" "+c.name, x, dx.Value, func(x []float64) float64 { return dot(dy, reference.Pool2DForward(s, c.n, x).Value) })
+			wantGradient(t, m.name+" "+c.name, x, dx.Value, func(x []float64) float64 { return dot(dy, reference.Pool2DForward(s, c.n, x).Value) })
 		}
 	}
 }
@@ -291,4 +291,27 @@ func TestReferenceScaling(t *testing.T) {
 			t.Errorf("%v, bad %v, becomes %v, want %v", c.before, c.bad, got, c.want)
 		}
 	}
+}
+
+func TestReferenceComposed(t *testing.T) {
+	x := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12} // [2, 2, 3]
+	sum := func(keep device.Axes) []float64 {
+		return reference.Reduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 2, Rows: 2, C: 3, Keep: keep}, 2, x, nil).Value
+	}
+	wantValues(t, "sum", sum(device.NoAxes), 78)
+	wantValues(t, "sum of columns", sum(device.AxisC), 22, 26, 30)
+	wantValues(t, "sum of rows", sum(device.AxisBatch|device.AxisRows), 6, 15, 24, 33)
+	wantValues(t, "sum of images", sum(device.AxisBatch), 21, 57)
+	wantValues(t, "sum of images' columns", sum(device.AxisBatch|device.AxisC), 5, 7, 9, 17, 19, 21)
+	wantValues(t, "sum over the batch", sum(device.AxisRows|device.AxisC), 8, 10, 12, 14, 16, 18)
+	wantValues(t, "sum over batch and columns", sum(device.AxisRows), 30, 48)
+	half := device.ReduceSpec{Kind: device.ReduceSumProducts, Batch: 2, Rows: 2, C: 3, Alpha: 0.5}
+	wantValues(t, "half of the products", reference.Reduce(half, 2, x, x).Value, 325)
+
+	s := device.MapSpec{Kind: device.MapAdd, Batch: 2, Rows: 2, C: 3, B: device.AxisBatch | device.AxisC, Alpha: 1, Beta: 10}
+	wantValues(t, "add", reference.Map(s, x, x, []float64{1, 2, 3, 4, 5, 6}).Value, 11, 22, 33, 14, 25, 36, 47, 58, 69, 50, 61, 72)
+	wantValues(t, "transpose", reference.Transpose(device.TransposeSpec{Batch: 2, M: 2, N: 3}, x).Value, 1, 4, 2, 5, 3, 6, 7, 10, 8, 11, 9, 12)
+	wantValues(t, "gather", reference.Gather(device.GatherSpec{Rows: 3, XRows: 4, RowLen: 3}, x, []int32{3, 4, 0}).Value, 10, 11, 12, 0, 0, 0, 1, 2, 3)
+	columns := device.CopyColumnsSpec{Rows: 2, Width: 2, YC: 3, YFrom: 1, XC: 4, XFrom: 2}
+	wantValues(t, "columns", reference.CopyColumns(columns, make([]float64, 6), x).Value, 0, 3, 4, 0, 7, 8)
 }

@@ -271,3 +271,97 @@ func unscaled(g []float32, scale float64) []float64 {
 	}
 	return v
 }
+
+func lossScalingOperation() Operation {
+	return Operation{
+		Name: "scaling", Constructor: "NewLossScaling", Group: Elementwise, Types: float32Only, Test: testScaling, Panics: panicsOfLossScaling,
+		Calls: scalingCalls,
+	}
+}
+
+// scalingCalls are loss scaling and what reads its state.
+func scalingCalls(Size) []Call {
+	// state returns the state of a loss scaling, if the device has it.
+	state := func(o *Operands) (*device.Tensor, error) {
+		if _, ok := o.Device.(device.MixedPrecision); !ok {
+			return nil, device.ErrNotSupported
+		}
+		return o.numbers([]float32{1024, 1.0 / 1024, 0, 0}, device.ScalingLen), nil
+	}
+	call := func(name, method string, work func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error)) Call {
+		return Call{name, method, func(o *Operands) (Work, error) {
+			s, err := state(o)
+			if err != nil {
+				return Work{}, err
+			}
+			var grads []*device.Tensor
+			for _, n := range o.weightSizes() {
+				grads = append(grads, o.uniformFloat32(-1, 1, n))
+			}
+			return work(o, s, grads)
+		}}
+	}
+	return []Call{
+		call("loss-scaling", "Update", func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error) {
+			p, err := o.Device.(device.MixedPrecision).NewLossScaling(device.LossScalingSpec{Grads: grads, State: state, Interval: 2000})
+			if err != nil {
+				return Work{}, err
+			}
+			return Work{Run: p.Update, Results: []*device.Tensor{state}, Updated: []*device.Tensor{state}, Bytes: bytesOf(grads...)}, nil
+		}),
+		call("scaled-clip", "Run", func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error) {
+			p, err := o.Device.NewClip(device.ClipSpec{Grads: grads, MaxNorm: 1, MaxValue: 1, Scaling: state})
+			if err != nil {
+				return Work{}, err
+			}
+			return Work{Run: p.Run, Results: grads, Updated: grads, Bytes: 3 * bytesOf(grads...)}, nil
+		}),
+		call("scaled-sgd", "Step", func(o *Operands, state *device.Tensor, grads []*device.Tensor) (Work, error) {
+			s := device.OptimizerSpec{Kind: device.SGD, Scaling: state}
+			w := Work{Bytes: bytesOf(grads...)}
+			for _, g := range grads {
+				value := o.uniformFloat32(-1, 1, g.Len())
+				s.Slots, w.Updated = append(s.Slots, device.OptimizerParam{Value: value, Grad: g}), append(w.Updated, value)
+			}
+			p, err := o.Device.NewOptimizer(s)
+			if err != nil {
+				return Work{}, err
+			}
+			hyper := o.numbers([]float32{1e-3, 0, 0, 0, 1, 1, 1, 0}, 1, device.HyperLen)
+			w.Run, w.Results = func() { p.Step(hyper) }, w.Updated
+			w.Bytes += 2 * bytesOf(w.Updated...)
+			return w, nil
+		}),
+		call("scaled-loss", "Backward", func(o *Operands, state *device.Tensor, _ []*device.Tensor) (Work, error) {
+			const n, classes = 64, 10
+			p, err := o.Device.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Scaling: state})
+			if err != nil {
+				return Work{}, err
+			}
+			z, dz, labels := o.uniformFloat32(-3, 3, n, classes), o.zerosFloat32(n, classes), o.integers(classes, n)
+			return Work{Run: func() { p.Backward(dz, z, labels) }, Results: []*device.Tensor{dz}, Bytes: bytesOf(z, dz, labels)}, nil
+		}),
+	}
+}
+
+func panicsOfLossScaling(t *testing.T, dev device.Device) {
+	panicsOfScaling(t, dev, mixedPrecision(t, dev))
+}
+
+func panicsOfScaling(t *testing.T, dev device.Device, mixed device.MixedPrecision) {
+	m := memory{t, dev}
+	state, short := m.tensor(device.Float32, []int{device.ScalingLen}), m.tensor(device.Float32, []int{3})
+	mustPanic(t, "loss scaling without a state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{Interval: 1}) }, "state")
+	mustPanic(t, "a short state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: short, Interval: 1}) }, "float32[3]", "4")
+	mustPanic(t, "an interval of 0", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state}) }, "interval", "0")
+	mustPanic(t, "gradients of 16 bits", func() {
+		_, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state, Interval: 1, Grads: []*device.Tensor{m.tensor(device.Float16, []int{8})}})
+	}, "float16[8]", "float32")
+	mustPanic(t, "an optimizer with a short state", func() {
+		_, _ = dev.NewOptimizer(device.OptimizerSpec{Kind: device.SGD, Scaling: short})
+	}, "float32[3]", "4")
+	mustPanic(t, "a loss with a short state", func() {
+		_, _ = dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 1, Classes: 2, Scaling: short})
+	}, "float32[3]", "4")
+	mustPanic(t, "a limit with a short state", func() { _, _ = dev.NewClip(device.ClipSpec{MaxNorm: 1, Scaling: short}) }, "float32[3]", "4")
+}

@@ -30,3 +30,32 @@ func testSoftmax(t *testing.T, dev device.Device, opt Options) {
 		})
 	}
 }
+
+func softmaxOperation() Operation {
+	return Operation{
+		Name: "softmax", Constructor: "NewSoftmax", Group: Elementwise, Types: float32Only, Test: testSoftmax, Panics: panicsOfSoftmax,
+		Calls: softmaxCalls,
+	}
+}
+
+func softmaxCalls(Size) []Call {
+	return []Call{{"softmax", "Forward", func(o *Operands) (Work, error) {
+		const classes = 10
+		n := o.pick(1031, 1<<18, 1<<22)
+		p, err := o.Device.NewSoftmax(device.SoftmaxSpec{N: n, Classes: classes})
+		if err != nil {
+			return Work{}, err
+		}
+		x, y := o.uniformFloat32(-3, 3, n, classes), o.zerosFloat32(n, classes)
+		return Work{Run: func() { p.Forward(y, x) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}, nil
+	}}}
+}
+
+func panicsOfSoftmax(t *testing.T, dev device.Device) {
+	m := memory{t, dev}
+	f32 := func(shape ...int) *device.Tensor { return m.tensor(device.Float32, shape) }
+	p := plan(dev.NewSoftmax(device.SoftmaxSpec{N: 4, Classes: 3}))(t)
+	mustPanic(t, "a softmax of another number of classes", func() { p.Forward(f32(4, 2), f32(4, 2)) }, "x", "float32[4 2]", "3")
+	mustPanic(t, "a softmax of too many rows", func() { p.Forward(f32(5, 3), f32(5, 3)) }, "5", "4")
+	mustPanic(t, "a softmax to another shape", func() { p.Forward(f32(3, 3), f32(4, 3)) }, "y", "float32[3 3]")
+}

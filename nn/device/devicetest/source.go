@@ -9,8 +9,9 @@ import (
 // source yields the suite's inputs: Philox keyed by the hash of a name, so that a
 // case has the same data on every device and whatever runs before it.
 type source struct {
-	seed uint64
-	next uint64
+	seed  uint64
+	next  uint64
+	block [4]uint32 // of next, once its first word was taken
 }
 
 func newSource(name string) *source {
@@ -20,8 +21,12 @@ func newSource(name string) *source {
 }
 
 func (s *source) word() uint32 {
+	i := s.next % 4
+	if i == 0 {
+		s.block[0], s.block[1], s.block[2], s.block[3] = device.Random(s.seed, 0, 0, s.next/4)
+	}
 	s.next++
-	return device.RandomWord(s.seed, 0, 0, s.next-1)
+	return s.block[i]
 }
 
 // values returns n numbers in [-1, 1).

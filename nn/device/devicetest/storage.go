@@ -3,92 +3,43 @@ package devicetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
-	"trainer/nn/augment"
 	"trainer/nn/device"
 	"trainer/nn/device/reference"
 )
 
-// testStorage returns the suite of one 16-bit type: every plan whose spec has a DType, on tensors of it. Convolutions with
-// pooling in the same plan are left out: where neighbours round to the same number, the place of their maximum is open.
+// testStorage returns the suite of one 16-bit type: every operation that takes tensors of it.
 func testStorage(dtype device.DType) func(*testing.T, device.Device, Options) {
 	return func(t *testing.T, dev device.Device, opt Options) {
-		mixed, ok := dev.(device.MixedPrecision)
-		if !ok {
+		if _, mixed := dev.(device.MixedPrecision); !mixed {
 			testRefusal(t, dev, dtype)
 			return
 		}
 		opt.storage = dtype
-		for _, s := range []struct {
-			name string
-			run  func(*testing.T, device.Device, Options)
-		}{
-			{"conv2d", testConv2D},
-			{"pool2d", testPool2D},
-			{"matmul", testMatMul},
-			{"batchnorm", testBatchNorm},
-			{"activation", testActivation},
-			{"dropout", testDropout},
-			{"combine", testCombine},
-			{"reduce", testReduce},
-			{"augment", testAugment},
-			{"transform", testTransform},
-			{"fused-batchnorm", testFusedBatchNorm},
-			{"fused-pool2d", testFusedPool2D},
-			{"fused-epilogue", testFusedEpilogue},
-		} {
-			t.Run(s.name, func(t *testing.T) { s.run(t, dev, opt) })
+		for _, op := range Operations() {
+			if slices.Contains(op.Types, dtype) {
+				t.Run(op.Name, func(t *testing.T) { testOperation(t, dev, opt, op) })
+			}
 		}
 		t.Run("range", func(t *testing.T) { testRange(t, dev, opt) })
-		t.Run("cast-list", func(t *testing.T) { testCastList(t, dev, opt, mixed) })
 	}
 }
 
 // testRefusal checks that a device without 16-bit storage says so, for every plan.
 func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
-	conv := ConvCases()[1].Spec
-	conv.DType = dtype
-	pool := device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 4, W: 4, C: 2, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: dtype}
-	product := device.MatMulSpec{M: 2, N: 2, K: 2, DType: dtype}
-	norm := device.BatchNormSpec{Rows: 4, C: 2, DType: dtype}
-	refused := map[string]error{
-		"conv2d":     refusal(dev.NewConv2D(conv)),
-		"pool2d":     refusal(dev.NewPool2D(pool)),
-		"matmul":     refusal(dev.NewMatMul(product)),
-		"matmul out": refusal(dev.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, Out: dtype})),
-		"batchnorm":  refusal(dev.NewBatchNorm(norm)),
-		"activation": refusal(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 4, DType: dtype})),
-		"dropout":    refusal(dev.NewDropout(device.DropoutSpec{Len: 4, DType: dtype})),
-		"combine":    refusal(dev.NewWeightedSum(device.WeightedSumSpec{Len: 4, Alpha: 1, DType: dtype})),
-		"reduce":     refusal(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Rows: 2, C: 2, DType: dtype})),
-		"augment": refusal(dev.NewAugment(device.AugmentSpec{
-			N: 1, H: 2, W: 2, C: 1, Mean: []float32{0}, Std: []float32{1}, DType: dtype,
-		})),
-		"transform": refusal(dev.NewTransform(device.TransformSpec{
-			N: 1, H: 2, W: 2, C: 1, Mean: []float32{0}, Std: []float32{1}, Ops: augment.Flip{}.Ops(), DType: dtype,
-		})),
-	}
-	if fused, ok := dev.(device.FusedBatchNorm); ok {
-		refused["fused batchnorm"] = refusal(fused.NewBatchNormActivation(norm, device.ReLU))
-	}
-	if fused, ok := dev.(device.FusedPool2D); ok {
-		refused["fused pool2d"] = refusal(fused.NewPool2DReLU(pool))
-	}
-	if fused, ok := dev.(device.FusedEpilogue); ok {
-		refused["fused conv2d"], refused["fused matmul"] = refusal(fused.NewConv2DReLU(conv)), refusal(fused.NewMatMulReLU(product))
-	}
-	if fused, ok := dev.(device.FusedConvPool); ok {
-		pooled := device.Pool2DSpec{
-			Mode: device.MaxPool, N: conv.N, H: conv.OutH(), W: conv.OutW(), C: conv.OutC, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: dtype,
-		}
-		refused["conv2d with pooling"] = refusal(fused.NewConv2DMaxPool(conv, pooled, true))
-	}
-	for name, err := range refused {
+	wantRefused := func(name string, err error) {
 		if !errors.Is(err, device.ErrNotSupported) {
 			t.Errorf("%s of %v: the error is %v, want one that is ErrNotSupported from a device without MixedPrecision", name, dtype, err)
 		}
 	}
+	for _, op := range Operations() {
+		if slices.Contains(op.Types, dtype) {
+			wantRefused(op.Name, refusal(op.Calls(Small)[0].Make(NewOperands(t, dev, dtype, Small))))
+		}
+	}
+	wantRefused("matmul out", refusal(dev.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, Out: dtype})))
 }
 
 // refusal returns the error of a New method.

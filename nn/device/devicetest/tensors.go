@@ -154,3 +154,9 @@ func (m memory) rows(dtype device.DType, shape []int) {
 	x.SetRows(max)
 	m.holds("all rows after zeroing fewer", x, append(make([]byte, len(new)), old[len(new):]...))
 }
+
+// zeros allocates a float32 tensor.
+func zeros(t *testing.T, dev device.Device, shape ...int) *device.Tensor {
+	t.Helper()
+	return memory{t, dev}.tensor(device.Float32, shape)
+}

@@ -167,29 +167,55 @@ func panicsOfTransform(t *testing.T, dev device.Device) {
 	mustPanic(t, "a mean for each of two channels", func() { _, _ = dev.NewTransform(mean) }, "transform")
 }
 
-// transformCalls are a list that has every operation, for the test of allocations.
-func transformCalls(m typed) []call {
-	var list augment.List
+func transformOperation() Operation {
+	return Operation{
+		Name: "transform", Constructor: "NewTransform", Group: Elementwise, Types: allFloats, Test: testTransform, Panics: panicsOfTransform,
+		Calls: transformCalls,
+	}
+}
+
+// transformCalls are what becomes of uint8 images of CIFAR-10's size by each kind of transform alone, by all of them one after the
+// other, gathered from a data set, and the targets of images that were mixed twice.
+func transformCalls(Size) []Call {
+	var calls []Call
+	var all augment.List
 	for _, k := range augment.Kinds() {
-		list = append(list, augment.Item{Transform: k.New()})
+		item := augment.Item{Transform: k.New(), P: 1}
+		calls = append(calls, transformCall(k.Name, "Run", augment.List{item}, false, runOf))
+		all = append(all, item)
 	}
-	s := device.TransformSpec{
-		N: 16, H: 32, W: 32, C: 3, Classes: 10, Gather: true,
-		Mean: []float32{0.5, 0.5, 0.5}, Std: []float32{0.25, 0.25, 0.25}, DType: m.dtype,
-	}
-	drawer := list.NewDrawer(&s, 1)
-	transform := plan(m.dev.NewTransform(s))(m.t)
-	table, numbers := make([]float32, s.N*s.Columns()), make([]int32, s.N)
-	drawer.Draw(table, numbers, 1)
-	images, y := m.tensor(device.Uint8, []int{50, 32, 32, 3}), m.zeros(16, 32, 32, 3)
-	ids, labels, targets := m.tensor(device.Int32, []int{16}), m.tensor(device.Int32, []int{16}), m.tensor(device.Float32, []int{16, 10})
-	drawn := m.tensor(device.Float32, []int{16, s.Columns()})
-	if err := m.dev.Upload(drawn, device.Bytes(table)); err != nil {
-		m.t.Fatal(err)
-	}
-	return []call{
-		{"transform/draw", func() { drawer.Draw(table, numbers, 2) }},
-		{"transform/run", func() { transform.Run(y, images, ids, drawn) }},
-		{"transform/targets", func() { transform.Targets(targets, labels, drawn) }},
-	}
+	return append(calls, transformCall("all", "Run", all, true, runOf),
+		transformCall("targets", "Targets", all, true, func(o *Operands, p device.Transform, s device.TransformSpec, _, _, ids, drawn *device.Tensor) Work {
+			labels, dst := o.integers(s.Classes, ids.Len()), o.tensor(device.Float32, ids.Len(), s.Classes)
+			return Work{Run: func() { p.Targets(dst, labels, drawn) }, Results: []*device.Tensor{dst}, Bytes: bytesOf(dst, labels)}
+		}))
+}
+
+func runOf(_ *Operands, p device.Transform, _ device.TransformSpec, y, images, ids, drawn *device.Tensor) Work {
+	return Work{Run: func() { p.Run(y, images, ids, drawn) }, Results: []*device.Tensor{y}, Bytes: bytesOf(y) + int64(y.Len())}
+}
+
+// transformCall returns a call of a list's plan.
+func transformCall(name, method string, list augment.List, gather bool,
+	work func(o *Operands, p device.Transform, s device.TransformSpec, y, images, ids, drawn *device.Tensor) Work) Call {
+	return Call{name, method, func(o *Operands) (Work, error) {
+		n, set := o.pick(7, 1000, 16*1024), o.pick(20, 3000, 48*1024)
+		if !gather {
+			set = n
+		}
+		s := device.TransformSpec{
+			N: n, H: 32, W: 32, C: 3, Classes: 10, Mean: []float32{0.5, 0.4, 0.3}, Std: []float32{0.2, 0.3, 0.25}, Gather: gather, DType: o.DType,
+		}
+		drawer := list.NewDrawer(&s, 11)
+		p, err := o.Device.NewTransform(s)
+		if err != nil {
+			return Work{}, err
+		}
+		table, numbers := make([]float32, n*s.Columns()), make([]int32, n)
+		for i := range numbers {
+			numbers[i] = int32(i)
+		}
+		drawer.Draw(table, numbers, 1)
+		return work(o, p, s, o.zeros(n, 32, 32, 3), o.pixels(set, 32, 32, 3), o.integers(set, n), o.numbers(table, n, s.Columns())), nil
+	}}
 }

@@ -28,22 +28,22 @@ type benchOptions struct {
 	json   bool
 }
 
-func benchFlags(o *benchOptions) *flag.FlagSet {
+func (p *program) benchFlags(o *benchOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
-	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N; auto is the GPU if there is one")
-	f.BoolVar(&o.json, "json", false, "print one JSON object a line instead of text")
-	f.Func("recipe", "`name` of a recipe, or a TOML file: measure only that, and no kernels", func(s string) error {
+	p.deviceFlag(f, &o.device)
+	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
+	f.Func("recipe", "`name` built-in recipe, or a TOML file: measure only this one, and no kernels", func(s string) error {
 		if s == "" {
 			return errors.New("want a name or a file")
 		}
 		o.recipe = s
 		return nil
 	})
-	f.Func("threads", "`number` of CPU threads (one a processor)", whole(&o.threads))
-	f.Func("precision", "`name` of what a GPU computes in, as for training; auto is each recipe's, and for kernels all that the GPU has (auto)", precision(&o.precision))
-	f.Func("time", "`duration` of a recipe's measurement; a kernel gets a quarter, or on a GPU a tenth (1s)", func(s string) (err error) {
+	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	f.Func("precision", "`name` precision on a GPU, as for training; auto is each recipe's own, and for kernels every one that the GPU supports (default auto)", precision(&o.precision))
+	f.Func("time", "`duration` time to measure each recipe; each kernel gets a quarter of it, or on a GPU a tenth (default 1s)", func(s string) (err error) {
 		if o.time, err = time.ParseDuration(s); err != nil || o.time <= 0 {
 			return errors.New("want a duration above 0, such as 1s or 500ms")
 		}
@@ -52,44 +52,45 @@ func benchFlags(o *benchOptions) *flag.FlagSet {
 	return f
 }
 
-func writeBenchHelp(w io.Writer) {
+func (p *program) writeBenchHelp() {
+	w := p.stdout
 	fmt.Fprint(w, `trainer bench measures what this machine can do. On the CPU, in about 20 seconds: the peak
-of its multiply-adds, what the kernels reach of it, and how fast it trains the recipes. On
-a GPU: large products and convolutions in each precision, and the recipes in theirs. What
-other programs compute meanwhile is missing from the rates.
+multiply-add rate, the share of it that each kernel reaches, and how fast each recipe
+trains. On a GPU: large matrix products and convolutions in each precision, and each recipe
+in its own. Other programs running at the same time lower the rates.
 
 Usage:
   trainer bench [flags]
 
 Flags:
 `)
-	benchFlags(&benchOptions{}).VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
+	p.benchFlags(&benchOptions{}).VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
 	writeFlag(w, nil)
 	fmt.Fprint(w, `
-A recipe's images/s are those of whole training steps on random images of its data set's
-size: augmentation, forward, loss, backward, update. Where a step would take longer
-than -time on the CPU, or not fit into a GPU's memory, the batch is halved, which may
-lower the rate. The whole recipe takes the training images times the epochs, divided by
-that rate; evaluation is not counted.
+A recipe's images/s count whole training steps on random images of its data set's size:
+augmentation, forward, loss, backward, update. If a step would take longer than -time on
+the CPU, or not fit into a GPU's memory, the batch is halved, which may lower the rate.
+The time of the whole recipe is the number of training images times the epochs, divided
+by that rate; evaluation is not included.
 
--json prints an object a line; rates are in 1e9 floating-point operations a second.
-Percentages are of the peak of all threads.
+-json prints one object per line; rates are in 1e9 floating-point operations per second.
+Percentages are relative to the peak of all threads.
   {"event": "machine"}  cpu, threads; kernels: the instruction sets in use; version, go,
-                        platform; cores, hardware_threads, l1d_bytes, l2_bytes and
-                        l3_bytes where they are known
-  {"event": "peak"}     threads, gflops; one object for one thread, one for all
-  {"event": "kernel"}   name, of a convolution with input [n, h, w, c]; pass, only of a
+                        platform; if known also cores, hardware_threads, l1d_bytes,
+                        l2_bytes and l3_bytes
+  {"event": "peak"}     threads, gflops; one object for one thread, one for all threads
+  {"event": "kernel"}   name, of a convolution with its input [n, h, w, c]; pass, only of a
                         convolution; gflops, percent_of_peak
-  {"event": "copy"}     name, bytes_per_second, read and written
-  {"event": "recipe"}   name, data; epochs and recipe_batch, of the recipe; batch, which
-                        was measured; images_per_second, gflops, percent_of_peak;
-                        train_images and train_seconds, of the whole recipe, where the
-                        number of images is known
-Of a GPU "machine" has gpu, device, memory_bytes and features in place of what describes
-the CPU; "kernel" and "recipe" have precision in place of percent_of_peak, and there are
-no "peak" and "copy". Its convolutions are to as many channels as their input has.
+  {"event": "copy"}     name, bytes_per_second, read plus written
+  {"event": "recipe"}   name, data; epochs and recipe_batch, as in the recipe; batch, as
+                        measured; images_per_second, gflops, percent_of_peak; if the
+                        number of images is known also train_images and train_seconds,
+                        both for the whole recipe
+On a GPU, "machine" has gpu, device, memory_bytes and features instead of the keys about
+the CPU; "kernel" and "recipe" have precision instead of percent_of_peak; there is no
+"peak" and no "copy". The convolutions have as many output channels as input channels.
 Operations are counted as the direct method needs them. A convolution may compute fewer,
-so that percent_of_peak can be above 100.
+so percent_of_peak can exceed 100.
 `)
 }
 
@@ -100,22 +101,22 @@ func benchCommand() Command {
 
 func runBench(ctx context.Context, p *program, args []string) error {
 	o := &benchOptions{time: time.Second, deviceOptions: deviceOptions{given: map[string]bool{}}}
-	f := benchFlags(o)
+	f := p.benchFlags(o)
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
-		writeBenchHelp(p.stdout)
+		p.writeBenchHelp()
 		return nil
 	} else if err != nil {
 		return flagError(f, err)
 	}
 	if f.NArg() > 0 {
-		return usageErrorf("bench: unexpected argument %q: every value belongs to a flag (bench -h lists them)", f.Arg(0))
+		return usageErrorf("bench: unexpected argument %q: bench takes only flags (trainer bench -h lists them)", f.Arg(0))
 	}
 	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	recipes, err := o.recipes(p.Kinds)
 	if err != nil {
 		return err
 	}
-	if err := (&options{deviceOptions: deviceOptions{device: o.device}}).check(); err != nil {
+	if err := p.checkDevice(o.device); err != nil {
 		return err
 	}
 	dev, err := p.openDevice(o.deviceOptions)
@@ -136,7 +137,7 @@ func runBench(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-// recipes returns those to be measured.
+// recipes returns the recipes to be measured.
 func (o *benchOptions) recipes(kinds recipe.Kinds) ([]*recipe.Recipe, error) {
 	names := recipe.Names()
 	if o.recipe != "" {
@@ -149,7 +150,7 @@ func (o *benchOptions) recipes(kinds recipe.Kinds) ([]*recipe.Recipe, error) {
 			return nil, err
 		}
 		if r.ImageShape() == nil {
-			return nil, usageErrorf("recipe %s doesn't say what size its images have: want data or image-size in it", r.Name)
+			return nil, usageErrorf("recipe %s doesn't set the size of its images: add data or image-size to it", r.Name)
 		}
 		recipes = append(recipes, r)
 	}
@@ -162,9 +163,9 @@ type benchmark struct {
 	*benchOptions
 	ctx  context.Context
 	dev  *cpu.Device // nil on a GPU
-	peak float64     // of all threads, floating-point operations a second
+	peak float64     // of all threads, floating-point operations per second
 
-	above, halved bool // a value was above the peak, a batch was smaller than the recipe's
+	above, halved bool // a value was above the peak; a batch was smaller than the recipe's
 }
 
 // measure measures and prints everything, a line as soon as it is known.
@@ -189,9 +190,9 @@ func (b *benchmark) measure(recipes []*recipe.Recipe) error {
 	return nil
 }
 
-// measurePeaks measures one thread and all.
+// measurePeaks measures one thread and all threads.
 func (b *benchmark) measurePeaks() error {
-	single, err := b.openCPU(1)
+	single, err := b.openHost(1)
 	if err != nil {
 		return err
 	}
@@ -211,8 +212,8 @@ func (b *benchmark) measurePeaks() error {
 	return nil
 }
 
-// bestPeak returns the best of some measurements that take about t together: what other
-// programs compute meanwhile makes a peak smaller, and nothing makes it larger.
+// bestPeak returns the best of some measurements that take about t together: other programs lower a peak, and nothing
+// raises it.
 func bestPeak(d *cpu.Device, t time.Duration) float64 {
 	const times = 5
 	best := 0.0
@@ -242,7 +243,7 @@ func (b *benchmark) measureKernels() error {
 	return nil
 }
 
-// percent returns the share of the peak.
+// percent returns a rate as a percentage of the peak.
 func (b *benchmark) percent(flops float64) float64 {
 	share := 100 * flops / b.peak
 	b.above = b.above || share > 100
@@ -259,14 +260,14 @@ func (b *benchmark) recipeLine(r *recipe.Recipe, speed *bench.StepSpeed) recipeL
 	return line
 }
 
-// wholeRecipe returns a recipe's data set, "" without one, its training images, 0 where that isn't known, and the
+// wholeRecipe returns a recipe's data set ("" if it has none), its number of training images (0 if unknown), and the
 // seconds that all epochs take at a rate.
 func wholeRecipe(r *recipe.Recipe, imagesPerSecond float64) (data string, images int, seconds float64) {
 	if len(r.Data) > 0 {
 		data = r.Data[0]
 	}
 	images = trainImages(data)
-	each := images // in an epoch
+	each := images // per epoch
 	if r.DropLast {
 		each -= each % r.Batch
 	}
@@ -278,10 +279,10 @@ func trainImages(data string) int {
 	return map[string]int{"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}[data]
 }
 
-// benchLine is a result: text for a person, and an object for a program.
+// benchLine is a result: a text for a person, and a JSON object for a program.
 type benchLine interface{ text() string }
 
-// show prints a result. A pipe that nobody reads any more is no error.
+// show prints a result. A closed pipe is not an error.
 func (b *benchmark) show(line benchLine) {
 	if b.json {
 		_ = json.NewEncoder(b.stdout).Encode(line)
@@ -290,28 +291,28 @@ func (b *benchmark) show(line benchLine) {
 	fmt.Fprintln(b.stdout, strings.TrimRight(line.text(), " "))
 }
 
-// heading prints the head of a table.
+// heading prints the heading of a table.
 func (b *benchmark) heading(format string, args ...any) {
 	if !b.json {
 		fmt.Fprintf(b.stdout, "\n%s\n", strings.TrimRight(fmt.Sprintf(format, args...), " "))
 	}
 }
 
-// printNotes explains what the tables show.
+// printNotes explains the tables.
 func (b *benchmark) printNotes() {
 	if b.json {
 		return
 	}
-	fmt.Fprintln(b.stdout, "\nThe time of a whole recipe is that of its training steps, without evaluation.")
+	fmt.Fprintln(b.stdout, "\nThe time of a whole recipe covers its training steps, without evaluation.")
 	if b.halved {
-		fmt.Fprintln(b.stdout, "m of n: measured with a batch of m instead of the recipe's n.")
+		fmt.Fprintln(b.stdout, "m of n: measured with batch m instead of the recipe's n.")
 	}
 	if b.above {
-		fmt.Fprintln(b.stdout, "* Of the direct method's operations; a convolution may compute fewer.")
+		fmt.Fprintln(b.stdout, "* Counting the direct method's operations; a convolution may compute fewer.")
 	}
 }
 
-// machineLine says what is measured.
+// machineLine describes the machine that is measured.
 type machineLine struct {
 	Event           string   `json:"event"`
 	CPU             string   `json:"cpu"`
@@ -333,7 +334,7 @@ func describeMachine(d *cpu.Device, version string) machineLine {
 		Event: "machine", CPU: info.Description, Threads: info.Threads, Kernels: info.Features,
 		Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Cores: c.PhysicalCores, HardwareThreads: c.LogicalCores,
-		// Package cpuid has -1 for what it doesn't know.
+		// Package cpuid returns -1 for an unknown size.
 		L1D: max(0, c.Cache.L1D), L2: max(0, c.Cache.L2), L3: max(0, c.Cache.L3),
 	}
 }
@@ -368,7 +369,7 @@ const (
 	recipeColumn = 13
 )
 
-// peakLine is the multiply-add rate on registers alone.
+// peakLine is the rate of multiply-adds on registers alone.
 type peakLine struct {
 	Event   string  `json:"event"`
 	Threads int     `json:"threads"`
@@ -383,7 +384,7 @@ func (p peakLine) text() string {
 	return fmt.Sprintf("%-*s %9.1f", kernelColumn, threads, p.GFLOPS)
 }
 
-// kernelLine is what a kernel reaches.
+// kernelLine is the rate that a kernel reaches.
 type kernelLine struct {
 	Event   string  `json:"event"`
 	Name    string  `json:"name"`
@@ -400,7 +401,7 @@ func (k kernelLine) text() string {
 	return fmt.Sprintf("%-*s %9.1f %10s", kernelColumn, name, k.GFLOPS, percentText(k.Percent))
 }
 
-// percentText shows a share of the peak, with the mark of a note where it is above.
+// percentText returns a percentage of the peak, with the mark of a note if it is above 100.
 func percentText(percent float64) string {
 	mark := " "
 	if percent > 100 {
@@ -409,7 +410,7 @@ func percentText(percent float64) string {
 	return fmt.Sprintf("%.0f%%%s", percent, mark)
 }
 
-// copyLine is how fast memory is.
+// copyLine is the speed of memory.
 type copyLine struct {
 	Event          string  `json:"event"`
 	Name           string  `json:"name"`
@@ -443,7 +444,7 @@ func (r recipeLine) text() string {
 	return fmt.Sprintf("%-*s %9s %9s %11s  %s", recipeColumn, r.Name, imageRate(r.ImagesPerSecond), percentText(r.Percent), batchText(r.Batch, r.RecipeBatch), whole)
 }
 
-// batchText shows the batch that was measured, and the recipe's where that is larger.
+// batchText returns the batch that was measured, and the recipe's if that is larger.
 func batchText(batch, recipe int) string {
 	if batch < recipe {
 		return fmt.Sprintf("%d of %d", batch, recipe)
@@ -451,7 +452,7 @@ func batchText(batch, recipe int) string {
 	return fmt.Sprint(batch)
 }
 
-// imageRate shows images a second.
+// imageRate returns images per second as text.
 func imageRate(rate float64) string {
 	if rate < 100 {
 		return fmt.Sprintf("%.1f", rate)
@@ -459,7 +460,7 @@ func imageRate(rate float64) string {
 	return humanize.Comma(int64(rate))
 }
 
-// humanDuration shows seconds in the unit that a person would say them in.
+// humanDuration returns seconds in the unit that a person would use.
 func humanDuration(seconds float64) string {
 	switch {
 	case seconds < 10:

@@ -11,8 +11,8 @@ import (
 // Of the software emulation no speed is measured, whoever chose it.
 func TestBenchRefusesTheEmulation(t *testing.T) {
 	for _, c := range []struct{ device, want string }{
-		{"cuda", "trainer: -device cuda: software emulation: no speed is measured\n"},
-		{"auto", "trainer: -device auto: software emulation: no speed is measured\n"},
+		{"cuda", "trainer: -device cuda: cuda:0 is an emulation, whose speed means nothing\n"},
+		{"auto", "trainer: -device auto: cuda:0 is an emulation, whose speed means nothing\n"},
 	} {
 		for _, more := range [][]string{nil, {"-recipe", "mnist", "-json"}} {
 			got := emulated(t, cudasim.Options{}, "", append([]string{"bench", "-device", c.device, "-time", pause}, more...)...)

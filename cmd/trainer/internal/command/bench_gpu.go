@@ -15,34 +15,32 @@ import (
 
 	"trainer/bench"
 	"trainer/cmd/trainer/internal/display"
-	"trainer/gpu"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
 
-// trainer bench on a GPU: large products and convolutions in each precision, and the recipes' training steps in theirs. Work
-// is queued many times between two waits for the GPU, as in training, and a rate is that of all of it.
+// trainer bench on a GPU: large products and convolutions in each precision, and the recipes' training steps in their own.
+// As in training, work is queued many times between two waits for the GPU; a rate covers all of it.
 
 // gpuBenchmark is one call of trainer bench on a GPU.
 type gpuBenchmark struct {
 	*benchmark
 	name string // of the GPU, such as "cuda:0"
+	kind device.Kind
 }
 
-// errEmulated refuses to measure the software emulation of CUDA.
-var errEmulated = errors.New("software emulation: no speed is measured")
-
-// measureGPU measures and prints everything, a line as soon as it is known. dev says which GPU it is, and is closed.
+// measureGPU measures and prints everything, each line as soon as it is known. It closes dev, which only says which
+// GPU to measure.
 func (b *benchmark) measureGPU(dev device.Device, recipes []*recipe.Recipe) error {
-	g := &gpuBenchmark{b, dev.Name()}
+	g := &gpuBenchmark{b, dev.Name(), b.kindOf(dev)}
 	info := dev.Info()
 	if err := dev.Close(); err != nil {
 		return err
 	}
-	if gpu.Emulated(info) {
-		return &usageError{fmt.Sprintf("-device %s: %v", b.device, errEmulated)}
+	if info.Emulated {
+		return usageErrorf("-device %s: %s is an emulation, whose speed means nothing", b.device, g.name)
 	}
 	g.show(describeGPU(g.name, info, g.version()))
 	if b.recipe == "" {
@@ -54,20 +52,20 @@ func (b *benchmark) measureGPU(dev device.Device, recipes []*recipe.Recipe) erro
 }
 
 // open opens the GPU anew.
-func (g *gpuBenchmark) open(precision, wish gpu.Precision) (device.Device, error) {
-	return g.openDevice(deviceOptions{device: g.name, precision: precision, wish: wish})
+func (g *gpuBenchmark) open(precision, ofRecipe device.Precision) (device.Device, error) {
+	return g.openDevice(deviceOptions{device: g.name, precision: precision, recipePrecision: ofRecipe})
 }
 
-// measureProducts measures in the precision that was asked for, or in all that the GPU has, one after the other. The text
-// is a table with a column for each, which is printed when all are known.
+// measureProducts measures in the precision that was asked for, or in each one that the GPU supports. The text is a table
+// with one column per precision, which is printed when all are known.
 func (g *gpuBenchmark) measureProducts() error {
-	precisions := []gpu.Precision{gpu.FP32, gpu.TF32, gpu.FP16, gpu.BF16}
-	if g.precision != gpu.Auto {
-		precisions = []gpu.Precision{g.precision}
+	precisions := g.kind.Precisions
+	if g.precision != device.Auto {
+		precisions = []device.Precision{g.precision}
 	}
 	table := gpuTable{kernels: bench.LargeKernels()}
 	for _, p := range precisions {
-		dev, err := g.open(p, gpu.Auto)
+		dev, err := g.open(p, device.Auto)
 		if errors.Is(err, device.ErrNotSupported) && len(precisions) > 1 {
 			continue
 		}
@@ -86,8 +84,8 @@ func (g *gpuBenchmark) measureProducts() error {
 	return nil
 }
 
-// measureColumn returns what the kernels reach in a precision, in 1e9 operations a second.
-func (g *gpuBenchmark) measureColumn(dev device.Device, p gpu.Precision, kernels []bench.Kernel) (column []float64, err error) {
+// measureColumn returns the rates of the kernels in a precision, in 1e9 operations per second.
+func (g *gpuBenchmark) measureColumn(dev device.Device, p device.Precision, kernels []bench.Kernel) (column []float64, err error) {
 	for _, k := range kernels {
 		run, err := k.Prepare(dev, p.DType())
 		if err != nil {
@@ -106,32 +104,32 @@ func (g *gpuBenchmark) measureColumn(dev device.Device, p gpu.Precision, kernels
 	return column, nil
 }
 
-// measureRecipes measures each recipe in its precision. The GPU stays open while that is the same.
+// measureRecipes measures each recipe in its precision. The GPU stays open as long as the precision stays the same.
 func (g *gpuBenchmark) measureRecipes(recipes []*recipe.Recipe) error {
 	g.heading("%-*s %10s %9s %9s %12s  %s", recipeColumn, "recipe", "images/s", "TFLOP/s", "precision", "batch", "whole recipe")
 	var dev device.Device
-	var opened gpu.Precision
+	var opened device.Precision
 	defer func() {
 		if dev != nil {
 			dev.Close()
 		}
 	}()
 	for _, r := range recipes {
-		wish, err := wishOf(r)
+		ofRecipe, err := recipePrecision(r)
 		if err != nil {
 			return err
 		}
-		if dev != nil && wish != opened {
+		if dev != nil && ofRecipe != opened {
 			if err := dev.Close(); err != nil {
 				return err
 			}
 			dev = nil
 		}
 		if dev == nil {
-			if dev, err = g.open(g.precision, wish); err != nil {
+			if dev, err = g.open(g.precision, ofRecipe); err != nil {
 				return err
 			}
-			opened = wish
+			opened = ofRecipe
 		}
 		line, err := g.measureRecipe(dev, r)
 		if err != nil {
@@ -142,7 +140,7 @@ func (g *gpuBenchmark) measureRecipes(recipes []*recipe.Recipe) error {
 	return nil
 }
 
-// measureRecipe trains on random images that live where a data set would. Where the batch doesn't fit into the GPU's
+// measureRecipe trains on random images that are kept where a data set would be. If the batch doesn't fit into the GPU's
 // memory, a smaller one is measured.
 func (g *gpuBenchmark) measureRecipe(dev device.Device, r *recipe.Recipe) (line gpuRecipeLine, err error) {
 	cfg := g.syntheticTraining(dev, r, r.Batch)
@@ -166,26 +164,24 @@ func (g *gpuBenchmark) measureRecipe(dev device.Device, r *recipe.Recipe) (line 
 	g.halved = g.halved || cfg.Batch < r.Batch
 	rate *= float64(cfg.Batch)
 	line = gpuRecipeLine{
-		Event: "recipe", Name: r.Name, Epochs: r.Epochs, RecipeBatch: r.Batch, Batch: cfg.Batch, Precision: precisionOf(dev),
+		Event: "recipe", Name: r.Name, Epochs: r.Epochs, RecipeBatch: r.Batch, Batch: cfg.Batch, Precision: device.PrecisionOf(dev).String(),
 		ImagesPerSecond: rate, GFLOPS: 3 * float64(t.Network().FLOPs()) * rate / 1e9,
 	}
 	line.Data, line.TrainImages, line.TrainSeconds = wholeRecipe(r, rate)
 	return line, nil
 }
 
-// syntheticTraining returns what trains a recipe's network on a few batches of random images of its data set's size.
+// syntheticTraining configures a recipe's training on a few batches of random images of its data set's size.
 func (g *gpuBenchmark) syntheticTraining(dev device.Device, r *recipe.Recipe, batch int) train.Config {
 	const batches = 8
 	shape := r.ImageShape()
 	split := &data.Dataset{Train: bench.SyntheticImages(batches*batch, shape[0], shape[1], shape[2])}
 	if len(r.Data) > 0 {
-		split.Name = r.Data[0] // whose mean and deviation the recipe has
+		split.Name = r.Data[0] // whose mean and standard deviation the recipe has
 	}
 	cfg := r.TrainConfig(dev, split, 1)
 	cfg.Batch, cfg.Epochs = batch, 1e6
-	if p, ok := gpu.PrecisionOf(dev); ok {
-		cfg.DType = p.DType()
-	}
+	cfg.DType = device.PrecisionOf(dev).DType()
 	return cfg
 }
 
@@ -193,8 +189,8 @@ func newSyntheticTraining(cfg train.Config) (*bench.Training, error) {
 	return bench.NewTraining(cfg, data.LoaderConfig{Set: cfg.Data.Train, Batch: cfg.Batch, Seed: 1, Shuffle: true})
 }
 
-// queuedRate queues work again and again for about t, waits for the device, and returns how often a second it was done.
-// Before that it does it a few times: the first loads code, the second may be recorded, and the clocks come up.
+// queuedRate queues work repeatedly for about t, waits for the device, and returns how often per second it was done. A
+// few unmeasured times come first: the first loads code, the second may be recorded, and the clocks rise.
 func queuedRate(ctx context.Context, dev device.Device, t time.Duration, queue func() error) (float64, error) {
 	const unmeasured = 4
 	if _, err := queueTimes(ctx, dev, unmeasured, queue); err != nil {
@@ -208,7 +204,7 @@ func queuedRate(ctx context.Context, dev device.Device, t time.Duration, queue f
 		if took >= t {
 			return float64(n) / took.Seconds(), nil
 		}
-		// As many as would take t, and a fifth more so that the next time is likely the last.
+		// As many as would take t, and a fifth more, so that the next attempt is probably the last.
 		wanted := math.Ceil(1.2 * float64(n) * float64(t) / float64(max(took, 1)))
 		n = max(n+1, int(min(wanted, 10*float64(n))))
 	}
@@ -229,7 +225,7 @@ func queueTimes(ctx context.Context, dev device.Device, n int, queue func() erro
 	return time.Since(start), err
 }
 
-// gpuLine says what is measured.
+// gpuLine describes the GPU that is measured.
 type gpuLine struct {
 	Event    string   `json:"event"`
 	GPU      string   `json:"gpu"`
@@ -242,9 +238,9 @@ type gpuLine struct {
 }
 
 func describeGPU(name string, info device.Info, version string) gpuLine {
-	// Which precision the GPU was opened in says nothing: all are measured.
+	// The precision in which the GPU was opened means nothing: all are measured.
 	features := slices.DeleteFunc(slices.Clone(info.Features), func(f string) bool {
-		_, err := gpu.ParsePrecision(f)
+		_, err := device.ParsePrecision(f)
 		return err == nil
 	})
 	return gpuLine{
@@ -258,7 +254,7 @@ func (l gpuLine) text() string {
 		l.Device, l.GPU, humanize.IBytes(uint64(l.Memory)), strings.Join(l.Features, ", "))
 }
 
-// gpuKernelLine is what a kernel reaches, for a program.
+// gpuKernelLine is the rate that a kernel reaches, for a program.
 type gpuKernelLine struct {
 	Event     string  `json:"event"`
 	Name      string  `json:"name"`
@@ -267,14 +263,14 @@ type gpuKernelLine struct {
 	GFLOPS    float64 `json:"gflops"`
 }
 
-// gpuTable is what the kernels reach, for a person.
+// gpuTable has the rates that the kernels reach, for a person.
 type gpuTable struct {
 	kernels []bench.Kernel
-	heads   []gpu.Precision
-	columns [][]float64 // in 1e9 operations a second
+	heads   []device.Precision
+	columns [][]float64 // in 1e9 operations per second
 }
 
-func (t *gpuTable) add(head gpu.Precision, column []float64) {
+func (t *gpuTable) add(head device.Precision, column []float64) {
 	t.heads, t.columns = append(t.heads, head), append(t.columns, column)
 }
 

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"trainer/bench"
-	"trainer/gpu"
+	"trainer/cpu"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
 )
@@ -31,13 +31,13 @@ func newGPUBenchmark(t *testing.T) (*gpuBenchmark, *counting, *bytes.Buffer) {
 	t.Helper()
 	var stdout bytes.Buffer
 	p := &program{Config: config(), stdout: &stdout, getenv: func(string) string { return "" }}
-	dev, err := p.openCPU(1)
+	dev, err := p.openHost(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dev.Close() })
 	o := &benchOptions{time: time.Millisecond, json: true}
-	return &gpuBenchmark{&benchmark{program: p, benchOptions: o, ctx: t.Context()}, "cpu"}, &counting{Device: dev}, &stdout
+	return &gpuBenchmark{&benchmark{program: p, benchOptions: o, ctx: t.Context()}, "cpu", cpu.Kind()}, &counting{Device: dev}, &stdout
 }
 
 // A rate is that of everything that was queued up to a wait.
@@ -68,7 +68,7 @@ func TestQueuedRate(t *testing.T) {
 func TestGPUKernelsAddUp(t *testing.T) {
 	b, dev, stdout := newGPUBenchmark(t)
 	kernels := bench.Kernels()[:2] // of the CPU's size
-	column, err := b.measureColumn(dev, gpu.FP32, kernels)
+	column, err := b.measureColumn(dev, device.FP32, kernels)
 	if err != nil || len(column) != len(kernels) {
 		t.Fatal(column, err)
 	}
@@ -87,7 +87,7 @@ func TestGPUKernelsAddUp(t *testing.T) {
 	if kernels[0].FLOPs != 2<<30 || kernels[1].FLOPs != 2*128*32*32*32*32*3*3 {
 		t.Errorf("%d and %d operations", kernels[0].FLOPs, kernels[1].FLOPs)
 	}
-	_, err = b.measureColumn(dev, gpu.FP16, kernels)
+	_, err = b.measureColumn(dev, device.FP16, kernels)
 	if !errors.Is(err, device.ErrNotSupported) || !strings.HasPrefix(err.Error(), "measuring matrix product 1024x1024x1024 in fp16: ") {
 		t.Errorf("fp16 on the CPU: %v", err)
 	}
@@ -132,7 +132,7 @@ func TestGPURecipeLine(t *testing.T) {
 
 func TestGPULinesFit(t *testing.T) {
 	table := gpuTable{kernels: bench.LargeKernels()}
-	for _, p := range []gpu.Precision{gpu.FP32, gpu.TF32, gpu.FP16, gpu.BF16} {
+	for _, p := range []device.Precision{device.FP32, device.TF32, device.FP16, device.BF16} {
 		column := make([]float64, len(table.kernels))
 		for i := range column {
 			column[i] = 1_234_500

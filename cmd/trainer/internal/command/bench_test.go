@@ -135,7 +135,7 @@ func TestBenchOfOneRecipe(t *testing.T) {
 
 // A longer measurement has room for a larger batch, up to the recipe's.
 func TestBenchHalvesTheBatch(t *testing.T) {
-	dev, err := (&program{Config: config(), getenv: func(string) string { return "" }}).openCPU(1)
+	dev, err := (&program{Config: config(), getenv: func(string) string { return "" }}).openHost(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,11 +191,11 @@ func TestBenchBadInput(t *testing.T) {
 	}{
 		{[]string{"-recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
 		{[]string{"-recipe", ""}, "want a name or a file"},
-		{[]string{"-recipe", "small.toml"}, "recipe small doesn't say what size its images have"},
-		{[]string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cpu, cuda)`},
-		{[]string{"-device", "cpu", "-precision", "fp16"}, "-precision fp16 is for a GPU: -device cpu; the CPU computes in fp32"},
+		{[]string{"-recipe", "small.toml"}, "recipe small doesn't set the size of its images"},
+		{[]string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cuda, cpu)`},
+		{[]string{"-device", "cpu", "-precision", "fp16"}, "-precision fp16: device cpu computes in fp32 only; use -device cuda"},
 		{[]string{"-precision", "fp8"}, "want auto, fp32, tf32, fp16 or bf16"},
-		{[]string{"-device", "cpu:1"}, "-device cpu:1: want auto, cpu, cuda or cuda:N"},
+		{[]string{"-device", "cpu:1"}, "-device cpu:1: want auto, cuda, cuda:N or cpu"},
 		{[]string{"-time", "0s"}, "want a duration above 0, such as 1s or 500ms"},
 		{[]string{"-time", "soon"}, "want a duration above 0, such as 1s or 500ms"},
 		{[]string{"-threads", "0"}, "want a whole number from 1"},
@@ -260,12 +260,12 @@ func TestBenchMarksWhatIsAboveThePeak(t *testing.T) {
 	if got := percentText(b.percent(125e9)); got != "125%*" {
 		t.Errorf("1.25 of the peak: %q, want 125%%*", got)
 	}
-	if b.printNotes(); !strings.Contains(stdout.String(), "* Of the direct method's operations") {
+	if b.printNotes(); !strings.Contains(stdout.String(), "* Counting the direct method's operations") {
 		t.Errorf("no note: %s", stdout.String())
 	}
 }
 
-func TestSpoken(t *testing.T) {
+func TestHumanDuration(t *testing.T) {
 	for seconds, want := range map[float64]string{3.64: "3.6 s", 36: "36 s", 89: "89 s", 90: "2 min", 60 * 89: "89 min", 60 * 90: "1.5 h", 71280: "19.8 h"} {
 		if got := humanDuration(seconds); got != want {
 			t.Errorf("%v seconds: %q, want %q", seconds, got, want)

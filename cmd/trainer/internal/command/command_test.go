@@ -18,6 +18,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"trainer/cpu"
+	"trainer/gpu"
+	"trainer/nn/device"
 	"trainer/nn/recipe"
 )
 
@@ -35,7 +39,14 @@ func TestMain(m *testing.M) {
 }
 
 // config is what main decides, for tests.
-func config() Config { return Config{Commands: BuiltIn(), Kinds: recipe.BuiltIn()} }
+func config() Config {
+	return Config{Commands: BuiltIn(), Devices: []device.Kind{gpu.Kind(), cpu.Kind()}, Kinds: recipe.BuiltIn()}
+}
+
+// testProgram is a program with these lists, and without surroundings.
+func testProgram() *program {
+	return &program{Config: config(), getenv: func(string) string { return "" }}
+}
 
 // outcome is what a run of the program left.
 type outcome struct {
@@ -179,7 +190,7 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 			grouped[name] = true
 		}
 	}
-	newFlags(&options{}).VisitAll(func(f *flag.Flag) {
+	testProgram().newFlags(&options{}).VisitAll(func(f *flag.Flag) {
 		if !grouped[f.Name] {
 			t.Errorf("-%s is in no group", f.Name)
 		}
@@ -364,7 +375,7 @@ func TestInterruptedAndResumedIsTheSame(t *testing.T) {
 	if status := run(ctx, p, append(args, "-out", "part")); status != exitInterrupted {
 		t.Fatalf("status %d, stderr %q", status, stderr.String())
 	}
-	if stderr.String() != "trainer: interrupted; trainer -resume part goes on\n" {
+	if stderr.String() != "trainer: interrupted; to continue: trainer -resume part\n" {
 		t.Errorf("stderr %q", stderr.String())
 	}
 	if s := readJSON(t, "part/summary.json"); s["interrupted"] != true || s["steps"].(float64) >= 18 {
@@ -373,7 +384,7 @@ func TestInterruptedAndResumedIsTheSame(t *testing.T) {
 	read(t, "part/weights.safetensors")
 
 	got := trainer(t, "-resume", "part")
-	if got.status != exitOK || !strings.Contains(got.stdout, "going on after step") {
+	if got.status != exitOK || !strings.Contains(got.stdout, "continuing from step") {
 		t.Fatalf("%+v", got)
 	}
 	if read(t, "whole/weights.safetensors") != read(t, "part/weights.safetensors") {
@@ -393,7 +404,7 @@ func TestDivergenceIsReportedAndLeavesTheGoodWeights(t *testing.T) {
 	if got.status != exitUsage || strings.Count(got.stderr, "\n") != 1 {
 		t.Fatalf("%+v", got)
 	}
-	if !regexp.MustCompile(`^trainer: the loss is (NaN|\+Inf) at step \d+ \(epoch 1\), seen first in the .+; the weights kept are those after step \d+; a lower learning rate may help\n$`).MatchString(got.stderr) {
+	if !regexp.MustCompile(`^trainer: the loss is (NaN|\+Inf) at step \d+ \(epoch 1\), first non-finite in the .+; the weights after step \d+ were restored; try a lower learning rate\n$`).MatchString(got.stderr) {
 		t.Errorf("stderr %q", got.stderr)
 	}
 	read(t, "run/weights.safetensors")
@@ -433,25 +444,25 @@ func TestBadInput(t *testing.T) {
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
 		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, recipe, draw, bench, doctor, version)`},
-		{"subcommand without argument", []string{"recipe"}, "want one recipe: trainer recipe NAME"},
+		{"subcommand without argument", []string{"recipe"}, "recipe takes one name: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
-		{"unknown device", []string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cpu, cuda)`},
-		{"numbered cpu", []string{"-device", "cpu:1"}, "-device cpu:1: want auto, cpu, cuda or cuda:N"},
-		{"cuda without a number", []string{"-device", "cuda:first"}, "-device cuda:first: want auto, cpu, cuda or cuda:N"},
+		{"unknown device", []string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cuda, cpu)`},
+		{"numbered cpu", []string{"-device", "cpu:1"}, "-device cpu:1: want auto, cuda, cuda:N or cpu"},
+		{"cuda without a number", []string{"-device", "cuda:first"}, "-device cuda:first: want auto, cuda, cuda:N or cpu"},
 		{"precision", with("-precision", "half"), `invalid value "half" for flag -precision: want auto, fp32, tf32, fp16 or bf16`},
-		{"precision of the CPU", with("-device", "cpu", "-precision", "tf32"), "-precision tf32 is for a GPU: -device cpu; the CPU computes in fp32"},
-		{"16 bits on the CPU", with("-device", "cpu", "-precision", "fp16"), "-precision fp16 is for a GPU: -device cpu; the CPU computes in fp32"},
-		{"other 16 bits on the CPU", with("-device", "cpu", "-precision", "bf16"), "-precision bf16 is for a GPU: -device cpu; the CPU computes in fp32"},
+		{"precision of the CPU", with("-device", "cpu", "-precision", "tf32"), "-precision tf32: device cpu computes in fp32 only; use -device cuda"},
+		{"16 bits on the CPU", with("-device", "cpu", "-precision", "fp16"), "-precision fp16: device cpu computes in fp32 only; use -device cuda"},
+		{"other 16 bits on the CPU", with("-device", "cpu", "-precision", "bf16"), "-precision bf16: device cpu computes in fp32 only; use -device cuda"},
 		{"precision of the recipe", with("-set", "precision=fp-16"), `-set precision: unknown value "fp-16", did you mean fp16? (valid: fp32, tf32, fp16, bf16)`},
-		{"graph on the CPU", with("-device", "cpu", "-cuda-graph"), "-cuda-graph is for a GPU: -device cpu; the CPU records no steps"},
+		{"graph on the CPU", with("-device", "cpu", "-cuda-graph"), "-cuda-graph: the CPU records no steps; use -device cuda"},
 		{"graph without a truth value", with("-cuda-graph=maybe"), `invalid boolean value "maybe" for -cuda-graph`},
-		{"autotune on the CPU", with("-device", "cpu", "-autotune"), "-autotune is for a GPU: -device cpu; the CPU has no algorithms to measure"},
+		{"autotune on the CPU", with("-device", "cpu", "-autotune"), "-autotune: the CPU has no algorithms to time; use -device cuda"},
 		{"unknown data", []string{"-data", "minst"}, "did you mean mnist?"},
 		{"missing data folder", []string{"-data-dir", "nowhere"}, "data folder nowhere: "},
 		{"offline", []string{"-data", "cifar10", "-offline", "-data-dir", "empty"}, "cifar-10-binary.tar.gz"},
 		{"file as data", []string{"-data", "file"}, "it is a file, not a folder"},
-		{"empty class folder", []string{"-data", "empty", "-recipe", "small.toml"}, "at least one .png, .jpg or .jpeg file"},
+		{"empty class folder", []string{"-data", "empty", "-recipe", "small.toml"}, "want at least one PNG, JPEG, GIF, BMP, TIFF or WebP file, got none"},
 		{"unreadable image", []string{"-data", "broken", "-recipe", "small.toml"}, filepath.Join("broken", "a", "one.png")},
 		{"unknown recipe", []string{"-recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
 		{"missing recipe file", []string{"-recipe", "my.toml"}, "my.toml"},
@@ -482,7 +493,7 @@ func TestBadInput(t *testing.T) {
 		{"out empty", with("-out", ""), "-out is empty"},
 		{"resume nothing", []string{"-resume", "nowhere"}, "-resume: no checkpoint: "},
 		{"resume without checkpoint", []string{"-resume", "pictures"}, "-resume: no checkpoint: "},
-		{"resume with out", []string{"-resume", "pictures", "-out", "x"}, "can't be had with -out"},
+		{"resume with out", []string{"-resume", "pictures", "-out", "x"}, "-resume continues a run with the run's own settings: remove -out"},
 	}
 	before := listing(t)
 	for _, tt := range tests {

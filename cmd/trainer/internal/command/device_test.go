@@ -32,14 +32,18 @@ func TestCUDAIsNotInThisBuild(t *testing.T) {
 	for _, flag := range []string{"-autotune", "-cuda-graph", "-precision fp16"} {
 		args := append([]string{"-data", "pictures", "-recipe", "small.toml"}, strings.Fields(flag)...)
 		got := trainer(t, args...)
-		want := "trainer: " + flag + " is for a GPU: -device auto found no GPU that can do it (this build has no CUDA device: "
+		reason := map[string]string{
+			"-autotune": "the CPU has no algorithms to time", "-cuda-graph": "the CPU records no steps",
+			"-precision fp16": "device cpu computes in fp32 only",
+		}[flag]
+		want := "trainer: " + flag + ": " + reason + ", and -device auto found no other device (cuda: this build has no CUDA device: "
 		if got.status != exitUsage || !strings.HasPrefix(got.stderr, want) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%s with auto: %+v", flag, got)
 		}
 	}
 }
 
-// What the CPU does anyway, it takes.
+// The CPU accepts flags that ask for what it does anyway.
 func TestFlagsThatHoldOnTheCPU(t *testing.T) {
 	workplace(t)
 	for _, precision := range []string{"fp32", "auto"} {
@@ -51,7 +55,7 @@ func TestFlagsThatHoldOnTheCPU(t *testing.T) {
 	}
 }
 
-// What a run computed on, and in, is in its configuration; a recipe's wish for a GPU changes nothing on the CPU.
+// A run's configuration has its device and precision; a recipe's precision changes nothing on the CPU.
 func TestConfigurationTellsTheDevice(t *testing.T) {
 	workplace(t)
 	for _, precision := range []string{"fp32", "bf16"} {
@@ -111,14 +115,14 @@ func TestResumingOnAnotherDevice(t *testing.T) {
 		{[]string{"-resume", "run"}, exitOK, ""},
 		{[]string{"-resume", "old"}, exitOK, ""},
 		{[]string{"-resume", "run", "-device", "auto"}, exitOK, ""},
-		{[]string{"-resume", "tf32"}, exitEnvironment, "trainer: -device cuda:0: this build has no CUDA device: run `make` where there is a C compiler to get a program that has it, or use -device cpu\n"},
-		{[]string{"-resume", "tf32", "-device", "cpu", "-autotune"}, exitUsage, "trainer: -autotune is for a GPU: -device cpu; the CPU has no algorithms to measure\n"},
-		{[]string{"-resume", "fp16", "-device", "cpu"}, exitUsage, "trainer: -resume: the run computes in fp16, which the CPU can't: want -device cuda\n"},
-		{[]string{"-resume", "tf32", "-device", "cpu"}, exitOK, "trainer: the run was on cuda:0 in tf32 and goes on on the CPU in fp32, not with the same bits\n"},
-		{[]string{"-resume", "tf32"}, exitOK, ""}, // it has gone on on the CPU
+		{[]string{"-resume", "tf32"}, exitEnvironment, "trainer: -device cuda:0: this build has no CUDA device: run `make` with a C compiler installed to build a program that has it, or use -device cpu\n"},
+		{[]string{"-resume", "tf32", "-device", "cpu", "-autotune"}, exitUsage, "trainer: -autotune: the CPU has no algorithms to time; use -device cuda\n"},
+		{[]string{"-resume", "fp16", "-device", "cpu"}, exitUsage, "trainer: -resume: the run computes in fp16, which device cpu can't: use -device cuda\n"},
+		{[]string{"-resume", "tf32", "-device", "cpu"}, exitOK, "trainer: the run started on cuda:0 in tf32 and continues on cpu in fp32: results will not be bit-identical\n"},
+		{[]string{"-resume", "tf32"}, exitOK, ""}, // it was continued on the CPU
 	} {
 		got := trainer(t, c.args...)
-		if got.status != c.status || got.stderr != c.stderr && !strings.Contains(got.stderr, "it is there for Linux") {
+		if got.status != c.status || got.stderr != c.stderr && !strings.Contains(got.stderr, "it needs Linux") {
 			t.Errorf("%v: status %d, stderr %q", c.args, got.status, got.stderr)
 		}
 	}
@@ -137,18 +141,18 @@ func TestOpenErrorIsOneLine(t *testing.T) {
 	}{
 		{
 			&device.Error{Device: "cuda:7", Op: "opening the device", Err: fmt.Errorf("no cuda:7: there is one GPU, cuda:0")},
-			"-device cuda:7: no cuda:7: there is one GPU, cuda:0 (trainer doctor says more; -device cpu does without)",
+			"-device cuda:7: no cuda:7: there is one GPU, cuda:0 (run trainer doctor for details, or pass -device cpu)",
 		},
 		{
 			&device.Error{Device: "cuda:7", Op: "opening the device", Err: &device.MemoryError{Wanted: 9, Free: 5}},
-			"-device cuda:7: out of device memory: 9 bytes wanted, 5 free; other processes may use the GPU's memory, nvidia-smi names them (trainer doctor says more; -device cpu does without)",
+			"-device cuda:7: out of device memory: 9 bytes wanted, 5 free; other processes may be using the GPU's memory; nvidia-smi shows which (run trainer doctor for details, or pass -device cpu)",
 		},
 		{
 			fmt.Errorf("first\nsecond: %w", device.ErrLost),
-			"-device cuda:7: first; second: device lost; the GPU or its driver has failed: nvidia-smi, or a restart of the machine (trainer doctor says more; -device cpu does without)",
+			"-device cuda:7: first; second: device lost; the GPU or its driver has failed: check nvidia-smi, or restart the machine (run trainer doctor for details, or pass -device cpu)",
 		},
 	} {
-		e := &openError{"cuda:7", c.err}
+		e := testProgram().openError("cuda:7", gpu.Kind(), c.err)
 		if e.Error() != c.want {
 			t.Errorf("got  %s\nwant %s", e, c.want)
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"trainer/gpu"
+	"trainer/gpu/doctor"
 )
 
 // doctorFlags declares the flags of trainer doctor.
@@ -24,7 +24,7 @@ func doctorFlags(asJSON *bool) *flag.FlagSet {
 }
 
 func writeDoctorHelp(w io.Writer) {
-	fmt.Fprint(w, `trainer doctor says whether a GPU can be used, and if not, what to do.
+	fmt.Fprint(w, `trainer doctor checks whether a GPU can be used, and if not, says how to fix it.
 
 Usage:
   trainer doctor [flags]
@@ -35,18 +35,18 @@ Flags:
 	writeFlag(w, nil)
 	fmt.Fprint(w, `
 It looks for the NVIDIA driver, cuBLAS and cuDNN, and prints the file of each, or every
-place where it looked and why nothing was loaded from there. The variable
-TRAINER_CUDA_PATH names folders to look in first, separated by colons. Each GPU then
-computes a convolution in fp32 and in fp16, a matrix product and a softmax, which the
-CPU checks: the difference is given as a share of the largest value, with the largest
-that is right. This happens in processes of its own, so that a crash of a library, or
-one that doesn't return within a minute, is a line of the report.
+place that was searched and why nothing was loaded from there. The environment variable
+TRAINER_CUDA_PATH names folders to search first, separated by colons. Each GPU then
+computes a convolution in fp32 and fp16, a matrix product and a softmax; the report
+gives the largest difference from the CPU, relative to the largest value, and its
+limit. All this runs in separate processes, so that a library that crashes, or doesn't
+return within a minute, becomes a line of the report.
 
-Exit status: 0 a GPU can be used, 1 none can, 2 wrong arguments.
+Exit status: 0 a GPU can be used; 1 no GPU can be used; 2 invalid arguments.
 `)
 }
 
-// doctorCommand says whether a GPU can be used.
+// doctorCommand checks whether a GPU can be used.
 func doctorCommand() Command {
 	return Command{Name: "doctor", Doc: "check whether a GPU can be used, and if not, how to fix it", run: runDoctor}
 }
@@ -61,7 +61,7 @@ func runDoctor(ctx context.Context, p *program, args []string) error {
 		return flagError(f, err)
 	}
 	if f.NArg() > 0 {
-		return usageErrorf("doctor takes no arguments, got %q (doctor -h lists its flags)", f.Arg(0))
+		return usageErrorf("doctor takes no arguments, got %q (trainer doctor -h lists its flags)", f.Arg(0))
 	}
 	d, err := p.diagnose(ctx, stepLimit)
 	if err != nil {
@@ -76,10 +76,10 @@ func runDoctor(ctx context.Context, p *program, args []string) error {
 	return nil
 }
 
-// errNoGPU ends trainer doctor, whose output has said why: report adds nothing to it.
+// errNoGPU ends trainer doctor, whose output says why: report adds nothing to it.
 var errNoGPU = errors.New("no GPU can be used")
 
-func writeDiagnosis(w io.Writer, d gpu.Diagnosis, asJSON bool) error {
+func writeDiagnosis(w io.Writer, d doctor.Diagnosis, asJSON bool) error {
 	if asJSON {
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
@@ -100,20 +100,20 @@ func writeDiagnosis(w io.Writer, d gpu.Diagnosis, asJSON bool) error {
 	return err
 }
 
-// The widths of trainer doctor's text: of its lines, and of the titles on their left.
+// The widths of trainer doctor's lines, and of the titles at their left.
 const (
 	doctorWidth = 80
 	titleWidth  = 10
 )
 
-// textSheet is text in lines of at most doctorWidth letters, with titles on the left. Longer words, such as the names of files, stay
-// whole, so that they can be copied.
+// textSheet is a text in lines of at most doctorWidth letters, with titles at the left. Longer words, such as the names
+// of files, stay whole, so that they can be copied.
 type textSheet struct{ strings.Builder }
 
 // entry adds a title and a text.
 func (s *textSheet) entry(title, text string) { s.fold(title, 0, text) }
 
-// more adds a text below the one before, deeper by some letters.
+// more adds a text without a title, indented by some letters more.
 func (s *textSheet) more(deeper int, text string) { s.fold("", deeper, text) }
 
 func (s *textSheet) fold(title string, deeper int, text string) {
@@ -126,8 +126,8 @@ func (s *textSheet) fold(title string, deeper int, text string) {
 	}
 }
 
-// library describes a library: its file, or where it was looked for.
-func (s *textSheet) library(l gpu.Library) {
+// library describes a library: its file, or the places that were searched.
+func (s *textSheet) library(l doctor.Library) {
 	var is []string
 	if l.Version != "" {
 		is = append(is, l.Version)
@@ -139,7 +139,7 @@ func (s *textSheet) library(l gpu.Library) {
 		is = append(is, l.Reason)
 	}
 	if len(is) == 0 {
-		is = []string{"of an unknown version"}
+		is = []string{"(unknown version)"}
 	}
 	s.entry(l.Name, strings.Join(is, ", "))
 	if l.File != "" {
@@ -151,18 +151,18 @@ func (s *textSheet) library(l gpu.Library) {
 	}
 }
 
-func attemptText(a gpu.Attempt) string {
-	if strings.HasPrefix(a.Reason, a.File+":") { // the loader repeats the file
+func attemptText(a doctor.Attempt) string {
+	if strings.HasPrefix(a.Reason, a.File+":") { // the loader's message begins with the file
 		return a.Place + ": " + a.Reason
 	}
 	return fmt.Sprintf("%s: %s: %s", a.Place, a.File, a.Reason)
 }
 
 // gpu describes a GPU.
-func (s *textSheet) gpu(g gpu.GPU) {
+func (s *textSheet) gpu(g doctor.GPU) {
 	name := g.Name
 	if name == "" {
-		name = "of an unknown name"
+		name = "(unknown name)"
 	}
 	s.entry(fmt.Sprintf("cuda:%d", g.Index), name)
 	var facts []string
@@ -173,13 +173,13 @@ func (s *textSheet) gpu(g gpu.GPU) {
 		facts = append(facts, humanize.IBytes(uint64(g.Memory)))
 	}
 	if g.Free > 0 {
-		facts = append(facts, humanize.IBytes(uint64(g.Free))+" of it free")
+		facts = append(facts, humanize.IBytes(uint64(g.Free))+" free")
 	}
 	if len(facts) > 0 {
 		s.more(0, strings.Join(facts, ", "))
 	}
 	if len(g.Precisions) > 0 {
-		s.more(0, fmt.Sprintf("computes in %s; auto means the recipe's, or %s", strings.Join(g.Precisions, ", "), g.Auto))
+		s.more(0, fmt.Sprintf("supports %s; auto is the recipe's, else %s", strings.Join(g.Precisions, ", "), g.Auto))
 	}
 	for _, t := range g.Tests {
 		s.more(0, testText(t))
@@ -194,10 +194,10 @@ func (s *textSheet) gpu(g gpu.GPU) {
 	}
 }
 
-func testText(t gpu.Selftest) string {
-	is := "right"
+func testText(t doctor.Selftest) string {
+	is := "ok"
 	if !t.OK {
 		is = "wrong"
 	}
-	return fmt.Sprintf("%s: %s, off by %.1e, at most %.0e", t.Name, is, t.Error, t.Bound)
+	return fmt.Sprintf("%s: %s, error %.1e (limit %.0e)", t.Name, is, t.Error, t.Bound)
 }

@@ -13,19 +13,19 @@ import (
 	"testing"
 	"time"
 
-	"trainer/gpu"
 	"trainer/gpu/cudasim"
+	"trainer/gpu/doctor"
 )
 
 // skipOnRealCUDA skips a test of missing libraries where the machine has its own.
 func skipOnRealCUDA(t *testing.T, folder string) {
 	t.Helper()
 	got, _ := observed(t, folder, "", "doctor", "-json")
-	var d gpu.Diagnosis
+	var d doctor.Diagnosis
 	if err := json.Unmarshal([]byte(got.stdout), &d); err != nil {
 		t.Fatalf("%v: %+v", err, got)
 	}
-	for _, l := range append([]gpu.Library{d.Driver.Library}, d.Libraries...) {
+	for _, l := range append([]doctor.Library{d.Driver.Library}, d.Libraries...) {
 		if l.File != "" && !strings.HasPrefix(l.File, folder) && !strings.Contains(l.File, "cudasim") {
 			t.Skipf("this machine has %s: nothing is missing", l.File)
 		}
@@ -39,9 +39,9 @@ func TestDoctorOnTheEmulation(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^driver +for CUDA 12\.4$`, `(?m)^cuBLAS +12\.`, `(?m)^cuDNN +9\.`, `(?m)^cuda:0 +software emulation$`,
-		`(?m)^ +computes in fp32, tf32, fp16, bf16; auto means the recipe's, or tf32$`,
-		`convolution in fp32 \(cuDNN\): right, off by [\d.e-]+, at most 1e-04`, `convolution in fp16 \(cuDNN\): right, off by [\d.e-]+, at most 4e-03`, `matrix product \(cuBLAS\): right, `, `softmax \(own kernel\): right, `,
-		`(?s)verdict   cuda:0 can be used, which is a software emulation and no GPU\n$`,
+		`(?m)^ +supports fp32, tf32, fp16, bf16; auto is the recipe's, else tf32$`,
+		`convolution in fp32 \(cuDNN\): ok, error [\d.e-]+ \(limit 1e-04\)`, `convolution in fp16 \(cuDNN\): ok, error [\d.e-]+ \(limit 4e-03\)`, `matrix product \(cuBLAS\): ok, `, `softmax \(own kernel\): ok, `,
+		`(?s)verdict   cuda:0 \(software emulation\) can be used\n$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(got.stdout) {
 			t.Errorf("no %s in\n%s", want, got.stdout)
@@ -62,7 +62,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		want           string                  // in the verdict
 	}{
 		{"no GPU", "devices=0", nil, "no GPU can be used: "},
-		{"busy", "busy", nil, "another process holds the GPU"},
+		{"busy", "busy", nil, "another process has exclusive use of the GPU"},
 		{"old driver", "driver=11080", nil, "update the NVIDIA driver"},
 		{"old GPU", "cc=61", nil, "7.5 or newer is needed"},
 		{"no cuDNN", "", without(all, cudasim.CuDNN9), "libcudnn.so.9 or libcudnn.so.8 not found"},
@@ -78,7 +78,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 				skipOnRealCUDA(t, folder)
 			}
 			got := emulatedIn(t, folder, c.settings, "doctor", "-json")
-			var d gpu.Diagnosis
+			var d doctor.Diagnosis
 			if err := json.Unmarshal([]byte(got.stdout), &d); err != nil {
 				t.Fatalf("%v: %+v", err, got)
 			}
@@ -106,11 +106,11 @@ func TestDoctorSaysWhichOfTwoVersions(t *testing.T) {
 		{newer + ":" + older, "driver=12080", []string{cudasim.CuBLAS12, cudasim.CuDNN9}, cudasim.CuDNN8},
 	} {
 		got := emulatedIn(t, c.folder, c.settings, "doctor", "-json")
-		var d gpu.Diagnosis
+		var d doctor.Diagnosis
 		if err := json.Unmarshal([]byte(got.stdout), &d); err != nil || !d.Usable || got.status != exitOK {
 			t.Fatalf("%v: %+v", err, got)
 		}
-		for i, l := range []gpu.Library{d.Libraries[0], d.Libraries[2]} {
+		for i, l := range []doctor.Library{d.Libraries[0], d.Libraries[2]} {
 			if filepath.Base(l.File) != c.want[i] {
 				t.Errorf("%s: %s is %s, want %s", c.settings, l.Name, l.File, c.want[i])
 			}
@@ -131,11 +131,11 @@ func TestDoctorSaysWhichOfTwoVersions(t *testing.T) {
 func TestDoctorOutlivesLibraries(t *testing.T) {
 	t.Run("crash", func(t *testing.T) {
 		got := emulatedIn(t, crashingDriver(t), "", "doctor", "-json")
-		var d gpu.Diagnosis
+		var d doctor.Diagnosis
 		if err := json.Unmarshal([]byte(got.stdout), &d); err != nil || got.status != exitEnvironment || got.stderr != "" {
 			t.Fatalf("%v: %+v", err, got)
 		}
-		want := "no GPU can be used: starting the driver crashed: SIGSEGV: segmentation violation; the driver and the libraries may not fit each other"
+		want := "no GPU can be used: starting the driver crashed: SIGSEGV: segmentation violation; the versions of the driver and the libraries may be incompatible"
 		if d.Verdict != want {
 			t.Errorf("the verdict is %q, want %q", d.Verdict, want)
 		}

@@ -15,26 +15,26 @@ import (
 	"time"
 
 	"trainer/gpu"
+	"trainer/gpu/doctor"
 	"trainer/nn/device"
 )
 
-// What trainer doctor looks at are other people's libraries, which may crash or never return. So each step runs in a
-// process of its own, which is this program again: the survey, and the examination of each GPU. A process tells
-// in lines of JSON what it is about to do and what is known, so that an end without a result can be laid
-// to something.
+// The libraries that trainer doctor examines may crash or never return. So each step, the survey and the examination of
+// each GPU, runs in a separate process, which is this program again. The process reports in lines of JSON what it is
+// about to do and what is known so far, so that an end without a result can be attributed.
 
-// stepName is the subcommand of such a process; no help lists it.
+// stepName is the command of such a process; no help lists it.
 const stepName = "doctor-step"
 
-// stepLimit is how long a step may take. Starting the driver of a machine with many GPUs takes seconds, and
-// the first launch after a new driver compiles the kernels.
+// stepLimit is how long a step may take. Starting the driver of a machine with many GPUs takes seconds, and the first
+// launch after an update of the driver compiles the kernels.
 const stepLimit = time.Minute
 
 // stepReport is a line of a step's output.
 type stepReport struct {
-	Doing     string         `json:"doing"` // what is about to be done; "" in the last line
-	Diagnosis *gpu.Diagnosis `json:"diagnosis,omitempty"`
-	GPU       *gpu.GPU       `json:"gpu,omitempty"`
+	Doing     string            `json:"doing"` // what is about to be done; "" in the last line
+	Diagnosis *doctor.Diagnosis `json:"diagnosis,omitempty"`
+	GPU       *doctor.GPU       `json:"gpu,omitempty"`
 }
 
 // stepCommand is the command of such a process.
@@ -45,10 +45,10 @@ func stepCommand() Command {
 // runStep takes a step: "survey", or "examine" and the number of a GPU.
 func runStep(_ context.Context, p *program, args []string) error {
 	out := json.NewEncoder(p.stdout)
-	tell := func(r stepReport) { _ = out.Encode(r) } // nobody reads it any more: the step is of no use
+	tell := func(r stepReport) { _ = out.Encode(r) } // an error means that nobody reads it any more
 	switch {
 	case len(args) == 1 && args[0] == "survey":
-		d := gpu.Survey(func(doing string) { tell(stepReport{Doing: doing}) })
+		d := doctor.Survey(func(doing string) { tell(stepReport{Doing: doing}) })
 		tell(stepReport{Diagnosis: &d})
 		return nil
 	case len(args) == 2 && args[0] == "examine":
@@ -56,28 +56,28 @@ func runStep(_ context.Context, p *program, args []string) error {
 		if err != nil {
 			break
 		}
-		reference, err := p.openCPU(0)
+		reference, err := p.openHost(0)
 		if err != nil {
 			return err
 		}
 		defer reference.Close()
-		g := gpu.Examine(index, reference, func(doing string, sofar gpu.GPU) { tell(stepReport{Doing: doing, GPU: &sofar}) })
+		g := doctor.Examine(index, reference, func(doing string, sofar doctor.GPU) { tell(stepReport{Doing: doing, GPU: &sofar}) })
 		tell(stepReport{GPU: &g})
 		return nil
 	}
-	return usageErrorf("%s is for trainer doctor, which starts it", stepName)
+	return usageErrorf("%s is internal to trainer doctor", stepName)
 }
 
-// diagnose takes the steps, each within limit. What becomes of them is in the diagnosis; an error is ctx's, or says that
-// no step can be taken.
-func (p *program) diagnose(ctx context.Context, limit time.Duration) (gpu.Diagnosis, error) {
+// diagnose takes the steps, each within limit. Their failures are in the diagnosis; an error is ctx's, or says that no
+// step can be taken.
+func (p *program) diagnose(ctx context.Context, limit time.Duration) (doctor.Diagnosis, error) {
 	if !gpu.Built {
-		return gpu.Survey(func(string) {}), nil
+		return doctor.Survey(func(string) {}), nil
 	}
 	if p.executable == "" {
-		return gpu.Diagnosis{}, errors.New("doctor starts this program again, and can't find its file")
+		return doctor.Diagnosis{}, errors.New("doctor needs to start this program again, but its file was not found")
 	}
-	d := gpu.Diagnosis{Built: true, Libraries: []gpu.Library{}, GPUs: []gpu.GPU{}}
+	d := doctor.Diagnosis{Built: true, Libraries: []doctor.Library{}, GPUs: []doctor.GPU{}}
 	last, failure := p.takeStep(ctx, limit, "survey")
 	switch {
 	case failure != nil:
@@ -102,7 +102,7 @@ func (p *program) diagnose(ctx context.Context, limit time.Duration) (gpu.Diagno
 // stepFailure is why a step has no result.
 type stepFailure struct{ reason, remedy string }
 
-// takeStep runs a step in a process of its own, and returns its last report.
+// takeStep runs a step in a separate process, and returns its last report.
 func (p *program) takeStep(ctx context.Context, limit time.Duration, step ...string) (last stepReport, failure *stepFailure) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -142,8 +142,7 @@ func (p *program) takeStep(ctx context.Context, limit time.Duration, step ...str
 	}
 }
 
-// readReports sends the reports among the lines of r, and closes the channel. Libraries may print lines of
-// their own.
+// readReports sends the reports among the lines of r, and closes the channel. Libraries may print other lines.
 func readReports(r io.Reader, to chan<- stepReport) {
 	defer close(to)
 	lines := bufio.NewReader(r)
@@ -159,7 +158,7 @@ func readReports(r io.Reader, to chan<- stepReport) {
 	}
 }
 
-// abandon kills a process, and waits a moment for its end: one that is stuck in the driver has none.
+// abandon kills a process, and waits a moment for its end: a process that is stuck in the driver doesn't end.
 func abandon(cmd *exec.Cmd, reports <-chan stepReport, ended <-chan error) {
 	_ = cmd.Process.Kill() // it may have ended by itself
 	patience := time.After(2 * time.Second)
@@ -177,17 +176,16 @@ func abandon(cmd *exec.Cmd, reports <-chan stepReport, ended <-chan error) {
 	}
 }
 
-// crashed says that a step ended its process.
+// crashed returns the failure of a step whose process ended before its last report.
 func crashed(doing, stderr, state string) *stepFailure {
 	reason := fmt.Sprintf("%s crashed: %s", doing, lastWords(stderr, state))
-	return &stepFailure{reason, "the driver and the libraries may not fit each other"}
+	return &stepFailure{reason, "the versions of the driver and the libraries may be incompatible"}
 }
 
-// signalWords is how Go's runtime names the signal that ends a program.
+// signalWords matches what Go's runtime prints about the signal that ends a program.
 var signalWords = regexp.MustCompile(`SIG[A-Z]+: [a-z /]*[a-z]`)
 
-// lastWords returns what a process said of its end: the signal, or else the first line; or how the
-// system saw it end.
+// lastWords returns why a process ended: the signal, or the first line that it printed, or the exit status.
 func lastWords(stderr, state string) string {
 	if signal := signalWords.FindString(stderr); signal != "" {
 		return signal
@@ -201,10 +199,10 @@ func lastWords(stderr, state string) string {
 	return string(letters[:min(len(letters), long)]) + " (" + state + ")"
 }
 
-// beginning keeps the first bytes that are written to it. A crash says first what it is.
+// beginning keeps the first bytes that are written to it: a crash begins with its cause.
 type beginning struct{ bytes.Buffer }
 
-// Write keeps what there is room for.
+// Write keeps as much as there is room for.
 func (t *beginning) Write(b []byte) (int, error) {
 	const most = 16 << 10
 	if room := most - t.Len(); room > 0 {

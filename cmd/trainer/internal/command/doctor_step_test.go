@@ -83,7 +83,7 @@ func TestStepThatGoesWrongIsALine(t *testing.T) {
 func TestStepCommand(t *testing.T) {
 	for _, args := range [][]string{{stepName}, {stepName, "examine"}, {stepName, "examine", "first"}, {stepName, "survey", "0"}} {
 		got := trainer(t, args...)
-		if got.status != exitUsage || got.stdout != "" || got.stderr != "trainer: doctor-step is for trainer doctor, which starts it\n" {
+		if got.status != exitUsage || got.stdout != "" || got.stderr != "trainer: doctor-step is internal to trainer doctor\n" {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}

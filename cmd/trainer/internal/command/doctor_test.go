@@ -6,48 +6,49 @@ import (
 	"testing"
 
 	"trainer/gpu"
+	"trainer/gpu/doctor"
 )
 
 // diagnoses are what trainer doctor may have to print.
-func diagnoses() map[string]gpu.Diagnosis {
-	library := func(name, version, file string) gpu.Library {
-		return gpu.Library{Name: name, Version: version, File: file, Tried: []gpu.Attempt{{Place: "loader", File: name + ".so"}}}
+func diagnoses() map[string]doctor.Diagnosis {
+	library := func(name, version, file string) doctor.Library {
+		return doctor.Library{Name: name, Version: version, File: file, Tried: []doctor.Attempt{{Place: "loader", File: name + ".so"}}}
 	}
-	driver := gpu.Driver{Library: library("driver", "570.86.15", "/usr/lib/x86_64-linux-gnu/libcuda.so.570.86.15")}
+	driver := doctor.Driver{Library: library("driver", "570.86.15", "/usr/lib/x86_64-linux-gnu/libcuda.so.570.86.15")}
 	driver.CUDA = "12.8"
 	dnn := library("cuDNN", "9.1.0", "/home/somebody/"+strings.Repeat("long/", 20)+"nvidia/cudnn/lib/libcudnn.so.9")
 	dnn.CUDA = "12.1"
-	libraries := []gpu.Library{library("cuBLAS", "12.1.3", "/usr/lib/libcublas.so.12"), library("cuBLASLt", "12.1.3", "/usr/lib/libcublasLt.so.12"), dnn}
-	tests := []gpu.Selftest{
+	libraries := []doctor.Library{library("cuBLAS", "12.1.3", "/usr/lib/libcublas.so.12"), library("cuBLASLt", "12.1.3", "/usr/lib/libcublasLt.so.12"), dnn}
+	tests := []doctor.Selftest{
 		{Name: "convolution in fp32 (cuDNN)", Error: 1.2e-6, Bound: 1e-4, OK: true},
 		{Name: "convolution in fp16 (cuDNN)", Error: 3.1e-4, Bound: 4e-3, OK: true},
 		{Name: "matrix product (cuBLAS)", Error: 3e-7, Bound: 1e-4, OK: true},
 		{Name: "softmax (own kernel)", Error: 0, Bound: 1e-4, OK: true},
 	}
-	wrong := append(tests[:3:3], gpu.Selftest{Name: "softmax (own kernel)", Error: 0.5, Bound: 1e-4})
-	missing := gpu.Library{Name: "driver", Reason: "libcuda.so.1 not found: the NVIDIA driver isn't installed, or not visible here", Tried: []gpu.Attempt{
+	wrong := append(tests[:3:3], doctor.Selftest{Name: "softmax (own kernel)", Error: 0.5, Bound: 1e-4})
+	missing := doctor.Library{Name: "driver", Reason: "libcuda.so.1 not found: the NVIDIA driver isn't installed, or not visible here", Tried: []doctor.Attempt{
 		{Place: "TRAINER_CUDA_PATH", File: "/opt/nothing", Reason: "no such folder"},
 		{Place: "usual folder", File: "/usr/lib/wsl/lib/libcuda.so.1", Reason: "/usr/lib/wsl/lib/libcuda.so.1: file too short"},
 		{Place: "loader", File: "libcuda.so.1", Reason: "cannot open shared object file: No such file or directory"},
 	}}
-	return map[string]gpu.Diagnosis{
-		"not built": {Verdict: "this build has no CUDA device: run `make` where there is a C compiler to get a program that has it, or use -device cpu"},
+	return map[string]doctor.Diagnosis{
+		"not built": {Verdict: "this build has no CUDA device: run `make` with a C compiler installed to build a program that has it, or use -device cpu"},
 		"no driver": {
-			Built: true, Driver: gpu.Driver{Library: missing, Remedy: "install the NVIDIA driver"},
-			Libraries: []gpu.Library{{Name: "cuBLAS", Reason: "not found"}, {Name: "cuBLASLt", Reason: "not loaded: it comes with cuBLAS, which loads it"}, {Name: "cuDNN", Reason: "not found"}},
+			Built: true, Driver: doctor.Driver{Library: missing, Remedy: "install the NVIDIA driver"},
+			Libraries: []doctor.Library{{Name: "cuBLAS", Reason: "not found"}, {Name: "cuBLASLt", Reason: "not loaded: cuBLAS, which it comes with, loads it"}, {Name: "cuDNN", Reason: "not found"}},
 			Verdict:   "no GPU can be used: libcuda.so.1 not found; install the NVIDIA driver",
 		},
 		"two GPUs": {
 			Built: true, Usable: true, Driver: driver, Libraries: libraries,
-			GPUs: []gpu.GPU{
+			GPUs: []doctor.GPU{
 				{Name: "NVIDIA H100 80GB HBM3", Memory: 85_520_809_984, Free: 84_000_000_000, ComputeCapability: "9.0", Precisions: []string{"fp32", "tf32", "fp16", "bf16"}, Auto: "tf32", Usable: true, Tests: tests, Seconds: 0.42},
 				{Index: 1, Name: "NVIDIA GeForce GTX 1080", Memory: 8 << 30, ComputeCapability: "6.1", Reason: "the NVIDIA GeForce GTX 1080 has compute capability 6.1, 7.5 or newer is needed"},
 			},
-			Verdict: "cuda:0 can be used",
+			Verdict: "cuda:0 (NVIDIA H100 80GB HBM3) can be used",
 		},
 		"wrong results": {
 			Built: true, Driver: driver, Libraries: libraries,
-			GPUs: []gpu.GPU{
+			GPUs: []doctor.GPU{
 				{Name: "NVIDIA L4", Memory: 24 << 30, Free: 1 << 30, ComputeCapability: "8.9", Tests: wrong, Reason: "the self-test found a wrong result", Remedy: "try another"},
 				{Index: 1, Reason: "opening it took longer than 1m0s"},
 			},
@@ -80,7 +81,7 @@ func TestDoctorJSON(t *testing.T) {
 		if err := writeDiagnosis(&text, d, true); err != nil {
 			t.Fatal(err)
 		}
-		var back gpu.Diagnosis
+		var back doctor.Diagnosis
 		if err := json.Unmarshal([]byte(text.String()), &back); err != nil || strings.Count(text.String(), "\n") != 1 {
 			t.Errorf("%s: %v in %q", name, err, text.String())
 		}
@@ -121,7 +122,7 @@ func TestDoctorWithoutCUDA(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	got = trainer(t, "doctor", "-json")
-	var d gpu.Diagnosis
+	var d doctor.Diagnosis
 	if err := json.Unmarshal([]byte(got.stdout), &d); err != nil || got.status != exitEnvironment || d.Built || d.Usable {
 		t.Errorf("%v, %+v", err, got)
 	}

@@ -18,7 +18,7 @@ import (
 	"trainer/nn/device"
 )
 
-// drawCommand draws a network, or a run.
+// drawCommand draws a network, or the results of a run.
 func drawCommand() Command {
 	return Command{Name: "draw", Args: "KIND", Doc: "draw a network or a run's results (see draw -h)", run: runDraw}
 }
@@ -26,7 +26,7 @@ func drawCommand() Command {
 func runDraw(ctx context.Context, p *program, args []string) error {
 	kinds := []string{"network", "run"}
 	if len(args) == 0 {
-		return usageErrorf("want trainer draw network or trainer draw run RUNDIR (trainer draw -h says more)")
+		return usageErrorf("missing kind of picture: trainer draw network or trainer draw run RUNDIR (see trainer draw -h)")
 	}
 	switch args[0] {
 	case "network":
@@ -41,12 +41,12 @@ func runDraw(ctx context.Context, p *program, args []string) error {
 }
 
 func writeDrawHelp(w io.Writer) {
-	fmt.Fprint(w, `trainer draw makes pictures, PNG or SVG.
+	fmt.Fprint(w, `trainer draw draws a network or a run's results, as PNG or SVG.
 
 Usage:
   trainer draw network [flags]        the architecture of a recipe's network
-  trainer draw run [flags] RUNDIR     a run's network, curves, confusion matrix, first
-                                      filters, predictions and feature maps
+  trainer draw run [flags] RUNDIR     a run's network, curves, confusion matrix, filters of
+                                      the first convolution, predictions and feature maps
 `)
 	for _, f := range []*flag.FlagSet{networkFlags(&networkOptions{}), runFlags(&runOptions{})} {
 		fmt.Fprintf(w, "\n%s:\n", f.Name())
@@ -68,13 +68,13 @@ type networkOptions struct {
 
 func networkFlags(o *networkOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw network", flag.ContinueOnError)
-	f.StringVar(&o.recipe, "recipe", "mnist", "`name` of a recipe, or a TOML file")
-	f.StringVar(&o.out, "o", "", "`file` to write, .png or .svg (the recipe's name with .png)")
-	f.Func("input", "`size` of an image, rows x columns x channels as in 28x28x1 (that of the recipe's data)", func(s string) (err error) {
+	f.StringVar(&o.recipe, "recipe", "mnist", "`name` built-in recipe, or a TOML file")
+	f.StringVar(&o.out, "o", "", "`file` file to write, .png or .svg (default: the recipe's name with .png)")
+	f.Func("input", "`size` size of an image, rows x columns x channels as in 28x28x1 (default: the recipe's data set)", func(s string) (err error) {
 		o.input, err = parseShape(s)
 		return err
 	})
-	f.IntVar(&o.classes, "classes", 10, "`number` of classes")
+	f.IntVar(&o.classes, "classes", 10, "`number` number of classes")
 	return f
 }
 
@@ -127,7 +127,7 @@ func (p *program) drawNetwork(args []string) error {
 	}
 	if o.input == nil {
 		if o.input = r.ImageShape(); o.input == nil {
-			return usageErrorf("recipe %s doesn't say what size its images have: want -input, as in -input 32x32x3", r.Name)
+			return usageErrorf("recipe %s doesn't set the size of its images: pass -input, as in -input 32x32x3", r.Name)
 		}
 	}
 	if o.out == "" {
@@ -137,7 +137,7 @@ func (p *program) drawNetwork(args []string) error {
 	if !slices.Contains(figure.Formats(), format) {
 		return usageErrorf("-o %s: want a name that ends in .%s", o.out, strings.Join(figure.Formats(), " or ."))
 	}
-	dev, err := p.openCPU(0)
+	dev, err := p.openHost(0)
 	if err != nil {
 		return err
 	}
@@ -152,8 +152,8 @@ func (p *program) drawNetwork(args []string) error {
 	})
 }
 
-// noise stands in for training images where a network is built whose weights are not
-// looked at, or come from a file: some initialisers want images.
+// noise stands in for training images if the network's initial weights don't matter, or come from a file: some
+// initialisers need images.
 func noise(shape nn.Shape) func(n int) ([]float32, nn.Shape, error) {
 	return func(int) ([]float32, nn.Shape, error) {
 		const images = 8

@@ -14,7 +14,6 @@ import (
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/cmd/trainer/internal/report"
-	"trainer/gpu"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -28,13 +27,13 @@ type runOptions struct {
 
 func runFlags(o *runOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw run", flag.ContinueOnError)
-	f.StringVar(&o.out, "o", "", "`folder` for the pictures (RUNDIR/figures)")
-	f.StringVar(&o.format, "format", "png", "`kind` of picture: png or svg")
+	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures (default RUNDIR/figures)")
+	f.StringVar(&o.format, "format", "png", "`format` file format: png or svg")
 	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N")
 	return f
 }
 
-// drawRun draws what a run left in its folder. The test set is evaluated for it.
+// drawRun draws the results in a run's folder. It evaluates the test set.
 func (p *program) drawRun(ctx context.Context, args []string) error {
 	var o runOptions
 	f := runFlags(&o)
@@ -42,7 +41,7 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 		return err
 	}
 	if f.NArg() != 1 {
-		return usageErrorf("want one folder of a run: trainer draw run [flags] RUNDIR")
+		return usageErrorf("draw run takes one folder of a run: trainer draw run [flags] RUNDIR")
 	}
 	if !slices.Contains(figure.Formats(), o.format) {
 		return usageErrorf("-format: unknown format %q%s", o.format, suggest(o.format, figure.Formats()))
@@ -67,7 +66,7 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 	return nil
 }
 
-// trained is the network of a run, with its weights, and its data.
+// trained is the network of a run with its weights, and the run's data.
 type trained struct {
 	*job
 	cfg     train.Config
@@ -77,10 +76,10 @@ type trained struct {
 	classes []string
 }
 
-// evaluationBatch is the number of images that are looked at together.
+// evaluationBatch is the number of images that are evaluated together.
 const evaluationBatch = 256
 
-// openTrained opens what the configuration in a run's folder names, and loads the weights.
+// openTrained opens the device and the data of the configuration in a run's folder, and loads the run's weights.
 func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *trained, err error) {
 	config := filepath.Join(folder, report.ConfigFile)
 	r, err := p.Kinds.Load(config)
@@ -88,11 +87,11 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 		return nil, err
 	}
 	if r.Run == nil {
-		return nil, usageErrorf("%s has no table [run]: it was not written by a run", config)
+		return nil, usageErrorf("%s has no table [run]: it is not the configuration of a run", config)
 	}
 	j, err := p.prepare(ctx, &options{
 		recipe: config, data: r.Run.Data, dataDir: r.Run.DataDir, val: r.Run.Val, seed: r.Run.Seed,
-		deviceOptions: deviceOptions{device: dev, precision: gpu.FP32},
+		deviceOptions: deviceOptions{device: dev, precision: device.FP32},
 	})
 	if err != nil {
 		return nil, err
@@ -104,7 +103,7 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	}()
 	t := &trained{job: j, cfg: j.config(j.seed), test: j.split.Test}
 	if t.test == nil || t.test.Len() == 0 {
-		return nil, usageErrorf("%s: its data has no test images", folder)
+		return nil, usageErrorf("%s: the data set of this run has no test images", folder)
 	}
 	h, w, c := t.test.ImageShape()
 	t.input, t.classes = nn.Shape{h, w, c}, t.test.Classes()
@@ -117,7 +116,7 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	return t, train.LoadWeights(filepath.Join(folder, report.WeightsFile), t.net)
 }
 
-// picture is a picture's name and what draws it.
+// picture is a picture's name and the function that draws it.
 type picture struct {
 	name string
 	draw func(io.Writer) error
@@ -188,7 +187,7 @@ func readMetrics(path string) ([]figure.Epoch, error) {
 		return nil, &dataError{fmt.Errorf("%s: %w", path, err)}
 	}
 	if len(epochs) == 0 {
-		return nil, usageErrorf("%s: no epoch was finished", path)
+		return nil, usageErrorf("%s: the run has not finished an epoch", path)
 	}
 	return epochs, nil
 }
@@ -212,7 +211,7 @@ func (t *trained) firstFilters() *nn.Param {
 	return nil
 }
 
-// image returns a test image as a picture, and as the network sees it.
+// image returns a test image as a picture, and as input of the network.
 func (t *trained) image(i int) (image.Image, []float32, error) {
 	pixels := make([]byte, t.input.Len())
 	if _, err := t.test.Read(i, pixels); err != nil {
@@ -222,7 +221,7 @@ func (t *trained) image(i int) (image.Image, []float32, error) {
 	return img, t.normalize(pixels), err
 }
 
-// normalize returns (pixel/255 - mean) / std, as device.Augment.
+// normalize returns (pixel/255 - mean) / std, as device.Augment does.
 func (t *trained) normalize(pixels []byte) []float32 {
 	mean, std := t.cfg.Augment.Mean, t.cfg.Augment.Std
 	values := make([]float32, len(pixels))
@@ -233,8 +232,8 @@ func (t *trained) normalize(pixels []byte) []float32 {
 	return values
 }
 
-// The predictions that are drawn: the first images of the test set, and the first mistakes
-// among those that follow.
+// The numbers of predictions that are drawn: of the first images of the test set, and of the first mistakes among the
+// images after them.
 const (
 	drawnImages   = 16
 	drawnMistakes = 16
@@ -261,7 +260,7 @@ func (t *trained) predictions() ([]figure.Prediction, error) {
 	return append(first, mistakes...), nil
 }
 
-// predict returns the network's answer for test image i. x is the network's input.
+// predict returns the network's answer to test image i. x is the network's input.
 func (t *trained) predict(x *device.Tensor, i int) (p figure.Prediction, err error) {
 	pixels := make([]byte, t.input.Len())
 	label, err := t.test.Read(i, pixels)
@@ -285,12 +284,10 @@ func (t *trained) predict(x *device.Tensor, i int) (p figure.Prediction, err err
 	return p, err
 }
 
-// activations returns what the layers make of one image: of a short network all layers,
-// of a long one those that end with a change of shape or an activation. Dropout and flatten,
-// which do nothing, are left out.
+// activations returns the outputs of layers for one image: in a short network of all layers, in a long one of those that
+// precede a change of shape. Dropout and flatten are left out, because they change no value.
 //
-// A network gives only its last output, so for each layer the network up to it is compiled,
-// with the same weights.
+// A network returns only its last output, so for each layer the network up to it is compiled, with the same weights.
 func (t *trained) activations(x []float32) ([]figure.Activation, error) {
 	layers := figure.Chain(t.cfg.Model)
 	input, err := t.dev.NewTensor(device.Float32, append([]int{1}, t.input...)...)
@@ -314,7 +311,7 @@ func (t *trained) activations(x []float32) ([]figure.Activation, error) {
 	return all, nil
 }
 
-// shows reports whether the output of layer n is worth a line.
+// shows reports whether the output of layer n gets a line in the picture.
 func shows(kinds []nn.LayerKind, layers []nn.Layer, n int) bool {
 	const short = 12
 	if n == len(layers)-1 {
@@ -327,7 +324,7 @@ func shows(kinds []nn.LayerKind, layers []nn.Layer, n int) bool {
 	return len(layers) <= short || !figure.KeepsShape(nn.FamilyOf(kinds, layers[n+1].Kind())) || layers[n+1].Kind() == "dropout"
 }
 
-// activation returns the output of the last of the network's first layers.
+// activation returns the output of the last of some layers, which are the network's first.
 func (t *trained) activation(layers []nn.Layer, input *device.Tensor) (a figure.Activation, err error) {
 	model := nn.NewSequential(layers...)
 	if a.Shape, err = model.OutputShape(t.input); err != nil {

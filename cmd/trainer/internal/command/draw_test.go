@@ -98,11 +98,11 @@ func TestDrawRefuses(t *testing.T) {
 	}
 	write(t, "file", "")
 	for _, tt := range []struct{ args, want string }{
-		{"", "want trainer draw network or trainer draw run RUNDIR"},
+		{"", "missing kind of picture: trainer draw network or trainer draw run RUNDIR"},
 		{"netwrok", `unknown picture "netwrok", did you mean network?`},
 		{"network -recipe minst", `unknown recipe "minst", did you mean mnist?`},
 		{"network -recpie mnist", "unknown flag -recpie, did you mean -recipe?"},
-		{"network -recipe small.toml", "recipe small doesn't say what size its images have: want -input"},
+		{"network -recipe small.toml", "recipe small doesn't set the size of its images: pass -input"},
 		{"network -input 28x28", "want rows, columns and channels, as in 28x28x1"},
 		{"network -input 28x0x1", "want rows, columns and channels, as in 28x28x1"},
 		{"network -input 4x4x1", "layer conv1: got an image of 4x4"},
@@ -110,15 +110,15 @@ func TestDrawRefuses(t *testing.T) {
 		{"network -o picture.gif", "-o picture.gif: want a name that ends in .png or .svg"},
 		{"network -o nowhere/x.png", "writing a picture: "},
 		{"network mnist", `unexpected argument "mnist"`},
-		{"run", "want one folder of a run"},
+		{"run", "draw run takes one folder of a run"},
 		{"run nowhere", "config.toml"},
 		{"run -format gif run", `-format: unknown format "gif"`},
 		{"run -o file run", "making the folder for pictures: "},
-		{"run no-run", "has no table [run]: it was not written by a run"},
+		{"run no-run", "has no table [run]: it is not the configuration of a run"},
 		{"run no-weights", "weights.safetensors"},
 		{"run damaged-weights", "the file is damaged"},
 		{"run no-metrics", "reading the metrics: "},
-		{"run no-epochs", "no epoch was finished"},
+		{"run no-epochs", "the run has not finished an epoch"},
 		{"run damaged-metrics", "metrics, line 1: "},
 	} {
 		t.Run(tt.args, func(t *testing.T) {

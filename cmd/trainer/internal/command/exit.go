@@ -20,9 +20,9 @@ import (
 // The exit statuses.
 const (
 	exitOK          = 0
-	exitEnvironment = 1   // the machine or the program failed
-	exitUsage       = 2   // what was asked for can't be done: arguments, recipe, data, output
-	exitInterrupted = 130 // Ctrl-C
+	exitEnvironment = 1   // device, memory, download or internal failure
+	exitUsage       = 2   // invalid arguments, recipe, data or output, or a diverged loss
+	exitInterrupted = 130 // Ctrl-C or SIGTERM
 )
 
 // usageError is a mistake in the arguments.
@@ -34,17 +34,17 @@ func usageErrorf(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
 }
 
-// interruptedError is a training that Ctrl-C stopped, and that can go on.
+// interruptedError is a training that a signal stopped, and that can be continued.
 type interruptedError struct{ folder string }
 
 func (e *interruptedError) Error() string {
-	return fmt.Sprintf("interrupted; trainer -resume %s goes on", e.folder)
+	return fmt.Sprintf("interrupted; to continue: trainer -resume %s", e.folder)
 }
 
-// suggest ends a message about an unknown name.
+// suggest returns the end of a message about an unknown name: the closest valid one, and all.
 func suggest(name string, valid []string) string { return recipe.Suggest(name, valid) }
 
-// maxErrorLines is how long an error message may be.
+// maxErrorLines is the largest number of lines of an error message.
 const maxErrorLines = 3
 
 // report writes an error and returns the exit status.
@@ -72,7 +72,8 @@ func (p *program) report(err error) int {
 }
 
 func exitStatus(err error) int {
-	// A device's failure is the machine's, whatever layer it was in; what a device can't do, was asked for.
+	// A failed device is the machine's fault, whichever layer it happened in; an operation that the device doesn't
+	// support is the user's.
 	if isA[*device.Error](err) && !errors.Is(err, device.ErrNotSupported) {
 		return exitEnvironment
 	}
@@ -91,7 +92,7 @@ func exitStatus(err error) int {
 	if errors.Is(err, report.ErrHoldsRun) {
 		return exitUsage
 	}
-	if isA[*fs.PathError](err) { // a file or folder that can't be read or written, a full disk
+	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder, or a full disk
 		return exitUsage
 	}
 	return exitEnvironment
@@ -102,9 +103,9 @@ func isA[E error](err error) bool {
 	return ok
 }
 
-// internalError reports a panic: the stack is for developers only.
+// internalError reports a panic. The stack is for developers only.
 func (p *program) internalError(r any) int {
-	fmt.Fprintf(p.stderr, "trainer: internal error: %s; please report it (TRAINER_DEBUG=1 shows where)\n",
+	fmt.Fprintf(p.stderr, "trainer: internal error: %s; please report it (TRAINER_DEBUG=1 prints the stack)\n",
 		strings.SplitN(fmt.Sprint(r), "\n", 2)[0])
 	if p.getenv("TRAINER_DEBUG") == "1" {
 		p.stderr.Write(debug.Stack())

@@ -82,7 +82,7 @@ type fault struct {
 func faults() []fault {
 	all := []string{cudasim.Driver, cudasim.CuBLAS12, cudasim.CuDNN9}
 	fp16 := []string{"-precision", "fp16"}
-	more := "trainer doctor says more; -device cpu does without"
+	more := "(run trainer doctor for details, or pass -device cpu)"
 	return []fault{
 		{name: "no driver", folder: without(all, cudasim.Driver), missing: true, want: []string{"-device cuda: libcuda.so.1 not found", "; install the NVIDIA driver", more}},
 		{name: "no cuBLAS", folder: without(all, cudasim.CuBLAS12), missing: true, want: []string{"libcublas.so.12", "not found", "pip install nvidia-cublas-cu12", more}},
@@ -94,19 +94,19 @@ func faults() []fault {
 		{name: "libraries of another CUDA", folder: libraries(cudasim.Driver, cudasim.CuBLAS13, cudasim.CuDNN9), settings: "driver=12080", want: []string{"cublasCreate_v2", "CUBLAS_STATUS_", more}},
 		{name: "no GPU", settings: "devices=0", want: []string{"-device cuda: ", "CUDA_VISIBLE_DEVICES", more}},
 		{name: "no such GPU", settings: "devices=2", args: []string{"-device", "cuda:7"}, want: []string{"-device cuda:7: no cuda:7: there are 2 GPUs, cuda:0 to cuda:1", more}},
-		{name: "exclusive mode", settings: "busy", want: []string{"CUDA_ERROR_DEVICE_UNAVAILABLE; another process holds the GPU, nvidia-smi names it", more}},
-		{name: "no memory to open with", settings: "memory=1MiB", want: []string{"other processes may use the GPU's memory, nvidia-smi names them", more}},
+		{name: "exclusive mode", settings: "busy", want: []string{"CUDA_ERROR_DEVICE_UNAVAILABLE; another process has exclusive use of the GPU; nvidia-smi shows which", more}},
+		{name: "no memory to open with", settings: "memory=1MiB", want: []string{"other processes may be using the GPU's memory; nvidia-smi shows which", more}},
 		{name: "old GPU", settings: "cc=61", want: []string{"compute capability 6.1, 7.5 or newer is needed", more}},
 		{name: "bf16 on an older GPU", settings: "cc=75", args: []string{"-precision", "bf16"}, want: []string{"precision bf16 needs compute capability 8.0", "use fp16", more}},
-		{name: "no memory for the batch", settings: "memory=64MiB", args: mnistBatch("4096"), want: []string{"out of device memory on cuda:0 for batch 4096: ", " wanted, ", " free; batch 512 would fit: -batch 512"}},
-		{name: "no memory for any batch", settings: "memory=12MiB", args: mnistBatch("64"), want: []string{"out of device memory on cuda:0 for batch 64: ", " free; not even batch 1 would fit: other processes may use the GPU's memory"}},
-		{name: "no memory in mid-run", settings: "fail=cuGraphLaunch#8:OUT_OF_MEMORY", step: 6, want: []string{"CUDA_ERROR_OUT_OF_MEMORY", "; trainer -resume run goes on after step 6"}},
-		{name: "no memory before a checkpoint", settings: "fail=cuGraphLaunch#2:OUT_OF_MEMORY", want: []string{"CUDA_ERROR_OUT_OF_MEMORY", "; there is no checkpoint yet to go on from"}},
-		{name: "device lost", settings: "fail=cuGraphLaunch#8:LOST", lost: true, step: 6, want: []string{"cuda:0: ", "; the GPU or its driver has failed: nvidia-smi, or a restart of the machine; trainer -resume run goes on after step 6"}},
-		{name: "a kernel fails", settings: "fail=loss_finish#13:LAUNCH_FAILED", args: []string{"-cuda-graph=false"}, lost: true, step: 6, want: []string{"CUDA_ERROR_LAUNCH_FAILED", "; trainer -resume run goes on after step 6"}},
-		{name: "cuBLAS fails in fp16", settings: "fail=cublasGemmEx#40:EXECUTION_FAILED", args: append(fp16, "-cuda-graph=false"), step: 6, want: []string{"CUBLAS_STATUS_EXECUTION_FAILED; trainer -resume run goes on after step "}},
-		{name: "NaN in fp16", args: append(fp16, "-lr", "1e30"), status: exitUsage, want: []string{"the loss is ", "seen first in the ", "a lower learning rate may help, or a wider range of numbers: try -precision bf16, or fp32"}},
-		{name: "NaN in fp32", args: []string{"-precision", "fp32", "-lr", "1e30"}, status: exitUsage, want: []string{"the loss is ", "a lower learning rate may help"}},
+		{name: "no memory for the batch", settings: "memory=64MiB", args: mnistBatch("4096"), want: []string{"out of device memory on cuda:0 for batch 4096: ", " needed, ", " free; batch 512 would fit: pass -batch 512"}},
+		{name: "no memory for any batch", settings: "memory=12MiB", args: mnistBatch("64"), want: []string{"out of device memory on cuda:0 for batch 64: ", " free; not even batch 1 would fit: other processes may be using the GPU's memory"}},
+		{name: "no memory in mid-run", settings: "fail=cuGraphLaunch#8:OUT_OF_MEMORY", step: 6, want: []string{"CUDA_ERROR_OUT_OF_MEMORY", "; to continue from step 6: trainer -resume run"}},
+		{name: "no memory before a checkpoint", settings: "fail=cuGraphLaunch#2:OUT_OF_MEMORY", want: []string{"CUDA_ERROR_OUT_OF_MEMORY", "; there is no checkpoint yet to resume from"}},
+		{name: "device lost", settings: "fail=cuGraphLaunch#8:LOST", lost: true, step: 6, want: []string{"cuda:0: ", "; the GPU or its driver has failed: check nvidia-smi, or restart the machine; to continue from step 6: trainer -resume run"}},
+		{name: "a kernel fails", settings: "fail=loss_finish#13:LAUNCH_FAILED", args: []string{"-cuda-graph=false"}, lost: true, step: 6, want: []string{"CUDA_ERROR_LAUNCH_FAILED", "; to continue from step 6: trainer -resume run"}},
+		{name: "cuBLAS fails in fp16", settings: "fail=cublasGemmEx#40:EXECUTION_FAILED", args: append(fp16, "-cuda-graph=false"), step: 6, want: []string{"CUBLAS_STATUS_EXECUTION_FAILED; to continue from step "}},
+		{name: "NaN in fp16", args: append(fp16, "-lr", "1e30"), status: exitUsage, want: []string{"the loss is ", "first non-finite in the ", "try a lower learning rate, or a precision with a larger range: -precision bf16 or fp32"}},
+		{name: "NaN in fp32", args: []string{"-precision", "fp32", "-lr", "1e30"}, status: exitUsage, want: []string{"the loss is ", "try a lower learning rate"}},
 	}
 }
 
@@ -221,14 +221,14 @@ func TestResumingAfterAFault(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	got, _ := observed(t, cudasim.Build(t, cudasim.Options{}), "fail=cuGraphLaunch#8:LOST", append(args, "-out", "part")...)
-	if got.status != exitEnvironment || !strings.Contains(got.stderr, "trainer -resume part goes on after step 6") {
+	if got.status != exitEnvironment || !strings.Contains(got.stderr, "to continue from step 6: trainer -resume part") {
 		t.Fatalf("%+v", got)
 	}
 	if _, err := os.Stat("part/weights.safetensors"); err == nil {
 		t.Error("weights were saved from a device that was lost")
 	}
 	got = emulated(t, cudasim.Options{}, "", "-resume", "part")
-	if got.status != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "going on after step 6") {
+	if got.status != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "continuing from step 6") {
 		t.Fatalf("%+v", got)
 	}
 	if read(t, "whole/weights.safetensors") != read(t, "part/weights.safetensors") {
@@ -254,7 +254,7 @@ func TestRecipesWishThatCannotBe(t *testing.T) {
 		}
 	}
 	got := emulated(t, cudasim.Options{}, "cc=75", "-data", "pictures", "-recipe", "small.toml", "-precision", "bf16", "-dry-run")
-	if got.status != exitUsage || !strings.Contains(got.stderr, "-precision bf16 is for a GPU: -device auto found no GPU that can do it (precision bf16 needs compute capability 8.0") {
+	if got.status != exitUsage || !strings.Contains(got.stderr, "-precision bf16: device cpu computes in fp32 only, and -device auto found no other device (cuda: precision bf16 needs compute capability 8.0") {
 		t.Errorf("an explicit bf16 with auto: %+v", got)
 	}
 }

@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
-	"trainer/gpu"
 	"trainer/nn/data"
+	"trainer/nn/device"
 	"trainer/nn/recipe"
 )
 
-// options are the flags of training.
+// options are the flags of trainer train.
 type options struct {
 	data, dataDir string
 	val           float64
@@ -34,7 +33,7 @@ type options struct {
 	quiet, json  bool
 	list, dryRun bool
 
-	before *recipe.Run // the run that -resume goes on with
+	before *recipe.Run // the run that -resume continues
 }
 
 // interval is the distance between two checkpoints.
@@ -56,27 +55,27 @@ func flagGroups() []flagGroup {
 	}
 }
 
-// newFlags declares the flags, which parsing stores in o. A word in backquotes in a flag's
-// text is the name of its value in the help.
-func newFlags(o *options) *flag.FlagSet {
+// newFlags declares the flags, which parsing stores in o. In a flag's text, the word in backquotes is what the help calls
+// the flag's value.
+func (p *program) newFlags(o *options) *flag.FlagSet {
 	f := flag.NewFlagSet("trainer", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 
-	f.StringVar(&o.data, "data", "mnist", "`name` of a data set ("+strings.Join(data.Names(), ", ")+") or a folder with one subfolder of images a class")
-	f.StringVar(&o.dataDir, "data-dir", "", "`folder` that has the data set's files; without it: the cache, or a download")
-	f.Func("val", "`share` of a folder's images that is held out for the test (0.2)", number(&o.val, 0, 1, "a number between 0 and 1"))
-	f.BoolVar(&o.offline, "offline", false, "download nothing")
+	f.StringVar(&o.data, "data", "mnist", "`name` data set ("+strings.Join(data.Names(), ", ")+"), or a folder with one subfolder of images per class")
+	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
+	f.Func("val", "`fraction` fraction of an image folder to hold out as the test set, if it has no test subfolder (default 0.2)", number(&o.val, 0, 1, "a number between 0 and 1"))
+	f.BoolVar(&o.offline, "offline", false, "do not download anything")
 
-	f.StringVar(&o.recipe, "recipe", "", "`name` of a recipe, or a TOML file (the data set's default)")
-	f.Func("epochs", "`number` of passes over the training images; may be a fraction", change(o, "epochs", 0))
-	f.Func("batch", "`number` of images in a step", change(o, "batch", 1))
-	f.Func("lr", "learning `rate`", change(o, "optimizer.lr", 0))
-	f.Func("set", "change another value of the recipe: `key=value`, such as optimizer.momentum=0.8; repeatable", func(s string) error {
+	f.StringVar(&o.recipe, "recipe", "", "`name` built-in recipe, or a TOML file (default: the data set's recipe)")
+	f.Func("epochs", "`number` passes over the training images; may be a fraction (default: the recipe's)", change(o, "epochs", 0))
+	f.Func("batch", "`number` images per step (default: the recipe's)", change(o, "batch", 1))
+	f.Func("lr", "`rate` learning rate (default: the recipe's)", change(o, "optimizer.lr", 0))
+	f.Func("set", "`key=value` set another value of the recipe, such as optimizer.momentum=0.8; may be repeated", func(s string) error {
 		o.changes = append(o.changes, s)
 		return nil
 	})
-	f.Func("seed", "`number` that decides initial weights, order, augmentation and dropout (0)", func(s string) error {
+	f.Func("seed", "`number` random seed for initial weights, data order, augmentation, dropout and held-out images (default 0)", func(s string) error {
 		n, err := strconv.ParseUint(s, 10, 63)
 		o.seed = n
 		if err != nil {
@@ -84,53 +83,52 @@ func newFlags(o *options) *flag.FlagSet {
 		}
 		return nil
 	})
-	f.Func("runs", "`number` of runs, each with the next seed; ends with mean and deviation (1)", whole(&o.runs))
+	f.Func("runs", "`number` number of runs, each with the next seed; reports mean and standard deviation (default 1)", whole(&o.runs))
 
-	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N; auto is the GPU if there is one")
-	f.Func("threads", "`number` of CPU threads (one a processor)", whole(&o.threads))
-	f.Func("precision", "`name` of what a GPU computes in: auto, fp32, tf32 (factors of products rounded to 10 bits of fraction), fp16 or bf16 (16-bit numbers, sums in fp32); auto is the recipe's, or else tf32 where the GPU has it (auto)", precision(&o.precision))
-	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step once and replay it; -cuda-graph=false queues each step anew")
-	f.BoolVar(&o.deterministic, "deterministic", false, "keep to algorithms that give the same bits each time; the CPU's do always")
-	f.BoolVar(&o.autotune, "autotune", false, "measure a GPU's algorithms for convolutions at the start, and remember the fastest")
+	p.deviceFlag(f, &o.device)
+	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	f.Func("precision", "`name` precision on a GPU: fp32, tf32, fp16 or bf16 (sums are always fp32); auto is the recipe's, else tf32 if the GPU supports it, else fp32 (default auto)", precision(&o.precision))
+	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step as a CUDA graph and replay it; -cuda-graph=false queues each step anew")
+	f.BoolVar(&o.deterministic, "deterministic", false, "use only deterministic GPU algorithms (the CPU is always deterministic)")
+	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest")
 
-	f.StringVar(&o.out, "out", "", "`folder` for the results, never one that has some (runs/<date>-<data>-<recipe>)")
-	f.Func("checkpoint-every", "`interval` from one checkpoint to the next: epochs, or steps as in 500steps (1)", o.checkpoint.set)
-	f.StringVar(&o.resume, "resume", "", "go on with a run that was stopped: its `folder`, or the checkpoint in it")
-	f.BoolVar(&o.quiet, "quiet", false, "print the final line only")
-	f.BoolVar(&o.json, "json", false, "print one JSON object a line instead of text")
+	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
+	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
+	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run: its folder, or the checkpoint in it")
+	f.BoolVar(&o.quiet, "quiet", false, "print only the final line")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
 
 	f.BoolVar(&o.list, "list", false, "list data sets, recipes, layers and devices")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the network's table and train nothing")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the network's layers, parameters and memory; train nothing")
 	return f
 }
 
-// parseFlags reads the arguments of training. The error is flag.ErrHelp for -h.
-func parseFlags(args []string) (*options, error) {
+// parseFlags parses the arguments of trainer train. The error is flag.ErrHelp for -h.
+func (p *program) parseFlags(args []string) (*options, error) {
 	o := &options{val: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
-	f := newFlags(o)
+	f := p.newFlags(o)
 	if err := f.Parse(args); err != nil {
 		return nil, flagError(f, err)
 	}
 	if f.NArg() > 0 {
-		return nil, usageErrorf("unexpected argument %q: every value belongs to a flag (-h lists them)", f.Arg(0))
+		return nil, usageErrorf("unexpected argument %q: trainer takes only flags (trainer -h lists them)", f.Arg(0))
 	}
 	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	if err := p.checkDevice(o.device); err != nil {
+		return nil, err
+	}
 	return o, o.check()
 }
 
-// check refuses flags that exclude each other, and unknown values.
+// check rejects flags that exclude each other, and empty values.
 func (o *options) check() error {
-	kind, _, _ := strings.Cut(o.device, ":")
-	if valid := []string{"auto", "cpu", "cuda"}; !slices.Contains(valid, kind) {
-		return usageErrorf("-device: unknown device %q%s", o.device, suggest(o.device, valid))
-	}
 	for _, name := range []string{"recipe", "out", "runs"} {
 		if o.given["resume"] && o.given[name] {
-			return usageErrorf("-resume goes on with a run as it was: it can't be had with -%s", name)
+			return usageErrorf("-resume continues a run with the run's own settings: remove -%s", name)
 		}
 	}
 	for _, name := range []string{"data", "recipe", "out", "resume"} {
-		if o.given[name] && newFlags(&options{}).Lookup(name) != nil && o.value(name) == "" {
+		if o.given[name] && o.value(name) == "" {
 			return usageErrorf("-%s is empty", name)
 		}
 	}
@@ -141,7 +139,7 @@ func (o *options) value(name string) string {
 	return map[string]string{"data": o.data, "recipe": o.recipe, "out": o.out, "resume": o.resume}[name]
 }
 
-// flagError says what is wrong with the arguments and offers the nearest flag.
+// flagError says what is wrong with the arguments, and names the closest valid flag.
 func flagError(f *flag.FlagSet, err error) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return err
@@ -182,18 +180,17 @@ func whole(dst *int) func(string) error {
 	}
 }
 
-// precision parses a precision that a GPU computes in.
-func precision(dst *gpu.Precision) func(string) error {
+// precision parses the name of a precision.
+func precision(dst *device.Precision) func(string) error {
 	return func(s string) (err error) {
-		if *dst, err = gpu.ParsePrecision(s); err != nil {
-			return errors.New("want auto, fp32, tf32, fp16 or bf16")
+		if *dst, err = device.ParsePrecision(s); err != nil {
+			return errors.New("want " + device.PrecisionNames())
 		}
 		return nil
 	}
 }
 
-// change parses a positive number, a whole one if least is 1, and makes it a change of the
-// recipe.
+// change parses a positive number, which must be whole if least is 1, and adds it to the changes of the recipe.
 func change(o *options, key string, least int) func(string) error {
 	return func(s string) error {
 		if least == 1 {

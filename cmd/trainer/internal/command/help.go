@@ -13,14 +13,14 @@ func (p *program) writeHelp() {
 	fmt.Fprint(w, `trainer trains convolutional networks on images.
 
 Usage:
-  trainer [flags]          train; every default comes from the recipe
+  trainer [flags]          train a network
 `)
 	for _, c := range p.Commands[1:] {
 		if !c.Hidden {
 			fmt.Fprintf(w, "  trainer %-16s %s\n", strings.TrimSpace(c.Name+" "+c.Args), c.Doc)
 		}
 	}
-	flags := newFlags(&options{})
+	flags := p.newFlags(&options{})
 	for _, g := range flagGroups() {
 		fmt.Fprintf(w, "\n%s:\n", g.title)
 		for _, name := range g.flags {
@@ -29,38 +29,49 @@ Usage:
 	}
 	fmt.Fprint(w, `
 Examples:
-  trainer                                     MNIST, on the best device present
-  trainer -data cifar10 -epochs 4             CIFAR-10, downloaded unless it is there
+  trainer                                     MNIST, on the best device available
+  trainer -data cifar10 -epochs 4             CIFAR-10, downloaded if necessary
   trainer -recipe mnist-basic -set optimizer.momentum=0.9
-  trainer recipe mnist > my.toml              then change my.toml, and
-  trainer -recipe my.toml -data pictures/     train an own network on own images
+  trainer recipe mnist > my.toml              then edit my.toml, and
+  trainer -recipe my.toml -data pictures/     train your own network on your own images
   trainer -recipe my.toml -dry-run            its layers, parameters and memory
-  trainer -runs 10 -json                      ten seeds, for a program to read
+  trainer -runs 10 -json                      ten seeds, as JSON for another program
   trainer -resume runs/2026-01-31-mnist-mnist
 
-The variable TRAINER_CPU=avx512, avx2 or generic picks the CPU's instructions.
-Exit status: 0 done, 1 the machine failed, 2 wrong arguments, recipe or data, 130 Ctrl-C.
+The environment variable TRAINER_CPU=avx512, avx2 or generic selects the CPU's instructions.
+Exit status: 0 success; 1 device, memory, download or internal failure; 2 invalid arguments,
+recipe, data or output, or a diverged loss; 130 interrupted (Ctrl-C, SIGTERM).
 `)
 }
 
-// helpColumn is where the flags' texts begin.
+// helpColumn is where the texts of flags begin.
 const helpColumn = 30
 
+// writeFlag prints a flag of the help: its name, its value and its text, with the default.
 func writeFlag(w io.Writer, f *flag.Flag) {
 	if f == nil { // -h, which package flag adds by itself
-		fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, "-h", "print this")
+		fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, "-h", "print this help")
 		return
 	}
-	value, usage := flag.UnquoteUsage(f)
-	usage = strings.ReplaceAll(usage, "`", "")
+	value, usage := valueAndUsage(f.Usage)
 	if f.DefValue != "" && f.DefValue != "false" {
-		usage += " (" + f.DefValue + ")"
+		usage += " (default " + f.DefValue + ")"
 	}
 	head := strings.TrimSpace("-" + f.Name + " " + value)
 	fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, head, strings.Join(wrap(usage, 100-helpColumn), "\n"+strings.Repeat(" ", helpColumn)))
 }
 
-// wrap breaks a text into lines of at most width letters, but for longer words.
+// valueAndUsage splits "`value` usage". A flag without a value has no backquotes.
+func valueAndUsage(text string) (value, usage string) {
+	rest, ok := strings.CutPrefix(text, "`")
+	if !ok {
+		return "", text
+	}
+	value, usage, _ = strings.Cut(rest, "` ")
+	return value, usage
+}
+
+// wrap breaks a text into lines of at most width letters. Longer words stay whole.
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""

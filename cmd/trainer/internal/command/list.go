@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,21 +8,22 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/data"
+	"trainer/nn/device"
 	"trainer/nn/optim"
 	"trainer/nn/recipe"
 	"trainer/nn/setting"
 )
 
-// list prints everything that can be named.
+// list prints everything that a flag or a recipe can name.
 func (p *program) list() error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "Data sets (-data):")
+	fmt.Fprintln(w, "Data sets (-data), with their numbers of training and test images:")
 	for _, d := range p.Kinds.DataSets {
 		fmt.Fprintf(w, "  %s\t%s\t(recipe %s)\n", d.Name, d.Doc, d.Recipe)
 	}
 	folder := data.FolderKind()
 	fmt.Fprintf(w, "  DIR\t%s\t(recipe %s)\n", folder.Doc, folder.Recipe)
-	fmt.Fprintln(w, "\nRecipes (-recipe; trainer recipe NAME prints one):")
+	fmt.Fprintln(w, "\nRecipes (-recipe; to print one: trainer recipe NAME):")
 	for _, name := range recipe.Names() {
 		r, err := p.Kinds.Load(name)
 		if err != nil {
@@ -46,24 +46,16 @@ func (p *program) list() error {
 	fmt.Fprintf(p.stdout, "\nOptimizers ([optimizer], kind = NAME): %s; with groups, clip, lookahead, ema\n", strings.Join(optim.Algorithms(), ", "))
 	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nDevices (-device):")
-	dev, err := p.openCPU(0)
-	if err != nil {
-		return err
+	for _, kind := range p.Devices {
+		dev, err := p.openKind(kind, 0, deviceOptions{})
+		if err != nil {
+			fmt.Fprintf(w, "  %s\t%v\n", kind.Name, device.Reason(err))
+			continue
+		}
+		fmt.Fprintf(w, "  %s\t%s\n", dev.Name(), dev.Info().Description)
+		dev.Close()
 	}
-	defer dev.Close()
-	fmt.Fprintf(w, "  cpu\t%s\n", dev.Info().Description)
-	p.listGPU(w)
 	return w.Flush()
-}
-
-func (p *program) listGPU(w io.Writer) {
-	dev, err := p.openDevice(deviceOptions{device: "cuda"})
-	if err != nil {
-		fmt.Fprintf(w, "  cuda\t%v\n", why(errors.Unwrap(err)))
-		return
-	}
-	defer dev.Close()
-	fmt.Fprintf(w, "  %s\t%s\n", dev.Name(), dev.Info().Description)
 }
 
 // listKinds prints kinds and their settings.

@@ -11,14 +11,16 @@ import (
 
 	"golang.org/x/term"
 
+	"trainer/nn/device"
 	"trainer/nn/recipe"
 )
 
 // Config is what main decides.
 type Config struct {
-	Version  string       // "" if the linker set none
-	Commands []Command    // in the order of the help; the first runs if no command is named
-	Kinds    recipe.Kinds // what recipes can name
+	Version  string        // "" if the linker set none
+	Devices  []device.Kind // in the order in which -device auto tries them; the last is on every machine
+	Commands []Command     // in the order of the help; the first runs if no command is named
+	Kinds    recipe.Kinds  // what recipes can name
 }
 
 // Command is what the first argument can ask for.

@@ -13,7 +13,7 @@ func recipeCommand() Command {
 
 func runRecipe(_ context.Context, p *program, args []string) error {
 	if len(args) != 1 {
-		return usageErrorf("want one recipe: trainer recipe NAME%s", suggest("", recipe.Names()))
+		return usageErrorf("recipe takes one name: trainer recipe NAME%s", suggest("", recipe.Names()))
 	}
 	text, err := recipe.Source(args[0])
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 
 	"trainer/cmd/trainer/internal/report"
-	"trainer/gpu"
+	"trainer/nn/device"
 	"trainer/nn/recipe"
 )
 
-// A run's configuration says what decides its bits and its speed. -resume takes it up again, but for flags that are given
-// anew: same device, same precision, same algorithms.
+// A run's configuration has everything that decides its results and its speed. -resume continues with the same device,
+// precision and algorithms, except for flags that are given again.
 
-// readRun takes from the folder of a stopped run what its flags were.
+// readRun sets the flags to those of a stopped run, from the configuration in its folder.
 func (o *options) readRun(kinds recipe.Kinds) error {
 	if info, err := os.Stat(o.resume); err == nil && info.IsDir() {
 		o.resume = filepath.Join(o.resume, report.CheckpointFile)
@@ -28,13 +28,13 @@ func (o *options) readRun(kinds recipe.Kinds) error {
 		return fmt.Errorf("-resume: %w", err)
 	}
 	if r.Run == nil {
-		return usageErrorf("-resume: %s has no table [run]: it was not written by a run", o.recipe)
+		return usageErrorf("-resume: %s has no table [run]: it is not the configuration of a run", o.recipe)
 	}
 	o.before = r.Run
 	return o.fillFrom(r.Run)
 }
 
-// fillFrom sets the flags that were not given.
+// fillFrom sets the flags that were not given to those of a run.
 func (o *options) fillFrom(run *recipe.Run) (err error) {
 	fill(o, "data", &o.data, run.Data)
 	fill(o, "data-dir", &o.dataDir, run.DataDir)
@@ -47,9 +47,9 @@ func (o *options) fillFrom(run *recipe.Run) (err error) {
 	if o.given["precision"] {
 		return nil
 	}
-	o.precision = gpu.FP32 // of older versions, which didn't tell
+	o.precision = device.FP32 // older versions, which wrote no precision, had no other
 	if run.Precision != "" {
-		o.precision, err = gpu.ParsePrecision(run.Precision)
+		o.precision, err = device.ParsePrecision(run.Precision)
 	}
 	return err
 }
@@ -61,35 +61,26 @@ func fill[T any](o *options, flag string, dst *T, value T) {
 	}
 }
 
-// compareRuns holds the device against that of the run that is resumed: on another kind the bits can't be the same,
-// which a line says; and another precision is an error, because it would be another training.
+// compareRuns checks the device against the one of the run that is resumed. Another precision is an error, because it
+// would be a different training; on another kind of device a line says that the results won't be bit-identical.
 func (j *job) compareRuns() error {
-	if j.before == nil || j.before.Precision == "" { // older versions didn't tell what computed
+	if j.before == nil || j.before.Precision == "" { // older versions wrote neither device nor precision
 		return nil
 	}
-	now := precisionOf(j.dev)
-	then, err := gpu.ParsePrecision(j.before.Precision)
+	now := device.PrecisionOf(j.dev)
+	then, err := device.ParsePrecision(j.before.Precision)
 	if err != nil {
 		return err
 	}
-	moved := kindOf(j.dev.Name()) != kindOf(j.before.Device)
-	if moved && j.dev.Name() == "cpu" && then.DType() != gpu.FP32.DType() {
-		return usageErrorf("-resume: the run computes in %v, which the CPU can't: want -device cuda", then)
-	}
-	if j.dev.Name() != "cpu" && now != then.String() {
-		return usageErrorf("-resume: the run computes in %v, and this would go on in %s: want -precision %v", then, now, then)
-	}
-	if moved {
-		fmt.Fprintf(j.stderr, "trainer: the run was on %s in %v and goes on on %s in %s, not with the same bits\n",
-			spokenDevice(j.before.Device), then, spokenDevice(j.dev.Name()), now)
+	kind := j.kindOf(j.dev)
+	switch {
+	case kind.Has(then) && now != then:
+		return usageErrorf("-resume: the run computes in %v and would continue in %v: use -precision %v", then, now, then)
+	case now.DType() != then.DType():
+		return usageErrorf("-resume: the run computes in %v, which device %s can't: use -device %s", then, kind.Name, j.otherDevices(kind))
+	case kind.Name != device.KindName(j.before.Device):
+		fmt.Fprintf(j.stderr, "trainer: the run started on %s in %v and continues on %s in %v: results will not be bit-identical\n",
+			j.before.Device, then, j.dev.Name(), now)
 	}
 	return nil
-}
-
-// spokenDevice returns a device's name as a sentence has it.
-func spokenDevice(name string) string {
-	if name == "cpu" {
-		return "the CPU"
-	}
-	return name
 }

@@ -115,7 +115,7 @@ func TestMNISTStoppedAndResumed(t *testing.T) {
 			checkNoSpeed(t, got.stdout, whole)
 
 			got = interrupted(t, "epoch   2", append(args, "-out", part)...)
-			if got.status != exitInterrupted || got.stderr != "trainer: interrupted; trainer -resume "+part+" goes on\n" {
+			if got.status != exitInterrupted || got.stderr != "trainer: interrupted; to continue: trainer -resume "+part+"\n" {
 				t.Fatalf("%+v", got)
 			}
 			checkOthersAreRefused(t, precision, part)
@@ -123,7 +123,7 @@ func TestMNISTStoppedAndResumed(t *testing.T) {
 			if got.status != exitOK || got.stderr != "" {
 				t.Fatalf("%+v", got)
 			}
-			if !regexp.MustCompile(`; cuda:0 \(software emulation, ` + precision + `\); going on after step 1\d\n`).MatchString(got.stdout) {
+			if !regexp.MustCompile(`; cuda:0 \(software emulation, ` + precision + `\); continuing from step 1\d\n`).MatchString(got.stdout) {
 				t.Errorf("stdout\n%s", got.stdout)
 			}
 			if !bytes.Equal([]byte(read(t, whole+"/weights.safetensors")), []byte(read(t, part+"/weights.safetensors"))) {
@@ -155,7 +155,7 @@ func checkOthersAreRefused(t *testing.T, precision, folder string) {
 	others := []string{"tf32", "bf16"}
 	if precision == "fp16" {
 		got := emulated(t, cudasim.Options{}, "", "-resume", folder, "-device", "cpu")
-		if got.status != exitUsage || got.stdout != "" || got.stderr != "trainer: -resume: the run computes in fp16, which the CPU can't: want -device cuda\n" {
+		if got.status != exitUsage || got.stdout != "" || got.stderr != "trainer: -resume: the run computes in fp16, which device cpu can't: use -device cuda\n" {
 			t.Errorf("on the CPU: %+v", got)
 		}
 	} else {
@@ -164,7 +164,7 @@ func checkOthersAreRefused(t *testing.T, precision, folder string) {
 	for _, other := range others {
 		got := emulated(t, cudasim.Options{}, "", "-resume", folder, "-precision", other)
 		now := strings.Replace(other, "auto", "fp16", 1)
-		want := "trainer: -resume: the run computes in " + precision + ", and this would go on in " + now + ": want -precision " + precision + "\n"
+		want := "trainer: -resume: the run computes in " + precision + " and would continue in " + now + ": use -precision " + precision + "\n"
 		if got.status != exitUsage || got.stdout != "" || got.stderr != want {
 			t.Errorf("-precision %s: %+v", other, got)
 		}
@@ -182,9 +182,9 @@ func TestResumingOnTheOtherKind(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	for _, c := range []struct{ device, want string }{
-		{"cuda", "trainer: the run was on the CPU in fp32 and goes on on cuda:0 in fp32, not with the same bits\n"},
+		{"cuda", "trainer: the run started on cpu in fp32 and continues on cuda:0 in fp32: results will not be bit-identical\n"},
 		{"cuda:0", ""},
-		{"cpu", "trainer: the run was on cuda:0 in fp32 and goes on on the CPU in fp32, not with the same bits\n"},
+		{"cpu", "trainer: the run started on cuda:0 in fp32 and continues on cpu in fp32: results will not be bit-identical\n"},
 	} {
 		got := emulated(t, cudasim.Options{}, "", "-resume", "run", "-device", c.device)
 		if got.status != exitOK || got.stderr != c.want {

@@ -45,7 +45,7 @@ func TestCtrlC(t *testing.T) {
 	if status := cmd.ProcessState.ExitCode(); status != exitInterrupted {
 		t.Fatalf("status %d, stderr %q", status, stderr.String())
 	}
-	if got := stderr.String(); got != "trainer: interrupted; trainer -resume run goes on\n" {
+	if got := stderr.String(); got != "trainer: interrupted; to continue: trainer -resume run\n" {
 		t.Errorf("stderr %q", got)
 	}
 	if s := readJSON(t, "run/summary.json"); s["interrupted"] != true {

@@ -11,7 +11,7 @@ import (
 	"trainer/nn/train"
 )
 
-// writeTable prints a network's table, and what training it takes. precision is what the device computes in.
+// writeTable prints a network's table and the size of its training. precision is the device's, or "" if it has only one.
 func writeTable(out io.Writer, s *train.Summary, precision string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "layer\tkind\toutput\tparameters\tFLOPs\tmemory\t")
@@ -24,8 +24,8 @@ func writeTable(out io.Writer, s *train.Summary, precision string) error {
 		return err
 	}
 	_, err := fmt.Fprintf(out, `
-FLOPs are those of the forward pass of one image; a training step takes about three times
-as many for each. Memory is that of a batch of %d; the total has optimiser and input too.
+FLOPs are for the forward pass of one image; a training step needs about three times as
+many per image. Memory is for a batch of %d; the total includes optimiser and input.
 %s training images, %s test images; %s, %s steps of %d images on %s
 `, s.Batch, humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
 		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch, display.Device(*s, precision))

@@ -14,20 +14,19 @@ import (
 
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
-	"trainer/gpu"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
 
-// trainCommand trains, or tells about it.
+// trainCommand trains a network, or lists what can be trained.
 func trainCommand() Command {
 	return Command{Name: "train", Doc: "train a network; the default", run: runTrain}
 }
 
 func runTrain(ctx context.Context, p *program, args []string) error {
-	o, err := parseFlags(args)
+	o, err := p.parseFlags(args)
 	if errors.Is(err, flag.ErrHelp) {
 		p.writeHelp()
 		return nil
@@ -49,7 +48,11 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 		if err != nil {
 			return job.explainStart(err, cfg)
 		}
-		return writeTable(p.stdout, summary, precisionOf(job.dev))
+		precision := device.PrecisionOf(job.dev).String()
+		if p.onePrecision(job.dev) {
+			precision = ""
+		}
+		return writeTable(p.stdout, summary, precision)
 	}
 	return job.train(ctx)
 }
@@ -77,7 +80,7 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 		return nil, err
 	}
 	var err error
-	if j.wish, err = wishOf(j.recipe); err != nil {
+	if j.recipePrecision, err = recipePrecision(j.recipe); err != nil {
 		return nil, err
 	}
 	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
@@ -107,8 +110,7 @@ func (j *job) loadRecipe() (err error) {
 	return nil
 }
 
-// openData opens the data set, and computes mean and deviation if the recipe has none for
-// it.
+// openData opens the data set, and computes mean and standard deviation if the recipe has none for it.
 func (j *job) openData(ctx context.Context) error {
 	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, data.Options{
 		Dir:          j.dataDir,
@@ -123,7 +125,7 @@ func (j *job) openData(ctx context.Context) error {
 	if err != nil {
 		return &dataError{err}
 	}
-	split.Name = j.data // a folder may be called as a data set is
+	split.Name = j.data // a folder may have the name of a data set
 	j.split = split
 	j.warnSkipped()
 	mean, std, ok := j.recipe.MeanStd(j.data)
@@ -132,7 +134,7 @@ func (j *job) openData(ctx context.Context) error {
 			return &dataError{err}
 		}
 		for c, s := range std {
-			if s == 0 { // a channel that never varies stays zero
+			if s == 0 { // a constant channel becomes zero
 				std[c] = 1
 			}
 		}
@@ -141,26 +143,26 @@ func (j *job) openData(ctx context.Context) error {
 	return err
 }
 
-// dataError is a data set that can't be used.
+// dataError is an invalid data set.
 type dataError struct{ err error }
 
 func (e *dataError) Error() string { return e.err.Error() }
 
 func (e *dataError) Unwrap() error { return e.err }
 
-// warnSkipped names the images that could not be read.
+// warnSkipped names images that could not be read.
 func (j *job) warnSkipped() {
-	const most = 2
+	const maxNames = 2
 	for i, s := range j.split.Skipped {
-		if i == most {
-			fmt.Fprintf(j.stderr, "trainer: and %d more images skipped\n", len(j.split.Skipped)-most)
+		if i == maxNames {
+			fmt.Fprintf(j.stderr, "trainer: %d more images skipped\n", len(j.split.Skipped)-maxNames)
 			return
 		}
 		fmt.Fprintf(j.stderr, "trainer: skipped %s\n", s)
 	}
 }
 
-// downloadProgress returns what prints how far downloads are, a line each tenth.
+// downloadProgress returns a function that prints the progress of downloads, one line per tenth.
 func (j *job) downloadProgress() func(file string, done, total int64) {
 	printed := map[string]int64{}
 	return func(file string, done, total int64) {
@@ -176,20 +178,18 @@ func (j *job) downloadProgress() func(file string, done, total int64) {
 	}
 }
 
-// wishOf returns what a recipe says that a GPU should compute in.
-func wishOf(r *recipe.Recipe) (gpu.Precision, error) {
+// recipePrecision returns the precision that a recipe names, or Auto.
+func recipePrecision(r *recipe.Recipe) (device.Precision, error) {
 	if r.Precision == "" {
-		return gpu.Auto, nil
+		return device.Auto, nil
 	}
-	return gpu.ParsePrecision(r.Precision)
+	return device.ParsePrecision(r.Precision)
 }
 
-// config returns what trains with a seed.
+// config returns the configuration of a training with a seed.
 func (j *job) config(seed uint64) train.Config {
 	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
-	if p, ok := gpu.PrecisionOf(j.dev); ok {
-		cfg.DType = p.DType()
-	}
+	cfg.DType = device.PrecisionOf(j.dev).DType()
 	cfg.NoGraph = !j.graph
 	return cfg
 }
@@ -220,7 +220,7 @@ func (j *job) folder() (*report.Folder, error) {
 	return report.Unused(report.DefaultPath(j.now(), j.data, j.name))
 }
 
-// trainSeeds makes several runs, each in a folder in the folder.
+// trainSeeds makes several runs, each with its own folder in the folder.
 func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 	var all []report.Summary
 	for n := 1; n <= j.runs; n++ {
@@ -246,8 +246,7 @@ func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 	return folder.WriteSummary(runs)
 }
 
-// trainOnce makes one run and its report. There is a summary beside an error if training
-// had begun.
+// trainOnce makes one run and its report. If training had begun, it returns a summary even with an error.
 func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) (*report.Summary, error) {
 	seed := j.seed + uint64(number-1)
 	configure := func() error { return j.writeConfig(folder, seed) }
@@ -257,13 +256,14 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 		}
 	}
 	shown := j.display(display.Run{
-		Data: j.data, Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed, Precision: precisionOf(j.dev),
+		Data: j.data, Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed, Precision: device.PrecisionOf(j.dev).String(),
+		OnePrecision: j.onePrecision(j.dev),
 	})
 	defer shown.Close()
 	kept := &recorder{folder: folder, resumed: j.resume != "", configure: configure, saved: -1}
 
 	cfg := j.config(seed)
-	cfg.Listeners = []train.Listener{withoutSpeed(j.dev, kept), withoutSpeed(j.dev, shown)}
+	cfg.Listeners = []train.Listener{kept, shown}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
 	cfg.Resume = j.resume
 	result, err := train.Run(ctx, cfg)
@@ -283,11 +283,11 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 	return summary, err
 }
 
-// writeConfig writes the recipe as it is after all changes, and the run.
+// writeConfig writes the recipe with all changes, and the settings of the run.
 func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
 	r, err := j.recipe.WithRun(recipe.Run{
 		Data: j.data, DataDir: j.dataDir, Val: j.val, Seed: seed,
-		Device: j.dev.Name(), Precision: precisionOf(j.dev),
+		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
 	})
 	if err != nil {
@@ -300,7 +300,7 @@ func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
 	return folder.WriteConfig(text)
 }
 
-// writeResults writes the weights and the summary. From a device with a fault there are no weights to be had.
+// writeResults writes the weights and the summary. A device with a fault can't return its weights.
 func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Summary) error {
 	if j.dev.Sync() != nil {
 		return folder.WriteSummary(s)
@@ -312,8 +312,8 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 }
 
 func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
-	s := &report.Summary{
-		Device: r.Device, Precision: precisionOf(j.dev), Data: j.data, Recipe: j.recipe.Name,
+	return &report.Summary{
+		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.data, Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		TrainSeconds: r.TrainSeconds, TotalSeconds: j.now().Sub(j.started).Seconds(),
@@ -321,13 +321,9 @@ func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 		PeakMemory: r.PeakMemory, Threads: r.Info.Threads, Interrupted: r.Interrupted,
 		Go: runtime.Version(), CPU: r.Info.Description, Version: j.version(),
 	}
-	if gpu.Emulated(r.Info) {
-		s.TrainSeconds, s.ImagesPerSecond = 0, 0
-	}
-	return s
 }
 
-// display returns what shows a run.
+// display returns the display for a run.
 func (j *job) display(run display.Run) display.Display {
 	switch {
 	case j.json:
@@ -371,22 +367,22 @@ func (j *job) printRuns(r report.Runs) {
 		100*r.TestAccuracy, 100*r.TestAccuracyStd, len(r.Runs))
 }
 
-// printJSON prints a value as one line. A pipe that nobody reads any more is no error.
+// printJSON prints a value as one line. A closed pipe is not an error.
 func (j *job) printJSON(event string, v any) {
 	_ = json.NewEncoder(j.stdout).Encode(map[string]any{"event": event, event: v})
 }
 
-// recorder writes the metrics, and knows the last checkpoint.
+// recorder writes the metrics, and remembers the last checkpoint.
 type recorder struct {
 	folder    *report.Folder
 	resumed   bool
 	configure func() error // writes the configuration
-	saved     int          // step of the checkpoint in the folder; below 0 without one
+	saved     int          // step of the checkpoint in the folder; negative if there is none
 	err       error        // the first
 }
 
-// OnEvent appends a line after every epoch. The configuration of a run that goes on is written only now: the one before
-// holds until training has begun.
+// OnEvent appends a line after every epoch. When a run is resumed, its configuration is replaced only now: until training
+// has begun, the old one is valid.
 func (r *recorder) OnEvent(e train.Event) {
 	var err error
 	switch e := e.(type) {

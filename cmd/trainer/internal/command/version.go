@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
-	"trainer/gpu"
+	"trainer/nn/device"
 )
 
-// versionCommand prints the version and what the program can compute on.
+// versionCommand prints the version of the program and its devices.
 func versionCommand() Command {
 	return Command{Name: "version", Doc: "print version and devices", run: runVersion}
 }
@@ -19,23 +18,17 @@ func runVersion(_ context.Context, p *program, args []string) error {
 	if len(args) > 0 {
 		return usageErrorf("version takes no arguments, got %q", args[0])
 	}
-	dev, err := p.openCPU(0)
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
 	fmt.Fprintf(p.stdout, "trainer %s\n", p.version())
 	fmt.Fprintf(p.stdout, "go      %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(p.stdout, "cpu     %s; in use: %s\n", dev.Info().Description, strings.Join(dev.Info().Features, ", "))
-	fmt.Fprintf(p.stdout, "cuda    %s\n", cudaInBuild())
-	return nil
-}
-
-func cudaInBuild() string {
-	if gpu.Built {
-		return "in this build (trainer doctor says whether a GPU can be used)"
+	for i := range p.Devices {
+		kind := p.Devices[len(p.Devices)-1-i] // what every machine has first
+		text, err := kind.Describe(device.Options{Instructions: p.getenv(instructionsVariable)})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "%-7s %s\n", kind.Name, text)
 	}
-	return "not in this build"
+	return nil
 }
 
 // version returns the version that the linker set, or else the module's, or else the commit.

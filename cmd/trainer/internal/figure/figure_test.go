@@ -13,6 +13,7 @@ import (
 
 	"trainer/cpu"
 	"trainer/nn"
+	"trainer/nn/recipe"
 )
 
 // drawing is a figure with what its text must contain.
@@ -20,6 +21,16 @@ type drawing struct {
 	name   string
 	draw   func(w io.Writer, format string) error
 	labels []string
+}
+
+// builtIn returns the network of a built-in recipe with 10 outputs.
+func builtIn(t *testing.T, name string) *nn.Sequential {
+	t.Helper()
+	r, err := recipe.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Model(10)
 }
 
 func drawings(t *testing.T) []drawing {
@@ -48,10 +59,10 @@ func drawings(t *testing.T) []drawing {
 	}
 	return []drawing{
 		{"network", func(w io.Writer, f string) error {
-			return Network(w, f, "the teaching network", table(nn.TeachingMNIST(), nn.Shape{28, 28, 1}), nn.Shape{28, 28, 1})
+			return Network(w, f, "the teaching network", table(builtIn(t, "mnist-basic"), nn.Shape{28, 28, 1}), nn.Shape{28, 28, 1})
 		}, []string{"the teaching network", "5 layers", "13.6 k parameters", "conv1", "conv2d", "3×3", "26×26×8", "80 parameters", "relu", "1352", "flatten1", "layer with weights"}},
 		{"long network", func(w io.Writer, f string) error {
-			return Network(w, f, "long", table(nn.TeachingCIFAR10(), nn.Shape{32, 32, 3}), nn.Shape{32, 32, 3})
+			return Network(w, f, "long", table(builtIn(t, "cifar10-basic"), nn.Shape{32, 32, 3}), nn.Shape{32, 32, 3})
 		}, []string{"32×32×32", "3×3, same", "dropout 20%", "batch-norm", "dense2", "normalisation"}},
 		{"residual network", func(w io.Writer, f string) error {
 			return Network(w, f, "residual", table(residual, image), image)

@@ -1,6 +1,6 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package doctor
 
 import (
 	"fmt"
@@ -8,13 +8,15 @@ import (
 	"regexp"
 	"time"
 
+	"trainer/gpu"
 	"trainer/gpu/internal/cuda"
+	"trainer/gpu/internal/require"
 	"trainer/nn/device"
 )
 
-// Survey loads the libraries and asks the driver for its GPUs, none of which has to do anything for it. It does
-// not fail: what is wrong is in the diagnosis, to which Examine adds. begin is told what is about to be
-// done, so that a crash within a library can be laid to something.
+// Survey loads the libraries and asks the driver for its GPUs, without using any of them. It does not fail: what is
+// wrong is in the diagnosis, to which Examine adds. begin is told what is about to be done, so that a crash within a
+// library can be attributed.
 func Survey(begin func(doing string)) Diagnosis {
 	d := Diagnosis{Built: true, GPUs: []GPU{}}
 	begin("starting the driver")
@@ -22,10 +24,10 @@ func Survey(begin func(doing string)) Diagnosis {
 	begin("loading cuBLAS and cuDNN")
 	d.Driver, d.Libraries = findLibraries()
 	if err == nil && n == 0 {
-		d.Driver.Reason, d.Driver.Remedy = "the driver sees no GPU", "CUDA_VISIBLE_DEVICES may hide it"
+		d.Driver.Reason, d.Driver.Remedy = "the driver lists no GPU", "CUDA_VISIBLE_DEVICES may hide it"
 	} else if err != nil {
 		d.Driver.Reason, d.Driver.Remedy = explain(err)
-	} else if err := checkDriver(); err != nil {
+	} else if err := require.Driver(); err != nil {
 		d.Driver.Reason, d.Driver.Remedy = explain(err)
 	}
 	for i := range n {
@@ -36,14 +38,14 @@ func Survey(begin func(doing string)) Diagnosis {
 	return d
 }
 
-// findLibraries loads the libraries and tells where they are from.
+// findLibraries loads the libraries and returns where each was found.
 func findLibraries() (Driver, []Library) {
 	all := cuda.Libraries()
 	driver := Driver{Library: library("driver", all[0])}
 	driver.Version, driver.CUDA = driverVersion(driver.File), driver.Version
 	lt := Library{Name: "cuBLASLt"}
 	if lt.File, lt.Version = cuda.LoadedCuBLASLt(); lt.File == "" {
-		lt.Reason = "not loaded: it comes with cuBLAS, which loads it"
+		lt.Reason = "not loaded: cuBLAS, which it comes with, loads it"
 	}
 	return driver, []Library{library("cuBLAS", all[1]), lt, library("cuDNN", all[2])}
 }
@@ -59,7 +61,7 @@ func library(name string, l cuda.Library) Library {
 	return r
 }
 
-// kernelModule is where the driver's kernel module tells its version.
+// kernelModule is the file in which the driver's kernel module reports its version.
 const kernelModule = "/proc/driver/nvidia/version"
 
 var (
@@ -68,7 +70,7 @@ var (
 )
 
 // driverVersion returns the driver's own version, from the name of libcuda's file or from the
-// kernel module; "" where neither tells.
+// kernel module; "" if neither has it.
 func driverVersion(file string) string {
 	if m := fileVersion.FindStringSubmatch(file); m != nil {
 		return m[1]
@@ -86,9 +88,9 @@ func driverVersion(file string) string {
 	return ""
 }
 
-// Examine opens a GPU and runs a self-test on it, whose results it compares with those of reference, the CPU. It
-// does not fail: what is wrong is in the GPU. begin is told what is about to be done, and what is known by
-// then: a library may crash, or never return.
+// Examine opens a GPU, runs a self-test on it, and compares the results with those of reference, the CPU. It does not
+// fail: what is wrong is in the GPU that it returns. begin is told what is about to be done and what is known so far,
+// because a library may crash or never return.
 func Examine(index int, reference device.Device, begin func(doing string, sofar GPU)) (g GPU) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -100,7 +102,7 @@ func Examine(index int, reference device.Device, begin func(doing string, sofar 
 	}
 	begin("opening it", g)
 	start := time.Now()
-	dev, err := New(index, WithPrecision(FP32))
+	dev, err := gpu.New(index, gpu.WithPrecision(gpu.FP32))
 	if err == nil {
 		g.Free = dev.(device.DatasetResident).FreeMemory()
 		g.Tests, err = selftest(dev, reference, func(test string, done []Selftest) {
@@ -136,7 +138,7 @@ func look(index int) GPU {
 	}
 	g.Name, g.UUID, g.PCI, g.Memory = p.Name, p.UUID, p.PCI, p.Memory
 	g.ComputeCapability = fmt.Sprintf("%d.%d", p.Major, p.Minor)
-	if checkGPU(p) == nil {
+	if require.GPU(p) == nil {
 		g.offer(p)
 	}
 	return g
@@ -144,19 +146,12 @@ func look(index int) GPU {
 
 // offer fills in the precisions of a GPU that can be used.
 func (g *GPU) offer(properties cuda.Properties) {
-	for _, p := range []Precision{FP32, TF32, FP16, BF16} {
-		if settlePrecision(p, properties) == p {
+	for _, p := range gpu.Precisions() {
+		if _, _, err := require.Precision(p, properties); err == nil {
 			g.Precisions = append(g.Precisions, p.String())
 		}
 	}
-	g.Auto = settlePrecision(Auto, properties).String()
-}
-
-// settlePrecision returns what a GPU makes of a precision, or Auto where it can't do that.
-func settlePrecision(p Precision, properties cuda.Properties) Precision {
-	d := &Device{options: options{precision: p}}
-	if d.settle(properties) != nil {
-		return Auto
+	if auto, _, err := require.Precision(gpu.Auto, properties); err == nil {
+		g.Auto = auto.String()
 	}
-	return d.precision
 }

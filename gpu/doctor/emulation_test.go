@@ -1,14 +1,48 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package doctor
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"trainer/gpu/cudasim"
+	"trainer/gpu/internal/cuda"
 	"trainer/nn/device"
 )
+
+// emulate makes this process use package cudasim, a software emulation of the driver, cuBLAS and cuDNN, in its first
+// state except for the settings. What it finds wrong fails the test. Without a C++ compiler the test is skipped.
+func emulate(t *testing.T, settings string) {
+	t.Helper()
+	if os.Getenv("TRAINER_TEST_GPU") != "" {
+		t.Skip("TRAINER_TEST_GPU is set: this test is for the software emulation")
+	}
+	t.Log("on the software emulation of CUDA, not on a GPU")
+	os.Setenv(cudasim.PathVariable, cudasim.Build(t, cudasim.Options{}))
+	if _, err := cuda.DriverVersion(); err != nil { // loads the driver
+		t.Fatal(err)
+	}
+	cudasim.Reset()
+	if err := cudasim.Configure(settings); err != nil {
+		t.Fatal(err)
+	}
+	cudasim.Watch(t)
+	t.Cleanup(cudasim.Disarm)
+}
+
+// forgiveLeaks drops the emulation's findings of memory that was not freed: in a lost context it can't be.
+func forgiveLeaks(t *testing.T) {
+	t.Helper()
+	for _, line := range cudasim.Findings() {
+		if !strings.HasPrefix(line, "leak:") {
+			t.Errorf("software CUDA: %s", line)
+		}
+	}
+	cudasim.Clear()
+}
 
 // diagnose surveys, and examines each GPU, in this process.
 func diagnose(reference device.Device) Diagnosis {
@@ -29,13 +63,13 @@ func TestDiagnose(t *testing.T) {
 		usable         bool
 		want           string // in the verdict
 	}{
-		{"all is well", "memory=512MiB; driver=12040; cc=90", 1, true, "cuda:0 can be used, which is a software emulation and no GPU"},
-		{"two GPUs", "devices=2", 2, true, "cuda:0, cuda:1 can be used"},
+		{"all is well", "memory=512MiB; driver=12040; cc=90", 1, true, "cuda:0 (software emulation) can be used"},
+		{"two GPUs", "devices=2", 2, true, "cuda:0 (software emulation) and cuda:1 (software emulation) can be used"},
 		{"no GPU", "devices=0", 0, false, "no GPU can be used: "},
-		{"busy", "busy", 1, false, "another process holds the GPU"},
+		{"busy", "busy", 1, false, "another process has exclusive use of the GPU"},
 		{"old driver", "driver=11080", 1, false, "CUDA 11.8, 12.1 or newer is needed"},
 		{"old GPU", "cc=61", 1, false, "compute capability 6.1, 7.5 or newer"},
-		{"no memory", "memory=1MiB", 1, false, "other processes may use the GPU's memory"},
+		{"no memory", "memory=1MiB", 1, false, "other processes may be using the GPU's memory"},
 		{"cuBLAS fails", "fail=cublasCreate_v2#1:NOT_INITIALIZED", 1, false, "CUBLAS_STATUS_NOT_INITIALIZED"},
 		{"convolution fails", "fail=cudnnConvolutionBiasActivationForward#1:EXECUTION_FAILED", 1, false, "CUDNN_STATUS_EXECUTION_FAILED"},
 		{"launch fails", "fail=cuLaunchKernel#1:LAUNCH_FAILED", 1, false, "CUDA_ERROR_LAUNCH_FAILED"},

@@ -1,4 +1,4 @@
-package gpu
+package doctor
 
 import (
 	"fmt"
@@ -7,19 +7,19 @@ import (
 	"trainer/nn/device"
 )
 
-// The self-test runs a few operations on a GPU and on the CPU, and compares. Numbers are deterministic and
-// between -1 and 1, so that a result of a hundred products is of the order of 10.
+// The self-test runs a few operations on a GPU and on the CPU, and compares the results. The operands are deterministic
+// and between -1 and 1, so that a sum of a hundred products is of the order of 10.
 
-// How far the GPU may be from the CPU, as a share of the largest value.
+// The largest acceptable difference between the GPU and the CPU, relative to the largest value.
 const (
-	// Sums of a few hundred float32 products in another order stay within 1e-5.
+	// Summing a few hundred float32 products in another order changes the result by less than 1e-5.
 	selftestBound = 1e-4
-	// A result in float16 is rounded to 10 bits of fraction, which is 4.9e-4 at most. Algorithms that
-	// transform their factors, as Winograd's does, round a few times more. Factors are the same on both.
+	// A result in float16 is rounded to 10 mantissa bits, an error of 4.9e-4 at most. Algorithms that transform their
+	// operands, such as Winograd's, round a few times more. The operands are the same on both devices.
 	selftestBound16 = 4e-3
 )
 
-// operation is one of the self-test's. Tensors of several dimensions are of its dtype, vectors are float32.
+// operation is an operation of the self-test. Tensors of several dimensions have its dtype, vectors are float32.
 type operation struct {
 	name  string
 	dtype device.DType
@@ -69,15 +69,15 @@ func planSoftmax(dev device.Device, _ device.DType) (func(*device.Tensor, []*dev
 	return func(y *device.Tensor, in []*device.Tensor) { plan.Forward(y, in[0]) }, err
 }
 
-// selftest runs the operations on a device and on the reference, the CPU. begin is told of each before it
-// runs, and of what has been done.
+// selftest runs the operations on a device and on the reference, the CPU. Before each, begin gets its name and the
+// results so far.
 func selftest(dev, reference device.Device, begin func(name string, done []Selftest)) ([]Selftest, error) {
 	var tests []Selftest
 	for _, o := range operations() {
 		begin(o.name, tests)
 		want, err := o.run(reference, reference, device.Float32)
 		if err != nil {
-			return tests, fmt.Errorf("the self-test's %s on the CPU: %w", o.name, err)
+			return tests, fmt.Errorf("self-test on the CPU: %s: %w", o.name, err)
 		}
 		got, err := o.run(dev, reference, o.dtype)
 		if err != nil {
@@ -89,20 +89,20 @@ func selftest(dev, reference device.Device, begin func(name string, done []Selft
 	return tests, nil
 }
 
-// judge fills in Usable, and Reason where a test failed.
+// judge fills in Usable, and Reason if a test failed.
 func (g *GPU) judge() {
 	g.Usable = g.Reason == "" && len(g.Tests) > 0
 	for _, t := range g.Tests {
 		if !t.OK {
 			g.Usable = false
-			g.Reason = fmt.Sprintf("the self-test found a wrong result: %s, off by %.1e of the largest value, at most %.0e is right", t.Name, t.Error, t.Bound)
+			g.Reason = fmt.Sprintf("the self-test found a wrong result: %s, error %.1e relative to the largest value (limit %.0e)", t.Name, t.Error, t.Bound)
 			return
 		}
 	}
 }
 
-// relativeError returns max|got - want| / max|want|; it is the largest float64 where that is not
-// a number, which JSON can't write.
+// relativeError returns max|got - want| / max|want|, or the largest float64 if that is infinite or NaN, which JSON
+// can't represent.
 func relativeError(got, want []float32) float64 {
 	if len(got) != len(want) {
 		return math.MaxFloat64
@@ -122,8 +122,8 @@ func relativeError(got, want []float32) float64 {
 	return min(difference/largest, math.MaxFloat64)
 }
 
-// run computes the operation on a device, with tensors of a dtype that may be wider than the operation's: the
-// operands are rounded to that one either way. The CPU converts.
+// run computes the operation on a device with tensors of a dtype, which may be wider than the operation's. The operands
+// are rounded to the operation's dtype in any case; the CPU converts them.
 func (o operation) run(dev, cpu device.Device, dtype device.DType) ([]float32, error) {
 	run, err := o.plan(dev, dtype)
 	if err != nil {

@@ -1,0 +1,53 @@
+package bench
+
+import (
+	"errors"
+	"testing"
+
+	"trainer/nn/device"
+	"trainer/nn/device/devicetest"
+)
+
+// The numbers of a batch of 250 images of 31 x 31 with 64 channels: far more than the caches hold, as in training.
+const elements = 250 * 31 * 31 * 64
+
+// runGroup returns the benchmark of the operations of a group, from the list of package devicetest. Those that are bound by memory
+// stand beside a copy, which is the most that memory gives.
+func runGroup(group devicetest.Group) func(*testing.B) {
+	return func(b *testing.B) {
+		if group == devicetest.Elementwise {
+			b.Run("copy", runCopy)
+		}
+		for _, op := range devicetest.Operations() {
+			if op.Group != group {
+				continue
+			}
+			for _, c := range op.Calls(devicetest.Large) {
+				b.Run(c.Name, func(b *testing.B) { benchCall(b, c) })
+			}
+		}
+	}
+}
+
+func runCopy(b *testing.B) {
+	d := open(b)
+	x, y := tensor(b, d, elements), tensor(b, d, elements)
+	loop(b, d, func() { d.Copy(y, x) })
+	reportBytes(b, 2*4*elements)
+}
+
+// benchCall measures a call in float32. It is skipped if the device lacks it.
+func benchCall(b *testing.B, c devicetest.Call) {
+	d := open(b)
+	w, err := c.Make(devicetest.NewOperands(b, d, device.Float32, devicetest.Large))
+	if errors.Is(err, device.ErrNotSupported) {
+		b.Skip(err)
+	}
+	check(b, err)
+	loop(b, d, w.Run)
+	if w.FLOPs > 0 {
+		reportFLOPs(b, d, w.FLOPs)
+	} else {
+		reportBytes(b, w.Bytes)
+	}
+}
