@@ -109,6 +109,7 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	t.input, t.classes = nn.Shape{h, w, c}, t.test.Classes()
 	t.net, err = nn.Compile(j.dev, t.cfg.Model, nn.Options{
 		Input: t.input, Batch: min(evaluationBatch, t.test.Len()), Loss: t.cfg.Loss, Sample: noise(t.input),
+		ClassCounts: func() ([]int, error) { return data.ClassCounts(j.split.Train) },
 	})
 	if err != nil {
 		return nil, err
