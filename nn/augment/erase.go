@@ -38,7 +38,7 @@ type Erasing struct {
 }
 
 func erasingKind() Kind {
-	return Kind{Name: "erasing", Doc: "fill a rectangle of random size with the mean colour", New: func() Transform { return Erasing{} }}
+	return Kind{Name: "erasing", Doc: "fill a rectangle of random size with the mean colour (p: 0.5)", New: func() Transform { return Erasing{} }}
 }
 
 // Kind returns "erasing".

@@ -7,7 +7,7 @@ import "trainer/nn/device"
 type Flip struct{}
 
 func flipKind() Kind {
-	return Kind{Name: "flip", Doc: "mirror left to right", New: func() Transform { return Flip{} }}
+	return Kind{Name: "flip", Doc: "mirror left to right (p: 0.5)", New: func() Transform { return Flip{} }}
 }
 
 // Kind returns "flip".

@@ -7,7 +7,7 @@ import "trainer/nn/device"
 type Gray struct{}
 
 func grayKind() Kind {
-	return Kind{Name: "gray", Doc: "take the colours away", New: func() Transform { return Gray{} }}
+	return Kind{Name: "gray", Doc: "take the colours away (p: 0.1)", New: func() Transform { return Gray{} }}
 }
 
 // Kind returns "gray".

@@ -2,6 +2,7 @@ package augment
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"trainer/nn/device"
 	"trainer/nn/setting"
@@ -81,4 +82,20 @@ func (p Params) Set(k int, values ...float64) {
 	for i, v := range values {
 		p[k][1+i] = float32(v)
 	}
+}
+
+// Check returns the first mistake in a list: a probability or a setting that is out of bounds.
+func (l List) Check() error {
+	for i, item := range l {
+		if item.Transform == nil {
+			return fmt.Errorf("transform %d is nil", i+1)
+		}
+		if !(item.P >= 0 && item.P <= 1) {
+			return fmt.Errorf("transform %d (%s): p is %v, want 0 (the default) to 1", i+1, item.Kind(), item.P)
+		}
+		if err := setting.Check(item.Transform); err != nil {
+			return fmt.Errorf("transform %d (%s): %w", i+1, item.Kind(), err)
+		}
+	}
+	return nil
 }

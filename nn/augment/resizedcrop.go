@@ -32,7 +32,7 @@ func (ResizedCrop) Kind() string { return "resized-crop" }
 // Settings declares min-area, max-area, min-ratio and max-ratio.
 func (t *ResizedCrop) Settings(s *setting.List) {
 	areaSettings(s, &t.MinArea, &t.MaxArea, 0.08, 1)
-	ratioSettings(s, &t.MinRatio, &t.MaxRatio, 0.75, 4.0/3)
+	ratioSettings(s, &t.MinRatio, &t.MaxRatio, 0.75, 1.33)
 }
 
 // Check returns an error if a least value is above the largest.

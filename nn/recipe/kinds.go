@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"trainer/nn"
+	"trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/optim"
 	"trainer/nn/setting"
@@ -19,6 +20,7 @@ type Kinds struct {
 	Losses       []nn.LossKind
 	Initializers []nn.InitializerKind
 	Schedules    []optim.ScheduleKind
+	Transforms   []augment.Kind
 	DataSets     []data.SetKind
 }
 
@@ -29,6 +31,7 @@ func BuiltIn() Kinds {
 		Losses:       nn.LossKinds(),
 		Initializers: nn.InitializerKinds(),
 		Schedules:    optim.ScheduleKinds(),
+		Transforms:   augment.Kinds(),
 		DataSets:     data.SetKinds(),
 	}
 }
