@@ -10,8 +10,9 @@ import (
 //
 //	y = k x + (1-k) z        target = k onehot(label of x) + (1-k) onehot(label of z)
 //
-// where k, of each image, is drawn from Beta(Alpha, Alpha). Batches are in random order, so that the next image
-// is any other.
+// where k, of each image, is the larger of k' and 1-k', with k' drawn from Beta(Alpha, Alpha). Batches are in random order, so
+// that the next image is any other, and it makes no difference which of the two is called x; but with k near 0 an image would be
+// missing from the epoch (Berthelot et al., "MixMatch", NeurIPS 2019, equation 9).
 type Mixup struct{ Alpha float64 }
 
 func mixupKind() Kind {
@@ -35,5 +36,6 @@ func (Mixup) Ops() []*device.ImageOp { return []*device.ImageOp{mix} }
 // Draw draws the share.
 func (t Mixup) Draw(r *Random, p Params) {
 	k := beta(r, t.Alpha)
+	k = max(k, 1-k)
 	p.Set(0, k, 0, 0, float64(r.H), float64(r.W), k)
 }
