@@ -9,27 +9,28 @@ func blur(m *picture, p []float32) {
 		radius--
 	}
 	row := m.w * m.c
-	for i := range m.h {
-		for j := range m.w {
-			m.weighted(m.scratch[i*row+j*m.c:][:m.c], m.x[i*row:], j, m.w, m.c, p[:radius+1])
+	clear(m.scratch)
+	for j := range m.w {
+		for k := -radius; k <= radius; k++ {
+			from, weight := reflected(j+k, m.w), p[max(k, -k)]
+			for at := 0; at < len(m.x); at += row {
+				addScaled(m.scratch[at+j*m.c:][:m.c], m.x[at+from*m.c:][:m.c], weight)
+			}
 		}
 	}
+	clear(m.x)
 	for i := range m.h {
-		for j := range m.w {
-			m.weighted(m.x[i*row+j*m.c:][:m.c], m.scratch[j*m.c:], i, m.h, row, p[:radius+1])
+		for k := -radius; k <= radius; k++ {
+			addScaled(m.x[i*row:][:row], m.scratch[reflected(i+k, m.h)*row:][:row], p[max(k, -k)])
 		}
 	}
 }
 
-// weighted writes the mean around place i of n places of a line, which are stride elements apart.
-func (m *picture) weighted(to, line []float32, i, n, stride int, weights []float32) {
-	clear(to)
-	for k := 1 - len(weights); k < len(weights); k++ {
-		from := line[reflected(i+k, n)*stride:][:len(to)]
-		weight := weights[max(k, -k)]
-		for c, v := range from {
-			to[c] += weight * v
-		}
+// addScaled computes y += a x.
+func addScaled(y, x []float32, a float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += a * v
 	}
 }
 

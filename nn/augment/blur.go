@@ -71,13 +71,18 @@ func (t *Blur) Check() error { return ordered("sigma", t.MinSigma, t.MaxSigma) }
 // Ops returns blur.
 func (Blur) Ops() []*device.ImageOp { return []*device.ImageOp{blur} }
 
+// negligible is what a weight relative to the middle one must be below to be left out: no rounding to float32 would show it.
+const negligible = 0x1p-30
+
 // Draw draws the standard deviation.
 func (t Blur) Draw(r *Random, p Params) {
 	sigma := r.Uniform(t.MinSigma, t.MaxSigma)
 	var w [1 + blurRadius]float64
 	total := 0.0
 	for k := range w {
-		w[k] = math.Exp(-float64(k*k) / (2 * sigma * sigma))
+		if w[k] = math.Exp(-float64(k*k) / (2 * sigma * sigma)); w[k] < negligible {
+			w[k] = 0
+		}
 		total += w[k]
 		if k > 0 {
 			total += w[k]

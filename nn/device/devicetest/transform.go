@@ -181,11 +181,11 @@ func transformCalls(Size) []Call {
 	var all augment.List
 	for _, k := range augment.Kinds() {
 		item := augment.Item{Transform: k.New(), P: 1}
-		calls = append(calls, transformCall(k.Name, "Run", augment.List{item}, false, runOf))
+		calls = append(calls, transformCall("transform-"+k.Name, "Run", augment.List{item}, false, runOf))
 		all = append(all, item)
 	}
-	return append(calls, transformCall("all", "Run", all, true, runOf),
-		transformCall("targets", "Targets", all, true, func(o *Operands, p device.Transform, s device.TransformSpec, _, _, ids, drawn *device.Tensor) Work {
+	return append(calls, transformCall("transform-all", "Run", all, true, runOf),
+		transformCall("transform-targets", "Targets", all, true, func(o *Operands, p device.Transform, s device.TransformSpec, _, _, ids, drawn *device.Tensor) Work {
 			labels, dst := o.integers(s.Classes, ids.Len()), o.tensor(device.Float32, ids.Len(), s.Classes)
 			return Work{Run: func() { p.Targets(dst, labels, drawn) }, Results: []*device.Tensor{dst}, Bytes: bytesOf(dst, labels)}
 		}))
