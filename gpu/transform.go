@@ -26,10 +26,15 @@ type transform struct {
 	x, scratch               cu.DevicePtr // places in the workspace
 }
 
-// NewTransform makes a plan for a list of operations on images. The error is device.ErrNotSupported where one has no
-// kernel.
+// NewTransform makes a plan for a list of operations on images. A list with an operation that has no kernel is left to the
+// reference.
 func (d *Device) NewTransform(s device.TransformSpec) (device.Transform, error) {
 	s.Check()
+	for _, op := range s.Ops {
+		if !kernels.Has(imageKernel(op)) {
+			return d.Operations.NewTransform(s)
+		}
+	}
 	s.DType = floatType("NewTransform", s.DType)
 	return build(d, "transform", func(b *builder) device.Transform {
 		if !b.elements(s.N * s.H * s.W * s.C) {
@@ -44,20 +49,14 @@ func (d *Device) NewTransform(s device.TransformSpec) (device.Transform, error) 
 		}
 		b.reserve(l.bytes)
 		for _, op := range s.Ops {
-			p.ops = append(p.ops, b.imageOp(op))
+			p.ops = append(p.ops, b.kernel(imageKernel(op)))
 		}
 		return p
 	})
 }
 
-// imageOp returns an operation's kernel.
-func (b *builder) imageOp(op *device.ImageOp) *cuda.Kernel {
-	name := kernels.Name("image_" + op.Name)
-	if b.err == nil && !kernels.Has(name) {
-		b.err = unsupported("operation %s: there is no kernel %s", op.Name, name)
-	}
-	return b.kernel(name)
-}
+// imageKernel returns the name of an operation's kernel.
+func imageKernel(op *device.ImageOp) kernels.Name { return kernels.Name("image_" + op.Name) }
 
 func (p *transform) Run(y, images, ids, drawn *device.Tensor) {
 	const op = "transform"

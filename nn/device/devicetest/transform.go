@@ -48,9 +48,29 @@ func transformCases() []transformCase {
 		transformCase{"chain-mixes", augment.List{
 			{Transform: augment.Flip{}}, {Transform: augment.CutMix{}, P: 0.7}, {Transform: augment.Brightness{Max: 0.5}},
 			{Transform: augment.Mixup{Alpha: 1}}, {Transform: augment.Erasing{}}}, color, 7},
+		transformCase{"own-operation", augment.List{{Transform: augment.Hue{}}, {Transform: darkening{}}, {Transform: augment.Mixup{}}}, color, 4},
 		transformCase{"chain-mixes-gray", augment.List{{Transform: augment.Mixup{}, P: 0.5}, {Transform: augment.Mixup{}, P: 0.5}}, gray, 5},
 	)
 }
+
+// darkening is a transform of a program's own, whose operation no device has code for: devices use the formula.
+type darkening struct{}
+
+func (darkening) Kind() string { return "darkening" }
+
+func (darkening) Ops() []*device.ImageOp {
+	return []*device.ImageOp{{
+		Name: "darkening-of-a-test", Params: 1,
+		Apply: func(y, x, _ device.Image, p []float64) {
+			for i, v := range x.Pix {
+				y.Pix[i] = p[0] * v * v
+			}
+		},
+		Error: func(device.Image, []float64) (float64, float64) { return 2, 3 },
+	}}
+}
+
+func (darkening) Draw(r *augment.Random, p augment.Params) { p.Set(0, r.Uniform(0.5, 1)) }
 
 // largest returns a transform with the largest of these values that each setting takes.
 func largest(t augment.Transform) augment.Transform {
