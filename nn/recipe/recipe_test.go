@@ -490,6 +490,7 @@ func TestKindsDescribeThemselves(t *testing.T) {
 	}
 	checkKinds(t, kinds, kinds.Rules)
 	checkKinds(t, kinds, kinds.Schedules)
+	checkKinds(t, kinds, kinds.Transforms)
 }
 
 func checkKinds[T any](t *testing.T, kinds Kinds, list []setting.Kind[T]) {
