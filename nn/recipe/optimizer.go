@@ -43,7 +43,7 @@ func readTable[T any](s *section, v T) T {
 // readRule reads the update rule that kind names, with its learning rate and weight decay. The rule is nil if there
 // is none of that name.
 func (s *section) readRule() (rule optim.Rule, lr, decay float64, decoupled bool) {
-	s.has("kind")
+	s.has("kind") // so that messages name it first
 	var rates, coupling setting.List
 	rates.Float64(&lr, "lr", 0, setting.Positive, "learning rate before the schedule").Require()
 	rates.Float64(&decay, "weight-decay", 0, setting.NotNegative, "decay of the weights")
