@@ -47,7 +47,7 @@ func FamilyOf(kinds []LayerKind, name string) Family {
 func LayerKinds() []LayerKind {
 	return []LayerKind{
 		conv2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), batchNormKind(),
-		layerNormKind(),
+		layerNormKind(), groupNormKind(),
 		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(),
 		flattenKind(), dropoutKind(), scaleKind(), residualKind(),
 	}
