@@ -29,6 +29,13 @@ func (c *composer) weightedSum(s device.WeightedSumSpec) device.WeightedSum {
 	return made(c, func() (device.WeightedSum, error) { return c.b.dev.NewWeightedSum(s) })
 }
 
+// cast converts from float32 to the network's type.
+func (c *composer) cast(n int) device.Cast {
+	return made(c, func() (device.Cast, error) {
+		return c.b.dev.NewCast(device.CastSpec{From: device.Float32, To: c.b.dtype, Len: n})
+	})
+}
+
 func (c *composer) tensor(dtype device.DType, shape ...int) *device.Tensor {
 	return made(c, func() (*device.Tensor, error) { return c.b.Tensor(dtype, shape...) })
 }
