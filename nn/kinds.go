@@ -23,7 +23,7 @@ const (
 	Regulariser   Family = "dropout" // what works in training only
 	Scaling       Family = "scale"
 	Reshaping     Family = "reshaping"
-	Joining       Family = "sum" // of branches
+	Joining       Family = "joining" // of branches
 	OtherFamily   Family = "other"
 )
 
