@@ -49,7 +49,7 @@ func LayerKinds() []LayerKind {
 		conv2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), batchNormKind(),
 		layerNormKind(), groupNormKind(),
 		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(),
-		flattenKind(), dropoutKind(), scaleKind(), channelScaleKind(), residualKind(), concatKind(),
+		flattenKind(), upSampleKind(), dropoutKind(), scaleKind(), channelScaleKind(), residualKind(), concatKind(),
 	}
 }
 
