@@ -48,7 +48,7 @@ func LayerKinds() []LayerKind {
 	return []LayerKind{
 		conv2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), batchNormKind(),
 		layerNormKind(), groupNormKind(),
-		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(),
+		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(), preluKind(),
 		flattenKind(), upSampleKind(), dropoutKind(), scaleKind(), channelScaleKind(), residualKind(), concatKind(),
 	}
 }
