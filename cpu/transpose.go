@@ -43,11 +43,25 @@ func (p *transpose) Do(i, _ int) {
 		image, tile := t/p.tiles*m*n, t%p.tiles
 		i0, j0 := tile/p.across*tileSide, tile%p.across*tileSide
 		rows, cols := min(tileSide, m-i0), min(tileSide, n-j0)
-		for j := range cols {
-			y, x := p.y[image+(j0+j)*m+i0:][:rows], p.x[image+i0*n+j0+j:]
-			for i := range y {
-				y[i] = x[i*n]
+		x, y := p.x[image+i0*n+j0:], p.y[image+j0*m+i0:]
+		j := 0
+		for ; j+4 <= cols; j += 4 {
+			transpose4(y[j*m:], x[j:], rows, m, n)
+		}
+		for ; j < cols; j++ {
+			column := y[j*m:][:rows]
+			for i := range column {
+				column[i] = x[i*n+j]
 			}
 		}
+	}
+}
+
+// transpose4 copies four columns of x, rows n elements apart, to four rows of y that are m elements apart.
+func transpose4(y, x []float32, rows, m, n int) {
+	y0, y1, y2, y3 := y[:rows], y[m:][:rows], y[2*m:][:rows], y[3*m:][:rows]
+	for i := range y0 {
+		v := x[i*n:][:4]
+		y0[i], y1[i], y2[i], y3[i] = v[0], v[1], v[2], v[3]
 	}
 }
