@@ -2,8 +2,9 @@ package cpu
 
 import "trainer/nn/device"
 
-// transpose is the plan of y[n,j,i] = x[n,i,j]. It goes by squares of tileSide, so that the lines of the cache that
-// it writes to, one for each j, are still there for the next i.
+// transpose is the plan of y[n,j,i] = x[n,i,j]. It goes by squares of tileSide, which are turned in a buffer: written
+// straight to y, the elements of a row of x would fall on as many lines of the cache, often a power of two apart and so
+// in each other's way.
 type transpose struct {
 	d      *Device
 	spec   device.TransposeSpec
@@ -39,29 +40,19 @@ const tilesPerTask = 4
 // Do transposes a group of tiles.
 func (p *transpose) Do(i, _ int) {
 	m, n := p.spec.M, p.spec.N
+	var turned [tileSide][tileSide]float32
 	for t := i * tilesPerTask; t < min((i+1)*tilesPerTask, len(p.x)/(m*n)*p.tiles); t++ {
 		image, tile := t/p.tiles*m*n, t%p.tiles
 		i0, j0 := tile/p.across*tileSide, tile%p.across*tileSide
 		rows, cols := min(tileSide, m-i0), min(tileSide, n-j0)
-		x, y := p.x[image+i0*n+j0:], p.y[image+j0*m+i0:]
-		j := 0
-		for ; j+4 <= cols; j += 4 {
-			transpose4(y[j*m:], x[j:], rows, m, n)
-		}
-		for ; j < cols; j++ {
-			column := y[j*m:][:rows]
-			for i := range column {
-				column[i] = x[i*n+j]
+		for r := range rows {
+			row := p.x[image+(i0+r)*n+j0:][:cols]
+			for j, v := range row {
+				turned[j%tileSide][r] = v
 			}
 		}
-	}
-}
-
-// transpose4 copies four columns of x, rows n elements apart, to four rows of y that are m elements apart.
-func transpose4(y, x []float32, rows, m, n int) {
-	y0, y1, y2, y3 := y[:rows], y[m:][:rows], y[2*m:][:rows], y[3*m:][:rows]
-	for i := range y0 {
-		v := x[i*n:][:4]
-		y0[i], y1[i], y2[i], y3[i] = v[0], v[1], v[2], v[3]
+		for j := range cols {
+			copy(p.y[image+(j0+j)*m+i0:][:rows], turned[j][:])
+		}
 	}
 }
