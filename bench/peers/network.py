@@ -1,7 +1,6 @@
-"""What all the peers train: the networks of networks/*.toml, or on a GPU the recipes themselves, and images of
-noise.
+"""What all programs train: the networks of networks/*.toml, or on a GPU the recipes themselves, on random images.
 
-The same files make this project's networks, so that nothing has to be kept equal by hand.
+This project's networks are built from the same files, so nothing has to be kept in sync by hand.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ import numpy as np
 
 FOLDER = Path(__file__).resolve().parent / "networks"
 CLASSES = 10
-BATCHES = 2  # of images that a training goes round; worker/training.go has as many
-CHECK_STEPS = 4  # whose losses --check tells; as many there
+BATCHES = 2  # of images; worker/training.go has as many
+CHECK_STEPS = 4  # whose losses --check reports; as many there
 
 Layer = dict[str, Any]
 
@@ -48,7 +47,7 @@ class Network:
 
 
 def load(row: str, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:
-    """Reads a network of networks/, with another batch and learning rate where they are given."""
+    """Reads a network of networks/, with another batch and learning rate if given."""
     net = load_recipe(FOLDER / f"{row}.toml", batch, lr, dropout)
     if net.optimizer["kind"] != "sgd" or not net.optimizer["nesterov"] or net.loss != {"kind": "cross-entropy"}:
         raise ValueError(f"network {row}: want sgd with nesterov, and plain cross-entropy")
@@ -59,7 +58,7 @@ SIZES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3)}  # of d
 
 
 def load_recipe(file: Path, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:
-    """Reads a recipe. Images have the size that it says, or that of its first data set."""
+    """Reads a recipe. Images have the size that it sets, or the size of its first data set."""
     recipe = tomllib.loads(file.read_text())
     size, channels = SIZES.get(recipe["data"][0], (0, 1 if recipe.get("grayscale") else 3))
     return Network(
@@ -118,15 +117,15 @@ DEFAULTS: dict[str, Layer] = {
     "residual": {},
 }
 REQUIRED = {"out", "kernel", "rate", "by", "body"}
-IGNORED = {"layer", "name", "init"}  # initial weights make no difference to speed
+IGNORED = {"layer", "name", "init"}  # initial weights do not change the speed
 
 
 def complete(layer: Layer, dropout: bool) -> Layer:
-    """The layer with the recipes' defaults. A layer or a key that the peers' programs don't
-    know is an error, lest they train another network."""
+    """The layer with the recipes' defaults. An unknown layer or key is an error, because the other frameworks would train a
+    different network."""
     kind = layer["layer"]
     if kind not in DEFAULTS:
-        raise ValueError(f"layer {kind!r} is not known to the peers")
+        raise ValueError(f"layer {kind!r} has no counterpart in the other frameworks")
     unknown = set(layer) - set(DEFAULTS[kind]) - REQUIRED - IGNORED
     if unknown:
         raise ValueError(f"layer {kind!r} has {sorted(unknown)}, not known to the peers")
@@ -143,7 +142,7 @@ def complete(layer: Layer, dropout: bool) -> Layer:
 
 
 def noise(count: int) -> np.ndarray:
-    """Bytes of noise, the same as SyntheticImages' in bench/training.go: the finaliser of MurmurHash3."""
+    """Random bytes, the same as those of SyntheticImages in bench/training.go: the finaliser of MurmurHash3."""
     x = np.arange(count, dtype=np.uint32)
     x ^= x >> np.uint32(16)
     x *= np.uint32(0x85EBCA6B)

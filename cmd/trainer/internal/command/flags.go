@@ -190,10 +190,10 @@ func precision(dst *device.Precision) func(string) error {
 	}
 }
 
-// change parses a positive number, which must be whole if least is 1, and adds it to the changes of the recipe.
-func change(o *options, key string, least int) func(string) error {
+// change parses a positive number, which must be whole if minimum is 1, and adds it to the changes of the recipe.
+func change(o *options, key string, minimum int) func(string) error {
 	return func(s string) error {
-		if least == 1 {
+		if minimum == 1 {
 			var n int
 			if err := whole(&n)(s); err != nil {
 				return err
