@@ -10,20 +10,20 @@ import (
 //
 //	dst = decay*dst + (1-decay)*src      and with CopyBack      src = dst
 //
-// (Polyak and Juditsky 1992; with CopyBack, Lookahead of Zhang et al. 2019, dst being
-// its slow weights.)
+// (Polyak and Juditsky 1992; with CopyBack this is Lookahead, Zhang et al. 2019, and dst
+// holds the slow weights.)
 type average struct {
 	d     *Device
 	spec  device.AverageSpec
 	tasks []averageChunk
 
-	decay float32 // of the call that is running
+	decay float32 // of the current call
 }
 
 // averageChunk is a piece of one pair.
 type averageChunk struct{ dst, src []float32 }
 
-// NewAverage makes a plan for moving averages.
+// NewAverage returns a plan for moving averages.
 func (d *Device) NewAverage(s device.AverageSpec) (device.Average, error) {
 	if len(s.Dst) != len(s.Src) {
 		panic(fmt.Sprintf("cpu: NewAverage: %d destinations for %d sources", len(s.Dst), len(s.Src)))
