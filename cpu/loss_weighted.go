@@ -12,7 +12,7 @@ import (
 //
 //	L = sum_k a[k] (log sum_j exp(z[j]-m) - (z[k]-m))      dL/dz[k] = (sum_j a[j]) softmax(z)[k] - a[k]
 //
-// where m is the largest element of z, because the derivative of the logarithm with respect to z[k] is
+// with m the largest element of z. The gradient follows because the derivative of the logarithm is
 // softmax(z)[k]. The mean squared error is
 //
 //	L = u/classes sum_k (z[k] - t[k])^2                    dL/dz[k] = 2 u/classes (z[k] - t[k])

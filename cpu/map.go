@@ -297,8 +297,8 @@ func mapExp(y, a, _ []float32, alpha, beta float32) {
 	}
 }
 
-// exp returns e^x. Package vmath has it for x <= 0; for x > 0 this is the reciprocal of e^-x. If e^-x is too
-// small for that, or x is NaN, it uses package math.
+// exp returns e^x. Package vmath has it for x <= 0; for x > 0 this is the reciprocal of e^-x. For
+// |x| >= 87, and for NaN, it uses package math.
 func exp(x float32) float32 {
 	switch {
 	case x <= 0 && x > -87:

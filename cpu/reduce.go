@@ -7,8 +7,8 @@ import (
 // reduce is the plan of a reduction of [batch, rows, c], with sums in float64. There are three
 // cases:
 //
-//	all      to one number:                chunks leave partial results
-//	columns  c is kept:                    groups of rows leave a partial result a column
+//	all      to one number:                each chunk leaves a partial result
+//	columns  c is kept:                    groups of rows leave one partial result per column
 //	runs     c is not kept, others are:    runs of neighbouring elements, long ones in pieces
 //
 // Partial results are combined in the order of the tasks, and the shape decides the tasks.

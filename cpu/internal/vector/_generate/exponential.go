@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// The functions of package vmath, with the same coefficients, and with fused multiply-adds.
-// See there for the formulas and for the errors, which hold here too.
+// The functions of package vmath, with the same coefficients, but with fused multiply-adds.
+// The formulas are documented there, and so are the errors, which hold here too.
 
 const (
 	log2e     = 1.44269504088896340736
@@ -20,7 +20,7 @@ const (
 	magnitudeBits = 0x7FFFFFFF
 )
 
-// reduce returns p = 2^k and e^r - 1, where x = k ln 2 + r. It spoils x.
+// reduce returns p = 2^k and e^r - 1, where x = k ln 2 + r. It overwrites x.
 func (m *machine) reduce(x VecVirtual) (p, expm1 VecVirtual) {
 	p = m.hold(constant(roundBias))
 	VFMADD231PS(constant(log2e), x, p)
@@ -35,7 +35,7 @@ func (m *machine) reduce(x VecVirtual) (p, expm1 VecVirtual) {
 	return p, expm1
 }
 
-// exponential holds what expNegative keeps in a register.
+// exponential is a machine with the constant that expNegative keeps in a register.
 type exponential struct {
 	*machine
 	least VecVirtual
@@ -50,7 +50,7 @@ func (m exponential) expNegative(x Op) VecVirtual {
 	return e
 }
 
-// normal returns Phi(x), and the density where it is wanted.
+// normal returns Phi(x) and, if wanted, the density.
 func (m exponential) normal(x VecVirtual, density bool) (cdf, pdf VecVirtual) {
 	square := m.mul(m.mul(x, constant(-0.5)), x)
 	e := m.expNegative(square)
@@ -70,7 +70,7 @@ func (m exponential) normal(x VecVirtual, density bool) (cdf, pdf VecVirtual) {
 	return cdf, pdf
 }
 
-// sigmoid returns 1/(1+e^-x) and its slope, each where it is wanted.
+// sigmoid returns 1/(1+e^-x) and its slope, each only if wanted.
 func (m exponential) sigmoid(x VecVirtual, value, slope bool) (s, ds VecVirtual) {
 	e := m.expNegative(m.or(x, word(signBits)))
 	one := m.hold(constant(1))
@@ -95,7 +95,7 @@ func (m *machine) tanh(x, ten VecVirtual) VecVirtual {
 	return m.or(y, m.and(x, word(signBits)))
 }
 
-// exponentials emits the sum of exp(x - shift), with and without keeping them.
+// exponentials emits the sum of exp(x - shift), with and without storing the exponentials.
 func exponentials(m *machine, keep bool) {
 	name, signature, doc := "SumOfExponentials", "x *float32, n int, shift float32", "returns the sum of exp(x - shift)."
 	if keep {
