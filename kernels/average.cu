@@ -2,8 +2,8 @@
 //
 //	dst = decay*dst + (1-decay)*src      and with copyBack      src = dst
 //
-// (Polyak and Juditsky 1992; with copyBack, Lookahead of Zhang et al. 2019, dst being its slow
-// weights.) decay is float32 [1] on the device.
+// (Polyak and Juditsky 1992; with copyBack this is Lookahead, Zhang et al. 2019, and dst holds
+// the slow weights.) decay is float32 [1] on the device.
 #include "table.cuh"
 
 // Pair is one tensor and its average, as kernels.Pair lays it out.
@@ -11,14 +11,14 @@ struct Pair {
 	float *dst, *src;
 };
 
-// Launch: 256 threads, grid as many blocks as chunks: kernels.Chunks.
-// Bytes an element: 12, with copyBack 16.
+// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks). Bytes per element: 12,
+// with copyBack 16.
 extern "C" __global__ void __launch_bounds__(256)
 average(const Pair *pairs, const Chunk *chunks, const float *decay, int copyBack) {
 	const Chunk chunk = chunks[blockIdx.x];
 	const Pair p = pairs[chunk.tensor];
 	const float old = *decay, fresh = 1.0f - old;
-	constexpr int batch = 4; // loads under way together
+	constexpr int batch = 4; // loads in flight at a time
 #pragma unroll 1
 	for (int first = chunk.from + threadIdx.x; first < chunk.to; first += 256 * batch) {
 		float dst[batch], src[batch];

@@ -1,10 +1,11 @@
-// cast.cu: conversions of n elements, n < 2^31, between float32 and the storage type, to nearest, ties to
-// even, subnormals kept, infinity beyond the largest, NaN to NaN; and from uint8:
+// cast.cu: conversions of n elements, n < 2^31. Between float32 and the storage type they round to
+// nearest, ties to even, keep subnormals, give infinity beyond the largest number, and turn NaN into NaN.
+// The conversion from uint8 is
 //
 //	cast_from_uint8   y[i] = x[i]*scale + shift, product and sum each rounded to float32, as the CPU does
 //
-// Launch, but for the lists: 256 threads, any grid; each thread takes 4 elements at a time: kernels.Quads.
-// Bytes an element: one read and one written, of their sizes.
+// Launch, except for the lists: 256 threads, any grid; each thread takes 4 elements at a time
+// (kernels.FourPerThread). Bytes per element: the size of an element of each type.
 #include "storage.cuh"
 #include "table.cuh"
 
@@ -67,8 +68,8 @@ template <class To, class From> __device__ __forceinline__ void convertChunk(con
 
 } // namespace
 
-// The same for a list of tensors in one launch: weights to the storage type, gradients from it.
-// Launch: 256 threads, grid as many blocks as chunks: kernels.Chunks.
+// The same for a list of tensors in one launch: weights to the storage type, gradients from it. Launch:
+// 256 threads, grid: as many blocks as chunks (kernels.Chunks).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(cast_list_from_float32)(const CastPair *pairs, const Chunk *chunks) { convertChunk<Element, float>(pairs, chunks); }
 
@@ -79,7 +80,7 @@ KERNEL(cast_list_to_float32)(const CastPair *pairs, const Chunk *chunks) { conve
 
 #ifdef STORAGE_BFLOAT16
 
-// Between the two 16-bit types, through float32, which holds all values of both.
+// Conversions between the two 16-bit types, through float32, which can represent all values of both.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(cast_from_float16)(Element *y, const __half *x, int n) { convert(y, x, n, Same()); }
 
