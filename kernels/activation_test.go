@@ -9,7 +9,7 @@ import (
 	"trainer/nn/device"
 )
 
-// activationKernels are the kernels of an activation, alone and after the normalisation.
+// activationKernels are the kernels of an activation, alone and fused with batch normalisation.
 type activationKernels struct {
 	kind                       device.ActivationKind // 0: none
 	forward, backward          kernels.Family
@@ -33,7 +33,7 @@ const alpha = 0.25 // of LeakyReLU
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
-// activate returns f(x) and its magnitude: GELU's halves x/2 + x/2 erf cancel.
+// activate returns f(x) and the magnitude of its terms: in GELU, x/2 and x/2 erf cancel for negative x.
 func activate(kind device.ActivationKind, x float64) (value, magnitude float64) {
 	switch kind {
 	case 0:
@@ -57,8 +57,8 @@ func activate(kind device.ActivationKind, x float64) (value, magnitude float64) 
 	return value, math.Abs(value)
 }
 
-// slope returns f'(x) and the magnitude of its terms. An error of 2^-24 x^2 of an argument of exp
-// appears as one of the exponential.
+// slope returns f'(x) and the magnitude of its terms. An error of 2^-24 x^2 in the argument of exp is a
+// relative error of the exponential.
 func slope(kind device.ActivationKind, x float64) (value, magnitude float64) {
 	switch kind {
 	case 0:
@@ -108,8 +108,8 @@ func refActivationBackward(kind device.ActivationKind, dy, x []float64) sums {
 	return dx
 }
 
-// activationInputs are random numbers, large and small ones, and zeros. The tails' magnitudes are where
-// exponentials underflow.
+// activationInputs are random numbers, large and small ones, and zeros. In the tails, exponentials
+// underflow.
 func activationInputs(n int, s kernels.Storage) []float64 {
 	src := newSource("activation")
 	x := src.between(n, -6, 6, s)
@@ -131,7 +131,8 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// testActivation runs forward and backward, beside and in place, with a grid of its own and a small one.
+// testActivation runs forward and backward, out of place and in place, with the grid of package kernels
+// and with a small one.
 func testActivation(t *testing.T, a activationKernels, s kernels.Storage, n, shift int) {
 	x, dy := activationInputs(n, s), newSource("dy").values(n, s)
 	results := run(t, func(h *host) []pointer {
@@ -154,7 +155,8 @@ func testActivation(t *testing.T, a activationKernels, s kernels.Storage, n, shi
 	}
 }
 
-// NaN gives NaN, and infinities what the functions say where the formula has no infinity times 0.
+// NaN gives NaN, and an infinity gives the limit of the function, unless the formula contains infinity
+// times 0.
 func TestActivationsOfSpecials(t *testing.T) {
 	inf := math.Inf(1)
 	limits := map[device.ActivationKind][2]float64{ // at -Inf, at +Inf; NaN: not told
