@@ -9,7 +9,8 @@
 // gather, image n of the batch is images[ids[n]], and images holds set images. An id outside [0, set) gives NaN, and
 // nothing is read.
 //
-// Launch: 256 threads, grid (n), one block per image. Bytes per output element: 1 read, one element written.
+// Launch: 256 threads, grid (n), one block per image.
+// Bytes per output element: 1 read, one element written.
 #include "philox.cuh"
 #include "special.cuh"
 #include "storage.cuh"
@@ -143,7 +144,8 @@ KERNEL(augment_normalize)(Element *y, const unsigned char *images, const int *id
 }
 
 // gather_labels: dst[i] = labels[ids[i]] where labels holds set labels; -1 for an invalid id, which the loss turns
-// into NaN. Launch: 256 threads, grid ceil(n / 256).
+// into NaN.
+// Launch: 256 threads, grid ceil(n / 256).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(gather_labels)(int *dst, const int *labels, const int *ids, int n, int set) {
 	const int i = blockIdx.x * blockDim.x + threadIdx.x;

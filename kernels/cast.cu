@@ -5,7 +5,8 @@
 //	cast_from_uint8   y[i] = x[i]*scale + shift, product and sum each rounded to float32, as the CPU does
 //
 // Launch, except for the lists: 256 threads, any grid; each thread takes 4 elements at a time
-// (kernels.FourPerThread). Bytes per element: the size of an element of each type.
+// (kernels.FourPerThread).
+// Bytes per element: the size of an element of each type.
 #include "storage.cuh"
 #include "table.cuh"
 
@@ -68,8 +69,8 @@ template <class To, class From> __device__ __forceinline__ void convertChunk(con
 
 } // namespace
 
-// The same for a list of tensors in one launch: weights to the storage type, gradients from it. Launch:
-// 256 threads, grid: as many blocks as chunks (kernels.Chunks).
+// The same for a list of tensors in one launch: weights to the storage type, gradients from it.
+// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(cast_list_from_float32)(const CastPair *pairs, const Chunk *chunks) { convertChunk<Element, float>(pairs, chunks); }
 

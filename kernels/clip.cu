@@ -13,8 +13,8 @@
 #include "table.cuh"
 
 // clip_sum_squares writes the sum of squares of each chunk to partial [gridDim.x], in float64, in
-// which squares of float32 numbers cannot overflow. Launch: 256 threads, grid: as many blocks as
-// chunks (kernels.Chunks).
+// which squares of float32 numbers cannot overflow.
+// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
 extern "C" __global__ void __launch_bounds__(256)
 clip_sum_squares(double *partial, const float *const *grads, const Chunk *chunks) {
 	const Chunk chunk = chunks[blockIdx.x];
@@ -43,7 +43,8 @@ clip_factor(float *factor, const double *partial, int blocks, float maxNorm, flo
 	factor[1] = maxValue / inverse;
 }
 
-// clip_apply limits the gradients in place. Launch: like clip_sum_squares.
+// clip_apply limits the gradients in place.
+// Launch: like clip_sum_squares.
 extern "C" __global__ void __launch_bounds__(256)
 clip_apply(float *const *grads, const Chunk *chunks, const float *factor) {
 	const float f = factor[0], largest = factor[1];

@@ -16,7 +16,8 @@
 // only on the shape and the grid, never on timing: no float is added atomically.
 //
 // Launch: blocks of 256 threads, grid (ceil(rows / rowsPerBlock), ceil(c / W / 32)); kernels.Columns returns
-// it. For the second kernels: blocks of 256 threads, grid ceil(c / 8).
+// it.
+// For the second kernels: blocks of 256 threads, grid ceil(c / 8).
 #pragma once
 
 #include "storage.cuh"

@@ -11,8 +11,8 @@
 // dropout writes y from x; y may be x. step is int32 [1] on the device, so that each replay of
 // a recorded step draws new numbers.
 //
-// Launch: 256 threads, any grid; each thread takes 4 elements at a time
-// (kernels.FourPerThread). Elements moved per element: 2.
+// Launch: 256 threads, any grid; each thread takes 4 elements at a time (kernels.FourPerThread).
+// Elements moved per element: 2.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(dropout)(Element *y, const Element *x, const int *step, int n, float rate, float scale, int seedLow, int seedHigh, int stream) {
 	const bool vectors = aligned(x) && aligned(y);

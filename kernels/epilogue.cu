@@ -6,7 +6,8 @@
 //
 // bias is float32 [c] for all storage types. y may be x. n = rows*c < 2^31.
 //
-// Launch: 256 threads, any grid (kernels.VectorPerThread of n). Elements moved per element: 2.
+// Launch: 256 threads, any grid (kernels.VectorPerThread of n).
+// Elements moved per element: 2.
 #include "elementwise.cuh"
 #include "function.cuh"
 

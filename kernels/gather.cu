@@ -6,7 +6,8 @@
 // n is the number of elements that are written, below 2^31. pack is 1 if all sizes are multiples of PACK and all
 // addresses multiples of 16: then a thread moves 16 bytes at a time, otherwise one element.
 //
-// Launch of both: 256 threads, any grid (kernels.VectorPerThread). Bytes per element: 2e.
+// Launch of both: 256 threads, any grid (kernels.VectorPerThread).
+// Bytes per element: 2e.
 #include "elementwise.cuh"
 
 namespace {

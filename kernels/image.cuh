@@ -1,10 +1,10 @@
 // image.cuh: what the kernels of image_NAME.cu have in common. There is one kernel for each device.ImageOp.
 //
-// They modify float32 images [n,h,w,c] with values in [0,1] in place. Launch: 256 threads, grid (n), exactly: block i
-// works on image i. From the given column on, row i of drawn, float32 [n, columns], holds 1 if the operation is applied
-// to image i, otherwise 0, and then the parameters of the operation. Scratch memory is as large as the images. For an
-// operation that mixes images, it holds a copy of them from before the operation: the partner of image i is image i+1
-// of that copy, and the partner of the last image is the first.
+// They modify float32 images [n,h,w,c] with values in [0,1] in place.
+// Launch: 256 threads, grid (n), exactly: block i works on image i. From the given column on, row i of drawn, float32
+// [n, columns], holds 1 if the operation is applied to image i, otherwise 0, and then the parameters of the operation.
+// Scratch memory is as large as the images. For an operation that mixes images, it holds a copy of them from before the
+// operation: the partner of image i is image i+1 of that copy, and the partner of the last image is the first.
 #pragma once
 
 #include "block.cuh"

@@ -3,7 +3,8 @@
 //	y[i,j] = x(d*j + e*i + f, a*j + b*i + c)
 //
 // Parameters: a b c d e f, then what lies beyond the border: 0 for zeros, 1 for the image reflected at its outermost
-// pixels, 2 for the outermost pixels repeated. Bytes per element: 16, of which 4 come from the cache.
+// pixels, 2 for the outermost pixels repeated.
+// Bytes per element: 16, of which 4 come from the cache.
 #include "image.cuh"
 
 namespace {

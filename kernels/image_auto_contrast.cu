@@ -1,5 +1,6 @@
 // image_auto_contrast.cu: x = (x - low) / (high - low), with low and high the smallest and the largest value of each
-// channel, unless they are less than 1/512 apart. Bytes per element: 12.
+// channel, unless they are less than 1/512 apart.
+// Bytes per element: 12.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -3,7 +3,8 @@
 //
 //	z[i,j] = sum of p[|k|] x[i, j+k]        x[i,j] = sum of p[|k|] z[i+k, j]
 //
-// Parameters: the weights by distance, 0 to 7. Bytes per element: 16, plus neighbours, which come from the cache.
+// Parameters: the weights by distance, 0 to 7.
+// Bytes per element: 16, plus neighbours, which come from the cache.
 #include "image.cuh"
 
 namespace {

@@ -4,7 +4,8 @@
 //
 //	x = min(255, floor((step/2 + below[q]) / step)) / 255        step = floor(N / 255)
 //
-// A channel with step 0 stays as it is. Bytes per element: 12.
+// A channel with step 0 stays as it is.
+// Bytes per element: 12.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

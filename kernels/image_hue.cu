@@ -3,7 +3,8 @@
 //
 //	x[k] = V - D clamp(min(q, 4-q))        q = (n[k] + h + 6s) mod 6        n = 5, 3, 1
 //
-// Parameter: s, the rotation in full circles. Bytes per element: 8.
+// Parameter: s, the rotation in full circles.
+// Bytes per element: 8.
 #include "image.cuh"
 
 namespace {

@@ -12,7 +12,8 @@
 // in loss_weighted.cu.
 //
 // Launch, except for loss_finish: 256 threads, any grid, one warp per row, 8 rows per block at a time
-// (kernels.WarpRows). Bytes per element: forward 4, backward 8.
+// (kernels.WarpRows).
+// Bytes per element: forward 4, backward 8.
 #include "loss.cuh"
 #include "scaling.cuh"
 

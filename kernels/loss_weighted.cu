@@ -21,7 +21,8 @@
 // 0.
 //
 // Launch, except for the kernels named finish: 256 threads, any grid, one warp per row, 8 rows per block at a time
-// (kernels.WarpRows). Bytes per element: forward 4, backward 8, and 4 more with soft targets.
+// (kernels.WarpRows).
+// Bytes per element: forward 4, backward 8, and 4 more with soft targets.
 #include "loss.cuh"
 #include "scaling.cuh"
 
@@ -182,8 +183,8 @@ loss_squared_error_weighted(float *partial, const float *outputs, const int *lab
 	forward<SquaredError>(partial, outputs, {labels, soft, classWeights, weights, ignore, ignored, classes, 0.0f}, n);
 }
 
-// loss_weighted_finish adds the partial sums to stats [4]: loss, correct, count, weight. Launch: one block of 256
-// threads; blocks is the gridDim.x of the forward launch.
+// loss_weighted_finish adds the partial sums to stats [4]: loss, correct, count, weight.
+// Launch: one block of 256 threads; blocks is the gridDim.x of the forward launch.
 extern "C" __global__ void __launch_bounds__(256)
 loss_weighted_finish(float *stats, const float *partial, int blocks) {
 	__shared__ double sums[4][64];
@@ -217,7 +218,8 @@ loss_weights(float *partial, const int *labels, const float *soft, const float *
 }
 
 // loss_weights_finish computes inverse [1] from the partial sums: 1/W, or 0 if W is not positive, because then every
-// example is ignored or has the weight 0. Launch: one block of 256 threads; blocks is the gridDim.x of loss_weights.
+// example is ignored or has the weight 0.
+// Launch: one block of 256 threads; blocks is the gridDim.x of loss_weights.
 extern "C" __global__ void __launch_bounds__(256)
 loss_weights_finish(float *inverse, const float *partial, int blocks) {
 	double weight = 0.0;

@@ -7,9 +7,9 @@
 // have; strideC is 1 or 0. f is computed in float32. The kind is the same for all threads, so selecting f costs little
 // compared with memory access.
 //
-// y may be a, and b if it has a's shape: an element is read before it is written, by the same thread. Launch: 256
-// threads, any grid (kernels.VectorPerThread). Bytes per element: 2e, or 3e if b has a's shape; another e to add to y
-// or to select.
+// y may be a, and b if it has a's shape: an element is read before it is written, by the same thread.
+// Launch: 256 threads, any grid (kernels.VectorPerThread).
+// Bytes per element: 2e, or 3e if b has a's shape; another e to add to y or to select.
 //
 // One kernel serves all functions and both types of b; one kernel for each combination would make a hundred.
 #include "elementwise.cuh"

@@ -14,8 +14,8 @@
 // the state of scaling.cuh or null: gradients are also multiplied by INVERSE_SCALE, and if SKIP is set, nothing
 // changes.
 //
-// Launch of all: 256 threads, grid: as many blocks as chunks (kernels.Chunks). Bytes per parameter: SGD 12, with
-// momentum 20; Adam 28; RMSProp 20, with momentum 28.
+// Launch of all: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
+// Bytes per parameter: SGD 12, with momentum 20; Adam 28; RMSProp 20, with momentum 28.
 #include "scaling.cuh"
 #include "table.cuh"
 

@@ -19,8 +19,9 @@
 // c and the addresses are multiples of 16 (vector = 1), otherwise one.
 //
 // Launch: 256 threads, any grid (kernels.Pool of the number of outputs for forward, of inputs for
-// backward). n*h*w*c < 2^31. Bytes per element of x, for windows that tile the image, k = kH*kW, e =
-// element size: max forward e + (e+1)/k, max backward e + (e+1)/k; average forward and backward e + e/k.
+// backward). n*h*w*c < 2^31.
+// Bytes per element of x, for windows that tile the image, k = kH*kW, e = element size: max forward e +
+// (e+1)/k, max backward e + (e+1)/k; average forward and backward e + e/k.
 #include "storage.cuh"
 
 namespace {

@@ -6,7 +6,8 @@
 // scaling_count adds to *count the number of NaN and infinite elements in the listed gradients. A sum of
 // integers is the same in any order.
 //
-// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks). Bytes per element: 4.
+// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
+// Bytes per element: 4.
 extern "C" __global__ void __launch_bounds__(256)
 scaling_count(unsigned *count, const float *const *grads, const Chunk *chunks) {
 	const Chunk chunk = chunks[blockIdx.x];

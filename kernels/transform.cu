@@ -16,8 +16,9 @@ __device__ __forceinline__ bool known(const int *ids, int set) {
 
 } // namespace
 
-// transform_load: x = images / 255; ids is null if images holds the batch itself. Launch: 256 threads, grid (n),
-// exactly. Bytes per element: 1 read, 4 written.
+// transform_load: x = images / 255; ids is null if images holds the batch itself.
+// Launch: 256 threads, grid (n), exactly.
+// Bytes per element: 1 read, 4 written.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(transform_load)(float *x, const unsigned char *images, const int *ids, int size, int set) {
 	const size_t from = !ids ? blockIdx.x : known(ids, set) ? ids[blockIdx.x] : 0;
@@ -26,8 +27,9 @@ KERNEL(transform_load)(float *x, const unsigned char *images, const int *ids, in
 	for (int i = threadIdx.x; i < size; i += blockDim.x) x[i] = (float)images[i] / 255.0f;
 }
 
-// transform_normalize: y = (x - mean) / std. Launch: 256 threads, grid (n), exactly. Bytes per element: 4 read, one
-// element written.
+// transform_normalize: y = (x - mean) / std.
+// Launch: 256 threads, grid (n), exactly.
+// Bytes per element: 4 read, one element written.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(transform_normalize)(Element *y, const float *x, const int *ids, const float *mean, const float *std, int size, int c, int set) {
 	x += blockIdx.x * (size_t)size;
@@ -38,7 +40,8 @@ KERNEL(transform_normalize)(Element *y, const float *x, const int *ids, const fl
 
 // transform_targets: dst[i,k] is the sum of the weights of those partners j = 0 to partners-1 for which the label of
 // image (i+j) mod n is k. The weights are in the last columns of drawn; if partners is 0, the image's own label has the
-// weight 1. If one of its labels is not a class, the row is NaN. Launch: 256 threads, grid ceil(n / 256).
+// weight 1. If one of its labels is not a class, the row is NaN.
+// Launch: 256 threads, grid ceil(n / 256).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(transform_targets)(float *dst, const int *labels, const float *drawn, int n, int classes, int columns, int partners) {
 	const int i = blockIdx.x * blockDim.x + threadIdx.x;

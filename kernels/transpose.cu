@@ -4,7 +4,8 @@
 // write neighbouring elements. A row in shared memory has 33 elements, because with 32 a column would lie in a
 // single memory bank.
 //
-// Launch: 256 threads, grid exactly the number of squares of all images (kernels.Squares). Bytes per element: 2e.
+// Launch: 256 threads, grid exactly the number of squares of all images (kernels.Squares).
+// Bytes per element: 2e.
 #include "storage.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -48,7 +48,7 @@ Pending pending[pendings];
 int blockTop, pendingTop; // entries from here on are not in use
 bool freedTouched[blocks], freedTold[blocks];
 
-// Iterate over the entries that may be in use.
+// Pendings is the range of entries that may be in use.
 struct Pendings {
 	Pending *begin() const { return pending; }
 	Pending *end() const { return pending + pendingTop; }

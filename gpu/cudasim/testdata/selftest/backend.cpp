@@ -267,7 +267,7 @@ TEST(graphs) {
 		}
 }
 
-// A program can choose between engines with and without a workspace, not deterministic, and on tensor cores.
+// The engines that a program can choose from: one with a workspace, one that is not deterministic, and some on tensor cores.
 TEST(graph_engines) {
 	Gpu gpu;
 	Handle dnn;
