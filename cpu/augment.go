@@ -37,7 +37,7 @@ type change struct {
 	cut        int // its side
 }
 
-// NewAugment makes a plan for augmentation.
+// NewAugment returns a plan for augmentation.
 func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	if err := d.float32Only("augment", s.DType); err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
 	return d.newConv2D(spec, true, nil), nil
 }
 
-// newConv2D makes a plan; pool is nil, or the max pooling of the output.
+// newConv2D returns a plan; pool is nil, or the max pooling of the output.
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv2D {
 	s.Check()
 	p := &conv2D{d: d, spec: s, relu: relu, pool: pool}

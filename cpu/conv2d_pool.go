@@ -8,10 +8,9 @@ import (
 	"trainer/nn/device"
 )
 
-// convPool is 2 x 2 max pooling fused with a convolution. Each worker holds one image of the
-// convolution's output at a time, in its own memory: it makes it in the forward pass, and
-// reconstructs its gradient in the backward passes. So neither is ever in main memory as a
-// whole.
+// convPool is 2 x 2 max pooling fused with a convolution. Each worker holds one image at
+// a time, in its own memory: in the forward pass an image of the convolution's output, in the
+// backward passes the gradient with respect to it. So neither is ever in main memory as a whole.
 //
 // Like maxPool it stores where each maximum was, and with ReLU passes no gradient to a
 // maximum that was not positive.

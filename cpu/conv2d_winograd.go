@@ -44,7 +44,7 @@ type winogradTiles struct {
 }
 
 const (
-	// minWinogradChannels is the least number of channels, on either side, for which the
+	// minWinogradChannels is the smallest number of channels, on either side, for which the
 	// transforms can pay.
 	minWinogradChannels = 16
 	// transformCost is the time of the transforms of a tile, per input and per output
@@ -266,7 +266,7 @@ func (p *winogradProduct) poolPanel(from winogradOutput, images, o int) {
 	}
 }
 
-// tile returns the size x size pixels of an image from row i and column j on, If these begin
+// tile returns the size x size pixels of an image from row i and column j on. If these begin
 // before the image or end after it, they are copied to pixels, with zeros around them.
 func (w *window) tile(pixels, image []float32, i, j, size int) winograd.Grid {
 	rowLen := w.srcW * w.srcC

@@ -73,7 +73,7 @@ func TestLossBadLabel(t *testing.T) {
 	}
 }
 
-// Class weights 3 and 1, and example weights 1, 1 and 2, where the last example is ignored: W = 3 + 1. The weighted
+// Class weights 3 and 1, and example weights 1, 1 and 2; the last example is ignored, so W = 3 + 1. The weighted
 // mean is (3 ln 2 + ln 2)/4.
 func TestWeightedCrossEntropy(t *testing.T) {
 	o := newOperands(t)

@@ -18,7 +18,7 @@ type reduce struct {
 	shape reduceShape
 
 	columns columns
-	tasks   int // largest number of tasks of a group of rows
+	tasks   int // tasks per group of rows
 
 	run    int // length: neighbouring elements that go to one result
 	repeat int // runs per result, stride elements apart

@@ -77,8 +77,8 @@ func (u Update) column(j int) Update {
 	return u
 }
 
-// Tile computes op(A) B for at most MR x NR elements of C, A is stored by columns if trans is
-// true.
+// Tile computes op(A) B for at most MR x NR elements of C. If trans is true, A is stored
+// by columns.
 func (kn *Kernel) Tile(m, n, k int, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
 	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n, u.set, u.bias)
 }

@@ -254,7 +254,7 @@ struct Stream {
 	bool legacy = false;
 	std::deque<Queued> queue;
 	uint64_t queued = 0, done = 0;
-	Clock clock; // what is known to be done before the next piece of work
+	Clock clock; // the work that is known to be done before the next piece of work
 	std::vector<std::pair<Ref<Stream>, uint64_t>> waits; // for the next piece of work
 	bool stop = false;
 	Ref<Capture> capture;

@@ -7,7 +7,7 @@
 //
 //	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
 //
-// or, with set, it overwrites the tile, and adds the bias if there is one. k runs in
+// With set it overwrites the tile instead, and adds the bias if there is one. k runs in
 // segments, after each of which A and B advance by a step of their own: with the rows of a
 // filter, or of an image, as segments, a convolution needs no im2col matrix.
 //

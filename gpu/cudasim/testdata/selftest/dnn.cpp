@@ -400,7 +400,7 @@ TEST(batch_normalisation) {
 				NEAR(dx.download(), wantDx.v, tolerance);
 				NEAR(dscale.download(), sumDyHat.v, 1e-4);
 				NEAR(dbias.download(), sumDy.v, 1e-4);
-				// Without what the forward pass saved, the statistics are computed again; here in place.
+				// Without the values that the forward pass saved, the statistics are computed again; here in place.
 				OK(cudnnBatchNormalizationBackward(dnn.h, mode, &one, &zero, &one, &zero, x.desc, x.data(), dy.desc, dy.data(), dy.desc, dy.data(), saved.desc, scale.data(), dscale.data(), dbias.data(), epsilon,
 					nullptr, nullptr));
 				NEAR(dy.download(), wantDx.v, tolerance);

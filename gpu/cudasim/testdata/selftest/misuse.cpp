@@ -90,7 +90,7 @@ TEST(kernels_out_of_bounds) {
 	CUmodule m = module();
 	CUdeviceptr p;
 	OK(cuMemAlloc_v2(&p, 256));
-	long long far = 64; // the page beside it
+	long long far = 64; // the next page
 	launch(function(m, "test_write"), 1, 1, {&p, &far});
 	FAILS(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
 	FINDING("overrun", "test_write: reached 0 bytes past the end of the 256 bytes");
