@@ -2,7 +2,7 @@
 
 package kernels
 
-// Kernels that there are for several storage types: see Family.In.
+// Kernels that exist for several storage types: see Family.In.
 const (
 	ActivationGELUBackward      Family = "activation_gelu_backward"
 	ActivationGELUForward       Family = "activation_gelu_forward"
@@ -85,7 +85,7 @@ const (
 	Transpose                   Family = "transpose"
 )
 
-// The others.
+// Kernels that exist once.
 const (
 	Average                          Name = "average"
 	ClipApply                        Name = "clip_apply"
