@@ -85,7 +85,7 @@ func (a *accelerator) open(b *testing.B, p gpu.Precision, opts ...gpu.Option) de
 			b.Error(err)
 		}
 	})
-	if gpu.Emulated(d.Info()) && !a.dry {
+	if d.Info().Emulated && !a.dry {
 		b.Fatalf("%s is the software emulation of CUDA: no speed is measured on it; %s=1 runs its cases without", d.Name(), dryVariable)
 	}
 	return d

@@ -25,9 +25,9 @@ type stepVariant struct {
 
 // variants are those of most recipes; everything is compared for one.
 var (
-	variants    = []stepVariant{{name: "own-precision"}, {name: "own-precision-autotune", autotune: true}}
+	variants    = []stepVariant{{name: "recipe-precision"}, {name: "recipe-precision-autotune", autotune: true}}
 	allVariants = append([]stepVariant{
-		{name: "own-precision-no-graph", noGraph: true},
+		{name: "recipe-precision-no-graph", noGraph: true},
 		{name: "fp16", precision: gpu.FP16}, {name: "bf16", precision: gpu.BF16},
 		{name: "tf32", precision: gpu.TF32}, {name: "fp32", precision: gpu.FP32},
 	}, variants...)
@@ -63,7 +63,7 @@ func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
 	r, err := recipe.LoadWith(name, changes)
 	check(b, err)
 	if v.precision == gpu.Auto && r.Precision != "" {
-		v.precision, err = gpu.ParsePrecision(r.Precision)
+		v.precision, err = device.ParsePrecision(r.Precision)
 		check(b, err)
 	}
 	var opts []gpu.Option
@@ -71,8 +71,7 @@ func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
 		opts = append(opts, gpu.WithAutotune())
 	}
 	d := a.open(b, v.precision, opts...)
-	settled, _ := gpu.PrecisionOf(d)
-	t := newGPUTraining(b, d, r, settled.DType(), v.noGraph)
+	t := newGPUTraining(b, d, r, device.PrecisionOf(d).DType(), v.noGraph)
 	s := a.sample(b, d, work{queue: t.Step, target: stepTime})
 	if s == nil {
 		return

@@ -58,7 +58,7 @@ func TestCasesOnTheEmulation(t *testing.T) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	for _, want := range []string{
-		"step/mnist-basic/own-precision", "step/mnist/own-precision-autotune", "memory/float16/copy", "memory/float32/batch-norm-gelu/backward",
+		"step/mnist-basic/recipe-precision", "step/mnist/recipe-precision-autotune", "memory/float16/copy", "memory/float32/batch-norm-gelu/backward",
 		"memory/float32/adam-of-2M", "memory/float32/cross-entropy/forward", "memory/float16/cast-list/from-float32", "gemm/bf16/square-8192x8192x8192", "conv/fp16/mnist-256x12x12x24-to-32-k3/backward-filter",
 	} {
 		if !strings.Contains(text, "Benchmark/cuda/"+want) {

@@ -74,3 +74,10 @@ func (w columns) repeat(dst []float32, j int, v float32) {
 		dst[j] = v
 	}
 }
+
+// tile fills dst, of width numbers or fewer, with repetitions of row, of c numbers.
+func (w columns) tile(dst, row []float32) {
+	for len(dst) > 0 {
+		dst = dst[copy(dst, row):]
+	}
+}

@@ -4,7 +4,7 @@ import "trainer/cpu/internal/gemm"
 
 // direct computes the product of convProduct without any matrix of patches: the pixels of
 // a row of output lie stride*inC elements apart in the input, so they are the rows of A
-// in the micro-kernel, and the filter's rows are the turns of its sum:
+// in the micro-kernel, and the filter's rows are the segments of its sum:
 //
 //	C[j, o] = sum_a sum_(b,c) x[i*stride + a, (j*stride + b)*inC + c] W[o, a, b, c]
 //
@@ -64,7 +64,7 @@ func (p *direct) Do(task, worker int) {
 	images := newImageReader(p.src, w.perImage, p.unpool, p.d.own[worker])
 	x := w.band(p.scratch[worker], images.image(n), i0, i1)
 	panels, width := kn.Split(w.outW)
-	turns := gemm.Turns{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
+	segments := gemm.KSegments{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
 	for o := 0; o < p.out; o += kn.NR {
 		cols, filters, update := min(kn.NR, p.out-o), p.packed[o*p.k:], p.updateOf(o)
 		for i := range i1 - i0 {
@@ -72,7 +72,7 @@ func (p *direct) Do(task, worker int) {
 			for q := range panels {
 				j := q * width
 				m := min(width, w.outW-j)
-				kn.TileTurns(m, cols, turns, row[j*w.strideW*w.srcC:], w.strideW*w.srcC, false, filters, kn.NR, c[(i*w.outW+j)*p.out+o:], p.out, update)
+				kn.TileSegments(m, cols, segments, row[j*w.strideW*w.srcC:], w.strideW*w.srcC, false, filters, kn.NR, c[(i*w.outW+j)*p.out+o:], p.out, update)
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import "trainer/cpu/internal/gemm"
 //	dW[a, (b,c), o] = sum_i sum_j x[i*stride + a, (j*stride + b)*inC + c] dy[i, j, o]
 //
 // the pixels of a row of output are the steps of the micro-kernel's sum and the rows are
-// its turns. A task owns a part of the images, and all rows of the filter, or one where
+// its segments. A task owns a part of the images, and all rows of the filter, or one where
 // their gradient would not fit the second-level cache. Both are chosen by the shape alone;
 // the parts' sums are then added in order.
 type directFilter struct {
@@ -114,13 +114,13 @@ func (p *directFilter) addImage(dw, dy, x []float32, a0 int, packed []float32) {
 		// Bands of dy that stay in the first-level cache for all rows of the filter.
 		band := max(1, min(w.outH, gradientBand/(w.outW*ldb)))
 		for i := 0; i < w.outH; i += band {
-			turns := gemm.Turns{N: min(band, w.outH-i), K: w.outW, StepA: w.strideH * w.paddedRow(), StepB: w.outW * ldb}
+			segments := gemm.KSegments{N: min(band, w.outH-i), K: w.outW, StepA: w.strideH * w.paddedRow(), StepB: w.outW * ldb}
 			for a := a0; a < a0+p.filterH; a++ {
 				row := x[(i*w.strideH+a)*w.paddedRow():]
 				for q := range panels {
 					k := q * height
 					m := min(height, w.runLen-k)
-					kn.TileTurns(m, cols, turns, row[k:], w.strideW*w.srcC, true, b[i*turns.StepB:], ldb, dw[(a*w.runLen+k)*p.out+o:], p.out, gemm.Add)
+					kn.TileSegments(m, cols, segments, row[k:], w.strideW*w.srcC, true, b[i*segments.StepB:], ldb, dw[(a*w.runLen+k)*p.out+o:], p.out, gemm.Add)
 				}
 			}
 		}

@@ -138,7 +138,7 @@ func (t *winogradFilters) Do(panel, worker int) {
 		for o := range channels {
 			last := ((o+1)*p.r*p.r-1)*p.out + panel*nr
 			w := winograd.Grid{Data: p.weights, At: last, Row: -p.r * p.out, Column: -p.out}
-			p.d.winograd.Expand(p.r, u[o*nr:], p.stepU, w, width, scratch)
+			p.d.winograd.FilterTransform(p.r, u[o*nr:], p.stepU, w, width, scratch)
 		}
 		return
 	}
@@ -148,7 +148,7 @@ func (t *winogradFilters) Do(panel, worker int) {
 		p.order(ordered, panel*nr, width, c, n)
 		for i := range n {
 			w := winograd.Grid{Data: ordered, At: i * nr, Row: p.r * filterGroup * nr, Column: filterGroup * nr}
-			p.d.winograd.Expand(p.r, u[(c+i)*nr:], p.stepU, w, width, scratch)
+			p.d.winograd.FilterTransform(p.r, u[(c+i)*nr:], p.stepU, w, width, scratch)
 		}
 	}
 }
@@ -177,7 +177,7 @@ func (p *winogradProduct) Do(task, worker int) {
 	m, own := own[:p.lenM], own[p.lenM:]
 	pixels, own := own[:p.lenPixels], own[p.lenPixels:]
 	whole, own := own[:p.lenWhole], own[p.lenWhole:]
-	p.spread(v, first, tiles, pixels, own, worker)
+	p.inputTransform(v, first, tiles, pixels, own, worker)
 	for o := 0; o < p.out; o += p.d.kernel.NR {
 		p.multiply(m, v, tiles, o)
 		to := winogradOutput{data: p.c, at: o, channels: p.out}
@@ -193,14 +193,14 @@ func (p *winogradProduct) Do(task, worker int) {
 	}
 }
 
-// spread transforms a block of tiles.
-func (p *winogradProduct) spread(v []float32, first, tiles int, pixels, made []float32, worker int) {
+// inputTransform transforms a block of tiles.
+func (p *winogradProduct) inputTransform(v []float32, first, tiles int, pixels, made []float32, worker int) {
 	channels := p.win.channels
 	images := newImageReader(p.src, p.win.perImage, p.unpool, made)
 	for t := range tiles {
 		n, i, j := p.place(first + t)
 		x := p.win.tile(pixels, images.image(n), i-p.win.padH, j-p.win.padW, winograd.Size)
-		p.d.winograd.Input(v[p.at(t, p.stepV, channels):], p.stepV, x, channels, p.d.transform[worker])
+		p.d.winograd.InputTransform(v[p.at(t, p.stepV, channels):], p.stepV, x, channels, p.d.transform[worker])
 	}
 }
 
@@ -245,11 +245,11 @@ func (p *winogradProduct) write(to winogradOutput, tile, o int, m, pixels, scrat
 	y.At = to.at + (n-to.image)*w.outH*y.Row + i*y.Row + j*y.Column
 	rows, columns := min(p.m, w.outH-i), min(p.m, w.outW-j)
 	if rows == p.m && columns == p.m {
-		p.d.winograd.Collapse(p.m, y, m, p.stepM, cols, bias, floor, scratch)
+		p.d.winograd.OutputTransform(p.m, y, m, p.stepM, cols, bias, floor, scratch)
 		return
 	}
 	whole := winograd.Grid{Data: pixels, Row: p.m * cols, Column: cols}
-	p.d.winograd.Collapse(p.m, whole, m, p.stepM, cols, bias, floor, scratch)
+	p.d.winograd.OutputTransform(p.m, whole, m, p.stepM, cols, bias, floor, scratch)
 	for i := range rows {
 		for j := range columns {
 			copy(y.Data[y.At+i*y.Row+j*y.Column:][:cols], pixels[(i*p.m+j)*cols:])

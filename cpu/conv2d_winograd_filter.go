@@ -141,7 +141,7 @@ func (p *winogradFilter) runShared() {
 func (t *winogradTransform) Do(task, worker int) {
 	b := &t.current
 	from := task * transformTiles
-	t.spread(b, from, min(from+transformTiles, b.tiles), t.d.own[worker], t.d.transform[worker])
+	t.inputTransform(b, from, min(from+transformTiles, b.tiles), t.d.own[worker], t.d.transform[worker])
 }
 
 // Do adds the products of the shared block for one value and one panel of columns.
@@ -158,7 +158,7 @@ func (t *winogradParts) Do(part, worker int) {
 	for i := blocks * part / p.parts; i < blocks*(part+1)/p.parts; i++ {
 		b.first = i * p.block
 		b.tiles = min(p.block, p.calls-b.first)
-		p.spread(&b, 0, b.tiles, own, scratch)
+		p.inputTransform(&b, 0, b.tiles, own, scratch)
 		for value := range winograd.Values {
 			for c := 0; c < p.cols; c += p.d.kernel.NR {
 				p.product(&b, value, c)
@@ -171,9 +171,9 @@ func (t *winogradParts) Do(part, worker int) {
 	}
 }
 
-// spread transforms tiles [from, to) of a block, of x and of dy. own is memory for pixels,
+// inputTransform transforms tiles [from, to) of a block, of x and of dy. own is memory for pixels,
 // and for an image of dy where it has been pooled.
-func (p *winogradFilter) spread(b *winogradBlockOfTiles, from, to int, own, scratch []float32) {
+func (p *winogradFilter) inputTransform(b *winogradBlockOfTiles, from, to int, own, scratch []float32) {
 	pixels, made := own[:p.lenPixels], own[p.lenPixels:]
 	gradients := newImageReader(p.dy, p.dyWindow.perImage, p.unpool, made)
 	for i := from; i < to; i++ {
@@ -190,9 +190,9 @@ func (p *winogradFilter) spread(b *winogradBlockOfTiles, from, to int, own, scra
 func (p *winogradFilter) store(b *winogradBlockOfTiles, i, m int, g winograd.Grid, n int, scratch []float32) {
 	transform := func(v []float32, step int, g winograd.Grid, n int) {
 		if m == 0 {
-			p.d.winograd.Input(v, step, g, n, scratch)
+			p.d.winograd.InputTransform(v, step, g, n, scratch)
 		} else {
-			p.d.winograd.Expand(m, v, step, g, n, scratch)
+			p.d.winograd.FilterTransform(m, v, step, g, n, scratch)
 		}
 	}
 	if p.byOut == (m == 0) {
@@ -227,7 +227,7 @@ func (t *winogradFinish) Do(task, worker int) {
 		p.addParts(from, to, c)
 		for row := from; row < to; row++ {
 			m := p.d.shared[c*p.rows+row*nr : p.lenM]
-			p.collapse(m, row, c, min(nr, p.cols-c), ordered, p.d.transform[worker])
+			p.outputTransform(m, row, c, min(nr, p.cols-c), ordered, p.d.transform[worker])
 		}
 	}
 }
@@ -244,16 +244,16 @@ func (p *winogradFilter) addParts(from, to, c int) {
 	}
 }
 
-// collapse makes the taps of one row of M, width columns from c on.
-func (p *winogradFilter) collapse(m []float32, row, c, width int, ordered, scratch []float32) {
+// outputTransform makes the taps of one row of M, width columns from c on.
+func (p *winogradFilter) outputTransform(m []float32, row, c, width int, ordered, scratch []float32) {
 	nr, taps, in, low := p.d.kernel.NR, p.r*p.r, p.win.channels, float32(math.Inf(-1))
 	if !p.byOut {
 		dw := winograd.Grid{Data: p.dw, At: row*taps*in + c, Row: p.r * in, Column: in}
-		p.d.winograd.Collapse(p.r, dw, m, p.stepM, width, p.d.zeros, low, scratch)
+		p.d.winograd.OutputTransform(p.r, dw, m, p.stepM, width, p.d.zeros, low, scratch)
 		return
 	}
 	dw := winograd.Grid{Data: ordered, Row: p.r * nr, Column: nr}
-	p.d.winograd.Collapse(p.r, dw, m, p.stepM, width, p.d.zeros, low, scratch)
+	p.d.winograd.OutputTransform(p.r, dw, m, p.stepM, width, p.d.zeros, low, scratch)
 	for o := range width {
 		for tap := range taps {
 			p.dw[((c+o)*taps+tap)*in+row] = ordered[tap*nr+o]

@@ -1,15 +1,14 @@
 package cpu
 
 import (
-	"fmt"
-
 	"trainer/cpu/internal/gemm"
 	"trainer/nn/device"
 )
 
 // matMul computes C = op(A) op(B) + bias by the packed product of package gemm: B is
 // copied once into panels that the kernel reads end to end, then every task computes a
-// tile of C, one block of k after the other, in the same order at any number of threads.
+// tile of C, one block of k after the other, in the same order at any number of threads. The products of a batch
+// follow each other.
 type matMul struct {
 	d    *Device
 	spec device.MatMulSpec
@@ -18,9 +17,9 @@ type matMul struct {
 	packed  []float32   // op(B), by blocks of k, each by panels of columns
 	scratch [][]float32 // a worker's rows of A, made contiguous
 
-	m, n, k          int
-	c, a, b, bias    []float32
-	tileM, tileN     int // rows and columns of one task
+	batch, m, n, k   int
+	c, a, b, bias    []float32 // of the product that is running
+	tileM, tileN     int       // rows and columns of one task
 	tilesN           int
 	packB            matMulPack
 	multiply         matMulTiles
@@ -54,9 +53,7 @@ func (d *Device) NewMatMulReLU(spec device.MatMulSpec) (device.MatMul, error) {
 }
 
 func (d *Device) newMatMul(spec device.MatMulSpec, relu bool) *matMul {
-	if spec.M < 1 || spec.N < 1 || spec.K < 1 {
-		panic(fmt.Sprintf("matmul: sizes must be at least 1, got %+v", spec))
-	}
+	spec.Check()
 	p := &matMul{d: d, spec: spec, relu: relu}
 	p.packB, p.multiply = matMulPack{p}, matMulTiles{p}
 	p.packed = aligned[float32](d.kernel.PackedLen(spec.K, spec.N))
@@ -69,8 +66,9 @@ func (d *Device) newMatMul(spec device.MatMulSpec, relu bool) *matMul {
 
 // Run computes c = op(a) op(b) + bias.
 func (p *matMul) Run(c, a, b, bias *device.Tensor) {
-	p.check(c, a, b, bias)
-	p.c, p.a, p.b, p.bias = floats(c), floats(a), floats(b), optionalFloats(bias)
+	p.batch, p.m, p.k = p.spec.CheckOperands(c, a, b, bias)
+	p.n = p.spec.N
+	p.bias = optionalFloats(bias)
 	p.ldc, p.lda, p.ldb = p.n, p.k, p.n
 	if p.spec.TransA {
 		p.lda = p.m
@@ -80,38 +78,12 @@ func (p *matMul) Run(c, a, b, bias *device.Tensor) {
 	}
 	kn := p.d.kernel
 	p.blocks, p.panelsOf = (p.k+blockK-1)/blockK, kn.Panels(p.n)
-	p.d.pool.Run(p.blocks*p.panelsOf, &p.packB)
-
 	p.tileM, p.tileN = 4*kn.MR, 8*kn.NR
 	p.tilesN = (p.n + p.tileN - 1) / p.tileN
-	p.d.pool.Run((p.m+p.tileM-1)/p.tileM*p.tilesN, &p.multiply)
-}
-
-// check reads m, n and k from the tensors and panics where they don't fit.
-func (p *matMul) check(c, a, b, bias *device.Tensor) {
-	s := p.spec
-	if a == nil || len(a.Shape()) != 2 {
-		panic(fmt.Sprintf("matmul: a is %v, want a matrix", a))
-	}
-	p.m, p.k, p.n = a.Dim(0), a.Dim(1), s.N
-	if s.TransA {
-		p.m, p.k = p.k, p.m
-	}
-	if p.m > s.M || p.k > s.K {
-		panic(fmt.Sprintf("matmul: a is %v, want at most m=%d and k=%d", a, s.M, s.K))
-	}
-	device.Check("matmul", "a", a, device.Float32, -1, -1)
-	device.Check("matmul", "c", c, device.Float32, p.m, p.n)
-	if s.TransB {
-		device.Check("matmul", "b", b, device.Float32, p.n, p.k)
-	} else {
-		device.Check("matmul", "b", b, device.Float32, p.k, p.n)
-	}
-	if (bias != nil) != s.Bias {
-		panic(fmt.Sprintf("matmul: bias given: %v, by the spec: %v", bias != nil, s.Bias))
-	}
-	if bias != nil {
-		device.Check("matmul", "bias", bias, device.Float32, p.n)
+	for i := range p.batch {
+		p.c, p.a, p.b = floats(c)[i*p.m*p.n:], floats(a)[i*p.m*p.k:], floats(b)[i*p.k*p.n:]
+		p.d.pool.Run(p.blocks*p.panelsOf, &p.packB)
+		p.d.pool.Run((p.m+p.tileM-1)/p.tileM*p.tilesN, &p.multiply)
 	}
 }
 

@@ -1,106 +1,128 @@
 package cpu
 
 import (
-	"fmt"
 	"math"
 
 	"trainer/nn/device"
 )
 
-// reduce is the plan of a sum over src [rows, c], taken in float64:
+// reduce is the plan of a reduction of [batch, rows, c], taken in float64. There are three cases:
 //
-//	ReduceSumRows     dst[j] = sum_i src[i,j]
-//	ReduceSum         dst = sum src
-//	ReduceSumSquares  dst = sum src^2
-//	ReduceNonFinite   dst = number of NaN and infinite elements
+//	all      to one number:                chunks leave partial results
+//	columns  c is kept:                    groups of rows leave a partial result a column
+//	runs     c is not kept, others are:    runs of neighbouring elements, long ones in pieces
 //
-// Each task leaves a partial sum, which are then added in the order of the tasks.
+// Partial results are put together in the order of the tasks, which the shape decides.
 type reduce struct {
-	d    *Device
-	spec device.ReduceSpec
-	columns
-	partial []float64 // [tasks] or, for ReduceSumRows, [tasks, width]
-	total   []float64 // [c], for ReduceSumRows
+	d     *Device
+	spec  device.ReduceSpec
+	shape reduceShape
 
-	// Operands of the call that is running.
-	dst, src []float32
+	columns columns
+	tasks   int // of a group of rows, at most
+
+	run    int // neighbouring elements that go to one result
+	repeat int // runs that go to one result, stride elements apart
+	stride int
+	pieces int // of a run
+
+	partial []float64   // [chunks], [groups, tasks, width] or [results, pieces]
+	total   []float64   // [results], for columns
+	unused  [][]float64 // a worker's sums that nothing needs
+
+	// Operands of the call that is running; b may be nil.
+	dst, a, b []float32
+	batch     int
 }
+
+type reduceShape uint8
+
+const (
+	reduceToOne reduceShape = iota
+	reduceColumns
+	reduceRuns
+)
 
 // NewReduce makes a plan for a reduction.
 func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+	s.Check()
 	if err := d.float32Only("reduce", s.DType); err != nil {
 		return nil, err
 	}
-	if s.Rows < 1 || s.C < 1 || s.Kind < device.ReduceSumRows || s.Kind > device.ReduceNonFinite {
-		panic(fmt.Sprintf("cpu: NewReduce: kind %d over [%d %d]", s.Kind, s.Rows, s.C))
+	p := &reduce{d: d, spec: s}
+	switch {
+	case s.Keep == device.NoAxes:
+		p.shape = reduceToOne
+		p.partial = make([]float64, chunks(s.Batch*s.Rows*s.C))
+	case s.Keep&device.AxisC != 0:
+		p.shape = reduceColumns
+		p.reserveColumns()
+	default:
+		p.shape = reduceRuns
+		p.reserveRuns()
 	}
-	p := &reduce{d: d, spec: s, columns: newColumns(s.C)}
-	if s.Kind == device.ReduceSumRows {
-		p.partial = make([]float64, p.sums(s.Rows)*p.width)
-		p.total = make([]float64, s.C)
-		return p, nil
-	}
-	p.partial = make([]float64, chunks(s.Rows*s.C))
 	return p, nil
 }
 
-func (p *reduce) Run(dst, src *device.Tensor) {
-	const op = "cpu: reduce"
-	n := device.CheckUpTo(op, "src", src, device.Float32, p.spec.Rows*p.spec.C)
-	p.dst, p.src = floats(dst), floats(src)
-	if p.spec.Kind == device.ReduceSumRows {
-		if n%p.c != 0 {
-			panic(fmt.Sprintf("%s: src is %v, want rows of %d", op, src, p.c))
-		}
-		device.CheckLen(op, "dst", dst, device.Float32, p.c)
-		p.d.pool.Run(p.sums(n/p.c), (*reduceRows)(p))
-		p.d.pool.Run(p.merges(), (*reduceMerge)(p))
-		return
-	}
-	device.CheckLen(op, "dst", dst, device.Float32, 1)
-	p.d.pool.Run(chunks(n), (*reduceAll)(p))
-	var total float64
-	for _, v := range p.partial[:chunks(n)] {
-		total += v
-	}
-	p.dst[0] = float32(total)
-}
-
-// reduceRows is the loop over groups of rows of ReduceSumRows.
-type reduceRows reduce
-
-func (p *reduceRows) Do(i, _ int) {
-	sum := p.partial[i*p.width:][:p.width]
-	clear(sum)
-	from, to := p.sumSpan(i, len(p.src)/p.c)
-	p.d.vector.AddColumns(sum, p.src[from:to])
-}
-
-// reduceMerge is the loop over groups of columns that ends ReduceSumRows.
-type reduceMerge reduce
-
-func (p *reduceMerge) Do(i, _ int) {
-	from, to := i*columnsPerMerge, min((i+1)*columnsPerMerge, p.c)
-	p.merge(p.total, p.partial, from, to, p.width, p.sums(len(p.src)/p.c))
-	for j := from; j < to; j++ {
-		p.dst[j] = float32(p.total[j])
+// Run computes dst.
+func (p *reduce) Run(dst, a, b *device.Tensor) {
+	p.batch = p.spec.CheckOperands(dst, a, b)
+	p.dst, p.a, p.b = floats(dst), floats(a), optionalFloats(b)
+	switch p.shape {
+	case reduceToOne:
+		n := chunks(len(p.a))
+		p.d.pool.Run(n, (*reduceChunks)(p))
+		p.dst[0] = p.result(p.join(p.partial[:n]))
+	case reduceColumns:
+		p.runColumns()
+	case reduceRuns:
+		p.runRuns()
 	}
 }
 
-// reduceAll is the loop over chunks of the reductions to one number.
-type reduceAll reduce
+// result returns a number of dst.
+func (p *reduce) result(v float64) float32 { return float32(float64(p.spec.Factor()) * v) }
 
-func (p *reduceAll) Do(i, _ int) {
-	from, to := span(i, len(p.src))
-	x := p.src[from:to]
+// reduceChunks is the loop over chunks of the reduction to one number.
+type reduceChunks reduce
+
+func (t *reduceChunks) Do(i, _ int) {
+	p := (*reduce)(t)
+	from, to := span(i, len(p.a))
+	p.partial[i] = p.of(from, to)
+}
+
+// of returns the reduction of neighbouring elements.
+func (p *reduce) of(from, to int) float64 {
+	a := p.a[from:to]
 	switch p.spec.Kind {
 	case device.ReduceSum:
-		p.partial[i] = p.d.vector.Sum(x)
+		return p.d.vector.Sum(a)
 	case device.ReduceSumSquares:
-		p.partial[i] = p.d.vector.SumSquares(x)
+		return p.d.vector.SumSquares(a)
+	case device.ReduceSumProducts:
+		return p.d.vector.Dot(a, p.b[from:to])
 	case device.ReduceNonFinite:
-		p.partial[i] = float64(countNonFinite(x))
+		return float64(countNonFinite(a))
 	}
+	return float64(largest(a))
+}
+
+// join puts partial results together.
+func (p *reduce) join(partial []float64) float64 {
+	total := partial[0]
+	for _, v := range partial[1:] {
+		total = p.joined(total, v)
+	}
+	return total
+}
+
+// joined returns the reduction of what two partial results are of.
+func (p *reduce) joined(a, b float64) float64 {
+	if p.spec.Kind == device.ReduceMax {
+		return max(a, b)
+	}
+	return a + b
 }
 
 // countNonFinite returns how many elements of x are NaN or infinite: those with all
@@ -108,9 +130,11 @@ func (p *reduceAll) Do(i, _ int) {
 func countNonFinite(x []float32) int {
 	count := 0
 	for _, v := range x {
-		if math.Float32bits(v)&infinityBits == infinityBits {
+		if nonFinite(v) {
 			count++
 		}
 	}
 	return count
 }
+
+func nonFinite(v float32) bool { return math.Float32bits(v)&infinityBits == infinityBits }

@@ -12,20 +12,21 @@ func TestReduce(t *testing.T) {
 	x := []float32{1, -2, 3, 4, 0, -6}
 	for _, c := range []struct {
 		kind device.ReduceKind
+		keep device.Axes
 		x    []float32
 		want []float32
 	}{
-		{device.ReduceSumRows, x, []float32{1 + 3 + 0, -2 + 4 - 6}},
-		{device.ReduceSum, x, []float32{0}},
-		{device.ReduceSumSquares, x, []float32{1 + 4 + 9 + 16 + 36}},
-		{device.ReduceNonFinite, x, []float32{0}},
-		{device.ReduceNonFinite, []float32{nan, 1, inf, -inf, math.MaxFloat32, 0}, []float32{3}},
+		{device.ReduceSum, device.AxisC, x, []float32{1 + 3 + 0, -2 + 4 - 6}},
+		{device.ReduceSum, device.NoAxes, x, []float32{0}},
+		{device.ReduceSumSquares, device.NoAxes, x, []float32{1 + 4 + 9 + 16 + 36}},
+		{device.ReduceNonFinite, device.NoAxes, x, []float32{0}},
+		{device.ReduceNonFinite, device.NoAxes, []float32{nan, 1, inf, -inf, math.MaxFloat32, 0}, []float32{3}},
 		// 2^24 + 1 is no float32: the sum is taken in float64, and loses nothing.
-		{device.ReduceSum, []float32{1 << 24, 1, 1, 1, 1, -1 << 24}, []float32{4}},
+		{device.ReduceSum, device.NoAxes, []float32{1 << 24, 1, 1, 1, 1, -1 << 24}, []float32{4}},
 	} {
 		o := newOperands(t)
 		dst := o.zeros(len(c.want))
-		must(o.d.NewReduce(device.ReduceSpec{Kind: c.kind, Rows: 5, C: 2})).Run(dst, o.floats(c.x, 3, 2))
+		must(o.d.NewReduce(device.ReduceSpec{Kind: c.kind, Batch: 5, Rows: 1, C: 2, Keep: c.keep})).Run(dst, o.floats(c.x, 3, 2), nil)
 		wantFloats(t, "dst", dst, 0, c.want...)
 	}
 }
@@ -38,6 +39,6 @@ func TestReduceManyRows(t *testing.T) {
 	for i := range floats(x) {
 		floats(x)[i] = float32(i%c + 1)
 	}
-	must(o.d.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: rows, C: c})).Run(dst, x)
+	must(o.d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: rows, C: c, Keep: device.AxisC})).Run(dst, x, nil)
 	wantFloats(t, "dst", dst, 0, rows, 2*rows, 3*rows)
 }

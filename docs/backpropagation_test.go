@@ -185,7 +185,7 @@ func (r *rig) layers() map[string][]float32 {
 	r.must(err)
 	denseData, err := r.dev.NewMatMul(device.MatMulSpec{M: 1, N: 4, K: 2, TransB: true})
 	r.must(err)
-	sumRows, err := r.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: 1, C: 2})
+	sumRows, err := r.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: 1, C: 2, Keep: device.AxisC})
 	r.must(err)
 	softmax, err := r.dev.NewSoftmax(device.SoftmaxSpec{N: 1, Classes: 2})
 	r.must(err)
@@ -209,7 +209,7 @@ func (r *rig) layers() map[string][]float32 {
 	}
 	loss.Backward(dz, z, r.labels())
 	denseFilter.Run(du, pool.View(1, 4), dz, nil)
-	sumRows.Run(dc, dz)
+	sumRows.Run(dc, dz, nil)
 	denseData.Run(dpool.View(1, 4), dz, u, nil)
 	pooling.Backward(drelu, dpool, pool, relu)
 	activation.Backward(dy, drelu, y, relu)

@@ -64,7 +64,7 @@ func (p *conv2D) chooseAlgorithm(pass cuda.Pass, n int) (*convPass, error) {
 	if d.deterministic {
 		kind = "deterministic algorithm"
 	}
-	return nil, unsupported("%v: cuDNN has no %s in %d bytes of workspace for %+v", pass, kind, d.workspaceLimit, p.spec)
+	return nil, unsupported("%v: cuDNN has no %s that works with %d bytes of workspace for %+v", pass, kind, d.workspaceLimit, p.spec)
 }
 
 // describe returns the descriptors for n images.

@@ -60,7 +60,7 @@ func (p *conv2D) newGraphPass(pass cuda.Pass, n int, h cuda.Heuristics) (*convPa
 	if like != nil {
 		slices.SortStableFunc(convolutions, func(a, b cuda.GraphConvolution) int { return first(a.Bias == like.fused, b.Bias == like.fused) })
 	}
-	reason := error(unsupported("no engine that fits works in %d bytes", p.d.workspaceLimit))
+	reason := error(unsupported("no suitable engine works with %d bytes of workspace", p.d.workspaceLimit))
 	for _, c := range convolutions {
 		var found *convPass
 		err := p.d.proposals(c, h, like.before, func(g *graphPass) bool {
@@ -74,7 +74,7 @@ func (p *conv2D) newGraphPass(pass cuda.Pass, n int, h cuda.Heuristics) (*convPa
 			reason = err
 		}
 	}
-	return nil, unsupported("%v by a graph of cuDNN for %+v: %v", pass, p.spec, reason)
+	return nil, unsupported("%v as a cuDNN graph for %+v: %v", pass, p.spec, reason)
 }
 
 // before orders the choices of the same engine before others. g may be nil.

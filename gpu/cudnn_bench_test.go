@@ -109,7 +109,7 @@ func BenchmarkAgainstCuDNN(b *testing.B) {
 	}
 	b.Run("cuda", func(b *testing.B) {
 		d := anyDevice(b)
-		if Emulated(d.Info()) && !dry {
+		if d.Info().Emulated && !dry {
 			b.Skipf("%s is the software emulation of CUDA: no speed is measured on it; %s=1 goes through without", d.Name(), dryVariable)
 		}
 		for _, of := range contests {

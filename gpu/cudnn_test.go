@@ -48,7 +48,7 @@ type rivals struct {
 // check ends the test at an error; on a GPU it is skipped where that is only that cuDNN or the GPU has no such thing.
 func (r *rivals) check(err error) {
 	r.t.Helper()
-	if errors.Is(err, device.ErrNotSupported) && !Emulated(r.d.Info()) {
+	if errors.Is(err, device.ErrNotSupported) && !r.d.Info().Emulated {
 		r.t.Skip(err)
 	}
 	if err != nil {
@@ -344,7 +344,7 @@ func (r *rivals) bias(shape [4]int) []pair {
 	r.t.Helper()
 	d, c := r.d, shape[3]
 	rows := shape[0] * shape[1] * shape[2]
-	plan := made(d.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: rows, C: c, DType: r.dtype}))(r)
+	plan := made(d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: rows, C: c, Keep: device.AxisC, DType: r.dtype}))(r)
 	dy := r.random(shape)
 	db, theirDb := r.uniform(-1, 1, c), r.random([4]int{1, 1, 1, c}).View(c)
 	dyDesc, dbDesc := r.describe(shape), r.describe([4]int{1, 1, 1, c})
@@ -367,7 +367,7 @@ func (r *rivals) bias(shape [4]int) []pair {
 	add := r.call(func() error { d.finish(kernel, y, wide); return nil })
 	return []pair{{"forward", func() { r.check(add()) }, r.call(func() error {
 		return d.dnn.AddTensor(1, dbDesc, d.data(own), 1, dyDesc, d.data(theirY))
-	}), []output{{"y", y, theirY, nil}}}, {"backward", func() { plan.Run(db, dy) }, r.call(func() error {
+	}), []output{{"y", y, theirY, nil}}}, {"backward", func() { plan.Run(db, dy, nil) }, r.call(func() error {
 		return d.dnn.BackwardBias(1, dyDesc, d.data(dy), 0, dbDesc, d.data(theirDb))
 	}), []output{{"dbias", db, theirDb, bound}}}}
 }

@@ -10,6 +10,7 @@ import (
 	"gorgonia.org/cu"
 
 	"trainer/gpu/internal/cuda"
+	"trainer/gpu/internal/require"
 	"trainer/nn/device"
 	"trainer/nn/device/reference"
 )
@@ -82,7 +83,7 @@ func (d *Device) open(index int) (err error) {
 	if d.workspaceLimit < 0 {
 		return fmt.Errorf("a workspace limit of %d bytes: want 0 for the default, or more", d.workspaceLimit)
 	}
-	if err := checkDriver(); err != nil {
+	if err := require.Driver(); err != nil {
 		return err
 	}
 	if d.context, err = cuda.Open(index); err != nil {
@@ -92,10 +93,10 @@ func (d *Device) open(index int) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := checkGPU(properties); err != nil {
+	if err := require.GPU(properties); err != nil {
 		return err
 	}
-	if err := d.settle(properties); err != nil {
+	if d.precision, d.factors, err = require.Precision(d.precision, properties); err != nil {
 		return err
 	}
 	if d.workspaceLimit == 0 {
@@ -111,30 +112,6 @@ func (d *Device) open(index int) (err error) {
 	d.code.architecture = 10*properties.Major + properties.Minor
 	d.algorithms = newAlgorithmCache(properties.Name, d.options)
 	return d.staging.open()
-}
-
-// oldestDriver is the CUDA version whose driver first takes the PTX of package kernels.
-const oldestDriver = 12010
-
-// checkDriver returns an error that names the remedy where the driver is too old.
-func checkDriver() error {
-	version, err := cuda.DriverVersion()
-	if err != nil {
-		return err
-	}
-	if version < oldestDriver {
-		return unsupported("the driver is for CUDA %d.%d, 12.1 or newer is needed: update the NVIDIA driver to 530 or newer",
-			version/1000, version%1000/10)
-	}
-	return nil
-}
-
-// checkGPU returns an error where the GPU can't run the kernels.
-func checkGPU(p cuda.Properties) error {
-	if 10*p.Major+p.Minor < 75 {
-		return unsupported("the %s has compute capability %d.%d, 7.5 or newer is needed", p.Name, p.Major, p.Minor)
-	}
-	return nil
 }
 
 // openLibraries creates the handles of cuBLAS and cuDNN, which work in the stream.
@@ -168,16 +145,7 @@ func (d *Device) openLibraries(p cuda.Properties) (err error) {
 }
 
 // unsupported returns an error that is a device.ErrNotSupported.
-func unsupported(format string, args ...any) error {
-	return notSupported(fmt.Sprintf(format, args...))
-}
-
-type notSupported string
-
-func (e notSupported) Error() string { return string(e) }
-
-// Is reports whether target is device.ErrNotSupported.
-func (e notSupported) Is(target error) bool { return target == device.ErrNotSupported }
+func unsupported(format string, args ...any) error { return require.Unsupported(format, args...) }
 
 // Name returns the name that -device takes, such as "cuda:0".
 func (d *Device) Name() string { return d.name }

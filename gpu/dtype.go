@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"trainer/gpu/internal/cuda"
+	"trainer/gpu/internal/require"
 	"trainer/kernels"
 	"trainer/nn/device"
 )
@@ -48,7 +49,7 @@ func dataType(t device.DType) cuda.DataType {
 
 // stores checks that the GPU computes with a float type; it is an error if not.
 func (b *builder) stores(t device.DType) {
-	if c := b.d.code.architecture; b.err == nil && t == device.BFloat16 && c < ampere {
+	if c := b.d.code.architecture; b.err == nil && t == device.BFloat16 && c < require.Ampere {
 		b.err = unsupported("elements of %v need compute capability 8.0, the GPU has %d.%d: use %v", t, c/10, c%10, device.Float16)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"trainer/cpu"
 	"trainer/gpu/cudasim"
 	"trainer/gpu/internal/cuda"
 	"trainer/nn/device"
@@ -45,6 +46,17 @@ func configure(t testing.TB, settings string) {
 	if err := cudasim.Configure(settings); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// newCPU returns a CPU device for a test.
+func newCPU(t *testing.T) device.Device {
+	t.Helper()
+	dev, err := cpu.New(cpu.WithThreads(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	return dev
 }
 
 // openEmulated opens a device, and closes it at once.

@@ -96,14 +96,14 @@ func TestGraphKeepsItsMemory(t *testing.T) {
 		if err := d.Upload(x, device.Bytes(ones)); err != nil {
 			t.Fatal(err)
 		}
-		sum, err := d.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: 300, C: 40})
+		sum, err := d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: 300, C: 40, Keep: device.AxisC})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return capture(t, d, func() { sum.Run(out, x) })
+		return capture(t, d, func() { sum.Run(out, x, nil) })
 	}()
 	before := d.workspace.address
-	if _, err := d.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: 1 << 16, C: 256}); err != nil {
+	if _, err := d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: 1 << 16, C: 256, Keep: device.AxisC}); err != nil {
 		t.Fatal(err)
 	}
 	if d.workspace.address == before {

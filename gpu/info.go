@@ -9,12 +9,17 @@ import (
 	"trainer/nn/device"
 )
 
+// emulation is what the driver of package cudasim calls its devices. Only this line knows the emulation: everything else
+// goes by device.Info.Emulated.
+const emulation = "software emulation"
+
 // describe names the GPU, what it is used for, and the libraries.
 func describe(p cuda.Properties, precision Precision) device.Info {
 	info := device.Info{
 		Description: p.Name,
 		Features:    []string{precision.String(), fmt.Sprintf("compute capability %d.%d", p.Major, p.Minor)},
 		Memory:      p.Memory,
+		Emulated:    p.Name == emulation,
 	}
 	for _, l := range cuda.Libraries() {
 		switch {

@@ -38,7 +38,7 @@ func (d *Device) newMatMul(s device.MatMulSpec, relu bool) (device.MatMul, error
 		s.Out = s.DType
 	}
 	if s.Out != s.DType && s.Out != device.Float32 {
-		panic(fmt.Sprintf("gpu: NewMatMul: c of %v from factors of %v, want %v or float32", s.Out, s.DType, s.DType))
+		panic(fmt.Sprintf("gpu: NewMatMul: c of %v from operands of %v, want %v or float32", s.Out, s.DType, s.DType))
 	}
 	return build(d, "matmul", func(b *builder) device.MatMul {
 		b.elements(s.M * s.N)

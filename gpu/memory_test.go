@@ -115,7 +115,7 @@ func TestUploadsKeepTheirOrder(t *testing.T) {
 	const rounds, size = 40, 1 << 18 // 1 MiB each, 16 in the ring
 	n := &smallNet{t: t, dev: d}
 	x := n.zeros(size)
-	sum, err := d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Rows: size, C: 1})
+	sum, err := d.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 1, Rows: size, C: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestUploadsKeepTheirOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		sums = append(sums, n.zeros(1))
-		sum.Run(sums[i], x)
+		sum.Run(sums[i], x, nil)
 	}
 	for i, s := range sums {
 		if got := n.download(s)[0]; got != float32(i*size) {

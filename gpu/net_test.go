@@ -170,7 +170,7 @@ func (n *smallNet) makePlans(bias bool) {
 	must(n, &n.forward)(dev.NewMatMul(device.MatMulSpec{M: netBatch, N: netClasses, K: netFeatures, Bias: true, DType: n.dtype, Out: device.Float32}))
 	must(n, &n.byInput)(dev.NewMatMul(device.MatMulSpec{M: netBatch, N: netFeatures, K: netClasses, TransB: true, DType: n.dtype}))
 	must(n, &n.byWeight)(dev.NewMatMul(device.MatMulSpec{M: netFeatures, N: netClasses, K: netBatch, TransA: true, DType: n.dtype}))
-	must(n, &n.byBias)(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: netBatch, C: netClasses, DType: n.dtype}))
+	must(n, &n.byBias)(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: netBatch, Rows: 1, C: netClasses, Keep: device.AxisC, DType: n.dtype}))
 	must(n, &n.loss)(dev.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: netBatch, Classes: netClasses, Smoothing: 0.1, Scaling: n.scaleState}))
 	spec, clip := device.OptimizerSpec{Kind: device.SGD, Nesterov: true, Scaling: n.scaleState}, device.ClipSpec{MaxNorm: 1, Scaling: n.scaleState}
 	for _, name := range n.names() {
@@ -268,7 +268,7 @@ func (n *smallNet) step() {
 		dz = n.dz16
 	}
 	n.byWeight.Run(g("dense"), n.drop, dz, nil)
-	n.byBias.Run(g("dense bias"), dz)
+	n.byBias.Run(g("dense bias"), dz, nil)
 	n.byInput.Run(n.ddrop, dz, p("dense"), nil)
 	n.dropout.Backward(dflat, n.ddrop, n.counter)
 	n.pool2d.Backward(n.dnorm, n.dpool, n.pool, n.norm)

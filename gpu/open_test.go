@@ -53,8 +53,8 @@ func TestSettledPrecision(t *testing.T) {
 		t.Run(c.settings+" "+c.ask.String(), func(t *testing.T) {
 			emulate(t, c.settings)
 			d := open(t, WithPrecision(c.ask))
-			if got, ok := PrecisionOf(d); got != c.want || !ok {
-				t.Errorf("the precision is %v, %v; want %v", got, ok, c.want)
+			if got := device.PrecisionOf(d); got != c.want {
+				t.Errorf("the precision is %v, want %v", got, c.want)
 			}
 			if got := d.products(device.Float32); got != c.factors {
 				t.Errorf("products of float32 are in %v, want %v", got, c.factors)

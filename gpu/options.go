@@ -1,69 +1,22 @@
 package gpu
 
-import (
-	"fmt"
-	"strings"
-
-	"trainer/nn/device"
-)
+import "trainer/nn/device"
 
 // Precision is what convolutions and matrix products are computed in, and with it the type in which a network's
-// images and factors are kept.
-type Precision uint8
+// activations and weights are multiplied.
+type Precision = device.Precision
 
-// The precisions. Sums are float32 in all of them.
+// The precisions.
 const (
-	Auto Precision = iota // TF32 where the GPU has compute capability 8.0, else FP32
-	FP32                  // float32 factors
-	TF32                  // float32 storage, factors rounded to TF32; compute capability 8.0
-	FP16                  // float16 storage
-	BF16                  // bfloat16 storage; compute capability 8.0
+	Auto = device.Auto // TF32 if the GPU has compute capability 8.0, else FP32
+	FP32 = device.FP32
+	TF32 = device.TF32 // compute capability 8.0
+	FP16 = device.FP16
+	BF16 = device.BF16 // compute capability 8.0
 )
 
-var precisionNames = [...]string{"auto", "fp32", "tf32", "fp16", "bf16"}
-
-// wantPrecision lists the names.
-var wantPrecision = "want " + strings.Join(precisionNames[:len(precisionNames)-1], ", ") + " or " + precisionNames[len(precisionNames)-1]
-
-// String returns the name that flags use, such as "tf32".
-func (p Precision) String() string {
-	if int(p) >= len(precisionNames) {
-		return fmt.Sprintf("Precision(%d)", uint8(p))
-	}
-	return precisionNames[p]
-}
-
-// ParsePrecision returns the precision of a name.
-func ParsePrecision(name string) (Precision, error) {
-	for i, known := range precisionNames {
-		if name == known {
-			return Precision(i), nil
-		}
-	}
-	return 0, fmt.Errorf("precision %q: %s", name, wantPrecision)
-}
-
-// DType returns the type that a network is to be compiled with: Float16 for FP16, BFloat16 for BF16, and otherwise
-// Float32.
-func (p Precision) DType() device.DType {
-	switch p {
-	case FP16:
-		return device.Float16
-	case BF16:
-		return device.BFloat16
-	}
-	return device.Float32
-}
-
-// PrecisionOf returns the precision that a device of New has settled on, which is never Auto. ok is false for
-// devices of other packages.
-func PrecisionOf(dev device.Device) (p Precision, ok bool) {
-	settled, ok := dev.(interface{ Precision() Precision })
-	if !ok {
-		return 0, false
-	}
-	return settled.Precision(), true
-}
+// Precisions returns the precisions that a GPU may support.
+func Precisions() []Precision { return []Precision{FP32, TF32, FP16, BF16} }
 
 // Option changes how New sets up the device.
 type Option func(*options)

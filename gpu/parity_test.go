@@ -87,6 +87,20 @@ func parityCases() map[string]train.Config {
 				Algorithm: "adam", LR: 0.003, Clip: optim.Clip{MaxNorm: 1}, Lookahead: &optim.Lookahead{Every: 3, Base: 0.95, Power: 3},
 			},
 		},
+		"composed rules, two batches per step": {
+			Model: nn.NewSequential(
+				nn.Conv2D{OutC: 6, Kernel: nn.Square(3), NoBias: true}, nn.BatchNorm{}, nn.GELU{},
+				nn.Conv2D{OutC: 8, Kernel: nn.Square(3), Stride: nn.Square(2)}, nn.GELU{}, nn.Flatten{}, nn.Dense{Out: 3},
+			),
+			Accumulate: 2,
+			Optimizer: optim.Config{
+				Rule: optim.Lion{}, LR: 0.0005, WeightDecay: 0.1,
+				Groups: []optim.Group{
+					{Match: "conv*.weight", Rule: optim.Muon{Momentum: 0.6, Nesterov: true, Normalize: true}, LR: 0.02, WeightDecay: 1e-3},
+					{Role: nn.Bias, Rule: optim.AdaGrad{LRDecay: 0.01}, LR: 0.01, UntilEpoch: 2},
+				},
+			},
+		},
 	}
 }
 
@@ -328,7 +342,7 @@ func recipeLossBound(cfg train.Config) func(step int) float64 {
 		switch {
 		case step == 1:
 			return 1e-6
-		case cfg.Optimizer.Algorithm == "sgd":
+		case cfg.Optimizer.Kind() == "sgd":
 			return 1e-5 * math.Pow(1.3, float64(step-2))
 		}
 		return min(1e-4*math.Pow(3, float64(step-2)), 0.25)

@@ -12,32 +12,6 @@ import (
 // What convolutions and matrix products multiply in. Products of two 16-bit numbers are exact in float32, so that
 // only float32 factors leave a choice: as they are, or rounded to TF32 for tensor cores.
 
-// ampere is the compute capability, times 10, from which tensor cores take TF32 and bfloat16.
-const ampere = 80
-
-// settle checks that the GPU can do the precision that was asked for, and replaces Auto.
-func (d *Device) settle(p cuda.Properties) error {
-	if int(d.precision) >= len(precisionNames) {
-		return unsupported("precision %d: %s", uint8(d.precision), wantPrecision)
-	}
-	capability := 10*p.Major + p.Minor
-	d.factors = FP32
-	if capability >= ampere {
-		d.factors = TF32
-	}
-	instead := map[Precision]Precision{TF32: FP32, BF16: FP16}
-	if other, needs := instead[d.precision]; needs && capability < ampere {
-		return unsupported("precision %v needs compute capability 8.0, the %s has %d.%d: use %v", d.precision, p.Name, p.Major, p.Minor, other)
-	}
-	switch d.precision {
-	case Auto:
-		d.precision = d.factors
-	case FP32, TF32:
-		d.factors = d.precision
-	}
-	return nil
-}
-
 // Precision returns what the device computes in, which is what was asked for, or for Auto what that
 // stands for on this GPU.
 func (d *Device) Precision() Precision { return d.precision }

@@ -15,22 +15,22 @@ const Built = false
 // New returns CUDA device number index. This build has no CUDA device, so it always
 // fails with an error that is a device.ErrNotBuilt.
 func New(index int, _ ...Option) (device.Device, error) {
-	return nil, notBuiltError{index}
+	return nil, &device.Error{Device: fmt.Sprintf("cuda:%d", index), Op: "opening the device", Err: notBuiltError{}}
 }
 
 // notBuiltError is a device.ErrNotBuilt with a text of its own.
-type notBuiltError struct{ index int }
+type notBuiltError struct{}
 
-func (e notBuiltError) Error() string {
-	return fmt.Sprintf("cuda:%d: this build has no CUDA device: %s", e.index, remedy(runtime.GOOS, runtime.GOARCH))
+func (notBuiltError) Error() string {
+	return "this build has no CUDA device: " + remedy(runtime.GOOS, runtime.GOARCH)
 }
 
-// remedy says how to get a program that has the device, or what to use where there can be none.
+// remedy says how to get a program with the CUDA device, or what to use on a system without one.
 func remedy(system, architecture string) string {
 	if system != "linux" || architecture != "amd64" && architecture != "arm64" {
-		return fmt.Sprintf("it is there for Linux on amd64 and arm64, this is %s on %s; use -device cpu", system, architecture)
+		return fmt.Sprintf("it needs Linux on amd64 or arm64, and this is %s on %s; use -device cpu", system, architecture)
 	}
-	return "run `make` where there is a C compiler to get a program that has it, or use -device cpu"
+	return "run `make` with a C compiler installed to build a program that has it, or use -device cpu"
 }
 
 // Unwrap returns device.ErrNotBuilt.

@@ -15,7 +15,7 @@ func TestNewFailsAndSaysWhy(t *testing.T) {
 	if dev != nil || !errors.Is(err, device.ErrNotBuilt) {
 		t.Fatalf("New = %v, %v; want nil and ErrNotBuilt", dev, err)
 	}
-	for _, want := range []string{"cuda:1: this build has no CUDA device", "use -device cpu"} {
+	for _, want := range []string{"cuda:1: opening the device: this build has no CUDA device", "use -device cpu"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q doesn't say %q", err, want)
 		}

@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // AvgPool2D takes the mean of each window, channel by channel.
 //
@@ -23,18 +26,36 @@ type AvgPool2D struct {
 	ExcludePadding bool // PyTorch's count_include_pad=False
 }
 
+func avgPool2DKind() LayerKind {
+	return LayerKind{Name: "avg-pool2d", Doc: "mean of each window", Family: Pooling, New: func() Layer { return AvgPool2D{} }}
+}
+
+// Settings declares the keys of recipes.
+func (p *AvgPool2D) Settings(s *setting.List) {
+	poolingSettings(s, &p.Kernel, &p.Stride, &p.Padding)
+}
+
 // Kind returns "avg-pool2d".
 func (p AvgPool2D) Kind() string { return "avg-pool2d" }
 
+// Stem returns "pool".
+func (p AvgPool2D) Stem() string { return "pool" }
+
 // OutputShape returns [outH outW c].
-func (p AvgPool2D) OutputShape(in Shape) (Shape, error) { return p.pooling().outputShape(in) }
+func (p AvgPool2D) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&p); err != nil {
+		return nil, err
+	}
+	return p.pooling().outputShape(in)
+}
 
 func (p AvgPool2D) pooling() pooling {
+	setting.Complete(&p)
 	mode := device.AvgPool
 	if p.ExcludePadding {
 		mode = device.AvgPoolExcluding
 	}
-	return pooling{mode, window{p.Kernel, p.Stride.or(p.Kernel), p.Padding, Square(1)}}
+	return pooling{mode, window{p.Kernel, p.Stride, p.Padding, Square(1)}}
 }
 
 // Build allocates the output.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // BatchNorm gives every channel mean 0 and variance 1 over the batch, and then a scale
@@ -32,41 +33,46 @@ import (
 //
 // Code: nn/device/reference/batchnorm.go (the formula in loops), cpu/batchnorm.go, kernels/batchnorm.cu. Test: nn/device/devicetest/batchnorm.go.
 type BatchNorm struct {
-	Epsilon     float32 // 0 means 1e-5
-	Momentum    float32 // weight of the new statistics; 0 means 0.1
+	Epsilon     float32
+	Momentum    float32 // weight of the new statistics
 	FrozenScale bool    // gamma stays 1
+}
+
+func batchNormKind() LayerKind {
+	return LayerKind{
+		Name: "batch-norm", Doc: "normalisation of each channel over the batch, then scale and shift",
+		Family: Normalisation, New: func() Layer { return BatchNorm{} },
+	}
+}
+
+// Settings declares the keys of recipes.
+func (l *BatchNorm) Settings(s *setting.List) {
+	s.Float32(&l.Epsilon, "epsilon", 1e-5, setting.Positive, "added to the variance")
+	s.Float32(&l.Momentum, "momentum", 0.1, setting.AboveZeroToOne, "weight of the new batch in the running statistics")
+	s.Bool(&l.FrozenScale, "frozen-scale", "keep the scale at 1")
 }
 
 // Kind returns "batch-norm".
 func (l BatchNorm) Kind() string { return "batch-norm" }
+
+// Stem returns "norm".
+func (l BatchNorm) Stem() string { return "norm" }
 
 // OutputShape returns the input's shape.
 func (l BatchNorm) OutputShape(in Shape) (Shape, error) {
 	if len(in) != 1 && len(in) != 3 {
 		return nil, fmt.Errorf("got %v, needs an image, [h w c], or a vector, [features]", in)
 	}
-	if l.Epsilon < 0 {
-		return nil, fmt.Errorf("epsilon is %v, needs more than 0", l.Epsilon)
-	}
-	if l.Momentum < 0 || l.Momentum > 1 {
-		return nil, fmt.Errorf("momentum is %v, needs 0 to 1", l.Momentum)
-	}
-	return in, nil
+	return in, setting.Check(&l)
 }
 
 func (l BatchNorm) spec(b *Builder, in Shape) device.BatchNormSpec {
+	setting.Complete(&l)
 	c := in[len(in)-1]
-	s := device.BatchNormSpec{
+	return device.BatchNormSpec{
 		Rows: b.batch * in.Len() / c, C: c,
 		Epsilon: l.Epsilon, Momentum: l.Momentum, DType: b.dtype, NoBackward: !b.train,
 	}
-	if s.Epsilon == 0 {
-		s.Epsilon = 1e-5
-	}
-	if s.Momentum == 0 {
-		s.Momentum = 0.1
-	}
-	return s
 }
 
 // Build allocates gamma ("weight"), beta ("bias"), the running statistics and the output.

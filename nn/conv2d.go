@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Conv2D slides outC small filters over an image: each output is the inner product of a
@@ -49,26 +50,57 @@ type Conv2D struct {
 	Frozen   bool        // the filters keep their first values; the bias is still trained
 }
 
+func conv2DKind() LayerKind {
+	return LayerKind{Name: "conv2d", Doc: "convolution", Family: WithWeights, New: func() Layer { return Conv2D{} }}
+}
+
+// Settings declares the keys of recipes.
+func (c *Conv2D) Settings(s *setting.List) {
+	one, zero := setting.AtLeast(1), setting.AtLeast(0)
+	s.Int(&c.OutC, "out", 0, one, "number of filters, the channels of the output").Require()
+	s.Pair(&c.Kernel.H, &c.Kernel.W, "kernel", 0, one, "height and width of the window: 3 or [3, 5]").Require().Show("%s")
+	s.Pair(&c.Stride.H, &c.Stride.W, "stride", 1, one, "rows and columns from one window to the next").Show("stride %d")
+	s.Pair(&c.Padding.H, &c.Padding.W, "padding", 0, zero, "rows and columns of zeros on each side").OrFlag("same", &c.Same).Show("padding %d")
+	s.Pair(&c.Dilation.H, &c.Dilation.W, "dilation", 1, one, "distance between the elements of a filter").Show("dilation %d")
+	s.Int(&c.Groups, "groups", 1, one, "split of the channels into independent convolutions").Show("%d groups")
+	s.Unless(&c.NoBias, "bias", "add a bias to each output")
+	s.Nested(&c.Init, "init", "pytorch", "initial weights, see initialisers")
+	s.Nested(&c.BiasInit, "bias-init", "pytorch", "initial bias, see initialisers")
+	s.Bool(&c.Frozen, "frozen", "never train the filters; a bias is still trained").Show("frozen")
+}
+
+// Check returns what is wrong with the settings together.
+func (c *Conv2D) Check() error {
+	if !c.Same {
+		return nil
+	}
+	if c.Padding != (Pair{}) {
+		return fmt.Errorf("padding is %v and Same is set, needs one of them", c.Padding)
+	}
+	if c.Kernel.H%2 == 0 || c.Kernel.W%2 == 0 {
+		return &setting.Error{Key: "padding", Msg: fmt.Sprintf(`is "same" for a kernel of %v, needs odd sizes: padding is equal on both sides`, c.Kernel)}
+	}
+	return nil
+}
+
 // Kind returns "conv2d".
 func (c Conv2D) Kind() string { return "conv2d" }
 
+// Stem returns "conv": "conv1" is easier to read than "conv2d1".
+func (c Conv2D) Stem() string { return "conv" }
+
 // OutputShape returns [outH outW outC].
 func (c Conv2D) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&c); err != nil {
+		return nil, err
+	}
 	h, w, inC, err := in.image()
 	if err != nil {
 		return nil, err
 	}
-	if c.OutC < 1 {
-		return nil, fmt.Errorf("got OutC = %d, needs at least 1", c.OutC)
-	}
-	if g := c.groups(); g < 1 || inC%g != 0 || c.OutC%g != 0 {
-		return nil, fmt.Errorf("got %d channels for %d filters in %d groups, needs both divisible by the groups", inC, c.OutC, g)
-	}
-	if c.Same && c.Padding != (Pair{}) {
-		return nil, fmt.Errorf("padding is %v and Same is set, needs one of them", c.Padding)
-	}
-	if c.Same && (c.Kernel.H%2 == 0 || c.Kernel.W%2 == 0) {
-		return nil, fmt.Errorf("kernel is %v, needs odd sizes for Same: padding is equal on both sides", c.Kernel)
+	setting.Complete(&c)
+	if inC%c.Groups != 0 || c.OutC%c.Groups != 0 {
+		return nil, fmt.Errorf("got %d channels for %d filters in %d groups, needs both divisible by the groups", inC, c.OutC, c.Groups)
 	}
 	outH, outW, err := c.window().output(h, w)
 	if err != nil {
@@ -77,15 +109,10 @@ func (c Conv2D) OutputShape(in Shape) (Shape, error) {
 	return Shape{outH, outW, c.OutC}, nil
 }
 
-func (c Conv2D) groups() int {
-	if c.Groups == 0 {
-		return 1
-	}
-	return c.Groups
-}
-
+// window is the filter as it moves over the image.
 func (c Conv2D) window() window {
-	v := window{c.Kernel, c.Stride.or(Square(1)), c.Padding, c.Dilation.or(Square(1))}
+	setting.Complete(&c)
+	v := window{c.Kernel, c.Stride, c.Padding, c.Dilation}
 	if c.Same {
 		v.padding = Pair{v.dilation.H * (c.Kernel.H - 1) / 2, v.dilation.W * (c.Kernel.W - 1) / 2}
 	}
@@ -94,6 +121,7 @@ func (c Conv2D) window() window {
 
 // spec returns the device's description of the convolution.
 func (c Conv2D) spec(b *Builder, in Shape) device.Conv2DSpec {
+	setting.Complete(&c)
 	v := c.window()
 	return device.Conv2DSpec{
 		N: b.batch, H: in[0], W: in[1], InC: in[2],
@@ -101,7 +129,7 @@ func (c Conv2D) spec(b *Builder, in Shape) device.Conv2DSpec {
 		StrideH: v.stride.H, StrideW: v.stride.W,
 		PadH: v.padding.H, PadW: v.padding.W,
 		DilationH: v.dilation.H, DilationW: v.dilation.W,
-		Groups: c.groups(), Bias: !c.NoBias, DType: b.dtype,
+		Groups: c.Groups, Bias: !c.NoBias, DType: b.dtype,
 		NoBackward: !b.train, NoBackwardData: !b.NeedsInputGradient(),
 	}
 }

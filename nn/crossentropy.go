@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // CrossEntropy is the softmax followed by the categorical cross-entropy: minus the
@@ -37,12 +38,22 @@ type CrossEntropy struct {
 	Sum       bool    // the batch's total is the sum instead of the mean
 }
 
+func crossEntropyKind() LossKind {
+	return LossKind{Name: "cross-entropy", Doc: "softmax and minus the logarithm of the right class's probability", New: func() Loss { return CrossEntropy{} }}
+}
+
+// Settings declares the keys of recipes.
+func (l *CrossEntropy) Settings(s *setting.List) {
+	s.Float32(&l.Smoothing, "smoothing", 0, setting.ZeroToBelowOne, "share of the target spread over all classes")
+	s.Bool(&l.Sum, "sum", "add up the batch's losses instead of taking their mean")
+}
+
 // Kind returns "cross-entropy".
 func (CrossEntropy) Kind() string { return "cross-entropy" }
 
 func (l CrossEntropy) spec(n, classes int) (device.LossSpec, error) {
-	if !(l.Smoothing >= 0 && l.Smoothing < 1) {
-		return device.LossSpec{}, fmt.Errorf("cross-entropy: smoothing is %v, needs 0 to below 1", l.Smoothing)
+	if err := setting.Check(&l); err != nil {
+		return device.LossSpec{}, fmt.Errorf("cross-entropy: %w", err)
 	}
 	return device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: n, Classes: classes, Smoothing: l.Smoothing, Sum: l.Sum}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Dense connects every input with every output: a matrix product.
@@ -26,16 +27,28 @@ type Dense struct {
 	BiasInit Initializer // nil means PyTorchDefault
 }
 
+func denseKind() LayerKind {
+	return LayerKind{Name: "dense", Doc: "fully connected layer", Family: WithWeights, New: func() Layer { return Dense{} }}
+}
+
+// Settings declares the keys of recipes.
+func (d *Dense) Settings(s *setting.List) {
+	s.Int(&d.Out, "out", 0, setting.AtLeast(1), "number of outputs").OrConstant("classes").Require()
+	s.Unless(&d.NoBias, "bias", "add a bias to each output")
+	s.Nested(&d.Init, "init", "pytorch", "initial weights, see initialisers")
+	s.Nested(&d.BiasInit, "bias-init", "pytorch", "initial bias, see initialisers")
+}
+
 // Kind returns "dense".
 func (d Dense) Kind() string { return "dense" }
 
 // OutputShape returns [out].
 func (d Dense) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&d); err != nil {
+		return nil, err
+	}
 	if len(in) != 1 {
 		return nil, fmt.Errorf("got %v, needs a vector, [features]: put flatten before it", in)
-	}
-	if d.Out < 1 {
-		return nil, fmt.Errorf("got Out = %d, needs at least 1", d.Out)
 	}
 	return Shape{d.Out}, nil
 }
@@ -113,7 +126,7 @@ func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
 		return err
 	}
 	if !d.NoBias {
-		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSumRows, Rows: b.batch, C: d.Out, DType: b.dtype}); err != nil {
+		if u.sum, err = b.dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: b.batch, Rows: 1, C: d.Out, Keep: device.AxisC, DType: b.dtype}); err != nil {
 			return err
 		}
 	}
@@ -147,7 +160,7 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	u.filter.Run(u.w.Grad, u.x, dy, nil)
 	if u.sum != nil {
-		u.sum.Run(u.bias.Grad, dy)
+		u.sum.Run(u.bias.Grad, dy, nil)
 	}
 	if u.dx == nil {
 		return nil

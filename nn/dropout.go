@@ -1,9 +1,8 @@
 package nn
 
 import (
-	"fmt"
-
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Dropout switches off elements at random while training, so that no unit can rely on
@@ -23,15 +22,24 @@ type Dropout struct {
 	Rate float32 // 0 to below 1
 }
 
+func dropoutKind() LayerKind {
+	return LayerKind{
+		Name: "dropout", Doc: "zeroes a random share of the values in training",
+		Family: Regulariser, New: func() Layer { return Dropout{} },
+	}
+}
+
+// Settings declares the keys of recipes.
+func (d *Dropout) Settings(s *setting.List) {
+	s.Float32(&d.Rate, "rate", 0, setting.ZeroToBelowOne, "the share, 0 to below 1").Require().ShowPercent()
+}
+
 // Kind returns "dropout".
 func (d Dropout) Kind() string { return "dropout" }
 
 // OutputShape returns the input's shape.
 func (d Dropout) OutputShape(in Shape) (Shape, error) {
-	if !(d.Rate >= 0 && d.Rate < 1) {
-		return nil, fmt.Errorf("rate is %v, needs 0 to below 1", d.Rate)
-	}
-	return in, nil
+	return in, setting.Check(&d)
 }
 
 // Build allocates the output in training.

@@ -12,6 +12,10 @@ import "trainer/nn/device"
 //	y[n, (i*w + j)*c + k] = x[n,i,j,k]        dx[n,i,j,k] = dy[n, (i*w + j)*c + k]
 type Flatten struct{}
 
+func flattenKind() LayerKind {
+	return LayerKind{Name: "flatten", Doc: "image to vector", Family: Reshaping, New: func() Layer { return Flatten{} }}
+}
+
 // Kind returns "flatten".
 func (Flatten) Kind() string { return "flatten" }
 

@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // GELU, the Gaussian error linear unit, weights x by the probability that a standard normal
 // variable is below it (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016). x and y
@@ -19,6 +22,13 @@ import "trainer/nn/device"
 type GELU struct {
 	Tanh bool // the approximation by tanh
 }
+
+func geluKind() LayerKind {
+	return LayerKind{Name: "gelu", Doc: "x times the normal distribution function of x", Family: Activation, New: func() Layer { return GELU{} }}
+}
+
+// Settings declares the keys of recipes.
+func (l *GELU) Settings(s *setting.List) { s.Bool(&l.Tanh, "tanh", "the approximation by tanh") }
 
 // Kind returns "gelu".
 func (GELU) Kind() string { return "gelu" }

@@ -18,8 +18,15 @@ import "trainer/nn/device"
 // Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type GlobalAvgPool struct{}
 
+func globalAvgPoolKind() LayerKind {
+	return LayerKind{Name: "global-avg-pool", Doc: "mean of each channel", Family: Pooling, New: func() Layer { return GlobalAvgPool{} }}
+}
+
 // Kind returns "global-avg-pool".
 func (GlobalAvgPool) Kind() string { return "global-avg-pool" }
+
+// Stem returns "pool".
+func (GlobalAvgPool) Stem() string { return "pool" }
 
 // OutputShape returns [c].
 func (GlobalAvgPool) OutputShape(in Shape) (Shape, error) {

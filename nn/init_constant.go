@@ -1,5 +1,7 @@
 package nn
 
+import "trainer/nn/setting"
+
 // Constant fills with one value.
 type Constant struct{ Value float32 }
 
@@ -8,6 +10,15 @@ func Zeros() Constant { return Constant{0} }
 
 // Ones fills with 1.
 func Ones() Constant { return Constant{1} }
+
+func constantKind() InitializerKind {
+	return InitializerKind{Name: "constant", Doc: "one value", New: func() Initializer { return Constant{} }}
+}
+
+// Settings declares the keys of recipes.
+func (i *Constant) Settings(s *setting.List) {
+	s.Float32(&i.Value, "value", 0, setting.AnyNumber, "the value").Require()
+}
 
 // Fill writes the value everywhere.
 func (i Constant) Fill(dst []float32, _ InitContext) error {

@@ -10,6 +10,10 @@ type Dirac struct {
 	Base Initializer // nil means PyTorchDefault
 }
 
+func diracKind() InitializerKind {
+	return InitializerKind{Name: "dirac", Doc: "the first filters pass their input channel on, the others are as in pytorch", New: func() Initializer { return Dirac{} }}
+}
+
 // Fill draws the base and overwrites the first filters.
 func (i Dirac) Fill(dst []float32, c InitContext) error {
 	if len(c.Shape) != 4 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"gonum.org/v1/gonum/mat"
+
+	"trainer/nn/setting"
 )
 
 // Orthogonal makes the weight, as a matrix of its first dimension by all others, have
@@ -14,7 +16,16 @@ import (
 // It is the Q of A = Q R for a tall matrix A of normal numbers. R's diagonal is made
 // positive, which makes Q unique and every orthogonal matrix as likely as any other.
 type Orthogonal struct {
-	Gain float64 // factor; 0 means 1
+	Gain float64 // factor
+}
+
+func orthogonalKind() InitializerKind {
+	return InitializerKind{Name: "orthogonal", Doc: "a random orthogonal matrix (Saxe et al. 2013)", New: func() Initializer { return Orthogonal{} }}
+}
+
+// Settings declares the keys of recipes.
+func (i *Orthogonal) Settings(s *setting.List) {
+	s.Float64(&i.Gain, "gain", 1, setting.Positive, "factor")
 }
 
 // Fill draws the matrix.
@@ -22,10 +33,7 @@ func (i Orthogonal) Fill(dst []float32, c InitContext) error {
 	if len(c.Shape) < 2 {
 		return fmt.Errorf("orthogonal initialisation of %v: needs at least two dimensions", c.Shape)
 	}
-	gain := i.Gain
-	if gain == 0 {
-		gain = 1
-	}
+	setting.Complete(&i)
 	rows := c.Shape[0]
 	cols := len(dst) / rows
 	tall, few := max(rows, cols), min(rows, cols)
@@ -48,7 +56,7 @@ func (i Orthogonal) Fill(dst []float32, c InitContext) error {
 			if rows < cols {
 				t, f = col, row
 			}
-			v := gain * q.At(t, f)
+			v := i.Gain * q.At(t, f)
 			if r.At(f, f) < 0 {
 				v = -v
 			}

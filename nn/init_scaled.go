@@ -12,6 +12,10 @@ import "math"
 // BackProp", 1998, equation 16).
 type LeCunNormal struct{}
 
+func leCunNormalKind() InitializerKind {
+	return InitializerKind{Name: "lecun", Doc: "normal, variance 1/inputs (LeCun et al. 1998)", New: func() Initializer { return LeCunNormal{} }}
+}
+
 // Fill draws the values.
 func (LeCunNormal) Fill(dst []float32, c InitContext) error {
 	c.Normal(dst, math.Sqrt(1/float64(c.FanIn)))
@@ -23,6 +27,10 @@ func (LeCunNormal) Fill(dst []float32, c InitContext) error {
 // Feedforward Neural Networks", 2010, equation 12).
 type GlorotNormal struct{}
 
+func glorotNormalKind() InitializerKind {
+	return InitializerKind{Name: "glorot", Doc: "normal, variance 2/(inputs+outputs) (Glorot and Bengio 2010)", New: func() Initializer { return GlorotNormal{} }}
+}
+
 // Fill draws the values.
 func (GlorotNormal) Fill(dst []float32, c InitContext) error {
 	c.Normal(dst, math.Sqrt(2/float64(c.FanIn+c.FanOut)))
@@ -32,6 +40,10 @@ func (GlorotNormal) Fill(dst []float32, c InitContext) error {
 // GlorotUniform has GlorotNormal's variance: the bound is sqrt(6/(fanIn + fanOut))
 // (equation 16 of the same paper).
 type GlorotUniform struct{}
+
+func glorotUniformKind() InitializerKind {
+	return InitializerKind{Name: "glorot-uniform", Doc: "the same variance, uniform", New: func() Initializer { return GlorotUniform{} }}
+}
 
 // Fill draws the values.
 func (GlorotUniform) Fill(dst []float32, c InitContext) error {
@@ -43,6 +55,10 @@ func (GlorotUniform) Fill(dst []float32, c InitContext) error {
 // "Delving Deep into Rectifiers", 2015, equation 10).
 type HeNormal struct{}
 
+func heNormalKind() InitializerKind {
+	return InitializerKind{Name: "he", Doc: "normal, variance 2/inputs (He et al. 2015)", New: func() Initializer { return HeNormal{} }}
+}
+
 // Fill draws the values.
 func (HeNormal) Fill(dst []float32, c InitContext) error {
 	c.Normal(dst, math.Sqrt(2/float64(c.FanIn)))
@@ -51,6 +67,10 @@ func (HeNormal) Fill(dst []float32, c InitContext) error {
 
 // HeUniform has HeNormal's variance: the bound is sqrt(6/fanIn).
 type HeUniform struct{}
+
+func heUniformKind() InitializerKind {
+	return InitializerKind{Name: "he-uniform", Doc: "the same variance, uniform", New: func() Initializer { return HeUniform{} }}
+}
 
 // Fill draws the values.
 func (HeUniform) Fill(dst []float32, c InitContext) error {
@@ -62,6 +82,10 @@ func (HeUniform) Fill(dst []float32, c InitContext) error {
 // uniform with the bound 1/sqrt(fanIn), its kaiming_uniform_ with a = sqrt(5). The variance
 // is 1/(3 fanIn).
 type PyTorchDefault struct{}
+
+func pyTorchDefaultKind() InitializerKind {
+	return InitializerKind{Name: "pytorch", Doc: "uniform in +-1/sqrt(inputs), the default of PyTorch", New: func() Initializer { return PyTorchDefault{} }}
+}
 
 // Fill draws the values.
 func (PyTorchDefault) Fill(dst []float32, c InitContext) error {

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"gonum.org/v1/gonum/mat"
+
+	"trainer/nn/setting"
 )
 
 // Whitening makes a first convolution decorrelate the training set's patches: its outputs
@@ -24,8 +26,18 @@ import (
 //
 // An eigenvector's sign is free: its element of largest magnitude is made positive.
 type Whitening struct {
-	Images  int     // training images to look at; 0 means 5000
-	Epsilon float64 // 0 means 5e-4
+	Images  int // training images to look at
+	Epsilon float64
+}
+
+func whiteningKind() InitializerKind {
+	return InitializerKind{Name: "whitening", Doc: "filters that decorrelate patches of the training images", New: func() Initializer { return Whitening{} }}
+}
+
+// Settings declares the keys of recipes.
+func (i *Whitening) Settings(s *setting.List) {
+	s.Int(&i.Images, "images", 5000, setting.AtLeast(1), "number of training images to look at")
+	s.Float64(&i.Epsilon, "epsilon", 5e-4, setting.Positive, "added to the eigenvalues")
 }
 
 // Fill computes the filters.
@@ -41,12 +53,7 @@ func (i Whitening) Fill(dst []float32, c InitContext) error {
 	if c.Sample == nil {
 		return errors.New("whitening initialisation: needs training images")
 	}
-	if i.Images == 0 {
-		i.Images = 5000
-	}
-	if i.Epsilon == 0 {
-		i.Epsilon = 5e-4
-	}
+	setting.Complete(&i)
 	images, shape, err := c.Sample(i.Images)
 	if err != nil {
 		return fmt.Errorf("whitening initialisation: %w", err)

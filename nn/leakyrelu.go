@@ -1,9 +1,8 @@
 package nn
 
 import (
-	"fmt"
-
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // LeakyReLU is ReLU with a small slope below zero, so that a unit that is off still learns
@@ -14,7 +13,16 @@ import (
 //
 // Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type LeakyReLU struct {
-	Slope float32 // below zero; 0 means 0.01
+	Slope float32 // below zero
+}
+
+func leakyReLUKind() LayerKind {
+	return LayerKind{Name: "leaky-relu", Doc: "x above 0, slope*x below", Family: Activation, New: func() Layer { return LeakyReLU{} }}
+}
+
+// Settings declares the keys of recipes.
+func (l *LeakyReLU) Settings(s *setting.List) {
+	s.Float32(&l.Slope, "slope", 0.01, setting.AboveZeroToOne, "slope below 0")
 }
 
 // Kind returns "leaky-relu".
@@ -22,10 +30,7 @@ func (LeakyReLU) Kind() string { return "leaky-relu" }
 
 // OutputShape returns the input's shape.
 func (l LeakyReLU) OutputShape(in Shape) (Shape, error) {
-	if !(l.Slope >= 0 && l.Slope <= 1) {
-		return nil, fmt.Errorf("slope is %v, needs 0 to 1", l.Slope)
-	}
-	return in, nil
+	return in, setting.Check(&l)
 }
 
 // Build allocates the output.
@@ -34,8 +39,6 @@ func (l LeakyReLU) Build(b *Builder, in Shape) (BuiltLayer, error) {
 }
 
 func (l LeakyReLU) activation() device.ActivationSpec {
-	if l.Slope == 0 {
-		l.Slope = 0.01
-	}
+	setting.Complete(&l)
 	return device.ActivationSpec{Kind: device.LeakyReLU, Alpha: l.Slope}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // MaxPool2D keeps the largest element of each window, channel by channel: whether a
@@ -29,14 +30,32 @@ type MaxPool2D struct {
 	Padding Pair // smaller than the kernel
 }
 
+func maxPool2DKind() LayerKind {
+	return LayerKind{Name: "max-pool2d", Doc: "largest value of each window", Family: Pooling, New: func() Layer { return MaxPool2D{} }}
+}
+
+// Settings declares the keys of recipes.
+func (p *MaxPool2D) Settings(s *setting.List) {
+	poolingSettings(s, &p.Kernel, &p.Stride, &p.Padding)
+}
+
 // Kind returns "max-pool2d".
 func (p MaxPool2D) Kind() string { return "max-pool2d" }
 
+// Stem returns "pool".
+func (p MaxPool2D) Stem() string { return "pool" }
+
 // OutputShape returns [outH outW c].
-func (p MaxPool2D) OutputShape(in Shape) (Shape, error) { return p.pooling().outputShape(in) }
+func (p MaxPool2D) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&p); err != nil {
+		return nil, err
+	}
+	return p.pooling().outputShape(in)
+}
 
 func (p MaxPool2D) pooling() pooling {
-	return pooling{device.MaxPool, window{p.Kernel, p.Stride.or(p.Kernel), p.Padding, Square(1)}}
+	setting.Complete(&p)
+	return pooling{device.MaxPool, window{p.Kernel, p.Stride, p.Padding, Square(1)}}
 }
 
 // Build allocates the output.
@@ -71,6 +90,13 @@ func (p MaxPool2D) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, i
 type pooling struct {
 	mode device.PoolMode
 	window
+}
+
+// poolingSettings declares the keys that pooling layers share.
+func poolingSettings(s *setting.List, kernel, stride, padding *Pair) {
+	window := s.Pair(&kernel.H, &kernel.W, "kernel", 0, setting.AtLeast(1), "height and width of the window: 3 or [3, 5]").Require().Show("%s")
+	s.PairLike(&stride.H, &stride.W, "stride", window, setting.AtLeast(1), "rows and columns from one window to the next").Show("stride %d")
+	s.Pair(&padding.H, &padding.W, "padding", 0, setting.AtLeast(0), "rows and columns added on each side").Show("padding %d")
 }
 
 func (p pooling) outputShape(in Shape) (Shape, error) {

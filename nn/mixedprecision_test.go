@@ -160,7 +160,7 @@ func (r recordedConv) BackwardFilter(dw, db, dy, x *device.Tensor) {
 func (r recordedConv) Algorithm() string                   { return "none" }
 func (r recordedConv) Workspace() int64                    { return 0 }
 func (r recordedProduct) Run(c, a, b, bias *device.Tensor) { r.record("product", c, a, b, bias) }
-func (r recordedSum) Run(dst, src *device.Tensor)          { r.record("sum", dst, src) }
+func (r recordedSum) Run(dst, src, _ *device.Tensor)       { r.record("sum", dst, src) }
 func (r recordedCast) Run(dst, src *device.Tensor)         { r.record("cast", dst, src) }
 func (r recordedScaling) Update()                          { r.record("update scale") }
 func (r recordedLoss) Forward(stats, z, _ *device.Tensor)  { r.record("loss", stats, z) }

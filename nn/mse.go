@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/setting"
+)
 
 // MeanSquaredError compares the outputs with the label as a one-hot vector.
 //
@@ -18,6 +21,15 @@ import "trainer/nn/device"
 // Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go, kernels/loss.cu. Test: nn/device/devicetest/loss.go.
 type MeanSquaredError struct {
 	Sum bool // the batch's total is the sum instead of the mean
+}
+
+func meanSquaredErrorKind() LossKind {
+	return LossKind{Name: "mse", Doc: "squared distance from the label as a one-hot vector", New: func() Loss { return MeanSquaredError{} }}
+}
+
+// Settings declares the keys of recipes.
+func (l *MeanSquaredError) Settings(s *setting.List) {
+	s.Bool(&l.Sum, "sum", "add up the batch's losses instead of taking their mean")
 }
 
 // Kind returns "mse".

@@ -13,6 +13,10 @@ import "trainer/nn/device"
 // Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type ReLU struct{}
 
+func reluKind() LayerKind {
+	return LayerKind{Name: "relu", Doc: "max(0, x)", Family: Activation, New: func() Layer { return ReLU{} }}
+}
+
 // Kind returns "relu".
 func (ReLU) Kind() string { return "relu" }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Residual adds to a body's output what the body was given (He, Zhang, Ren and Sun, "Deep
@@ -28,6 +29,16 @@ import (
 type Residual struct {
 	Body     Layer
 	Shortcut Layer // nil for the identity
+}
+
+func residualKind() LayerKind {
+	return LayerKind{Name: "residual", Doc: "sum of a body and a shortcut", Family: Joining, New: func() Layer { return Residual{} }}
+}
+
+// Settings declares the keys of recipes.
+func (r *Residual) Settings(s *setting.List) {
+	s.Nested(&r.Body, "body", "", "list of layers").Require()
+	s.Nested(&r.Shortcut, "shortcut", "the input itself", "list of layers")
 }
 
 // Kind returns "residual".

@@ -1,10 +1,8 @@
 package nn
 
 import (
-	"fmt"
-	"math"
-
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
 // Scale multiplies by a constant. Before the loss it is an inverse temperature: a small
@@ -19,15 +17,21 @@ type Scale struct {
 	By float32 // a; not 0
 }
 
+func scaleKind() LayerKind {
+	return LayerKind{Name: "scale", Doc: "x times a constant", Family: Scaling, New: func() Layer { return Scale{} }}
+}
+
+// Settings declares the keys of recipes.
+func (s *Scale) Settings(l *setting.List) {
+	l.Float32(&s.By, "by", 0, setting.NotZero, "the constant").Require().Show("× %.3g")
+}
+
 // Kind returns "scale".
 func (s Scale) Kind() string { return "scale" }
 
 // OutputShape returns the input's shape.
 func (s Scale) OutputShape(in Shape) (Shape, error) {
-	if a := float64(s.By); a == 0 || math.IsNaN(a) || math.IsInf(a, 0) {
-		return nil, fmt.Errorf("got By = %v, needs a finite number other than 0", s.By)
-	}
-	return in, nil
+	return in, setting.Check(&s)
 }
 
 // Build allocates the output.

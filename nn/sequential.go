@@ -15,8 +15,8 @@ import (
 // and backwards, by the chain rule, dx = f_1'^T(... f_k'^T(dy)): each layer turns the
 // gradient by its output into the gradient by its input, the last layer first.
 //
-// A layer is named after its kind and its number among those of its kind, conv1, conv2,
-// pool1, unless it was Named. In a container its full name begins with the container's:
+// A layer is named after its kind, or its method Stem() string if it has one, and its number among those of the
+// same stem, conv1, conv2, pool1, unless it was Named. In a container its full name begins with the container's:
 // block1.conv2.
 type Sequential struct {
 	Layers []Layer
@@ -66,7 +66,7 @@ func (s *Sequential) names() ([]string, error) {
 		if l == nil {
 			return nil, fmt.Errorf("sequential: layer %d of %d is nil", i+1, len(s.Layers))
 		}
-		stem := stem(l.Kind())
+		stem := stem(l)
 		count[stem]++
 		name := fmt.Sprintf("%s%d", stem, count[stem])
 		if n, ok := l.(*named); ok {
@@ -85,18 +85,12 @@ func (s *Sequential) names() ([]string, error) {
 	return names, nil
 }
 
-// stem is the beginning of the names of a kind's layers: "conv1" is easier to read than
-// "conv2d1".
-func stem(kind string) string {
-	switch kind {
-	case "conv2d":
-		return "conv"
-	case "max-pool2d", "avg-pool2d", "global-avg-pool":
-		return "pool"
-	case "batch-norm":
-		return "norm"
+// stem is what the names of a layer's kind begin with: its method Stem's answer, or else the kind.
+func stem(l Layer) string {
+	if s, ok := unwrap(l).(interface{ Stem() string }); ok {
+		return s.Stem()
 	}
-	return kind
+	return l.Kind()
 }
 
 // Build builds the layers in order. Where a layer and its follower can be computed in

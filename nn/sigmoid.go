@@ -11,6 +11,10 @@ import "trainer/nn/device"
 // Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type Sigmoid struct{}
 
+func sigmoidKind() LayerKind {
+	return LayerKind{Name: "sigmoid", Doc: "1/(1+exp(-x))", Family: Activation, New: func() Layer { return Sigmoid{} }}
+}
+
 // Kind returns "sigmoid".
 func (Sigmoid) Kind() string { return "sigmoid" }
 

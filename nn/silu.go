@@ -13,6 +13,10 @@ import "trainer/nn/device"
 // Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type SiLU struct{}
 
+func siluKind() LayerKind {
+	return LayerKind{Name: "silu", Doc: "x*sigmoid(x)", Family: Activation, New: func() Layer { return SiLU{} }}
+}
+
 // Kind returns "silu".
 func (SiLU) Kind() string { return "silu" }
 

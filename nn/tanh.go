@@ -11,6 +11,10 @@ import "trainer/nn/device"
 // Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type Tanh struct{}
 
+func tanhKind() LayerKind {
+	return LayerKind{Name: "tanh", Doc: "hyperbolic tangent", Family: Activation, New: func() Layer { return Tanh{} }}
+}
+
 // Kind returns "tanh".
 func (Tanh) Kind() string { return "tanh" }
 

@@ -11,17 +11,6 @@ func Square(n int) Pair { return Pair{n, n} }
 // String returns the pair as in "3x3".
 func (p Pair) String() string { return fmt.Sprintf("%dx%d", p.H, p.W) }
 
-// or returns the pair with zeros replaced by the default's.
-func (p Pair) or(d Pair) Pair {
-	if p.H == 0 {
-		p.H = d.H
-	}
-	if p.W == 0 {
-		p.W = d.W
-	}
-	return p
-}
-
 // window is what a convolution or a pooling moves over an image: at output (i, j) it sees
 // the inputs (i*stride + a*dilation - padding), a = 0..kernel-1, in each direction.
 type window struct {
@@ -32,18 +21,6 @@ type window struct {
 //
 //	floor((size + 2 padding - dilation (kernel-1) - 1) / stride) + 1
 func (v window) output(h, w int) (outH, outW int, err error) {
-	if v.kernel.H < 1 || v.kernel.W < 1 {
-		return 0, 0, fmt.Errorf("kernel is %v, needs at least 1x1", v.kernel)
-	}
-	if v.stride.H < 1 || v.stride.W < 1 {
-		return 0, 0, fmt.Errorf("stride is %v, needs at least 1x1", v.stride)
-	}
-	if v.dilation.H < 1 || v.dilation.W < 1 {
-		return 0, 0, fmt.Errorf("dilation is %v, needs at least 1x1", v.dilation)
-	}
-	if v.padding.H < 0 || v.padding.W < 0 {
-		return 0, 0, fmt.Errorf("padding is %v, needs at least 0x0", v.padding)
-	}
 	extent := Pair{v.dilation.H*(v.kernel.H-1) + 1, v.dilation.W*(v.kernel.W-1) + 1}
 	padded := Pair{h + 2*v.padding.H, w + 2*v.padding.W}
 	if padded.H < extent.H || padded.W < extent.W {

@@ -1,55 +1,57 @@
 #!/usr/bin/env bash
-# Measures in one go what only a GPU can tell, and writes one report. Each stage has a time limit; one that fails is
-# recorded, and the next goes on. -budget limits all of them together: what there is no time for is recorded as skipped.
+# Runs everything that needs a real GPU, and writes one report. Each stage has a time limit; a stage that fails is
+# recorded, and the next one runs. -budget limits all stages together: those without time left are recorded as skipped.
 #
-# It needs Linux, bash, coreutils, tar with xz (or Python 3), an NVIDIA GPU with its driver, and cuBLAS and cuDNN where
-# `trainer doctor` finds them: PyTorch's wheels have them. No Go and no compiler where `build` has made the
-# programs. Without the rest something is left out: CIFAR-10 (-cifar10), Python with PyTorch for the comparison, whose
-# torch.compile wants a C compiler, nvidia-smi, compute-sanitizer, nsys, ncu. It changes no setting of the GPU.
+# It needs Linux, bash, coreutils, tar with xz (or Python 3), an NVIDIA GPU with its driver, and cuBLAS and cuDNN in a
+# place where `trainer doctor` finds them, such as PyTorch's wheels. If `build` has made the programs, it needs no Go and
+# no compiler. Some stages need more and are skipped without it: CIFAR-10 (-cifar10), Python with PyTorch for the
+# comparison, whose torch.compile needs a C compiler, nvidia-smi, compute-sanitizer, nsys, ncu. It changes no setting of
+# the GPU.
 #
 #   stage            at most   what
 #   doctor             40 s    trainer doctor
-#   conformance       100 s    every operation against a float64 reference      | these at the
-#   gpu-tests          60 s    the other tests of package gpu                   | same time: they
-#   parity             90 s    every recipe's first steps against the CPU       | measure nothing
+#   conformance       100 s    every operation against a float64 reference      | these run at the
+#   gpu-tests          60 s    the other tests of package gpu                   | same time, because
+#   parity             90 s    every recipe's first steps against the CPU       | they measure no time
 #   memcheck          100 s    compute-sanitizer: memory                        |
 #   racecheck         100 s    compute-sanitizer: races                         |
-#   initcheck         100 s    compute-sanitizer: memory that nobody has set    |
-#   steps              60 s    training steps of every recipe, precisions, with and without CUDA graph
+#   initcheck         100 s    compute-sanitizer: uninitialised memory          |
+#   steps              60 s    training steps of every recipe, in all precisions, with and without CUDA graph
 #   full-airbench94    45 s    whole trainings, ten seeds
-#   full-airbench94-autotune 25 s  the same with measured algorithms, five seeds
+#   full-airbench94-autotune 25 s  the same with -autotune, five seeds
 #   full-mnist         20 s    ten seeds
-#   peers             150 s    steps beside PyTorch's, in turn
-#   way-cifar10        15 s    to 80%, with an evaluation after each epoch
+#   peers             150 s    training steps compared with PyTorch's, in turn
+#   time-to-80         15 s    cifar10 to 80%, with an evaluation after each epoch
 #   precision-*     4 x 15 s   one recipe in fp32, tf32, fp16, bf16, three seeds each
-#   torch-train        70 s    airbench94 whole in PyTorch
-#   memory             35 s    own kernels beside a copy
+#   torch-train        70 s    the whole training of airbench94 in PyTorch
+#   memory             35 s    our kernels compared with a copy
 #   gemm               25 s    matrix products
 #   conv               60 s    convolutions
-#   cudnn              30 s    own kernels beside cuDNN's layers, in turn
-#   busy               15 s    nvidia-smi while training
-#   nsys, ncu     20 s, 30 s   where the time goes, if they are there
-#   figures            10 s    curves and confusion of way-cifar10
+#   cudnn              30 s    our kernels compared with cuDNN's layers, in turn
+#   busy               15 s    GPU utilisation during a training, by nvidia-smi
+#   nsys, ncu     20 s, 30 s   profiles, if the profilers are installed
+#   figures            10 s    curves and confusion matrix of time-to-80
 #   full-airbench96   100 s    one seed
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/gpu-report.sh build DIR       make the programs, packed, and this script in a folder (needs Go)
+Usage: scripts/gpu-report.sh build DIR       write the packed programs and this script to a folder (needs Go)
        scripts/gpu-report.sh run [options]   measure this machine's first GPU
-       scripts/gpu-report.sh dry [options]   go through all stages on the software emulation of CUDA (needs Go and a
-                                             C++ compiler): without speeds, to see that the script works
+       scripts/gpu-report.sh dry [options]   run all stages on the software emulation of CUDA, without speeds, to check
+                                             the script (needs Go and a C++ compiler)
 
-  -out DIR         folder for the report, with none in it yet (gpu-report-DATE)
-  -programs DIR    what build made (this script's folder if it has them; else they are built)
-  -cifar10 DIR     folder of CIFAR-10's six .bin files; without it its stages are skipped
-  -python PROGRAM  a Python 3.11 or newer with PyTorch (python3); "" for none
-  -budget SECONDS  for everything (570)
-  -peers SECONDS   for the steps beside PyTorch (150); with 400 there is time for torch.compile's max-autotune
-  -stages LIST     only these, such as "doctor steps peers"; a name may be a pattern: "full-*"
-  -pack            leave report.md, logs.tar.gz and pictures instead of a folder of logs
+  -out DIR         folder for the report; must not hold a report yet (default gpu-report-DATE)
+  -programs DIR    folder that build wrote (default: this script's folder if it has them, else they are built)
+  -cifar10 DIR     folder with CIFAR-10's six .bin files (default: skip the stages that need them)
+  -python PROGRAM  Python 3.11 or newer with PyTorch; "" for none (default python3)
+  -budget SECONDS  time limit for everything (default 570)
+  -peers SECONDS   time limit for the comparison with PyTorch (default 150); 400 leaves time for torch.compile's
+                   max-autotune
+  -stages LIST     run only these, such as "doctor steps peers"; a name may be a pattern: "full-*"
+  -pack            write report.md, logs.tar.gz and pictures instead of a folder of logs
 
-Exit status: 0 all stages ran or were skipped, 1 some failed (the report says which), 2 wrong arguments.
+Exit status: 0 all stages passed or were skipped, 1 some stages failed (see the report), 2 invalid arguments.
 TEXT
 }
 
@@ -60,18 +62,18 @@ fail() {
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 packed=programs.tar.xz
-mostPacked=$((45 << 20)) # bytes of what build makes
+maxPacked=$((45 << 20)) # bytes of the packed programs
 
-# compile DIR builds the programs into a folder, stripped, and puts what they read beside them.
+# compile DIR builds the programs, stripped, into a folder, and copies the files that they read.
 compile() {
   local root out=$1 go=${GO:-go} flags compiler
   root=$(dirname "$here")
-  [ -f "$root/scripts/cuda-env.sh" ] || fail "there are no programs beside $0, and it is not in a checkout to build them from" 1
-  compiler=$(cd "$root" && ./scripts/cuda-cc.sh) || fail 'the CUDA device cannot be built here' 1
+  [ -f "$root/scripts/cuda-env.sh" ] || fail "found no programs beside $0, and no checkout to build them from" 1
+  compiler=$(cd "$root" && ./scripts/cuda-cc.sh) || fail 'the CUDA device cannot be built on this machine' 1
   mkdir -p "$out/recipes" "$out/peers"
   (
     cd "$root"
-    # shellcheck disable=SC1091 # it is checked by itself
+    # shellcheck disable=SC1091 # it is checked separately
     . ./scripts/cuda-env.sh
     export CC=$compiler CGO_ENABLED=1
     version=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -86,8 +88,8 @@ compile() {
   ) || fail 'the programs do not build' 1
 }
 
-# pack DIR makes the programs and packs them into a folder: one archive, whose window is large enough to find what
-# the programs have in common.
+# pack DIR builds the programs and packs them into a folder: one archive, whose window is large enough to share what the
+# programs have in common.
 pack() {
   local size
   mkdir -p "$1"
@@ -95,7 +97,7 @@ pack() {
   tar -C "$temp/programs" -cf - . | xz -T0 --lzma2=preset=6,dict=64MiB >"$1/$packed"
   cp "$here/gpu-report.sh" "$1/"
   size=$(wc -c <"$1/$packed")
-  [ "$size" -le $mostPacked ] || fail "$1/$packed has $size bytes, want at most $mostPacked" 1
+  [ "$size" -le $maxPacked ] || fail "$1/$packed has $size bytes, want at most $maxPacked" 1
   echo "$1: $packed of $((size >> 20)) MiB, and gpu-report.sh"
 }
 
@@ -109,7 +111,7 @@ unpack() {
   fi
 }
 
-# wanted NAME: whether the stage was asked for.
+# wanted NAME reports whether the stage was asked for.
 wanted() {
   local pattern
   [ -n "$stages" ] || return 0
@@ -133,7 +135,7 @@ skip() {
   echo "$1: skipped: $2"
 }
 
-# shown ARGUMENTS prints a command as a person would give it.
+# shown ARGUMENTS prints a command as a person would type it.
 shown() {
   local text="$*"
   text=${text//"$programs/"/}
@@ -143,7 +145,7 @@ shown() {
   echo "${text#env }"
 }
 
-# last FILE... prints the last line that says something, shortened.
+# last FILE... prints the last informative line, shortened.
 last() { cat "$@" 2>/dev/null | grep -vE '^[[:space:]]*(FAIL|PASS|--- .*|exit status.*)?$' | tail -n 1 | sed 's/^[[:space:]]*//' | cut -c 1-200 || true; }
 
 # stage NAME LIMIT COMMAND... runs a stage: standard output to NAME.log, the rest to NAME.err.
@@ -161,7 +163,7 @@ stage() {
   0) ;;
   124 | 137)
     result=stopped
-    remark="stopped after $limit s; what it had found is in the tables"
+    remark="stopped after $limit s; the tables have its results so far"
     ;;
   *)
     result=failed
@@ -173,7 +175,7 @@ stage() {
   echo "$name: $result, $((SECONDS - began)) s${remark:+: $remark}"
 }
 
-# train NAME LIMIT ARGUMENTS... is a stage that trains, with its run in runs/NAME.
+# train NAME LIMIT ARGUMENTS... runs a stage that trains; its run folder is runs/NAME.
 train() {
   local name=$1 limit=$2
   shift 2
@@ -181,14 +183,14 @@ train() {
   stage "$name" "$limit" "$programs/trainer" -device cuda "$@" "${small[@]}" -json -out "$logs/runs/$name"
 }
 
-# report writes what is known so far.
+# report writes the report on the stages so far.
 report() {
   local dryFlag=()
   [ -z "$dry" ] || dryFlag=(-dry)
   "$programs/gpureport" -in "$logs" -out "$out/report.md" "${dryFlag[@]}" || echo 'gpu-report.sh: the report could not be written' >&2
 }
 
-# facts says what the machine is.
+# facts records what the machine is.
 facts() {
   local cpu
   cpu=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
@@ -201,7 +203,7 @@ facts() {
   clocks
 }
 
-# clocks adds a line of the GPU's state, the first time with the names of the columns.
+# clocks adds a line with the GPU's state, the first time with the names of the columns.
 clocks() {
   local format=csv
   [ -z "$dry" ] && command -v nvidia-smi >/dev/null || return 0
@@ -211,7 +213,7 @@ clocks() {
     >>"$logs/machine.csv" 2>>"$logs/nvidia-smi.err" || true
 }
 
-# correctness runs the stages that measure no time, at once.
+# correctness runs the stages that measure no time, all at once.
 correctness() {
   local conformance='^TestConformance$' tests=(-test.run . -test.skip '^TestConformance$') recipes=TestRecipes checked='TestRecipes/^(mnist|cifar10-basic)$/^(fp16|fp32)$' tool
   if [ -n "$dry" ]; then
@@ -225,14 +227,14 @@ correctness() {
       stage $tool 100 env TRAINER_TEST_GPU=1 compute-sanitizer --tool $tool --error-exitcode 99 --print-limit 20 \
         "$programs/bench.test" -test.run "$checked" &
     else
-      skip $tool 'there is no compute-sanitizer'
+      skip $tool 'no compute-sanitizer'
     fi
   done
   wait
   report
 }
 
-# bench NAME LIMIT PATTERN is a stage of benchmarks.
+# bench NAME LIMIT PATTERN runs a stage of benchmarks.
 bench() {
   local name=$1 limit=$2 time=0.1s
   [ "$name" != steps ] || time=0.5s
@@ -240,7 +242,7 @@ bench() {
   stage "$name" "$limit" env TRAINER_BENCH_DEVICE=cuda TRAINER_BENCH_DRY="${dry:-0}" "$programs/bench.test" -test.run '^$' -test.bench "$3" -test.benchtime $time
 }
 
-# hasTorch: whether there is a Python with PyTorch.
+# hasTorch reports whether there is a Python with PyTorch.
 hasTorch() {
   [ -n "$python" ] && command -v "$python" >/dev/null &&
     "$python" -c 'import importlib.util, sys; sys.exit(sys.version_info < (3, 11) or importlib.util.find_spec("torch") is None)' 2>/dev/null
@@ -252,7 +254,7 @@ peers() {
   shift 2
   wanted "$name" || return 0
   if ! hasTorch; then
-    skip "$name" 'there is no Python 3.11 or newer with PyTorch (-python)'
+    skip "$name" 'no Python 3.11 or newer with PyTorch (-python)'
     return 0
   fi
   [ "$limit" -le "$(left)" ] || limit=$(left)
@@ -261,7 +263,7 @@ peers() {
     -recipes "$programs/recipes" -budget $((limit > 15 ? limit - 8 : limit)) -out "$logs/$name.md" "${dryFlag[@]}" "$@"
 }
 
-# cifar NAME... skips stages without CIFAR-10; it fails then.
+# cifar NAME... skips the stages, and fails, if CIFAR-10 is missing.
 cifar() {
   [ -z "$cifar10" ] || return 0
   local name
@@ -272,34 +274,34 @@ cifar() {
 trainings() {
   local data=(-data cifar10 -data-dir "$cifar10" -offline) p
   if cifar full-airbench94 full-airbench94-autotune; then
-    train full-airbench94 45 -recipe airbench94 "${data[@]}" -runs "$many"
+    train full-airbench94 45 -recipe airbench94 "${data[@]}" -runs "$seeds_main"
     if [ -n "$dry" ]; then
-      skip full-airbench94-autotune 'measuring algorithms takes too long on the software emulation'
+      skip full-airbench94-autotune 'timing algorithms takes too long on the software emulation'
     else
-      train full-airbench94-autotune 25 -recipe airbench94 "${data[@]}" -runs "$some" -autotune
+      train full-airbench94-autotune 25 -recipe airbench94 "${data[@]}" -runs "$seeds_autotune" -autotune
     fi
   fi
-  train full-mnist 20 -recipe mnist "${mnist[@]}" -runs "$many"
+  train full-mnist 20 -recipe mnist "${mnist[@]}" -runs "$seeds_main"
   report
   peers peers "$peersLimit"
   report
-  if cifar way-cifar10 'precision-*' torch-train; then
-    train way-cifar10 15 -recipe cifar10 "${data[@]}" -set eval-every=1
+  if cifar time-to-80 'precision-*' torch-train; then
+    train time-to-80 15 -recipe cifar10 "${data[@]}" -set eval-every=1
     for p in fp32 tf32 fp16 bf16; do
-      train precision-$p 15 -recipe cifar10 "${data[@]}" -precision $p -runs "$few"
+      train precision-$p 15 -recipe cifar10 "${data[@]}" -precision $p -runs "$seeds_precision"
     done
     peers torch-train 70 -train "$cifar10" -rows airbench94
   fi
   report
 }
 
-# busy trains, and asks nvidia-smi meanwhile.
+# busy trains while nvidia-smi samples the utilisation.
 busy() {
   local job=(-recipe mnist "${mnist[@]}" -epochs 40) watch
   wanted busy || return 0
   [ -z "$cifar10" ] || job=(-recipe airbench94 -data cifar10 -data-dir "$cifar10" -offline -runs 2)
   if [ -n "$dry" ] || ! command -v nvidia-smi >/dev/null; then
-    skip busy 'there is no nvidia-smi'
+    skip busy 'no nvidia-smi'
     return 0
   fi
   nvidia-smi -i 0 --query-gpu=utilization.gpu,clocks.sm,power.draw --format=csv -lms 100 >"$logs/busy.csv" 2>/dev/null &
@@ -309,7 +311,7 @@ busy() {
   wait "$watch" 2>/dev/null || true
 }
 
-# profiles says where the time goes, by NVIDIA's profilers.
+# profiles runs NVIDIA's profilers.
 profiles() {
   local job=(-recipe mnist "${mnist[@]}" -epochs 1)
   [ -z "$cifar10" ] || job=(-recipe airbench94 -data cifar10 -data-dir "$cifar10" -offline -epochs 1)
@@ -319,21 +321,21 @@ profiles() {
       nsys "$logs" "$programs/trainer" -device cuda "${job[@]}" -quiet -out "$logs/runs/nsys"
     rm -f "$logs"/nsys.nsys-rep "$logs"/nsys.sqlite
   else
-    skip nsys 'there is no nsys'
+    skip nsys 'no nsys'
   fi
   if [ -z "$dry" ] && command -v ncu >/dev/null; then
-    # --kill ends the program when enough was seen, so that its status says nothing.
+    # --kill ends the program after the profiled launches, so its exit status means nothing.
     # shellcheck disable=SC2016 # the inner shell expands it
     stage ncu 30 bash -c 'ncu --clock-control none --csv --page raw --print-units base --log-file "$1/ncu.csv" --kill yes --launch-skip 500 --launch-count 200 --metrics gpu__time_duration.sum,dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__throughput.avg.pct_of_peak_sustained_elapsed "${@:2}" || true; grep -q Kernel "$1/ncu.csv"' \
       ncu "$logs" "$programs/trainer" -device cuda -cuda-graph=false "${job[@]}" -quiet -out "$logs/runs/ncu"
   else
-    skip ncu 'there is no ncu'
+    skip ncu 'no ncu'
   fi
 }
 
-# figures draws the run that has the most to show.
+# figures draws time-to-80, or else a run of full-mnist.
 figures() {
-  local name run=$logs/runs/way-cifar10
+  local name run=$logs/runs/time-to-80
   [ -f "$run/summary.json" ] || run=$logs/runs/full-mnist/seed-0
   if [ ! -f "$run/summary.json" ]; then
     skip figures 'no run to draw'
@@ -345,11 +347,11 @@ figures() {
   done
 }
 
-# all runs the stages, the most telling first.
+# all runs the stages, the most informative first.
 all() {
   facts
   stage doctor 40 "$programs/trainer" doctor
-  # Always: the report takes from it what was measured.
+  # Always, because the report names the GPU that it finds.
   timeout 40 "$programs/trainer" doctor -json >"$logs/doctor.json" 2>/dev/null || true
   report
   correctness
@@ -375,7 +377,7 @@ all() {
   fi
 }
 
-# finish leaves the report and the logs as they were asked for.
+# finish leaves the report and the logs in the form that was asked for.
 finish() {
   failed=$(grep -cE $'^[^\t]*\tfailed\t' "$logs/stages.tsv" || true)
   find "$logs" -name '*.safetensors' -delete
@@ -386,11 +388,11 @@ finish() {
   fi
 }
 
-# emulate prepares a dry run: the software emulation, and small files in the place of the data sets.
+# emulate prepares a dry run: the software emulation, and small files instead of the data sets.
 emulate() {
   local folder i k
   folder=$(TRAINER_EMULATION_FOLDER=1 "$programs/bench.test" -test.run '^TestEmulationFolder$' | sed -n 's/^emulation: //p')
-  [ -n "$folder" ] || fail 'the software emulation could not be built: it needs a C++ compiler' 1
+  [ -n "$folder" ] || fail 'the software emulation needs a C++ compiler' 1
   export TRAINER_CUDA_PATH=$folder CUDASIM="report=$temp/findings" XDG_CACHE_HOME=$temp/cache
   if [ -z "$cifar10" ]; then
     cifar10=$temp/cifar10
@@ -408,7 +410,7 @@ emulate() {
     { printf '\0\0\x08\x01\0\0\0\x28'; head -c 40 /dev/zero; } >"$temp/mnist/$i-labels-idx1-ubyte"
   done
   mnist=(-data mnist -data-dir "$temp/mnist")
-  small=(-epochs 0.4 -batch 4) many=2 some=2 few=1 rounds=1x
+  small=(-epochs 0.4 -batch 4) seeds_main=2 seeds_autotune=2 seeds_precision=1 rounds=1x
 }
 
 mode=${1:-}
@@ -426,21 +428,21 @@ esac
 
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
-# What was started in the background ends with the script.
+# Background jobs end with the script.
 trap 'kill $(jobs -p) 2>/dev/null || true; exit 143' TERM INT
 
 if [ "$mode" = build ]; then
-  if [ $# -ne 1 ] || [ -z "$1" ]; then fail 'build wants one folder'; fi
+  if [ $# -ne 1 ] || [ -z "$1" ]; then fail 'build takes one folder'; fi
   pack "$1"
   exit 0
 fi
 
 out=gpu-report-$(date +%Y-%m-%d-%H%M%S)
 programs='' cifar10='' python=python3 budget=570 peersLimit=150 stages='' packLogs='' dry='' small=() mnist=(-data mnist)
-many=10 some=5 few=3 # seeds
-rounds=9x            # of the kernels beside cuDNN
+seeds_main=10 seeds_autotune=5 seeds_precision=3 # seeds per stage
+rounds=9x # of the comparison with cuDNN
 [ "$mode" = run ] || dry=1
-arguments="scripts/gpu-report.sh $mode" # without this machine's paths
+arguments="scripts/gpu-report.sh $mode" # without paths of this machine
 while [ $# -gt 0 ]; do
   option=$1
   if [ "$option" = -pack ]; then
@@ -448,7 +450,7 @@ while [ $# -gt 0 ]; do
     shift
     continue
   fi
-  [ $# -ge 2 ] || fail "$option: want a value (-h lists the options)"
+  [ $# -ge 2 ] || fail "$option: missing value (-h lists the options)"
   case $option in
   -out) out=$2 ;;
   -programs) programs=$2 ;;
@@ -465,7 +467,7 @@ done
 [[ $peersLimit =~ ^[1-9][0-9]*$ ]] || fail "-peers $peersLimit: want a whole number of seconds"
 if [ -e "$out/report.md" ] || [ -e "$out/logs" ]; then fail "-out $out: it already holds a report"; fi
 if [ -n "$cifar10" ]; then
-  [ -f "$cifar10/data_batch_1.bin" ] || fail "-cifar10 $cifar10: there is no data_batch_1.bin in it"
+  [ -f "$cifar10/data_batch_1.bin" ] || fail "-cifar10 $cifar10: data_batch_1.bin not found"
   cifar10=$(cd "$cifar10" && pwd)
 fi
 read -r -a list <<<"$stages"
@@ -481,7 +483,7 @@ elif [ -f "$programs/$packed" ]; then
   unpack "$programs/$packed" "$temp/programs"
   programs=$temp/programs
 fi
-[ -x "$programs/trainer" ] || fail "-programs $programs: there is neither $packed nor trainer in it"
+[ -x "$programs/trainer" ] || fail "-programs $programs: found neither $packed nor trainer"
 programs=$(cd "$programs" && pwd)
 
 SECONDS=0
@@ -491,7 +493,7 @@ all
 finish
 if [ -s "$temp/findings" ]; then
   cat "$temp/findings" >&2
-  fail 'the software emulation found the above' 1
+  fail 'the software emulation reported the errors above' 1
 fi
 echo "report: $out/report.md, after $SECONDS s"
 [ "$failed" = 0 ] || fail "$failed stages failed" 1

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// result is one line of a benchmark's output: its name without what all have in common, and its metrics by unit.
+// result is one line of a benchmark's output: its name without the common beginning, and its metrics by unit.
 type result struct {
 	name    string
 	metrics map[string]float64
@@ -14,7 +14,7 @@ type result struct {
 
 var processors = regexp.MustCompile(`-\d+$`)
 
-// parse reads what go test -bench printed for the cases of a GPU. The name of Benchmark/cuda/gemm/fp16/x-16 is gemm/fp16/x.
+// parse reads the output of go test -bench for the cases of a GPU. The name of Benchmark/cuda/gemm/fp16/x-16 is gemm/fp16/x.
 func parse(text string) (results []result) {
 	for _, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)
@@ -39,16 +39,16 @@ func parse(text string) (results []result) {
 	return results
 }
 
-// cell writes a metric: alone, or where the least and the greatest are known with them.
+// cell returns a metric, with its minimum and maximum if they are known.
 func cell(x result, unit string) string {
 	v, ok := x.metrics[unit]
 	if !ok {
 		return "–"
 	}
 	text := digits(v)
-	least, most := x.metrics["min-"+unit], x.metrics["max-"+unit]
-	if most > 0 {
-		text += " (" + digits(least) + " to " + digits(most) + ")"
+	low, high := x.metrics["min-"+unit], x.metrics["max-"+unit]
+	if high > 0 {
+		text += " (" + digits(low) + " to " + digits(high) + ")"
 	}
 	return text
 }
@@ -76,14 +76,14 @@ func (r *report) steps() error {
 		r.ran(len(results))
 		return nil
 	}
-	r.line("On images of noise: order, gathering, augmentation, forward, loss, backward, update. A step is a CUDA graph, but with *no-graph*; " +
-		"*autotune* has cuDNN's algorithms measured. TFLOP/s take a step for three forward passes of the direct method.\n")
+	r.line("On random images: shuffling, gathering, augmentation, forward, loss, backward, update. Each step is replayed as a CUDA graph, except " +
+		"with *no-graph*; *autotune* times cuDNN's algorithms first. TFLOP/s count a step as three forward passes of the direct method.\n")
 	var rows [][]string
 	for _, x := range results {
-		recipe, way, _ := strings.Cut(strings.TrimPrefix(x.name, "step/"), "/")
-		rows = append(rows, []string{code(recipe), way, cell(x, "batch"), cell(x, "img/s"), cell(x, "TFLOP/s")})
+		recipe, variant, _ := strings.Cut(strings.TrimPrefix(x.name, "step/"), "/")
+		rows = append(rows, []string{code(recipe), variant, cell(x, "batch"), cell(x, "img/s"), cell(x, "TFLOP/s")})
 	}
-	r.table([]string{"recipe", "way", ">batch", ">images/s", ">TFLOP/s"}, rows)
+	r.table([]string{"recipe", "variant", ">batch", ">images/s", ">TFLOP/s"}, rows)
 	return nil
 }
 
@@ -94,16 +94,16 @@ func (r *report) kernels() error {
 		return err
 	}
 	r.peaks(results)
-	r.operations("Operations that memory binds", "memory", "memory/", results, []string{"GB/s", "%copy", "us"})
+	r.operations("Memory-bound operations", "memory", "memory/", results, []string{"GB/s", "%copy", "us"})
 	r.operations("Matrix products", "gemm", "gemm/", results, []string{"TFLOP/s", "%peak", "us"})
 	r.operations("Convolutions", "conv", "conv/", results, []string{"TFLOP/s", "%peak", "us"})
 	return nil
 }
 
-// isPeak reports whether a case is one of those that measure the peak.
+// isPeak reports whether a case measures the peak.
 func isPeak(x result) bool { return strings.Contains(x.name, "/peak-") }
 
-// peaks is the table of what the percentages relate to.
+// peaks is the table of the rates that the percentages refer to.
 func (r *report) peaks(results []result) {
 	var rows [][]string
 	for _, x := range results {
@@ -115,12 +115,12 @@ func (r *report) peaks(results []result) {
 		return
 	}
 	r.heading("Peaks", "")
-	r.line("Square products by cuBLAS on random numbers; %%peak below relates to the faster size of a precision. %%datasheet is the share of the dense rate in " +
-		"the vendor's datasheet.\n")
+	r.line("Square matrix products by cuBLAS on random numbers; %%peak below is relative to the faster size of the precision. %%datasheet is relative " +
+		"to the dense rate in the vendor's datasheet.\n")
 	r.table([]string{"product", ">TFLOP/s", ">%datasheet"}, rows)
 }
 
-// operations is the table of the cases whose name begins with a group.
+// operations is the table of the cases whose names begin with a group.
 func (r *report) operations(title, stageName, group string, results []result, units []string) {
 	titles := []string{"case"}
 	for _, u := range units {
@@ -149,5 +149,5 @@ func (r *report) operations(title, stageName, group string, results []result, un
 	r.table(titles, rows)
 }
 
-// ran says that there were cases, where their speeds mean nothing.
+// ran counts the cases if their speeds mean nothing.
 func (r *report) ran(cases int) { r.line("%d cases ran on the %s.\n", cases, emulation) }

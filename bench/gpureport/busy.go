@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// busy says how busy the GPU was in a training: the share of the time in which a kernel ran, as nvidia-smi samples it.
+// busy reports the GPU utilisation of a training: the share of the time in which a kernel ran, as nvidia-smi samples it.
 func (r *report) busy() error {
 	text, err := r.read("busy.csv")
 	if err != nil || text == "" || r.emulated {
@@ -30,8 +30,8 @@ func (r *report) busy() error {
 	if len(share) == 0 {
 		return nil
 	}
-	r.heading("How busy the GPU is", "busy")
-	text = fmt.Sprintf("In %d samples from the middle of the training a kernel ran %.0f%% of the time in the median, %.0f%% at least, %.0f%% at most",
+	r.heading("GPU utilisation", "busy")
+	text = fmt.Sprintf("In %d samples from the middle of the training, the median utilisation was %.0f%%, the minimum %.0f%%, the maximum %.0f%%",
 		len(share), share[len(share)/2], share[0], share[len(share)-1])
 	if len(clock) > 0 && len(power) > 0 {
 		text += fmt.Sprintf("; the highest SM clock was %.0f MHz, the highest power %.0f W", slices.Max(clock), slices.Max(power))
@@ -40,7 +40,7 @@ func (r *report) busy() error {
 	return nil
 }
 
-// inTheMiddle returns the samples between the first and the last that saw work, without these, sorted.
+// inTheMiddle returns, sorted, the samples between the first and the last that are not zero, without these two.
 func inTheMiddle(samples []float64) []float64 {
 	first := slices.IndexFunc(samples, func(x float64) bool { return x > 0 })
 	last := len(samples) - 1

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// correctness counts tests, and shows how far GPU and CPU are apart.
+// correctness counts tests, and shows the differences between GPU and CPU.
 func (r *report) correctness() error {
 	var rows [][]string
 	for _, log := range []struct{ name, what string }{
-		{"conformance", "every operation against a float64 reference, its cases counted"},
-		{"gpu-tests", "the other tests of package gpu that need no emulation"},
+		{"conformance", "every operation against a float64 reference, counting its cases"},
+		{"gpu-tests", "the other tests of package gpu that run on a GPU"},
 		{"parity", "every recipe's first steps against the CPU"},
 	} {
 		text, err := r.read(log.name + ".log")
@@ -36,10 +36,10 @@ func (r *report) correctness() error {
 	}
 	r.heading("Correctness", "")
 	if len(rows) > 0 {
-		r.table([]string{"stage", "what", ">passed", ">failed", ">skipped", "failed ones"}, rows)
+		r.table([]string{"stage", "what", ">passed", ">failed", ">skipped", "failures"}, rows)
 	}
 	if len(sanitizer) > 0 {
-		r.table([]string{"compute-sanitizer", "its summary"}, sanitizer)
+		r.table([]string{"compute-sanitizer", "summary"}, sanitizer)
 	}
 	for _, name := range []string{"conformance", "gpu-tests", "parity", "memcheck", "racecheck", "initcheck"} {
 		r.command(name, name)
@@ -52,7 +52,7 @@ var testLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
 // maxNamed is the number of failed tests that are named.
 const maxNamed = 20
 
-// count counts the tests of a log of go test -v, those in tests included, and names the ones that failed.
+// count counts the tests and subtests in a log of go test -v, and names those that failed.
 func count(text string) (passed int, failed []string, skipped int) {
 	lines := bufio.NewScanner(strings.NewReader(text))
 	lines.Buffer(nil, 1<<20)
@@ -97,7 +97,7 @@ var (
 	running = regexp.MustCompile(`^=== RUN\s+TestRecipes/(\S+)/(\S+)`)
 )
 
-// parity is the table of the largest differences, a recipe a row and a precision a column.
+// parity is the table of the largest differences, with one row per recipe and one column per precision.
 func (r *report) parity() error {
 	text, err := r.read("parity.log")
 	if err != nil || text == "" {
@@ -125,7 +125,7 @@ func (r *report) parity() error {
 	if len(largest) == 0 {
 		return nil
 	}
-	r.line("Largest relative difference of the losses of the first steps from the CPU's:\n")
+	r.line("Largest relative difference between the GPU's and the CPU's losses in the first steps:\n")
 	titles := []string{"recipe"}
 	for _, p := range precisions {
 		titles = append(titles, ">"+p)

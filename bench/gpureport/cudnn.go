@@ -2,19 +2,19 @@ package main
 
 import "strings"
 
-// againstCuDNN is the table of our kernels beside cuDNN's layers, as gpu/cudnn_bench_test.go measures them.
+// againstCuDNN is the table that compares our kernels with cuDNN's layers, as gpu/cudnn_bench_test.go measures them.
 func (r *report) againstCuDNN() error {
 	results, err := r.benchmarks("cudnn.log")
 	if err != nil || len(results) == 0 {
 		return err
 	}
-	r.heading("Own kernels beside cuDNN's", "cudnn")
+	r.heading("Our kernels and cuDNN's", "cudnn")
 	if r.emulated {
 		r.ran(len(results))
 		return nil
 	}
-	r.line("In float16, softmax in float32; each recorded as a CUDA graph of several calls. Microseconds are medians of a call. The ratio is cuDNN's time by ours, of " +
-		"the medians, and the least and the greatest of a round: above 1 our kernel is faster. cuDNN's batch normalisation is its persistent mode " +
+	r.line("In float16, softmax in float32; each recorded as a CUDA graph of several calls. Times are medians per call. The ratio is cuDNN's time divided by ours, " +
+		"for the medians, and its minimum and maximum over the rounds: above 1, our kernel is faster. cuDNN's batch normalisation uses the persistent mode " +
 		"without the Ex calls.\n")
 	var rows [][]string
 	faster := 0
@@ -26,6 +26,6 @@ func (r *report) againstCuDNN() error {
 		}
 	}
 	r.table([]string{"recipe", "operation", ">ours, µs", ">cuDNN, µs", ">ratio"}, rows)
-	r.line("Ours has the smaller median in %d of %d.\n", faster, len(results))
+	r.line("Our kernel has the smaller median in %d of %d cases.\n", faster, len(results))
 	return nil
 }

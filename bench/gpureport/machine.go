@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"strings"
 
-	"trainer/gpu"
+	"trainer/gpu/doctor"
 )
 
-// machine is the head: what was measured, when and by what.
+// machine is the head of the report: what was measured, when, and with which programs.
 func (r *report) machine() error {
 	if err := r.readStages(); err != nil {
 		return err
@@ -25,9 +25,9 @@ func (r *report) machine() error {
 	}
 	r.line("# On a GPU: %s\n", name)
 	if r.emulated {
-		r.line("A dry run of `scripts/gpu-report.sh` on a %s of CUDA: it shows that the script works, and nothing about a GPU. Speeds are left out.\n", emulation)
+		r.line("A dry run of `scripts/gpu-report.sh` on a %s of CUDA. It checks the script and shows nothing about a GPU. Speeds are left out.\n", emulation)
 	} else {
-		r.line("Written by `scripts/gpu-report.sh`. Speeds are medians, with the least and the greatest of the samples or runs; ± is the standard deviation over seeds.\n")
+		r.line("Written by `scripts/gpu-report.sh`. Speeds are medians, with the minimum and maximum of the samples or runs; ± is the standard deviation over seeds.\n")
 	}
 	rows, err := r.facts(d)
 	if err != nil {
@@ -37,21 +37,21 @@ func (r *report) machine() error {
 	return nil
 }
 
-// diagnosis reads what trainer doctor -json printed; nil where it printed nothing.
-func (r *report) diagnosis() (*gpu.Diagnosis, error) {
+// diagnosis reads the output of trainer doctor -json; it is nil if there is none.
+func (r *report) diagnosis() (*doctor.Diagnosis, error) {
 	text, err := r.read("doctor.json")
 	if err != nil || strings.TrimSpace(text) == "" {
 		return nil, err
 	}
-	d := &gpu.Diagnosis{}
+	d := &doctor.Diagnosis{}
 	if err := json.Unmarshal([]byte(text), d); err != nil {
 		return nil, fmt.Errorf("doctor.json: %w", err)
 	}
 	return d, nil
 }
 
-// facts are the lines of facts.tsv (name and value), what the doctor says, and what nvidia-smi says.
-func (r *report) facts(d *gpu.Diagnosis) (rows [][]string, err error) {
+// facts returns the lines of facts.tsv (name and value) and the findings of the doctor and of nvidia-smi.
+func (r *report) facts(d *doctor.Diagnosis) (rows [][]string, err error) {
 	text, err := r.read("facts.tsv")
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (r *report) facts(d *gpu.Diagnosis) (rows [][]string, err error) {
 	}
 	if d != nil {
 		rows = append(rows, []string{"doctor", d.Verdict})
-		for _, l := range append([]gpu.Library{d.Driver.Library}, d.Libraries...) {
+		for _, l := range append([]doctor.Library{d.Driver.Library}, d.Libraries...) {
 			rows = append(rows, []string{l.Name, libraryText(l)})
 		}
 		for _, g := range d.GPUs {
@@ -74,7 +74,7 @@ func (r *report) facts(d *gpu.Diagnosis) (rows [][]string, err error) {
 	return append(rows, smi...), err
 }
 
-// smi returns the columns of machine.csv, which nvidia-smi wrote, as rows: one line of values a time that it was asked.
+// smi returns the columns of machine.csv as rows. nvidia-smi wrote one line of it per call.
 func (r *report) smi() (rows [][]string, err error) {
 	text, err := r.read("machine.csv")
 	if err != nil || text == "" {
@@ -101,8 +101,8 @@ func (r *report) smi() (rows [][]string, err error) {
 	return rows, nil
 }
 
-// libraryText is the version of a library, or why there is none.
-func libraryText(l gpu.Library) string {
+// libraryText returns the version of a library, or why it was not loaded.
+func libraryText(l doctor.Library) string {
 	text := l.Version
 	if l.CUDA != "" {
 		text += " for CUDA " + l.CUDA

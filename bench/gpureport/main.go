@@ -1,10 +1,10 @@
-// Command gpureport writes what scripts/gpu-report.sh found as one Markdown file. It is not meant to be run by hand.
+// Command gpureport writes the results of scripts/gpu-report.sh as one Markdown file. It is not meant to be run by hand.
 //
 //	gpureport -in FOLDER -out report.md [-dry]
 //
-// The folder has what the stages left: stages.tsv, facts.tsv, doctor.json, machine.csv, what benchmarks and tests
-// printed (*.log), runs/NAME of trainer, tables of bench/peers (*.md), and those of profilers (*.csv). What is missing is left out.
-// Of the software emulation of CUDA no speed is written, whatever the files say.
+// The folder has the output of the stages: stages.tsv, facts.tsv, doctor.json, machine.csv, the output of benchmarks and
+// tests (*.log), run folders (runs/NAME), and the tables of bench/peers (*.md) and of profilers (*.csv). Sections without a
+// file are left out. For the software emulation of CUDA no speed is written, whatever the files say.
 package main
 
 import (
@@ -18,9 +18,9 @@ import (
 )
 
 func main() {
-	in := flag.String("in", "", "folder of what the stages left")
-	out := flag.String("out", "", "file to write")
-	dry := flag.Bool("dry", false, "it was a dry run: write no speeds")
+	in := flag.String("in", "", "`folder` with the output of the stages")
+	out := flag.String("out", "", "`file` to write")
+	dry := flag.Bool("dry", false, "write no speeds, because it was a dry run")
 	flag.Parse()
 	if *in == "" || *out == "" || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "usage: gpureport -in FOLDER -out FILE [-dry]")
@@ -32,10 +32,10 @@ func main() {
 	}
 }
 
-// emulation is how the devices of package cudasim are called.
+// emulation is the name of the devices of package cudasim.
 const emulation = "software emulation"
 
-// report is what is being written.
+// report is the text being written.
 type report struct {
 	strings.Builder
 	folder   string
@@ -43,13 +43,12 @@ type report struct {
 	stages   []stage
 }
 
-// write returns the report of a folder. A file that is there and can't be read is named in it, and the rest is
-// written all the same.
+// write returns the report on a folder. It lists the files that can't be read.
 func write(folder string, dry bool) string {
 	r := &report{folder: folder, emulated: dry}
 	var failures []error
 	for _, section := range []func() error{
-		r.machine, r.stageTable, r.correctness, r.steps, r.include("peers.md"), r.trainings, r.wayTo80, r.include("torch-train.md"),
+		r.machine, r.stageTable, r.correctness, r.steps, r.include("peers.md"), r.trainings, r.timeTo80, r.include("torch-train.md"),
 		r.precisions, r.busy, r.kernels, r.againstCuDNN, r.profile,
 	} {
 		if err := section(); err != nil {
@@ -65,7 +64,7 @@ func write(folder string, dry bool) string {
 	return strings.TrimSpace(r.String()) + "\n"
 }
 
-// read returns the text of a file in the folder, "" where it isn't there.
+// read returns the text of a file in the folder, or "" if it is missing.
 func (r *report) read(name string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(r.folder, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,7 +73,7 @@ func (r *report) read(name string) (string, error) {
 	return string(text), err
 }
 
-// include returns the section that is a file as it stands.
+// include returns a section that is the unchanged text of a file.
 func (r *report) include(name string) func() error {
 	return func() error {
 		text, err := r.read(name)
@@ -88,7 +87,7 @@ func (r *report) include(name string) func() error {
 // line adds a line.
 func (r *report) line(format string, args ...any) { fmt.Fprintf(r, format+"\n", args...) }
 
-// heading adds a heading, and the command of a stage that gave the numbers below it.
+// heading adds a heading, and the command of the stage that measured the numbers below it.
 func (r *report) heading(title, stageName string) {
 	r.line("## %s\n", title)
 	for _, s := range r.stages {
@@ -98,7 +97,7 @@ func (r *report) heading(title, stageName string) {
 	}
 }
 
-// table adds a table. Columns whose title begins with > hold numbers, to the right.
+// table adds a table. Columns whose title begins with > are aligned to the right.
 func (r *report) table(titles []string, rows [][]string) {
 	rule := make([]string, len(titles))
 	head := make([]string, len(titles))
@@ -118,7 +117,7 @@ func (r *report) table(titles []string, rows [][]string) {
 // code marks a text as a name.
 func code(s string) string { return "`" + strings.ReplaceAll(s, "|", "\\|") + "`" }
 
-// digits writes a number with three digits or more.
+// digits returns a number with three digits or more.
 func digits(x float64) string {
 	switch {
 	case x >= 100:

@@ -10,7 +10,7 @@ import (
 )
 
 // profile lists the kernels of a training by their time, from the table of Nsight Systems (nsys.csv) or of Nsight
-// Compute (ncu.csv), whose counters say what bounds a kernel. ncu runs each kernel alone, so that its times are longer.
+// Compute (ncu.csv), whose counters show what limits a kernel. ncu runs each kernel alone, which takes longer.
 func (r *report) profile() error {
 	if r.emulated {
 		return nil
@@ -19,8 +19,8 @@ func (r *report) profile() error {
 		file, title string
 		columns     profileColumns
 	}{
-		{"nsys.csv", "Where the time of training goes (nsys)", profileColumns{name: "Name", time: "Total Time (ns)", launches: "Instances"}},
-		{"ncu.csv", "Where the time of some steps goes (ncu, without CUDA graph)", profileColumns{
+		{"nsys.csv", "Profile of a training (nsys)", profileColumns{name: "Name", time: "Total Time (ns)", launches: "Instances"}},
+		{"ncu.csv", "Profile of some steps (ncu, without CUDA graph)", profileColumns{
 			name: "Kernel Name", time: "gpu__time_duration.sum",
 			shares: []string{"dram__throughput.avg.pct_of_peak_sustained_elapsed", "sm__throughput.avg.pct_of_peak_sustained_elapsed"},
 			titles: []string{">memory, % of peak", ">SM, % of peak"},
@@ -44,22 +44,22 @@ func (r *report) profile() error {
 	return nil
 }
 
-// profileColumns are the titles of the columns that are read. Without launches a line is one launch.
+// profileColumns are the titles of the columns that are read. Without a column of launches, a line is one launch.
 type profileColumns struct {
 	name, time, launches string
-	shares               []string // percentages, of which means are shown
-	titles               []string // of these in the report
+	shares               []string // percentages, whose means are shown
+	titles               []string // titles of the shares in the report
 }
 
-// kernelTime is what a kernel took in all its launches.
+// kernelTime is the time of all launches of a kernel.
 type kernelTime struct {
 	name              string
 	launches, seconds float64
 	shares            []float64 // sums of percentage times seconds
 }
 
-// readProfile reads a table, whose times are in nanoseconds, and adds up the lines of a kernel. Lines before the header, and those
-// without a time (of units), are passed over.
+// readProfile reads a table, whose times are in nanoseconds, and sums the lines of each kernel. It skips lines before the
+// header, and lines without a time (of units).
 func readProfile(text string, c profileColumns) ([]*kernelTime, error) {
 	start := -1
 	for _, first := range []string{`"ID"`, "Time (%)", `"Time (%)"`} {
@@ -122,7 +122,7 @@ const (
 	longestName = 70 // of a kernel, in the report
 )
 
-// shortKernel leaves out a kernel's parameters.
+// shortKernel returns a kernel's name without its parameters.
 func shortKernel(name string) string {
 	if i := strings.LastIndex(name, "("); i > 0 {
 		name = name[:i]

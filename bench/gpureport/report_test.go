@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What stages may leave. The numbers are made up for the test.
+// Output of stages. The numbers are invented.
 var files = map[string]string{
 	"facts.tsv":   "date\t2000-01-01\nprocessor\ta processor\n",
 	"doctor.json": `{"built":true,"usable":true,"verdict":"cuda:0 can be used","driver":{"name":"driver","version":"1.2"},"libraries":[{"name":"cuDNN","version":"9.9"}],"gpus":[{"index":0,"name":"Imaginary 1","compute_capability":"9.0","memory_bytes":1073741824,"usable":true}]}`,
@@ -28,12 +28,12 @@ var files = map[string]string{
 		"BenchmarkAgainstCuDNN/cuda/mnist/softmax-10/forward-16\t 9\t 4 us\t 2 cudnn-us\t 0.5 ratio\t 0.4 min-ratio\t 0.6 max-ratio\n" +
 		"BenchmarkAgainstCuDNN/cuda/mnist/broken/forward-16\n",
 	"busy.csv": "utilization.gpu [%], clocks.current.sm [MHz], power.draw [W]\n0 %, 345 MHz, 70 W\n40 %, 1900 MHz, 300 W\n97 %, 1980 MHz, 500 W\n99 %, 1980 MHz, 510 W\n98 %, 1980 MHz, 505 W\n20 %, 1980 MHz, 200 W\n0 %, 345 MHz, 80 W\n",
-	"peers.md": "## Beside PyTorch\n\na table\n",
+	"peers.md": "## Compared with PyTorch\n\na table\n",
 	"ncu.csv": "==PROF== something\n\"ID\",\"Kernel Name\",\"dram__throughput.avg.pct_of_peak_sustained_elapsed\",\"gpu__time_duration.sum\",\"sm__throughput.avg.pct_of_peak_sustained_elapsed\"\n" +
 		"\"\",\"\",\"%\",\"ns\",\"%\"\n\"0\",\"slow(float *, int)\",\"50\",\"3,000\",\"20\"\n\"1\",\"fast\",\"90\",\"1000\",\"10\"\n\"2\",\"slow(float *, int)\",\"70\",\"3000\",\"40\"\n",
 	"runs/full-mnist/summary.json":      `{"recipe":"mnist","precision":"fp16","cpu":"Imaginary 1","test_accuracy":0.99,"test_accuracy_std":0.001,"train_seconds":1.5,"total_seconds":4,"runs":[{"train_seconds":2},{"train_seconds":1}]}`,
 	"runs/precision-bf16/summary.json":  `{"recipe":"cifar10","precision":"bf16","cpu":"Imaginary 1","test_accuracy":0.9,"train_seconds":3}`,
-	"runs/way-cifar10/metrics.jsonl":    "{\"epoch\":1,\"evaluated\":true,\"test_accuracy\":0.7,\"seconds\":1,\"eval_seconds\":0.5}\n{\"epoch\":2,\"evaluated\":true,\"test_accuracy\":0.81,\"seconds\":1,\"eval_seconds\":0.25}\n",
+	"runs/time-to-80/metrics.jsonl":     "{\"epoch\":1,\"evaluated\":true,\"test_accuracy\":0.7,\"seconds\":1,\"eval_seconds\":0.5}\n{\"epoch\":2,\"evaluated\":true,\"test_accuracy\":0.81,\"seconds\":1,\"eval_seconds\":0.25}\n",
 	"runs/full-mnist/seed-0/ignored.md": "x",
 }
 
@@ -69,7 +69,7 @@ func TestReport(t *testing.T) {
 		"| processor | a processor |",
 		"| nvidia-smi: clocks.current.sm [MHz] | 345 MHz → 1980 MHz |",
 		"| conformance | **failed** | 12 | 90 | status 1: x \\| y |",
-		"| conformance | every operation against a float64 reference, its cases counted | 1 | 2 | 1 | `TestConformance`, `TestConformance/conv2d` |",
+		"| conformance | every operation against a float64 reference, counting its cases | 1 | 2 | 1 | `TestConformance`, `TestConformance/conv2d` |",
 		"| memcheck | 0 errors |",
 		"| `mnist` | 2.0e-04 |",
 		"`bench.test -test.bench steps`",
@@ -78,12 +78,12 @@ func TestReport(t *testing.T) {
 		"| `fp16/square-1024x1024x1024` | 350 (340 to 360) | 50.0 | 6.10 |",
 		"`gpu.test -test.bench cudnn`",
 		"| `mnist` | `relu-5x5x32/forward` | 3.25 | 5.20 | 1.60 (1.50 to 1.75) |",
-		"Ours has the smaller median in 1 of 2.",
-		"## Beside PyTorch\n\na table",
+		"Our kernel has the smaller median in 1 of 2 cases.",
+		"## Compared with PyTorch\n\na table",
 		"| `mnist` | fp16 | 2 | 99.00% ± 0.10% | 1.50 s (1.00 to 2.00) | 1.00 s | 4.00 s |  |",
 		"| `cifar10` | bf16 | 1 | 90.00% | 3.00 s | – |",
 		"80% after epoch 2: 2.00 s of training, 0.75 s of evaluation.",
-		"In 3 samples from the middle of the training a kernel ran 98% of the time in the median, 97% at least, 99% at most; the highest SM clock was 1980 MHz, the highest power 510 W.",
+		"In 3 samples from the middle of the training, the median utilisation was 98%, the minimum 97%, the maximum 99%; the highest SM clock was 1980 MHz, the highest power 510 W.",
 		"| `slow` | 2 | 3.00 | 85.7 | 60 | 30 |",
 		"| `fast` | 1 | 1.00 | 14.3 | 90 | 10 |",
 	} {
@@ -138,7 +138,7 @@ func TestMissingAndBrokenFiles(t *testing.T) {
 		t.Errorf("the report of an empty folder is %q", got)
 	}
 	for name, text := range map[string]string{
-		"doctor.json": "{", "stages.tsv": "a\tb\n", "runs/full-mnist/summary.json": "[]", "runs/way-cifar10/metrics.jsonl": "x\n",
+		"doctor.json": "{", "stages.tsv": "a\tb\n", "runs/full-mnist/summary.json": "[]", "runs/time-to-80/metrics.jsonl": "x\n",
 	} {
 		_, shown, found := strings.Cut(write(leave(t, map[string]string{name: text}), false), "## Not shown")
 		if !found || !strings.Contains(shown, filepath.Base(name)) {

@@ -11,7 +11,7 @@ import (
 	"trainer/nn/train"
 )
 
-// run is what a training's summary.json says, of the fields that are shown. Several runs have Runs, and means.
+// run has the fields of a training's summary.json that are shown. For several runs, Runs has each, and the others are means.
 type run struct {
 	name string // of its folder
 
@@ -24,7 +24,7 @@ type run struct {
 	TrainSeconds float64 `json:"train_seconds"`
 	TotalSeconds float64 `json:"total_seconds"`
 	Speed        float64 `json:"images_per_second"`
-	GPU          string  `json:"cpu"` // what computed, whatever it is
+	GPU          string  `json:"cpu"` // the device, which need not be a CPU
 	Interrupted  bool    `json:"interrupted"`
 	Runs         []run   `json:"runs"`
 }
@@ -62,7 +62,7 @@ func (r *report) summaries(pattern string) (runs []*run, err error) {
 	return runs, nil
 }
 
-// accuracy writes mean and deviation.
+// accuracy returns the mean and the standard deviation.
 func (x *run) accuracy() string {
 	text := fmt.Sprintf("%.2f%%", 100*x.Accuracy)
 	if len(x.Runs) > 1 {
@@ -71,7 +71,7 @@ func (x *run) accuracy() string {
 	return text
 }
 
-// timeText writes seconds, or that it was no GPU that they were taken on.
+// timeText returns seconds, or a remark if they were not measured on a GPU.
 func (r *report) timeText(x *run, seconds float64) string {
 	if r.noGPU(x) {
 		return emulation
@@ -81,7 +81,7 @@ func (r *report) timeText(x *run, seconds float64) string {
 
 func (r *report) noGPU(x *run) bool { return r.emulated || strings.Contains(x.GPU, emulation) }
 
-// trainingSeconds writes the mean time of training and the least and the greatest.
+// trainingSeconds returns the mean training time, with its minimum and maximum.
 func (r *report) trainingSeconds(x *run) string {
 	text := r.timeText(x, x.TrainSeconds)
 	if len(x.Runs) < 2 || r.noGPU(x) {
@@ -94,7 +94,7 @@ func (r *report) trainingSeconds(x *run) string {
 	return fmt.Sprintf("%s (%.2f to %.2f)", text, least, most)
 }
 
-// warm writes the mean time of training without the first run, which also loads code and chooses algorithms.
+// warm returns the mean training time without the first run, which also loads code and chooses algorithms.
 func (r *report) warm(x *run) string {
 	if len(x.Runs) < 2 {
 		return "–"
@@ -113,19 +113,19 @@ func (r *report) trainings() error {
 		return err
 	}
 	r.heading("Whole trainings", "")
-	r.line("Training is without evaluation. *Warm* leaves out the first run of the process.\n")
+	r.line("Training times are without evaluation. *Warm* excludes the first run of the process.\n")
 	var rows [][]string
 	for _, x := range runs {
 		remark := ""
 		if x.Interrupted {
-			remark = "stopped when its time was over"
+			remark = "stopped at its time limit"
 		}
 		rows = append(rows, []string{
 			code(strings.TrimPrefix(x.name, "full-")), x.Precision, fmt.Sprint(len(x.seeds())), x.accuracy(), r.trainingSeconds(x), r.warm(x),
 			r.timeText(x, x.TotalSeconds), remark,
 		})
 	}
-	r.table([]string{"recipe", "precision", ">runs", ">test accuracy", ">training, a run", ">warm", ">whole process", "remark"}, rows)
+	r.table([]string{"recipe", "precision", ">runs", ">test accuracy", ">training per run", ">warm", ">whole process", "remark"}, rows)
 	for _, x := range runs {
 		r.command("full-"+strings.TrimPrefix(x.name, "full-"), code(x.Recipe))
 	}
@@ -152,19 +152,19 @@ func (r *report) precisions() error {
 	for _, x := range runs {
 		rows = append(rows, []string{code(x.Recipe), x.Precision, fmt.Sprint(len(x.seeds())), x.accuracy(), r.trainingSeconds(x), r.warm(x)})
 	}
-	r.table([]string{"recipe", "precision", ">runs", ">test accuracy", ">training, a run", ">warm"}, rows)
+	r.table([]string{"recipe", "precision", ">runs", ">test accuracy", ">training per run", ">warm"}, rows)
 	for _, x := range runs {
 		r.command(x.name, x.Precision)
 	}
 	return nil
 }
 
-// goal is the accuracy that the way to it is shown for.
+// goal is the accuracy whose time is reported.
 const goal = 0.8
 
-// wayTo80 says how long a recipe with an evaluation after each epoch took to the goal.
-func (r *report) wayTo80() error {
-	text, err := r.read("runs/way-cifar10/metrics.jsonl")
+// timeTo80 reports how long a recipe with an evaluation after each epoch took to reach the goal.
+func (r *report) timeTo80() error {
+	text, err := r.read("runs/time-to-80/metrics.jsonl")
 	if err != nil || text == "" {
 		return err
 	}
@@ -188,7 +188,7 @@ func (r *report) wayTo80() error {
 			reached = fmt.Sprintf("%.0f%% after epoch %d: %s of training, %s of evaluation.", 100*goal, m.Epoch, show(seconds), show(evaluation))
 		}
 	}
-	r.heading("The way there", "way-cifar10")
+	r.heading("Time to 80%", "time-to-80")
 	r.table([]string{">epoch", ">test accuracy", ">training so far", ">evaluation so far"}, rows)
 	if reached == "" {
 		reached = fmt.Sprintf("It did not reach %.0f%%.", 100*goal)

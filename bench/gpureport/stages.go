@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// stage is one line of stages.tsv: what the script tried, and what became of it.
+// stage is one line of stages.tsv: a stage of the script and its result.
 type stage struct {
 	name, result   string // result: ok, failed, stopped, skipped
 	seconds, limit string
@@ -13,7 +13,7 @@ type stage struct {
 	command        string
 }
 
-// readStages reads stages.tsv: name, result, seconds, limit, remark and command, with tabs between.
+// readStages reads stages.tsv: name, result, seconds, limit, remark and command, separated by tabs.
 func (r *report) readStages() error {
 	text, err := r.read("stages.tsv")
 	if err != nil {
@@ -47,6 +47,6 @@ func (r *report) stageTable() error {
 		}
 		rows = append(rows, []string{s.name, result, s.seconds, s.limit, remark})
 	}
-	r.table([]string{"stage", "result", ">seconds", ">of at most", "remark"}, rows)
+	r.table([]string{"stage", "result", ">seconds", ">limit", "remark"}, rows)
 	return nil
 }

@@ -80,13 +80,14 @@ func TestInProcess(t *testing.T) {
 
 	// A right step leaves nothing to say.
 	before := Calls("cuLaunchKernel")
-	ok(t, cuda.Set32Async(x, 0x3F800000, 1024, s)) // 1
+	ok(t, cuda.SetAsync(x, 0x3F, 4096, s))
 	var args cuda.Args
 	ok(t, scale.Launch(cuda.Along(4), cuda.Along(256), 0, s, args.Reset().Pointer(y).Pointer(x).Float32(2).Int32(1024)))
 	ok(t, cuda.CopyToHostAsync(host, y, s))
 	ok(t, cuda.Wait(s))
-	if host[3] != 0x40 || host[2] != 0 || host[4095] != 0x40 {
-		t.Errorf("2*1 begins % x", host[:4])
+	// Doubling 0x3F3F3F3F adds 1 to the exponent, which begins at bit 23.
+	if host[3] != 0x3F || host[2] != 0xBF || host[4095] != 0x3F {
+		t.Errorf("twice 0x3F3F3F3F begins % x", host[:4])
 	}
 	if n := Calls("cuLaunchKernel") - before; n != 1 {
 		t.Errorf("%d launches were counted, want 1", n)

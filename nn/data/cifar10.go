@@ -46,8 +46,16 @@ type cifarFiles struct {
 	meta   []byte // nil when there is none
 }
 
+func cifar10Kind(cat catalog) SetKind {
+	return SetKind{
+		Name: "cifar10", Doc: "50,000 + 10,000 photographs of animals and vehicles, 32x32 colour",
+		ImageShape: [3]int{32, 32, 3}, Recipe: "cifar10",
+		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openCIFAR10(ctx, opt, cat) },
+	}
+}
+
 // openCIFAR10 reads CIFAR-10 from opt.Dir (a folder of the files, a folder that holds the
-// archive, or the archive itself) or the cache, else downloads the archive to the cache.
+// archive, or the archive itself), or where that isn't given from the cache, or downloads the archive to the cache.
 func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "cifar10"
 	if opt.Dir != "" {
@@ -55,9 +63,10 @@ func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 		if err != nil {
 			return nil, fmt.Errorf("cifar10: %w", err)
 		}
-		if files != nil {
-			return files.split()
+		if files == nil {
+			return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has neither %s nor %s", opt.Dir, cifarNames[0], cifarArchive)}
 		}
+		return files.split()
 	}
 	cache, err := opt.cacheFolder(name)
 	if err != nil {
@@ -145,7 +154,7 @@ func readCIFARArchive(file string) (*cifarFiles, error) {
 	}
 	for i, raw := range files.raw {
 		if raw == nil {
-			return nil, &FormatError{file, -1, "an archive with " + cifarNames[i], "none of that name"}
+			return nil, &FormatError{file, -1, "an archive with " + cifarNames[i], "none"}
 		}
 	}
 	return files, nil
@@ -286,4 +295,17 @@ func parseCIFAR(file string, raw []byte, images []byte, labels []int32) error {
 		}
 	}
 	return nil
+}
+
+// cifar10File is the archive and its mirrors.
+func cifar10File() remoteFile {
+	return remoteFile{
+		name:   cifarArchive,
+		size:   170052171,
+		sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+		urls: []string{
+			"https://www.cs.toronto.edu/~kriz/" + cifarArchive,
+			"https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/" + cifarArchive,
+		},
+	}
 }

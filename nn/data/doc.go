@@ -1,6 +1,5 @@
-// Package data brings labelled images to the training loop: it finds data sets,
-// downloads those that may be downloaded, decodes them, and hands out batches in a
-// shuffled order that a seed decides.
+// Package data feeds labelled images to the training loop: it finds data sets, downloads them if that is allowed, decodes
+// them, and returns batches in a shuffled order that a seed decides.
 //
 //	split, err := data.Open(ctx, "mnist", data.Options{})
 //	loader, err := data.NewLoader(data.LoaderConfig{Set: split.Train, Batch: 256, Shuffle: true})
@@ -13,17 +12,16 @@
 //
 // # Data sets
 //
-// Open knows "mnist" (embedded in the program), "fashion-mnist" and "cifar10", and takes
-// any folder that has one subfolder of PNG or JPEG images a class.
+// Open reads "mnist" (embedded in the program), "fashion-mnist" and "cifar10", and any folder with one subfolder of PNG or
+// JPEG images per class.
 //
 // # Pixels
 //
-// Images are uint8 and NHWC, as they are in the files. Normalisation and augmentation
-// are the device's work (device.Cast, device.Augment): a batch that crosses to a GPU as bytes is
-// four times smaller than one of float32.
+// Images are uint8 and NHWC. Normalisation and augmentation run on the device (device.Cast, device.Augment): a batch of
+// bytes takes a quarter of the bandwidth of a batch of float32.
 //
 // # Errors
 //
-// A malformed file is a *FormatError: file, byte offset, what should be there, what is. A data
-// set that isn't there is a *NotFoundError, one that can't be downloaded a *DownloadError.
+// A malformed file is a *FormatError, with file, byte offset, expected and actual contents. A missing data set is a
+// *NotFoundError, a failed download a *DownloadError.
 package data

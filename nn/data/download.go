@@ -25,7 +25,7 @@ const (
 )
 
 // errStalled ends a request that brings nothing.
-var errStalled = errors.New("no data came in")
+var errStalled = errors.New("no data arrived")
 
 // errChecksum is a complete file with the wrong content.
 var errChecksum = errors.New("wrong sha256")
@@ -56,7 +56,7 @@ func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (str
 	}
 	lock := flock.New(path + ".lock")
 	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
-		return "", fmt.Errorf("download %s: wait for another download: %w", file.name, err)
+		return "", fmt.Errorf("download %s: waiting for another download: %w", file.name, err)
 	}
 	defer lock.Close()
 	if checkFile(path, file.sha256) == nil {

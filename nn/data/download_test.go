@@ -213,7 +213,7 @@ func TestDownloadFailsEverywhere(t *testing.T) {
 	if !errors.Is(err, errStalled) || !errors.Is(err, errChecksum) {
 		t.Errorf("%v does not carry its causes", err)
 	}
-	for _, part := range append(file.urls, "file.gz", file.sha256, "200000 bytes", dir, "404", "refused", "wrong sha256", "no data came in") {
+	for _, part := range append(file.urls, "file.gz", file.sha256, "200000 bytes", dir, "404", "refused", "wrong sha256", "no data arrived") {
 		if !strings.Contains(err.Error(), part) && (part != "refused" || runtime.GOOS != "windows") {
 			t.Errorf("%q does not mention %q", err, part)
 		}
@@ -317,7 +317,6 @@ func TestOpenDownloads(t *testing.T) {
 
 	opt := testOptions()
 	opt.CacheDir = t.TempDir()
-	opt.Dir = t.TempDir() // empty: the cache comes next
 	for range 2 {
 		split, err := open(context.Background(), "fashion-mnist", *opt, cat)
 		if err != nil {
@@ -333,6 +332,17 @@ func TestOpenDownloads(t *testing.T) {
 			t.Errorf("source %s, want %s", split.Source, want)
 		}
 		opt.Download = false // the second time from the cache
+	}
+	// A folder that was named is the only place that is looked at.
+	named := *opt
+	named.Dir = t.TempDir()
+	writeFile(t, filepath.Join(named.Dir, "images.bin"), []byte("something else"))
+	for _, name := range []string{"fashion-mnist", "cifar10"} {
+		_, err := open(context.Background(), name, named, cat)
+		var missing *NotFoundError
+		if !errors.As(err, &missing) || !strings.Contains(err.Error(), named.Dir) || strings.Contains(err.Error(), "valid:") {
+			t.Errorf("%s: want a *NotFoundError with the folder, got %v", name, err)
+		}
 	}
 	opt.CacheDir = t.TempDir()
 	for _, name := range []string{"fashion-mnist", "cifar10"} {

@@ -3,16 +3,17 @@ package data
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // ErrClosed is returned by a Loader's Next after Close.
 var ErrClosed = errors.New("loader is closed")
 
-// FormatError is a file or folder that isn't what its name or its header promises.
+// FormatError is a malformed file or folder.
 type FormatError struct {
 	File   string // path; "embedded:NAME" for files in the program
-	Offset int64  // byte at which Got was found, counted after decompression; -1 where no byte is meant
+	Offset int64  // byte at which Got was found, after decompression; -1 for the file as a whole
 	Want   string // what should be there
 	Got    string // what is there
 }
@@ -24,11 +25,10 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: byte %d: want %s, got %s", e.File, e.Offset, e.Want, e.Got)
 }
 
-// NotFoundError is the name of a data set, or the path of a folder or file of one, that
-// there isn't.
+// NotFoundError is an unknown data set, or a missing folder or file of one.
 type NotFoundError struct {
 	Name   string   // as given
-	Valid  []string // data sets that there are
+	Valid  []string // the names of data sets
 	Reason string   // more about it; may be empty
 }
 
@@ -37,10 +37,13 @@ func (e *NotFoundError) Error() string {
 	if e.Reason != "" {
 		s += ": " + e.Reason
 	}
-	return s + fmt.Sprintf(" (valid: %s, or a folder with one subfolder of images a class)", strings.Join(e.Valid, ", "))
+	if slices.Contains(e.Valid, e.Name) {
+		return s // only its files are missing
+	}
+	return s + fmt.Sprintf(" (valid: %s, or a folder with one subfolder of images per class)", strings.Join(e.Valid, ", "))
 }
 
-// MirrorError is why one address did not give the file.
+// MirrorError is a failed download from one address.
 type MirrorError struct {
 	URL string
 	Err error
@@ -51,21 +54,21 @@ func (e *MirrorError) Error() string { return e.URL + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *MirrorError) Unwrap() error { return e.Err }
 
-// DownloadError is a file that is not here and that no mirror gave. It says what to
-// fetch by hand, and where to put it.
+// DownloadError is a file that was not found locally and that no mirror served. It says what to download by hand, and
+// where to put it.
 type DownloadError struct {
 	File     string         // name of the file
 	Size     int64          // bytes
 	SHA256   string         // hexadecimal
-	URLs     []string       // where it is to be had
-	Place    string         // folder in which it is looked for
-	Failures []*MirrorError // one a mirror, in the order tried; empty when downloads are off
+	URLs     []string       // of the mirrors
+	Place    string         // the folder that is searched for it
+	Failures []*MirrorError // one per mirror, in the order of the attempts; empty if downloads are off
 }
 
 func (e *DownloadError) Error() string {
 	var b strings.Builder
 	if len(e.Failures) == 0 {
-		fmt.Fprintf(&b, "%s is not here and downloads are off (it is at %s)", e.File, strings.Join(e.URLs, ", "))
+		fmt.Fprintf(&b, "%s was not found locally and downloads are off (available at %s)", e.File, strings.Join(e.URLs, ", "))
 	} else {
 		fmt.Fprintf(&b, "cannot download %s: ", e.File)
 		for i, f := range e.Failures {
@@ -75,8 +78,8 @@ func (e *DownloadError) Error() string {
 			b.WriteString(f.Error())
 		}
 	}
-	fmt.Fprintf(&b, "\nto fetch it by hand: %d bytes, sha256 %s", e.Size, e.SHA256)
-	fmt.Fprintf(&b, "\nput it in %s, or in the folder given as the data folder", e.Place)
+	fmt.Fprintf(&b, "\nto download it by hand: %d bytes, sha256 %s", e.Size, e.SHA256)
+	fmt.Fprintf(&b, "\nput it in %s, or in the data folder (-data-dir)", e.Place)
 	return b.String()
 }
 

@@ -4,154 +4,166 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"image"
 	"image/color"
-	_ "image/jpeg" // registers the decoder
-	_ "image/png"  // registers the decoder
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-
-	"golang.org/x/image/draw"
+	"sync/atomic"
 
 	"trainer/nn/device"
 )
 
 const (
-	defaultValFraction = 0.2
-	defaultMaxMemory   = 2 << 30
-	maxPixels          = 1 << 28 // of one image file; a header that says more is not believed
+	defaultTestFraction = 0.2
+	defaultMaxMemory    = 2 << 30
+	maxPixels           = 1 << 28 // of one image file; a header that says more is not believed
 )
 
 // folderImage is one image file of a folder.
 type folderImage struct {
 	path   string
 	label  int32
-	h, w   int
-	gray   bool
+	info   pictureInfo
 	reason error // why it can't be read; nil when it can
 }
 
 // folder is a data set of image files while it is being opened.
 type folder struct {
-	opt     Options
-	root    string
-	classes []string
-	h, w, c int
-	skipped []string
-	resized int
+	opt      Options
+	root     string
+	reader   pictureReader
+	classes  []string
+	pictures Pictures
+	skipped  []string
 }
 
-// openFolder reads root/CLASS/*.png|jpg|jpeg, or root/train/CLASS and root/test/CLASS ("val",
-// "valid", "validation" will do). Classes are the subfolders' names, sorted; files are sorted too;
-// names that begin with a dot are ignored. Without a test folder a share of each class is held out.
-//
-// Images of another size are resized by a triangle filter that is widened when it shrinks
-// (golang.org/x/image/draw.BiLinear). What is transparent becomes black. When the decoded pixels fit
-// Options.MaxMemory they are decoded here; otherwise by each Read.
+// FolderKind describes folders of images, which are opened by their paths.
+func FolderKind() SetKind {
+	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "cifar10-basic"}
+}
+
+// parts are the images of a folder's training, validation and test set; val and test may be empty.
+type parts struct{ train, val, test []folderImage }
+
+// all returns the parts in order.
+func (p *parts) all() []*[]folderImage { return []*[]folderImage{&p.train, &p.val, &p.test} }
+
+// openFolder reads root/CLASS, or root/train/CLASS with root/val/CLASS and root/test/CLASS where these are there (see
+// findLayout). Classes are the subfolders' names, sorted; all pictures below a class's folder are its own, sorted by path.
+// Without a test folder a share of each class is held out. When the decoded pixels fit
+// Options.MaxMemory they are kept in memory; otherwise each Read decodes its image, and every file is decoded once here, so
+// that a damaged one is known before the first step.
 func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error) {
-	if opt.TestFraction < 0 || opt.TestFraction >= 1 {
-		return nil, fmt.Errorf("%s: share of images held out: want 0 <= share < 1, got %v", root, opt.TestFraction)
-	}
-	if opt.ImageSize[0] < 0 || opt.ImageSize[1] < 0 {
-		return nil, fmt.Errorf("%s: image size: want none negative, got %dx%d", root, opt.ImageSize[0], opt.ImageSize[1])
+	if err := checkFolderOptions(root, opt); err != nil {
+		return nil, err
 	}
 	f := &folder{opt: opt, root: root}
-	train, test, err := f.list(ctx)
+	f.reader.background = cmp.Or(opt.Background, color.NRGBA{R: 255, G: 255, B: 255, A: 255})
+	f.reader.resize = cmp.Or(opt.Resize, ResizeStretch)
+	f.reader.ignoreOrientation = opt.IgnoreOrientation
+	p, err := f.list(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.chooseShape(train, test); err != nil {
+	if err := f.chooseShape(p); err != nil {
 		return nil, err
 	}
-	split := &Dataset{Name: filepath.Base(filepath.Clean(root)), Source: root}
-	bytes := int64(len(train)+len(test)) * int64(f.h) * int64(f.w) * int64(f.c)
-	if bytes <= cmp.Or(opt.MaxMemory, defaultMaxMemory) {
-		split.Train, split.Test, err = f.decodeAll(ctx, split.Name, train, test)
-	} else {
-		split.Train, split.Test = &folderSet{folder: f, images: train}, &folderSet{folder: f, images: test}
-	}
-	if err != nil {
-		return nil, err
-	}
-	split.Skipped, split.Resized = f.skipped, f.resized
-	return split, nil
-}
-
-// list finds the images and reads their headers. It returns those of the train and of the test
-// set.
-func (f *folder) list(ctx context.Context) (train, test []folderImage, err error) {
-	trainRoot, testRoot := f.root, ""
-	if isFolder(filepath.Join(f.root, "train")) {
-		trainRoot = filepath.Join(f.root, "train")
-		for _, name := range []string{"test", "val", "valid", "validation"} {
-			if dir := filepath.Join(f.root, name); testRoot == "" && isFolder(dir) {
-				testRoot = dir
-			}
+	set := &Dataset{Name: filepath.Base(filepath.Clean(root)), Source: root}
+	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
+		images := *p.all()[k]
+		if len(images) == 0 && dst == &set.Val {
+			continue
+		}
+		if *dst, err = f.open(ctx, set.Name, images, k == 0, f.fits(p)); err != nil {
+			return nil, err
 		}
 	}
-	f.classes, err = subfolders(trainRoot)
-	if err != nil {
-		return nil, nil, err
+	if f.pictures.Resized > 0 {
+		f.pictures.Resize = f.reader.resize
 	}
-	if len(f.classes) == 0 {
-		return nil, nil, &FormatError{trainRoot, -1, "one subfolder of images a class", "no subfolders"}
-	}
-	if train, err = f.listImages(ctx, trainRoot, f.classes, true); err != nil {
-		return nil, nil, err
-	}
-	if testRoot == "" {
-		train, test = f.holdOut(train)
-		return train, test, nil
-	}
-	testClasses, err := subfolders(testRoot)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(testClasses) == 0 {
-		return nil, nil, &FormatError{testRoot, -1, "one subfolder of images a class", "no subfolders"}
-	}
-	for _, class := range testClasses {
-		if !slices.Contains(f.classes, class) {
-			return nil, nil, &FormatError{filepath.Join(testRoot, class), -1, "a class that " + trainRoot + " has", "a new one"}
-		}
-	}
-	if test, err = f.listImages(ctx, testRoot, testClasses, false); err != nil {
-		return nil, nil, err
-	}
-	return train, test, nil
+	set.Skipped, set.Pictures = f.skipped, &f.pictures
+	return set, nil
 }
 
-// listImages returns the readable images of root's class folders. everyClass: see dropUnreadable.
-func (f *folder) listImages(ctx context.Context, root string, classes []string, everyClass bool) ([]folderImage, error) {
+func checkFolderOptions(root string, opt Options) error {
+	if opt.TestFraction < 0 || opt.TestFraction >= 1 {
+		return fmt.Errorf("%s: fraction of images to hold out: want 0 to below 1, got %v", root, opt.TestFraction)
+	}
+	if opt.ImageSize[0] < 0 || opt.ImageSize[1] < 0 {
+		return fmt.Errorf("%s: image size: want positive numbers, got %dx%d", root, opt.ImageSize[0], opt.ImageSize[1])
+	}
+	if opt.Resize != "" && !slices.Contains(Resizes(), opt.Resize) {
+		return fmt.Errorf("%s: resize: want one of %v, got %q", root, Resizes(), opt.Resize)
+	}
+	return nil
+}
+
+// list finds the images and reads their headers.
+func (f *folder) list(ctx context.Context) (*parts, error) {
+	where, err := findLayout(f.root)
+	if err != nil {
+		return nil, err
+	}
+	f.pictures.Unsupported = map[string]int{}
+	p := &parts{}
+	if p.train, err = f.listPart(ctx, where.train, true); err != nil {
+		return nil, err
+	}
+	if len(f.classes) == 1 {
+		return nil, &FormatError{where.train, -1, "at least two classes, each a subfolder", fmt.Sprintf("only %q", f.classes[0])}
+	}
+	if where.val != "" {
+		if p.val, err = f.listPart(ctx, where.val, false); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case where.test != "":
+		p.test, err = f.listPart(ctx, where.test, false)
+	case where.val != "": // as in earlier versions, what each epoch is scored on is the test set too
+		p.test, p.val = p.val, nil
+	default:
+		p.train, p.test = f.holdOut(p.train)
+	}
+	return p, err
+}
+
+// listPart returns the readable images of the class folders in root. The training set's part comes first, and names the
+// classes; in the others every class must be one of those.
+func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]folderImage, error) {
+	classes, err := subfolders(root)
+	if err != nil {
+		return nil, err
+	}
+	if len(classes) == 0 {
+		return nil, &FormatError{root, -1, "one subfolder of pictures per class", "no subfolders"}
+	}
+	if isTrain {
+		f.classes = classes
+	}
 	var images []folderImage
 	for _, class := range classes {
 		dir := filepath.Join(root, class)
-		entries, err := os.ReadDir(dir) // sorted by name
+		label := slices.Index(f.classes, class)
+		if label < 0 {
+			return nil, &FormatError{dir, -1, "a class of the training set", "a new one"}
+		}
+		paths, err := scanClass(dir, f.pictures.Unsupported)
 		if err != nil {
 			return nil, err
 		}
-		before := len(images)
-		label := int32(slices.Index(f.classes, class))
-		for _, e := range entries {
-			if !e.IsDir() && isImageName(e.Name()) {
-				images = append(images, folderImage{path: filepath.Join(dir, e.Name()), label: label})
-			}
-		}
-		if len(images) == before {
-			return nil, &FormatError{dir, -1, "at least one .png, .jpg or .jpeg file", "none"}
+		for _, path := range paths {
+			images = append(images, folderImage{path: path, label: int32(label)})
 		}
 	}
-	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		images[i].readHeader()
+	err = parallel(len(images), f.opt.workers(), func(i int) error {
+		images[i].info, images[i].reason = readPictureInfo(images[i].path, f.reader.ignoreOrientation)
 		return ctx.Err()
 	})
 	if err != nil {
 		return nil, err
 	}
-	return f.dropUnreadable(root, images, everyClass)
+	return f.dropUnreadable(root, images, isTrain)
 }
 
 // dropUnreadable removes the images that can't be read and remembers them. It fails when
@@ -183,81 +195,46 @@ func (f *folder) dropUnreadable(root string, images []folderImage, everyClass bo
 	return good, nil
 }
 
-// readHeader reads size and colour model.
-func (im *folderImage) readHeader() {
-	file, err := os.Open(im.path)
-	if err != nil {
-		im.reason = plainCause(err)
-		return
-	}
-	defer file.Close()
-	config, _, err := image.DecodeConfig(file)
-	if err != nil {
-		im.reason = err
-		return
-	}
-	if config.Width <= 0 || config.Height <= 0 || config.Height > maxPixels/config.Width {
-		im.reason = fmt.Errorf("want 1 to %d pixels, got %dx%d", maxPixels, config.Height, config.Width)
-		return
-	}
-	im.h, im.w, im.gray = config.Height, config.Width, isGray(config.ColorModel)
-}
-
-// isGray says whether images of the model have no colours: an RGB file of gray pixels counts
-// as coloured.
-func isGray(model color.Model) bool {
-	palette, ok := model.(color.Palette)
-	if !ok {
-		return model == color.GrayModel || model == color.Gray16Model
-	}
-	for _, entry := range palette {
-		if r, g, b, _ := entry.RGBA(); r != g || g != b {
-			return false
+// chooseShape sets the size and the channels of all images, and says in pictures what the files are like.
+func (f *folder) chooseShape(p *parts) error {
+	r, first := &f.reader, p.train[0].info
+	r.h, r.w, r.c = cmp.Or(f.opt.ImageSize[0], first.h), cmp.Or(f.opt.ImageSize[1], first.w), 1
+	sum := &f.pictures
+	sum.MinH, sum.MinW, sum.MaxH, sum.MaxW = first.h, first.w, first.h, first.w
+	for _, images := range p.all() {
+		for _, im := range *images {
+			i := im.info
+			if !i.gray && !f.opt.Grayscale {
+				r.c = 3
+			}
+			if i.h != r.h || i.w != r.w {
+				sum.Resized++
+			}
+			if i.orientation > 1 {
+				sum.Turned++
+			}
+			sum.Count++
+			sum.MinH, sum.MinW = min(sum.MinH, i.h), min(sum.MinW, i.w)
+			sum.MaxH, sum.MaxW = max(sum.MaxH, i.h), max(sum.MaxW, i.w)
 		}
 	}
-	return true
-}
-
-// chooseShape sets the size and the channels of all images, and counts those of another size.
-func (f *folder) chooseShape(train, test []folderImage) error {
-	f.h = cmp.Or(f.opt.ImageSize[0], train[0].h)
-	f.w = cmp.Or(f.opt.ImageSize[1], train[0].w)
-	f.c = 1
-	for _, images := range [][]folderImage{train, test} {
-		for _, im := range images {
-			if !im.gray && !f.opt.Grayscale {
-				f.c = 3
-			}
-			if im.h != f.h || im.w != f.w {
-				f.resized++
-			}
-		}
-	}
-	if f.h > math.MaxInt32/4/f.w {
-		return fmt.Errorf("%s: images of %dx%d are too large; give a smaller image size", f.root, f.h, f.w)
+	if r.h > math.MaxInt32/4/r.w {
+		return fmt.Errorf("%s: images of %dx%d are too large: set a smaller image-size in the recipe", f.root, r.h, r.w)
 	}
 	return nil
 }
 
-// holdOut moves round(share * n) images of each class to the test set, at least one and at
-// most n-1; of a class of one image, none. Which ones, a Fisher-Yates shuffle of (seed,
-// device.StreamSplit, class) decides.
+// holdOut moves round(fraction * n) images of each class to the test set, at least one and at most n-1; a class of one
+// image keeps it. A Fisher-Yates shuffle of (seed, device.StreamSplit, class) selects them.
 func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
-	share := cmp.Or(f.opt.TestFraction, defaultValFraction)
+	share := cmp.Or(f.opt.TestFraction, defaultTestFraction)
 	for first := 0; first < len(images); {
 		class := images[first].label
 		end := first
 		for end < len(images) && images[end].label == class {
 			end++
 		}
-		n := end - first
-		held := min(max(int(math.Round(share*float64(n))), 1), n-1)
-		order := make([]int32, n)
-		permute(order, f.opt.Seed, device.StreamSplit, uint32(class))
-		isHeld := make([]bool, n)
-		for _, i := range order[:held] {
-			isHeld[i] = true
-		}
+		isHeld := heldOut(end-first, share, f.opt.Seed, uint32(class))
 		for i, im := range images[first:end] {
 			if isHeld[i] {
 				test = append(test, im)
@@ -270,32 +247,53 @@ func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
 	return train, test
 }
 
-// decodeAll decodes both sets into memory, leaving out what can't be decoded.
-func (f *folder) decodeAll(ctx context.Context, name string, train, test []folderImage) (Set, Set, error) {
-	var sets [2]Set
-	for k, images := range [][]folderImage{train, test} {
-		set, err := f.decodeSet(ctx, name, images, k == 0)
-		if err != nil {
-			return nil, nil, err
-		}
-		sets[k] = set
+// heldOut says which of a class's n images are held out.
+func heldOut(n int, share float64, seed uint64, class uint32) []bool {
+	held := min(max(int(math.Round(share*float64(n))), 1), n-1)
+	order := make([]int32, n)
+	permute(order, seed, device.StreamSplit, class)
+	isHeld := make([]bool, n)
+	for _, i := range order[:held] {
+		isHeld[i] = true
 	}
-	return sets[0], sets[1], nil
+	return isHeld
 }
 
-func (f *folder) decodeSet(ctx context.Context, name string, images []folderImage, everyClass bool) (*InMemory, error) {
-	size := f.h * f.w * f.c
-	pixels := make([]byte, len(images)*size)
+// fits reports whether the pixels of all images may be kept in memory.
+func (f *folder) fits(p *parts) bool {
+	n := 0
+	for _, images := range p.all() {
+		n += len(*images)
+	}
+	bytes := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
+	return bytes <= cmp.Or(f.opt.MaxMemory, defaultMaxMemory)
+}
+
+// open decodes every image, leaving out what can't be decoded, and keeps the pixels where inMemory is set.
+func (f *folder) open(ctx context.Context, name string, images []folderImage, everyClass, inMemory bool) (Set, error) {
+	size := f.reader.h * f.reader.w * f.reader.c
+	var pixels []byte
+	place := func(int) []byte { return make([]byte, size) } // looked at by nobody
+	if inMemory {
+		pixels = make([]byte, len(images)*size)
+		place = func(i int) []byte { return pixels[i*size : (i+1)*size] }
+	}
+	var transparent atomic.Int64
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		images[i].reason = f.decode(images[i].path, pixels[i*size:(i+1)*size])
+		d, err := f.reader.decode(images[i].path, images[i].info.orientation, place(i))
+		images[i].reason = err
+		if d.transparent {
+			transparent.Add(1)
+		}
 		return ctx.Err()
 	})
 	if err != nil {
 		return nil, err
 	}
+	f.pictures.Transparent += int(transparent.Load())
 	kept := 0
 	for i, im := range images {
-		if im.reason == nil {
+		if inMemory && im.reason == nil {
 			copy(pixels[kept*size:(kept+1)*size], pixels[i*size:(i+1)*size])
 			kept++
 		}
@@ -304,51 +302,14 @@ func (f *folder) decodeSet(ctx context.Context, name string, images []folderImag
 	if err != nil {
 		return nil, err
 	}
-	set := &InMemory{Name: name, H: f.h, W: f.w, C: f.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
+	if !inMemory {
+		return &folderSet{folder: f, images: good}, nil
+	}
+	set := &InMemory{Name: name, H: f.reader.h, W: f.reader.w, C: f.reader.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
 	for i, im := range good {
 		set.Labels[i] = im.label
 	}
 	return set, nil
-}
-
-// decode reads an image file, resizes it if need be, and writes it to dst as HWC bytes.
-func (f *folder) decode(path string, dst []byte) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return plainCause(err)
-	}
-	defer file.Close()
-	im, _, err := image.Decode(file)
-	if err != nil {
-		return err
-	}
-	bounds := im.Bounds()
-	if gray, ok := im.(*image.Gray); ok && f.c == 1 && bounds.Dx() == f.w && bounds.Dy() == f.h {
-		for y := range f.h {
-			copy(dst[y*f.w:(y+1)*f.w], gray.Pix[y*gray.Stride:])
-		}
-		return nil
-	}
-	canvas := image.NewRGBA(image.Rect(0, 0, f.w, f.h))
-	if bounds.Dx() == f.w && bounds.Dy() == f.h {
-		draw.Draw(canvas, canvas.Bounds(), im, bounds.Min, draw.Src)
-	} else {
-		draw.BiLinear.Scale(canvas, canvas.Bounds(), im, bounds, draw.Src, nil)
-	}
-	for p := range f.h * f.w {
-		rgba := canvas.Pix[4*p : 4*p+4]
-		if f.c == 3 {
-			copy(dst[3*p:3*p+3], rgba)
-			continue
-		}
-		dst[p] = luma(rgba[0], rgba[1], rgba[2])
-	}
-	return nil
-}
-
-// luma is the brightness of ITU-R BT.601, 0.299 r + 0.587 g + 0.114 b, as image/color has it.
-func luma(r, g, b byte) byte {
-	return byte((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 1<<15) >> 16)
 }
 
 // folderSet decodes each image when it is read.
@@ -357,42 +318,18 @@ type folderSet struct {
 	images []folderImage
 }
 
-func (s *folderSet) Len() int                  { return len(s.images) }
-func (s *folderSet) ImageShape() (h, w, c int) { return s.folder.h, s.folder.w, s.folder.c }
-func (s *folderSet) Classes() []string         { return s.folder.classes }
+func (s *folderSet) Len() int { return len(s.images) }
+
+func (s *folderSet) ImageShape() (h, w, c int) {
+	return s.folder.reader.h, s.folder.reader.w, s.folder.reader.c
+}
+
+func (s *folderSet) Classes() []string { return s.folder.classes }
 
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]
-	if err := s.folder.decode(im.path, dst); err != nil {
+	if _, err := s.folder.reader.decode(im.path, im.info.orientation, dst); err != nil {
 		return 0, fmt.Errorf("%s: %w", im.path, err)
 	}
 	return im.label, nil
-}
-
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
-// subfolders returns the names of dir's subfolders (or links to folders), sorted.
-func subfolders(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") && isFolder(filepath.Join(dir, e.Name())) {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
-}
-
-func isImageName(name string) bool {
-	if strings.HasPrefix(name, ".") {
-		return false
-	}
-	ext := strings.ToLower(filepath.Ext(name))
-	return ext == ".png" || ext == ".jpg" || ext == ".jpeg"
 }

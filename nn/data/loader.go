@@ -74,13 +74,13 @@ type Loader struct {
 // NewLoader returns a loader that does nothing until Start.
 func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	if cfg.Set == nil {
-		return nil, fmt.Errorf("loader: no set")
+		return nil, fmt.Errorf("loader: missing set")
 	}
 	if err := checkSet(cfg.Set); err != nil {
 		return nil, fmt.Errorf("loader: %w", err)
 	}
 	if cfg.Batch <= 0 || cfg.Prefetch < 0 || cfg.Workers < 0 {
-		return nil, fmt.Errorf("loader: want a batch above zero and no negative numbers, got batch %d, prefetch %d, workers %d",
+		return nil, fmt.Errorf("loader: want a positive batch, prefetch and workers 0 or more, got batch %d, prefetch %d, workers %d",
 			cfg.Batch, cfg.Prefetch, cfg.Workers)
 	}
 	n := cfg.Set.Len()

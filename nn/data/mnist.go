@@ -3,11 +3,11 @@ package data
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 //go:embed mnist/*.gz
@@ -24,11 +24,12 @@ func mnistClasses() []string {
 	return []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}
 }
 
-// fashionClasses are the classes of Fashion-MNIST: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a
-// Novel Image Dataset for Benchmarking Machine Learning Algorithms", arXiv:1708.07747.
-func fashionClasses() []string {
-	return []string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-		"Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
+func mnistKind() SetKind {
+	return SetKind{
+		Name: "mnist", Doc: "60,000 + 10,000 handwritten digits, 28x28 grey; embedded in the program",
+		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
+		Open: func(_ context.Context, opt Options) (*Dataset, error) { return openMNIST(opt) },
+	}
 }
 
 // openMNIST reads the embedded files, or those in opt.Dir when that is given.
@@ -40,61 +41,47 @@ func openMNIST(opt Options) (*Dataset, error) {
 			return "embedded:" + name, raw, err
 		})
 	}
-	for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, "mnist")} {
-		if hasIDX(dir) {
-			return readIDXFolder("mnist", dir, mnistClasses())
-		}
-	}
-	return nil, &NotFoundError{Name: "mnist", Valid: Names(), Reason: fmt.Sprintf(
-		"%s has no %s[.gz]; without a data folder the embedded files are used", opt.Dir, idxNames[0])}
+	return openIDXFolder("mnist", opt.Dir, mnistClasses(), "; without -data-dir, the embedded files are used")
 }
 
-// openFashion reads Fashion-MNIST from opt.Dir, the cache or the system's data folder, else
-// downloads it to the cache.
-func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
-	const name = "fashion-mnist"
-	if opt.Dir != "" {
-		for _, dir := range []string{opt.Dir, filepath.Join(opt.Dir, name)} {
-			if hasIDX(dir) {
-				return readIDXFolder(name, dir, fashionClasses())
-			}
+// openIDXFolder reads a set in MNIST's form from dir, or from its subfolder of the set's name. A folder that was named
+// is the only place that is looked at: other files than the ones meant would be trained on without a word.
+func openIDXFolder(name, dir string, classes []string, hint string) (*Dataset, error) {
+	for _, dir := range []string{dir, filepath.Join(dir, name)} {
+		if hasIDX(dir) {
+			return readIDXFolder(name, dir, classes)
 		}
 	}
-	cache, err := opt.cacheFolder(name)
-	if err != nil {
-		return nil, err
-	}
-	// What the cache lacks, a system package may have: Debian's dataset-fashion-mnist.
-	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
-		return readIDXFolder(name, cat.systemFashion, fashionClasses())
-	}
-	for _, file := range cat.fashion {
-		if _, err := opt.fetch(ctx, cache, file); err != nil {
-			return nil, fmt.Errorf("fashion-mnist: %w", err)
-		}
-	}
-	return readIDXFolder(name, cache, fashionClasses())
+	return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has no %s[.gz]%s", dir, idxNames[0], hint)}
 }
 
 // hasIDX says whether dir has the first of the four files.
 func hasIDX(dir string) bool {
-	for _, ext := range []string{"", ".gz"} {
-		if _, err := os.Stat(filepath.Join(dir, idxNames[0]+ext)); err == nil {
-			return true
-		}
-	}
-	return false
+	_, err := findIDX(dir, 0)
+	return err == nil
 }
 
-// readIDXFolder reads the four files in dir, plain or with .gz at the end of the name.
+// findIDX returns the path of file i of idxNames in dir: plain or compressed, and with a dot before "idx", as some
+// programs unpack it. Where there is none the error is fs.ErrNotExist.
+func findIDX(dir string, i int) (string, error) {
+	dotted := strings.Replace(idxNames[i], "-idx", ".idx", 1)
+	for _, name := range []string{idxNames[i], idxNames[i] + ".gz", dotted, dotted + ".gz"} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+	}
+	return "", &fs.PathError{Op: "open", Path: filepath.Join(dir, idxNames[i]), Err: fs.ErrNotExist}
+}
+
+// readIDXFolder reads the four files in dir.
 func readIDXFolder(name, dir string, classes []string) (*Dataset, error) {
 	return readIDXSplit(name, dir, classes, func(i int) (string, []byte, error) {
-		path := filepath.Join(dir, idxNames[i])
-		raw, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			path += ".gz"
-			raw, err = os.ReadFile(path)
+		path, err := findIDX(dir, i)
+		if err != nil {
+			return "", nil, err
 		}
+		raw, err := os.ReadFile(path)
 		return path, raw, err
 	})
 }

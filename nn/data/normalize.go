@@ -14,14 +14,14 @@ import (
 // A channel that never varies has std 0.
 func MeanStd(set Set) (mean, std []float32, err error) {
 	if err := checkSet(set); err != nil {
-		return nil, nil, fmt.Errorf("mean and deviation: %w", err)
+		return nil, nil, fmt.Errorf("mean and standard deviation: %w", err)
 	}
 	h, w, c := set.ImageShape()
 	count := make([][256]uint64, c) // count[ch][p]: how often channel ch has the value p
 	pixels := make([]byte, h*w*c)
 	for i := range set.Len() {
 		if _, err := set.Read(i, pixels); err != nil {
-			return nil, nil, fmt.Errorf("mean and deviation: image %d: %w", i, err)
+			return nil, nil, fmt.Errorf("mean and standard deviation: image %d: %w", i, err)
 		}
 		for ch := range count {
 			histogram := &count[ch]

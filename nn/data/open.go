@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"fmt"
+	"image/color"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,8 +14,8 @@ import (
 // Options says where files are sought and how folders of images are read. The zero value
 // is good for "mnist".
 type Options struct {
-	// Dir is a folder that has the data set's files; "" = not given. It is looked in before
-	// the cache, and what it has is not checked against a checksum: the files are the user's.
+	// Dir is a folder that has the data set's files; "" = not given. It is then the only place that is looked at, and
+	// what it has is not checked against a checksum: the files are the user's.
 	Dir string
 	// CacheDir is the folder for downloads; "" = "trainer" in the user's cache folder.
 	CacheDir string
@@ -36,9 +37,15 @@ type Options struct {
 	TestFraction float64
 	// Seed decides which images those are (device.StreamSplit).
 	Seed uint64
-	// ImageSize is the height and width to which images of a folder are resized, without regard
-	// to their proportions; a 0 is replaced by the size of the first image.
+	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced by the size of
+	// the first image.
 	ImageSize [2]int
+	// Resize is the way; "" = ResizeStretch.
+	Resize Resize
+	// Background is the colour under transparent pixels, and around an image that was padded; the zero value = white.
+	Background color.NRGBA
+	// IgnoreOrientation reads images as they are stored, not as their EXIF orientation says.
+	IgnoreOrientation bool
 	// Grayscale reads colour images of a folder as gray ones. A folder in which all images are
 	// gray is read so without it.
 	Grayscale bool
@@ -49,38 +56,38 @@ type Options struct {
 	Workers int
 }
 
-// Names returns the names that Open knows besides folders.
-func Names() []string { return []string{"mnist", "fashion-mnist", "cifar10"} }
-
-// Open reads a data set: "mnist", "fashion-mnist", "cifar10", or the folder of that path.
+// Open reads a data set: one of SetKinds by its name, or the folder of that path.
 // Errors are *NotFoundError, *FormatError, *DownloadError, ctx's error, or of the file system.
 func Open(ctx context.Context, name string, opt Options) (*Dataset, error) {
-	return open(ctx, name, opt, newCatalog())
+	return OpenFrom(ctx, SetKinds(), name, opt)
 }
 
 func open(ctx context.Context, name string, opt Options, cat catalog) (*Dataset, error) {
+	return OpenFrom(ctx, setKinds(cat), name, opt)
+}
+
+// OpenFrom is Open with the data sets of a program's own list.
+func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*Dataset, error) {
+	valid := namesOf(kinds)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if opt.Dir != "" {
 		if _, err := os.Stat(opt.Dir); err != nil {
-			return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("data folder %s: %v", opt.Dir, plainCause(err))}
+			return nil, &NotFoundError{Name: name, Valid: valid, Reason: fmt.Sprintf("data folder %s: %v", opt.Dir, plainCause(err))}
 		}
 	}
-	switch name {
-	case "mnist":
-		return openMNIST(opt)
-	case "fashion-mnist":
-		return openFashion(ctx, opt, cat)
-	case "cifar10":
-		return openCIFAR10(ctx, opt, cat)
+	for _, k := range kinds {
+		if k.Name == name {
+			return k.Open(ctx, opt)
+		}
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, &NotFoundError{Name: name, Valid: Names(), Reason: plainCause(err).Error()}
+		return nil, &NotFoundError{Name: name, Valid: valid, Reason: plainCause(err).Error()}
 	}
 	if !info.IsDir() {
-		return nil, &NotFoundError{Name: name, Valid: Names(), Reason: "it is a file, not a folder"}
+		return nil, &NotFoundError{Name: name, Valid: valid, Reason: "it is a file, not a folder"}
 	}
 	return openFolder(ctx, name, opt)
 }

@@ -43,13 +43,28 @@ func (s *InMemory) Read(i int, dst []byte) (int32, error) {
 	return s.Labels[i], nil
 }
 
-// Dataset is a train and a test set of the same image size and classes.
+// Dataset is a training and a test set, and where the data has one a validation set, of the same image size and classes.
 type Dataset struct {
-	Name        string
-	Train, Test Set
-	Source      string   // where it came from, for reports: "embedded", or a file or folder
-	Skipped     []string // images that could not be read, each with the reason
-	Resized     int      // images of a folder that had another size and were resized
+	Name  string
+	Train Set
+	// Val is what epochs are scored on; nil where the data has none. Choices are then made on Test.
+	Val      Set
+	Test     Set
+	Source   string    // where it came from, for reports: "embedded", or a file or folder
+	Skipped  []string  // images that could not be read, each with the reason
+	Pictures *Pictures // what the files of a folder were like; nil for other data
+}
+
+// Pictures is what the picture files of a folder were like.
+type Pictures struct {
+	Count                  int // files that could be read
+	MinH, MinW, MaxH, MaxW int // of the files, upright
+
+	Resized     int            // files of another size than the set's
+	Resize      Resize         // how they were resized; "" where none was
+	Transparent int            // files with pixels that are not opaque, which were laid on the background
+	Turned      int            // files that their EXIF orientation turns or mirrors
+	Unsupported map[string]int // files in formats that can't be read, by format
 }
 
 // subset is the images of a set that indices names, in that order.

@@ -34,6 +34,69 @@ func (s Pool2DSpec) Check() {
 	}
 }
 
+// Check panics unless the sizes are positive.
+func (s MatMulSpec) Check() {
+	if s.Batch < 0 || s.M < 1 || s.N < 1 || s.K < 1 {
+		panic(fmt.Sprintf("matmul: sizes must be at least 1, got %+v", s))
+	}
+	if out := s.OutType(); out != s.DType.OrFloat32() && out != Float32 {
+		panic(fmt.Sprintf("matmul: c of %v from factors of %v, want %v or float32", out, s.DType.OrFloat32(), s.DType.OrFloat32()))
+	}
+}
+
+// OutType returns the type of C's elements.
+func (s MatMulSpec) OutType() DType {
+	if s.Out == 0 {
+		return s.DType.OrFloat32()
+	}
+	return s.Out
+}
+
+// CheckOperands panics unless the tensors fit the spec, and returns the batch, m and k. The batch is 1 where the
+// tensors have none.
+func (s MatMulSpec) CheckOperands(c, a, b, bias *Tensor) (batch, m, k int) {
+	const op = "matmul"
+	dtype, rank := s.DType.OrFloat32(), 2
+	if s.Batch > 0 {
+		rank = 3
+	}
+	if a == nil || len(a.shape) != rank || a.dtype != dtype {
+		panic(fmt.Sprintf("%s: a is %v, want %d dimensions of %v", op, a, rank, dtype))
+	}
+	batch, m, k = 1, a.shape[rank-2], a.shape[rank-1]
+	if rank == 3 {
+		batch = a.shape[0]
+	}
+	if s.TransA {
+		m, k = k, m
+	}
+	if batch > max(s.Batch, 1) || m > s.M || k > s.K {
+		panic(fmt.Sprintf("%s: a is %v, want at most batch=%d, m=%d and k=%d", op, a, s.Batch, s.M, s.K))
+	}
+	s.checkMatrix(op, "c", c, s.OutType(), batch, m, s.N)
+	if s.TransB {
+		s.checkMatrix(op, "b", b, dtype, batch, s.N, k)
+	} else {
+		s.checkMatrix(op, "b", b, dtype, batch, k, s.N)
+	}
+	if (bias != nil) != s.Bias {
+		panic(fmt.Sprintf("%s: bias given: %v, by the spec: %v", op, bias != nil, s.Bias))
+	}
+	if bias != nil {
+		Check(op, "bias", bias, Float32, s.N)
+	}
+	return batch, m, k
+}
+
+// checkMatrix panics unless t is [rows, cols], or [batch, rows, cols] with a batch.
+func (s MatMulSpec) checkMatrix(op, operand string, t *Tensor, dtype DType, batch, rows, cols int) {
+	if s.Batch > 0 {
+		Check(op, operand, t, dtype, batch, rows, cols)
+		return
+	}
+	Check(op, operand, t, dtype, rows, cols)
+}
+
 // Check panics unless the sizes are positive, every channel has a mean and a deviation, and
 // crop and cutout fit the images.
 func (s AugmentSpec) Check() {

@@ -42,6 +42,10 @@ type Device interface {
 	NewSoftmax(SoftmaxSpec) (Softmax, error)
 	NewWeightedSum(WeightedSumSpec) (WeightedSum, error)
 	NewReduce(ReduceSpec) (Reduce, error)
+	NewMap(MapSpec) (Map, error)
+	NewTranspose(TransposeSpec) (Transpose, error)
+	NewGather(GatherSpec) (Gather, error)
+	NewCopyColumns(CopyColumnsSpec) (CopyColumns, error)
 	NewOptimizer(OptimizerSpec) (Optimizer, error)
 	NewClip(ClipSpec) (Clip, error)
 	NewAverage(AverageSpec) (Average, error)
@@ -55,6 +59,9 @@ type Info struct {
 	Features    []string // instruction sets or compute capability in use
 	Threads     int      // worker threads; 0 where that has no meaning
 	Memory      int64    // bytes in all; 0 when unknown
+	// Emulated: the device is a model in software of another one, for tests. Its results count, the time that they take
+	// doesn't: training reports no speeds and times for it, and programs that measure refuse it.
+	Emulated bool
 }
 
 // The optional interfaces below are asked for by type assertion; nn does without

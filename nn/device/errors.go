@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Causes that callers tell apart with errors.Is.
@@ -43,3 +44,11 @@ func (e *MemoryError) Error() string {
 
 // Is reports whether target is ErrOutOfMemory.
 func (e *MemoryError) Is(target error) bool { return target == ErrOutOfMemory }
+
+// Reason returns an error's text in one line, without the names of the device and of the operation.
+func Reason(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		err = e.Err
+	}
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+}

@@ -88,8 +88,12 @@ type Pool2D interface {
 	Backward(dx, dy, y, x *Tensor)
 }
 
-// MatMulSpec is C = op(A) op(B) (+ bias), op being the transposition where asked.
+// MatMulSpec is C = op(A) op(B) (+ bias), op being the transposition if asked; with a batch, that of each of its
+// pairs of matrices.
 type MatMulSpec struct {
+	// Batch is the largest number of products; it may be smaller at run time. 0 means one, of tensors without
+	// the batch's dimension.
+	Batch          int
 	M, N, K        int // largest sizes; M and K may be smaller at run time, as the tensors say
 	TransA, TransB bool
 	Bias           bool
@@ -98,8 +102,8 @@ type MatMulSpec struct {
 }
 
 // MatMul is a matrix product's plan. c [m,n]; a [m,k], or [k,m] with TransA; b [k,n],
-// or [n,k] with TransB; bias [n], added to every row, is nil exactly when the spec
-// has none. m and k come from the tensors.
+// or [n,k] with TransB; with a batch c [batch,m,n] and so on. bias [n], added to every row, is nil exactly
+// when the spec has none. The batch, m and k come from the tensors.
 type MatMul interface {
 	Run(c, a, b, bias *Tensor)
 }
@@ -257,29 +261,6 @@ type WeightedSumSpec struct {
 // WeightedSum is its plan. b may be nil: y = Alpha*a. y may be a or b.
 type WeightedSum interface {
 	Run(y, a, b *Tensor)
-}
-
-// ReduceKind is a sum over a tensor.
-type ReduceKind uint8
-
-// The reductions.
-const (
-	ReduceSumRows    ReduceKind = iota + 1 // [rows, c] -> [c]
-	ReduceSum                              // all elements -> [1]
-	ReduceSumSquares                       // sum of squares -> [1]
-	ReduceNonFinite                        // number of NaN and infinite elements -> [1]
-)
-
-// ReduceSpec is a reduction over at most Rows x C elements.
-type ReduceSpec struct {
-	Kind    ReduceKind
-	Rows, C int
-	DType   DType // of src; 0 means Float32
-}
-
-// Reduce is its plan. dst is float32 [c] or [1]; src has from 1 to Rows rows.
-type Reduce interface {
-	Run(dst, src *Tensor)
 }
 
 // OptimizerKind is an update rule.

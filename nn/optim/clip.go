@@ -1,9 +1,6 @@
 package optim
 
-import (
-	"fmt"
-	"math"
-)
+import "trainer/nn/setting"
 
 // Clip limits the gradients before the update. With MaxNorm > 0 all of them are scaled by
 // min(1, MaxNorm/norm), norm being the Euclidean norm of all gradients together (Pascanu,
@@ -16,15 +13,10 @@ type Clip struct {
 	MaxNorm, MaxValue float64
 }
 
-func (c Clip) check() error {
-	ok := func(x float64) bool { return x >= 0 && !math.IsInf(x, 0) }
-	if !ok(c.MaxNorm) {
-		return fmt.Errorf("the gradients' largest norm is %v, need 0 (no limit) or more", c.MaxNorm)
-	}
-	if !ok(c.MaxValue) {
-		return fmt.Errorf("the gradients' largest value is %v, need 0 (no limit) or more", c.MaxValue)
-	}
-	return nil
+// Settings declares the keys of recipes.
+func (c *Clip) Settings(s *setting.List) {
+	s.Float64(&c.MaxNorm, "max-norm", 0, setting.NotNegative, "largest norm of all gradients together; 0 is no limit")
+	s.Float64(&c.MaxValue, "max-value", 0, setting.NotNegative, "largest element; 0 is no limit")
 }
 
 func (c Clip) enabled() bool { return c.MaxNorm > 0 || c.MaxValue > 0 }

@@ -1,6 +1,6 @@
 package optim
 
-import "fmt"
+import "trainer/nn/setting"
 
 // EMA keeps an exponential moving average of the weights and the running statistics
 // (Polyak and Juditsky 1992), updated after every step:
@@ -15,11 +15,9 @@ type EMA struct {
 	Decay float64
 }
 
-func (e *EMA) check() error {
-	if !(e.Decay >= 0 && e.Decay < 1) {
-		return fmt.Errorf("the moving average's decay is %v, need 0 or more, and less than 1", e.Decay)
-	}
-	return nil
+// Settings declares the keys of recipes.
+func (e *EMA) Settings(s *setting.List) {
+	s.Float64(&e.Decay, "decay", 0, setting.ZeroToBelowOne, "weight of the old average").Require()
 }
 
 // SwapIn exchanges the weights for their moving averages. It does nothing without EMA, or

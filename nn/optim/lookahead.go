@@ -1,8 +1,10 @@
 package optim
 
 import (
-	"fmt"
+	"errors"
 	"math"
+
+	"trainer/nn/setting"
 )
 
 // Lookahead keeps slow weights beside those that are trained, and every few steps draws the
@@ -27,18 +29,18 @@ type Lookahead struct {
 	Base, Power float64 // airbench94: 0.95 and 3, with Every 5
 }
 
-func (l *Lookahead) check() error {
-	switch {
-	case l.Every < 1:
-		return fmt.Errorf("lookahead every %d steps, need at least 1", l.Every)
-	case l.Base != 0 && l.Decay != 0:
-		return fmt.Errorf("lookahead has a decay (%v) and a base (%v), need one of them", l.Decay, l.Base)
-	case !(l.Decay >= 0 && l.Decay <= 1):
-		return fmt.Errorf("lookahead's decay is %v, need 0 to 1", l.Decay)
-	case !(l.Base >= 0 && l.Base <= 1):
-		return fmt.Errorf("lookahead's base is %v, need 0 to 1", l.Base)
-	case !(l.Power >= 0):
-		return fmt.Errorf("lookahead's power is %v, need 0 or more", l.Power)
+// Settings declares the keys of recipes.
+func (l *Lookahead) Settings(s *setting.List) {
+	s.Int(&l.Every, "every", 0, setting.AtLeast(1), "steps from one update to the next").Require()
+	s.Float64(&l.Decay, "decay", 0, setting.ZeroToOne, "weight of the slow weights in an update")
+	s.Float64(&l.Base, "base", 0, setting.ZeroToOne, "base of a decay that grows over training, instead of decay")
+	s.Float64(&l.Power, "power", 0, setting.NotNegative, "exponent with which that decay grows")
+}
+
+// Check returns an error if there are both Decay and Base.
+func (l *Lookahead) Check() error {
+	if l.Base != 0 && l.Decay != 0 {
+		return errors.New("want one of decay (constant) and base (growing over training)")
 	}
 	return nil
 }

@@ -1,5 +1,7 @@
 package optim
 
+import "trainer/nn/setting"
+
 // Schedule multiplies the learning rate, step by step.
 type Schedule interface {
 	// Factor returns the multiplier of every group's learning rate at the step. It must
@@ -21,11 +23,21 @@ func (p Progress) Fraction() float64 { return float64(p.Step) / float64(p.Total)
 // Epoch returns the epochs that are done, with a fraction.
 func (p Progress) Epoch() float64 { return float64(p.Step) / float64(p.StepsPerEpoch) }
 
-// checker is a schedule that can be wrong.
-type checker interface{ check() error }
+// ScheduleKind is a kind of schedule that recipes can name. Its settings are those of the schedule that New returns.
+type ScheduleKind = setting.Kind[Schedule]
+
+// ScheduleKinds returns the kinds of schedules of this package. Each is declared in its schedule's file. WarmUp is
+// none: in recipes every schedule can have one.
+func ScheduleKinds() []ScheduleKind {
+	return []ScheduleKind{constantKind(), stepKind(), cosineKind(), oneCycleKind(), piecewiseLinearKind()}
+}
 
 // Constant leaves the learning rate as it is.
 type Constant struct{}
+
+func constantKind() ScheduleKind {
+	return ScheduleKind{Name: "constant", Doc: "the same learning rate throughout", New: func() Schedule { return Constant{} }}
+}
 
 // Factor returns 1.
 func (Constant) Factor(Progress) float64 { return 1 }

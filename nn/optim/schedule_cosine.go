@@ -1,8 +1,9 @@
 package optim
 
 import (
-	"fmt"
 	"math"
+
+	"trainer/nn/setting"
 )
 
 // Cosine falls along half a cosine wave from 1 to Final (Loshchilov and Hutter, "SGDR:
@@ -14,15 +15,17 @@ type Cosine struct {
 	Final float64 // factor at the end
 }
 
+func cosineKind() ScheduleKind {
+	return ScheduleKind{Name: "cosine", Doc: "falls along half a cosine wave (Loshchilov and Hutter 2017)", New: func() Schedule { return Cosine{} }}
+}
+
+// Settings declares the keys of recipes.
+func (c *Cosine) Settings(s *setting.List) {
+	s.Float64(&c.Final, "final", 0, setting.NotNegative, "factor at the end")
+}
+
 // Factor returns the point of the wave.
 func (c Cosine) Factor(p Progress) float64 { return cosine(1, c.Final, p.Fraction()) }
-
-func (c Cosine) check() error {
-	if !(c.Final >= 0) {
-		return fmt.Errorf("cosine's final factor is %v, need 0 or more", c.Final)
-	}
-	return nil
-}
 
 // cosine goes from a to b along half a cosine wave as x goes from 0 to 1.
 func cosine(a, b, x float64) float64 { return b + (a-b)/2*(1+math.Cos(math.Pi*x)) }

@@ -1,6 +1,6 @@
 package optim
 
-import "fmt"
+import "trainer/nn/setting"
 
 // OneCycle rises to the full learning rate and falls far below where it began (Smith and
 // Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
@@ -11,15 +11,29 @@ import "fmt"
 //
 // each along half a cosine wave, or a line. The momentum does not cycle.
 type OneCycle struct {
-	Start    float64 // part of training that rises; 0 means 0.3
-	Div      float64 // 0 means 25
-	FinalDiv float64 // 0 means 10000
+	Start    float64 // part of training that rises
+	Div      float64
+	FinalDiv float64
 	Linear   bool
+}
+
+func oneCycleKind() ScheduleKind {
+	return ScheduleKind{Name: "one-cycle", Doc: "rises and falls far below the start (Smith and Topin 2018)", New: func() Schedule { return OneCycle{} }}
+}
+
+// Settings declares the keys of recipes.
+func (c *OneCycle) Settings(s *setting.List) {
+	s.Float64(&c.Start, "start", 0.3, setting.AboveZeroToOne, "share of training that rises")
+	s.Float64(&c.Div, "div", 25, setting.AtLeast(1), "peak divided by the first factor")
+	s.Float64(&c.FinalDiv, "final-div", 1e4, setting.Positive, "first factor divided by the last")
+	s.Bool(&c.Linear, "linear", "lines instead of cosine waves")
 }
 
 // Factor returns the point of the cycle.
 func (c OneCycle) Factor(p Progress) float64 {
-	c = c.withDefaults()
+	if c.Start == 0 || c.Div == 0 || c.FinalDiv == 0 {
+		c = setting.Completed(c) // which allocates: an Optimizer has done it before the first step
+	}
 	anneal := cosine
 	if c.Linear {
 		anneal = linear
@@ -35,31 +49,6 @@ func (c OneCycle) Factor(p Progress) float64 {
 		return 1
 	}
 	return anneal(1, first/c.FinalDiv, (step-max(peak, 0))/(last-max(peak, 0)))
-}
-
-func (c OneCycle) withDefaults() OneCycle {
-	if c.Start == 0 {
-		c.Start = 0.3
-	}
-	if c.Div == 0 {
-		c.Div = 25
-	}
-	if c.FinalDiv == 0 {
-		c.FinalDiv = 1e4
-	}
-	return c
-}
-
-func (c OneCycle) check() error {
-	switch c := c.withDefaults(); {
-	case !(c.Start > 0 && c.Start <= 1):
-		return fmt.Errorf("one-cycle rises for %v of training, need more than 0, and 1 at most", c.Start)
-	case !(c.Div >= 1):
-		return fmt.Errorf("one-cycle's div is %v, need 1 or more", c.Div)
-	case !(c.FinalDiv > 0):
-		return fmt.Errorf("one-cycle's final div is %v, need a positive number", c.FinalDiv)
-	}
-	return nil
 }
 
 // linear goes from a to b along a line as x goes from 0 to 1.

@@ -1,6 +1,11 @@
 package optim
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"trainer/nn/setting"
+)
 
 // Point is a factor at a part of training.
 type Point struct {
@@ -12,6 +17,49 @@ type Point struct {
 // holds, after the last one the last one's.
 type PiecewiseLinear struct {
 	Points []Point // At increasing
+}
+
+func piecewiseLinearKind() ScheduleKind {
+	return ScheduleKind{Name: "piecewise", Doc: "lines from point to point", New: func() Schedule { return PiecewiseLinear{} }}
+}
+
+const pointsForm = "a list of points, such as [[0, 0.2], [0.3, 1], [1, 0]]"
+
+// Settings declares the keys of recipes.
+func (s *PiecewiseLinear) Settings(l *setting.List) {
+	l.Func("points", pointsForm, "list of [share of training, factor]", s.setPoints).Require()
+}
+
+// setPoints reads the points of a recipe.
+func (s *PiecewiseLinear) setPoints(v any) error {
+	list, _ := v.([]any)
+	if len(list) == 0 {
+		return fmt.Errorf("want %s, got %s", pointsForm, setting.Describe(v))
+	}
+	for i, e := range list {
+		p, ok := setting.Numbers(e)
+		if !ok || len(p) != 2 {
+			return fmt.Errorf("point %d is %s, want [share of training from 0 to 1, factor from 0]", i, setting.Describe(e))
+		}
+		s.Points = append(s.Points, Point{p[0], p[1]})
+	}
+	return s.Check()
+}
+
+// Check returns what is wrong with the points.
+func (s *PiecewiseLinear) Check() error {
+	if len(s.Points) == 0 {
+		return errors.New("want points")
+	}
+	for i, p := range s.Points {
+		if !setting.ZeroToOne.Contains(p.At) || !setting.NotNegative.Contains(p.Factor) {
+			return fmt.Errorf("point %d is [%v, %v], want [share of training from 0 to 1, factor from 0]", i, p.At, p.Factor)
+		}
+		if i > 0 && p.At <= s.Points[i-1].At {
+			return fmt.Errorf("point %d is at %v, want more than the %v of the point before it", i, p.At, s.Points[i-1].At)
+		}
+	}
+	return nil
 }
 
 // Factor returns the point of the line.
@@ -27,21 +75,4 @@ func (s PiecewiseLinear) Factor(p Progress) float64 {
 		}
 	}
 	return s.Points[len(s.Points)-1].Factor
-}
-
-func (s PiecewiseLinear) check() error {
-	if len(s.Points) == 0 {
-		return fmt.Errorf("piecewise-linear has no points")
-	}
-	for i, p := range s.Points {
-		switch {
-		case !(p.At >= 0 && p.At <= 1):
-			return fmt.Errorf("piecewise-linear's point %d is at %v of training, need 0 to 1", i, p.At)
-		case !(p.Factor >= 0):
-			return fmt.Errorf("piecewise-linear's point %d has the factor %v, need 0 or more", i, p.Factor)
-		case i > 0 && p.At <= s.Points[i-1].At:
-			return fmt.Errorf("piecewise-linear's point %d is at %v, need more than %v, where the one before is", i, p.At, s.Points[i-1].At)
-		}
-	}
-	return nil
 }

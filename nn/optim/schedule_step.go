@@ -1,8 +1,10 @@
 package optim
 
 import (
-	"fmt"
+	"errors"
 	"math"
+
+	"trainer/nn/setting"
 )
 
 // Step multiplies the learning rate by Gamma at each milestone, or every so many epochs:
@@ -12,6 +14,25 @@ type Step struct {
 	Gamma      float64
 	Milestones []float64 // in epochs
 	Every      float64   // in epochs; 0 with Milestones
+}
+
+func stepKind() ScheduleKind {
+	return ScheduleKind{Name: "step", Doc: "falls by a factor at milestones, or every so many epochs", New: func() Schedule { return Step{} }}
+}
+
+// Settings declares the keys of recipes.
+func (s *Step) Settings(l *setting.List) {
+	l.Float64(&s.Gamma, "gamma", 0, setting.Positive, "the factor").Require()
+	l.Float64s(&s.Milestones, "milestones", setting.NotNegative, "epochs at which it applies")
+	l.Float64(&s.Every, "every", 0, setting.Positive, "epochs from one to the next, instead of milestones")
+}
+
+// Check returns an error unless there is one of Milestones and Every.
+func (s *Step) Check() error {
+	if (s.Every > 0) == (len(s.Milestones) > 0) {
+		return errors.New("want one of milestones and every, in epochs")
+	}
+	return nil
 }
 
 // Factor returns Gamma to the power of the milestones that are past.
@@ -26,16 +47,4 @@ func (s Step) Factor(p Progress) float64 {
 		}
 	}
 	return factor
-}
-
-func (s Step) check() error {
-	switch {
-	case !(s.Gamma > 0):
-		return fmt.Errorf("step's gamma is %v, need a positive number", s.Gamma)
-	case !(s.Every >= 0):
-		return fmt.Errorf("step every %v epochs, need a positive number", s.Every)
-	case (s.Every > 0) == (len(s.Milestones) > 0):
-		return fmt.Errorf("step needs milestones, or a number of epochs from one to the next, and not both")
-	}
-	return nil
 }

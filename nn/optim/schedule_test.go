@@ -3,6 +3,8 @@ package optim
 import (
 	"math"
 	"testing"
+
+	"trainer/nn/setting"
 )
 
 func TestSchedules(t *testing.T) {
@@ -38,10 +40,8 @@ func TestSchedules(t *testing.T) {
 			[]want{{0, 0.5}, {1, (1 + math.Cos(math.Pi/10)) / 2}, {5, 0.5}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if k, ok := c.schedule.(checker); ok {
-				if err := k.check(); err != nil {
-					t.Fatal(err)
-				}
+			if err := setting.Check(c.schedule); err != nil {
+				t.Fatal(err)
 			}
 			for _, w := range c.wants {
 				got := c.schedule.Factor(Progress{Step: w.step, Total: c.total, StepsPerEpoch: c.perEpoch})
@@ -54,13 +54,13 @@ func TestSchedules(t *testing.T) {
 }
 
 func TestSchedulesRefuseNonsense(t *testing.T) {
-	for _, s := range []checker{
+	for _, s := range []Schedule{
 		Step{}, Step{Gamma: 0.1}, Step{Gamma: 0.1, Every: 1, Milestones: []float64{1}}, Step{Gamma: -1, Every: 1},
 		Cosine{Final: -1}, OneCycle{Start: 2}, OneCycle{Div: 0.5}, OneCycle{FinalDiv: -1},
 		PiecewiseLinear{}, PiecewiseLinear{[]Point{{0.5, 1}, {0.5, 0}}}, PiecewiseLinear{[]Point{{2, 1}}},
 		WarmUp{}, WarmUp{Steps: 1, Fraction: 0.5}, WarmUp{Fraction: 2}, WarmUp{Steps: 2, Then: Cosine{Final: math.NaN()}},
 	} {
-		if s.check() == nil {
+		if setting.Check(s) == nil {
 			t.Errorf("%T%+v is accepted", s, s)
 		}
 	}

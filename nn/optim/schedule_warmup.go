@@ -1,6 +1,10 @@
 package optim
 
-import "fmt"
+import (
+	"errors"
+
+	"trainer/nn/setting"
+)
 
 // WarmUp rises along a line to the full learning rate over the first steps (Goyal et al.,
 // "Accurate, Large Minibatch SGD", 2017, section 2.2), and multiplies the schedule that it
@@ -11,6 +15,32 @@ type WarmUp struct {
 	Steps    int      // 0 with Fraction
 	Fraction float64  // part of training
 	Then     Schedule // nil means Constant
+}
+
+// Settings declares the keys of recipes.
+func (s *WarmUp) Settings(l *setting.List) {
+	l.Int(&s.Steps, "warm-up-steps", 0, setting.AtLeast(1), "steps of warm-up")
+	l.Float64(&s.Fraction, "warm-up", 0, setting.ZeroToOne, "share of training that warms up, instead of warm-up-steps")
+}
+
+// Check returns an error unless there is one of Steps and Fraction, and what is wrong with Then.
+func (s *WarmUp) Check() error {
+	if s.Steps > 0 && s.Fraction > 0 {
+		return &setting.Error{Key: "warm-up-steps", Msg: "want only one of warm-up and warm-up-steps"}
+	}
+	if s.Steps == 0 && s.Fraction == 0 {
+		return errors.New("want one of warm-up and warm-up-steps")
+	}
+	return setting.Check(s.Then)
+}
+
+// complete returns the schedule with defaults in place of zeros.
+func complete(s Schedule) Schedule {
+	if w, ok := s.(WarmUp); ok && w.Then != nil {
+		w.Then = complete(w.Then)
+		return w
+	}
+	return setting.Completed(s)
 }
 
 // Factor returns the warm-up's factor times that of the wrapped schedule.
@@ -27,17 +57,4 @@ func (s WarmUp) Factor(p Progress) float64 {
 		return factor
 	}
 	return factor * s.Then.Factor(p)
-}
-
-func (s WarmUp) check() error {
-	switch {
-	case s.Steps < 0 || !(s.Fraction >= 0 && s.Fraction <= 1):
-		return fmt.Errorf("warm-up over %d steps, %v of training: need 0 or more, and 0 to 1", s.Steps, s.Fraction)
-	case (s.Steps > 0) == (s.Fraction > 0):
-		return fmt.Errorf("warm-up needs a number of steps or a part of training, and not both")
-	}
-	if c, ok := s.Then.(checker); ok {
-		return c.check()
-	}
-	return nil
 }

@@ -140,6 +140,11 @@ func (d *document) fail(path, format string, args ...any) {
 	if o.set {
 		e.File, e.Line = "", 0
 	}
+	for _, other := range d.errs { // a block that is used twice has its mistakes twice
+		if *other == *e {
+			return
+		}
+	}
 	d.errs = append(d.errs, e)
 }
 

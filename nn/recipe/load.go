@@ -35,17 +35,6 @@ func Source(name string) ([]byte, error) {
 	return text, nil
 }
 
-// DefaultFor returns the name of the recipe for a data set when none is asked for, or ""
-// when there is none. "folder" is any folder of images.
-func DefaultFor(data string) string {
-	return map[string]string{
-		"mnist":         "mnist",
-		"fashion-mnist": "mnist",
-		"cifar10":       "cifar10",
-		"folder":        "cifar10-basic",
-	}[data]
-}
-
 // NotFoundError is the name of a recipe that is neither built in nor a file.
 type NotFoundError struct{ Name string }
 
@@ -55,24 +44,32 @@ func (e *NotFoundError) Error() string {
 
 func unknown(name string) error { return &NotFoundError{Name: name} }
 
-// Load reads a recipe: a built-in one by its name, or a file. Mistakes in it are an Errors.
-func Load(nameOrPath string) (*Recipe, error) { return LoadWith(nameOrPath, nil) }
+// Load reads a recipe of the built-in kinds: see [Kinds.Load].
+func Load(nameOrPath string) (*Recipe, error) { return BuiltIn().Load(nameOrPath) }
 
-// LoadWith reads a recipe and changes it before it is checked. Each change is
-// "key=value": the key a path such as "optimizer.momentum" or "network.0.out", the value in
-// TOML's syntax, or else a string. An empty value removes the key.
+// LoadWith reads a recipe of the built-in kinds with changes: see [Kinds.Load].
 func LoadWith(nameOrPath string, changes []string) (*Recipe, error) {
+	return BuiltIn().Load(nameOrPath, changes...)
+}
+
+// Parse reads a recipe of the built-in kinds from text: see [Kinds.Parse].
+func Parse(file string, text []byte) (*Recipe, error) { return BuiltIn().Parse(file, text) }
+
+// Load reads a recipe: a built-in one by its name, or a file. Mistakes in it are an Errors.
+//
+// It changes the recipe before it is checked. Each change is "key=value": the key a path such as
+// "optimizer.momentum" or "network.0.out", the value in TOML's syntax, or else a string. An empty
+// value removes the key.
+func (k Kinds) Load(nameOrPath string, changes ...string) (*Recipe, error) {
 	file, text, err := read(nameOrPath)
 	if err != nil {
 		return nil, err
 	}
-	return parseText(file, text, changes)
+	return k.Parse(file, text, changes...)
 }
 
-// Parse reads a recipe from text. file is the name that errors show.
-func Parse(file string, text []byte) (*Recipe, error) { return parseText(file, text, nil) }
-
-func parseText(file string, text []byte, changes []string) (*Recipe, error) {
+// Parse reads a recipe from text, and changes it as Load does. file is the name that errors show.
+func (k Kinds) Parse(file string, text []byte, changes ...string) (*Recipe, error) {
 	d, err := parseDocument(file, text)
 	if err != nil {
 		return nil, err
@@ -82,7 +79,7 @@ func parseText(file string, text []byte, changes []string) (*Recipe, error) {
 			return nil, err
 		}
 	}
-	return parse(d)
+	return k.parse(d)
 }
 
 // read finds the text of a recipe. A built-in name wins over a file of that name.
@@ -102,7 +99,7 @@ func read(nameOrPath string) (file string, text []byte, err error) {
 	return "", nil, fmt.Errorf("reading the recipe: %w", err)
 }
 
-// With returns the recipe with changes, as LoadWith makes them.
+// With returns the recipe with changes, as Kinds.Load makes them.
 func (r *Recipe) With(changes ...string) (*Recipe, error) {
 	d, err := r.copyDocument()
 	if err != nil {
@@ -113,7 +110,7 @@ func (r *Recipe) With(changes ...string) (*Recipe, error) {
 			return nil, err
 		}
 	}
-	return parse(d)
+	return r.kinds.parse(d)
 }
 
 // with returns the recipe after a change of its document.
@@ -123,7 +120,7 @@ func (r *Recipe) with(change func(*document)) (*Recipe, error) {
 		return nil, err
 	}
 	change(d)
-	return parse(d)
+	return r.kinds.parse(d)
 }
 
 func (r *Recipe) copyDocument() (*document, error) {

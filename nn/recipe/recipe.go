@@ -14,11 +14,12 @@
 //	data = ["mnist"]          # the data sets it is meant for
 //	epochs = 3                # may be a fraction
 //	batch = 64
+//	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std, flip, crop, cutout
 //	[loss]                    # kind = "cross-entropy" or "mse"
-//	[optimizer]               # kind = "sgd", "adam", "adamw" or "rmsprop"; lr
+//	[optimizer]               # kind = "sgd", "adam", ... (see optim.RuleKinds); lr
 //	[schedule]                # kind; the learning rate's factor over training
 //	[evaluate]                # views: test-time augmentation
 //	[[network]]               # one table a layer
@@ -37,7 +38,6 @@ package recipe
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
@@ -45,6 +45,7 @@ import (
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
+	"trainer/nn/setting"
 	"trainer/nn/train"
 )
 
@@ -57,10 +58,11 @@ type Recipe struct {
 	ImageSize   nn.Pair  // to which the images of a folder are resized; zero: as they are
 	Grayscale   bool     // images of a folder are read as gray ones
 
-	Epochs    float64 // may be a fraction
-	Batch     int
-	DropLast  bool // leave out a last, smaller batch
-	EvalEvery int  // epochs from one test to the next; 0: at the end only
+	Epochs     float64 // may be a fraction
+	Batch      int
+	Accumulate int  // batches per update
+	DropLast   bool // leave out a last, smaller batch
+	EvalEvery  int  // epochs from one test to the next; 0: at the end only
 
 	Precision string // that a GPU should compute in, one of Precisions; "" leaves it to the program
 
@@ -72,7 +74,8 @@ type Recipe struct {
 
 	Run *Run // nil unless it was written by a run
 
-	doc *document
+	doc   *document
+	kinds Kinds
 }
 
 // Run is what a configuration of a run says besides the recipe, in the table [run]: a
@@ -91,29 +94,31 @@ type Run struct {
 }
 
 // parse reads and checks a recipe.
-func parse(d *document) (*Recipe, error) {
+func (k Kinds) parse(d *document) (*Recipe, error) {
 	d.errs = nil
-	s := &section{doc: d, table: d.root}
-	r := &Recipe{doc: d}
+	s := newReader(d, k, 2)
+	r := &Recipe{doc: d, kinds: k}
 	r.readHeader(s)
 	if sub := s.sub("augment"); sub != nil {
-		r.Augment = readAugment(sub)
+		r.Augment = sub.readAugment()
 	}
 	if s.require("loss") {
-		r.Loss = readLoss(s.sub("loss"))
+		r.Loss = s.sub("loss").readLoss()
 	}
 	if s.require("optimizer") {
-		r.Optimizer = readOptimizer(s.sub("optimizer"))
+		r.Optimizer = s.sub("optimizer").readOptimizer()
 	}
-	r.Schedule = readSchedule(s.sub("schedule"))
+	r.Schedule = s.sub("schedule").readSchedule()
 	if sub := s.sub("evaluate"); sub != nil {
-		r.Views = readViews(sub)
+		r.Views = sub.readViews()
 	}
 	if sub := s.sub("run"); sub != nil {
-		r.Run = readRun(sub)
+		r.Run = sub.readRun()
 	}
+	s.readBlocks()
 	if s.require("network") {
-		readNetwork(s, 2)
+		s.readNetwork()
+		s.reportUnused()
 	}
 	s.finish()
 	if len(d.errs) > 0 {
@@ -123,306 +128,120 @@ func parse(d *document) (*Recipe, error) {
 	return r, nil
 }
 
-func (r *Recipe) readHeader(s *section) {
-	s.require("name")
-	r.Name = s.text("name", "")
-	r.Description = s.text("description", "")
-	r.Data = s.texts("data")
-	r.ImageSize = s.pair("image-size", 1, 0)
-	r.Grayscale = s.flag("grayscale", false)
-	s.require("epochs")
-	r.Epochs = s.number("epochs", positive, 1)
-	s.require("batch")
-	r.Batch = s.integer("batch", 1, 1)
-	r.DropLast = s.flag("drop-last", false)
-	r.EvalEvery = s.integer("eval-every", 0, 1)
-	r.Precision = s.choice("precision", "", Precisions()...)
+// newReader returns the document's table, to be read for a number of classes.
+func newReader(d *document, k Kinds, classes int) *section {
+	r := &reader{doc: d, kinds: k, constants: map[string]int{"classes": classes}}
+	return &section{reader: r, table: d.root}
 }
 
-// Precisions returns the names of what a GPU can compute in: 32-bit numbers, the same with the
-// factors of products rounded to 10 bits of fraction, and 16-bit numbers of two kinds.
+func (r *Recipe) readHeader(s *section) {
+	var l setting.List
+	l.Text(&r.Name, "name", "name of the recipe").Require()
+	l.Text(&r.Description, "description", "one line")
+	l.Texts(&r.Data, "data", "data sets that it is meant for")
+	l.Pair(&r.ImageSize.H, &r.ImageSize.W, "image-size", 0, setting.AtLeast(1), "size to which the images of a folder are resized")
+	l.Bool(&r.Grayscale, "grayscale", "read the images of a folder as gray ones")
+	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
+	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
+	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
+	l.Bool(&r.DropLast, "drop-last", "leave out a last, smaller batch")
+	r.EvalEvery = 1
+	l.Func("eval-every", "a whole number", "epochs from one test to the next; 0: only at the end", func(v any) error {
+		n, err := setting.Whole(v, setting.AtLeast(0))
+		r.EvalEvery = n
+		return err
+	})
+	setting.Choice(&l, &r.Precision, "precision", precisions(), "what a GPU should compute in")
+	s.read(&l)
+}
+
+// precisions returns the values of a key for a precision: none, or one of Precisions.
+func precisions() []setting.Option[string] {
+	return setting.Names(append([]string{""}, Precisions()...)...)
+}
+
+// Precisions returns the names of what a GPU can compute in: fp32, tf32 (fp32 with the operands of products rounded to 10
+// mantissa bits), and the 16-bit types fp16 and bf16.
 func Precisions() []string { return []string{"fp32", "tf32", "fp16", "bf16"} }
 
-func readAugment(s *section) train.Augment {
-	a := train.Augment{
-		Mean:   toFloat32(s.numbers("mean", share)),
-		Std:    toFloat32(s.numbers("std", positive)),
-		Crop:   s.integer("crop", 0, 0),
-		Cutout: s.integer("cutout", 0, 0),
-	}
-	switch s.choice("flip", "none", "none", "random", "alternating") {
-	case "random":
-		a.Flip = device.FlipRandom
-	case "alternating":
-		a.Flip = device.FlipAlternating
-	}
+func (s *section) readAugment() train.Augment {
+	defer s.finish()
+	var a train.Augment
+	var l setting.List
+	l.Float32s(&a.Mean, "mean", setting.ZeroToOne, "mean of each channel")
+	l.Float32s(&a.Std, "std", setting.Positive, "standard deviation of each channel")
+	l.Int(&a.Crop, "crop", 0, setting.AtLeast(0), "largest shift of an image, in pixels")
+	l.Int(&a.Cutout, "cutout", 0, setting.AtLeast(0), "size of a square that is erased")
+	setting.Choice(&l, &a.Flip, "flip", []setting.Option[device.FlipMode]{
+		{Name: "none", Value: device.FlipNone}, {Name: "random", Value: device.FlipRandom}, {Name: "alternating", Value: device.FlipAlternating},
+	}, "mirror images")
+	s.read(&l)
 	if len(a.Mean) != len(a.Std) {
-		s.fail("std", "%d values, but mean has %d: want one a channel", len(a.Std), len(a.Mean))
+		s.fail("std", "%d values, but mean has %d: want one per channel", len(a.Std), len(a.Mean))
 	}
-	s.finish()
 	return a
 }
 
-func toFloat32(x []float64) []float32 {
-	if x == nil {
-		return nil
-	}
-	out := make([]float32, len(x))
-	for i, v := range x {
-		out[i] = float32(v)
-	}
-	return out
-}
-
-func readLoss(s *section) nn.Loss {
+func (s *section) readLoss() nn.Loss {
 	if s == nil {
 		return nil
 	}
 	defer s.finish()
-	s.require("kind")
-	switch s.choice("kind", "", LossKinds()...) {
-	case "cross-entropy":
-		return nn.CrossEntropy{
-			Smoothing: float32(s.number("smoothing", belowOne, 0)),
-			Sum:       s.flag("sum", false),
-		}
-	case "mse":
-		return nn.MeanSquaredError{Sum: s.flag("sum", false)}
-	}
-	s.asked = append(s.asked, "smoothing", "sum") // of a kind that isn't known
-	return nil
+	loss, _ := readKind(s, "kind", s.kinds.Losses)
+	return loss
 }
 
-// LossKinds returns the names of the losses.
-func LossKinds() []string { return []string{"cross-entropy", "mse"} }
-
-func readOptimizer(s *section) optim.Config {
-	var c optim.Config
-	if s == nil {
-		return c
-	}
-	defer s.finish()
-	s.require("kind")
-	s.require("lr")
-	c.Algorithm = s.choice("kind", "", optim.Algorithms()...)
-	c.LR = s.number("lr", positive, 1)
-	c.WeightDecay = s.number("weight-decay", notNegative, 0)
-	switch c.Algorithm {
-	case "sgd":
-		c.Momentum = s.number("momentum", belowOne, 0)
-		c.Nesterov = s.flag("nesterov", false)
-		c.Decoupled = s.flag("decoupled", false)
-		if c.Nesterov && c.Momentum == 0 {
-			s.fail("nesterov", "needs a momentum above 0")
-		}
-	case "adam", "adamw":
-		c.Beta1 = s.number("beta1", between, 0.9)
-		c.Beta2 = s.number("beta2", between, 0.999)
-		c.Epsilon = s.number("epsilon", positive, 1e-8)
-		if c.Algorithm == "adam" {
-			c.Decoupled = s.flag("decoupled", false)
-		}
-	case "rmsprop":
-		c.Momentum = s.number("momentum", belowOne, 0)
-		c.Beta2 = s.number("beta2", between, 0.99)
-		c.Epsilon = s.number("epsilon", positive, 1e-8)
-		c.Decoupled = s.flag("decoupled", false)
-	default: // an error already: don't call the keys of the right kind unknown
-		s.asked = append(s.asked, "momentum", "nesterov", "decoupled", "beta1", "beta2", "epsilon")
-	}
-	for _, g := range s.subs("group") {
-		c.Groups = append(c.Groups, readGroup(g))
-	}
-	c.Clip = readClip(s.sub("clip"))
-	c.Lookahead = readLookahead(s.sub("lookahead"))
-	c.EMA = readEMA(s.sub("ema"))
-	return c
-}
-
-func readGroup(s *section) optim.Group {
-	defer s.finish()
-	g := optim.Group{Match: s.text("match", "")}
-	g.Role = nn.Role(s.choice("role", "", string(nn.Weight), string(nn.Bias), string(nn.Gain)))
-	if !s.has("match") && !s.has("role") {
-		s.doc.fail(s.path, "match (a pattern of names, such as \"norm*\") or role is missing")
-	}
-	if s.has("lr-scale") {
-		x := s.number("lr-scale", notNegative, 1)
-		g.LRScale = &x
-	}
-	if s.has("decay-scale") {
-		x := s.number("decay-scale", notNegative, 1)
-		g.DecayScale = &x
-	}
-	g.UntilEpoch = s.number("until-epoch", notNegative, 0)
-	return g
-}
-
-func readClip(s *section) optim.Clip {
-	if s == nil {
-		return optim.Clip{}
-	}
-	defer s.finish()
-	return optim.Clip{
-		MaxNorm:  s.number("max-norm", notNegative, 0),
-		MaxValue: s.number("max-value", notNegative, 0),
-	}
-}
-
-func readLookahead(s *section) *optim.Lookahead {
-	if s == nil {
-		return nil
-	}
-	defer s.finish()
-	s.require("every")
-	l := &optim.Lookahead{Every: s.integer("every", 1, 1)}
-	if s.has("decay") == s.has("base") {
-		s.doc.fail(s.path, "want one of decay (constant) and base (growing over training)")
-	}
-	l.Decay = s.number("decay", share, 0)
-	l.Base = s.number("base", share, 0)
-	l.Power = s.number("power", notNegative, 0)
-	return l
-}
-
-func readEMA(s *section) *optim.EMA {
-	if s == nil {
-		return nil
-	}
-	defer s.finish()
-	s.require("decay")
-	return &optim.EMA{Decay: s.number("decay", belowOne, 0)}
-}
-
-// ScheduleKinds returns the names of the schedules.
-func ScheduleKinds() []string {
-	return []string{"constant", "step", "cosine", "one-cycle", "piecewise"}
-}
-
-func readSchedule(s *section) optim.Schedule {
+func (s *section) readSchedule() optim.Schedule {
 	if s == nil {
 		return optim.Constant{}
 	}
 	defer s.finish()
-	s.require("kind")
-	kind := s.choice("kind", "", ScheduleKinds()...)
-	schedule := newSchedule(s, kind)
-	warm := optim.WarmUp{
-		Steps:    s.integer("warm-up-steps", 1, 0),
-		Fraction: s.number("warm-up", share, 0),
-		Then:     schedule,
-	}
-	if warm.Steps > 0 && warm.Fraction > 0 {
-		s.fail("warm-up-steps", "want only one of warm-up and warm-up-steps")
-	}
-	if warm.Steps > 0 || warm.Fraction > 0 {
-		return warm
-	}
-	return schedule
-}
-
-func newSchedule(s *section, kind string) optim.Schedule {
-	switch kind {
-	case "step":
-		s.require("gamma")
-		step := optim.Step{
-			Gamma:      s.number("gamma", positive, 1),
-			Milestones: s.numbers("milestones", notNegative),
-			Every:      s.number("every", positive, 0),
-		}
-		if s.has("milestones") == s.has("every") {
-			s.doc.fail(s.path, "want one of milestones and every, in epochs")
-		}
-		return step
-	case "cosine":
-		return optim.Cosine{Final: s.number("final", notNegative, 0)}
-	case "one-cycle":
-		return optim.OneCycle{
-			Start:    s.number("start", between, 0.3),
-			Div:      s.number("div", bounds{low: 1, high: math.MaxFloat32}, 25),
-			FinalDiv: s.number("final-div", positive, 1e4),
-			Linear:   s.flag("linear", false),
-		}
-	case "piecewise":
-		return optim.PiecewiseLinear{Points: readPoints(s)}
-	case "":
-		for key := range s.table { // an error already: don't call the right keys unknown
-			s.asked = append(s.asked, key)
-		}
-	}
-	return optim.Constant{}
-}
-
-// readPoints reads a list of pairs [share of training, factor].
-func readPoints(s *section) []optim.Point {
-	s.require("points")
-	v, ok := s.lookup("points")
+	schedule, ok := readKind(s, "kind", s.kinds.Schedules)
 	if !ok {
-		return nil
+		return optim.Constant{}
 	}
-	list, _ := v.([]any)
-	var points []optim.Point
-	for i, e := range list {
-		p, ok := toNumbers(e, notNegative)
-		if !ok || len(p) != 2 || p[0] > 1 {
-			s.fail("points", "point %d is %s, want [share of training from 0 to 1, factor from 0]", i, describe(e))
-			return nil
-		}
-		if i > 0 && p[0] <= points[i-1].At {
-			s.fail("points", "point %d is at %g, want more than %g, where the one before is", i, p[0], points[i-1].At)
-			return nil
-		}
-		points = append(points, optim.Point{At: p[0], Factor: p[1]})
+	if !s.has("warm-up") && !s.has("warm-up-steps") {
+		return schedule
 	}
-	if len(points) == 0 {
-		s.fail("points", "want a list of points, such as [[0, 0.2], [0.3, 1], [1, 0]], got %s", describe(v))
-	}
-	return points
+	warm := setting.Edit(optim.WarmUp{}, nil, s.read)
+	warm.Then = schedule
+	return warm
 }
 
-func readViews(s *section) []train.TTAView {
+func (s *section) readViews() []train.TTAView {
 	defer s.finish()
 	var views []train.TTAView
-	for _, sub := range s.subs("views") {
-		v := train.TTAView{Weight: float32(sub.number("weight", positive, 1)), Mirror: sub.flag("mirror", false)}
-		if sub.has("shift") {
-			v.DY, v.DX = readShift(sub)
-		}
+	list, _ := s.subs("views")
+	for _, sub := range list {
+		var v train.TTAView
+		var l setting.List
+		l.Float32(&v.Weight, "weight", 1, setting.Positive, "weight of the view's probabilities")
+		l.Bool(&v.Mirror, "mirror", "mirror the image")
+		l.Pair(&v.DY, &v.DX, "shift", 0, setting.Range(-1<<10, 1<<10), "rows and columns by which the image is moved")
+		sub.read(&l)
 		sub.finish()
 		views = append(views, v)
 	}
 	return views
 }
 
-// readShift reads a pair of whole numbers, which may be negative.
-func readShift(s *section) (dy, dx int) {
-	const most = 1 << 10
-	v, _ := s.lookup("shift")
-	if list, ok := v.([]any); ok && len(list) == 2 {
-		y, okY := toInteger(list[0], -most)
-		x, okX := toInteger(list[1], -most)
-		if okY && okX && y <= most && x <= most {
-			return y, x
-		}
-	}
-	s.fail("shift", "want [rows, columns], got %s", describe(v))
-	return 0, 0
-}
-
-func readRun(s *section) *Run {
+func (s *section) readRun() *Run {
 	defer s.finish()
-	return &Run{
-		Data:    s.text("data", ""),
-		DataDir: s.text("data-dir", ""),
-		Val:     s.number("val", belowOne, 0),
-		Seed:    uint64(s.seed("seed")),
-
-		Device:        s.text("device", ""),
-		Precision:     s.choice("precision", "", Precisions()...),
-		Deterministic: s.flag("deterministic", false),
-		Autotune:      s.flag("autotune", false),
-		CUDAGraph:     s.flag("cuda-graph", true),
-	}
+	r := &Run{CUDAGraph: true}
+	off := false
+	var l setting.List
+	l.Text(&r.Data, "data", "name of the data set, or folder")
+	l.Text(&r.DataDir, "data-dir", "where its files are")
+	l.Float64(&r.Val, "val", 0, setting.ZeroToBelowOne, "share of a folder's images that is held out")
+	l.Uint64(&r.Seed, "seed", "random seed")
+	l.Text(&r.Device, "device", "device that trained")
+	setting.Choice(&l, &r.Precision, "precision", precisions(), "precision that it computed in")
+	l.Bool(&r.Deterministic, "deterministic", "only deterministic algorithms")
+	l.Bool(&r.Autotune, "autotune", "a GPU's algorithms were measured")
+	l.Unless(&off, "cuda-graph", "a GPU replayed recorded steps")
+	s.read(&l)
+	r.CUDAGraph = !off
+	return r
 }
 
 // WithRun returns the recipe with a table [run].
@@ -461,24 +280,15 @@ func fromFloat32(x []float32) []any {
 	return out
 }
 
-// readNetwork reads the layers.
-func readNetwork(s *section, classes int) *nn.Sequential {
-	sections := s.subs("network")
-	if v, ok := s.lookup("network"); ok && len(sections) == 0 {
-		if list, isList := v.([]any); isList && len(list) == 0 {
-			s.fail("network", "no layers")
-		}
-	}
-	return buildLayers(sections, classes)
-}
-
 // Model returns the network for a number of classes. It panics when classes is below 1.
 func (r *Recipe) Model(classes int) *nn.Sequential {
 	if classes < 1 {
 		panic(fmt.Sprintf("recipe: Model(%d), want at least 1 class", classes))
 	}
 	scratch := *r.doc // the recipe is valid: no errors come of this
-	return readNetwork(&section{doc: &scratch, table: r.doc.root}, classes)
+	s := newReader(&scratch, r.kinds, classes)
+	s.readBlocks()
+	return s.readNetwork()
 }
 
 // TrainConfig returns what trains the recipe on a data set. Mean and Std are the recipe's if
@@ -495,7 +305,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
-		Epochs: r.Epochs, Batch: r.Batch, DropLast: r.DropLast, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, DropLast: r.DropLast, EvalEvery: evalEvery,
 	}
 }
 
@@ -516,11 +326,10 @@ func (r *Recipe) TOML() ([]byte, error) { return r.doc.encode() }
 // the size that it asks for; nil where it says neither.
 func (r *Recipe) ImageShape() nn.Shape {
 	for _, name := range r.Data {
-		switch name {
-		case "mnist", "fashion-mnist":
-			return nn.Shape{28, 28, 1}
-		case "cifar10":
-			return nn.Shape{32, 32, 3}
+		for _, d := range r.kinds.DataSets {
+			if d.Name == name && d.ImageShape != [3]int{} {
+				return d.ImageShape[:]
+			}
 		}
 	}
 	if r.ImageSize == (nn.Pair{}) {

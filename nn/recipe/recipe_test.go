@@ -14,8 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
+	"trainer/nn/setting"
 )
 
 var ignoreDocument = cmpopts.IgnoreUnexported(Recipe{})
@@ -82,7 +84,7 @@ func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {
 	if !reflect.DeepEqual(r.Model(10), want) {
 		t.Errorf("got  %#v\nwant %#v", r.Model(10), want)
 	}
-	if o := r.Optimizer; o.Algorithm != "adam" || o.LR != 0.01 || o.Beta1 != 0.7 || o.Beta2 != 0.9 {
+	if o := r.Optimizer; o.Rule != (optim.Adam{Beta1: 0.7, Beta2: 0.9, Epsilon: 1e-8}) || o.LR != 0.01 {
 		t.Errorf("optimizer %+v", o)
 	}
 	if _, ok := r.Schedule.(optim.OneCycle); !ok || r.Epochs != 1 || r.Batch != 256 {
@@ -103,7 +105,7 @@ func TestAirbenchRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		scale := 1024 * (1 + 1/(1-r.Optimizer.Momentum))
+		scale := 1024 * (1 + 1/(1-r.Optimizer.Rule.(optim.SGD).Momentum))
 		lr := c.lr / scale
 		decay := c.decay * float64(r.Batch) / scale / lr
 		if math.Abs(r.Optimizer.LR/lr-1) > 1e-6 || math.Abs(r.Optimizer.WeightDecay/decay-1) > 1e-6 {
@@ -186,10 +188,10 @@ func TestMistakes(t *testing.T) {
 		{"same name", head + "[[network]]\nlayer = \"relu\"\nname = \"a\"\n[[network]]\nlayer = \"relu\"\nname = \"a\"\n",
 			`r.toml:14: network.1.name: another layer is called "a" already`},
 		{"name with a dot", head + "[[network]]\nlayer = \"relu\"\nname = \"a.b\"\n", `r.toml:11: network.0.name: want letters, digits, - and _, got "a.b"`},
-		{"mean without std", "[augment]\nmean = [0.5]\n", `r.toml:1: augment.std: 0 values, but mean has 1: want one a channel`},
+		{"mean without std", "[augment]\nmean = [0.5]\n", `r.toml:1: augment.std: 0 values, but mean has 1: want one per channel`},
 		{"two of one", head + "[schedule]\nkind = \"step\"\ngamma = 0.1\n" + network, `r.toml:9: schedule: want one of milestones and every, in epochs`},
 		{"points", head + "[schedule]\nkind = \"piecewise\"\npoints = [[0, 1], [0, 2]]\n" + network,
-			`r.toml:11: schedule.points: point 1 is at 0, want more than 0, where the one before is`},
+			`r.toml:11: schedule.points: point 1 is at 0, want more than the 0 of the point before it`},
 		{"constant alone", head + "[[network]]\nlayer = \"dense\"\nout = 2\ninit = \"constant\"\n",
 			`r.toml:12: network.0.init: constant needs a value, such as { kind = "constant", value = 0.5 }`},
 		{"key of an initialiser", head + "[[network]]\nlayer = \"dense\"\nout = 2\ninit = { kind = \"orthogonal\", gian = 2 }\n",
@@ -220,6 +222,41 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// TestGroupRules reads groups with rules of their own.
+func TestGroupRules(t *testing.T) {
+	r, err := LoadWith("mnist-basic", []string{
+		"accumulate=4",
+		`optimizer.group=[{role="weight", kind="muon", lr=0.24, momentum=0.6, nesterov=true, weight-decay=0.1}, {match="*.bias", lr-scale=2}]`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := 2.0
+	want := []optim.Group{
+		{Role: nn.Weight, Rule: optim.Muon{Momentum: 0.6, Nesterov: true, Steps: 3, Epsilon: 1e-7}, LR: 0.24, WeightDecay: 0.1},
+		{Match: "*.bias", LRScale: &two},
+	}
+	if !reflect.DeepEqual(r.Optimizer.Groups, want) {
+		t.Errorf("got %+v, want %+v", r.Optimizer.Groups, want)
+	}
+	if c := r.TrainConfig(nil, &data.Dataset{Train: &data.InMemory{ClassNames: []string{"a"}}}, 1); r.Accumulate != 4 || c.Accumulate != 4 {
+		t.Errorf("%d and %d batches per update, want 4", r.Accumulate, c.Accumulate)
+	}
+	for text, says := range map[string]string{
+		`{role="weight", kind="muon"}`:                        "optimizer.group.0: lr is missing",
+		`{role="weight", kind="moon", lr=1, beta1=0.5}`:       `unknown value "moon"`,
+		`{role="weight", lr=1}`:                               "optimizer.group.0.lr: unknown key",
+		`{role="weight", kind="lion", lr=1, decoupled=false}`: "decoupled: unknown key",
+		`{role="weight", kind="muon", lr=1, nesterov=true}`:   "optimizer.group.0.nesterov: needs a momentum above 0",
+		`{role="weight", kind="lion", lr=1, beta2=1}`:         "optimizer.group.0.beta2: want a number between 0 and 1, got 1",
+	} {
+		_, err := LoadWith("mnist-basic", []string{"optimizer.group=[" + text + "]"})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v, want %q in it", text, err, says)
+		}
+	}
+}
+
 func TestChanges(t *testing.T) {
 	r, err := LoadWith("mnist-basic", []string{
 		"optimizer.momentum=0.8", "network.0.out = 16", "schedule.kind=cosine", "description=my own",
@@ -235,7 +272,7 @@ func TestChanges(t *testing.T) {
 	if layers[1] != nn.Layer(nn.GELU{Tanh: true}) {
 		t.Errorf("activation %#v", layers[1])
 	}
-	if r.Optimizer.Momentum != 0.8 || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
+	if r.Optimizer.Rule != (optim.SGD{Momentum: 0.8}) || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
 		t.Errorf("recipe %+v", r)
 	}
 	if _, ok := r.Schedule.(optim.Cosine); !ok {
@@ -383,31 +420,39 @@ func TestPrecisions(t *testing.T) {
 	}
 }
 
-// The documented keys of a layer are those that its builder reads.
-func TestLayerKindsListTheirKeys(t *testing.T) {
-	for _, kind := range LayerKinds() {
-		d := &document{origin: map[string]origin{}}
-		s := &section{doc: d, path: "network.0", table: map[string]any{}}
-		kind.build(s, 2)
-		var listed, required []string
-		for _, k := range kind.Keys {
-			listed = append(listed, k.Name)
-			if k.Required {
-				required = append(required, k.Name+" is missing")
+// Every kind describes itself, its layer answers to its name, and recipes can read every setting that it declares.
+func TestKindsDescribeThemselves(t *testing.T) {
+	kinds := BuiltIn()
+	for _, k := range kinds.Layers {
+		if got := k.New().Kind(); got != k.Name {
+			t.Errorf("the kind %s makes a layer of the kind %s", k.Name, got)
+		}
+		if k.Family == "" {
+			t.Errorf("%s has no family", k.Name)
+		}
+	}
+	checkKinds(t, kinds, kinds.layers())
+	checkKinds(t, kinds, kinds.Losses)
+	checkKinds(t, kinds, kinds.Initializers)
+	checkKinds(t, kinds, kinds.Schedules)
+}
+
+func checkKinds[T any](t *testing.T, kinds Kinds, list []setting.Kind[T]) {
+	for _, k := range list {
+		if k.Doc == "" {
+			t.Errorf("%s has no description", k.Name)
+		}
+		for _, it := range setting.Of(k.New()).All() {
+			if it.Doc == "" {
+				t.Errorf("%s: the setting %s has no description", k.Name, it.Key)
 			}
-		}
-		asked := slices.Clone(s.asked)
-		slices.Sort(asked)
-		slices.Sort(listed)
-		if !slices.Equal(asked, listed) {
-			t.Errorf("%s: reads %q, lists %q", kind.Kind, asked, listed)
-		}
-		var missing []string
-		for _, e := range d.errs {
-			missing = append(missing, e.Msg)
-		}
-		if !slices.Equal(missing, required) {
-			t.Errorf("%s: errors of an empty table %q, want %q", kind.Kind, missing, required)
+			d := &document{origin: map[string]origin{}}
+			s := newReader(d, kinds, 2)
+			s.table = map[string]any{it.Key: map[string]any{"wrong": true}}
+			setting.Edit(k.New(), nil, s.read)
+			if len(d.errs) == 0 {
+				t.Errorf("%s: the setting %s takes any table", k.Name, it.Key)
+			}
 		}
 	}
 }
@@ -423,7 +468,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(head+network), "network.0={layer=\"residual\", body=[]}")
 	f.Add([]byte("[[a.b]]\n[a.b.c]\nx.y = [[1], {z = 2}]\n"), "a.b.0.c=1")
 	f.Fuzz(func(t *testing.T, text []byte, change string) {
-		r, err := parseText("f.toml", text, []string{change})
+		r, err := BuiltIn().Parse("f.toml", text, change)
 		if err != nil {
 			if strings.Count(err.Error(), "\n") >= maxErrorLines {
 				t.Errorf("long error: %v", err)

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -8,20 +9,40 @@ import (
 	"strings"
 
 	"trainer/nn"
+	"trainer/nn/setting"
 )
 
-// section reads one table of a document. Every method notes the key as a valid one and
-// a misfit as an error; finish then reports the keys that nobody asked for. The methods
-// return the fallback when the key is missing or wrong.
-type section struct {
+// reader reads one document with a program's kinds. Mistakes go to the document.
+type reader struct {
 	doc   *document
+	kinds Kinds
+	// constants are the words that stand for numbers, such as the number of classes.
+	constants map[string]int
+	blocks    map[string]*block // see blocks.go
+	tables    int               // of layers that were read so far
+}
+
+// section reads one table of a document. Every method notes the key as a valid one and
+// a misfit as an error; finish then reports the keys that nobody asked for.
+type section struct {
+	*reader
 	path  string
 	table map[string]any
 	asked []string
+	// aliases say which path a value came from that stands at another one: a block's parameters, see blocks.go.
+	aliases map[string]string
+	// block is the block that the table stands in, and use the table that names it; nil outside.
+	block *block
+	use   *section
 }
 
 // at returns the path of a key.
 func (s *section) at(key string) string { return join(s.path, key) }
+
+// inner returns the section of a table at a path below s.
+func (s *section) inner(path string, table map[string]any) *section {
+	return &section{reader: s.reader, path: path, table: table, aliases: s.aliases, block: s.block, use: s.use}
+}
 
 // lookup returns the value of a key and remembers that the key is a valid one.
 func (s *section) lookup(key string) (any, bool) {
@@ -47,11 +68,30 @@ func (s *section) require(key string) bool {
 		s.doc.errs = append(s.doc.errs, &Error{File: s.doc.file, Key: key, Msg: "missing", order: math.MaxInt})
 		return false
 	}
-	s.doc.fail(s.path, "%s is missing", key)
+	s.failHere("%s is missing", key)
 	return false
 }
 
-func (s *section) fail(key, format string, args ...any) { s.doc.fail(s.at(key), format, args...) }
+// fail notes an error in the value of a key.
+func (s *section) fail(key, format string, args ...any) {
+	s.doc.fail(s.source(s.at(key)), format, args...)
+}
+
+// failHere notes an error in the table.
+func (s *section) failHere(format string, args ...any) { s.doc.fail(s.source(s.path), format, args...) }
+
+// source returns the path that the value at a path came from.
+func (s *section) source(path string) string {
+	rest := ""
+	for p := path; p != ""; {
+		if from, ok := s.aliases[p]; ok {
+			return from + rest
+		}
+		parent, key := cutLast(p)
+		p, rest = parent, "."+key+rest
+	}
+	return path
+}
 
 // finish reports unknown keys.
 func (s *section) finish() {
@@ -67,211 +107,124 @@ func (s *section) finish() {
 	}
 }
 
-// text reads a string.
-func (s *section) text(key, fallback string) string {
-	v, ok := s.lookup(key)
-	if !ok {
-		return fallback
+// acceptAll keeps finish from reporting keys: which are valid, nobody knows.
+func (s *section) acceptAll() {
+	for key := range s.table {
+		s.asked = append(s.asked, key)
 	}
-	str, ok := v.(string)
-	if !ok {
-		s.fail(key, "want a string, got %s", describe(v))
-		return fallback
-	}
-	return str
 }
 
-// texts reads a list of strings.
-func (s *section) texts(key string) []string {
-	v, ok := s.lookup(key)
-	if !ok {
-		return nil
-	}
-	list, ok := v.([]any)
-	var all []string
-	for _, e := range list {
-		str, isString := e.(string)
-		ok = ok && isString
-		all = append(all, str)
-	}
-	if !ok {
-		s.fail(key, "want a list of strings, got %s", describe(v))
-		return nil
-	}
-	return all
-}
-
-// choice reads one of some names.
-func (s *section) choice(key, fallback string, valid ...string) string {
-	name := s.text(key, fallback)
-	if slices.Contains(valid, name) {
-		return name
-	}
-	if s.has(key) && name != fallback {
-		s.fail(key, "unknown value %q%s", name, Suggest(name, valid))
-	}
-	return fallback
-}
-
-// flag reads a truth value.
-func (s *section) flag(key string, fallback bool) bool {
-	v, ok := s.lookup(key)
-	if !ok {
-		return fallback
-	}
-	b, ok := v.(bool)
-	if !ok {
-		s.fail(key, "want true or false, got %s", describe(v))
-		return fallback
-	}
-	return b
-}
-
-// maxInt bounds every size in a recipe, so that products of a few don't overflow.
-const maxInt = 1 << 24
-
-// integer reads a whole number of at least least.
-func (s *section) integer(key string, least, fallback int) int {
-	v, ok := s.lookup(key)
-	if !ok {
-		return fallback
-	}
-	n, ok := toInteger(v, least)
-	if !ok {
-		s.fail(key, "want a whole number from %d, got %s", least, describe(v))
-		return fallback
-	}
-	return n
-}
-
-// seed reads a whole number from 0, however large.
-func (s *section) seed(key string) int64 {
-	v, ok := s.lookup(key)
-	if !ok {
-		return 0
-	}
-	n, ok := v.(int64)
-	if !ok || n < 0 {
-		s.fail(key, "want a whole number from 0, got %s", describe(v))
-		return 0
-	}
-	return n
-}
-
-func toInteger(v any, least int) (int, bool) {
-	n, ok := v.(int64)
-	return int(n), ok && n >= int64(least) && n <= maxInt
-}
-
-// pair reads height and width: one number for both, or two.
-func (s *section) pair(key string, least, fallback int) nn.Pair {
-	v, ok := s.lookup(key)
-	if !ok {
-		return nn.Square(fallback)
-	}
-	if n, ok := toInteger(v, least); ok {
-		return nn.Square(n)
-	}
-	if list, ok := v.([]any); ok && len(list) == 2 {
-		h, okH := toInteger(list[0], least)
-		w, okW := toInteger(list[1], least)
-		if okH && okW {
-			return nn.Pair{H: h, W: w}
+// read stores the values of a list's keys in its fields, and completes them.
+func (s *section) read(l *setting.List) {
+	before := len(s.doc.errs)
+	for _, it := range l.All() {
+		if it.Required && !s.require(it.Key) {
+			continue
+		}
+		v, ok := s.lookup(it.Key)
+		switch {
+		case !ok:
+		case it.Target() != nil:
+			s.readNested(it)
+		default:
+			s.failSetting(it.Key, it.Set(v))
 		}
 	}
-	s.fail(key, "want a whole number from %d or a pair [height, width], got %s", least, describe(v))
-	return nn.Square(fallback)
+	if len(s.doc.errs) > before {
+		l.Complete()
+		return
+	}
+	if err := l.Finish(); err != nil {
+		s.failSetting("", err)
+	}
 }
 
-// bounds is an interval of numbers.
-type bounds struct {
-	low, high         float64
-	openLow, openHigh bool
+// failSetting notes an error in the value of a key, or the key that the error tells; "" is the table. Without an error it
+// does nothing.
+func (s *section) failSetting(key string, err error) {
+	if err == nil {
+		return
+	}
+	msg := err.Error()
+	if unknown, ok := errors.AsType[*setting.UnknownNameError](err); ok {
+		msg = fmt.Sprintf("unknown value %q%s", unknown.Name, Suggest(unknown.Name, unknown.Valid))
+	} else if e, ok := errors.AsType[*setting.Error](err); ok {
+		key, msg = e.Key, e.Msg
+	}
+	if key == "" {
+		s.failHere("%s", msg)
+		return
+	}
+	s.fail(key, "%s", msg)
 }
 
-// The intervals that recipes need.
-var (
-	anyNumber   = bounds{low: -math.MaxFloat32, high: math.MaxFloat32}
-	notNegative = bounds{low: 0, high: math.MaxFloat32}
-	positive    = bounds{low: 0, high: math.MaxFloat32, openLow: true}
-	share       = bounds{low: 0, high: 1}                 // 0 to 1, both included
-	belowOne    = bounds{low: 0, high: 1, openHigh: true} // 0 included
-	aboveZero   = bounds{low: 0, high: 1, openLow: true}  // 1 included
-	between     = bounds{low: 0, high: 1, openLow: true, openHigh: true}
-)
-
-func (b bounds) contains(x float64) bool {
-	return !(math.IsNaN(x) || x < b.low || x > b.high || b.openLow && x == b.low || b.openHigh && x == b.high)
-}
-
-func (b bounds) String() string {
-	switch b {
-	case anyNumber:
-		return "a number"
-	case notNegative:
-		return "a number from 0"
-	case positive:
-		return "a number above 0"
-	case belowOne:
-		return "a number from 0 to below 1"
-	case aboveZero:
-		return "a number above 0, up to 1"
-	case between:
-		return "a number between 0 and 1"
-	}
-	return fmt.Sprintf("a number from %g to %g", b.low, b.high)
-}
-
-// number reads a number, whole or not.
-func (s *section) number(key string, within bounds, fallback float64) float64 {
-	v, ok := s.lookup(key)
-	if !ok {
-		return fallback
-	}
-	x, ok := toNumber(v)
-	if !ok || !within.contains(x) {
-		s.fail(key, "want %v, got %s", within, describe(v))
-		return fallback
-	}
-	return x
-}
-
-func toNumber(v any) (float64, bool) {
-	switch v := v.(type) {
-	case int64:
-		return float64(v), true
-	case float64:
-		return v, true
-	}
-	return 0, false
-}
-
-// numbers reads a list of numbers.
-func (s *section) numbers(key string, within bounds) []float64 {
-	v, ok := s.lookup(key)
-	if !ok {
-		return nil
-	}
-	all, ok := toNumbers(v, within)
-	if !ok {
-		s.fail(key, "want a list, each of it %v, got %s", within, describe(v))
-		return nil
-	}
-	return all
-}
-
-func toNumbers(v any, within bounds) ([]float64, bool) {
-	list, ok := v.([]any)
-	if !ok {
-		return nil, false
-	}
-	all := make([]float64, len(list))
-	for i, e := range list {
-		if all[i], ok = toNumber(e); !ok || !within.contains(all[i]) {
-			return nil, false
+// readNested reads what a setting is bound to that is described by kinds.
+func (s *section) readNested(it *setting.Setting) {
+	switch target := it.Target().(type) {
+	case *nn.Layer:
+		if list, ok := s.subs(it.Key); ok {
+			*target = s.readLayers(list)
 		}
+	case *[]nn.Layer:
+		*target = s.readBranches(it.Key)
+	case *nn.Initializer:
+		*target, _ = readNamed(s, it.Key, s.kinds.Initializers)
+	default:
+		panic(fmt.Sprintf("recipe: the setting %s is bound to a %T, which recipes can't read", it.Key, target))
 	}
-	return all, true
+}
+
+// readKind reads a table whose key names a kind, with the kind's settings, and more that also declares. It returns
+// false when there is no such kind; no key counts as unknown then.
+func readKind[T any](s *section, key string, kinds []setting.Kind[T]) (made T, ok bool) {
+	if !s.require(key) {
+		s.acceptAll()
+		return made, false
+	}
+	v, _ := s.lookup(key)
+	kind, ok := kindOf(s, key, v, kinds)
+	if !ok {
+		s.acceptAll()
+		return made, false
+	}
+	return setting.Edit(kind.New(), s.constants, s.read), true
+}
+
+// kindOf returns the kind of a name.
+func kindOf[T any](s *section, key string, name any, kinds []setting.Kind[T]) (setting.Kind[T], bool) {
+	text, ok := name.(string)
+	if !ok {
+		s.fail(key, "want a string, got %s", setting.Describe(name))
+		return setting.Kind[T]{}, false
+	}
+	i := slices.IndexFunc(kinds, func(k setting.Kind[T]) bool { return k.Name == text })
+	if i < 0 {
+		s.fail(key, "unknown value %q%s", text, Suggest(text, setting.KindNames(kinds)))
+		return setting.Kind[T]{}, false
+	}
+	return kinds[i], true
+}
+
+// readNamed reads a kind by its name alone, or from a table with the key kind and the kind's settings.
+func readNamed[T any](s *section, key string, kinds []setting.Kind[T]) (made T, ok bool) {
+	v, _ := s.lookup(key)
+	if table, isTable := v.(map[string]any); isTable {
+		sub := s.inner(s.at(key), table)
+		defer sub.finish()
+		return readKind(sub, "kind", kinds)
+	}
+	kind, ok := kindOf(s, key, v, kinds)
+	if !ok {
+		return made, false
+	}
+	return setting.Edit(kind.New(), s.constants, func(l *setting.List) {
+		for _, it := range l.All() {
+			if it.Required {
+				s.fail(key, `%s needs a %s, such as { kind = "%s", %s = 0.5 }`, kind.Name, it.Key, kind.Name, it.Key)
+			}
+		}
+		l.Complete()
+	}), true
 }
 
 // sub returns the table at key, or nil when there is none.
@@ -282,48 +235,33 @@ func (s *section) sub(key string) *section {
 	}
 	table, ok := v.(map[string]any)
 	if !ok {
-		s.fail(key, "want a table [%s], got %s", s.at(key), describe(v))
+		s.fail(key, "want a table [%s], got %s", s.at(key), setting.Describe(v))
 		return nil
 	}
-	return &section{doc: s.doc, path: s.at(key), table: table}
+	return s.inner(s.at(key), table)
 }
 
-// subs returns the tables of the list at key.
-func (s *section) subs(key string) []*section {
+// subs returns the tables of the list at key, and whether there is such a list.
+func (s *section) subs(key string) ([]*section, bool) {
 	v, ok := s.lookup(key)
 	if !ok {
-		return nil
+		return nil, false
 	}
+	all, ok := s.tablesOf(s.at(key), v)
+	if !ok {
+		s.fail(key, "want tables [[%s]], got %s", s.at(key), setting.Describe(v))
+	}
+	return all, ok
+}
+
+// tablesOf returns the tables of a list.
+func (s *section) tablesOf(path string, v any) ([]*section, bool) {
 	list, ok := v.([]any)
 	var all []*section
 	for i, e := range list {
 		table, isTable := e.(map[string]any)
 		ok = ok && isTable
-		all = append(all, &section{doc: s.doc, path: join(s.at(key), strconv.Itoa(i)), table: table})
+		all = append(all, s.inner(join(path, strconv.Itoa(i)), table))
 	}
-	if !ok {
-		s.fail(key, "want tables [[%s]], got %s", s.at(key), describe(v))
-		return nil
-	}
-	return all
-}
-
-// describe shows a value of the wrong kind in an error message.
-func describe(v any) string {
-	switch v := v.(type) {
-	case string:
-		return strconv.Quote(v)
-	case map[string]any:
-		return "a table"
-	case []any:
-		if len(v) > 4 {
-			return fmt.Sprintf("a list of %d", len(v))
-		}
-		parts := make([]string, len(v))
-		for i := range v {
-			parts[i] = describe(v[i])
-		}
-		return "[" + strings.Join(parts, ", ") + "]"
-	}
-	return fmt.Sprint(v)
+	return all, ok
 }

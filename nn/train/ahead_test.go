@@ -222,7 +222,7 @@ func TestAheadDiverges(t *testing.T) {
 			}
 			for _, text := range []string{
 				fmt.Sprintf("within steps %d to %d (epoch %d)", d.First, d.Step, (d.Step-1)/156+1),
-				fmt.Sprintf("(looked for after step %d)", d.CheckedAtStep), fmt.Sprintf("those after step %d", c.good),
+				fmt.Sprintf("(checked after step %d)", d.CheckedAtStep), fmt.Sprintf("the weights after step %d were restored", c.good),
 			} {
 				if !strings.Contains(err.Error(), text) {
 					t.Errorf("the error says %q, want %q in it", err, text)
@@ -580,7 +580,7 @@ func TestEvaluateAhead(t *testing.T) {
 	}
 	defer bad.Close()
 	for range 2 {
-		if _, err := bad.Evaluate(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "image 20 has the label 3, need 0 to 2") {
+		if _, err := bad.Evaluate(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "image 20 has label 3, want 0 to 2") {
 			t.Errorf("error %v, want one that names image 20", err)
 		}
 	}

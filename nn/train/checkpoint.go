@@ -63,6 +63,9 @@ func settings(s *Stepper) []setting {
 		{"optimizer", describe(c.Optimizer)},
 		{"schedule", describe(c.Schedule)},
 	}
+	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
+		list = append(list, setting{"batches per step", strconv.Itoa(k)})
+	}
 	if t := s.net.DType(); t != device.Float32 {
 		list = append(list, setting{precisionSetting, t.String()})
 	}
@@ -105,15 +108,15 @@ func differences(a, b []setting) []string {
 		delete(theirs, s.Name)
 		switch {
 		case !ok:
-			diff = append(diff, fmt.Sprintf("%s is %s, the checkpoint has none", s.Name, s.Value))
+			diff = append(diff, fmt.Sprintf("%s is %s, and missing in the checkpoint", s.Name, s.Value))
 		case v != s.Value:
 			ours, its := excerpts(s.Value, v)
-			diff = append(diff, fmt.Sprintf("%s is %s, the checkpoint's is %s", s.Name, ours, its))
+			diff = append(diff, fmt.Sprintf("%s is %s, in the checkpoint %s", s.Name, ours, its))
 		}
 	}
 	for _, s := range b {
 		if v, left := theirs[s.Name]; left {
-			diff = append(diff, fmt.Sprintf("%s is missing, the checkpoint's is %s", s.Name, v))
+			diff = append(diff, fmt.Sprintf("%s is missing, in the checkpoint %s", s.Name, v))
 		}
 	}
 	return diff
@@ -189,7 +192,7 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 	var p position
 	text, ok := f.Metadata()[checkpointKey]
 	if !ok {
-		return p, fmt.Errorf("resuming: %s has weights only, it is not a checkpoint", path)
+		return p, fmt.Errorf("resuming: %s has weights only and is not a checkpoint", path)
 	}
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return p, fmt.Errorf("resuming: %s: %w: its position: %v", path, ErrDamaged, err)

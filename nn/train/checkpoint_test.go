@@ -118,10 +118,10 @@ func TestResumeRefuses(t *testing.T) {
 		edit func(*Config)
 		says string
 	}{
-		{"seed", func(c *Config) { c.Seed = 8 }, "seed is 8, the checkpoint's is 7"},
-		{"batch", func(c *Config) { c.Batch = 9 }, "batch is 9, the checkpoint's is 8"},
-		{"epochs", func(c *Config) { c.Epochs = 3 }, "epochs is 3, the checkpoint's is 2.5"},
-		{"data", func(c *Config) { c.Data.Name = "other" }, "data set is other, the checkpoint's is stripes"},
+		{"seed", func(c *Config) { c.Seed = 8 }, "seed is 8, in the checkpoint 7"},
+		{"batch", func(c *Config) { c.Batch = 9 }, "batch is 9, in the checkpoint 8"},
+		{"epochs", func(c *Config) { c.Epochs = 3 }, "epochs is 3, in the checkpoint 2.5"},
+		{"data", func(c *Config) { c.Data.Name = "other" }, "data set is other, in the checkpoint stripes"},
 		{"images", func(c *Config) { c.Data.Train = stripes(153, 1) }, "training images is 153 of"},
 		{"layer", func(c *Config) { c.Model.(*nn.Sequential).Layers[2] = nn.SiLU{} }, "layer 3 is silu1"},
 		{"dropout", func(c *Config) { c.Model.(*nn.Sequential).Layers[5] = nn.Dropout{Rate: 0.5} }, `"Rate":0.5`},
@@ -163,8 +163,8 @@ func TestPrecision(t *testing.T) {
 		want      string
 	}{
 		{plain, plain, ""}, {half, half, ""},
-		{half, plain, "precision is bfloat16, the checkpoint's is float32"},
-		{plain, half, "precision is float32, the checkpoint's is bfloat16"},
+		{half, plain, "precision is bfloat16, in the checkpoint float32"},
+		{plain, half, "precision is float32, in the checkpoint bfloat16"},
 	} {
 		if got := strings.Join(differences(withPrecision(c.ours), withPrecision(c.its)), "; "); got != c.want {
 			t.Errorf("differences %q, want %q", got, c.want)

@@ -16,7 +16,9 @@ type Config struct {
 	Device device.Device
 	Model  nn.Layer
 	Loss   nn.Loss
-	Data   *data.Dataset // without Test (nil) nothing is evaluated
+	// Data is what is trained on. Epochs are scored on Val if there is one, and otherwise on Test; Test is evaluated at
+	// the end in any case. Either may be nil.
+	Data *data.Dataset
 
 	Augment   Augment
 	Optimizer optim.Config
@@ -26,7 +28,12 @@ type Config struct {
 	Epochs   float64
 	Batch    int
 	DropLast bool // leave out an epoch's last batch where it is smaller
-	Seed     uint64
+	// Accumulate is the number of batches per step, which have one update: their gradients add up to that of one batch
+	// of all their images. 0 means 1. An epoch's last step has the batches that are left. Steps, and with them
+	// schedules, averages, checkpoints and metrics, count updates; batch normalisation still normalises each batch by
+	// itself, and updates its running statistics with each.
+	Accumulate int
+	Seed       uint64
 
 	// DType is what activations are stored in, Float32 (or 0), Float16 or BFloat16; see nn.Options.
 	DType device.DType
@@ -65,45 +72,50 @@ type Checkpoint struct {
 	EverySteps  int    // 0: only after epochs
 }
 
-// ConfigError is a setting that can't be.
+// ConfigError is an invalid setting.
 type ConfigError struct {
 	Setting string // such as "batch"
-	Problem string // what it is and what it should be
+	Problem string // what it is, and what is valid
 }
 
 func (e *ConfigError) Error() string { return e.Setting + ": " + e.Problem }
 
-// check returns a *ConfigError where a setting can't be.
+// check returns a *ConfigError if a setting is invalid.
 func (c *Config) check() error {
 	bad := func(setting, format string, args ...any) error {
 		return &ConfigError{Setting: setting, Problem: fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case c.Device == nil:
-		return bad("device", "there is none")
+		return bad("device", "missing")
 	case c.Model == nil:
-		return bad("network", "there is none")
+		return bad("network", "missing")
 	case c.Loss == nil:
-		return bad("loss", "there is none")
+		return bad("loss", "missing")
 	case c.Data == nil || c.Data.Train == nil || c.Data.Train.Len() == 0:
-		return bad("data", "there are no training images")
+		return bad("data", "no training images")
 	case !(c.Epochs > 0) || math.IsInf(c.Epochs, 0):
-		return bad("epochs", "%v, need a positive number", c.Epochs)
+		return bad("epochs", "%v, want a positive number", c.Epochs)
 	case c.Batch < 1:
-		return bad("batch", "%d, need at least 1", c.Batch)
+		return bad("batch", "%d, want at least 1", c.Batch)
 	case c.Batch > c.Data.Train.Len():
 		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
+	case c.Accumulate < 0:
+		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
-		return bad("precision", "%v, need %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
+		return bad("precision", "%v, want %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
 	case c.MetricsEvery < 0:
-		return bad("stats every", "%d steps, need 0 (the default) or more", c.MetricsEvery)
+		return bad("metrics every", "%d steps, want 0 (the default) or more", c.MetricsEvery)
 	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0:
-		return bad("checkpoint", "every %d epochs, %d steps: need 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps)
+		return bad("checkpoint", "every %d epochs, %d steps: want 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps)
 	}
 	h, w, channels := c.Data.Train.ImageShape()
-	if c.Data.Test != nil {
-		if th, tw, tc := c.Data.Test.ImageShape(); th != h || tw != w || tc != channels {
-			return bad("data", "the test images are %dx%dx%d, those for training %dx%dx%d", th, tw, tc, h, w, channels)
+	for name, set := range map[string]data.Set{"validation": c.Data.Val, "test": c.Data.Test} {
+		if set == nil {
+			continue
+		}
+		if th, tw, tc := set.ImageShape(); th != h || tw != w || tc != channels {
+			return bad("data", "the %s images are %dx%dx%d, the training images %dx%dx%d", name, th, tw, tc, h, w, channels)
 		}
 	}
 	if err := c.Augment.check(h, w, channels); err != nil {
@@ -121,20 +133,28 @@ func (a *Augment) check(h, w, c int) error {
 	}
 	for _, s := range a.Std {
 		if !(s > 0) {
-			return bad("a standard deviation is %v, need a positive number", s)
+			return bad("a standard deviation is %v, want a positive number", s)
 		}
 	}
 	if a.Crop < 0 || a.Crop > min(h, w)-1 {
-		return bad("crop shifts by %d pixels, need 0 to %d for images of %dx%d", a.Crop, min(h, w)-1, h, w)
+		return bad("crop shifts by %d pixels, want 0 to %d for images of %dx%d", a.Crop, min(h, w)-1, h, w)
 	}
 	if a.Cutout < 0 || a.Cutout > min(h, w) {
-		return bad("cutout is %d pixels wide, need 0 to %d for images of %dx%d", a.Cutout, min(h, w), h, w)
+		return bad("cutout is %d pixels wide, want 0 to %d for images of %dx%d", a.Cutout, min(h, w), h, w)
 	}
 	return nil
 }
 
-// stepsPerEpoch returns the batches of an epoch.
+// batchesPerStep returns the batches that have one update.
+func (c *Config) batchesPerStep() int { return max(1, c.Accumulate) }
+
+// stepsPerEpoch returns the updates of an epoch.
 func (c *Config) stepsPerEpoch() int {
+	return (c.batchesPerEpoch() + c.batchesPerStep() - 1) / c.batchesPerStep()
+}
+
+// batchesPerEpoch returns the batches of an epoch.
+func (c *Config) batchesPerEpoch() int {
 	n := c.Data.Train.Len()
 	if c.DropLast {
 		return n / c.Batch

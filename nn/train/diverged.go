@@ -4,16 +4,16 @@ import "fmt"
 
 // DivergedError is a loss that is NaN or infinite.
 type DivergedError struct {
-	// First and Step are the steps, counted from 1, among which that loss is: it is the sum of theirs. They
-	// are the same where each step's loss is looked at.
+	// First and Step are the first and last of the steps, counted from 1, whose losses were summed. They are the same if
+	// the loss of every step is checked.
 	First, Step int
 	Epoch       int     // from 1
 	Loss        float64 // NaN or infinite
-	// FirstNonFinite is what was not finite first after step Seen, such as "output of layer conv2"; "" where all was
-	// finite. A device that runs ahead of the host has done steps after Step when the loss is known.
+	// FirstNonFinite names the first tensor that was not finite after step CheckedAtStep, such as "output of layer conv2";
+	// "" if all were finite. A device that runs ahead of the host has done more steps than Step when the loss is known.
 	FirstNonFinite string
 	CheckedAtStep  int
-	// RestoredStep is how many steps the weights have seen that the network went back to.
+	// RestoredStep is the step after which the restored weights were taken.
 	RestoredStep int
 }
 
@@ -27,15 +27,15 @@ func (e *DivergedError) Error() string {
 		where = "the " + e.FirstNonFinite
 	}
 	if e.CheckedAtStep > e.Step {
-		where += fmt.Sprintf(" (looked for after step %d)", e.CheckedAtStep)
+		where += fmt.Sprintf(" (checked after step %d)", e.CheckedAtStep)
 	}
-	return fmt.Sprintf("the loss is %v %s (epoch %d), seen first in %s; the weights kept are those after step %d; a lower learning rate may help",
+	return fmt.Sprintf("the loss is %v %s (epoch %d), first non-finite in %s; the weights after step %d were restored; try a lower learning rate",
 		e.Loss, when, e.Epoch, where, e.RestoredStep)
 }
 
-// diverged gives the network its last good weights and returns a *DivergedError for the loss of the steps first to
-// last. The order matters: by now the bad gradients are in the weights, and with good weights the first
-// thing that isn't finite is the layer where it began.
+// diverged restores the network's last good weights and returns a *DivergedError for the loss of the steps first to
+// last. The order matters: by now the weights have the bad gradients, but with good weights the first tensor that isn't
+// finite shows the layer where the divergence began.
 func (r *run) diverged(loss float64, first, last int) error {
 	r.stepper.opt.SwapOut()
 	r.snapshot.restore()

@@ -19,7 +19,7 @@ func (r *run) midEpoch() error {
 	return nil
 }
 
-// endEpoch evaluates where that is due, and adds the epoch to the history.
+// endEpoch evaluates if that is due, and adds the epoch to the history.
 func (r *run) endEpoch(ctx context.Context) error {
 	s := r.stepper
 	number := r.epochNumber()
@@ -28,20 +28,12 @@ func (r *run) endEpoch(ctx context.Context) error {
 		TrainLoss:       r.epoch.Loss / float64(r.epoch.Count),
 		TrainAccuracy:   float64(r.epoch.Correct) / float64(r.epoch.Count),
 		LR:              s.opt.LR(s.step - 1),
-		ImagesPerSecond: float64(r.epoch.Images) / r.epoch.Seconds,
+		ImagesPerSecond: perSecond(r.epoch.Images, r.epoch.Seconds),
 		Seconds:         r.epoch.Seconds,
 	}
 	r.snapshot.take(s.step)
-	if r.evaluator != nil && (s.step == s.total || r.cfg.evaluates(number)) {
-		s.opt.SwapIn()
-		err := r.evaluate(ctx, number)
-		s.opt.SwapOut()
-		if err != nil || r.interrupted {
-			return err
-		}
-		m.Evaluated, m.EvalSeconds = true, r.evalSeconds
-		m.TestLoss, m.TestAccuracy = r.last.Loss, r.last.Accuracy
-		m.TestCorrect, m.TestCount = r.last.Correct, r.last.Count
+	if err := r.score(ctx, &m); err != nil || r.interrupted {
+		return err
 	}
 	r.history = append(r.history, m)
 	r.epoch = totals{}
@@ -55,47 +47,84 @@ func (r *run) endEpoch(ctx context.Context) error {
 	return nil
 }
 
-// evaluate sets last, or interrupted when ctx is cancelled. The views of an image are for the
-// final weights: before, they would cost as much time as they have members, to tell what the
-// image as it is tells too.
-func (r *run) evaluate(ctx context.Context, epoch int) error {
+// score evaluates the averaged weights, if an evaluation is due, and writes it to m. Epochs are scored on the validation
+// set if there is one; the test set is then left alone until the final weights.
+func (r *run) score(ctx context.Context, m *EpochMetrics) error {
+	s := r.stepper
+	final := s.step == s.total
+	if !final && !r.cfg.evaluates(m.Epoch) {
+		return nil
+	}
+	s.opt.SwapIn()
+	defer s.opt.SwapOut()
+	r.evalSeconds, r.viewSeconds = 0, 0
+	if r.validator != nil {
+		e, err := r.evaluate(ctx, r.validator, m.Epoch)
+		if err != nil || r.interrupted {
+			return err
+		}
+		r.lastVal = e
+		m.ValLoss, m.ValAccuracy, m.ValCorrect, m.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count
+	}
+	if r.evaluator != nil && (final || r.validator == nil) {
+		e, err := r.evaluate(ctx, r.evaluator, m.Epoch)
+		if err != nil || r.interrupted {
+			return err
+		}
+		r.last = e
+		m.Evaluated = true
+		m.TestLoss, m.TestAccuracy, m.TestCorrect, m.TestCount = e.Loss, e.Accuracy, e.Correct, e.Count
+	}
+	m.EvalSeconds = r.evalSeconds
+	return nil
+}
+
+// evaluate evaluates one set; it sets interrupted when ctx is cancelled. Only the final weights get test-time
+// augmentation: earlier it would multiply the evaluation time by the number of views and add little to what the
+// plain image shows.
+func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluation, error) {
 	start := time.Now()
 	var progress func(done int)
 	if len(r.cfg.Listeners) > 0 {
 		progress = func(done int) {
-			r.progress.evaluation = EvalProgress{Epoch: epoch, Done: done, Total: r.cfg.Data.Test.Len()}
+			r.progress.evaluation = EvalProgress{Epoch: epoch, Done: done, Total: on.set.Len()}
 			r.emit(&r.progress.evaluation)
 		}
 	}
 	views := plain
 	if r.stepper.step == r.stepper.total {
-		views = r.evaluator.views
+		views = on.views
 	}
-	e, err := r.evaluator.evaluate(ctx, views, progress)
+	e, err := on.evaluate(ctx, views, progress)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			r.interrupted = true
-			return nil
+			return nil, nil
 		}
-		return err
+		return nil, err
 	}
 	if !finite(e.Loss) {
-		return r.diverged(e.Loss, r.stepper.step, r.stepper.step)
+		return nil, r.diverged(e.Loss, r.stepper.step, r.stepper.step)
 	}
 	if r.cfg.Optimizer.EMA == nil {
 		r.snapshot.confirm(r.stepper.step)
 	}
-	r.last = e
-	r.evalSeconds = time.Since(start).Seconds()
-	r.viewSeconds = r.evalSeconds / float64(len(views))
-	return nil
+	seconds := r.seconds(time.Since(start))
+	r.evalSeconds += seconds
+	r.viewSeconds += seconds / float64(len(views))
+	return e, nil
 }
 
 // evaluateLast evaluates the final weights where that hasn't been done, as when a checkpoint
 // of a finished training is resumed.
-func (r *run) evaluateLast(ctx context.Context) error {
-	if r.evaluator == nil || r.last != nil {
-		return nil
+func (r *run) evaluateLast(ctx context.Context) (err error) {
+	if r.validator != nil && r.lastVal == nil {
+		if r.lastVal, err = r.evaluate(ctx, r.validator, r.epochNumber()); err != nil || r.interrupted {
+			return err
+		}
 	}
-	return r.evaluate(ctx, r.epochNumber())
+	if r.evaluator != nil && r.last == nil {
+		r.last, err = r.evaluate(ctx, r.evaluator, r.epochNumber())
+	}
+	return err
 }

@@ -22,10 +22,10 @@ type TTAView struct {
 func checkViews(views []TTAView, h, w int) error {
 	for i, v := range views {
 		if max(v.DY, -v.DY) > h-1 || max(v.DX, -v.DX) > w-1 {
-			return &ConfigError{Setting: "views", Problem: fmt.Sprintf("view %d moves images of %dx%d by %d, %d", i, h, w, v.DY, v.DX)}
+			return &ConfigError{Setting: "views", Problem: fmt.Sprintf("view %d shifts images of %dx%d by %d, %d: want less than their size", i, h, w, v.DY, v.DX)}
 		}
 		if !(v.Weight >= 0) {
-			return &ConfigError{Setting: "views", Problem: fmt.Sprintf("view %d has the weight %v, need a positive number", i, v.Weight)}
+			return &ConfigError{Setting: "views", Problem: fmt.Sprintf("view %d has weight %v, want a positive number", i, v.Weight)}
 		}
 	}
 	return nil

@@ -134,7 +134,7 @@ func (e *Evaluator) take(result *Evaluation) error {
 	result.Count += s.count
 	for i, label := range a.labels[:a.n] {
 		if label < 0 || int(label) >= classes {
-			return fmt.Errorf("image %d has the label %d, need 0 to %d", a.ids[i], label, classes-1)
+			return fmt.Errorf("image %d has label %d, want 0 to %d", a.ids[i], label, classes-1)
 		}
 		result.Confusion[label][largest(host[i*classes:(i+1)*classes])]++
 	}

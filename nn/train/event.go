@@ -43,7 +43,11 @@ type EpochMetrics struct {
 	Step            int     `json:"step"`  // steps done
 	TrainLoss       float64 `json:"train_loss"`
 	TrainAccuracy   float64 `json:"train_accuracy"` // 0 to 1, of augmented images, while training
-	Evaluated       bool    `json:"evaluated"`      // whether the test set was looked at
+	ValLoss         float64 `json:"val_loss,omitempty"`
+	ValAccuracy     float64 `json:"val_accuracy,omitempty"` // 0 to 1
+	ValCorrect      int     `json:"val_correct,omitempty"`
+	ValCount        int     `json:"val_count,omitempty"` // 0 without a validation set, or where the epoch wasn't scored
+	Evaluated       bool    `json:"evaluated"`           // whether the test set was evaluated
 	TestLoss        float64 `json:"test_loss"`
 	TestAccuracy    float64 `json:"test_accuracy"` // 0 to 1
 	TestCorrect     int     `json:"test_correct"`

@@ -31,10 +31,18 @@ type fakeGPU struct {
 	recording                  bool // a recorded step runs
 }
 
+var (
+	_ device.Capturer        = (*fakeGPU)(nil)
+	_ device.AsyncDownloader = (*fakeGPU)(nil)
+	_ device.DatasetResident = (*fakeGPU)(nil)
+)
+
 type allocation struct {
 	tensor weak.Pointer[device.Tensor]
 	bytes  int64
 }
+
+var _ device.AsyncDownloader = (*fakeGPU)(nil)
 
 func newFakeGPU(t testing.TB) *fakeGPU {
 	return &fakeGPU{Device: newCPU(t, 2), free: 1 << 30, late: 25, failAfter: -1}
@@ -129,7 +137,7 @@ func (g *fakeGraph) Close() error {
 
 func (d *fakeGPU) FreeMemory() int64 { return d.free }
 
-func (d *fakeGPU) NewFetch(bytes int) (device.AsyncDownload, error) {
+func (d *fakeGPU) NewAsyncDownload(bytes int) (device.AsyncDownload, error) {
 	return &fakeFetch{d: d, bytes: make([]byte, bytes)}, nil
 }
 

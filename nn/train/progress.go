@@ -83,8 +83,8 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // count adds the time of a step. The speed is that of the steps whose statistics have arrived: others may
 // only be queued.
 func (r *run) count(d time.Duration) {
-	r.epoch.Seconds += d.Seconds()
-	r.trainSeconds += d.Seconds()
+	r.epoch.Seconds += r.seconds(d)
+	r.trainSeconds += r.seconds(d)
 	p := &r.progress
 	if !p.arrived {
 		return
@@ -92,7 +92,7 @@ func (r *run) count(d time.Duration) {
 	p.arrived = false
 	n := float64(max(1, r.epoch.Count))
 	p.loss, p.accuracy = r.epoch.Loss/n, float64(r.epoch.Correct)/n
-	p.rate = float64(r.epoch.Count) / r.epoch.Seconds
+	p.rate = perSecond(r.epoch.Count, r.epoch.Seconds)
 }
 
 // emitStep tells the listeners of a step.
@@ -112,18 +112,15 @@ func (r *run) emitStep() {
 	r.emit(&p.stepDone)
 }
 
-// timeLeft estimates the time to the end of training.
-func (r *run) timeLeft() time.Duration {
-	seconds := float64((r.stepper.total-r.progress.step)*r.cfg.Batch)/r.progress.rate + float64(r.viewsLeft())*r.viewSeconds
-	return time.Duration(seconds * float64(time.Second))
-}
-
-// viewsLeft returns how often the test set will be looked at.
+// viewsLeft returns how many views of the evaluated images are still to come.
 func (r *run) viewsLeft() int {
-	if r.evaluator == nil {
+	if r.evaluator == nil && r.validator == nil {
 		return 0
 	}
-	left := len(r.evaluator.views)
+	left := 1
+	if r.evaluator != nil {
+		left = len(r.evaluator.views)
+	}
 	last := (r.stepper.total-1)/r.stepper.perEpoch + 1
 	for epoch := r.epochNumber(); epoch < last; epoch++ {
 		if r.cfg.evaluates(epoch) {

@@ -27,6 +27,12 @@ type Result struct {
 	TestCount    int     // 0 without an evaluation
 	Confusion    [][]int // [class][answer] of the last evaluation; nil without
 
+	// The same of the validation set; ValCount is 0 without one.
+	ValLoss     float64
+	ValAccuracy float64
+	ValCorrect  int
+	ValCount    int
+
 	PeakMemory  int64 // bytes of the process; 0 when unknown
 	Interrupted bool  // the context was cancelled
 	History     []EpochMetrics
@@ -68,7 +74,8 @@ type run struct {
 	cfg        Config
 	stepper    *Stepper
 	loader     *data.Loader
-	evaluator  *Evaluator // nil without a test set
+	validator  *Evaluator // of the validation set; nil without one
+	evaluator  *Evaluator // of the test set; nil without one
 	snapshot   *snapshot
 	statistics *statistics
 
@@ -78,10 +85,11 @@ type run struct {
 	progress     progress
 	trainSeconds float64 // all epochs
 	trainImages  int
-	evalSeconds  float64 // of the last evaluation
-	viewSeconds  float64 // the same, of one view
+	evalSeconds  float64 // of the last epoch's evaluations
+	viewSeconds  float64 // an estimate of those to come, of one view
 	history      []EpochMetrics
-	last         *Evaluation
+	last         *Evaluation // of the test set
+	lastVal      *Evaluation // of the validation set
 	interrupted  bool
 	saved        int // steps at the last checkpoint; -1 before the first
 }
@@ -98,12 +106,20 @@ func (r *run) build() (err error) {
 	if r.snapshot, err = newSnapshot(r.stepper.net); err != nil {
 		return err
 	}
-	if r.cfg.Data.Test == nil || r.cfg.Data.Test.Len() == 0 {
-		return nil
+	if r.validator, err = r.newEvaluator(r.cfg.Data.Val, nil); err != nil {
+		return err
+	}
+	r.evaluator, err = r.newEvaluator(r.cfg.Data.Test, r.cfg.TTA)
+	return err
+}
+
+// newEvaluator returns an evaluator of a set, or nil if there is no set.
+func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
+	if set == nil || set.Len() == 0 {
+		return nil, nil
 	}
 	a := r.cfg.Augment
-	r.evaluator, err = NewEvaluator(r.stepper.net, r.cfg.Data.Test, a.Mean, a.Std, r.cfg.TTA)
-	return err
+	return NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
 }
 
 // open makes everything ready for the first step.
@@ -152,8 +168,10 @@ func (r *run) close() {
 	if r.loader != nil {
 		r.loader.Close()
 	}
-	if r.evaluator != nil {
-		r.evaluator.Close()
+	for _, e := range []*Evaluator{r.validator, r.evaluator} {
+		if e != nil {
+			e.Close()
+		}
 	}
 	if r.statistics != nil {
 		_ = r.statistics.close() // a fault has shown itself elsewhere
@@ -184,7 +202,7 @@ func (r *run) train(ctx context.Context) error {
 		}
 	}
 	for s.step < s.total && !r.interrupted {
-		r.loader.Start(s.step/s.perEpoch, s.step%s.perEpoch)
+		r.loader.Start(s.step/s.perEpoch, s.batch())
 		if err := r.trainEpoch(ctx); err != nil {
 			return err
 		}
@@ -250,20 +268,25 @@ func (r *run) trainEpoch(ctx context.Context) error {
 	}
 }
 
-// step trains on the next batch.
+// step trains on the next batches, until there was an update.
 func (r *run) step() error {
-	b, err := r.loader.Next()
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+	for step := r.stepper.step; r.stepper.step == step; {
+		b, err := r.loader.Next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("step %d: %w", step, err)
 		}
-		return fmt.Errorf("step %d: %w", r.stepper.step, err)
+		r.epoch.Images += b.N
+		r.trainImages += b.N
+		err = r.stepper.Step(b)
+		r.loader.Release(b)
+		if err != nil {
+			return err
+		}
 	}
-	r.epoch.Images += b.N
-	r.trainImages += b.N
-	err = r.stepper.Step(b)
-	r.loader.Release(b)
-	return err
+	return nil
 }
 
 func (r *run) checkpoint() error {
@@ -286,9 +309,7 @@ func (r *run) result() *Result {
 		Interrupted: r.interrupted, History: r.history, Network: s.net,
 	}
 	result.PeakMemory, _ = PeakMemory()
-	if r.trainSeconds > 0 {
-		result.ImagesPerSecond = float64(r.trainImages) / r.trainSeconds
-	}
+	result.ImagesPerSecond = perSecond(r.trainImages, r.trainSeconds)
 	if r.epoch.Count > 0 {
 		result.FinalLoss = r.epoch.Loss / float64(r.epoch.Count)
 	} else if len(r.history) > 0 {
@@ -297,6 +318,9 @@ func (r *run) result() *Result {
 	if e := r.last; e != nil {
 		result.TestLoss, result.TestAccuracy, result.Confusion = e.Loss, e.Accuracy, e.Confusion
 		result.TestCorrect, result.TestCount = e.Correct, e.Count
+	}
+	if e := r.lastVal; e != nil {
+		result.ValLoss, result.ValAccuracy, result.ValCorrect, result.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count
 	}
 	return result
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -232,7 +233,7 @@ func TestDivergedEvaluation(t *testing.T) {
 	poison()
 	r.stepper.step = 20
 	var diverged *DivergedError
-	if err := r.evaluate(t.Context(), 1); !errors.As(err, &diverged) || diverged.Step != 20 || diverged.FirstNonFinite == "" {
+	if _, err := r.evaluate(t.Context(), r.evaluator, 1); !errors.As(err, &diverged) || diverged.Step != 20 || diverged.FirstNonFinite == "" {
 		t.Errorf("error %v, want a DivergedError at step 20", err)
 	}
 	r.stepper.opt.SwapOut() // as endEpoch does
@@ -372,6 +373,37 @@ func TestEvalEvery(t *testing.T) {
 	}
 }
 
+// With a validation set, epochs are scored on it, and the test set is evaluated once, at the end.
+func TestValidationSet(t *testing.T) {
+	for _, resumed := range []bool{false, true} {
+		cfg := everything(t)
+		cfg.Epochs = 3
+		cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(156, 1), Val: stripes(40, 3), Test: stripes(50, 2)}
+		if resumed { // of a finished training: both sets are evaluated again
+			cfg.Checkpoint.Dir = t.TempDir()
+			if _, err := Run(context.Background(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Resume = filepath.Join(cfg.Checkpoint.Dir, "checkpoint.safetensors")
+		}
+		result, err := Run(context.Background(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range result.History {
+			if last := m.Epoch == 3; m.ValCount != 40 || m.Evaluated != last || last && m.TestCount != 50 || !last && m.TestCount != 0 {
+				t.Errorf("epoch %d: %d validation and %d test images, evaluated %v", m.Epoch, m.ValCount, m.TestCount, m.Evaluated)
+			}
+		}
+		if result.ValCount != 40 || result.TestCount != 50 || result.ValAccuracy < 0.5 || result.ValLoss <= 0 {
+			t.Errorf("validation %v (%d), test %v (%d)", result.ValAccuracy, result.ValCount, result.TestAccuracy, result.TestCount)
+		}
+		if result.ValImages != 40 || result.TestImages != 50 {
+			t.Errorf("summary: %d validation and %d test images", result.ValImages, result.TestImages)
+		}
+	}
+}
+
 func TestWithoutTestSet(t *testing.T) {
 	cfg := everything(t)
 	cfg.Data.Test = nil
@@ -453,7 +485,7 @@ func stepsAllocateNothing(t *testing.T, cfg Config, before int) {
 	s := r.stepper
 	step := func() {
 		if s.step%s.perEpoch == 0 {
-			r.loader.Start(s.step/s.perEpoch, 0)
+			r.loader.Start(s.step/s.perEpoch, s.batch())
 		}
 		if err := r.step(); err != nil {
 			t.Fatal(err)
@@ -524,16 +556,17 @@ func TestRunRefuses(t *testing.T) {
 		{"epochs", func(c *Config) { c.Epochs = 0 }, "epochs: 0"},
 		{"NaN epochs", func(c *Config) { c.Epochs = math.NaN() }, "epochs: NaN"},
 		{"batch", func(c *Config) { c.Batch = -1 }, "batch: -1"},
+		{"accumulate", func(c *Config) { c.Accumulate = -1 }, "accumulate: -1 batches per step"},
 		{"large batch", func(c *Config) { c.Batch = 157 }, "batch: 157, more than the 156 training images"},
 		{"crop", func(c *Config) { c.Augment.Crop = 8 }, "crop shifts by 8"},
 		{"cutout", func(c *Config) { c.Augment.Cutout = 9 }, "cutout is 9"},
 		{"channels", func(c *Config) { c.Augment.Mean = []float32{1, 2} }, "2 means and 1 standard"},
 		{"deviation", func(c *Config) { c.Augment.Std = []float32{0} }, "standard deviation is 0"},
-		{"view", func(c *Config) { c.TTA[0].DX = -8 }, "view 0 moves"},
-		{"classes", func(c *Config) { c.Data.Train.(*data.InMemory).ClassNames = []string{"a", "b"} }, "3 outputs, the data 2 classes"},
+		{"view", func(c *Config) { c.TTA[0].DX = -8 }, "view 0 shifts"},
+		{"classes", func(c *Config) { c.Data.Train.(*data.InMemory).ClassNames = []string{"a", "b"} }, "3 outputs for 2 classes of the data"},
 		{"test images", func(c *Config) { c.Data.Test.(*data.InMemory).H = 4 }, "test images are 4x8x1"},
 		{"checkpoint", func(c *Config) { c.Checkpoint.EverySteps = -1 }, "checkpoint"},
-		{"precision", func(c *Config) { c.DType = device.Int32 }, "precision: int32, need float32, float16 or bfloat16"},
+		{"precision", func(c *Config) { c.DType = device.Int32 }, "precision: int32, want float32, float16 or bfloat16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := everything(t)

@@ -27,7 +27,7 @@ func newSnapshot(net *nn.Network) (*snapshot, error) {
 		for _, set := range []*[]*device.Tensor{&s.good, &s.waiting} {
 			t, err := s.dev.NewTensor(p.Value.DType(), p.Value.Shape()...)
 			if err != nil {
-				return nil, fmt.Errorf("a copy of %s: %w", p.Name, err)
+				return nil, fmt.Errorf("copying %s: %w", p.Name, err)
 			}
 			*set = append(*set, t)
 		}

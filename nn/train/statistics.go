@@ -85,7 +85,7 @@ func (s *statistics) take() (sums, error) {
 	first := s.taken + 1
 	s.taken = s.through[i]
 	if err := s.fetches[i].Wait(device.Bytes(s.host[:])); err != nil {
-		return sums{}, fmt.Errorf("fetching the loss: %w", err)
+		return sums{}, fmt.Errorf("downloading the loss: %w", err)
 	}
 	return sumsOf(s.host, first, s.taken), nil
 }

@@ -26,10 +26,12 @@ type Summary struct {
 	Fallbacks []string
 
 	Batch         int
+	Accumulate    int // batches per step
 	Epochs        float64
 	Steps         int // of the whole training
 	StepsPerEpoch int
 	TrainImages   int
+	ValImages     int // 0 without a validation set
 	TestImages    int
 }
 
@@ -49,8 +51,10 @@ func DryRun(cfg Config) (*Summary, error) {
 func (r *run) summary() Summary {
 	sum := r.stepper.Summary()
 	sum.Memory += r.snapshot.memory()
-	if r.evaluator != nil {
-		sum.Memory += r.evaluator.memory()
+	for _, e := range []*Evaluator{r.validator, r.evaluator} {
+		if e != nil {
+			sum.Memory += e.memory()
+		}
 	}
 	return sum
 }
@@ -61,11 +65,14 @@ func (s *Stepper) Summary() Summary {
 		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Layers(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
 		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.DataOnDevice(), Recorded: s.recording.on(),
-		Batch: s.cfg.Batch, Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
+		Batch: s.cfg.Batch, Accumulate: s.cfg.batchesPerStep(), Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(),
 	}
 	if f, ok := s.dev.(device.Fallbacks); ok {
 		sum.Fallbacks = f.Fallbacks()
+	}
+	if s.cfg.Data.Val != nil {
+		sum.ValImages = s.cfg.Data.Val.Len()
 	}
 	if s.cfg.Data.Test != nil {
 		sum.TestImages = s.cfg.Data.Test.Len()

@@ -123,9 +123,9 @@ func compareTensors(f *safetensors.File, list []optim.Named, counts func(name st
 		delete(has, t.Name)
 		switch {
 		case !ok:
-			diff = append(diff, "it has no "+t.Name)
+			diff = append(diff, "the file has no "+t.Name)
 		case got.DType != "F32" || !slices.Equal(got.Shape, t.Tensor.Shape()):
-			diff = append(diff, fmt.Sprintf("its %s is %s%v, the network's F32%v", t.Name, got.DType, got.Shape, t.Tensor.Shape()))
+			diff = append(diff, fmt.Sprintf("%s is %s%v in the file and F32%v in the network", t.Name, got.DType, got.Shape, t.Tensor.Shape()))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(has)) {
@@ -137,14 +137,14 @@ func compareTensors(f *safetensors.File, list []optim.Named, counts func(name st
 // MismatchError is a file that belongs to another network or another training.
 type MismatchError struct {
 	Path        string
-	Differences []string // each a clause, such as "seed is 2, the checkpoint's is 1"
+	Differences []string // each a clause, such as "seed is 2, in the checkpoint 1"
 }
 
 func (e *MismatchError) Error() string {
 	const shown = 3
 	text := strings.Join(e.Differences[:min(shown, len(e.Differences))], "; ")
 	if more := len(e.Differences) - shown; more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
+		text += fmt.Sprintf("; and %d more differences", more)
 	}
-	return fmt.Sprintf("%s does not fit: %s", e.Path, text)
+	return fmt.Sprintf("%s does not match: %s", e.Path, text)
 }

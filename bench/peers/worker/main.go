@@ -104,7 +104,7 @@ func (o options) open() (device.Device, error) {
 	default:
 		return nil, fmt.Errorf("-device is %q, want cpu or cuda", o.device)
 	}
-	p, err := gpu.ParsePrecision(o.precision)
+	p, err := device.ParsePrecision(o.precision)
 	if err != nil {
 		return nil, fmt.Errorf("-precision: %w", err)
 	}
@@ -113,7 +113,7 @@ func (o options) open() (device.Device, error) {
 		opts = append(opts, gpu.WithAutotune())
 	}
 	d, err := gpu.New(0, opts...)
-	if err == nil && gpu.Emulated(d.Info()) && !o.dry {
+	if err == nil && d.Info().Emulated && !o.dry {
 		d.Close()
 		return nil, fmt.Errorf("%s is the software emulation of CUDA: no speed is measured on it", d.Name())
 	}
@@ -133,8 +133,8 @@ type info struct {
 func describe(d device.Device) info {
 	i := d.Info()
 	mode := "float32"
-	if p, ok := gpu.PrecisionOf(d); ok {
-		mode = p.String()
+	if _, ok := d.(*cpu.Device); !ok {
+		mode = device.PrecisionOf(d).String()
 	}
 	return info{
 		Name: "trainer", Mode: mode, Version: version + ", " + runtime.Version(),

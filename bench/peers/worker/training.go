@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"trainer/bench"
-	"trainer/gpu"
+	"trainer/cpu"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -55,9 +55,7 @@ func newTraining(d device.Device, folder, name string, s settings) (*training, e
 		set.Name = r.Data[0] // whose mean and deviation the recipe has
 	}
 	cfg := r.TrainConfig(d, &data.Dataset{Name: set.Name, Train: set}, 1)
-	if p, ok := gpu.PrecisionOf(d); ok {
-		cfg.DType = p.DType()
-	}
+	cfg.DType = device.PrecisionOf(d).DType()
 	cfg.Epochs = 1e6
 	if s.check != "" {
 		cfg.Augment = train.Augment{Mean: cfg.Augment.Mean, Std: cfg.Augment.Std}
@@ -167,7 +165,7 @@ func (t *training) steps(n int) error {
 // calibrate finds how many steps take about inFlight. On the CPU, which is done when a step returns, it is one.
 func (t *training) calibrate() error {
 	t.chunk = 1
-	if _, ok := gpu.PrecisionOf(t.Network().Device()); !ok {
+	if _, ok := t.Network().Device().(*cpu.Device); ok {
 		return nil
 	}
 	for t.chunk < 1<<16 {

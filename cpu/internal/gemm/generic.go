@@ -5,7 +5,7 @@ import "unsafe"
 // generic returns the kernels in Go, for processors without kernels of their own. Its full
 // tile is 2 x 4: eight sums, four elements of B and two of A fit 16 registers.
 func generic() *Kernel {
-	kn := &Kernel{Name: "generic", MR: 2, NR: 4, peakTurn: 2 * 8, peak: genericPeak}
+	kn := &Kernel{Name: "generic", MR: 2, NR: 4, peakFLOPs: 2 * 8, peak: genericPeak}
 	for width := oneVector; width <= full; width++ {
 		kn.byRows[1][width] = rows1
 		kn.byRows[2][width] = rows2
@@ -15,30 +15,30 @@ func generic() *Kernel {
 	return kn
 }
 
-func rows1(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+func rows1(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
 	prepare(1, c, ldc, n, set, bias)
-	for t := range turns {
+	for t := range segments {
 		one(k, add(a, t*stepA), 1, add(b, t*stepB), ldb, c, n)
 	}
 }
 
-func rows1Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+func rows1Columns(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
 	prepare(1, c, ldc, n, set, bias)
-	for t := range turns {
+	for t := range segments {
 		one(k, add(a, t*stepA), lda, add(b, t*stepB), ldb, c, n)
 	}
 }
 
-func rows2(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+func rows2(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
 	prepare(2, c, ldc, n, set, bias)
-	for t := range turns {
+	for t := range segments {
 		two(k, add(a, t*stepA), lda, 1, add(b, t*stepB), ldb, c, ldc, n)
 	}
 }
 
-func rows2Columns(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
+func rows2Columns(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32) {
 	prepare(2, c, ldc, n, set, bias)
-	for t := range turns {
+	for t := range segments {
 		two(k, add(a, t*stepA), 1, lda, add(b, t*stepB), ldb, c, ldc, n)
 	}
 }
@@ -114,11 +114,11 @@ func add(p *float32, elements int) *float32 {
 	return (*float32)(unsafe.Add(unsafe.Pointer(p), elements*4))
 }
 
-// genericPeak does turns x 8 independent multiply-adds.
-func genericPeak(turns int) {
+// genericPeak does rounds x 8 independent multiply-adds.
+func genericPeak(rounds int) {
 	var c0, c1, c2, c3, c4, c5, c6, c7 float32 = 1, 1, 1, 1, 1, 1, 1, 1
 	var a, b float32 = 1.0000001, 0.9999999
-	for range turns {
+	for range rounds {
 		c0 = c0*a + b
 		c1 = c1*a + b
 		c2 = c2*a + b

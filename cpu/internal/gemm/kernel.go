@@ -10,11 +10,11 @@ import "time"
 //	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
 //
 // For the kernels by rows A[i][k] is a[i*lda+k], for those by columns a[k*lda+i]. B[k][j]
-// is b[k*ldb+j], C[i][j] is c[i*ldc+j]. This is repeated for each turn, a having moved on by
+// is b[k*ldb+j], C[i][j] is c[i*ldc+j]. This is repeated for each segment, a having moved on by
 // stepA elements and b by stepB. Where set is not 0 the sum takes C's place, and C is not
 // read; where bias is not nil its n elements are added to each row. No element outside is
 // read or written.
-type micro func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32)
+type micro func(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32)
 
 // Indices into a kernel's tables by the number of columns.
 const (
@@ -33,8 +33,8 @@ type Kernel struct {
 	// byRows and byColumns hold the kernels for mr rows and one vector of columns, two, and
 	// two full ones.
 	byRows, byColumns [maxMR + 1][3]micro
-	peakTurn          int // floating-point operations in one turn of peak
-	peak              func(turns int)
+	peakFLOPs         int // floating-point operations in one round of peak
+	peak              func(rounds int)
 }
 
 // Split returns the number of panels that m rows are divided into, and the most rows
@@ -82,15 +82,15 @@ func (kn *Kernel) Tile(m, n, k int, a []float32, lda int, trans bool, b []float3
 	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n, u.set, u.bias)
 }
 
-// Turns says how a sum over k goes on in TileTurns: there are N turns of K, and a and b
+// KSegments splits the sum over k in TileSegments into N segments of length K, and a and b
 // move on by StepA and StepB elements from one to the next.
-type Turns struct {
+type KSegments struct {
 	N, K         int
 	StepA, StepB int
 }
 
-// TileTurns is Tile with the sum over k in turns.
-func (kn *Kernel) TileTurns(m, n int, t Turns, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
+// TileSegments is Tile with the sum over k in segments.
+func (kn *Kernel) TileSegments(m, n int, t KSegments, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
 	kn.micro(m, n, trans)(t.N, t.K, &a[0], lda, t.StepA, &b[0], ldb, t.StepB, &c[0], ldc, n, u.set, u.bias)
 }
 
@@ -143,14 +143,14 @@ func (kn *Kernel) Pack(packed []float32, j, k, n int, b []float32, ldb int, tran
 // Peak measures the multiply-add rate of one thread for about d, in floating-point
 // operations a second.
 func (kn *Kernel) Peak(d time.Duration) float64 {
-	turns := 1000
+	segments := 1000
 	for {
 		start := time.Now()
-		kn.peak(turns)
+		kn.peak(segments)
 		took := time.Since(start)
 		if took >= d {
-			return float64(turns) * float64(kn.peakTurn) / took.Seconds()
+			return float64(segments) * float64(kn.peakFLOPs) / took.Seconds()
 		}
-		turns *= 2
+		segments *= 2
 	}
 }

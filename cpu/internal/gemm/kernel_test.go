@@ -119,31 +119,31 @@ func bound(k int) float64 {
 	return nu / (1 - nu)
 }
 
-// TestTileTurns checks a sum in turns, with steps that overlap and that leave gaps.
-func TestTileTurns(t *testing.T) {
+// TestTileSegments checks a sum in segments, with steps that overlap and that leave gaps.
+func TestTileSegments(t *testing.T) {
 	eachKernel(t, func(t *testing.T, kn *Kernel) {
 		rng := rand.New(rand.NewPCG(5, 6))
 		for range 2000 {
 			m, n := 1+rng.IntN(kn.MR), 1+rng.IntN(kn.NR)
-			turns := Turns{N: 1 + rng.IntN(4), K: 1 + rng.IntN(9), StepA: rng.IntN(60), StepB: rng.IntN(200)}
+			segments := KSegments{N: 1 + rng.IntN(4), K: 1 + rng.IntN(9), StepA: rng.IntN(60), StepB: rng.IntN(200)}
 			trans := rng.IntN(2) == 0
-			lda, lenA := turns.K, m*turns.K
+			lda, lenA := segments.K, m*segments.K
 			if trans {
-				lda, lenA = m, m*turns.K
+				lda, lenA = m, m*segments.K
 			}
-			a := random(rng, lenA+(turns.N-1)*turns.StepA)
-			b := random(rng, turns.K*n+(turns.N-1)*turns.StepB)
+			a := random(rng, lenA+(segments.N-1)*segments.StepA)
+			b := random(rng, segments.K*n+(segments.N-1)*segments.StepB)
 			c := make([]float32, m*n)
-			kn.TileTurns(m, n, turns, a, lda, trans, b, n, c, n, []Update{Add, Set}[rng.IntN(2)])
+			kn.TileSegments(m, n, segments, a, lda, trans, b, n, c, n, []Update{Add, Set}[rng.IntN(2)])
 			for i := range m {
 				for j := range n {
 					var want, size float64
-					for turn := range turns.N {
-						s, z := product(i, j, turns.K, a[turn*turns.StepA:], lda, trans, b[turn*turns.StepB:], n)
+					for segment := range segments.N {
+						s, z := product(i, j, segments.K, a[segment*segments.StepA:], lda, trans, b[segment*segments.StepB:], n)
 						want, size = want+s, size+z
 					}
-					if got := float64(c[i*n+j]); math.Abs(got-want) > bound(turns.N*turns.K)*size {
-						t.Fatalf("%dx%d %+v trans=%v: C[%d][%d] = %v, want %v", m, n, turns, trans, i, j, got, want)
+					if got := float64(c[i*n+j]); math.Abs(got-want) > bound(segments.N*segments.K)*size {
+						t.Fatalf("%dx%d %+v trans=%v: C[%d][%d] = %v, want %v", m, n, segments, trans, i, j, got, want)
 					}
 				}
 			}

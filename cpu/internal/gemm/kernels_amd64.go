@@ -5,283 +5,283 @@
 package gemm
 
 // C[1 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[7 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N7x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[8 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N8x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[9 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N9x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[10 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N10x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[11 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N11x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[12 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N12x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[13 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N13x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[14 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512N14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N14x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[7 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N7x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[8 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N8x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[9 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N9x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[10 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N10x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[11 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N11x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[12 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N12x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[13 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N13x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[14 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512N14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512N14x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2N1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N1x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2N2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N2x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2N3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N3x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2N4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N4x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2N5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N5x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2N6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2N6x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[7 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T7x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[8 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T8x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[9 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T9x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[10 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T10x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[11 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T11x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[12 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T12x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[13 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T13x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[14 x n] += A B, or = bias + A B, with AVX-512F, 0 < n <= 16.
-func avx512T14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T14x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX2 and FMA, 0 < n <= 8.
-func avx2T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[7 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T7x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[8 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T8x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[9 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T9x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[10 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T10x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[11 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T11x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[12 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T12x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[13 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T13x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[14 x n] += A B, or = bias + A B, with AVX-512F, 16 < n <= 32.
-func avx512T14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx512T14x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX2 and FMA, 8 < n <= 16.
-func avx2T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[1 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2T1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T1x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[2 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2T2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T2x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[3 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2T3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T3x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[4 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2T4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T4x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[5 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2T5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T5x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
 // C[6 x n] += A B, or = bias + A B, with AVX2 and FMA, n = 16.
-func avx2T6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+func avx2T6x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 
-// Does turns x 12 vector multiply-adds.
-func avx512Peak(turns int)
+// Does rounds x 12 vector multiply-adds.
+func avx512Peak(rounds int)
 
-// Does turns x 12 vector multiply-adds.
-func avx2Peak(turns int)
+// Does rounds x 12 vector multiply-adds.
+func avx2Peak(rounds int)

@@ -4,7 +4,7 @@
 
 #include "textflag.h"
 
-// func avx512N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N1x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -44,9 +44,9 @@ begun:
 	MOVQ  BX, R8
 	IMULQ DX, R8
 	SUBQ  R8, DI
-	MOVQ  turns+0(FP), R8
+	MOVQ  segments+0(FP), R8
 
-turn:
+segment:
 	MOVQ k+8(FP), BX
 
 groups:
@@ -87,7 +87,7 @@ done:
 	ADDQ      SI, CX
 	ADDQ      DI, AX
 	DECQ      R8
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -105,7 +105,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N2x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -149,9 +149,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -202,7 +202,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -225,7 +225,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N3x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -273,9 +273,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -336,7 +336,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -364,7 +364,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N4x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -417,9 +417,9 @@ begun:
 	MOVQ  DI, R10
 	IMULQ SI, R10
 	SUBQ  R10, R9
-	MOVQ  turns+0(FP), R10
+	MOVQ  segments+0(FP), R10
 
-turn:
+segment:
 	MOVQ k+8(FP), DI
 
 groups:
@@ -490,7 +490,7 @@ done:
 	ADDQ      R8, CX
 	ADDQ      R9, BX
 	DECQ      R10
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -523,7 +523,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N5x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -581,9 +581,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -667,7 +667,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -705,7 +705,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N6x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -767,9 +767,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -863,7 +863,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -906,7 +906,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N7x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N7x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -972,9 +972,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -1078,7 +1078,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -1126,7 +1126,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N8x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N8x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -1196,9 +1196,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -1312,7 +1312,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -1365,7 +1365,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N9x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N9x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -1440,9 +1440,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -1569,7 +1569,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -1627,7 +1627,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N10x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N10x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -1706,9 +1706,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -1845,7 +1845,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -1908,7 +1908,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N11x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N11x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -1991,9 +1991,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -2140,7 +2140,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -2208,7 +2208,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N12x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N12x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -2295,9 +2295,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -2454,7 +2454,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -2527,7 +2527,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N13x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N13x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -2619,9 +2619,9 @@ begun:
 	MOVQ  R10, R13
 	IMULQ R9, R13
 	SUBQ  R13, R12
-	MOVQ  turns+0(FP), R13
+	MOVQ  segments+0(FP), R13
 
-turn:
+segment:
 	MOVQ k+8(FP), R10
 
 groups:
@@ -2791,7 +2791,7 @@ done:
 	ADDQ      R11, DI
 	ADDQ      R12, R8
 	DECQ      R13
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -2869,7 +2869,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N14x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N14x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -2965,9 +2965,9 @@ begun:
 	MOVQ  R10, R13
 	IMULQ R9, R13
 	SUBQ  R13, R12
-	MOVQ  turns+0(FP), R13
+	MOVQ  segments+0(FP), R13
 
-turn:
+segment:
 	MOVQ k+8(FP), R10
 
 groups:
@@ -3147,7 +3147,7 @@ done:
 	ADDQ      R11, DI
 	ADDQ      R12, R8
 	DECQ      R13
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -3230,7 +3230,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N1x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -3264,9 +3264,9 @@ begun:
 	MOVQ  BX, R8
 	IMULQ DX, R8
 	SUBQ  R8, DI
-	MOVQ  turns+0(FP), R8
+	MOVQ  segments+0(FP), R8
 
-turn:
+segment:
 	MOVQ k+8(FP), BX
 
 groups:
@@ -3307,7 +3307,7 @@ done:
 	ADDQ       SI, CX
 	ADDQ       DI, AX
 	DECQ       R8
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -3343,7 +3343,7 @@ DATA lanes<>+56(SB)/4, $0x00000000
 DATA lanes<>+60(SB)/4, $0x00000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
-// func avx2N2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N2x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -3379,9 +3379,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -3432,7 +3432,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -3455,7 +3455,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N3x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -3493,9 +3493,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -3556,7 +3556,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -3584,7 +3584,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N4x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -3625,9 +3625,9 @@ begun:
 	MOVQ  DI, R10
 	IMULQ SI, R10
 	SUBQ  R10, R9
-	MOVQ  turns+0(FP), R10
+	MOVQ  segments+0(FP), R10
 
-turn:
+segment:
 	MOVQ k+8(FP), DI
 
 groups:
@@ -3698,7 +3698,7 @@ done:
 	ADDQ       R8, CX
 	ADDQ       R9, BX
 	DECQ       R10
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -3731,7 +3731,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N5x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -3775,9 +3775,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -3861,7 +3861,7 @@ done:
 	ADDQ       R9, BX
 	ADDQ       R10, SI
 	DECQ       R11
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -3899,7 +3899,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N6x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -3945,9 +3945,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -4041,7 +4041,7 @@ done:
 	ADDQ       R9, BX
 	ADDQ       R10, SI
 	DECQ       R11
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -4084,7 +4084,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N1x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -4128,9 +4128,9 @@ begun:
 	MOVQ  BX, R8
 	IMULQ DX, R8
 	SUBQ  R8, DI
-	MOVQ  turns+0(FP), R8
+	MOVQ  segments+0(FP), R8
 
-turn:
+segment:
 	MOVQ k+8(FP), BX
 
 groups:
@@ -4181,7 +4181,7 @@ done:
 	ADDQ      SI, CX
 	ADDQ      DI, AX
 	DECQ      R8
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -4201,7 +4201,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N2x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -4252,9 +4252,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -4320,7 +4320,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -4347,7 +4347,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N3x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -4405,9 +4405,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -4488,7 +4488,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -4522,7 +4522,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N4x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -4588,9 +4588,9 @@ begun:
 	MOVQ  DI, R10
 	IMULQ SI, R10
 	SUBQ  R10, R9
-	MOVQ  turns+0(FP), R10
+	MOVQ  segments+0(FP), R10
 
-turn:
+segment:
 	MOVQ k+8(FP), DI
 
 groups:
@@ -4686,7 +4686,7 @@ done:
 	ADDQ      R8, CX
 	ADDQ      R9, BX
 	DECQ      R10
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -4727,7 +4727,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N5x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -4801,9 +4801,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -4917,7 +4917,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -4965,7 +4965,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N6x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -5046,9 +5046,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -5177,7 +5177,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -5232,7 +5232,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N7x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N7x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -5320,9 +5320,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -5466,7 +5466,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -5528,7 +5528,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N8x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N8x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -5623,9 +5623,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -5784,7 +5784,7 @@ done:
 	ADDQ      R9, BX
 	ADDQ      R10, SI
 	DECQ      R11
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -5853,7 +5853,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N9x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N9x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -5956,9 +5956,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -6135,7 +6135,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -6211,7 +6211,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N10x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N10x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -6321,9 +6321,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -6515,7 +6515,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -6598,7 +6598,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N11x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N11x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -6715,9 +6715,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -6924,7 +6924,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -7014,7 +7014,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N12x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N12x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -7138,9 +7138,9 @@ begun:
 	MOVQ  R9, R12
 	IMULQ R8, R12
 	SUBQ  R12, R11
-	MOVQ  turns+0(FP), R12
+	MOVQ  segments+0(FP), R12
 
-turn:
+segment:
 	MOVQ k+8(FP), R9
 
 groups:
@@ -7362,7 +7362,7 @@ done:
 	ADDQ      R10, SI
 	ADDQ      R11, DI
 	DECQ      R12
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -7459,7 +7459,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N13x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N13x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -7591,9 +7591,9 @@ begun:
 	MOVQ  R10, R13
 	IMULQ R9, R13
 	SUBQ  R13, R12
-	MOVQ  turns+0(FP), R13
+	MOVQ  segments+0(FP), R13
 
-turn:
+segment:
 	MOVQ k+8(FP), R10
 
 groups:
@@ -7833,7 +7833,7 @@ done:
 	ADDQ      R11, DI
 	ADDQ      R12, R8
 	DECQ      R13
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -7937,7 +7937,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512N14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512N14x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512N14x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -8076,9 +8076,9 @@ begun:
 	MOVQ  R10, R13
 	IMULQ R9, R13
 	SUBQ  R13, R12
-	MOVQ  turns+0(FP), R13
+	MOVQ  segments+0(FP), R13
 
-turn:
+segment:
 	MOVQ k+8(FP), R10
 
 groups:
@@ -8333,7 +8333,7 @@ done:
 	ADDQ      R11, DI
 	ADDQ      R12, R8
 	DECQ      R13
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -8444,7 +8444,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N1x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -8481,9 +8481,9 @@ begun:
 	MOVQ  BX, R8
 	IMULQ DX, R8
 	SUBQ  R8, DI
-	MOVQ  turns+0(FP), R8
+	MOVQ  segments+0(FP), R8
 
-turn:
+segment:
 	MOVQ k+8(FP), BX
 
 groups:
@@ -8534,7 +8534,7 @@ done:
 	ADDQ       SI, CX
 	ADDQ       DI, AX
 	DECQ       R8
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -8554,7 +8554,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N2x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -8595,9 +8595,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -8663,7 +8663,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -8690,7 +8690,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N3x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -8735,9 +8735,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -8818,7 +8818,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -8852,7 +8852,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N4x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -8902,9 +8902,9 @@ begun:
 	MOVQ  DI, R10
 	IMULQ SI, R10
 	SUBQ  R10, R9
-	MOVQ  turns+0(FP), R10
+	MOVQ  segments+0(FP), R10
 
-turn:
+segment:
 	MOVQ k+8(FP), DI
 
 groups:
@@ -9000,7 +9000,7 @@ done:
 	ADDQ       R8, CX
 	ADDQ       R9, BX
 	DECQ       R10
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -9041,7 +9041,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N5x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -9096,9 +9096,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -9212,7 +9212,7 @@ done:
 	ADDQ       R9, BX
 	ADDQ       R10, SI
 	DECQ       R11
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -9260,7 +9260,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N6x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -9319,9 +9319,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -9450,7 +9450,7 @@ done:
 	ADDQ       R9, BX
 	ADDQ       R10, SI
 	DECQ       R11
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -9505,7 +9505,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N1x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N1x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -9537,9 +9537,9 @@ begun:
 	MOVQ  BX, R8
 	IMULQ DX, R8
 	SUBQ  R8, DI
-	MOVQ  turns+0(FP), R8
+	MOVQ  segments+0(FP), R8
 
-turn:
+segment:
 	MOVQ k+8(FP), BX
 
 groups:
@@ -9590,7 +9590,7 @@ done:
 	ADDQ   SI, CX
 	ADDQ   DI, AX
 	DECQ   R8
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -9609,7 +9609,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N2x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N2x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -9645,9 +9645,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -9713,7 +9713,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -9738,7 +9738,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N3x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N3x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -9778,9 +9778,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -9861,7 +9861,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -9892,7 +9892,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N4x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N4x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -9937,9 +9937,9 @@ begun:
 	MOVQ  DI, R10
 	IMULQ SI, R10
 	SUBQ  R10, R9
-	MOVQ  turns+0(FP), R10
+	MOVQ  segments+0(FP), R10
 
-turn:
+segment:
 	MOVQ k+8(FP), DI
 
 groups:
@@ -10035,7 +10035,7 @@ done:
 	ADDQ   R8, CX
 	ADDQ   R9, BX
 	DECQ   R10
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -10072,7 +10072,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N5x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N5x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -10122,9 +10122,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -10238,7 +10238,7 @@ done:
 	ADDQ   R9, BX
 	ADDQ   R10, SI
 	DECQ   R11
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -10281,7 +10281,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2N6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2N6x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2N6x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -10335,9 +10335,9 @@ begun:
 	MOVQ  R8, R11
 	IMULQ DI, R11
 	SUBQ  R11, R10
-	MOVQ  turns+0(FP), R11
+	MOVQ  segments+0(FP), R11
 
-turn:
+segment:
 	MOVQ k+8(FP), R8
 
 groups:
@@ -10466,7 +10466,7 @@ done:
 	ADDQ   R9, BX
 	ADDQ   R10, SI
 	DECQ   R11
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -10515,7 +10515,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T1x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -10555,9 +10555,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -10601,7 +10601,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -10619,7 +10619,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T2x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -10663,9 +10663,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -10719,7 +10719,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -10742,7 +10742,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T3x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -10790,9 +10790,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -10856,7 +10856,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -10884,7 +10884,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T4x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -10936,9 +10936,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -11012,7 +11012,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -11045,7 +11045,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T5x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -11101,9 +11101,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -11187,7 +11187,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -11225,7 +11225,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T6x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -11285,9 +11285,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -11381,7 +11381,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -11424,7 +11424,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T7x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T7x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T7x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -11488,9 +11488,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -11594,7 +11594,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -11642,7 +11642,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T8x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T8x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T8x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -11710,9 +11710,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -11826,7 +11826,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -11879,7 +11879,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T9x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T9x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T9x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -11951,9 +11951,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -12077,7 +12077,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -12135,7 +12135,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T10x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T10x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T10x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -12211,9 +12211,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -12347,7 +12347,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -12410,7 +12410,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T11x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T11x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T11x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -12490,9 +12490,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -12636,7 +12636,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -12704,7 +12704,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T12x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T12x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T12x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -12788,9 +12788,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -12944,7 +12944,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -13017,7 +13017,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T13x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T13x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T13x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -13105,9 +13105,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -13271,7 +13271,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -13349,7 +13349,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T14x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T14x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T14x1(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -13441,9 +13441,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -13617,7 +13617,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -13700,7 +13700,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T1x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T1x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T1x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -13734,9 +13734,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -13780,7 +13780,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -13798,7 +13798,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T2x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T2x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T2x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -13834,9 +13834,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -13890,7 +13890,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -13913,7 +13913,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T3x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T3x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T3x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -13951,9 +13951,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -14017,7 +14017,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -14045,7 +14045,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T4x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T4x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T4x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -14085,9 +14085,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -14161,7 +14161,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -14194,7 +14194,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T5x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T5x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T5x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -14236,9 +14236,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -14322,7 +14322,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -14360,7 +14360,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T6x1(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T6x1(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T6x1(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -14404,9 +14404,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -14500,7 +14500,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -14543,7 +14543,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T1x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -14587,9 +14587,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -14643,7 +14643,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -14663,7 +14663,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T2x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -14714,9 +14714,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -14785,7 +14785,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -14812,7 +14812,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T3x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -14870,9 +14870,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -14956,7 +14956,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -14990,7 +14990,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T4x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -15055,9 +15055,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -15156,7 +15156,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -15197,7 +15197,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T5x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -15269,9 +15269,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -15385,7 +15385,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -15433,7 +15433,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T6x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -15512,9 +15512,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -15643,7 +15643,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -15698,7 +15698,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T7x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T7x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T7x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -15784,9 +15784,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -15930,7 +15930,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -15992,7 +15992,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T8x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T8x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T8x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -16085,9 +16085,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -16246,7 +16246,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -16315,7 +16315,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T9x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T9x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T9x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -16415,9 +16415,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -16591,7 +16591,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -16667,7 +16667,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T10x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T10x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T10x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -16774,9 +16774,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -16965,7 +16965,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -17048,7 +17048,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T11x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T11x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T11x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -17162,9 +17162,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -17368,7 +17368,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -17458,7 +17458,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T12x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T12x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T12x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -17579,9 +17579,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -17800,7 +17800,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -17897,7 +17897,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T13x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T13x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T13x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -18025,9 +18025,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -18261,7 +18261,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -18365,7 +18365,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512T14x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx512T14x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·avx512T14x2(SB), NOSPLIT, $0-104
 	MOVQ       n+80(FP), AX
@@ -18500,9 +18500,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -18751,7 +18751,7 @@ done:
 	ADDQ      DI, CX
 	ADDQ      R8, DX
 	DECQ      R9
-	JNZ       turn
+	JNZ       segment
 	MOVQ      set+88(FP), AX
 	TESTQ     AX, AX
 	JNZ       store
@@ -18862,7 +18862,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T1x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T1x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T1x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -18899,9 +18899,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -18955,7 +18955,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -18975,7 +18975,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T2x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T2x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T2x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -19016,9 +19016,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -19087,7 +19087,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -19114,7 +19114,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T3x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T3x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T3x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -19159,9 +19159,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -19245,7 +19245,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -19279,7 +19279,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T4x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T4x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T4x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -19328,9 +19328,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -19429,7 +19429,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -19470,7 +19470,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T5x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T5x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T5x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -19523,9 +19523,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -19639,7 +19639,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -19687,7 +19687,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T6x2(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T6x2(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T6x2(SB), NOSPLIT, $0-104
 	MOVQ    n+80(FP), AX
@@ -19744,9 +19744,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -19875,7 +19875,7 @@ done:
 	ADDQ       DI, CX
 	ADDQ       R8, DX
 	DECQ       R9
-	JNZ        turn
+	JNZ        segment
 	MOVQ       set+88(FP), AX
 	TESTQ      AX, AX
 	JNZ        store
@@ -19930,7 +19930,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T1x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T1x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T1x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -19962,9 +19962,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -20018,7 +20018,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -20037,7 +20037,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T2x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T2x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T2x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -20073,9 +20073,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -20144,7 +20144,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -20169,7 +20169,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T3x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T3x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T3x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -20209,9 +20209,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -20295,7 +20295,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -20326,7 +20326,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T4x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T4x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T4x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -20370,9 +20370,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -20471,7 +20471,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -20508,7 +20508,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T5x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T5x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T5x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -20556,9 +20556,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -20672,7 +20672,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -20715,7 +20715,7 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx2T6x2full(turns int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
+// func avx2T6x2full(segments int, k int, a *float32, lda int, stepA int, b *float32, ldb int, stepB int, c *float32, ldc int, n int, set int, bias *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2T6x2full(SB), NOSPLIT, $0-104
 	MOVQ   a+16(FP), CX
@@ -20767,9 +20767,9 @@ begun:
 	MOVQ  SI, R9
 	IMULQ BX, R9
 	SUBQ  R9, R8
-	MOVQ  turns+0(FP), R9
+	MOVQ  segments+0(FP), R9
 
-turn:
+segment:
 	MOVQ k+8(FP), SI
 
 groups:
@@ -20898,7 +20898,7 @@ done:
 	ADDQ   DI, CX
 	ADDQ   R8, DX
 	DECQ   R9
-	JNZ    turn
+	JNZ    segment
 	MOVQ   set+88(FP), AX
 	TESTQ  AX, AX
 	JNZ    store
@@ -20947,10 +20947,10 @@ store:
 	VZEROUPPER
 	RET
 
-// func avx512Peak(turns int)
+// func avx512Peak(rounds int)
 // Requires: AVX, AVX512F
 TEXT ·avx512Peak(SB), NOSPLIT, $0-8
-	MOVQ   turns+0(FP), AX
+	MOVQ   rounds+0(FP), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -20982,10 +20982,10 @@ next:
 	VZEROUPPER
 	RET
 
-// func avx2Peak(turns int)
+// func avx2Peak(rounds int)
 // Requires: AVX, FMA3
 TEXT ·avx2Peak(SB), NOSPLIT, $0-8
-	MOVQ   turns+0(FP), AX
+	MOVQ   rounds+0(FP), AX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2

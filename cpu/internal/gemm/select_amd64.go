@@ -51,8 +51,8 @@ func avx512() *Kernel {
 			13: {avx512T13x1, avx512T13x2, avx512T13x2},
 			14: {avx512T14x1, avx512T14x2, avx512T14x2},
 		},
-		peakTurn: 2 * 12 * 16,
-		peak:     avx512Peak,
+		peakFLOPs: 2 * 12 * 16,
+		peak:      avx512Peak,
 	}
 }
 
@@ -76,7 +76,7 @@ func avx2() *Kernel {
 			5: {avx2T5x1, avx2T5x2, avx2T5x2full},
 			6: {avx2T6x1, avx2T6x2, avx2T6x2full},
 		},
-		peakTurn: 2 * 12 * 8,
-		peak:     avx2Peak,
+		peakFLOPs: 2 * 12 * 8,
+		peak:      avx2Peak,
 	}
 }

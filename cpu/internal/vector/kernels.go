@@ -44,12 +44,18 @@ type Kernels struct {
 	Scaled func(y, a []float32, alpha float32)
 	// WeightedSum computes y = alpha*a + beta*b. y may be a or b.
 	WeightedSum func(y, a, b []float32, alpha, beta float32)
+	// Linear computes y = alpha*a + beta. y may be a.
+	Linear func(y, a []float32, alpha, beta float32)
+	// Product computes y = alpha*a*b. y may be a or b.
+	Product func(y, a, b []float32, alpha float32)
 	// AddRows adds every row of len(sum) elements of x to sum.
 	AddRows func(sum, x []float32)
 	// Sum returns the sum of x, taken in float64.
 	Sum func(x []float32) float64
 	// SumSquares returns the sum of x^2, taken in float64.
 	SumSquares func(x []float32) float64
+	// Dot returns the sum of a*b, taken in float64.
+	Dot func(a, b []float32) float64
 	// Exponentials computes y = exp(x - shift), where shift >= x, and returns the sum.
 	Exponentials func(y, x []float32, shift float32) float64
 	// SumOfExponentials returns the sum of exp(x - shift), where shift >= x.

@@ -85,6 +85,15 @@ func avx512Sum(x *float32, n int) float64
 // avx512SumSquares: returns the sum of x^2.
 func avx512SumSquares(x *float32, n int) float64
 
+// avx512Linear: y = alpha*a + beta.
+func avx512Linear(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx512Product: y = alpha*a*b.
+func avx512Product(y *float32, a *float32, b *float32, n int, alpha float32)
+
+// avx512Dot: returns the sum of a*b.
+func avx512Dot(a *float32, b *float32, n int) float64
+
 // avx512MaxPool2x2: the maxima of a row of 2x2 windows of c channels, and their positions.
 func avx512MaxPool2x2(y *float32, arg *byte, upper *float32, lower *float32, c int, windows int)
 
@@ -213,6 +222,15 @@ func avx2Sum(x *float32, n int) float64
 
 // avx2SumSquares: returns the sum of x^2.
 func avx2SumSquares(x *float32, n int) float64
+
+// avx2Linear: y = alpha*a + beta.
+func avx2Linear(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Product: y = alpha*a*b.
+func avx2Product(y *float32, a *float32, b *float32, n int, alpha float32)
+
+// avx2Dot: returns the sum of a*b.
+func avx2Dot(a *float32, b *float32, n int) float64
 
 // avx2MaxPool2x2: the maxima of a row of 2x2 windows of c channels, and their positions.
 func avx2MaxPool2x2(y *float32, arg *byte, upper *float32, lower *float32, c int, windows int)

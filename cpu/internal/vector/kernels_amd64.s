@@ -2904,6 +2904,146 @@ done3:
 	VZEROUPPER
 	RET
 
+// func avx512Linear(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Linear(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VBROADCASTSS beta+28(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (DX)(BX*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	MOVQ        SI, CX
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Product(y *float32, a *float32, b *float32, n int, alpha float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Product(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z0
+	XORQ         SI, SI
+	MOVQ         CX, DI
+	SUBQ         $0x10, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS (DX)(SI*4), Z1
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS (BX)(SI*4), Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	CMPQ    SI, DI
+	JLE     next1
+
+rest2:
+	MOVQ      CX, DI
+	SUBQ      SI, DI
+	JZ        done3
+	MOVQ      DI, CX
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z1
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS.Z (BX)(SI*4), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Dot(a *float32, b *float32, n int) float64
+// Requires: AVX, AVX512DQ, AVX512F, SSE2
+TEXT ·avx512Dot(SB), NOSPLIT, $0-32
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), DX
+	MOVQ   n+16(FP), CX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	XORQ   BX, BX
+	MOVQ   CX, SI
+	SUBQ   $0x10, SI
+	JLT    rest2
+
+next1:
+	VMOVUPS       (AX)(BX*4), Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y3, Z3
+	VMOVUPS       (DX)(BX*4), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z2, Z4, Z0
+	VFMADD231PD   Z3, Z5, Z1
+	ADDQ          $0x10, BX
+	CMPQ          BX, SI
+	JLE           next1
+
+rest2:
+	MOVQ          CX, SI
+	SUBQ          BX, SI
+	JZ            done3
+	MOVQ          SI, CX
+	MOVL          $0x00000001, SI
+	SHLL          CL, SI
+	DECL          SI
+	KMOVW         SI, K1
+	VMOVUPS.Z     (AX)(BX*4), K1, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y3
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y3, Z3
+	VMOVUPS.Z     (DX)(BX*4), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z2, Z4, Z0
+	VFMADD231PD   Z3, Z5, Z1
+
+done3:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func avx512MaxPool2x2(y *float32, arg *byte, upper *float32, lower *float32, c int, windows int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·avx512MaxPool2x2(SB), NOSPLIT, $0-48
@@ -6514,6 +6654,138 @@ done3:
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X1, X0, X0
 	MOVSD        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func avx2Linear(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Linear(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS alpha+24(FP), Y0
+	VBROADCASTSS beta+28(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (CX)(BX*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        DX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        SI
+	VMOVDQU     32(DX)(SI*4), Y2
+	VMASKMOVPS  (CX)(BX*4), Y2, Y3
+	VFMADD213PS Y1, Y0, Y3
+	VMASKMOVPS  Y3, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Product(y *float32, a *float32, b *float32, n int, alpha float32)
+// Requires: AVX
+TEXT ·avx2Product(SB), NOSPLIT, $0-36
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS alpha+32(FP), Y0
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS (CX)(SI*4), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS (DX)(SI*4), Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	CMPQ    SI, DI
+	JLE     next1
+
+rest2:
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), BX
+	NEGQ       DI
+	VMOVDQU    32(BX)(DI*4), Y1
+	VMASKMOVPS (CX)(SI*4), Y1, Y2
+	VMULPS     Y0, Y2, Y0
+	VMASKMOVPS (DX)(SI*4), Y1, Y2
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Dot(a *float32, b *float32, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·avx2Dot(SB), NOSPLIT, $0-32
+	MOVQ   a+0(FP), AX
+	MOVQ   b+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	XORQ   BX, BX
+	MOVQ   DX, SI
+	SUBQ   $0x08, SI
+	JLT    rest2
+
+next1:
+	VMOVUPS      (AX)(BX*4), Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X3, Y3
+	VMOVUPS      (CX)(BX*4), Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y2, Y4, Y0
+	VFMADD231PD  Y3, Y5, Y1
+	ADDQ         $0x08, BX
+	CMPQ         BX, SI
+	JLE          next1
+
+rest2:
+	MOVQ         DX, SI
+	SUBQ         BX, SI
+	JZ           done3
+	LEAQ         lanes<>+0(SB), DX
+	NEGQ         SI
+	VMOVDQU      32(DX)(SI*4), Y2
+	VMASKMOVPS   (AX)(BX*4), Y2, Y3
+	VEXTRACTF128 $0x01, Y3, X4
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X4, Y4
+	VMASKMOVPS   (CX)(BX*4), Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X5
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X5, Y5
+	VFMADD231PD  Y3, Y2, Y0
+	VFMADD231PD  Y4, Y5, Y1
+
+done3:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 

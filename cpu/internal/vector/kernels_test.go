@@ -126,6 +126,10 @@ func cases() []kernelCase {
 		{name: "WeightedSum", absolute: 12 * ulp, relative: ulp, run: func(k *Kernels, o *operands, n int) {
 			k.WeightedSum(o.x(n), o.x(n), o.x(n), 0.3, -0.7)
 		}},
+		// Product, sum and fused sum round once each.
+		{name: "Linear", absolute: 4 * ulp, relative: 3 * ulp, run: func(k *Kernels, o *operands, n int) { k.Linear(o.x(n), o.x(n), 0.3, -0.7) }},
+		{name: "Product", run: func(k *Kernels, o *operands, n int) { k.Product(o.x(n), o.x(n), o.x(n), 0.3) }},
+		{name: "Dot", relative: 0x1p-40, absolute: 0x1p-30, small: true, run: func(k *Kernels, o *operands, n int) { o.result(k.Dot(o.x(n), o.x(n))) }},
 		{name: "Sum", relative: 0x1p-40, absolute: 0x1p-30, run: func(k *Kernels, o *operands, n int) { o.result(k.Sum(o.x(n))) }},
 		{name: "SumSquares", relative: 0x1p-40, run: func(k *Kernels, o *operands, n int) { o.result(k.SumSquares(o.x(n))) }},
 		{name: "Exponentials", relative: 3 * ulp, run: func(k *Kernels, o *operands, n int) { o.result(k.Exponentials(o.x(n), o.x(n), 4)) }},

@@ -111,6 +111,39 @@ func weightedSumOf(f func(y, a, b *float32, n int, alpha, beta float32)) func(y,
 	}
 }
 
+func linearOf(f func(y, a *float32, n int, alpha, beta float32)) func(y, a []float32, alpha, beta float32) {
+	return func(y, a []float32, alpha, beta float32) {
+		n := len(a)
+		if n == 0 {
+			return
+		}
+		y = y[:n]
+		f(&y[0], &a[0], n, alpha, beta)
+	}
+}
+
+func productOf(f func(y, a, b *float32, n int, alpha float32)) func(y, a, b []float32, alpha float32) {
+	return func(y, a, b []float32, alpha float32) {
+		n := len(a)
+		if n == 0 {
+			return
+		}
+		y, b = y[:n], b[:n]
+		f(&y[0], &a[0], &b[0], n, alpha)
+	}
+}
+
+func dotOf(f func(a, b *float32, n int) float64) func(a, b []float32) float64 {
+	return func(a, b []float32) float64 {
+		n := len(a)
+		if n == 0 {
+			return 0
+		}
+		b = b[:n]
+		return f(&a[0], &b[0], n)
+	}
+}
+
 func addRowsOf(f func(sum *float32, width int, x *float32, rows int)) func(sum, x []float32) {
 	return func(sum, x []float32) {
 		if len(x) == 0 {

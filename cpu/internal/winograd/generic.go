@@ -14,14 +14,14 @@ const (
 // generic returns the transforms in Go: the definition of what the kernels compute.
 func generic() *Kernels {
 	k := &Kernels{input: func(v *float32, stepV int, x *float32, rowX, columnX, n int, _ *float32) {
-		spreadTile(v, stepV, x, rowX, columnX, n, Size, inputLine)
+		transformTile(v, stepV, x, rowX, columnX, n, Size, inputLine)
 	}}
 	for r := 2; r < Size; r++ {
-		k.expand[r] = func(v *float32, stepV int, x *float32, rowX, columnX, n int, _ *float32) {
-			spreadTile(v, stepV, x, rowX, columnX, n, r, expandLine)
+		k.filter[r] = func(v *float32, stepV int, x *float32, rowX, columnX, n int, _ *float32) {
+			transformTile(v, stepV, x, rowX, columnX, n, r, filterLine)
 		}
-		k.collapse[r] = func(y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, _ *float32) {
-			collapseTile(r, y, rowY, columnY, v, stepV, bias, floor, n)
+		k.output[r] = func(y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, _ *float32) {
+			outputTile(r, y, rowY, columnY, v, stepV, bias, floor, n)
 		}
 	}
 	return k
@@ -33,7 +33,7 @@ type (
 	line [Size]float32
 )
 
-func spreadTile(v *float32, stepV int, x *float32, rowX, columnX, n, size int, transform func(x line, size int) line) {
+func transformTile(v *float32, stepV int, x *float32, rowX, columnX, n, size int, transform func(x line, size int) line) {
 	for c := range n {
 		var half tile
 		for j := range size {
@@ -54,7 +54,7 @@ func spreadTile(v *float32, stepV int, x *float32, rowX, columnX, n, size int, t
 	}
 }
 
-func collapseTile(m int, y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32, n int) {
+func outputTile(m int, y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32, n int) {
 	for c := range n {
 		var half tile
 		for i := range Size {
@@ -62,14 +62,14 @@ func collapseTile(m int, y *float32, rowY, columnY int, v *float32, stepV int, b
 			for j := range row {
 				row[j] = *at(v, (Size*i+j)*stepV+c)
 			}
-			half[i] = collapseLine(row, m)
+			half[i] = outputLine(row, m)
 		}
 		for j := range m {
 			var column line
 			for i := range column {
 				column[i] = half[i][j]
 			}
-			result := collapseLine(column, m)
+			result := outputLine(column, m)
 			for i := range m {
 				sum := result[i] + *at(bias, c)
 				if sum < floor {
@@ -93,8 +93,8 @@ func inputLine(x line, _ int) line {
 	}
 }
 
-// expandLine is G x.
-func expandLine(x line, size int) line {
+// filterLine is G x.
+func filterLine(x line, size int) line {
 	half := func(first int, point, weight float32) (sum float32) {
 		for j := first; j < size; j += 2 {
 			sum += weight * x[j]
@@ -107,8 +107,8 @@ func expandLine(x line, size int) line {
 	return line{weight0 * x[0], evenA + oddA, evenA - oddA, evenB + oddB, evenB - oddB, x[size-1]}
 }
 
-// collapseLine is A^T x, in the first m elements.
-func collapseLine(x line, m int) (y line) {
+// outputLine is A^T x, in the first m elements.
+func outputLine(x line, m int) (y line) {
 	sumA, sumB := x[1]+x[2], x[3]+x[4]
 	differenceA, differenceB := x[1]-x[2], x[3]-x[4]
 	y[0] = x[0] + sumA + sumB

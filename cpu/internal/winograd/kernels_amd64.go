@@ -5,55 +5,55 @@
 package winograd
 
 // Writes the 6 x 6 values of a tile of 6 x 6 pixels, n channels each.
-func avx512Input(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx512InputTransform(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 2 x 2 coefficients, n channels each.
-func avx512Expand2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx512FilterTransform2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 3 x 3 coefficients, n channels each.
-func avx512Expand3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx512FilterTransform3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 4 x 4 coefficients, n channels each.
-func avx512Expand4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx512FilterTransform4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 5 x 5 coefficients, n channels each.
-func avx512Expand5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx512FilterTransform5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes 2 x 2 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx512Collapse2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx512OutputTransform2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 
 // Writes 3 x 3 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx512Collapse3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx512OutputTransform3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 
 // Writes 4 x 4 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx512Collapse4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx512OutputTransform4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 
 // Writes 5 x 5 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx512Collapse5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx512OutputTransform5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 
 // Writes the 6 x 6 values of a tile of 6 x 6 pixels, n channels each.
-func avx2Input(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx2InputTransform(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 2 x 2 coefficients, n channels each.
-func avx2Expand2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx2FilterTransform2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 3 x 3 coefficients, n channels each.
-func avx2Expand3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx2FilterTransform3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 4 x 4 coefficients, n channels each.
-func avx2Expand4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx2FilterTransform4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes the 6 x 6 values of 5 x 5 coefficients, n channels each.
-func avx2Expand5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+func avx2FilterTransform5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 
 // Writes 2 x 2 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx2Collapse2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx2OutputTransform2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 
 // Writes 3 x 3 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx2Collapse3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx2OutputTransform3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 
 // Writes 4 x 4 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx2Collapse4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx2OutputTransform4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 
 // Writes 5 x 5 pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.
-func avx2Collapse5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+func avx2OutputTransform5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func avx512Input(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx512InputTransform(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, AVX512F
-TEXT ·avx512Input(SB), NOSPLIT, $0-56
+TEXT ·avx512InputTransform(SB), NOSPLIT, $0-56
 	VBROADCASTSS value0<>+0(SB), Z0
 	VBROADCASTSS value1<>+0(SB), Z1
 	VBROADCASTSS value2<>+0(SB), Z2
@@ -901,9 +901,9 @@ DATA value5<>+24(SB)/4, $(1.5)
 DATA value5<>+28(SB)/4, $(1.5)
 GLOBL value5<>(SB), RODATA|NOPTR, $32
 
-// func avx512Expand2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx512FilterTransform2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, AVX512F
-TEXT ·avx512Expand2(SB), NOSPLIT, $0-56
+TEXT ·avx512FilterTransform2(SB), NOSPLIT, $0-56
 	VBROADCASTSS value6<>+0(SB), Z0
 	VBROADCASTSS value7<>+0(SB), Z1
 	VBROADCASTSS value8<>+0(SB), Z2
@@ -1299,9 +1299,9 @@ DATA value10<>+24(SB)/4, $(0.19753087)
 DATA value10<>+28(SB)/4, $(0.19753087)
 GLOBL value10<>(SB), RODATA|NOPTR, $32
 
-// func avx512Expand3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx512FilterTransform3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, AVX512F
-TEXT ·avx512Expand3(SB), NOSPLIT, $0-56
+TEXT ·avx512FilterTransform3(SB), NOSPLIT, $0-56
 	VBROADCASTSS value6<>+0(SB), Z0
 	VBROADCASTSS value7<>+0(SB), Z1
 	VBROADCASTSS value8<>+0(SB), Z2
@@ -1761,9 +1761,9 @@ DATA value12<>+24(SB)/4, $(0.2962963)
 DATA value12<>+28(SB)/4, $(0.2962963)
 GLOBL value12<>(SB), RODATA|NOPTR, $32
 
-// func avx512Expand4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx512FilterTransform4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, AVX512F
-TEXT ·avx512Expand4(SB), NOSPLIT, $0-56
+TEXT ·avx512FilterTransform4(SB), NOSPLIT, $0-56
 	VBROADCASTSS value6<>+0(SB), Z0
 	VBROADCASTSS value7<>+0(SB), Z1
 	VBROADCASTSS value8<>+0(SB), Z2
@@ -2329,9 +2329,9 @@ DATA value14<>+24(SB)/4, $(0.44444445)
 DATA value14<>+28(SB)/4, $(0.44444445)
 GLOBL value14<>(SB), RODATA|NOPTR, $32
 
-// func avx512Expand5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx512FilterTransform5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, AVX512F
-TEXT ·avx512Expand5(SB), NOSPLIT, $0-56
+TEXT ·avx512FilterTransform5(SB), NOSPLIT, $0-56
 	VBROADCASTSS value6<>+0(SB), Z0
 	VBROADCASTSS value7<>+0(SB), Z1
 	VBROADCASTSS value8<>+0(SB), Z2
@@ -3015,9 +3015,9 @@ DATA value16<>+24(SB)/4, $(0.6666667)
 DATA value16<>+28(SB)/4, $(0.6666667)
 GLOBL value16<>(SB), RODATA|NOPTR, $32
 
-// func avx512Collapse2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx512OutputTransform2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX512F, SSE
-TEXT ·avx512Collapse2(SB), NOSPLIT, $0-72
+TEXT ·avx512OutputTransform2(SB), NOSPLIT, $0-72
 	VBROADCASTSS value4<>+0(SB), Z0
 	VBROADCASTSS value5<>+0(SB), Z1
 	MOVQ         y+0(FP), AX
@@ -3368,9 +3368,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512Collapse3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx512OutputTransform3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX512F, SSE
-TEXT ·avx512Collapse3(SB), NOSPLIT, $0-72
+TEXT ·avx512OutputTransform3(SB), NOSPLIT, $0-72
 	VBROADCASTSS value4<>+0(SB), Z0
 	VBROADCASTSS value5<>+0(SB), Z1
 	VBROADCASTSS value0<>+0(SB), Z2
@@ -3835,9 +3835,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx512Collapse4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx512OutputTransform4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX512F, SSE
-TEXT ·avx512Collapse4(SB), NOSPLIT, $0-72
+TEXT ·avx512OutputTransform4(SB), NOSPLIT, $0-72
 	VBROADCASTSS value4<>+0(SB), Z0
 	VBROADCASTSS value5<>+0(SB), Z1
 	VBROADCASTSS value0<>+0(SB), Z2
@@ -4456,9 +4456,9 @@ DATA value18<>+24(SB)/4, $(3.375)
 DATA value18<>+28(SB)/4, $(3.375)
 GLOBL value18<>(SB), RODATA|NOPTR, $32
 
-// func avx512Collapse5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx512OutputTransform5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX512F, SSE
-TEXT ·avx512Collapse5(SB), NOSPLIT, $0-72
+TEXT ·avx512OutputTransform5(SB), NOSPLIT, $0-72
 	VBROADCASTSS value4<>+0(SB), Z0
 	VBROADCASTSS value5<>+0(SB), Z1
 	VBROADCASTSS value0<>+0(SB), Z2
@@ -5231,9 +5231,9 @@ DATA value20<>+24(SB)/4, $(5.0625)
 DATA value20<>+28(SB)/4, $(5.0625)
 GLOBL value20<>(SB), RODATA|NOPTR, $32
 
-// func avx2Input(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx2InputTransform(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2Input(SB), NOSPLIT, $0-56
+TEXT ·avx2InputTransform(SB), NOSPLIT, $0-56
 	MOVQ x+16(FP), AX
 	MOVQ rowX+24(FP), CX
 	SHLQ $0x02, CX
@@ -6079,9 +6079,9 @@ DATA lanes<>+56(SB)/4, $0x00000000
 DATA lanes<>+60(SB)/4, $0x00000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
-// func avx2Expand2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx2FilterTransform2(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX
-TEXT ·avx2Expand2(SB), NOSPLIT, $0-56
+TEXT ·avx2FilterTransform2(SB), NOSPLIT, $0-56
 	MOVQ x+16(FP), AX
 	MOVQ rowX+24(FP), CX
 	SHLQ $0x02, CX
@@ -6421,9 +6421,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2Expand3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx2FilterTransform3(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2Expand3(SB), NOSPLIT, $0-56
+TEXT ·avx2FilterTransform3(SB), NOSPLIT, $0-56
 	MOVQ x+16(FP), AX
 	MOVQ rowX+24(FP), CX
 	SHLQ $0x02, CX
@@ -6855,9 +6855,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2Expand4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx2FilterTransform4(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2Expand4(SB), NOSPLIT, $0-56
+TEXT ·avx2FilterTransform4(SB), NOSPLIT, $0-56
 	MOVQ x+16(FP), AX
 	MOVQ rowX+24(FP), CX
 	SHLQ $0x02, CX
@@ -7393,9 +7393,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2Expand5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
+// func avx2FilterTransform5(v *float32, stepV int, x *float32, rowX int, columnX int, n int, scratch *float32)
 // Requires: AVX, FMA3
-TEXT ·avx2Expand5(SB), NOSPLIT, $0-56
+TEXT ·avx2FilterTransform5(SB), NOSPLIT, $0-56
 	MOVQ x+16(FP), AX
 	MOVQ rowX+24(FP), CX
 	SHLQ $0x02, CX
@@ -8047,9 +8047,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2Collapse2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx2OutputTransform2(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·avx2Collapse2(SB), NOSPLIT, $0-72
+TEXT ·avx2OutputTransform2(SB), NOSPLIT, $0-72
 	MOVQ         y+0(FP), AX
 	MOVQ         rowY+8(FP), CX
 	SHLQ         $0x02, CX
@@ -8396,9 +8396,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2Collapse3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx2OutputTransform3(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·avx2Collapse3(SB), NOSPLIT, $0-72
+TEXT ·avx2OutputTransform3(SB), NOSPLIT, $0-72
 	MOVQ         y+0(FP), AX
 	MOVQ         rowY+8(FP), CX
 	SHLQ         $0x02, CX
@@ -8857,9 +8857,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2Collapse4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx2OutputTransform4(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·avx2Collapse4(SB), NOSPLIT, $0-72
+TEXT ·avx2OutputTransform4(SB), NOSPLIT, $0-72
 	MOVQ         y+0(FP), AX
 	MOVQ         rowY+8(FP), CX
 	SHLQ         $0x02, CX
@@ -9450,9 +9450,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func avx2Collapse5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+// func avx2OutputTransform5(y *float32, rowY int, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 // Requires: AVX, AVX2, FMA3, SSE
-TEXT ·avx2Collapse5(SB), NOSPLIT, $0-72
+TEXT ·avx2OutputTransform5(SB), NOSPLIT, $0-72
 	MOVQ         y+0(FP), AX
 	MOVQ         rowY+8(FP), CX
 	SHLQ         $0x02, CX

@@ -9,15 +9,15 @@ func For(set simd.Set) *Kernels {
 	switch set {
 	case simd.AVX512:
 		return &Kernels{
-			input:    avx512Input,
-			expand:   [Size]spread{2: avx512Expand2, 3: avx512Expand3, 4: avx512Expand4, 5: avx512Expand5},
-			collapse: [Size]collapse{2: avx512Collapse2, 3: avx512Collapse3, 4: avx512Collapse4, 5: avx512Collapse5},
+			input:  avx512InputTransform,
+			filter: [Size]toTile{2: avx512FilterTransform2, 3: avx512FilterTransform3, 4: avx512FilterTransform4, 5: avx512FilterTransform5},
+			output: [Size]fromTile{2: avx512OutputTransform2, 3: avx512OutputTransform3, 4: avx512OutputTransform4, 5: avx512OutputTransform5},
 		}
 	case simd.AVX2:
 		return &Kernels{
-			input:    avx2Input,
-			expand:   [Size]spread{2: avx2Expand2, 3: avx2Expand3, 4: avx2Expand4, 5: avx2Expand5},
-			collapse: [Size]collapse{2: avx2Collapse2, 3: avx2Collapse3, 4: avx2Collapse4, 5: avx2Collapse5},
+			input:  avx2InputTransform,
+			filter: [Size]toTile{2: avx2FilterTransform2, 3: avx2FilterTransform3, 4: avx2FilterTransform4, 5: avx2FilterTransform5},
+			output: [Size]fromTile{2: avx2OutputTransform2, 3: avx2OutputTransform3, 4: avx2OutputTransform4, 5: avx2OutputTransform5},
 		}
 	}
 	return generic()

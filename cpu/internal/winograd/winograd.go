@@ -42,16 +42,16 @@ const scratchLen = Values * 16
 func NewScratch(allocate func(n int) []float32) []float32 { return allocate(scratchLen) }
 
 type (
-	spread   func(v *float32, stepV int, x *float32, rowX, columnX, n int, scratch *float32)
-	collapse func(y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
+	toTile   func(v *float32, stepV int, x *float32, rowX, columnX, n int, scratch *float32)
+	fromTile func(y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32, n int, scratch *float32)
 )
 
 // Kernels are the transforms for one instruction set. All work on n channels that lie next to
 // one another, at each pixel, tap or value.
 type Kernels struct {
-	input    spread
-	expand   [Size]spread // by the number of coefficients along a side, 2 to 5
-	collapse [Size]collapse
+	input  toTile
+	filter [Size]toTile // by the number of coefficients along a side, 2 to 5
+	output [Size]fromTile
 }
 
 // Grid is where the pixels or taps of a tile are: At is the first one's place in Data,
@@ -80,24 +80,24 @@ func checkValues(v []float32, step, n int) {
 	}
 }
 
-// Input writes B^T x B of the 6 x 6 pixels at x: value i of the channels at v[i*step].
-func (k *Kernels) Input(v []float32, step int, x Grid, n int, scratch []float32) {
+// InputTransform writes B^T x B of the 6 x 6 pixels at x: value i of the channels at v[i*step].
+func (k *Kernels) InputTransform(v []float32, step int, x Grid, n int, scratch []float32) {
 	x.check(Size, n)
 	checkValues(v, step, n)
 	k.input(&v[0], step, &x.Data[x.At], x.Row, x.Column, n, &scratch[:scratchLen][0])
 }
 
-// Expand writes G x G^T of the r x r taps at x, or of as many pixels of a gradient.
-func (k *Kernels) Expand(r int, v []float32, step int, x Grid, n int, scratch []float32) {
+// FilterTransform writes G x G^T of the r x r taps at x, or of as many pixels of a gradient.
+func (k *Kernels) FilterTransform(r int, v []float32, step int, x Grid, n int, scratch []float32) {
 	x.check(r, n)
 	checkValues(v, step, n)
-	k.expand[r](&v[0], step, &x.Data[x.At], x.Row, x.Column, n, &scratch[:scratchLen][0])
+	k.filter[r](&v[0], step, &x.Data[x.At], x.Row, x.Column, n, &scratch[:scratchLen][0])
 }
 
-// Collapse writes max(A^T v A + bias, floor) to the m x m pixels at y, or to as many taps.
+// OutputTransform writes max(A^T v A + bias, floor) to the m x m pixels at y, or to as many taps.
 // The bias has n elements.
-func (k *Kernels) Collapse(m int, y Grid, v []float32, step, n int, bias []float32, floor float32, scratch []float32) {
+func (k *Kernels) OutputTransform(m int, y Grid, v []float32, step, n int, bias []float32, floor float32, scratch []float32) {
 	y.check(m, n)
 	checkValues(v, step, n)
-	k.collapse[m](&y.Data[y.At], y.Row, y.Column, &v[0], step, &bias[:n][0], floor, n, &scratch[:scratchLen][0])
+	k.output[m](&y.Data[y.At], y.Row, y.Column, &v[0], step, &bias[:n][0], floor, n, &scratch[:scratchLen][0])
 }

@@ -50,7 +50,7 @@ func inputMatrix() matrix {
 	return b
 }
 
-func expandMatrix(r int) matrix {
+func filterMatrix(r int) matrix {
 	g := make(matrix, Size)
 	for i := range g {
 		g[i] = make([]float64, r)
@@ -71,7 +71,7 @@ func expandMatrix(r int) matrix {
 	return g
 }
 
-func collapseMatrix(m int) matrix {
+func outputMatrix(m int) matrix {
 	a := make(matrix, m)
 	for j := range a {
 		a[j] = make([]float64, Size)
@@ -129,10 +129,10 @@ func TestTransforms(t *testing.T) {
 		for n := 1; n <= 37; n++ {
 			for _, end := range []bool{false, true} {
 				c := operands{t: t, rng: rng, regions: regions, n: n, end: end}
-				c.spread("input", Size, inputMatrix(), func(v []float32, step int, x Grid) { k.Input(v, step, x, n, scratch) })
+				c.toTile("input", Size, inputMatrix(), func(v []float32, step int, x Grid) { k.InputTransform(v, step, x, n, scratch) })
 				for r := 2; r < Size; r++ {
-					c.spread(fmt.Sprint("expand", r), r, expandMatrix(r), func(v []float32, step int, x Grid) { k.Expand(r, v, step, x, n, scratch) })
-					c.collapse(r, k, scratch)
+					c.toTile(fmt.Sprint("filterTransform", r), r, filterMatrix(r), func(v []float32, step int, x Grid) { k.FilterTransform(r, v, step, x, n, scratch) })
+					c.fromTile(r, k, scratch)
 				}
 			}
 		}
@@ -169,7 +169,7 @@ func (c operands) grid(region, size int) Grid {
 
 func (g Grid) at(i, j, c int) *float32 { return &g.Data[g.At+i*g.Row+j*g.Column+c] }
 
-func (c operands) spread(name string, size int, m matrix, run func(v []float32, step int, x Grid)) {
+func (c operands) toTile(name string, size int, m matrix, run func(v []float32, step int, x Grid)) {
 	c.t.Helper()
 	x := c.grid(0, size)
 	random(c.rng, x.Data)
@@ -200,7 +200,7 @@ func (c operands) untouched(name string, first, second []float32) {
 	}
 }
 
-func (c operands) collapse(m int, k *Kernels, scratch []float32) {
+func (c operands) fromTile(m int, k *Kernels, scratch []float32) {
 	c.t.Helper()
 	y := c.grid(0, m)
 	step := c.n + c.rng.IntN(3)
@@ -214,26 +214,26 @@ func (c operands) collapse(m int, k *Kernels, scratch []float32) {
 	}
 	written := map[*float32]bool{}
 	before := append([]float32(nil), y.Data...)
-	k.Collapse(m, y, v, step, c.n, bias, floor, scratch)
+	k.OutputTransform(m, y, v, step, c.n, bias, floor, scratch)
 	for ch := range c.n {
-		want, bound := both(collapseMatrix(m), func(i, j int) float64 { return float64(v[(Size*i+j)*step+ch]) })
+		want, bound := both(outputMatrix(m), func(i, j int) float64 { return float64(v[(Size*i+j)*step+ch]) })
 		for i := range m {
 			for j := range m {
 				sum := max(want[i][j]+float64(bias[ch]), float64(floor))
 				at := y.at(i, j, ch)
 				written[at] = true
 				if wrong(*at, sum, bound[i][j]+math.Abs(float64(bias[ch]))) {
-					c.t.Fatalf("collapse%d of %d channels: pixel %d, %d of channel %d is %v, want %v", m, c.n, i, j, ch, *at, sum)
+					c.t.Fatalf("outputTransform%d of %d channels: pixel %d, %d of channel %d is %v, want %v", m, c.n, i, j, ch, *at, sum)
 				}
 			}
 		}
 	}
 	for i := range y.Data {
 		if !written[&y.Data[i]] && math.Float32bits(y.Data[i]) != math.Float32bits(before[i]) {
-			c.t.Fatalf("collapse%d of %d channels wrote between the pixels", m, c.n)
+			c.t.Fatalf("outputTransform%d of %d channels wrote between the pixels", m, c.n)
 		}
 	}
-	c.untouched(fmt.Sprint("collapse", m), y.Data, v)
+	c.untouched(fmt.Sprint("outputTransform", m), y.Data, v)
 }
 
 // TestNaN: what is not a number stays so, also through the floor.
@@ -244,7 +244,7 @@ func TestNaN(t *testing.T) {
 		v := make([]float32, Values*n)
 		v[0] = float32(math.NaN())
 		y := make([]float32, 16*n)
-		k.Collapse(4, Grid{Data: y, Row: 4 * n, Column: n}, v, n, n, make([]float32, n), 0, scratch)
+		k.OutputTransform(4, Grid{Data: y, Row: 4 * n, Column: n}, v, n, n, make([]float32, n), 0, scratch)
 		if !math.IsNaN(float64(y[0])) || y[1] != 0 {
 			t.Errorf("the first channels are %v and %v, want NaN and 0", y[0], y[1])
 		}
@@ -282,15 +282,15 @@ func productError(k *Kernels, r, c int, low float64) (rms, most float64) {
 				s[i] = float32(low + rng.Float64()*(1-low))
 			}
 		}
-		k.Input(v, c, Grid{Data: x, Row: Size * c, Column: c}, c, scratch)
-		k.Expand(r, u, c, Grid{Data: w, Row: r * c, Column: c}, c, scratch)
+		k.InputTransform(v, c, Grid{Data: x, Row: Size * c, Column: c}, c, scratch)
+		k.FilterTransform(r, u, c, Grid{Data: w, Row: r * c, Column: c}, c, scratch)
 		for i := range sum {
 			sum[i] = 0
 			for ch := range c {
 				sum[i] += v[i*c+ch] * u[i*c+ch]
 			}
 		}
-		k.Collapse(m, Grid{Data: y, Row: m, Column: 1}, sum, 1, 1, []float32{0}, float32(math.Inf(-1)), scratch)
+		k.OutputTransform(m, Grid{Data: y, Row: m, Column: 1}, sum, 1, 1, []float32{0}, float32(math.Inf(-1)), scratch)
 		for i := range y {
 			want, size := direct(x, w, r, c, i/m, i%m)
 			e := math.Abs(float64(y[i])-want) / size * (1 << 24)
@@ -318,14 +318,16 @@ func TestChecks(t *testing.T) {
 	scratch := make([]float32, scratchLen)
 	v := make([]float32, Values*4)
 	for name, run := range map[string]func(){
-		"pixels behind the end": func() { k.Input(v, 4, Grid{Data: make([]float32, Values*4-1), Row: 24, Column: 4}, 4, scratch) },
+		"pixels behind the end": func() {
+			k.InputTransform(v, 4, Grid{Data: make([]float32, Values*4-1), Row: 24, Column: 4}, 4, scratch)
+		},
 		"pixels before the beginning": func() {
-			k.Input(v, 4, Grid{Data: make([]float32, Values*4), At: Values*4 - 4, Row: -25, Column: -4}, 4, scratch)
+			k.InputTransform(v, 4, Grid{Data: make([]float32, Values*4), At: Values*4 - 4, Row: -25, Column: -4}, 4, scratch)
 		},
 		"values behind the end": func() {
-			k.Expand(3, v[:Values*4-1], 4, Grid{Data: make([]float32, 36), Row: 12, Column: 4}, 4, scratch)
+			k.FilterTransform(3, v[:Values*4-1], 4, Grid{Data: make([]float32, 36), Row: 12, Column: 4}, 4, scratch)
 		},
-		"no channels": func() { k.Expand(3, v, 4, Grid{Data: make([]float32, 36), Row: 12, Column: 4}, 0, scratch) },
+		"no channels": func() { k.FilterTransform(3, v, 4, Grid{Data: make([]float32, 36), Row: 12, Column: 4}, 0, scratch) },
 	} {
 		func() {
 			defer func() {
@@ -349,10 +351,10 @@ func FuzzTransforms(f *testing.F) {
 		c := operands{t: t, rng: rand.New(rand.NewPCG(seed, 5)), regions: regions, n: 1 + int(n)%most, end: end}
 		for _, set := range simd.Available() {
 			k := For(set)
-			c.spread("input", Size, inputMatrix(), func(v []float32, step int, x Grid) { k.Input(v, step, x, c.n, scratch) })
+			c.toTile("input", Size, inputMatrix(), func(v []float32, step int, x Grid) { k.InputTransform(v, step, x, c.n, scratch) })
 			for r := 2; r < Size; r++ {
-				c.spread(fmt.Sprint("expand", r), r, expandMatrix(r), func(v []float32, step int, x Grid) { k.Expand(r, v, step, x, c.n, scratch) })
-				c.collapse(r, k, scratch)
+				c.toTile(fmt.Sprint("filterTransform", r), r, filterMatrix(r), func(v []float32, step int, x Grid) { k.FilterTransform(r, v, step, x, c.n, scratch) })
+				c.fromTile(r, k, scratch)
 			}
 		}
 	})

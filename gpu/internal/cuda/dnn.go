@@ -109,12 +109,6 @@ func NewConvolutionDesc(g Geometry, math cudnn.MathType) (*ConvolutionDesc, erro
 	return d, nil
 }
 
-// SetConvolutionMath changes the math type, to that of an algorithm that was found.
-func SetConvolutionMath(d *ConvolutionDesc, math cudnn.MathType) error {
-	return cudnnError("setting a convolution's math type",
-		C.cudnnSetConvolutionMathType(convolutionHandle(d), C.cudnnMathType_t(math)))
-}
-
 // Window is that of a pooling.
 type Window struct {
 	KH, KW, PadH, PadW, StrideH, StrideW int

@@ -68,10 +68,6 @@ func TestDescriptors(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", d.name, diff)
 		}
 	}
-	check(t, SetConvolutionMath(c.Conv, TensorOpMath))
-	if got := fakeFields(unsafe.Pointer(convolutionHandle(c.Conv)), 15)[13]; got != 1 {
-		t.Errorf("math type %d after SetConvolutionMath, want 1", got)
-	}
 	check(t, DestroyPoolingDesc(pool), DestroyActivationDesc(act))
 	check(t, DestroyTensorDesc(nil), DestroyFilterDesc(nil), DestroyConvolutionDesc(nil), DestroyPoolingDesc(nil), DestroyActivationDesc(nil))
 

@@ -39,13 +39,6 @@ func EndCapture(s cu.Stream) (*Graph, error) {
 	return g, nil
 }
 
-// Capturing reports whether the stream is being recorded.
-func Capturing(s cu.Stream) (bool, error) {
-	var status C.CUstreamCaptureStatus
-	err := cudaError("asking whether a stream is recorded", C.cuStreamIsCapturing(streamHandle(s), &status))
-	return status != C.CU_STREAM_CAPTURE_STATUS_NONE, err
-}
-
 // Upload queues sending the graph to the device, so that its first launch is as quick as the
 // others.
 func (g *Graph) Upload(s cu.Stream) error {

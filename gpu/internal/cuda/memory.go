@@ -62,22 +62,6 @@ func FreeHost(b []byte) error {
 	return Check("freeing pinned host memory", cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))))
 }
 
-// CopyToDevice copies src to the device and waits for it.
-func CopyToDevice(dst cu.DevicePtr, src []byte) error {
-	if len(src) == 0 {
-		return nil
-	}
-	return Check("copying to the device", cu.MemcpyHtoD(dst, unsafe.Pointer(unsafe.SliceData(src)), int64(len(src))))
-}
-
-// CopyToHost copies src, of len(dst) bytes, to the host and waits for it.
-func CopyToHost(dst []byte, src cu.DevicePtr) error {
-	if len(dst) == 0 {
-		return nil
-	}
-	return Check("copying to the host", cu.MemcpyDtoH(unsafe.Pointer(unsafe.SliceData(dst)), src, int64(len(dst))))
-}
-
 // CopyToDeviceAsync queues a copy of src, which must be memory of AllocHost, unchanged until
 // the stream has done the copy.
 func CopyToDeviceAsync(dst cu.DevicePtr, src []byte, s cu.Stream) error {
@@ -112,12 +96,4 @@ func SetAsync(dst cu.DevicePtr, value byte, bytes int64, s cu.Stream) error {
 		return nil
 	}
 	return Check("setting device memory", cu.MemsetD8Async(dst, value, bytes, s))
-}
-
-// Set32Async queues setting n words of four bytes to value. dst must be aligned to them.
-func Set32Async(dst cu.DevicePtr, value uint32, n int64, s cu.Stream) error {
-	if n == 0 {
-		return nil
-	}
-	return Check("setting device memory", cu.MemsetD32Async(dst, uint(value), n, s))
 }

@@ -21,9 +21,6 @@ func NewStream() (cu.Stream, error) {
 // Wait waits for all work that was queued in the stream, and returns the first fault.
 func Wait(s cu.Stream) error { return Check("waiting for a stream", s.Synchronize()) }
 
-// WaitFor makes work that is queued in the stream from now on wait for the event.
-func WaitFor(s cu.Stream, e cu.Event) error { return Check("waiting for an event", s.Wait(e, 0)) }
-
 // DestroyStream frees the stream when its work is done.
 func DestroyStream(s cu.Stream) error { return Check("destroying a stream", s.Destroy()) }
 

@@ -35,6 +35,7 @@ func matMulCases() []matMulCase {
 }
 
 func testMatMul(t *testing.T, dev device.Device, opt Options) {
+	t.Run("batch", func(t *testing.T) { testMatMulBatch(t, dev, opt) })
 	for _, c := range matMulCases() {
 		for _, trans := range []struct{ a, b bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 			for _, bias := range []bool{false, true} {
@@ -50,6 +51,49 @@ func testMatMul(t *testing.T, dev device.Device, opt Options) {
 			}
 		}
 	}
+}
+
+// testMatMulBatch checks products of a batch, also of one smaller than the plan's.
+func testMatMulBatch(t *testing.T, dev device.Device, opt Options) {
+	for _, c := range []struct {
+		maxBatch, batch int
+		matMulCase
+	}{{1, 1, matMulCase{3, 2, 7, 0, 0}}, {4, 3, matMulCase{5, 13, 29, 11, 0}}, {3, 3, matMulCase{33, 10, 300, 0, 0}}, {70, 65, matMulCase{8, 8, 4, 0, 3}}} {
+		for _, trans := range []struct{ a, b bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+			s := device.MatMulSpec{
+				Batch: c.maxBatch, M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, TransA: trans.a, TransB: trans.b, Bias: trans.a, DType: opt.storage,
+			}
+			for _, out := range opt.productTypes() {
+				s.Out = out
+				t.Run(fmt.Sprintf("%d-of-%d/%s", c.batch, c.maxBatch, matMulName(s, c.matMulCase)), func(t *testing.T) {
+					runMatMulBatch(t, dev, opt, s, c.batch, c.matMulCase)
+				})
+			}
+		}
+	}
+}
+
+func runMatMulBatch(t *testing.T, dev device.Device, opt Options, s device.MatMulSpec, batch int, size matMulCase) {
+	p := plan(dev.NewMatMul(s))(t)
+	src := newSource(fmt.Sprintf("matmul/%v/%v", s, size))
+	m, n, k := size.m, size.n, size.k
+	aData, bData, biasData := opt.round(src.values(batch*m*k)), opt.round(src.values(batch*k*n)), src.values(n)
+	aShape, bShape := []int{batch, m, k}, []int{batch, k, n}
+	if s.TransA {
+		aShape = []int{batch, k, m}
+	}
+	if s.TransB {
+		bShape = []int{batch, n, k}
+	}
+	r := newRig(t, dev, opt)
+	a, b, c := r.input("a", aData, aShape...), r.input("b", bData, bShape...), r.newOperand("c", output, s.OutType(), nil, []int{batch, m, n})
+	var bias *device.Tensor
+	var biasWide []float64
+	if s.Bias {
+		bias, biasWide = r.inputFloat32("bias", biasData, n), reference.Widen(biasData)
+	}
+	r.run(func() { p.Run(c, a, b, bias) })
+	r.check(c, reference.MatMulBatch(batch, m, n, k, s.TransA, s.TransB, reference.Widen(aData), reference.Widen(bData), biasWide).Widened(opt.productFactor()))
 }
 
 // productTypes returns what a product's spec may say of its type.
@@ -139,6 +183,7 @@ func sizedProducts(size Size) []benchProduct {
 			{"96x96x96-transB", device.MatMulSpec{M: 96, N: 96, K: 96, TransB: true, Bias: true}},
 			{"257x130x67", device.MatMulSpec{M: 257, N: 130, K: 67}},
 			{"33x10x800", device.MatMulSpec{M: 33, N: 10, K: 800}},
+			{"7-times-33x33x1500-transA", device.MatMulSpec{Batch: 7, M: 33, N: 33, K: 1500, TransA: true}},
 		}
 	case Large:
 		all := []benchProduct{
@@ -210,13 +255,17 @@ func matMulCalls(products []benchProduct, construct func(device.Device, device.M
 			if s.TransB {
 				slices.Reverse(bShape)
 			}
-			a, b, out := o.uniform(-1, 1, aShape...), o.uniform(-1, 1, bShape...), o.tensor(s.Out, s.M, s.N)
+			cShape := []int{s.M, s.N}
+			if s.Batch > 0 {
+				aShape, bShape, cShape = append([]int{s.Batch}, aShape...), append([]int{s.Batch}, bShape...), append([]int{s.Batch}, cShape...)
+			}
+			a, b, out := o.uniform(-1, 1, aShape...), o.uniform(-1, 1, bShape...), o.tensor(s.Out, cShape...)
 			var bias *device.Tensor
 			if s.Bias {
 				bias = o.uniformFloat32(-1, 1, s.N)
 			}
 			return Work{
-				Run: func() { p.Run(out, a, b, bias) }, Results: []*device.Tensor{out}, FLOPs: 2 * int64(s.M) * int64(s.N) * int64(s.K),
+				Run: func() { p.Run(out, a, b, bias) }, Results: []*device.Tensor{out}, FLOPs: 2 * int64(max(s.Batch, 1)) * int64(s.M) * int64(s.N) * int64(s.K),
 			}, nil
 		}})
 	}

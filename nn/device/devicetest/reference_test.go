@@ -292,3 +292,26 @@ func TestReferenceScaling(t *testing.T) {
 		}
 	}
 }
+
+func TestReferenceComposed(t *testing.T) {
+	x := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12} // [2, 2, 3]
+	sum := func(keep device.Axes) []float64 {
+		return reference.Reduce(device.ReduceSpec{Kind: device.ReduceSum, Batch: 2, Rows: 2, C: 3, Keep: keep}, 2, x, nil).Value
+	}
+	wantValues(t, "sum", sum(device.NoAxes), 78)
+	wantValues(t, "sum of columns", sum(device.AxisC), 22, 26, 30)
+	wantValues(t, "sum of rows", sum(device.AxisBatch|device.AxisRows), 6, 15, 24, 33)
+	wantValues(t, "sum of images", sum(device.AxisBatch), 21, 57)
+	wantValues(t, "sum of images' columns", sum(device.AxisBatch|device.AxisC), 5, 7, 9, 17, 19, 21)
+	wantValues(t, "sum over the batch", sum(device.AxisRows|device.AxisC), 8, 10, 12, 14, 16, 18)
+	wantValues(t, "sum over batch and columns", sum(device.AxisRows), 30, 48)
+	half := device.ReduceSpec{Kind: device.ReduceSumProducts, Batch: 2, Rows: 2, C: 3, Alpha: 0.5}
+	wantValues(t, "half of the products", reference.Reduce(half, 2, x, x).Value, 325)
+
+	s := device.MapSpec{Kind: device.MapAdd, Batch: 2, Rows: 2, C: 3, B: device.AxisBatch | device.AxisC, Alpha: 1, Beta: 10}
+	wantValues(t, "add", reference.Map(s, x, x, []float64{1, 2, 3, 4, 5, 6}).Value, 11, 22, 33, 14, 25, 36, 47, 58, 69, 50, 61, 72)
+	wantValues(t, "transpose", reference.Transpose(device.TransposeSpec{Batch: 2, M: 2, N: 3}, x).Value, 1, 4, 2, 5, 3, 6, 7, 10, 8, 11, 9, 12)
+	wantValues(t, "gather", reference.Gather(device.GatherSpec{Rows: 3, XRows: 4, RowLen: 3}, x, []int32{3, 4, 0}).Value, 10, 11, 12, 0, 0, 0, 1, 2, 3)
+	columns := device.CopyColumnsSpec{Rows: 2, Width: 2, YC: 3, YFrom: 1, XC: 4, XFrom: 2}
+	wantValues(t, "columns", reference.CopyColumns(columns, make([]float64, 6), x).Value, 0, 3, 4, 0, 7, 8)
+}

@@ -121,10 +121,15 @@ func (r *rig) encode(name string, data []float32) []byte {
 			r.t.Fatalf("the test gave %v for %s, which is no %v", data[i], name, r.opt.dtype())
 		}
 	}
-	if r.opt.dtype() == device.Float32 {
+	return elements(r.opt.dtype(), data)
+}
+
+// elements returns data as elements of a float type.
+func elements(dtype device.DType, data []float32) []byte {
+	if dtype == device.Float32 {
 		return device.Bytes(data) // NaNs keep their payloads
 	}
-	return reference.Round(r.opt.dtype(), reference.Widen(data))
+	return reference.Round(dtype, reference.Widen(data))
 }
 
 // The following make operands that are float32 whatever the options say: parameters of layers, statistics.

@@ -53,7 +53,7 @@ func (p lossScaling) Update() {
 	}
 	bad := false
 	for _, g := range p.s.Grads {
-		bad = bad || Reduce(device.ReduceNonFinite, 1, p.load(g)).Value[0] > 0
+		bad = bad || Reduce(device.ReduceSpec{Kind: device.ReduceNonFinite, Rows: 1, C: g.Len()}, 1, p.load(g), nil).Value[0] > 0
 	}
 	next := LossScaling([device.ScalingLen]float64(p.load(p.s.State)), bad, p.s.Interval)
 	p.store(op, p.s.State, next[:])

@@ -1,8 +1,6 @@
 package reference
 
-import (
-	"trainer/nn/device"
-)
+import "trainer/nn/device"
 
 // MatMul returns C = op(A) op(B) + bias, with op(A) [m,k] and op(B) [k,n]:
 //
@@ -31,6 +29,19 @@ func MatMul(m, n, k int, transA, transB bool, a, b, bias []float64) Sums {
 	return c
 }
 
+// MatMulBatch returns the products of a batch.
+func MatMulBatch(batch, m, n, k int, transA, transB bool, a, b, bias []float64) Sums {
+	all := MatMul(m, n, k, transA, transB, a, b, bias)
+	for i := 1; i < batch; i++ {
+		c := MatMul(m, n, k, transA, transB, a[i*m*k:], b[i*k*n:], bias)
+		all.Value, all.Magnitude = append(all.Value, c.Value...), append(all.Magnitude, c.Magnitude...)
+		if bias != nil {
+			all.Rounded = append(all.Rounded, c.Rounded...)
+		}
+	}
+	return all
+}
+
 type matMul struct {
 	*Operations
 	s device.MatMulSpec
@@ -38,30 +49,17 @@ type matMul struct {
 
 // NewMatMul makes a plan of a matrix product.
 func (o *Operations) NewMatMul(s device.MatMulSpec) (device.MatMul, error) {
-	require("matmul", s.M > 0 && s.N > 0 && s.K > 0, "%+v", s)
-	return made[device.MatMul](o, "matmul", matMul{o, s}, o.accepts(s.DType, s.Out))
+	err := o.accepts(s.DType, s.Out)
+	if err == nil {
+		s.Check()
+	}
+	return made[device.MatMul](o, "matmul", matMul{o, s}, err)
 }
 
 func (p matMul) Run(c, a, b, bias *device.Tensor) {
 	const op = "matmul"
-	dtype, out := p.s.DType.OrFloat32(), p.s.Out
-	if out == 0 {
-		out = dtype
-	}
-	device.Check(op, "a", a, dtype, -1, -1)
-	m, k := a.Dim(0), a.Dim(1)
-	if p.s.TransA {
-		m, k = k, m
-	}
-	require(op, m <= p.s.M && k <= p.s.K, "a is %v, the plan is for m up to %d and k up to %d", a, p.s.M, p.s.K)
-	if p.s.TransB {
-		device.Check(op, "b", b, dtype, p.s.N, k)
-	} else {
-		device.Check(op, "b", b, dtype, k, p.s.N)
-	}
-	device.Check(op, "c", c, out, m, p.s.N)
-	checkBias(op, bias, p.s.Bias, p.s.N)
+	batch, m, k := p.s.CheckOperands(c, a, b, bias)
 	if p.begin(op) {
-		p.store(op, c, MatMul(m, p.s.N, k, p.s.TransA, p.s.TransB, p.load(a), p.load(b), p.load(bias)).Value)
+		p.store(op, c, MatMulBatch(batch, m, p.s.N, k, p.s.TransA, p.s.TransB, p.load(a), p.load(b), p.load(bias)).Value)
 	}
 }

@@ -6,30 +6,58 @@ import (
 	"trainer/nn/device"
 )
 
-// Reduce returns the reduction of x [rows, c].
-func Reduce(kind device.ReduceKind, c int, x []float64) Sums {
-	if kind == device.ReduceSumRows {
-		dst := NewSums(c, SumUlps(len(x)/c))
-		for i, v := range x {
-			dst.Add(i%c, v)
-		}
-		return dst
-	}
-	dst := NewSums(1, SumUlps(len(x)))
-	for _, v := range x {
-		switch {
-		case kind == device.ReduceSum:
-			dst.Add(0, v)
-		case kind == device.ReduceSumSquares:
-			dst.Add(0, v*v)
-		case math.IsNaN(v) || math.IsInf(v, 0):
-			dst.Add(0, 1)
+// Reduce returns the reduction of a [batch, rows, c], and b for products, over what the spec does not keep.
+func Reduce(s device.ReduceSpec, batch int, a, b []float64) Sums {
+	n := s.Keep.Len(batch, s.Rows, s.C)
+	dst := NewSums(n, SumUlps(len(a)/n))
+	if s.Kind == device.ReduceMax {
+		for i := range dst.Value {
+			dst.Value[i] = math.Inf(-1)
 		}
 	}
-	if kind == device.ReduceNonFinite {
-		dst.Ulps = 0
+	for i, v := range a {
+		at := broadcast(s.Keep, i, s.Rows, s.C)
+		switch s.Kind {
+		case device.ReduceSum:
+			dst.Add(at, v)
+		case device.ReduceSumSquares:
+			dst.Add(at, v*v)
+		case device.ReduceSumProducts:
+			dst.Add(at, v*b[i])
+		case device.ReduceMax:
+			largest := max(dst.Value[at], v)
+			dst.Set(at, largest, math.Abs(largest))
+		case device.ReduceNonFinite:
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				dst.Add(at, 1)
+			}
+		}
+	}
+	alpha := float64(s.Factor())
+	for i, v := range dst.Value {
+		dst.Set(i, alpha*v, math.Abs(alpha)*dst.Magnitude[i])
+	}
+	switch s.Kind {
+	case device.ReduceMax, device.ReduceNonFinite:
+		dst.Ulps = 1 // alpha's product
 	}
 	return dst
+}
+
+// broadcast returns which element of a tensor with some dimensions of [batch, rows, c] belongs to element i of
+// one with all of them.
+func broadcast(axes device.Axes, i, rows, c int) int {
+	at := 0
+	if axes&device.AxisBatch != 0 {
+		at = i / (rows * c)
+	}
+	if axes&device.AxisRows != 0 {
+		at = at*rows + i/c%rows
+	}
+	if axes&device.AxisC != 0 {
+		at = at*c + i%c
+	}
+	return at
 }
 
 type reduce struct {
@@ -39,19 +67,14 @@ type reduce struct {
 
 // NewReduce makes a plan of a reduction.
 func (o *Operations) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
-	require("reduce", s.Kind >= device.ReduceSumRows && s.Kind <= device.ReduceNonFinite && s.Rows > 0 && s.C > 0, "%+v", s)
+	s.Check()
 	return made[device.Reduce](o, "reduce", reduce{o, s}, o.accepts(s.DType))
 }
 
-func (p reduce) Run(dst, src *device.Tensor) {
+func (p reduce) Run(dst, a, b *device.Tensor) {
 	const op = "reduce"
-	device.CheckUpTo(op, "src", src, p.s.DType.OrFloat32(), p.s.Rows*p.s.C)
-	if p.s.Kind == device.ReduceSumRows {
-		device.Check(op, "dst", dst, device.Float32, p.s.C)
-	} else {
-		device.Check(op, "dst", dst, device.Float32, 1)
-	}
+	batch := p.s.CheckOperands(dst, a, b)
 	if p.begin(op) {
-		p.store(op, dst, Reduce(p.s.Kind, p.s.C, p.load(src)).Value)
+		p.store(op, dst, Reduce(p.s, batch, p.load(a), p.load(b)).Value)
 	}
 }

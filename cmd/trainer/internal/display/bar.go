@@ -12,10 +12,10 @@ import (
 	"trainer/nn/train"
 )
 
-// refresh is the time between two pictures of the bar.
+// refresh is the time between two frames of the bar.
 const refresh = 120 * time.Millisecond
 
-// Bar is a live progress bar for a terminal, with a line an epoch above it.
+// Bar is a live progress bar for a terminal, with one line per epoch above it.
 type Bar struct {
 	run      Run
 	progress *mpb.Progress
@@ -23,7 +23,7 @@ type Bar struct {
 	epochs   float64
 	drawn    time.Time
 
-	mu      sync.Mutex // the bar is drawn by a goroutine of its own
+	mu      sync.Mutex // another goroutine draws the bar
 	step    train.StepDone
 	testing train.EvalProgress // Total is 0 while training
 }

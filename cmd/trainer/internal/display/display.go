@@ -20,12 +20,13 @@ type Display interface {
 	Close()
 }
 
-// Run is what a display can't learn from events.
+// Run is what a display doesn't learn from events.
 type Run struct {
 	Data, Recipe string
 	Number, Of   int // of several runs
 	Seed         uint64
 	Precision    string // of the device, such as "fp16"
+	OnePrecision bool   // the device has no other, so that a text need not name it
 }
 
 // Quiet shows nothing.
@@ -37,7 +38,7 @@ func (Quiet) OnEvent(train.Event) {}
 // Close does nothing.
 func (Quiet) Close() {}
 
-// Lines prints one line an epoch: for logs.
+// Lines prints one line per epoch, for logs.
 type Lines struct {
 	w   io.Writer
 	run Run
@@ -62,14 +63,14 @@ func (l *Lines) OnEvent(e train.Event) {
 // Close does nothing: every line is complete.
 func (l *Lines) Close() {}
 
-// startLine says what is trained, on what.
+// startLine describes the training and its device.
 func startLine(s train.Start, run Run) string {
-	line := fmt.Sprintf("%s on %s: %s parameters, %s an image forward; %s training and %s test images; %s, %s steps; %s",
+	line := fmt.Sprintf("%s on %s: %s parameters, %s per image (forward pass); %s training and %s test images; %s, %s steps; %s",
 		run.Recipe, run.Data, humanize.Comma(int64(s.Params)), FLOPs(s.FLOPs),
 		humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
-		Epochs(s.Epochs), humanize.Comma(int64(s.Summary.Steps)), Device(s.Summary, run.Precision))
+		Epochs(s.Epochs), humanize.Comma(int64(s.Summary.Steps)), run.device(s.Summary))
 	if s.Step > 0 {
-		line += fmt.Sprintf("; going on after step %d", s.Step)
+		line += fmt.Sprintf("; continuing from step %d", s.Step)
 	}
 	if run.Of > 1 {
 		line = fmt.Sprintf("run %d of %d, seed %d: %s", run.Number, run.Of, run.Seed, line)
@@ -77,21 +78,29 @@ func startLine(s train.Start, run Run) string {
 	return line
 }
 
-// fallbackLine says which operations the host computes in place of the device.
+// fallbackLine says which operations the host computes instead of the device.
 func fallbackLine(s train.Summary) string {
-	return fmt.Sprintf("%s has no code for: %s; the host computes this in float64, which is slow", s.Device, strings.Join(s.Fallbacks, ", "))
+	return fmt.Sprintf("%s has no code for: %s; the host computes them in float64, which is slow", s.Device, strings.Join(s.Fallbacks, ", "))
 }
 
-// Device names the device of a training, such as "cuda:0 (NVIDIA L4, fp16)". The CPU's precision is always the same, and
-// left out.
+// device names the device of a run.
+func (r Run) device(s train.Summary) string {
+	if r.OnePrecision {
+		return Device(s, "")
+	}
+	return Device(s, r.Precision)
+}
+
+// Device names the device of a training, such as "cuda:0 (NVIDIA L4, fp16)". precision is "" for a device that has only
+// one.
 func Device(s train.Summary, precision string) string {
-	if s.Device == "cpu" {
+	if precision == "" {
 		return fmt.Sprintf("%s (%s)", s.Device, s.Info.Description)
 	}
 	return fmt.Sprintf("%s (%s, %s)", s.Device, s.Info.Description, precision)
 }
 
-// epochLine is an epoch's results. Without a speed there is none to be told.
+// epochLine returns an epoch's results. An emulated device has no speed.
 func epochLine(m train.EpochMetrics) string {
 	line := fmt.Sprintf("epoch %3d  loss %.4f  accuracy %6.2f%%", m.Epoch, m.TrainLoss, 100*m.TrainAccuracy)
 	if m.Evaluated {
@@ -104,10 +113,10 @@ func epochLine(m train.EpochMetrics) string {
 	return line + fmt.Sprintf("  %s img/s  %.1fs", whole(m.ImagesPerSecond), m.Seconds)
 }
 
-// FLOPs shows a number of floating-point operations.
+// FLOPs returns a number of floating-point operations as text.
 func FLOPs(n int64) string { return humanize.SIWithDigits(float64(n), 1, "FLOP") }
 
-// Epochs shows a number of epochs.
+// Epochs returns a number of epochs as text.
 func Epochs(n float64) string {
 	if n == 1 {
 		return "1 epoch"
@@ -115,7 +124,7 @@ func Epochs(n float64) string {
 	return fmt.Sprintf("%g epochs", n)
 }
 
-// whole shows a number without its fraction, with commas.
+// whole returns a number without its fraction, with commas.
 func whole(x float64) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return "?"
@@ -123,7 +132,7 @@ func whole(x float64) string {
 	return humanize.Comma(int64(x))
 }
 
-// short shows a duration to the second.
+// short returns a duration to the second.
 func short(d time.Duration) string {
 	if d < 0 {
 		d = 0
@@ -131,7 +140,7 @@ func short(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// JSON prints one object a line, for programs: events named start, epoch, checkpoint.
+// JSON prints one object per line, for programs: events named start, epoch, checkpoint.
 type JSON struct {
 	enc *json.Encoder
 	run Run
@@ -172,7 +181,7 @@ func (j *JSON) OnEvent(e train.Event) {
 	}
 }
 
-// print writes a value as a line. A pipe that nobody reads any more must not end training.
+// print writes a value as a line. A closed pipe must not end training.
 func (j *JSON) print(v any) { _ = j.enc.Encode(v) }
 
 // Close does nothing: every line is complete.

@@ -35,7 +35,9 @@ func builtIn(t *testing.T, name string) *nn.Sequential {
 
 func drawings(t *testing.T) []drawing {
 	t.Helper()
-	table := func(model nn.Layer, input nn.Shape) []Layer { return Layers(rows(t, model, input), model) }
+	table := func(model nn.Layer, input nn.Shape) []Layer {
+		return Layers(rows(t, model, input), model, nn.LayerKinds())
+	}
 	image := nn.Shape{12, 12, 3}
 	conv := nn.Conv2D{OutC: 4, Kernel: nn.Square(3), Same: true}
 	residual := nn.NewSequential(
@@ -259,10 +261,10 @@ func TestLayersTellTheDetails(t *testing.T) {
 		nn.Flatten{}, nn.Dense{Out: 2}, nn.Named("temperature", nn.Scale{By: 0.5}),
 	)
 	var got []string
-	for _, l := range Layers(rows(t, model, nn.Shape{20, 20, 2}), model) {
+	for _, l := range Layers(rows(t, model, nn.Shape{20, 20, 2}), model, nn.LayerKinds()) {
 		got = append(got, l.Name+": "+l.Detail)
 	}
-	want := "conv1: 3×5, stride 2×1, dilation 2, padding 2, 2 groups, frozen|pool1: 3×3, stride 2, padding 1|flatten1: |dense1: |temperature: × 0.5"
+	want := "conv1: 3×5, stride 2×1, padding 2, dilation 2, 2 groups, frozen|pool1: 3×3, stride 2, padding 1|flatten1: |dense1: |temperature: × 0.5"
 	if strings.Join(got, "|") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
 	}

@@ -108,7 +108,7 @@ func (d *diagram) addLayers(layers []Layer) {
 		last := &d.stages[len(d.stages)-1]
 		begins := strings.Contains(l.Name, ".shortcut.") && !apart
 		apart = apart || begins
-		if last.maker != nil && KeepsShape(l.Kind) && !begins {
+		if last.maker != nil && KeepsShape(l.Family) && !begins {
 			last.tags = append(last.tags, l)
 			continue
 		}
@@ -116,11 +116,9 @@ func (d *diagram) addLayers(layers []Layer) {
 	}
 }
 
-const residualKind = "residual"
-
 func (d *diagram) addContainer(l Layer, inner []Layer) {
 	d.addLayers(inner)
-	if l.Kind != residualKind {
+	if l.Family != nn.Joining {
 		return
 	}
 	l.Detail = "body + input"
@@ -140,72 +138,32 @@ func (d *diagram) summary() string {
 		len(d.layers), count(int64(d.params)), count(d.flops))
 }
 
-// KeepsShape reports whether layers of the kind give what they get in the same shape.
-func KeepsShape(kind string) bool {
-	switch family(kind) {
-	case activations, normalisation, dropout, scaling:
+// KeepsShape reports whether layers of the family give what they get in the same shape.
+func KeepsShape(f nn.Family) bool {
+	switch f {
+	case nn.Activation, nn.Normalisation, nn.Regulariser, nn.Scaling:
 		return true
 	}
 	return false
 }
 
-// The families of layers that have a colour in common.
-const (
-	weights       = "weights"
-	activations   = "activation"
-	pooling       = "pooling"
-	normalisation = "normalisation"
-	dropout       = "dropout"
-	scaling       = "scale"
-	reshaping     = "reshaping"
-	joining       = "sum"
-	other         = "other"
-)
-
-func families() []string {
-	return []string{weights, pooling, normalisation, activations, dropout, scaling, reshaping, joining, other}
-}
-
-// family returns the family of a kind of layers.
-func family(kind string) string {
-	switch kind {
-	case "conv2d", "dense":
-		return weights
-	case "max-pool2d", "avg-pool2d", "global-avg-pool":
-		return pooling
-	case "batch-norm":
-		return normalisation
-	case "dropout":
-		return dropout
-	case "flatten":
-		return reshaping
-	case "scale":
-		return scaling
-	case residualKind:
-		return joining
-	case "relu", "leaky-relu", "gelu", "sigmoid", "tanh", "silu":
-		return activations
-	}
-	return other
-}
-
-func familyColor(family string) color.NRGBA {
-	switch family {
-	case weights:
+func familyColor(f nn.Family) color.NRGBA {
+	switch f {
+	case nn.WithWeights:
 		return blue
-	case pooling:
+	case nn.Pooling:
 		return green
-	case normalisation:
+	case nn.Normalisation:
 		return sky
-	case activations:
+	case nn.Activation:
 		return orange
-	case dropout:
+	case nn.Regulariser:
 		return purple
-	case scaling:
+	case nn.Scaling:
 		return vermillion
-	case joining:
+	case nn.Joining:
 		return ink
-	case other:
+	case nn.OtherFamily:
 		return mix(purple, ink, 0.5)
 	}
 	return muted
@@ -218,7 +176,7 @@ func (s *page) stage(d *diagram, st stage, i int, x, y float64) {
 	c := muted
 	name, kind, small := "input", "", ""
 	if st.maker != nil {
-		c = familyColor(family(st.maker.Kind))
+		c = familyColor(st.maker.Family)
 		name, kind, small = st.maker.Name, st.maker.Kind, st.maker.Detail
 		if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
 			name, kind, small = name[dot+1:], "in "+name[:dot], kind+" "+small
@@ -299,7 +257,7 @@ func (s *page) bar(d *diagram, n int, c color.NRGBA, middle, axis float64) (from
 
 // tag draws a layer that keeps the shape as a strip with its kind.
 func (s *page) tag(l Layer, x, y, width float64) {
-	c := familyColor(family(l.Kind))
+	c := familyColor(l.Family)
 	s.fill(mix(white, c, 0.3), corners(x, y, width, tagHeight-3)...)
 	s.fill(c, corners(x, y, 3, tagHeight-3)...)
 	text := l.Kind
@@ -311,22 +269,18 @@ func (s *page) tag(l Layer, x, y, width float64) {
 
 // legend explains the colours that were used.
 func (s *page) legend(d *diagram, y float64) {
-	used := map[string]bool{}
+	used := map[nn.Family]bool{}
 	for _, l := range d.layers {
-		used[family(l.Kind)] = true
+		used[l.Family] = true
 	}
 	x := margin
 	t := typeface{9.5, false}
-	for _, f := range families() {
+	for _, f := range nn.Families() {
 		if !used[f] {
 			continue
 		}
-		label := f
-		if f == weights {
-			label = "layer with weights"
-		}
 		s.fill(mix(white, familyColor(f), 0.8), corners(x, y-7, 8, 8)...)
-		s.text(t, left, muted, point{x + 12, y}, label)
-		x += 30 + s.textWidth(t, label)
+		s.text(t, left, muted, point{x + 12, y}, string(f))
+		x += 30 + s.textWidth(t, string(f))
 	}
 }

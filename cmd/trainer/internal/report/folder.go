@@ -1,5 +1,5 @@
-// Package report writes what a run leaves behind: one folder with the effective
-// configuration, one line of metrics an epoch, a summary and the weights.
+// Package report writes the results of a run to its folder: the effective configuration, one line of metrics per epoch, a
+// summary and the weights.
 package report
 
 import (
@@ -20,23 +20,22 @@ import (
 
 // The files of a run's folder.
 const (
-	ConfigFile     = "config.toml"            // the recipe with every change made to it, and the run
-	MetricsFile    = "metrics.jsonl"          // one object an epoch
+	ConfigFile     = "config.toml"            // the recipe with all changes, and the settings of the run
+	MetricsFile    = "metrics.jsonl"          // one object per epoch
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
 	WeightsFile    = "weights.safetensors"    // of the trained network
-	CheckpointFile = "checkpoint.safetensors" // what resuming needs
+	CheckpointFile = "checkpoint.safetensors" // for resuming
 )
 
 // Folder is the folder of one run.
 type Folder struct {
 	path    string
 	metrics *os.File
-	fresh   bool   // made or taken for a new run
+	fresh   bool   // for a new run
 	parent  string // folder that was made to hold this one, or ""
 }
 
-// DefaultPath is the folder of a run that got no name: runs/<date>-<data>-<recipe>. data
-// and recipe may be paths.
+// DefaultPath is the folder of a run without -out: runs/<date>-<data>-<recipe>. data and recipe may be paths.
 func DefaultPath(now time.Time, data, recipe string) string {
 	return filepath.Join("runs", now.Format("2006-01-02")+"-"+slug(data)+"-"+slug(recipe))
 }
@@ -53,7 +52,7 @@ func slug(name string) string {
 	return name
 }
 
-// Unused makes a folder that wasn't there: path, or else path-2, path-3 and so on.
+// Unused makes a new folder: path, or path-2, path-3 and so on if that exists.
 func Unused(path string) (*Folder, error) {
 	parent := filepath.Dir(path)
 	if _, err := os.Stat(parent); err == nil {
@@ -80,11 +79,10 @@ func Unused(path string) (*Folder, error) {
 	}
 }
 
-// ErrHoldsRun is a folder that has the results of another run, which are never
-// overwritten.
+// ErrHoldsRun is a folder with the results of another run, which are never overwritten.
 var ErrHoldsRun = errors.New("it already holds a run")
 
-// Create makes the folder, or takes one that is there and holds no run.
+// Create makes the folder, or uses an existing one that holds no run.
 func Create(path string) (*Folder, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("making the output folder: %w", err)
@@ -97,10 +95,10 @@ func Create(path string) (*Folder, error) {
 	return open(path, true)
 }
 
-// Continue opens the folder of a run that was stopped, to add to it.
+// Continue opens the folder of a stopped run, to add to it.
 func Continue(path string) (*Folder, error) { return open(path, false) }
 
-// open begins the metrics file, which shows at once whether the folder can be written.
+// open opens the metrics file, which fails at once if the folder is not writable.
 func open(path string, fresh bool) (*Folder, error) {
 	flag := 0
 	if fresh {
@@ -113,8 +111,8 @@ func open(path string, fresh bool) (*Folder, error) {
 	return &Folder{path: path, metrics: metrics, fresh: fresh}, nil
 }
 
-// Rewind drops the lines of metrics after a step, and one that was cut off: the run goes
-// on from there, and will write them again.
+// Rewind drops the lines of metrics after a step, and an incomplete line: the run continues from that step, and writes
+// them again.
 func (f *Folder) Rewind(step int) error {
 	text, err := os.ReadFile(f.metrics.Name())
 	if err != nil {
@@ -170,14 +168,14 @@ func (f *Folder) WriteSummary(s any) error {
 	return writeFile(f.File(SummaryFile), append(text, '\n'))
 }
 
-// Discard removes what a new run has written before it failed to begin, and the folder if
-// nothing else is in it. The folder of a run that went on stays as it is.
+// Discard removes what a new run wrote before it failed to begin, and the folder if nothing else is in it. It leaves the
+// folder of a resumed run as it is.
 func (f *Folder) Discard() {
 	if !f.fresh {
 		return
 	}
 	f.Close()
-	// What can't be removed stays: the error that matters is the one before.
+	// A file that can't be removed stays: the caller reports the error that matters.
 	_ = os.Remove(f.File(MetricsFile))
 	_ = os.Remove(f.File(ConfigFile))
 	_ = os.Remove(f.path)
@@ -189,7 +187,7 @@ func (f *Folder) Discard() {
 // Close closes the metrics.
 func (f *Folder) Close() error { return f.metrics.Close() }
 
-// writeFile replaces a file as a whole or not at all.
+// writeFile replaces a file completely or not at all.
 func writeFile(path string, content []byte) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {

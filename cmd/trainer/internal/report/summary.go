@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// Number is a float that JSON can always hold: NaN and infinities become null.
+// Number is a float whose NaN and infinities become null in JSON.
 type Number float64
 
 // MarshalJSON writes the number, or null.
@@ -19,7 +19,7 @@ func (n Number) MarshalJSON() ([]byte, error) {
 // Summary is summary.json of one run.
 type Summary struct {
 	Device          string  `json:"device"`
-	Precision       string  `json:"precision"` // that it computed in, such as "fp16"
+	Precision       string  `json:"precision"` // of the device, such as "fp16"
 	Data            string  `json:"data"`
 	Recipe          string  `json:"recipe"`
 	Parameters      int     `json:"parameters"`
@@ -42,8 +42,8 @@ type Summary struct {
 	Version         string  `json:"version"`
 }
 
-// Runs is summary.json of several runs that differ in the seed. The fields of Summary
-// that change from run to run are means.
+// Runs is summary.json of several runs that differ in the seed. The fields of Summary that change from run to run are
+// means.
 type Runs struct {
 	Summary
 	TestAccuracyStd Number    `json:"test_accuracy_std"`

@@ -7,8 +7,8 @@
 //
 //	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
 //
-// or, with set, puts it in place of the tile, added to the bias where there is one. k runs in turns, after each of which A and B move on by a step of their own: with the
-// rows of a filter, or of an image, as turns a convolution needs no copy of its patches.
+// or, with set, puts it in place of the tile, added to the bias where there is one. k runs in segments, after each of which A and B move on by a step of their own: with the
+// rows of a filter, or of an image, as segments a convolution needs no copy of its patches.
 //
 // There is one for each number of rows up to the largest tile that the registers hold, for
 // one and two vectors of columns, and for A by rows (N) and by columns (T). The last
@@ -134,10 +134,10 @@ func (a *operandA) group(steps int) {
 	}
 }
 
-// loop emits body for every k of every turn: groups of unroll steps, then single steps.
+// loop emits body for every k of every segment: groups of unroll steps, then single steps.
 func loop(a *operandA, b, ldb Register, body func(step int)) {
-	turn, groups, singles, done := "turn", "groups", "singles", "done"
-	// What is left to add to A and B at the end of a turn: the step from one turn's
+	segment, groups, singles, done := "segment", "groups", "singles", "done"
+	// What is left to add to A and B at the end of a segment: the step from one segment's
 	// beginning to the next's, less what the steps of k have added.
 	k := Load(Param("k"), GP64())
 	restA, restB := Load(Param("stepA"), GP64()), Load(Param("stepB"), GP64())
@@ -154,9 +154,9 @@ func loop(a *operandA, b, ldb Register, body func(step int)) {
 	MOVQ(k, passed)
 	IMULQ(ldb, passed)
 	SUBQ(passed, restB)
-	turns := Load(Param("turns"), GP64())
+	segments := Load(Param("segments"), GP64())
 
-	Label(turn)
+	Label(segment)
 	Load(Param("k"), k)
 	Label(groups)
 	CMPQ(k, Imm(unroll))
@@ -181,11 +181,11 @@ func loop(a *operandA, b, ldb Register, body func(step int)) {
 	Label(done)
 	a.add(restA)
 	ADDQ(restB, b)
-	DECQ(turns)
-	JNZ(LabelRef(turn))
+	DECQ(segments)
+	JNZ(LabelRef(segment))
 }
 
-const signature = "func(turns, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int, set int, bias *float32)"
+const signature = "func(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int, set int, bias *float32)"
 
 // avx512 emits a kernel with mr x vectors accumulators of 16 lanes: 28 of the 32
 // registers for the largest tile, two for B, two for A's broadcasts.
@@ -435,9 +435,9 @@ func maskTable() Mem {
 // peak emits a loop of independent multiply-adds on registers alone: what the processor
 // can do at best, which the kernels are measured against.
 func peak(set string, registers []VecPhysical) {
-	TEXT(set+"Peak", NOSPLIT, "func(turns int)")
-	Doc(fmt.Sprintf("Does turns x %d vector multiply-adds.", len(registers)))
-	n := Load(Param("turns"), GP64())
+	TEXT(set+"Peak", NOSPLIT, "func(rounds int)")
+	Doc(fmt.Sprintf("Does rounds x %d vector multiply-adds.", len(registers)))
+	n := Load(Param("rounds"), GP64())
 	for _, r := range registers {
 		VXORPS(r.AsY(), r.AsY(), r.AsY())
 	}

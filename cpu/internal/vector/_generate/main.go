@@ -24,6 +24,7 @@ func main() {
 		linear(m)
 		sum(m, false)
 		sum(m, true)
+		maps(m)
 		maxPool2x2(m, false)
 		maxPool2x2(m, true)
 		maxPool(m)

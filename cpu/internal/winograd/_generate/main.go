@@ -33,10 +33,10 @@ func main() {
 	for _, m := range []*machine{{set: "avx512", lanes: 16}, {set: "avx2", lanes: 8}} {
 		m.emitInput()
 		for r := 2; r <= 5; r++ {
-			m.emitExpand(r)
+			m.emitFilterTransform(r)
 		}
 		for r := 2; r <= 5; r++ {
-			m.emitCollapse(r)
+			m.emitOutputTransform(r)
 		}
 	}
 	Generate()
@@ -188,9 +188,9 @@ func (m *machine) input(x []VecVirtual) []VecVirtual {
 	return []VecVirtual{zero, upA, downA, upB, downB, infinity}
 }
 
-// expand is G x: the values at the points of the polynomial with the coefficients x, each
+// filterTransform is G x: the values at the points of the polynomial with the coefficients x, each
 // divided by the product of the point's distances from the others.
-func (m *machine) expand(x []VecVirtual) []VecVirtual {
+func (m *machine) filterTransform(x []VecVirtual) []VecVirtual {
 	// every second coefficient, from the first on
 	half := func(first int, point, weight float64) VecVirtual {
 		sum := m.times(x[first], weight)
@@ -210,8 +210,8 @@ func (m *machine) expand(x []VecVirtual) []VecVirtual {
 	return []VecVirtual{zero, upA, downA, upB, downB, m.copy(x[len(x)-1])}
 }
 
-// expandConstants are what expand of r elements multiplies by.
-func expandConstants(r int) []float64 {
+// filterConstants are what filterTransform of r elements multiplies by.
+func filterConstants(r int) []float64 {
 	values := []float64{weight0}
 	for _, p := range []struct{ point, weight float64 }{{pointA, weightA}, {pointB, weightB}} {
 		weight := p.weight
@@ -223,9 +223,9 @@ func expandConstants(r int) []float64 {
 	return values
 }
 
-// collapse is A^T x with n results: sum over the points p of p^j x, infinity adding to the
+// outputTransform is A^T x with n results: sum over the points p of p^j x, infinity adding to the
 // last one.
-func (m *machine) collapse(x []VecVirtual, n int) []VecVirtual {
+func (m *machine) outputTransform(x []VecVirtual, n int) []VecVirtual {
 	sumA, sumB := m.add(x[1], x[2]), m.add(x[3], x[4])
 	differenceA, differenceB := m.sub(x[1], x[2]), m.sub(x[3], x[4])
 	y := []VecVirtual{m.add(m.add(x[0], sumA), sumB)}
@@ -246,7 +246,7 @@ func (m *machine) collapse(x []VecVirtual, n int) []VecVirtual {
 	return y
 }
 
-func collapseConstants(n int) []float64 {
+func outputConstants(n int) []float64 {
 	var values []float64
 	powerA, powerB := 1.0, 1.0
 	for j := 1; j < n; j++ {
@@ -397,22 +397,22 @@ func pointer(name string) Register { return Load(Param(name), GP64()) }
 
 // emitInput: v = B^T x B.
 func (m *machine) emitInput() {
-	m.text("Input", "v *float32, stepV int, x *float32, rowX, columnX int",
+	m.text("InputTransform", "v *float32, stepV int, x *float32, rowX, columnX int",
 		"Writes the 6 x 6 values of a tile of 6 x 6 pixels, n channels each.")
 	m.constants(a2, b2, a2+b2, a2*b2, pointA, pointB)
-	m.spread(6, m.input)
+	m.toTile(6, m.input)
 }
 
-// emitExpand: v = G x G^T.
-func (m *machine) emitExpand(r int) {
-	m.text(fmt.Sprintf("Expand%d", r), "v *float32, stepV int, x *float32, rowX, columnX int",
+// emitFilterTransform: v = G x G^T.
+func (m *machine) emitFilterTransform(r int) {
+	m.text(fmt.Sprintf("FilterTransform%d", r), "v *float32, stepV int, x *float32, rowX, columnX int",
 		fmt.Sprintf("Writes the 6 x 6 values of %[1]d x %[1]d coefficients, n channels each.", r))
-	m.constants(expandConstants(r)...)
-	m.spread(r, m.expand)
+	m.constants(filterConstants(r)...)
+	m.toTile(r, m.filterTransform)
 }
 
-// spread emits a transform of size x size to 6 x 6.
-func (m *machine) spread(size int, transform line) {
+// toTile emits a transform of size x size to 6 x 6.
+func (m *machine) toTile(size int, transform line) {
 	x := grid{pointer("x"), newStride("rowX"), newStride("columnX")}
 	v, stepV := pointer("v"), newStride("stepV")
 	scratch := pointer("scratch")
@@ -431,18 +431,18 @@ func (m *machine) spread(size int, transform line) {
 	}, x.base, v)
 }
 
-// emitCollapse: y = max(A^T v A + bias, floor).
-func (m *machine) emitCollapse(size int) {
-	m.text(fmt.Sprintf("Collapse%d", size), "y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32",
+// emitOutputTransform: y = max(A^T v A + bias, floor).
+func (m *machine) emitOutputTransform(size int) {
+	m.text(fmt.Sprintf("OutputTransform%d", size), "y *float32, rowY, columnY int, v *float32, stepV int, bias *float32, floor float32",
 		fmt.Sprintf("Writes %[1]d x %[1]d pixels made of 6 x 6 values, n channels each, with the bias added and no less than floor.", size))
-	m.constants(collapseConstants(size)...)
+	m.constants(outputConstants(size)...)
 	y := grid{pointer("y"), newStride("rowY"), newStride("columnY")}
 	v, stepV, bias := pointer("v"), newStride("stepV"), pointer("bias")
 	scratch := pointer("scratch")
 	floor, low := m.vector(), XMM()
 	Load(Param("floor"), low)
 	VBROADCASTSS(low, floor)
-	transform := func(x []VecVirtual) []VecVirtual { return m.collapse(x, size) }
+	transform := func(x []VecVirtual) []VecVirtual { return m.outputTransform(x, size) }
 	m.walk(func() {
 		from := GP64()
 		MOVQ(v, from)

@@ -1,0 +1,474 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/klauspost/cpuid/v2"
+
+	"trainer/bench"
+	"trainer/cmd/trainer/internal/display"
+	"trainer/cpu"
+	"trainer/nn/recipe"
+)
+
+// benchOptions are the flags of trainer bench.
+type benchOptions struct {
+	deviceOptions
+	recipe string
+	time   time.Duration
+	json   bool
+}
+
+func (p *program) benchFlags(o *benchOptions) *flag.FlagSet {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	p.deviceFlag(f, &o.device)
+	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
+	f.Func("recipe", "`name` built-in recipe, or a TOML file: measure only this one, and no kernels", func(s string) error {
+		if s == "" {
+			return errors.New("want a name or a file")
+		}
+		o.recipe = s
+		return nil
+	})
+	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	f.Func("precision", "`name` precision on a GPU, as for training; auto is each recipe's own, and for kernels every one that the GPU supports (default auto)", precision(&o.precision))
+	f.Func("time", "`duration` time to measure each recipe; each kernel gets a quarter of it, or on a GPU a tenth (default 1s)", func(s string) (err error) {
+		if o.time, err = time.ParseDuration(s); err != nil || o.time <= 0 {
+			return errors.New("want a duration above 0, such as 1s or 500ms")
+		}
+		return nil
+	})
+	return f
+}
+
+func (p *program) writeBenchHelp() {
+	w := p.stdout
+	fmt.Fprint(w, `trainer bench measures what this machine can do. On the CPU, in about 20 seconds: the peak
+multiply-add rate, the share of it that each kernel reaches, and how fast each recipe
+trains. On a GPU: large matrix products and convolutions in each precision, and each recipe
+in its own. Other programs running at the same time lower the rates.
+
+Usage:
+  trainer bench [flags]
+
+Flags:
+`)
+	p.benchFlags(&benchOptions{}).VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
+	writeFlag(w, nil)
+	fmt.Fprint(w, `
+A recipe's images/s count whole training steps on random images of its data set's size:
+augmentation, forward, loss, backward, update. If a step would take longer than -time on
+the CPU, or not fit into a GPU's memory, the batch is halved, which may lower the rate.
+The time of the whole recipe is the number of training images times the epochs, divided
+by that rate; evaluation is not included.
+
+-json prints one object per line; rates are in 1e9 floating-point operations per second.
+Percentages are relative to the peak of all threads.
+  {"event": "machine"}  cpu, threads; kernels: the instruction sets in use; version, go,
+                        platform; if known also cores, hardware_threads, l1d_bytes,
+                        l2_bytes and l3_bytes
+  {"event": "peak"}     threads, gflops; one object for one thread, one for all threads
+  {"event": "kernel"}   name, of a convolution with its input [n, h, w, c]; pass, only of a
+                        convolution; gflops, percent_of_peak
+  {"event": "copy"}     name, bytes_per_second, read plus written
+  {"event": "recipe"}   name, data; epochs and recipe_batch, as in the recipe; batch, as
+                        measured; images_per_second, gflops, percent_of_peak; if the
+                        number of images is known also train_images and train_seconds,
+                        both for the whole recipe
+On a GPU, "machine" has gpu, device, memory_bytes and features instead of the keys about
+the CPU; "kernel" and "recipe" have precision instead of percent_of_peak; there is no
+"peak" and no "copy". The convolutions have as many output channels as input channels.
+Operations are counted as the direct method needs them. A convolution may compute fewer,
+so percent_of_peak can exceed 100.
+`)
+}
+
+// benchCommand measures the machine.
+func benchCommand() Command {
+	return Command{Name: "bench", Doc: "measure this machine, and how fast it trains each recipe", run: runBench}
+}
+
+func runBench(ctx context.Context, p *program, args []string) error {
+	o := &benchOptions{time: time.Second, deviceOptions: deviceOptions{given: map[string]bool{}}}
+	f := p.benchFlags(o)
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		p.writeBenchHelp()
+		return nil
+	} else if err != nil {
+		return flagError(f, err)
+	}
+	if f.NArg() > 0 {
+		return usageErrorf("bench: unexpected argument %q: bench takes only flags (trainer bench -h lists them)", f.Arg(0))
+	}
+	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	recipes, err := o.recipes(p.Kinds)
+	if err != nil {
+		return err
+	}
+	if err := p.checkDevice(o.device); err != nil {
+		return err
+	}
+	dev, err := p.openDevice(o.deviceOptions)
+	if err != nil {
+		return err
+	}
+	b := &benchmark{program: p, benchOptions: o, ctx: ctx}
+	if b.dev, _ = dev.(*cpu.Device); b.dev == nil {
+		err = b.measureGPU(dev, recipes)
+	} else {
+		defer dev.Close()
+		err = b.measure(recipes)
+	}
+	if err != nil {
+		return err
+	}
+	b.printNotes()
+	return nil
+}
+
+// recipes returns the recipes to be measured.
+func (o *benchOptions) recipes(kinds recipe.Kinds) ([]*recipe.Recipe, error) {
+	names := recipe.Names()
+	if o.recipe != "" {
+		names = []string{o.recipe}
+	}
+	var recipes []*recipe.Recipe
+	for _, name := range names {
+		r, err := kinds.Load(name)
+		if err != nil {
+			return nil, err
+		}
+		if r.ImageShape() == nil {
+			return nil, usageErrorf("recipe %s doesn't set the size of its images: add data or image-size to it", r.Name)
+		}
+		recipes = append(recipes, r)
+	}
+	return recipes, nil
+}
+
+// benchmark is one call of trainer bench.
+type benchmark struct {
+	*program
+	*benchOptions
+	ctx  context.Context
+	dev  *cpu.Device // nil on a GPU
+	peak float64     // of all threads, floating-point operations per second
+
+	above, halved bool // a value was above the peak; a batch was smaller than the recipe's
+}
+
+// measure measures and prints everything, a line as soon as it is known.
+func (b *benchmark) measure(recipes []*recipe.Recipe) error {
+	b.show(describeMachine(b.dev, b.version()))
+	if err := b.measurePeaks(); err != nil {
+		return err
+	}
+	if b.recipe == "" {
+		if err := b.measureKernels(); err != nil {
+			return err
+		}
+	}
+	b.heading("%-*s %9s %9s %11s  %s", recipeColumn, "recipe", "images/s", "of peak ", "batch", "whole recipe")
+	for _, r := range recipes {
+		speed, err := bench.MeasureSteps(b.ctx, b.dev, r, r.ImageShape(), b.peak, b.time)
+		if err != nil {
+			return err
+		}
+		b.show(b.recipeLine(r, speed))
+	}
+	return nil
+}
+
+// measurePeaks measures one thread and all threads.
+func (b *benchmark) measurePeaks() error {
+	single, err := b.openHost(1)
+	if err != nil {
+		return err
+	}
+	defer single.Close()
+	devices := []*cpu.Device{single.(*cpu.Device), b.dev}
+	if b.dev.Info().Threads == 1 {
+		devices = devices[1:]
+	}
+	b.heading("%-*s %9s", kernelColumn, "multiply-add peak", "GFLOP/s")
+	for _, d := range devices {
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
+		b.peak = bestPeak(d, b.time/4)
+		b.show(peakLine{"peak", d.Info().Threads, b.peak / 1e9})
+	}
+	return nil
+}
+
+// bestPeak returns the best of some measurements that take about t together: other programs lower a peak, and nothing
+// raises it.
+func bestPeak(d *cpu.Device, t time.Duration) float64 {
+	const times = 5
+	best := 0.0
+	for range times {
+		best = max(best, d.Peak(t/times))
+	}
+	return best
+}
+
+func (b *benchmark) measureKernels() error {
+	b.heading("%-*s %9s %10s", kernelColumn, "kernel", "GFLOP/s", "of peak ")
+	for _, k := range bench.Kernels() {
+		if err := b.ctx.Err(); err != nil {
+			return err
+		}
+		rate, err := k.Measure(b.dev, b.time/4)
+		if err != nil {
+			return err
+		}
+		if k.Bytes > 0 {
+			b.show(copyLine{"copy", k.Name, rate * float64(k.Bytes)})
+			continue
+		}
+		flops := rate * float64(k.FLOPs)
+		b.show(kernelLine{"kernel", k.Name, k.Pass, flops / 1e9, b.percent(flops)})
+	}
+	return nil
+}
+
+// percent returns a rate as a percentage of the peak.
+func (b *benchmark) percent(flops float64) float64 {
+	share := 100 * flops / b.peak
+	b.above = b.above || share > 100
+	return share
+}
+
+func (b *benchmark) recipeLine(r *recipe.Recipe, speed *bench.StepSpeed) recipeLine {
+	line := recipeLine{
+		Event: "recipe", Name: r.Name, Epochs: r.Epochs, RecipeBatch: r.Batch, Batch: speed.Batch,
+		ImagesPerSecond: speed.ImagesPerSecond, GFLOPS: speed.FLOPs / 1e9, Percent: b.percent(speed.FLOPs),
+	}
+	line.Data, line.TrainImages, line.TrainSeconds = wholeRecipe(r, speed.ImagesPerSecond)
+	b.halved = b.halved || speed.Batch < r.Batch
+	return line
+}
+
+// wholeRecipe returns a recipe's data set ("" if it has none), its number of training images (0 if unknown), and the
+// seconds that all epochs take at a rate.
+func wholeRecipe(r *recipe.Recipe, imagesPerSecond float64) (data string, images int, seconds float64) {
+	if len(r.Data) > 0 {
+		data = r.Data[0]
+	}
+	images = trainImages(data)
+	each := images // per epoch
+	if r.DropLast {
+		each -= each % r.Batch
+	}
+	return data, images, r.Epochs * float64(each) / imagesPerSecond
+}
+
+// trainImages returns the number of training images of a data set, or 0 for a folder.
+func trainImages(data string) int {
+	return map[string]int{"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}[data]
+}
+
+// benchLine is a result: a text for a person, and a JSON object for a program.
+type benchLine interface{ text() string }
+
+// show prints a result. A closed pipe is not an error.
+func (b *benchmark) show(line benchLine) {
+	if b.json {
+		_ = json.NewEncoder(b.stdout).Encode(line)
+		return
+	}
+	fmt.Fprintln(b.stdout, strings.TrimRight(line.text(), " "))
+}
+
+// heading prints the heading of a table.
+func (b *benchmark) heading(format string, args ...any) {
+	if !b.json {
+		fmt.Fprintf(b.stdout, "\n%s\n", strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	}
+}
+
+// printNotes explains the tables.
+func (b *benchmark) printNotes() {
+	if b.json {
+		return
+	}
+	fmt.Fprintln(b.stdout, "\nThe time of a whole recipe covers its training steps, without evaluation.")
+	if b.halved {
+		fmt.Fprintln(b.stdout, "m of n: measured with batch m instead of the recipe's n.")
+	}
+	if b.above {
+		fmt.Fprintln(b.stdout, "* Counting the direct method's operations; a convolution may compute fewer.")
+	}
+}
+
+// machineLine describes the machine that is measured.
+type machineLine struct {
+	Event           string   `json:"event"`
+	CPU             string   `json:"cpu"`
+	Threads         int      `json:"threads"` // in use
+	Kernels         []string `json:"kernels"` // instruction sets in use
+	Version         string   `json:"version"`
+	Go              string   `json:"go"`
+	Platform        string   `json:"platform"`
+	Cores           int      `json:"cores,omitempty"`
+	HardwareThreads int      `json:"hardware_threads,omitempty"`
+	L1D             int      `json:"l1d_bytes,omitempty"`
+	L2              int      `json:"l2_bytes,omitempty"`
+	L3              int      `json:"l3_bytes,omitempty"`
+}
+
+func describeMachine(d *cpu.Device, version string) machineLine {
+	info, c := d.Info(), cpuid.CPU
+	return machineLine{
+		Event: "machine", CPU: info.Description, Threads: info.Threads, Kernels: info.Features,
+		Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Cores: c.PhysicalCores, HardwareThreads: c.LogicalCores,
+		// Package cpuid returns -1 for an unknown size.
+		L1D: max(0, c.Cache.L1D), L2: max(0, c.Cache.L2), L3: max(0, c.Cache.L3),
+	}
+}
+
+func (m machineLine) text() string {
+	lines := []string{
+		fmt.Sprintf("trainer %s, %s %s", m.Version, m.Go, m.Platform),
+		"cpu     " + m.CPU,
+		"kernels " + strings.Join(m.Kernels, ", "),
+	}
+	if m.Cores > 0 && m.HardwareThreads > 0 {
+		lines = append(lines, fmt.Sprintf("cores   %d, with %d hardware threads", m.Cores, m.HardwareThreads))
+	}
+	var caches []string
+	for _, c := range []struct {
+		name  string
+		bytes int
+	}{{"L1 data", m.L1D}, {"L2", m.L2}, {"L3", m.L3}} {
+		if c.bytes > 0 {
+			caches = append(caches, c.name+" "+humanize.IBytes(uint64(c.bytes)))
+		}
+	}
+	if len(caches) > 0 {
+		lines = append(lines, "caches  "+strings.Join(caches, ", "))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// The widths of the tables' first columns.
+const (
+	kernelColumn = 54
+	recipeColumn = 13
+)
+
+// peakLine is the rate of multiply-adds on registers alone.
+type peakLine struct {
+	Event   string  `json:"event"`
+	Threads int     `json:"threads"`
+	GFLOPS  float64 `json:"gflops"`
+}
+
+func (p peakLine) text() string {
+	threads := "1 thread"
+	if p.Threads > 1 {
+		threads = fmt.Sprintf("%d threads", p.Threads)
+	}
+	return fmt.Sprintf("%-*s %9.1f", kernelColumn, threads, p.GFLOPS)
+}
+
+// kernelLine is the rate that a kernel reaches.
+type kernelLine struct {
+	Event   string  `json:"event"`
+	Name    string  `json:"name"`
+	Pass    string  `json:"pass,omitempty"`
+	GFLOPS  float64 `json:"gflops"`
+	Percent float64 `json:"percent_of_peak"`
+}
+
+func (k kernelLine) text() string {
+	name := k.Name
+	if k.Pass != "" {
+		name += ", " + k.Pass
+	}
+	return fmt.Sprintf("%-*s %9.1f %10s", kernelColumn, name, k.GFLOPS, percentText(k.Percent))
+}
+
+// percentText returns a percentage of the peak, with the mark of a note if it is above 100.
+func percentText(percent float64) string {
+	mark := " "
+	if percent > 100 {
+		mark = "*"
+	}
+	return fmt.Sprintf("%.0f%%%s", percent, mark)
+}
+
+// copyLine is the speed of memory.
+type copyLine struct {
+	Event          string  `json:"event"`
+	Name           string  `json:"name"`
+	BytesPerSecond float64 `json:"bytes_per_second"`
+}
+
+func (c copyLine) text() string {
+	return fmt.Sprintf("%-*s %9.1f GB/s", kernelColumn, c.Name+", read and written", c.BytesPerSecond/1e9)
+}
+
+// recipeLine is how fast a recipe trains.
+type recipeLine struct {
+	Event           string  `json:"event"`
+	Name            string  `json:"name"`
+	Data            string  `json:"data"`
+	Epochs          float64 `json:"epochs"`
+	RecipeBatch     int     `json:"recipe_batch"`
+	Batch           int     `json:"batch"`
+	ImagesPerSecond float64 `json:"images_per_second"`
+	GFLOPS          float64 `json:"gflops"`
+	Percent         float64 `json:"percent_of_peak"`
+	TrainImages     int     `json:"train_images,omitempty"`
+	TrainSeconds    float64 `json:"train_seconds,omitempty"`
+}
+
+func (r recipeLine) text() string {
+	whole := display.Epochs(r.Epochs)
+	if r.TrainImages > 0 {
+		whole += fmt.Sprintf(" of %s: %s", r.Data, humanDuration(r.TrainSeconds))
+	}
+	return fmt.Sprintf("%-*s %9s %9s %11s  %s", recipeColumn, r.Name, imageRate(r.ImagesPerSecond), percentText(r.Percent), batchText(r.Batch, r.RecipeBatch), whole)
+}
+
+// batchText returns the batch that was measured, and the recipe's if that is larger.
+func batchText(batch, recipe int) string {
+	if batch < recipe {
+		return fmt.Sprintf("%d of %d", batch, recipe)
+	}
+	return fmt.Sprint(batch)
+}
+
+// imageRate returns images per second as text.
+func imageRate(rate float64) string {
+	if rate < 100 {
+		return fmt.Sprintf("%.1f", rate)
+	}
+	return humanize.Comma(int64(rate))
+}
+
+// humanDuration returns seconds in the unit that a person would use.
+func humanDuration(seconds float64) string {
+	switch {
+	case seconds < 10:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 90:
+		return fmt.Sprintf("%.0f s", seconds)
+	case seconds < 90*60:
+		return fmt.Sprintf("%.0f min", seconds/60)
+	}
+	return fmt.Sprintf("%.1f h", seconds/3600)
+}

@@ -1,0 +1,177 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"trainer/cmd/trainer/internal/figure"
+	"trainer/nn"
+	"trainer/nn/device"
+)
+
+// drawCommand draws a network, or the results of a run.
+func drawCommand() Command {
+	return Command{Name: "draw", Args: "KIND", Doc: "draw a network or a run's results (see draw -h)", run: runDraw}
+}
+
+func runDraw(ctx context.Context, p *program, args []string) error {
+	kinds := []string{"network", "run"}
+	if len(args) == 0 {
+		return usageErrorf("missing kind of picture: trainer draw network or trainer draw run RUNDIR (see trainer draw -h)")
+	}
+	switch args[0] {
+	case "network":
+		return p.drawNetwork(args[1:])
+	case "run":
+		return p.drawRun(ctx, args[1:])
+	case "-h", "-help", "--help":
+		writeDrawHelp(p.stdout)
+		return nil
+	}
+	return usageErrorf("draw: unknown picture %q%s", args[0], suggest(args[0], kinds))
+}
+
+func writeDrawHelp(w io.Writer) {
+	fmt.Fprint(w, `trainer draw draws a network or a run's results, as PNG or SVG.
+
+Usage:
+  trainer draw network [flags]        the architecture of a recipe's network
+  trainer draw run [flags] RUNDIR     a run's network, curves, confusion matrix, filters of
+                                      the first convolution, predictions and feature maps
+`)
+	for _, f := range []*flag.FlagSet{networkFlags(&networkOptions{}), runFlags(&runOptions{})} {
+		fmt.Fprintf(w, "\n%s:\n", f.Name())
+		f.VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
+	}
+	fmt.Fprint(w, `
+Examples:
+  trainer draw network -recipe cifar10-basic -o network.svg
+  trainer draw run runs/2026-01-31-mnist-mnist
+`)
+}
+
+// networkOptions are the flags of trainer draw network.
+type networkOptions struct {
+	recipe, out string
+	input       nn.Shape
+	classes     int
+}
+
+func networkFlags(o *networkOptions) *flag.FlagSet {
+	f := flag.NewFlagSet("draw network", flag.ContinueOnError)
+	f.StringVar(&o.recipe, "recipe", "mnist", "`name` built-in recipe, or a TOML file")
+	f.StringVar(&o.out, "o", "", "`file` file to write, .png or .svg (default: the recipe's name with .png)")
+	f.Func("input", "`size` size of an image, rows x columns x channels as in 28x28x1 (default: the recipe's data set)", func(s string) (err error) {
+		o.input, err = parseShape(s)
+		return err
+	})
+	f.IntVar(&o.classes, "classes", 10, "`number` number of classes")
+	return f
+}
+
+// parseArguments parses a subcommand's flags. -h prints the help, and done is true.
+func (p *program) parseArguments(f *flag.FlagSet, args []string) (done bool, err error) {
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+	err = f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		writeDrawHelp(p.stdout)
+		return true, nil
+	}
+	if err != nil {
+		return false, flagError(f, err)
+	}
+	return false, nil
+}
+
+func parseShape(s string) (nn.Shape, error) {
+	var shape nn.Shape
+	for _, part := range strings.Split(s, "x") {
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 1 || n > 1<<16 {
+			return nil, errors.New("want rows, columns and channels, as in 28x28x1")
+		}
+		shape = append(shape, n)
+	}
+	if len(shape) != 3 {
+		return nil, errors.New("want rows, columns and channels, as in 28x28x1")
+	}
+	return shape, nil
+}
+
+// drawNetwork draws the architecture of a recipe's network.
+func (p *program) drawNetwork(args []string) error {
+	var o networkOptions
+	f := networkFlags(&o)
+	if done, err := p.parseArguments(f, args); done || err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return usageErrorf("draw network: unexpected argument %q", f.Arg(0))
+	}
+	if o.classes < 1 {
+		return usageErrorf("-classes: want a number from 1, got %d", o.classes)
+	}
+	r, err := p.Kinds.Load(o.recipe)
+	if err != nil {
+		return err
+	}
+	if o.input == nil {
+		if o.input = r.ImageShape(); o.input == nil {
+			return usageErrorf("recipe %s doesn't set the size of its images: pass -input, as in -input 32x32x3", r.Name)
+		}
+	}
+	if o.out == "" {
+		o.out = r.Name + ".png"
+	}
+	format := strings.TrimPrefix(filepath.Ext(o.out), ".")
+	if !slices.Contains(figure.Formats(), format) {
+		return usageErrorf("-o %s: want a name that ends in .%s", o.out, strings.Join(figure.Formats(), " or ."))
+	}
+	dev, err := p.openHost(0)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	model := r.Model(o.classes)
+	net, err := nn.Compile(dev, model, nn.Options{Input: o.input, Batch: 1, Sample: noise(o.input)})
+	if err != nil {
+		return err
+	}
+	return p.writePicture(o.out, func(w io.Writer) error {
+		return figure.Network(w, format, r.Name, figure.Layers(net.Layers(), model, p.Kinds.Layers), o.input)
+	})
+}
+
+// noise stands in for training images if the network's initial weights don't matter, or come from a file: some
+// initialisers need images.
+func noise(shape nn.Shape) func(n int) ([]float32, nn.Shape, error) {
+	return func(int) ([]float32, nn.Shape, error) {
+		const images = 8
+		values := make([]float32, images*shape.Len())
+		nn.InitContext{Stream: device.StreamInit}.Normal(values, 1)
+		return values, shape, nil
+	}
+}
+
+// writePicture draws to a file and prints its name.
+func (p *program) writePicture(path string, draw func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := draw(&b); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("writing a picture: %w", err)
+	}
+	_, err := fmt.Fprintln(p.stdout, path)
+	return err
+}

@@ -1,0 +1,146 @@
+package command
+
+import (
+	"fmt"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// picturesOf lists the pictures of a run.
+var picturesOf = []string{"network", "curves", "confusion", "filters", "predictions", "features"}
+
+func TestDrawNetwork(t *testing.T) {
+	workplace(t)
+	for _, args := range [][]string{
+		{"-recipe", "mnist-basic", "-o", "mnist.svg"},
+		{"-recipe", "airbench96", "-o", "airbench.svg"},
+		{"-recipe", "small.toml", "-input", "8x8x1", "-classes", "2", "-o", "small.svg"},
+	} {
+		got := trainer(t, append([]string{"draw", "network"}, args...)...)
+		out := args[len(args)-1]
+		if got.status != exitOK || got.stdout != out+"\n" || got.stderr != "" {
+			t.Errorf("%v: status %d, stdout %q, stderr %q", args, got.status, got.stdout, got.stderr)
+			continue
+		}
+		if svg := read(t, out); !strings.Contains(svg, ">conv1</text>") && !strings.Contains(svg, ">whiten</text>") {
+			t.Errorf("%v: no first layer in %s", args, out)
+		}
+	}
+	if small := read(t, "small.svg"); !strings.Contains(small, ">6×6×4</text>") {
+		t.Error("small.svg does not show the output of conv1, 6×6×4")
+	}
+}
+
+func TestDrawNetworkIsAPNGByDefault(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if got := trainer(t, "draw", "network"); got.status != exitOK || got.stdout != "mnist.png\n" {
+		t.Fatalf("status %d, stdout %q, stderr %q", got.status, got.stdout, got.stderr)
+	}
+	checkPNG(t, "mnist.png")
+}
+
+func checkPNG(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := png.Decode(f); err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+}
+
+func TestDrawRun(t *testing.T) {
+	workplace(t)
+	if got := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-out", "run", "-quiet"); got.status != exitOK {
+		t.Fatalf("training: status %d, stderr %q", got.status, got.stderr)
+	}
+	if got := trainer(t, "draw", "run", "run"); got.status != exitOK || got.stderr != "" {
+		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
+	}
+	if got := trainer(t, "draw", "run", "-format", "svg", "-o", "elsewhere", "-device", "cpu", "run"); got.status != exitOK {
+		t.Fatalf("status %d, stderr %q", got.status, got.stderr)
+	}
+	for _, name := range picturesOf {
+		checkPNG(t, filepath.Join("run", "figures", name+".png"))
+		if _, err := os.Stat(filepath.Join("elsewhere", name+".svg")); err != nil {
+			t.Error(err)
+		}
+	}
+	summary := readJSON(t, "run/summary.json")
+	want := fmt.Sprintf(">%v of %v right", summary["test_correct"], summary["test_count"])
+	if svg := read(t, "elsewhere/confusion.svg"); !strings.Contains(svg, want) {
+		t.Errorf("the confusion matrix does not say %q as the run's summary", want)
+	}
+}
+
+func TestDrawRefuses(t *testing.T) {
+	workplace(t)
+	if got := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-out", "run", "-quiet"); got.status != exitOK {
+		t.Fatalf("training: status %d, stderr %q", got.status, got.stderr)
+	}
+	for name, change := range map[string]func(folder string){
+		"no-weights":      func(f string) { os.Remove(filepath.Join(f, "weights.safetensors")) },
+		"damaged-weights": func(f string) { write(t, filepath.Join(f, "weights.safetensors"), "short") },
+		"no-metrics":      func(f string) { os.Remove(filepath.Join(f, "metrics.jsonl")) },
+		"no-epochs":       func(f string) { write(t, filepath.Join(f, "metrics.jsonl"), "") },
+		"damaged-metrics": func(f string) { write(t, filepath.Join(f, "metrics.jsonl"), "{\n") },
+		"no-run":          func(f string) { write(t, filepath.Join(f, "config.toml"), small) },
+	} {
+		if err := os.CopyFS(name, os.DirFS("run")); err != nil {
+			t.Fatal(err)
+		}
+		change(name)
+	}
+	write(t, "file", "")
+	for _, tt := range []struct{ args, want string }{
+		{"", "missing kind of picture: trainer draw network or trainer draw run RUNDIR"},
+		{"netwrok", `unknown picture "netwrok", did you mean network?`},
+		{"network -recipe minst", `unknown recipe "minst", did you mean mnist?`},
+		{"network -recpie mnist", "unknown flag -recpie, did you mean -recipe?"},
+		{"network -recipe small.toml", "recipe small doesn't set the size of its images: pass -input"},
+		{"network -input 28x28", "want rows, columns and channels, as in 28x28x1"},
+		{"network -input 28x0x1", "want rows, columns and channels, as in 28x28x1"},
+		{"network -input 4x4x1", "layer conv1: got an image of 4x4"},
+		{"network -classes 0", "-classes: want a number from 1, got 0"},
+		{"network -o picture.gif", "-o picture.gif: want a name that ends in .png or .svg"},
+		{"network -o nowhere/x.png", "writing a picture: "},
+		{"network mnist", `unexpected argument "mnist"`},
+		{"run", "draw run takes one folder of a run"},
+		{"run nowhere", "config.toml"},
+		{"run -format gif run", `-format: unknown format "gif"`},
+		{"run -o file run", "making the folder for pictures: "},
+		{"run no-run", "has no table [run]: it is not the configuration of a run"},
+		{"run no-weights", "weights.safetensors"},
+		{"run damaged-weights", "the file is damaged"},
+		{"run no-metrics", "reading the metrics: "},
+		{"run no-epochs", "the run has not finished an epoch"},
+		{"run damaged-metrics", "metrics, line 1: "},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			got := trainer(t, append([]string{"draw"}, strings.Fields(tt.args)...)...)
+			if got.status != exitUsage {
+				t.Errorf("status %d, want %d", got.status, exitUsage)
+			}
+			if !strings.HasPrefix(got.stderr, "trainer: ") || !strings.Contains(got.stderr, tt.want) {
+				t.Errorf("stderr %q\nwant in it %q", got.stderr, tt.want)
+			}
+			if strings.Count(got.stderr, "\n") > maxErrorLines {
+				t.Errorf("more than %d lines: %s", maxErrorLines, got.stderr)
+			}
+		})
+	}
+}
+
+func TestDrawHelp(t *testing.T) {
+	for _, args := range [][]string{{"draw", "-h"}, {"draw", "network", "-h"}, {"draw", "run", "-h"}} {
+		got := trainer(t, args...)
+		if got.status != exitOK || !strings.Contains(got.stdout, "trainer draw run [flags] RUNDIR") || !strings.Contains(got.stdout, "-format") {
+			t.Errorf("%v: status %d, stdout %q, stderr %q", args, got.status, got.stdout, got.stderr)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"strings"
+
+	"trainer/cmd/trainer/internal/report"
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/optim"
+	"trainer/nn/recipe"
+	"trainer/nn/train"
+)
+
+// The exit statuses.
+const (
+	exitOK          = 0
+	exitEnvironment = 1   // device, memory, download or internal failure
+	exitUsage       = 2   // invalid arguments, recipe, data or output, or a diverged loss
+	exitInterrupted = 130 // Ctrl-C or SIGTERM
+)
+
+// usageError is a mistake in the arguments.
+type usageError struct{ msg string }
+
+func (e *usageError) Error() string { return e.msg }
+
+func usageErrorf(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// interruptedError is a training that a signal stopped, and that can be continued.
+type interruptedError struct{ folder string }
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("interrupted; to continue: trainer -resume %s", e.folder)
+}
+
+// suggest returns the end of a message about an unknown name: the closest valid one, and all.
+func suggest(name string, valid []string) string { return recipe.Suggest(name, valid) }
+
+// maxErrorLines is the largest number of lines of an error message.
+const maxErrorLines = 3
+
+// report writes an error and returns the exit status.
+func (p *program) report(err error) int {
+	if errors.Is(err, errNoGPU) {
+		return exitEnvironment
+	}
+	if stopped, ok := errors.AsType[*interruptedError](err); ok {
+		fmt.Fprintf(p.stderr, "trainer: %v\n", stopped)
+		return exitInterrupted
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(p.stderr, "trainer: interrupted")
+		return exitInterrupted
+	}
+	msg := err.Error()
+	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok {
+		if n := recipe.Nearest(notFound.Name, notFound.Valid); n != "" {
+			msg += fmt.Sprintf("\ndid you mean %s?", n)
+		}
+	}
+	lines := strings.SplitN(strings.TrimSpace(msg), "\n", maxErrorLines+1)
+	fmt.Fprintln(p.stderr, "trainer: "+strings.Join(lines[:min(len(lines), maxErrorLines)], "\n"))
+	return exitStatus(err)
+}
+
+func exitStatus(err error) int {
+	// A failed device is the machine's fault, whichever layer it happened in; an operation that the device doesn't
+	// support is the user's.
+	if isA[*device.Error](err) && !errors.Is(err, device.ErrNotSupported) {
+		return exitEnvironment
+	}
+	if isA[*usageError](err) || isA[recipe.Errors](err) || isA[*recipe.SetError](err) || isA[*recipe.NotFoundError](err) {
+		return exitUsage
+	}
+	if download, ok := errors.AsType[*data.DownloadError](err); ok && len(download.Failures) > 0 {
+		return exitEnvironment
+	}
+	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) {
+		return exitUsage
+	}
+	if isA[*train.DivergedError](err) || isA[*train.MismatchError](err) || errors.Is(err, train.ErrDamaged) {
+		return exitUsage
+	}
+	if errors.Is(err, report.ErrHoldsRun) {
+		return exitUsage
+	}
+	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder, or a full disk
+		return exitUsage
+	}
+	return exitEnvironment
+}
+
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// internalError reports a panic. The stack is for developers only.
+func (p *program) internalError(r any) int {
+	fmt.Fprintf(p.stderr, "trainer: internal error: %s; please report it (TRAINER_DEBUG=1 prints the stack)\n",
+		strings.SplitN(fmt.Sprint(r), "\n", 2)[0])
+	if p.getenv("TRAINER_DEBUG") == "1" {
+		p.stderr.Write(debug.Stack())
+	}
+	return exitEnvironment
+}

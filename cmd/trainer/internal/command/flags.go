@@ -1,0 +1,225 @@
+package command
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/recipe"
+)
+
+// options are the flags of trainer train.
+type options struct {
+	data, dataDir string
+	val           float64
+	offline       bool
+
+	recipe  string
+	changes []string // of the recipe, as recipe.LoadWith takes them
+
+	deviceOptions
+	seed uint64
+	runs int
+
+	out          string
+	checkpoint   interval
+	resume       string
+	quiet, json  bool
+	list, dryRun bool
+
+	before *recipe.Run // the run that -resume continues
+}
+
+// interval is the distance between two checkpoints.
+type interval struct{ epochs, steps int }
+
+// flagGroup is a heading of the help and its flags.
+type flagGroup struct {
+	title string
+	flags []string
+}
+
+func flagGroups() []flagGroup {
+	return []flagGroup{
+		{"Data", []string{"data", "data-dir", "val", "offline"}},
+		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
+		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
+		{"Output", []string{"out", "checkpoint-every", "resume", "quiet", "json"}},
+		{"Information", []string{"list", "dry-run", "h"}},
+	}
+}
+
+// newFlags declares the flags, which parsing stores in o. In a flag's text, the word in backquotes is what the help calls
+// the flag's value.
+func (p *program) newFlags(o *options) *flag.FlagSet {
+	f := flag.NewFlagSet("trainer", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
+
+	f.StringVar(&o.data, "data", "mnist", "`name` data set ("+strings.Join(data.Names(), ", ")+"), or a folder with one subfolder of images per class")
+	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
+	f.Func("val", "`fraction` fraction of an image folder to hold out as the test set, if it has no test subfolder (default 0.2)", number(&o.val, 0, 1, "a number between 0 and 1"))
+	f.BoolVar(&o.offline, "offline", false, "do not download anything")
+
+	f.StringVar(&o.recipe, "recipe", "", "`name` built-in recipe, or a TOML file (default: the data set's recipe)")
+	f.Func("epochs", "`number` passes over the training images; may be a fraction (default: the recipe's)", change(o, "epochs", 0))
+	f.Func("batch", "`number` images per step (default: the recipe's)", change(o, "batch", 1))
+	f.Func("lr", "`rate` learning rate (default: the recipe's)", change(o, "optimizer.lr", 0))
+	f.Func("set", "`key=value` set another value of the recipe, such as optimizer.momentum=0.8; may be repeated", func(s string) error {
+		o.changes = append(o.changes, s)
+		return nil
+	})
+	f.Func("seed", "`number` random seed for initial weights, data order, augmentation, dropout and held-out images (default 0)", func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 63)
+		o.seed = n
+		if err != nil {
+			return errors.New("want a whole number from 0")
+		}
+		return nil
+	})
+	f.Func("runs", "`number` number of runs, each with the next seed; reports mean and standard deviation (default 1)", whole(&o.runs))
+
+	p.deviceFlag(f, &o.device)
+	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	f.Func("precision", "`name` precision on a GPU: fp32, tf32, fp16 or bf16 (sums are always fp32); auto is the recipe's, else tf32 if the GPU supports it, else fp32 (default auto)", precision(&o.precision))
+	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step as a CUDA graph and replay it; -cuda-graph=false queues each step anew")
+	f.BoolVar(&o.deterministic, "deterministic", false, "use only deterministic GPU algorithms (the CPU is always deterministic)")
+	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest")
+
+	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
+	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
+	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run: its folder, or the checkpoint in it")
+	f.BoolVar(&o.quiet, "quiet", false, "print only the final line")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
+
+	f.BoolVar(&o.list, "list", false, "list data sets, recipes, layers and devices")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the network's layers, parameters and memory; train nothing")
+	return f
+}
+
+// parseFlags parses the arguments of trainer train. The error is flag.ErrHelp for -h.
+func (p *program) parseFlags(args []string) (*options, error) {
+	o := &options{val: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
+	f := p.newFlags(o)
+	if err := f.Parse(args); err != nil {
+		return nil, flagError(f, err)
+	}
+	if f.NArg() > 0 {
+		return nil, usageErrorf("unexpected argument %q: trainer takes only flags (trainer -h lists them)", f.Arg(0))
+	}
+	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	if err := p.checkDevice(o.device); err != nil {
+		return nil, err
+	}
+	return o, o.check()
+}
+
+// check rejects flags that exclude each other, and empty values.
+func (o *options) check() error {
+	for _, name := range []string{"recipe", "out", "runs"} {
+		if o.given["resume"] && o.given[name] {
+			return usageErrorf("-resume continues a run with the run's own settings: remove -%s", name)
+		}
+	}
+	for _, name := range []string{"data", "recipe", "out", "resume"} {
+		if o.given[name] && o.value(name) == "" {
+			return usageErrorf("-%s is empty", name)
+		}
+	}
+	return nil
+}
+
+func (o *options) value(name string) string {
+	return map[string]string{"data": o.data, "recipe": o.recipe, "out": o.out, "resume": o.resume}[name]
+}
+
+// flagError says what is wrong with the arguments, and names the closest valid flag.
+func flagError(f *flag.FlagSet, err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	name, unknown := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !unknown {
+		return usageErrorf("%v", err)
+	}
+	var names []string
+	f.VisitAll(func(f *flag.Flag) { names = append(names, "-"+f.Name) })
+	if n := recipe.Nearest("-"+name, names); n != "" {
+		return usageErrorf("unknown flag -%s, did you mean %s? (-h lists all)", name, n)
+	}
+	return usageErrorf("unknown flag -%s (valid: %s)", name, strings.Join(names, ", "))
+}
+
+// number parses a number between two others.
+func number(dst *float64, above, below float64, want string) func(string) error {
+	return func(s string) error {
+		x, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(x > above && x < below) {
+			return errors.New("want " + want)
+		}
+		*dst = x
+		return nil
+	}
+}
+
+// whole parses a whole number from 1.
+func whole(dst *int) func(string) error {
+	return func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > math.MaxInt32 {
+			return errors.New("want a whole number from 1")
+		}
+		*dst = n
+		return nil
+	}
+}
+
+// precision parses the name of a precision.
+func precision(dst *device.Precision) func(string) error {
+	return func(s string) (err error) {
+		if *dst, err = device.ParsePrecision(s); err != nil {
+			return errors.New("want " + device.PrecisionNames())
+		}
+		return nil
+	}
+}
+
+// change parses a positive number, which must be whole if least is 1, and adds it to the changes of the recipe.
+func change(o *options, key string, least int) func(string) error {
+	return func(s string) error {
+		if least == 1 {
+			var n int
+			if err := whole(&n)(s); err != nil {
+				return err
+			}
+			o.changes = append(o.changes, fmt.Sprintf("%s=%d", key, n))
+			return nil
+		}
+		var x float64
+		if err := number(&x, 0, math.MaxFloat32, "a number above 0")(s); err != nil {
+			return err
+		}
+		o.changes = append(o.changes, fmt.Sprintf("%s=%v", key, x))
+		return nil
+	}
+}
+
+// set parses "3", epochs, or "500steps".
+func (i *interval) set(s string) error {
+	*i = interval{}
+	count, isSteps := strings.CutSuffix(s, "steps")
+	dst := &i.epochs
+	if isSteps {
+		dst = &i.steps
+	}
+	if whole(dst)(count) != nil {
+		return errors.New("want epochs, such as 2, or steps, such as 500steps")
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// Package command is the program trainer: one file per command, and the pieces that several commands share. A command
+// is a Command value in the list that main passes to Main.
+package command
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/term"
+
+	"trainer/nn/device"
+	"trainer/nn/recipe"
+)
+
+// Config is what main decides.
+type Config struct {
+	Version  string        // "" if the linker set none
+	Devices  []device.Kind // in the order in which -device auto tries them; the last is on every machine
+	Commands []Command     // in the order of the help; the first runs if no command is named
+	Kinds    recipe.Kinds  // what recipes can name
+}
+
+// Command is what the first argument can ask for.
+type Command struct {
+	Name   string
+	Args   string // its arguments in the help, such as "NAME"; "" for none but flags
+	Doc    string // a line of the help
+	Hidden bool   // not in the help: for the program itself
+	run    func(ctx context.Context, p *program, args []string) error
+}
+
+// BuiltIn returns all commands.
+func BuiltIn() []Command {
+	return []Command{trainCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
+}
+
+// program is a Config and what the commands take from their surroundings.
+type program struct {
+	Config
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+	terminal       bool   // whether stdout is a terminal
+	executable     string // this program's file; "" if unknown
+}
+
+// Main runs the command that the program's arguments name, and returns the exit status.
+func Main(c Config) int {
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
+	defer stop()
+	// The first signal asks to stop; after it, the next one kills as usual.
+	context.AfterFunc(ctx, stop)
+
+	self, err := os.Executable()
+	if err != nil {
+		self = "" // a command that needs it reports that it is missing
+	}
+	return run(ctx, &program{
+		Config:     c,
+		stdout:     os.Stdout,
+		stderr:     os.Stderr,
+		getenv:     os.Getenv,
+		now:        time.Now,
+		terminal:   term.IsTerminal(int(os.Stdout.Fd())),
+		executable: self,
+	}, os.Args[1:])
+}
+
+// run runs a command and returns the exit status.
+func run(ctx context.Context, p *program, args []string) (status int) {
+	defer func() {
+		if r := recover(); r != nil {
+			status = p.internalError(r)
+		}
+	}()
+	err := p.dispatch(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	return p.report(err)
+}
+
+// dispatch finds the command and runs it.
+func (p *program) dispatch(ctx context.Context, args []string) error {
+	if len(args) == 0 || len(args[0]) > 0 && args[0][0] == '-' {
+		return p.Commands[0].run(ctx, p, args)
+	}
+	var names []string
+	for _, c := range p.Commands {
+		if c.Name == args[0] {
+			return c.run(ctx, p, args[1:])
+		}
+		if !c.Hidden {
+			names = append(names, c.Name)
+		}
+	}
+	return usageErrorf("unknown command %q%s", args[0], suggest(args[0], names))
+}

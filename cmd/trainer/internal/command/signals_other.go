@@ -1,0 +1,8 @@
+//go:build !unix
+
+package command
+
+import "os"
+
+// stopSignals are the signals that ask to stop cleanly.
+func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }

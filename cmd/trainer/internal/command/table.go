@@ -1,0 +1,33 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+
+	"trainer/cmd/trainer/internal/display"
+	"trainer/nn/train"
+)
+
+// writeTable prints a network's table and the size of its training. precision is the device's, or "" if it has only one.
+func writeTable(out io.Writer, s *train.Summary, precision string) error {
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "layer\tkind\toutput\tparameters\tFLOPs\tmemory\t")
+	for _, r := range s.Rows {
+		fmt.Fprintf(w, "%s\t%s\t%v\t%s\t%s\t%s\t\n", r.Name, r.Kind, r.Output,
+			humanize.Comma(int64(r.Params)), display.FLOPs(r.FLOPs), humanize.IBytes(uint64(r.Memory)))
+	}
+	fmt.Fprintf(w, "total\t\t\t%s\t%s\t%s\t\n", humanize.Comma(int64(s.Params)), display.FLOPs(s.FLOPs), humanize.IBytes(uint64(s.Memory)))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, `
+FLOPs are for the forward pass of one image; a training step needs about three times as
+many per image. Memory is for a batch of %d; the total includes optimiser and input.
+%s training images, %s test images; %s, %s steps of %d images on %s
+`, s.Batch, humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
+		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch*s.Accumulate, display.Device(*s, precision))
+	return err
+}

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "os"
-
-// stopSignals are the signals that ask to stop cleanly.
-func stopSignals() []os.Signal { return []os.Signal{os.Interrupt} }

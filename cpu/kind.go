@@ -1,0 +1,45 @@
+package cpu
+
+import (
+	"fmt"
+	"strings"
+
+	"trainer/nn/device"
+)
+
+// Kind describes the CPU to a program that lets its user choose a device.
+func Kind() device.Kind {
+	return device.Kind{
+		Name: "cpu", Doc: "processor",
+		Precisions: []device.Precision{device.FP32},
+		Refused: map[string]string{
+			"autotune":   "the CPU has no algorithms to time",
+			"cuda-graph": "the CPU records no steps",
+		},
+		Open: func(_ int, o device.Options) (device.Device, error) {
+			d, err := openWith(o)
+			if err != nil {
+				return nil, err // not a nil *Device, which is a device
+			}
+			return d, nil
+		},
+		Describe: func(o device.Options) (string, error) {
+			d, err := openWith(o)
+			if err != nil {
+				return "", err
+			}
+			defer d.Close()
+			return fmt.Sprintf("%s; in use: %s", d.info.Description, strings.Join(d.info.Features, ", ")), nil
+		},
+		Remedy: func(error) string { return "" },
+	}
+}
+
+// openWith opens the CPU with the options that mean something for it. It is always deterministic.
+func openWith(o device.Options) (*Device, error) {
+	opts := []Option{WithInstructions(o.Instructions)}
+	if o.Threads > 0 {
+		opts = append(opts, WithThreads(o.Threads))
+	}
+	return New(opts...)
+}

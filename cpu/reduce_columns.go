@@ -1,0 +1,122 @@
+package cpu
+
+import (
+	"math"
+
+	"trainer/nn/device"
+)
+
+// groups returns how many groups of rows a batch has, each with results of its own, and the rows of a group.
+func (p *reduce) groups(batch int) (groups, rows int) {
+	s := p.spec
+	switch s.Keep {
+	case device.AxisC:
+		return 1, batch * s.Rows
+	case device.AxisRows | device.AxisC:
+		return 1, batch
+	case device.AxisBatch | device.AxisC:
+		return batch, s.Rows
+	}
+	return batch, 1
+}
+
+// reserveColumns allocates for the reduction of groups of rows to their columns.
+func (p *reduce) reserveColumns() {
+	c := p.spec.C
+	if p.spec.Keep&device.AxisRows != 0 {
+		c *= p.spec.Rows
+	}
+	p.columns = newColumns(c)
+	groups, rows := p.groups(p.spec.Batch)
+	p.tasks = p.columns.sums(rows)
+	p.partial = make([]float64, groups*p.tasks*p.columns.width)
+	p.total = make([]float64, groups*c)
+	p.unused = make([][]float64, p.d.pool.Workers())
+	for i := range p.unused {
+		p.unused[i] = make([]float64, p.columns.width)
+	}
+}
+
+func (p *reduce) runColumns() {
+	groups, rows := p.groups(p.batch)
+	p.tasks = p.columns.sums(rows)
+	p.d.pool.Run(groups*p.tasks, (*reduceRows)(p))
+	p.d.pool.Run(groups*p.columns.merges(), (*reduceMerge)(p))
+}
+
+// reduceRows is the loop over parts of groups of rows.
+type reduceRows reduce
+
+func (t *reduceRows) Do(i, worker int) {
+	p, w := (*reduce)(t), t.columns
+	_, rows := p.groups(p.batch)
+	sum := p.partial[i*w.width:][:w.width]
+	from, to := w.sumSpan(i%p.tasks, rows)
+	group := i / p.tasks * rows * w.c
+	a := p.a[group+from : group+to]
+	clear(sum)
+	switch p.spec.Kind {
+	case device.ReduceSum:
+		p.d.vector.AddColumns(sum, a)
+	case device.ReduceSumSquares:
+		p.d.vector.AddMoments(p.unused[worker], sum, a)
+	case device.ReduceSumProducts:
+		p.d.vector.AddProducts(p.unused[worker], sum, p.b[group+from:group+to], a)
+	case device.ReduceNonFinite:
+		addNonFinite(sum, a)
+	case device.ReduceMax:
+		largestOfColumns(sum, a)
+	}
+}
+
+// addNonFinite adds 1 for each element that is NaN or infinite, column by column.
+func addNonFinite(sum []float64, a []float32) {
+	for ; len(a) > 0; a = a[min(len(sum), len(a)):] {
+		for j, v := range a[:min(len(sum), len(a))] {
+			if nonFinite(v) {
+				sum[j]++
+			}
+		}
+	}
+}
+
+// largestOfColumns sets each column's largest element.
+func largestOfColumns(most []float64, a []float32) {
+	for j := range most {
+		most[j] = math.Inf(-1)
+	}
+	for ; len(a) > 0; a = a[min(len(most), len(a)):] {
+		for j, v := range a[:min(len(most), len(a))] {
+			most[j] = max(most[j], float64(v))
+		}
+	}
+}
+
+// reduceMerge is the loop over groups of columns that puts partial results together.
+type reduceMerge reduce
+
+func (t *reduceMerge) Do(i, _ int) {
+	p, w := (*reduce)(t), t.columns
+	group, at := i/w.merges(), i%w.merges()*columnsPerMerge
+	from, to := at, min(at+columnsPerMerge, w.c)
+	total, dst := p.total[group*w.c:][:w.c], p.dst[group*w.c:][:w.c]
+	partial := p.partial[group*p.tasks*w.width:]
+	if p.spec.Kind == device.ReduceMax {
+		w.mergeLargest(total, partial, from, to, p.tasks)
+	} else {
+		w.merge(total, partial, from, to, w.width, p.tasks)
+	}
+	for j := from; j < to; j++ {
+		dst[j] = p.result(total[j])
+	}
+}
+
+// mergeLargest is merge with the largest in place of the sum.
+func (w columns) mergeLargest(dst, partial []float64, from, to, count int) {
+	for j := from; j < to; j++ {
+		dst[j] = math.Inf(-1)
+		for at := j; at < count*w.width; at += w.c {
+			dst[j] = max(dst[j], partial[at])
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package cpu
+
+import "trainer/nn/device"
+
+// reserveRuns finds the runs of a reduction that keeps other dimensions than c, and allocates for their pieces.
+func (p *reduce) reserveRuns() {
+	s := p.spec
+	p.repeat = 1
+	results := s.Batch
+	switch s.Keep {
+	case device.AxisBatch:
+		p.run = s.Rows * s.C
+	case device.AxisRows: // each batch has a run of the row
+		p.run, p.repeat, p.stride = s.C, s.Batch, s.Rows*s.C
+		results = s.Rows
+	default:
+		p.run = s.C
+		results *= s.Rows
+	}
+	p.pieces = divideUp(p.run, elementsPerSum)
+	p.partial = make([]float64, results*p.pieces)
+}
+
+func (p *reduce) runRuns() {
+	if p.spec.Keep == device.AxisRows {
+		p.repeat = p.batch
+	}
+	if p.pieces == 1 {
+		p.d.pool.Run(divideUp(len(p.dst), p.runsPerTask()), (*reduceShortRuns)(p))
+		return
+	}
+	p.d.pool.Run(len(p.dst)*p.pieces, (*reducePieces)(p))
+	for i := range p.dst {
+		p.dst[i] = p.result(p.join(p.partial[i*p.pieces : (i+1)*p.pieces]))
+	}
+}
+
+// runsPerTask returns how many results a task computes.
+func (p *reduce) runsPerTask() int { return max(1, chunk/(p.run*p.repeat)) }
+
+// reduceShortRuns is the loop over groups of results.
+type reduceShortRuns reduce
+
+func (t *reduceShortRuns) Do(i, _ int) {
+	p, each := (*reduce)(t), (*reduce)(t).runsPerTask()
+	for r := i * each; r < min((i+1)*each, len(p.dst)); r++ {
+		p.dst[r] = p.result(p.piece(r, 0))
+	}
+}
+
+// reducePieces is the loop over pieces of all results.
+type reducePieces reduce
+
+func (t *reducePieces) Do(i, _ int) {
+	p := (*reduce)(t)
+	p.partial[i] = p.piece(i/p.pieces, i%p.pieces)
+}
+
+// piece returns the reduction of one piece of result r's runs.
+func (p *reduce) piece(r, piece int) float64 {
+	from, to := piece*elementsPerSum, min((piece+1)*elementsPerSum, p.run)
+	at := r * p.run
+	total := p.of(at+from, at+to)
+	for range p.repeat - 1 {
+		at += p.stride
+		total = p.joined(total, p.of(at+from, at+to))
+	}
+	return total
+}

@@ -1,0 +1,87 @@
+package data
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// scan collects the picture files of one class.
+type scan struct {
+	paths   []string
+	foreign map[string]int  // pictures in formats that can't be read, by kind
+	seen    map[string]bool // real paths of the folders that were read
+	chain   []string        // real paths of the folders that are being read, outermost first
+}
+
+// folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but a folder
+// counts once; a link to a folder that it lies in is an error.
+func (s *scan) folder(dir string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(s.chain, real) {
+		return &FormatError{dir, -1, "folders that end somewhere", "a link back to " + real}
+	}
+	if s.seen[real] {
+		return nil
+	}
+	s.seen[real] = true
+	s.chain = append(s.chain, real)
+	defer func() { s.chain = s.chain[:len(s.chain)-1] }()
+	entries, err := os.ReadDir(dir) // sorted by name
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if isIgnored(e.Name()) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if isFolder(path) {
+			if err := s.folder(path); err != nil {
+				return err
+			}
+			continue
+		}
+		s.file(path)
+	}
+	return nil
+}
+
+// file adds a file that is a picture, and counts one that can't be read.
+func (s *scan) file(path string) {
+	switch what, kind := classify(path); what {
+	case pictureFile:
+		s.paths = append(s.paths, path)
+	case foreignFormat:
+		s.foreign[kind]++
+	}
+}
+
+// scanClass returns the pictures below a class's folder.
+func scanClass(dir string, foreign map[string]int) ([]string, error) {
+	s := scan{foreign: foreign, seen: map[string]bool{}}
+	before := total(foreign)
+	if err := s.folder(dir); err != nil {
+		return nil, err
+	}
+	if len(s.paths) > 0 {
+		return s.paths, nil
+	}
+	got := "none"
+	if n := total(foreign) - before; n > 0 {
+		got = fmt.Sprintf("%d pictures in formats that can't be read", n)
+	}
+	return nil, &FormatError{dir, -1, "at least one PNG, JPEG, GIF, BMP, TIFF or WebP file", got}
+}
+
+func total(counts map[string]int) int {
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}

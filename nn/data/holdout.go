@@ -1,0 +1,96 @@
+package data
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// valStream keeps the choice of validation images apart from that of test images.
+const valStream = 1 << 20
+
+// HoldOut moves round(fraction * n) images of each class of d.Train to d.Val, at least one and at most n-1, so that epochs are
+// scored on images that are neither trained on nor the test set's. Which ones, a shuffle of (seed, device.StreamSplit, class)
+// decides; the order of the rest stays. d must have no validation set yet, and 0 < fraction < 1. The error is that of an
+// image that can't be read, or ctx's.
+func (d *Dataset) HoldOut(ctx context.Context, fraction float64, seed uint64) error {
+	if d.Val != nil || !(fraction > 0 && fraction < 1) {
+		panic(fmt.Sprintf("data: HoldOut of %v: want 0 to 1, both excluded, and a data set without a validation set", fraction))
+	}
+	labels, err := labelsOf(ctx, d.Train)
+	if err != nil {
+		return err
+	}
+	byClass := make([][]int, len(d.Train.Classes()))
+	for i, label := range labels {
+		byClass[label] = append(byClass[label], i)
+	}
+	var train, val []int
+	for class, images := range byClass {
+		if len(images) == 0 {
+			continue
+		}
+		isHeld := heldOut(len(images), fraction, seed, valStream+uint32(class))
+		for k, i := range images {
+			if isHeld[k] {
+				val = append(val, i)
+			} else {
+				train = append(train, i)
+			}
+		}
+	}
+	slices.Sort(train)
+	slices.Sort(val)
+	d.Train, d.Val = pick(d.Train, train), pick(d.Train, val)
+	return nil
+}
+
+// labeled is a set that knows its labels without reading the images.
+type labeled interface{ labels() []int32 }
+
+func (s *InMemory) labels() []int32 { return s.Labels }
+
+func (s *folderSet) labels() []int32 {
+	all := make([]int32, len(s.images))
+	for i := range s.images {
+		all[i] = s.images[i].label
+	}
+	return all
+}
+
+// labelsOf returns the label of every image, which it reads where the set doesn't know them otherwise.
+func labelsOf(ctx context.Context, set Set) ([]int32, error) {
+	if l, ok := set.(labeled); ok {
+		return l.labels(), nil
+	}
+	h, w, c := set.ImageShape()
+	pixels := make([]byte, h*w*c)
+	all := make([]int32, set.Len())
+	for i := range all {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		label, err := set.Read(i, pixels)
+		if err != nil {
+			return nil, fmt.Errorf("image %d: %w", i, err)
+		}
+		all[i] = label
+	}
+	return all, nil
+}
+
+// pick returns some images of a set; an InMemory stays one.
+func pick(set Set, indices []int) Set {
+	m, ok := set.(*InMemory)
+	if !ok {
+		return Subset(set, indices)
+	}
+	size := m.H * m.W * m.C
+	part := *m
+	part.Images, part.Labels = make([]byte, 0, len(indices)*size), make([]int32, 0, len(indices))
+	for _, i := range indices {
+		part.Images = append(part.Images, m.Images[i*size:(i+1)*size]...)
+		part.Labels = append(part.Labels, m.Labels[i])
+	}
+	return &part
+}

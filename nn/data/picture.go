@@ -1,0 +1,343 @@
+package data
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	_ "image/gif" // registers the decoder, of the first frame
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bep/imagemeta"
+	_ "golang.org/x/image/bmp"
+	"golang.org/x/image/draw"
+	_ "golang.org/x/image/tiff"
+	_ "golang.org/x/image/webp"
+)
+
+// Resize says how a picture becomes one of another size.
+type Resize string
+
+// The ways. Pictures that have the size already are not touched by any of them.
+const (
+	// ResizeCrop scales the picture until it covers the size, and cuts off what stands over on both sides alike.
+	ResizeCrop Resize = "crop"
+	// ResizePad scales the picture until it fits, and centres it on the background.
+	ResizePad Resize = "pad"
+	// ResizeStretch scales height and width separately, without regard to the proportions.
+	ResizeStretch Resize = "stretch"
+)
+
+// Resizes returns the names of the ways to resize.
+func Resizes() []Resize { return []Resize{ResizeCrop, ResizePad, ResizeStretch} }
+
+// pictureReader turns picture files into pixels of one size.
+type pictureReader struct {
+	h, w, c           int
+	resize            Resize
+	background        color.NRGBA // under what is transparent, and around what was padded
+	ignoreOrientation bool
+}
+
+// pictureInfo is what a file's header tells.
+type pictureInfo struct {
+	h, w        int // upright
+	gray        bool
+	orientation int // EXIF, 1 to 8: 1 is upright
+}
+
+// decoded is what only decoding tells.
+type decoded struct {
+	transparent bool // at least one pixel is not opaque
+}
+
+// readPictureInfo reads size, colour model and orientation. The format follows from the content, not from the name.
+func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return pictureInfo{}, err
+	}
+	defer file.Close()
+	config, format, err := image.DecodeConfig(file)
+	if err != nil {
+		return pictureInfo{}, err
+	}
+	if config.Width <= 0 || config.Height <= 0 || config.Height > maxPixels/config.Width {
+		return pictureInfo{}, fmt.Errorf("want 1 to %d pixels, got %dx%d", maxPixels, config.Height, config.Width)
+	}
+	info := pictureInfo{h: config.Height, w: config.Width, gray: isGray(config.ColorModel), orientation: 1}
+	if !ignoreOrientation {
+		info.orientation = orientationOf(file, format)
+	}
+	if info.orientation >= 5 { // a quarter turn
+		info.h, info.w = info.w, info.h
+	}
+	return info, nil
+}
+
+// openRegular opens a file, and refuses what is none: a read of a pipe or a device may never end.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, plainCause(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, plainCause(err)
+	}
+	return file, nil
+}
+
+// orientationOf returns the EXIF orientation, 1 to 8, or 1 where there is none, or none that can be read: a
+// picture is never refused for its metadata.
+func orientationOf(file io.ReadSeeker, format string) int {
+	kind, ok := map[string]imagemeta.ImageFormat{
+		"jpeg": imagemeta.JPEG, "tiff": imagemeta.TIFF, "png": imagemeta.PNG, "webp": imagemeta.WebP,
+	}[format]
+	if !ok {
+		return 1
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return 1
+	}
+	orientation := 1
+	_, _ = imagemeta.Decode(imagemeta.Options{
+		R: file, ImageFormat: kind, Sources: imagemeta.EXIF,
+		ShouldHandleTag: func(t imagemeta.TagInfo) bool { return t.Tag == "Orientation" && t.Namespace == "IFD0" },
+		HandleTag: func(t imagemeta.TagInfo) error {
+			if v, ok := t.Value.(uint16); ok && v >= 1 && v <= 8 {
+				orientation = int(v)
+			}
+			return imagemeta.ErrStopWalking
+		},
+	})
+	return orientation
+}
+
+// isGray says whether images of the model have no colours: an RGB file of gray pixels counts
+// as coloured.
+func isGray(model color.Model) bool {
+	palette, ok := model.(color.Palette)
+	if !ok {
+		return model == color.GrayModel || model == color.Gray16Model
+	}
+	for _, entry := range palette {
+		c := color.NRGBAModel.Convert(entry).(color.NRGBA)
+		if c.A > 0 && (c.R != c.G || c.G != c.B) {
+			return false
+		}
+	}
+	return true
+}
+
+// decode reads a picture file, lays it on the background, turns it upright, resizes it if need be, and writes
+// it to dst as HWC bytes. Resizing is by a triangle filter that is widened when it shrinks
+// (golang.org/x/image/draw.BiLinear).
+func (r *pictureReader) decode(path string, orientation int, dst []byte) (decoded, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return decoded{}, err
+	}
+	defer file.Close()
+	im, _, err := image.Decode(file)
+	if err != nil {
+		return decoded{}, err
+	}
+	bounds := im.Bounds()
+	if gray, ok := im.(*image.Gray); ok && r.c == 1 && orientation == 1 && bounds.Dx() == r.w && bounds.Dy() == r.h {
+		for y := range r.h {
+			copy(dst[y*r.w:(y+1)*r.w], gray.Pix[y*gray.Stride:])
+		}
+		return decoded{}, nil
+	}
+	d := decoded{transparent: isTransparent(im)}
+	if d.transparent {
+		im = r.flatten(im)
+	}
+	canvas := r.fit(upright(im, orientation))
+	for p := range r.h * r.w {
+		rgba := canvas.Pix[4*p : 4*p+4]
+		if r.c == 3 {
+			copy(dst[3*p:3*p+3], rgba)
+			continue
+		}
+		dst[p] = luma(rgba[0], rgba[1], rgba[2])
+	}
+	return d, nil
+}
+
+// isTransparent reports whether a pixel is not opaque.
+func isTransparent(im image.Image) bool {
+	o, ok := im.(interface{ Opaque() bool })
+	return ok && !o.Opaque()
+}
+
+// flatten lays the picture on the background: out = alpha*in + (1-alpha)*background.
+func (r *pictureReader) flatten(im image.Image) image.Image {
+	flat := image.NewRGBA(im.Bounds())
+	draw.Draw(flat, flat.Bounds(), image.NewUniform(r.background), image.Point{}, draw.Src)
+	draw.Draw(flat, flat.Bounds(), im, im.Bounds().Min, draw.Over)
+	return flat
+}
+
+// upright turns and mirrors a picture as its EXIF orientation says (EXIF 2.32, tag 0x0112): the number tells which
+// sides of the scene the stored row 0 and column 0 are.
+func upright(im image.Image, orientation int) image.Image {
+	if orientation <= 1 || orientation > 8 {
+		return im
+	}
+	b := im.Bounds()
+	h, w := b.Dy(), b.Dx()
+	outH, outW := h, w
+	if orientation >= 5 {
+		outH, outW = w, h
+	}
+	out := image.NewRGBA(image.Rect(0, 0, outW, outH))
+	for y := range outH {
+		for x := range outW {
+			sx, sy := x, y
+			switch orientation {
+			case 2: // mirrored left to right
+				sx = w - 1 - x
+			case 3: // upside down
+				sx, sy = w-1-x, h-1-y
+			case 4: // mirrored top to bottom
+				sy = h - 1 - y
+			case 5: // transposed
+				sx, sy = y, x
+			case 6: // to be turned clockwise
+				sx, sy = y, h-1-x
+			case 7: // transposed along the other diagonal
+				sx, sy = w-1-y, h-1-x
+			case 8: // to be turned counterclockwise
+				sx, sy = w-1-y, x
+			}
+			out.Set(x, y, im.At(b.Min.X+sx, b.Min.Y+sy))
+		}
+	}
+	return out
+}
+
+// fit returns the picture in the reader's size.
+func (r *pictureReader) fit(im image.Image) *image.RGBA {
+	canvas := image.NewRGBA(image.Rect(0, 0, r.w, r.h))
+	b := im.Bounds()
+	if b.Dx() == r.w && b.Dy() == r.h {
+		draw.Draw(canvas, canvas.Bounds(), im, b.Min, draw.Src)
+		return canvas
+	}
+	from, to := b, canvas.Bounds()
+	switch r.resize {
+	case ResizeCrop:
+		from = centred(b, r.w, r.h)
+	case ResizePad:
+		to = centred(to, b.Dx(), b.Dy())
+		draw.Draw(canvas, canvas.Bounds(), image.NewUniform(r.background), image.Point{}, draw.Src)
+	}
+	draw.BiLinear.Scale(canvas, to, im, from, draw.Src, nil)
+	return canvas
+}
+
+// centred returns the largest rectangle of the proportions w:h in the middle of r, of at least a pixel.
+func centred(r image.Rectangle, w, h int) image.Rectangle {
+	width, height := r.Dx(), r.Dy()
+	if width*h > height*w { // too wide
+		width = max(1, (height*w+h/2)/h)
+	} else {
+		height = max(1, (width*h+w/2)/w)
+	}
+	x, y := r.Min.X+(r.Dx()-width)/2, r.Min.Y+(r.Dy()-height)/2
+	return image.Rect(x, y, x+width, y+height)
+}
+
+// luma is the brightness of ITU-R BT.601, 0.299 r + 0.587 g + 0.114 b, as image/color has it.
+func luma(r, g, b byte) byte {
+	return byte((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 1<<15) >> 16)
+}
+
+// fileKind is what a file in a class's folder is.
+type fileKind uint8
+
+const (
+	otherFile     fileKind = iota // no picture: passed over
+	pictureFile                   // one that can be read, or says so by its name
+	foreignFormat                 // a picture in a format that can't be read
+)
+
+// signatures are the first bytes of the formats that can be read.
+var signatures = [][]byte{
+	[]byte("\x89PNG\r\n\x1a\n"), []byte("\xff\xd8\xff"), []byte("GIF87a"), []byte("GIF89a"), []byte("BM"),
+	[]byte("II*\x00"), []byte("MM\x00*"),
+}
+
+// rawEndings are cameras' own formats, most of which begin as TIFF does, and others that can't be read.
+var rawEndings = []string{
+	".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf",
+	".raw", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
+}
+
+// foreignEndings are other pictures that can't be read.
+var foreignEndings = []string{
+	".avif", ".dcm", ".exr", ".hdr", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".pcx", ".pgm", ".ppm", ".psd", ".svg", ".tga", ".xcf",
+}
+
+// readableEndings promise a picture that can be read: a file of such a name that isn't one is reported.
+var readableEndings = []string{".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+// classify says what a file is, by its first bytes and then by its name. kind names a format that can't be read.
+func classify(path string) (what fileKind, kind string) {
+	ending := strings.ToLower(filepath.Ext(path))
+	for _, raw := range rawEndings {
+		if ending == raw {
+			return foreignFormat, "raw"
+		}
+	}
+	head := firstBytes(path)
+	if len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" {
+		return pictureFile, ""
+	}
+	for _, s := range signatures {
+		if bytes.HasPrefix(head, s) {
+			return pictureFile, ""
+		}
+	}
+	if len(head) >= 12 && string(head[4:8]) == "ftyp" { // ISO base media: HEIF and AVIF name their brand
+		switch brand := string(head[8:12]); brand {
+		case "avif", "avis":
+			return foreignFormat, "avif"
+		case "heic", "heix", "heim", "heis", "hevc", "mif1", "msf1":
+			return foreignFormat, "heic"
+		}
+	}
+	for _, e := range foreignEndings {
+		if ending == e {
+			return foreignFormat, strings.TrimPrefix(e, ".")
+		}
+	}
+	for _, e := range readableEndings {
+		if ending == e {
+			return pictureFile, ""
+		}
+	}
+	return otherFile, ""
+}
+
+// firstBytes returns the beginning of a regular file; nothing where it can't be read.
+func firstBytes(path string) []byte {
+	file, err := openRegular(path)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	head := make([]byte, 16)
+	n, _ := io.ReadFull(file, head)
+	return head[:n]
+}

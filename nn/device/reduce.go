@@ -1,0 +1,67 @@
+package device
+
+import "fmt"
+
+// ReduceKind is what a reduction makes of many elements.
+type ReduceKind string
+
+// The reductions.
+const (
+	ReduceSum         ReduceKind = "sum"          // sum a
+	ReduceSumSquares  ReduceKind = "sum-squares"  // sum a^2
+	ReduceSumProducts ReduceKind = "sum-products" // sum a*b
+	ReduceMax         ReduceKind = "max"          // the largest a, NaN if one is
+	ReduceNonFinite   ReduceKind = "non-finite"   // number of NaN and infinite a
+)
+
+// ReduceSpec is a reduction of [batch, rows, c] over the dimensions that are not in Keep:
+//
+//	dst = Alpha * sum a
+//
+// Keep AxisC gives sums of columns, [c], such as a bias's gradient; AxisBatch|AxisC those of every image, [batch, c];
+// AxisBatch|AxisRows one number per row; NoAxes one number in all.
+type ReduceSpec struct {
+	Kind           ReduceKind
+	Batch, Rows, C int // largest batch; rows and c are fixed
+	Keep           Axes
+	Alpha          float32 // 0 means 1
+	DType          DType   // of a and b; 0 means Float32. Sums are taken in float32 at least
+}
+
+// Reduce is its plan. dst is float32, with the kept dimensions; b is nil except with ReduceSumProducts, and then like a.
+type Reduce interface {
+	Run(dst, a, b *Tensor)
+}
+
+// Check panics unless the kind exists and the sizes are positive.
+func (s ReduceSpec) Check() {
+	switch s.Kind {
+	case ReduceSum, ReduceSumSquares, ReduceSumProducts, ReduceMax, ReduceNonFinite:
+	default:
+		panic(fmt.Sprintf("reduce: unknown kind %q", s.Kind))
+	}
+	if s.Batch < 1 || s.Rows < 1 || s.C < 1 || s.Keep > AllAxes {
+		panic(fmt.Sprintf("reduce %s: [%d %d %d], keeping axes %b", s.Kind, s.Batch, s.Rows, s.C, s.Keep))
+	}
+}
+
+// Factor returns what the result is multiplied by: Alpha, or 1.
+func (s ReduceSpec) Factor() float32 {
+	if s.Alpha == 0 {
+		return 1
+	}
+	return s.Alpha
+}
+
+// CheckOperands panics unless the tensors fit the spec, and returns the batch.
+func (s ReduceSpec) CheckOperands(dst, a, b *Tensor) (batch int) {
+	const op = "reduce"
+	batch = checkBatch(op, "a", a, s.DType.OrFloat32(), s.Batch, s.Rows*s.C)
+	CheckLen(op, "dst", dst, Float32, s.Keep.Len(batch, s.Rows, s.C))
+	if s.Kind == ReduceSumProducts {
+		CheckLen(op, "b", b, s.DType.OrFloat32(), a.Len())
+	} else if b != nil {
+		panic(fmt.Sprintf("%s: b is %v, want nil", op, b))
+	}
+	return batch
+}

@@ -1,0 +1,70 @@
+package nn
+
+import "trainer/nn/setting"
+
+// LayerKind is a kind of layer as recipes, listings and figures know it. Its settings are those
+// of the layer that New returns (package setting).
+type LayerKind struct {
+	Name   string // what Layer.Kind returns, and "layer" in recipes
+	Doc    string // what it does, one phrase in lower case
+	Family Family
+	New    func() Layer // the layer with its settings zero
+}
+
+// Family is what a kind of layer has in common with others: figures give it a colour.
+type Family string
+
+// The families, in the order of a figure's legend.
+const (
+	WithWeights   Family = "layer with weights"
+	Pooling       Family = "pooling"
+	Normalisation Family = "normalisation"
+	Activation    Family = "activation"
+	Regulariser   Family = "dropout" // what works in training only
+	Scaling       Family = "scale"
+	Reshaping     Family = "reshaping"
+	Joining       Family = "sum" // of branches
+	OtherFamily   Family = "other"
+)
+
+// Families returns all families, in the order of a figure's legend.
+func Families() []Family {
+	return []Family{WithWeights, Pooling, Normalisation, Activation, Regulariser, Scaling, Reshaping, Joining, OtherFamily}
+}
+
+// FamilyOf returns the family of the kind of that name.
+func FamilyOf(kinds []LayerKind, name string) Family {
+	for _, k := range kinds {
+		if k.Name == name && k.Family != "" {
+			return k.Family
+		}
+	}
+	return OtherFamily
+}
+
+// LayerKinds returns the kinds of layers of this package, in the order in which a reader meets them. Each is
+// declared in its layer's file. A program adds its own by appending to the list that it gives to package recipe.
+func LayerKinds() []LayerKind {
+	return []LayerKind{
+		conv2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), batchNormKind(),
+		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(),
+		flattenKind(), dropoutKind(), scaleKind(), residualKind(),
+	}
+}
+
+// InitializerKind is a kind of initialiser that recipes can name.
+type InitializerKind = setting.Kind[Initializer]
+
+// InitializerKinds returns the kinds of initialisers of this package. Each is declared in its type's file.
+func InitializerKinds() []InitializerKind {
+	return []InitializerKind{
+		pyTorchDefaultKind(), heNormalKind(), heUniformKind(), glorotNormalKind(), glorotUniformKind(),
+		leCunNormalKind(), orthogonalKind(), diracKind(), whiteningKind(), constantKind(),
+	}
+}
+
+// LossKind is a kind of loss that recipes can name.
+type LossKind = setting.Kind[Loss]
+
+// LossKinds returns the kinds of losses of this package. Each is declared in its loss's file.
+func LossKinds() []LossKind { return []LossKind{crossEntropyKind(), meanSquaredErrorKind()} }

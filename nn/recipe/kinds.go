@@ -1,0 +1,59 @@
+package recipe
+
+import (
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/optim"
+	"trainer/nn/setting"
+)
+
+// Kinds is what recipes can name. A program that has a layer of its own appends its kind to BuiltIn's:
+//
+//	kinds := recipe.BuiltIn()
+//	kinds.Layers = append(kinds.Layers, nn.LayerKind{Name: "swish", Family: nn.Activation, New: func() nn.Layer { return Swish{} }})
+//	r, err := kinds.Load("my.toml")
+//
+// A kind's settings are the keys of its table: see package setting.
+type Kinds struct {
+	Layers       []nn.LayerKind
+	Losses       []nn.LossKind
+	Initializers []nn.InitializerKind
+	Rules        []optim.RuleKind
+	Schedules    []optim.ScheduleKind
+	DataSets     []data.SetKind
+}
+
+// BuiltIn returns the kinds of this project's packages.
+func BuiltIn() Kinds {
+	return Kinds{
+		Layers:       nn.LayerKinds(),
+		Losses:       nn.LossKinds(),
+		Initializers: nn.InitializerKinds(),
+		Rules:        optim.RuleKinds(),
+		Schedules:    optim.ScheduleKinds(),
+		DataSets:     data.SetKinds(),
+	}
+}
+
+// layers returns the kinds of layers as other kinds are.
+func (k *Kinds) layers() []setting.Kind[nn.Layer] {
+	kinds := make([]setting.Kind[nn.Layer], len(k.Layers))
+	for i, l := range k.Layers {
+		kinds[i] = setting.Kind[nn.Layer]{Name: l.Name, Doc: l.Doc, New: l.New}
+	}
+	return kinds
+}
+
+// DefaultFor returns the name of the recipe for a data set when none is asked for, or "" when there is none. What isn't
+// the name of a data set is the path of a folder of images.
+func (k Kinds) DefaultFor(dataSet string) string {
+	for _, d := range k.DataSets {
+		if d.Name == dataSet {
+			return d.Recipe
+		}
+	}
+	return data.FolderKind().Recipe
+}
+
+// DefaultFor is that of the built-in kinds.
+func DefaultFor(dataSet string) string { return BuiltIn().DefaultFor(dataSet) }

@@ -1,0 +1,67 @@
+package recipe
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"trainer/cpu"
+	"trainer/nn"
+)
+
+var update = flag.Bool("update", false, "record testdata/tables.txt")
+
+// TestTables compares the compiled networks of all built-in recipes with their record: layers, shapes, operations and the
+// names of the weights, by which runs are resumed.
+func TestTables(t *testing.T) {
+	dev, err := cpu.New(cpu.WithThreads(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	var b bytes.Buffer
+	for _, name := range Names() {
+		r, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		input := r.ImageShape()
+		net, err := nn.Compile(dev, r.Model(10), nn.Options{
+			Input: input, Batch: 2, Seed: 1,
+			Sample: func(n int) ([]float32, nn.Shape, error) {
+				pixels := make([]float32, n*input.Len())
+				for i := range pixels {
+					pixels[i] = float32(i*i%101) / 101
+				}
+				return pixels, input, nil
+			},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		fmt.Fprintf(&b, "%s\n", name)
+		for _, l := range net.Layers() {
+			fmt.Fprintf(&b, "  %s %s %v, %d parameters, %d FLOPs\n", l.Name, l.Kind, l.Output, l.Params, l.FLOPs)
+		}
+		for _, p := range net.Tensors() {
+			fmt.Fprintf(&b, "  %s %v\n", p.Name, p.Value.Shape())
+		}
+	}
+	const record = "testdata/tables.txt"
+	if *update {
+		if err := os.WriteFile(record, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("networks differ from the record (-) (go test ./nn/recipe -run TestTables -update writes it):\n%s", diff)
+	}
+}

@@ -1,0 +1,31 @@
+package train
+
+import "time"
+
+// Times and speeds. Those of an emulated device mean nothing: they are zero in events and results, so that nobody takes
+// them for the speed of the device that it stands for.
+
+// seconds returns a time as events report it.
+func (r *run) seconds(d time.Duration) float64 {
+	if r.stepper.dev.Info().Emulated {
+		return 0
+	}
+	return d.Seconds()
+}
+
+// perSecond returns a rate, or 0 if the time is not known.
+func perSecond(n int, seconds float64) float64 {
+	if seconds == 0 {
+		return 0
+	}
+	return float64(n) / seconds
+}
+
+// timeLeft estimates the time to the end of training; 0 if the speed is not known.
+func (r *run) timeLeft() time.Duration {
+	if r.progress.rate == 0 {
+		return 0
+	}
+	seconds := float64((r.stepper.total-r.progress.step)*r.cfg.batchesPerStep()*r.cfg.Batch)/r.progress.rate + float64(r.viewsLeft())*r.viewSeconds
+	return time.Duration(seconds * float64(time.Second))
+}
