@@ -43,14 +43,16 @@ func readTable[T any](s *section, v T) T {
 // readRule reads the update rule that kind names, with its learning rate and weight decay. The rule is nil if there
 // is none of that name.
 func (s *section) readRule() (rule optim.Rule, lr, decay float64, decoupled bool) {
-	var l setting.List
-	l.Float64(&lr, "lr", 0, setting.Positive, "learning rate before the schedule").Require()
-	l.Float64(&decay, "weight-decay", 0, setting.NotNegative, "decay of the weights")
+	s.has("kind") // so that messages name it first
+	var rates, coupling setting.List
+	rates.Float64(&lr, "lr", 0, setting.Positive, "learning rate before the schedule").Require()
+	rates.Float64(&decay, "weight-decay", 0, setting.NotNegative, "decay of the weights")
+	s.read(&rates)
 	rule, ok := readKind(s, "kind", s.kinds.Rules)
 	if ok && !optim.AlwaysDecoupled(rule) {
-		l.Bool(&decoupled, "decoupled", "weight decay acts on the weight alone")
+		coupling.Bool(&decoupled, "decoupled", "weight decay acts on the weight alone")
+		s.read(&coupling)
 	}
-	s.read(&l)
 	return rule, lr, decay, decoupled
 }
 

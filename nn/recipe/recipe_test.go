@@ -291,6 +291,20 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// The scale of a normalisation is named gain in older recipes.
+func TestRoles(t *testing.T) {
+	for name, want := range map[string]nn.Role{"weight": nn.Weight, "bias": nn.Bias, "gain": nn.Gain, "scale": nn.Gain} {
+		r, err := LoadWith("mnist-basic", []string{`optimizer.group=[{ role = "` + name + `", lr-scale = 0 }]`})
+		if err != nil || r.Optimizer.Groups[0].Role != want || *r.Optimizer.Groups[0].LRScale != 0 {
+			t.Errorf("role %s: %+v, %v", name, r, err)
+		}
+	}
+	_, err := LoadWith("mnist-basic", []string{`optimizer.group=[{ role = "scales" }]`})
+	if want := `-set optimizer.group.0.role: unknown value "scales", did you mean scale? (valid: weight, bias, gain, scale)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestWrongChanges(t *testing.T) {
 	for change, want := range map[string]string{
 		"optimizer.momentun=0.8":  "-set optimizer.momentun: unknown key, did you mean optimizer.momentum?",
@@ -431,9 +445,20 @@ func TestKindsDescribeThemselves(t *testing.T) {
 			t.Errorf("%s has no family", k.Name)
 		}
 	}
+	for _, k := range kinds.Losses {
+		if got := k.New().Kind(); got != k.Name {
+			t.Errorf("the kind %s makes a loss of the kind %s", k.Name, got)
+		}
+	}
 	checkKinds(t, kinds, kinds.layers())
 	checkKinds(t, kinds, kinds.Losses)
 	checkKinds(t, kinds, kinds.Initializers)
+	for _, k := range kinds.Rules {
+		if got := k.New().Kind(); got != k.Name {
+			t.Errorf("the kind %s makes a rule of the kind %s", k.Name, got)
+		}
+	}
+	checkKinds(t, kinds, kinds.Rules)
 	checkKinds(t, kinds, kinds.Schedules)
 }
 
@@ -466,6 +491,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(text, "optimizer.lr=0.5")
 	}
 	f.Add([]byte(head+network), "network.0={layer=\"residual\", body=[]}")
+	f.Add([]byte(stages), "network.0.out=3")
 	f.Add([]byte("[[a.b]]\n[a.b.c]\nx.y = [[1], {z = 2}]\n"), "a.b.0.c=1")
 	f.Fuzz(func(t *testing.T, text []byte, change string) {
 		r, err := BuiltIn().Parse("f.toml", text, change)

@@ -32,7 +32,7 @@ func (p *program) list() error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stdout, "\nIn recipes, the keys of each kind (* needed) and their defaults:")
+	fmt.Fprintln(p.stdout, "\nIn recipes, the keys of each kind (* required) and their defaults:")
 	var layers []setting.Kind[nn.Layer]
 	for _, k := range p.Kinds.Layers {
 		layers = append(layers, setting.Kind[nn.Layer]{Name: k.Name, Doc: k.Doc, New: k.New})
