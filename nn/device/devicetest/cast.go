@@ -100,7 +100,7 @@ func castCalls(Size) []Call {
 				if err != nil {
 					return Work{}, err
 				}
-				src, dst := o.uniformOf(from, -1, 1, n), o.tensor(to, n)
+				src, dst := o.uniformOf(from, -1, 1, n), o.zerosOf(to, n)
 				return Work{Run: func() { p.Run(dst, src) }, Results: []*device.Tensor{dst}, Bytes: bytesOf(src, dst)}, nil
 			}})
 		}
