@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"fmt"
 	"math"
 
 	"trainer/nn/device"
@@ -20,63 +19,93 @@ import (
 //	L = 1/classes sum_k (z[k] - [k = label])^2
 //	dL/dz[k] = 2/classes (z[k] - [k = label])
 //
-// The gradient is that of the batch's mean unless the spec says Sum.
+// The gradient is that of the batch's mean unless the spec says Sum. Soft targets, weights and ignored labels
+// are weightedLoss's.
 type loss struct {
 	d           *Device
 	spec        device.LossSpec
 	rowsPerTask int
-	partial     []lossStats // one a task, added in their order
+	partial     []lossStats // one per task, added in their order
 
-	// Operands of the call that is running.
-	outputs, doutputs []float32
-	labels            []int32
+	// Operands of the call that is running. labels is nil with soft targets.
+	outputs, doutputs          []float32
+	labels                     []int32
+	soft, classWeights, weight []float32 // nil where there are none
+	n                          int
+	factor                     float64 // of every example's gradient: 1, or 1/W for the mean
 }
 
 // lossStats is what the rows of a task add to the stats.
 type lossStats struct {
-	loss    float64
-	correct int
+	loss, weight   float64
+	correct, count int
 }
 
 // NewLoss makes a plan for a loss.
 func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
+	s.Check()
 	if err := d.unscaled("loss", s.Scaling); err != nil {
 		return nil, err
-	}
-	known := s.Kind == device.SoftmaxCrossEntropy || s.Kind == device.MeanSquaredError
-	if !known || s.N < 1 || s.Classes < 1 || !(s.Smoothing >= 0 && s.Smoothing <= 1) {
-		panic(fmt.Sprintf("cpu: NewLoss: kind %d, outputs [%d %d], smoothing %v, want 0 to 1", s.Kind, s.N, s.Classes, s.Smoothing))
 	}
 	rows := max(1, exponentialsPerTask/s.Classes)
 	return &loss{d: d, spec: s, rowsPerTask: rows, partial: make([]lossStats, divideUp(s.N, rows))}, nil
 }
 
-func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
+func (p *loss) Forward(stats, outputs, targets, weights *device.Tensor) {
 	const op = "cpu: loss forward"
-	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
-	device.CheckLen(op, "labels", labels, device.Int32, n)
+	p.n = p.spec.CheckOperands(op, outputs, targets, weights)
 	device.CheckLen(op, "stats", stats, device.Float32, device.StatsLen)
-	p.outputs, p.labels = floats(outputs), ints(labels)
-	tasks := divideUp(n, p.rowsPerTask)
-	p.d.pool.Run(tasks, (*lossForward)(p))
+	p.read(outputs, targets, weights)
+	tasks := divideUp(p.n, p.rowsPerTask)
+	if p.spec.Plain() {
+		p.d.pool.Run(tasks, (*lossForward)(p))
+	} else {
+		p.d.pool.Run(tasks, (*weightedLossForward)(p))
+	}
 	var sum lossStats
 	for _, s := range p.partial[:tasks] {
 		sum.loss += s.loss
+		sum.weight += s.weight
 		sum.correct += s.correct
+		sum.count += s.count
 	}
 	total := floats(stats)
 	total[device.StatLoss] = float32(float64(total[device.StatLoss]) + sum.loss)
 	total[device.StatCorrect] += float32(sum.correct)
-	total[device.StatCount] += float32(n)
+	total[device.StatCount] += float32(sum.count)
+	total[device.StatWeight] = float32(float64(total[device.StatWeight]) + sum.weight)
 }
 
-func (p *loss) Backward(doutputs, outputs, labels *device.Tensor) {
+func (p *loss) Backward(doutputs, outputs, targets, weights *device.Tensor) {
 	const op = "cpu: loss backward"
-	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
-	device.Check(op, "doutputs", doutputs, device.Float32, n, p.spec.Classes)
-	device.CheckLen(op, "labels", labels, device.Int32, n)
-	p.outputs, p.doutputs, p.labels = floats(outputs), floats(doutputs), ints(labels)
-	p.d.pool.Run(divideUp(n, p.rowsPerTask), (*lossBackward)(p))
+	p.n = p.spec.CheckOperands(op, outputs, targets, weights)
+	device.Check(op, "doutputs", doutputs, device.Float32, p.n, p.spec.Classes)
+	p.read(outputs, targets, weights)
+	p.doutputs = floats(doutputs)
+	p.factor = 1
+	tasks := divideUp(p.n, p.rowsPerTask)
+	if p.spec.Plain() {
+		if !p.spec.Sum {
+			p.factor = 1 / float64(p.n)
+		}
+		p.d.pool.Run(tasks, (*lossBackward)(p))
+		return
+	}
+	if !p.spec.Sum {
+		p.factor = p.inverseWeight()
+	}
+	p.d.pool.Run(tasks, (*weightedLossBackward)(p))
+}
+
+// read notes the operands of a call.
+func (p *loss) read(outputs, targets, weights *device.Tensor) {
+	p.outputs, p.labels, p.soft = floats(outputs), nil, nil
+	if p.spec.SoftTargets {
+		p.soft = floats(targets)
+	} else {
+		p.labels = ints(targets)
+	}
+	p.classWeights, p.weight = optionalFloats(p.spec.ClassWeights), optionalFloats(weights)
 }
 
 // lossForward is the loop over groups of rows of Forward.
@@ -84,8 +113,9 @@ type lossForward loss
 
 func (p *lossForward) Do(i, _ int) {
 	c := p.spec.Classes
-	var sum lossStats
-	for r := i * p.rowsPerTask; r < min((i+1)*p.rowsPerTask, len(p.labels)); r++ {
+	from, to := i*p.rowsPerTask, min((i+1)*p.rowsPerTask, p.n)
+	sum := lossStats{count: to - from, weight: float64(to - from)}
+	for r := from; r < to; r++ {
 		z, label := p.outputs[r*c:(r+1)*c], int(p.labels[r])
 		switch {
 		case label < 0 || label >= c:
@@ -106,23 +136,23 @@ func (p *lossForward) Do(i, _ int) {
 type lossBackward loss
 
 func (p *lossBackward) Do(i, _ int) {
-	c := p.spec.Classes
-	weight := float32(1)
-	if !p.spec.Sum {
-		weight = float32(1 / float64(len(p.labels)))
-	}
-	for r := i * p.rowsPerTask; r < min((i+1)*p.rowsPerTask, len(p.labels)); r++ {
+	c, weight := p.spec.Classes, float32(p.factor)
+	for r := i * p.rowsPerTask; r < min((i+1)*p.rowsPerTask, p.n); r++ {
 		dz, z, label := p.doutputs[r*c:(r+1)*c], p.outputs[r*c:(r+1)*c], int(p.labels[r])
 		switch {
 		case label < 0 || label >= c:
-			for k := range dz {
-				dz[k] = float32(math.NaN())
-			}
+			fillNaN(dz)
 		case p.spec.Kind == device.SoftmaxCrossEntropy:
 			p.crossEntropyGradient(dz, z, label, p.spec.Smoothing, weight)
 		default:
 			p.squaredErrorGradient(dz, z, label, weight)
 		}
+	}
+}
+
+func fillNaN(x []float32) {
+	for k := range x {
+		x[k] = float32(math.NaN())
 	}
 }
 

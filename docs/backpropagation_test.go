@@ -199,7 +199,7 @@ func (r *rig) layers() map[string][]float32 {
 		pooling.Forward(pool, relu)
 		dense.Run(z, pool.View(1, 4), u, c)
 		softmax.Forward(p, z)
-		loss.Forward(stats, z, r.labels())
+		loss.Forward(stats, z, r.labels(), nil)
 		return r.values(stats)[device.StatLoss]
 	}
 	out := map[string][]float32{
@@ -207,7 +207,7 @@ func (r *rig) layers() map[string][]float32 {
 		"loss": {forward()},
 		"conv": r.values(y), "relu": r.values(relu), "pool": r.values(pool), "logits": r.values(z), "softmax": r.values(p),
 	}
-	loss.Backward(dz, z, r.labels())
+	loss.Backward(dz, z, r.labels(), nil)
 	denseFilter.Run(du, pool.View(1, 4), dz, nil)
 	sumRows.Run(dc, dz, nil)
 	denseData.Run(dpool.View(1, 4), dz, u, nil)

@@ -330,7 +330,7 @@ func (r *rivals) lossGradient(n, classes int) []pair {
 	// exponential makes relative errors; the last subtraction is of numbers up to 1.
 	logarithm := 2*largest + math.Log(float64(classes))
 	bound := 2*function + (2*2*largest+3*logarithm+2)*0x1p-24 + sumError(classes, 1)
-	return []pair{{"loss gradient", func() { plan.Backward(dx, x, labels) }, r.call(func() error {
+	return []pair{{"loss gradient", func() { plan.Backward(dx, x, labels, nil) }, r.call(func() error {
 		if err := d.dnn.Softmax(cudnn.Log, 1, desc, d.data(x), 0, d.data(y)); err != nil {
 			return err
 		}

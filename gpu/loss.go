@@ -3,8 +3,6 @@
 package gpu
 
 import (
-	"fmt"
-
 	"trainer/gpu/internal/cuda"
 	"trainer/kernels"
 	"trainer/nn/device"
@@ -19,8 +17,9 @@ import (
 //
 //	L = 1/classes sum_k (z[k] - [k = label])^2      dL/dz[k] = 2/classes (z[k] - [k = label])
 //
-// The gradient is that of the batch's mean unless the spec says Sum, times the scale of a LossScaling. Forward leaves one partial sum a
-// block in the workspace, which a second launch adds to the stats.
+// The gradient is that of the batch's mean unless the spec says Sum, times the scale of a LossScaling. Forward leaves one
+// partial sum per block in the workspace, which a second launch adds to the stats. Soft targets, weights and
+// ignored labels are weightedLoss's.
 type loss struct {
 	d                         *Device
 	spec                      device.LossSpec
@@ -29,14 +28,17 @@ type loss struct {
 
 // NewLoss makes a plan for a loss.
 func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
-	known := s.Kind == device.SoftmaxCrossEntropy || s.Kind == device.MeanSquaredError
-	if !known || s.N < 1 || s.Classes < 1 || !(s.Smoothing >= 0 && s.Smoothing <= 1) {
-		panic(fmt.Sprintf("gpu: NewLoss: kind %d, outputs [%d %d], smoothing %v, want 0 to 1", s.Kind, s.N, s.Classes, s.Smoothing))
-	}
+	s.Check()
 	d.checkScaling("loss", s.Scaling)
+	if s.ClassWeights != nil {
+		d.memoryOf("loss", "class weights", s.ClassWeights)
+	}
 	return build(d, "loss", func(b *builder) device.Loss {
 		if !b.elements(s.N * s.Classes) {
 			return nil
+		}
+		if !s.Plain() {
+			return newWeightedLoss(b, s)
 		}
 		b.reserve(2 * 4 * int64(kernels.WarpRows(s.N).X))
 		p := &loss{d: d, spec: s, finish: b.kernel(kernels.LossFinish)}
@@ -49,10 +51,9 @@ func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
 	})
 }
 
-func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
+func (p *loss) Forward(stats, outputs, targets, weights *device.Tensor) {
 	const op = "loss forward"
-	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
-	device.CheckLen(op, "labels", labels, device.Int32, n)
+	n := p.spec.CheckOperands(op, outputs, targets, weights)
 	device.CheckLen(op, "stats", stats, device.Float32, device.StatsLen)
 	d := p.d
 	if !d.begin(op) {
@@ -60,28 +61,27 @@ func (p *loss) Forward(stats, outputs, labels *device.Tensor) {
 	}
 	defer d.end()
 	grid, partial := kernels.WarpRows(n), d.scratch()
-	p.withSmoothing(d.arguments().Pointer(partial).Pointer(d.data(outputs)).Pointer(d.data(labels)).
+	p.withSmoothing(d.arguments().Pointer(partial).Pointer(d.data(outputs)).Pointer(d.data(targets)).
 		Int32(int32(n)).Int32(int32(p.spec.Classes)))
 	d.launch(p.forward, grid)
 	d.arguments().Pointer(d.data(stats)).Pointer(partial).Int32(int32(grid.X)).Int32(int32(n))
 	d.launch(p.finish, oneBlock)
 }
 
-func (p *loss) Backward(doutputs, outputs, labels *device.Tensor) {
+func (p *loss) Backward(doutputs, outputs, targets, weights *device.Tensor) {
 	const op = "loss backward"
-	n := device.CheckRows(op, "outputs", outputs, device.Float32, p.spec.N, p.spec.Classes)
+	n := p.spec.CheckOperands(op, outputs, targets, weights)
 	device.Check(op, "doutputs", doutputs, device.Float32, n, p.spec.Classes)
-	device.CheckLen(op, "labels", labels, device.Int32, n)
-	weight := float32(1)
-	if !p.spec.Sum {
-		weight = float32(1 / float64(n))
-	}
 	d := p.d
 	if !d.begin(op) {
 		return
 	}
 	defer d.end()
-	p.withSmoothing(d.arguments().Pointer(d.data(doutputs)).Pointer(d.data(outputs)).Pointer(d.data(labels)).
+	weight := float32(1)
+	if !p.spec.Sum {
+		weight = float32(1 / float64(n))
+	}
+	p.withSmoothing(d.arguments().Pointer(d.data(doutputs)).Pointer(d.data(outputs)).Pointer(d.data(targets)).
 		Int32(int32(n)).Int32(int32(p.spec.Classes))).Float32(weight).Pointer(d.optional(p.spec.Scaling))
 	d.launch(p.backward, kernels.WarpRows(n))
 }

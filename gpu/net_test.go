@@ -259,9 +259,9 @@ func (n *smallNet) step() {
 	n.pool2d.Forward(n.pool, n.norm)
 	n.dropout.Forward(n.drop, flat, n.counter)
 	n.forward.Run(n.z, n.drop, p("dense"), p("dense bias"))
-	n.loss.Forward(n.stats, n.z, n.labels)
+	n.loss.Forward(n.stats, n.z, n.labels, nil)
 
-	n.loss.Backward(n.dz, n.z, n.labels)
+	n.loss.Backward(n.dz, n.z, n.labels, nil)
 	dz := n.dz
 	if n.narrow != nil {
 		n.narrow.Run(n.dz16, dz)

@@ -7,50 +7,15 @@
 //
 //	L = 1/classes sum_k (z[k] - [k = label])^2            dL/dz[k] = 2/classes (z[k] - [k = label])
 //
-// A label outside [0, classes) gives NaN. Forward takes two launches: loss_* leaves one sum a block,
-// loss_finish adds them to the stats in their order.
+// A label outside [0, classes) gives NaN. Forward takes two launches: loss_* leaves one sum per block,
+// loss_finish adds them to the stats in their order. Soft targets, weights and ignored labels are loss_weighted.cu's.
 //
-// Launch, but for loss_finish: 256 threads, any grid, one warp a row, 8 rows a block at a time:
-// kernels.WarpRows. Bytes an element: forward 4, backward 8.
-#include "block.cuh"
+// Launch, except for loss_finish: 256 threads, any grid, one warp per row, 8 rows per block at a time:
+// kernels.WarpRows. Bytes per element: forward 4, backward 8.
+#include "loss.cuh"
 #include "scaling.cuh"
-#include "special.cuh"
 
 namespace {
-
-// The largest element and its number; of equal ones the first. A NaN is never larger, and
-// nothing is larger than a NaN at 0, as in a loop that begins there.
-struct Largest {
-	float value;
-	int at;
-	__device__ __forceinline__ void take(float v, int k) {
-		if (v > value || (v == value && k < at)) {
-			value = v;
-			at = k;
-		}
-	}
-};
-
-__device__ __forceinline__ int firstLargest(const float *z, int classes) {
-	const int lane = threadIdx.x % 32;
-	Largest best = {-infinity(), classes};
-#pragma unroll 1
-	for (int k = lane; k < classes; k += 32) best.take(k == 0 && z[0] != z[0] ? infinity() : z[k], k);
-#pragma unroll
-	for (int d = 16; d > 0; d /= 2) {
-		const float v = __shfl_xor_sync(0xFFFFFFFFu, best.value, d);
-		const int k = __shfl_xor_sync(0xFFFFFFFFu, best.at, d);
-		best.take(v, k);
-	}
-	return best.at;
-}
-
-__device__ __forceinline__ float rowMax(const float *z, int classes) {
-	float m = -infinity();
-#pragma unroll 1
-	for (int k = threadIdx.x % 32; k < classes; k += 32) m = fmaxf(m, z[k]);
-	return warpMax(m);
-}
 
 struct CrossEntropy {
 	static __device__ __forceinline__ float loss(const float *z, int classes, int label, float smoothing) {
@@ -153,7 +118,7 @@ loss_squared_error(float *partial, const float *outputs, const int *labels, int 
 	forward<SquaredError>(partial, outputs, labels, n, classes, 0.0f);
 }
 
-// loss_finish adds the partial sums and n to stats [4]: loss, correct, count; stats[3] stays.
+// loss_finish adds the partial sums and n to stats [4]: loss, correct, count, weight. Every example has the weight 1.
 // Launch: one block of 256 threads; blocks is the gridDim.x of forward.
 extern "C" __global__ void __launch_bounds__(256)
 loss_finish(float *stats, const float *partial, int blocks, int n) {
@@ -169,6 +134,7 @@ loss_finish(float *stats, const float *partial, int blocks, int n) {
 	stats[0] = (float)(stats[0] + loss);
 	stats[1] += (float)correct;
 	stats[2] += (float)n;
+	stats[3] += (float)n;
 }
 
 // Backward: weight is 1 for the gradient of the sum, 1/n for that of the mean. scaling is the state of

@@ -55,6 +55,7 @@ func (c lossCase) reference() (stats, dz sums) {
 	for n, label := range c.labels {
 		z := c.z[n*c.classes : (n+1)*c.classes]
 		stats.value[2]++
+		stats.value[3]++
 		largest := 0
 		for k, v := range z {
 			if v > z[largest] {

@@ -13,7 +13,8 @@ import (
 //
 // With n examples in the batch and N in all batches of the step, weight is n/N for a loss that is the mean over a batch, and 1
 // for one that is the sum: either way sum is the gradient of one batch of all N examples. (What a layer computes from the
-// batch itself, as batch normalisation its statistics, is still that of each batch alone.)
+// batch itself, as batch normalisation its statistics, is still that of each batch alone; and so are the weights of classes
+// and examples, whose sum divides the mean over the batch.)
 type accumulation struct {
 	dev    device.Device
 	params []*Param
@@ -24,11 +25,11 @@ type accumulation struct {
 }
 
 // buildAccumulation allocates the sums, once all layers are built.
-func (n *Network) buildAccumulation(b *Builder, loss device.LossSpec) (err error) {
+func (n *Network) buildAccumulation(b *Builder) (err error) {
 	if !n.opt.Accumulate || !n.opt.Training {
 		return nil
 	}
-	a := &accumulation{dev: n.dev, isSum: loss.Sum}
+	a := &accumulation{dev: n.dev, isSum: n.opt.Loss.Summed()}
 	if a.weight, err = b.Tensor(device.Float32, 1); err != nil {
 		return err
 	}

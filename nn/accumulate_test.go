@@ -66,7 +66,7 @@ func TestAccumulate(t *testing.T) {
 				to := min(from+each, images)
 				backward(n, from, to)
 				weight := float64(to-from) / images
-				if loss == (CrossEntropy{Sum: true}) {
+				if loss.Summed() {
 					weight = 1
 				}
 				for _, p := range n.Params() {

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,10 @@ type Builder struct {
 	seed   uint64
 	sample func(n int) (images []float32, shape Shape, err error)
 	step   *device.Tensor
+
+	classCounts func() ([]int, error)
+	scaling     *device.Tensor // state of the loss scaling, or nil
+	scaled      bool           // the loss that is being built has asked for it
 
 	params []*Param // trained or frozen
 	state  []*Param // running statistics
@@ -55,7 +60,8 @@ type claim struct {
 func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
 		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample,
-		pairs: []*pair{{}}, levels: 1,
+		classCounts: opt.ClassCounts,
+		pairs:       []*pair{{}}, levels: 1,
 	}
 }
 
@@ -77,6 +83,21 @@ func (b *Builder) Seed() uint64 { return b.seed }
 // Step returns the step counter, int32 [1] on the device.
 func (b *Builder) Step() *device.Tensor { return b.step }
 
+// ClassCounts returns the number of training examples in each class, for losses that weigh classes by them.
+func (b *Builder) ClassCounts() ([]int, error) {
+	if b.classCounts == nil {
+		return nil, errors.New("the network was compiled without nn.Options.ClassCounts, the number of training examples in each class")
+	}
+	return b.classCounts()
+}
+
+// LossScaling returns the state of the loss scaling (device.LossScalingSpec), or nil where there is none. A loss
+// multiplies its gradient by the state's element device.ScalingScale, and gets it here to do so.
+func (b *Builder) LossScaling() *device.Tensor {
+	b.scaled = true
+	return b.scaling
+}
+
 // DropoutStream returns a random stream of its own for one dropout layer.
 func (b *Builder) DropoutStream() device.Stream {
 	b.dropouts++
@@ -90,6 +111,18 @@ func (b *Builder) Tensor(dtype device.DType, shape ...int) (*device.Tensor, erro
 		return nil, fmt.Errorf("allocating %v%v: %w", dtype, shape, err)
 	}
 	b.AddMemory(int64(t.Len()) * int64(dtype.Size()))
+	return t, nil
+}
+
+// Constant allocates a float32 tensor that holds the values, such as the weights of classes.
+func (b *Builder) Constant(values []float32, shape ...int) (*device.Tensor, error) {
+	t, err := b.Tensor(device.Float32, shape...)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.dev.Upload(t, device.Bytes(values)); err != nil {
+		return nil, fmt.Errorf("uploading float32%v: %w", shape, err)
+	}
 	return t, nil
 }
 

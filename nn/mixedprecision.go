@@ -51,7 +51,7 @@ func checkDType(dev device.Device, dtype device.DType) error {
 }
 
 // buildMixed allocates what 16-bit storage needs, once all layers are built.
-func (n *Network) buildMixed(b *Builder, loss device.LossSpec) (err error) {
+func (n *Network) buildMixed(b *Builder) (err error) {
 	if b.dtype == device.Float32 {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (n *Network) buildMixed(b *Builder, loss device.LossSpec) (err error) {
 	if b.dtype != device.Float16 {
 		return nil
 	}
-	return m.buildScaling(b, dev, loss)
+	return m.buildScaling(b, dev, n.opt.Loss)
 }
 
 // buildOperands makes the conversions between parameters and what enters products.
@@ -98,11 +98,11 @@ func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Para
 }
 
 // buildScaling makes the loss scaling of all trained parameters.
-func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, loss device.LossSpec) (err error) {
+func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, loss Loss) (err error) {
 	if m.state, err = b.Tensor(device.Float32, device.ScalingLen); err != nil {
 		return err
 	}
-	scale := firstScale(loss)
+	scale := firstScale(loss.Summed(), b.batch)
 	state := [device.ScalingLen]float32{device.ScalingScale: scale, device.ScalingInverse: 1 / scale}
 	if err := b.dev.Upload(m.state, device.Bytes(state[:])); err != nil {
 		return fmt.Errorf("initialising the loss scale: %w", err)
@@ -118,14 +118,14 @@ func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, los
 	return err
 }
 
-// firstScale returns the scale to begin with. An example's gradient by its logits is about 1 under a
+// firstScale returns the scale to begin with. The gradient of an example's loss with respect to its logits is about 1 under a
 // loss that is summed, which float16 holds well; under the mean it is one part in the batch, and the scale
 // makes up for that. It is a power of two, so that scaling rounds nothing. A larger one would risk that the
 // first steps overflow and are skipped.
-func firstScale(loss device.LossSpec) float32 {
+func firstScale(summed bool, batch int) float32 {
 	scale := float32(1)
-	if !loss.Sum {
-		for int(scale) < loss.N {
+	if !summed {
+		for int(scale) < batch {
 			scale *= 2
 		}
 	}

@@ -77,12 +77,29 @@ func TestFirstScale(t *testing.T) {
 		{1, false, 1}, {2, false, 2}, {3, false, 4}, {128, false, 128}, {129, false, 256}, {1000, false, 1024}, {1024, false, 1024},
 		{1, true, 1}, {1024, true, 1},
 	} {
-		got := firstScale(device.LossSpec{N: c.batch, Sum: c.sum})
+		got := firstScale(c.sum, c.batch)
 		if got != c.want {
 			t.Errorf("a batch of %d, summed %v: %v, want %v", c.batch, c.sum, got, c.want)
 		}
 		if f, _ := math.Frexp(float64(got)); f != 0.5 {
 			t.Errorf("a batch of %d, summed %v: %v is no power of two", c.batch, c.sum, got)
+		}
+	}
+}
+
+// unscaledLoss asks for no scale, and so has an unscaled gradient.
+type unscaledLoss struct{ MeanSquaredError }
+
+func (unscaledLoss) Build(*Builder, LossInput) (BuiltLoss, error) { return recordedLoss{}, nil }
+
+func TestLossWithoutScale(t *testing.T) {
+	for dtype, works := range map[device.DType]bool{device.Float32: true, device.BFloat16: true, device.Float16: false} {
+		_, err := Compile(&recorder{Device: newHost(t)}, smallModel(), Options{Input: Shape{4, 4, 1}, Batch: 3, Training: true, Loss: unscaledLoss{}, DType: dtype})
+		if (err == nil) != works {
+			t.Errorf("%v: the error is %v", dtype, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "Builder.LossScaling") {
+			t.Errorf("%v: the error is %v, want one about Builder.LossScaling", dtype, err)
 		}
 	}
 }
@@ -157,14 +174,14 @@ func (r recordedConv) BackwardData(dx, dy, w *device.Tensor) { r.record("conv dx
 func (r recordedConv) BackwardFilter(dw, db, dy, x *device.Tensor) {
 	r.record("conv dw", dw, db, dy, x)
 }
-func (r recordedConv) Algorithm() string                   { return "none" }
-func (r recordedConv) Workspace() int64                    { return 0 }
-func (r recordedProduct) Run(c, a, b, bias *device.Tensor) { r.record("product", c, a, b, bias) }
-func (r recordedSum) Run(dst, src, _ *device.Tensor)       { r.record("sum", dst, src) }
-func (r recordedCast) Run(dst, src *device.Tensor)         { r.record("cast", dst, src) }
-func (r recordedScaling) Update()                          { r.record("update scale") }
-func (r recordedLoss) Forward(stats, z, _ *device.Tensor)  { r.record("loss", stats, z) }
-func (r recordedLoss) Backward(dz, z, _ *device.Tensor)    { r.record("loss gradient", dz, z) }
+func (r recordedConv) Algorithm() string                     { return "none" }
+func (r recordedConv) Workspace() int64                      { return 0 }
+func (r recordedProduct) Run(c, a, b, bias *device.Tensor)   { r.record("product", c, a, b, bias) }
+func (r recordedSum) Run(dst, src, _ *device.Tensor)         { r.record("sum", dst, src) }
+func (r recordedCast) Run(dst, src *device.Tensor)           { r.record("cast", dst, src) }
+func (r recordedScaling) Update()                            { r.record("update scale") }
+func (r recordedLoss) Forward(stats, z, _, _ *device.Tensor) { r.record("loss", stats, z) }
+func (r recordedLoss) Backward(dz, z, _, _ *device.Tensor)   { r.record("loss gradient", dz, z) }
 
 func (r recordedList) Run() {
 	call := "casts"

@@ -7,20 +7,23 @@ import (
 
 // MeanSquaredError compares the outputs with the label as a one-hot vector.
 //
-// Shapes: outputs z [n, classes], labels [n]. For one example with label t and K classes,
-// with q[k] = 1 at k = t, else 0:
+// Shapes: outputs z [n, classes], labels [n] or probabilities [n, classes]. For one example with the target
+// t [K classes], 1 at the label and 0 elsewhere:
 //
-//	L = 1/K sum_k (z[k] - q[k])^2
+//	L = 1/K sum_k (z[k] - t[k])^2
 //
 // Backward:
 //
-//	dz[k] = 2/K (z[k] - q[k])
+//	dz[k] = 2/K (z[k] - t[k])
 //
-// divided by n for the mean over the batch.
+// divided by n for the mean over the batch. With class weights w, both are multiplied by the target's weight
+// sum_k w[k] t[k], which is w[label] for a label, and the mean is divided by the sum of the targets' weights.
 //
-// Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go, kernels/loss.cu. Test: nn/device/devicetest/loss.go.
+// Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go and cpu/loss_weighted.go, kernels/loss.cu and
+// kernels/loss_weighted.cu. Test: nn/device/devicetest/loss.go.
 type MeanSquaredError struct {
 	Sum bool // the batch's total is the sum instead of the mean
+	LossWeights
 }
 
 func meanSquaredErrorKind() LossKind {
@@ -30,11 +33,19 @@ func meanSquaredErrorKind() LossKind {
 // Settings declares the keys of recipes.
 func (l *MeanSquaredError) Settings(s *setting.List) {
 	s.Bool(&l.Sum, "sum", "add up the batch's losses instead of taking their mean")
+	l.declare(s)
 }
 
 // Kind returns "mse".
 func (MeanSquaredError) Kind() string { return "mse" }
 
-func (l MeanSquaredError) spec(n, classes int) (device.LossSpec, error) {
-	return device.LossSpec{Kind: device.MeanSquaredError, N: n, Classes: classes, Sum: l.Sum}, nil
+// Summed reports whether the batch's total is the sum.
+func (l MeanSquaredError) Summed() bool { return l.Sum }
+
+// Build makes the device's plan.
+func (l MeanSquaredError) Build(b *Builder, in LossInput) (BuiltLoss, error) {
+	if err := setting.Check(&l); err != nil {
+		return nil, err
+	}
+	return l.build(b, in, device.LossSpec{Kind: device.MeanSquaredError, Sum: l.Sum})
 }

@@ -16,6 +16,11 @@ type Options struct {
 	Training bool  // with gradients
 	Seed     uint64
 	Loss     Loss // needed for training
+	// SoftTargets lets Loss and Backward take targets that are float32 [n, classes], a row of probabilities per example,
+	// besides labels.
+	SoftTargets bool
+	// ExampleWeights lets LossWeighted and BackwardWeighted be given weights.
+	ExampleWeights bool
 	// DType is what activations, and the factors of convolutions and matrix products, are stored in:
 	// Float32 (or 0), or Float16 or BFloat16 where the device is a device.MixedPrecision.
 	DType device.DType
@@ -25,6 +30,9 @@ type Options struct {
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)
+	// ClassCounts returns the number of training examples in each class. Only losses that weigh the classes by it need
+	// it (see LossWeights).
+	ClassCounts func() ([]int, error)
 }
 
 // Network is a model on a device, with every buffer that a step needs.
@@ -35,16 +43,16 @@ type Network struct {
 	classes int
 	input   []int // shape of a batch, -1 first
 
-	params, state []*Param
-	rows          []LayerInfo
-	memory        int64
-	step          *device.Tensor // int32 [1]
-	loss          device.Loss
-	stats         *device.Tensor  // float32 [device.StatsLen]
-	dlogits       *device.Tensor  // float32
-	logits        *device.Tensor  // float32, of the last Forward
-	mixed         *mixedPrecision // nil in float32
-	accumulation  *accumulation   // nil where every batch has an update
+	params, state  []*Param
+	rows           []LayerInfo
+	memory         int64
+	step           *device.Tensor  // int32 [1]
+	loss, softLoss BuiltLoss       // for labels; for probabilities, nil without Options.SoftTargets
+	stats          *device.Tensor  // float32 [device.StatsLen]
+	dlogits        *device.Tensor  // float32
+	logits         *device.Tensor  // float32, of the last Forward
+	mixed          *mixedPrecision // nil in float32
+	accumulation   *accumulation   // nil where every batch has an update
 }
 
 // Compile builds the model on the device. A model that does not fit the input is a
@@ -107,27 +115,38 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 	if n.stats, err = b.Tensor(device.Float32, device.StatsLen); err != nil {
 		return err
 	}
-	if n.opt.Loss == nil {
-		return n.buildMixed(b, device.LossSpec{})
-	}
-	spec, err := n.opt.Loss.spec(n.opt.Batch, n.classes)
-	if err != nil {
+	if err := n.buildAccumulation(b); err != nil {
 		return err
 	}
-	if err := n.buildAccumulation(b, spec); err != nil {
+	if err := n.buildMixed(b); err != nil || n.opt.Loss == nil {
 		return err
 	}
-	if err := n.buildMixed(b, spec); err != nil {
-		return err
-	}
-	spec.Scaling = n.Scaling()
-	if n.loss, err = n.dev.NewLoss(spec); err != nil {
-		return fmt.Errorf("compiling the loss: %w", err)
+	if err := n.buildLosses(b); err != nil {
+		return &LossError{Loss: n.opt.Loss.Kind(), Err: err}
 	}
 	if n.opt.Training {
 		n.dlogits, err = b.Tensor(device.Float32, n.opt.Batch, n.classes)
 	}
 	return err
+}
+
+// buildLosses builds the loss for labels, which evaluation has in any case, and for probabilities if they are wanted.
+func (n *Network) buildLosses(b *Builder) (err error) {
+	b.scaling, b.scaled = n.Scaling(), false
+	in := LossInput{Classes: n.classes, Weights: n.opt.ExampleWeights}
+	if n.loss, err = n.opt.Loss.Build(b, in); err != nil {
+		return err
+	}
+	if n.opt.SoftTargets {
+		in.SoftTargets = true
+		if n.softLoss, err = n.opt.Loss.Build(b, in); err != nil {
+			return err
+		}
+	}
+	if b.scaling != nil && !b.scaled {
+		return errors.New("it doesn't multiply its gradient by the scale of Builder.LossScaling, which float16 needs: train in bfloat16 or float32")
+	}
+	return nil
 }
 
 // Forward computes the outputs, float32 [n, classes], for a batch x, [n, input...] of DType.
@@ -146,23 +165,27 @@ func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	return n.logits
 }
 
-// Loss adds the loss, the correct answers and the count of the last Forward to Stats.
-// labels is int32 [n].
-func (n *Network) Loss(labels *device.Tensor) {
-	if n.loss == nil {
-		panic("network loss: the network was compiled without a loss")
-	}
-	n.loss.Forward(n.stats, n.logits, labels)
+// Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats.
+// targets are labels, int32 [n]; or with Options.SoftTargets also probabilities, float32 [n, classes].
+func (n *Network) Loss(targets *device.Tensor) { n.LossWeighted(targets, nil) }
+
+// LossWeighted is Loss with examples that count as much as weights say, float32 [n]; nil is 1 for each. It needs
+// Options.ExampleWeights.
+func (n *Network) LossWeighted(targets, weights *device.Tensor) {
+	n.lossOf("network loss", targets).Forward(n.stats, n.logits, targets, weights)
 }
 
 // Backward computes the gradients of all parameters for the last Forward, which must have
-// been in Training.
-func (n *Network) Backward(labels *device.Tensor) {
+// been in Training. targets are as in Loss.
+func (n *Network) Backward(targets *device.Tensor) { n.BackwardWeighted(targets, nil) }
+
+// BackwardWeighted is Backward with the weights of LossWeighted.
+func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 	if !n.opt.Training {
 		panic("network backward: the network was compiled for inference")
 	}
 	n.dlogits.SetRows(n.logits.Rows())
-	n.loss.Backward(n.dlogits, n.logits, labels)
+	n.lossOf("network backward", targets).Backward(n.dlogits, n.logits, targets, weights)
 	if n.mixed == nil {
 		n.root.Backward(n.dlogits)
 	} else {
@@ -175,6 +198,26 @@ func (n *Network) Backward(labels *device.Tensor) {
 	case n.mixed != nil && n.mixed.scaling != nil:
 		n.mixed.scaling.Update()
 	}
+}
+
+// lossOf returns the loss for targets of a type.
+func (n *Network) lossOf(op string, targets *device.Tensor) BuiltLoss {
+	if n.loss == nil {
+		panic(op + ": the network was compiled without a loss")
+	}
+	if targets != nil && targets.DType() == device.Float32 {
+		if n.softLoss == nil {
+			panic(fmt.Sprintf("%s: targets are %v, want int32 labels: the network was compiled without SoftTargets", op, targets))
+		}
+		return n.softLoss
+	}
+	return n.loss
+}
+
+// Ignores reports whether examples with a label count neither in the loss nor in the accuracy.
+func (n *Network) Ignores(label int32) bool {
+	l, ok := n.opt.Loss.(interface{ Ignores(label int32) bool })
+	return ok && l.Ignores(label)
 }
 
 // Device returns the device.
@@ -201,7 +244,7 @@ func (n *Network) Batch() int { return n.opt.Batch }
 // Classes returns the number of outputs.
 func (n *Network) Classes() int { return n.classes }
 
-// Stats returns the accumulated loss, correct answers and count, float32
+// Stats returns the accumulated loss, correct answers, count and weight, float32
 // [device.StatsLen]. The caller zeroes it.
 func (n *Network) Stats() *device.Tensor { return n.stats }
 

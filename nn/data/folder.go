@@ -326,6 +326,9 @@ func (s *folderSet) ImageShape() (h, w, c int) {
 
 func (s *folderSet) Classes() []string { return s.folder.classes }
 
+// Label returns image i's label.
+func (s *folderSet) Label(i int) int32 { return s.images[i].label }
+
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]
 	if _, err := s.folder.reader.decode(im.path, im.info.orientation, dst); err != nil {

@@ -114,6 +114,39 @@ func (s AugmentSpec) Check() {
 	}
 }
 
+// Check panics unless the kind is known, the sizes are positive, the smoothing is from 0 to 1, class weights are
+// float32 [classes], and labels are what Ignore chooses from.
+func (s LossSpec) Check() {
+	if s.Kind != SoftmaxCrossEntropy && s.Kind != MeanSquaredError || s.N < 1 || s.Classes < 1 || !(s.Smoothing >= 0 && s.Smoothing <= 1) {
+		panic(fmt.Sprintf("loss: kind %d, outputs [%d %d], smoothing %v, want 0 to 1", s.Kind, s.N, s.Classes, s.Smoothing))
+	}
+	if s.ClassWeights != nil {
+		Check("loss", "class weights", s.ClassWeights, Float32, s.Classes)
+	}
+	if s.Ignore && s.SoftTargets {
+		panic("loss: Ignore needs labels, and SoftTargets says that targets are probabilities")
+	}
+}
+
+// CheckOperands panics unless outputs are float32 [n, Classes] with n at most N, targets are as SoftTargets says, and
+// weights are nil or, if the spec has Weights, float32 [n]. It returns n.
+func (s LossSpec) CheckOperands(op string, outputs, targets, weights *Tensor) int {
+	n := CheckRows(op, "outputs", outputs, Float32, s.N, s.Classes)
+	if s.SoftTargets {
+		Check(op, "targets", targets, Float32, n, s.Classes)
+	} else {
+		CheckLen(op, "labels", targets, Int32, n)
+	}
+	if weights == nil {
+		return n
+	}
+	if !s.Weights {
+		panic(fmt.Sprintf("%s: weights are %v, want nil from a plan without LossSpec.Weights", op, weights))
+	}
+	CheckLen(op, "weights", weights, Float32, n)
+	return n
+}
+
 // Check panics unless slot i of an optimizer has the tensors that its kind needs, all of one
 // size.
 func (s OptimizerParam) Check(kind OptimizerKind, i int) {

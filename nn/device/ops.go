@@ -198,22 +198,42 @@ type Dropout interface {
 // LossKind is what training minimises.
 type LossKind uint8
 
-// The losses.
+// The losses of one example with outputs z [classes] and target t [classes], a row of probabilities. A label is
+// the row that is 1 there and 0 elsewhere. w are the class weights, 1 where the spec has none.
 const (
-	// SoftmaxCrossEntropy takes logits and int32 labels:
-	// L = -sum_k q[k] log softmax(z)[k], q[k] = (1-s)[k = label] + s/classes
-	// with s the label smoothing, computed as logsumexp(z) - sum_k q[k] z[k].
+	// SoftmaxCrossEntropy takes logits:
+	// L = -sum_k w[k] q[k] log softmax(z)[k], q[k] = (1-s) t[k] + s/classes
+	// with s the label smoothing, computed as sum_k w[k] q[k] (logsumexp(z) - z[k]).
 	SoftmaxCrossEntropy LossKind = iota + 1
-	// MeanSquaredError takes outputs and int32 labels, read as one-hot vectors:
-	// L = 1/classes sum_k (z[k] - [k = label])^2.
+	// MeanSquaredError takes any outputs: L = u/classes sum_k (z[k] - t[k])^2, with u the target's
+	// weight (LossSpec).
 	MeanSquaredError
 )
 
 // LossSpec is a loss over at most N examples of Classes outputs.
+//
+// Every example i has a weight v[i], an operand of the plan or else 1, and its target has a weight
+// u[i] = sum_k w[k] t[i,k], which is w[label] for a label, and 1 without class weights. The batch's total is
+//
+//	sum_i v[i] L[i] / W      W = sum_i v[i] u[i]      (without weights W is the number of examples)
+//
+// or with Sum the numerator alone. For labels that is what PyTorch's CrossEntropyLoss computes; for probabilities with class
+// weights PyTorch divides by the number of examples instead, so that there a row with a single 1 costs
+// something else than its label. Here the two agree.
 type LossSpec struct {
 	Kind       LossKind
 	N, Classes int
 	Smoothing  float32
+	// SoftTargets makes the targets float32 [n, classes], rows of probabilities, instead of int32 labels [n].
+	SoftTargets bool
+	// ClassWeights is w, float32 [classes], or nil: every class has the weight 1. It is read at every call.
+	ClassWeights *Tensor
+	// Weights says that Forward and Backward may be given weights of the examples.
+	Weights bool
+	// Ignore leaves out examples whose label is IgnoreIndex: they count neither in the loss and its mean nor in
+	// the stats, and their gradient is 0, whatever their outputs. It needs labels.
+	Ignore      bool
+	IgnoreIndex int32
 	// Sum makes the total the sum over the batch; otherwise the gradient is that of
 	// the mean. Stats hold the sum in both cases.
 	Sum bool
@@ -222,25 +242,32 @@ type LossSpec struct {
 	Scaling *Tensor
 }
 
+// Plain reports whether every example has a label and counts alike, which devices compute faster.
+func (s LossSpec) Plain() bool {
+	return !s.SoftTargets && s.ClassWeights == nil && !s.Weights && !s.Ignore
+}
+
 // StatsLen is the length of the tensor that a loss accumulates into.
 const StatsLen = 4
 
 // Indices into the stats tensor, float32 [StatsLen].
 const (
-	StatLoss    = 0 // sum of the examples' losses since the stats were zeroed
-	StatCorrect = 1 // examples whose largest output is at the label
+	StatLoss    = 0 // sum of v[i] L[i] over the examples since the stats were zeroed
+	StatCorrect = 1 // examples whose largest output is where their target is largest
 	StatCount   = 2 // examples
+	StatWeight  = 3 // sum of v[i] u[i]: StatLoss is divided by it for the mean loss
 )
 
-// Loss is a loss's plan. outputs and doutputs [n, classes]; labels int32 [n]. A label
-// outside [0, classes) gives a NaN loss and a NaN gradient of its example, never a
-// wrong read; the example counts, and not as a correct one.
+// Loss is a loss's plan. outputs and doutputs [n, classes]; targets int32 labels [n], or float32 [n, classes] with
+// SoftTargets; weights float32 [n], or nil: every example has the weight 1, as without LossSpec.Weights. A label outside [0, classes) that is not
+// ignored gives a NaN loss and a NaN gradient of its example, never a wrong read; the example counts, with a
+// target of weight 1, and not as a correct one.
 type Loss interface {
-	// Forward adds the batch's loss, correct answers and count to stats, whose other
-	// element it leaves. The first of equal outputs is the largest.
-	Forward(stats, outputs, labels *Tensor)
-	// Backward computes doutputs.
-	Backward(doutputs, outputs, labels *Tensor)
+	// Forward adds the batch's loss, correct answers, count and weight to stats. The first of equal outputs, and of
+	// equal probabilities, is the largest.
+	Forward(stats, outputs, targets, weights *Tensor)
+	// Backward computes doutputs. It is 0 where W is not above 0: nothing in the batch counts.
+	Backward(doutputs, outputs, targets, weights *Tensor)
 }
 
 // SoftmaxSpec is a softmax over the rows of [n, classes].

@@ -54,6 +54,3 @@ func (k Kinds) DefaultFor(dataSet string) string {
 	}
 	return data.FolderKind().Recipe
 }
-
-// DefaultFor is that of the built-in kinds.
-func DefaultFor(dataSet string) string { return BuiltIn().DefaultFor(dataSet) }

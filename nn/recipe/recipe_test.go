@@ -197,6 +197,12 @@ func TestMistakes(t *testing.T) {
 		{"key of an initialiser", head + "[[network]]\nlayer = \"dense\"\nout = 2\ninit = { kind = \"orthogonal\", gian = 2 }\n",
 			`r.toml:12: network.0.init.gian: unknown key, did you mean network.0.init.gain?`},
 		{"unit", head + "[[network]]\nlayer = \"dense\"\nout = \"clases\"\n", `r.toml:11: network.0.out: want a whole number from 1 or "classes", got "clases"`},
+		{"class weights", strings.Replace(head, "\n[optimizer]", "\nclass-weights = \"balance\"\n[optimizer]", 1) + network,
+			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got "balance"`},
+		{"a weight below 0", strings.Replace(head, "\n[optimizer]", "\nclass-weights = [1, -1]\n[optimizer]", 1) + network,
+			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got [1, -1]`},
+		{"ignored label", strings.Replace(head, "\n[optimizer]", "\nignore-index = \"none\"\n[optimizer]", 1) + network,
+			`r.toml:6: loss.ignore-index: want a whole number from -2147483648 to 2147483647, got "none"`},
 		{"a date", head + "momentum = 1979-05-27\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got 1979-05-27`},
 	}
 	for _, tt := range tests {
@@ -219,6 +225,30 @@ func TestMistakes(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestLosses(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want nn.Loss
+	}{
+		{`kind = "cross-entropy"`, nn.CrossEntropy{}},
+		{`kind = "cross-entropy"
+smoothing = 0.2
+sum = true
+class-weights = [1, 0.5, 2]
+ignore-index = -100`, nn.CrossEntropy{Smoothing: 0.2, Sum: true, LossWeights: nn.LossWeights{ClassWeights: []float32{1, 0.5, 2}, IgnoreIndex: new(int32(-100))}}},
+		{`kind = "mse"
+class-weights = "balanced"`, nn.MeanSquaredError{LossWeights: nn.LossWeights{Balanced: true}}},
+	} {
+		r, err := Parse("r.toml", []byte(strings.Replace(head, `kind = "cross-entropy"`, c.text, 1)+network))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(r.Loss, c.want) {
+			t.Errorf("%s\ngives %+v, want %+v", c.text, r.Loss, c.want)
+		}
 	}
 }
 

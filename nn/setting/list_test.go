@@ -14,6 +14,7 @@ type every struct {
 	Ratio    float32
 	Rate     float64
 	Scale    *float64
+	Label    *int32
 	Means    []float32
 	Times    []float64
 	Count    int
@@ -35,6 +36,7 @@ func (e *every) Settings(s *setting.List) {
 	s.Float32(&e.Ratio, "ratio", 0.1, setting.AboveZeroToOne, "a ratio").ShowPercent()
 	s.Float64(&e.Rate, "rate", 0, setting.ZeroToBelowOne, "a rate").Require().Show("rate %.2g")
 	s.OptionalFloat64(&e.Scale, "scale", "1", setting.NotNegative, "a scale")
+	s.OptionalInt32(&e.Label, "label", "none", "a label")
 	s.Float32s(&e.Means, "means", setting.ZeroToOne, "one per channel")
 	s.Float64s(&e.Times, "times", setting.NotNegative, "times")
 	s.Int(&e.Count, "count", 3, setting.AtLeast(1), "a count").OrConstant("classes").Show("%d times")
@@ -92,6 +94,9 @@ func TestSet(t *testing.T) {
 		{"rate", "fast", `want a number from 0 to below 1, got "fast"`, nil},
 		{"scale", 0.0, "", func(e *every) bool { return *e.Scale == 0 }},
 		{"scale", -1.0, "want a number from 0, got -1", nil},
+		{"label", int64(-100), "", func(e *every) bool { return *e.Label == -100 }},
+		{"label", int64(1 << 31), "want a whole number from -2147483648 to 2147483647, got 2147483648", nil},
+		{"label", 0.5, "want a whole number from -2147483648 to 2147483647, got 0.5", nil},
 		{"means", list(0.5, int64(1)), "", func(e *every) bool { return len(e.Means) == 2 && e.Means[1] == 1 }},
 		{"means", list(0.5, 1.5), "want a list, each element a number from 0 to 1, got [0.5, 1.5]", nil},
 		{"times", 3.0, "want a list, each element a number from 0, got 3", nil},

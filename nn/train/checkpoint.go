@@ -34,10 +34,19 @@ type position struct {
 // totals sums over the examples of an epoch, as far as they were fetched.
 type totals struct {
 	Loss    float64 `json:"loss"`
+	Weight  float64 `json:"weight"` // that Loss is divided by for the mean
 	Correct int     `json:"correct"`
 	Count   int     `json:"count"`
 	Images  int     `json:"images"`
 	Seconds float64 `json:"seconds"`
+}
+
+// withWeight returns the totals with the weight that older checkpoints leave out: every example counted 1.
+func (t totals) withWeight() totals {
+	if t.Weight == 0 {
+		t.Weight = float64(t.Count)
+	}
+	return t
 }
 
 // setting is one thing that must be the same for training to go on with the same bits.

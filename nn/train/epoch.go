@@ -25,8 +25,8 @@ func (r *run) endEpoch(ctx context.Context) error {
 	number := r.epochNumber()
 	m := EpochMetrics{
 		Epoch: number, Step: s.step,
-		TrainLoss:       r.epoch.Loss / float64(r.epoch.Count),
-		TrainAccuracy:   float64(r.epoch.Correct) / float64(r.epoch.Count),
+		TrainLoss:       mean(r.epoch.Loss, r.epoch.Weight),
+		TrainAccuracy:   mean(float64(r.epoch.Correct), float64(r.epoch.Count)),
 		LR:              s.opt.LR(s.step - 1),
 		ImagesPerSecond: perSecond(r.epoch.Images, r.epoch.Seconds),
 		Seconds:         r.epoch.Seconds,

@@ -36,7 +36,7 @@ type Evaluation struct {
 	Loss      float64 // mean over the set
 	Accuracy  float64 // 0 to 1
 	Correct   int
-	Count     int
+	Count     int     // images whose label is not ignored
 	Confusion [][]int // [class][answer]
 }
 
@@ -53,8 +53,10 @@ type Evaluator struct {
 	sum     *device.Tensor       // float32 [batch, classes], with several views
 
 	batches [maxRequests]answers
-	oldest  int // of the batches under way
-	pending int // batches under way
+	oldest  int     // of the batches under way
+	pending int     // batches under way
+	done    int     // images whose batches have been taken
+	weight  float64 // sum of the taken images' weights, by which the loss is divided
 
 	outputs []float32 // of a batch
 	stats   [device.StatsLen]float32
@@ -151,6 +153,7 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, progress func
 	err := e.input.load(ctx)
 	if err == nil {
 		e.dev.Zero(e.net.Stats())
+		e.done, e.weight = 0, 0
 		err = e.run(ctx, views, progress, result)
 	}
 	if err != nil {
@@ -160,8 +163,8 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, progress func
 		}
 		return nil, fmt.Errorf("evaluation: %w", err)
 	}
-	result.Loss /= float64(result.Count)
-	result.Accuracy = float64(result.Correct) / float64(result.Count)
+	result.Loss = mean(result.Loss, e.weight)
+	result.Accuracy = mean(float64(result.Correct), float64(result.Count))
 	return result, nil
 }
 

@@ -49,7 +49,7 @@ func (e *Evaluator) run(ctx context.Context, views []TTAView, progress func(done
 				return err
 			}
 			if progress != nil {
-				progress(result.Count)
+				progress(e.done)
 			}
 		}
 	}
@@ -132,7 +132,12 @@ func (e *Evaluator) take(result *Evaluation) error {
 	result.Loss += s.loss
 	result.Correct += s.correct
 	result.Count += s.count
+	e.weight += s.weight
+	e.done += a.n
 	for i, label := range a.labels[:a.n] {
+		if e.net.Ignores(label) {
+			continue
+		}
 		if label < 0 || int(label) >= classes {
 			return fmt.Errorf("image %d has label %d, want 0 to %d", a.ids[i], label, classes-1)
 		}

@@ -73,7 +73,7 @@ func (r *run) take() error {
 		return r.diverged(s.loss, s.first, s.last)
 	}
 	r.snapshot.confirm(s.last - 1)
-	r.epoch.Loss, r.epoch.Correct, r.epoch.Count = s.loss, s.correct, s.count
+	r.epoch.Loss, r.epoch.Weight, r.epoch.Correct, r.epoch.Count = s.loss, s.weight, s.correct, s.count
 	r.progress.step, r.progress.arrived = s.last, true
 	return nil
 }
@@ -90,8 +90,7 @@ func (r *run) count(d time.Duration) {
 		return
 	}
 	p.arrived = false
-	n := float64(max(1, r.epoch.Count))
-	p.loss, p.accuracy = r.epoch.Loss/n, float64(r.epoch.Correct)/n
+	p.loss, p.accuracy = mean(r.epoch.Loss, r.epoch.Weight), mean(float64(r.epoch.Correct), float64(r.epoch.Count))
 	p.rate = perSecond(r.epoch.Count, r.epoch.Seconds)
 }
 

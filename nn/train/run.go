@@ -47,7 +47,7 @@ type Result struct {
 // finite is a *DivergedError, which comes some steps later from a device that works by itself. Once training has begun there is a Result beside every error, so
 // that what was trained can be saved.
 //
-// Settings that can't be are a *ConfigError, *optim.ConfigError or *nn.LayerError; a
+// Settings that can't be are a *ConfigError, *optim.ConfigError, *nn.LayerError or *nn.LossError; a
 // checkpoint that doesn't fit is a *MismatchError, a broken one ErrDamaged.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := &run{cfg: cfg, began: time.Now()}
@@ -159,7 +159,7 @@ func (r *run) resume() error {
 	if err != nil {
 		return err
 	}
-	r.epoch, r.history = p.Totals, p.History
+	r.epoch, r.history = p.Totals.withWeight(), p.History
 	r.trainSeconds, r.trainImages = p.TrainSeconds, p.TrainImages
 	return nil
 }
@@ -311,7 +311,7 @@ func (r *run) result() *Result {
 	result.PeakMemory, _ = PeakMemory()
 	result.ImagesPerSecond = perSecond(r.trainImages, r.trainSeconds)
 	if r.epoch.Count > 0 {
-		result.FinalLoss = r.epoch.Loss / float64(r.epoch.Count)
+		result.FinalLoss = mean(r.epoch.Loss, r.epoch.Weight)
 	} else if len(r.history) > 0 {
 		result.FinalLoss = r.history[len(r.history)-1].TrainLoss
 	}

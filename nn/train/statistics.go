@@ -34,7 +34,7 @@ const maxRequests = 2
 
 // sums are those of the epoch up to the step last, counted from 1; the steps from first on are new since the sums before.
 type sums struct {
-	loss           float64
+	loss, weight   float64
 	correct, count int
 	first, last    int
 }
@@ -56,6 +56,7 @@ func newStatistics(net *nn.Network, step int) (*statistics, error) {
 func (s *statistics) begin(epoch totals) error {
 	sofar := [device.StatsLen]float32{
 		device.StatLoss: float32(epoch.Loss), device.StatCorrect: float32(epoch.Correct), device.StatCount: float32(epoch.Count),
+		device.StatWeight: float32(epoch.Weight),
 	}
 	if err := s.net.Device().Upload(s.net.Stats(), device.Bytes(sofar[:])); err != nil {
 		return fmt.Errorf("statistics: %w", err)
@@ -92,9 +93,17 @@ func (s *statistics) take() (sums, error) {
 
 func sumsOf(stats [device.StatsLen]float32, first, last int) sums {
 	return sums{
-		loss: float64(stats[device.StatLoss]), correct: int(stats[device.StatCorrect]), count: int(stats[device.StatCount]),
+		loss: float64(stats[device.StatLoss]), weight: float64(stats[device.StatWeight]), correct: int(stats[device.StatCorrect]), count: int(stats[device.StatCount]),
 		first: first, last: last,
 	}
+}
+
+// mean returns total/by, or 0 where nothing counts.
+func mean(total, by float64) float64 {
+	if by == 0 {
+		return 0
+	}
+	return total / by
 }
 
 // close releases the fetches.

@@ -23,6 +23,7 @@ type Stepper struct {
 	part     int // batches of the present step that are done
 
 	input      input
+	weights    exampleWeights
 	epoch      *device.Tensor // int32 [1]
 	epochThere int            // contents of epoch; -1 before the first upload
 	counter    [1]int32       // next contents of epoch or of the network's step
@@ -79,8 +80,10 @@ func (s *Stepper) buildNetwork() (err error) {
 	h, w, channels := c.Data.Train.ImageShape()
 	s.net, err = nn.Compile(s.dev, c.Model, nn.Options{
 		Input: nn.Shape{h, w, channels}, Batch: c.Batch, DType: c.DType, Training: true, Seed: c.Seed, Loss: c.Loss,
-		Accumulate: c.batchesPerStep() > 1,
-		Sample:     sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
+		Accumulate:     c.batchesPerStep() > 1,
+		Sample:         sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
+		ClassCounts:    func() ([]int, error) { return data.ClassCounts(c.Data.Train) },
+		ExampleWeights: data.Weights(c.Data.Train) != nil,
 	})
 	if err != nil {
 		return err
@@ -93,6 +96,9 @@ func (s *Stepper) buildNetwork() (err error) {
 
 func (s *Stepper) buildInput() (err error) {
 	if s.epoch, err = s.dev.NewTensor(device.Int32, 1); err != nil {
+		return err
+	}
+	if s.weights, err = newExampleWeights(s.dev, s.cfg.Data.Train, s.cfg.Batch); err != nil {
 		return err
 	}
 	a := s.cfg.Augment
@@ -149,6 +155,9 @@ func (s *Stepper) prepare(b *data.Batch) error {
 	if err := s.input.upload(b); err != nil {
 		return err
 	}
+	if err := s.weights.upload(b); err != nil {
+		return err
+	}
 	if epoch := s.step / s.perEpoch; epoch != s.epochThere {
 		if err := s.uploadCounter(s.epoch, epoch); err != nil {
 			return err
@@ -178,8 +187,8 @@ func (s *Stepper) queueBatch() {
 	s.input.gatherLabels()
 	x, labels := s.input.buffers()
 	s.net.Forward(x, nn.Training)
-	s.net.Loss(labels)
-	s.net.Backward(labels)
+	s.net.LossWeighted(labels, s.weights.tensor)
+	s.net.BackwardWeighted(labels, s.weights.tensor)
 }
 
 // queueStep queues the device work of a step's last batch and of the update.

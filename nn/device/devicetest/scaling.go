@@ -339,7 +339,7 @@ func scalingCalls(Size) []Call {
 				return Work{}, err
 			}
 			z, dz, labels := o.uniformFloat32(-3, 3, n, classes), o.zerosFloat32(n, classes), o.integers(classes, n)
-			return Work{Run: func() { p.Backward(dz, z, labels) }, Results: []*device.Tensor{dz}, Bytes: bytesOf(z, dz, labels)}, nil
+			return Work{Run: func() { p.Backward(dz, z, labels, nil) }, Results: []*device.Tensor{dz}, Bytes: bytesOf(z, dz, labels)}, nil
 		}),
 	}
 }

@@ -24,18 +24,18 @@ type runOptions struct {
 	out, format, device string
 }
 
-func runFlags(o *runOptions) *flag.FlagSet {
+func (p *program) runFlags(o *runOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw run", flag.ContinueOnError)
 	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures (default RUNDIR/figures)")
 	f.StringVar(&o.format, "format", "png", "`format` file format: png or svg")
-	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N")
+	p.deviceFlag(f, &o.device)
 	return f
 }
 
 // drawRun draws the results in a run's folder. It evaluates the test set.
 func (p *program) drawRun(ctx context.Context, args []string) error {
 	var o runOptions
-	f := runFlags(&o)
+	f := p.runFlags(&o)
 	if done, err := p.parseArguments(f, args); done || err != nil {
 		return err
 	}
@@ -108,6 +108,7 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	t.input, t.classes = nn.Shape{h, w, c}, t.test.Classes()
 	t.net, err = nn.Compile(j.dev, t.cfg.Model, nn.Options{
 		Input: t.input, Batch: min(evaluationBatch, t.test.Len()), Loss: t.cfg.Loss, Sample: noise(t.input),
+		ClassCounts: func() ([]int, error) { return data.ClassCounts(j.split.Train) },
 	})
 	if err != nil {
 		return nil, err

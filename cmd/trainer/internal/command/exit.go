@@ -83,7 +83,7 @@ func exitStatus(err error) int {
 	if download, ok := errors.AsType[*data.DownloadError](err); ok && len(download.Failures) > 0 {
 		return exitEnvironment
 	}
-	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) {
+	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*nn.LossError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) {
 		return exitUsage
 	}
 	if isA[*train.DivergedError](err) || isA[*train.MismatchError](err) || errors.Is(err, train.ErrDamaged) {

@@ -1,0 +1,42 @@
+// loss.cuh: what losses look for in a row of outputs, a warp at a time.
+#pragma once
+#include "block.cuh"
+#include "special.cuh"
+
+namespace {
+
+// The largest element and its number; of equal ones the first. A NaN is never larger, and
+// nothing is larger than a NaN at 0, as in a loop that begins there.
+struct Largest {
+	float value;
+	int at;
+	__device__ __forceinline__ void take(float v, int k) {
+		if (v > value || (v == value && k < at)) {
+			value = v;
+			at = k;
+		}
+	}
+};
+
+__device__ __forceinline__ int firstLargest(const float *z, int classes) {
+	const int lane = threadIdx.x % 32;
+	Largest best = {-infinity(), classes};
+#pragma unroll 1
+	for (int k = lane; k < classes; k += 32) best.take(k == 0 && z[0] != z[0] ? infinity() : z[k], k);
+#pragma unroll
+	for (int d = 16; d > 0; d /= 2) {
+		const float v = __shfl_xor_sync(0xFFFFFFFFu, best.value, d);
+		const int k = __shfl_xor_sync(0xFFFFFFFFu, best.at, d);
+		best.take(v, k);
+	}
+	return best.at;
+}
+
+__device__ __forceinline__ float rowMax(const float *z, int classes) {
+	float m = -infinity();
+#pragma unroll 1
+	for (int k = threadIdx.x % 32; k < classes; k += 32) m = fmaxf(m, z[k]);
+	return warpMax(m);
+}
+
+} // namespace

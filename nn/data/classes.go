@@ -1,0 +1,48 @@
+package data
+
+import "fmt"
+
+// Labelled is a Set that knows the labels without reading images.
+type Labelled interface {
+	Set
+	// Label returns image i's label, 0 <= i < Len.
+	Label(i int) int32
+}
+
+// Label returns image i's label.
+func (s *InMemory) Label(i int) int32 { return s.Labels[i] }
+
+// ClassCounts returns the number of images in each class. Labels that are no class are not counted. Images are read
+// only where the set is not Labelled.
+func ClassCounts(set Set) ([]int, error) {
+	counts := make([]int, len(set.Classes()))
+	h, w, c := set.ImageShape()
+	var pixels []byte
+	for i := range set.Len() {
+		label, ok := labelOf(set, i)
+		if !ok {
+			if pixels == nil {
+				pixels = make([]byte, h*w*c)
+			}
+			var err error
+			if label, err = set.Read(i, pixels); err != nil {
+				return nil, fmt.Errorf("counting the images of each class: image %d: %w", i, err)
+			}
+		}
+		if label >= 0 && int(label) < len(counts) {
+			counts[label]++
+		}
+	}
+	return counts, nil
+}
+
+// labelOf returns image i's label where the set knows it without reading the image.
+func labelOf(set Set, i int) (int32, bool) {
+	switch s := set.(type) {
+	case *subset:
+		return labelOf(s.Set, int(s.indices[i]))
+	case Labelled:
+		return s.Label(i), true
+	}
+	return 0, false
+}
