@@ -170,7 +170,7 @@ func TestMistakes(t *testing.T) {
 			`r.toml:9: optimizer.precision: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
 		{"misspelt precision", "precison = \"fp16\"\n" + head + network, `r.toml:1: precison: unknown key, did you mean precision?`},
 		{"unknown layer", head + "[[network]]\nlayer = \"conv2\"\nout = 3\n",
-			`r.toml:10: network.0.layer: unknown value "conv2", did you mean conv2d? (valid: conv2d, dense, max-pool2d, avg-pool2d, global-avg-pool, batch-norm, relu, leaky-relu, gelu, sigmoid, tanh, silu, flatten, dropout, scale, residual)`},
+			`r.toml:10: network.0.layer: unknown value "conv2", did you mean conv2d? (valid: ` + strings.Join(layerNames(), ", ") + `)`},
 		{"missing in layer", head + "[[network]]\nlayer = \"conv2d\"\nout = 3\n", `r.toml:9: network.0: kernel is missing`},
 		{"missing kind of layer", head + "[[network]]\nout = 3\n", `r.toml:9: network.0: layer is missing`},
 		{"wrong type", head + "momentum = \"big\"\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got "big"`},
@@ -198,9 +198,9 @@ func TestMistakes(t *testing.T) {
 			`r.toml:12: network.0.init.gian: unknown key, did you mean network.0.init.gain?`},
 		{"unit", head + "[[network]]\nlayer = \"dense\"\nout = \"clases\"\n", `r.toml:11: network.0.out: want a whole number from 1 or "classes", got "clases"`},
 		{"class weights", strings.Replace(head, "\n[optimizer]", "\nclass-weights = \"balance\"\n[optimizer]", 1) + network,
-			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got "balance"`},
+			`r.toml:6: loss.class-weights: want a list, each element a number from 0 or "balanced", got "balance"`},
 		{"a weight below 0", strings.Replace(head, "\n[optimizer]", "\nclass-weights = [1, -1]\n[optimizer]", 1) + network,
-			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got [1, -1]`},
+			`r.toml:6: loss.class-weights: want a list, each element a number from 0 or "balanced", got [1, -1]`},
 		{"ignored label", strings.Replace(head, "\n[optimizer]", "\nignore-index = \"none\"\n[optimizer]", 1) + network,
 			`r.toml:6: loss.ignore-index: want a whole number from -2147483648 to 2147483647, got "none"`},
 		{"a date", head + "momentum = 1979-05-27\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got 1979-05-27`},
@@ -490,6 +490,7 @@ func TestKindsDescribeThemselves(t *testing.T) {
 	}
 	checkKinds(t, kinds, kinds.Rules)
 	checkKinds(t, kinds, kinds.Schedules)
+	checkKinds(t, kinds, kinds.Transforms)
 }
 
 func checkKinds[T any](t *testing.T, kinds Kinds, list []setting.Kind[T]) {
@@ -540,4 +541,13 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("can't read what was written: %v\n%s", err, again)
 		}
 	})
+}
+
+// layerNames returns the kinds of layers.
+func layerNames() []string {
+	var names []string
+	for _, k := range nn.LayerKinds() {
+		names = append(names, k.Name)
+	}
+	return names
 }

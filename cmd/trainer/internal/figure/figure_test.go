@@ -48,10 +48,12 @@ func drawings(t *testing.T) []drawing {
 		},
 		nn.ReLU{}, nn.Dropout{Rate: 0.25}, nn.GlobalAvgPool{}, nn.Dense{Out: 5},
 	)
+	branches := nn.NewSequential(nn.Concat{Branches: []nn.Layer{nil, nn.NewSequential(conv, nn.LayerNorm{})}}, nn.GlobalAvgPool{}, nn.Dense{Out: 5})
 	pixels, err := Pixels(make([]byte, 16), 4, 4, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	twice := append(Augmented{}.Epochs, pixels, pixels)
 	maps := []Activation{
 		{"conv1", "conv2d", nn.Shape{3, 3, 12}, numbers(108)},
 		{"flat", "flatten", nn.Shape{40}, numbers(40)},
@@ -66,7 +68,10 @@ func drawings(t *testing.T) []drawing {
 		}, []string{"32×32×32", "3×3, same", "dropout 20%", "batch-norm", "dense2", "normalisation"}},
 		{"residual network", func(w io.Writer, f string) error {
 			return Network(w, f, "residual", table(residual, image), image)
-		}, []string{"stem", "in residual1.body", "in residual1.shortcut", "body + shortcut", "6×6×8", "dropout 25%", "sum"}},
+		}, []string{"stem", "in residual1.body", "in residual1.shortcut", "body + shortcut", "6×6×8", "dropout 25%", "joining"}},
+		{"branches", func(w io.Writer, f string) error {
+			return Network(w, f, "branches", table(branches, image), image)
+		}, []string{"in concat1.2", "side by side", "12×12×7", "concat", "joining"}},
 		{"curves", func(w io.Writer, f string) error {
 			return Curves(w, f, "a run", []Epoch{{1, 2, 1.5, 0.3, 0.5}, {2, 1, math.NaN(), 0.6, math.NaN()}, {3, 0.5, 0.75, 0.8, 0.8125}})
 		}, []string{"a run", "after 3 epochs: test accuracy 81.25%, test loss 0.7500", "epoch", "loss", "accuracy (%)", "training"}},
@@ -88,6 +93,12 @@ func drawings(t *testing.T) []drawing {
 		{"predictions", func(w io.Writer, f string) error {
 			return Predictions(w, f, "answers", []Prediction{{pixels, "3", "3", 0.987}, {pixels, "4", "9", 0.51}})
 		}, []string{"2 images, 1 of them wrong", "99%", "51%", "is 4"}},
+		{"augmentation", func(w io.Writer, f string) error {
+			return Augmentations(w, f, "augmented", "flip, mixup", []Augmented{
+				{pixels, "cat", twice, [][]string{nil, {"70% cat", "30% dog"}}},
+				{pixels, "dog", twice, [][]string{nil, nil}},
+			})
+		}, []string{"augmented", "flip, mixup", "epoch 2", "cat", "30% dog"}},
 		{"features", func(w io.Writer, f string) error {
 			return FeatureMaps(w, f, "features", pixels, maps, []string{"no", "yes"})
 		}, []string{"input", "conv1", "conv2d 3x3x12", "dense1", "yes"}},
