@@ -23,13 +23,14 @@ func (a *accelerator) runMemory(b *testing.B) {
 	for _, dtype := range memoryTypes {
 		b.Run(dtype.String(), func(b *testing.B) {
 			a.runCopy(b, d, dtype)
+			o := a.operands(b, d, dtype)
 			for _, op := range devicetest.Operations() {
 				if op.Group != devicetest.Elementwise || !slices.Contains(op.Types, dtype) {
 					continue
 				}
 				for _, c := range op.Calls(devicetest.Huge) {
 					b.Run(c.Name, func(b *testing.B) {
-						w := a.make(b, d, dtype, c)
+						w := makeCall(b, o, c)
 						a.bytes(b, a.sample(b, d, kernel(w.Run)), float64(w.Bytes))
 					})
 				}

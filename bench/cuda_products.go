@@ -51,13 +51,14 @@ func (a *accelerator) flops(b *testing.B, s samples, each, peak float64) {
 func (a *accelerator) runProducts(b *testing.B, group devicetest.Group) {
 	a.eachPrecision(b, func(b *testing.B, d device.Device, p gpu.Precision) {
 		peak := a.peak(b, d, p)
+		o := a.operands(b, d, p.DType())
 		for _, op := range devicetest.Operations() {
 			if op.Group != group || !slices.Contains(op.Types, p.DType()) {
 				continue
 			}
 			for _, c := range op.Calls(devicetest.Huge) {
 				b.Run(c.Name, func(b *testing.B) {
-					w := a.make(b, d, p.DType(), c)
+					w := makeCall(b, o, c)
 					a.flops(b, a.sample(b, d, kernel(w.Run)), float64(w.FLOPs), peak)
 				})
 			}
@@ -68,12 +69,17 @@ func (a *accelerator) runProducts(b *testing.B, group devicetest.Group) {
 func (a *accelerator) runGEMM(b *testing.B) { a.runProducts(b, devicetest.Products) }
 func (a *accelerator) runConv(b *testing.B) { a.runProducts(b, devicetest.Convolutions) }
 
-// make makes the plan and the operands of a call. The case is skipped if the device lacks it.
-func (a *accelerator) make(b *testing.B, d device.Device, dtype device.DType, c devicetest.Call) devicetest.Work {
-	b.Helper()
+// operands returns the source of the operands of calls.
+func (a *accelerator) operands(b *testing.B, d device.Device, dtype device.DType) *devicetest.Operands {
 	o := devicetest.NewOperands(b, d, dtype, devicetest.Huge)
 	o.Dry = a.dry
-	w, err := c.Make(o)
+	return o
+}
+
+// makeCall makes the plan and the operands of a call. The case is skipped if the device lacks it.
+func makeCall(b *testing.B, o *devicetest.Operands, c devicetest.Call) devicetest.Work {
+	b.Helper()
+	w, err := c.Make(o.Reusing(b))
 	if errors.Is(err, device.ErrNotSupported) {
 		b.Skip(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"trainer/cpu"
 	"trainer/nn/device"
 	"trainer/nn/device/devicetest"
 )
@@ -19,12 +20,14 @@ func runGroup(group devicetest.Group) func(*testing.B) {
 		if group == devicetest.Elementwise {
 			b.Run("copy", runCopy)
 		}
+		d := open(b)
+		o := devicetest.NewOperands(b, d, device.Float32, devicetest.Large)
 		for _, op := range devicetest.Operations() {
 			if op.Group != group {
 				continue
 			}
 			for _, c := range op.Calls(devicetest.Large) {
-				b.Run(c.Name, func(b *testing.B) { benchCall(b, c) })
+				b.Run(c.Name, func(b *testing.B) { benchCall(b, d, o.Reusing(b), c) })
 			}
 		}
 	}
@@ -37,10 +40,9 @@ func runCopy(b *testing.B) {
 	reportBytes(b, 2*4*elements)
 }
 
-// benchCall measures a call in float32. It is skipped if the device lacks it.
-func benchCall(b *testing.B, c devicetest.Call) {
-	d := open(b)
-	w, err := c.Make(devicetest.NewOperands(b, d, device.Float32, devicetest.Large))
+// benchCall measures a call. It is skipped if the device lacks it.
+func benchCall(b *testing.B, d *cpu.Device, o *devicetest.Operands, c devicetest.Call) {
+	w, err := c.Make(o)
 	if errors.Is(err, device.ErrNotSupported) {
 		b.Skip(err)
 	}

@@ -7,8 +7,7 @@ import (
 	"trainer/nn/device"
 )
 
-// cast is the plan of a conversion between element types. Between float types it rounds to
-// nearest, ties to even; from uint8 it computes x*Scale + Shift. Float16 is IEEE 754's
+// cast is the plan of a conversion between float types, which rounds to nearest, ties to even. Float16 is IEEE 754's
 // binary16, and BFloat16 the upper half of a float32.
 type cast struct {
 	d    *Device
@@ -21,7 +20,7 @@ type cast struct {
 
 // NewCast returns a plan for a conversion.
 func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
-	if !isFloat(s.To) || !(isFloat(s.From) || s.From == device.Uint8) || s.Len < 1 {
+	if !isFloat(s.To) || !isFloat(s.From) || s.Len < 1 {
 		panic(fmt.Sprintf("cpu: NewCast: from %v to %v, %d elements", s.From, s.To, s.Len))
 	}
 	return &cast{d: d, spec: s}, nil
@@ -79,8 +78,6 @@ func (p *castRun) widen(y []float32, from, to int) {
 		widenFloat16(y, uint16s(p.src)[from:to])
 	case device.BFloat16:
 		widenBFloat16(y, uint16s(p.src)[from:to])
-	case device.Uint8:
-		scaleOctets(y, uint8s(p.src)[from:to], p.spec.Scale, p.spec.Shift)
 	}
 }
 
@@ -91,14 +88,6 @@ func (p *castRun) narrow(y []uint16, x []float32) {
 		return
 	}
 	narrowBFloat16(y, x)
-}
-
-// scaleOctets computes y = scale*x + shift.
-func scaleOctets(y []float32, x []uint8, scale, shift float32) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] = float32(v)*scale + shift
-	}
 }
 
 // widenBFloat16 converts bfloat16 to float32: the lower half of the bits is zero.

@@ -10,17 +10,16 @@ import (
 	"trainer/nn/device"
 )
 
-// cast is the plan of a conversion between element types: to nearest, ties to even,
-// between the float types; x*Scale + Shift from uint8. By the kernels of cast.cu.
+// cast is the plan of a conversion between float types: to nearest, ties to even. By the kernels of cast.cu.
 type cast struct {
 	d      *Device
 	spec   device.CastSpec
-	kernel *cuda.Kernel // nil where the types are the same
+	kernel *cuda.Kernel // nil if the types are the same
 }
 
 // NewCast makes a plan for a conversion.
 func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
-	if !isFloat(s.To) || !(isFloat(s.From) || s.From == device.Uint8) || s.Len < 1 {
+	if !isFloat(s.To) || !isFloat(s.From) || s.Len < 1 {
 		panic(fmt.Sprintf("gpu: NewCast: from %v to %v, %d elements", s.From, s.To, s.Len))
 	}
 	return build(d, fmt.Sprintf("cast from %v to %v", s.From, s.To), func(b *builder) device.Cast {
@@ -39,8 +38,6 @@ func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
 // to bfloat16 if both are.
 func castKernel(from, to device.DType) kernels.Name {
 	switch {
-	case from == device.Uint8:
-		return kernels.CastFromUint8.In(storage(to))
 	case from == device.Float32:
 		return kernels.CastFromFloat32.In(storage(to))
 	case to == device.Float32:
@@ -68,9 +65,6 @@ func (p *cast) Run(dst, src *device.Tensor) {
 		return
 	}
 	defer d.end()
-	a := d.arguments().Pointer(d.data(dst)).Pointer(d.data(src)).Int32(int32(n))
-	if s.From == device.Uint8 {
-		a.Float32(s.Scale).Float32(s.Shift)
-	}
+	d.arguments().Pointer(d.data(dst)).Pointer(d.data(src)).Int32(int32(n))
 	d.launch(p.kernel, kernels.FourPerThread(n))
 }

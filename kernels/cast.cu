@@ -1,14 +1,12 @@
-// cast.cu: conversions of n elements, n < 2^31. Between float32 and the storage type they round to
-// nearest, ties to even, keep subnormals, give infinity beyond the largest number, and turn NaN into NaN.
-// The conversion from uint8 is
+// cast.cu: conversions of n elements, n < 2^31, between float32 and the storage type. They round to nearest, ties to
+// even, keep subnormals, give infinity beyond the largest number, and turn NaN into NaN.
 //
-//	cast_from_uint8   y[i] = x[i]*scale + shift, product and sum each rounded to float32, as the CPU does
-//
-// Launch, except for the lists: 256 threads, any grid; each thread takes 4 elements at a time
-// (kernels.FourPerThread).
+// Launch, except for the lists: 256 threads, any grid; each thread takes 4 elements at a time (kernels.FourPerThread).
 // Bytes per element: the size of an element of each type.
 #include "storage.cuh"
 #include "table.cuh"
+
+#if defined(STORAGE_FLOAT16) || defined(STORAGE_BFLOAT16)
 
 namespace {
 
@@ -28,13 +26,6 @@ template <class To, class From, class F> __device__ __forceinline__ void convert
 }
 
 } // namespace
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(cast_from_uint8)(Element *y, const unsigned char *x, int n, float scale, float shift) {
-	convert(y, x, n, [scale, shift](float v) { return __fadd_rn(__fmul_rn(v, scale), shift); });
-}
-
-#if defined(STORAGE_FLOAT16) || defined(STORAGE_BFLOAT16)
 
 namespace {
 

@@ -90,27 +90,3 @@ func testCast(t *testing.T, from, to kernels.Storage, numbers []float64, shift i
 		}
 	}
 }
-
-// The product and the sum are each rounded to float32, as on the CPU device.
-func TestCastFromUint8(t *testing.T) {
-	pixels := newSource("pixels").octets(259)
-	for _, s := range storages() {
-		for _, f := range []struct{ scale, shift float32 }{{1, 0}, {1.0 / 255, 0}, {2.0 / 255, -1}, {-3, 1000}} {
-			results := run(t, func(h *host) []pointer {
-				dst, rest := h.blank(259*formatOf(s).bytes()), h.blank(258*formatOf(s).bytes())
-				src := h.upload(pixels)
-				h.launch(kernels.CastFromUint8.In(s), kernels.FourPerThread(259), dst, src, 259, f.scale, f.shift)
-				h.launch(kernels.CastFromUint8.In(s), kernels.FourPerThread(258), rest, src.plus(1), 258, f.scale, f.shift)
-				return []pointer{dst, rest}
-			})
-			for i, result := range results {
-				for k, got := range decode(s, result) {
-					product := float32(pixels[k+i]) * f.scale
-					if want := formatOf(s).round(float64(product + f.shift)); got != want {
-						t.Fatalf("%s: %d*%v + %v became %v, want %v", s, pixels[k+i], f.scale, f.shift, got, want)
-					}
-				}
-			}
-		}
-	}
-}

@@ -46,9 +46,8 @@ const (
 	BatchNormSumsTanh           Family = "batchnorm_sums_tanh"
 	Bias                        Family = "bias"
 	BiasReLU                    Family = "bias_relu"
-	CastFromFloat16             Family = "cast_from_float16" // only bf16
-	CastFromFloat32             Family = "cast_from_float32" // only f16, bf16
-	CastFromUint8               Family = "cast_from_uint8"
+	CastFromFloat16             Family = "cast_from_float16"      // only bf16
+	CastFromFloat32             Family = "cast_from_float32"      // only f16, bf16
 	CastListFromFloat32         Family = "cast_list_from_float32" // only f16, bf16
 	CastListToFloat32           Family = "cast_list_to_float32"   // only f16, bf16
 	CastToFloat16               Family = "cast_to_float16"        // only bf16

@@ -202,6 +202,8 @@ def main():
     for name, source, macros, architecture in modules(folder):
         ptx = compact(nvrtc.compile(folder, source, macros, architecture))
         path = os.path.join(out, "ptx", name + ".ptx")
+        if not entries(ptx):
+            continue  # a source without kernels for this storage type
         with open(path, "w") as f:
             f.write(ptx)
         usable = [a for a in ARCHITECTURES if a >= architecture]

@@ -431,12 +431,11 @@ type Augment interface {
 }
 
 // CastSpec converts at most Len elements from one to another of Float32, Float16 and
-// BFloat16 (to nearest, ties to even, subnormals kept, infinity beyond the largest, NaN
-// to NaN), or from Uint8 to a float type as x*Scale + Shift, computed in float32.
+// BFloat16: to nearest, ties to even, subnormals kept, infinity beyond the largest, NaN
+// to NaN.
 type CastSpec struct {
-	From, To     DType
-	Len          int
-	Scale, Shift float32 // for Uint8 only
+	From, To DType
+	Len      int
 }
 
 // Cast is its plan.

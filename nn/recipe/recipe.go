@@ -19,8 +19,7 @@ type Recipe struct {
 	Name        string
 	Description string
 	Data        []string // data sets that it is meant for; Augment.Mean and Std are those of the first
-	ImageSize   nn.Pair  // size to which the images of a folder are resized; zero: not resized
-	Grayscale   bool     // read the images of a folder as gray images
+	Pictures    Pictures // how the pictures of a folder are read
 
 	Epochs     float64 // may be a fraction
 	Batch      int
@@ -47,7 +46,8 @@ type Recipe struct {
 type Run struct {
 	Data    string  // name of the data set, or folder
 	DataDir string  // where its files are; may be empty
-	Val     float64 // share of a folder's images that was held out
+	Val     float64 // fraction of the training images that was held out for validation
+	Test    float64 // fraction of a folder's images that was held out as the test set
 	Seed    uint64
 
 	Device        string // the device that trained, as Device.Name; in older files the value of the flag
@@ -103,9 +103,16 @@ func (r *Recipe) readHeader(s *section) {
 	var l setting.List
 	l.Text(&r.Name, "name", "name of the recipe").Require()
 	l.Text(&r.Description, "description", "one line")
-	l.Texts(&r.Data, "data", "data sets that it is meant for")
-	l.Pair(&r.ImageSize.H, &r.ImageSize.W, "image-size", 0, setting.AtLeast(1), "size to which the images of a folder are resized")
-	l.Bool(&r.Grayscale, "grayscale", "read the images of a folder as gray ones")
+	if v, _ := s.lookup("data"); isTable(v) {
+		r.Pictures.read(s.sub("data"), &r.Data)
+	} else {
+		l.Texts(&r.Data, "data", "data sets that it is meant for")
+	}
+	l.Pair(&r.Pictures.Size.H, &r.Pictures.Size.W, "image-size", 0, setting.AtLeast(1), "the older name of data.size")
+	l.Bool(&r.Pictures.Grayscale, "grayscale", "the older name of data.grayscale")
+	if s.has("image-size") && r.Pictures.Resize == "" { // what that key has always meant
+		r.Pictures.Resize = data.ResizeStretch
+	}
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
 	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
 	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
@@ -179,7 +186,8 @@ func (s *section) readRun() *Run {
 	var l setting.List
 	l.Text(&r.Data, "data", "name of the data set, or folder")
 	l.Text(&r.DataDir, "data-dir", "where its files are")
-	l.Float64(&r.Val, "val", 0, setting.ZeroToBelowOne, "share of a folder's images that is held out")
+	l.Float64(&r.Val, "val", 0, setting.ZeroToBelowOne, "fraction of the training images that is held out for validation")
+	l.Float64(&r.Test, "test", 0, setting.ZeroToBelowOne, "fraction of a folder's images that is held out as the test set")
 	l.Uint64(&r.Seed, "seed", "random seed")
 	l.Text(&r.Device, "device", "device that trained")
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "precision that it computed in")
@@ -188,6 +196,9 @@ func (s *section) readRun() *Run {
 	l.Unless(&off, "cuda-graph", "a GPU replayed recorded steps")
 	s.read(&l)
 	r.CUDAGraph = !off
+	if !s.has("test") { // in older files val was the test set's fraction
+		r.Val, r.Test = 0, r.Val
+	}
 	return r
 }
 
@@ -195,7 +206,7 @@ func (s *section) readRun() *Run {
 func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 	return r.with(func(d *document) {
 		d.root["run"] = map[string]any{
-			"data": run.Data, "data-dir": run.DataDir, "val": run.Val, "seed": int64(run.Seed),
+			"data": run.Data, "data-dir": run.DataDir, "val": run.Val, "test": run.Test, "seed": int64(run.Seed),
 			"device": run.Device, "precision": run.Precision,
 			"deterministic": run.Deterministic, "autotune": run.Autotune, "cuda-graph": run.CUDAGraph,
 		}
@@ -214,7 +225,7 @@ func (r *Recipe) WithMeanStd(mean, std []float32) (*Recipe, error) {
 			d.noteSet("augment")
 		}
 		augment["mean"], augment["std"] = fromFloat32(mean), fromFloat32(std)
-		delete(d.root, "data")
+		removeSets(d.root)
 	})
 }
 
@@ -278,12 +289,12 @@ func (r *Recipe) ImageShape() nn.Shape {
 			}
 		}
 	}
-	if r.ImageSize == (nn.Pair{}) {
+	if r.Pictures.Size == (nn.Pair{}) {
 		return nil
 	}
 	channels := 3
-	if r.Grayscale {
+	if r.Pictures.Grayscale {
 		channels = 1
 	}
-	return nn.Shape{r.ImageSize.H, r.ImageSize.W, channels}
+	return nn.Shape{r.Pictures.Size.H, r.Pictures.Size.W, channels}
 }

@@ -88,7 +88,7 @@ func load(folder, name string, s settings) (*recipe.Recipe, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("no network %q: %s has no %s.toml", name, folder, name)
 	}
-	if err == nil && (r.ImageSize.H == 0 || r.ImageSize.W == 0) {
+	if err == nil && (r.Pictures.Size.H == 0 || r.Pictures.Size.W == 0) {
 		err = fmt.Errorf("network %s: image-size is missing", name)
 	}
 	return r, err

@@ -127,10 +127,8 @@ func activationCalls(Size) []Call {
 					return Work{}, err
 				}
 				p.Forward(y, x)
-				dy := o.uniform(-1, 1, x.Len())
-				return Work{
-					Run: func() { p.Backward(dy, dy, x, y) }, Results: []*device.Tensor{dy}, Updated: []*device.Tensor{dy}, Bytes: bytesOf(x, dy, dy),
-				}, nil
+				dy, dx := o.uniform(-1, 1, x.Len()), o.zeros(x.Len())
+				return Work{Run: func() { p.Backward(dx, dy, x, y) }, Results: []*device.Tensor{dx}, Bytes: bytesOf(x, dy, dx)}, nil
 			}})
 	}
 	return calls

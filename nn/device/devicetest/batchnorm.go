@@ -199,11 +199,12 @@ func batchNormCalls(size Size, name string, construct func(device.Device, device
 			return Work{Run: func() { p.Inference(y, x, v[0], v[1], v[2], v[3]) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}
 		})
 		add("backward", "Backward", func(o *Operands, p device.BatchNorm, x *device.Tensor, v []*device.Tensor) Work {
-			dy, dgamma, dbeta := o.uniform(-1, 1, x.Shape()...), o.zerosFloat32(v[0].Len()), o.zerosFloat32(v[0].Len())
-			p.Forward(o.zeros(x.Shape()...), x, v[0], v[1], v[2], v[3])
+			dy, dx := o.uniform(-1, 1, x.Shape()...), o.zeros(x.Shape()...)
+			dgamma, dbeta := o.zerosFloat32(v[0].Len()), o.zerosFloat32(v[0].Len())
+			p.Forward(dx, x, v[0], v[1], v[2], v[3])
 			return Work{
-				Run:     func() { p.Backward(dy, dgamma, dbeta, dy, x, v[0], v[1]) },
-				Results: []*device.Tensor{dy, dgamma, dbeta}, Updated: []*device.Tensor{dy}, Bytes: bytesOf(x, x, dy, dy, dy),
+				Run:     func() { p.Backward(dx, dgamma, dbeta, dy, x, v[0], v[1]) },
+				Results: []*device.Tensor{dx, dgamma, dbeta}, Bytes: bytesOf(x, x, dy, dy, dx),
 			}
 		})
 	}

@@ -51,11 +51,43 @@ type Operands struct {
 
 	t    testing.TB
 	made int
+	kept map[string]*device.Tensor // unless nil, tensors of earlier calls
+	used map[string]int            // of kept, by this call
 }
 
 // NewOperands returns operands on a device.
 func NewOperands(t testing.TB, dev device.Device, dtype device.DType, size Size) *Operands {
 	return &Operands{Device: dev, DType: dtype, Size: size, t: t}
+}
+
+// Reusing returns operands for one call after the other, which get the same tensors where type, number of elements and range of random
+// numbers are the same: a benchmark spends its time on calls then, and not on random numbers. What a call has written into a tensor is
+// seen by the next, so that results mean nothing.
+func (o *Operands) Reusing(t testing.TB) *Operands {
+	if o.kept == nil {
+		o.kept = map[string]*device.Tensor{}
+	}
+	next := *o
+	next.t, next.used = t, map[string]int{}
+	return &next
+}
+
+// reused returns a tensor of an earlier call that was made for the same use, or what create returns.
+func (o *Operands) reused(use string, dtype device.DType, shape []int, create func() *device.Tensor) *device.Tensor {
+	if o.kept == nil {
+		return create()
+	}
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	use = fmt.Sprintf("%s of %d %v", use, n, dtype)
+	o.used[use]++
+	key := fmt.Sprintf("%s, number %d", use, o.used[use])
+	if o.kept[key] == nil {
+		o.kept[key] = create()
+	}
+	return o.kept[key].View(shape...)
 }
 
 // pick returns the number for the size.
@@ -87,12 +119,19 @@ func (o *Operands) upload(x *device.Tensor, elements []byte) *device.Tensor {
 // zeros and zerosFloat32 return zeros of the operands' type, and of float32.
 func (o *Operands) zeros(shape ...int) *device.Tensor {
 	o.t.Helper()
-	return o.tensor(o.DType, shape...)
+	return o.zerosOf(o.DType, shape...)
 }
 
 func (o *Operands) zerosFloat32(shape ...int) *device.Tensor {
 	o.t.Helper()
-	return o.tensor(device.Float32, shape...)
+	return o.zerosOf(device.Float32, shape...)
+}
+
+func (o *Operands) zerosOf(dtype device.DType, shape ...int) *device.Tensor {
+	o.t.Helper()
+	x := o.reused("zeros", dtype, shape, func() *device.Tensor { return o.tensor(dtype, shape...) })
+	o.Device.Zero(x)
+	return x
 }
 
 // uniform and uniformFloat32 return random numbers in [low, high).
@@ -108,23 +147,29 @@ func (o *Operands) uniformFloat32(low, high float32, shape ...int) *device.Tenso
 
 func (o *Operands) uniformOf(dtype device.DType, low, high float32, shape ...int) *device.Tensor {
 	o.t.Helper()
-	x := o.tensor(dtype, shape...)
-	numbers := o.source().between(min(x.Len(), randomBlock), low, high)
-	return o.upload(x, repeat(reference.Round(dtype, reference.Widen(numbers)), x.Len()*dtype.Size()))
+	return o.reused(fmt.Sprintf("uniform %v to %v", low, high), dtype, shape, func() *device.Tensor {
+		x := o.tensor(dtype, shape...)
+		numbers := o.source().between(min(x.Len(), randomBlock), low, high)
+		return o.upload(x, repeat(reference.Round(dtype, reference.Widen(numbers)), x.Len()*dtype.Size()))
+	})
 }
 
 // integers returns random int32 numbers in [0, n).
 func (o *Operands) integers(n int, shape ...int) *device.Tensor {
 	o.t.Helper()
-	x := o.tensor(device.Int32, shape...)
-	return o.upload(x, device.Bytes(o.source().labels(x.Len(), n)))
+	return o.reused(fmt.Sprintf("integers below %d", n), device.Int32, shape, func() *device.Tensor {
+		x := o.tensor(device.Int32, shape...)
+		return o.upload(x, device.Bytes(o.source().labels(x.Len(), n)))
+	})
 }
 
 // pixels returns random bytes.
 func (o *Operands) pixels(shape ...int) *device.Tensor {
 	o.t.Helper()
-	x := o.tensor(device.Uint8, shape...)
-	return o.upload(x, repeat(o.source().pixels(min(x.Len(), randomBlock)), x.Len()))
+	return o.reused("pixels", device.Uint8, shape, func() *device.Tensor {
+		x := o.tensor(device.Uint8, shape...)
+		return o.upload(x, repeat(o.source().pixels(min(x.Len(), randomBlock)), x.Len()))
+	})
 }
 
 // numbers returns a float32 tensor of the numbers.

@@ -259,7 +259,7 @@ func matMulCalls(products []benchProduct, construct func(device.Device, device.M
 			if s.Batch > 0 {
 				aShape, bShape, cShape = append([]int{s.Batch}, aShape...), append([]int{s.Batch}, bShape...), append([]int{s.Batch}, cShape...)
 			}
-			a, b, out := o.uniform(-1, 1, aShape...), o.uniform(-1, 1, bShape...), o.tensor(s.Out, cShape...)
+			a, b, out := o.uniform(-1, 1, aShape...), o.uniform(-1, 1, bShape...), o.zerosOf(s.Out, cShape...)
 			var bias *device.Tensor
 			if s.Bias {
 				bias = o.uniformFloat32(-1, 1, s.N)

@@ -160,6 +160,12 @@ func (p batchNorm) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor
 	const op = "batchnorm backward"
 	f := p.formula(op, x, dx, "dx", map[string]*device.Tensor{"gamma": gamma, "beta": beta})
 	device.CheckLen(op, "dy", dy, p.s.DType.OrFloat32(), x.Len())
+	for name, gradient := range map[string]*device.Tensor{"dgamma": dgamma, "dbeta": dbeta} {
+		if gradient != nil {
+			device.Check(op, name, gradient, device.Float32, p.s.C)
+		}
+	}
+	require(op, !p.s.NoBackward, "the plan was made with NoBackward")
 	if !p.begin(op) {
 		return
 	}

@@ -2,18 +2,8 @@ package reference
 
 import "trainer/nn/device"
 
-// Cast returns the elements, converted as a CastSpec says: the number itself, or for Uint8 number*Scale + Shift, rounded to the nearest
-// one of the type.
-func Cast(s device.CastSpec, elements []byte) []byte {
-	if s.From != device.Uint8 {
-		return Round(s.To, Unpack(s.From, elements))
-	}
-	numbers := make([]float64, len(elements))
-	for i, x := range elements {
-		numbers[i] = float64(x)*float64(s.Scale) + float64(s.Shift)
-	}
-	return Round(s.To, numbers)
-}
+// Cast returns the elements, each rounded to the nearest number of the type.
+func Cast(s device.CastSpec, elements []byte) []byte { return Round(s.To, Unpack(s.From, elements)) }
 
 type cast struct {
 	*Operations
@@ -23,7 +13,9 @@ type cast struct {
 // NewCast makes a plan of a conversion.
 func (o *Operations) NewCast(s device.CastSpec) (device.Cast, error) {
 	require("cast", s.Len > 0, "%+v", s)
-	require("cast", s.To != device.Int32 && s.To != device.Uint8 && s.From != device.Int32, "from %v to %v", s.From, s.To)
+	for _, t := range []device.DType{s.From, s.To} {
+		require("cast", t == device.Float32 || t == device.Float16 || t == device.BFloat16, "from %v to %v", s.From, s.To)
+	}
 	return made[device.Cast](o, "cast", cast{o, s}, nil)
 }
 

@@ -104,6 +104,7 @@ func (p conv2D) Forward(y, x, w, bias *device.Tensor) {
 func (p conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	const op = "conv2d backward data"
 	n := p.check(op, dx, dy, w, "dx", "dy", "w")
+	require(op, !p.s.NoBackward && !p.s.NoBackwardData, "the plan was made without this pass")
 	if p.begin(op) {
 		p.store(op, dx, Conv2DBackwardData(p.s, n, p.load(dy), p.load(w)).Value)
 	}
@@ -112,6 +113,7 @@ func (p conv2D) BackwardData(dx, dy, w *device.Tensor) {
 func (p conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	const op = "conv2d backward filter"
 	n := p.check(op, x, dy, dw, "x", "dy", "dw")
+	require(op, !p.s.NoBackward, "the plan was made without this pass")
 	if dbias != nil {
 		device.Check(op, "dbias", dbias, device.Float32, p.s.OutC)
 	}

@@ -115,6 +115,7 @@ func (p pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	const op = "pool2d backward"
 	p.check(op, x, y, "x", "y")
 	n := p.check(op, dx, dy, "dx", "dy")
+	require(op, !p.s.NoBackward, "the plan was made with NoBackward")
 	if p.begin(op) {
 		p.store(op, dx, Pool2DBackward(p.s, n, p.load(dy), p.load(x)).Value)
 	}

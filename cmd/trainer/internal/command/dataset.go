@@ -3,9 +3,14 @@ package command
 import (
 	"context"
 	"fmt"
+	"image/color"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
+	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/data"
 )
 
@@ -13,15 +18,20 @@ import (
 
 // openData opens the data set, and computes mean and standard deviation if the recipe has none for it.
 func (j *job) openData(ctx context.Context) error {
+	pictures := j.recipe.Pictures
 	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, data.Options{
 		Dir:          j.dataDir,
 		Download:     !j.offline,
 		Progress:     j.downloadProgress(),
-		TestFraction: j.val,
+		TestFraction: j.test,
 		Seed:         j.seed,
-		ImageSize:    [2]int{j.recipe.ImageSize.H, j.recipe.ImageSize.W},
-		Grayscale:    j.recipe.Grayscale,
+		ImageSize:    [2]int{pictures.Size.H, pictures.Size.W},
+		Resize:       pictures.Resize,
+		Background:   pictures.Background,
+		Grayscale:    pictures.Grayscale,
 		Workers:      j.threads,
+
+		IgnoreOrientation: pictures.IgnoreOrientation,
 	})
 	if err != nil {
 		return &dataError{err}
@@ -29,6 +39,11 @@ func (j *job) openData(ctx context.Context) error {
 	split.Name = j.data // a folder may have the name of a data set
 	j.split = split
 	j.warnSkipped()
+	if j.val > 0 && split.Val == nil {
+		if err := split.HoldOut(ctx, j.val, j.seed); err != nil {
+			return &dataError{err}
+		}
+	}
 	mean, std, ok := j.recipe.MeanStd(j.data)
 	if !ok {
 		if mean, std, err = data.MeanStd(split.Train); err != nil {
@@ -56,11 +71,58 @@ func (j *job) warnSkipped() {
 	const maxNames = 2
 	for i, s := range j.split.Skipped {
 		if i == maxNames {
-			fmt.Fprintf(j.stderr, "trainer: %d more images skipped\n", len(j.split.Skipped)-maxNames)
+			fmt.Fprintf(j.stderr, "trainer: %d more images skipped; %s in the results folder names all\n", len(j.split.Skipped)-maxNames, report.SkippedFile)
 			return
 		}
 		fmt.Fprintf(j.stderr, "trainer: skipped %s\n", s)
 	}
+}
+
+// describePictures returns lines about the picture files of a folder: how many, of what sizes, and what was done to them.
+func (j *job) describePictures() []string {
+	p := j.split.Pictures
+	if p == nil {
+		return nil
+	}
+	h, w, c := j.split.Train.ImageShape()
+	colour := "colour"
+	if c == 1 {
+		colour = "grey"
+	}
+	size := fmt.Sprintf("%dx%d", p.MinW, p.MinH)
+	if p.MinW != p.MaxW || p.MinH != p.MaxH {
+		size += fmt.Sprintf(" to %dx%d", p.MaxW, p.MaxH)
+	}
+	first := fmt.Sprintf("%d classes, %s %s pictures of %s", len(j.split.Train.Classes()), humanize.Comma(int64(p.Count)), colour, size)
+	if p.Resized > 0 {
+		first += fmt.Sprintf(", resized to %dx%d by %s", w, h, p.Resize)
+	}
+	lines := []string{first}
+	if p.Transparent > 0 {
+		lines = append(lines, fmt.Sprintf("%s of them have transparent pixels, which are laid on %s (data.background)", humanize.Comma(int64(p.Transparent)), colourName(j.recipe.Pictures.Background)))
+	}
+	if p.Turned > 0 {
+		lines = append(lines, fmt.Sprintf("%s of them are turned upright by their EXIF orientation (data.orientation)", humanize.Comma(int64(p.Turned))))
+	}
+	if len(p.Unsupported) > 0 {
+		var kinds []string
+		for _, kind := range slices.Sorted(maps.Keys(p.Unsupported)) {
+			kinds = append(kinds, fmt.Sprintf("%d %s", p.Unsupported[kind], kind))
+		}
+		lines = append(lines, fmt.Sprintf("not read: %s (unsupported formats)", strings.Join(kinds, ", ")))
+	}
+	return lines
+}
+
+// colourName returns the name of a background.
+func colourName(c color.NRGBA) string {
+	switch c {
+	case color.NRGBA{}, color.NRGBA{R: 255, G: 255, B: 255, A: 255}:
+		return "white"
+	case color.NRGBA{A: 255}:
+		return "black"
+	}
+	return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B)
 }
 
 // downloadProgress returns a function that prints the progress of downloads, one line per tenth.

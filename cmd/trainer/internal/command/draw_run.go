@@ -89,7 +89,7 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 		return nil, usageErrorf("%s has no table [run]: it is not the configuration of a run", config)
 	}
 	j, err := p.prepare(ctx, &options{
-		recipe: config, data: r.Run.Data, dataDir: r.Run.DataDir, val: r.Run.Val, seed: r.Run.Seed,
+		recipe: config, data: r.Run.Data, dataDir: r.Run.DataDir, val: r.Run.Val, test: r.Run.Test, seed: r.Run.Seed,
 		deviceOptions: deviceOptions{device: dev, precision: device.FP32},
 	})
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // options are the flags of trainer train.
 type options struct {
 	data, dataDir string
-	val           float64
+	val, test     float64
 	offline       bool
 
 	recipe  string
@@ -47,7 +47,7 @@ type flagGroup struct {
 
 func flagGroups() []flagGroup {
 	return []flagGroup{
-		{"Data", []string{"data", "data-dir", "val", "offline"}},
+		{"Data", []string{"data", "data-dir", "val", "test", "offline"}},
 		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "quiet", "json"}},
@@ -62,9 +62,10 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 
-	f.StringVar(&o.data, "data", "mnist", "`name` data set ("+strings.Join(data.NamesOf(p.Kinds.DataSets), ", ")+"), or a folder with one subfolder of images per class")
+	f.StringVar(&o.data, "data", "", "`name` data set ("+strings.Join(data.NamesOf(p.Kinds.DataSets), ", ")+"), or a folder with one subfolder of images per class (default: the recipe's first, or mnist)")
 	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
-	f.Func("val", "`fraction` fraction of an image folder to hold out as the test set, if it has no test subfolder (default 0.2)", number(&o.val, 0, 1, "a number between 0 and 1"))
+	f.Func("val", "`fraction` fraction of the training images to hold out: epochs are scored on them, and the test set is evaluated once, at the end (default 0)", number(&o.val, 0, 1, "a number between 0 and 1"))
+	f.Func("test", "`fraction` fraction of an image folder to hold out as the test set, if it has no test subfolder (default 0.2)", number(&o.test, 0, 1, "a number between 0 and 1"))
 	f.BoolVar(&o.offline, "offline", false, "do not download anything")
 
 	f.StringVar(&o.recipe, "recipe", "", "`name` built-in recipe, or a TOML file (default: the data set's recipe)")
@@ -105,7 +106,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 
 // parseFlags parses the arguments of trainer train. The error is flag.ErrHelp for -h.
 func (p *program) parseFlags(args []string) (*options, error) {
-	o := &options{val: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
+	o := &options{test: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
 	f := p.newFlags(o)
 	if err := f.Parse(args); err != nil {
 		return nil, flagError(f, err)

@@ -2,6 +2,9 @@ package command
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"trainer/nn/data"
@@ -54,6 +57,9 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 func (j *job) loadRecipe() (err error) {
 	j.name = j.options.recipe
 	if j.name == "" {
+		if j.data == "" {
+			j.data = defaultData
+		}
 		j.name = j.Kinds.DefaultFor(j.data)
 	}
 	if j.recipe, err = j.Kinds.Load(j.name, j.changes...); err != nil {
@@ -62,7 +68,24 @@ func (j *job) loadRecipe() (err error) {
 	if j.resume != "" {
 		j.name = j.recipe.Name
 	}
+	j.chooseData()
 	return nil
+}
+
+// defaultData is what is trained on if neither a flag nor the recipe says.
+const defaultData = "mnist"
+
+// chooseData makes the data set that of the recipe unless a flag names one, and says if that is another one.
+func (j *job) chooseData() {
+	sets := j.recipe.Data
+	switch {
+	case j.data == "" && len(sets) > 0:
+		j.data = sets[0]
+	case j.data == "":
+		j.data = defaultData
+	case j.options.recipe != "" && len(sets) > 0 && !slices.Contains(sets, j.data):
+		fmt.Fprintf(j.stderr, "trainer: recipe %s is meant for %s and will train on %s\n", j.recipe.Name, strings.Join(sets, ", "), j.data)
+	}
 }
 
 // recipePrecision returns the precision that a recipe names, or Auto.

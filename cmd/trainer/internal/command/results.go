@@ -16,7 +16,7 @@ import (
 // writeConfig writes the recipe with all changes, and the settings of the run.
 func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
 	r, err := j.recipe.WithRun(recipe.Run{
-		Data: j.data, DataDir: j.dataDir, Val: j.val, Seed: seed,
+		Data: j.data, DataDir: j.dataDir, Val: j.val, Test: j.test, Seed: seed,
 		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
 	})
@@ -46,11 +46,23 @@ func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.data, Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
+		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ScoredOn: scoredOn(r),
 		TrainSeconds: r.TrainSeconds, TotalSeconds: j.now().Sub(j.started).Seconds(),
 		ImagesPerSecond: report.Number(r.ImagesPerSecond), FinalLoss: report.Number(r.FinalLoss),
 		PeakMemory: r.PeakMemory, Threads: r.Info.Threads, Interrupted: r.Interrupted,
 		Go: runtime.Version(), CPU: r.Info.Description, Version: j.version(),
 	}
+}
+
+// scoredOn names the set that epochs were scored on, by which settings may have been chosen.
+func scoredOn(r *train.Result) string {
+	switch {
+	case r.ValCount > 0:
+		return "validation"
+	case r.TestCount > 0:
+		return "test"
+	}
+	return ""
 }
 
 // recorder writes the metrics, and remembers the last checkpoint.

@@ -39,6 +39,7 @@ func (o *options) fillFrom(run *recipe.Run) (err error) {
 	fill(o, "data", &o.data, run.Data)
 	fill(o, "data-dir", &o.dataDir, run.DataDir)
 	fill(o, "val", &o.val, run.Val)
+	fill(o, "test", &o.test, run.Test)
 	fill(o, "seed", &o.seed, run.Seed)
 	fill(o, "device", &o.device, run.Device)
 	fill(o, "deterministic", &o.deterministic, run.Deterministic)

@@ -44,6 +44,9 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 		if p.onePrecision(job.dev) {
 			precision = ""
 		}
+		for _, line := range job.describePictures() {
+			fmt.Fprintln(p.stdout, line)
+		}
 		return writeTable(p.stdout, summary, precision)
 	}
 	return job.train(ctx)
@@ -56,6 +59,9 @@ func (j *job) train(ctx context.Context) error {
 		return err
 	}
 	defer folder.Close()
+	if err := folder.WriteSkipped(j.split.Skipped); err != nil {
+		return err
+	}
 	if j.runs == 1 {
 		summary, err := j.trainOnce(ctx, folder, 1)
 		j.printFinal(summary, folder)
@@ -112,7 +118,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 	}
 	shown := j.display(display.Run{
 		Data: j.data, Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed, Precision: device.PrecisionOf(j.dev).String(),
-		OnePrecision: j.onePrecision(j.dev),
+		OnePrecision: j.onePrecision(j.dev), Pictures: j.describePictures(),
 	})
 	defer shown.Close()
 	kept := &recorder{folder: folder, resumed: j.resume != "", configure: configure, saved: -1}

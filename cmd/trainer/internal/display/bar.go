@@ -56,6 +56,9 @@ func (b *Bar) OnEvent(e train.Event) {
 
 func (b *Bar) start(s train.Start) {
 	b.epochs = s.Epochs
+	for _, line := range b.run.Pictures {
+		b.println(line)
+	}
 	b.println(startLine(s, b.run))
 	if len(s.Fallbacks) > 0 {
 		b.println(fallbackLine(s.Summary))

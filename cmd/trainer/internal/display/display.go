@@ -25,8 +25,9 @@ type Run struct {
 	Data, Recipe string
 	Number, Of   int // of several runs
 	Seed         uint64
-	Precision    string // of the device, such as "fp16"
-	OnePrecision bool   // the device has no other, so that a text need not name it
+	Precision    string   // of the device, such as "fp16"
+	OnePrecision bool     // the device has no other, so that a text need not name it
+	Pictures     []string // lines about the picture files of a folder
 }
 
 // Quiet shows nothing.
@@ -51,6 +52,9 @@ func NewLines(w io.Writer, run Run) *Lines { return &Lines{w, run} }
 func (l *Lines) OnEvent(e train.Event) {
 	switch e := e.(type) {
 	case train.Start:
+		for _, line := range l.run.Pictures {
+			fmt.Fprintln(l.w, line)
+		}
 		fmt.Fprintln(l.w, startLine(e, l.run))
 		if len(e.Fallbacks) > 0 {
 			fmt.Fprintln(l.w, fallbackLine(e.Summary))
@@ -65,9 +69,13 @@ func (l *Lines) Close() {}
 
 // startLine describes the training and its device.
 func startLine(s train.Start, run Run) string {
-	line := fmt.Sprintf("%s on %s: %s parameters, %s per image (forward pass); %s training and %s test images; %s, %s steps; %s",
-		run.Recipe, run.Data, humanize.Comma(int64(s.Params)), FLOPs(s.FLOPs),
-		humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
+	images := fmt.Sprintf("%s training and %s test images", humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)))
+	if s.ValImages > 0 {
+		images = fmt.Sprintf("%s training, %s validation and %s test images",
+			humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.ValImages)), humanize.Comma(int64(s.TestImages)))
+	}
+	line := fmt.Sprintf("%s on %s: %s parameters, %s per image (forward pass); %s; %s, %s steps; %s",
+		run.Recipe, run.Data, humanize.Comma(int64(s.Params)), FLOPs(s.FLOPs), images,
 		Epochs(s.Epochs), humanize.Comma(int64(s.Summary.Steps)), run.device(s.Summary))
 	if s.Step > 0 {
 		line += fmt.Sprintf("; continuing from step %d", s.Step)
@@ -103,6 +111,9 @@ func Device(s train.Summary, precision string) string {
 // epochLine returns an epoch's results. An emulated device has no speed.
 func epochLine(m train.EpochMetrics) string {
 	line := fmt.Sprintf("epoch %3d  loss %.4f  accuracy %6.2f%%", m.Epoch, m.TrainLoss, 100*m.TrainAccuracy)
+	if m.ValCount > 0 {
+		line += fmt.Sprintf("  val loss %.4f  val accuracy %6.2f%%", m.ValLoss, 100*m.ValAccuracy)
+	}
 	if m.Evaluated {
 		line += fmt.Sprintf("  test loss %.4f  test accuracy %6.2f%%", m.TestLoss, 100*m.TestAccuracy)
 	}

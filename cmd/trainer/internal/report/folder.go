@@ -25,6 +25,7 @@ const (
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
 	WeightsFile    = "weights.safetensors"    // of the trained network
 	CheckpointFile = "checkpoint.safetensors" // for resuming
+	SkippedFile    = "skipped.txt"            // the pictures that could not be read, if there are any, with the reasons
 )
 
 // Folder is the folder of one run.
@@ -159,6 +160,14 @@ func (f *Folder) AddMetrics(m train.EpochMetrics) error {
 // WriteConfig writes the effective configuration.
 func (f *Folder) WriteConfig(toml []byte) error { return writeFile(f.File(ConfigFile), toml) }
 
+// WriteSkipped writes the pictures that could not be read, one per line. There is no file if there are none.
+func (f *Folder) WriteSkipped(lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	return writeFile(f.File(SkippedFile), []byte(strings.Join(lines, "\n")+"\n"))
+}
+
 // WriteSummary writes the summary.
 func (f *Folder) WriteSummary(s any) error {
 	text, err := json.MarshalIndent(s, "", "  ")
@@ -178,6 +187,7 @@ func (f *Folder) Discard() {
 	// A file that can't be removed stays: the caller reports the error that matters.
 	_ = os.Remove(f.File(MetricsFile))
 	_ = os.Remove(f.File(ConfigFile))
+	_ = os.Remove(f.File(SkippedFile))
 	_ = os.Remove(f.path)
 	if f.parent != "" {
 		_ = os.Remove(f.parent)

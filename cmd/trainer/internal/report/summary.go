@@ -30,6 +30,10 @@ type Summary struct {
 	TestAccuracy    Number  `json:"test_accuracy"`
 	TestCorrect     int     `json:"test_correct"`
 	TestCount       int     `json:"test_count"`
+	ValAccuracy     Number  `json:"val_accuracy,omitempty"`
+	ValCorrect      int     `json:"val_correct,omitempty"`
+	ValCount        int     `json:"val_count,omitempty"`
+	ScoredOn        string  `json:"scored_on"` // the set that epochs were scored on: "validation", or "test" if there is no other
 	TrainSeconds    float64 `json:"train_seconds"`
 	TotalSeconds    float64 `json:"total_seconds"`
 	ImagesPerSecond Number  `json:"images_per_second"`
