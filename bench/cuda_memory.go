@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"trainer/gpu"
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -90,10 +91,10 @@ func (t *activations) runCopy(b *testing.B) {
 
 func (t *activations) runElementwise(b *testing.B) {
 	n := t.rows * t.c
-	for _, kind := range []device.ActivationKind{device.ReLU, device.GELU, device.SiLU} {
-		plan := must(t.d.NewActivation(device.ActivationSpec{Kind: kind, Len: n, DType: t.dtype}))(b)
-		t.measure(b, kind.String()+"/forward", 2*t.bytes, func() { plan.Forward(t.y, t.x) })
-		t.measure(b, kind.String()+"/backward", 3*t.bytes, func() { plan.Backward(t.dx, t.dy, t.x, t.y) })
+	for _, f := range nn.Functions() {
+		plan := must(t.d.NewActivation(device.ActivationSpec{Function: f, Alpha: 0.1, Len: n, DType: t.dtype}))(b)
+		t.measure(b, f.Name+"/forward", 2*t.bytes, func() { plan.Forward(t.y, t.x) })
+		t.measure(b, f.Name+"/backward", 3*t.bytes, func() { plan.Backward(t.dx, t.dy, t.x, t.y) })
 	}
 	step := must(t.d.NewTensor(device.Int32, 1))(b)
 	drop := must(t.d.NewDropout(device.DropoutSpec{Len: n, Rate: 0.3, Seed: 1, Stream: device.StreamDropout, DType: t.dtype}))(b)
@@ -130,8 +131,8 @@ func (t *activations) runNorm(b *testing.B) {
 	}
 	run("batch-norm", must(t.d.NewBatchNorm(spec))(b))
 	if f, ok := t.d.(device.FusedBatchNorm); ok {
-		for _, kind := range []device.ActivationKind{device.GELU, device.ReLU} {
-			run("batch-norm-"+kind.String(), must(f.NewBatchNormActivation(spec, kind))(b))
+		for _, l := range []nn.ActivationLayer{nn.GELU{}, nn.ReLU{}} {
+			run("batch-norm-"+l.Kind(), must(f.NewBatchNormActivation(spec, l.Activation().Function))(b))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -24,13 +25,13 @@ func runElementwise(b *testing.B) {
 		loop(b, d, func() { d.Copy(y, x) })
 		reportBytes(b, 2*size)
 	})
-	for _, kind := range []device.ActivationKind{device.ReLU, device.GELU, device.GELUTanh, device.SiLU, device.Tanh} {
-		plan := must(d.NewActivation(device.ActivationSpec{Kind: kind, Len: elements}))(b)
-		b.Run(kind.String()+"/forward", func(b *testing.B) {
+	for _, f := range nn.Functions() {
+		plan := must(d.NewActivation(device.ActivationSpec{Function: f, Alpha: 0.1, Len: elements}))(b)
+		b.Run(f.Name+"/forward", func(b *testing.B) {
 			loop(b, d, func() { plan.Forward(y, x) })
 			reportBytes(b, 2*size)
 		})
-		b.Run(kind.String()+"/backward", func(b *testing.B) {
+		b.Run(f.Name+"/backward", func(b *testing.B) {
 			loop(b, d, func() { plan.Backward(dy, dy, x, y) })
 			reportBytes(b, 4*size)
 		})
@@ -60,8 +61,8 @@ func runNorm(b *testing.B, d device.Device, x, y, dy *device.Tensor) {
 	dgamma, dbeta := tensor(b, d, channels), tensor(b, d, channels)
 	plans := map[string]device.BatchNorm{"batch-norm": must(d.NewBatchNorm(spec))(b)}
 	if f, ok := d.(device.FusedBatchNorm); ok {
-		plans["batch-norm-gelu"] = must(f.NewBatchNormActivation(spec, device.GELU))(b)
-		plans["batch-norm-relu"] = must(f.NewBatchNormActivation(spec, device.ReLU))(b)
+		plans["batch-norm-gelu"] = must(f.NewBatchNormActivation(spec, nn.GELU{}.Activation().Function))(b)
+		plans["batch-norm-relu"] = must(f.NewBatchNormActivation(spec, nn.ReLU{}.Activation().Function))(b)
 	}
 	for _, name := range []string{"batch-norm", "batch-norm-gelu", "batch-norm-relu"} {
 		plan, ok := plans[name]

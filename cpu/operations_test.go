@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -155,13 +156,13 @@ func operations(t testing.TB, d *Device) []operation {
 func activationOperations(o *operands) []operation {
 	const n = 3*chunk + 1234
 	var all []operation
-	for kind := device.ReLU; kind <= device.SiLU; kind++ {
-		p := must(o.d.NewActivation(device.ActivationSpec{Kind: kind, Alpha: 0.1, Len: n}))
+	for _, f := range nn.Functions() {
+		p := must(o.d.NewActivation(device.ActivationSpec{Function: f, Alpha: 0.1, Len: n}))
 		x, dy := o.uniform(-4, 4, n), o.uniform(-1, 1, n)
 		y, dx := o.zeros(n), o.zeros(n)
 		all = append(all,
-			operation{"activation/" + kind.String() + "/forward", n, func() { p.Forward(y, x) }, []*device.Tensor{y}, nil},
-			operation{"activation/" + kind.String() + "/backward", n, func() { p.Backward(dx, dy, x, y) }, []*device.Tensor{dx}, nil},
+			operation{"activation/" + f.Name + "/forward", n, func() { p.Forward(y, x) }, []*device.Tensor{y}, nil},
+			operation{"activation/" + f.Name + "/backward", n, func() { p.Backward(dx, dy, x, y) }, []*device.Tensor{dx}, nil},
 		)
 	}
 	p := must(o.d.NewDropout(device.DropoutSpec{Len: n, Rate: 0.3, Seed: 5, Stream: device.StreamDropout}))
@@ -176,8 +177,8 @@ func batchNormOperations(o *operands) []operation {
 		s := device.BatchNormSpec{Rows: rows, C: c, Epsilon: 1e-5, Momentum: 0.1}
 		plans := map[string]device.BatchNorm{
 			"":      must(o.d.NewBatchNorm(s)),
-			"+relu": must(o.d.NewBatchNormActivation(s, device.ReLU)),
-			"+gelu": must(o.d.NewBatchNormActivation(s, device.GELU)),
+			"+relu": must(o.d.NewBatchNormActivation(s, nn.ReLU{}.Activation().Function)),
+			"+gelu": must(o.d.NewBatchNormActivation(s, nn.GELU{}.Activation().Function)),
 		}
 		for _, name := range []string{"", "+relu", "+gelu"} {
 			p := plans[name]

@@ -113,3 +113,19 @@ struct SiLU {
 };
 
 } // namespace
+
+// ACTIVATIONS(X) is X(name, struct) for every activation, name being that of nn's device.Function with _ for -.
+#define ACTIVATIONS(X) \
+	X(relu, ReLU) \
+	X(leaky_relu, LeakyReLU) \
+	X(gelu, GELU) \
+	X(gelu_tanh, GELUTanh) \
+	X(sigmoid, Sigmoid) \
+	X(tanh, Tanh) \
+	X(silu, SiLU)
+
+// FUSED_WITH_BATCHNORM(X) is X(_name, struct) for the activations that batchnorm.cu applies: those that a built-in
+// recipe has after batch normalisation.
+#define FUSED_WITH_BATCHNORM(X) \
+	X(_relu, ReLU) \
+	X(_gelu, GELU)

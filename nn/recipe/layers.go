@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"slices"
 	"strings"
 
 	"trainer/nn"
@@ -32,7 +33,7 @@ func LayerKinds() []LayerKind {
 	bias := Key{"bias", "add a bias to each output (true)", false}
 	biasInit := Key{"bias-init", "initial bias, see initialisers (pytorch)", false}
 
-	return []LayerKind{
+	all := []LayerKind{
 		{"conv2d", "convolution", []Key{
 			{"out", "number of filters, the channels of the output", true}, kernel, stride,
 			{"padding", `rows and columns of zeros on each side, or "same" (0)`, false},
@@ -52,14 +53,9 @@ func LayerKinds() []LayerKind {
 			{"momentum", "weight of the new batch in the running statistics (0.1)", false},
 			{"frozen-scale", "keep the scale at 1 (false)", false},
 		}, buildBatchNorm},
-		{"relu", "max(0, x)", nil, plain(nn.ReLU{})},
-		{"leaky-relu", "x above 0, slope*x below", []Key{{"slope", "above 0 to 1 (0.01)", false}}, buildLeakyReLU},
-		{"gelu", "x times the normal distribution function of x", []Key{
-			{"tanh", "the approximation by tanh (false)", false},
-		}, buildGELU},
-		{"sigmoid", "1/(1+exp(-x))", nil, plain(nn.Sigmoid{})},
-		{"tanh", "hyperbolic tangent", nil, plain(nn.Tanh{})},
-		{"silu", "x*sigmoid(x)", nil, plain(nn.SiLU{})},
+	}
+	all = append(all, activationKinds()...)
+	return append(all, []LayerKind{
 		{"flatten", "image to vector", nil, plain(nn.Flatten{})},
 		{"dropout", "zeroes a random share of the values in training", []Key{
 			{"rate", "the share, 0 to below 1", true},
@@ -69,7 +65,29 @@ func LayerKinds() []LayerKind {
 			{"body", "list of layers", true},
 			{"shortcut", "list of layers; without one the input itself", false},
 		}, buildResidual},
+	}...)
+}
+
+// activationKinds returns the kinds of nn's list of activations, which have no keys unless they are given here.
+func activationKinds() []LayerKind {
+	withKeys := map[string]LayerKind{
+		"leaky-relu": {Keys: []Key{{"slope", "above 0 to 1 (0.01)", false}}, build: buildLeakyReLU},
+		"gelu":       {Keys: []Key{{"tanh", "the approximation by tanh (false)", false}}, build: buildGELU},
 	}
+	var all []LayerKind
+	for _, a := range nn.Activations() {
+		kind := a.Layer.Kind()
+		if slices.ContainsFunc(all, func(k LayerKind) bool { return k.Kind == kind }) {
+			continue // the same kind with another function
+		}
+		k, ok := withKeys[kind]
+		if !ok {
+			k.build = plain(a.Layer)
+		}
+		k.Kind, k.Doc = kind, a.Doc
+		all = append(all, k)
+	}
+	return all
 }
 
 // buildLayers builds a list of layers. It never returns nil; errors are in the document.

@@ -8,7 +8,7 @@
 package vector
 
 // Activation is y = f(x) and dx = dy f'(x) over slices of one length, the last argument's.
-// alpha is LeakyReLU's slope. y may be x, and dx may be dy or x.
+// alpha is a constant of the function. y may be x, and dx may be dy or x.
 type Activation struct {
 	Forward  func(y, x []float32, alpha float32)
 	Backward func(dx, dy, x []float32, alpha float32)
@@ -18,7 +18,8 @@ type Activation struct {
 type Kernels struct {
 	Name string // "avx512", "avx2" or "generic"
 
-	ReLU, LeakyReLU, GELU, GELUTanh, Sigmoid, Tanh, SiLU Activation
+	Activations map[string]Activation // by the name of the device.Function
+	ReLU        Activation            // that of the name "relu", which convolutions and pooling apply too
 
 	// Column by column: coefficient j belongs to elements j, j+len, j+2 len... of x, y, dx
 	// and dy, len being the number of coefficients. The last row may be shorter.

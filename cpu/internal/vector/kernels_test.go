@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"trainer/cpu/internal/guard"
+	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/device/devicetest"
 )
 
 // operands hands out the operands of a kernel, each in a region of its own between pages
@@ -21,6 +23,7 @@ type operands struct {
 
 	rng     *rand.Rand
 	floats  [][]float32
+	limits  map[*float32][]float64 // of an operand, by its first element, see limit
 	doubles [][]float64
 	bytes   [][]uint8
 	used    int
@@ -36,7 +39,7 @@ func newOperands(t testing.TB, bytes int) *operands {
 
 func (o *operands) begin(seed uint64, end, special bool) {
 	o.rng, o.end, o.special = rand.New(rand.NewPCG(seed, 1)), end, special
-	o.floats, o.doubles, o.bytes, o.used = nil, nil, nil, 0
+	o.floats, o.limits, o.doubles, o.bytes, o.used = nil, map[*float32][]float64{}, nil, nil, 0
 }
 
 func place[T guard.Element](o *operands, n int) []T {
@@ -145,38 +148,52 @@ func cases() []kernelCase {
 	return append(all, updateCases()...)
 }
 
+// activationCases are those of every activation. The limit is for each element what two implementations may differ
+// by: the function's condition there says how exact each can be.
 func activationCases() []kernelCase {
+	const alpha = 0.1
 	var all []kernelCase
-	for _, a := range []struct {
-		name     string
-		of       func(k *Kernels) Activation
-		relative float64
-	}{
-		{"ReLU", func(k *Kernels) Activation { return k.ReLU }, 0},
-		{"LeakyReLU", func(k *Kernels) Activation { return k.LeakyReLU }, 0},
-		// Both are off by at most (4+x^2) units, |x| <= 4, of terms that nearly cancel at -0.75.
-		{"GELU", func(k *Kernels) Activation { return k.GELU }, 2 * 2 * 22 * ulp},
-		{"GELUTanh", func(k *Kernels) Activation { return k.GELUTanh }, 2 * 2 * 22 * ulp},
-		{"Sigmoid", func(k *Kernels) Activation { return k.Sigmoid }, 12 * ulp},
-		{"Tanh", func(k *Kernels) Activation { return k.Tanh }, 16 * ulp},
-		{"SiLU", func(k *Kernels) Activation { return k.SiLU }, 16 * ulp},
-	} {
-		absolute := a.relative * 4 // of dy times a slope of about 1
+	for _, f := range nn.Functions() {
+		s := device.ActivationSpec{Function: f, Alpha: alpha}
 		all = append(all,
-			kernelCase{name: a.name + "/forward", relative: a.relative, run: func(k *Kernels, o *operands, n int) {
-				a.of(k).Forward(o.x(n), o.x(n), 0.1)
+			kernelCase{name: f.Name + "/forward", run: func(k *Kernels, o *operands, n int) {
+				y, x := o.x(n), o.x(n)
+				o.limit(y, x, nil, s, devicetest.ValueMagnitude)
+				k.Activations[f.Name].Forward(y, x, alpha)
 			}},
-			kernelCase{name: a.name + "/backward", relative: a.relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
-				a.of(k).Backward(o.x(n), o.x(n), o.x(n), 0.1)
+			kernelCase{name: f.Name + "/backward", run: func(k *Kernels, o *operands, n int) {
+				dx, dy, x := o.x(n), o.x(n), o.x(n)
+				o.limit(dx, x, dy, s, devicetest.SlopeMagnitude)
+				k.Activations[f.Name].Backward(dx, dy, x, alpha)
 			}},
-			kernelCase{name: a.name + "/in place", relative: a.relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			kernelCase{name: f.Name + "/in place", run: func(k *Kernels, o *operands, n int) {
 				x, dx := o.x(n), o.x(n)
-				a.of(k).Backward(dx, dx, x, 0.1)
-				a.of(k).Forward(x, x, 0.1)
+				o.limit(dx, x, dx, s, devicetest.SlopeMagnitude)
+				o.limit(x, x, nil, s, devicetest.ValueMagnitude)
+				k.Activations[f.Name].Backward(dx, dx, x, alpha)
+				k.Activations[f.Name].Forward(x, x, alpha)
 			}},
 		)
 	}
 	return all
+}
+
+// limit sets what each element of result, an operand, may differ by, where it is a function of x, multiplied by dy
+// unless that is nil: each implementation may be off by 8 units of 2^-23 of the magnitude. Subnormal results may be 0.
+func (o *operands) limit(result, x, dy []float32, s device.ActivationSpec, magnitude func(s device.ActivationSpec, x float64) float64) {
+	limits := make([]float64, len(x))
+	for i, v := range x {
+		limits[i] = 2*8*0x1p-23*magnitude(s, float64(v)) + 0x1p-120
+		if magnitude(s, float64(v)) == 0 {
+			limits[i] = 0
+		}
+		if dy != nil {
+			limits[i] *= math.Abs(float64(dy[i]))
+		}
+	}
+	if len(result) > 0 {
+		o.limits[&result[0]] = limits
+	}
 }
 
 // columnCases are those over rows of width columns, the last of which may be shorter.
@@ -342,6 +359,13 @@ func compare(t *testing.T, k *Kernels, c kernelCase, want, got *operands, seed u
 	what := fmt.Sprintf("%s %s n=%d end=%v special=%v", k.Name, c.name, n, end, special)
 	for i, w := range want.floats {
 		for j := range w {
+			c := c
+			if limits := want.limits[&w[0]]; limits != nil {
+				c.absolute = limits[j]
+				if math.IsNaN(c.absolute) { // of an infinite x, where the formula is infinity times 0
+					c.absolute, c.relative = 0, 2*8*0x1p-23
+				}
+			}
 			if g := got.floats[i][j]; !c.near(float64(g), float64(w[j])) {
 				t.Fatalf("%s: operand %d[%d] is %v, want %v", what, i, j, g, w[j])
 			}

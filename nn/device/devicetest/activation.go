@@ -5,14 +5,12 @@ import (
 	"slices"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
-func activationKinds() []device.ActivationKind {
-	return []device.ActivationKind{
-		device.ReLU, device.LeakyReLU, device.GELU, device.GELUTanh, device.Sigmoid, device.Tanh, device.SiLU,
-	}
-}
+// reluFunction is what the fused forms apply.
+func reluFunction() *device.Function { return nn.ReLU{}.Activation().Function }
 
 // activationGrid returns a fine grid over [-12, 12], small and large numbers of both
 // signs, and both zeros.
@@ -33,12 +31,9 @@ func finite(v []float32) []float32 {
 }
 
 func testActivation(t *testing.T, dev device.Device, opt Options) {
-	for _, kind := range activationKinds() {
-		s := device.ActivationSpec{Kind: kind, Len: 4096, DType: opt.storage}
-		if kind == device.LeakyReLU {
-			s.Alpha = 0.1
-		}
-		t.Run(kind.String(), func(t *testing.T) {
+	for _, f := range nn.Functions() {
+		s := device.ActivationSpec{Function: f, Alpha: 0.1, Len: 4096, DType: opt.storage}
+		t.Run(f.Name, func(t *testing.T) {
 			act := plan(dev.NewActivation(s))(t)
 			t.Run("grid", func(t *testing.T) { runActivation(t, dev, opt, act, s, finite(opt.round(activationGrid()))) })
 			for _, n := range []int{1, 7, 65, 4096} {
@@ -69,14 +64,15 @@ func runActivation(t *testing.T, dev device.Device, opt Options, act device.Acti
 }
 
 // runActivationSpecial checks NaN and the infinities, at each place of a vector.
-// At minus infinity the formulas x*Phi(x) and x/(1+exp(-x)) are infinity times zero: NaN
-// or the limit are both allowed, so those are left out here.
+// Where the formula in float64 is NaN, as x*Phi(x) at minus infinity is infinity times zero, a device may give NaN or
+// the limit, so those are left out here.
 func runActivationSpecial(t *testing.T, dev device.Device, opt Options, act device.Activation, s device.ActivationSpec) {
 	const n = 37
-	specials := []float32{float32(math.NaN()), float32(math.Inf(1))}
-	switch s.Kind {
-	case device.ReLU, device.LeakyReLU, device.Sigmoid, device.Tanh:
-		specials = append(specials, float32(math.Inf(-1)))
+	specials := []float32{float32(math.NaN())}
+	for _, sign := range []int{-1, 1} {
+		if limit := math.Inf(sign); !math.IsNaN(s.Function.Value(limit, float64(s.Alpha))) {
+			specials = append(specials, float32(limit))
+		}
 	}
 	for _, special := range specials {
 		xData := opt.round(newSource("activation/special").values(n))

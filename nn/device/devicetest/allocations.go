@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -169,7 +170,7 @@ func batchNormCalls(m typed) []call {
 	s := device.BatchNormSpec{Rows: 16 * 32 * 32, C: 24, Epsilon: 1e-5, Momentum: 0.1, DType: m.dtype}
 	norms := map[string]device.BatchNorm{"batchnorm": plan(m.dev.NewBatchNorm(s))(m.t)}
 	if fused, ok := m.dev.(device.FusedBatchNorm); ok {
-		if bn, err := fused.NewBatchNormActivation(s, device.ReLU); err == nil {
+		if bn, err := fused.NewBatchNormActivation(s, reluFunction()); err == nil {
 			norms["fused-batchnorm"] = bn
 		}
 	}
@@ -193,11 +194,11 @@ func elementwiseCalls(m typed) []call {
 	a, b, c := m.zeros(n), m.zeros(n), m.zeros(n)
 	step := m.tensor(device.Int32, []int{1})
 	var calls []call
-	for _, kind := range activationKinds() {
-		act := plan(dev.NewActivation(device.ActivationSpec{Kind: kind, Len: n, DType: m.dtype}))(t)
+	for _, f := range nn.Functions() {
+		act := plan(dev.NewActivation(device.ActivationSpec{Function: f, Len: n, DType: m.dtype}))(t)
 		calls = append(calls,
-			call{"activation/" + kind.String() + "/forward", func() { act.Forward(b, a) }},
-			call{"activation/" + kind.String() + "/backward", func() { act.Backward(c, c, a, b) }})
+			call{"activation/" + f.Name + "/forward", func() { act.Forward(b, a) }},
+			call{"activation/" + f.Name + "/backward", func() { act.Backward(c, c, a, b) }})
 	}
 	for _, kind := range []device.ReduceKind{device.ReduceSumRows, device.ReduceSum, device.ReduceSumSquares, device.ReduceNonFinite} {
 		reduce := plan(dev.NewReduce(device.ReduceSpec{Kind: kind, Rows: n / columns, C: columns, DType: m.dtype}))(t)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -36,26 +37,25 @@ func testFusedBatchNorm(t *testing.T, dev device.Device, opt Options) {
 		t.Skip("the device has no FusedBatchNorm")
 	}
 	shapes := map[string][]int{"dense": {17, 33}, "image": {3, 5, 7, 24}, "one-channel": {300, 1}, "130-channels": {37, 130}}
-	for _, kind := range activationKinds() {
+	for _, f := range nn.Functions() {
 		for name, shape := range shapes {
-			t.Run(kind.String()+"/"+name, func(t *testing.T) {
-				d := newFusedBatchNormData(opt, kind, name, shape)
-				bn, err := fused.NewBatchNormActivation(d.spec, kind)
+			t.Run(f.Name+"/"+name, func(t *testing.T) {
+				d := newFusedBatchNormData(opt, f, name, shape)
+				bn, err := fused.NewBatchNormActivation(d.spec, f)
 				if errors.Is(err, device.ErrNotSupported) {
-					t.Skipf("the device has no fused batch normalisation with %v", kind)
+					t.Skipf("the device has no fused batch normalisation with %v", f)
 				}
-				d.testFused(t, dev, opt, plan(bn, err)(t), kind)
+				d.testFused(t, dev, opt, plan(bn, err)(t), f)
 			})
 		}
 	}
 }
 
 // newFusedBatchNormData returns data in which nothing is so near the kink of ReLU
-// that rounding could move it to the other side. LeakyReLU's slope is not given to a
-// fused plan, so it is ReLU with slope 0 below zero there.
-func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string, shape []int) batchNormData {
+// that rounding could move it to the other side.
+func newFusedBatchNormData(opt Options, f *device.Function, name string, shape []int) batchNormData {
 	const margin = 1e-5
-	d := newBatchNormData(opt, kind.String()+"/"+name, 0, shape, 0.25)
+	d := newBatchNormData(opt, f.Name+"/"+name, 0, shape, 0.25)
 	d.spec.Rows = len(d.x) / d.spec.C
 	for {
 		nearest := math.Inf(1)
@@ -72,8 +72,8 @@ func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string,
 	}
 }
 
-func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, kind device.ActivationKind) {
-	s := device.ActivationSpec{Kind: kind}
+func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, f *device.Function) {
+	s := device.ActivationSpec{Function: f}
 	ref := d.reference()
 	pre := ref.forward(widen(d.x), widen(d.gamma), widen(d.beta))
 	r := newRig(t, dev, opt)
@@ -94,11 +94,10 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 	wantMean, wantVar := ref.running(widen(d.x), widen(d.runningMean), widen(d.runningVar))
 	r.check(mean, wantMean)
 	r.check(variance, wantVar)
-	// The error of the normalised value enters the slope with a factor below 2, the
-	// largest second derivative of the activations.
+	// The error of the normalised value enters the slope multiplied by the second derivative.
 	inner := refActivationBackward(s, widen(d.dy), pre.value)
 	wantX, wantGamma, wantBeta := ref.backward(inner.value, widen(d.x), widen(d.gamma))
-	extraX, extraGamma, extraBeta := ref.backward(errorOfSlope(d.dy, pre), widen(d.x), widen(d.gamma))
+	extraX, extraGamma, extraBeta := ref.backward(errorOfSlope(s, d.dy, pre), widen(d.x), widen(d.gamma))
 	for _, w := range []struct {
 		got         *device.Tensor
 		want, extra sums
@@ -112,20 +111,22 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 
 // errorOfSlope returns |dy| times what the magnitude of the normalised value allows
 // the slope to be off, in the units of the tolerance.
-func errorOfSlope(dy []float32, pre sums) []float64 {
+func errorOfSlope(s device.ActivationSpec, dy []float32, pre sums) []float64 {
 	e := make([]float64, len(dy))
+	_, second := LargestSlopes(s)
 	for i, d := range dy {
-		e[i] = math.Abs(float64(d)) * 2 * (1 + pre.magnitude[i])
+		e[i] = math.Abs(float64(d)) * (SlopeMagnitude(s, pre.value[i]) + second*pre.magnitude[i])
 	}
 	return e
 }
 
-// through returns f(v): v's error is multiplied by the slope, which is at most 1.2.
+// through returns f(v): v's error is multiplied by the slope.
 func through(s device.ActivationSpec, v sums) sums {
 	y := refActivationForward(s, v.value)
 	y.ulps = max(y.ulps, v.ulps)
+	slope, _ := LargestSlopes(s)
 	for i := range y.magnitude {
-		y.magnitude[i] += 1.2 * v.magnitude[i]
+		y.magnitude[i] += slope * v.magnitude[i]
 	}
 	return y
 }

@@ -267,15 +267,15 @@ func (p hostMatMul) Run(c, a, b, bias *device.Tensor) {
 type hostBatchNorm struct {
 	host
 	s   device.BatchNormSpec
-	act device.ActivationSpec // of kind 0: none
+	act device.ActivationSpec // without a function: none
 }
 
 func (h host) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
 	return hostBatchNorm{h, s, device.ActivationSpec{}}, h.accepts(s.DType)
 }
 
-func (h host) NewBatchNormActivation(s device.BatchNormSpec, k device.ActivationKind) (device.BatchNorm, error) {
-	return hostBatchNorm{h, s, device.ActivationSpec{Kind: k}}, h.accepts(s.DType)
+func (h host) NewBatchNormActivation(s device.BatchNormSpec, f *device.Function) (device.BatchNorm, error) {
+	return hostBatchNorm{h, s, device.ActivationSpec{Function: f}}, h.accepts(s.DType)
 }
 
 // reference checks the operands and returns the reference for their number of rows.
@@ -288,7 +288,7 @@ func (b hostBatchNorm) reference(op string, x, gamma *device.Tensor) batchNorm {
 }
 
 func (b hostBatchNorm) activate(pre sums) sums {
-	if b.act.Kind == 0 {
+	if b.act.Function == nil {
 		return pre
 	}
 	return refActivationForward(b.act, pre.value)
@@ -314,7 +314,7 @@ func (b hostBatchNorm) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Te
 	ref := b.reference(op, x, gamma)
 	device.CheckLen(op, "dx", dx, b.s.DType.OrFloat32(), x.Len())
 	g := load(dy)
-	if b.act.Kind != 0 {
+	if b.act.Function != nil {
 		g = refActivationBackward(b.act, g, ref.forward(load(x), load(gamma), load(beta)).value).value
 	}
 	wantX, wantGamma, wantBeta := ref.backward(g, load(x), load(gamma))
@@ -329,7 +329,7 @@ type hostActivation struct {
 }
 
 func (h host) NewActivation(s device.ActivationSpec) (device.Activation, error) {
-	require("activation", s.Kind >= device.ReLU && s.Kind <= device.SiLU, "kind %d", s.Kind)
+	require("activation", s.Function != nil, "no function")
 	return hostActivation{h, s}, h.accepts(s.DType)
 }
 

@@ -130,7 +130,7 @@ func panicsOfBatchNorm(t *testing.T, dev device.Device) {
 func panicsOfElementwise(t *testing.T, dev device.Device) {
 	m := memory{t, dev}
 	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
-	act := plan(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 8}))(t)
+	act := plan(dev.NewActivation(device.ActivationSpec{Function: reluFunction(), Len: 8}))(t)
 	mustPanic(t, "activation of different lengths", func() { act.Forward(f32(7), f32(8)) }, "7", "8")
 	mustPanic(t, "activation of too many elements", func() { act.Forward(f32(9), f32(9)) }, "9", "8")
 	mustPanic(t, "no activation", func() { _, _ = dev.NewActivation(device.ActivationSpec{Len: 8}) })
@@ -215,7 +215,7 @@ func panicsOfStorage(t *testing.T, dev device.Device) {
 	mustPanic(t, "filters of bfloat16", func() { conv.Forward(y, x, m.tensor(device.BFloat16, []int{5, 3, 3, 3}), nil) }, "w", "bfloat16[5 3 3 3]", "float16")
 	mustPanic(t, "a gradient of filters in float32", func() { conv.BackwardFilter(m.tensor(device.Float32, []int{5, 3, 3, 3}), nil, y, x) }, "dw", "float32", "float16")
 
-	act := plan(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 8, DType: f16}))(t)
+	act := plan(dev.NewActivation(device.ActivationSpec{Function: reluFunction(), Len: 8, DType: f16}))(t)
 	mustPanic(t, "an activation of float32", func() { act.Forward(m.tensor(f16, []int{8}), m.tensor(device.Float32, []int{8})) }, "float32[8]", "float16")
 
 	product := plan(dev.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, DType: f16, Out: device.Float32}))(t)

@@ -55,7 +55,7 @@ func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
 		"matmul":     refusal(dev.NewMatMul(product)),
 		"matmul out": refusal(dev.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, Out: dtype})),
 		"batchnorm":  refusal(dev.NewBatchNorm(norm)),
-		"activation": refusal(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 4, DType: dtype})),
+		"activation": refusal(dev.NewActivation(device.ActivationSpec{Function: reluFunction(), Len: 4, DType: dtype})),
 		"dropout":    refusal(dev.NewDropout(device.DropoutSpec{Len: 4, DType: dtype})),
 		"combine":    refusal(dev.NewWeightedSum(device.WeightedSumSpec{Len: 4, Alpha: 1, DType: dtype})),
 		"reduce":     refusal(dev.NewReduce(device.ReduceSpec{Kind: device.ReduceSum, Rows: 2, C: 2, DType: dtype})),
@@ -64,7 +64,7 @@ func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
 		})),
 	}
 	if fused, ok := dev.(device.FusedBatchNorm); ok {
-		refused["fused batchnorm"] = refusal(fused.NewBatchNormActivation(norm, device.ReLU))
+		refused["fused batchnorm"] = refusal(fused.NewBatchNormActivation(norm, reluFunction()))
 	}
 	if fused, ok := dev.(device.FusedPool2D); ok {
 		refused["fused pool2d"] = refusal(fused.NewPool2DReLU(pool))

@@ -183,8 +183,11 @@ func family(kind string) string {
 		return scaling
 	case residualKind:
 		return joining
-	case "relu", "leaky-relu", "gelu", "sigmoid", "tanh", "silu":
-		return activations
+	}
+	for _, a := range nn.Activations() {
+		if kind == a.Layer.Kind() {
+			return activations
+		}
 	}
 	return other
 }

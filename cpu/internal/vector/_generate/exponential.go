@@ -18,6 +18,11 @@ const (
 
 	signBits      = 0x80000000
 	magnitudeBits = 0x7FFFFFFF
+
+	// Of package vector.
+	geluTanhScale = 2 * 0.79788456080286535588
+	geluTanhCubic = 0.044715
+	geluTanhLimit = 16
 )
 
 // reduce returns p = 2^k and e^r - 1, where x = k ln 2 + r. It spoils x.
@@ -93,6 +98,12 @@ func (m *machine) tanh(x, ten VecVirtual) VecVirtual {
 	VFMADD213PS(m.sub(p, constant(1)), p, e)
 	y := m.div(e, m.add(e, constant(2)))
 	return m.or(y, m.and(x, word(signBits)))
+}
+
+// geluTanhArgument returns 2u = 2 sqrt(2/pi) x (1 + 0.044715 x^2).
+func (m *machine) geluTanhArgument(x, square VecVirtual) VecVirtual {
+	u := m.mulAdd(square, m.hold(constant(geluTanhCubic)), constant(1))
+	return m.mul(m.mul(x, constant(geluTanhScale)), u)
 }
 
 // exponentials emits the sum of exp(x - shift), with and without keeping them.

@@ -1,0 +1,177 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// activations returns all of them. An entry here is all that the CPU needs of an activation. Its formulas must not
+// cancel, or overflow before the result does; vmath has the functions for that, and so has machine.
+func activations() []activation {
+	return []activation{
+		{
+			name: "relu",
+			goForward: `b := math.Float32bits(v)
+				if isNegative(b) {
+					b = 0
+				}
+				y[i] = math.Float32frombits(b)`,
+			goBackward: `b := math.Float32bits(dy[i])
+				if !isPositive(math.Float32bits(v)) {
+					b = 0
+				}
+				dx[i] = math.Float32frombits(b)`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				zero := m.zero()
+				return func(x VecVirtual) VecVirtual { return m.relu(x, zero) }
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				zero := m.zero()
+				return func(dy, x VecVirtual) VecVirtual { return m.where(m.compare(greater, x, zero), dy) }
+			},
+		},
+		{
+			name: "leaky-relu",
+			goForward: `b, low := math.Float32bits(v), math.Float32bits(alpha*v)
+				if isNegative(b) {
+					b = low
+				}
+				y[i] = math.Float32frombits(b)`,
+			goBackward: `b, low := math.Float32bits(dy[i]), math.Float32bits(alpha*dy[i])
+				if !isPositive(math.Float32bits(v)) {
+					b = low
+				}
+				dx[i] = math.Float32frombits(b)`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				alpha := m.broadcast("alpha")
+				return func(x VecVirtual) VecVirtual { return m.choose(m.negative(x), m.mul(x, alpha), x) }
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				zero, alpha := m.zero(), m.broadcast("alpha")
+				return func(dy, x VecVirtual) VecVirtual {
+					return m.choose(m.compare(greater, x, zero), dy, m.mul(dy, alpha))
+				}
+			},
+		},
+		{
+			name: "gelu",
+			goForward: `cdf, _ := vmath.Normal(v)
+				y[i] = v * cdf`,
+			goBackward: `cdf, pdf := vmath.Normal(v)
+				dx[i] = dy[i] * (cdf + v*pdf)`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(x VecVirtual) VecVirtual {
+					cdf, _ := f.normal(x, false)
+					return m.mul(cdf, x)
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(dy, x VecVirtual) VecVirtual {
+					cdf, pdf := f.normal(x, true)
+					VFMADD231PS(x, pdf, cdf)
+					return m.mul(cdf, dy)
+				}
+			},
+		},
+		{
+			// x/2 (1 + tanh u) as x sigmoid(2u), which is the same and doesn't cancel:
+			//
+			//	2u = 2 sqrt(2/pi) (x + 0.044715 x^3)
+			//
+			// In the slope, s + x s' d(2u)/dx, x^3 must not overflow; beyond the limit it is 0 or 1.
+			name: "gelu-tanh",
+			goForward: `s, _ := sigmoid(geluTanhScale * v * (1 + geluTanhCubic*v*v))
+				y[i] = v * s`,
+			goBackward: `if v > geluTanhLimit {
+					v = geluTanhLimit
+				}
+				if v < -geluTanhLimit {
+					v = -geluTanhLimit
+				}
+				square := v * v
+				s, slope := sigmoid(geluTanhScale * v * (1 + geluTanhCubic*square))
+				dx[i] = dy[i] * (s + v*slope*(geluTanhScale*(1+3*geluTanhCubic*square)))`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(x VecVirtual) VecVirtual {
+					s, _ := f.sigmoid(m.geluTanhArgument(x, m.mul(x, x)), true, false)
+					return m.mul(x, s)
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(dy, x VecVirtual) VecVirtual {
+					x = m.atMost(x, m.hold(constant(geluTanhLimit)))
+					x = m.atLeast(x, m.hold(constant(-geluTanhLimit)))
+					square := m.mul(x, x)
+					s, slope := f.sigmoid(m.geluTanhArgument(x, square), true, true)
+					inner := m.mulAdd(square, m.hold(constant(3*geluTanhCubic*geluTanhScale)), constant(geluTanhScale))
+					VFMADD231PS(m.mul(x, slope), inner, s)
+					return m.mul(dy, s)
+				}
+			},
+		},
+		{
+			name:      "sigmoid",
+			goForward: `y[i], _ = sigmoid(v)`,
+			goBackward: `_, slope := sigmoid(v)
+				dx[i] = dy[i] * slope`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(x VecVirtual) VecVirtual {
+					s, _ := f.sigmoid(x, true, false)
+					return s
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(dy, x VecVirtual) VecVirtual {
+					_, slope := f.sigmoid(x, false, true)
+					return m.mul(dy, slope)
+				}
+			},
+		},
+		{
+			// The slope 1 - tanh(x)^2 as 4 s(1-s), s being sigmoid(2x), which doesn't cancel.
+			name:      "tanh",
+			goForward: `y[i] = vmath.Tanh(v)`,
+			goBackward: `_, slope := sigmoid(2 * v)
+				dx[i] = dy[i] * (4 * slope)`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				ten := m.hold(constant(10))
+				return func(x VecVirtual) VecVirtual { return m.tanh(x, ten) }
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(dy, x VecVirtual) VecVirtual {
+					_, slope := f.sigmoid(m.add(x, x), false, true)
+					return m.mul(dy, m.mul(slope, constant(4)))
+				}
+			},
+		},
+		{
+			name: "silu",
+			goForward: `s, _ := sigmoid(v)
+				y[i] = v * s`,
+			goBackward: `s, slope := sigmoid(v)
+				dx[i] = dy[i] * (s + v*slope)`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(x VecVirtual) VecVirtual {
+					s, _ := f.sigmoid(x, true, false)
+					return m.mul(x, s)
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(dy, x VecVirtual) VecVirtual {
+					s, slope := f.sigmoid(x, true, true)
+					VFMADD231PS(x, slope, s)
+					return m.mul(dy, s)
+				}
+			},
+		},
+	}
+}
