@@ -55,6 +55,23 @@ func (m exponential) expNegative(x Op) VecVirtual {
 	return e
 }
 
+// expm1Negative returns e^x - 1 for x <= 0.
+func (m exponential) expm1Negative(x Op) VecVirtual {
+	p, e := m.reduce(m.atLeast(x, m.least))
+	VFMADD213PS(m.sub(p, constant(1)), p, e)
+	return e
+}
+
+// log1p returns log(1+t) for 0 <= t <= 1.
+func (m *machine) log1p(t VecVirtual) VecVirtual {
+	s := m.div(t, m.add(t, constant(2)))
+	z := m.mul(s, s)
+	q := m.polynomial(z, 0.3333333366, 0.1999985317, 0.1429617900, 0.1085328790, 0.1161216461)
+	s = m.add(s, s)
+	VFMADD213PS(s, m.mul(s, z), q)
+	return q
+}
+
 // normal returns Phi(x), and the density where it is wanted.
 func (m exponential) normal(x VecVirtual, density bool) (cdf, pdf VecVirtual) {
 	square := m.mul(m.mul(x, constant(-0.5)), x)
