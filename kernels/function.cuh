@@ -112,6 +112,18 @@ struct SiLU {
 	}
 };
 
+// HardSwish: f(x) = x min(max(x+3, 0), 6)/6        f'(x) = 0 for x <= -3, 1 for x >= 3, else (2x+3)/6
+struct HardSwish {
+	static __device__ __forceinline__ float value(float x, float) {
+		const float low = x < -3.0f ? -3.0f : x; // so that minus infinity gives 0
+		const float r = low + 3.0f;
+		return low * ((r > 6.0f ? 6.0f : r) * (1.0f / 6.0f));
+	}
+	static __device__ __forceinline__ float slope(float x, float) {
+		return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : x * (1.0f / 3.0f) + 0.5f;
+	}
+};
+
 } // namespace
 
 // ACTIVATIONS(X) is X(name, struct) for every activation, name being that of nn's device.Function with _ for -.
@@ -122,7 +134,8 @@ struct SiLU {
 	X(gelu_tanh, GELUTanh) \
 	X(sigmoid, Sigmoid) \
 	X(tanh, Tanh) \
-	X(silu, SiLU)
+	X(silu, SiLU) \
+	X(hard_swish, HardSwish)
 
 // FUSED_WITH_BATCHNORM(X) is X(_name, struct) for the activations that batchnorm.cu applies: those that a built-in
 // recipe has after batch normalisation.

@@ -20,6 +20,7 @@ func Activations() []ActivationKind {
 		{Sigmoid{}, "1/(1+exp(-x))"},
 		{Tanh{}, "hyperbolic tangent"},
 		{SiLU{}, "x*sigmoid(x)"},
+		{HardSwish{}, "x*min(max(x+3, 0), 6)/6"},
 	}
 }
 

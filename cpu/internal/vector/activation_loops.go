@@ -18,6 +18,7 @@ func activationLoops() map[string]Activation {
 		"sigmoid":    {sigmoidForward, sigmoidBackward},
 		"tanh":       {tanhForward, tanhBackward},
 		"silu":       {siluForward, siluBackward},
+		"hard-swish": {hardSwishForward, hardSwishBackward},
 	}
 }
 
@@ -161,5 +162,35 @@ func siluBackward(dx, dy, x []float32, alpha float32) {
 	for i, v := range x {
 		s, slope := sigmoid(v)
 		dx[i] = dy[i] * (s + v*slope)
+	}
+}
+
+// hardSwishForward computes y = f(x), f being hard-swish.
+func hardSwishForward(y, x []float32, alpha float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		if v < -3 {
+			v = -3
+		}
+		r := v + 3
+		if r > 6 {
+			r = 6
+		}
+		y[i] = v * (r * (1.0 / 6))
+	}
+}
+
+// hardSwishBackward computes dx = dy f'(x), f being hard-swish.
+func hardSwishBackward(dx, dy, x []float32, alpha float32) {
+	dx, dy = dx[:len(x)], dy[:len(x)]
+	for i, v := range x {
+		slope := v*(1.0/3) + 0.5
+		if v >= 3 {
+			slope = 1
+		}
+		if v <= -3 {
+			slope = 0
+		}
+		dx[i] = dy[i] * slope
 	}
 }

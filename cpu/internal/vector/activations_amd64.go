@@ -14,6 +14,7 @@ func avx512Activations() map[string]Activation {
 		"sigmoid":    activation(avx512SigmoidForward, avx512SigmoidBackward),
 		"tanh":       activation(avx512TanhForward, avx512TanhBackward),
 		"silu":       activation(avx512SiluForward, avx512SiluBackward),
+		"hard-swish": activation(avx512HardSwishForward, avx512HardSwishBackward),
 	}
 }
 
@@ -27,5 +28,6 @@ func avx2Activations() map[string]Activation {
 		"sigmoid":    activation(avx2SigmoidForward, avx2SigmoidBackward),
 		"tanh":       activation(avx2TanhForward, avx2TanhBackward),
 		"silu":       activation(avx2SiluForward, avx2SiluBackward),
+		"hard-swish": activation(avx2HardSwishForward, avx2HardSwishBackward),
 	}
 }

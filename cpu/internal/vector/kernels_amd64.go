@@ -46,6 +46,12 @@ func avx512SiluForward(y *float32, x *float32, n int, alpha float32)
 // avx512SiluBackward: dx = dy f'(x), f being silu.
 func avx512SiluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
+// avx512HardSwishForward: y = f(x), f being hard-swish.
+func avx512HardSwishForward(y *float32, x *float32, n int, alpha float32)
+
+// avx512HardSwishBackward: dx = dy f'(x), f being hard-swish.
+func avx512HardSwishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
 // avx512Affine: y = scale*x + shift, column by column.
 func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 
@@ -174,6 +180,12 @@ func avx2SiluForward(y *float32, x *float32, n int, alpha float32)
 
 // avx2SiluBackward: dx = dy f'(x), f being silu.
 func avx2SiluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
+// avx2HardSwishForward: y = f(x), f being hard-swish.
+func avx2HardSwishForward(y *float32, x *float32, n int, alpha float32)
+
+// avx2HardSwishBackward: dx = dy f'(x), f being hard-swish.
+func avx2HardSwishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
 // avx2Affine: y = scale*x + shift, column by column.
 func avx2Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)

@@ -1732,6 +1732,217 @@ done3:
 	VZEROUPPER
 	RET
 
+// func avx512HardSwishForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512HardSwishForward(SB), NOSPLIT, $0-28
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), DX
+	MOVQ    n+16(FP), CX
+	VMOVUPS wordc0400000<>+0(SB), Z0
+	VMOVUPS word40400000<>+0(SB), Z1
+	VMOVUPS word40c00000<>+0(SB), Z2
+	XORQ    BX, BX
+	MOVQ    CX, SI
+	SUBQ    $0x10, SI
+	JLT     rest2
+
+next1:
+	VMOVUPS (DX)(BX*4), Z3
+	VMAXPS  Z3, Z0, Z3
+	VADDPS  Z1, Z3, Z4
+	VMINPS  Z4, Z2, Z4
+	VMULPS  word3e2aaaab<>+0(SB), Z4, Z4
+	VMULPS  Z4, Z3, Z3
+	VMOVUPS Z3, (AX)(BX*4)
+	ADDQ    $0x10, BX
+	CMPQ    BX, SI
+	JLE     next1
+
+rest2:
+	MOVQ      CX, SI
+	SUBQ      BX, SI
+	JZ        done3
+	MOVQ      SI, CX
+	MOVL      $0x00000001, SI
+	SHLL      CL, SI
+	DECL      SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (DX)(BX*4), K1, Z3
+	VMAXPS    Z3, Z0, Z0
+	VADDPS    Z1, Z0, Z1
+	VMINPS    Z1, Z2, Z1
+	VMULPS    word3e2aaaab<>+0(SB), Z1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+DATA wordc0400000<>+0(SB)/4, $0xc0400000
+DATA wordc0400000<>+4(SB)/4, $0xc0400000
+DATA wordc0400000<>+8(SB)/4, $0xc0400000
+DATA wordc0400000<>+12(SB)/4, $0xc0400000
+DATA wordc0400000<>+16(SB)/4, $0xc0400000
+DATA wordc0400000<>+20(SB)/4, $0xc0400000
+DATA wordc0400000<>+24(SB)/4, $0xc0400000
+DATA wordc0400000<>+28(SB)/4, $0xc0400000
+DATA wordc0400000<>+32(SB)/4, $0xc0400000
+DATA wordc0400000<>+36(SB)/4, $0xc0400000
+DATA wordc0400000<>+40(SB)/4, $0xc0400000
+DATA wordc0400000<>+44(SB)/4, $0xc0400000
+DATA wordc0400000<>+48(SB)/4, $0xc0400000
+DATA wordc0400000<>+52(SB)/4, $0xc0400000
+DATA wordc0400000<>+56(SB)/4, $0xc0400000
+DATA wordc0400000<>+60(SB)/4, $0xc0400000
+GLOBL wordc0400000<>(SB), RODATA|NOPTR, $64
+
+DATA word40400000<>+0(SB)/4, $0x40400000
+DATA word40400000<>+4(SB)/4, $0x40400000
+DATA word40400000<>+8(SB)/4, $0x40400000
+DATA word40400000<>+12(SB)/4, $0x40400000
+DATA word40400000<>+16(SB)/4, $0x40400000
+DATA word40400000<>+20(SB)/4, $0x40400000
+DATA word40400000<>+24(SB)/4, $0x40400000
+DATA word40400000<>+28(SB)/4, $0x40400000
+DATA word40400000<>+32(SB)/4, $0x40400000
+DATA word40400000<>+36(SB)/4, $0x40400000
+DATA word40400000<>+40(SB)/4, $0x40400000
+DATA word40400000<>+44(SB)/4, $0x40400000
+DATA word40400000<>+48(SB)/4, $0x40400000
+DATA word40400000<>+52(SB)/4, $0x40400000
+DATA word40400000<>+56(SB)/4, $0x40400000
+DATA word40400000<>+60(SB)/4, $0x40400000
+GLOBL word40400000<>(SB), RODATA|NOPTR, $64
+
+DATA word40c00000<>+0(SB)/4, $0x40c00000
+DATA word40c00000<>+4(SB)/4, $0x40c00000
+DATA word40c00000<>+8(SB)/4, $0x40c00000
+DATA word40c00000<>+12(SB)/4, $0x40c00000
+DATA word40c00000<>+16(SB)/4, $0x40c00000
+DATA word40c00000<>+20(SB)/4, $0x40c00000
+DATA word40c00000<>+24(SB)/4, $0x40c00000
+DATA word40c00000<>+28(SB)/4, $0x40c00000
+DATA word40c00000<>+32(SB)/4, $0x40c00000
+DATA word40c00000<>+36(SB)/4, $0x40c00000
+DATA word40c00000<>+40(SB)/4, $0x40c00000
+DATA word40c00000<>+44(SB)/4, $0x40c00000
+DATA word40c00000<>+48(SB)/4, $0x40c00000
+DATA word40c00000<>+52(SB)/4, $0x40c00000
+DATA word40c00000<>+56(SB)/4, $0x40c00000
+DATA word40c00000<>+60(SB)/4, $0x40c00000
+GLOBL word40c00000<>(SB), RODATA|NOPTR, $64
+
+DATA word3e2aaaab<>+0(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+4(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+8(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+12(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+16(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+20(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+24(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+28(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+32(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+36(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+40(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+44(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+48(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+52(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+56(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+60(SB)/4, $0x3e2aaaab
+GLOBL word3e2aaaab<>(SB), RODATA|NOPTR, $64
+
+// func avx512HardSwishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512HardSwishBackward(SB), NOSPLIT, $0-36
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), DX
+	MOVQ    x+16(FP), BX
+	MOVQ    n+24(FP), CX
+	VMOVUPS wordc0400000<>+0(SB), Z0
+	VMOVUPS word40400000<>+0(SB), Z1
+	VMOVUPS word3f800000<>+0(SB), Z2
+	XORQ    SI, SI
+	MOVQ    CX, DI
+	SUBQ    $0x10, DI
+	JLT     rest2
+
+next1:
+	VMOVUPS     (DX)(SI*4), Z3
+	VMOVUPS     (BX)(SI*4), Z4
+	VMOVUPS     word3eaaaaab<>+0(SB), Z5
+	VMOVAPS     Z4, Z6
+	VFMADD213PS word3f000000<>+0(SB), Z5, Z6
+	VCMPPS      $0x16, Z4, Z1, K1
+	VBLENDMPS   Z6, Z2, K1, Z7
+	VCMPPS      $0x16, Z0, Z4, K1
+	VMOVAPS.Z   Z7, K1, Z4
+	VMULPS      Z4, Z3, Z3
+	VMOVUPS     Z3, (AX)(SI*4)
+	ADDQ        $0x10, SI
+	CMPQ        SI, DI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, DI
+	SUBQ        SI, DI
+	JZ          done3
+	MOVQ        DI, CX
+	MOVL        $0x00000001, DI
+	SHLL        CL, DI
+	DECL        DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (DX)(SI*4), K1, Z3
+	VMOVUPS.Z   (BX)(SI*4), K1, Z4
+	VMOVUPS     word3eaaaaab<>+0(SB), Z5
+	VMOVAPS     Z4, Z6
+	VFMADD213PS word3f000000<>+0(SB), Z5, Z6
+	VCMPPS      $0x16, Z4, Z1, K2
+	VBLENDMPS   Z6, Z2, K2, Z8
+	VCMPPS      $0x16, Z0, Z4, K2
+	VMOVAPS.Z   Z8, K2, Z0
+	VMULPS      Z0, Z3, Z0
+	VMOVUPS     Z0, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+DATA word3eaaaaab<>+0(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+4(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+8(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+12(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+16(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+20(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+24(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+28(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+32(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+36(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+40(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+44(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+48(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+52(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+56(SB)/4, $0x3eaaaaab
+DATA word3eaaaaab<>+60(SB)/4, $0x3eaaaaab
+GLOBL word3eaaaaab<>(SB), RODATA|NOPTR, $64
+
+DATA word3f000000<>+0(SB)/4, $0x3f000000
+DATA word3f000000<>+4(SB)/4, $0x3f000000
+DATA word3f000000<>+8(SB)/4, $0x3f000000
+DATA word3f000000<>+12(SB)/4, $0x3f000000
+DATA word3f000000<>+16(SB)/4, $0x3f000000
+DATA word3f000000<>+20(SB)/4, $0x3f000000
+DATA word3f000000<>+24(SB)/4, $0x3f000000
+DATA word3f000000<>+28(SB)/4, $0x3f000000
+DATA word3f000000<>+32(SB)/4, $0x3f000000
+DATA word3f000000<>+36(SB)/4, $0x3f000000
+DATA word3f000000<>+40(SB)/4, $0x3f000000
+DATA word3f000000<>+44(SB)/4, $0x3f000000
+DATA word3f000000<>+48(SB)/4, $0x3f000000
+DATA word3f000000<>+52(SB)/4, $0x3f000000
+DATA word3f000000<>+56(SB)/4, $0x3f000000
+DATA word3f000000<>+60(SB)/4, $0x3f000000
+GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
+
 // func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 // Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·avx512Affine(SB), NOSPLIT, $0-48
@@ -5357,6 +5568,105 @@ rest2:
 	VFMADD231PS  Y3, Y0, Y5
 	VMULPS       Y5, Y2, Y0
 	VMASKMOVPS   Y0, Y1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2HardSwishForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX
+TEXT ·avx2HardSwishForward(SB), NOSPLIT, $0-28
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS wordc0400000<>+0(SB), Y0
+	VMOVUPS word40400000<>+0(SB), Y1
+	VMOVUPS word40c00000<>+0(SB), Y2
+	XORQ    BX, BX
+	MOVQ    DX, SI
+	SUBQ    $0x08, SI
+	JLT     rest2
+
+next1:
+	VMOVUPS (CX)(BX*4), Y3
+	VMAXPS  Y3, Y0, Y3
+	VADDPS  Y1, Y3, Y4
+	VMINPS  Y4, Y2, Y4
+	VMULPS  word3e2aaaab<>+0(SB), Y4, Y4
+	VMULPS  Y4, Y3, Y3
+	VMOVUPS Y3, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	CMPQ    BX, SI
+	JLE     next1
+
+rest2:
+	MOVQ       DX, SI
+	SUBQ       BX, SI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), DX
+	NEGQ       SI
+	VMOVDQU    32(DX)(SI*4), Y3
+	VMASKMOVPS (CX)(BX*4), Y3, Y4
+	VMAXPS     Y4, Y0, Y0
+	VADDPS     Y1, Y0, Y1
+	VMINPS     Y1, Y2, Y1
+	VMULPS     word3e2aaaab<>+0(SB), Y1, Y1
+	VMULPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2HardSwishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, FMA3
+TEXT ·avx2HardSwishBackward(SB), NOSPLIT, $0-36
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS wordc0400000<>+0(SB), Y0
+	VMOVUPS word40400000<>+0(SB), Y1
+	VMOVUPS word3f800000<>+0(SB), Y2
+	XORQ    SI, SI
+	MOVQ    BX, DI
+	SUBQ    $0x08, DI
+	JLT     rest2
+
+next1:
+	VMOVUPS     (CX)(SI*4), Y3
+	VMOVUPS     (DX)(SI*4), Y4
+	VMOVUPS     word3eaaaaab<>+0(SB), Y5
+	VMOVAPS     Y4, Y6
+	VFMADD213PS word3f000000<>+0(SB), Y5, Y6
+	VCMPPS      $0x16, Y4, Y1, Y5
+	VBLENDVPS   Y5, Y6, Y2, Y5
+	VCMPPS      $0x16, Y0, Y4, Y4
+	VANDPS      Y5, Y4, Y4
+	VMULPS      Y4, Y3, Y3
+	VMOVUPS     Y3, (AX)(SI*4)
+	ADDQ        $0x08, SI
+	CMPQ        SI, DI
+	JLE         next1
+
+rest2:
+	MOVQ        BX, DI
+	SUBQ        SI, DI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), BX
+	NEGQ        DI
+	VMOVDQU     32(BX)(DI*4), Y3
+	VMASKMOVPS  (CX)(SI*4), Y3, Y4
+	VMASKMOVPS  (DX)(SI*4), Y3, Y5
+	VMOVUPS     word3eaaaaab<>+0(SB), Y6
+	VMOVAPS     Y5, Y7
+	VFMADD213PS word3f000000<>+0(SB), Y6, Y7
+	VCMPPS      $0x16, Y5, Y1, Y1
+	VBLENDVPS   Y1, Y7, Y2, Y1
+	VCMPPS      $0x16, Y0, Y5, Y0
+	VANDPS      Y1, Y0, Y0
+	VMULPS      Y0, Y4, Y0
+	VMASKMOVPS  Y0, Y3, (AX)(SI*4)
 
 done3:
 	VZEROUPPER

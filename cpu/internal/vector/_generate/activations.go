@@ -173,5 +173,41 @@ func activations() []activation {
 				}
 			},
 		},
+		{
+			// x is limited to -3 from below too, so that minus infinity gives 0. NaN stays NaN.
+			name: "hard-swish",
+			goForward: `if v < -3 {
+					v = -3
+				}
+				r := v + 3
+				if r > 6 {
+					r = 6
+				}
+				y[i] = v * (r * (1.0 / 6))`,
+			goBackward: `slope := v*(1.0/3) + 0.5
+				if v >= 3 {
+					slope = 1
+				}
+				if v <= -3 {
+					slope = 0
+				}
+				dx[i] = dy[i] * slope`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				least, three, six := m.hold(constant(-3)), m.hold(constant(3)), m.hold(constant(6))
+				return func(x VecVirtual) VecVirtual {
+					x = m.atLeast(x, least)
+					r := m.atMost(m.add(x, three), six)
+					return m.mul(x, m.mul(r, constant(1.0/6)))
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				least, three, one := m.hold(constant(-3)), m.hold(constant(3)), m.hold(constant(1))
+				return func(dy, x VecVirtual) VecVirtual {
+					slope := m.mulAdd(x, m.hold(constant(1.0/3)), constant(0.5))
+					slope = m.choose(m.compare(notLessOrEqual, three, x), slope, one)
+					return m.mul(dy, m.where(m.compare(notLessOrEqual, x, least), slope))
+				}
+			},
+		},
 	}
 }
