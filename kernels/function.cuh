@@ -124,6 +124,12 @@ struct HardSwish {
 	}
 };
 
+// ELU: f(x) = x, or alpha*(exp(x) - 1) for x <= 0        f'(x) = 1 for x > 0, else alpha*exp(x)
+struct ELU {
+	static __device__ __forceinline__ float value(float x, float alpha) { return x <= 0.0f ? alpha * expm1f(x) : x; }
+	static __device__ __forceinline__ float slope(float x, float alpha) { return x > 0.0f ? 1.0f : alpha * expf(x); }
+};
+
 } // namespace
 
 // ACTIVATIONS(X) is X(name, struct) for every activation, name being that of nn's device.Function with _ for -.
@@ -135,7 +141,8 @@ struct HardSwish {
 	X(sigmoid, Sigmoid) \
 	X(tanh, Tanh) \
 	X(silu, SiLU) \
-	X(hard_swish, HardSwish)
+	X(hard_swish, HardSwish) \
+	X(elu, ELU)
 
 // FUSED_WITH_BATCHNORM(X) is X(_name, struct) for the activations that batchnorm.cu applies: those that a built-in
 // recipe has after batch normalisation.

@@ -21,6 +21,7 @@ func Activations() []ActivationKind {
 		{Tanh{}, "hyperbolic tangent"},
 		{SiLU{}, "x*sigmoid(x)"},
 		{HardSwish{}, "x*min(max(x+3, 0), 6)/6"},
+		{ELU{}, "x above 0, alpha*(exp(x)-1) below"},
 	}
 }
 

@@ -73,6 +73,7 @@ func activationKinds() []LayerKind {
 	withKeys := map[string]LayerKind{
 		"leaky-relu": {Keys: []Key{{"slope", "above 0 to 1 (0.01)", false}}, build: buildLeakyReLU},
 		"gelu":       {Keys: []Key{{"tanh", "the approximation by tanh (false)", false}}, build: buildGELU},
+		"elu":        {Keys: []Key{{"alpha", "minus the limit below (1)", false}}, build: buildELU},
 	}
 	var all []LayerKind
 	for _, a := range nn.Activations() {
@@ -207,6 +208,10 @@ func buildBatchNorm(s *section, _ int) nn.Layer {
 
 func buildLeakyReLU(s *section, _ int) nn.Layer {
 	return nn.LeakyReLU{Slope: float32(s.number("slope", aboveZero, 0.01))}
+}
+
+func buildELU(s *section, _ int) nn.Layer {
+	return nn.ELU{Alpha: float32(s.number("alpha", positive, 1))}
 }
 
 func buildGELU(s *section, _ int) nn.Layer { return nn.GELU{Tanh: s.flag("tanh", false)} }

@@ -19,6 +19,7 @@ func activationLoops() map[string]Activation {
 		"tanh":       {tanhForward, tanhBackward},
 		"silu":       {siluForward, siluBackward},
 		"hard-swish": {hardSwishForward, hardSwishBackward},
+		"elu":        {eluForward, eluBackward},
 	}
 }
 
@@ -192,5 +193,31 @@ func hardSwishBackward(dx, dy, x []float32, alpha float32) {
 			slope = 0
 		}
 		dx[i] = dy[i] * slope
+	}
+}
+
+// eluForward computes y = f(x), f being elu.
+func eluForward(y, x []float32, alpha float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		b := math.Float32bits(v)
+		low := math.Float32bits(alpha * vmath.Expm1Negative(math.Float32frombits(b|signBit)))
+		if isNegative(b) {
+			b = low
+		}
+		y[i] = math.Float32frombits(b)
+	}
+}
+
+// eluBackward computes dx = dy f'(x), f being elu.
+func eluBackward(dx, dy, x []float32, alpha float32) {
+	dx, dy = dx[:len(x)], dy[:len(x)]
+	for i, v := range x {
+		b, d := math.Float32bits(v), dy[i]
+		high, low := math.Float32bits(d), math.Float32bits(d*(alpha*vmath.ExpNegative(math.Float32frombits(b|signBit))))
+		if !isPositive(b) {
+			high = low
+		}
+		dx[i] = math.Float32frombits(high)
 	}
 }

@@ -15,6 +15,7 @@ func avx512Activations() map[string]Activation {
 		"tanh":       activation(avx512TanhForward, avx512TanhBackward),
 		"silu":       activation(avx512SiluForward, avx512SiluBackward),
 		"hard-swish": activation(avx512HardSwishForward, avx512HardSwishBackward),
+		"elu":        activation(avx512EluForward, avx512EluBackward),
 	}
 }
 
@@ -29,5 +30,6 @@ func avx2Activations() map[string]Activation {
 		"tanh":       activation(avx2TanhForward, avx2TanhBackward),
 		"silu":       activation(avx2SiluForward, avx2SiluBackward),
 		"hard-swish": activation(avx2HardSwishForward, avx2HardSwishBackward),
+		"elu":        activation(avx2EluForward, avx2EluBackward),
 	}
 }

@@ -52,6 +52,12 @@ func avx512HardSwishForward(y *float32, x *float32, n int, alpha float32)
 // avx512HardSwishBackward: dx = dy f'(x), f being hard-swish.
 func avx512HardSwishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
+// avx512EluForward: y = f(x), f being elu.
+func avx512EluForward(y *float32, x *float32, n int, alpha float32)
+
+// avx512EluBackward: dx = dy f'(x), f being elu.
+func avx512EluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
 // avx512Affine: y = scale*x + shift, column by column.
 func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 
@@ -186,6 +192,12 @@ func avx2HardSwishForward(y *float32, x *float32, n int, alpha float32)
 
 // avx2HardSwishBackward: dx = dy f'(x), f being hard-swish.
 func avx2HardSwishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
+// avx2EluForward: y = f(x), f being elu.
+func avx2EluForward(y *float32, x *float32, n int, alpha float32)
+
+// avx2EluBackward: dx = dy f'(x), f being elu.
+func avx2EluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
 // avx2Affine: y = scale*x + shift, column by column.
 func avx2Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)

@@ -1943,6 +1943,166 @@ DATA word3f000000<>+56(SB)/4, $0x3f000000
 DATA word3f000000<>+60(SB)/4, $0x3f000000
 GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
 
+// func avx512EluForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512EluForward(SB), NOSPLIT, $0-28
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VMOVUPS      wordc2b00000<>+0(SB), Z0
+	VBROADCASTSS alpha+24(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS      (DX)(BX*4), Z2
+	VORPS        word80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMOVUPS      word4b400000<>+0(SB), Z6
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z3, Z6
+	VSUBPS       word4b400000<>+0(SB), Z6, Z7
+	VFNMADD231PS word3f318000<>+0(SB), Z7, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z3
+	VMOVUPS      word3ab511a9<>+0(SB), Z7
+	VFMADD213PS  word3c091d36<>+0(SB), Z3, Z7
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z3, Z7
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z3, Z7
+	VFMADD213PS  word3efffffe<>+0(SB), Z3, Z7
+	VMULPS       Z3, Z3, Z8
+	VFMADD213PS  Z3, Z8, Z7
+	VPADDD       word0000007f<>+0(SB), Z6, Z6
+	VPSLLD       $0x17, Z6, Z6
+	VSUBPS       word3f800000<>+0(SB), Z6, Z3
+	VFMADD213PS  Z3, Z6, Z7
+	VMULPS       Z1, Z7, Z3
+	VPMOVD2M     Z2, K1
+	VBLENDMPS    Z3, Z2, K1, Z4
+	VMOVUPS      Z4, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	CMPQ         BX, SI
+	JLE          next1
+
+rest2:
+	MOVQ         CX, SI
+	SUBQ         BX, SI
+	JZ           done3
+	MOVQ         SI, CX
+	MOVL         $0x00000001, SI
+	SHLL         CL, SI
+	DECL         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX)(BX*4), K1, Z2
+	VORPS        word80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z0
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z0, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z0
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z0
+	VMOVUPS      word3ab511a9<>+0(SB), Z4
+	VFMADD213PS  word3c091d36<>+0(SB), Z0, Z4
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z0, Z4
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z0, Z4
+	VFMADD213PS  word3efffffe<>+0(SB), Z0, Z4
+	VMULPS       Z0, Z0, Z6
+	VFMADD213PS  Z0, Z6, Z4
+	VPADDD       word0000007f<>+0(SB), Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VSUBPS       word3f800000<>+0(SB), Z3, Z0
+	VFMADD213PS  Z0, Z3, Z4
+	VMULPS       Z1, Z4, Z0
+	VPMOVD2M     Z2, K2
+	VBLENDMPS    Z0, Z2, K2, Z5
+	VMOVUPS      Z5, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512EluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512EluBackward(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), DX
+	MOVQ         x+16(FP), BX
+	MOVQ         n+24(FP), CX
+	VMOVUPS      wordc2b00000<>+0(SB), Z0
+	VBROADCASTSS alpha+32(FP), Z1
+	VXORPS       Z2, Z2, Z2
+	XORQ         SI, SI
+	MOVQ         CX, DI
+	SUBQ         $0x10, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS      (DX)(SI*4), Z3
+	VMOVUPS      (BX)(SI*4), Z4
+	VORPS        word80000000<>+0(SB), Z4, Z5
+	VMAXPS       Z5, Z0, Z5
+	VMOVUPS      word4b400000<>+0(SB), Z8
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z5, Z8
+	VSUBPS       word4b400000<>+0(SB), Z8, Z9
+	VFNMADD231PS word3f318000<>+0(SB), Z9, Z5
+	VFNMADD231PS wordb95e8083<>+0(SB), Z9, Z5
+	VMOVUPS      word3ab511a9<>+0(SB), Z9
+	VFMADD213PS  word3c091d36<>+0(SB), Z5, Z9
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z5, Z9
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z5, Z9
+	VFMADD213PS  word3efffffe<>+0(SB), Z5, Z9
+	VMULPS       Z5, Z5, Z10
+	VFMADD213PS  Z5, Z10, Z9
+	VPADDD       word0000007f<>+0(SB), Z8, Z8
+	VPSLLD       $0x17, Z8, Z8
+	VFMADD213PS  Z8, Z8, Z9
+	VMULPS       Z1, Z9, Z5
+	VCMPPS       $0x1e, Z2, Z4, K1
+	VMULPS       Z5, Z3, Z4
+	VBLENDMPS    Z3, Z4, K1, Z6
+	VMOVUPS      Z6, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	CMPQ         SI, DI
+	JLE          next1
+
+rest2:
+	MOVQ         CX, DI
+	SUBQ         SI, DI
+	JZ           done3
+	MOVQ         DI, CX
+	MOVL         $0x00000001, DI
+	SHLL         CL, DI
+	DECL         DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z3
+	VMOVUPS.Z    (BX)(SI*4), K1, Z4
+	VORPS        word80000000<>+0(SB), Z4, Z5
+	VMAXPS       Z5, Z0, Z0
+	VMOVUPS      word4b400000<>+0(SB), Z5
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z0, Z5
+	VSUBPS       word4b400000<>+0(SB), Z5, Z6
+	VFNMADD231PS word3f318000<>+0(SB), Z6, Z0
+	VFNMADD231PS wordb95e8083<>+0(SB), Z6, Z0
+	VMOVUPS      word3ab511a9<>+0(SB), Z6
+	VFMADD213PS  word3c091d36<>+0(SB), Z0, Z6
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z0, Z6
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z0, Z6
+	VFMADD213PS  word3efffffe<>+0(SB), Z0, Z6
+	VMULPS       Z0, Z0, Z8
+	VFMADD213PS  Z0, Z8, Z6
+	VPADDD       word0000007f<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VFMADD213PS  Z5, Z5, Z6
+	VMULPS       Z1, Z6, Z0
+	VCMPPS       $0x1e, Z2, Z4, K2
+	VMULPS       Z0, Z3, Z0
+	VBLENDMPS    Z3, Z0, K2, Z7
+	VMOVUPS      Z7, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
 // func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 // Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·avx512Affine(SB), NOSPLIT, $0-48
@@ -5667,6 +5827,160 @@ rest2:
 	VANDPS      Y1, Y0, Y0
 	VMULPS      Y0, Y4, Y0
 	VMASKMOVPS  Y0, Y3, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2EluForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2EluForward(SB), NOSPLIT, $0-28
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VMOVUPS      wordc2b00000<>+0(SB), Y0
+	VBROADCASTSS alpha+24(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS      (CX)(BX*4), Y2
+	VORPS        word80000000<>+0(SB), Y2, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      word4b400000<>+0(SB), Y4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y3, Y4
+	VSUBPS       word4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      word3ab511a9<>+0(SB), Y5
+	VFMADD213PS  word3c091d36<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y3, Y5
+	VFMADD213PS  word3efffffe<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y3
+	VFMADD213PS  Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y3
+	VBLENDVPS    Y2, Y3, Y2, Y2
+	VMOVUPS      Y2, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	CMPQ         BX, SI
+	JLE          next1
+
+rest2:
+	MOVQ         DX, SI
+	SUBQ         BX, SI
+	JZ           done3
+	LEAQ         lanes<>+0(SB), DX
+	NEGQ         SI
+	VMOVDQU      32(DX)(SI*4), Y2
+	VMASKMOVPS   (CX)(BX*4), Y2, Y3
+	VORPS        word80000000<>+0(SB), Y3, Y4
+	VMAXPS       Y4, Y0, Y0
+	VMOVUPS      word4b400000<>+0(SB), Y4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y0, Y4
+	VSUBPS       word4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y0
+	VMOVUPS      word3ab511a9<>+0(SB), Y5
+	VFMADD213PS  word3c091d36<>+0(SB), Y0, Y5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y0, Y5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y0, Y5
+	VFMADD213PS  word3efffffe<>+0(SB), Y0, Y5
+	VMULPS       Y0, Y0, Y6
+	VFMADD213PS  Y0, Y6, Y5
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VSUBPS       word3f800000<>+0(SB), Y4, Y0
+	VFMADD213PS  Y0, Y4, Y5
+	VMULPS       Y1, Y5, Y0
+	VBLENDVPS    Y3, Y0, Y3, Y0
+	VMASKMOVPS   Y0, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2EluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2EluBackward(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         x+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VMOVUPS      wordc2b00000<>+0(SB), Y0
+	VBROADCASTSS alpha+32(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS      (CX)(SI*4), Y3
+	VMOVUPS      (DX)(SI*4), Y4
+	VORPS        word80000000<>+0(SB), Y4, Y5
+	VMAXPS       Y5, Y0, Y5
+	VMOVUPS      word4b400000<>+0(SB), Y6
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y5, Y6
+	VSUBPS       word4b400000<>+0(SB), Y6, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y5
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y5
+	VMOVUPS      word3ab511a9<>+0(SB), Y7
+	VFMADD213PS  word3c091d36<>+0(SB), Y5, Y7
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y5, Y7
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y5, Y7
+	VFMADD213PS  word3efffffe<>+0(SB), Y5, Y7
+	VMULPS       Y5, Y5, Y8
+	VFMADD213PS  Y5, Y8, Y7
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  Y6, Y6, Y7
+	VMULPS       Y1, Y7, Y5
+	VCMPPS       $0x1e, Y2, Y4, Y4
+	VMULPS       Y5, Y3, Y5
+	VBLENDVPS    Y4, Y3, Y5, Y3
+	VMOVUPS      Y3, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	CMPQ         SI, DI
+	JLE          next1
+
+rest2:
+	MOVQ         BX, DI
+	SUBQ         SI, DI
+	JZ           done3
+	LEAQ         lanes<>+0(SB), BX
+	NEGQ         DI
+	VMOVDQU      32(BX)(DI*4), Y3
+	VMASKMOVPS   (CX)(SI*4), Y3, Y4
+	VMASKMOVPS   (DX)(SI*4), Y3, Y5
+	VORPS        word80000000<>+0(SB), Y5, Y6
+	VMAXPS       Y6, Y0, Y0
+	VMOVUPS      word4b400000<>+0(SB), Y6
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y0, Y6
+	VSUBPS       word4b400000<>+0(SB), Y6, Y7
+	VFNMADD231PS word3f318000<>+0(SB), Y7, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y7, Y0
+	VMOVUPS      word3ab511a9<>+0(SB), Y7
+	VFMADD213PS  word3c091d36<>+0(SB), Y0, Y7
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y0, Y7
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y0, Y7
+	VFMADD213PS  word3efffffe<>+0(SB), Y0, Y7
+	VMULPS       Y0, Y0, Y8
+	VFMADD213PS  Y0, Y8, Y7
+	VPADDD       word0000007f<>+0(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  Y6, Y6, Y7
+	VMULPS       Y1, Y7, Y0
+	VCMPPS       $0x1e, Y2, Y5, Y1
+	VMULPS       Y0, Y4, Y0
+	VBLENDVPS    Y1, Y4, Y0, Y0
+	VMASKMOVPS   Y0, Y3, (AX)(SI*4)
 
 done3:
 	VZEROUPPER

@@ -209,5 +209,34 @@ func activations() []activation {
 				}
 			},
 		},
+		{
+			name: "elu",
+			goForward: `b := math.Float32bits(v)
+				low := math.Float32bits(alpha * vmath.Expm1Negative(math.Float32frombits(b|signBit)))
+				if isNegative(b) {
+					b = low
+				}
+				y[i] = math.Float32frombits(b)`,
+			goBackward: `b, d := math.Float32bits(v), dy[i]
+				high, low := math.Float32bits(d), math.Float32bits(d*(alpha*vmath.ExpNegative(math.Float32frombits(b|signBit))))
+				if !isPositive(b) {
+					high = low
+				}
+				dx[i] = math.Float32frombits(high)`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				f, alpha := m.exponential(), m.broadcast("alpha")
+				return func(x VecVirtual) VecVirtual {
+					low := m.mul(f.expm1Negative(m.or(x, word(signBits))), alpha)
+					return m.choose(m.negative(x), low, x)
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f, alpha, zero := m.exponential(), m.broadcast("alpha"), m.zero()
+				return func(dy, x VecVirtual) VecVirtual {
+					slope := m.mul(f.expNegative(m.or(x, word(signBits))), alpha)
+					return m.choose(m.compare(greater, x, zero), dy, m.mul(dy, slope))
+				}
+			},
+		},
 	}
 }
