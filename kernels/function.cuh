@@ -130,6 +130,14 @@ struct ELU {
 	static __device__ __forceinline__ float slope(float x, float alpha) { return x > 0.0f ? 1.0f : alpha * expf(x); }
 };
 
+// Softplus: f(x) = log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))        f'(x) = s(x)
+struct Softplus {
+	static __device__ __forceinline__ float value(float x, float) {
+		return (x <= 0.0f ? 0.0f : x) + log1pf(expf(-fabsf(x)));
+	}
+	static __device__ __forceinline__ float slope(float x, float) { return Logistic(x).value; }
+};
+
 } // namespace
 
 // ACTIVATIONS(X) is X(name, struct) for every activation, name being that of nn's device.Function with _ for -.
@@ -142,7 +150,8 @@ struct ELU {
 	X(tanh, Tanh) \
 	X(silu, SiLU) \
 	X(hard_swish, HardSwish) \
-	X(elu, ELU)
+	X(elu, ELU) \
+	X(softplus, Softplus)
 
 // FUSED_WITH_BATCHNORM(X) is X(_name, struct) for the activations that batchnorm.cu applies: those that a built-in
 // recipe has after batch normalisation.

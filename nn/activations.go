@@ -22,6 +22,7 @@ func Activations() []ActivationKind {
 		{SiLU{}, "x*sigmoid(x)"},
 		{HardSwish{}, "x*min(max(x+3, 0), 6)/6"},
 		{ELU{}, "x above 0, alpha*(exp(x)-1) below"},
+		{Softplus{}, "log(1+exp(x))"},
 	}
 }
 

@@ -20,6 +20,7 @@ func activationLoops() map[string]Activation {
 		"silu":       {siluForward, siluBackward},
 		"hard-swish": {hardSwishForward, hardSwishBackward},
 		"elu":        {eluForward, eluBackward},
+		"softplus":   {softplusForward, softplusBackward},
 	}
 }
 
@@ -219,5 +220,27 @@ func eluBackward(dx, dy, x []float32, alpha float32) {
 			high = low
 		}
 		dx[i] = math.Float32frombits(high)
+	}
+}
+
+// softplusForward computes y = f(x), f being softplus.
+func softplusForward(y, x []float32, alpha float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		b := math.Float32bits(v)
+		low := vmath.Log1p(vmath.ExpNegative(math.Float32frombits(b | signBit)))
+		if isNegative(b) {
+			b = 0
+		}
+		y[i] = math.Float32frombits(b) + low
+	}
+}
+
+// softplusBackward computes dx = dy f'(x), f being softplus.
+func softplusBackward(dx, dy, x []float32, alpha float32) {
+	dx, dy = dx[:len(x)], dy[:len(x)]
+	for i, v := range x {
+		s, _ := sigmoid(v)
+		dx[i] = dy[i] * s
 	}
 }

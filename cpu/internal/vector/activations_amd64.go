@@ -16,6 +16,7 @@ func avx512Activations() map[string]Activation {
 		"silu":       activation(avx512SiluForward, avx512SiluBackward),
 		"hard-swish": activation(avx512HardSwishForward, avx512HardSwishBackward),
 		"elu":        activation(avx512EluForward, avx512EluBackward),
+		"softplus":   activation(avx512SoftplusForward, avx512SoftplusBackward),
 	}
 }
 
@@ -31,5 +32,6 @@ func avx2Activations() map[string]Activation {
 		"silu":       activation(avx2SiluForward, avx2SiluBackward),
 		"hard-swish": activation(avx2HardSwishForward, avx2HardSwishBackward),
 		"elu":        activation(avx2EluForward, avx2EluBackward),
+		"softplus":   activation(avx2SoftplusForward, avx2SoftplusBackward),
 	}
 }

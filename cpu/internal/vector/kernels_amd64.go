@@ -58,6 +58,12 @@ func avx512EluForward(y *float32, x *float32, n int, alpha float32)
 // avx512EluBackward: dx = dy f'(x), f being elu.
 func avx512EluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
+// avx512SoftplusForward: y = f(x), f being softplus.
+func avx512SoftplusForward(y *float32, x *float32, n int, alpha float32)
+
+// avx512SoftplusBackward: dx = dy f'(x), f being softplus.
+func avx512SoftplusBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
 // avx512Affine: y = scale*x + shift, column by column.
 func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 
@@ -198,6 +204,12 @@ func avx2EluForward(y *float32, x *float32, n int, alpha float32)
 
 // avx2EluBackward: dx = dy f'(x), f being elu.
 func avx2EluBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
+// avx2SoftplusForward: y = f(x), f being softplus.
+func avx2SoftplusForward(y *float32, x *float32, n int, alpha float32)
+
+// avx2SoftplusBackward: dx = dy f'(x), f being softplus.
+func avx2SoftplusBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
 // avx2Affine: y = scale*x + shift, column by column.
 func avx2Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)

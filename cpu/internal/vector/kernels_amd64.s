@@ -2103,6 +2103,262 @@ done3:
 	VZEROUPPER
 	RET
 
+// func avx512SoftplusForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512SoftplusForward(SB), NOSPLIT, $0-28
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), DX
+	MOVQ    n+16(FP), CX
+	VMOVUPS wordc2b00000<>+0(SB), Z0
+	VXORPS  Z1, Z1, Z1
+	XORQ    BX, BX
+	MOVQ    CX, SI
+	SUBQ    $0x10, SI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (DX)(BX*4), Z2
+	VORPS        word80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMOVUPS      word4b400000<>+0(SB), Z4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z3, Z4
+	VSUBPS       word4b400000<>+0(SB), Z4, Z5
+	VFNMADD231PS word3f318000<>+0(SB), Z5, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z5, Z3
+	VMOVUPS      word3ab511a9<>+0(SB), Z5
+	VFMADD213PS  word3c091d36<>+0(SB), Z3, Z5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z3, Z5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z3, Z5
+	VFMADD213PS  word3efffffe<>+0(SB), Z3, Z5
+	VMULPS       Z3, Z3, Z6
+	VFMADD213PS  Z3, Z6, Z5
+	VPADDD       word0000007f<>+0(SB), Z4, Z4
+	VPSLLD       $0x17, Z4, Z4
+	VFMADD213PS  Z4, Z4, Z5
+	VADDPS       word40000000<>+0(SB), Z5, Z3
+	VDIVPS       Z3, Z5, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      word3dedd130<>+0(SB), Z5
+	VFMADD213PS  word3dde467c<>+0(SB), Z4, Z5
+	VFMADD213PS  word3e126493<>+0(SB), Z4, Z5
+	VFMADD213PS  word3e4ccc6a<>+0(SB), Z4, Z5
+	VFMADD213PS  word3eaaaaab<>+0(SB), Z4, Z5
+	VADDPS       Z3, Z3, Z3
+	VMULPS       Z4, Z3, Z4
+	VFMADD213PS  Z3, Z4, Z5
+	VCMPPS       $0x16, Z1, Z2, K1
+	VMOVAPS.Z    Z2, K1, Z2
+	VADDPS       Z5, Z2, Z2
+	VMOVUPS      Z2, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	CMPQ         BX, SI
+	JLE          next1
+
+rest2:
+	MOVQ         CX, SI
+	SUBQ         BX, SI
+	JZ           done3
+	MOVQ         SI, CX
+	MOVL         $0x00000001, SI
+	SHLL         CL, SI
+	DECL         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX)(BX*4), K1, Z2
+	VORPS        word80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z0
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z0, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z0
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z0
+	VMOVUPS      word3ab511a9<>+0(SB), Z4
+	VFMADD213PS  word3c091d36<>+0(SB), Z0, Z4
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z0, Z4
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z0, Z4
+	VFMADD213PS  word3efffffe<>+0(SB), Z0, Z4
+	VMULPS       Z0, Z0, Z5
+	VFMADD213PS  Z0, Z5, Z4
+	VPADDD       word0000007f<>+0(SB), Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VFMADD213PS  Z3, Z3, Z4
+	VADDPS       word40000000<>+0(SB), Z4, Z0
+	VDIVPS       Z0, Z4, Z0
+	VMULPS       Z0, Z0, Z3
+	VMOVUPS      word3dedd130<>+0(SB), Z4
+	VFMADD213PS  word3dde467c<>+0(SB), Z3, Z4
+	VFMADD213PS  word3e126493<>+0(SB), Z3, Z4
+	VFMADD213PS  word3e4ccc6a<>+0(SB), Z3, Z4
+	VFMADD213PS  word3eaaaaab<>+0(SB), Z3, Z4
+	VADDPS       Z0, Z0, Z0
+	VMULPS       Z3, Z0, Z3
+	VFMADD213PS  Z0, Z3, Z4
+	VCMPPS       $0x16, Z1, Z2, K2
+	VMOVAPS.Z    Z2, K2, Z0
+	VADDPS       Z4, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+DATA word3dedd130<>+0(SB)/4, $0x3dedd130
+DATA word3dedd130<>+4(SB)/4, $0x3dedd130
+DATA word3dedd130<>+8(SB)/4, $0x3dedd130
+DATA word3dedd130<>+12(SB)/4, $0x3dedd130
+DATA word3dedd130<>+16(SB)/4, $0x3dedd130
+DATA word3dedd130<>+20(SB)/4, $0x3dedd130
+DATA word3dedd130<>+24(SB)/4, $0x3dedd130
+DATA word3dedd130<>+28(SB)/4, $0x3dedd130
+DATA word3dedd130<>+32(SB)/4, $0x3dedd130
+DATA word3dedd130<>+36(SB)/4, $0x3dedd130
+DATA word3dedd130<>+40(SB)/4, $0x3dedd130
+DATA word3dedd130<>+44(SB)/4, $0x3dedd130
+DATA word3dedd130<>+48(SB)/4, $0x3dedd130
+DATA word3dedd130<>+52(SB)/4, $0x3dedd130
+DATA word3dedd130<>+56(SB)/4, $0x3dedd130
+DATA word3dedd130<>+60(SB)/4, $0x3dedd130
+GLOBL word3dedd130<>(SB), RODATA|NOPTR, $64
+
+DATA word3dde467c<>+0(SB)/4, $0x3dde467c
+DATA word3dde467c<>+4(SB)/4, $0x3dde467c
+DATA word3dde467c<>+8(SB)/4, $0x3dde467c
+DATA word3dde467c<>+12(SB)/4, $0x3dde467c
+DATA word3dde467c<>+16(SB)/4, $0x3dde467c
+DATA word3dde467c<>+20(SB)/4, $0x3dde467c
+DATA word3dde467c<>+24(SB)/4, $0x3dde467c
+DATA word3dde467c<>+28(SB)/4, $0x3dde467c
+DATA word3dde467c<>+32(SB)/4, $0x3dde467c
+DATA word3dde467c<>+36(SB)/4, $0x3dde467c
+DATA word3dde467c<>+40(SB)/4, $0x3dde467c
+DATA word3dde467c<>+44(SB)/4, $0x3dde467c
+DATA word3dde467c<>+48(SB)/4, $0x3dde467c
+DATA word3dde467c<>+52(SB)/4, $0x3dde467c
+DATA word3dde467c<>+56(SB)/4, $0x3dde467c
+DATA word3dde467c<>+60(SB)/4, $0x3dde467c
+GLOBL word3dde467c<>(SB), RODATA|NOPTR, $64
+
+DATA word3e126493<>+0(SB)/4, $0x3e126493
+DATA word3e126493<>+4(SB)/4, $0x3e126493
+DATA word3e126493<>+8(SB)/4, $0x3e126493
+DATA word3e126493<>+12(SB)/4, $0x3e126493
+DATA word3e126493<>+16(SB)/4, $0x3e126493
+DATA word3e126493<>+20(SB)/4, $0x3e126493
+DATA word3e126493<>+24(SB)/4, $0x3e126493
+DATA word3e126493<>+28(SB)/4, $0x3e126493
+DATA word3e126493<>+32(SB)/4, $0x3e126493
+DATA word3e126493<>+36(SB)/4, $0x3e126493
+DATA word3e126493<>+40(SB)/4, $0x3e126493
+DATA word3e126493<>+44(SB)/4, $0x3e126493
+DATA word3e126493<>+48(SB)/4, $0x3e126493
+DATA word3e126493<>+52(SB)/4, $0x3e126493
+DATA word3e126493<>+56(SB)/4, $0x3e126493
+DATA word3e126493<>+60(SB)/4, $0x3e126493
+GLOBL word3e126493<>(SB), RODATA|NOPTR, $64
+
+DATA word3e4ccc6a<>+0(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+4(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+8(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+12(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+16(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+20(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+24(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+28(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+32(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+36(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+40(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+44(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+48(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+52(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+56(SB)/4, $0x3e4ccc6a
+DATA word3e4ccc6a<>+60(SB)/4, $0x3e4ccc6a
+GLOBL word3e4ccc6a<>(SB), RODATA|NOPTR, $64
+
+// func avx512SoftplusBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512SoftplusBackward(SB), NOSPLIT, $0-36
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), DX
+	MOVQ    x+16(FP), BX
+	MOVQ    n+24(FP), CX
+	VMOVUPS wordc2b00000<>+0(SB), Z0
+	XORQ    SI, SI
+	MOVQ    CX, DI
+	SUBQ    $0x10, DI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (DX)(SI*4), Z1
+	VMOVUPS      (BX)(SI*4), Z2
+	VORPS        word80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z3
+	VMOVUPS      word4b400000<>+0(SB), Z6
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z3, Z6
+	VSUBPS       word4b400000<>+0(SB), Z6, Z7
+	VFNMADD231PS word3f318000<>+0(SB), Z7, Z3
+	VFNMADD231PS wordb95e8083<>+0(SB), Z7, Z3
+	VMOVUPS      word3ab511a9<>+0(SB), Z7
+	VFMADD213PS  word3c091d36<>+0(SB), Z3, Z7
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z3, Z7
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z3, Z7
+	VFMADD213PS  word3efffffe<>+0(SB), Z3, Z7
+	VMULPS       Z3, Z3, Z8
+	VFMADD213PS  Z3, Z8, Z7
+	VPADDD       word0000007f<>+0(SB), Z6, Z6
+	VPSLLD       $0x17, Z6, Z6
+	VFMADD213PS  Z6, Z6, Z7
+	VMOVUPS      word3f800000<>+0(SB), Z3
+	VADDPS       Z3, Z7, Z6
+	VDIVPS       Z6, Z3, Z3
+	VMULPS       Z3, Z7, Z6
+	VPMOVD2M     Z2, K1
+	VBLENDMPS    Z6, Z3, K1, Z4
+	VMULPS       Z4, Z1, Z1
+	VMOVUPS      Z1, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	CMPQ         SI, DI
+	JLE          next1
+
+rest2:
+	MOVQ         CX, DI
+	SUBQ         SI, DI
+	JZ           done3
+	MOVQ         DI, CX
+	MOVL         $0x00000001, DI
+	SHLL         CL, DI
+	DECL         DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z1
+	VMOVUPS.Z    (BX)(SI*4), K1, Z2
+	VORPS        word80000000<>+0(SB), Z2, Z3
+	VMAXPS       Z3, Z0, Z0
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z0, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VFNMADD231PS word3f318000<>+0(SB), Z4, Z0
+	VFNMADD231PS wordb95e8083<>+0(SB), Z4, Z0
+	VMOVUPS      word3ab511a9<>+0(SB), Z4
+	VFMADD213PS  word3c091d36<>+0(SB), Z0, Z4
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z0, Z4
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z0, Z4
+	VFMADD213PS  word3efffffe<>+0(SB), Z0, Z4
+	VMULPS       Z0, Z0, Z6
+	VFMADD213PS  Z0, Z6, Z4
+	VPADDD       word0000007f<>+0(SB), Z3, Z3
+	VPSLLD       $0x17, Z3, Z3
+	VFMADD213PS  Z3, Z3, Z4
+	VMOVUPS      word3f800000<>+0(SB), Z0
+	VADDPS       Z0, Z4, Z3
+	VDIVPS       Z3, Z0, Z0
+	VMULPS       Z0, Z4, Z3
+	VPMOVD2M     Z2, K2
+	VBLENDMPS    Z3, Z0, K2, Z5
+	VMULPS       Z5, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
 // func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 // Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·avx512Affine(SB), NOSPLIT, $0-48
@@ -5981,6 +6237,184 @@ rest2:
 	VMULPS       Y0, Y4, Y0
 	VBLENDVPS    Y1, Y4, Y0, Y0
 	VMASKMOVPS   Y0, Y3, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2SoftplusForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2SoftplusForward(SB), NOSPLIT, $0-28
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS wordc2b00000<>+0(SB), Y0
+	VXORPS  Y1, Y1, Y1
+	XORQ    BX, BX
+	MOVQ    DX, SI
+	SUBQ    $0x08, SI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (CX)(BX*4), Y2
+	VORPS        word80000000<>+0(SB), Y2, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      word4b400000<>+0(SB), Y4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y3, Y4
+	VSUBPS       word4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      word3ab511a9<>+0(SB), Y5
+	VFMADD213PS  word3c091d36<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y3, Y5
+	VFMADD213PS  word3efffffe<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y5
+	VADDPS       word40000000<>+0(SB), Y5, Y3
+	VDIVPS       Y3, Y5, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      word3dedd130<>+0(SB), Y5
+	VFMADD213PS  word3dde467c<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e126493<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e4ccc6a<>+0(SB), Y4, Y5
+	VFMADD213PS  word3eaaaaab<>+0(SB), Y4, Y5
+	VADDPS       Y3, Y3, Y3
+	VMULPS       Y4, Y3, Y4
+	VFMADD213PS  Y3, Y4, Y5
+	VCMPPS       $0x16, Y1, Y2, Y3
+	VANDPS       Y2, Y3, Y2
+	VADDPS       Y5, Y2, Y2
+	VMOVUPS      Y2, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	CMPQ         BX, SI
+	JLE          next1
+
+rest2:
+	MOVQ         DX, SI
+	SUBQ         BX, SI
+	JZ           done3
+	LEAQ         lanes<>+0(SB), DX
+	NEGQ         SI
+	VMOVDQU      32(DX)(SI*4), Y2
+	VMASKMOVPS   (CX)(BX*4), Y2, Y3
+	VORPS        word80000000<>+0(SB), Y3, Y4
+	VMAXPS       Y4, Y0, Y0
+	VMOVUPS      word4b400000<>+0(SB), Y4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y0, Y4
+	VSUBPS       word4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y0
+	VMOVUPS      word3ab511a9<>+0(SB), Y5
+	VFMADD213PS  word3c091d36<>+0(SB), Y0, Y5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y0, Y5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y0, Y5
+	VFMADD213PS  word3efffffe<>+0(SB), Y0, Y5
+	VMULPS       Y0, Y0, Y6
+	VFMADD213PS  Y0, Y6, Y5
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y5
+	VADDPS       word40000000<>+0(SB), Y5, Y0
+	VDIVPS       Y0, Y5, Y0
+	VMULPS       Y0, Y0, Y4
+	VMOVUPS      word3dedd130<>+0(SB), Y5
+	VFMADD213PS  word3dde467c<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e126493<>+0(SB), Y4, Y5
+	VFMADD213PS  word3e4ccc6a<>+0(SB), Y4, Y5
+	VFMADD213PS  word3eaaaaab<>+0(SB), Y4, Y5
+	VADDPS       Y0, Y0, Y0
+	VMULPS       Y4, Y0, Y4
+	VFMADD213PS  Y0, Y4, Y5
+	VCMPPS       $0x16, Y1, Y3, Y0
+	VANDPS       Y3, Y0, Y0
+	VADDPS       Y5, Y0, Y0
+	VMASKMOVPS   Y0, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2SoftplusBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2SoftplusBackward(SB), NOSPLIT, $0-36
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS wordc2b00000<>+0(SB), Y0
+	XORQ    SI, SI
+	MOVQ    BX, DI
+	SUBQ    $0x08, DI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (CX)(SI*4), Y1
+	VMOVUPS      (DX)(SI*4), Y2
+	VORPS        word80000000<>+0(SB), Y2, Y3
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      word4b400000<>+0(SB), Y4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y3, Y4
+	VSUBPS       word4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y3
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y3
+	VMOVUPS      word3ab511a9<>+0(SB), Y5
+	VFMADD213PS  word3c091d36<>+0(SB), Y3, Y5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y3, Y5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y3, Y5
+	VFMADD213PS  word3efffffe<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y3
+	VADDPS       Y3, Y5, Y4
+	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y3, Y5, Y4
+	VBLENDVPS    Y2, Y4, Y3, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	CMPQ         SI, DI
+	JLE          next1
+
+rest2:
+	MOVQ         BX, DI
+	SUBQ         SI, DI
+	JZ           done3
+	LEAQ         lanes<>+0(SB), BX
+	NEGQ         DI
+	VMOVDQU      32(BX)(DI*4), Y1
+	VMASKMOVPS   (CX)(SI*4), Y1, Y2
+	VMASKMOVPS   (DX)(SI*4), Y1, Y3
+	VORPS        word80000000<>+0(SB), Y3, Y4
+	VMAXPS       Y4, Y0, Y0
+	VMOVUPS      word4b400000<>+0(SB), Y4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y0, Y4
+	VSUBPS       word4b400000<>+0(SB), Y4, Y5
+	VFNMADD231PS word3f318000<>+0(SB), Y5, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y5, Y0
+	VMOVUPS      word3ab511a9<>+0(SB), Y5
+	VFMADD213PS  word3c091d36<>+0(SB), Y0, Y5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y0, Y5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y0, Y5
+	VFMADD213PS  word3efffffe<>+0(SB), Y0, Y5
+	VMULPS       Y0, Y0, Y6
+	VFMADD213PS  Y0, Y6, Y5
+	VPADDD       word0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VFMADD213PS  Y4, Y4, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y0
+	VADDPS       Y0, Y5, Y4
+	VDIVPS       Y4, Y0, Y0
+	VMULPS       Y0, Y5, Y4
+	VBLENDVPS    Y3, Y4, Y0, Y0
+	VMULPS       Y0, Y2, Y0
+	VMASKMOVPS   Y0, Y1, (AX)(SI*4)
 
 done3:
 	VZEROUPPER

@@ -238,5 +238,30 @@ func activations() []activation {
 				}
 			},
 		},
+		{
+			name: "softplus",
+			goForward: `b := math.Float32bits(v)
+				low := vmath.Log1p(vmath.ExpNegative(math.Float32frombits(b | signBit)))
+				if isNegative(b) {
+					b = 0
+				}
+				y[i] = math.Float32frombits(b) + low`,
+			goBackward: `s, _ := sigmoid(v)
+				dx[i] = dy[i] * s`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				f, zero := m.exponential(), m.zero()
+				return func(x VecVirtual) VecVirtual {
+					low := m.log1p(f.expNegative(m.or(x, word(signBits))))
+					return m.add(m.relu(x, zero), low)
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(dy, x VecVirtual) VecVirtual {
+					s, _ := f.sigmoid(x, true, false)
+					return m.mul(dy, s)
+				}
+			},
+		},
 	}
 }
