@@ -138,6 +138,28 @@ struct Softplus {
 	static __device__ __forceinline__ float slope(float x, float) { return Logistic(x).value; }
 };
 
+// Mish: f(x) = x tanh(p(x)), p(x) = log(1 + exp(x))        f'(x) = tanh(p(x)) + x s(x) / cosh(p(x))^2
+//
+// With w = exp(-|x|), tanh(p) = n/d and s/cosh(p)^2 = 4 a (1+w)/d^2: nn/mish.go has the terms.
+struct Mish {
+	float w, n, d;
+
+	__device__ __forceinline__ explicit Mish(float x) {
+		w = expf(-fabsf(x));
+		n = 2.0f * w + (x < 0.0f ? w * w : 1.0f);
+		d = n + (x < 0.0f ? 2.0f : 2.0f * w * w);
+	}
+	static __device__ __forceinline__ float value(float x, float) {
+		const Mish m(x);
+		return x * __fdividef(m.n, m.d);
+	}
+	static __device__ __forceinline__ float slope(float x, float) {
+		const Mish m(x);
+		const float inverse = __fdividef(1.0f, m.d), a = x < 0.0f ? m.w : m.w * m.w;
+		return m.n * inverse + x * (4.0f * a * (1.0f + m.w) * inverse * inverse);
+	}
+};
+
 } // namespace
 
 // ACTIVATIONS(X) is X(name, struct) for every activation, name being that of nn's device.Function with _ for -.
@@ -151,7 +173,8 @@ struct Softplus {
 	X(silu, SiLU) \
 	X(hard_swish, HardSwish) \
 	X(elu, ELU) \
-	X(softplus, Softplus)
+	X(softplus, Softplus) \
+	X(mish, Mish)
 
 // FUSED_WITH_BATCHNORM(X) is X(_name, struct) for the activations that batchnorm.cu applies: those that a built-in
 // recipe has after batch normalisation.

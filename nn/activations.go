@@ -23,6 +23,7 @@ func Activations() []ActivationKind {
 		{HardSwish{}, "x*min(max(x+3, 0), 6)/6"},
 		{ELU{}, "x above 0, alpha*(exp(x)-1) below"},
 		{Softplus{}, "log(1+exp(x))"},
+		{Mish{}, "x*tanh(log(1+exp(x)))"},
 	}
 }
 

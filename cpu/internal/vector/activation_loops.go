@@ -21,6 +21,7 @@ func activationLoops() map[string]Activation {
 		"hard-swish": {hardSwishForward, hardSwishBackward},
 		"elu":        {eluForward, eluBackward},
 		"softplus":   {softplusForward, softplusBackward},
+		"mish":       {mishForward, mishBackward},
 	}
 }
 
@@ -242,5 +243,32 @@ func softplusBackward(dx, dy, x []float32, alpha float32) {
 	for i, v := range x {
 		s, _ := sigmoid(v)
 		dx[i] = dy[i] * s
+	}
+}
+
+// mishForward computes y = f(x), f being mish.
+func mishForward(y, x []float32, alpha float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		w := vmath.ExpNegative(math.Float32frombits(math.Float32bits(v) | signBit))
+		n, rest := 2*w+1, 2*w*w
+		if v < 0 {
+			n, rest = 2*w+w*w, 2
+		}
+		y[i] = v * (n / (n + rest))
+	}
+}
+
+// mishBackward computes dx = dy f'(x), f being mish.
+func mishBackward(dx, dy, x []float32, alpha float32) {
+	dx, dy = dx[:len(x)], dy[:len(x)]
+	for i, v := range x {
+		w := vmath.ExpNegative(math.Float32frombits(math.Float32bits(v) | signBit))
+		n, rest, a := 2*w+1, 2*w*w, w*w
+		if v < 0 {
+			n, rest, a = 2*w+w*w, 2, w
+		}
+		inverse := 1 / (n + rest)
+		dx[i] = dy[i] * (n*inverse + v*(4*a*(1+w)*inverse*inverse))
 	}
 }

@@ -17,6 +17,7 @@ func avx512Activations() map[string]Activation {
 		"hard-swish": activation(avx512HardSwishForward, avx512HardSwishBackward),
 		"elu":        activation(avx512EluForward, avx512EluBackward),
 		"softplus":   activation(avx512SoftplusForward, avx512SoftplusBackward),
+		"mish":       activation(avx512MishForward, avx512MishBackward),
 	}
 }
 
@@ -33,5 +34,6 @@ func avx2Activations() map[string]Activation {
 		"hard-swish": activation(avx2HardSwishForward, avx2HardSwishBackward),
 		"elu":        activation(avx2EluForward, avx2EluBackward),
 		"softplus":   activation(avx2SoftplusForward, avx2SoftplusBackward),
+		"mish":       activation(avx2MishForward, avx2MishBackward),
 	}
 }

@@ -64,6 +64,12 @@ func avx512SoftplusForward(y *float32, x *float32, n int, alpha float32)
 // avx512SoftplusBackward: dx = dy f'(x), f being softplus.
 func avx512SoftplusBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
+// avx512MishForward: y = f(x), f being mish.
+func avx512MishForward(y *float32, x *float32, n int, alpha float32)
+
+// avx512MishBackward: dx = dy f'(x), f being mish.
+func avx512MishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
 // avx512Affine: y = scale*x + shift, column by column.
 func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 
@@ -210,6 +216,12 @@ func avx2SoftplusForward(y *float32, x *float32, n int, alpha float32)
 
 // avx2SoftplusBackward: dx = dy f'(x), f being softplus.
 func avx2SoftplusBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+
+// avx2MishForward: y = f(x), f being mish.
+func avx2MishForward(y *float32, x *float32, n int, alpha float32)
+
+// avx2MishBackward: dx = dy f'(x), f being mish.
+func avx2MishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
 
 // avx2Affine: y = scale*x + shift, column by column.
 func avx2Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)

@@ -2359,6 +2359,214 @@ done3:
 	VZEROUPPER
 	RET
 
+// func avx512MishForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512MishForward(SB), NOSPLIT, $0-28
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), DX
+	MOVQ    n+16(FP), CX
+	VMOVUPS wordc2b00000<>+0(SB), Z0
+	XORQ    BX, BX
+	MOVQ    CX, SI
+	SUBQ    $0x10, SI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (DX)(BX*4), Z1
+	VORPS        word80000000<>+0(SB), Z1, Z2
+	VMAXPS       Z2, Z0, Z2
+	VMOVUPS      word4b400000<>+0(SB), Z9
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z2, Z9
+	VSUBPS       word4b400000<>+0(SB), Z9, Z10
+	VFNMADD231PS word3f318000<>+0(SB), Z10, Z2
+	VFNMADD231PS wordb95e8083<>+0(SB), Z10, Z2
+	VMOVUPS      word3ab511a9<>+0(SB), Z10
+	VFMADD213PS  word3c091d36<>+0(SB), Z2, Z10
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z2, Z10
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z2, Z10
+	VFMADD213PS  word3efffffe<>+0(SB), Z2, Z10
+	VMULPS       Z2, Z2, Z11
+	VFMADD213PS  Z2, Z11, Z10
+	VPADDD       word0000007f<>+0(SB), Z9, Z9
+	VPSLLD       $0x17, Z9, Z9
+	VFMADD213PS  Z9, Z9, Z10
+	VMULPS       Z10, Z10, Z2
+	VADDPS       Z10, Z10, Z9
+	VPMOVD2M     Z1, K1
+	VMOVUPS      word3f800000<>+0(SB), Z11
+	VBLENDMPS    Z2, Z11, K1, Z3
+	VADDPS       Z3, Z9, Z9
+	VMOVUPS      word40000000<>+0(SB), Z11
+	VADDPS       Z2, Z2, Z12
+	VBLENDMPS    Z11, Z12, K1, Z4
+	VADDPS       Z4, Z9, Z11
+	VBLENDMPS    Z10, Z2, K1, Z5
+	VDIVPS       Z11, Z9, Z2
+	VMULPS       Z2, Z1, Z1
+	VMOVUPS      Z1, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	CMPQ         BX, SI
+	JLE          next1
+
+rest2:
+	MOVQ         CX, SI
+	SUBQ         BX, SI
+	JZ           done3
+	MOVQ         SI, CX
+	MOVL         $0x00000001, SI
+	SHLL         CL, SI
+	DECL         SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (DX)(BX*4), K1, Z1
+	VORPS        word80000000<>+0(SB), Z1, Z2
+	VMAXPS       Z2, Z0, Z0
+	VMOVUPS      word4b400000<>+0(SB), Z2
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z0, Z2
+	VSUBPS       word4b400000<>+0(SB), Z2, Z3
+	VFNMADD231PS word3f318000<>+0(SB), Z3, Z0
+	VFNMADD231PS wordb95e8083<>+0(SB), Z3, Z0
+	VMOVUPS      word3ab511a9<>+0(SB), Z3
+	VFMADD213PS  word3c091d36<>+0(SB), Z0, Z3
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z0, Z3
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z0, Z3
+	VFMADD213PS  word3efffffe<>+0(SB), Z0, Z3
+	VMULPS       Z0, Z0, Z4
+	VFMADD213PS  Z0, Z4, Z3
+	VPADDD       word0000007f<>+0(SB), Z2, Z2
+	VPSLLD       $0x17, Z2, Z2
+	VFMADD213PS  Z2, Z2, Z3
+	VMULPS       Z3, Z3, Z0
+	VADDPS       Z3, Z3, Z2
+	VPMOVD2M     Z1, K2
+	VMOVUPS      word3f800000<>+0(SB), Z4
+	VBLENDMPS    Z0, Z4, K2, Z6
+	VADDPS       Z6, Z2, Z2
+	VMOVUPS      word40000000<>+0(SB), Z4
+	VADDPS       Z0, Z0, Z5
+	VBLENDMPS    Z4, Z5, K2, Z7
+	VADDPS       Z7, Z2, Z4
+	VBLENDMPS    Z3, Z0, K2, Z8
+	VDIVPS       Z4, Z2, Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512MishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512MishBackward(SB), NOSPLIT, $0-36
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), DX
+	MOVQ    x+16(FP), BX
+	MOVQ    n+24(FP), CX
+	VMOVUPS wordc2b00000<>+0(SB), Z0
+	VMOVUPS word3f800000<>+0(SB), Z1
+	XORQ    SI, SI
+	MOVQ    CX, DI
+	SUBQ    $0x10, DI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (DX)(SI*4), Z2
+	VMOVUPS      (BX)(SI*4), Z3
+	VORPS        word80000000<>+0(SB), Z3, Z4
+	VMAXPS       Z4, Z0, Z4
+	VMOVUPS      word4b400000<>+0(SB), Z11
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z4, Z11
+	VSUBPS       word4b400000<>+0(SB), Z11, Z12
+	VFNMADD231PS word3f318000<>+0(SB), Z12, Z4
+	VFNMADD231PS wordb95e8083<>+0(SB), Z12, Z4
+	VMOVUPS      word3ab511a9<>+0(SB), Z12
+	VFMADD213PS  word3c091d36<>+0(SB), Z4, Z12
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z4, Z12
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z4, Z12
+	VFMADD213PS  word3efffffe<>+0(SB), Z4, Z12
+	VMULPS       Z4, Z4, Z13
+	VFMADD213PS  Z4, Z13, Z12
+	VPADDD       word0000007f<>+0(SB), Z11, Z11
+	VPSLLD       $0x17, Z11, Z11
+	VFMADD213PS  Z11, Z11, Z12
+	VMULPS       Z12, Z12, Z4
+	VADDPS       Z12, Z12, Z11
+	VPMOVD2M     Z3, K1
+	VMOVUPS      word3f800000<>+0(SB), Z13
+	VBLENDMPS    Z4, Z13, K1, Z5
+	VADDPS       Z5, Z11, Z11
+	VMOVUPS      word40000000<>+0(SB), Z13
+	VADDPS       Z4, Z4, Z14
+	VBLENDMPS    Z13, Z14, K1, Z6
+	VADDPS       Z6, Z11, Z13
+	VBLENDMPS    Z12, Z4, K1, Z7
+	VDIVPS       Z13, Z1, Z4
+	VMULPS       word40800000<>+0(SB), Z7, Z13
+	VADDPS       Z1, Z12, Z12
+	VMULPS       Z12, Z13, Z12
+	VMULPS       Z4, Z4, Z13
+	VMULPS       Z13, Z12, Z12
+	VMULPS       Z4, Z11, Z4
+	VFMADD231PS  Z3, Z12, Z4
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      Z2, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	CMPQ         SI, DI
+	JLE          next1
+
+rest2:
+	MOVQ         CX, DI
+	SUBQ         SI, DI
+	JZ           done3
+	MOVQ         DI, CX
+	MOVL         $0x00000001, DI
+	SHLL         CL, DI
+	DECL         DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (DX)(SI*4), K1, Z2
+	VMOVUPS.Z    (BX)(SI*4), K1, Z3
+	VORPS        word80000000<>+0(SB), Z3, Z4
+	VMAXPS       Z4, Z0, Z0
+	VMOVUPS      word4b400000<>+0(SB), Z4
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z0, Z4
+	VSUBPS       word4b400000<>+0(SB), Z4, Z5
+	VFNMADD231PS word3f318000<>+0(SB), Z5, Z0
+	VFNMADD231PS wordb95e8083<>+0(SB), Z5, Z0
+	VMOVUPS      word3ab511a9<>+0(SB), Z5
+	VFMADD213PS  word3c091d36<>+0(SB), Z0, Z5
+	VFMADD213PS  word3d2aac7a<>+0(SB), Z0, Z5
+	VFMADD213PS  word3e2aaa48<>+0(SB), Z0, Z5
+	VFMADD213PS  word3efffffe<>+0(SB), Z0, Z5
+	VMULPS       Z0, Z0, Z6
+	VFMADD213PS  Z0, Z6, Z5
+	VPADDD       word0000007f<>+0(SB), Z4, Z4
+	VPSLLD       $0x17, Z4, Z4
+	VFMADD213PS  Z4, Z4, Z5
+	VMULPS       Z5, Z5, Z0
+	VADDPS       Z5, Z5, Z4
+	VPMOVD2M     Z3, K2
+	VMOVUPS      word3f800000<>+0(SB), Z6
+	VBLENDMPS    Z0, Z6, K2, Z8
+	VADDPS       Z8, Z4, Z4
+	VMOVUPS      word40000000<>+0(SB), Z6
+	VADDPS       Z0, Z0, Z7
+	VBLENDMPS    Z6, Z7, K2, Z9
+	VADDPS       Z9, Z4, Z6
+	VBLENDMPS    Z5, Z0, K2, Z10
+	VDIVPS       Z6, Z1, Z0
+	VMULPS       word40800000<>+0(SB), Z10, Z6
+	VADDPS       Z1, Z5, Z1
+	VMULPS       Z1, Z6, Z1
+	VMULPS       Z0, Z0, Z5
+	VMULPS       Z5, Z1, Z1
+	VMULPS       Z0, Z4, Z0
+	VFMADD231PS  Z3, Z1, Z0
+	VMULPS       Z0, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
 // func avx512Affine(y *float32, x *float32, n int, scale *float32, shift *float32, width int)
 // Requires: AVX, AVX512DQ, AVX512F, CMOV
 TEXT ·avx512Affine(SB), NOSPLIT, $0-48
@@ -6415,6 +6623,206 @@ rest2:
 	VBLENDVPS    Y3, Y4, Y0, Y0
 	VMULPS       Y0, Y2, Y0
 	VMASKMOVPS   Y0, Y1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2MishForward(y *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2MishForward(SB), NOSPLIT, $0-28
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	VMOVUPS wordc2b00000<>+0(SB), Y0
+	XORQ    BX, BX
+	MOVQ    DX, SI
+	SUBQ    $0x08, SI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (CX)(BX*4), Y1
+	VORPS        word80000000<>+0(SB), Y1, Y2
+	VMAXPS       Y2, Y0, Y2
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y2, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y2
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y2
+	VMOVUPS      word3ab511a9<>+0(SB), Y4
+	VFMADD213PS  word3c091d36<>+0(SB), Y2, Y4
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y2, Y4
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y2, Y4
+	VFMADD213PS  word3efffffe<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VFMADD213PS  Y2, Y5, Y4
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y4, Y4, Y2
+	VADDPS       Y4, Y4, Y3
+	VMOVUPS      word3f800000<>+0(SB), Y5
+	VBLENDVPS    Y1, Y2, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VMOVUPS      word40000000<>+0(SB), Y5
+	VADDPS       Y2, Y2, Y6
+	VBLENDVPS    Y1, Y5, Y6, Y5
+	VADDPS       Y5, Y3, Y5
+	VBLENDVPS    Y1, Y4, Y2, Y2
+	VDIVPS       Y5, Y3, Y2
+	VMULPS       Y2, Y1, Y1
+	VMOVUPS      Y1, (AX)(BX*4)
+	ADDQ         $0x08, BX
+	CMPQ         BX, SI
+	JLE          next1
+
+rest2:
+	MOVQ         DX, SI
+	SUBQ         BX, SI
+	JZ           done3
+	LEAQ         lanes<>+0(SB), DX
+	NEGQ         SI
+	VMOVDQU      32(DX)(SI*4), Y1
+	VMASKMOVPS   (CX)(BX*4), Y1, Y2
+	VORPS        word80000000<>+0(SB), Y2, Y3
+	VMAXPS       Y3, Y0, Y0
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y0, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VFNMADD231PS word3f318000<>+0(SB), Y4, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y4, Y0
+	VMOVUPS      word3ab511a9<>+0(SB), Y4
+	VFMADD213PS  word3c091d36<>+0(SB), Y0, Y4
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y0, Y4
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y0, Y4
+	VFMADD213PS  word3efffffe<>+0(SB), Y0, Y4
+	VMULPS       Y0, Y0, Y5
+	VFMADD213PS  Y0, Y5, Y4
+	VPADDD       word0000007f<>+0(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VFMADD213PS  Y3, Y3, Y4
+	VMULPS       Y4, Y4, Y0
+	VADDPS       Y4, Y4, Y3
+	VMOVUPS      word3f800000<>+0(SB), Y5
+	VBLENDVPS    Y2, Y0, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VMOVUPS      word40000000<>+0(SB), Y5
+	VADDPS       Y0, Y0, Y6
+	VBLENDVPS    Y2, Y5, Y6, Y5
+	VADDPS       Y5, Y3, Y5
+	VBLENDVPS    Y2, Y4, Y0, Y0
+	VDIVPS       Y5, Y3, Y0
+	VMULPS       Y0, Y2, Y0
+	VMASKMOVPS   Y0, Y1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2MishBackward(dx *float32, dy *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·avx2MishBackward(SB), NOSPLIT, $0-36
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS wordc2b00000<>+0(SB), Y0
+	VMOVUPS word3f800000<>+0(SB), Y1
+	XORQ    SI, SI
+	MOVQ    BX, DI
+	SUBQ    $0x08, DI
+	JLT     rest2
+
+next1:
+	VMOVUPS      (CX)(SI*4), Y2
+	VMOVUPS      (DX)(SI*4), Y3
+	VORPS        word80000000<>+0(SB), Y3, Y4
+	VMAXPS       Y4, Y0, Y4
+	VMOVUPS      word4b400000<>+0(SB), Y5
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y4, Y5
+	VSUBPS       word4b400000<>+0(SB), Y5, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y4
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y4
+	VMOVUPS      word3ab511a9<>+0(SB), Y6
+	VFMADD213PS  word3c091d36<>+0(SB), Y4, Y6
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y4, Y6
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y4, Y6
+	VFMADD213PS  word3efffffe<>+0(SB), Y4, Y6
+	VMULPS       Y4, Y4, Y7
+	VFMADD213PS  Y4, Y7, Y6
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD213PS  Y5, Y5, Y6
+	VMULPS       Y6, Y6, Y4
+	VADDPS       Y6, Y6, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y7
+	VBLENDVPS    Y3, Y4, Y7, Y7
+	VADDPS       Y7, Y5, Y5
+	VMOVUPS      word40000000<>+0(SB), Y7
+	VADDPS       Y4, Y4, Y8
+	VBLENDVPS    Y3, Y7, Y8, Y7
+	VADDPS       Y7, Y5, Y7
+	VBLENDVPS    Y3, Y6, Y4, Y4
+	VDIVPS       Y7, Y1, Y7
+	VMULPS       word40800000<>+0(SB), Y4, Y4
+	VADDPS       Y1, Y6, Y6
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y7, Y7, Y6
+	VMULPS       Y6, Y4, Y4
+	VMULPS       Y7, Y5, Y5
+	VFMADD231PS  Y3, Y4, Y5
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      Y2, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	CMPQ         SI, DI
+	JLE          next1
+
+rest2:
+	MOVQ         BX, DI
+	SUBQ         SI, DI
+	JZ           done3
+	LEAQ         lanes<>+0(SB), BX
+	NEGQ         DI
+	VMOVDQU      32(BX)(DI*4), Y2
+	VMASKMOVPS   (CX)(SI*4), Y2, Y3
+	VMASKMOVPS   (DX)(SI*4), Y2, Y4
+	VORPS        word80000000<>+0(SB), Y4, Y5
+	VMAXPS       Y5, Y0, Y0
+	VMOVUPS      word4b400000<>+0(SB), Y5
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y0, Y5
+	VSUBPS       word4b400000<>+0(SB), Y5, Y6
+	VFNMADD231PS word3f318000<>+0(SB), Y6, Y0
+	VFNMADD231PS wordb95e8083<>+0(SB), Y6, Y0
+	VMOVUPS      word3ab511a9<>+0(SB), Y6
+	VFMADD213PS  word3c091d36<>+0(SB), Y0, Y6
+	VFMADD213PS  word3d2aac7a<>+0(SB), Y0, Y6
+	VFMADD213PS  word3e2aaa48<>+0(SB), Y0, Y6
+	VFMADD213PS  word3efffffe<>+0(SB), Y0, Y6
+	VMULPS       Y0, Y0, Y7
+	VFMADD213PS  Y0, Y7, Y6
+	VPADDD       word0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VFMADD213PS  Y5, Y5, Y6
+	VMULPS       Y6, Y6, Y0
+	VADDPS       Y6, Y6, Y5
+	VMOVUPS      word3f800000<>+0(SB), Y7
+	VBLENDVPS    Y4, Y0, Y7, Y7
+	VADDPS       Y7, Y5, Y5
+	VMOVUPS      word40000000<>+0(SB), Y7
+	VADDPS       Y0, Y0, Y8
+	VBLENDVPS    Y4, Y7, Y8, Y7
+	VADDPS       Y7, Y5, Y7
+	VBLENDVPS    Y4, Y6, Y0, Y0
+	VDIVPS       Y7, Y1, Y7
+	VMULPS       word40800000<>+0(SB), Y0, Y0
+	VADDPS       Y1, Y6, Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y7, Y7, Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y7, Y5, Y1
+	VFMADD231PS  Y4, Y0, Y1
+	VMULPS       Y1, Y3, Y0
+	VMASKMOVPS   Y0, Y2, (AX)(SI*4)
 
 done3:
 	VZEROUPPER

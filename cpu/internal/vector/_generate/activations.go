@@ -263,5 +263,50 @@ func activations() []activation {
 				}
 			},
 		},
+		{
+			// nn/mish.go has the formulas.
+			name: "mish",
+			goForward: `w := vmath.ExpNegative(math.Float32frombits(math.Float32bits(v) | signBit))
+				n, rest := 2*w+1, 2*w*w
+				if v < 0 {
+					n, rest = 2*w+w*w, 2
+				}
+				y[i] = v * (n / (n + rest))`,
+			goBackward: `w := vmath.ExpNegative(math.Float32frombits(math.Float32bits(v) | signBit))
+				n, rest, a := 2*w+1, 2*w*w, w*w
+				if v < 0 {
+					n, rest, a = 2*w+w*w, 2, w
+				}
+				inverse := 1 / (n + rest)
+				dx[i] = dy[i] * (n*inverse + v*(4*a*(1+w)*inverse*inverse))`,
+			forward: func(m *machine) func(x VecVirtual) VecVirtual {
+				f := m.exponential()
+				return func(x VecVirtual) VecVirtual {
+					n, d, _, _ := f.mish(x)
+					return m.mul(x, m.div(n, d))
+				}
+			},
+			backward: func(m *machine) func(dy, x VecVirtual) VecVirtual {
+				f, one := m.exponential(), m.hold(constant(1))
+				return func(dy, x VecVirtual) VecVirtual {
+					n, d, a, w := f.mish(x)
+					inverse := m.div(one, d)
+					second := m.mul(m.mul(m.mul(a, constant(4)), m.add(w, one)), m.mul(inverse, inverse))
+					slope := m.mul(n, inverse)
+					VFMADD231PS(x, second, slope)
+					return m.mul(dy, slope)
+				}
+			},
+		},
 	}
+}
+
+// mish returns the terms of nn/mish.go.
+func (m exponential) mish(x VecVirtual) (n, d, a, w VecVirtual) {
+	w = m.expNegative(m.or(x, word(signBits)))
+	square, twice := m.mul(w, w), m.add(w, w)
+	negative := m.negative(x)
+	n = m.add(twice, m.choose(negative, square, m.hold(constant(1))))
+	d = m.add(n, m.choose(negative, m.hold(constant(2)), m.add(square, square)))
+	return n, d, m.choose(negative, w, square), w
 }
