@@ -35,6 +35,7 @@ func Run(b *testing.B) {
 	}{
 		{"gemm", runGEMM},
 		{"conv", runConv},
+		{"depthwise", runDepthwise},
 		{"elementwise", runElementwise},
 		{"step", runStep},
 		{"data", runData},

@@ -22,6 +22,8 @@ func generic() *Kernels {
 		SumSquares:        sumSquares,
 		Exponentials:      exponentials,
 		SumOfExponentials: sumOfExponentials,
+		Correlate:         correlate,
+		CorrelateFilter:   correlateFilter,
 		Pool8:             genericPool[uint8](),
 		Pool32:            genericPool[int32](),
 		Dropout:           dropout,

@@ -56,6 +56,10 @@ type Kernels struct {
 	// SumOfExponentials returns the sum of exp(x - shift), where shift >= x.
 	SumOfExponentials func(x []float32, shift float32) float64
 
+	// Correlate and CorrelateFilter are rows of depthwise convolutions: see Correlation.
+	Correlate       func(y, bias, x, w []float32, g *Correlation)
+	CorrelateFilter func(w, y, x []float32, g *Correlation)
+
 	// Pool8 is for windows of fewer than 255 elements, Pool32 for any.
 	Pool8  Pool[uint8]
 	Pool32 Pool[int32]

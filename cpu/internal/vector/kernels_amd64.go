@@ -157,6 +157,30 @@ func avx512SumOfExponentials(x *float32, n int, shift float32) float64
 // avx512Exponentials: y = exp(x - shift), and returns the sum.
 func avx512Exponentials(y *float32, x *float32, n int, shift float32) float64
 
+// avx512Correlate: y = bias + the sum of x*w over rows x columns taps, for n pixels of c channels. The steps are in bytes.
+func avx512Correlate(y *float32, bias *float32, x *float32, w *float32, n int, c int, yStep int, xStep int, xTap int, xSkip int, wTap int, wSkip int, rows int, columns int, yAhead int, xAhead int)
+
+// avx512CorrelateFilter3x3: dw += the sum of dy*x over n pixels of c channels, for 3 x 3 taps. The steps are in bytes.
+func avx512CorrelateFilter3x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx512CorrelateFilter2x5: dw += the sum of dy*x over n pixels of c channels, for 2 x 5 taps. The steps are in bytes.
+func avx512CorrelateFilter2x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx512CorrelateFilter1x5: dw += the sum of dy*x over n pixels of c channels, for 1 x 5 taps. The steps are in bytes.
+func avx512CorrelateFilter1x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx512CorrelateFilter1x4: dw += the sum of dy*x over n pixels of c channels, for 1 x 4 taps. The steps are in bytes.
+func avx512CorrelateFilter1x4(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx512CorrelateFilter1x3: dw += the sum of dy*x over n pixels of c channels, for 1 x 3 taps. The steps are in bytes.
+func avx512CorrelateFilter1x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx512CorrelateFilter1x2: dw += the sum of dy*x over n pixels of c channels, for 1 x 2 taps. The steps are in bytes.
+func avx512CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx512CorrelateFilter1x1: dw += the sum of dy*x over n pixels of c channels, for 1 x 1 taps. The steps are in bytes.
+func avx512CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
 // avx2ReluForward: y = f(x), f being relu.
 func avx2ReluForward(y *float32, x *float32, n int, alpha float32)
 
@@ -309,3 +333,27 @@ func avx2SumOfExponentials(x *float32, n int, shift float32) float64
 
 // avx2Exponentials: y = exp(x - shift), and returns the sum.
 func avx2Exponentials(y *float32, x *float32, n int, shift float32) float64
+
+// avx2Correlate: y = bias + the sum of x*w over rows x columns taps, for n pixels of c channels. The steps are in bytes.
+func avx2Correlate(y *float32, bias *float32, x *float32, w *float32, n int, c int, yStep int, xStep int, xTap int, xSkip int, wTap int, wSkip int, rows int, columns int, yAhead int, xAhead int)
+
+// avx2CorrelateFilter3x3: dw += the sum of dy*x over n pixels of c channels, for 3 x 3 taps. The steps are in bytes.
+func avx2CorrelateFilter3x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx2CorrelateFilter2x5: dw += the sum of dy*x over n pixels of c channels, for 2 x 5 taps. The steps are in bytes.
+func avx2CorrelateFilter2x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx2CorrelateFilter1x5: dw += the sum of dy*x over n pixels of c channels, for 1 x 5 taps. The steps are in bytes.
+func avx2CorrelateFilter1x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx2CorrelateFilter1x4: dw += the sum of dy*x over n pixels of c channels, for 1 x 4 taps. The steps are in bytes.
+func avx2CorrelateFilter1x4(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx2CorrelateFilter1x3: dw += the sum of dy*x over n pixels of c channels, for 1 x 3 taps. The steps are in bytes.
+func avx2CorrelateFilter1x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx2CorrelateFilter1x2: dw += the sum of dy*x over n pixels of c channels, for 1 x 2 taps. The steps are in bytes.
+func avx2CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+
+// avx2CorrelateFilter1x1: dw += the sum of dy*x over n pixels of c channels, for 1 x 1 taps. The steps are in bytes.
+func avx2CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)

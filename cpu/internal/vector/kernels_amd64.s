@@ -5107,6 +5107,1411 @@ done3:
 	VZEROUPPER
 	RET
 
+// func avx512Correlate(y *float32, bias *float32, x *float32, w *float32, n int, c int, yStep int, xStep int, xTap int, xSkip int, wTap int, wSkip int, rows int, columns int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512Correlate(SB), NOSPLIT, $16-128
+	MOVQ y+0(FP), AX
+	MOVQ x+16(FP), DX
+	MOVQ xStep+56(FP), SI
+	LEAQ (SI)(SI*2), DI
+	MOVQ xTap+64(FP), R8
+	MOVQ wTap+80(FP), R9
+	MOVQ n+32(FP), CX
+	MOVQ CX, (SP)
+
+pixels1:
+	CMPQ (SP), $0x08
+	JLT  fewer2
+	XORQ BX, BX
+
+next3:
+	LEAQ    16(BX), CX
+	CMPQ    CX, c+40(FP)
+	JGT     rest4
+	MOVQ    bias+8(FP), CX
+	VMOVUPS (CX)(BX*4), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    w+24(FP), R11
+	LEAQ    (R11)(BX*4), R11
+	LEAQ    (DX)(BX*4), CX
+	LEAQ    (CX)(SI*4), R10
+	MOVQ    rows+96(FP), R12
+	MOVQ    R12, 8(SP)
+
+row6:
+	MOVQ columns+104(FP), R12
+
+column7:
+	VMOVUPS     (R11), Z8
+	VFMADD231PS (CX), Z8, Z0
+	VFMADD231PS (CX)(SI*1), Z8, Z1
+	VFMADD231PS (CX)(SI*2), Z8, Z2
+	VFMADD231PS (CX)(DI*1), Z8, Z3
+	VFMADD231PS (R10), Z8, Z4
+	VFMADD231PS (R10)(SI*1), Z8, Z5
+	VFMADD231PS (R10)(SI*2), Z8, Z6
+	VFMADD231PS (R10)(DI*1), Z8, Z7
+	ADDQ        R8, CX
+	ADDQ        R8, R10
+	ADDQ        R9, R11
+	DECQ        R12
+	JNZ         column7
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        xSkip+72(FP), R10
+	ADDQ        wSkip+88(FP), R11
+	DECQ        8(SP)
+	JNZ         row6
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), R12
+	VMOVUPS     Z0, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z2, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z3, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z4, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z5, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z6, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z7, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+	PREFETCHT1  (CX)(SI*2)
+	PREFETCHT1  (CX)(DI*1)
+	LEAQ        (CX)(SI*4), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+	PREFETCHT1  (CX)(SI*2)
+	PREFETCHT1  (CX)(DI*1)
+	ADDQ        $0x10, BX
+	JMP         next3
+
+rest4:
+	MOVQ      c+40(FP), CX
+	SUBQ      BX, CX
+	JZ        done5
+	MOVL      $0x00000001, R10
+	SHLL      CL, R10
+	DECL      R10
+	KMOVW     R10, K1
+	MOVQ      bias+8(FP), CX
+	VMOVUPS.Z (CX)(BX*4), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	MOVQ      w+24(FP), R11
+	LEAQ      (R11)(BX*4), R11
+	LEAQ      (DX)(BX*4), CX
+	LEAQ      (CX)(SI*4), R10
+	MOVQ      rows+96(FP), R12
+	MOVQ      R12, 8(SP)
+
+row8:
+	MOVQ columns+104(FP), R12
+
+column9:
+	VMOVUPS.Z   (R11), K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS.Z   (CX)(SI*1), K1, Z9
+	VFMADD231PS Z9, Z8, Z1
+	VMOVUPS.Z   (CX)(SI*2), K1, Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS.Z   (CX)(DI*1), K1, Z9
+	VFMADD231PS Z9, Z8, Z3
+	VMOVUPS.Z   (R10), K1, Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS.Z   (R10)(SI*1), K1, Z9
+	VFMADD231PS Z9, Z8, Z5
+	VMOVUPS.Z   (R10)(SI*2), K1, Z9
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS.Z   (R10)(DI*1), K1, Z9
+	VFMADD231PS Z9, Z8, Z7
+	ADDQ        R8, CX
+	ADDQ        R8, R10
+	ADDQ        R9, R11
+	DECQ        R12
+	JNZ         column9
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        xSkip+72(FP), R10
+	ADDQ        wSkip+88(FP), R11
+	DECQ        8(SP)
+	JNZ         row8
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), R12
+	VMOVUPS     Z0, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z2, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z3, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z4, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z5, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z6, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z7, K1, (CX)
+	PREFETCHT1  (CX)(R12*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+	PREFETCHT1  (CX)(SI*2)
+	PREFETCHT1  (CX)(DI*1)
+	LEAQ        (CX)(SI*4), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+	PREFETCHT1  (CX)(SI*2)
+	PREFETCHT1  (CX)(DI*1)
+
+done5:
+	MOVQ yStep+48(FP), CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, AX
+	MOVQ xStep+56(FP), CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, DX
+	SUBQ $0x08, (SP)
+	JMP  pixels1
+
+fewer2:
+pixels10:
+	CMPQ (SP), $0x04
+	JLT  fewer11
+	XORQ BX, BX
+
+next12:
+	LEAQ    16(BX), CX
+	CMPQ    CX, c+40(FP)
+	JGT     rest13
+	MOVQ    bias+8(FP), CX
+	VMOVUPS (CX)(BX*4), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    w+24(FP), R10
+	LEAQ    (R10)(BX*4), R10
+	LEAQ    (DX)(BX*4), CX
+	MOVQ    rows+96(FP), R11
+	MOVQ    R11, 8(SP)
+
+row15:
+	MOVQ columns+104(FP), R11
+
+column16:
+	VMOVUPS     (R10), Z4
+	VFMADD231PS (CX), Z4, Z0
+	VFMADD231PS (CX)(SI*1), Z4, Z1
+	VFMADD231PS (CX)(SI*2), Z4, Z2
+	VFMADD231PS (CX)(DI*1), Z4, Z3
+	ADDQ        R8, CX
+	ADDQ        R9, R10
+	DECQ        R11
+	JNZ         column16
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        wSkip+88(FP), R10
+	DECQ        8(SP)
+	JNZ         row15
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), R11
+	VMOVUPS     Z0, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z1, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z2, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z3, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+	PREFETCHT1  (CX)(SI*2)
+	PREFETCHT1  (CX)(DI*1)
+	ADDQ        $0x10, BX
+	JMP         next12
+
+rest13:
+	MOVQ      c+40(FP), CX
+	SUBQ      BX, CX
+	JZ        done14
+	MOVL      $0x00000001, R10
+	SHLL      CL, R10
+	DECL      R10
+	KMOVW     R10, K1
+	MOVQ      bias+8(FP), CX
+	VMOVUPS.Z (CX)(BX*4), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	MOVQ      w+24(FP), R10
+	LEAQ      (R10)(BX*4), R10
+	LEAQ      (DX)(BX*4), CX
+	MOVQ      rows+96(FP), R11
+	MOVQ      R11, 8(SP)
+
+row17:
+	MOVQ columns+104(FP), R11
+
+column18:
+	VMOVUPS.Z   (R10), K1, Z4
+	VMOVUPS.Z   (CX), K1, Z5
+	VFMADD231PS Z5, Z4, Z0
+	VMOVUPS.Z   (CX)(SI*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS.Z   (CX)(SI*2), K1, Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   (CX)(DI*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z3
+	ADDQ        R8, CX
+	ADDQ        R9, R10
+	DECQ        R11
+	JNZ         column18
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        wSkip+88(FP), R10
+	DECQ        8(SP)
+	JNZ         row17
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), R11
+	VMOVUPS     Z0, K1, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z2, K1, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z3, K1, (CX)
+	PREFETCHT1  (CX)(R11*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+	PREFETCHT1  (CX)(SI*2)
+	PREFETCHT1  (CX)(DI*1)
+
+done14:
+	MOVQ yStep+48(FP), CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, AX
+	MOVQ xStep+56(FP), CX
+	ADDQ CX, CX
+	ADDQ CX, CX
+	ADDQ CX, DX
+	SUBQ $0x04, (SP)
+	JMP  pixels10
+
+fewer11:
+pixels19:
+	CMPQ (SP), $0x02
+	JLT  fewer20
+	XORQ BX, BX
+
+next21:
+	LEAQ    16(BX), CX
+	CMPQ    CX, c+40(FP)
+	JGT     rest22
+	MOVQ    bias+8(FP), CX
+	VMOVUPS (CX)(BX*4), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    w+24(FP), DI
+	LEAQ    (DI)(BX*4), DI
+	LEAQ    (DX)(BX*4), CX
+	MOVQ    rows+96(FP), R10
+	MOVQ    R10, 8(SP)
+
+row24:
+	MOVQ columns+104(FP), R10
+
+column25:
+	VMOVUPS     (DI), Z2
+	VFMADD231PS (CX), Z2, Z0
+	VFMADD231PS (CX)(SI*1), Z2, Z1
+	ADDQ        R8, CX
+	ADDQ        R9, DI
+	DECQ        R10
+	JNZ         column25
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        wSkip+88(FP), DI
+	DECQ        8(SP)
+	JNZ         row24
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), R10
+	VMOVUPS     Z0, (CX)
+	PREFETCHT1  (CX)(R10*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z1, (CX)
+	PREFETCHT1  (CX)(R10*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+	ADDQ        $0x10, BX
+	JMP         next21
+
+rest22:
+	MOVQ      c+40(FP), CX
+	SUBQ      BX, CX
+	JZ        done23
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	MOVQ      bias+8(FP), CX
+	VMOVUPS.Z (CX)(BX*4), K1, Z0
+	VMOVAPS   Z0, Z1
+	MOVQ      w+24(FP), DI
+	LEAQ      (DI)(BX*4), DI
+	LEAQ      (DX)(BX*4), CX
+	MOVQ      rows+96(FP), R10
+	MOVQ      R10, 8(SP)
+
+row26:
+	MOVQ columns+104(FP), R10
+
+column27:
+	VMOVUPS.Z   (DI), K1, Z2
+	VMOVUPS.Z   (CX), K1, Z3
+	VFMADD231PS Z3, Z2, Z0
+	VMOVUPS.Z   (CX)(SI*1), K1, Z3
+	VFMADD231PS Z3, Z2, Z1
+	ADDQ        R8, CX
+	ADDQ        R9, DI
+	DECQ        R10
+	JNZ         column27
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        wSkip+88(FP), DI
+	DECQ        8(SP)
+	JNZ         row26
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), R10
+	VMOVUPS     Z0, K1, (CX)
+	PREFETCHT1  (CX)(R10*1)
+	ADDQ        yStep+48(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	PREFETCHT1  (CX)(R10*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+	PREFETCHT1  (CX)(SI*1)
+
+done23:
+	MOVQ yStep+48(FP), CX
+	ADDQ CX, CX
+	ADDQ CX, AX
+	MOVQ xStep+56(FP), CX
+	ADDQ CX, CX
+	ADDQ CX, DX
+	SUBQ $0x02, (SP)
+	JMP  pixels19
+
+fewer20:
+pixels28:
+	CMPQ (SP), $0x01
+	JLT  fewer29
+	XORQ BX, BX
+
+next30:
+	LEAQ    16(BX), CX
+	CMPQ    CX, c+40(FP)
+	JGT     rest31
+	MOVQ    bias+8(FP), CX
+	VMOVUPS (CX)(BX*4), Z0
+	MOVQ    w+24(FP), SI
+	LEAQ    (SI)(BX*4), SI
+	LEAQ    (DX)(BX*4), CX
+	MOVQ    rows+96(FP), DI
+	MOVQ    DI, 8(SP)
+
+row33:
+	MOVQ columns+104(FP), DI
+
+column34:
+	VMOVUPS     (SI), Z1
+	VFMADD231PS (CX), Z1, Z0
+	ADDQ        R8, CX
+	ADDQ        R9, SI
+	DECQ        DI
+	JNZ         column34
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        wSkip+88(FP), SI
+	DECQ        8(SP)
+	JNZ         row33
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), DI
+	VMOVUPS     Z0, (CX)
+	PREFETCHT1  (CX)(DI*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+	ADDQ        $0x10, BX
+	JMP         next30
+
+rest31:
+	MOVQ      c+40(FP), CX
+	SUBQ      BX, CX
+	JZ        done32
+	MOVL      $0x00000001, SI
+	SHLL      CL, SI
+	DECL      SI
+	KMOVW     SI, K1
+	MOVQ      bias+8(FP), CX
+	VMOVUPS.Z (CX)(BX*4), K1, Z0
+	MOVQ      w+24(FP), SI
+	LEAQ      (SI)(BX*4), SI
+	LEAQ      (DX)(BX*4), CX
+	MOVQ      rows+96(FP), DI
+	MOVQ      DI, 8(SP)
+
+row35:
+	MOVQ columns+104(FP), DI
+
+column36:
+	VMOVUPS.Z   (SI), K1, Z1
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD231PS Z2, Z1, Z0
+	ADDQ        R8, CX
+	ADDQ        R9, SI
+	DECQ        DI
+	JNZ         column36
+	ADDQ        xSkip+72(FP), CX
+	ADDQ        wSkip+88(FP), SI
+	DECQ        8(SP)
+	JNZ         row35
+	LEAQ        (AX)(BX*4), CX
+	MOVQ        yAhead+112(FP), DI
+	VMOVUPS     Z0, K1, (CX)
+	PREFETCHT1  (CX)(DI*1)
+	LEAQ        (DX)(BX*4), CX
+	ADDQ        xAhead+120(FP), CX
+	PREFETCHT1  (CX)
+
+done32:
+	MOVQ yStep+48(FP), CX
+	ADDQ CX, AX
+	MOVQ xStep+56(FP), CX
+	ADDQ CX, DX
+	SUBQ $0x01, (SP)
+	JMP  pixels28
+
+fewer29:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter3x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter3x3(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), DX
+	MOVQ xStep+48(FP), BX
+	MOVQ xTap+56(FP), SI
+	XORQ AX, AX
+
+next1:
+	LEAQ    16(AX), CX
+	CMPQ    CX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	VMOVUPS (CX), Z0
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z1
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	ADDQ    wRow+80(FP), CX
+	VMOVUPS (CX), Z3
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z4
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z5
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	ADDQ    wRow+80(FP), CX
+	ADDQ    wRow+80(FP), CX
+	VMOVUPS (CX), Z6
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z7
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z8
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    R8, R9
+	ADDQ    xRow+64(FP), R9
+	MOVQ    R9, R10
+	ADDQ    xRow+64(FP), R10
+	MOVQ    dy+8(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R11
+	MOVQ    xAhead+96(FP), R12
+
+pixel4:
+	VMOVUPS     (CX), Z9
+	PREFETCHT1  (CX)(R11*1)
+	PREFETCHT1  (R8)(R12*1)
+	VFMADD231PS (R8), Z9, Z0
+	VFMADD231PS (R8)(SI*1), Z9, Z1
+	VFMADD231PS (R8)(SI*2), Z9, Z2
+	ADDQ        BX, R8
+	VFMADD231PS (R9), Z9, Z3
+	VFMADD231PS (R9)(SI*1), Z9, Z4
+	VFMADD231PS (R9)(SI*2), Z9, Z5
+	ADDQ        BX, R9
+	VFMADD231PS (R10), Z9, Z6
+	VFMADD231PS (R10)(SI*1), Z9, Z7
+	VFMADD231PS (R10)(SI*2), Z9, Z8
+	ADDQ        BX, R10
+	ADDQ        DX, CX
+	DECQ        DI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	VMOVUPS     Z3, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z4, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z5, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	ADDQ        wRow+80(FP), CX
+	VMOVUPS     Z6, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z7, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z8, (CX)
+	ADDQ        $0x10, AX
+	JMP         next1
+
+rest2:
+	MOVQ      c+32(FP), CX
+	SUBQ      AX, CX
+	JZ        done3
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z1
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z2
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	ADDQ      wRow+80(FP), CX
+	VMOVUPS.Z (CX), K1, Z3
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z4
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z5
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	ADDQ      wRow+80(FP), CX
+	ADDQ      wRow+80(FP), CX
+	VMOVUPS.Z (CX), K1, Z6
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z7
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z8
+	MOVQ      x+16(FP), R8
+	LEAQ      (R8)(AX*4), R8
+	MOVQ      R8, R9
+	ADDQ      xRow+64(FP), R9
+	MOVQ      R9, R10
+	ADDQ      xRow+64(FP), R10
+	MOVQ      dy+8(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      n+24(FP), DI
+	MOVQ      yAhead+88(FP), R11
+	MOVQ      xAhead+96(FP), R12
+
+pixel5:
+	VMOVUPS.Z   (CX), K1, Z9
+	PREFETCHT1  (CX)(R11*1)
+	PREFETCHT1  (R8)(R12*1)
+	VMOVUPS.Z   (R8), K1, Z10
+	VFMADD231PS Z10, Z9, Z0
+	VMOVUPS.Z   (R8)(SI*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z1
+	VMOVUPS.Z   (R8)(SI*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z2
+	ADDQ        BX, R8
+	VMOVUPS.Z   (R9), K1, Z10
+	VFMADD231PS Z10, Z9, Z3
+	VMOVUPS.Z   (R9)(SI*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z4
+	VMOVUPS.Z   (R9)(SI*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z5
+	ADDQ        BX, R9
+	VMOVUPS.Z   (R10), K1, Z10
+	VFMADD231PS Z10, Z9, Z6
+	VMOVUPS.Z   (R10)(SI*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z7
+	VMOVUPS.Z   (R10)(SI*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z8
+	ADDQ        BX, R10
+	ADDQ        DX, CX
+	DECQ        DI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, K1, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	VMOVUPS     Z3, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z4, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z5, K1, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	ADDQ        wRow+80(FP), CX
+	VMOVUPS     Z6, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z7, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z8, K1, (CX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter2x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter2x5(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), DX
+	MOVQ xStep+48(FP), BX
+	MOVQ xTap+56(FP), SI
+	LEAQ (SI)(SI*2), DI
+	XORQ AX, AX
+
+next1:
+	LEAQ    16(AX), CX
+	CMPQ    CX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	VMOVUPS (CX), Z0
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z1
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z2
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z3
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z4
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	ADDQ    wRow+80(FP), CX
+	VMOVUPS (CX), Z5
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z6
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z7
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z8
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z9
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    R9, R10
+	ADDQ    xRow+64(FP), R10
+	MOVQ    dy+8(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R11
+	MOVQ    xAhead+96(FP), R12
+
+pixel4:
+	VMOVUPS     (CX), Z10
+	PREFETCHT1  (CX)(R11*1)
+	PREFETCHT1  (R9)(R12*1)
+	VFMADD231PS (R9), Z10, Z0
+	VFMADD231PS (R9)(SI*1), Z10, Z1
+	VFMADD231PS (R9)(SI*2), Z10, Z2
+	VFMADD231PS (R9)(DI*1), Z10, Z3
+	VFMADD231PS (R9)(SI*4), Z10, Z4
+	ADDQ        BX, R9
+	VFMADD231PS (R10), Z10, Z5
+	VFMADD231PS (R10)(SI*1), Z10, Z6
+	VFMADD231PS (R10)(SI*2), Z10, Z7
+	VFMADD231PS (R10)(DI*1), Z10, Z8
+	VFMADD231PS (R10)(SI*4), Z10, Z9
+	ADDQ        BX, R10
+	ADDQ        DX, CX
+	DECQ        R8
+	JNZ         pixel4
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z3, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z4, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	VMOVUPS     Z5, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z6, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z7, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z8, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z9, (CX)
+	ADDQ        $0x10, AX
+	JMP         next1
+
+rest2:
+	MOVQ      c+32(FP), CX
+	SUBQ      AX, CX
+	JZ        done3
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z1
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z2
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z3
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z4
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	ADDQ      wRow+80(FP), CX
+	VMOVUPS.Z (CX), K1, Z5
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z6
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z7
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z8
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z9
+	MOVQ      x+16(FP), R9
+	LEAQ      (R9)(AX*4), R9
+	MOVQ      R9, R10
+	ADDQ      xRow+64(FP), R10
+	MOVQ      dy+8(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      n+24(FP), R8
+	MOVQ      yAhead+88(FP), R11
+	MOVQ      xAhead+96(FP), R12
+
+pixel5:
+	VMOVUPS.Z   (CX), K1, Z10
+	PREFETCHT1  (CX)(R11*1)
+	PREFETCHT1  (R9)(R12*1)
+	VMOVUPS.Z   (R9), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VMOVUPS.Z   (R9)(SI*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VMOVUPS.Z   (R9)(SI*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VMOVUPS.Z   (R9)(DI*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VMOVUPS.Z   (R9)(SI*4), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	ADDQ        BX, R9
+	VMOVUPS.Z   (R10), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VMOVUPS.Z   (R10)(SI*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VMOVUPS.Z   (R10)(SI*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	VMOVUPS.Z   (R10)(DI*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z8
+	VMOVUPS.Z   (R10)(SI*4), K1, Z11
+	VFMADD231PS Z11, Z10, Z9
+	ADDQ        BX, R10
+	ADDQ        DX, CX
+	DECQ        R8
+	JNZ         pixel5
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z3, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z4, K1, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	VMOVUPS     Z5, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z6, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z7, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z8, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z9, K1, (CX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter1x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter1x5(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), DX
+	MOVQ xStep+48(FP), BX
+	MOVQ xTap+56(FP), SI
+	LEAQ (SI)(SI*2), DI
+	XORQ AX, AX
+
+next1:
+	LEAQ    16(AX), CX
+	CMPQ    CX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	VMOVUPS (CX), Z0
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z1
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z2
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z3
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z4
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    dy+8(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R10
+	MOVQ    xAhead+96(FP), R11
+
+pixel4:
+	VMOVUPS     (CX), Z5
+	PREFETCHT1  (CX)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VFMADD231PS (R9), Z5, Z0
+	VFMADD231PS (R9)(SI*1), Z5, Z1
+	VFMADD231PS (R9)(SI*2), Z5, Z2
+	VFMADD231PS (R9)(DI*1), Z5, Z3
+	VFMADD231PS (R9)(SI*4), Z5, Z4
+	ADDQ        BX, R9
+	ADDQ        DX, CX
+	DECQ        R8
+	JNZ         pixel4
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z3, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z4, (CX)
+	ADDQ        $0x10, AX
+	JMP         next1
+
+rest2:
+	MOVQ      c+32(FP), CX
+	SUBQ      AX, CX
+	JZ        done3
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z1
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z2
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z3
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z4
+	MOVQ      x+16(FP), R9
+	LEAQ      (R9)(AX*4), R9
+	MOVQ      dy+8(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      n+24(FP), R8
+	MOVQ      yAhead+88(FP), R10
+	MOVQ      xAhead+96(FP), R11
+
+pixel5:
+	VMOVUPS.Z   (CX), K1, Z5
+	PREFETCHT1  (CX)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VMOVUPS.Z   (R9), K1, Z6
+	VFMADD231PS Z6, Z5, Z0
+	VMOVUPS.Z   (R9)(SI*1), K1, Z6
+	VFMADD231PS Z6, Z5, Z1
+	VMOVUPS.Z   (R9)(SI*2), K1, Z6
+	VFMADD231PS Z6, Z5, Z2
+	VMOVUPS.Z   (R9)(DI*1), K1, Z6
+	VFMADD231PS Z6, Z5, Z3
+	VMOVUPS.Z   (R9)(SI*4), K1, Z6
+	VFMADD231PS Z6, Z5, Z4
+	ADDQ        BX, R9
+	ADDQ        DX, CX
+	DECQ        R8
+	JNZ         pixel5
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z3, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z4, K1, (CX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter1x4(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter1x4(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), DX
+	MOVQ xStep+48(FP), BX
+	MOVQ xTap+56(FP), SI
+	LEAQ (SI)(SI*2), DI
+	XORQ AX, AX
+
+next1:
+	LEAQ    16(AX), CX
+	CMPQ    CX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	VMOVUPS (CX), Z0
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z1
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z2
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z3
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    dy+8(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R10
+	MOVQ    xAhead+96(FP), R11
+
+pixel4:
+	VMOVUPS     (CX), Z4
+	PREFETCHT1  (CX)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VFMADD231PS (R9), Z4, Z0
+	VFMADD231PS (R9)(SI*1), Z4, Z1
+	VFMADD231PS (R9)(SI*2), Z4, Z2
+	VFMADD231PS (R9)(DI*1), Z4, Z3
+	ADDQ        BX, R9
+	ADDQ        DX, CX
+	DECQ        R8
+	JNZ         pixel4
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z3, (CX)
+	ADDQ        $0x10, AX
+	JMP         next1
+
+rest2:
+	MOVQ      c+32(FP), CX
+	SUBQ      AX, CX
+	JZ        done3
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z1
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z2
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z3
+	MOVQ      x+16(FP), R9
+	LEAQ      (R9)(AX*4), R9
+	MOVQ      dy+8(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      n+24(FP), R8
+	MOVQ      yAhead+88(FP), R10
+	MOVQ      xAhead+96(FP), R11
+
+pixel5:
+	VMOVUPS.Z   (CX), K1, Z4
+	PREFETCHT1  (CX)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VMOVUPS.Z   (R9), K1, Z5
+	VFMADD231PS Z5, Z4, Z0
+	VMOVUPS.Z   (R9)(SI*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z1
+	VMOVUPS.Z   (R9)(SI*2), K1, Z5
+	VFMADD231PS Z5, Z4, Z2
+	VMOVUPS.Z   (R9)(DI*1), K1, Z5
+	VFMADD231PS Z5, Z4, Z3
+	ADDQ        BX, R9
+	ADDQ        DX, CX
+	DECQ        R8
+	JNZ         pixel5
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z3, K1, (CX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter1x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter1x3(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), DX
+	MOVQ xStep+48(FP), BX
+	MOVQ xTap+56(FP), SI
+	XORQ AX, AX
+
+next1:
+	LEAQ    16(AX), CX
+	CMPQ    CX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	VMOVUPS (CX), Z0
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z1
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z2
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    dy+8(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R9
+	MOVQ    xAhead+96(FP), R10
+
+pixel4:
+	VMOVUPS     (CX), Z3
+	PREFETCHT1  (CX)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VFMADD231PS (R8), Z3, Z0
+	VFMADD231PS (R8)(SI*1), Z3, Z1
+	VFMADD231PS (R8)(SI*2), Z3, Z2
+	ADDQ        BX, R8
+	ADDQ        DX, CX
+	DECQ        DI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, (CX)
+	ADDQ        $0x10, AX
+	JMP         next1
+
+rest2:
+	MOVQ      c+32(FP), CX
+	SUBQ      AX, CX
+	JZ        done3
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z1
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z2
+	MOVQ      x+16(FP), R8
+	LEAQ      (R8)(AX*4), R8
+	MOVQ      dy+8(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      n+24(FP), DI
+	MOVQ      yAhead+88(FP), R9
+	MOVQ      xAhead+96(FP), R10
+
+pixel5:
+	VMOVUPS.Z   (CX), K1, Z3
+	PREFETCHT1  (CX)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VMOVUPS.Z   (R8), K1, Z4
+	VFMADD231PS Z4, Z3, Z0
+	VMOVUPS.Z   (R8)(SI*1), K1, Z4
+	VFMADD231PS Z4, Z3, Z1
+	VMOVUPS.Z   (R8)(SI*2), K1, Z4
+	VFMADD231PS Z4, Z3, Z2
+	ADDQ        BX, R8
+	ADDQ        DX, CX
+	DECQ        DI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z2, K1, (CX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter1x2(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), DX
+	MOVQ xStep+48(FP), BX
+	MOVQ xTap+56(FP), SI
+	XORQ AX, AX
+
+next1:
+	LEAQ    16(AX), CX
+	CMPQ    CX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	VMOVUPS (CX), Z0
+	ADDQ    wTap+72(FP), CX
+	VMOVUPS (CX), Z1
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    dy+8(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R9
+	MOVQ    xAhead+96(FP), R10
+
+pixel4:
+	VMOVUPS     (CX), Z2
+	PREFETCHT1  (CX)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VFMADD231PS (R8), Z2, Z0
+	VFMADD231PS (R8)(SI*1), Z2, Z1
+	ADDQ        BX, R8
+	ADDQ        DX, CX
+	DECQ        DI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, (CX)
+	ADDQ        $0x10, AX
+	JMP         next1
+
+rest2:
+	MOVQ      c+32(FP), CX
+	SUBQ      AX, CX
+	JZ        done3
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	VMOVUPS.Z (CX), K1, Z0
+	ADDQ      wTap+72(FP), CX
+	VMOVUPS.Z (CX), K1, Z1
+	MOVQ      x+16(FP), R8
+	LEAQ      (R8)(AX*4), R8
+	MOVQ      dy+8(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      n+24(FP), DI
+	MOVQ      yAhead+88(FP), R9
+	MOVQ      xAhead+96(FP), R10
+
+pixel5:
+	VMOVUPS.Z   (CX), K1, Z2
+	PREFETCHT1  (CX)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VMOVUPS.Z   (R8), K1, Z3
+	VFMADD231PS Z3, Z2, Z0
+	VMOVUPS.Z   (R8)(SI*1), K1, Z3
+	VFMADD231PS Z3, Z2, Z1
+	ADDQ        BX, R8
+	ADDQ        DX, CX
+	DECQ        DI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, K1, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMOVUPS     Z1, K1, (CX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter1x1(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), DX
+	MOVQ xStep+48(FP), BX
+	MOVQ xTap+56(FP), AX
+	XORQ AX, AX
+
+next1:
+	LEAQ    16(AX), CX
+	CMPQ    CX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	VMOVUPS (CX), Z0
+	MOVQ    x+16(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    dy+8(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    n+24(FP), SI
+	MOVQ    yAhead+88(FP), R8
+	MOVQ    xAhead+96(FP), R9
+
+pixel4:
+	VMOVUPS     (CX), Z1
+	PREFETCHT1  (CX)(R8*1)
+	PREFETCHT1  (DI)(R9*1)
+	VFMADD231PS (DI), Z1, Z0
+	ADDQ        BX, DI
+	ADDQ        DX, CX
+	DECQ        SI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, (CX)
+	ADDQ        $0x10, AX
+	JMP         next1
+
+rest2:
+	MOVQ      c+32(FP), CX
+	SUBQ      AX, CX
+	JZ        done3
+	MOVL      $0x00000001, SI
+	SHLL      CL, SI
+	DECL      SI
+	KMOVW     SI, K1
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	VMOVUPS.Z (CX), K1, Z0
+	MOVQ      x+16(FP), DI
+	LEAQ      (DI)(AX*4), DI
+	MOVQ      dy+8(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      n+24(FP), SI
+	MOVQ      yAhead+88(FP), R8
+	MOVQ      xAhead+96(FP), R9
+
+pixel5:
+	VMOVUPS.Z   (CX), K1, Z1
+	PREFETCHT1  (CX)(R8*1)
+	PREFETCHT1  (DI)(R9*1)
+	VMOVUPS.Z   (DI), K1, Z2
+	VFMADD231PS Z2, Z1, Z0
+	ADDQ        BX, DI
+	ADDQ        DX, CX
+	DECQ        SI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     Z0, K1, (CX)
+
+done3:
+	VZEROUPPER
+	RET
+
 // func avx2ReluForward(y *float32, x *float32, n int, alpha float32)
 // Requires: AVX
 TEXT ·avx2ReluForward(SB), NOSPLIT, $0-28
@@ -9241,5 +10646,1399 @@ done3:
 	VUNPCKHPD    X2, X2, X0
 	VADDSD       X0, X2, X2
 	MOVSD        X2, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func avx2Correlate(y *float32, bias *float32, x *float32, w *float32, n int, c int, yStep int, xStep int, xTap int, xSkip int, wTap int, wSkip int, rows int, columns int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2Correlate(SB), NOSPLIT, $16-128
+	MOVQ y+0(FP), AX
+	MOVQ x+16(FP), CX
+	MOVQ xStep+56(FP), BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ xTap+64(FP), DI
+	MOVQ wTap+80(FP), R8
+	MOVQ n+32(FP), DX
+	MOVQ DX, (SP)
+
+pixels1:
+	CMPQ (SP), $0x08
+	JLT  fewer2
+	XORQ DX, DX
+
+next3:
+	LEAQ    8(DX), R9
+	CMPQ    R9, c+40(FP)
+	JGT     rest4
+	MOVQ    bias+8(FP), R9
+	VMOVUPS (R9)(DX*4), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	MOVQ    w+24(FP), R11
+	LEAQ    (R11)(DX*4), R11
+	LEAQ    (CX)(DX*4), R9
+	LEAQ    (R9)(BX*4), R10
+	MOVQ    rows+96(FP), R12
+	MOVQ    R12, 8(SP)
+
+row6:
+	MOVQ columns+104(FP), R12
+
+column7:
+	VMOVUPS     (R11), Y8
+	VFMADD231PS (R9), Y8, Y0
+	VFMADD231PS (R9)(BX*1), Y8, Y1
+	VFMADD231PS (R9)(BX*2), Y8, Y2
+	VFMADD231PS (R9)(SI*1), Y8, Y3
+	VFMADD231PS (R10), Y8, Y4
+	VFMADD231PS (R10)(BX*1), Y8, Y5
+	VFMADD231PS (R10)(BX*2), Y8, Y6
+	VFMADD231PS (R10)(SI*1), Y8, Y7
+	ADDQ        DI, R9
+	ADDQ        DI, R10
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         column7
+	ADDQ        xSkip+72(FP), R9
+	ADDQ        xSkip+72(FP), R10
+	ADDQ        wSkip+88(FP), R11
+	DECQ        8(SP)
+	JNZ         row6
+	LEAQ        (AX)(DX*4), R9
+	MOVQ        yAhead+112(FP), R12
+	VMOVUPS     Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y1, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y2, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y3, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y4, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y5, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y6, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y7, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	LEAQ        (CX)(DX*4), R9
+	ADDQ        xAhead+120(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(BX*1)
+	PREFETCHT1  (R9)(BX*2)
+	PREFETCHT1  (R9)(SI*1)
+	LEAQ        (R9)(BX*4), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(BX*1)
+	PREFETCHT1  (R9)(BX*2)
+	PREFETCHT1  (R9)(SI*1)
+	ADDQ        $0x08, DX
+	JMP         next3
+
+rest4:
+	MOVQ       c+40(FP), R9
+	SUBQ       DX, R9
+	JZ         done5
+	LEAQ       lanes<>+0(SB), R10
+	NEGQ       R9
+	VMOVDQU    32(R10)(R9*4), Y0
+	MOVQ       bias+8(FP), R9
+	VMASKMOVPS (R9)(DX*4), Y0, Y1
+	VMOVAPS    Y1, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y1, Y4
+	VMOVAPS    Y1, Y5
+	VMOVAPS    Y1, Y6
+	VMOVAPS    Y1, Y7
+	VMOVAPS    Y1, Y8
+	MOVQ       w+24(FP), R11
+	LEAQ       (R11)(DX*4), R11
+	LEAQ       (CX)(DX*4), R9
+	LEAQ       (R9)(BX*4), R10
+	MOVQ       rows+96(FP), R12
+	MOVQ       R12, 8(SP)
+
+row8:
+	MOVQ columns+104(FP), R12
+
+column9:
+	VMASKMOVPS  (R11), Y0, Y9
+	VMASKMOVPS  (R9), Y0, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMASKMOVPS  (R9)(BX*1), Y0, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VMASKMOVPS  (R9)(BX*2), Y0, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (R9)(SI*1), Y0, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VMASKMOVPS  (R10), Y0, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VMASKMOVPS  (R10)(BX*1), Y0, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VMASKMOVPS  (R10)(BX*2), Y0, Y10
+	VFMADD231PS Y10, Y9, Y7
+	VMASKMOVPS  (R10)(SI*1), Y0, Y10
+	VFMADD231PS Y10, Y9, Y8
+	ADDQ        DI, R9
+	ADDQ        DI, R10
+	ADDQ        R8, R11
+	DECQ        R12
+	JNZ         column9
+	ADDQ        xSkip+72(FP), R9
+	ADDQ        xSkip+72(FP), R10
+	ADDQ        wSkip+88(FP), R11
+	DECQ        8(SP)
+	JNZ         row8
+	LEAQ        (AX)(DX*4), R9
+	MOVQ        yAhead+112(FP), R12
+	VMASKMOVPS  Y1, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y2, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y3, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y4, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y5, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y6, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y7, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y8, Y0, (R9)
+	PREFETCHT1  (R9)(R12*1)
+	LEAQ        (CX)(DX*4), R9
+	ADDQ        xAhead+120(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(BX*1)
+	PREFETCHT1  (R9)(BX*2)
+	PREFETCHT1  (R9)(SI*1)
+	LEAQ        (R9)(BX*4), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(BX*1)
+	PREFETCHT1  (R9)(BX*2)
+	PREFETCHT1  (R9)(SI*1)
+
+done5:
+	MOVQ yStep+48(FP), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	ADDQ DX, AX
+	MOVQ xStep+56(FP), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	ADDQ DX, CX
+	SUBQ $0x08, (SP)
+	JMP  pixels1
+
+fewer2:
+pixels10:
+	CMPQ (SP), $0x04
+	JLT  fewer11
+	XORQ DX, DX
+
+next12:
+	LEAQ    8(DX), R9
+	CMPQ    R9, c+40(FP)
+	JGT     rest13
+	MOVQ    bias+8(FP), R9
+	VMOVUPS (R9)(DX*4), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    w+24(FP), R10
+	LEAQ    (R10)(DX*4), R10
+	LEAQ    (CX)(DX*4), R9
+	MOVQ    rows+96(FP), R11
+	MOVQ    R11, 8(SP)
+
+row15:
+	MOVQ columns+104(FP), R11
+
+column16:
+	VMOVUPS     (R10), Y4
+	VFMADD231PS (R9), Y4, Y0
+	VFMADD231PS (R9)(BX*1), Y4, Y1
+	VFMADD231PS (R9)(BX*2), Y4, Y2
+	VFMADD231PS (R9)(SI*1), Y4, Y3
+	ADDQ        DI, R9
+	ADDQ        R8, R10
+	DECQ        R11
+	JNZ         column16
+	ADDQ        xSkip+72(FP), R9
+	ADDQ        wSkip+88(FP), R10
+	DECQ        8(SP)
+	JNZ         row15
+	LEAQ        (AX)(DX*4), R9
+	MOVQ        yAhead+112(FP), R11
+	VMOVUPS     Y0, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y1, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y2, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	ADDQ        yStep+48(FP), R9
+	VMOVUPS     Y3, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	LEAQ        (CX)(DX*4), R9
+	ADDQ        xAhead+120(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(BX*1)
+	PREFETCHT1  (R9)(BX*2)
+	PREFETCHT1  (R9)(SI*1)
+	ADDQ        $0x08, DX
+	JMP         next12
+
+rest13:
+	MOVQ       c+40(FP), R9
+	SUBQ       DX, R9
+	JZ         done14
+	LEAQ       lanes<>+0(SB), R10
+	NEGQ       R9
+	VMOVDQU    32(R10)(R9*4), Y0
+	MOVQ       bias+8(FP), R9
+	VMASKMOVPS (R9)(DX*4), Y0, Y1
+	VMOVAPS    Y1, Y2
+	VMOVAPS    Y1, Y3
+	VMOVAPS    Y1, Y4
+	MOVQ       w+24(FP), R10
+	LEAQ       (R10)(DX*4), R10
+	LEAQ       (CX)(DX*4), R9
+	MOVQ       rows+96(FP), R11
+	MOVQ       R11, 8(SP)
+
+row17:
+	MOVQ columns+104(FP), R11
+
+column18:
+	VMASKMOVPS  (R10), Y0, Y5
+	VMASKMOVPS  (R9), Y0, Y6
+	VFMADD231PS Y6, Y5, Y1
+	VMASKMOVPS  (R9)(BX*1), Y0, Y6
+	VFMADD231PS Y6, Y5, Y2
+	VMASKMOVPS  (R9)(BX*2), Y0, Y6
+	VFMADD231PS Y6, Y5, Y3
+	VMASKMOVPS  (R9)(SI*1), Y0, Y6
+	VFMADD231PS Y6, Y5, Y4
+	ADDQ        DI, R9
+	ADDQ        R8, R10
+	DECQ        R11
+	JNZ         column18
+	ADDQ        xSkip+72(FP), R9
+	ADDQ        wSkip+88(FP), R10
+	DECQ        8(SP)
+	JNZ         row17
+	LEAQ        (AX)(DX*4), R9
+	MOVQ        yAhead+112(FP), R11
+	VMASKMOVPS  Y1, Y0, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y2, Y0, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y3, Y0, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	ADDQ        yStep+48(FP), R9
+	VMASKMOVPS  Y4, Y0, (R9)
+	PREFETCHT1  (R9)(R11*1)
+	LEAQ        (CX)(DX*4), R9
+	ADDQ        xAhead+120(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(BX*1)
+	PREFETCHT1  (R9)(BX*2)
+	PREFETCHT1  (R9)(SI*1)
+
+done14:
+	MOVQ yStep+48(FP), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	ADDQ DX, AX
+	MOVQ xStep+56(FP), DX
+	ADDQ DX, DX
+	ADDQ DX, DX
+	ADDQ DX, CX
+	SUBQ $0x04, (SP)
+	JMP  pixels10
+
+fewer11:
+pixels19:
+	CMPQ (SP), $0x02
+	JLT  fewer20
+	XORQ DX, DX
+
+next21:
+	LEAQ    8(DX), SI
+	CMPQ    SI, c+40(FP)
+	JGT     rest22
+	MOVQ    bias+8(FP), SI
+	VMOVUPS (SI)(DX*4), Y0
+	VMOVAPS Y0, Y1
+	MOVQ    w+24(FP), R9
+	LEAQ    (R9)(DX*4), R9
+	LEAQ    (CX)(DX*4), SI
+	MOVQ    rows+96(FP), R10
+	MOVQ    R10, 8(SP)
+
+row24:
+	MOVQ columns+104(FP), R10
+
+column25:
+	VMOVUPS     (R9), Y2
+	VFMADD231PS (SI), Y2, Y0
+	VFMADD231PS (SI)(BX*1), Y2, Y1
+	ADDQ        DI, SI
+	ADDQ        R8, R9
+	DECQ        R10
+	JNZ         column25
+	ADDQ        xSkip+72(FP), SI
+	ADDQ        wSkip+88(FP), R9
+	DECQ        8(SP)
+	JNZ         row24
+	LEAQ        (AX)(DX*4), SI
+	MOVQ        yAhead+112(FP), R10
+	VMOVUPS     Y0, (SI)
+	PREFETCHT1  (SI)(R10*1)
+	ADDQ        yStep+48(FP), SI
+	VMOVUPS     Y1, (SI)
+	PREFETCHT1  (SI)(R10*1)
+	LEAQ        (CX)(DX*4), SI
+	ADDQ        xAhead+120(FP), SI
+	PREFETCHT1  (SI)
+	PREFETCHT1  (SI)(BX*1)
+	ADDQ        $0x08, DX
+	JMP         next21
+
+rest22:
+	MOVQ       c+40(FP), SI
+	SUBQ       DX, SI
+	JZ         done23
+	LEAQ       lanes<>+0(SB), R9
+	NEGQ       SI
+	VMOVDQU    32(R9)(SI*4), Y0
+	MOVQ       bias+8(FP), SI
+	VMASKMOVPS (SI)(DX*4), Y0, Y1
+	VMOVAPS    Y1, Y2
+	MOVQ       w+24(FP), R9
+	LEAQ       (R9)(DX*4), R9
+	LEAQ       (CX)(DX*4), SI
+	MOVQ       rows+96(FP), R10
+	MOVQ       R10, 8(SP)
+
+row26:
+	MOVQ columns+104(FP), R10
+
+column27:
+	VMASKMOVPS  (R9), Y0, Y3
+	VMASKMOVPS  (SI), Y0, Y4
+	VFMADD231PS Y4, Y3, Y1
+	VMASKMOVPS  (SI)(BX*1), Y0, Y4
+	VFMADD231PS Y4, Y3, Y2
+	ADDQ        DI, SI
+	ADDQ        R8, R9
+	DECQ        R10
+	JNZ         column27
+	ADDQ        xSkip+72(FP), SI
+	ADDQ        wSkip+88(FP), R9
+	DECQ        8(SP)
+	JNZ         row26
+	LEAQ        (AX)(DX*4), SI
+	MOVQ        yAhead+112(FP), R10
+	VMASKMOVPS  Y1, Y0, (SI)
+	PREFETCHT1  (SI)(R10*1)
+	ADDQ        yStep+48(FP), SI
+	VMASKMOVPS  Y2, Y0, (SI)
+	PREFETCHT1  (SI)(R10*1)
+	LEAQ        (CX)(DX*4), SI
+	ADDQ        xAhead+120(FP), SI
+	PREFETCHT1  (SI)
+	PREFETCHT1  (SI)(BX*1)
+
+done23:
+	MOVQ yStep+48(FP), DX
+	ADDQ DX, DX
+	ADDQ DX, AX
+	MOVQ xStep+56(FP), DX
+	ADDQ DX, DX
+	ADDQ DX, CX
+	SUBQ $0x02, (SP)
+	JMP  pixels19
+
+fewer20:
+pixels28:
+	CMPQ (SP), $0x01
+	JLT  fewer29
+	XORQ DX, DX
+
+next30:
+	LEAQ    8(DX), BX
+	CMPQ    BX, c+40(FP)
+	JGT     rest31
+	MOVQ    bias+8(FP), BX
+	VMOVUPS (BX)(DX*4), Y0
+	MOVQ    w+24(FP), SI
+	LEAQ    (SI)(DX*4), SI
+	LEAQ    (CX)(DX*4), BX
+	MOVQ    rows+96(FP), R9
+	MOVQ    R9, 8(SP)
+
+row33:
+	MOVQ columns+104(FP), R9
+
+column34:
+	VMOVUPS     (SI), Y1
+	VFMADD231PS (BX), Y1, Y0
+	ADDQ        DI, BX
+	ADDQ        R8, SI
+	DECQ        R9
+	JNZ         column34
+	ADDQ        xSkip+72(FP), BX
+	ADDQ        wSkip+88(FP), SI
+	DECQ        8(SP)
+	JNZ         row33
+	LEAQ        (AX)(DX*4), BX
+	MOVQ        yAhead+112(FP), R9
+	VMOVUPS     Y0, (BX)
+	PREFETCHT1  (BX)(R9*1)
+	LEAQ        (CX)(DX*4), BX
+	ADDQ        xAhead+120(FP), BX
+	PREFETCHT1  (BX)
+	ADDQ        $0x08, DX
+	JMP         next30
+
+rest31:
+	MOVQ       c+40(FP), BX
+	SUBQ       DX, BX
+	JZ         done32
+	LEAQ       lanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVDQU    32(SI)(BX*4), Y0
+	MOVQ       bias+8(FP), BX
+	VMASKMOVPS (BX)(DX*4), Y0, Y1
+	MOVQ       w+24(FP), SI
+	LEAQ       (SI)(DX*4), SI
+	LEAQ       (CX)(DX*4), BX
+	MOVQ       rows+96(FP), R9
+	MOVQ       R9, 8(SP)
+
+row35:
+	MOVQ columns+104(FP), R9
+
+column36:
+	VMASKMOVPS  (SI), Y0, Y2
+	VMASKMOVPS  (BX), Y0, Y3
+	VFMADD231PS Y3, Y2, Y1
+	ADDQ        DI, BX
+	ADDQ        R8, SI
+	DECQ        R9
+	JNZ         column36
+	ADDQ        xSkip+72(FP), BX
+	ADDQ        wSkip+88(FP), SI
+	DECQ        8(SP)
+	JNZ         row35
+	LEAQ        (AX)(DX*4), BX
+	MOVQ        yAhead+112(FP), R9
+	VMASKMOVPS  Y1, Y0, (BX)
+	PREFETCHT1  (BX)(R9*1)
+	LEAQ        (CX)(DX*4), BX
+	ADDQ        xAhead+120(FP), BX
+	PREFETCHT1  (BX)
+
+done32:
+	MOVQ yStep+48(FP), DX
+	ADDQ DX, AX
+	MOVQ xStep+56(FP), DX
+	ADDQ DX, CX
+	SUBQ $0x01, (SP)
+	JMP  pixels28
+
+fewer29:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter3x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter3x3(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), CX
+	MOVQ xStep+48(FP), DX
+	MOVQ xTap+56(FP), BX
+	XORQ AX, AX
+
+next1:
+	LEAQ    8(AX), SI
+	CMPQ    SI, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	VMOVUPS (SI), Y0
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y1
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y2
+	MOVQ    dw+0(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	ADDQ    wRow+80(FP), SI
+	VMOVUPS (SI), Y3
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y4
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y5
+	MOVQ    dw+0(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	ADDQ    wRow+80(FP), SI
+	ADDQ    wRow+80(FP), SI
+	VMOVUPS (SI), Y6
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y7
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y8
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    R8, R9
+	ADDQ    xRow+64(FP), R9
+	MOVQ    R9, R10
+	ADDQ    xRow+64(FP), R10
+	MOVQ    dy+8(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R11
+	MOVQ    xAhead+96(FP), R12
+
+pixel4:
+	VMOVUPS     (SI), Y9
+	PREFETCHT1  (SI)(R11*1)
+	PREFETCHT1  (R8)(R12*1)
+	VFMADD231PS (R8), Y9, Y0
+	VFMADD231PS (R8)(BX*1), Y9, Y1
+	VFMADD231PS (R8)(BX*2), Y9, Y2
+	ADDQ        DX, R8
+	VFMADD231PS (R9), Y9, Y3
+	VFMADD231PS (R9)(BX*1), Y9, Y4
+	VFMADD231PS (R9)(BX*2), Y9, Y5
+	ADDQ        DX, R9
+	VFMADD231PS (R10), Y9, Y6
+	VFMADD231PS (R10)(BX*1), Y9, Y7
+	VFMADD231PS (R10)(BX*2), Y9, Y8
+	ADDQ        DX, R10
+	ADDQ        CX, SI
+	DECQ        DI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y1, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y2, (SI)
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	ADDQ        wRow+80(FP), SI
+	VMOVUPS     Y3, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y4, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y5, (SI)
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	ADDQ        wRow+80(FP), SI
+	ADDQ        wRow+80(FP), SI
+	VMOVUPS     Y6, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y7, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y8, (SI)
+	ADDQ        $0x08, AX
+	JMP         next1
+
+rest2:
+	MOVQ       c+32(FP), SI
+	SUBQ       AX, SI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), DI
+	NEGQ       SI
+	VMOVDQU    32(DI)(SI*4), Y0
+	MOVQ       dw+0(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	VMASKMOVPS (SI), Y0, Y1
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y2
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y3
+	MOVQ       dw+0(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	ADDQ       wRow+80(FP), SI
+	VMASKMOVPS (SI), Y0, Y4
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y5
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y6
+	MOVQ       dw+0(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	ADDQ       wRow+80(FP), SI
+	ADDQ       wRow+80(FP), SI
+	VMASKMOVPS (SI), Y0, Y7
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y8
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y9
+	MOVQ       x+16(FP), R8
+	LEAQ       (R8)(AX*4), R8
+	MOVQ       R8, R9
+	ADDQ       xRow+64(FP), R9
+	MOVQ       R9, R10
+	ADDQ       xRow+64(FP), R10
+	MOVQ       dy+8(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	MOVQ       n+24(FP), DI
+	MOVQ       yAhead+88(FP), R11
+	MOVQ       xAhead+96(FP), R12
+
+pixel5:
+	VMASKMOVPS  (SI), Y0, Y10
+	PREFETCHT1  (SI)(R11*1)
+	PREFETCHT1  (R8)(R12*1)
+	VMASKMOVPS  (R8), Y0, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(BX*1), Y0, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*2), Y0, Y11
+	VFMADD231PS Y11, Y10, Y3
+	ADDQ        DX, R8
+	VMASKMOVPS  (R9), Y0, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(BX*1), Y0, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(BX*2), Y0, Y11
+	VFMADD231PS Y11, Y10, Y6
+	ADDQ        DX, R9
+	VMASKMOVPS  (R10), Y0, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R10)(BX*1), Y0, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R10)(BX*2), Y0, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, R10
+	ADDQ        CX, SI
+	DECQ        DI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMASKMOVPS  Y1, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y2, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y3, Y0, (SI)
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	ADDQ        wRow+80(FP), SI
+	VMASKMOVPS  Y4, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y5, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y6, Y0, (SI)
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	ADDQ        wRow+80(FP), SI
+	ADDQ        wRow+80(FP), SI
+	VMASKMOVPS  Y7, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y8, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y9, Y0, (SI)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter2x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter2x5(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), CX
+	MOVQ xStep+48(FP), DX
+	MOVQ xTap+56(FP), BX
+	LEAQ (BX)(BX*2), SI
+	XORQ AX, AX
+
+next1:
+	LEAQ    8(AX), DI
+	CMPQ    DI, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	VMOVUPS (DI), Y0
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y1
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y2
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y3
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y4
+	MOVQ    dw+0(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	ADDQ    wRow+80(FP), DI
+	VMOVUPS (DI), Y5
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y6
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y7
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y8
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y9
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    R9, R10
+	ADDQ    xRow+64(FP), R10
+	MOVQ    dy+8(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R11
+	MOVQ    xAhead+96(FP), R12
+
+pixel4:
+	VMOVUPS     (DI), Y10
+	PREFETCHT1  (DI)(R11*1)
+	PREFETCHT1  (R9)(R12*1)
+	VFMADD231PS (R9), Y10, Y0
+	VFMADD231PS (R9)(BX*1), Y10, Y1
+	VFMADD231PS (R9)(BX*2), Y10, Y2
+	VFMADD231PS (R9)(SI*1), Y10, Y3
+	VFMADD231PS (R9)(BX*4), Y10, Y4
+	ADDQ        DX, R9
+	VFMADD231PS (R10), Y10, Y5
+	VFMADD231PS (R10)(BX*1), Y10, Y6
+	VFMADD231PS (R10)(BX*2), Y10, Y7
+	VFMADD231PS (R10)(SI*1), Y10, Y8
+	VFMADD231PS (R10)(BX*4), Y10, Y9
+	ADDQ        DX, R10
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         pixel4
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	VMOVUPS     Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y1, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y2, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y3, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y4, (DI)
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	ADDQ        wRow+80(FP), DI
+	VMOVUPS     Y5, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y6, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y7, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y8, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y9, (DI)
+	ADDQ        $0x08, AX
+	JMP         next1
+
+rest2:
+	MOVQ       c+32(FP), DI
+	SUBQ       AX, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), R8
+	NEGQ       DI
+	VMOVDQU    32(R8)(DI*4), Y0
+	MOVQ       dw+0(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	VMASKMOVPS (DI), Y0, Y1
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y2
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y3
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y4
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y5
+	MOVQ       dw+0(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	ADDQ       wRow+80(FP), DI
+	VMASKMOVPS (DI), Y0, Y6
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y7
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y8
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y9
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y10
+	MOVQ       x+16(FP), R9
+	LEAQ       (R9)(AX*4), R9
+	MOVQ       R9, R10
+	ADDQ       xRow+64(FP), R10
+	MOVQ       dy+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       n+24(FP), R8
+	MOVQ       yAhead+88(FP), R11
+	MOVQ       xAhead+96(FP), R12
+
+pixel5:
+	VMASKMOVPS  (DI), Y0, Y11
+	PREFETCHT1  (DI)(R11*1)
+	PREFETCHT1  (R9)(R12*1)
+	VMASKMOVPS  (R9), Y0, Y12
+	VFMADD231PS Y12, Y11, Y1
+	VMASKMOVPS  (R9)(BX*1), Y0, Y12
+	VFMADD231PS Y12, Y11, Y2
+	VMASKMOVPS  (R9)(BX*2), Y0, Y12
+	VFMADD231PS Y12, Y11, Y3
+	VMASKMOVPS  (R9)(SI*1), Y0, Y12
+	VFMADD231PS Y12, Y11, Y4
+	VMASKMOVPS  (R9)(BX*4), Y0, Y12
+	VFMADD231PS Y12, Y11, Y5
+	ADDQ        DX, R9
+	VMASKMOVPS  (R10), Y0, Y12
+	VFMADD231PS Y12, Y11, Y6
+	VMASKMOVPS  (R10)(BX*1), Y0, Y12
+	VFMADD231PS Y12, Y11, Y7
+	VMASKMOVPS  (R10)(BX*2), Y0, Y12
+	VFMADD231PS Y12, Y11, Y8
+	VMASKMOVPS  (R10)(SI*1), Y0, Y12
+	VFMADD231PS Y12, Y11, Y9
+	VMASKMOVPS  (R10)(BX*4), Y0, Y12
+	VFMADD231PS Y12, Y11, Y10
+	ADDQ        DX, R10
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         pixel5
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	VMASKMOVPS  Y1, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y2, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y3, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y4, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y5, Y0, (DI)
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	ADDQ        wRow+80(FP), DI
+	VMASKMOVPS  Y6, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y7, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y8, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y9, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y10, Y0, (DI)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter1x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter1x5(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), CX
+	MOVQ xStep+48(FP), DX
+	MOVQ xTap+56(FP), BX
+	LEAQ (BX)(BX*2), SI
+	XORQ AX, AX
+
+next1:
+	LEAQ    8(AX), DI
+	CMPQ    DI, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	VMOVUPS (DI), Y0
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y1
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y2
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y3
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y4
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    dy+8(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R10
+	MOVQ    xAhead+96(FP), R11
+
+pixel4:
+	VMOVUPS     (DI), Y5
+	PREFETCHT1  (DI)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VFMADD231PS (R9), Y5, Y0
+	VFMADD231PS (R9)(BX*1), Y5, Y1
+	VFMADD231PS (R9)(BX*2), Y5, Y2
+	VFMADD231PS (R9)(SI*1), Y5, Y3
+	VFMADD231PS (R9)(BX*4), Y5, Y4
+	ADDQ        DX, R9
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         pixel4
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	VMOVUPS     Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y1, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y2, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y3, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y4, (DI)
+	ADDQ        $0x08, AX
+	JMP         next1
+
+rest2:
+	MOVQ       c+32(FP), DI
+	SUBQ       AX, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), R8
+	NEGQ       DI
+	VMOVDQU    32(R8)(DI*4), Y0
+	MOVQ       dw+0(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	VMASKMOVPS (DI), Y0, Y1
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y2
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y3
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y4
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y5
+	MOVQ       x+16(FP), R9
+	LEAQ       (R9)(AX*4), R9
+	MOVQ       dy+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       n+24(FP), R8
+	MOVQ       yAhead+88(FP), R10
+	MOVQ       xAhead+96(FP), R11
+
+pixel5:
+	VMASKMOVPS  (DI), Y0, Y6
+	PREFETCHT1  (DI)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VMASKMOVPS  (R9), Y0, Y7
+	VFMADD231PS Y7, Y6, Y1
+	VMASKMOVPS  (R9)(BX*1), Y0, Y7
+	VFMADD231PS Y7, Y6, Y2
+	VMASKMOVPS  (R9)(BX*2), Y0, Y7
+	VFMADD231PS Y7, Y6, Y3
+	VMASKMOVPS  (R9)(SI*1), Y0, Y7
+	VFMADD231PS Y7, Y6, Y4
+	VMASKMOVPS  (R9)(BX*4), Y0, Y7
+	VFMADD231PS Y7, Y6, Y5
+	ADDQ        DX, R9
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         pixel5
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	VMASKMOVPS  Y1, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y2, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y3, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y4, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y5, Y0, (DI)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter1x4(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter1x4(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), CX
+	MOVQ xStep+48(FP), DX
+	MOVQ xTap+56(FP), BX
+	LEAQ (BX)(BX*2), SI
+	XORQ AX, AX
+
+next1:
+	LEAQ    8(AX), DI
+	CMPQ    DI, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	VMOVUPS (DI), Y0
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y1
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y2
+	ADDQ    wTap+72(FP), DI
+	VMOVUPS (DI), Y3
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    dy+8(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R10
+	MOVQ    xAhead+96(FP), R11
+
+pixel4:
+	VMOVUPS     (DI), Y4
+	PREFETCHT1  (DI)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VFMADD231PS (R9), Y4, Y0
+	VFMADD231PS (R9)(BX*1), Y4, Y1
+	VFMADD231PS (R9)(BX*2), Y4, Y2
+	VFMADD231PS (R9)(SI*1), Y4, Y3
+	ADDQ        DX, R9
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         pixel4
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	VMOVUPS     Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y1, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y2, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMOVUPS     Y3, (DI)
+	ADDQ        $0x08, AX
+	JMP         next1
+
+rest2:
+	MOVQ       c+32(FP), DI
+	SUBQ       AX, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), R8
+	NEGQ       DI
+	VMOVDQU    32(R8)(DI*4), Y0
+	MOVQ       dw+0(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	VMASKMOVPS (DI), Y0, Y1
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y2
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y3
+	ADDQ       wTap+72(FP), DI
+	VMASKMOVPS (DI), Y0, Y4
+	MOVQ       x+16(FP), R9
+	LEAQ       (R9)(AX*4), R9
+	MOVQ       dy+8(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       n+24(FP), R8
+	MOVQ       yAhead+88(FP), R10
+	MOVQ       xAhead+96(FP), R11
+
+pixel5:
+	VMASKMOVPS  (DI), Y0, Y5
+	PREFETCHT1  (DI)(R10*1)
+	PREFETCHT1  (R9)(R11*1)
+	VMASKMOVPS  (R9), Y0, Y6
+	VFMADD231PS Y6, Y5, Y1
+	VMASKMOVPS  (R9)(BX*1), Y0, Y6
+	VFMADD231PS Y6, Y5, Y2
+	VMASKMOVPS  (R9)(BX*2), Y0, Y6
+	VFMADD231PS Y6, Y5, Y3
+	VMASKMOVPS  (R9)(SI*1), Y0, Y6
+	VFMADD231PS Y6, Y5, Y4
+	ADDQ        DX, R9
+	ADDQ        CX, DI
+	DECQ        R8
+	JNZ         pixel5
+	MOVQ        dw+0(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	VMASKMOVPS  Y1, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y2, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y3, Y0, (DI)
+	ADDQ        wTap+72(FP), DI
+	VMASKMOVPS  Y4, Y0, (DI)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter1x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter1x3(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), CX
+	MOVQ xStep+48(FP), DX
+	MOVQ xTap+56(FP), BX
+	XORQ AX, AX
+
+next1:
+	LEAQ    8(AX), SI
+	CMPQ    SI, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	VMOVUPS (SI), Y0
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y1
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y2
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    dy+8(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R9
+	MOVQ    xAhead+96(FP), R10
+
+pixel4:
+	VMOVUPS     (SI), Y3
+	PREFETCHT1  (SI)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VFMADD231PS (R8), Y3, Y0
+	VFMADD231PS (R8)(BX*1), Y3, Y1
+	VFMADD231PS (R8)(BX*2), Y3, Y2
+	ADDQ        DX, R8
+	ADDQ        CX, SI
+	DECQ        DI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y1, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y2, (SI)
+	ADDQ        $0x08, AX
+	JMP         next1
+
+rest2:
+	MOVQ       c+32(FP), SI
+	SUBQ       AX, SI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), DI
+	NEGQ       SI
+	VMOVDQU    32(DI)(SI*4), Y0
+	MOVQ       dw+0(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	VMASKMOVPS (SI), Y0, Y1
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y2
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y3
+	MOVQ       x+16(FP), R8
+	LEAQ       (R8)(AX*4), R8
+	MOVQ       dy+8(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	MOVQ       n+24(FP), DI
+	MOVQ       yAhead+88(FP), R9
+	MOVQ       xAhead+96(FP), R10
+
+pixel5:
+	VMASKMOVPS  (SI), Y0, Y4
+	PREFETCHT1  (SI)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VMASKMOVPS  (R8), Y0, Y5
+	VFMADD231PS Y5, Y4, Y1
+	VMASKMOVPS  (R8)(BX*1), Y0, Y5
+	VFMADD231PS Y5, Y4, Y2
+	VMASKMOVPS  (R8)(BX*2), Y0, Y5
+	VFMADD231PS Y5, Y4, Y3
+	ADDQ        DX, R8
+	ADDQ        CX, SI
+	DECQ        DI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMASKMOVPS  Y1, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y2, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y3, Y0, (SI)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter1x2(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), CX
+	MOVQ xStep+48(FP), DX
+	MOVQ xTap+56(FP), BX
+	XORQ AX, AX
+
+next1:
+	LEAQ    8(AX), SI
+	CMPQ    SI, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	VMOVUPS (SI), Y0
+	ADDQ    wTap+72(FP), SI
+	VMOVUPS (SI), Y1
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    dy+8(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R9
+	MOVQ    xAhead+96(FP), R10
+
+pixel4:
+	VMOVUPS     (SI), Y2
+	PREFETCHT1  (SI)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VFMADD231PS (R8), Y2, Y0
+	VFMADD231PS (R8)(BX*1), Y2, Y1
+	ADDQ        DX, R8
+	ADDQ        CX, SI
+	DECQ        DI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMOVUPS     Y1, (SI)
+	ADDQ        $0x08, AX
+	JMP         next1
+
+rest2:
+	MOVQ       c+32(FP), SI
+	SUBQ       AX, SI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), DI
+	NEGQ       SI
+	VMOVDQU    32(DI)(SI*4), Y0
+	MOVQ       dw+0(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	VMASKMOVPS (SI), Y0, Y1
+	ADDQ       wTap+72(FP), SI
+	VMASKMOVPS (SI), Y0, Y2
+	MOVQ       x+16(FP), R8
+	LEAQ       (R8)(AX*4), R8
+	MOVQ       dy+8(FP), SI
+	LEAQ       (SI)(AX*4), SI
+	MOVQ       n+24(FP), DI
+	MOVQ       yAhead+88(FP), R9
+	MOVQ       xAhead+96(FP), R10
+
+pixel5:
+	VMASKMOVPS  (SI), Y0, Y3
+	PREFETCHT1  (SI)(R9*1)
+	PREFETCHT1  (R8)(R10*1)
+	VMASKMOVPS  (R8), Y0, Y4
+	VFMADD231PS Y4, Y3, Y1
+	VMASKMOVPS  (R8)(BX*1), Y0, Y4
+	VFMADD231PS Y4, Y3, Y2
+	ADDQ        DX, R8
+	ADDQ        CX, SI
+	DECQ        DI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMASKMOVPS  Y1, Y0, (SI)
+	ADDQ        wTap+72(FP), SI
+	VMASKMOVPS  Y2, Y0, (SI)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter1x1(SB), NOSPLIT, $0-104
+	MOVQ yStep+40(FP), CX
+	MOVQ xStep+48(FP), DX
+	MOVQ xTap+56(FP), AX
+	XORQ AX, AX
+
+next1:
+	LEAQ    8(AX), BX
+	CMPQ    BX, c+32(FP)
+	JGT     rest2
+	MOVQ    dw+0(FP), BX
+	LEAQ    (BX)(AX*4), BX
+	VMOVUPS (BX), Y0
+	MOVQ    x+16(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    dy+8(FP), BX
+	LEAQ    (BX)(AX*4), BX
+	MOVQ    n+24(FP), SI
+	MOVQ    yAhead+88(FP), R8
+	MOVQ    xAhead+96(FP), R9
+
+pixel4:
+	VMOVUPS     (BX), Y1
+	PREFETCHT1  (BX)(R8*1)
+	PREFETCHT1  (DI)(R9*1)
+	VFMADD231PS (DI), Y1, Y0
+	ADDQ        DX, DI
+	ADDQ        CX, BX
+	DECQ        SI
+	JNZ         pixel4
+	MOVQ        dw+0(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	VMOVUPS     Y0, (BX)
+	ADDQ        $0x08, AX
+	JMP         next1
+
+rest2:
+	MOVQ       c+32(FP), BX
+	SUBQ       AX, BX
+	JZ         done3
+	LEAQ       lanes<>+0(SB), SI
+	NEGQ       BX
+	VMOVDQU    32(SI)(BX*4), Y0
+	MOVQ       dw+0(FP), BX
+	LEAQ       (BX)(AX*4), BX
+	VMASKMOVPS (BX), Y0, Y1
+	MOVQ       x+16(FP), DI
+	LEAQ       (DI)(AX*4), DI
+	MOVQ       dy+8(FP), BX
+	LEAQ       (BX)(AX*4), BX
+	MOVQ       n+24(FP), SI
+	MOVQ       yAhead+88(FP), R8
+	MOVQ       xAhead+96(FP), R9
+
+pixel5:
+	VMASKMOVPS  (BX), Y0, Y2
+	PREFETCHT1  (BX)(R8*1)
+	PREFETCHT1  (DI)(R9*1)
+	VMASKMOVPS  (DI), Y0, Y3
+	VFMADD231PS Y3, Y2, Y1
+	ADDQ        DX, DI
+	ADDQ        CX, BX
+	DECQ        SI
+	JNZ         pixel5
+	MOVQ        dw+0(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	VMASKMOVPS  Y1, Y0, (BX)
+
+done3:
 	VZEROUPPER
 	RET

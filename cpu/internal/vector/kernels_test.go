@@ -145,6 +145,9 @@ func cases() []kernelCase {
 	for _, c := range []int{1, 2, 3, 7, 8, 9, 16, 17, 24, 32, 65} {
 		all = append(all, poolCases(c)...)
 	}
+	for _, c := range []int{1, 7, 16, 35} {
+		all = append(all, correlationCases(c)...)
+	}
 	return append(all, updateCases()...)
 }
 
@@ -269,6 +272,52 @@ func poolCases(c int) []kernelCase {
 	}
 	for i := range all {
 		all[i].name += fmt.Sprintf("/c=%d", c)
+	}
+	return all
+}
+
+// correlationCases are rows of depthwise convolutions of c channels: plain, with stride, dilation or steps back, and one tap.
+func correlationCases(c int) []kernelCase {
+	var all []kernelCase
+	for name, g := range map[string]Correlation{
+		"3x3":      {Rows: 3, Columns: 3, XStep: 1, XTap: 1, YStep: 1, WTap: 1, WRow: 3},
+		"5x5":      {Rows: 5, Columns: 5, XStep: 1, XTap: 1, YStep: 1, WTap: 1, WRow: 5},
+		"2x4":      {Rows: 2, Columns: 4, XStep: 2, XTap: 2, YStep: 1, WTap: 1, WRow: 4},
+		"1x7":      {Rows: 1, Columns: 7, XStep: 1, XTap: 1, YStep: 1, WTap: 1},
+		"4x3":      {Rows: 4, Columns: 3, XStep: 1, XTap: 1, YStep: 1, WTap: 1, WRow: 5},
+		"1x1":      {Rows: 1, Columns: 1, XStep: 1, YStep: 1},
+		"backward": {Rows: 2, Columns: 2, XStep: 1, XTap: -1, XRow: -1, YStep: 2, WTap: 2, WRow: 6},
+	} {
+		g.Channels = c
+		for _, step := range []*int{&g.YStep, &g.XStep, &g.XTap, &g.WTap, &g.WRow} {
+			*step *= c
+		}
+		// shape sets the rest for about n elements, and returns the lengths of y, x and w.
+		shape := func(n int) (g2 Correlation, y, x, w int) {
+			g := g
+			g.Pixels = max(1, min(n/c, 320/c))
+			width := (g.Pixels-1)*g.XStep + (g.Columns-1)*max(g.XTap, -g.XTap) + c
+			for ; g.Rows*width > regionBytes/4-64; width -= g.XStep {
+				g.Pixels--
+			}
+			g.XRow, g.X = width, 0
+			if g.XTap < 0 {
+				g.XRow = -width
+				g.X = (g.Rows-1)*width - (g.Columns-1)*g.XTap
+			}
+			return g, (g.Pixels-1)*g.YStep + c, g.Rows * width, (g.Rows-1)*g.WRow + (g.Columns-1)*g.WTap + c
+		}
+		taps := float64(g.Rows * g.Columns)
+		all = append(all,
+			kernelCase{name: fmt.Sprintf("Correlate/%s/c=%d", name, c), small: true, absolute: taps * (16*taps + 4) * ulp, run: func(k *Kernels, o *operands, n int) {
+				g, y, x, w := shape(n)
+				k.Correlate(o.x(y), o.x(c), o.x(x), o.x(w), &g)
+			}},
+			kernelCase{name: fmt.Sprintf("CorrelateFilter/%s/c=%d", name, c), small: true, absolute: 320 * 320 * 16 * ulp, run: func(k *Kernels, o *operands, n int) {
+				g, y, x, w := shape(n)
+				k.CorrelateFilter(o.x(w), o.x(y), o.x(x), &g)
+			}},
+		)
 	}
 	return all
 }

@@ -37,6 +37,11 @@ func avx512() *Kernels {
 		SumSquares:        sumOf(avx512SumSquares),
 		Exponentials:      exponentialsOf(avx512Exponentials),
 		SumOfExponentials: sumOfExponentialsOf(avx512SumOfExponentials),
+		Correlate:         correlateOf(avx512Correlate),
+		CorrelateFilter: correlateFilters{
+			avx512CorrelateFilter3x3, avx512CorrelateFilter2x5, avx512CorrelateFilter1x5, avx512CorrelateFilter1x4, avx512CorrelateFilter1x3,
+			avx512CorrelateFilter1x2, avx512CorrelateFilter1x1,
+		}.filterOf(),
 		Pool8: Pool[uint8]{
 			Max2x2:     max2x2Of(avx512MaxPool2x2),
 			Max2x2ReLU: max2x2Of(avx512MaxPool2x2ReLU),
@@ -81,6 +86,11 @@ func avx2() *Kernels {
 		SumSquares:        sumOf(avx2SumSquares),
 		Exponentials:      exponentialsOf(avx2Exponentials),
 		SumOfExponentials: sumOfExponentialsOf(avx2SumOfExponentials),
+		Correlate:         correlateOf(avx2Correlate),
+		CorrelateFilter: correlateFilters{
+			avx2CorrelateFilter3x3, avx2CorrelateFilter2x5, avx2CorrelateFilter1x5, avx2CorrelateFilter1x4, avx2CorrelateFilter1x3,
+			avx2CorrelateFilter1x2, avx2CorrelateFilter1x1,
+		}.filterOf(),
 		Pool8: Pool[uint8]{
 			Max2x2:     max2x2Of(avx2MaxPool2x2),
 			Max2x2ReLU: max2x2Of(avx2MaxPool2x2ReLU),

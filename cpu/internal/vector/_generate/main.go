@@ -45,6 +45,7 @@ func main() {
 		dropout(m)
 		exponentials(m, false)
 		exponentials(m, true)
+		correlations(m)
 	}
 	Generate() // parses the flags
 	for path, text := range map[string]string{*loopsPath: loops, *tablesPath: tablesOfKernels} {
