@@ -22,6 +22,10 @@ const (
 	CastToFloat16         Family = "cast_to_float16"        // only bf16
 	CastToFloat32         Family = "cast_to_float32"        // only f16, bf16
 	Combine               Family = "combine"
+	DepthwiseData         Family = "depthwise_data"
+	DepthwiseFilter       Family = "depthwise_filter"
+	DepthwiseFilterFinish Family = "depthwise_filter_finish"
+	DepthwiseForward      Family = "depthwise_forward"
 	Dropout               Family = "dropout"
 	Fill                  Family = "fill"
 	GatherLabels          Family = "gather_labels"
