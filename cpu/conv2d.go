@@ -14,7 +14,8 @@ import (
 //	BackwardFilter  dW[o, k] = sum_p dY[p, o] X[p, k]
 //
 // or, for 3 x 3 and 5 x 5 filters of many channels, by Winograd's method, with a half to a
-// quarter of the multiplications (see winogradProduct, winogradFilter). The filters are
+// quarter of the multiplications (see winogradProduct, winogradFilter). Where every channel has a filter of its own
+// there is no product: see depthwise. The filters are
 // packed once a call, into panels that the micro-kernel reads end to end.
 type conv2D struct {
 	d    *Device
@@ -25,6 +26,8 @@ type conv2D struct {
 	forward  convProduct
 	backward convProduct
 	filter   convFilter
+
+	depthwise *depthwise // instead of these three, or nil
 }
 
 // NewConv2D returns the plan of a convolution.
@@ -47,6 +50,10 @@ func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv2D {
 	s.Check()
 	p := &conv2D{d: d, spec: s, relu: relu, pool: pool}
+	if pool == nil && isDepthwise(s) {
+		p.depthwise = newDepthwise(d, s, relu)
+		return p
+	}
 	in, out := s.InC/s.Groups, s.OutC/s.Groups
 	p.forward.pool, p.backward.unpool, p.filter.unpool = pool, pool, pool
 	p.forward.init(d, forwardWindow(s), s.Groups, out, s.N)
@@ -89,6 +96,9 @@ func (d *Device) inBands(s device.Conv2DSpec) bool {
 
 // Algorithm names the method of the forward pass and the instruction set.
 func (p *conv2D) Algorithm() string {
+	if p.depthwise != nil {
+		return "depthwise, " + p.d.kernel.Name
+	}
 	method := "implicit im2col"
 	if w := p.forward.winograd; w != nil {
 		method = fmt.Sprintf("Winograd F(%dx%d,%dx%d)", w.m, w.m, w.r, w.r)
@@ -99,6 +109,9 @@ func (p *conv2D) Algorithm() string {
 // Workspace returns the bytes that the plan owns; Winograd's method works in memory that all
 // plans of the device share.
 func (p *conv2D) Workspace() int64 {
+	if p.depthwise != nil {
+		return int64(4 * p.depthwise.len())
+	}
 	n := int64(4 * (p.forward.len() + p.backward.len() + p.filter.len()))
 	if p.pool != nil {
 		n += int64(len(p.pool.arg))
@@ -128,6 +141,10 @@ func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	if bias != nil {
 		device.Check(op, "bias", bias, device.Float32, s.OutC)
 	}
+	if p.depthwise != nil {
+		p.depthwise.forward.run(floats(y), optionalFloats(bias), floats(x), floats(w), n)
+		return
+	}
 	p.forward.run(floats(y), floats(x), floats(w), optionalFloats(bias), n, false, p.relu)
 }
 
@@ -142,6 +159,10 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	h, width := p.outputShape()
 	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
+	if p.depthwise != nil {
+		p.depthwise.backward.run(floats(dx), nil, floats(dy), floats(w), n)
+		return
+	}
 	p.backward.run(floats(dx), floats(dy), floats(w), nil, n, true, false)
 }
 
@@ -160,6 +181,10 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	}
 	if dbias != nil {
 		device.Check(op, "dbias", dbias, device.Float32, s.OutC)
+	}
+	if p.depthwise != nil {
+		p.depthwise.filter.run(optionalFloats(dw), optionalFloats(dbias), floats(dy), floats(x), n)
+		return
 	}
 	p.filter.run(optionalFloats(dw), optionalFloats(dbias), floats(dy), floats(x), n)
 }

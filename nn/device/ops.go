@@ -136,47 +136,6 @@ type BatchNorm interface {
 	Backward(dx, dgamma, dbeta, dy, x, gamma, beta *Tensor)
 }
 
-// ActivationKind is an elementwise function.
-type ActivationKind uint8
-
-// The activations.
-const (
-	ReLU      ActivationKind = iota + 1 // max(x, 0)
-	LeakyReLU                           // x, or alpha*x below 0
-	GELU                                // x * Phi(x), Phi the normal distribution function
-	GELUTanh                            // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-	Sigmoid                             // 1 / (1 + exp(-x))
-	Tanh                                // tanh(x)
-	SiLU                                // x / (1 + exp(-x))
-)
-
-// String returns the name that recipes use.
-func (k ActivationKind) String() string {
-	names := [...]string{"invalid", "relu", "leaky-relu", "gelu", "gelu-tanh", "sigmoid", "tanh", "silu"}
-	if int(k) >= len(names) {
-		return names[0]
-	}
-	return names[k]
-}
-
-// ActivationSpec is an elementwise activation over at most Len elements.
-type ActivationSpec struct {
-	Kind  ActivationKind
-	Alpha float32 // slope of LeakyReLU below zero
-	Len   int
-	DType DType // of all tensors; 0 means Float32
-}
-
-// Activation is an activation's plan. All tensors have the same number of elements.
-// NaN gives NaN in Forward. At 0 the derivative of ReLU and LeakyReLU is that of the
-// negative side; at NaN it is left to the device. At infinity a formula that multiplies
-// infinity by zero may give NaN or its limit.
-type Activation interface {
-	Forward(y, x *Tensor)
-	// Backward computes dx = dy * f'(x); y is Forward's output. dx may be dy.
-	Backward(dx, dy, x, y *Tensor)
-}
-
 // DropoutSpec zeroes elements with probability Rate, 0 <= Rate < 1, and multiplies the
 // others by 1/(1-Rate) (Srivastava et al. 2014, in its inverted form). Element i of step
 // t is kept exactly when Uniform(RandomWord(Seed, Stream, t, i)) >= Rate; nothing is stored.

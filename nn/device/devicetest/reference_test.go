@@ -143,29 +143,29 @@ func TestReferenceBatchNorm(t *testing.T) {
 	wantGradient(t, "dbeta", beta, dbeta.Value, loss)
 }
 
+// Magnitudes follow from the function alone. These are of functions whose terms are known.
 func TestReferenceActivations(t *testing.T) {
-	for _, c := range []struct {
-		kind    device.ActivationKind
-		x, want float64
-	}{
-		{device.ReLU, -2, 0}, {device.ReLU, 3, 3},
-		{device.LeakyReLU, -2, -0.5}, {device.LeakyReLU, 3, 3},
-		{device.GELU, 1, 0.8413447460685429}, {device.GELU, -1, -0.15865525393145707},
-		{device.GELUTanh, 1, 0.8411919906082768}, {device.GELUTanh, -1, -0.15880800939172324},
-		{device.Sigmoid, math.Log(3), 0.75}, {device.Sigmoid, -math.Log(3), 0.25},
-		{device.Tanh, math.Log(2), 0.6}, {device.Tanh, -math.Log(2), -0.6},
-		{device.SiLU, math.Log(3), 0.75 * math.Log(3)},
-	} {
-		got := reference.ActivationForward(device.ActivationSpec{Kind: c.kind, Alpha: 0.25}, []float64{c.x}).Value
-		wantValues(t, fmt.Sprintf("%v(%v)", c.kind, c.x), got, c.want)
+	relu := device.ActivationSpec{Function: reluFunction()}
+	for _, x := range []float64{-2, -1e-3, 0, 1e-3, 2} {
+		wantValues(t, fmt.Sprintf("magnitudes of relu at %v", x),
+			[]float64{reference.ValueMagnitude(relu, x), reference.SlopeMagnitude(relu, x)}, relu.Function.Value(x, 0), relu.Function.Slope(x, 0))
 	}
-	for _, kind := range activationKinds() {
-		s := device.ActivationSpec{Kind: kind, Alpha: 0.25}
-		x := reference.Widen(newSource("reference/activation").between(100, -4, 4))
-		dy := reference.Widen(newSource("reference/activation/dy").values(100))
-		wantGradient(t, kind.String(), x, reference.ActivationBackward(s, dy, x).Value, func(x []float64) float64 {
-			return dot(dy, reference.ActivationForward(s, x).Value)
-		})
+	first, second := LargestSlopes(relu)
+	wantValues(t, "largest slopes of relu", []float64{first, second}, 1, 0)
+	// e^x at x: |x e^x| where |x| > 1; its slope is e^x (1 + |x| + x^2/(1+x^2)/2).
+	exp := device.ActivationSpec{Function: &device.Function{
+		Name:  "exp",
+		Value: func(x, _ float64) float64 { return math.Exp(x) },
+		Slope: func(x, _ float64) float64 { return math.Exp(x) },
+	}}
+	for _, x := range []float64{-3, 0.5, 2} {
+		e := math.Exp(x)
+		got := []float64{reference.ValueMagnitude(exp, x) / e, reference.SlopeMagnitude(exp, x) / e}
+		for i, want := range []float64{math.Max(1, math.Abs(x)), 1 + math.Abs(x) + x*x/(1+x*x)/2} {
+			if math.Abs(got[i]-want) > 1e-5*want {
+				t.Errorf("magnitudes of exp at %v are %v times it, want %v", x, got[i], want)
+			}
+		}
 	}
 }
 
