@@ -164,6 +164,13 @@ func (d *Device) Copy(dst, src *device.Tensor) {
 	}
 }
 
+// copyWithin queues the copy of bytes from one place of the device's memory to another.
+func (d *Device) copyWithin(to, from cu.DevicePtr, bytes int64) {
+	if err := cuda.CopyAsync(to, from, bytes, d.stream); err != nil {
+		d.fail(err)
+	}
+}
+
 // Zero queues setting t to zero.
 func (d *Device) Zero(t *device.Tensor) {
 	m := d.memoryOf("zero", "tensor", t)

@@ -148,6 +148,18 @@ func Lookup(name Name) (Module, Kernel) {
 	panic(fmt.Sprintf("kernels: no kernel is named %q", name))
 }
 
+// Has reports whether a module has a kernel of this name.
+func Has(name Name) bool {
+	for _, m := range Modules() {
+		for _, k := range m.Kernels {
+			if k.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Sources returns the kernels' sources and, in internal/host, the header that lets a C++
 // compiler build them for the host.
 func Sources() fs.FS { return sourceFiles }

@@ -236,8 +236,8 @@ func TestSourcesKeepToTheSubset(t *testing.T) {
 			if match := forbidden.FindString(code); match != "" {
 				t.Errorf("%s:%d uses %s", name, number+1, match)
 			}
-			if strings.Contains(code, "atomicAdd") && !strings.Contains(code, "atomicAdd(count, found)") {
-				t.Errorf("%s:%d adds atomically: only integers may, and this test knows one place", name, number+1)
+			if strings.Contains(code, "atomicAdd") && !strings.Contains(code, "atomicAdd(count, found)") && !strings.Contains(code, "atomicAdd(&count[") {
+				t.Errorf("%s:%d adds atomically: only integers may, and this test knows two places", name, number+1)
 			}
 		}
 		return nil
@@ -289,6 +289,9 @@ func TestReadmeListsTheKernels(t *testing.T) {
 	}
 	for _, source := range sources {
 		for _, name := range sourceKernels(t, source) {
+			if "image_"+strings.TrimPrefix(name, "image_")+".cu" == source {
+				continue // one of image_NAME.cu, which have a line together
+			}
 			if !listed[name] {
 				t.Errorf("README.md doesn't list %s", name)
 			}

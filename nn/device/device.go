@@ -50,6 +50,7 @@ type Device interface {
 	NewClip(ClipSpec) (Clip, error)
 	NewAverage(AverageSpec) (Average, error)
 	NewAugment(AugmentSpec) (Augment, error)
+	NewTransform(TransformSpec) (Transform, error)
 	NewCast(CastSpec) (Cast, error)
 }
 

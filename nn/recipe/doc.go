@@ -17,7 +17,9 @@
 //	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
-//	[augment]                 # mean, std, flip, crop, cutout
+//	[augment]                 # mean, std; flip, crop, cutout
+//	[[augment.transform]]     # or, in place of these three, one table per transform, in order
+//	kind = "hue"
 //	[loss]                    # kind = "cross-entropy" or "mse"
 //	[optimizer]               # kind = "sgd", "adam", ... (trainer -list has them all); lr
 //	[schedule]                # kind; the learning rate's factor over training

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"trainer/nn"
+	"trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/optim"
 	"trainer/nn/setting"
@@ -20,6 +21,7 @@ type Kinds struct {
 	Initializers []nn.InitializerKind
 	Rules        []optim.RuleKind
 	Schedules    []optim.ScheduleKind
+	Transforms   []augment.Kind
 	DataSets     []data.SetKind
 }
 
@@ -31,6 +33,7 @@ func BuiltIn() Kinds {
 		Initializers: nn.InitializerKinds(),
 		Rules:        optim.RuleKinds(),
 		Schedules:    optim.ScheduleKinds(),
+		Transforms:   augment.Kinds(),
 		DataSets:     data.SetKinds(),
 	}
 }

@@ -129,24 +129,6 @@ func precisions() []setting.Option[string] {
 // mantissa bits), and the 16-bit types fp16 and bf16.
 func Precisions() []string { return []string{"fp32", "tf32", "fp16", "bf16"} }
 
-func (s *section) readAugment() train.Augment {
-	defer s.finish()
-	var a train.Augment
-	var l setting.List
-	l.Float32s(&a.Mean, "mean", setting.ZeroToOne, "mean of each channel")
-	l.Float32s(&a.Std, "std", setting.Positive, "standard deviation of each channel")
-	l.Int(&a.Crop, "crop", 0, setting.AtLeast(0), "largest shift of an image, in pixels")
-	l.Int(&a.Cutout, "cutout", 0, setting.AtLeast(0), "size of a square that is erased")
-	setting.Choice(&l, &a.Flip, "flip", []setting.Option[device.FlipMode]{
-		{Name: "none", Value: device.FlipNone}, {Name: "random", Value: device.FlipRandom}, {Name: "alternating", Value: device.FlipAlternating},
-	}, "mirror images")
-	s.read(&l)
-	if len(a.Mean) != len(a.Std) {
-		s.fail("std", "%d values, but mean has %d: want one per channel", len(a.Std), len(a.Mean))
-	}
-	return a
-}
-
 func (s *section) readLoss() nn.Loss {
 	if s == nil {
 		return nil

@@ -198,9 +198,9 @@ func TestMistakes(t *testing.T) {
 			`r.toml:12: network.0.init.gian: unknown key, did you mean network.0.init.gain?`},
 		{"unit", head + "[[network]]\nlayer = \"dense\"\nout = \"clases\"\n", `r.toml:11: network.0.out: want a whole number from 1 or "classes", got "clases"`},
 		{"class weights", strings.Replace(head, "\n[optimizer]", "\nclass-weights = \"balance\"\n[optimizer]", 1) + network,
-			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got "balance"`},
+			`r.toml:6: loss.class-weights: want a list, each element a number from 0 or "balanced", got "balance"`},
 		{"a weight below 0", strings.Replace(head, "\n[optimizer]", "\nclass-weights = [1, -1]\n[optimizer]", 1) + network,
-			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got [1, -1]`},
+			`r.toml:6: loss.class-weights: want a list, each element a number from 0 or "balanced", got [1, -1]`},
 		{"ignored label", strings.Replace(head, "\n[optimizer]", "\nignore-index = \"none\"\n[optimizer]", 1) + network,
 			`r.toml:6: loss.ignore-index: want a whole number from -2147483648 to 2147483647, got "none"`},
 		{"a date", head + "momentum = 1979-05-27\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got 1979-05-27`},
@@ -490,6 +490,7 @@ func TestKindsDescribeThemselves(t *testing.T) {
 	}
 	checkKinds(t, kinds, kinds.Rules)
 	checkKinds(t, kinds, kinds.Schedules)
+	checkKinds(t, kinds, kinds.Transforms)
 }
 
 func checkKinds[T any](t *testing.T, kinds Kinds, list []setting.Kind[T]) {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"trainer/nn"
+	"trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
@@ -62,6 +63,18 @@ type Augment struct {
 	Flip      device.FlipMode
 	Crop      int // largest shift in pixels
 	Cutout    int // side of the square in pixels
+	// Transforms are applied in order. They stand in place of Flip, Crop and Cutout, which are the transforms that the
+	// built-in recipes need, in a short form.
+	Transforms augment.List `json:",omitempty"`
+}
+
+// shortened returns the augmentation in the short form, if that says the same of images of h x w pixels: it takes one pass over
+// the pixels.
+func (a Augment) shortened(h, w int) Augment {
+	if short, ok := a.Transforms.Short(h, w); ok && len(a.Transforms) > 0 {
+		a.Flip, a.Crop, a.Cutout, a.Transforms = short.Flip, short.Crop, short.Cutout, nil
+	}
+	return a
 }
 
 // Checkpoint says when the state of training is written to Dir/checkpoint.safetensors, which
@@ -135,6 +148,12 @@ func (a *Augment) check(h, w, c int) error {
 		if !(s > 0) {
 			return bad("a standard deviation is %v, want a positive number", s)
 		}
+	}
+	if len(a.Transforms) > 0 && (a.Flip != device.FlipNone || a.Crop != 0 || a.Cutout != 0) {
+		return bad("flip, crop and cutout beside a list of transforms: write them as the transforms flip or alternating-flip, shift and cutout")
+	}
+	if err := a.Transforms.Check(); err != nil {
+		return bad("%v", err)
 	}
 	if a.Crop < 0 || a.Crop > min(h, w)-1 {
 		return bad("crop shifts by %d pixels, want 0 to %d for images of %dx%d", a.Crop, min(h, w)-1, h, w)

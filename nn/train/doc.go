@@ -10,7 +10,7 @@
 // # A step
 //
 // Stepper holds everything that a step uses, and allocates nothing after its first steps. The host copies to the device
-// what changes from step to step (prepare), and then queues the device's work (queue): augment, forward, loss, backward,
+// what changes from step to step (prepare), the random parameters of transforms among it, and then queues the device's work (queue): augment, forward, loss, backward,
 // clip and update. The second part is the same at every step, so a device that can record work (device.Capturer) records
 // it once and replays it.
 //

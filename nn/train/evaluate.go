@@ -83,7 +83,7 @@ func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TT
 }
 
 func (e *Evaluator) build(s device.AugmentSpec) (err error) {
-	if e.input, err = newInput(e.dev, e.set, s); err != nil {
+	if e.input, err = newInput(e.dev, e.set, s, nil); err != nil {
 		return err
 	}
 	classes := e.net.Classes()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/device"
 )
@@ -21,6 +22,8 @@ type input interface {
 	// upload copies what the batch needs, and loads if that wasn't done. The batch may be reused when
 	// it returns.
 	upload(b *data.Batch) error
+	// draw decides what a list of transforms does to the images of the batch in an epoch.
+	draw(b *data.Batch, epoch int) error
 	// train queues the making of x for training; epoch is int32 [1].
 	train(epoch *device.Tensor)
 	// view queues the making of x for an evaluation.
@@ -29,6 +32,9 @@ type input interface {
 	gatherLabels()
 	// hostLabels writes the labels of the batch to dst, which has room for them.
 	hostLabels(dst []int32, b *data.Batch)
+	// targets queues the making of what the loss should expect of x, and returns it: labels, or probabilities of the
+	// classes, float32 [batch, classes], where a transform mixes images.
+	targets() *device.Tensor
 	// buffers returns x and labels, with the rows of the last batch.
 	buffers() (x, labels *device.Tensor)
 	// resident reports whether the set lives on the device: batches need no more than ids then.
@@ -38,28 +44,30 @@ type input interface {
 }
 
 // newInput returns the way that suits the device: where images should live on it and there is room, they do.
-func newInput(dev device.Device, set data.Set, spec device.AugmentSpec) (input, error) {
+// The transforms of the list replace what spec says of augmentation in training; none, and spec says it.
+func newInput(dev device.Device, set data.Set, spec device.AugmentSpec, list augment.List) (input, error) {
 	b := &batchBuffers{dev: dev}
 	if err := b.allocate(spec); err != nil {
 		return nil, err
 	}
 	if fits(dev, set) {
-		in, err := newResidentInput(b, set, spec)
+		in, err := newResidentInput(b, set, spec, list)
 		if err == nil || !errors.Is(err, device.ErrOutOfMemory) {
 			return in, err
 		}
 	}
-	return newHostInput(b, spec)
+	return newHostInput(b, spec, list, len(set.Classes()))
 }
 
 // batchBuffers are what both ways need for a batch.
 type batchBuffers struct {
-	dev     device.Device
-	augment device.Augment
-	x       *device.Tensor // [batch, h, w, c], of the network's type
-	labels  *device.Tensor // int32 [batch]
-	ids     *device.Tensor // int32 [batch]
-	bytes   int64
+	dev        device.Device
+	augment    device.Augment
+	transforms *transforms    // nil where the augmentation is all there is
+	x          *device.Tensor // [batch, h, w, c], of the network's type
+	labels     *device.Tensor // int32 [batch]
+	ids        *device.Tensor // int32 [batch]
+	bytes      int64
 }
 
 func (b *batchBuffers) allocate(s device.AugmentSpec) (err error) {

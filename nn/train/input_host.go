@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 
+	"trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/device"
 )
@@ -13,14 +14,16 @@ type hostInput struct {
 	images *device.Tensor // uint8 [batch, h, w, c]
 }
 
-func newHostInput(b *batchBuffers, s device.AugmentSpec) (*hostInput, error) {
+func newHostInput(b *batchBuffers, s device.AugmentSpec, list augment.List, classes int) (*hostInput, error) {
 	in := &hostInput{batchBuffers: b}
 	var err error
 	if in.images, err = b.tensor(device.Uint8, s.N, s.H, s.W, s.C); err != nil {
 		return nil, err
 	}
-	b.augment, err = b.dev.NewAugment(s)
-	return in, err
+	if b.augment, err = b.dev.NewAugment(s); err != nil {
+		return nil, err
+	}
+	return in, b.addTransforms(s, list, classes)
 }
 
 func (in *hostInput) load(context.Context) error { return nil }
@@ -37,7 +40,7 @@ func (in *hostInput) upload(b *data.Batch) error {
 	return in.dev.Upload(in.ids, device.Bytes(b.IDs))
 }
 
-func (in *hostInput) train(epoch *device.Tensor) { in.augment.Train(in.x, in.images, in.ids, epoch) }
+func (in *hostInput) train(epoch *device.Tensor) { in.changed(in.images, nil, epoch) }
 
 func (in *hostInput) view(v TTAView) {
 	in.augment.Normalize(in.x, in.images, nil, v.DY, v.DX, v.Mirror)

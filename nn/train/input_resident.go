@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 
+	"trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/device"
 )
@@ -44,17 +45,17 @@ func setBytes(set data.Set) int64 {
 	return int64(set.Len()) * (int64(h)*int64(w)*int64(c) + int64(device.Int32.Size()))
 }
 
-func newResidentInput(b *batchBuffers, set data.Set, s device.AugmentSpec) (*residentInput, error) {
+func newResidentInput(b *batchBuffers, set data.Set, s device.AugmentSpec, list augment.List) (*residentInput, error) {
 	before := b.bytes
 	in := &residentInput{batchBuffers: b, set: set}
-	err := in.allocateSet(s)
+	err := in.allocateSet(s, list)
 	if err != nil {
 		b.bytes = before // the set goes back, the batch's buffers stay
 	}
 	return in, err
 }
 
-func (in *residentInput) allocateSet(s device.AugmentSpec) (err error) {
+func (in *residentInput) allocateSet(s device.AugmentSpec, list augment.List) (err error) {
 	if in.images, err = in.tensor(device.Uint8, in.set.Len(), s.H, s.W, s.C); err != nil {
 		return err
 	}
@@ -62,8 +63,10 @@ func (in *residentInput) allocateSet(s device.AugmentSpec) (err error) {
 		return err
 	}
 	s.Gather = true
-	in.augment, err = in.dev.NewAugment(s)
-	return err
+	if in.augment, err = in.dev.NewAugment(s); err != nil {
+		return err
+	}
+	return in.addTransforms(s, list, len(in.set.Classes()))
 }
 
 func (in *residentInput) load(ctx context.Context) error {
@@ -125,7 +128,7 @@ func (in *residentInput) upload(b *data.Batch) error {
 }
 
 func (in *residentInput) train(epoch *device.Tensor) {
-	in.augment.Train(in.x, in.images, in.ids, epoch)
+	in.changed(in.images, in.ids, epoch)
 }
 
 func (in *residentInput) view(v TTAView) {

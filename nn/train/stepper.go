@@ -84,6 +84,7 @@ func (s *Stepper) buildNetwork() (err error) {
 		Sample:         sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
 		ClassCounts:    func() ([]int, error) { return data.ClassCounts(c.Data.Train) },
 		ExampleWeights: data.Weights(c.Data.Train) != nil,
+		SoftTargets:    c.Augment.Transforms.Mixes(),
 	})
 	if err != nil {
 		return err
@@ -101,12 +102,12 @@ func (s *Stepper) buildInput() (err error) {
 	if s.weights, err = newExampleWeights(s.dev, s.cfg.Data.Train, s.cfg.Batch); err != nil {
 		return err
 	}
-	a := s.cfg.Augment
 	h, w, c := s.cfg.Data.Train.ImageShape()
+	a := s.cfg.Augment.shortened(h, w)
 	s.input, err = newInput(s.dev, s.cfg.Data.Train, device.AugmentSpec{
 		N: s.cfg.Batch, H: h, W: w, C: c, DType: s.net.DType(),
 		Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
-	})
+	}, a.Transforms)
 	return err
 }
 
@@ -158,6 +159,9 @@ func (s *Stepper) prepare(b *data.Batch) error {
 	if err := s.weights.upload(b); err != nil {
 		return err
 	}
+	if err := s.input.draw(b, s.step/s.perEpoch); err != nil {
+		return err
+	}
 	if epoch := s.step / s.perEpoch; epoch != s.epochThere {
 		if err := s.uploadCounter(s.epoch, epoch); err != nil {
 			return err
@@ -185,10 +189,11 @@ func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
 func (s *Stepper) queueBatch() {
 	s.input.train(s.epoch)
 	s.input.gatherLabels()
-	x, labels := s.input.buffers()
+	x, _ := s.input.buffers()
+	targets := s.input.targets()
 	s.net.Forward(x, nn.Training)
-	s.net.LossWeighted(labels, s.weights.tensor)
-	s.net.BackwardWeighted(labels, s.weights.tensor)
+	s.net.LossWeighted(targets, s.weights.tensor)
+	s.net.BackwardWeighted(targets, s.weights.tensor)
 }
 
 // queueStep queues the device work of a step's last batch and of the update.

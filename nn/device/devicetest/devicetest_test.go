@@ -70,6 +70,8 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		"augment train":            change("augment train", off),
 		"augment normalize":        change("augment normalize", off),
 		"augment labels":           change("augment labels", func(dst *device.Tensor) { content(dst)[0]++ }),
+		"transform":                change("transform", off),
+		"transform targets":        change("transform targets", off),
 		"cast":                     change("cast", func(dst *device.Tensor) { content(dst)[0]++ }),
 		"scaling update":           change("loss scaling", off),
 		"scaling skip":             change("optimizer skipped", off),

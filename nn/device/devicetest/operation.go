@@ -62,6 +62,7 @@ func Operations() []Operation {
 		clipOperation(),
 		averageOperation(),
 		augmentOperation(),
+		transformOperation(),
 		castOperation(),
 		castListOperation(),
 		lossScalingOperation(),

@@ -24,13 +24,15 @@ func drawCommand() Command {
 }
 
 func runDraw(ctx context.Context, p *program, args []string) error {
-	kinds := []string{"network", "run"}
+	kinds := []string{"network", "augment", "run"}
 	if len(args) == 0 {
 		return usageErrorf("missing kind of picture: trainer draw network or trainer draw run RUNDIR (see trainer draw -h)")
 	}
 	switch args[0] {
 	case "network":
 		return p.drawNetwork(args[1:])
+	case "augment":
+		return p.drawAugment(ctx, args[1:])
 	case "run":
 		return p.drawRun(ctx, args[1:])
 	case "-h", "-help", "--help":
@@ -42,20 +44,22 @@ func runDraw(ctx context.Context, p *program, args []string) error {
 
 func (p *program) writeDrawHelp() {
 	w := p.stdout
-	fmt.Fprint(w, `trainer draw draws a network or a run's results, as PNG or SVG.
+	fmt.Fprint(w, `trainer draw draws a network, augmented images or a run's results, as PNG or SVG.
 
 Usage:
   trainer draw network [flags]        the architecture of a recipe's network
+  trainer draw augment [flags]        what a recipe's augmentation does to training images
   trainer draw run [flags] RUNDIR     a run's network, curves, confusion matrix, filters of
                                       the first convolution, predictions and feature maps
 `)
-	for _, f := range []*flag.FlagSet{networkFlags(&networkOptions{}), p.runFlags(&runOptions{})} {
+	for _, f := range []*flag.FlagSet{networkFlags(&networkOptions{}), augmentFlags(&augmentOptions{}), p.runFlags(&runOptions{})} {
 		fmt.Fprintf(w, "\n%s:\n", f.Name())
 		f.VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
 	}
 	fmt.Fprint(w, `
 Examples:
   trainer draw network -recipe cifar10-basic -o network.svg
+  trainer draw augment -recipe cifar10 -o augment.png
   trainer draw run runs/2026-01-31-mnist-mnist
 `)
 }

@@ -42,6 +42,23 @@ func TestDrawNetworkIsAPNGByDefault(t *testing.T) {
 	checkPNG(t, "mnist.png")
 }
 
+func TestDrawAugment(t *testing.T) {
+	workplace(t)
+	write(t, "mixed.toml", read(t, "small.toml")+"\n[[augment.transform]]\nkind = \"rotate\"\n[[augment.transform]]\nkind = \"mixup\"\nalpha = 1\n")
+	for _, args := range [][]string{
+		{"-recipe", "mixed.toml", "-data", "pictures", "-images", "3", "-epochs", "4", "-o", "mixed.png"},
+		{"-recipe", "small.toml", "-data", "pictures", "-o", "small.png"},
+	} {
+		got := trainer(t, append([]string{"draw", "augment"}, args...)...)
+		out := args[len(args)-1]
+		if got.status != exitOK || got.stdout != out+"\n" || got.stderr != "" {
+			t.Errorf("%v: status %d, stdout %q, stderr %q", args, got.status, got.stdout, got.stderr)
+			continue
+		}
+		checkPNG(t, out)
+	}
+}
+
 func checkPNG(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -110,6 +127,10 @@ func TestDrawRefuses(t *testing.T) {
 		{"network -o picture.gif", "-o picture.gif: want a name that ends in .png or .svg"},
 		{"network -o nowhere/x.png", "writing a picture: "},
 		{"network mnist", `unexpected argument "mnist"`},
+		{"augment -recipe small.toml", "recipe small names no data set: pass -data"},
+		{"augment -images 0", "-images and -epochs: want 1 to 32, got 0 and 8"},
+		{"augment -o picture.gif", "-o picture.gif: want a name that ends in .png or .svg"},
+		{"augment mnist", `draw augment: unexpected argument "mnist"`},
 		{"run", "draw run takes one folder of a run"},
 		{"run nowhere", "config.toml"},
 		{"run -format gif run", `-format: unknown format "gif"`},

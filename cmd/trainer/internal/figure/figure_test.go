@@ -53,6 +53,7 @@ func drawings(t *testing.T) []drawing {
 	if err != nil {
 		t.Fatal(err)
 	}
+	twice := append(Augmented{}.Epochs, pixels, pixels)
 	maps := []Activation{
 		{"conv1", "conv2d", nn.Shape{3, 3, 12}, numbers(108)},
 		{"flat", "flatten", nn.Shape{40}, numbers(40)},
@@ -92,6 +93,12 @@ func drawings(t *testing.T) []drawing {
 		{"predictions", func(w io.Writer, f string) error {
 			return Predictions(w, f, "answers", []Prediction{{pixels, "3", "3", 0.987}, {pixels, "4", "9", 0.51}})
 		}, []string{"2 images, 1 of them wrong", "99%", "51%", "is 4"}},
+		{"augmentation", func(w io.Writer, f string) error {
+			return Augmentations(w, f, "augmented", "flip, mixup", []Augmented{
+				{pixels, "cat", twice, [][]string{nil, {"70% cat", "30% dog"}}},
+				{pixels, "dog", twice, [][]string{nil, nil}},
+			})
+		}, []string{"augmented", "flip, mixup", "epoch 2", "cat", "30% dog"}},
 		{"features", func(w io.Writer, f string) error {
 			return FeatureMaps(w, f, "features", pixels, maps, []string{"no", "yes"})
 		}, []string{"input", "conv1", "conv2d 3x3x12", "dense1", "yes"}},

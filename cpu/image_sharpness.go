@@ -1,0 +1,16 @@
+package cpu
+
+// sharpness computes x = clamp(f x + (1-f) s), with s = (4 x + sum of the 3x3 pixels around) / 13; the pixels of the
+// border stay. p is f. The image moves to the scratch memory first.
+func sharpness(m *picture, p []float32) {
+	copy(m.scratch, m.x)
+	row := m.w * m.c
+	for i := 1; i < m.h-1; i++ {
+		above, here, below := m.scratch[(i-1)*row:][:row], m.scratch[i*row:][:row], m.scratch[(i+1)*row:][:row]
+		to := m.x[i*row:][:row]
+		for j := m.c; j < row-m.c; j++ {
+			sum := above[j-m.c] + above[j] + above[j+m.c] + here[j-m.c] + 5*here[j] + here[j+m.c] + below[j-m.c] + below[j] + below[j+m.c]
+			to[j] = clamp(p[0]*here[j] + (1-p[0])*(sum/13))
+		}
+	}
+}
