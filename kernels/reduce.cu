@@ -15,7 +15,6 @@
 // alpha times the result.
 //
 // w is null except for products. Bytes per element: e, products 2e.
-#include "block.cuh"
 #include "columns.cuh"
 #include "special.cuh"
 
