@@ -134,8 +134,8 @@ func (n *smallNet) makeTensors(bias bool) {
 	} {
 		*f.at = n.zeros(f.shape...)
 	}
-	n.hyper = n.floats([]float32{0.05, 1e-3, 0.9, 0, 1, 1, 1, 0}, 1, device.HyperLen)
-	n.average = n.floats([]float32{0.75}, 1)
+	n.hyper = n.floats([]float32{0.05, 1e-3, 0.9, 0, 1, 1, 1, 0, 0, 0}, 1, device.HyperLen)
+	n.average = n.floats([]float32{0.75, 0.25}, 2)
 	n.param("filters", 0.3, netFilters, 3, 3, 2)
 	if bias {
 		n.param("filters bias", 0.1, netFilters)

@@ -269,7 +269,7 @@ const (
 )
 
 // HyperLen is the length of one row of hyperparameters.
-const HyperLen = 8
+const HyperLen = 10
 
 // Columns of the hyperparameter tensor, float32 [groups, HyperLen]: one row a
 // parameter group. They live on the device so that recorded steps see new values.
@@ -281,7 +281,16 @@ const (
 	HyperCorrection1 = 4 // Adam: 1/(1-beta1^t)
 	HyperCorrection2 = 5 // Adam: 1/(1-beta2^t)
 	HyperGradScale   = 6 // gradients are multiplied by it first
+	HyperNewMomentum = 7 // Adam: 1-beta1
+	HyperNewBeta2    = 8 // Adam, RMSProp: 1-beta2
 )
+
+// SetBetas writes momentum (or beta1), beta2 and what is missing to 1 into a row of hyperparameters. The difference is taken
+// before rounding: next to 1 float32 keeps few of its digits, 3 of them at a beta of 0.99999.
+func SetBetas(row []float32, momentum, beta2 float64) {
+	row[HyperMomentum], row[HyperBeta2] = float32(momentum), float32(beta2)
+	row[HyperNewMomentum], row[HyperNewBeta2] = float32(1-momentum), float32(1-beta2)
+}
 
 // OptimizerSpec is one update rule over a list of parameters.
 type OptimizerSpec struct {
@@ -324,16 +333,17 @@ type Clip interface {
 	Run()
 }
 
-// AverageSpec keeps moving averages: dst = decay*dst + (1-decay)*src for each pair;
+// AverageSpec keeps moving averages: dst = weights[0]*dst + weights[1]*src for each pair;
 // with CopyBack src = dst afterwards, which is Lookahead (Zhang et al. 2019).
 type AverageSpec struct {
 	Dst, Src []*Tensor
 	CopyBack bool
 }
 
-// Average is its plan. decay is float32 [1], on the device.
+// Average is its plan. weights is float32 [2], on the device: a decay, and what is missing to 1, rounded by itself (see
+// SetBetas).
 type Average interface {
-	Run(decay *Tensor)
+	Run(weights *Tensor)
 }
 
 // FlipMode says which images are mirrored left to right.

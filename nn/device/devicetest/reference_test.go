@@ -241,6 +241,7 @@ func TestReferenceSoftmax(t *testing.T) {
 func TestReferenceOptimizer(t *testing.T) {
 	two := func(s device.OptimizerSpec, h [device.HyperLen]float32) float64 {
 		p := reference.Parameter{W: 1}
+		device.SetBetas(h[:], float64(h[device.HyperMomentum]), float64(h[device.HyperBeta2]))
 		p.Step(s, reference.Widen(h[:]), 2)
 		p.Step(s, reference.Widen(h[:]), 4)
 		return p.W
@@ -252,20 +253,20 @@ func TestReferenceOptimizer(t *testing.T) {
 		want float64
 	}{
 		// 1 - 0.5*2 - 0.5*4.
-		{"sgd", device.OptimizerSpec{Kind: device.SGD}, [8]float32{0.5, 0, 0, 0, 1, 1, 1}, -2},
+		{"sgd", device.OptimizerSpec{Kind: device.SGD}, [device.HyperLen]float32{0.5, 0, 0, 0, 1, 1, 1}, -2},
 		// v = 2, then 0.5*2 + 4 = 5: 1 - 0.5*2 - 0.5*5.
-		{"momentum", device.OptimizerSpec{Kind: device.SGD}, [8]float32{0.5, 0, 0.5, 0, 1, 1, 1}, -2.5},
+		{"momentum", device.OptimizerSpec{Kind: device.SGD}, [device.HyperLen]float32{0.5, 0, 0.5, 0, 1, 1, 1}, -2.5},
 		// 2 + 0.5*2 = 3, then 4 + 0.5*5 = 6.5.
-		{"nesterov", device.OptimizerSpec{Kind: device.SGD, Nesterov: true}, [8]float32{0.5, 0, 0.5, 0, 1, 1, 1}, 1 - 1.5 - 3.25},
+		{"nesterov", device.OptimizerSpec{Kind: device.SGD, Nesterov: true}, [device.HyperLen]float32{0.5, 0, 0.5, 0, 1, 1, 1}, 1 - 1.5 - 3.25},
 		// g = 2 + 1*1 = 3, w = -0.5; g = 4 - 0.5 = 3.5.
-		{"decay", device.OptimizerSpec{Kind: device.SGD}, [8]float32{0.5, 1, 0, 0, 1, 1, 1}, -0.5 - 1.75},
+		{"decay", device.OptimizerSpec{Kind: device.SGD}, [device.HyperLen]float32{0.5, 1, 0, 0, 1, 1, 1}, -0.5 - 1.75},
 		// w = 1 - 0.25*1 - 0.5*1 = 0.25 (gradients halved); then 0.25 - 0.0625 - 1.
-		{"decoupled", device.OptimizerSpec{Kind: device.SGD, Decoupled: true}, [8]float32{0.5, 0.5, 0, 0, 1, 1, 0.5}, 0.25 - 0.0625 - 1},
+		{"decoupled", device.OptimizerSpec{Kind: device.SGD, Decoupled: true}, [device.HyperLen]float32{0.5, 0.5, 0, 0, 1, 1, 0.5}, 0.25 - 0.0625 - 1},
 		// m = 1, v = 2, 1/sqrt 2; m = 2.5, v = 1 + 8 = 9, 2.5/3.
-		{"adam", device.OptimizerSpec{Kind: device.Adam}, [8]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 1/math.Sqrt(2) - 2.5/3},
+		{"adam", device.OptimizerSpec{Kind: device.Adam}, [device.HyperLen]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 1/math.Sqrt(2) - 2.5/3},
 		// v = 2 and 9: 2/sqrt 2, then 4/3.
-		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp}, [8]float32{1, 0, 0, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - 4.0/3},
-		{"rmsprop with momentum", device.OptimizerSpec{Kind: device.RMSProp}, [8]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - (1/math.Sqrt(2) + 4.0/3)},
+		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp}, [device.HyperLen]float32{1, 0, 0, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - 4.0/3},
+		{"rmsprop with momentum", device.OptimizerSpec{Kind: device.RMSProp}, [device.HyperLen]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - (1/math.Sqrt(2) + 4.0/3)},
 	} {
 		wantValues(t, c.name, []float64{two(c.spec, c.h)}, c.want)
 	}
