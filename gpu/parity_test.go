@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"trainer/nn"
+	"trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
@@ -75,6 +76,16 @@ func parityCases() map[string]train.Config {
 				nn.Conv2D{OutC: 8, Kernel: nn.Square(3)}, nn.ReLU{}, nn.Flatten{}, nn.Dense{Out: 16}, nn.ReLU{}, nn.Dense{Out: 3},
 			),
 			Optimizer: optim.Config{Algorithm: "sgd", LR: 0.02, Momentum: 0.9, Nesterov: true, WeightDecay: 1e-4},
+		},
+		"transforms, mixed labels": {
+			Model: nn.NewSequential(
+				nn.Conv2D{OutC: 6, Kernel: nn.Square(3)}, nn.AvgPool2D{Kernel: nn.Square(2)}, nn.GELU{}, nn.Flatten{}, nn.Dense{Out: 3},
+			),
+			Augment: train.Augment{Mean: []float32{0.5, 0.5, 0.5}, Std: []float32{0.3, 0.3, 0.3}, Transforms: augment.List{
+				{Transform: augment.AlternatingFlip{}}, {Transform: augment.Rotate{}}, {Transform: augment.Contrast{}, P: 0.5},
+				{Transform: augment.Hue{}}, {Transform: augment.CutMix{}, P: 0.5}, {Transform: augment.Mixup{Alpha: 1}},
+			}},
+			Optimizer: optim.Config{Algorithm: "sgd", LR: 0.02, Momentum: 0.9},
 		},
 		"norm, GELU, dropout, Adam": {
 			Model: nn.NewSequential(
