@@ -1,32 +1,32 @@
 # Everything a person or the CI calls. `make` builds, `make train` trains MNIST, `make test`
 # tests; `make help` lists the rest.
 #
-# Where there is a C compiler, the program is built with the CUDA device, and the device is vetted
-# and tested too; `make CUDA=0` leaves it out.
+# If there is a C compiler, the program is built with the CUDA device, and the device is vetted and
+# tested too; `make CUDA=0` leaves it out.
 
 GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BUILD := build -trimpath -ldflags '$(LDFLAGS)' -o trainer
 
-# The C compiler of the CUDA device; empty for a build without it. CUDA_GO is go with what the
-# device needs; NO_CUDA says why there is none.
+# The C compiler for the CUDA device; empty for a build without it. CUDA_GO is go with the
+# environment that the device needs; NO_CUDA says why the device is left out.
 CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/dev/null)
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
 .PHONY: build train test race vet lint generate check-generated cross bench bench-peers gpu-report compare figures clean help
 
-build: ## build ./trainer, with CUDA where there is a C compiler
+build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
 	$(CUDA_GO) $(BUILD) -tags cuda ./cmd/trainer
-	@echo 'built ./trainer with the CUDA device, by $(CUDA_CC); make CUDA=0 leaves it out'
+	@echo 'built ./trainer with the CUDA device, using $(CUDA_CC); make CUDA=0 leaves it out'
 else
 	CGO_ENABLED=0 $(GO) $(BUILD) ./cmd/trainer
 	@echo "built ./trainer without the $(NO_CUDA)"
 endif
 
-train: build ## build, then train MNIST on the best device present
+train: build ## build, then train MNIST on the best device available
 	./trainer
 
 test: ## run all the tests
@@ -61,14 +61,14 @@ else
 	@echo "skipped: staticcheck of the $(NO_CUDA)"
 endif
 
-generate: ## write the assembly again
+generate: ## regenerate the assembly
 	$(GO) generate ./...
 
-check-generated: ## CUDA's headers and PTX are what the scripts write (downloads 1.5 GB once)
+check-generated: ## check that CUDA's headers and PTX are what the scripts generate (downloads 1.5 GB once)
 	./scripts/cuda-headers.sh --check
 	./scripts/kernels.sh --check
 
-cross: ## build without C for other systems
+cross: ## build for other systems, without C
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/trainer
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/trainer
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/trainer
@@ -78,20 +78,20 @@ bench: ## run the benchmarks
 
 bench-peers: PYTHON ?= python3
 bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='-rounds 1'
-	@command -v $(PYTHON) >/dev/null || { echo 'bench-peers: there is no $(PYTHON); it needs Python 3.11 to 3.13' >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo 'bench-peers: $(PYTHON) not found; it needs Python 3.11 to 3.13' >&2; exit 1; }
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
 
-gpu-report: ## measure this machine's GPU in ten minutes: ARGS='-cifar10 DIR'; DRY=1 tries the script without one
+gpu-report: ## measure this machine's GPU, in 570 s at most: ARGS='-cifar10 DIR'; DRY=1 tries the script without a GPU
 	GO='$(GO)' ./scripts/gpu-report.sh $(if $(DRY),dry,run) $(ARGS)
 
 compare: ## compare the benchmarks of two commits: OLD=... NEW=... (or the working tree)
 	./scripts/compare.sh '$(OLD)' '$(NEW)' $(PATTERN)
 
-figures: build ## draw the networks of docs/backpropagation.md again
+figures: build ## redraw the figures of docs/backpropagation.md
 	./scripts/figures.sh
 
-clean: ## remove what was built; runs/ stays
+clean: ## remove built programs; keep runs/
 	rm -f trainer trainer.exe
 
 help: ## this list

@@ -1,9 +1,8 @@
-// Package trainer has the whole project's benchmarks:
+// Package trainer has the benchmarks of the whole project:
 //
 //	go test -bench ./bench
 //
-// runs every case of package bench, here as the children of Benchmark/bench. The pattern
-// may go on: go test -bench ./bench/conv.
+// runs every case of package bench, as children of Benchmark/bench. The pattern may be longer: go test -bench ./bench/conv.
 package trainer
 
 import (

@@ -1,15 +1,14 @@
 // Package bench holds the benchmark cases: matrix products, convolutions, elementwise
 // kernels, whole training steps and data loading, in groups of that order.
 //
-// Every case reports what its resource is measured by: GFLOP/s and the percentage of the
-// multiply-add peak measured in the same process, GB/s and the percentage of a measured
-// copy, or images a second. Run with
+// Every case reports the measure of its resource: GFLOP/s and the percentage of the multiply-add peak measured in the
+// same process, GB/s and the percentage of a measured copy, or images per second. Run with
 //
 //	go test -bench ./bench          in the root, or
 //	go test -bench . ./bench
 //
-// TRAINER_CPU=avx512|avx2|generic picks the instruction set, -cpu 1,2 the threads. TRAINER_BENCH_DEVICE=cuda runs
-// the cases of a GPU instead, see cuda.go.
+// TRAINER_CPU=avx512|avx2|generic selects the instruction set, -cpu 1,2 the threads. TRAINER_BENCH_DEVICE=cuda runs the
+// cases of a GPU instead, see cuda.go.
 package bench
 
 import (
@@ -44,7 +43,7 @@ func Run(b *testing.B) {
 	}
 }
 
-// open returns a CPU device of GOMAXPROCS threads.
+// open returns a CPU device with GOMAXPROCS threads.
 func open(b *testing.B) *cpu.Device {
 	b.Helper()
 	d, err := cpu.New(cpu.WithThreads(runtime.GOMAXPROCS(0)), cpu.WithInstructions(os.Getenv("TRAINER_CPU")))
@@ -61,7 +60,7 @@ func tensor(b *testing.B, d device.Device, shape ...int) *device.Tensor {
 	return must(RandomTensor(d, shape...))(b)
 }
 
-// must unwraps a plan.
+// must returns a plan, or fails the benchmark.
 func must[P any](p P, err error) func(b *testing.B) P {
 	return func(b *testing.B) P {
 		b.Helper()
@@ -80,13 +79,13 @@ func reportFLOPs(b *testing.B, d *cpu.Device, each int64) {
 	b.ReportMetric(100*rate/d.Peak(200*time.Millisecond), "%peak")
 }
 
-// reportBytes reports GB/s of the bytes read and written.
+// reportBytes reports GB/s, counting bytes read and written.
 func reportBytes(b *testing.B, each int64) {
 	b.Helper()
 	b.ReportMetric(float64(each)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
 }
 
-// reportImages reports images a second.
+// reportImages reports images per second.
 func reportImages(b *testing.B, each int) {
 	b.Helper()
 	b.ReportMetric(float64(each)*float64(b.N)/b.Elapsed().Seconds(), "img/s")
@@ -103,7 +102,7 @@ func loop(b *testing.B, d device.Device, body func()) {
 	}
 }
 
-// human writes a size such as 4096x64 without spaces, for case names.
+// human returns a size such as 4096x64, for case names.
 func human(dims ...int) string {
 	s := ""
 	for i, d := range dims {

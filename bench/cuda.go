@@ -15,17 +15,17 @@ import (
 //
 //	TRAINER_BENCH_DEVICE=cuda go test -tags cuda -run '^$' -bench ./bench -benchtime 0.2s
 //
-// Rates are those of package gpu's plans, each for every type that its tensors can have. Products are
-// shown beside the peak, everything else beside a copy, both measured in the same process.
+// The cases measure the plans of package gpu, each with every type that its tensors can have. Matrix products and
+// convolutions are compared with the peak, everything else with a copy, both measured in the same process.
 
-// deviceVariable names the device whose cases are run: cpu (or nothing), cuda or cuda:N.
+// deviceVariable names the device whose cases run: cpu (or nothing), cuda or cuda:N.
 const deviceVariable = "TRAINER_BENCH_DEVICE"
 
-// dryVariable, if it is 1, makes the cases of a GPU run once, on small tensors, and report no speeds. It
-// is for a look at whether they work, and the only way to run them on the software emulation of CUDA.
+// dryVariable, if it is 1, makes the cases of a GPU run once, on small tensors, and report no speeds. It checks that they
+// work, and is the only way to run them on the software emulation of CUDA.
 const dryVariable = "TRAINER_BENCH_DRY"
 
-// onCUDA returns the number of the GPU that the environment asks for; ok is false where it is the CPU.
+// onCUDA returns the number of the GPU that the environment asks for; ok is false if it asks for the CPU.
 func onCUDA(b *testing.B) (index int, ok bool) {
 	b.Helper()
 	name := os.Getenv(deviceVariable)
@@ -49,14 +49,14 @@ type accelerator struct {
 	index int
 	dry   bool // nothing is measured: see dryVariable
 
-	peaks map[gpu.Precision]float64 // floating-point operations a second; filled in by peak
+	peaks map[gpu.Precision]float64 // floating-point operations per second; filled in by peak
 	copy  float64                   // bytes per second that a copy reads and writes; filled in by runCopy
 }
 
 // runCUDA runs the cases of a GPU.
 func runCUDA(b *testing.B, index int) {
 	a := &accelerator{index: index, dry: os.Getenv(dryVariable) == "1", peaks: map[gpu.Precision]float64{}}
-	a.open(b, gpu.Auto) // names what can't be had before there are cases
+	a.open(b, gpu.Auto) // fails before the first case if the GPU can't be used
 	for _, group := range []struct {
 		name string
 		run  func(*accelerator, *testing.B)
@@ -70,7 +70,7 @@ func runCUDA(b *testing.B, index int) {
 	}
 }
 
-// open returns the GPU, closed when b ends. A case is skipped where the GPU can't do the precision.
+// open returns the GPU, closed when b ends. It skips the case if the GPU doesn't support the precision.
 func (a *accelerator) open(b *testing.B, p gpu.Precision, opts ...gpu.Option) device.Device {
 	b.Helper()
 	d, err := gpu.New(a.index, append(opts, gpu.WithPrecision(p))...)
@@ -86,24 +86,23 @@ func (a *accelerator) open(b *testing.B, p gpu.Precision, opts ...gpu.Option) de
 		}
 	})
 	if d.Info().Emulated && !a.dry {
-		b.Fatalf("%s is the software emulation of CUDA: no speed is measured on it; %s=1 runs its cases without", d.Name(), dryVariable)
+		b.Fatalf("%s is an emulation, whose speed means nothing; %s=1 runs the cases without speeds", d.Name(), dryVariable)
 	}
 	return d
 }
 
-// precisions are those that products are measured in, the fastest first.
+// precisions are the precisions in which products are measured, the fastest first.
 var precisions = []gpu.Precision{gpu.FP16, gpu.BF16, gpu.TF32, gpu.FP32}
 
-// eachPrecision runs cases in every precision that the GPU has.
+// eachPrecision runs cases in every precision that the GPU supports.
 func (a *accelerator) eachPrecision(b *testing.B, run func(b *testing.B, d device.Device, p gpu.Precision)) {
 	for _, p := range precisions {
 		b.Run(p.String(), func(b *testing.B) { run(b, a.open(b, p), p) })
 	}
 }
 
-// datasheets are the dense rates of the vendor's datasheets, in 10^12 floating-point operations a second, by
-// part of the GPU's name, the longer ones first: what is near them is near what the chip can do, at the clock
-// that the vendor took.
+// datasheets are the dense rates in the vendor's datasheets, in 10^12 floating-point operations per second at the
+// vendor's clock, by a part of the GPU's name, longer parts first.
 var datasheets = []struct {
 	name             string
 	fp32, tf32, half float64 // half: float16 and bfloat16, sums in float32
@@ -119,8 +118,7 @@ var datasheets = []struct {
 	{"RTX 3090", 35.6, 35.6, 71},
 }
 
-// datasheet returns the vendor's rate for a GPU in floating-point operations a second, 0 where it is not in
-// the list.
+// datasheet returns the vendor's rate for a GPU in floating-point operations per second, or 0 if it is not in the list.
 func datasheet(name string, p gpu.Precision) float64 {
 	for _, d := range datasheets {
 		if !strings.Contains(name, d.name) {

@@ -9,14 +9,14 @@ import (
 	"trainer/nn/device/devicetest"
 )
 
-// What is bound by memory: this project's own kernels, on the largest image of recipe airbench94 with its batch of
-// 1024, which no cache holds. GB/s are of the bytes that an operation has to read and write: each tensor once, except for
-// batch normalisation, whose second pass over x (and dy) can't begin before the end of the first.
+// Memory-bound operations: this project's own kernels, on the largest activations of recipe airbench94 with its batch of
+// 1024, which fit into no cache. GB/s count the bytes that an operation has to read and write: each tensor once, except
+// in batch normalisation, whose second pass over x (and dy) can't begin before the end of the first.
 
-// memoryTypes are the types of the tensors. The kernels of bfloat16 are those of float16 except for the conversion.
+// memoryTypes are the types of the tensors. The kernels for bfloat16 differ from those for float16 only in the conversion.
 var memoryTypes = []device.DType{device.Float16, device.Float32}
 
-// runMemory measures the operations that are bound by memory, and a copy.
+// runMemory measures the memory-bound operations, and a copy.
 func (a *accelerator) runMemory(b *testing.B) {
 	d := a.open(b, gpu.Auto)
 	for _, dtype := range memoryTypes {
@@ -37,7 +37,7 @@ func (a *accelerator) runMemory(b *testing.B) {
 	}
 }
 
-// runCopy measures the vendor's copy within the GPU's memory.
+// runCopy measures the driver's copy within the GPU's memory.
 func (a *accelerator) runCopy(b *testing.B, d device.Device, dtype device.DType) {
 	n := 1024 * 31 * 31 * 64
 	if a.dry {

@@ -10,19 +10,19 @@ import (
 	"trainer/nn/device"
 )
 
-// How work on a GPU is timed. A method of a plan only queues work, so a sample is many calls and the wait for the
-// last; the wait is a thousandth of it. A small kernel ends before the host has queued the next one, so
-// the calls are recorded as a CUDA graph, as a training step's are, and samples replay it.
+// How work on a GPU is timed. A method of a plan only queues work, so a sample is many calls and one wait for the last;
+// the wait is a thousandth of the sample. A small kernel ends before the host has queued the next one, so the calls are
+// recorded as a CUDA graph, like a training step, and samples replay it.
 
 const (
-	sampleTime = 10 * time.Millisecond // of a kernel's sample, about
-	stepTime   = 60 * time.Millisecond // of a sample of whole steps, about
-	warmTime   = 30 * time.Millisecond // of work before the first sample, which brings the clocks up
-	maxCalls   = 2000                  // of a sample
-	recorded   = 50                    // calls of a recording, at most
+	sampleTime = 10 * time.Millisecond // approximately, of a kernel's sample
+	stepTime   = 60 * time.Millisecond // approximately, of a sample of whole steps
+	warmTime   = 30 * time.Millisecond // of work before the first sample, which raises the clocks
+	maxCalls   = 2000                  // per sample
+	recorded   = 50                    // largest number of calls in a recording
 )
 
-// work is what is measured.
+// work is the work to be measured.
 type work struct {
 	queue  func() error // queues one call
 	target time.Duration
@@ -34,7 +34,7 @@ func kernel(call func()) work {
 	return work{queue: func() error { call(); return nil }, target: sampleTime, record: true}
 }
 
-// check ends a benchmark that failed.
+// check fails the benchmark if there is an error.
 func check(b *testing.B, err error) {
 	b.Helper()
 	if err != nil {
@@ -42,15 +42,15 @@ func check(b *testing.B, err error) {
 	}
 }
 
-// samples are the seconds of a call, one a sample, ascending.
+// samples are the seconds per call, one for each sample, ascending.
 type samples []float64
 
-func (s samples) median() float64 { return s[len(s)/2] }
-func (s samples) least() float64  { return s[0] }
-func (s samples) most() float64   { return s[len(s)-1] }
+func (s samples) median() float64   { return s[len(s)/2] }
+func (s samples) shortest() float64 { return s[0] }
+func (s samples) longest() float64  { return s[len(s)-1] }
 
-// sample takes samples for as long as the benchmark runs (-benchtime), after a warm-up. In a dry run it calls once,
-// replays a recording once where there would be one, and returns nil.
+// sample takes samples for as long as the benchmark runs (-benchtime), after a warm-up. In a dry run it calls once, and
+// once replays a recording if there is one, and returns nil.
 func (a *accelerator) sample(b *testing.B, d device.Device, w work) samples {
 	b.Helper()
 	if a.dry {
@@ -79,7 +79,7 @@ func (a *accelerator) sample(b *testing.B, d device.Device, w work) samples {
 	return s
 }
 
-// prepare warms up and returns what makes a sample, and how many calls that is.
+// prepare warms up and returns a function that makes a sample, and the number of calls in a sample.
 func prepare(b *testing.B, d device.Device, w work) (sample func() error, calls int) {
 	b.Helper()
 	timed := func(n int, f func() error) time.Duration {
@@ -93,7 +93,7 @@ func prepare(b *testing.B, d device.Device, w work) (sample func() error, calls 
 	timed(2, w.queue) // loads code, and sets up what recording forbids
 	each := max(timed(3, w.queue)/3, time.Microsecond)
 	calls = within(w.target, each, maxCalls)
-	turn, per := w.queue, 1 // what is repeated, and its calls
+	turn, per := w.queue, 1 // the repeated function, and its number of calls
 	if w.record && calls > 1 {
 		if graph := record(b, d, w, min(calls, recorded)); graph != nil {
 			turn, per = func() error { graph.Launch(); return nil }, min(calls, recorded)
@@ -117,7 +117,7 @@ func prepare(b *testing.B, d device.Device, w work) (sample func() error, calls 
 	return sample, turns * per
 }
 
-// record records so many calls; nil on a device that does not record. The recording is closed when b ends.
+// record records a number of calls; it returns nil if the device can't record. The recording is closed when b ends.
 func record(b *testing.B, d device.Device, w work, calls int) device.Graph {
 	b.Helper()
 	c, ok := d.(device.Capturer)
@@ -134,14 +134,14 @@ func record(b *testing.B, d device.Device, w work, calls int) device.Graph {
 	return graph
 }
 
-// within returns how many calls of a duration fill a time, from 1 to most.
-func within(t, each time.Duration, most int) int {
-	return min(max(1, int(math.Ceil(float64(t)/float64(each)))), most)
+// within returns how many calls of a duration fill a time, from 1 to limit.
+func within(t, each time.Duration, limit int) int {
+	return min(max(1, int(math.Ceil(float64(t)/float64(each)))), limit)
 }
 
-// rate reports amounts a second: the median of the samples, the least and the greatest.
+// rate reports amounts per second: the median of the samples, the minimum and the maximum.
 func rate(b *testing.B, s samples, amount float64, unit string) {
 	b.ReportMetric(amount/s.median(), unit)
-	b.ReportMetric(amount/s.most(), "min-"+unit)
-	b.ReportMetric(amount/s.least(), "max-"+unit)
+	b.ReportMetric(amount/s.longest(), "min-"+unit)
+	b.ReportMetric(amount/s.shortest(), "max-"+unit)
 }

@@ -50,8 +50,8 @@ func TestSample(t *testing.T) {
 				t.Fatalf("samples %v, want some, ascending", got)
 			}
 			// Other programs make calls longer; nothing makes them shorter.
-			if got.least() < each.Seconds() || got.least() > 3*each.Seconds() {
-				t.Errorf("the shortest sample has %v s a call, want %v", got.least(), each)
+			if got.shortest() < each.Seconds() || got.shortest() > 3*each.Seconds() {
+				t.Errorf("the shortest sample has %v s per call, want %v", got.shortest(), each)
 			}
 			if record != (d.recordings > 0) {
 				t.Errorf("%d recordings, want some: %v", d.recordings, record)

@@ -9,21 +9,21 @@ import (
 	"trainer/nn/recipe"
 )
 
-// Whole training steps, as training makes them: the loader's order, upload, augmentation, forward, loss, backward,
-// update. The images are noise of the size of the recipe's data set, and as many as a few batches.
+// Whole training steps as in training: shuffling, upload, augmentation, forward, loss, backward, update. The images are
+// random, of the size of the recipe's data set, and fill a few batches.
 
-// stepBatches are the batches that a training goes round.
+// stepBatches is the number of batches in the set.
 const stepBatches = 4
 
 // stepVariant is a way to train a recipe.
 type stepVariant struct {
 	name      string
-	precision gpu.Precision // Auto: the recipe's own
+	precision gpu.Precision // Auto: the recipe's
 	noGraph   bool
-	autotune  bool // cuDNN's algorithms are measured first
+	autotune  bool // time cuDNN's algorithms first
 }
 
-// variants are those of most recipes; everything is compared for one.
+// variants are measured for most recipes, allVariants for one.
 var (
 	variants    = []stepVariant{{name: "recipe-precision"}, {name: "recipe-precision-autotune", autotune: true}}
 	allVariants = append([]stepVariant{
@@ -33,7 +33,7 @@ var (
 	}, variants...)
 )
 
-// comparedRecipe is the recipe that is trained in every way.
+// comparedRecipe is the recipe that is trained in all variants.
 const comparedRecipe = "airbench94"
 
 // runSteps measures all built-in recipes, the compared one first.
@@ -45,11 +45,11 @@ func (a *accelerator) runSteps(b *testing.B) {
 		}
 	}
 	for _, name := range names {
-		ways := variants
+		selected := variants
 		if name == comparedRecipe {
-			ways = allVariants
+			selected = allVariants
 		}
-		for _, v := range ways {
+		for _, v := range selected {
 			b.Run(name+"/"+v.name, func(b *testing.B) { a.benchStep(b, name, v) })
 		}
 	}
@@ -81,7 +81,7 @@ func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
 	b.ReportMetric(float64(r.Batch), "batch")
 }
 
-// newGPUTraining makes a training of a recipe on noise.
+// newGPUTraining makes a training of a recipe on random images.
 func newGPUTraining(b *testing.B, d device.Device, r *recipe.Recipe, dtype device.DType, noGraph bool) *Training {
 	b.Helper()
 	shape := r.ImageShape()

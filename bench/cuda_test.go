@@ -14,7 +14,7 @@ import (
 	"trainer/gpu/cudasim"
 )
 
-// emulationVariable asks TestEmulationFolder for what it is.
+// emulationVariable asks TestEmulationFolder to print the folder.
 const emulationVariable = "TRAINER_EMULATION_FOLDER"
 
 // TestEmulationFolder prints the folder of the software emulation of CUDA, which it builds, for scripts/gpu-report.sh: only
@@ -26,8 +26,8 @@ func TestEmulationFolder(t *testing.T) {
 	fmt.Printf("emulation: %s\n", cudasim.Build(t, cudasim.Options{}))
 }
 
-// benchmark runs cases of a GPU in a process of its own, on the software emulation of CUDA, with more variables. It fails
-// the test for what the emulation finds wrong.
+// benchmark runs cases of a GPU in a separate process, on the software emulation of CUDA, with more environment variables.
+// It fails the test if the emulation reports an error.
 func benchmark(t *testing.T, pattern string, variables ...string) (output string, err error) {
 	t.Helper()
 	folder := cudasim.Build(t, cudasim.Options{})
@@ -47,7 +47,7 @@ func benchmark(t *testing.T, pattern string, variables ...string) (output string
 	return string(text), err
 }
 
-// On the software emulation a GPU's cases run only dry, and then without a speed.
+// On the software emulation, the cases of a GPU run only dry, and then without speeds.
 func TestCasesOnTheEmulation(t *testing.T) {
 	text, err := benchmark(t, "Benchmark/cuda/gemm", dryVariable+"=")
 	if err == nil || !strings.Contains(text, "software emulation of CUDA: no speed is measured on it") {

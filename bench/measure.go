@@ -11,21 +11,21 @@ import (
 	"trainer/nn/recipe"
 )
 
-// The functions of this file measure without package testing, for `trainer bench`: a few
-// kernels and the steps of a recipe, each for as long as the caller says.
+// The functions of this file measure without package testing, for `trainer bench`: a few kernels and the steps of a
+// recipe, each for a time that the caller sets.
 
-// Kernel is an operation that is measured by itself.
+// Kernel is an operation that is measured alone.
 type Kernel struct {
 	Name  string // such as "convolution 3x3, 128x32x32x32 to 32", the input being [n, h, w, c]
 	Pass  string // of a convolution: "forward", "backward data" or "backward filter"; else ""
-	FLOPs int64  // floating-point operations of one run, by the direct method; 0 of a copy
-	Bytes int64  // bytes that one run of a copy reads and writes; 0 of the others
+	FLOPs int64  // floating-point operations per run, by the direct method; 0 for a copy
+	Bytes int64  // bytes that a run of a copy reads and writes; 0 for other kernels
 
 	prepare func(d device.Device, dtype device.DType) (run func(), err error)
 }
 
-// Kernels returns a matrix product, the three passes of three convolutions, which are those
-// of the recipe cifar10-basic from as many channels to as many, and a copy in memory.
+// Kernels returns a matrix product, the three passes of three convolutions, which are those of the recipe cifar10-basic
+// with as many output as input channels, and a copy in memory.
 func Kernels() []Kernel {
 	const batch = 128
 	kernels := products(1024,
@@ -36,8 +36,8 @@ func Kernels() []Kernel {
 	})
 }
 
-// LargeKernels returns products that are large enough for a GPU: a square one, and the three passes of three convolutions, which
-// are those of the recipe airbench94 but for channels that are powers of two, to as many.
+// LargeKernels returns kernels that are large enough for a GPU: a square matrix product, and the three passes of three
+// convolutions like those of the recipe airbench94, with as many output as input channels, all powers of two.
 func LargeKernels() []Kernel {
 	const batch = 256
 	return products(4096,
@@ -128,13 +128,14 @@ func random(d device.Device, dtype device.DType, shapes ...[]int) ([]*device.Ten
 	return tensors, nil
 }
 
-// Prepare allocates the operands, of a float type, and returns what queues the kernel once. Errors are the device's.
+// Prepare allocates the operands, of a float type, and returns a function that queues the kernel once. Errors are the
+// device's.
 func (k Kernel) Prepare(d device.Device, dtype device.DType) (run func(), err error) {
 	return k.prepare(d, dtype)
 }
 
-// Measure runs the kernel, in float32, once unmeasured and then for about t, at least once, and returns
-// the runs a second. t must be above 0. Errors are the device's.
+// Measure runs the kernel in float32, once unmeasured and then for about t, at least once, and returns the runs per
+// second. t must be above 0. Errors are the device's.
 func (k Kernel) Measure(d device.Device, t time.Duration) (float64, error) {
 	run, err := k.Prepare(d, device.Float32)
 	if err == nil {
@@ -150,8 +151,8 @@ func (k Kernel) Measure(d device.Device, t time.Duration) (float64, error) {
 	return 0, fmt.Errorf("measuring %s: %w", k.Name, err)
 }
 
-// perSecond calls f once unmeasured and then for about t, at least once, and returns the
-// calls a second, or f's first error.
+// perSecond calls f once unmeasured and then for about t, at least once, and returns the calls per second, or f's first
+// error.
 func perSecond(t time.Duration, f func() error) (float64, error) {
 	if err := f(); err != nil { // the first touches all memory
 		return 0, err
@@ -167,21 +168,21 @@ func perSecond(t time.Duration, f func() error) (float64, error) {
 	}
 }
 
-// StepSpeed is how fast whole training steps are.
+// StepSpeed is the speed of whole training steps.
 type StepSpeed struct {
-	Batch           int // images of a step
+	Batch           int // images per step
 	ImagesPerSecond float64
-	FLOPs           float64 // floating-point operations a second: three times the forward pass's
+	FLOPs           float64 // floating-point operations per second, counting a step as three forward passes
 }
 
-// MeasureSteps trains a recipe's network on random images of a shape [h, w, c] and 10
-// classes: one step unmeasured, and then for about t, which must be above 0, but at least
-// one step. A step is what it is in training: loading, upload, augmentation, forward, loss, backward, update.
+// MeasureSteps trains a recipe's network on random images of a shape [h, w, c] and 10 classes: one step unmeasured, and
+// then for about t, which must be above 0, but at least one step. A step is the same as in training: loading, upload,
+// augmentation, forward, loss, backward, update.
 //
-// The batch is the recipe's, halved until a step takes no longer than t at half of peak, the
-// device's floating-point operations a second.
+// The batch is the recipe's, halved until a step takes no longer than t at half of peak, the device's floating-point
+// operations per second.
 //
-// Errors are those of train.NewStepper and of the device, and ctx's when it is cancelled.
+// Errors are those of train.NewStepper and of the device, and ctx's if it is cancelled.
 func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape nn.Shape, peak float64, t time.Duration) (*StepSpeed, error) {
 	single, err := newTraining(d, r, shape, 1)
 	if err != nil {
@@ -220,7 +221,7 @@ func newTraining(d device.Device, r *recipe.Recipe, shape nn.Shape, batch int) (
 	set := SyntheticImages(2*batch, shape[0], shape[1], shape[2])
 	split := &data.Dataset{Train: set}
 	if len(r.Data) > 0 {
-		split.Name = r.Data[0] // whose mean and deviation the recipe has
+		split.Name = r.Data[0] // whose mean and standard deviation the recipe has
 	}
 	cfg := r.TrainConfig(d, split, 1)
 	cfg.Batch = batch

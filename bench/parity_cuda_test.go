@@ -15,12 +15,13 @@ import (
 	"trainer/nn/recipe"
 )
 
-// parityBounds are how far the losses of a recipe's first steps may be from the CPU's, relatively: some ten times what they are
-// off by on the software emulation. float32 differs by the order of sums, and each step multiplies the difference of
-// the one before; the others round to 10, 10 and 7 bits of fraction, the last two after every layer.
+// parityBounds are the largest relative differences allowed between the losses of a recipe's first steps and the CPU's:
+// some ten times the differences on the software emulation. float32 differs in the order of sums, and each step amplifies
+// the difference of the step before; the other precisions round to 10, 10 and 7 mantissa bits, the last two after every
+// layer.
 var parityBounds = map[gpu.Precision]float64{gpu.FP32: 1e-4, gpu.TF32: 5e-3, gpu.FP16: 5e-3, gpu.BF16: 5e-2}
 
-// paritySize is how much of the training is compared.
+// paritySize is the part of the training that is compared.
 type paritySize struct {
 	recipes      []string
 	batch, steps int

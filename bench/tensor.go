@@ -24,11 +24,11 @@ func randomNumbers(n int) []float32 {
 	return values
 }
 
-// randomBlock is how many numbers of a large tensor are random: they are repeated.
+// randomBlock is the number of random numbers in a large tensor, which are repeated.
 const randomBlock = 1 << 20
 
-// RandomTensorOf returns a tensor of Float32, Float16 or BFloat16 with numbers between -1 and 1, the first million of
-// them over and over. A device without 16-bit types answers with an error.
+// RandomTensorOf returns a tensor of Float32, Float16 or BFloat16 with numbers between -1 and 1; a large tensor repeats
+// the first million of them. On a device without 16-bit types it returns an error for those.
 func RandomTensorOf(d device.Device, dtype device.DType, shape ...int) (*device.Tensor, error) {
 	t, err := d.NewTensor(dtype, shape...)
 	if err != nil {
@@ -48,7 +48,7 @@ func RandomTensorOf(d device.Device, dtype device.DType, shape ...int) (*device.
 	return t, d.Upload(t, all)
 }
 
-// randomBytes returns n random numbers as a device stores them, which rounds them itself.
+// randomBytes returns n random numbers in the form in which the device stores them, which does the rounding.
 func randomBytes(d device.Device, dtype device.DType, n int) ([]byte, error) {
 	numbers := randomNumbers(n)
 	switch dtype {

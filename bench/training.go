@@ -12,9 +12,8 @@ import (
 // Classes is the number of classes of synthetic images.
 const Classes = 10
 
-// SyntheticImages returns a set of n images [h, w, c] of noise and 10 classes, the same in
-// every program of bench/peers: byte i is the highest of a mixed i, and image i has the
-// label i mod 10.
+// SyntheticImages returns a set of n random images [h, w, c] in 10 classes, the same in every program of bench/peers:
+// byte i is the highest byte of a hash of i, and image i has label i mod 10.
 func SyntheticImages(n, h, w, c int) *data.InMemory {
 	s := &data.InMemory{
 		Name: "synthetic", H: h, W: w, C: c, ClassNames: make([]string, Classes),
@@ -32,7 +31,7 @@ func SyntheticImages(n, h, w, c int) *data.InMemory {
 	return s
 }
 
-// noise mixes the bits of x, by the finaliser of MurmurHash3, and returns the highest eight.
+// noise mixes the bits of x with the finaliser of MurmurHash3, and returns the highest eight.
 func noise(x uint32) byte {
 	x ^= x >> 16
 	x *= 0x85ebca6b
@@ -42,15 +41,15 @@ func noise(x uint32) byte {
 	return byte(x >> 24)
 }
 
-// Training trains on the batches of a set, one epoch after the other, without end: whole
-// steps, as in training, and nothing between them.
+// Training trains on the batches of a set, epoch after epoch, without end: whole steps as in training, and nothing
+// between them.
 type Training struct {
 	*train.Stepper
 	batches batches
 }
 
-// NewTraining returns a training as cfg describes it, on the batches of a loader, which delivers only the images'
-// numbers where the images live on the device. Errors are those of train.NewStepper and data.NewLoader.
+// NewTraining returns a training as cfg describes it, on the batches of a loader. If the images are on the device, the
+// loader returns only their indices. Errors are those of train.NewStepper and data.NewLoader.
 func NewTraining(cfg train.Config, load data.LoaderConfig) (*Training, error) {
 	s, err := train.NewStepper(cfg)
 	if err != nil {
@@ -80,7 +79,7 @@ func (t *Training) Close() {
 	_ = t.Stepper.Close() // nothing is lost with a recorded step
 }
 
-// batches are a loader's, one epoch after the other.
+// batches are the batches of a loader, epoch after epoch.
 type batches struct {
 	loader *data.Loader
 	epoch  int
@@ -95,7 +94,7 @@ func newBatches(cfg data.LoaderConfig) (batches, error) {
 	return batches{loader: l}, nil
 }
 
-// next returns the next batch, which must be given back to the loader.
+// next returns the next batch, which must be released to the loader.
 func (b *batches) next() (*data.Batch, error) {
 	batch, err := b.loader.Next()
 	if errors.Is(err, io.EOF) {

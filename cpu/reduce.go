@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"trainer/nn/device"
 )
 
@@ -102,8 +100,6 @@ func (p *reduce) of(from, to int) float64 {
 		return p.d.vector.SumSquares(a)
 	case device.ReduceSumProducts:
 		return p.d.vector.Dot(a, p.b[from:to])
-	case device.ReduceNonFinite:
-		return float64(countNonFinite(a))
 	}
 	return float64(largest(a))
 }
@@ -124,17 +120,3 @@ func (p *reduce) joined(a, b float64) float64 {
 	}
 	return a + b
 }
-
-// countNonFinite returns how many elements of x are NaN or infinite: those with all
-// bits of the exponent set.
-func countNonFinite(x []float32) int {
-	count := 0
-	for _, v := range x {
-		if nonFinite(v) {
-			count++
-		}
-	}
-	return count
-}
-
-func nonFinite(v float32) bool { return math.Float32bits(v)&infinityBits == infinityBits }

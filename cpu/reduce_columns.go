@@ -62,21 +62,8 @@ func (t *reduceRows) Do(i, worker int) {
 		p.d.vector.AddMoments(p.unused[worker], sum, a)
 	case device.ReduceSumProducts:
 		p.d.vector.AddProducts(p.unused[worker], sum, p.b[group+from:group+to], a)
-	case device.ReduceNonFinite:
-		addNonFinite(sum, a)
 	case device.ReduceMax:
 		largestOfColumns(sum, a)
-	}
-}
-
-// addNonFinite adds 1 for each element that is NaN or infinite, column by column.
-func addNonFinite(sum []float64, a []float32) {
-	for ; len(a) > 0; a = a[min(len(sum), len(a)):] {
-		for j, v := range a[:min(len(sum), len(a))] {
-			if nonFinite(v) {
-				sum[j]++
-			}
-		}
 	}
 }
 

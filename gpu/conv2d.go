@@ -40,7 +40,7 @@ type conv2D struct {
 	castBias   *cuda.Kernel         // makes the copy
 	epilogue   *cuda.Kernel         // nil without bias and ReLU
 
-	sum, sumFinish *cuda.Kernel // of dbias
+	sum columnReduction // dbias
 }
 
 // convBatch is how the passes are computed for one number of images. Those that the plan is made
@@ -75,7 +75,7 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error
 		}
 		p := &conv2D{d: d, spec: s, relu: relu, smaller: map[int]*convBatch{}, epilogue: b.epilogue(s.Bias, relu, s.DType)}
 		if !s.NoBackward && s.Bias {
-			p.sum, p.sumFinish = b.family(kernels.ReduceRows, s.DType), b.family(kernels.ReduceRowsFinish, s.DType)
+			p.sum = b.columnReduction(reductionOf(device.ReduceSum), s.DType)
 			b.reserve(columnSums(outputs/s.OutC, s.OutC))
 		}
 		if p.fused = s.Bias || relu; p.fused {
@@ -298,7 +298,7 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 		p.run(cuda.BackwardFilter, n, x, dw, dy, nil)
 	}
 	if dbias != nil {
-		d.sumRows(p.sum, p.sumFinish, dbias, dy, dy.Len()/s.OutC, s.OutC)
+		d.reduceColumns(p.sum, dbias, dy, nil, columnShape{1, 1, dy.Len() / s.OutC, s.OutC}, 1)
 	}
 }
 

@@ -110,7 +110,7 @@ func BenchmarkAgainstCuDNN(b *testing.B) {
 	b.Run("cuda", func(b *testing.B) {
 		d := anyDevice(b)
 		if d.Info().Emulated && !dry {
-			b.Skipf("%s is the software emulation of CUDA: no speed is measured on it; %s=1 goes through without", d.Name(), dryVariable)
+			b.Skipf("%s is an emulation, whose speed means nothing; %s=1 runs the cases without speeds", d.Name(), dryVariable)
 		}
 		for _, of := range contests {
 			for _, c := range of.operations {

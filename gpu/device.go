@@ -21,8 +21,8 @@ const Built = true
 // Device is one GPU as a device.Device. Operations that it lacks are package reference's, on the host.
 type Device struct {
 	*reference.Operations
-	options           // the precision is never Auto once the device is open
-	factors Precision // what float32 factors are multiplied in: FP32 or TF32
+	options           // the precision is not Auto once the device is open
+	factors Precision // in which float32 operands are multiplied: FP32 or TF32
 	name    string
 	info    device.Info
 
@@ -59,9 +59,9 @@ var (
 	_ device.DatasetResident = (*Device)(nil)
 )
 
-// New returns CUDA device number index, counted from 0. The error is a device.ErrNoDevice where
-// there is no such device, no driver, or no cuBLAS or cuDNN; a device.ErrNotSupported where the
-// driver or the GPU is too old, or can't do what the options ask for.
+// New returns CUDA device number index, counted from 0. The error is a device.ErrNoDevice if there is no such device, no
+// driver, or no cuBLAS or cuDNN; a device.ErrNotSupported if the driver or the GPU is too old, or doesn't support the
+// options.
 func New(index int, opts ...Option) (device.Device, error) {
 	d := &Device{name: fmt.Sprintf("cuda:%d", index), graphs: map[*graph]bool{}, fetches: map[*fetch]bool{}, graphPasses: map[graphKey]*graphPass{}, heap: heap{least: minCollection}}
 	d.Operations = reference.On(d)
@@ -78,7 +78,7 @@ func New(index int, opts ...Option) (device.Device, error) {
 	return d, nil
 }
 
-// open fills in the device. What it leaves open after an error, release closes.
+// open opens the device. After an error, release closes what it had opened.
 func (d *Device) open(index int) (err error) {
 	if d.workspaceLimit < 0 {
 		return fmt.Errorf("a workspace limit of %d bytes: want 0 for the default, or more", d.workspaceLimit)
@@ -114,7 +114,7 @@ func (d *Device) open(index int) (err error) {
 	return d.staging.open()
 }
 
-// openLibraries creates the handles of cuBLAS and cuDNN, which work in the stream.
+// openLibraries creates the handles of cuBLAS and cuDNN, which use the stream.
 func (d *Device) openLibraries(p cuda.Properties) (err error) {
 	if d.blas, err = cuda.NewBLAS(); err != nil {
 		return err
@@ -125,8 +125,8 @@ func (d *Device) openLibraries(p cuda.Properties) (err error) {
 	if err := d.blas.SetFloat32Sums(); err != nil {
 		return err
 	}
-	// The sizes that NVIDIA recommends. Without memory of its own a recorded product would
-	// share cuBLAS's with everything else.
+	// The sizes that NVIDIA recommends. Without its own workspace, a recorded product would share cuBLAS's with everything
+	// else.
 	size := int64(8 << 20)
 	if p.Major >= 9 {
 		size = 32 << 20
@@ -153,8 +153,8 @@ func (d *Device) Name() string { return d.name }
 // Info describes the GPU and the libraries.
 func (d *Device) Info() device.Info { return d.info }
 
-// Close waits for the work that was queued, and releases everything: tensors, plans and graphs too. Closing
-// again does nothing.
+// Close waits for the queued work, and releases everything, including tensors, plans and graphs. Closing again does
+// nothing.
 func (d *Device) Close() error {
 	if d.closed {
 		return nil
@@ -174,7 +174,7 @@ func (d *Device) Close() error {
 	return d.error("closing the device", err)
 }
 
-// release frees what there is, in the order that each needs, and returns the first error.
+// release frees everything in the required order, and returns the first error.
 func (d *Device) release() error {
 	if d.context == nil {
 		return nil

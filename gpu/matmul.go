@@ -3,7 +3,7 @@
 package gpu
 
 import (
-	"fmt"
+	"gorgonia.org/cu"
 
 	"trainer/gpu/internal/cuda"
 	"trainer/kernels"
@@ -30,20 +30,14 @@ func (d *Device) NewMatMulReLU(s device.MatMulSpec) (device.MatMul, error) {
 }
 
 func (d *Device) newMatMul(s device.MatMulSpec, relu bool) (device.MatMul, error) {
-	if s.M < 1 || s.N < 1 || s.K < 1 {
-		panic(fmt.Sprintf("gpu: NewMatMul: sizes must be at least 1, got %+v", s))
-	}
+	s.Check()
 	s.DType = floatType("NewMatMul", s.DType)
-	if s.Out == 0 {
-		s.Out = s.DType
-	}
-	if s.Out != s.DType && s.Out != device.Float32 {
-		panic(fmt.Sprintf("gpu: NewMatMul: c of %v from operands of %v, want %v or float32", s.Out, s.DType, s.DType))
-	}
+	s.Out = s.OutType()
 	return build(d, "matmul", func(b *builder) device.MatMul {
-		b.elements(s.M * s.N)
-		b.elements(s.M * s.K)
-		b.elements(s.K * s.N)
+		batch := max(s.Batch, 1)
+		b.elements(batch * s.M * s.N)
+		b.elements(batch * s.M * s.K)
+		b.elements(batch * s.K * s.N)
 		b.stores(s.DType)
 		p := &matMul{d: d, spec: s, relu: relu}
 		p.product = cuda.Product{
@@ -70,13 +64,16 @@ func (b *builder) epilogue(bias, relu bool, t device.DType) *cuda.Kernel {
 
 // Run computes c = op(a) op(b) + bias.
 func (p *matMul) Run(c, a, b, bias *device.Tensor) {
-	p.check(c, a, b, bias)
+	batch, m, k := p.spec.CheckOperands(c, a, b, bias)
+	last := len(a.Shape()) - 1
+	p.product.M, p.product.K = m, k
+	p.product.LDA, p.product.LDB, p.product.LDC = a.Dim(last), b.Dim(last), p.spec.N
 	d := p.d
 	if !d.begin("matmul") {
 		return
 	}
 	defer d.end()
-	if err := d.blas.Gemm(&p.product, 1, d.data(a), d.data(b), 0, d.data(c)); err != nil {
+	if err := p.multiply(batch, d.data(c), d.data(a), d.data(b)); err != nil {
 		d.fail(err)
 	}
 	if p.epilogue != nil {
@@ -96,30 +93,10 @@ func (d *Device) finish(k *cuda.Kernel, c, bias *device.Tensor) {
 	d.launch(k, kernels.VectorPerThread(n, storage(c.DType())))
 }
 
-// check reads m, k and the strides from the tensors and panics where they don't fit.
-func (p *matMul) check(c, a, b, bias *device.Tensor) {
-	const op = "matmul"
-	s, product := p.spec, &p.product
-	device.Check(op, "a", a, s.DType, -1, -1)
-	m, k := a.Dim(0), a.Dim(1)
-	if s.TransA {
-		m, k = k, m
+// multiply queues the product, or those of the batch.
+func (p *matMul) multiply(batch int, c, a, b cu.DevicePtr) error {
+	if batch == 1 {
+		return p.d.blas.Gemm(&p.product, 1, a, b, 0, c)
 	}
-	if m > s.M || k > s.K {
-		panic(fmt.Sprintf("%s: a is %v, want at most m=%d and k=%d", op, a, s.M, s.K))
-	}
-	device.Check(op, "c", c, s.Out, m, s.N)
-	if s.TransB {
-		device.Check(op, "b", b, s.DType, s.N, k)
-	} else {
-		device.Check(op, "b", b, s.DType, k, s.N)
-	}
-	if (bias != nil) != s.Bias {
-		panic(fmt.Sprintf("%s: bias given: %v, by the spec: %v", op, bias != nil, s.Bias))
-	}
-	if bias != nil {
-		device.Check(op, "bias", bias, device.Float32, s.N)
-	}
-	product.M, product.K = m, k
-	product.LDA, product.LDB, product.LDC = a.Dim(1), b.Dim(1), s.N
+	return p.d.blas.GemmBatch(&p.product, batch, 1, a, b, 0, c)
 }

@@ -129,6 +129,7 @@ type scaledTraining struct {
 	t       *testing.T
 	stepper *train.Stepper
 	loader  *data.Loader
+	batches int // done
 }
 
 func newScaledTraining(t *testing.T, d *Device, cfg train.Config) *scaledTraining {
@@ -146,23 +147,25 @@ func newScaledTraining(t *testing.T, d *Device, cfg train.Config) *scaledTrainin
 		t.Fatal(err)
 	}
 	t.Cleanup(loader.Close)
-	return &scaledTraining{t, stepper, loader}
+	return &scaledTraining{t, stepper, loader, 0}
 }
 
-// step trains on the next batch, and returns the mean loss before the update.
+// step trains on the next batches, up to an update, and returns the mean loss before it.
 func (s *scaledTraining) step() float64 {
 	s.t.Helper()
-	if at := s.stepper.Steps(); at%s.stepper.StepsPerEpoch() == 0 {
-		s.loader.Start(at/s.stepper.StepsPerEpoch(), 0)
+	for before := s.stepper.Steps(); s.stepper.Steps() == before; s.batches++ {
+		if s.batches%s.loader.Steps() == 0 {
+			s.loader.Start(s.batches/s.loader.Steps(), 0)
+		}
+		batch, err := s.loader.Next()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if err := s.stepper.Step(batch); err != nil {
+			s.t.Fatal(err)
+		}
+		s.loader.Release(batch)
 	}
-	batch, err := s.loader.Next()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.stepper.Step(batch); err != nil {
-		s.t.Fatal(err)
-	}
-	s.loader.Release(batch)
 	loss, _, count, err := s.stepper.Collect()
 	if err != nil {
 		s.t.Fatal(err)

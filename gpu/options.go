@@ -28,17 +28,17 @@ type options struct {
 	workspaceLimit int64 // bytes; 0 for the default
 }
 
-// WithPrecision sets what convolutions and matrix products are computed in; the default is Auto. With FP16 and BF16
-// products of float32 tensors, if there are any, are computed as with Auto.
+// WithPrecision sets the precision of convolutions and matrix products; the default is Auto. With FP16 and BF16, products
+// of float32 tensors, if there are any, are computed as with Auto.
 func WithPrecision(p Precision) Option { return func(o *options) { o.precision = p } }
 
-// WithDeterministic keeps to algorithms that give the same bits each time.
+// WithDeterministic uses only algorithms that give the same bits every time.
 func WithDeterministic() Option { return func(o *options) { o.deterministic = true } }
 
-// WithAutotune measures cuDNN's algorithms as plans are made, instead of asking its
-// heuristics. What won is kept in the user's cache folder for the next time.
+// WithAutotune times cuDNN's algorithms when plans are made, instead of asking its heuristics. The fastest are kept in the
+// user's cache folder for the next time.
 func WithAutotune() Option { return func(o *options) { o.autotune = true } }
 
-// WithWorkspaceLimit sets how many bytes of device memory an algorithm of cuDNN may work in. The
-// default is 1 GiB, or an eighth of the GPU's memory where that is less.
+// WithWorkspaceLimit sets how many bytes of device memory an algorithm of cuDNN may use as workspace. The default is 1 GiB,
+// or an eighth of the GPU's memory if that is less.
 func WithWorkspaceLimit(bytes int64) Option { return func(o *options) { o.workspaceLimit = bytes } }

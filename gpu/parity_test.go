@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"trainer/nn"
-	"trainer/nn/augment"
+	transforms "trainer/nn/augment"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
@@ -81,9 +81,9 @@ func parityCases() map[string]train.Config {
 			Model: nn.NewSequential(
 				nn.Conv2D{OutC: 6, Kernel: nn.Square(3)}, nn.AvgPool2D{Kernel: nn.Square(2)}, nn.GELU{}, nn.Flatten{}, nn.Dense{Out: 3},
 			),
-			Augment: train.Augment{Mean: []float32{0.5, 0.5, 0.5}, Std: []float32{0.3, 0.3, 0.3}, Transforms: augment.List{
-				{Transform: augment.AlternatingFlip{}}, {Transform: augment.Rotate{}}, {Transform: augment.Contrast{}, P: 0.5},
-				{Transform: augment.Hue{}}, {Transform: augment.CutMix{}, P: 0.5}, {Transform: augment.Mixup{Alpha: 1}},
+			Augment: train.Augment{Mean: []float32{0.5, 0.5, 0.5}, Std: []float32{0.3, 0.3, 0.3}, Transforms: transforms.List{
+				{Transform: transforms.AlternatingFlip{}}, {Transform: transforms.Rotate{}}, {Transform: transforms.Contrast{}, P: 0.5},
+				{Transform: transforms.Hue{}}, {Transform: transforms.CutMix{}, P: 0.5}, {Transform: transforms.Mixup{Alpha: 1}},
 			}},
 			Optimizer: optim.Config{Algorithm: "sgd", LR: 0.02, Momentum: 0.9},
 		},
@@ -96,6 +96,20 @@ func parityCases() map[string]train.Config {
 			Augment: train.Augment{Mean: []float32{0.5, 0.5, 0.5}, Std: []float32{0.3, 0.3, 0.3}, Flip: device.FlipRandom, Crop: 2, Cutout: 3},
 			Optimizer: optim.Config{
 				Algorithm: "adam", LR: 0.003, Clip: optim.Clip{MaxNorm: 1}, Lookahead: &optim.Lookahead{Every: 3, Base: 0.95, Power: 3},
+			},
+		},
+		"composed rules, two batches per step": {
+			Model: nn.NewSequential(
+				nn.Conv2D{OutC: 6, Kernel: nn.Square(3), NoBias: true}, nn.BatchNorm{}, nn.GELU{},
+				nn.Conv2D{OutC: 8, Kernel: nn.Square(3), Stride: nn.Square(2)}, nn.GELU{}, nn.Flatten{}, nn.Dense{Out: 3},
+			),
+			Accumulate: 2,
+			Optimizer: optim.Config{
+				Rule: optim.Lion{}, LR: 0.0005, WeightDecay: 0.1,
+				Groups: []optim.Group{
+					{Match: "conv*.weight", Rule: optim.Muon{Momentum: 0.6, Nesterov: true, Normalize: true}, LR: 0.02, WeightDecay: 1e-3},
+					{Role: nn.Bias, Rule: optim.AdaGrad{LRDecay: 0.01}, LR: 0.01, UntilEpoch: 2},
+				},
 			},
 		},
 	}
@@ -339,7 +353,7 @@ func recipeLossBound(cfg train.Config) func(step int) float64 {
 		switch {
 		case step == 1:
 			return 1e-6
-		case cfg.Optimizer.Algorithm == "sgd":
+		case cfg.Optimizer.Kind() == "sgd":
 			return 1e-5 * math.Pow(1.3, float64(step-2))
 		}
 		return min(1e-4*math.Pow(3, float64(step-2)), 0.25)

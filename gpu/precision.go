@@ -9,14 +9,13 @@ import (
 	"trainer/nn/device"
 )
 
-// What convolutions and matrix products multiply in. Products of two 16-bit numbers are exact in float32, so that
-// only float32 factors leave a choice: as they are, or rounded to TF32 for tensor cores.
+// The types in which convolutions and matrix products multiply. Products of two 16-bit numbers are exact in float32, so
+// only float32 operands leave a choice: unchanged, or rounded to TF32 for tensor cores.
 
-// Precision returns what the device computes in, which is what was asked for, or for Auto what that
-// stands for on this GPU.
+// Precision returns the device's precision: the one that was asked for, or the one that Auto stands for on this GPU.
 func (d *Device) Precision() Precision { return d.precision }
 
-// products returns what factors of a type are multiplied in.
+// products returns the precision in which operands of a type are multiplied.
 func (d *Device) products(t device.DType) Precision {
 	switch t {
 	case device.Float16:
@@ -27,7 +26,7 @@ func (d *Device) products(t device.DType) Precision {
 	return d.factors
 }
 
-// math returns what cuDNN may multiply factors of a type in, before an algorithm says more.
+// math returns the math type in which cuDNN may multiply operands of a type, before an algorithm restricts it.
 func (d *Device) math(t device.DType) cudnn.MathType {
 	switch d.products(t) {
 	case FP32:
@@ -38,7 +37,7 @@ func (d *Device) math(t device.DType) cudnn.MathType {
 	return cuda.TensorOpMath
 }
 
-// compute returns what cuBLAS multiplies factors of a type in.
+// compute returns the type in which cuBLAS multiplies operands of a type.
 func (d *Device) compute(t device.DType) cuda.Compute {
 	if d.products(t) == TF32 {
 		return cuda.ComputeTF32

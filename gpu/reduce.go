@@ -3,88 +3,173 @@
 package gpu
 
 import (
-	"fmt"
-
 	"trainer/gpu/internal/cuda"
 	"trainer/kernels"
 	"trainer/nn/device"
 )
 
-// reduce is the plan of a sum over src [rows, c], by the kernels of reduce.cu:
-//
-//	ReduceSumRows     dst[j] = sum_i src[i,j]
-//	ReduceSum         dst = sum src
-//	ReduceSumSquares  dst = sum src^2
-//	ReduceNonFinite   dst = number of NaN and infinite elements
-//
-// The first launch leaves partial sums in the workspace, the second adds them up.
-type reduce struct {
-	d              *Device
-	spec           device.ReduceSpec
-	blocks, finish *cuda.Kernel
+// reductionKernels are the kernels of reduce.cu for one kind: over runs of neighbouring elements, and over columns.
+type reductionKernels struct {
+	runs, finish           kernels.Family
+	columns, columnsFinish kernels.Family
 }
 
-// NewReduce makes a plan for a reduction.
-func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
-	if s.Rows < 1 || s.C < 1 || s.Kind < device.ReduceSumRows || s.Kind > device.ReduceNonFinite {
-		panic(fmt.Sprintf("gpu: NewReduce: kind %d over [%d %d]", s.Kind, s.Rows, s.C))
+// reductionOf returns the kernels of a kind.
+func reductionOf(kind device.ReduceKind) reductionKernels {
+	switch kind {
+	case device.ReduceSumSquares:
+		return reductionKernels{kernels.ReduceSumSquares, kernels.ReduceFinishSum, kernels.ReduceColumnsSumSquares, kernels.ReduceColumnsFinishSum}
+	case device.ReduceSumProducts:
+		return reductionKernels{kernels.ReduceSumProducts, kernels.ReduceFinishSum, kernels.ReduceColumnsSumProducts, kernels.ReduceColumnsFinishSum}
+	case device.ReduceMax:
+		return reductionKernels{kernels.ReduceMax, kernels.ReduceFinishMax, kernels.ReduceColumnsMax, kernels.ReduceColumnsFinishMax}
 	}
+	return reductionKernels{kernels.ReduceSum, kernels.ReduceFinishSum, kernels.ReduceColumnsSum, kernels.ReduceColumnsFinishSum}
+}
+
+// NewReduce makes a plan for a reduction, by the kernels of reduce.cu. Where it takes two launches, the first leaves
+// partial results in the workspace, and the second puts them together.
+func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+	s.Check()
 	s.DType = floatType("NewReduce", s.DType)
 	return build(d, "reduce", func(b *builder) device.Reduce {
-		if !b.elements(s.Rows * s.C) {
+		if !b.elements(s.Batch * s.Rows * s.C) {
 			return nil
 		}
-		if s.Kind == device.ReduceSumRows {
-			b.reserve(columnSums(s.Rows, s.C))
-			return &reduce{d, s, b.family(kernels.ReduceRows, s.DType), b.family(kernels.ReduceRowsFinish, s.DType)}
+		if s.Keep&device.AxisC != 0 {
+			return b.reduceColumns(s)
 		}
-		b.reserve(8 * int64(kernels.Reduction(s.Rows*s.C).X))
-		switch s.Kind {
-		case device.ReduceSum:
-			return &reduce{d, s, b.family(kernels.ReduceSum, s.DType), b.family(kernels.ReduceFinish, s.DType)}
-		case device.ReduceSumSquares:
-			return &reduce{d, s, b.family(kernels.ReduceSumSquares, s.DType), b.family(kernels.ReduceFinish, s.DType)}
-		}
-		return &reduce{d, s, b.family(kernels.ReduceNonFinite, s.DType), b.family(kernels.ReduceNonFiniteFinish, s.DType)}
+		return b.reduceRuns(s)
 	})
+}
+
+// reduceRuns is the plan of a reduction whose results are of runs of neighbouring elements: of one, or of one for
+// each image.
+type reduceRuns struct {
+	d                *Device
+	spec             device.ReduceSpec
+	launch           kernels.Runs
+	run              int // elements
+	partial, results *cuda.Kernel
+}
+
+func (b *builder) reduceRuns(s device.ReduceSpec) *reduceRuns {
+	k := reductionOf(s.Kind)
+	p := &reduceRuns{d: b.d, spec: s, run: s.C}
+	if s.Keep&device.AxisRows == 0 {
+		p.run *= s.Rows
+	}
+	results := s.Keep.Len(s.Batch, s.Rows, s.C)
+	if s.Keep == device.NoAxes {
+		p.run *= s.Batch
+	}
+	p.launch = kernels.RunsOf(results, s.Batch*s.Rows*s.C/results)
+	p.partial = b.family(k.runs, s.DType)
+	if p.launch.Parts > 1 {
+		p.results = b.family(k.finish, s.DType)
+		b.reserve(8 * int64(results) * int64(p.launch.Parts)) // float64
+	}
+	return p
+}
+
+func (p *reduceRuns) Run(dst, a, b *device.Tensor) {
+	s, d := p.spec, p.d
+	batch := s.CheckOperands(dst, a, b)
+	if !d.begin("reduce") {
+		return
+	}
+	defer d.end()
+	launch, run, repeat, results := p.launch, p.run, 1, dst.Len()
+	switch s.Keep {
+	case device.NoAxes: // as many blocks as this batch is worth
+		run = a.Len()
+		launch = kernels.RunsOf(1, run)
+	case device.AxisRows: // a run of each image
+		repeat = batch
+	}
+	partial := d.scratch()
+	d.arguments().Pointer(d.data(dst)).Pointer(partial).Pointer(d.data(a)).Pointer(d.optional(b)).Int32(int32(results)).Int32(int32(run)).
+		Int32(int32(repeat)).Int32(int32(s.Rows * s.C)).Int32(int32(launch.Parts)).Int32(flag(launch.Warp)).Float32(s.Factor())
+	d.launch(p.partial, launch.Grid(results))
+	if launch.Parts > 1 {
+		d.arguments().Pointer(d.data(dst)).Pointer(partial).Int32(int32(launch.Parts)).Float32(s.Factor())
+		d.launch(p.results, kernels.Grid{X: results, Y: 1})
+	}
+}
+
+// reduceColumns is the plan of a reduction of groups of rows to their columns.
+type reduceColumns struct {
+	d    *Device
+	spec device.ReduceSpec
+	c    int // of a group
+	columnReduction
+}
+
+// columnReduction is the two kernels of a reduction to columns.
+type columnReduction struct{ partial, results *cuda.Kernel }
+
+func (b *builder) reduceColumns(s device.ReduceSpec) *reduceColumns {
+	k := reductionOf(s.Kind)
+	p := &reduceColumns{d: b.d, spec: s, c: s.C, columnReduction: b.columnReduction(k, s.DType)}
+	if s.Keep&device.AxisRows != 0 {
+		p.c *= s.Rows
+	}
+	groups, rows := p.groups(s.Batch)
+	if groups == 1 {
+		b.reserve(columnSums(rows, p.c))
+	} else if l := kernels.ColumnsOf(groups, rows, p.c); l.Grid.X > 1 {
+		b.reserve(4 * int64(groups) * int64(l.Grid.X) * int64(p.c))
+	}
+	return p
+}
+
+// columnReduction returns the kernels for elements of a type.
+func (b *builder) columnReduction(k reductionKernels, t device.DType) columnReduction {
+	return columnReduction{b.family(k.columns, t), b.family(k.columnsFinish, t)}
+}
+
+// groups returns how many groups of rows a batch has, each with results of its own, and the rows of a group.
+func (p *reduceColumns) groups(batch int) (groups, rows int) {
+	s := p.spec
+	switch s.Keep {
+	case device.AxisC:
+		return 1, batch * s.Rows
+	case device.AxisRows | device.AxisC:
+		return 1, batch
+	case device.AxisBatch | device.AxisC:
+		return batch, s.Rows
+	}
+	return batch, 1
+}
+
+func (p *reduceColumns) Run(dst, a, b *device.Tensor) {
+	d := p.d
+	batch := p.spec.CheckOperands(dst, a, b)
+	if !d.begin("reduce") {
+		return
+	}
+	defer d.end()
+	groups, rows := p.groups(batch)
+	most, _ := p.groups(p.spec.Batch)
+	d.reduceColumns(p.columnReduction, dst, a, b, columnShape{groups, most, rows, p.c}, p.spec.Factor())
+}
+
+// columnShape is groups of rows [rows, c], for launches that fit up to most groups.
+type columnShape struct{ groups, most, rows, c int }
+
+// reduceColumns queues the reduction of each group of rows to its columns.
+func (d *Device) reduceColumns(k columnReduction, dst, a, b *device.Tensor, s columnShape, alpha float32) {
+	l, partial := kernels.ColumnsOf(s.most, s.rows, s.c), d.scratch()
+	spans := l.Grid.X
+	d.arguments().Pointer(d.data(dst)).Pointer(partial).Pointer(d.data(a)).Pointer(d.optional(b)).Int32(int32(s.rows)).Int32(int32(s.c)).
+		Int32(int32(l.RowsPerBlock)).Int32(int32(spans)).Int32(flag(l.Vector)).Float32(alpha)
+	d.launch(k.partial, kernels.Grid{X: s.groups * spans, Y: l.Grid.Y})
+	if spans == 1 {
+		return
+	}
+	d.arguments().Pointer(d.data(dst)).Pointer(partial).Int32(int32(spans)).Int32(int32(s.c)).Float32(alpha)
+	d.launch(k.results, kernels.Grid{X: s.groups * kernels.ColumnsFinish(s.c).X, Y: 1})
 }
 
 // columnSums returns the bytes of the partial sums of each column of [rows, c], and of fewer rows.
 func columnSums(rows, c int) int64 { return 4 * int64(kernels.MaxColumnBlocks(rows, c)) * int64(c) }
-
-func (p *reduce) Run(dst, src *device.Tensor) {
-	const op = "reduce"
-	n := device.CheckUpTo(op, "src", src, p.spec.DType, p.spec.Rows*p.spec.C)
-	d := p.d
-	if p.spec.Kind == device.ReduceSumRows {
-		if n%p.spec.C != 0 {
-			panic(fmt.Sprintf("%s: src is %v, want rows of %d", op, src, p.spec.C))
-		}
-		device.CheckLen(op, "dst", dst, device.Float32, p.spec.C)
-		if d.begin(op) {
-			defer d.end()
-			d.sumRows(p.blocks, p.finish, dst, src, n/p.spec.C, p.spec.C)
-		}
-		return
-	}
-	device.CheckLen(op, "dst", dst, device.Float32, 1)
-	if !d.begin(op) {
-		return
-	}
-	defer d.end()
-	grid, partial := kernels.Reduction(n), d.scratch()
-	d.arguments().Pointer(partial).Pointer(d.data(src)).Int32(int32(n))
-	d.launch(p.blocks, grid)
-	d.arguments().Pointer(d.data(dst)).Pointer(partial).Int32(int32(grid.X))
-	d.launch(p.finish, oneBlock)
-}
-
-// sumRows queues dst[j] = sum_i src[i,j] over src [rows, c], with columnSums bytes of the workspace.
-func (d *Device) sumRows(blocks, finish *cuda.Kernel, dst, src *device.Tensor, rows, c int) {
-	l, partial := kernels.Columns(rows, c), d.scratch()
-	d.arguments().Pointer(partial).Pointer(d.data(src)).Int32(int32(rows)).Int32(int32(c)).
-		Int32(int32(l.RowsPerBlock)).Int32(flag(l.Vector))
-	d.launch(blocks, l.Grid)
-	d.arguments().Pointer(d.data(dst)).Pointer(partial).Int32(int32(l.Grid.X)).Int32(int32(c))
-	d.launch(finish, kernels.ColumnsFinish(c))
-}

@@ -12,8 +12,7 @@ import (
 // Built reports whether this build has a CUDA device.
 const Built = false
 
-// New returns CUDA device number index. This build has no CUDA device, so it always
-// fails with an error that is a device.ErrNotBuilt.
+// New returns an error that is a device.ErrNotBuilt, because this build has no CUDA device.
 func New(index int, _ ...Option) (device.Device, error) {
 	return nil, &device.Error{Device: fmt.Sprintf("cuda:%d", index), Op: "opening the device", Err: notBuiltError{}}
 }

@@ -90,7 +90,7 @@ func (d watchedGPU) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	return d.dropout(d.Device.NewDropout(s))
 }
 
-// onCPU trains some steps on the CPU device.
+// onCPU trains some steps, or batches of steps, on the CPU device.
 func onCPU(t *testing.T, cfg train.Config, steps int) *trace {
 	t.Helper()
 	dev, err := cpu.New()
@@ -127,8 +127,8 @@ func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
 	defer loader.Close()
 	tr := &trace{initial: values(t, s.Network().Device(), s.Network().Tensors())}
 	for step := range steps {
-		if step%s.StepsPerEpoch() == 0 {
-			loader.Start(step/s.StepsPerEpoch(), 0)
+		if step%loader.Steps() == 0 {
+			loader.Start(step/loader.Steps(), 0)
 		}
 		batch, err := loader.Next()
 		if err != nil {

@@ -34,12 +34,13 @@ struct Place {
 	bool active;         // threads that are left over do nothing
 };
 
-template <int W> __device__ __forceinline__ Place placeOf(int rows, int c, int rowsPerBlock) {
+// placeOf is for the span of rows that has this number.
+template <int W> __device__ __forceinline__ Place placeOf(int rows, int c, int rowsPerBlock, int span) {
 	const int packs = c / W;
 	const int width = (packs + gridDim.y - 1) / gridDim.y; // groups of nearly the same size
 	const int firstPack = blockIdx.y * width, own = min(width, packs - firstPack);
 	Place p;
-	p.first = blockIdx.x * rowsPerBlock;
+	p.first = span * rowsPerBlock;
 	p.end = min(p.first + rowsPerBlock, rows);
 	p.lane = p.lanes = p.column = p.stride = 0;
 	p.active = false;
@@ -52,6 +53,10 @@ template <int W> __device__ __forceinline__ Place placeOf(int rows, int c, int r
 	return p;
 }
 
+template <int W> __device__ __forceinline__ Place placeOf(int rows, int c, int rowsPerBlock) {
+	return placeOf<W>(rows, c, rowsPerBlock, blockIdx.x);
+}
+
 // at returns where the thread's columns begin in a row.
 __device__ __forceinline__ size_t at(const Place &p, int row, int c) { return (size_t)row * c + p.column; }
 
@@ -62,9 +67,14 @@ __device__ __forceinline__ int firstStep(int lanes) {
 	return s;
 }
 
-// sumLanes adds the N values of all lanes with the same columns; lane 0 gets the sums. All
+// Addition is how sums are joined.
+struct Addition {
+	template <class T> static __device__ __forceinline__ T join(T a, T b) { return a + b; }
+};
+
+// joinLanes joins the N values of all lanes with the same columns; lane 0 gets the results. All
 // threads of the block must call it, once a kernel.
-template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const Place &p) {
+template <class Join, int N> __device__ __forceinline__ void joinLanes(float (&v)[N], const Place &p) {
 	__shared__ float shared[N][columnThreads];
 	const int t = threadIdx.x;
 #pragma unroll
@@ -74,13 +84,16 @@ template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const P
 	for (int s = firstStep(p.lanes); s > 0; s /= 2) {
 		if (p.active && p.lane < s && p.lane + s < p.lanes) {
 #pragma unroll 4
-			for (int i = 0; i < N; i++) shared[i][t] += shared[i][t + s * p.stride];
+			for (int i = 0; i < N; i++) shared[i][t] = Join::join(shared[i][t], shared[i][t + s * p.stride]);
 		}
 		__syncthreads();
 	}
 #pragma unroll
 	for (int i = 0; i < N; i++) v[i] = shared[i][t];
 }
+
+// sumLanes adds them.
+template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const Place &p) { joinLanes<Addition>(v, p); }
 
 // The second kernels: 8 columns by 32 lanes, each of which takes every 32nd partial result.
 constexpr int finishColumns = 8;
@@ -98,18 +111,6 @@ __device__ __forceinline__ Place finishPlace() {
 	p.first = p.end = 0;
 	p.active = true;
 	return p;
-}
-
-// sumPartials returns, in lane 0, the sum of partial[b, column] over all b. All threads of the
-// block must call it.
-__device__ __forceinline__ float sumPartials(const float *partial, int blocks, int c) {
-	const int column = finishColumn();
-	float v[1] = {0.0f};
-	if (column < c) {
-		for (int b = finishLane(); b < blocks; b += finishLanes) v[0] += partial[(size_t)b * c + column];
-	}
-	sumLanes<1>(v, finishPlace());
-	return v[0];
 }
 
 } // namespace

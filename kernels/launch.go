@@ -77,6 +77,36 @@ func Reduction(n int) Grid {
 	return Grid{min(reductionBlocks, divideUp(n, 8*Threads)), 1}
 }
 
+// Runs is how a reduction of n elements to each of several results is launched: see reduce.cu.
+type Runs struct {
+	Warp  bool // a warp per result
+	Parts int  // blocks per result otherwise, and partial results
+}
+
+// warpRun is the longest run that one warp reduces: eight times 16 bytes a thread.
+const warpRun = 1024
+
+// RunsOf returns the launch for this number of results. That for one has the grid of Reduction.
+func RunsOf(results, n int) Runs {
+	checkCount("RunsOf", results)
+	if results > 1 && n <= warpRun {
+		return Runs{Warp: true, Parts: 1}
+	}
+	parts := Reduction(n).X
+	if results > 1 {
+		parts = min(parts, max(reductionBlocks/results, 1))
+	}
+	return Runs{Parts: parts}
+}
+
+// Grid returns the grid for so many results, which may be fewer than those that the launch is made for.
+func (r Runs) Grid(results int) Grid {
+	if r.Warp {
+		return Grid{divideUp(results, Threads/32), 1}
+	}
+	return Grid{results * r.Parts, 1}
+}
+
 // ColumnsLaunch is how a matrix [rows, c] is shared out: see columns.cuh.
 type ColumnsLaunch struct {
 	Grid         Grid
@@ -87,10 +117,38 @@ type ColumnsLaunch struct {
 // Columns returns the launch for a matrix [rows, c] whose address is a multiple of 16. Grid.X is the
 // number of partial results of each column.
 func Columns(rows, c int) ColumnsLaunch {
-	checkCount("Columns", rows*c)
+	return ColumnsOf(1, rows, c)
+}
+
+// ColumnsOf returns the launch for one of n matrices [rows, c] that follow each other. That for all has n times the
+// Grid.X.
+func ColumnsOf(n, rows, c int) ColumnsLaunch {
+	checkCount("Columns", n*rows*c)
 	groups, blocks, least := columnGroups(c)
-	perBlock := max(divideUp(rows, blocks), least)
+	perBlock := max(divideUp(rows, max(blocks/n, 1)), least)
 	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, Vector(c)}
+}
+
+// Squares returns the grid for images [m, n] with a block for each square of 32 x 32 elements: transpose.
+func Squares(images, m, n int) Grid {
+	checkCount("Squares", images*m*n)
+	return Grid{images * divideUp(m, 32) * divideUp(n, 32), 1}
+}
+
+// mapKinds are the functions of map.cu, in the order of its constants.
+var mapKinds = [...]string{
+	"affine", "square", "abs", "sign", "sqrt", "rsqrt", "reciprocal", "exp", "log",
+	"add", "mul", "div", "max", "min", "greater", "select",
+}
+
+// MapCode returns the number by which map.cu knows a function.
+func MapCode(kind string) int {
+	for i, k := range mapKinds {
+		if k == kind {
+			return i
+		}
+	}
+	panic(fmt.Sprintf("kernels: MapCode: no function is named %q", kind))
 }
 
 // MaxColumnBlocks returns the largest Grid.X of Columns for up to this number of rows: what

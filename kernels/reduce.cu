@@ -1,100 +1,238 @@
-// reduce.cu: sums over a tensor, in two launches each: blocks leave partial results in
-// memory, and one more launch adds these up in a fixed order. The same grid gives the same bits.
+// reduce.cu: reductions of x [batch, rows, c] over some of its dimensions, for each of
 //
-//	reduce_rows          x [rows, c]:  dst[j] = sum_i x[i,j]      in float32
-//	reduce_sum           dst = sum x                              in float64
-//	reduce_sum_squares   dst = sum x^2                            in float64
-//	reduce_non_finite    dst = number of NaN and infinite x       in integers
+//	sum            sum x
+//	sum_squares    sum x^2
+//	sum_products   sum x*w
+//	max            the largest x, NaN if one is
 //
-// dst is float32. float64 sums cost nothing here: memory is slower, even where a GPU has one
-// float64 unit for 32 float32 ones.
+// reduce_* is for results that are of neighbouring elements: a run of len elements, or repeat runs that begin stride
+// elements apart. Sums are taken in float64, which costs nothing here: memory is slower, even where a GPU has one
+// float64 unit for 32 float32 ones. reduce_columns_* is for groups of rows [rows, c] that are reduced to their columns,
+// in float32.
 //
-// Bytes an element: 1 element read.
+// Long reductions take two launches: blocks leave partial results in memory, and reduce_finish_* or
+// reduce_columns_finish_* puts these together in a fixed order. The same grid gives the same bits. dst is float32, and
+// alpha times the result.
+//
+// w is null except for products. Bytes per element: e, products 2e.
 #include "block.cuh"
 #include "columns.cuh"
+#include "special.cuh"
 
 namespace {
 
-template <int W> __device__ __forceinline__ void addRows(float *partial, const Element *x, int rows, int c, int rowsPerBlock) {
-	const Place p = placeOf<W>(rows, c, rowsPerBlock);
-	float sum[W] = {};
-	if (p.active) {
-#pragma unroll 4
-		for (int row = p.first + p.lane; row < p.end; row += p.lanes) {
-			const Vector<Element, W> v = load<Element, W>(x + at(p, row, c));
-#pragma unroll
-			for (int k = 0; k < W; k++) sum[k] += widen(v.e[k]);
-		}
-	}
-	sumLanes<W>(sum, p);
-	if (!p.active || p.lane > 0) return;
-#pragma unroll
-	for (int k = 0; k < W; k++) partial[(size_t)blockIdx.x * c + p.column + k] = sum[k];
-}
+// A reduction: of is what an element contributes, as a number of type T; none what nothing contributes.
+template <class T> struct Sum : Addition {
+	typedef T Total;
+	static constexpr bool two = false;
+	static __device__ __forceinline__ T none() { return T(); }
+	static __device__ __forceinline__ T of(float x, float) { return (T)x; }
+};
 
-// addAll leaves in partial[blockIdx.x] the sum of f of the elements that the block meets in
-// going through x by whole grids.
-template <class T, class F> __device__ __forceinline__ void addAll(T *partial, const Element *x, int n, F f) {
-	const unsigned packs = aligned(x) ? n / PACK : 0;
-	const unsigned thread = blockIdx.x * blockDim.x + threadIdx.x, threads = gridDim.x * blockDim.x;
-	T sum = T();
+template <class T> struct SumSquares : Sum<T> {
+	static __device__ __forceinline__ T of(float x, float) { return (T)x * x; }
+};
+
+template <class T> struct SumProducts : Sum<T> {
+	static constexpr bool two = true;
+	static __device__ __forceinline__ T of(float x, float w) { return (T)x * w; }
+};
+
+struct Max {
+	typedef float Total;
+	static constexpr bool two = false;
+	static __device__ __forceinline__ float none() { return -infinity(); }
+	static __device__ __forceinline__ float of(float x, float) { return x; }
+	static __device__ __forceinline__ float join(float a, float b) { return a > b || a != a ? a : b; }
+};
+
+// joinRun joins the elements of a run that a thread, one of threads, takes.
+template <class R>
+__device__ __forceinline__ typename R::Total joinRun(typename R::Total total, const Element *x, const Element *w, int n, unsigned thread, unsigned threads) {
+	const unsigned packs = aligned(x) && (!R::two || aligned(w)) ? n / PACK : 0;
 #pragma unroll 2
 	for (unsigned i = thread; i < packs; i += threads) {
 		const Vector<Element, PACK> v = load<Element, PACK>(x + i * PACK);
+		Vector<Element, PACK> u = v;
+		if (R::two) u = load<Element, PACK>(w + i * PACK);
 #pragma unroll
-		for (int k = 0; k < PACK; k++) sum += f(widen(v.e[k]));
+		for (int k = 0; k < PACK; k++) total = R::join(total, R::of(widen(v.e[k]), widen(u.e[k])));
 	}
 #pragma unroll 1
-	for (unsigned i = packs * PACK + thread; i < n; i += threads) sum += f(widen(x[i]));
-	sum = blockSum(sum);
-	if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+	for (unsigned i = packs * PACK + thread; i < n; i += threads) total = R::join(total, R::of(widen(x[i]), R::two ? widen(w[i]) : 0.0f));
+	return total;
 }
 
-template <class T> __device__ __forceinline__ void finish(float *dst, const T *partial, int blocks) {
-	T sum = T();
-	for (int i = threadIdx.x; i < blocks; i += blockDim.x) sum += partial[i];
-	sum = blockSum(sum);
-	if (threadIdx.x == 0) *dst = (float)sum;
+// joinRuns joins what a thread takes of all runs of a result.
+template <class R>
+__device__ __forceinline__ typename R::Total joinRuns(const Element *x, const Element *w, int result, int len, int repeat, int stride, unsigned thread, unsigned threads) {
+	typename R::Total total = R::none();
+#pragma unroll 1
+	for (int k = 0; k < repeat; k++) {
+		const size_t from = (size_t)result * len + (size_t)k * stride;
+		total = joinRun<R>(total, x + from, R::two ? w + from : w, len, thread, threads);
+	}
+	return total;
+}
+
+template <class R> __device__ __forceinline__ typename R::Total warpJoin(typename R::Total v) {
+#pragma unroll
+	for (int d = 16; d > 0; d /= 2) v = R::join(v, __shfl_xor_sync(0xFFFFFFFFu, v, d));
+	return v;
+}
+
+// blockJoin joins v of the block's 256 threads; thread 0 gets the result. All must call it, once a kernel.
+template <class R> __device__ __forceinline__ typename R::Total blockJoin(typename R::Total v) {
+	__shared__ typename R::Total warps[8];
+	v = warpJoin<R>(v);
+	if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = v;
+	__syncthreads();
+	typename R::Total total = R::none();
+	if (threadIdx.x == 0) {
+#pragma unroll
+		for (int i = 0; i < 8; i++) total = R::join(total, warps[i]);
+	}
+	return total;
+}
+
+// runs: parts blocks per result leave partial [results, parts], or one writes dst; with warps, a warp per result writes
+// dst.
+template <class R>
+__device__ __forceinline__ void runs(float *dst, typename R::Total *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, bool warps, float alpha) {
+	const int result = warps ? blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32 : blockIdx.x / parts;
+	if (result >= results) return; // a whole warp
+	const unsigned thread = warps ? threadIdx.x % 32 : blockIdx.x % parts * blockDim.x + threadIdx.x;
+	typename R::Total total = joinRuns<R>(x, w, result, len, repeat, stride, thread, warps ? 32 : parts * blockDim.x);
+	total = warps ? warpJoin<R>(total) : blockJoin<R>(total);
+	if (threadIdx.x % (warps ? 32 : 256) > 0) return;
+	if (parts == 1)
+		dst[result] = (float)(alpha * total);
+	else
+		partial[blockIdx.x] = total;
+}
+
+template <class R> __device__ __forceinline__ void finish(float *dst, const typename R::Total *partial, int parts, float alpha) {
+	typename R::Total total = R::none();
+	partial += (size_t)blockIdx.x * parts;
+	for (int i = threadIdx.x; i < parts; i += blockDim.x) total = R::join(total, partial[i]);
+	total = blockJoin<R>(total);
+	if (threadIdx.x == 0) dst[blockIdx.x] = (float)(alpha * total);
+}
+
+// columns: spans blocks of rows per group leave partial [groups, spans, c], or one writes dst [groups, c].
+template <class R, int W>
+__device__ __forceinline__ void columns(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, float alpha) {
+	const int group = blockIdx.x / spans;
+	const Place p = placeOf<W>(rows, c, rowsPerBlock, blockIdx.x % spans);
+	const size_t from = (size_t)group * rows * c;
+	float total[W];
+#pragma unroll
+	for (int k = 0; k < W; k++) total[k] = R::none();
+	if (p.active) {
+#pragma unroll (R::two ? 2 : 4)
+		for (int row = p.first + p.lane; row < p.end; row += p.lanes) {
+			const Vector<Element, W> v = load<Element, W>(x + from + at(p, row, c));
+			Vector<Element, W> u = v;
+			if (R::two) u = load<Element, W>(w + from + at(p, row, c));
+#pragma unroll
+			for (int k = 0; k < W; k++) total[k] = R::join(total[k], R::of(widen(v.e[k]), widen(u.e[k])));
+		}
+	}
+	joinLanes<R>(total, p);
+	if (!p.active || p.lane > 0) return;
+#pragma unroll
+	for (int k = 0; k < W; k++) {
+		if (spans == 1)
+			dst[(size_t)group * c + p.column + k] = alpha * total[k];
+		else
+			partial[(size_t)blockIdx.x * c + p.column + k] = total[k];
+	}
+}
+
+template <class R> __device__ __forceinline__ void columnsFinish(float *dst, const float *partial, int spans, int c, float alpha) {
+	const int perGroup = (c + finishColumns - 1) / finishColumns, group = blockIdx.x / perGroup;
+	const int column = blockIdx.x % perGroup * finishColumns + threadIdx.x % finishColumns;
+	float v[1] = {R::none()};
+	partial += (size_t)group * spans * c;
+	if (column < c) {
+		for (int b = finishLane(); b < spans; b += finishLanes) v[0] = R::join(v[0], partial[(size_t)b * c + column]);
+	}
+	joinLanes<R>(v, finishPlace());
+	if (finishLane() == 0 && column < c) dst[(size_t)group * c + column] = alpha * v[0];
 }
 
 } // namespace
 
-// reduce_rows leaves partial [gridDim.x, c]. vector is 1 where 4 divides c and the
-// address of x is a multiple of 16, else 0. Launch: columns.cuh.
+// reduce_NAME: 256 threads exactly. grid results * parts; with warps, parts is 1 and the grid ceil(results / 8):
+// kernels.RunsOf.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_rows)(float *partial, const Element *x, int rows, int c, int rowsPerBlock, int vector) {
+KERNEL(reduce_sum)(float *dst, double *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, int warps, float alpha) {
+	runs<Sum<double>>(dst, partial, x, w, results, len, repeat, stride, parts, warps, alpha);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_sum_squares)(float *dst, double *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, int warps, float alpha) {
+	runs<SumSquares<double>>(dst, partial, x, w, results, len, repeat, stride, parts, warps, alpha);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_sum_products)(float *dst, double *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, int warps, float alpha) {
+	runs<SumProducts<double>>(dst, partial, x, w, results, len, repeat, stride, parts, warps, alpha);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_max)(float *dst, float *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, int warps, float alpha) {
+	runs<Max>(dst, partial, x, w, results, len, repeat, stride, parts, warps, alpha);
+}
+
+// reduce_finish_NAME: 256 threads exactly, grid exactly the number of results.
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_finish_sum)(float *dst, const double *partial, int parts, float alpha) { finish<Sum<double>>(dst, partial, parts, alpha); }
+
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_finish_max)(float *dst, const float *partial, int parts, float alpha) { finish<Max>(dst, partial, parts, alpha); }
+
+// reduce_columns_NAME: columns.cuh, grid.x groups * spans: kernels.ColumnsOf. vector is 1 where 4 divides c and
+// addresses are multiples of 16, else 0.
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_columns_sum)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
 	if (vector)
-		addRows<4>(partial, x, rows, c, rowsPerBlock);
+		columns<Sum<float>, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
 	else
-		addRows<1>(partial, x, rows, c, rowsPerBlock);
-}
-
-// reduce_rows_finish computes dst [c] from it. Launch: 256 threads, grid ceil(c / 8).
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_rows_finish)(float *dst, const float *partial, int blocks, int c) {
-	const float sum = sumPartials(partial, blocks, c);
-	if (finishLane() == 0 && finishColumn() < c) dst[finishColumn()] = sum;
-}
-
-// The others: 256 threads exactly and any grid, which is the length of partial: kernels.Reduction. Their
-// finish: one block of 256 threads, blocks being that length.
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_sum)(double *partial, const Element *x, int n) {
-	addAll(partial, x, n, [](float v) { return (double)v; });
+		columns<Sum<float>, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_sum_squares)(double *partial, const Element *x, int n) {
-	addAll(partial, x, n, [](float v) { return (double)v * v; });
+KERNEL(reduce_columns_sum_squares)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
+	if (vector)
+		columns<SumSquares<float>, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+	else
+		columns<SumSquares<float>, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_finish)(float *dst, const double *partial, int blocks) { finish(dst, partial, blocks); }
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_non_finite)(unsigned *partial, const Element *x, int n) {
-	addAll(partial, x, n, [](float v) { return (__float_as_uint(v) & 0x7F800000u) == 0x7F800000u ? 1u : 0u; });
+KERNEL(reduce_columns_sum_products)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
+	if (vector)
+		columns<SumProducts<float>, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+	else
+		columns<SumProducts<float>, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_non_finite_finish)(float *dst, const unsigned *partial, int blocks) { finish(dst, partial, blocks); }
+KERNEL(reduce_columns_max)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
+	if (vector)
+		columns<Max, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+	else
+		columns<Max, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+}
+
+// reduce_columns_finish_NAME: 256 threads exactly, grid groups * ceil(c / 8).
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_columns_finish_sum)(float *dst, const float *partial, int spans, int c, float alpha) {
+	columnsFinish<Sum<float>>(dst, partial, spans, c, alpha);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(reduce_columns_finish_max)(float *dst, const float *partial, int spans, int c, float alpha) {
+	columnsFinish<Max>(dst, partial, spans, c, alpha);
+}

@@ -21,7 +21,7 @@ import (
 // Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type AvgPool2D struct {
 	Kernel         Pair
-	Stride         Pair // 0 means the kernel: windows side by side
+	Stride         Pair // by default the kernel: windows side by side
 	Padding        Pair // smaller than the kernel
 	ExcludePadding bool // PyTorch's count_include_pad=False
 }

@@ -37,13 +37,13 @@ import (
 type Conv2D struct {
 	OutC     int
 	Kernel   Pair
-	Stride   Pair // 0 means 1
+	Stride   Pair
 	Padding  Pair // zeros on each side
-	Dilation Pair // distance between the filter's elements; 0 means 1
+	Dilation Pair // distance between the filter's elements
 	// Same sets the padding that keeps the image's size at stride 1,
 	// dilation*(kernel-1)/2. The kernel must be odd.
 	Same     bool
-	Groups   int // 0 means 1
+	Groups   int
 	NoBias   bool
 	Init     Initializer // of the filters; nil means PyTorchDefault
 	BiasInit Initializer // nil means PyTorchDefault

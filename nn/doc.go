@@ -14,11 +14,12 @@
 //	net.Loss(labels)
 //	net.Backward(labels) // each net.Params()[i].Grad holds its gradient now
 //
-// Each layer has a file, which begins with its formula forwards and backwards; dx stands for
-// the loss's gradient by x throughout. Images are [n, h, w, c], filters
-// [outC, kH, kW, inC/groups], dense weights [in, out].
+// A setting that is left zero has its default, which the layer's method Settings declares.
 //
-// A layer of one's own implements Layer and Unit. Where a layer and the one after it can be
-// computed in one pass, and the device offers it, one unit does both; the table of the
-// network, Network.Rows, still has a line for each.
+// Each layer has its own file, which opens with the forward and backward formulas; dx always means the gradient of the
+// loss with respect to x. Images are [n, h, w, c], filters [outC, kH, kW, inC/groups], dense weights [in, out].
+//
+// A layer of your own implements Layer and BuiltLayer. If a device can compute a layer and those after it in one pass, one
+// BuiltLayer does so; the network's table, Network.Layers, still has a line for each. LayerKinds lists the layers that
+// recipes can name.
 package nn

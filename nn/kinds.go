@@ -67,4 +67,6 @@ func InitializerKinds() []InitializerKind {
 type LossKind = setting.Kind[Loss]
 
 // LossKinds returns the kinds of losses of this package. Each is declared in its loss's file.
-func LossKinds() []LossKind { return []LossKind{crossEntropyKind(), meanSquaredErrorKind()} }
+func LossKinds() []LossKind {
+	return []LossKind{crossEntropyKind(), meanSquaredErrorKind(), focalKind()}
+}

@@ -102,6 +102,9 @@ type Param struct {
 	Value *device.Tensor
 	Grad  *device.Tensor // nil when frozen, in inference, and for state
 
+	// GradSum is the gradient over all batches of a step, where these are several (Options.Accumulate); otherwise nil.
+	GradSum *device.Tensor
+
 	// Scaling is the state of the loss scaling (device.LossScalingSpec) that Grad is made with; nil
 	// without.
 	Scaling *device.Tensor
@@ -110,6 +113,14 @@ type Param struct {
 	// one (ParamSpec.Factor). LowPrecisionGrad is where a gradient is stored that comes in the network's type
 	// (ParamSpec.RoundedGrad), and becomes Grad at the end of the backward pass; otherwise it is Grad.
 	ComputeCopy, LowPrecisionGrad *device.Tensor
+}
+
+// StepGrad returns the gradient that an update takes: GradSum, or Grad where every batch has an update.
+func (p *Param) StepGrad() *device.Tensor {
+	if p.GradSum != nil {
+		return p.GradSum
+	}
+	return p.Grad
 }
 
 // LayerInfo is one line of a network's table.

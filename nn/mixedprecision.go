@@ -111,7 +111,7 @@ func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, los
 	for _, p := range b.params {
 		if p.Grad != nil {
 			p.Scaling = m.state
-			spec.Grads = append(spec.Grads, p.Grad)
+			spec.Grads = append(spec.Grads, p.StepGrad())
 		}
 	}
 	m.scaling, err = dev.NewLossScaling(spec)
@@ -149,12 +149,9 @@ func (m *mixedPrecision) narrow(dlogits *device.Tensor) *device.Tensor {
 	return m.dlogits
 }
 
-// finish queues dw = dw16, and looks whether all gradients are finite.
-func (m *mixedPrecision) finish() {
+// widenGradients queues dw = dw16.
+func (m *mixedPrecision) widenGradients() {
 	if m.gradients != nil {
 		m.gradients.Run()
-	}
-	if m.scaling != nil {
-		m.scaling.Update()
 	}
 }

@@ -24,6 +24,9 @@ type Options struct {
 	// DType is what activations, and the factors of convolutions and matrix products, are stored in:
 	// Float32 (or 0), or Float16 or BFloat16 where the device is a device.MixedPrecision.
 	DType device.DType
+	// Accumulate lets several batches have one update: their gradients add up, in Param.GradSum. See BeginBatch and
+	// BeginUpdate.
+	Accumulate bool
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)
@@ -49,6 +52,7 @@ type Network struct {
 	dlogits        *device.Tensor  // float32
 	logits         *device.Tensor  // float32, of the last Forward
 	mixed          *mixedPrecision // nil in float32
+	accumulation   *accumulation   // nil where every batch has an update
 }
 
 // Compile builds the model on the device. A model that does not fit the input is a
@@ -109,6 +113,9 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 		return err
 	}
 	if n.stats, err = b.Tensor(device.Float32, device.StatsLen); err != nil {
+		return err
+	}
+	if err := n.buildAccumulation(b); err != nil {
 		return err
 	}
 	if err := n.buildMixed(b); err != nil || n.opt.Loss == nil {
@@ -181,10 +188,16 @@ func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 	n.lossOf("network backward", targets).Backward(n.dlogits, n.logits, targets, weights)
 	if n.mixed == nil {
 		n.root.Backward(n.dlogits)
-		return
+	} else {
+		n.root.Backward(n.mixed.narrow(n.dlogits))
+		n.mixed.widenGradients()
 	}
-	n.root.Backward(n.mixed.narrow(n.dlogits))
-	n.mixed.finish()
+	switch {
+	case n.accumulation != nil:
+		n.accumulation.run()
+	case n.mixed != nil && n.mixed.scaling != nil:
+		n.mixed.scaling.Update()
+	}
 }
 
 // lossOf returns the loss for targets of a type.

@@ -3,9 +3,8 @@
 //
 //	recipe  instruction set  hash
 //
-// scripts/baseline.sh records its output and compares with the record, so that a change of the code that
-// should not change any result can be shown not to. The images are synthetic and the batch is 8: it is the arithmetic
-// that counts here, not the accuracy.
+// scripts/baseline.sh records the output, and compares later outputs with the record, to show that a change of the code
+// changes no result. The images are synthetic and the batch is 8: only the arithmetic matters, not the accuracy.
 package main
 
 import (
@@ -35,7 +34,7 @@ func main() {
 	}
 }
 
-// hashes prints a line for each recipe, or none where the processor lacks the instruction set.
+// hashes prints a line for each recipe, or none if the processor lacks the instruction set.
 func hashes(set string) error {
 	dev, err := cpu.New(cpu.WithInstructions(set))
 	if err != nil {

@@ -1,4 +1,4 @@
-"""Measures training steps: all programs of a network, in turn, round after round."""
+"""Measures training steps: the programs of a network take turns over several rounds."""
 
 from __future__ import annotations
 
@@ -11,33 +11,32 @@ from typing import TypeVar
 import programs
 from processes import Answer, Command, Worker, WorkerError, ask_undisturbed
 
-PEAK_SECONDS = 0.2  # that the multiply-add peak is measured after each of our measurements
+PEAK_SECONDS = 0.2  # to measure the multiply-add peak, after each of our measurements
 
 T = TypeVar("T")
 
 
 class Mismatch(Exception):
-    """The programs do not train the same network; the message says where they differ."""
+    """The programs do not train the same network; the message says how they differ."""
 
 
 @dataclass
 class Round:
-    """What one measurement found."""
+    """The result of one measurement."""
 
-    speed: float  # images a second
-    peak: float = 0.0  # floating-point operations a second; ours only
-    others: float | None = None  # share of the processors that others used
+    speed: float  # images per second
+    peak: float = 0.0  # floating-point operations per second; ours only
+    others: float | None = None  # share of the processors that other processes used
 
 
 @dataclass
 class Program:
-    """One program of a network, and what was found of it. rounds has an entry a round, None
-    where there was no measurement."""
+    """One program of a network, with its results. rounds has one entry per round, which is None without a measurement."""
 
     command: Command
     ready: Answer = field(default_factory=dict)
     rounds: list[Round | None] = field(default_factory=list)
-    memory: int = 0  # bytes at most; 0: not known
+    memory: int = 0  # peak, in bytes; 0: unknown
     remark: str = ""
 
     @property
@@ -55,13 +54,13 @@ class Row:
 
 
 def rotated(items: list[T], by: int) -> list[T]:
-    """The items, beginning with another one each round."""
+    """The items, rotated so that each round begins with another one."""
     by %= len(items)
     return items[by:] + items[:by]
 
 
 def say(*parts: str) -> None:
-    """Prints one line of the screen, in columns: network, round, program, result."""
+    """Prints one line in columns: network, round, program, result."""
     network, turn, program, result = parts
     print(f"{network:<12} {turn:<7} {program:<26} {result}"[:100], flush=True)
 
@@ -85,8 +84,8 @@ class Comparison:
     def __init__(self, key: str, all_commands: list[Command], folder: Path, wait: float) -> None:
         self.row = Row(key, describe(key), [Program(c) for c in all_commands])
         self.folder = folder
-        self.wait = wait  # seconds at most for others to become quiet
-        self.workers: dict[int, Worker] = {}  # by the program's place in the row
+        self.wait = wait  # longest time for other processes to become idle, in seconds
+        self.workers: dict[int, Worker] = {}  # by the program's index in the row
 
     def __enter__(self) -> Comparison:
         return self
@@ -96,7 +95,7 @@ class Comparison:
             worker.kill()
 
     def start(self) -> None:
-        """Starts the workers one after another. One that fails is remarked on, but for ours."""
+        """Starts the workers one after another. A worker that fails gets a remark; ours must not fail."""
         for i, program in enumerate(self.row.programs):
             say(self.row.key, "start", program.command.label, "")
             self.workers[i] = Worker(program.command, self.folder)
@@ -105,8 +104,8 @@ class Comparison:
                 check_same(self.row.key, self.row.programs[0].ready, program.ready)
 
     def attempt(self, i: int, action: Callable[[Worker], None]) -> None:
-        """Does something with a worker, unless it has failed before. If it fails now, the
-        worker is ended and the program gets a remark."""
+        """Performs an action on a worker, unless it has failed before. If it fails now, the worker is killed and the
+        program gets a remark."""
         if i not in self.workers:
             return
         program = self.row.programs[i]
@@ -117,10 +116,10 @@ class Comparison:
             if i == 0:
                 raise WorkerError(f"{program.command.label}, network {self.row.key}: {error}") from None
             program.remark = str(error)
-            say(self.row.key, "", program.command.label, f"left out: {error}")
+            say(self.row.key, "", program.command.label, f"skipped: {error}")
 
     def measure(self, rounds: int, seconds: float) -> None:
-        """Measures all programs in each round, beginning with another one each time."""
+        """Measures all programs in each round, each round beginning with another one."""
         for turn in range(rounds):
             for i in rotated(list(range(len(self.row.programs))), turn):
                 program = self.row.programs[i]
@@ -135,20 +134,20 @@ class Comparison:
         program.rounds[-1] = Round(answer["images_per_second"], peak, others)
 
     def finish(self) -> None:
-        """Asks for the peaks of memory and ends the workers."""
+        """Asks for the peak memory and ends the workers."""
         for i, program in enumerate(self.row.programs):
             try:
                 if i in self.workers:
                     program.memory = self.workers[i].ask("memory")["peak_rss_bytes"]
             except WorkerError as error:
-                say(self.row.key, "", program.command.label, f"memory is not known: {error}")
+                say(self.row.key, "", program.command.label, f"unknown memory: {error}")
         for worker in self.workers.values():
             worker.close()
         self.workers.clear()
 
 
 def result(r: Round) -> str:
-    """A measurement for the screen."""
+    """A measurement as text."""
     text = f"{r.speed:10,.1f} images/s"
     if r.peak:
         text += f", peak {r.peak / 1e9:,.0f} GFLOP/s"
@@ -156,8 +155,8 @@ def result(r: Round) -> str:
 
 
 def check_same(row: str, ours: Answer, other: Answer) -> None:
-    """Fails unless two programs train the same network: as many trained parameters, as many
-    operations a step, the same output."""
+    """Fails unless two programs train the same network: the same numbers of trained parameters and of operations per step,
+    the same output."""
     for what in ["batch", "parameters", "flops_per_image", "output"]:
         if ours[what] != other[what]:
             raise Mismatch(
@@ -167,8 +166,7 @@ def check_same(row: str, ours: Answer, other: Answer) -> None:
 
 
 def check_losses(row: str, ours: Answer, other: Answer, tolerance: float) -> float:
-    """Returns by how much, relatively, the losses of the first steps differ at most. Fails
-    when it is too much."""
+    """Returns the largest relative difference of the losses of the first steps. Fails if it is too large."""
     worst = max(abs(b / a - 1) for a, b in zip(ours["losses"], other["losses"], strict=True))
     if not worst <= tolerance:
         raise Mismatch(

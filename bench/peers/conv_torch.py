@@ -17,13 +17,13 @@ Shape = dict[str, Any]  # as in convolutions.json, with a pass
 
 
 def flops(s: Shape) -> int:
-    """The floating-point operations of one pass, a multiply-add being two."""
+    """The floating-point operations of one pass; a multiply-add counts as two."""
     output = s["size"] + 2 * s["padding"] - s["kernel"] + 1
     return 2 * s["n"] * output**2 * s["out"] * s["kernel"] ** 2 * s["in"]
 
 
 def new_pass(s: Shape) -> Callable[[], object]:
-    """What runs one pass once."""
+    """A function that runs one pass once."""
 
     def image(channels: int, size: int) -> Tensor:
         x = torch.rand(s["n"], channels, size, size) * 2 - 1
@@ -47,8 +47,7 @@ def new_pass(s: Shape) -> Callable[[], object]:
 
 
 def measure(args: str) -> protocol.Answer:
-    """The command conv SECONDS {SHAPE}. The first call, before the clock starts, is where
-    oneDNN chooses its kernel."""
+    """The command conv SECONDS {SHAPE}. oneDNN chooses its kernel in the first call, which is not measured."""
     seconds, _, text = args.partition(" ")
     shape = json.loads(text)
     with torch.no_grad():
@@ -59,7 +58,7 @@ def measure(args: str) -> protocol.Answer:
 
 
 def build(threads: int) -> protocol.Built:
-    """Nothing is built before the shapes are known."""
+    """Builds nothing, because the shapes come later."""
     torch.set_num_threads(threads)
     if not torch.backends.mkldnn.is_available():
         raise RuntimeError("this PyTorch was built without oneDNN")

@@ -20,8 +20,7 @@ PASSES = ["forward", "backward-data", "backward-filter"]
 
 @dataclass
 class Case:
-    """One pass of a convolution, and the rates found, in floating-point operations a
-    second, one a round."""
+    """One pass of a convolution, and its rates in floating-point operations per second, one per round."""
 
     shape: Answer
     ours: list[float] = field(default_factory=list)
@@ -37,13 +36,12 @@ class Case:
 
 
 def networks() -> list[str]:
-    """The networks that the shapes are from."""
+    """The networks that the shapes come from."""
     return list(dict.fromkeys(s["network"] for s in json.loads(SHAPES.read_text())))
 
 
 def cases(rows: list[str]) -> list[Case]:
-    """All passes of the convolutions of some networks. A first layer has no gradient of its
-    input."""
+    """All passes of the convolutions of some networks. A first layer has no backward pass for the data."""
     return [
         Case({**shape, "pass": name})
         for shape in json.loads(SHAPES.read_text())
@@ -54,7 +52,7 @@ def cases(rows: list[str]) -> list[Case]:
 
 
 class Pair:
-    """Our worker and the peer's. Use it as a context, which ends them."""
+    """Our worker and the one of oneDNN. Use it as a context, which ends them."""
 
     def __init__(self, ours: Command, peer: Command, folder: Path) -> None:
         self.workers = [Worker(ours, folder), Worker(peer, folder)]
@@ -67,12 +65,12 @@ class Pair:
             worker.kill()
 
     def start(self) -> Answer:
-        """Waits for both and returns what the peer says of itself."""
+        """Waits for both and returns the ready answer of oneDNN's."""
         self.workers[0].start()
         return self.workers[1].start()
 
     def measure(self, case: Case, turn: int, seconds: float, wait: float) -> None:
-        """Measures both, the other one first each round, and our peak."""
+        """Measures both, alternating which is first, and our peak."""
         question = f"conv {seconds} {json.dumps(case.shape)}"
         for i in (0, 1) if turn % 2 == 0 else (1, 0):
             answer, others = ask_undisturbed(self.workers[i], question, seconds, wait)
@@ -82,8 +80,8 @@ class Pair:
 
 
 def run(pair: Pair, all_cases: list[Case], rounds: int, seconds: float, wait: float) -> None:
-    """Measures all cases in each round, each when other processes are quiet or the wait is
-    over. A case that fails is remarked on."""
+    """Measures all cases in each round, each when other processes are idle or the wait is over. A case that fails gets a
+    remark."""
     for turn in range(rounds):
         for case in all_cases:
             if case.remark:
@@ -98,11 +96,11 @@ def run(pair: Pair, all_cases: list[Case], rounds: int, seconds: float, wait: fl
 
 
 READING = (
-    "One pass of a convolution each, float32, stride 1, images in the order NHWC (channels_last). oneDNN is called through "
-    "PyTorch: `conv2d`, and `convolution_backward` with one of its results asked for. Medians over the rounds; both "
-    "took turns. The ratio is the median of the rounds' ratios, with the least and the greatest. Operations are counted "
-    "as the textbook does; % is their share of the multiply-add peak measured after each pair, which Winograd's method, "
-    "needing fewer, can pass. How it is measured: [bench/peers](../../bench/peers/README.md)."
+    "Single passes of convolutions in float32, stride 1, images in the order NHWC (channels_last). oneDNN is called through "
+    "PyTorch: `conv2d`, and `convolution_backward` for one of its results. Medians over the rounds, in which both programs "
+    "took turns. The ratio is the median of the rounds' ratios, with minimum and maximum. Operations are counted as in "
+    "textbooks; % is relative to the multiply-add peak measured after each pair. Winograd's method needs fewer operations "
+    "and can exceed 100%. Method: [bench/peers](../../bench/peers/README.md)."
 )
 
 HEADER = ["convolution", "pass", "trainer, GFLOP/s", "%", "oneDNN, GFLOP/s", "%", "trainer / oneDNN", "remark"]
@@ -124,21 +122,21 @@ def cells(case: Case) -> list[str]:
 
 
 def by_pass(all_cases: list[Case]) -> Iterator[str]:
-    """A line a pass on all convolutions together."""
+    """One line per pass about all convolutions together."""
     for name in PASSES:
         medians = [
             median(a / b for a, b in zip(c.ours, c.peer)) for c in all_cases if c.shape["pass"] == name and c.peak
         ]
         if medians:
             yield (
-                f"- {name}: trainer / oneDNN is {median(medians):.2f} in the median of {len(medians)}, "
-                f"{min(medians):.2f} at least, {max(medians):.2f} at most"
+                f"- {name}: trainer / oneDNN has median {median(medians):.2f} over {len(medians)} convolutions, "
+                f"minimum {min(medians):.2f}, maximum {max(medians):.2f}"
             )
 
 
 def text(machine: Machine, peer: Answer, all_cases: list[Case], rounds: int, seconds: float) -> str:
-    """The whole file of the comparison of convolutions."""
-    lines = ["# Convolutions beside oneDNN", ""]
+    """The file about convolutions."""
+    lines = ["# Convolutions compared with oneDNN", ""]
     lines += table.heading(machine, [f"{peer['name']} {peer['version']}"], rounds, seconds)
     lines += [READING, "", *table.busy([x for c in all_cases for x in c.others])]
     lines += [*by_pass(all_cases), "", *table.lines_of(HEADER, [cells(c) for c in all_cases])]

@@ -1,5 +1,5 @@
-"""What has to be there before anything is measured: Python, the peers in a virtual
-environment, this project's worker; and what the machine is."""
+"""The requirements of the measurements: Python, the other frameworks in a virtual environment, this project's worker; and
+the description of the machine."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent.parent
 REQUIREMENTS = FOLDER / "requirements.txt"
 
-# The versions of Python that all of requirements.txt has wheels for.
+# The versions of Python for which all of requirements.txt has wheels.
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 
 class SetupError(Exception):
-    """Something is missing; the message says what, on one line."""
+    """A missing requirement; the message names it, on one line."""
 
 
 def check_python() -> None:
-    """Fails unless this Python's version is one that the peers have wheels for."""
+    """Fails unless the other frameworks have wheels for this version of Python."""
     have = sys.version_info[:2]
     if not OLDEST <= have <= NEWEST:
         raise SetupError(
@@ -36,14 +36,13 @@ def check_python() -> None:
 
 
 def virtual_environment(folder: Path) -> Path:
-    """Makes the virtual environment once, and again when requirements.txt has changed.
-    Returns its Python."""
+    """Makes the virtual environment if it is missing or requirements.txt has changed. Returns its Python."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed.txt"
     wanted = REQUIREMENTS.read_text()
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
-    print(f"installing {', '.join(wanted.split())} in {folder}: several gigabytes, once", flush=True)
+    print(f"installing {', '.join(wanted.split())} in {folder}: several gigabytes, only once", flush=True)
     if not python.exists():
         command([sys.executable, "-m", "venv", str(folder)], "making the virtual environment")
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
@@ -53,11 +52,11 @@ def virtual_environment(folder: Path) -> Path:
 
 
 def command(args: list[str], doing: str) -> str:
-    """Runs a program in the root of the project and returns what it prints."""
+    """Runs a program in the root of the project and returns its output."""
     try:
         done = subprocess.run(args, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     except FileNotFoundError:
-        raise SetupError(f"{doing}: there is no program {args[0]}") from None
+        raise SetupError(f"{doing}: program {args[0]} not found") from None
     except subprocess.CalledProcessError as error:
         raise SetupError(f"{doing}: {Path(args[0]).name} ended with status {error.returncode}") from None
     return done.stdout.strip()
@@ -94,7 +93,7 @@ class Machine:
 
 
 def describe(worker: Path, threads: int | None) -> Machine:
-    """Asks the worker and the system. Without threads the worker takes all cores."""
+    """Asks the worker and the system. Without threads, the worker uses all cores."""
     args = [str(worker), "-info"] + ([f"-threads={threads}"] if threads is not None else [])
     info = json.loads(command(args, "asking the worker"))
     cpuinfo = Path("/proc/cpuinfo")

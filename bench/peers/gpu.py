@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compares this project with PyTorch on a GPU: the steps of recipes in turn, round after round, and with -train a whole
-training. README.md says how. scripts/gpu-report.sh calls it."""
+"""Compares this project with PyTorch on a GPU: training steps of recipes, in turns over several rounds, or with -train a
+whole training. README.md describes the method. scripts/gpu-report.sh calls it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from processes import Answer, Command, Worker, WorkerError
 
 FOLDER = Path(__file__).resolve().parent
 
-# The recipes, the most telling first: time may run out.
+# The recipes, the most informative first, because time may run out.
 ROWS = ["airbench94", "mnist", "cifar10", "mnist-basic", "cifar10-basic", "airbench96", "airbench95", "airbench93"]
-# Compiling takes long: the recipes that it is done for, and seconds at most.
+# Compiling takes long: the recipes that are compiled, and the limit in seconds.
 COMPILED = {"compile": (["airbench94", "mnist"], 60.0), "max-autotune": (["airbench94"], 180.0)}
 START_TIMEOUT = 90.0  # of a process
 BUILD_TIMEOUT = 40.0  # of a mode that isn't compiled
@@ -48,7 +48,7 @@ class Budget:
         return self.end - time.monotonic()
 
     def limit(self, seconds: float) -> float:
-        """So many seconds, or what is left."""
+        """A number of seconds, or the time that is left if that is less."""
         return max(1.0, min(seconds, self.left()))
 
 
@@ -58,7 +58,7 @@ def limit(mode: str) -> float:
 
 
 class Torch:
-    """The process of PyTorch, started again after it has failed."""
+    """The process of PyTorch, restarted after a failure."""
 
     def __init__(self, python: str, device: str, budget: Budget) -> None:
         self.command = Command("PyTorch", "all modes", [python, str(FOLDER / "peer_torch_gpu.py"), "--device", device])
@@ -77,7 +77,7 @@ class Torch:
                 raise
 
     def ask(self, question: str, seconds: float) -> Answer:
-        """Asks; a process that ended or does not answer in time is ended. Its error is then a lost process."""
+        """Asks the process. If it has ended or does not answer in time, it is killed, and the error is a lost process."""
         self.start()
         assert self.worker
         self.worker.patience = self.budget.limit(seconds)
@@ -96,7 +96,7 @@ class Torch:
 
 
 class Lost(WorkerError):
-    """The process is gone, and with it what it had built."""
+    """The process is gone, with the modes that it had built."""
 
 
 class Comparison:
@@ -138,7 +138,7 @@ class Comparison:
         return self.row.programs[len(self.ours):]
 
     def build(self, program: Program) -> None:
-        """Has PyTorch build one mode. When the process is lost by that, the modes before it are built again."""
+        """Has PyTorch build one mode. If that loses the process, the earlier modes are built again."""
         assert self.torch
         mode = program.command.mode
         seconds = limit(mode)
@@ -164,7 +164,7 @@ class Comparison:
             comparison.check_same(self.row.key, self.row.programs[0].ready, program.ready)
 
     def measure(self) -> None:
-        """Measures all programs in each round, beginning with another one each time."""
+        """Measures all programs in each round, each round beginning with another one."""
         places = list(range(len(self.row.programs)))
         for turn in range(self.args.rounds):
             for i in comparison.rotated(places, turn):
@@ -206,12 +206,12 @@ def load_toml(file: Path) -> dict[str, Any]:
 
 
 def recipe_precision(file: Path) -> str:
-    """The precision that a recipe names, or nothing."""
+    """The precision that a recipe names, or None."""
     return load_toml(file).get("precision", "")
 
 
 def compare(args: argparse.Namespace, budget: Budget) -> dict[str, Any]:
-    """Measures the steps of all recipes. What was found is written after each."""
+    """Measures the steps of all recipes. The table is written after each."""
     rows: list[Row] = []
     skipped: list[str] = []
     torch = Torch(args.python, "cpu" if args.dry else "cuda", budget)
@@ -245,7 +245,7 @@ def compare(args: argparse.Namespace, budget: Budget) -> dict[str, Any]:
     return {"rows": len(rows), "skipped": skipped}
 
 
-SUMMARY = ["network", "precision", "batch", "trainer, images/s", "best peer", "its images/s", "trainer / best peer", "trainer / PyTorch eager"]
+SUMMARY = ["network", "precision", "batch", "trainer, images/s", "fastest other", "its images/s", "trainer / fastest other", "trainer / PyTorch eager"]
 
 
 def summary_cells(row: Row) -> list[str]:
@@ -266,7 +266,7 @@ def section(row: Row) -> list[str]:
     lines = [
         f"### {row.key}", "",
         f"{mine.ready['mode']}, batch {mine.ready['batch']}, {mine.ready['parameters']:,} trained parameters, "
-        f"{mine.ready['flops_per_image'] / 1e6:.2f} MFLOP an image and training step.", "",
+        f"{mine.ready['flops_per_image'] / 1e6:.2f} MFLOP per image and training step.", "",
     ]
     cells = []
     for p in row.programs:
@@ -275,21 +275,21 @@ def section(row: Row) -> list[str]:
             p.command.label, table.number(table.speed(p)) if values else table.DASH, table.spread(values) if values else table.DASH,
             table.ratio(mine, p) if values and p is not mine else table.DASH, p.remark.replace("|", "\\|"),
         ])
-    return lines + table.lines_of(["program", "images/s", "min to max", "trainer's speed / its", "remark"], cells) + [""]
+    return lines + table.lines_of(["program", "images/s", "min to max", "trainer / program", "remark"], cells) + [""]
 
 
 READING = (
-    "Whole training steps of the recipes on one GPU: ours as in training (images gathered by number and augmented on the GPU, forward, "
-    "loss, backward, update, replayed as a CUDA graph), PyTorch's without augmentation, on normalised images that are on the GPU. "
-    "The processes took turns, and waited for the GPU before and after; ratios are medians of "
-    "the rounds' ratios, with the least and the greatest. *heuristics* and *autotune* are two ways to choose cuDNN's algorithms; PyTorch "
-    "measures them (`cudnn.benchmark`). The best peer is PyTorch's fastest mode; `bench/peers/recipe_torch.py` says what the modes are."
+    "Whole training steps of the recipes on one GPU. Ours are as in training (images gathered by index and augmented on the GPU, "
+    "forward, loss, backward, update, replayed as a CUDA graph); PyTorch's have no augmentation, and take normalised images that are "
+    "already on the GPU. The processes took turns, and waited for the GPU before and after; ratios are medians of the rounds' ratios, "
+    "with minimum and maximum. *heuristics* and *autotune* are two ways to choose cuDNN's algorithms; PyTorch times them "
+    "(`cudnn.benchmark`). `bench/peers/recipe_torch.py` describes PyTorch's modes."
 )
 
 
 def write_table(args: argparse.Namespace, rows: list[Row], skipped: list[str], remark: str, ready: Answer) -> None:
-    """Writes what is known so far, and without speeds where it was dry."""
-    lines = ["## Beside PyTorch", ""]
+    """Writes the results so far, without speeds if it is a dry run."""
+    lines = ["## Compared with PyTorch", ""]
     if remark:
         lines += [remark + ".", ""]
     if args.dry:
@@ -298,13 +298,13 @@ def write_table(args: argparse.Namespace, rows: list[Row], skipped: list[str], r
             [f"`{r.key}`", p.command.label, p.remark or ("ran" if table.speeds(p) else "did not run")] for r in rows for p in r.programs
         ])
     elif rows:
-        lines += [READING, "", f"PyTorch {ready.get('version', 'none')}; {args.rounds} rounds, {args.seconds:g} s a measurement.", ""]
+        lines += [READING, "", f"PyTorch {ready.get('version', 'none')}; {args.rounds} rounds, {args.seconds:g} s per measurement.", ""]
         lines += table.lines_of(SUMMARY, [summary_cells(r) for r in rows if table.best([p for p in r.programs if p.ours])])
         for row in rows:
             if table.best([p for p in row.programs if p.ours]):
                 lines += ["", *section(row)]
     if skipped:
-        lines += ["", "Left out: " + "; ".join(skipped) + "."]
+        lines += ["", "Skipped: " + "; ".join(skipped) + "."]
     table.write(args.out, "\n".join(lines).rstrip() + "\n")
 
 
@@ -331,12 +331,12 @@ def train(args: argparse.Namespace, budget: Budget) -> dict[str, Any]:
                 cells.append([f"PyTorch {mode}", *[table.DASH] * 5, str(error).replace("|", "\\|")])
     finally:
         torch.stop()
-    version = torch.ready.get("version", "(it did not start)")
+    version = torch.ready.get("version", "(did not start)")
     lines = [
-        f"## {key}, whole, in PyTorch", "",
-        f"The same recipe in PyTorch {version}, {precision}: `bench/peers/training_torch.py`. Its clock begins after compilation "
+        f"## Training {key} in PyTorch", "",
+        f"The same recipe in PyTorch {version}, {precision}: `bench/peers/training_torch.py`. Its time begins after compilation "
         "and a few steps, and ends before the evaluation.", "",
-        *table.lines_of(["program", "runs", "test accuracy", "training, a run", "least to most", "before the clock", "remark"], cells),
+        *table.lines_of(["program", "runs", "test accuracy", "training per run", "min to max", "warm-up", "remark"], cells),
     ]
     table.write(args.out, "\n".join(lines) + "\n")
     return found
@@ -355,7 +355,7 @@ def training_cells(mode: str, answer: Answer, dry: bool) -> list[str]:
 
 
 def check(args: argparse.Namespace, budget: Budget) -> dict[str, Any]:
-    """Has PyTorch and ours train from the same weights in float32 on the CPU, and compares their first losses."""
+    """Trains from the same weights in float32 on the CPU with PyTorch and with ours, and compares the first losses."""
     worst = {}
     torch = Torch(args.python, "cpu", budget)
     try:
@@ -374,42 +374,42 @@ def check(args: argparse.Namespace, budget: Budget) -> dict[str, Any]:
                     other = torch.ask(f"build {mode}", 10 * BUILD_TIMEOUT)
                     comparison.check_same(key, first, other)
                     worst[f"{key} {mode}"] = comparison.check_losses(key, comparable(first, kind), comparable(other, kind), CHECK_TOLERANCE)
-                    comparison.say(key, "same", f"PyTorch {mode}", f"losses differ by {worst[f'{key} {mode}']:.1e} at most, relatively")
+                    comparison.say(key, "same", f"PyTorch {mode}", f"largest relative difference of the losses {worst[f'{key} {mode}']:.1e}")
     finally:
         torch.stop()
     return worst
 
 
 def comparable(answer: Answer, optimizer: str) -> Answer:
-    """The losses that rounding leaves alike: of Adam the first, and that after one update. It divides each gradient by its own
-    size, so that where one is nearly zero rounding decides the direction of a whole step."""
+    """The losses that rounding barely changes: for Adam the first one and the one after one update. Adam divides each gradient by
+    its own size, so rounding decides the direction of a whole step if a gradient is nearly zero."""
     return {**answer, "losses": answer["losses"][:2]} if optimizer == "adam" else answer
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-worker", type=Path, required=True, help="this project's worker, built with the tag cuda from bench/peers/worker")
+    parser.add_argument("-worker", type=Path, required=True, help="this project's worker, built from bench/peers/worker with the tag cuda")
     parser.add_argument("-recipes", type=Path, required=True, metavar="DIR", help="folder of the built-in recipes, NAME.toml")
-    parser.add_argument("-python", default=sys.executable, help="the Python that has PyTorch (this one)")
-    parser.add_argument("-rows", nargs="+", metavar="RECIPE", help="recipes (all, the most telling first)")
-    parser.add_argument("-rounds", type=int, default=5, help="times that each program is measured (5)")
-    parser.add_argument("-seconds", type=float, default=0.3, help="of each measurement (0.3)")
-    parser.add_argument("-budget", type=float, default=600.0, help="seconds at most for everything (600)")
-    parser.add_argument("-out", type=Path, help="the table's file")
-    parser.add_argument("-dry", action="store_true", help="go through it on the software emulation, and PyTorch on the CPU, without a speed")
+    parser.add_argument("-python", default=sys.executable, help="a Python that has PyTorch (default: this one)")
+    parser.add_argument("-rows", nargs="+", metavar="RECIPE", help="recipes (default: all, the most informative first)")
+    parser.add_argument("-rounds", type=int, default=5, help="number of measurements of each program (default 5)")
+    parser.add_argument("-seconds", type=float, default=0.3, help="seconds per measurement (default 0.3)")
+    parser.add_argument("-budget", type=float, default=600.0, help="limit for everything, in seconds (default 600)")
+    parser.add_argument("-out", type=Path, help="file for the table")
+    parser.add_argument("-dry", action="store_true", help="run everything on the software emulation, and PyTorch on the CPU, without speeds")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("-train", type=Path, metavar="DIR", help="train one recipe whole, on the six binary files of CIFAR-10 in a folder")
-    what.add_argument("-check", action="store_true", help="only check, on the CPU, that PyTorch trains the same networks")
-    parser.add_argument("-modes", nargs="+", help="of -train (half compile; of a dry run channels_last)")
-    parser.add_argument("-runs", type=int, default=5, help="of -train, each with the next seed, while there is time (5)")
-    parser.add_argument("-precision", default="", help="of -train (the recipe's)")
+    what.add_argument("-train", type=Path, metavar="DIR", help="a whole training of one recipe, on the folder with the six binary files of CIFAR-10")
+    what.add_argument("-check", action="store_true", help="only check on the CPU that PyTorch trains the same networks")
+    parser.add_argument("-modes", nargs="+", help="with -train: PyTorch's modes (default half compile; channels_last in a dry run)")
+    parser.add_argument("-runs", type=int, default=5, help="with -train: number of runs, each with the next seed, if there is time (default 5)")
+    parser.add_argument("-precision", default="", help="with -train: precision (default: the recipe's)")
     args = parser.parse_args()
     args.rows = args.rows or (ROWS[:1] if args.train else DRY_ROWS if args.dry else ROWS)
     args.modes = args.modes or (["channels_last"] if args.dry else ["half", "compile"])
     if not args.out and not args.check:
         parser.error("-out is missing")
     if not shutil.which(str(args.worker)):
-        parser.error(f"-worker: {args.worker} is no program")
+        parser.error(f"-worker: {args.worker} is not a program")
     args.worker, args.recipes = args.worker.absolute(), args.recipes.absolute()
     args.train = args.train and args.train.absolute()
     for row in args.rows:
@@ -420,7 +420,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers end
     budget = Budget(args.budget)
     action = check if args.check else train if args.train else compare
     try:

@@ -1,12 +1,12 @@
-"""What all the peers train: the networks of networks/*.toml, or on a GPU the recipes themselves, and images of
-noise.
+"""What all programs train: the networks of networks/*.toml, or on a GPU the recipes themselves, on random images.
 
-The same files make this project's networks, so that nothing has to be kept equal by hand.
+This project's networks are built from the same files, so nothing has to be kept in sync by hand.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import struct
 import tomllib
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ import numpy as np
 
 FOLDER = Path(__file__).resolve().parent / "networks"
 CLASSES = 10
-BATCHES = 2  # of images that a training goes round; worker/training.go has as many
-CHECK_STEPS = 4  # whose losses --check tells; as many there
+BATCHES = 2  # of images; worker/training.go has as many
+CHECK_STEPS = 4  # whose losses --check reports; as many there
 
 Layer = dict[str, Any]
 
@@ -47,7 +47,7 @@ class Network:
 
 
 def load(row: str, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:
-    """Reads a network of networks/, with another batch and learning rate where they are given."""
+    """Reads a network of networks/, with another batch and learning rate if given."""
     net = load_recipe(FOLDER / f"{row}.toml", batch, lr, dropout)
     if net.optimizer["kind"] != "sgd" or not net.optimizer["nesterov"] or net.loss != {"kind": "cross-entropy"}:
         raise ValueError(f"network {row}: want sgd with nesterov, and plain cross-entropy")
@@ -58,11 +58,11 @@ SIZES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3)}  # of d
 
 
 def load_recipe(file: Path, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:
-    """Reads a recipe. Images have the size that it says, or that of its first data set."""
+    """Reads a recipe. Images have the size that it sets, or the size of its first data set."""
     recipe = tomllib.loads(file.read_text())
     size, channels = SIZES.get(recipe["data"][0], (0, 1 if recipe.get("grayscale") else 3))
     return Network(
-        layers=[complete(layer, dropout) for layer in recipe["network"]],
+        layers=[complete(layer, dropout) for layer in expand(recipe["network"], recipe.get("block", {}))],
         size=size or recipe["image-size"],
         channels=channels,
         batch=batch or recipe["batch"],
@@ -72,6 +72,36 @@ def load_recipe(file: Path, batch: int = 0, lr: float = 0.0, dropout: bool = Tru
         loss=recipe["loss"],
         recipe=recipe,
     )
+
+
+PARAMETER = re.compile(r"\$(?:([a-z][a-z0-9_]*)|\{([A-Za-z0-9_-]+)\})")
+
+
+def expand(layers: list[Layer], blocks: dict[str, list[Layer]]) -> list[Layer]:
+    """The layers with those of a block in place of a table that names it: see package recipe."""
+    all_layers = []
+    for layer in layers:
+        if "block" in layer:
+            all_layers += expand([fill(inner, layer) for inner in blocks[layer["block"]]], blocks)
+        elif "body" in layer:
+            all_layers.append({**layer, "body": expand(layer["body"], blocks)})
+        else:
+            all_layers.append(layer)
+    return all_layers
+
+
+def fill(value: Any, parameters: dict[str, Any]) -> Any:
+    """A value of a block with parameters in place of $name."""
+    if isinstance(value, dict):
+        return {key: fill(inner, parameters) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [fill(inner, parameters) for inner in value]
+    if not isinstance(value, str):
+        return value
+    whole = PARAMETER.fullmatch(value)
+    if whole:
+        return parameters[whole[1] or whole[2]]
+    return PARAMETER.sub(lambda m: str(parameters[m[1] or m[2]]), value)
 
 
 DEFAULTS: dict[str, Layer] = {
@@ -87,15 +117,15 @@ DEFAULTS: dict[str, Layer] = {
     "residual": {},
 }
 REQUIRED = {"out", "kernel", "rate", "by", "body"}
-IGNORED = {"layer", "name", "init"}  # initial weights make no difference to speed
+IGNORED = {"layer", "name", "init"}  # initial weights do not change the speed
 
 
 def complete(layer: Layer, dropout: bool) -> Layer:
-    """The layer with the recipes' defaults. A layer or a key that the peers' programs don't
-    know is an error, lest they train another network."""
+    """The layer with the recipes' defaults. An unknown layer or key is an error, because the other frameworks would train a
+    different network."""
     kind = layer["layer"]
     if kind not in DEFAULTS:
-        raise ValueError(f"layer {kind!r} is not known to the peers")
+        raise ValueError(f"layer {kind!r} has no counterpart in the other frameworks")
     unknown = set(layer) - set(DEFAULTS[kind]) - REQUIRED - IGNORED
     if unknown:
         raise ValueError(f"layer {kind!r} has {sorted(unknown)}, not known to the peers")
@@ -112,7 +142,7 @@ def complete(layer: Layer, dropout: bool) -> Layer:
 
 
 def noise(count: int) -> np.ndarray:
-    """Bytes of noise, the same as SyntheticImages' in bench/training.go: the finaliser of MurmurHash3."""
+    """Random bytes, the same as those of SyntheticImages in bench/training.go: the finaliser of MurmurHash3."""
     x = np.arange(count, dtype=np.uint32)
     x ^= x >> np.uint32(16)
     x *= np.uint32(0x85EBCA6B)

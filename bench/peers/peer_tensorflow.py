@@ -1,6 +1,5 @@
-"""Trains a network with TensorFlow, for run.py: a training loop of its own in a tf.function
-of plain operations, without Keras' layers. The modes: function leaves the graph to
-TensorFlow and oneDNN, jit compiles it by XLA."""
+"""Trains a network with TensorFlow, for run.py: a custom training loop in a tf.function of plain operations, without Keras
+layers. The modes: function leaves the graph to TensorFlow and oneDNN, jit compiles it with XLA."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ import network
 import protocol
 
 MODES = ["function", "jit"]
-INTER_OP_THREADS = 0  # the default, by which TensorFlow chooses; 1 was slower
+INTER_OP_THREADS = 0  # the default: TensorFlow's choice; 1 was slower
 
 Apply = Callable[[tf.Tensor], tf.Tensor]
 
@@ -49,7 +48,7 @@ class Model:
         return self.parameter(tf.random.uniform(shape, -bound, bound), trained)
 
     def add(self, layer: network.Layer, shape: list[int]) -> tuple[Apply, list[int]]:
-        """The function of a layer, and the shape of an example after it."""
+        """The function of a layer, and the shape of its output for an example."""
         match layer["layer"]:
             case "conv2d":
                 return self.conv2d(layer, shape)
@@ -97,7 +96,7 @@ class Model:
         return lambda x: tf.matmul(x, w) if bias is None else tf.nn.bias_add(tf.matmul(x, w), bias)
 
     def batch_norm(self, layer: network.Layer, channels: int) -> Apply:
-        """The fused operation itself: Keras and tf.nn raise a small epsilon."""
+        """Calls the fused operation directly, because Keras and tf.nn raise a small epsilon."""
         gamma = self.parameter(tf.ones([channels]), not layer["frozen-scale"])
         beta = self.parameter(tf.zeros([channels]))
         mean = tf.Variable(tf.zeros([channels]), trainable=False)
@@ -143,8 +142,8 @@ def training_step(model: Model, net: network.Network, mode: str) -> tf.types.exp
 
 
 def step_flops(step: tf.types.experimental.ConcreteFunction) -> int:
-    """The floating-point operations of the convolutions and matrix products of one step,
-    counted over those operations of its graph that its result or a variable depends on."""
+    """The floating-point operations of the convolutions and matrix products of one step, counted in the part of its graph
+    that its result or a variable depends on."""
     todo = [t.op for t in step.graph.outputs] + list(step.graph.control_outputs)
     seen = set(todo)
     total = 0
@@ -160,7 +159,7 @@ def step_flops(step: tf.types.experimental.ConcreteFunction) -> int:
 
 def product_flops(op: tf.Operation) -> int:
     """Twice the multiply-adds of a convolution, of its gradients, and of a matrix product;
-    0 for other operations. Each gradient of a convolution takes as many as itself."""
+    0 for other operations. Each gradient of a convolution takes as many as its forward pass."""
     if op.type == "MatMul":
         inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
         return 2 * inner * op.outputs[0].shape.num_elements()

@@ -1,5 +1,5 @@
-"""Trains a network with PyTorch, for run.py. The modes: contiguous and channels_last run
-layer by layer ("eager"), compile goes through torch.compile in channels_last."""
+"""Trains a network with PyTorch, for run.py. The modes: contiguous and channels_last run layer by layer ("eager"), compile
+uses torch.compile in channels_last."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Scale(nn.Module):
 
 
 class Residual(nn.Module):
-    """What a chain of layers makes of x, plus x."""
+    """The output of a chain of layers, plus its input x."""
 
     def __init__(self, body: nn.Sequential) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Residual(nn.Module):
 
 
 def layer_module(layer: network.Layer, example: Tensor) -> nn.Module:
-    """The module for a layer whose input is like the example, [n, c, h, w] or [n, c]."""
+    """The module for a layer whose input has the shape of the example, [n, c, h, w] or [n, c]."""
     channels = example.shape[1]
     match layer["layer"]:
         case "conv2d":
@@ -74,7 +74,7 @@ def layer_module(layer: network.Layer, example: Tensor) -> nn.Module:
 
 
 def build_chain(layers: list[network.Layer], example: Tensor) -> tuple[nn.Sequential, Tensor]:
-    """The layers one after the other, and what they make of the example."""
+    """The chain of the layers, and its output for the example."""
     chain = nn.Sequential()
     for layer in layers:
         module = layer_module(layer, example)
@@ -85,12 +85,12 @@ def build_chain(layers: list[network.Layer], example: Tensor) -> tuple[nn.Sequen
 
 
 def build_model(net: network.Network) -> nn.Sequential:
-    """The network, in training."""
+    """The network, in training mode."""
     return build_chain(net.layers, torch.zeros(2, net.channels, net.size, net.size))[0].train()
 
 
 def leaves(chain: nn.Sequential) -> list[nn.Module]:
-    """The modules of a chain in order, with those of residual layers in their place."""
+    """The modules of a chain in order, including those of residual layers."""
     return [leaf for m in chain for leaf in (leaves(m.body) if isinstance(m, Residual) else [m])]
 
 
@@ -121,13 +121,13 @@ def set_weights(model: nn.Sequential, net: network.Network, values: list[np.ndar
 
 
 def dense_weights(w: Tensor, image: list[int]) -> Tensor:
-    """[h*w*c, out] as [out, c*h*w], where the input was an image [c, h, w]."""
+    """[h*w*c, out] as [out, c*h*w], for an input that was an image [c, h, w]."""
     c, height, width = image
     return w.reshape(height, width, c, -1).permute(3, 2, 0, 1).reshape(w.shape[1], -1)
 
 
 def step_flops(model: nn.Module, x: Tensor, y: Tensor) -> int:
-    """The floating-point operations of the products of one step, counted by PyTorch."""
+    """The floating-point operations of the convolutions and matrix products of one step, counted by PyTorch."""
     with FlopCounterMode(display=False) as counter:
         functional.cross_entropy(model(x), y).backward()
     for p in model.parameters():

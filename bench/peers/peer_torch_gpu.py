@@ -1,10 +1,10 @@
 """Trains recipes with PyTorch on a GPU, for gpu.py: one process for all recipes and modes (recipe_torch.py lists them), because
-it takes PyTorch long to start. Beside those of protocol.py it answers
+PyTorch starts slowly. In addition to the commands of protocol.py it answers
 
-    recipe {"file":..., "precision":..., "batch":..., "check":...}   what is trained from now on
-    build MODE                                                      builds it in a mode: {"parameters":..., ...}
+    recipe {"file":..., "precision":..., "batch":..., "check":...}   sets the recipe to train
+    build MODE                                                      builds a mode: {"parameters":..., ...}
     measure MODE SECONDS                                            {"images_per_second":..., "steps":...}
-    train MODE {"data":..., "seeds":[...], "epochs":..., "seconds":...}           trains it whole: {"runs":[...], "warm_up_seconds":...}
+    train MODE {"data":..., "seeds":[...], "epochs":..., "seconds":...}           whole trainings: {"runs":[...], "warm_up_seconds":...}
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import protocol
 import recipe_torch
 import training_torch
 
-IN_FLIGHT = 0.05  # seconds of work, about, from one wait for the GPU to the next; worker/training.go has as many
+IN_FLIGHT = 0.05  # approximate seconds of work between two waits for the GPU, as in worker/training.go
 
 
 class Bench:
@@ -41,7 +41,7 @@ class Bench:
             torch.cuda.synchronize()
 
     def recipe(self, args: str) -> protocol.Answer:
-        """Takes another recipe; what was built for the last one goes."""
+        """Switches to another recipe, and drops what was built for the last one."""
         self.setting = json.loads(args)
         self.steps = {}
         torch._dynamo.reset()
@@ -85,7 +85,7 @@ class Bench:
         }
 
     def calibrate(self, step: Any) -> int:
-        """How many steps take about IN_FLIGHT."""
+        """The number of steps that take about IN_FLIGHT."""
         chunk = 1
         while chunk < 1 << 16:
             self.synchronize()
@@ -113,7 +113,7 @@ class Bench:
         return {"images_per_second": calls * chunk * batch / took, "steps": calls * chunk, "seconds": took}
 
     def train(self, args: str) -> protocol.Answer:
-        """Whole trainings, as many of the seeds as fit the seconds."""
+        """Whole trainings, with as many of the seeds as the seconds allow."""
         mode, _, text = args.partition(" ")
         asked = json.loads(text)
         end = time.perf_counter() + asked["seconds"]

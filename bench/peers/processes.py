@@ -1,4 +1,4 @@
-"""Worker processes, as the driver sees them, and how busy the machine is besides them."""
+"""Worker processes, as the driver sees them, and the load of other processes on the machine."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 START_TIMEOUT = 300.0  # seconds for building the network, compiling it and warming up
-QUIT_TIMEOUT = 10.0  # seconds for ending by itself
-ANSWER_TIMEOUT = 300.0  # seconds beyond those that a measurement is asked to last
-BUSY = 0.05  # share of the processors that others may use during a measurement
-TRIES = 3  # of a measurement that others disturb
-QUIET_SAMPLE = 0.5  # seconds that the load is looked at before a measurement
+QUIT_TIMEOUT = 10.0  # seconds until it ends by itself
+ANSWER_TIMEOUT = 300.0  # seconds in addition to those of a measurement
+BUSY = 0.05  # share of the processors that other processes may use during a measurement
+TRIES = 3  # of a disturbed measurement
+QUIET_SAMPLE = 0.5  # seconds to observe the load before a measurement
 POSIX = hasattr(signal, "SIGSTOP")
 
 Answer = dict[str, Any]
 
 
 class WorkerError(Exception):
-    """A worker could not do something; the message says what, on one line."""
+    """A worker failed; the message says how, on one line."""
 
 
 @dataclass
@@ -44,12 +44,11 @@ class Command:
 
 
 class Worker:
-    """One worker process. Between questions it is stopped, so that it takes no processor
-    time from the one that is measured."""
+    """One worker process. Between questions it is stopped, so that it takes no processor time from the one being measured."""
 
     def __init__(self, command: Command, folder: Path) -> None:
         self.command = command
-        self.patience = ANSWER_TIMEOUT  # seconds for an answer beyond those that a measurement lasts
+        self.patience = ANSWER_TIMEOUT  # seconds for an answer, in addition to those of a measurement
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command.args, cwd=folder, env={**os.environ, **command.env}, text=True,
@@ -59,14 +58,14 @@ class Worker:
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self) -> None:
-        """Passes the answers on. An empty one is the end."""
+        """Forwards the answers. An empty one is the end."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.lines.put(line)
         self.lines.put("")
 
     def start(self, timeout: float = START_TIMEOUT) -> Answer:
-        """Waits until the worker is ready, and returns what it says of itself."""
+        """Waits until the worker is ready, and returns its description of itself."""
         return self.answer(timeout)
 
     def ask(self, question: str, timeout: float = 0.0) -> Answer:
@@ -109,10 +108,10 @@ class Worker:
             try:
                 os.killpg(self.process.pid, getattr(signal, name))
             except ProcessLookupError:
-                pass  # it has ended, which the next answer tells
+                pass  # it has ended, as the next answer will show
 
     def close(self) -> None:
-        """Ends the worker and what it started."""
+        """Ends the worker and its child processes."""
         self.signal("SIGCONT")
         try:
             self.process.communicate("quit\n", timeout=QUIT_TIMEOUT)
@@ -121,7 +120,7 @@ class Worker:
         self.kill()
 
     def kill(self) -> None:
-        """Ends the worker and what it started at once."""
+        """Kills the worker and its child processes."""
         self.signal("SIGKILL")
         self.process.kill()
         self.process.wait()
@@ -129,8 +128,8 @@ class Worker:
 
 
 class Load:
-    """What share of the machine's processors all but one process use, from its making on.
-    Only Linux tells."""
+    """The share of the machine's processors that all processes except one use, from its creation on. Known on Linux
+    only."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -149,7 +148,7 @@ class Load:
         return (sum(ticks) - ticks[3] - ticks[4]) / second, (int(own[11]) + int(own[12])) / second
 
     def others(self) -> float | None:
-        """The share, from 0 to 1, or None where it is not known."""
+        """The share, from 0 to 1, or None if it is unknown."""
         end = self.read()
         took = time.monotonic() - self.time
         if self.begin is None or end is None or took <= 0:
@@ -159,8 +158,7 @@ class Load:
 
 
 def wait_for_quiet(seconds: float) -> None:
-    """Waits until other processes use little of the machine, but not longer than so many
-    seconds."""
+    """Waits until other processes use little of the machine, but no longer than a number of seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         load = Load(os.getpid())

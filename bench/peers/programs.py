@@ -1,4 +1,4 @@
-"""The programs that are compared, and the settings that each one's documentation advises."""
+"""The programs that are compared, with the settings that their documentation recommends."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ ROWS = ["conv8", "mnist", "keras-cifar", "airbench93", "airbench94"]
 # The network that this project also trains on one thread.
 ONE_THREAD_ROW = "airbench94"
 
-# PyTorch's tuning guide advises an allocator that reuses memory. glibc's does when it is told
-# to keep what is freed and to take large pages, which made training faster, see README.md;
-# other systems don't look at these.
+# PyTorch's tuning guide recommends an allocator that reuses memory. glibc's does if it is told to keep freed memory and to
+# use large pages, which made training faster (see README.md); other systems ignore these variables.
 PYTORCH = {
     "CUDA_VISIBLE_DEVICES": "",
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
-# oneDNN is what Intel and TensorFlow advise on x86; the log level only quietens messages.
+# Intel and TensorFlow recommend oneDNN on x86; the log level only suppresses messages.
 TENSORFLOW = {"CUDA_VISIBLE_DEVICES": "", "TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 MODES = [
@@ -45,7 +44,7 @@ def ours(worker: Path, row: str, threads: int, extra: Sequence[str], mode: str =
 
 
 def peers(python: Path, row: str, threads: int, extra: Sequence[str]) -> list[Command]:
-    """The peers' workers for a network, one a mode."""
+    """The other frameworks' workers for a network, one per mode."""
     return [
         Command(name, mode, [
             str(python), str(FOLDER / script), "--row", row, "--mode", mode, "--threads", str(threads), *extra,

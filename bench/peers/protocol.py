@@ -1,8 +1,7 @@
-"""The worker's side of the protocol that run.py speaks; worker/main.go has the same in Go.
+"""The worker's side of run.py's protocol; worker/main.go is the same in Go.
 
-A worker prints one line of JSON when its network is built and warm, and then answers each
-line of its input with one. What libraries print to standard output goes to standard error
-instead, so that nothing gets between the lines.
+A worker prints one line of JSON when its network is built and warm, and then answers each line of its input with one
+line. Output of libraries goes to standard error, so that it doesn't mix with the answers.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ Built = tuple[Answer, dict[str, Callable[[str], Answer]]]  # what is ready, and 
 
 def arguments(modes: list[str]) -> argparse.Namespace:
     """The command line that every worker of a network understands."""
-    parser = argparse.ArgumentParser(description="a worker of run.py, which is what to run")
+    parser = argparse.ArgumentParser(description="a worker of run.py: run that instead")
     parser.add_argument("--row", required=True, help="network, a file of networks/ without .toml")
     parser.add_argument("--mode", required=True, choices=modes)
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--batch", type=int, default=0, help="images a step; 0: the network's own")
-    parser.add_argument("--lr", type=float, default=0.0, help="learning rate; 0: the network's own")
-    parser.add_argument("--check", default="", help="begin with the weights in this file and tell "
+    parser.add_argument("--batch", type=int, default=0, help="images per step; 0: the network's")
+    parser.add_argument("--lr", type=float, default=0.0, help="learning rate; 0: the network's")
+    parser.add_argument("--check", default="", help="start with the weights in this file and report "
                         "the losses of the first steps, without dropout")
     return parser.parse_args()
 
 
 def replies() -> TextIO:
-    """Standard output for answers alone: all else that is printed goes to standard error."""
+    """Standard output for the answers only: everything else that is printed goes to standard error."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return out
 
 
 def repeat(seconds: float, call: Callable[[], object]) -> tuple[int, float]:
-    """Calls at least once and until the seconds are over; returns how often and how long."""
+    """Calls repeatedly until the seconds are over, at least once; returns the number of calls and their time."""
     if not seconds > 0:
-        raise ValueError(f"want a number of seconds above 0, got {seconds}")
+        raise ValueError(f"want a positive number of seconds, got {seconds}")
     calls, start = 0, time.perf_counter()
     while True:
         call()
@@ -53,8 +52,7 @@ def repeat(seconds: float, call: Callable[[], object]) -> tuple[int, float]:
 
 
 def measure(step: Callable[[], object], batch: int) -> Callable[[str], Answer]:
-    """The command that measures training steps. One before the clock starts brings the
-    caches back."""
+    """The command that measures training steps. One unmeasured step refills the caches."""
 
     def command(args: str) -> Answer:
         step()
@@ -65,7 +63,7 @@ def measure(step: Callable[[], object], batch: int) -> Callable[[str], Answer]:
 
 
 def peak_memory(_: str) -> Answer:
-    """The most that the process has had in memory at once."""
+    """The peak memory of the process."""
     import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -73,13 +71,13 @@ def peak_memory(_: str) -> Answer:
 
 
 def one_line(error: BaseException) -> str:
-    """The error on one line: its kind and the first line of what it says."""
+    """The error on one line: its type and the first line of its message."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
 def serve(out: TextIO, build: Callable[[], Built]) -> None:
-    """Builds, says that it is ready, and answers until quit or the end of the input."""
+    """Builds, reports that it is ready, and answers until quit or the end of the input."""
 
     def write(answer: Answer) -> None:
         print(json.dumps(answer), file=out, flush=True)

@@ -1,10 +1,10 @@
 """A recipe in PyTorch on a GPU: its network, loss and optimiser in a mode and a precision, and its whole training.
 
-The modes, from the simplest to what PyTorch's documentation advises for speed:
+The modes, from the simplest to what PyTorch's documentation recommends for speed:
 
     eager          layer by layer, contiguous; 16 bits by autocast, float16 with a GradScaler
     channels_last  the same in the order NHWC
-    half           channels_last, and the weights themselves in 16 bits, as the authors of airbench94 do it
+    half           channels_last, and the weights themselves in 16 bits, as in the program of airbench94's authors
     graph          half (or channels_last in float32), a whole step recorded as one CUDA graph
     compile        torch.compile(mode="reduce-overhead") of the same
     max-autotune   torch.compile(mode="max-autotune") of the same
@@ -33,7 +33,7 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 
 def set_precision(precision: str) -> None:
-    """What float32 factors are multiplied in, and cuDNN's algorithms by measurement."""
+    """Sets the precision of float32 products, and has cuDNN's algorithms timed."""
     tf32 = precision != "fp32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
@@ -41,7 +41,7 @@ def set_precision(precision: str) -> None:
 
 
 def modes_of(precision: str) -> list[str]:
-    """The modes that differ in a precision."""
+    """The modes that differ in this precision."""
     return [m for m in MODES if m != "half" or DTYPES[precision] != torch.float32]
 
 
@@ -88,12 +88,12 @@ class Trainer:
         return loss.detach()
 
     def images(self, x: Tensor) -> Tensor:
-        """Float32 images [n, c, h, w] as the network takes them, on the device."""
+        """Float32 images [n, c, h, w] in the form that the network takes, on the device."""
         return x.to(device=self.device, dtype=self.image_dtype).contiguous(memory_format=self.order)
 
 
 def recorded(trainer: Trainer, x: Tensor, y: Tensor) -> Step:
-    """The step as a CUDA graph, which reads its batch from buffers of its own."""
+    """The step as a CUDA graph, which reads its batch from its own buffers."""
     inputs = x.clone(memory_format=torch.preserve_format), y.clone()
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -115,7 +115,7 @@ def recorded(trainer: Trainer, x: Tensor, y: Tensor) -> Step:
 
 
 def loss_function(net: network.Network) -> Callable[[Tensor, Tensor], Tensor]:
-    """The recipe's loss, whose gradient is that of the mean or of the sum."""
+    """The recipe's loss, with the gradient of the mean or of the sum."""
     kind = dict(net.loss)
     if kind.pop("kind") != "cross-entropy" or set(kind) - {"smoothing", "sum"}:
         raise ValueError(f"loss {net.loss} is not known to the peers")
@@ -142,11 +142,11 @@ def named_parameters(model: nn.Sequential, layers: list[network.Layer], prefix: 
 
 
 def make_optimizer(model: nn.Sequential, net: network.Network, capturable: bool = False) -> torch.optim.Optimizer:
-    """The recipe's update rule with its groups, fused. Each group keeps its share of the rates, for schedules."""
+    """The recipe's update rule with its groups, fused. Each group keeps its factors of the rates, for schedules."""
     o = dict(net.optimizer)
     kind, lr, decay = o.pop("kind"), o.pop("lr"), o.pop("weight-decay", 0.0)
     rules = o.pop("group", [])
-    o.pop("lookahead", None)  # whole trainings do it
+    o.pop("lookahead", None)  # done in whole trainings
     lists: list[list[nn.Parameter]] = [[] for _ in range(len(rules) + 1)]
     for name, role, p in named_parameters(model, net.layers):
         at = next((i for i, r in enumerate(rules) if fnmatchcase(name, r.get("match", "*")) and r.get("role", role) == role), -1)
@@ -173,7 +173,7 @@ def make_optimizer(model: nn.Sequential, net: network.Network, capturable: bool 
 
 
 def schedule(net: network.Network) -> Callable[[int, int], float]:
-    """The factor of the learning rate at a step of so many."""
+    """The factor of the learning rate at a step, given the number of steps."""
     table = net.recipe.get("schedule", {"kind": "constant"})
     match table:
         case {"kind": "constant"}:
@@ -188,14 +188,14 @@ def schedule(net: network.Network) -> Callable[[int, int], float]:
 
 
 def one_cycle(step: int, total: int) -> float:
-    """PyTorch's OneCycleLR with its defaults, as the recipes have it."""
+    """PyTorch's OneCycleLR with its defaults, as in the recipes."""
     first, peak, last = 1 / 25, 0.3 * total - 1, total - 1
     a, b, x = (first, 1.0, step / peak) if step <= peak else (1.0, first / 1e4, (step - peak) / (last - peak))
     return b + (a - b) / 2 * (1 + math.cos(math.pi * x))
 
 
 def piecewise(points: list[list[float]], at: float) -> float:
-    """Straight lines between points."""
+    """Linear interpolation between points."""
     for (x0, y0), (x1, y1) in zip(points, points[1:]):
         if at <= x1:
             return y0 + (y1 - y0) * (at - x0) / (x1 - x0)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compares this project's training steps on the CPU with those of PyTorch and TensorFlow, and
-its convolutions with oneDNN's. README.md says how, and how to read the tables."""
+"""Compares this project's training steps on the CPU with those of PyTorch and TensorFlow, and its convolutions with
+oneDNN's. README.md describes the method and the tables."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"want a number above 0, got {text}")
         return value
 
-    parse.__name__ = kind.__name__  # for the message about what is no number
+    parse.__name__ = kind.__name__  # for the message about an invalid number
     return parse
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-rounds", type=positive(int), default=5, help="times that each program is measured (5)")
-    parser.add_argument("-seconds", type=positive(float), help="of each measurement (3; with -conv 0.3)")
-    parser.add_argument("-threads", type=positive(int), help="threads of each program (all cores)")
+    parser.add_argument("-rounds", type=positive(int), default=5, help="number of measurements of each program (default 5)")
+    parser.add_argument("-seconds", type=positive(float), help="seconds per measurement (default 3; with -conv 0.3)")
+    parser.add_argument("-threads", type=positive(int), help="threads per program (default: all cores)")
     parser.add_argument("-wait", type=float, default=30.0, metavar="SECONDS",
                         help="longest wait for other processes to become idle before a measurement, which is "
-                        "repeated when they come in between; 0: neither (30)")
-    parser.add_argument("-rows", nargs="+", metavar="ROW", help="networks to measure (all)")
-    parser.add_argument("-out", type=Path, help="the table's file (docs/results/peers[-conv]-<instruction set>.md)")
+                        "repeated if they interfere; 0: do neither (default 30)")
+    parser.add_argument("-rows", nargs="+", metavar="ROW", help="networks to measure (default: all)")
+    parser.add_argument("-out", type=Path, help="file for the table (default docs/results/peers[-conv]-<instruction set>.md)")
     parser.add_argument("-venv", type=Path, default=FOLDER / ".venv", metavar="DIR",
-                        help="virtual environment of the peers, made if missing (bench/peers/.venv)")
+                        help="virtual environment of the other frameworks, made if missing (default bench/peers/.venv)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("-conv", action="store_true", help="measure single convolutions instead of training steps")
     what.add_argument("-check", action="store_true", help="only check that all programs train the same networks")
@@ -81,7 +81,7 @@ class Setup:
 
 
 def prepare(args: argparse.Namespace, folder: Path) -> Setup:
-    """Builds and installs what is missing; the worker goes to a folder."""
+    """Builds the worker in a folder, and installs what is missing."""
     rows = chosen(args.rows, convolutions.networks() if args.conv else programs.ROWS)
     worker = environment.build_worker(folder)
     machine = environment.describe(worker, args.threads)
@@ -99,10 +99,10 @@ def prepare(args: argparse.Namespace, folder: Path) -> Setup:
 
 
 def chosen(rows: list[str] | None, known: list[str]) -> list[str]:
-    """The rows asked for, in the order of the table."""
+    """The requested rows, in the order of the table."""
     unknown = [r for r in rows or [] if r not in known]
     if unknown:
-        raise environment.SetupError(f"-rows: there is no {' '.join(unknown)}; there are {' '.join(known)}")
+        raise environment.SetupError(f"-rows: unknown {' '.join(unknown)} (valid: {' '.join(known)})")
     return [r for r in known if rows is None or r in rows]
 
 
@@ -134,7 +134,7 @@ def compare_convolutions(s: Setup) -> None:
 
 
 def check(s: Setup, folder: Path) -> None:
-    """Has all programs begin with the same weights and compares their first losses."""
+    """Trains from the same weights with all programs, and compares the first losses."""
     for key in s.rows:
         extra = ["--batch", str(CHECK_BATCH), "--lr", str(CHECK_LR), "--check", str(folder / f"{key}.safetensors")]
         first: dict[str, Any] = {}
@@ -145,19 +145,19 @@ def check(s: Setup, folder: Path) -> None:
             except WorkerError as error:
                 if not first:
                     raise
-                comparison.say(key, "", command.label, f"left out: {error}")
+                comparison.say(key, "", command.label, f"skipped: {error}")
                 continue
             finally:
                 worker.kill()
             first = first or ready
             comparison.check_same(key, first, ready)
             worst = comparison.check_losses(key, first, ready, CHECK_TOLERANCE)
-            comparison.say(key, "same", command.label, f"losses differ by {worst:.1e} at most, relatively")
+            comparison.say(key, "same", command.label, f"largest relative difference of the losses {worst:.1e}")
 
 
 def main() -> None:
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers end
     try:
         with tempfile.TemporaryDirectory() as name:
             setup = prepare(args, Path(name))

@@ -13,11 +13,11 @@ from comparison import Program, Row
 from environment import Machine
 
 DASH = "–"
-TEXT = {"network", "program", "best peer", "remark", "convolution", "pass"}  # columns of words
+TEXT = {"network", "program", "fastest other", "remark", "convolution", "pass"}  # columns of words
 
 
 def number(x: float) -> str:
-    """Three digits or more of a positive number."""
+    """A positive number with three digits or more."""
     return f"{x:,.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
 
 
@@ -31,7 +31,7 @@ def megabytes(count: int) -> str:
 
 
 def lines_of(header: list[str], rows: list[list[str]]) -> list[str]:
-    """A table. Columns of numbers stand to the right."""
+    """A table. Columns of numbers are aligned to the right."""
     rule = ["---" if name in TEXT else "---:" for name in header]
     return ["| " + " | ".join(cells) + " |" for cells in [header, rule, *rows]]
 
@@ -41,7 +41,7 @@ def speeds(program: Program) -> list[float]:
 
 
 def speed(program: Program) -> float:
-    """The median, in images a second; 0 where there is none."""
+    """The median, in images per second; 0 if there is none."""
     return median(speeds(program)) if speeds(program) else 0.0
 
 
@@ -60,7 +60,7 @@ def best_peer(row: Row) -> Program | None:
 
 
 def ratios(a: Program, b: Program) -> list[float]:
-    """The speed of a over that of b in each round that has both."""
+    """The ratio of the speeds of a and b in each round that has both."""
     return [x.speed / y.speed for x, y in zip(a.rounds, b.rounds) if x and y]
 
 
@@ -70,14 +70,14 @@ def ratio(a: Program, b: Program) -> str:
 
 
 def share_of_peak(program: Program) -> float:
-    """The median share of the multiply-add peak that the products of the steps reached."""
+    """The median share of the multiply-add peak that the training steps reached."""
     flops = program.ready["flops_per_image"]
     return median(r.speed * flops / r.peak for r in program.rounds if r and r.peak)
 
 
 def without(args: list[str], options: list[str]) -> list[str]:
-    """A command line without some options and their values: those that only say where files
-    are, and have no meaning on another machine."""
+    """A command line without some options and their values: those that name files, which mean nothing on another
+    machine."""
     left = []
     skip = False
     for arg in args:
@@ -89,35 +89,35 @@ def without(args: list[str], options: list[str]) -> list[str]:
 
 
 def heading(machine: Machine, versions: list[str], rounds: int, seconds: float) -> list[str]:
-    """What was measured, where, and by which command."""
+    """What was measured, on which machine, and by which command."""
     today = datetime.date.today().isoformat()
     command = shlex.join(["bench/peers/run.py", *without(sys.argv[1:], ["-venv", "-out"])])
     facts = [
         ("date", today),
         ("processor", f"{machine.processor}, {machine.system}"),
-        ("instruction sets", " ".join(machine.instructions) or "not told by the system"),
-        ("kernels of trainer", machine.kind),
+        ("instruction sets", " ".join(machine.instructions) or "unknown"),
+        ("trainer's kernels", machine.kind),
         ("threads", str(machine.threads)),
         ("versions", "; ".join([f"trainer {machine.version}", *versions])),
         ("command", f"`{command}`"),
-        ("rounds", f"{rounds}, of {seconds:g} s a measurement"),
+        ("rounds", f"{rounds}, {seconds:g} s per measurement"),
     ]
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts), ""]
 
 
 def busy(shares: list[float]) -> list[str]:
-    """How much others used the machine, a share a measurement."""
+    """How much other processes used the machine, given one share per measurement."""
     if not shares:
         return []
     return [
-        f"While a program was measured, all other processes together used {100 * median(shares):.0f}% of the "
-        f"machine's processors in the median, {100 * max(shares):.0f}% at most.",
+        f"During the measurements, all other processes together used {100 * median(shares):.0f}% of the machine's "
+        f"processors in the median, {100 * max(shares):.0f}% at most.",
         "",
     ]
 
 
-SUMMARY = ["network", "batch", "trainer, images/s", "best peer", "its images/s", "trainer / best peer",
-           "trainer, of peak", "MB: trainer", "PyTorch", "TensorFlow"]
+SUMMARY = ["network", "batch", "trainer, images/s", "fastest other", "its images/s", "trainer / fastest other",
+           "trainer, % of peak", "MB: trainer", "PyTorch", "TensorFlow"]
 
 
 def summary_cells(row: Row) -> list[str]:
@@ -154,27 +154,27 @@ def section(row: Row) -> list[str]:
         f"## {row.key}",
         "",
         f"{row.description}; batch {mine.ready['batch']}, {mine.ready['parameters']:,} trained parameters, "
-        f"{mine.ready['flops_per_image'] / 1e6:.2f} MFLOP an image and training step.",
+        f"{mine.ready['flops_per_image'] / 1e6:.2f} MFLOP per image and training step.",
         "",
         *lines_of(
-            ["program", "images/s", "min to max", "trainer's speed / its", "MB at most", "remark"],
+            ["program", "images/s", "min to max", "trainer / program", "peak MB", "remark"],
             [program_cells(p, mine) for p in row.programs],
         ),
         "",
     ]
     for other in row.programs[1:]:
         if other.ours and speeds(other):
-            lines += [f"Trainer on all threads over one thread: {ratio(mine, other)}.", ""]
+            lines += [f"Trainer on all threads relative to one thread: {ratio(mine, other)}.", ""]
     return lines
 
 
 READING = (
-    "Medians over the rounds. The programs took turns, each a process of its own, so that what slows the machine "
-    "slows all of them: ratios are medians of the rounds' ratios, with the least and the greatest. *Of peak* is the speed "
-    "in operations of the convolutions and dense layers, forward and backward, as the textbook counts them, over the "
-    "multiply-add peak measured after each measurement; Winograd's method needs fewer, so that it can pass 100%. MB is "
-    "the most that the process ever had in memory; in the first table that of the peer's fastest mode. How it is "
-    "measured: [bench/peers](../../bench/peers/README.md)."
+    "Medians over the rounds. The programs are separate processes that took turns, so that anything that slows the machine "
+    "slows all of them; ratios are medians of the rounds' ratios, with minimum and maximum. *% of peak* is the rate of "
+    "operations of the convolutions and dense layers, forward and backward, as textbooks count them, relative to the "
+    "multiply-add peak measured after each measurement; Winograd's method needs fewer operations and can exceed 100%. MB "
+    "is the peak memory of the process; in the first table, of each framework's fastest mode. Method: "
+    "[bench/peers](../../bench/peers/README.md)."
 )
 
 
@@ -184,8 +184,8 @@ def versions_of(rows: list[Row]) -> list[str]:
 
 
 def training(machine: Machine, rows: list[Row], rounds: int, seconds: float) -> str:
-    """The whole file of the comparison of training steps."""
-    lines = ["# Training steps beside PyTorch and TensorFlow", ""]
+    """The file about training steps."""
+    lines = ["# Training steps compared with PyTorch and TensorFlow", ""]
     lines += heading(machine, versions_of(rows), rounds, seconds)
     shares = [r.others for row in rows for p in row.programs for r in p.rounds if r and r.others is not None]
     lines += [READING, "", *busy(shares), *lines_of(SUMMARY, [summary_cells(row) for row in rows]), ""]
@@ -195,7 +195,7 @@ def training(machine: Machine, rows: list[Row], rounds: int, seconds: float) -> 
 
 
 def write(path: Path, text: str) -> None:
-    """Writes the file whole."""
+    """Replaces the file as a whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".partial")
     part.write_text(text, encoding="utf-8")

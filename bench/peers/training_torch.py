@@ -1,9 +1,9 @@
 """The whole training of a recipe for CIFAR-10 in PyTorch on a GPU, after the recipe's settings: augmentation of all images
-on the GPU once an epoch, schedule, Lookahead, and the views of the test images.
+on the GPU once per epoch, schedule, Lookahead, and test-time augmentation.
 
-It does what the authors' program of airbench94 does (Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024), which
-recipe airbench94 follows too. Data sets live on the GPU. The clock runs from the whitening of the first layer to the last
-step; compilation and the first steps of a process come before it, as with the authors.
+It follows the program of airbench94's authors (Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024), as does
+recipe airbench94. The data set is kept on the GPU. The time runs from the whitening of the first layer to the last step;
+compilation and the first steps of a process come before, as in the authors' program.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import network
 import peer_torch
 from recipe_torch import Trainer, schedule
 
-WARM_UP = 4  # steps before the clock starts, on images of noise
-EVALUATED = 2000  # test images at a time
+WARM_UP = 4  # unmeasured steps on random images
+EVALUATED = 2000  # test images per batch
 
 
 def read_cifar10(folder: Path, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Training and test images, uint8 [n, 3, 32, 32], and their labels, from the six files of the binary form."""
+    """Training and test images, uint8 [n, 3, 32, 32], and their labels, from the six binary files."""
 
     def read(names: list[str]) -> tuple[Tensor, Tensor]:
         rows = np.concatenate([np.fromfile(folder / n, np.uint8).reshape(-1, 1 + 3 * 32 * 32) for n in names])
@@ -37,7 +37,7 @@ def read_cifar10(folder: Path, device: torch.device) -> tuple[Tensor, Tensor, Te
 
 
 class Augmentation:
-    """Flips, shifts and cutout of all images, an epoch at a time."""
+    """Flips, shifts and cutout of all images, one epoch at a time."""
 
     def __init__(self, net: network.Network, images: Tensor) -> None:
         table = net.recipe["augment"]
@@ -62,7 +62,7 @@ class Augmentation:
         rows = along + shift[0]
         columns = torch.where(mirrored[:, None], along.flip(0), along) + shift[1]
         number = torch.arange(self.count, device=device)[:, None, None]
-        # Indexing with the channels between gives [n, h, w, c].
+        # The advanced indices are not adjacent, so the result is [n, h, w, c].
         images = self.padded[number, :, rows[:, :, None], columns[:, None, :]]
         if self.cutout:
             corner = torch.randint(self.side - self.cutout + 1, (2, self.count, 1), device=device)
@@ -72,7 +72,7 @@ class Augmentation:
 
 
 class Lookahead:
-    """Slow weights beside those that are trained: slow = d slow + (1-d) w, w = slow, every few steps."""
+    """Lookahead: slow weights next to the trained ones; every few steps slow = d slow + (1-d) w, w = slow."""
 
     def __init__(self, model: nn.Module, table: dict[str, Any]) -> None:
         if set(table) != {"every", "base", "power"}:
@@ -82,7 +82,7 @@ class Lookahead:
         self.slow = [t.detach().clone() for t in self.fast]
 
     def update(self, step: int, total: int) -> None:
-        """After a step, counted from 0."""
+        """Called after a step, counted from 0."""
         done = step + 1
         if done % self.every and done != total:
             return
@@ -106,7 +106,7 @@ def whiten(conv: nn.Conv2d, images: Tensor, table: dict[str, Any]) -> None:
 
 
 def initialize(model: nn.Sequential, layers: list[network.Layer], images: Tensor) -> None:
-    """The recipe's initial weights; without any they are PyTorch's own."""
+    """The recipe's initial weights, or PyTorch's if it names none."""
     for module, layer in zip(model, layers, strict=True):
         if isinstance(module, peer_torch.Residual):
             initialize(module.body, layer["body"], images)
@@ -128,7 +128,7 @@ def initialize(model: nn.Sequential, layers: list[network.Layer], images: Tensor
 
 
 def view(images: Tensor, table: dict[str, Any]) -> Tensor:
-    """One view of test images: moved, with reflection, then mirrored."""
+    """One view of test images: shifted with reflection, then mirrored."""
     dy, dx = table.get("shift", [0, 0])
     if dy or dx:
         pad = max(abs(dy), abs(dx))
@@ -138,7 +138,7 @@ def view(images: Tensor, table: dict[str, Any]) -> Tensor:
 
 
 class Training:
-    """Trainings of a recipe in one mode and precision, one a seed."""
+    """Trainings of a recipe in one mode and precision, one per seed."""
 
     def __init__(self, net: network.Network, mode: str, precision: str, device: torch.device, folder: Path) -> None:
         self.net, self.device = net, device
@@ -160,7 +160,7 @@ class Training:
         return time.perf_counter()
 
     def warm_up(self) -> float:
-        """Steps and an evaluation that don't count, and how long they took, compilation included."""
+        """Unmeasured steps and an evaluation; returns their time, compilation included."""
         start = self.synchronize()
         noise = torch.randn_like(self.images[: self.net.batch])
         for _ in range(WARM_UP):
@@ -194,7 +194,7 @@ class Training:
         return {"seconds": seconds, "accuracy": self.accuracy()}
 
     def set_rates(self, step: int) -> None:
-        """The schedule's learning rates; a group that is trained only until an epoch has none after it."""
+        """The schedule's learning rates; zero for a group after the epoch until which it is trained."""
         factor = self.factor(step, self.total)
         for group in self.trainer.optimizer.param_groups:
             over = group["until"] and step >= group["until"] * self.per_epoch
@@ -202,7 +202,7 @@ class Training:
 
     @torch.no_grad()
     def accuracy(self) -> float:
-        """The share of test images whose largest output, summed over the views, is at the label."""
+        """The share of test images whose largest output, summed over the views, is that of the label."""
         model, right = self.trainer.model.eval(), 0
         views = self.net.recipe.get("evaluate", {}).get("views", [{"weight": 1.0}])
         for x, y in zip(self.test.split(EVALUATED), self.test_labels.split(EVALUATED)):

@@ -21,9 +21,10 @@ func setKinds(cat catalog) []SetKind {
 }
 
 // Names returns the names of the data sets of this package.
-func Names() []string { return namesOf(SetKinds()) }
+func Names() []string { return NamesOf(SetKinds()) }
 
-func namesOf(kinds []SetKind) []string {
+// NamesOf returns the names of data sets.
+func NamesOf(kinds []SetKind) []string {
 	names := make([]string, len(kinds))
 	for i, k := range kinds {
 		names[i] = k.Name

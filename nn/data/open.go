@@ -68,7 +68,7 @@ func open(ctx context.Context, name string, opt Options, cat catalog) (*Dataset,
 
 // OpenFrom is Open with the data sets of a program's own list.
 func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*Dataset, error) {
-	valid := namesOf(kinds)
+	valid := NamesOf(kinds)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,6 @@ const (
 	ReduceSumSquares  ReduceKind = "sum-squares"  // sum a^2
 	ReduceSumProducts ReduceKind = "sum-products" // sum a*b
 	ReduceMax         ReduceKind = "max"          // the largest a, NaN if one is
-	ReduceNonFinite   ReduceKind = "non-finite"   // number of NaN and infinite a
 )
 
 // ReduceSpec is a reduction of [batch, rows, c] over the dimensions that are not in Keep:
@@ -36,7 +35,7 @@ type Reduce interface {
 // Check panics unless the kind exists and the sizes are positive.
 func (s ReduceSpec) Check() {
 	switch s.Kind {
-	case ReduceSum, ReduceSumSquares, ReduceSumProducts, ReduceMax, ReduceNonFinite:
+	case ReduceSum, ReduceSumSquares, ReduceSumProducts, ReduceMax:
 	default:
 		panic(fmt.Sprintf("reduce: unknown kind %q", s.Kind))
 	}

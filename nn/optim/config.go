@@ -1,8 +1,12 @@
 package optim
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 
 	"trainer/nn"
@@ -11,22 +15,26 @@ import (
 
 // Config says how weights are updated. It is data, as a recipe has it.
 type Config struct {
-	Algorithm string  // see Algorithms
+	// Rule updates the parameters that are in no group, or in one without a rule of its own. The fields from
+	// Algorithm to Epsilon, except LR, are another way to say it: Config{Algorithm: "adam", Beta1: 0.8} is
+	// Config{Rule: Adam{Beta1: 0.8}}.
+	Rule Rule `json:"-"`
+
+	Algorithm string  // see Algorithms; "" with Rule
 	LR        float64 // learning rate before the schedule's factor and the group's scale
 
-	Momentum float64 // of sgd and rmsprop, 0 <= Momentum < 1
-	Nesterov bool    // of sgd
-
-	Beta1   float64 // of adam and adamw; 0 means 0.9
-	Beta2   float64 // of adam and adamw, 0 means 0.999; decay of rmsprop's squares, 0 means 0.99
-	Epsilon float64 // of adam, adamw and rmsprop; 0 means 1e-8
+	Momentum float64 // as the field of that name of the rule; 0 stands for the rule's default
+	Nesterov bool
+	Beta1    float64
+	Beta2    float64
+	Epsilon  float64
 
 	// WeightDecay pulls weights to zero. Coupled, it is an L2 penalty that is added to the
 	// gradient, g + WeightDecay*w, and goes through momentum and normalisation with it.
 	// Decoupled (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019),
-	// it acts on the weight alone: w -= LR*WeightDecay*w.
+	// it acts on the weight alone: w -= LR*WeightDecay*w. It is always decoupled under AdamW.
 	WeightDecay float64
-	Decoupled   bool // adamw implies it
+	Decoupled   bool
 
 	Groups    []Group
 	Clip      Clip
@@ -42,54 +50,78 @@ type Group struct {
 	LRScale    *float64 // multiplies LR; nil means 1
 	DecayScale *float64 // multiplies WeightDecay; nil means 1
 	UntilEpoch float64  // the parameters change before that epoch only, counted from 0; 0: always
+
+	// Rule updates these parameters; nil: Config's does. With a rule of its own a group has a learning rate and a weight
+	// decay of its own too, and Config's don't count; without one these three are zero.
+	Rule        Rule    `json:"-"`
+	LR          float64 `json:",omitempty"`
+	WeightDecay float64 `json:",omitempty"`
+	Decoupled   bool    `json:",omitempty"`
 }
 
-// Algorithms returns the names that Config.Algorithm may have.
-func Algorithms() []string { return []string{"sgd", "adam", "adamw", "rmsprop"} }
-
-// withDefaults fills in what zero stands for.
-func (c Config) withDefaults() Config {
-	if c.Beta1 == 0 {
-		c.Beta1 = 0.9
+// Kind returns the name of the rule.
+func (c Config) Kind() string {
+	if c.Rule != nil {
+		return c.Rule.Kind()
 	}
-	if c.Beta2 == 0 {
-		c.Beta2 = 0.999
-		if c.Algorithm == "rmsprop" {
-			c.Beta2 = 0.99
+	return c.Algorithm
+}
+
+// rule returns the rule that Rule or the fields from Algorithm on describe, complete.
+func (c Config) rule() (Rule, error) {
+	given := c.given()
+	if c.Rule != nil {
+		if c.Algorithm != "" || len(given) > 0 {
+			return nil, fmt.Errorf("the rule is %s, and there are settings beside it (algorithm %q, momentum, ...): put them into the rule", c.Rule.Kind(), c.Algorithm)
+		}
+		return completeRule(c.Rule)
+	}
+	r, err := ruleOfKind(c.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	r = setting.Edit(r, nil, func(l *setting.List) {
+		for _, x := range l.All() {
+			if v, ok := given[x.Key]; ok && err == nil {
+				err = keyError(x.Key, x.Set(v))
+				delete(given, x.Key)
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Algorithm, err)
+	}
+	if other := slices.Sorted(maps.Keys(given)); len(other) > 0 {
+		return nil, fmt.Errorf("%s has no setting %s", c.Algorithm, strings.Join(other, ", "))
+	}
+	return completeRule(r)
+}
+
+func keyError(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", key, err)
+}
+
+// given returns the settings of the rule that the fields from Momentum on give, by their keys.
+func (c Config) given() map[string]any {
+	given := map[string]any{}
+	for key, v := range map[string]float64{"momentum": c.Momentum, "beta1": c.Beta1, "beta2": c.Beta2, "epsilon": c.Epsilon} {
+		if v != 0 {
+			given[key] = v
 		}
 	}
-	if c.Epsilon == 0 {
-		c.Epsilon = 1e-8
+	if c.Nesterov {
+		given["nesterov"] = true
 	}
-	if c.Algorithm == "adamw" {
-		c.Decoupled = true
-	}
-	return c
+	return given
 }
 
-// check returns what is wrong with the numbers.
+// check returns what is wrong with the numbers, except the rule's.
 func (c Config) check() error {
-	fraction := func(x float64) bool { return x >= 0 && x < 1 }
-	positive := func(x float64) bool { return x > 0 && !math.IsInf(x, 0) }
-	switch {
-	case !positive(c.LR):
-		return fmt.Errorf("learning rate is %v, need a positive number", c.LR)
-	case !fraction(c.Momentum):
-		return fmt.Errorf("momentum is %v, need 0 or more, and less than 1", c.Momentum)
-	case c.Nesterov && c.Algorithm != "sgd":
-		return fmt.Errorf("nesterov is for sgd, the algorithm is %s", c.Algorithm)
-	case c.Nesterov && c.Momentum == 0:
-		return fmt.Errorf("nesterov needs a momentum")
-	case c.Momentum != 0 && (c.Algorithm == "adam" || c.Algorithm == "adamw"):
-		return fmt.Errorf("momentum is for sgd and rmsprop; %s has beta1", c.Algorithm)
-	case !fraction(c.Beta1):
-		return fmt.Errorf("beta1 is %v, need 0 or more, and less than 1", c.Beta1)
-	case !fraction(c.Beta2):
-		return fmt.Errorf("beta2 is %v, need 0 or more, and less than 1", c.Beta2)
-	case !positive(c.Epsilon):
-		return fmt.Errorf("epsilon is %v, need a positive number", c.Epsilon)
-	case !(c.WeightDecay >= 0) || math.IsInf(c.WeightDecay, 0):
-		return fmt.Errorf("weight decay is %v, need 0 or more", c.WeightDecay)
+	if err := checkRates(c.LR, c.WeightDecay); err != nil {
+		return err
 	}
 	if err := setting.Check(c.Clip); err != nil {
 		return fmt.Errorf("clip: %w", err)
@@ -107,6 +139,75 @@ func (c Config) check() error {
 	return nil
 }
 
+// checkRates returns what is wrong with a learning rate and a weight decay.
+func checkRates(lr, decay float64) error {
+	if !(lr > 0) || math.IsInf(lr, 0) {
+		return fmt.Errorf("learning rate is %v, need a positive number", lr)
+	}
+	if !(decay >= 0) || math.IsInf(decay, 0) {
+		return fmt.Errorf("weight decay is %v, need 0 or more", decay)
+	}
+	return nil
+}
+
+// MarshalJSON describes the configuration: checkpoints compare its text. The rules that Config could name before there
+// was the field Rule have the same text in either form, so that older checkpoints can be resumed.
+func (c Config) MarshalJSON() ([]byte, error) {
+	type plain Config
+	text := struct {
+		plain
+		ruleText
+	}{plain(c.inFields()), ruleText{}}
+	if text.Algorithm == "" {
+		text.ruleText = describeRule(c.Rule)
+	}
+	return json.Marshal(text)
+}
+
+// inFields returns the configuration with the fields from Algorithm on in place of Rule, if they can express it.
+func (c Config) inFields() Config {
+	if c.Rule == nil {
+		return c
+	}
+	f := c
+	f.Algorithm = c.Rule.Kind()
+	switch r := reflect.Indirect(reflect.ValueOf(c.Rule)).Interface().(type) {
+	case SGD:
+		f.Momentum, f.Nesterov = r.Momentum, r.Nesterov
+	case Adam:
+		f.Beta1, f.Beta2, f.Epsilon = r.Beta1, r.Beta2, r.Epsilon
+	case AdamW:
+		f.Beta1, f.Beta2, f.Epsilon = r.Beta1, r.Beta2, r.Epsilon
+	case RMSProp:
+		f.Momentum, f.Beta2, f.Epsilon = r.Momentum, r.Beta2, r.Epsilon
+	default:
+		return c
+	}
+	return f
+}
+
+// MarshalJSON describes the group with its rule's name.
+func (g Group) MarshalJSON() ([]byte, error) {
+	type plain Group
+	return json.Marshal(struct {
+		plain
+		ruleText
+	}{plain(g), describeRule(g.Rule)})
+}
+
+// ruleText is a rule's name and settings.
+type ruleText struct {
+	Kind     string `json:",omitempty"`
+	Settings Rule   `json:",omitempty"`
+}
+
+func describeRule(r Rule) ruleText {
+	if r == nil {
+		return ruleText{}
+	}
+	return ruleText{r.Kind(), r}
+}
+
 // ConfigError is a setting that can't be, such as an unknown algorithm or a group without
 // parameters.
 type ConfigError struct{ Err error }
@@ -115,7 +216,3 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 
 // Unwrap returns what is wrong.
 func (e *ConfigError) Unwrap() error { return e.Err }
-
-func unknownAlgorithm(name string) error {
-	return fmt.Errorf("unknown algorithm %q (valid: %s)", name, strings.Join(Algorithms(), ", "))
-}

@@ -1,17 +1,27 @@
 package optim
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"strings"
 
 	"trainer/nn"
 )
 
-// group is a Group with its defaults: one row of the hyperparameters.
-type group struct {
-	lrScale, decayScale float64
-	untilEpoch          float64
+// row is a Group with its defaults: what one row of the hyperparameters is computed from.
+type row struct {
+	lr, lrScale float64 // the learning rate before the schedule's factor, and what multiplies it after
+	decay       float64 // the weight decay, scaled
+	untilEpoch  float64
+	rule        int // index of the rule
+}
+
+// ruleOf is a rule and how weight decay enters it: parameters that share both are updated together.
+type ruleOf struct {
+	Rule
+	decoupled bool
 }
 
 // String names the group in errors.
@@ -35,24 +45,69 @@ func (g Group) matches(p *nn.Param) (bool, error) {
 	return path.Match(g.Match, p.Name)
 }
 
-// resolve gives each parameter a row: that of the first group that matches it, or the
-// last row, which is for the parameters that none matches.
-func resolve(groups []Group, params []*nn.Param) (rows []group, rowOf []int, err error) {
-	for _, g := range groups {
-		row := group{lrScale: 1, decayScale: 1, untilEpoch: g.UntilEpoch}
+// rowsOf returns a row for each group, a last one for the parameters that none matches, and the rules of the rows, the
+// first being the configuration's own.
+func rowsOf(c Config) (rows []row, rules []ruleOf, err error) {
+	own, err := c.rule()
+	if err != nil {
+		return nil, nil, err
+	}
+	rules = []ruleOf{newRuleOf(own, c.Decoupled)}
+	for _, g := range c.Groups {
+		r := row{lr: c.LR, lrScale: 1, decay: c.WeightDecay, untilEpoch: g.UntilEpoch}
+		if err := g.ownRule(&r, &rules); err != nil {
+			return nil, nil, fmt.Errorf("group %v: %w", g, err)
+		}
+		decayScale := 1.0
 		if g.LRScale != nil {
-			row.lrScale = *g.LRScale
+			r.lrScale = *g.LRScale
 		}
 		if g.DecayScale != nil {
-			row.decayScale = *g.DecayScale
+			decayScale = *g.DecayScale
 		}
-		if !(row.lrScale >= 0) || !(row.decayScale >= 0) || !(row.untilEpoch >= 0) {
+		if !(r.lrScale >= 0) || !(decayScale >= 0) || !(r.untilEpoch >= 0) {
 			return nil, nil, fmt.Errorf("group %v: scales and the last epoch must be 0 or more", g)
 		}
-		rows = append(rows, row)
+		r.decay *= decayScale
+		rows = append(rows, r)
 	}
-	rows = append(rows, group{lrScale: 1, decayScale: 1})
+	return append(rows, row{lr: c.LR, lrScale: 1, decay: c.WeightDecay}), rules, nil
+}
 
+func newRuleOf(r Rule, decoupled bool) ruleOf {
+	return ruleOf{r, decoupled || AlwaysDecoupled(r)}
+}
+
+// ownRule sets in r what a group with a rule of its own has, and adds the rule to the list unless it is there.
+func (g Group) ownRule(r *row, rules *[]ruleOf) error {
+	if g.Rule == nil {
+		if g.LR != 0 || g.WeightDecay != 0 || g.Decoupled {
+			return errors.New("it has a learning rate or a weight decay, but no rule of its own: use LRScale and DecayScale")
+		}
+		return nil
+	}
+	own, err := completeRule(g.Rule)
+	if err != nil {
+		return err
+	}
+	if err := checkRates(g.LR, g.WeightDecay); err != nil {
+		return err
+	}
+	r.lr, r.decay = g.LR, g.WeightDecay
+	rule := newRuleOf(own, g.Decoupled)
+	for i, other := range *rules {
+		if reflect.DeepEqual(other, rule) {
+			r.rule = i
+			return nil
+		}
+	}
+	r.rule = len(*rules)
+	*rules = append(*rules, rule)
+	return nil
+}
+
+// assign returns the row of each parameter: that of the first group that matches it, or the last one.
+func assign(groups []Group, params []*nn.Param) (rowOf []int, err error) {
 	taken := make([]bool, len(groups))
 	rowOf = make([]int, len(params))
 	for i, p := range params {
@@ -60,7 +115,7 @@ func resolve(groups []Group, params []*nn.Param) (rows []group, rowOf []int, err
 		for k, g := range groups {
 			ok, err := g.matches(p)
 			if err != nil {
-				return nil, nil, fmt.Errorf("group %v: %w", g, err)
+				return nil, fmt.Errorf("group %v: %w", g, err)
 			}
 			if ok {
 				rowOf[i], taken[k] = k, true
@@ -70,10 +125,10 @@ func resolve(groups []Group, params []*nn.Param) (rows []group, rowOf []int, err
 	}
 	for k, g := range groups {
 		if !taken[k] {
-			return nil, nil, fmt.Errorf("group %v has no parameters, or those before it have them all (trained parameters: %s)", g, names(params))
+			return nil, fmt.Errorf("group %v has no parameters, or those before it have them all (trained parameters: %s)", g, names(params))
 		}
 	}
-	return rows, rowOf, nil
+	return rowOf, nil
 }
 
 func names(params []*nn.Param) string {

@@ -17,11 +17,15 @@ type Optimizer struct {
 	total    int // steps of the whole training
 	perEpoch int // steps of an epoch
 
-	rule  device.Optimizer
-	clip  device.Clip // nil: none
-	rows  []group
-	hyper *device.Tensor // float32 [groups, device.HyperLen]
-	host  []float32      // hyper's next contents
+	updates []*Update
+	clip    device.Clip            // nil: none
+	rows    []row                  // of the groups, and of the parameters in none
+	fills   []func([]float32, int) // of the rows; nil where a rule has none
+	hyper   *device.Tensor         // float32 [rows, device.HyperLen]
+	host    []float32              // hyper's next contents
+
+	scratch []*device.Tensor // of composed updates, each of the largest parameter's size
+	largest int              // elements
 
 	averaged  []*nn.Param // trained parameters and state
 	lookahead *average
@@ -52,7 +56,7 @@ type average struct {
 // follows, and stepsPerEpoch that of an epoch. Where cfg or schedule is wrong the error is a
 // *ConfigError that says what would be right; otherwise it is the device's.
 func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Schedule, totalSteps, stepsPerEpoch int) (*Optimizer, error) {
-	o := &Optimizer{dev: dev, cfg: cfg.withDefaults(), schedule: schedule, total: totalSteps, perEpoch: stepsPerEpoch}
+	o := &Optimizer{dev: dev, cfg: cfg, schedule: schedule, total: totalSteps, perEpoch: stepsPerEpoch}
 	if schedule == nil {
 		o.schedule = Constant{}
 	}
@@ -64,19 +68,11 @@ func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Sche
 }
 
 func (o *Optimizer) build(params, state []*nn.Param) error {
-	var kind device.OptimizerKind
-	var slotOf func(*nn.Param) (device.OptimizerParam, error)
-	switch o.cfg.Algorithm {
-	case "sgd":
-		kind, slotOf = device.SGD, o.sgd
-	case "adam", "adamw":
-		kind, slotOf = device.Adam, o.adam
-	case "rmsprop":
-		kind, slotOf = device.RMSProp, o.rmsprop
-	default:
-		return &ConfigError{unknownAlgorithm(o.cfg.Algorithm)}
+	rows, rules, err := rowsOf(o.cfg)
+	if err == nil {
+		err = o.check()
 	}
-	if err := o.check(); err != nil {
+	if err != nil {
 		return &ConfigError{err}
 	}
 	trained := make([]*nn.Param, 0, len(params))
@@ -88,7 +84,14 @@ func (o *Optimizer) build(params, state []*nn.Param) error {
 	if len(trained) == 0 {
 		return &ConfigError{errors.New("the network has no parameters that are trained")}
 	}
-	if err := o.buildRule(kind, slotOf, trained); err != nil {
+	o.rows = rows
+	for _, p := range trained {
+		o.largest = max(o.largest, p.Value.Len())
+	}
+	if err := o.buildUpdates(rules, trained); err != nil {
+		return err
+	}
+	if err := o.buildClip(trained); err != nil {
 		return err
 	}
 	return o.buildAverages(append(trained, state...))
@@ -105,39 +108,53 @@ func (o *Optimizer) check() error {
 	return o.cfg.check()
 }
 
-// buildRule makes the update rule, the hyperparameters and the clipping.
-func (o *Optimizer) buildRule(kind device.OptimizerKind, slotOf func(*nn.Param) (device.OptimizerParam, error), trained []*nn.Param) error {
-	rows, rowOf, err := resolve(o.cfg.Groups, trained)
+// buildUpdates makes the hyperparameters and the update of each rule.
+func (o *Optimizer) buildUpdates(rules []ruleOf, trained []*nn.Param) error {
+	rowOf, err := assign(o.cfg.Groups, trained)
 	if err != nil {
 		return &ConfigError{err}
 	}
-	o.rows = rows
-	if o.hyper, err = o.tensor(len(rows), device.HyperLen); err != nil {
+	if o.hyper, err = o.tensor(len(o.rows), device.HyperLen); err != nil {
 		return err
 	}
-	o.host = make([]float32, len(rows)*device.HyperLen)
-
-	spec := device.OptimizerSpec{Kind: kind, Nesterov: o.cfg.Nesterov, Decoupled: o.cfg.Decoupled, Epsilon: float32(o.cfg.Epsilon)}
-	var grads []*device.Tensor
-	for i, p := range trained {
-		slot, err := slotOf(p)
-		if err != nil {
-			return err
+	o.host = make([]float32, len(o.rows)*device.HyperLen)
+	o.fills = make([]func([]float32, int), len(o.rows))
+	for k, rule := range rules {
+		u := &Update{o: o, name: rule.Kind(), decoupled: rule.decoupled, kept: map[*device.Tensor]bool{}}
+		for i, p := range trained {
+			if r := o.rows[rowOf[i]]; r.rule == k {
+				u.params = append(u.params, Param{Param: p, index: rowOf[i], decay: r.decay, freeze: r.untilEpoch > 0})
+			}
 		}
-		slot.Group = rowOf[i]
-		spec.Slots = append(spec.Slots, slot)
-		grads = append(grads, p.Grad)
-		spec.Scaling = p.Scaling // the same for all
+		if len(u.params) == 0 { // every parameter is in a group with a rule of its own
+			continue
+		}
+		if err := rule.Build(u); err != nil {
+			return &ConfigError{fmt.Errorf("%s: %w", rule.Kind(), err)}
+		}
+		if u.err != nil {
+			return u.err
+		}
+		for i, r := range o.rows {
+			if r.rule == k {
+				o.fills[i] = u.fill
+			}
+		}
+		o.updates = append(o.updates, u)
 	}
-	if o.rule, err = o.dev.NewOptimizer(spec); err != nil {
-		return err
-	}
+	return nil
+}
+
+// buildClip makes the clipping, which is over the gradients of all groups.
+func (o *Optimizer) buildClip(trained []*nn.Param) (err error) {
 	if !o.cfg.Clip.enabled() {
 		return nil
 	}
-	o.clip, err = o.dev.NewClip(device.ClipSpec{
-		Grads: grads, MaxNorm: float32(o.cfg.Clip.MaxNorm), MaxValue: float32(o.cfg.Clip.MaxValue), Scaling: spec.Scaling,
-	})
+	spec := device.ClipSpec{MaxNorm: float32(o.cfg.Clip.MaxNorm), MaxValue: float32(o.cfg.Clip.MaxValue), Scaling: trained[0].Scaling}
+	for _, p := range trained {
+		spec.Grads = append(spec.Grads, p.StepGrad())
+	}
+	o.clip, err = o.dev.NewClip(spec)
 	return err
 }
 
@@ -219,33 +236,31 @@ func (o *Optimizer) Tensors() []Named { return o.tensors }
 func (o *Optimizer) Memory() int64 { return o.memory }
 
 // LR returns the learning rate at the step, from 0, of parameters that are in no group.
-func (o *Optimizer) LR(step int) float64 {
-	return o.cfg.LR * o.schedule.Factor(Progress{Step: step, Total: o.total, StepsPerEpoch: o.perEpoch})
+func (o *Optimizer) LR(step int) float64 { return o.cfg.LR * o.factor(step) }
+
+// factor returns the schedule's.
+func (o *Optimizer) factor(step int) float64 {
+	return o.schedule.Factor(Progress{Step: step, Total: o.total, StepsPerEpoch: o.perEpoch})
 }
 
 // Prepare uploads what the step, from 0, needs: the learning rates, and the decays of the
 // averages that are due.
 func (o *Optimizer) Prepare(step int) error {
-	lr := o.LR(step)
-	momentum := o.cfg.Momentum
-	correction1, correction2 := 1.0, 1.0
-	if o.cfg.Algorithm == "adam" || o.cfg.Algorithm == "adamw" {
-		momentum = o.cfg.Beta1
-		correction1, correction2 = correction(o.cfg.Beta1, step), correction(o.cfg.Beta2, step)
-	}
+	factor := o.factor(step)
 	epoch := float64(step) / float64(o.perEpoch)
-	for i, g := range o.rows {
-		row := o.host[i*device.HyperLen : (i+1)*device.HyperLen]
-		row[device.HyperLR] = float32(lr * g.lrScale)
-		if g.untilEpoch > 0 && epoch >= g.untilEpoch {
-			row[device.HyperLR] = 0
+	for i, r := range o.rows {
+		hyper := o.host[i*device.HyperLen : (i+1)*device.HyperLen]
+		frozen := r.untilEpoch > 0 && epoch >= r.untilEpoch
+		clear(hyper)
+		hyper[device.HyperLR] = float32(r.lr * factor * r.lrScale)
+		if frozen {
+			hyper[device.HyperLR], hyper[hyperFrozen] = 0, 1
 		}
-		row[device.HyperWeightDecay] = float32(o.cfg.WeightDecay * g.decayScale)
-		row[device.HyperMomentum] = float32(momentum)
-		row[device.HyperBeta2] = float32(o.cfg.Beta2)
-		row[device.HyperCorrection1] = float32(correction1)
-		row[device.HyperCorrection2] = float32(correction2)
-		row[device.HyperGradScale] = 1
+		hyper[device.HyperWeightDecay] = float32(r.decay)
+		hyper[device.HyperCorrection1], hyper[device.HyperCorrection2], hyper[device.HyperGradScale] = 1, 1, 1
+		if o.fills[i] != nil {
+			o.fills[i](hyper, step)
+		}
 	}
 	if err := o.dev.Upload(o.hyper, device.Bytes(o.host)); err != nil {
 		return fmt.Errorf("optimizer: %w", err)
@@ -274,12 +289,14 @@ func (a *average) prepare(dev device.Device, decay float64) error {
 	return dev.Upload(a.decay, device.Bytes(a.host[:]))
 }
 
-// Update queues the clipping and the update rule: the same device work at every step.
+// Update queues the clipping and the update rules: the same device work at every step.
 func (o *Optimizer) Update() {
 	if o.clip != nil {
 		o.clip.Run()
 	}
-	o.rule.Step(o.hyper)
+	for _, u := range o.updates {
+		u.run()
+	}
 }
 
 // Average queues the averages that are due after the step.

@@ -200,6 +200,60 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestGroupsHaveRules updates the filters by Adam, the other weights by SGD with another momentum than the rest: each
+// parameter changes as it does where its rule is everybody's.
+func TestGroupsHaveRules(t *testing.T) {
+	const steps = 5
+	train := func(cfg Config) map[string][]float32 {
+		r := newRig(t)
+		o, err := New(r.dev, r.params, r.state, cfg, Cosine{}, steps, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step := range steps {
+			r.setGradients()
+			if err := o.Step(step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := map[string][]float32{}
+		for _, p := range r.params {
+			all[p.Name] = r.download(p.Value)
+		}
+		for _, n := range o.Tensors() {
+			all[n.Name] = r.download(n.Tensor)
+		}
+		return all
+	}
+	filters := Config{Rule: Adam{Beta1: 0.8}, LR: 0.02, WeightDecay: 0.1, Decoupled: true}
+	dense := Config{Rule: SGD{Momentum: 0.5, Nesterov: true}, LR: 0.03}
+	rest := Config{Rule: SGD{Momentum: 0.9}, LR: 0.1, WeightDecay: 0.2}
+	mixed := rest
+	mixed.Groups = []Group{
+		{Match: "conv*.weight", Rule: &Adam{Beta1: 0.8}, LR: 0.02, WeightDecay: 0.1, Decoupled: true},
+		{Role: nn.Weight, Rule: dense.Rule, LR: 0.03},
+	}
+	got := train(mixed)
+	for _, c := range []struct {
+		cfg   Config
+		names []string
+	}{
+		{filters, []string{"conv1.weight", "adam.m.conv1.weight", "adam.v.conv1.weight"}},
+		{dense, []string{"dense1.weight", "sgd.velocity.dense1.weight"}},
+		{rest, []string{"conv1.bias", "norm1.gain", "sgd.velocity.conv1.bias", "sgd.velocity.norm1.gain"}},
+	} {
+		want := train(c.cfg)
+		for _, name := range c.names {
+			if !slices.Equal(got[name], want[name]) || want[name] == nil {
+				t.Errorf("%s is %v, want %v", name, got[name], want[name])
+			}
+		}
+	}
+	if n := len(got); n != 5+2+1+2 {
+		t.Errorf("%d tensors, want the 5 parameters, Adam's 2, SGD's 1 and 2", n)
+	}
+}
+
 func TestClip(t *testing.T) {
 	r := newRig(t)
 	o, err := New(r.dev, r.params, nil, Config{Algorithm: "sgd", LR: 1, Clip: Clip{MaxNorm: 0.5, MaxValue: 0.1}}, nil, 1, 1)
@@ -385,15 +439,15 @@ func TestNewRefuses(t *testing.T) {
 		schedule Schedule
 		says     string
 	}{
-		{"algorithm", Config{Algorithm: "sdg", LR: 1}, nil, `unknown algorithm "sdg" (valid: sgd, adam, adamw, rmsprop)`},
+		{"algorithm", Config{Algorithm: "sdg", LR: 1}, nil, `unknown algorithm "sdg" (valid: sgd, adam, adamw, rmsprop`},
 		{"no algorithm", Config{LR: 1}, nil, "valid: sgd"},
 		{"rate", Config{Algorithm: "adam"}, nil, "learning rate is 0"},
 		{"NaN rate", Config{Algorithm: "adam", LR: math.NaN()}, nil, "learning rate is NaN"},
-		{"momentum", sgd(func(c *Config) { c.Momentum = 1 }), nil, "momentum is 1"},
-		{"adam's momentum", Config{Algorithm: "adam", LR: 1, Momentum: 0.9}, nil, "has beta1"},
+		{"momentum", sgd(func(c *Config) { c.Momentum = 1 }), nil, "sgd: momentum: want a number from 0 to below 1, got 1"},
+		{"adam's momentum", Config{Algorithm: "adam", LR: 1, Momentum: 0.9}, nil, "adam has no setting momentum"},
 		{"nesterov", sgd(func(c *Config) { c.Nesterov = true }), nil, "nesterov needs a momentum"},
-		{"rmsprop's nesterov", Config{Algorithm: "rmsprop", LR: 1, Nesterov: true}, nil, "nesterov is for sgd"},
-		{"beta", Config{Algorithm: "adam", LR: 1, Beta2: 1}, nil, "beta2 is 1"},
+		{"rmsprop's nesterov", Config{Algorithm: "rmsprop", LR: 1, Nesterov: true}, nil, "rmsprop has no setting nesterov"},
+		{"beta", Config{Algorithm: "adam", LR: 1, Beta2: 1}, nil, "adam: beta2: want a number between 0 and 1, got 1"},
 		{"decay", sgd(func(c *Config) { c.WeightDecay = -1 }), nil, "weight decay is -1"},
 		{"clip", sgd(func(c *Config) { c.Clip.MaxNorm = -1 }), nil, "max-norm is -1"},
 		{"lookahead", sgd(func(c *Config) { c.Lookahead = &Lookahead{} }), nil, "every is 0"},
@@ -402,6 +456,12 @@ func TestNewRefuses(t *testing.T) {
 		{"no match", sgd(func(c *Config) { c.Groups = []Group{{Match: "norm*.bias"}} }), nil,
 			`group "norm*.bias" has no parameters, or those before it have them all (trained parameters: conv1.weight, conv1.bias, norm1.gain, dense1.weight)`},
 		{"shadowed", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv1.*"}, {Match: "conv1.bias"}} }), nil, `group "conv1.bias" has no`},
+		{"group without a rate", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv*", Rule: Adam{}}} }), nil, `group "conv*": learning rate is 0`},
+		{"group with a rate only", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv*", LR: 1}} }), nil, `group "conv*": it has a learning rate`},
+		{"group's rule", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv*", Rule: Adam{Beta1: 2}, LR: 1}} }), nil,
+			`group "conv*": adam: beta1 is 2, needs a number between 0 and 1`},
+		{"rule and algorithm", Config{Rule: Adam{}, Algorithm: "sgd", LR: 1}, nil, "the rule is adam, and there are settings beside it"},
+		{"rule and a setting", Config{Rule: SGD{}, Momentum: 0.9, LR: 1}, nil, "put them into the rule"},
 		{"pattern", sgd(func(c *Config) { c.Groups = []Group{{Match: "[x"}} }), nil, "syntax error in pattern"},
 		{"schedule", sgd(func(*Config) {}), WarmUp{}, "schedule: want one of warm-up"},
 	} {

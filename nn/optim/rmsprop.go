@@ -1,11 +1,11 @@
 package optim
 
 import (
-	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/setting"
 )
 
-// rmsprop divides the gradient by a running root mean square of it (Hinton, "Neural Networks
+// RMSProp divides the gradient by a running root mean square of it (Hinton, "Neural Networks
 // for Machine Learning", lecture 6e, 2012):
 //
 //	v = beta2*v + (1-beta2)*g^2
@@ -17,15 +17,39 @@ import (
 //	w = w - LR*u
 //
 // Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
-func (o *Optimizer) rmsprop(p *nn.Param) (device.OptimizerParam, error) {
-	slot := device.OptimizerParam{Value: p.Value, Grad: p.Grad}
-	var err error
-	if slot.State1, err = o.state("rmsprop.v."+p.Name, p); err != nil {
-		return slot, err
+type RMSProp struct {
+	Momentum float64
+	Beta2    float64 // 0 means 0.99
+	Epsilon  float64 // 0 means 1e-8
+}
+
+func rmsPropKind() RuleKind {
+	return RuleKind{Name: "rmsprop", Doc: "gradient divided by a running root mean square (Hinton 2012)", New: func() Rule { return RMSProp{} }}
+}
+
+// Kind returns "rmsprop".
+func (RMSProp) Kind() string { return "rmsprop" }
+
+// Settings declares the keys of recipes.
+func (r *RMSProp) Settings(s *setting.List) {
+	s.Float64(&r.Momentum, "momentum", 0, setting.ZeroToBelowOne, "weight of the old direction")
+	s.Float64(&r.Beta2, "beta2", 0.99, setting.BetweenZeroAndOne, "weight of the old mean of squared gradients")
+	s.Float64(&r.Epsilon, "epsilon", 1e-8, setting.Positive, "added to the root of that mean")
+}
+
+// Build adds the fused update of all parameters.
+func (r RMSProp) Build(u *Update) error {
+	spec := device.OptimizerSpec{Kind: device.RMSProp, Epsilon: float32(r.Epsilon)}
+	for p := range u.Params() {
+		slot := u.Slot(p)
+		slot.State1 = u.State("rmsprop.v", p)
+		if r.Momentum != 0 {
+			slot.State2 = u.State("rmsprop.u", p)
+		}
+		spec.Slots = append(spec.Slots, slot)
 	}
-	if o.cfg.Momentum == 0 {
-		return slot, nil
-	}
-	slot.State2, err = o.state("rmsprop.u."+p.Name, p)
-	return slot, err
+	u.Fused(spec, func(hyper []float32, _ int) {
+		hyper[device.HyperMomentum], hyper[device.HyperBeta2] = float32(r.Momentum), float32(r.Beta2)
+	})
+	return nil
 }

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -52,12 +53,12 @@ func (r *reader) expand(use *section) ([]*section, bool) {
 	}
 	b, ok := r.blocks[name]
 	if !ok {
-		var names []string
-		for n := range r.blocks {
-			names = append(names, n)
+		names := slices.Sorted(maps.Keys(r.blocks))
+		if len(names) == 0 {
+			use.fail("block", "there is no block %q: the recipe has none", name)
+		} else {
+			use.fail("block", "unknown value %q%s", name, Suggest(name, names))
 		}
-		slices.Sort(names)
-		use.fail("block", "unknown value %q%s", name, Suggest(name, names))
 		return nil, false
 	}
 	b.used = true
@@ -81,7 +82,7 @@ func (r *reader) expand(use *section) ([]*section, bool) {
 // expansion puts values in place of a block's parameters.
 type expansion struct {
 	use     *section
-	aliases map[string]string // where the values come from that stand at paths of the block
+	aliases map[string]string // which key of use the value at a path of the block comes from
 	failed  bool
 }
 
@@ -93,8 +94,8 @@ func (e *expansion) fill(path string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		table := make(map[string]any, len(v))
-		for key, x := range v {
-			table[key] = e.fill(join(path, key), x)
+		for _, key := range slices.Sorted(maps.Keys(v)) { // messages list parameters in the order in which they are met
+			table[key] = e.fill(join(path, key), v[key])
 		}
 		return table
 	case []any:
@@ -151,6 +152,6 @@ func (e *expansion) value(path, reference string) any {
 		e.failed = true
 		return nil
 	}
-	e.aliases[path] = e.use.source(e.use.at(key))
+	e.aliases[path] = e.use.at(key)
 	return v
 }

@@ -42,7 +42,7 @@ func printable(text string) string {
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
 }
 
-// SetError is a change that can't be made to a recipe: its key leads nowhere.
+// SetError is a change of a recipe whose key is invalid.
 type SetError struct{ Key, Msg string }
 
 func (e *SetError) Error() string { return printable("-set " + e.Key + ": " + e.Msg) }
@@ -50,10 +50,10 @@ func (e *SetError) Error() string { return printable("-set " + e.Key + ": " + e.
 // Errors is every mistake found in a recipe, in the order of the file.
 type Errors []*Error
 
-// maxErrorLines is how many lines Errors takes at most: the rest is counted.
+// maxErrorLines is the largest number of lines of Errors' text: further mistakes are only counted.
 const maxErrorLines = 3
 
-// Error returns the first mistakes, one a line, and says how many more there are.
+// Error returns the first mistakes, one per line, and the number of the others.
 func (e Errors) Error() string {
 	var lines []string
 	for i, err := range e {
@@ -91,8 +91,8 @@ func Nearest(name string, candidates []string) string {
 	return best
 }
 
-// Suggest ends a message about an unknown name: with the nearest valid one and the
-// list of all.
+// Suggest ends a message about an unknown name, with the nearest valid name and the
+// list of all valid names.
 func Suggest(name string, valid []string) string {
 	text := ""
 	if n := Nearest(name, valid); n != "" {

@@ -19,6 +19,7 @@ type Kinds struct {
 	Layers       []nn.LayerKind
 	Losses       []nn.LossKind
 	Initializers []nn.InitializerKind
+	Rules        []optim.RuleKind
 	Schedules    []optim.ScheduleKind
 	Transforms   []augment.Kind
 	DataSets     []data.SetKind
@@ -30,6 +31,7 @@ func BuiltIn() Kinds {
 		Layers:       nn.LayerKinds(),
 		Losses:       nn.LossKinds(),
 		Initializers: nn.InitializerKinds(),
+		Rules:        optim.RuleKinds(),
 		Schedules:    optim.ScheduleKinds(),
 		Transforms:   augment.Kinds(),
 		DataSets:     data.SetKinds(),
@@ -55,6 +57,3 @@ func (k Kinds) DefaultFor(dataSet string) string {
 	}
 	return data.FolderKind().Recipe
 }
-
-// DefaultFor is that of the built-in kinds.
-func DefaultFor(dataSet string) string { return BuiltIn().DefaultFor(dataSet) }

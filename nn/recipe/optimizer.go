@@ -12,7 +12,7 @@ func (s *section) readOptimizer() optim.Config {
 		return c
 	}
 	defer s.finish()
-	s.readRule(&c)
+	c.Rule, c.LR, c.WeightDecay, c.Decoupled = s.readRule()
 	groups, _ := s.subs("group")
 	for _, g := range groups {
 		c.Groups = append(c.Groups, g.readGroup())
@@ -40,57 +40,20 @@ func readTable[T any](s *section, v T) T {
 	return setting.Edit(v, s.constants, s.read)
 }
 
-// readRule reads the update rule, its learning rate and its weight decay.
-func (s *section) readRule(c *optim.Config) {
-	var l setting.List
-	l.Float64(&c.LR, "lr", 0, setting.Positive, "learning rate before the schedule").Require()
-	l.Float64(&c.WeightDecay, "weight-decay", 0, setting.NotNegative, "decay of the weights")
-	algorithms := optim.Algorithms()
-	var kinds []setting.Kind[*optim.Config]
-	for _, name := range algorithms {
-		kinds = append(kinds, setting.Kind[*optim.Config]{Name: name})
+// readRule reads the update rule that kind names, with its learning rate and weight decay. The rule is nil if there
+// is none of that name.
+func (s *section) readRule() (rule optim.Rule, lr, decay float64, decoupled bool) {
+	s.has("kind") // so that messages name it first
+	var rates, coupling setting.List
+	rates.Float64(&lr, "lr", 0, setting.Positive, "learning rate before the schedule").Require()
+	rates.Float64(&decay, "weight-decay", 0, setting.NotNegative, "decay of the weights")
+	s.read(&rates)
+	rule, ok := readKind(s, "kind", s.kinds.Rules)
+	if ok && !optim.AlwaysDecoupled(rule) {
+		coupling.Bool(&decoupled, "decoupled", "weight decay acts on the weight alone")
+		s.read(&coupling)
 	}
-	if !s.require("kind") {
-		s.read(&l)
-		s.acceptAll()
-		return
-	}
-	v, _ := s.lookup("kind")
-	kind, ok := kindOf(s, "kind", v, kinds)
-	if !ok {
-		s.read(&l)
-		s.acceptAll()
-		return
-	}
-	c.Algorithm = kind.Name
-	ruleSettings(c, &l)
-	s.read(&l)
-	if c.Nesterov && c.Momentum == 0 {
-		s.fail("nesterov", "needs a momentum above 0")
-	}
-}
-
-// ruleSettings declares the settings of the rule that is named.
-func ruleSettings(c *optim.Config, l *setting.List) {
-	momentum := func() { l.Float64(&c.Momentum, "momentum", 0, setting.ZeroToBelowOne, "weight of the old velocity") }
-	beta2 := 0.999
-	switch c.Algorithm {
-	case "sgd":
-		momentum()
-		l.Bool(&c.Nesterov, "nesterov", "Nesterov's momentum")
-	case "rmsprop":
-		momentum()
-		beta2 = 0.99
-	default:
-		l.Float64(&c.Beta1, "beta1", 0.9, setting.BetweenZeroAndOne, "decay of the mean of the gradients")
-	}
-	if c.Algorithm != "sgd" {
-		l.Float64(&c.Beta2, "beta2", beta2, setting.BetweenZeroAndOne, "decay of the mean of their squares")
-		l.Float64(&c.Epsilon, "epsilon", 1e-8, setting.Positive, "added to the root of the squares")
-	}
-	if c.Algorithm != "adamw" {
-		l.Bool(&c.Decoupled, "decoupled", "weight decay acts on the weight alone")
-	}
+	return rule, lr, decay, decoupled
 }
 
 func (s *section) readGroup() optim.Group {
@@ -105,6 +68,9 @@ func (s *section) readGroup() optim.Group {
 	s.read(&l)
 	if !s.has("match") && !s.has("role") {
 		s.failHere("match (a pattern of names, such as \"norm*\") or role is missing")
+	}
+	if s.has("kind") { // a rule of its own
+		g.Rule, g.LR, g.WeightDecay, g.Decoupled = s.readRule()
 	}
 	return g
 }

@@ -1,40 +1,3 @@
-// Package recipe reads recipes: TOML files that say everything about a training but the
-// data: the network layer by layer, augmentation, loss, optimiser, schedule, epochs.
-//
-//	r, err := recipe.Load("mnist")           // a built-in one, or the path of a file
-//	model := r.Model(10)                     // for 10 classes
-//
-// # The file
-//
-// A recipe is read strictly: an unknown key, a value of the wrong kind or out of range, or
-// a key that is missing is an error with file and line. All mistakes are reported at once.
-//
-//	name = "my-recipe"
-//	description = "one line"
-//	data = ["mnist"]          # the data sets it is meant for
-//	epochs = 3                # may be a fraction
-//	batch = 64
-//	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
-//
-//	[augment]                 # mean, std; flip, crop, cutout
-//	[[augment.transform]]     # or, in place of these three, one table per transform, in order
-//	kind = "hue"
-//	[loss]                    # kind = "cross-entropy" or "mse"
-//	[optimizer]               # kind = "sgd", "adam", "adamw" or "rmsprop"; lr
-//	[schedule]                # kind; the learning rate's factor over training
-//	[evaluate]                # views: test-time augmentation
-//	[[network]]               # one table a layer
-//	layer = "conv2d"
-//	out = 8
-//	kernel = 3
-//
-// Wherever a height and a width are meant, one number stands for both.
-//
-// # Mean and deviation
-//
-// augment.mean and augment.std are those of the first data set that data names. For any
-// other, or without them, they are to be computed from the training images: see
-// [Recipe.MeanStd].
 package recipe
 
 import (
@@ -55,19 +18,20 @@ import (
 type Recipe struct {
 	Name        string
 	Description string
-	Data        []string // data sets that it is meant for, the first being the one of Mean and Std
-	ImageSize   nn.Pair  // to which the images of a folder are resized; zero: as they are
-	Grayscale   bool     // images of a folder are read as gray ones
+	Data        []string // data sets that it is meant for; Augment.Mean and Std are those of the first
+	ImageSize   nn.Pair  // size to which the images of a folder are resized; zero: not resized
+	Grayscale   bool     // read the images of a folder as gray images
 
-	Epochs    float64 // may be a fraction
-	Batch     int
-	DropLast  bool // leave out a last, smaller batch
-	EvalEvery int  // epochs from one test to the next; 0: at the end only
+	Epochs     float64 // may be a fraction
+	Batch      int
+	Accumulate int  // batches per update
+	DropLast   bool // leave out a last, smaller batch
+	EvalEvery  int  // epochs from one test to the next; 0: only at the end
 
-	Precision string // that a GPU should compute in, one of Precisions; "" leaves it to the program
+	Precision string // in which a GPU should compute, one of Precisions; "" leaves it to the program
 
 	Augment   train.Augment
-	Views     []train.TTAView // of a test image, at the end; none, and before the end: the image as it is
+	Views     []train.TTAView // test-time augmentation at the end of training; empty: none
 	Loss      nn.Loss
 	Optimizer optim.Config
 	Schedule  optim.Schedule
@@ -78,16 +42,16 @@ type Recipe struct {
 	kinds Kinds
 }
 
-// Run is what a configuration of a run says besides the recipe, in the table [run]: a
-// recipe that has it can still be used like any other.
+// Run is the table [run] of a run's config.toml: the run's settings that are not part of the recipe. A recipe with
+// this table loads like any other.
 type Run struct {
 	Data    string  // name of the data set, or folder
 	DataDir string  // where its files are; may be empty
-	Val     float64 // share of a folder's images that is held out
+	Val     float64 // share of a folder's images that was held out
 	Seed    uint64
 
-	Device        string // that trained, as Device.Name; in older files what was asked for
-	Precision     string // that it computed in, one of Precisions; "" in older files
+	Device        string // the device that trained, as Device.Name; in older files the value of the flag
+	Precision     string // the precision in which it computed, one of Precisions; "" in older files
 	Deterministic bool   // only algorithms that give the same bits each time
 	Autotune      bool   // a GPU's algorithms were measured
 	CUDAGraph     bool   // a GPU replayed recorded steps
@@ -117,8 +81,9 @@ func (k Kinds) parse(d *document) (*Recipe, error) {
 	}
 	s.readBlocks()
 	if s.require("network") {
-		s.readNetwork()
-		s.reportUnused()
+		if s.readNetwork(); len(d.errs) == 0 {
+			s.reportUnused()
+		}
 	}
 	s.finish()
 	if len(d.errs) > 0 {
@@ -143,6 +108,7 @@ func (r *Recipe) readHeader(s *section) {
 	l.Bool(&r.Grayscale, "grayscale", "read the images of a folder as gray ones")
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
 	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
+	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
 	l.Bool(&r.DropLast, "drop-last", "leave out a last, smaller batch")
 	r.EvalEvery = 1
 	l.Func("eval-every", "a whole number", "epochs from one test to the next; 0: only at the end", func(v any) error {
@@ -237,8 +203,8 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 	})
 }
 
-// WithMeanStd returns the recipe with another mean and deviation, one a channel, which
-// then hold for every data set.
+// WithMeanStd returns the recipe with another mean and standard deviation of each channel, which then
+// hold for every data set.
 func (r *Recipe) WithMeanStd(mean, std []float32) (*Recipe, error) {
 	return r.with(func(d *document) {
 		augment, ok := d.root["augment"].(map[string]any)
@@ -286,13 +252,12 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
-		Epochs: r.Epochs, Batch: r.Batch, DropLast: r.DropLast, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, DropLast: r.DropLast, EvalEvery: evalEvery,
 	}
 }
 
-// MeanStd returns the mean and deviation for a data set, and false when the recipe has none for
-// it: they must be
-// computed then.
+// MeanStd returns the mean and standard deviation of each channel for a data set, and false if the recipe has none for
+// it and they must be computed.
 func (r *Recipe) MeanStd(data string) (mean, std []float32, ok bool) {
 	if len(r.Augment.Mean) == 0 || len(r.Data) > 0 && r.Data[0] != data {
 		return nil, nil, false
@@ -303,8 +268,8 @@ func (r *Recipe) MeanStd(data string) (mean, std []float32, ok bool) {
 // TOML returns the recipe as a file: loading it gives the same recipe.
 func (r *Recipe) TOML() ([]byte, error) { return r.doc.encode() }
 
-// ImageShape returns the shape [h w c] of the images that the recipe is meant for: those of its first known data set, or
-// the size that it asks for; nil where it says neither.
+// ImageShape returns the shape [h w c] of the images that the recipe is meant for: that of its first known data set, or
+// else image-size; nil if the recipe has neither.
 func (r *Recipe) ImageShape() nn.Shape {
 	for _, name := range r.Data {
 		for _, d := range r.kinds.DataSets {

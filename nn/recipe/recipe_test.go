@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/optim"
 	"trainer/nn/setting"
@@ -83,7 +84,7 @@ func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {
 	if !reflect.DeepEqual(r.Model(10), want) {
 		t.Errorf("got  %#v\nwant %#v", r.Model(10), want)
 	}
-	if o := r.Optimizer; o.Algorithm != "adam" || o.LR != 0.01 || o.Beta1 != 0.7 || o.Beta2 != 0.9 {
+	if o := r.Optimizer; o.Rule != (optim.Adam{Beta1: 0.7, Beta2: 0.9, Epsilon: 1e-8}) || o.LR != 0.01 {
 		t.Errorf("optimizer %+v", o)
 	}
 	if _, ok := r.Schedule.(optim.OneCycle); !ok || r.Epochs != 1 || r.Batch != 256 {
@@ -104,7 +105,7 @@ func TestAirbenchRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		scale := 1024 * (1 + 1/(1-r.Optimizer.Momentum))
+		scale := 1024 * (1 + 1/(1-r.Optimizer.Rule.(optim.SGD).Momentum))
 		lr := c.lr / scale
 		decay := c.decay * float64(r.Batch) / scale / lr
 		if math.Abs(r.Optimizer.LR/lr-1) > 1e-6 || math.Abs(r.Optimizer.WeightDecay/decay-1) > 1e-6 {
@@ -197,9 +198,9 @@ func TestMistakes(t *testing.T) {
 			`r.toml:12: network.0.init.gian: unknown key, did you mean network.0.init.gain?`},
 		{"unit", head + "[[network]]\nlayer = \"dense\"\nout = \"clases\"\n", `r.toml:11: network.0.out: want a whole number from 1 or "classes", got "clases"`},
 		{"class weights", strings.Replace(head, "\n[optimizer]", "\nclass-weights = \"balance\"\n[optimizer]", 1) + network,
-			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got "balance"`},
+			`r.toml:6: loss.class-weights: want a list, each element a number from 0 or "balanced", got "balance"`},
 		{"a weight below 0", strings.Replace(head, "\n[optimizer]", "\nclass-weights = [1, -1]\n[optimizer]", 1) + network,
-			`r.toml:6: loss.class-weights: want a list, each of it a number from 0 or "balanced", got [1, -1]`},
+			`r.toml:6: loss.class-weights: want a list, each element a number from 0 or "balanced", got [1, -1]`},
 		{"ignored label", strings.Replace(head, "\n[optimizer]", "\nignore-index = \"none\"\n[optimizer]", 1) + network,
 			`r.toml:6: loss.ignore-index: want a whole number from -2147483648 to 2147483647, got "none"`},
 		{"a date", head + "momentum = 1979-05-27\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got 1979-05-27`},
@@ -251,6 +252,41 @@ class-weights = "balanced"`, nn.MeanSquaredError{LossWeights: nn.LossWeights{Bal
 	}
 }
 
+// TestGroupRules reads groups with rules of their own.
+func TestGroupRules(t *testing.T) {
+	r, err := LoadWith("mnist-basic", []string{
+		"accumulate=4",
+		`optimizer.group=[{role="weight", kind="muon", lr=0.24, momentum=0.6, nesterov=true, weight-decay=0.1}, {match="*.bias", lr-scale=2}]`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := 2.0
+	want := []optim.Group{
+		{Role: nn.Weight, Rule: optim.Muon{Momentum: 0.6, Nesterov: true, Steps: 3, Epsilon: 1e-7}, LR: 0.24, WeightDecay: 0.1},
+		{Match: "*.bias", LRScale: &two},
+	}
+	if !reflect.DeepEqual(r.Optimizer.Groups, want) {
+		t.Errorf("got %+v, want %+v", r.Optimizer.Groups, want)
+	}
+	if c := r.TrainConfig(nil, &data.Dataset{Train: &data.InMemory{ClassNames: []string{"a"}}}, 1); r.Accumulate != 4 || c.Accumulate != 4 {
+		t.Errorf("%d and %d batches per update, want 4", r.Accumulate, c.Accumulate)
+	}
+	for text, says := range map[string]string{
+		`{role="weight", kind="muon"}`:                        "optimizer.group.0: lr is missing",
+		`{role="weight", kind="moon", lr=1, beta1=0.5}`:       `unknown value "moon"`,
+		`{role="weight", lr=1}`:                               "optimizer.group.0.lr: unknown key",
+		`{role="weight", kind="lion", lr=1, decoupled=false}`: "decoupled: unknown key",
+		`{role="weight", kind="muon", lr=1, nesterov=true}`:   "optimizer.group.0.nesterov: needs a momentum above 0",
+		`{role="weight", kind="lion", lr=1, beta2=1}`:         "optimizer.group.0.beta2: want a number between 0 and 1, got 1",
+	} {
+		_, err := LoadWith("mnist-basic", []string{"optimizer.group=[" + text + "]"})
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v, want %q in it", text, err, says)
+		}
+	}
+}
+
 func TestChanges(t *testing.T) {
 	r, err := LoadWith("mnist-basic", []string{
 		"optimizer.momentum=0.8", "network.0.out = 16", "schedule.kind=cosine", "description=my own",
@@ -266,7 +302,7 @@ func TestChanges(t *testing.T) {
 	if layers[1] != nn.Layer(nn.GELU{Tanh: true}) {
 		t.Errorf("activation %#v", layers[1])
 	}
-	if r.Optimizer.Momentum != 0.8 || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
+	if r.Optimizer.Rule != (optim.SGD{Momentum: 0.8}) || r.Optimizer.EMA.Decay != 0.99 || r.Description != "my own" || r.Augment.Mean[0] != 0.5 {
 		t.Errorf("recipe %+v", r)
 	}
 	if _, ok := r.Schedule.(optim.Cosine); !ok {
@@ -282,6 +318,20 @@ func TestChanges(t *testing.T) {
 	}
 	if diff := cmp.Diff(r, again, ignoreDocument); diff != "" {
 		t.Errorf("read again (-want +got):\n%s", diff)
+	}
+}
+
+// The scale of a normalisation is named gain in older recipes.
+func TestRoles(t *testing.T) {
+	for name, want := range map[string]nn.Role{"weight": nn.Weight, "bias": nn.Bias, "gain": nn.Gain, "scale": nn.Gain} {
+		r, err := LoadWith("mnist-basic", []string{`optimizer.group=[{ role = "` + name + `", lr-scale = 0 }]`})
+		if err != nil || r.Optimizer.Groups[0].Role != want || *r.Optimizer.Groups[0].LRScale != 0 {
+			t.Errorf("role %s: %+v, %v", name, r, err)
+		}
+	}
+	_, err := LoadWith("mnist-basic", []string{`optimizer.group=[{ role = "scales" }]`})
+	if want := `-set optimizer.group.0.role: unknown value "scales", did you mean scale? (valid: weight, bias, gain, scale)`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -425,9 +475,20 @@ func TestKindsDescribeThemselves(t *testing.T) {
 			t.Errorf("%s has no family", k.Name)
 		}
 	}
+	for _, k := range kinds.Losses {
+		if got := k.New().Kind(); got != k.Name {
+			t.Errorf("the kind %s makes a loss of the kind %s", k.Name, got)
+		}
+	}
 	checkKinds(t, kinds, kinds.layers())
 	checkKinds(t, kinds, kinds.Losses)
 	checkKinds(t, kinds, kinds.Initializers)
+	for _, k := range kinds.Rules {
+		if got := k.New().Kind(); got != k.Name {
+			t.Errorf("the kind %s makes a rule of the kind %s", k.Name, got)
+		}
+	}
+	checkKinds(t, kinds, kinds.Rules)
 	checkKinds(t, kinds, kinds.Schedules)
 	checkKinds(t, kinds, kinds.Transforms)
 }
@@ -461,6 +522,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(text, "optimizer.lr=0.5")
 	}
 	f.Add([]byte(head+network), "network.0={layer=\"residual\", body=[]}")
+	f.Add([]byte(stages), "network.0.out=3")
 	f.Add([]byte("[[a.b]]\n[a.b.c]\nx.y = [[1], {z = 2}]\n"), "a.b.0.c=1")
 	f.Fuzz(func(t *testing.T, text []byte, change string) {
 		r, err := BuiltIn().Parse("f.toml", text, change)

@@ -26,14 +26,16 @@ type reader struct {
 // a misfit as an error; finish then reports the keys that nobody asked for.
 type section struct {
 	*reader
-	path  string
-	table map[string]any
-	asked []string
-	// aliases say which path a value came from that stands at another one: a block's parameters, see blocks.go.
+	path   string
+	table  map[string]any
+	asked  []string
+	failed bool // there was an error in the table
+
+	// Where the table stands in a block (see blocks.go): use is the table that names the block, and aliases
+	// says which of its paths a value came from. All are nil elsewhere.
+	block   *block
+	use     *section
 	aliases map[string]string
-	// block is the block that the table stands in, and use the table that names it; nil outside.
-	block *block
-	use   *section
 }
 
 // at returns the path of a key.
@@ -65,6 +67,7 @@ func (s *section) require(key string) bool {
 		return true
 	}
 	if s.path == "" {
+		s.failed = true
 		s.doc.errs = append(s.doc.errs, &Error{File: s.doc.file, Key: key, Msg: "missing", order: math.MaxInt})
 		return false
 	}
@@ -74,18 +77,22 @@ func (s *section) require(key string) bool {
 
 // fail notes an error in the value of a key.
 func (s *section) fail(key, format string, args ...any) {
+	s.failed = true
 	s.doc.fail(s.source(s.at(key)), format, args...)
 }
 
 // failHere notes an error in the table.
-func (s *section) failHere(format string, args ...any) { s.doc.fail(s.source(s.path), format, args...) }
+func (s *section) failHere(format string, args ...any) {
+	s.failed = true
+	s.doc.fail(s.source(s.path), format, args...)
+}
 
 // source returns the path that the value at a path came from.
 func (s *section) source(path string) string {
 	rest := ""
 	for p := path; p != ""; {
 		if from, ok := s.aliases[p]; ok {
-			return from + rest
+			return s.use.source(from + rest)
 		}
 		parent, key := cutLast(p)
 		p, rest = parent, "."+key+rest
@@ -95,15 +102,17 @@ func (s *section) source(path string) string {
 
 // finish reports unknown keys.
 func (s *section) finish() {
+	path := s.source(s.path) // a key stands in the table, wherever its value came from
 	for key := range s.table {
 		if slices.Contains(s.asked, key) {
 			continue
 		}
+		s.failed = true
 		if n := Nearest(key, s.asked); n != "" {
-			s.fail(key, "unknown key, did you mean %s?", s.at(n))
+			s.doc.fail(join(path, key), "unknown key, did you mean %s?", join(path, n))
 			continue
 		}
-		s.fail(key, "unknown key (valid here: %s)", strings.Join(s.asked, ", "))
+		s.doc.fail(join(path, key), "unknown key (valid here: %s)", strings.Join(s.asked, ", "))
 	}
 }
 
@@ -116,7 +125,6 @@ func (s *section) acceptAll() {
 
 // read stores the values of a list's keys in its fields, and completes them.
 func (s *section) read(l *setting.List) {
-	before := len(s.doc.errs)
 	for _, it := range l.All() {
 		if it.Required && !s.require(it.Key) {
 			continue
@@ -130,7 +138,7 @@ func (s *section) read(l *setting.List) {
 			s.failSetting(it.Key, it.Set(v))
 		}
 	}
-	if len(s.doc.errs) > before {
+	if s.failed {
 		l.Complete()
 		return
 	}

@@ -98,8 +98,8 @@ func TestSet(t *testing.T) {
 		{"label", int64(1 << 31), "want a whole number from -2147483648 to 2147483647, got 2147483648", nil},
 		{"label", 0.5, "want a whole number from -2147483648 to 2147483647, got 0.5", nil},
 		{"means", list(0.5, int64(1)), "", func(e *every) bool { return len(e.Means) == 2 && e.Means[1] == 1 }},
-		{"means", list(0.5, 1.5), "want a list, each of it a number from 0 to 1, got [0.5, 1.5]", nil},
-		{"times", 3.0, "want a list, each of it a number from 0, got 3", nil},
+		{"means", list(0.5, 1.5), "want a list, each element a number from 0 to 1, got [0.5, 1.5]", nil},
+		{"times", 3.0, "want a list, each element a number from 0, got 3", nil},
 		{"count", int64(5), "", func(e *every) bool { return e.Count == 5 }},
 		{"count", "classes", "", func(e *every) bool { return e.Count == 10 }},
 		{"count", "clases", `want a whole number from 1 or "classes", got "clases"`, nil},
@@ -180,7 +180,7 @@ func TestUsage(t *testing.T) {
 	for key, want := range map[string]string{
 		"ratio": "a ratio (0.1)", "rate": "a rate", "scale": "a scale (1)", "count": `a count, or "classes" (3)`,
 		"stride": "a step (as kernel)", "padding": `zeros, or "same" (0)`, "bias": "add a bias (true)", "frozen": "don't train (false)",
-		"mode": "how fast (slow)", "nested": "what the reader knows (none)", "means": "one per channel",
+		"mode": "how fast: slow, fast (slow)", "nested": "what the reader knows (none)", "means": "one per channel",
 	} {
 		if got := find(t, l, key).Usage(); got != want {
 			t.Errorf("%s: %q, want %q", key, got, want)

@@ -159,7 +159,7 @@ func (n *numbers[T]) set(v any) error {
 	return nil
 }
 
-func (n *numbers[T]) want() string { return "a list, each of it " + n.in.String() }
+func (n *numbers[T]) want() string { return "a list, each element " + n.in.String() }
 
 func (n *numbers[T]) check() error {
 	for i, x := range *n.field {

@@ -3,7 +3,6 @@ package setting
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -36,12 +35,6 @@ type value interface {
 	text() any
 }
 
-// word is a string that stands in for a value. It sets the flag, or is a constant of the list.
-type word struct {
-	text string
-	flag *bool
-}
-
 // errMismatch is a value of a recipe that isn't what was wanted.
 var errMismatch = errors.New("mismatch")
 
@@ -62,20 +55,6 @@ func (s *Setting) Require() *Setting {
 	return s
 }
 
-// OrFlag lets recipes give the word in place of a value, which sets the flag. A figure that shows the setting then
-// has the word.
-func (s *Setting) OrFlag(text string, flag *bool) *Setting {
-	s.words = append(s.words, word{text, flag})
-	return s
-}
-
-// OrConstant lets recipes give the word in place of a number. It stands for a number that the reader of the
-// recipe knows, such as that of the classes (see [Edit]).
-func (s *Setting) OrConstant(text string) *Setting {
-	s.words = append(s.words, word{text, nil})
-	return s
-}
-
 // Set stores a value of a recipe in the field: an int64, float64, string, bool, []any or map[string]any, as
 // TOML decodes it. The error says what was wanted and what came, or is an *UnknownNameError.
 func (s *Setting) Set(v any) error {
@@ -93,29 +72,12 @@ func (s *Setting) Set(v any) error {
 	return err
 }
 
-func (s *Setting) setWord(w word) error {
-	if w.flag != nil {
-		*w.flag = true
-		return nil
-	}
-	n, ok := s.list.constants[w.text]
-	if !ok {
-		return fmt.Errorf("%s is not known here", w.text)
-	}
-	return s.value.set(int64(n))
-}
-
-func (s *Setting) alternatives() string {
-	text := ""
-	for _, w := range s.words {
-		text += fmt.Sprintf(" or %q", w.text)
-	}
-	return text
-}
-
 // Usage is the setting's line in a listing: its doc, the words that may stand in, and the default.
 func (s *Setting) Usage() string {
 	text := s.Doc
+	if c, ok := s.value.(interface{ names() []string }); ok {
+		text += ": " + strings.Join(c.names(), ", ")
+	}
 	for _, w := range s.words {
 		text += fmt.Sprintf(", or %q", w.text)
 	}
@@ -131,73 +93,4 @@ func (s *Setting) Target() any {
 		return n.target
 	}
 	return nil
-}
-
-// Show puts the setting into figures where it isn't the default. format is that of fmt.Sprintf, for the
-// value. A pair is 3×5 or 3×3, with %d one number where both are equal; a flag is no argument.
-func (s *Setting) Show(format string) *Setting {
-	s.show = func() string {
-		if _, ok := s.value.(*flag); ok {
-			return format
-		}
-		return fmt.Sprintf(format, s.value.text())
-	}
-	return s
-}
-
-// ShowPercent is Show for a share, as a percentage.
-func (s *Setting) ShowPercent() *Setting {
-	s.show = func() string { return fmt.Sprintf("%.3g%%", 100*s.value.text().(float64)) }
-	return s
-}
-
-// shown returns the setting's text in a figure, "" for none.
-func (s *Setting) shown() string {
-	if s.show == nil {
-		return ""
-	}
-	for _, w := range s.words {
-		if w.flag != nil && *w.flag {
-			return w.text
-		}
-	}
-	if s.value.isDefault() {
-		return ""
-	}
-	return s.show()
-}
-
-// Shown describes the settings that figures have, where they are not the default, such as "3×3, stride 2".
-func (l *List) Shown() string {
-	var parts []string
-	for _, s := range l.settings {
-		if text := s.shown(); text != "" {
-			parts = append(parts, text)
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// Describe shows a value of a recipe in a message, in a few words however long it is.
-func Describe(v any) string {
-	if list, ok := v.([]any); ok && len(list) <= 4 {
-		parts := make([]string, len(list))
-		for i, e := range list {
-			parts[i] = describeElement(e)
-		}
-		return "[" + strings.Join(parts, ", ") + "]"
-	}
-	return describeElement(v)
-}
-
-func describeElement(v any) string {
-	switch v := v.(type) {
-	case string:
-		return strconv.Quote(v)
-	case map[string]any:
-		return "a table"
-	case []any:
-		return fmt.Sprintf("a list of %d", len(v))
-	}
-	return fmt.Sprint(v)
 }

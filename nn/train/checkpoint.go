@@ -72,6 +72,9 @@ func settings(s *Stepper) []setting {
 		{"optimizer", describe(c.Optimizer)},
 		{"schedule", describe(c.Schedule)},
 	}
+	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
+		list = append(list, setting{"batches per step", strconv.Itoa(k)})
+	}
 	if t := s.net.DType(); t != device.Float32 {
 		list = append(list, setting{precisionSetting, t.String()})
 	}

@@ -29,7 +29,12 @@ type Config struct {
 	Epochs   float64
 	Batch    int
 	DropLast bool // leave out an epoch's last batch where it is smaller
-	Seed     uint64
+	// Accumulate is the number of batches per step, which have one update: their gradients add up to that of one batch
+	// of all their images. 0 means 1. An epoch's last step has the batches that are left. Steps, and with them
+	// schedules, averages, checkpoints and metrics, count updates; batch normalisation still normalises each batch by
+	// itself, and updates its running statistics with each.
+	Accumulate int
+	Seed       uint64
 
 	// DType is what activations are stored in, Float32 (or 0), Float16 or BFloat16; see nn.Options.
 	DType device.DType
@@ -108,6 +113,8 @@ func (c *Config) check() error {
 		return bad("batch", "%d, want at least 1", c.Batch)
 	case c.Batch > c.Data.Train.Len():
 		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
+	case c.Accumulate < 0:
+		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
 		return bad("precision", "%v, want %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
 	case c.MetricsEvery < 0:
@@ -157,8 +164,16 @@ func (a *Augment) check(h, w, c int) error {
 	return nil
 }
 
-// stepsPerEpoch returns the batches of an epoch.
+// batchesPerStep returns the batches that have one update.
+func (c *Config) batchesPerStep() int { return max(1, c.Accumulate) }
+
+// stepsPerEpoch returns the updates of an epoch.
 func (c *Config) stepsPerEpoch() int {
+	return (c.batchesPerEpoch() + c.batchesPerStep() - 1) / c.batchesPerStep()
+}
+
+// batchesPerEpoch returns the batches of an epoch.
+func (c *Config) batchesPerEpoch() int {
 	n := c.Data.Train.Len()
 	if c.DropLast {
 		return n / c.Batch

@@ -31,6 +31,12 @@ type fakeGPU struct {
 	recording                  bool // a recorded step runs
 }
 
+var (
+	_ device.Capturer        = (*fakeGPU)(nil)
+	_ device.AsyncDownloader = (*fakeGPU)(nil)
+	_ device.DatasetResident = (*fakeGPU)(nil)
+)
+
 type allocation struct {
 	tensor weak.Pointer[device.Tensor]
 	bytes  int64

@@ -202,7 +202,7 @@ func (r *run) train(ctx context.Context) error {
 		}
 	}
 	for s.step < s.total && !r.interrupted {
-		r.loader.Start(s.step/s.perEpoch, s.step%s.perEpoch)
+		r.loader.Start(s.step/s.perEpoch, s.batch())
 		if err := r.trainEpoch(ctx); err != nil {
 			return err
 		}
@@ -268,20 +268,25 @@ func (r *run) trainEpoch(ctx context.Context) error {
 	}
 }
 
-// step trains on the next batch.
+// step trains on the next batches, until there was an update.
 func (r *run) step() error {
-	b, err := r.loader.Next()
-	if err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+	for step := r.stepper.step; r.stepper.step == step; {
+		b, err := r.loader.Next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("step %d: %w", step, err)
 		}
-		return fmt.Errorf("step %d: %w", r.stepper.step, err)
+		r.epoch.Images += b.N
+		r.trainImages += b.N
+		err = r.stepper.Step(b)
+		r.loader.Release(b)
+		if err != nil {
+			return err
+		}
 	}
-	r.epoch.Images += b.N
-	r.trainImages += b.N
-	err = r.stepper.Step(b)
-	r.loader.Release(b)
-	return err
+	return nil
 }
 
 func (r *run) checkpoint() error {

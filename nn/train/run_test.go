@@ -485,7 +485,7 @@ func stepsAllocateNothing(t *testing.T, cfg Config, before int) {
 	s := r.stepper
 	step := func() {
 		if s.step%s.perEpoch == 0 {
-			r.loader.Start(s.step/s.perEpoch, 0)
+			r.loader.Start(s.step/s.perEpoch, s.batch())
 		}
 		if err := r.step(); err != nil {
 			t.Fatal(err)
@@ -556,6 +556,7 @@ func TestRunRefuses(t *testing.T) {
 		{"epochs", func(c *Config) { c.Epochs = 0 }, "epochs: 0"},
 		{"NaN epochs", func(c *Config) { c.Epochs = math.NaN() }, "epochs: NaN"},
 		{"batch", func(c *Config) { c.Batch = -1 }, "batch: -1"},
+		{"accumulate", func(c *Config) { c.Accumulate = -1 }, "accumulate: -1 batches per step"},
 		{"large batch", func(c *Config) { c.Batch = 157 }, "batch: 157, more than the 156 training images"},
 		{"crop", func(c *Config) { c.Augment.Crop = 8 }, "crop shifts by 8"},
 		{"cutout", func(c *Config) { c.Augment.Cutout = 9 }, "cutout is 9"},

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 
 	"trainer/nn"
@@ -19,13 +20,15 @@ type Stepper struct {
 	perEpoch int
 	total    int
 	step     int // steps done
+	part     int // batches of the present step that are done
 
 	input      input
 	weights    exampleWeights
 	epoch      *device.Tensor // int32 [1]
 	epochThere int            // contents of epoch; -1 before the first upload
 	counter    [1]int32       // next contents of epoch or of the network's step
-	recording  recording      // of a step's device work, but for the averages
+	recording  recording      // of the device work of a step's last batch, except the averages
+	partial    recording      // of the device work of the batches before
 	stats      [device.StatsLen]float32
 }
 
@@ -50,7 +53,8 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err := s.buildInput(); err != nil {
 		return nil, fmt.Errorf("input buffers: %w", err)
 	}
-	s.recording = newRecording(s.dev, cfg.NoGraph, s.queue)
+	s.recording = newRecording(s.dev, cfg.NoGraph, s.queueStep)
+	s.partial = newRecording(s.dev, cfg.NoGraph, s.queueBatch)
 	return s, nil
 }
 
@@ -76,6 +80,7 @@ func (s *Stepper) buildNetwork() (err error) {
 	h, w, channels := c.Data.Train.ImageShape()
 	s.net, err = nn.Compile(s.dev, c.Model, nn.Options{
 		Input: nn.Shape{h, w, channels}, Batch: c.Batch, DType: c.DType, Training: true, Seed: c.Seed, Loss: c.Loss,
+		Accumulate:     c.batchesPerStep() > 1,
 		Sample:         sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
 		ClassCounts:    func() ([]int, error) { return data.ClassCounts(c.Data.Train) },
 		ExampleWeights: data.Weights(c.Data.Train) != nil,
@@ -106,22 +111,47 @@ func (s *Stepper) buildInput() (err error) {
 	return err
 }
 
-// Step trains on one batch of Config.Data.Train. The batch may be reused when Step returns. Where Resident
-// reports true only its IDs are looked at.
+// Step trains on one batch of Config.Data.Train. The update comes with the last batch of a step: with Config.Accumulate
+// that is not every one. The batch may be reused when Step returns. Where Resident reports true only its IDs are looked
+// at.
 func (s *Stepper) Step(b *data.Batch) error {
 	if err := s.prepare(b); err != nil {
 		return fmt.Errorf("step %d: %w", s.step, err)
 	}
-	if err := s.recording.run(b.N == s.cfg.Batch); err != nil {
+	recording := &s.recording
+	if !s.lastOfStep() {
+		recording = &s.partial
+	}
+	if err := recording.run(b.N == s.cfg.Batch); err != nil {
 		return fmt.Errorf("step %d: %w", s.step, err)
+	}
+	if !s.lastOfStep() {
+		s.part++
+		return nil
 	}
 	s.opt.Average(s.step)
 	s.step++
+	s.part = 0
 	return nil
 }
 
-// prepare uploads what changes from step to step: the batch, the counters that augmentation and dropout
-// follow, and the hyperparameters.
+// batch returns the number of the next batch in its epoch.
+func (s *Stepper) batch() int { return s.step%s.perEpoch*s.cfg.batchesPerStep() + s.part }
+
+// lastOfStep reports whether an update follows the next batch: it completes the step, or ends an epoch.
+func (s *Stepper) lastOfStep() bool {
+	return s.part+1 == s.cfg.batchesPerStep() || s.batch()+1 == s.cfg.batchesPerEpoch()
+}
+
+// examples returns the number of images in the present step's batches.
+func (s *Stepper) examples() int {
+	first := (s.batch() - s.part) * s.cfg.Batch
+	all := min(s.cfg.batchesPerEpoch()*s.cfg.Batch, s.cfg.Data.Train.Len())
+	return min(s.cfg.batchesPerStep()*s.cfg.Batch, all-first)
+}
+
+// prepare uploads what changes from batch to batch: the batch, the counters that augmentation and dropout
+// follow, how much the batch counts, and before an update the hyperparameters.
 func (s *Stepper) prepare(b *data.Batch) error {
 	if err := s.input.upload(b); err != nil {
 		return err
@@ -138,8 +168,14 @@ func (s *Stepper) prepare(b *data.Batch) error {
 		}
 		s.epochThere = epoch
 	}
-	if err := s.uploadCounter(s.net.Step(), s.step); err != nil {
+	if err := s.uploadCounter(s.net.Step(), s.step*s.cfg.batchesPerStep()+s.part); err != nil {
 		return err
+	}
+	if err := s.net.BeginBatch(b.N, s.examples()); err != nil {
+		return err
+	}
+	if !s.lastOfStep() {
+		return nil
 	}
 	return s.opt.Prepare(s.step)
 }
@@ -149,8 +185,8 @@ func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
 	return s.dev.Upload(dst, device.Bytes(s.counter[:]))
 }
 
-// queue queues a step's device work, which is the same at every step.
-func (s *Stepper) queue() {
+// queueBatch queues the device work of a batch before the update, which is the same for every batch.
+func (s *Stepper) queueBatch() {
 	s.input.train(s.epoch)
 	s.input.gatherLabels()
 	x, _ := s.input.buffers()
@@ -158,7 +194,14 @@ func (s *Stepper) queue() {
 	s.net.Forward(x, nn.Training)
 	s.net.LossWeighted(targets, s.weights.tensor)
 	s.net.BackwardWeighted(targets, s.weights.tensor)
+}
+
+// queueStep queues the device work of a step's last batch and of the update.
+func (s *Stepper) queueStep() {
+	s.queueBatch()
+	s.net.BeginUpdate()
 	s.opt.Update()
+	s.net.EndUpdate()
 }
 
 // Collect waits for the steps that were queued, fetches the sum of the losses, the correct answers and the count
@@ -182,14 +225,14 @@ func (s *Stepper) Optimizer() *optim.Optimizer { return s.opt }
 // their numbers (data.LoaderConfig.IDsOnly). They are read and copied before the first step.
 func (s *Stepper) DataOnDevice() bool { return s.input.resident() }
 
-// StepsPerEpoch returns the batches of an epoch, and Total those of the whole training.
+// StepsPerEpoch returns the steps of an epoch, each with an update. Without Config.Accumulate they are its batches.
 func (s *Stepper) StepsPerEpoch() int { return s.perEpoch }
 
 // Total returns the steps of the whole training.
 func (s *Stepper) Total() int { return s.total }
 
-// Steps returns the steps done.
+// Steps returns the steps done, those whose update is queued.
 func (s *Stepper) Steps() int { return s.step }
 
 // Close releases the recorded step. The network stays open.
-func (s *Stepper) Close() error { return s.recording.close() }
+func (s *Stepper) Close() error { return errors.Join(s.recording.close(), s.partial.close()) }

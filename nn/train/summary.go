@@ -26,6 +26,7 @@ type Summary struct {
 	Fallbacks []string
 
 	Batch         int
+	Accumulate    int // batches per step
 	Epochs        float64
 	Steps         int // of the whole training
 	StepsPerEpoch int
@@ -64,7 +65,7 @@ func (s *Stepper) Summary() Summary {
 		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Layers(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
 		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.DataOnDevice(), Recorded: s.recording.on(),
-		Batch: s.cfg.Batch, Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
+		Batch: s.cfg.Batch, Accumulate: s.cfg.batchesPerStep(), Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(),
 	}
 	if f, ok := s.dev.(device.Fallbacks); ok {

@@ -13,18 +13,18 @@ import (
 // convShape is one pass of a convolution with stride 1, as convolutions.json and the driver
 // write it.
 type convShape struct {
-	Network string `json:"network,omitempty"` // that it is from; for the table
+	Network string `json:"network,omitempty"` // of the shape, for the table
 	N       int    `json:"n"`                 // images
 	Size    int    `json:"size"`              // rows and columns of the input
 	In      int    `json:"in"`                // channels of the input
 	Out     int    `json:"out"`               // filters
 	Kernel  int    `json:"kernel"`            // rows and columns of a filter
 	Padding int    `json:"padding"`           // zeros on each side
-	First   bool   `json:"first,omitempty"`   // nothing needs the gradient of its input
+	First   bool   `json:"first,omitempty"`   // no backward pass for the data
 	Pass    string `json:"pass,omitempty"`    // forward, backward-data or backward-filter
 }
 
-// spec returns the convolution as the device wants it.
+// spec returns the device's spec of the convolution.
 func (s convShape) spec() device.Conv2DSpec {
 	return device.Conv2DSpec{
 		N: s.N, H: s.Size, W: s.Size, InC: s.In, OutC: s.Out, KH: s.Kernel, KW: s.Kernel,
@@ -62,7 +62,7 @@ func conv(d device.Device) command {
 	}
 }
 
-// newPass returns what runs one pass of a convolution once.
+// newPass returns a function that runs one pass of a convolution once.
 func newPass(d device.Device, s convShape) (func() error, error) {
 	spec := s.spec()
 	p, err := d.NewConv2D(spec)

@@ -5,15 +5,15 @@
 //
 //	{"ready":true,"name":"trainer","mode":"float32","version":...,"device":...}
 //
-// or {"ready":false,"error":...}, and then answers each line of its input with one:
+// or {"ready":false,"error":...}, and then answers each line of its input with one line:
 //
 //	measure SECONDS        {"images_per_second":...,"steps":...}
 //	peak SECONDS           {"flops_per_second":...}, the multiply-add peak of its threads; only on the CPU
 //	conv SECONDS {SHAPE}   {"flops_per_second":...,"calls":...}, with -conv instead of -row
 //	memory                 {"peak_rss_bytes":...}
-//	quit                   ends it, as does the end of the input
+//	quit                   ends the worker, as does the end of the input
 //
-// A command that fails is answered by {"error":...}.
+// The answer to a command that fails is {"error":...}.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 	"trainer/nn/device"
 )
 
-// version is the commit that was built, which the driver sets by the linker's -X.
+// version is the commit of this build, which the driver sets by the linker's -X.
 var version = "unknown"
 
 // options are the command line.
@@ -41,18 +41,18 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.row, "row", "", "network to train, the name of a file in -networks without .toml")
-	flag.StringVar(&o.networks, "networks", "bench/peers/networks", "folder of the networks; empty: they are the built-in recipes")
-	flag.StringVar(&o.device, "device", "cpu", "cpu or cuda")
+	flag.StringVar(&o.row, "row", "", "`name` of the network to train: a file in -networks without .toml")
+	flag.StringVar(&o.networks, "networks", "bench/peers/networks", "`folder` of the networks; empty for the built-in recipes")
+	flag.StringVar(&o.device, "device", "cpu", "`kind` of device: cpu or cuda")
 	flag.StringVar(&o.precision, "precision", "auto", "precision on a GPU: auto, fp32, tf32, fp16 or bf16")
-	flag.BoolVar(&o.autotune, "autotune", false, "measure a GPU's algorithms for convolutions first")
-	flag.BoolVar(&o.dry, "dry", false, "take the software emulation of CUDA for a GPU; its speeds mean nothing")
+	flag.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms first")
+	flag.BoolVar(&o.dry, "dry", false, "accept an emulated device, whose speeds mean nothing")
 	flag.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	flag.BoolVar(&o.conv, "conv", false, "measure convolutions instead of a network")
-	flag.BoolVar(&o.info, "info", false, "print what the machine and this program are, and end")
-	flag.IntVar(&o.batch, "batch", 0, "images a step; 0: the network's own")
-	flag.Float64Var(&o.lr, "lr", 0, "learning rate; 0: the network's own")
-	flag.StringVar(&o.check, "check", "", "write the initial weights to this file and tell the losses of the first steps, without dropout and augmentation")
+	flag.BoolVar(&o.info, "info", false, "describe the machine and this program, and exit")
+	flag.IntVar(&o.batch, "batch", 0, "images per step; 0 for the network's")
+	flag.Float64Var(&o.lr, "lr", 0, "learning rate; 0 for the network's")
+	flag.StringVar(&o.check, "check", "", "write the initial weights to this `file` and report the losses of the first steps, without dropout and augmentation")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
@@ -60,10 +60,10 @@ func main() {
 	}
 }
 
-// run opens the device and serves what the options ask for.
+// run opens the device and serves the commands.
 func run(o options) error {
 	if o.threads < 1 {
-		return fmt.Errorf("-threads is %d, want at least 1", o.threads)
+		return fmt.Errorf("-threads is %d, want 1 or more", o.threads)
 	}
 	runtime.GOMAXPROCS(o.threads)
 	s := server{in: os.Stdin, out: os.Stdout, commands: map[string]command{"memory": memory}}
@@ -115,12 +115,12 @@ func (o options) open() (device.Device, error) {
 	d, err := gpu.New(0, opts...)
 	if err == nil && d.Info().Emulated && !o.dry {
 		d.Close()
-		return nil, fmt.Errorf("%s is the software emulation of CUDA: no speed is measured on it", d.Name())
+		return nil, fmt.Errorf("%s is an emulation, whose speed means nothing (-dry accepts it)", d.Name())
 	}
 	return d, err
 }
 
-// info says what the machine and this program are.
+// info describes the machine and this program.
 type info struct {
 	Name    string `json:"name"`
 	Mode    string `json:"mode"`

@@ -14,7 +14,7 @@ import (
 	"trainer/nn/train"
 )
 
-// command answers one line of the input, of which args is what follows the first word.
+// command answers one line of the input; args is the line without its first word.
 type command func(args string) (any, error)
 
 // server speaks the protocol that main.go describes.
@@ -24,18 +24,18 @@ type server struct {
 	commands map[string]command
 }
 
-// ready is the line that says that measuring can begin. What is zero was not built.
+// ready is the line that reports that measuring can begin. Fields of a network are zero without one.
 type ready struct {
 	Ready bool `json:"ready"`
 	info
 	Batch         int       `json:"batch,omitempty"`
-	Parameters    int       `json:"parameters,omitempty"`      // trained ones
+	Parameters    int       `json:"parameters,omitempty"`      // trained parameters
 	FLOPsPerImage int64     `json:"flops_per_image,omitempty"` // of a training step
 	Output        []int     `json:"output,omitempty"`          // shape for a batch
 	Losses        []float64 `json:"losses,omitempty"`          // of the first steps, with -check
 }
 
-// failure is the answer to what could not be done.
+// failure is the answer to a failed command.
 type failure struct {
 	Error string `json:"error"`
 }
@@ -43,7 +43,7 @@ type failure struct {
 // write writes one line of JSON.
 func (s *server) write(v any) error { return json.NewEncoder(s.out).Encode(v) }
 
-// fail tells the driver, as well as can be, that there is nothing to measure.
+// fail tries to tell the driver that there is nothing to measure.
 func (s *server) fail(err error) {
 	_ = s.write(struct {
 		Ready bool `json:"ready"`
@@ -51,7 +51,7 @@ func (s *server) fail(err error) {
 	}{failure: failure{err.Error()}})
 }
 
-// serve says that it is ready and answers until quit or the end of the input.
+// serve reports that it is ready, and answers until quit or the end of the input.
 func (s *server) serve(r ready) error {
 	r.Ready = true
 	if err := s.write(r); err != nil {
@@ -70,7 +70,7 @@ func (s *server) serve(r ready) error {
 	return lines.Err()
 }
 
-// answer runs one command. A panic, such as that of a shape that can't be, is an answer too.
+// answer runs one command. A panic, such as that about an invalid shape, becomes an answer too.
 func (s *server) answer(name, args string) (result any) {
 	run, ok := s.commands[name]
 	if !ok {
@@ -92,13 +92,12 @@ func (s *server) answer(name, args string) (result any) {
 func parseSeconds(text string) (time.Duration, error) {
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(seconds > 0) || seconds > 1e6 {
-		return 0, fmt.Errorf("want a number of seconds above 0, got %q", text)
+		return 0, fmt.Errorf("want a positive number of seconds, got %q", text)
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
 }
 
-// repeat calls f at least once and until the duration is over, and returns how often and how
-// long.
+// repeat calls f until the duration is over, at least once, and returns the number of calls and their time.
 func repeat(d time.Duration, f func() error) (calls int, took time.Duration, err error) {
 	start := time.Now()
 	for took == 0 || took < d {
@@ -111,7 +110,7 @@ func repeat(d time.Duration, f func() error) (calls int, took time.Duration, err
 	return calls, took, nil
 }
 
-// memory answers with the most that the process has had in memory at once.
+// memory answers with the peak memory of the process.
 func memory(string) (any, error) {
 	bytes, ok := train.PeakMemory()
 	if !ok {
@@ -122,14 +121,14 @@ func memory(string) (any, error) {
 	}{bytes}, nil
 }
 
-// rate is how fast floating-point operations were done.
+// rate is a rate of floating-point operations.
 type rate struct {
 	FLOPs float64 `json:"flops_per_second"`
 	Calls int     `json:"calls,omitempty"`
 }
 
-// peak measures the multiply-add peak of all threads: the most of several times, because
-// another process that comes in between can only lower it.
+// peak measures the multiply-add peak of all threads: the best of several measurements, because other processes can only
+// lower it.
 func peak(d *cpu.Device) command {
 	const times = 10
 	return func(args string) (any, error) {
@@ -137,10 +136,10 @@ func peak(d *cpu.Device) command {
 		if err != nil {
 			return nil, err
 		}
-		most := 0.0
+		best := 0.0
 		for range times {
-			most = max(most, d.Peak(t/times))
+			best = max(best, d.Peak(t/times))
 		}
-		return rate{FLOPs: most}, nil
+		return rate{FLOPs: best}, nil
 	}
 }

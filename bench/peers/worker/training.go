@@ -17,29 +17,29 @@ import (
 )
 
 const (
-	// batches of synthetic images that a training goes round. All programs have as many.
+	// batches is the number of batches of synthetic images. All programs have as many.
 	batches = 2
-	// checkSteps is the number of steps whose losses -check tells.
+	// checkSteps is the number of steps whose losses -check reports.
 	checkSteps = 4
-	// inFlight is how long a GPU computes, about, until the host waits for it: it must not run far ahead.
+	// inFlight is the approximate time that a GPU computes until the host waits for it, so that it doesn't run far ahead.
 	inFlight = 50 * time.Millisecond
 )
 
 // settings change how a network is trained.
 type settings struct {
-	batch int     // 0: the network's own
-	lr    float64 // 0: the network's own
+	batch int     // 0: the network's
+	lr    float64 // 0: the network's
 	check string  // file for the initial weights; "": no check
 
-	autotune bool // measure a GPU's algorithms for convolutions
+	autotune bool // time cuDNN's convolution algorithms first
 }
 
-// training trains a network on synthetic images: its loader, its whole step and nothing more.
+// training trains a network on synthetic images: only its loader and its whole step.
 type training struct {
 	*bench.Training
 	batch  int
 	losses []float64
-	chunk  int // steps from one wait for the device to the next; 0: not known yet
+	chunk  int // steps between two waits for the device; 0: not known yet
 }
 
 // newTraining builds the network that a file of the folder describes, or without a folder a built-in recipe, and
@@ -52,7 +52,7 @@ func newTraining(d device.Device, folder, name string, s settings) (*training, e
 	shape := r.ImageShape()
 	set := bench.SyntheticImages(batches*r.Batch, shape[0], shape[1], shape[2])
 	if len(r.Data) > 0 {
-		set.Name = r.Data[0] // whose mean and deviation the recipe has
+		set.Name = r.Data[0] // whose mean and standard deviation the recipe has
 	}
 	cfg := r.TrainConfig(d, &data.Dataset{Name: set.Name, Train: set}, 1)
 	cfg.DType = device.PrecisionOf(d).DType()
@@ -94,8 +94,8 @@ func load(folder, name string, s settings) (*recipe.Recipe, error) {
 	return r, err
 }
 
-// withoutDropout returns the layers with dropout that drops nothing: like images that are not augmented, it makes
-// losses that do not depend on random numbers.
+// withoutDropout returns the layers with dropout at rate 0. As without augmentation, losses then do not depend on random
+// numbers.
 func withoutDropout(model *nn.Sequential) *nn.Sequential {
 	chain := &nn.Sequential{}
 	for _, l := range model.Layers {
@@ -107,8 +107,8 @@ func withoutDropout(model *nn.Sequential) *nn.Sequential {
 	return chain
 }
 
-// begin runs a step, which touches all memory. With a file to check against it writes the
-// initial weights to it, and keeps the mean losses of the first steps.
+// begin runs a step, which touches all memory. With -check it writes the initial weights to the file, and keeps the mean
+// losses of the first steps.
 func (t *training) begin(check string) error {
 	if check == "" {
 		return t.Step()
@@ -129,8 +129,7 @@ func (t *training) begin(check string) error {
 	return nil
 }
 
-// measure answers with the speed of training steps. A step before the clock starts brings
-// the caches back.
+// measure answers with the speed of training steps. One unmeasured step refills the caches.
 func (t *training) measure(args string) (any, error) {
 	d, err := parseSeconds(args)
 	if err != nil {
@@ -152,7 +151,7 @@ func (t *training) measure(args string) (any, error) {
 	return speed{float64(steps*t.batch) / took.Seconds(), steps, took.Seconds()}, nil
 }
 
-// steps trains so many steps, and waits for them.
+// steps trains a number of steps, and waits for them.
 func (t *training) steps(n int) error {
 	for range n {
 		if err := t.Step(); err != nil {
@@ -162,7 +161,7 @@ func (t *training) steps(n int) error {
 	return t.Network().Device().Sync()
 }
 
-// calibrate finds how many steps take about inFlight. On the CPU, which is done when a step returns, it is one.
+// calibrate finds how many steps take about inFlight. On the CPU, where a step is done when it returns, it is one.
 func (t *training) calibrate() error {
 	t.chunk = 1
 	if _, ok := t.Network().Device().(*cpu.Device); ok {
@@ -181,7 +180,7 @@ func (t *training) calibrate() error {
 	return nil
 }
 
-// speed is how fast images were trained on.
+// speed is the speed of training.
 type speed struct {
 	Images  float64 `json:"images_per_second"`
 	Steps   int     `json:"steps"`
@@ -208,10 +207,9 @@ func trained(net *nn.Network) int {
 	return n
 }
 
-// stepFLOPs returns the floating-point operations of a training step for one image: for
-// each convolution and dense layer those of the forward pass, as many again for the
-// gradient of its weights where they are trained, and as many for that of its input where
-// something before it is trained.
+// stepFLOPs returns the floating-point operations of a training step for one image: for each convolution and dense layer
+// those of the forward pass, as many for the gradient with respect to the weights if they are trained, and as many for
+// the gradient with respect to the input if an earlier layer is trained.
 func stepFLOPs(net *nn.Network) int64 {
 	params := map[string]*nn.Param{}
 	for _, p := range net.Params() {

@@ -19,15 +19,15 @@ import (
 
 const folder = "../networks"
 
-// network is what a network's definition says of it.
+// network has the sizes that follow from a network's definition.
 type network struct {
-	parameters int   // trained ones
+	parameters int   // trained parameters
 	flops      int64 // of a training step for one image
 }
 
 // A convolution of k x k from in to out channels has weights(k, in, out) and out biases; a
 // dense layer is one of 1 x 1. Each of its passes, forward and backward, takes 2 operations
-// for every weight and output pixel. The first layer has no gradient of its input.
+// for every weight and output pixel. The first layer has no backward pass for the data.
 var networks = map[string]network{
 	"conv8": {
 		weights(3, 1, 8) + 8 + weights(1, 13*13*8, 10) + 10,
@@ -54,8 +54,8 @@ func pass(size, k, in, out int) int64 {
 	return 2 * int64(size) * int64(size) * int64(weights(k, in, out))
 }
 
-// airbench begins with 24 filters that are frozen, but for their biases, so that they take
-// the forward pass alone. The biases of the normalisations are trained, their scales are not.
+// airbench begins with 24 filters that are frozen, except for their biases, so that they need
+// only the forward pass. The biases of the normalisations are trained, their scales are not.
 func airbench(a, b int) network {
 	return network{
 		24 + weights(3, 24, a) + weights(3, a, a) + weights(3, a, b) + 3*weights(3, b, b) + 2*(a+b+b) + weights(1, b, 10),
@@ -185,7 +185,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestErrors tells of what can't be built.
+// TestErrors checks the errors about invalid networks.
 func TestErrors(t *testing.T) {
 	d := openDevice(t)
 	for name, want := range map[string]string{"none": `no network "none"`, "../../../nn/recipe/recipes/mnist": "image-size is missing"} {

@@ -100,6 +100,18 @@ func (h *BLAS) Gemm(p *Product, alpha float32, a, b cu.DevicePtr, beta float32, 
 	return nil
 }
 
+// GemmBatch queues count products of matrices that follow each other without gaps, in a, in b and in out.
+func (h *BLAS) GemmBatch(p *Product, count int, alpha float32, a, b cu.DevicePtr, beta float32, out cu.DevicePtr) error {
+	status := C.shim_gemm_batch(h.handle, operation(p.TransB), operation(p.TransA), C.int(p.N), C.int(p.M), C.int(p.K),
+		C.float(alpha), C.address(b), cudaType(p.TypeB), C.int(p.LDB), C.longlong(p.K*p.N),
+		C.address(a), cudaType(p.TypeA), C.int(p.LDA), C.longlong(p.M*p.K),
+		C.float(beta), C.address(out), cudaType(p.TypeC), C.int(p.LDC), C.longlong(p.M*p.N), C.int(count), C.cublasComputeType_t(p.Compute))
+	if status != C.CUBLAS_STATUS_SUCCESS {
+		return cublasError(fmt.Sprintf("%d times %s", count, p), status)
+	}
+	return nil
+}
+
 // Sgemm is Gemm of float32 matrices, in the math mode that SetTF32 has set; the product's types
 // and Compute are ignored.
 func (h *BLAS) Sgemm(p *Product, alpha float32, a, b cu.DevicePtr, beta float32, out cu.DevicePtr) error {

@@ -35,6 +35,14 @@ cublasStatus_t shim_gemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOp
 		(void *)c, type_c, ldc, compute, CUBLAS_GEMM_DEFAULT);
 }
 
+cublasStatus_t shim_gemm_batch(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
+	float alpha, address a, cudaDataType type_a, int lda, long long stride_a, address b, cudaDataType type_b, int ldb,
+	long long stride_b, float beta, address c, cudaDataType type_c, int ldc, long long stride_c, int count,
+	cublasComputeType_t compute) {
+	return cublasGemmStridedBatchedEx(handle, op_a, op_b, m, n, k, &alpha, (void *)a, type_a, lda, stride_a, (void *)b,
+		type_b, ldb, stride_b, &beta, (void *)c, type_c, ldc, stride_c, count, compute, CUBLAS_GEMM_DEFAULT);
+}
+
 cublasStatus_t shim_sgemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
 	float alpha, address a, int lda, address b, int ldb, float beta, address c, int ldc) {
 	return cublasSgemm_v2(handle, op_a, op_b, m, n, k, &alpha, (float *)a, lda, (float *)b, ldb, &beta, (float *)c, ldc);

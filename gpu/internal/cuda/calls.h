@@ -26,6 +26,10 @@ cublasStatus_t shim_set_workspace(cublasHandle_t handle, address workspace, size
 cublasStatus_t shim_gemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
 	float alpha, address a, cudaDataType type_a, int lda, address b, cudaDataType type_b, int ldb, float beta, address c,
 	cudaDataType type_c, int ldc, cublasComputeType_t compute);
+cublasStatus_t shim_gemm_batch(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
+	float alpha, address a, cudaDataType type_a, int lda, long long stride_a, address b, cudaDataType type_b, int ldb,
+	long long stride_b, float beta, address c, cudaDataType type_c, int ldc, long long stride_c, int count,
+	cublasComputeType_t compute);
 cublasStatus_t shim_sgemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k,
 	float alpha, address a, int lda, address b, int ldb, float beta, address c, int ldc);
 

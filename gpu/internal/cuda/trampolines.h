@@ -477,6 +477,12 @@ STATUS(LIB_CUBLAS, cublasStatus_t, cublasGemmEx, (cublasHandle_t handle, cublasO
 	cudaDataType Btype, int ldb, const void *beta, void *C, cudaDataType Ctype, int ldc, cublasComputeType_t computeType,
 	cublasGemmAlgo_t algo), (handle, transa, transb, m, n, k, alpha, A, Atype, lda, B, Btype, ldb, beta, C, Ctype, ldc,
 	computeType, algo))
+STATUS(LIB_CUBLAS, cublasStatus_t, cublasGemmStridedBatchedEx, (cublasHandle_t handle, cublasOperation_t transa,
+	cublasOperation_t transb, int m, int n, int k, const void *alpha, const void *A, cudaDataType Atype, int lda, long
+	long strideA, const void *B, cudaDataType Btype, int ldb, long long strideB, const void *beta, void *C, cudaDataType
+	Ctype, int ldc, long long strideC, int batchCount, cublasComputeType_t computeType, cublasGemmAlgo_t algo), (handle,
+	transa, transb, m, n, k, alpha, A, Atype, lda, strideA, B, Btype, ldb, strideB, beta, C, Ctype, ldc, strideC,
+	batchCount, computeType, algo))
 STATUS(LIB_CUBLAS, cublasStatus_t, cublasGetProperty, (libraryPropertyType type, int *value), (type, value))
 STATUS(LIB_CUBLAS, cublasStatus_t, cublasIcamax_v2, (cublasHandle_t handle, int n, const cuComplex *x, int incx, int
 	*result), (handle, n, x, incx, result))

@@ -39,7 +39,6 @@ func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
 			wantRefused(op.Name, refusal(op.Calls(Small)[0].Make(NewOperands(t, dev, dtype, Small))))
 		}
 	}
-	wantRefused("matmul out", refusal(dev.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, Out: dtype})))
 }
 
 // refusal returns the error of a New method.

@@ -1,6 +1,10 @@
 package reference
 
-import "trainer/nn/device"
+import (
+	"math"
+
+	"trainer/nn/device"
+)
 
 // The limits of a LossScaling's scale.
 const (
@@ -53,7 +57,9 @@ func (p lossScaling) Update() {
 	}
 	bad := false
 	for _, g := range p.s.Grads {
-		bad = bad || Reduce(device.ReduceSpec{Kind: device.ReduceNonFinite, Rows: 1, C: g.Len()}, 1, p.load(g), nil).Value[0] > 0
+		for _, v := range p.load(g) {
+			bad = bad || math.IsNaN(v) || math.IsInf(v, 0)
+		}
 	}
 	next := LossScaling([device.ScalingLen]float64(p.load(p.s.State)), bad, p.s.Interval)
 	p.store(op, p.s.State, next[:])

@@ -27,18 +27,13 @@ func Reduce(s device.ReduceSpec, batch int, a, b []float64) Sums {
 		case device.ReduceMax:
 			largest := max(dst.Value[at], v)
 			dst.Set(at, largest, math.Abs(largest))
-		case device.ReduceNonFinite:
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				dst.Add(at, 1)
-			}
 		}
 	}
 	alpha := float64(s.Factor())
 	for i, v := range dst.Value {
 		dst.Set(i, alpha*v, math.Abs(alpha)*dst.Magnitude[i])
 	}
-	switch s.Kind {
-	case device.ReduceMax, device.ReduceNonFinite:
+	if s.Kind == device.ReduceMax {
 		dst.Ulps = 1 // alpha's product
 	}
 	return dst

@@ -204,8 +204,8 @@ type beginning struct{ bytes.Buffer }
 
 // Write keeps as much as there is room for.
 func (t *beginning) Write(b []byte) (int, error) {
-	const most = 16 << 10
-	if room := most - t.Len(); room > 0 {
+	const maxBytes = 16 << 10
+	if room := maxBytes - t.Len(); room > 0 {
 		t.Buffer.Write(b[:min(len(b), room)])
 	}
 	return len(b), nil

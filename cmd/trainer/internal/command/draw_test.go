@@ -89,7 +89,7 @@ func TestDrawRun(t *testing.T) {
 		}
 	}
 	summary := readJSON(t, "run/summary.json")
-	want := fmt.Sprintf(">%v of %v right", summary["test_correct"], summary["test_count"])
+	want := fmt.Sprintf(">%v of %v correct", summary["test_correct"], summary["test_count"])
 	if svg := read(t, "elsewhere/confusion.svg"); !strings.Contains(svg, want) {
 		t.Errorf("the confusion matrix does not say %q as the run's summary", want)
 	}

@@ -62,7 +62,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 
-	f.StringVar(&o.data, "data", "mnist", "`name` data set ("+strings.Join(data.Names(), ", ")+"), or a folder with one subfolder of images per class")
+	f.StringVar(&o.data, "data", "mnist", "`name` data set ("+strings.Join(data.NamesOf(p.Kinds.DataSets), ", ")+"), or a folder with one subfolder of images per class")
 	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
 	f.Func("val", "`fraction` fraction of an image folder to hold out as the test set, if it has no test subfolder (default 0.2)", number(&o.val, 0, 1, "a number between 0 and 1"))
 	f.BoolVar(&o.offline, "offline", false, "do not download anything")
@@ -190,10 +190,10 @@ func precision(dst *device.Precision) func(string) error {
 	}
 }
 
-// change parses a positive number, which must be whole if least is 1, and adds it to the changes of the recipe.
-func change(o *options, key string, least int) func(string) error {
+// change parses a positive number, which must be whole if minimum is 1, and adds it to the changes of the recipe.
+func change(o *options, key string, minimum int) func(string) error {
 	return func(s string) error {
-		if least == 1 {
+		if minimum == 1 {
 			var n int
 			if err := whole(&n)(s); err != nil {
 				return err

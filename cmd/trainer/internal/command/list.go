@@ -3,13 +3,11 @@ package command
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
-	"trainer/nn/optim"
 	"trainer/nn/recipe"
 	"trainer/nn/setting"
 )
@@ -34,7 +32,7 @@ func (p *program) list() error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(p.stdout, "\nIn recipes, the keys of each kind (* needed) and their defaults:")
+	fmt.Fprintln(p.stdout, "\nIn recipes, the keys of each kind (* required) and their defaults:")
 	var layers []setting.Kind[nn.Layer]
 	for _, k := range p.Kinds.Layers {
 		layers = append(layers, setting.Kind[nn.Layer]{Name: k.Name, Doc: k.Doc, New: k.New})
@@ -44,7 +42,7 @@ func (p *program) list() error {
 	listKinds(p.stdout, "Losses ([loss], kind = NAME)", p.Kinds.Losses)
 	listKinds(p.stdout, "Transforms ([[augment.transform]], kind = NAME; with p, the probability that it is applied)", p.Kinds.Transforms)
 	listKinds(p.stdout, "Schedules ([schedule], kind = NAME; with warm-up, or warm-up-steps)", p.Kinds.Schedules)
-	fmt.Fprintf(p.stdout, "\nOptimizers ([optimizer], kind = NAME): %s; with groups, clip, lookahead, ema\n", strings.Join(optim.Algorithms(), ", "))
+	listKinds(p.stdout, "Optimisers ([optimizer] or [[optimizer.group]], kind = NAME, with lr, weight-decay, decoupled; optionally clip, lookahead, ema)", p.Kinds.Rules)
 	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nDevices (-device):")
 	for _, kind := range p.Devices {

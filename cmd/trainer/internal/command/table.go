@@ -28,6 +28,6 @@ FLOPs are for the forward pass of one image; a training step needs about three t
 many per image. Memory is for a batch of %d; the total includes optimiser and input.
 %s training images, %s test images; %s, %s steps of %d images on %s
 `, s.Batch, humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
-		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch, display.Device(*s, precision))
+		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch*s.Accumulate, display.Device(*s, precision))
 	return err
 }

@@ -8,21 +8,21 @@ import (
 	"math"
 )
 
-// Confusion draws how often images of each class (rows) were taken for each class
-// (columns): counts[class][answer], coloured by the share of the row.
+// Confusion draws a confusion matrix, counts[class][answer]: how often images of each class (rows) were classified as each
+// class (columns), coloured by the share of the row.
 func Confusion(w io.Writer, format, title string, counts [][]int, classes []string) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
 	if len(counts) == 0 {
-		return errors.New("drawing a confusion matrix: it has no classes")
+		return errors.New("drawing a confusion matrix: no classes")
 	}
 	if len(classes) != len(counts) {
 		return fmt.Errorf("drawing a confusion matrix: %d names for %d classes", len(classes), len(counts))
 	}
 	for i, row := range counts {
 		if len(row) != len(counts) {
-			return fmt.Errorf("drawing a confusion matrix: row %d has %d columns, needs %d", i, len(row), len(counts))
+			return fmt.Errorf("drawing a confusion matrix: row %d has %d columns, want %d", i, len(row), len(counts))
 		}
 	}
 	n := float64(len(counts))
@@ -51,7 +51,7 @@ func Confusion(w io.Writer, format, title string, counts [][]int, classes []stri
 	return s.write(w)
 }
 
-// overall says how many were right.
+// overall returns the number of correct answers as text.
 func overall(counts [][]int) string {
 	right, all := 0, 0
 	for i, row := range counts {
@@ -63,10 +63,10 @@ func overall(counts [][]int) string {
 	if all == 0 {
 		return "no images"
 	}
-	return fmt.Sprintf("%d of %d right, %.2f%%; rows: the class, columns: the answer", right, all, 100*float64(right)/float64(all))
+	return fmt.Sprintf("%d of %d correct, %.2f%%; rows: true class, columns: predicted class", right, all, 100*float64(right)/float64(all))
 }
 
-// confusionLabels writes the classes' names at the left and under the columns.
+// confusionLabels draws the classes' names at the left and under the columns.
 func (s *page) confusionLabels(t typeface, classes []string, x, y, cell, names float64) {
 	bottom := y + float64(len(classes))*cell
 	widest := 0.0
@@ -84,7 +84,7 @@ func (s *page) confusionLabels(t typeface, classes []string, x, y, cell, names f
 	}
 }
 
-// upright writes text that is read from below and ends at p.
+// upright draws text that reads upwards and ends at p.
 func (s *page) upright(t typeface, c color.Color, p point, width float64, text string) {
 	s.canvas.Push()
 	s.canvas.Translate(s.at(p))
@@ -95,7 +95,7 @@ func (s *page) upright(t typeface, c color.Color, p point, width float64, text s
 	s.canvas.Pop()
 }
 
-// confusionRow draws the cells of a class, and the share that is right.
+// confusionRow draws the cells of a class, and its share of correct answers.
 func (s *page) confusionRow(t typeface, row []int, class int, x, y, cell float64) {
 	total := 0
 	for _, v := range row {
@@ -106,7 +106,7 @@ func (s *page) confusionRow(t typeface, row []int, class int, x, y, cell float64
 		if total > 0 {
 			share = float64(v) / float64(total)
 		}
-		// The root shows the few mistakes of a good network.
+		// The root makes the few mistakes of a good network visible.
 		s.fill(sequential(math.Sqrt(share)), corners(x+float64(j)*cell, y, cell, cell)...)
 		if j == class {
 			s.outline(ink, 0.8, corners(x+float64(j)*cell+0.6, y+0.6, cell-1.2, cell-1.2)...)

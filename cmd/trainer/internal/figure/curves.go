@@ -22,7 +22,7 @@ func Curves(w io.Writer, format, title string, epochs []Epoch) error {
 		return err
 	}
 	if len(epochs) == 0 {
-		return errors.New("drawing curves: there are no epochs")
+		return errors.New("drawing curves: no epochs")
 	}
 	const width, height = 700.0, 330.0
 	s := newSheet(format, width, height)
@@ -49,7 +49,7 @@ func Curves(w io.Writer, format, title string, epochs []Epoch) error {
 	return s.write(w)
 }
 
-// endOfTraining says in a line what the last epoch gave.
+// endOfTraining returns the results of the last epoch in one line.
 func endOfTraining(epochs []Epoch) string {
 	last := epochs[len(epochs)-1]
 	line := fmt.Sprintf("after %.4g epochs: ", last.Epoch)
@@ -115,7 +115,7 @@ func curve(points plotter.XYs, c color.NRGBA) []plot.Plotter {
 	return []plot.Plotter{line, dots}
 }
 
-// around returns a range with some room on both sides.
+// around returns a range with a margin on both sides.
 func around(low, high float64) (from, to float64) {
 	if low > high {
 		return 0, 1
@@ -134,7 +134,7 @@ func (s *page) plot(p *plot.Plot, x, y, w, h float64) {
 	p.Draw(c)
 }
 
-// roundTicks marks round numbers, a handful of them.
+// roundTicks marks a few round numbers.
 type roundTicks struct {
 	format string
 	whole  bool // whole numbers only
@@ -150,14 +150,13 @@ func (r roundTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// step returns the least of 1, 2 and 5 times a power of ten that goes at most most times
-// into the range.
+// step returns the smallest of 1, 2 and 5 times a power of ten that fits at most a given number of times into the range.
 func (r roundTicks) step(span float64) float64 {
-	const most = 8
-	power := math.Pow(10, math.Floor(math.Log10(span/most)))
+	const maxTicks = 8
+	power := math.Pow(10, math.Floor(math.Log10(span/maxTicks)))
 	step := 10 * power
 	for _, f := range []float64{5, 2, 1} {
-		if span/(f*power) <= most {
+		if span/(f*power) <= maxTicks {
 			step = f * power
 		}
 	}

@@ -18,25 +18,24 @@ type Activation struct {
 	Values []float32
 }
 
-// FeatureMaps draws the outputs of layers for one image: a line a layer, its first
-// channels side by side, each line in its own scale from its least value (black) to its
-// largest (white). A vector is a strip; the last one, the class scores, is bars with the
-// classes' names.
+// FeatureMaps draws the outputs of layers for one image: one line per layer, with its first channels side by side, each
+// line scaled from its smallest value (black) to its largest (white). A vector is a strip; the last one, the class scores,
+// is drawn as bars with the classes' names.
 func FeatureMaps(w io.Writer, format, title string, input image.Image, layers []Activation, classes []string) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
 	if len(layers) == 0 {
-		return errors.New("drawing feature maps: there are no layers")
+		return errors.New("drawing feature maps: no layers")
 	}
 	for _, l := range layers {
 		if (len(l.Shape) != 1 && len(l.Shape) != 3) || len(l.Values) != l.Shape.Len() {
-			return fmt.Errorf("drawing feature maps: layer %s has the shape %v and %d values", l.Name, l.Shape, len(l.Values))
+			return fmt.Errorf("drawing feature maps: layer %s has shape %v and %d values", l.Name, l.Shape, len(l.Values))
 		}
 	}
 	scores := layers[len(layers)-1]
 	if len(scores.Shape) != 1 || len(scores.Values) != len(classes) {
-		return fmt.Errorf("drawing feature maps: the last layer's output is %v, needs a score for each of %d classes", scores.Shape, len(classes))
+		return fmt.Errorf("drawing feature maps: the last layer's output is %v, want a score for each of %d classes", scores.Shape, len(classes))
 	}
 	height := content + mapSide + mapGap
 	for _, l := range layers {
@@ -44,7 +43,7 @@ func FeatureMaps(w io.Writer, format, title string, input image.Image, layers []
 	}
 	height += scoresHeight - lineOf(scores) + margin/2
 	s := newSheet(format, 700, height)
-	s.title(title, "each layer's output for the image on top, the first channels of each; every line has its own scale")
+	s.title(title, "outputs of the layers for the image at the top; the first channels of each, scaled per line")
 	y := content
 	s.mapLabel("input", "", "", y)
 	s.tile(input, mapLeft, y, mapSide, mapSide, faint, 0.8)
@@ -104,7 +103,7 @@ func (s *page) maps(l Activation, y float64) {
 	}
 }
 
-// stretch brings an image to a width, pixels staying sharp.
+// stretch scales an image to a width, keeping its pixels sharp.
 func stretch(img image.Image, width int) image.Image {
 	b := img.Bounds()
 	out := image.NewNRGBA(image.Rect(0, 0, width, 2*int(stripHeight)))

@@ -76,13 +76,13 @@ func drawings(t *testing.T) []drawing {
 		}, []string{"after 1 epoch: training accuracy 25.00%"}},
 		{"confusion", func(w io.Writer, f string) error {
 			return Confusion(w, f, "who is who", [][]int{{7, 1, 0}, {2, 5, 0}, {0, 0, 0}}, []string{"cat", "dog", "a long name of a class"})
-		}, []string{"who is who", "12 of 15 right, 80.00%", "cat", "dog", "87.5%", "71.4%"}},
+		}, []string{"who is who", "12 of 15 correct, 80.00%", "cat", "dog", "87.5%", "71.4%"}},
 		{"gray filters", func(w io.Writer, f string) error {
 			return Filters(w, f, "filters", []float32{1, -2, 0.5, 0, 0, 0, 0, 0}, []int{2, 2, 2, 1})
 		}, []string{"2 filters of 2×2 over 1 channel", "−2.00", "2.00"}},
 		{"coloured filters", func(w io.Writer, f string) error {
 			return Filters(w, f, "filters", numbers(54), []int{2, 3, 3, 3})
-		}, []string{"2 filters of 3×3 over 3 channels", "from its least to its largest weight"}},
+		}, []string{"2 filters of 3×3 over 3 channels", "from its smallest to its largest weight"}},
 		{"deep filters", func(w io.Writer, f string) error {
 			return Filters(w, f, "filters", numbers(10), []int{2, 1, 1, 5})
 		}, []string{"over 5 channels", "1.4"}},
@@ -223,17 +223,17 @@ func TestWhatCannotBeDrawn(t *testing.T) {
 		err  error
 		want string
 	}{
-		{"format", Network(io.Discard, "gif", "", layers, nn.Shape{2}), `format "gif", need one of png, svg`},
+		{"format", Network(io.Discard, "gif", "", layers, nn.Shape{2}), `format "gif", want one of png, svg`},
 		{"no layers", Network(io.Discard, "png", "", nil, nn.Shape{2}), "no layers"},
-		{"no input", Network(io.Discard, "png", "", layers, nil), "no shape"},
+		{"no input", Network(io.Discard, "png", "", layers, nil), "no shape of the input"},
 		{"no epochs", Curves(io.Discard, "png", "", nil), "no epochs"},
 		{"no classes", Confusion(io.Discard, "png", "", nil, nil), "no classes"},
 		{"names", Confusion(io.Discard, "png", "", [][]int{{1}}, []string{"a", "b"}), "2 names for 1 classes"},
-		{"ragged", Confusion(io.Discard, "png", "", [][]int{{1, 2}, {3}}, []string{"a", "b"}), "row 1 has 1 columns, needs 2"},
+		{"ragged", Confusion(io.Discard, "png", "", [][]int{{1, 2}, {3}}, []string{"a", "b"}), "row 1 has 1 columns, want 2"},
 		{"no filters", Filters(io.Discard, "png", "", nil, []int{0, 3, 3, 1}), "[0 3 3 1]"},
-		{"not filters", Filters(io.Discard, "png", "", numbers(6), []int{2, 3}), "need [outC, kH, kW, inC]"},
+		{"not filters", Filters(io.Discard, "png", "", numbers(6), []int{2, 3}), "want [outC, kH, kW, inC]"},
 		{"too few weights", Filters(io.Discard, "png", "", numbers(5), []int{1, 2, 3, 1}), "5 values"},
-		{"no predictions", Predictions(io.Discard, "png", "", nil), "there are none"},
+		{"no predictions", Predictions(io.Discard, "png", "", nil), "no predictions"},
 		{"no maps", FeatureMaps(io.Discard, "png", "", gray, nil, nil), "no layers"},
 		{"values", FeatureMaps(io.Discard, "png", "", gray, []Activation{{"conv1", "conv2d", nn.Shape{2, 2, 1}, numbers(3)}}, nil), "layer conv1"},
 		{"scores", FeatureMaps(io.Discard, "png", "", gray, []Activation{{"dense1", "dense", nn.Shape{2}, numbers(2)}}, []string{"a"}), "each of 1 classes"},
@@ -291,7 +291,7 @@ func TestReadMetrics(t *testing.T) {
 	if e := epochs[1]; !math.IsNaN(e.TrainLoss) || !math.IsNaN(e.TestLoss) || !math.IsNaN(e.TestAccuracy) || e.TrainAccuracy != 0.5 {
 		t.Errorf("an epoch without a test is %+v", e)
 	}
-	for text, want := range map[string]string{"{\n": "line 1", "{\"epoch\":1}\n{}\n": "line 2: there is no epoch"} {
+	for text, want := range map[string]string{"{\n": "line 1", "{\"epoch\":1}\n{}\n": "line 2: missing epoch"} {
 		if _, err := ReadMetrics(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error %v, want %q in it", text, err, want)
 		}

@@ -8,23 +8,23 @@ import (
 	"math"
 )
 
-// Filters draws a convolution's filters, values of the shape [outC, kH, kW, inC]. Filters
-// over three channels are coloured images, each with its own contrast; others have a tile for
-// every channel, blue where they are positive and red where negative.
+// Filters draws the filters of a convolution, values of shape [outC, kH, kW, inC]. Filters over three channels are drawn as
+// coloured images, each with its own contrast; others as one tile per channel, with positive weights blue and negative
+// weights red.
 func Filters(w io.Writer, format, title string, values []float32, shape []int) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
 	if len(shape) != 4 || len(values) == 0 || len(values) != shape[0]*shape[1]*shape[2]*shape[3] {
-		return fmt.Errorf("drawing filters: %d values of the shape %v, need [outC, kH, kW, inC]", len(values), shape)
+		return fmt.Errorf("drawing filters: %d values of shape %v, want [outC, kH, kW, inC]", len(values), shape)
 	}
 	outC, kH, kW, inC := shape[0], shape[1], shape[2], shape[3]
 	tiles := filterTiles(values, outC, kH, kW, inC)
-	const most = 256
+	const maxTiles = 256
 	more := ""
-	if len(tiles) > most {
-		more = fmt.Sprintf(", the first %d tiles", most)
-		tiles = tiles[:most]
+	if len(tiles) > maxTiles {
+		more = fmt.Sprintf(", the first %d tiles", maxTiles)
+		tiles = tiles[:maxTiles]
 	}
 	g := grid{columns: min(len(tiles), max(8, int(math.Ceil(math.Sqrt(2*float64(len(tiles)))))))}
 	g.gap, g.rowGap = 7, 18
@@ -44,7 +44,7 @@ func Filters(w io.Writer, format, title string, values []float32, shape []int) e
 	}
 	y := content + high + 30
 	if inC == 3 {
-		s.text(typeface{9.5, false}, left, muted, point{margin, y + 8}, "each filter from its least to its largest weight")
+		s.text(typeface{9.5, false}, left, muted, point{margin, y + 8}, "each filter from its smallest to its largest weight")
 	} else {
 		s.scale(diverging, -1, 1, margin, y, fmt.Sprintf("−%.2f", largest(values)), fmt.Sprintf("%.2f", largest(values)))
 	}
@@ -58,11 +58,11 @@ func plural(n int, word string) string {
 	return word + "s"
 }
 
-// filterTiles returns an image of each filter, or of each channel of each.
+// filterTiles returns an image of each filter, or of each channel of each filter.
 func filterTiles(values []float32, outC, kH, kW, inC int) []image.Image {
 	var tiles []image.Image
 	size := kH * kW * inC
-	most := largest(values)
+	scale := largest(values)
 	for o := range outC {
 		f := values[o*size : (o+1)*size]
 		if inC == 3 {
@@ -70,7 +70,7 @@ func filterTiles(values []float32, outC, kH, kW, inC int) []image.Image {
 			continue
 		}
 		for c := range inC {
-			tiles = append(tiles, plane(f, kH, kW, inC, c, func(v float64) color.NRGBA { return diverging(v / most) }))
+			tiles = append(tiles, plane(f, kH, kW, inC, c, func(v float64) color.NRGBA { return diverging(v / scale) }))
 		}
 	}
 	return tiles

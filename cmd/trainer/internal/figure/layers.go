@@ -7,16 +7,15 @@ import (
 	"trainer/nn/setting"
 )
 
-// Layer is a line of a network's table, with what the line doesn't tell: the kernel and
-// the like.
+// Layer is a line of a network's table, with details such as the kernel.
 type Layer struct {
 	nn.LayerInfo
 	Family nn.Family
 	Detail string // such as "3×3, stride 2"; may be empty
 }
 
-// Layers joins a network's table with the model that it was compiled from, which has the
-// details, and with the kinds of its layers. It panics when they are not of the same network.
+// Layers joins a network's table with the model that it was compiled from, which has the details, and with the kinds of its
+// layers. It panics if they are not of the same network.
 func Layers(rows []nn.LayerInfo, model nn.Layer, kinds []nn.LayerKind) []Layer {
 	all := walk(nil, model)
 	if len(all) != len(rows) {
@@ -25,14 +24,14 @@ func Layers(rows []nn.LayerInfo, model nn.Layer, kinds []nn.LayerKind) []Layer {
 	layers := make([]Layer, len(rows))
 	for i, l := range all {
 		if l.Kind() != rows[i].Kind {
-			panic(fmt.Sprintf("figure: row %s is a %s, the model's layer a %s", rows[i].Name, rows[i].Kind, l.Kind()))
+			panic(fmt.Sprintf("figure: row %s is a %s, the model's layer is a %s", rows[i].Name, rows[i].Kind, l.Kind()))
 		}
 		layers[i] = Layer{rows[i], nn.FamilyOf(kinds, l.Kind()), setting.Of(l).Shown()}
 	}
 	return layers
 }
 
-// wrapper is a layer with a name of its own.
+// wrapper is a layer with an explicit name.
 type wrapper interface{ Unwrap() nn.Layer }
 
 func unwrap(l nn.Layer) nn.Layer {

@@ -8,14 +8,14 @@ import (
 	"math"
 )
 
-// Epoch is what one epoch of training gave. What wasn't measured, or was not finite, is NaN.
+// Epoch is the result of one epoch of training. A value that was not measured, or not finite, is NaN.
 type Epoch struct {
 	Epoch                       float64 // epochs done, from 1
 	TrainLoss, TestLoss         float64
 	TrainAccuracy, TestAccuracy float64 // 0 to 1
 }
 
-// ReadMetrics reads a run's metrics.jsonl: one JSON object a line, one line an epoch.
+// ReadMetrics reads a run's metrics.jsonl: one JSON object per line, one line per epoch.
 func ReadMetrics(r io.Reader) ([]Epoch, error) {
 	var epochs []Epoch
 	lines := bufio.NewScanner(r)
@@ -32,7 +32,7 @@ func ReadMetrics(r io.Reader) ([]Epoch, error) {
 			return nil, fmt.Errorf("metrics, line %d: %w", n, err)
 		}
 		if m.Epoch == nil {
-			return nil, fmt.Errorf("metrics, line %d: there is no epoch", n)
+			return nil, fmt.Errorf("metrics, line %d: missing epoch", n)
 		}
 		if m.Evaluated != nil && !*m.Evaluated {
 			m.TestLoss, m.TestAccuracy = nil, nil

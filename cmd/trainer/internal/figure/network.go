@@ -11,24 +11,23 @@ import (
 	"trainer/nn"
 )
 
-// Network draws a network's architecture: the data as it goes from layer to layer, a
-// feature map being a block as high and deep as the map and as thick as it has channels, a
-// vector a bar. Layers that keep the shape (activations, normalisation, dropout) are tags
-// under the block that they work on. Long networks go on in the next line.
+// Network draws a network's architecture: the data between its layers, with feature maps as blocks (height and depth of the
+// map, thickness for the channels) and vectors as bars. Layers that keep the shape (activations, normalisation, dropout)
+// are tags under the block to which they apply. Long networks continue on the next line.
 func Network(w io.Writer, format, title string, layers []Layer, input nn.Shape) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
 	if len(layers) == 0 {
-		return errors.New("drawing a network: it has no layers")
+		return errors.New("drawing a network: no layers")
 	}
 	if len(input) == 0 {
-		return errors.New("drawing a network: its input has no shape")
+		return errors.New("drawing a network: no shape of the input")
 	}
 	d := newDiagram(layers, input)
 	perLine := min(len(d.stages), stagesPerLine)
 	lines := (len(d.stages) + perLine - 1) / perLine
-	perLine = (len(d.stages) + lines - 1) / lines // lines of about the same length
+	perLine = (len(d.stages) + lines - 1) / lines // lines of similar length
 	width := max(2*margin+float64(perLine)*stageWidth, minWidth)
 	height := content + float64(lines)*d.lineHeight() + 34
 	s := newSheet(format, width, height)
@@ -52,8 +51,7 @@ const (
 	tagHeight     = 15.0
 )
 
-// stage is data in the network, the layer that made it, and those that work on it without
-// changing its shape.
+// stage is data in the network, the layer that computed it, and the layers after it that keep its shape.
 type stage struct {
 	maker *Layer // nil for the input
 	shape nn.Shape
@@ -87,8 +85,7 @@ func newDiagram(layers []Layer, input nn.Shape) *diagram {
 	return d
 }
 
-// addLayers adds the layers' stages. Those of a container follow it; a residual's end with
-// its sum.
+// addLayers adds the stages of the layers. The stages of a container follow it; those of a residual end with its sum.
 func (d *diagram) addLayers(layers []Layer) {
 	apart := false
 	for i := 0; i < len(layers); i++ {
@@ -138,7 +135,7 @@ func (d *diagram) summary() string {
 		len(d.layers), count(int64(d.params)), count(d.flops))
 }
 
-// KeepsShape reports whether layers of the family give what they get in the same shape.
+// KeepsShape reports whether the output of layers of a family has the shape of their input.
 func KeepsShape(f nn.Family) bool {
 	switch f {
 	case nn.Activation, nn.Normalisation, nn.Regulariser, nn.Scaling:
@@ -188,7 +185,7 @@ func (s *page) stage(d *diagram, st stage, i int, x, y float64) {
 
 	from, to := s.block(d, st.shape, c, middle, axis)
 	if i > 0 && !st.apart {
-		// The arrow comes from the column before, whose block is narrower than the column.
+		// The arrow starts in the previous column, whose block is narrower than the column.
 		s.arrow(muted, point{x, axis}, point{from - 2, axis})
 	}
 	if i < len(d.stages)-1 && !d.stages[i+1].apart {
@@ -205,15 +202,14 @@ func (s *page) stage(d *diagram, st stage, i int, x, y float64) {
 	}
 }
 
-// block draws a stage's data around (middle, axis), and returns where it begins and ends on
-// the axis.
+// block draws the data of a stage around (middle, axis), and returns its start and end on the axis.
 func (s *page) block(d *diagram, shape nn.Shape, c color.NRGBA, middle, axis float64) (from, to float64) {
 	if len(shape) != 3 {
 		return s.bar(d, shape.Len(), c, middle, axis)
 	}
-	const most, least = 74.0, 10.0
+	const maxSide, minSide = 74.0, 10.0
 	size := func(n int) float64 {
-		return least + (most-least)*math.Pow(float64(n)/float64(d.maxH), 0.7)
+		return minSide + (maxSide-minSide)*math.Pow(float64(n)/float64(d.maxH), 0.7)
 	}
 	front := 5 + 33*math.Log2(1+float64(shape[2]))/math.Log2(1+float64(max(d.maxC, 64)))
 	high := size(shape[0])
@@ -232,7 +228,7 @@ func (s *page) block(d *diagram, shape nn.Shape, c color.NRGBA, middle, axis flo
 	return x, x + front + deep
 }
 
-// bar draws a vector: its units as discs where they are few, else as a bar.
+// bar draws a vector: as a disc for each element if there are few, otherwise as a bar.
 func (s *page) bar(d *diagram, n int, c color.NRGBA, middle, axis float64) (from, to float64) {
 	const few = 12
 	if n <= few {

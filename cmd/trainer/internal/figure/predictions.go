@@ -7,22 +7,21 @@ import (
 	"io"
 )
 
-// Prediction is what a network makes of an image.
+// Prediction is a network's answer to an image.
 type Prediction struct {
 	Image       image.Image
-	Class       string // what it is
-	Answer      string // what the network says
+	Class       string // the true one
+	Answer      string // the network's
 	Probability float64
 }
 
-// Predictions draws images with the network's answers and their probabilities. Under a
-// wrong one stands what it is.
+// Predictions draws images with the network's answers and their probabilities, and the true class if the answer is wrong.
 func Predictions(w io.Writer, format, title string, predictions []Prediction) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
 	if len(predictions) == 0 {
-		return errors.New("drawing predictions: there are none")
+		return errors.New("drawing predictions: no predictions")
 	}
 	wrong := 0
 	for _, p := range predictions {
@@ -33,7 +32,7 @@ func Predictions(w io.Writer, format, title string, predictions []Prediction) er
 	g := grid{columns: min(8, len(predictions)), side: 74, gap: 9.2, rowGap: 36}
 	wide, high := g.size(len(predictions))
 	s := newSheet(format, max(wide+2*margin, minWidth), content+high+30+margin)
-	s.title(title, fmt.Sprintf("%d images, %d of them wrong: the answer and its probability; in an orange frame, what it is", len(predictions), wrong))
+	s.title(title, fmt.Sprintf("%d images, %d of them wrong: the answer and its probability; wrong ones have an orange frame and the true class", len(predictions), wrong))
 	for i, p := range predictions {
 		x, y := g.at(i, margin, content)
 		s.prediction(p, x, y, g.side)

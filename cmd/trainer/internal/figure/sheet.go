@@ -24,13 +24,13 @@ type page struct {
 	fonts         *font.Cache
 }
 
-// pngDPI makes two pixels of a point.
+// pngDPI is two pixels per point.
 const pngDPI = 144
 
 // point is a place on a sheet.
 type point struct{ x, y float64 }
 
-// align is the part of a text that lies at the place where it is put.
+// align is the part of a text that is placed at a point.
 type align float64
 
 const (
@@ -72,15 +72,15 @@ func (s *page) write(w io.Writer) error {
 	return err
 }
 
-// portable gives an SVG's text fonts to fall back on, of the same widths as Liberation,
-// and its images their true type.
+// portable adds fallback fonts to the text of an SVG, with the same widths as Liberation's, and corrects the media type
+// of its images.
 func portable(svg []byte) []byte {
 	svg = bytes.ReplaceAll(svg, []byte("font-family:Liberation Sans;font-variant:normal;"),
 		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 	return bytes.ReplaceAll(svg, []byte("data:image/jpg;"), []byte("data:image/png;"))
 }
 
-// at returns the canvas's point: there y grows upwards.
+// at returns the point on the canvas, where y grows upwards.
 func (s *page) at(p point) vg.Point {
 	return vg.Point{X: vg.Points(p.x), Y: vg.Points(s.height - p.y)}
 }
@@ -154,18 +154,18 @@ func (s *page) textWidth(t typeface, text string) float64 {
 	return face.Width(text).Points()
 }
 
-// text writes a line whose baseline is at p.y.
+// text draws a line whose baseline is at p.y.
 func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
 	p.x -= float64(a) * s.textWidth(t, text)
 	s.canvas.SetColor(c)
 	s.canvas.FillString(s.face(t), s.at(p), text)
 }
 
-// fitted is text, in a smaller size where it would be wider than width.
+// fitted draws a text like text, smaller if it would be wider than width.
 func (s *page) fitted(t typeface, a align, c color.Color, p point, width float64, text string) {
-	const least = 0.6
+	const minScale = 0.6
 	if w := s.textWidth(t, text); w > width {
-		t.size *= max(least, width/w)
+		t.size *= max(minScale, width/w)
 	}
 	for r := []rune(text); s.textWidth(t, text) > width && len(r) > 1; {
 		r = r[:len(r)-1]
@@ -174,13 +174,13 @@ func (s *page) fitted(t typeface, a align, c color.Color, p point, width float64
 	s.text(t, a, c, p, text)
 }
 
-// title writes the heading at the top left, and a line of small print under it.
+// title draws the heading at the top left, and a line of small print under it.
 func (s *page) title(title, small string) {
 	s.text(typeface{17, true}, left, ink, point{margin, margin + 10}, title)
 	s.text(typeface{10.5, false}, left, muted, point{margin, margin + 27}, small)
 }
 
-// The page's empty border, and where its content begins under the title.
+// The page's empty border, and the start of its content under the title.
 const (
 	margin  = 22.0
 	content = margin + 44
@@ -191,13 +191,13 @@ func (s *page) image(img image.Image, x, y, w, h float64) {
 	s.canvas.DrawImage(vg.Rectangle{Min: s.at(point{x, y + h}), Max: s.at(point{x + w, y})}, img)
 }
 
-// tile is image with sharp pixels and a frame around it.
+// tile draws an image with sharp pixels and a frame.
 func (s *page) tile(img image.Image, x, y, w, h float64, frame color.Color, width float64) {
 	s.fill(frame, corners(x-width, y-width, w+2*width, h+2*width)...)
 	s.image(enlarge(img, int(2*max(w, h))), x, y, w, h)
 }
 
-// enlarge repeats pixels until the longer side has at least size of them.
+// enlarge repeats pixels until the longer side has at least size pixels.
 func enlarge(img image.Image, size int) image.Image {
 	b := img.Bounds()
 	k := (size + max(b.Dx(), b.Dy()) - 1) / max(b.Dx(), b.Dy())
@@ -213,7 +213,7 @@ func enlarge(img image.Image, size int) image.Image {
 	return out
 }
 
-// count writes a number with a unit of thousands, as in 93.3 k.
+// count returns a number with a unit of thousands, as in 93.3 k.
 func count(n int64) string {
 	switch {
 	case n < 10_000:

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// grid is tiles in lines.
+// grid places tiles in lines.
 type grid struct {
 	columns     int
 	side        float64 // of a tile
@@ -36,7 +36,7 @@ func plane(values []float32, h, w, c, channel int, colour func(v float64) color.
 	return img
 }
 
-// span returns the least and the largest finite value.
+// span returns the smallest and the largest finite value.
 func span(values []float32) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, v := range values {
@@ -50,7 +50,7 @@ func span(values []float32) (low, high float64) {
 	return low, high
 }
 
-// largest returns the largest magnitude, and 1 where all is zero.
+// largest returns the largest magnitude, or 1 if all values are zero.
 func largest(values []float32) float64 {
 	low, high := span(values)
 	if m := max(-low, high); m > 0 {
@@ -59,11 +59,10 @@ func largest(values []float32) float64 {
 	return 1
 }
 
-// Pixels makes an image of h*w*c bytes, c being 1 (gray) or 3 (red, green, blue), as data
-// sets have them.
+// Pixels makes an image from h*w*c bytes of a data set, where c is 1 (grey) or 3 (red, green, blue).
 func Pixels(pixels []byte, h, w, c int) (image.Image, error) {
 	if c != 1 && c != 3 {
-		return nil, fmt.Errorf("an image of %d channels, can draw 1 or 3", c)
+		return nil, fmt.Errorf("an image of %d channels, want 1 or 3", c)
 	}
 	if len(pixels) != h*w*c {
 		return nil, fmt.Errorf("an image of %dx%dx%d with %d bytes", h, w, c, len(pixels))

@@ -1,0 +1,142 @@
+package command
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"trainer/cmd/trainer/internal/figure"
+	"trainer/nn"
+	"trainer/nn/device"
+)
+
+// What a run's network makes of test images, for trainer draw run: predictions and feature maps.
+
+// The numbers of predictions that are drawn: of the first images of the test set, and of the first mistakes among the
+// images after them.
+const (
+	drawnImages   = 16
+	drawnMistakes = 16
+)
+
+func (t *trained) predictions() ([]figure.Prediction, error) {
+	x, err := t.dev.NewTensor(device.Float32, append([]int{1}, t.input...)...)
+	if err != nil {
+		return nil, err
+	}
+	var first, mistakes []figure.Prediction
+	for i := 0; i < t.test.Len() && len(mistakes) < drawnMistakes; i++ {
+		p, err := t.predict(x, i)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case len(first) < drawnImages:
+			first = append(first, p)
+		case p.Answer != p.Class:
+			mistakes = append(mistakes, p)
+		}
+	}
+	return append(first, mistakes...), nil
+}
+
+// predict returns the network's answer to test image i. x is the network's input.
+func (t *trained) predict(x *device.Tensor, i int) (p figure.Prediction, err error) {
+	pixels := make([]byte, t.input.Len())
+	label, err := t.test.Read(i, pixels)
+	if err != nil {
+		return p, &dataError{err}
+	}
+	if err := t.dev.Upload(x, device.Bytes(t.normalize(pixels))); err != nil {
+		return p, err
+	}
+	logits := make([]float32, t.net.Classes())
+	if err := t.dev.Download(device.Bytes(logits), t.net.Forward(x, nn.Inference)); err != nil {
+		return p, err
+	}
+	best := slices.Index(logits, slices.Max(logits))
+	sum := 0.0
+	for _, z := range logits {
+		sum += math.Exp(float64(z - logits[best]))
+	}
+	p.Image, err = figure.Pixels(pixels, t.input[0], t.input[1], t.input[2])
+	p.Class, p.Answer, p.Probability = t.classes[label], t.classes[best], 1/sum
+	return p, err
+}
+
+// activations returns the outputs of layers for one image: in a short network of all layers, in a long one of those that
+// precede a change of shape. Dropout and flatten are left out, because they change no value.
+//
+// A network returns only its last output, so for each layer the network up to it is compiled, with the same weights.
+func (t *trained) activations(x []float32) ([]figure.Activation, error) {
+	layers := figure.Chain(t.cfg.Model)
+	input, err := t.dev.NewTensor(device.Float32, append([]int{1}, t.input...)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.dev.Upload(input, device.Bytes(x)); err != nil {
+		return nil, err
+	}
+	var all []figure.Activation
+	for n := range layers {
+		if !shows(t.Kinds.Layers, layers, n) {
+			continue
+		}
+		a, err := t.activation(layers[:n+1], input)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// shows reports whether the output of layer n gets a line in the picture.
+func shows(kinds []nn.LayerKind, layers []nn.Layer, n int) bool {
+	const short = 12
+	if n == len(layers)-1 {
+		return true
+	}
+	kind := layers[n].Kind()
+	if kind == "dropout" || kind == "flatten" {
+		return false
+	}
+	return len(layers) <= short || !figure.KeepsShape(nn.FamilyOf(kinds, layers[n+1].Kind())) || layers[n+1].Kind() == "dropout"
+}
+
+// activation returns the output of the last of some layers, which are the network's first.
+func (t *trained) activation(layers []nn.Layer, input *device.Tensor) (a figure.Activation, err error) {
+	model := nn.NewSequential(layers...)
+	if a.Shape, err = model.OutputShape(t.input); err != nil {
+		return a, err
+	}
+	vector := nn.NewSequential(append(slices.Clone(layers), nn.Named("vector", nn.Flatten{}))...)
+	net, err := nn.Compile(t.dev, vector, nn.Options{Input: t.input, Batch: 1, Sample: noise(t.input)})
+	if err != nil {
+		return a, err
+	}
+	weights := map[string]*device.Tensor{}
+	for _, p := range t.net.Tensors() {
+		weights[p.Name] = p.Value
+	}
+	for _, p := range net.Tensors() {
+		t.dev.Copy(p.Value, weights[p.Name])
+	}
+	top := t.net.Layers()
+	a.Name, a.Kind = layerName(top, len(layers)), layers[len(layers)-1].Kind()
+	a.Values = make([]float32, a.Shape.Len())
+	return a, t.dev.Download(device.Bytes(a.Values), net.Forward(input, nn.Inference))
+}
+
+// layerName returns the name of layer n, from 1, of the outermost chain.
+func layerName(rows []nn.LayerInfo, n int) string {
+	for _, r := range rows {
+		if strings.Contains(r.Name, ".") {
+			continue
+		}
+		if n--; n == 0 {
+			return r.Name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,82 @@
+package command
+
+import (
+	"context"
+	"time"
+
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/recipe"
+	"trainer/nn/train"
+)
+
+// A job is what trainer train and trainer draw run have in common: a recipe, a device and data.
+
+// job is a training that is ready to begin.
+type job struct {
+	*program
+	*options
+	started time.Time
+	recipe  *recipe.Recipe
+	name    string // of the recipe, or its file
+	split   *data.Dataset
+	dev     device.Device
+}
+
+// prepare finds recipe, device and data.
+func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
+	j := &job{program: p, options: o, started: p.now()}
+	if o.resume != "" {
+		if err := o.readRun(p.Kinds); err != nil {
+			return nil, err
+		}
+	}
+	if err := j.loadRecipe(); err != nil {
+		return nil, err
+	}
+	var err error
+	if j.recipePrecision, err = recipePrecision(j.recipe); err != nil {
+		return nil, err
+	}
+	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
+		return nil, err
+	}
+	if err = j.compareRuns(); err == nil {
+		err = j.openData(ctx)
+	}
+	if err != nil {
+		j.dev.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *job) loadRecipe() (err error) {
+	j.name = j.options.recipe
+	if j.name == "" {
+		j.name = j.Kinds.DefaultFor(j.data)
+	}
+	if j.recipe, err = j.Kinds.Load(j.name, j.changes...); err != nil {
+		return err
+	}
+	if j.resume != "" {
+		j.name = j.recipe.Name
+	}
+	return nil
+}
+
+// recipePrecision returns the precision that a recipe names, or Auto.
+func recipePrecision(r *recipe.Recipe) (device.Precision, error) {
+	if r.Precision == "" {
+		return device.Auto, nil
+	}
+	return device.ParsePrecision(r.Precision)
+}
+
+// config returns the configuration of a training with a seed.
+func (j *job) config(seed uint64) train.Config {
+	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
+	cfg.DType = device.PrecisionOf(j.dev).DType()
+	cfg.NoGraph = !j.graph
+	return cfg
+}

@@ -1,0 +1,60 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"trainer/cmd/trainer/internal/display"
+	"trainer/cmd/trainer/internal/report"
+)
+
+// What trainer train prints.
+
+// display returns the display for a run.
+func (j *job) display(run display.Run) display.Display {
+	switch {
+	case j.json:
+		return display.NewJSON(j.stdout, run)
+	case j.quiet:
+		return display.Quiet{}
+	case j.terminal:
+		return display.NewBar(j.stdout, run)
+	}
+	return display.NewLines(j.stdout, run)
+}
+
+// printFinal prints a run's result.
+func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
+	if s == nil {
+		return
+	}
+	if j.json {
+		j.printJSON("summary", s)
+		return
+	}
+	if !j.quiet {
+		steps := fmt.Sprintf("%d steps", s.Steps)
+		if s.TrainSeconds > 0 {
+			steps += fmt.Sprintf(" in %.1fs", s.TrainSeconds)
+		}
+		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, folder.Path())
+	}
+	if s.TestCount > 0 {
+		fmt.Fprintf(j.stdout, "test accuracy %.2f%% (%d/%d)\n", 100*s.TestAccuracy, s.TestCorrect, s.TestCount)
+	}
+}
+
+// printRuns prints the result of several runs.
+func (j *job) printRuns(r report.Runs) {
+	if j.json {
+		j.printJSON("runs", r)
+		return
+	}
+	fmt.Fprintf(j.stdout, "test accuracy %.2f%% +- %.2f%% (mean and standard deviation of %d runs)\n",
+		100*r.TestAccuracy, 100*r.TestAccuracyStd, len(r.Runs))
+}
+
+// printJSON prints a value as one line. A closed pipe is not an error.
+func (j *job) printJSON(event string, v any) {
+	_ = json.NewEncoder(j.stdout).Encode(map[string]any{"event": event, event: v})
+}

@@ -1,0 +1,83 @@
+package command
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+
+	"trainer/cmd/trainer/internal/report"
+	"trainer/nn/device"
+	"trainer/nn/recipe"
+	"trainer/nn/train"
+)
+
+// The files in a run's folder.
+
+// writeConfig writes the recipe with all changes, and the settings of the run.
+func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
+	r, err := j.recipe.WithRun(recipe.Run{
+		Data: j.data, DataDir: j.dataDir, Val: j.val, Seed: seed,
+		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
+		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
+	})
+	if err != nil {
+		return err
+	}
+	text, err := r.TOML()
+	if err != nil {
+		return err
+	}
+	return folder.WriteConfig(text)
+}
+
+// writeResults writes the weights and the summary. A device with a fault can't return its weights.
+func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Summary) error {
+	if j.dev.Sync() != nil {
+		return folder.WriteSummary(s)
+	}
+	err := train.SaveWeights(folder.File(report.WeightsFile), r.Network, map[string]string{
+		"recipe": s.Recipe, "data": s.Data, "classes": strings.Join(j.split.Train.Classes(), ", "),
+	})
+	return errors.Join(err, folder.WriteSummary(s))
+}
+
+func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
+	return &report.Summary{
+		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.data, Recipe: j.recipe.Name,
+		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
+		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
+		TrainSeconds: r.TrainSeconds, TotalSeconds: j.now().Sub(j.started).Seconds(),
+		ImagesPerSecond: report.Number(r.ImagesPerSecond), FinalLoss: report.Number(r.FinalLoss),
+		PeakMemory: r.PeakMemory, Threads: r.Info.Threads, Interrupted: r.Interrupted,
+		Go: runtime.Version(), CPU: r.Info.Description, Version: j.version(),
+	}
+}
+
+// recorder writes the metrics, and remembers the last checkpoint.
+type recorder struct {
+	folder    *report.Folder
+	resumed   bool
+	configure func() error // writes the configuration
+	saved     int          // step of the checkpoint in the folder; negative if there is none
+	err       error        // the first
+}
+
+// OnEvent appends a line after every epoch. When a run is resumed, its configuration is replaced only now: until training
+// has begun, the old one is valid.
+func (r *recorder) OnEvent(e train.Event) {
+	var err error
+	switch e := e.(type) {
+	case train.Start:
+		if r.resumed {
+			r.saved = e.Step
+			err = errors.Join(r.configure(), r.folder.Rewind(e.Step))
+		}
+	case train.EpochDone:
+		err = r.folder.AddMetrics(e.EpochMetrics)
+	case train.CheckpointWritten:
+		r.saved = e.Step
+	}
+	if r.err == nil {
+		r.err = err
+	}
+}

@@ -1,0 +1,95 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/device"
+)
+
+// accumulation adds up the gradients of several batches, so that one update can follow them (Options.Accumulate). After
+// the backward pass of every batch
+//
+//	sum = sum + weight*dw          for each trained parameter
+//
+// With n examples in the batch and N in all batches of the step, weight is n/N for a loss that is the mean over a batch, and 1
+// for one that is the sum: either way sum is the gradient of one batch of all N examples. (What a layer computes from the
+// batch itself, as batch normalisation its statistics, is still that of each batch alone; and so are the weights of classes
+// and examples, whose sum divides the mean over the batch.)
+type accumulation struct {
+	dev    device.Device
+	params []*Param
+	add    []device.Map
+	weight *device.Tensor // float32 [1]
+	isSum  bool           // the loss is a sum
+	next   [1]float32     // weight's next contents
+}
+
+// buildAccumulation allocates the sums, once all layers are built.
+func (n *Network) buildAccumulation(b *Builder) (err error) {
+	if !n.opt.Accumulate || !n.opt.Training {
+		return nil
+	}
+	a := &accumulation{dev: n.dev, isSum: n.opt.Loss.Summed()}
+	if a.weight, err = b.Tensor(device.Float32, 1); err != nil {
+		return err
+	}
+	for _, p := range b.params {
+		if p.Grad == nil {
+			continue
+		}
+		if p.GradSum, err = b.Tensor(device.Float32, p.Grad.Shape()...); err != nil {
+			return err
+		}
+		add, err := n.dev.NewMap(device.MapSpec{
+			Kind: device.MapMul, Batch: 1, Rows: 1, C: p.Grad.Len(), B: device.NoAxes, Alpha: 1, Accumulate: true,
+		})
+		if err != nil {
+			return fmt.Errorf("adding up the gradients of %s: %w", p.Name, err)
+		}
+		a.params, a.add = append(a.params, p), append(a.add, add)
+	}
+	n.accumulation = a
+	return nil
+}
+
+// run queues sum = sum + weight*dw.
+func (a *accumulation) run() {
+	for i, p := range a.params {
+		a.add[i].Run(p.GradSum, p.Grad, a.weight)
+	}
+}
+
+// BeginBatch uploads how much the gradients of the next batch, which has n of the step's total examples, count among
+// those that Accumulate adds up. Without Accumulate it does nothing.
+func (n *Network) BeginBatch(examples, total int) error {
+	a := n.accumulation
+	if a == nil {
+		return nil
+	}
+	a.next[0] = 1
+	if !a.isSum {
+		a.next[0] = float32(float64(examples) / float64(total))
+	}
+	if err := n.dev.Upload(a.weight, device.Bytes(a.next[:])); err != nil {
+		return fmt.Errorf("weight of a batch: %w", err)
+	}
+	return nil
+}
+
+// BeginUpdate must be called before the update that follows the backward passes of a step, and EndUpdate after it. With
+// Accumulate they look whether the sums are finite, for the loss scaling, and set them to zero; otherwise they do nothing.
+func (n *Network) BeginUpdate() {
+	if n.accumulation != nil && n.mixed != nil && n.mixed.scaling != nil {
+		n.mixed.scaling.Update()
+	}
+}
+
+// EndUpdate sets the gradients' sums to zero; see BeginUpdate.
+func (n *Network) EndUpdate() {
+	if n.accumulation == nil {
+		return
+	}
+	for _, p := range n.accumulation.params {
+		n.dev.Zero(p.GradSum)
+	}
+}

@@ -1,0 +1,24 @@
+package optim
+
+import "trainer/nn/setting"
+
+// AdamW is Adam with decoupled weight decay (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019,
+// algorithm 2): the decay acts on the weight alone, and is not divided by the root of v,
+//
+//	w = w - LR*decay*w - LR * (Adam's direction)
+type AdamW Adam
+
+func adamWKind() RuleKind {
+	return RuleKind{Name: "adamw", Doc: "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", New: func() Rule { return AdamW{} }}
+}
+
+// Kind returns "adamw".
+func (AdamW) Kind() string { return "adamw" }
+
+// Settings declares Adam's keys.
+func (r *AdamW) Settings(s *setting.List) { (*Adam)(r).Settings(s) }
+
+// Build adds Adam's update: that the decay is decoupled, the update knows from the rule.
+func (r AdamW) Build(u *Update) error { return Adam(r).Build(u) }
+
+func (AdamW) decoupled() {}

@@ -1,0 +1,67 @@
+package optim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"trainer/nn/setting"
+)
+
+// Rule is an update rule with its settings, such as Adam{Beta1: 0.8}. It is a value; zero settings stand for
+// defaults. Learning rate and weight decay are not among them: every rule has these two, and a group may have its own.
+//
+// A Go program can bring a rule of its own: these two methods are all it takes. If it has settings, its pointer is a
+// setting.Settable.
+type Rule interface {
+	// Kind returns the rule's name in recipes.
+	Kind() string
+	// Build adds the rule's device work for u's parameters to u. An error says why the rule can't be used with them.
+	Build(u *Update) error
+}
+
+// decouples is a rule whose weight decay is always decoupled; see Config.Decoupled.
+type decouples interface{ decoupled() }
+
+// AlwaysDecoupled reports whether the rule's weight decay is decoupled, however Config.Decoupled is set.
+func AlwaysDecoupled(r Rule) bool {
+	_, always := r.(decouples)
+	return always
+}
+
+// RuleKind is a kind of rule that recipes can name. Its settings are those of the rule that New returns.
+type RuleKind = setting.Kind[Rule]
+
+// RuleKinds returns the kinds of rules of this package. Each is declared in its rule's file.
+func RuleKinds() []RuleKind {
+	return []RuleKind{
+		sgdKind(),
+		adamKind(),
+		adamWKind(),
+		rmsPropKind(),
+		adaGradKind(),
+		lionKind(),
+		muonKind(),
+	}
+}
+
+// Algorithms returns the names of the rules of this package.
+func Algorithms() []string { return setting.KindNames(RuleKinds()) }
+
+// ruleOfKind returns a rule with its settings zero.
+func ruleOfKind(name string) (Rule, error) {
+	kinds := RuleKinds()
+	i := slices.IndexFunc(kinds, func(k RuleKind) bool { return k.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("unknown algorithm %q (valid: %s)", name, strings.Join(Algorithms(), ", "))
+	}
+	return kinds[i].New(), nil
+}
+
+// completeRule returns the rule with defaults in place of zeros, or an error that says which setting is out of bounds.
+func completeRule(r Rule) (Rule, error) {
+	if err := setting.Check(r); err != nil {
+		return nil, fmt.Errorf("%s: %w", r.Kind(), err)
+	}
+	return setting.Completed(r), nil
+}

@@ -1,0 +1,151 @@
+package optim
+
+import (
+	"iter"
+
+	"trainer/nn"
+	"trainer/nn/device"
+)
+
+// Update is the device work of one rule over its parameters: the same at every step, so that it can be recorded. A
+// rule's Build fills it, in one of two ways. Fused adds a device's own update of all parameters in one pass. Where
+// there is none, the methods Map, MatMul and so on add a plan each, in the order of their calls:
+//
+//	for p := range u.Params() {
+//		g := u.Gradient(p)                 // g, with the coupled weight decay
+//		...                                // the direction d
+//		u.Descend(p, d)                    // w = w - LR*d, with the decoupled weight decay
+//	}
+//
+// What changes from step to step is in a row of device.HyperLen numbers per group, on the device; see Fused and EachStep.
+//
+// The first error is kept; methods called after it do nothing and return nil.
+type Update struct {
+	o         *Optimizer
+	name      string // of the rule
+	decoupled bool
+	params    []Param
+	work      []func()
+	fill      func(hyper []float32, step int) // nil: nothing
+	err       error
+
+	kept    map[*device.Tensor]bool // weights and states: what a skipped step leaves as it was
+	present Param                   // the parameter whose work is being added
+	skip    *scalar                 // not 0 where its step is skipped; nil until it is asked for
+	scratch int                     // tensors that it has of Optimizer.scratch
+}
+
+// Param is a parameter and the group that it is in.
+type Param struct {
+	*nn.Param
+	index  int // row of the hyperparameters
+	decay  float64
+	freeze bool // from some epoch on the group doesn't change
+}
+
+// scalar is one element of a float32 tensor.
+type scalar struct {
+	tensor *device.Tensor
+	index  int
+}
+
+// hyperFrozen is a column of the hyperparameters that fused updates don't read: 1 once a group's UntilEpoch is past.
+const hyperFrozen = 7
+
+// Params returns the rule's parameters, one after the other. Scratch tensors are used anew for each.
+func (u *Update) Params() iter.Seq[Param] {
+	return func(yield func(Param) bool) {
+		for _, p := range u.params {
+			u.present, u.skip, u.scratch = p, nil, 0
+			u.kept[p.Value] = true
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// State returns a float32 tensor of zeros in the parameter's shape, which checkpoints keep as prefix.NAME.
+func (u *Update) State(prefix string, p Param) *device.Tensor {
+	if u.err != nil {
+		return nil
+	}
+	t, err := u.o.state(prefix+"."+p.Name, p.Param)
+	if err != nil {
+		u.fail(err)
+		return nil
+	}
+	u.kept[t] = true
+	return t
+}
+
+// EachStep sets what writes the rule's columns of the hyperparameters before each step, once per group; step counts from
+// 0. hyper[device.HyperLR] is the group's learning rate already, and may be changed.
+func (u *Update) EachStep(fill func(hyper []float32, step int)) { u.fill = fill }
+
+// Slot returns the parameter for a fused update, without states.
+func (u *Update) Slot(p Param) device.OptimizerParam {
+	return device.OptimizerParam{Value: p.Value, Grad: p.StepGrad(), Group: p.index}
+}
+
+// Fused adds a device's own update. fill writes the columns of the hyperparameters that it reads; see EachStep.
+func (u *Update) Fused(spec device.OptimizerSpec, fill func(hyper []float32, step int)) {
+	if u.err != nil {
+		return
+	}
+	spec.Decoupled = u.decoupled
+	spec.Scaling = u.params[0].Scaling // the same for all
+	plan, err := u.o.dev.NewOptimizer(spec)
+	if err != nil {
+		u.fail(err)
+		return
+	}
+	u.EachStep(fill)
+	hyper := u.o.hyper
+	u.work = append(u.work, func() { plan.Step(hyper) })
+}
+
+// run queues the work.
+func (u *Update) run() {
+	for _, f := range u.work {
+		f()
+	}
+}
+
+// skipped returns the number on the device that says whether the present parameter's step is skipped, or a scalar without a
+// tensor where no step is. A parameter may be skipped for two reasons: under a loss scaling, because gradients are not
+// finite, and because its group's UntilEpoch is past.
+func (u *Update) skipped() scalar {
+	if u.skip == nil {
+		u.skip = new(scalar) // none of the work that findSkip adds is skipped
+		*u.skip = u.findSkip(u.present)
+	}
+	return *u.skip
+}
+
+func (u *Update) findSkip(p Param) scalar {
+	scaling := scalar{p.Scaling, device.ScalingSkip}
+	frozen := scalar{u.o.hyper, p.index*device.HyperLen + hyperFrozen}
+	switch {
+	case !p.freeze:
+		return scaling
+	case scaling.tensor == nil:
+		return frozen
+	}
+	// One number for both, their sum.
+	either, err := u.o.tensor(1)
+	if err != nil {
+		u.fail(err)
+		return scalar{}
+	}
+	u.Map(either, device.MapSpec{Kind: device.MapAdd, B: device.NoAxes, BIndex: scaling.index, Beta: 1}, either, scaling.tensor)
+	u.Map(either, device.MapSpec{Kind: device.MapAdd, B: device.NoAxes, BIndex: frozen.index, Alpha: 1, Beta: 1}, either, frozen.tensor)
+	return scalar{either, 0}
+}
+
+// fail keeps the first error.
+func (u *Update) fail(err error) {
+	if u.err == nil {
+		u.err = err
+	}
+}
