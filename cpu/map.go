@@ -3,6 +3,7 @@ package cpu
 import (
 	"math"
 
+	"trainer/cpu/internal/vector"
 	"trainer/cpu/internal/vmath"
 	"trainer/nn/device"
 )
@@ -244,95 +245,48 @@ func (p *mapping) applyOne(from, to, run, worker int) {
 	p.d.vector.WeightedSum(y, y, f, 1, 1)
 }
 
-// mapLoops returns the loops of a function. Those of package vector are for what layers and update rules spend
-// their time in.
+// mapLoops returns the loops of a function.
 func (d *Device) mapLoops(kind device.MapKind) (mapLoop, mapOneLoop) {
-	v := d.vector
+	v, f := d.vector, d.vector.Map
 	switch kind {
 	case device.MapAffine:
-		return func(y, a, _ []float32, alpha, beta float32) { v.Linear(y, a, alpha, beta) }, nil
-	case device.MapAdd:
-		return v.WeightedSum, func(y, a []float32, b, alpha, beta float32) { v.Linear(y, a, alpha, beta*b) }
-	case device.MapMul:
-		return func(y, a, b []float32, alpha, _ float32) { v.Product(y, a, b, alpha) },
-			func(y, a []float32, b, alpha, _ float32) { v.Scaled(y, a, alpha*b) }
+		return ofOne(f.Linear), nil
 	case device.MapSquare:
-		return mapSquare, nil
+		return ofOne(f.Square), nil
 	case device.MapAbs:
-		return mapAbs, nil
+		return ofOne(f.Abs), nil
 	case device.MapSign:
-		return mapSign, nil
+		return ofOne(f.Sign), nil
 	case device.MapSqrt:
-		return mapSqrt, nil
+		return ofOne(f.Sqrt), nil
 	case device.MapRsqrt:
-		return mapRsqrt, nil
+		return ofOne(f.Rsqrt), nil
 	case device.MapReciprocal:
-		return mapReciprocal, nil
+		return ofOne(f.Reciprocal), nil
 	case device.MapExp:
 		return mapExp, nil
 	case device.MapLog:
 		return mapLog, nil
+	case device.MapAdd:
+		return v.WeightedSum, func(y, a []float32, b, alpha, beta float32) { f.Linear(y, a, alpha, beta*b) }
+	case device.MapMul:
+		return func(y, a, b []float32, alpha, _ float32) { v.Product(y, a, b, alpha) },
+			func(y, a []float32, b, alpha, _ float32) { v.Scaled(y, a, alpha*b) }
 	case device.MapDiv:
-		return mapDiv, nil
+		return mapLoop(f.Quotient), nil
 	case device.MapMax:
-		return mapMax, nil
+		return mapLoop(f.Larger), nil
 	case device.MapMin:
-		return mapMin, nil
+		return mapLoop(f.Smaller), nil
 	case device.MapGreater:
-		return mapGreater, nil
+		return mapLoop(f.Greater), nil
 	}
-	return mapSelect, nil
+	return mapLoop(f.Select), nil
 }
 
-func mapSquare(y, a, _ []float32, alpha, beta float32) {
-	y = y[:len(a)]
-	for i, v := range a {
-		y[i] = alpha*(v*v) + beta
-	}
-}
-
-func mapAbs(y, a, _ []float32, alpha, beta float32) {
-	y = y[:len(a)]
-	for i, v := range a {
-		y[i] = alpha*math.Float32frombits(math.Float32bits(v)&^signBit) + beta
-	}
-}
-
-func mapSign(y, a, _ []float32, alpha, beta float32) {
-	y = y[:len(a)]
-	for i, v := range a {
-		s := v // 0 or NaN
-		if v > 0 {
-			s = 1
-		} else if v < 0 {
-			s = -1
-		}
-		y[i] = alpha*s + beta
-	}
-}
-
-func mapSqrt(y, a, _ []float32, alpha, beta float32) {
-	y = y[:len(a)]
-	for i, v := range a {
-		y[i] = sqrt(alpha*v + beta)
-	}
-}
-
-func mapRsqrt(y, a, _ []float32, alpha, beta float32) {
-	y = y[:len(a)]
-	for i, v := range a {
-		y[i] = 1 / sqrt(alpha*v+beta)
-	}
-}
-
-// sqrt compiles to one instruction of float32.
-func sqrt(x float32) float32 { return float32(math.Sqrt(float64(x))) }
-
-func mapReciprocal(y, a, _ []float32, alpha, beta float32) {
-	y = y[:len(a)]
-	for i, v := range a {
-		y[i] = 1 / (alpha*v + beta)
-	}
+// ofOne is a loop that takes no b.
+func ofOne(f vector.MapOne) mapLoop {
+	return func(y, a, _ []float32, alpha, beta float32) { f(y, a, alpha, beta) }
 }
 
 func mapExp(y, a, _ []float32, alpha, beta float32) {
@@ -358,57 +312,5 @@ func mapLog(y, a, _ []float32, alpha, beta float32) {
 	y = y[:len(a)]
 	for i, v := range a {
 		y[i] = float32(math.Log(float64(alpha*v + beta)))
-	}
-}
-
-func mapDiv(y, a, b []float32, alpha, beta float32) {
-	y, b = y[:len(a)], b[:len(a)]
-	for i, v := range a {
-		y[i] = alpha * v / (b[i] + beta)
-	}
-}
-
-func mapMax(y, a, b []float32, alpha, beta float32) {
-	y, b = y[:len(a)], b[:len(a)]
-	for i, v := range a {
-		u, w := alpha*v, beta*b[i]
-		if u > w || u != u {
-			w = u
-		}
-		y[i] = w
-	}
-}
-
-func mapMin(y, a, b []float32, alpha, beta float32) {
-	y, b = y[:len(a)], b[:len(a)]
-	for i, v := range a {
-		u, w := alpha*v, beta*b[i]
-		if u < w || u != u {
-			w = u
-		}
-		y[i] = w
-	}
-}
-
-func mapGreater(y, a, b []float32, alpha, beta float32) {
-	y, b = y[:len(a)], b[:len(a)]
-	yes, no := math.Float32bits(alpha), math.Float32bits(beta)
-	for i, v := range a {
-		bits := no
-		if v > b[i] {
-			bits = yes
-		}
-		y[i] = math.Float32frombits(bits)
-	}
-}
-
-func mapSelect(y, a, b []float32, _, _ float32) {
-	y, b = y[:len(a)], b[:len(a)]
-	for i, v := range a {
-		bits := math.Float32bits(y[i])
-		if b[i] == 0 {
-			bits = math.Float32bits(v)
-		}
-		y[i] = math.Float32frombits(bits)
 	}
 }

@@ -2,8 +2,9 @@ package cpu
 
 import "trainer/nn/device"
 
-// transpose is the plan of y[n,j,i] = x[n,i,j]. It goes by squares of tileSide, so that the lines of the cache that
-// it writes to, one for each j, are still there for the next i.
+// transpose is the plan of y[n,j,i] = x[n,i,j]. It goes by squares of tileSide, which are turned in a buffer: written
+// straight to y, the elements of a row of x would fall on as many lines of the cache, often a power of two apart and so
+// in each other's way.
 type transpose struct {
 	d      *Device
 	spec   device.TransposeSpec
@@ -39,15 +40,19 @@ const tilesPerTask = 4
 // Do transposes a group of tiles.
 func (p *transpose) Do(i, _ int) {
 	m, n := p.spec.M, p.spec.N
+	var turned [tileSide][tileSide]float32
 	for t := i * tilesPerTask; t < min((i+1)*tilesPerTask, len(p.x)/(m*n)*p.tiles); t++ {
 		image, tile := t/p.tiles*m*n, t%p.tiles
 		i0, j0 := tile/p.across*tileSide, tile%p.across*tileSide
 		rows, cols := min(tileSide, m-i0), min(tileSide, n-j0)
-		for j := range cols {
-			y, x := p.y[image+(j0+j)*m+i0:][:rows], p.x[image+i0*n+j0+j:]
-			for i := range y {
-				y[i] = x[i*n]
+		for r := range rows {
+			row := p.x[image+(i0+r)*n+j0:][:cols]
+			for j, v := range row {
+				turned[j%tileSide][r] = v
 			}
+		}
+		for j := range cols {
+			copy(p.y[image+(j0+j)*m+i0:][:rows], turned[j][:])
 		}
 	}
 }

@@ -23,7 +23,7 @@ const (
 	Regulariser   Family = "dropout" // what works in training only
 	Scaling       Family = "scale"
 	Reshaping     Family = "reshaping"
-	Joining       Family = "sum" // of branches
+	Joining       Family = "joining" // of branches
 	OtherFamily   Family = "other"
 )
 
@@ -47,8 +47,9 @@ func FamilyOf(kinds []LayerKind, name string) Family {
 func LayerKinds() []LayerKind {
 	return []LayerKind{
 		conv2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), batchNormKind(),
-		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(),
-		flattenKind(), dropoutKind(), scaleKind(), residualKind(),
+		layerNormKind(), groupNormKind(),
+		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(), preluKind(),
+		flattenKind(), upSampleKind(), dropoutKind(), scaleKind(), channelScaleKind(), residualKind(), concatKind(),
 	}
 }
 

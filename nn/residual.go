@@ -77,7 +77,7 @@ func (r Residual) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	before := b.upstream
 	level := b.openBranch()
 	defer b.closeBranch()
-	if u.body, err = r.branch(b, "body", r.Body, in); err != nil {
+	if u.body, err = buildBranch(b, "body", r.Body, in); err != nil {
 		return nil, err
 	}
 	if b.train {
@@ -88,7 +88,7 @@ func (r Residual) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	inBody := b.upstream
 	b.upstream = before
 	if r.Shortcut != nil {
-		if u.shortcut, err = r.branch(b, "shortcut", r.Shortcut, in); err != nil {
+		if u.shortcut, err = buildBranch(b, "shortcut", r.Shortcut, in); err != nil {
 			return nil, err
 		}
 	}
@@ -102,8 +102,8 @@ func (r Residual) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return u, b.Output(out, &u.y)
 }
 
-// branch builds one of the two branches under its name.
-func (r Residual) branch(b *Builder, name string, l Layer, in Shape) (BuiltLayer, error) {
+// buildBranch builds a part of a layer under its name.
+func buildBranch(b *Builder, name string, l Layer, in Shape) (BuiltLayer, error) {
 	b.path = append(b.path, name)
 	defer func() { b.path = b.path[:len(b.path)-1] }()
 	u, err := chain(l).Build(b, in)

@@ -287,6 +287,37 @@ func TestClip(t *testing.T) {
 	}
 }
 
+// TestClipIsOverAllGroups limits gradients whose parameters have three rules: the norm is that of all of them together.
+func TestClipIsOverAllGroups(t *testing.T) {
+	r := newRig(t)
+	o, err := New(r.dev, r.params, nil, Config{
+		Rule: SGD{}, LR: 1, Clip: Clip{MaxNorm: 0.5},
+		Groups: []Group{{Role: nn.Weight, Rule: Lion{}, LR: 0.1}, {Role: nn.Bias, Rule: Adam{}, LR: 0.1}},
+	}, nil, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.setGradients()
+	squares := 0.0
+	var before [][]float32
+	for _, p := range r.params[:4] {
+		before = append(before, r.download(p.Grad))
+		for _, g := range before[len(before)-1] {
+			squares += float64(g) * float64(g)
+		}
+	}
+	if err := o.Step(0); err != nil {
+		t.Fatal(err)
+	}
+	for k, p := range r.params[:4] {
+		for i, got := range r.download(p.Grad) {
+			if want := float64(before[k][i]) * 0.5 / math.Sqrt(squares); math.Abs(float64(got)-want) > 1e-6 {
+				t.Fatalf("gradient of %s[%d] = %v, want %v", p.Name, i, got, want)
+			}
+		}
+	}
+}
+
 func TestLookaheadDecay(t *testing.T) {
 	constant := &Lookahead{Every: 3, Decay: 0.5}
 	airbench := &Lookahead{Every: 5, Base: 0.95, Power: 3}

@@ -18,7 +18,7 @@
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std; flip, crop, cutout
-//	[[augment.transform]]     # or in place of these three one table per transform, in order
+//	[[augment.transform]]     # or, in place of these three, one table per transform, in order
 //	kind = "hue"
 //	[loss]                    # kind = "cross-entropy" or "mse"
 //	[optimizer]               # kind = "sgd", "adam", ... (trainer -list has them all); lr

@@ -170,7 +170,7 @@ func TestMistakes(t *testing.T) {
 			`r.toml:9: optimizer.precision: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
 		{"misspelt precision", "precison = \"fp16\"\n" + head + network, `r.toml:1: precison: unknown key, did you mean precision?`},
 		{"unknown layer", head + "[[network]]\nlayer = \"conv2\"\nout = 3\n",
-			`r.toml:10: network.0.layer: unknown value "conv2", did you mean conv2d? (valid: conv2d, dense, max-pool2d, avg-pool2d, global-avg-pool, batch-norm, relu, leaky-relu, gelu, sigmoid, tanh, silu, flatten, dropout, scale, residual)`},
+			`r.toml:10: network.0.layer: unknown value "conv2", did you mean conv2d? (valid: ` + strings.Join(layerNames(), ", ") + `)`},
 		{"missing in layer", head + "[[network]]\nlayer = \"conv2d\"\nout = 3\n", `r.toml:9: network.0: kernel is missing`},
 		{"missing kind of layer", head + "[[network]]\nout = 3\n", `r.toml:9: network.0: layer is missing`},
 		{"wrong type", head + "momentum = \"big\"\n" + network, `r.toml:9: optimizer.momentum: want a number from 0 to below 1, got "big"`},
@@ -541,4 +541,13 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("can't read what was written: %v\n%s", err, again)
 		}
 	})
+}
+
+// layerNames returns the kinds of layers.
+func layerNames() []string {
+	var names []string
+	for _, k := range nn.LayerKinds() {
+		names = append(names, k.Name)
+	}
+	return names
 }

@@ -21,7 +21,10 @@ func generic() *Kernels {
 		AddProductsReLU:   addProductsReLU,
 		Scaled:            scaled,
 		WeightedSum:       weightedSum,
-		Linear:            linear,
+		Map: Map{
+			Linear: linear, Square: square, Abs: absolute, Sign: sign, Sqrt: squareRoot, Rsqrt: reciprocalRoot, Reciprocal: reciprocal,
+			Quotient: quotient, Larger: largerOf, Smaller: smallerOf, Greater: greater, Select: selected,
+		},
 		Product:           product,
 		AddRows:           addRows,
 		Sum:               sum,

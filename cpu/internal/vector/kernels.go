@@ -44,8 +44,7 @@ type Kernels struct {
 	Scaled func(y, a []float32, alpha float32)
 	// WeightedSum computes y = alpha*a + beta*b. y may be a or b.
 	WeightedSum func(y, a, b []float32, alpha, beta float32)
-	// Linear computes y = alpha*a + beta. y may be a.
-	Linear func(y, a []float32, alpha, beta float32)
+	Map         Map
 	// Product computes y = alpha*a*b. y may be a or b.
 	Product func(y, a, b []float32, alpha float32)
 	// AddRows adds every row of len(sum) elements of x to sum.

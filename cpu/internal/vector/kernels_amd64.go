@@ -88,6 +88,39 @@ func avx512SumSquares(x *float32, n int) float64
 // avx512Linear: y = alpha*a + beta.
 func avx512Linear(y *float32, a *float32, n int, alpha float32, beta float32)
 
+// avx512Square: y = alpha*a^2 + beta.
+func avx512Square(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx512Abs: y = alpha*|a| + beta.
+func avx512Abs(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx512Sign: y = alpha*sign(a) + beta.
+func avx512Sign(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx512Sqrt: y = sqrt(alpha*a + beta).
+func avx512Sqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx512Rsqrt: y = 1/sqrt(alpha*a + beta).
+func avx512Rsqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx512Reciprocal: y = 1/(alpha*a + beta).
+func avx512Reciprocal(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx512Quotient: y = alpha*a / (b + beta).
+func avx512Quotient(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx512Larger: y = max(alpha*a, beta*b).
+func avx512Larger(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx512Smaller: y = min(alpha*a, beta*b).
+func avx512Smaller(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx512Greater: y = alpha where a > b, else beta.
+func avx512Greater(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx512Select: y = a where b is 0, else y.
+func avx512Select(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
 // avx512Product: y = alpha*a*b.
 func avx512Product(y *float32, a *float32, b *float32, n int, alpha float32)
 
@@ -225,6 +258,39 @@ func avx2SumSquares(x *float32, n int) float64
 
 // avx2Linear: y = alpha*a + beta.
 func avx2Linear(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Square: y = alpha*a^2 + beta.
+func avx2Square(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Abs: y = alpha*|a| + beta.
+func avx2Abs(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Sign: y = alpha*sign(a) + beta.
+func avx2Sign(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Sqrt: y = sqrt(alpha*a + beta).
+func avx2Sqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Rsqrt: y = 1/sqrt(alpha*a + beta).
+func avx2Rsqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Reciprocal: y = 1/(alpha*a + beta).
+func avx2Reciprocal(y *float32, a *float32, n int, alpha float32, beta float32)
+
+// avx2Quotient: y = alpha*a / (b + beta).
+func avx2Quotient(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx2Larger: y = max(alpha*a, beta*b).
+func avx2Larger(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx2Smaller: y = min(alpha*a, beta*b).
+func avx2Smaller(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx2Greater: y = alpha where a > b, else beta.
+func avx2Greater(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+
+// avx2Select: y = a where b is 0, else y.
+func avx2Select(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
 
 // avx2Product: y = alpha*a*b.
 func avx2Product(y *float32, a *float32, b *float32, n int, alpha float32)

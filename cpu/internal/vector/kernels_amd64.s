@@ -2919,7 +2919,141 @@ TEXT ·avx512Linear(SB), NOSPLIT, $0-32
 
 next1:
 	VMOVUPS     (DX)(BX*4), Z2
-	VFMADD213PS Z1, Z0, Z2
+	VMOVAPS     Z1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     Z3, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	MOVQ        SI, CX
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z2
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Square(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Square(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VBROADCASTSS beta+28(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (DX)(BX*4), Z2
+	VMULPS      Z2, Z2, Z2
+	VMOVAPS     Z1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     Z3, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	MOVQ        SI, CX
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z2
+	VMULPS      Z2, Z2, Z2
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Abs(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Abs(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VBROADCASTSS beta+28(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (DX)(BX*4), Z2
+	VMOVUPS     word7fffffff<>+0(SB), Z3
+	VANDPS      Z3, Z2, Z2
+	VMOVAPS     Z1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     Z3, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	MOVQ        SI, CX
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z2
+	VMOVUPS     word7fffffff<>+0(SB), Z3
+	VANDPS      Z3, Z2, Z2
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     Z1, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Sign(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Sign(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VBROADCASTSS beta+28(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (DX)(BX*4), Z2
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z2, Z3, K1
+	VMOVUPS     wordbf800000<>+0(SB), Z4
+	VBLENDMPS   Z4, Z2, K1, Z5
+	VCMPPS      $0x1e, Z3, Z2, K1
+	VMOVUPS     word3f800000<>+0(SB), Z2
+	VBLENDMPS   Z2, Z5, K1, Z6
+	VMOVAPS     Z1, Z2
+	VFMADD231PS Z0, Z6, Z2
 	VMOVUPS     Z2, (AX)(BX*4)
 	ADDQ        $0x10, BX
 	CMPQ        BX, SI
@@ -2935,8 +3069,403 @@ rest2:
 	DECL        SI
 	KMOVW       SI, K1
 	VMOVUPS.Z   (DX)(BX*4), K1, Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, K1, (AX)(BX*4)
+	VXORPS      Z3, Z3, Z3
+	VCMPPS      $0x1e, Z2, Z3, K2
+	VMOVUPS     wordbf800000<>+0(SB), Z4
+	VBLENDMPS   Z4, Z2, K2, Z7
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VMOVUPS     word3f800000<>+0(SB), Z2
+	VBLENDMPS   Z2, Z7, K2, Z8
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z8, Z1
+	VMOVUPS     Z1, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+DATA wordbf800000<>+0(SB)/4, $0xbf800000
+DATA wordbf800000<>+4(SB)/4, $0xbf800000
+DATA wordbf800000<>+8(SB)/4, $0xbf800000
+DATA wordbf800000<>+12(SB)/4, $0xbf800000
+DATA wordbf800000<>+16(SB)/4, $0xbf800000
+DATA wordbf800000<>+20(SB)/4, $0xbf800000
+DATA wordbf800000<>+24(SB)/4, $0xbf800000
+DATA wordbf800000<>+28(SB)/4, $0xbf800000
+DATA wordbf800000<>+32(SB)/4, $0xbf800000
+DATA wordbf800000<>+36(SB)/4, $0xbf800000
+DATA wordbf800000<>+40(SB)/4, $0xbf800000
+DATA wordbf800000<>+44(SB)/4, $0xbf800000
+DATA wordbf800000<>+48(SB)/4, $0xbf800000
+DATA wordbf800000<>+52(SB)/4, $0xbf800000
+DATA wordbf800000<>+56(SB)/4, $0xbf800000
+DATA wordbf800000<>+60(SB)/4, $0xbf800000
+GLOBL wordbf800000<>(SB), RODATA|NOPTR, $64
+
+// func avx512Sqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Sqrt(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VBROADCASTSS beta+28(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (DX)(BX*4), Z2
+	VMOVAPS     Z1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VSQRTPS     Z3, Z2
+	VMOVUPS     Z2, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	MOVQ        SI, CX
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z2
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VSQRTPS     Z1, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Rsqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Rsqrt(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VBROADCASTSS beta+28(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (DX)(BX*4), Z2
+	VMOVAPS     Z1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VSQRTPS     Z3, Z2
+	VMOVUPS     word3f800000<>+0(SB), Z3
+	VDIVPS      Z2, Z3, Z2
+	VMOVUPS     Z2, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	MOVQ        SI, CX
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z2
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VSQRTPS     Z1, Z0
+	VMOVUPS     word3f800000<>+0(SB), Z1
+	VDIVPS      Z0, Z1, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Reciprocal(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Reciprocal(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VBROADCASTSS beta+28(FP), Z1
+	XORQ         BX, BX
+	MOVQ         CX, SI
+	SUBQ         $0x10, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (DX)(BX*4), Z2
+	VMOVAPS     Z1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     word3f800000<>+0(SB), Z2
+	VDIVPS      Z3, Z2, Z2
+	VMOVUPS     Z2, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        CX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	MOVQ        SI, CX
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (DX)(BX*4), K1, Z2
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS     word3f800000<>+0(SB), Z0
+	VDIVPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Quotient(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Quotient(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z0
+	VBROADCASTSS beta+36(FP), Z1
+	XORQ         SI, SI
+	MOVQ         CX, DI
+	SUBQ         $0x10, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS (DX)(SI*4), Z2
+	VMOVUPS (BX)(SI*4), Z3
+	VMULPS  Z0, Z2, Z2
+	VADDPS  Z1, Z3, Z3
+	VDIVPS  Z3, Z2, Z2
+	VMOVUPS Z2, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	CMPQ    SI, DI
+	JLE     next1
+
+rest2:
+	MOVQ      CX, DI
+	SUBQ      SI, DI
+	JZ        done3
+	MOVQ      DI, CX
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z2
+	VMOVUPS.Z (BX)(SI*4), K1, Z3
+	VMULPS    Z0, Z2, Z0
+	VADDPS    Z1, Z3, Z1
+	VDIVPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Larger(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Larger(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z0
+	VBROADCASTSS beta+36(FP), Z1
+	XORQ         SI, SI
+	MOVQ         CX, DI
+	SUBQ         $0x10, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (DX)(SI*4), Z2
+	VMOVUPS   (BX)(SI*4), Z3
+	VMULPS    Z0, Z2, Z2
+	VMULPS    Z1, Z3, Z3
+	VCMPPS    $0x1e, Z3, Z2, K1
+	VCMPPS    $0x07, Z2, Z2, K2
+	VBLENDMPS Z2, Z3, K1, Z4
+	VBLENDMPS Z4, Z2, K2, Z5
+	VMOVUPS   Z5, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ      CX, DI
+	SUBQ      SI, DI
+	JZ        done3
+	MOVQ      DI, CX
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z2
+	VMOVUPS.Z (BX)(SI*4), K1, Z3
+	VMULPS    Z0, Z2, Z0
+	VMULPS    Z1, Z3, Z1
+	VCMPPS    $0x1e, Z1, Z0, K2
+	VCMPPS    $0x07, Z0, Z0, K3
+	VBLENDMPS Z0, Z1, K2, Z6
+	VBLENDMPS Z6, Z0, K3, Z7
+	VMOVUPS   Z7, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Smaller(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Smaller(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z0
+	VBROADCASTSS beta+36(FP), Z1
+	XORQ         SI, SI
+	MOVQ         CX, DI
+	SUBQ         $0x10, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (DX)(SI*4), Z2
+	VMOVUPS   (BX)(SI*4), Z3
+	VMULPS    Z0, Z2, Z2
+	VMULPS    Z1, Z3, Z3
+	VCMPPS    $0x1e, Z2, Z3, K1
+	VCMPPS    $0x07, Z2, Z2, K2
+	VBLENDMPS Z2, Z3, K1, Z4
+	VBLENDMPS Z4, Z2, K2, Z5
+	VMOVUPS   Z5, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ      CX, DI
+	SUBQ      SI, DI
+	JZ        done3
+	MOVQ      DI, CX
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z2
+	VMOVUPS.Z (BX)(SI*4), K1, Z3
+	VMULPS    Z0, Z2, Z0
+	VMULPS    Z1, Z3, Z1
+	VCMPPS    $0x1e, Z0, Z1, K2
+	VCMPPS    $0x07, Z0, Z0, K3
+	VBLENDMPS Z0, Z1, K2, Z6
+	VBLENDMPS Z6, Z0, K3, Z7
+	VMOVUPS   Z7, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Greater(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F
+TEXT ·avx512Greater(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z0
+	VBROADCASTSS beta+36(FP), Z1
+	XORQ         SI, SI
+	MOVQ         CX, DI
+	SUBQ         $0x10, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (DX)(SI*4), Z2
+	VMOVUPS   (BX)(SI*4), Z3
+	VCMPPS    $0x1e, Z3, Z2, K1
+	VBLENDMPS Z0, Z1, K1, Z4
+	VMOVUPS   Z4, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ      CX, DI
+	SUBQ      SI, DI
+	JZ        done3
+	MOVQ      DI, CX
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z2
+	VMOVUPS.Z (BX)(SI*4), K1, Z3
+	VCMPPS    $0x1e, Z3, Z2, K2
+	VBLENDMPS Z0, Z1, K2, Z5
+	VMOVUPS   Z5, K1, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Select(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512Select(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), DX
+	MOVQ         b+16(FP), BX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z0
+	VBROADCASTSS beta+36(FP), Z0
+	XORQ         SI, SI
+	MOVQ         CX, DI
+	SUBQ         $0x10, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (DX)(SI*4), Z0
+	VMOVUPS   (BX)(SI*4), Z3
+	VXORPS    Z4, Z4, Z4
+	VCMPPS    $0x00, Z4, Z3, K1
+	VMOVUPS   (AX)(SI*4), Z3
+	VBLENDMPS Z0, Z3, K1, Z1
+	VMOVUPS   Z1, (AX)(SI*4)
+	ADDQ      $0x10, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ      CX, DI
+	SUBQ      SI, DI
+	JZ        done3
+	MOVQ      DI, CX
+	MOVL      $0x00000001, DI
+	SHLL      CL, DI
+	DECL      DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (DX)(SI*4), K1, Z0
+	VMOVUPS.Z (BX)(SI*4), K1, Z1
+	VXORPS    Z3, Z3, Z3
+	VCMPPS    $0x00, Z3, Z1, K2
+	VMOVUPS.Z (AX)(SI*4), K1, Z1
+	VBLENDMPS Z0, Z1, K2, Z2
+	VMOVUPS   Z2, K1, (AX)(SI*4)
 
 done3:
 	VZEROUPPER
@@ -6672,7 +7201,181 @@ TEXT ·avx2Linear(SB), NOSPLIT, $0-32
 
 next1:
 	VMOVUPS     (CX)(BX*4), Y2
-	VFMADD213PS Y1, Y0, Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     Y3, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        DX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        SI
+	VMOVDQU     32(DX)(SI*4), Y2
+	VMASKMOVPS  (CX)(BX*4), Y2, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  Y1, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Square(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Square(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS alpha+24(FP), Y0
+	VBROADCASTSS beta+28(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (CX)(BX*4), Y2
+	VMULPS      Y2, Y2, Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     Y3, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        DX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        SI
+	VMOVDQU     32(DX)(SI*4), Y2
+	VMASKMOVPS  (CX)(BX*4), Y2, Y3
+	VMULPS      Y3, Y3, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  Y1, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Abs(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Abs(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS alpha+24(FP), Y0
+	VBROADCASTSS beta+28(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (CX)(BX*4), Y2
+	VMOVUPS     word7fffffff<>+0(SB), Y3
+	VANDPS      Y3, Y2, Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     Y3, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        DX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        SI
+	VMOVDQU     32(DX)(SI*4), Y2
+	VMASKMOVPS  (CX)(BX*4), Y2, Y3
+	VMOVUPS     word7fffffff<>+0(SB), Y4
+	VANDPS      Y4, Y3, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  Y1, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Sign(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Sign(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS alpha+24(FP), Y0
+	VBROADCASTSS beta+28(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (CX)(BX*4), Y2
+	VXORPS      Y3, Y3, Y3
+	VCMPPS      $0x1e, Y2, Y3, Y4
+	VMOVUPS     wordbf800000<>+0(SB), Y5
+	VBLENDVPS   Y4, Y5, Y2, Y4
+	VCMPPS      $0x1e, Y3, Y2, Y2
+	VMOVUPS     word3f800000<>+0(SB), Y3
+	VBLENDVPS   Y2, Y3, Y4, Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     Y3, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        DX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        SI
+	VMOVDQU     32(DX)(SI*4), Y2
+	VMASKMOVPS  (CX)(BX*4), Y2, Y3
+	VXORPS      Y4, Y4, Y4
+	VCMPPS      $0x1e, Y3, Y4, Y5
+	VMOVUPS     wordbf800000<>+0(SB), Y6
+	VBLENDVPS   Y5, Y6, Y3, Y5
+	VCMPPS      $0x1e, Y4, Y3, Y3
+	VMOVUPS     word3f800000<>+0(SB), Y4
+	VBLENDVPS   Y3, Y4, Y5, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  Y1, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Sqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Sqrt(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS alpha+24(FP), Y0
+	VBROADCASTSS beta+28(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (CX)(BX*4), Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VSQRTPS     Y3, Y2
 	VMOVUPS     Y2, (AX)(BX*4)
 	ADDQ        $0x08, BX
 	CMPQ        BX, SI
@@ -6686,8 +7389,323 @@ rest2:
 	NEGQ        SI
 	VMOVDQU     32(DX)(SI*4), Y2
 	VMASKMOVPS  (CX)(BX*4), Y2, Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMASKMOVPS  Y3, Y2, (AX)(BX*4)
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VSQRTPS     Y1, Y0
+	VMASKMOVPS  Y0, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Rsqrt(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Rsqrt(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS alpha+24(FP), Y0
+	VBROADCASTSS beta+28(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (CX)(BX*4), Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VSQRTPS     Y3, Y2
+	VMOVUPS     word3f800000<>+0(SB), Y3
+	VDIVPS      Y2, Y3, Y2
+	VMOVUPS     Y2, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        DX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        SI
+	VMOVDQU     32(DX)(SI*4), Y2
+	VMASKMOVPS  (CX)(BX*4), Y2, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VSQRTPS     Y1, Y0
+	VMOVUPS     word3f800000<>+0(SB), Y1
+	VDIVPS      Y0, Y1, Y0
+	VMASKMOVPS  Y0, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Reciprocal(y *float32, a *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·avx2Reciprocal(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VBROADCASTSS alpha+24(FP), Y0
+	VBROADCASTSS beta+28(FP), Y1
+	XORQ         BX, BX
+	MOVQ         DX, SI
+	SUBQ         $0x08, SI
+	JLT          rest2
+
+next1:
+	VMOVUPS     (CX)(BX*4), Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     word3f800000<>+0(SB), Y2
+	VDIVPS      Y3, Y2, Y2
+	VMOVUPS     Y2, (AX)(BX*4)
+	ADDQ        $0x08, BX
+	CMPQ        BX, SI
+	JLE         next1
+
+rest2:
+	MOVQ        DX, SI
+	SUBQ        BX, SI
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        SI
+	VMOVDQU     32(DX)(SI*4), Y2
+	VMASKMOVPS  (CX)(BX*4), Y2, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMOVUPS     word3f800000<>+0(SB), Y0
+	VDIVPS      Y1, Y0, Y0
+	VMASKMOVPS  Y0, Y2, (AX)(BX*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Quotient(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX
+TEXT ·avx2Quotient(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y1
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS (CX)(SI*4), Y2
+	VMOVUPS (DX)(SI*4), Y3
+	VMULPS  Y0, Y2, Y2
+	VADDPS  Y1, Y3, Y3
+	VDIVPS  Y3, Y2, Y2
+	VMOVUPS Y2, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	CMPQ    SI, DI
+	JLE     next1
+
+rest2:
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), BX
+	NEGQ       DI
+	VMOVDQU    32(BX)(DI*4), Y2
+	VMASKMOVPS (CX)(SI*4), Y2, Y3
+	VMASKMOVPS (DX)(SI*4), Y2, Y4
+	VMULPS     Y0, Y3, Y0
+	VADDPS     Y1, Y4, Y1
+	VDIVPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y2, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Larger(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX
+TEXT ·avx2Larger(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y1
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (CX)(SI*4), Y2
+	VMOVUPS   (DX)(SI*4), Y3
+	VMULPS    Y0, Y2, Y2
+	VMULPS    Y1, Y3, Y3
+	VCMPPS    $0x1e, Y3, Y2, Y4
+	VCMPPS    $0x07, Y2, Y2, Y5
+	VBLENDVPS Y4, Y2, Y3, Y3
+	VBLENDVPS Y5, Y3, Y2, Y2
+	VMOVUPS   Y2, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), BX
+	NEGQ       DI
+	VMOVDQU    32(BX)(DI*4), Y2
+	VMASKMOVPS (CX)(SI*4), Y2, Y3
+	VMASKMOVPS (DX)(SI*4), Y2, Y4
+	VMULPS     Y0, Y3, Y0
+	VMULPS     Y1, Y4, Y1
+	VCMPPS     $0x1e, Y1, Y0, Y3
+	VCMPPS     $0x07, Y0, Y0, Y4
+	VBLENDVPS  Y3, Y0, Y1, Y1
+	VBLENDVPS  Y4, Y1, Y0, Y0
+	VMASKMOVPS Y0, Y2, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Smaller(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX
+TEXT ·avx2Smaller(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y1
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (CX)(SI*4), Y2
+	VMOVUPS   (DX)(SI*4), Y3
+	VMULPS    Y0, Y2, Y2
+	VMULPS    Y1, Y3, Y3
+	VCMPPS    $0x1e, Y2, Y3, Y4
+	VCMPPS    $0x07, Y2, Y2, Y5
+	VBLENDVPS Y4, Y2, Y3, Y3
+	VBLENDVPS Y5, Y3, Y2, Y2
+	VMOVUPS   Y2, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), BX
+	NEGQ       DI
+	VMOVDQU    32(BX)(DI*4), Y2
+	VMASKMOVPS (CX)(SI*4), Y2, Y3
+	VMASKMOVPS (DX)(SI*4), Y2, Y4
+	VMULPS     Y0, Y3, Y0
+	VMULPS     Y1, Y4, Y1
+	VCMPPS     $0x1e, Y0, Y1, Y3
+	VCMPPS     $0x07, Y0, Y0, Y4
+	VBLENDVPS  Y3, Y0, Y1, Y1
+	VBLENDVPS  Y4, Y1, Y0, Y0
+	VMASKMOVPS Y0, Y2, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Greater(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX
+TEXT ·avx2Greater(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y1
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (CX)(SI*4), Y2
+	VMOVUPS   (DX)(SI*4), Y3
+	VCMPPS    $0x1e, Y3, Y2, Y2
+	VBLENDVPS Y2, Y0, Y1, Y2
+	VMOVUPS   Y2, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), BX
+	NEGQ       DI
+	VMOVDQU    32(BX)(DI*4), Y2
+	VMASKMOVPS (CX)(SI*4), Y2, Y3
+	VMASKMOVPS (DX)(SI*4), Y2, Y4
+	VCMPPS     $0x1e, Y4, Y3, Y3
+	VBLENDVPS  Y3, Y0, Y1, Y0
+	VMASKMOVPS Y0, Y2, (AX)(SI*4)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Select(y *float32, a *float32, b *float32, n int, alpha float32, beta float32)
+// Requires: AVX
+TEXT ·avx2Select(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y0
+	XORQ         SI, SI
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	JLT          rest2
+
+next1:
+	VMOVUPS   (CX)(SI*4), Y0
+	VMOVUPS   (DX)(SI*4), Y1
+	VXORPS    Y2, Y2, Y2
+	VCMPPS    $0x00, Y2, Y1, Y1
+	VMOVUPS   (AX)(SI*4), Y2
+	VBLENDVPS Y1, Y0, Y2, Y0
+	VMOVUPS   Y0, (AX)(SI*4)
+	ADDQ      $0x08, SI
+	CMPQ      SI, DI
+	JLE       next1
+
+rest2:
+	MOVQ       BX, DI
+	SUBQ       SI, DI
+	JZ         done3
+	LEAQ       lanes<>+0(SB), BX
+	NEGQ       DI
+	VMOVDQU    32(BX)(DI*4), Y0
+	VMASKMOVPS (CX)(SI*4), Y0, Y1
+	VMASKMOVPS (DX)(SI*4), Y0, Y2
+	VXORPS     Y3, Y3, Y3
+	VCMPPS     $0x00, Y3, Y2, Y2
+	VMASKMOVPS (AX)(SI*4), Y0, Y3
+	VBLENDVPS  Y2, Y1, Y3, Y1
+	VMASKMOVPS Y1, Y0, (AX)(SI*4)
 
 done3:
 	VZEROUPPER

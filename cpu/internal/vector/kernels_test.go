@@ -126,8 +126,6 @@ func cases() []kernelCase {
 		{name: "WeightedSum", absolute: 12 * ulp, relative: ulp, run: func(k *Kernels, o *operands, n int) {
 			k.WeightedSum(o.x(n), o.x(n), o.x(n), 0.3, -0.7)
 		}},
-		// Product, sum and fused sum round once each.
-		{name: "Linear", absolute: 4 * ulp, relative: 3 * ulp, run: func(k *Kernels, o *operands, n int) { k.Linear(o.x(n), o.x(n), 0.3, -0.7) }},
 		{name: "Product", run: func(k *Kernels, o *operands, n int) { k.Product(o.x(n), o.x(n), o.x(n), 0.3) }},
 		{name: "Dot", relative: 0x1p-40, absolute: 0x1p-30, small: true, run: func(k *Kernels, o *operands, n int) { o.result(k.Dot(o.x(n), o.x(n))) }},
 		{name: "Sum", relative: 0x1p-40, absolute: 0x1p-30, run: func(k *Kernels, o *operands, n int) { o.result(k.Sum(o.x(n))) }},
@@ -140,6 +138,7 @@ func cases() []kernelCase {
 		}},
 	}
 	all = append(all, activationCases()...)
+	all = append(all, mapCases()...)
 	for _, width := range []int{1, 3, 8, 16, 33, 256} {
 		all = append(all, columnCases(width)...)
 	}
@@ -181,6 +180,44 @@ func activationCases() []kernelCase {
 		)
 	}
 	return all
+}
+
+// mapCases are the functions of one element and of two. The constants keep the arguments of roots and quotients, of
+// elements between -4 and 4, away from 0.
+func mapCases() []kernelCase {
+	// Product, sum and fused sum round once each, and quotient and root once more.
+	const relative, absolute = 5 * ulp, 5 * 4 * ulp
+	var all []kernelCase
+	for name, of := range map[string]func(m *Map) MapOne{
+		"Linear": func(m *Map) MapOne { return m.Linear }, "Square": func(m *Map) MapOne { return m.Square },
+		"Abs": func(m *Map) MapOne { return m.Abs }, "Sign": func(m *Map) MapOne { return m.Sign },
+		"Sqrt": func(m *Map) MapOne { return m.Sqrt }, "Rsqrt": func(m *Map) MapOne { return m.Rsqrt },
+		"Reciprocal": func(m *Map) MapOne { return m.Reciprocal },
+	} {
+		all = append(all,
+			kernelCase{name: name, relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+				of(&k.Map)(o.x(n), o.x(n), 0.3, 2)
+			}},
+			kernelCase{name: name + " in place", relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+				y := o.x(n)
+				of(&k.Map)(y, y, 0.3, 2)
+			}})
+	}
+	for name, of := range map[string]func(m *Map) MapTwo{
+		"Quotient": func(m *Map) MapTwo { return m.Quotient }, "Larger": func(m *Map) MapTwo { return m.Larger },
+		"Smaller": func(m *Map) MapTwo { return m.Smaller }, "Greater": func(m *Map) MapTwo { return m.Greater },
+		"Select": func(m *Map) MapTwo { return m.Select },
+	} {
+		// Each of these rounds the same way in all instruction sets: no product meets a sum.
+		all = append(all, kernelCase{name: name, run: func(k *Kernels, o *operands, n int) { of(&k.Map)(o.x(n), o.x(n), o.x(n), 0.3, 5) }})
+	}
+	return append(all, kernelCase{name: "Select of zeros", run: func(k *Kernels, o *operands, n int) {
+		y, a, b := o.x(n), o.x(n), o.x(n)
+		for i := range b {
+			b[i] *= float32(i % 2)
+		}
+		k.Map.Select(y, a, b, 0, 0)
+	}})
 }
 
 // columnCases are those over rows of width columns, the last of which may be shorter.

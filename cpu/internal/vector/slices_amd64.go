@@ -111,7 +111,7 @@ func weightedSumOf(f func(y, a, b *float32, n int, alpha, beta float32)) func(y,
 	}
 }
 
-func linearOf(f func(y, a *float32, n int, alpha, beta float32)) func(y, a []float32, alpha, beta float32) {
+func mapOneOf(f func(y, a *float32, n int, alpha, beta float32)) MapOne {
 	return func(y, a []float32, alpha, beta float32) {
 		n := len(a)
 		if n == 0 {
@@ -119,6 +119,17 @@ func linearOf(f func(y, a *float32, n int, alpha, beta float32)) func(y, a []flo
 		}
 		y = y[:n]
 		f(&y[0], &a[0], n, alpha, beta)
+	}
+}
+
+func mapTwoOf(f func(y, a, b *float32, n int, alpha, beta float32)) MapTwo {
+	return func(y, a, b []float32, alpha, beta float32) {
+		n := len(a)
+		if n == 0 {
+			return
+		}
+		y, b = y[:n], b[:n]
+		f(&y[0], &a[0], &b[0], n, alpha, beta)
 	}
 }
 

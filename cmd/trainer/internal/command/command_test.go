@@ -197,6 +197,19 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 	})
 }
 
+// A flag's text is a phrase of its own, after the name of its value.
+func TestFlagTexts(t *testing.T) {
+	p := testProgram()
+	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(new(bool))} {
+		set.VisitAll(func(f *flag.Flag) {
+			_, usage := valueAndUsage(f.Usage)
+			if usage == "" || strings.Contains(usage, "`") || strings.HasPrefix(usage, "of ") {
+				t.Errorf("%s: -%s has the text %q", set.Name(), f.Name, f.Usage)
+			}
+		})
+	}
+}
+
 func TestVersionAndRecipe(t *testing.T) {
 	got := trainer(t, "version")
 	if got.status != exitOK || !regexp.MustCompile(`(?m)^trainer .*\ngo +go1.*\ncpu +.*in use: .*\ncuda +(not )?in this build.*$`).MatchString(got.stdout) {

@@ -36,13 +36,14 @@ func runDraw(ctx context.Context, p *program, args []string) error {
 	case "run":
 		return p.drawRun(ctx, args[1:])
 	case "-h", "-help", "--help":
-		writeDrawHelp(p.stdout)
+		p.writeDrawHelp()
 		return nil
 	}
 	return usageErrorf("draw: unknown picture %q%s", args[0], suggest(args[0], kinds))
 }
 
-func writeDrawHelp(w io.Writer) {
+func (p *program) writeDrawHelp() {
+	w := p.stdout
 	fmt.Fprint(w, `trainer draw draws a network, augmented images or a run's results, as PNG or SVG.
 
 Usage:
@@ -51,7 +52,7 @@ Usage:
   trainer draw run [flags] RUNDIR     a run's network, curves, confusion matrix, filters of
                                       the first convolution, predictions and feature maps
 `)
-	for _, f := range []*flag.FlagSet{networkFlags(&networkOptions{}), augmentFlags(&augmentOptions{}), runFlags(&runOptions{})} {
+	for _, f := range []*flag.FlagSet{networkFlags(&networkOptions{}), augmentFlags(&augmentOptions{}), p.runFlags(&runOptions{})} {
 		fmt.Fprintf(w, "\n%s:\n", f.Name())
 		f.VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
 	}
@@ -88,7 +89,7 @@ func (p *program) parseArguments(f *flag.FlagSet, args []string) (done bool, err
 	f.Usage = func() {}
 	err = f.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
-		writeDrawHelp(p.stdout)
+		p.writeDrawHelp()
 		return true, nil
 	}
 	if err != nil {

@@ -24,18 +24,18 @@ type runOptions struct {
 	out, format, device string
 }
 
-func runFlags(o *runOptions) *flag.FlagSet {
+func (p *program) runFlags(o *runOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw run", flag.ContinueOnError)
 	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures (default RUNDIR/figures)")
 	f.StringVar(&o.format, "format", "png", "`format` file format: png or svg")
-	f.StringVar(&o.device, "device", "auto", "`kind` of device: auto, cpu, cuda or cuda:N")
+	p.deviceFlag(f, &o.device)
 	return f
 }
 
 // drawRun draws the results in a run's folder. It evaluates the test set.
 func (p *program) drawRun(ctx context.Context, args []string) error {
 	var o runOptions
-	f := runFlags(&o)
+	f := p.runFlags(&o)
 	if done, err := p.parseArguments(f, args); done || err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ func drawings(t *testing.T) []drawing {
 		},
 		nn.ReLU{}, nn.Dropout{Rate: 0.25}, nn.GlobalAvgPool{}, nn.Dense{Out: 5},
 	)
+	branches := nn.NewSequential(nn.Concat{Branches: []nn.Layer{nil, nn.NewSequential(conv, nn.LayerNorm{})}}, nn.GlobalAvgPool{}, nn.Dense{Out: 5})
 	pixels, err := Pixels(make([]byte, 16), 4, 4, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +68,10 @@ func drawings(t *testing.T) []drawing {
 		}, []string{"32×32×32", "3×3, same", "dropout 20%", "batch-norm", "dense2", "normalisation"}},
 		{"residual network", func(w io.Writer, f string) error {
 			return Network(w, f, "residual", table(residual, image), image)
-		}, []string{"stem", "in residual1.body", "in residual1.shortcut", "body + shortcut", "6×6×8", "dropout 25%", "sum"}},
+		}, []string{"stem", "in residual1.body", "in residual1.shortcut", "body + shortcut", "6×6×8", "dropout 25%", "joining"}},
+		{"branches", func(w io.Writer, f string) error {
+			return Network(w, f, "branches", table(branches, image), image)
+		}, []string{"in concat1.2", "side by side", "12×12×7", "concat", "joining"}},
 		{"curves", func(w io.Writer, f string) error {
 			return Curves(w, f, "a run", []Epoch{{1, 2, 1.5, 0.3, 0.5}, {2, 1, math.NaN(), 0.6, math.NaN()}, {3, 0.5, 0.75, 0.8, 0.8125}})
 		}, []string{"a run", "after 3 epochs: test accuracy 81.25%, test loss 0.7500", "epoch", "loss", "accuracy (%)", "training"}},

@@ -69,7 +69,9 @@ func walk(all []nn.Layer, chain nn.Layer) []nn.Layer {
 				}
 			case *[]nn.Layer:
 				for _, branch := range *inner {
-					all = walk(all, branch)
+					if branch != nil {
+						all = walk(all, branch)
+					}
 				}
 			}
 		}

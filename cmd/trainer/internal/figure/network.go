@@ -118,9 +118,14 @@ func (d *diagram) addContainer(l Layer, inner []Layer) {
 	if l.Family != nn.Joining {
 		return
 	}
-	l.Detail = "body + input"
-	if strings.Contains(inner[len(inner)-1].Name, ".shortcut.") {
+	last := inner[len(inner)-1].Name
+	switch {
+	case strings.Contains(last, ".shortcut."):
 		l.Detail = "body + shortcut"
+	case strings.HasPrefix(last, l.Name+".body."):
+		l.Detail = "body + input"
+	default:
+		l.Detail = "side by side"
 	}
 	d.layers = append(d.layers, l)
 	d.stages = append(d.stages, stage{maker: &l, shape: l.Output})

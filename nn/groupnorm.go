@@ -1,0 +1,75 @@
+package nn
+
+import (
+	"fmt"
+
+	"trainer/nn/setting"
+)
+
+// GroupNorm divides the channels of each image into groups of neighbours, gives each group mean 0 and variance 1 over
+// its channels and all pixels, and then a scale gamma and a shift beta per channel that are learnt (Wu and He, "Group
+// Normalization", 2018). Examples don't depend on each other, so that small batches do it no harm, and training and
+// inference are the same. With one group it normalises whole images, with as many groups as channels each channel of
+// each image (instance normalisation).
+//
+// Shapes: x, y [n, h, w, c] or [n, c]; gamma, beta [c]. Below, i runs over the m = h*w*c/groups elements of one group of
+// one example.
+//
+// Forward:
+//
+//	mean = 1/m sum_i x[i]        var = 1/m sum_i (x[i] - mean)^2
+//	xhat[i] = (x[i] - mean) / sqrt(var + epsilon)
+//	y[i] = gamma xhat[i] + beta                          (of i's channel)
+//
+// Backward. gamma and beta of a channel are used at every pixel of the batch, so their gradients are sums over all of
+// them:
+//
+//	dbeta = sum dy        dgamma = sum dy xhat        g[i] = gamma dy[i]
+//	dx[i] = 1 / sqrt(var + epsilon) (g[i] - 1/m sum_k g[k] - xhat[i] 1/m sum_k g[k] xhat[k])
+//
+// The two subtracted terms come from mean and var, which depend on every x of the group: see standardization.
+//
+// Code: nn/standardize.go, composed of nn/device/reference/map.go and nn/device/reference/reduce.go.
+type GroupNorm struct {
+	Groups  int // divides the channels
+	Epsilon float32
+}
+
+func groupNormKind() LayerKind {
+	return LayerKind{
+		Name: "group-norm", Doc: "normalisation of groups of channels of each image, then scale and shift",
+		Family: Normalisation, New: func() Layer { return GroupNorm{} },
+	}
+}
+
+// Settings declares the keys of recipes.
+func (l *GroupNorm) Settings(s *setting.List) {
+	s.Int(&l.Groups, "groups", 32, setting.AtLeast(1), "number of groups, which divides the channels")
+	s.Float32(&l.Epsilon, "epsilon", 1e-5, setting.Positive, "added to the variance")
+}
+
+// Kind returns "group-norm".
+func (l GroupNorm) Kind() string { return "group-norm" }
+
+// Stem returns "norm".
+func (l GroupNorm) Stem() string { return "norm" }
+
+// OutputShape returns the input's shape.
+func (l GroupNorm) OutputShape(in Shape) (Shape, error) {
+	if err := setting.Check(&l); err != nil {
+		return nil, err
+	}
+	setting.Complete(&l)
+	if c := in[len(in)-1]; c%l.Groups != 0 {
+		return nil, fmt.Errorf("got %v, whose %d channels can't be divided into %d groups: needs a number of groups that divides them", in, c, l.Groups)
+	}
+	return in, nil
+}
+
+// Build allocates gamma ("weight"), beta ("bias"), xhat and the output.
+func (l GroupNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
+	setting.Complete(&l)
+	return buildStandardized(b, in, l.Epsilon, func(c *composer, rows, channels int) groupMean {
+		return overPixels(c, rows, channels, l.Groups)
+	})
+}
