@@ -24,38 +24,17 @@ type activation struct {
 	y, x, dx, dy []float32
 }
 
-// activationOf returns the loops of a kind; ok is false for one that isn't known.
-func (d *Device) activationOf(kind device.ActivationKind) (f vector.Activation, ok bool) {
-	switch kind {
-	case device.ReLU:
-		return d.vector.ReLU, true
-	case device.LeakyReLU:
-		return d.vector.LeakyReLU, true
-	case device.GELU:
-		return d.vector.GELU, true
-	case device.GELUTanh:
-		return d.vector.GELUTanh, true
-	case device.Sigmoid:
-		return d.vector.Sigmoid, true
-	case device.Tanh:
-		return d.vector.Tanh, true
-	case device.SiLU:
-		return d.vector.SiLU, true
-	}
-	return vector.Activation{}, false
-}
-
 // NewActivation makes a plan for an elementwise activation: a function without loops here is left to the reference.
 func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, error) {
 	if err := d.float32Only("activation", s.DType); err != nil {
 		return nil, err
 	}
-	f, ok := d.activationOf(s.Kind)
+	if s.Function == nil || s.Len < 1 {
+		panic(fmt.Sprintf("cpu: NewActivation: function %v over %d elements", s.Function, s.Len))
+	}
+	f, ok := d.vector.Activations[s.Function.Name]
 	if !ok {
 		return d.Operations.NewActivation(s)
-	}
-	if s.Len < 1 {
-		panic(fmt.Sprintf("cpu: NewActivation: %v over %d elements", s.Kind, s.Len))
 	}
 	return &activation{d: d, spec: s, apply: f}, nil
 }

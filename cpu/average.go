@@ -8,7 +8,7 @@ import (
 
 // average is the plan of moving averages of weights: for each pair,
 //
-//	dst = decay*dst + (1-decay)*src      and with CopyBack      src = dst
+//	dst = weights[0]*dst + weights[1]*src      and with CopyBack      src = dst
 //
 // (Polyak and Juditsky 1992; with CopyBack this is Lookahead, Zhang et al. 2019, and dst
 // holds the slow weights.)
@@ -17,7 +17,7 @@ type average struct {
 	spec  device.AverageSpec
 	tasks []averageChunk
 
-	decay float32 // of the current call
+	weights []float32 // of the current call
 }
 
 // averageChunk is a piece of one pair.
@@ -45,9 +45,9 @@ func (d *Device) NewAverage(s device.AverageSpec) (device.Average, error) {
 	return p, nil
 }
 
-func (p *average) Run(decay *device.Tensor) {
-	device.CheckLen("cpu: average", "decay", decay, device.Float32, 1)
-	p.decay = floats(decay)[0]
+func (p *average) Run(weights *device.Tensor) {
+	device.CheckLen("cpu: average", "weights", weights, device.Float32, 2)
+	p.weights = floats(weights)
 	p.d.pool.Run(len(p.tasks), (*averageRun)(p))
 }
 
@@ -56,7 +56,7 @@ type averageRun average
 
 func (p *averageRun) Do(i, _ int) {
 	t := p.tasks[i]
-	p.d.vector.WeightedSum(t.dst, t.dst, t.src, p.decay, 1-p.decay)
+	p.d.vector.WeightedSum(t.dst, t.dst, t.src, p.weights[0], p.weights[1])
 	if p.spec.CopyBack {
 		copy(t.src, t.dst)
 	}

@@ -11,7 +11,7 @@ func TestAverage(t *testing.T) {
 		o := newOperands(t)
 		dst, src := o.floats([]float32{4, 0}), o.floats([]float32{8, 2})
 		p := must(o.d.NewAverage(device.AverageSpec{Dst: []*device.Tensor{dst}, Src: []*device.Tensor{src}, CopyBack: copyBack}))
-		p.Run(o.floats([]float32{0.75}))
+		p.Run(o.floats([]float32{0.75, 0.25}))
 		wantFloats(t, "dst", dst, 0, 5, 0.5)
 		if copyBack {
 			wantFloats(t, "src", src, 0, 5, 0.5)

@@ -60,21 +60,20 @@ func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) 
 	return d.newBatchNorm(s), nil
 }
 
+// fusesWithBatchNorm reports whether batch normalisation applies an activation in the same pass: it does so for those that
+// built-in recipes use after it.
+func fusesWithBatchNorm(f *device.Function) bool { return f.Name == "relu" || f.Name == "gelu" }
+
 // NewBatchNormActivation returns a plan for batch normalisation followed by an activation.
-// It does not support LeakyReLU, because there is no parameter for the slope.
-func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, kind device.ActivationKind) (device.BatchNorm, error) {
+func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, f *device.Function) (device.BatchNorm, error) {
 	if err := d.float32Only("batchnorm", s.DType); err != nil {
 		return nil, err
 	}
-	if kind == device.LeakyReLU {
-		return nil, &device.Error{Device: d.Name(), Op: "batchnorm with " + kind.String(), Err: device.ErrNotSupported}
-	}
-	act, ok := d.activationOf(kind)
-	if !ok {
-		panic(fmt.Sprintf("cpu: NewBatchNormActivation: kind %d", kind))
+	if !fusesWithBatchNorm(f) {
+		return nil, &device.Error{Device: d.Name(), Op: "batchnorm with " + f.Name, Err: device.ErrNotSupported}
 	}
 	p := d.newBatchNorm(s)
-	p.act, p.relu = act, kind == device.ReLU
+	p.act, p.relu = d.vector.Activations[f.Name], f.Name == "relu"
 	if !p.relu && !s.NoBackward {
 		p.scratch = make([][]float32, d.pool.Workers())
 		for i := range p.scratch {

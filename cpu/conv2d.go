@@ -6,7 +6,7 @@ import (
 	"trainer/nn/device"
 )
 
-// conv2D computes convolutions in one of three ways. The first is a matrix product with the
+// conv2D computes convolutions in one of four ways. The first is a matrix product with the
 // im2col matrix, of which only a few rows exist at a time, gathered into the cache (see
 // window):
 //
@@ -18,7 +18,8 @@ import (
 // part of the im2col matrix exists (see direct). Winograd's method, for 3 x 3 and 5 x 5
 // filters of many channels, needs a quarter to a half of the multiplications (see
 // winogradProduct, winogradFilter). Each call first packs the filters into panels, which the
-// micro-kernel reads from end to end.
+// micro-kernel reads from end to end. If every channel has its own filter, there is no matrix
+// product (see depthwise).
 type conv2D struct {
 	d    *Device
 	spec device.Conv2DSpec
@@ -28,6 +29,8 @@ type conv2D struct {
 	forward  convProduct
 	backward convProduct
 	filter   convFilter
+
+	depthwise *depthwise // instead of these three, or nil
 }
 
 // NewConv2D returns the plan of a convolution.
@@ -50,6 +53,10 @@ func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv2D {
 	s.Check()
 	p := &conv2D{d: d, spec: s, relu: relu, pool: pool}
+	if pool == nil && isDepthwise(s) {
+		p.depthwise = newDepthwise(d, s, relu)
+		return p
+	}
 	in, out := s.InC/s.Groups, s.OutC/s.Groups
 	p.forward.pool, p.backward.unpool, p.filter.unpool = pool, pool, pool
 	p.forward.init(d, forwardWindow(s), s.Groups, out, s.N)
@@ -92,6 +99,9 @@ func (d *Device) inBands(s device.Conv2DSpec) bool {
 
 // Algorithm returns the names of the forward pass's method and of the instruction set.
 func (p *conv2D) Algorithm() string {
+	if p.depthwise != nil {
+		return "depthwise, " + p.d.kernel.Name
+	}
 	method := "implicit im2col"
 	if w := p.forward.winograd; w != nil {
 		method = fmt.Sprintf("Winograd F(%dx%d,%dx%d)", w.m, w.m, w.r, w.r)
@@ -102,6 +112,9 @@ func (p *conv2D) Algorithm() string {
 // Workspace returns the bytes that the plan owns. The working memory of Winograd's method is
 // not among them: all plans of the device share it.
 func (p *conv2D) Workspace() int64 {
+	if p.depthwise != nil {
+		return int64(4 * p.depthwise.len())
+	}
 	n := int64(4 * (p.forward.len() + p.backward.len() + p.filter.len()))
 	if p.pool != nil {
 		n += int64(len(p.pool.arg))
@@ -131,6 +144,10 @@ func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	if bias != nil {
 		device.Check(op, "bias", bias, device.Float32, s.OutC)
 	}
+	if p.depthwise != nil {
+		p.depthwise.forward.run(floats(y), optionalFloats(bias), floats(x), floats(w), n)
+		return
+	}
 	p.forward.run(floats(y), floats(x), floats(w), optionalFloats(bias), n, false, p.relu)
 }
 
@@ -145,6 +162,10 @@ func (p *conv2D) BackwardData(dx, dy, w *device.Tensor) {
 	h, width := p.outputShape()
 	device.Check(op, "dy", dy, device.Float32, n, h, width, s.OutC)
 	p.checkFilters(op, "w", w)
+	if p.depthwise != nil {
+		p.depthwise.backward.run(floats(dx), nil, floats(dy), floats(w), n)
+		return
+	}
 	p.backward.run(floats(dx), floats(dy), floats(w), nil, n, true, false)
 }
 
@@ -163,6 +184,10 @@ func (p *conv2D) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	}
 	if dbias != nil {
 		device.Check(op, "dbias", dbias, device.Float32, s.OutC)
+	}
+	if p.depthwise != nil {
+		p.depthwise.filter.run(optionalFloats(dw), optionalFloats(dbias), floats(dy), floats(x), n)
+		return
 	}
 	p.filter.run(optionalFloats(dw), optionalFloats(dbias), floats(dy), floats(x), n)
 }

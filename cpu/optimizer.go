@@ -77,7 +77,7 @@ func (p *optimizerStep) rates(group int) vector.Rates {
 	u := vector.Rates{
 		LR: h[device.HyperLR], GradScale: h[device.HyperGradScale], Coupled: h[device.HyperWeightDecay], Keep: 1,
 		Momentum: h[device.HyperMomentum], Beta2: h[device.HyperBeta2],
-		NewMomentum: 1 - h[device.HyperMomentum], NewBeta2: 1 - h[device.HyperBeta2],
+		NewMomentum: h[device.HyperNewMomentum], NewBeta2: h[device.HyperNewBeta2],
 		Correction2: h[device.HyperCorrection2], Epsilon: p.spec.Epsilon,
 	}
 	if p.spec.Decoupled {

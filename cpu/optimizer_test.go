@@ -47,7 +47,7 @@ func TestOptimizerStep(t *testing.T) {
 			hyper := o.zeros(2, device.HyperLen)
 			row := floats(hyper)[device.HyperLen:]
 			row[device.HyperLR], row[device.HyperGradScale], row[device.HyperWeightDecay] = lr, scale, c.decay
-			row[device.HyperMomentum], row[device.HyperBeta2] = c.momentum, c.beta2
+			device.SetBetas(row, float64(c.momentum), float64(c.beta2))
 			row[device.HyperCorrection1], row[device.HyperCorrection2] = c.corrections[0], c.corrections[1]
 			must(o.d.NewOptimizer(c.spec)).Step(hyper)
 			wantFloats(t, "value", slot.Value, 1e-6, float32(c.w))

@@ -173,7 +173,7 @@ func (r *rig) layers() map[string][]float32 {
 		StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, Bias: true,
 	})
 	r.must(err)
-	activation, err := r.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 16})
+	activation, err := r.dev.NewActivation(device.ActivationSpec{Function: nn.ReLU{}.Activation().Function, Len: 16})
 	r.must(err)
 	pooling, err := r.dev.NewPool2D(device.Pool2DSpec{
 		Mode: device.MaxPool, N: 1, H: 4, W: 4, C: 1, KH: 2, KW: 2, StrideH: 2, StrideW: 2,

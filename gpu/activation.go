@@ -22,35 +22,14 @@ type activation struct {
 	forward, backward *cuda.Kernel
 }
 
-// activationKernels returns the kernels of a kind; ok is false for one that isn't known.
-func activationKernels(kind device.ActivationKind) (forward, backward kernels.Family, ok bool) {
-	switch kind {
-	case device.ReLU:
-		return kernels.ActivationReLUForward, kernels.ActivationReLUBackward, true
-	case device.LeakyReLU:
-		return kernels.ActivationLeakyReLUForward, kernels.ActivationLeakyReLUBackward, true
-	case device.GELU:
-		return kernels.ActivationGELUForward, kernels.ActivationGELUBackward, true
-	case device.GELUTanh:
-		return kernels.ActivationGELUTanhForward, kernels.ActivationGELUTanhBackward, true
-	case device.Sigmoid:
-		return kernels.ActivationSigmoidForward, kernels.ActivationSigmoidBackward, true
-	case device.Tanh:
-		return kernels.ActivationTanhForward, kernels.ActivationTanhBackward, true
-	case device.SiLU:
-		return kernels.ActivationSiLUForward, kernels.ActivationSiLUBackward, true
-	}
-	return "", "", false
-}
-
 // NewActivation makes a plan for an elementwise activation: a function without a kernel is left to the reference.
 func (d *Device) NewActivation(s device.ActivationSpec) (device.Activation, error) {
-	forward, backward, ok := activationKernels(s.Kind)
+	if s.Function == nil || s.Len < 1 {
+		panic(fmt.Sprintf("gpu: NewActivation: function %v over %d elements", s.Function, s.Len))
+	}
+	forward, backward, ok := kernels.Activation(s.Function.Name)
 	if !ok {
 		return d.Operations.NewActivation(s)
-	}
-	if s.Len < 1 {
-		panic(fmt.Sprintf("gpu: NewActivation: %v over %d elements", s.Kind, s.Len))
 	}
 	s.DType = floatType("NewActivation", s.DType)
 	return build(d, "activation", func(b *builder) device.Activation {

@@ -12,7 +12,7 @@ import (
 
 // average is the plan of moving averages of weights: for each pair,
 //
-//	dst = decay*dst + (1-decay)*src      and with CopyBack      src = dst
+//	dst = weights[0]*dst + weights[1]*src      and with CopyBack      src = dst
 //
 // in one launch of the kernel of average.cu. (Polyak and Juditsky 1992; with CopyBack, Lookahead of
 // Zhang et al. 2019, dst being its slow weights.)
@@ -45,15 +45,15 @@ func (d *Device) NewAverage(s device.AverageSpec) (device.Average, error) {
 	})
 }
 
-func (p *average) Run(decay *device.Tensor) {
+func (p *average) Run(weights *device.Tensor) {
 	const op = "average"
-	device.CheckLen(op, "decay", decay, device.Float32, 1)
+	device.CheckLen(op, "weights", weights, device.Float32, 2)
 	d := p.d
 	if p.pairs.empty() || !d.begin(op) {
 		return
 	}
 	defer d.end()
 	d.hold(p)
-	d.arguments().Pointer(p.pairs.tensors.address).Pointer(p.pairs.chunks.address).Pointer(d.data(decay)).Int32(flag(p.spec.CopyBack))
+	d.arguments().Pointer(p.pairs.tensors.address).Pointer(p.pairs.chunks.address).Pointer(d.data(weights)).Int32(flag(p.spec.CopyBack))
 	d.launch(p.kernel, p.pairs.grid())
 }

@@ -42,44 +42,18 @@ type batchNorm struct {
 // normKernels are the kernels of batch normalisation that depend on the activation.
 type normKernels struct{ normalize, sums, backward kernels.Family }
 
-// normKernelsOf returns the kernels for an activation, 0 for none; ok is false where there are none.
-func normKernelsOf(kind device.ActivationKind) (k normKernels, ok bool) {
-	switch kind {
-	case 0:
-		return normKernels{kernels.BatchNormNormalize, kernels.BatchNormSums, kernels.BatchNormBackward}, true
-	case device.ReLU:
-		return normKernels{kernels.BatchNormNormalizeReLU, kernels.BatchNormSumsReLU, kernels.BatchNormBackwardReLU}, true
-	case device.GELU:
-		return normKernels{kernels.BatchNormNormalizeGELU, kernels.BatchNormSumsGELU, kernels.BatchNormBackwardGELU}, true
-	case device.GELUTanh:
-		return normKernels{kernels.BatchNormNormalizeGELUTanh, kernels.BatchNormSumsGELUTanh, kernels.BatchNormBackwardGELUTanh}, true
-	case device.Sigmoid:
-		return normKernels{kernels.BatchNormNormalizeSigmoid, kernels.BatchNormSumsSigmoid, kernels.BatchNormBackwardSigmoid}, true
-	case device.Tanh:
-		return normKernels{kernels.BatchNormNormalizeTanh, kernels.BatchNormSumsTanh, kernels.BatchNormBackwardTanh}, true
-	case device.SiLU:
-		return normKernels{kernels.BatchNormNormalizeSiLU, kernels.BatchNormSumsSiLU, kernels.BatchNormBackwardSiLU}, true
-	}
-	return normKernels{}, false
-}
-
 // NewBatchNorm makes a plan for batch normalisation.
 func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
-	k, _ := normKernelsOf(0)
-	return d.newBatchNorm(s, k)
+	return d.newBatchNorm(s, normKernels{kernels.BatchNormNormalize, kernels.BatchNormSums, kernels.BatchNormBackward})
 }
 
-// NewBatchNormActivation makes a plan for batch normalisation with an activation after
-// it. LeakyReLU is not supported, as its slope isn't given.
-func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, kind device.ActivationKind) (device.BatchNorm, error) {
-	if _, _, known := activationKernels(kind); !known {
-		panic(fmt.Sprintf("gpu: NewBatchNormActivation: kind %d", kind))
-	}
-	k, ok := normKernelsOf(kind)
+// NewBatchNormActivation makes a plan for batch normalisation with an activation after it, one that kernels apply.
+func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, f *device.Function) (device.BatchNorm, error) {
+	normalize, sums, backward, ok := kernels.BatchNormActivation(f.Name)
 	if !ok {
-		return nil, d.error("batchnorm with "+kind.String(), device.ErrNotSupported)
+		return nil, d.error("batchnorm with "+f.Name, device.ErrNotSupported)
 	}
-	return d.newBatchNorm(s, k)
+	return d.newBatchNorm(s, normKernels{normalize, sums, backward})
 }
 
 func (d *Device) newBatchNorm(s device.BatchNormSpec, k normKernels) (device.BatchNorm, error) {

@@ -21,7 +21,8 @@ import (
 //	BackwardFilter  dw = sum over images and pixels of dy x;  dbias = sum of dy
 //
 // Bias and ReLU are part of cuDNN's call where it has that, and otherwise a pass over y by the kernels of epilogue.cu.
-// dbias is the sum of columns of reduce.cu. choosePass decides how a pass is computed.
+// dbias is the sum of columns of reduce.cu. choosePass decides how a pass is computed. Convolutions with a filter for each channel
+// are not cuDNN's: see depthwise.
 //
 // cuDNN's call takes the bias in the type of the images. In 16 bits it gets a copy, made before each call: outC numbers, where adding
 // the bias afterwards would read and write all of y again.
@@ -72,6 +73,9 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error
 		outputs := s.N * s.OutH() * s.OutW() * s.OutC
 		if !b.elements(s.N*s.H*s.W*s.InC) || !b.elements(outputs) {
 			return nil
+		}
+		if isDepthwise(s) {
+			return b.newDepthwise(s, relu)
 		}
 		p := &conv2D{d: d, spec: s, relu: relu, smaller: map[int]*convBatch{}, epilogue: b.epilogue(s.Bias, relu, s.DType)}
 		if !s.NoBackward && s.Bias {

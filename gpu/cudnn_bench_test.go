@@ -13,6 +13,7 @@ import (
 
 	cudnn "gorgonia.org/cu/dnn"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -56,7 +57,7 @@ func maxPoolContest(k, side, c int) contest {
 
 func reluContest(side, c int) contest {
 	return contest{fmt.Sprintf("relu-%dx%dx%d", side, side, c), func(r *rivals, n int) []pair {
-		return r.activation(device.ReLU, [4]int{n, side, side, c})
+		return r.activation(nn.ReLU{}, cudnn.ReLU, [4]int{n, side, side, c})
 	}}
 }
 

@@ -12,6 +12,7 @@ import (
 	cudnn "gorgonia.org/cu/dnn"
 
 	"trainer/gpu/internal/cuda"
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -258,25 +259,26 @@ func poolBounds(s device.Pool2DSpec, y, dx *device.Tensor) (forward, backward fu
 }
 
 // activation returns both passes of an activation.
-func (r *rivals) activation(kind device.ActivationKind, shape [4]int) []pair {
+func (r *rivals) activation(layer nn.ActivationLayer, mode cudnn.ActivationMode, shape [4]int) []pair {
 	r.t.Helper()
 	d := r.d
 	x, dy := r.random(shape), r.random(shape)
-	plan := made(d.NewActivation(device.ActivationSpec{Kind: kind, Len: x.Len(), DType: r.dtype}))(r)
-	modes := map[device.ActivationKind]cudnn.ActivationMode{device.ReLU: cudnn.ReLU, device.Sigmoid: cudnn.Sigmoid, device.Tanh: cudnn.Tanh}
-	mode := made(d.descriptors.activation(modes[kind]))(r)
+	s := layer.Activation()
+	s.Len, s.DType = x.Len(), r.dtype
+	plan := made(d.NewActivation(s))(r)
+	theirs := made(d.descriptors.activation(mode))(r)
 	y, theirY, dx, theirDx := r.random(shape), r.random(shape), r.random(shape), r.random(shape)
 	desc := r.describe(shape)
 	forward, backward := everywhere(y, function), r.slopeBound(dy)
-	if kind == device.ReLU {
+	if mode == cudnn.ReLU {
 		forward, backward = nil, nil
 	}
 	return []pair{
 		{"forward", func() { plan.Forward(y, x) }, r.call(func() error {
-			return d.dnn.Activate(mode, 1, desc, d.data(x), 0, d.data(theirY))
+			return d.dnn.Activate(theirs, 1, desc, d.data(x), 0, d.data(theirY))
 		}), []output{{"y", y, theirY, forward}}},
 		{"backward", func() { plan.Backward(dx, dy, x, y) }, r.call(func() error {
-			return d.dnn.ActivateBackward(mode, 1, desc, d.data(y), d.data(dy), d.data(x), 0, d.data(theirDx))
+			return d.dnn.ActivateBackward(theirs, 1, desc, d.data(y), d.data(dy), d.data(x), 0, d.data(theirDx))
 		}), []output{{"dx", dx, theirDx, backward}}},
 	}
 }
@@ -601,9 +603,9 @@ func TestKernelsAgainstCuDNN(t *testing.T) {
 				{"max pooling 3x3", func(r *rivals) []pair { return r.pool(device.MaxPool, shape, 3, 2, 1) }},
 				{"average pooling", func(r *rivals) []pair { return r.pool(device.AvgPool, shape, 3, 2, 1) }},
 				{"average pooling without padding", func(r *rivals) []pair { return r.pool(device.AvgPoolExcluding, shape, 3, 2, 1) }},
-				{"relu", func(r *rivals) []pair { return r.activation(device.ReLU, shape) }},
-				{"sigmoid", func(r *rivals) []pair { return r.activation(device.Sigmoid, shape) }},
-				{"tanh", func(r *rivals) []pair { return r.activation(device.Tanh, shape) }},
+				{"relu", func(r *rivals) []pair { return r.activation(nn.ReLU{}, cudnn.ReLU, shape) }},
+				{"sigmoid", func(r *rivals) []pair { return r.activation(nn.Sigmoid{}, cudnn.Sigmoid, shape) }},
+				{"tanh", func(r *rivals) []pair { return r.activation(nn.Tanh{}, cudnn.Tanh, shape) }},
 				{"batch normalisation", func(r *rivals) []pair { return r.batchNorm(cudnn.Spatial, shape) }},
 				{"persistent batch normalisation", func(r *rivals) []pair { return r.batchNorm(cudnn.SpatialPersistent, shape) }},
 				{"bias", func(r *rivals) []pair { return r.bias(shape) }},

@@ -33,11 +33,24 @@ func (c *code) kernel(name kernels.Name) (*cuda.Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.Parameters = parameters(name)
 	if c.kernels == nil {
 		c.kernels = map[kernels.Name]*cuda.Kernel{}
 	}
 	c.kernels[name] = k
 	return k, nil
+}
+
+// parameters returns the kinds of a kernel's parameters, by the manifest.
+func parameters(name kernels.Name) string {
+	_, k := kernels.Lookup(name)
+	var kinds []byte
+	for _, p := range k.Parameters {
+		kinds = append(kinds, map[kernels.Kind]byte{
+			kernels.Pointer: cuda.KindPointer, kernels.Int: cuda.KindInt, kernels.Float: cuda.KindFloat,
+		}[p])
+	}
+	return string(kinds)
 }
 
 // module returns the module that has a kernel.
@@ -72,7 +85,8 @@ func (c *code) unload() (first error) {
 	return first
 }
 
-// launch queues a kernel with the arguments of arguments, if there was no fault.
+// launch queues a kernel with the arguments of arguments, if there was no fault. It panics where they are not of the kinds that
+// the manifest has.
 func (d *Device) launch(k *cuda.Kernel, g kernels.Grid) { d.launchBlocks(k, g, kernels.Threads) }
 
 // launchBlocks is launch with blocks of so many threads.

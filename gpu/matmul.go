@@ -57,7 +57,8 @@ func (b *builder) epilogue(bias, relu bool, t device.DType) *cuda.Kernel {
 	case bias:
 		return b.family(kernels.Bias, t)
 	case relu:
-		return b.family(kernels.ActivationReLUForward, t)
+		forward, _, _ := kernels.Activation("relu")
+		return b.family(forward, t)
 	}
 	return nil
 }

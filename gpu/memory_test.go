@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -177,7 +178,7 @@ func TestTensorOfAnotherDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	act, err := d.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 4})
+	act, err := d.NewActivation(device.ActivationSpec{Function: nn.ReLU{}.Activation().Function, Len: 4})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package gpu
 import (
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 )
 
@@ -133,8 +134,8 @@ func (n *smallNet) makeTensors(bias bool) {
 	} {
 		*f.at = n.zeros(f.shape...)
 	}
-	n.hyper = n.floats([]float32{0.05, 1e-3, 0.9, 0, 1, 1, 1, 0}, 1, device.HyperLen)
-	n.average = n.floats([]float32{0.75}, 1)
+	n.hyper = n.floats([]float32{0.05, 1e-3, 0.9, 0, 1, 1, 1, 0, 0, 0}, 1, device.HyperLen)
+	n.average = n.floats([]float32{0.75, 0.25}, 2)
 	n.param("filters", 0.3, netFilters, 3, 3, 2)
 	if bias {
 		n.param("filters bias", 0.1, netFilters)
@@ -162,7 +163,7 @@ func (n *smallNet) makePlans(bias bool) {
 		DilationH: 1, DilationW: 1, Groups: 1, Bias: bias, DType: n.dtype,
 	}))
 	must(n, &n.bn)(dev.(device.FusedBatchNorm).NewBatchNormActivation(
-		device.BatchNormSpec{Rows: netBatch * netSide * netSide, C: netFilters, Epsilon: 1e-5, Momentum: 0.1, DType: n.dtype}, device.GELU))
+		device.BatchNormSpec{Rows: netBatch * netSide * netSide, C: netFilters, Epsilon: 1e-5, Momentum: 0.1, DType: n.dtype}, nn.GELU{}.Activation().Function))
 	must(n, &n.pool2d)(dev.NewPool2D(device.Pool2DSpec{
 		Mode: device.MaxPool, N: netBatch, H: netSide, W: netSide, C: netFilters, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: n.dtype,
 	}))

@@ -18,6 +18,7 @@ type trace struct {
 	losses    []float64            // means of the examples
 	initial   map[string][]float32 // parameters and running statistics before the first step
 	input     []float32            // augmented images
+	inputOff  float32              // how far they may be apart; 0 for the neighbouring number
 	dropouts  []crossing
 	gradients map[string][]float32
 	state     map[string][]float32 // running statistics after it
@@ -36,6 +37,10 @@ func (w *watch) augment(plan device.Augment, err error) (device.Augment, error) 
 	return &watchedAugment{plan, w}, err
 }
 
+func (w *watch) transform(plan device.Transform, err error) (device.Transform, error) {
+	return &watchedTransform{plan, w}, err
+}
+
 func (w *watch) dropout(plan device.Dropout, err error) (device.Dropout, error) {
 	d := &watchedDropout{Dropout: plan}
 	w.dropouts = append(w.dropouts, d)
@@ -50,6 +55,16 @@ type watchedAugment struct {
 func (p *watchedAugment) Train(y, images, ids, epoch *device.Tensor) {
 	p.watch.input = y
 	p.Augment.Train(y, images, ids, epoch)
+}
+
+type watchedTransform struct {
+	device.Transform
+	watch *watch
+}
+
+func (p *watchedTransform) Run(y, images, ids, drawn *device.Tensor) {
+	p.watch.input = y
+	p.Transform.Run(y, images, ids, drawn)
 }
 
 type watchedDropout struct {
@@ -78,12 +93,20 @@ func (d watchedCPU) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	return d.augment(d.Device.NewAugment(s))
 }
 
+func (d watchedCPU) NewTransform(s device.TransformSpec) (device.Transform, error) {
+	return d.transform(d.Device.NewTransform(s))
+}
+
 func (d watchedCPU) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	return d.dropout(d.Device.NewDropout(s))
 }
 
 func (d watchedGPU) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	return d.augment(d.Device.NewAugment(s))
+}
+
+func (d watchedGPU) NewTransform(s device.TransformSpec) (device.Transform, error) {
+	return d.transform(d.Device.NewTransform(s))
 }
 
 func (d watchedGPU) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
@@ -126,6 +149,9 @@ func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
 	}
 	defer loader.Close()
 	tr := &trace{initial: values(t, s.Network().Device(), s.Network().Tensors())}
+	if len(cfg.Augment.Transforms) > 0 {
+		tr.inputOff = 1e-5 // a few roundings of coordinates and colours, over a standard deviation of 0.3
+	}
 	for step := range steps {
 		if step%loader.Steps() == 0 {
 			loader.Start(step/loader.Steps(), 0)

@@ -6,104 +6,75 @@ import (
 	"testing"
 
 	"trainer/kernels"
+	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
-// activationKernels are the kernels of an activation, alone and fused with batch normalisation.
+// activationKernels are the kernels of an activation, alone and, if batch normalisation fuses it, after the normalisation.
 type activationKernels struct {
-	kind                       device.ActivationKind // 0: none
+	spec                       device.ActivationSpec // without a function: none
 	forward, backward          kernels.Family
 	normalize, sums, gradients kernels.Family
 }
 
-func activations() []activationKernels {
-	return []activationKernels{
-		{0, "", "", kernels.BatchNormNormalize, kernels.BatchNormSums, kernels.BatchNormBackward},
-		{device.ReLU, kernels.ActivationReLUForward, kernels.ActivationReLUBackward, kernels.BatchNormNormalizeReLU, kernels.BatchNormSumsReLU, kernels.BatchNormBackwardReLU},
-		{device.LeakyReLU, kernels.ActivationLeakyReLUForward, kernels.ActivationLeakyReLUBackward, "", "", ""},
-		{device.GELU, kernels.ActivationGELUForward, kernels.ActivationGELUBackward, kernels.BatchNormNormalizeGELU, kernels.BatchNormSumsGELU, kernels.BatchNormBackwardGELU},
-		{device.GELUTanh, kernels.ActivationGELUTanhForward, kernels.ActivationGELUTanhBackward, kernels.BatchNormNormalizeGELUTanh, kernels.BatchNormSumsGELUTanh, kernels.BatchNormBackwardGELUTanh},
-		{device.Sigmoid, kernels.ActivationSigmoidForward, kernels.ActivationSigmoidBackward, kernels.BatchNormNormalizeSigmoid, kernels.BatchNormSumsSigmoid, kernels.BatchNormBackwardSigmoid},
-		{device.Tanh, kernels.ActivationTanhForward, kernels.ActivationTanhBackward, kernels.BatchNormNormalizeTanh, kernels.BatchNormSumsTanh, kernels.BatchNormBackwardTanh},
-		{device.SiLU, kernels.ActivationSiLUForward, kernels.ActivationSiLUBackward, kernels.BatchNormNormalizeSiLU, kernels.BatchNormSumsSiLU, kernels.BatchNormBackwardSiLU},
+const alpha = 0.25 // of functions that have one
+
+// unactivated are the kernels of batch normalisation alone.
+func unactivated() activationKernels {
+	return activationKernels{
+		normalize: kernels.BatchNormNormalize, sums: kernels.BatchNormSums, gradients: kernels.BatchNormBackward,
 	}
 }
 
-const alpha = 0.25 // of LeakyReLU
-
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
-
-// activate returns f(x) and the magnitude of its terms: in GELU, x/2 and x/2 erf cancel for negative x.
-func activate(kind device.ActivationKind, x float64) (value, magnitude float64) {
-	switch kind {
-	case 0:
-		value = x
-	case device.ReLU:
-		value = math.Max(x, 0)
-	case device.LeakyReLU:
-		value = math.Max(x, alpha*x)
-	case device.GELU:
-		return x * math.Erfc(-x/math.Sqrt2) / 2, math.Abs(x) / 2 * (1 + math.Abs(math.Erf(x/math.Sqrt2)))
-	case device.GELUTanh:
-		u := math.Sqrt(2/math.Pi) * (x + 0.044715*x*x*x)
-		return x * sigmoid(2*u), math.Abs(x) / 2 * (1 + math.Abs(math.Tanh(u)))
-	case device.Sigmoid:
-		value = sigmoid(x)
-	case device.Tanh:
-		value = math.Tanh(x)
-	case device.SiLU:
-		value = x * sigmoid(x)
-	}
-	return value, math.Abs(value)
-}
-
-// slope returns f'(x) and the magnitude of its terms. An error of 2^-24 x^2 in the argument of exp is a
-// relative error of the exponential.
-func slope(kind device.ActivationKind, x float64) (value, magnitude float64) {
-	switch kind {
-	case 0:
-		value = 1
-	case device.ReLU, device.LeakyReLU:
-		if kind == device.LeakyReLU {
-			value = alpha
+// activations returns the kernels of every activation, each of which has some.
+func activations(t *testing.T) []activationKernels {
+	t.Helper()
+	var all []activationKernels
+	for _, f := range nn.Functions() {
+		a := activationKernels{spec: device.ActivationSpec{Function: f, Alpha: alpha}}
+		var ok, fused bool
+		if a.forward, a.backward, ok = kernels.Activation(f.Name); !ok {
+			t.Errorf("no kernels of the activation %s", f)
+			continue
 		}
-		if x > 0 {
-			value = 1
+		if a.normalize, a.sums, a.gradients, fused = kernels.BatchNormActivation(f.Name); !fused {
+			a.normalize = ""
 		}
-	case device.GELU:
-		phi := math.Exp(-x*x/2) / math.Sqrt(2*math.Pi)
-		return math.Erfc(-x/math.Sqrt2)/2 + x*phi, (1+math.Abs(math.Erf(x/math.Sqrt2)))/2 + math.Abs(x)*phi*(1+x*x)
-	case device.GELUTanh:
-		u, du := math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x), math.Sqrt(2/math.Pi)*(1+3*0.044715*x*x)
-		inner := 2 * du * sigmoid(2*u) * sigmoid(-2*u)
-		return sigmoid(2*u) + x*inner, (1+math.Abs(math.Tanh(u)))/2 + math.Abs(x)*inner*(1+math.Abs(u))
-	case device.Sigmoid:
-		value = sigmoid(x) * sigmoid(-x)
-		return value, value * (1 + math.Abs(x))
-	case device.Tanh:
-		value = 4 * sigmoid(2*x) * sigmoid(-2*x)
-		return value, value * (1 + math.Abs(x))
-	case device.SiLU:
-		inner := sigmoid(x) * sigmoid(-x)
-		return sigmoid(x) + x*inner, sigmoid(x) + math.Abs(x)*inner*(1+math.Abs(x))
+		all = append(all, a)
 	}
-	return value, math.Abs(value)
+	return all
 }
 
-func refActivation(kind device.ActivationKind, x []float64) sums {
+// Every kernel of the list in the sources is that of an activation.
+func TestActivationKernelsHaveFunctions(t *testing.T) {
+	known := map[kernels.Name]bool{}
+	for _, a := range activations(t) {
+		for _, s := range storages() {
+			known[a.forward.In(s)], known[a.backward.In(s)] = true, true
+		}
+	}
+	for _, m := range kernels.Modules() {
+		for _, k := range m.Kernels {
+			if m.Source == "activation.cu" && !known[k.Name] {
+				t.Errorf("no activation has the kernel %s", k.Name)
+			}
+		}
+	}
+}
+
+func refActivation(s device.ActivationSpec, x []float64) sums {
 	y := newSums(len(x), functionUlps)
 	for i, v := range x {
-		value, magnitude := activate(kind, v)
-		y.set(i, value, magnitude)
+		y.set(i, s.Function.Value(v, float64(s.Alpha)), reference.ValueMagnitude(s, v))
 	}
 	return y
 }
 
-func refActivationBackward(kind device.ActivationKind, dy, x []float64) sums {
+func refActivationBackward(s device.ActivationSpec, dy, x []float64) sums {
 	dx := newSums(len(x), functionUlps)
 	for i, v := range x {
-		value, magnitude := slope(kind, v)
-		dx.set(i, dy[i]*value, math.Abs(dy[i])*magnitude)
+		dx.set(i, dy[i]*s.Function.Slope(v, float64(s.Alpha)), math.Abs(dy[i])*reference.SlopeMagnitude(s, v))
 	}
 	return dx
 }
@@ -121,12 +92,12 @@ func activationInputs(n int, s kernels.Storage) []float64 {
 }
 
 func TestActivations(t *testing.T) {
-	for _, a := range activations()[1:] {
+	for _, a := range activations(t) {
 		for _, s := range storages() {
 			for _, n := range []int{1, 7, 8, 1037} {
-				t.Run(name(a.kind, s, n), func(t *testing.T) { testActivation(t, a, s, n, 0) })
+				t.Run(name(a.spec.Function, s, n), func(t *testing.T) { testActivation(t, a, s, n, 0) })
 			}
-			t.Run(name(a.kind, s, "unaligned"), func(t *testing.T) { testActivation(t, a, s, 67, formatOf(s).bytes()) })
+			t.Run(name(a.spec.Function, s, "unaligned"), func(t *testing.T) { testActivation(t, a, s, 67, formatOf(s).bytes()) })
 		}
 	}
 }
@@ -147,9 +118,9 @@ func testActivation(t *testing.T, a activationKernels, s kernels.Storage, n, shi
 		return []pointer{y, again, dx, inPlace}
 	})
 	for i, got := range results {
-		want := refActivation(a.kind, x)
+		want := refActivation(a.spec, x)
 		if i >= 2 {
-			want = refActivationBackward(a.kind, dy, x)
+			want = refActivationBackward(a.spec, dy, x)
 		}
 		want.check(t, []string{"y", "y in place", "dx", "dx in place"}[i], s, got)
 	}
@@ -158,25 +129,22 @@ func testActivation(t *testing.T, a activationKernels, s kernels.Storage, n, shi
 // NaN gives NaN, and an infinity gives the limit of the function, unless the formula contains infinity
 // times 0.
 func TestActivationsOfSpecials(t *testing.T) {
-	inf := math.Inf(1)
-	limits := map[device.ActivationKind][2]float64{ // at -Inf, at +Inf; NaN: not told
-		device.ReLU: {0, inf}, device.LeakyReLU: {-inf, inf}, device.Sigmoid: {0, 1}, device.Tanh: {-1, 1},
-		device.GELU: {math.NaN(), inf}, device.GELUTanh: {math.NaN(), inf}, device.SiLU: {math.NaN(), inf},
-	}
-	for _, a := range activations()[1:] {
+	for _, a := range activations(t) {
 		for _, s := range storages() {
-			x := []float64{math.NaN(), -inf, inf, 1}
+			x := []float64{math.NaN(), math.Inf(-1), math.Inf(1), 1}
 			got := decode(s, run(t, func(h *host) []pointer {
 				y := h.blank(4 * formatOf(s).bytes())
 				h.launch(a.forward.In(s), kernels.VectorPerThread(4, s), y, h.upload(encode(s, x)), 4, float32(alpha))
 				return []pointer{y}
 			})[0])
+			f := a.spec.Function
 			if !math.IsNaN(got[0]) {
-				t.Errorf("%v of NaN is %v in %s", a.kind, got[0], s)
+				t.Errorf("%s of NaN is %v in %s", f, got[0], s)
 			}
-			for i, want := range limits[a.kind] {
-				if !math.IsNaN(want) && got[i+1] != want {
-					t.Errorf("%v of %v is %v in %s, want %v", a.kind, x[i+1], got[i+1], s, want)
+			for i, v := range x[1:3] {
+				want := f.Value(v, alpha)
+				if !math.IsNaN(want) && got[i+1] != formatOf(s).round(want) {
+					t.Errorf("%s of %v is %v in %s, want %v", f, v, got[i+1], s, want)
 				}
 			}
 		}

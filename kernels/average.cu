@@ -1,9 +1,9 @@
 // average.cu: moving averages of a list of float32 tensors, in one launch. For each pair
 //
-//	dst = decay*dst + (1-decay)*src      and with copyBack      src = dst
+//	dst = weights[0]*dst + weights[1]*src      and with copyBack      src = dst
 //
 // (Polyak and Juditsky 1992; with copyBack this is Lookahead, Zhang et al. 2019, and dst holds
-// the slow weights.) decay is float32 [1] on the device.
+// the slow weights.) weights is float32 [2] on the device.
 #include "table.cuh"
 
 // Pair is one tensor and its average, as kernels.Pair lays it out.
@@ -14,10 +14,10 @@ struct Pair {
 // Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
 // Bytes per element: 12, with copyBack 16.
 extern "C" __global__ void __launch_bounds__(256)
-average(const Pair *pairs, const Chunk *chunks, const float *decay, int copyBack) {
+average(const Pair *pairs, const Chunk *chunks, const float *weights, int copyBack) {
 	const Chunk chunk = chunks[blockIdx.x];
 	const Pair p = pairs[chunk.tensor];
-	const float old = *decay, fresh = 1.0f - old;
+	const float old = weights[0], fresh = weights[1];
 	constexpr int batch = 4; // loads in flight at a time
 #pragma unroll 1
 	for (int first = chunk.from + threadIdx.x; first < chunk.to; first += 256 * batch) {

@@ -323,128 +323,22 @@ KERNEL(batchnorm_gradients)(float *sums, float *dgamma, float *dbeta, const floa
 //	sums        partial [2, gridDim.x, c]: sum of dz, sum of dz*xhat
 //	backward    dx, with sums [2, c] of batchnorm_gradients; dx may be dy
 
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_normalize)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean,
-	const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	normalize<Identity>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
+#define ENTRIES(suffix, F) \
+	extern "C" __global__ void __launch_bounds__(256) \
+	KERNEL(batchnorm_normalize##suffix)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean, \
+		const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) { \
+		normalize<F>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector); \
+	} \
+	extern "C" __global__ void __launch_bounds__(256) \
+	KERNEL(batchnorm_sums##suffix)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta, \
+		const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) { \
+		sums<F>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector); \
+	} \
+	extern "C" __global__ void __launch_bounds__(256) \
+	KERNEL(batchnorm_backward##suffix)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta, \
+		const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) { \
+		backward<F>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector); \
+	}
 
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_sums)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	sums<Identity>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_backward)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	backward<Identity>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_normalize_relu)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean,
-	const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	normalize<ReLU>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_sums_relu)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	sums<ReLU>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_backward_relu)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	backward<ReLU>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_normalize_gelu)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean,
-	const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	normalize<GELU>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_sums_gelu)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	sums<GELU>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_backward_gelu)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	backward<GELU>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_normalize_gelu_tanh)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean,
-	const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	normalize<GELUTanh>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_sums_gelu_tanh)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	sums<GELUTanh>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_backward_gelu_tanh)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	backward<GELUTanh>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_normalize_sigmoid)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean,
-	const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	normalize<Sigmoid>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_sums_sigmoid)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	sums<Sigmoid>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_backward_sigmoid)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	backward<Sigmoid>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_normalize_tanh)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean,
-	const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	normalize<Tanh>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_sums_tanh)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	sums<Tanh>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_backward_tanh)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	backward<Tanh>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_normalize_silu)(Element *y, const Element *x, const float *gamma, const float *beta, const float *mean,
-	const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	normalize<SiLU>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_sums_silu)(float *partial, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	sums<SiLU>(partial, dy, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock, vector);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(batchnorm_backward_silu)(Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta,
-	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
-	backward<SiLU>(dx, dy, x, gamma, beta, mean, variance, sums, epsilon, rows, c, rowsPerBlock, vector);
-}
+ENTRIES(, Identity)
+FUSED_WITH_BATCHNORM(ENTRIES)

@@ -6,6 +6,8 @@ import (
 
 	"trainer/kernels"
 	"trainer/nn/device"
+	"trainer/nn/device/devicetest"
+	"trainer/nn/device/reference"
 )
 
 // batchNorm is batch normalisation of [rows, c] values in float64, with the bounds of nn/device/devicetest:
@@ -81,12 +83,16 @@ func (b batchNorm) backward(dz, x, gamma []float64) (dx, dgamma, dbeta sums) {
 	return dx, dgamma, dbeta
 }
 
-// through returns f(z): the error of z is multiplied by the slope, which is at most 1.2.
-func through(kind device.ActivationKind, z sums) sums {
-	y := refActivation(kind, z.value)
+// through returns f(z): the error of z is multiplied by the slope.
+func through(s device.ActivationSpec, z sums) sums {
+	if s.Function == nil {
+		return z
+	}
+	y := refActivation(s, z.value)
 	y.ulps = max(y.ulps, z.ulps)
+	slope, _ := devicetest.LargestSlopes(s)
 	for i := range y.magnitude {
-		y.magnitude[i] += 1.2 * z.magnitude[i]
+		y.magnitude[i] += slope * z.magnitude[i]
 	}
 	return y
 }
@@ -102,15 +108,15 @@ type batchNormCase struct {
 	oldMean, oldVar []float64
 }
 
-func (c batchNormCase) fill(s kernels.Storage, kind device.ActivationKind) batchNormCase {
-	src := newSource(name("batchnorm", c.rows, c.c, kind))
+func (c batchNormCase) fill(s kernels.Storage, f *device.Function) batchNormCase {
+	src := newSource(name("batchnorm", c.rows, c.c, f))
 	c.epsilon, c.momentum = 1e-5, 0.25
 	n := c.rows * c.c
 	c.x = src.between(n, c.offset-2, c.offset+2, s)
 	c.dy = src.values(n, s)
 	c.gamma, c.beta = src.between(c.c, 0.5, 2, kernels.Float32), src.values(c.c, kernels.Float32)
 	c.oldMean, c.oldVar = src.values(c.c, kernels.Float32), src.between(c.c, 0.5, 2, kernels.Float32)
-	if kind == device.ReLU {
+	if f != nil {
 		c.avoidKink()
 	}
 	return c
@@ -149,17 +155,17 @@ func TestBatchNorm(t *testing.T) {
 				continue // many blocks are slow under AddressSanitizer
 			}
 			t.Run(name(c.rows, c.c, c.rowsPerBlock, c.scalar, s), func(t *testing.T) {
-				testBatchNorm(t, c.fill(s, 0), activations()[0], s)
+				testBatchNorm(t, c.fill(s, nil), unactivated(), s)
 			})
 		}
 	}
-	for _, a := range activations()[1:] {
+	for _, a := range activations(t) {
 		if a.normalize == "" {
 			continue
 		}
 		for _, s := range storages() {
 			for _, c := range []batchNormCase{{batchNorm: batchNorm{rows: 61, c: 12}}, {batchNorm: batchNorm{rows: 61, c: 5}}} {
-				t.Run(name(a.kind, c.c, s), func(t *testing.T) { testBatchNorm(t, c.fill(s, a.kind), a, s) })
+				t.Run(name(a.spec.Function, c.c, s), func(t *testing.T) { testBatchNorm(t, c.fill(s, a.spec.Function), a, s) })
 			}
 		}
 	}
@@ -169,9 +175,9 @@ func TestBatchNorm(t *testing.T) {
 // allowed error is the rounding of the mean, 2^-12, times the distances between the means that are merged.
 // In float32, the mean of the squares minus the square of the mean would be off by 4096^2 * 2^-24 = 1.
 func TestBatchNormFarFromZero(t *testing.T) {
-	c := batchNormCase{batchNorm: batchNorm{rows: 2100, c: 8}, offset: 4096}.fill(kernels.Float32, 0)
-	testBatchNorm(t, c, activations()[0], kernels.Float32)
-	results := run(t, func(h *host) []pointer { return c.forward(h, activations()[0], kernels.Float32).results() })
+	c := batchNormCase{batchNorm: batchNorm{rows: 2100, c: 8}, offset: 4096}.fill(kernels.Float32, nil)
+	testBatchNorm(t, c, unactivated(), kernels.Float32)
+	results := run(t, func(h *host) []pointer { return c.forward(h, unactivated(), kernels.Float32).results() })
 	_, variance := c.moments(c.x)
 	for j, got := range decode(kernels.Float32, results[1]) {
 		if want := variance.value[j]; math.Abs(got-want) > 1e-4*want {
@@ -248,30 +254,31 @@ func testBatchNorm(t *testing.T, c batchNormCase, a activationKernels, s kernels
 		fixed[0].add(j, c.oldMean[j])
 		fixed[1].add(j, c.oldVar[j])
 	}
-	inference := through(a.kind, c.normalize(c.x, c.gamma, c.beta, fixed[0], fixed[1]))
-	dx, dgamma, dbeta := c.gradients(a.kind, z)
+	inference := through(a.spec, c.normalize(c.x, c.gamma, c.beta, fixed[0], fixed[1]))
+	dx, dgamma, dbeta := c.gradients(a.spec, z)
 	for i, w := range []struct {
 		what string
 		want sums
 		as   kernels.Storage
 	}{
 		{"mean", mean, f32}, {"variance", variance, f32}, {"running mean", runningMean, f32}, {"running variance", runningVar, f32},
-		{"y", through(a.kind, z), s}, {"inference", inference, s}, {"dx", dx, s}, {"dx in place", dx, s}, {"dgamma", dgamma, f32}, {"dbeta", dbeta, f32},
+		{"y", through(a.spec, z), s}, {"inference", inference, s}, {"dx", dx, s}, {"dx in place", dx, s}, {"dgamma", dgamma, f32}, {"dbeta", dbeta, f32},
 	} {
 		w.want.check(t, w.what, w.as, results[i])
 	}
 }
 
-// gradients returns the gradients of y = f(z). An error of z changes the slope by less than twice that
-// error, because the second derivatives of the activations are below 2.
-func (c batchNormCase) gradients(kind device.ActivationKind, z sums) (dx, dgamma, dbeta sums) {
-	dx, dgamma, dbeta = c.backward(refActivationBackward(kind, c.dy, z.value).value, c.x, c.gamma)
-	if kind == 0 {
-		return dx, dgamma, dbeta
+// gradients returns the gradients of y = f(z). An error of z changes the slope by that error times the second derivative.
+func (c batchNormCase) gradients(s device.ActivationSpec, z sums) (dx, dgamma, dbeta sums) {
+	if s.Function == nil {
+		return c.backward(c.dy, c.x, c.gamma)
 	}
+	s.Alpha = 0 // the fused kernels have none
+	dx, dgamma, dbeta = c.backward(refActivationBackward(s, c.dy, z.value).value, c.x, c.gamma)
 	off := make([]float64, len(c.dy))
+	_, second := devicetest.LargestSlopes(s)
 	for i, d := range c.dy {
-		off[i] = math.Abs(d) * 2 * (1 + z.magnitude[i])
+		off[i] = math.Abs(d) * (reference.SlopeMagnitude(s, z.value[i]) + second*z.magnitude[i])
 	}
 	extraX, extraGamma, extraBeta := c.backward(off, c.x, c.gamma)
 	for _, w := range [][2]sums{{dx, extraX}, {dgamma, extraGamma}, {dbeta, extraBeta}} {

@@ -112,4 +112,72 @@ struct SiLU {
 	}
 };
 
+// HardSwish: f(x) = x min(max(x+3, 0), 6)/6        f'(x) = 0 for x <= -3, 1 for x >= 3, else (2x+3)/6
+struct HardSwish {
+	static __device__ __forceinline__ float value(float x, float) {
+		const float low = x < -3.0f ? -3.0f : x; // so that minus infinity gives 0
+		const float r = low + 3.0f;
+		return low * ((r > 6.0f ? 6.0f : r) * (1.0f / 6.0f));
+	}
+	static __device__ __forceinline__ float slope(float x, float) {
+		return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : x * (1.0f / 3.0f) + 0.5f;
+	}
+};
+
+// ELU: f(x) = x, or alpha*(exp(x) - 1) for x <= 0        f'(x) = 1 for x > 0, else alpha*exp(x)
+struct ELU {
+	static __device__ __forceinline__ float value(float x, float alpha) { return x <= 0.0f ? alpha * expm1f(x) : x; }
+	static __device__ __forceinline__ float slope(float x, float alpha) { return x > 0.0f ? 1.0f : alpha * expf(x); }
+};
+
+// Softplus: f(x) = log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))        f'(x) = s(x)
+struct Softplus {
+	static __device__ __forceinline__ float value(float x, float) {
+		return (x <= 0.0f ? 0.0f : x) + log1pf(expf(-fabsf(x)));
+	}
+	static __device__ __forceinline__ float slope(float x, float) { return Logistic(x).value; }
+};
+
+// Mish: f(x) = x tanh(p(x)), p(x) = log(1 + exp(x))        f'(x) = tanh(p(x)) + x s(x) / cosh(p(x))^2
+//
+// With w = exp(-|x|), tanh(p) = n/d and s/cosh(p)^2 = 4 a (1+w)/d^2: nn/mish.go has the terms.
+struct Mish {
+	float w, n, d;
+
+	__device__ __forceinline__ explicit Mish(float x) {
+		w = expf(-fabsf(x));
+		n = 2.0f * w + (x < 0.0f ? w * w : 1.0f);
+		d = n + (x < 0.0f ? 2.0f : 2.0f * w * w);
+	}
+	static __device__ __forceinline__ float value(float x, float) {
+		const Mish m(x);
+		return x * __fdividef(m.n, m.d);
+	}
+	static __device__ __forceinline__ float slope(float x, float) {
+		const Mish m(x);
+		const float inverse = __fdividef(1.0f, m.d), a = x < 0.0f ? m.w : m.w * m.w;
+		return m.n * inverse + x * (4.0f * a * (1.0f + m.w) * inverse * inverse);
+	}
+};
+
 } // namespace
+
+// ACTIVATIONS(X) is X(name, struct) for every activation, name being that of nn's device.Function with _ for -.
+#define ACTIVATIONS(X) \
+	X(relu, ReLU) \
+	X(leaky_relu, LeakyReLU) \
+	X(gelu, GELU) \
+	X(gelu_tanh, GELUTanh) \
+	X(sigmoid, Sigmoid) \
+	X(tanh, Tanh) \
+	X(silu, SiLU) \
+	X(hard_swish, HardSwish) \
+	X(elu, ELU) \
+	X(softplus, Softplus) \
+	X(mish, Mish)
+
+// FUSED_WITH_BATCHNORM(X) is X(_name, struct) for the activations that batchnorm.cu applies: those that a built-in
+// recipe has after batch normalisation.
+#define FUSED_WITH_BATCHNORM(X) \
+	X(_relu, ReLU) \
+	X(_gelu, GELU)

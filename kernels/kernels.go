@@ -137,14 +137,23 @@ func (m Module) ComputeCapability() (major, minor int) {
 
 // Lookup returns a kernel and its module. It panics if no module has a kernel of this name.
 func Lookup(name Name) (Module, Kernel) {
+	m, k, ok := find(name)
+	if !ok {
+		panic(fmt.Sprintf("kernels: no kernel is named %q", name))
+	}
+	return m, k
+}
+
+// find returns a kernel and its module, if there is one of the name.
+func find(name Name) (m Module, k Kernel, ok bool) {
 	for _, m := range Modules() {
 		for _, k := range m.Kernels {
 			if k.Name == name {
-				return m, k
+				return m, k, true
 			}
 		}
 	}
-	panic(fmt.Sprintf("kernels: no kernel is named %q", name))
+	return Module{}, Kernel{}, false
 }
 
 // Has reports whether a module has a kernel of this name.

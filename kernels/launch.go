@@ -162,13 +162,45 @@ func MaxColumnBlocks(rows, c int) int {
 // columnGroups returns the number of groups of columns, the largest number of blocks per group, and the
 // smallest number of rows per block: four per lane.
 func columnGroups(c int) (groups, blocks, least int) {
-	packs := c
 	if Vector(c) {
-		packs = c / 4
+		return groupsOf(c / 4)
 	}
+	return groupsOf(c)
+}
+
+// groupsOf is columnGroups for a number of packs.
+func groupsOf(packs int) (groups, blocks, least int) {
 	groups = divideUp(packs, 32)
 	lanes := Threads / divideUp(packs, groups)
 	return groups, max(reductionBlocks/groups, 1), 4 * lanes
+}
+
+// DepthwiseStrips returns the grid of depthwise_forward and depthwise_data over a result of rows x width pixels of c channels;
+// rows counts the rows of all images. vector is whether channels are taken four at a time.
+func DepthwiseStrips(rows, width, c int, vector bool) Grid {
+	checkCount("DepthwiseStrips", rows*width*c)
+	if vector {
+		c /= 4
+	}
+	return Grid{divideUp(rows*divideUp(width, 4)*c, Threads), 1}
+}
+
+// TapsAtOnce is the number of taps per launch of depthwise_filter.
+const TapsAtOnce = 9
+
+// DepthwiseFilterLaunch returns the launch of depthwise_filter for rows pixels of c channels. Grid.X is the number of partial
+// results per tap, at most MaxDepthwiseBlocks.
+func DepthwiseFilterLaunch(rows, c int) ColumnsLaunch {
+	checkCount("DepthwiseFilterLaunch", rows*c)
+	groups, blocks, least := groupsOf(c)
+	perBlock := max(divideUp(rows, blocks), least)
+	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, false}
+}
+
+// MaxDepthwiseBlocks returns the largest Grid.X of DepthwiseFilterLaunch for up to this number of rows.
+func MaxDepthwiseBlocks(rows, c int) int {
+	_, blocks, least := groupsOf(c)
+	return min(blocks, divideUp(rows, least))
 }
 
 // ColumnsFinish returns the grid of the kernels that combine the partial results of c columns.

@@ -110,12 +110,13 @@ func (r rule) step(p *parameter, h [device.HyperLen]float32, grad float64, decou
 			update, size = g+momentum*p.state1, terms+momentum*p.magnitude1
 		}
 	case device.Adam:
-		p.state1, p.magnitude1 = momentum*p.state1+(1-momentum)*g, momentum*p.magnitude1+(1-momentum)*terms
-		p.state2 = beta2*p.state2 + (1-beta2)*g*g
+		fresh := at(device.HyperNewMomentum)
+		p.state1, p.magnitude1 = momentum*p.state1+fresh*g, momentum*p.magnitude1+fresh*terms
+		p.state2 = beta2*p.state2 + at(device.HyperNewBeta2)*g*g
 		scale := at(device.HyperCorrection1) / (math.Sqrt(p.state2*at(device.HyperCorrection2)) + float64(r.epsilon))
 		update, size = p.state1*scale, p.magnitude1*scale
 	case device.RMSProp:
-		p.state1 = beta2*p.state1 + (1-beta2)*g*g
+		p.state1 = beta2*p.state1 + at(device.HyperNewBeta2)*g*g
 		scale := 1 / (math.Sqrt(p.state1) + float64(r.epsilon))
 		update, size = g*scale, terms*scale
 		if r.states == 2 {
@@ -141,9 +142,9 @@ func (r rule) test(t *testing.T, decoupled bool) {
 	const steps = 3
 	hyper := func(step, group int) (h [device.HyperLen]float32) {
 		h = [device.HyperLen]float32{
-			device.HyperLR: 0.125 / float32(step+1), device.HyperWeightDecay: 0.0625 * float32(group), device.HyperMomentum: r.momentum,
-			device.HyperBeta2: r.beta2, device.HyperGradScale: 0.5,
+			device.HyperLR: 0.125 / float32(step+1), device.HyperWeightDecay: 0.0625 * float32(group), device.HyperGradScale: 0.5,
 		}
+		device.SetBetas(h[:], float64(r.momentum), float64(r.beta2))
 		h[device.HyperCorrection1] = float32(1 / (1 - math.Pow(float64(r.momentum), float64(step+1))))
 		h[device.HyperCorrection2] = float32(1 / (1 - math.Pow(float64(r.beta2), float64(step+1))))
 		return h
@@ -233,7 +234,7 @@ func TestAverage(t *testing.T) {
 				rows = append(rows, []pointer{d[i], s[i]})
 			}
 			chunks, grid := chunksOf(h, lengths())
-			h.launch(kernels.Average, grid, h.table(rows), chunks, h.upload(encode(kernels.Float32, []float64{decay})), copyBack)
+			h.launch(kernels.Average, grid, h.table(rows), chunks, h.upload(encode(kernels.Float32, []float64{decay, 1 - decay})), copyBack)
 			return append(d, s...)
 		})
 		for i, n := range lengths() {

@@ -9,10 +9,10 @@
 //	          w = keep*w - lr * m*correction1 / (sqrt(v*correction2) + epsilon)
 //	RMSProp   v = b2 v + (1-b2) g^2;  u = momentum*u + g/(sqrt(v) + epsilon);  w = keep*w - lr*u
 //
-// slots and chunks are tables in device memory. hyper, float32 [groups, 8], holds the values that change from step
-// to step: learning rate, weight decay, momentum or beta1, beta2, correction1, correction2, gradScale. scaling is
-// the state of scaling.cuh or null: gradients are also multiplied by INVERSE_SCALE, and if SKIP is set, nothing
-// changes.
+// slots and chunks are tables in device memory. hyper, float32 [groups, 10], holds the values that change from step
+// to step: learning rate, weight decay, momentum or beta1, beta2, correction1, correction2, gradScale, 1-momentum,
+// 1-beta2. scaling is the state of scaling.cuh or null: gradients are also multiplied by INVERSE_SCALE, and if SKIP
+// is set, nothing changes.
 //
 // Launch of all: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
 // Bytes per parameter: SGD 12, with momentum 20; Adam 28; RMSProp 20, with momentum 28.
@@ -31,14 +31,14 @@ struct Slot {
 
 namespace {
 
-#define HYPER_LEN 8
+#define HYPER_LEN 10
 
 struct Rates {
 	float lr, gradScale, coupled, keep, momentum, newMomentum, beta2, newBeta2, correction1, correction2, epsilon;
 
 	__device__ __forceinline__ Rates(const float *h, float epsilon, int decoupled, const float *scaling)
 		: lr(h[0]), gradScale(h[6]), coupled(decoupled ? 0.0f : h[1]), keep(decoupled ? 1.0f - h[0] * h[1] : 1.0f),
-		  momentum(h[2]), newMomentum(1.0f - h[2]), beta2(h[3]), newBeta2(1.0f - h[3]),
+		  momentum(h[2]), newMomentum(h[7]), beta2(h[3]), newBeta2(h[8]),
 		  correction1(h[4]), correction2(h[5]), epsilon(epsilon) {
 		if (scaling) gradScale *= scaling[INVERSE_SCALE];
 	}

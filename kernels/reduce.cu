@@ -16,7 +16,6 @@
 //
 // w is null except for sum_products.
 // Bytes per element: e, for sum_products 2e.
-#include "block.cuh"
 #include "columns.cuh"
 #include "special.cuh"
 

@@ -84,18 +84,18 @@ func (l BatchNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return l.unit(b, in, plan)
 }
 
-// buildFused normalises and activates in one pass over memory. LeakyReLU, whose slope the
-// fused operation doesn't know, stays on its own.
+// buildFused normalises and activates in one pass over memory, if the device fuses the function that follows. One
+// with an alpha, which the fused operation isn't given, stays on its own.
 func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedBatchNorm)
 	if !ok {
 		return nil, 0, nil
 	}
-	a, ok := next[0].(activationLayer)
-	if !ok || a.activation().Kind == device.LeakyReLU {
+	a, ok := next[0].(ActivationLayer)
+	if !ok || a.Activation().Alpha != 0 {
 		return nil, 0, nil
 	}
-	plan, err := dev.NewBatchNormActivation(l.spec(b, in), a.activation().Kind)
+	plan, err := dev.NewBatchNormActivation(l.spec(b, in), a.Activation().Function)
 	if err != nil {
 		if declined(err) {
 			return nil, 0, nil

@@ -216,7 +216,7 @@ func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u BuiltLayer, ok bo
 		}
 		return nil, false, err
 	}
-	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * spec.OutH() * spec.OutW() * spec.OutC, DType: b.dtype})
+	relu, err := b.dev.NewActivation(device.ActivationSpec{Function: reluFunction, Len: b.batch * spec.OutH() * spec.OutW() * spec.OutC, DType: b.dtype})
 	if err != nil {
 		return nil, false, err
 	}

@@ -79,7 +79,7 @@ func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, 
 		}
 		return nil, 0, err
 	}
-	relu, err := b.dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: b.batch * d.Out, DType: b.dtype})
+	relu, err := b.dev.NewActivation(device.ActivationSpec{Function: reluFunction, Len: b.batch * d.Out, DType: b.dtype})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"math"
+
 	"trainer/nn/device"
 	"trainer/nn/setting"
 )
@@ -38,12 +40,44 @@ func (GELU) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
 func (l GELU) Build(b *Builder, in Shape) (BuiltLayer, error) {
-	return buildActivation(b, in, l.activation())
+	return BuildActivation(b, in, l.Activation())
 }
 
-func (l GELU) activation() device.ActivationSpec {
+// Activation returns the exact function or its approximation.
+func (l GELU) Activation() device.ActivationSpec {
 	if l.Tanh {
-		return device.ActivationSpec{Kind: device.GELUTanh}
+		return device.ActivationSpec{Function: geluTanhFunction}
 	}
-	return device.ActivationSpec{Kind: device.GELU}
+	return device.ActivationSpec{Function: geluFunction}
 }
+
+var geluFunction = &device.Function{
+	Name:  "gelu",
+	Value: func(x, _ float64) float64 { return x * normal(x) },
+	Slope: func(x, _ float64) float64 { return normal(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi) },
+}
+
+// normal is Phi. erfc does not cancel for negative x as 1 + erf does.
+func normal(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
+
+// (1 + tanh u)/2 = s(2u), which does not cancel where tanh u is near -1.
+var geluTanhFunction = &device.Function{
+	Name: "gelu-tanh",
+	Value: func(x, _ float64) float64 {
+		twice, _ := geluTanhArgument(x)
+		return x * sigmoid(twice)
+	},
+	Slope: func(x, _ float64) float64 {
+		twice, slope := geluTanhArgument(x)
+		return sigmoid(twice) + x*sigmoid(twice)*sigmoid(-twice)*slope
+	},
+}
+
+// geluTanhArgument returns 2u and its derivative.
+func geluTanhArgument(x float64) (twice, slope float64) {
+	scale := 2 * math.Sqrt(2/math.Pi)
+	return scale * (x + 0.044715*x*x*x), scale * (1 + 3*0.044715*x*x)
+}
+
+// variants returns the layer with its other function.
+func (GELU) variants() []ActivationLayer { return []ActivationLayer{GELU{Tanh: true}} }

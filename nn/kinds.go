@@ -48,7 +48,8 @@ func LayerKinds() []LayerKind {
 	return []LayerKind{
 		conv2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), batchNormKind(),
 		layerNormKind(), groupNormKind(),
-		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(), preluKind(),
+		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(),
+		hardSwishKind(), eluKind(), softplusKind(), mishKind(), preluKind(),
 		flattenKind(), upSampleKind(), dropoutKind(), scaleKind(), channelScaleKind(), residualKind(), concatKind(),
 	}
 }

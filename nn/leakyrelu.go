@@ -11,6 +11,8 @@ import (
 //
 //	y = x where x > 0, else slope x        dx = dy where x > 0, else slope dy
 //
+// At 0 the derivative is that of the negative side.
+//
 // Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
 type LeakyReLU struct {
 	Slope float32 // below zero
@@ -35,10 +37,27 @@ func (l LeakyReLU) OutputShape(in Shape) (Shape, error) {
 
 // Build allocates the output.
 func (l LeakyReLU) Build(b *Builder, in Shape) (BuiltLayer, error) {
-	return buildActivation(b, in, l.activation())
+	return BuildActivation(b, in, l.Activation())
 }
 
-func (l LeakyReLU) activation() device.ActivationSpec {
+// Activation returns the function with the slope as alpha.
+func (l LeakyReLU) Activation() device.ActivationSpec {
 	setting.Complete(&l)
-	return device.ActivationSpec{Kind: device.LeakyReLU, Alpha: l.Slope}
+	return device.ActivationSpec{Function: leakyReLUFunction, Alpha: l.Slope}
+}
+
+var leakyReLUFunction = &device.Function{
+	Name: "leaky-relu",
+	Value: func(x, alpha float64) float64 {
+		if x < 0 {
+			return alpha * x
+		}
+		return x
+	},
+	Slope: func(x, alpha float64) float64 {
+		if x > 0 {
+			return 1
+		}
+		return alpha
+	},
 }

@@ -1,6 +1,10 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"math"
+
+	"trainer/nn/device"
+)
 
 // ReLU, the rectified linear unit, passes what is positive (Nair and Hinton, "Rectified
 // Linear Units Improve Restricted Boltzmann Machines", 2010). x and y have the same shape,
@@ -25,7 +29,19 @@ func (ReLU) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
 func (l ReLU) Build(b *Builder, in Shape) (BuiltLayer, error) {
-	return buildActivation(b, in, l.activation())
+	return BuildActivation(b, in, l.Activation())
 }
 
-func (ReLU) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.ReLU} }
+// Activation returns max(x, 0).
+func (ReLU) Activation() device.ActivationSpec { return device.ActivationSpec{Function: reluFunction} }
+
+var reluFunction = &device.Function{
+	Name:  "relu",
+	Value: func(x, _ float64) float64 { return math.Max(x, 0) },
+	Slope: func(x, _ float64) float64 {
+		if x > 0 {
+			return 1
+		}
+		return 0
+	},
+}

@@ -1,6 +1,10 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"math"
+
+	"trainer/nn/device"
+)
 
 // Sigmoid maps to (0, 1). x and y have the same shape, which may be any.
 //
@@ -23,7 +27,19 @@ func (Sigmoid) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
 func (l Sigmoid) Build(b *Builder, in Shape) (BuiltLayer, error) {
-	return buildActivation(b, in, l.activation())
+	return BuildActivation(b, in, l.Activation())
 }
 
-func (Sigmoid) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.Sigmoid} }
+// Activation returns s.
+func (Sigmoid) Activation() device.ActivationSpec {
+	return device.ActivationSpec{Function: sigmoidFunction}
+}
+
+var sigmoidFunction = &device.Function{
+	Name:  "sigmoid",
+	Value: func(x, _ float64) float64 { return sigmoid(x) },
+	// 1 - s(x) = s(-x), without cancellation.
+	Slope: func(x, _ float64) float64 { return sigmoid(x) * sigmoid(-x) },
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

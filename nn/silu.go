@@ -25,7 +25,14 @@ func (SiLU) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
 func (l SiLU) Build(b *Builder, in Shape) (BuiltLayer, error) {
-	return buildActivation(b, in, l.activation())
+	return BuildActivation(b, in, l.Activation())
 }
 
-func (SiLU) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.SiLU} }
+// Activation returns x s(x).
+func (SiLU) Activation() device.ActivationSpec { return device.ActivationSpec{Function: siluFunction} }
+
+var siluFunction = &device.Function{
+	Name:  "silu",
+	Value: func(x, _ float64) float64 { return x * sigmoid(x) },
+	Slope: func(x, _ float64) float64 { return sigmoid(x) + x*sigmoid(x)*sigmoid(-x) },
+}

@@ -408,7 +408,7 @@ func declined() error {
 func (declining) NewConv2DReLU(device.Conv2DSpec) (device.Conv2D, error) { return nil, declined() }
 func (declining) NewMatMulReLU(device.MatMulSpec) (device.MatMul, error) { return nil, declined() }
 func (declining) NewPool2DReLU(device.Pool2DSpec) (device.Pool2D, error) { return nil, declined() }
-func (declining) NewBatchNormActivation(device.BatchNormSpec, device.ActivationKind) (device.BatchNorm, error) {
+func (declining) NewBatchNormActivation(device.BatchNormSpec, *device.Function) (device.BatchNorm, error) {
 	return nil, declined()
 }
 

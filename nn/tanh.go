@@ -1,6 +1,10 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"math"
+
+	"trainer/nn/device"
+)
 
 // Tanh maps to (-1, 1). x and y have the same shape, which may be any.
 //
@@ -23,7 +27,15 @@ func (Tanh) OutputShape(in Shape) (Shape, error) { return in, nil }
 
 // Build allocates the output.
 func (l Tanh) Build(b *Builder, in Shape) (BuiltLayer, error) {
-	return buildActivation(b, in, l.activation())
+	return BuildActivation(b, in, l.Activation())
 }
 
-func (Tanh) activation() device.ActivationSpec { return device.ActivationSpec{Kind: device.Tanh} }
+// Activation returns tanh.
+func (Tanh) Activation() device.ActivationSpec { return device.ActivationSpec{Function: tanhFunction} }
+
+var tanhFunction = &device.Function{
+	Name:  "tanh",
+	Value: func(x, _ float64) float64 { return math.Tanh(x) },
+	// 1/cosh^2 doesn't cancel as 1 - tanh^2 does.
+	Slope: func(x, _ float64) float64 { return 1 / (math.Cosh(x) * math.Cosh(x)) },
+}

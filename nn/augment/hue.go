@@ -11,13 +11,13 @@ import (
 // SIGGRAPH 1978). With V the largest and D the largest minus the least of red, green and blue, the hue in sixths of the
 // circle is
 //
-//	h = (g-b)/D where red is largest, 2 + (b-r)/D where green is, 4 + (r-g)/D where blue is
+//	h = (g-b)/D if red is largest, 2 + (b-r)/D if green is, 4 + (r-g)/D if blue is
 //
 // and the pixel of the hue h+6s, the same V and the same D is
 //
 //	y[c] = V - D clamp(min(k, 4-k))        k = (n[c] + h + 6s) mod 6        n = 5, 3, 1 for red, green, blue
 //
-// Images that haven't three channels stay as they are. Parameter: s, in circles.
+// Images without exactly three channels stay as they are. Parameter: s, in circles.
 var hue = &device.ImageOp{
 	Name: "hue", Params: 1,
 	Apply: func(y, x, _ device.Image, p []float64) {

@@ -9,7 +9,7 @@ import (
 
 // solarize inverts bright pixels (torchvision's solarize):
 //
-//	y = 1-x where q >= s, and x elsewhere        q = round(255 x)
+//	y = 1-x if q >= s, otherwise x        q = round(255 x)
 //
 // Parameter: s.
 var solarize = &device.ImageOp{

@@ -2,9 +2,9 @@ package device
 
 import "fmt"
 
-// The plans Map, Reduce, Transpose, Gather and CopyColumns, and MatMul with a batch, are small. Layers, update rules and losses that have no operation of their own
-// are composed of them: each reads its operands once and writes its result once. A fused operation is worth its
-// code only where a benchmark shows that the composed one is too slow.
+// The plans Map, Reduce, Transpose, Gather and CopyColumns, and MatMul with a batch, are small. Layers, update rules
+// and losses that have no operation of their own are composed of them: each reads its operands once and writes its
+// result once. A fused operation is worth its code only if a benchmark shows that the composed one is too slow.
 //
 // All of them see a tensor as [batch, rows, c]: c is innermost, and the tensor's own shape does not
 // matter, only its number of elements. The batch may be smaller at run time than in the spec; its size follows

@@ -36,6 +36,7 @@ type Device interface {
 	NewPool2D(Pool2DSpec) (Pool2D, error)
 	NewMatMul(MatMulSpec) (MatMul, error)
 	NewBatchNorm(BatchNormSpec) (BatchNorm, error)
+	// NewActivation answers ErrNotSupported to a function that the device has no code for.
 	NewActivation(ActivationSpec) (Activation, error)
 	NewDropout(DropoutSpec) (Dropout, error)
 	NewLoss(LossSpec) (Loss, error)
@@ -69,10 +70,10 @@ type Info struct {
 // where a device lacks them.
 
 // FusedBatchNorm is a device that normalises and activates in one pass over memory.
-// The plan's y is the activated output; Backward recomputes what is between. LeakyReLU
-// has no slope there: a device answers ErrNotSupported, or takes 0.
+// The plan's y is the activated output; Backward recomputes the normalised values. A device need not fuse every
+// function, and answers ErrNotSupported to the others; alpha is 0.
 type FusedBatchNorm interface {
-	NewBatchNormActivation(BatchNormSpec, ActivationKind) (BatchNorm, error)
+	NewBatchNormActivation(BatchNormSpec, *Function) (BatchNorm, error)
 }
 
 // FusedPool2D is a device that pools and then applies ReLU in one pass.

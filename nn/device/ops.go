@@ -136,47 +136,6 @@ type BatchNorm interface {
 	Backward(dx, dgamma, dbeta, dy, x, gamma, beta *Tensor)
 }
 
-// ActivationKind is an elementwise function.
-type ActivationKind uint8
-
-// The activations.
-const (
-	ReLU      ActivationKind = iota + 1 // max(x, 0)
-	LeakyReLU                           // x, or alpha*x below 0
-	GELU                                // x * Phi(x), Phi the normal distribution function
-	GELUTanh                            // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-	Sigmoid                             // 1 / (1 + exp(-x))
-	Tanh                                // tanh(x)
-	SiLU                                // x / (1 + exp(-x))
-)
-
-// String returns the name that recipes use.
-func (k ActivationKind) String() string {
-	names := [...]string{"invalid", "relu", "leaky-relu", "gelu", "gelu-tanh", "sigmoid", "tanh", "silu"}
-	if int(k) >= len(names) {
-		return names[0]
-	}
-	return names[k]
-}
-
-// ActivationSpec is an elementwise activation over at most Len elements.
-type ActivationSpec struct {
-	Kind  ActivationKind
-	Alpha float32 // slope of LeakyReLU below zero
-	Len   int
-	DType DType // of all tensors; 0 means Float32
-}
-
-// Activation is an activation's plan. All tensors have the same number of elements.
-// NaN gives NaN in Forward. At 0 the derivative of ReLU and LeakyReLU is that of the
-// negative side; at NaN it is left to the device. At infinity a formula that multiplies
-// infinity by zero may give NaN or its limit.
-type Activation interface {
-	Forward(y, x *Tensor)
-	// Backward computes dx = dy * f'(x); y is Forward's output. dx may be dy.
-	Backward(dx, dy, x, y *Tensor)
-}
-
 // DropoutSpec zeroes elements with probability Rate, 0 <= Rate < 1, and multiplies the
 // others by 1/(1-Rate) (Srivastava et al. 2014, in its inverted form). Element i of step
 // t is kept exactly when Uniform(RandomWord(Seed, Stream, t, i)) >= Rate; nothing is stored.
@@ -310,7 +269,7 @@ const (
 )
 
 // HyperLen is the length of one row of hyperparameters.
-const HyperLen = 8
+const HyperLen = 10
 
 // Columns of the hyperparameter tensor, float32 [groups, HyperLen]: one row a
 // parameter group. They live on the device so that recorded steps see new values.
@@ -322,7 +281,16 @@ const (
 	HyperCorrection1 = 4 // Adam: 1/(1-beta1^t)
 	HyperCorrection2 = 5 // Adam: 1/(1-beta2^t)
 	HyperGradScale   = 6 // gradients are multiplied by it first
+	HyperNewMomentum = 7 // Adam: 1-beta1
+	HyperNewBeta2    = 8 // Adam, RMSProp: 1-beta2
 )
+
+// SetBetas writes momentum (or beta1), beta2 and what is missing to 1 into a row of hyperparameters. The difference is taken
+// before rounding: next to 1 float32 keeps few of its digits, 3 of them at a beta of 0.99999.
+func SetBetas(row []float32, momentum, beta2 float64) {
+	row[HyperMomentum], row[HyperBeta2] = float32(momentum), float32(beta2)
+	row[HyperNewMomentum], row[HyperNewBeta2] = float32(1-momentum), float32(1-beta2)
+}
 
 // OptimizerSpec is one update rule over a list of parameters.
 type OptimizerSpec struct {
@@ -365,16 +333,17 @@ type Clip interface {
 	Run()
 }
 
-// AverageSpec keeps moving averages: dst = decay*dst + (1-decay)*src for each pair;
+// AverageSpec keeps moving averages: dst = weights[0]*dst + weights[1]*src for each pair;
 // with CopyBack src = dst afterwards, which is Lookahead (Zhang et al. 2019).
 type AverageSpec struct {
 	Dst, Src []*Tensor
 	CopyBack bool
 }
 
-// Average is its plan. decay is float32 [1], on the device.
+// Average is its plan. weights is float32 [2], on the device: a decay, and what is missing to 1, rounded by itself (see
+// SetBetas).
 type Average interface {
-	Run(decay *Tensor)
+	Run(weights *Tensor)
 }
 
 // FlipMode says which images are mirrored left to right.

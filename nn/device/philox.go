@@ -31,7 +31,7 @@ type Stream uint32
 const (
 	StreamInit    Stream = 1 // initial weights
 	StreamShuffle Stream = 2 // order of the images
-	StreamAugment Stream = 3 // flips, crops, cutout
+	StreamAugment Stream = 3 // augmentation; the transforms of a list have Sub(1), Sub(2) and so on
 	StreamDropout Stream = 4 // dropout masks
 	StreamSplit   Stream = 5 // train/validation split
 )

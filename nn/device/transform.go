@@ -134,7 +134,7 @@ func (s TransformSpec) CheckTargets(op string, dst, labels, drawn *Tensor) int {
 	return n
 }
 
-// Gray returns the brightness of a pixel (ITU-R BT.601, as in torchvision); of an image that hasn't three
+// Gray returns the brightness of a pixel (ITU-R BT.601, as in torchvision); of an image without exactly three
 // channels, the mean of its channels.
 func (m Image) Gray(i, j int) float64 {
 	p := m.Pix[(i*m.W+j)*m.C:][:m.C]

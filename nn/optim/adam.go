@@ -46,7 +46,7 @@ func (r Adam) Build(u *Update) error {
 		spec.Slots = append(spec.Slots, slot)
 	}
 	u.Fused(spec, func(hyper []float32, step int) {
-		hyper[device.HyperMomentum], hyper[device.HyperBeta2] = float32(r.Beta1), float32(r.Beta2)
+		device.SetBetas(hyper, r.Beta1, r.Beta2)
 		hyper[device.HyperCorrection1] = float32(correction(r.Beta1, step))
 		hyper[device.HyperCorrection2] = float32(correction(r.Beta2, step))
 	})

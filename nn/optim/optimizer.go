@@ -47,8 +47,8 @@ type Named struct {
 type average struct {
 	plan     device.Average
 	averages []*device.Tensor
-	decay    *device.Tensor // float32 [1]
-	host     [1]float32     // decay's next contents
+	weights  *device.Tensor // float32 [2], of the old average and of the weights
+	host     [2]float32     // its next contents
 }
 
 // New returns an optimiser of those params that have a gradient; state is what Lookahead
@@ -201,7 +201,7 @@ func (o *Optimizer) average(prefix string, copyBack bool) (*average, error) {
 	}
 	spec.Dst = a.averages
 	var err error
-	if a.decay, err = o.tensor(1); err != nil {
+	if a.weights, err = o.tensor(2); err != nil {
 		return nil, err
 	}
 	a.plan, err = o.dev.NewAverage(spec)
@@ -285,8 +285,8 @@ func (o *Optimizer) prepareAverages(step int) error {
 }
 
 func (a *average) prepare(dev device.Device, decay float64) error {
-	a.host[0] = float32(decay)
-	return dev.Upload(a.decay, device.Bytes(a.host[:]))
+	a.host = [2]float32{float32(decay), float32(1 - decay)}
+	return dev.Upload(a.weights, device.Bytes(a.host[:]))
 }
 
 // Update queues the clipping and the update rules: the same device work at every step.
@@ -303,11 +303,11 @@ func (o *Optimizer) Update() {
 func (o *Optimizer) Average(step int) {
 	if o.lookahead != nil {
 		if _, due := o.cfg.Lookahead.decay(step, o.total); due {
-			o.lookahead.plan.Run(o.lookahead.decay)
+			o.lookahead.plan.Run(o.lookahead.weights)
 		}
 	}
 	if o.ema != nil {
-		o.ema.plan.Run(o.ema.decay)
+		o.ema.plan.Run(o.ema.weights)
 	}
 }
 

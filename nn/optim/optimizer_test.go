@@ -254,6 +254,55 @@ func TestGroupsHaveRules(t *testing.T) {
 	}
 }
 
+// TestBetasNearOne takes ten steps with gradients that don't depend on the weights, and holds the weights to the papers'
+// formulas in float64: by 1e-6 of the way that they went, also where float32 would have few digits of 1-beta, or none.
+func TestBetasNearOne(t *testing.T) {
+	const steps, lr, epsilon = 10, 0.01, 1e-8
+	for _, algorithm := range []string{"adam", "adamw", "rmsprop"} {
+		for _, beta2 := range []float64{0.9, 0.999, 0.99999, 0.9999999, 0.99999999} {
+			r := newRig(t)
+			p := r.params[0]
+			cfg := Config{Algorithm: algorithm, LR: lr, Beta2: beta2}
+			o, err := New(r.dev, []*nn.Param{p}, nil, cfg, nil, steps, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := r.download(p.Value)
+			want, m, v := make([]float64, len(start)), make([]float64, len(start)), make([]float64, len(start))
+			way := make([]float64, len(start))
+			for step := range steps {
+				g := make([]float32, len(start))
+				for i := range g {
+					g[i] = float32(1 + math.Sin(float64(i+3*step))/2)
+					g64 := float64(g[i])
+					m[i] = 0.9*m[i] + (1-0.9)*g64
+					v[i] = beta2*v[i] + (1-beta2)*g64*g64
+					update := g64 / (math.Sqrt(v[i]) + epsilon)
+					if algorithm != "rmsprop" {
+						t := float64(step + 1)
+						update = m[i] / (1 - math.Pow(0.9, t)) / (math.Sqrt(v[i]/(1-math.Pow(beta2, t))) + epsilon)
+					}
+					want[i] -= lr * update
+					way[i] += lr * update
+				}
+				r.upload(p.Grad, g)
+				if err := o.Step(step); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i, got := range r.download(p.Value) {
+				const unit = 1.0 / (1 << 24)
+				rounding := steps * unit * (math.Abs(float64(start[i])) + way[i]) // of the weight itself, in each step
+				if d := math.Abs(float64(got) - float64(start[i]) - want[i]); !(d <= 1e-6*way[i]+rounding) {
+					t.Errorf("%s, beta2 %v: weight %d went %v, want %v: %.2g of the way off", algorithm, beta2, i,
+						float64(got)-float64(start[i]), want[i], d/way[i])
+					break
+				}
+			}
+		}
+	}
+}
+
 func TestClip(t *testing.T) {
 	r := newRig(t)
 	o, err := New(r.dev, r.params, nil, Config{Algorithm: "sgd", LR: 1, Clip: Clip{MaxNorm: 0.5, MaxValue: 0.1}}, nil, 1, 1)
@@ -398,6 +447,32 @@ func TestAverages(t *testing.T) {
 	o.SwapOut()
 	if after := r.download(r.params[0].Value); !slices.Equal(before, after) {
 		t.Error("SwapOut did not bring the weights back")
+	}
+}
+
+// TestEMADecayNearOne has a decay that float32 rounds to 1: the average moves all the same.
+func TestEMADecayNearOne(t *testing.T) {
+	r := newRig(t)
+	p := r.params[0]
+	o, err := New(r.dev, []*nn.Param{p}, nil, Config{Algorithm: "sgd", LR: 1, EMA: &EMA{Decay: 0.99999999}}, nil, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.upload(p.Value, make([]float32, p.Value.Len()))
+	g := make([]float32, p.Value.Len())
+	for i := range g {
+		g[i] = -1e6
+	}
+	r.upload(p.Grad, g)
+	average := o.Tensors()[0].Tensor
+	r.upload(average, make([]float32, len(g)))
+	if err := o.Step(0); err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range r.download(average) {
+		if math.Abs(float64(got)-0.01) > 1e-8 {
+			t.Fatalf("average %d is %v, want 0.01", i, got)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func (r RMSProp) Build(u *Update) error {
 		spec.Slots = append(spec.Slots, slot)
 	}
 	u.Fused(spec, func(hyper []float32, _ int) {
-		hyper[device.HyperMomentum], hyper[device.HyperBeta2] = float32(r.Momentum), float32(r.Beta2)
+		device.SetBetas(hyper, r.Momentum, r.Beta2)
 	})
 	return nil
 }

@@ -49,8 +49,8 @@ type scalar struct {
 	index  int
 }
 
-// hyperFrozen is a column of the hyperparameters that fused updates don't read: 1 once a group's UntilEpoch is past.
-const hyperFrozen = 7
+// hyperFrozen is the column of the hyperparameters that fused updates don't read: 1 once a group's UntilEpoch is past.
+const hyperFrozen = 9
 
 // Params returns the rule's parameters, one after the other. Scratch tensors are used anew for each.
 func (u *Update) Params() iter.Seq[Param] {

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"trainer/cpu"
+	"trainer/kernels"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -67,6 +69,60 @@ func TestBuiltInRecipesLoadFitAndRoundTrip(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Devices fuse batch normalisation with the activations that follow it in built-in recipes, and with no others: each
+// is three more kernels of every storage type.
+func TestFusedActivationsAreThoseOfRecipes(t *testing.T) {
+	used := map[string]bool{}
+	var visit func(model nn.Layer)
+	visit = func(model nn.Layer) {
+		switch l := model.(type) {
+		case *nn.Sequential:
+			for i, layer := range l.Layers {
+				visit(unnamed(layer))
+				if _, ok := unnamed(layer).(nn.BatchNorm); ok && i+1 < len(l.Layers) {
+					if a, ok := unnamed(l.Layers[i+1]).(nn.ActivationLayer); ok {
+						used[a.Activation().Function.Name] = true
+					}
+				}
+			}
+		case nn.Residual:
+			visit(l.Body)
+			if l.Shortcut != nil {
+				visit(l.Shortcut)
+			}
+		}
+	}
+	for _, name := range Names() {
+		r, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visit(r.Model(10))
+	}
+	dev, err := cpu.New(cpu.WithThreads(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	for _, f := range nn.Functions() {
+		_, err := dev.NewBatchNormActivation(device.BatchNormSpec{Rows: 1, C: 1}, f)
+		if err == nil != used[f.Name] {
+			t.Errorf("%s after batch-norm: used is %v, the CPU's error is %v", f, used[f.Name], err)
+		}
+		if _, _, _, ok := kernels.BatchNormActivation(f.Name); ok != used[f.Name] {
+			t.Errorf("%s after batch-norm: used is %v, there being CUDA kernels is %v", f, used[f.Name], ok)
+		}
+	}
+}
+
+// unnamed returns the layer that nn.Named gave a name.
+func unnamed(l nn.Layer) nn.Layer {
+	if named, ok := l.(interface{ Unwrap() nn.Layer }); ok {
+		return named.Unwrap()
+	}
+	return l
 }
 
 func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {

@@ -2,15 +2,11 @@ package vector
 
 // generic returns the loops in Go, for processors without generated kernels.
 func generic() *Kernels {
+	activations := activationLoops()
 	return &Kernels{
 		Name:              "generic",
-		ReLU:              Activation{reluForward, reluBackward},
-		LeakyReLU:         Activation{leakyReLUForward, leakyReLUBackward},
-		GELU:              Activation{geluForward, geluBackward},
-		GELUTanh:          Activation{geluTanhForward, geluTanhBackward},
-		Sigmoid:           Activation{sigmoidForward, sigmoidBackward},
-		Tanh:              Activation{tanhForward, tanhBackward},
-		SiLU:              Activation{siluForward, siluBackward},
+		Activations:       activations,
+		ReLU:              activations["relu"],
 		Affine:            affine,
 		AffineReLU:        affineReLU,
 		CombineAffine:     combineAffine,
@@ -32,6 +28,8 @@ func generic() *Kernels {
 		Dot:               dot,
 		Exponentials:      exponentials,
 		SumOfExponentials: sumOfExponentials,
+		Correlate:         correlate,
+		CorrelateFilter:   correlateFilter,
 		Pool8:             genericPool[uint8](),
 		Pool32:            genericPool[int32](),
 		Dropout:           dropout,

@@ -8,7 +8,7 @@
 package vector
 
 // Activation is y = f(x) and dx = dy f'(x) over slices, as many elements as the last slice
-// has. alpha is the slope of LeakyReLU. y may be x, and dx may be dy or x.
+// has. alpha is a constant of the function. y may be x, and dx may be dy or x.
 type Activation struct {
 	Forward  func(y, x []float32, alpha float32)
 	Backward func(dx, dy, x []float32, alpha float32)
@@ -18,7 +18,8 @@ type Activation struct {
 type Kernels struct {
 	Name string // "avx512", "avx2" or "generic"
 
-	ReLU, LeakyReLU, GELU, GELUTanh, Sigmoid, Tanh, SiLU Activation
+	Activations map[string]Activation // by the name of the device.Function
+	ReLU        Activation            // the one named "relu", which convolutions and pooling apply too
 
 	// These work column by column: coefficient j belongs to elements j, j+len, j+2 len... of
 	// x, y, dx and dy, where len is the number of coefficients. The last row may be shorter.
@@ -59,6 +60,10 @@ type Kernels struct {
 	Exponentials func(y, x []float32, shift float32) float64
 	// SumOfExponentials returns the sum of exp(x - shift), where shift >= x.
 	SumOfExponentials func(x []float32, shift float32) float64
+
+	// Correlate and CorrelateFilter are rows of depthwise convolutions: see Correlation.
+	Correlate       func(y, bias, x, w []float32, g *Correlation)
+	CorrelateFilter func(w, y, x []float32, g *Correlation)
 
 	// Pool8 is for windows of fewer than 255 elements, Pool32 for any.
 	Pool8  Pool[uint8]

@@ -1,6 +1,10 @@
 package vector
 
-import "testing"
+import (
+	"testing"
+
+	"trainer/nn"
+)
 
 // BenchmarkKernels reports nanoseconds per element, with operands in the first-level
 // cache.
@@ -12,18 +16,6 @@ func BenchmarkKernels(b *testing.B) {
 			name    string
 			prepare func() func()
 		}{
-			{"GELU/forward", func() func() {
-				y, x := o.x(n), o.x(n)
-				return func() { k.GELU.Forward(y, x, 0) }
-			}},
-			{"GELU/backward", func() func() {
-				dx, dy, x := o.x(n), o.x(n), o.x(n)
-				return func() { k.GELU.Backward(dx, dy, x, 0) }
-			}},
-			{"ReLU/forward", func() func() {
-				y, x := o.x(n), o.x(n)
-				return func() { k.ReLU.Forward(y, x, 0) }
-			}},
 			{"Affine", func() func() {
 				y, x, scale, shift := o.x(n), o.x(n), o.x(width), o.x(width)
 				return func() { k.Affine(y, x, scale, shift) }
@@ -58,6 +50,29 @@ func BenchmarkKernels(b *testing.B) {
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/element")
 			})
+		}
+	}
+}
+
+// BenchmarkActivations reports nanoseconds per element of every activation, operands in the first-level cache.
+func BenchmarkActivations(b *testing.B) {
+	const n = 2048
+	for _, k := range available() {
+		o := newOperands(b, 8*n)
+		for _, f := range nn.Functions() {
+			o.begin(1, true, false)
+			a, y, dy, x := k.Activations[f.Name], o.x(n), o.x(n), o.x(n)
+			for pass, run := range map[string]func(){
+				"forward":  func() { a.Forward(y, x, 0.1) },
+				"backward": func() { a.Backward(y, dy, x, 0.1) },
+			} {
+				b.Run(k.Name+"/"+f.Name+"/"+pass, func(b *testing.B) {
+					for b.Loop() {
+						run()
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/element")
+				})
+			}
 		}
 	}
 }

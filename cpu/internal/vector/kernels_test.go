@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"trainer/cpu/internal/guard"
+	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/device/reference"
 )
 
 // operands hands out the operands of a kernel, each in its own region between pages that fault, and keeps them for
@@ -20,6 +22,7 @@ type operands struct {
 
 	rng     *rand.Rand
 	floats  [][]float32
+	limits  map[*float32][]float64 // of an operand, by its first element, see limit
 	doubles [][]float64
 	bytes   [][]uint8
 	used    int
@@ -35,7 +38,7 @@ func newOperands(t testing.TB, bytes int) *operands {
 
 func (o *operands) begin(seed uint64, end, special bool) {
 	o.rng, o.end, o.special = rand.New(rand.NewPCG(seed, 1)), end, special
-	o.floats, o.doubles, o.bytes, o.used = nil, nil, nil, 0
+	o.floats, o.limits, o.doubles, o.bytes, o.used = nil, map[*float32][]float64{}, nil, nil, 0
 }
 
 func place[T guard.Element](o *operands, n int) []T {
@@ -144,37 +147,36 @@ func cases() []kernelCase {
 	for _, c := range []int{1, 2, 3, 7, 8, 9, 16, 17, 24, 32, 65} {
 		all = append(all, poolCases(c)...)
 	}
+	for _, c := range []int{1, 7, 16, 35} {
+		all = append(all, correlationCases(c)...)
+	}
 	return append(all, updateCases()...)
 }
 
+// activationCases are the kernels of every activation. The limit is the allowed difference of two implementations for
+// each element: the condition of the function there says how accurate each can be.
 func activationCases() []kernelCase {
+	const alpha = 0.1
 	var all []kernelCase
-	for _, a := range []struct {
-		name     string
-		of       func(k *Kernels) Activation
-		relative float64
-	}{
-		{"ReLU", func(k *Kernels) Activation { return k.ReLU }, 0},
-		{"LeakyReLU", func(k *Kernels) Activation { return k.LeakyReLU }, 0},
-		// Both errors are at most (4+x^2) units, |x| <= 4, of terms that nearly cancel at -0.75.
-		{"GELU", func(k *Kernels) Activation { return k.GELU }, 2 * 2 * 22 * ulp},
-		{"GELUTanh", func(k *Kernels) Activation { return k.GELUTanh }, 2 * 2 * 22 * ulp},
-		{"Sigmoid", func(k *Kernels) Activation { return k.Sigmoid }, 12 * ulp},
-		{"Tanh", func(k *Kernels) Activation { return k.Tanh }, 16 * ulp},
-		{"SiLU", func(k *Kernels) Activation { return k.SiLU }, 16 * ulp},
-	} {
-		absolute := a.relative * 4 // relative to dy times a slope of about 1
+	for _, f := range nn.Functions() {
+		s := device.ActivationSpec{Function: f, Alpha: alpha}
 		all = append(all,
-			kernelCase{name: a.name + "/forward", relative: a.relative, run: func(k *Kernels, o *operands, n int) {
-				a.of(k).Forward(o.x(n), o.x(n), 0.1)
+			kernelCase{name: f.Name + "/forward", run: func(k *Kernels, o *operands, n int) {
+				y, x := o.x(n), o.x(n)
+				o.limit(y, x, nil, s, reference.ValueMagnitude)
+				k.Activations[f.Name].Forward(y, x, alpha)
 			}},
-			kernelCase{name: a.name + "/backward", relative: a.relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
-				a.of(k).Backward(o.x(n), o.x(n), o.x(n), 0.1)
+			kernelCase{name: f.Name + "/backward", run: func(k *Kernels, o *operands, n int) {
+				dx, dy, x := o.x(n), o.x(n), o.x(n)
+				o.limit(dx, x, dy, s, reference.SlopeMagnitude)
+				k.Activations[f.Name].Backward(dx, dy, x, alpha)
 			}},
-			kernelCase{name: a.name + "/in place", relative: a.relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
+			kernelCase{name: f.Name + "/in place", run: func(k *Kernels, o *operands, n int) {
 				x, dx := o.x(n), o.x(n)
-				a.of(k).Backward(dx, dx, x, 0.1)
-				a.of(k).Forward(x, x, 0.1)
+				o.limit(dx, x, dx, s, reference.SlopeMagnitude)
+				o.limit(x, x, nil, s, reference.ValueMagnitude)
+				k.Activations[f.Name].Backward(dx, dx, x, alpha)
+				k.Activations[f.Name].Forward(x, x, alpha)
 			}},
 		)
 	}
@@ -217,6 +219,24 @@ func mapCases() []kernelCase {
 		}
 		k.Map.Select(y, a, b, 0, 0)
 	}})
+}
+
+// limit sets the allowed difference for each element of result, an operand that is a function of x, multiplied by dy
+// unless dy is nil: the error of each implementation may be 8 units of 2^-23 of the magnitude. Subnormal results may be 0.
+func (o *operands) limit(result, x, dy []float32, s device.ActivationSpec, magnitude func(s device.ActivationSpec, x float64) float64) {
+	limits := make([]float64, len(x))
+	for i, v := range x {
+		limits[i] = 2*8*0x1p-23*magnitude(s, float64(v)) + 0x1p-120
+		if magnitude(s, float64(v)) == 0 {
+			limits[i] = 0
+		}
+		if dy != nil {
+			limits[i] *= math.Abs(float64(dy[i]))
+		}
+	}
+	if len(result) > 0 {
+		o.limits[&result[0]] = limits
+	}
 }
 
 // columnCases are the kernels over rows of width columns; the last row may be shorter.
@@ -292,6 +312,54 @@ func poolCases(c int) []kernelCase {
 	}
 	for i := range all {
 		all[i].name += fmt.Sprintf("/c=%d", c)
+	}
+	return all
+}
+
+// correlationCases are rows of depthwise convolutions of c channels: plain, with stride, dilation or steps back, and one tap.
+func correlationCases(c int) []kernelCase {
+	var all []kernelCase
+	for name, g := range map[string]Correlation{
+		"3x3":      {Rows: 3, Columns: 3, XStep: 1, XTap: 1, YStep: 1, WTap: 1, WRow: 3},
+		"5x5":      {Rows: 5, Columns: 5, XStep: 1, XTap: 1, YStep: 1, WTap: 1, WRow: 5},
+		"2x4":      {Rows: 2, Columns: 4, XStep: 2, XTap: 2, YStep: 1, WTap: 1, WRow: 4},
+		"1x7":      {Rows: 1, Columns: 7, XStep: 1, XTap: 1, YStep: 1, WTap: 1},
+		"4x3":      {Rows: 4, Columns: 3, XStep: 1, XTap: 1, YStep: 1, WTap: 1, WRow: 5},
+		"1x1":      {Rows: 1, Columns: 1, XStep: 1, YStep: 1},
+		"backward": {Rows: 2, Columns: 2, XStep: 1, XTap: -1, XRow: -1, YStep: 2, WTap: 2, WRow: 6},
+	} {
+		g.Channels = c
+		for _, step := range []*int{&g.YStep, &g.XStep, &g.XTap, &g.WTap, &g.WRow} {
+			*step *= c
+		}
+		// shape sets the rest for about n elements, and returns the lengths of y, x and w.
+		shape := func(n int) (g2 Correlation, y, x, w int) {
+			g := g
+			g.Pixels = max(1, min(n/c, 320/c))
+			width := (g.Pixels-1)*g.XStep + (g.Columns-1)*max(g.XTap, -g.XTap) + c
+			for ; g.Rows*width > regionBytes/4-64; width -= g.XStep {
+				g.Pixels--
+			}
+			g.XRow, g.X = width, 0
+			if g.XTap < 0 {
+				g.XRow = -width
+				g.X = (g.Rows-1)*width - (g.Columns-1)*g.XTap
+			}
+			return g, (g.Pixels-1)*g.YStep + c, g.Rows * width, (g.Rows-1)*g.WRow + (g.Columns-1)*g.WTap + c
+		}
+		// Each product and each sum is rounded, in both implementations, to a unit of at most the terms' sizes together.
+		taps := float64(g.Rows * g.Columns)
+		limit := 2 * (taps + 1) * (16*taps + 4) * ulp
+		all = append(all,
+			kernelCase{name: fmt.Sprintf("Correlate/%s/c=%d", name, c), small: true, absolute: limit, run: func(k *Kernels, o *operands, n int) {
+				g, y, x, w := shape(n)
+				k.Correlate(o.x(y), o.x(c), o.x(x), o.x(w), &g)
+			}},
+			kernelCase{name: fmt.Sprintf("CorrelateFilter/%s/c=%d", name, c), small: true, absolute: 320 * 320 * 16 * ulp, run: func(k *Kernels, o *operands, n int) {
+				g, y, x, w := shape(n)
+				k.CorrelateFilter(o.x(w), o.x(y), o.x(x), &g)
+			}},
+		)
 	}
 	return all
 }
@@ -382,6 +450,13 @@ func compare(t *testing.T, k *Kernels, c kernelCase, want, got *operands, seed u
 	what := fmt.Sprintf("%s %s n=%d end=%v special=%v", k.Name, c.name, n, end, special)
 	for i, w := range want.floats {
 		for j := range w {
+			c := c
+			if limits := want.limits[&w[0]]; limits != nil {
+				c.absolute = limits[j]
+				if math.IsNaN(c.absolute) { // of an infinite x, where the formula is infinity times 0
+					c.absolute, c.relative = 0, 2*8*0x1p-23
+				}
+			}
 			if g := got.floats[i][j]; !c.near(float64(g), float64(w[j])) {
 				t.Fatalf("%s: operand %d[%d] is %v, want %v", what, i, j, g, w[j])
 			}

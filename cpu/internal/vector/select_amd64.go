@@ -17,15 +17,11 @@ func For(set simd.Set) *Kernels {
 
 // avx512 returns the kernels of kernels_amd64.s whose names begin with avx512.
 func avx512() *Kernels {
+	activations := avx512Activations()
 	return &Kernels{
 		Name:              "avx512",
-		ReLU:              activation(avx512ReLUForward, avx512ReLUBackward),
-		LeakyReLU:         activation(avx512LeakyReLUForward, avx512LeakyReLUBackward),
-		GELU:              activation(avx512GELUForward, avx512GELUBackward),
-		GELUTanh:          activation(avx512GELUTanhForward, avx512GELUTanhBackward),
-		Sigmoid:           activation(avx512SigmoidForward, avx512SigmoidBackward),
-		Tanh:              activation(avx512TanhForward, avx512TanhBackward),
-		SiLU:              activation(avx512SiLUForward, avx512SiLUBackward),
+		Activations:       activations,
+		ReLU:              activations["relu"],
 		Affine:            affineOf(avx512Affine),
 		AffineReLU:        affineOf(avx512AffineReLU),
 		CombineAffine:     combineAffineOf(avx512CombineAffine),
@@ -57,6 +53,11 @@ func avx512() *Kernels {
 		Dot:               dotOf(avx512Dot),
 		Exponentials:      exponentialsOf(avx512Exponentials),
 		SumOfExponentials: sumOfExponentialsOf(avx512SumOfExponentials),
+		Correlate:         correlateOf(avx512Correlate),
+		CorrelateFilter: correlateFilters{
+			avx512CorrelateFilter3x3, avx512CorrelateFilter2x5, avx512CorrelateFilter1x5, avx512CorrelateFilter1x4, avx512CorrelateFilter1x3,
+			avx512CorrelateFilter1x2, avx512CorrelateFilter1x1,
+		}.filterOf(),
 		Pool8: Pool[uint8]{
 			Max2x2:     max2x2Of(avx512MaxPool2x2),
 			Max2x2ReLU: max2x2Of(avx512MaxPool2x2ReLU),
@@ -81,15 +82,11 @@ func avx512() *Kernels {
 
 // avx2 returns the kernels of kernels_amd64.s whose names begin with avx2.
 func avx2() *Kernels {
+	activations := avx2Activations()
 	return &Kernels{
 		Name:              "avx2",
-		ReLU:              activation(avx2ReLUForward, avx2ReLUBackward),
-		LeakyReLU:         activation(avx2LeakyReLUForward, avx2LeakyReLUBackward),
-		GELU:              activation(avx2GELUForward, avx2GELUBackward),
-		GELUTanh:          activation(avx2GELUTanhForward, avx2GELUTanhBackward),
-		Sigmoid:           activation(avx2SigmoidForward, avx2SigmoidBackward),
-		Tanh:              activation(avx2TanhForward, avx2TanhBackward),
-		SiLU:              activation(avx2SiLUForward, avx2SiLUBackward),
+		Activations:       activations,
+		ReLU:              activations["relu"],
 		Affine:            affineOf(avx2Affine),
 		AffineReLU:        affineOf(avx2AffineReLU),
 		CombineAffine:     combineAffineOf(avx2CombineAffine),
@@ -121,6 +118,11 @@ func avx2() *Kernels {
 		Dot:               dotOf(avx2Dot),
 		Exponentials:      exponentialsOf(avx2Exponentials),
 		SumOfExponentials: sumOfExponentialsOf(avx2SumOfExponentials),
+		Correlate:         correlateOf(avx2Correlate),
+		CorrelateFilter: correlateFilters{
+			avx2CorrelateFilter3x3, avx2CorrelateFilter2x5, avx2CorrelateFilter1x5, avx2CorrelateFilter1x4, avx2CorrelateFilter1x3,
+			avx2CorrelateFilter1x2, avx2CorrelateFilter1x1,
+		}.filterOf(),
 		Pool8: Pool[uint8]{
 			Max2x2:     max2x2Of(avx2MaxPool2x2),
 			Max2x2ReLU: max2x2Of(avx2MaxPool2x2ReLU),

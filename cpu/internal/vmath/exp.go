@@ -46,6 +46,20 @@ func ExpNegative(x float32) float32 {
 	return (1 + expm1(x)) * math.Float32frombits((math.Float32bits(t)+127)<<23)
 }
 
+// Expm1Negative returns e^x - 1 for x <= 0, off by at most 3 units in the last place:
+//
+//	e^x - 1 = 2^k (e^r - 1) + (2^k - 1)
+//
+// with k and r as in ExpNegative. It does not cancel near 0, where k is 0.
+func Expm1Negative(x float32) float32 {
+	if x < expMin {
+		x = expMin
+	}
+	k, r := reduce(x)
+	p := pow2(k)
+	return p*expm1(r) + (p - 1)
+}
+
 // reduce returns k and r with x = k ln 2 + r.
 func reduce(x float32) (k int32, r float32) {
 	t := x*log2e + roundBias
@@ -59,5 +73,5 @@ func expm1(r float32) float32 {
 	return r + r*r*(0.4999999341+r*(0.1666652011+r*(0.04166839421+r*(0.008368780409+r*0.001381446695))))
 }
 
-// pow2 returns 2^k for -126 <= k <= 127.
+// pow2 returns 2^k for -126 <= k <= 127, and 0 for k = -127.
 func pow2(k int32) float32 { return math.Float32frombits(uint32(k+127) << 23) }

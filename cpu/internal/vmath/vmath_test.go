@@ -56,6 +56,35 @@ func TestExpNegative(t *testing.T) {
 	}
 }
 
+func TestExpm1Negative(t *testing.T) {
+	testUlps(t, "Expm1Negative", Expm1Negative, math.Expm1, -100, 0, 3)
+}
+
+func TestLog1p(t *testing.T) { testUlps(t, "Log1p", Log1p, math.Log1p, 0, 1, 3) }
+
+// testUlps compares f with a function in float64 at numbers from low to high, of all exponents.
+func testUlps(t *testing.T, name string, f func(float32) float32, exact func(float64) float64, low, high float32, limit float64) {
+	t.Helper()
+	var worst float64
+	var at float32
+	check := func(x float32) {
+		if x < low || x > high || math.Abs(exact(float64(x))) < 0x1p-126 {
+			return
+		}
+		if u := ulps(f(x), exact(float64(x))); !(u <= worst) {
+			worst, at = u, x
+		}
+	}
+	eachSample(check)
+	for i := range 1 << 20 {
+		check(low + (high-low)*float32(i)/(1<<20))
+	}
+	t.Logf("largest error %.3f ulp at %v", worst, at)
+	if !(worst <= limit) {
+		t.Errorf("%s(%v) = %v, want %v: %.2f ulp off", name, at, f(at), exact(float64(at)), worst)
+	}
+}
+
 func TestTanh(t *testing.T) {
 	var worst float64
 	var at float32
@@ -112,7 +141,7 @@ func TestSpecialValues(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, v := range []float32{nan, -nan, math.Float32frombits(0xFFC00000)} {
 		cdf, pdf := Normal(v)
-		for name, got := range map[string]float32{"ExpNegative": ExpNegative(v), "Tanh": Tanh(v), "cdf": cdf, "pdf": pdf} {
+		for name, got := range map[string]float32{"ExpNegative": ExpNegative(v), "Expm1Negative": Expm1Negative(v), "Log1p": Log1p(v), "Tanh": Tanh(v), "cdf": cdf, "pdf": pdf} {
 			if got == got {
 				t.Errorf("%s of NaN is %v", name, got)
 			}
@@ -125,6 +154,7 @@ func TestSpecialValues(t *testing.T) {
 		got, want float32
 	}{
 		{"ExpNegative(-Inf)", ExpNegative(-inf), 0}, {"ExpNegative(0)", ExpNegative(0), 1},
+		{"Expm1Negative(-Inf)", Expm1Negative(-inf), -1}, {"Expm1Negative(0)", Expm1Negative(0), 0}, {"Log1p(0)", Log1p(0), 0},
 		{"Tanh(+Inf)", Tanh(inf), 1}, {"Tanh(-Inf)", Tanh(-inf), -1}, {"Tanh(0)", Tanh(0), 0},
 		{"Phi(+Inf)", upper, 1}, {"Phi(-Inf)", lower, 0}, {"pdf(+Inf)", density, 0},
 	} {

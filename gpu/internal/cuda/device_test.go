@@ -296,6 +296,21 @@ func TestLaunch(t *testing.T) {
 	wantText(t, k.Launch(Along(1), Along(2048), 0, s, set(&a, out, nil)), "launching kernel arguments: cuLaunchKernel: CUDA_ERROR_INVALID_VALUE")
 }
 
+func TestArgumentsOfOtherKinds(t *testing.T) {
+	open(t)
+	s, err := NewStream()
+	check(t, err)
+	k := kernel(t)
+	k.Parameters = "pi"
+	defer func() {
+		if r := recover(); r != `cuda: kernel arguments: arguments of kinds "pf", want "pi"` {
+			t.Errorf("panic %v", r)
+		}
+	}()
+	var a Args
+	t.Error(k.Launch(Along(1), Along(1), 0, s, a.Reset().Pointer(0).Float32(1)))
+}
+
 func TestTooManyArguments(t *testing.T) {
 	defer func() {
 		if r := recover(); r != "cuda: a kernel takes at most 64 arguments" {

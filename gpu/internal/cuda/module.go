@@ -48,7 +48,7 @@ func (m *Module) Kernel(name string) (*Kernel, error) {
 	if err != nil {
 		return nil, Check(fmt.Sprintf("looking for kernel %s in %s", name, m.Name), err)
 	}
-	return &Kernel{f, name}, nil
+	return &Kernel{Function: f, Name: name}, nil
 }
 
 // Unload frees the module and its kernels.
@@ -58,7 +58,19 @@ func (m *Module) Unload() error { return Check("unloading "+m.Name, m.Module.Unl
 type Kernel struct {
 	cu.Function
 	Name string
+	// Parameters are the kinds of the parameters, in order, which Launch holds the arguments to. "" is not known.
+	Parameters string
 }
+
+// The kinds of parameters and arguments.
+const (
+	KindPointer = 'p'
+	KindInt     = 'i' // of 32 bits, signed or not
+	KindFloat   = 'f'
+	kindLong    = 'l' // an integer of 64 bits
+	kindDouble  = 'd'
+	kindStruct  = 's'
+)
 
 // Dim is a number of blocks or threads in each dimension.
 type Dim struct{ X, Y, Z uint32 }
@@ -68,8 +80,11 @@ func Along(n int) Dim { return Dim{uint32(n), 1, 1} }
 
 // Launch queues the kernel: a grid of blocks of threads, with bytes of dynamic shared memory for
 // each block. The arguments must be of the number and sizes that the kernel declares; they are
-// read before Launch returns.
+// read before Launch returns. It panics where they are not of the kinds that Parameters says.
 func (k *Kernel) Launch(grid, block Dim, shared int, s cu.Stream, a *Args) error {
+	if k.Parameters != "" && string(a.kinds) != k.Parameters { // the conversion allocates nothing
+		panic(fmt.Sprintf("cuda: kernel %s: arguments of kinds %q, want %q", k.Name, a.kinds, k.Parameters))
+	}
 	var words *C.uint64_t
 	var offsets *C.uint32_t
 	if len(a.offsets) > 0 {
@@ -104,48 +119,50 @@ func (k *Kernel) MaxThreads() (int, error) {
 type Args struct {
 	words   []uint64 // each argument begins in a word of its own
 	offsets []uint32 // of each argument in words
+	kinds   []byte   // of each argument
 }
 
 // Reset removes all arguments.
 func (a *Args) Reset() *Args {
-	a.words, a.offsets = a.words[:0], a.offsets[:0]
+	a.words, a.offsets, a.kinds = a.words[:0], a.offsets[:0], a.kinds[:0]
 	return a
 }
 
-func (a *Args) word(w uint64) *Args {
+func (a *Args) word(kind byte, w uint64) *Args {
 	if len(a.offsets) == C.SHIM_MAX_PARAMETERS {
 		panic(fmt.Sprintf("cuda: a kernel takes at most %d arguments", C.SHIM_MAX_PARAMETERS))
 	}
 	a.offsets = append(a.offsets, uint32(len(a.words)))
 	a.words = append(a.words, w)
+	a.kinds = append(a.kinds, kind)
 	return a
 }
 
 // Pointer adds an address of device memory.
-func (a *Args) Pointer(p cu.DevicePtr) *Args { return a.word(uint64(p)) }
+func (a *Args) Pointer(p cu.DevicePtr) *Args { return a.word(KindPointer, uint64(p)) }
 
 // Int32 adds an int.
-func (a *Args) Int32(v int32) *Args { return a.word(uint64(uint32(v))) }
+func (a *Args) Int32(v int32) *Args { return a.word(KindInt, uint64(uint32(v))) }
 
 // Uint32 adds an unsigned int.
-func (a *Args) Uint32(v uint32) *Args { return a.word(uint64(v)) }
+func (a *Args) Uint32(v uint32) *Args { return a.word(KindInt, uint64(v)) }
 
 // Int64 adds a long long.
-func (a *Args) Int64(v int64) *Args { return a.word(uint64(v)) }
+func (a *Args) Int64(v int64) *Args { return a.word(kindLong, uint64(v)) }
 
 // Uint64 adds an unsigned long long.
-func (a *Args) Uint64(v uint64) *Args { return a.word(v) }
+func (a *Args) Uint64(v uint64) *Args { return a.word(kindLong, v) }
 
 // Float32 adds a float.
-func (a *Args) Float32(v float32) *Args { return a.word(uint64(math.Float32bits(v))) }
+func (a *Args) Float32(v float32) *Args { return a.word(KindFloat, uint64(math.Float32bits(v))) }
 
 // Float64 adds a double.
-func (a *Args) Float64(v float64) *Args { return a.word(math.Float64bits(v)) }
+func (a *Args) Float64(v float64) *Args { return a.word(kindDouble, math.Float64bits(v)) }
 
 // Bytes adds a struct that is passed by value, as it lies in memory, of alignment 8 or less.
 func (a *Args) Bytes(b []byte) *Args {
 	start := len(a.words)
-	a.word(0)
+	a.word(kindStruct, 0)
 	for range (len(b) - 1) / 8 {
 		a.words = append(a.words, 0)
 	}

@@ -5,15 +5,13 @@ import (
 	"slices"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/device/reference"
 )
 
-func activationKinds() []device.ActivationKind {
-	return []device.ActivationKind{
-		device.ReLU, device.LeakyReLU, device.GELU, device.GELUTanh, device.Sigmoid, device.Tanh, device.SiLU,
-	}
-}
+// reluFunction is what the fused forms apply.
+func reluFunction() *device.Function { return nn.ReLU{}.Activation().Function }
 
 // activationGrid returns a fine grid over [-12, 12], small and large numbers of both
 // signs, and both zeros.
@@ -34,12 +32,9 @@ func finite(v []float32) []float32 {
 }
 
 func testActivation(t *testing.T, dev device.Device, opt Options) {
-	for _, kind := range activationKinds() {
-		s := device.ActivationSpec{Kind: kind, Len: 4096, DType: opt.storage}
-		if kind == device.LeakyReLU {
-			s.Alpha = 0.1
-		}
-		t.Run(kind.String(), func(t *testing.T) {
+	for _, f := range nn.Functions() {
+		s := device.ActivationSpec{Function: f, Alpha: 0.1, Len: 4096, DType: opt.storage}
+		t.Run(f.Name, func(t *testing.T) {
 			act := plan(dev.NewActivation(s))(t)
 			t.Run("grid", func(t *testing.T) { runActivation(t, dev, opt, act, s, finite(opt.round(activationGrid()))) })
 			for _, n := range []int{1, 7, 65, 4096} {
@@ -70,14 +65,15 @@ func runActivation(t *testing.T, dev device.Device, opt Options, act device.Acti
 }
 
 // runActivationSpecial checks NaN and the infinities, at each place of a vector.
-// At minus infinity the formulas x*Phi(x) and x/(1+exp(-x)) are infinity times zero: NaN
-// or the limit are both allowed, so those are left out here.
+// Where the formula in float64 is NaN, as x*Phi(x) at minus infinity is infinity times zero, a device may give NaN or
+// the limit, so those are left out here.
 func runActivationSpecial(t *testing.T, dev device.Device, opt Options, act device.Activation, s device.ActivationSpec) {
 	const n = 37
-	specials := []float32{float32(math.NaN()), float32(math.Inf(1))}
-	switch s.Kind {
-	case device.ReLU, device.LeakyReLU, device.Sigmoid, device.Tanh:
-		specials = append(specials, float32(math.Inf(-1)))
+	specials := []float32{float32(math.NaN())}
+	for _, sign := range []int{-1, 1} {
+		if limit := math.Inf(sign); !math.IsNaN(s.Function.Value(limit, float64(s.Alpha))) {
+			specials = append(specials, float32(limit))
+		}
 	}
 	for _, special := range specials {
 		xData := opt.round(newSource("activation/special").values(n))
@@ -89,6 +85,23 @@ func runActivationSpecial(t *testing.T, dev device.Device, opt Options, act devi
 		r.run(func() { act.Forward(y, x) })
 		r.check(y, reference.ActivationForward(s, reference.Widen(xData)))
 	}
+}
+
+// LargestSlopes returns the largest |f'| and |f”|, the latter without kinks, at which f” is not there.
+func LargestSlopes(s device.ActivationSpec) (first, second float64) {
+	for _, v := range activationGrid() {
+		x, alpha := float64(v), float64(s.Alpha)
+		slope, h := s.Function.Slope, math.Abs(x)/1024
+		if h == 0 || math.Abs(x) > 20 {
+			continue
+		}
+		here := slope(x, alpha)
+		left, right := (here-slope(x-h, alpha))/h, (slope(x+h, alpha)-here)/h
+		first = math.Max(first, math.Abs(here))
+		// At a kink the two differ by the jump over h. The smaller is that of the side without.
+		second = math.Max(second, math.Min(math.Abs(left), math.Abs(right)))
+	}
+	return first, second
 }
 
 func activationOperation() Operation {
@@ -105,23 +118,23 @@ func (o *Operands) elements() int { return o.pick(3*4096+1234, 250*31*31*64, 102
 // activationCalls are the two passes of each function.
 func activationCalls(Size) []Call {
 	var calls []Call
-	for _, kind := range activationKinds() {
+	for _, f := range nn.Functions() {
 		prepare := func(o *Operands) (p device.Activation, x, y *device.Tensor, err error) {
 			n := o.elements()
-			if p, err = o.Device.NewActivation(device.ActivationSpec{Kind: kind, Alpha: 0.1, Len: n, DType: o.DType}); err != nil {
+			if p, err = o.Device.NewActivation(device.ActivationSpec{Function: f, Alpha: 0.1, Len: n, DType: o.DType}); err != nil {
 				return nil, nil, nil, err
 			}
 			return p, o.uniform(-4, 4, n), o.zeros(n), nil
 		}
 		calls = append(calls,
-			Call{kind.String() + "/forward", "Forward", func(o *Operands) (Work, error) {
+			Call{f.Name + "/forward", "Forward", func(o *Operands) (Work, error) {
 				p, x, y, err := prepare(o)
 				if err != nil {
 					return Work{}, err
 				}
 				return Work{Run: func() { p.Forward(y, x) }, Results: []*device.Tensor{y}, Bytes: bytesOf(x, y)}, nil
 			}},
-			Call{kind.String() + "/backward", "Backward", func(o *Operands) (Work, error) {
+			Call{f.Name + "/backward", "Backward", func(o *Operands) (Work, error) {
 				p, x, y, err := prepare(o)
 				if err != nil {
 					return Work{}, err
@@ -137,13 +150,13 @@ func activationCalls(Size) []Call {
 func panicsOfActivation(t *testing.T, dev device.Device) {
 	m := memory{t, dev}
 	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
-	act := plan(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 8}))(t)
+	act := plan(dev.NewActivation(device.ActivationSpec{Function: reluFunction(), Len: 8}))(t)
 	mustPanic(t, "activation of different lengths", func() { act.Forward(f32(7), f32(8)) }, "7", "8")
 	mustPanic(t, "activation of too many elements", func() { act.Forward(f32(9), f32(9)) }, "9", "8")
 	mustPanic(t, "no activation", func() { _, _ = dev.NewActivation(device.ActivationSpec{Len: 8}) })
 	if _, mixed := dev.(device.MixedPrecision); mixed {
 		const f16 = device.Float16
-		act := plan(dev.NewActivation(device.ActivationSpec{Kind: device.ReLU, Len: 8, DType: f16}))(t)
+		act := plan(dev.NewActivation(device.ActivationSpec{Function: reluFunction(), Len: 8, DType: f16}))(t)
 		mustPanic(t, "an activation of float32", func() { act.Forward(m.tensor(f16, []int{8}), f32(8)) }, "float32[8]", "float16")
 	}
 }

@@ -23,7 +23,8 @@ func testAverage(t *testing.T, dev device.Device, opt Options) {
 func runAverage(t *testing.T, dev device.Device, opt Options, copyBack bool, at float32) {
 	random := newSource("average")
 	r := newRig(t, dev, opt)
-	decay := r.input("decay", []float32{at}, 1)
+	weights := []float32{at, 1 - at}
+	operand := r.input("weights", weights, 2)
 	s := device.AverageSpec{CopyBack: copyBack}
 	var want []reference.Sums
 	for i, n := range []int{1, 31, 1030} {
@@ -34,10 +35,10 @@ func runAverage(t *testing.T, dev device.Device, opt Options, copyBack bool, at 
 		} else {
 			s.Src = append(s.Src, r.input(fmt.Sprintf("src %d", i), src, n))
 		}
-		want = append(want, reference.Average(float64(at), reference.Widen(dst), reference.Widen(src)))
+		want = append(want, reference.Average(reference.Widen(weights), reference.Widen(dst), reference.Widen(src)))
 	}
 	average := plan(dev.NewAverage(s))(t)
-	r.run(func() { average.Run(decay) })
+	r.run(func() { average.Run(operand) })
 	for i := range s.Dst {
 		r.check(s.Dst[i], want[i])
 		if copyBack && !bytes.Equal(r.bits(s.Dst[i]), r.bits(s.Src[i])) {
@@ -64,8 +65,8 @@ func averageCalls(Size) []Call {
 			if err != nil {
 				return Work{}, err
 			}
-			decay := o.uniformFloat32(0.9, 1, 1)
-			w := Work{Run: func() { p.Run(decay) }, Updated: s.Dst, Bytes: 2*bytesOf(s.Dst...) + bytesOf(s.Src...)}
+			weights := o.uniformFloat32(0.9, 1, 2)
+			w := Work{Run: func() { p.Run(weights) }, Updated: s.Dst, Bytes: 2*bytesOf(s.Dst...) + bytesOf(s.Src...)}
 			if copyBack {
 				w.Updated = slices.Concat(s.Dst, s.Src)
 				w.Bytes += bytesOf(s.Src...)

@@ -57,6 +57,13 @@ func ConvCases() []ConvCase {
 		{"groups2", [14]int{3, 7, 8, 6, 10, 3, 3, 1, 1, 1, 1, 1, 1, 2}, bias},
 		{"groups3-stride2", [14]int{3, 9, 7, 12, 6, 3, 3, 2, 2, 1, 1, 1, 1, 3}, noBias},
 		{"depthwise", [14]int{3, 9, 8, 19, 19, 3, 3, 1, 1, 1, 1, 1, 1, 19}, bias},
+		{"depthwise-5x5", [14]int{3, 11, 13, 35, 35, 5, 5, 1, 1, 2, 2, 1, 1, 35}, bias},
+		{"depthwise-stride2", [14]int{3, 12, 23, 33, 33, 3, 3, 2, 2, 1, 1, 1, 1, 33}, bias},
+		{"depthwise-5x5-stride2", [14]int{2, 13, 12, 17, 17, 5, 5, 2, 2, 2, 2, 1, 1, 17}, noBias},
+		{"depthwise-4x2-stride3-dilation2", [14]int{2, 17, 14, 6, 6, 4, 2, 3, 2, 3, 1, 2, 3, 6}, bias},
+		{"depthwise-1x7", [14]int{2, 3, 19, 64, 64, 1, 7, 1, 1, 0, 3, 1, 1, 64}, bias},
+		{"depthwise-no-padding", [14]int{17, 9, 8, 40, 40, 3, 3, 1, 1, 0, 0, 1, 1, 40}, noBias},
+		{"depthwise-padding-only", [14]int{1, 2, 1, 5, 5, 2, 2, 2, 3, 1, 1, 1, 1, 5}, bias},
 		{"depthwise-two-each", [14]int{2, 6, 7, 5, 10, 3, 3, 2, 1, 1, 1, 1, 1, 5}, bias},
 		{"depthwise-dilation2", [14]int{1, 9, 9, 4, 4, 3, 3, 1, 1, 2, 2, 2, 2, 4}, noBias},
 		{"output-1x1", [14]int{17, 5, 3, 4, 6, 5, 3, 1, 1, 0, 0, 1, 1, 1}, bias},
@@ -91,7 +98,7 @@ func ConvCases() []ConvCase {
 // storageConvCases are those that run in 16 bits too, a few of each kind.
 var storageConvCases = []string{
 	"one-number", "1x1", "1x1-stride2", "5x5-same", "2x2-whitening", "3x3-3-channels-smaller-batch", "3x3-32-channels", "3x3-64-channels",
-	"3x3-many-tiles-smaller-batch", "3x3-stride2", "strides-1-2", "dilation2-same", "groups2", "groups3-stride2", "depthwise",
+	"3x3-many-tiles-smaller-batch", "3x3-stride2", "strides-1-2", "dilation2-same", "groups2", "groups3-stride2", "depthwise", "depthwise-5x5", "depthwise-4x2-stride3-dilation2", "depthwise-padding-only",
 	"output-1x1", "image-below-kernel", "kernel-1x5", "one-output-channel",
 }
 
@@ -303,6 +310,17 @@ func sizedConvs(size Size) []ConvCase {
 			StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, NoBackwardData: c.First,
 		}, c.N})
 	}
+	// Depthwise convolutions, a filter for each channel, of sizes that MobileNet and its successors have. Memory bounds them.
+	for _, d := range [][4]int{{56, 128, 3, 1}, {56, 128, 3, 2}, {28, 256, 5, 1}} {
+		c, n := d[1], 8
+		if size == Huge {
+			n = 256
+		}
+		cases = append(cases, ConvCase{fmt.Sprintf("depthwise-%dx%dx%d-k%d-stride%d", d[0], d[0], c, d[2], d[3]), device.Conv2DSpec{
+			N: n, H: d[0], W: d[0], InC: c, OutC: c, KH: d[2], KW: d[2], PadH: d[2] / 2, PadW: d[2] / 2,
+			StrideH: d[3], StrideW: d[3], DilationH: 1, DilationW: 1, Groups: c,
+		}, n})
+	}
 	return cases
 }
 
@@ -316,6 +334,7 @@ func convCalls(cases []ConvCase, construct func(device.Device, device.Conv2DSpec
 				d := convData{ConvCase: c}
 				if o.Dry {
 					d.N, d.Spec.N, d.Spec.InC, d.Spec.OutC = 1, 1, min(c.Spec.InC, 8), min(c.Spec.OutC, 8)
+					d.Spec.Groups = min(c.Spec.Groups, 8)
 				}
 				d.Spec.DType = o.DType
 				p, err := construct(o.Device, d.Spec)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/device/reference"
 )
@@ -38,26 +39,25 @@ func testFusedBatchNorm(t *testing.T, dev device.Device, opt Options) {
 		t.Skip("the device has no FusedBatchNorm")
 	}
 	shapes := map[string][]int{"dense": {17, 33}, "image": {3, 5, 7, 24}, "one-channel": {300, 1}, "130-channels": {37, 130}}
-	for _, kind := range activationKinds() {
+	for _, f := range nn.Functions() {
 		for name, shape := range shapes {
-			t.Run(kind.String()+"/"+name, func(t *testing.T) {
-				d := newFusedBatchNormData(opt, kind, name, shape)
-				bn, err := fused.NewBatchNormActivation(d.spec, kind)
+			t.Run(f.Name+"/"+name, func(t *testing.T) {
+				d := newFusedBatchNormData(opt, f, name, shape)
+				bn, err := fused.NewBatchNormActivation(d.spec, f)
 				if errors.Is(err, device.ErrNotSupported) {
-					t.Skipf("the device has no fused batch normalisation with %v", kind)
+					t.Skipf("the device has no fused batch normalisation with %v", f)
 				}
-				d.testFused(t, dev, opt, plan(bn, err)(t), kind)
+				d.testFused(t, dev, opt, plan(bn, err)(t), f)
 			})
 		}
 	}
 }
 
 // newFusedBatchNormData returns data in which nothing is so near the kink of ReLU
-// that rounding could move it to the other side. LeakyReLU's slope is not given to a
-// fused plan, so it is ReLU with slope 0 below zero there.
-func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string, shape []int) batchNormData {
+// that rounding could move it to the other side.
+func newFusedBatchNormData(opt Options, f *device.Function, name string, shape []int) batchNormData {
 	const margin = 1e-5
-	d := newBatchNormData(opt, kind.String()+"/"+name, 0, shape, 0.25)
+	d := newBatchNormData(opt, f.Name+"/"+name, 0, shape, 0.25)
 	d.spec.Rows = len(d.x) / d.spec.C
 	for {
 		nearest := math.Inf(1)
@@ -74,8 +74,8 @@ func newFusedBatchNormData(opt Options, kind device.ActivationKind, name string,
 	}
 }
 
-func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, kind device.ActivationKind) {
-	s := device.ActivationSpec{Kind: kind}
+func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, f *device.Function) {
+	s := device.ActivationSpec{Function: f}
 	ref := d.reference()
 	pre := ref.Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta))
 	r := newRig(t, dev, opt)
@@ -96,11 +96,10 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 	wantMean, wantVar := ref.Running(reference.Widen(d.x), reference.Widen(d.runningMean), reference.Widen(d.runningVar))
 	r.check(mean, wantMean)
 	r.check(variance, wantVar)
-	// The error of the normalised value enters the slope with a factor below 2, the
-	// largest second derivative of the activations.
+	// The error of the normalised value enters the slope multiplied by the second derivative.
 	inner := reference.ActivationBackward(s, reference.Widen(d.dy), pre.Value)
 	wantX, wantGamma, wantBeta := ref.Backward(inner.Value, reference.Widen(d.x), reference.Widen(d.gamma))
-	extraX, extraGamma, extraBeta := ref.Backward(errorOfSlope(d.dy, pre), reference.Widen(d.x), reference.Widen(d.gamma))
+	extraX, extraGamma, extraBeta := ref.Backward(errorOfSlope(s, d.dy, pre), reference.Widen(d.x), reference.Widen(d.gamma))
 	for _, w := range []struct {
 		got         *device.Tensor
 		want, extra reference.Sums
@@ -114,20 +113,22 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 
 // errorOfSlope returns |dy| times what the magnitude of the normalised value allows
 // the slope to be off, in the units of the tolerance.
-func errorOfSlope(dy []float32, pre reference.Sums) []float64 {
+func errorOfSlope(s device.ActivationSpec, dy []float32, pre reference.Sums) []float64 {
 	e := make([]float64, len(dy))
+	_, second := LargestSlopes(s)
 	for i, d := range dy {
-		e[i] = math.Abs(float64(d)) * 2 * (1 + pre.Magnitude[i])
+		e[i] = math.Abs(float64(d)) * (reference.SlopeMagnitude(s, pre.Value[i]) + second*pre.Magnitude[i])
 	}
 	return e
 }
 
-// through returns f(v): v's error is multiplied by the slope, which is at most 1.2.
+// through returns f(v): v's error is multiplied by the slope.
 func through(s device.ActivationSpec, v reference.Sums) reference.Sums {
 	y := reference.ActivationForward(s, v.Value)
 	y.Ulps = max(y.Ulps, v.Ulps)
+	slope, _ := LargestSlopes(s)
 	for i := range y.Magnitude {
-		y.Magnitude[i] += 1.2 * v.Magnitude[i]
+		y.Magnitude[i] += slope * v.Magnitude[i]
 	}
 	return y
 }
@@ -315,15 +316,16 @@ func fusedBatchNormOperation() Operation {
 		Name: "fused-batchnorm", Constructor: "NewBatchNormActivation", Group: Elementwise, Types: allFloats, Test: testFusedBatchNorm,
 		Calls: func(size Size) []Call {
 			var calls []Call
-			for _, kind := range []device.ActivationKind{device.ReLU, device.GELU} {
+			for _, act := range []nn.ActivationLayer{nn.ReLU{}, nn.GELU{}} {
+				f := act.Activation().Function
 				construct := func(dev device.Device, s device.BatchNormSpec) (device.BatchNorm, error) {
 					fused, ok := dev.(device.FusedBatchNorm)
 					if !ok {
 						return nil, device.ErrNotSupported
 					}
-					return fused.NewBatchNormActivation(s, kind)
+					return fused.NewBatchNormActivation(s, f)
 				}
-				calls = append(calls, batchNormCalls(size, "batch-norm-"+kind.String(), construct)...)
+				calls = append(calls, batchNormCalls(size, "batch-norm-"+f.Name, construct)...)
 			}
 			return calls
 		},

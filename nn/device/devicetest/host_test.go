@@ -102,9 +102,9 @@ type batchNormActivation struct {
 	act device.ActivationSpec
 }
 
-func (h host) NewBatchNormActivation(s device.BatchNormSpec, kind device.ActivationKind) (device.BatchNorm, error) {
+func (h host) NewBatchNormActivation(s device.BatchNormSpec, f *device.Function) (device.BatchNorm, error) {
 	norm, err := h.NewBatchNorm(s)
-	return batchNormActivation{norm, s, device.ActivationSpec{Kind: kind}}, err
+	return batchNormActivation{norm, s, device.ActivationSpec{Function: f}}, err
 }
 
 func (p batchNormActivation) formula(x *device.Tensor) reference.BatchNorm {

@@ -60,6 +60,7 @@ func testOptimizer(t *testing.T, dev device.Device, opt Options) {
 func (c optimizerCase) hyperAt(step int) []float32 {
 	var flat []float32
 	for _, row := range c.hyper {
+		device.SetBetas(row[:], float64(row[device.HyperMomentum]), float64(row[device.HyperBeta2]))
 		if c.spec.Kind == device.Adam {
 			row[device.HyperCorrection1] = float32(1 / (1 - math.Pow(float64(row[device.HyperMomentum]), float64(step))))
 			row[device.HyperCorrection2] = float32(1 / (1 - math.Pow(float64(row[device.HyperBeta2]), float64(step))))
@@ -233,7 +234,10 @@ func optimizerCalls(size Size) []Call {
 			if err != nil {
 				return Work{}, err
 			}
-			hyper := o.numbers([]float32{1e-3, 0.01, 0.9, 0.999, 1.5, 1.25, 0.5, 0, 2e-3, 0, 0.5, 0.9, 2, 3, 1, 0}, 2, device.HyperLen)
+			hyper := o.numbers([]float32{
+				1e-3, 0.01, 0.9, 0.999, 1.5, 1.25, 0.5, 0.1, 0.001, 0,
+				2e-3, 0, 0.5, 0.9, 2, 3, 1, 0.5, 0.1, 0,
+			}, 2, device.HyperLen)
 			w.Run, w.Results = func() { p.Step(hyper) }, w.Updated
 			w.Bytes += 2 * bytesOf(w.Updated...) // read and written
 			return w, nil

@@ -143,29 +143,29 @@ func TestReferenceBatchNorm(t *testing.T) {
 	wantGradient(t, "dbeta", beta, dbeta.Value, loss)
 }
 
+// Magnitudes follow from the function alone. These are of functions whose terms are known.
 func TestReferenceActivations(t *testing.T) {
-	for _, c := range []struct {
-		kind    device.ActivationKind
-		x, want float64
-	}{
-		{device.ReLU, -2, 0}, {device.ReLU, 3, 3},
-		{device.LeakyReLU, -2, -0.5}, {device.LeakyReLU, 3, 3},
-		{device.GELU, 1, 0.8413447460685429}, {device.GELU, -1, -0.15865525393145707},
-		{device.GELUTanh, 1, 0.8411919906082768}, {device.GELUTanh, -1, -0.15880800939172324},
-		{device.Sigmoid, math.Log(3), 0.75}, {device.Sigmoid, -math.Log(3), 0.25},
-		{device.Tanh, math.Log(2), 0.6}, {device.Tanh, -math.Log(2), -0.6},
-		{device.SiLU, math.Log(3), 0.75 * math.Log(3)},
-	} {
-		got := reference.ActivationForward(device.ActivationSpec{Kind: c.kind, Alpha: 0.25}, []float64{c.x}).Value
-		wantValues(t, fmt.Sprintf("%v(%v)", c.kind, c.x), got, c.want)
+	relu := device.ActivationSpec{Function: reluFunction()}
+	for _, x := range []float64{-2, -1e-3, 0, 1e-3, 2} {
+		wantValues(t, fmt.Sprintf("magnitudes of relu at %v", x),
+			[]float64{reference.ValueMagnitude(relu, x), reference.SlopeMagnitude(relu, x)}, relu.Function.Value(x, 0), relu.Function.Slope(x, 0))
 	}
-	for _, kind := range activationKinds() {
-		s := device.ActivationSpec{Kind: kind, Alpha: 0.25}
-		x := reference.Widen(newSource("reference/activation").between(100, -4, 4))
-		dy := reference.Widen(newSource("reference/activation/dy").values(100))
-		wantGradient(t, kind.String(), x, reference.ActivationBackward(s, dy, x).Value, func(x []float64) float64 {
-			return dot(dy, reference.ActivationForward(s, x).Value)
-		})
+	first, second := LargestSlopes(relu)
+	wantValues(t, "largest slopes of relu", []float64{first, second}, 1, 0)
+	// e^x at x: |x e^x| where |x| > 1; its slope is e^x (1 + |x| + x^2/(1+x^2)/2).
+	exp := device.ActivationSpec{Function: &device.Function{
+		Name:  "exp",
+		Value: func(x, _ float64) float64 { return math.Exp(x) },
+		Slope: func(x, _ float64) float64 { return math.Exp(x) },
+	}}
+	for _, x := range []float64{-3, 0.5, 2} {
+		e := math.Exp(x)
+		got := []float64{reference.ValueMagnitude(exp, x) / e, reference.SlopeMagnitude(exp, x) / e}
+		for i, want := range []float64{math.Max(1, math.Abs(x)), 1 + math.Abs(x) + x*x/(1+x*x)/2} {
+			if math.Abs(got[i]-want) > 1e-5*want {
+				t.Errorf("magnitudes of exp at %v are %v times it, want %v", x, got[i], want)
+			}
+		}
 	}
 }
 
@@ -241,6 +241,7 @@ func TestReferenceSoftmax(t *testing.T) {
 func TestReferenceOptimizer(t *testing.T) {
 	two := func(s device.OptimizerSpec, h [device.HyperLen]float32) float64 {
 		p := reference.Parameter{W: 1}
+		device.SetBetas(h[:], float64(h[device.HyperMomentum]), float64(h[device.HyperBeta2]))
 		p.Step(s, reference.Widen(h[:]), 2)
 		p.Step(s, reference.Widen(h[:]), 4)
 		return p.W
@@ -252,20 +253,20 @@ func TestReferenceOptimizer(t *testing.T) {
 		want float64
 	}{
 		// 1 - 0.5*2 - 0.5*4.
-		{"sgd", device.OptimizerSpec{Kind: device.SGD}, [8]float32{0.5, 0, 0, 0, 1, 1, 1}, -2},
+		{"sgd", device.OptimizerSpec{Kind: device.SGD}, [device.HyperLen]float32{0.5, 0, 0, 0, 1, 1, 1}, -2},
 		// v = 2, then 0.5*2 + 4 = 5: 1 - 0.5*2 - 0.5*5.
-		{"momentum", device.OptimizerSpec{Kind: device.SGD}, [8]float32{0.5, 0, 0.5, 0, 1, 1, 1}, -2.5},
+		{"momentum", device.OptimizerSpec{Kind: device.SGD}, [device.HyperLen]float32{0.5, 0, 0.5, 0, 1, 1, 1}, -2.5},
 		// 2 + 0.5*2 = 3, then 4 + 0.5*5 = 6.5.
-		{"nesterov", device.OptimizerSpec{Kind: device.SGD, Nesterov: true}, [8]float32{0.5, 0, 0.5, 0, 1, 1, 1}, 1 - 1.5 - 3.25},
+		{"nesterov", device.OptimizerSpec{Kind: device.SGD, Nesterov: true}, [device.HyperLen]float32{0.5, 0, 0.5, 0, 1, 1, 1}, 1 - 1.5 - 3.25},
 		// g = 2 + 1*1 = 3, w = -0.5; g = 4 - 0.5 = 3.5.
-		{"decay", device.OptimizerSpec{Kind: device.SGD}, [8]float32{0.5, 1, 0, 0, 1, 1, 1}, -0.5 - 1.75},
+		{"decay", device.OptimizerSpec{Kind: device.SGD}, [device.HyperLen]float32{0.5, 1, 0, 0, 1, 1, 1}, -0.5 - 1.75},
 		// w = 1 - 0.25*1 - 0.5*1 = 0.25 (gradients halved); then 0.25 - 0.0625 - 1.
-		{"decoupled", device.OptimizerSpec{Kind: device.SGD, Decoupled: true}, [8]float32{0.5, 0.5, 0, 0, 1, 1, 0.5}, 0.25 - 0.0625 - 1},
+		{"decoupled", device.OptimizerSpec{Kind: device.SGD, Decoupled: true}, [device.HyperLen]float32{0.5, 0.5, 0, 0, 1, 1, 0.5}, 0.25 - 0.0625 - 1},
 		// m = 1, v = 2, 1/sqrt 2; m = 2.5, v = 1 + 8 = 9, 2.5/3.
-		{"adam", device.OptimizerSpec{Kind: device.Adam}, [8]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 1/math.Sqrt(2) - 2.5/3},
+		{"adam", device.OptimizerSpec{Kind: device.Adam}, [device.HyperLen]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 1/math.Sqrt(2) - 2.5/3},
 		// v = 2 and 9: 2/sqrt 2, then 4/3.
-		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp}, [8]float32{1, 0, 0, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - 4.0/3},
-		{"rmsprop with momentum", device.OptimizerSpec{Kind: device.RMSProp}, [8]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - (1/math.Sqrt(2) + 4.0/3)},
+		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp}, [device.HyperLen]float32{1, 0, 0, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - 4.0/3},
+		{"rmsprop with momentum", device.OptimizerSpec{Kind: device.RMSProp}, [device.HyperLen]float32{1, 0, 0.5, 0.5, 1, 1, 1}, 1 - 2/math.Sqrt(2) - (1/math.Sqrt(2) + 4.0/3)},
 	} {
 		wantValues(t, c.name, []float64{two(c.spec, c.h)}, c.want)
 	}

@@ -1,98 +1,60 @@
 package reference
 
 import (
-	"fmt"
 	"math"
 
 	"trainer/nn/device"
 )
 
-// phi is the density of the normal distribution, bigPhi its distribution function.
-func phi(x float64) float64    { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi) }
-func bigPhi(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
+// The error that an activation's result may have follows from the function: with f computed in float32 from terms of
+// relative error u, where u is a few units in the last place,
+//
+//   - rounding x, or an argument of exp that is in proportion to a power of x, moves f by u |x f'(x)|, and the last
+//     operations by u |f(x)|: ValueMagnitude is the larger of the two;
+//   - the same holds for f', whose derivative is f''. Where its terms cancel it is small beside them, but not
+//     everywhere, because they are different functions of x: the curvature of f' shows how large they are. SlopeMagnitude
+//     is |f'| + |x f''| + x^2/(1+x^2) |g|/2, with g the third derivative of f, where x^2/(1+x^2) is the square of the distance over which the functions
+//     of exp vary, 1/|x| for large x and |x| for small ones, the latter because terms that vanish with x have errors that do.
+//
+// Where an exponential e^u underflows and a device flushes it, f' may lose all of e^u times its factor. This factor is about
+// |x f''/f'|, the product of x and the derivative of u.
+//
+// Of a piecewise linear function the derivatives above the first are 0: its slope has to be exact.
 
-func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+// derivativeStep is the relative step of the differences below: their error, of its square, is 1e-6 of the derivative.
+const derivativeStep = 0x1p-10
 
-// geluTanhArgument returns u = sqrt(2/pi) (x + 0.044715 x^3) and du/dx.
-func geluTanhArgument(x float64) (u, slope float64) {
-	const root = 0.79788456080286535588 // sqrt(2/pi)
-	return root * (x + 0.044715*x*x*x), root * (1 + 3*0.044715*x*x)
-}
+// underflow is the smallest normal float32 in units of the error allowed.
+const underflow = 0x1p-126 / (FunctionUlps * Ulp)
 
-// activate returns f(x) and the magnitude of its terms. GELU's two halves,
-// x/2 + x/2*erf, cancel for negative x; the other functions don't cancel.
-func activate(kind device.ActivationKind, alpha, x float64) (value, magnitude float64) {
-	switch kind {
-	case device.ReLU:
-		value = math.Max(x, 0)
-	case device.LeakyReLU:
-		value = x
-		if x < 0 {
-			value = alpha * x
-		}
-	case device.GELU:
-		return x * bigPhi(x), math.Abs(x) / 2 * (1 + math.Abs(math.Erf(x/math.Sqrt2)))
-	case device.GELUTanh:
-		u, _ := geluTanhArgument(x)
-		return x / 2 * (1 + math.Tanh(u)), math.Abs(x) / 2 * (1 + math.Abs(math.Tanh(u)))
-	case device.Sigmoid:
-		value = sigmoid(x)
-	case device.Tanh:
-		value = math.Tanh(x)
-	case device.SiLU:
-		value = x * sigmoid(x)
-	default:
-		panic(fmt.Sprintf("reference: no formula of %v", kind))
+// ValueMagnitude returns what the error of f(x) is in proportion to.
+func ValueMagnitude(s device.ActivationSpec, x float64) float64 {
+	alpha := float64(s.Alpha)
+	value := math.Abs(s.Function.Value(x, alpha))
+	if slope := math.Abs(x * s.Function.Slope(x, alpha)); slope > value && !math.IsInf(slope, 0) {
+		return slope
 	}
-	return value, math.Abs(value)
+	return value
 }
 
-// slope returns f'(x) and the magnitude of its terms; at 0 the slopes of ReLU and
-// LeakyReLU are those of the negative side. The complements 1-s and 1-tanh^2 are
-// computed without cancellation, as sigmoid(-x) and 1/cosh^2.
-func slope(kind device.ActivationKind, alpha, x float64) (value, magnitude float64) {
-	switch kind {
-	case device.ReLU:
-		if x > 0 {
-			value = 1
-		}
-	case device.LeakyReLU:
-		value = alpha
-		if x > 0 {
-			value = 1
-		}
-	case device.GELU:
-		return bigPhi(x) + x*phi(x), (1+math.Abs(math.Erf(x/math.Sqrt2)))/2 + math.Abs(x)*phi(x)*(1+x*x)
-	case device.GELUTanh:
-		u, du := geluTanhArgument(x)
-		th, rest := math.Tanh(u), 1/(math.Cosh(u)*math.Cosh(u))
-		return (1+th)/2 + x/2*rest*du, (1+math.Abs(th))/2 + math.Abs(x)/2*complement(rest)*du
-	case device.Sigmoid:
-		s, rest := sigmoid(x), sigmoid(-x)
-		return s * rest, s * complement(rest)
-	case device.Tanh:
-		rest := 1 / (math.Cosh(x) * math.Cosh(x))
-		return rest, complement(rest)
-	case device.SiLU:
-		s, rest := sigmoid(x), sigmoid(-x)
-		return s + x*s*rest, s + math.Abs(x)*s*complement(rest)
-	default:
-		panic(fmt.Sprintf("reference: no formula of %v", kind))
+// SlopeMagnitude returns what the error of f'(x) is in proportion to.
+func SlopeMagnitude(s device.ActivationSpec, x float64) float64 {
+	f, alpha := s.Function.Slope, float64(s.Alpha)
+	here, above, below := f(x, alpha), f(x*(1+derivativeStep), alpha), f(x*(1-derivativeStep), alpha)
+	first := (above - below) / (2 * derivativeStep)                        // x f''
+	second := (above - 2*here + below) / (derivativeStep * derivativeStep) // x^2 times the third derivative
+	m := math.Abs(here) + math.Abs(first) + math.Abs(second)/(1+x*x)/2
+	if here != 0 {
+		m += math.Abs(first/here) * underflow
 	}
-	return value, math.Abs(value)
+	return m
 }
-
-// complement returns the magnitude of q = 1-p for an implementation that subtracts p, a
-// float32, from 1. That is 1+p, until q is so small that p becomes 1: the whole of q is
-// lost then, but no more.
-func complement(q float64) float64 { return math.Min(2-q, q*(1<<24)) }
 
 // ActivationForward returns y = f(x).
 func ActivationForward(s device.ActivationSpec, x []float64) Sums {
 	y := NewSums(len(x), FunctionUlps)
 	for i, v := range x {
-		value, magnitude := activate(s.Kind, float64(s.Alpha), v)
-		y.Set(i, value, magnitude)
+		y.Set(i, s.Function.Value(v, float64(s.Alpha)), ValueMagnitude(s, v))
 	}
 	return y
 }
@@ -101,8 +63,7 @@ func ActivationForward(s device.ActivationSpec, x []float64) Sums {
 func ActivationBackward(s device.ActivationSpec, dy, x []float64) Sums {
 	dx := NewSums(len(x), FunctionUlps)
 	for i, v := range x {
-		value, magnitude := slope(s.Kind, float64(s.Alpha), v)
-		dx.Set(i, dy[i]*value, math.Abs(dy[i])*magnitude)
+		dx.Set(i, dy[i]*s.Function.Slope(v, float64(s.Alpha)), math.Abs(dy[i])*SlopeMagnitude(s, v))
 	}
 	return dx
 }
@@ -114,8 +75,8 @@ type activation struct {
 
 // NewActivation makes a plan of an elementwise activation.
 func (o *Operations) NewActivation(s device.ActivationSpec) (device.Activation, error) {
-	require("activation", s.Kind >= device.ReLU && s.Kind <= device.SiLU && s.Len > 0, "kind %d over %d elements", s.Kind, s.Len)
-	return made[device.Activation](o, "activation "+s.Kind.String(), activation{o, s}, o.accepts(s.DType))
+	require("activation", s.Function != nil && s.Len > 0, "function %v over %d elements", s.Function, s.Len)
+	return made[device.Activation](o, "activation "+s.Function.Name, activation{o, s}, o.accepts(s.DType))
 }
 
 func (p activation) Forward(y, x *device.Tensor) {

@@ -4,12 +4,12 @@ import (
 	"trainer/nn/device"
 )
 
-// Average returns decay*dst + (1-decay)*src.
-func Average(decay float64, dst, src []float64) Sums {
+// Average returns weights[0]*dst + weights[1]*src.
+func Average(weights []float64, dst, src []float64) Sums {
 	mean := NewSums(len(dst), ElementwiseUlps)
 	for i := range dst {
-		mean.Add(i, decay*dst[i])
-		mean.Add(i, (1-decay)*src[i])
+		mean.Add(i, weights[0]*dst[i])
+		mean.Add(i, weights[1]*src[i])
 	}
 	return mean
 }
@@ -28,14 +28,14 @@ func (o *Operations) NewAverage(s device.AverageSpec) (device.Average, error) {
 	return made[device.Average](o, "average", average{o, s}, nil)
 }
 
-func (p average) Run(decay *device.Tensor) {
+func (p average) Run(weights *device.Tensor) {
 	const op = "average"
-	device.Check(op, "decay", decay, device.Float32, 1)
+	device.Check(op, "weights", weights, device.Float32, 2)
 	if !p.begin(op) {
 		return
 	}
 	for i, dst := range p.s.Dst {
-		p.store(op, dst, Average(p.loadAt(decay, 0), p.load(dst), p.load(p.s.Src[i])).Value)
+		p.store(op, dst, Average(p.load(weights), p.load(dst), p.load(p.s.Src[i])).Value)
 		if p.s.CopyBack {
 			p.memory.Copy(p.s.Src[i], dst)
 		}

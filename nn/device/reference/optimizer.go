@@ -51,9 +51,10 @@ func (p *Parameter) sgd(g, terms, momentum float64, nesterov bool) (update, size
 // m*Correction1 / (sqrt(v*Correction2) + epsilon).
 func (p *Parameter) adam(g, terms float64, h []float64, epsilon float64) (update, size float64) {
 	b1, b2 := h[device.HyperMomentum], h[device.HyperBeta2]
-	p.State1 = b1*p.State1 + (1-b1)*g
-	p.State2 = b2*p.State2 + (1-b2)*g*g
-	p.Magnitude1 = b1*p.Magnitude1 + (1-b1)*terms
+	new1, new2 := h[device.HyperNewMomentum], h[device.HyperNewBeta2]
+	p.State1 = b1*p.State1 + new1*g
+	p.State2 = b2*p.State2 + new2*g*g
+	p.Magnitude1 = b1*p.Magnitude1 + new1*terms
 	scale := h[device.HyperCorrection1] / (math.Sqrt(p.State2*h[device.HyperCorrection2]) + epsilon)
 	return p.State1 * scale, p.Magnitude1 * scale
 }
@@ -62,7 +63,7 @@ func (p *Parameter) adam(g, terms float64, h []float64, epsilon float64) (update
 // u, which without momentum is g/(sqrt(v)+epsilon).
 func (p *Parameter) rmsProp(g, terms float64, h []float64, epsilon float64) (update, size float64) {
 	b2, momentum := h[device.HyperBeta2], h[device.HyperMomentum]
-	p.State1 = b2*p.State1 + (1-b2)*g*g
+	p.State1 = b2*p.State1 + h[device.HyperNewBeta2]*g*g
 	scale := 1 / (math.Sqrt(p.State1) + epsilon)
 	p.State2 = momentum*p.State2 + g*scale
 	p.Magnitude1 = momentum*p.Magnitude1 + terms*scale

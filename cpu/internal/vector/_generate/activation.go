@@ -1,154 +1,85 @@
 package main
 
 import (
-	. "github.com/mmcloughlin/avo/build"
+	"bytes"
+	_ "embed"
+	"go/format"
+	"os"
+	"strings"
+	"text/template"
+
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-const (
-	geluTanhScale = 2 * 0.79788456080286535588
-	geluTanhCubic = 0.044715
-	geluTanhLimit = 16
-)
+// activation is an elementwise function as the CPU computes it: in Go, and in terms of a machine, which gives a kernel
+// for each instruction set. The Go loop is what defines it: kernels are tested against it.
+type activation struct {
+	name string // of nn's device.Function
 
-// forward emits y = f(x); prepare loads what f keeps in registers.
-func forward(m *machine, name, formula string, prepare func() func(x VecVirtual) VecVirtual) {
-	m.text(name+"Forward", "y, x *float32, n int, alpha float32", formula)
-	y, x, n := pointer("y"), pointer("x"), pointer("n")
-	f := prepare()
-	m.walk(n, false, func(i Register) { m.store(f(m.load(element(x, i))), element(y, i)) })
-	m.end()
+	// Go statements: the first sets y[i] from v, which is x[i], the second dx[i] from v and dy[i]. Each function has
+	// loops of its own, because a call of a function value for each element takes 2.3 times as long.
+	goForward, goBackward string
+
+	// The kernels' formulas, and what they keep in registers.
+	forward  func(m *machine) func(x VecVirtual) VecVirtual
+	backward func(m *machine) func(dy, x VecVirtual) VecVirtual
 }
 
-// backward emits dx = g(dy, x).
-func backward(m *machine, name, formula string, prepare func() func(dy, x VecVirtual) VecVirtual) {
-	m.text(name+"Backward", "dx, dy, x *float32, n int, alpha float32", formula)
-	dx, dy, x, n := pointer("dx"), pointer("dy"), pointer("x"), pointer("n")
-	f := prepare()
-	m.walk(n, false, func(i Register) {
-		m.store(f(m.load(element(dy, i)), m.load(element(x, i))), element(dx, i))
-	})
-	m.end()
-}
-
-func activations(m *machine) {
-	rectifiers(m)
-	gelu(m)
-	geluTanh(m)
-	logistic(m)
-	forward(m, "Tanh", "y = tanh(x).", func() func(x VecVirtual) VecVirtual {
-		ten := m.hold(constant(10))
-		return func(x VecVirtual) VecVirtual { return m.tanh(x, ten) }
-	})
-	backward(m, "Tanh", "dx = dy 4s(1-s), s = sigmoid(2x).", func() func(dy, x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(dy, x VecVirtual) VecVirtual {
-			_, slope := f.sigmoid(m.add(x, x), false, true)
-			return m.mul(dy, m.mul(slope, constant(4)))
-		}
-	})
-}
-
-// relu returns max(x, 0), with NaN for NaN and +0 for -0.
-func (m *machine) relu(x, zero VecVirtual) VecVirtual {
-	return m.where(m.compare(notLessOrEqual, x, zero), x)
-}
-
-func rectifiers(m *machine) {
-	forward(m, "ReLU", "y = max(x, 0).", func() func(x VecVirtual) VecVirtual {
-		zero := m.zero()
-		return func(x VecVirtual) VecVirtual { return m.relu(x, zero) }
-	})
-	backward(m, "ReLU", "dx = dy where x > 0, else 0.", func() func(dy, x VecVirtual) VecVirtual {
-		zero := m.zero()
-		return func(dy, x VecVirtual) VecVirtual { return m.where(m.compare(greater, x, zero), dy) }
-	})
-	forward(m, "LeakyReLU", "y = x where x > 0, else alpha*x.", func() func(x VecVirtual) VecVirtual {
-		alpha := m.broadcast("alpha")
-		return func(x VecVirtual) VecVirtual { return m.choose(m.negative(x), m.mul(x, alpha), x) }
-	})
-	backward(m, "LeakyReLU", "dx = dy where x > 0, else alpha*dy.", func() func(dy, x VecVirtual) VecVirtual {
-		zero, alpha := m.zero(), m.broadcast("alpha")
-		return func(dy, x VecVirtual) VecVirtual {
-			return m.choose(m.compare(greater, x, zero), dy, m.mul(dy, alpha))
-		}
-	})
-}
-
-func gelu(m *machine) {
-	forward(m, "GELU", "y = x Phi(x).", func() func(x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(x VecVirtual) VecVirtual {
-			cdf, _ := f.normal(x, false)
-			return m.mul(cdf, x)
-		}
-	})
-	backward(m, "GELU", "dx = dy (Phi(x) + x phi(x)).", func() func(dy, x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(dy, x VecVirtual) VecVirtual {
-			cdf, pdf := f.normal(x, true)
-			VFMADD231PS(x, pdf, cdf)
-			return m.mul(cdf, dy)
-		}
-	})
-}
-
-func geluTanh(m *machine) {
-	// argument returns 2u = 2 sqrt(2/pi) x (1 + 0.044715 x^2).
-	argument := func(x, square VecVirtual) VecVirtual {
-		u := m.mulAdd(square, m.hold(constant(geluTanhCubic)), constant(1))
-		return m.mul(m.mul(x, constant(geluTanhScale)), u)
+// Symbol is the function's part of the kernels' names: LeakyRelu.
+func (a activation) Symbol() string {
+	var s strings.Builder
+	for word := range strings.SplitSeq(a.name, "-") {
+		s.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
-	forward(m, "GELUTanh", "y = x sigmoid(2u).", func() func(x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(x VecVirtual) VecVirtual {
-			s, _ := f.sigmoid(argument(x, m.mul(x, x)), true, false)
-			return m.mul(x, s)
-		}
-	})
-	backward(m, "GELUTanh", "dx = dy (s + x s' d(2u)/dx), s = sigmoid(2u).", func() func(dy, x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(dy, x VecVirtual) VecVirtual {
-			x = m.atMost(x, m.hold(constant(geluTanhLimit)))
-			x = m.atLeast(x, m.hold(constant(-geluTanhLimit)))
-			square := m.mul(x, x)
-			s, slope := f.sigmoid(argument(x, square), true, true)
-			inner := m.mulAdd(square, m.hold(constant(3*geluTanhCubic*geluTanhScale)), constant(geluTanhScale))
-			VFMADD231PS(m.mul(x, slope), inner, s)
-			return m.mul(dy, s)
-		}
-	})
+	return s.String()
 }
 
-// logistic emits the sigmoid and what is made of it.
-func logistic(m *machine) {
-	forward(m, "Sigmoid", "y = 1/(1 + exp(-x)).", func() func(x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(x VecVirtual) VecVirtual {
-			s, _ := f.sigmoid(x, true, false)
-			return s
-		}
-	})
-	backward(m, "Sigmoid", "dx = dy s(1-s).", func() func(dy, x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(dy, x VecVirtual) VecVirtual {
-			_, slope := f.sigmoid(x, false, true)
-			return m.mul(dy, slope)
-		}
-	})
-	forward(m, "SiLU", "y = x sigmoid(x).", func() func(x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(x VecVirtual) VecVirtual {
-			s, _ := f.sigmoid(x, true, false)
-			return m.mul(x, s)
-		}
-	})
-	backward(m, "SiLU", "dx = dy (s + x s(1-s)).", func() func(dy, x VecVirtual) VecVirtual {
-		f := m.exponential()
-		return func(dy, x VecVirtual) VecVirtual {
-			s, slope := f.sigmoid(x, true, true)
-			VFMADD231PS(x, slope, s)
-			return m.mul(dy, s)
-		}
-	})
+// Loop is the name of the Go loops: leakyRelu.
+func (a activation) Loop() string {
+	s := a.Symbol()
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// Name, GoForward and GoBackward are for the template.
+func (a activation) Name() string       { return a.name }
+func (a activation) GoForward() string  { return a.goForward }
+func (a activation) GoBackward() string { return a.goBackward }
+
+// emit writes the kernels y = f(x) and dx = dy f'(x).
+func (a activation) emit(m *machine) {
+	m.text(a.Symbol()+"Forward", "y, x *float32, n int, alpha float32", "y = f(x), f being "+a.name+".")
+	{
+		y, x, n := pointer("y"), pointer("x"), pointer("n")
+		f := a.forward(m)
+		m.walk(n, false, func(i Register) { m.store(f(m.load(element(x, i))), element(y, i)) })
+	}
+	m.end()
+	m.text(a.Symbol()+"Backward", "dx, dy, x *float32, n int, alpha float32", "dx = dy f'(x), f being "+a.name+".")
+	{
+		dx, dy, x, n := pointer("dx"), pointer("dy"), pointer("x"), pointer("n")
+		g := a.backward(m)
+		m.walk(n, false, func(i Register) {
+			m.store(g(m.load(element(dy, i)), m.load(element(x, i))), element(dx, i))
+		})
+	}
+	m.end()
+}
+
+//go:embed loops.tmpl
+var loops string
+
+//go:embed tables.tmpl
+var tablesOfKernels string
+
+// writeGo writes a Go file made of all activations.
+func writeGo(path, text string) error {
+	var b bytes.Buffer
+	if err := template.Must(template.New(path).Parse(text)).Execute(&b, activations()); err != nil {
+		return err
+	}
+	formatted, err := format.Source(b.Bytes())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, formatted, 0o666)
 }

@@ -18,6 +18,11 @@ const (
 
 	signBits      = 0x80000000
 	magnitudeBits = 0x7FFFFFFF
+
+	// Of package vector.
+	geluTanhScale = 2 * 0.79788456080286535588
+	geluTanhCubic = 0.044715
+	geluTanhLimit = 16
 )
 
 // reduce returns p = 2^k and e^r - 1, where x = k ln 2 + r. It overwrites x.
@@ -48,6 +53,23 @@ func (m exponential) expNegative(x Op) VecVirtual {
 	p, e := m.reduce(m.atLeast(x, m.least))
 	VFMADD213PS(p, p, e)
 	return e
+}
+
+// expm1Negative returns e^x - 1 for x <= 0.
+func (m exponential) expm1Negative(x Op) VecVirtual {
+	p, e := m.reduce(m.atLeast(x, m.least))
+	VFMADD213PS(m.sub(p, constant(1)), p, e)
+	return e
+}
+
+// log1p returns log(1+t) for 0 <= t <= 1.
+func (m *machine) log1p(t VecVirtual) VecVirtual {
+	s := m.div(t, m.add(t, constant(2)))
+	z := m.mul(s, s)
+	q := m.polynomial(z, 0.3333333366, 0.1999985317, 0.1429617900, 0.1085328790, 0.1161216461)
+	s = m.add(s, s)
+	VFMADD213PS(s, m.mul(s, z), q)
+	return q
 }
 
 // normal returns Phi(x) and, if wanted, the density.
@@ -93,6 +115,12 @@ func (m *machine) tanh(x, ten VecVirtual) VecVirtual {
 	VFMADD213PS(m.sub(p, constant(1)), p, e)
 	y := m.div(e, m.add(e, constant(2)))
 	return m.or(y, m.and(x, word(signBits)))
+}
+
+// geluTanhArgument returns 2u = 2 sqrt(2/pi) x (1 + 0.044715 x^2).
+func (m *machine) geluTanhArgument(x, square VecVirtual) VecVirtual {
+	u := m.mulAdd(square, m.hold(constant(geluTanhCubic)), constant(1))
+	return m.mul(m.mul(x, constant(geluTanhScale)), u)
 }
 
 // exponentials emits the sum of exp(x - shift), with and without storing the exponentials.

@@ -202,6 +202,11 @@ func (m *machine) where(condition Register, v Op) VecVirtual {
 	return r
 }
 
+// relu returns max(x, 0), with NaN for NaN and +0 for -0.
+func (m *machine) relu(x, zero VecVirtual) VecVirtual {
+	return m.where(m.compare(notLessOrEqual, x, zero), x)
+}
+
 // load returns float32s.
 func (m *machine) load(at Mem) VecVirtual {
 	v := m.vector()

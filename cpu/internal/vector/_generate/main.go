@@ -1,18 +1,28 @@
-// Command generate writes the kernels of package vector for amd64:
+// Command generate writes the kernels of package vector for amd64, and for its activations the Go loops and the
+// tables that name all of them:
 //
-//	go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg vector
+//	go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg vector -loops ../activation_loops.go -tables ../activations_amd64.go
 //
 // Each is emitted twice, for AVX-512 (F, BW, DQ and VL) and for AVX2 with FMA. A loop runs
 // over whole vectors; the remaining elements are loaded and stored under a mask, or one by
 // one, so that no element outside the operands is read or written.
 package main
 
-import . "github.com/mmcloughlin/avo/build"
+import (
+	"flag"
+	"log"
+
+	. "github.com/mmcloughlin/avo/build"
+)
 
 func main() {
+	loopsPath := flag.String("loops", "", "`file` for the activations' Go loops")
+	tablesPath := flag.String("tables", "", "`file` for the tables of their kernels")
 	ConstraintExpr("amd64,!noasm")
 	for _, m := range []*machine{avx512(), avx2()} {
-		activations(m)
+		for _, a := range activations() {
+			a.emit(m)
+		}
 		affine(m, false)
 		affine(m, true)
 		combineAffine(m, false)
@@ -36,6 +46,15 @@ func main() {
 		dropout(m)
 		exponentials(m, false)
 		exponentials(m, true)
+		correlations(m)
 	}
-	Generate()
+	Generate() // parses the flags
+	for path, text := range map[string]string{*loopsPath: loops, *tablesPath: tablesOfKernels} {
+		if path == "" {
+			continue
+		}
+		if err := writeGo(path, text); err != nil {
+			log.Fatal(err)
+		}
+	}
 }
