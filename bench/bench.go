@@ -1,5 +1,5 @@
-// Package bench holds the benchmark cases: matrix products, convolutions, elementwise
-// kernels, whole training steps and data loading, in groups of that order.
+// Package bench holds the benchmark cases: matrix products, convolutions, elementwise kernels, whole training steps and
+// data loading, in groups of this order.
 //
 // Every case reports the measure of its resource: GFLOP/s and the percentage of the multiply-add peak measured in the
 // same process, GB/s and the percentage of a measured copy, or images per second. Run with
@@ -8,7 +8,7 @@
 //	go test -bench . ./bench
 //
 // TRAINER_CPU=avx512|avx2|generic selects the instruction set, -cpu 1,2 the threads. TRAINER_BENCH_DEVICE=cuda runs the
-// cases of a GPU instead, see cuda.go.
+// GPU cases instead (see cuda.go).
 package bench
 
 import (
@@ -23,7 +23,7 @@ import (
 	"trainer/nn/device/devicetest"
 )
 
-// Run runs every case as a child of b.
+// Run runs every case as a sub-benchmark of b.
 func Run(b *testing.B) {
 	if index, ok := onCUDA(b); ok {
 		b.Run("cuda", func(b *testing.B) { runCUDA(b, index) })
@@ -60,7 +60,7 @@ func tensor(b *testing.B, d device.Device, shape ...int) *device.Tensor {
 	return must(RandomTensor(d, shape...))(b)
 }
 
-// must returns a plan, or fails the benchmark.
+// must returns the plan, or fails the benchmark on an error.
 func must[P any](p P, err error) func(b *testing.B) P {
 	return func(b *testing.B) P {
 		b.Helper()

@@ -11,21 +11,21 @@ import (
 	"trainer/nn/device"
 )
 
-// The cases of a GPU, in a build with the tag cuda:
+// The GPU cases, in a build with the tag cuda:
 //
 //	TRAINER_BENCH_DEVICE=cuda go test -tags cuda -run '^$' -bench ./bench -benchtime 0.2s
 //
-// The cases measure the plans of package gpu, each with every type that its tensors can have. Matrix products and
+// The cases measure the plans of package gpu, each with every element type that it supports. Matrix products and
 // convolutions are compared with the peak, everything else with a copy, both measured in the same process.
 
 // deviceVariable names the device whose cases run: cpu (or nothing), cuda or cuda:N.
 const deviceVariable = "TRAINER_BENCH_DEVICE"
 
-// dryVariable, if it is 1, makes the cases of a GPU run once, on small tensors, and report no speeds. It checks that they
+// dryVariable, if it is 1, makes the GPU cases run once, on small tensors, and report no speeds. That checks that they
 // work, and is the only way to run them on the software emulation of CUDA.
 const dryVariable = "TRAINER_BENCH_DRY"
 
-// onCUDA returns the number of the GPU that the environment asks for; ok is false if it asks for the CPU.
+// onCUDA returns the index of the GPU that the environment selects; ok is false if it selects the CPU.
 func onCUDA(b *testing.B) (index int, ok bool) {
 	b.Helper()
 	name := os.Getenv(deviceVariable)
@@ -53,7 +53,7 @@ type accelerator struct {
 	copy  float64                   // bytes per second that a copy reads and writes; filled in by runCopy
 }
 
-// runCUDA runs the cases of a GPU.
+// runCUDA runs the GPU cases.
 func runCUDA(b *testing.B, index int) {
 	a := &accelerator{index: index, dry: os.Getenv(dryVariable) == "1", peaks: map[gpu.Precision]float64{}}
 	a.open(b, gpu.Auto) // fails before the first case if the GPU can't be used
@@ -70,7 +70,7 @@ func runCUDA(b *testing.B, index int) {
 	}
 }
 
-// open returns the GPU, closed when b ends. It skips the case if the GPU doesn't support the precision.
+// open opens the GPU, and closes it when b ends. It skips the case if the GPU doesn't support the precision.
 func (a *accelerator) open(b *testing.B, p gpu.Precision, opts ...gpu.Option) device.Device {
 	b.Helper()
 	d, err := gpu.New(a.index, append(opts, gpu.WithPrecision(p))...)
@@ -102,7 +102,7 @@ func (a *accelerator) eachPrecision(b *testing.B, run func(b *testing.B, d devic
 }
 
 // datasheets are the dense rates in the vendor's datasheets, in 10^12 floating-point operations per second at the
-// vendor's clock, by a part of the GPU's name, longer parts first.
+// vendor's clock, by part of the GPU's name, longer parts first.
 var datasheets = []struct {
 	name             string
 	fp32, tf32, half float64 // half: float16 and bfloat16, sums in float32

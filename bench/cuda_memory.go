@@ -9,9 +9,10 @@ import (
 	"trainer/nn/device/devicetest"
 )
 
-// Memory-bound operations: this project's own kernels, on the largest activations of recipe airbench94 with its batch of
-// 1024, which fit into no cache. GB/s count the bytes that an operation has to read and write: each tensor once, except
-// in batch normalisation, whose second pass over x (and dy) can't begin before the end of the first.
+// Memory-bound operations: this project's own kernels, on the largest activations of the recipe airbench94 with its
+// batch size of 1024, which fit into no cache. GB/s count the bytes that an operation has to read and write: each
+// tensor once, except in batch normalisation, whose second pass over x (and dy) can't begin before the end of the
+// first.
 
 // memoryTypes are the types of the tensors. The kernels for bfloat16 differ from those for float16 only in the conversion.
 var memoryTypes = []device.DType{device.Float16, device.Float32}

@@ -11,12 +11,12 @@ import (
 	"trainer/nn/device/devicetest"
 )
 
-// peakSizes are the square products whose faster one is taken for the peak of a precision. They are the
-// vendor's library's, through this project's plan, on random numbers.
+// peakSizes are the sizes of two square matrix products; the faster one is taken as the peak of a
+// precision. The vendor's library computes them on random numbers, through this project's plan.
 var peakSizes = []int{4096, 8192}
 
-// peak returns the floating-point operations a second of the fastest large product, measured once. It is no
-// case of its own: b is one that wants it.
+// peak returns the floating-point operations per second of the faster large product, measured once. It is
+// not a case itself: b is the case that needs it.
 func (a *accelerator) peak(b *testing.B, d device.Device, p gpu.Precision) float64 {
 	b.Helper()
 	if known := a.peaks[p]; known > 0 || a.dry {
@@ -47,7 +47,7 @@ func (a *accelerator) flops(b *testing.B, s samples, each, peak float64) {
 	}
 }
 
-// runProducts measures the operations of a group that is bound by arithmetic, in every precision.
+// runProducts measures the operations of a compute-bound group in every precision.
 func (a *accelerator) runProducts(b *testing.B, group devicetest.Group) {
 	a.eachPrecision(b, func(b *testing.B, d device.Device, p gpu.Precision) {
 		peak := a.peak(b, d, p)

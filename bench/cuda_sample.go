@@ -22,7 +22,7 @@ const (
 	recorded   = 50                    // largest number of calls in a recording
 )
 
-// work is the work to be measured.
+// work is the work to measure.
 type work struct {
 	queue  func() error // queues one call
 	target time.Duration
@@ -63,7 +63,7 @@ func (a *accelerator) sample(b *testing.B, d device.Device, w work) samples {
 				check(b, d.Sync())
 			}
 		}
-		b.ReportMetric(0, "ns/op") // not to be reported
+		b.ReportMetric(0, "ns/op") // leave it out of the report
 		return nil
 	}
 	run, calls := prepare(b, d, w)
@@ -90,7 +90,7 @@ func prepare(b *testing.B, d device.Device, w work) (sample func() error, calls 
 		check(b, d.Sync())
 		return time.Since(start)
 	}
-	timed(2, w.queue) // loads code, and sets up what recording forbids
+	timed(2, w.queue) // loads code, and does the set-up that is not allowed in a recording
 	each := max(timed(3, w.queue)/3, time.Microsecond)
 	calls = within(w.target, each, maxCalls)
 	turn, per := w.queue, 1 // the repeated function, and its number of calls

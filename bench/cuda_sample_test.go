@@ -17,7 +17,7 @@ type recordingDevice struct {
 
 func (d *recordingDevice) Capture(step func()) (device.Graph, error) {
 	d.recordings++
-	step() // the CPU can't help doing it
+	step() // the CPU has run the step, so there is nothing left to record
 	return replay(step), nil
 }
 
@@ -26,7 +26,8 @@ type replay func()
 func (r replay) Launch()      { r() }
 func (r replay) Close() error { return nil }
 
-// A call that takes a known time is measured as that, whether it is recorded or not: the calls of a sample are counted right.
+// A call that takes a known time is measured as taking that time, recorded or not, so the number of calls in a sample
+// is right.
 func TestSample(t *testing.T) {
 	const each = 200 * time.Microsecond
 	for name, record := range map[string]bool{"recorded": true, "direct": false} {

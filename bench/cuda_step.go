@@ -81,7 +81,7 @@ func (a *accelerator) benchStep(b *testing.B, name string, v stepVariant) {
 	b.ReportMetric(float64(r.Batch), "batch")
 }
 
-// newGPUTraining makes a training of a recipe on random images.
+// newGPUTraining returns a training of a recipe on random images.
 func newGPUTraining(b *testing.B, d device.Device, r *recipe.Recipe, dtype device.DType, noGraph bool) *Training {
 	b.Helper()
 	shape := r.ImageShape()

@@ -26,7 +26,7 @@ func TestEmulationFolder(t *testing.T) {
 	fmt.Printf("emulation: %s\n", cudasim.Build(t, cudasim.Options{}))
 }
 
-// benchmark runs cases of a GPU in a separate process, on the software emulation of CUDA, with more environment variables.
+// benchmark runs GPU cases in a separate process, on the software emulation of CUDA, with more environment variables.
 // It fails the test if the emulation reports an error.
 func benchmark(t *testing.T, pattern string, variables ...string) (output string, err error) {
 	t.Helper()
@@ -47,7 +47,7 @@ func benchmark(t *testing.T, pattern string, variables ...string) (output string
 	return string(text), err
 }
 
-// On the software emulation, the cases of a GPU run only dry, and then without speeds.
+// On the software emulation, the GPU cases run only as a dry run, which reports no speeds.
 func TestCasesOnTheEmulation(t *testing.T) {
 	text, err := benchmark(t, "Benchmark/cuda/gemm", dryVariable+"=")
 	if err == nil || !strings.Contains(text, "is an emulation, whose speed means nothing") {
@@ -72,7 +72,7 @@ func TestCasesOnTheEmulation(t *testing.T) {
 	}
 }
 
-// What TRAINER_BENCH_DEVICE may be.
+// Valid and invalid values of TRAINER_BENCH_DEVICE.
 func TestDeviceVariable(t *testing.T) {
 	text, err := benchmark(t, ".", deviceVariable+"=gpu")
 	if err == nil || !regexp.MustCompile(`TRAINER_BENCH_DEVICE=gpu: want cpu, cuda or cuda:N`).MatchString(text) {

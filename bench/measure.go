@@ -24,8 +24,8 @@ type Kernel struct {
 	prepare func(d device.Device, dtype device.DType) (run func(), err error)
 }
 
-// Kernels returns a matrix product, the three passes of three convolutions, which are those of the recipe cifar10-basic
-// with as many output as input channels, and a copy in memory.
+// Kernels returns a matrix product, the three passes of three convolutions like those of the recipe cifar10-basic, with
+// as many output as input channels, and a copy in memory.
 func Kernels() []Kernel {
 	const batch = 128
 	kernels := products(1024,
@@ -44,7 +44,7 @@ func LargeKernels() []Kernel {
 		square(batch, 32, 64, 64, 3, 1, false), square(batch, 16, 128, 128, 3, 1, false), square(batch, 8, 256, 256, 3, 1, false))
 }
 
-// products returns the product of two matrices [n, n], and the passes of the convolutions.
+// products returns the product of two matrices [n, n] and the three passes of each convolution.
 func products(n int, convolutions ...device.Conv2DSpec) []Kernel {
 	kernels := []Kernel{{
 		Name: "matrix product " + human(n, n, n), FLOPs: 2 * int64(n) * int64(n) * int64(n),
@@ -128,14 +128,14 @@ func random(d device.Device, dtype device.DType, shapes ...[]int) ([]*device.Ten
 	return tensors, nil
 }
 
-// Prepare allocates the operands, of a float type, and returns a function that queues the kernel once. Errors are the
-// device's.
+// Prepare allocates the operands, of a float type, and returns a function that queues the kernel once. Errors come from
+// the device.
 func (k Kernel) Prepare(d device.Device, dtype device.DType) (run func(), err error) {
 	return k.prepare(d, dtype)
 }
 
 // Measure runs the kernel in float32, once unmeasured and then for about t, at least once, and returns the runs per
-// second. t must be above 0. Errors are the device's.
+// second. t must be above 0. Errors come from the device.
 func (k Kernel) Measure(d device.Device, t time.Duration) (float64, error) {
 	run, err := k.Prepare(d, device.Float32)
 	if err == nil {
@@ -154,7 +154,7 @@ func (k Kernel) Measure(d device.Device, t time.Duration) (float64, error) {
 // perSecond calls f once unmeasured and then for about t, at least once, and returns the calls per second, or f's first
 // error.
 func perSecond(t time.Duration, f func() error) (float64, error) {
-	if err := f(); err != nil { // the first touches all memory
+	if err := f(); err != nil { // the first call touches all memory for the first time
 		return 0, err
 	}
 	start := time.Now()
@@ -182,7 +182,7 @@ type StepSpeed struct {
 // The batch is the recipe's, halved until a step takes no longer than t at half of peak, the device's floating-point
 // operations per second.
 //
-// Errors are those of train.NewStepper and of the device, and ctx's if it is cancelled.
+// Errors come from train.NewStepper and the device; if ctx is cancelled, the error is ctx's.
 func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape nn.Shape, peak float64, t time.Duration) (*StepSpeed, error) {
 	single, err := newTraining(d, r, shape, 1)
 	if err != nil {
@@ -216,12 +216,12 @@ func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape 
 	return &StepSpeed{Batch: batch, ImagesPerSecond: rate, FLOPs: rate * flops}, nil
 }
 
-// newTraining makes a training of a recipe's network on two batches of synthetic images.
+// newTraining returns a training of a recipe's network on two batches of synthetic images.
 func newTraining(d device.Device, r *recipe.Recipe, shape nn.Shape, batch int) (*Training, error) {
 	set := SyntheticImages(2*batch, shape[0], shape[1], shape[2])
 	split := &data.Dataset{Train: set}
 	if len(r.Data) > 0 {
-		split.Name = r.Data[0] // whose mean and standard deviation the recipe has
+		split.Name = r.Data[0] // so that the recipe's mean and standard deviation of this data set apply
 	}
 	cfg := r.TrainConfig(d, split, 1)
 	cfg.Batch = batch

@@ -9,11 +9,12 @@ import (
 	"trainer/nn/device/devicetest"
 )
 
-// The numbers of a batch of 250 images of 31 x 31 with 64 channels: far more than the caches hold, as in training.
+// The number of elements in a batch of 250 images of 31 x 31 with 64 channels: far more than the caches hold, as in
+// training.
 const elements = 250 * 31 * 31 * 64
 
-// runGroup returns the benchmark of the operations of a group, from the list of package devicetest. Those that are bound by memory
-// stand beside a copy, which is the most that memory gives.
+// runGroup returns the benchmark of the operations of a group, from the list of package devicetest. Memory-bound
+// operations are reported together with a copy, which shows the full memory bandwidth.
 func runGroup(group devicetest.Group) func(*testing.B) {
 	return func(b *testing.B) {
 		if group == devicetest.Elementwise {

@@ -16,12 +16,12 @@ import (
 )
 
 // parityBounds are the largest relative differences allowed between the losses of a recipe's first steps and the CPU's:
-// some ten times the differences on the software emulation. float32 differs in the order of sums, and each step amplifies
-// the difference of the step before; the other precisions round to 10, 10 and 7 mantissa bits, the last two after every
-// layer.
+// about ten times the differences on the software emulation. float32 differs in the order of sums, and each step
+// amplifies the difference of the step before; the other precisions round to 10, 10 and 7 mantissa bits, the last two
+// after every layer.
 var parityBounds = map[gpu.Precision]float64{gpu.FP32: 1e-4, gpu.TF32: 5e-3, gpu.FP16: 5e-3, gpu.BF16: 5e-2}
 
-// paritySize is the part of the training that is compared.
+// paritySize says how much of the training is compared.
 type paritySize struct {
 	recipes      []string
 	batch, steps int

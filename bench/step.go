@@ -9,7 +9,7 @@ import (
 )
 
 // runStep measures whole training steps of the recipes: upload, augmentation, forward,
-// loss, backward, update. Those for CIFAR-10 run on synthetic images of its size.
+// loss, backward, update. Recipes for CIFAR-10 run on synthetic images of the same size.
 func runStep(b *testing.B) {
 	for _, c := range []struct {
 		recipe  string
@@ -47,7 +47,7 @@ func benchStep(b *testing.B, name string, changes []string) {
 			b.Fatal(err)
 		}
 	}
-	step() // the first touches all memory
+	step() // the first step touches all memory for the first time
 	b.ReportAllocs()
 	loop(b, d, step)
 	reportImages(b, r.Batch)

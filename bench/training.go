@@ -41,15 +41,15 @@ func noise(x uint32) byte {
 	return byte(x >> 24)
 }
 
-// Training trains on the batches of a set, epoch after epoch, without end: whole steps as in training, and nothing
-// between them.
+// Training trains on the batches of a set, epoch after epoch, without end: whole steps as in a training run, with
+// nothing between them.
 type Training struct {
 	*train.Stepper
 	batches batches
 }
 
 // NewTraining returns a training as cfg describes it, on the batches of a loader. If the images are on the device, the
-// loader returns only their indices. Errors are those of train.NewStepper and data.NewLoader.
+// loader returns only their indices. Errors come from train.NewStepper and data.NewLoader.
 func NewTraining(cfg train.Config, load data.LoaderConfig) (*Training, error) {
 	s, err := train.NewStepper(cfg)
 	if err != nil {
@@ -79,7 +79,7 @@ func (t *Training) Close() {
 	_ = t.Stepper.Close() // nothing is lost with a recorded step
 }
 
-// batches are the batches of a loader, epoch after epoch.
+// batches returns the batches of a loader, epoch after epoch.
 type batches struct {
 	loader *data.Loader
 	epoch  int

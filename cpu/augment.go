@@ -12,15 +12,15 @@ import (
 //	y[i,j,c] = (x[i',j',c]/255 - mean[c]) / std[c]
 //	i' = reflect(i+dy)      j' = reflect(j+dx), or W-1-reflect(j+dx) if mirrored
 //
-// A task is one image. As there are only 256 values, normalisation is a table.
+// A task is one image. A pixel has only 256 values, so normalisation is a table.
 type augment struct {
 	d     *Device
 	spec  device.AugmentSpec
-	table [][256]float32 // [c], of each value
-	cols  [][]int        // one a worker: where in its row each column's pixel begins
+	table [][256]float32 // [c][value of the byte]
+	cols  [][]int        // one per worker: where the pixel of each output column begins in its row
 
-	// Operands of the call that is running. A change of every image is fixed when
-	// random is false.
+	// Operands of the current call. If random is false, every image gets the same change,
+	// fixed.
 	y      []float32
 	images []uint8
 	ids    []int32
@@ -37,7 +37,7 @@ type change struct {
 	cut        int // its side
 }
 
-// NewAugment makes a plan for augmentation.
+// NewAugment returns a plan for augmentation.
 func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	if err := d.float32Only("augment", s.DType); err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (p *augment) take(op string, y, images *device.Tensor) int {
 	return n
 }
 
-// takeIDs checks and keeps the images' numbers.
+// takeIDs checks and keeps the indices of the images.
 func (p *augment) takeIDs(op string, ids, images *device.Tensor, n int) {
 	device.CheckLen(op, "ids", ids, device.Int32, n)
 	p.ids = ints(ids)
@@ -186,7 +186,7 @@ func (p *augmentImage) move(y []float32, x []uint8, cols []int, c change) {
 	}
 }
 
-// row computes one row from one row of pixels.
+// row computes one row of the output from one row of pixels.
 func (p *augmentImage) row(y []float32, x []uint8, cols []int) {
 	switch p.spec.C {
 	case 1:
@@ -219,8 +219,8 @@ func normalizeColor(y []float32, x []uint8, cols []int, red, green, blue *[256]f
 	}
 }
 
-// reflect continues [0, n) by reflection at the edges, which are not repeated:
-// -1 is 1, and n is n-2. i is in (-n, 2n-1).
+// reflect continues [0, n) by reflection at the edges, which are not repeated: -1 becomes
+// 1, and n becomes n-2. i is in (-n, 2n-1).
 func reflect(i, n int) int {
 	if i < 0 {
 		return -i

@@ -6,7 +6,8 @@ import (
 	"trainer/nn/device"
 )
 
-// The pixels of a 2x3 image, with mean 0 and deviation 1/255, come out as they are.
+// The pixels of a 2x3 image, with mean 0 and standard deviation 1/255, come out
+// unchanged.
 func TestNormalizeMoves(t *testing.T) {
 	o := newOperands(t)
 	s := device.AugmentSpec{N: 1, H: 2, W: 3, C: 1, Mean: []float32{0}, Std: []float32{1.0 / 255}}
@@ -43,8 +44,8 @@ func TestNormalizeChannels(t *testing.T) {
 	}
 }
 
-// Every image is mirrored in exactly one of two successive epochs, about half of them
-// in the first.
+// Every image is mirrored in exactly one of two successive epochs; in the first, about
+// half of them are.
 func TestAlternatingFlip(t *testing.T) {
 	s := device.AugmentSpec{H: 8, W: 8, Flip: device.FlipAlternating, Seed: 4}
 	first := 0
@@ -65,7 +66,7 @@ func TestAlternatingFlip(t *testing.T) {
 	}
 }
 
-// Crops and cutouts reach all places, and none that isn't in the image.
+// Crops and cutouts reach every place in the image and none outside.
 func TestAugmentRanges(t *testing.T) {
 	s := device.AugmentSpec{H: 8, W: 6, Crop: 2, Cutout: 4, Flip: device.FlipRandom, Seed: 4}
 	shifts, places, mirrored := map[[2]int]int{}, map[[2]int]int{}, 0
@@ -95,7 +96,7 @@ func TestAugmentRanges(t *testing.T) {
 	}
 }
 
-// Gathering takes images by number, and refuses numbers that aren't there.
+// Gathering takes images by index, and panics if an index is out of range.
 func TestGather(t *testing.T) {
 	o := newOperands(t)
 	s := device.AugmentSpec{N: 3, H: 1, W: 1, C: 1, Mean: []float32{0}, Std: []float32{1.0 / 255}, Gather: true}

@@ -10,8 +10,8 @@ import (
 //
 //	dst = weights[0]*dst + weights[1]*src      and with CopyBack      src = dst
 //
-// (Polyak and Juditsky 1992; with CopyBack, Lookahead of Zhang et al. 2019, dst being
-// its slow weights.)
+// (Polyak and Juditsky 1992; with CopyBack this is Lookahead, Zhang et al. 2019, and dst
+// holds the slow weights.)
 type average struct {
 	d     *Device
 	spec  device.AverageSpec
@@ -23,7 +23,7 @@ type average struct {
 // averageChunk is a piece of one pair.
 type averageChunk struct{ dst, src []float32 }
 
-// NewAverage makes a plan for moving averages.
+// NewAverage returns a plan for moving averages.
 func (d *Device) NewAverage(s device.AverageSpec) (device.Average, error) {
 	if len(s.Dst) != len(s.Src) {
 		panic(fmt.Sprintf("cpu: NewAverage: %d destinations for %d sources", len(s.Dst), len(s.Src)))

@@ -8,41 +8,41 @@ import (
 	"trainer/nn/device"
 )
 
-// batchNorm is the plan of batch normalisation of x [rows, c] over the rows (Ioffe and
-// Szegedy, "Batch Normalization", 2015), with an activation f after it in the fused form.
-// For each channel, m being the number of rows:
+// batchNorm is the plan of batch normalisation of x [rows, c] over its rows (Ioffe and
+// Szegedy, "Batch Normalization", 2015). The fused form applies an activation f afterwards.
+// For each channel, with m the number of rows:
 //
 //	mean = 1/m sum x      var = 1/m sum (x-mean)^2      xhat = (x-mean) / sqrt(var+epsilon)
 //	y = f(z)              z = gamma*xhat + beta = scale*x + shift
 //
-// and backward, with dz = dy f'(z):
+// The backward pass, with dz = dy f'(z):
 //
 //	dbeta = sum dz        dgamma = sum dz*xhat
 //	dx = gamma/sqrt(var+epsilon) (dz - dbeta/m - xhat*dgamma/m) = a*dz + b*x + e
 //
-// Sums are taken in float64 in one pass, as sum x and sum x^2: products of two float32
-// are exact there, and var = sum x^2/m - mean^2 loses 2 log2(mean/std) of 53 bits, while the
-// float32 data themselves have lost log2(mean/std) of their 24 bits by being far from 0.
-// (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983, compare
-// this with the two-pass formulas, which float32 sums would need.)
+// Sums are taken in float64 in one pass, as sum x and sum x^2: products of two float32 are
+// exact there, and var = sum x^2/m - mean^2 loses 2 log2(mean/std) of 53 bits, while the
+// float32 data themselves have lost log2(mean/std) of their 24 bits because the data are far
+// from 0. (Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983,
+// compare this with two-pass formulas, which sums in float32 would need.)
 type batchNorm struct {
 	d    *Device
 	spec device.BatchNormSpec
 	columns
-	act  vector.Activation // Forward is nil where there is none
-	relu bool              // the activation is ReLU: it has its own loops
+	act  vector.Activation // Forward is nil without an activation
+	relu bool              // the activation is ReLU: ReLU has its own loops
 
-	partial      []float64 // [tasks, 2, width], the two sums of each task
+	partial      []float64 // [tasks, 2, width], two sums per task
 	total        []float64 // [2, c]
 	mean, invStd []float64 // [c], of the last Forward
 	forwardRows  int       // of the last Forward
-	// Of the last Forward, and of the last Inference: z = scale*x + shift, [width].
+	// z = scale*x + shift, [width], of the last Forward and of the last Inference.
 	scale, shift                   []float32
 	inferenceScale, inferenceShift []float32
 	a, b, e                        []float32   // dx = a*dz + b*x + e, [width]
-	scratch                        [][]float32 // one a worker: z of a chunk
+	scratch                        [][]float32 // one per worker: z of a chunk
 
-	// Operands of the call that is running.
+	// Operands of the current call.
 	rows                  int
 	y, x, dx, dy          []float32
 	gamma, beta           []float32
@@ -52,7 +52,7 @@ type batchNorm struct {
 	applyScale, applyBias []float32
 }
 
-// NewBatchNorm makes a plan for batch normalisation.
+// NewBatchNorm returns a plan for batch normalisation.
 func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
 	if err := d.float32Only("batchnorm", s.DType); err != nil {
 		return nil, err
@@ -127,8 +127,8 @@ func (p *batchNorm) takeForward(op string, y, x, gamma, beta, runningMean, runni
 	p.runningMean, p.runningVar = floats(runningMean), floats(runningVar)
 }
 
-// checkChannels panics unless t is float32 [..., c] with at most the spec's rows, and
-// returns how many it has.
+// checkChannels panics unless t is float32 [..., c] with at most as many rows as the spec
+// has, and returns the number of rows.
 func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
 	n := device.CheckUpTo(op, operand, t, device.Float32, p.spec.Rows*p.c)
 	if shape := t.Shape(); shape[len(shape)-1] != p.c {
@@ -171,14 +171,14 @@ func (p *batchNorm) setAffine(scale, shift []float32, j int, mean, invStd float6
 	p.repeat(shift, j, float32(float64(p.beta[j])-mean*s))
 }
 
-// sumsOf returns the two partial sums of task i, each of width numbers, set to 0.
+// sumsOf returns the two partial sums of task i, each of width elements, set to 0.
 func (p *batchNorm) sumsOf(i int) (first, second []float64) {
 	s := p.partial[i*2*p.width:][:2*p.width]
 	clear(s)
 	return s[:p.width], s[p.width:]
 }
 
-// mergeSums adds up the partial sums of channels [from, to).
+// mergeSums adds the partial sums of channels [from, to).
 func (p *batchNorm) mergeSums(from, to int) (first, second []float64) {
 	first, second = p.total[:p.c], p.total[p.c:]
 	count := p.sums(p.rows)
@@ -197,8 +197,8 @@ func (t *batchMoments) Do(i, _ int) {
 	p.d.vector.AddMoments(sum, sumSq, p.x[from:to])
 }
 
-// batchStatistics is the loop over groups of channels that makes mean, variance and
-// the running statistics.
+// batchStatistics is the loop over groups of channels that computes mean, variance and the
+// running statistics.
 type batchStatistics batchNorm
 
 func (t *batchStatistics) Do(i, _ int) {
@@ -233,8 +233,9 @@ func (p *batchNormalize) Do(i, _ int) {
 	}
 }
 
-// batchGradientSums is the loop over groups of rows for sum dz and sum dz*x. Where f is
-// neither absent nor ReLU, which is quickly done again, it leaves dz in dx.
+// batchGradientSums is the loop over groups of rows for sum dz and sum dz*x. If f is an
+// activation other than ReLU, it also stores dz in dx; ReLU is cheap enough to compute
+// again.
 type batchGradientSums batchNorm
 
 func (t *batchGradientSums) Do(i, worker int) {
@@ -258,8 +259,8 @@ func (t *batchGradientSums) Do(i, worker int) {
 	}
 }
 
-// batchCoefficients is the loop over groups of channels that makes dgamma, dbeta and
-// the coefficients of dx = a*dz + b*x + e:
+// batchCoefficients is the loop over groups of channels that computes dgamma, dbeta and the
+// coefficients of dx = a*dz + b*x + e:
 //
 //	a = gamma*invStd      b = -a*invStd*dgamma/m      e = -a*dbeta/m - b*mean
 type batchCoefficients batchNorm

@@ -8,8 +8,8 @@ import (
 	"trainer/nn/device"
 )
 
-// Two channels over four rows, small enough for paper. Channel 0 is 1, 3, 5, 7: mean 4,
-// variance (9+1+1+9)/4 = 5, unbiased 20/3. Channel 1 is constant.
+// Two channels over four rows, small enough to compute by hand. Channel 0 is 1, 3, 5, 7:
+// mean 4, variance (9+1+1+9)/4 = 5, unbiased 20/3. Channel 1 is constant.
 func TestBatchNormForward(t *testing.T) {
 	o := newOperands(t)
 	p := must(o.d.NewBatchNorm(device.BatchNormSpec{Rows: 4, C: 2, Epsilon: 4, Momentum: 0.25}))
@@ -63,7 +63,7 @@ func TestBatchNormFarFromZero(t *testing.T) {
 	}
 }
 
-// The fused form is the normalisation followed by the activation.
+// The fused form gives what normalisation followed by the activation gives.
 func TestBatchNormActivationIsBoth(t *testing.T) {
 	const rows, c = 300, 24
 	for _, f := range nn.Functions() {

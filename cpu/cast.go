@@ -13,12 +13,12 @@ type cast struct {
 	d    *Device
 	spec device.CastSpec
 
-	// Operands of the call that is running, and their length.
+	// Operands of the current call, and their length.
 	dst, src *device.Tensor
 	n        int
 }
 
-// NewCast makes a plan for a conversion.
+// NewCast returns a plan for a conversion.
 func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
 	if !isFloat(s.To) || !isFloat(s.From) || s.Len < 1 {
 		panic(fmt.Sprintf("cpu: NewCast: from %v to %v, %d elements", s.From, s.To, s.Len))
@@ -42,11 +42,12 @@ func (p *cast) Run(dst, src *device.Tensor) {
 	p.d.pool.Run(chunks(p.n), (*castRun)(p))
 }
 
-// castRun is the loop over chunks. Every conversion goes by way of float32, which holds
-// all the values of the other types, through a small buffer that stays in cache.
+// castRun is the loop over chunks. Every conversion goes through float32, which can
+// represent every value of the other types, in a small buffer that stays in cache.
 type castRun cast
 
-// castBuffer is the number of float32 between the two halves of a conversion.
+// castBuffer is the number of float32 elements in the buffer between the two halves of a
+// conversion.
 const castBuffer = 256
 
 func (p *castRun) Do(i, _ int) {
@@ -99,14 +100,14 @@ func widenBFloat16(y []float32, x []uint16) {
 
 const (
 	signBit      = 1 << 31
-	infinityBits = 0x7F800000 // of +Inf; above it are NaNs
+	infinityBits = 0x7F800000 // of +Inf; larger patterns are NaNs
 )
 
-// bfloat16NaN is what every NaN becomes, up to its sign.
+// bfloat16NaN is the NaN that every NaN becomes, apart from its sign.
 const bfloat16NaN = 0x7FC0
 
-// narrowBFloat16 converts float32 to bfloat16. Adding 0x7FFF, and 1 more where the
-// upper half is odd, carries into the upper half exactly when it must be rounded up.
+// narrowBFloat16 converts float32 to bfloat16. Adding 0x7FFF, and 1 more if the upper half
+// is odd, carries into the upper half exactly when it must be rounded up.
 func narrowBFloat16(y []uint16, x []float32) {
 	y = y[:len(x)]
 	for i, v := range x {
@@ -128,15 +129,16 @@ func widenFloat16(y []float32, x []uint16) {
 }
 
 const (
-	// float16 has 5 exponent bits with bias 15, and 10 fraction bits; float32 has 8
-	// with bias 127, and 23. Moved to float32's places, an exponent is 112 too small.
+	// float16 has 5 exponent bits with bias 15, and 10 mantissa bits; float32 has 8
+	// exponent bits with bias 127, and 23 mantissa bits. Moved to the place of the float32
+	// exponent, a float16 exponent is 127 - 15 = 112 too small.
 	rebias          = 127 - 15
 	float16Infinity = 0x7C00
 	float16NaN      = 0x7E00
 )
 
-// float32FromFloat16 places the bits and multiplies by 2^112, which adds what the
-// exponent lacks and makes subnormals normal. That is exact.
+// float32FromFloat16 shifts the bits into place and multiplies by 2^112, which corrects
+// the exponent and makes subnormals normal. The product is exact.
 func float32FromFloat16(v uint16) float32 {
 	magnitude := uint32(v&^0x8000) << 13
 	b := math.Float32bits(math.Float32frombits(magnitude) * 0x1p112)
@@ -162,13 +164,15 @@ func float16FromFloat32(v float32) uint16 {
 	case b > infinityBits:
 		return sign | float16NaN
 	case b >= (15+1+127)<<23:
-		return sign | float16Infinity // 2^16 and above
+		return sign | float16Infinity // 2^16 or more
 	case b < (127-14)<<23:
-		// Below 2^-14 the spacing is 2^-24. Adding 1/2, whose last place is that, rounds;
-		// the sum's lower bits are the subnormal, or the smallest normal number.
+		// Below 2^-14 the spacing is 2^-24. Adding 1/2, whose last mantissa bit is worth
+		// 2^-24, rounds to that spacing; the lower bits of the sum are the subnormal, or
+		// the smallest normal number.
 		sum := math.Float32frombits(b) + 0.5
 		return sign | uint16(math.Float32bits(sum)-math.Float32bits(0.5))
 	}
-	// The carry out of the fraction goes into the exponent, as it should, up to infinity.
+	// A carry out of the mantissa increases the exponent, which is right, and may give
+	// infinity.
 	return sign | uint16((b-rebias<<23+0xFFF+b>>13&1)>>13)
 }

@@ -7,7 +7,7 @@ import (
 	"trainer/nn/device"
 )
 
-// Float16 has 10 fraction bits: 1 + 2^-11 lies half way between two of its numbers.
+// Float16 has 10 mantissa bits: 1 + 2^-11 lies half way between two float16 numbers.
 func TestFloat16Rounding(t *testing.T) {
 	inf := math.Inf(1)
 	for _, c := range []struct {
@@ -32,7 +32,7 @@ func TestFloat16Rounding(t *testing.T) {
 	}
 }
 
-// Every float16 survives the way to float32 and back.
+// Every float16 survives the conversion to float32 and back.
 func TestFloat16RoundTrip(t *testing.T) {
 	for b := 0; b < 1<<16; b++ {
 		v := float32FromFloat16(uint16(b))
@@ -48,7 +48,7 @@ func TestFloat16RoundTrip(t *testing.T) {
 	}
 }
 
-// BFloat16 has 7 fraction bits.
+// BFloat16 has 7 mantissa bits.
 func TestBFloat16Rounding(t *testing.T) {
 	inf := math.Inf(1)
 	x := []float64{1, -3.5, 1 + 0x1p-8, 1 + 0x3p-8, 1 + 0x1p-8 + 0x1p-20, math.MaxFloat32, inf, -inf, 0x1p-149, 0x1p-133}

@@ -12,18 +12,18 @@ import (
 //
 //	g = g * min(1, MaxNorm / sqrt(sum of all g^2))      then      g = min(max(g, -MaxValue), MaxValue)
 //
-// A NaN among the gradients makes all of them NaN under MaxNorm, and stays itself under
-// MaxValue: what follows must see it.
+// With MaxNorm, one NaN makes all gradients NaN; with MaxValue it stays alone. Either way
+// the code that follows can detect it.
 type clip struct {
 	d       *Device
 	spec    device.ClipSpec
 	tasks   [][]float32 // chunks of all gradients
 	partial []float64   // sum of squares of each chunk
 
-	scale float32 // of the call that is running
+	scale float32 // of the current call
 }
 
-// NewClip makes a plan for limiting gradients.
+// NewClip returns a plan for clipping gradients.
 func (d *Device) NewClip(s device.ClipSpec) (device.Clip, error) {
 	if err := d.unscaled("clip", s.Scaling); err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ type clipNorm clip
 
 func (p *clipNorm) Do(i, _ int) { p.partial[i] = p.d.vector.SumSquares(p.tasks[i]) }
 
-// clipApply is the loop over chunks that scales and limits.
+// clipApply is the loop over chunks that scales and limits the gradients.
 type clipApply clip
 
 func (p *clipApply) Do(i, _ int) {

@@ -7,7 +7,7 @@ import (
 	"trainer/nn/device"
 )
 
-// The gradients (3, 0) and (4) have the norm 5 together.
+// Together, the gradients (3, 0) and (4) have the norm 5.
 func TestClip(t *testing.T) {
 	for _, c := range []struct {
 		name              string
@@ -30,7 +30,7 @@ func TestClip(t *testing.T) {
 	}
 }
 
-// What is not a number stays visible: clipping must not repair a diverged step.
+// NaN and infinity stay visible: clipping must not hide that a step diverged.
 func TestClipNonFinite(t *testing.T) {
 	o := newOperands(t)
 	g := o.floats([]float32{nan, 1, -1})

@@ -1,22 +1,23 @@
 package cpu
 
-// columns says how an array [rows, c] is walked when there is one number a column to
-// be added up or applied. A block of few columns is too short a loop, so several rows
-// are taken as one: the column's numbers are repeated reps times, width = reps*c of
-// them, and a loop runs over width elements, or fewer in the last rows.
+// columns says how to loop over an array [rows, c] when one number per column is to be
+// accumulated or applied. A loop over few columns is too short, so several rows are taken
+// as one: the numbers of the columns are repeated reps times, to width = reps*c of them,
+// and a loop runs over width elements, or over fewer at the last rows.
 //
-// Both row counts are multiples of reps, so that every piece begins at column 0.
+// rowsPerChunk and rowsPerSum are multiples of reps, so that every piece begins at column
+// 0.
 type columns struct {
 	c, reps, width int
 	rowsPerChunk   int // of an elementwise task
-	rowsPerSum     int // of a task that leaves one partial sum a column
+	rowsPerSum     int // of a task that leaves one partial sum per column
 }
 
 const (
-	// shortestWidth is where repeating columns ends.
+	// shortestWidth is the width at which the repeating of columns stops.
 	shortestWidth = 256
-	// A task of a sum takes at least so many elements and rows: enough that the partial
-	// sums, of 16 bytes for each 4-byte element of a row, are few beside the array.
+	// A summing task takes at least this many elements and rows, so that the partial sums
+	// (16 bytes per 4-byte element of a row) stay small compared with the array.
 	elementsPerSum = 32768
 	minRowsOfSum   = 128
 )
@@ -47,14 +48,14 @@ func (w columns) chunks(rows int) int { return divideUp(rows, w.rowsPerChunk) }
 // sums returns the number of summing tasks.
 func (w columns) sums(rows int) int { return divideUp(rows, w.rowsPerSum) }
 
-// columnsPerMerge is how many columns a task of a merge handles.
+// columnsPerMerge is the number of columns per task when partial sums are merged.
 const columnsPerMerge = 64
 
 // merges returns the number of tasks that merge partial sums.
 func (w columns) merges() int { return divideUp(w.c, columnsPerMerge) }
 
-// merge adds up columns [from, to) of partial, which holds width numbers every stride,
-// count times: task by task, then repetition by repetition.
+// merge adds columns [from, to) of partial, which holds count groups of width numbers,
+// stride apart: task by task, then repetition by repetition.
 func (w columns) merge(dst, partial []float64, from, to, stride, count int) {
 	dst = dst[from:to]
 	clear(dst)

@@ -6,16 +6,16 @@ import (
 	"trainer/nn/device"
 )
 
-// combine is the plan of y = alpha*a + beta*b, or alpha*a where there is no b.
+// combine is the plan of y = alpha*a + beta*b, or of y = alpha*a without b.
 type combine struct {
 	d    *Device
 	spec device.WeightedSumSpec
 
-	// Operands of the call that is running; b may be nil.
+	// Operands of the current call; b may be nil.
 	y, a, b []float32
 }
 
-// NewWeightedSum makes a plan for a weighted sum.
+// NewWeightedSum returns a plan for a weighted sum.
 func (d *Device) NewWeightedSum(s device.WeightedSumSpec) (device.WeightedSum, error) {
 	if err := d.float32Only("combine", s.DType); err != nil {
 		return nil, err

@@ -23,8 +23,9 @@ func newDevice(t testing.TB, opts ...Option) *Device {
 	return d
 }
 
-// TestConformance runs the suite that every device passes, on every instruction set that
-// this processor has, and on the best one with more threads than tasks in some cases.
+// TestConformance runs the suite that every device must pass on every instruction set of
+// this processor, and on the best one also with so many threads that some cases have
+// fewer tasks than threads.
 func TestConformance(t *testing.T) {
 	for i, name := range simd.Available() {
 		run(t, string(name), 2)
@@ -35,7 +36,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// winogradTile is the side of the largest tile of pixels that package winograd makes.
+// winogradTile is the side of the largest output tile of package winograd, in pixels.
 const winogradTile = 4
 
 func run(t *testing.T, instructions string, threads int) {
@@ -48,7 +49,7 @@ func run(t *testing.T, instructions string, threads int) {
 	})
 }
 
-// TestPlansAllocateNothing holds the promise that a training step makes no garbage.
+// TestPlansAllocateNothing enforces that a training step allocates nothing.
 func TestPlansAllocateNothing(t *testing.T) {
 	devicetest.RunAllocations(t, newDevice(t, WithThreads(2)))
 }

@@ -6,8 +6,9 @@ import (
 	"trainer/nn/device"
 )
 
-// conv2D computes convolutions as matrix products over the matrix of patches, of which
-// only a few rows exist at a time (see window), in cache, or none at all (see direct):
+// conv2D computes convolutions in one of three ways. The first is a matrix product with the
+// im2col matrix, of which only a few rows exist at a time, gathered into the cache (see
+// window):
 //
 //	Forward         Y[p, o]  = sum_k X[p, k] W[o, k]        X the patches of x, p = (n, i, j)
 //	BackwardData    dX[p, c] = sum_k D[p, k] W'[c, k]       D the patches of dy, W' the flipped filters
@@ -46,7 +47,7 @@ func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
 	return d.newConv2D(spec, true, nil), nil
 }
 
-// newConv2D makes a plan; pool is nil, or what the output goes through.
+// newConv2D returns a plan; pool is nil, or the max pooling of the output.
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv2D {
 	s.Check()
 	p := &conv2D{d: d, spec: s, relu: relu, pool: pool}
@@ -66,7 +67,7 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv
 	return p
 }
 
-// forwardWindow is how the forward pass, and the filters' gradient, read x.
+// forwardWindow describes how the forward pass and the backward pass for the filters read x.
 func forwardWindow(s device.Conv2DSpec) window {
 	return (&window{
 		srcH: s.H, srcW: s.W, srcC: s.InC, channels: s.InC / s.Groups, outH: s.OutH(), outW: s.OutW(), kH: s.KH, kW: s.KW,
@@ -75,7 +76,7 @@ func forwardWindow(s device.Conv2DSpec) window {
 	}).finish()
 }
 
-// backwardWindow is how the backward pass by the data reads dy.
+// backwardWindow describes how the backward pass for the data reads dy.
 func backwardWindow(s device.Conv2DSpec) window {
 	return (&window{
 		srcH: s.OutH(), srcW: s.OutW(), srcC: s.OutC, channels: s.OutC / s.Groups, outH: s.H, outW: s.W, kH: s.KH, kW: s.KW,
@@ -84,7 +85,7 @@ func backwardWindow(s device.Conv2DSpec) window {
 	}).finish()
 }
 
-// inBands reports whether every pass reads and writes whole rows of images: by the direct
+// inBands reports whether every pass reads and writes whole rows of images: with the direct
 // method or Winograd's.
 func (d *Device) inBands(s device.Conv2DSpec) bool {
 	read := func(w window, out int) bool {
@@ -94,7 +95,7 @@ func (d *Device) inBands(s device.Conv2DSpec) bool {
 	return read(forwardWindow(s), s.OutC) && (s.NoBackward || s.NoBackwardData || read(backwardWindow(s), s.InC))
 }
 
-// Algorithm names the method of the forward pass and the instruction set.
+// Algorithm returns the names of the forward pass's method and of the instruction set.
 func (p *conv2D) Algorithm() string {
 	if p.depthwise != nil {
 		return "depthwise, " + p.d.kernel.Name
@@ -106,8 +107,8 @@ func (p *conv2D) Algorithm() string {
 	return method + ", " + p.d.kernel.Name
 }
 
-// Workspace returns the bytes that the plan owns; Winograd's method works in memory that all
-// plans of the device share.
+// Workspace returns the bytes that the plan owns. The working memory of Winograd's method is
+// not among them: all plans of the device share it.
 func (p *conv2D) Workspace() int64 {
 	if p.depthwise != nil {
 		return int64(4 * p.depthwise.len())
@@ -119,7 +120,7 @@ func (p *conv2D) Workspace() int64 {
 	return n
 }
 
-// outputShape returns the height and width of y: those of the pooled images, with pooling.
+// outputShape returns the height and width of y: with pooling, of the pooled images.
 func (p *conv2D) outputShape() (h, w int) {
 	if p.pool != nil {
 		return p.pool.outH, p.pool.outW

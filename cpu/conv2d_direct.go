@@ -2,23 +2,23 @@ package cpu
 
 import "trainer/cpu/internal/gemm"
 
-// direct computes the product of convProduct without any matrix of patches: the pixels of
-// a row of output lie stride*inC elements apart in the input, so they are the rows of A
-// in the micro-kernel, and the filter's rows are the segments of its sum:
+// direct computes the product of convProduct without any im2col matrix. The patches of an
+// output row begin stride*inC elements apart in the input, so the micro-kernel takes the
+// output pixels as the rows of A, and the filter's rows as the segments of its sum:
 //
 //	C[j, o] = sum_a sum_(b,c) x[i*stride + a, (j*stride + b)*inC + c] W[o, a, b, c]
 //
 // A task is a band of rows of one image, padded into the worker's scratch memory unless
 // the convolution has no padding. (After Georganas et al., "Anatomy of High-Performance
-// Deep Learning Convolutions on SIMD Architectures", SC 2018, here for NHWC.)
+// Deep Learning Convolutions on SIMD Architectures", SC 2018, here adapted to NHWC.)
 type direct struct {
 	*convProduct
-	bandRows int // rows of output in one task
-	bands    int // tasks of one image
+	bandRows int // output rows per task
+	bands    int // tasks per image
 }
 
-// bandBytes is the most that the rows of input of one task occupy: a part of the
-// second-level cache.
+// bandBytes limits the size of the input rows of one task to a part of the second-level
+// cache.
 const bandBytes = 256 << 10
 
 func (p *direct) init(product *convProduct) {
@@ -32,14 +32,14 @@ func (p *direct) init(product *convProduct) {
 		p.bandRows += p.bandRows % 2
 		p.d.reserve(0, p.lenBand())
 	}
-	if p.unpool != nil { // an image is made once, for all its rows
+	if p.unpool != nil { // each image is unpooled once, for all its rows
 		p.bandRows = w.outH
 		p.d.reserve(0, p.unpool.imageLen())
 	}
 	p.bands = (w.outH + p.bandRows - 1) / p.bandRows
 }
 
-// scratchLen returns the floats of scratch memory that a worker needs.
+// scratchLen returns the number of floats of scratch memory that a worker needs.
 func (p *direct) scratchLen() int {
 	if p.win.padH == 0 && p.win.padW == 0 {
 		return 0
@@ -47,11 +47,12 @@ func (p *direct) scratchLen() int {
 	return p.win.bandRows(p.bandRows) * p.win.paddedRow()
 }
 
-// lenBand returns the floats of a band before it is pooled.
+// lenBand returns the number of floats of a band before pooling.
 func (p *direct) lenBand() int { return p.bandRows * p.win.outW * p.out }
 
-// Do computes one band of one image, all columns. The filters' panels are the outer
-// loop: one stays in the second-level cache while the band's pixels pass by.
+// Do computes one band of one image, all columns. The outer loop goes over the panels of
+// the filters: a panel stays in the second-level cache while the inner loop goes over the
+// pixels of the band.
 func (p *direct) Do(task, worker int) {
 	w, kn := &p.win, p.d.kernel
 	n, i0 := task/p.bands, task%p.bands*p.bandRows

@@ -2,33 +2,33 @@ package cpu
 
 import "trainer/cpu/internal/gemm"
 
-// directFilter computes the filters' gradient without a matrix of patches. For each row a
-// of the filter
+// directFilter computes the gradient of the filters without an im2col matrix. For each row
+// a of the filter,
 //
 //	dW[a, (b,c), o] = sum_i sum_j x[i*stride + a, (j*stride + b)*inC + c] dy[i, j, o]
 //
-// the pixels of a row of output are the steps of the micro-kernel's sum and the rows are
-// its segments. A task owns a part of the images, and all rows of the filter, or one where
-// their gradient would not fit the second-level cache. Both are chosen by the shape alone;
-// the parts' sums are then added in order.
+// the micro-kernel's sum runs over the pixels j of an output row, and its segments are the
+// rows i. A task owns a part of the images, and all rows of the filter, or only one if the
+// gradient of all rows would not fit the second-level cache. Both are chosen by the shape
+// alone; at the end the sums of the parts are added in order.
 type directFilter struct {
 	*convFilter
 	parts   int
-	filterH int // rows of the filter in one task: all, or 1
+	filterH int // filter rows per task: all, or 1
 
 	partial  []float32 // [parts][kH*kW*inC][out]
 	partBias []float32 // [parts][out]
 	padded   [][]float32
-	panels   [][]float32 // a worker's dy of one image, by panels of columns
+	panels   [][]float32 // per worker: dy of one image, by panels of columns
 	sum      directFilterSum
 }
 
-// gradientBytes is the most that the filters' gradient of one task occupies: a part of the
+// gradientBytes limits the size of one task's gradient of the filters to a part of the
 // second-level cache.
 const gradientBytes = 512 << 10
 
-// gradientBand is how many elements of dy are multiplied at a time with all rows of the
-// filter: a part of the first-level cache.
+// gradientBand is the number of elements of dy that are multiplied at a time, for all rows
+// of the filter: they fill a part of the first-level cache.
 const gradientBand = 4 << 10
 
 type directFilterSum struct{ *directFilter }
@@ -58,7 +58,7 @@ func (p *directFilter) init(filter *convFilter, images int) {
 	p.d.reserve(0, p.unpool.imageLen())
 }
 
-// len returns the floats that the plan owns.
+// len returns the number of floats that the plan owns.
 func (p *directFilter) len() int {
 	n := len(p.partial) + len(p.partBias)
 	for i := range p.padded {
@@ -72,7 +72,7 @@ func (p *directFilter) run() {
 	p.d.pool.Run(divideUp(p.k, sumRows), &p.sum)
 }
 
-// Do adds up one part of the images for one row of the filter, or all.
+// Do sums over one part of the images, for one row of the filter or for all.
 func (p *directFilter) Do(task, worker int) {
 	w := &p.win
 	rowTasks := w.kH / p.filterH
@@ -98,8 +98,8 @@ func (p *directFilter) Do(task, worker int) {
 	}
 }
 
-// addImage adds the product of one image: filter rows from a0 on, x being padded. dy of
-// more columns than one panel's is copied to panels first, each contiguous.
+// addImage adds the product of one image, for the filter rows from a0 on; x is padded. If
+// dy has more columns than one panel, it is first copied into contiguous panels.
 func (p *directFilter) addImage(dw, dy, x []float32, a0 int, packed []float32) {
 	w, kn := &p.win, p.d.kernel
 	pixels := w.outH * w.outW
@@ -111,7 +111,7 @@ func (p *directFilter) addImage(dw, dy, x []float32, a0 int, packed []float32) {
 			b, ldb = packed[o*pixels:], kn.NR
 		}
 		cols := min(kn.NR, p.out-o)
-		// Bands of dy that stay in the first-level cache for all rows of the filter.
+		// In bands of dy that stay in the first-level cache for all rows of the filter.
 		band := max(1, min(w.outH, gradientBand/(w.outW*ldb)))
 		for i := 0; i < w.outH; i += band {
 			segments := gemm.KSegments{N: min(band, w.outH-i), K: w.outW, StepA: w.strideH * w.paddedRow(), StepB: w.outW * ldb}
@@ -127,12 +127,12 @@ func (p *directFilter) addImage(dw, dy, x []float32, a0 int, packed []float32) {
 	}
 }
 
-// sumRows is how many rows of dW [k, o] a task of the sum handles: of the [o, k] that it
-// writes, a line of the cache each.
+// sumRows is the number of rows of dW [k, o] per task of the last sum: in the [o, k] that
+// it writes, they fill one cache line for each o.
 const sumRows = 16
 
-// Do adds the parts of some rows of dW, in order, to the first part, and turns [k, o] into
-// [o, k]; with the first rows dbias.
+// Do adds the parts of some rows of dW, in order, to the first part, and transposes [k, o]
+// to [o, k]; the task of the first rows also sums dbias.
 func (t *directFilterSum) Do(i, _ int) {
 	p := t.directFilter
 	if p.dw != nil {

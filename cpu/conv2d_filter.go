@@ -8,17 +8,18 @@ import (
 // convFilter computes dW[o, k] = sum_p dY[p, o] X[p, k] and dbias[o] = sum_p dY[p, o].
 //
 // A task owns a group, a range of k and a part of the pixels, chosen by the shape alone.
-// It gathers the patches of some pixels into panels, in cache, and adds their product
-// with dY, read by columns where it lies. The parts' sums are then added in order.
+// It gathers the patches of some pixels into panels in the cache, and adds their product
+// with dY, which it reads in place, by columns. At the end the sums of the parts are
+// added in order.
 type convFilter struct {
 	d      *Device
 	win    window
 	groups int
 	out    int // output channels of one group
 	k      int
-	ldy    int // output channels in all
+	ldy    int // output channels of all groups
 
-	ranges int // ranges of k, each of span
+	ranges int // ranges of k, each span long
 	span   int
 	parts  int // parts of the pixels
 
@@ -27,14 +28,14 @@ type convFilter struct {
 	ones     []float32
 	scratch  [][]float32
 
-	unpool *convPool // what dy's images have gone through, or nil
+	unpool *convPool // the max pooling that dy has to be sent back through, or nil
 
 	dw, dbias, dy, src []float32
 	images, rows       int
 	filterTask         convFilterTask
 	sumTask            convFilterSum
 	winograd           *winogradFilter // or nil
-	direct             *directFilter   // nil where the patches must be gathered
+	direct             *directFilter   // nil if the patches must be gathered
 }
 
 type (
@@ -45,8 +46,8 @@ type (
 const (
 	// filterRows is the number of pixels that are gathered at a time.
 	filterRows = 128
-	// filterTasks is the least number of tasks that the work is divided into where the
-	// shape allows, so that several workers share it evenly.
+	// filterTasks is the smallest number of tasks to divide the work into, if the shape
+	// allows, so that several workers share it evenly.
 	filterTasks = 16
 )
 
@@ -63,7 +64,7 @@ func (p *convFilter) init(d *Device, win window, s device.Conv2DSpec) {
 		p.direct.init(p, s.N)
 		return
 	}
-	// Ranges of k of whole panels, 512 or so wide: patches and dY then fit the
+	// Ranges of k are whole panels, about 512 wide, so that patches and dY fit the
 	// second-level cache.
 	panels := kn.Panels(p.k)
 	perRange := max(1, min(panels, 512/kn.NR))
@@ -85,7 +86,7 @@ func (p *convFilter) init(d *Device, win window, s device.Conv2DSpec) {
 	p.filterTask, p.sumTask = convFilterTask{p}, convFilterSum{p}
 }
 
-// len returns the floats that the plan owns.
+// len returns the number of floats that the plan owns.
 func (p *convFilter) len() int {
 	if p.winograd != nil {
 		return len(p.winograd.bias.sums)
@@ -115,7 +116,7 @@ func (p *convFilter) run(dw, dbias, dy, src []float32, n int) {
 	p.d.pool.Run(chunks(p.ldy*p.k), &p.sumTask)
 }
 
-// Do adds up one part of the pixels for one group and one range of k.
+// Do sums over one part of the pixels, for one group and one range of k.
 func (t *convFilterTask) Do(i, worker int) {
 	p := t.convFilter
 	r, g, part := i%p.ranges, i/p.ranges%p.groups, i/p.ranges/p.groups
@@ -129,7 +130,7 @@ func (t *convFilterTask) Do(i, worker int) {
 	if r == 0 {
 		clear(bias)
 	}
-	// Parts begin at multiples of filterRows, whatever the batch.
+	// Parts begin at multiples of filterRows, whatever the batch size.
 	blocks := (p.rows + filterRows - 1) / filterRows
 	for b := blocks * part / p.parts; b < blocks*(part+1)/p.parts; b++ {
 		from := b * filterRows
@@ -144,7 +145,7 @@ func (t *convFilterTask) Do(i, worker int) {
 	}
 }
 
-// addBias adds the columns' sums of dy, as the product with a vector of ones.
+// addBias adds the column sums of dy, computed as the product with a vector of ones.
 func (p *convFilter) addBias(bias, dy []float32, rows int) {
 	kn := p.d.kernel
 	for o := 0; o < p.out; o += kn.MR {
@@ -153,7 +154,7 @@ func (p *convFilter) addBias(bias, dy []float32, rows int) {
 	}
 }
 
-// addProduct adds dY^T X for rows pixels from pixel from on, columns [k0, k1) of X.
+// addProduct adds dY^T X for the pixels [from, from+rows) and the columns [k0, k1) of X.
 func (p *convFilter) addProduct(dw, dy []float32, from, rows, k0, k1, g int, scratch []float32) {
 	kn := p.d.kernel
 	nr := kn.NR
@@ -175,7 +176,8 @@ func (p *convFilter) addProduct(dw, dy []float32, from, rows, k0, k1, g int, scr
 	}
 }
 
-// Do adds the parts of one chunk of dW, in order, and with the first chunk dbias.
+// Do adds the parts of one chunk of dW, in order, and with the first chunk those of
+// dbias.
 func (t *convFilterSum) Do(i, _ int) {
 	p := t.convFilter
 	if p.dw != nil {

@@ -8,12 +8,12 @@ import (
 	"trainer/nn/device"
 )
 
-// convPool is max pooling by 2 x 2 behind a convolution, on images that are made, and read
-// again by the backward passes, one at a time in a worker's memory: what lies between
-// convolution and pooling never is in main memory, forward or backward.
+// convPool is 2 x 2 max pooling fused with a convolution. Each worker holds one image at
+// a time, in its own memory: in the forward pass an image of the convolution's output, in the
+// backward passes the gradient with respect to it. So neither is ever in main memory as a whole.
 //
-// Like maxPool it keeps where each maximum was, and with ReLU sends nothing back to what was
-// not positive.
+// Like maxPool it stores where each maximum was, and with ReLU passes no gradient to a
+// maximum that was not positive.
 type convPool struct {
 	loops      vector.Pool[uint8]
 	relu       bool
@@ -22,9 +22,9 @@ type convPool struct {
 	arg        []uint8 // [n,outH,outW,c]
 }
 
-// NewConv2DMaxPool returns the plan of a convolution with max pooling, and with ReLU after it
-// where asked. It has those of 2 x 2 windows side by side, behind convolutions that need no
-// matrix of patches in any pass.
+// NewConv2DMaxPool returns the plan of a convolution with max pooling, and optionally ReLU
+// after it. It supports 2 x 2 windows that do not overlap, after convolutions that need no
+// im2col matrix in any pass.
 func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (device.Conv2D, error) {
 	if err := d.float32Only("conv2d", s.DType, pool.DType); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (p *convPool) imageLen() int {
 	return p.h * p.w * p.c
 }
 
-// rows pools rows of image n, from the even row i on, to y, all pooled images.
+// rows pools rows of image n, from the even row i on, to y, which holds all pooled images.
 func (p *convPool) rows(y, x []float32, n, i int) {
 	length := p.outW * p.c
 	for row := 0; row+2 <= len(x)/(p.w*p.c); row += 2 {
@@ -83,8 +83,8 @@ func (p *convPool) channels(y, x []float32, n, o, cols int) {
 	}
 }
 
-// unpool writes image n of the gradient by the convolution's output: dy at the maxima, 0
-// elsewhere.
+// unpool writes image n of the gradient with respect to the convolution's output: dy at the
+// maxima, 0 elsewhere.
 func (p *convPool) unpool(image, dy []float32, n int) {
 	length, row := p.outW*p.c, p.w*p.c
 	for i := range p.outH {
@@ -97,22 +97,22 @@ func (p *convPool) unpool(image, dy []float32, n int) {
 	clear(image[2*p.outH*row : p.h*row])
 }
 
-// imageReader gives a pass its images one after the other.
+// imageReader hands the images to a pass, one after the other.
 type imageReader struct {
 	src      []float32
 	perImage int
-	pool     *convPool // nil where src are the images themselves
-	made     []float32 // the image that was unpooled last
+	pool     *convPool // nil if src holds the images themselves
+	made     []float32 // the last image that was unpooled
 	which    int
 }
 
-// newImageReader returns a reader of src, which is pooled unless pool is nil. made is memory
-// for one image.
+// newImageReader returns a reader of src, which holds pooled images unless pool is nil. made
+// has room for one image.
 func newImageReader(src []float32, perImage int, pool *convPool, made []float32) imageReader {
 	return imageReader{src: src, perImage: perImage, pool: pool, made: made, which: math.MinInt}
 }
 
-// image returns image n. It stays as it is until the next call.
+// image returns image n. It is valid until the next call.
 func (r *imageReader) image(n int) []float32 {
 	if r.pool == nil {
 		return r.src[n*r.perImage:][:r.perImage]

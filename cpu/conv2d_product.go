@@ -3,24 +3,24 @@ package cpu
 import "trainer/cpu/internal/gemm"
 
 // convProduct computes C[p, o] = bias[o] + sum_k P[p, k] W[o, k] for the patches P of an
-// image: the forward pass, and the backward pass by the data with flipped filters.
+// image: the forward pass, and, with flipped filters, the backward pass for the data.
 //
 // A task is a tile of rows. For each block of k, each panel of the tile's rows is
 // gathered from the image, a few kilobytes that stay in the first-level cache, and
-// multiplied with the block's filters, which stay in the second.
+// multiplied with the block's filters, which stay in the second-level cache.
 type convProduct struct {
 	d       *Device
 	win     window
 	groups  int
 	out     int // columns of one group
-	block   int // k of one block
-	k       int // k in all
+	block   int // elements of k per block
+	k       int // elements of k in all
 	packed  []float32
 	scratch [][]float32
-	tile    int // rows of one task
+	tile    int // rows per task
 
-	// pool is max pooling of the product, unpool what the images that are read have gone
-	// through; both are nil where there is none.
+	// pool is the max pooling of the product, or nil; unpool is the max pooling that the
+	// images to read have to be sent back through, or nil.
 	pool, unpool *convPool
 
 	c, src, weights, bias []float32
@@ -29,7 +29,7 @@ type convProduct struct {
 	packTask              convPack
 	tileTask              convTiles
 	winograd              *winogradProduct // or nil
-	direct                *direct          // nil where the patches must be gathered
+	direct                *direct          // nil if the patches must be gathered
 }
 
 type (
@@ -62,8 +62,8 @@ func (p *convProduct) init(d *Device, win window, groups, out, images int) {
 	p.packTask, p.tileTask = convPack{p}, convTiles{p}
 }
 
-// blockLength divides k elements into blocks of at most about blockK that end with whole
-// runs of the gathering where they can.
+// blockLength divides k elements into blocks of at most about blockK, which end, if
+// possible, at the end of a run that the gathering copies.
 func blockLength(k, run int) int {
 	const most = blockK * 3 / 2
 	if k <= most {
@@ -76,7 +76,7 @@ func blockLength(k, run int) int {
 	return (run + parts - 1) / parts
 }
 
-// len returns the floats that the product owns.
+// len returns the number of floats that the product owns.
 func (p *convProduct) len() int {
 	if p.winograd != nil {
 		return 0
@@ -88,8 +88,8 @@ func (p *convProduct) len() int {
 	return n
 }
 
-// run computes n images. weights are [outC,kH,kW,inC/groups], and are read transposed and
-// flipped for the backward pass.
+// run computes n images. weights are [outC,kH,kW,inC/groups], which the backward pass
+// reads transposed and flipped.
 func (p *convProduct) run(c, src, weights, bias []float32, n int, flip, relu bool) {
 	p.c, p.src, p.weights, p.bias, p.flip, p.relu = c, src, weights, bias, flip, relu
 	p.images, p.rows = n, n*p.win.outH*p.win.outW
@@ -105,7 +105,7 @@ func (p *convProduct) run(c, src, weights, bias []float32, n int, flip, relu boo
 	p.d.pool.Run((p.rows+p.tile-1)/p.tile, &p.tileTask)
 }
 
-// Do packs one panel of one group's filters, all blocks of k.
+// Do packs one panel of the filters of one group, all blocks of k.
 func (t *convPack) Do(i, _ int) {
 	p, kn := t.convProduct, t.d.kernel
 	panels := kn.Panels(p.out)
@@ -128,8 +128,8 @@ func (p *convProduct) panels(g, k0, n int) []float32 {
 }
 
 // packFlipped packs a panel of the backward pass: element k = (a, b, o) of column c is
-// w[o, kH-1-a, kW-1-b, c], where o counts the group's output channels of the forward
-// pass, and the columns, from column on, its input channels.
+// w[o, kH-1-a, kW-1-b, c], where o is an output channel of the group in the forward pass,
+// and the columns, from column on, are its input channels.
 func (p *convProduct) packFlipped(dst []float32, g, column, k0, n int) {
 	nr := p.d.kernel.NR
 	width := min(nr, p.out-column)
@@ -141,7 +141,7 @@ func (p *convProduct) packFlipped(dst []float32, g, column, k0, n int) {
 	}
 }
 
-// updateOf is what the first product does to columns of C from column o on.
+// updateOf returns the update of C, from column o on, for the first block of k.
 func (p *convProduct) updateOf(o int) gemm.Update {
 	if p.bias == nil {
 		return gemm.Set

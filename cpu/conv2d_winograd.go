@@ -8,52 +8,52 @@ import (
 )
 
 // winogradProduct computes the product of convProduct by Winograd's method (see package
-// winograd): the image is cut into tiles of 6 x 6 pixels that overlap, each is transformed
-// to 36 values a channel, and value v of all tiles times value v of all filters is a matrix
-// product over the channels:
+// winograd): the image is cut into overlapping tiles of 6 x 6 pixels, and each is transformed
+// to 36 values per channel. For each v, value v of all tiles times value v of all filters is
+// a matrix product over the channels:
 //
 //	V[v][t, c] = (B^T x B)[v]        t the tile, c the channel
-//	U[v][c, o] = (G w G^T)[v]        once a call
+//	U[v][c, o] = (G w G^T)[v]        once per call
 //	M[v][t, o] = sum_c V[v][t, c] U[v][c, o]
 //	y          = A^T M A
 //
-// A task is a block of tiles, whose V stays in the second-level cache, and then for one
-// panel of columns after the other M, and the pixels made of it.
+// A task is a block of tiles. It computes V, which stays in the second-level cache, and then,
+// for one panel of columns after the other, M and from it the pixels of y.
 type winogradProduct struct {
 	*convProduct
 	winogradTiles
-	block int // tiles of one task
-	group int // of so many all values lie together: the rows of a tile of the product
+	block int // tiles per task
+	group int // tiles whose values are stored together: as many as a tile of the product has rows
 
-	// Places in the device's workspace: the transformed filters in the part that is shared,
-	// the rest in the worker's own.
+	// Places in the device's workspace: the transformed filters in its shared part,
+	// everything else in the worker's own.
 	stepU, stepV, stepM int // elements from one value to the next, in a group
 	lenU, lenV, lenM    int
-	lenPixels           int // one tile, where it must be copied
-	lenWhole            int // a block's images before they are pooled, of one panel
+	lenPixels           int // one tile, if it must be copied
+	lenWhole            int // a block's images before pooling, columns of one panel
 
 	filterTask winogradFilters
 }
 
 type winogradFilters struct{ *winogradProduct }
 
-// winogradTiles is how images are cut into tiles.
+// winogradTiles describes how images are cut into tiles.
 type winogradTiles struct {
-	r, m           int // taps, and pixels of output, along a side of a tile
-	tilesH, tilesW int // tiles of one image
+	r, m           int // taps per side of a filter, and output pixels per side of a tile
+	tilesH, tilesW int // tiles per image
 }
 
 const (
-	// minWinogradChannels is the least number of channels, on either side, for which the
+	// minWinogradChannels is the smallest number of channels, on either side, for which the
 	// transforms can pay.
 	minWinogradChannels = 16
-	// transformCost is what the transforms of a tile take for each channel, of the input as
-	// of the output, in multiply-adds of the product: by measurements of both methods.
+	// transformCost is the time of the transforms of a tile, per input and per output
+	// channel, in multiply-adds of the product. It comes from measurements of both methods.
 	transformCost = 1100
 )
 
-// tilesOf returns how the images of a window are cut, and whether Winograd's method is the
-// faster one: out are the columns of the product.
+// tilesOf returns how the images of a window are cut into tiles, and whether Winograd's
+// method is faster. out is the number of columns of the product.
 func tilesOf(kn *gemm.Kernel, w *window, out, images int) (winogradTiles, bool) {
 	r := w.kH
 	if r != w.kW || r != 3 && r != 5 || w.strideH != 1 || w.strideW != 1 || w.padH < 0 || w.padW < 0 ||
@@ -70,8 +70,8 @@ func tilesOf(kn *gemm.Kernel, w *window, out, images int) (winogradTiles, bool) 
 	return t, t.perImage()*tile < w.outH*w.outW*r*r*perPixel
 }
 
-// lanes returns for how many columns a product takes its time that has n: whole panels, or for
-// the rest one vector, which is used a little less well.
+// lanes returns the number of columns that a product of n columns costs as much as: whole
+// panels, and for the rest a panel or one vector, which is a little less efficient.
 func lanes(kn *gemm.Kernel, n int) int {
 	rest := n % kn.NR
 	switch {
@@ -85,21 +85,22 @@ func lanes(kn *gemm.Kernel, n int) int {
 
 func (t winogradTiles) perImage() int { return t.tilesH * t.tilesW }
 
-// place returns the image of a tile, and the first row and column of its output.
+// place returns the index of a tile's image, and the first row and column of the tile's
+// output.
 func (t winogradTiles) place(tile int) (n, i, j int) {
 	n, tile = tile/t.perImage(), tile%t.perImage()
 	return n, tile / t.tilesW * t.m, tile % t.tilesW * t.m
 }
 
-// apart is the distance in elements between values of n elements each: a line of the cache
-// more, or powers of two would share a few sets of it.
+// apart returns the distance, in elements, between values of n elements each: one cache line
+// more than n, because values a power of two apart would share a few sets of the cache.
 func apart(n int) int { return divideUp(n, 16)*16 + 16 }
 
 const (
-	// winogradBlock is the number of tiles of one task: the transformed filters are read
-	// from the last cache once for so many.
+	// winogradBlock is the number of tiles of one task: the transformed filters are read from
+	// the last-level cache once per block.
 	winogradBlock = 56
-	// filterGroup is the number of channels whose filters are brought into order at a time.
+	// filterGroup is the number of channels whose filters are reordered at a time.
 	filterGroup = 16
 )
 
@@ -107,7 +108,7 @@ func (p *winogradProduct) init(product *convProduct, tiles winogradTiles) {
 	p.convProduct, p.winogradTiles = product, tiles
 	kn, channels := p.d.kernel, p.win.channels
 	p.block = divideUp(winogradBlock, kn.MR) * kn.MR
-	if p.pool != nil { // whole images
+	if p.pool != nil { // tasks are whole images
 		p.block = max(1, winogradBlock/p.perImage()) * p.perImage()
 		p.lenWhole = p.block / p.perImage() * p.win.outH * p.win.outW * kn.NR
 	}
@@ -204,7 +205,7 @@ func (p *winogradProduct) inputTransform(v []float32, first, tiles int, pixels, 
 	}
 }
 
-// at returns where the first value of a block's tile lies, n elements of each value.
+// at returns where the first value of a tile of the block begins, with n elements per value.
 func (p *winogradProduct) at(tile, step, n int) int {
 	return tile/p.group*winograd.Values*step + tile%p.group*n
 }
@@ -222,14 +223,14 @@ func (p *winogradProduct) multiply(m, v []float32, tiles, o int) {
 	}
 }
 
-// winogradOutput is where a task's pixels go: the images from number image on, channels
-// elements a pixel, the columns' first at the beginning of the data plus at.
+// winogradOutput says where a task's pixels go: to the images from index image on, of
+// channels elements per pixel; the first column is at offset at.
 type winogradOutput struct {
 	data                []float32
 	at, image, channels int
 }
 
-// write makes the pixels of a tile, columns of one panel from o on.
+// write computes the pixels of a tile, the columns of one panel from o on.
 func (p *winogradProduct) write(to winogradOutput, tile, o int, m, pixels, scratch []float32) {
 	w := &p.win
 	cols := min(p.d.kernel.NR, p.out-o)
@@ -257,7 +258,7 @@ func (p *winogradProduct) write(to winogradOutput, tile, o int, m, pixels, scrat
 	}
 }
 
-// poolPanel pools the images of a task, columns of one panel from o on.
+// poolPanel pools the images of a task, the columns of one panel from o on.
 func (p *winogradProduct) poolPanel(from winogradOutput, images, o int) {
 	length := p.win.outH * p.win.outW * from.channels
 	for n := range images {
@@ -265,8 +266,8 @@ func (p *winogradProduct) poolPanel(from winogradOutput, images, o int) {
 	}
 }
 
-// tile returns the size x size pixels of an image from row i and column j on, which may begin
-// before the image or end behind it: then they are copied to pixels, with zeros around.
+// tile returns the size x size pixels of an image from row i and column j on. If these begin
+// before the image or end after it, they are copied to pixels, with zeros around them.
 func (w *window) tile(pixels, image []float32, i, j, size int) winograd.Grid {
 	rowLen := w.srcW * w.srcC
 	if i >= 0 && j >= 0 && i+size <= w.srcH && j+size <= w.srcW {

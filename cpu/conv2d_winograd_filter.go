@@ -7,29 +7,29 @@ import (
 	"trainer/cpu/internal/winograd"
 )
 
-// winogradFilter computes the filters' gradient by Winograd's method: a tile of 6 x 6 pixels
-// of x and m x m of dy give r x r sums, those of one tap each, and the sum over all tiles is
-// taken before the last transform:
+// winogradFilter computes the gradient of the filters by Winograd's method: a tile of 6 x 6 pixels
+// of x and one of m x m pixels of dy give r x r sums, one per tap. The sum over all tiles is taken
+// before the last transform:
 //
 //	V[v][t, c]  = (B^T x B)[v]           t the tile
 //	D[v][t, o]  = (G dy G^T)[v]
 //	M[v][o, c]  = sum_t D[v][t, o] V[v][t, c]
 //	dW[o, :, c] = A^T M A
 //
-// The tiles are worked on in blocks. Where M is small, a task owns a part of the blocks, and
-// an M that stays in the second-level cache with the transformed tiles; the parts are added
-// in order at the end. Where it is large there is one M: all workers transform a block, then
-// each adds the products of some values of it. Sizes and parts are chosen by the shape
-// alone, so that the sums are the same at any number of workers.
+// The tiles are processed in blocks. If M is small, each task owns a part of the blocks and an M
+// of its own, which stays in the second-level cache with the transformed tiles; the parts are
+// added in order at the end. If M is large, there is only one: all workers transform a block
+// together, then each adds the products of some values of it. Sizes and parts are chosen by the
+// shape alone, so that the sums are the same with any number of workers.
 type winogradFilter struct {
 	*convFilter
 	winogradTiles
 	all   int // tiles of a full batch
-	block int // tiles that are transformed before they are multiplied
-	parts int // 1 where there is one M
+	block int // tiles per block
+	parts int // 1 if there is one M for all
 
-	// The products' columns are the input channels, or with byOut the output channels,
-	// whichever leave fewer lanes empty; their rows are the others.
+	// The columns of the products are the input channels, or with byOut the output channels,
+	// whichever leaves fewer lanes empty; the other channels are the rows.
 	byOut      bool
 	rows, cols int
 
@@ -55,24 +55,24 @@ type (
 	winogradFinish    struct{ *winogradFilter }
 )
 
-// winogradBlockOfTiles is what lies in memory of a block: its tiles, transformed.
+// winogradBlockOfTiles holds a block's transformed tiles.
 type winogradBlockOfTiles struct {
 	rows, cols   []float32 // the products' operands, by value
 	sums         []float32 // M
 	first, tiles int
-	update       gemm.Update // of M
+	update       gemm.Update // how the next product changes M
 }
 
 const (
-	// winogradOwnSums is the largest M, in floats, that a task has for itself.
+	// winogradOwnSums is the largest M, in floats, of which each task has its own.
 	winogradOwnSums = 160 << 10
-	// winogradOwnTiles is how much the transformed tiles of a task's block occupy: with M
-	// they fit the second-level cache.
+	// winogradOwnTiles is the size of a task's block of transformed tiles: together with M they
+	// fit the second-level cache.
 	winogradOwnTiles = 160 << 10
-	// winogradSharedTiles is how much those of a shared block occupy, a part of the last
-	// cache: M passes through it once for so many.
+	// winogradSharedTiles is the size of a shared block of transformed tiles, a part of the
+	// last-level cache: all of M is read and written once per block.
 	winogradSharedTiles = 4 << 20
-	// transformTiles is the number of tiles that a task transforms of a shared block.
+	// transformTiles is the number of tiles of a shared block that one task transforms.
 	transformTiles = 16
 	// finishRows is the number of rows of M that a task finishes.
 	finishRows = 8
@@ -149,7 +149,7 @@ func (t *winogradMultiply) Do(task, _ int) {
 	t.product(&t.current, task%winograd.Values, task/winograd.Values*t.d.kernel.NR)
 }
 
-// Do adds up one part of the blocks.
+// Do sums over one part of the blocks.
 func (t *winogradParts) Do(part, worker int) {
 	p, own := t.winogradFilter, t.d.own[worker]
 	blocks := divideUp(p.calls, p.block)
@@ -166,13 +166,13 @@ func (t *winogradParts) Do(part, worker int) {
 		}
 		b.update = gemm.Add
 	}
-	if b.update == gemm.Set { // no block, in a batch smaller than the plan's
+	if b.update == gemm.Set { // this part has no blocks: the batch is smaller than the plan's
 		clear(b.sums)
 	}
 }
 
-// inputTransform transforms tiles [from, to) of a block, of x and of dy. own is memory for pixels,
-// and for an image of dy where it has been pooled.
+// inputTransform transforms tiles [from, to) of a block, of x and of dy. own is memory for pixels
+// and, with pooling, for an unpooled image of dy.
 func (p *winogradFilter) inputTransform(b *winogradBlockOfTiles, from, to int, own, scratch []float32) {
 	pixels, made := own[:p.lenPixels], own[p.lenPixels:]
 	gradients := newImageReader(p.dy, p.dyWindow.perImage, p.unpool, made)
@@ -184,9 +184,9 @@ func (p *winogradFilter) inputTransform(b *winogradBlockOfTiles, from, to int, o
 	}
 }
 
-// store transforms tile i, of x, or of dy with m pixels along a side. The values, n channels
-// each, go to where the products' rows are, or to their columns: there each panel of
-// channels is by itself.
+// store transforms tile i, of x, or of dy with m pixels along a side. The values, n channels each,
+// are stored as rows of the products or as columns; for columns, each panel of channels is
+// contiguous.
 func (p *winogradFilter) store(b *winogradBlockOfTiles, i, m int, g winograd.Grid, n int, scratch []float32) {
 	transform := func(v []float32, step int, g winograd.Grid, n int) {
 		if m == 0 {
@@ -218,7 +218,7 @@ func (p *winogradFilter) product(b *winogradBlockOfTiles, value, c int) {
 	}
 }
 
-// Do makes the filters' gradient of some rows of M.
+// Do computes the gradient of the filters from some rows of M.
 func (t *winogradFinish) Do(task, worker int) {
 	p, nr := t.winogradFilter, t.d.kernel.NR
 	ordered := p.d.own[worker][:p.r*p.r*nr]
@@ -232,7 +232,8 @@ func (t *winogradFinish) Do(task, worker int) {
 	}
 }
 
-// addParts adds all parts' M to the first one's: rows [from, to) of the panel from column c on.
+// addParts adds the M of all parts to the M of the first: rows [from, to) of the panel from column
+// c on.
 func (p *winogradFilter) addParts(from, to, c int) {
 	nr := p.d.kernel.NR
 	for value := range winograd.Values {
@@ -244,7 +245,7 @@ func (p *winogradFilter) addParts(from, to, c int) {
 	}
 }
 
-// outputTransform makes the taps of one row of M, width columns from c on.
+// outputTransform computes the taps from one row of M, width columns from c on.
 func (p *winogradFilter) outputTransform(m []float32, row, c, width int, ordered, scratch []float32) {
 	nr, taps, in, low := p.d.kernel.NR, p.r*p.r, p.win.channels, float32(math.Inf(-1))
 	if !p.byOut {
@@ -279,7 +280,7 @@ func (b *convBias) run() {
 	b.sumParts(b.dbias, b.sums, b.parts, b.out)
 }
 
-// Do adds up one part of the images.
+// Do sums over one part of the images.
 func (b *convBias) Do(part, worker int) {
 	sum := b.sums[part*b.out:][:b.out]
 	clear(sum)

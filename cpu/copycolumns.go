@@ -8,12 +8,12 @@ type copyColumns struct {
 	spec        device.CopyColumnsSpec
 	rowsPerTask int
 
-	// Operands of the call that is running.
+	// Operands of the current call.
 	y, x []float32
 	rows int
 }
 
-// NewCopyColumns makes a plan that copies a range of columns.
+// NewCopyColumns returns a plan that copies a range of columns.
 func (d *Device) NewCopyColumns(s device.CopyColumnsSpec) (device.CopyColumns, error) {
 	s.Check()
 	if err := d.float32Only("copy columns", s.DType); err != nil {

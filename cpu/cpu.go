@@ -1,8 +1,9 @@
-// Package cpu is the device that every machine has: convolution by implicit im2col and
-// packed matrix products, spread over a fixed pool of goroutines.
+// Package cpu is the device that every machine has. It computes convolutions directly on
+// the image, by Winograd's method, or as matrix products with gathered patches, and runs
+// loops on a fixed pool of goroutines.
 //
-// Results are bit-identical at any number of threads: work is split by shape, never by
-// the number of workers, and partial sums are added in a fixed order.
+// Results are bit-identical with any number of threads: the shape decides how work is
+// split, never the number of workers, and partial sums are added in a fixed order.
 package cpu
 
 import (
@@ -19,15 +20,14 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// Device is the CPU as a device.Device.
-//
-// Operations that it lacks are package reference's.
+// Device is the CPU as a device.Device. Package reference supplies the operations for
+// which this package has no code of its own.
 type Device struct {
 	*reference.Operations
 	pool     *parallel.Pool
-	kernel   *gemm.Kernel      // of matrix products
-	winograd *winograd.Kernels // of transforms around matrix products
-	vector   *vector.Kernels   // of everything else
+	kernel   *gemm.Kernel      // for matrix products
+	winograd *winograd.Kernels // for the transforms of Winograd's method
+	vector   *vector.Kernels   // for everything else
 	info     device.Info
 	workspace
 }
@@ -48,12 +48,12 @@ type options struct {
 // WithThreads sets the number of worker threads; the default is GOMAXPROCS.
 func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
 
-// WithInstructions picks the instruction set by name: "avx512", "avx2" or "generic". The
-// default, "", is the best that the processor has.
+// WithInstructions selects the instruction set by name: "avx512", "avx2" or "generic". The
+// default, "", selects the best that the processor supports.
 func WithInstructions(name string) Option { return func(o *options) { o.instruction = name } }
 
-// New returns the CPU device. It fails when the instruction set asked for is unknown
-// or missing on this processor.
+// New returns the CPU device. It fails if the selected instruction set is unknown or not
+// supported by this processor.
 func New(opts ...Option) (*Device, error) {
 	o := options{threads: runtime.GOMAXPROCS(0)}
 	for _, opt := range opts {
@@ -85,17 +85,17 @@ func (d *Device) Name() string { return "cpu" }
 // Info describes the processor.
 func (d *Device) Info() device.Info { return d.info }
 
-// Sync returns nil: every operation is done when its method returns.
+// Sync returns nil: every operation is complete when its method returns.
 func (d *Device) Sync() error { return nil }
 
-// Close ends the worker goroutines.
+// Close stops the worker goroutines.
 func (d *Device) Close() error {
 	d.pool.Close()
 	return nil
 }
 
-// memory is what a CPU tensor wraps. It stays the same size for life; the slice of the
-// tensor's own element type is the one that is set.
+// memory is the memory of a CPU tensor. Its size never changes; only the slice of the
+// tensor's element type is set.
 type memory struct {
 	f32 []float32
 	u16 []uint16
@@ -103,10 +103,10 @@ type memory struct {
 	i32 []int32
 }
 
-// cacheLine is the alignment of every buffer, in bytes: a full AVX-512 register.
+// cacheLine is the alignment of every buffer, in bytes: the size of an AVX-512 register.
 const cacheLine = 64
 
-// aligned returns n zero elements that begin at a cache line.
+// aligned returns n zero elements the first at the beginning of a cache line.
 func aligned[T device.Element](n int) []T {
 	var zero T
 	pad := cacheLine / int(unsafe.Sizeof(zero))
@@ -118,7 +118,7 @@ func aligned[T device.Element](n int) []T {
 	return s[off : off+n : off+n]
 }
 
-// NewTensor allocates zeros, aligned to a cache line.
+// NewTensor allocates a tensor of zeros, aligned to a cache line.
 func (d *Device) NewTensor(dtype device.DType, shape ...int) (t *device.Tensor, err error) {
 	n := 1
 	for _, s := range shape {
@@ -173,7 +173,7 @@ func raw(t *device.Tensor) []byte {
 	return device.Bytes(ints(t))
 }
 
-// Upload copies src to dst. It panics unless src has dst's size.
+// Upload copies src to dst. It panics unless both have the same size.
 func (d *Device) Upload(dst *device.Tensor, src []byte) error {
 	b := raw(dst)
 	if len(src) != len(b) {
@@ -183,7 +183,7 @@ func (d *Device) Upload(dst *device.Tensor, src []byte) error {
 	return nil
 }
 
-// Download copies src to dst. It panics unless dst has src's size.
+// Download copies src to dst. It panics unless both have the same size.
 func (d *Device) Download(dst []byte, src *device.Tensor) error {
 	b := raw(src)
 	if len(dst) != len(b) {
@@ -204,8 +204,8 @@ func (d *Device) Copy(dst, src *device.Tensor) {
 // Zero sets t to zero.
 func (d *Device) Zero(t *device.Tensor) { clear(raw(t)) }
 
-// float32Only returns an error unless all element types are Float32, the only one that this device
-// computes with.
+// float32Only returns an error unless all element types are Float32, the only type that
+// this device computes with.
 func (d *Device) float32Only(op string, dtypes ...device.DType) error {
 	if err := device.CheckFloat32(dtypes...); err != nil {
 		return &device.Error{Device: d.Name(), Op: op, Err: err}
@@ -213,7 +213,8 @@ func (d *Device) float32Only(op string, dtypes ...device.DType) error {
 	return nil
 }
 
-// unscaled returns an error unless there is no loss scaling, which float32 has no use for.
+// unscaled returns an error if loss scaling is on: this device computes in float32, which
+// does not need it.
 func (d *Device) unscaled(op string, scaling *device.Tensor) error {
 	if scaling != nil {
 		return &device.Error{Device: d.Name(), Op: op, Err: fmt.Errorf("loss scaling: %w", device.ErrNotSupported)}

@@ -13,18 +13,18 @@ import (
 //	forward   y[i] = x[i] / (1-rate) where uniform(r[i]) >= rate, else 0
 //	backward  dx[i] = dy[i] / (1-rate) where uniform(r[i]) >= rate, else 0
 //
-// so both are one function, and no mask is stored.
+// Both are the same function, so no mask is stored.
 type dropout struct {
 	d    *Device
 	spec device.DropoutSpec
 	mask *vector.Mask
 
-	// Operands of the call that is running.
+	// Operands of the current call.
 	step uint32
 	y, x []float32
 }
 
-// NewDropout makes a plan for dropout. It panics unless 0 <= Rate < 1.
+// NewDropout returns a plan for dropout. It panics unless 0 <= Rate < 1.
 func (d *Device) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	if err := d.float32Only("dropout", s.DType); err != nil {
 		return nil, err

@@ -6,9 +6,10 @@ import (
 	"trainer/nn/device"
 )
 
-// Element i is kept exactly when the uniform number of its word is not below the rate.
+// Element i is kept exactly if the uniform number made from its random word is not below
+// the rate.
 func TestDropoutFollowsTheRandomWords(t *testing.T) {
-	const n = chunk + 7 // a second task, and a block of four that isn't whole
+	const n = chunk + 7 // two tasks, and an incomplete last block of four
 	for _, rate := range []float32{0, 0.25, 0.7} {
 		o := newOperands(t)
 		s := device.DropoutSpec{Len: n, Rate: rate, Seed: 99, Stream: device.StreamDropout.Sub(2)}

@@ -1,8 +1,8 @@
 package cpu
 
-// chunk is the number of elements that one task of an elementwise operation handles: it
-// fits the first-level cache with room for two operands, and is long enough to pay for
-// being handed out.
+// chunk is the number of elements that one task of an elementwise operation handles: two
+// operands of this size fit the first-level cache, and the work is long enough to
+// outweigh the cost of handing out a task.
 const chunk = 4096
 
 // chunks returns the number of tasks for n elements.

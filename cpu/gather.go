@@ -2,18 +2,18 @@ package cpu
 
 import "trainer/nn/device"
 
-// gather is the plan of y[i] = x[ids[i]], rows of zeros where ids[i] is no row of x.
+// gather is the plan of y[i] = x[ids[i]], or a row of zeros if x has no row ids[i].
 type gather struct {
 	d           *Device
 	spec        device.GatherSpec
 	rowsPerTask int
 
-	// Operands of the call that is running.
+	// Operands of the current call.
 	y, x []float32
 	ids  []int32
 }
 
-// NewGather makes a plan that picks rows.
+// NewGather returns a plan that picks rows.
 func (d *Device) NewGather(s device.GatherSpec) (device.Gather, error) {
 	s.Check()
 	if err := d.float32Only("gather", s.DType); err != nil {

@@ -2,11 +2,12 @@ package cpu
 
 import "math"
 
-// affine takes each pixel from where an affine map says, between four pixels:
+// affine takes each pixel from the position that an affine map gives, interpolating between four pixels:
 //
 //	y[i,j] = x(d*j + e*i + f, a*j + b*i + c)
 //
-// p is a b c d e f, then what lies beyond the border. The image moves to the scratch memory first.
+// p is a b c d e f, then a code for what lies beyond the border. The image is first copied to the scratch
+// memory.
 func affine(m *picture, p []float32) {
 	copy(m.scratch, m.x)
 	for i := range m.h {
@@ -22,7 +23,7 @@ func affine(m *picture, p []float32) {
 	}
 }
 
-// sample writes the pixel at (u,v), which is in the image, from the scratch memory.
+// sample writes the pixel at (u,v), which is in the image, reading the scratch memory.
 func (m *picture) sample(to []float32, u, v float32) {
 	i, j := int(u), int(v)
 	s, t := u-float32(i), v-float32(j)
@@ -39,7 +40,7 @@ func (m *picture) sample(to []float32, u, v float32) {
 	}
 }
 
-// sampleZeros is sample with zeros beyond the border, of any (u,v).
+// sampleZeros is sample for any (u,v), with zeros beyond the border.
 func (m *picture) sampleZeros(to []float32, u, v float32) {
 	clear(to)
 	if !(u > -1 && u < float32(m.h) && v > -1 && v < float32(m.w)) {
@@ -58,7 +59,8 @@ func (m *picture) sampleZeros(to []float32, u, v float32) {
 	}
 }
 
-// within brings a coordinate into [0, n-1]: by reflection at both ends for border 1, else to the nearer end.
+// within brings a coordinate into [0, n-1]: by reflection at both ends if border is 1, otherwise by taking
+// the nearer end.
 func within(u float32, n int, border float32) float32 {
 	last := float32(n - 1)
 	if border == 1 && n > 1 {

@@ -1,7 +1,7 @@
 package cpu
 
-// autoContrast computes x = (x - low) / (high - low), with the least and the largest pixel of each channel, unless they
-// are less than one 512th apart.
+// autoContrast computes x = (x - low) / (high - low), with low and high the smallest and the largest value of each
+// channel, unless they are less than 1/512 apart.
 func autoContrast(m *picture, _ []float32) {
 	for c := range m.c {
 		low, high := m.x[c], m.x[c]

@@ -1,8 +1,8 @@
 package cpu
 
-// blur is a weighted mean of a pixel and up to 7 neighbours to each side, along the rows, to the scratch memory, and
-// then along the columns. p are the weights by distance; those from the first 0 on don't count. The image is
-// reflected at its border.
+// blur computes a weighted mean of each pixel and up to 7 neighbours on each side: along the rows, into the scratch
+// memory, and then along the columns. p holds the weights by distance, up to the first 0. The image is reflected at
+// its border.
 func blur(m *picture, p []float32) {
 	radius := len(p) - 1
 	for radius > 0 && p[radius] == 0 {
@@ -34,7 +34,7 @@ func addScaled(y, x []float32, a float32) {
 	}
 }
 
-// reflected continues [0, n) by reflection at its ends, which are not repeated, however far i is.
+// reflected continues [0, n) by reflection at its ends, which are not repeated, for any i.
 func reflected(i, n int) int {
 	if n == 1 {
 		return 0

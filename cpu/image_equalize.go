@@ -1,14 +1,15 @@
 package cpu
 
-// equalize replaces each pixel by the share of darker ones, in whole numbers. With q the nearest byte, below[v] the
-// pixels of the channel whose q is less than v, and N those that are not of the largest q,
+// equalize replaces each pixel by the fraction of darker pixels in its channel, in integer arithmetic. With q the
+// byte nearest to the pixel, below[v] the number of pixels with q < v, and N the number of pixels whose q is not
+// the largest,
 //
 //	x = min(255, floor((step/2 + below[q]) / step)) / 255        step = floor(N / 255)
 //
-// A channel whose step is 0 stays.
+// A channel with step 0 stays as it is.
 func equalize(m *picture, _ []float32) {
 	for c := range m.c {
-		var below [257]int // of v+1: first the number of pixels of v
+		var below [257]int // below[v+1] first holds the number of pixels with q = v
 		for i := c; i < len(m.x); i += m.c {
 			below[1+int(quantized(m.x[i]))]++
 		}

@@ -2,12 +2,12 @@ package cpu
 
 import "math"
 
-// hue turns the colour circle. With V the largest of red, green and blue, D their range and h the hue in sixths of
-// the circle,
+// hue rotates the colour circle. With V the largest of red, green and blue, D their range and h the hue in sixths
+// of the circle,
 //
 //	x[c] = V - D clamp(min(k, 4-k))        k = (n[c] + h + 6s) mod 6        n = 5, 3, 1
 //
-// p is s, in circles.
+// p is s, the rotation in full circles.
 func hue(m *picture, p []float32) {
 	if m.c != 3 {
 		return
@@ -25,7 +25,7 @@ func hue(m *picture, p []float32) {
 	}
 }
 
-// hueOf returns the hue of a pixel of largest value v and range d, in sixths of the circle from red.
+// hueOf returns the hue of a pixel with largest value v and range d, in sixths of the circle from red.
 func hueOf(pixel []float32, v, d float32) float32 {
 	switch v {
 	case pixel[0]:

@@ -1,7 +1,7 @@
 package cpu
 
-// sharpness computes x = clamp(f x + (1-f) s), with s = (4 x + sum of the 3x3 pixels around) / 13; the pixels of the
-// border stay. p is f. The image moves to the scratch memory first.
+// sharpness computes x = clamp(f x + (1-f) s), with s = (4 x + sum of the 3x3 pixels around x) / 13; the pixels at
+// the border stay as they are. p is f. The image is first copied to the scratch memory.
 func sharpness(m *picture, p []float32) {
 	copy(m.scratch, m.x)
 	row := m.w * m.c

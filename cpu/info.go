@@ -10,7 +10,8 @@ import (
 	"trainer/nn/device"
 )
 
-// describe names the processor and the instruction set that the kernels use.
+// describe returns the names of the processor and of the instruction set that the kernels
+// use.
 func describe(threads int, instructions string) device.Info {
 	brand := cpuid.CPU.BrandName
 	if brand == "" {
@@ -23,8 +24,8 @@ func describe(threads int, instructions string) device.Info {
 	}
 }
 
-// Peak measures for about t what the processor can do at best: the multiply-adds of all
-// threads at once, on registers alone, in floating-point operations a second.
+// Peak measures the processor's peak rate for about t: the multiply-adds of all threads
+// at once, on registers alone, in floating-point operations per second.
 func (d *Device) Peak(t time.Duration) float64 {
 	rates := make([]float64, d.pool.Workers())
 	d.pool.Run(len(rates), &peakTask{d, t, rates})

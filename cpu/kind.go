@@ -19,7 +19,7 @@ func Kind() device.Kind {
 		Open: func(_ int, o device.Options) (device.Device, error) {
 			d, err := openWith(o)
 			if err != nil {
-				return nil, err // not a nil *Device, which is a device
+				return nil, err // not a nil *Device, which as a device.Device would not be nil
 			}
 			return d, nil
 		},
@@ -35,7 +35,7 @@ func Kind() device.Kind {
 	}
 }
 
-// openWith opens the CPU with the options that mean something for it. It is always deterministic.
+// openWith opens the CPU with the options that apply to it. The CPU is always deterministic.
 func openWith(o device.Options) (*Device, error) {
 	opts := []Option{WithInstructions(o.Instructions)}
 	if o.Threads > 0 {

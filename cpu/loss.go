@@ -6,10 +6,9 @@ import (
 	"trainer/nn/device"
 )
 
-// loss is the plan of a loss over rows z of outputs [n, classes] with one label each.
-// Softmax cross-entropy, with the smoothed target q[k] = (1-s)[k = label] + s/classes and
-// the shift m = max z, which changes nothing in exact arithmetic and keeps large logits
-// from overflowing:
+// loss is the plan of a loss over the rows z of outputs [n, classes], with one label per row. Softmax
+// cross-entropy, with the smoothed target q[k] = (1-s)[k = label] + s/classes and the shift m = max z, which
+// changes nothing in exact arithmetic and keeps large logits from overflowing:
 //
 //	L = log sum_k exp(z[k]-m) - sum_k q[k] (z[k]-m)
 //	dL/dz[k] = softmax(z)[k] - q[k]
@@ -19,29 +18,29 @@ import (
 //	L = 1/classes sum_k (z[k] - [k = label])^2
 //	dL/dz[k] = 2/classes (z[k] - [k = label])
 //
-// The gradient is that of the batch's mean unless the spec says Sum. Soft targets, weights and ignored labels
-// are weightedLoss's.
+// The gradient is that of the batch's mean loss unless the spec says Sum. For soft targets, weights and
+// ignored labels see weightedLossForward.
 type loss struct {
 	d           *Device
 	spec        device.LossSpec
 	rowsPerTask int
-	partial     []lossStats // one per task, added in their order
+	partial     []lossStats // one per task, added in the order of the tasks
 
-	// Operands of the call that is running. labels is nil with soft targets.
+	// Operands of the current call. labels is nil with soft targets.
 	outputs, doutputs          []float32
 	labels                     []int32
-	soft, classWeights, weight []float32 // nil where there are none
+	soft, classWeights, weight []float32 // nil if there are none
 	n                          int
-	factor                     float64 // of every example's gradient: 1, or 1/W for the mean
+	factor                     float64 // for every example's gradient: 1, or 1/W for the mean
 }
 
-// lossStats is what the rows of a task add to the stats.
+// lossStats holds what the rows of one task add to the statistics.
 type lossStats struct {
 	loss, weight   float64
 	correct, count int
 }
 
-// NewLoss makes a plan for a loss.
+// NewLoss returns a plan for a loss.
 func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
 	s.Check()
 	if err := d.unscaled("loss", s.Scaling); err != nil {
@@ -97,7 +96,7 @@ func (p *loss) Backward(doutputs, outputs, targets, weights *device.Tensor) {
 	p.d.pool.Run(tasks, (*weightedLossBackward)(p))
 }
 
-// read notes the operands of a call.
+// read keeps the operands of a call.
 func (p *loss) read(outputs, targets, weights *device.Tensor) {
 	p.outputs, p.labels, p.soft = floats(outputs), nil, nil
 	if p.spec.SoftTargets {
@@ -167,7 +166,7 @@ func firstLargest(z []float32) int {
 	return best
 }
 
-// crossEntropy returns log sum_k exp(z[k]-m) - sum_k q[k] (z[k]-m), m being the largest.
+// crossEntropy returns log sum_k exp(z[k]-m) - sum_k q[k] (z[k]-m), where m is the largest element of z.
 func (p *lossForward) crossEntropy(z []float32, label int, smoothing float64) float64 {
 	m := largest(z)
 	l := math.Log(p.d.vector.SumOfExponentials(z, m)) - (1-smoothing)*(float64(z[label])-float64(m))

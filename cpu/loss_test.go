@@ -7,8 +7,8 @@ import (
 	"trainer/nn/device"
 )
 
-// Logits ln 1, ln 2, ln 5 have the softmax 1/8, 2/8, 5/8. With label 1 the loss is
-// -ln(2/8), and the gradient softmax - (0, 1, 0).
+// The softmax of the logits ln 1, ln 2, ln 5 is 1/8, 2/8, 5/8. With label 1 the loss is -ln(2/8), and the gradient
+// softmax - (0, 1, 0).
 func TestCrossEntropy(t *testing.T) {
 	o := newOperands(t)
 	p := must(o.d.NewLoss(device.LossSpec{Kind: device.SoftmaxCrossEntropy, N: 4, Classes: 3}))
@@ -55,7 +55,7 @@ func TestMeanSquaredError(t *testing.T) {
 	wantFloats(t, "dz", dz, 1e-6, 1.5, 0.5, 0, 0)
 }
 
-// A label out of range spoils its own row, visibly, and no other.
+// A label out of range makes its own row NaN, and no other.
 func TestLossBadLabel(t *testing.T) {
 	for _, kind := range []device.LossKind{device.SoftmaxCrossEntropy, device.MeanSquaredError} {
 		o := newOperands(t)
@@ -73,8 +73,8 @@ func TestLossBadLabel(t *testing.T) {
 	}
 }
 
-// Class weights 3 and 1, and example weights 1, 1 and 2, of which the last is ignored: W = 3 + 1. A mean over what counts is
-// (3 ln 2 + ln 2)/4.
+// Class weights 3 and 1, and example weights 1, 1 and 2; the last example is ignored, so W = 3 + 1. The weighted
+// mean is (3 ln 2 + ln 2)/4.
 func TestWeightedCrossEntropy(t *testing.T) {
 	o := newOperands(t)
 	p := must(o.d.NewLoss(device.LossSpec{

@@ -6,16 +6,19 @@ import (
 	"trainer/nn/device"
 )
 
-// Losses with soft targets, weights or ignored labels. With the target t, the class weights w, the
-// example's weight v, q[k] = (1-s) t[k] + s/classes, and a[k] = w[k] q[k] (device.LossSpec), cross-entropy is
+// Losses with soft targets, weights or ignored labels, with one row z of outputs per example. With the target t,
+// the class weights w, the example's weight v, q[k] = (1-s) t[k] + s/classes, and a[k] = w[k] q[k]
+// (device.LossSpec), cross-entropy is
 //
 //	L = sum_k a[k] (log sum_j exp(z[j]-m) - (z[k]-m))      dL/dz[k] = (sum_j a[j]) softmax(z)[k] - a[k]
 //
-// because the derivative of the logarithm with respect to z[k] is softmax(z)[k]. The mean squared error is
+// with m the largest element of z. The gradient follows because the derivative of the logarithm is
+// softmax(z)[k]. The mean squared error is
 //
 //	L = u/classes sum_k (z[k] - t[k])^2                    dL/dz[k] = 2 u/classes (z[k] - t[k])
 //
-// with u = sum_k w[k] t[k]. Both gradients are multiplied by v, and for the mean by 1/W with W = sum_i v[i] u[i].
+// with u = sum_k w[k] t[k]. Both losses and gradients are multiplied by v, and for the mean the gradients also by
+// 1/W with W = sum_i v[i] u[i].
 
 // weightedLossForward is the loop over groups of rows of Forward.
 type weightedLossForward loss
@@ -66,15 +69,15 @@ func (p *weightedLossBackward) Do(i, _ int) {
 	}
 }
 
-// ignored reports whether example r doesn't count.
+// ignored reports whether example r has the label that the loss ignores.
 func (p *loss) ignored(r int) bool { return p.spec.Ignore && p.labels[r] == p.spec.IgnoreIndex }
 
-// valid reports whether example r has a target: a label that is out of range is none.
+// valid reports whether example r has a valid target: soft targets, or a label in range.
 func (p *loss) valid(r int) bool {
 	return p.labels == nil || p.labels[r] >= 0 && int(p.labels[r]) < p.spec.Classes
 }
 
-// exampleWeight returns v of example r.
+// exampleWeight returns the weight v of example r.
 func (p *loss) exampleWeight(r int) float64 {
 	if p.weight == nil {
 		return 1
@@ -82,7 +85,7 @@ func (p *loss) exampleWeight(r int) float64 {
 	return float64(p.weight[r])
 }
 
-// classWeight returns w of class k.
+// classWeight returns the weight w of class k.
 func (p *loss) classWeight(k int) float64 {
 	if p.classWeights == nil {
 		return 1
@@ -124,8 +127,8 @@ func (p *loss) targetWeight(r int) float64 {
 	return u
 }
 
-// inverseWeight returns 1/W, or 0 where W is not above 0: there is nothing that counts. The sum is taken
-// in the order of the examples.
+// inverseWeight returns 1/W, or 0 if W is not positive, because then every example is ignored or has the weight
+// 0. W is summed in the order of the examples.
 func (p *loss) inverseWeight() float64 {
 	var total float64
 	for r := range p.n {
@@ -145,7 +148,7 @@ func (p *loss) smoothed(r, k int) float64 {
 	return p.classWeight(k) * ((1-s)*p.target(r, k) + s/float64(p.spec.Classes))
 }
 
-// crossEntropy returns sum_k a[k] (log sum_j exp(z[j]-m) - (z[k]-m)), m being the largest.
+// crossEntropy returns sum_k a[k] (log sum_j exp(z[j]-m) - (z[k]-m)), where m is the largest element of z.
 func (p *weightedLossForward) crossEntropy(z []float32, r int) float64 {
 	m := largest(z)
 	logSum := math.Log(p.d.vector.SumOfExponentials(z, m))

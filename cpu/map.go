@@ -8,38 +8,39 @@ import (
 	"trainer/nn/device"
 )
 
-// mapping is the plan of y = f(a, b) over [batch, rows, c], b being broadcast. Its loops see three cases only:
+// mapping is the plan of y = f(a, b) over [batch, rows, c], where b is broadcast. There are only three cases:
 //
 //	full     b has an element for each of a's, or there is no b
 //	columns  groups of rows of width columns, each group with its own row of b
 //	runs     runs of elements, each with one element of b
 //
-// so that f is always applied to a run of elements with as many of b, or with one.
+// In each, f is applied to runs of elements of a, either with as many elements of b or with a single one.
 type mapping struct {
 	d    *Device
 	spec device.MapSpec
 	loop mapLoop
-	one  mapOneLoop // nil: b is repeated and loop is used
+	one  mapOneLoop // if nil, b is repeated and loop is used
 
 	shape   mapShape
 	columns columns
 	rows    int // of a group of columns
 	run     int // elements of a run
-	period  int // runs until b begins again
+	period  int // number of runs after which b begins again
 
-	scratch [][]float32 // a worker's results that are to be added to y
-	spread  [][]float32 // a worker's repeated elements of b, or the one that all share
-	tiled   []float32   // b's row, repeated to the width of columns, if all groups share it
+	scratch [][]float32 // per worker: results to be added to y
+	spread  [][]float32 // per worker: repeated elements of b
+	tiled   []float32   // b's row, repeated to the width of columns, if there is only one group
 
-	// Operands of the call that is running.
+	// Operands of the current call.
 	y, a, b []float32
 	groups  int
 }
 
-// mapLoop is f over a run of elements with as many of b. For MapSelect y has the old values.
+// mapLoop applies f to a run of elements of a with as many elements of b. For MapSelect, y holds the old
+// values.
 type mapLoop func(y, a, b []float32, alpha, beta float32)
 
-// mapOneLoop is f over a run of elements with one of b.
+// mapOneLoop applies f to a run of elements of a with one element of b.
 type mapOneLoop func(y, a []float32, b, alpha, beta float32)
 
 type mapShape uint8
@@ -50,7 +51,7 @@ const (
 	mapRuns
 )
 
-// NewMap makes a plan for an elementwise function.
+// NewMap returns a plan for an elementwise function.
 func (d *Device) NewMap(s device.MapSpec) (device.Map, error) {
 	s.Check()
 	if err := d.float32Only("map", s.DType, s.BDType); err != nil {
@@ -81,7 +82,7 @@ func (d *Device) perWorker(n int) [][]float32 {
 	return all
 }
 
-// choose finds the case of the spec.
+// choose decides which of the three cases the spec is.
 func (p *mapping) choose() {
 	s := p.spec
 	switch {
@@ -117,7 +118,7 @@ func (p *mapping) Run(y, a, b *device.Tensor) {
 	}
 }
 
-// runColumns finds the groups of this batch, and repeats b's row if there is one only.
+// runColumns finds the groups of this batch, and repeats b's row if there is only one group.
 func (p *mapping) runColumns(batch int) {
 	rows := p.rows
 	p.groups = 1
@@ -132,7 +133,7 @@ func (p *mapping) runColumns(batch int) {
 	p.d.pool.Run(p.groups*p.columns.chunks(rows), (*mapColumnsRun)(p))
 }
 
-// runRuns hands out runs, several a task if they are short, and long ones in pieces.
+// runRuns hands out runs: several per task if they are short, in pieces if they are long.
 func (p *mapping) runRuns() {
 	run := min(p.run, len(p.a))
 	if run >= chunk {
@@ -212,7 +213,7 @@ func (t *mapShortRuns) Do(i, worker int) {
 	}
 }
 
-// apply computes elements [from, to) with as many of b.
+// apply computes elements [from, to) with as many elements of b.
 func (p *mapping) apply(from, to int, b []float32, worker int) {
 	y, a := p.y[from:to], p.a[from:to]
 	if !p.spec.Accumulate {
@@ -224,7 +225,7 @@ func (p *mapping) apply(from, to int, b []float32, worker int) {
 	p.d.vector.WeightedSum(y, y, f, 1, 1)
 }
 
-// applyOne computes elements [from, to) of a run.
+// applyOne computes elements [from, to) of a run with one element of b.
 func (p *mapping) applyOne(from, to, run, worker int) {
 	b := p.b[p.spec.BIndex+run%p.period]
 	if p.one == nil {
@@ -284,7 +285,7 @@ func (d *Device) mapLoops(kind device.MapKind) (mapLoop, mapOneLoop) {
 	return mapLoop(f.Select), nil
 }
 
-// ofOne is a loop that takes no b.
+// ofOne makes a mapLoop of a loop that takes no b.
 func ofOne(f vector.MapOne) mapLoop {
 	return func(y, a, _ []float32, alpha, beta float32) { f(y, a, alpha, beta) }
 }
@@ -296,8 +297,8 @@ func mapExp(y, a, _ []float32, alpha, beta float32) {
 	}
 }
 
-// exp is e^x, by the reciprocal for x > 0: package vmath has it for x <= 0. Where the reciprocal would overflow
-// early, or x is NaN, it asks package math.
+// exp returns e^x. Package vmath has it for x <= 0; for x > 0 this is the reciprocal of e^-x. For
+// |x| >= 87, and for NaN, it uses package math.
 func exp(x float32) float32 {
 	switch {
 	case x <= 0 && x > -87:

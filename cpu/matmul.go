@@ -5,26 +5,25 @@ import (
 	"trainer/nn/device"
 )
 
-// matMul computes C = op(A) op(B) + bias by the packed product of package gemm: B is
-// copied once into panels that the kernel reads end to end, then every task computes a
-// tile of C, one block of k after the other, in the same order at any number of threads. The products of a batch
-// follow each other.
+// matMul computes C = op(A) op(B) + bias by the packed product of package gemm: B is first copied into panels
+// that the kernel reads from end to end, then every task computes a tile of C, one block of k after the other,
+// in the same order with any number of threads. The products of a batch are computed one after the other.
 type matMul struct {
 	d    *Device
 	spec device.MatMulSpec
 	relu bool
 
 	packed  []float32   // op(B), by blocks of k, each by panels of columns
-	scratch [][]float32 // a worker's rows of A, made contiguous
+	scratch [][]float32 // per worker: rows of A, made contiguous
 
 	batch, m, n, k   int
-	c, a, b, bias    []float32 // of the product that is running
-	tileM, tileN     int       // rows and columns of one task
+	c, a, b, bias    []float32 // of the current product
+	tileM, tileN     int       // rows and columns per task
 	tilesN           int
 	packB            matMulPack
 	multiply         matMulTiles
 	ldc, lda, ldb    int
-	blocks, panelsOf int // blocks of k, panels in a block
+	blocks, panelsOf int // blocks of k, and panels per block
 }
 
 type (
@@ -32,8 +31,8 @@ type (
 	matMulTiles struct{ *matMul }
 )
 
-// blockK is the number of k that a kernel runs over before the next block: a panel of A
-// of that length stays in the first-level cache, and one of B in the second.
+// blockK is the length of a block of k: a panel of A of this length stays in the first-level cache, and one of B
+// in the second-level cache.
 const blockK = 256
 
 // NewMatMul returns the plan of a matrix product.
@@ -102,7 +101,7 @@ func (t *matMulPack) Do(i, _ int) {
 	p.d.kernel.Pack(p.block(k0, length), panel, length, p.n, b, p.ldb, p.spec.TransB)
 }
 
-// block returns the packed panels of length k from k0 on.
+// block returns the packed panels of the block that begins at k0 and has length k.
 func (p *matMul) block(k0, length int) []float32 {
 	width := p.panelsOf * p.d.kernel.NR
 	return p.packed[k0*width : (k0+length)*width]
@@ -143,8 +142,8 @@ func (t *matMulTiles) Do(i, worker int) {
 	}
 }
 
-// contiguous copies m rows of A to dst without gaps: rows that lie a power of two apart
-// would fall on the same lines of the cache.
+// contiguous copies m rows of A to dst without gaps: rows that are a power of two apart would compete for the
+// same lines of the cache.
 func contiguous(dst, a []float32, lda, m, length int) []float32 {
 	for r := range m {
 		copy(dst[r*length:(r+1)*length], a[r*lda:])

@@ -11,7 +11,7 @@ import (
 	"trainer/nn/device/devicetest"
 )
 
-// operands makes tensors of repeatable contents on a device.
+// operands makes tensors with reproducible contents on a device.
 type operands struct {
 	t testing.TB
 	d *Device
@@ -36,7 +36,7 @@ func newOperands(t testing.TB) *operands {
 	return &operands{t: t, d: newDevice(t, WithThreads(2))}
 }
 
-// floats returns a float32 tensor of the given numbers; the shape may be left out.
+// floats returns a float32 tensor of the given numbers; shape is optional.
 func (o *operands) floats(values []float32, shape ...int) *device.Tensor {
 	if len(shape) == 0 {
 		shape = []int{len(values)}
@@ -55,8 +55,8 @@ func (o *operands) ints(values ...int32) *device.Tensor {
 	return x
 }
 
-// wantFloats reports the elements of got that are further than relative * |want| from want.
-// A NaN is matched by NaN.
+// wantFloats reports an error for each element of got that differs from want by more than relative * |want|. NaN
+// matches NaN.
 func wantFloats(t *testing.T, name string, got *device.Tensor, relative float64, want ...float32) {
 	t.Helper()
 	if got.Len() != len(want) {
@@ -73,7 +73,7 @@ func wantFloats(t *testing.T, name string, got *device.Tensor, relative float64,
 	}
 }
 
-// eachWord calls visit with n random words, other ones in each call.
+// eachWord calls visit with n random words, different ones in each call.
 func (o *operands) eachWord(n int, visit func(i int, word uint32)) {
 	o.i++
 	for i := 0; i < n; i += 4 {
@@ -93,7 +93,7 @@ func (o *operands) uniform(low, high float32, shape ...int) *device.Tensor {
 	return x
 }
 
-// must returns the plan, which no method of this device refuses to make.
+// must returns the plan, and panics on an error, which the constructors of this device never return for these specs.
 func must[P any](p P, err error) P {
 	if err != nil {
 		panic(err)
@@ -106,7 +106,7 @@ func TestThreadsGiveTheSameBits(t *testing.T) {
 	devicetest.RunThreads(t, func(t *testing.T, threads int) device.Device { return newDevice(t, WithThreads(threads)) })
 }
 
-// guarded is a device whose tensors end where a page begins that faults when it is touched.
+// guarded is a device whose tensors end right before a page that faults on access.
 type guarded struct {
 	*Device
 	t *testing.T
@@ -132,7 +132,8 @@ func (g guarded) NewTensor(dtype device.DType, shape ...int) (*device.Tensor, er
 	return device.WrapTensor(dtype, m, shape...), nil
 }
 
-// TestOperationsStayInTheirOperands runs every operation on tensors that end at a page which faults, on every instruction set.
+// TestOperationsStayInTheirOperands runs every operation with every instruction set, on tensors that end right before a
+// page that faults.
 func TestOperationsStayInTheirOperands(t *testing.T) {
 	for _, name := range simd.Available() {
 		t.Run(string(name), func(t *testing.T) {
@@ -141,7 +142,7 @@ func TestOperationsStayInTheirOperands(t *testing.T) {
 	}
 }
 
-// BenchmarkOperations measures every operation on small operands and one thread, and so what is in cache.
+// BenchmarkOperations measures every operation on one thread and operands small enough to stay in the cache.
 func BenchmarkOperations(b *testing.B) {
 	d := newDevice(b, WithThreads(1))
 	for _, op := range devicetest.Operations() {

@@ -13,16 +13,17 @@ import (
 //	g = GradScale*grad + coupled*w      coupled = WeightDecay, or 0 where Decoupled
 //	w = keep*w - ...                    keep = 1, or 1 - LR*WeightDecay where Decoupled
 //
-// Each task is a chunk of one parameter, and passes once over value, gradient and states.
+// Each task is a chunk of one parameter, and goes once over its value, gradient and
+// states.
 type optimizer struct {
 	d      *Device
 	spec   device.OptimizerSpec
 	groups int
 	tasks  []slotChunk
-	// perWorker is where a worker keeps the rates of its task.
+	// perWorker holds, for each worker, the rates of its current task.
 	perWorker []vector.Rates
 
-	hyper []float32 // of the call that is running
+	hyper []float32 // of the current call
 }
 
 // slotChunk is a piece of one parameter. state1 and state2 may be nil.
@@ -31,7 +32,7 @@ type slotChunk struct {
 	group                       int
 }
 
-// NewOptimizer makes a plan for an update of the slots.
+// NewOptimizer returns a plan that updates the parameters in slots.
 func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
 	if err := d.unscaled("optimizer", s.Scaling); err != nil {
 		return nil, err

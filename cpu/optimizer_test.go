@@ -19,7 +19,7 @@ func TestOptimizerStep(t *testing.T) {
 		spec                   device.OptimizerSpec
 		decay, momentum, beta2 float32
 		corrections            [2]float32
-		state1, state2         float32 // before
+		state1, state2         float32 // before the step
 		w, want1, want2        float64 // after
 	}{
 		{"sgd", device.OptimizerSpec{Kind: device.SGD}, 0, 0, 0, [2]float32{}, none, none, 2 - lr*3, 0, 0},

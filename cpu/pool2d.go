@@ -7,29 +7,29 @@ import (
 	"trainer/nn/device"
 )
 
-// pool2D is what the plans of max and average pooling share: the geometry of windows
-// over images [n,h,w,c], with outputs [n,outH,outW,c],
+// pool2D is what the plans of max and average pooling share. Over images [n,h,w,c], with
+// outputs [n,outH,outW,c],
 //
 //	window (i,j) = { x[n, i*strideH - padH + p, j*strideW - padW + q, c] : 0 <= p < kH, 0 <= q < kW }
 //
-// of which elements outside the image don't count, and, in the fused form, ReLU after it.
-// A task of Forward is a few rows of outputs. A task of Backward is the same where
-// windows neither overlap nor stick out, so that each dx is written once, and a whole
-// image elsewhere.
+// Elements outside the image don't count. The fused form applies ReLU to the output. A task
+// of Forward is a few rows of outputs. So is a task of Backward if windows neither overlap
+// nor reach outside the image, because then each element of dx is written only once;
+// otherwise it is a whole image.
 type pool2D struct {
 	d          *Device
 	spec       device.Pool2DSpec
 	relu       bool
 	outH, outW int
-	disjoint   bool // windows don't overlap, and none reaches outside
-	rows       int  // rows of outputs a task
+	disjoint   bool // windows don't overlap, and none reaches outside the image
+	rows       int  // rows of outputs per task
 
-	// Operands of the call that is running, and its number of images.
+	// Operands of the current call, and its number of images.
 	n            int
 	y, x, dx, dy []float32
 }
 
-// NewPool2D makes a plan for pooling.
+// NewPool2D returns a plan for pooling.
 func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
 	if err := d.float32Only("pool2d", s.DType); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
 	return d.newPool2D(s, false), nil
 }
 
-// NewPool2DReLU makes a plan for pooling with ReLU after it.
+// NewPool2DReLU returns a plan for pooling followed by ReLU.
 func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
 	if err := d.float32Only("pool2d", s.DType); err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (p *pool2D) takeBackward(dx, dy, y, x *device.Tensor) int {
 }
 
 // poolWindow is the part of a pooling window that lies in the image: rows [top, bottom) and
-// columns [left, right); its full extent begins at row y and column x.
+// columns [left, right); the whole window begins at row y and column x.
 type poolWindow struct{ y, x, top, bottom, left, right int }
 
 // window returns window (i, j).
@@ -103,17 +103,18 @@ func (p *pool2D) window(i, j int) poolWindow {
 	}
 }
 
-// pixel returns where the channels of pixel (row, col) of image n begin in x and dx.
+// pixel returns the index at which the channels of pixel (row, col) of image n begin in x
+// and dx.
 func (p *pool2D) pixel(n, row, col int) int {
 	return ((n*p.spec.H+row)*p.spec.W + col) * p.spec.C
 }
 
-// output returns where the channels of output j of row r, counted over all images,
-// begin in y and dy.
+// output returns the index at which the channels of output j of row r begin in y and dy; r
+// counts the rows of all images.
 func (p *pool2D) output(r, j int) int { return (r*p.outW + j) * p.spec.C }
 
-// covered returns the rows [from, to) of dx that belong to row i of disjoint windows:
-// all down to the next row of windows, or to the end of the image.
+// covered returns the rows [from, to) of dx that belong to row i of disjoint windows: all
+// rows down to the next row of windows, or to the end of the image.
 func (p *pool2D) covered(i int) (from, to int) {
 	if i == p.outH-1 {
 		return i * p.spec.StrideH, p.spec.H

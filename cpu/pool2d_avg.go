@@ -2,15 +2,15 @@ package cpu
 
 import "trainer/nn/device"
 
-// avgPool is the plan of average pooling. With m the number of elements of the window,
-// or of those inside the image (AvgPoolExcluding):
+// avgPool is the plan of average pooling. With m the number of elements of the window, or
+// with AvgPoolExcluding the number of its elements inside the image:
 //
 //	y = 1/m sum over the window       dx[each of the window] += dy/m
 //
-// With ReLU after it, dy counts only where y > 0.
+// With ReLU after it, only dy where y > 0 counts.
 type avgPool struct {
 	pool2D
-	share [][]float32 // one a worker: dy/m of one window, [c]
+	share [][]float32 // one per worker: dy/m of one window, [c]
 }
 
 func newAvgPool(g pool2D) *avgPool {
@@ -64,7 +64,7 @@ func (t *avgPoolForward) Do(task, _ int) {
 	}
 }
 
-// shareOf returns dy/m of window (r, j), r counting rows over all images.
+// shareOf returns dy/m of window (r, j); r counts the rows of all images.
 func (p *avgPool) shareOf(r, j, worker int, w poolWindow) []float32 {
 	share := p.share[worker]
 	at := p.output(r, j)

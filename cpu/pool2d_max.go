@@ -5,13 +5,13 @@ import (
 	"trainer/nn/device"
 )
 
-// maxPool is the plan of max pooling. Forward keeps where in its window each maximum
-// was, and Backward sends the gradient there:
+// maxPool is the plan of max pooling. Forward stores the position of each maximum in its
+// window, and Backward adds the gradient there:
 //
 //	y = max over the window       dx[argmax] += dy
 //
-// With ReLU, a maximum that isn't positive passes no gradient: its position is that of
-// no element.
+// With ReLU, a maximum that isn't positive passes no gradient: its position is set to
+// nowhere, which no element has.
 type maxPool[P vector.Position] struct {
 	pool2D
 	loops   vector.Pool[P]
@@ -57,7 +57,7 @@ func (p *maxPoolForward[P]) Do(task, worker int) {
 	}
 }
 
-// row computes row r of outputs, counted over all images.
+// row computes row r of outputs; r counts the rows of all images.
 func (p *maxPoolForward[P]) row(y []float32, arg []P, r int) {
 	s, n, i := p.spec, r/p.outH, r%p.outH
 	if s.KH == 2 && s.KW == 2 && s.StrideW == 2 && s.PadH == 0 && s.PadW == 0 {
@@ -82,7 +82,7 @@ func (p *maxPoolForward[P]) row(y []float32, arg []P, r int) {
 }
 
 // maxPoolGather is Backward for disjoint windows, over groups of rows of windows: each
-// element of dx asks its window whether it was the maximum, and is 0 otherwise.
+// element of dx is its window's dy if it was the maximum, otherwise 0.
 type maxPoolGather[P vector.Position] maxPool[P]
 
 func (p *maxPoolGather[P]) Do(task, _ int) {
@@ -122,7 +122,7 @@ func (p *maxPoolGather[P]) row(r int) {
 	}
 }
 
-// pairOfRows is row for 2x2 windows with stride 2: both rows of dx at once.
+// pairOfRows is row for 2x2 windows with stride 2: it computes both rows of dx at once.
 func (p *maxPoolGather[P]) pairOfRows(r int, upper, lower []float32) {
 	length := p.outW * p.spec.C
 	p.loops.Gather2x2(upper, lower, p.dy[r*length:][:length], p.arg[r*length:][:length], p.spec.C)
@@ -130,8 +130,8 @@ func (p *maxPoolGather[P]) pairOfRows(r int, upper, lower []float32) {
 	clear(lower[2*length:])
 }
 
-// maxPoolScatter is Backward for overlapping windows, over images: each window's elements
-// add its gradient where they were the maximum.
+// maxPoolScatter is Backward for overlapping windows, over images: each window adds its
+// gradient to the element that was its maximum.
 type maxPoolScatter[P vector.Position] maxPool[P]
 
 func (p *maxPoolScatter[P]) Do(n, _ int) {

@@ -15,8 +15,8 @@ var image = []float32{
 	-3, -4, 8,
 }
 
-// The windows are the two pairs of rows of the first two columns: the third column and
-// its gradient are left over. Of the two fives, the first counts.
+// The two windows are the upper and the lower pair of rows, in the first two columns; the
+// third column is in no window, so its gradient is 0. Of the two fives, the first counts.
 func TestMaxPool(t *testing.T) {
 	o := newOperands(t)
 	p := must(o.d.NewPool2D(device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 4, W: 3, C: 1, KH: 2, KW: 2, StrideH: 2, StrideW: 2}))
@@ -56,8 +56,8 @@ func TestMaxPoolOverlapping(t *testing.T) {
 	wantFloats(t, "dx", dx, 0, 0, 30, 0)
 }
 
-// A NaN is the maximum, wherever in the window it is and whatever its sign; beside
-// infinities of both signs, whose sum is NaN, there is none.
+// A NaN is the maximum, wherever it is in the window and whatever its sign. A window with
+// infinities of both signs, whose sum is NaN, contains no NaN.
 func TestMaxPoolNaN(t *testing.T) {
 	inf := float32(math.Inf(1))
 	negativeNaN := math.Float32frombits(0xFFC00000)
@@ -74,7 +74,8 @@ func TestMaxPoolNaN(t *testing.T) {
 		{[]float32{-inf, -inf, -inf, -inf}, -inf, 0},
 		{[]float32{float32(math.Copysign(0, -1)), 0, 0, 0}, 0, 0},
 	} {
-		// The same four numbers as a 2x2 window, which has its own loop, and as 1x4 and 4x1.
+		// The same four numbers as a 2x2 window, which has its own loop, and as 1x4 and 4x1
+		// windows.
 		for _, shape := range [][2]int{{2, 2}, {1, 4}, {4, 1}} {
 			h, w := shape[0], shape[1]
 			o := newOperands(t)
@@ -90,7 +91,7 @@ func TestMaxPoolNaN(t *testing.T) {
 	}
 }
 
-// Windows of more than 254 elements need wider positions.
+// The positions in windows of more than 254 elements do not fit in a byte.
 func TestMaxPoolLargeWindow(t *testing.T) {
 	o := newOperands(t)
 	p := must(o.d.NewPool2DReLU(device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 20, W: 20, C: 2, KH: 20, KW: 20, StrideH: 1, StrideW: 1}))
@@ -129,7 +130,7 @@ func TestAvgPoolPadding(t *testing.T) {
 	}
 }
 
-// Windows 1x2 with stride 1 over 4, 8, 2: the middle one gets both gradients' halves.
+// Windows 1x2 with stride 1 over 4, 8, 2: the middle element gets half of each gradient.
 func TestAvgPoolOverlapping(t *testing.T) {
 	o := newOperands(t)
 	p := must(o.d.NewPool2D(device.Pool2DSpec{Mode: device.AvgPool, N: 1, H: 1, W: 3, C: 1, KH: 1, KW: 2, StrideH: 1, StrideW: 1}))

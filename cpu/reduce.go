@@ -4,31 +4,32 @@ import (
 	"trainer/nn/device"
 )
 
-// reduce is the plan of a reduction of [batch, rows, c], taken in float64. There are three cases:
+// reduce is the plan of a reduction of [batch, rows, c], with sums in float64. There are three
+// cases:
 //
-//	all      to one number:                chunks leave partial results
-//	columns  c is kept:                    groups of rows leave a partial result a column
+//	all      to one number:                each chunk leaves a partial result
+//	columns  c is kept:                    groups of rows leave one partial result per column
 //	runs     c is not kept, others are:    runs of neighbouring elements, long ones in pieces
 //
-// Partial results are put together in the order of the tasks, which the shape decides.
+// Partial results are combined in the order of the tasks, and the shape decides the tasks.
 type reduce struct {
 	d     *Device
 	spec  device.ReduceSpec
 	shape reduceShape
 
 	columns columns
-	tasks   int // of a group of rows, at most
+	tasks   int // tasks per group of rows
 
-	run    int // neighbouring elements that go to one result
-	repeat int // runs that go to one result, stride elements apart
+	run    int // length: neighbouring elements that go to one result
+	repeat int // runs per result, stride elements apart
 	stride int
-	pieces int // of a run
+	pieces int // per run
 
 	partial []float64   // [chunks], [groups, tasks, width] or [results, pieces]
 	total   []float64   // [results], for columns
-	unused  [][]float64 // a worker's sums that nothing needs
+	unused  [][]float64 // per worker: sums that a kernel computes and nothing uses
 
-	// Operands of the call that is running; b may be nil.
+	// Operands of the current call; b may be nil.
 	dst, a, b []float32
 	batch     int
 }
@@ -41,7 +42,7 @@ const (
 	reduceRuns
 )
 
-// NewReduce makes a plan for a reduction.
+// NewReduce returns a plan for a reduction.
 func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 	s.Check()
 	if err := d.float32Only("reduce", s.DType); err != nil {
@@ -78,7 +79,7 @@ func (p *reduce) Run(dst, a, b *device.Tensor) {
 	}
 }
 
-// result returns a number of dst.
+// result returns the number to store in dst.
 func (p *reduce) result(v float64) float32 { return float32(float64(p.spec.Factor()) * v) }
 
 // reduceChunks is the loop over chunks of the reduction to one number.
@@ -90,7 +91,7 @@ func (t *reduceChunks) Do(i, _ int) {
 	p.partial[i] = p.of(from, to)
 }
 
-// of returns the reduction of neighbouring elements.
+// of returns the reduction of the elements [from, to).
 func (p *reduce) of(from, to int) float64 {
 	a := p.a[from:to]
 	switch p.spec.Kind {
@@ -104,7 +105,7 @@ func (p *reduce) of(from, to int) float64 {
 	return float64(largest(a))
 }
 
-// join puts partial results together.
+// join combines partial results.
 func (p *reduce) join(partial []float64) float64 {
 	total := partial[0]
 	for _, v := range partial[1:] {
@@ -113,7 +114,7 @@ func (p *reduce) join(partial []float64) float64 {
 	return total
 }
 
-// joined returns the reduction of what two partial results are of.
+// joined combines two partial results.
 func (p *reduce) joined(a, b float64) float64 {
 	if p.spec.Kind == device.ReduceMax {
 		return max(a, b)

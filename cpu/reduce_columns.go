@@ -6,7 +6,8 @@ import (
 	"trainer/nn/device"
 )
 
-// groups returns how many groups of rows a batch has, each with results of its own, and the rows of a group.
+// groups returns the number of groups of rows in a batch, each with its own results, and the number of rows
+// per group.
 func (p *reduce) groups(batch int) (groups, rows int) {
 	s := p.spec
 	switch s.Keep {
@@ -20,7 +21,7 @@ func (p *reduce) groups(batch int) (groups, rows int) {
 	return batch, 1
 }
 
-// reserveColumns allocates for the reduction of groups of rows to their columns.
+// reserveColumns allocates memory for reducing groups of rows to their columns.
 func (p *reduce) reserveColumns() {
 	c := p.spec.C
 	if p.spec.Keep&device.AxisRows != 0 {
@@ -79,7 +80,7 @@ func largestOfColumns(most []float64, a []float32) {
 	}
 }
 
-// reduceMerge is the loop over groups of columns that puts partial results together.
+// reduceMerge is the loop over groups of columns that combines partial results.
 type reduceMerge reduce
 
 func (t *reduceMerge) Do(i, _ int) {
@@ -98,7 +99,7 @@ func (t *reduceMerge) Do(i, _ int) {
 	}
 }
 
-// mergeLargest is merge with the largest in place of the sum.
+// mergeLargest is merge with the maximum in place of the sum.
 func (w columns) mergeLargest(dst, partial []float64, from, to, count int) {
 	for j := from; j < to; j++ {
 		dst[j] = math.Inf(-1)

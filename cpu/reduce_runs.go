@@ -2,7 +2,8 @@ package cpu
 
 import "trainer/nn/device"
 
-// reserveRuns finds the runs of a reduction that keeps other dimensions than c, and allocates for their pieces.
+// reserveRuns finds the runs of a reduction that keeps other dimensions than c, and allocates memory for their
+// pieces.
 func (p *reduce) reserveRuns() {
 	s := p.spec
 	p.repeat = 1
@@ -10,7 +11,7 @@ func (p *reduce) reserveRuns() {
 	switch s.Keep {
 	case device.AxisBatch:
 		p.run = s.Rows * s.C
-	case device.AxisRows: // each batch has a run of the row
+	case device.AxisRows: // each image has one run per row
 		p.run, p.repeat, p.stride = s.C, s.Batch, s.Rows*s.C
 		results = s.Rows
 	default:
@@ -35,7 +36,7 @@ func (p *reduce) runRuns() {
 	}
 }
 
-// runsPerTask returns how many results a task computes.
+// runsPerTask returns the number of results per task.
 func (p *reduce) runsPerTask() int { return max(1, chunk/(p.run*p.repeat)) }
 
 // reduceShortRuns is the loop over groups of results.

@@ -21,7 +21,8 @@ func TestReduce(t *testing.T) {
 		{device.ReduceSumSquares, device.NoAxes, x, []float32{1 + 4 + 9 + 16 + 36}},
 		{device.ReduceMax, device.AxisC, x, []float32{3, 4}},
 		{device.ReduceMax, device.NoAxes, []float32{-inf, -1, -inf, nan, 2, 0}, []float32{nan}},
-		// 2^24 + 1 is no float32: the sum is taken in float64, and loses nothing.
+		// float32 cannot represent 2^24 + 1; the sum is taken in float64 and loses
+		// nothing.
 		{device.ReduceSum, device.NoAxes, []float32{1 << 24, 1, 1, 1, 1, -1 << 24}, []float32{4}},
 	} {
 		o := newOperands(t)
@@ -31,7 +32,7 @@ func TestReduce(t *testing.T) {
 	}
 }
 
-// A million rows: partial sums of many tasks.
+// A million rows, so that many tasks leave partial sums.
 func TestReduceManyRows(t *testing.T) {
 	const rows, c = 1 << 20, 3
 	o := newOperands(t)

@@ -17,15 +17,15 @@ type softmax struct {
 	spec        device.SoftmaxSpec
 	rowsPerTask int
 
-	// Operands of the call that is running.
+	// Operands of the current call.
 	y, x []float32
 	n    int
 }
 
-// exponentialsPerTask is how many exponentials a task of a softmax or loss computes.
+// exponentialsPerTask is the number of exponentials per task of a softmax or loss.
 const exponentialsPerTask = 1024
 
-// NewSoftmax makes a plan for a softmax over rows.
+// NewSoftmax returns a plan for a softmax over rows.
 func (d *Device) NewSoftmax(s device.SoftmaxSpec) (device.Softmax, error) {
 	if s.N < 1 || s.Classes < 1 {
 		panic(fmt.Sprintf("cpu: NewSoftmax: [%d %d]", s.N, s.Classes))

@@ -10,21 +10,21 @@ import (
 //
 //	x = image / 255        x = op(x) for each operation in order        y = (x - mean) / std
 //
-// A task is one image: it goes through all operations in the cache of one core. Where an operation mixes images,
-// the list is cut before it, as an image needs its partner as that was before: then all images are in memory between
-// the parts.
+// A task is one image: it goes through all operations in the cache of one core. An operation that mixes images needs
+// each image's partner as it was before the operation. So the list is cut before such an operation, and all images
+// are in memory between the parts.
 type transform struct {
 	d      *Device
 	spec   device.TransformSpec
 	ops    []imageOp
 	mean   []float32
 	std    []float32
-	begins []int     // of the parts, then the number of operations
-	own    []picture // of each worker
-	batch  []float32 // [N,H,W,C], where an operation mixes
-	before []float32 // the same, before the operation that mixes
+	begins []int     // the first operation of each part, then the number of operations
+	own    []picture // one per worker
+	batch  []float32 // [N,H,W,C], if an operation mixes images
+	before []float32 // the images before the operation that mixes them
 
-	// Operands of the call that is running, and the part.
+	// Operands of the current call, and the current part.
 	y      []float32
 	images []uint8
 	ids    []int32 // nil without Gather
@@ -33,7 +33,7 @@ type transform struct {
 	part   int
 }
 
-// NewTransform makes a plan for a list of operations on images.
+// NewTransform returns a plan for a list of operations on images.
 func (d *Device) NewTransform(s device.TransformSpec) (device.Transform, error) {
 	if err := d.float32Only("transform", s.DType); err != nil {
 		return nil, err
@@ -136,19 +136,19 @@ func (p *transformImage) normalize(y, x []float32) {
 	}
 }
 
-// picture is one image with what operations need: they change x in place.
+// picture is one image, with the memory that operations need. They change x in place.
 type picture struct {
 	h, w, c int
 	x       []float32 // [h,w,c], in [0,1]
 	scratch []float32 // of the same size
-	other   []float32 // the partner's image, where the operation mixes
+	other   []float32 // the partner's image, if the operation mixes images
 	mean    []float32 // of each channel
 }
 
-// imageOp is the code of a device.ImageOp. It is in image_NAME.go.
+// imageOp is the code of a device.ImageOp. The code of each is in image_NAME.go.
 type imageOp func(m *picture, p []float32)
 
-// imageOpOf returns the code of an operation, or its formula in float64 where there is none.
+// imageOpOf returns the code of an operation, or, without code for it, its formula in float64.
 func imageOpOf(op *device.ImageOp, s device.TransformSpec) imageOp {
 	if code := imageOps()[op.Name]; code != nil {
 		return code
@@ -203,8 +203,8 @@ func gray(p []float32) float32 {
 	return sum / float32(len(p))
 }
 
-// clamp returns v, or what of [0,1] is nearest.
+// clamp returns the number in [0,1] that is nearest to v.
 func clamp(v float32) float32 { return min(max(v, 0), 1) }
 
-// quantized returns the byte that a pixel is nearest to.
+// quantized returns the byte that is nearest to 255 times the pixel.
 func quantized(v float32) float32 { return float32(math.Floor(float64(255*clamp(v) + 0.5))) }

@@ -2,23 +2,23 @@ package cpu
 
 import "trainer/nn/device"
 
-// transpose is the plan of y[n,j,i] = x[n,i,j]. It goes by squares of tileSide, which are turned in a buffer: written
-// straight to y, the elements of a row of x would fall on as many lines of the cache, often a power of two apart and so
-// in each other's way.
+// transpose is the plan of y[n,j,i] = x[n,i,j]. It transposes squares of side tileSide in a buffer. Written directly to
+// y, each element of a row of x would go to another cache line, and these are often a power of two apart and compete
+// for the same part of the cache.
 type transpose struct {
 	d      *Device
 	spec   device.TransposeSpec
 	across int // tiles of a row of x
-	tiles  int // of an image
+	tiles  int // per image
 
-	// Operands of the call that is running.
+	// Operands of the current call.
 	y, x []float32
 }
 
-// tileSide is the side of a square that is transposed at once: 16 elements are a line of the cache.
+// tileSide is the side of a square that is transposed at once: 16 elements fill a cache line.
 const tileSide = 32
 
-// NewTranspose makes a plan for a transposition.
+// NewTranspose returns a plan for a transposition.
 func (d *Device) NewTranspose(s device.TransposeSpec) (device.Transpose, error) {
 	s.Check()
 	if err := d.float32Only("transpose", s.DType); err != nil {
@@ -34,7 +34,7 @@ func (p *transpose) Run(y, x *device.Tensor) {
 	p.d.pool.Run(divideUp(batch*p.tiles, tilesPerTask), p)
 }
 
-// tilesPerTask is how many tiles a task transposes.
+// tilesPerTask is the number of tiles per task.
 const tilesPerTask = 4
 
 // Do transposes a group of tiles.

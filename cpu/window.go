@@ -1,28 +1,28 @@
 package cpu
 
-// window describes how a convolution's matrix of patches (im2col) is read from an NHWC
-// image, without ever being stored whole: row p is an output pixel, column k an element
-// of the filter, in the order (kH, kW, channel).
+// window describes how a convolution's im2col matrix is read from an NHWC image, without
+// ever being stored whole: row p is an output pixel, column k an element of the filter, in
+// the order (kH, kW, channel).
 //
-// Forward reads x with the convolution's own stride, padding and dilation. BackwardData
-// is a convolution of dy with the flipped filters: it reads dy with stride 1, dilation d
-// and padding d(k-1) - p, the image spread apart by the forward stride (up), with zeros
-// between.
+// Forward reads x with the convolution's own stride, padding and dilation. BackwardData is
+// a convolution of dy with the flipped filters: it reads dy with stride 1, dilation d and
+// padding d(k-1) - p, as an image whose elements are the forward stride apart (up), with
+// zeros between them.
 type window struct {
-	srcH, srcW, srcC     int // the image that is read; srcC is all its channels
+	srcH, srcW, srcC     int // the image that is read; srcC counts the channels of all groups
 	channels             int // channels that one group reads
 	outH, outW           int // pixels of the output
 	kH, kW               int
 	strideH, strideW     int
 	padH, padW           int // may be negative for BackwardData
 	dilationH, dilationW int
-	upH, upW             int // the image's elements are this far apart
-	perImage             int // elements of one image
+	upH, upW             int // distance of the image's elements, with zeros between them
+	perImage             int // elements per image
 	contiguous           bool
 	runLen               int // elements that are copied at a time
 }
 
-// finish derives what gather needs.
+// finish derives the fields that gather needs.
 func (w *window) finish() window {
 	w.perImage = w.srcH * w.srcW * w.srcC
 	// Along a filter's row the channels of neighbouring taps are adjacent in the image,
@@ -35,11 +35,11 @@ func (w *window) finish() window {
 	return *w
 }
 
-// length returns the columns of the matrix of patches: kH*kW*channels.
+// length returns the number of columns of the im2col matrix: kH*kW*channels.
 func (w *window) length() int { return w.kH * w.kW * w.channels }
 
-// gather writes columns [k0, k1) of row p of the matrix of patches to dst. src holds
-// all images; channel0 is the group's first channel.
+// gather writes columns [k0, k1) of row p of the im2col matrix to dst. src holds all
+// images; channel0 is the first channel of the group.
 func (w *window) gather(dst, src []float32, p, k0, k1, channel0 int) {
 	j := p % w.outW
 	p /= w.outW
@@ -89,7 +89,8 @@ func (w *window) gatherRuns(dst, image []float32, i, j, k0, k1 int) {
 	}
 }
 
-// copyRun is copy, without the call for the few elements of a first layer's rows.
+// copyRun is copy, but avoids the function call for short runs, such as those of a first
+// layer.
 func copyRun(dst, src []float32) {
 	if len(dst) > 8 {
 		copy(dst, src)
@@ -118,8 +119,8 @@ func (w *window) gatherTaps(dst, image []float32, i, j, k0, k1, channel0 int) {
 	}
 }
 
-// spread returns the element at position v of a line of n elements that lie up apart,
-// and whether there is one.
+// spread returns the index of the element at position v of a line of n elements with
+// distance up, and whether there is an element at v.
 func spread(v, up, n int) (int, bool) {
 	if v < 0 || v%up != 0 {
 		return 0, false
@@ -128,25 +129,25 @@ func spread(v, up, n int) (int, bool) {
 	return v, v < n
 }
 
-// direct reports whether a row of the matrix of patches can be read where it lies in a
-// padded image: along a filter's row without gaps, and rows of pixels long enough to
+// direct reports whether the rows of the im2col matrix can be read in place from a padded
+// image: a filter row must read it without gaps, and output rows must be long enough to
 // fill a tile.
 func (w *window) direct() bool {
 	return w.contiguous && w.dilationH == 1 && w.upH == 1 && w.padH >= 0 && w.padW >= 0 && w.outW >= minDirectWidth
 }
 
-// minDirectWidth is the least number of output pixels in a row that direct kernels are
-// used for: they never mix two rows in one tile.
+// minDirectWidth is the smallest width of the output for which the direct method is used:
+// its tiles never mix pixels of two rows.
 const minDirectWidth = 6
 
-// paddedRow returns the elements of one row of the padded image.
+// paddedRow returns the number of elements of one row of the padded image.
 func (w *window) paddedRow() int { return (w.srcW + 2*w.padW) * w.srcC }
 
-// bandRows returns the rows of the padded image that n rows of output read.
+// bandRows returns the number of rows of the padded image that n output rows read.
 func (w *window) bandRows(n int) int { return (n-1)*w.strideH + w.kH }
 
-// band returns what output rows [i0, i1) of an image read, as rows of the padded image. It
-// is copied to scratch, which has room for it, unless there is no padding.
+// band returns the rows of the padded image that output rows [i0, i1) read. With padding
+// they are copied to scratch, which must have room for them.
 func (w *window) band(scratch, image []float32, i0, i1 int) []float32 {
 	rowLen, padded := w.srcW*w.srcC, w.paddedRow()
 	first := i0 * w.strideH

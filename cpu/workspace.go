@@ -2,13 +2,13 @@ package cpu
 
 import "trainer/cpu/internal/winograd"
 
-// workspace is memory for what lives no longer than one call of one plan: plans run one
-// after the other, so that the largest one's need is enough for all.
+// workspace is memory for data that is needed only during one call of a plan. Plans run
+// one after the other, so the memory that the largest of them needs is enough for all.
 type workspace struct {
 	shared    []float32   // by all workers
-	own       [][]float32 // by each
-	transform [][]float32 // each one's scratch memory of package winograd
-	zeros     []float32   // one panel's bias where there is none
+	own       [][]float32 // one per worker
+	transform [][]float32 // one per worker: the scratch memory of package winograd
+	zeros     []float32   // the bias of one panel, if there is no bias
 }
 
 func newWorkspace(workers, panel int) workspace {
@@ -19,8 +19,8 @@ func newWorkspace(workers, panel int) workspace {
 	return w
 }
 
-// reserve makes room for a plan's needs, in floats. Plans take what they need from the
-// beginning, at each call, because a later plan's reserve may replace the memory.
+// reserve makes room for a plan, in floats. At each call a plan takes its part from the
+// beginning, because the reserve of a later plan may have replaced the memory.
 func (w *workspace) reserve(shared, own int) {
 	if len(w.shared) < shared {
 		w.shared = aligned[float32](shared)

@@ -79,8 +79,8 @@ func refActivationBackward(s device.ActivationSpec, dy, x []float64) sums {
 	return dx
 }
 
-// activationInputs are random numbers, large and small ones, and zeros. The tails' magnitudes are where
-// exponentials underflow.
+// activationInputs are random numbers, large and small ones, and zeros. In the tails, exponentials
+// underflow.
 func activationInputs(n int, s kernels.Storage) []float64 {
 	src := newSource("activation")
 	x := src.between(n, -6, 6, s)
@@ -102,7 +102,8 @@ func TestActivations(t *testing.T) {
 	}
 }
 
-// testActivation runs forward and backward, beside and in place, with a grid of its own and a small one.
+// testActivation runs forward and backward, out of place and in place, with the grid of package kernels
+// and with a small one.
 func testActivation(t *testing.T, a activationKernels, s kernels.Storage, n, shift int) {
 	x, dy := activationInputs(n, s), newSource("dy").values(n, s)
 	results := run(t, func(h *host) []pointer {
@@ -125,7 +126,8 @@ func testActivation(t *testing.T, a activationKernels, s kernels.Storage, n, shi
 	}
 }
 
-// NaN gives NaN, and infinities what the functions say where the formula has no infinity times 0.
+// NaN gives NaN, and an infinity gives the limit of the function, unless the formula contains infinity
+// times 0.
 func TestActivationsOfSpecials(t *testing.T) {
 	for _, a := range activations(t) {
 		for _, s := range storages() {

@@ -1,22 +1,23 @@
-// augment.cu: uint8 images [n or set, h, w, c] to normalised ones y [n,h,w,c], moved, mirrored
-// and with a square cut out, as device.AugmentSpec defines:
+// augment.cu: uint8 images [n or set, h, w, c] to normalised images y [n,h,w,c], shifted, mirrored and with a square
+// cut out, as device.AugmentSpec defines:
 //
 //	y[i,j,k] = table[k][x[i',j',k]]        table[k][v] = (v/255 - mean[k]) / std[k]
 //	i' = reflect(i+dy)      j' = reflect(j+dx), or w-1-reflect(j+dx) if mirrored
 //
-// and 0 inside the square. As there are only 256 values, normalisation is a table, float32 [c, 256] on the device,
-// which the CPU device makes too: both have the same numbers. The whole data set may live on the device: with
-// gather, image n of the batch is images[ids[n]] of set images. An id outside [0, set) makes NaN, never a wrong read.
+// and 0 inside the square. A pixel has only 256 values, so normalisation is a table, float32 [c, 256] on the device.
+// The CPU device uses the same table, so both get the same numbers. The whole data set may be on the device: with
+// gather, image n of the batch is images[ids[n]], and images holds set images. An id outside [0, set) gives NaN, and
+// nothing is read.
 //
-// Launch: 256 threads, grid (n), one block an image.
-// Bytes an output element: 1 read, one element written.
+// Launch: 256 threads, grid (n), one block per image.
+// Bytes per output element: 1 read, one element written.
 #include "philox.cuh"
 #include "special.cuh"
 #include "storage.cuh"
 
 namespace {
 
-constexpr int tableChannels = 4; // larger tables stay in global memory
+constexpr int tableChannels = 4; // tables for more channels stay in global memory
 
 // Change is what happens to one image.
 struct Change {
@@ -29,7 +30,7 @@ enum { FlipNone, FlipRandom, FlipAlternating }; // device.FlipMode
 // changeOf draws the change of image id in an epoch, as device.AugmentSpec says.
 __device__ __forceinline__ Change changeOf(int id, unsigned epoch, int h, int w, int flip, int crop, int cutout,
 	int seedLow, int seedHigh, int stream) {
-	// Block 2*id, of which the upper half is id's top bit.
+	// Block 2*id. Its upper word is the top bit of id.
 	const unsigned low = (unsigned)id << 1, high = (unsigned)id >> 31;
 	const Words r = randomWords(seedLow, seedHigh, stream, epoch, low, high);
 	Change c = {below(r.w[1], 2 * crop + 1) - crop, below(r.w[2], 2 * crop + 1) - crop, 0, 0, 0, 0};
@@ -82,7 +83,7 @@ struct Pixel {
 	}
 };
 
-// changeImage writes one image, by all threads of a block. x is null where the id is wrong.
+// changeImage writes one image, by all threads of a block. x is null if the id is invalid.
 __device__ __forceinline__ void changeImage(Element *y, const unsigned char *x, const float *table, int h, int w, int c, const Change &change) {
 	__shared__ float shared[tableChannels * 256];
 	if (c <= tableChannels) {
@@ -111,7 +112,7 @@ __device__ __forceinline__ void changeImage(Element *y, const unsigned char *x, 
 	for (int e = 4 * quads + threadIdx.x; e < size; e += blockDim.x) narrow(y[e], Pixel(e, x, h, w, c, change).value(table));
 }
 
-// imageOf returns image n of the batch, or null for an id that is none.
+// imageOf returns image n of the batch, or null if its id is invalid.
 __device__ __forceinline__ const unsigned char *imageOf(const unsigned char *images, const int *ids, int gather, int set, size_t size) {
 	if (!gather) return images + blockIdx.x * size;
 	const int id = ids[blockIdx.x];
@@ -120,8 +121,8 @@ __device__ __forceinline__ const unsigned char *imageOf(const unsigned char *ima
 
 } // namespace
 
-// augment_train applies the whole augmentation. epoch is int32 [1] on the device, so that a recorded
-// step draws anew. stream is device.StreamAugment.
+// augment_train applies the whole augmentation. epoch is int32 [1] on the device, so that each replay of a recorded
+// step draws new numbers. stream is device.StreamAugment.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(augment_train)(Element *y, const unsigned char *images, const int *ids, const int *epoch, const float *table, int h, int w, int c,
 	int flip, int crop, int cutout, int seedLow, int seedHigh, int stream, int gather, int set) {
@@ -132,8 +133,8 @@ KERNEL(augment_train)(Element *y, const unsigned char *images, const int *ids, c
 	changeImage(y + blockIdx.x * size, imageOf(images, ids, gather, set, size), table, h, w, c, change);
 }
 
-// augment_normalize moves every image by (dy, dx), |dy| < h and |dx| < w, mirrors it if asked, and
-// normalises. ids may be null unless gather.
+// augment_normalize shifts every image by (dy, dx), |dy| < h and |dx| < w, optionally mirrors it, and normalises it.
+// ids may be null without gather.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(augment_normalize)(Element *y, const unsigned char *images, const int *ids, const float *table, int h, int w, int c,
 	int dy, int dx, int mirror, int gather, int set) {
@@ -142,8 +143,9 @@ KERNEL(augment_normalize)(Element *y, const unsigned char *images, const int *id
 	changeImage(y + blockIdx.x * size, imageOf(images, ids, gather, set, size), table, h, w, c, change);
 }
 
-// gather_labels: dst[i] = labels[ids[i]] of set labels, or -1 for an id that is none, which the loss
-// turns into NaN. Launch: 256 threads, grid ceil(n / 256).
+// gather_labels: dst[i] = labels[ids[i]] where labels holds set labels; -1 for an invalid id, which the loss turns
+// into NaN.
+// Launch: 256 threads, grid ceil(n / 256).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(gather_labels)(int *dst, const int *labels, const int *ids, int n, int set) {
 	const int i = blockIdx.x * blockDim.x + threadIdx.x;

@@ -62,7 +62,7 @@ func reflect(i, n int) int {
 	return i
 }
 
-// table is the normalisation of every value of every channel, as the CPU device makes it.
+// table is the normalisation of every value of every channel, as the CPU device computes it.
 func table(s device.AugmentSpec) []float64 {
 	var t []float64
 	for c := range s.C {
@@ -106,8 +106,8 @@ func TestAugment(t *testing.T) {
 	}
 }
 
-// testAugment wants the same bits as the formula on the CPU's table. The set has an image of which
-// the number's double doesn't fit in 32 bits where it isn't gathered.
+// testAugment expects the same bits as the formula with the CPU's table. Without gathering, one
+// image has an id whose double doesn't fit in 32 bits.
 func testAugment(t *testing.T, spec device.AugmentSpec, s kernels.Storage) {
 	const set = 9
 	size, src := spec.H*spec.W*spec.C, newSource("augment")
@@ -159,7 +159,7 @@ func testAugment(t *testing.T, spec device.AugmentSpec, s kernels.Storage) {
 	}
 }
 
-// A number that no image has makes NaN and label -1.
+// The id of an image that doesn't exist gives NaN and the label -1.
 func TestGatherOfWrongIDs(t *testing.T) {
 	spec := augmentSpecs()["all"]
 	size := spec.H * spec.W * spec.C
@@ -192,13 +192,13 @@ func TestDropout(t *testing.T) {
 	}
 }
 
-// testDropout wants the elements that package device's generator keeps, to the bit, beside and in
-// place, aligned or not.
+// testDropout expects exactly the elements that the generator of package device keeps, out of
+// place and in place, aligned or not.
 func testDropout(t *testing.T, s kernels.Storage, rate float32, n int) {
 	const seed, step = 0x9E3779B97F4A7C15, 123456789
 	stream := device.StreamDropout.Sub(3)
 	x := newSource("dropout").values(n, s)
-	x[0] = math.NaN() // what is dropped is 0, whatever it was
+	x[0] = math.NaN() // a dropped element becomes 0, whatever it was
 	scale := float32(1 / (1 - float64(rate)))
 	results := run(t, func(h *host) []pointer {
 		at := h.upload(int32s(step))

@@ -11,8 +11,8 @@ struct Pair {
 	float *dst, *src;
 };
 
-// Launch: 256 threads, grid as many blocks as chunks: kernels.Chunks.
-// Bytes an element: 12, with copyBack 16.
+// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
+// Bytes per element: 12, with copyBack 16.
 extern "C" __global__ void __launch_bounds__(256)
 average(const Pair *pairs, const Chunk *chunks, const float *weights, int copyBack) {
 	const Chunk chunk = chunks[blockIdx.x];

@@ -10,8 +10,8 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// batchNorm is batch normalisation of [rows, c] values in float64, with the bounds of
-// nn/device/devicetest: an error of the mean and of the variance appears in all that follows.
+// batchNorm is batch normalisation of [rows, c] values in float64, with the bounds of nn/device/devicetest:
+// errors of the mean and of the variance affect everything computed from them.
 type batchNorm struct {
 	rows, c           int
 	epsilon, momentum float64
@@ -33,7 +33,7 @@ func (b batchNorm) moments(x []float64) (mean, variance sums) {
 	return mean, variance
 }
 
-// running returns (1-momentum)*old + momentum*new, the variance unbiased.
+// running returns (1-momentum)*old + momentum*new, with the unbiased variance.
 func (b batchNorm) running(newMean, newVar sums, oldMean, oldVar []float64) (mean, variance sums) {
 	unbiased := float64(b.rows) / max(float64(b.rows-1), 1)
 	mean, variance = newSums(b.c, newMean.ulps), newSums(b.c, newVar.ulps)
@@ -44,7 +44,7 @@ func (b batchNorm) running(newMean, newVar sums, oldMean, oldVar []float64) (mea
 	return mean, variance
 }
 
-// spread is the relative error of 1/sqrt(var+epsilon) for one of the variance.
+// spread returns the relative error of 1/sqrt(var+epsilon) that a relative error of the variance causes.
 func (b batchNorm) spread(variance sums, j int) float64 {
 	return 1 + variance.magnitude[j]/(variance.value[j]+b.epsilon)/2
 }
@@ -97,12 +97,12 @@ func through(s device.ActivationSpec, z sums) sums {
 	return y
 }
 
-// batchNormCase is data and the launch.
+// batchNormCase is the data and the launch of one case.
 type batchNormCase struct {
 	batchNorm
-	offset          float64 // added to x: far from zero
-	rowsPerBlock    int     // 0: what Columns says
-	scalar          bool    // although four channels could go together
+	offset          float64 // added to x, to move it far from zero
+	rowsPerBlock    int     // 0: as Columns says
+	scalar          bool    // use scalar loads, although four channels could be loaded together
 	x, dy           []float64
 	gamma, beta     []float64
 	oldMean, oldVar []float64
@@ -152,7 +152,7 @@ func TestBatchNorm(t *testing.T) {
 	for _, c := range cases {
 		for _, s := range storages() {
 			if c.rowsPerBlock > 0 && s != kernels.Float16 {
-				continue // many blocks take long under AddressSanitizer
+				continue // many blocks are slow under AddressSanitizer
 			}
 			t.Run(name(c.rows, c.c, c.rowsPerBlock, c.scalar, s), func(t *testing.T) {
 				testBatchNorm(t, c.fill(s, nil), unactivated(), s)
@@ -171,9 +171,9 @@ func TestBatchNorm(t *testing.T) {
 	}
 }
 
-// Far from zero the variance must not drown: the standard deviation is 1.2 at a mean of 4096, whose
-// rounding, 2^-12, times the distances of the means that merge is what may be lost. In float32, the mean of
-// squares less the square of the mean would be off by 4096^2 * 2^-24 = 1.
+// The variance must stay accurate far from zero: the standard deviation is 1.2 at a mean of 4096. The
+// allowed error is the rounding of the mean, 2^-12, times the distances between the means that are merged.
+// In float32, the mean of the squares minus the square of the mean would be off by 4096^2 * 2^-24 = 1.
 func TestBatchNormFarFromZero(t *testing.T) {
 	c := batchNormCase{batchNorm: batchNorm{rows: 2100, c: 8}, offset: 4096}.fill(kernels.Float32, nil)
 	testBatchNorm(t, c, unactivated(), kernels.Float32)
@@ -186,7 +186,7 @@ func TestBatchNormFarFromZero(t *testing.T) {
 	}
 }
 
-// batchNormBuffers are the device's.
+// batchNormBuffers are the buffers on the device.
 type batchNormBuffers struct {
 	mean, variance, runningMean, runningVar, y  pointer
 	x, gamma, beta                              pointer
@@ -199,7 +199,7 @@ func (b batchNormBuffers) results() []pointer {
 	return []pointer{b.mean, b.variance, b.runningMean, b.runningVar, b.y}
 }
 
-// forward launches what a training step's forward pass does.
+// forward launches the same kernels as the forward pass of a training step.
 func (c batchNormCase) forward(h *host, a activationKernels, s kernels.Storage) batchNormBuffers {
 	h.t.Helper()
 	var b batchNormBuffers

@@ -3,7 +3,7 @@
 
 namespace {
 
-// warpSum adds v of the warp's 32 threads; all of them get the sum, bit for bit the same.
+// warpSum sums v over the 32 threads of a warp; all of them get the same bits.
 template <class T> __device__ __forceinline__ T warpSum(T v) {
 #pragma unroll
 	for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(0xFFFFFFFFu, v, d);
@@ -16,7 +16,8 @@ __device__ __forceinline__ float warpMax(float v) {
 	return v;
 }
 
-// blockSum adds v of the block's 256 threads; thread 0 gets the sum. All must call it, once a kernel and type.
+// blockSum sums v over the 256 threads of a block; thread 0 gets the sum. All threads must call it, at most
+// once per kernel and type.
 template <class T> __device__ __forceinline__ T blockSum(T v) {
 	__shared__ T warps[8];
 	v = warpSum(v);

@@ -61,7 +61,7 @@ template <class To, class From> __device__ __forceinline__ void convertChunk(con
 } // namespace
 
 // The same for a list of tensors in one launch: weights to the storage type, gradients from it.
-// Launch: 256 threads, grid as many blocks as chunks: kernels.Chunks.
+// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(cast_list_from_float32)(const CastPair *pairs, const Chunk *chunks) { convertChunk<Element, float>(pairs, chunks); }
 
@@ -72,7 +72,7 @@ KERNEL(cast_list_to_float32)(const CastPair *pairs, const Chunk *chunks) { conve
 
 #ifdef STORAGE_BFLOAT16
 
-// Between the two 16-bit types, through float32, which holds all values of both.
+// Conversions between the two 16-bit types, through float32, which can represent all values of both.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(cast_from_float16)(Element *y, const __half *x, int n) { convert(y, x, n, Same()); }
 

@@ -7,8 +7,8 @@ import (
 	"trainer/kernels"
 )
 
-// castNumbers are numbers of a type that are worth converting to another: of a 16-bit type all, of float32
-// the neighbourhoods of the points where rounding to the other changes.
+// castNumbers returns the numbers of a type to test conversions to another type with: all numbers of a
+// 16-bit type; for float32, the neighbourhoods of the points where the rounded result changes.
 func castNumbers(from, to kernels.Storage) []float64 {
 	f := formatOf(from)
 	var numbers []float64
@@ -62,7 +62,7 @@ func TestCast(t *testing.T) {
 	}
 }
 
-// testCast converts by the kernel, and by that for lists where there is one.
+// testCast converts with the kernel, and with the kernel for lists if there is one.
 func testCast(t *testing.T, from, to kernels.Storage, numbers []float64, shift int) {
 	n := len(numbers)
 	results := run(t, func(h *host) []pointer {

@@ -1,9 +1,9 @@
-// columns.cuh: how blocks of threads share out a matrix [rows, c] that is summed, or scaled,
-// by columns: batch normalisation's channels, a bias's gradient.
+// columns.cuh: how blocks of threads share a matrix [rows, c] whose columns are summed or scaled: the channels
+// of batch normalisation, or the gradient of a bias.
 //
-// Neighbouring threads read neighbouring columns, W of each row together (4 where that divides c, else
-// 1), so that every access is coalesced; a thread keeps its columns and goes down the rows.
-// blockIdx.y is a group of at most 32 such packs, blockIdx.x a span of rowsPerBlock rows:
+// Neighbouring threads read neighbouring columns, each W columns of a row at once (4 if that divides c,
+// otherwise 1), so that every access is coalesced; a thread keeps its columns and goes down the rows. These W
+// columns are a pack. blockIdx.y is a group of at most 32 packs, blockIdx.x a span of rowsPerBlock rows:
 //
 //	          columns of group blockIdx.y
 //	row       pack 0   pack 1   pack 2
@@ -11,12 +11,13 @@
 //	first+1   t3       t4       t5          lane 1
 //	...                                      256 / packs lanes; then from row first + lanes again
 //
-// The lanes' results meet in shared memory, pair by pair, and each block leaves one partial result a column in
-// [gridDim.x, c]; a second kernel puts these together in a fixed order. So the result depends on the shape
-// and on the grid, never on timing: no float is added atomically.
+// The results of the lanes are combined in shared memory, pair by pair, and each block leaves one partial
+// result per column in [gridDim.x, c]; a second kernel combines these in a fixed order. So the result depends
+// only on the shape and the grid, never on timing: no float is added atomically.
 //
-// Launch: blocks of 256 threads, grid (ceil(rows / rowsPerBlock), ceil(c / W / 32)); kernels.Columns
-// gives it. The second kernels: blocks of 256 threads, grid ceil(c / 8).
+// Launch: blocks of 256 threads, grid (ceil(rows / rowsPerBlock), ceil(c / W / 32)); kernels.Columns returns
+// it.
+// For the second kernels: blocks of 256 threads, grid ceil(c / 8).
 #pragma once
 
 #include "storage.cuh"
@@ -25,16 +26,16 @@ namespace {
 
 constexpr int columnThreads = 256;
 
-// Place is where a thread works.
+// Place says which elements a thread works on.
 struct Place {
 	int column;          // the first of its W columns
-	int lane, lanes;     // its number among the threads with the same columns
-	int stride;          // threads from one lane to the next
+	int lane, lanes;     // index among the threads with the same columns, and their number
+	int stride;          // number of threads from one lane to the next
 	int first, end;      // the block's rows
-	bool active;         // threads that are left over do nothing
+	bool active;         // false for threads that are left over, which do nothing
 };
 
-// placeOf is for the span of rows that has this number.
+// placeOf returns the thread's place in the span of rows with this index.
 template <int W> __device__ __forceinline__ Place placeOf(int rows, int c, int rowsPerBlock, int span) {
 	const int packs = c / W;
 	const int width = (packs + gridDim.y - 1) / gridDim.y; // groups of nearly the same size
@@ -57,23 +58,23 @@ template <int W> __device__ __forceinline__ Place placeOf(int rows, int c, int r
 	return placeOf<W>(rows, c, rowsPerBlock, blockIdx.x);
 }
 
-// at returns where the thread's columns begin in a row.
+// at returns the index at which the thread's columns begin in a row.
 __device__ __forceinline__ size_t at(const Place &p, int row, int c) { return (size_t)row * c + p.column; }
 
-// firstStep returns the largest power of two below lanes, with which a tree over lanes begins.
+// firstStep returns the largest power of two below lanes, with which a tree reduction over lanes begins.
 __device__ __forceinline__ int firstStep(int lanes) {
 	int s = 1;
 	while (2 * s < lanes) s *= 2;
 	return s;
 }
 
-// Addition is how sums are joined.
+// Addition joins sums.
 struct Addition {
 	template <class T> static __device__ __forceinline__ T join(T a, T b) { return a + b; }
 };
 
-// joinLanes joins the N values of all lanes with the same columns; lane 0 gets the results. All
-// threads of the block must call it, once a kernel.
+// joinLanes joins the N values of all lanes with the same columns; lane 0 gets the results. All threads of the
+// block must call it, at most once per kernel.
 template <class Join, int N> __device__ __forceinline__ void joinLanes(float (&v)[N], const Place &p) {
 	__shared__ float shared[N][columnThreads];
 	const int t = threadIdx.x;
@@ -92,10 +93,10 @@ template <class Join, int N> __device__ __forceinline__ void joinLanes(float (&v
 	for (int i = 0; i < N; i++) v[i] = shared[i][t];
 }
 
-// sumLanes adds them.
+// sumLanes is joinLanes with addition.
 template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const Place &p) { joinLanes<Addition>(v, p); }
 
-// The second kernels: 8 columns by 32 lanes, each of which takes every 32nd partial result.
+// The second kernels: a block has 8 columns and 32 lanes, and each lane takes every 32nd partial result.
 constexpr int finishColumns = 8;
 constexpr int finishLanes = columnThreads / finishColumns;
 

@@ -1,7 +1,8 @@
-// combine.cu: weighted sums, and filling with a number, over n elements, n < 2^31.
+// combine.cu: weighted sums of n elements, and filling n elements with a number, n <
+// 2^31.
 //
-// Launch all: 256 threads, any grid: kernels.Elementwise.
-// Bytes an element, in elements moved: combine 3, scale 2, fill 1.
+// Launch of all: 256 threads, any grid (kernels.VectorPerThread).
+// Elements moved per element: combine 3, scale 2, fill 1.
 #include "elementwise.cuh"
 
 // combine: y[i] = alpha*a[i] + beta*b[i]. y may be a or b.

@@ -4,15 +4,15 @@
 //	forward    y[i] = x[i]*scale where uniform(r[i]) >= rate, else 0        scale = 1/(1-rate)
 //	backward   dx[i] = dy[i]*scale where uniform(r[i]) >= rate, else 0
 //
-// so both are this one kernel, no mask is stored, and every device drops the same elements.
+// Both are this one kernel, no mask is stored, and every device drops the same elements.
 #include "philox.cuh"
 #include "storage.cuh"
 
-// dropout writes y from x; y may be x. step is int32 [1] on the device, so that a recorded step
-// draws anew at each replay.
+// dropout writes y from x; y may be x. step is int32 [1] on the device, so that each replay of
+// a recorded step draws new numbers.
 //
-// Launch: 256 threads, any grid; each thread takes 4 elements at a time: kernels.Quads.
-// Bytes an element: 2 elements moved.
+// Launch: 256 threads, any grid; each thread takes 4 elements at a time (kernels.FourPerThread).
+// Elements moved per element: 2.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(dropout)(Element *y, const Element *x, const int *step, int n, float rate, float scale, int seedLow, int seedHigh, int stream) {
 	const bool vectors = aligned(x) && aligned(y);

@@ -1,9 +1,10 @@
 // elementwise.cuh: loops for y[i] = f(x[i]) and y[i] = f(a[i], b[i]) over n elements.
 //
-// A thread takes 16 bytes at a time (four float32, eight 16-bit elements), neighbouring threads
-// neighbouring ones, and comes back a whole grid further on ("grid-stride"): any grid is right. What
-// is left at the end, and all of it where a pointer is not a multiple of 16, goes one by one.
-// y may be one of the sources: an element is read before it is written, by the same thread.
+// A thread takes 16 bytes at a time (four float32, eight 16-bit elements), neighbouring threads take
+// neighbouring 16 bytes, and each thread then advances by the whole grid ("grid-stride"), so any
+// grid gives the right result. The elements left at the end are processed one by one, and so are all
+// elements if a pointer is not a multiple of 16. y may be one of the sources: an element is read
+// before it is written, by the same thread.
 #pragma once
 
 #include "storage.cuh"

@@ -1,12 +1,13 @@
-// epilogue.cu: what ends a convolution or matrix product whose library call doesn't: a bias
-// for each of the c columns of x [rows, c], and ReLU.
+// epilogue.cu: bias and ReLU after a convolution or matrix product, if the library call can't
+// fuse them. x is [rows, c], with one bias per column.
 //
 //	bias        y[i,j] = x[i,j] + bias[j]
 //	bias_relu   y[i,j] = max(x[i,j] + bias[j], 0)
 //
-// bias is float32 [c] whatever the storage. y may be x. n = rows*c < 2^31.
+// bias is float32 [c] for all storage types. y may be x. n = rows*c < 2^31.
 //
-// Launch: 256 threads, any grid: kernels.Elementwise of n. Bytes an element: 2 elements moved.
+// Launch: 256 threads, any grid (kernels.VectorPerThread of n).
+// Elements moved per element: 2.
 #include "elementwise.cuh"
 #include "function.cuh"
 

@@ -1,12 +1,12 @@
-// gather.cu: rows picked by index, and columns copied.
+// gather.cu: selects rows by index, and copies a range of columns.
 //
 //	gather           y[i] = x[ids[i]], rows of rowLen elements; zeros where ids[i] is not in [0, xRows)
 //	copy_columns     y[i, yFrom+j] = x[i, xFrom+j], 0 <= j < width, of rows of yC and xC elements
 //
-// n is the number of elements that are written, below 2^31. pack is 1 where all sizes are multiples of PACK and all
-// addresses of 16: a thread then moves 16 bytes at a time, else one element.
+// n is the number of elements that are written, below 2^31. pack is 1 if all sizes are multiples of PACK and all
+// addresses multiples of 16: then a thread moves 16 bytes at a time, otherwise one element.
 //
-// Launch both: 256 threads, any grid: kernels.VectorPerThread.
+// Launch of both: 256 threads, any grid (kernels.VectorPerThread).
 // Bytes per element: 2e.
 #include "elementwise.cuh"
 

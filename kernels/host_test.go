@@ -21,9 +21,9 @@ import (
 )
 
 // The kernels' arithmetic is tested without a GPU: a C++ compiler builds them for the host
-// (internal/host/cuda_host.h) into a program that launches what the tests ask for, under AddressSanitizer where
-// there is one. Every launch sequence runs twice, with threads and blocks in ascending and in
-// descending order, and must give the same bits: a missing __syncthreads shows itself that way.
+// (internal/host/cuda_host.h) into a program that launches kernels for the tests, with AddressSanitizer if the
+// compiler has it. Every launch sequence runs twice, with threads and blocks in ascending and in descending
+// order, and must give the same bits; a missing __syncthreads would change them.
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -110,7 +110,7 @@ func buildHost(compiler, folder string) (string, error) {
 	return program, nil
 }
 
-// links reports whether the compiler can make a program with an option.
+// links reports whether the compiler can build a program with an option.
 func links(compiler, folder, option string) bool {
 	source := filepath.Join(folder, "empty.cc")
 	if os.WriteFile(source, []byte("int main() { return 0; }\n"), 0o666) != nil {
@@ -144,12 +144,12 @@ type host struct {
 	t       *testing.T
 	in      *bufio.Writer
 	out     *bufio.Reader
-	stop    func() string // ends the process and returns what it said
+	stop    func() string // ends the process and returns its output
 	buffers int
 	order   int
 }
 
-// startHost skips the test where there is no compiler.
+// startHost skips the test if there is no C++ compiler.
 func startHost(t *testing.T) *host {
 	t.Helper()
 	program, err := hostProgram()
@@ -191,13 +191,13 @@ func startHost(t *testing.T) *host {
 	return h
 }
 
-// fail ends the test with what the program said.
+// fail ends the test with the program's output.
 func (h *host) fail(err error) {
 	h.t.Helper()
 	h.t.Fatalf("%v; the kernels' program: %s", err, h.stop())
 }
 
-// pointer is an address in a buffer of the driver; null is one that is none.
+// pointer is an address in a buffer of the driver; null is the null pointer.
 type pointer struct {
 	id, offset, size int
 }
@@ -206,7 +206,7 @@ var null = pointer{id: -1}
 
 func (p pointer) plus(bytes int) pointer { return pointer{p.id, p.offset + bytes, p.size} }
 
-// upload makes a buffer.
+// upload creates a buffer.
 func (h *host) upload(content []byte) pointer {
 	fmt.Fprintf(h.in, "A %d %d\n", h.buffers, len(content))
 	h.in.Write(content)
@@ -214,16 +214,16 @@ func (h *host) upload(content []byte) pointer {
 	return pointer{h.buffers - 1, 0, len(content)}
 }
 
-// uploadAt makes a buffer whose content begins `shift` bytes after an aligned address.
+// uploadAt creates a buffer whose content begins `shift` bytes after an aligned address.
 func (h *host) uploadAt(shift int, content []byte) pointer {
 	p := h.upload(append(make([]byte, shift), content...))
 	return p.plus(shift)
 }
 
-// blank makes a buffer that is NaN in every type.
+// blank creates a buffer of bytes that are NaN in every type.
 func (h *host) blank(bytes int) pointer { return h.upload(slices.Repeat([]byte{0xFF}, bytes)) }
 
-// table makes a buffer of rows that hold pointers, then numbers.
+// table creates a buffer of rows that hold pointers, then numbers.
 func (h *host) table(rows [][]pointer, numbers ...int32) pointer {
 	var content []byte
 	width := 0
@@ -299,7 +299,7 @@ func (h *host) read(p pointer) []byte {
 	return content[p.offset:]
 }
 
-// parameters returns the sizes of a kernel's parameters as the C++ compiler sees them.
+// parameters returns the sizes of a kernel's parameters according to the C++ compiler.
 func (h *host) parameters(name kernels.Name) []int {
 	h.t.Helper()
 	fmt.Fprintf(h.in, "S %s\n", name)
@@ -319,8 +319,8 @@ func (h *host) parameters(name kernels.Name) []int {
 	return sizes
 }
 
-// run calls work in both orders on fresh buffers, and returns the content of the buffers that it
-// returns, which must not depend on the order.
+// run calls work in both orders on fresh buffers, and returns the contents of the buffers that work returns,
+// which must not depend on the order.
 func run(t *testing.T, work func(h *host) []pointer) [][]byte {
 	t.Helper()
 	h := startHost(t)
@@ -341,7 +341,7 @@ func run(t *testing.T, work func(h *host) []pointer) [][]byte {
 	return results[0]
 }
 
-// The compiler sees what the manifest says: number and sizes of every kernel's parameters.
+// The compiler and the manifest agree on the number and sizes of every kernel's parameters.
 func TestHostParameters(t *testing.T) {
 	h := startHost(t)
 	for _, m := range kernels.Modules() {
@@ -357,7 +357,7 @@ func TestHostParameters(t *testing.T) {
 	}
 }
 
-// The source of the header's own test: each kernel makes one mistake.
+// The source for the test of the header itself: each kernel makes one mistake.
 const mistakes = `#include "cuda_host.h"
 #include <cstdio>
 extern "C" __global__ void half_barrier(int *) { if (threadIdx.x < 5) __syncthreads(); }
@@ -424,7 +424,7 @@ func TestHostHeader(t *testing.T) {
 	var want strings.Builder
 	for range 2 {
 		for i := range 64 {
-			from := i + 1 // the last lane of a warp keeps its own
+			from := i + 1 // the last lane of a warp keeps its own value
 			if i%32 == 31 {
 				from = i
 			}

@@ -1,9 +1,10 @@
-// image.cuh: what the kernels image_NAME.cu have in common, one for each device.ImageOp.
+// image.cuh: what the kernels of image_NAME.cu have in common. There is one kernel for each device.ImageOp.
 //
-// They change float32 images [n,h,w,c] in [0,1] in place. Launch: 256 threads, grid (n), exactly: block i works on image i.
-// Row i of drawn, float32 [n, columns], says from its given column on whether the operation is on for the image, 1 or 0,
-// and then its parameters. Scratch memory is as large as the images. For an operation that mixes, it holds a copy
-// of them from before, and the partner of image i is image i+1 of that copy, of the last the first.
+// They modify float32 images [n,h,w,c] with values in [0,1] in place.
+// Launch: 256 threads, grid (n), exactly: block i works on image i. From the given column on, row i of drawn, float32
+// [n, columns], holds 1 if the operation is applied to image i, otherwise 0, and then the parameters of the operation.
+// Scratch memory is as large as the images. For an operation that mixes images, it holds a copy of them from before the
+// operation: the partner of image i is image i+1 of that copy, and the partner of the last image is the first.
 #pragma once
 
 #include "block.cuh"
@@ -16,8 +17,8 @@ namespace {
 // Picture is the image of a block.
 struct Picture {
 	float *x, *scratch;
-	const float *p;     // parameters; null where the operation is off
-	const float *other; // the partner's image, where the operation mixes
+	const float *p;     // parameters; null if the operation is not applied
+	const float *other; // the partner's image, if the operation mixes images
 	const float *mean;  // of each channel
 	int h, w, c, size;
 };
@@ -30,10 +31,10 @@ __device__ __forceinline__ Picture pictureOf(IMAGE_PARAMETERS) {
 		mean, h, w, c, (int)size};
 }
 
-// clampPixel returns v, or what of [0,1] is nearest.
+// clampPixel returns the number in [0,1] that is nearest to v.
 __device__ __forceinline__ float clampPixel(float v) { return fminf(fmaxf(v, 0.0f), 1.0f); }
 
-// quantized returns the byte that a pixel is nearest to.
+// quantized returns the byte that is nearest to 255 times the pixel.
 __device__ __forceinline__ float quantized(float v) { return floorf(255.0f * clampPixel(v) + 0.5f); }
 
 // gray returns the brightness of a pixel of c channels, as device.Image.Gray.
@@ -44,7 +45,7 @@ __device__ __forceinline__ float gray(const float *p, int c) {
 	return sum / (float)c;
 }
 
-// copyToScratch moves the image to the scratch memory, by all threads of the block.
+// copyToScratch moves the image to the scratch memory, with all threads of the block.
 __device__ __forceinline__ void copyToScratch(const Picture &m) {
 	for (int i = threadIdx.x; i < m.size; i += blockDim.x) m.scratch[i] = m.x[i];
 	__syncthreads();

@@ -1,9 +1,10 @@
-// image_affine.cu: each pixel from where an affine map says, between four pixels:
+// image_affine.cu: takes each pixel from the position that an affine map gives, interpolating between four pixels:
 //
 //	y[i,j] = x(d*j + e*i + f, a*j + b*i + c)
 //
-// Parameters: a b c d e f, then what lies beyond the border: 0 zeros, 1 the image reflected at its outermost pixels, 2
-// these repeated. Bytes an element: 16, of which 4 come from the cache.
+// Parameters: a b c d e f, then what lies beyond the border: 0 for zeros, 1 for the image reflected at its outermost
+// pixels, 2 for the outermost pixels repeated.
+// Bytes per element: 16, of which 4 come from the cache.
 #include "image.cuh"
 
 namespace {
@@ -37,7 +38,7 @@ image_affine(IMAGE_PARAMETERS) {
 		if (border != 0) {
 			u = within(u, h, border);
 			v = within(v, w, border);
-		} else { // all of it is zero from one pixel beyond the border on
+		} else { // from one pixel beyond the border on, everything is zero
 			u = fminf(fmaxf(u, -2.0f), (float)h + 1.0f);
 			v = fminf(fmaxf(v, -2.0f), (float)w + 1.0f);
 		}

@@ -1,16 +1,17 @@
-// image_blur.cu: a weighted mean of a pixel and up to 7 neighbours to each side, along the rows and then along the columns,
-// with the image reflected at its border:
+// image_blur.cu: replaces each pixel by a weighted mean of it and up to 7 neighbours on each side, along the rows and
+// then along the columns, with the image reflected at its border:
 //
 //	z[i,j] = sum of p[|k|] x[i, j+k]        x[i,j] = sum of p[|k|] z[i+k, j]
 //
-// Parameters: the weights by distance, 0 to 7. Bytes an element: 16, and what the cache holds of the neighbours.
+// Parameters: the weights by distance, 0 to 7.
+// Bytes per element: 16, plus neighbours, which come from the cache.
 #include "image.cuh"
 
 namespace {
 
 constexpr int blurRadius = 7;
 
-// reflected continues [0, n) by reflection at its ends, which are not repeated, however far i is.
+// reflected continues [0, n) by reflection at its ends, which are not repeated, for any i.
 __device__ __forceinline__ int reflected(int i, int n) {
 	if (n == 1) return 0;
 	const int period = 2 * (n - 1);
@@ -18,7 +19,7 @@ __device__ __forceinline__ int reflected(int i, int n) {
 	return min(i, period - i);
 }
 
-// weighted returns the mean around place i of n places of a line, which are stride elements apart.
+// weighted returns the mean around pixel i of a line of n pixels, which are stride elements apart.
 __device__ __forceinline__ float weighted(const float *line, int i, int n, int stride, const float *p) {
 	float sum = 0;
 	for (int k = -blurRadius; k <= blurRadius; k++) {

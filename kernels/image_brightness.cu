@@ -1,4 +1,5 @@
-// image_brightness.cu: x = clamp(f x). Parameter: f. Bytes an element: 8.
+// image_brightness.cu: x = clamp(f x). Parameter: f.
+// Bytes per element: 8.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

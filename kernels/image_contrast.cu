@@ -1,4 +1,5 @@
-// image_contrast.cu: x = clamp(f x + (1-f) mean), with the image's mean brightness. Parameter: f. Bytes an element: 12.
+// image_contrast.cu: x = clamp(f x + (1-f) mean), with the image's mean brightness. Parameter: f.
+// Bytes per element: 12.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -1,16 +1,18 @@
-// image_equalize.cu: each pixel becomes the share of darker ones, in whole numbers. With q the nearest byte, below[v] the
-// pixels of the channel whose q is less than v, and N those that are not of the largest q,
+// image_equalize.cu: replaces each pixel by the fraction of darker pixels in its channel, in integer arithmetic. With q
+// the byte nearest to the pixel, below[v] the number of pixels with q < v, and N the number of pixels whose q is not
+// the largest,
 //
 //	x = min(255, floor((step/2 + below[q]) / step)) / 255        step = floor(N / 255)
 //
-// A channel whose step is 0 stays. Bytes an element: 12.
+// A channel with step 0 stays as it is.
+// Bytes per element: 12.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
 image_equalize(IMAGE_PARAMETERS) {
 	const Picture m = pictureOf(IMAGE_ARGUMENTS);
 	if (!m.p) return;
-	__shared__ int count[256]; // of each byte, then the pixels below it
+	__shared__ int count[256]; // number of pixels with each byte, then number of pixels below it
 	__shared__ int step;
 	for (int k = 0; k < c; k++) {
 		count[threadIdx.x] = 0;

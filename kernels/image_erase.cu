@@ -1,5 +1,5 @@
-// image_erase.cu: fills a rectangle with the mean colour. Parameters: top, left, height, width. Bytes an element of the
-// rectangle: 4.
+// image_erase.cu: fills a rectangle with the mean colour. Parameters: top, left, height, width.
+// Bytes per element of the rectangle: 4.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

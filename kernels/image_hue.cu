@@ -1,9 +1,10 @@
-// image_hue.cu: turns the colour circle; images that haven't three channels stay. With V the largest of red, green and
-// blue, D their range and h the hue in sixths of the circle,
+// image_hue.cu: rotates the colour circle; images without three channels stay as they are. With V the largest of red,
+// green and blue, D their range and h the hue in sixths of the circle,
 //
 //	x[k] = V - D clamp(min(q, 4-q))        q = (n[k] + h + 6s) mod 6        n = 5, 3, 1
 //
-// Parameter: s, in circles. Bytes an element: 8.
+// Parameter: s, the rotation in full circles.
+// Bytes per element: 8.
 #include "image.cuh"
 
 namespace {
@@ -30,7 +31,7 @@ image_hue(IMAGE_PARAMETERS) {
 	for (int pixel = threadIdx.x; pixel < h * w; pixel += blockDim.x) {
 		float *x = m.x + 3 * pixel;
 		const float v = fmaxf(fmaxf(x[0], x[1]), x[2]), d = v - fminf(fminf(x[0], x[1]), x[2]);
-		if (d == 0) continue; // a gray has no hue
+		if (d == 0) continue; // a grey pixel has no hue
 		const float q = hueOf(x, v, d) + 6.0f * m.p[0];
 		x[0] = channelOf(5.0f + q, v, d);
 		x[1] = channelOf(3.0f + q, v, d);

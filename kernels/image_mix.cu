@@ -1,5 +1,6 @@
-// image_mix.cu: x = k x + (1-k) z within a rectangle, z being the partner's image. Parameters: k, top, left, height, width, and
-// the share of the label, which isn't needed here. Bytes an element of the rectangle: 12.
+// image_mix.cu: x = k x + (1-k) z within a rectangle, where z is the partner's image. Parameters: k, top, left, height,
+// width, and the weight of the label, which isn't needed here.
+// Bytes per element of the rectangle: 12.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -1,4 +1,5 @@
-// image_posterize.cu: x = s floor(q/s) / 255, q being the nearest byte. Parameter: s. Bytes an element: 8.
+// image_posterize.cu: x = s floor(q/s) / 255, where q is the nearest byte. Parameter: s.
+// Bytes per element: 8.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

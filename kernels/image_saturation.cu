@@ -1,5 +1,6 @@
-// image_saturation.cu: x = clamp(f x + (1-f) gray), with each pixel's own gray; images that haven't three channels stay.
-// Parameter: f. Bytes an element: 8.
+// image_saturation.cu: x = clamp(f x + (1-f) gray), with each pixel's own gray; images without three channels stay as
+// they are. Parameter: f.
+// Bytes per element: 8.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -1,5 +1,6 @@
-// image_sharpness.cu: x = clamp(f x + (1-f) s), with s = (4 x + sum of the 3x3 pixels around) / 13; the pixels of the border
-// stay. Parameter: f. Bytes an element: 16, and what the cache holds of the neighbours.
+// image_sharpness.cu: x = clamp(f x + (1-f) s), with s = (4 x + sum of the 3x3 pixels around x) / 13; the pixels at the
+// border stay as they are. Parameter: f.
+// Bytes per element: 16, plus neighbours, which come from the cache.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

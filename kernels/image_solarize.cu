@@ -1,4 +1,5 @@
-// image_solarize.cu: x = 1-x where the nearest byte is at least s. Parameter: s. Bytes an element: 8.
+// image_solarize.cu: x = 1-x for pixels whose nearest byte is at least s. Parameter: s.
+// Bytes per element: 8.
 #include "image.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -11,8 +11,8 @@ import (
 	"trainer/nn/device"
 )
 
-// TestImageOps holds the kernel of every operation that a kind of transform needs against the operation's formula, on
-// images of three channels and of one, with a batch of which the last image's operation is off.
+// TestImageOps checks the kernel of every image operation against the operation's formula, on images with three
+// channels and with one. The operation is not applied to the last image of the batch.
 func TestImageOps(t *testing.T) {
 	for _, kind := range augment.Kinds() {
 		for _, channels := range []int{3, 1} {
@@ -27,7 +27,7 @@ func TestImageOps(t *testing.T) {
 	}
 }
 
-// testImageOps applies each operation of the spec by itself to images that are bytes over 255.
+// testImageOps applies each operation of the spec by itself to images whose values are bytes divided by 255.
 func testImageOps(t *testing.T, spec device.TransformSpec, drawn []float32) {
 	size := spec.H * spec.W * spec.C
 	octets := newSource("image").octets(spec.N * size)
@@ -71,7 +71,7 @@ func imageOf(spec device.TransformSpec, pixels, mean []float64, n int) device.Im
 	return device.Image{H: spec.H, W: spec.W, C: spec.C, Pix: pixels[n*size:][:size], Mean: mean}
 }
 
-// wantImage compares an image with the operation's formula, or with x where it is off.
+// wantImage compares an image with the operation's formula, or with x if the operation is not applied.
 func wantImage(op *device.ImageOp, x, other device.Image, got []float64, on bool, p []float64) error {
 	want, gain, ulps := x, 1.0, 0.0
 	if on {
@@ -88,7 +88,7 @@ func wantImage(op *device.ImageOp, x, other device.Image, got []float64, on bool
 	return nil
 }
 
-// Labels of a number that is no class make NaN rows, and so do images of a number that the set doesn't have.
+// A label that is not a class gives a row of NaN, and an id of an image that is not in the set gives an image of NaN.
 func TestTransformOfWrongNumbers(t *testing.T) {
 	results := run(t, func(h *host) []pointer {
 		dst, y, x := h.blank(4*3*2), h.blank(4*2*4), h.blank(4*2*4)

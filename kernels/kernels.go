@@ -1,7 +1,7 @@
-// Package kernels holds the CUDA kernels of the GPU device: their sources, one .cu file a
-// family of operations, the PTX that scripts/kernels.sh makes from them, and the manifest that ties
-// the two. README.md lists the kernels with what to launch them with. The package needs no GPU, no cgo and
-// no CUDA: whoever launches kernels gets PTX and parameter layouts here.
+// Package kernels holds the CUDA kernels of the GPU device: their sources, one .cu file per family of
+// operations, the PTX that scripts/kernels.sh makes from them, and the manifest that connects the two.
+// README.md lists the kernels and their launch configurations. The package needs no GPU, no cgo and no
+// CUDA; it provides PTX and parameter layouts for the code that launches kernels.
 package kernels
 
 import (
@@ -23,11 +23,11 @@ var manifestJSON []byte
 //go:embed *.cu *.cuh internal/host/*.h
 var sourceFiles embed.FS
 
-// Kind is what a kernel's parameter is.
+// Kind is the kind of a kernel's parameter.
 type Kind uint8
 
-// The kinds of parameters. A pointer is an address in device memory, or 0 where the
-// kernel says null.
+// The kinds of parameters. A pointer is an address in device memory, or 0 if the kernel's documentation
+// allows null.
 const (
 	Pointer Kind = iota + 1
 	Int          // 32 bits, signed or not
@@ -42,7 +42,7 @@ func (k Kind) Size() int {
 	return 4
 }
 
-// String returns the name that the manifest uses.
+// String returns the name that the manifest uses for the kind.
 func (k Kind) String() string {
 	names := [...]string{"invalid", "pointer", "int", "float"}
 	if int(k) >= len(names) {
@@ -51,7 +51,7 @@ func (k Kind) String() string {
 	return names[k]
 }
 
-// UnmarshalText sets k to the kind of that name.
+// UnmarshalText sets k to the kind with that name.
 func (k *Kind) UnmarshalText(text []byte) error {
 	for _, known := range []Kind{Pointer, Int, Float} {
 		if string(text) == known.String() {
@@ -65,7 +65,7 @@ func (k *Kind) UnmarshalText(text []byte) error {
 // Name is a kernel's name in its module. The constants are in names.go.
 type Name string
 
-// Family is the name of a kernel that there is for several storage types.
+// Family is the name of a kernel that exists for several storage types.
 type Family string
 
 // Storage is how the elements of a kernel's tensors are stored; it computes in float32.
@@ -85,17 +85,17 @@ func (f Family) In(s Storage) Name { return Name(string(f) + "_" + string(s)) }
 type Kernel struct {
 	Name       Name
 	Parameters []Kind
-	Shared     int // bytes of static shared memory: the most on any architecture
+	Shared     int // bytes of static shared memory: the largest of all architectures
 }
 
 // Module is one compilation of one source.
 type Module struct {
 	Name    string            // such as "activation_f16"
 	Source  string            // such as "activation.cu"
-	Macros  []string          // that were defined for it
+	Macros  []string          // defined for it
 	Target  string            // such as "compute_75": the lowest architecture that takes its PTX
-	ISA     string            // version of the PTX instruction set, which the driver must know
-	Files   map[string]string // SHA-256 of the source and of what it includes, when it was compiled
+	ISA     string            // version of the PTX instruction set, which the driver must support
+	Files   map[string]string // SHA-256 of the source and of the files it includes, as they were when it was compiled
 	SHA256  string            `json:"ptx"` // of the PTX
 	Kernels []Kernel
 }
@@ -114,7 +114,7 @@ var readManifest = sync.OnceValue(func() manifest {
 	return m
 })
 
-// Modules returns all modules, by name. The caller must not change them.
+// Modules returns all modules, sorted by name. The caller must not change them.
 func Modules() []Module { return readManifest().Modules }
 
 // PTX returns the module's code for the driver to compile.
@@ -135,8 +135,7 @@ func (m Module) ComputeCapability() (major, minor int) {
 	return number / 10, number % 10
 }
 
-// Lookup returns a kernel and its module. A name that no module has is a programmer's
-// mistake: it panics.
+// Lookup returns a kernel and its module. It panics if no module has a kernel of this name.
 func Lookup(name Name) (Module, Kernel) {
 	m, k, ok := find(name)
 	if !ok {
@@ -173,9 +172,9 @@ func Has(name Name) bool {
 // compiler build them for the host.
 func Sources() fs.FS { return sourceFiles }
 
-// HostSource returns a C++ translation unit that compiles the module for the host and
-// exports a launcher for each of its kernels; internal/host/cuda_host.h says what that is. The include path
-// needs the roots of Sources and of its internal/host.
+// HostSource returns a C++ translation unit that compiles the module for the host and exports a launcher
+// for each of its kernels; internal/host/cuda_host.h describes the launchers. The include path must contain
+// the root of Sources and its internal/host.
 func (m Module) HostSource() string {
 	var b strings.Builder
 	for _, macro := range m.Macros {

@@ -39,7 +39,7 @@ func sum(data []byte) string {
 
 var includeLine = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
 
-// included adds a source and all that it includes.
+// included adds a source and all files that it includes.
 func included(t *testing.T, name string, files map[string]string) {
 	t.Helper()
 	if _, known := files[name]; known {
@@ -52,7 +52,7 @@ func included(t *testing.T, name string, files map[string]string) {
 	}
 }
 
-// Nobody edits a source without making the PTX again.
+// The PTX is up to date with the sources.
 func TestManifestIsOfTheseSources(t *testing.T) {
 	compiled := map[string]bool{}
 	for _, m := range kernels.Modules() {
@@ -269,7 +269,8 @@ func TestLookupOfNoKernel(t *testing.T) {
 	kernels.Lookup("relu_backwards_f32")
 }
 
-// The sources keep to what internal/host/cuda_host.h gives, and to what gives the same bits at each run.
+// The sources use only what internal/host/cuda_host.h provides, and nothing that can give different bits
+// in different runs.
 func TestSourcesKeepToTheSubset(t *testing.T) {
 	forbidden := regexp.MustCompile(`\b(printf|asm|cooperative_groups|tex\dD|cudaLaunch\w*|clock64|__ballot_sync|__shfl_up_sync|curand\w*|assert)\b|<<<`)
 	err := fs.WalkDir(kernels.Sources(), ".", func(name string, _ fs.DirEntry, err error) error {
@@ -292,7 +293,8 @@ func TestSourcesKeepToTheSubset(t *testing.T) {
 	}
 }
 
-// resources.tsv has every kernel, and all of them fit: 256 threads of at most 255 registers.
+// resources.tsv lists every kernel, and all of them can be launched: 256 threads with at most 255
+// registers each.
 func TestResources(t *testing.T) {
 	text, err := os.ReadFile("resources.tsv")
 	if err != nil {
@@ -335,7 +337,7 @@ func TestReadmeListsTheKernels(t *testing.T) {
 	for _, source := range sources {
 		for _, name := range writtenKernels(t, source) {
 			if "image_"+strings.TrimPrefix(name, "image_")+".cu" == source {
-				continue // one of image_NAME.cu, which have a line together
+				continue // in image_NAME.cu, which share one line of README.md
 			}
 			name = strings.TrimSuffix(pasted.ReplaceAllString(name, "NAME"), "NAME")
 			if !listed[name] {

@@ -7,25 +7,25 @@ import (
 	"math"
 )
 
-// Threads is the size of every block, but where a kernel says otherwise.
+// Threads is the number of threads per block, except for kernels that document another number.
 const Threads = 256
 
 // Grid is the number of blocks of a launch.
 type Grid struct{ X, Y int }
 
-// Blocks returns how many they are.
+// Blocks returns the number of blocks.
 func (g Grid) Blocks() int { return g.X * g.Y }
 
 func divideUp(a, b int) int { return (a + b - 1) / b }
 
-// checkCount panics unless 32-bit indices reach n elements.
+// checkCount panics unless n is positive and 32-bit indices can address n elements.
 func checkCount(what string, n int) {
 	if n < 1 || n > math.MaxInt32 {
 		panic(fmt.Sprintf("kernels: %s: %d elements, want 1 to %d", what, n, math.MaxInt32))
 	}
 }
 
-// VectorPerThread returns the grid for n elements at 16 bytes a thread.
+// VectorPerThread returns the grid for n elements with 16 bytes per thread.
 func VectorPerThread(n int, s Storage) Grid {
 	checkCount("Elementwise", n)
 	pack := 8
@@ -35,30 +35,30 @@ func VectorPerThread(n int, s Storage) Grid {
 	return Grid{divideUp(n, pack*Threads), 1}
 }
 
-// FourPerThread returns the grid for n elements at 4 a thread: dropout, casts.
+// FourPerThread returns the grid for n elements with 4 per thread: dropout, casts.
 func FourPerThread(n int) Grid {
 	checkCount("Quads", n)
 	return Grid{divideUp(n, 4*Threads), 1}
 }
 
-// OnePerThread returns the grid for n elements at one a thread: gather_labels.
+// OnePerThread returns the grid for n elements with one per thread: gather_labels.
 func OnePerThread(n int) Grid {
 	checkCount("Linear", n)
 	return Grid{divideUp(n, Threads), 1}
 }
 
-// WarpRows returns the grid for n rows at a warp each: softmax, losses.
+// WarpRows returns the grid for n rows with one warp per row: softmax, losses.
 func WarpRows(n int) Grid {
 	checkCount("WarpRows", n)
 	return Grid{divideUp(n, Threads/32), 1}
 }
 
-// Vector returns whether kernels take c channels four at a time, for tensors whose
-// addresses are multiples of 16, and so what their parameter of that name is.
+// Vector returns the value of the parameter named vector: whether the kernel takes c channels four at a
+// time. The addresses of the tensors must be multiples of 16.
 func Vector(c int) bool { return c%4 == 0 }
 
-// Pool returns the grid of a pooling kernel over n elements of c channels: of y in forward, of dx
-// in backward. The kernels named wide take channels one by one: vector is false.
+// Pool returns the grid of a pooling kernel over n elements of c channels: of y in the forward pass, of
+// dx in the backward pass. For the kernels named wide, which take channels one by one, vector is false.
 func Pool(n int, vector bool) Grid {
 	checkCount("Pool", n)
 	if vector {
@@ -67,26 +67,26 @@ func Pool(n int, vector bool) Grid {
 	return Grid{divideUp(n, Threads), 1}
 }
 
-// reductionBlocks is about what the largest GPUs run at a time. It is the same for all, so
-// that sums come out the same on all.
+// reductionBlocks is about the number of blocks that the largest GPUs run at a time. It is the same for
+// all GPUs, so that sums are the same on all of them.
 const reductionBlocks = 512
 
-// Reduction returns the grid of a sum over n elements, of which X is the length of the partial sums.
+// Reduction returns the grid of a sum over n elements. Its X is the number of partial sums.
 func Reduction(n int) Grid {
 	checkCount("Reduction", n)
 	return Grid{min(reductionBlocks, divideUp(n, 8*Threads)), 1}
 }
 
-// Runs is how a reduction of n elements to each of several results is launched: see reduce.cu.
+// Runs is the launch of a reduction to several results, each of n elements: see reduce.cu.
 type Runs struct {
-	Warp  bool // a warp per result
-	Parts int  // blocks per result otherwise, and partial results
+	Warp  bool // one warp per result
+	Parts int  // without Warp: blocks per result, and partial results per result
 }
 
-// warpRun is the longest run that one warp reduces: eight times 16 bytes a thread.
+// warpRun is the longest run that one warp reduces: eight times 16 bytes per thread.
 const warpRun = 1024
 
-// RunsOf returns the launch for this number of results. That for one has the grid of Reduction.
+// RunsOf returns the launch for this number of results. For one result it has the grid of Reduction.
 func RunsOf(results, n int) Runs {
 	checkCount("RunsOf", results)
 	if results > 1 && n <= warpRun {
@@ -99,7 +99,8 @@ func RunsOf(results, n int) Runs {
 	return Runs{Parts: parts}
 }
 
-// Grid returns the grid for so many results, which may be fewer than those that the launch is made for.
+// Grid returns the grid for this number of results, which may be less than the number that the launch is
+// made for.
 func (r Runs) Grid(results int) Grid {
 	if r.Warp {
 		return Grid{divideUp(results, Threads/32), 1}
@@ -107,7 +108,7 @@ func (r Runs) Grid(results int) Grid {
 	return Grid{results * r.Parts, 1}
 }
 
-// ColumnsLaunch is how a matrix [rows, c] is shared out: see columns.cuh.
+// ColumnsLaunch is the launch of a kernel over the columns of a matrix [rows, c]: see columns.cuh.
 type ColumnsLaunch struct {
 	Grid         Grid
 	RowsPerBlock int
@@ -115,13 +116,13 @@ type ColumnsLaunch struct {
 }
 
 // Columns returns the launch for a matrix [rows, c] whose address is a multiple of 16. Grid.X is the
-// number of partial results of each column.
+// number of partial results per column.
 func Columns(rows, c int) ColumnsLaunch {
 	return ColumnsOf(1, rows, c)
 }
 
-// ColumnsOf returns the launch for one of n matrices [rows, c] that follow each other. That for all has n times the
-// Grid.X.
+// ColumnsOf returns the launch for one of n matrices [rows, c] that are stored one after the other. The
+// launch for all of them has n times its Grid.X.
 func ColumnsOf(n, rows, c int) ColumnsLaunch {
 	checkCount("Columns", n*rows*c)
 	groups, blocks, least := columnGroups(c)
@@ -129,7 +130,7 @@ func ColumnsOf(n, rows, c int) ColumnsLaunch {
 	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, Vector(c)}
 }
 
-// Squares returns the grid for images [m, n] with a block for each square of 32 x 32 elements: transpose.
+// Squares returns the grid for images [m, n] with one block per square of 32 x 32 elements: transpose.
 func Squares(images, m, n int) Grid {
 	checkCount("Squares", images*m*n)
 	return Grid{images * divideUp(m, 32) * divideUp(n, 32), 1}
@@ -141,7 +142,7 @@ var mapKinds = [...]string{
 	"add", "mul", "div", "max", "min", "greater", "select",
 }
 
-// MapCode returns the number by which map.cu knows a function.
+// MapCode returns the number of a function in map.cu. It panics if there is no function with this name.
 func MapCode(kind string) int {
 	for i, k := range mapKinds {
 		if k == kind {
@@ -151,15 +152,15 @@ func MapCode(kind string) int {
 	panic(fmt.Sprintf("kernels: MapCode: no function is named %q", kind))
 }
 
-// MaxColumnBlocks returns the largest Grid.X of Columns for up to this number of rows: what
-// memory for partial results to make.
+// MaxColumnBlocks returns the largest Grid.X of Columns for up to this number of rows: the number of
+// partial results per column to allocate memory for.
 func MaxColumnBlocks(rows, c int) int {
 	_, blocks, least := columnGroups(c)
 	return min(blocks, divideUp(rows, least))
 }
 
-// columnGroups returns the groups of columns, the most blocks each gets, and the fewest
-// rows that are worth a block: four a lane.
+// columnGroups returns the number of groups of columns, the largest number of blocks per group, and the
+// smallest number of rows per block: four per lane.
 func columnGroups(c int) (groups, blocks, least int) {
 	if Vector(c) {
 		return groupsOf(c / 4)
@@ -205,14 +206,14 @@ func MaxDepthwiseBlocks(rows, c int) int {
 // ColumnsFinish returns the grid of the kernels that put the partial results of c columns together.
 func ColumnsFinish(c int) Grid { return Grid{divideUp(c, 8), 1} }
 
-// Chunk is the part of one tensor of a list that one block works on: elements [From, To).
-// A table of them in device memory is the parameter chunks.
+// Chunk is the part of one tensor of a list that one block works on: elements [From, To). The parameter
+// named chunks is a table of them in device memory.
 type Chunk struct{ Tensor, From, To int32 }
 
-// chunkElements is eight elements a thread.
+// chunkElements is eight elements per thread.
 const chunkElements = 8 * Threads
 
-// Chunks cuts tensors of these lengths up. The number of chunks is the grid.
+// Chunks divides tensors of these lengths into chunks. The grid has one block per chunk.
 func Chunks(lengths []int) []Chunk {
 	var chunks []Chunk
 	for i, n := range lengths {
@@ -224,17 +225,17 @@ func Chunks(lengths []int) []Chunk {
 	return chunks
 }
 
-// Slot is one parameter of optimizer.cu: device addresses, 0 for a state that the rule
-// doesn't keep, and the row of the hyperparameters.
+// Slot is one parameter of optimizer.cu: device addresses, 0 for a state that the rule doesn't have, and
+// the row of the hyperparameters.
 type Slot struct {
 	Value, Grad, State1, State2 uint64
 	Group, _                    int32
 }
 
-// Pair is one destination and source of average.cu or of the lists of cast.cu.
+// Pair is one destination and source for average.cu, or for the list kernels of cast.cu.
 type Pair struct{ Dst, Src uint64 }
 
-// Table returns rows as a GPU reads them. A list of pointers is a table of uint64.
+// Table returns rows in the layout that the kernels read. A list of pointers is a table of uint64.
 func Table[T Chunk | Slot | Pair | uint64](rows []T) []byte {
 	var b bytes.Buffer
 	if err := binary.Write(&b, binary.LittleEndian, rows); err != nil {

@@ -31,8 +31,8 @@ func TestElementGrids(t *testing.T) {
 	}
 }
 
-// Every row and column is in one block, the partial results fit what MaxColumnBlocks says, and the
-// grid is within a GPU's limits.
+// Every row and column is in exactly one block, there are no more partial results than
+// MaxColumnBlocks says, and the grid is within the limits of a GPU.
 func TestColumns(t *testing.T) {
 	for _, c := range []int{1, 2, 3, 4, 24, 31, 33, 64, 128, 130, 256, 512, 513, 1000, 4096} {
 		for _, rows := range []int{1, 2, 100, 511, 512, 513, 1000, 65536, 230400, 1 << 20} {

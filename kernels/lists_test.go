@@ -10,10 +10,11 @@ import (
 	"trainer/nn/device"
 )
 
-// lengths are tensors of a list: one number, less and more than a chunk, a whole number of chunks.
+// lengths are the lengths of a list of tensors: one element, less and more than a chunk, and a
+// whole number of chunks.
 func lengths() []int { return []int{1, 33, 2*2048 + 7, 2048, 257} }
 
-// chunksOf makes a table of chunks on the device, and returns the grid for it.
+// chunksOf creates a table of chunks on the device, and returns it with its grid.
 func chunksOf(h *host, lengths []int) (pointer, kernels.Grid) {
 	chunks := kernels.Chunks(lengths)
 	return h.upload(kernels.Table(chunks)), kernels.Grid{X: len(chunks), Y: 1}
@@ -27,7 +28,7 @@ func uploadAll(h *host, tensors [][]float64) []pointer {
 	return p
 }
 
-// column is a table of single pointers.
+// column creates a table with one pointer per row.
 func column(p []pointer) [][]pointer {
 	var rows [][]pointer
 	for _, q := range p {
@@ -36,7 +37,7 @@ func column(p []pointer) [][]pointer {
 	return rows
 }
 
-// The Go rows are what the kernels' structures are in C++.
+// The Go types of rows have the layouts of the C++ structures.
 func TestTables(t *testing.T) {
 	slot := kernels.Table([]kernels.Slot{{Value: 1, Grad: 2, State1: 3, State2: 4, Group: 5}})
 	var want []byte
@@ -84,7 +85,8 @@ func rules() []rule {
 	}
 }
 
-// step updates p by the rule with a row of hyperparameters, as device.OptimizerKind says.
+// step updates p according to the rule with a row of hyperparameters, as device.OptimizerKind
+// defines it.
 func (r rule) step(p *parameter, h [device.HyperLen]float32, grad float64, decoupled bool) {
 	at := func(i int) float64 { return float64(h[i]) }
 	g := at(device.HyperGradScale) * grad
@@ -134,8 +136,8 @@ func TestOptimizer(t *testing.T) {
 	}
 }
 
-// test takes three steps with two groups, the gradients scaled by 1/8 in all: half by the
-// hyperparameters, the rest by the state of loss scaling. A step that this skips comes before.
+// test takes three steps with two groups. The hyperparameters and the state of loss scaling
+// together scale the gradients by 1/8. Before them comes a step that loss scaling skips.
 func (r rule) test(t *testing.T, decoupled bool) {
 	const steps = 3
 	hyper := func(step, group int) (h [device.HyperLen]float32) {
@@ -204,7 +206,7 @@ func (r rule) test(t *testing.T, decoupled bool) {
 				r.step(&p, hyper(at, i%2), grads[at][i][k]*0.25, decoupled)
 			}
 			want[0].set(k, p.w, math.Abs(values[i][k])+p.magnitude)
-			// The second moments are sums of squares; g is off by its terms' ulps.
+			// The second moments are sums of squares; g is off by the ulps of its terms.
 			want[1].set(k, p.state1, math.Abs(p.state1)+p.magnitude1)
 			want[2].set(k, p.state2, math.Abs(p.state2)+p.magnitude1)
 			if r.kind != device.SGD {
@@ -288,7 +290,7 @@ func TestClip(t *testing.T) {
 				factor = c.maxNorm / norm
 			}
 			for i, g := range grads {
-				want := newSums(len(g), 2) // float64 sums: the factor's rounding and the product's
+				want := newSums(len(g), 2) // the sums are in float64: what remains is the rounding of the multiplier and of the product
 				for k, v := range g {
 					limited := v * factor
 					if c.maxValue > 0 {
@@ -319,7 +321,7 @@ func launchClip(h *host, g []pointer, lengths []int, maxNorm, maxValue, inverse 
 	h.launch(kernels.ClipApply, grid, table, chunks, factor)
 }
 
-// A NaN spreads over all gradients under the norm, and stays alone under the largest value.
+// With a largest norm, one NaN makes all gradients NaN; with a largest value it stays alone.
 func TestClipOfNaN(t *testing.T) {
 	for _, c := range []struct {
 		maxNorm, maxValue float64
@@ -342,7 +344,7 @@ func TestClipOfNaN(t *testing.T) {
 	}
 }
 
-// Loss scaling: two good steps double the scale, a bad one halves it and is skipped.
+// Loss scaling: two good steps double the scale; a bad step halves it and is skipped.
 func TestScaling(t *testing.T) {
 	var good, bad [][]float64
 	for _, n := range lengths() {

@@ -1,5 +1,5 @@
-// loss.cu: losses over rows z of outputs [n, classes] with one int32 label each. Softmax
-// cross-entropy with the smoothed target q[k] = (1-s)[k = label] + s/classes, and m = max z:
+// loss.cu: losses over the rows z of outputs [n, classes], with one int32 label per row. Softmax cross-entropy with
+// the smoothed target q[k] = (1-s)[k = label] + s/classes, and m = max z:
 //
 //	L = log sum_k exp(z[k]-m) - sum_k q[k] (z[k]-m)      dL/dz[k] = softmax(z)[k] - q[k]
 //
@@ -7,11 +7,13 @@
 //
 //	L = 1/classes sum_k (z[k] - [k = label])^2            dL/dz[k] = 2/classes (z[k] - [k = label])
 //
-// A label outside [0, classes) gives NaN. Forward takes two launches: loss_* leaves one sum per block,
-// loss_finish adds them to the stats in their order. Soft targets, weights and ignored labels are loss_weighted.cu's.
+// A label outside [0, classes) gives NaN. Forward takes two launches: loss_* writes one partial sum per block, and
+// loss_finish adds these to the statistics, in the order of the blocks. Soft targets, weights and ignored labels are
+// in loss_weighted.cu.
 //
-// Launch, except for loss_finish: 256 threads, any grid, one warp per row, 8 rows per block at a time:
-// kernels.WarpRows. Bytes per element: forward 4, backward 8.
+// Launch, except for loss_finish: 256 threads, any grid, one warp per row, 8 rows per block at a time
+// (kernels.WarpRows).
+// Bytes per element: forward 4, backward 8.
 #include "loss.cuh"
 #include "scaling.cuh"
 
@@ -107,7 +109,7 @@ __device__ __forceinline__ void backward(float *doutputs, const float *outputs, 
 
 } // namespace
 
-// Forward leaves partial [gridDim.x, 2]: sum of losses, number of correct answers.
+// Forward writes partial [gridDim.x, 2]: sum of losses, number of correct answers.
 extern "C" __global__ void __launch_bounds__(256)
 loss_cross_entropy(float *partial, const float *outputs, const int *labels, int n, int classes, float smoothing) {
 	forward<CrossEntropy>(partial, outputs, labels, n, classes, smoothing);
@@ -119,7 +121,7 @@ loss_squared_error(float *partial, const float *outputs, const int *labels, int 
 }
 
 // loss_finish adds the partial sums and n to stats [4]: loss, correct, count, weight. Every example has the weight 1.
-// Launch: one block of 256 threads; blocks is the gridDim.x of forward.
+// Launch: one block of 256 threads; blocks is the gridDim.x of the forward launch.
 extern "C" __global__ void __launch_bounds__(256)
 loss_finish(float *stats, const float *partial, int blocks, int n) {
 	double loss = 0.0;
@@ -137,7 +139,7 @@ loss_finish(float *stats, const float *partial, int blocks, int n) {
 	stats[3] += (float)n;
 }
 
-// Backward: weight is 1 for the gradient of the sum, 1/n for that of the mean. scaling is the state of
+// Backward: weight is 1 for the gradient of the sum, 1/n for the gradient of the mean. scaling is the state of
 // scaling.cuh or null.
 extern "C" __global__ void __launch_bounds__(256)
 loss_cross_entropy_backward(float *doutputs, const float *outputs, const int *labels, int n, int classes, float smoothing, float weight,

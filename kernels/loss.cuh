@@ -1,12 +1,12 @@
-// loss.cuh: what losses look for in a row of outputs, a warp at a time.
+// loss.cuh: what losses compute over a row of outputs, with one warp per row.
 #pragma once
 #include "block.cuh"
 #include "special.cuh"
 
 namespace {
 
-// The largest element and its number; of equal ones the first. A NaN is never larger, and
-// nothing is larger than a NaN at 0, as in a loop that begins there.
+// The largest element and its index; of equal elements the first. A NaN is never larger,
+// and nothing is larger than a NaN at index 0, as in a loop that begins at index 0.
 struct Largest {
 	float value;
 	int at;

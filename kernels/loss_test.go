@@ -48,7 +48,7 @@ func lossCases() []lossCase {
 	return append(cases, ties, wrong)
 }
 
-// reference returns the stats' increments and the gradient of the sum.
+// reference returns the increments of the statistics and the gradient of the sum.
 func (c lossCase) reference() (stats, dz sums) {
 	stats, dz = newSums(4, functionUlps+sumUlps(len(c.labels))), newSums(len(c.z), functionUlps+sumUlps(c.classes))
 	classes := float64(c.classes)
@@ -148,8 +148,8 @@ func (c lossCase) test(t *testing.T) {
 	dz.check(t, "gradient of the scaled loss", f32, results[2])
 }
 
-// A NaN output makes the loss NaN; it is the largest only at 0, where a loop that looks for a larger
-// one begins.
+// A NaN output makes the loss NaN; it counts as the largest only at index 0, where a loop that looks
+// for a larger element begins.
 func TestLossOfNaN(t *testing.T) {
 	nan := math.NaN()
 	for _, c := range []struct {

@@ -1,6 +1,6 @@
-// loss_weighted.cu: the losses of loss.cu with soft targets, weights of classes and examples, and a label that is
-// ignored. With the target t (a label is the row with a single 1), the class weights w, the example's weight v,
-// q[k] = (1-s) t[k] + s/classes, a[k] = w[k] q[k] and m = max z, cross-entropy is
+// loss_weighted.cu: the losses of loss.cu with soft targets, class weights, example weights, and a label to ignore.
+// With the target t (for a label, the one-hot row), the class weights w, the example's weight v, q[k] = (1-s) t[k] +
+// s/classes, a[k] = w[k] q[k] and m = max z, cross-entropy is
 //
 //	L = sum_k a[k] (log sum_j exp(z[j]-m) - (z[k]-m))     dL/dz[k] = (sum_j a[j]) softmax(z)[k] - a[k]
 //
@@ -8,18 +8,21 @@
 //
 //	L = u/classes sum_k (z[k] - t[k])^2                   dL/dz[k] = 2 u/classes (z[k] - t[k])
 //
-// The batch's total is sum_i v[i] L[i], divided by W = sum_i v[i] u[i] for the mean. An ignored example counts
-// nowhere and has the gradient 0; a label outside [0, classes) that is not ignored gives NaN, and u = 1.
+// The batch's total is sum_i v[i] L[i], divided by W = sum_i v[i] u[i] for the mean. An ignored example does not count
+// in any sum and has the gradient 0; a label outside [0, classes) that is not ignored gives NaN, and u = 1.
 //
-// Forward takes two launches: loss_*_weighted leaves four sums per block, loss_weighted_finish adds them to the stats in
-// their order. Backward for the mean takes three: loss_weights leaves one sum per block, loss_weights_finish makes 1/W of
-// them, and loss_*_weighted_backward reads it. All sums are taken in an order that the shape decides.
+// Forward takes two launches: loss_*_weighted writes four partial sums per block, and loss_weighted_finish adds them to
+// the statistics, in the order of the blocks. Backward for the mean takes three: loss_weights writes one partial sum
+// per block, loss_weights_finish computes 1/W from them, and loss_*_weighted_backward reads it. All sums are taken in
+// an order that the shape decides.
 //
-// Pointers: labels int [n] or null; soft, the rows t, float [n, classes] or null, exactly one of the two; classWeights float [classes],
-// null for 1 each; weights float [n], null for 1 each. ignore is 1 where labels that are ignored don't count, otherwise 0.
+// Pointers: either labels, int [n], or soft, the targets t, float [n, classes]; the other is null. classWeights is
+// float [classes] and weights is float [n]; null means 1 for each. ignore is 1 if there is a label to ignore, otherwise
+// 0.
 //
-// Launch, except for the kernels named finish: 256 threads, any grid, one warp per row, 8 rows per block at a time:
-// kernels.WarpRows. Bytes per element: forward 4, backward 8, and 4 more with soft targets.
+// Launch, except for the kernels named finish: 256 threads, any grid, one warp per row, 8 rows per block at a time
+// (kernels.WarpRows).
+// Bytes per element: forward 4, backward 8, and 4 more with soft targets.
 #include "loss.cuh"
 #include "scaling.cuh"
 
@@ -32,14 +35,14 @@ struct Targets {
 	float smoothing;
 };
 
-// The target of one row, of which all lanes of a warp know.
+// The target of one row; every lane of the warp has a copy.
 struct Target {
 	const float *soft; // t, or null
-	int label;         // without t
+	int label;         // if soft is null
 	const float *classWeights;
 	int classes;
 	float smoothing;
-	bool counts, valid; // it is not ignored; its label is a class
+	bool counts, valid; // counts: the example is not ignored; valid: its label is a class
 	float weight;       // v
 
 	__device__ __forceinline__ Target(const Targets &all, int row)
@@ -56,7 +59,7 @@ struct Target {
 		return classWeights ? classWeights[k] * q : q;
 	}
 
-	// u of all lanes; all of them must ask.
+	// u, in all lanes; all of them must call this.
 	__device__ __forceinline__ float u() const {
 		if (!classWeights || !valid) return 1.0f;
 		if (!soft) return classWeights[label];
@@ -167,7 +170,7 @@ __device__ __forceinline__ void backward(float *doutputs, const float *outputs, 
 
 } // namespace
 
-// Forward leaves partial [gridDim.x, 4]: sum of v L, correct answers, examples, sum of v u.
+// Forward writes partial [gridDim.x, 4]: sum of v L, correct answers, examples, sum of v u.
 extern "C" __global__ void __launch_bounds__(256)
 loss_cross_entropy_weighted(float *partial, const float *outputs, const int *labels, const float *soft, const float *classWeights,
 	const float *weights, int ignore, int ignored, int n, int classes, float smoothing) {
@@ -181,7 +184,7 @@ loss_squared_error_weighted(float *partial, const float *outputs, const int *lab
 }
 
 // loss_weighted_finish adds the partial sums to stats [4]: loss, correct, count, weight.
-// Launch: one block of 256 threads; blocks is the gridDim.x of forward.
+// Launch: one block of 256 threads; blocks is the gridDim.x of the forward launch.
 extern "C" __global__ void __launch_bounds__(256)
 loss_weighted_finish(float *stats, const float *partial, int blocks) {
 	__shared__ double sums[4][64];
@@ -196,7 +199,7 @@ loss_weighted_finish(float *stats, const float *partial, int blocks) {
 	stats[column] = (float)(stats[column] + sum);
 }
 
-// loss_weights leaves partial [gridDim.x]: sum of v u.
+// loss_weights writes partial [gridDim.x]: sum of v u.
 extern "C" __global__ void __launch_bounds__(256)
 loss_weights(float *partial, const int *labels, const float *soft, const float *classWeights, const float *weights, int ignore, int ignored,
 	int n, int classes) {
@@ -214,7 +217,8 @@ loss_weights(float *partial, const int *labels, const float *soft, const float *
 	partial[blockIdx.x] = weight;
 }
 
-// loss_weights_finish makes inverse [1] of the partial sums: 1/W, or 0 where W is not above 0, which means that nothing counts.
+// loss_weights_finish computes inverse [1] from the partial sums: 1/W, or 0 if W is not positive, because then every
+// example is ignored or has the weight 0.
 // Launch: one block of 256 threads; blocks is the gridDim.x of loss_weights.
 extern "C" __global__ void __launch_bounds__(256)
 loss_weights_finish(float *inverse, const float *partial, int blocks) {
@@ -224,7 +228,7 @@ loss_weights_finish(float *inverse, const float *partial, int blocks) {
 	if (threadIdx.x == 0) *inverse = weight <= 0.0 ? 0.0f : (float)(1.0 / weight);
 }
 
-// Backward: inverse is that of loss_weights_finish, or null for the gradient of the sum. scaling is the state of
+// Backward: inverse is the output of loss_weights_finish, or null for the gradient of the sum. scaling is the state of
 // scaling.cuh or null.
 extern "C" __global__ void __launch_bounds__(256)
 loss_cross_entropy_weighted_backward(float *doutputs, const float *outputs, const int *labels, const float *soft, const float *classWeights,

@@ -10,8 +10,8 @@ import (
 // weightedLossCase is a loss with soft targets, weights or an ignored label.
 type weightedLossCase struct {
 	lossCase
-	soft                  []float64 // [n, classes], or nil: labels
-	classWeights, weights []float64 // or nil: 1 each
+	soft                  []float64 // [n, classes], or nil with labels
+	classWeights, weights []float64 // or nil for 1 each
 	ignore                bool
 	ignored               int32
 }
@@ -42,7 +42,7 @@ func weightedLossCases() []weightedLossCase {
 	return cases
 }
 
-// at returns element i, or 1 where there are none.
+// at returns element i, or 1 if x is empty.
 func at(x []float64, i int) float64 {
 	if x == nil {
 		return 1
@@ -61,7 +61,8 @@ func (c weightedLossCase) target(i, k int) float64 {
 	return 0
 }
 
-// example adds example i to the stats, and sets its gradient, times its weight.
+// example adds example i to the statistics, and sets its gradient, multiplied by its
+// weight.
 func (c weightedLossCase) example(i int, stats, dz sums) {
 	z, v, u := c.z[i*c.classes:(i+1)*c.classes], at(c.weights, i), 0.0
 	label := int(c.labels[i])
@@ -114,7 +115,7 @@ func (c weightedLossCase) example(i int, stats, dz sums) {
 	}
 }
 
-// reference returns the stats' increments and the gradient of the sum.
+// reference returns the increments of the statistics and the gradient of the sum.
 func (c weightedLossCase) reference() (stats, dz sums) {
 	stats = newSums(4, functionUlps+sumUlps(len(c.labels))+sumUlps(c.classes))
 	dz = newSums(len(c.z), functionUlps+2*sumUlps(c.classes))

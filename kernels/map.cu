@@ -1,16 +1,17 @@
-// map.cu: elementwise functions of one tensor or of two over [batch, rows, c], n < 2^31 elements:
+// map.cu: elementwise functions of one or two tensors over [batch, rows, c], n < 2^31 elements:
 //
 //	y[i] = f(a[i])        y[i] = f(a[i], b[j(i)])        or y[i] += f
 //
-// kind says which f (Kind below; kernels.MapCodes has the same numbers). b is broadcast: element (n, i, j) of a meets
-// b[n*strideBatch + i*strideRow + j*strideC], where a stride is 0 along a dimension that b doesn't have; strideC is 1 or
-// 0. f is computed in float32. The kind is the same for all threads, so that choosing costs little beside memory.
+// kind selects f (Kind below; kernels.MapCode returns the same numbers). b is broadcast: element (n, i, j) of a is
+// paired with b[n*strideBatch + i*strideRow + j*strideC], where the stride is 0 along each dimension that b doesn't
+// have; strideC is 1 or 0. f is computed in float32. The kind is the same for all threads, so selecting f costs little
+// compared with memory access.
 //
 // y may be a, and b if it has a's shape: an element is read before it is written, by the same thread.
-// Launch: 256 threads, any grid: kernels.VectorPerThread.
-// Bytes per element: 2e, 3e with b of a's shape; e more to add to y or to select.
+// Launch: 256 threads, any grid (kernels.VectorPerThread).
+// Bytes per element: 2e, or 3e if b has a's shape; another e to add to y or to select.
 //
-// One kernel serves all functions, and b of both types: each of its own would be a hundred kernels.
+// One kernel serves all functions and both types of b; one kernel for each combination would make a hundred.
 #include "elementwise.cuh"
 
 namespace {
@@ -32,7 +33,7 @@ struct Function {
 	int kind;
 	float alpha, beta;
 
-	// apply replaces W elements of a by f(a, b). y has the old results.
+	// apply replaces W elements of a by f(a, b). y holds the old results.
 	template <int W> __device__ __forceinline__ void apply(float (&a)[W], const float (&b)[W], const float (&y)[W]) const {
 #define EACH(formula) \
 	_Pragma("unroll") for (int k = 0; k < W; k++) a[k] = (formula); \
@@ -81,9 +82,9 @@ __device__ __forceinline__ void step(Element *y, const Element *a, unsigned i, c
 	store(y + i, out);
 }
 
-// Second is b: where its elements are, and of which type. Where it is full, index i is its own.
+// Second is b: the place and the type of its elements. If full is 1, element i of a is paired with element i of b.
 struct Second {
-	const void *elements; // null: f takes one element
+	const void *elements; // null if f takes one operand
 	int full, isFloat, rows, c, strideBatch, strideRow, strideC;
 
 	__device__ __forceinline__ unsigned at(unsigned i) const {
@@ -92,15 +93,17 @@ struct Second {
 		return image * strideBatch + (row - image * rows) * strideRow + j * strideC;
 	}
 
-	// neighbours reports whether neighbours of a meet neighbours of b; else they meet one element, within a row.
+	// neighbours reports whether neighbours in a row of a are paired with neighbours in b; otherwise they are paired
+	// with the same element.
 	__device__ __forceinline__ bool neighbours() const { return full || strideC; }
 
-	// packs reports whether elements i to i+PACK-1, i a multiple of PACK, meet neighbours at an aligned address, or one.
+	// packs reports whether elements i to i+PACK-1, i a multiple of PACK, are paired with neighbours at an aligned
+	// address, or with the same element.
 	__device__ __forceinline__ bool packs() const {
 		return !elements || ((full || c % PACK == 0) && (!neighbours() || aligned(elements)));
 	}
 
-	// read reads what W elements from i on meet, of b's type.
+	// read reads the elements of b, of its type, that are paired with W elements of a from i on.
 	template <int W, class B> __device__ __forceinline__ void read(float (&to)[W], const B *b, unsigned i) const {
 		const unsigned j = at(i);
 		if (!neighbours()) {
@@ -132,8 +135,8 @@ struct Second {
 
 } // namespace
 
-// map: y = f(a), y = f(a, b), or y += these. b is null for functions of one element; its type is float32 where isFloat
-// is 1, else a's. full is 1 where b has a's shape: rows, c and the strides don't matter then.
+// map: y = f(a), y = f(a, b), or, with accumulate, y += f. b is null for functions of one operand; its type is float32
+// if isFloat is 1, otherwise the type of a. full is 1 if b has a's shape; then rows, c and the strides don't matter.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(map)(Element *y, const Element *a, const void *b, int n, int kind, float alpha, float beta, int accumulate,
 	int full, int isFloat, int rows, int c, int strideBatch, int strideRow, int strideC) {

@@ -7,7 +7,7 @@ import (
 	"trainer/kernels"
 )
 
-// function is one of map.cu's.
+// function is one of the functions of map.cu.
 type function struct {
 	name        string
 	alpha, beta float32
@@ -16,8 +16,8 @@ type function struct {
 	ulps        float64
 }
 
-// The constants keep every argument, of a in [-1, 1), away from where the function is steep: magnitudes are at most
-// a few times the value's.
+// For a in [-1, 1), the constants keep every argument away from places where the function is steep, so magnitudes
+// are at most a few times the value.
 func functions() []function {
 	sign := func(a float64) float64 {
 		switch {
@@ -61,7 +61,7 @@ func functions() []function {
 	}
 }
 
-// broadcast is how b's elements are met: its strides along [batch, rows, c].
+// broadcast says how b is broadcast: its strides along [batch, rows, c].
 type broadcast struct {
 	batch, rows, c                 int
 	full                           bool
@@ -80,7 +80,7 @@ func broadcasts() []broadcast {
 		batch, rows, c := shape[0], shape[1], shape[2]
 		all = append(all,
 			broadcast{batch, rows, c, true, rows * c, c, 1},  // b has a's shape
-			broadcast{batch, rows, c, false, rows * c, c, 1}, // the same without being told
+			broadcast{batch, rows, c, false, rows * c, c, 1}, // the same, but described by strides
 			broadcast{batch, rows, c, false, 0, 0, 1},        // one per column
 			broadcast{batch, rows, c, false, c, 0, 1},        // one per image and column
 			broadcast{batch, rows, c, false, rows, 1, 0},     // one per row
@@ -138,7 +138,7 @@ func (f function) test(t *testing.T, s kernels.Storage, b broadcast, shift int) 
 	})
 	for i, got := range results {
 		if i%more == 1 && f.name == "select" {
-			continue // it isn't added
+			continue // this is not accumulated
 		}
 		want := newSums(n, f.ulps)
 		for k := range n {

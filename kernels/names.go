@@ -2,7 +2,7 @@
 
 package kernels
 
-// Kernels that there are for several storage types: see Family.In.
+// Kernels that exist for several storage types: see Family.In.
 const (
 	AugmentNormalize         Family = "augment_normalize"
 	AugmentTrain             Family = "augment_train"
@@ -56,7 +56,7 @@ const (
 	Transpose                Family = "transpose"
 )
 
-// The others.
+// Kernels that exist once.
 const (
 	Average                          Name = "average"
 	ClipApply                        Name = "clip_apply"

@@ -1,5 +1,5 @@
-// optimizer.cu: one step of an update rule over all parameters, in one launch. With g the
-// gradient, which weight decay enters (coupled) or not (decoupled: Loshchilov and Hutter 2019),
+// optimizer.cu: one step of an update rule over all parameters, in one launch. Weight decay is either part of the
+// gradient g (coupled) or not (decoupled: Loshchilov and Hutter 2019):
 //
 //	g = gradScale*grad + weightDecay*w                  keep = 1        or
 //	g = gradScale*grad                                  keep = 1 - lr*weightDecay
@@ -13,13 +13,13 @@
 // to step: learning rate, weight decay, momentum or beta1, beta2, correction1, correction2, gradScale, 1-momentum, 1-beta2. scaling
 // is the state of scaling.cuh or null: gradients are multiplied by its inverse too, and with SKIP nothing happens.
 //
-// Launch all: 256 threads, grid as many blocks as chunks: kernels.Chunks.
-// Bytes a parameter: SGD 12, with momentum 20; Adam 28; RMSProp 20, with momentum 28.
+// Launch of all: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
+// Bytes per parameter: SGD 12, with momentum 20; Adam 28; RMSProp 20, with momentum 28.
 #include "scaling.cuh"
 #include "table.cuh"
 
-// Slot is one parameter, as kernels.Slot lays it out: state1 is SGD's velocity, Adam's m, RMSProp's
-// v; state2 Adam's v, RMSProp's u; null where the rule keeps none.
+// Slot is one parameter, as kernels.Slot lays it out: state1 is the velocity of SGD, m of Adam, or v of RMSProp;
+// state2 is v of Adam or u of RMSProp; null if the rule has no such state.
 struct Slot {
 	float *value;
 	const float *grad;
@@ -43,7 +43,8 @@ struct Rates {
 	}
 };
 
-// A rule's step takes g and the states, which it updates, and returns what lr multiplies.
+// The step of a rule takes g and the states, updates the states, and returns the step, which is multiplied by lr
+// and subtracted.
 struct SGD {
 	static __device__ __forceinline__ float step(float g, float &v, float &, const Slot &, const Rates &r) {
 		return v = r.momentum * v + g;
@@ -80,7 +81,7 @@ __device__ __forceinline__ void update(const Slot *slots, const Chunk *chunks, c
 	const Chunk chunk = chunks[blockIdx.x];
 	const Slot s = slots[chunk.tensor];
 	const Rates rates(hyper + HYPER_LEN * s.group, epsilon, decoupled, scaling);
-	constexpr int batch = 4; // loads under way together
+	constexpr int batch = 4; // loads in flight at a time
 #pragma unroll 1
 	for (int first = chunk.from + threadIdx.x; first < chunk.to; first += 256 * batch) {
 		float w[batch], g[batch], state1[batch] = {}, state2[batch] = {};

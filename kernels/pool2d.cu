@@ -1,34 +1,35 @@
-// pool2d.cu: max and average pooling over windows of NHWC images, with ReLU after it on
-// request. Shapes: x, dx [n,h,w,c]; y, dy [n,outH,outW,c]. Window (i,j) of a channel is
+// pool2d.cu: max and average pooling over windows of NHWC images, optionally with ReLU after it. Shapes: x,
+// dx [n,h,w,c]; y, dy [n,outH,outW,c]. Window (i,j) of a channel is
 //
 //	{ x[n, i*strideH - padH + a, j*strideW - padW + b, c] : 0 <= a < kH, 0 <= b < kW }
 //
-// of which what lies outside the image does not count; at least one element lies inside.
+// Elements outside the image do not count; at least one element of each window lies inside.
 //
 //	max       y = the largest element      dx[it] += dy
 //	average   y = 1/m sum                  dx[each] += dy/m      m = kH*kW, or excluding: those inside
 //	relu      y = max(y, 0); where that is 0, no gradient passes
 //
-// Of equal elements the first in row-major order is the largest, and so is the first NaN. Forward
-// keeps its number a*kW + b in arg [n,outH,outW,c], unless arg is null, so that backward need not read
-// x. A byte is enough for windows of up to 255 elements; the kernels named wide use int32, and take
-// channels one by one.
+// Of equal elements the first in row-major order is the maximum; if an element is NaN, the first NaN is.
+// Forward stores the index a*kW + b of the maximum in arg [n,outH,outW,c], unless arg is null, so that
+// backward need not read x. A byte is enough for windows of up to 255 elements; the kernels named wide use
+// int32, and take channels one by one.
 //
-// Backward goes over dx: each element gathers from the windows that it lies in, so that nothing is added
-// by two threads. Neighbouring threads have neighbouring channels, four at a time where 4 divides c and the
-// addresses are multiples of 16 (vector = 1), else one.
+// Backward loops over dx: each element gathers from the windows that contain it, so no two threads add to
+// the same element. Neighbouring threads have neighbouring channels: four channels per thread if 4 divides
+// c and the addresses are multiples of 16 (vector = 1), otherwise one.
 //
-// Launch: 256 threads, any grid: kernels.Pool of the number of outputs (forward) or inputs (backward).
-// n*h*w*c < 2^31. Bytes an element of x, for windows that tile the image, k = kH*kW, e = element size:
-// max forward e + (e+1)/k, max backward e + (e+1)/k; average forward and backward e + e/k.
+// Launch: 256 threads, any grid (kernels.Pool of the number of outputs for forward, of inputs for
+// backward). n*h*w*c < 2^31.
+// Bytes per element of x, for windows that tile the image, k = kH*kW, e = element size: max forward e +
+// (e+1)/k, max backward e + (e+1)/k; average forward and backward e + e/k.
 #include "storage.cuh"
 
 namespace {
 
-// The number of an element that is none: its window's maximum passes no gradient.
+// The index that stands for no element: the maximum of the window passes no gradient.
 template <class Number> __device__ __forceinline__ Number nowhere() { return (Number)-1; }
 
-// Index is where a thread is in [images, height, width, packs].
+// Index is the position of a thread in [images, height, width, packs].
 struct Index {
 	int image, row, col, channel;
 	__device__ __forceinline__ Index(unsigned i, int height, int width, int packs, int elements) {
@@ -41,18 +42,18 @@ struct Index {
 	}
 };
 
-// Span is the part of a window, or of a range of windows, that exists: [from, to).
+// Span is the part of a window, or of a range of windows, that lies inside: [from, to).
 struct Span {
 	int from, to;
 };
 
-// inside returns which rows (or columns) of the image a window has.
+// inside returns the rows (or columns) of the image that a window contains.
 __device__ __forceinline__ Span inside(int i, int stride, int pad, int k, int size) {
 	const int start = i * stride - pad;
 	return {max(start, 0), min(start + k, size)};
 }
 
-// covering returns which windows a row (or column) of the image is in.
+// covering returns the windows that contain a row (or column) of the image.
 __device__ __forceinline__ Span covering(int row, int stride, int pad, int k, int out) {
 	const int last = row + pad;
 	return {last < k ? 0 : (last - k) / stride + 1, min(last / stride + 1, out)};
@@ -79,7 +80,7 @@ __device__ __forceinline__ void maxForward(Element *y, Number *arg, const Elemen
 #pragma unroll
 				for (int k = 0; k < W; k++) {
 					const float xk = widen(v.e[k]);
-					// A NaN is larger than any number, and not than another NaN.
+					// A NaN counts as larger than any number, but not than another NaN.
 					if (first || xk > best[k] || (xk != xk && best[k] == best[k])) {
 						best[k] = xk;
 						at.e[k] = (Number)number;
@@ -131,7 +132,7 @@ __device__ __forceinline__ void maxBackward(Element *dx, const Element *dy, cons
 	}
 }
 
-// share returns 1/m of the window of which these rows and columns exist.
+// share returns 1/m of the window with these rows and columns inside the image.
 __device__ __forceinline__ float share(Span rows, Span cols, int kH, int kW, int excluding) {
 	return 1.0f / (excluding ? (rows.to - rows.from) * (cols.to - cols.from) : kH * kW);
 }
@@ -237,7 +238,7 @@ KERNEL(pool2d_average_forward)(Element *y, const Element *x, int n, int h, int w
 		averageForward<1>(y, x, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, excluding, relu);
 }
 
-// y is forward's output, which only relu needs; null otherwise.
+// y is the output of forward, which only relu needs; null without relu.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_average_backward)(Element *dx, const Element *dy, const Element *y, int n, int h, int w, int c, int outH, int outW,
 	int kH, int kW, int strideH, int strideW, int padH, int padW, int excluding, int relu, int vector) {

@@ -8,7 +8,7 @@ import (
 	"trainer/nn/device"
 )
 
-// poolCase is a pooling with ReLU after it or not.
+// poolCase is a pooling, with or without ReLU after it.
 type poolCase struct {
 	name string
 	spec device.Pool2DSpec
@@ -44,8 +44,8 @@ func poolSpecs() []poolCase {
 	return cases
 }
 
-// eachWindow calls visit for every window with the index of its output and of its elements
-// inside the image, in row-major order.
+// eachWindow calls visit for every window with the index of its output and the indices of
+// its elements inside the image, in row-major order.
 func eachWindow(s device.Pool2DSpec, visit func(y int, inside []int)) {
 	y := 0
 	for n := range s.N {
@@ -69,7 +69,8 @@ func eachWindow(s device.Pool2DSpec, visit func(y int, inside []int)) {
 	}
 }
 
-// argMax returns the first NaN of the window, or else the first of its largest elements.
+// argMax returns the index of the first NaN of the window, or without NaN the first of its
+// largest elements.
 func argMax(x []float64, inside []int) int {
 	best := inside[0]
 	for _, i := range inside {
@@ -137,7 +138,7 @@ func TestPool2D(t *testing.T) {
 	}
 }
 
-// Equal elements, NaN and infinities, with numbers of windows in bytes and in int32.
+// Equal elements, NaN and infinities, with positions stored as bytes and as int32.
 func TestMaxPool2DOfTiesAndSpecials(t *testing.T) {
 	for _, p := range poolSpecs() {
 		p.spec.Mode = device.MaxPool

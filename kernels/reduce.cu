@@ -1,18 +1,18 @@
-// reduce.cu: reductions of x [batch, rows, c] over some of its dimensions, for each of
+// reduce.cu: reductions of x [batch, rows, c] over some of its dimensions, in four kinds:
 //
 //	sum            sum x
 //	sum_squares    sum x^2
 //	sum_products   sum x*w
 //	max            the largest x, NaN if one is
 //
-// reduce_* is for results that are of neighbouring elements: a run of len elements, or repeat runs that begin stride
-// elements apart. Sums are taken in float64, which costs nothing here: memory is slower, even where a GPU has one
-// float64 unit for 32 float32 ones. reduce_columns_* is for groups of rows [rows, c] that are reduced to their columns,
-// in float32.
+// reduce_* is for results over neighbouring elements: a run of len elements, or repeat runs that begin stride elements
+// apart. Sums are taken in float64, which costs nothing here: memory is slower, even on a GPU with one float64 unit for
+// every 32 float32 units. reduce_columns_* is for groups of rows [rows, c] that are reduced to their columns, in
+// float32.
 //
-// Long reductions take two launches: blocks leave partial results in memory, and reduce_finish_* or
-// reduce_columns_finish_* puts these together in a fixed order. The same grid gives the same bits. dst is float32, and
-// alpha times the result.
+// Long reductions take two launches: blocks write partial results to memory, and reduce_finish_* or
+// reduce_columns_finish_* combines them in a fixed order. The same grid gives the same bits. dst is float32, and
+// receives alpha times the result.
 //
 // w is null except for products. Bytes per element: e, products 2e.
 #include "columns.cuh"
@@ -20,7 +20,7 @@
 
 namespace {
 
-// A reduction: of is what an element contributes, as a number of type T; none what nothing contributes.
+// A reduction. of returns what an element contributes, as a number of type T; none returns the result over no elements.
 template <class T> struct Sum : Addition {
 	typedef T Total;
 	static constexpr bool two = false;
@@ -45,7 +45,7 @@ struct Max {
 	static __device__ __forceinline__ float join(float a, float b) { return a > b || a != a ? a : b; }
 };
 
-// joinRun joins the elements of a run that a thread, one of threads, takes.
+// joinRun joins the elements of a run that one of the threads takes.
 template <class R>
 __device__ __forceinline__ typename R::Total joinRun(typename R::Total total, const Element *x, const Element *w, int n, unsigned thread, unsigned threads) {
 	const unsigned packs = aligned(x) && (!R::two || aligned(w)) ? n / PACK : 0;
@@ -62,7 +62,7 @@ __device__ __forceinline__ typename R::Total joinRun(typename R::Total total, co
 	return total;
 }
 
-// joinRuns joins what a thread takes of all runs of a result.
+// joinRuns joins the elements that a thread takes of all runs of a result.
 template <class R>
 __device__ __forceinline__ typename R::Total joinRuns(const Element *x, const Element *w, int result, int len, int repeat, int stride, unsigned thread, unsigned threads) {
 	typename R::Total total = R::none();
@@ -80,7 +80,8 @@ template <class R> __device__ __forceinline__ typename R::Total warpJoin(typenam
 	return v;
 }
 
-// blockJoin joins v of the block's 256 threads; thread 0 gets the result. All must call it, once a kernel.
+// blockJoin joins v over the 256 threads of a block; thread 0 gets the result. All threads must call it, at most once
+// per kernel.
 template <class R> __device__ __forceinline__ typename R::Total blockJoin(typename R::Total v) {
 	__shared__ typename R::Total warps[8];
 	v = warpJoin<R>(v);
@@ -94,12 +95,12 @@ template <class R> __device__ __forceinline__ typename R::Total blockJoin(typena
 	return total;
 }
 
-// runs: parts blocks per result leave partial [results, parts], or one writes dst; with warps, a warp per result writes
-// dst.
+// runs: if parts > 1, that many blocks per result write partial [results, parts]; if parts is 1, one block per result
+// writes dst. With warps, one warp per result writes dst.
 template <class R>
 __device__ __forceinline__ void runs(float *dst, typename R::Total *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, bool warps, float alpha) {
 	const int result = warps ? blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32 : blockIdx.x / parts;
-	if (result >= results) return; // a whole warp
+	if (result >= results) return; // true for a whole warp
 	const unsigned thread = warps ? threadIdx.x % 32 : blockIdx.x % parts * blockDim.x + threadIdx.x;
 	typename R::Total total = joinRuns<R>(x, w, result, len, repeat, stride, thread, warps ? 32 : parts * blockDim.x);
 	total = warps ? warpJoin<R>(total) : blockJoin<R>(total);
@@ -118,7 +119,8 @@ template <class R> __device__ __forceinline__ void finish(float *dst, const type
 	if (threadIdx.x == 0) dst[blockIdx.x] = (float)(alpha * total);
 }
 
-// columns: spans blocks of rows per group leave partial [groups, spans, c], or one writes dst [groups, c].
+// columns: if spans > 1, that many blocks per group of rows write partial [groups, spans, c]; if spans is 1, one block
+// per group writes dst [groups, c].
 template <class R, int W>
 __device__ __forceinline__ void columns(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, float alpha) {
 	const int group = blockIdx.x / spans;
@@ -162,8 +164,8 @@ template <class R> __device__ __forceinline__ void columnsFinish(float *dst, con
 
 } // namespace
 
-// reduce_NAME: 256 threads exactly. grid results * parts; with warps, parts is 1 and the grid ceil(results / 8):
-// kernels.RunsOf.
+// reduce_NAME: 256 threads exactly. grid results * parts; with warps, parts is 1 and the grid is ceil(results / 8)
+// (kernels.RunsOf).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(reduce_sum)(float *dst, double *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, int warps, float alpha) {
 	runs<Sum<double>>(dst, partial, x, w, results, len, repeat, stride, parts, warps, alpha);
@@ -191,8 +193,8 @@ KERNEL(reduce_finish_sum)(float *dst, const double *partial, int parts, float al
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(reduce_finish_max)(float *dst, const float *partial, int parts, float alpha) { finish<Max>(dst, partial, parts, alpha); }
 
-// reduce_columns_NAME: columns.cuh, grid.x groups * spans: kernels.ColumnsOf. vector is 1 where 4 divides c and
-// addresses are multiples of 16, else 0.
+// reduce_columns_NAME: launched as columns.cuh says, with grid.x = groups * spans (kernels.ColumnsOf). vector is 1 if 4
+// divides c and addresses are multiples of 16, otherwise 0.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(reduce_columns_sum)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
 	if (vector)

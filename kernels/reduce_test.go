@@ -7,13 +7,13 @@ import (
 	"trainer/kernels"
 )
 
-// reduction is one of reduce.cu with the kernels that finish it.
+// reduction is one of the reductions of reduce.cu, with the kernels that finish it.
 type reduction struct {
 	runs, columns         kernels.Family
 	finish, columnsFinish kernels.Family
 	two                   bool
 	of                    func(x, w float64) float64
-	largest               bool // else a sum
+	largest               bool // the reduction is a maximum, otherwise a sum
 }
 
 func reductions() []reduction {
@@ -35,7 +35,8 @@ func (r reduction) data(n int, s kernels.Storage) (x, w []float64) {
 	return src.values(n, s), src.values(n, s)
 }
 
-// want returns alpha times the reduction of each of n results, result(i) being that of element i.
+// want returns alpha times the reduction of each of n results, where result(i) is the result to which element
+// i belongs.
 func (r reduction) want(n int, ulps, alpha float64, x, w []float64, result func(i int) int) sums {
 	all := newSums(n, ulps)
 	for i := range all.value {
@@ -57,7 +58,8 @@ func (r reduction) want(n int, ulps, alpha float64, x, w []float64, result func(
 	return all
 }
 
-// upload returns x and w on the host, w null unless the kernel reads it, shift bytes after an aligned address.
+// upload creates buffers of x and w, shift bytes after an aligned address; w is null unless the kernel reads
+// it.
 func (r reduction) upload(h *host, s kernels.Storage, x, w []float64, shift int) (pointer, pointer) {
 	if !r.two {
 		return h.uploadAt(shift, encode(s, x)), null
@@ -68,7 +70,7 @@ func (r reduction) upload(h *host, s kernels.Storage, x, w []float64, shift int)
 func TestReduce(t *testing.T) {
 	for _, r := range reductions() {
 		for _, s := range storages() {
-			for _, shape := range [][2]int{{1, 1}, {1, 9}, {1, 4099}, {9, 8}, {9, 37}, {3, 2056}, {2, 1031}} { // results, elements of each
+			for _, shape := range [][2]int{{1, 1}, {1, 9}, {1, 4099}, {9, 8}, {9, 37}, {3, 2056}, {2, 1031}} { // results, elements per result
 				for _, shift := range []int{0, formatOf(s).bytes()} {
 					t.Run(name(string(r.runs), s, shape, shift), func(t *testing.T) { r.test(t, s, shape[0], shape[1], shift) })
 				}
@@ -77,7 +79,7 @@ func TestReduce(t *testing.T) {
 	}
 }
 
-// test reduces runs of n elements, and runs of a half and its stride twice.
+// test reduces runs of n elements, and twice as many runs of half the length.
 func (r reduction) test(t *testing.T, s kernels.Storage, results, n, shift int) {
 	const alpha = float32(-0.5)
 	x, w := r.data(results*n, s)
@@ -97,7 +99,7 @@ func (r reduction) test(t *testing.T, s kernels.Storage, results, n, shift int) 
 		h.launch(r.runs.In(s), kernels.Grid{X: 1, Y: 1}, repeated, null, xs, ws, 1, n, results, n, 1, true, alpha)
 		return append(all, warps, repeated)
 	})
-	want := r.want(results, 2, float64(alpha), x, w, func(i int) int { return i / n }) // float64 sums: the last rounding and alpha's product
+	want := r.want(results, 2, float64(alpha), x, w, func(i int) int { return i / n }) // the sums are in float64: what remains is the last rounding and the product with alpha
 	for _, result := range got[:4] {
 		want.check(t, "results", kernels.Float32, result)
 	}
@@ -112,7 +114,7 @@ func TestReduceColumns(t *testing.T) {
 				{3, 40, 12, 0}, {3, 40, 12, 7}, {2, 9, 33, 4}, {5, 1, 8, 0},
 			} {
 				if shape[3] > 0 && s != kernels.Float16 {
-					continue // many blocks take long under AddressSanitizer
+					continue // many blocks are slow under AddressSanitizer
 				}
 				t.Run(name(string(r.columns), s, shape), func(t *testing.T) { r.testColumns(t, s, shape) })
 			}

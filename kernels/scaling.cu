@@ -1,12 +1,13 @@
-// scaling.cu: dynamic loss scaling, all of it on the device, so that a recorded step needs no answer
-// from the host: scaling_count, scaling_update, then the optimiser, which reads SKIP.
+// scaling.cu: dynamic loss scaling, entirely on the device, so that a recorded step needs nothing from the
+// host: scaling_count, scaling_update, then the optimiser, which reads SKIP.
 #include "scaling.cuh"
 #include "table.cuh"
 
-// scaling_count adds to *count how many elements of the listed gradients are NaN or infinite. Integers
-// add up to the same in any order.
+// scaling_count adds to *count the number of NaN and infinite elements in the listed gradients. A sum of
+// integers is the same in any order.
 //
-// Launch: 256 threads, grid as many blocks as chunks: kernels.Chunks. Bytes an element: 4.
+// Launch: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
+// Bytes per element: 4.
 extern "C" __global__ void __launch_bounds__(256)
 scaling_count(unsigned *count, const float *const *grads, const Chunk *chunks) {
 	const Chunk chunk = chunks[blockIdx.x];
@@ -19,10 +20,10 @@ scaling_count(unsigned *count, const float *const *grads, const Chunk *chunks) {
 	if (threadIdx.x % 32 == 0 && found > 0) atomicAdd(count, found);
 }
 
-// scaling_update sets the state of scaling.cuh for the step that follows, and *count to 0. Where *count
-// is not 0 the scale is halved, down to 1, and the step skipped; after `interval` good steps the scale is
-// doubled, up to 2^24. The gradients at hand were made with the old scale: INVERSE_SCALE is that of theirs, and
-// the new inverse comes at the next call.
+// scaling_update sets the state of scaling.cuh for the optimiser's step, and *count to 0. If *count is not 0,
+// the scale is halved, down to 1, and the step is skipped; after `interval` good steps the scale is doubled, up
+// to 2^24. The current gradients were computed with the old scale, so INVERSE_SCALE is the inverse of the old
+// scale; the next call sets the inverse of the new one.
 //
 // Launch: one block of one thread.
 extern "C" __global__ void scaling_update(float *state, unsigned *count, int interval) {

@@ -6,10 +6,10 @@
 #include "block.cuh"
 #include "special.cuh"
 
-// softmax: one warp a row. y may be x.
+// softmax: one warp per row. y may be x.
 //
-// Launch: 256 threads, any grid; 8 rows a block at a time: kernels.WarpRows.
-// Bytes an element: 8 (the second and third reading find the row in cache).
+// Launch: 256 threads, any grid; 8 rows per block at a time (kernels.WarpRows).
+// Bytes per element: 8 (the second and third reads find the row in cache).
 extern "C" __global__ void __launch_bounds__(256)
 softmax(float *y, const float *x, int n, int classes) {
 	const int lane = threadIdx.x % 32;

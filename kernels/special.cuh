@@ -1,4 +1,4 @@
-// special.cuh: the float32 numbers that are none.
+// special.cuh: float32 infinity and NaN.
 #pragma once
 
 namespace {

@@ -1,9 +1,9 @@
-// storage.cuh: the element type of tensors in memory, and its way to and from float.
+// storage.cuh: the element type of tensors in memory, and conversions between it and float.
 //
-// A source that names its kernels KERNEL(name) is compiled three times: as it is for float32
-// elements (name_f32), with STORAGE_FLOAT16 for IEEE binary16 (name_f16), and with STORAGE_BFLOAT16 for
-// bfloat16 (name_bf16), which needs compute capability 8.0. The formulas are written once, in float:
-// every kernel widens what it reads, computes in float32, and rounds what it writes to nearest, ties to even.
+// A source that names its kernels KERNEL(name) is compiled three times: as it is for float32 elements
+// (name_f32), with STORAGE_FLOAT16 for IEEE binary16 (name_f16), and with STORAGE_BFLOAT16 for bfloat16
+// (name_bf16), which needs compute capability 8.0. The formulas are written once, in float: every kernel
+// converts its inputs to float32, computes in float32, and rounds its results to nearest, ties to even.
 #pragma once
 
 #ifndef CUDA_HOST
@@ -24,7 +24,7 @@ typedef __nv_bfloat16 Element;
 typedef float Element;
 #endif
 
-// Elements that one thread moves at once: 16 bytes, the widest access there is.
+// The number of elements that one thread moves at once: 16 bytes, the widest access.
 #define PACK (16 / (int)sizeof(Element))
 
 namespace {
@@ -39,8 +39,8 @@ __device__ __forceinline__ float widen(__nv_bfloat16 v) { return __bfloat162floa
 __device__ __forceinline__ void narrow(__nv_bfloat16 &to, float v) { to = __float2bfloat16_rn(v); }
 #endif
 
-// Vector is W elements that are loaded and stored as one, from an address that is a
-// multiple of their size.
+// Vector is W elements that are loaded and stored together, at an address that is a multiple of their total
+// size.
 template <class T, int W> struct alignas(W * sizeof(T) < 16 ? W * sizeof(T) : 16) Vector {
 	T e[W];
 };

@@ -16,7 +16,7 @@ func storages() []kernels.Storage {
 	return []kernels.Storage{kernels.Float32, kernels.Float16, kernels.BFloat16}
 }
 
-// format is a storage type's exponent and fraction bits.
+// format is the exponent and mantissa bits of a storage type.
 type format struct{ exponent, fraction int }
 
 func formatOf(s kernels.Storage) format {
@@ -32,13 +32,13 @@ func formatOf(s kernels.Storage) format {
 func (f format) bytes() int { return (1 + f.exponent + f.fraction) / 8 }
 func (f format) bias() int  { return 1<<(f.exponent-1) - 1 }
 
-// spacing returns the distance between neighbours of the format around x.
+// spacing returns the distance between neighbouring numbers of the format around x.
 func (f format) spacing(x float64) float64 {
 	_, e := math.Frexp(x)
 	return math.Ldexp(1, max(e-1, 1-f.bias())-f.fraction)
 }
 
-// round returns the nearest number of the format, of two the even one.
+// round returns the nearest number of the format, ties to even.
 func (f format) round(x float64) float64 {
 	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
 		return x
@@ -51,7 +51,7 @@ func (f format) round(x float64) float64 {
 	return rounded
 }
 
-// bits returns the pattern of a number of the format.
+// bits returns the bit pattern of a number of the format.
 func (f format) bits(x float64) uint32 {
 	sign := uint32(0)
 	if math.Signbit(x) {
@@ -72,7 +72,7 @@ func (f format) bits(x float64) uint32 {
 	return sign | (uint32(e-1+f.bias())<<f.fraction + steps - 1<<f.fraction)
 }
 
-// number returns what a pattern stands for.
+// number returns the number that a bit pattern represents.
 func (f format) number(bits uint32) float64 {
 	fraction, exponent := float64(bits&(1<<f.fraction-1)), int(bits>>f.fraction)&(1<<f.exponent-1)
 	sign := 1.0
@@ -91,7 +91,7 @@ func (f format) number(bits uint32) float64 {
 	return sign * math.Ldexp(1+math.Ldexp(fraction, -f.fraction), exponent-f.bias())
 }
 
-// encode returns numbers, which the format must hold exactly, as memory.
+// encode returns the bytes of numbers, which the format must represent exactly.
 func encode(s kernels.Storage, numbers []float64) []byte {
 	f := formatOf(s)
 	var b []byte
@@ -118,7 +118,7 @@ func decode(s kernels.Storage, b []byte) []float64 {
 	return numbers
 }
 
-// int32s returns numbers as memory.
+// int32s returns the bytes of numbers.
 func int32s(numbers ...int32) []byte {
 	var b []byte
 	for _, n := range numbers {
@@ -173,10 +173,10 @@ func (s *source) octets(n int) []byte {
 	return b
 }
 
-// sums is what a reference computes in float64: values, the sums of the absolute values of the
-// terms that make each ("magnitude"), and how many units of 2^-23 of that float32 arithmetic may be off. On top of
-// it comes half a unit in the last place of the storage type. The bounds are those of
-// nn/device/devicetest, and argued there:
+// sums holds what a reference computes in float64: values; for each value the sum of the absolute values of its
+// terms ("magnitude"); and the allowed error of float32 arithmetic, in units of 2^-23 of the magnitude. Half a
+// unit in the last place of the storage type is added to it. The bounds are those of nn/device/devicetest, which
+// explains them:
 //
 //   - sumUlps(k) for a sum of k terms: six standard deviations of a random walk of roundings;
 //   - elementwiseUlps for a handful of operations;
@@ -190,7 +190,7 @@ const (
 	elementwiseUlps = 4
 	functionUlps    = 8
 	ulp             = 0x1p-23
-	flushed         = 0x1p-120 // what may underflow
+	flushed         = 0x1p-120 // magnitudes below this may underflow
 )
 
 func sumUlps(k int) float64 { return 2 + math.Sqrt(float64(k)) }
@@ -206,7 +206,7 @@ func (s sums) add(i int, term float64) {
 
 func (s sums) set(i int, value, magnitude float64) { s.value[i], s.magnitude[i] = value, magnitude }
 
-// check compares a result with what it should be.
+// check compares a result with its reference.
 func (s sums) check(t *testing.T, what string, as kernels.Storage, got []byte) {
 	t.Helper()
 	s.checkNumbers(t, what, formatOf(as), decode(as, got))
@@ -240,7 +240,7 @@ func (s sums) checkNumbers(t *testing.T, what string, f format, got []float64) {
 	}
 }
 
-// The test's own conversions are right: every pattern is its own round trip, and halves go to even.
+// The conversions of this test are right: every bit pattern survives a round trip, and ties go to even.
 func TestFormats(t *testing.T) {
 	for _, s := range []kernels.Storage{kernels.Float16, kernels.BFloat16} {
 		f := formatOf(s)
@@ -271,7 +271,7 @@ func ones(n int) []float64 {
 	return v
 }
 
-// name puts the parts of a sub-test's name together.
+// name joins the parts of a subtest's name.
 func name(parts ...any) string {
 	text := ""
 	for i, p := range parts {

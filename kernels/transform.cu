@@ -1,9 +1,9 @@
-// transform.cu: the frame of device.TransformSpec. Between loading and normalising, the kernels image_NAME.cu work on the
-// float32 images:
+// transform.cu: the first and the last step of device.TransformSpec, and its targets. Between loading and normalising,
+// the kernels of image_NAME.cu modify the float32 images:
 //
 //	x[n] = images[n] / 255, or images[ids[n]] / 255        y[n,i] = (x[n,i] - mean[k]) / std[k], k being i's channel
 //
-// An id outside [0, set) makes NaN, never a wrong read.
+// An id outside [0, set) gives NaN.
 #include "special.cuh"
 #include "storage.cuh"
 
@@ -16,8 +16,9 @@ __device__ __forceinline__ bool known(const int *ids, int set) {
 
 } // namespace
 
-// transform_load: x = images / 255; ids is null where images are the batch itself. Launch: 256 threads, grid (n), exactly.
-// Bytes an element: 1 read, 4 written.
+// transform_load: x = images / 255; ids is null if images holds the batch itself.
+// Launch: 256 threads, grid (n), exactly.
+// Bytes per element: 1 read, 4 written.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(transform_load)(float *x, const unsigned char *images, const int *ids, int size, int set) {
 	const size_t from = !ids ? blockIdx.x : known(ids, set) ? ids[blockIdx.x] : 0;
@@ -26,8 +27,9 @@ KERNEL(transform_load)(float *x, const unsigned char *images, const int *ids, in
 	for (int i = threadIdx.x; i < size; i += blockDim.x) x[i] = (float)images[i] / 255.0f;
 }
 
-// transform_normalize: y = (x - mean) / std. Launch: 256 threads, grid (n), exactly. Bytes an element: 4 read, one
-// element written.
+// transform_normalize: y = (x - mean) / std.
+// Launch: 256 threads, grid (n), exactly.
+// Bytes per element: 4 read, one element written.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(transform_normalize)(Element *y, const float *x, const int *ids, const float *mean, const float *std, int size, int c, int set) {
 	x += blockIdx.x * (size_t)size;
@@ -36,9 +38,10 @@ KERNEL(transform_normalize)(Element *y, const float *x, const int *ids, const fl
 	for (int i = threadIdx.x; i < size; i += blockDim.x) narrow(y[i], ok ? (x[i] - mean[i % c]) / std[i % c] : notANumber());
 }
 
-// transform_targets: dst[i,k] = sum over the partners j = 0 to partners-1 of the share in drawn, where the label of image
-// (i+j) mod n is k. The shares stand in the last columns of drawn; without any, the image's own share is 1. A row one of
-// whose labels is no class is NaN. Launch: 256 threads, grid ceil(n / 256).
+// transform_targets: dst[i,k] is the sum of the weights of those partners j = 0 to partners-1 for which the label of
+// image (i+j) mod n is k. The weights are in the last columns of drawn; if partners is 0, the image's own label has the
+// weight 1. If one of its labels is not a class, the row is NaN.
+// Launch: 256 threads, grid ceil(n / 256).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(transform_targets)(float *dst, const int *labels, const float *drawn, int n, int classes, int columns, int partners) {
 	const int i = blockIdx.x * blockDim.x + threadIdx.x;

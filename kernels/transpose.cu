@@ -1,9 +1,10 @@
 // transpose.cu: y[n,j,i] = x[n,i,j], x [batch, m, n] and y [batch, n, m].
 //
-// A block takes a square of 32 x 32 elements through shared memory, so that both the reads of x and the writes of y
-// are of neighbours; a row of it has 33 elements, because 32 would put a column into one memory bank.
+// A block moves a square of 32 x 32 elements through shared memory, so that neighbouring threads both read and
+// write neighbouring elements. A row in shared memory has 33 elements, because with 32 a column would lie in a
+// single memory bank.
 //
-// Launch: 256 threads, grid exactly the number of squares of all images: kernels.Squares.
+// Launch: 256 threads, grid exactly the number of squares of all images (kernels.Squares).
 // Bytes per element: 2e.
 #include "storage.cuh"
 

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Shows that a change of the code left the results as they were: the weights of every built-in recipe after 20
-# steps, on each instruction set of this processor, are the recorded ones to the bit.
+# Checks that a change of the code leaves the results as they were: the weights of every built-in recipe after
+# 20 steps must be bit-identical to the recorded ones, on each instruction set of this processor.
 #
-#   scripts/baseline.sh check    compare with scripts/baseline.txt; lines of instruction sets that this processor
-#                                lacks are passed over
-#   scripts/baseline.sh record   write scripts/baseline.txt; a change of it needs its reason in the commit
+#   scripts/baseline.sh check    compare with scripts/baseline.txt; skips instruction sets that this processor lacks
+#   scripts/baseline.sh record   write scripts/baseline.txt; the commit that changes it must give the reason
 set -eu
 
 cd "$(dirname "$0")/.."

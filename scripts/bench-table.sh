@@ -1,6 +1,6 @@
 #!/bin/sh
-# Turns what `go test -bench ./bench -count N` prints, on standard input, into Markdown tables:
-# one a group, with the median of the runs and the least and the greatest.
+# Reads the output of `go test -bench ./bench -count N` on standard input and writes Markdown
+# tables, one per group, with the median, the minimum and the maximum of the runs.
 set -eu
 
 if [ $# -ne 0 ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares the benchmarks of two commits: see the text below. The worktrees that it makes
-# in a temporary folder are removed at the end, also of a failure.
+# Compares the benchmarks of two commits: see the text below. It makes worktrees in a
+# temporary folder and removes them at the end, even after a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

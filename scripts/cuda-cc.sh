@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints the C compiler that builds the CUDA device: $CC, cc, gcc or clang, whichever works first.
-# Where the device can't be built, prints nothing, says why on stderr in one line, and fails.
-# CUDA=0 asks for a build without it.
+# If the device can't be built, it prints nothing on standard output, gives the reason in one line
+# on standard error, and fails. CUDA=0 selects a build without the device.
 
 fail() {
 	echo "$*" >&2
@@ -23,7 +23,7 @@ printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' >"$temp/
 for compiler in "${CC-}" cc gcc clang; do
 	# $CC may hold flags, as in "ccache gcc".
 	if [ -n "$compiler" ] && $compiler -o "$temp/main" "$temp/main.c" >/dev/null 2>&1; then
-		# Without a compiler named, Go turns cgo off where gcc is missing, and in a cross build.
+		# If no compiler is named, Go turns cgo off when gcc is missing, and in a cross build.
 		[ "$(CC=$compiler $go env CGO_ENABLED)" = 1 ] || fail 'cgo is off: CGO_ENABLED=0, or a build for another machine'
 		echo "$compiler"
 		exit

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Sets what `go build -tags cuda` needs to compile gorgonia.org/cu without a CUDA toolkit: the
-# folder of the headers, and that of empty archives for -lcuda, -lcublas and -lcudnn. For sh:
+# folders with the headers and with empty archives for -lcuda, -lcublas and -lcudnn. For sh:
 #
 #   . scripts/cuda-env.sh           in this shell, from the root of the repository
 #   eval "$(scripts/cuda-env.sh)"   the same, from anywhere
 #
-# Run as a program, it prints the lines to evaluate. Flags that are already set are kept,
-# and doing it twice is doing it once.
+# Run as a program, it prints the lines to evaluate. Flags that are already set are kept, and
+# running it twice changes nothing.
 
 case "${0##*/}" in
 cuda-env.sh) trainer_root=$(cd "$(dirname "$0")/.." && pwd) ;;
@@ -17,8 +17,8 @@ trainer_cuda=$trainer_root/gpu/internal/cuda
 if [ ! -f "$trainer_cuda/include/cuda.h" ]; then
 	echo "cuda-env.sh: $trainer_cuda/include/cuda.h is missing: source this from the root of the repository" >&2
 else
-	# Go's build cache doesn't look into the folder of the headers. Their sum among the flags makes
-	# it compile again when they change.
+	# Go's build cache doesn't check the folder with the headers. A checksum of the headers among
+	# the flags makes Go compile again when they change.
 	trainer_sum=$(cat "$trainer_cuda"/include/*.h | cksum | cut -d ' ' -f 1)
 	trainer_cflags="'-I$trainer_cuda/include' -DTRAINER_CUDA_HEADERS=$trainer_sum"
 	trainer_ldflags="'-L$trainer_cuda/lib' -Wl,--as-needed"

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Writes gpu/internal/cuda's headers, trampolines and status tables again, from the wheels that
-# generate/wheels.txt pins (1.2 GB; only their headers are kept, in the cache folder).
+# Regenerates the headers, trampolines and status tables of gpu/internal/cuda from the wheels
+# that generate/wheels.txt pins (1.2 GB; only their headers are kept, in the cache folder).
 #
 #   scripts/cuda-headers.sh           write them
-#   scripts/cuda-headers.sh --check   fail if what is committed differs from what would be written;
-#                                     says so and succeeds where the wheels cannot be had
+#   scripts/cuda-headers.sh --check   fail if the committed files are out of date; if the wheels cannot be
+#                                     downloaded, say so and succeed
 #
 # Needs Linux on x86-64, Go, a C compiler, and Python 3.9 or later with pip.
 set -eu
@@ -25,7 +25,7 @@ wheels=$package/generate/wheels.txt
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
-# The cache is named after the pins, so that a new pin makes a new one.
+# The name of the cache folder depends on the pins, so that a new pin makes a new folder.
 pins=$(cksum <"$wheels" | tr -c '0-9\n' -)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/trainer/cuda-headers-$pins
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Draws the figures in docs/figures: the architecture of the built-in recipes' networks, and
-# what the teaching network for MNIST has learnt. Needs ./trainer (make build), or the
-# program that TRAINER names; trains for some seconds.
+# what the teaching network for MNIST has learnt. Needs ./trainer (make build) or the
+# program named in TRAINER; trains for a few seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs everything that needs a real GPU, and writes one report. Each stage has a time limit; a stage that fails is
-# recorded, and the next one runs. -budget limits all stages together: those without time left are recorded as skipped.
+# Runs everything that needs a real GPU, and writes one report. Each stage has a time limit; a failed stage is recorded,
+# and the next one runs. -budget limits the time of all stages together: stages with no time left are recorded as
+# skipped.
 #
 # It needs Linux, bash, coreutils, tar with xz (or Python 3), an NVIDIA GPU with its driver, and cuBLAS and cuDNN in a
-# place where `trainer doctor` finds them, such as PyTorch's wheels. If `build` has made the programs, it needs no Go and
-# no compiler. Some stages need more and are skipped without it: CIFAR-10 (-cifar10), Python with PyTorch for the
-# comparison, whose torch.compile needs a C compiler, nvidia-smi, compute-sanitizer, nsys, ncu. It changes no setting of
-# the GPU.
+# place where `trainer doctor` finds them, for example in PyTorch's wheels. If `build` has made the programs, it needs
+# no Go and no compiler. Some stages need more and are skipped without it: CIFAR-10 (-cifar10), Python with PyTorch for
+# the comparison, whose torch.compile needs a C compiler, nvidia-smi, compute-sanitizer, nsys, ncu. It changes no
+# setting of the GPU.
 #
 #   stage            at most   what
 #   doctor             40 s    trainer doctor
@@ -190,7 +191,7 @@ report() {
   "$programs/gpureport" -in "$logs" -out "$out/report.md" "${dryFlag[@]}" || echo 'gpu-report.sh: the report could not be written' >&2
 }
 
-# facts records what the machine is.
+# facts records facts about the machine.
 facts() {
   local cpu
   cpu=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
@@ -213,7 +214,7 @@ clocks() {
     >>"$logs/machine.csv" 2>>"$logs/nvidia-smi.err" || true
 }
 
-# correctness runs the stages that measure no time, all at once.
+# correctness runs the stages that measure no time, all at the same time.
 correctness() {
   local conformance='^TestConformance$' tests=(-test.run . -test.skip '^TestConformance$') recipes=TestRecipes checked='TestRecipes/^(mnist|cifar10-basic)$/^(fp16|fp32)$' tool
   if [ -n "$dry" ]; then
@@ -377,7 +378,7 @@ all() {
   fi
 }
 
-# finish leaves the report and the logs in the form that was asked for.
+# finish leaves the report and the logs in the requested form.
 finish() {
   failed=$(grep -cE $'^[^\t]*\tfailed\t' "$logs/stages.tsv" || true)
   find "$logs" -name '*.safetensors' -delete

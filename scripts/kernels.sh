@@ -3,8 +3,8 @@
 # every architecture; see kernels/README.md.
 #
 #   scripts/kernels.sh           write kernels/ptx, kernels/manifest.json, kernels/resources.tsv and kernels/names.go
-#   scripts/kernels.sh --check   fail if they differ from what would be written; says so and
-#                                succeeds where the compiler's wheels cannot be had
+#   scripts/kernels.sh --check   fail if these files are out of date; if the compiler's wheels cannot be
+#                                downloaded, say so and succeed
 #
 # Needs Linux on x86-64, Go, and Python 3.9 or later with pip. No GPU, driver or CUDA toolkit.
 set -eu
@@ -25,7 +25,7 @@ wheels=$package/generate/wheels.txt
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 
-# The virtual environment is named after the pins, so that a new pin makes a new one.
+# The name of the virtual environment depends on the pins, so that a new pin makes a new one.
 pins=$(cksum <"$wheels" | tr -c '0-9\n' -)
 venv=$root/.venv/kernels-$pins
 

@@ -93,7 +93,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Of the software emulation no speed is written, even where a file has some.
+// For the software emulation no speed is written, even if a file contains one.
 func TestNoSpeedOfTheEmulation(t *testing.T) {
 	emulated := strings.ReplaceAll(files["doctor.json"], "Imaginary 1", emulation)
 	for name, c := range map[string]struct {
@@ -128,7 +128,7 @@ func TestNoSpeedOfARunOnTheEmulation(t *testing.T) {
 	}
 }
 
-// What is missing is left out, and what can't be read is named.
+// Missing files are left out of the report, and files that can't be read are named.
 func TestMissingAndBrokenFiles(t *testing.T) {
 	none := map[string]string{}
 	for name := range files {

@@ -21,11 +21,11 @@ import (
 //go:embed src/*.cpp src/*.h src/include/*.h
 var sources embed.FS
 
-// compileFlags are those of every source. Contraction to fused multiply-adds would make results
-// depend on the machine.
+// compileFlags are the flags for every source. Contraction to fused multiply-adds would make
+// results depend on the machine.
 var compileFlags = []string{"-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"}
 
-// engine is the library that the others are linked with.
+// engine is the library with which the others are linked.
 const engine = "libcudasim.so"
 
 // library is one shared library: its name, and the sources that go into it, by prefix or name.
@@ -54,14 +54,14 @@ var parts = map[string][]string{
 // builder compiles the emulation and one set of kernels.
 type builder struct {
 	compiler string
-	version  string // what the compiler says of itself
+	version  string // output of the compiler's --version
 	units    []unit // the kernels' host code
 }
 
 // unit is one translation unit of kernels, and the library that it goes into.
 type unit struct{ library, name, source string }
 
-// newBuilder skips the test where nothing can be built.
+// newBuilder skips the test if nothing can be built.
 func newBuilder(t testing.TB) *builder {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -86,7 +86,7 @@ func (b *builder) addKernels(library, name, source string) {
 	b.units = append(b.units, unit{library, name, source})
 }
 
-// folder builds what is not in the cache, and returns a folder with the libraries asked for.
+// folder builds what is not in the cache, and returns a folder with the requested libraries.
 func (b *builder) folder(t testing.TB, o Options) string {
 	t.Helper()
 	dir, err := b.build(o)
@@ -152,7 +152,8 @@ func (o Options) files(all string) ([]string, error) {
 	return files, nil
 }
 
-// key is a hash of all that decides what comes of sources: files and other values.
+// key returns a hash of everything that the result of a build depends on: files and other
+// values.
 func (b *builder) key(all ...any) string {
 	values := []any{b.compiler, b.version, compileFlags, libraries, parts}
 	for _, v := range all {
@@ -161,7 +162,7 @@ func (b *builder) key(all ...any) string {
 			values = append(values, v)
 			continue
 		}
-		// Embedded files can be read.
+		// Reading embedded files cannot fail.
 		_ = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				text, _ := fs.ReadFile(tree, name)
@@ -178,7 +179,7 @@ func hash(v any) string {
 	return hex.EncodeToString(sum[:])[:20]
 }
 
-// buildEmulation makes all libraries but the kernels'.
+// buildEmulation builds all libraries except those of the kernels.
 func (b *builder) buildEmulation(lib string) error {
 	work, err := os.MkdirTemp("", "cudasim")
 	if err != nil {
@@ -222,7 +223,7 @@ func (b *builder) buildEmulation(lib string) error {
 	return parallel(commands)
 }
 
-// buildKernels makes the libraries of the kernels' host code.
+// buildKernels builds the libraries of the kernels' host code.
 func (b *builder) buildKernels(lib string) error {
 	work, err := os.MkdirTemp("", "cudasim")
 	if err != nil {
@@ -252,18 +253,18 @@ func (b *builder) buildKernels(lib string) error {
 	return parallel(commands)
 }
 
-// compile is the command that makes an object beside its source.
+// compile returns the command that compiles a source to an object file next to it.
 func (b *builder) compile(source string, more ...string) []string {
 	return slices.Concat([]string{b.compiler}, compileFlags, more, []string{"-c", source, "-o", strings.TrimSuffix(source, ".cpp") + ".o"})
 }
 
-// link is the command that makes a library, which finds the engine beside it.
+// link returns the command that links a library, which loads the engine from its own folder.
 func (b *builder) link(dir, name string, objects []string) []string {
 	return slices.Concat([]string{b.compiler, "-shared", "-pthread", "-Wl,-soname," + name, "-Wl,-rpath,$ORIGIN", "-Wl,--no-undefined",
 		"-o", filepath.Join(dir, name)}, objects, []string{"-ldl"})
 }
 
-// parallel runs commands, and returns the first failure with what the command said.
+// parallel runs commands, and returns the first failure with the output of the command.
 func parallel(commands [][]string) error {
 	var group sync.WaitGroup
 	failures := make(chan error, len(commands))

@@ -9,11 +9,11 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// keep is how long a cached build that nobody uses stays.
+// keep is how long an unused build stays in the cache.
 const keep = 30 * 24 * time.Hour
 
-// cache is a folder of builds in the user's cache folder, each in a folder of its own, named by what
-// it is and by a hash of what it was made from.
+// cache is a folder in the user's cache folder that holds builds. Each build has its own folder,
+// whose name contains what it is and a hash of its inputs.
 type cache struct{ root string }
 
 func openCache() (cache, error) {
@@ -25,8 +25,9 @@ func openCache() (cache, error) {
 	return c, os.MkdirAll(c.root, 0o777)
 }
 
-// get returns the folder of a build, which fill makes if it is not there. It appears under its name
-// when it is complete. A lock keeps test programs that run side by side from making it twice.
+// get returns the folder of a build; if it is missing, fill creates it. The folder gets its name
+// only when it is complete. A lock keeps test programs that run at the same time from building it
+// twice.
 func (c cache) get(kind, key string, fill func(dir string) error) (string, error) {
 	dir := filepath.Join(c.root, kind+"-"+key)
 	lock := flock.New(dir + ".lock")
@@ -50,7 +51,7 @@ func (c cache) get(kind, key string, fill func(dir string) error) (string, error
 	return dir, os.Rename(work, dir)
 }
 
-// prune removes builds that were not used for a while. What cannot be removed stays.
+// prune removes builds that were not used for a while. Builds that cannot be removed stay.
 func (c cache) prune() {
 	entries, err := os.ReadDir(c.root)
 	if err != nil {

@@ -7,7 +7,7 @@ package cudasim
 #include <dlfcn.h>
 #include <stdlib.h>
 
-// The functions are looked up in the engine that this process has loaded, if it has: nothing here loads it.
+// The functions are looked up in the engine if this process has loaded it; nothing here loads it.
 static void *function(const char *name) {
 	void *library = dlopen("libcudasim.so", RTLD_LAZY | RTLD_NOLOAD);
 	return library ? dlsym(library, name) : 0;
@@ -41,8 +41,8 @@ import (
 	"unsafe"
 )
 
-// Findings returns what the libraries loaded in this process have found since the last Clear: a line
-// each, which begins with the kind and the function.
+// Findings returns the findings of the libraries loaded in this process since the last Clear, one per line. A
+// line begins with the kind and the function.
 func Findings() []string {
 	for size := C.size_t(1 << 16); ; size *= 2 {
 		text := (*C.char)(C.malloc(size))
@@ -58,7 +58,7 @@ func Findings() []string {
 // Clear forgets all findings.
 func Clear() { plain("cudasimClear") }
 
-// Configure changes settings and arms faults in this process; README.md lists them.
+// Configure changes settings and arms faults in this process; README.md lists both.
 func Configure(settings string) error {
 	text := C.CString(settings)
 	defer C.free(unsafe.Pointer(text))
@@ -72,11 +72,11 @@ func Configure(settings string) error {
 	return fmt.Errorf("software CUDA: %s", C.GoString(&reason[0]))
 }
 
-// Disarm drops all faults.
+// Disarm removes all faults.
 func Disarm() { plain("cudasimDisarm") }
 
-// Reset ends all contexts of this process with what is in them, and goes back to the settings
-// of the environment, as if the libraries had just been loaded. The program's handles are of no use afterwards.
+// Reset ends all contexts of this process with their contents, and returns to the settings of the environment,
+// as if the libraries had just been loaded. The program's handles are invalid afterwards.
 func Reset() { plain("cudasimReset") }
 
 // Calls returns how often an exported function was called in this process.

@@ -4,8 +4,8 @@ package cudasim
 
 import "errors"
 
-// A build without the tag cuda loads no CUDA library into its own process, so there is nothing to
-// ask or to tell. Processes that it starts are told through Environment.
+// A build without the tag cuda loads no CUDA library into its own process, so these functions
+// have nothing to control. For processes that a test starts, use Environment.
 
 // Findings returns nothing in this build.
 func Findings() []string { return nil }

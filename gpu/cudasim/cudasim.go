@@ -1,13 +1,12 @@
-// Package cudasim builds a software libcuda, libcublas and libcudnn, so that the CUDA device
-// can be tested without a GPU. It is test support: only tests import it, and what runs on these libraries
-// shows itself as "software emulation". README.md says what is emulated, what is checked, and which
-// faults can be asked for.
+// Package cudasim builds a software libcuda, libcublas and libcudnn, so that the CUDA device can be
+// tested without a GPU. It is test support: only tests import it, and the device calls itself "software
+// emulation". README.md says what is emulated, what is checked, and which faults a test can request.
 //
 //	dir := cudasim.Build(t, cudasim.Options{})
 //	t.Setenv("TRAINER_CUDA_PATH", dir)
 //	cudasim.Watch(t) // in the process that loads them: every finding fails the test
 //
-// A program in a process of its own gets Environment instead, and ReadReport tells what was found there.
+// For a program in a separate process, use Environment instead, and read its findings with ReadReport.
 package cudasim
 
 import (
@@ -19,7 +18,7 @@ import (
 	"trainer/kernels"
 )
 
-// The libraries that there are, by file name.
+// The libraries that can be built, by file name.
 const (
 	Driver   = "libcuda.so.1"
 	CuBLAS12 = "libcublas.so.12"
@@ -34,19 +33,19 @@ const PathVariable = "TRAINER_CUDA_PATH"
 // SettingsVariable is the environment variable that the libraries read settings and faults from.
 const SettingsVariable = "CUDASIM"
 
-// Options say which libraries the folder is to hold.
+// Options say which libraries the folder holds.
 type Options struct {
-	// Libraries are the ones that are there, by file name; nil means Driver, CuBLAS12 and
-	// CuDNN9. Leaving one out is the fault of a missing library.
+	// Libraries are the libraries in the folder, by file name; nil means Driver, CuBLAS12 and CuDNN9.
+	// Leave one out to test with a missing library.
 	Libraries []string
-	// WithoutParts leaves out the libraries that a libcudnn is made of and loads by name.
+	// WithoutParts leaves out the libraries that libcudnn consists of and loads by name.
 	WithoutParts bool
 }
 
 // Build compiles the libraries, and the project's kernels for the host, with the C++ compiler, and
-// returns a folder for PathVariable. What was compiled is kept in the user's cache folder and used
-// again while sources and compiler stay the same. Where there is no C++ compiler, or the system is not
-// Linux, the test is skipped.
+// returns a folder for PathVariable. The results are kept in the user's cache folder and used again as
+// long as sources and compiler stay the same. Build skips the test if there is no C++ compiler, or if the
+// system is not Linux.
 func Build(t testing.TB, o Options) string {
 	t.Helper()
 	b := newBuilder(t)
@@ -56,8 +55,8 @@ func Build(t testing.TB, o Options) string {
 	return b.folder(t, o)
 }
 
-// Environment returns the variables for a process that is to use the libraries of a folder, with
-// settings as README.md lists them. Its findings are appended to the file report.
+// Environment returns the variables for a process that uses the libraries in a folder, with settings as
+// README.md lists them. Its findings are appended to the file report.
 func Environment(dir, report, settings string) []string {
 	all := "report=" + report
 	if settings != "" {
@@ -66,7 +65,8 @@ func Environment(dir, report, settings string) []string {
 	return []string{PathVariable + "=" + dir, SettingsVariable + "=" + all}
 }
 
-// ReadReport returns the findings in a report file, a line each. No file means no findings.
+// ReadReport returns the findings in a report file, one per line. If the file is missing, there are no
+// findings.
 func ReadReport(file string) ([]string, error) {
 	text, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
@@ -86,8 +86,8 @@ func lines(text string) []string {
 	return strings.Split(text, "\n")
 }
 
-// Watch forgets earlier findings of the libraries loaded in this process, and fails the test for each
-// one that there is at its end.
+// Watch forgets earlier findings of the libraries loaded in this process, and at the end of the test
+// fails it for each finding.
 func Watch(t testing.TB) {
 	t.Helper()
 	Clear()

@@ -13,11 +13,11 @@ import (
 	"trainer/kernels"
 )
 
-// The software CUDA's own tests are C++ programs, testdata/selftest, which call it as a program calls CUDA. Each
-// test runs in a process of its own.
+// The tests of the software CUDA itself are a C++ program, testdata/selftest, which calls it as a program calls
+// CUDA. Each test runs in a separate process.
 
-// selftestBuilder builds the libraries with the self-test's kernels, and not the project's, which
-// takes less time.
+// selftestBuilder builds the libraries with the kernels of the self-test instead of the project's, which takes
+// less time.
 func selftestBuilder(t *testing.T) *builder {
 	t.Helper()
 	b := newBuilder(t)
@@ -50,8 +50,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program compiles the self-test, and links it with the libraries of a folder. What it is linked
-// with decides nothing but which cuDNN it asks for; the folder is found at run time.
+// program compiles the self-test, and links it with the libraries of a folder. The libraries it is linked with
+// decide only which cuDNN it asks for; it finds the folder at run time.
 func program(t *testing.T, b *builder, dir, cudnn string) string {
 	t.Helper()
 	programsMutex.Lock()
@@ -122,13 +122,13 @@ func TestSelf(t *testing.T) {
 	p := program(t, b, dir, CuDNN9)
 	for _, name := range names(t, p, dir) {
 		if name == "modules_of_the_project" || name == "fault_missing_parts" {
-			continue // these need something of their own
+			continue // these need special preparation
 		}
 		t.Run(name, func(t *testing.T) { run(t, p, dir, name) })
 	}
 }
 
-// cuDNN 8 numbers its statuses differently, and is made of other parts.
+// cuDNN 8 numbers its statuses differently, and consists of other parts.
 func TestCuDNN8(t *testing.T) {
 	b := selftestBuilder(t)
 	dir := b.folder(t, Options{Libraries: []string{Driver, CuBLAS12, CuDNN8}})
@@ -148,7 +148,7 @@ func TestMissingParts(t *testing.T) {
 	}
 }
 
-// The project's kernels: each module loads, and its source has the parameters that its PTX has.
+// The project's kernels: each module loads, and its source and its PTX have the same parameters.
 func TestModulesOfTheProject(t *testing.T) {
 	dir := Build(t, Options{})
 	var files []string

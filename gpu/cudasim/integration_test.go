@@ -14,7 +14,7 @@ import (
 	"trainer/gpu/internal/cuda"
 )
 
-// The program's own calls, in a Go process: its signal handlers and threads are there too.
+// The calls that the program makes, in a Go process with its signal handlers and threads.
 
 // start opens the device, on this thread.
 func start(t *testing.T) *cuda.Context {
@@ -46,7 +46,7 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-// expect takes the findings, of which there must be one for each pair of kind and text.
+// expect takes the findings; there must be exactly one for each pair of kind and text.
 func expect(t *testing.T, want ...string) {
 	t.Helper()
 	got := Findings()
@@ -61,7 +61,7 @@ func expect(t *testing.T, want ...string) {
 	}
 }
 
-// early keeps the compiler from leaving out a read.
+// early prevents the compiler from removing a read.
 var early byte
 
 func TestInProcess(t *testing.T) {
@@ -78,7 +78,7 @@ func TestInProcess(t *testing.T) {
 	x, y := must[cu.DevicePtr](t)(cuda.Alloc(4096)), must[cu.DevicePtr](t)(cuda.Alloc(4096))
 	host := must[[]byte](t)(cuda.AllocHost(4096))
 
-	// A right step leaves nothing to say.
+	// A correct step has no findings.
 	before := Calls("cuLaunchKernel")
 	ok(t, cuda.SetAsync(x, 0x3F, 4096, s))
 	var args cuda.Args
@@ -94,13 +94,13 @@ func TestInProcess(t *testing.T) {
 	}
 	expect(t)
 
-	// Pinned memory read too early: found, and the read goes on.
+	// Reading pinned memory too early is found, and the read succeeds.
 	ok(t, cuda.CopyToHostAsync(host, x, s))
 	early = host[100]
 	expect(t, "missing-sync", "the program read pinned memory of 4096 bytes")
 	ok(t, cuda.Wait(s))
 
-	// The program's own bad access is still the Go runtime's to handle.
+	// The Go runtime still handles bad accesses by the program itself.
 	func() {
 		defer func() {
 			if recover() == nil {
@@ -120,7 +120,8 @@ func TestInProcess(t *testing.T) {
 	}
 	Disarm()
 
-	// A kernel far outside of its buffers ends its launch and the context, and not the process.
+	// A kernel that accesses memory far outside its buffers ends its launch and the context,
+	// but not the process.
 	ok(t, write.Launch(cuda.Along(1), cuda.Along(1), 0, s, args.Reset().Pointer(x).Int64(1<<40)))
 	if err := cuda.Wait(s); err == nil || !strings.Contains(err.Error(), "CUDA_ERROR_ILLEGAL_ADDRESS") {
 		t.Errorf("a wild write gives %v", err)

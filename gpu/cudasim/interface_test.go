@@ -57,7 +57,7 @@ func TestExports(t *testing.T) {
 	}
 }
 
-// The headers here say what the headers say that the program is built with: the same values,
+// The headers here agree with the headers that the program is built with: the same values,
 // structs and parameters.
 func TestInterface(t *testing.T) {
 	for _, name := range []string{"cuda.h", "cublas_v2.h", "cudnn.h"} {
@@ -87,7 +87,7 @@ var (
 	spaces     = regexp.MustCompile(`\s+`)
 )
 
-// declarations maps the names of a header to what it says of them.
+// declarations maps the names in a header to their declarations.
 func declarations(t *testing.T, file string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -161,7 +161,7 @@ func (t *training) steps(n int) error {
 	return t.Network().Device().Sync()
 }
 
-// calibrate finds how many steps take about inFlight. On the CPU, where a step is done when it returns, it is one.
+// calibrate finds how many steps take about inFlight. On the CPU, a step is done when it returns, so the number is 1.
 func (t *training) calibrate() error {
 	t.chunk = 1
 	if _, ok := t.Network().Device().(*cpu.Device); ok {

@@ -2,8 +2,8 @@ package gemm
 
 import "unsafe"
 
-// generic returns the kernels in Go, for processors without kernels of their own. Its full
-// tile is 2 x 4: eight sums, four elements of B and two of A fit 16 registers.
+// generic returns the kernels in Go, for processors without generated kernels. The full tile
+// is 2 x 4: eight sums, four elements of B and two of A fit in 16 registers.
 func generic() *Kernel {
 	kn := &Kernel{Name: "generic", MR: 2, NR: 4, peakFLOPs: 2 * 8, peak: genericPeak}
 	for width := oneVector; width <= full; width++ {
@@ -43,8 +43,8 @@ func rows2Columns(segments, k int, a *float32, lda, stepA int, b *float32, ldb, 
 	}
 }
 
-// prepare sets the tile to the bias, or to zero, where the sum takes its place, and adds the
-// bias where it doesn't.
+// prepare clears the tile if the product is to overwrite it, and adds the bias if there is
+// one.
 func prepare(m int, c *float32, ldc, n, set int, bias *float32) {
 	for i := range m {
 		row := unsafe.Slice(add(c, i*ldc), n)
@@ -59,7 +59,7 @@ func prepare(m int, c *float32, ldc, n, set int, bias *float32) {
 	}
 }
 
-// one is a tile of one row; consecutive k are step apart in A.
+// one computes a tile of one row; consecutive k are step apart in A.
 func one(k int, a *float32, step int, b *float32, ldb int, c *float32, n int) {
 	as := unsafe.Slice(a, (k-1)*step+1)
 	bs := unsafe.Slice(b, (k-1)*ldb+n)
@@ -73,7 +73,7 @@ func one(k int, a *float32, step int, b *float32, ldb int, c *float32, n int) {
 	}
 }
 
-// two is a tile of two rows, row apart in A.
+// two computes a tile of two rows, which are row apart in A.
 func two(k int, a *float32, row, step int, b *float32, ldb int, c *float32, ldc int, n int) {
 	if n != 4 {
 		one(k, a, step, b, ldb, c, n)
@@ -114,7 +114,7 @@ func add(p *float32, elements int) *float32 {
 	return (*float32)(unsafe.Add(unsafe.Pointer(p), elements*4))
 }
 
-// genericPeak does rounds x 8 independent multiply-adds.
+// genericPeak computes rounds x 8 independent multiply-adds.
 func genericPeak(rounds int) {
 	var c0, c1, c2, c3, c4, c5, c6, c7 float32 = 1, 1, 1, 1, 1, 1, 1, 1
 	var a, b float32 = 1.0000001, 0.9999999

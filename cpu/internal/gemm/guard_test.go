@@ -8,8 +8,8 @@ import (
 	"trainer/cpu/internal/guard"
 )
 
-// TestTileTouchesNothingOutside runs every kernel on operands that end, and begin, at pages
-// that fault, and holds the result against the definition.
+// TestTileTouchesNothingOutside runs every kernel on operands that end, or begin, at pages
+// that fault, and checks the result against the definition.
 func TestTileTouchesNothingOutside(t *testing.T) {
 	const bytes = 4 * 40 * 40
 	regions := [4]*guard.Region{guard.New(t, bytes), guard.New(t, bytes), guard.New(t, bytes), guard.New(t, bytes)}

@@ -1,22 +1,22 @@
-// Package gemm has the micro-kernels of the packed matrix product and the loops around
-// them, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication",
-// ACM TOMS 34(3), 2008.
+// Package gemm holds the micro-kernels of the packed matrix product and the loops around
+// them, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
+// TOMS 34(3), 2008.
 package gemm
 
 import "time"
 
-// micro adds a product to a tile of C that its registers hold:
+// micro adds a product to a tile of C, which it keeps in registers:
 //
 //	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
 //
-// For the kernels by rows A[i][k] is a[i*lda+k], for those by columns a[k*lda+i]. B[k][j]
-// is b[k*ldb+j], C[i][j] is c[i*ldc+j]. This is repeated for each segment, a having moved on by
-// stepA elements and b by stepB. Where set is not 0 the sum takes C's place, and C is not
-// read; where bias is not nil its n elements are added to each row. No element outside is
-// read or written.
+// For the kernels by rows, A[i][k] is a[i*lda+k], for those by columns a[k*lda+i]. B[k][j] is
+// b[k*ldb+j], and C[i][j] is c[i*ldc+j]. The sum continues over all segments: after each, a
+// advances by stepA elements and b by stepB. If set is not 0, the sum overwrites C, and C is
+// not read; if bias is not nil, its n elements are added to each row. No element outside the
+// operands is read or written.
 type micro func(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n, set int, bias *float32)
 
-// Indices into a kernel's tables by the number of columns.
+// Indices into a Kernel's tables, by the number of columns.
 const (
 	oneVector = iota
 	twoVectors
@@ -30,16 +30,16 @@ const maxMR = 14
 type Kernel struct {
 	Name   string // "avx512", "avx2" or "generic"
 	MR, NR int    // rows and columns of the full tile; NR is two vectors
-	// byRows and byColumns hold the kernels for mr rows and one vector of columns, two, and
-	// two full ones.
+	// byRows and byColumns hold, for each number of rows, the kernels for one vector of
+	// columns, for two vectors, and for two full vectors.
 	byRows, byColumns [maxMR + 1][3]micro
 	peakFLOPs         int // floating-point operations in one round of peak
 	peak              func(rounds int)
 }
 
-// Split returns the number of panels that m rows are divided into, and the most rows
-// that one has: as even as can be, because a panel of 2 rows costs nearly as much
-// as one of 14.
+// Split returns the number of panels that m rows are divided into, and the number of rows of
+// the largest panel. It divides as evenly as possible, because a panel of 2 rows costs nearly
+// as much as one of 14.
 func (kn *Kernel) Split(m int) (panels, rows int) {
 	panels = (m + kn.MR - 1) / kn.MR
 	return panels, (m + panels - 1) / panels
@@ -48,7 +48,7 @@ func (kn *Kernel) Split(m int) (panels, rows int) {
 // Panels returns the number of panels of NR columns that n columns are packed into.
 func (kn *Kernel) Panels(n int) int { return (n + kn.NR - 1) / kn.NR }
 
-// Update says what a product does to the tile of C that it is for.
+// Update says what a product does to its tile of C.
 type Update struct {
 	set  int
 	bias *float32
@@ -60,8 +60,8 @@ var (
 	Set = Update{set: 1} // C = A B; C is not read
 )
 
-// From is the update C = bias + A B, the bias being added to each row, or Set for nil. It has
-// as many elements as the tile has columns, or more.
+// From returns the update C = bias + A B, which adds the bias to each row, or Set if bias is
+// nil. The bias has at least as many elements as the tile has columns.
 func From(bias []float32) Update {
 	if bias == nil {
 		return Set
@@ -69,7 +69,7 @@ func From(bias []float32) Update {
 	return Update{set: 1, bias: &bias[0]}
 }
 
-// column is the update for the columns from j on.
+// column returns the update for the columns from j on.
 func (u Update) column(j int) Update {
 	if u.bias != nil {
 		u.bias = add(u.bias, j)
@@ -77,13 +77,14 @@ func (u Update) column(j int) Update {
 	return u
 }
 
-// Tile computes op(A) B for at most MR x NR elements of C, by columns of A where trans.
+// Tile computes op(A) B for at most MR x NR elements of C. If trans is true, A is stored
+// by columns.
 func (kn *Kernel) Tile(m, n, k int, a []float32, lda int, trans bool, b []float32, ldb int, c []float32, ldc int, u Update) {
 	kn.micro(m, n, trans)(1, k, &a[0], lda, 0, &b[0], ldb, 0, &c[0], ldc, n, u.set, u.bias)
 }
 
-// KSegments splits the sum over k in TileSegments into N segments of length K, and a and b
-// move on by StepA and StepB elements from one to the next.
+// KSegments splits the sum over k in TileSegments into N segments of length K. From one
+// segment to the next, a and b advance by StepA and StepB elements.
 type KSegments struct {
 	N, K         int
 	StepA, StepB int
@@ -108,19 +109,19 @@ func (kn *Kernel) micro(m, n int, trans bool) micro {
 	return kn.byRows[m][width]
 }
 
-// Multiply computes A B for C, m x n with any n and m <= MR; B is packed by Pack.
+// Multiply computes C = A B, m x n with any n and m <= MR, where B was packed by Pack.
 func (kn *Kernel) Multiply(m, n, k int, a []float32, lda int, trans bool, packed []float32, c []float32, ldc int, u Update) {
 	for j := 0; j < n; j += kn.NR {
 		kn.Tile(m, min(kn.NR, n-j), k, a, lda, trans, packed[j*k:], kn.NR, c[j:], ldc, u.column(j))
 	}
 }
 
-// PackedLen returns the elements that Pack writes for k x n.
+// PackedLen returns the number of elements that Pack writes for a k x n matrix.
 func (kn *Kernel) PackedLen(k, n int) int { return k * kn.Panels(n) * kn.NR }
 
-// Pack copies panel j of B, k x n, to its place in packed: panels of NR columns, each k
-// rows of NR contiguous elements, so that a kernel reads it from end to end. B[r][s] is
-// b[r*ldb+s], or b[s*ldb+r] where trans.
+// Pack copies panel j of B, k x n, to its place in packed: panels of NR columns, each k rows
+// of NR contiguous elements, which a kernel reads from end to end. B[r][s] is b[r*ldb+s], or
+// b[s*ldb+r] if trans is true.
 func (kn *Kernel) Pack(packed []float32, j, k, n int, b []float32, ldb int, trans bool) {
 	nr := kn.NR
 	dst := packed[j*nr*k : (j+1)*nr*k]
@@ -140,8 +141,8 @@ func (kn *Kernel) Pack(packed []float32, j, k, n int, b []float32, ldb int, tran
 	}
 }
 
-// Peak measures the multiply-add rate of one thread for about d, in floating-point
-// operations a second.
+// Peak measures the multiply-add rate of one thread for about d, in floating-point operations
+// per second.
 func (kn *Kernel) Peak(d time.Duration) float64 {
 	segments := 1000
 	for {

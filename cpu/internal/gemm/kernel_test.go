@@ -10,8 +10,8 @@ import (
 	"trainer/cpu/internal/simd"
 )
 
-// product is the definition, in float64; it also returns the sum of the terms' sizes,
-// which rounding errors are in proportion to.
+// product is the definition, in float64; it also returns the sum of the absolute values of
+// the terms, to which rounding errors are proportional.
 func product(i, j, k int, a []float32, lda int, trans bool, b []float32, ldb int) (sum, size float64) {
 	for r := 0; r < k; r++ {
 		at := i*lda + r
@@ -33,7 +33,7 @@ func random(rng *rand.Rand, n int) []float32 {
 	return s
 }
 
-// available returns the kernels that can run here, the best first.
+// available returns the kernels that can run here, best first.
 func available() (kernels []*Kernel) {
 	for _, set := range simd.Available() {
 		kernels = append(kernels, For(set))
@@ -48,8 +48,8 @@ func eachKernel(t *testing.T, test func(t *testing.T, kn *Kernel)) {
 	}
 }
 
-// TestTile checks every kernel against the definition, and that it writes nothing
-// outside its tile. Operands are no longer than they must be.
+// TestTile checks every kernel against the definition, and that it writes nothing outside
+// its tile. Operands are no longer than necessary.
 func TestTile(t *testing.T) {
 	eachKernel(t, func(t *testing.T, kn *Kernel) {
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -100,7 +100,8 @@ func checkTile(t *testing.T, kn *Kernel, rng *rand.Rand, m, n, k int, trans bool
 	}
 }
 
-// randomUpdate returns one of the updates, and the bias, which is zero where there is none.
+// randomUpdate returns one of the updates, and its bias, which is all zeros if the update
+// has none.
 func randomUpdate(rng *rand.Rand, n int) (Update, []float32) {
 	bias := random(rng, n)
 	switch rng.IntN(3) {
@@ -112,8 +113,9 @@ func randomUpdate(rng *rand.Rand, n int) (Update, []float32) {
 	return Set, make([]float32, n)
 }
 
-// bound is the relative error of a sum of k+1 terms by Higham, "Accuracy and Stability of
-// Numerical Algorithms", section 3.1: gamma_n = n u / (1 - n u), u = 2^-24.
+// bound returns the bound on the relative error of a sum of k+1 terms, after Higham,
+// "Accuracy and Stability of Numerical Algorithms", section 3.1: gamma_n = n u / (1 - n u),
+// u = 2^-24.
 func bound(k int) float64 {
 	nu := float64(k+1) / (1 << 24)
 	return nu / (1 - nu)
@@ -191,7 +193,7 @@ func TestMultiplyPacked(t *testing.T) {
 	})
 }
 
-// FuzzTile compares every kernel with the definition on sizes and values of the fuzzer's.
+// FuzzTile compares every kernel with the definition on sizes and values from the fuzzer.
 func FuzzTile(f *testing.F) {
 	f.Add(uint64(1), byte(14), byte(32), byte(9), true)
 	f.Fuzz(func(t *testing.T, seed uint64, m, n, k byte, trans bool) {

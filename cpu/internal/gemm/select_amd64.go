@@ -4,7 +4,7 @@ package gemm
 
 import "trainer/cpu/internal/simd"
 
-// For returns the kernels for an instruction set that can run here.
+// For returns the kernels for an instruction set, which this processor must support.
 func For(set simd.Set) *Kernel {
 	switch set {
 	case simd.AVX512:
@@ -15,7 +15,8 @@ func For(set simd.Set) *Kernel {
 	return generic()
 }
 
-// avx512 returns the kernels of 14 x 32: 28 of the 32 registers hold sums.
+// avx512 returns the kernels with tiles of up to 14 x 32, whose sums take 28 of the 32
+// registers.
 func avx512() *Kernel {
 	return &Kernel{
 		Name: "avx512", MR: 14, NR: 32,
@@ -56,7 +57,8 @@ func avx512() *Kernel {
 	}
 }
 
-// avx2 returns the kernels of 6 x 16: 12 of the 16 registers hold sums.
+// avx2 returns the kernels with tiles of up to 6 x 16, whose sums take 12 of the 16
+// registers.
 func avx2() *Kernel {
 	return &Kernel{
 		Name: "avx2", MR: 6, NR: 16,

@@ -11,13 +11,14 @@ import (
 // other than Linux the pages are ordinary ones.
 type Region struct{ data []byte }
 
-// New returns a region of at least so many bytes, for the time of the test.
+// New returns a region of at least this many bytes, which is released at the end of the
+// test.
 func New(t testing.TB, bytes int) *Region {
 	t.Helper()
 	return &Region{data: between(t, bytes)}
 }
 
-// Element is what a region can hold.
+// Element is a type of elements that a region can hold.
 type Element interface {
 	float32 | float64 | uint16 | uint8 | int32
 }
@@ -41,7 +42,7 @@ func AtStart[T Element](r *Region, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(&r.data[:n*int(unsafe.Sizeof(zero))][0])), n)
 }
 
-// canary is what the memory beside a slice is filled with.
+// canary is the value of every byte around a slice.
 const canary = 0xA5
 
 // Fill sets all of the region to the canary.
@@ -51,8 +52,8 @@ func (r *Region) Fill() {
 	}
 }
 
-// Untouched reports whether all bytes but those of the slice, which is one of AtEnd's
-// (end) or AtStart's, are as Fill left them.
+// Untouched reports whether all bytes outside the slice, which AtEnd (end) or AtStart
+// returned, are as Fill left them.
 func Untouched[T Element](r *Region, s []T, end bool) bool {
 	var zero T
 	size := len(s) * int(unsafe.Sizeof(zero))

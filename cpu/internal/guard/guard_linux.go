@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// between maps so many bytes, in whole pages, between two pages without access.
+// between maps this many bytes, rounded up to whole pages, between two pages without
+// access.
 func between(t testing.TB, bytes int) []byte {
 	t.Helper()
 	page := os.Getpagesize()

@@ -4,5 +4,5 @@ package guard
 
 import "testing"
 
-// between returns memory whose edges don't fault.
+// between returns ordinary memory: accesses beyond its edges don't fault.
 func between(_ testing.TB, bytes int) []byte { return make([]byte, bytes) }

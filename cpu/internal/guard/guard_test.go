@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// Reading one byte further, at either edge, faults.
+// Reading one byte beyond either edge faults.
 func TestEdgesFault(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no guard pages on this system")

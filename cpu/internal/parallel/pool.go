@@ -9,20 +9,20 @@ import (
 )
 
 // Task is a loop body. Do is called once for each index, by any worker, in any order;
-// worker, below Pool.Workers, tells which scratch memory is its own. What Do(index)
-// computes must not depend on worker, so that results are the same at any number of
-// workers.
+// worker, below Pool.Workers, is the index of the worker, which may have scratch memory
+// of its own. What Do(index) computes must not depend on worker, so that results are the
+// same with any number of workers.
 type Task interface {
 	Do(index, worker int)
 }
 
-// Pool is a fixed number of workers: the goroutine that calls Run and workers-1 others,
-// which spin briefly when a loop has ended, because the next one is usually near, and
-// then sleep.
+// Pool is a fixed number of workers: the goroutine that calls Run, and workers-1 helpers.
+// When a loop has ended, helpers first spin briefly, because the next loop usually begins
+// soon, and then sleep.
 type Pool struct {
 	workers int
 
-	// The loop that is running. Written by Run before generation advances.
+	// The current loop. Run writes these before it advances generation.
 	task Task
 	n    int64
 
@@ -37,11 +37,13 @@ type Pool struct {
 	sleepers int // guarded by sleep
 }
 
-// failure is the first panic of a helper's, which Run raises again in its caller.
+// failure is the first panic of a helper, which Run raises again in its caller's
+// goroutine.
 type failure struct{ value any }
 
-// spins is how often a waiting goroutine looks for news before it sleeps or yields;
-// some 10 microseconds, the usual gap between two operations of a training step.
+// spins is the number of times that a waiting goroutine checks for a new loop before it
+// sleeps or yields: about 10 microseconds, the usual gap between two operations of a
+// training step.
 const spins = 30_000
 
 // New starts a pool of the given number of workers, at least 1.
@@ -57,7 +59,7 @@ func New(workers int) *Pool {
 	return p
 }
 
-// Workers returns the number of workers, the caller of Run included.
+// Workers returns the number of workers, including the caller of Run.
 func (p *Pool) Workers() int { return p.workers }
 
 // Run calls task.Do(i, worker) for every i in [0, n) and returns when all are done. It
@@ -92,7 +94,7 @@ func (p *Pool) Run(n int, task Task) {
 	}
 }
 
-// Close ends the helpers. Run must not be called after it.
+// Close stops the helpers. Run must not be called after it.
 func (p *Pool) Close() {
 	p.closed.Store(true)
 	p.sleep.Lock()
@@ -100,7 +102,7 @@ func (p *Pool) Close() {
 	p.sleep.Unlock()
 }
 
-// work takes indices until there are none left.
+// work runs the task for one index after the other until no index is left.
 func (p *Pool) work(worker int) {
 	defer p.catch()
 	for {
@@ -112,7 +114,7 @@ func (p *Pool) work(worker int) {
 	}
 }
 
-// catch keeps the first panic and stops the handing out of indices.
+// catch keeps the first panic and stops handing out indices.
 func (p *Pool) catch() {
 	if v := recover(); v != nil {
 		p.failure.CompareAndSwap(nil, &failure{v})

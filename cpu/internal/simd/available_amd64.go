@@ -4,7 +4,7 @@ package simd
 
 import "golang.org/x/sys/cpu"
 
-// Available returns the sets that this build and processor have, the best first.
+// Available returns the sets that this build and processor have, best first.
 func Available() []Set {
 	var sets []Set
 	x := &cpu.X86

@@ -2,5 +2,5 @@
 
 package simd
 
-// Available returns the sets that this build and processor have, the best first.
+// Available returns the sets that this build and processor have, best first.
 func Available() []Set { return []Set{Generic} }

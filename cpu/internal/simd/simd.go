@@ -1,5 +1,5 @@
-// Package simd names the instruction sets that the packages of kernels are written for, and
-// tells which of them can run.
+// Package simd names the instruction sets that the kernels of package cpu are written for,
+// and detects which of them this processor supports.
 package simd
 
 import (
@@ -17,8 +17,8 @@ const (
 	Generic Set = "generic" // Go
 )
 
-// Select returns the set by name, or the best that can run for "". It fails when the set is
-// unknown, or missing on this processor or in this build.
+// Select returns the set with this name, or for "" the best that can run. It fails if the
+// set is unknown, or not supported by this processor or this build.
 func Select(name string) (Set, error) {
 	sets := Available()
 	if name == "" {

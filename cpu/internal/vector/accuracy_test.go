@@ -20,8 +20,8 @@ func samples() []float32 {
 	return s
 }
 
-// within checks y[i] against f(x[i]), to at most units(x) times 2^-23 of the size that f also
-// returns, where that is no subnormal.
+// within checks that y[i] differs from f(x[i]) by at most units(x) times 2^-23 of the
+// magnitude that f also returns, unless that is subnormal.
 func within(t *testing.T, x, y []float32, f func(x float64) (want, size, units float64)) {
 	t.Helper()
 	var worst float64
@@ -49,7 +49,8 @@ func logistic(x float64) float64 {
 	return 1 / (1 + math.Exp(-x))
 }
 
-// TestAccuracy holds every instruction set to the errors that package vmath states.
+// TestAccuracy checks that every instruction set keeps to the error bounds stated in package
+// vmath.
 func TestAccuracy(t *testing.T) {
 	x := samples()
 	y, ones, negative := make([]float32, len(x)), make([]float32, len(x)), make([]float32, len(x))
@@ -78,7 +79,7 @@ func TestAccuracy(t *testing.T) {
 			k.Activations["gelu"].Forward(y, x, 0)
 			within(t, x, y, func(x float64) (want, size, units float64) {
 				want = x * math.Erfc(-x/math.Sqrt2) / 2
-				if x < -13 { // where the density becomes subnormal it may be 0, or 1e-37 off
+				if x < -13 { // if the density becomes subnormal, it may be 0, or off by 1e-37
 					return want, 1e-37 * (1 << 23), 1
 				}
 				return want, want, 4 + x*x + 0.5

@@ -6,18 +6,18 @@ import (
 	"trainer/nn/device"
 )
 
-// Mask is the part of dropout that doesn't change from step to step.
+// Mask holds what dropout needs and what doesn't change from step to step.
 type Mask struct {
 	seed   uint64
 	stream device.Stream
 	scale  float32 // 1/(1-rate)
 	// uniform(r) >= rate exactly when r>>8 >= threshold: uniform(r) is (r>>8) * 2^-24.
 	threshold uint32
-	keys      [20]uint32 // of the rounds of device.Philox4x32, two each
+	keys      [20]uint32 // of the rounds of device.Philox4x32, two per round
 }
 
 // NewMask returns the mask that drops elements with a probability of rate, 0 <= rate < 1,
-// by the random words of (seed, stream).
+// according to the random words of (seed, stream).
 func NewMask(rate float32, seed uint64, stream device.Stream) *Mask {
 	m := &Mask{
 		seed: seed, stream: stream,
@@ -54,7 +54,7 @@ func dropout(y, x []float32, m *Mask, step uint32, block uint64) {
 	}
 }
 
-// keep returns v, or 0 where the word is below the threshold.
+// keep returns v, or 0 if the word is below the threshold.
 func keep(v float32, word, threshold uint32) float32 {
 	b := math.Float32bits(v)
 	if word>>8 < threshold {

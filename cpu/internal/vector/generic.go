@@ -1,6 +1,6 @@
 package vector
 
-// generic returns the loops in Go, for processors without kernels of their own.
+// generic returns the loops in Go, for processors without generated kernels.
 func generic() *Kernels {
 	activations := activationLoops()
 	return &Kernels{

@@ -1,10 +1,10 @@
-// Package vector has the loops over elements that are not matrix products: activations,
-// normalisation, pooling, update rules, sums, dropout and the exponentials of softmax.
+// Package vector holds the loops that are not matrix products: activations, normalisation,
+// pooling, update rules, sums, dropout and the exponentials of softmax.
 //
 // Each exists as a plain Go loop, which is its definition, and as kernels for AVX-512 and
-// AVX2 that are generated from _generate. These fuse multiplications with additions, so that
-// results of different instruction sets differ in the last bits; NaN, infinities and signs
-// of zero, positions, and random words are the same.
+// AVX2, which _generate generates. These fuse multiplications with additions, so results of
+// different instruction sets differ in the last bits. NaN, infinities, signs of zero,
+// positions and random words are the same.
 package vector
 
 // Activation is y = f(x) and dx = dy f'(x) over slices of one length, the last argument's.
@@ -21,8 +21,8 @@ type Kernels struct {
 	Activations map[string]Activation // by the name of the device.Function
 	ReLU        Activation            // that of the name "relu", which convolutions and pooling apply too
 
-	// Column by column: coefficient j belongs to elements j, j+len, j+2 len... of x, y, dx
-	// and dy, len being the number of coefficients. The last row may be shorter.
+	// These work column by column: coefficient j belongs to elements j, j+len, j+2 len... of
+	// x, y, dx and dy, where len is the number of coefficients. The last row may be shorter.
 
 	// Affine computes y = scale*x + shift. y may be x.
 	Affine func(y, x, scale, shift []float32)
@@ -70,7 +70,7 @@ type Kernels struct {
 	Pool32 Pool[int32]
 
 	// Dropout computes y = x/(1-rate) where the mask keeps the element, and 0 elsewhere. The
-	// first element is the first of the block of random words. y may be x.
+	// first element uses the first random word of the block. y may be x.
 	Dropout func(y, x []float32, m *Mask, step uint32, block uint64)
 
 	Update Update

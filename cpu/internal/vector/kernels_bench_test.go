@@ -6,7 +6,8 @@ import (
 	"trainer/nn"
 )
 
-// BenchmarkKernels reports nanoseconds an element, operands in the first-level cache.
+// BenchmarkKernels reports nanoseconds per element, with operands in the first-level
+// cache.
 func BenchmarkKernels(b *testing.B) {
 	const n, width = 2048, 256
 	for _, k := range available() {

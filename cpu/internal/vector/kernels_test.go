@@ -12,14 +12,13 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// operands hands out the operands of a kernel, each in a region of its own between pages
-// that fault, and remembers them for comparison. Two with the same seed have the same
-// contents.
+// operands hands out the operands of a kernel, each in its own region between pages that fault, and keeps them for
+// comparison. Two sets of operands with the same seed have the same contents.
 type operands struct {
 	regions []*guard.Region
-	end     bool // slices end, or else begin, at a guard page
-	special bool // numbers are NaN, infinite, zero, and so on
-	small   bool // of these none is so large that a sum or product of few overflows or cancels
+	end     bool // slices end at a guard page; otherwise they begin at one
+	special bool // numbers are special: NaN, infinite, zero, and so on
+	small   bool // special numbers are so small that no sum or product of a few overflows or cancels
 
 	rng     *rand.Rand
 	floats  [][]float32
@@ -58,7 +57,7 @@ var specials = []float32{
 	1e-40, -1e-40, 1e30, -1e30, 88, -88, 104, -104,
 }
 
-// smallSpecials is how many of them are small.
+// smallSpecials is the number of small ones among the special numbers.
 const smallSpecials = 10
 
 // x returns n numbers between -4 and 4, or special ones.
@@ -106,18 +105,18 @@ func (o *operands) positions(n int) []uint8 {
 	return s
 }
 
-// result keeps a number that a kernel returns.
+// result records a number that a kernel returns.
 func (o *operands) result(v float64) { o.doubles = append(o.doubles, []float64{v}) }
 
 // kernelCase runs one kernel on about n elements.
 type kernelCase struct {
 	name string
 	run  func(k *Kernels, o *operands, n int)
-	// What a result may differ by from the Go loop's: relative to it, and in any case. The
-	// Go loops round more often. 0, 0 asks for the same bits.
+	// Allowed difference from the result of the Go loop, relative to it plus absolute. The Go loops round more
+	// often. 0, 0 requires the same bits.
 	relative, absolute float64
-	finite             bool // special numbers make no sense
-	small              bool // only small ones do
+	finite             bool // the kernel is not defined for special numbers
+	small              bool // only small special numbers can be compared
 }
 
 // ulp is the largest relative rounding error of float32.
@@ -184,10 +183,10 @@ func activationCases() []kernelCase {
 	return all
 }
 
-// mapCases are the functions of one element and of two. The constants keep the arguments of roots and quotients, of
-// elements between -4 and 4, away from 0.
+// mapCases are the functions of one operand and of two. For elements between -4 and 4, the constants keep the
+// arguments of roots and quotients away from 0.
 func mapCases() []kernelCase {
-	// Product, sum and fused sum round once each, and quotient and root once more.
+	// Product, sum and fused sum round once each; quotient and root round once more.
 	const relative, absolute = 5 * ulp, 5 * 4 * ulp
 	var all []kernelCase
 	for name, of := range map[string]func(m *Map) MapOne{
@@ -210,7 +209,7 @@ func mapCases() []kernelCase {
 		"Smaller": func(m *Map) MapTwo { return m.Smaller }, "Greater": func(m *Map) MapTwo { return m.Greater },
 		"Select": func(m *Map) MapTwo { return m.Select },
 	} {
-		// Each of these rounds the same way in all instruction sets: no product meets a sum.
+		// Each of these rounds the same way on all instruction sets, because no product is added to anything.
 		all = append(all, kernelCase{name: name, run: func(k *Kernels, o *operands, n int) { of(&k.Map)(o.x(n), o.x(n), o.x(n), 0.3, 5) }})
 	}
 	return append(all, kernelCase{name: "Select of zeros", run: func(k *Kernels, o *operands, n int) {
@@ -243,7 +242,7 @@ func (o *operands) limit(result, x, dy []float32, s device.ActivationSpec, magni
 // columnCases are those over rows of width columns, the last of which may be shorter.
 func columnCases(width int) []kernelCase {
 	w := width
-	const relative, absolute = 2 * ulp, 4 * 36 * ulp // of numbers up to 4*4 + 4*4 + 4
+	const relative, absolute = 2 * ulp, 4 * 36 * ulp // for numbers up to 4*4 + 4*4 + 4
 	const doubles = 0x1p-40
 	all := []kernelCase{
 		{name: "Affine", relative: relative, absolute: absolute, run: func(k *Kernels, o *operands, n int) {
@@ -283,7 +282,7 @@ func columnCases(width int) []kernelCase {
 	return all
 }
 
-// poolCases are those of windows of c channels, as many as make up n elements.
+// poolCases are the kernels over windows of c channels, with enough windows for n elements.
 func poolCases(c int) []kernelCase {
 	all := []kernelCase{
 		{name: "Max2x2", run: func(k *Kernels, o *operands, n int) {
@@ -397,8 +396,8 @@ func updateCases() []kernelCase {
 // regionBytes is enough for twice 511 float32s, and for the largest window.
 const regionBytes = 8192
 
-// TestKernels compares every kernel with the Go loop at all small lengths and some large
-// ones, its operands ending, and beginning, at pages that fault.
+// TestKernels compares every kernel with the Go loop at all small lengths and some large ones, with operands that
+// end, or begin, at pages that fault.
 func TestKernels(t *testing.T) {
 	lengths := []int{255, 256, 257, 500, 511}
 	for n := range 71 {
@@ -410,7 +409,7 @@ func TestKernels(t *testing.T) {
 	want, got := newOperands(t, regionBytes), newOperands(t, regionBytes)
 	for _, k := range available() {
 		if k.Name == "generic" {
-			continue // it would be compared with itself
+			continue // the Go loop would be compared with itself
 		}
 		for _, c := range cases() {
 			t.Run(k.Name+"/"+c.name, func(t *testing.T) {
@@ -427,7 +426,7 @@ func TestKernels(t *testing.T) {
 	}
 }
 
-// FuzzKernels does so with contents and lengths of the fuzzer's.
+// FuzzKernels does the same with contents and lengths from the fuzzer.
 func FuzzKernels(f *testing.F) {
 	f.Add(uint64(1), uint16(100), uint16(3), true, false)
 	f.Fuzz(func(t *testing.T, seed uint64, n, which uint16, end, special bool) {
@@ -440,7 +439,7 @@ func FuzzKernels(f *testing.F) {
 	})
 }
 
-// compare runs one case by the Go loop and by a kernel.
+// compare runs one case with the Go loop and with a kernel.
 func compare(t *testing.T, k *Kernels, c kernelCase, want, got *operands, seed uint64, n int, end, special bool) {
 	t.Helper()
 	want.small, got.small = c.small, c.small
@@ -480,7 +479,7 @@ func compare(t *testing.T, k *Kernels, c kernelCase, want, got *operands, seed u
 	got.checkEdges(t, what)
 }
 
-// near reports whether got is want, but for the case's tolerance.
+// near reports whether got equals want within the case's tolerance.
 func (c kernelCase) near(got, want float64) bool {
 	switch {
 	case want != want:
@@ -493,7 +492,7 @@ func (c kernelCase) near(got, want float64) bool {
 	return math.Abs(got-want) <= c.relative*math.Abs(want)+c.absolute
 }
 
-// checkEdges sees to it that nothing was written beside the operands.
+// checkEdges checks that nothing outside the operands was written.
 func (o *operands) checkEdges(t *testing.T, what string) {
 	t.Helper()
 	ok := func(i int) bool {
@@ -522,7 +521,7 @@ func (o *operands) checkEdges(t *testing.T, what string) {
 	}
 }
 
-// A word that is exactly the rate keeps its element: uniform(r) >= rate.
+// A word that maps exactly to the rate keeps its element: uniform(r) >= rate.
 func TestDropoutAtTheRate(t *testing.T) {
 	const n = 96
 	x, y := make([]float32, n), make([]float32, n)

@@ -8,21 +8,22 @@ type (
 	MapTwo func(y, a, b []float32, alpha, beta float32)
 )
 
-// Map is the functions of one element and of two that need no exponential or logarithm.
+// Map holds the functions of one operand and of two that need no exponential or
+// logarithm.
 type Map struct {
 	Linear     MapOne // alpha*a + beta
 	Square     MapOne // alpha*a^2 + beta
 	Abs        MapOne // alpha*|a| + beta
-	Sign       MapOne // alpha*sign(a) + beta, sign(0) being 0
+	Sign       MapOne // alpha*sign(a) + beta, where sign(0) is 0
 	Sqrt       MapOne // sqrt(alpha*a + beta)
 	Rsqrt      MapOne // 1/sqrt(alpha*a + beta)
 	Reciprocal MapOne // 1/(alpha*a + beta)
 
 	Quotient MapTwo // alpha*a / (b + beta)
-	Larger   MapTwo // max(alpha*a, beta*b), NaN if one is
-	Smaller  MapTwo // min(alpha*a, beta*b), NaN if one is
-	Greater  MapTwo // alpha where a > b, else beta
-	Select   MapTwo // a where b is 0, else the old y
+	Larger   MapTwo // max(alpha*a, beta*b), NaN if either is NaN
+	Smaller  MapTwo // min(alpha*a, beta*b), NaN if either is NaN
+	Greater  MapTwo // alpha where a > b, otherwise beta
+	Select   MapTwo // a where b is 0, otherwise the old y
 }
 
 // linear computes y = alpha*a + beta.
@@ -41,7 +42,8 @@ func product(y, a, b []float32, alpha float32) {
 	}
 }
 
-// dot returns the sum of a*b. Four sums side by side wait less for each other.
+// dot returns the sum of a*b. With four sums side by side, an addition need not wait for
+// the previous one.
 func dot(a, b []float32) float64 {
 	b = b[:len(a)]
 	var s0, s1, s2, s3 float64

@@ -2,8 +2,8 @@ package vector
 
 import "math"
 
-// Rates is a row of hyperparameters as the update rules need them, those of
-// device.HyperLR and so on. The rules, with gradient g, which weight decay enters:
+// Rates is a row of hyperparameters (device.HyperLR and so on) in the form that the
+// update rules need. The rules use the gradient g, which includes weight decay:
 //
 //	g = GradScale*grad + Coupled*w
 //	w = Keep*w - LR*...
@@ -14,7 +14,7 @@ type Rates struct {
 	Correction2, Epsilon         float32
 }
 
-// Update is the update rules, each over slices of len(w).
+// Update holds the update rules, each over slices of len(w).
 type Update struct {
 	SGD             func(w, grad []float32, u *Rates)
 	SGDMomentum     func(w, grad, velocity []float32, u *Rates)

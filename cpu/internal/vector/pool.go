@@ -2,17 +2,19 @@ package vector
 
 import "math"
 
-// Position is the type that numbers a window's elements in row-major order. Windows are
-// small, so that a byte is nearly always enough.
+// Position is the type of an element's index in its window, in row-major order. Windows
+// are small, so a byte is nearly always enough.
 type Position interface{ uint8 | int32 }
 
-// Pool is the loops of max pooling. Of equal elements the first is the maximum, and so is
-// the first NaN; y are maxima and arg their positions, of c channels each.
+// Pool holds the loops of max pooling. Of equal elements the first is the maximum; if an
+// element is NaN, the first NaN is. y holds the maxima and arg their positions, of c
+// channels each.
 type Pool[P Position] struct {
 	// Max2x2 computes the maxima of a row of 2x2 windows side by side. upper and lower are
 	// the two rows of pixels.
 	Max2x2 func(y []float32, arg []P, upper, lower []float32, c int)
-	// Max2x2ReLU is Max2x2 with ReLU after it: 4 is the position of what isn't positive.
+	// Max2x2ReLU is Max2x2 with ReLU after it: a maximum that isn't positive gets the
+	// position 4.
 	Max2x2ReLU func(y []float32, arg []P, upper, lower []float32, c int)
 	// Max computes the maxima of one window, whose first pixel is x[0].
 	Max func(y []float32, arg []P, x []float32, w Window)
@@ -26,8 +28,9 @@ type Pool[P Position] struct {
 	GatherAdd func(dx, dy []float32, arg []P, at P)
 }
 
-// Window is a rectangle of pixels, rows of which are Stride elements apart. Positions
-// begin with First, and the next row is Step further.
+// Window is a rectangle of pixels whose rows are Stride elements apart. The first row has
+// the positions First, First+1, ..., and each row's positions are Step more than those of
+// the row above.
 type Window struct {
 	Rows, Columns, Stride int
 	First, Step           int
@@ -79,10 +82,10 @@ func gather2x2[P Position](upper, lower, dy []float32, arg []P, c int) {
 	}
 }
 
-// The choices below are between integers, which compile to conditional moves: which
-// element of a window is the largest is as good as random, and a mispredicted branch
-// would cost more than all the rest. A sum tells whether NaN may be among the
-// elements, which is rare, and then the careful way is taken.
+// The choices below are between integers, which compile to conditional moves: it is
+// practically random which element of a window is the largest, and a mispredicted branch
+// would cost more than everything else. The sum of the elements is NaN if one of them is;
+// this is rare, and then slower code handles NaN.
 
 // largestOf4 computes y, the first of the largest of x0 to x3, and its position.
 func largestOf4[P Position](y []float32, arg []P, x0, x1, x2, x3 []float32) {
@@ -113,7 +116,7 @@ func largestOf4[P Position](y []float32, arg []P, x0, x1, x2, x3 []float32) {
 	}
 }
 
-// larger replaces y by x, whose position is at, where x is larger.
+// larger replaces y by x, and arg by x's position at, where x is larger.
 func larger[P Position](y []float32, arg []P, x []float32, at P) {
 	n := len(y)
 	arg, x = arg[:n], x[:n]
@@ -131,7 +134,7 @@ func larger[P Position](y []float32, arg []P, x []float32, at P) {
 	}
 }
 
-// largerOf3 is larger for three neighbours, at position at and the two behind it.
+// largerOf3 is larger for three neighbours, at position at and the next two.
 func largerOf3[P Position](y []float32, arg []P, x0, x1, x2 []float32, at P) {
 	n := len(y)
 	arg, x0, x1, x2 = arg[:n], x0[:n], x1[:n], x2[:n]
@@ -158,8 +161,8 @@ func largerOf3[P Position](y []float32, arg []P, x0, x1, x2 []float32, at P) {
 	}
 }
 
-// largerOrNaN returns v and its position where it is larger than the maximum so far,
-// or is the window's first NaN.
+// largerOrNaN returns v and its position if v is larger than the maximum so far, or is the
+// window's first NaN; otherwise best and its position.
 func largerOrNaN[P Position](best float32, bestAt P, v float32, at P) (float32, P) {
 	if best == best && !(v <= best) {
 		return v, at
@@ -167,8 +170,8 @@ func largerOrNaN[P Position](best float32, bestAt P, v float32, at P) (float32, 
 	return best, bestAt
 }
 
-// dropNegative computes y = max(y, 0), and sends the gradients of what isn't positive
-// nowhere. NaN stays NaN.
+// dropNegative computes y = max(y, 0), and sets the position to nowhere if y isn't
+// positive, so that it passes no gradient. NaN stays NaN.
 func dropNegative[P Position](y []float32, arg []P, nowhere P) {
 	arg = arg[:len(y)]
 	for i, v := range y {

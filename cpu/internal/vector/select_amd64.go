@@ -4,7 +4,7 @@ package vector
 
 import "trainer/cpu/internal/simd"
 
-// For returns the kernels for an instruction set that can run here.
+// For returns the kernels for an instruction set, which this processor must support.
 func For(set simd.Set) *Kernels {
 	switch set {
 	case simd.AVX512:
@@ -15,7 +15,7 @@ func For(set simd.Set) *Kernels {
 	return generic()
 }
 
-// avx512 returns the kernels of kernels_amd64.s whose names begin so.
+// avx512 returns the kernels of kernels_amd64.s whose names begin with avx512.
 func avx512() *Kernels {
 	activations := avx512Activations()
 	return &Kernels{
@@ -80,7 +80,7 @@ func avx512() *Kernels {
 	}
 }
 
-// avx2 returns the kernels of kernels_amd64.s whose names begin so.
+// avx2 returns the kernels of kernels_amd64.s whose names begin with avx2.
 func avx2() *Kernels {
 	activations := avx2Activations()
 	return &Kernels{

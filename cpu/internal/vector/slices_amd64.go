@@ -2,8 +2,8 @@
 
 package vector
 
-// The functions below make of a kernel, which takes addresses and a length, the function
-// over slices of type Kernels: they see to it that every slice is long enough.
+// The functions below turn a kernel, which takes addresses and a length, into a function of
+// type Kernels, which takes slices. They check that every slice is long enough.
 
 func activation(forward func(y, x *float32, n int, alpha float32), backward func(dx, dy, x *float32, n int, alpha float32)) Activation {
 	return Activation{Forward: forwardOf(forward), Backward: func(dx, dy, x []float32, alpha float32) {
@@ -207,7 +207,7 @@ func max2x2Of(f func(y *float32, arg *byte, upper, lower *float32, c, windows in
 	}
 }
 
-// wholeWindows returns how many windows of c channels n elements are.
+// wholeWindows returns the number of windows of c channels in n elements.
 func wholeWindows(n, c int) int {
 	if n%c != 0 {
 		panic("vector: the elements are no whole number of windows")
@@ -256,8 +256,8 @@ func gatherOf(f func(dx, dy *float32, arg *byte, n int, at uint32)) func(dx, dy 
 	}
 }
 
-// dropoutOf takes groups of elements at a time, and the rest as the Go loop does: that gives
-// the same bits.
+// dropoutOf uses the kernel for whole groups of elements and the Go loop for the rest; both
+// give the same bits.
 func dropoutOf(f func(y, x *float32, groups int, scale float32, threshold uint32, keys *uint32, block, step, stream, high uint32), group int) func(y, x []float32, m *Mask, step uint32, block uint64) {
 	return func(y, x []float32, m *Mask, step uint32, block uint64) {
 		y = y[:len(x)]

@@ -16,8 +16,9 @@ func weightedSum(y, a, b []float32, alpha, beta float32) {
 	}
 }
 
-// addRows adds every row of len(sum) elements of x to sum: of four rows at a time to sums of
-// their own, and then (sum + second) + (third + fourth). What is left of the rows goes to sum.
+// addRows adds every row of len(sum) elements of x to sum: each of four successive rows has
+// sums of its own, which are added as (sum + second) + (third + fourth). The last rows, fewer
+// than four, are added to sum.
 func addRows(sum, x []float32) {
 	if len(x) == 0 {
 		return
@@ -39,7 +40,8 @@ func addRows(sum, x []float32) {
 	}
 }
 
-// sum returns the sum of x. Four sums side by side wait less for each other.
+// sum returns the sum of x. With four sums side by side, an addition need not wait for the
+// previous one.
 func sum(x []float32) float64 {
 	var a, b, c, d float64
 	for ; len(x) >= 4; x = x[4:] {

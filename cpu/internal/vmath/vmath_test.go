@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// sampleStep visits every 1009th float32: 4.2 million, of all exponents and both signs.
+// sampleStep visits every 1009th float32: 4.2 million numbers, with all exponents and
+// both signs.
 const sampleStep = 1009
 
 // eachSample calls visit for a dense sample of all float32 that are not NaN.
@@ -17,7 +18,8 @@ func eachSample(visit func(x float32)) {
 	}
 }
 
-// ulps returns how far got is from want in units of the last place of want as float32.
+// ulps returns the distance between got and want, in units in the last place of want as a
+// float32.
 func ulps(got float32, want float64) float64 {
 	if float64(got) == want {
 		return 0
@@ -134,7 +136,7 @@ func TestNormal(t *testing.T) {
 	t.Logf("cdf off by at most %.3g; relative errors at most %.2f of what is stated", worstAbsolute, worstRelative)
 }
 
-// No function may make a number of what is none, and the limits are exact.
+// No function may turn NaN into a number, and the limits at infinity are exact.
 func TestSpecialValues(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for _, v := range []float32{nan, -nan, math.Float32frombits(0xFFC00000)} {

@@ -2,12 +2,13 @@ package winograd
 
 import "unsafe"
 
-// The points are 0, +-a, +-b and infinity; a, b and what follows up to weight0 are exact.
+// The points are 0, +-a, +-b and infinity; a, b and all constants before weight0 are
+// exact.
 const (
 	a, b    = 0.75, 1.5
 	a2, b2  = a * a, b * b
-	weight0 = 1 / (a2 * b2)            // 1 / the product of 0's distances from the others
-	weightA = 1 / (2 * a2 * (a2 - b2)) // of a's, and of -a's
+	weight0 = 1 / (a2 * b2)            // 1 / the product of 0's distances from the other points
+	weightA = 1 / (2 * a2 * (a2 - b2)) // the same for a and -a
 	weightB = 1 / (2 * b2 * (b2 - a2))
 )
 
@@ -27,7 +28,7 @@ func generic() *Kernels {
 	return k
 }
 
-// tile holds one channel; a line is a row or column of it.
+// tile holds one channel of a tile; a line is one of its rows or columns.
 type (
 	tile [Size][Size]float32
 	line [Size]float32

@@ -4,7 +4,7 @@ package winograd
 
 import "trainer/cpu/internal/simd"
 
-// For returns the kernels for an instruction set that can run here.
+// For returns the kernels for an instruction set, which this processor must support.
 func For(set simd.Set) *Kernels {
 	switch set {
 	case simd.AVX512:

@@ -4,5 +4,5 @@ package winograd
 
 import "trainer/cpu/internal/simd"
 
-// For returns the kernels for an instruction set that can run here.
+// For returns the kernels for an instruction set, which this processor must support.
 func For(simd.Set) *Kernels { return generic() }

@@ -17,14 +17,14 @@ func eachKernel(t *testing.T, test func(t *testing.T, k *Kernels)) {
 	}
 }
 
-// matrix is rows of float64.
+// matrix holds the rows of a matrix.
 type matrix [][]float64
 
-// The matrices as the package's comment defines them, made of the points one by one.
+// The matrices as the package's comment defines them, derived from the points one by one.
 var finite = []float64{0, 0.75, -0.75, 1.5, -1.5}
 
-// polynomial returns the coefficients of the product of (z - q) over all points q but the
-// one left out.
+// polynomial returns the coefficients of the product of (z - q) over all points q except
+// one.
 func polynomial(leaveOut int) []float64 {
 	p := []float64{1}
 	for i, q := range finite {
@@ -83,8 +83,8 @@ func outputMatrix(m int) matrix {
 	return a
 }
 
-// both returns m x m^T, and the same of absolute values, which rounding errors are in
-// proportion to.
+// both returns m x m^T, and the same with absolute values, to which rounding errors are
+// proportional.
 func both(m matrix, x func(i, j int) float64) (value, size matrix) {
 	n := len(m[0])
 	value, size = make(matrix, len(m)), make(matrix, len(m))
@@ -103,8 +103,9 @@ func both(m matrix, x func(i, j int) float64) (value, size matrix) {
 	return value, size
 }
 
-// transformUlps is what two passes of at most four roundings on each way, and the rounding
-// of the matrices' elements, may be off, in units of 2^-24 of the sum of the terms' sizes.
+// transformUlps bounds the error of two passes with at most four roundings each, and of the
+// rounded elements of the matrices, in units of 2^-24 of the sum of the absolute values of
+// the terms.
 const transformUlps = 16
 
 func wrong(got float32, want, size float64) bool {
@@ -117,8 +118,8 @@ func random(rng *rand.Rand, s []float32) {
 	}
 }
 
-// TestTransforms holds every transform against the matrices, with operands that begin or end
-// at pages that fault, and checks that it writes its results and nothing else.
+// TestTransforms checks every transform against the matrices, with operands that begin or
+// end at pages that fault, and checks that it writes nothing except its results.
 func TestTransforms(t *testing.T) {
 	const room = 4 * Values * 80
 	regions := [2]*guard.Region{guard.New(t, room), guard.New(t, room)}
@@ -139,7 +140,7 @@ func TestTransforms(t *testing.T) {
 	})
 }
 
-// operands places the data of one case.
+// operands holds the data of one case.
 type operands struct {
 	t       *testing.T
 	rng     *rand.Rand
@@ -156,7 +157,7 @@ func (c operands) place(region, length int) []float32 {
 	return guard.AtStart[float32](c.regions[region], length)
 }
 
-// grid places size x size pixels, row by row or, at random, from the last to the first.
+// grid places size x size pixels, row by row or, at random, in reverse.
 func (c operands) grid(region, size int) Grid {
 	column := c.n + c.rng.IntN(3)
 	row := size*column + c.rng.IntN(3)
@@ -236,7 +237,7 @@ func (c operands) fromTile(m int, k *Kernels, scratch []float32) {
 	c.untouched(fmt.Sprint("outputTransform", m), y.Data, v)
 }
 
-// TestNaN: what is not a number stays so, also through the floor.
+// TestNaN checks that NaN stays NaN, even through the floor.
 func TestNaN(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernels) {
 		const n = 19
@@ -251,8 +252,8 @@ func TestNaN(t *testing.T) {
 	})
 }
 
-// TestError measures the error of whole products over random operands, as the package's
-// comment states it: in units of 2^-24 of the sum of the products' sizes.
+// TestError measures the error of whole products over random operands, as stated in the
+// package comment: in units of 2^-24 of the sum of the absolute values of the products.
 func TestError(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernels) {
 		for _, r := range []int{2, 3, 4, 5} {
@@ -267,7 +268,7 @@ func TestError(t *testing.T) {
 	})
 }
 
-// productError computes tiles of products over c channels.
+// productError returns the errors of tiles of products over c channels.
 func productError(k *Kernels, r, c int, low float64) (rms, most float64) {
 	const trials = 200
 	m := Size + 1 - r
@@ -340,8 +341,8 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// FuzzTransforms compares every transform with the matrices on sizes and values of the
-// fuzzer's.
+// FuzzTransforms compares every transform with the matrices on sizes and values from the
+// fuzzer.
 func FuzzTransforms(f *testing.F) {
 	f.Add(uint64(1), byte(17), true)
 	const most = 40

@@ -2,7 +2,7 @@
 //
 //     C = alpha op(A) op(B) + beta C,  C [m, n], op(A) [m, k], op(B) [k, n], all column-major
 //
-// Storage is float32, float16 or bfloat16; sums are float32 throughout, in whatever math mode.
+// Storage is float32, float16 or bfloat16; sums are always float32, in every math mode.
 #include "include/cublas_v2.h"
 #include "numeric.h"
 #include "product.h"
@@ -13,7 +13,7 @@
 
 using namespace sim;
 
-// Of the library's two builds: blas_version12.cpp and blas_version13.cpp.
+// Defined by the library's two builds: blas_version12.cpp and blas_version13.cpp.
 extern const int cublasVersionNumber;
 
 namespace {
@@ -52,7 +52,7 @@ cublasStatus_t statusOf(const Fault &f) {
 	return cublasStatus_t(f.number);
 }
 
-// failed is what the driver's state, or a fault, makes of a call.
+// failed returns the status of a call that the driver's state, or a fault, makes fail.
 cublasStatus_t failed(const Call &call) {
 	if (call.fault) return statusOf(*call.fault);
 	switch (call.result) {
@@ -71,7 +71,7 @@ cublasStatus_t wrong(Call &call, cublasStatus_t s, const char *kind, const std::
 	return s;
 }
 
-// BLAS_CALL begins a function; with a handle it finds what is behind it.
+// BLAS_CALL begins a function; with a handle it finds the object behind it.
 #define BLAS_BEGIN(needs)                       \
 	static ::sim::Function function_(__func__); \
 	::sim::Call call(function_, needs);         \
@@ -92,13 +92,14 @@ bool typeOf(cudaDataType t, Type *out) {
 	}
 }
 
-// Matrix is an operand: rows x columns as stored, and whether the product takes it transposed.
+// Matrix is an operand: its rows and columns as stored, and whether the product uses it
+// transposed.
 struct Matrix {
 	const char *name;
 	Type type;
 	Address at;
 	size_t rows, columns, ld;
-	long long stride; // from one of a batch to the next, in elements
+	long long stride; // from one matrix of a batch to the next, in elements
 	bool transposed;
 };
 
@@ -204,7 +205,7 @@ cublasStatus_t run(Call &call, const Blas &blas, Gemm g, const void *alpha, cons
 	return enqueue(call, s, std::move(op)) == CUDA_SUCCESS ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
-// Shape holds the arguments that all forms share.
+// Shape holds the arguments that all functions for products share.
 struct Shape {
 	cublasOperation_t transA, transB;
 	int m, n, k;
@@ -259,7 +260,7 @@ bool sumsInFloat(cublasComputeType_t t) {
 cublasStatus_t cublasCreate_v2(cublasHandle_t *handle) {
 	BLAS_BEGIN(Current | Unsafe);
 	if (!handle) return wrong(call, CUBLAS_STATUS_INVALID_VALUE, kind::argument, "handle is null");
-	// The library's own CUDA runtime needs a driver of its major version.
+	// The CUDA runtime inside the library needs a driver of its own major version.
 	if (engine().settings.driver / 1000 < cublasVersionNumber / 10000) return CUBLAS_STATUS_NOT_INITIALIZED;
 	static bool listed;
 	if (!listed) {
@@ -291,7 +292,7 @@ cublasStatus_t cublasGetVersion_v2(cublasHandle_t, int *version) {
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-// Works before anything else, and without a device.
+// This works before any other call, and without a device.
 cublasStatus_t cublasGetProperty(libraryPropertyType type, int *value) {
 	const int parts[] = {cublasVersionNumber / 10000, cublasVersionNumber / 100 % 100, cublasVersionNumber % 100};
 	if (!value || type < MAJOR_VERSION || type > PATCH_LEVEL) return CUBLAS_STATUS_INVALID_VALUE;
@@ -318,7 +319,7 @@ cublasStatus_t cublasGetStream_v2(cublasHandle_t handle, CUstream *streamId) {
 	return CUBLAS_STATUS_SUCCESS;
 }
 
-// The workspace is held to be device memory, and is not used.
+// The workspace must be device memory, but is not used.
 cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void *workspace, size_t bytes) {
 	BLAS_CALL(Current);
 	Use u = {Mode::Touch, Address(workspace), bytes, "workspace", 1, 0, nullptr};

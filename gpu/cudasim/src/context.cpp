@@ -1,4 +1,4 @@
-// Devices, contexts, and what every call has in common.
+// Devices, contexts, and the common part of all calls.
 #include "sim.h"
 
 #include <algorithm>
@@ -13,11 +13,11 @@ std::atomic<uint64_t> handles{1};
 
 } // namespace
 
-// Handles lie in a part of the address space where no memory is, so that nothing takes one
-// for a pointer.
+// Handles lie in a part of the address space without memory, so that no code can use one
+// as a pointer.
 void *freshHandle() { return reinterpret_cast<void *>(0xC0DA000000000000u + 64 * handles++); }
 
-// Never destroyed: threads of streams outlive main.
+// Never destroyed, because threads of streams outlive main.
 Engine &engine() {
 	static Engine *e = new Engine;
 	return *e;
@@ -100,7 +100,7 @@ template <class T> void removeOf(Handles<T> &table, const Context *c) {
 
 void destroyContext(Call &call, const Ref<Context> &c, bool listLeaks) {
 	Engine &e = engine();
-	for (size_t i = 0; i < c->streams.size(); i++) synchronise(call, c->streams[i]); // which lets others in
+	for (size_t i = 0; i < c->streams.size(); i++) synchronise(call, c->streams[i]); // which releases the lock meanwhile
 	if (listLeaks) {
 		for (const std::string &leak : leaks(c.get())) found(kind::leak, call.name(), leak);
 		for (auto &holder : e.holders)
@@ -198,7 +198,7 @@ void Call::begin(unsigned needs) {
 	CUresult r = CUresult(fault->number);
 	if (fault->lost && context) context->device->lost = true;
 	if ((needs & Queues) && sticky(r)) {
-		queueFault = fault; // it comes to light when the work has failed
+		queueFault = fault; // the program learns of it when the work has failed
 	} else {
 		if (sticky(r) && context) fail(*context, r, function.name);
 		result = r;
@@ -207,7 +207,7 @@ void Call::begin(unsigned needs) {
 }
 
 Ref<Stream> Call::stream(CUstream h) {
-	// The legacy stream, and the per-thread one, which behaves like it here.
+	// The legacy stream, and the per-thread default stream, which behaves like it here.
 	if (h == nullptr || h == CU_STREAM_LEGACY || h == CU_STREAM_PER_THREAD) return context->legacy;
 	Ref<Stream> s = object(engine().streams, h, "stream");
 	if (!s) return nullptr;

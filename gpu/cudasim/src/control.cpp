@@ -1,4 +1,4 @@
-// What tests call besides the CUDA interface.
+// Functions for tests, in addition to the CUDA interface.
 #include "sim.h"
 
 #include <algorithm>
@@ -22,8 +22,8 @@ size_t copyOut(const std::string &s, char *to, size_t capacity) {
 #pragma GCC visibility push(default)
 extern "C" {
 
-// cudasimReport writes the findings so far, one a line, and returns their length without the
-// closing zero, which may be more than there was room for.
+// cudasimReport writes the findings so far, one per line, and returns their length without the
+// terminating zero, which may exceed the size of the buffer.
 size_t cudasimReport(char *to, size_t capacity) {
 	{
 		std::lock_guard<std::mutex> hold(engine().mutex);
@@ -40,27 +40,27 @@ void cudasimClear(void) {
 	clearFindings();
 }
 
-// cudasimConfigure changes settings and arms faults. It returns 0, or the length of a text that says
-// what is wrong.
+// cudasimConfigure changes settings and arms faults. It returns 0, or the length of an error
+// message.
 size_t cudasimConfigure(const char *settings, char *error, size_t capacity) {
 	std::lock_guard<std::mutex> hold(engine().mutex);
 	return copyOut(configure(settings), error, capacity);
 }
 
-// cudasimCalls counts the calls of an exported function since it was loaded.
+// cudasimCalls returns the number of calls of an exported function since the library was loaded.
 unsigned long long cudasimCalls(const char *function) {
 	std::lock_guard<std::mutex> hold(engine().mutex);
 	return callsOf(function);
 }
 
-// cudasimDisarm drops all faults.
+// cudasimDisarm removes all faults.
 void cudasimDisarm(void) {
 	std::lock_guard<std::mutex> hold(engine().mutex);
 	disarm();
 }
 
-// cudasimReset ends everything: contexts with all that is in them, findings, faults, settings. The
-// state is that of a fresh process, with old handles still unknown.
+// cudasimReset discards everything: contexts with their contents, findings, faults, settings. The
+// state is that of a new process, in which old handles are unknown.
 void cudasimReset(void) { resetEngine(); }
 
 } // extern "C"

@@ -1,5 +1,5 @@
-// dnn.h: what the files of the software cuDNN share: descriptors, calls, and tensors as they
-// are computed with.
+// dnn.h: what the files of the software cuDNN share: descriptors, calls, and tensors in the
+// form used for computing.
 #pragma once
 #include "dnn_status.h"
 #include "numeric.h"
@@ -91,10 +91,12 @@ cudnnStatus_t codeOf(Status s);
 class DnnCall : public Call {
 public:
 	DnnCall(Function &f, unsigned needs) : Call(f, needs) {}
-	// failed is what the driver's state, or a fault, makes of the call; Success to go on.
+	// failed returns the status of a call that the driver's state, or a fault, makes fail;
+	// otherwise Success.
 	cudnnStatus_t failed();
 	cudnnStatus_t wrong(Status s, const char *kind, const std::string &what);
-	// unsupported says no without a finding: programs may ask for what there is not.
+	// unsupported returns an error without a finding: programs may ask for features that do not
+	// exist.
 	cudnnStatus_t unsupported(const std::string &what);
 	bool handle(cudnnHandle_t h); // false: return status
 	bool part(const char *library);
@@ -125,7 +127,7 @@ public:
 
 // ---- Tensors in memory -------------------------------------------------------------
 
-// Array is a tensor's elements in float32, [n][h][w][c] without gaps.
+// Array holds the elements of a tensor in float32, [n][h][w][c] without gaps.
 using Array = std::vector<float>;
 
 // Tensor is a tensor in device memory.
@@ -134,12 +136,12 @@ struct Tensor {
 	Type type = Type::Float;
 	char *data = nullptr;
 	Array load() const;
-	// store writes alpha*values + beta*(what is there).
+	// store writes alpha*values + beta*(old values).
 	void store(const Array &values, float alpha = 1, float beta = 0) const;
 };
 
 bool typeOf(cudnnDataType_t t, Type *out);
-bool nhwc(const TensorDesc &d); // its strides are NHWC's; of dimensions of 1 they do not matter
+bool nhwc(const TensorDesc &d); // its strides are those of NHWC; strides of dimensions of size 1 do not matter
 bool nchw(const TensorDesc &d);
 bool sameShape(const TensorDesc &a, const TensorDesc &b);
 std::string shape(const TensorDesc &d); // "[n,c,h,w]", for messages
@@ -148,13 +150,14 @@ std::string shape(const TensorDesc &d); // "[n,c,h,w]", for messages
 class Task {
 public:
 	explicit Task(DnnCall &c);
-	// The operands. They are held against the memory behind them.
+	// The operands. They are checked against the memory behind them.
 	Tensor input(const char *name, const TensorDesc &d, const void *p);
 	Tensor output(const char *name, const TensorDesc &d, void *p, float beta = 0);
 	Tensor inPlace(const char *name, const TensorDesc &d, void *p); // read and written
 	Tensor unchecked(const char *name, const TensorDesc &d, const void *p); // contents do not matter
 	char *buffer(const char *name, const void *p, size_t bytes, Mode mode);
-	// workspace holds the workspace against what is needed. Its contents are lost, as on a GPU.
+	// workspace checks the workspace against the size needed. Its contents are lost, as on a
+	// GPU.
 	void workspace(void *p, size_t bytes, size_t needed);
 	void apart(const char *output, const char *input); // reports operands that overlap
 	cudnnStatus_t run(std::function<void()> body);

@@ -1,6 +1,6 @@
-// The software cuDNN: descriptors of the graph interface. What attributes a descriptor has, of which type, how many
-// elements of each and which must be there, follows cuDNN's documentation. The real library lets some of what is
-// reported here pass.
+// The software cuDNN: descriptors of the graph interface. The attributes of a descriptor, their types and numbers
+// of elements, and which are required follow cuDNN's documentation. The real library accepts some of what is
+// reported here.
 #include "dnn_backend.h"
 
 using namespace sim;
@@ -72,7 +72,7 @@ const Rule rules[] = {
 	RULE(VARIANT_PACK, VARIANT_PACK_WORKSPACE, VOID_PTR, 1, 1, Required),
 };
 
-// The type of descriptor that an attribute takes; all operations for a graph.
+// The type of descriptor that an attribute takes; for a graph, all operations.
 struct Holds {
 	cudnnBackendAttributeName_t name;
 	std::vector<cudnnBackendDescriptorType_t> types;
@@ -91,7 +91,7 @@ const Holds *holdsOf(cudnnBackendAttributeName_t name) {
 		{CUDNN_ATTR_ENGINE_OPERATION_GRAPH, {CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR}},
 		{CUDNN_ATTR_ENGINECFG_ENGINE, {CUDNN_BACKEND_ENGINE_DESCRIPTOR}},
 		{CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, {CUDNN_BACKEND_ENGINECFG_DESCRIPTOR}},
-		{cudnnBackendAttributeName_t(-1), {CUDNN_BACKEND_TENSOR_DESCRIPTOR}}, // all others
+		{cudnnBackendAttributeName_t(-1), {CUDNN_BACKEND_TENSOR_DESCRIPTOR}}, // all other attributes
 	};
 	for (const Holds &h : all)
 		if (h.name == name) return &h;
@@ -110,7 +110,7 @@ bool known(cudnnBackendDescriptorType_t type) {
 	return false;
 }
 
-// ruleFor finds what an attribute of a descriptor is to be, or reports that there is none such.
+// ruleFor returns the rule for an attribute of a descriptor, or reports that the descriptor has no such attribute.
 const Rule *ruleFor(DnnCall &call, const BackendDesc &d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type) {
 	auto wrong = [&](const std::string &what) {
 		call.status = call.wrong(Status::BadParam, kind::argument, what);
@@ -148,7 +148,7 @@ Ref<BackendDesc> find(DnnCall &call, const void *h, const char *what) {
 	return descriptors<BackendDesc>().find(h);
 }
 
-// read copies the elements that an attribute is set to.
+// read copies the elements of an attribute.
 bool read(DnnCall &call, const Rule &r, cudnnBackendAttributeType_t type, int64_t count, const void *elements, Value *to) {
 	const char *from = static_cast<const char *>(elements);
 	for (int64_t i = 0; i < count; i++, from += bytesOf(type)) {
@@ -179,7 +179,7 @@ bool read(DnnCall &call, const Rule &r, cudnnBackendAttributeType_t type, int64_
 	return true;
 }
 
-// give fills a program's descriptor in with one of the library's making.
+// give fills in a program's descriptor from one that the library made.
 bool give(DnnCall &call, const Rule &r, void *element, BackendDesc made) {
 	void *h;
 	memcpy(&h, element, sizeof h);
@@ -195,7 +195,7 @@ bool give(DnnCall &call, const Rule &r, void *element, BackendDesc made) {
 	return true;
 }
 
-// A graph's or a plan's handle outlives it.
+// The handle must still exist when its graphs and plans are used.
 void listPlans() {
 	static bool listed;
 	if (listed) return;

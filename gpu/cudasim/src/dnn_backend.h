@@ -1,5 +1,5 @@
-// dnn_backend.h: descriptors of cuDNN's graph interface: attributes by name (dnn_backend.cpp), and what they come to
-// (dnn_graph.cpp).
+// dnn_backend.h: descriptors of cuDNN's graph interface: their attributes by name (dnn_backend.cpp), and the objects
+// made from them (dnn_graph.cpp).
 #pragma once
 #include "dnn_conv.h"
 
@@ -23,12 +23,13 @@ struct BackendTensor {
 	bool isVirtual = false;
 };
 
-// ConvolutionGraph is the one kind of graph that there is: a convolution, and after a forward one a bias and ReLU.
+// ConvolutionGraph is the only kind of graph: a convolution, followed in the forward pass by an optional bias and
+// ReLU.
 struct ConvolutionGraph {
 	Direction direction = Direction::Forward;
 	Geometry geometry = {};
-	BackendTensor x, w, y, bias; // y is what the last operation writes
-	TensorDesc product;          // what the convolution writes
+	BackendTensor x, w, y, bias; // the output of the last operation is y
+	TensorDesc product;          // the output of the convolution
 	bool hasBias = false, relu = false;
 	float alpha = 1, beta = 0;
 	const BackendTensor &output() const { return direction == Direction::Forward ? y : direction == Direction::BackwardData ? x : w; }
@@ -46,13 +47,13 @@ std::vector<GraphEngine> enginesFor(const ConvolutionGraph &g, cudnnBackendHeurM
 
 struct BackendDesc {
 	cudnnBackendDescriptorType_t type;
-	bool set = true; // there is nothing to set it as a whole
+	bool set = true; // no function sets it as a whole
 	bool finalized = false;
 	std::map<int, Value> attributes;
 
-	// What finalising makes of the attributes; of which type each is follows from the descriptor's.
+	// The results of finalising the attributes; the type of the descriptor decides which of them is set.
 	BackendTensor tensor;
-	ConvolutionDesc convolution;      // without groups, which the tensors tell
+	ConvolutionDesc convolution;      // without groups, which follow from the tensors
 	Ref<ConvolutionGraph> graph;      // of convolutions, graphs, heuristics, configurations, engines and plans
 	std::vector<GraphEngine> engines; // of heuristics; one of configurations, engines and plans
 	Context *context = nullptr;       // of the handle that a graph or a plan was made for
@@ -63,7 +64,7 @@ struct BackendDesc {
 	const BackendDesc &descriptor(int name) const { return *attributes.at(name).descriptors[0]; }
 };
 
-// finalise makes of a descriptor's attributes what they come to, or reports what is wrong with them.
+// finalise makes the result from the attributes of a descriptor, or reports what is wrong with them.
 cudnnStatus_t finalise(DnnCall &call, BackendDesc &d);
 
 // execute queues a plan on the addresses of its tensors, by their identifiers.

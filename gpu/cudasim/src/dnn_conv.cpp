@@ -2,8 +2,8 @@
 //
 //     y[n,p,q,k] = sum_{r,s,c} x[n, p*strideH + r*dilationH - padH, q*strideW + s*dilationW - padW, c] w[k,r,s,c]
 //
-// They are products with the matrix of patches [pixels][taps*channels] of one image after the other. All algorithms compute
-// the same here. They differ in the workspace that they want and in the cases that they take,
+// Convolutions are products with the im2col matrix [pixels][taps*channels], for one image after the other. All
+// algorithms compute the same here. They differ in the workspace that they need and in the cases that they support,
 // which follow cuDNN's documentation.
 #include "dnn_conv.h"
 #include "product.h"
@@ -14,7 +14,8 @@ namespace sim {
 
 namespace {
 
-// Where tells which x a filter's element meets at an output position; flipped for a true convolution.
+// Where gives the element of x that an element of the filter is multiplied by, for each output position; for a true
+// convolution the filter is flipped.
 struct Where {
 	const Geometry &g;
 	int row(int p, int r) const {
@@ -27,7 +28,8 @@ struct Where {
 	}
 };
 
-// each calls f(x offset, tap, pixel) for all pixels p, q of an output image and all taps r, s that are inside of the image.
+// each calls f(x offset, tap, pixel) for all pixels p, q of an output image and all taps r, s that lie inside the input
+// image.
 template <class F> void each(const Geometry &g, const F &f) {
 	Where where{g};
 	for (int p = 0; p < g.p; p++)
@@ -43,7 +45,7 @@ template <class F> void each(const Geometry &g, const F &f) {
 			}
 }
 
-// Sizes of one image's patches, as a matrix [pixels][taps*c/groups] for each group.
+// Sizes of the im2col matrix of one image, [pixels][taps*c/groups] for each group.
 struct Patches {
 	size_t pixels, taps, channels, length, filters, x, y;
 	explicit Patches(const Geometry &g)
@@ -51,7 +53,7 @@ struct Patches {
 		  filters(g.kPerGroup()), x(size_t(g.h) * g.w * g.c), y(pixels * g.k) {}
 };
 
-// gather copies the patches of an image's group, with zeros outside of the image.
+// gather copies the patches of one group of an image, with zeros outside the image.
 void gather(const Geometry &g, const Patches &s, const float *x, int group, Array *patches) {
 	std::fill(patches->begin(), patches->end(), 0.0f);
 	each(g, [&](size_t xAt, size_t tap, size_t pixel) {
@@ -59,7 +61,7 @@ void gather(const Geometry &g, const Patches &s, const float *x, int group, Arra
 	});
 }
 
-// scatter adds the patches to an image.
+// scatter adds patches to an image, the reverse of gather.
 void scatter(const Geometry &g, const Patches &s, const Array &patches, int group, float *x) {
 	each(g, [&](size_t xAt, size_t tap, size_t pixel) {
 		float *to = x + xAt + group * s.channels;
@@ -107,7 +109,7 @@ Array convolve(const Geometry &g, const Array &x, const Array &w) {
 	return y;
 }
 
-// The patches' gradients are dy w; each goes back to where it came from.
+// The gradient of the patches is dy w; each element is added to the pixel that it came from.
 Array convolveBackwardData(const Geometry &g, const Array &dy, const Array &w) {
 	Patches s(g);
 	Array dx(g.n * s.x, 0.0f), patches(s.pixels * s.length);
@@ -152,7 +154,7 @@ const std::vector<Algorithm> &algorithms(Direction d) {
 
 namespace {
 
-// Family is what decides the cases that an algorithm takes.
+// Family decides the cases that an algorithm supports.
 enum class Family { Any, GemmNchw, Fft, Winograd, WinogradNonfused, None };
 
 Family familyOf(Direction d, int a) {
@@ -199,7 +201,7 @@ size_t workspaceBytes(Direction d, int a, const Geometry &g, const FilterDesc &w
 	case Family::Winograd: return rounded(filter * 2);
 	case Family::WinogradNonfused: return rounded(filter * 4 + patches);
 	case Family::Fft: return rounded((size_t(g.c) + g.k) * 4096);
-	case Family::Any: return a == 1 ? rounded(filter) : 0; // the first two algorithms of each direction: 0 needs none
+	case Family::Any: return a == 1 ? rounded(filter) : 0; // the first two algorithms of each direction: algorithm 0 needs no workspace
 	default: return 0;
 	}
 }

@@ -1,10 +1,11 @@
-// dnn_conv.h: a convolution's geometry, its arithmetic, and which algorithms can do it.
+// dnn_conv.h: the geometry of convolutions, their arithmetic, and the algorithms that
+// support them.
 #pragma once
 #include "dnn.h"
 
 namespace sim {
 
-// Geometry is a convolution's sizes: x [n,h,w,c], w [k,r,s,c/groups], y [n,p,q,k].
+// Geometry holds the sizes of a convolution: x [n,h,w,c], w [k,r,s,c/groups], y [n,p,q,k].
 struct Geometry {
 	int n, c, h, w, k, r, s, p, q;
 	ConvolutionDesc conv;
@@ -29,7 +30,8 @@ struct Algorithm {
 };
 
 const std::vector<Algorithm> &algorithms(Direction d); // best first
-// supports tells whether the algorithm does the convolution; if not, why holds the reason.
+// supports reports whether the algorithm supports the convolution; if not, why holds the
+// reason.
 bool supports(Direction d, int algorithm, const Geometry &g, const TensorDesc &x, const FilterDesc &w, std::string *why);
 size_t workspaceBytes(Direction d, int algorithm, const Geometry &g, const FilterDesc &w);
 

@@ -1,4 +1,4 @@
-// The software cuDNN: calls of convolution.
+// The software cuDNN: the functions for convolutions.
 #include "dnn_conv.h"
 
 #include <algorithm>
@@ -57,7 +57,7 @@ template <class Perf> cudnnStatus_t list(DnnCall &call, Direction d, const Geome
 	return 0;
 }
 
-// searched queues what a search does to the output, and waits for it.
+// searched queues the changes that a search makes to the output, and waits for them.
 cudnnStatus_t searched(DnnCall &call, Task &t, std::function<void()> body) {
 	if (cudnnStatus_t s = t.run(std::move(body))) return s;
 	Ref<Context> c = call.context;
@@ -120,7 +120,7 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(cudnnHandle_t handle
 	return list(call, Direction::BackwardFilter, g, *x_, *w_, requestedAlgoCount, returnedAlgoCount, perfResults, false, 0);
 }
 
-// The searches run on real buffers: what the output held is lost. The inputs may hold anything.
+// The searches run on real buffers: the contents of the output are lost. The inputs may hold anything.
 cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(cudnnHandle_t handle, const cudnnTensorDescriptor_t xDesc, const void *x,
 	const cudnnFilterDescriptor_t wDesc, const void *w, const cudnnConvolutionDescriptor_t convDesc, const cudnnTensorDescriptor_t yDesc,
 	void *y, const int requestedAlgoCount, int *returnedAlgoCount, cudnnConvolutionFwdAlgoPerf_t *perfResults, void *workSpace,

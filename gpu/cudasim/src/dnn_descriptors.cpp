@@ -29,7 +29,7 @@ CREATE_DESTROY(Dropout, DropoutDesc)
 
 namespace {
 
-// settable finds a descriptor to be set.
+// settable finds the descriptor to set.
 template <class T> T *settable(DnnCall &call, const void *h) {
 	return const_cast<T *>(call.descriptor<T>(h, "the descriptor", false));
 }
@@ -51,7 +51,7 @@ cudnnStatus_t setTensor(DnnCall &call, cudnnTensorDescriptor_t h, TensorDesc d) 
 	return 0;
 }
 
-// packed gives a tensor the strides of a format.
+// packed sets the strides of a tensor for a format, without gaps.
 bool packed(TensorDesc *d, cudnnTensorFormat_t format) {
 	if (format == CUDNN_TENSOR_NHWC) {
 		d->cStride = 1;

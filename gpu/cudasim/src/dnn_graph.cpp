@@ -2,8 +2,9 @@
 //
 //     y = x * w;  y = x * w + bias;  y = ReLU(x * w + bias);  dx = dy * w, transposed;  dw = sum of dy x
 //
-// All engines compute the same. They differ in the notes that they have and in the workspace that they want, so that a program has
-// something to choose from. Which there are for what is after cuDNN 9.28 on compute capability 9.0, with a tenth of the number.
+// All engines compute the same. They differ in their notes and in the workspace that they need, so that a program has
+// something to choose from. The list for each operation is modelled on cuDNN 9.28 on compute capability 9.0, with a
+// tenth of the engines.
 #include "dnn_backend.h"
 
 #include <algorithm>
@@ -49,7 +50,7 @@ cudnnStatus_t finaliseConvolution(DnnCall &call, BackendDesc &d) {
 	return 0;
 }
 
-// The names of one operation's attributes.
+// The names of the attributes of one operation.
 struct Names {
 	Direction direction;
 	int alpha, beta, convolution, x, w, y;
@@ -120,7 +121,7 @@ bool same(const BackendTensor &a, const BackendTensor &b) {
 		a.desc.hStride == b.desc.hStride && a.desc.wStride == b.desc.wStride && a.isVirtual == b.isVirtual;
 }
 
-// append adds a pointwise operation to a graph, whose last tensor it must take.
+// append adds a pointwise operation to a graph. Its input must be the graph's last tensor.
 cudnnStatus_t append(DnnCall &call, ConvolutionGraph &g, const BackendDesc &operation) {
 	const BackendTensor &x = operation.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_XDESC).tensor;
 	if (x.uid != g.y.uid || !same(x, g.y)) return wrong(call, text("tensor %lld is not what the operation before writes", (long long)x.uid));
@@ -207,8 +208,8 @@ std::vector<GraphEngine> enginesFor(const ConvolutionGraph &g, cudnnBackendHeurM
 		{single ? 67 : 62, {tensorCore}, filter}, {single ? 67 : 62, {tensorCore}, 131}, {38, {tensorCore}, 16 * filter},
 		single ? GraphEngine{46, {tensorCore, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS}, 0} : GraphEngine{47, {tensorCore, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION}, 0},
 	};
-	// An engine that adds in any order is thought fastest for filters' gradients. For the forward pass of float images none without tensor
-	// cores is proposed where the channels are a multiple of 4.
+	// For the gradient of the filters, the first proposal is an engine whose order of summation varies. For the forward
+	// pass on float images whose channels are a multiple of 4, every proposed engine uses tensor cores.
 	if (g.direction == Direction::BackwardFilter) all.insert(all.begin(), {20, {random}, 0});
 	if (g.direction == Direction::BackwardData) all.push_back({25, {random}, filter});
 	if (g.direction != Direction::Forward || !single || x.c % 4) all.push_back({28, {}, filter});
@@ -236,7 +237,8 @@ cudnnStatus_t execute(DnnCall &call, const BackendDesc &plan, const std::map<int
 			return wrong(call, text("the graph has no tensor %lld to be given an address for", (long long)uid));
 	for (auto &[name, operand] : operands)
 		if (name != output) t.apart(output, name);
-	// A program tells no size: what lies behind the address is held against what is needed.
+	// A program does not pass the size of the workspace, so the memory behind its address is checked against the size
+	// needed.
 	t.workspace(workspace, plan.engines[0].workspace, plan.engines[0].workspace);
 	return t.run([g, tensors = std::move(tensors)] {
 		auto load = [&](const char *name) { return tensors.at(name).load(); };
@@ -248,7 +250,7 @@ cudnnStatus_t execute(DnnCall &call, const BackendDesc &plan, const std::map<int
 		Array out = convolve(g.geometry, load("x"), load("w")), bias;
 		if (g.hasBias) bias = load("bias");
 		for (size_t i = 0; i < out.size() && g.hasBias; i++) out[i] += bias[i % bias.size()];
-		for (size_t i = 0; i < out.size() && g.relu; i++) out[i] = out[i] < 0 ? 0 : out[i]; // NaN stays
+		for (size_t i = 0; i < out.size() && g.relu; i++) out[i] = out[i] < 0 ? 0 : out[i]; // NaN stays NaN
 		tensors.at("y").store(out, g.alpha, g.beta);
 	});
 }

@@ -80,7 +80,7 @@ bool DnnCall::handle(cudnnHandle_t h) {
 	return dnn != nullptr;
 }
 
-// part loads one of the libraries that cuDNN is made of, as the real one does: by name, where it
+// part loads one of the libraries that cuDNN is made of, as the real one does: by name, when it
 // is needed.
 bool DnnCall::part(const char *library) {
 	static std::set<std::string> loaded;

@@ -12,7 +12,7 @@ using namespace sim;
 
 namespace {
 
-// A tensor in [n][h][w][c] has rows of `columns` elements, of which each column has its own statistics.
+// A tensor in [n][h][w][c] has rows of `columns` elements, and each column has its own statistics.
 size_t columnsOf(cudnnBatchNormMode_t mode, const TensorDesc &x) {
 	return mode == CUDNN_BATCHNORM_PER_ACTIVATION ? size_t(x.h) * x.w * x.c : size_t(x.c);
 }
@@ -45,7 +45,7 @@ Statistics statistics(const Array &x, size_t columns) {
 	return s;
 }
 
-// Forward holds the operands of a pass in training.
+// Forward holds the operands of a forward pass in training.
 struct Forward {
 	Tensor x, y, scale, bias, runningMean, runningVariance, savedMean, savedInverse;
 	bool running, saved;
@@ -53,7 +53,7 @@ struct Forward {
 	double factor, epsilon;
 	float alpha, beta;
 
-	// normalized computes the statistics, updates those that are kept, and returns the output.
+	// normalized computes the statistics, updates the running statistics, and returns the output.
 	Array normalized(const Array &in) const {
 		Array g = scale.load(), b = bias.load(), out(in.size()), inverse(columns);
 		Statistics s = statistics(in, columns);
@@ -80,7 +80,7 @@ struct Forward {
 	}
 };
 
-// forwardOperands collects what both forms of the forward pass have.
+// forwardOperands collects the operands that both forms of the forward pass have.
 cudnnStatus_t forwardOperands(DnnCall &call, Task &t, Forward *f, cudnnBatchNormMode_t mode, const TensorDesc &x, const void *xData, const TensorDesc &y, void *yData,
 	const TensorDesc &parameters, const void *scale, const void *bias, double factor, void *runningMean, void *runningVariance, double epsilon, void *savedMean, void *savedInverse) {
 	if (cudnnStatus_t s = check(call, mode, x, y, parameters, epsilon)) return s;
@@ -96,7 +96,7 @@ cudnnStatus_t forwardOperands(DnnCall &call, Task &t, Forward *f, cudnnBatchNorm
 	f->bias = t.input("bnBias", parameters, bias);
 	f->y = t.output("y", y, yData, f->beta);
 	if (f->running) {
-		// With factor 1 the old values count for nothing, but they are read and multiplied by 0.
+		// With a factor of 1 the old values do not matter, but they are read and multiplied by 0.
 		f->runningMean = t.inPlace("resultRunningMean", parameters, runningMean);
 		f->runningVariance = t.inPlace("resultRunningVariance", parameters, runningVariance);
 	}
@@ -237,8 +237,8 @@ cudnnStatus_t cudnnBatchNormalizationBackward(cudnnHandle_t handle, cudnnBatchNo
 
 // ---- With an activation fused ------------------------------------------------------
 //
-// As on a GPU the fused forms take half in NHWC only, with channels a multiple of 4, in mode SPATIAL_PERSISTENT. The
-// reserve space holds a byte for each element: whether ReLU let it through.
+// As on a GPU, the fused forms support only half in NHWC, with channels a multiple of 4, in mode SPATIAL_PERSISTENT.
+// The reserve space holds one byte per element, which says whether ReLU let it through.
 
 namespace {
 

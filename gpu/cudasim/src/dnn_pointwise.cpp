@@ -12,7 +12,7 @@ namespace {
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-// clamp is max(x, 0), limited to the ceiling; NaN passes only where it is asked to.
+// clamp is max(x, 0), limited to the ceiling; NaN passes only if the descriptor says so.
 float clamp(const ActivationDesc &a, float x, float ceiling) {
 	if (std::isnan(x)) return a.nan == CUDNN_PROPAGATE_NAN ? x : 0;
 	return std::min(std::max(x, 0.0f), ceiling);
@@ -38,7 +38,7 @@ using namespace sim;
 
 namespace {
 
-// slope is the activation's derivative at x, where it had the value y.
+// slope returns the derivative of the activation at x; y is its value there.
 float slope(const ActivationDesc &a, float x, float y) {
 	switch (a.mode) {
 	case CUDNN_ACTIVATION_SIGMOID: return y * (1 - y);
@@ -114,7 +114,7 @@ cudnnStatus_t cudnnActivationBackward(cudnnHandle_t handle, cudnnActivationDescr
 
 namespace {
 
-// groupSize is the number of neighbouring elements that one softmax is over, in [n][h][w][c].
+// groupSize returns the number of neighbouring elements in [n][h][w][c] that one softmax covers.
 size_t groupSize(cudnnSoftmaxMode_t mode, const TensorDesc &d) {
 	return mode == CUDNN_SOFTMAX_MODE_CHANNEL ? size_t(d.c) : size_t(d.c) * d.h * d.w;
 }
@@ -149,7 +149,7 @@ cudnnStatus_t cudnnSoftmaxForward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t 
 	});
 }
 
-// dx = y (dy - sum y dy), and of the logarithm dx = dy - exp(y) sum dy
+// dx = y (dy - sum y dy), and for the logarithm of softmax dx = dy - exp(y) sum dy
 cudnnStatus_t cudnnSoftmaxBackward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t algo, cudnnSoftmaxMode_t mode, const void *alpha,
 	const cudnnTensorDescriptor_t yDesc, const void *y, const cudnnTensorDescriptor_t dyDesc, const void *dy, const void *beta,
 	const cudnnTensorDescriptor_t dxDesc, void *dx) {
@@ -178,13 +178,13 @@ cudnnStatus_t cudnnSoftmaxBackward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t
 
 // ---- Dropout -----------------------------------------------------------------------
 //
-// Which elements are dropped is this library's own affair, as it is the real one's.
+// The library chooses which elements are dropped, as the real library does.
 
 namespace {
 
 constexpr size_t dropoutStates = 1024;
 
-// random is uniform in [0, 1): the finalizer of SplitMix64 over a counter.
+// random returns a uniform number in [0, 1): the finalizer of SplitMix64 over a counter.
 double random(uint64_t seed, uint64_t call, uint64_t i) {
 	uint64_t z = seed + (call << 40) + i * 0x9E3779B97F4A7C15u;
 	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
@@ -272,12 +272,13 @@ cudnnStatus_t cudnnDropoutBackward(cudnnHandle_t handle, const cudnnDropoutDescr
 
 namespace {
 
-// broadcasts tells whether b can be spread over the shape of c.
+// broadcasts reports whether b can be broadcast to the shape of c.
 bool broadcasts(const TensorDesc &b, const TensorDesc &c) {
 	return (b.n == c.n || b.n == 1) && (b.c == c.c || b.c == 1) && (b.h == c.h || b.h == 1) && (b.w == c.w || b.w == 1);
 }
 
-// Spread gives, for an element of the large tensor, the element of the small one that belongs to it.
+// Spread maps the index of an element of the large tensor to the index of the element of the small
+// tensor that is broadcast to it.
 struct Spread {
 	TensorDesc large, small;
 	size_t operator()(size_t i) const {
@@ -289,7 +290,7 @@ struct Spread {
 
 } // namespace
 
-// C = alpha*A + beta*C, A spread over C's shape.
+// C = alpha*A + beta*C, A broadcast to C's shape.
 cudnnStatus_t cudnnAddTensor(cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t aDesc, const void *A, const void *beta,
 	const cudnnTensorDescriptor_t cDesc, void *C) {
 	DNN_CALL(Current | Queues);
@@ -310,7 +311,7 @@ cudnnStatus_t cudnnAddTensor(cudnnHandle_t handle, const void *alpha, const cudn
 	});
 }
 
-// C = op(alpha1*A, alpha2*B) + beta*C, B spread over A's shape.
+// C = op(alpha1*A, alpha2*B) + beta*C, B broadcast to A's shape.
 cudnnStatus_t cudnnOpTensor(cudnnHandle_t handle, const cudnnOpTensorDescriptor_t opTensorDesc, const void *alpha1,
 	const cudnnTensorDescriptor_t aDesc, const void *A, const void *alpha2, const cudnnTensorDescriptor_t bDesc, const void *B,
 	const void *beta, const cudnnTensorDescriptor_t cDesc, void *C) {
@@ -443,7 +444,7 @@ cudnnStatus_t cudnnGetReductionIndicesSize(cudnnHandle_t handle, const cudnnRedu
 	return 0;
 }
 
-// C = alpha*reduce(A) + beta*C, over the dimensions in which C is 1.
+// C = alpha*reduce(A) + beta*C, over the dimensions in which C has size 1.
 cudnnStatus_t cudnnReduceTensor(cudnnHandle_t handle, const cudnnReduceTensorDescriptor_t reduceTensorDesc, void *, size_t, void *workspace,
 	size_t workspaceSizeInBytes, const void *alpha, const cudnnTensorDescriptor_t aDesc, const void *A, const void *beta,
 	const cudnnTensorDescriptor_t cDesc, void *C) {

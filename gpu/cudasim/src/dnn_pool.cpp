@@ -20,7 +20,7 @@ cudnnStatus_t check(DnnCall &call, const PoolingDesc &p, const TensorDesc &x, co
 
 bool isMax(const PoolingDesc &p) { return p.mode == CUDNN_POOLING_MAX || p.mode == CUDNN_POOLING_MAX_DETERMINISTIC; }
 
-// Window is the part of a pooling window that lies inside of the image.
+// Window is the part of a pooling window that lies inside the image.
 struct Window {
 	int top, bottom, left, right; // ends excluded
 	float divisor;                // of an average
@@ -34,8 +34,8 @@ Window windowAt(const PoolingDesc &p, const TensorDesc &x, int i, int j) {
 	return w;
 }
 
-// each calls f(window, index of x's image and channel, index of y) for all elements of y. An
-// element of x is at base + (row*width + column)*channels.
+// each calls f(window, base, index of y) for all elements of y, where base is the index of the image
+// and channel in x. An element of x is at base + (row*width + column)*channels.
 template <class F> void each(const PoolingDesc &p, const TensorDesc &x, const TensorDesc &y, const F &f) {
 	size_t out = 0;
 	for (int n = 0; n < y.n; n++)

@@ -1,5 +1,5 @@
-// dnn_status.h: what differs between cuDNN 8 and 9. Each build of the library links one of
-// dnn_version8.cpp and dnn_version9.cpp.
+// dnn_status.h: the differences between cuDNN 8 and 9. Each build of the library links one
+// of dnn_version8.cpp and dnn_version9.cpp.
 #pragma once
 #include "include/cudnn.h"
 
@@ -24,9 +24,9 @@ struct DnnVersion {
 	size_t version, cudart;
 	const StatusCode *codes;
 	size_t count;
-	// The parts that a call needs, which the library loads by name as it comes to it.
+	// The parts that a call needs, which the library loads by name at the first such call.
 	const char *operations, *forward, *backward;
-	bool aborts; // the process, where a part is missing
+	bool aborts; // the library aborts the process if a part is missing
 };
 
 extern const DnnVersion dnnVersion;

@@ -1,4 +1,4 @@
-// Tensors of the software cuDNN: layouts, the memory that a descriptor needs, loads and stores.
+// Tensors of the software cuDNN: layouts, the memory that a descriptor covers, loads and stores.
 #include "dnn.h"
 
 #include <algorithm>
@@ -20,7 +20,8 @@ struct Dimension {
 	int size, stride;
 };
 
-// inOrder tells whether the strides are those of a tensor without gaps, innermost dimension first.
+// inOrder reports whether the strides describe a tensor without gaps. The innermost dimension
+// comes first.
 bool inOrder(std::initializer_list<Dimension> innermostFirst) {
 	long long want = 1;
 	for (Dimension d : innermostFirst) {
@@ -30,9 +31,10 @@ bool inOrder(std::initializer_list<Dimension> innermostFirst) {
 	return true;
 }
 
-// runs appends to uses the memory that the dimensions from i on cover, sorted by falling stride.
+// runs appends to uses the memory that the dimensions from i on cover, sorted by decreasing
+// stride.
 void runs(const std::vector<Dimension> &dims, size_t i, Use use, size_t elementBytes, std::vector<Use> *uses) {
-	// The innermost dimensions that lie without gaps are one run.
+	// Innermost dimensions without gaps form one run.
 	size_t inner = dims.size();
 	size_t elements = 1;
 	while (inner > i && size_t(dims[inner - 1].stride) == elements) elements *= size_t(dims[--inner].size);
@@ -206,7 +208,7 @@ cudnnStatus_t Task::run(std::function<void()> body) {
 	char *p = scratch;
 	size_t bytes = scratchBytes;
 	op.run = [body = std::move(body), p, bytes] {
-		if (bytes) memset(p, 0xFF, bytes); // NaN, for whoever takes a workspace for memory of his own
+		if (bytes) memset(p, 0xFF, bytes); // NaN, to expose code that expects the workspace to keep its contents
 		body();
 		return CUDA_SUCCESS;
 	};

@@ -1,4 +1,4 @@
-// cuDNN 9.1.0, and what came with it.
+// cuDNN 9.1.0, and the functions that are new in it.
 #include "dnn_status.h"
 
 #include <cstdio>

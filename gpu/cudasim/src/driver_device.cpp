@@ -12,7 +12,7 @@ const char deviceName[] = "software emulation";
 Device *deviceNumber(Call &call, CUdevice d) {
 	Engine &e = engine();
 	if (d >= 0 && size_t(d) < e.devices.size()) return &e.devices[size_t(d)];
-	call.result = CUDA_ERROR_INVALID_DEVICE; // the user's choice, no finding
+	call.result = CUDA_ERROR_INVALID_DEVICE; // the user's choice, not a finding
 	return nullptr;
 }
 
@@ -50,7 +50,7 @@ int attribute(CUdevice_attribute a, const Device &d, const Settings &s) {
 	case CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY:
 	case CU_DEVICE_ATTRIBUTE_STREAM_PRIORITIES_SUPPORTED:
 	case CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED: return 1;
-	default: return 0; // of clock rates, which nothing here has, too
+	default: return 0; // also for clock rates, which the emulation does not have
 	}
 }
 

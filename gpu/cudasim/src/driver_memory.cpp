@@ -7,7 +7,8 @@ using namespace sim;
 
 namespace {
 
-// isDevice tells memory of the device, managed memory included, from host memory, pinned or not.
+// isDevice reports whether the memory is device memory, which includes managed memory, or host
+// memory, pinned or not.
 bool isDevice(Address p) {
 	Ref<Allocation> a = allocationAt(p);
 	return a && a->kind <= Allocation::Managed;
@@ -17,8 +18,8 @@ bool isDevice(Address p) {
 
 enum class Side { Host, Device, Either };
 
-// Operand is one end of a copy: memory of the emulation, or memory of the program that nobody
-// here knows (pageable).
+// Operand is one end of a copy: memory of the emulation, or memory of the program that the emulation
+// does not know (pageable).
 struct Operand {
 	Address at;
 	bool pageable;
@@ -32,7 +33,8 @@ CUresult operand(Call &call, Address p, size_t bytes, Side side, const char *nam
 	if (o->pageable) {
 		use->bytes = 0;
 		if (p == 0) return call.wrong(CUDA_ERROR_INVALID_VALUE, kind::pointer, std::string(name) + " is the null pointer");
-		// A device pointer that was freed, or one past an allocation's end, is no host memory either.
+		// A device pointer that was freed, or one past an allocation's end, is not host memory
+		// either.
 		std::string what = describe(p);
 		if (what.find("which is no device memory") == std::string::npos)
 			return call.wrong(CUDA_ERROR_INVALID_VALUE, kind::pointer, text("%s is %s", name, what.c_str()));
@@ -54,7 +56,7 @@ CUresult copy(Call &call, Address dst, Side dstSide, Address src, Side srcSide, 
 	if (CUresult r = operand(call, dst, bytes, dstSide, "dst", &to, &op.uses[0], Mode::Write)) return r;
 	if (CUresult r = operand(call, src, bytes, srcSide, "src", &from, &op.uses[1], Mode::Read)) return r;
 	if (!async) {
-		// A copy that the host waits for disturbs a capture like any other wait.
+		// A copy that the host waits for invalidates a capture like any other wait.
 		for (const Ref<Capture> &c : disturbed(call.context.get())) {
 			if (!(c->origin->flags & CU_STREAM_NON_BLOCKING)) continue; // enqueue finds these
 			invalidate(c, call.name());
@@ -67,14 +69,14 @@ CUresult copy(Call &call, Address dst, Side dstSide, Address src, Side srcSide, 
 	void *d = view(dst);
 	const void *p = view(src);
 	if (from.pageable && async && !s->capture) {
-		// The driver too has read pageable memory when it returns.
+		// The real driver, too, has read pageable memory when it returns.
 		auto staged = std::make_shared<std::vector<char>>(static_cast<const char *>(p), static_cast<const char *>(p) + bytes);
 		op.run = [d, staged] { return memcpy(d, staged->data(), staged->size()), CUDA_SUCCESS; };
 	} else {
 		op.run = [d, p, bytes] { return memcpy(d, p, bytes), CUDA_SUCCESS; };
 	}
 	if (CUresult r = enqueue(call, s, std::move(op))) return r;
-	// Copies within the device do not hold up the host, those to pageable memory always do.
+	// The host does not wait for copies within the device, but always for copies to pageable memory.
 	bool hostSide = !isDevice(dst) || !isDevice(src);
 	if (s->capture || !(to.pageable || (!async && hostSide))) return CUDA_SUCCESS;
 	Ref<Context> c = call.context;
@@ -102,7 +104,7 @@ template <class T> CUresult fill(Call &call, Address dst, T value, size_t n, CUs
 
 Address at(const void *p) { return Address(p); }
 
-// freeMemory waits for what still uses the memory, as the driver does, and says so.
+// freeMemory waits for work that still uses the memory, as the driver does, and reports it.
 CUresult freeMemory(Call &call, const Ref<Allocation> &a) {
 	LastUse use;
 	if (unknown(*a, &use))
@@ -162,7 +164,7 @@ CUresult cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned flags) {
 	if (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)
 		return call.wrong(CUDA_ERROR_INVALID_VALUE, kind::argument, text("flags are %u", flags));
 	CUresult r = newMemory(call, dptr, bytesize, Allocation::Managed);
-	if (r == CUDA_SUCCESS) allocationAt(*dptr)->written.mark(0, bytesize); // the host writes it unseen
+	if (r == CUDA_SUCCESS) allocationAt(*dptr)->written.mark(0, bytesize); // the emulation does not see what the host writes
 	return r;
 }
 

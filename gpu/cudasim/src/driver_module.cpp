@@ -18,7 +18,7 @@ CUresult load(Call &call, CUmodule *out, const std::string &ptx) {
 
 Ref<Kernel> kernelOf(Call &call, CUfunction h) { return call.object(engine().functions, h, "function"); }
 
-// writeLog puts a line where cuModuleLoadDataEx was asked to write errors.
+// writeLog writes a line to the error log that the caller passed to cuModuleLoadDataEx.
 void writeLog(CUresult r, const char *image, unsigned n, CUjit_option *options, void **values) {
 	if (r == CUDA_SUCCESS) return;
 	char *buffer = nullptr;
@@ -84,7 +84,8 @@ CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
 	return CUDA_SUCCESS;
 }
 
-// Variables of a module are not emulated: what the program's kernels need comes in parameters.
+// Variables of a module are not emulated: the program's kernels get all they need as
+// parameters.
 CUresult cuModuleGetGlobal_v2(CUdeviceptr *, size_t *, CUmodule hmod, const char *name) {
 	CALL(Current);
 	NOT_NULL(name);

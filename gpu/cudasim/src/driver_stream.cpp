@@ -50,7 +50,7 @@ CUresult cuStreamCreateWithPriority(CUstream *phStream, unsigned flags, int prio
 	return newStream(call, phStream, flags, priority);
 }
 
-// The stream goes on until what is queued is done; its handle is of no use from now on.
+// The stream runs until all queued work is done; its handle is invalid from now on.
 CUresult cuStreamDestroy_v2(CUstream h) {
 	CALL(Current | Anyhow);
 	Ref<Stream> s = call.stream(h);

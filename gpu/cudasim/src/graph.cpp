@@ -1,5 +1,5 @@
-// Stream capture. What is queued on a capturing stream is written down instead; a graph is this list.
-// It is replayed in the order in which it was recorded, which keeps every dependency.
+// Stream capture. Work that is queued on a capturing stream is recorded instead of run; a graph is
+// this list. Replaying it in the recorded order keeps every dependency.
 #include "sim.h"
 
 #include <algorithm>
@@ -21,8 +21,8 @@ void invalidate(const Ref<Capture> &c, const std::string &why) {
 	c->why = why;
 }
 
-// A capture in global mode is disturbed by unsafe calls of any thread, one in thread-local
-// mode by those of its own, and none by a thread that has relaxed its own mode.
+// Unsafe calls on any thread invalidate a capture in global mode; only those on its own thread
+// invalidate one in thread-local mode; and those on a thread in relaxed mode invalidate none.
 std::vector<Ref<Capture>> disturbed(Context *context) {
 	std::vector<Ref<Capture>> all;
 	CUstreamCaptureMode mine = threadCaptureMode();

@@ -1,5 +1,5 @@
-// Kernels run as host code: the folder of the libraries holds the project's .cu files compiled for the host, and a module's
-// PTX says which of them it has, and what their parameters are.
+// Kernels run as host code: the folder of the libraries holds the project's .cu files compiled for the host, and the
+// PTX of a module says which kernels it has and what their parameters are.
 #include "kernels.h"
 #include "trap.h"
 
@@ -16,8 +16,8 @@ namespace sim {
 
 // ---- Host libraries ----------------------------------------------------------------
 
-// A library keeps the block that runs in globals, so one launch at a time enters it. After a launch that was cut off its
-// fibers are of no use: a fresh copy is loaded.
+// A library keeps the current block in globals, so only one launch at a time can use it. After a launch that was cut
+// off, its fibers are unusable, so a new copy of the library is loaded.
 struct HostLibrary {
 	std::string path;
 	void *handle = nullptr;
@@ -74,7 +74,7 @@ void readFolder() {
 	}
 }
 
-// loadCopy loads the library a second time, from a copy in memory, with globals of its own.
+// loadCopy loads the library a second time, from a copy in memory, with its own globals.
 bool loadCopy(HostLibrary &l) {
 	int in = open(l.path.c_str(), O_RDONLY | O_CLOEXEC), out = memfd_create("cudasim-kernels", 0);
 	if (in < 0 || out < 0) return false;
@@ -116,13 +116,13 @@ bool findHostKernel(const std::string &name, HostKernel *k) {
 
 namespace {
 
-// newestPtx is the PTX version that a driver takes: CUDA 11.0 came with 7.0, 12.0 with 8.0, 13.0 with 9.0,
-// and each minor release with the next.
+// newestPtx returns the newest PTX version that a driver accepts: 7.0 with CUDA 11.0, 8.0 with 12.0, 9.0 with 13.0, and
+// one minor version more with each minor release.
 int newestPtx(int driver) {
 	int major = driver / 1000, minor = driver % 1000 / 10;
 	int first = major >= 13 ? 90 : major == 12 ? 80 : major == 11 ? 70 : 60;
 	int last = major == 12 ? 88 : first + 9;
-	// CUDA 12.7 brought 8.6 and 12.8 8.7.
+	// CUDA 12.7 introduced 8.6, and CUDA 12.8 introduced 8.7.
 	int step = major == 12 && minor >= 7 ? minor - 1 : minor;
 	return std::min(first + step, last);
 }
@@ -195,13 +195,13 @@ CUresult checkLimits(Call &call, const Kernel &k, const Grid &g) {
 	return CUDA_SUCCESS;
 }
 
-// Arguments are a kernel's, by value.
+// Arguments are the arguments of a kernel, by value.
 struct Arguments {
 	std::vector<char> bytes;
 	std::vector<void *> pointers;
 };
 
-// gather copies the arguments through a pipe, so that a bad pointer is an error and no fault.
+// gather copies the arguments through a pipe, so that a bad pointer gives an error instead of a fault.
 int gather(const std::vector<iovec> &from, char *to, size_t bytes) {
 	int ends[2];
 	if (pipe(ends) != 0) return -1;
@@ -276,8 +276,8 @@ Address wordAt(const Arguments &a, unsigned parameter, unsigned offset) {
 	return p;
 }
 
-// pointerUses finds the memory that the arguments lead to. Where the PTX takes a parameter for an
-// address it has to be one, or null; elsewhere a word that happens to be an address counts as one.
+// pointerUses finds the memory that the arguments point to. If the PTX uses a parameter as an address, it must be one,
+// or null; any other word that happens to be an address counts as one.
 CUresult pointerUses(Call &call, const Kernel &k, const Arguments &a, Op *op) {
 	for (unsigned i = 0; i < k.entry.sizes.size(); i++) {
 		for (unsigned o = 0; o + 8 <= k.entry.sizes[i]; o += 8) {
@@ -314,7 +314,7 @@ CUresult launch(Call &call, const Ref<Kernel> &k, const Grid &g, const Ref<Strea
 	op.name = k->entry.name;
 	op.launch = op.kernel = true;
 	if (CUresult r = pointerUses(call, *k, *a, &op)) {
-		// As on a GPU, the launch itself succeeds, and the context is lost.
+		// As on a GPU, the launch itself succeeds, but the context is lost.
 		op.uses.clear();
 		op.run = [r] { return r; };
 		return enqueue(call, s, std::move(op));

@@ -9,7 +9,7 @@ namespace sim {
 
 struct HostLibrary;
 
-// HostKernel is a kernel as compiled for the host (kernels/internal/host/cuda_host.h).
+// HostKernel is a kernel compiled for the host (kernels/internal/host/cuda_host.h).
 struct HostKernel {
 	Ref<HostLibrary> library;
 	void (*launch)(unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, size_t, void **) = nullptr;
@@ -39,10 +39,10 @@ struct Grid {
 // findHostKernel looks a kernel up in the libraries of the kernels' folder.
 bool findHostKernel(const std::string &name, HostKernel *k);
 
-// loadModule reads PTX and ties its entries to their host code. It sets call.result.
+// loadModule reads PTX and finds the host code of its entries. It sets call.result.
 Ref<Module> loadModule(Call &call, const std::string &ptx);
 
-// launch checks and queues a kernel. arguments are those of cuLaunchKernel.
+// launch checks and queues a kernel. arguments are as for cuLaunchKernel.
 CUresult launch(Call &call, const Ref<Kernel> &k, const Grid &g, const Ref<Stream> &s, void **parameters, void **extra);
 
 } // namespace sim

@@ -1,9 +1,9 @@
-// Device memory: host memory of its own pages, between pages that fault.
+// Device memory: host memory in separate pages, between pages that fault.
 //
 //     | no access | guard words | data, 256-aligned | guard words | no access |
 //
-// Data lies as near to the end as its alignment lets it, so that most overruns fault at once (trap.cpp), and a short one
-// damages guard words. Freed memory loses its access rights and its address is never given out again.
+// Data lies as near to the end as its alignment allows, so that most overruns fault at once (trap.cpp), and a short
+// overrun damages guard words. Freed memory loses its access rights, and its address is never used again.
 #include "sim.h"
 #include "trap.h"
 
@@ -172,7 +172,7 @@ void release(const Ref<Allocation> &a, const std::string &how) {
 	Engine &e = engine();
 	if (a->kind <= Allocation::Managed) {
 		checkGuard(*a, how);
-		// The pages go back to the system, their addresses stay taken.
+		// The pages go back to the system, but their addresses stay reserved.
 		mmap(a->mapping, a->mappingBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	} else if (a->kind == Allocation::Pinned) {
 		unmapPinned(*a);

@@ -1,5 +1,5 @@
-// numeric.h: the 16-bit floating-point types, and how all of the libraries' arithmetic is done: operands are
-// turned into float32, computed with there, and rounded as they are stored.
+// numeric.h: the 16-bit floating-point types. All arithmetic of the libraries converts operands to float32,
+// computes in float32, and rounds when it stores.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -23,7 +23,7 @@ inline uint32_t toBits(float f) {
 	return b;
 }
 
-// binary16: 1 sign, 5 exponent bits with bias 15, 10 fraction bits.
+// binary16: 1 sign, 5 exponent bits with bias 15, 10 mantissa bits.
 inline float halfToFloat(uint16_t h) {
 	uint32_t sign = uint32_t(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
 	if (exponent == 31) return fromBits(sign | 0x7F800000 | fraction << 13);
@@ -36,8 +36,8 @@ inline float halfToFloat(uint16_t h) {
 inline uint16_t floatToHalf(float f) {
 	uint32_t b = toBits(f), sign = b >> 16 & 0x8000, magnitude = b & 0x7FFFFFFF;
 	if (magnitude > 0x7F800000) return uint16_t(sign | 0x7FFF);
-	if (magnitude >= 0x47800000) return uint16_t(sign | 0x7C00); // 2^16 and above
-	if (magnitude < 0x38800000) { // below 2^-14: adding 1/2 rounds to the last place of a subnormal
+	if (magnitude >= 0x47800000) return uint16_t(sign | 0x7C00); // 2^16 or more
+	if (magnitude < 0x38800000) { // below 2^-14: adding 1/2 rounds to a multiple of the smallest subnormal
 		float sum = fromBits(magnitude) + 0.5f;
 		return uint16_t(sign | (toBits(sum) - 0x3F000000));
 	}
@@ -87,7 +87,7 @@ inline void storeOne(Type t, void *to, float f) {
 	memcpy(to, &h, 2);
 }
 
-// blend writes alpha*f + beta*(what is there); with beta 0 what is there is not read.
+// blend writes alpha*f + beta*(old value); if beta is 0, the old value is not read.
 inline void blend(Type t, void *to, float f, float alpha, float beta) {
 	f *= alpha;
 	if (beta != 0) f += beta * loadOne(t, to);

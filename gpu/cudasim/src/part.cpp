@@ -1,3 +1,3 @@
-// One of the libraries that cuDNN is made of. It is only there to be found.
+// One of the libraries that cuDNN is made of. It exists only to be found.
 extern "C" __attribute__((visibility("default"))) int cudasimPart(void);
 int cudasimPart(void) { return 1; }

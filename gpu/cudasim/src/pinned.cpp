@@ -1,10 +1,10 @@
-// Pinned host memory has two views of the same pages: the one that the program was given,
-// and one for the emulation. While queued work writes or reads it, and the program has not
-// synchronised with that work, the program's view loses the right to be read or written. An access then
-// faults; the handler writes it down, gives the rights back, and the program goes on.
+// Pinned host memory has two views of the same pages: one for the program, and one for the emulation. While
+// queued work uses the memory, and until the program has synchronised with that work, the program's view is
+// protected: against access if the work writes, against writing if it reads. An access then faults; the
+// handler records it and restores the rights, and the program continues.
 //
-// The tables are of fixed size, with a lock that spins, because a signal handler reads them. Nothing that
-// holds the lock touches a program's view.
+// The tables have a fixed size and a spin lock, because a signal handler reads them. No code that holds the
+// lock touches a program's view.
 #include "sim.h"
 #include "trap.h"
 
@@ -35,8 +35,8 @@ struct Pending {
 	int block;
 	size_t from, to;
 	bool written; // by the queued work
-	bool touched; // by the program: reported
-	bool wrote;   // how
+	bool touched; // by the program, and reported
+	bool wrote;   // it was a write
 	bool told;
 	uint64_t stream, number;
 	char name[96];
@@ -45,10 +45,10 @@ struct Pending {
 constexpr int blocks = 4096, pendings = 8192;
 Block block[blocks];
 Pending pending[pendings];
-int blockTop, pendingTop; // entries from here on were never used, or are no longer
+int blockTop, pendingTop; // entries from here on are not in use
 bool freedTouched[blocks], freedTold[blocks];
 
-// The entries that may be in use.
+// Pendings is the range of entries that may be in use.
 struct Pendings {
 	Pending *begin() const { return pending; }
 	Pending *end() const { return pending + pendingTop; }
@@ -79,7 +79,8 @@ void protectPages(const Block &b, size_t from, size_t to, int rights) {
 	mprotect(reinterpret_cast<void *>(b.base + first), std::min(end, b.bytes) - first, rights);
 }
 
-// applyRights sets those of the whole block: none beats reading, reading beats both.
+// applyRights sets the access rights of the whole block: no access takes precedence over read-only, and
+// read-only over full access.
 void applyRights(int i) {
 	const Block &b = block[i];
 	protectPages(b, 0, b.bytes, b.freed ? PROT_NONE : PROT_READ | PROT_WRITE);
@@ -109,7 +110,7 @@ bool mapPinned(Allocation &a) {
 	a.data = static_cast<char *>(ours);
 	a.mapping = program;
 	a.mappingBytes = bytes;
-	a.written.mark(0, a.bytes); // the host writes it unseen
+	a.written.mark(0, a.bytes); // the emulation does not see what the host writes
 	Spin hold;
 	if (blockTop == blocks) return true; // accesses to this one are not watched
 	Block &b = block[blockTop++];
@@ -136,7 +137,7 @@ void protectPinned(const Allocation &a, size_t from, size_t bytes, bool written,
 	int i = blockAt(a.base);
 	if (i < 0) return;
 	for (Pending &p : Pendings()) {
-		// A step that is replayed does the same again: the range stays as it is.
+		// A replayed step uses the same range again: the entry stays as it is.
 		bool same = p.used && !p.touched && p.block == i && p.from == from && p.to == from + bytes && p.written == written;
 		if (!same || p.stream != stream) continue;
 		p.number = number;
@@ -171,18 +172,19 @@ bool pinnedFault(Address at, bool write, bool byProgram) {
 	if (i < 0) return false;
 	size_t offset = size_t(at - block[i].base);
 	if (block[i].freed) {
-		if (!byProgram) return false; // queued work ends there
+		if (!byProgram) return false; // queued work ends with the fault
 		freedTouched[i] = true;
 		protectPages(block[i], offset, offset + 1, PROT_READ | PROT_WRITE);
 		return true;
 	}
 	for (Pending &p : Pendings()) {
 		if (!byProgram || !p.used || p.block != i || p.touched || offset < p.from || offset >= p.to) continue;
-		if (!p.written && !write) continue; // both read
+		if (!p.written && !write) continue; // both only read
 		p.touched = true;
 		p.wrote = write;
 	}
-	// Other pieces of the same pages are the program's to use; so is this one, now that it is written down.
+	// The program may use other parts of the same pages, and this part too, now that the access is
+	// recorded.
 	protectPages(block[i], offset, offset + 1, PROT_READ | PROT_WRITE);
 	return true;
 }

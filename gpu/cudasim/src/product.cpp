@@ -1,4 +1,5 @@
-// The matrix product: tiles of c that stay in registers while a row of b after the other is added to them.
+// The matrix product: tiles of c stay in registers while multiples of one row of b after the other are added
+// to them.
 #include "product.h"
 
 #include <algorithm>

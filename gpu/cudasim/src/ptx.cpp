@@ -1,8 +1,8 @@
-// Reads of PTX what a launch can be held against: the entries, their parameters' sizes, their shared memory,
-// and which parameters are addresses, read or written. Nothing here runs PTX.
+// Reads from PTX what a launch can be checked against: the entries, the sizes of their parameters, their shared
+// memory, and which parameters are addresses that are read or written. Nothing here runs PTX.
 //
-// Where an address goes is followed through the registers without regard to order: a register that is computed from
-// another has all that the other may hold. What is loaded from memory is not followed.
+// Addresses are followed through registers, regardless of the order of instructions: a register computed from
+// another may hold whatever the other may hold. Values loaded from memory are not followed.
 #include "ptx.h"
 
 #include <algorithm>
@@ -56,7 +56,7 @@ unsigned typeBytes(const std::string &t) {
 	return bits == 8 || bits == 16 || bits == 32 || bits == 64 || bits == 128 ? unsigned(bits) / 8 : 0;
 }
 
-// variable reads "… .align 4 .b8 name[64]" and gives its bytes and name.
+// variable reads "… .align 4 .b8 name[64]" and returns its bytes and name.
 unsigned variable(const std::string &declaration, std::string *name) {
 	unsigned bytes = 0;
 	for (const std::string &w : words(declaration, " \t\r\n")) {
@@ -112,7 +112,7 @@ struct Instruction {
 Instruction parseInstruction(const std::string &statement) {
 	Instruction i;
 	std::string s = statement;
-	// Braces that open or close a block are no part of an instruction.
+	// Braces that open or close a block are not part of an instruction.
 	s.erase(0, std::min(s.find_first_not_of(" \t\r\n{}"), s.size()));
 	if (!s.empty() && s[0] == '@') s = trim(s.substr(std::min(s.find_first_of(" \t"), s.size())));
 	size_t space = s.find_first_of(" \t");
@@ -177,7 +177,7 @@ void parseBody(Entry &entry, const std::string &body, const std::map<std::string
 			entry.sharedBytes += variable(statement, &name);
 			continue;
 		}
-		// A label may stand before an instruction.
+		// A label may precede an instruction.
 		size_t label = statement.find(":\n");
 		if (label == std::string::npos) label = statement.find(": ");
 		if (label != std::string::npos) statement = trim(statement.substr(label + 1));
@@ -235,13 +235,13 @@ std::string parseEntry(const std::string &s, size_t at, const std::map<std::stri
 	*end = matching(s, body, '{', '}');
 	if (*end == std::string::npos) return "entry " + e.name + ": its body does not end";
 	std::string inner = s.substr(body + 1, *end - body - 1);
-	// Nested braces group operands and statements; they do not matter here.
+	// Nested braces group operands and statements; they are ignored here.
 	parseBody(e, inner, moduleShared);
 	ptx->entries.push_back(std::move(e));
 	return "";
 }
 
-// moduleVariables finds the .shared variables outside of the entries.
+// moduleVariables finds the .shared variables outside the entries.
 std::map<std::string, unsigned> moduleVariables(const std::string &s) {
 	std::map<std::string, unsigned> all;
 	int depth = 0;

@@ -1,4 +1,4 @@
-// ptx.h: what a module's PTX says about its kernels.
+// ptx.h: what the PTX of a module says about its kernels.
 #pragma once
 #include <string>
 #include <vector>
@@ -16,7 +16,7 @@ struct Entry {
 	std::vector<unsigned> sizes; // of the parameters, in bytes
 	std::vector<PointerParameter> pointers;
 	unsigned sharedBytes = 0;    // static
-	unsigned maxThreads = 1024;  // a block, from .maxntid or .reqntid
+	unsigned maxThreads = 1024;  // per block, from .maxntid or .reqntid
 };
 
 struct Ptx {
@@ -25,7 +25,7 @@ struct Ptx {
 	std::vector<Entry> entries;
 };
 
-// parsePtx reads a module. It returns what is wrong with it, or an empty string.
+// parsePtx reads a module. It returns an error message, or an empty string.
 std::string parsePtx(const std::string &text, Ptx *ptx);
 
 } // namespace sim

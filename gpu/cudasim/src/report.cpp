@@ -1,5 +1,5 @@
-// The report: every mistake of the program under test, one line each. A mistake that comes up
-// again is counted, not repeated.
+// The report: every mistake of the program under test, one per line. A repeated mistake is
+// counted, not written again.
 #include "sim.h"
 
 #include <cstdarg>
@@ -14,7 +14,8 @@ struct Entry {
 	uint64_t times;
 };
 
-// The report has a lock of its own, so that anything may report while it holds the engine's.
+// The report has a lock of its own, so that any code may report while it holds the engine's
+// lock.
 std::mutex mutex;
 std::vector<Entry> entries;
 

@@ -19,8 +19,8 @@ struct Armed {
 	uint64_t seen = 0;
 };
 
-// Both tables are guarded by the engine's lock, but for the entries that static objects
-// make as the libraries are loaded, which is before any call.
+// The engine's lock guards both tables, except while static objects add entries when the libraries are
+// loaded, which is before any call.
 std::vector<Armed> &armed() {
 	static auto *a = new std::vector<Armed>;
 	return *a;

@@ -1,9 +1,10 @@
 // sim.h: the engine of the software CUDA, which libcuda, libcublas and libcudnn of this folder
-// share. It is test support. It keeps devices, contexts, memory, streams and graphs, runs what
-// is queued on threads of the host, and writes down every mistake that it sees (report.cpp).
+// share. It is test support. It keeps devices, contexts, memory, streams and graphs, runs
+// queued work on threads of the host, and records every mistake that it detects (report.cpp).
 //
 // One mutex guards all of it. An exported function holds it from its Call to its end, except
-// where it waits; what runs on a stream's thread takes it before and after, not while it computes.
+// while it waits; work on a stream's thread takes it before and after it computes, not
+// meanwhile.
 #pragma once
 #include "include/cuda.h"
 
@@ -53,10 +54,10 @@ constexpr char abort[] = "would-abort";
 // text is sprintf into a string.
 std::string text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-// found writes a mistake down. where is the function or kernel.
+// found records a mistake. where is the function or kernel.
 void found(const char *kind, const std::string &where, const std::string &what);
 
-// findings returns the report, a line each; clearFindings empties it.
+// findings returns the report, one finding per line; clearFindings empties it.
 std::string findings();
 void clearFindings();
 
@@ -65,22 +66,22 @@ void clearFindings();
 struct Settings {
 	int devices = 1;
 	size_t memory = size_t(1) << 30; // of each device, in bytes
-	size_t used = 0;                 // of it, by another process
-	bool busy = false;               // held by another process, in exclusive mode
+	size_t used = 0;                 // used by another process
+	bool busy = false;               // another process holds the device in exclusive mode
 	int driver = 12080;
 	int cc = 80;          // compute capability, times 10
 	unsigned delay = 0;   // before each launch, in microseconds
-	std::map<std::string, unsigned> slow; // the same, of what these functions and kernels queue
+	std::map<std::string, unsigned> slow; // the same, for work that these functions and kernels queue
 	int order = 0;        // of threads and blocks: 0 ascending, 1 descending
 	std::string kernels;  // folder of the kernels' host libraries; empty: this library's own
 	std::string report;   // file to which findings are appended
 };
 
-// configure reads settings from a text (README.md, "Settings"). It returns what is wrong
-// with it, or an empty string. Faults are armed from then on; their counts start at zero.
+// configure reads settings from a text (README.md, "Settings"). It returns an error message,
+// or an empty string. Faults are armed from then on, and count calls from zero.
 std::string configure(const std::string &settings);
 
-// Fault is an error that a test asked for.
+// Fault is an error that a test has requested.
 struct Fault {
 	std::string code; // as written, unless it is a number
 	int number = 0;   // of the function's own library, or of the driver
@@ -95,7 +96,8 @@ struct Function {
 	uint64_t calls = 0;
 };
 
-// faultFor returns the fault that this call of the function, or run of the kernel, is to have.
+// faultFor returns the fault requested for this call of the function or this run of the
+// kernel.
 std::optional<Fault> faultFor(const std::string &name);
 void disarm();
 uint64_t callsOf(const std::string &name);
@@ -103,11 +105,11 @@ uint64_t callsOf(const std::string &name);
 const char *errorName(CUresult r); // nullptr for an unknown one
 const char *errorText(CUresult r);
 std::optional<CUresult> errorNamed(const std::string &name); // with or without CUDA_ERROR_
-bool sticky(CUresult r); // an error after which a context is of no use
+bool sticky(CUresult r); // an error that makes the context unusable
 
 // ---- Handles ----------------------------------------------------------------------
 
-void *freshHandle(); // never given out before, and no memory behind it
+void *freshHandle(); // never used before, and not an address of memory
 
 // Handles finds the object behind a handle, and remembers those that were destroyed.
 template <class T> class Handles {
@@ -133,19 +135,19 @@ private:
 
 // ---- Memory: memory.cpp, written.cpp, pinned.cpp -----------------------------------
 
-// Clock says of each stream up to which piece of work its completion is known.
+// Clock holds, for each stream, the last piece of work that is known to be done.
 using Clock = std::unordered_map<uint64_t, uint64_t>;
 void merge(Clock &into, const Clock &from);
 
-// Written is the shadow of a buffer: one bit a byte, set once the byte was written. What a
-// kernel writes is not seen; it shows by the poison that is gone (written.cpp).
+// Written is the shadow of a buffer: one bit per byte, set once the byte has been written. The
+// writes of kernels are not seen, but detected because the poison is gone (written.cpp).
 class Written {
 public:
 	explicit Written(size_t bytes) : size(bytes) {}
 	void mark(size_t from, size_t bytes);
 	// gap returns the first byte in the range that was never written, or `none`.
 	size_t gap(size_t from, size_t bytes, const char *data, bool kernelsRan);
-	// any tells whether some byte of the range was written.
+	// any reports whether any byte of the range was written.
 	bool any(size_t from, size_t bytes, const char *data, bool kernelsRan);
 	static constexpr size_t none = ~size_t(0);
 
@@ -154,7 +156,7 @@ private:
 	void absorb(size_t granule, const char *data);
 	size_t size;
 	bool all = false;
-	std::vector<uint64_t> bits; // empty: nothing written, or with `all` everything
+	std::vector<uint64_t> bits; // if empty, nothing was written, or with `all` everything
 };
 
 // LastUse is the last work queued on one stream that may touch an allocation.
@@ -168,7 +170,7 @@ struct Allocation {
 	Kind kind;
 	Address base;
 	size_t bytes;
-	char *data; // where the emulation reads and writes it: base, or the second view of pinned memory
+	char *data; // the address that the emulation uses: base, or the second view of pinned memory
 	Context *context;
 	std::string origin; // "cuMemAlloc_v2 number 7"
 	uint64_t kernelsBefore = 0;
@@ -186,9 +188,9 @@ struct Allocation {
 
 constexpr uint32_t poisonWord = 0xFFA5FFC3; // NaN as float32, and as two float16 or bfloat16
 
-enum class Mode { Read, Write, ReadWrite, Touch }; // Touch: a kernel may do anything with it
+enum class Mode { Read, Write, ReadWrite, Touch }; // Touch: a kernel may read and write it
 
-// Use is what a piece of work does with memory: `count` runs of `bytes`, `stride` apart.
+// Use describes the use of memory by a piece of work: `count` runs of `bytes`, `stride` apart.
 struct Use {
 	Mode mode;
 	Address at;
@@ -201,8 +203,8 @@ struct Use {
 
 class Call;
 
-// resolve finds the allocation of a use and holds its range against it. It reports what is
-// wrong, and then returns CUDA_ERROR_INVALID_VALUE.
+// resolve finds the allocation of a use and checks the range against it. If something is
+// wrong, it reports that and returns CUDA_ERROR_INVALID_VALUE.
 CUresult resolve(Call &call, Use &use);
 
 Ref<Allocation> allocationAt(Address p);           // live, or null
@@ -213,8 +215,9 @@ void release(const Ref<Allocation> &a, const std::string &how);
 void checkGuards(const std::string &after);
 size_t bytesInUse(int device);
 
-// Pinned memory is mapped twice: the program's view loses its access rights while queued work
-// uses it and the program has not synchronised; a fault there is a finding (pinned.cpp).
+// Pinned memory is mapped twice: while queued work uses it, and until the program has
+// synchronised with that work, the program's view is protected; a fault there is a finding
+// (pinned.cpp).
 bool mapPinned(Allocation &a);
 void unmapPinned(Allocation &a);
 void protectPinned(const Allocation &a, size_t from, size_t bytes, bool written, uint64_t stream, uint64_t number,
@@ -224,15 +227,15 @@ void collectPinnedFindings();
 
 // ---- Work, streams, events: stream.cpp ---------------------------------------------
 
-// Op is a piece of work, as it is queued or recorded.
+// Op is a piece of work, queued or recorded.
 struct Op {
 	std::string name;
 	std::vector<Use> uses;
 	std::vector<std::pair<unsigned, size_t>> inputs; // of a kernel: parameters it only reads, and their uses
 	std::function<CUresult()> run;   // on the stream's thread, without the lock
 	std::function<void()> finish;    // after it, with the lock
-	bool launch = false;             // of a kernel, own or a library's: takes the delay
-	bool kernel = false;             // one of our own
+	bool launch = false;             // launches a kernel, of the program or of a library, so the delay applies
+	bool kernel = false;             // a kernel of the program
 	Ref<std::vector<Op>> nodes;      // of a graph, instead of run
 };
 
@@ -251,7 +254,7 @@ struct Stream {
 	bool legacy = false;
 	std::deque<Queued> queue;
 	uint64_t queued = 0, done = 0;
-	Clock clock; // what is known to be done before the next piece of work
+	Clock clock; // the work that is known to be done before the next piece of work
 	std::vector<std::pair<Ref<Stream>, uint64_t>> waits; // for the next piece of work
 	bool stop = false;
 	Ref<Capture> capture;
@@ -269,14 +272,14 @@ struct Event {
 	Ref<Capture> capture;
 };
 
-// enqueue checks the uses and queues the work, or records it where the stream captures.
+// enqueue checks the uses and queues the work, or records it if the stream is capturing.
 CUresult enqueue(Call &call, const Ref<Stream> &s, Op op);
-// synchronise waits for all that is queued on s, and lets the program know it.
+// synchronise waits for all work queued on s, and notes that the program knows it to be done.
 void synchronise(Call &call, const Ref<Stream> &s);
 void startStream(const Ref<Stream> &s);
 void wait(Call &call, const Ref<Stream> &s, uint64_t number);
 void programKnows(const Clock &c);
-bool unknown(const Allocation &a, LastUse *use); // whether work may still use it, for all the program knows
+bool unknown(const Allocation &a, LastUse *use); // whether work may still use it, as far as the program knows
 
 // ---- Capture and graphs: graph.cpp -------------------------------------------------
 
@@ -287,8 +290,8 @@ struct Capture {
 	bool invalid = false;
 	std::string why;
 	std::vector<Op> nodes;
-	std::vector<Ref<Stream>> joined; // other streams drawn in by events
-	std::vector<Stream *> unjoined;  // of these, with work that the origin has not waited for
+	std::vector<Ref<Stream>> joined; // other streams that joined through events
+	std::vector<Stream *> unjoined;  // those of them with work that the origin has not waited for
 };
 
 struct Graph {
@@ -297,7 +300,7 @@ struct Graph {
 };
 
 unsigned long thisThread();
-// invalidate ends what every capture that a call of this kind disturbs could have become.
+// invalidate makes every capture invalid that a call of this kind disturbs.
 void invalidate(const Ref<Capture> &c, const std::string &why);
 // disturbed returns the captures that an unsafe call on this thread breaks.
 std::vector<Ref<Capture>> disturbed(Context *c);
@@ -346,7 +349,7 @@ struct Engine {
 	Handles<Kernel> functions;
 	Handles<Graph> graphs, executables;
 	std::vector<Ref<Capture>> captures; // under way
-	// Libraries add what they hold in a context, to be listed when it goes.
+	// Libraries add a function that lists what they hold in a context when it ends.
 	std::vector<std::function<std::vector<std::string>(Context *)>> holders;
 };
 
@@ -371,8 +374,8 @@ enum Needs : unsigned {
 	Anyhow = 16,     // works in a context that has failed
 };
 
-// Call is one call of an exported function: it takes the lock, counts, and finds out whether
-// the call can go on.
+// Call is one call of an exported function: it takes the lock, counts the call, and decides
+// whether the call can proceed.
 class Call {
 public:
 	Call(Function &f, unsigned needs);
@@ -387,7 +390,7 @@ public:
 	// wrong reports a mistake and returns r.
 	CUresult wrong(CUresult r, const char *kind, const std::string &what);
 
-	// stream, event, … find what is behind a handle, or report and set result.
+	// stream, event, … find the object behind a handle, or report a mistake and set result.
 	Ref<Stream> stream(CUstream h);
 	Ref<Event> event(CUevent h);
 	template <class T> Ref<T> object(const Handles<T> &table, const void *h, const char *noun) {

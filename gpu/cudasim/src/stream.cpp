@@ -1,8 +1,8 @@
-// Streams. Each runs what is queued on it in order, on a thread of its own. Work that must wait for
-// other streams names a piece of work there; a piece of work always waits for earlier ones, so nothing can lock up.
+// Streams. Each stream has a thread, which runs the queued work in order. Work that must wait for another stream refers
+// to a piece of work there; a piece of work only ever waits for earlier work, so deadlock is impossible.
 //
-// What the program knows to be done is kept as a clock of one number a stream. Work that has in fact been done, but that
-// the program has not synchronised with, counts as pending: findings do not depend on timing.
+// A clock with one number per stream records which work the program knows to be done. Work that is in fact done, but
+// with which the program has not synchronised, counts as pending, so findings do not depend on timing.
 #include "sim.h"
 #include "trap.h"
 
@@ -16,7 +16,7 @@ namespace sim {
 
 namespace {
 
-// prepare checks an op's memory as it is about to run, with the lock.
+// prepare checks the memory of an op that is about to run. The caller holds the lock.
 CUresult prepare(Op &op) {
 	for (Use &u : op.uses) {
 		if (!u.memory) continue;
@@ -55,7 +55,7 @@ void markWritten(const Op &op) {
 	}
 }
 
-// perform runs one piece of work. The lock is held before and after, not meanwhile.
+// perform runs one piece of work. The lock is held before and after the work, but not during it.
 CUresult perform(std::unique_lock<std::mutex> &lock, Op &op) {
 	if (op.nodes) {
 		for (Op &node : *op.nodes)
@@ -109,7 +109,7 @@ void streamMain(Ref<Stream> s) {
 		Queued q = std::move(s->queue.front());
 		s->queue.pop_front();
 		Context &c = *s->context;
-		// After an error what is still queued is dropped.
+		// After an error, all work that is still queued is dropped.
 		if (c.error == CUDA_SUCCESS) {
 			if (CUresult r = perform(lock, q.op)) fail(c, r, q.op.name);
 		} else if (q.op.finish) {
@@ -122,7 +122,8 @@ void streamMain(Ref<Stream> s) {
 	leaveStreamThread();
 }
 
-// order makes the next piece of work on s wait as the legacy stream demands: it waits for all blocking streams, and they for it.
+// order makes the next piece of work on s wait as the rules of the legacy stream require: it waits for all blocking
+// streams, and they wait for it.
 void order(const Ref<Stream> &s) {
 	for (const Ref<Stream> &other : s->context->streams) {
 		bool related = s->legacy ? !(other->flags & CU_STREAM_NON_BLOCKING) : other->legacy && !(s->flags & CU_STREAM_NON_BLOCKING);
@@ -132,7 +133,7 @@ void order(const Ref<Stream> &s) {
 	}
 }
 
-// note writes down that the work with this number may use the memory.
+// note records that the work with this number may use the memory.
 void note(const Op &op, uint64_t stream, uint64_t number) {
 	for (const Use &u : op.uses) {
 		if (!u.memory) continue;
@@ -161,7 +162,7 @@ CUresult record(Call &call, const Ref<Stream> &s, Op op) {
 	return CUDA_SUCCESS;
 }
 
-// implicit tells whether work on the legacy stream would have to wait for a stream that captures.
+// implicit reports whether work on the legacy stream would have to wait for a capturing stream.
 CUresult implicit(Call &call, const Ref<Stream> &s) {
 	if (!s->legacy) return CUDA_SUCCESS;
 	for (const Ref<Capture> &c : engine().captures) {

@@ -1,6 +1,7 @@
-// Bad accesses. A kernel that leaves its buffers faults, as on a GPU: the handler
+// Bad accesses. A kernel that accesses memory outside its buffers faults, as on a GPU: the handler
 // jumps out of it, and the launch ends with an illegal address. A program that touches pinned
-// memory which queued work still uses faults too: that is written down, and it goes on.
+// memory that queued work still uses faults too: the handler records that, and the program
+// continues.
 #include "trap.h"
 
 #include <atomic>
@@ -56,7 +57,7 @@ void passOn(int signal, siginfo_t *info, void *context) {
 	if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN) return old.sa_handler(signal);
 	struct sigaction standard = {};
 	standard.sa_handler = SIG_DFL;
-	sigaction(signal, &standard, nullptr); // the access comes again, and ends the process
+	sigaction(signal, &standard, nullptr); // the access is repeated, and ends the process
 }
 
 void handler(int signal, siginfo_t *info, void *context) {
@@ -92,7 +93,7 @@ void enterStreamThread() {
 	stack.ss_sp = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	stack.ss_size = size;
 	if (stack.ss_sp != MAP_FAILED) sigaltstack(&stack, nullptr);
-	// The process's other signals are for threads of the program.
+	// All other signals of the process go to the program's threads.
 	sigset_t all;
 	sigfillset(&all);
 	for (int s : signals) sigdelset(&all, s);

@@ -1,9 +1,9 @@
-// The shadow of a buffer: which of its bytes were ever written.
+// The shadow of a buffer records which of its bytes were ever written.
 //
-// Copies, memsets and the libraries' operations say what they write. A kernel's writes are not seen, but memory
-// begins as poison: bytes that are marked unwritten and no longer poison were written by a
-// kernel. A kernel that writes a few bytes may by chance write the poison itself, so once a kernel
-// has run a gap needs four bytes of poison, in an aligned group of eight that is not written otherwise.
+// Copies, memsets and the libraries' operations declare what they write. The writes of a kernel are not seen,
+// but memory is initialised with poison: bytes that are marked unwritten but are no longer poison were written
+// by a kernel. A kernel may by chance write a few bytes that equal the poison. So after a kernel has run, a gap
+// counts only if it has four bytes of poison in an aligned group of eight bytes with no other writes.
 #include "sim.h"
 
 #include <cstring>
@@ -35,7 +35,7 @@ void Written::mark(size_t from, size_t bytes) {
 	}
 }
 
-// absorb marks the group of eight bytes at `at` where a kernel has written it.
+// absorb marks the group of eight bytes at `at` if a kernel has written it.
 void Written::absorb(size_t at, const char *data) {
 	size_t end = std::min(at + group, size), poison = 0, open = 0;
 	for (size_t i = at; i < end; i++) {

@@ -26,34 +26,34 @@
 //     void host_set_order(int order);                     // see "Order"
 //     void host_set_failure(void (*f)(const char *line)); // called for a mistake, see "Mistakes"
 //
-// host_launch_K returns when all threads have run. One launch at a time: threadIdx and shared
-// memory are plain globals, so a library must not be entered by two threads of the host at once.
+// host_launch_K returns when all threads have run. threadIdx and shared memory are plain globals, so two
+// threads of the host must not call a library at the same time.
 //
-// How it runs. Blocks run one after the other, and the threads of a block one after the other,
-// each as a plain call. A thread that reaches __syncthreads or a shuffle before the others is
-// set aside: its fiber (a stack of its own) waits, and another fiber goes on with the threads that have not
-// begun. So a kernel without barriers never switches stacks.
+// How it runs. Blocks run one after the other, and the threads of a block one after the other, each as a
+// plain call. A thread that reaches __syncthreads or a shuffle before the others is set aside: its fiber (a
+// separate stack) waits, and another fiber runs the threads that have not begun. So a kernel without
+// barriers never switches stacks.
 //
-// Order. 0 runs blocks, and threads between two barriers, in ascending order of their index; 1 in descending order.
-// A GPU promises no order, so a kernel must give the same result in both: one that does not
-// lacks a __syncthreads.
+// Order. 0 runs blocks, and threads between two barriers, in ascending order of their index; 1 in
+// descending order. A GPU promises no order, so a kernel must give the same result in both; if it does not,
+// a __syncthreads is missing.
 //
-// Mistakes that CUDA leaves undefined end in one line of text for the failure function, which must not
-// return; without one the line goes to stderr and the process aborts. They are: launches outside of the
-// limits of compute capability 7.5, a barrier or a shuffle that some of its threads never reach, a shuffle
-// in a warp that is not full.
+// Mistakes. Mistakes whose effect CUDA leaves undefined are reported as one line of text to the failure
+// function, which must not return; without such a function the line goes to stderr and the process aborts.
+// They are: a launch beyond the limits of compute capability 7.5, a barrier or a shuffle that some of its
+// threads never reach, and a shuffle in a warp that is not full.
 //
-// What of CUDA C++ there is: threadIdx, blockIdx, blockDim, gridDim, warpSize; __global__,
-// __device__, __host__, __forceinline__, __launch_bounds__, __constant__, static __shared__; for dynamic
-// shared memory DYNAMIC_SHARED(type, name), which a source that needs it defines for the GPU as
-// extern __shared__ type name[]; __syncthreads; __shfl_sync, __shfl_down_sync, __shfl_xor_sync; atomicAdd
-// on int and unsigned; __half, __nv_bfloat16 and their conversions; the functions at the end of this file.
-// Mathematical functions are the host's. A product and a sum are two roundings here (compile with
-// -ffp-contract=off), and one where the GPU's compiler contracts them.
+// Supported parts of CUDA C++: threadIdx, blockIdx, blockDim, gridDim, warpSize; __global__, __device__,
+// __host__, __forceinline__, __launch_bounds__, __constant__, static __shared__; for dynamic shared memory
+// DYNAMIC_SHARED(type, name), which a source that needs it defines for the GPU as extern __shared__ type
+// name[]; __syncthreads; __shfl_sync, __shfl_down_sync, __shfl_xor_sync; atomicAdd on int and unsigned;
+// __half, __nv_bfloat16 and their conversions; the functions at the end of this file. Mathematical
+// functions are the host's. A product and a sum round twice here (compile with -ffp-contract=off), but only
+// once if the GPU's compiler contracts them.
 #ifndef TRAINER_CUDA_HOST_H
 #define TRAINER_CUDA_HOST_H
 
-// Fortified longjmp takes a switch of stacks for an error.
+// The fortified longjmp would report a switch of stacks as an error.
 #undef _FORTIFY_SOURCE
 #ifndef _XOPEN_SOURCE
 #define _XOPEN_SOURCE 700
@@ -87,7 +87,7 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-// Sources can tell the two compilations apart by this.
+// With this macro, sources can tell the two compilations apart.
 #define CUDA_HOST 1
 
 #define __global__
@@ -133,7 +133,7 @@ struct Call {
 	void **args;
 };
 
-// A stack on which threads run, and the thread that it carries now.
+// A stack on which threads run, and its current thread.
 struct Fiber {
 	ucontext_t context;
 	jmp_buf saved;
@@ -143,19 +143,19 @@ struct Fiber {
 	size_t size;
 };
 
-// All there is of the block that runs.
+// The state of the current block.
 struct Block {
 	Call call;
-	unsigned threads, next, ended; // next: how many have begun
-	unsigned fibers;               // how many are in use
+	unsigned threads, next, ended; // next: number of threads that have begun
+	unsigned fibers;               // number in use
 	unsigned atBarrier;
 	unsigned atWarp[maxThreads / 32];
-	// Values of a shuffle, [warp][turn][lane]: two turns, as one lane may be at the next
-	// shuffle while another has still to read. It cannot be two ahead.
+	// Values of a shuffle, [warp][turn][lane]: two turns, because one lane may be at the next shuffle while
+	// another still has to read. It cannot be two shuffles ahead.
 	uint64_t lane[maxThreads / 32][2][32];
 	unsigned turn[maxThreads];
 	Fiber *carrier[maxThreads]; // of each thread
-	// Fibers that can go on, in their order. Each is in it once at most.
+	// Fibers that can continue, in order. Each is in the list at most once.
 	Fiber *ready[maxThreads];
 	unsigned firstReady, readies;
 	Fiber *current;
@@ -168,9 +168,9 @@ alignas(16) inline unsigned char dynamicShared[maxShared];
 
 // ---- Switching stacks --------------------------------------------------------------
 //
-// A fiber begins by setcontext, and from then on _setjmp and _longjmp switch: they leave
-// the signal mask alone, which spares two system calls. AddressSanitizer wants swapcontext, and
-// to be told.
+// A fiber begins with setcontext, and from then on _setjmp and _longjmp switch: they leave the signal mask
+// alone, which saves two system calls. AddressSanitizer needs swapcontext, and has to be told about each
+// switch.
 
 #ifdef CUDA_HOST_ASAN
 inline Fiber *leaving;
@@ -204,7 +204,7 @@ inline void switchTo(Fiber *to) {
 		block.call.name, blockIdx.x, blockIdx.y, blockIdx.z, block.threads, block.atBarrier, atWarp, block.ended);
 }
 
-// place makes thread t, counted in the block, the one that runs.
+// place makes thread t of the block the current thread.
 inline void place(unsigned t) {
 	threadIdx = {t % blockDim.x, t / blockDim.x % blockDim.y, t / (blockDim.x * blockDim.y)};
 }
@@ -217,7 +217,7 @@ inline Fiber *newFiber() {
 	void *stack = mmap(nullptr, stackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
 	if (stack == MAP_FAILED) fail("no memory for the stack of a thread");
 	f->stack = stack;
-	f->size = stackSize - (f - fiber) % 128 * 320; // or all would lie in the same lines of the cache
+	f->size = stackSize - (f - fiber) % 128 * 320; // otherwise all stacks would compete for the same cache lines
 	getcontext(&f->context);
 	f->context.uc_stack.ss_sp = stack;
 	f->context.uc_stack.ss_size = f->size;
@@ -226,8 +226,8 @@ inline Fiber *newFiber() {
 	return f;
 }
 
-// following returns the fiber that goes on: one that is ready, or else a new one for the
-// threads that have not begun.
+// following returns the fiber to run next: one that is ready, otherwise a new one for the threads that have
+// not begun.
 inline Fiber *following() {
 	if (block.readies > 0) {
 		block.readies--;
@@ -237,7 +237,7 @@ inline Fiber *following() {
 	return newFiber();
 }
 
-// fiberMain runs threads that have not begun until there are none, block after block.
+// fiberMain runs threads that have not begun until all have, block after block.
 inline void fiberMain() {
 	arrived(nullptr);
 	for (;;) {
@@ -254,14 +254,14 @@ inline void fiberMain() {
 	}
 }
 
-// wait sets the running thread aside until another makes it ready.
+// wait sets the current thread aside until another makes it ready.
 inline void wait() {
 	Fiber *f = block.current;
 	switchTo(following());
 	place(f->thread);
 }
 
-// release makes ready the threads [from, to) but for the running one.
+// release makes the threads [from, to) ready, except the current one.
 inline void release(unsigned from, unsigned to) {
 	for (unsigned i = from; i < to; i++) {
 		Fiber *f = block.carrier[order ? from + to - 1 - i : i];
@@ -331,7 +331,7 @@ template <class... P> unsigned parameters(void (*)(P...), unsigned *sizes, unsig
 	return sizeof...(P);
 }
 
-// shuffle returns what lane `from` of the warp gave, once all lanes have given theirs.
+// shuffle returns the value of lane `from` of the warp, once all lanes have given their values.
 template <class T> T shuffle(unsigned mask, T value, unsigned from) {
 	static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles move 4 or 8 bytes");
 	unsigned t = block.current->thread, warp = t / 32;
@@ -402,8 +402,8 @@ inline float __fadd_rn(float a, float b) { return a + b; }
 struct __half { unsigned short bits; };
 struct __nv_bfloat16 { unsigned short bits; };
 
-// binary16 has 5 exponent bits with bias 15 and 10 fraction bits. The bits are placed
-// where float32 has them, and the exponent is made up by an exact product.
+// binary16 has 5 exponent bits with bias 15 and 10 mantissa bits. The bits are shifted to their place in a
+// float32, and an exact multiplication corrects the exponent.
 inline float __half2float(__half h) {
 	unsigned magnitude = (h.bits & 0x7FFFu) << 13;
 	unsigned b = __float_as_uint(__uint_as_float(magnitude) * 0x1p112f);
@@ -416,8 +416,8 @@ inline __half __float2half_rn(float x) {
 	unsigned b = __float_as_uint(x), sign = b >> 16 & 0x8000u;
 	b &= 0x7FFFFFFFu;
 	if (b > 0x7F800000u) return {0x7FFF};
-	if (b >= 143u << 23) return {(unsigned short)(sign | 0x7C00u)}; // 2^16 and above
-	if (b < 113u << 23) { // below 2^-14 the spacing is 2^-24, the last place of 1/2
+	if (b >= 143u << 23) return {(unsigned short)(sign | 0x7C00u)}; // 2^16 or more
+	if (b < 113u << 23) { // below 2^-14 the spacing is 2^-24, the last place of a number near 1/2
 		float sum = __uint_as_float(b) + 0.5f;
 		return {(unsigned short)(sign | (__float_as_uint(sum) - 0x3F000000u))};
 	}

@@ -7,12 +7,13 @@
 //
 //	C[i][j] += sum_k A[i][k] * B[k][j],   0 <= i < mr, 0 <= j < n
 //
-// or, with set, puts it in place of the tile, added to the bias where there is one. k runs in segments, after each of which A and B move on by a step of their own: with the
-// rows of a filter, or of an image, as segments a convolution needs no copy of its patches.
+// With set it overwrites the tile instead, and adds the bias if there is one. k runs in
+// segments, after each of which A and B advance by a step of their own: with the rows of a
+// filter, or of an image, as segments, a convolution needs no im2col matrix.
 //
-// There is one for each number of rows up to the largest tile that the registers hold, for
-// one and two vectors of columns, and for A by rows (N) and by columns (T). The last
-// vector is masked, so no element outside the n columns is read or written.
+// There is one micro-kernel for each number of rows up to the largest tile that fits in the
+// registers, for one and for two vectors of columns, and for A by rows (N) and by columns
+// (T). The last vector is masked, so no element outside the n columns is read or written.
 package main
 
 import (
@@ -43,7 +44,7 @@ func main() {
 	Generate()
 }
 
-// name is such as avx512N14x2: instruction set, layout of A, rows x vectors.
+// name returns a name such as avx512N14x2: instruction set, layout of A, rows x vectors.
 func name(set string, mr, vectors int, trans bool) string {
 	layout := "N"
 	if trans {
@@ -52,11 +53,12 @@ func name(set string, mr, vectors int, trans bool) string {
 	return fmt.Sprintf("%s%s%dx%d", set, layout, mr, vectors)
 }
 
-// unroll is the number of steps of k in one group of the main loop.
+// unroll is the number of steps of k per iteration of the main loop.
 const unroll = 4
 
-// operandA yields the addresses of A's elements: for layout N rows are lda apart and k
-// steps by one element, for layout T rows are adjacent and k steps by lda.
+// operandA computes the addresses of the elements of A. In layout N, rows are lda apart and
+// a step of k is one element; in layout T, rows are adjacent and a step of k is lda
+// elements.
 type operandA struct {
 	trans   bool
 	mr      int
@@ -87,7 +89,7 @@ func loadA(mr int, trans bool) *operandA {
 	return a
 }
 
-// at is element (row i, step k of the group).
+// at returns the address of the element in row i at step k of the group.
 func (a *operandA) at(i, k int) Op {
 	if a.trans {
 		return Mem{Base: a.current, Disp: 4 * i}
@@ -107,14 +109,14 @@ func (a *operandA) at(i, k int) Op {
 	return m
 }
 
-// step moves on after one k, group after a group of them.
+// step advances by one k, and group by a group of them.
 func (a *operandA) step() {
 	if a.trans {
 		ADDQ(a.s, a.current)
 	}
 }
 
-// add moves on by a register's bytes.
+// add advances by the bytes in a register.
 func (a *operandA) add(bytes Register) {
 	if a.trans {
 		ADDQ(bytes, a.current)
@@ -134,11 +136,13 @@ func (a *operandA) group(steps int) {
 	}
 }
 
-// loop emits body for every k of every segment: groups of unroll steps, then single steps.
+// loop emits body for every k of every segment: in groups of unroll steps, then in single
+// steps.
 func loop(a *operandA, b, ldb Register, body func(step int)) {
 	segment, groups, singles, done := "segment", "groups", "singles", "done"
-	// What is left to add to A and B at the end of a segment: the step from one segment's
-	// beginning to the next's, less what the steps of k have added.
+	// restA and restB are what remains to be added to A and B at the end of a segment: the
+	// distance from the beginning of one segment to the beginning of the next, minus what
+	// the steps of k have added.
 	k := Load(Param("k"), GP64())
 	restA, restB := Load(Param("stepA"), GP64()), Load(Param("stepB"), GP64())
 	SHLQ(Imm(2), restA)
@@ -187,8 +191,8 @@ func loop(a *operandA, b, ldb Register, body func(step int)) {
 
 const signature = "func(segments, k int, a *float32, lda, stepA int, b *float32, ldb, stepB int, c *float32, ldc int, n int, set int, bias *float32)"
 
-// avx512 emits a kernel with mr x vectors accumulators of 16 lanes: 28 of the 32
-// registers for the largest tile, two for B, two for A's broadcasts.
+// avx512 emits a kernel with mr x vectors accumulators of 16 lanes: for the largest tile
+// these take 28 of the 32 registers; two more are for B, and two for broadcasts of A.
 func avx512(mr, vectors int, trans bool) {
 	TEXT(name("avx512", mr, vectors, trans), NOSPLIT, signature)
 	Doc(fmt.Sprintf("C[%d x n] += A B, or = bias + A B, with AVX-512F, %d < n <= %d.", mr, 16*(vectors-1), 16*vectors))
@@ -246,7 +250,7 @@ func avx512(mr, vectors int, trans bool) {
 				VPXORD(acc(i, v), acc(i, v), acc(i, v))
 			}
 		}
-		// C is only needed at the end: ask for its lines now.
+		// C is only needed at the end: prefetch its cache lines now.
 		forC(func(_, _ int, m Mem) { PREFETCHT0(m) })
 	})
 
@@ -267,8 +271,8 @@ func avx512(mr, vectors int, trans bool) {
 			}
 		}
 	})
-	// A store under a mask holds up every load that overlaps its whole vector: so all
-	// loads come first.
+	// A masked store delays every load that overlaps its whole vector, so all loads come
+	// first.
 	finish(func() {
 		forC(func(i, v int, m Mem) {
 			if v == vectors-1 {
@@ -301,7 +305,7 @@ func begin(fromBias func(bias Register), fromZero func()) {
 	Label("begun")
 }
 
-// finish emits the end: add C where it is kept, and store.
+// finish emits the end: it adds C, unless the product overwrites it, and stores the tile.
 func finish(add, store func()) {
 	set := Load(Param("set"), GP64())
 	TESTQ(set, set)
@@ -313,9 +317,10 @@ func finish(add, store func()) {
 	RET()
 }
 
-// avx2 emits a kernel with mr x vectors accumulators of 8 lanes: 12 of the 16 registers
-// for the largest tile, two for B, one for A's broadcast and one for the mask.
-// Masked loads are slow on some processors: full vectors have kernels without.
+// avx2 emits a kernel with mr x vectors accumulators of 8 lanes: for the largest tile these
+// take 12 of the 16 registers; two more are for B, one is for a broadcast of A and one for
+// the mask. Masked loads are slow on some processors, so full vectors have kernels without
+// a mask.
 func avx2(mr, vectors int, trans, masked bool) {
 	if masked {
 		TEXT(name("avx2", mr, vectors, trans), NOSPLIT, signature)
@@ -432,8 +437,8 @@ func maskTable() Mem {
 	return table
 }
 
-// peak emits a loop of independent multiply-adds on registers alone: what the processor
-// can do at best, which the kernels are measured against.
+// peak emits a loop of independent multiply-adds on registers alone: the processor's peak
+// rate, which the kernels are compared with.
 func peak(set string, registers []VecPhysical) {
 	TEXT(set+"Peak", NOSPLIT, "func(rounds int)")
 	Doc(fmt.Sprintf("Does rounds x %d vector multiply-adds.", len(registers)))

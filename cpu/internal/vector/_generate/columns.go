@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// eachRow emits body for rows of width elements, n in all, of which the last may be
-// shorter; rows are the pointers that move on from row to row.
+// eachRow emits body for rows of width elements, with n elements in all; the last row may
+// be shorter. rows are the pointers that advance from row to row.
 func (m *machine) eachRow(n, width Register, rows []Register, body func(length Register)) {
 	next, done := m.label("row"), m.label("end")
 	length := GP64()
@@ -26,7 +26,7 @@ func (m *machine) eachRow(n, width Register, rows []Register, body func(length R
 	Label(done)
 }
 
-// affine emits y = scale*x + shift, and with ReLU after it.
+// affine emits y = scale*x + shift, optionally with ReLU after it.
 func affine(m *machine, relu bool) {
 	name, doc := "Affine", "y = scale*x + shift, column by column."
 	if relu {
@@ -48,15 +48,16 @@ func affine(m *machine, relu bool) {
 	m.end()
 }
 
-// affine returns scale*x + shift. Forward and backward must round it alike: ReLU asks for
-// its sign.
+// affine returns scale*x + shift. Forward and backward must round it alike, because ReLU
+// depends on its sign.
 func (m *machine) affine(x VecVirtual, scale, shift Mem) VecVirtual {
 	z := m.load(scale)
 	VFMADD213PS(m.load(shift), x, z)
 	return z
 }
 
-// combineAffine emits dx = a*dz + b*x + e, where dz is dy, or passes ReLU.
+// combineAffine emits dx = a*dz + b*x + e, where dz is dy, or dy after ReLU's backward
+// pass.
 func combineAffine(m *machine, relu bool) {
 	name, doc, signature := "CombineAffine", "dx = a*dy + (b*x + e), column by column.", "a, b, e *float32"
 	if relu {
@@ -86,19 +87,19 @@ func combineAffine(m *machine, relu bool) {
 	m.end()
 }
 
-// columnSums is one of the kernels that add up columns in float64.
+// columnSums is one of the kernels that sum columns in float64.
 type columnSums struct {
 	name, doc string
-	second    bool // there are two sums
-	products  bool // of dz and dz*x; else of x and x^2
+	second    bool // there are two sums per column
+	products  bool // sums of dz and dz*x; otherwise of x and x^2
 	gated     bool // dz is dy where scale*x + shift > 0
 }
 
-// rowsAtOnce is how many rows are added up for each load and store of the sums.
+// rowsAtOnce is the number of rows that are added per load and store of the sums.
 const rowsAtOnce = 4
 
-// emit writes the kernel: groups of rows first, then single ones, then a shorter one. A
-// vector of float64s is a column group.
+// emit writes the kernel: groups of rows first, then single rows, then a shorter row. A
+// column group is as many columns as a vector holds float64s.
 func (k columnSums) emit(m *machine) {
 	signature := "sum *float64, width int, x *float32, n int"
 	if k.second {
@@ -137,7 +138,7 @@ func (k columnSums) emit(m *machine) {
 	m.end()
 }
 
-// sums holds the registers of a kernel that adds up columns.
+// sums holds the registers of a kernel that sums columns.
 type sums struct {
 	columnSums
 	*machine
@@ -150,9 +151,10 @@ type sums struct {
 // doubles is the number of float64s in a vector.
 func (s *sums) doubles() int { return s.lanes / 2 }
 
-// rows adds count rows, or of one row what is left of it, and moves on to the next.
+// rows adds count rows, or the rest of a shorter row, and advances to the next.
 func (s *sums) rows(count int) {
-	// s.sum and so on move along the columns, and begin again with each group of rows.
+	// s.sum and the like advance along the columns, and begin again for each group of
+	// rows.
 	s.sum = pointer("sum")
 	if s.columnSums.second {
 		s.second = pointer("second")
@@ -194,7 +196,7 @@ func (s *sums) rows(count int) {
 	}
 }
 
-// pointers are those to the rows.
+// pointers returns the pointers to the rows.
 func (s *sums) pointers() []Register {
 	if s.products {
 		return []Register{s.x, s.dy}
@@ -202,7 +204,7 @@ func (s *sums) pointers() []Register {
 	return []Register{s.x}
 }
 
-// advance moves on by n columns.
+// advance moves the pointers by n columns.
 func (s *sums) advance(n uint64) {
 	for _, p := range s.pointers() {
 		ADDQ(Imm(4*n), p)
@@ -217,7 +219,7 @@ func (s *sums) advance(n uint64) {
 	}
 }
 
-// row is the address of row r at a pointer.
+// row returns the address of row r, counted from a pointer.
 func (s *sums) row(p Register, r int) Mem {
 	switch r {
 	case 0:
@@ -228,7 +230,8 @@ func (s *sums) row(p Register, r int) Mem {
 	return Mem{Base: p, Index: s.stride, Scale: uint8(r)}
 }
 
-// columns adds one column group of count rows; left is nil for a whole one.
+// columns adds one column group of count rows. left is the number of columns in the
+// group, nil for all.
 func (s *sums) columns(count int, left Register) {
 	var masks columnMasks
 	if left != nil {
@@ -285,7 +288,7 @@ func (s *sums) gate(dy, z, zero VecVirtual) VecVirtual {
 	return v
 }
 
-// halfVector returns a register for as many float32s as a vector has float64s.
+// halfVector returns a register for as many float32s as a vector holds float64s.
 func (m *machine) halfVector() VecVirtual {
 	if m.wide {
 		return YMM()
@@ -293,23 +296,24 @@ func (m *machine) halfVector() VecVirtual {
 	return XMM()
 }
 
-// widen returns float64s.
+// widen converts float32s to float64s.
 func (m *machine) widen(v Op) VecVirtual {
 	d := m.vector()
 	VCVTPS2PD(v, d)
 	return d
 }
 
-// columnMasks selects the columns of a shorter group: of float32s and of float64s.
+// columnMasks selects the columns of a shorter group, as float32s and as float64s.
 type columnMasks struct{ singles, doubles Register }
 
-// columnMasks makes the masks of the lowest count columns.
+// columnMasks returns the masks for the lowest count columns.
 func (m *machine) columnMasks(count Register) columnMasks {
 	if m.wide {
 		m.setMask(count)
 		return columnMasks{m.mask, m.mask}
 	}
-	// The four words of the table before its first zero, each also as two words.
+	// Each mask is four lanes of the table, of which count come before its first zero:
+	// lanes of one word for float32s, and of two words for float64s.
 	at, back := GP64(), GP64()
 	LEAQ(laneTable(), at)
 	MOVQ(count, back)

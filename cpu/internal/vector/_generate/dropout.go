@@ -9,11 +9,11 @@ import (
 )
 
 // dropout emits y = x*scale where the element's random word is not below the threshold,
-// and 0 elsewhere, for whole groups of elements: two vectors.
+// and 0 elsewhere, for whole groups of two vectors of elements.
 //
-// A counter's four words lie in the lower halves of 64-bit lanes, one register a word: the
-// multiplication takes them from there, and what gathers in the upper halves does no harm.
-// The blocks are dealt to lanes so that unpacking brings the words into their order.
+// The four words of a counter lie in the lower halves of 64-bit lanes, one register per
+// word: the multiplication reads only these, so whatever accumulates in the upper halves
+// does no harm. Blocks are assigned to lanes such that unpacking puts the words in order.
 func dropout(m *machine) {
 	m.text("Dropout", "y, x *float32, groups int, scale float32, threshold uint32, keys *uint32, block, step, stream, high uint32",
 		"y = x*scale where the random word>>8 is at least the threshold, else 0; a group is two vectors.")
@@ -21,7 +21,7 @@ func dropout(m *machine) {
 	scale, threshold := m.broadcast("scale"), m.broadcast("threshold")
 	step, stream, high := m.broadcast("step"), m.broadcast("stream"), m.broadcast("high")
 	block := m.broadcast("block")
-	blocks := m.lanes / 2 // in one group
+	blocks := m.lanes / 2 // per group
 	VPADDD(words(fmt.Sprintf("blocks%d", blocks), func(i int) uint32 {
 		// Lane 2l+h of 64 bits has block h*blocks/2 + l.
 		lane := i / 2
@@ -53,7 +53,7 @@ func dropout(m *machine) {
 	m.end()
 }
 
-// philoxRound is one round of device.Philox4x32.
+// philoxRound emits one round of device.Philox4x32.
 func (m *machine) philoxRound(c [4]VecVirtual, multiplier0, multiplier1 VecVirtual, key Mem) [4]VecVirtual {
 	product0, product1, k0, k1 := m.vector(), m.vector(), m.vector(), m.vector()
 	VPMULUDQ(c[0], multiplier0, product0)
@@ -77,7 +77,7 @@ func (m *machine) xor3(a, b, c VecVirtual) VecVirtual {
 	return a
 }
 
-// pair returns the lower halves of even and odd as pairs of words.
+// pair returns the lower halves of even and odd, interleaved.
 func (m *machine) pair(even, odd VecVirtual) VecVirtual {
 	v := m.vector()
 	VPSLLQ(Imm(32), odd, v)

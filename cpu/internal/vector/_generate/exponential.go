@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// The functions of package vmath, with the same coefficients, and with fused multiply-adds.
-// See there for the formulas and for the errors, which hold here too.
+// The functions of package vmath, with the same coefficients, but with fused multiply-adds.
+// The formulas are documented there, and so are the errors, which hold here too.
 
 const (
 	log2e     = 1.44269504088896340736
@@ -25,7 +25,7 @@ const (
 	geluTanhLimit = 16
 )
 
-// reduce returns p = 2^k and e^r - 1, where x = k ln 2 + r. It spoils x.
+// reduce returns p = 2^k and e^r - 1, where x = k ln 2 + r. It overwrites x.
 func (m *machine) reduce(x VecVirtual) (p, expm1 VecVirtual) {
 	p = m.hold(constant(roundBias))
 	VFMADD231PS(constant(log2e), x, p)
@@ -40,7 +40,7 @@ func (m *machine) reduce(x VecVirtual) (p, expm1 VecVirtual) {
 	return p, expm1
 }
 
-// exponential holds what expNegative keeps in a register.
+// exponential is a machine with the constant that expNegative keeps in a register.
 type exponential struct {
 	*machine
 	least VecVirtual
@@ -92,7 +92,7 @@ func (m exponential) normal(x VecVirtual, density bool) (cdf, pdf VecVirtual) {
 	return cdf, pdf
 }
 
-// sigmoid returns 1/(1+e^-x) and its slope, each where it is wanted.
+// sigmoid returns 1/(1+e^-x) and its slope, each only if wanted.
 func (m exponential) sigmoid(x VecVirtual, value, slope bool) (s, ds VecVirtual) {
 	e := m.expNegative(m.or(x, word(signBits)))
 	one := m.hold(constant(1))

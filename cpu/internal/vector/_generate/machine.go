@@ -9,8 +9,9 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// machine emits the instructions of one instruction set. A kernel's body is written once
-// in terms of it, and emitted for whole vectors and for the rest of fewer elements.
+// machine emits the instructions of one instruction set. The body of a kernel is written
+// once in terms of it, and emitted twice: for whole vectors, and for the remaining
+// elements.
 type machine struct {
 	name  string
 	lanes int // float32s in a vector
@@ -21,19 +22,20 @@ type machine struct {
 	labels int
 }
 
-// restOf is the part of a vector that a body works on.
+// restOf says which lanes of a vector a body works on.
 type restOf int
 
 const (
 	wholeVector restOf = iota
-	restMasked         // the lanes that the mask has
+	restMasked         // the lanes in the mask
 	restSingle         // one lane: AVX2 has no masks for bytes
 )
 
 func avx512() *machine { return &machine{name: "avx512", lanes: 16, wide: true} }
 func avx2() *machine   { return &machine{name: "avx2", lanes: 8} }
 
-// Predicates of comparisons. What is unordered, with a NaN, compares as the name says.
+// Predicates of comparisons. A comparison with NaN, which is unordered, has the result
+// that the comment gives.
 const (
 	equal          = 0x00
 	ordered        = 0x07
@@ -53,7 +55,7 @@ func (m *machine) end() {
 	RET()
 }
 
-// label returns a name that this kernel has not used yet.
+// label returns a label that this kernel has not used yet.
 func (m *machine) label(name string) string {
 	m.labels++
 	return fmt.Sprintf("%s%d", name, m.labels)
@@ -77,7 +79,7 @@ func (m *machine) broadcast(param string) VecVirtual {
 	return v
 }
 
-// hold returns a register with a constant.
+// hold returns a register that holds a constant.
 func (m *machine) hold(c Mem) VecVirtual {
 	v := m.vector()
 	VMOVUPS(c, v)
@@ -101,8 +103,8 @@ func (m *machine) or(a, b Op) VecVirtual  { v := m.vector(); VORPS(b, a, v); ret
 func (m *machine) copy(a Op) VecVirtual   { v := m.vector(); VMOVAPS(a, v); return v }
 func (m *machine) sqrt(a Op) VecVirtual   { v := m.vector(); VSQRTPS(a, v); return v }
 
-// atLeast returns max(v, limit), and NaN where v is NaN: of two operands of which one is
-// NaN the instruction takes the second.
+// atLeast returns max(v, limit), and NaN where v is NaN: if one of the operands is NaN,
+// the instruction returns the second.
 func (m *machine) atLeast(v, limit Op) VecVirtual { r := m.vector(); VMAXPS(v, limit, r); return r }
 
 // atMost returns min(v, limit), and NaN where v is NaN.
@@ -130,7 +132,8 @@ func (m *machine) polynomial(x Op, c ...float64) VecVirtual {
 	return p
 }
 
-// compare returns where a stands in relation to b: a mask register, or with AVX2 a vector.
+// compare returns the lanes in which a is in this relation to b: a mask register, or with
+// AVX2 a vector.
 func (m *machine) compare(predicate uint64, a, b Op) Register {
 	if m.wide {
 		k := K()
@@ -142,7 +145,7 @@ func (m *machine) compare(predicate uint64, a, b Op) Register {
 	return v
 }
 
-// compareToo returns where condition holds and a stands in relation to b.
+// compareToo returns the lanes in which condition holds and a is in this relation to b.
 func (m *machine) compareToo(condition Register, predicate uint64, a, b Op) Register {
 	if m.wide {
 		k := K()
@@ -154,7 +157,7 @@ func (m *machine) compareToo(condition Register, predicate uint64, a, b Op) Regi
 	return v
 }
 
-// sameWord returns where the integers are equal.
+// sameWord returns the lanes in which the integers are equal.
 func (m *machine) sameWord(a, b Op) Register {
 	if m.wide {
 		k := K()
@@ -166,7 +169,7 @@ func (m *machine) sameWord(a, b Op) Register {
 	return v
 }
 
-// negative returns where v has its sign bit set, for use in choose.
+// negative returns the lanes in which v has its sign bit set, for use in choose.
 func (m *machine) negative(v VecVirtual) Register {
 	if m.wide {
 		k := K()
@@ -187,7 +190,8 @@ func (m *machine) choose(condition Register, yes Op, no Op) VecVirtual {
 	return v
 }
 
-// where returns v where condition holds, and 0 elsewhere. Not for what negative returns.
+// where returns v where condition holds, and 0 elsewhere. Do not use it with the result of
+// negative.
 func (m *machine) where(condition Register, v Op) VecVirtual {
 	r := m.vector()
 	if m.wide {
@@ -233,7 +237,7 @@ func (m *machine) store(v VecVirtual, at Mem) {
 	}
 }
 
-// loadBytes returns bytes as integers of 32 bits.
+// loadBytes returns bytes as 32-bit integers.
 func (m *machine) loadBytes(at Mem) VecVirtual {
 	v := m.vector()
 	switch {
@@ -249,7 +253,7 @@ func (m *machine) loadBytes(at Mem) VecVirtual {
 	return v
 }
 
-// storeBytes writes the lower bytes of integers of 32 bits, which are below 256.
+// storeBytes writes 32-bit integers, which are below 256, as bytes.
 func (m *machine) storeBytes(v VecVirtual, at Mem) {
 	switch {
 	case m.wide && m.rest == wholeVector:
@@ -270,7 +274,7 @@ func (m *machine) storeBytes(v VecVirtual, at Mem) {
 	}
 }
 
-// setMask makes the mask of the lowest count lanes, 0 < count < lanes.
+// setMask sets the mask to the lowest count lanes, 0 < count < lanes.
 func (m *machine) setMask(count Register) {
 	if m.wide {
 		MOVQ(count, RCX)
@@ -292,9 +296,9 @@ func (m *machine) setMask(count Register) {
 	m.mask = v
 }
 
-// walk emits body for every vector of n elements, i being the first one's number: first
-// the whole vectors, then the rest. With bytes among the operands the rest is taken one by
-// one with AVX2.
+// walk emits body for every vector of n elements, where i is the index of the vector's
+// first element: first for the whole vectors, then for the rest. If bytes are among the
+// operands, AVX2 processes the rest one by one.
 func (m *machine) walk(n Register, bytes bool, body func(i Register)) {
 	i, last := GP64(), GP64()
 	next, rest, done := m.label("next"), m.label("rest"), m.label("done")
@@ -328,10 +332,10 @@ func (m *machine) walk(n Register, bytes bool, body func(i Register)) {
 	Label(done)
 }
 
-// element is the memory of the vector of float32s from element i on.
+// element returns the address of the vector of float32s from element i on.
 func element(base, i Register) Mem { return Mem{Base: base, Index: i, Scale: 4} }
 
-// octet is the memory of bytes from element i on.
+// octet returns the address of the bytes from element i on.
 func octet(base, i Register) Mem { return Mem{Base: base, Index: i, Scale: 1} }
 
 func pointer(param string) Register { return Load(Param(param), GP64()) }
@@ -351,12 +355,12 @@ func words(name string, at func(i int) uint32) Mem {
 	return t
 }
 
-// word returns a vector of one number of 32 bits.
+// word returns the address of a vector that repeats a 32-bit number.
 func word(v uint32) Mem {
 	return words(fmt.Sprintf("word%08x", v), func(int) uint32 { return v })
 }
 
-// constant returns a vector of one float32.
+// constant returns the address of a vector that repeats a float32.
 func constant(v float64) Mem { return word(math.Float32bits(float32(v))) }
 
 // laneTable is 8 words of ones, then 8 of zeros.

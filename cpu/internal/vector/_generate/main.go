@@ -4,8 +4,8 @@
 //	go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg vector -loops ../activation_loops.go -tables ../activations_amd64.go
 //
 // Each is emitted twice, for AVX-512 (F, BW, DQ and VL) and for AVX2 with FMA. A loop runs
-// over whole vectors; what is left is loaded and stored under a mask, or one by one, so that
-// no element outside is read or written.
+// over whole vectors; the remaining elements are loaded and stored under a mask, or one by
+// one, so that no element outside the operands is read or written.
 package main
 
 import (

@@ -5,7 +5,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// mapOne emits y = f(a), alpha and beta being f's constants.
+// mapOne emits y = f(a), where alpha and beta are constants of f.
 func mapOne(m *machine, name, formula string, prepare func(alpha, beta VecVirtual) func(a VecVirtual) VecVirtual) {
 	m.text(name, "y, a *float32, n int, alpha, beta float32", formula)
 	y, a, n := pointer("y"), pointer("a"), pointer("n")
@@ -14,7 +14,7 @@ func mapOne(m *machine, name, formula string, prepare func(alpha, beta VecVirtua
 	m.end()
 }
 
-// linearly emits y = alpha*f(a) + beta, or what g makes of that.
+// linearly emits y = alpha*f(a) + beta, or y = g of that.
 func linearly(m *machine, name, formula string, f, g func(v VecVirtual) VecVirtual) {
 	mapOne(m, name, formula, func(alpha, beta VecVirtual) func(a VecVirtual) VecVirtual {
 		return func(a VecVirtual) VecVirtual {
@@ -30,7 +30,7 @@ func linearly(m *machine, name, formula string, f, g func(v VecVirtual) VecVirtu
 	})
 }
 
-// mapTwo emits y = f(a, b), old being what y was.
+// mapTwo emits y = f(a, b), where old is the previous value of y.
 func mapTwo(m *machine, name, formula string, f func(a, b VecVirtual, old func() VecVirtual, alpha, beta VecVirtual) VecVirtual) {
 	m.text(name, "y, a, b *float32, n int, alpha, beta float32", formula)
 	y, a, b, n := pointer("y"), pointer("a"), pointer("b"), pointer("n")
@@ -42,14 +42,14 @@ func mapTwo(m *machine, name, formula string, f func(a, b VecVirtual, old func()
 	m.end()
 }
 
-// mapsOfOne emits the functions of one element.
+// mapsOfOne emits the functions of one operand.
 func mapsOfOne(m *machine) {
 	linearly(m, "Linear", "y = alpha*a + beta.", nil, nil)
 	linearly(m, "Square", "y = alpha*a^2 + beta.", func(v VecVirtual) VecVirtual { return m.mul(v, v) }, nil)
 	linearly(m, "Abs", "y = alpha*|a| + beta.", func(v VecVirtual) VecVirtual { return m.and(v, m.hold(word(0x7FFFFFFF))) }, nil)
 	linearly(m, "Sign", "y = alpha*sign(a) + beta.", func(v VecVirtual) VecVirtual {
 		zero := m.zero()
-		below := m.choose(m.compare(greater, zero, v), m.hold(constant(-1)), v) // else 0 or NaN
+		below := m.choose(m.compare(greater, zero, v), m.hold(constant(-1)), v) // otherwise 0 or NaN
 		return m.choose(m.compare(greater, v, zero), m.hold(constant(1)), below)
 	}, nil)
 	sqrt := func(v VecVirtual) VecVirtual { return m.sqrt(v) }
@@ -59,12 +59,12 @@ func mapsOfOne(m *machine) {
 	linearly(m, "Reciprocal", "y = 1/(alpha*a + beta).", nil, inverse)
 }
 
-// mapsOfTwo emits the functions of two elements.
+// mapsOfTwo emits the functions of two operands.
 func mapsOfTwo(m *machine) {
 	mapTwo(m, "Quotient", "y = alpha*a / (b + beta).", func(a, b VecVirtual, _ func() VecVirtual, alpha, beta VecVirtual) VecVirtual {
 		return m.div(m.mul(a, alpha), m.add(b, beta))
 	})
-	// extreme returns u where it is beyond w or NaN, else w.
+	// extreme returns u where it is beyond w or NaN, otherwise w.
 	extreme := func(u, w VecVirtual, beyond Register) VecVirtual {
 		return m.choose(m.compare(ordered, u, u), m.choose(beyond, u, w), u)
 	}
@@ -84,7 +84,7 @@ func mapsOfTwo(m *machine) {
 	})
 }
 
-// maps emits them, the product, which has no beta, and the sum of products.
+// maps emits these functions, the product, which has no beta, and the sum of products.
 func maps(m *machine) {
 	mapsOfOne(m)
 	mapsOfTwo(m)

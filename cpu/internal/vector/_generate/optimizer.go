@@ -31,14 +31,15 @@ const (
 	epsilon
 )
 
-// rate returns a vector of a field.
+// rate returns a vector that repeats a field.
 func (r *rule) rate(f rate) VecVirtual {
 	v := r.vector()
 	VBROADCASTSS(Mem{Base: r.rates, Disp: int(f)}, v)
 	return v
 }
 
-// update emits one rule. step gets the gradient g and returns what LR times is subtracted.
+// update emits one rule. step gets the gradient g and returns the step, which is
+// multiplied by LR and subtracted from w.
 func update(m *machine, name, doc string, states int, step func(r *rule, g VecVirtual) VecVirtual) {
 	signature := "w, grad, "
 	parameters := []string{"first", "second"}[:states]
@@ -64,7 +65,7 @@ func update(m *machine, name, doc string, states int, step func(r *rule, g VecVi
 	m.end()
 }
 
-// average returns the new state i: decay*state + x.
+// average updates state i, and returns it: decay*state + x.
 func (r *rule) average(i int, decay rate, x VecVirtual) VecVirtual {
 	at := element(r.states[i], r.i)
 	v := r.load(at)
@@ -73,7 +74,7 @@ func (r *rule) average(i int, decay rate, x VecVirtual) VecVirtual {
 	return v
 }
 
-// squares returns the new state i: beta2*state + (1-beta2) g^2.
+// squares updates state i, and returns it: beta2*state + (1-beta2) g^2.
 func (r *rule) squares(i int, g VecVirtual) VecVirtual {
 	return r.average(i, beta2, r.mul(r.mul(g, g), r.rate(newBeta2)))
 }

@@ -6,14 +6,16 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// take replaces best and its position at by v, whose position is k, where v is larger, or
-// NaN and best is not: the first NaN is the maximum, and of equals the first.
+// take replaces best and its position at by v and its position k where v is larger, or
+// where v is NaN and best is not. So the first NaN is the maximum, and of equal elements
+// the first.
 func (m *machine) take(best, at *VecVirtual, v VecVirtual, k Op) {
 	larger := m.compareToo(m.compare(ordered, *best, *best), notLessOrEqual, v, *best)
 	*best, *at = m.choose(larger, v, *best), m.choose(larger, k, *at)
 }
 
-// rectify is ReLU of the maximum; what isn't positive has the position nowhere.
+// rectify is ReLU of the maximum; the position becomes nowhere if the maximum isn't
+// positive.
 func (m *machine) rectify(best, at *VecVirtual, zero VecVirtual, nowhere Op) {
 	*at = m.choose(m.compare(greater, *best, zero), *at, nowhere)
 	*best = m.relu(*best, zero)
@@ -90,7 +92,7 @@ func maxPool(m *machine) {
 	m.end()
 }
 
-// poolReLU emits ReLU of maxima that are already there.
+// poolReLU emits ReLU of stored maxima.
 func poolReLU(m *machine) {
 	m.text("PoolReLU", "y *float32, arg *byte, n int, nowhere uint32", "y = max(y, 0); arg = nowhere where it isn't positive.")
 	y, arg, n := pointer("y"), pointer("arg"), pointer("n")
@@ -129,7 +131,8 @@ func gather2x2(m *machine) {
 	m.end()
 }
 
-// gather emits the backward pass of one position of windows; with add it is added.
+// gather emits the backward pass for one position in the windows; with add, it adds to
+// dx.
 func gather(m *machine, add bool) {
 	name, doc := "Gather", "dx = dy where arg is at, else 0."
 	if add {

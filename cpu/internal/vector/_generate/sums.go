@@ -98,8 +98,9 @@ func linear(m *machine) {
 		MOVQ(width, stride)
 		SHLQ(Imm(2), stride)
 		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
-		// The sums of a vector of columns stay in registers for all rows: those of four
-		// rows at a time, so that an addition needn't wait for the one before.
+		// The sums of a vector of columns stay in registers for all rows. Each of four
+		// successive rows has sums of its own, so that an addition needn't wait for the
+		// previous one.
 		m.walk(width, false, func(i Register) {
 			totals := [4]VecVirtual{m.load(element(sum, i)), m.zero(), m.zero(), m.zero()}
 			LEAQ(element(x, i), row)

@@ -2,9 +2,9 @@
 //
 //	go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg winograd
 //
-// Each is emitted twice, for AVX-512F and for AVX2 with FMA. A vector holds as many channels
-// as it has lanes; the rest of them, fewer than a vector, go through a second copy of the
-// body under a mask, so that no element outside is read or written.
+// Each is emitted twice, for AVX-512F and for AVX2 with FMA. A vector holds as many channels as
+// it has lanes. The remaining channels, fewer than a vector, go through a second copy of the body
+// under a mask, so that no element outside the operands is read or written.
 package main
 
 import (
@@ -15,8 +15,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// The points of the transforms: 0, +-a, +-b and infinity. All that is made of them but the
-// reciprocals is exact in float32. See the package's comment for the choice.
+// The points of the transforms: 0, +-a, +-b and infinity. All constants derived from them, except
+// the reciprocals, are exact in float32. The comment of package winograd explains the choice.
 const (
 	pointA = 0.75
 	pointB = 1.5
@@ -42,11 +42,11 @@ func main() {
 	Generate()
 }
 
-// machine is an instruction set, and the kernel that is being emitted.
+// machine is an instruction set and the current kernel.
 type machine struct {
 	set    string
 	lanes  int
-	masked bool // in the copy of the body for the last channels
+	masked bool // emitting the copy of the body for the last channels
 	mask   VecVirtual
 	fixed  map[float32]VecVirtual // constants in registers
 }
@@ -58,7 +58,7 @@ func (m *machine) vector() VecVirtual {
 	return YMM()
 }
 
-// constants keeps values in registers, where there are enough of them.
+// constants keeps values in registers, if there are enough registers.
 func (m *machine) constants(values ...float64) {
 	m.fixed = map[float32]VecVirtual{}
 	if m.lanes == 8 {
@@ -71,7 +71,7 @@ func (m *machine) constants(values ...float64) {
 	}
 }
 
-// constant is v in all lanes: a register, or memory.
+// constant returns v in all lanes, as a register or in memory.
 func (m *machine) constant(v float64) Op {
 	if r, ok := m.fixed[float32(v)]; ok {
 		return r
@@ -84,7 +84,7 @@ func (m *machine) constant(v float64) Op {
 
 var table = map[float32]Mem{}
 
-// memory is eight copies of v.
+// memory returns the address of copies of v.
 func memory(v float64) Mem {
 	key := float32(v)
 	if m, ok := table[key]; ok {
@@ -98,7 +98,7 @@ func memory(v float64) Mem {
 	return m
 }
 
-// load reads a vector of channels, or what is left of them.
+// load reads a vector of channels, or the remaining channels.
 func (m *machine) load(from Mem) VecVirtual {
 	r := m.vector()
 	switch {
@@ -155,13 +155,13 @@ func (m *machine) times(x VecVirtual, v float64) VecVirtual {
 	return r
 }
 
-// plus is acc + x*v, in place.
+// plus computes acc + x*v, in place.
 func (m *machine) plus(acc, x VecVirtual, v float64) VecVirtual {
 	VFMADD231PS(m.constant(v), x, acc)
 	return acc
 }
 
-// minus is acc - x*v, in place.
+// minus computes acc - x*v, in place.
 func (m *machine) minus(acc, x VecVirtual, v float64) VecVirtual {
 	VFNMADD231PS(m.constant(v), x, acc)
 	return acc
@@ -176,8 +176,8 @@ func (m *machine) butterfly(e, x VecVirtual, v float64) (VecVirtual, VecVirtual)
 // line is a transform of one row or column.
 type line func(x []VecVirtual) []VecVirtual
 
-// input is B^T x: for the point p the coefficients of the product of (z - q) over the other
-// points q, for infinity of that over all.
+// input is B^T x. The row for point p holds the coefficients of the product of (z - q) over the
+// other points q; the row for infinity, of the product over all finite points.
 func (m *machine) input(x []VecVirtual) []VecVirtual {
 	even := func(square float64) VecVirtual { return m.minus(m.copy(x[4]), x[2], square) }
 	odd := func(square float64) VecVirtual { return m.minus(m.copy(x[3]), x[1], square) }
@@ -188,8 +188,8 @@ func (m *machine) input(x []VecVirtual) []VecVirtual {
 	return []VecVirtual{zero, upA, downA, upB, downB, infinity}
 }
 
-// filterTransform is G x: the values at the points of the polynomial with the coefficients x, each
-// divided by the product of the point's distances from the others.
+// filterTransform is G x: the polynomial with the coefficients x, evaluated at each point and
+// divided by the product of the point's distances from the other points.
 func (m *machine) filterTransform(x []VecVirtual) []VecVirtual {
 	// every second coefficient, from the first on
 	half := func(first int, point, weight float64) VecVirtual {
@@ -210,7 +210,7 @@ func (m *machine) filterTransform(x []VecVirtual) []VecVirtual {
 	return []VecVirtual{zero, upA, downA, upB, downB, m.copy(x[len(x)-1])}
 }
 
-// filterConstants are what filterTransform of r elements multiplies by.
+// filterConstants returns the constants that filterTransform multiplies r elements by.
 func filterConstants(r int) []float64 {
 	values := []float64{weight0}
 	for _, p := range []struct{ point, weight float64 }{{pointA, weightA}, {pointB, weightB}} {
@@ -223,8 +223,8 @@ func filterConstants(r int) []float64 {
 	return values
 }
 
-// outputTransform is A^T x with n results: sum over the points p of p^j x, infinity adding to the
-// last one.
+// outputTransform is A^T x with n results: result j is the sum of p^j x over the points p, and
+// infinity counts only in the last result.
 func (m *machine) outputTransform(x []VecVirtual, n int) []VecVirtual {
 	sumA, sumB := m.add(x[1], x[2]), m.add(x[3], x[4])
 	differenceA, differenceB := m.sub(x[1], x[2]), m.sub(x[3], x[4])
@@ -256,7 +256,7 @@ func outputConstants(n int) []float64 {
 	return values
 }
 
-// stride addresses up to six places that are a register's bytes apart.
+// stride addresses up to six places; the register `one` holds the bytes between them.
 type stride struct{ one, three, five Register }
 
 func newStride(parameter string) stride {
@@ -292,14 +292,15 @@ func (s stride) move(base Register, n int) {
 	}
 }
 
-// grid is the operand of rows x columns vectors that lie anywhere.
+// grid is an operand of rows x columns vectors with any distances between rows and between
+// columns.
 type grid struct {
 	base         Register
 	rows, column stride
 }
 
-// walk emits body for whole vectors of channels, then for the rest; between, advance moves
-// the operands on by a vector.
+// walk emits body for whole vectors of channels, then for the rest; after each vector the
+// operands advance by a vector.
 func (m *machine) walk(body func(), pointers ...Register) {
 	n := Load(Param("n"), GP64())
 	whole, rest, done := "whole", "rest", "done"
@@ -355,7 +356,8 @@ func maskTable() Mem {
 	return lanes
 }
 
-// slot is element (i, j) of the scratch memory, rows of six vectors.
+// slot returns the address of element (i, j) of the scratch memory, which has rows of six
+// vectors.
 func (m *machine) slot(scratch Register, i, j int) Mem {
 	return Mem{Base: scratch, Disp: 4 * m.lanes * (points*i + j)}
 }
@@ -446,8 +448,8 @@ func (m *machine) emitOutputTransform(size int) {
 	m.walk(func() {
 		from := GP64()
 		MOVQ(v, from)
-		// The values lie row after row: what is transformed first is rows, into columns
-		// of scratch.
+		// The values are stored row after row. So the first transform takes rows, and stores its
+		// results in columns of scratch.
 		for i := range points {
 			x := make([]VecVirtual, points)
 			for j := range x {

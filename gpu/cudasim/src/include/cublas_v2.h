@@ -1,5 +1,5 @@
-// cublas_v2.h: what the software cuBLAS exports of the interface of cuBLAS 12, no more. The values are the vendor's;
-// the package's tests hold them against the headers that the program is built with.
+// cublas_v2.h: the part of the interface of cuBLAS 12 that the software cuBLAS exports. The values are the vendor's;
+// the tests of package cudasim check them against the headers that the program is built with.
 #pragma once
 #include "cuda.h"
 

@@ -1,5 +1,5 @@
-// cuda.h: what the software driver exports of the interface of CUDA 12, no more. The values are the vendor's;
-// the package's tests hold them against the headers that the program is built with.
+// cuda.h: the part of the interface of CUDA 12 that the software driver exports. The values are the vendor's;
+// the tests of package cudasim check them against the headers that the program is built with.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

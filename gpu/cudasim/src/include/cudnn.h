@@ -1,8 +1,8 @@
-// cudnn.h: what the software cuDNN exports of the interface of cuDNN 8.9 and 9, no more. The values are the vendor's;
-// the package's tests hold them against the headers that the program is built with.
+// cudnn.h: the part of the interface of cuDNN 8.9 and 9 that the software cuDNN exports. The values are the vendor's;
+// the tests of package cudasim check them against the headers that the program is built with.
 #pragma once
 //
-// Status codes are no enum here: cuDNN 8 and 9 number them differently (see dnn_status.h).
+// Status codes are not an enum here: cuDNN 8 and 9 number them differently (see dnn_status.h).
 #include "cuda.h"
 
 #pragma GCC visibility push(default)

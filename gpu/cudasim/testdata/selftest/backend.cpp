@@ -155,7 +155,7 @@ struct Handle {
 	~Handle() { OK(cudnnDestroy(h)); }
 };
 
-// Numbers are n elements of a type, on the host and on the device.
+// Numbers holds n elements of a type, on the host and on the device.
 struct Numbers {
 	Type type;
 	std::vector<double> host;
@@ -185,7 +185,7 @@ struct Case {
 	int n, c, h, w, k, r, s, padH, padW, strideH, strideW, dilationH, dilationW, groups;
 	int p() const { return (h + 2 * padH - dilationH * (r - 1) - 1) / strideH + 1; }
 	int q() const { return (w + 2 * padW - dilationW * (s - 1) - 1) / strideW + 1; }
-	// each calls f with the places of the factors and of the result of every product.
+	// each calls f with the positions of the operands and of the result of every product.
 	template <class F> void each(F f) const {
 		int cg = c / groups, kg = k / groups;
 		for (int in = 0; in < n; in++)
@@ -267,7 +267,7 @@ TEST(graphs) {
 		}
 }
 
-// What a program has to choose from: an engine with a workspace, one that is not deterministic, and ones on tensor cores.
+// The engines that a program can choose from: one with a workspace, one that is not deterministic, and some on tensor cores.
 TEST(graph_engines) {
 	Gpu gpu;
 	Handle dnn;
@@ -281,13 +281,13 @@ TEST(graph_engines) {
 	CHECK(o.notesOf(all.back()).empty());
 	SAME(o.numberOf(all[1]), o.numberOf(all[2])); // one engine, two choices
 	CHECK(workspaceOf(o.done(o.plan(dnn.h, all[1]))) != workspaceOf(o.done(o.plan(dnn.h, all[2]))));
-	// Without tensor cores the forward pass of float has only engines to fall back on.
+	// Without tensor cores the forward pass of float has only fallback engines.
 	Desc forward = o.done(o.unfinishedGraph(dnn.h, {o.done(o.operation(10, conv, x, w, y))}));
 	for (Desc config : o.engines(forward, CUDNN_HEUR_MODE_A)) CHECK(!o.notesOf(config).empty());
 	auto fallback = o.engines(forward, CUDNN_HEUR_MODE_FALLBACK);
 	CHECK(o.notesOf(fallback[0]).empty());
 	SAME(workspaceOf(o.done(o.plan(dnn.h, fallback[1]))), 0);
-	// A bias of another type has none.
+	// With a bias of another type, no engine is proposed.
 	Desc product = o.tensor(5, Type::Float, 2, 8, 5, 5, true), hx = o.tensor(1, Type::Half, 2, 8, 5, 5), hw = o.tensor(2, Type::Half, 8, 8, 3, 3), hy = o.tensor(3, Type::Half, 2, 8, 5, 5);
 	Desc mixed = o.done(o.unfinishedGraph(dnn.h, {o.done(o.operation(10, conv, hx, hw, product)), o.done(o.pointwise(CUDNN_POINTWISE_ADD, product, o.tensor(4, Type::Float, 1, 8, 1, 1), hy))}));
 	CHECK(o.engines(mixed, CUDNN_HEUR_MODE_A).empty());

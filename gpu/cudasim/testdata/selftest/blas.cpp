@@ -22,7 +22,7 @@ std::vector<float> loaded(Type t, const std::vector<char> &bytes) {
 	return v;
 }
 
-// check runs one product of every form, with leading dimensions larger than need be.
+// check runs one product of every form, with leading dimensions larger than necessary.
 void check(cublasHandle_t h, Type in, Type out, bool ta, bool tb, int m, int n, int k, float alpha, float beta, int batches) {
 	int lda = (ta ? k : m) + 1, ldb = (tb ? n : k) + 2, ldc = m + 3;
 	size_t sizeA = size_t(lda) * std::max(1, ta ? m : k), sizeB = size_t(ldb) * std::max(1, tb ? k : n), sizeC = size_t(ldc) * n;
@@ -93,7 +93,8 @@ TEST(products) {
 }
 
 TEST(sixteen_bits) {
-	// Every half, and every bfloat16, survives the way through float; halves are rounded to the nearest, ties to even.
+	// Every half, and every bfloat16, survives the conversion to float and back; halves are rounded to the nearest,
+	// ties to even.
 	for (unsigned i = 0; i < 65536; i++) {
 		float h = sim::halfToFloat(uint16_t(i)), b = sim::bfloat16ToFloat(uint16_t(i));
 		if (!std::isnan(h)) CHECK(sim::floatToHalf(h) == i);

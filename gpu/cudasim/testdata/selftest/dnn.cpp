@@ -25,7 +25,8 @@ struct Array {
 	double operator()(int i, int j, int k, int l) const { return v[((size_t(i) * c + j) * h + k) * w + l]; }
 };
 
-// Tensor is one on the device, with its descriptor, in one of three layouts: NCHW, NHWC, or NHWC with gaps.
+// Tensor is a tensor on the device, with its descriptor, in one of three layouts: NCHW, NHWC, or NHWC with
+// gaps.
 enum Layout { NCHW, NHWC, Gaps };
 
 struct Tensor {
@@ -63,7 +64,7 @@ struct Tensor {
 				for (int k = 0; k < host.h; k++)
 					for (int l = 0; l < host.w; l++) f(i, j, k, l);
 	}
-	// upload writes the elements alone: gaps stay as they are.
+	// upload writes only the elements; gaps stay as they are.
 	void upload() {
 		size_t bytes = sim::bytesOf(type);
 		if (layout != Gaps) {
@@ -148,7 +149,7 @@ void checkConvolution(const Convolution &v, Type type, Layout layout) {
 	double tolerance = toleranceOf(type) * (type == Type::Float ? 3 : 2);
 	Memory workspace(1 << 20);
 
-	// The gradients take y for dy, so they come first.
+	// The gradients use y as dy, so they come first.
 	for (auto algo : {CUDNN_CONVOLUTION_BWD_DATA_ALGO_0, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1}) {
 		size_t bytes;
 		OK(cudnnGetConvolutionBackwardDataWorkspaceSize(dnn.h, filter, y.desc, conv, dx.desc, algo, &bytes));
@@ -162,7 +163,7 @@ void checkConvolution(const Convolution &v, Type type, Layout layout) {
 	OK(cudnnConvolutionBackwardBias(dnn.h, &one, y.desc, y.data(), &zero, db.desc, db.data()));
 	NEAR(db.download(), wantDb.v, tolerance);
 
-	// Forward: twice, the second time added to what is there.
+	// Forward: twice, the second time added to the old values.
 	const float half = 0.5f;
 	OK(cudnnConvolutionForward(dnn.h, &half, x.desc, x.data(), filter, w.data(), conv, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM, nullptr, 0, &zero, y.desc, y.data()));
 	OK(cudnnConvolutionForward(dnn.h, &half, x.desc, x.data(), filter, w.data(), conv, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, workspace.at(), workspace.bytes, &one, y.desc, y.data()));
@@ -220,7 +221,7 @@ TEST(algorithms) {
 		}
 		SAME(supported, layout == NCHW ? 7 : 2);
 		SAME(results[0].algo, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM);
-		// A search within no workspace leaves those that need none, and writes the output.
+		// A search without workspace finds only algorithms that need none, and writes the output.
 		OK(cudnnFindConvolutionForwardAlgorithmEx(dnn.h, x.desc, x.data(), filter, w.data(), conv, y.desc, y.data(), 8, &count, results, nullptr, 0));
 		SAME(results[0].status, 0);
 		SAME(results[0].memory, 0);
@@ -399,7 +400,7 @@ TEST(batch_normalisation) {
 				NEAR(dx.download(), wantDx.v, tolerance);
 				NEAR(dscale.download(), sumDyHat.v, 1e-4);
 				NEAR(dbias.download(), sumDy.v, 1e-4);
-				// Without what the forward pass saved, the statistics are computed again; here in place.
+				// Without the values that the forward pass saved, the statistics are computed again; here in place.
 				OK(cudnnBatchNormalizationBackward(dnn.h, mode, &one, &zero, &one, &zero, x.desc, x.data(), dy.desc, dy.data(), dy.desc, dy.data(), saved.desc, scale.data(), dscale.data(), dbias.data(), epsilon,
 					nullptr, nullptr));
 				NEAR(dy.download(), wantDx.v, tolerance);

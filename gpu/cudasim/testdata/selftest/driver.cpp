@@ -93,7 +93,8 @@ TEST(copies) {
 	uint32_t bits;
 	memcpy(&bits, &got[2], 4);
 	SAME(bits, 0x40004000);
-	// The form that finds out by itself what is where.
+	// The form that determines by itself whether an address is on the host or on the
+	// device.
 	float one = 0;
 	OK(cuMemcpy(CUdeviceptr(&one), b.p + 40, 4));
 	CHECK(one == 1);
@@ -115,7 +116,7 @@ TEST(streams) {
 		int n = 1, value = -1;
 		for (int i = 0; i < 20; i++) launch(increment, 1, 32, {&x.p, &n}, s);
 		FAILS(cuStreamQuery(s), CUDA_ERROR_NOT_READY);
-		// The other stream goes on only when the event is reached.
+		// The other stream continues only when the event is reached.
 		OK(cuEventRecord(e, s));
 		FAILS(cuEventQuery(e), CUDA_ERROR_NOT_READY);
 		OK(cuStreamWaitEvent(other, e, 0));
@@ -280,11 +281,12 @@ TEST(pinned) {
 		Memory x(4096);
 		OK(cuMemcpyHtoDAsync_v2(x.p, h, 4096, s));
 		OK(cuStreamSynchronize(s));
-		for (int i = 0; i < 1024; i++) h[i] = 0; // its turn again
+		for (int i = 0; i < 1024; i++) h[i] = 0; // again in stream order
 		OK(cuMemcpyDtoHAsync_v2(h, x.p, 4096, s));
 		OK(cuStreamSynchronize(s));
 		CHECK(memcmp(h, v.data(), 4096) == 0);
-		// Host memory that nobody knows: the copy is done when the call returns.
+		// Host memory that the driver does not know: the copy is done when the call
+		// returns.
 		std::vector<float> pageable(1024);
 		OK(cuMemcpyDtoHAsync_v2(pageable.data(), x.p, 4096, s));
 		CHECK(pageable == v);
@@ -294,7 +296,7 @@ TEST(pinned) {
 		OK(cuStreamSynchronize(s));
 		CHECK(registered == v);
 		OK(cuMemHostUnregister(registered.data()));
-		// A kernel may use it in its turn, through the address that the program has.
+		// A kernel may use it in stream order, through the address that the program has.
 		CUmodule m = module();
 		Memory y(4096);
 		float two = 2;
@@ -328,7 +330,7 @@ TEST(ptx_versions) {
 	CHECK(strstr(log, "8.7"));
 }
 
-// The files named in SELFTEST_PTX, a colon between them, load without a finding.
+// The files named in SELFTEST_PTX, separated by colons, load without a finding.
 TEST(modules_of_the_project) {
 	configure("driver=12010;cc=80");
 	Gpu gpu;

@@ -1,4 +1,4 @@
-// Every fault that can be asked for is delivered.
+// Every fault that can be requested is delivered.
 #include "selftest.h"
 
 TEST(fault_no_device) {
@@ -44,7 +44,7 @@ TEST(fault_out_of_memory) {
 	for (int i = 0; i < 2; i++) OK(cuMemFree_v2(p[i]));
 }
 
-// A failed launch comes to light later, and the context is of no more use.
+// The program learns of a failed launch later, and the context is unusable.
 TEST(fault_launch_failed) {
 	for (const char *fault : {"fail=cuLaunchKernel#2:LAUNCH_FAILED", "fail=test_increment#2:LAUNCH_FAILED"}) {
 		Gpu gpu;

@@ -1,4 +1,4 @@
-// Every kind of misuse is found, and the process goes on.
+// Every kind of misuse is found, and the process continues.
 #include "selftest.h"
 
 #include <thread>
@@ -46,11 +46,12 @@ TEST(uninitialised_memory) {
 		OK(cuMemcpyDtoH_v2(host.data(), x.p, 1000));
 		FINDING("uninitialised-read", "byte 990 of the 1000 bytes");
 		NO_FINDING();
-		// What is copied counts as written from then on, though it was not: it was told once.
+		// The copied bytes count as written from then on, although they were not, so that
+		// they are reported only once.
 		OK(cuMemcpyDtoD_v2(y.p, x.p, 1000));
 		OK(cuCtxSynchronize());
 		NO_FINDING();
-		// A kernel's writes are known by the poison that is gone.
+		// The writes of a kernel are detected because the poison is gone.
 		float f = 0;
 		int n = 800;
 		Memory w(std::vector<float>(1000, 1.0f));
@@ -60,7 +61,7 @@ TEST(uninitialised_memory) {
 		NO_FINDING();
 		OK(cuMemcpyDtoH_v2(out.data(), z.p, 4000));
 		FINDING("uninitialised-read", "byte 3200");
-		// A kernel that reads what nobody has written.
+		// A kernel that reads memory that was never written.
 		Memory never(4000);
 		launch(function(m, "test_scale"), 4, 256, {&z.p, &never.p, &f, &n});
 		OK(cuCtxSynchronize());
@@ -89,7 +90,7 @@ TEST(kernels_out_of_bounds) {
 	CUmodule m = module();
 	CUdeviceptr p;
 	OK(cuMemAlloc_v2(&p, 256));
-	long long far = 64; // the page beside it
+	long long far = 64; // the next page
 	launch(function(m, "test_write"), 1, 1, {&p, &far});
 	FAILS(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
 	FINDING("overrun", "test_write: reached 0 bytes past the end of the 256 bytes");
@@ -285,7 +286,7 @@ TEST(missing_synchronisation) {
 	OK(cuMemAlloc_v2(&p, 1 << 16));
 	OK(cuMemsetD32Async(p, 7, 1 << 14, s));
 	launch(increment, 1, 1, {&p, &n}, s);
-	// A copy to the host, read too early. What lies elsewhere in the block may be used.
+	// A copy to the host, read too early. Other parts of the block may be used.
 	OK(cuMemcpyDtoHAsync_v2(memory, p, 1 << 16, s));
 	host[1 << 17] = 1;
 	CHECK(host[1 << 17] == 1);
@@ -296,13 +297,13 @@ TEST(missing_synchronisation) {
 	OK(cuStreamSynchronize(s));
 	SAME(host[0], 8);
 	SAME(host[1], 7);
-	// A source that is written again too early. To read it is right.
+	// A source that is overwritten too early. Reading it is allowed.
 	OK(cuMemcpyHtoDAsync_v2(p, memory, 1 << 16, s));
 	SAME(host[0], 8);
 	NO_FINDING();
 	host[0] = 9;
 	FINDING("missing-sync", "the program wrote pinned memory");
-	// With an event it is right.
+	// With an event it is correct.
 	CUevent e;
 	OK(cuEventCreate(&e, CU_EVENT_DISABLE_TIMING));
 	OK(cuMemcpyDtoHAsync_v2(memory, p, 1 << 16, s));
@@ -310,7 +311,7 @@ TEST(missing_synchronisation) {
 	OK(cuEventSynchronize(e));
 	SAME(host[1], 7);
 	NO_FINDING();
-	// The block ends while a copy is under way, and is used after that.
+	// The block is freed during a copy, and used afterwards.
 	OK(cuMemcpyDtoHAsync_v2(memory, p, 1 << 16, s));
 	OK(cuMemFreeHost(memory));
 	FINDING("missing-sync", "cuMemHostAlloc");
@@ -383,7 +384,7 @@ TEST(capture) {
 	OK(cuMemsetD8Async(p, 1, 64, blocking));
 	FAILS(cuStreamEndCapture(s, &graph), CUDA_ERROR_STREAM_CAPTURE_UNJOINED);
 	FINDING("capture", "another stream");
-	// A graph whose memory is gone.
+	// A graph whose memory has been freed.
 	CUgraphExec exec;
 	OK(cuStreamBeginCapture_v2(s, CU_STREAM_CAPTURE_MODE_RELAXED));
 	OK(cuMemsetD8Async(p, 1, 64, s));

@@ -1,5 +1,6 @@
-// selftest.h: the frame of the software CUDA's own tests. One test runs in one process: selftest NAME.
-// A test says which findings it provokes; any other finding fails it, and so does one that does not come.
+// selftest.h: the framework for the tests of the software CUDA itself. One test runs in one process:
+// selftest NAME. A test says which findings it provokes; any other finding fails it, and so does a
+// missing one.
 #pragma once
 #include "../../src/include/cublas_v2.h"
 #include "../../src/include/cuda.h"
@@ -44,7 +45,7 @@ void failed(const char *file, int line, const std::string &what);
 
 #define CHECK(condition) \
 	do { if (!(condition)) failed(__FILE__, __LINE__, #condition); } while (0)
-// SAME compares two integers, statuses too.
+// SAME compares two integers or statuses.
 #define SAME(got, want)                                                                                     \
 	do {                                                                                                    \
 		long long g_ = (long long)(got), w_ = (long long)(want);                                            \
@@ -57,8 +58,8 @@ void failed(const char *file, int line, const std::string &what);
 void near(const char *file, int line, const char *what, const std::vector<float> &got, const std::vector<double> &want, double tolerance);
 #define NEAR(got, want, tolerance) near(__FILE__, __LINE__, #got, got, want, tolerance)
 
-// finding expects a line of the report that begins with the kind and holds the text, and takes
-// it out. takeFindings returns what there is, and clears it.
+// finding expects a line of the report that begins with the kind and contains the text, and removes it.
+// takeFindings returns the report and clears it.
 void finding(const char *file, int line, const std::string &kind, const std::string &part);
 #define FINDING(kind, part) finding(__FILE__, __LINE__, kind, part)
 #define NO_FINDING() noFinding(__FILE__, __LINE__)
