@@ -41,8 +41,8 @@ type Config struct {
 	// NoGraph turns off the recording of steps.
 	NoGraph bool
 
-	TTA       []TTAView // of a test image, at the end of training; none, and before the end: the image as it is
-	EvalEvery int       // epochs from one evaluation to the next; 0: 1; below 0: only at the end
+	TTA       []TTAView // test-time augmentation for the final weights; empty: none
+	EvalEvery int       // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
 
 	// MetricsEvery is the number of steps from one download of loss and accuracy to the next; a diverged loss is
 	// noticed then. They are also downloaded after the first step and at the end of each epoch. On a
