@@ -80,8 +80,9 @@ func (u *Update) State(prefix string, p Param) *device.Tensor {
 	return t
 }
 
-// EachStep sets what writes the rule's columns of the hyperparameters before each step, once per group; step counts from
-// 0. hyper[device.HyperLR] is the group's learning rate already, and may be changed.
+// EachStep sets the function that writes the rule's columns of the hyperparameters before each step, once per group;
+// step counts from
+// 0. hyper[device.HyperLR] already holds the group's learning rate, and may be changed.
 func (u *Update) EachStep(fill func(hyper []float32, step int)) { u.fill = fill }
 
 // Slot returns the parameter for a fused update, without states.
