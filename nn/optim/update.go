@@ -81,8 +81,7 @@ func (u *Update) State(prefix string, p Param) *device.Tensor {
 }
 
 // EachStep sets the function that writes the rule's columns of the hyperparameters before each step, once per group;
-// step counts from
-// 0. hyper[device.HyperLR] already holds the group's learning rate, and may be changed.
+// step counts from 0. hyper[device.HyperLR] already holds the group's learning rate, and may be changed.
 func (u *Update) EachStep(fill func(hyper []float32, step int)) { u.fill = fill }
 
 // Slot returns the parameter for a fused update, without states.
