@@ -10,12 +10,12 @@ import (
 	"trainer/nn/device"
 )
 
-// cast is the plan of a conversion between element types: to nearest, ties to even,
-// between the float types; x*Scale + Shift from uint8. By the kernels of cast.cu.
+// cast is the plan of a conversion between element types: to nearest, ties to even, between
+// the float types; x*Scale + Shift from uint8. The kernels in cast.cu compute it.
 type cast struct {
 	d      *Device
 	spec   device.CastSpec
-	kernel *cuda.Kernel // nil where the types are the same
+	kernel *cuda.Kernel // nil if the types are equal
 }
 
 // NewCast makes a plan for a conversion.
@@ -35,8 +35,8 @@ func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
 	})
 }
 
-// castKernel returns the kernel for two different types. Those between float types belong to the 16-bit one, and
-// to bfloat16 if both are.
+// castKernel returns the kernel for two different types. A kernel between two float types is in the family of the
+// 16-bit type, or of bfloat16 if both have 16 bits.
 func castKernel(from, to device.DType) kernels.Name {
 	switch {
 	case from == device.Uint8:
