@@ -10,14 +10,14 @@ import (
 	"trainer/nn/device"
 )
 
-// augment is the plan that turns uint8 images into normalised ones of the spec's type, moved,
-// mirrored and with a square cut out, as device.AugmentSpec defines, by the kernels of augment.cu:
+// augment is the plan that shifts, mirrors, cuts out and normalises uint8 images, with output of
+// the spec's type, as device.AugmentSpec defines. The kernels in augment.cu compute
 //
 //	y[i,j,c] = (x[i',j',c]/255 - mean[c]) / std[c]
 //	i' = reflect(i+dy)      j' = reflect(j+dx), or W-1-reflect(j+dx) if mirrored
 //
-// As there are only 256 values, normalisation is a table. An id that is no image's makes NaN images and labels of -1:
-// looking at the ids here would mean waiting for the GPU.
+// Because a pixel has only 256 values, normalisation is a table. An invalid id gives an image of NaN and the label -1:
+// checking the ids on the host would mean waiting for the GPU.
 type augment struct {
 	d                        *Device
 	spec                     device.AugmentSpec
@@ -34,12 +34,12 @@ func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 		return &augment{
 			d: d, spec: s, table: b.table(device.Bytes(normalization(s))),
 			train: b.family(kernels.AugmentTrain, s.DType), normalize: b.family(kernels.AugmentNormalize, s.DType),
-			gather: b.family(kernels.GatherLabels, s.DType), // that of the module which is loaded anyway
+			gather: b.family(kernels.GatherLabels, s.DType), // from the module that is loaded anyway
 		}
 	})
 }
 
-// normalization returns (v/255 - mean[c]) / std[c] of each value v of each channel, [c, 256].
+// normalization returns (v/255 - mean[c]) / std[c] for each value v and each channel, [c, 256].
 func normalization(s device.AugmentSpec) []float32 {
 	table := make([]float32, 0, 256*s.C)
 	for c := range s.C {
@@ -77,7 +77,7 @@ func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bo
 	if s.Gather {
 		device.CheckLen(op, "ids", ids, device.Int32, n)
 	} else {
-		ids = nil // not looked at
+		ids = nil // not read
 	}
 	if !d.begin(op) {
 		return

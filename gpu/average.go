@@ -14,11 +14,11 @@ import (
 //
 //	dst = weights[0]*dst + weights[1]*src      and with CopyBack      src = dst
 //
-// in one launch of the kernel of average.cu. (Polyak and Juditsky 1992; with CopyBack, Lookahead of
-// Zhang et al. 2019, dst being its slow weights.)
+// in one launch of the kernel in average.cu. (Polyak and Juditsky 1992; with CopyBack, Lookahead of
+// Zhang et al. 2019, where dst holds the slow weights.)
 type average struct {
 	d      *Device
-	spec   device.AverageSpec // keeps the tensors, of which the kernel has only addresses
+	spec   device.AverageSpec // keeps the tensors alive: the kernel has only their addresses
 	pairs  list
 	kernel *cuda.Kernel
 }

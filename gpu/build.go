@@ -10,13 +10,13 @@ import (
 	"trainer/nn/device"
 )
 
-// builder gathers what a plan needs, up to the first error. It is used within build only.
+// builder collects what a plan needs, until the first error. Only build uses it.
 type builder struct {
 	d   *Device
 	err error
 }
 
-// build makes a plan with f, in which calls to the GPU can be made. op is for errors.
+// build makes a plan with f, which may call the GPU. op is for errors.
 func build[P any](d *Device, op string, f func(b *builder) P) (p P, err error) {
 	var none P
 	if err := d.enter(op); err != nil {
@@ -52,7 +52,7 @@ func (b *builder) family(f kernels.Family, t device.DType) *cuda.Kernel {
 	return b.kernel(f.In(storage(t)))
 }
 
-// elements reports whether the kernels' 32-bit indices reach n elements; it is an error if not.
+// elements reports whether the kernels' 32-bit indices can address n elements, and records an error if not.
 func (b *builder) elements(n int) bool {
 	if b.err == nil && n > math.MaxInt32 {
 		b.err = unsupported("%d elements in one tensor: want at most %d", n, math.MaxInt32)
@@ -60,7 +60,7 @@ func (b *builder) elements(n int) bool {
 	return b.err == nil
 }
 
-// memory allocates what the plan owns; nil for 0 bytes.
+// memory allocates memory that the plan owns. It returns nil for 0 bytes.
 func (b *builder) memory(bytes int) *memory {
 	if b.err != nil || bytes == 0 {
 		return nil
@@ -70,7 +70,7 @@ func (b *builder) memory(bytes int) *memory {
 	return m
 }
 
-// zeros allocates memory that is zero.
+// zeros allocates zeroed memory.
 func (b *builder) zeros(bytes int) *memory {
 	m := b.memory(bytes)
 	if b.err == nil && m != nil {
@@ -79,7 +79,7 @@ func (b *builder) zeros(bytes int) *memory {
 	return m
 }
 
-// table uploads what a kernel reads at each call; nil for an empty one.
+// table uploads a table that a kernel reads at each call. It returns nil for an empty table.
 func (b *builder) table(contents []byte) *memory {
 	m := b.memory(len(contents))
 	if b.err == nil && m != nil {
@@ -88,7 +88,7 @@ func (b *builder) table(contents []byte) *memory {
 	return m
 }
 
-// reserve makes room in the workspace that all plans share.
+// reserve makes sure that the workspace that all plans share is large enough.
 func (b *builder) reserve(bytes int64) {
 	if b.err == nil {
 		b.err = b.d.reserve(bytes)

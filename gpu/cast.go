@@ -34,8 +34,8 @@ func (d *Device) NewCast(s device.CastSpec) (device.Cast, error) {
 	})
 }
 
-// castKernel returns the kernel for two different types. Those between float types belong to the 16-bit one, and
-// to bfloat16 if both are.
+// castKernel returns the kernel for two different types. A kernel between two float types is in the family of the
+// 16-bit type, or of bfloat16 if both have 16 bits.
 func castKernel(from, to device.DType) kernels.Name {
 	switch {
 	case from == device.Float32:

@@ -11,16 +11,16 @@ import (
 )
 
 // castList is the plan that converts a list of tensors, from float32 to a 16-bit type (a network's weights before a
-// step) or the other way round (their gradients after it), to nearest, ties to even, in one launch of a kernel
-// of cast.cu.
+// step) or the other way round (their gradients after it), to nearest, ties to even, in one launch of a kernel in
+// cast.cu.
 type castList struct {
 	d      *Device
-	spec   device.CastListSpec // keeps the tensors, of which the kernel has only addresses
+	spec   device.CastListSpec // keeps the tensors alive: the kernel has only their addresses
 	pairs  list
 	kernel *cuda.Kernel // nil for an empty list
 }
 
-// NewCastList makes a plan for converting tensors. It panics unless all pairs are of the same two types.
+// NewCastList makes a plan for converting tensors. It panics unless all pairs have the same two types.
 func (d *Device) NewCastList(s device.CastListSpec) (device.CastList, error) {
 	const op = "cast of a list"
 	if len(s.Dst) != len(s.Src) {
@@ -47,7 +47,7 @@ func (d *Device) NewCastList(s device.CastListSpec) (device.CastList, error) {
 	})
 }
 
-// checkPair panics unless pair i can be converted as the first pair is.
+// checkPair panics unless pair i can be converted like the first pair.
 func checkPair(i int, dst, src, firstDst, firstSrc *device.Tensor) {
 	op := fmt.Sprintf("gpu: NewCastList: pair %d", i)
 	if dst == nil || src == nil {

@@ -17,13 +17,14 @@ import (
 //
 //	g = g * min(1, MaxNorm / sqrt(sum of all g^2))      then      g = min(max(g, -MaxValue), MaxValue)
 //
-// Gradients of a scaled loss stay scaled: the norm is multiplied by the scale's inverse, and MaxValue divided by it.
-// The norm stays on the device. A NaN makes all gradients NaN under MaxNorm, and stays itself under MaxValue.
+// Gradients of a scaled loss stay scaled: the norm is multiplied by the scale's inverse, and MaxValue is divided by
+// that inverse. The norm stays on the device. With MaxNorm, a NaN makes all gradients NaN; with MaxValue, a NaN stays
+// NaN.
 type clip struct {
 	d                *Device
-	spec             device.ClipSpec // keeps the gradients, of which the kernels have only addresses
+	spec             device.ClipSpec // keeps the gradients alive: the kernels have only their addresses
 	grads            list
-	partial, factors cu.DevicePtr // offsets in the workspace: float64 [chunks], and what to apply, [2]
+	partial, factors cu.DevicePtr // offsets in the workspace: float64 [chunks], and the factor and the limit to apply, [2]
 
 	squares, factor, apply *cuda.Kernel
 }

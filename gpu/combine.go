@@ -10,7 +10,7 @@ import (
 	"trainer/nn/device"
 )
 
-// combine is the plan of y = alpha*a + beta*b, or alpha*a where there is no b, by the kernels of
+// combine is the plan of y = alpha*a + beta*b, or alpha*a without b, computed by the kernels in
 // combine.cu.
 type combine struct {
 	d              *Device

@@ -14,7 +14,7 @@ import (
 	"trainer/nn/device"
 )
 
-// conv2D is the plan of a convolution by cuDNN, on NHWC tensors:
+// conv2D is the plan of a convolution of NHWC tensors, computed by cuDNN:
 //
 //	Forward         y = x * w (+ bias), and in the fused form ReLU of it
 //	BackwardData    dx = dy * w, transposed
@@ -24,31 +24,31 @@ import (
 // dbias is the sum of columns of reduce.cu. choosePass decides how a pass is computed. Convolutions with a filter for each channel
 // are not cuDNN's: see depthwise.
 //
-// cuDNN's call takes the bias in the type of the images. In 16 bits it gets a copy, made before each call: outC numbers, where adding
-// the bias afterwards would read and write all of y again.
+// cuDNN's call takes the bias in the type of the images. If that has 16 bits, the call gets a converted copy, made
+// before each call: that moves only outC numbers, while adding the bias afterwards would read and write all of y again.
 type conv2D struct {
 	d    *Device
 	spec device.Conv2DSpec
 	relu bool
 
 	full    *convBatch         // for the spec's N images
-	smaller map[int]*convBatch // for other batches that there were
+	smaller map[int]*convBatch // for other batch sizes used so far
 
-	fused      bool                 // cuDNN hasn't refused to do bias and activation in one call
+	fused      bool                 // cuDNN hasn't refused bias and activation in one call
 	bias       *cuda.TensorDesc     // [1,1,1,outC]
 	activation *cuda.ActivationDesc // ReLU or identity
-	ownBias    *memory              // the copy of the bias in 16 bits, or zeros for ReLU without one; nil where neither is needed
+	ownBias    *memory              // the 16-bit copy of the bias, or zeros for ReLU without a bias; nil if neither is needed
 	castBias   *cuda.Kernel         // makes the copy
 	epilogue   *cuda.Kernel         // nil without bias and ReLU
 
 	sum columnReduction // dbias
 }
 
-// convBatch is how the passes are computed for one number of images. Those that the plan is made
-// without are nil.
+// convBatch holds how each pass is computed for one number of images. Passes that the plan
+// doesn't have are nil.
 type convBatch struct{ passes [3]*convPass }
 
-// convPass is one pass of a convolution with what was chosen: a graph, or an algorithm of the old calls.
+// convPass is one pass of a convolution with the chosen implementation: a graph, or an algorithm of the old calls.
 type convPass struct {
 	cuda.Convolution
 	algorithm int
@@ -113,7 +113,7 @@ func (p *conv2D) planFused(b *builder) {
 	}
 }
 
-// Algorithm names what was chosen for each pass.
+// Algorithm names the algorithm or engine chosen for each pass.
 func (p *conv2D) Algorithm() string {
 	text := "cuDNN"
 	for i, pass := range p.full.passes {
@@ -132,8 +132,8 @@ func (p *conv2D) Algorithm() string {
 	return text
 }
 
-// Workspace returns the bytes that the plan owns. cuDNN works in memory that all plans of the device
-// share.
+// Workspace returns the bytes that the plan owns. cuDNN's workspace is not among them: all plans of the device share
+// it.
 func (p *conv2D) Workspace() int64 {
 	if p.ownBias == nil {
 		return 0
@@ -158,7 +158,7 @@ func (p *conv2D) batch(n int) *convBatch {
 	return b
 }
 
-// run queues a pass on tensors of n images, or of their gradients. bias is that of the forward pass, nil where there is none.
+// run queues a pass on tensors of n images, or of their gradients. bias is the forward pass's bias, or nil.
 func (p *conv2D) run(pass cuda.Pass, n int, x, w, y, bias *device.Tensor) {
 	d, b := p.d, p.batch(n)
 	if b == nil {
@@ -167,7 +167,7 @@ func (p *conv2D) run(pass cuda.Pass, n int, x, w, y, bias *device.Tensor) {
 	c := b.passes[pass]
 	err := p.queue(pass, c, x, w, y, bias)
 	if c.graph != nil && d.recording == nil && errors.Is(err, device.ErrNotSupported) {
-		// Found out at the first call, before a step is recorded.
+		// This happens at the first call, before a step is recorded.
 		if c, err = p.chooseAlgorithm(pass, n); err == nil {
 			b.passes[pass] = c
 			err = p.queue(pass, c, x, w, y, bias)
@@ -178,7 +178,7 @@ func (p *conv2D) run(pass cuda.Pass, n int, x, w, y, bias *device.Tensor) {
 	}
 }
 
-// queue queues a pass as it was chosen, and in the forward pass what follows the convolution.
+// queue queues a pass as chosen, and in the forward pass also the bias and the activation, if they are separate.
 func (p *conv2D) queue(pass cuda.Pass, c *convPass, x, w, y, bias *device.Tensor) (err error) {
 	d := p.d
 	switch {
@@ -221,11 +221,11 @@ func (p *conv2D) Forward(y, x, w, bias *device.Tensor) {
 	p.run(cuda.Forward, n, x, w, y, bias)
 }
 
-// implicitPrecompGEMM is the only forward algorithm that cuDNN adds a bias in without an activation.
+// implicitPrecompGEMM is the only forward algorithm in which cuDNN can add a bias without an activation.
 const implicitPrecompGEMM = 1
 
-// forwardFused queues convolution, bias and activation as one of the old calls. It reports whether nothing is left to do: false where
-// cuDNN can't.
+// forwardFused queues convolution, bias and activation as one of the old calls. It reports whether that worked: false
+// if cuDNN doesn't support it.
 func (p *conv2D) forwardFused(c *convPass, x, w, y, bias *device.Tensor) (done bool, err error) {
 	d := p.d
 	if !p.relu && c.algorithm != implicitPrecompGEMM {
@@ -244,7 +244,8 @@ func (p *conv2D) forwardFused(c *convPass, x, w, y, bias *device.Tensor) (done b
 	return true, err
 }
 
-// fusedBias returns the bias as cuDNN's call takes it, which may queue making it. bias is nil where there is none.
+// fusedBias returns the bias in the form that cuDNN's call takes, and queues the conversion if one is needed. bias may
+// be nil.
 func (p *conv2D) fusedBias(bias *device.Tensor) cu.DevicePtr {
 	d := p.d
 	if p.ownBias == nil {

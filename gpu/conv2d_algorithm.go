@@ -28,7 +28,7 @@ func (p *conv2D) choose(n int) (*convBatch, error) {
 	return &b, nil
 }
 
-// chooseAlgorithm returns a pass by the old call, with the best algorithm that can be used, for which it reserves the workspace.
+// chooseAlgorithm returns a pass that uses the old call with the best usable algorithm, and reserves its workspace.
 func (p *conv2D) chooseAlgorithm(pass cuda.Pass, n int) (*convPass, error) {
 	d := p.d
 	c, err := p.describe(n)
@@ -39,7 +39,7 @@ func (p *conv2D) chooseAlgorithm(pass cuda.Pass, n int) (*convPass, error) {
 	if err != nil {
 		return nil, err
 	}
-	var shortage error // of memory, for an algorithm that would do
+	var shortage error // of memory, for an otherwise usable algorithm
 	for _, a := range candidates {
 		if d.deterministic && !a.Deterministic || a.Workspace > d.workspaceLimit {
 			continue
@@ -84,7 +84,7 @@ func (p *conv2D) describe(n int) (c *convPass, err error) {
 	return c, err
 }
 
-// candidates returns algorithms, best first. For a smaller batch the full one's comes before those of the
+// candidates returns algorithms, best first. For a smaller batch, the full batch's algorithm comes before those of the
 // heuristics.
 func (p *conv2D) candidates(pass cuda.Pass, n int, c *convPass) ([]cuda.Algorithm, error) {
 	d := p.d
@@ -92,7 +92,7 @@ func (p *conv2D) candidates(pass cuda.Pass, n int, c *convPass) ([]cuda.Algorith
 	switch {
 	case n < p.spec.N:
 		if full := p.full.passes[pass]; full.graph == nil {
-			first = []cuda.Algorithm{{Number: full.algorithm, Math: full.math, Deterministic: true}} // if that was asked for
+			first = []cuda.Algorithm{{Number: full.algorithm, Math: full.math, Deterministic: true}} // if requested
 		}
 	case d.autotune:
 		measured, err := d.tuned(pass, p.spec, c)
@@ -108,7 +108,7 @@ func (p *conv2D) candidates(pass cuda.Pass, n int, c *convPass) ([]cuda.Algorith
 	return append(first, others...), nil
 }
 
-// use returns the pass with an algorithm, or nil where cuDNN can't compute it so within the limit.
+// use returns the pass with an algorithm, or nil if cuDNN can't use the algorithm within the workspace limit.
 func (p *conv2D) use(pass cuda.Pass, c convPass, a cuda.Algorithm) (*convPass, error) {
 	d := p.d
 	if d.products(p.spec.DType) != FP32 {
@@ -126,8 +126,8 @@ func (p *conv2D) use(pass cuda.Pass, c convPass, a cuda.Algorithm) (*convPass, e
 	return &c, err
 }
 
-// tuned returns the algorithms for a pass by the time that they take, the fastest first: as measured now, or the one that
-// was fastest before. It returns none where there is not enough memory to measure.
+// tuned returns the algorithms for a pass, fastest first: as measured now, or only the one that was fastest in an
+// earlier measurement. It returns none if there is not enough memory to measure.
 func (d *Device) tuned(pass cuda.Pass, s device.Conv2DSpec, c *convPass) ([]cuda.Algorithm, error) {
 	key := d.algorithms.key(pass, d.products(s.DType), s)
 	if a, ok := d.algorithms.get(key); ok {
@@ -187,7 +187,7 @@ func (d *Device) measure(pass cuda.Pass, s device.Conv2DSpec, c *convPass) ([]cu
 	return found, err
 }
 
-// algorithmName returns what cuDNN calls an algorithm of a pass.
+// algorithmName returns cuDNN's name for an algorithm of a pass.
 func algorithmName(pass cuda.Pass, number int) string {
 	names := map[cuda.Pass][]string{
 		cuda.Forward: {
@@ -202,7 +202,7 @@ func algorithmName(pass cuda.Pass, number int) string {
 	return passPrefix(pass) + names[number]
 }
 
-// passPrefix begins the name of an algorithm or engine.
+// passPrefix returns the prefix of an algorithm's or engine's name.
 func passPrefix(pass cuda.Pass) string {
 	return map[cuda.Pass]string{cuda.Forward: "forward ", cuda.BackwardData: "backward data ", cuda.BackwardFilter: "backward filter "}[pass]
 }

@@ -15,10 +15,11 @@ import (
 	"trainer/nn/device"
 )
 
-// algorithmCache is the file of what WithAutotune has measured: for a GPU, a version of cuDNN, a convolution and the
-// options that matter, the fastest algorithm, and whether that or a graph engine won. A file that can't be read or written costs only the time to measure again.
+// algorithmCache is the file with the results of WithAutotune: for each GPU, version of cuDNN, convolution and set of
+// relevant options, it has the fastest algorithm, and whether that algorithm or a graph engine was faster. If the file
+// can't be read or written, the only cost is the time to measure again.
 type algorithmCache struct {
-	file  string // "" where there is no folder for it
+	file  string // "" if there is no folder for it
 	setup string // the part of the keys that is the same for all convolutions
 	known map[string]cachedAlgorithm
 }
@@ -29,16 +30,17 @@ type cachedAlgorithm struct {
 	Math          int           `json:"math"`
 	Workspace     int64         `json:"workspace"`
 	Deterministic bool          `json:"deterministic"`
-	Time          time.Duration `json:"nanoseconds"` // 0: no algorithm was measured
+	Time          time.Duration `json:"nanoseconds"` // 0 means that no algorithm was measured
 	Winner        *cachedWinner `json:"winner,omitempty"`
 }
 
-// cachedWinner says what won when algorithms and graphs were measured. A graph is the engine at a place of what the heuristics propose.
+// cachedWinner records which implementation was fastest when algorithms and graphs were measured. A graph is identified
+// by its engine's place among the heuristics' proposals.
 type cachedWinner struct {
 	Graph    bool          `json:"graph"`
 	Engine   int           `json:"engine,omitempty"`
 	Place    int           `json:"place,omitempty"`
-	Fallback bool          `json:"fallback,omitempty"` // of the heuristics for what works
+	Fallback bool          `json:"fallback,omitempty"` // from the fallback heuristics
 	Fused    bool          `json:"fused,omitempty"`    // with bias and activation
 	Time     time.Duration `json:"nanoseconds"`
 }
@@ -52,13 +54,14 @@ func newAlgorithmCache(gpu string, o options) *algorithmCache {
 	return c
 }
 
-// key names a pass of a convolution, whose factors are multiplied in products, on this GPU with these options.
+// key names a pass of a convolution whose operands are multiplied in the precision products, on this GPU with these
+// options.
 func (c *algorithmCache) key(pass cuda.Pass, products Precision, s device.Conv2DSpec) string {
 	return fmt.Sprintf("%s, %v, %v, x %dx%dx%dx%d, w %dx%dx%dx%d, stride %dx%d, padding %dx%d, dilation %dx%d, groups %d", c.setup, pass, products,
 		s.N, s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.InC/s.Groups, s.StrideH, s.StrideW, s.PadH, s.PadW, s.DilationH, s.DilationW, s.Groups)
 }
 
-// get returns what was measured before.
+// get returns an earlier measurement.
 func (c *algorithmCache) get(key string) (a cuda.Algorithm, ok bool) {
 	if c.known == nil {
 		c.known = c.read()
@@ -69,7 +72,7 @@ func (c *algorithmCache) get(key string) (a cuda.Algorithm, ok bool) {
 	}, ok && e.Time > 0
 }
 
-// winner returns what won before; nil if that isn't known.
+// winner returns the fastest implementation of an earlier measurement; nil if unknown.
 func (c *algorithmCache) winner(key string) *cachedWinner {
 	if c.known == nil {
 		c.known = c.read()
@@ -77,7 +80,7 @@ func (c *algorithmCache) winner(key string) *cachedWinner {
 	return c.known[key].Winner
 }
 
-// putWinner keeps what won, in the file too: a graph, or nil for the algorithm.
+// putWinner stores the fastest implementation, also in the file: a graph, or nil for the algorithm.
 func (c *algorithmCache) putWinner(key string, g *graphPass, took time.Duration) {
 	c.known = c.read()
 	e := c.known[key]
@@ -89,14 +92,14 @@ func (c *algorithmCache) putWinner(key string, g *graphPass, took time.Duration)
 	c.write()
 }
 
-// put keeps what was measured, in the file too.
+// put stores a measurement, also in the file.
 func (c *algorithmCache) put(key string, a cuda.Algorithm) {
-	c.known = c.read() // with what other processes have added
+	c.known = c.read() // includes what other processes have added
 	c.known[key] = cachedAlgorithm{a.Number, int(a.Math), a.Workspace, a.Deterministic, a.Time, nil}
 	c.write()
 }
 
-// read returns the file's entries, none if it can't be read.
+// read returns the file's entries, or none if the file can't be read.
 func (c *algorithmCache) read() map[string]cachedAlgorithm {
 	known := map[string]cachedAlgorithm{}
 	text, err := os.ReadFile(c.file)
@@ -109,7 +112,7 @@ func (c *algorithmCache) read() map[string]cachedAlgorithm {
 	return known
 }
 
-// write replaces the file as a whole, so that no reader finds half of it.
+// write replaces the file as a whole, so that no reader sees a part of it.
 func (c *algorithmCache) write() {
 	text, err := json.MarshalIndent(c.known, "", "\t")
 	if err != nil || c.file == "" || os.MkdirAll(filepath.Dir(c.file), 0o755) != nil {

@@ -13,14 +13,15 @@ import (
 	"trainer/nn/device"
 )
 
-// A pass of a convolution can be computed by cuDNN's old calls (conv2d_algorithm.go) or by an operation graph of cuDNN 9, on an
-// engine that its heuristics propose. The kernels for compute capability 9.0 and newer are behind graphs only. So
+// A pass of a convolution can be computed by cuDNN's old calls (conv2d_algorithm.go) or by an operation graph of cuDNN
+// 9, on an engine that its heuristics propose. Only graphs give access to the kernels for compute capability 9.0 and
+// newer. So
 //
 //   - with WithAutotune the best of both are measured, and what wins is kept (conv2d_graph_measure.go);
 //   - otherwise graphs are taken from compute capability 9.0 on, and the old calls where that fails for any reason, or
 //     on older GPUs.
 
-// graphUse says when graphs are taken. Tests change it.
+// graphUse says when graphs are used. Tests change it.
 type graphUse uint8
 
 const (
@@ -32,25 +33,26 @@ const (
 // hopper is the first architecture for which cuDNN's old calls lack the fastest kernels.
 const hopper = 90
 
-// graphPass is one pass of a convolution on an engine of cuDNN's graphs. The plans of equal convolutions share it, and it lives as long
-// as the device.
+// graphPass is one pass of a convolution as a cuDNN graph on a given engine. The plans of equal convolutions share it,
+// and it lives as long as the device.
 type graphPass struct {
 	plan   *cuda.GraphPlan
 	engine cuda.GraphEngine
-	fused  bool // bias, and ReLU if there is one, are part of it
+	fused  bool // the graph includes the bias, and ReLU if there is one
 	used   bool // by a plan
 }
 
-// graphKey is what decides a graphPass.
+// graphKey identifies a graphPass.
 type graphKey struct {
 	convolution cuda.GraphConvolution
 	heuristics  cuda.Heuristics
 	place       int
 }
 
-// newGraphPass returns a pass of n images as a graph, on the engine that the heuristics put first among those that fit the device's options, with
-// bias and activation in the graph if that can be. It reserves the workspace. A smaller batch is computed as the full one is, where it can be.
-// The error is a device.ErrNotSupported for whatever reason cuDNN can't: the old call is to be taken.
+// newGraphPass returns a pass of n images as a graph, on the heuristics' first engine that fits the device's options,
+// with bias and activation in the graph if possible. It reserves the workspace. A smaller batch uses the full batch's
+// engine if possible. If cuDNN can't compute the graph, for whatever reason, the error is a device.ErrNotSupported, and
+// the old call must be used.
 func (p *conv2D) newGraphPass(pass cuda.Pass, n int, h cuda.Heuristics) (*convPass, error) {
 	convolutions := graphConvolutions(pass, n, p.spec, p.relu)
 	var like *graphPass
@@ -86,7 +88,7 @@ func (g *graphPass) before(engines []cuda.GraphEngine) []cuda.GraphEngine {
 	return engines
 }
 
-// first orders what is preferred before what is not.
+// first orders preferred elements before others.
 func first(a, b bool) int {
 	switch {
 	case a && !b:
@@ -97,10 +99,11 @@ func first(a, b bool) int {
 	return 0
 }
 
-// graphConvolutions returns the graphs that compute a pass of n images, the best first: with bias and activation, and without, which
-// leaves them to a pass over y.
+// graphConvolutions returns the graphs that compute a pass of n images, best first: one with bias and activation, and
+// one without, which leaves them to a pass over y.
 //
-// Filters that see one channel get kernels of their own from cuDNN only where nothing is added: then the order is the other.
+// For filters that see one channel, cuDNN has specialised kernels only without bias and activation; then the order is
+// reversed.
 func graphConvolutions(pass cuda.Pass, n int, s device.Conv2DSpec, relu bool) []cuda.GraphConvolution {
 	plain := cuda.GraphConvolution{
 		Pass: pass, Type: dataType(s.DType), N: n, H: s.H, W: s.W, InC: s.InC, OutC: s.OutC, KH: s.KH, KW: s.KW, Geometry: geometryOf(s),
@@ -109,7 +112,7 @@ func graphConvolutions(pass cuda.Pass, n int, s device.Conv2DSpec, relu bool) []
 		return []cuda.GraphConvolution{plain}
 	}
 	fused := plain
-	fused.Bias, fused.ReLU = true, relu // a bias of zeros where there is none
+	fused.Bias, fused.ReLU = true, relu // a bias of zeros if there is no bias
 	if s.InC == s.Groups {
 		return []cuda.GraphConvolution{plain, fused}
 	}
@@ -123,8 +126,8 @@ func geometryOf(s device.Conv2DSpec) cuda.Geometry {
 	}
 }
 
-// proposals prepares the engines of a graph that fit the device's options and yields each until yield returns false. The
-// order, if it isn't nil, puts them in another order than that of the heuristics, or leaves some out.
+// proposals prepares the engines of a graph that fit the device's options and yields each until yield returns false.
+// order, unless nil, rearranges the heuristics' proposals or leaves some out.
 func (d *Device) proposals(c cuda.GraphConvolution, h cuda.Heuristics, order func([]cuda.GraphEngine) []cuda.GraphEngine, yield func(*graphPass) bool) error {
 	g, err := d.dnn.NewConvolutionGraph(c)
 	if err != nil {
@@ -149,7 +152,7 @@ func (d *Device) proposals(c cuda.GraphConvolution, h cuda.Heuristics, order fun
 	return nil
 }
 
-// prepare returns the pass of an engine, nil where cuDNN can't after all, or not within the workspace.
+// prepare returns the pass on an engine, or nil if cuDNN can't compute it after all, or not within the workspace limit.
 func (d *Device) prepare(g *cuda.ConvolutionGraph, c cuda.GraphConvolution, e cuda.GraphEngine) *graphPass {
 	key := graphKey{c, e.Heuristics, e.Place}
 	if pass := d.graphPasses[key]; pass != nil && pass.plan.Workspace() <= d.workspaceLimit {
@@ -167,8 +170,8 @@ func (d *Device) prepare(g *cuda.ConvolutionGraph, c cuda.GraphConvolution, e cu
 	return d.graphPasses[key]
 }
 
-// avoided returns how an engine for tensors of a type must not compute. Sums are float32, factors are rounded as the precision says,
-// and large tiles of Winograd's method lose too many digits.
+// avoided returns the properties that an engine for tensors of a type must not have. Sums must be float32, operands may
+// be rounded only as the precision says, and large Winograd tiles lose too many digits.
 func (d *Device) avoided(t cuda.DataType) cuda.Notes {
 	avoided := cuda.DownConverts | cuda.ReducedSums | cuda.Winograd13
 	if d.deterministic {
@@ -180,7 +183,7 @@ func (d *Device) avoided(t cuda.DataType) cuda.Notes {
 	return avoided
 }
 
-// closeGraphPasses destroys all of them, and returns the first error.
+// closeGraphPasses destroys all graph passes, and returns the first error.
 func (d *Device) closeGraphPasses() (first error) {
 	for _, g := range d.graphPasses {
 		if err := g.plan.Close(); first == nil {
@@ -206,7 +209,7 @@ func (p *conv2D) choosePass(pass cuda.Pass, n int) (*convPass, error) {
 	if c, err := p.newGraphPass(pass, n, cuda.Fastest); err == nil {
 		return c, nil
 	}
-	// Of engines to fall back on cuDNN expects nothing: its algorithms come before.
+	// cuDNN makes no performance claim for fallback engines, so the old algorithms come before them.
 	if d.graphUse == graphsAlways {
 		return p.newGraphPass(pass, n, cuda.Fallback)
 	}
@@ -219,7 +222,7 @@ func (p *conv2D) choosePass(pass cuda.Pass, n int) (*convPass, error) {
 	return c, err
 }
 
-// prefersGraph reports whether a graph is to be tried before the old call. A smaller batch is computed as the full one is.
+// prefersGraph reports whether to try a graph before the old call. A smaller batch follows the full batch.
 func (p *conv2D) prefersGraph(pass cuda.Pass, n int) bool {
 	if n < p.spec.N {
 		return p.full.passes[pass].graph != nil
@@ -227,7 +230,7 @@ func (p *conv2D) prefersGraph(pass cuda.Pass, n int) bool {
 	return p.d.graphUse == graphsAlways || p.d.code.architecture >= hopper
 }
 
-// useGraph returns the pass of a graph with the workspace reserved; nil where there is no memory for that.
+// useGraph returns the pass of a graph with the workspace reserved, or nil if there is not enough memory.
 func (p *conv2D) useGraph(g *graphPass) *convPass {
 	if p.d.reserve(g.plan.Workspace()) != nil {
 		return nil
@@ -236,14 +239,14 @@ func (p *conv2D) useGraph(g *graphPass) *convPass {
 	return &convPass{graph: g, workspace: g.plan.Workspace()}
 }
 
-// runGraph queues a pass that is a graph.
+// runGraph queues a pass on a graph.
 func (p *conv2D) runGraph(g *graphPass, x, w, y, bias *device.Tensor) error {
 	d := p.d
 	var added cu.DevicePtr
 	if g.fused {
 		added = p.fusedBias(bias)
 		if d.fault != nil {
-			return nil // kept already
+			return nil // the fault has been recorded
 		}
 	}
 	return g.plan.Run(d.data(x), d.data(w), d.data(y), added, d.scratch())

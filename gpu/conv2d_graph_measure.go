@@ -14,18 +14,19 @@ import (
 	"trainer/nn/device"
 )
 
-// maxMeasured is how many engines of each graph are measured: cuDNN orders them by the speed that it expects.
+// maxMeasured is the number of engines measured per graph; cuDNN orders engines by expected speed.
 const maxMeasured = 8
 
-// Every pass is run measuredRuns times between two events, measuredRounds times in turn with the others, after once unmeasured. Its time is the
-// median of the rounds. No round but the first begins after measuringTime.
+// After one unmeasured run, every pass is run measuredRuns times between two events; this is repeated measuredRounds
+// times, in turn with the other passes. The time of a pass is the median of its rounds. After measuringTime no round
+// begins, except the first.
 const (
 	measuredRounds = 5
 	measuredRuns   = 3
 	measuringTime  = 500 * time.Millisecond
 )
 
-// chooseFastest returns the fastest way to compute a pass: as measured now, or what was fastest before.
+// chooseFastest returns the fastest way to compute a pass, from a measurement now or an earlier one.
 func (p *conv2D) chooseFastest(pass cuda.Pass) (*convPass, error) {
 	d := p.d
 	key := d.algorithms.key(pass, d.products(p.spec.DType), p.spec) + p.addition(pass)
@@ -55,12 +56,12 @@ func (p *conv2D) chooseFastest(pass cuda.Pass) (*convPass, error) {
 		}
 	}
 	if fastest == nil {
-		return algorithm, err // no room to measure, or for what is fastest
+		return algorithm, err // not enough memory to measure, or for the fastest
 	}
 	return fastest, nil
 }
 
-// addition names what is done beside the convolution, which is measured with it.
+// addition names the work in addition to the convolution, which is measured with it.
 func (p *conv2D) addition(pass cuda.Pass) (text string) {
 	if pass == cuda.Forward && p.spec.Bias {
 		text += ", bias"
@@ -71,7 +72,7 @@ func (p *conv2D) addition(pass cuda.Pass) (text string) {
 	return text
 }
 
-// contenders returns the graphs to measure. What cuDNN can't propose or prepare takes no part.
+// contenders returns the graphs to measure: those that cuDNN proposes and can prepare.
 func (p *conv2D) contenders(pass cuda.Pass) (all []*convPass) {
 	for _, c := range graphConvolutions(pass, p.spec.N, p.spec, p.relu) {
 		for _, h := range []cuda.Heuristics{cuda.Fastest, cuda.Fallback} {
@@ -86,7 +87,7 @@ func (p *conv2D) contenders(pass cuda.Pass) (all []*convPass) {
 	return all
 }
 
-// restore returns the graph that won before; nil where cuDNN's heuristics don't propose it any more.
+// restore returns the graph that was fastest before, or nil if cuDNN's heuristics no longer propose it.
 func (p *conv2D) restore(pass cuda.Pass, won cachedWinner) (found *convPass) {
 	for _, c := range graphConvolutions(pass, p.spec.N, p.spec, p.relu) {
 		if c.Bias != won.Fused {
@@ -107,7 +108,7 @@ func (p *conv2D) restore(pass cuda.Pass, won cachedWinner) (found *convPass) {
 	return found
 }
 
-// dropGraphPasses destroys the graphs that no plan uses, but for one.
+// dropGraphPasses destroys the graphs that no plan uses, except one.
 func (d *Device) dropGraphPasses(kept *convPass) {
 	for key, g := range d.graphPasses {
 		if !g.used && (kept == nil || kept.graph != g) {
@@ -117,7 +118,7 @@ func (d *Device) dropGraphPasses(kept *convPass) {
 	}
 }
 
-// measurePasses returns the fastest of the passes, and the time that it takes with what is done beside the convolution. It is nil where none
+// measurePasses returns the fastest of the passes, and its time including the additional work. It returns nil if none
 // of them works.
 func (p *conv2D) measurePasses(pass cuda.Pass, passes []*convPass) (fastest *convPass, took time.Duration, err error) {
 	d := p.d
@@ -142,7 +143,7 @@ func (p *conv2D) measurePasses(pass cuda.Pass, passes []*convPass) (fastest *con
 	}
 	for i, t := range times {
 		if len(t) == 0 {
-			continue // it doesn't work
+			continue // the pass doesn't work
 		}
 		slices.Sort(t)
 		if median := t[len(t)/2]; fastest == nil || median < took {
@@ -152,8 +153,8 @@ func (p *conv2D) measurePasses(pass cuda.Pass, passes []*convPass) (fastest *con
 	return fastest, took, nil
 }
 
-// lendWorkspace makes the workspace of the device, for the time being, one that is large enough for all passes: what doesn't win leaves no larger
-// one behind.
+// lendWorkspace temporarily replaces the device's workspace with one that is large enough for all passes, so that
+// slower passes don't enlarge the workspace for good.
 func (d *Device) lendWorkspace(passes []*convPass) (giveBack func() error, err error) {
 	var bytes int64
 	for _, c := range passes {
@@ -174,12 +175,12 @@ func (d *Device) lendWorkspace(passes []*convPass) (giveBack func() error, err e
 	}, nil
 }
 
-// rounds returns the times of each pass, none for one that fails.
+// rounds returns the times of each pass, and none for a pass that fails.
 func (p *conv2D) rounds(c *eventTimer, passes []*convPass, run func(*convPass) error) [][]time.Duration {
 	times := make([][]time.Duration, len(passes))
 	works := make([]bool, len(passes))
 	for i, pass := range passes {
-		_, err := c.measure(1, func() error { return run(pass) }) // with the loading of kernels
+		_, err := c.measure(1, func() error { return run(pass) }) // includes loading the kernels
 		works[i] = err == nil && p.d.fault == nil
 	}
 	begin := time.Now()
@@ -198,7 +199,8 @@ func (p *conv2D) rounds(c *eventTimer, passes []*convPass, run func(*convPass) e
 	return times
 }
 
-// operands returns x, w, y and bias with random numbers in them, and what frees them after their use. bias is nil where there is none.
+// operands returns x, w, y and bias, filled with random numbers, and a function that frees them. bias is nil if there
+// is none.
 func (p *conv2D) operands() (all [4]*device.Tensor, release func() error, err error) {
 	d, s := p.d, p.spec
 	var addresses []cu.DevicePtr
@@ -231,7 +233,7 @@ func (p *conv2D) operands() (all [4]*device.Tensor, release func() error, err er
 	return all, release, nil
 }
 
-// eventTimer measures what is queued in a stream, between two events.
+// eventTimer measures the time of the work queued in a stream between two events.
 type eventTimer struct {
 	stream     cu.Stream
 	start, end cu.Event
@@ -253,7 +255,7 @@ func (c *eventTimer) close() error {
 	return errors.Join(cuda.DestroyEvent(c.start), cuda.DestroyEvent(c.end))
 }
 
-// measure returns the time that a run takes, as the mean of n.
+// measure returns the mean time of n runs.
 func (c *eventTimer) measure(n int, run func() error) (time.Duration, error) {
 	if err := cuda.Record(c.start, c.stream); err != nil {
 		return 0, err
@@ -273,7 +275,7 @@ func (c *eventTimer) measure(n int, run func() error) (time.Duration, error) {
 	return t / time.Duration(n), err
 }
 
-// fillNoise fills memory with noiseBytes of a type: on zeros kernels take less power, and run faster.
+// fillNoise fills memory with noiseBytes of a type: on zeros, kernels use less power and run faster.
 func (d *Device) fillNoise(m *memory, t device.DType) error {
 	begin := noiseBytes(t, int(min(m.bytes, 1<<20)))
 	err := d.send(m.address, begin)
@@ -283,7 +285,7 @@ func (d *Device) fillNoise(m *memory, t device.DType) error {
 	return err
 }
 
-// noiseBytes returns random numbers of a float type, from 1/8 to 1 and of either sign.
+// noiseBytes returns random numbers of a float type, with magnitudes from 1/8 to 1 and random signs.
 func noiseBytes(t device.DType, bytes int) []byte {
 	low, span := uint32(0x3e00), uint32(0x180) // bfloat16, and the upper half of float32
 	if t == device.Float16 {

@@ -8,7 +8,8 @@ import (
 	"trainer/nn/device"
 )
 
-// copyColumns is the plan of y[i, YFrom+j] = x[i, XFrom+j] for the columns j of a range, by the kernel of gather.cu.
+// copyColumns is the plan of y[i, YFrom+j] = x[i, XFrom+j] for the columns j of a range, computed by the kernel in
+// gather.cu.
 type copyColumns struct {
 	d      *Device
 	spec   device.CopyColumnsSpec

@@ -9,8 +9,8 @@ import (
 	"trainer/nn/device"
 )
 
-// descriptors are cuDNN's descriptions of what there is to compute, each made once and never changed, so
-// that plans share them. They live as long as the device.
+// descriptors are cuDNN's descriptors of tensors and operations, each made once and never changed, so that plans can
+// share them. They live as long as the device.
 type descriptors struct {
 	tensors      map[typedShape]*cuda.TensorDesc // [n,h,w,c]
 	filters      map[typedShape]*cuda.FilterDesc // [outC,kH,kW,inC]
@@ -24,7 +24,7 @@ type typedShape struct {
 	shape [4]int
 }
 
-// convolutionKey is what a convolution's descriptor says.
+// convolutionKey identifies a convolution's descriptor.
 type convolutionKey struct {
 	geometry cuda.Geometry
 	math     cudnn.MathType
@@ -37,7 +37,7 @@ func newDescriptors() *descriptors {
 	}
 }
 
-// cached returns what a map has for a key, made by create if need be.
+// cached returns a map's value for a key, and creates it with create if necessary.
 func cached[K comparable, V any](m map[K]*V, key K, create func() (*V, error)) (*V, error) {
 	if v := m[key]; v != nil {
 		return v, nil
@@ -57,14 +57,14 @@ func (c *descriptors) tensor(t device.DType, shape [4]int) (*cuda.TensorDesc, er
 	})
 }
 
-// filter describes filters [outC,kH,kW,inC] of a float type, inC being that of one group.
+// filter describes filters [outC,kH,kW,inC] of a float type, where inC is the channels of one group.
 func (c *descriptors) filter(t device.DType, shape [4]int) (*cuda.FilterDesc, error) {
 	return cached(c.filters, typedShape{t, shape}, func() (*cuda.FilterDesc, error) {
 		return cuda.NewFilterDesc(dataType(t), shape[0], shape[1], shape[2], shape[3])
 	})
 }
 
-// convolution describes a convolution's geometry and what it multiplies in.
+// convolution describes a convolution's geometry and the type in which it multiplies.
 func (c *descriptors) convolution(key convolutionKey) (*cuda.ConvolutionDesc, error) {
 	return cached(c.convolutions, key, func() (*cuda.ConvolutionDesc, error) {
 		return cuda.NewConvolutionDesc(key.geometry, key.math)
@@ -76,7 +76,7 @@ func (c *descriptors) activation(mode cudnn.ActivationMode) (*cuda.ActivationDes
 	return cached(c.activations, mode, func() (*cuda.ActivationDesc, error) { return cuda.NewActivationDesc(mode, 0) })
 }
 
-// close destroys all of them, and returns the first error.
+// close destroys all descriptors, and returns the first error.
 func (c *descriptors) close() (first error) {
 	keep := func(err error) {
 		if first == nil {

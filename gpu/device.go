@@ -18,11 +18,11 @@ import (
 // Built reports whether this build has a CUDA device.
 const Built = true
 
-// Device is one GPU as a device.Device. Operations that it lacks are package reference's, on the host.
+// Device is one GPU as a device.Device. For operations that it lacks, package reference computes on the host.
 type Device struct {
 	*reference.Operations
 	options           // the precision is not Auto once the device is open
-	factors Precision // in which float32 operands are multiplied: FP32 or TF32
+	factors Precision // the precision in which float32 operands are multiplied: FP32 or TF32
 	name    string
 	info    device.Info
 
@@ -34,15 +34,15 @@ type Device struct {
 	code        code
 	staging     staging
 	heap        heap
-	workspace   *memory // shared by all plans; nil before the first needs one
+	workspace   *memory // shared by all plans; nil until a plan needs it
 	algorithms  *algorithmCache
 	graphUse    graphUse
 	graphPasses map[graphKey]*graphPass
 
-	args      cuda.Args // of the launch that is being made
-	op        string    // what is being done, for errors
+	args      cuda.Args // of the current launch
+	op        string    // the current operation, for errors
 	fault     error     // the first failure of queued work; nothing is queued after it
-	recording *graph    // what Capture is recording; nil otherwise
+	recording *graph    // the graph that Capture is recording; nil otherwise
 	graphs    map[*graph]bool
 	fetches   map[*fetch]bool
 	closed    bool
@@ -125,8 +125,8 @@ func (d *Device) openLibraries(p cuda.Properties) (err error) {
 	if err := d.blas.SetFloat32Sums(); err != nil {
 		return err
 	}
-	// The sizes that NVIDIA recommends. Without its own workspace, a recorded product would share cuBLAS's with everything
-	// else.
+	// The sizes that NVIDIA recommends. Without its own workspace, a recorded product would share cuBLAS's default
+	// workspace with everything else.
 	size := int64(8 << 20)
 	if p.Major >= 9 {
 		size = 32 << 20

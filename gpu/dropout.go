@@ -16,7 +16,7 @@ import (
 //	forward   y[i] = x[i] / (1-rate) where uniform(r[i]) >= rate, else 0
 //	backward  dx[i] = dy[i] / (1-rate) where uniform(r[i]) >= rate, else 0
 //
-// so both are one kernel, that of dropout.cu, and no mask is stored.
+// so one kernel, in dropout.cu, computes both, and no mask is stored.
 type dropout struct {
 	d      *Device
 	spec   device.DropoutSpec

@@ -11,13 +11,13 @@ import (
 	"trainer/nn/device"
 )
 
-// The float types of tensors: how the kernels call them, and how cuDNN and cuBLAS do.
+// The float types of tensors, and their names in the kernels and in cuDNN and cuBLAS.
 
 func isFloat(t device.DType) bool {
 	return t == device.Float32 || t == device.Float16 || t == device.BFloat16
 }
 
-// floatType returns what a spec means by a DType, and panics unless that is a float type.
+// floatType returns a spec's DType, or Float32 for 0, and panics unless it is a float type.
 func floatType(op string, t device.DType) device.DType {
 	if t = t.OrFloat32(); !isFloat(t) {
 		panic(fmt.Sprintf("gpu: %s: elements of %v, want float32, float16 or bfloat16", op, t))
@@ -25,7 +25,7 @@ func floatType(op string, t device.DType) device.DType {
 	return t
 }
 
-// storage returns how kernels call a float type.
+// storage returns the kernels' name for a float type.
 func storage(t device.DType) kernels.Storage {
 	switch t {
 	case device.Float16:
@@ -36,7 +36,7 @@ func storage(t device.DType) kernels.Storage {
 	return kernels.Float32
 }
 
-// dataType returns how cuDNN and cuBLAS call a float type.
+// dataType returns the name of a float type in cuDNN and cuBLAS.
 func dataType(t device.DType) cuda.DataType {
 	switch t {
 	case device.Float16:
@@ -47,7 +47,7 @@ func dataType(t device.DType) cuda.DataType {
 	return cuda.Float32
 }
 
-// stores checks that the GPU computes with a float type; it is an error if not.
+// stores reports whether the GPU supports a float type, and records an error if not.
 func (b *builder) stores(t device.DType) {
 	if c := b.d.code.architecture; b.err == nil && t == device.BFloat16 && c < require.Ampere {
 		b.err = unsupported("elements of %v need compute capability 8.0, the GPU has %d.%d: use %v", t, c/10, c%10, device.Float16)

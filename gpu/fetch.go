@@ -14,14 +14,14 @@ import (
 
 var _ device.AsyncDownloader = (*Device)(nil)
 
-// fetch is a copy to pinned host memory, which the GPU makes by itself while the program goes on. An event behind it
-// in the stream tells when it is there.
+// fetch copies tensors to pinned host memory, asynchronously. An event after the copy in the stream shows when the copy
+// has arrived.
 type fetch struct {
 	d       *Device
 	host    []byte // pinned; nil once closed
 	done    cu.Event
 	bytes   int  // of the last copy
-	pending bool // it is under way, as far as is known
+	pending bool // the copy may still be in progress
 }
 
 // NewAsyncDownload prepares fetches of tensors of at most bytes bytes. Close the fetch before the device.
@@ -47,8 +47,8 @@ func (d *Device) NewAsyncDownload(bytes int) (device.AsyncDownload, error) {
 	return f, nil
 }
 
-// Queue queues the copy of src. It panics while an earlier copy is under way: until Ready has said that it is there, or
-// Wait has returned.
+// Queue queues the copy of src. It panics if an earlier copy may still be in progress, that is, until Ready has
+// returned true or Wait has returned.
 func (f *fetch) Queue(src *device.Tensor) {
 	const op = "a fetch"
 	d := f.d
@@ -70,13 +70,13 @@ func (f *fetch) Queue(src *device.Tensor) {
 	}
 	if err := cuda.Record(f.done, d.stream); err != nil {
 		d.fail(err)
-		d.wait() // nothing else tells when the copy is done with the host memory
+		d.wait() // without the event, only this shows when the copy no longer uses the host memory
 		return
 	}
 	f.pending = true
 }
 
-// Ready reports whether the last copy is there, or the device has a fault.
+// Ready reports whether the last copy has arrived, or the device has a fault.
 func (f *fetch) Ready() bool {
 	if !f.pending {
 		return true
@@ -95,7 +95,7 @@ func (f *fetch) Ready() bool {
 	return done
 }
 
-// Wait waits for the last copy, unless Ready has said that it is there, and writes it to dst, which must have its size.
+// Wait waits for the last copy, unless Ready has returned true for it, and writes it to dst, which must have its size.
 func (f *fetch) Wait(dst []byte) error {
 	d := f.d
 	if err := d.enter("waiting for a fetch"); err != nil {
@@ -112,7 +112,7 @@ func (f *fetch) Wait(dst []byte) error {
 	return d.fault
 }
 
-// wait waits for the last copy, and keeps its fault.
+// wait waits for the last copy, and records its fault.
 func (f *fetch) wait() {
 	if !f.pending {
 		return
@@ -123,8 +123,8 @@ func (f *fetch) wait() {
 	}
 }
 
-// Close waits for the last copy, and frees the host memory. Closing again does nothing, and so does closing after the
-// device, which frees it too.
+// Close waits for the last copy, and frees the host memory. Closing again does nothing; nor does closing after the
+// device, which frees the memory itself.
 func (f *fetch) Close() error {
 	d := f.d
 	if !d.fetches[f] || d.closed {
@@ -134,7 +134,7 @@ func (f *fetch) Close() error {
 		panic("gpu: closing a fetch in a step that is being recorded")
 	}
 	delete(d.fetches, f)
-	// After a fault too: begin would refuse.
+	// This must also work after a fault, when begin would refuse.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := cuda.Check("making the context current", cu.SetCurrentContext(d.context.CUContext))

@@ -8,7 +8,7 @@ import (
 	"trainer/nn/device"
 )
 
-// gather is the plan of y[i] = x[ids[i]], by the kernel of gather.cu.
+// gather is the plan of y[i] = x[ids[i]], computed by the kernel in gather.cu.
 type gather struct {
 	d      *Device
 	spec   device.GatherSpec
@@ -26,7 +26,7 @@ func (d *Device) NewGather(s device.GatherSpec) (device.Gather, error) {
 	})
 }
 
-// packs reports whether 16 bytes are a whole number of elements of each of the sizes. Tensors begin at multiples of 16.
+// packs reports whether each of the sizes is a whole number of 16-byte units. Tensors begin at multiples of 16.
 func packs(t device.DType, sizes ...int) bool {
 	for _, n := range sizes {
 		if n*t.Size()%16 != 0 {

@@ -9,26 +9,26 @@ import (
 	"trainer/nn/device"
 )
 
-// graph is a recorded step, as a CUDA graph. It keeps what the step works on: the recording itself
-// has only addresses.
+// graph is a recorded step, as a CUDA graph. It keeps the memory that the step uses alive: the
+// recording itself has only addresses.
 type graph struct {
 	d    *Device
 	exec *cuda.Graph
 	kept []any
 }
 
-// hold keeps x as long as the graph.
+// hold keeps x alive as long as the graph.
 func (g *graph) hold(x any) { g.kept = append(g.kept, x) }
 
-// hold keeps x as long as the step that is being recorded, if there is one.
+// hold keeps x alive as long as the step that is being recorded, if there is one.
 func (d *Device) hold(x any) {
 	if d.recording != nil {
 		d.recording.hold(x)
 	}
 }
 
-// Capture records what step queues, and doesn't run it. Plans that step uses must have run before with
-// tensors of the same number of rows. If recording fails, the error is returned, and the device goes on.
+// Capture records the work that step queues, without running it. Plans that step uses must have run before with tensors
+// of the same number of rows. If recording fails, Capture returns the error and the device remains usable.
 func (d *Device) Capture(step func()) (device.Graph, error) {
 	const op = "recording a step"
 	if err := d.enter(op); err != nil {
@@ -53,7 +53,7 @@ func (d *Device) Capture(step func()) (device.Graph, error) {
 	return g, nil
 }
 
-// record runs step while the stream records, and ends the recording, also where step panics.
+// record runs step while the stream records, and ends the recording, even if step panics.
 func (d *Device) record(g *graph, step func()) (err error) {
 	d.recording = g
 	ended := false
@@ -71,7 +71,7 @@ func (d *Device) record(g *graph, step func()) (err error) {
 	if d.fault == nil {
 		return err
 	}
-	// A call that can't be recorded fails, and the end of the recording because of it.
+	// A call that can't be recorded fails, and then ending the recording fails too.
 	if err == nil {
 		_ = g.exec.Destroy()
 	}
@@ -93,7 +93,7 @@ func (g *graph) Launch() {
 	}
 }
 
-// Close frees the recording, after its launches. Closing again does nothing.
+// Close waits for the launches and frees the recording. Closing again does nothing.
 func (g *graph) Close() error {
 	d := g.d
 	if !d.graphs[g] {

@@ -9,11 +9,11 @@ import (
 	"trainer/nn/device"
 )
 
-// emulation is what the driver of package cudasim calls its devices. Only this line knows the emulation: everything else
-// goes by device.Info.Emulated.
+// emulation is the name that the driver of package cudasim gives its devices. Only this line knows about the emulation:
+// everything else uses device.Info.Emulated.
 const emulation = "software emulation"
 
-// describe names the GPU, what it is used for, and the libraries.
+// describe names the GPU, the precision and the libraries.
 func describe(p cuda.Properties, precision Precision) device.Info {
 	info := device.Info{
 		Description: p.Name,

@@ -14,7 +14,7 @@ func Kind() device.Kind {
 	}
 }
 
-// openWith opens a device with the options that mean something for a GPU.
+// openWith opens a device with the options that apply to a GPU.
 func openWith(index int, o device.Options) (device.Device, error) {
 	opts := []Option{WithPrecision(o.Precision)}
 	if o.Deterministic {
@@ -26,7 +26,7 @@ func openWith(index int, o device.Options) (device.Device, error) {
 	return New(index, opts...)
 }
 
-// inBuild says whether this program has the CUDA device. It loads no library.
+// inBuild says whether this program includes the CUDA device. It loads no library.
 func inBuild(device.Options) (string, error) {
 	if !Built {
 		return "not in this build", nil

@@ -8,7 +8,7 @@ import (
 	"trainer/nn/device"
 )
 
-// loss is the plan of a loss over rows z of outputs [n, classes] with one label each, by the kernels of
+// loss is the plan of a loss over rows z of outputs [n, classes] with one label each, computed by the kernels in
 // loss.cu. Softmax cross-entropy, with the smoothed target q[k] = (1-s)[k = label] + s/classes:
 //
 //	L = logsumexp(z) - sum_k q[k] z[k]      dL/dz[k] = softmax(z)[k] - q[k]
@@ -17,9 +17,9 @@ import (
 //
 //	L = 1/classes sum_k (z[k] - [k = label])^2      dL/dz[k] = 2/classes (z[k] - [k = label])
 //
-// The gradient is that of the batch's mean unless the spec says Sum, times the scale of a LossScaling. Forward leaves one
-// partial sum per block in the workspace, which a second launch adds to the stats. Soft targets, weights and
-// ignored labels are weightedLoss's.
+// The gradient is of the batch's mean, or of its sum if the spec says Sum, times the scale of a LossScaling. Forward
+// leaves one partial sum per block in the workspace, which a second launch adds to the stats. weightedLoss handles soft
+// targets, weights and ignored labels.
 type loss struct {
 	d                         *Device
 	spec                      device.LossSpec

@@ -10,9 +10,9 @@ import (
 	"trainer/nn/device"
 )
 
-// weightedLoss is the plan of a loss with soft targets, weights or an ignored label, by the kernels of
-// loss_weighted.cu, which has the formulas. The mean over the batch is divided by the sum W of the weights, which the
-// device adds up before the gradient, so that the host needs no answer.
+// weightedLoss is the plan of a loss with soft targets, weights or an ignored label, computed by the kernels in
+// loss_weighted.cu, which has the formulas. The mean over the batch divides by the sum W of the weights, which the
+// device computes before the gradient, so that the host need not know it.
 type weightedLoss struct {
 	d                         *Device
 	spec                      device.LossSpec // keeps the class weights
@@ -83,7 +83,7 @@ func (p *weightedLoss) queueInverse(targets, weights *device.Tensor, n int) cu.D
 	return partial + p.inverse
 }
 
-// targets adds the arguments that say what outputs are compared with, and how much they count.
+// targets adds the arguments for the targets and the weights.
 func (p *weightedLoss) targets(a *cuda.Args, targets, weights *device.Tensor, n int) *cuda.Args {
 	d := p.d
 	labels, soft := d.data(targets), cu.DevicePtr(0)

@@ -10,7 +10,7 @@ import (
 	"trainer/nn/device"
 )
 
-// mapping is the plan of y = f(a, b) over [batch, rows, c], b being broadcast, by the kernel of map.cu.
+// mapping is the plan of y = f(a, b) over [batch, rows, c], with b broadcast, computed by the kernel in map.cu.
 type mapping struct {
 	d      *Device
 	spec   device.MapSpec
@@ -18,7 +18,7 @@ type mapping struct {
 	kernel *cuda.Kernel
 
 	full                           bool // b has a's shape
-	strideBatch, strideRow, stride int  // of b, 0 along the dimensions that it doesn't have
+	strideBatch, strideRow, stride int  // of b, 0 along the dimensions that b doesn't have
 }
 
 // NewMap makes a plan for an elementwise function.
@@ -34,7 +34,7 @@ func (d *Device) NewMap(s device.MapSpec) (device.Map, error) {
 	})
 }
 
-// place finds b's strides. A dimension of one element is as good as absent and as present.
+// place computes b's strides. A dimension with one element may count as present or absent.
 func (p *mapping) place() {
 	s := p.spec
 	p.full = s.B == device.AllAxes || s.Rows == 1 && s.B == device.AxisBatch|device.AxisC

@@ -10,14 +10,14 @@ import (
 	"trainer/nn/device"
 )
 
-// matMul is the plan of C = op(A) op(B) (+ bias), by cuBLAS, and in the fused form ReLU after it. Bias and
-// ReLU are one pass over C, by the kernels of epilogue.cu. Where C is of 16 bits the sum is rounded to them
-// before the bias is added, and again after.
+// matMul is the plan of C = op(A) op(B) (+ bias), followed by ReLU in the fused form. cuBLAS computes the product, and
+// the kernels in epilogue.cu add bias and ReLU in one pass over C. If C has 16 bits, the sum is rounded to 16 bits
+// before the bias is added, and again afterwards.
 type matMul struct {
 	d        *Device
 	spec     device.MatMulSpec
 	relu     bool
-	product  cuda.Product // of the call that is running
+	product  cuda.Product // of the current call
 	epilogue *cuda.Kernel // nil without bias and ReLU
 }
 
@@ -82,7 +82,7 @@ func (p *matMul) Run(c, a, b, bias *device.Tensor) {
 	}
 }
 
-// finish queues c = c + bias, ReLU of that, or ReLU of c where bias is nil, as the kernel is, over c [..., n].
+// finish queues the epilogue kernel over c [..., n]: c + bias, relu(c + bias), or relu(c) if bias is nil.
 func (d *Device) finish(k *cuda.Kernel, c, bias *device.Tensor) {
 	n := c.Len()
 	a := d.arguments().Pointer(d.data(c)).Pointer(d.data(c))
@@ -94,7 +94,7 @@ func (d *Device) finish(k *cuda.Kernel, c, bias *device.Tensor) {
 	d.launch(k, kernels.VectorPerThread(n, storage(c.DType())))
 }
 
-// multiply queues the product, or those of the batch.
+// multiply queues the product, or the products of the batch.
 func (p *matMul) multiply(batch int, c, a, b cu.DevicePtr) error {
 	if batch == 1 {
 		return p.d.blas.Gemm(&p.product, 1, a, b, 0, c)

@@ -15,41 +15,41 @@ import (
 	"trainer/nn/device"
 )
 
-// memory is an allocation, what a tensor of this device wraps. When the garbage collector finds that
-// nothing refers to it, collect frees it.
+// memory is an allocation; each tensor of this device wraps one. Once the garbage collector has found that nothing
+// refers to a memory, collect frees it.
 type memory struct {
 	owner   *Device
 	address cu.DevicePtr // aligned to 256 bytes
 	bytes   int64
 }
 
-// heap keeps account of a device's memory.
+// heap keeps track of a device's memory.
 type heap struct {
 	blas        *memory // cuBLAS's workspace
 	allocations []allocation
-	live        int64 // bytes that were in use after the last collect
+	live        int64 // bytes in use after the last collect
 	fresh       int64 // bytes allocated since
-	least       int64 // of fresh, for the next collect
+	least       int64 // value of fresh at which the next collect runs
 }
 
-// allocation is what there is to free once its owner is gone.
+// allocation is what must be freed once its owner is gone.
 type allocation struct {
 	owner   weak.Pointer[memory]
 	address cu.DevicePtr
 	bytes   int64
 }
 
-// minCollection is how many bytes are allocated at least from one collect to the next.
+// minCollection is the least number of bytes allocated between two collects.
 const minCollection = 256 << 20
 
-// allocate returns memory of undefined contents. bytes must be positive. Where there is not
-// enough, the error is a *device.MemoryError.
+// allocate returns memory of undefined contents. bytes must be positive. If there is not
+// enough memory, the error is a *device.MemoryError.
 func (d *Device) allocate(bytes int64) (*memory, error) {
 	m := &memory{}
 	return m, d.allocateTo(m, bytes)
 }
 
-// allocateTo is allocate for an owner that there is already.
+// allocateTo is allocate for an existing owner.
 func (d *Device) allocateTo(m *memory, bytes int64) error {
 	if d.heap.fresh+bytes > max(d.heap.live, d.heap.least) {
 		if err := d.collect(); err != nil {
@@ -77,7 +77,7 @@ func (d *Device) allocateTo(m *memory, bytes int64) error {
 	return nil
 }
 
-// collect frees the memory that nothing refers to any more.
+// collect frees the memory that nothing refers to.
 func (d *Device) collect() error {
 	runtime.GC()
 	h := &d.heap
@@ -96,7 +96,7 @@ func (d *Device) collect() error {
 	if len(garbage) == 0 {
 		return nil
 	}
-	// Work that was queued before the references went may still use it.
+	// Work that was queued before the references went away may still use the memory.
 	err := cuda.Wait(d.stream)
 	for _, a := range garbage {
 		err = errors.Join(err, cuda.Free(a.address))
@@ -140,7 +140,7 @@ func (d *Device) NewTensor(dtype device.DType, shape ...int) (*device.Tensor, er
 	return t, nil
 }
 
-// FreeMemory returns the bytes that can still be allocated, 0 after a fault.
+// FreeMemory returns the bytes that can still be allocated, or 0 after a fault.
 func (d *Device) FreeMemory() int64 {
 	if d.enter("asking for free memory") != nil {
 		return 0

@@ -10,17 +10,17 @@ import (
 	"trainer/nn/device"
 )
 
-// optimizer is the plan of one update rule over all parameters of a network, in one launch, by the
-// kernels of optimizer.cu. The formulas are those of device.OptimizerKind.
+// optimizer is the plan of one update rule over all parameters of a network, in one launch of a
+// kernel in optimizer.cu. See device.OptimizerKind for the formulas.
 type optimizer struct {
 	d      *Device
-	spec   device.OptimizerSpec // keeps the slots, of which the kernel has only addresses
+	spec   device.OptimizerSpec // keeps the parameters alive: the kernel has only their addresses
 	groups int
 	slots  list
 	kernel *cuda.Kernel
 }
 
-// NewOptimizer makes a plan for an update of the slots.
+// NewOptimizer makes a plan for an update of the parameters.
 func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
 	const op = "optimizer"
 	d.checkScaling(op, s.Scaling)

@@ -2,7 +2,7 @@ package gpu
 
 import "trainer/nn/device"
 
-// Precision is what convolutions and matrix products are computed in, and with it the type in which a network's
+// Precision is the precision of convolutions and matrix products, which includes the type in which a network's
 // activations and weights are multiplied.
 type Precision = device.Precision
 
@@ -32,13 +32,13 @@ type options struct {
 // of float32 tensors, if there are any, are computed as with Auto.
 func WithPrecision(p Precision) Option { return func(o *options) { o.precision = p } }
 
-// WithDeterministic uses only algorithms that give the same bits every time.
+// WithDeterministic allows only algorithms whose results are bit-identical every time.
 func WithDeterministic() Option { return func(o *options) { o.deterministic = true } }
 
-// WithAutotune times cuDNN's algorithms when plans are made, instead of asking its heuristics. The fastest are kept in the
-// user's cache folder for the next time.
+// WithAutotune times cuDNN's algorithms when plans are made, instead of asking its heuristics. The results are kept in
+// the user's cache folder.
 func WithAutotune() Option { return func(o *options) { o.autotune = true } }
 
-// WithWorkspaceLimit sets how many bytes of device memory an algorithm of cuDNN may use as workspace. The default is 1 GiB,
-// or an eighth of the GPU's memory if that is less.
+// WithWorkspaceLimit limits the bytes of device memory that an algorithm of cuDNN may use as workspace. The default is
+// 1 GiB, or an eighth of the GPU's memory if that is less.
 func WithWorkspaceLimit(bytes int64) Option { return func(o *options) { o.workspaceLimit = bytes } }

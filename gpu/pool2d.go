@@ -14,21 +14,21 @@ import (
 )
 
 // pool2D is the plan of pooling over windows of images [n,h,w,c], with outputs [n,outH,outW,c],
-// and in the fused form ReLU after it, by the kernels of pool2d.cu.
+// followed by ReLU in the fused form, computed by the kernels in pool2d.cu.
 //
 //	max       y = the largest element      dx[it] += dy
 //	average   y = 1/m sum                  dx[each] += dy/m
 //
-// Max pooling keeps where each maximum was: cuDNN's reads x again in the backward pass, and leaves open which
-// of equal elements it takes.
+// Max pooling stores the position of each maximum. cuDNN's pooling would read x again in the backward pass, and doesn't
+// define which of several equal elements it takes.
 type pool2D struct {
 	d                 *Device
 	spec              device.Pool2DSpec
 	relu              bool
-	wide              bool // windows have more elements than a byte can number
-	vector            bool // kernels take four channels at a time
+	wide              bool // windows have more elements than a byte can index
+	vector            bool // kernels process four channels at a time
 	forward, backward *cuda.Kernel
-	arg               *memory // of max pooling with a backward pass: where the maxima were
+	arg               *memory // positions of the maxima; for max pooling with a backward pass
 	n                 int     // images of the last Forward
 }
 
@@ -118,7 +118,7 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	p.launch(p.backward, dx.Len())
 }
 
-// positions returns the address of the maxima's positions, 0 where they aren't kept.
+// positions returns the address of the maxima's positions, or 0 if they aren't stored.
 func (p *pool2D) positions() cu.DevicePtr {
 	if p.arg == nil {
 		return 0
@@ -126,7 +126,7 @@ func (p *pool2D) positions() cu.DevicePtr {
 	return p.d.at(p.arg)
 }
 
-// geometry adds the arguments that all kernels have, for n images.
+// geometry adds the arguments that all kernels share, for n images.
 func (p *pool2D) geometry(a *cuda.Args, n int) *cuda.Args {
 	s := p.spec
 	for _, v := range [...]int{n, s.H, s.W, s.C, s.OutH(), s.OutW(), s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW} {
@@ -135,7 +135,7 @@ func (p *pool2D) geometry(a *cuda.Args, n int) *cuda.Args {
 	return a
 }
 
-// launch queues a kernel over n elements, with vector as its last argument if it has that.
+// launch queues a kernel over n elements, with vector as its last argument if the kernel has that argument.
 func (p *pool2D) launch(k *cuda.Kernel, n int) {
 	if !p.wide {
 		p.d.args.Int32(flag(p.vector))

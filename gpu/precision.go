@@ -10,9 +10,9 @@ import (
 )
 
 // The types in which convolutions and matrix products multiply. Products of two 16-bit numbers are exact in float32, so
-// only float32 operands leave a choice: unchanged, or rounded to TF32 for tensor cores.
+// there is a choice only for float32 operands: unchanged, or rounded to TF32 for tensor cores.
 
-// Precision returns the device's precision: the one that was asked for, or the one that Auto stands for on this GPU.
+// Precision returns the device's precision: the requested one, or the one that Auto stands for on this GPU.
 func (d *Device) Precision() Precision { return d.precision }
 
 // products returns the precision in which operands of a type are multiplied.

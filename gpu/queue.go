@@ -13,8 +13,8 @@ import (
 	"trainer/nn/device"
 )
 
-// begin locks the goroutine to its thread and makes the context current there, so that work can be queued. It
-// returns false after a fault: nothing is queued then, and nothing is locked. Otherwise end must follow.
+// begin locks the goroutine to its thread and makes the context current there, so that work can be queued. After a
+// fault it returns false, and nothing is queued or locked. Otherwise end must follow.
 func (d *Device) begin(op string) bool {
 	if d.fault != nil {
 		return false
@@ -32,8 +32,8 @@ func (d *Device) begin(op string) bool {
 // end undoes begin.
 func (d *Device) end() { runtime.UnlockOSThread() }
 
-// enter is begin for what can't be part of a recorded step: it panics while one is recorded. The error is
-// the fault.
+// enter is begin for operations that can't be part of a recorded step: it panics while a step is being recorded. The
+// error is the device's fault.
 func (d *Device) enter(op string) error {
 	if d.recording != nil {
 		panic("gpu: " + op + " in a step that is being recorded")
@@ -44,8 +44,8 @@ func (d *Device) enter(op string) error {
 	return nil
 }
 
-// leave reports whether the host may compute an operation now, with copies from and to the GPU. A step that is being recorded has no
-// place for them: recording it then fails with device.ErrNotSupported.
+// leave reports whether the host may compute an operation now, with copies from and to the GPU. While a step is being
+// recorded it may not: the recording then fails with device.ErrNotSupported.
 func (d *Device) leave(op string) bool {
 	if d.recording != nil && d.fault == nil {
 		d.op = op
@@ -54,15 +54,15 @@ func (d *Device) leave(op string) bool {
 	return d.fault == nil
 }
 
-// fail keeps the first failure of queued work.
+// fail records the first failure of queued work.
 func (d *Device) fail(err error) {
 	if d.fault == nil {
 		d.fault = d.error(d.op, d.cause(err))
 	}
 }
 
-// cause returns an error with what is behind it: cuBLAS and cuDNN only say that execution failed when a
-// kernel before has failed meanwhile, and the stream says how.
+// cause returns an error with its underlying cause: if an earlier kernel has failed, cuBLAS and cuDNN say only that
+// execution failed, but the stream's status says how.
 func (d *Device) cause(err error) error {
 	var e *cuda.Error
 	if d.recording != nil || !errors.As(err, &e) || e.Library == cuda.CUDA {
@@ -74,7 +74,7 @@ func (d *Device) cause(err error) error {
 	return err
 }
 
-// error wraps an error with the device and what was being done; nil stays nil.
+// error wraps an error with the device and the operation; nil stays nil.
 func (d *Device) error(op string, err error) error {
 	if err == nil {
 		return nil
@@ -92,7 +92,7 @@ func (d *Device) Sync() error {
 	return d.fault
 }
 
-// wait waits for the stream, and keeps its fault.
+// wait waits for the stream, and records its fault.
 func (d *Device) wait() {
 	if err := cuda.Wait(d.stream); err != nil {
 		d.fail(err)

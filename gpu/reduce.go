@@ -8,7 +8,8 @@ import (
 	"trainer/nn/device"
 )
 
-// reductionKernels are the kernels of reduce.cu for one kind: over runs of neighbouring elements, and over columns.
+// reductionKernels are the kernels in reduce.cu for one kind of reduction: over runs of neighbouring elements, and over
+// columns.
 type reductionKernels struct {
 	runs, finish           kernels.Family
 	columns, columnsFinish kernels.Family
@@ -27,8 +28,8 @@ func reductionOf(kind device.ReduceKind) reductionKernels {
 	return reductionKernels{kernels.ReduceSum, kernels.ReduceFinishSum, kernels.ReduceColumnsSum, kernels.ReduceColumnsFinishSum}
 }
 
-// NewReduce makes a plan for a reduction, by the kernels of reduce.cu. Where it takes two launches, the first leaves
-// partial results in the workspace, and the second puts them together.
+// NewReduce makes a plan for a reduction, computed by the kernels in reduce.cu. If it takes two launches, the first
+// leaves partial results in the workspace, and the second combines them.
 func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 	s.Check()
 	s.DType = floatType("NewReduce", s.DType)
@@ -43,8 +44,7 @@ func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 	})
 }
 
-// reduceRuns is the plan of a reduction whose results are of runs of neighbouring elements: of one, or of one for
-// each image.
+// reduceRuns is the plan of a reduction over runs of neighbouring elements: a single run, or one run per image or row.
 type reduceRuns struct {
 	d                *Device
 	spec             device.ReduceSpec
@@ -81,7 +81,7 @@ func (p *reduceRuns) Run(dst, a, b *device.Tensor) {
 	defer d.end()
 	launch, run, repeat, results := p.launch, p.run, 1, dst.Len()
 	switch s.Keep {
-	case device.NoAxes: // as many blocks as this batch is worth
+	case device.NoAxes: // as many blocks as suit the batch
 		run = a.Len()
 		launch = kernels.RunsOf(1, run)
 	case device.AxisRows: // a run of each image
@@ -97,7 +97,7 @@ func (p *reduceRuns) Run(dst, a, b *device.Tensor) {
 	}
 }
 
-// reduceColumns is the plan of a reduction of groups of rows to their columns.
+// reduceColumns is the plan of a reduction of groups of rows to one result per column.
 type reduceColumns struct {
 	d    *Device
 	spec device.ReduceSpec
@@ -105,7 +105,7 @@ type reduceColumns struct {
 	columnReduction
 }
 
-// columnReduction is the two kernels of a reduction to columns.
+// columnReduction holds the two kernels of a reduction to columns.
 type columnReduction struct{ partial, results *cuda.Kernel }
 
 func (b *builder) reduceColumns(s device.ReduceSpec) *reduceColumns {
@@ -128,7 +128,7 @@ func (b *builder) columnReduction(k reductionKernels, t device.DType) columnRedu
 	return columnReduction{b.family(k.columns, t), b.family(k.columnsFinish, t)}
 }
 
-// groups returns how many groups of rows a batch has, each with results of its own, and the rows of a group.
+// groups returns the number of groups of rows in a batch, each with its own results, and the number of rows per group.
 func (p *reduceColumns) groups(batch int) (groups, rows int) {
 	s := p.spec
 	switch s.Keep {
@@ -154,7 +154,7 @@ func (p *reduceColumns) Run(dst, a, b *device.Tensor) {
 	d.reduceColumns(p.columnReduction, dst, a, b, columnShape{groups, most, rows, p.c}, p.spec.Factor())
 }
 
-// columnShape is groups of rows [rows, c], for launches that fit up to most groups.
+// columnShape is the shape of groups of rows [rows, c], for launches of up to most groups.
 type columnShape struct{ groups, most, rows, c int }
 
 // reduceColumns queues the reduction of each group of rows to its columns.
@@ -171,5 +171,5 @@ func (d *Device) reduceColumns(k columnReduction, dst, a, b *device.Tensor, s co
 	d.launch(k.results, kernels.Grid{X: s.groups * kernels.ColumnsFinish(s.c).X, Y: 1})
 }
 
-// columnSums returns the bytes of the partial sums of each column of [rows, c], and of fewer rows.
+// columnSums returns the bytes of the partial sums of each column of [rows, c], enough also for fewer rows.
 func columnSums(rows, c int) int64 { return 4 * int64(kernels.MaxColumnBlocks(rows, c)) * int64(c) }

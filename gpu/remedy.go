@@ -7,8 +7,8 @@ import (
 	"trainer/nn/device"
 )
 
-// Remedy returns what to do about an error of a CUDA device, as a clause, or "" if the error says it or nothing is
-// known.
+// Remedy returns what to do about an error of a CUDA device, as a clause, or "" if the error already says so or no
+// remedy is known.
 func Remedy(err error) string {
 	if missing, ok := errors.AsType[*cuda.LoadError](err); ok {
 		return installation(missing.Library.Name)
@@ -32,7 +32,7 @@ func Remedy(err error) string {
 	return ""
 }
 
-// installation says how to get a library.
+// installation says how to install a library.
 func installation(library string) string {
 	switch library {
 	case "libcuda":

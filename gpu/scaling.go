@@ -10,16 +10,17 @@ import (
 	"trainer/nn/device"
 )
 
-// lossScaling is the plan of dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", ICLR 2018), by the
-// kernels of scaling.cu: the first counts the gradients' elements that are NaN or infinite, the second sets the state,
+// lossScaling is the plan of dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", ICLR 2018),
+// computed by the kernels in scaling.cu. The first counts the gradients' elements that are NaN or infinite, and the
+// second sets the state:
 //
 //	none   good = good+1, and where that is Interval: scale = min(2*scale, 2^24), good = 0
 //	some   skip = 1, scale = max(scale/2, 1), good = 0
 //
-// with the inverse of the scale that the gradients were made with. The host learns nothing of it.
+// together with the inverse of the scale of the current gradients. The host does not see the state.
 type lossScaling struct {
 	d              *Device
-	spec           device.LossScalingSpec // keeps the tensors, of which the kernel has only addresses
+	spec           device.LossScalingSpec // keeps the tensors alive: the kernel has only their addresses
 	grads          list
 	found          *memory // uint32: the count, 0 between calls
 	count, updated *cuda.Kernel
@@ -52,7 +53,7 @@ func (d *Device) NewLossScaling(s device.LossScalingSpec) (device.LossScaling, e
 	})
 }
 
-// Update looks at the gradients, and sets the state.
+// Update checks the gradients and sets the state.
 func (p *lossScaling) Update() {
 	d := p.d
 	if !d.begin("loss scaling") {

@@ -10,7 +10,7 @@ import (
 	"trainer/nn/device"
 )
 
-// softmax is the plan of the softmax over each row x of [n, classes], by the kernel of softmax.cu:
+// softmax is the plan of the softmax over each row x of [n, classes], computed by the kernel in softmax.cu:
 //
 //	y[k] = exp(x[k]-max x) / sum_l exp(x[l]-max x)
 type softmax struct {

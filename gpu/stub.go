@@ -17,14 +17,14 @@ func New(index int, _ ...Option) (device.Device, error) {
 	return nil, &device.Error{Device: fmt.Sprintf("cuda:%d", index), Op: "opening the device", Err: notBuiltError{}}
 }
 
-// notBuiltError is a device.ErrNotBuilt with a text of its own.
+// notBuiltError is a device.ErrNotBuilt with its own text.
 type notBuiltError struct{}
 
 func (notBuiltError) Error() string {
 	return "this build has no CUDA device: " + remedy(runtime.GOOS, runtime.GOARCH)
 }
 
-// remedy says how to get a program with the CUDA device, or what to use on a system without one.
+// remedy says how to get a program with the CUDA device, or what to use on a system that doesn't support it.
 func remedy(system, architecture string) string {
 	if system != "linux" || architecture != "amd64" && architecture != "arm64" {
 		return fmt.Sprintf("it needs Linux on amd64 or arm64, and this is %s on %s; use -device cpu", system, architecture)

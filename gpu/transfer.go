@@ -11,15 +11,15 @@ import (
 	"trainer/nn/device"
 )
 
-// staging is pinned host memory that copies go through, because the GPU copies from and to
-// pinned memory by itself, while the program goes on. Uploads take from a ring of segments, each
-// with an event that tells when the copies from it are done.
+// staging is pinned host memory for copies, because the GPU copies from and to pinned memory
+// asynchronously. Uploads use a ring of segments, each with an event that shows when the copies
+// from it are done.
 type staging struct {
 	ring    []byte
 	done    [ringSegments]cu.Event
 	pending [ringSegments]bool // done was recorded and not yet waited for
-	segment int                // the one that uploads take from
-	used    int                // bytes of it
+	segment int                // the segment that uploads currently use
+	used    int                // bytes used in that segment
 	down    []byte             // for downloads
 }
 
@@ -27,7 +27,7 @@ const (
 	ringSegments  = 8
 	segmentBytes  = 2 << 20
 	downloadBytes = 4 << 20
-	// stagingAlignment keeps the places of two copies off each other's cache lines.
+	// stagingAlignment keeps two copies from sharing a cache line.
 	stagingAlignment = 256
 )
 
@@ -64,7 +64,7 @@ func (s *staging) close() (first error) {
 	return first
 }
 
-// take returns room for n bytes, at most a segment, that no copy is reading any more.
+// take returns memory for n bytes, at most a segment, that no copy is reading.
 func (s *staging) take(n int, stream cu.Stream) ([]byte, error) {
 	if s.used+n > segmentBytes {
 		if err := cuda.Record(s.done[s.segment], stream); err != nil {
@@ -84,7 +84,7 @@ func (s *staging) take(n int, stream cu.Stream) ([]byte, error) {
 	return room, nil
 }
 
-// send queues the copy of src, which may be reused at once, to the device.
+// send queues the copy of src to the device. src may be reused at once.
 func (d *Device) send(dst cu.DevicePtr, src []byte) error {
 	for len(src) > 0 {
 		room, err := d.staging.take(min(len(src), segmentBytes), d.stream)
@@ -100,7 +100,7 @@ func (d *Device) send(dst cu.DevicePtr, src []byte) error {
 	return nil
 }
 
-// receive copies src to dst, after the work that was queued.
+// receive copies src to dst, after the queued work.
 func (d *Device) receive(dst []byte, src cu.DevicePtr) error {
 	for len(dst) > 0 {
 		n := min(len(dst), downloadBytes)
@@ -132,8 +132,8 @@ func (d *Device) Upload(dst *device.Tensor, src []byte) error {
 	return d.fault
 }
 
-// Download waits for the work that was queued, and copies src to dst. It panics unless dst has
-// src's size.
+// Download waits for the queued work, and copies src to dst. It panics unless dst has src's
+// size.
 func (d *Device) Download(dst []byte, src *device.Tensor) error {
 	m := d.memoryOf("download", "source", src)
 	if len(dst) != size(src) {
@@ -164,7 +164,7 @@ func (d *Device) Copy(dst, src *device.Tensor) {
 	}
 }
 
-// copyWithin queues the copy of bytes from one place of the device's memory to another.
+// copyWithin queues the copy of bytes within the device's memory.
 func (d *Device) copyWithin(to, from cu.DevicePtr, bytes int64) {
 	if err := cuda.CopyAsync(to, from, bytes, d.stream); err != nil {
 		d.fail(err)
@@ -188,5 +188,5 @@ func (d *Device) clear(m *memory, bytes int64) {
 	}
 }
 
-// size returns the bytes of a tensor's present shape.
+// size returns the bytes of a tensor's current shape.
 func size(t *device.Tensor) int { return t.Len() * t.DType().Size() }

@@ -14,20 +14,20 @@ import (
 //
 //	x = image / 255        x = op(x) for each operation in order        y = (x - mean) / std
 //
-// x is float32 in the workspace, and each operation one launch of its kernel, image_NAME, with a block per image;
-// a block whose operation is off ends at once. An id that is no image's makes NaN images: looking at the ids here
-// would mean waiting for the GPU.
+// x is float32 in the workspace. Each operation is one launch of its kernel, image_NAME, with one block per image; if
+// the operation is off for an image, the block ends at once. An invalid id gives an image of NaN: checking the ids on
+// the host would mean waiting for the GPU.
 type transform struct {
 	d                        *Device
 	spec                     device.TransformSpec
 	mean, std                *memory
 	load, normalize, targets *cuda.Kernel
 	ops                      []*cuda.Kernel
-	x, scratch               cu.DevicePtr // places in the workspace
+	x, scratch               cu.DevicePtr // offsets in the workspace
 }
 
-// NewTransform makes a plan for a list of operations on images. A list with an operation that has no kernel is left to the
-// reference.
+// NewTransform makes a plan for a list of operations on images. If an operation in the list has no kernel, package
+// reference computes the list.
 func (d *Device) NewTransform(s device.TransformSpec) (device.Transform, error) {
 	s.Check()
 	for _, op := range s.Ops {
@@ -63,7 +63,7 @@ func (p *transform) Run(y, images, ids, drawn *device.Tensor) {
 	s, d := p.spec, p.d
 	n := s.CheckRun(op, y, images, ids, drawn)
 	if !s.Gather {
-		ids = nil // not looked at
+		ids = nil // not read
 	}
 	if !d.begin(op) {
 		return

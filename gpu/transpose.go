@@ -8,7 +8,7 @@ import (
 	"trainer/nn/device"
 )
 
-// transpose is the plan of y[n,j,i] = x[n,i,j], by the kernel of transpose.cu.
+// transpose is the plan of y[n,j,i] = x[n,i,j], computed by the kernel in transpose.cu.
 type transpose struct {
 	d      *Device
 	spec   device.TransposeSpec

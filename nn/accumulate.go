@@ -6,15 +6,15 @@ import (
 	"trainer/nn/device"
 )
 
-// accumulation adds up the gradients of several batches, so that one update can follow them (Options.Accumulate). After
-// the backward pass of every batch
+// accumulation sums the gradients of several batches, so that they share one update (Options.Accumulate). After the
+// backward pass of each batch it computes
 //
 //	sum = sum + weight*dw          for each trained parameter
 //
-// With n examples in the batch and N in all batches of the step, weight is n/N for a loss that is the mean over a batch, and 1
-// for one that is the sum: either way sum is the gradient of one batch of all N examples. (What a layer computes from the
-// batch itself, as batch normalisation its statistics, is still that of each batch alone; and so are the weights of classes
-// and examples, whose sum divides the mean over the batch.)
+// With n examples in the batch and N in all batches of the step, weight is n/N if the loss is the mean over a batch,
+// and 1 if it is the sum: either way, sum ends up as the gradient of a single batch of all N examples. (What a layer
+// computes from the batch itself, such as the statistics of batch normalisation, still comes from each batch alone; and
+// so does the sum of the class and example weights by which the mean over a batch is divided.)
 type accumulation struct {
 	dev    device.Device
 	params []*Param
@@ -59,8 +59,8 @@ func (a *accumulation) run() {
 	}
 }
 
-// BeginBatch uploads how much the gradients of the next batch, which has n of the step's total examples, count among
-// those that Accumulate adds up. Without Accumulate it does nothing.
+// BeginBatch uploads the weight with which Accumulate adds the gradients of the next batch, which has n of the step's
+// total examples. Without Accumulate it does nothing.
 func (n *Network) BeginBatch(examples, total int) error {
 	a := n.accumulation
 	if a == nil {
@@ -77,7 +77,8 @@ func (n *Network) BeginBatch(examples, total int) error {
 }
 
 // BeginUpdate must be called before the update that follows the backward passes of a step, and EndUpdate after it. With
-// Accumulate they look whether the sums are finite, for the loss scaling, and set them to zero; otherwise they do nothing.
+// Accumulate, BeginUpdate checks for the loss scaling whether the sums are finite, and EndUpdate sets them to zero;
+// otherwise both do nothing.
 func (n *Network) BeginUpdate() {
 	if n.accumulation != nil && n.mixed != nil && n.mixed.scaling != nil {
 		n.mixed.scaling.Update()

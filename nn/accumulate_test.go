@@ -7,8 +7,8 @@ import (
 	"trainer/nn/device"
 )
 
-// TestAccumulate holds the sum of three batches' gradients to the sum in float64 of what each backward pass left, and to the
-// gradients of one batch with all of the images.
+// TestAccumulate checks the sum of three batches' gradients against the float64 sum of the gradients that each backward
+// pass left, and against the gradients of one batch with all of the images.
 func TestAccumulate(t *testing.T) {
 	const images, each = 10, 4 // the last of three batches has 2
 	dev := newHost(t)
@@ -60,7 +60,7 @@ func TestAccumulate(t *testing.T) {
 	for _, loss := range []Loss{CrossEntropy{}, CrossEntropy{Sum: true}, MeanSquaredError{}} {
 		n, whole := compile(loss, each, true), compile(loss, images, false)
 		backward(whole, 0, images)
-		for round := range 2 { // the second begins anew
+		for round := range 2 { // the second round starts from zero
 			sums, sizes := map[string][]float64{}, map[string][]float64{}
 			for from := 0; from < images; from += each {
 				to := min(from+each, images)
@@ -96,8 +96,8 @@ func TestAccumulate(t *testing.T) {
 					if math.Abs(float64(got)-sums[p.Name][i]) > 5*unit*sizes[p.Name][i] {
 						t.Errorf("%+v, round %d: the sum of %s[%d] is %v, want %v", loss, round, p.Name, i, got, sums[p.Name][i])
 					}
-					// Both add up the terms of 10 images, of up to 4 pixels each, in another order: 40 roundings of sums that
-					// are some times as large as the result.
+					// Both sum the terms of 10 images, of up to 4 pixels each, in a different order: 40 roundings of
+					// sums that can be several times as large as the result.
 					if math.Abs(float64(got-all[i])) > 4*40*unit*largest {
 						t.Errorf("%+v, round %d: the sum of %s[%d] is %v, in one batch it is %v", loss, round, p.Name, i, got, all[i])
 					}

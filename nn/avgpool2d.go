@@ -10,18 +10,18 @@ import (
 // Shapes: x [n, h, w, c], y [n, outH, outW, c] with outH = floor((h + 2 padH - kH) / strideH) + 1.
 //
 // Forward, with K the number of elements of the window (by default kH*kW, padding counted
-// as zeros; with ExcludePadding only those inside the image):
+// as zeros; with ExcludePadding only elements inside the image):
 //
 //	y[n,i,j,c] = 1/K sum_{a,b} x[n, i*strideH + a - padH, j*strideW + b - padW, c]
 //
-// Backward. y depends on every element of its window with the derivative 1/K:
+// Backward. The derivative of y with respect to every element of its window is 1/K:
 //
 //	dx[n,p,q,c] = sum of dy[n,i,j,c] / K over the windows (i,j) that contain (p,q)
 //
 // Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type AvgPool2D struct {
 	Kernel         Pair
-	Stride         Pair // by default the kernel: windows side by side
+	Stride         Pair // default: the kernel, so that windows lie side by side
 	Padding        Pair // smaller than the kernel
 	ExcludePadding bool // PyTorch's count_include_pad=False
 }

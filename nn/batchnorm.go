@@ -7,8 +7,9 @@ import (
 	"trainer/nn/setting"
 )
 
-// BatchNorm gives every channel mean 0 and variance 1 over the batch, and then a scale
-// gamma and a shift beta that are learnt (Ioffe and Szegedy, "Batch Normalization", 2015).
+// BatchNorm gives every channel mean 0 and variance 1 over the batch, and then applies a
+// learnt scale gamma and a learnt shift beta (Ioffe and Szegedy, "Batch Normalization",
+// 2015).
 //
 // Shapes: x, y [n, h, w, c] or [n, c]; gamma, beta, running mean and variance [c]. Below,
 // i runs over the m = n*h*w (or n) elements of one channel.
@@ -135,10 +136,10 @@ type batchNorm struct {
 	gamma, beta    *Param
 	mean, variance *Param // running
 	x, y           *device.Tensor
-	needs          bool // something before is trained
+	needs          bool // something before this layer is trained
 }
 
-// Forward normalises by the batch's statistics in training, by the running ones otherwise.
+// Forward normalises with the batch's statistics in training, and with the running statistics otherwise.
 func (u *batchNorm) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())

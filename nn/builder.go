@@ -9,16 +9,16 @@ import (
 	"trainer/nn/device"
 )
 
-// Builder allocates what layers need, and keeps the books: names, parameters, FLOPs,
-// memory. A network is built once for a device, a batch size and a purpose.
+// Builder allocates what layers need and keeps track of names, parameters, FLOPs and
+// memory. A network is built once, for one device, one batch size and one purpose.
 //
-// Buffers that are only needed for a moment are shared: the gradients in training, and
-// the outputs in inference. Along a chain each layer reads one and writes the next, so
-// that two buffers, used in turn, serve a chain of any length.
+// Short-lived buffers are shared: the gradients in training, and the outputs in inference.
+// Along a chain each layer reads one and writes the next, so that two buffers, used in
+// turn, serve a chain of any length.
 type Builder struct {
 	dev    device.Device
 	batch  int
-	dtype  device.DType // of activations, of their gradients, and of the factors of products
+	dtype  device.DType // of activations, of their gradients, and of the operands of products
 	train  bool
 	seed   uint64
 	sample func(n int) (images []float32, shape Shape, err error)
@@ -26,7 +26,7 @@ type Builder struct {
 
 	classCounts func() ([]int, error)
 	scaling     *device.Tensor // state of the loss scaling, or nil
-	scaled      bool           // the loss that is being built has asked for it
+	scaled      bool           // the loss being built has asked for the loss scaling
 
 	params []*Param // trained or frozen
 	state  []*Param // running statistics
@@ -36,22 +36,22 @@ type Builder struct {
 	dropouts int      // dropout layers so far, each with its own stream
 	path     []string // names of the containers and the layer that are being built
 	building []int    // rows of the layers that are being built, innermost last
-	memory   int64    // bytes in all
+	memory   int64    // total bytes
 
 	pairs  []*pair // shared buffers: one pair for each level of branches
-	level  int     // the pair that the present chain uses
-	levels int     // pairs that are in use at this place in the network
+	level  int     // index of the pair that the current chain uses
+	levels int     // number of pairs in use at this place in the network
 }
 
 // pair is two shared buffers that a chain uses in turn. Their sizes are known only when
 // the whole network has been built; the claims are satisfied then.
 type pair struct {
 	turn    int
-	largest [2]int // elements an example
+	largest [2]int // elements per example
 	claims  [2][]claim
 }
 
-// claim is a tensor wanted in a shared buffer, and where to store it.
+// claim is a request for a tensor in a shared buffer, with the place to store the tensor.
 type claim struct {
 	shape Shape
 	dst   **device.Tensor
@@ -83,7 +83,7 @@ func (b *Builder) Seed() uint64 { return b.seed }
 // Step returns the step counter, int32 [1] on the device.
 func (b *Builder) Step() *device.Tensor { return b.step }
 
-// ClassCounts returns the number of training examples in each class, for losses that weigh classes by them.
+// ClassCounts returns the number of training examples in each class, for losses that weight classes by these counts.
 func (b *Builder) ClassCounts() ([]int, error) {
 	if b.classCounts == nil {
 		return nil, errors.New("the network was compiled without nn.Options.ClassCounts, the number of training examples in each class")
@@ -91,14 +91,14 @@ func (b *Builder) ClassCounts() ([]int, error) {
 	return b.classCounts()
 }
 
-// LossScaling returns the state of the loss scaling (device.LossScalingSpec), or nil where there is none. A loss
-// multiplies its gradient by the state's element device.ScalingScale, and gets it here to do so.
+// LossScaling returns the state of the loss scaling (device.LossScalingSpec), or nil without loss scaling. A loss must
+// multiply its gradient by the state's element device.ScalingScale, and calls LossScaling to get it.
 func (b *Builder) LossScaling() *device.Tensor {
 	b.scaled = true
 	return b.scaling
 }
 
-// DropoutStream returns a random stream of its own for one dropout layer.
+// DropoutStream returns a new random stream, for one dropout layer only.
 func (b *Builder) DropoutStream() device.Stream {
 	b.dropouts++
 	return device.StreamDropout.Sub(b.dropouts - 1)
@@ -114,7 +114,7 @@ func (b *Builder) Tensor(dtype device.DType, shape ...int) (*device.Tensor, erro
 	return t, nil
 }
 
-// Constant allocates a float32 tensor that holds the values, such as the weights of classes.
+// Constant allocates a float32 tensor that holds the values, such as class weights.
 func (b *Builder) Constant(values []float32, shape ...int) (*device.Tensor, error) {
 	t, err := b.Tensor(device.Float32, shape...)
 	if err != nil {
@@ -127,9 +127,9 @@ func (b *Builder) Constant(values []float32, shape ...int) (*device.Tensor, erro
 }
 
 // Output provides the buffer for a layer's output, [batch, shape...] of DType, and stores
-// it in dst before the first Forward. In training it is the layer's own, as later layers
-// go back to their inputs in the backward pass; in inference it is shared, and holds the
-// output until the layer after next writes its own.
+// it in dst before the first Forward. In training each layer has its own output buffer,
+// because later layers read their inputs again in the backward pass; in inference the
+// buffer is shared, and holds the output until the layer after next writes its own.
 func (b *Builder) Output(shape Shape, dst **device.Tensor) error {
 	if !b.train {
 		b.claim(shape, dst)
@@ -143,23 +143,23 @@ func (b *Builder) Output(shape Shape, dst **device.Tensor) error {
 	return nil
 }
 
-// NeedsInputGradient reports whether the layer that is being built must compute the
-// gradient by its input: in training, when something before it is trained. Ask before
-// adding the layer's own parameters.
+// NeedsInputGradient reports whether the layer being built must compute the gradient with
+// respect to its input: it must in training, if something before it is trained. Call it
+// before adding the layer's own parameters.
 func (b *Builder) NeedsInputGradient() bool { return b.train && b.upstream }
 
-// InputGradient provides the buffer for the gradient by the layer's input, [batch, in...] of
-// DType, and stores it in dst before the first Backward; dst stays nil when
-// NeedsInputGradient is false. The buffer is shared with layers further on: it holds the
-// gradient until the layer before has used it. A layer whose Backward works in place
-// needs none.
+// InputGradient provides the buffer for the gradient with respect to the layer's input,
+// [batch, in...] of DType, and stores it in dst before the first Backward; dst stays nil if
+// NeedsInputGradient is false. The buffer is shared with later layers: it holds the gradient
+// until the preceding layer has used it. A layer whose Backward works in place needs no such
+// buffer.
 func (b *Builder) InputGradient(in Shape, dst **device.Tensor) {
 	if b.NeedsInputGradient() {
 		b.claim(in, dst)
 	}
 }
 
-// claim asks for a tensor in the present chain's other buffer.
+// claim asks for a tensor in the other buffer of the current chain's pair.
 func (b *Builder) claim(shape Shape, dst **device.Tensor) {
 	p := b.pairs[b.level]
 	p.turn ^= 1
@@ -167,9 +167,9 @@ func (b *Builder) claim(shape Shape, dst **device.Tensor) {
 	p.claims[p.turn] = append(p.claims[p.turn], claim{shape, dst})
 }
 
-// openBranch gives what is built next a pair of buffers of its own, because the one in
-// use holds what another branch still needs. It returns the level to go back to with
-// resumeChain. closeBranch releases the pair, for branches elsewhere in the network.
+// openBranch gives the layers built next their own pair of buffers, because the pair in use
+// holds data that another branch still needs. It returns the level to pass to resumeChain.
+// closeBranch releases the pair, for branches elsewhere in the network.
 func (b *Builder) openBranch() (chain int) {
 	chain = b.level
 	b.level = b.levels
@@ -213,8 +213,8 @@ type ParamSpec struct {
 	FanOut int // outputs that one input goes to
 	Frozen bool
 
-	// HasComputeCopy says that products read the parameter, as ComputeCopy; HasLowPrecisionGrad says that they store its
-	// gradient as OperandGrad.
+	// HasComputeCopy says that convolutions or matrix products read the parameter, as Param.ComputeCopy;
+	// HasLowPrecisionGrad says that they also compute its gradient, as Param.LowPrecisionGrad.
 	HasComputeCopy, HasLowPrecisionGrad bool
 }
 
@@ -253,7 +253,7 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	return p, nil
 }
 
-// operands gives a factor of products its copies in the network's type.
+// operands gives an operand of products its copies in the network's type.
 func (b *Builder) operands(p *Param, s ParamSpec) (err error) {
 	p.ComputeCopy, p.LowPrecisionGrad = p.Value, p.Grad
 	if b.dtype == device.Float32 {
@@ -290,8 +290,8 @@ func (b *Builder) State(name string, fill float32, shape ...int) (*Param, error)
 }
 
 // AddFLOPs counts the floating-point operations of the layer's forward pass for one
-// example: those of convolutions and matrix products, a multiply and an add being two.
-// Elementwise work is not counted, as is usual.
+// example: those of convolutions and matrix products, with a multiply and an add counted as
+// two. As is usual, elementwise operations are not counted.
 func (b *Builder) AddFLOPs(perExample int64) {
 	if r := b.row(); r != nil {
 		r.FLOPs += perExample
@@ -306,7 +306,7 @@ func (b *Builder) AddMemory(bytes int64) {
 	}
 }
 
-// qualify puts the names of the containers and of the layer before a name.
+// qualify prefixes a name with the names of the containers and of the layer.
 func (b *Builder) qualify(name string) string {
 	return strings.Join(append(slices.Clone(b.path), name), ".")
 }

@@ -5,8 +5,8 @@ import (
 	"trainer/nn/setting"
 )
 
-// ChannelScale lets an image weigh its own channels: from the mean of each channel a small network computes a factor
-// between 0 and 1 for each, by which all of the channel's pixels are multiplied (Hu, Shen and Sun,
+// ChannelScale lets each image weight its own channels: from the means of all channels a small network computes one
+// factor between 0 and 1 per channel, by which all pixels of the channel are multiplied (Hu, Shen and Sun,
 // "Squeeze-and-Excitation Networks", 2018).
 //
 // Shapes: x, y [n, h, w, c]; s, the factors, [n, c]; the weights w1 [c, c/reduction] and w2 [c/reduction, c], with biases.
@@ -17,19 +17,19 @@ import (
 //	s = sigmoid(relu(m w1 + b1) w2 + b2)
 //	y[n,i,j,k] = s[n,k] x[n,i,j,k]
 //
-// Backward. x enters y directly and through its factor, and a factor at every pixel:
+// Backward. x enters y directly and through the factor of its channel, and a factor enters y at every pixel:
 //
 //	ds[n,k] = sum_{i,j} dy[n,i,j,k] x[n,i,j,k]
 //	dx[n,i,j,k] = s[n,k] dy[n,i,j,k] + dm[n,k] / (h w)
 //
-// where dm is what the small network's layers make of ds.
+// where dm is the gradient with respect to m that the small network's backward pass computes from ds.
 //
-// Its layers are named channel-scale1.factors.dense1 and dense2.
+// The small network's layers are named channel-scale1.factors.dense1 and dense2.
 //
 // Code: composed of nn/globalavgpool.go, nn/dense.go, nn/relu.go, nn/sigmoid.go, nn/device/reference/map.go and
 // nn/device/reference/reduce.go.
 type ChannelScale struct {
-	Reduction int // channels for each output of the first dense layer, which has at least one
+	Reduction int // channels per output of the first dense layer, which has at least one output
 }
 
 func channelScaleKind() LayerKind {
@@ -61,7 +61,7 @@ func (l ChannelScale) factors(channels int) Layer {
 	return NewSequential(GlobalAvgPool{}, Dense{Out: max(channels/l.Reduction, 1)}, ReLU{}, Dense{Out: channels}, Sigmoid{})
 }
 
-// Build builds the small network in buffers of its own, as x and dy are needed after it has run.
+// Build builds the small network in its own buffers, because x and dy are still needed after it has run.
 func (l ChannelScale) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	c, rows, channels := &composer{b: b}, in[0]*in[1], in[2]
 	u := &channelScale{needs: b.NeedsInputGradient()}
@@ -93,7 +93,7 @@ type channelScale struct {
 	round    device.Cast
 	x, s, y  *device.Tensor
 	sums, ds *device.Tensor // the gradient with respect to s, in float32 and in the network's type
-	needs    bool           // something before is trained
+	needs    bool           // something before this layer is trained
 }
 
 // Forward computes the factors and y = s x.

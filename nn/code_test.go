@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestCodeLinks checks that the files exist to which the comments of layers, losses and update rules send their readers.
+// TestCodeLinks checks that the files named in the comments of layers, losses and update rules exist.
 func TestCodeLinks(t *testing.T) {
 	line := regexp.MustCompile(`(?m)^// Code: .*$`)
 	path := regexp.MustCompile(`[a-z0-9_]+(/[a-z0-9_]+)+\.(go|cu)`)

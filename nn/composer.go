@@ -2,8 +2,8 @@ package nn
 
 import "trainer/nn/device"
 
-// composer makes the plans and tensors of a layer that is composed of them, up to the first error. Sizes are those of
-// the builder's largest batch. The type of elements is the network's unless a spec has one.
+// composer makes the plans and tensors of a layer that is composed of small plans, until the first error. Sizes are for
+// the builder's largest batch. Elements have the network's type unless a spec names another.
 type composer struct {
 	b   *Builder
 	err error
@@ -58,7 +58,7 @@ func (c *composer) dtype(t device.DType) device.DType {
 	return t
 }
 
-// made makes something unless there was an error.
+// made calls a constructor unless there was an error before.
 func made[T any](c *composer, make func() (T, error)) (t T) {
 	if c.err == nil {
 		t, c.err = make()

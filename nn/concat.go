@@ -10,17 +10,19 @@ import (
 	"trainer/nn/setting"
 )
 
-// Concat gives its input to several branches, and puts their outputs side by side as channels (Szegedy et al., "Going
-// Deeper with Convolutions", 2015). With a branch that is the identity, later layers see the input beside what was made
-// of it (Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks", 2017).
+// Concat passes its input to several branches and concatenates their outputs along the channels (Szegedy et al., "Going
+// Deeper with Convolutions", 2015). If one branch is the identity, later layers see the input together with the
+// features computed from it (Huang, Liu, van der Maaten and Weinberger, "Densely Connected Convolutional Networks",
+// 2017).
 //
 // Shapes: x [n, ...]; branch k gives [n, h, w, c_k], or [n, c_k], with the same h and w; y [n, h, w, sum of c_k].
 //
-// Forward, with o_k the sum of the channels before branch k's:
+// Forward, with o_k the number of channels of all branches before k:
 //
 //	y[n,i,j, o_k + m] = branch_k(x)[n,i,j,m]
 //
-// Backward. A branch's channels of dy are the gradient of its output, and x gets what all branches send back:
+// Backward. The channels of dy that belong to a branch are the gradient with respect to its output, and dx is the sum
+// of what all branches send back:
 //
 //	dx = sum_k branch_k'^T(dy[.., o_k : o_k + c_k])
 //
@@ -49,7 +51,7 @@ func isIdentity(l Layer) bool {
 	return l == nil || ok && len(s.Layers) == 0
 }
 
-// branchShape returns the output's shape of branch k.
+// branchShape returns the shape of branch k's output.
 func (l Concat) branchShape(k int, in Shape) (Shape, error) {
 	if isIdentity(l.Branches[k]) {
 		return in, nil
@@ -61,7 +63,7 @@ func (l Concat) branchShape(k int, in Shape) (Shape, error) {
 	return out, nil
 }
 
-// OutputShape returns the shape of the branches with the sum of their channels.
+// OutputShape returns the shape of the branches' outputs, with the sum of their channels.
 func (l Concat) OutputShape(in Shape) (Shape, error) {
 	if len(l.Branches) == 0 {
 		return nil, errors.New("concat has no branches")
@@ -88,8 +90,8 @@ func (l Concat) OutputShape(in Shape) (Shape, error) {
 // first returns the first of two results.
 func first[T any](v T, _ error) T { return v }
 
-// Build builds the branches, one after the other in the same buffers, which are not those of the chain that the layer
-// stands in: each needs x, and each its channels of dy.
+// Build builds the branches one after the other in the same buffers. These are not the buffers of the enclosing chain,
+// because every branch needs x and its channels of dy.
 func (l Concat) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	out, err := l.OutputShape(in)
 	if err != nil {
@@ -139,7 +141,7 @@ type concat struct {
 	parts []*part
 	add   device.WeightedSum
 	y, dx *device.Tensor
-	needs bool // something before is trained
+	needs bool // something before this layer is trained
 }
 
 // part is a branch with its place in y.
@@ -162,7 +164,7 @@ func (u *concat) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	return u.y
 }
 
-// Backward computes dx as the sum of what the branches send back.
+// Backward computes dx as the sum of the gradients that the branches send back.
 func (u *concat) Backward(dy *device.Tensor) *device.Tensor {
 	for k, p := range u.parts {
 		p.dy.SetRows(dy.Rows())
@@ -181,7 +183,7 @@ func (u *concat) Backward(dy *device.Tensor) *device.Tensor {
 	return u.dx
 }
 
-// collect adds a branch's share to dx, or begins with it.
+// collect adds a branch's gradient to dx, or sets dx to it for the first branch.
 func (u *concat) collect(share *device.Tensor, begin bool) {
 	u.dx.SetRows(share.Rows())
 	if begin {

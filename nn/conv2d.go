@@ -23,15 +23,15 @@ import (
 // with zeros outside the image. With groups, the channels are split into as many parts
 // and each filter sees only its own part's inC/groups channels.
 //
-// Backward. y is linear in w, in x and in the bias, so that each derivative is the factor
-// that the other one stands by, summed over all places where it occurs:
+// Backward. y is linear in w, in x and in the bias, so the gradient of each is the sum,
+// over all places where it occurs, of dy times the factor it is multiplied by:
 //
 //	dbias[o]    = sum_{n,i,j} dy[n,i,j,o]
 //	dw[o,a,b,c] = sum_{n,i,j} dy[n,i,j,o] x[n, i*strideH + a*dilationH - padH, ..., c]
 //	dx[n,p,q,c] = sum_{o,a,b} dy[n,i,j,o] w[o,a,b,c]  over all i, j with i*strideH + a*dilationH - padH = p, ...
 //
-// The last is the forward pass with the roles of input and output exchanged: every output
-// sends its gradient back to where it came from, along the same weight.
+// The formula for dx is the forward pass with the roles of input and output exchanged:
+// every output sends its gradient back to where it came from, along the same weight.
 //
 // Code: nn/device/reference/conv2d.go (the formula in loops), cpu/conv2d.go, gpu/conv2d.go (cuDNN). Test: nn/device/devicetest/conv2d.go.
 type Conv2D struct {
@@ -39,7 +39,7 @@ type Conv2D struct {
 	Kernel   Pair
 	Stride   Pair
 	Padding  Pair // zeros on each side
-	Dilation Pair // distance between the filter's elements
+	Dilation Pair // distance between neighbouring elements of the filter
 	// Same sets the padding that keeps the image's size at stride 1,
 	// dilation*(kernel-1)/2. The kernel must be odd.
 	Same     bool
@@ -47,7 +47,7 @@ type Conv2D struct {
 	NoBias   bool
 	Init     Initializer // of the filters; nil means PyTorchDefault
 	BiasInit Initializer // nil means PyTorchDefault
-	Frozen   bool        // the filters keep their first values; the bias is still trained
+	Frozen   bool        // the filters keep their initial values; the bias is still trained
 }
 
 func conv2DKind() LayerKind {
@@ -69,7 +69,7 @@ func (c *Conv2D) Settings(s *setting.List) {
 	s.Bool(&c.Frozen, "frozen", "never train the filters; a bias is still trained").Show("frozen")
 }
 
-// Check returns what is wrong with the settings together.
+// Check returns an error if the settings contradict each other.
 func (c *Conv2D) Check() error {
 	if !c.Same {
 		return nil
@@ -144,8 +144,8 @@ func (c Conv2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return c.unit(b, in, spec, plan, Shape{spec.OutH(), spec.OutW(), c.OutC}, nil)
 }
 
-// buildFused computes a following max pooling and ReLU, in either order, or ReLU alone, as
-// the output is stored.
+// buildFused fuses the convolution with a following max pooling and ReLU, in either order,
+// or with ReLU alone.
 func (c Conv2D) buildFused(b *Builder, in Shape, next []Layer) (u BuiltLayer, fused int, err error) {
 	if pool, relu, count := poolAndReLU(next); count > 0 {
 		if u, ok, err := c.buildPooled(b, in, pool, relu); ok || err != nil {
@@ -159,9 +159,8 @@ func (c Conv2D) buildFused(b *Builder, in Shape, next []Layer) (u BuiltLayer, fu
 	return u, 1, err
 }
 
-// poolAndReLU returns the max pooling that layers begin with, before ReLU, after it or
-// without, and how many they are: 0 where there is no pooling. The order makes no difference: the larger of two numbers
-// stays the larger one.
+// poolAndReLU returns the max pooling at the start of layers, alone, before ReLU or after ReLU, and the number of
+// layers that make it up, 0 without a pooling. The order doesn't change the result, because ReLU is monotonic.
 func poolAndReLU(layers []Layer) (pool MaxPool2D, relu bool, count int) {
 	follows := len(layers) > 1
 	if pool, ok := layers[0].(MaxPool2D); ok {
@@ -178,7 +177,7 @@ func poolAndReLU(layers []Layer) (pool MaxPool2D, relu bool, count int) {
 	return MaxPool2D{}, false, 0
 }
 
-// buildPooled builds the convolution with a pooling. ok is false where the device can't.
+// buildPooled builds the convolution fused with a pooling. ok is false if the device doesn't support that.
 func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u BuiltLayer, ok bool, err error) {
 	dev, ok := b.dev.(device.FusedConvPool)
 	if !ok {
@@ -188,7 +187,7 @@ func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u 
 	between := Shape{spec.OutH(), spec.OutW(), c.OutC}
 	out, err := pool.OutputShape(between)
 	if err != nil {
-		return nil, false, nil // it will say so itself, by its own name
+		return nil, false, nil // building the pooling by itself reports the error, with the pooling's name
 	}
 	plan, err := dev.NewConv2DMaxPool(spec, pool.pooling().spec(b, between), relu)
 	if err != nil {
@@ -201,8 +200,8 @@ func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u 
 	return u, true, err
 }
 
-// buildReLU builds the convolution with ReLU. ok is false where it isn't ReLU that follows,
-// or the device can't.
+// buildReLU builds the convolution fused with ReLU. ok is false if the next layer isn't
+// ReLU, or if the device doesn't support that.
 func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u BuiltLayer, ok bool, err error) {
 	dev, ok := b.dev.(device.FusedEpilogue)
 	if !ok || !isReLU(next) {
@@ -225,7 +224,7 @@ func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u BuiltLayer, ok bo
 }
 
 // unit completes a plan with its tensors; out is the shape of its output. relu is nil
-// unless ReLU's derivative is left to the unit.
+// unless the plan leaves ReLU's derivative to Backward.
 func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, out Shape, relu device.Activation) (BuiltLayer, error) {
 	u := &conv2D{plan: plan, relu: relu}
 	b.AddMemory(plan.Workspace())
@@ -255,11 +254,11 @@ func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.C
 type conv2D struct {
 	plan     device.Conv2D
 	relu     device.Activation // nil unless fused without pooling
-	w, bias  *Param            // bias without tensors when there is none
-	x, y, dx *device.Tensor    // dx nil when nothing before is trained
+	w, bias  *Param            // bias has no tensors if the layer has no bias
+	x, y, dx *device.Tensor    // dx nil if nothing before this layer is trained
 }
 
-// Forward computes y, with the layers that are fused.
+// Forward computes y, with the fused layers.
 func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
@@ -267,8 +266,8 @@ func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	return u.y
 }
 
-// Backward computes dw, dbias and dx. ReLU's derivative, where it is fused, follows from
-// the output: 1 where y > 0.
+// Backward computes dw, dbias and dx. If ReLU is fused, its derivative follows from the
+// output: 1 where y > 0.
 func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
 	if u.relu != nil {
 		u.relu.Backward(dy, dy, u.y, u.y)

@@ -8,7 +8,7 @@ import (
 	"trainer/nn/device"
 )
 
-// bare hides what a device can do beyond device.Device, so that nothing is fused.
+// bare hides the optional interfaces of a device, so that nothing is fused.
 type bare struct{ device.Device }
 
 func newCPU(t testing.TB) *cpu.Device {
@@ -80,7 +80,7 @@ func random(seed uint64, n int) []float32 {
 }
 
 // spread returns n different numbers in random order, gap apart from each other and at
-// least gap/2 from 0: a step shorter than that crosses no kink of ReLU or max pooling.
+// least gap/2 from 0: a step shorter than gap/2 crosses no kink of ReLU or max pooling.
 func spread(seed uint64, n int, gap float32) []float32 {
 	v := make([]float32, n)
 	for i := range v {

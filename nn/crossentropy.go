@@ -20,8 +20,8 @@ import (
 //
 //	L = log sum_j exp(z[j]) - sum_k q[k] z[k]
 //
-// which never takes the logarithm of a rounded probability, and with max z subtracted from
-// every z doesn't overflow.
+// This form never takes the logarithm of a rounded probability, and it doesn't overflow if
+// max z is subtracted from every z first.
 //
 // Backward. The derivative of the first term is d/dz[k] log sum_j exp(z[j]) = exp(z[k]) /
 // sum_j exp(z[j]) = p[k], that of the second q[k]:
@@ -30,8 +30,8 @@ import (
 //
 // divided by n for the mean over the batch.
 //
-// With class weights w, q[k] becomes w[k] q[k], whose sum is no longer 1 and multiplies the first term and p[k]; and the
-// mean is divided by the sum over the batch of sum_k w[k] t[k], which is w[label] for a label.
+// With class weights w, q[k] becomes w[k] q[k], whose sum, no longer 1, multiplies the first term and p[k]; and the
+// mean divides by the sum over the batch of sum_k w[k] t[k], which is w[label] for a label.
 //
 // Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go and cpu/loss_weighted.go, kernels/loss.cu and
 // kernels/loss_weighted.cu. Test: nn/device/devicetest/loss.go.

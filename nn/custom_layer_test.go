@@ -11,7 +11,7 @@ import (
 //
 //	dg = sum_i dy[i] x[i]        dx = g dy
 //
-// As a matrix product with x as [elements, 1] and g as [1, 1] the device can do all three.
+// The device can compute all three as matrix products, with x as [elements, 1] and g as [1, 1].
 type gain struct{}
 
 func (gain) Kind() string                              { return "gain" }
@@ -72,8 +72,8 @@ func TestCustomLayer(t *testing.T) {
 		t.Errorf("got %v, want 3*3*[1 -2]", y)
 	}
 	n.Backward(newLabels(t, dev, 1))
-	// The softmax of [9 -18] is [1 0] but for 2^-39, so dlogits = [1 -1]; back through 3,
-	// both times: dg = 3*(1*1 - 1*-2) for each.
+	// The softmax of [9 -18] is [1 0] up to 2^-39, so dlogits = [1 -1]; passing back
+	// through the other factor 3, dg = 3*(1*1 - 1*-2) for both layers.
 	for _, p := range n.Params() {
 		if g := download(t, dev, p.Grad)[0]; g != 9 {
 			t.Errorf("gradient of %s is %v, want 9", p.Name, g)

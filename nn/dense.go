@@ -66,7 +66,7 @@ func (d Dense) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return d.unit(b, in, plan, nil)
 }
 
-// buildFused computes a following ReLU as the output is stored.
+// buildFused fuses the product with a following ReLU.
 func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedEpilogue)
 	if !ok || !isReLU(next[0]) {
@@ -87,8 +87,8 @@ func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, 
 	return u, 1, err
 }
 
-// unit completes the forward plan with the backward ones and the tensors. relu is nil
-// unless the plan applies it.
+// unit completes the forward plan with the backward plans and the tensors. relu is nil
+// unless the plan applies ReLU.
 func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activation) (BuiltLayer, error) {
 	u := &dense{forward: plan, relu: relu}
 	b.AddFLOPs(2 * int64(in[0]) * int64(d.Out))
@@ -140,11 +140,11 @@ type dense struct {
 	forward, filter, data device.MatMul // y = x w + bias, dw = x^T dy, dx = dy w^T
 	sum                   device.Reduce // dbias; nil without bias
 	relu                  device.Activation
-	w, bias               *Param         // bias without tensors when there is none
-	x, y, dx              *device.Tensor // dx nil when nothing before is trained
+	w, bias               *Param         // bias has no tensors if the layer has no bias
+	x, y, dx              *device.Tensor // dx nil if nothing before this layer is trained
 }
 
-// Forward computes y, with ReLU where it is fused.
+// Forward computes y, with ReLU if it is fused.
 func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
@@ -152,8 +152,8 @@ func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	return u.y
 }
 
-// Backward computes dw, dbias and dx. ReLU's derivative, where it is fused, follows from
-// the output: 1 where y > 0.
+// Backward computes dw, dbias and dx. If ReLU is fused, its derivative follows from the
+// output: 1 where y > 0.
 func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	if u.relu != nil {
 		u.relu.Backward(dy, dy, u.y, u.y)

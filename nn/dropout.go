@@ -5,17 +5,17 @@ import (
 	"trainer/nn/setting"
 )
 
-// Dropout switches off elements at random while training, so that no unit can rely on
-// another one (Srivastava et al., "Dropout", 2014). The others are scaled up so that the
-// mean stays ("inverted" dropout), and inference needs no change at all.
+// Dropout switches off elements at random during training, so that no unit can rely on
+// another one (Srivastava et al., "Dropout", 2014). The remaining elements are scaled up so
+// that the mean stays the same ("inverted" dropout), and inference needs no change at all.
 //
 // x and y have the same shape, which may be any. With m an element of the mask, 0 with
 // probability rate, else 1:
 //
 //	y = x m / (1 - rate)        dx = dy m / (1 - rate)
 //
-// The mask follows from the seed, the layer and the step, so that Backward makes the same
-// one again and nothing is stored.
+// The mask is a function of the seed, the layer and the step, so Backward computes the same
+// mask again and nothing is stored.
 //
 // Code: nn/device/reference/dropout.go (the formula in loops), cpu/dropout.go, kernels/dropout.cu. Test: nn/device/devicetest/dropout.go.
 type Dropout struct {
@@ -59,9 +59,9 @@ func (d Dropout) Build(b *Builder, in Shape) (BuiltLayer, error) {
 }
 
 type dropout struct {
-	plan    device.Dropout // nil where dropout is the identity
+	plan    device.Dropout // nil if dropout is the identity
 	step, y *device.Tensor
-	needs   bool // something before is trained
+	needs   bool // something before this layer is trained
 }
 
 // Forward returns x itself in inference.
@@ -74,7 +74,7 @@ func (u *dropout) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	return u.y
 }
 
-// Backward applies the mask of the step to dy, in place.
+// Backward applies the step's mask to dy, in place.
 func (u *dropout) Backward(dy *device.Tensor) *device.Tensor {
 	if !u.needs {
 		return nil

@@ -2,8 +2,8 @@ package nn
 
 import "trainer/nn/device"
 
-// Flatten makes one vector of an image, row by row, the channels of a pixel together. The
-// elements stay where they are; only the shape changes.
+// Flatten turns an image into one vector, row by row, with the channels of a pixel
+// together. The elements stay in place in memory; only the shape changes.
 //
 // Shapes: x [n, h, w, c], y [n, h*w*c].
 //
@@ -47,15 +47,16 @@ func (u *flatten) Backward(dy *device.Tensor) *device.Tensor {
 	return u.image.of(dy)
 }
 
-// maxViews is how many views a views keeps: more than the input buffers among which a
-// loader alternates. Other tensors are always the same ones.
+// maxViews is the number of views that a value of type views keeps: more than the number of
+// input buffers between which a loader alternates. All other tensors are the same in every
+// step.
 const maxViews = 8
 
-// views gives tensors another shape, and remembers the views so that a step makes none.
+// views gives tensors another shape, and caches the views so that a step makes no new ones.
 type views struct {
 	shape Shape // of one example
 	kept  []view
-	next  int // the one to be replaced when a new one doesn't fit
+	next  int // index of the view to replace when the cache is full
 }
 
 type view struct{ tensor, reshaped *device.Tensor }

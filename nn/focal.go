@@ -5,8 +5,9 @@ import (
 	"trainer/nn/setting"
 )
 
-// FocalLoss is a cross-entropy that counts examples less the better they are predicted, so that many easy ones don't
-// outweigh few hard ones (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 4, there with a sigmoid).
+// FocalLoss is a cross-entropy in which an example counts less the better it is predicted, so that many easy examples
+// don't outweigh a few hard ones (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 4, there
+// with a sigmoid).
 //
 // Shapes: outputs z [n, classes], labels [n] or probabilities [n, classes]. For one example with the target t, 1 at the label and 0
 // elsewhere, p = softmax(z) and the focusing parameter g:
@@ -19,8 +20,9 @@ import (
 //
 //	dz[j] = sum_k t[k] h'(p[k]) p[k] ([k = j] - p[j]) = (sum_k c[k]) p[j] - c[j]
 //
-// with c[k] = -t[k] h'(p[k]) p[k] = t[k] ((1-p[k])^g - g p[k] (1-p[k])^(g-1) log p[k]): the gradient of the cross-entropy of the
-// target c. So both passes are the cross-entropy's, with other targets. Class weights multiply t.
+// with c[k] = -t[k] h'(p[k]) p[k] = t[k] ((1-p[k])^g - g p[k] (1-p[k])^(g-1) log p[k]): the gradient of the
+// cross-entropy of the target c. So both passes are those of the cross-entropy, with different targets. Class weights
+// multiply t.
 type FocalLoss struct {
 	Gamma float32 // g, above 0; 0 means 2
 	Sum   bool    // the batch's total is the sum instead of the mean
@@ -62,7 +64,7 @@ type focal struct {
 
 	rows    *device.Tensor // with labels: float32 [classes, classes], the weighted one-hot row of each class
 	columns *device.Tensor // with soft targets: float32 [classes], the class weights; or nil
-	sum     *device.Tensor // float32 [device.StatsLen], of which the first is the batch's loss
+	sum     *device.Tensor // float32 [device.StatsLen], whose first element is the batch's loss
 
 	// float32 [batch, classes]
 	p, target, q, f, g *device.Tensor
@@ -136,7 +138,7 @@ func (u *focal) plans(b *Builder, in LossInput) (err error) {
 		}
 	}
 	const tiny = 0x1p-126 // the smallest normal float32: p may underflow to 0, whose logarithm is infinite
-	const unit = 0x1p-23  // keeps 1-p above 0 where p rounds to 1
+	const unit = 0x1p-23  // keeps 1-p above 0 if p rounds to 1
 	maps := []struct {
 		plan *device.Map
 		spec device.MapSpec

@@ -64,7 +64,8 @@ func TestFocalLoss(t *testing.T) {
 	}
 }
 
-// A network that is sure and right, and one that is sure and wrong: nothing overflows, and the second still learns.
+// A network that is certain and right, and one that is certain and wrong: nothing overflows, and the second still
+// learns.
 func TestFocalLossOfLargeLogits(t *testing.T) {
 	dev := newCPU(t)
 	n := compile(t, dev, nn.NewSequential(nn.Dense{Out: 2, NoBias: true, Init: nn.Constant{Value: 1}}), nn.Options{

@@ -2,8 +2,8 @@ package nn
 
 import "trainer/nn/device"
 
-// GlobalAvgPool takes the mean of each channel over the whole image, and so makes a
-// feature vector of an image of any size (Lin, Chen and Yan, "Network In Network", 2014).
+// GlobalAvgPool takes the mean of each channel over the whole image, and so turns an image
+// of any size into a feature vector (Lin, Chen and Yan, "Network In Network", 2014).
 //
 // Shapes: x [n, h, w, c], y [n, c].
 //
@@ -11,7 +11,7 @@ import "trainer/nn/device"
 //
 //	y[n,c] = 1/(h w) sum_{i,j} x[n,i,j,c]
 //
-// Backward. Every pixel has the same derivative:
+// Backward. The derivative of y with respect to every pixel is 1/(h w):
 //
 //	dx[n,i,j,c] = dy[n,c] / (h w)
 //
@@ -37,7 +37,7 @@ func (GlobalAvgPool) OutputShape(in Shape) (Shape, error) {
 	return Shape{c}, nil
 }
 
-// Build allocates the output. The computation is average pooling with one window.
+// Build allocates the output. The computation is average pooling with a single window.
 func (GlobalAvgPool) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	size := Pair{in[0], in[1]}
 	spec := pooling{device.AvgPool, window{size, size, Pair{}, Square(1)}}.spec(b, in)

@@ -124,7 +124,7 @@ func checkLayer(t *testing.T, dev device.Device, layer nn.Layer, in nn.Shape) {
 	}
 }
 
-// compare checks the gradient of loss by every element of x.
+// compare checks the gradient of loss with respect to every element of x.
 func compare(t *testing.T, dev device.Device, name string, x *device.Tensor, gradient []float32, loss func() float64) {
 	t.Helper()
 	values := download(t, dev, x)
@@ -142,7 +142,7 @@ func compare(t *testing.T, dev device.Device, name string, x *device.Tensor, gra
 	}
 }
 
-// difference returns the central difference of loss by element i of x, and restores x.
+// difference returns the central difference of loss with respect to element i of x, and restores x.
 func difference(t *testing.T, dev device.Device, x *device.Tensor, values []float32, i int, step float32, loss func() float64) float64 {
 	t.Helper()
 	v := values[i]
@@ -160,9 +160,10 @@ func difference(t *testing.T, dev device.Device, x *device.Tensor, values []floa
 
 // The gradients of whole networks are compared with differences of the mean loss, which is
 // computed from the outputs in float64. ReLU and max pooling have kinks, and a step in one
-// weight moves thousands of units, a few of them across: each spoils its own share of the
-// gradient. So a short step, and a tolerance of 2% of the largest gradient in the tensor;
-// what the float32 outputs' rounding adds, 2^-24 |z| / h < 1e-3, is allowed on top.
+// weight moves thousands of units, a few of them across a kink: each of these spoils its
+// own share of the gradient. So the step is short, and the tolerance is 2% of the largest
+// gradient in the tensor, plus the error from rounding the outputs to float32, 2^-24 |z| /
+// h < 1e-3.
 const (
 	networkStep      = 3e-4
 	networkTolerance = 0.02
@@ -266,7 +267,7 @@ func sums(l nn.Loss) bool {
 	panic("not a loss")
 }
 
-// hostLoss is the loss of a batch of ten outputs each, in float64.
+// hostLoss is the loss of a batch with ten outputs per example, in float64.
 func hostLoss(l nn.Loss, outputs []float32, labels []int32) float64 {
 	const classes = 10
 	total := 0.0

@@ -7,10 +7,10 @@ import (
 )
 
 // GroupNorm divides the channels of each image into groups of neighbours, gives each group mean 0 and variance 1 over
-// its channels and all pixels, and then a scale gamma and a shift beta per channel that are learnt (Wu and He, "Group
-// Normalization", 2018). Examples don't depend on each other, so that small batches do it no harm, and training and
-// inference are the same. With one group it normalises whole images, with as many groups as channels each channel of
-// each image (instance normalisation).
+// its channels and all pixels, and then applies a learnt scale gamma and a learnt shift beta per channel (Wu and He,
+// "Group Normalization", 2018). Examples don't depend on each other, so small batches do no harm, and training and
+// inference are the same. With one group it normalises whole images; with as many groups as channels it normalises each
+// channel of each image (instance normalisation).
 //
 // Shapes: x, y [n, h, w, c] or [n, c]; gamma, beta [c]. Below, i runs over the m = h*w*c/groups elements of one group of
 // one example.

@@ -6,26 +6,26 @@ import (
 	"trainer/nn/device"
 )
 
-// Initializer gives a parameter its first value. It computes on the host, so that every
+// Initializer gives a parameter its initial value. It computes on the host, so that every
 // device starts from the same bits.
 type Initializer interface {
 	// Fill writes the values of a parameter of the context's shape, row-major.
 	Fill(dst []float32, c InitContext) error
 }
 
-// InitContext is what an initialiser may look at.
+// InitContext is the information that an initialiser may use.
 type InitContext struct {
-	Shape         []int // conv [outC,kH,kW,inC/groups], dense [in,out], else [c]
+	Shape         []int // convolution [outC,kH,kW,inC/groups], dense [in,out], otherwise [c]
 	FanIn, FanOut int   // inputs that one output sums over; outputs that one input goes to
 	Seed          uint64
 	Stream        device.Stream
 	// Sample returns n normalised training images, or all if there are fewer, and their
-	// shape; nil without data.
+	// shape. It is nil without data.
 	Sample func(n int) (images []float32, shape Shape, err error)
 }
 
 // Normal fills dst with independent normal numbers of mean 0 and the given standard
-// deviation, from two uniform ones a pair (Box and Muller 1958):
+// deviation. Each pair comes from two uniform numbers u and v (Box and Muller 1958):
 //
 //	sqrt(-2 log u) cos(2 pi v), sqrt(-2 log u) sin(2 pi v)
 func (c InitContext) Normal(dst []float32, std float64) {
@@ -49,7 +49,7 @@ func boxMuller(a, b uint32) (float64, float64) {
 	return r * cos, r * sin
 }
 
-// Uniform fills dst with independent numbers spread evenly over [-bound, bound).
+// Uniform fills dst with independent numbers, uniform over [-bound, bound).
 func (c InitContext) Uniform(dst []float32, bound float64) {
 	for i := 0; i < len(dst); i += 4 {
 		w0, w1, w2, w3 := device.Random(c.Seed, c.Stream, 0, uint64(i/4))
@@ -61,7 +61,7 @@ func (c InitContext) Uniform(dst []float32, bound float64) {
 	}
 }
 
-// orDefault returns the initialiser of convolutions and dense layers that ask for none.
+// orDefault returns the initialiser, or PyTorchDefault if it is nil.
 func orDefault(i Initializer) Initializer {
 	if i == nil {
 		return PyTorchDefault{}

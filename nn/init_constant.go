@@ -2,13 +2,13 @@ package nn
 
 import "trainer/nn/setting"
 
-// Constant fills with one value.
+// Constant sets every element to one value.
 type Constant struct{ Value float32 }
 
-// Zeros fills with 0.
+// Zeros sets every element to 0.
 func Zeros() Constant { return Constant{0} }
 
-// Ones fills with 1.
+// Ones sets every element to 1.
 func Ones() Constant { return Constant{1} }
 
 func constantKind() InitializerKind {

@@ -8,15 +8,15 @@ import (
 	"trainer/nn/setting"
 )
 
-// Orthogonal makes the weight, as a matrix of its first dimension by all others, have
-// orthonormal rows or columns, whichever are fewer: it keeps lengths (Saxe, McClelland and
-// Ganguli, "Exact Solutions to the Nonlinear Dynamics of Learning in Deep Linear Neural
-// Networks", 2014).
+// Orthogonal gives the weight, seen as a matrix with the first dimension as rows and all
+// others as columns, orthonormal rows or columns, whichever are fewer: it keeps the lengths
+// of vectors (Saxe, McClelland and Ganguli, "Exact Solutions to the Nonlinear Dynamics of
+// Learning in Deep Linear Neural Networks", 2014).
 //
-// It is the Q of A = Q R for a tall matrix A of normal numbers. R's diagonal is made
-// positive, which makes Q unique and every orthogonal matrix as likely as any other.
+// The matrix is the Q of A = Q R for a tall matrix A of normal numbers. R's diagonal is
+// made positive, which makes Q unique and every orthogonal matrix as likely as any other.
 type Orthogonal struct {
-	Gain float64 // factor
+	Gain float64 // factor by which the matrix is multiplied
 }
 
 func orthogonalKind() InitializerKind {

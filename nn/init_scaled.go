@@ -2,11 +2,11 @@ package nn
 
 import "math"
 
-// The initialisers below draw independent numbers of mean 0 whose variance is chosen so
-// that signals neither grow nor fade from layer to layer. An output y = sum_i w_i x_i of
-// fanIn independent terms has the variance fanIn Var(w) E(x^2); keeping it at E(x^2) asks
-// for Var(w) = 1/fanIn, and on the way back the gradients ask for 1/fanOut. A uniform number
-// on [-b, b] has the variance b^2/3.
+// The initialisers below draw independent numbers of mean 0 whose variance is chosen so that
+// signals neither grow nor fade from layer to layer. An output y = sum_i w_i x_i of fanIn
+// independent terms has the variance fanIn Var(w) E(x^2); keeping it at E(x^2) requires
+// Var(w) = 1/fanIn, and keeping the gradients' variance in the backward pass requires
+// 1/fanOut. A uniform number on [-b, b] has the variance b^2/3.
 
 // LeCunNormal has the variance 1/fanIn (LeCun, Bottou, Orr and Müller, "Efficient
 // BackProp", 1998, equation 16).
@@ -22,9 +22,9 @@ func (LeCunNormal) Fill(dst []float32, c InitContext) error {
 	return nil
 }
 
-// GlorotNormal has the variance 2/(fanIn + fanOut), between what the signals and what the
-// gradients ask for (Glorot and Bengio, "Understanding the Difficulty of Training Deep
-// Feedforward Neural Networks", 2010, equation 12).
+// GlorotNormal has the variance 2/(fanIn + fanOut), a compromise between what the signals
+// and what the gradients require (Glorot and Bengio, "Understanding the Difficulty of
+// Training Deep Feedforward Neural Networks", 2010, equation 12).
 type GlorotNormal struct{}
 
 func glorotNormalKind() InitializerKind {
@@ -51,8 +51,8 @@ func (GlorotUniform) Fill(dst []float32, c InitContext) error {
 	return nil
 }
 
-// HeNormal has the variance 2/fanIn: a ReLU before halves E(x^2) (He, Zhang, Ren and Sun,
-// "Delving Deep into Rectifiers", 2015, equation 10).
+// HeNormal has the variance 2/fanIn: a ReLU before the layer halves E(x^2) (He, Zhang, Ren
+// and Sun, "Delving Deep into Rectifiers", 2015, equation 10).
 type HeNormal struct{}
 
 func heNormalKind() InitializerKind {
@@ -78,9 +78,9 @@ func (HeUniform) Fill(dst []float32, c InitContext) error {
 	return nil
 }
 
-// PyTorchDefault is what PyTorch gives convolutions and linear layers, weights and biases:
-// uniform with the bound 1/sqrt(fanIn), its kaiming_uniform_ with a = sqrt(5). The variance
-// is 1/(3 fanIn).
+// PyTorchDefault is PyTorch's initialisation of the weights and biases of convolutions and
+// linear layers: uniform with the bound 1/sqrt(fanIn), its kaiming_uniform_ with a =
+// sqrt(5). The variance is 1/(3 fanIn).
 type PyTorchDefault struct{}
 
 func pyTorchDefaultKind() InitializerKind {

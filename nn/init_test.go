@@ -21,7 +21,8 @@ func fill(t *testing.T, init nn.Initializer, c nn.InitContext) []float32 {
 }
 
 // Mean and variance of n independent numbers of variance s^2 spread by s/sqrt(n) and, for
-// normal ones, sqrt(2/n) s^2 (less for uniform ones). Five of these is once in a million.
+// normal ones, sqrt(2/n) s^2 (less for uniform ones). A deviation of five times that occurs
+// about once in a million.
 func TestInitializerMoments(t *testing.T) {
 	const fanIn, fanOut = 50, 200
 	cases := []struct {
@@ -54,8 +55,8 @@ func TestInitializerMoments(t *testing.T) {
 			if variance := squares / n; math.Abs(variance-c.variance) > 5*math.Sqrt(2/n)*c.variance {
 				t.Errorf("variance %v, want %v", variance, c.variance)
 			}
-			// The largest of 99,900 uniform numbers is within 0.1% of the bound; of as many
-			// normal ones, beyond 3.5 standard deviations.
+			// The largest of 99,900 uniform numbers is within 0.1% of the bound; the
+			// largest of as many normal numbers is beyond 3.5 standard deviations.
 			if c.bound > 0 && (largest > c.bound*(1+1e-6) || largest < 0.999*c.bound) {
 				t.Errorf("largest magnitude %v, want just below %v", largest, c.bound)
 			}
@@ -84,7 +85,7 @@ func TestInitializersFollowSeedAndStream(t *testing.T) {
 	}
 }
 
-// Q's columns are orthonormal to float64's precision; storing as float32 adds 2^-25 an
+// Q's columns are orthonormal to float64's precision; storing as float32 adds 2^-25 per
 // element, less than 1e-6 in an inner product.
 func TestOrthogonal(t *testing.T) {
 	for _, shape := range [][]int{{6, 6}, {4, 9}, {9, 4}, {5, 3, 3, 2}, {1, 4}} {

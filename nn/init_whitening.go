@@ -11,22 +11,23 @@ import (
 	"trainer/nn/setting"
 )
 
-// Whitening makes a first convolution decorrelate the training set's patches: its outputs
-// have, over all patches, the second moments of white noise (Page, "How to Train Your
+// Whitening makes the first convolution decorrelate the training set's patches: over all
+// patches, its outputs have the second moments of white noise (Page, "How to Train Your
 // ResNet 8: Back of All Tricks", 2019; Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single
 // GPU", 2024, section 3.2).
 //
-// With p the kH x kW x inC patches of the images, as vectors of d elements, their second
-// moments C = E(p p^T), and its eigenvectors v_k and eigenvalues lambda_k, largest first,
+// Let p be the kH x kW x inC patches of the images, as vectors of d elements, C = E(p p^T)
+// the matrix of their second moments, and v_k and lambda_k its eigenvectors and
+// eigenvalues, largest first. Then
 //
 //	filter k = v_k / sqrt(lambda_k + epsilon)        filter d+k = -filter k
 //
 // because E((v_j.p) (v_k.p)) = v_j^T C v_k = lambda_k [j = k]. The mean is not subtracted.
-// The negatives let a following activation pass both signs. outC must be 2 d.
+// The negated filters let a following activation pass both signs. outC must be 2 d.
 //
 // An eigenvector's sign is free: its element of largest magnitude is made positive.
 type Whitening struct {
-	Images  int // training images to look at
+	Images  int // number of training images to use
 	Epsilon float64
 }
 
@@ -80,12 +81,12 @@ func (i Whitening) Fill(dst []float32, c InitContext) error {
 	return nil
 }
 
-// momentParts is the number of parts that images are shared out in. It is fixed, so that the sums
-// are the same on any number of processors.
+// momentParts is the number of parts that the images are divided into. It is fixed, so that the
+// sums are the same on any number of processors.
 const momentParts = 16
 
 // patchMoments returns E(p p^T) over all kH x kW patches of the images, which are [n, h, w,
-// inC]. A patch's elements are in the order of a filter's.
+// inC]. The elements of a patch are in the order of a filter's elements.
 func patchMoments(images []float32, shape Shape, kH, kW int) *mat.SymDense {
 	n, size, d := len(images)/shape.Len(), shape.Len(), kH*kW*shape[2]
 	var parts [momentParts][]float64

@@ -2,16 +2,16 @@ package nn
 
 import "trainer/nn/setting"
 
-// LayerKind is a kind of layer as recipes, listings and figures know it. Its settings are those
-// of the layer that New returns (package setting).
+// LayerKind describes a kind of layer for recipes, listings and figures. Its settings are those
+// of the layer that New returns (see package setting).
 type LayerKind struct {
 	Name   string // what Layer.Kind returns, and "layer" in recipes
-	Doc    string // what it does, one phrase in lower case
+	Doc    string // what the layer does: one phrase in lower case
 	Family Family
-	New    func() Layer // the layer with its settings zero
+	New    func() Layer // returns the layer with all settings zero
 }
 
-// Family is what a kind of layer has in common with others: figures give it a colour.
+// Family groups kinds of layers; figures draw each family in its own colour.
 type Family string
 
 // The families, in the order of a figure's legend.
@@ -20,7 +20,7 @@ const (
 	Pooling       Family = "pooling"
 	Normalisation Family = "normalisation"
 	Activation    Family = "activation"
-	Regulariser   Family = "dropout" // what works in training only
+	Regulariser   Family = "dropout" // active in training only
 	Scaling       Family = "scale"
 	Reshaping     Family = "reshaping"
 	Joining       Family = "joining" // of branches

@@ -26,7 +26,7 @@ func (s Shape) String() string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint([]int(s)), " ", "x"), "[]")
 }
 
-// image returns the dimensions of an image, or an error that tells what came instead.
+// image returns the dimensions of an image, or an error that states the shape that came instead.
 func (s Shape) image() (h, w, c int, err error) {
 	if len(s) != 3 {
 		return 0, 0, 0, fmt.Errorf("got %v, needs an image, [h w c]", s)
@@ -37,8 +37,8 @@ func (s Shape) image() (h, w, c int, err error) {
 // batch returns the shape of n examples.
 func (s Shape) batch(n int) []int { return append([]int{n}, s...) }
 
-// Mode tells layers that behave differently in training (batch normalisation,
-// dropout) what the forward pass is for.
+// Mode says what a forward pass is for, which matters to layers that behave differently in
+// training (batch normalisation, dropout).
 type Mode uint8
 
 // The modes.
@@ -53,7 +53,7 @@ type Layer interface {
 	// Kind is the name that recipes use, such as "conv2d".
 	Kind() string
 	// OutputShape returns the shape of one output example for one input example, or an
-	// error that tells what the layer got and what it needs.
+	// error that states what the layer got and what it needs.
 	OutputShape(in Shape) (Shape, error)
 	// Build allocates the layer's parameters and buffers through b, for inputs of the
 	// given shape, which OutputShape has accepted.
@@ -63,24 +63,25 @@ type Layer interface {
 // BuiltLayer is a layer that has been built: it owns its buffers and allocates nothing in a
 // step. The batch may have fewer examples than it was built for.
 type BuiltLayer interface {
-	// Forward computes the layer's output, in a buffer of the unit's that the next
-	// Forward overwrites.
+	// Forward computes the layer's output, in a buffer of the layer's that the next Forward
+	// overwrites.
 	Forward(x *device.Tensor, mode Mode) *device.Tensor
-	// Backward takes the loss's gradient by the output of the last Forward, stores the
-	// gradients of the parameters, and returns the gradient by the input, or nil when
-	// nothing before this layer is trained. It may overwrite dy.
+	// Backward takes dy, the gradient of the loss with respect to the output of the last
+	// Forward. It stores the gradients with respect to the parameters and returns the
+	// gradient with respect to the input, or nil if nothing before this layer is trained.
+	// It may overwrite dy.
 	Backward(dy *device.Tensor) *device.Tensor
 }
 
-// fuser is a layer that can be computed together with layers that follow it.
+// fuser is a layer that can be fused with layers that follow it.
 type fuser interface {
-	// buildFused builds a unit for the layer and the first few of the next ones, and
-	// returns how many of them. That is 0 when the device or the layers can't, and nothing
-	// has been allocated then.
+	// buildFused builds one BuiltLayer for this layer and the first few layers of next, and
+	// returns how many of next it covers. It returns 0, and has allocated nothing, if the
+	// device or the layers can't be fused.
 	buildFused(b *Builder, in Shape, next []Layer) (u BuiltLayer, fused int, err error)
 }
 
-// Role says what a parameter is, for optimiser groups.
+// Role says what kind of parameter a Param is; optimiser groups select by it.
 type Role string
 
 // The roles.
@@ -90,32 +91,35 @@ const (
 	Gain   Role = "gain" // the scale of a normalisation
 )
 
-// Param is a tensor that training changes, or keeps: the running statistics of a
-// normalisation have no gradient.
+// Param is a trained or frozen parameter, or a tensor without a gradient that is saved with
+// the network, such as the running mean of a normalisation.
 //
-// Value and Grad are float32. Where the network computes in 16 bits, the weights of convolutions
-// and dense layers have a copy in its type, which is what enters the products; the update rule
-// goes on to add up small steps in Value, which the copy would round away.
+// Value and Grad are float32. If the network computes in 16 bits, the weights of convolutions
+// and dense layers also have a 16-bit copy, which convolutions and matrix products read. Value
+// then holds the master weights: the update rule adds its small steps to them, because a 16-bit
+// copy would round the steps away.
 type Param struct {
 	Name  string // unique in the network, such as "conv1.weight"
 	Role  Role
 	Value *device.Tensor
 	Grad  *device.Tensor // nil when frozen, in inference, and for state
 
-	// GradSum is the gradient over all batches of a step, where these are several (Options.Accumulate); otherwise nil.
+	// GradSum is the gradient summed over all batches of a step, if a step has several (Options.Accumulate); otherwise
+	// nil.
 	GradSum *device.Tensor
 
-	// Scaling is the state of the loss scaling (device.LossScalingSpec) that Grad is made with; nil
-	// without.
+	// Scaling is the state of the loss scaling (device.LossScalingSpec) under which Grad is
+	// computed; nil without loss scaling.
 	Scaling *device.Tensor
 
-	// ComputeCopy is what enters products: Value, or its copy in the network's type where the layer asked for
-	// one (ParamSpec.Factor). LowPrecisionGrad is where a gradient is stored that comes in the network's type
-	// (ParamSpec.RoundedGrad), and becomes Grad at the end of the backward pass; otherwise it is Grad.
+	// ComputeCopy is the tensor that convolutions and matrix products read: a copy of Value in the network's type if
+	// the layer asked for one (ParamSpec.HasComputeCopy), otherwise Value itself. LowPrecisionGrad receives the
+	// gradient: in the network's type if the layer asked for that (ParamSpec.HasLowPrecisionGrad), to be converted into
+	// Grad at the end of the backward pass; otherwise it is Grad itself.
 	ComputeCopy, LowPrecisionGrad *device.Tensor
 }
 
-// StepGrad returns the gradient that an update takes: GradSum, or Grad where every batch has an update.
+// StepGrad returns the gradient that an update uses: GradSum, or Grad if every batch has its own update.
 func (p *Param) StepGrad() *device.Tensor {
 	if p.GradSum != nil {
 		return p.GradSum
@@ -130,10 +134,10 @@ type LayerInfo struct {
 	Output Shape
 	Params int   // trained and frozen, without running statistics
 	FLOPs  int64 // of the forward pass of one example
-	Memory int64 // bytes of the layer's own buffers and parameters at the batch size; shared ones have no row
+	Memory int64 // bytes of the layer's own buffers and parameters at the batch size; shared buffers count in no row
 }
 
-// LayerError is a layer that can't be built in its place in the network.
+// LayerError reports a layer that can't be built in its place in the network.
 type LayerError struct {
 	Layer string // its name, such as "conv2", or "block1.conv2" in a container
 	Err   error  // what it got and what it needs

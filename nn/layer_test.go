@@ -12,8 +12,8 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// checkComposed checks what every layer must do: gradients by differences, the output's shape, fewer examples than it
-// was built for, inference, steps without allocations, and 16 bits.
+// checkComposed checks what every layer must do: gradients against differences, the output's shape, fewer examples than
+// it was built for, inference, steps without allocations, and 16 bits.
 func checkComposed(t *testing.T, layer nn.Layer, in nn.Shape, out string) {
 	t.Helper()
 	if got, err := layer.OutputShape(in); err != nil || got.String() != out {
@@ -25,7 +25,7 @@ func checkComposed(t *testing.T, layer nn.Layer, in nn.Shape, out string) {
 }
 
 // around is a network with the layer in its middle: the input's gradient is needed, and memory is shared on both sides.
-// A bias before a normalisation is of next to no effect, and its gradient made of roundings: there is none.
+// No layer before a normalisation has a bias: it would have almost no effect, and its gradient would be rounding error.
 func around(layer nn.Layer, in nn.Shape) nn.Layer {
 	before := nn.Layer(nn.Dense{Out: in[0], NoBias: true})
 	if len(in) == 3 {
@@ -67,8 +67,8 @@ func checkInNetwork(t *testing.T, layer nn.Layer, in nn.Shape) {
 	}
 }
 
-// check16Bit compares a step in 16 bits, computed by the references, with that in float32. On the way a number is
-// rounded some ten times, each time by at most the unit roundoff of its size.
+// check16Bit compares a step in 16 bits, computed by the references, with that in float32. A number is rounded about
+// ten times along the way, each time by at most the unit roundoff times its size.
 func check16Bit(t *testing.T, layer nn.Layer, in nn.Shape) {
 	memory := reference.HostMemory{}
 	dev := struct {
@@ -80,7 +80,7 @@ func check16Bit(t *testing.T, layer nn.Layer, in nn.Shape) {
 		n := compile(t, dev, around(layer, in), nn.Options{Input: in, Batch: batch, Training: true, Seed: 3, Loss: nn.CrossEntropy{Sum: true}, DType: dtype})
 		x := newTensor(t, dev, random(4, batch*in.Len()), append([]int{batch}, in...)...)
 		x = inType(t, dev, x, dtype)
-		labels := newLabels(t, dev, 0, 0, 0) // different ones would let the gradients of biases cancel
+		labels := newLabels(t, dev, 0, 0, 0) // different labels would let the gradients of biases cancel
 		all = append(all, slices.Clone(download(t, dev, n.Forward(x, nn.Training))))
 		n.Loss(labels)
 		n.Backward(labels)

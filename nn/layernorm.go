@@ -2,9 +2,9 @@ package nn
 
 import "trainer/nn/setting"
 
-// LayerNorm gives the channels of each pixel, or the features of each vector, mean 0 and variance 1, and then a scale
-// gamma and a shift beta per channel that are learnt (Ba, Kiros and Hinton, "Layer Normalization", 2016). Examples
-// don't depend on each other, and training and inference are the same: a batch of one will do.
+// LayerNorm gives the channels of each pixel, or the features of each vector, mean 0 and variance 1, and then applies a
+// learnt scale gamma and a learnt shift beta per channel (Ba, Kiros and Hinton, "Layer Normalization", 2016). Examples
+// don't depend on each other, so a batch of one is enough, and training and inference are the same.
 //
 // It is PyTorch's LayerNorm(c) over the last dimension, with images [n, h, w, c]. To normalise whole images, use
 // GroupNorm with one group.

@@ -9,20 +9,20 @@ import (
 	"trainer/nn/setting"
 )
 
-// Loss is what training minimises: a description without buffers, which is built for a network. A program can
-// have losses of its own.
+// Loss is what training minimises: a description without buffers, which is built for a network. A program can define
+// its own losses.
 type Loss interface {
 	// Kind is the name that recipes use, such as "cross-entropy".
 	Kind() string
-	// Summed reports whether the batch's total is the sum of the examples' losses; otherwise it is their
-	// mean. It decides the scale that a training in float16 begins with.
+	// Summed reports whether the batch's total is the sum of the examples' losses; otherwise it is their mean. It
+	// decides the initial loss scale in float16.
 	Summed() bool
-	// Build makes the loss's plans and buffers, for batches of up to b.Batch() examples. Its error says what the loss
+	// Build makes the loss's plans and buffers, for batches of up to b.Batch() examples. The error says what the loss
 	// got and what it needs.
 	Build(b *Builder, in LossInput) (BuiltLoss, error)
 }
 
-// LossError is a loss that can't be built for a network.
+// LossError reports a loss that can't be built for a network.
 type LossError struct {
 	Loss string // its kind
 	Err  error  // what it got and what it needs
@@ -35,55 +35,55 @@ func (e *LossError) Unwrap() error { return e.Err }
 
 // LossInput says what a loss compares.
 type LossInput struct {
-	Classes     int  // outputs of an example
-	SoftTargets bool // targets are float32 [n, Classes], a row of probabilities per example, instead of int32 labels [n]
-	Weights     bool // Forward and Backward may be given weights
+	Classes     int  // outputs per example
+	SoftTargets bool // targets are float32 [n, Classes], one row of probabilities per example, instead of int32 labels [n]
+	Weights     bool // Forward and Backward may get example weights
 }
 
-// BuiltLoss is a loss that has been built: it owns its buffers and allocates nothing in a step. Every device.Loss
-// is one.
+// BuiltLoss is a loss that has been built: it owns its buffers and allocates nothing in a step. Every device.Loss is a
+// BuiltLoss.
 //
 // outputs and doutputs are float32 [n, classes]; targets are as LossInput says; weights, float32 [n] or nil, say how
 // much each example counts.
 type BuiltLoss interface {
-	// Forward adds to stats, float32 [device.StatsLen], the sum of the examples' losses, each times its weight, the
-	// number of correct answers, the number of examples, and the sum of the weights, by which the first is divided for the
-	// mean loss that is displayed.
+	// Forward adds four numbers to stats, float32 [device.StatsLen]: the sum of the examples' losses, each times its
+	// weight; the number of correct answers; the number of examples; and the sum of the weights. The displayed mean
+	// loss is the first divided by the last.
 	Forward(stats, outputs, targets, weights *device.Tensor)
 	// Backward computes doutputs, the gradient of the batch's total with respect to outputs, times the scale of
 	// Builder.LossScaling.
 	Backward(doutputs, outputs, targets, weights *device.Tensor)
 }
 
-// LossWeights says how much the examples of a class count. The zero value counts all alike.
+// LossWeights says how much the examples of each class count. With the zero value all count equally.
 //
-// A class's weight multiplies the loss of its examples. The mean is divided by the sum of the weights, so that weights which are all
-// the same change nothing. See device.LossSpec.
+// A class's weight multiplies the loss of its examples. The mean is divided by the sum of the weights, so equal weights
+// change nothing. See device.LossSpec.
 type LossWeights struct {
 	// ClassWeights has one weight per class, from 0; nil means 1 for all.
 	ClassWeights []float32 `json:",omitempty"`
 	// Balanced makes the weights n / (classes * n[k]), with n[k] of the n training examples in class k: every class
-	// counts alike, whatever its share of the examples. A class without any has the weight 0. (The weights tau/y of
-	// King and Zeng, "Logistic Regression in Rare Events Data", 2001, with equal shares of the population.)
+	// then counts equally, whatever its share of the examples. A class without examples gets the weight 0. (The weights
+	// tau/y of King and Zeng, "Logistic Regression in Rare Events Data", 2001, with equal shares of the population.)
 	Balanced bool `json:",omitempty"`
-	// IgnoreIndex, unless nil, is a label whose examples don't count: not in the loss, not in its mean, and not in the
-	// accuracy.
+	// IgnoreIndex, unless nil, is a label whose examples are ignored: they count neither in the loss, nor in the
+	// divisor of its mean, nor in the accuracy.
 	IgnoreIndex *int32 `json:",omitempty"`
 }
 
-// declare declares the keys of recipes that say how much examples count.
+// declare declares the keys of recipes for these weights.
 func (w *LossWeights) declare(s *setting.List) {
 	s.Float32s(&w.ClassWeights, "class-weights", setting.NotNegative, "one weight per class, for the loss of its examples").
 		OrFlag("balanced", &w.Balanced)
 	s.OptionalInt32(&w.IgnoreIndex, "ignore-index", "none", "label whose examples do not count")
 }
 
-// Ignores reports whether examples with a label don't count.
+// Ignores reports whether examples with the given label are ignored.
 func (w LossWeights) Ignores(label int32) bool {
 	return w.IgnoreIndex != nil && *w.IgnoreIndex == label
 }
 
-// build makes the plan of a loss that devices have, with these weights.
+// build makes the plan of a loss that devices implement, with these weights.
 func (w LossWeights) build(b *Builder, in LossInput, s device.LossSpec) (BuiltLoss, error) {
 	s.Scaling = b.LossScaling()
 	s, err := w.spec(b, in, s)
@@ -109,7 +109,7 @@ func (w LossWeights) spec(b *Builder, in LossInput, s device.LossSpec) (device.L
 	return s, err
 }
 
-// classWeights returns the weights, or nil where all are 1.
+// classWeights returns the weights, or nil if all are 1.
 func (w LossWeights) classWeights(b *Builder, classes int) ([]float32, error) {
 	if w.Balanced {
 		if w.ClassWeights != nil {
@@ -133,7 +133,7 @@ func (w LossWeights) classWeights(b *Builder, classes int) ([]float32, error) {
 	return w.ClassWeights, nil
 }
 
-// balanced returns n / (classes * n[k]) for every class k, and 0 where n[k] is.
+// balanced returns n / (classes * n[k]) for every class k, and 0 where n[k] is 0.
 func balanced(counts []int, classes int) ([]float32, error) {
 	if len(counts) != classes {
 		return nil, fmt.Errorf("balanced class weights: the data has %d classes, the network %d outputs", len(counts), classes)

@@ -83,7 +83,7 @@ func (r *lossRig) gradients() []float32 {
 	return all
 }
 
-// What Backward computes is the gradient of what Forward adds up, divided by the weight that it adds up.
+// Backward computes the gradient of the loss that Forward adds to stats, divided by the weight that Forward adds.
 func TestLossGradients(t *testing.T) {
 	labels := []int32{0, 1, 3, 0, 1, 0}
 	v := []float32{1, 0.5, 2, 0, 1, 0.25}
@@ -119,7 +119,8 @@ func checkLoss(t *testing.T, loss nn.Loss, targets lossTargets) {
 	}
 }
 
-// Rows with a single 1 are their labels, with class weights too; the network evaluates labels beside them.
+// Target rows with a single 1 give the same loss as labels, with class weights too; a network with soft targets also
+// evaluates labels.
 func TestSoftTargetsAreLabels(t *testing.T) {
 	labels := []int32{0, 1, 3, 0, 2, 0}
 	rows := make([]float32, 6*4)

@@ -2,16 +2,16 @@ package nn
 
 import "trainer/nn/device"
 
-// LossCounter keeps the statistics of a loss that is composed of small plans: the correct answers, the examples, and how
-// much they count. A loss that is a plan of the device needs none.
+// LossCounter keeps the statistics of a loss that is composed of small plans: the number of correct answers, the number
+// of examples, and the sum of their weights. A loss that is one plan of the device needs no LossCounter.
 type LossCounter struct {
 	dev     device.Device
-	counts  device.Loss    // of which the loss itself is not used
+	counts  device.Loss    // only its counts are used, not its loss
 	batch   *device.Tensor // stats of the batch, float32 [device.StatsLen]
 	inverse *device.Tensor // 1/batch
 
 	addCounts, addLoss, invert device.Map
-	allButLoss, onlyLoss       *device.Tensor // float32 [device.StatsLen], of zeros and ones
+	allButLoss, onlyLoss       *device.Tensor // float32 [device.StatsLen], masks of zeros and ones
 }
 
 // LossCounter returns a counter for a loss with these weights.
@@ -55,17 +55,17 @@ func (c *LossCounter) maps(b *Builder) (err error) {
 	return err
 }
 
-// Add adds the batch to stats: the counts, and the first element of loss, float32, which is the sum of the examples' losses times
-// their weights. It is what the loss's Forward ends with.
+// Add adds the batch to stats: the counts, and the first element of loss, float32, which is the sum of the examples'
+// losses times their weights. A loss calls it at the end of Forward.
 func (c *LossCounter) Add(stats, loss, outputs, targets, weights *device.Tensor) {
 	c.count(outputs, targets, weights)
 	c.addCounts.Run(stats, c.batch, c.allButLoss)
 	c.addLoss.Run(stats, c.onlyLoss, loss)
 }
 
-// InverseWeight returns a tensor whose element device.StatWeight is 1/W, W being the sum of the weights by which the mean over the batch
-// is divided. Where nothing counts it is a large number, which makes 0 of the sum 0. Backward multiplies the gradient by it. It is
-// overwritten by the next call.
+// InverseWeight returns a tensor whose element device.StatWeight is 1/W, where W is the sum of the weights by which the
+// mean over the batch is divided. Backward multiplies the gradient by this element. If every example has weight 0 the
+// element is a large finite number, and 0 times it is still 0. The next call overwrites the tensor.
 func (c *LossCounter) InverseWeight(outputs, targets, weights *device.Tensor) *device.Tensor {
 	c.count(outputs, targets, weights)
 	c.invert.Run(c.inverse, c.batch, nil)

@@ -7,8 +7,8 @@ import (
 	"trainer/nn/setting"
 )
 
-// MaxPool2D keeps the largest element of each window, channel by channel: whether a
-// feature is there matters more than where exactly.
+// MaxPool2D keeps the largest element of each window, channel by channel: whether a feature
+// is present matters more than its exact position.
 //
 // Shapes: x [n, h, w, c], y [n, outH, outW, c] with outH = floor((h + 2 padH - kH) / strideH) + 1.
 //
@@ -16,8 +16,8 @@ import (
 //
 //	y[n,i,j,c] = max_{a,b} x[n, i*strideH + a - padH, j*strideW + b - padW, c]
 //
-// over the elements inside the image: padding never wins. Of equal elements the first in
-// row-major order counts as the maximum.
+// over the elements inside the image: padding never wins. If several elements are equal,
+// the first in row-major order counts as the maximum.
 //
 // Backward. A small change of the maximum changes y as much; of the others, not at all:
 //
@@ -26,7 +26,7 @@ import (
 // Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_max.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type MaxPool2D struct {
 	Kernel  Pair
-	Stride  Pair // by default the kernel: windows side by side
+	Stride  Pair // default: the kernel, so that windows lie side by side
 	Padding Pair // smaller than the kernel
 }
 
@@ -68,7 +68,7 @@ func (p MaxPool2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return newPool2D(b, in, spec, plan)
 }
 
-// buildFused computes a following ReLU in the same pass.
+// buildFused fuses the pooling with a following ReLU.
 func (p MaxPool2D) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedPool2D)
 	if !ok || !isReLU(next[0]) {
@@ -86,7 +86,7 @@ func (p MaxPool2D) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, i
 	return u, 1, err
 }
 
-// pooling is what maximum and average pooling have in common.
+// pooling holds the settings that max and average pooling share.
 type pooling struct {
 	mode device.PoolMode
 	window
@@ -131,10 +131,10 @@ func newPool2D(b *Builder, in Shape, spec device.Pool2DSpec, plan device.Pool2D)
 
 type pool2D struct {
 	plan     device.Pool2D
-	x, y, dx *device.Tensor // dx nil when nothing before is trained
+	x, y, dx *device.Tensor // dx nil if nothing before this layer is trained
 }
 
-// Forward computes y, with ReLU where it is fused.
+// Forward computes y, with ReLU if it is fused.
 func (u *pool2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())

@@ -6,9 +6,9 @@ import (
 	"trainer/nn/device"
 )
 
-// mixedPrecision is what a network has besides, whose activations are 16 bits long (Micikevicius
-// et al., "Mixed Precision Training", ICLR 2018). Half the bytes to move, and matrix units that are
-// many times faster, for three precautions:
+// mixedPrecision is what a network with 16-bit activations needs in addition (Micikevicius et al.,
+// "Mixed Precision Training", ICLR 2018). It halves memory traffic and uses the faster 16-bit
+// matrix units, at the price of three precautions:
 //
 //	w16 = round(w)               the weights themselves stay float32: lr*dw is often less than half a
 //	                             unit in the last place of w16, and would be lost
@@ -16,27 +16,28 @@ import (
 //	dL' = scale dL/dlogits       float16 has nothing below 2^-24: the loss is multiplied by a scale before
 //	dw  = dw'/scale              the backward pass, and the gradients by its inverse in the update rule
 //
-// The scale follows the gradients: halved, and the step skipped, where one overflows, doubled after
-// growthInterval steps without. bfloat16 has the range of float32 and needs none.
+// The scale follows the gradients: if one overflows, the scale is halved and the step is skipped;
+// after growthInterval steps without an overflow, the scale is doubled. bfloat16 has the range of
+// float32 and needs no scale.
 //
 // Code: nn/device/reference/lossscaling.go (the formula in loops), kernels/scaling.cu, kernels/cast.cu. Test: nn/device/devicetest/scaling.go.
 type mixedPrecision struct {
 	operands  device.CastList // w16 = round(w), of all layers
-	gradients device.CastList // dw = dw16; nil in inference
+	gradients device.CastList // dw = float32(dw16); nil in inference
 	logits    *device.Tensor  // float32 [batch, classes]
-	toFloat32 device.Cast     // of the logits
+	toFloat32 device.Cast     // converts the logits
 	dlogits   *device.Tensor  // 16 bits [batch, classes]; nil in inference
-	toHalf    device.Cast     // of their gradient
+	toHalf    device.Cast     // converts their gradient
 
-	scaling device.LossScaling // nil where there is none
-	state   *device.Tensor     // float32 [device.ScalingLen]; nil likewise
+	scaling device.LossScaling // nil without loss scaling
+	state   *device.Tensor     // float32 [device.ScalingLen]; nil without loss scaling
 }
 
 // growthInterval is the number of good steps after which the scale is doubled.
 const growthInterval = 2000
 
-// checkDType returns an error unless the device can keep activations in the type. It comes before any layer is
-// built, because none of them is to blame.
+// checkDType returns an error unless the device supports activations of this type. It is called before any layer is
+// built, because no layer is at fault.
 func checkDType(dev device.Device, dtype device.DType) error {
 	switch dtype {
 	case device.Float32:
@@ -79,7 +80,7 @@ func (n *Network) buildMixed(b *Builder) (err error) {
 	return m.buildScaling(b, dev, n.opt.Loss)
 }
 
-// buildOperands makes the conversions between parameters and what enters products.
+// buildOperands makes the conversions between parameters and the copies that products read.
 func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Param) (err error) {
 	var operands, gradients device.CastListSpec
 	for _, p := range params {
@@ -97,7 +98,7 @@ func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Para
 	return err
 }
 
-// buildScaling makes the loss scaling of all trained parameters.
+// buildScaling makes the loss scaling for all trained parameters.
 func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, loss Loss) (err error) {
 	if m.state, err = b.Tensor(device.Float32, device.ScalingLen); err != nil {
 		return err
@@ -118,10 +119,10 @@ func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, los
 	return err
 }
 
-// firstScale returns the scale to begin with. The gradient of an example's loss with respect to its logits is about 1 under a
-// loss that is summed, which float16 holds well; under the mean it is one part in the batch, and the scale
-// makes up for that. It is a power of two, so that scaling rounds nothing. A larger one would risk that the
-// first steps overflow and are skipped.
+// firstScale returns the initial scale. If the loss is a sum, the gradient of an example's loss with respect to its
+// logits is about 1, which float16 represents well; if the loss is a mean, the gradient is about 1/batch, and the scale
+// makes up for that. The scale is a power of two, so that scaling rounds nothing. With a larger initial scale the first
+// steps might overflow and be skipped.
 func firstScale(summed bool, batch int) float32 {
 	scale := float32(1)
 	if !summed {
@@ -135,21 +136,21 @@ func firstScale(summed bool, batch int) float32 {
 // round queues w16 = round(w).
 func (m *mixedPrecision) round() { m.operands.Run() }
 
-// widen queues the conversion of the last layer's output to float32, and returns that.
+// widen queues the conversion of the last layer's output to float32, and returns the float32 tensor.
 func (m *mixedPrecision) widen(y *device.Tensor) *device.Tensor {
 	m.logits.SetRows(y.Rows())
 	m.toFloat32.Run(m.logits, y)
 	return m.logits
 }
 
-// narrow queues the conversion of the loss's gradient to 16 bits, and returns that.
+// narrow queues the conversion of the loss's gradient to 16 bits, and returns the 16-bit tensor.
 func (m *mixedPrecision) narrow(dlogits *device.Tensor) *device.Tensor {
 	m.dlogits.SetRows(dlogits.Rows())
 	m.toHalf.Run(m.dlogits, dlogits)
 	return m.dlogits
 }
 
-// widenGradients queues dw = dw16.
+// widenGradients queues dw = float32(dw16).
 func (m *mixedPrecision) widenGradients() {
 	if m.gradients != nil {
 		m.gradients.Run()

@@ -12,8 +12,8 @@ import (
 	"trainer/nn/device"
 )
 
-// What 16 bits compute is tested with a device that has them, in package gpu. Here are the errors, and what a
-// network asks of such a device, in which order.
+// Results in 16 bits are tested in package gpu, on a device that supports them. The tests here check errors, and the
+// calls that a network makes on such a device, in order.
 
 func newHost(t *testing.T) device.Device {
 	t.Helper()
@@ -25,7 +25,7 @@ func newHost(t *testing.T) device.Device {
 	return dev
 }
 
-// A device without 16 bits says so, and names no layer: none of them is to blame.
+// A device without 16-bit support returns an error that names no layer, because no layer is at fault.
 func TestNoMixedPrecision(t *testing.T) {
 	dev := newHost(t)
 	for _, c := range []struct {
@@ -87,7 +87,7 @@ func TestFirstScale(t *testing.T) {
 	}
 }
 
-// unscaledLoss asks for no scale, and so has an unscaled gradient.
+// unscaledLoss doesn't call LossScaling, so its gradient is not scaled.
 type unscaledLoss struct{ MeanSquaredError }
 
 func (unscaledLoss) Build(*Builder, LossInput) (BuiltLoss, error) { return recordedLoss{}, nil }
@@ -104,13 +104,13 @@ func TestLossWithoutScale(t *testing.T) {
 	}
 }
 
-// smallModel has one of each kind of factor, for images of 4x4x1.
+// smallModel has one operand of each kind, for images of 4x4x1.
 func smallModel() *Sequential {
 	return NewSequential(Conv2D{OutC: 2, Kernel: Square(3)}, Flatten{}, Dense{Out: 3})
 }
 
-// recorder is a device that has 16 bits, but computes nothing: it writes down what it is asked for, with the types of the
-// tensors, destination first.
+// recorder is a device with 16-bit support that computes nothing: it records the calls, with the types of the tensors,
+// destination first.
 type recorder struct {
 	device.Device
 	calls   []string
@@ -129,7 +129,7 @@ func (r *recorder) record(call string, tensors ...*device.Tensor) {
 	r.calls = append(r.calls, call)
 }
 
-// take returns the calls so far, and begins anew.
+// take returns the calls so far, and clears the record.
 func (r *recorder) take() []string {
 	calls := r.calls
 	r.calls = nil
@@ -191,7 +191,7 @@ func (r recordedList) Run() {
 	r.calls = append(r.calls, call)
 }
 
-// compileRecorded compiles the small model in 16 bits on a recorder, and forgets what that asked for.
+// compileRecorded compiles the small model in 16 bits on a recorder, and clears the calls that compiling made.
 func compileRecorded(t *testing.T, opt Options) (*recorder, *Network) {
 	t.Helper()
 	r := &recorder{Device: newHost(t)}
@@ -204,8 +204,9 @@ func compileRecorded(t *testing.T, opt Options) (*recorder, *Network) {
 	return r, n
 }
 
-// A training step rounds the weights before their first use. Gradients that products store in 16 bits are widened, and all are looked
-// at, when the last of them is there. Biases, their gradients, logits and losses are float32 throughout.
+// A training step rounds the weights before their first use. Gradients that products store in 16 bits are widened, and
+// all gradients are checked, once the last one has been computed. Biases, their gradients, logits and losses are
+// float32 throughout.
 func TestOrderOfMixedPrecision(t *testing.T) {
 	r, n := compileRecorded(t, Options{Training: true, Loss: CrossEntropy{}, DType: device.Float16})
 	x, err := r.NewTensor(device.Float16, 3, 4, 4, 1)
@@ -246,7 +247,8 @@ func TestOrderOfMixedPrecision(t *testing.T) {
 	}
 }
 
-// The loss multiplies by the scale that the gradients of all trained parameters decide, and that their users find at them.
+// The loss multiplies by the scale that follows from the gradients of all trained parameters, and every parameter
+// refers to that scale.
 func TestLossScalingIsShared(t *testing.T) {
 	r, n := compileRecorded(t, Options{Training: true, Loss: CrossEntropy{}, DType: device.Float16})
 	state := n.Scaling()
@@ -275,7 +277,7 @@ func TestLossScalingIsShared(t *testing.T) {
 	}
 }
 
-// bfloat16 has no scale, and inference neither scale nor gradients.
+// bfloat16 has no scale, and inference has neither a scale nor gradients.
 func TestMixedPrecisionWithoutScaling(t *testing.T) {
 	for name, opt := range map[string]Options{
 		"bfloat16":          {Training: true, Loss: CrossEntropy{}, DType: device.BFloat16},

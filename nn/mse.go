@@ -16,8 +16,8 @@ import (
 //
 //	dz[k] = 2/K (z[k] - t[k])
 //
-// divided by n for the mean over the batch. With class weights w, both are multiplied by the target's weight
-// sum_k w[k] t[k], which is w[label] for a label, and the mean is divided by the sum of the targets' weights.
+// divided by n for the mean over the batch. With class weights w, L and dz are multiplied by the target's weight sum_k
+// w[k] t[k], which is w[label] for a label, and the mean divides by the sum of the targets' weights.
 //
 // Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go and cpu/loss_weighted.go, kernels/loss.cu and
 // kernels/loss_weighted.cu. Test: nn/device/devicetest/loss.go.

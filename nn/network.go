@@ -16,22 +16,22 @@ type Options struct {
 	Training bool  // with gradients
 	Seed     uint64
 	Loss     Loss // needed for training
-	// SoftTargets lets Loss and Backward take targets that are float32 [n, classes], a row of probabilities per example,
-	// besides labels.
+	// SoftTargets lets Loss and Backward take soft targets as well as labels: float32 [n, classes], one row of
+	// probabilities per example.
 	SoftTargets bool
-	// ExampleWeights lets LossWeighted and BackwardWeighted be given weights.
+	// ExampleWeights lets LossWeighted and BackwardWeighted take weights.
 	ExampleWeights bool
-	// DType is what activations, and the factors of convolutions and matrix products, are stored in:
-	// Float32 (or 0), or Float16 or BFloat16 where the device is a device.MixedPrecision.
+	// DType is the type of activations and of the operands of convolutions and matrix products: Float32 (or 0); or, if
+	// the device is a device.MixedPrecision, Float16 or BFloat16.
 	DType device.DType
-	// Accumulate lets several batches have one update: their gradients add up, in Param.GradSum. See BeginBatch and
+	// Accumulate lets several batches share one update: their gradients are summed in Param.GradSum. See BeginBatch and
 	// BeginUpdate.
 	Accumulate bool
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)
-	// ClassCounts returns the number of training examples in each class. Only losses that weigh the classes by it need
-	// it (see LossWeights).
+	// ClassCounts returns the number of training examples in each class. Only losses that weight classes by it need it
+	// (see LossWeights).
 	ClassCounts func() ([]int, error)
 }
 
@@ -47,16 +47,16 @@ type Network struct {
 	rows           []LayerInfo
 	memory         int64
 	step           *device.Tensor  // int32 [1]
-	loss, softLoss BuiltLoss       // for labels; for probabilities, nil without Options.SoftTargets
+	loss, softLoss BuiltLoss       // loss for labels; softLoss for probabilities, nil without Options.SoftTargets
 	stats          *device.Tensor  // float32 [device.StatsLen]
 	dlogits        *device.Tensor  // float32
 	logits         *device.Tensor  // float32, of the last Forward
 	mixed          *mixedPrecision // nil in float32
-	accumulation   *accumulation   // nil where every batch has an update
+	accumulation   *accumulation   // nil if every batch has its own update
 }
 
-// Compile builds the model on the device. A model that does not fit the input is a
-// *LayerError.
+// Compile builds the model on the device. If the model does not fit the input, the error is
+// a *LayerError.
 func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 	if err := opt.check(); err != nil {
 		return nil, fmt.Errorf("compiling the network: %w", err)
@@ -130,7 +130,8 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 	return err
 }
 
-// buildLosses builds the loss for labels, which evaluation has in any case, and for probabilities if they are wanted.
+// buildLosses builds the loss for labels, which evaluation always uses, and with Options.SoftTargets also the loss for
+// probabilities.
 func (n *Network) buildLosses(b *Builder) (err error) {
 	b.scaling, b.scaled = n.Scaling(), false
 	in := LossInput{Classes: n.classes, Weights: n.opt.ExampleWeights}
@@ -165,11 +166,11 @@ func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	return n.logits
 }
 
-// Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats.
-// targets are labels, int32 [n]; or with Options.SoftTargets also probabilities, float32 [n, classes].
+// Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats. targets are labels,
+// int32 [n], or, with Options.SoftTargets, probabilities, float32 [n, classes].
 func (n *Network) Loss(targets *device.Tensor) { n.LossWeighted(targets, nil) }
 
-// LossWeighted is Loss with examples that count as much as weights say, float32 [n]; nil is 1 for each. It needs
+// LossWeighted is Loss with one weight per example, float32 [n]; nil means that every weight is 1. It needs
 // Options.ExampleWeights.
 func (n *Network) LossWeighted(targets, weights *device.Tensor) {
 	n.lossOf("network loss", targets).Forward(n.stats, n.logits, targets, weights)
@@ -200,7 +201,7 @@ func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 	}
 }
 
-// lossOf returns the loss for targets of a type.
+// lossOf returns the loss for targets of the given element type.
 func (n *Network) lossOf(op string, targets *device.Tensor) BuiltLoss {
 	if n.loss == nil {
 		panic(op + ": the network was compiled without a loss")
@@ -214,7 +215,7 @@ func (n *Network) lossOf(op string, targets *device.Tensor) BuiltLoss {
 	return n.loss
 }
 
-// Ignores reports whether examples with a label count neither in the loss nor in the accuracy.
+// Ignores reports whether examples with the given label are left out of the loss and the accuracy.
 func (n *Network) Ignores(label int32) bool {
 	l, ok := n.opt.Loss.(interface{ Ignores(label int32) bool })
 	return ok && l.Ignores(label)
@@ -226,8 +227,8 @@ func (n *Network) Device() device.Device { return n.dev }
 // DType returns the element type of activations and of Forward's input.
 func (n *Network) DType() device.DType { return n.opt.DType }
 
-// Scaling returns the state of the loss scaling (device.LossScalingSpec), which training changes and
-// checkpoints keep, or nil where there is none.
+// Scaling returns the state of the loss scaling (device.LossScalingSpec), which training changes and checkpoints keep,
+// or nil without loss scaling.
 func (n *Network) Scaling() *device.Tensor {
 	if n.mixed == nil {
 		return nil
@@ -248,7 +249,7 @@ func (n *Network) Classes() int { return n.classes }
 // [device.StatsLen]. The caller zeroes it.
 func (n *Network) Stats() *device.Tensor { return n.stats }
 
-// Step returns the step counter, int32 [1], which dropout follows. The caller sets it.
+// Step returns the step counter, int32 [1], which dropout masks depend on. The caller sets it.
 func (n *Network) Step() *device.Tensor { return n.step }
 
 // Params returns the trained and the frozen parameters, first layer first.
@@ -257,7 +258,7 @@ func (n *Network) Params() []*Param { return n.params }
 // State returns the tensors that are saved but not trained: running statistics.
 func (n *Network) State() []*Param { return n.state }
 
-// Tensors returns what must be saved to have the network again: the parameters, then the
+// Tensors returns what must be saved to restore the network: the parameters, then the
 // state.
 func (n *Network) Tensors() []*Param { return slices.Concat(n.params, n.state) }
 
@@ -283,15 +284,14 @@ func (n *Network) FLOPs() int64 {
 	return total
 }
 
-// Memory returns the bytes of all buffers and parameters, those of the rows and those that
-// layers share.
+// Memory returns the bytes of all buffers and parameters: those that the table lists per
+// layer and those that layers share.
 func (n *Network) Memory() int64 { return n.memory }
 
-// FirstNonFinite looks for a NaN or infinite element, causes before their effects: in the
-// parameters, then in the layers' outputs of the last Forward in the order in which they
-// were computed, then in the state, then in the gradients, last layer first. It returns what holds it, such as "output of layer
-// conv2", or "". In inference, where layers share their outputs' memory, only the last
-// output is looked at.
+// FirstNonFinite looks for a NaN or infinite element, causes before effects: in the parameters, then in the layers'
+// outputs of the last Forward in the order in which they were computed, then in the state, then in the gradients, last
+// layer first. It returns the name of the tensor that holds the element, such as "output of layer conv2", or "". In
+// inference only the last output is checked, because layers share the memory of their outputs.
 func (n *Network) FirstNonFinite() (string, error) {
 	var places []place
 	for _, p := range n.params {
@@ -322,7 +322,7 @@ func (n *Network) FirstNonFinite() (string, error) {
 	return "", nil
 }
 
-// place is a tensor and what to call it.
+// place is a tensor with the name to report for it.
 type place struct {
 	name   string
 	tensor *device.Tensor

@@ -8,25 +8,25 @@ import (
 // PReLU is LeakyReLU whose slope is learnt, one per channel or one for all (He, Zhang, Ren and Sun, "Delving Deep into
 // Rectifiers", 2015).
 //
-// Shapes: x, y [n, h, w, c] or [n, c]; slope a [c], or [1] if shared. Below, a is that of the element's channel.
+// Shapes: x, y [n, h, w, c] or [n, c]; slope a [c], or [1] if shared. Below, a is the slope of the element's channel.
 //
 // Forward:
 //
 //	y = max(x, 0) + a min(x, 0)
 //
-// Backward. Where x is positive, y doesn't depend on a; elsewhere it is proportional to it. At 0 the derivative is that
-// of the negative side, as in ReLU and LeakyReLU:
+// Backward. If x is positive, y doesn't depend on a; otherwise y is proportional to a. At 0 the derivative is taken
+// from the negative side, as in ReLU and LeakyReLU:
 //
-//	da = sum dy min(x, 0)          (over all elements that share it)
+//	da = sum dy min(x, 0)          (over all elements that share a)
 //	dx = dy for x > 0, else a dy
 //
-// The slope is no weight that weight decay should pull to 0, which would make it ReLU: its role is that of a
-// normalisation's scale.
+// Weight decay should not pull the slope to 0, which would turn PReLU into ReLU; so the slope has the role of a
+// normalisation's scale, not of a weight.
 //
 // Code: composed of nn/device/reference/map.go and nn/device/reference/reduce.go.
 type PReLU struct {
 	Shared  bool    // one slope for all channels
-	Initial float32 // the slope at first
+	Initial float32 // initial value of the slope
 }
 
 func preluKind() LayerKind {
@@ -85,8 +85,8 @@ type prelu struct {
 	isPositive, replace          device.Map // 1 where a > 0, else 0; y = a where b is 0
 
 	x, y         *device.Tensor
-	mask, scaled *device.Tensor // of Backward
-	needs        bool           // something before is trained
+	mask, scaled *device.Tensor // used by Backward
+	needs        bool           // something before this layer is trained
 }
 
 // Forward computes y.

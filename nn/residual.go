@@ -9,9 +9,9 @@ import (
 	"trainer/nn/setting"
 )
 
-// Residual adds to a body's output what the body was given (He, Zhang, Ren and Sun, "Deep
+// Residual adds the body's input to the body's output (He, Zhang, Ren and Sun, "Deep
 // Residual Learning for Image Recognition", 2016): the body learns a correction, and the
-// gradient has a way past it.
+// gradient also flows past the body.
 //
 // Shapes: x [n, ...]; body and shortcut must give the same shape, which is y's.
 //
@@ -19,7 +19,7 @@ import (
 //
 //	y = body(x) + shortcut(x)        shortcut(x) = x when there is none
 //
-// Backward. y takes dy on to both summands, and x gets what both send back:
+// Backward. Both summands receive dy, and the gradients that both send back to x are added:
 //
 //	dx = body'^T(dy) + shortcut'^T(dy)
 //
@@ -65,9 +65,8 @@ func (r Residual) OutputShape(in Shape) (Shape, error) {
 	return out, nil
 }
 
-// Build builds body and shortcut. The shortcut goes on in the buffers of the chain that
-// the layer stands in; the body gets buffers of its own, as its steps must not destroy
-// what the shortcut needs.
+// Build builds body and shortcut. The shortcut uses the buffers of the enclosing chain; the
+// body gets its own buffers, because it must not overwrite what the shortcut needs.
 func (r Residual) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	out, err := r.OutputShape(in)
 	if err != nil {
@@ -81,7 +80,7 @@ func (r Residual) Build(b *Builder, in Shape) (BuiltLayer, error) {
 		return nil, err
 	}
 	if b.train {
-		// Backward works in place; the body's share of dy is a copy.
+		// Backward works in place; the body gets a copy of dy.
 		b.claim(out, &u.dyBody)
 	}
 	b.resumeChain(level)
@@ -118,11 +117,11 @@ type residual struct {
 	body, shortcut BuiltLayer // shortcut nil for the identity
 	add            device.WeightedSum
 	y, dyBody      *device.Tensor
-	needs          bool // something before is trained
+	needs          bool // something before this layer is trained
 }
 
-// Forward computes y = body(x) + shortcut(x). The body comes first: the shortcut may
-// write where x lies.
+// Forward computes y = body(x) + shortcut(x). The body runs first, because the shortcut may
+// overwrite x.
 func (u *residual) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	body, short := u.body.Forward(x, mode), x
 	if u.shortcut != nil {
@@ -133,7 +132,7 @@ func (u *residual) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	return u.y
 }
 
-// Backward computes dx as the sum of what the branches send back.
+// Backward computes dx as the sum of the gradients that body and shortcut send back.
 func (u *residual) Backward(dy *device.Tensor) *device.Tensor {
 	u.dyBody.SetRows(dy.Rows())
 	u.dev.Copy(u.dyBody, dy)

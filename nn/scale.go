@@ -5,8 +5,8 @@ import (
 	"trainer/nn/setting"
 )
 
-// Scale multiplies by a constant. Before the loss it is an inverse temperature: a small
-// factor keeps the softmax soft while the weights are still random.
+// Scale multiplies by a constant. Before the loss, the constant is an inverse temperature:
+// a small one keeps the softmax soft while the weights are still random.
 //
 // x and y have the same shape, which may be any.
 //
@@ -47,7 +47,7 @@ func (s Scale) Build(b *Builder, in Shape) (BuiltLayer, error) {
 type scale struct {
 	plan  device.WeightedSum
 	y     *device.Tensor
-	needs bool // something before is trained
+	needs bool // something before this layer is trained
 }
 
 // Forward computes y = a x.

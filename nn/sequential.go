@@ -8,16 +8,17 @@ import (
 	"trainer/nn/device"
 )
 
-// Sequential is a chain of layers, each fed with the output of the one before:
+// Sequential is a chain of layers, each of which gets the output of the layer before:
 //
 //	y = f_k(... f_2(f_1(x)))
 //
 // and backwards, by the chain rule, dx = f_1'^T(... f_k'^T(dy)): each layer turns the
-// gradient by its output into the gradient by its input, the last layer first.
+// gradient with respect to its output into the gradient with respect to its input, last
+// layer first.
 //
-// A layer is named after its kind, or its method Stem() string if it has one, and its number among those of the
-// same stem, conv1, conv2, pool1, unless it was Named. In a container its full name begins with the container's:
-// block1.conv2.
+// Unless it is Named, a layer is named after its kind, or after what its method Stem() string returns if it has one,
+// followed by its number among the layers of that stem: conv1, conv2, pool1. In a container its full name begins with
+// the container's: block1.conv2.
 type Sequential struct {
 	Layers []Layer
 }
@@ -28,8 +29,8 @@ func NewSequential(layers ...Layer) *Sequential { return &Sequential{layers} }
 // Kind returns "sequential".
 func (s *Sequential) Kind() string { return "sequential" }
 
-// OutputShape passes the shape through all layers. The error is a *LayerError, which
-// names the layer that can't take what it gets.
+// OutputShape passes the shape through all layers. The error is a *LayerError, which names
+// the layer that can't take its input.
 func (s *Sequential) OutputShape(in Shape) (Shape, error) {
 	_, shapes, err := s.plan(in)
 	if err != nil {
@@ -38,8 +39,8 @@ func (s *Sequential) OutputShape(in Shape) (Shape, error) {
 	return shapes[len(shapes)-1], nil
 }
 
-// plan returns the name and the input shape of each layer, and as the last shape the
-// output's.
+// plan returns the name and the input shape of each layer, with the output's shape as the
+// last element of shapes.
 func (s *Sequential) plan(in Shape) (names []string, shapes []Shape, err error) {
 	if names, err = s.names(); err != nil {
 		return nil, nil, err
@@ -85,7 +86,8 @@ func (s *Sequential) names() ([]string, error) {
 	return names, nil
 }
 
-// stem is what the names of a layer's kind begin with: its method Stem's answer, or else the kind.
+// stem returns what the names of such layers begin with: the result of the method Stem if the layer has one, otherwise
+// its kind.
 func stem(l Layer) string {
 	if s, ok := unwrap(l).(interface{ Stem() string }); ok {
 		return s.Stem()
@@ -93,8 +95,8 @@ func stem(l Layer) string {
 	return l.Kind()
 }
 
-// Build builds the layers in order. Where a layer and its follower can be computed in
-// one pass on the device, one unit stands for both.
+// Build builds the layers in order. If the device can fuse a layer with the next one, one
+// BuiltLayer stands for both.
 func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	names, shapes, err := s.plan(in)
 	if err != nil {
@@ -122,8 +124,8 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return chain, nil
 }
 
-// build builds layer i, together with those of the next that it can be fused with, and
-// returns their number.
+// build builds layer i, fused with as many of the following layers as possible, and returns
+// their number.
 func (s *Sequential) build(b *Builder, i int, in Shape) (u BuiltLayer, fused int, err error) {
 	if f, ok := unwrap(s.Layers[i]).(fuser); ok && i+1 < len(s.Layers) {
 		var next []Layer
@@ -153,7 +155,7 @@ func (s *sequential) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	return x
 }
 
-// Backward runs the layers last to first, and stops where nothing before is trained.
+// Backward runs the layers last to first, and stops when no earlier layer is trained.
 func (s *sequential) Backward(dy *device.Tensor) *device.Tensor {
 	for i := len(s.units) - 1; i >= 0 && dy != nil; i-- {
 		dy = s.units[i].Backward(dy)
@@ -167,11 +169,11 @@ type named struct {
 	name string
 }
 
-// Named gives a layer a name, by which optimiser groups and saved weights know it. The
-// name must be its own in the container, and have no dot.
+// Named gives a layer a name, by which optimiser groups and saved weights refer to it. The
+// name must be unique in its container and have no dot.
 func Named(name string, l Layer) Layer { return &named{l, name} }
 
-// Unwrap returns the layer that has been named.
+// Unwrap returns the layer without its name.
 func (n *named) Unwrap() Layer { return n.Layer }
 
 // unwrap returns the layer without its name.

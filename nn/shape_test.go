@@ -45,7 +45,7 @@ func TestOutputShapes(t *testing.T) {
 	}
 }
 
-// An error names the innermost layer, what it got and what it needs.
+// An error names the innermost layer and states what it got and what it needs.
 func TestShapeErrors(t *testing.T) {
 	image := nn.Shape{8, 8, 3}
 	conv := nn.Conv2D{OutC: 4, Kernel: nn.Square(3), Same: true}
@@ -187,8 +187,8 @@ func equal(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// The counts of the teaching network follow from its description: 8 filters of 3x3 and a
-// bias each, 13*13*8 inputs times 10 and as many biases; a multiply and an add for each
+// The counts of the teaching network follow from its description: 8 filters of 3x3 with one
+// bias each, 13*13*8 inputs times 10 outputs and 10 biases; a multiply and an add for each
 // weight at each position.
 func TestCounts(t *testing.T) {
 	n := compile(t, newCPU(t), builtIn(t, "mnist-basic"), nn.Options{Input: nn.Shape{28, 28, 1}, Batch: 3})

@@ -2,13 +2,13 @@ package nn
 
 import "trainer/nn/device"
 
-// standardization gives groups of elements of each example mean 0 and variance 1: what LayerNorm and GroupNorm share.
-// With m elements in a group,
+// standardization gives groups of elements of each example mean 0 and variance 1: the part that LayerNorm and GroupNorm
+// share. With m elements in a group,
 //
 //	mean = 1/m sum x        var = 1/m sum (x - mean)^2        r = 1 / sqrt(var + epsilon)
 //	xhat = r (x - mean)
 //
-// and of the gradient g of the loss with respect to xhat
+// and, with g the gradient of the loss with respect to xhat,
 //
 //	dx = r (g - 1/m sum g - xhat 1/m sum g xhat)
 //
@@ -17,26 +17,26 @@ import "trainer/nn/device"
 // xhat. Means and variances are float32, whatever the type of x.
 type standardization struct {
 	groups                 groupMean
-	subtract, times        device.Map // of a statistic: y = a - b, y = a*b
+	subtract, times        device.Map // with a statistic b: y = a - b, y = a*b
 	subtractProduct        device.Map // y -= a*b
 	root                   device.Map // 1 / sqrt(a + epsilon)
 	mean, r, first, second *device.Tensor
-	xhat                   *device.Tensor // in training
+	xhat                   *device.Tensor // nil in inference
 }
 
 // groupMean computes the mean of each group of elements, of their squares, or of their products with another tensor's.
 type groupMean struct {
 	sum, squares, products device.Reduce
-	axes                   device.Axes // that the result has
+	axes                   device.Axes // of the result
 
-	// What joins the columns of a group, if groups are made of several columns: their sums are added, and the result
-	// is given to each.
+	// These plans join the columns of a group, if a group has several columns: they add the columns' sums, and copy the
+	// result back to each column.
 	join           device.Reduce
 	give           device.Map
 	columns, joint *device.Tensor
 }
 
-// of computes the mean by one of the plans.
+// of computes the mean with one of the plans.
 func (g *groupMean) of(plan device.Reduce, dst, a, b *device.Tensor) {
 	if g.join == nil {
 		plan.Run(dst, a, b)
@@ -47,7 +47,7 @@ func (g *groupMean) of(plan device.Reduce, dst, a, b *device.Tensor) {
 	g.give.Run(dst, g.columns, g.joint)
 }
 
-// setRows makes the tensors fit a batch.
+// setRows sets the number of rows of the tensors to the batch's.
 func (g *groupMean) setRows(n int) {
 	if g.join != nil {
 		g.columns.SetRows(n)
@@ -55,14 +55,14 @@ func (g *groupMean) setRows(n int) {
 	}
 }
 
-// overChannels makes groups of the channels of each pixel, of examples [rows, c].
+// overChannels makes one group of the channels of each pixel, for examples [rows, c].
 func overChannels(c *composer, rows, channels int) groupMean {
 	g := groupMean{axes: device.AxisBatch | device.AxisRows}
 	g.plans(c, rows, channels, channels)
 	return g
 }
 
-// overPixels makes groups of all pixels of c/groups neighbouring channels.
+// overPixels makes each group of all pixels of c/groups neighbouring channels.
 func overPixels(c *composer, rows, channels, groups int) groupMean {
 	g := groupMean{axes: device.AxisBatch | device.AxisC}
 	g.plans(c, rows, channels, rows*channels/groups)
@@ -78,7 +78,7 @@ func overPixels(c *composer, rows, channels, groups int) groupMean {
 	return g
 }
 
-// plans makes the reductions, of which m elements make one mean.
+// plans makes the reductions; each mean is over m elements.
 func (g *groupMean) plans(c *composer, rows, channels, m int) {
 	s := device.ReduceSpec{Batch: c.b.batch, Rows: rows, C: channels, Keep: g.axes, Alpha: 1 / float32(m)}
 	of := func(kind device.ReduceKind) device.Reduce {
@@ -135,7 +135,7 @@ func (u *standardization) forward(y, x *device.Tensor) (xhat *device.Tensor) {
 	return xhat
 }
 
-// backward turns the gradient with respect to xhat into that with respect to x, in place.
+// backward turns the gradient with respect to xhat into the gradient with respect to x, in place.
 func (u *standardization) backward(g *device.Tensor) {
 	u.first.SetRows(g.Rows())
 	u.second.SetRows(g.Rows())
@@ -193,10 +193,10 @@ type standardizedLayer struct {
 	*standardization
 	affine *channelAffine
 	y      *device.Tensor
-	needs  bool // something before is trained
+	needs  bool // something before this layer is trained
 }
 
-// buildStandardized makes a layer of the groups that make chooses.
+// buildStandardized builds a layer with the groups that the function make chooses.
 func buildStandardized(b *Builder, in Shape, epsilon float32, groups func(c *composer, rows, channels int) groupMean) (BuiltLayer, error) {
 	c := &composer{b: b}
 	u := &standardizedLayer{needs: b.NeedsInputGradient()}

@@ -11,7 +11,7 @@ import (
 	"trainer/nn/device"
 )
 
-// hide returns the device without its fused operations where asked.
+// hide returns the device, without its fused operations if asked.
 func hide(dev device.Device, unfused bool) device.Device {
 	if unfused {
 		return bare{dev}
@@ -19,8 +19,8 @@ func hide(dev device.Device, unfused bool) device.Device {
 	return dev
 }
 
-// everything has every kind of layer, and residuals in all places where buffers are
-// shared: one after another, nested in a body, nested in a shortcut.
+// everything has every kind of layer, and residuals in every arrangement that shares
+// buffers: one after another, nested in a body, nested in a shortcut.
 func everything() nn.Layer {
 	conv := nn.Conv2D{OutC: 4, Kernel: nn.Square(3), Same: true}
 	inner := nn.Residual{Body: nn.NewSequential(conv, nn.BatchNorm{}, nn.ReLU{})}
@@ -83,8 +83,8 @@ func TestSameSeedSameBits(t *testing.T) {
 	}
 }
 
-// A fused operation may round differently from the two that it stands for, once or twice
-// an element: gradients, sums of thousands of terms of size 1, agree to 1e-4.
+// A fused operation may round differently from the two operations that it replaces, once or
+// twice per element: gradients, sums of thousands of terms of size 1, agree to 1e-4.
 func TestFusedAndUnfusedAgree(t *testing.T) {
 	run := func(unfused bool) []float32 {
 		dev := newCPU(t)
@@ -120,8 +120,8 @@ func TestSmallerBatch(t *testing.T) {
 	}
 }
 
-// A smaller last batch has the gradients of a network that was compiled for its size, up
-// to the order of sums.
+// A smaller last batch has the same gradients as in a network compiled for its size, up to
+// the order of sums.
 func TestSmallerBatchGradients(t *testing.T) {
 	run := func(batch int) []float32 {
 		dev := newCPU(t)
@@ -190,8 +190,8 @@ func TestStepAllocatesNothing(t *testing.T) {
 	}
 }
 
-// shared returns the bytes that no row has: shared buffers, without what the network
-// itself owns.
+// shared returns the bytes that count in no row of the table, without the network's own
+// buffers: the shared buffers.
 func shared(n *nn.Network) int64 {
 	bytes := n.Memory() - 4 - 4*device.StatsLen
 	for _, r := range n.Layers() {
@@ -200,8 +200,9 @@ func shared(n *nn.Network) int64 {
 	return bytes
 }
 
-// Two gradient buffers serve a chain: the largest input at each second place, without the
-// first layer's, which nothing asks for, and without those of layers that work in place.
+// Two gradient buffers serve a chain: each has the size of the largest input among every
+// second layer, not counting the first layer, whose input gradient is not needed, nor
+// layers that work in place.
 func TestGradientMemory(t *testing.T) {
 	conv := func(outC int) nn.Layer { return nn.Conv2D{OutC: outC, Kernel: nn.Square(1)} }
 	chain := func(layers ...nn.Layer) int64 {
@@ -209,17 +210,17 @@ func TestGradientMemory(t *testing.T) {
 		n := compile(t, newCPU(t), nn.NewSequential(layers...), nn.Options{
 			Input: nn.Shape{2, 2, 100}, Batch: 3, Training: true, Loss: nn.CrossEntropy{},
 		})
-		return (shared(n) - 4*3*2) / (4 * 3) // without dlogits; elements an example
+		return (shared(n) - 4*3*2) / (4 * 3) // without dlogits; elements per example
 	}
 	// conv2's input has 40 elements, conv3's 20, the dense layer's 8: 40 or 8 in one
 	// buffer, 20 in the other.
 	if got := chain(conv(10), nn.Sigmoid{}, conv(5), nn.BatchNorm{}, conv(2)); got != 40+20 {
 		t.Errorf("%d elements an example, want %d", got, 40+20)
 	}
-	// A residual's body needs two of its own, one of them for its copy of dy; a second one
-	// needs no more.
-	// As the first layer a residual with layers on both sides sends nothing back: there are
-	// the body's copy of dy and the dense layer's input.
+	// A residual's body needs two buffers of its own, one of them for its copy of dy; a
+	// second residual needs no more. As the first layer, a residual with layers on both
+	// branches sends nothing back: the buffers are the body's copy of dy and the gradient
+	// with respect to the dense layer's input.
 	if got := chain(nn.Residual{Body: conv(10), Shortcut: conv(10)}); got != 40+40 {
 		t.Errorf("%d elements an example, want %d", got, 40+40)
 	}
@@ -230,7 +231,7 @@ func TestGradientMemory(t *testing.T) {
 	}
 }
 
-// Nothing is computed that nobody needs: a frozen first layer has no gradients at all.
+// Gradients that nothing needs are not computed: a frozen first layer has no gradients at all.
 func TestFrozen(t *testing.T) {
 	dev := newCPU(t)
 	n := compile(t, dev, nn.NewSequential(
@@ -325,7 +326,7 @@ func TestDropoutFollowsStepAndLayer(t *testing.T) {
 			kept++
 		}
 	}
-	// 400 coin tosses spread by 10; five times that is once in a million.
+	// 400 coin tosses have a standard deviation of 10; a deviation of five times that occurs about once in a million.
 	if kept < 150 || kept > 250 {
 		t.Errorf("%d of 400 elements kept", kept)
 	}
@@ -341,13 +342,13 @@ func TestDropoutFollowsStepAndLayer(t *testing.T) {
 			kept++
 		}
 	}
-	// A quarter, spread by sqrt(400*1/4*3/4) = 8.7.
+	// A quarter, with a standard deviation of sqrt(400*1/4*3/4) = 8.7.
 	if kept < 56 || kept > 144 {
 		t.Errorf("%d of 400 elements kept by two dropouts: their masks are not independent", kept)
 	}
 }
 
-// Loaders alternate between inputs; others may make new ones.
+// Loaders alternate between input buffers; other callers may pass a new one each time.
 func TestFlattenKeepsFewViews(t *testing.T) {
 	dev := newCPU(t)
 	built, err := nn.BuildUnit(dev, nn.Flatten{}, nn.Shape{2, 2, 1}, 3, 1)
@@ -398,7 +399,7 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
-// declining has the fused operations, but not for these layers.
+// declining implements the fused operations, but returns ErrNotSupported for these layers.
 type declining struct{ device.Device }
 
 func declined() error {
@@ -425,7 +426,7 @@ func TestDeclinedFusion(t *testing.T) {
 	}
 }
 
-// full is a device with room for a few tensors only.
+// full is a device with memory for only a few tensors.
 type full struct {
 	device.Device
 	room int
@@ -438,7 +439,7 @@ func (f *full) NewTensor(dtype device.DType, shape ...int) (*device.Tensor, erro
 	return f.Device.NewTensor(dtype, shape...)
 }
 
-// Wherever memory ends, the cause comes through, and a panic doesn't.
+// Wherever memory runs out, the error reports the cause, and nothing panics.
 func TestOutOfMemory(t *testing.T) {
 	dev := newCPU(t)
 	for room := 0; ; room++ {

@@ -7,16 +7,16 @@ import (
 	"trainer/nn/setting"
 )
 
-// UpSample makes an image Factor times as high and as wide, by repeating every pixel: interpolation by the nearest
-// neighbour, as PyTorch's Upsample does for whole factors.
+// UpSample makes an image Factor times as high and as wide by repeating every pixel: nearest-neighbour interpolation,
+// as in PyTorch's Upsample with an integer factor.
 //
-// Shapes: x [n, h, w, c], y [n, f h, f w, c], f being the factor.
+// Shapes: x [n, h, w, c], y [n, f h, f w, c], where f is the factor.
 //
 // Forward:
 //
 //	y[n,i,j,k] = x[n, floor(i/f), floor(j/f), k]
 //
-// Backward. A pixel of x is used in the f x f pixels of y, so its gradient is the sum over them:
+// Backward. A pixel of x is used in f x f pixels of y, so its gradient is the sum of their gradients:
 //
 //	dx[n,i,j,k] = sum_{a,b < f} dy[n, f i + a, f j + b, k]
 //
@@ -43,7 +43,7 @@ func (l *UpSample) Settings(s *setting.List) {
 // Kind returns "up-sample".
 func (l UpSample) Kind() string { return "up-sample" }
 
-// maxSide is the largest height and width of an image that a layer makes of a smaller one.
+// maxSide is the largest height or width to which a layer enlarges an image.
 const maxSide = 1 << 16
 
 // OutputShape returns [f*h f*w c].
@@ -62,7 +62,8 @@ func (l UpSample) OutputShape(in Shape) (Shape, error) {
 	return Shape{l.Factor * h, l.Factor * w, c}, nil
 }
 
-// Build allocates the output and the rows between: each pixel is first repeated within its row, then each row.
+// Build allocates the output and an intermediate tensor: first each pixel is repeated within its row, then each row is
+// repeated.
 func (l UpSample) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	setting.Complete(&l)
 	c, f := &composer{b: b}, l.Factor
@@ -94,11 +95,11 @@ func (l UpSample) Build(b *Builder, in Shape) (BuiltLayer, error) {
 }
 
 type upSample struct {
-	pixels, rows []device.CopyColumns // one for each repetition
+	pixels, rows []device.CopyColumns // one plan per repetition
 	pool         device.Pool2D
 	times        device.WeightedSum
 	wide, y, dx  *device.Tensor
-	needs        bool // something before is trained
+	needs        bool // something before this layer is trained
 }
 
 // Forward computes y.

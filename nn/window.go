@@ -2,17 +2,18 @@ package nn
 
 import "fmt"
 
-// Pair is a size or a step in both directions of an image.
+// Pair is a size or a step in the two directions of an image, height and width.
 type Pair struct{ H, W int }
 
-// Square returns n in both directions.
+// Square returns the pair with n in both directions.
 func Square(n int) Pair { return Pair{n, n} }
 
 // String returns the pair as in "3x3".
 func (p Pair) String() string { return fmt.Sprintf("%dx%d", p.H, p.W) }
 
-// window is what a convolution or a pooling moves over an image: at output (i, j) it sees
-// the inputs (i*stride + a*dilation - padding), a = 0..kernel-1, in each direction.
+// window is the window that a convolution or a pooling moves over an image: at output (i,
+// j) it covers the inputs (i*stride + a*dilation - padding), a = 0..kernel-1, in each
+// direction.
 type window struct {
 	kernel, stride, padding, dilation Pair
 }

@@ -10,7 +10,7 @@ import (
 	"trainer/nn/device"
 )
 
-// Diagnosis is what this machine has of the CUDA device's requirements, and whether it works.
+// Diagnosis says which of the CUDA device's requirements this machine meets, and whether its GPUs work.
 type Diagnosis struct {
 	Built     bool      `json:"built"`     // the program has the CUDA device
 	Usable    bool      `json:"usable"`    // a GPU passed its self-test
@@ -38,7 +38,7 @@ type Library struct {
 
 // Attempt is one place where a library was looked for.
 type Attempt struct {
-	Place  string `json:"place"`            // why there, such as "TRAINER_CUDA_PATH"
+	Place  string `json:"place"`            // why this place was searched, such as "TRAINER_CUDA_PATH"
 	File   string `json:"file"`             // a file, a folder, or a name for the loader to find
 	Reason string `json:"reason,omitempty"` // why the library wasn't loaded; "" if it was
 }
@@ -52,11 +52,11 @@ type GPU struct {
 	Memory            int64      `json:"memory_bytes"`
 	Free              int64      `json:"free_bytes,omitempty"` // 0 if the GPU couldn't be opened
 	ComputeCapability string     `json:"compute_capability"`   // such as "9.0"
-	Precisions        []string   `json:"precisions,omitempty"` // that it supports, such as "fp16"
-	Auto              string     `json:"auto,omitempty"`       // the one of them that Auto stands for
+	Precisions        []string   `json:"precisions,omitempty"` // supported precisions, such as "fp16"
+	Auto              string     `json:"auto,omitempty"`       // the precision that Auto stands for
 	Usable            bool       `json:"usable"`
 	Reason            string     `json:"reason,omitempty"` // why the GPU can't be used
-	Remedy            string     `json:"remedy,omitempty"` // what to do; "" if Reason says it, or nothing is known
+	Remedy            string     `json:"remedy,omitempty"` // what to do; "" if Reason already says so or no remedy is known
 	Tests             []Selftest `json:"tests,omitempty"`  // in the order in which they ran
 	Seconds           float64    `json:"test_seconds,omitempty"`
 }
@@ -69,7 +69,7 @@ type Selftest struct {
 	OK    bool    `json:"ok"`
 }
 
-// Conclude fills in Usable and Verdict from the rest.
+// Conclude fills in Usable and Verdict from the other fields.
 func (d *Diagnosis) Conclude() {
 	var usable []string
 	for _, g := range d.GPUs {

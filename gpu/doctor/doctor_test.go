@@ -76,7 +76,7 @@ func newCPU(t *testing.T) device.Device {
 	return dev
 }
 
-// sixteen is a device that convolves in float16 as a GPU does, by rounding what the CPU computes.
+// sixteen is a device that convolves in float16 like a GPU, by rounding the CPU's results.
 type sixteen struct{ device.Device }
 
 func (s sixteen) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
@@ -100,7 +100,7 @@ func (c roundedConv) Forward(y, x, w, bias *device.Tensor) {
 	c.cpu.Copy(y, c.cast(wide, device.Float16))
 }
 
-// cast returns the tensor as one of another dtype.
+// cast returns the tensor converted to another dtype.
 func (c roundedConv) cast(t *device.Tensor, to device.DType) *device.Tensor {
 	plan, err := c.cpu.NewCast(device.CastSpec{From: t.DType(), To: to, Len: t.Len()})
 	if err != nil {
@@ -114,7 +114,7 @@ func (c roundedConv) cast(t *device.Tensor, to device.DType) *device.Tensor {
 	return dst
 }
 
-// wrong is a device of which the first download of a dtype has a wrong value.
+// wrong is a device whose first download of a dtype has a wrong value.
 type wrong struct {
 	device.Device
 	dtype device.DType
@@ -123,7 +123,7 @@ type wrong struct {
 func (w wrong) Download(dst []byte, src *device.Tensor) error {
 	err := w.Device.Download(dst, src)
 	if src.DType() == w.dtype {
-		dst[1] ^= 0x40 // an exponent's bit, of a float16 and of a float32's fraction
+		dst[1] ^= 0x40 // an exponent bit of a float16, or a mantissa bit of a float32
 		dst[3] ^= 0x40
 	}
 	return err

@@ -14,7 +14,8 @@ import (
 )
 
 // emulate makes this process use package cudasim, a software emulation of the driver, cuBLAS and cuDNN, in its first
-// state except for the settings. What it finds wrong fails the test. Without a C++ compiler the test is skipped.
+// state except for the settings. Misuse that the emulation finds fails the test. Without a C++ compiler the test is
+// skipped.
 func emulate(t *testing.T, settings string) {
 	t.Helper()
 	if os.Getenv("TRAINER_TEST_GPU") != "" {
@@ -33,7 +34,7 @@ func emulate(t *testing.T, settings string) {
 	t.Cleanup(cudasim.Disarm)
 }
 
-// forgiveLeaks drops the emulation's findings of memory that was not freed: in a lost context it can't be.
+// forgiveLeaks drops the emulation's findings of memory that was not freed: in a lost context memory can't be freed.
 func forgiveLeaks(t *testing.T) {
 	t.Helper()
 	for _, line := range cudasim.Findings() {
@@ -54,7 +55,7 @@ func diagnose(reference device.Device) Diagnosis {
 	return d
 }
 
-// The diagnosis of a machine that has what it needs, in software, and of what can be wrong with it.
+// The diagnosis of an emulated machine that meets all requirements, and of machines with one fault each.
 func TestDiagnose(t *testing.T) {
 	reference := newCPU(t)
 	for _, c := range []struct {
@@ -117,7 +118,7 @@ func TestDiagnosisNamesTheFiles(t *testing.T) {
 	}
 }
 
-// What is about to be done is told before, with what is known by then.
+// Every action is announced before it starts, with what is known by then.
 func TestStepsAreTold(t *testing.T) {
 	emulate(t, "devices=2")
 	var steps []string
@@ -141,7 +142,7 @@ func TestStepsAreTold(t *testing.T) {
 	}
 }
 
-// What a GPU offers follows from its compute capability.
+// The precisions that a GPU offers follow from its compute capability.
 func TestOfferedPrecisions(t *testing.T) {
 	for _, c := range []struct{ settings, precisions, auto string }{
 		{"cc=61", "", ""},

@@ -12,7 +12,7 @@ import (
 
 // The largest acceptable difference between the GPU and the CPU, relative to the largest value.
 const (
-	// Summing a few hundred float32 products in another order changes the result by less than 1e-5.
+	// Summing a few hundred float32 products in a different order changes the result by less than 1e-5.
 	selftestBound = 1e-4
 	// A result in float16 is rounded to 10 mantissa bits, an error of 4.9e-4 at most. Algorithms that transform their
 	// operands, such as Winograd's, round a few times more. The operands are the same on both devices.
@@ -29,7 +29,7 @@ type operation struct {
 	plan  func(dev device.Device, dtype device.DType) (run func(y *device.Tensor, in []*device.Tensor), err error)
 }
 
-// operations returns what the self-test runs: cuDNN, cuBLAS and a kernel of package kernels.
+// operations returns the operations of the self-test: one each for cuDNN, cuBLAS and a kernel of package kernels.
 func operations() []operation {
 	convolution := operation{out: []int{4, 16, 16, 32}, in: [][]int{{4, 16, 16, 16}, {32, 3, 3, 16}, {32}}, plan: planConvolution}
 	single, half := convolution, convolution

@@ -15,8 +15,8 @@ import (
 )
 
 // Survey loads the libraries and asks the driver for its GPUs, without using any of them. It does not fail: what is
-// wrong is in the diagnosis, to which Examine adds. begin is told what is about to be done, so that a crash within a
-// library can be attributed.
+// wrong is in the diagnosis, to which Examine adds. It calls begin before each action, so that a crash within a library
+// can be attributed.
 func Survey(begin func(doing string)) Diagnosis {
 	d := Diagnosis{Built: true, GPUs: []GPU{}}
 	begin("starting the driver")
@@ -89,7 +89,7 @@ func driverVersion(file string) string {
 }
 
 // Examine opens a GPU, runs a self-test on it, and compares the results with those of reference, the CPU. It does not
-// fail: what is wrong is in the GPU that it returns. begin is told what is about to be done and what is known so far,
+// fail: what is wrong is in the GPU that it returns. It calls begin before each action, with what is known so far,
 // because a library may crash or never return.
 func Examine(index int, reference device.Device, begin func(doing string, sofar GPU)) (g GPU) {
 	defer func() {
@@ -123,7 +123,7 @@ func Examine(index int, reference device.Device, begin func(doing string, sofar 
 	return g
 }
 
-// look asks the driver about a GPU.
+// look queries the driver about a GPU.
 func look(index int) GPU {
 	g := GPU{Index: index}
 	d, err := cuda.Device(index)

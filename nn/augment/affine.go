@@ -7,15 +7,15 @@ import (
 	"trainer/nn/setting"
 )
 
-// affine takes each pixel from where an affine map says, between four pixels by bilinear interpolation:
+// affine takes each pixel from the place that an affine map gives, with bilinear interpolation between four pixels:
 //
 //	y[i,j] = x(u,v)        v = a*j + b*i + c (column)        u = d*j + e*i + f (row)
 //
 //	x(u,v) = (1-s)(1-t) x[u0,v0] + (1-s)t x[u0,v0+1] + s(1-t) x[u0+1,v0] + st x[u0+1,v0+1]
 //
-// with u0 = floor(u), s = u-u0, and likewise v0 and t. Parameters: a b c d e f, then what lies beyond the
-// border: zero (black), the image reflected at its outermost pixels, or these repeated. Where u and v are whole
-// numbers, x(u,v) is the pixel itself, to the bit.
+// with u0 = floor(u), s = u-u0, and likewise v0 and t. Parameters: a b c d e f, then the choice of what lies beyond the
+// border: zero (black), the image reflected at its outermost pixels, or the outermost pixels repeated. If u and v are
+// whole numbers, x(u,v) is exactly the pixel itself.
 var affine = &device.ImageOp{
 	Name: "affine", Params: 7,
 	Apply: func(y, x, _ device.Image, p []float64) {
@@ -28,7 +28,8 @@ var affine = &device.ImageOp{
 			}
 		}
 	},
-	// The weights add up to 1. A coordinate is off by three roundings of its terms, and neighbours differ by 1 at most.
+	// The weights add up to 1. A coordinate is off by three roundings of its terms, and neighbouring pixels differ by
+	// at most 1.
 	Error: func(x device.Image, p []float64) (float64, float64) {
 		v := math.Abs(p[0])*float64(x.W) + math.Abs(p[1])*float64(x.H) + math.Abs(p[2])
 		u := math.Abs(p[3])*float64(x.W) + math.Abs(p[4])*float64(x.H) + math.Abs(p[5])
@@ -36,14 +37,14 @@ var affine = &device.ImageOp{
 	},
 }
 
-// What lies beyond the border of an image, as a parameter of affine.
+// The values of affine's last parameter: what lies beyond the border of an image.
 const (
 	borderZeros   = 0
 	borderReflect = 1
 	borderEdge    = 2
 )
 
-// borders are the names of those that recipes can choose.
+// borders are the names of the values that recipes can choose.
 var borders = map[string]float64{"zeros": borderZeros, "reflect": borderReflect}
 
 // bilinear returns x(u,v).
@@ -80,10 +81,12 @@ func within(u float64, n int, border float64) float64 {
 	return math.Min(math.Max(u, 0), last)
 }
 
-// matrix is the linear part of a map from a place in the new image to one in the old, both (x, y) from the centre.
+// matrix is the linear part of a map from a place in the new image to a place in the old image, both as (x, y) from the
+// centre.
 type matrix struct{ xx, xy, yx, yy float64 }
 
-// draw switches affine on, for an image whose new pixel at p, from the centre, is the old one at m*p + (dx, dy).
+// draw switches affine on, with parameters such that the new pixel at p, from the centre, is the old pixel at m*p +
+// (dx, dy).
 func (m matrix) draw(r *Random, p Params, dx, dy, border float64) {
 	x, y := float64(r.W-1)/2, float64(r.H-1)/2
 	p.Set(0,
@@ -92,7 +95,7 @@ func (m matrix) draw(r *Random, p Params, dx, dy, border float64) {
 		border)
 }
 
-// borderSetting declares the key border, of which the first choice is the default.
+// borderSetting declares the key border; the first choice is the default.
 func borderSetting(s *setting.List, field *string, choices ...string) {
 	setting.Choice(s, field, "border", setting.Names(choices...), "what lies beyond the border: zeros, or the image reflected")
 }

@@ -7,7 +7,7 @@ import (
 	"trainer/nn/setting"
 )
 
-// Half a pixel to the right and a whole one down lies the mean of two pixels.
+// Half a pixel to the right and a whole pixel down is the mean of two pixels.
 func TestAffine(t *testing.T) {
 	x := picture(2, 3, 1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 	want(t, "zeros", operated(affine, x, x, 1, 0, 0.5, 0, 1, 1, borderZeros), 0.45, 0.55, 0.3, 0, 0, 0)
@@ -52,7 +52,7 @@ func TestShift(t *testing.T) {
 	}
 }
 
-// A part lies within the image, and has the area and the shape that were asked for.
+// A part lies within the image, and has the requested area and shape.
 func TestResizedCrop(t *testing.T) {
 	const side = 200
 	for number := range uint32(300) {

@@ -18,7 +18,7 @@ func picture(h, w, c int, pix ...float64) device.Image {
 	return device.Image{H: h, W: w, C: c, Pix: pix, Mean: slices.Repeat([]float64{0.5}, c)}
 }
 
-// applied returns an image after a transform whose Draw set these parameters, by the formulas.
+// applied returns an image after a transform whose Draw set these parameters, computed with the formulas.
 func applied(t Transform, x device.Image, number, epoch uint32) device.Image {
 	spec := device.TransformSpec{N: 1, H: x.H, W: x.W, C: x.C}
 	drawer := List{{Transform: t, P: 1}}.NewDrawer(&spec, 1)
@@ -44,7 +44,7 @@ func operated(op *device.ImageOp, x, other device.Image, p ...float32) device.Im
 	return y
 }
 
-// want fails unless the pixels are these.
+// want fails unless the image has these pixels.
 func want(t *testing.T, what string, y device.Image, pix ...float64) {
 	t.Helper()
 	for i, v := range pix {
@@ -71,7 +71,7 @@ func drawn(t Transform, n int) []float64 {
 	return all
 }
 
-// wantRange fails unless numbers are uniform from low to high, as far as their ends and their mean tell.
+// wantRange fails unless the numbers' extremes and mean are those of numbers uniform from low to high.
 func wantRange(t *testing.T, x []float64, low, high float64) {
 	t.Helper()
 	least, most, sum := slices.Min(x), slices.Max(x), 0.0
@@ -84,7 +84,7 @@ func wantRange(t *testing.T, x []float64, low, high float64) {
 	}
 }
 
-// Every kind has the name it is listed under, one operation or more, and valid defaults.
+// Every kind has the name under which it is listed, at least one operation, and valid defaults.
 func TestKinds(t *testing.T) {
 	for _, k := range Kinds() {
 		item := Item{Transform: k.New()}.Completed()
@@ -102,7 +102,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// A least value above the largest is an error that names the key.
+// A minimum above the maximum is an error that names the key.
 func TestOrder(t *testing.T) {
 	for _, transform := range []Transform{Blur{MinSigma: 2, MaxSigma: 1}, Erasing{MinArea: 0.4}, ResizedCrop{MinRatio: 2}} {
 		if err := setting.Check(transform); err == nil || !strings.Contains(err.Error(), "min-") {
@@ -111,13 +111,13 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// What is drawn depends on seed, epoch, number and place in the list, and on nothing else.
+// The drawn parameters depend on seed, epoch, index and place in the list, and on nothing else.
 func TestDrawsAreCounterBased(t *testing.T) {
 	draw := func(list List, seed uint64, epoch uint32, ids ...int32) [][]float32 {
 		spec := device.TransformSpec{N: len(ids), H: 32, W: 32, C: 3}
 		d := list.NewDrawer(&spec, seed)
 		table := make([]float32, len(ids)*spec.Columns())
-		d.Draw(table, ids, epoch+5) // leaves nothing behind
+		d.Draw(table, ids, epoch+5) // must have no after-effect
 		d.Draw(table, ids, epoch)
 		return slices.Collect(slices.Chunk(table, spec.Columns()))
 	}
@@ -137,7 +137,7 @@ func TestDrawsAreCounterBased(t *testing.T) {
 		}
 		all := draw(list, 1, 3, many...)
 		if !slices.ContainsFunc(all, func(row []float32) bool { return !slices.Equal(row, all[0]) }) {
-			continue // without chance
+			continue // draws no random numbers
 		}
 		if equal(all, draw(list, 2, 3, many...)) || equal(all, draw(list, 1, 4, many...)) {
 			t.Errorf("%s: seed or epoch doesn't matter", k.Name)
@@ -149,7 +149,7 @@ func TestDrawsAreCounterBased(t *testing.T) {
 	}
 }
 
-// A transform is applied to a share P of the images.
+// A transform is applied to a fraction P of the images.
 func TestProbability(t *testing.T) {
 	const n = 4000
 	for _, c := range []struct{ p, want float64 }{{0, 0.5}, {0.25, 0.25}, {1, 1}} {
@@ -169,7 +169,7 @@ func TestProbability(t *testing.T) {
 	}
 }
 
-// A drawer allocates nothing, as it is part of a training step.
+// A drawer allocates nothing, because it is part of a training step.
 func TestDrawAllocatesNothing(t *testing.T) {
 	var all List
 	for _, k := range Kinds() {

@@ -6,11 +6,11 @@ import (
 	"trainer/nn/device"
 )
 
-// autoContrast stretches each channel to the whole range (torchvision's autocontrast):
+// autoContrast stretches each channel to the full range (torchvision's autocontrast):
 //
 //	y = (x - low) / (high - low)        with the least and the largest pixel of the channel
 //
-// A channel whose range is less than one 512th stays as it is. No parameters.
+// A channel whose range is less than 1/512 is unchanged. No parameters.
 var autoContrast = &device.ImageOp{
 	Name: "auto_contrast",
 	Apply: func(y, x, _ device.Image, _ []float64) {
@@ -48,7 +48,7 @@ func channelRange(x device.Image, c int) (low, high float64) {
 	return low, high
 }
 
-// AutoContrast stretches each channel to the whole range.
+// AutoContrast stretches each channel to the full range.
 type AutoContrast struct{}
 
 func autoContrastKind() Kind {
@@ -61,5 +61,5 @@ func (AutoContrast) Kind() string { return "auto-contrast" }
 // Ops returns autoContrast.
 func (AutoContrast) Ops() []*device.ImageOp { return []*device.ImageOp{autoContrast} }
 
-// Draw stretches.
+// Draw switches autoContrast on.
 func (AutoContrast) Draw(_ *Random, p Params) { p.Set(0) }

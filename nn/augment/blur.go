@@ -7,7 +7,7 @@ import (
 	"trainer/nn/setting"
 )
 
-// blurRadius is the largest distance of pixels that blur takes part of.
+// blurRadius is the largest distance of a pixel that blur includes.
 const blurRadius = 7
 
 // blur is a weighted mean of a pixel and its neighbours, over the rows and then over the columns:
@@ -42,7 +42,7 @@ var blur = &device.ImageOp{
 			}
 		}
 	},
-	// The weights add up to 1 but for their own roundings. There are two sums of 15 products.
+	// The weights add up to 1 except for their own rounding. There are two sums of 15 products.
 	Error: func(device.Image, []float64) (float64, float64) { return 1 + 1e-5, 2 * (2 + 4) },
 }
 
@@ -65,13 +65,14 @@ func (t *Blur) Settings(s *setting.List) {
 	s.Float64(&t.MaxSigma, "max-sigma", 2, setting.Range(0.05, 2.5), "largest standard deviation, in pixels")
 }
 
-// Check returns an error if the least standard deviation is above the largest.
+// Check returns an error if MinSigma is above MaxSigma.
 func (t *Blur) Check() error { return ordered("sigma", t.MinSigma, t.MaxSigma) }
 
 // Ops returns blur.
 func (Blur) Ops() []*device.ImageOp { return []*device.ImageOp{blur} }
 
-// negligible is what a weight relative to the middle one must be below to be left out: no rounding to float32 would show it.
+// negligible is the weight, relative to the middle weight, below which a pixel is left out: it would not change the
+// result in float32.
 const negligible = 0x1p-30
 
 // Draw draws the standard deviation.

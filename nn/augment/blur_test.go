@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A white pixel becomes a round spot of the Gaussian's shape; a plain image stays.
+// A white pixel becomes a round spot of the Gaussian's shape; a plain image is unchanged.
 func TestBlur(t *testing.T) {
 	x := picture(15, 15, 1, make([]float64, 225)...)
 	x.Pix[7*15+7] = 1

@@ -25,17 +25,17 @@ var contrast = &device.ImageOp{
 			y.Pix[i] = device.Clamp(blend(p[0], v, m))
 		}
 	},
-	// m is a sum of H*W terms in float32, the error of which is that of a random walk.
+	// m is a sum of H*W terms in float32, whose error grows like a random walk.
 	Error: func(x device.Image, p []float64) (float64, float64) {
 		gain := blendGain(p[0])
 		return gain, 4*gain + (6+math.Sqrt(float64(x.H*x.W)))*math.Abs(1-p[0])
 	},
 }
 
-// blend returns f a + (1-f) b: b for 0, a for 1, beyond a above.
+// blend returns f a + (1-f) b: b for f = 0, a for f = 1, and beyond a for f above 1.
 func blend(f, a, b float64) float64 { return f*a + (1-f)*b }
 
-// blendGain is by how much a blend of two numbers can be off where both are off by 1.
+// blendGain is the largest error of a blend of two numbers that are each off by 1.
 func blendGain(f float64) float64 { return math.Abs(f) + math.Abs(1-f) }
 
 // Contrast makes the image's contrast weaker or stronger, by a factor from 1-Max to 1+Max.

@@ -7,10 +7,11 @@ import (
 	"trainer/nn/setting"
 )
 
-// CutMix puts a rectangle of the next image of the batch into each image, and a share of its label into the target
-// (Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019,
-// equations 1 and 2). With k drawn from Beta(Alpha, Alpha), the rectangle is sqrt(1-k) of the image's height and
-// width, around a random pixel; what lies outside of the image is cut off. The label's share is that of the pixels:
+// CutMix replaces a rectangle of each image with the same rectangle of the next image of the batch, and mixes the
+// labels in the target accordingly (Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
+// Localizable Features", ICCV 2019, equations 1 and 2). With k drawn from Beta(Alpha, Alpha), the rectangle is
+// sqrt(1-k) of the image's height and width, around a random pixel; any part outside the image is cut off. The share of
+// the label equals the share of the pixels:
 //
 //	target = (1-a) onehot(label of x) + a onehot(label of z)        a = pixels of the rectangle / pixels of the image
 type CutMix struct{ Alpha float64 }
@@ -37,7 +38,8 @@ func (t CutMix) Draw(r *Random, p Params) {
 	p.Set(0, 0, float64(top), float64(left), float64(height), float64(width), kept)
 }
 
-// span draws where a share of n pixels begins, around a random one, and returns what of it lies within.
+// span draws an interval that covers a share of n pixels, around a random pixel, and returns the part that lies within
+// the n pixels.
 func span(r *Random, share float64, n int) (from, length int) {
 	length = int(share * float64(n))
 	from = r.Below(n) - length/2

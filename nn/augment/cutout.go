@@ -9,7 +9,7 @@ import (
 // Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017, where the square may lie
 // partly outside).
 type Cutout struct {
-	Size int // side of the square, in pixels; at most that of the image
+	Size int // side of the square, in pixels; at most the image's
 }
 
 func cutoutKind() Kind {

@@ -2,18 +2,18 @@ package augment
 
 import "trainer/nn/device"
 
-// Drawer fills the table of parameters of a device.TransformSpec. It allocates nothing after it was made.
+// Drawer fills the table of parameters of a device.TransformSpec. After NewDrawer it allocates nothing.
 type Drawer struct {
 	items  List
-	first  []int // operation with which each item begins, then the number of operations
+	first  []int // index of each item's first operation, then the number of operations
 	spec   device.TransformSpec
-	params Params // of all operations, for the row under way
+	params Params // of all operations, for the current row
 	random Random
 	shares []float64 // of the partners' labels, for a batch: [n, 1+Mixes()]
 	next   []float64
 }
 
-// NewDrawer returns what draws for the transforms of a list. It completes spec with the operations.
+// NewDrawer returns a Drawer for the transforms of a list. It adds the operations to spec.
 func (l List) NewDrawer(spec *device.TransformSpec, seed uint64) *Drawer {
 	spec.Ops = l.Ops()
 	d := &Drawer{spec: *spec, random: Random{seed: seed, H: spec.H, W: spec.W}}
@@ -34,7 +34,7 @@ func (l List) NewDrawer(spec *device.TransformSpec, seed uint64) *Drawer {
 // Columns returns the number of columns of the table.
 func (d *Drawer) Columns() int { return d.spec.Columns() }
 
-// Draw fills the table's rows, [len(ids), Columns()], for the images with these numbers in the data set.
+// Draw fills the table's rows, [len(ids), Columns()], for the images with these indices in the data set.
 func (d *Drawer) Draw(table []float32, ids []int32, epoch uint32) {
 	columns := d.spec.Columns()
 	table = table[:len(ids)*columns]
@@ -54,15 +54,15 @@ func (d *Drawer) Draw(table []float32, ids []int32, epoch uint32) {
 	}
 }
 
-// split points the parameters into a row.
+// split makes the parameters refer to a row.
 func (d *Drawer) split(row []float32) {
 	for k, op := range d.spec.Ops {
 		d.params[k], row = row[:1+op.Params], row[1+op.Params:]
 	}
 }
 
-// share writes the shares of the partners' labels. Where S[n,k] is the share of the label of image n+k in image
-// n, an operation that keeps the share s of image n and takes the rest from image n+1 makes
+// share writes the shares of the partners' labels. If S[n,k] is the share of image n+k's label in image n, an operation
+// that keeps the share s of image n and takes the rest from image n+1 gives
 //
 //	S'[n,k] = s*S[n,k] + (1-s)*S[n+1,k-1]
 func (d *Drawer) share(table []float32, n int) {

@@ -2,12 +2,12 @@ package augment
 
 import "trainer/nn/device"
 
-// equalize makes all brightnesses of a channel about equally frequent (torchvision's equalize). With q = round(255 x),
-// count[v] the pixels whose q is v, and N the pixels without those of the largest q that occurs:
+// equalize makes all values of a channel about equally frequent (torchvision's equalize). With q = round(255 x),
+// count[v] the number of pixels with q = v, and N the number of pixels whose q is not the largest that occurs:
 //
 //	y = min(255, floor((step/2 + sum of count[v] for v < q) / step)) / 255        step = floor(N / 255)
 //
-// in whole numbers. A channel whose step is 0 stays as it is. No parameters.
+// in whole numbers. A channel whose step is 0 is unchanged. No parameters.
 var equalize = &device.ImageOp{
 	Name: "equalize",
 	Apply: func(y, x, _ device.Image, _ []float64) {
@@ -33,11 +33,11 @@ var equalize = &device.ImageOp{
 			}
 		}
 	},
-	// A channel that stays as it is keeps its error.
+	// An unchanged channel keeps its error.
 	Error: func(x device.Image, _ []float64) (float64, float64) { return max(1, quantizedGain(x)), 1 },
 }
 
-// Equalize makes all brightnesses of a channel about equally frequent.
+// Equalize makes all values of a channel about equally frequent.
 type Equalize struct{}
 
 func equalizeKind() Kind {

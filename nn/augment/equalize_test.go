@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Of 1020 pixels, equally many of four bytes, N is 765 and the step 3: the bytes become (1 + 255 k) / 3.
+// For 1020 pixels, a quarter each of four bytes, N is 765 and the step is 3: the bytes become (1 + 255 k) / 3.
 func TestEqualize(t *testing.T) {
 	pix := slices.Repeat([]float64{10.0 / 255, 11.0 / 255, 12.0 / 255, 200.0 / 255}, 255)
 	x := picture(30, 34, 1, pix...)

@@ -29,9 +29,9 @@ var erase = &device.ImageOp{
 }
 
 // Erasing fills a rectangle of random size, shape and place with the mean colour (Zhong et al., "Random Erasing Data
-// Augmentation", AAAI 2020, algorithm 1, which fills it with noise). The rectangle has a share of the image's area
-// from MinArea to MaxArea and a width that is its height times a number from MinRatio to MaxRatio, whose
-// logarithm is uniform. It is applied with probability 1/2 unless the list says otherwise.
+// Augmentation", AAAI 2020, algorithm 1, which fills it with noise). The rectangle has a share of the image's area from
+// MinArea to MaxArea, and a ratio of width to height from MinRatio to MaxRatio, whose logarithm is uniform. It is
+// applied with probability 1/2 unless the list says otherwise.
 type Erasing struct {
 	MinArea, MaxArea   float64
 	MinRatio, MaxRatio float64
@@ -50,7 +50,7 @@ func (t *Erasing) Settings(s *setting.List) {
 	ratioSettings(s, &t.MinRatio, &t.MaxRatio, 0.3, 3.3)
 }
 
-// Check returns an error if a least value is above the largest.
+// Check returns an error if a minimum is above the maximum.
 func (t *Erasing) Check() error {
 	return errors.Join(ordered("area", t.MinArea, t.MaxArea), ordered("ratio", t.MinRatio, t.MaxRatio))
 }
@@ -61,7 +61,7 @@ func (Erasing) DefaultP() float64 { return 0.5 }
 // Ops returns erase.
 func (Erasing) Ops() []*device.ImageOp { return []*device.ImageOp{erase} }
 
-// Draw draws the rectangle; after ten that don't fit the image it erases nothing.
+// Draw draws the rectangle; if ten in a row don't fit the image, it erases nothing.
 func (t Erasing) Draw(r *Random, p Params) {
 	for range 10 {
 		h, w := rectangle(r, t.MinArea, t.MaxArea, t.MinRatio, t.MaxRatio)

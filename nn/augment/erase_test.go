@@ -7,7 +7,7 @@ func TestErase(t *testing.T) {
 	want(t, "erased", operated(erase, x, x, 1, 0, 2, 2), 1, 1, 1, 0.5, 0.5, 1, 0.5, 0.5, 1)
 }
 
-// Squares lie within the image, at all places; one larger than the image covers it.
+// Squares lie within the image, at all places; a square larger than the image covers it.
 func TestCutout(t *testing.T) {
 	places := map[int]int{}
 	for number := range uint32(500) {
@@ -32,7 +32,7 @@ func TestCutout(t *testing.T) {
 	want(t, "all of it", applied(Cutout{Size: 9}, picture(1, 2, 1, 0, 1), 0, 0), 0.5, 0.5)
 }
 
-// Rectangles lie within the image, with the share of its area that was asked for.
+// Rectangles lie within the image and have the requested share of its area.
 func TestErasing(t *testing.T) {
 	for number := range uint32(300) {
 		x := picture(100, 100, 1, make([]float64, 10000)...)

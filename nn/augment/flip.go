@@ -25,9 +25,9 @@ func (Flip) Draw(r *Random, p Params) { mirror.draw(r, p, 0, 0, borderEdge) }
 // mirror exchanges left and right.
 var mirror = matrix{xx: -1, yy: 1}
 
-// AlternatingFlip mirrors each image in every other epoch, beginning with the first epoch or with the second, as
-// chance decides once for the image: two epochs show every image both ways (Jordan, "94% on CIFAR-10 in 3.29
-// seconds", 2024, section 3.6).
+// AlternatingFlip mirrors each image in every other epoch, beginning at random, once per image, with the first or the
+// second epoch: any two consecutive epochs show every image both ways (Jordan, "94% on CIFAR-10 in 3.29 seconds", 2024,
+// section 3.6).
 type AlternatingFlip struct{}
 
 func alternatingFlipKind() Kind {
@@ -40,7 +40,7 @@ func (AlternatingFlip) Kind() string { return "alternating-flip" }
 // Ops returns affine.
 func (AlternatingFlip) Ops() []*device.ImageOp { return []*device.ImageOp{affine} }
 
-// Draw mirrors where the image's own bit and the epoch's number add up to an odd number.
+// Draw mirrors the image if its own random bit and the epoch's number add up to an odd number.
 func (AlternatingFlip) Draw(r *Random, p Params) {
 	if (r.Constant()>>31+r.Epoch)%2 == 1 {
 		mirror.draw(r, p, 0, 0, borderEdge)

@@ -2,8 +2,8 @@ package augment
 
 import "trainer/nn/device"
 
-// Gray takes the colours away: the saturation becomes 0. It is applied with probability 0.1 unless the list says
-// otherwise, as torchvision's RandomGrayscale.
+// Gray removes the colours: it sets the saturation to 0. It is applied with probability 0.1 unless the list says
+// otherwise, as in torchvision's RandomGrayscale.
 type Gray struct{}
 
 func grayKind() Kind {
@@ -19,5 +19,5 @@ func (Gray) DefaultP() float64 { return 0.1 }
 // Ops returns saturation.
 func (Gray) Ops() []*device.ImageOp { return []*device.ImageOp{saturation} }
 
-// Draw takes the colours away.
+// Draw sets the saturation to 0.
 func (Gray) Draw(_ *Random, p Params) { p.Set(0, 0) }

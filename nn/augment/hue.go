@@ -7,17 +7,17 @@ import (
 	"trainer/nn/setting"
 )
 
-// hue turns the colour circle (torchvision's adjust_hue; the hue is that of HSV, Smith, "Color Gamut Transform Pairs",
-// SIGGRAPH 1978). With V the largest and D the largest minus the least of red, green and blue, the hue in sixths of the
-// circle is
+// hue turns the colour circle (torchvision's adjust_hue; the hue is the one of HSV, Smith, "Color Gamut Transform
+// Pairs", SIGGRAPH 1978). With V the largest of red, green and blue, and D the largest minus the smallest, the hue in
+// sixths of the circle is
 //
 //	h = (g-b)/D if red is largest, 2 + (b-r)/D if green is, 4 + (r-g)/D if blue is
 //
-// and the pixel of the hue h+6s, the same V and the same D is
+// and the pixel with the hue h+6s, the same V and the same D is
 //
 //	y[c] = V - D clamp(min(k, 4-k))        k = (n[c] + h + 6s) mod 6        n = 5, 3, 1 for red, green, blue
 //
-// Images without exactly three channels stay as they are. Parameter: s, in circles.
+// Images without exactly three channels are unchanged. Parameter: s, in turns of the circle.
 var hue = &device.ImageOp{
 	Name: "hue", Params: 1,
 	Apply: func(y, x, _ device.Image, p []float64) {
@@ -52,7 +52,7 @@ var hue = &device.ImageOp{
 	Error: func(device.Image, []float64) (float64, float64) { return 7, 24 },
 }
 
-// Hue shifts all colours along the colour circle, by a share of it from -Max to Max.
+// Hue shifts all colours along the colour circle, by a fraction of the circle from -Max to Max.
 type Hue struct{ Max float64 }
 
 func hueKind() Kind {

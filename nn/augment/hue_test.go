@@ -2,7 +2,8 @@ package augment
 
 import "testing"
 
-// A third of the circle turns red to green, green to blue and blue to red; a gray stays, and so does one channel.
+// A third of the circle turns red to green, green to blue and blue to red; gray pixels and images with one channel are
+// unchanged.
 func TestHue(t *testing.T) {
 	x := picture(1, 5, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0.4, 0.4, 0.4, 0.8, 0.5, 0.2)
 	want(t, "a third", operated(hue, x, x, 1.0/3), 0, 1, 0, 0, 0, 1, 1, 0, 0, 0.4, 0.4, 0.4, 0.2, 0.8, 0.5)

@@ -8,23 +8,24 @@ import (
 	"trainer/nn/setting"
 )
 
-// Transform is one kind of change with its settings, which it declares as package setting says: zero means the default.
+// Transform is a random change to images, with its settings. It declares them as in package setting: zero means the
+// default.
 type Transform interface {
 	// Kind returns the name in recipes, such as "hue".
 	Kind() string
-	// Ops returns the operations on pixels that the transform needs, the same at each call.
+	// Ops returns the operations on pixels that the transform needs: the same at each call.
 	Ops() []*device.ImageOp
-	// Draw decides what happens to one image: for each operation that is to be applied it sets the parameters.
+	// Draw draws the change for one image: it sets the parameters of each operation to apply.
 	Draw(r *Random, p Params)
 }
 
 // Item is a transform in a list, with the probability that it is applied.
 type Item struct {
 	Transform
-	P float64 // for each image in each epoch; 0 means the kind's own, which is 1 unless it has DefaultP
+	P float64 // for each image in each epoch; 0 means the kind's default: DefaultP, or 1 without that method
 }
 
-// MarshalJSON writes the kind besides the settings: a checkpoint remembers both.
+// MarshalJSON writes the kind and the settings, because checkpoints keep both.
 func (i Item) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Kind     string
@@ -35,11 +36,11 @@ func (i Item) MarshalJSON() ([]byte, error) {
 
 // Occasional is a transform that is applied to some of the images unless a list says otherwise.
 type Occasional interface {
-	// DefaultP returns the probability that it is applied.
+	// DefaultP returns the default probability.
 	DefaultP() float64
 }
 
-// Completed returns the item with defaults where nothing is set.
+// Completed returns the item with defaults in place of zeros.
 func (i Item) Completed() Item {
 	if i.P == 0 {
 		i.P = 1
@@ -51,7 +52,7 @@ func (i Item) Completed() Item {
 	return i
 }
 
-// List is transforms in the order in which they are applied.
+// List is a list of transforms, applied in order.
 type List []Item
 
 // Ops returns the operations of all transforms, in order.
@@ -73,7 +74,7 @@ func (l List) Mixes() bool {
 	return false
 }
 
-// Params are one image's parameters: of each operation, whether it is on, then its parameters.
+// Params are one image's parameters: for each operation, whether it is on, then its parameters.
 type Params [][]float32
 
 // Set switches operation k of the transform on, with these parameters.
@@ -84,7 +85,7 @@ func (p Params) Set(k int, values ...float64) {
 	}
 }
 
-// Check returns the first mistake in a list: a probability or a setting that is out of bounds.
+// Check returns the first mistake in a list: a probability or a setting out of bounds.
 func (l List) Check() error {
 	for i, item := range l {
 		if item.Transform == nil {

@@ -27,11 +27,11 @@ var mix = &device.ImageOp{
 	Error: func(device.Image, []float64) (float64, float64) { return 1, 2 },
 }
 
-// beta draws from the beta distribution of two equal parameters, for 0 < alpha <= 2 (Jöhnk, "Erzeugung von
-// betaverteilten und gammaverteilten Zufallszahlen", Metrika 8, 1964): u and v are uniform until
-// u^(1/alpha) + v^(1/alpha) <= 1, and then the result is the first of them over the sum.
+// beta draws from the beta distribution with two equal parameters, for 0 < alpha <= 2 (Jöhnk, "Erzeugung von
+// betaverteilten und gammaverteilten Zufallszahlen", Metrika 8, 1964): draw uniform u and v until u^(1/alpha) +
+// v^(1/alpha) <= 1; the result is the first of the two powers divided by the sum.
 func beta(r *Random, alpha float64) float64 {
-	for range 1000 { // of which one is accepted with probability 1/6 or more
+	for range 1000 { // each try is accepted with probability 1/6 or more
 		x, y := math.Pow(r.Uniform(0, 1), 1/alpha), math.Pow(r.Uniform(0, 1), 1/alpha)
 		if sum := x + y; sum > 0 && sum <= 1 {
 			return x / sum

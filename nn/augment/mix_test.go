@@ -31,7 +31,7 @@ func TestBeta(t *testing.T) {
 	}
 }
 
-// The share of the label that CutMix keeps is that of the pixels, and no rectangle leaves the image.
+// The share of the label that CutMix keeps equals the share of the pixels, and every rectangle is within the image.
 func TestCutMix(t *testing.T) {
 	spec := device.TransformSpec{N: 500, H: 20, W: 30, C: 1}
 	d := List{{Transform: CutMix{}}}.NewDrawer(&spec, 1)
@@ -52,7 +52,7 @@ func TestCutMix(t *testing.T) {
 	}
 }
 
-// Two mixes in a row: of image n there remains k1*k2, of n+1 two ways lead in, of n+2 one.
+// Two mixes in a row: the share of image n is k1*k2; image n+1 contributes in two ways, and image n+2 in one.
 func TestSharesOfTwoMixes(t *testing.T) {
 	spec := device.TransformSpec{N: 3, H: 4, W: 4, C: 1}
 	d := List{{Transform: Mixup{Alpha: 1}}, {Transform: Mixup{Alpha: 1}}}.NewDrawer(&spec, 1)

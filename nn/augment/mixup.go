@@ -5,14 +5,14 @@ import (
 	"trainer/nn/setting"
 )
 
-// Mixup replaces each image by a mean of itself and the next image of the batch, and the label likewise (Zhang et al.,
-// "mixup: Beyond Empirical Risk Minimization", ICLR 2018, equation 2):
+// Mixup replaces each image with a weighted mean of itself and the next image of the batch, and the label likewise
+// (Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, equation 2):
 //
 //	y = k x + (1-k) z        target = k onehot(label of x) + (1-k) onehot(label of z)
 //
-// where k, of each image, is the larger of k' and 1-k', with k' drawn from Beta(Alpha, Alpha). Batches are in random order, so
-// that the next image is any other, and it makes no difference which of the two is called x; but with k near 0 an image would be
-// missing from the epoch (Berthelot et al., "MixMatch", NeurIPS 2019, equation 9).
+// where, for each image, k is the larger of k' and 1-k', with k' drawn from Beta(Alpha, Alpha). Batches are in random
+// order, so the next image is a random one, and it makes no difference which of the two is called x; but with k near 0
+// an image would be missing from the epoch (Berthelot et al., "MixMatch", NeurIPS 2019, equation 9).
 type Mixup struct{ Alpha float64 }
 
 func mixupKind() Kind {

@@ -22,11 +22,11 @@ var posterize = &device.ImageOp{
 	Error: func(x device.Image, _ []float64) (float64, float64) { return quantizedGain(x), 1 },
 }
 
-// quantized returns the byte that a pixel is nearest to.
+// quantized returns the byte nearest to a pixel.
 func quantized(v float64) float64 { return math.Floor(255*device.Clamp(v) + 0.5) }
 
-// quantizedGain is the gain of operations that look at bytes: none where all pixels are near one, and without bound
-// where one may become either of two.
+// quantizedGain is the gain of operations that round pixels to bytes: 0 if all pixels are close to a byte, and infinite
+// if a pixel may round to either of two bytes.
 func quantizedGain(x device.Image) float64 {
 	for _, v := range x.Pix {
 		if math.Abs(255*v-quantized(v)) > 0.25 {
@@ -36,7 +36,7 @@ func quantizedGain(x device.Image) float64 {
 	return 0
 }
 
-// Posterize leaves fewer colours: from MinBits to 7 bits per channel.
+// Posterize reduces the number of colours to between MinBits and 7 bits per channel.
 type Posterize struct{ MinBits int }
 
 func posterizeKind() Kind {

@@ -2,22 +2,22 @@ package augment
 
 import "trainer/nn/device"
 
-// Random is the random numbers of one image, one epoch and one transform, and what the transform may need to
-// know of the image besides. Its words are those of device.Random for (seed, StreamAugment.Sub(place+1), epoch,
-// block*2^32 + number): as many as are asked for, with nothing to remember from one image to the next.
+// Random yields the random numbers for one image, one epoch and one transform, and holds what else the transform may
+// need to know about the image. Its words are those of device.Random for (seed, StreamAugment.Sub(place+1), epoch,
+// block*2^32 + number), as many as needed, without any state from one image to the next.
 type Random struct {
 	H, W  int    // size of the images, in pixels
 	Epoch uint32 // from 0
 
 	seed   uint64
 	stream device.Stream
-	number uint32 // of the image in the data set
+	number uint32 // index of the image in the data set
 	block  uint32 // the next one
 	words  [4]uint32
 	used   int
 }
 
-// begin makes r the random numbers of a transform, by its place in the list, and of an image.
+// begin sets r to the random numbers for a transform, given by its place in the list, and an image.
 func (r *Random) begin(place int, epoch, number uint32) {
 	r.stream = device.StreamAugment.Sub(place + 1)
 	r.Epoch, r.number = epoch, number
@@ -37,7 +37,7 @@ func (r *Random) Word() uint32 {
 
 // Constant returns a word that is the same in every epoch.
 func (r *Random) Constant() uint32 {
-	const block = 1<<32 - 1 // which Word doesn't reach
+	const block = 1<<32 - 1 // a block that Word doesn't reach
 	word, _, _, _ := device.Random(r.seed, r.stream, 0, block<<32|uint64(r.number))
 	return word
 }

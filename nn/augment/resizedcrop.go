@@ -10,13 +10,14 @@ import (
 )
 
 // ResizedCrop cuts out a part of random size, shape and place, and enlarges it to the size of the image (Szegedy et
-// al., "Going Deeper with Convolutions", CVPR 2015, section 6; torchvision's RandomResizedCrop). The part has a
-// share of the image's area from MinArea to MaxArea and a width that is its height times a number from MinRatio
-// to MaxRatio, whose logarithm is uniform. For a part of h x w pixels whose corner is (top, left),
+// al., "Going Deeper with Convolutions", CVPR 2015, section 6; torchvision's RandomResizedCrop). The part has a share
+// of the image's area from MinArea to MaxArea, and a ratio of width to height from MinRatio to MaxRatio, whose
+// logarithm is uniform. For a part of h x w pixels whose corner is (top, left),
 //
 //	y[i,j] = x((i+1/2) h/H - 1/2 + top, (j+1/2) w/W - 1/2 + left)
 //
-// interpolated as affine does. At the part's edge the pixels beside it take part, where torchvision repeats the edge.
+// with the interpolation of affine. At the part's edge the interpolation includes pixels outside the part; torchvision
+// repeats the edge instead.
 type ResizedCrop struct {
 	MinArea, MaxArea   float64
 	MinRatio, MaxRatio float64
@@ -35,24 +36,24 @@ func (t *ResizedCrop) Settings(s *setting.List) {
 	ratioSettings(s, &t.MinRatio, &t.MaxRatio, 0.75, 1.33)
 }
 
-// Check returns an error if a least value is above the largest.
+// Check returns an error if a minimum is above the maximum.
 func (t *ResizedCrop) Check() error {
 	return errors.Join(ordered("area", t.MinArea, t.MaxArea), ordered("ratio", t.MinRatio, t.MaxRatio))
 }
 
-// areaSettings declares the least and the largest share of an image's area.
+// areaSettings declares the minimum and maximum share of an image's area.
 func areaSettings(s *setting.List, least, most *float64, low, high float64) {
 	s.Float64(least, "min-area", low, setting.Range(0.01, 1), "least share of the image's area")
 	s.Float64(most, "max-area", high, setting.Range(0.01, 1), "largest share of the image's area")
 }
 
-// ratioSettings declares the least and the largest ratio of width to height.
+// ratioSettings declares the minimum and maximum ratio of width to height.
 func ratioSettings(s *setting.List, least, most *float64, low, high float64) {
 	s.Float64(least, "min-ratio", low, setting.Range(0.1, 10), "least ratio of width to height")
 	s.Float64(most, "max-ratio", high, setting.Range(0.1, 10), "largest ratio of width to height")
 }
 
-// ordered returns an error if the value of the key min-WHAT is above that of max-WHAT.
+// ordered returns an error if the value of the key min-WHAT is above the value of max-WHAT.
 func ordered(what string, least, most float64) error {
 	if least <= most {
 		return nil
@@ -63,7 +64,7 @@ func ordered(what string, least, most float64) error {
 // Ops returns affine.
 func (ResizedCrop) Ops() []*device.ImageOp { return []*device.ImageOp{affine} }
 
-// Draw draws the part; after ten that don't fit the image, the largest square in its middle.
+// Draw draws the part; if ten in a row don't fit the image, it takes the largest square in the image's middle.
 func (t ResizedCrop) Draw(r *Random, p Params) {
 	h, w, ok := 0, 0, false
 	for try := 0; try < 10 && !ok; try++ {

@@ -7,8 +7,8 @@ import (
 	"trainer/nn/setting"
 )
 
-// Rotate turns the image about its centre by an angle from -Max to Max degrees. The pixel at (x, y) from the centre,
-// y downwards, is that which was at
+// Rotate turns the image about its centre by an angle from -Max to Max degrees. The new pixel at (x, y) from the
+// centre, with y downwards, is the old pixel at
 //
 //	(x cos(a) + y sin(a), y cos(a) - x sin(a))
 //

@@ -9,7 +9,7 @@ import (
 //
 //	y[i,j,c] = clamp(f x[i,j,c] + (1-f) gray(x[i,j]))
 //
-// Images without exactly three channels stay as they are. Parameter: f.
+// Images without exactly three channels are unchanged. Parameter: f.
 var saturation = &device.ImageOp{
 	Name: "saturation", Params: 1,
 	Apply: func(y, x, _ device.Image, p []float64) {

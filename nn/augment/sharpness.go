@@ -9,7 +9,7 @@ import (
 //
 //	y[i,j] = clamp(f x[i,j] + (1-f) s[i,j])        s[i,j] = (4 x[i,j] + sum of x over the 3x3 pixels around (i,j)) / 13
 //
-// Pixels of the border stay as they are. Parameter: f.
+// Pixels at the border are unchanged. Parameter: f.
 var sharpness = &device.ImageOp{
 	Name: "sharpness", Params: 1,
 	Apply: func(y, x, _ device.Image, p []float64) {

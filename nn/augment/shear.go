@@ -5,8 +5,8 @@ import (
 	"trainer/nn/setting"
 )
 
-// Shear slants the image about its centre: by a factor s from -Max to Max along the rows, or along the columns, as
-// chance decides. The pixel at (x, y) from the centre is that which was at
+// Shear slants the image about its centre by a factor s from -Max to Max, along the rows or along the columns, with
+// equal probability. The new pixel at (x, y) from the centre is the old pixel at
 //
 //	(x + s y, y)        or        (x, y + s x)
 type Shear struct {
@@ -30,7 +30,7 @@ func (t *Shear) Settings(s *setting.List) {
 // Ops returns affine.
 func (Shear) Ops() []*device.ImageOp { return []*device.ImageOp{affine} }
 
-// Draw draws the slant, and along what.
+// Draw draws the slant and its direction.
 func (t Shear) Draw(r *Random, p Params) {
 	m := matrix{xx: 1, yy: 1}
 	slant := r.Uniform(-t.Max, t.Max)

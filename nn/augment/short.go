@@ -2,22 +2,22 @@ package augment
 
 import "trainer/nn/device"
 
-// Short is what the fields of device.AugmentSpec can say.
+// Short is augmentation in the form of the fields of device.AugmentSpec.
 type Short struct {
 	Flip         device.FlipMode
 	Crop, Cutout int
 }
 
-// Short returns a list as the fields of device.AugmentSpec, for which devices have code that reads and writes each pixel once
-// and draws its random numbers itself. ok is false for a list that says more, for images of h x w pixels: anything but
-// flip or alternating-flip, then shift with reflection, then cutout, each at most once and with the kind's own
-// probability. This is the one place that knows which kinds these are.
+// Short returns a list in the form of the fields of device.AugmentSpec, for which devices have code that reads and
+// writes each pixel once and draws its own random numbers. For images of h x w pixels, ok is false unless the list is
+// flip or alternating-flip, then shift with reflection, then cutout, each at most once and with the kind's default
+// probability. Only this file knows which kinds these are.
 func (l List) Short(h, w int) (s Short, ok bool) {
 	rest := make(List, len(l))
 	for i, item := range l {
 		rest[i] = item.Completed()
 	}
-	// next takes the first item off, if it is one of the kind that always has this probability.
+	// next removes the first item if it is of the kind and has this probability.
 	next := func(kind string, p float64) Transform {
 		if len(rest) == 0 || rest[0].Kind() != kind || rest[0].P != p {
 			return nil

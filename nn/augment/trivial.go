@@ -6,12 +6,12 @@ import (
 	"trainer/nn/device"
 )
 
-// TrivialAugment applies to each image one change out of fourteen, with a strength out of 31 (Müller and Hutter,
-// "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation", ICCV 2021, algorithm 1, with the wide
-// space of table 1): nothing, shear along rows or columns by up to 0.99, shift along rows or columns by up to 32
-// pixels, rotation by up to 135 degrees, brightness, saturation, contrast or sharpness by a factor from 0.01 to
-// 1.99, posterize down to 2 bits, solarize from threshold 255 down to 0, auto-contrast, equalize. It has nothing to tune.
-// What moves beyond the border leaves black. Shear is about the centre, where torchvision has the corner.
+// TrivialAugment applies to each image one of fourteen changes, at one of 31 strengths (Müller and Hutter,
+// "TrivialAugment: Tuning-free Yet State-of-the-Art Data Augmentation", ICCV 2021, algorithm 1, with the wide space of
+// table 1): nothing, shear along rows or columns by up to 0.99, shift along rows or columns by up to 32 pixels,
+// rotation by up to 135 degrees, brightness, saturation, contrast or sharpness by a factor from 0.01 to 1.99, posterize
+// down to 2 bits, solarize from threshold 255 down to 0, auto-contrast, equalize. It has no settings. Places that a
+// movement uncovers become black. Shear is about the centre; in torchvision it is about the corner.
 type TrivialAugment struct{}
 
 func trivialAugmentKind() Kind {
@@ -21,10 +21,10 @@ func trivialAugmentKind() Kind {
 // Kind returns "trivial-augment".
 func (TrivialAugment) Kind() string { return "trivial-augment" }
 
-// trivialOps are the operations; of one image at most one is on.
+// trivialOps are the operations; at most one is on for each image.
 var trivialOps = []*device.ImageOp{affine, brightness, saturation, contrast, sharpness, posterize, solarize, autoContrast, equalize}
 
-// Ops returns all operations that may come.
+// Ops returns all operations that may occur.
 func (TrivialAugment) Ops() []*device.ImageOp { return trivialOps }
 
 // Draw draws the change, the strength and the sign.

@@ -6,7 +6,7 @@ import (
 	"trainer/nn/device"
 )
 
-// All fourteen changes come about equally often: nothing, five of affine, one of each other operation.
+// All fourteen changes occur about equally often: no change, five with affine, and one with each other operation.
 func TestTrivialAugment(t *testing.T) {
 	const n = 14000
 	spec := device.TransformSpec{N: n, H: 32, W: 32, C: 3}

@@ -8,7 +8,7 @@ type remoteFile struct {
 	urls   []string // mirrors, in the order in which they are tried
 }
 
-// catalog is where data sets come from.
+// catalog holds the sources of data sets.
 type catalog struct {
 	cifar10       remoteFile
 	fashion       [4]remoteFile // in the order of idxNames

@@ -15,8 +15,9 @@ import (
 	"strings"
 )
 
-// The binary version of CIFAR-10: Krizhevsky, "Learning Multiple Layers of Features from
-// Tiny Images", 2009. A record is a label byte and the three planes of an image, red, green, blue.
+// The binary version of CIFAR-10: Krizhevsky, "Learning Multiple Layers of Features from Tiny
+// Images", 2009. A record is a label byte followed by the three planes of an image: red, green and
+// blue.
 const (
 	cifarSide   = 32
 	cifarPlane  = cifarSide * cifarSide
@@ -38,12 +39,12 @@ func cifarClasses() []string {
 	return []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 }
 
-// cifarFiles is the content of the files, before they are parsed.
+// cifarFiles holds the contents of the files before they are parsed.
 type cifarFiles struct {
 	source string
 	paths  [6]string
 	raw    [6][]byte
-	meta   []byte // nil when there is none
+	meta   []byte // nil if missing
 }
 
 func cifar10Kind(cat catalog) SetKind {
@@ -54,8 +55,8 @@ func cifar10Kind(cat catalog) SetKind {
 	}
 }
 
-// openCIFAR10 reads CIFAR-10 from opt.Dir (a folder of the files, a folder that holds the
-// archive, or the archive itself), or where that isn't given from the cache, or downloads the archive to the cache.
+// openCIFAR10 reads CIFAR-10 from opt.Dir (a folder with the files, a folder with the archive, or the archive itself)
+// if that is given. Otherwise it reads the cache, or downloads the archive to the cache.
 func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "cifar10"
 	if opt.Dir != "" {
@@ -84,7 +85,7 @@ func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 }
 
 // findCIFAR looks for the files or the archive in dir and its usual subfolders. It returns
-// nil when there is nothing.
+// nil if there are none.
 func findCIFAR(dir string) (*cifarFiles, error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return readCIFARArchive(dir)
@@ -148,7 +149,7 @@ func readCIFARArchive(file string) (*cifarFiles, error) {
 			return nil, err
 		}
 	}
-	// The end of the archive may come before that of the gzip data, which has the checksum.
+	// The archive may end before the gzip data, which has the checksum at its end.
 	if _, err := io.Copy(io.Discard, content); err != nil {
 		return nil, streamError(file, content.n, "the end of the gzip data", err)
 	}
@@ -160,7 +161,7 @@ func readCIFARArchive(file string) (*cifarFiles, error) {
 	return files, nil
 }
 
-// take keeps one entry of the archive, if it is one of the files.
+// take keeps an entry of the archive if it is one of the files.
 func (files *cifarFiles) take(file string, entry *tar.Header, r io.Reader, content *countingReader) error {
 	if entry.Typeflag != tar.TypeReg {
 		return nil
@@ -176,7 +177,7 @@ func (files *cifarFiles) take(file string, entry *tar.Header, r io.Reader, conte
 		return nil
 	}
 	var raw bytes.Buffer
-	// The header may lie about the size: no more than a batch file and a bit is set aside on its word.
+	// The size in the header may be wrong: allocate at most a little more than a batch file before reading.
 	raw.Grow(int(min(entry.Size, 32<<20)))
 	if _, err := io.Copy(&raw, r); err != nil {
 		return streamError(file, content.n, fmt.Sprintf("%d bytes of %s", entry.Size, entry.Name), err)
@@ -190,7 +191,7 @@ func (files *cifarFiles) take(file string, entry *tar.Header, r io.Reader, conte
 	return nil
 }
 
-// countingReader counts the bytes read.
+// countingReader counts the bytes read through it.
 type countingReader struct {
 	r io.Reader
 	n int64
@@ -202,7 +203,7 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// split parses the files into a training set of five files and a test set of one.
+// split parses five files into the training set and one file into the test set.
 func (files *cifarFiles) split() (*Dataset, error) {
 	classes, err := files.classes()
 	if err != nil {
@@ -240,7 +241,7 @@ func newCIFARSet(classes []string, n int) *InMemory {
 		Images: make([]byte, n*cifarPixels), Labels: make([]int32, n)}
 }
 
-// classes returns the names in batches.meta.txt, one a line, or the built-in ones.
+// classes returns the names in batches.meta.txt, one per line, or the built-in names.
 func (files *cifarFiles) classes() ([]string, error) {
 	builtIn := cifarClasses()
 	if files.meta == nil {
@@ -253,9 +254,8 @@ func (files *cifarFiles) classes() ([]string, error) {
 	return names, nil
 }
 
-// ParseCIFAR10 reads one file of the binary version: records of a label byte and 3x32x32
-// pixels, planes of red, green and blue. It returns images [n, 32, 32, 3] and labels [n]. file names
-// it in errors, which are *FormatError.
+// ParseCIFAR10 reads one file of the binary version: records of a label byte and 3x32x32 pixels, as planes of red,
+// green and blue. It returns images [n, 32, 32, 3] and labels [n]. Errors are *FormatError and name the file as file.
 func ParseCIFAR10(file string, raw []byte) (images []byte, labels []int32, err error) {
 	if err := checkRecords(file, raw); err != nil {
 		return nil, nil, err
@@ -269,7 +269,7 @@ func ParseCIFAR10(file string, raw []byte) (images []byte, labels []int32, err e
 	return images, labels, nil
 }
 
-// checkRecords wants at least one record, and whole ones.
+// checkRecords returns an error unless raw holds at least one record and only whole records.
 func checkRecords(file string, raw []byte) error {
 	if len(raw) == 0 {
 		return &FormatError{file, 0, fmt.Sprintf("records of %d bytes", cifarRecord), "an empty file"}

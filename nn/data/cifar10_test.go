@@ -14,7 +14,7 @@ import (
 )
 
 // cifarImages returns n records; image i has label (first+i)%10, and red, green and blue of
-// pixel p follow from i and p.
+// pixel p are functions of i and p.
 func cifarImages(first, n int) []byte {
 	var raw []byte
 	for i := first; i < first+n; i++ {
@@ -214,7 +214,7 @@ func FuzzParseCIFAR10(f *testing.F) {
 	})
 }
 
-// TestRealCIFAR10 reads the folder or archive named by CIFAR10_DIR: whole, and with known labels.
+// TestRealCIFAR10 reads the folder or archive named by CIFAR10_DIR, and checks its size and some labels.
 func TestRealCIFAR10(t *testing.T) {
 	dir := os.Getenv("CIFAR10_DIR")
 	if dir == "" {

@@ -12,8 +12,8 @@ type Labelled interface {
 // Label returns image i's label.
 func (s *InMemory) Label(i int) int32 { return s.Labels[i] }
 
-// ClassCounts returns the number of images in each class. Labels that are no class are not counted. Images are read
-// only where the set is not Labelled.
+// ClassCounts returns the number of images in each class. Labels outside the range of classes are not counted. Images
+// are read only if the set is not Labelled.
 func ClassCounts(set Set) ([]int, error) {
 	counts := make([]int, len(set.Classes()))
 	h, w, c := set.ImageShape()
@@ -36,7 +36,7 @@ func ClassCounts(set Set) ([]int, error) {
 	return counts, nil
 }
 
-// labelOf returns image i's label where the set knows it without reading the image.
+// labelOf returns image i's label if the set knows it without reading the image.
 func labelOf(set Set, i int) (int32, bool) {
 	switch s := set.(type) {
 	case *subset:

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// unlabelled is a set that tells labels only with images.
+// unlabelled is a set that returns labels only together with images.
 type unlabelled struct {
 	Set
 	fail bool

@@ -20,27 +20,27 @@ import (
 const (
 	defaultStall      = 30 * time.Second
 	defaultRetryPause = 250 * time.Millisecond
-	maxAttempts       = 4 // requests to one mirror, counted from the last that got further
+	maxAttempts       = 4 // requests to one mirror in a row that bring no progress
 	lockPoll          = 100 * time.Millisecond
 )
 
-// errStalled ends a request that brings nothing.
+// errStalled ends a request that receives no data.
 var errStalled = errors.New("no data arrived")
 
-// errChecksum is a complete file with the wrong content.
+// errChecksum reports a complete file with the wrong content.
 var errChecksum = errors.New("wrong sha256")
 
-// statusError is an HTTP status that gives no file.
+// statusError reports an HTTP status other than success.
 type statusError int
 
 func (e statusError) Error() string { return fmt.Sprintf("HTTP status %d", int(e)) }
 
-// fetch returns the path of file in dir, and downloads it there if it must and may. The file's
-// checksum is compared every time.
+// fetch returns the path of file in dir, and downloads the file if it is missing and downloads
+// are allowed. It verifies the checksum every time.
 //
-// A download goes to name.partial, which a broken one leaves behind for the next to go on
-// with, and takes its name only when it is complete and checked. Of several processes one downloads;
-// the others wait for name.lock.
+// A download is written to name.partial and gets its final name only once it is complete and verified. An interrupted
+// download leaves name.partial behind, and the next one continues from there. If several processes want the file, one
+// downloads it and the others wait for name.lock.
 func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (string, error) {
 	path := filepath.Join(dir, file.name)
 	if err := checkFile(path, file.sha256); err == nil {
@@ -77,7 +77,7 @@ func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (str
 	return path, nil
 }
 
-// checkFile compares the file's SHA-256.
+// checkFile verifies the file's SHA-256.
 func checkFile(path, want string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -94,7 +94,7 @@ func checkFile(path, want string) error {
 	return nil
 }
 
-// download is one file on its way.
+// download is the download of one file.
 type download struct {
 	file         remoteFile
 	partial      string // path
@@ -103,7 +103,7 @@ type download struct {
 	progress     func(file string, done, total int64) // may be nil
 }
 
-// fromMirrors fills and checks d.partial from the first mirror that can.
+// fromMirrors downloads and verifies d.partial from the first mirror that works.
 func (d *download) fromMirrors(ctx context.Context, dir string) error {
 	failed := &DownloadError{File: d.file.name, Size: d.file.size, SHA256: d.file.sha256, URLs: d.file.urls, Place: dir}
 	for _, url := range d.file.urls {
@@ -115,7 +115,7 @@ func (d *download) fromMirrors(ctx context.Context, dir string) error {
 			return fmt.Errorf("download %s: %w", d.file.name, context.Cause(ctx))
 		}
 		var local *os.PathError
-		if errors.As(err, &local) { // a full disk, say: no other mirror helps
+		if errors.As(err, &local) { // such as a full disk: no other mirror would help
 			return fmt.Errorf("download %s: %w", d.file.name, err)
 		}
 		failed.Failures = append(failed.Failures, &MirrorError{url, err})
@@ -123,8 +123,8 @@ func (d *download) fromMirrors(ctx context.Context, dir string) error {
 	return failed
 }
 
-// fromMirror tries one mirror until the file is complete, the mirror says no, or maxAttempts
-// in a row get no further.
+// fromMirror tries one mirror until the file is complete, the mirror refuses, or maxAttempts
+// in a row bring no progress.
 func (d *download) fromMirror(ctx context.Context, url string) error {
 	farthest := fileSize(d.partial)
 	backoff := d.pause
@@ -147,7 +147,7 @@ func (d *download) fromMirror(ctx context.Context, url string) error {
 			if !resumed {
 				return err
 			}
-			// The beginning may have been another mirror's: once more, from the start.
+			// The beginning may have come from another mirror: try once more, from the start.
 			continue
 		}
 		if !worthAnotherTry(err) || ctx.Err() != nil {
@@ -161,7 +161,7 @@ func (d *download) fromMirror(ctx context.Context, url string) error {
 	return err
 }
 
-// worthAnotherTry says whether the same request may do better a little later.
+// worthAnotherTry reports whether the same request may succeed a little later.
 func worthAnotherTry(err error) bool {
 	var local *os.PathError
 	if errors.As(err, &local) {
@@ -175,9 +175,9 @@ func worthAnotherTry(err error) bool {
 	return true
 }
 
-// attempt makes one request and appends what comes to d.partial, or writes it from the start
-// where the server doesn't do ranges. It succeeds when the file has its size. resumed says
-// whether bytes of an earlier attempt are part of it.
+// attempt makes one request and appends the response to d.partial, or rewrites d.partial
+// from the start if the server doesn't support ranges. It succeeds if the file then has its
+// full size. resumed reports whether the file includes bytes of an earlier attempt.
 func (d *download) attempt(ctx context.Context, url string) (resumed bool, err error) {
 	have := fileSize(d.partial)
 	if have == d.file.size {
@@ -224,7 +224,7 @@ func (d *download) attempt(ctx context.Context, url string) (resumed bool, err e
 	return have > 0, because(ctx, d.write(body, have))
 }
 
-// because replaces the error of a request that was cancelled by the reason for that.
+// because replaces the error of a cancelled request with the reason for the cancellation.
 func because(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
@@ -232,7 +232,7 @@ func because(ctx context.Context, err error) error {
 	return context.Cause(ctx)
 }
 
-// write puts the body into d.partial from byte start on, and wants it to end at the file's size.
+// write writes the body to d.partial from byte start on, and returns an error unless it ends at the file's size.
 func (d *download) write(body io.Reader, start int64) (err error) {
 	out, err := os.OpenFile(d.partial, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
@@ -246,7 +246,7 @@ func (d *download) write(body io.Reader, start int64) (err error) {
 		return err
 	}
 	sink := &progressWriter{w: out, done: start, d: d}
-	// One byte more than there should be shows a file that is too long.
+	// Reading one byte more than expected detects a file that is too long.
 	if _, err := io.Copy(sink, io.LimitReader(body, d.file.size-start+1)); err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func atLeast(got, want int64) string {
 	return fmt.Sprint(got)
 }
 
-// watchedBody puts off the watchdog whenever bytes come.
+// watchedBody resets the watchdog whenever bytes arrive.
 type watchedBody struct {
 	r        io.Reader
 	watchdog *time.Timer
@@ -278,7 +278,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// progressWriter reports what has been written.
+// progressWriter reports the number of bytes written.
 type progressWriter struct {
 	w    io.Writer
 	done int64
@@ -294,7 +294,7 @@ func (p *progressWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// fileSize returns 0 for a file that isn't there.
+// fileSize returns the size of a file, or 0 if it doesn't exist.
 func fileSize(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -303,7 +303,7 @@ func fileSize(path string) int64 {
 	return info.Size()
 }
 
-// pause waits, or returns ctx's error.
+// pause waits, or returns ctx's error if ctx is cancelled.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

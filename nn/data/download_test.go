@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// mirror is a server that answers one request after the other as its script says, the last
-// answer again and again. It notes the Range headers.
+// mirror is a server that answers requests in the order of its script, and repeats the last
+// answer. It records the Range headers.
 type mirror struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -47,21 +47,21 @@ func newMirror(t *testing.T, script ...answer) *mirror {
 	return m
 }
 
-// asked returns the Range headers so far.
+// asked returns the recorded Range headers.
 func (m *mirror) asked() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.ranges)
 }
 
-// serve gives the content, with ranges.
+// serve sends the content and supports ranges.
 func serve(content []byte) answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	}
 }
 
-// serveWhole ignores Range, and gives no length.
+// serveWhole ignores Range, and sends no length.
 func serveWhole(content []byte) answer {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.(http.Flusher).Flush()
@@ -69,7 +69,7 @@ func serveWhole(content []byte) answer {
 	}
 }
 
-// breakOff closes the connection after n bytes of what the request asks for.
+// breakOff closes the connection after n bytes of the requested content.
 func breakOff(content []byte, n int) answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sendBeginning(w, r, content, n)
@@ -77,7 +77,7 @@ func breakOff(content []byte, n int) answer {
 	}
 }
 
-// stallAfter sends n bytes and then nothing until the client goes.
+// stallAfter sends n bytes and then nothing until the client disconnects.
 func stallAfter(content []byte, n int) answer {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sendBeginning(w, r, content, n)
@@ -102,7 +102,7 @@ func status(code int) answer {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// testContent is what a good mirror gives: large enough for several reads.
+// testContent is the content that a good mirror sends: large enough for several reads.
 func testContent() []byte {
 	content := make([]byte, 200_000)
 	for i := range content {
@@ -131,9 +131,9 @@ func TestDownload(t *testing.T) {
 	good := serve(content)
 	for name, c := range map[string]struct {
 		partial []byte
-		first   []answer // of the first mirror
+		first   []answer // answers of the first mirror
 		asked   []string // of it
-		second  bool     // whether the second mirror, a good one, is asked
+		second  bool     // the second mirror, a good one, must be asked
 	}{
 		"good":                           {nil, []answer{good}, []string{""}, false},
 		"resumed":                        {content[:7000], []answer{good}, []string{"bytes=7000-"}, false},
@@ -251,7 +251,7 @@ func TestDownloadOff(t *testing.T) {
 	if len(m.asked()) > 0 {
 		t.Error("the mirror was asked")
 	}
-	// With downloads on, a corrupt file is replaced.
+	// If downloads are on, a corrupt file is replaced.
 	writeFile(t, path, []byte("something else"))
 	if _, err := testOptions().fetch(context.Background(), dir, file); err != nil {
 		t.Errorf("corrupt, download on: %v", err)
@@ -331,9 +331,9 @@ func TestOpenDownloads(t *testing.T) {
 		if want := filepath.Join(opt.CacheDir, "cifar10", cifarArchive); split.Source != want {
 			t.Errorf("source %s, want %s", split.Source, want)
 		}
-		opt.Download = false // the second time from the cache
+		opt.Download = false // the second open reads from the cache
 	}
-	// A folder that was named is the only place that is looked at.
+	// If a folder is given, no other place is searched.
 	named := *opt
 	named.Dir = t.TempDir()
 	writeFile(t, filepath.Join(named.Dir, "images.bin"), []byte("something else"))

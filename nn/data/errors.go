@@ -10,7 +10,7 @@ import (
 // ErrClosed is returned by a Loader's Next after Close.
 var ErrClosed = errors.New("loader is closed")
 
-// FormatError is a malformed file or folder.
+// FormatError reports a malformed file or folder.
 type FormatError struct {
 	File   string // path; "embedded:NAME" for files in the program
 	Offset int64  // byte at which Got was found, after decompression; -1 for the file as a whole
@@ -25,7 +25,7 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: byte %d: want %s, got %s", e.File, e.Offset, e.Want, e.Got)
 }
 
-// NotFoundError is an unknown data set, or a missing folder or file of one.
+// NotFoundError reports an unknown data set, or a missing folder or file of a data set.
 type NotFoundError struct {
 	Name   string   // as given
 	Valid  []string // the names of data sets
@@ -43,7 +43,7 @@ func (e *NotFoundError) Error() string {
 	return s + fmt.Sprintf(" (valid: %s, or a folder with one subfolder of images per class)", strings.Join(e.Valid, ", "))
 }
 
-// MirrorError is a failed download from one address.
+// MirrorError reports a failed download from one address.
 type MirrorError struct {
 	URL string
 	Err error
@@ -54,8 +54,8 @@ func (e *MirrorError) Error() string { return e.URL + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *MirrorError) Unwrap() error { return e.Err }
 
-// DownloadError is a file that was not found locally and that no mirror served. It says what to download by hand, and
-// where to put it.
+// DownloadError reports a file that was not found locally and that no mirror served. It says what to download by hand,
+// and where to put it.
 type DownloadError struct {
 	File     string         // name of the file
 	Size     int64          // bytes

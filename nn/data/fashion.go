@@ -20,8 +20,8 @@ func fashionClasses() []string {
 		"Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
 }
 
-// openFashion reads Fashion-MNIST from opt.Dir, or where that isn't given from the cache or the system's data folder, or
-// downloads it to the cache.
+// openFashion reads Fashion-MNIST from opt.Dir if that is given. Otherwise it reads the files from the cache or the
+// system's data folder, or downloads them to the cache.
 func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "fashion-mnist"
 	if opt.Dir != "" {
@@ -31,7 +31,7 @@ func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 	if err != nil {
 		return nil, err
 	}
-	// What the cache lacks, a system package may have: Debian's dataset-fashion-mnist.
+	// If the cache lacks the files, a system package may have them: Debian's dataset-fashion-mnist.
 	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
 		return readIDXFolder(name, cat.systemFashion, fashionClasses())
 	}

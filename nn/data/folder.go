@@ -16,7 +16,7 @@ import (
 const (
 	defaultTestFraction = 0.2
 	defaultMaxMemory    = 2 << 30
-	maxPixels           = 1 << 28 // of one image file; a header that says more is not believed
+	maxPixels           = 1 << 28 // of one image file; a header with more is rejected
 )
 
 // folderImage is one image file of a folder.
@@ -24,10 +24,10 @@ type folderImage struct {
 	path   string
 	label  int32
 	info   pictureInfo
-	reason error // why it can't be read; nil when it can
+	reason error // why it can't be read; nil if it can
 }
 
-// folder is a data set of image files while it is being opened.
+// folder is a folder of image files while it is being opened.
 type folder struct {
 	opt      Options
 	root     string
@@ -42,17 +42,17 @@ func FolderKind() SetKind {
 	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "cifar10-basic"}
 }
 
-// parts are the images of a folder's training, validation and test set; val and test may be empty.
+// parts holds the images of a folder's training, validation and test set; val and test may be empty.
 type parts struct{ train, val, test []folderImage }
 
 // all returns the parts in order.
 func (p *parts) all() []*[]folderImage { return []*[]folderImage{&p.train, &p.val, &p.test} }
 
-// openFolder reads root/CLASS, or root/train/CLASS with root/val/CLASS and root/test/CLASS where these are there (see
-// findLayout). Classes are the subfolders' names, sorted; all pictures below a class's folder are its own, sorted by path.
-// Without a test folder a share of each class is held out. When the decoded pixels fit
-// Options.MaxMemory they are kept in memory; otherwise each Read decodes its image, and every file is decoded once here, so
-// that a damaged one is known before the first step.
+// openFolder reads root/CLASS, or root/train/CLASS and, if they exist, root/val/CLASS and root/test/CLASS (see
+// findLayout). Classes are the subfolders' names, sorted; all pictures below a class's folder belong to the class,
+// sorted by path. Without a test folder, a fraction of each class is held out. If the decoded pixels fit in
+// Options.MaxMemory, they are kept in memory; otherwise each Read decodes its image. Every file is decoded once here,
+// so that damaged files are known before the first step.
 func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error) {
 	if err := checkFolderOptions(root, opt); err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (f *folder) list(ctx context.Context) (*parts, error) {
 	switch {
 	case where.test != "":
 		p.test, err = f.listPart(ctx, where.test, false)
-	case where.val != "": // as in earlier versions, what each epoch is scored on is the test set too
+	case where.val != "": // as in earlier versions, the set on which each epoch is scored is also the test set
 		p.test, p.val = p.val, nil
 	default:
 		p.train, p.test = f.holdOut(p.train)
@@ -128,8 +128,8 @@ func (f *folder) list(ctx context.Context) (*parts, error) {
 	return p, err
 }
 
-// listPart returns the readable images of the class folders in root. The training set's part comes first, and names the
-// classes; in the others every class must be one of those.
+// listPart returns the readable images of the class folders in root. The training set's part must be listed first, and
+// defines the classes; the other parts must have no other classes.
 func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]folderImage, error) {
 	classes, err := subfolders(root)
 	if err != nil {
@@ -166,8 +166,9 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 	return f.dropUnreadable(root, images, isTrain)
 }
 
-// dropUnreadable removes the images that can't be read and remembers them. It fails when
-// they are more than half, or where everyClass is set and a class has none left.
+// dropUnreadable removes the images that can't be read and records them. It returns an
+// error if they are more than half of the images or, if everyClass is set, if a class has
+// no images left.
 func (f *folder) dropUnreadable(root string, images []folderImage, everyClass bool) ([]folderImage, error) {
 	good := make([]folderImage, 0, len(images))
 	left := make([]int, len(f.classes))
@@ -195,7 +196,7 @@ func (f *folder) dropUnreadable(root string, images []folderImage, everyClass bo
 	return good, nil
 }
 
-// chooseShape sets the size and the channels of all images, and says in pictures what the files are like.
+// chooseShape sets the size and the channels of all images, and records the statistics of the files in pictures.
 func (f *folder) chooseShape(p *parts) error {
 	r, first := &f.reader, p.train[0].info
 	r.h, r.w, r.c = cmp.Or(f.opt.ImageSize[0], first.h), cmp.Or(f.opt.ImageSize[1], first.w), 1
@@ -224,8 +225,8 @@ func (f *folder) chooseShape(p *parts) error {
 	return nil
 }
 
-// holdOut moves round(fraction * n) images of each class to the test set, at least one and at most n-1; a class of one
-// image keeps it. A Fisher-Yates shuffle of (seed, device.StreamSplit, class) selects them.
+// holdOut moves round(fraction * n) images of each class to the test set, at least one and at most n-1; a class with a
+// single image keeps it. A Fisher-Yates shuffle of (seed, device.StreamSplit, class) selects them.
 func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
 	share := cmp.Or(f.opt.TestFraction, defaultTestFraction)
 	for first := 0; first < len(images); {
@@ -247,7 +248,7 @@ func (f *folder) holdOut(images []folderImage) (train, test []folderImage) {
 	return train, test
 }
 
-// heldOut says which of a class's n images are held out.
+// heldOut returns which of a class's n images are held out.
 func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 	held := min(max(int(math.Round(share*float64(n))), 1), n-1)
 	order := make([]int32, n)
@@ -269,11 +270,11 @@ func (f *folder) fits(p *parts) bool {
 	return bytes <= cmp.Or(f.opt.MaxMemory, defaultMaxMemory)
 }
 
-// open decodes every image, leaving out what can't be decoded, and keeps the pixels where inMemory is set.
+// open decodes every image, leaving out those that can't be decoded, and keeps the pixels if inMemory is set.
 func (f *folder) open(ctx context.Context, name string, images []folderImage, everyClass, inMemory bool) (Set, error) {
 	size := f.reader.h * f.reader.w * f.reader.c
 	var pixels []byte
-	place := func(int) []byte { return make([]byte, size) } // looked at by nobody
+	place := func(int) []byte { return make([]byte, size) } // never read
 	if inMemory {
 		pixels = make([]byte, len(images)*size)
 		place = func(i int) []byte { return pixels[i*size : (i+1)*size] }

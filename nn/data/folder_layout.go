@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// layout is where the parts of a folder's pictures are. train is the folder itself where it isn't split.
+// layout holds the folders of the parts of a data set. If the folder isn't split into parts, train is the folder
+// itself.
 type layout struct {
-	train, val, test string // "" where there is none
+	train, val, test string // "" if missing
 }
 
-// The names of the parts, in small letters; any case will do.
+// The names of the parts, in lower case; any case is accepted.
 var (
 	trainNames = []string{"train", "training"}
 	valNames   = []string{"val", "valid", "validation", "dev"}
 	testNames  = []string{"test", "testing"}
 )
 
-// findLayout says which folders of root are its parts. "train" is a part where it has subfolders of its own, and a
-// class like any other where it holds pictures.
+// findLayout finds the folders of root that are its parts. A folder "train" is a part if it has subfolders, and an
+// ordinary class if it holds pictures.
 func findLayout(root string) (layout, error) {
 	names, err := subfolders(root)
 	if err != nil {
@@ -50,8 +51,8 @@ func findLayout(root string) (layout, error) {
 	return l, nil
 }
 
-// subfolders returns the names of dir's subfolders (or links to folders) that can hold pictures, sorted as people
-// sort: numbers by their value.
+// subfolders returns the names of dir's subfolders (or links to folders) that can hold pictures, in natural order:
+// numbers by their value.
 func subfolders(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -72,12 +73,12 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// isIgnored reports whether a name is none of the user's own: hidden, or left behind by an operating system.
+// isIgnored reports whether a name is hidden or was left behind by an operating system.
 func isIgnored(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini", "@eaDir"}, name)
 }
 
-// isRunFolder reports whether a folder was written by a training, or holds nothing but such folders.
+// isRunFolder reports whether a folder was written by a training, or holds only such folders.
 func isRunFolder(dir string) bool {
 	exists := func(name string) bool {
 		_, err := os.Stat(filepath.Join(dir, name))
@@ -103,7 +104,7 @@ func isRunFolder(dir string) bool {
 	return runs > 0
 }
 
-// compareNames orders names, those that are whole numbers by their value and before all others.
+// compareNames orders names: whole numbers come first, by value.
 func compareNames(a, b string) int {
 	numberA, numberB := isNumber(a), isNumber(b)
 	switch {

@@ -11,12 +11,12 @@ import (
 type scan struct {
 	paths   []string
 	foreign map[string]int  // pictures in formats that can't be read, by kind
-	seen    map[string]bool // real paths of the folders that were read
-	chain   []string        // real paths of the folders that are being read, outermost first
+	seen    map[string]bool // real paths of the folders already read
+	chain   []string        // real paths of the folders being read, outermost first
 }
 
-// folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but a folder
-// counts once; a link to a folder that it lies in is an error.
+// folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but each folder
+// counts only once; a link to a folder that contains the link is an error.
 func (s *scan) folder(dir string) error {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *scan) folder(dir string) error {
 	return nil
 }
 
-// file adds a file that is a picture, and counts one that can't be read.
+// file adds a file if it is a picture, and counts pictures in formats that can't be read.
 func (s *scan) file(path string) {
 	switch what, kind := classify(path); what {
 	case pictureFile:

@@ -161,7 +161,7 @@ func TestFolderPixels(t *testing.T) {
 	writeImage(t, filepath.Join(dir, "a", "3.JPEG"), solidGray(4, 6, 77))
 	writeImage(t, filepath.Join(dir, "b", "4.png"), solid(4, 6, color.NRGBA{200, 40, 90, 0}))
 	for _, opt := range []Options{{}, {ImageSize: [2]int{3, 8}}, {Grayscale: true}, {MaxMemory: 1}} {
-		opt.TestFraction, opt.Seed = 0.01, 3 // one, and not the first
+		opt.TestFraction, opt.Seed = 0.01, 3 // one image, not the first
 		split := openFolderT(t, dir, opt)
 		h, w, c := split.Train.ImageShape()
 		wantH, wantW, resized := 4, 6, 1
@@ -226,7 +226,7 @@ func TestFolderOrientationAndResize(t *testing.T) {
 	if _, err := split.Train.Read(0, pixels); err != nil {
 		t.Fatal(err)
 	}
-	// In the interior columns the triangle filter keeps a ramp a ramp: 10*2.5 = 25 and 45, 20 apart.
+	// In the interior columns the triangle filter maps a ramp to a ramp: 10*2.5 = 25 and 45, 20 apart.
 	if d := int(pixels[2]) - int(pixels[1]); d != 20 {
 		t.Errorf("a ramp of 10 a pixel has steps of %d after halving, want 20: %v", d, pixels)
 	}
@@ -269,7 +269,7 @@ func TestFolderSkipsUnreadableImages(t *testing.T) {
 		if split.Train.Len()+split.Test.Len() != 20 || len(split.Skipped) != 1 || !strings.Contains(split.Skipped[0], noHeader) {
 			t.Errorf("%d + %d images, skipped %q", split.Train.Len(), split.Test.Len(), split.Skipped)
 		}
-		// A good header and bad pixels.
+		// A valid header with invalid pixel data.
 		var b bytes.Buffer
 		if err := png.Encode(&b, solid(4, 6, color.White)); err != nil {
 			t.Fatal(err)

@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// valStream keeps the choice of validation images apart from that of test images.
+// valStream makes the choice of validation images independent of the choice of test images.
 const valStream = 1 << 20
 
-// HoldOut moves round(fraction * n) images of each class of d.Train to d.Val, at least one and at most n-1, so that epochs are
-// scored on images that are neither trained on nor the test set's. Which ones, a shuffle of (seed, device.StreamSplit, class)
-// decides; the order of the rest stays. d must have no validation set yet, and 0 < fraction < 1. The error is that of an
-// image that can't be read, or ctx's.
+// HoldOut moves round(fraction * n) images of each class of d.Train to d.Val, at least one and at most n-1, so that
+// epochs are scored on images that are neither trained on nor in the test set. A shuffle of (seed, device.StreamSplit,
+// class) selects them; the order of the others is unchanged. d must not have a validation set, and 0 < fraction < 1.
+// The error is ctx's, or says which image can't be read.
 func (d *Dataset) HoldOut(ctx context.Context, fraction float64, seed uint64) error {
 	if d.Val != nil || !(fraction > 0 && fraction < 1) {
 		panic(fmt.Sprintf("data: HoldOut of %v: want 0 to 1, both excluded, and a data set without a validation set", fraction))
@@ -58,7 +58,7 @@ func (s *folderSet) labels() []int32 {
 	return all
 }
 
-// labelsOf returns the label of every image, which it reads where the set doesn't know them otherwise.
+// labelsOf returns the label of every image. It reads the images only if the set doesn't know the labels.
 func labelsOf(ctx context.Context, set Set) ([]int32, error) {
 	if l, ok := set.(labeled); ok {
 		return l.labels(), nil
@@ -79,7 +79,7 @@ func labelsOf(ctx context.Context, set Set) ([]int32, error) {
 	return all, nil
 }
 
-// pick returns some images of a set; an InMemory stays one.
+// pick returns the chosen images of a set. From an InMemory it returns an InMemory.
 func pick(set Set, indices []int) Set {
 	m, ok := set.(*InMemory)
 	if !ok {

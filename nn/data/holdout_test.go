@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// heldSet returns n images of each class, image i of class c having the pixel 10*c+i.
+// heldSet returns n images of each class; the pixel of image i of class c is 10*c+i.
 func heldSet(perClass ...int) *InMemory {
 	s := &InMemory{H: 1, W: 1, C: 1, ClassNames: make([]string, len(perClass))}
 	for i := range slices.Max(perClass) { // classes alternate
@@ -20,7 +20,7 @@ func heldSet(perClass ...int) *InMemory {
 	return s
 }
 
-// opaque hides what a set knows besides Set's methods.
+// opaque hides all methods of a set except those of Set.
 type opaque struct{ Set }
 
 func TestHoldOut(t *testing.T) {
@@ -66,7 +66,7 @@ func readAll(t *testing.T, set Set) []byte {
 	return all
 }
 
-// The validation images are others than those that would be held out as the test set.
+// The validation images differ from the images that would be held out as the test set.
 func TestHoldOutOfAFolder(t *testing.T) {
 	dir := t.TempDir()
 	writeClass(t, filepath.Join(dir, "a"), 20, 0)

@@ -20,11 +20,11 @@ const idxUint8 = 0x08
 //	4 .. 4+4r   the dimensions, uint32, big endian
 //	then        the elements, row by row
 //
-// file names it in errors; raw is its content. rank is the number of dimensions that there
-// must be. The elements may share raw's memory. Errors are *FormatError.
+// file is the file's name in errors, and raw its content. rank is the required number of
+// dimensions. The elements may share raw's memory. Errors are *FormatError.
 func ParseIDX(file string, raw []byte, rank int) (dims []int, elements []byte, err error) {
 	content := io.Reader(bytes.NewReader(raw))
-	limit := int64(len(raw)) // the most bytes that the content can have
+	limit := int64(len(raw)) // largest possible number of bytes of the content
 	zipped := len(raw) >= 2 && raw[0] == 0x1f && raw[1] == 0x8b
 	if zipped {
 		unzip, err := gzip.NewReader(content)
@@ -33,7 +33,7 @@ func ParseIDX(file string, raw []byte, rank int) (dims []int, elements []byte, e
 		}
 		content = unzip
 		// Deflate expands at most 1032 times (zlib's technical notes): a header that asks for
-		// more than that is refused before memory is.
+		// more is refused before memory is allocated for it.
 		limit = 1032 * (int64(len(raw)) + 1)
 	}
 	dims, err = readIDXHeader(file, content, rank)
@@ -60,7 +60,7 @@ func ParseIDX(file string, raw []byte, rank int) (dims []int, elements []byte, e
 	if got, err := io.ReadFull(content, elements); err != nil {
 		return nil, nil, streamError(file, start+int64(got), fmt.Sprintf("%d elements for dimensions %v", want, dims), err)
 	}
-	// Reading past the end makes gzip check its checksum, and shows elements too many.
+	// Reading past the end makes gzip verify its checksum, and detects surplus elements.
 	rest, err := io.Copy(io.Discard, content)
 	if err != nil {
 		return nil, nil, streamError(file, start+want+rest, "the end of the gzip data", err)
@@ -97,7 +97,7 @@ func countError(file string, start, want, got int64, dims []int) error {
 	return &FormatError{file, start + min(want, got), fmt.Sprintf("%d elements for dimensions %v", want, dims), fmt.Sprintf("%d", got)}
 }
 
-// streamError says how a read that wanted more ended.
+// streamError describes a read that ended too early.
 func streamError(file string, offset int64, want string, err error) error {
 	got := err.Error()
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

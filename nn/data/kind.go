@@ -6,10 +6,10 @@ import "context"
 type SetKind struct {
 	Name       string
 	Doc        string // one phrase
-	ImageShape [3]int // height, width and channels; zero where only its files tell
-	Recipe     string // name of the built-in recipe that trains it unless another one is asked for; may be empty
-	// Open reads the data set: from Options.Dir if that has it, otherwise from where it is kept. Errors are those of
-	// OpenFrom.
+	ImageShape [3]int // height, width and channels; zero if they depend on the files
+	Recipe     string // name of the built-in recipe used by default; may be empty
+	// Open reads the data set from Options.Dir if that is given, and otherwise from its usual place. It returns the
+	// same errors as OpenFrom.
 	Open func(ctx context.Context, opt Options) (*Dataset, error)
 }
 

@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// Batch is some images in the order of the epoch. It belongs to its Loader: it is valid until
-// it is given to Release.
+// Batch is a batch of images in the order of the epoch. It belongs to its Loader, and is
+// valid until it is passed to Release.
 type Batch struct {
 	N      int
-	Images []byte  // [n, h, w, c]; empty where the loader delivers numbers only
-	Labels []int32 // [n]; empty likewise
-	IDs    []int32 // [n], the images' numbers in the set
+	Images []byte  // [n, h, w, c]; empty if the loader delivers only indices
+	Labels []int32 // [n]; also empty then
+	IDs    []int32 // [n], the images' indices in the set
 
 	err  error
 	held bool // by the consumer
@@ -21,21 +21,21 @@ type Batch struct {
 // LoaderConfig says what a loader delivers.
 type LoaderConfig struct {
 	Set      Set
-	Batch    int    // images a batch
+	Batch    int    // images per batch
 	Seed     uint64 // of the order
-	Shuffle  bool   // a new order each epoch, see Order; otherwise that of the set
-	DropLast bool   // leave out the last batch where it is smaller
-	IDsOnly  bool   // deliver the images' numbers, and read no image: the consumer has them
-	Prefetch int    // batches ready at most; 0 = 3
-	Workers  int    // goroutines that read batches; 0 = 2
+	Shuffle  bool   // a new order in each epoch, see Order; otherwise the order of the set
+	DropLast bool   // leave out the last batch if it is smaller
+	IDsOnly  bool   // deliver only the images' indices and read no images: the consumer has the images
+	Prefetch int    // largest number of batches ready; 0 means 3
+	Workers  int    // goroutines that read batches; 0 means 2
 }
 
-// Loader reads batches ahead in background goroutines. When an epoch is about to end
-// it goes on with the next one, so that Start(epoch+1, 0) finds batches ready.
+// Loader reads batches ahead in background goroutines. Near the end of an epoch it
+// continues with the next epoch, so that Start(epoch+1, 0) finds batches ready.
 //
-// It owns Prefetch+1 batches, and allocates nothing after that. Batches come in the epoch's order
-// whatever the number of workers. Start, Next and Release are for one goroutine; Close may come
-// from another.
+// It owns Prefetch+1 batches, and allocates nothing after creating them. Batches come in the
+// epoch's order, whatever the number of workers. Start, Next and Release must be called from
+// one goroutine; Close may be called from another.
 type Loader struct {
 	set      Set
 	batch    int
@@ -45,19 +45,19 @@ type Loader struct {
 	workers  int
 	steps    int
 	imageLen int
-	count    int // images an epoch
+	count    int // images per epoch
 
 	free  chan *Batch   // batches to be filled
 	ready []chan *Batch // ready[s%len] receives batch s of the sequence
 
-	// What the consumer asks for next.
+	// The batch that the consumer asks for next.
 	epoch, step int
 	sequence    int // number of the batch, counted from the last restart
 	held        int // batches not released
 
-	// What the workers read next. A batch is taken from free before the claim, and claimed
-	// in order; so the batch that Next waits for always has its buffer, and never two that are
-	// under way or ready have the same place in ready.
+	// The batch that the workers read next. A worker takes a buffer from free before it claims
+	// a batch, and batches are claimed in order. So the batch that Next waits for always has a
+	// buffer, and no two batches that are being read or ready have the same place in ready.
 	claim struct {
 		sync.Mutex
 		epoch, step int
@@ -67,7 +67,7 @@ type Loader struct {
 
 	life    sync.Mutex // guards the start and the end of workers
 	running sync.WaitGroup
-	stop    chan struct{} // closed to end the workers; nil when there are none
+	stop    chan struct{} // closed to stop the workers; nil if there are none
 	closed  chan struct{}
 }
 
@@ -95,14 +95,14 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	if l.workers == 0 {
 		l.workers = 2
 	}
-	if cfg.IDsOnly { // there is next to nothing to do
+	if cfg.IDsOnly { // there is almost nothing to do
 		l.workers = 1
 	}
 	if cfg.DropLast {
 		l.count = n / cfg.Batch * cfg.Batch
 	}
 	l.steps = (l.count + l.batch - 1) / l.batch
-	l.step = l.steps // Next before Start is at an epoch's end
+	l.step = l.steps // before Start, Next is at the end of an epoch
 	l.claim.order = make([]int32, n)
 
 	buffers := cfg.Prefetch + 1
@@ -118,7 +118,7 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	return l, nil
 }
 
-// newBatch allocates a batch with room for what the loader delivers.
+// newBatch allocates a batch with space for what the loader delivers.
 func (l *Loader) newBatch() *Batch {
 	b := &Batch{IDs: make([]int32, l.batch)}
 	if !l.idsOnly {
@@ -127,11 +127,11 @@ func (l *Loader) newBatch() *Batch {
 	return b
 }
 
-// Steps returns the number of batches an epoch.
+// Steps returns the number of batches per epoch.
 func (l *Loader) Steps() int { return l.steps }
 
-// Start makes the next batch that of (epoch, firstBatch); 0 <= firstBatch <= Steps. Where that
-// is the batch which comes next anyhow, what has been read ahead is kept.
+// Start makes (epoch, firstBatch) the next batch; 0 <= firstBatch <= Steps. If that batch
+// would have come next anyway, the batches that were read ahead are kept.
 func (l *Loader) Start(epoch, firstBatch int) {
 	if epoch < 0 || firstBatch < 0 || firstBatch > l.steps {
 		panic(fmt.Sprintf("data: Loader.Start: epoch %d, batch %d of %d", epoch, firstBatch, l.steps))
@@ -166,8 +166,8 @@ func (l *Loader) Start(epoch, firstBatch int) {
 	}
 }
 
-// position returns where the batch (epoch, step) is: what comes after an epoch's last batch is
-// the next epoch's first.
+// position returns the position of the batch (epoch, step): after an epoch's last batch comes
+// the first batch of the next epoch.
 func (l *Loader) position(epoch, step int) (int, int) {
 	if step == l.steps {
 		return epoch + 1, 0
@@ -175,7 +175,7 @@ func (l *Loader) position(epoch, step int) (int, int) {
 	return epoch, step
 }
 
-// endWorkers ends the workers and waits for them.
+// endWorkers stops the workers and waits for them.
 func (l *Loader) endWorkers() {
 	if l.stop == nil {
 		return
@@ -215,8 +215,8 @@ func (l *Loader) work(stop <-chan struct{}) {
 	}
 }
 
-// claimNext writes the numbers of the next batch's images to b, and returns its place in the
-// sequence.
+// claimNext writes the indices of the next batch's images to b, and returns the batch's
+// place in the sequence.
 func (l *Loader) claimNext(b *Batch) (sequence int) {
 	c := &l.claim
 	c.Lock()
@@ -237,7 +237,7 @@ func (l *Loader) claimNext(b *Batch) (sequence int) {
 	return sequence
 }
 
-// fill reads b's images, if the consumer wants them. It breaks off when stop is closed: the batch is then thrown away.
+// fill reads b's images, if the consumer wants them. If stop is closed, fill breaks off and the batch is discarded.
 func (l *Loader) fill(b *Batch, stop <-chan struct{}) {
 	b.err = nil
 	if l.idsOnly {
@@ -260,11 +260,12 @@ func (l *Loader) fill(b *Batch, stop <-chan struct{}) {
 	}
 }
 
-// Next returns the next batch, and waits for it where it must. At the epoch's end it
-// returns io.EOF until the next Start. An image that can't be read is an error, and takes its
-// batch with it; Next may be called again for the one after. After Close it returns ErrClosed.
+// Next returns the next batch, waiting for it if necessary. At the end of the epoch it returns
+// io.EOF until the next Start. If an image can't be read, Next returns an error and the
+// image's batch is dropped; the next call returns the batch after it. After Close it returns
+// ErrClosed.
 //
-// It panics when every one of the loader's batches is held: it would wait for ever.
+// It panics if all of the loader's batches are held, because it would wait for ever.
 func (l *Loader) Next() (*Batch, error) {
 	if l.isClosed() {
 		return nil, ErrClosed
@@ -296,7 +297,7 @@ func (l *Loader) Next() (*Batch, error) {
 	return b, nil
 }
 
-// Release gives a batch back to be filled anew. It panics when that was done already.
+// Release returns a batch to the loader, to be filled again. It panics if the batch has already been released.
 func (l *Loader) Release(b *Batch) {
 	if !b.held {
 		panic("data: Loader.Release: a batch that is not held")
@@ -306,7 +307,7 @@ func (l *Loader) Release(b *Batch) {
 	l.free <- b
 }
 
-// Close ends the workers and waits for them. It may be called more than once.
+// Close stops the workers and waits for them. It may be called more than once.
 func (l *Loader) Close() {
 	l.life.Lock()
 	defer l.life.Unlock()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// numberedSet has n images of 2x2x1 whose four bytes and label follow from the number.
+// numberedSet has n images of 2x2x1 whose four bytes and label are functions of the index.
 func numberedSet(n int) *InMemory {
 	set := &InMemory{Name: "numbers", H: 2, W: 2, C: 1, ClassNames: mnistClasses()}
 	for i := range n {
@@ -22,7 +22,7 @@ func numberedSet(n int) *InMemory {
 	return set
 }
 
-// slowSet makes workers overtake each other, and fails for one image.
+// slowSet makes workers overtake each other, and returns an error for one image.
 type slowSet struct {
 	*InMemory
 	bad   int
@@ -53,7 +53,7 @@ func newTestLoader(t *testing.T, cfg LoaderConfig) *Loader {
 	return l
 }
 
-// drain reads to the epoch's end, checks every image against the set, and returns the ids.
+// drain reads to the end of the epoch, checks every image against the set, and returns the ids.
 func drain(t *testing.T, l *Loader, set *InMemory) (ids []int32) {
 	t.Helper()
 	for {
@@ -122,7 +122,7 @@ func TestLoaderResumes(t *testing.T) {
 			t.Fatalf("from epoch %d, batch %d: order %v, want %v", epoch, batch, got, want)
 		}
 	}
-	// In mid-epoch, with a batch held over the restart.
+	// In the middle of an epoch, with a batch held across the restart.
 	l.Start(1, 0)
 	held, err := l.Next()
 	if err != nil {
@@ -222,7 +222,7 @@ func TestLoaderReportsBadImages(t *testing.T) {
 	}
 }
 
-// A loader of numbers delivers the same order as one of images, and reads none.
+// With IDsOnly a loader delivers the same order as otherwise, and reads no images.
 func TestLoaderOfIDs(t *testing.T) {
 	for _, dropLast := range []bool{false, true} {
 		set := &slowSet{InMemory: numberedSet(57), bad: 3}
@@ -293,7 +293,7 @@ func TestLoaderCloseLeaksNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			l.Close() // without a start
+			l.Close() // without Start
 		}
 		l.Start(0, 0)
 		done := make(chan error, 1)
@@ -381,7 +381,7 @@ func TestOrderIsAFairPermutation(t *testing.T) {
 	if slices.Equal(order, other) {
 		t.Error("two seeds have the same order")
 	}
-	// All 24 orders of four images come about equally often.
+	// All 24 orders of four images occur about equally often.
 	seen := map[[4]int32]int{}
 	const draws = 24 * 500
 	for epoch := range draws {

@@ -13,7 +13,7 @@ import (
 //go:embed mnist/*.gz
 var mnistFiles embed.FS
 
-// idxNames are the four files of a set in MNIST's form, in the order train images, train
+// idxNames are the four files of a set in MNIST's format, in the order train images, train
 // labels, test images, test labels.
 var idxNames = [4]string{
 	"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
@@ -32,7 +32,7 @@ func mnistKind() SetKind {
 	}
 }
 
-// openMNIST reads the embedded files, or those in opt.Dir when that is given.
+// openMNIST reads the files in opt.Dir if that is given, and otherwise the embedded files.
 func openMNIST(opt Options) (*Dataset, error) {
 	if opt.Dir == "" {
 		return readIDXSplit("mnist", "embedded", mnistClasses(), func(i int) (string, []byte, error) {
@@ -44,8 +44,8 @@ func openMNIST(opt Options) (*Dataset, error) {
 	return openIDXFolder("mnist", opt.Dir, mnistClasses(), "; without -data-dir, the embedded files are used")
 }
 
-// openIDXFolder reads a set in MNIST's form from dir, or from its subfolder of the set's name. A folder that was named
-// is the only place that is looked at: other files than the ones meant would be trained on without a word.
+// openIDXFolder reads a set in MNIST's format from dir, or from its subfolder with the set's name. If the user gives a
+// folder, no other place is searched, because training would silently use other files than the user meant.
 func openIDXFolder(name, dir string, classes []string, hint string) (*Dataset, error) {
 	for _, dir := range []string{dir, filepath.Join(dir, name)} {
 		if hasIDX(dir) {
@@ -55,14 +55,14 @@ func openIDXFolder(name, dir string, classes []string, hint string) (*Dataset, e
 	return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has no %s[.gz]%s", dir, idxNames[0], hint)}
 }
 
-// hasIDX says whether dir has the first of the four files.
+// hasIDX reports whether dir has the first of the four files.
 func hasIDX(dir string) bool {
 	_, err := findIDX(dir, 0)
 	return err == nil
 }
 
 // findIDX returns the path of file i of idxNames in dir: plain or compressed, and with a dot before "idx", as some
-// programs unpack it. Where there is none the error is fs.ErrNotExist.
+// programs unpack it. If the file is missing, the error is fs.ErrNotExist.
 func findIDX(dir string, i int) (string, error) {
 	dotted := strings.Replace(idxNames[i], "-idx", ".idx", 1)
 	for _, name := range []string{idxNames[i], idxNames[i] + ".gz", dotted, dotted + ".gz"} {

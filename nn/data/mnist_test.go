@@ -34,7 +34,7 @@ func TestEmbeddedMNIST(t *testing.T) {
 			t.Errorf("labels %v, want %v", got, c.labels)
 		}
 	}
-	// The constants that everyone uses for MNIST.
+	// The usual constants for MNIST.
 	mean, std, err := MeanStd(split.Train)
 	if err != nil || mean[0] < 0.13065 || mean[0] > 0.13067 || std[0] < 0.30810 || std[0] > 0.30811 {
 		t.Errorf("mean %v, std %v, %v; want 0.1306604, 0.3081078", mean, std, err)
@@ -193,7 +193,7 @@ func TestNotFound(t *testing.T) {
 			continue
 		}
 		want := []string{c.name, c.dir}
-		if !slices.Contains(Names(), c.name) { // otherwise it is the files that are missing
+		if !slices.Contains(Names(), c.name) { // for a valid name, only the files are missing
 			want = append(want, Names()...)
 		}
 		for _, part := range want {

@@ -10,8 +10,8 @@ import (
 //
 //	mean[c] = sum p / n          std[c] = sqrt(sum p^2 / n - mean[c]^2),   p = byte / 255
 //
-// Both sums are integers, so the result is exact up to the last rounding and has no order.
-// A channel that never varies has std 0.
+// Both sums are integers, so the result is exact up to the last rounding and independent of
+// the order of summation. A channel that never varies has std 0.
 func MeanStd(set Set) (mean, std []float32, err error) {
 	if err := checkSet(set); err != nil {
 		return nil, nil, fmt.Errorf("mean and standard deviation: %w", err)

@@ -11,53 +11,53 @@ import (
 	"time"
 )
 
-// Options says where files are sought and how folders of images are read. The zero value
-// is good for "mnist".
+// Options says where to look for files and how to read folders of images. The zero value
+// works for "mnist".
 type Options struct {
-	// Dir is a folder that has the data set's files; "" = not given. It is then the only place that is looked at, and
-	// what it has is not checked against a checksum: the files are the user's.
+	// Dir is a folder with the data set's files, or "". If it is given, no other place is searched, and the files are
+	// not checked against a checksum, because they are the user's.
 	Dir string
-	// CacheDir is the folder for downloads; "" = "trainer" in the user's cache folder.
+	// CacheDir is the folder for downloads; "" means "trainer" in the user's cache folder.
 	CacheDir string
-	// Download allows to fetch what is in neither folder.
+	// Download allows downloading files that are in neither folder.
 	Download bool
-	// Client makes the requests; nil = http.DefaultClient.
+	// Client makes the requests; nil means http.DefaultClient.
 	Client *http.Client
-	// StallTimeout ends a request that brought no byte for so long; 0 = 30 s.
+	// StallTimeout ends a request that receives no data for this long; 0 means 30 s.
 	StallTimeout time.Duration
-	// RetryPause is the pause before a request is made a second time; it doubles from one to the
-	// next. 0 = 250 ms.
+	// RetryPause is the pause before the first repetition of a request; it doubles with each
+	// further one. 0 means 250 ms.
 	RetryPause time.Duration
-	// Progress is told how many of a download's bytes are there. It may be nil. Calls for one
-	// file come from one goroutine at a time.
+	// Progress is called with the number of bytes downloaded so far. It may be nil. Calls for
+	// one file come from one goroutine at a time.
 	Progress func(file string, done, total int64)
 
-	// TestFraction is the share of each class that is held out as the test set, for folders
-	// without one; 0 = 0.2.
+	// TestFraction is the fraction of each class that is held out as the test set, for
+	// folders without a test set; 0 means 0.2.
 	TestFraction float64
-	// Seed decides which images those are (device.StreamSplit).
+	// Seed decides which images are held out (device.StreamSplit).
 	Seed uint64
-	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced by the size of
-	// the first image.
+	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced with the first
+	// image's.
 	ImageSize [2]int
-	// Resize is the way; "" = ResizeStretch.
+	// Resize is the way to resize; "" means ResizeStretch.
 	Resize Resize
-	// Background is the colour under transparent pixels, and around an image that was padded; the zero value = white.
+	// Background is the colour behind transparent pixels, and around padded images; the zero value means white.
 	Background color.NRGBA
 	// IgnoreOrientation reads images as they are stored, not as their EXIF orientation says.
 	IgnoreOrientation bool
-	// Grayscale reads colour images of a folder as gray ones. A folder in which all images are
-	// gray is read so without it.
+	// Grayscale reads the colour images of a folder as gray images. A folder with only gray
+	// images is always read as gray.
 	Grayscale bool
 	// MaxMemory is the number of bytes of decoded pixels up to which a folder is held in memory;
-	// a larger one is decoded as it is read. 0 = 2 GiB.
+	// images of a larger folder are decoded each time they are read. 0 means 2 GiB.
 	MaxMemory int64
-	// Workers is the number of goroutines that decode a folder; 0 = GOMAXPROCS.
+	// Workers is the number of goroutines that decode a folder; 0 means GOMAXPROCS.
 	Workers int
 }
 
-// Open reads a data set: one of SetKinds by its name, or the folder of that path.
-// Errors are *NotFoundError, *FormatError, *DownloadError, ctx's error, or of the file system.
+// Open reads a data set: one of SetKinds, given by name, or a folder, given by path. Errors
+// are *NotFoundError, *FormatError, *DownloadError, ctx's error, or errors of the file system.
 func Open(ctx context.Context, name string, opt Options) (*Dataset, error) {
 	return OpenFrom(ctx, SetKinds(), name, opt)
 }
@@ -66,7 +66,7 @@ func open(ctx context.Context, name string, opt Options, cat catalog) (*Dataset,
 	return OpenFrom(ctx, setKinds(cat), name, opt)
 }
 
-// OpenFrom is Open with the data sets of a program's own list.
+// OpenFrom is Open with a program's own list of data sets.
 func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*Dataset, error) {
 	valid := NamesOf(kinds)
 	if err := ctx.Err(); err != nil {
@@ -92,7 +92,7 @@ func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*
 	return openFolder(ctx, name, opt)
 }
 
-// plainCause is a file-system error without operation and path, for messages that name the path.
+// plainCause returns a file-system error without operation and path, for messages that already name the path.
 func plainCause(err error) error {
 	if pathErr, ok := err.(*os.PathError); ok {
 		return pathErr.Err

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// parallel calls work(0) ... work(n-1) from at most workers goroutines. When calls fail, it
-// returns the error of the lowest index among those that ran, and begins no new ones.
+// parallel calls work(0) ... work(n-1) from at most workers goroutines. If a call fails, no
+// new calls begin, and parallel returns the error with the lowest index.
 func parallel(n, workers int, work func(i int) error) error {
 	var (
 		next   atomic.Int64

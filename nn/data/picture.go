@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	_ "image/gif" // registers the decoder, of the first frame
+	_ "image/gif" // registers the decoder, which decodes the first frame
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
@@ -20,16 +20,16 @@ import (
 	_ "golang.org/x/image/webp"
 )
 
-// Resize says how a picture becomes one of another size.
+// Resize says how to resize a picture.
 type Resize string
 
-// The ways. Pictures that have the size already are not touched by any of them.
+// The ways to resize. All of them leave a picture that already has the size unchanged.
 const (
-	// ResizeCrop scales the picture until it covers the size, and cuts off what stands over on both sides alike.
+	// ResizeCrop scales the picture until it covers the size, and cuts off the excess equally on both sides.
 	ResizeCrop Resize = "crop"
 	// ResizePad scales the picture until it fits, and centres it on the background.
 	ResizePad Resize = "pad"
-	// ResizeStretch scales height and width separately, without regard to the proportions.
+	// ResizeStretch scales height and width separately, ignoring the proportions.
 	ResizeStretch Resize = "stretch"
 )
 
@@ -40,23 +40,23 @@ func Resizes() []Resize { return []Resize{ResizeCrop, ResizePad, ResizeStretch} 
 type pictureReader struct {
 	h, w, c           int
 	resize            Resize
-	background        color.NRGBA // under what is transparent, and around what was padded
+	background        color.NRGBA // behind transparent pixels, and around padded pictures
 	ignoreOrientation bool
 }
 
-// pictureInfo is what a file's header tells.
+// pictureInfo is the information in a file's header.
 type pictureInfo struct {
 	h, w        int // upright
 	gray        bool
 	orientation int // EXIF, 1 to 8: 1 is upright
 }
 
-// decoded is what only decoding tells.
+// decoded is the information that only decoding gives.
 type decoded struct {
 	transparent bool // at least one pixel is not opaque
 }
 
-// readPictureInfo reads size, colour model and orientation. The format follows from the content, not from the name.
+// readPictureInfo reads size, colour model and orientation. The content decides the format, not the name.
 func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
 	file, err := openRegular(path)
 	if err != nil {
@@ -80,7 +80,7 @@ func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
 	return info, nil
 }
 
-// openRegular opens a file, and refuses what is none: a read of a pipe or a device may never end.
+// openRegular opens a regular file, and refuses anything else, because a read of a pipe or a device may never end.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -96,8 +96,8 @@ func openRegular(path string) (*os.File, error) {
 	return file, nil
 }
 
-// orientationOf returns the EXIF orientation, 1 to 8, or 1 where there is none, or none that can be read: a
-// picture is never refused for its metadata.
+// orientationOf returns the EXIF orientation, 1 to 8, or 1 if it is missing or unreadable: a picture is never refused
+// because of its metadata.
 func orientationOf(file io.ReadSeeker, format string) int {
 	kind, ok := map[string]imagemeta.ImageFormat{
 		"jpeg": imagemeta.JPEG, "tiff": imagemeta.TIFF, "png": imagemeta.PNG, "webp": imagemeta.WebP,
@@ -138,9 +138,8 @@ func isGray(model color.Model) bool {
 	return true
 }
 
-// decode reads a picture file, lays it on the background, turns it upright, resizes it if need be, and writes
-// it to dst as HWC bytes. Resizing is by a triangle filter that is widened when it shrinks
-// (golang.org/x/image/draw.BiLinear).
+// decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
+// dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking (golang.org/x/image/draw.BiLinear).
 func (r *pictureReader) decode(path string, orientation int, dst []byte) (decoded, error) {
 	file, err := openRegular(path)
 	if err != nil {
@@ -188,8 +187,8 @@ func (r *pictureReader) flatten(im image.Image) image.Image {
 	return flat
 }
 
-// upright turns and mirrors a picture as its EXIF orientation says (EXIF 2.32, tag 0x0112): the number tells which
-// sides of the scene the stored row 0 and column 0 are.
+// upright turns and mirrors a picture as its EXIF orientation says (EXIF 2.32, tag 0x0112): the number says which sides
+// of the scene the stored row 0 and column 0 show.
 func upright(im image.Image, orientation int) image.Image {
 	if orientation <= 1 || orientation > 8 {
 		return im
@@ -213,11 +212,11 @@ func upright(im image.Image, orientation int) image.Image {
 				sy = h - 1 - y
 			case 5: // transposed
 				sx, sy = y, x
-			case 6: // to be turned clockwise
+			case 6: // turn clockwise
 				sx, sy = y, h-1-x
 			case 7: // transposed along the other diagonal
 				sx, sy = w-1-y, h-1-x
-			case 8: // to be turned counterclockwise
+			case 8: // turn counterclockwise
 				sx, sy = w-1-y, x
 			}
 			out.Set(x, y, im.At(b.Min.X+sx, b.Min.Y+sy))
@@ -246,7 +245,7 @@ func (r *pictureReader) fit(im image.Image) *image.RGBA {
 	return canvas
 }
 
-// centred returns the largest rectangle of the proportions w:h in the middle of r, of at least a pixel.
+// centred returns the largest rectangle of the proportions w:h in the middle of r, at least one pixel in size.
 func centred(r image.Rectangle, w, h int) image.Rectangle {
 	width, height := r.Dx(), r.Dy()
 	if width*h > height*w { // too wide
@@ -258,17 +257,17 @@ func centred(r image.Rectangle, w, h int) image.Rectangle {
 	return image.Rect(x, y, x+width, y+height)
 }
 
-// luma is the brightness of ITU-R BT.601, 0.299 r + 0.587 g + 0.114 b, as image/color has it.
+// luma is the brightness of ITU-R BT.601, 0.299 r + 0.587 g + 0.114 b, as computed by image/color.
 func luma(r, g, b byte) byte {
 	return byte((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(b) + 1<<15) >> 16)
 }
 
-// fileKind is what a file in a class's folder is.
+// fileKind is the kind of a file in a class's folder.
 type fileKind uint8
 
 const (
-	otherFile     fileKind = iota // no picture: passed over
-	pictureFile                   // one that can be read, or says so by its name
+	otherFile     fileKind = iota // not a picture: ignored
+	pictureFile                   // a picture that can be read, or whose name says so
 	foreignFormat                 // a picture in a format that can't be read
 )
 
@@ -278,21 +277,23 @@ var signatures = [][]byte{
 	[]byte("II*\x00"), []byte("MM\x00*"),
 }
 
-// rawEndings are cameras' own formats, most of which begin as TIFF does, and others that can't be read.
+// rawEndings are the endings of cameras' own formats, most of which begin like TIFF, and of other formats that can't be
+// read.
 var rawEndings = []string{
 	".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf",
 	".raw", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
 }
 
-// foreignEndings are other pictures that can't be read.
+// foreignEndings are the endings of other picture formats that can't be read.
 var foreignEndings = []string{
 	".avif", ".dcm", ".exr", ".hdr", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".pcx", ".pgm", ".ppm", ".psd", ".svg", ".tga", ".xcf",
 }
 
-// readableEndings promise a picture that can be read: a file of such a name that isn't one is reported.
+// readableEndings are the endings of formats that can be read: a file with such a name that can't be read is reported.
 var readableEndings = []string{".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
-// classify says what a file is, by its first bytes and then by its name. kind names a format that can't be read.
+// classify returns the kind of a file, judged by its first bytes and then by its name. kind names a format that can't
+// be read.
 func classify(path string) (what fileKind, kind string) {
 	ending := strings.ToLower(filepath.Ext(path))
 	for _, raw := range rawEndings {
@@ -330,7 +331,7 @@ func classify(path string) (what fileKind, kind string) {
 	return otherFile, ""
 }
 
-// firstBytes returns the beginning of a regular file; nothing where it can't be read.
+// firstBytes returns the beginning of a regular file, or nothing if the file can't be read.
 func firstBytes(path string) []byte {
 	file, err := openRegular(path)
 	if err != nil {

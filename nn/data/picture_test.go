@@ -40,7 +40,7 @@ func alone(t *testing.T, opt Options, write func(path string)) *Dataset {
 	return openFolderT(t, dir, opt)
 }
 
-// Strokes on a transparent ground, which decode to all zeros, are laid on a ground that they differ from.
+// Black strokes on transparent pixels, which all decode to zeros, are laid on a background from which they differ.
 func TestTransparentPicturesAreLaidOnTheBackground(t *testing.T) {
 	stroke := image.NewNRGBA(image.Rect(0, 0, 6, 4))
 	for x := range 6 {
@@ -80,7 +80,7 @@ func TestTransparentPicturesAreLaidOnTheBackground(t *testing.T) {
 	}
 }
 
-// The content decides what a file is, not its name.
+// The content of a file decides its kind, not its name.
 func TestFormats(t *testing.T) {
 	red := solid(4, 6, color.NRGBA{200, 40, 90, 255})
 	var b bytes.Buffer
@@ -129,7 +129,7 @@ func fromTestdata(b *bytes.Buffer, name string) error {
 	return err
 }
 
-// animation writes two frames, of which the second is black.
+// animation writes two frames; the second is black.
 func animation(b *bytes.Buffer, first image.Image) error {
 	frames := &gif.GIF{}
 	for _, im := range []image.Image{first, solid(4, 6, color.Black)} {
@@ -165,7 +165,8 @@ func TestPicturesAreTurnedUpright(t *testing.T) {
 		}
 		return color.NRGBA{255, 255, 255, 255}
 	}
-	// stored returns row and column of the stored picture for those of the scene, by the words of the standard.
+	// stored returns the row and column of the stored picture for a row and column of the scene, following the wording
+	// of the standard.
 	stored := map[byte]func(y, x int) (int, int){
 		1: func(y, x int) (int, int) { return y, x },                 // row 0 is the top, column 0 the left
 		2: func(y, x int) (int, int) { return y, w - 1 - x },         // top, right
@@ -217,7 +218,7 @@ func TestPicturesAreTurnedUpright(t *testing.T) {
 	}
 }
 
-// A picture of three vertical bands, 12 wide and 4 high, becomes one of 4x4.
+// A picture of three vertical bands, 12 wide and 4 high, is resized to 4x4.
 func TestResize(t *testing.T) {
 	bands := image.NewNRGBA(image.Rect(0, 0, 12, 4))
 	for y := range 4 {
@@ -249,7 +250,7 @@ func TestResize(t *testing.T) {
 	}
 }
 
-// Pictures below a class's folder count, however deep; links are followed once, and not in circles.
+// Pictures below a class's folder count, however deep; links are followed once, and never in circles.
 func TestNestedFolders(t *testing.T) {
 	dir := t.TempDir()
 	cats := filepath.Join(dir, "cats")
@@ -277,7 +278,7 @@ func link(t *testing.T, to, at string) {
 	}
 }
 
-// What other programs, and this one, leave beside the classes is none of them.
+// Files and folders that other programs, and this one, leave beside the class folders are not classes.
 func TestFoldersThatAreNoClasses(t *testing.T) {
 	dir := t.TempDir()
 	writeClass(t, filepath.Join(dir, "red"), 5, 0)
@@ -328,7 +329,7 @@ func TestOneClassIsRefused(t *testing.T) {
 	wantFormatError(t, err, dir, -1, "two classes", `"cat"`)
 }
 
-// A pipe as a file must not be waited for.
+// Reading must not wait for a pipe.
 func TestPipesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	writeClass(t, filepath.Join(dir, "a"), 5, 0)

@@ -43,38 +43,38 @@ func (s *InMemory) Read(i int, dst []byte) (int32, error) {
 	return s.Labels[i], nil
 }
 
-// Dataset is a training and a test set, and where the data has one a validation set, of the same image size and classes.
+// Dataset is a training set, a test set and optionally a validation set, with the same image size and classes.
 type Dataset struct {
 	Name  string
 	Train Set
-	// Val is what epochs are scored on; nil where the data has none. Choices are then made on Test.
+	// Val is the set on which epochs are scored, or nil; epochs are then scored on Test.
 	Val      Set
 	Test     Set
-	Source   string    // where it came from, for reports: "embedded", or a file or folder
+	Source   string    // origin of the data, for reports: "embedded", or a file or folder
 	Skipped  []string  // images that could not be read, each with the reason
-	Pictures *Pictures // what the files of a folder were like; nil for other data
+	Pictures *Pictures // statistics of a folder's files; nil for other data
 }
 
-// Pictures is what the picture files of a folder were like.
+// Pictures holds statistics of the picture files of a folder.
 type Pictures struct {
-	Count                  int // files that could be read
-	MinH, MinW, MaxH, MaxW int // of the files, upright
+	Count                  int // number of files that could be read
+	MinH, MinW, MaxH, MaxW int // sizes of the files' pictures, upright
 
-	Resized     int            // files of another size than the set's
-	Resize      Resize         // how they were resized; "" where none was
-	Transparent int            // files with pixels that are not opaque, which were laid on the background
-	Turned      int            // files that their EXIF orientation turns or mirrors
+	Resized     int            // files whose size differs from the set's
+	Resize      Resize         // how they were resized; "" if none was
+	Transparent int            // files with pixels that are not opaque, laid on the background
+	Turned      int            // files that were turned or mirrored because of their EXIF orientation
 	Unsupported map[string]int // files in formats that can't be read, by format
 }
 
-// subset is the images of a set that indices names, in that order.
+// subset holds the images of a set with the given indices, in that order.
 type subset struct {
 	Set
 	indices []int32
 }
 
-// Subset returns the images of set that indices names, in that order. An index may come
-// more than once. It panics when one is out of range.
+// Subset returns the images of set with the given indices, in that order. An index may
+// occur more than once. It panics if an index is out of range.
 func Subset(set Set, indices []int) Set {
 	own := make([]int32, len(indices))
 	for k, i := range indices {
@@ -86,8 +86,8 @@ func Subset(set Set, indices []int) Set {
 	return &subset{Set: set, indices: own}
 }
 
-// Limit returns the first n images of set, or the set itself when it has no more than n.
-// An InMemory stays one.
+// Limit returns the first n images of set, or the set itself if it has at most n images.
+// From an InMemory it returns an InMemory.
 func Limit(set Set, n int) Set {
 	if n < 0 {
 		panic(fmt.Sprintf("data: Limit: %d images", n))
@@ -114,7 +114,7 @@ func (s *subset) Read(i int, dst []byte) (int32, error) {
 	return s.Set.Read(int(s.indices[i]), dst)
 }
 
-// checkSet reports a set that a loader or a network cannot use.
+// checkSet returns an error if a loader or a network can't use the set.
 func checkSet(set Set) error {
 	h, w, c := set.ImageShape()
 	if h <= 0 || w <= 0 || c <= 0 {

@@ -1,14 +1,15 @@
 package data
 
-// Weighted is a Set whose images don't count alike in training: the loss of image i and its gradient are
-// multiplied by Weight(i), and the batch's mean is divided by the sum of the weights. Evaluation counts all images alike.
+// Weighted is a Set whose images have different weights in training: the loss of image i and its gradient are
+// multiplied by Weight(i), and the mean over a batch divides by the sum of the weights. In evaluation all images count
+// equally.
 type Weighted interface {
 	Set
-	// Weight returns image i's weight, from 0, 0 <= i < Len.
+	// Weight returns image i's weight, at least 0, for 0 <= i < Len.
 	Weight(i int) float32
 }
 
-// Weights returns a set's weights, also those of a Subset's images, or nil where it has none.
+// Weights returns the weights of a set's images, also if it is a Subset, or nil if the set has no weights.
 func Weights(set Set) func(i int) float32 {
 	switch s := set.(type) {
 	case *subset:

@@ -2,8 +2,8 @@ package device
 
 import "fmt"
 
-// The checks of this file are a device's New methods' and its plans': of what a programmer
-// asks for, with a panic that says which operation it was and what was wrong.
+// A device's New methods and its plans call the checks of this file. They find programming
+// mistakes, and panic with the operation and what is wrong.
 
 // Check panics unless the sizes are positive, the filters fit the padded image, and the
 // channels can be divided by the groups.
@@ -52,8 +52,8 @@ func (s MatMulSpec) OutType() DType {
 	return s.Out
 }
 
-// CheckOperands panics unless the tensors fit the spec, and returns the batch, m and k. The batch is 1 where the
-// tensors have none.
+// CheckOperands panics unless the tensors fit the spec, and returns the batch, m and k. The batch is 1 if the tensors
+// have no batch dimension.
 func (s MatMulSpec) CheckOperands(c, a, b, bias *Tensor) (batch, m, k int) {
 	const op = "matmul"
 	dtype, rank := s.DType.OrFloat32(), 2
@@ -97,8 +97,8 @@ func (s MatMulSpec) checkMatrix(op, operand string, t *Tensor, dtype DType, batc
 	Check(op, operand, t, dtype, rows, cols)
 }
 
-// Check panics unless the sizes are positive, every channel has a mean and a deviation, and
-// crop and cutout fit the images.
+// Check panics unless the sizes are positive, every channel has a mean and a standard
+// deviation, and crop and cutout fit the images.
 func (s AugmentSpec) Check() {
 	if s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 {
 		panic(fmt.Sprintf("augment: images [%d %d %d %d]", s.N, s.H, s.W, s.C))
@@ -115,7 +115,7 @@ func (s AugmentSpec) Check() {
 }
 
 // Check panics unless the kind is known, the sizes are positive, the smoothing is from 0 to 1, class weights are
-// float32 [classes], and labels are what Ignore chooses from.
+// float32 [classes], and the targets are labels if Ignore is set.
 func (s LossSpec) Check() {
 	if s.Kind != SoftmaxCrossEntropy && s.Kind != MeanSquaredError || s.N < 1 || s.Classes < 1 || !(s.Smoothing >= 0 && s.Smoothing <= 1) {
 		panic(fmt.Sprintf("loss: kind %d, outputs [%d %d], smoothing %v, want 0 to 1", s.Kind, s.N, s.Classes, s.Smoothing))
@@ -147,8 +147,8 @@ func (s LossSpec) CheckOperands(op string, outputs, targets, weights *Tensor) in
 	return n
 }
 
-// Check panics unless slot i of an optimizer has the tensors that its kind needs, all of one
-// size.
+// Check panics unless parameter i of an optimizer has the tensors that the update rule
+// needs, all of one size.
 func (s OptimizerParam) Check(kind OptimizerKind, i int) {
 	op := fmt.Sprintf("optimizer: slot %d", i)
 	if s.Value == nil || s.Group < 0 {
@@ -191,8 +191,8 @@ func CheckRows(op, operand string, t *Tensor, dtype DType, limit int, rest ...in
 	return t.Rows()
 }
 
-// CheckUpTo panics unless t is of the element type with at most limit elements, and returns how
-// many it has.
+// CheckUpTo panics unless t is of the element type with at most limit elements, and returns the
+// number of elements.
 func CheckUpTo(op, operand string, t *Tensor, dtype DType, limit int) int {
 	if t == nil || t.DType() != dtype || t.Len() > limit {
 		panic(fmt.Sprintf("%s: %s is %v, want at most %d elements of %v", op, operand, t, limit, dtype))
@@ -207,8 +207,8 @@ func CheckScaling(op string, t *Tensor) {
 	}
 }
 
-// CheckFloat32 returns an error that is an ErrNotSupported unless the element type is Float32, or 0,
-// which means it. It is for devices that are no MixedPrecision.
+// CheckFloat32 returns an ErrNotSupported unless the element type is Float32 or 0, which means Float32. It is for
+// devices that don't implement MixedPrecision.
 func CheckFloat32(dtypes ...DType) error {
 	for _, t := range dtypes {
 		if t.OrFloat32() != Float32 {

@@ -2,13 +2,13 @@ package device
 
 import "fmt"
 
-// The plans Map, Reduce, Transpose, Gather and CopyColumns, and MatMul with a batch, are small. Layers, update rules
-// and losses that have no operation of their own are composed of them: each reads its operands once and writes its
-// result once. A fused operation is worth its code only if a benchmark shows that the composed one is too slow.
+// Map, Reduce, Transpose, Gather and CopyColumns, and MatMul with a batch, are small plans: each reads its operands
+// once and writes its result once. Layers, update rules and losses that have no operation of their own are composed of
+// small plans. A fused operation is worth its code only if a benchmark shows that the composition is too slow.
 //
-// All of them see a tensor as [batch, rows, c]: c is innermost, and the tensor's own shape does not
-// matter, only its number of elements. The batch may be smaller at run time than in the spec; its size follows
-// from the tensors.
+// All small plans see a tensor as [batch, rows, c]: c is innermost, and the tensor's own shape does not matter, only
+// its number of elements. The batch may be smaller at run time than in the spec; the actual size follows from the
+// tensors.
 
 // Axes is a set of the dimensions of [batch, rows, c].
 type Axes uint8
@@ -23,7 +23,7 @@ const (
 	AllAxes      = AxisBatch | AxisRows | AxisC
 )
 
-// Len returns the number of elements of a tensor [batch, rows, c] that has these dimensions only.
+// Len returns the number of elements of a tensor that has only these dimensions of [batch, rows, c].
 func (a Axes) Len(batch, rows, c int) int {
 	n := 1
 	if a&AxisBatch != 0 {
@@ -38,7 +38,8 @@ func (a Axes) Len(batch, rows, c int) int {
 	return n
 }
 
-// checkBatch panics unless t has a whole number of images of imageLen elements, at most limit, and returns it.
+// checkBatch panics unless t has a whole number of images of imageLen elements, at most limit images, and returns their
+// number.
 func checkBatch(op, operand string, t *Tensor, dtype DType, limit, imageLen int) int {
 	if t == nil || t.dtype != dtype || t.Len()%imageLen != 0 || t.Len() > limit*imageLen {
 		panic(fmt.Sprintf("%s: %s is %v, want %v with a multiple of %d elements, at most %d", op, operand, t, dtype, imageLen, limit*imageLen))

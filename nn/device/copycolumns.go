@@ -7,12 +7,12 @@ import "fmt"
 type CopyColumnsSpec struct {
 	Rows      int // at most
 	Width     int
-	YC, YFrom int // columns of y, and the first that is written
-	XC, XFrom int // columns of x, and the first that is read
+	YC, YFrom int // number of columns of y, and the first column written
+	XC, XFrom int // number of columns of x, and the first column read
 	DType     DType
 }
 
-// CopyColumns is its plan.
+// CopyColumns is the plan of a CopyColumnsSpec.
 type CopyColumns interface {
 	Run(y, x *Tensor)
 }

@@ -1,34 +1,36 @@
 package device
 
-// Memory is where tensors live: it allocates them and copies to, from and between them. It is the least that a device must
-// have: package reference computes every operation on it.
+// Memory is where tensors live: it allocates them and copies to, from and between them. A device must have at least a
+// Memory: package reference computes every operation on top of it.
 type Memory interface {
 	// Name is short and unique, such as "cpu" or "cuda:0".
 	Name() string
-	// Info describes the machine to a person.
+	// Info describes the machine to users.
 	Info() Info
 
 	// NewTensor allocates a tensor of zeros.
 	NewTensor(dtype DType, shape ...int) (*Tensor, error)
-	// Upload copies src, exactly the tensor's bytes (see Bytes), to the device. src
-	// may be reused as soon as Upload returns. Another number of bytes is a
-	// programmer's mistake: it panics, as it does in Download.
+	// Upload copies src, exactly the tensor's bytes (see Bytes), to the device. src may be
+	// reused as soon as Upload returns. A src of another size is a programmer's mistake and
+	// panics, as it does in Download.
 	Upload(dst *Tensor, src []byte) error
-	// Download waits for the work that was queued before, and copies the tensor to
-	// dst, which must have its size. An error of Upload or Download stays: Sync returns it too.
+	// Download waits for the work that was queued before, and copies the tensor to dst, which
+	// must have the tensor's size. An error of Upload or Download persists: Sync returns it
+	// too.
 	Download(dst []byte, src *Tensor) error
 	// Copy copies src to dst, of the same dtype and number of elements.
 	Copy(dst, src *Tensor)
 	// Zero sets every element of t to zero.
 	Zero(t *Tensor)
-	// Sync waits for all queued work and returns the first fault since the start.
+	// Sync waits for all queued work and returns the first fault since the device was opened.
 	Sync() error
-	// Close releases everything. The device can't be used after it.
+	// Close releases everything. The device can't be used afterwards.
 	Close() error
 }
 
-// Device is a machine that computes: memory, and a plan for each operation. Package cpu and package gpu implement it; package
-// devicetest says what an implementation must satisfy. A device that embeds reference.Operations begins with all of them.
+// Device is a machine that computes: memory, and a plan for each operation. Package cpu and package gpu implement it;
+// package devicetest says what an implementation must satisfy. A device that embeds reference.Operations has every
+// operation from the start.
 type Device interface {
 	Memory
 
@@ -55,19 +57,19 @@ type Device interface {
 	NewCast(CastSpec) (Cast, error)
 }
 
-// Info describes a device to a person.
+// Info describes a device to users.
 type Info struct {
 	Description string   // such as "AMD EPYC 9654, 2 threads"
 	Features    []string // instruction sets or compute capability in use
-	Threads     int      // worker threads; 0 where that has no meaning
-	Memory      int64    // bytes in all; 0 when unknown
-	// Emulated: the device is a model in software of another one, for tests. Its results count, the time that they take
-	// doesn't: training reports no speeds and times for it, and programs that measure refuse it.
+	Threads     int      // worker threads; 0 if the device has none
+	Memory      int64    // total bytes; 0 if unknown
+	// Emulated: the device is a software model of another device, for tests. Its results are valid, but its timings are
+	// not: training reports no speeds or times for it, and benchmarks refuse it.
 	Emulated bool
 }
 
-// The optional interfaces below are asked for by type assertion; nn does without
-// where a device lacks them.
+// Package nn looks for the optional interfaces below with type assertions, and works
+// without those that a device lacks.
 
 // FusedBatchNorm is a device that normalises and activates in one pass over memory.
 // The plan's y is the activated output; Backward recomputes the normalised values. A device need not fuse every
@@ -76,37 +78,38 @@ type FusedBatchNorm interface {
 	NewBatchNormActivation(BatchNormSpec, *Function) (BatchNorm, error)
 }
 
-// FusedPool2D is a device that pools and then applies ReLU in one pass.
+// FusedPool2D is a device that can fuse pooling with a ReLU after it.
 type FusedPool2D interface {
 	NewPool2DReLU(Pool2DSpec) (Pool2D, error)
 }
 
-// FusedEpilogue is a device whose convolutions and matrix products can apply ReLU
-// as they store the output. Backward methods expect dy already multiplied by ReLU's
-// derivative, which follows from the output: nn runs Activation.Backward for it.
+// FusedEpilogue is a device whose convolutions and matrix products can apply ReLU as they
+// store the output. The backward methods expect a dy that is already multiplied by ReLU's
+// derivative, which follows from the output: nn runs Activation.Backward to do so.
 type FusedEpilogue interface {
 	NewConv2DReLU(Conv2DSpec) (Conv2D, error)
 	NewMatMulReLU(MatMulSpec) (MatMul, error)
 }
 
 // FusedConvPool is a device whose convolutions can pool as they store the output, so that
-// the images between, the largest of a network, need no memory.
+// the convolution's own output, often the largest tensor of a network, needs no memory.
 type FusedConvPool interface {
-	// NewConv2DMaxPool returns the plan of y = maxpool(conv2d(x)), with ReLU after it
-	// where relu is set. y is the pooled images, and so is dy of the backward passes, which
-	// are those of the last Forward. pool's images are the convolution's output.
+	// NewConv2DMaxPool returns the plan of y = maxpool(conv2d(x)), followed by ReLU if relu
+	// is set. y, and dy in the backward passes, have the shape of the pooled images; the
+	// backward passes are for the last Forward. The input size in pool is the size of the
+	// convolution's output.
 	NewConv2DMaxPool(conv Conv2DSpec, pool Pool2DSpec, relu bool) (Conv2D, error)
 }
 
 // Fallbacks is a device on which package reference computes the operations that it lacks.
 type Fallbacks interface {
-	// Fallbacks returns the names of the operations that the plans made so far compute in that way.
+	// Fallbacks returns the names of the operations that plans made so far leave to package reference.
 	Fallbacks() []string
 }
 
-// Capturer is a device that can record the work queued by step and replay it as a
-// whole, such as a CUDA graph. step must not allocate, upload or download. The error is an ErrNotSupported if the host
-// computes a part of step (see Fallbacks).
+// Capturer is a device that can record the work that the function step queues, for example as a CUDA graph, and replay
+// it as a whole. step must not allocate, upload or download. The error is an ErrNotSupported if the host computes a
+// part of step (see Fallbacks).
 type Capturer interface {
 	Capture(step func()) (Graph, error)
 }
@@ -118,34 +121,34 @@ type Graph interface {
 	Close() error
 }
 
-// MixedPrecision is a device that can keep activations, and the factors of convolutions and
-// matrix products, in 16 bits: its plans take Float16 and BFloat16 where a spec has a DType. Other
-// devices answer ErrNotSupported to anything but Float32.
+// MixedPrecision is a device that can store activations and the operands of convolutions and
+// matrix products in 16 bits: its plans accept Float16 and BFloat16 as the DType of a spec. Other
+// devices return ErrNotSupported for any DType except Float32.
 type MixedPrecision interface {
 	NewCastList(CastListSpec) (CastList, error)
 	NewLossScaling(LossScalingSpec) (LossScaling, error)
 }
 
-// AsyncDownloader is a device that can copy a few numbers to the host while it goes on working.
+// AsyncDownloader is a device that can copy a few numbers to the host while it continues to work.
 type AsyncDownloader interface {
-	// NewAsyncDownload prepares fetches of tensors of at most bytes bytes.
+	// NewAsyncDownload prepares downloads of tensors of at most bytes bytes.
 	NewAsyncDownload(bytes int) (AsyncDownload, error)
 }
 
-// AsyncDownload is one copy to the host at a time.
+// AsyncDownload copies tensors to the host, one at a time.
 type AsyncDownload interface {
-	// Queue queues the copy of src, after the work that was queued before. It must not be called while
-	// an earlier copy is under way.
+	// Queue queues the copy of src, after the work queued earlier. It must not be called while an earlier copy is in
+	// progress.
 	Queue(src *Tensor)
-	// Ready reports whether the copy that was queued last has arrived, or the device has a fault.
+	// Ready reports whether the last queued copy has arrived, or the device has a fault.
 	Ready() bool
-	// Wait waits for the copy, and writes it to dst. The error is the device's first fault.
+	// Wait waits for the copy and writes the data to dst. The error is the device's first fault.
 	Wait(dst []byte) error
 	Close() error
 }
 
-// DatasetResident is a device on which whole data sets should live, because copies to it
-// are dear: batches are then gathered on the device by index.
+// DatasetResident is a device that should hold whole data sets in its memory, because
+// copies to it are expensive: batches are then gathered on the device by index.
 type DatasetResident interface {
 	// FreeMemory returns the bytes that can still be allocated.
 	FreeMemory() int64

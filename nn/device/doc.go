@@ -1,8 +1,7 @@
-// Package device is the boundary between the network code (package nn) and the
-// machines that compute: it holds data types, tensors, the operations that a
-// device offers as plans, and the errors that come back. It has no computing
-// code of its own except the counter-based random generator, which every
-// device must reproduce bit for bit.
+// Package device is the boundary between the network code (package nn) and the machines
+// that compute: it holds data types, tensors, the operations that a device offers as plans,
+// and the errors that they return. It computes nothing itself except the counter-based
+// random generator, which every device must reproduce bit for bit.
 //
 // # Layout
 //
@@ -13,18 +12,18 @@
 //
 // # Plans
 //
-// dev.NewConv2D(spec) checks the geometry once, chooses an algorithm, owns its
-// workspace, and returns an object whose methods run the operation. The spec's N
-// is the largest batch; the tensors given to a method may have any leading
-// dimension from 1 to N (see Tensor.SetRows), and must agree in it. Methods take
-// the destination first and allocate nothing. Unless a method says otherwise,
-// destinations are overwritten whole, and must not overlap the sources.
+// dev.NewConv2D(spec) checks the geometry once, chooses an algorithm, owns its workspace,
+// and returns an object whose methods run the operation. The spec's N is the largest batch;
+// the tensors given to a method may have any leading dimension from 1 to N (see
+// Tensor.SetRows), the same for all of them. Methods take the destination first and
+// allocate nothing. Unless a method says otherwise, destinations are overwritten
+// completely, and must not overlap the sources.
 //
 // Methods are called from one goroutine at a time per device.
 //
 // # Errors
 //
-// A programmer's mistake (shapes that don't fit, a spec that describes nothing) panics
-// with the operation and the shapes. What the environment does wrong is an error: at once where work is
-// done at once, otherwise from the next Sync or Download and every call after it.
+// A programmer's mistake (shapes that don't match, an invalid spec) panics with the operation and the shapes. A failure
+// of the environment is an error. If the work is done during the call, the call returns the error; otherwise the next
+// Sync or Download and every later call return it.
 package device

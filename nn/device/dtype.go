@@ -8,7 +8,7 @@ import (
 // DType is the type of a tensor's elements.
 type DType uint8
 
-// The element types. Float16 and BFloat16 are stored as their 16 bits.
+// The element types. On the host, Float16 and BFloat16 are handled as their 16 bits.
 const (
 	Float32 DType = iota + 1
 	Float16
@@ -47,7 +47,7 @@ func (d DType) String() string {
 	return fmt.Sprintf("DType(%d)", uint8(d))
 }
 
-// OrFloat32 returns d, or Float32 for 0: what a spec means by its DType.
+// OrFloat32 returns d, or Float32 if d is 0: specs may leave out their DType.
 func (d DType) OrFloat32() DType {
 	if d == 0 {
 		return Float32

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Causes that callers tell apart with errors.Is.
+// Causes that callers distinguish with errors.Is.
 var (
-	// ErrNoDevice: there is no such device on this machine, or its driver is missing.
+	// ErrNoDevice: this machine has no such device, or the driver is missing.
 	ErrNoDevice = errors.New("no such device")
 	// ErrNotBuilt: this program was built without support for the device.
 	ErrNotBuilt = errors.New("not in this build")
-	// ErrOutOfMemory: the device cannot give the memory that was asked for.
+	// ErrOutOfMemory: the device does not have the requested memory.
 	ErrOutOfMemory = errors.New("out of device memory")
 	// ErrNotSupported: the device cannot do the operation with this spec.
 	ErrNotSupported = errors.New("not supported by the device")
@@ -20,11 +20,11 @@ var (
 	ErrLost = errors.New("device lost")
 )
 
-// Error is what went wrong on a device: the operation that was under way and the
-// cause, which errors.Is and errors.As see through.
+// Error is a failure on a device: the operation that failed and the cause, which errors.Is
+// and errors.As also match.
 type Error struct {
 	Device string // as Device.Name
-	Op     string // what was being done, such as "conv2d forward"
+	Op     string // the operation, such as "conv2d forward"
 	Err    error
 }
 
@@ -45,7 +45,7 @@ func (e *MemoryError) Error() string {
 // Is reports whether target is ErrOutOfMemory.
 func (e *MemoryError) Is(target error) bool { return target == ErrOutOfMemory }
 
-// Reason returns an error's text in one line, without the names of the device and of the operation.
+// Reason returns an error's text on one line, without the names of the device and the operation.
 func Reason(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		err = e.Err

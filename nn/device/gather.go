@@ -10,7 +10,8 @@ type GatherSpec struct {
 	DType  DType
 }
 
-// Gather is its plan. ids is int32 [rows]; an index outside of x gives a row of zeros, never a wrong read.
+// Gather is the plan of a GatherSpec. ids is int32 [rows]; an index outside x gives a row of zeros, never an
+// out-of-bounds read.
 type Gather interface {
 	Run(y, x, ids *Tensor)
 }

@@ -5,42 +5,42 @@ import (
 	"strings"
 )
 
-// Kind is a kind of device, for programs that let a user choose the device. Each package of devices has a function Kind;
-// a program puts the kinds that it offers in a list, the preferred ones first.
+// Kind is a kind of device, for programs that let a user choose the device. Each package that implements devices has a
+// function Kind; a program lists the kinds that it offers, preferred kinds first.
 type Kind struct {
-	Name     string // the name of its device, such as "cpu", or the part before the number, as in "cuda:1"
-	Doc      string // what its devices are, such as "NVIDIA GPU"
+	Name     string // the name of the device, such as "cpu", or the part of the name before the number: "cuda" for "cuda:1"
+	Doc      string // a description of its devices, such as "NVIDIA GPU"
 	Numbered bool   // a machine may have several of its devices, numbered from 0
 
-	Precisions []Precision // those that its devices may have; Auto is not among them
-	// Refused has the flags of the program that ask for something that the kind's devices don't have, with the reason.
+	Precisions []Precision // the precisions that its devices may support, without Auto
+	// Refused maps each program flag that the kind's devices don't support to the reason.
 	Refused map[string]string
 
-	// Open returns the device of a number, which is 0 if the kind isn't Numbered.
+	// Open returns the device with the given number, which is 0 if the kind isn't Numbered.
 	Open func(index int, o Options) (Device, error)
 	// Describe returns a line about the kind in this program and on this machine. It must be quick, and so doesn't open
 	// a GPU.
 	Describe func(o Options) (string, error)
 	// Remedy returns what to do about an error of the kind's devices, as a clause such as "update the driver", or "" if
-	// the error says it or nothing is known.
+	// the error already says so or no remedy is known.
 	Remedy func(err error) string
-	// Advice says, as a clause, where to find out more if no device can be opened; "" if nowhere.
+	// Advice says, as a clause, where to find out more if no device can be opened, or is "".
 	Advice string
 }
 
-// Options are what a user may ask of a device. A kind takes those that mean something for its devices.
+// Options are a user's choices for a device. A kind ignores options that don't apply to its devices.
 type Options struct {
-	Threads       int       // of a device that computes in threads; 0 for its default
-	Instructions  string    // name of an instruction set; "" for the best
+	Threads       int       // number of threads on the CPU; 0 for the default
+	Instructions  string    // name of an instruction set; "" for the best available
 	Precision     Precision // Auto for the device's choice
 	Deterministic bool      // only algorithms that give the same bits every time
-	Autotune      bool      // time the algorithms, and take the fastest
+	Autotune      bool      // time the available algorithms and use the fastest
 }
 
-// Has reports whether the kind's devices may have a precision.
+// Has reports whether the kind's devices may support a precision.
 func (k Kind) Has(p Precision) bool { return slices.Contains(k.Precisions, p) }
 
-// KindName returns the kind of the device with a name, such as "cuda" for "cuda:1".
+// KindName returns the name of the kind of a named device, such as "cuda" for "cuda:1".
 func KindName(device string) string {
 	name, _, _ := strings.Cut(device, ":")
 	return name

@@ -2,7 +2,7 @@ package device
 
 import "fmt"
 
-// MapKind is a function of one element, or of two.
+// MapKind is a function of one or two elements.
 type MapKind string
 
 // The functions of one element; b is nil.
@@ -23,19 +23,19 @@ const (
 	MapAdd     MapKind = "add"     // alpha*a + beta*b
 	MapMul     MapKind = "mul"     // alpha*a*b
 	MapDiv     MapKind = "div"     // alpha*a / (b + beta)
-	MapMax     MapKind = "max"     // max(alpha*a, beta*b), NaN if one is
-	MapMin     MapKind = "min"     // min(alpha*a, beta*b), NaN if one is
-	MapGreater MapKind = "greater" // alpha where a > b, beta elsewhere
-	MapSelect  MapKind = "select"  // a where b is 0, the old y elsewhere: a NaN that is not selected leaves no trace
+	MapMax     MapKind = "max"     // max(alpha*a, beta*b), NaN if either is NaN
+	MapMin     MapKind = "min"     // min(alpha*a, beta*b), NaN if either is NaN
+	MapGreater MapKind = "greater" // alpha if a > b, otherwise beta
+	MapSelect  MapKind = "select"  // a if b is 0, otherwise the old y: an a that is not selected has no effect, even if it is NaN
 )
 
 // MapSpec is an elementwise function over [batch, rows, c], with b broadcast:
 //
 //	y[n,i,j] = f(a[n,i,j], b[n,i,j])
 //
-// B names the dimensions that b has; along the others its value is repeated. With AxisC alone b is one value
-// per column, [c]; with AxisBatch|AxisC one per image and channel; with AxisBatch|AxisRows one per
-// row; with NoAxes it is one number on the device, such as a learning rate: element BIndex of a tensor of any length.
+// B names the dimensions that b has; along the others its value is repeated. With AxisC alone b has one value per
+// column, [c]; with AxisBatch|AxisC, one per image and channel; with AxisBatch|AxisRows, one per row; with NoAxes b is
+// one number on the device, such as a learning rate: element BIndex of a tensor of any length.
 type MapSpec struct {
 	Kind           MapKind
 	Batch, Rows, C int // largest batch; rows and c are fixed
@@ -43,17 +43,17 @@ type MapSpec struct {
 	BIndex         int // with NoAxes only
 	Alpha, Beta    float32
 	Accumulate     bool // y += f instead of y = f; not with MapSelect
-	// DType is that of y and a, 0 meaning Float32; BDType that of b: Float32 or DType, 0 meaning DType if b
-	// has all axes, and Float32 otherwise. The function is computed in float32.
+	// DType is the type of y and a; 0 means Float32. BDType is the type of b, Float32 or DType; 0 means DType if b has
+	// all axes, and Float32 otherwise. The function is computed in float32.
 	DType, BDType DType
 }
 
-// Map is its plan. y may be a, and b where b has all axes.
+// Map is the plan of a MapSpec. y may be the same tensor as a, or as b if b has all axes.
 type Map interface {
 	Run(y, a, b *Tensor)
 }
 
-// Operands returns how many elements the function takes: 1, 2, or 0 if there is no such kind.
+// Operands returns the number of elements that the function takes, 1 or 2, or 0 if the kind is unknown.
 func (k MapKind) Operands() int {
 	switch k {
 	case MapAffine, MapSquare, MapAbs, MapSign, MapSqrt, MapRsqrt, MapReciprocal, MapExp, MapLog:
@@ -64,7 +64,7 @@ func (k MapKind) Operands() int {
 	return 0
 }
 
-// Check panics unless the kind exists, the sizes are positive and the types fit each other.
+// Check panics unless the kind is known, the sizes are positive and the types fit each other.
 func (s MapSpec) Check() {
 	if s.Kind.Operands() == 0 {
 		panic(fmt.Sprintf("map: unknown kind %q", s.Kind))

@@ -14,11 +14,11 @@ type Conv2DSpec struct {
 	DilationH, DilationW int
 	Groups               int
 	Bias                 bool
-	// DType is that of images, filters and their gradients: Float32 (or 0), Float16 or
-	// BFloat16. Sums are float32, and so are bias and dbias.
+	// DType is the type of images, filters and their gradients: Float32 (or 0), Float16 or
+	// BFloat16. Sums, bias and dbias are float32.
 	DType DType
-	// NoBackward tells that only Forward will be called; NoBackwardData that
-	// BackwardData won't be: a first layer has no use for it.
+	// NoBackward says that only Forward will be called. NoBackwardData says that
+	// BackwardData will not be called: a first layer doesn't need dx.
 	NoBackward, NoBackwardData bool
 }
 
@@ -28,29 +28,29 @@ func (s Conv2DSpec) OutH() int { return (s.H+2*s.PadH-s.DilationH*(s.KH-1)-1)/s.
 // OutW returns the width of the output.
 func (s Conv2DSpec) OutW() int { return (s.W+2*s.PadW-s.DilationW*(s.KW-1)-1)/s.StrideW + 1 }
 
-// FLOPs returns the floating-point operations of one forward pass over n images,
-// a multiply and an add counting two. Each backward pass takes as many.
+// FLOPs returns the floating-point operations of one forward pass over n images, with a
+// multiply and an add counted as two. Each backward pass takes as many.
 func (s Conv2DSpec) FLOPs(n int) int64 {
 	return 2 * int64(n) * int64(s.OutH()) * int64(s.OutW()) * int64(s.OutC) * int64(s.KH) * int64(s.KW) * int64(s.InC/s.Groups)
 }
 
-// Conv2D is a convolution's plan. Shapes: x, dx [n,H,W,inC]; y, dy
-// [n,outH,outW,outC]; w, dw [outC,kH,kW,inC/groups]; bias, dbias [outC].
+// Conv2D is the plan of a Conv2DSpec. Shapes: x, dx [n,H,W,inC]; y, dy [n,outH,outW,outC];
+// w, dw [outC,kH,kW,inC/groups]; bias, dbias [outC].
 type Conv2D interface {
-	// Forward computes y. bias is nil exactly when the spec has none.
+	// Forward computes y. bias is nil if and only if the spec has no bias.
 	Forward(y, x, w, bias *Tensor)
 	// BackwardData computes dx = the transposed convolution of dy with w.
 	BackwardData(dx, dy, w *Tensor)
 	// BackwardFilter computes dw[o,a,b,c] = sum_{n,i,j} dy[n,i,j,o] x[n,i'+a..,j'+b..,c]
-	// and dbias[o] = sum_{n,i,j} dy[n,i,j,o]. Either may be nil: it is then not computed.
+	// and dbias[o] = sum_{n,i,j} dy[n,i,j,o]. Either may be nil and is then not computed.
 	BackwardFilter(dw, dbias, dy, x *Tensor)
-	// Algorithm names what was chosen, for reports.
+	// Algorithm names the chosen algorithm, for reports.
 	Algorithm() string
 	// Workspace returns the bytes that the plan owns.
 	Workspace() int64
 }
 
-// PoolMode is what a pooling window yields.
+// PoolMode says what a pooling computes from each window.
 type PoolMode uint8
 
 // The pooling modes.
@@ -60,8 +60,8 @@ const (
 	AvgPoolExcluding                     // mean over the window's elements inside the image
 )
 
-// Pool2DSpec is pooling over windows of an NHWC image. Output sizes are as a
-// convolution's with dilation 1. Padding must be smaller than the window.
+// Pool2DSpec is pooling over windows of an NHWC image. Output sizes are those of a
+// convolution with dilation 1. Padding must be smaller than the window.
 type Pool2DSpec struct {
 	Mode             PoolMode
 	N, H, W, C       int
@@ -78,32 +78,33 @@ func (s Pool2DSpec) OutH() int { return (s.H+2*s.PadH-s.KH)/s.StrideH + 1 }
 // OutW returns the width of the output.
 func (s Pool2DSpec) OutW() int { return (s.W+2*s.PadW-s.KW)/s.StrideW + 1 }
 
-// Pool2D is a pooling's plan. Shapes: x, dx [n,H,W,c]; y, dy [n,outH,outW,c].
+// Pool2D is the plan of a Pool2DSpec. Shapes: x, dx [n,H,W,c]; y, dy [n,outH,outW,c].
 type Pool2D interface {
-	// Forward computes y. Among equal elements the first in row-major order is the
-	// maximum; a NaN in the window is the maximum.
+	// Forward computes y. Of equal elements, the first in row-major order counts as the
+	// maximum; a NaN in the window counts as the maximum.
 	Forward(y, x *Tensor)
-	// Backward computes dx for the last Forward: the gradient goes to the maximum, or
-	// is shared by the window. Where windows overlap gradients add up.
+	// Backward computes dx for the last Forward: max pooling passes each gradient to the
+	// maximum, average pooling divides it among the elements of the window. If windows
+	// overlap, their gradients are added.
 	Backward(dx, dy, y, x *Tensor)
 }
 
-// MatMulSpec is C = op(A) op(B) (+ bias), op being the transposition if asked; with a batch, that of each of its
-// pairs of matrices.
+// MatMulSpec is C = op(A) op(B) (+ bias), where op transposes if TransA or TransB is set; with a batch, one such
+// product for each pair of matrices.
 type MatMulSpec struct {
-	// Batch is the largest number of products; it may be smaller at run time. 0 means one, of tensors without
-	// the batch's dimension.
+	// Batch is the largest number of products; it may be smaller at run time. 0 means one product, of tensors without a
+	// batch dimension.
 	Batch          int
-	M, N, K        int // largest sizes; M and K may be smaller at run time, as the tensors say
+	M, N, K        int // largest sizes; M and K may be smaller at run time: the tensors' shapes decide
 	TransA, TransB bool
 	Bias           bool
 	DType          DType // of A and B; 0 means Float32. Sums and bias are Float32
 	Out            DType // of C: DType (or 0), or Float32
 }
 
-// MatMul is a matrix product's plan. c [m,n]; a [m,k], or [k,m] with TransA; b [k,n],
-// or [n,k] with TransB; with a batch c [batch,m,n] and so on. bias [n], added to every row, is nil exactly
-// when the spec has none. The batch, m and k come from the tensors.
+// MatMul is the plan of a MatMulSpec. c [m,n]; a [m,k], or [k,m] with TransA; b [k,n], or [n,k] with TransB; with a
+// batch c [batch,m,n] and so on. bias [n], added to every row, is nil if and only if the spec has no bias. The batch, m
+// and k come from the tensors.
 type MatMul interface {
 	Run(c, a, b, bias *Tensor)
 }
@@ -115,21 +116,20 @@ type MatMul interface {
 type BatchNormSpec struct {
 	Rows, C int // largest number of rows: n*h*w
 	Epsilon float32
-	// Momentum is the weight of the new statistics:
-	// running = (1-momentum)*running + momentum*batch,
-	// the batch's variance taken unbiased (divided by max(rows-1, 1)) there.
+	// Momentum is the weight of the new statistics: running = (1-momentum)*running +
+	// momentum*batch, with the unbiased variance of the batch (divided by max(rows-1, 1)).
 	Momentum   float32
 	DType      DType // of x, y, dx and dy; 0 means Float32. The rest, and all sums, are Float32
 	NoBackward bool
 }
 
-// BatchNorm is a batch normalisation's plan. x, y, dx, dy have the last dimension c
-// (any others before it); the rest are [c].
+// BatchNorm is the plan of a BatchNormSpec. The last dimension of x, y, dx and dy is c,
+// after any others; all other tensors are [c].
 type BatchNorm interface {
-	// Forward normalises by the batch's statistics, keeps them for Backward, and
-	// updates the running ones.
+	// Forward normalises with the batch's statistics, keeps them for Backward, and updates
+	// the running statistics.
 	Forward(y, x, gamma, beta, runningMean, runningVar *Tensor)
-	// Inference normalises by the running statistics. What Forward kept stays.
+	// Inference normalises with the running statistics. It leaves what Forward kept for Backward unchanged.
 	Inference(y, x, gamma, beta, runningMean, runningVar *Tensor)
 	// Backward computes the gradients of the last Forward. dgamma and dbeta may be
 	// nil. dx may be dy.
@@ -137,8 +137,8 @@ type BatchNorm interface {
 }
 
 // DropoutSpec zeroes elements with probability Rate, 0 <= Rate < 1, and multiplies the
-// others by 1/(1-Rate) (Srivastava et al. 2014, in its inverted form). Element i of step
-// t is kept exactly when Uniform(RandomWord(Seed, Stream, t, i)) >= Rate; nothing is stored.
+// others by 1/(1-Rate) (Srivastava et al. 2014, in the inverted form). Element i of step t
+// is kept exactly when Uniform(RandomWord(Seed, Stream, t, i)) >= Rate; nothing is stored.
 type DropoutSpec struct {
 	Len    int
 	Rate   float32
@@ -147,18 +147,18 @@ type DropoutSpec struct {
 	DType  DType // of x and y; 0 means Float32
 }
 
-// Dropout is a dropout's plan. step is int32 [1], on the device.
+// Dropout is the plan of a DropoutSpec. step is int32 [1], on the device.
 type Dropout interface {
 	Forward(y, x, step *Tensor)
 	// Backward applies the same mask to dy. dx may be dy.
 	Backward(dx, dy, step *Tensor)
 }
 
-// LossKind is what training minimises.
+// LossKind is the function that training minimises.
 type LossKind uint8
 
-// The losses of one example with outputs z [classes] and target t [classes], a row of probabilities. A label is
-// the row that is 1 there and 0 elsewhere. w are the class weights, 1 where the spec has none.
+// The losses of one example with outputs z [classes] and target t [classes], a row of probabilities. A label stands for
+// the row that is 1 at the label and 0 elsewhere. w are the class weights, all 1 if the spec has none.
 const (
 	// SoftmaxCrossEntropy takes logits:
 	// L = -sum_k w[k] q[k] log softmax(z)[k], q[k] = (1-s) t[k] + s/classes
@@ -171,37 +171,37 @@ const (
 
 // LossSpec is a loss over at most N examples of Classes outputs.
 //
-// Every example i has a weight v[i], an operand of the plan or else 1, and its target has a weight
-// u[i] = sum_k w[k] t[i,k], which is w[label] for a label, and 1 without class weights. The batch's total is
+// Every example i has a weight v[i], which is an operand of the plan or otherwise 1. Its target has a weight u[i] =
+// sum_k w[k] t[i,k], which is w[label] for a label, and 1 without class weights. The batch's total is
 //
 //	sum_i v[i] L[i] / W      W = sum_i v[i] u[i]      (without weights W is the number of examples)
 //
-// or with Sum the numerator alone. For labels that is what PyTorch's CrossEntropyLoss computes; for probabilities with class
-// weights PyTorch divides by the number of examples instead, so that there a row with a single 1 costs
-// something else than its label. Here the two agree.
+// or, with Sum, the numerator alone. For labels this is what PyTorch's CrossEntropyLoss computes. For probabilities
+// with class weights PyTorch divides by the number of examples instead, so a row with a single 1 has a different loss
+// there than the equivalent label; here the two agree.
 type LossSpec struct {
 	Kind       LossKind
 	N, Classes int
 	Smoothing  float32
 	// SoftTargets makes the targets float32 [n, classes], rows of probabilities, instead of int32 labels [n].
 	SoftTargets bool
-	// ClassWeights is w, float32 [classes], or nil: every class has the weight 1. It is read at every call.
+	// ClassWeights is w, float32 [classes], or nil if every class has the weight 1. It is read at every call.
 	ClassWeights *Tensor
-	// Weights says that Forward and Backward may be given weights of the examples.
+	// Weights says that Forward and Backward may get example weights.
 	Weights bool
-	// Ignore leaves out examples whose label is IgnoreIndex: they count neither in the loss and its mean nor in
-	// the stats, and their gradient is 0, whatever their outputs. It needs labels.
+	// Ignore leaves out examples whose label is IgnoreIndex: they count neither in the loss nor in the divisor of its
+	// mean nor in the stats, and their gradient is 0, whatever their outputs. It requires labels.
 	Ignore      bool
 	IgnoreIndex int32
-	// Sum makes the total the sum over the batch; otherwise the gradient is that of
-	// the mean. Stats hold the sum in both cases.
+	// Sum makes the batch's total the sum over the batch; otherwise it is the mean. Stats
+	// hold the sum in both cases.
 	Sum bool
 	// Scaling, unless nil, is the state of a LossScaling, by whose scale Backward multiplies the
-	// gradient. Stats don't know of it.
+	// gradient. Stats are not scaled.
 	Scaling *Tensor
 }
 
-// Plain reports whether every example has a label and counts alike, which devices compute faster.
+// Plain reports whether every example has a label and all count equally, which devices compute faster.
 func (s LossSpec) Plain() bool {
 	return !s.SoftTargets && s.ClassWeights == nil && !s.Weights && !s.Ignore
 }
@@ -217,22 +217,22 @@ const (
 	StatWeight  = 3 // sum of v[i] u[i]: StatLoss is divided by it for the mean loss
 )
 
-// Loss is a loss's plan. outputs and doutputs [n, classes]; targets int32 labels [n], or float32 [n, classes] with
-// SoftTargets; weights float32 [n], or nil: every example has the weight 1, as without LossSpec.Weights. A label outside [0, classes) that is not
-// ignored gives a NaN loss and a NaN gradient of its example, never a wrong read; the example counts, with a
-// target of weight 1, and not as a correct one.
+// Loss is the plan of a LossSpec. outputs and doutputs [n, classes]; targets int32 labels [n], or float32 [n, classes]
+// with SoftTargets; weights float32 [n], or nil if every example has the weight 1, as without LossSpec.Weights. If a
+// label is outside [0, classes) and not ignored, the loss and the gradient of its example are NaN; nothing is read out
+// of bounds. The example counts, with a target of weight 1, as an incorrect answer.
 type Loss interface {
-	// Forward adds the batch's loss, correct answers, count and weight to stats. The first of equal outputs, and of
-	// equal probabilities, is the largest.
+	// Forward adds the batch's loss, correct answers, count and weight to stats. Of equal outputs, or equal
+	// probabilities, the first counts as the largest.
 	Forward(stats, outputs, targets, weights *Tensor)
-	// Backward computes doutputs. It is 0 where W is not above 0: nothing in the batch counts.
+	// Backward computes doutputs. It is 0 if W is not above 0, because then nothing in the batch counts.
 	Backward(doutputs, outputs, targets, weights *Tensor)
 }
 
 // SoftmaxSpec is a softmax over the rows of [n, classes].
 type SoftmaxSpec struct{ N, Classes int }
 
-// Softmax is a softmax's plan: y[i] = exp(x[i]-max x) / sum_k exp(x[k]-max x). y may be x.
+// Softmax is the plan of a SoftmaxSpec: y[i] = exp(x[i]-max x) / sum_k exp(x[k]-max x). y may be x.
 type Softmax interface {
 	Forward(y, x *Tensor)
 }
@@ -244,7 +244,7 @@ type WeightedSumSpec struct {
 	DType       DType // of all tensors; 0 means Float32
 }
 
-// WeightedSum is its plan. b may be nil: y = Alpha*a. y may be a or b.
+// WeightedSum is the plan of a WeightedSumSpec. If b is nil, y = Alpha*a. y may be a or b.
 type WeightedSum interface {
 	Run(y, a, b *Tensor)
 }
@@ -252,13 +252,12 @@ type WeightedSum interface {
 // OptimizerKind is an update rule.
 type OptimizerKind uint8
 
-// The update rules, with g the gradient as Slot and the hyperparameters make it:
-// g = GradScale*grad (+ WeightDecay*w where Decoupled is false), and at the end
-// w -= LR*WeightDecay*w first where Decoupled is true.
+// The update rules. If Decoupled is false, g = GradScale*grad + WeightDecay*w; otherwise g
+// = GradScale*grad, and w -= LR*WeightDecay*w comes first.
 const (
 	// SGD: v = momentum*v + g; w -= LR*v, or LR*(g + momentum*v) with Nesterov. With
-	// momentum 0 no velocity is kept. The velocity starts at zero, as in PyTorch with
-	// its first step v = g.
+	// momentum 0 no velocity is kept. The velocity starts at zero, so that in the first
+	// step v = g, as in PyTorch.
 	SGD OptimizerKind = iota + 1
 	// Adam (Kingma and Ba 2015): m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
 	// w -= LR * m*Correction1 / (sqrt(v*Correction2) + Epsilon).
@@ -271,8 +270,8 @@ const (
 // HyperLen is the length of one row of hyperparameters.
 const HyperLen = 10
 
-// Columns of the hyperparameter tensor, float32 [groups, HyperLen]: one row a
-// parameter group. They live on the device so that recorded steps see new values.
+// Columns of the hyperparameter tensor, float32 [groups, HyperLen]: one row per parameter
+// group. The tensor is on the device so that recorded steps see new values.
 const (
 	HyperLR          = 0
 	HyperWeightDecay = 1
@@ -299,35 +298,35 @@ type OptimizerSpec struct {
 	Decoupled bool // weight decay applied to the weight, not to the gradient
 	Epsilon   float32
 	Slots     []OptimizerParam
-	// Scaling, unless nil, is the state of a LossScaling: gradients are multiplied by the inverse of
-	// its scale, and where it says skip nothing is changed.
+	// Scaling, unless nil, is the state of a LossScaling: gradients are multiplied by the inverse of the scale, and if
+	// the state says skip, nothing is changed.
 	Scaling *Tensor
 }
 
-// OptimizerParam is one parameter. Value, Grad and the states have the same length. State1 is
-// SGD's velocity, Adam's m, RMSProp's v; State2 is Adam's v, RMSProp's u; nil when the
-// rule keeps none (momentum 0).
+// OptimizerParam is one parameter of an optimizer. Value, Grad and the states have the same
+// length. State1 is SGD's velocity, Adam's m or RMSProp's v; State2 is Adam's v or RMSProp's
+// u. A state that the rule doesn't keep (with momentum 0) is nil.
 type OptimizerParam struct {
 	Value, Grad, State1, State2 *Tensor
 	Group                       int // row of the hyperparameters
 }
 
-// Optimizer is its plan.
+// Optimizer is the plan of an OptimizerSpec.
 type Optimizer interface {
-	// Step updates every parameter by the hyperparameters, float32 [groups, HyperLen].
+	// Step updates every parameter with the hyperparameters, float32 [groups, HyperLen].
 	Step(hyper *Tensor)
 }
 
-// ClipSpec limits gradients. With MaxNorm > 0 all are scaled by
-// min(1, MaxNorm/norm), norm being the Euclidean norm of them all together; with
-// MaxValue > 0 each element is then limited to [-MaxValue, MaxValue].
+// ClipSpec limits gradients. With MaxNorm > 0 all gradients are scaled by min(1,
+// MaxNorm/norm), where norm is the Euclidean norm of all gradients together. With MaxValue
+// > 0 each element is then limited to [-MaxValue, MaxValue].
 type ClipSpec struct {
 	Grads             []*Tensor
 	MaxNorm, MaxValue float32
-	Scaling           *Tensor // state of the LossScaling that the gradients were made with, or nil: the limits are for gradients without the scale
+	Scaling           *Tensor // LossScaling state of the gradients, or nil: the limits apply to unscaled gradients
 }
 
-// Clip is its plan.
+// Clip is the plan of a ClipSpec.
 type Clip interface {
 	// Run limits the gradients in place.
 	Run()
@@ -353,49 +352,49 @@ type FlipMode uint8
 const (
 	FlipNone   FlipMode = iota
 	FlipRandom          // each image in each epoch with probability 1/2
-	// FlipAlternating decides once for each image, and mirrors it in every other
-	// epoch from there (Jordan, "94% on CIFAR-10 in 3.29 seconds", 2024, section 3.6).
+	// FlipAlternating draws once per image whether to mirror it in the even or in the odd
+	// epochs (Jordan, "94% on CIFAR-10 in 3.29 seconds", 2024, section 3.6).
 	FlipAlternating
 )
 
-// AugmentSpec turns uint8 images into normalised float32 ones:
+// AugmentSpec turns uint8 images into normalised float images:
 //
 //	y[n,i,j,c] = (x[n,i',j',c]/255 - Mean[c]) / Std[c]
 //
-// where (i',j') is (i,j) after the flip, then shifted by the random crop, with the
-// image continued by reflection (the edge not repeated); inside the cutout square y is 0.
+// where (i',j') is (i,j) after the flip, then shifted by the random crop, with the image
+// extended by reflection (the edge is not repeated); inside the cutout square y is 0.
 //
-// Randomness depends on (Seed, StreamAugment, epoch, id) alone, id being the image's number
-// in the data set. From Random(Seed, StreamAugment, epoch, 2*id): word 0 decides the random
-// flip by its top bit; words 1 and 2 give the vertical and horizontal shift
-// Below(word, 2*Crop+1) - Crop. From block 2*id+1: words 0 and 1 give the top row and
-// left column of the cutout square, Below(word, H-Cutout+1) and Below(word, W-Cutout+1).
+// Randomness depends on (Seed, StreamAugment, epoch, id) alone, where id is the image's
+// index in the data set. From Random(Seed, StreamAugment, epoch, 2*id): word 0 decides the
+// random flip by its top bit; words 1 and 2 give the vertical and horizontal shift
+// Below(word, 2*Crop+1) - Crop. From block 2*id+1: words 0 and 1 give the top row and left
+// column of the cutout square, Below(word, H-Cutout+1) and Below(word, W-Cutout+1).
 // FlipAlternating mirrors when (top bit of word 0 of Random(Seed, StreamAugment, 0, 2*id)) +
-// epoch is odd. Epochs count from 0. The order is: crop from the padded, mirrored image:
-// i' = reflect(i + dy), j0 = reflect(j + dx), j' = W-1-j0 if mirrored else j0.
+// epoch is odd. Epochs count from 0. The order is: crop from the padded, mirrored image: i'
+// = reflect(i + dy), j0 = reflect(j + dx), j' = W-1-j0 if mirrored else j0.
 type AugmentSpec struct {
 	N, H, W, C int
-	Mean, Std  []float32 // one a channel, for pixels scaled to [0,1]
+	Mean, Std  []float32 // one per channel, for pixels scaled to [0,1]
 	Flip       FlipMode
 	Crop       int // largest shift, in pixels; at most min(H,W)-1
 	Cutout     int // side of the square, at most min(H,W); 0 for none
 	Seed       uint64
-	// Gather makes image n of the batch images[ids[n]] of a data set that lives on the
-	// device, and labels likewise; otherwise images and labels are the batch itself.
+	// Gather takes images[ids[n]], of a data set that is on the device, as image n of the
+	// batch, and labels likewise; otherwise images and labels are the batch itself.
 	Gather bool
 	DType  DType // of y; 0 means Float32. Pixels are computed in float32
 }
 
-// Augment is its plan. y [n,H,W,C]; images uint8 [n or whole set,H,W,C]; ids
-// int32 [n]; epoch int32 [1].
+// Augment is the plan of an AugmentSpec. y [n,H,W,C]; images uint8 [n or whole set,H,W,C];
+// ids int32 [n]; epoch int32 [1].
 type Augment interface {
 	// Train applies the whole augmentation.
 	Train(y, images, ids, epoch *Tensor)
-	// Normalize only normalises, for evaluation, after moving the image by (dy, dx),
-	// |dy| < H and |dx| < W, with reflection and mirroring it if asked, as Train does.
-	// ids may be nil unless Gather.
+	// Normalize is for evaluation. It shifts the image by (dy, dx), |dy| < H and |dx| < W,
+	// with reflection, and mirrors it if asked, as Train does; then it normalises. ids may
+	// be nil unless Gather is set.
 	Normalize(y, images, ids *Tensor, dy, dx int, mirror bool)
-	// GatherLabels copies labels[ids[n]] to dst, int32 [n]; only with Gather.
+	// GatherLabels copies labels[ids[n]] to dst, int32 [n]; it requires Gather.
 	GatherLabels(dst, labels, ids *Tensor)
 }
 
@@ -407,47 +406,47 @@ type CastSpec struct {
 	Len      int
 }
 
-// Cast is its plan.
+// Cast is the plan of a CastSpec.
 type Cast interface {
 	Run(dst, src *Tensor)
 }
 
-// CastListSpec converts the tensors of Src to those of Dst, in one pass over all of them: from
-// Float32 to one of Float16 and BFloat16, or the other way round, rounding as CastSpec says. Each pair
-// has the same number of elements.
+// CastListSpec converts each tensor of Src to the tensor of Dst at the same index, all in one pass: from Float32 to
+// Float16 or BFloat16, or the other way round, with the rounding of CastSpec. The two tensors of a pair have the same
+// number of elements.
 type CastListSpec struct{ Dst, Src []*Tensor }
 
-// CastList is its plan.
+// CastList is the plan of a CastListSpec.
 type CastList interface {
 	Run()
 }
 
-// ScalingLen is the length of the tensor that is the state of a LossScaling.
+// ScalingLen is the length of the state tensor of a LossScaling.
 const ScalingLen = 4
 
 // Indices into a LossScaling's state, float32 [ScalingLen].
 const (
-	ScalingScale     = 0 // what the next loss's gradient is multiplied by
-	ScalingInverse   = 1 // 1/scale of the gradients at hand
-	ScalingSkip      = 2 // 1: the gradients at hand are not finite, and the step must be skipped; otherwise 0
+	ScalingScale     = 0 // the scale by which the next loss's gradient is multiplied
+	ScalingInverse   = 1 // 1/scale of the current gradients
+	ScalingSkip      = 2 // 1 if the current gradients are not finite and the step must be skipped; otherwise 0
 	ScalingGoodSteps = 3 // finite steps since the scale last changed
 )
 
-// LossScalingSpec keeps gradients within the range of Float16 (Micikevicius et al., "Mixed
-// Precision Training", ICLR 2018): the loss is multiplied by a scale, and the gradients by its inverse
-// when they are used. Where a gradient is NaN or infinite the scale is halved, down to 1, and the step
-// skipped; after Interval good steps in a row it is doubled, up to 2^24.
+// LossScalingSpec keeps gradients within the range of Float16 (Micikevicius et al., "Mixed Precision Training", ICLR
+// 2018): the loss is multiplied by a scale, and the gradients by its inverse when they are used. If a gradient is NaN
+// or infinite, the scale is halved, down to 1, and the step is skipped; after Interval good steps in a row the scale is
+// doubled, up to 2^24.
 //
-// State is set by the caller at the start: scale, 1/scale, 0, 0.
+// The caller sets the initial State: scale, 1/scale, 0, 0.
 type LossScalingSpec struct {
 	Grads    []*Tensor // float32
 	State    *Tensor   // float32 [ScalingLen]
 	Interval int       // at least 1
 }
 
-// LossScaling is its plan. All of it happens on the device, so that a recorded step needs no answer
-// from the host.
+// LossScaling is the plan of a LossScalingSpec. It runs entirely on the device, so that a recorded
+// step needs no decision from the host.
 type LossScaling interface {
-	// Update looks at the gradients, which were made with the state's scale, and sets the state.
+	// Update checks the gradients, which were computed with the state's scale, and updates the state.
 	Update()
 }

@@ -23,25 +23,25 @@ func Philox4x32(k0, k1, c0, c1, c2, c3 uint32) (uint32, uint32, uint32, uint32) 
 	return c0, c1, c2, c3
 }
 
-// Stream keeps the uses of one seed apart.
+// Stream separates the uses of one seed.
 type Stream uint32
 
-// The streams. A layer or parameter adds its own number in the upper 24 bits:
-// see Stream.Sub.
+// The streams. A layer or parameter adds its own index in the upper 24 bits; see
+// Stream.Sub.
 const (
 	StreamInit    Stream = 1 // initial weights
 	StreamShuffle Stream = 2 // order of the images
 	StreamAugment Stream = 3 // augmentation; the transforms of a list have Sub(1), Sub(2) and so on
 	StreamDropout Stream = 4 // dropout masks
-	StreamSplit   Stream = 5 // train/validation split
+	StreamSplit   Stream = 5 // images held out of the training set
 )
 
 // Sub returns the i-th stream of its kind, 0 <= i < 1<<24.
 func (s Stream) Sub(i int) Stream { return s | Stream(i)<<8 }
 
-// Random returns the four words of (seed, stream, step, block): the counter is
-// (block, step, stream, block's upper half). Element i of a sequence of words is
-// word i%4 of block i/4. This is the one definition that every device follows.
+// Random returns the four words of (seed, stream, step, block): the counter is (block,
+// step, stream, block's upper half). Element i of a sequence of words is word i%4 of block
+// i/4. This definition holds on every device.
 func Random(seed uint64, stream Stream, step uint32, block uint64) (uint32, uint32, uint32, uint32) {
 	return Philox4x32(uint32(seed), uint32(seed>>32), uint32(block), step, uint32(stream), uint32(block>>32))
 }

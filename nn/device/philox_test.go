@@ -7,7 +7,7 @@ import (
 	"trainer/nn/device"
 )
 
-// TestPhiloxKnownAnswers holds the vectors for philox4x32-10 that Random123, the
+// TestPhiloxKnownAnswers checks against the vectors for philox4x32-10 that Random123, the
 // authors' library, publishes in tests/kat_vectors.
 func TestPhiloxKnownAnswers(t *testing.T) {
 	const ones = 0xFFFFFFFF
@@ -107,7 +107,7 @@ func TestBelow(t *testing.T) {
 		d := float64(c) - n/bins
 		chi2 += d * d / (n / bins)
 	}
-	// 22.5 is exceeded once in a thousand times with 6 degrees of freedom.
+	// With 6 degrees of freedom, 22.5 is exceeded with probability 1/1000.
 	if chi2 > 22.5 {
 		t.Errorf("chi squared is %v for the counts %v", chi2, counts)
 	}

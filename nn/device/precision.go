@@ -20,7 +20,7 @@ const (
 
 var precisionNames = [...]string{"auto", "fp32", "tf32", "fp16", "bf16"}
 
-// PrecisionNames returns the names of the precisions as a sentence lists them.
+// PrecisionNames returns the names of the precisions as a list for a sentence.
 func PrecisionNames() string {
 	last := len(precisionNames) - 1
 	return strings.Join(precisionNames[:last], ", ") + " or " + precisionNames[last]
@@ -37,7 +37,7 @@ func (p Precision) String() string {
 	return precisionNames[p]
 }
 
-// ParsePrecision returns the precision with a name.
+// ParsePrecision returns the precision with the given name.
 func ParsePrecision(name string) (Precision, error) {
 	for i, known := range precisionNames {
 		if name == known {
@@ -59,7 +59,7 @@ func (p Precision) DType() DType {
 	return Float32
 }
 
-// PrecisionOf returns the precision in which a device computes, which is never Auto. Devices that have no method for it
+// PrecisionOf returns the precision in which a device computes, which is never Auto. Devices without a method Precision
 // compute in FP32.
 func PrecisionOf(dev Device) Precision {
 	if d, ok := dev.(interface{ Precision() Precision }); ok {

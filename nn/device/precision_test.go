@@ -34,7 +34,7 @@ func TestPrecisionDType(t *testing.T) {
 	}
 }
 
-// settled is a device that tells its precision, and other one that doesn't.
+// settled is a device with a method Precision, and other is a device without it.
 type (
 	settled struct{ Device }
 	other   struct{ Device }

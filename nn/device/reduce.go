@@ -2,7 +2,7 @@ package device
 
 import "fmt"
 
-// ReduceKind is what a reduction makes of many elements.
+// ReduceKind says what a reduction computes from many elements.
 type ReduceKind string
 
 // The reductions.
@@ -10,29 +10,30 @@ const (
 	ReduceSum         ReduceKind = "sum"          // sum a
 	ReduceSumSquares  ReduceKind = "sum-squares"  // sum a^2
 	ReduceSumProducts ReduceKind = "sum-products" // sum a*b
-	ReduceMax         ReduceKind = "max"          // the largest a, NaN if one is
+	ReduceMax         ReduceKind = "max"          // the largest a, or NaN if any a is NaN
 )
 
 // ReduceSpec is a reduction of [batch, rows, c] over the dimensions that are not in Keep:
 //
 //	dst = Alpha * sum a
 //
-// Keep AxisC gives sums of columns, [c], such as a bias's gradient; AxisBatch|AxisC those of every image, [batch, c];
-// AxisBatch|AxisRows one number per row; NoAxes one number in all.
+// Keep = AxisC gives one sum per column, [c], such as the gradient of a bias; AxisBatch|AxisC gives one sum per column
+// of every image, [batch, c]; AxisBatch|AxisRows gives one number per row; NoAxes gives a single number.
 type ReduceSpec struct {
 	Kind           ReduceKind
 	Batch, Rows, C int // largest batch; rows and c are fixed
 	Keep           Axes
 	Alpha          float32 // 0 means 1
-	DType          DType   // of a and b; 0 means Float32. Sums are taken in float32 at least
+	DType          DType   // of a and b; 0 means Float32. Sums are float32 or more precise
 }
 
-// Reduce is its plan. dst is float32, with the kept dimensions; b is nil except with ReduceSumProducts, and then like a.
+// Reduce is the plan of a ReduceSpec. dst is float32, with the kept dimensions. b is nil except with ReduceSumProducts,
+// when it has a's type and size.
 type Reduce interface {
 	Run(dst, a, b *Tensor)
 }
 
-// Check panics unless the kind exists and the sizes are positive.
+// Check panics unless the kind is known and the sizes are positive.
 func (s ReduceSpec) Check() {
 	switch s.Kind {
 	case ReduceSum, ReduceSumSquares, ReduceSumProducts, ReduceMax:
@@ -44,7 +45,7 @@ func (s ReduceSpec) Check() {
 	}
 }
 
-// Factor returns what the result is multiplied by: Alpha, or 1.
+// Factor returns the factor by which the result is multiplied: Alpha, or 1 if Alpha is 0.
 func (s ReduceSpec) Factor() float32 {
 	if s.Alpha == 0 {
 		return 1

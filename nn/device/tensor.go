@@ -5,10 +5,9 @@ import (
 	"slices"
 )
 
-// Tensor is a shape, an element type and a buffer on a device. Elements are
-// contiguous in row-major order. Its leading dimension, the rows, can be set
-// lower than what was allocated, so that a last, smaller batch runs in the
-// buffers of the full one.
+// Tensor is a shape, an element type and a buffer on a device. Elements are contiguous in
+// row-major order. The leading dimension, the rows, can be set lower than allocated, so
+// that a smaller last batch uses the buffers of a full batch.
 type Tensor struct {
 	dtype   DType
 	shape   []int
@@ -17,8 +16,8 @@ type Tensor struct {
 	memory  any
 }
 
-// WrapTensor is for implementations of Device: it makes a tensor over memory that
-// the device has allocated and alone understands.
+// WrapTensor is for implementations of Device: it makes a tensor over memory that the
+// device has allocated, and whose type only the device knows.
 func WrapTensor(dtype DType, memory any, shape ...int) *Tensor {
 	if len(shape) == 0 {
 		panic("device: a tensor needs at least one dimension")
@@ -53,14 +52,14 @@ func (t *Tensor) MaxRows() int { return t.maxRows }
 // RowLen returns the elements in one row: the product of the other dimensions.
 func (t *Tensor) RowLen() int { return t.rowLen }
 
-// Len returns the number of elements in the present shape.
+// Len returns the number of elements in the current shape.
 func (t *Tensor) Len() int { return t.shape[0] * t.rowLen }
 
-// Memory returns what WrapTensor was given; only the owning device knows its type.
+// Memory returns the memory passed to WrapTensor; only the owning device knows its type.
 func (t *Tensor) Memory() any { return t.memory }
 
-// SetRows sets the leading dimension to n, 1 <= n <= MaxRows. Other views of the
-// same memory keep theirs.
+// SetRows sets the leading dimension to n, 1 <= n <= MaxRows. Other views of the same
+// memory keep their own.
 func (t *Tensor) SetRows(n int) {
 	if n < 1 || n > t.maxRows {
 		panic(fmt.Sprintf("device: SetRows(%d) on a tensor of 1 to %d rows", n, t.maxRows))
@@ -68,8 +67,8 @@ func (t *Tensor) SetRows(n int) {
 	t.shape[0] = n
 }
 
-// View returns another tensor over the same memory. The new shape may hold fewer
-// elements than the buffer, never more.
+// View returns another tensor over the same memory. The new shape may have fewer elements
+// than the buffer, but not more.
 func (t *Tensor) View(shape ...int) *Tensor {
 	v := WrapTensor(t.dtype, t.memory, shape...)
 	if v.Len() > t.maxRows*t.rowLen {
@@ -81,8 +80,8 @@ func (t *Tensor) View(shape ...int) *Tensor {
 // String describes the tensor without its contents, as in "float32[64 28 28 1]".
 func (t *Tensor) String() string { return fmt.Sprintf("%v%v", t.dtype, t.shape) }
 
-// Check panics unless t has the given element type and shape. A wanted dimension
-// of -1 matches any. The panic names the operation, the operand and both shapes.
+// Check panics unless t has the given element type and shape. -1 as a wanted dimension
+// matches any size. The panic names the operation, the operand and both shapes.
 func Check(op, operand string, t *Tensor, dtype DType, shape ...int) {
 	if t == nil {
 		panic(fmt.Sprintf("%s: %s is nil, want %v%v", op, operand, dtype, slices.Clone(shape)))

@@ -10,7 +10,7 @@ import (
 	"trainer/nn/device"
 )
 
-// wantPanic runs f, which must panic with a message that holds all of the words.
+// wantPanic runs f, which must panic with a message that contains all of the words.
 func wantPanic(t *testing.T, what string, f func(), words ...string) {
 	t.Helper()
 	defer func() {

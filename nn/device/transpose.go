@@ -4,11 +4,11 @@ import "fmt"
 
 // TransposeSpec swaps the two inner dimensions: y[n,j,i] = x[n,i,j].
 type TransposeSpec struct {
-	Batch, M, N int // x is [batch, m, n], y [batch, n, m]; the largest batch
+	Batch, M, N int // x is [batch, m, n], y [batch, n, m]; batch is at most Batch
 	DType       DType
 }
 
-// Transpose is its plan. y must not overlap x.
+// Transpose is the plan of a TransposeSpec. y must not overlap x.
 type Transpose interface {
 	Run(y, x *Tensor)
 }

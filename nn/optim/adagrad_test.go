@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// adagrad is the rule as torch.optim.Adagrad documents it.
+// adagrad is the rule as documented for torch.optim.Adagrad.
 func adagrad(lrDecay, initial float64) func([]int) naive {
 	const epsilon = 1e-10
 	return func([]int) naive {

@@ -14,7 +14,7 @@ import (
 //	v = beta2*v + (1-beta2)*g^2
 //	w = w - LR * m/(1-beta1^t) / (sqrt(v/(1-beta2^t)) + epsilon)
 //
-// m and v begin at zero; the divisions remove the bias towards zero that this causes.
+// m and v begin at zero; the divisions remove the resulting bias towards zero.
 //
 // Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
 type Adam struct {

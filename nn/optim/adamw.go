@@ -3,7 +3,7 @@ package optim
 import "trainer/nn/setting"
 
 // AdamW is Adam with decoupled weight decay (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019,
-// algorithm 2): the decay acts on the weight alone, and is not divided by the root of v,
+// algorithm 2): the decay acts on the weight alone and is not divided by sqrt(v),
 //
 //	w = w - LR*decay*w - LR * (Adam's direction)
 type AdamW Adam
@@ -18,7 +18,7 @@ func (AdamW) Kind() string { return "adamw" }
 // Settings declares Adam's keys.
 func (r *AdamW) Settings(s *setting.List) { (*Adam)(r).Settings(s) }
 
-// Build adds Adam's update: that the decay is decoupled, the update knows from the rule.
+// Build adds Adam's update. It learns from AlwaysDecoupled that the decay is decoupled.
 func (r AdamW) Build(u *Update) error { return Adam(r).Build(u) }
 
 func (AdamW) decoupled() {}

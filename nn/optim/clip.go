@@ -2,8 +2,8 @@ package optim
 
 import "trainer/nn/setting"
 
-// Clip limits the gradients before the update. With MaxNorm > 0 all of them are scaled by
-// min(1, MaxNorm/norm), norm being the Euclidean norm of all gradients together (Pascanu,
+// Clip limits the gradients before the update. With MaxNorm > 0 all gradients are scaled by
+// min(1, MaxNorm/norm), where norm is the Euclidean norm of all gradients together (Pascanu,
 // Mikolov and Bengio, "On the difficulty of training recurrent neural networks", ICML 2013);
 // with MaxValue > 0 each element is then limited to [-MaxValue, MaxValue]. The gradients of
 // parameters past their UntilEpoch count too. The zero value limits nothing.

@@ -7,9 +7,10 @@ import (
 	"trainer/nn/device"
 )
 
-// This file has the methods of Update from which a rule without a fused update is composed, for one parameter after the
-// other. Each adds one plan of a device. Tensors that checkpoints keep, weights and states, may be changed in any order and in
-// place: where the step is skipped, because its gradients are not finite, a changed value is computed elsewhere and is not stored.
+// This file has the methods of Update from which a rule without a fused update is composed, one parameter at a time.
+// Each method adds one plan of a device. The tensors that checkpoints keep, weights and states, may be changed in any
+// order and in place: if a step may be skipped because its gradients are not finite, new values are computed in scratch
+// memory and stored only if the step is not skipped.
 
 // Gradient returns the parameter's gradient g, which must not be changed: without the scale of a loss scaling, and with
 // the weight decay if it is coupled,
@@ -42,8 +43,8 @@ func (u *Update) Descend(p Param, d *device.Tensor) {
 	u.Map(p.Value, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: lr, Alpha: -1, Accumulate: true}, d, u.o.hyper)
 }
 
-// Scratch returns a float32 tensor for values that are needed only until the parameter's work is done; other parameters,
-// and other rules, use the same memory. It has room for the largest parameter, whatever its shape here.
+// Scratch returns a float32 tensor for values that are needed only until the parameter's work is done; other parameters
+// and other rules use the same memory. Whatever its shape, the tensor's memory has room for the largest parameter.
 func (u *Update) Scratch(shape ...int) *device.Tensor {
 	if u.err != nil {
 		return nil
@@ -72,8 +73,8 @@ func (u *Update) Fill(state *device.Tensor, value float32) {
 	}
 }
 
-// Map adds y = f(a, b), elementwise; see device.MapSpec, of which the sizes need not be set. b is nil for a function of
-// one element.
+// Map adds y = f(a, b), elementwise; see device.MapSpec. The sizes in the spec need not be set. b is nil for a function
+// of one element.
 func (u *Update) Map(y *device.Tensor, spec device.MapSpec, a, b *device.Tensor) {
 	if u.err != nil {
 		return
@@ -95,7 +96,7 @@ func (u *Update) Map(y *device.Tensor, spec device.MapSpec, a, b *device.Tensor)
 	}
 	u.addMap(next, spec, a, b)
 	u.addMap(y, device.MapSpec{Kind: device.MapSelect, B: device.NoAxes, BIndex: skip.index}, next, skip.tensor)
-	u.scratch-- // next is free again
+	u.scratch-- // frees the scratch tensor next
 }
 
 func (u *Update) addMap(y *device.Tensor, spec device.MapSpec, a, b *device.Tensor) {
@@ -122,7 +123,7 @@ func (u *Update) Norm(dst, a *device.Tensor) {
 	u.Map(dst, device.MapSpec{Kind: device.MapSqrt, Alpha: 1}, dst, nil)
 }
 
-// MatMul adds the matrix product c = op(a) op(b), op being the transposition where asked; c must be neither.
+// MatMul adds the matrix product c = op(a) op(b), where op transposes if asked; c must be neither a nor b.
 func (u *Update) MatMul(c, a, b *device.Tensor, transA, transB bool) {
 	if u.err != nil {
 		return

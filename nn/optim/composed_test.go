@@ -12,10 +12,10 @@ import (
 // unit is the unit roundoff of float32.
 const unit = 1.0 / (1 << 24)
 
-// naive is a rule in float64, for one parameter: it changes the weights w and the bounds of their errors, to first order
-// in unit, by a step of gradient g. The bounds are running ones (Higham, "Accuracy and Stability of Numerical
-// Algorithms", 2002, section 3.3): each operation adds unit times its result to what its operands bring. The scalars that
-// the device has (learning rate, coefficients) are rounded too.
+// naive is a rule in float64, for one parameter: it changes the weights w and the bounds of their errors, to first
+// order in unit, by a step of gradient g. The bounds are running error bounds (Higham, "Accuracy and Stability of
+// Numerical Algorithms", 2002, section 3.3): each operation adds unit times its result to the errors of its operands.
+// The scalars on the device (learning rate, coefficients) are rounded too.
 type naive func(w, bound, g []float64, s naiveStep)
 
 type naiveStep struct {
@@ -53,7 +53,7 @@ func syntheticGradient(p *nn.Param, step int) []float32 {
 	return g
 }
 
-// follow takes ten steps of a rule and holds every weight to its naive version.
+// follow takes ten steps of a rule and checks every weight against its naive version.
 func follow(t *testing.T, r *rig, cfg Config, rule func(shape []int) naive) {
 	t.Helper()
 	const steps = 10
@@ -109,14 +109,14 @@ func decays(cfg Config) map[string]Config {
 	return map[string]Config{"no decay": cfg, "coupled decay": coupled, "decoupled decay": decoupled}
 }
 
-// composedRig has parameters that every composed rule takes.
+// composedRig has parameters that every composed rule accepts.
 func composedRig(t testing.TB) *rig {
 	r := newRig(t)
 	r.params = []*nn.Param{r.params[0], r.params[3]}
 	return r
 }
 
-// bits returns the bits of weights and optimiser.
+// bits returns the bits of the weights and of the optimiser's state.
 func (r *rig) bits(o *Optimizer) map[string][]float32 {
 	all := map[string][]float32{}
 	for _, p := range r.params {
@@ -140,9 +140,9 @@ func sameBits(a, b map[string][]float32) bool {
 	return true
 }
 
-// skips trains under a loss scaling: gradients come multiplied by a scale, a power of 2, and give the bits of the
-// gradients without it; a step whose gradients are NaN, and which the state says to skip, changes nothing. So does a step
-// after the group's last epoch.
+// skips trains under a loss scaling: gradients multiplied by the scale, a power of 2, give the same bits as unscaled
+// gradients. A step whose gradients are NaN, and which the state says to skip, changes nothing; nor does a step after
+// the group's last epoch.
 func skips(t *testing.T, rule Rule) {
 	t.Helper()
 	const steps = 4
@@ -177,10 +177,10 @@ func skips(t *testing.T, rule Rule) {
 	}
 }
 
-// lossScale is what a scaledRig's gradients are multiplied by.
+// lossScale is the scale of a scaledRig's gradients.
 const lossScale = 1024
 
-// scaledRig is a rig whose gradients are made with a loss scaling.
+// scaledRig is a rig whose gradients are multiplied by a loss scaling.
 type scaledRig struct {
 	*rig
 	state *device.Tensor
@@ -223,7 +223,7 @@ func must[T any](x T, err error) func(testing.TB) T {
 	}
 }
 
-// TestRulesAllocateNothing takes steps of every rule.
+// TestRulesAllocateNothing checks that steps of every rule allocate nothing.
 func TestRulesAllocateNothing(t *testing.T) {
 	for _, kind := range RuleKinds() {
 		r := composedRig(t)

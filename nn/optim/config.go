@@ -13,46 +13,47 @@ import (
 	"trainer/nn/setting"
 )
 
-// Config says how weights are updated. It is data, as a recipe has it.
+// Config says how weights are updated. It is plain data, as in a recipe.
 type Config struct {
-	// Rule updates the parameters that are in no group, or in one without a rule of its own. The fields from
-	// Algorithm to Epsilon, except LR, are another way to say it: Config{Algorithm: "adam", Beta1: 0.8} is
-	// Config{Rule: Adam{Beta1: 0.8}}.
+	// Rule updates the parameters that are in no group, or in a group without its own rule. The fields from Algorithm
+	// to Epsilon, except LR, are another way to set it: Config{Algorithm: "adam", Beta1: 0.8} means Config{Rule:
+	// Adam{Beta1: 0.8}}.
 	Rule Rule `json:"-"`
 
-	Algorithm string  // see Algorithms; "" with Rule
+	Algorithm string  // see Algorithms; "" if Rule is set
 	LR        float64 // learning rate before the schedule's factor and the group's scale
 
-	Momentum float64 // as the field of that name of the rule; 0 stands for the rule's default
+	Momentum float64 // these fields set the rule's fields of the same names; 0 means the rule's default
 	Nesterov bool
 	Beta1    float64
 	Beta2    float64
 	Epsilon  float64
 
 	// WeightDecay pulls weights to zero. Coupled, it is an L2 penalty that is added to the
-	// gradient, g + WeightDecay*w, and goes through momentum and normalisation with it.
-	// Decoupled (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019),
-	// it acts on the weight alone: w -= LR*WeightDecay*w. It is always decoupled under AdamW.
+	// gradient, g + WeightDecay*w, and passes through momentum and normalisation with the
+	// gradient. Decoupled (Loshchilov and Hutter, "Decoupled Weight Decay Regularization",
+	// ICLR 2019), it acts on the weight alone: w -= LR*WeightDecay*w. With AdamW it is
+	// always decoupled.
 	WeightDecay float64
 	Decoupled   bool
 
 	Groups    []Group
 	Clip      Clip
-	Lookahead *Lookahead // nil: none
-	EMA       *EMA       // nil: none
+	Lookahead *Lookahead // nil means none
+	EMA       *EMA       // nil means none
 }
 
-// Group is parameters that are updated in another way. The first group that matches a
-// parameter is the one that counts; parameters that none matches have the scales 1.
+// Group is a set of parameters with settings of their own. A parameter belongs to the first
+// group that matches it; parameters that match no group have the scales 1.
 type Group struct {
-	Match      string   // pattern on the parameter's name (see path.Match), such as "norm*.bias"; "" is any
-	Role       nn.Role  // "" is any
+	Match      string   // pattern on the parameter's name (see path.Match), such as "norm*.bias"; "" matches any
+	Role       nn.Role  // "" matches any
 	LRScale    *float64 // multiplies LR; nil means 1
 	DecayScale *float64 // multiplies WeightDecay; nil means 1
-	UntilEpoch float64  // the parameters change before that epoch only, counted from 0; 0: always
+	UntilEpoch float64  // the parameters change only before this epoch, counted from 0; 0 means always
 
-	// Rule updates these parameters; nil: Config's does. With a rule of its own a group has a learning rate and a weight
-	// decay of its own too, and Config's don't count; without one these three are zero.
+	// Rule updates these parameters; nil means Config's rule. A group with its own rule also has its own learning rate
+	// and weight decay, in place of Config's; in a group without its own rule these fields must be zero.
 	Rule        Rule    `json:"-"`
 	LR          float64 `json:",omitempty"`
 	WeightDecay float64 `json:",omitempty"`
@@ -67,7 +68,7 @@ func (c Config) Kind() string {
 	return c.Algorithm
 }
 
-// rule returns the rule that Rule or the fields from Algorithm on describe, complete.
+// rule returns the rule that Rule or the fields from Algorithm on describe, with defaults filled in.
 func (c Config) rule() (Rule, error) {
 	given := c.given()
 	if c.Rule != nil {
@@ -104,7 +105,7 @@ func keyError(key string, err error) error {
 	return fmt.Errorf("%s: %w", key, err)
 }
 
-// given returns the settings of the rule that the fields from Momentum on give, by their keys.
+// given returns the rule's settings that the fields from Momentum on set, by key.
 func (c Config) given() map[string]any {
 	given := map[string]any{}
 	for key, v := range map[string]float64{"momentum": c.Momentum, "beta1": c.Beta1, "beta2": c.Beta2, "epsilon": c.Epsilon} {
@@ -118,7 +119,7 @@ func (c Config) given() map[string]any {
 	return given
 }
 
-// check returns what is wrong with the numbers, except the rule's.
+// check returns an error if a number is invalid, except the rule's own.
 func (c Config) check() error {
 	if err := checkRates(c.LR, c.WeightDecay); err != nil {
 		return err
@@ -139,7 +140,7 @@ func (c Config) check() error {
 	return nil
 }
 
-// checkRates returns what is wrong with a learning rate and a weight decay.
+// checkRates returns an error if a learning rate or a weight decay is invalid.
 func checkRates(lr, decay float64) error {
 	if !(lr > 0) || math.IsInf(lr, 0) {
 		return fmt.Errorf("learning rate is %v, need a positive number", lr)
@@ -150,8 +151,8 @@ func checkRates(lr, decay float64) error {
 	return nil
 }
 
-// MarshalJSON describes the configuration: checkpoints compare its text. The rules that Config could name before there
-// was the field Rule have the same text in either form, so that older checkpoints can be resumed.
+// MarshalJSON describes the configuration: checkpoints compare its text. The rules that Config could name before the
+// field Rule existed have the same text in both forms, so that older checkpoints can be resumed.
 func (c Config) MarshalJSON() ([]byte, error) {
 	type plain Config
 	text := struct {
@@ -164,7 +165,8 @@ func (c Config) MarshalJSON() ([]byte, error) {
 	return json.Marshal(text)
 }
 
-// inFields returns the configuration with the fields from Algorithm on in place of Rule, if they can express it.
+// inFields returns the configuration with the fields from Algorithm on in place of Rule, if these fields can express
+// the rule.
 func (c Config) inFields() Config {
 	if c.Rule == nil {
 		return c
@@ -208,11 +210,11 @@ func describeRule(r Rule) ruleText {
 	return ruleText{r.Kind(), r}
 }
 
-// ConfigError is a setting that can't be, such as an unknown algorithm or a group without
+// ConfigError reports an invalid setting, such as an unknown algorithm or a group without
 // parameters.
 type ConfigError struct{ Err error }
 
 func (e *ConfigError) Error() string { return e.Err.Error() }
 
-// Unwrap returns what is wrong.
+// Unwrap returns the cause.
 func (e *ConfigError) Unwrap() error { return e.Err }

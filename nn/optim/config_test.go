@@ -7,8 +7,8 @@ import (
 	"trainer/nn"
 )
 
-// TestJSON checks the text that checkpoints compare: for the rules that there were before Config.Rule it is the one that
-// older checkpoints have, in either form of the configuration.
+// TestJSON checks the text that checkpoints compare: for the rules that existed before Config.Rule, both forms of the
+// configuration give the same text as in older checkpoints.
 func TestJSON(t *testing.T) {
 	const clip = `"Clip":{"MaxNorm":0,"MaxValue":0},"Lookahead":null,"EMA":null`
 	sgd := `{"Algorithm":"sgd","LR":0.1,"Momentum":0.9,"Nesterov":true,"Beta1":0,"Beta2":0,"Epsilon":0,"WeightDecay":0.2,"Decoupled":false,` +
@@ -35,7 +35,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// ownRule is a rule as a Go program may bring one.
+// ownRule is a rule defined by a Go program.
 type ownRule struct{ Power float64 }
 
 func (ownRule) Kind() string        { return "own" }

@@ -1,10 +1,10 @@
 // Package optim turns gradients into better weights: update rules, parameter groups,
 // learning-rate schedules, gradient clipping, and averages of the weights.
 //
-// The formulas are here, one file per rule; the arithmetic is the device's: one plan that updates all parameters
-// of a rule in one pass, or small plans that a rule is composed of (see Update). What changes from step to step (the
-// learning rate, Adam's corrections, an average's decay) is computed on the host in float64
-// and uploaded by Prepare, so that a recorded step (device.Capturer) sees new values.
+// The formulas are here, one file per rule; the device does the arithmetic, either in one fused plan that updates all
+// parameters of a rule, or in the small plans that a rule is composed of (see Update). What changes from step to step
+// (the learning rate, Adam's corrections, an average's decay) is computed on the host in float64 and uploaded by
+// Prepare, so that a recorded step (device.Capturer) sees new values.
 //
 //	opt, err := optim.New(dev, net.Params(), net.State(),
 //		optim.Config{Rule: optim.Adam{}, LR: 1e-3}, optim.Constant{}, total, perEpoch)
@@ -13,7 +13,7 @@
 //		err := opt.Step(step)
 //	}
 //
-// A group of parameters may have a rule of its own, such as Muon for filters and SGD for the rest:
+// A group of parameters may have its own rule, such as Muon for filters and SGD for the rest:
 //
 //	optim.Config{
 //		Rule: optim.SGD{Momentum: 0.85, Nesterov: true}, LR: 0.05,

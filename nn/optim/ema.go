@@ -7,8 +7,8 @@ import "trainer/nn/setting"
 //
 //	average = Decay*average + (1-Decay)*w
 //
-// It begins at the initial weights. Training doesn't see it; evaluation uses it, between
-// SwapIn and SwapOut.
+// The average begins at the initial weights. Training doesn't use it; evaluation does,
+// between SwapIn and SwapOut.
 //
 // Code: nn/device/reference/average.go (the formula in loops), cpu/average.go, kernels/average.cu. Test: nn/device/devicetest/average.go.
 type EMA struct {
@@ -21,7 +21,7 @@ func (e *EMA) Settings(s *setting.List) {
 }
 
 // SwapIn exchanges the weights for their moving averages. It does nothing without EMA, or
-// when they are exchanged already.
+// if they have already been exchanged.
 func (o *Optimizer) SwapIn() {
 	if !o.swapped {
 		o.swap()

@@ -10,15 +10,15 @@ import (
 	"trainer/nn"
 )
 
-// row is a Group with its defaults: what one row of the hyperparameters is computed from.
+// row is a Group with its defaults, from which one row of the hyperparameters is computed.
 type row struct {
-	lr, lrScale float64 // the learning rate before the schedule's factor, and what multiplies it after
+	lr, lrScale float64 // the learning rate before the schedule's factor, and the factor applied after it
 	decay       float64 // the weight decay, scaled
 	untilEpoch  float64
 	rule        int // index of the rule
 }
 
-// ruleOf is a rule and how weight decay enters it: parameters that share both are updated together.
+// ruleOf is a rule together with the form of its weight decay: parameters that share both are updated together.
 type ruleOf struct {
 	Rule
 	decoupled bool
@@ -45,8 +45,8 @@ func (g Group) matches(p *nn.Param) (bool, error) {
 	return path.Match(g.Match, p.Name)
 }
 
-// rowsOf returns a row for each group, a last one for the parameters that none matches, and the rules of the rows, the
-// first being the configuration's own.
+// rowsOf returns one row per group, then a last row for the parameters that match no group, and the rules of the rows.
+// The first rule is the configuration's.
 func rowsOf(c Config) (rows []row, rules []ruleOf, err error) {
 	own, err := c.rule()
 	if err != nil {
@@ -78,7 +78,8 @@ func newRuleOf(r Rule, decoupled bool) ruleOf {
 	return ruleOf{r, decoupled || AlwaysDecoupled(r)}
 }
 
-// ownRule sets in r what a group with a rule of its own has, and adds the rule to the list unless it is there.
+// ownRule sets the fields of r that a group with its own rule defines, and adds the rule to the list unless the list
+// has it.
 func (g Group) ownRule(r *row, rules *[]ruleOf) error {
 	if g.Rule == nil {
 		if g.LR != 0 || g.WeightDecay != 0 || g.Decoupled {
@@ -106,7 +107,7 @@ func (g Group) ownRule(r *row, rules *[]ruleOf) error {
 	return nil
 }
 
-// assign returns the row of each parameter: that of the first group that matches it, or the last one.
+// assign returns the row of each parameter: the row of the first group that matches the parameter, or the last row.
 func assign(groups []Group, params []*nn.Param) (rowOf []int, err error) {
 	taken := make([]bool, len(groups))
 	rowOf = make([]int, len(params))

@@ -5,15 +5,15 @@ import (
 	"trainer/nn/setting"
 )
 
-// Lion steps by the sign of a mean of gradients, so that every weight moves by the learning rate (Chen et al., "Symbolic
-// Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2):
+// Lion steps in the direction of the sign of a mean of gradients, so that every weight moves by the learning rate (Chen
+// et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2):
 //
 //	c = beta1*m + (1-beta1)*g
 //	w = w - LR*(sign(c) + decay*w)
 //	m = beta2*m + (1-beta2)*g
 //
-// m, the momentum, begins at zero. The weight decay is always decoupled. The paper's learning rates are a third to a
-// tenth of Adam's, and its decays as much larger.
+// m, the momentum, begins at zero. The weight decay is always decoupled. The paper's learning rates are three to ten
+// times smaller than Adam's, and its weight decays larger by the same factor.
 type Lion struct {
 	Beta1 float64 // 0 means 0.9
 	Beta2 float64 // 0 means 0.99

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// lion is algorithm 2 of the paper. A direction whose sign rounding could change fails the test: the gradients must not
-// have any.
+// lion is algorithm 2 of the paper. If rounding could change the sign of a direction, the test fails: the gradients
+// must be chosen so that this doesn't happen.
 func lion(t *testing.T, beta1, beta2 float64) func([]int) naive {
 	return func([]int) naive {
 		var m, mBound []float64

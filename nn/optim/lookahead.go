@@ -7,15 +7,15 @@ import (
 	"trainer/nn/setting"
 )
 
-// Lookahead keeps slow weights beside those that are trained, and every few steps draws the
-// one to the other (Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back",
-// NeurIPS 2019):
+// Lookahead keeps slow weights in addition to the trained weights, and every few steps
+// moves the slow weights towards the trained ones and sets the trained weights to the
+// result (Zhang et al., "Lookahead Optimizer: k steps forward, 1 step back", NeurIPS 2019):
 //
 //	slow = decay*slow + (1-decay)*w          w = slow
 //
-// The paper's decay is constant, its 1-alpha. With Base, decay grows over training, as in
+// In the paper the decay is constant, 1-alpha. With Base, decay grows over training, as in
 // airbench94 (Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, section 3.4,
-// which has it from hlb-cifar10): after t of T steps it is
+// adopted from hlb-cifar10): after t of T steps it is
 //
 //	decay = Base^Every * (t/T)^Power
 //
@@ -37,7 +37,7 @@ func (l *Lookahead) Settings(s *setting.List) {
 	s.Float64(&l.Power, "power", 0, setting.NotNegative, "exponent with which that decay grows")
 }
 
-// Check returns an error if there are both Decay and Base.
+// Check returns an error if both Decay and Base are set.
 func (l *Lookahead) Check() error {
 	if l.Base != 0 && l.Decay != 0 {
 		return errors.New("want one of decay (constant) and base (growing over training)")
@@ -45,8 +45,8 @@ func (l *Lookahead) Check() error {
 	return nil
 }
 
-// decay returns the decay of the update after the step, and whether there is one. When the
-// last step is one of every few it has the update that is due, after which w is slow anyway.
+// decay returns the decay of the update after the step, and whether there is an update. If a
+// regular update is due after the last step, it is used: w equals slow after it anyway.
 func (l *Lookahead) decay(step, total int) (decay float64, due bool) {
 	t := step + 1
 	switch {

@@ -8,31 +8,31 @@ import (
 	"trainer/nn/setting"
 )
 
-// Muon steps by an orthogonal matrix (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024),
-// in the form of the program airbench94_muon (Jordan 2024). The momentum u of a parameter, taken as a matrix with a row per
-// filter, has a singular value decomposition U S V^T; the step is about U V^T, so that no direction learns faster than
-// another:
+// Muon makes every step an orthogonal matrix (Jordan et al., "Muon: An optimizer for hidden layers in neural networks",
+// 2024), in the form of the program airbench94_muon (Jordan 2024). The momentum u of a parameter, seen as a matrix with
+// one row per filter, has a singular value decomposition U S V^T; the step is approximately U V^T, so that all
+// directions learn equally fast:
 //
 //	v = momentum*v + g
 //	u = v                           or, with Nesterov, g + momentum*v
 //	w = w * sqrt(n)/|w|             with Normalize, n being the number of filters
 //	w = w - LR * orthogonal(u)
 //
-// Newton and Schulz's iteration brings the singular values of X near 1, without a decomposition, by an odd polynomial of
-// degree 5 whose slope at 0 is steep (the coefficients are Jordan's):
+// Newton and Schulz's iteration brings the singular values of X close to 1 without a decomposition. It applies an odd
+// polynomial of degree 5 with a steep slope at 0 (the coefficients are Jordan's):
 //
 //	X = u/(|u| + epsilon)           |.| is the Frobenius norm: no singular value is above 1
 //	repeat:  A = X X^T              X = 3.4445*X + (-4.7750*A + 2.0315*A^2) X
 //
-// After some 5 iterations they are within 0.7 and 1.2, which serves as well as 1. A matrix with more rows than columns is
-// transposed meanwhile, so that A is the smaller of the two products.
+// After about 5 iterations the singular values are between 0.7 and 1.2, which works as well as 1. A matrix with more
+// rows than columns is transposed during the iteration, so that A is the smaller of the two possible products.
 //
-// The parameters need two dimensions at least: biases and gains take another rule, by a group. Normalize suits filters
-// whose scale doesn't matter, because batch normalisation follows them.
+// The parameters need at least two dimensions; biases and gains need a group with another rule. Normalize suits filters
+// that are followed by batch normalisation, so that their scale doesn't matter.
 type Muon struct {
 	Momentum  float64
 	Nesterov  bool
-	Normalize bool    // the weights' norm is set to the root of the number of filters before each step
+	Normalize bool    // before each step, set the weights' norm to the square root of the number of filters
 	Steps     int     // iterations; 0 means 3, as in airbench94_muon
 	Epsilon   float64 // 0 means 1e-7
 }
@@ -53,7 +53,7 @@ func (r *Muon) Settings(s *setting.List) {
 	s.Float64(&r.Epsilon, "epsilon", 1e-7, setting.Positive, "added to norms that divide")
 }
 
-// Check returns an error if there is nothing to look ahead by.
+// Check returns an error if Nesterov is set without momentum.
 func (r *Muon) Check() error { return checkNesterov(r.Momentum, r.Nesterov) }
 
 // Build composes the update of each parameter.
@@ -86,7 +86,7 @@ func (r Muon) divide(alpha float64) device.MapSpec {
 	return device.MapSpec{Kind: device.MapDiv, B: device.NoAxes, Alpha: float32(alpha), Beta: float32(r.Epsilon)}
 }
 
-// direction returns what the step is made from: the gradient, the velocity, or both with Nesterov.
+// direction returns the matrix to orthogonalize: the gradient, the velocity, or with Nesterov a sum of both.
 func (r Muon) direction(u *Update, p Param) *device.Tensor {
 	g := u.Gradient(p)
 	if r.Momentum == 0 {
@@ -103,7 +103,7 @@ func (r Muon) direction(u *Update, p Param) *device.Tensor {
 	return d
 }
 
-// orthogonalize brings the singular values of the matrix x, none of which is above 1, near 1, in place.
+// orthogonalize brings the singular values of the matrix x, which must be at most 1, close to 1, in place.
 func orthogonalize(u *Update, x *device.Tensor, steps int) {
 	if u.err != nil {
 		return

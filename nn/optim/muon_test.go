@@ -9,7 +9,7 @@ import (
 	"trainer/nn"
 )
 
-// matrix is rows of numbers.
+// matrix is a matrix as a list of rows.
 type matrix [][]float64
 
 func newMatrix(rows, columns int) matrix {
@@ -69,10 +69,10 @@ func norm(x []float64) float64 {
 	return math.Sqrt(sum)
 }
 
-// newtonSchulz returns the iteration's result for x/|x|, and a bound of the error, in the Frobenius norm, of the same in
-// float32. Within an iteration rounding costs at most gamma = (inner dimensions + the few operations) * unit, relative to
-// a|X| + b|X|^3 + c|X|^5. An error of X itself grows by at most 4: the derivative of an odd matrix polynomial p is
-// bounded, on singular values in [0, 1.2], by max(|p'|, p(x)/x), which is 3.9 at 1.2.
+// newtonSchulz returns the iteration's result for x/|x|, and a bound, in the Frobenius norm, on the error of the same
+// computation in float32. Within an iteration the rounding error is at most gamma = (inner dimensions + a few
+// operations) * unit, relative to a|X| + b|X|^3 + c|X|^5. An error of X itself grows by at most 4: the derivative of an
+// odd matrix polynomial p is bounded, on singular values in [0, 1.2], by max(|p'|, p(x)/x), which is 3.9 at 1.2.
 func newtonSchulz(x matrix, steps int, epsilon, relative float64) (matrix, float64) {
 	if len(x) > len(x[0]) {
 		y, bound := newtonSchulz(x.transposed(), steps, epsilon, relative)
@@ -92,7 +92,7 @@ func newtonSchulz(x matrix, steps int, epsilon, relative float64) (matrix, float
 	return x, bound
 }
 
-// muon is airbench94_muon's rule. The bounds are those of all of a parameter's weights together.
+// muon is airbench94_muon's rule. A bound holds for all of a parameter's weights together.
 func muon(r Muon) func(shape []int) naive {
 	return func(shape []int) naive {
 		var v []float64
@@ -103,7 +103,7 @@ func muon(r Muon) func(shape []int) naive {
 				v = make([]float64, len(w))
 			}
 			d := newMatrix(rows, columns)
-			error := 0.0 // of d, relative to the sum of what it is made from
+			error := 0.0 // of d, relative to the sum of the absolute values of its terms
 			for i := range w {
 				g, eg := s.gradient(w[i], bound[i], g[i])
 				v[i] = r.Momentum*v[i] + g
@@ -112,7 +112,7 @@ func muon(r Muon) func(shape []int) naive {
 					u = g + r.Momentum*v[i]
 				}
 				d[i/columns][i%columns] = u
-				// v is a sum of at most 10 gradients of 1 and less, with weights that sum to 1/(1-momentum).
+				// v is a sum of at most 10 gradients of at most 1, with weights that sum to 1/(1-momentum).
 				error += math.Pow(2/(1-r.Momentum)*(eg+10*unit), 2)
 			}
 			if r.Normalize {
@@ -127,7 +127,8 @@ func muon(r Muon) func(shape []int) naive {
 					bound[i] = factor*(bound[i]+old) + unit*float64(len(w)+4)*math.Abs(w[i])
 				}
 			}
-			// |d|/|d| is 1, so an error of d is one relative to its norm, and once more that of the norm.
+			// The norm of d/|d| is 1, so the error of d counts relative to its norm, and a second time as the error of
+			// the norm.
 			x, e := newtonSchulz(d, r.Steps, 1e-7, 2*math.Sqrt(error)/d.norm())
 			for i := range w {
 				w[i], bound[i] = s.descend(w[i], bound[i], x[i/columns][i%columns], e)
@@ -151,8 +152,9 @@ func TestMuon(t *testing.T) {
 	t.Run("skipped steps", func(t *testing.T) { skips(t, Muon{Momentum: 0.6, Nesterov: true, Normalize: true}) })
 }
 
-// TestMuonStepsAreOrthogonal looks at the step of 10 iterations: the singular values of a 3 x 4 and of a 7 x 3 matrix are within 0.65
-// and 1.25, so that the smaller product with its transpose has eigenvalues, and with them a diagonal, within their squares.
+// TestMuonStepsAreOrthogonal checks the step after 10 iterations: the singular values of a 3 x 4 and a 7 x 3 matrix are
+// between 0.65 and 1.25, so the eigenvalues of the smaller product with the transpose, and with them its diagonal, are
+// between the squares of these numbers.
 func TestMuonStepsAreOrthogonal(t *testing.T) {
 	r := composedRig(t)
 	o := must(New(r.dev, r.params, nil, Config{Rule: Muon{Steps: 10}, LR: 1}, nil, 1, 1))(t)

@@ -9,41 +9,41 @@ import (
 	"trainer/nn/setting"
 )
 
-// Optimizer updates the parameters of one network. It allocates nothing after New.
+// Optimizer updates the parameters of one network. After New it allocates nothing.
 type Optimizer struct {
 	dev      device.Device
 	cfg      Config
 	schedule Schedule
-	total    int // steps of the whole training
-	perEpoch int // steps of an epoch
+	total    int // steps in the whole training
+	perEpoch int // steps per epoch
 
 	updates []*Update
-	clip    device.Clip            // nil: none
-	rows    []row                  // of the groups, and of the parameters in none
-	fills   []func([]float32, int) // of the rows; nil where a rule has none
+	clip    device.Clip            // nil means no clipping
+	rows    []row                  // one per group, and one for the parameters in no group
+	fills   []func([]float32, int) // fill functions of the rows; nil if a rule has none
 	hyper   *device.Tensor         // float32 [rows, device.HyperLen]
-	host    []float32              // hyper's next contents
+	host    []float32              // the values to upload next to hyper
 
-	scratch []*device.Tensor // of composed updates, each of the largest parameter's size
-	largest int              // elements
+	scratch []*device.Tensor // for composed updates, each of the largest parameter's size
+	largest int              // number of elements of the largest parameter
 
 	averaged  []*nn.Param // trained parameters and state
 	lookahead *average
 	ema       *average
-	spare     []*device.Tensor // EMA's room for exchanges: views of one buffer
+	spare     []*device.Tensor // EMA's space for exchanges: views of one buffer
 	swapped   bool
 
 	tensors []Named
 	memory  int64
 }
 
-// Named is a tensor with a name that stays the same from run to run.
+// Named is a tensor with a name that is the same in every run.
 type Named struct {
 	Name   string
 	Tensor *device.Tensor
 }
 
-// average is averages of the weights, and their plan.
+// average holds averages of the weights, and the plan that updates them.
 type average struct {
 	plan     device.Average
 	averages []*device.Tensor
@@ -51,10 +51,11 @@ type average struct {
 	host     [2]float32     // its next contents
 }
 
-// New returns an optimiser of those params that have a gradient; state is what Lookahead
-// and EMA average besides. totalSteps is the length of the training, which the schedule
-// follows, and stepsPerEpoch that of an epoch. Where cfg or schedule is wrong the error is a
-// *ConfigError that says what would be right; otherwise it is the device's.
+// New returns an optimiser of those params that have a gradient; Lookahead and EMA average
+// state as well. totalSteps is the number of steps in the training, which the schedule
+// depends on, and stepsPerEpoch the number of steps in an epoch. If cfg or schedule is
+// invalid, the error is a *ConfigError that says what would be valid; otherwise it comes
+// from the device.
 func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Schedule, totalSteps, stepsPerEpoch int) (*Optimizer, error) {
 	o := &Optimizer{dev: dev, cfg: cfg, schedule: schedule, total: totalSteps, perEpoch: stepsPerEpoch}
 	if schedule == nil {
@@ -97,7 +98,7 @@ func (o *Optimizer) build(params, state []*nn.Param) error {
 	return o.buildAverages(append(trained, state...))
 }
 
-// check returns what is wrong with the settings.
+// check returns an error if a setting is invalid.
 func (o *Optimizer) check() error {
 	if o.total < 1 || o.perEpoch < 1 {
 		return fmt.Errorf("%d steps of training, %d an epoch: need at least 1 of each", o.total, o.perEpoch)
@@ -145,7 +146,7 @@ func (o *Optimizer) buildUpdates(rules []ruleOf, trained []*nn.Param) error {
 	return nil
 }
 
-// buildClip makes the clipping, which is over the gradients of all groups.
+// buildClip makes the plan for clipping, which covers the gradients of all groups.
 func (o *Optimizer) buildClip(trained []*nn.Param) (err error) {
 	if !o.cfg.Clip.enabled() {
 		return nil
@@ -208,7 +209,7 @@ func (o *Optimizer) average(prefix string, copyBack bool) (*average, error) {
 	return a, err
 }
 
-// state allocates a tensor of zeros like the parameter, which checkpoints keep.
+// state allocates a tensor of zeros in the parameter's shape, which checkpoints keep.
 func (o *Optimizer) state(name string, p *nn.Param) (*device.Tensor, error) {
 	t, err := o.tensor(p.Value.Shape()...)
 	if err != nil {
@@ -228,23 +229,23 @@ func (o *Optimizer) tensor(shape ...int) (*device.Tensor, error) {
 }
 
 // Tensors returns what a checkpoint must keep, under stable names such as
-// "sgd.velocity.conv1.weight". They are as training left them only outside SwapIn and
-// SwapOut.
+// "sgd.velocity.conv1.weight". Between SwapIn and SwapOut their contents are exchanged with
+// the averages.
 func (o *Optimizer) Tensors() []Named { return o.tensors }
 
 // Memory returns the bytes that the optimiser allocated.
 func (o *Optimizer) Memory() int64 { return o.memory }
 
-// LR returns the learning rate at the step, from 0, of parameters that are in no group.
+// LR returns the learning rate of parameters that are in no group, at the step, counted from 0.
 func (o *Optimizer) LR(step int) float64 { return o.cfg.LR * o.factor(step) }
 
-// factor returns the schedule's.
+// factor returns the schedule's factor.
 func (o *Optimizer) factor(step int) float64 {
 	return o.schedule.Factor(Progress{Step: step, Total: o.total, StepsPerEpoch: o.perEpoch})
 }
 
-// Prepare uploads what the step, from 0, needs: the learning rates, and the decays of the
-// averages that are due.
+// Prepare uploads what the step, counted from 0, needs: the learning rates, and the decays
+// of the averages that are due.
 func (o *Optimizer) Prepare(step int) error {
 	factor := o.factor(step)
 	epoch := float64(step) / float64(o.perEpoch)
@@ -311,7 +312,7 @@ func (o *Optimizer) Average(step int) {
 	}
 }
 
-// Run queues the device work of the step that Prepare was called for: Update, then Average.
+// Run queues the device work of the step that was passed to Prepare: Update, then Average.
 func (o *Optimizer) Run(step int) {
 	o.Update()
 	o.Average(step)

@@ -100,8 +100,8 @@ func testGroups() []Group {
 	}
 }
 
-// reference runs the update rules in float64, one weight at a time, as the papers have
-// them. update returns the new weight from w, the gradient, the state a, b and the learning rate.
+// reference runs the update rules in float64, one weight at a time, as given in the papers.
+// update returns the new weight from w, the gradient, the state a, b and the learning rate.
 func reference(r *rig, c Config, steps, perEpoch int, schedule Schedule) [][]float64 {
 	var all [][]float64
 	for _, p := range r.params {
@@ -200,8 +200,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestGroupsHaveRules updates the filters by Adam, the other weights by SGD with another momentum than the rest: each
-// parameter changes as it does where its rule is everybody's.
+// TestGroupsHaveRules updates the filters with Adam, and the other weights with SGD with a momentum of their own: each
+// parameter changes as it does if its rule applies to all parameters.
 func TestGroupsHaveRules(t *testing.T) {
 	const steps = 5
 	train := func(cfg Config) map[string][]float32 {
@@ -336,7 +336,7 @@ func TestClip(t *testing.T) {
 	}
 }
 
-// TestClipIsOverAllGroups limits gradients whose parameters have three rules: the norm is that of all of them together.
+// TestClipIsOverAllGroups limits gradients whose parameters have three rules: the norm is over all of them together.
 func TestClipIsOverAllGroups(t *testing.T) {
 	r := newRig(t)
 	o, err := New(r.dev, r.params, nil, Config{

@@ -9,8 +9,9 @@ import (
 	"trainer/nn/optim"
 )
 
-// signSGD is a rule that a program brings itself: a step of the learning rate against the sign of the gradient
-// (Bernstein et al., "signSGD: Compressed Optimisation for Non-Convex Problems", ICML 2018, algorithm 1).
+// signSGD is a rule defined by a program: each step has the size of the learning rate and the direction opposite to the
+// sign of the gradient (Bernstein et al., "signSGD: Compressed Optimisation for Non-Convex Problems", ICML 2018,
+// algorithm 1).
 type signSGD struct{}
 
 func (signSGD) Kind() string { return "sign-sgd" }
@@ -24,7 +25,7 @@ func (signSGD) Build(u *optim.Update) error {
 	return nil
 }
 
-// TestOwnRule trains by a rule from outside the package; weight decay, schedule and groups come with it.
+// TestOwnRule trains with a rule from outside the package; weight decay, schedule and groups work with it.
 func TestOwnRule(t *testing.T) {
 	dev, err := cpu.New(cpu.WithThreads(1))
 	if err != nil {
@@ -58,7 +59,7 @@ func TestOwnRule(t *testing.T) {
 	if err := dev.Download(device.Bytes(got[:]), p.Value); err != nil {
 		t.Fatal(err)
 	}
-	// w - 0.25*(sign + w/2), then w - 0.125*(sign + w/2): all of it exact.
+	// w - 0.25*(sign + w/2), then w - 0.125*(sign + w/2): all of this is exact.
 	want := [3]float32{(1-0.125+0.25)*(1-0.0625) + 0.125, (1 - 0.125) * (1 - 0.0625), (1-0.125-0.25)*(1-0.0625) - 0.125}
 	if got != want {
 		t.Errorf("weights %v, want %v", got, want)

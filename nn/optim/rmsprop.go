@@ -5,8 +5,8 @@ import (
 	"trainer/nn/setting"
 )
 
-// RMSProp divides the gradient by a running root mean square of it (Hinton, "Neural Networks
-// for Machine Learning", lecture 6e, 2012):
+// RMSProp divides the gradient by its running root mean square (Hinton, "Neural Networks for
+// Machine Learning", lecture 6e, 2012):
 //
 //	v = beta2*v + (1-beta2)*g^2
 //	w = w - LR * g/(sqrt(v) + epsilon)

@@ -8,11 +8,12 @@ import (
 	"trainer/nn/setting"
 )
 
-// Rule is an update rule with its settings, such as Adam{Beta1: 0.8}. It is a value; zero settings stand for
-// defaults. Learning rate and weight decay are not among them: every rule has these two, and a group may have its own.
+// Rule is an update rule with its settings, such as Adam{Beta1: 0.8}. It is a value whose zero settings stand for
+// defaults. Learning rate and weight decay are not settings of the rule: every rule has both, and a group may have its
+// own.
 //
-// A Go program can bring a rule of its own: these two methods are all it takes. If it has settings, its pointer is a
-// setting.Settable.
+// A Go program can define its own rule: it needs only these two methods. If the rule has settings, its pointer must be
+// a setting.Settable.
 type Rule interface {
 	// Kind returns the rule's name in recipes.
 	Kind() string
@@ -20,10 +21,10 @@ type Rule interface {
 	Build(u *Update) error
 }
 
-// decouples is a rule whose weight decay is always decoupled; see Config.Decoupled.
+// decouples is implemented by rules whose weight decay is always decoupled; see Config.Decoupled.
 type decouples interface{ decoupled() }
 
-// AlwaysDecoupled reports whether the rule's weight decay is decoupled, however Config.Decoupled is set.
+// AlwaysDecoupled reports whether the rule's weight decay is decoupled whatever Config.Decoupled says.
 func AlwaysDecoupled(r Rule) bool {
 	_, always := r.(decouples)
 	return always
@@ -48,7 +49,7 @@ func RuleKinds() []RuleKind {
 // Algorithms returns the names of the rules of this package.
 func Algorithms() []string { return setting.KindNames(RuleKinds()) }
 
-// ruleOfKind returns a rule with its settings zero.
+// ruleOfKind returns a rule of the kind with all settings zero.
 func ruleOfKind(name string) (Rule, error) {
 	kinds := RuleKinds()
 	i := slices.IndexFunc(kinds, func(k RuleKind) bool { return k.Name == name })

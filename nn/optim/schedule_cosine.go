@@ -6,9 +6,9 @@ import (
 	"trainer/nn/setting"
 )
 
-// Cosine falls along half a cosine wave from 1 to Final (Loshchilov and Hutter, "SGDR:
-// Stochastic Gradient Descent with Warm Restarts", ICLR 2017, equation 5, without restarts),
-// t of T steps being done:
+// Cosine lowers the factor along half a cosine wave from 1 to Final (Loshchilov and Hutter,
+// "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017, equation 5, without
+// restarts). After t of T steps,
 //
 //	factor = Final + (1-Final)/2 * (1 + cos(pi*t/T))
 type Cosine struct {
@@ -24,7 +24,7 @@ func (c *Cosine) Settings(s *setting.List) {
 	s.Float64(&c.Final, "final", 0, setting.NotNegative, "factor at the end")
 }
 
-// Factor returns the point of the wave.
+// Factor returns the factor at this point of the wave.
 func (c Cosine) Factor(p Progress) float64 { return cosine(1, c.Final, p.Fraction()) }
 
 // cosine goes from a to b along half a cosine wave as x goes from 0 to 1.

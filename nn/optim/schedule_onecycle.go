@@ -2,16 +2,17 @@ package optim
 
 import "trainer/nn/setting"
 
-// OneCycle rises to the full learning rate and falls far below where it began (Smith and
-// Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning
-// Rates", 2018), in two phases as PyTorch's OneCycleLR: with f0 = 1/Div, of T steps
+// OneCycle raises the learning rate to its full value and then lowers it far below the
+// initial one (Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks
+// Using Large Learning Rates", 2018), in two phases, as in PyTorch's OneCycleLR: with f0 =
+// 1/Div, of T steps
 //
 //	step 0 to Start*T - 1:        from f0 to 1
 //	from there to step T - 1:     from 1 to f0/FinalDiv
 //
-// each along half a cosine wave, or a line. The momentum does not cycle.
+// each along half a cosine wave or a line. The momentum does not cycle.
 type OneCycle struct {
-	Start    float64 // part of training that rises
+	Start    float64 // fraction of training during which the rate rises
 	Div      float64
 	FinalDiv float64
 	Linear   bool
@@ -29,10 +30,10 @@ func (c *OneCycle) Settings(s *setting.List) {
 	s.Bool(&c.Linear, "linear", "lines instead of cosine waves")
 }
 
-// Factor returns the point of the cycle.
+// Factor returns the factor at this point of the cycle.
 func (c OneCycle) Factor(p Progress) float64 {
 	if c.Start == 0 || c.Div == 0 || c.FinalDiv == 0 {
-		c = setting.Completed(c) // which allocates: an Optimizer has done it before the first step
+		c = setting.Completed(c) // this allocates, but an Optimizer has completed it before the first step
 	}
 	anneal := cosine
 	if c.Linear {

@@ -7,14 +7,14 @@ import (
 	"trainer/nn/setting"
 )
 
-// Point is a factor at a part of training.
+// Point is the schedule's factor at a given fraction of training.
 type Point struct {
-	At     float64 // part of training that is done, 0 to 1
+	At     float64 // fraction of training that is done, 0 to 1
 	Factor float64
 }
 
-// PiecewiseLinear goes from point to point along lines. Before the first point its factor
-// holds, after the last one the last one's.
+// PiecewiseLinear interpolates linearly between points. Before the first point the factor
+// is the first point's, and after the last point the last point's.
 type PiecewiseLinear struct {
 	Points []Point // At increasing
 }
@@ -46,7 +46,7 @@ func (s *PiecewiseLinear) setPoints(v any) error {
 	return s.Check()
 }
 
-// Check returns what is wrong with the points.
+// Check returns an error if the points are invalid.
 func (s *PiecewiseLinear) Check() error {
 	if len(s.Points) == 0 {
 		return errors.New("want points")
@@ -62,7 +62,7 @@ func (s *PiecewiseLinear) Check() error {
 	return nil
 }
 
-// Factor returns the point of the line.
+// Factor returns the interpolated factor.
 func (s PiecewiseLinear) Factor(p Progress) float64 {
 	x := p.Fraction()
 	if x <= s.Points[0].At {

@@ -7,7 +7,7 @@ import (
 	"trainer/nn/setting"
 )
 
-// Step multiplies the learning rate by Gamma at each milestone, or every so many epochs:
+// Step multiplies the learning rate by Gamma at each milestone, or after every Every epochs:
 //
 //	factor = Gamma^(milestones that are past)         or Gamma^floor(epoch/Every)
 type Step struct {
@@ -27,7 +27,7 @@ func (s *Step) Settings(l *setting.List) {
 	l.Float64(&s.Every, "every", 0, setting.Positive, "epochs from one to the next, instead of milestones")
 }
 
-// Check returns an error unless there is one of Milestones and Every.
+// Check returns an error unless exactly one of Milestones and Every is set.
 func (s *Step) Check() error {
 	if (s.Every > 0) == (len(s.Milestones) > 0) {
 		return errors.New("want one of milestones and every, in epochs")
@@ -35,7 +35,7 @@ func (s *Step) Check() error {
 	return nil
 }
 
-// Factor returns Gamma to the power of the milestones that are past.
+// Factor returns Gamma to the power of the number of past milestones.
 func (s Step) Factor(p Progress) float64 {
 	if s.Every > 0 {
 		return math.Pow(s.Gamma, math.Floor(p.Epoch()/s.Every))

@@ -6,14 +6,14 @@ import (
 	"trainer/nn/setting"
 )
 
-// WarmUp rises along a line to the full learning rate over the first steps (Goyal et al.,
-// "Accurate, Large Minibatch SGD", 2017, section 2.2), and multiplies the schedule that it
-// wraps. With W steps of warm-up:
+// WarmUp raises the learning rate linearly over the first steps (Goyal et al., "Accurate,
+// Large Minibatch SGD", 2017, section 2.2), and multiplies the factor of the schedule that
+// it wraps. With W steps of warm-up:
 //
 //	factor = min(1, (step+1)/W) * Then.Factor
 type WarmUp struct {
 	Steps    int      // 0 with Fraction
-	Fraction float64  // part of training
+	Fraction float64  // fraction of training
 	Then     Schedule // nil means Constant
 }
 
@@ -23,7 +23,7 @@ func (s *WarmUp) Settings(l *setting.List) {
 	l.Float64(&s.Fraction, "warm-up", 0, setting.ZeroToOne, "share of training that warms up, instead of warm-up-steps")
 }
 
-// Check returns an error unless there is one of Steps and Fraction, and what is wrong with Then.
+// Check returns an error unless exactly one of Steps and Fraction is set, or if Then is invalid.
 func (s *WarmUp) Check() error {
 	if s.Steps > 0 && s.Fraction > 0 {
 		return &setting.Error{Key: "warm-up-steps", Msg: "want only one of warm-up and warm-up-steps"}
@@ -43,7 +43,7 @@ func complete(s Schedule) Schedule {
 	return setting.Completed(s)
 }
 
-// Factor returns the warm-up's factor times that of the wrapped schedule.
+// Factor returns the warm-up's factor times the wrapped schedule's.
 func (s WarmUp) Factor(p Progress) float64 {
 	w := float64(s.Steps)
 	if s.Steps == 0 {

@@ -10,9 +10,10 @@ import (
 //	v = momentum*v + g
 //	w = w - LR*v                    or, with Nesterov, w - LR*(g + momentum*v)
 //
-// v, the velocity, begins at zero; without momentum none is kept. Momentum is Polyak 1964,
-// Nesterov's form as in Sutskever et al., "On the importance of initialization and momentum
-// in deep learning", ICML 2013, written as PyTorch has it: LR is not part of v.
+// v, the velocity, begins at zero; without momentum no velocity is kept. Momentum is due to
+// Polyak (1964). Nesterov's form is as in Sutskever et al., "On the importance of
+// initialization and momentum in deep learning", ICML 2013, written as in PyTorch: LR is
+// not part of v.
 //
 // Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
 type SGD struct {
@@ -33,7 +34,7 @@ func (r *SGD) Settings(s *setting.List) {
 	s.Bool(&r.Nesterov, "nesterov", "step by the gradient and the velocity after it")
 }
 
-// Check returns an error if there is nothing to look ahead by.
+// Check returns an error if Nesterov is set without momentum.
 func (r *SGD) Check() error { return checkNesterov(r.Momentum, r.Nesterov) }
 
 func checkNesterov(momentum float64, nesterov bool) error {

@@ -8,8 +8,8 @@ import (
 )
 
 // Update is the device work of one rule over its parameters: the same at every step, so that it can be recorded. A
-// rule's Build fills it, in one of two ways. Fused adds a device's own update of all parameters in one pass. Where
-// there is none, the methods Map, MatMul and so on add a plan each, in the order of their calls:
+// rule's Build fills it in one of two ways. Fused adds a device's own update of all parameters in one pass. If the
+// device has no such update, the methods Map, MatMul and so on add one plan each, in the order of their calls:
 //
 //	for p := range u.Params() {
 //		g := u.Gradient(p)                 // g, with the coupled weight decay
@@ -19,28 +19,28 @@ import (
 //
 // What changes from step to step is in a row of device.HyperLen numbers per group, on the device; see Fused and EachStep.
 //
-// The first error is kept; methods called after it do nothing and return nil.
+// The first error is kept; methods called after an error do nothing and return nil.
 type Update struct {
 	o         *Optimizer
-	name      string // of the rule
+	name      string // the rule's name
 	decoupled bool
 	params    []Param
 	work      []func()
-	fill      func(hyper []float32, step int) // nil: nothing
+	fill      func(hyper []float32, step int) // nil if there is nothing to fill in
 	err       error
 
-	kept    map[*device.Tensor]bool // weights and states: what a skipped step leaves as it was
+	kept    map[*device.Tensor]bool // weights and states, which a skipped step must not change
 	present Param                   // the parameter whose work is being added
-	skip    *scalar                 // not 0 where its step is skipped; nil until it is asked for
-	scratch int                     // tensors that it has of Optimizer.scratch
+	skip    *scalar                 // not 0 if the parameter's step is skipped; nil until first needed
+	scratch int                     // number of tensors of Optimizer.scratch in use
 }
 
-// Param is a parameter and the group that it is in.
+// Param is a parameter with its group.
 type Param struct {
 	*nn.Param
 	index  int // row of the hyperparameters
 	decay  float64
-	freeze bool // from some epoch on the group doesn't change
+	freeze bool // the group has an UntilEpoch
 }
 
 // scalar is one element of a float32 tensor.
@@ -52,7 +52,7 @@ type scalar struct {
 // hyperFrozen is the column of the hyperparameters that fused updates don't read: 1 once a group's UntilEpoch is past.
 const hyperFrozen = 9
 
-// Params returns the rule's parameters, one after the other. Scratch tensors are used anew for each.
+// Params yields the rule's parameters one after the other. Every parameter reuses the same scratch tensors.
 func (u *Update) Params() iter.Seq[Param] {
 	return func(yield func(Param) bool) {
 		for _, p := range u.params {
@@ -79,8 +79,8 @@ func (u *Update) State(prefix string, p Param) *device.Tensor {
 	return t
 }
 
-// EachStep sets what writes the rule's columns of the hyperparameters before each step, once per group; step counts from
-// 0. hyper[device.HyperLR] is the group's learning rate already, and may be changed.
+// EachStep sets the function that writes the rule's columns of the hyperparameters before each step, once per group;
+// step counts from 0. hyper[device.HyperLR] already holds the group's learning rate, and may be changed.
 func (u *Update) EachStep(fill func(hyper []float32, step int)) { u.fill = fill }
 
 // Slot returns the parameter for a fused update, without states.
@@ -88,13 +88,13 @@ func (u *Update) Slot(p Param) device.OptimizerParam {
 	return device.OptimizerParam{Value: p.Value, Grad: p.StepGrad(), Group: p.index}
 }
 
-// Fused adds a device's own update. fill writes the columns of the hyperparameters that it reads; see EachStep.
+// Fused adds a device's own update. fill writes the columns of the hyperparameters that the update reads; see EachStep.
 func (u *Update) Fused(spec device.OptimizerSpec, fill func(hyper []float32, step int)) {
 	if u.err != nil {
 		return
 	}
 	spec.Decoupled = u.decoupled
-	spec.Scaling = u.params[0].Scaling // the same for all
+	spec.Scaling = u.params[0].Scaling // all parameters have the same one
 	plan, err := u.o.dev.NewOptimizer(spec)
 	if err != nil {
 		u.fail(err)
@@ -112,12 +112,12 @@ func (u *Update) run() {
 	}
 }
 
-// skipped returns the number on the device that says whether the present parameter's step is skipped, or a scalar without a
-// tensor where no step is. A parameter may be skipped for two reasons: under a loss scaling, because gradients are not
-// finite, and because its group's UntilEpoch is past.
+// skipped returns the number on the device that says whether the current parameter's step is skipped, or a scalar
+// without a tensor if no step can be skipped. A parameter may be skipped for two reasons: under a loss scaling, because
+// gradients are not finite, and because its group's UntilEpoch is past.
 func (u *Update) skipped() scalar {
 	if u.skip == nil {
-		u.skip = new(scalar) // none of the work that findSkip adds is skipped
+		u.skip = new(scalar) // the work that findSkip adds is never skipped
 		*u.skip = u.findSkip(u.present)
 	}
 	return *u.skip
@@ -132,7 +132,7 @@ func (u *Update) findSkip(p Param) scalar {
 	case scaling.tensor == nil:
 		return frozen
 	}
-	// One number for both, their sum.
+	// One number serves both reasons: their sum.
 	either, err := u.o.tensor(1)
 	if err != nil {
 		u.fail(err)

@@ -7,8 +7,8 @@ import (
 	"trainer/nn/train"
 )
 
-// readAugment reads the table [augment]: mean and std, and what is done to training images, in the short form (flip, crop,
-// cutout) or as a list of transforms.
+// readAugment reads the table [augment]: mean and std, and the augmentation of training images, in the short form
+// (flip, crop, cutout) or as a list of transforms.
 func (s *section) readAugment() train.Augment {
 	defer s.finish()
 	var a train.Augment

@@ -10,14 +10,14 @@ import (
 	"trainer/nn/setting"
 )
 
-// block is a list of layers that the recipe names once, and uses with other numbers: see the package's doc.
+// block is a list of layers that a recipe names once and uses with different numbers; see the package comment.
 type block struct {
 	path   string
 	layers []any
 	used   bool
 }
 
-// readBlocks reads the table of blocks. What is in them is read where they are used.
+// readBlocks reads the table of blocks. The contents of a block are read where it is used.
 func (s *section) readBlocks() {
 	s.blocks = map[string]*block{}
 	sub := s.sub("block")
@@ -33,7 +33,7 @@ func (s *section) readBlocks() {
 	}
 }
 
-// reportUnused notes blocks that no layer uses.
+// reportUnused reports blocks that no layer uses.
 func (s *section) reportUnused() {
 	for _, b := range s.blocks {
 		if !b.used {
@@ -79,22 +79,22 @@ func (r *reader) expand(use *section) ([]*section, bool) {
 	return layers, !e.failed
 }
 
-// expansion puts values in place of a block's parameters.
+// expansion replaces a block's parameters with values.
 type expansion struct {
 	use     *section
-	aliases map[string]string // which key of use the value at a path of the block comes from
+	aliases map[string]string // for each path in the block, the key of use that its value comes from
 	failed  bool
 }
 
 // parameter is $name or ${name} in a string of a block.
 var parameter = regexp.MustCompile(`\$(?:([a-z][a-z0-9_]*)|\{([A-Za-z0-9_-]+)\})`)
 
-// fill returns a copy of a value of the block, which is at the path.
+// fill returns a copy, with parameters replaced, of the block's value at the path.
 func (e *expansion) fill(path string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		table := make(map[string]any, len(v))
-		for _, key := range slices.Sorted(maps.Keys(v)) { // messages list parameters in the order in which they are met
+		for _, key := range slices.Sorted(maps.Keys(v)) { // messages list parameters in the order in which they are found
 			table[key] = e.fill(join(path, key), v[key])
 		}
 		return table
@@ -110,13 +110,13 @@ func (e *expansion) fill(path string, v any) any {
 	return v
 }
 
-// fillString returns the parameter's value for a string that is nothing else, and otherwise the string with
-// parameters replaced by their texts.
+// fillString returns the parameter's value if the string is only a parameter, and otherwise the string with parameters
+// replaced by their text.
 func (e *expansion) fillString(path, text string) any {
 	if m := parameter.FindString(text); m != "" && m == text {
 		return e.value(path, m)
 	}
-	const longest = 100 // of a text with parameters: blocks within blocks must not make it grow without end
+	const longest = 100 // bytes of a text with parameters: blocks within blocks must not make it grow without limit
 	filled := parameter.ReplaceAllStringFunc(text, func(m string) string {
 		v := e.value(path, m)
 		switch v.(type) {
@@ -143,7 +143,7 @@ func parameterName(reference string) string {
 	return m[1] + m[2]
 }
 
-// value returns the value of a parameter, nil without one, for the path in the block.
+// value returns the value of a parameter, or nil if it has none, for the path in the block.
 func (e *expansion) value(path, reference string) any {
 	key := parameterName(reference)
 	v, ok := e.use.lookup(key)

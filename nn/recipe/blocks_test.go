@@ -11,7 +11,7 @@ import (
 	"trainer/nn"
 )
 
-// stages is a recipe with blocks, one of which uses the other; its blocks begin on line 9.
+// stages is a recipe with two blocks, one of which uses the other; the blocks begin on line 9.
 const stages = head + `[block]
 conv = [
   { layer = "conv2d", name = "conv$name", out = "$out", kernel = "$kernel", padding = "same", init = "$init" },
@@ -134,7 +134,7 @@ func TestMistakesInBlocks(t *testing.T) {
 	}
 }
 
-// Blocks within blocks grow by powers: a few lines must not fill the memory.
+// Blocks within blocks grow exponentially: a few lines must not fill the memory.
 func TestBlocksAreBounded(t *testing.T) {
 	layers, text := head+"[block]\n", head+"[block]\n"
 	layers += "a0 = [{ layer = \"relu\" }]\n"

@@ -1,5 +1,6 @@
-// Package recipe reads recipes: TOML files that say everything about a training except the
-// data: the network layer by layer, augmentation, loss, optimiser, schedule, epochs.
+// Package recipe reads recipes: TOML files that define everything about a training except
+// the data: the network layer by layer, augmentation, loss, optimiser, schedule and number
+// of epochs.
 //
 //	r, err := recipe.Load("mnist")           // a built-in one, or the path of a file
 //	model := r.Model(10)                     // for 10 classes
@@ -29,19 +30,19 @@
 //	out = 8
 //	kernel = 3
 //
-// Where a height and a width are meant, one number stands for both.
+// If a key takes a height and a width, one number stands for both.
 //
 // # Kinds and settings
 //
-// What "layer" and "kind" can name, and which keys each kind has, is declared by the layers, losses and schedules
-// themselves (package setting) and stands in lists. [Kinds] holds the lists, so that a Go program can
-// append its own; [Load] and [Parse] use those of [BuiltIn].
+// The layers, losses and schedules themselves declare the names that "layer" and "kind" can have, and the keys of each
+// kind (package setting). The kinds are in lists. [Kinds] holds the lists, so that a Go program can append its own;
+// [Load] and [Parse] use those of [BuiltIn].
 //
 // # Blocks
 //
-// Layers that occur several times can be named once, as a block, and used with other numbers. In a block "$out"
-// stands for the value that the key out has where the block is used, and "conv$n" for a text with the value of n in it
-// ("conv${n}a" if a letter or digit follows):
+// Layers that occur several times can be named once, as a block, and used with different numbers. In a block, "$out"
+// stands for the value of the key out in the table that uses the block, and "conv$n" for a text that contains the value
+// of n ("conv${n}a" if a letter or digit follows):
 //
 //	[block]
 //	stage = [
@@ -60,14 +61,14 @@
 //	n = 2
 //	out = 64
 //
-// The network is the same as if the block's layers stood there themselves: a block leaves no trace in the names of layers
-// and weights. Blocks can be used in blocks and in lists of layers such as a residual's body. All parameters must be
-// given, and no others. A mistake is reported where it stands: a wrong number where the block is used, and everything
-// else in the block.
+// The network is the same as if the block's layers were written out: a block leaves no trace in the names of layers and
+// weights. Blocks can be used in blocks and in lists of layers such as a residual's body. The table that uses a block
+// must set all of its parameters, and no other keys. A mistake is reported on its own line: a wrong number in the table
+// that uses the block, and any other mistake in the block.
 //
 // # Mean and standard deviation
 //
-// augment.mean and augment.std are those of the first data set that data names. For any
-// other, or without them, they are to be computed from the training images: see
+// augment.mean and augment.std belong to the first data set in data. For any other data
+// set, or if they are left out, they must be computed from the training images; see
 // [Recipe.MeanStd].
 package recipe

@@ -14,8 +14,8 @@ import (
 )
 
 // document is a TOML file as a tree of values (map[string]any, []any, string, int64,
-// float64, bool), and where each of them stands. A path is the keys and indices that
-// lead to a value, joined by dots: "optimizer.momentum", "network.0.out".
+// float64, bool), with the position of each value. A path is the keys and indices that lead
+// to a value, joined by dots: "optimizer.momentum", "network.0.out".
 type document struct {
 	file   string
 	root   map[string]any
@@ -26,11 +26,11 @@ type document struct {
 // origin is where a value comes from.
 type origin struct {
 	line int  // in the file, from 1
-	byte int  // in the file; values that were added come after all others
-	set  bool // by an assignment instead of the file
+	byte int  // in the file; added values come after all others
+	set  bool // by an assignment instead of by the file
 }
 
-// parseDocument reads TOML. file is the name that errors show.
+// parseDocument reads TOML. file is the name shown in errors.
 func parseDocument(file string, text []byte) (*document, error) {
 	d := &document{file: file, origin: map[string]origin{}}
 	if err := toml.Unmarshal(text, &d.root); err != nil {
@@ -47,7 +47,7 @@ func parseDocument(file string, text []byte) (*document, error) {
 	return d, nil
 }
 
-// locate finds the line of every value. The text is known to be valid.
+// locate finds the line of every value. The text must be valid.
 func (d *document) locate(text []byte) {
 	var p unstable.Parser
 	p.Reset(text)
@@ -71,9 +71,9 @@ type locator struct {
 	arrays map[string]int // tables so far in each array of tables
 }
 
-// keys notes the place of each part of a dotted key and returns the path. A key that
-// leads through an array of tables means its last table; with grow, the key itself
-// begins another one.
+// keys records the position of each part of a dotted key and returns the path. A key that
+// leads through an array of tables refers to the last table of the array; with grow, the
+// key itself begins another table.
 func (l *locator) keys(path string, it unstable.Iterator, grow bool) string {
 	for it.Next() {
 		node := it.Node()
@@ -113,7 +113,7 @@ func (l *locator) value(path string, v *unstable.Node) {
 	}
 }
 
-// note remembers where path was seen first.
+// note records where path was first seen.
 func (l *locator) note(path string, n *unstable.Node) {
 	if _, seen := l.doc.origin[path]; seen {
 		return
@@ -133,14 +133,14 @@ func (d *document) where(path string) origin {
 	return origin{line: 1}
 }
 
-// fail notes an error at a path.
+// fail records an error at a path.
 func (d *document) fail(path, format string, args ...any) {
 	o := d.where(path)
 	e := &Error{File: d.file, Line: o.line, Key: path, Msg: fmt.Sprintf(format, args...), order: o.byte}
 	if o.set {
 		e.File, e.Line = "", 0
 	}
-	for _, other := range d.errs { // a block that is used twice has its mistakes twice
+	for _, other := range d.errs { // a block that is used twice would report its mistakes twice
 		if *other == *e {
 			return
 		}
@@ -148,7 +148,7 @@ func (d *document) fail(path, format string, args ...any) {
 	d.errs = append(d.errs, e)
 }
 
-// set changes one value. assignment is "path=value", the value in TOML syntax or else
+// set changes one value. assignment is "path=value", where the value has TOML syntax or is
 // a plain string. An empty value removes the key.
 func (d *document) set(assignment string) error {
 	path, text, ok := strings.Cut(assignment, "=")
@@ -170,19 +170,19 @@ func (d *document) set(assignment string) error {
 	return nil
 }
 
-// noteSet marks the path, and what is below it, as coming from an assignment.
+// noteSet marks the path and everything below it as set by an assignment.
 func (d *document) noteSet(path string) {
 	maps.DeleteFunc(d.origin, func(p string, _ origin) bool { return strings.HasPrefix(p, path+".") })
 	const afterTheFile = 1 << 30
 	o := origin{byte: afterTheFile + len(d.origin), set: true}
 	if old, ok := d.origin[path]; ok {
-		o.byte = old.byte // it stays where it was in the file
+		o.byte = old.byte // keep its position in the file
 	}
 	d.origin[path] = o
 }
 
-// assign returns node, which is at the path done, with the value at the path rest below
-// it replaced or removed. Missing tables are made.
+// assign returns node, which is at the path done, with the value at the path rest below it
+// replaced or removed. Missing tables are created.
 func assign(node any, done, rest string, value any, remove bool) (any, error) {
 	key, rest, more := strings.Cut(rest, ".")
 	if key == "" {

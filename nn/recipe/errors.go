@@ -11,16 +11,16 @@ import (
 
 // Error is one mistake in a recipe.
 type Error struct {
-	File string // empty when the value was set by an assignment
-	Line int    // in the file, from 1; 0 when there is none
+	File string // empty if the value was set by an assignment
+	Line int    // in the file, from 1; 0 if unknown
 	Key  string // path of the key, such as "network.0.out"; may be empty
 	Msg  string
 
 	order int
 }
 
-// Error returns "file:line: key: message", or "-set key: message" for a value that did
-// not come from the file.
+// Error returns "file:line: key: message", or "-set key: message" for a value that is not
+// from the file.
 func (e *Error) Error() string {
 	where := "-set " + e.Key
 	switch {
@@ -35,14 +35,14 @@ func (e *Error) Error() string {
 	return printable(where + ": " + e.Msg)
 }
 
-// printable makes a text one line that a terminal can show: keys and values may hold
-// anything.
+// printable turns a text into one line that a terminal can show, because keys and values
+// may contain anything.
 func printable(text string) string {
 	quoted := strconv.Quote(text)
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
 }
 
-// SetError is a change of a recipe whose key is invalid.
+// SetError reports a change of a recipe with an invalid key.
 type SetError struct{ Key, Msg string }
 
 func (e *SetError) Error() string { return printable("-set " + e.Key + ": " + e.Msg) }
@@ -50,7 +50,7 @@ func (e *SetError) Error() string { return printable("-set " + e.Key + ": " + e.
 // Errors is every mistake found in a recipe, in the order of the file.
 type Errors []*Error
 
-// maxErrorLines is the largest number of lines of Errors' text: further mistakes are only counted.
+// maxErrorLines is the largest number of lines of Errors' text: any further mistakes are only counted.
 const maxErrorLines = 3
 
 // Error returns the first mistakes, one per line, and the number of the others.
@@ -66,7 +66,7 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap returns the single mistakes.
+// Unwrap returns the individual mistakes.
 func (e Errors) Unwrap() []error {
 	all := make([]error, len(e))
 	for i := range e {
@@ -79,8 +79,8 @@ func (e Errors) sort() {
 	slices.SortStableFunc(e, func(a, b *Error) int { return a.order - b.order })
 }
 
-// Nearest returns the candidate that is closest to name by Levenshtein's distance, or
-// "" when none is close enough to be what was meant.
+// Nearest returns the candidate that is closest to name by Levenshtein's distance, or "" if
+// no candidate is close enough to be what was meant.
 func Nearest(name string, candidates []string) string {
 	best, score := "", 0.49 // 0.5: half of the letters differ
 	for _, c := range candidates {
@@ -91,8 +91,8 @@ func Nearest(name string, candidates []string) string {
 	return best
 }
 
-// Suggest ends a message about an unknown name, with the nearest valid name and the
-// list of all valid names.
+// Suggest returns the end of a message about an unknown name: the nearest valid name and
+// the list of all valid names.
 func Suggest(name string, valid []string) string {
 	text := ""
 	if n := Nearest(name, valid); n != "" {

@@ -11,7 +11,7 @@ import (
 	"trainer/nn/setting"
 )
 
-// Quieten is a layer of this program, not of package nn: it multiplies by a share of 1.
+// Quieten is a layer of this program, not of package nn: it scales its input down.
 //
 //	y = (1 - by) x        dx = (1 - by) dy
 type Quieten struct {
@@ -80,7 +80,7 @@ layer = "quieten"
 by = 0.25
 `
 
-// A program's own layer in recipes: its kind is appended to the list that reads them.
+// A program's own layer in recipes: the program appends the layer's kind to the list of kinds.
 func ExampleKinds() {
 	kinds := recipe.BuiltIn()
 	kinds.Layers = append(kinds.Layers, quietenKind())

@@ -8,7 +8,7 @@ import (
 	"trainer/nn/setting"
 )
 
-// Kinds is what recipes can name. A program that has a layer of its own appends its kind to BuiltIn's:
+// Kinds holds the kinds that recipes can name. A program with its own layer appends the layer's kind to BuiltIn's list:
 //
 //	kinds := recipe.BuiltIn()
 //	kinds.Layers = append(kinds.Layers, nn.LayerKind{Name: "swish", Family: nn.Activation, New: func() nn.Layer { return Swish{} }})
@@ -38,7 +38,7 @@ func BuiltIn() Kinds {
 	}
 }
 
-// layers returns the kinds of layers as other kinds are.
+// layers returns the kinds of layers in the form of the other kinds.
 func (k *Kinds) layers() []setting.Kind[nn.Layer] {
 	kinds := make([]setting.Kind[nn.Layer], len(k.Layers))
 	for i, l := range k.Layers {
@@ -47,8 +47,8 @@ func (k *Kinds) layers() []setting.Kind[nn.Layer] {
 	return kinds
 }
 
-// DefaultFor returns the name of the recipe for a data set when none is asked for, or "" when there is none. What isn't
-// the name of a data set is the path of a folder of images.
+// DefaultFor returns the name of the default recipe for a data set, or "" if it has none. If the argument isn't the
+// name of a data set, it is the path of a folder of images.
 func (k Kinds) DefaultFor(dataSet string) string {
 	for _, d := range k.DataSets {
 		if d.Name == dataSet {

@@ -8,7 +8,7 @@ import (
 	"trainer/nn/setting"
 )
 
-// maxTables bounds the layers of a recipe, and with them what blocks within blocks can grow to.
+// maxTables bounds the number of layers of a recipe, and with it the growth of blocks within blocks.
 const maxTables = 1 << 12
 
 // readLayers reads a list of layers. It never returns nil; errors are in the document.
@@ -18,7 +18,7 @@ func (r *reader) readLayers(list []*section) *nn.Sequential {
 	return &nn.Sequential{Layers: c.layers}
 }
 
-// chain is a list of layers that is being read.
+// chain is a list of layers while it is being read.
 type chain struct {
 	*reader
 	kinds  []setting.Kind[nn.Layer]
@@ -47,7 +47,7 @@ func (c *chain) addLayer(s *section) {
 	name := ""
 	var l setting.List
 	l.Text(&name, "name", "name of the layer and its weights")
-	s.asked = nil // "layer" comes first in messages, and "block" is none of a layer's keys
+	s.asked = nil // "layer" comes first in messages, and "block" is not a key of a layer
 	if !s.require("layer") {
 		return
 	}
@@ -69,7 +69,7 @@ func isText(v any) bool {
 	return ok
 }
 
-// checkName reports a name that can't be, or that another layer of the chain has.
+// checkName reports an invalid name, or a name that another layer of the chain has.
 func (c *chain) checkName(s *section, name string) {
 	if !validName(name) {
 		s.fail("name", "want letters, digits, - and _, got %q", name)
@@ -80,8 +80,8 @@ func (c *chain) checkName(s *section, name string) {
 	c.names[name] = true
 }
 
-// validName reports whether a layer can be called so: dots join names, * and others
-// make patterns of groups.
+// validName reports whether a layer can have the name: dots join names, and * and other
+// characters make patterns of groups.
 func validName(name string) bool {
 	return name != "" && strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }

@@ -35,7 +35,7 @@ func Source(name string) ([]byte, error) {
 	return text, nil
 }
 
-// NotFoundError is the name of a recipe that is neither built in nor a file.
+// NotFoundError reports the name of a recipe that is neither built in nor a file.
 type NotFoundError struct{ Name string }
 
 func (e *NotFoundError) Error() string {
@@ -57,9 +57,9 @@ func Parse(file string, text []byte) (*Recipe, error) { return BuiltIn().Parse(f
 
 // Load reads a recipe: a built-in one by its name, or a file. Mistakes in it are an Errors.
 //
-// It changes the recipe before it is checked. Each change is "key=value": the key a path such as
-// "optimizer.momentum" or "network.0.out", the value in TOML's syntax, or else a string. An empty
-// value removes the key.
+// Load applies the changes before it checks the recipe. Each change is "key=value", where the key
+// is a path such as "optimizer.momentum" or "network.0.out", and the value has TOML's syntax or
+// is a plain string. An empty value removes the key.
 func (k Kinds) Load(nameOrPath string, changes ...string) (*Recipe, error) {
 	file, text, err := read(nameOrPath)
 	if err != nil {
@@ -68,7 +68,7 @@ func (k Kinds) Load(nameOrPath string, changes ...string) (*Recipe, error) {
 	return k.Parse(file, text, changes...)
 }
 
-// Parse reads a recipe from text, and changes it as Load does. file is the name that errors show.
+// Parse reads a recipe from text, and changes it as Load does. file is the name shown in errors.
 func (k Kinds) Parse(file string, text []byte, changes ...string) (*Recipe, error) {
 	d, err := parseDocument(file, text)
 	if err != nil {

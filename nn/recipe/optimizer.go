@@ -34,16 +34,16 @@ func (s *section) readOptimizer() optim.Config {
 	return c
 }
 
-// readTable reads a table that is the settings of v and nothing else.
+// readTable reads a table that holds the settings of v and nothing else.
 func readTable[T any](s *section, v T) T {
 	defer s.finish()
 	return setting.Edit(v, s.constants, s.read)
 }
 
-// readRule reads the update rule that kind names, with its learning rate and weight decay. The rule is nil if there
-// is none of that name.
+// readRule reads the update rule that kind names, with its learning rate and weight decay. The rule is nil if no rule
+// has that name.
 func (s *section) readRule() (rule optim.Rule, lr, decay float64, decoupled bool) {
-	s.has("kind") // so that messages name it first
+	s.has("kind") // so that messages list it first
 	var rates, coupling setting.List
 	rates.Float64(&lr, "lr", 0, setting.Positive, "learning rate before the schedule").Require()
 	rates.Float64(&decay, "weight-decay", 0, setting.NotNegative, "decay of the weights")
@@ -69,13 +69,14 @@ func (s *section) readGroup() optim.Group {
 	if !s.has("match") && !s.has("role") {
 		s.failHere("match (a pattern of names, such as \"norm*\") or role is missing")
 	}
-	if s.has("kind") { // a rule of its own
+	if s.has("kind") { // the group has its own rule
 		g.Rule, g.LR, g.WeightDecay, g.Decoupled = s.readRule()
 	}
 	return g
 }
 
-// roles returns the values of role. The scale of a normalisation has two names: gain is the older one.
+// roles returns the valid values of the key role. The scale of a normalisation has two names, of which gain is the
+// older.
 func roles() []setting.Option[nn.Role] {
 	names := setting.Names("", nn.Weight, nn.Bias, nn.Gain)
 	return append(names, setting.Option[nn.Role]{Name: "scale", Value: nn.Gain})

@@ -13,29 +13,29 @@ import (
 	"trainer/nn/train"
 )
 
-// Recipe is a recipe that has been read and checked. Recipes are not changed after Load:
-// With returns another one.
+// Recipe is a recipe that has been read and checked. A Recipe doesn't change after Load:
+// With returns a new one.
 type Recipe struct {
 	Name        string
 	Description string
 	Data        []string // data sets that it is meant for; Augment.Mean and Std are those of the first
 	Pictures    Pictures // how the pictures of a folder are read
 
-	Epochs     float64 // may be a fraction
+	Epochs     float64 // may be fractional
 	Batch      int
 	Accumulate int  // batches per update
 	DropLast   bool // leave out a last, smaller batch
-	EvalEvery  int  // epochs from one test to the next; 0: only at the end
+	EvalEvery  int  // epochs from one evaluation to the next; 0 means only at the end
 
-	Precision string // in which a GPU should compute, one of Precisions; "" leaves it to the program
+	Precision string // the precision for a GPU, one of Precisions; "" leaves it to the program
 
 	Augment   train.Augment
-	Views     []train.TTAView // test-time augmentation at the end of training; empty: none
+	Views     []train.TTAView // test-time augmentation at the end of training; empty means none
 	Loss      nn.Loss
 	Optimizer optim.Config
 	Schedule  optim.Schedule
 
-	Run *Run // nil unless it was written by a run
+	Run *Run // nil unless a run wrote the recipe
 
 	doc   *document
 	kinds Kinds
@@ -50,11 +50,11 @@ type Run struct {
 	Test    float64 // fraction of a folder's images that was held out as the test set
 	Seed    uint64
 
-	Device        string // the device that trained, as Device.Name; in older files the value of the flag
-	Precision     string // the precision in which it computed, one of Precisions; "" in older files
-	Deterministic bool   // only algorithms that give the same bits each time
-	Autotune      bool   // a GPU's algorithms were measured
-	CUDAGraph     bool   // a GPU replayed recorded steps
+	Device        string // the device used, as Device.Name; in older files the value of the flag
+	Precision     string // the precision used, one of Precisions; "" in older files
+	Deterministic bool   // only deterministic algorithms were used
+	Autotune      bool   // the algorithms were chosen by timing them on the GPU
+	CUDAGraph     bool   // steps were replayed as a CUDA graph
 }
 
 // parse reads and checks a recipe.
@@ -127,12 +127,12 @@ func (r *Recipe) readHeader(s *section) {
 	s.read(&l)
 }
 
-// precisions returns the values of a key for a precision: none, or one of Precisions.
+// precisions returns the valid values of a key for a precision: "" or one of Precisions.
 func precisions() []setting.Option[string] {
 	return setting.Names(append([]string{""}, Precisions()...)...)
 }
 
-// Precisions returns the names of what a GPU can compute in: fp32, tf32 (fp32 with the operands of products rounded to 10
+// Precisions returns the names of the precisions of a GPU: fp32, tf32 (fp32 with the operands of products rounded to 10
 // mantissa bits), and the 16-bit types fp16 and bf16.
 func Precisions() []string { return []string{"fp32", "tf32", "fp16", "bf16"} }
 
@@ -214,8 +214,7 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 	})
 }
 
-// WithMeanStd returns the recipe with another mean and standard deviation of each channel, which then
-// hold for every data set.
+// WithMeanStd returns the recipe with the given mean and standard deviation per channel, for every data set.
 func (r *Recipe) WithMeanStd(mean, std []float32) (*Recipe, error) {
 	return r.with(func(d *document) {
 		augment, ok := d.root["augment"].(map[string]any)
@@ -229,7 +228,7 @@ func (r *Recipe) WithMeanStd(mean, std []float32) (*Recipe, error) {
 	})
 }
 
-// fromFloat32 returns the shortest decimals that stand for the numbers.
+// fromFloat32 returns the numbers with the shortest decimal representation.
 func fromFloat32(x []float32) []any {
 	out := make([]any, len(x))
 	for i, v := range x {
@@ -243,14 +242,15 @@ func (r *Recipe) Model(classes int) *nn.Sequential {
 	if classes < 1 {
 		panic(fmt.Sprintf("recipe: Model(%d), want at least 1 class", classes))
 	}
-	scratch := *r.doc // the recipe is valid: no errors come of this
+	scratch := *r.doc // the recipe is valid, so this finds no errors
 	s := newReader(&scratch, r.kinds, classes)
 	s.readBlocks()
 	return s.readNetwork()
 }
 
-// TrainConfig returns what trains the recipe on a data set. Mean and Std are the recipe's if
-// it has some for that data set, and nil otherwise, which lets training compute them.
+// TrainConfig returns the configuration that trains the recipe on a data set. Mean and Std
+// are the recipe's values for that data set. If it has none they are nil, and training
+// computes them.
 func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64) train.Config {
 	augment := r.Augment
 	augment.Mean, augment.Std, _ = r.MeanStd(split.Name)
@@ -268,7 +268,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 }
 
 // MeanStd returns the mean and standard deviation of each channel for a data set, and false if the recipe has none for
-// it and they must be computed.
+// that data set, so that they must be computed.
 func (r *Recipe) MeanStd(data string) (mean, std []float32, ok bool) {
 	if len(r.Augment.Mean) == 0 || len(r.Data) > 0 && r.Data[0] != data {
 		return nil, nil, false
@@ -276,11 +276,11 @@ func (r *Recipe) MeanStd(data string) (mean, std []float32, ok bool) {
 	return slices.Clone(r.Augment.Mean), slices.Clone(r.Augment.Std), true
 }
 
-// TOML returns the recipe as a file: loading it gives the same recipe.
+// TOML returns the recipe as the text of a file: loading the file gives the same recipe.
 func (r *Recipe) TOML() ([]byte, error) { return r.doc.encode() }
 
-// ImageShape returns the shape [h w c] of the images that the recipe is meant for: that of its first known data set, or
-// else image-size; nil if the recipe has neither.
+// ImageShape returns the shape [h w c] of the images that the recipe is for: the shape of its first known data set or,
+// if there is none, image-size. It returns nil if the recipe has neither.
 func (r *Recipe) ImageShape() nn.Shape {
 	for _, name := range r.Data {
 		for _, d := range r.kinds.DataSets {

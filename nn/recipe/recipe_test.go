@@ -148,7 +148,7 @@ func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {
 	}
 }
 
-// The numbers of airbench are derived by the authors' program from others: so are they here.
+// The authors' program derives airbench's numbers from others, and so does this test.
 func TestAirbenchRates(t *testing.T) {
 	for _, c := range []struct {
 		name              string
@@ -184,7 +184,7 @@ func TestAirbenchRates(t *testing.T) {
 	}
 }
 
-// head is a recipe that lacks nothing but the network; its network begins on line 9.
+// head is a recipe that is complete except for the network, which begins on line 9.
 const head = `name = "mine"
 epochs = 2
 batch = 8
@@ -377,7 +377,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// The scale of a normalisation is named gain in older recipes.
+// In older recipes the scale of a normalisation is named gain.
 func TestRoles(t *testing.T) {
 	for name, want := range map[string]nn.Role{"weight": nn.Weight, "bias": nn.Bias, "gain": nn.Gain, "scale": nn.Gain} {
 		r, err := LoadWith("mnist-basic", []string{`optimizer.group=[{ role = "` + name + `", lr-scale = 0 }]`})
@@ -476,7 +476,7 @@ func TestWithRunIsWrittenAndRead(t *testing.T) {
 	}
 }
 
-// A configuration that an older version of the program wrote says nothing of how it computed.
+// A configuration written by an older version of the program doesn't say how the run computed.
 func TestRunOfAnOlderVersion(t *testing.T) {
 	r, err := Parse("config.toml", []byte(head+network+"[run]\ndata = \"mnist\"\nseed = 3\ndevice = \"auto\"\n"))
 	if err != nil {
@@ -493,8 +493,7 @@ func TestRunOfAnOlderVersion(t *testing.T) {
 	}
 }
 
-// What a GPU should compute in. The teaching network leaves it to the program, because its numbers are to
-// be followed by hand.
+// The precision for a GPU. The teaching network leaves it to the program, because readers follow its numbers by hand.
 func TestPrecisions(t *testing.T) {
 	for _, name := range Names() {
 		r, err := Load(name)
@@ -520,7 +519,7 @@ func TestPrecisions(t *testing.T) {
 	}
 }
 
-// Every kind describes itself, its layer answers to its name, and recipes can read every setting that it declares.
+// Every kind has a description, its layer has the kind's name, and recipes can set every setting that it declares.
 func TestKindsDescribeThemselves(t *testing.T) {
 	kinds := BuiltIn()
 	for _, k := range kinds.Layers {

@@ -12,9 +12,9 @@ import (
 	"trainer/nn/train"
 )
 
-// TestTrainsOnMemoryAlone trains some steps of the recipe mnist-basic on a device that has only memory and copies, and computes by the
-// references. The weights must be the CPU's up to rounding: a step adds some roundings of 2^-24 to weights below 1, and
-// updates by rounded gradients change that little.
+// TestTrainsOnMemoryAlone trains some steps of the recipe mnist-basic on a device that has only memory and copies, and
+// computes with package reference. The weights must equal the CPU's up to rounding: each step adds a few roundings of
+// 2^-24 to weights below 1, and the rounding of gradients adds little to that.
 func TestTrainsOnMemoryAlone(t *testing.T) {
 	dev, err := cpu.New(cpu.WithThreads(1))
 	if err != nil {

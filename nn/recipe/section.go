@@ -12,18 +12,18 @@ import (
 	"trainer/nn/setting"
 )
 
-// reader reads one document with a program's kinds. Mistakes go to the document.
+// reader reads one document with a program's kinds. It records mistakes in the document.
 type reader struct {
 	doc   *document
 	kinds Kinds
 	// constants are the words that stand for numbers, such as the number of classes.
 	constants map[string]int
 	blocks    map[string]*block // see blocks.go
-	tables    int               // of layers that were read so far
+	tables    int               // number of layers read so far
 }
 
-// section reads one table of a document. Every method notes the key as a valid one and
-// a misfit as an error; finish then reports the keys that nobody asked for.
+// section reads one table of a document. Every method records its key as valid, and a value
+// that doesn't fit as an error; finish then reports the keys that no method asked for.
 type section struct {
 	*reader
 	path   string
@@ -31,8 +31,8 @@ type section struct {
 	asked  []string
 	failed bool // there was an error in the table
 
-	// Where the table stands in a block (see blocks.go): use is the table that names the block, and aliases
-	// says which of its paths a value came from. All are nil elsewhere.
+	// For a table in a block (see blocks.go): use is the table that names the block, and aliases says which path of use
+	// a value came from. Otherwise all are nil.
 	block   *block
 	use     *section
 	aliases map[string]string
@@ -46,7 +46,7 @@ func (s *section) inner(path string, table map[string]any) *section {
 	return &section{reader: s.reader, path: path, table: table, aliases: s.aliases, block: s.block, use: s.use}
 }
 
-// lookup returns the value of a key and remembers that the key is a valid one.
+// lookup returns the value of a key and records the key as valid.
 func (s *section) lookup(key string) (any, bool) {
 	if !slices.Contains(s.asked, key) {
 		s.asked = append(s.asked, key)
@@ -75,13 +75,13 @@ func (s *section) require(key string) bool {
 	return false
 }
 
-// fail notes an error in the value of a key.
+// fail records an error in the value of a key.
 func (s *section) fail(key, format string, args ...any) {
 	s.failed = true
 	s.doc.fail(s.source(s.at(key)), format, args...)
 }
 
-// failHere notes an error in the table.
+// failHere records an error in the table.
 func (s *section) failHere(format string, args ...any) {
 	s.failed = true
 	s.doc.fail(s.source(s.path), format, args...)
@@ -102,7 +102,7 @@ func (s *section) source(path string) string {
 
 // finish reports unknown keys.
 func (s *section) finish() {
-	path := s.source(s.path) // a key stands in the table, wherever its value came from
+	path := s.source(s.path) // a key is in the table, wherever its value came from
 	for key := range s.table {
 		if slices.Contains(s.asked, key) {
 			continue
@@ -116,7 +116,7 @@ func (s *section) finish() {
 	}
 }
 
-// acceptAll keeps finish from reporting keys: which are valid, nobody knows.
+// acceptAll keeps finish from reporting keys, because it is unknown which keys are valid.
 func (s *section) acceptAll() {
 	for key := range s.table {
 		s.asked = append(s.asked, key)
@@ -147,8 +147,8 @@ func (s *section) read(l *setting.List) {
 	}
 }
 
-// failSetting notes an error in the value of a key, or the key that the error tells; "" is the table. Without an error it
-// does nothing.
+// failSetting records an error in the value of a key, or of the key that the error names; "" stands for the table.
+// Without an error it does nothing.
 func (s *section) failSetting(key string, err error) {
 	if err == nil {
 		return
@@ -166,7 +166,7 @@ func (s *section) failSetting(key string, err error) {
 	s.fail(key, "%s", msg)
 }
 
-// readNested reads what a setting is bound to that is described by kinds.
+// readNested reads the value of a setting that has kinds itself.
 func (s *section) readNested(it *setting.Setting) {
 	switch target := it.Target().(type) {
 	case *nn.Layer:
@@ -183,7 +183,7 @@ func (s *section) readNested(it *setting.Setting) {
 }
 
 // readKind reads a table whose key names a kind, with the kind's settings, and more that also declares. It returns
-// false when there is no such kind; no key counts as unknown then.
+// false if the kind is unknown; then no key counts as unknown.
 func readKind[T any](s *section, key string, kinds []setting.Kind[T]) (made T, ok bool) {
 	if !s.require(key) {
 		s.acceptAll()
@@ -198,7 +198,7 @@ func readKind[T any](s *section, key string, kinds []setting.Kind[T]) (made T, o
 	return setting.Edit(kind.New(), s.constants, s.read), true
 }
 
-// kindOf returns the kind of a name.
+// kindOf returns the kind with the name.
 func kindOf[T any](s *section, key string, name any, kinds []setting.Kind[T]) (setting.Kind[T], bool) {
 	text, ok := name.(string)
 	if !ok {
@@ -235,7 +235,7 @@ func readNamed[T any](s *section, key string, kinds []setting.Kind[T]) (made T, 
 	}), true
 }
 
-// sub returns the table at key, or nil when there is none.
+// sub returns the table at key, or nil if there is none.
 func (s *section) sub(key string) *section {
 	v, ok := s.lookup(key)
 	if !ok {

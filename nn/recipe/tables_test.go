@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "record testdata/tables.txt")
 
-// TestTables compares the compiled networks of all built-in recipes with their record: layers, shapes, operations and the
-// names of the weights, by which runs are resumed.
+// TestTables compares the compiled networks of all built-in recipes with their record: layers, shapes, operations and
+// the names of the weights, which resuming a run depends on.
 func TestTables(t *testing.T) {
 	dev, err := cpu.New(cpu.WithThreads(1))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Describe shows a value of a recipe in a message, in a few words however long it is.
+// Describe returns a short description of a recipe's value for a message, however long the value is.
 func Describe(v any) string {
 	if list, ok := v.([]any); ok && len(list) <= 4 {
 		parts := make([]string, len(list))

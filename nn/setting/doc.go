@@ -1,7 +1,7 @@
-// Package setting declares what can be set about a value: a layer, a loss, an update rule.
+// Package setting declares the settings of a value: a layer, a loss, an update rule.
 //
-// A type says it once, in the method Settings, which binds its fields as package flag binds
-// variables:
+// A type declares its settings once, in the method Settings, which binds fields as package
+// flag binds variables:
 //
 //	func (l *BatchNorm) Settings(s *setting.List) {
 //		s.Float32(&l.Epsilon, "epsilon", 1e-5, setting.Positive, "added to the variance")
@@ -9,10 +9,10 @@
 //		s.Bool(&l.FrozenScale, "frozen-scale", "keep the scale at 1")
 //	}
 //
-// Everything else follows from these lines: package recipe reads the keys from a table of a
-// recipe ([Setting.Set]), a Go program that leaves fields zero gets the defaults ([Complete]), both
-// are held to the same bounds ([Check]), and lists, error messages and figures describe what
-// there is ([List.All], [Shown]).
+// Everything else follows from these lines: package recipe reads the keys from a table of a recipe
+// ([Setting.Set]); a Go program that leaves fields zero gets the defaults ([Complete]); both are
+// checked against the same bounds ([Check]); and lists, error messages and figures describe the
+// settings ([List.All], [Shown]).
 //
 // In a Go value zero means the default. A default other than zero therefore needs bounds that
 // exclude zero, which List enforces.

@@ -3,7 +3,7 @@ package setting
 // flag is a field for true or false.
 type flag struct {
 	field    *bool
-	inverted bool // the field is false where the recipe says true
+	inverted bool // the field is false if the recipe says true
 }
 
 // Bool binds a flag whose default is false.
@@ -11,7 +11,7 @@ func (l *List) Bool(field *bool, key, doc string) *Setting {
 	return l.add(key, doc, &flag{field, false})
 }
 
-// Unless binds a flag whose default is true to a field that has the opposite: NoBias, unless bias = true.
+// Unless binds a flag whose default is true to a field with the opposite meaning: the flag bias to the field NoBias.
 func (l *List) Unless(field *bool, key, doc string) *Setting {
 	return l.add(key, doc, &flag{field, true})
 }

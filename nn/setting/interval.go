@@ -5,10 +5,10 @@ import (
 	"math"
 )
 
-// Interval is the bounds of a number. NaN and infinities are never within them.
+// Interval holds the bounds of a number. NaN and infinities are never within them.
 type Interval struct {
 	low, high         float64
-	openLow, openHigh bool // the end itself is excluded
+	openLow, openHigh bool // the bound itself is excluded
 	notZero           bool
 }
 
@@ -43,7 +43,7 @@ func (b Interval) Contains(x float64) bool {
 // String describes the interval, such as "a number from 0 to below 1".
 func (b Interval) String() string { return "a number" + b.bounds() }
 
-// whole describes the whole numbers of the interval.
+// whole describes the whole numbers in the interval.
 func (b Interval) whole() string {
 	if b.high >= maxInt {
 		b.high = largest

@@ -1,11 +1,11 @@
 package setting
 
-// Kind is a kind of T that recipes can name: a kind of loss, rule, schedule. Its settings are those of the value
-// that New returns.
+// Kind is a kind of T that recipes can name: a kind of loss, rule or schedule. Its settings are those of the value that
+// New returns.
 type Kind[T any] struct {
 	Name string   // in recipes
 	Doc  string   // one phrase, in lower case
-	New  func() T // a value with its settings zero
+	New  func() T // returns a value with all settings zero
 }
 
 // KindNames returns the names of the kinds.

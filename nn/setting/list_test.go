@@ -9,7 +9,7 @@ import (
 	"trainer/nn/setting"
 )
 
-// every has a setting of each form.
+// every has one setting of each form.
 type every struct {
 	Ratio    float32
 	Rate     float64
@@ -82,13 +82,13 @@ func TestSet(t *testing.T) {
 	for _, c := range []struct {
 		key   string
 		value any
-		want  string // the error; "" for none
+		want  string // the error; "" for no error
 		right func(e *every) bool
 	}{
 		{"ratio", 0.25, "", func(e *every) bool { return e.Ratio == 0.25 }},
 		{"ratio", int64(1), "", func(e *every) bool { return e.Ratio == 1 }},
 		{"ratio", int64(0), "want a number above 0, up to 1, got 0", nil},
-		{"ratio", 1e-50, "want a number above 0, up to 1, got 1e-50", nil}, // 0 as a float32
+		{"ratio", 1e-50, "want a number above 0, up to 1, got 1e-50", nil}, // rounds to 0 as a float32
 		{"ratio", math.NaN(), "want a number above 0, up to 1, got NaN", nil},
 		{"rate", 1.0, "want a number from 0 to below 1, got 1", nil},
 		{"rate", "fast", `want a number from 0 to below 1, got "fast"`, nil},
@@ -204,7 +204,7 @@ func TestShown(t *testing.T) {
 	}
 }
 
-// What is declared wrongly panics at the first use.
+// An invalid declaration panics at the first use.
 func TestDeclarations(t *testing.T) {
 	for name, declare := range map[string]func(l *setting.List, x *float32){
 		"declared twice": func(l *setting.List, x *float32) {

@@ -6,9 +6,9 @@ type nested struct {
 	usual  string
 }
 
-// Nested binds what is itself described by kinds or settings: an initialiser, a list of layers, a table. target
-// is a pointer to the field, by whose type the reader of recipes knows what to read; usual describes
-// the default, and may be empty.
+// Nested binds a value that has kinds or settings itself: an initialiser, a list of layers, a table. target is a
+// pointer to the field, whose type tells the reader of recipes what to read; usual describes the default, and may be
+// empty.
 func (l *List) Nested(target any, key, usual, doc string) *Setting {
 	return l.add(key, doc, &nested{target, usual})
 }
@@ -22,14 +22,14 @@ func (n *nested) isDefault() bool     { return true }
 func (n *nested) defaultText() string { return n.usual }
 func (n *nested) text() any           { return nil }
 
-// custom is a setting of a form of its own.
+// custom is a setting with its own form.
 type custom struct {
 	setFunc func(v any) error
 	form    string
 }
 
-// Func binds a setting whose form no other method has, such as a list of points. set stores a value of a recipe;
-// its error says what is wrong with the value. form describes valid values.
+// Func binds a setting whose form no other method has, such as a list of points. set stores a value of a recipe; its
+// error says why the value is invalid. form describes valid values.
 func (l *List) Func(key, form, doc string, set func(v any) error) *Setting {
 	return l.add(key, doc, &custom{set, form})
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// number is a field for a number, whole or not.
+// number is a field for a number, integer or not.
 type number[T float32 | float64] struct {
 	field    *T
 	fallback T
@@ -50,7 +50,7 @@ func Numbers(v any) ([]float64, bool) {
 
 func (n *number[T]) set(v any) error {
 	x, ok := toNumber(v)
-	// A number that only rounding brings out of bounds is out of bounds.
+	// A number that is out of bounds only after rounding is out of bounds.
 	if !ok || !n.in.Contains(x) || !n.in.Contains(float64(T(x))) {
 		return errMismatch
 	}
@@ -75,7 +75,7 @@ func (n *number[T]) setDefault() {
 }
 func (n *number[T]) isDefault() bool { return *n.field == 0 || *n.field == n.fallback }
 
-// defaultText returns the default, and nothing where no number at all is the default.
+// defaultText returns the default, or "" if the default is no number at all.
 func (n *number[T]) defaultText() string {
 	if !n.in.Contains(float64(n.fallback)) {
 		return ""
@@ -83,7 +83,7 @@ func (n *number[T]) defaultText() string {
 	return strings.Replace(fmt.Sprint(n.fallback), "e-0", "e-", 1)
 }
 
-// text returns the shortest decimals that stand for the number.
+// text returns the shortest decimal representation of the number.
 func (n *number[T]) text() any {
 	bits := 64
 	if _, ok := any(*n.field).(float32); ok {
@@ -100,7 +100,7 @@ type optional struct {
 	usual string
 }
 
-// OptionalFloat64 binds a number for which nil means the default; usual is what that is, in words or digits.
+// OptionalFloat64 binds a number for which nil means the default; usual describes the default in words or digits.
 func (l *List) OptionalFloat64(field **float64, key, usual string, in Interval, doc string) *Setting {
 	return l.add(key, doc, &optional{field, in, usual})
 }

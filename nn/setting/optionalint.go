@@ -11,7 +11,7 @@ type optionalInt32 struct {
 	usual string
 }
 
-// OptionalInt32 binds a whole number for which nil means the default; usual is what that is, in words or digits.
+// OptionalInt32 binds a whole number for which nil means the default; usual describes the default in words or digits.
 func (l *List) OptionalInt32(field **int32, key, usual, doc string) *Setting {
 	return l.add(key, doc, &optionalInt32{field, usual})
 }

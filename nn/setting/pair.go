@@ -6,17 +6,17 @@ import "fmt"
 type pair struct {
 	h, w     *int
 	fallback int
-	usual    *Setting // another pair, whose value is the default instead
+	usual    *Setting // another pair, whose value is the default
 	in       Interval
 }
 
-// Pair binds a height and a width: in recipes one number for both, or a list of two.
+// Pair binds a height and a width: recipes give one number for both, or a list of two.
 func (l *List) Pair(h, w *int, key string, fallback int, in Interval, doc string) *Setting {
 	needsNonZero(key, float64(fallback), in)
 	return l.add(key, doc, &pair{h: h, w: w, fallback: fallback, in: in})
 }
 
-// PairLike binds a height and a width whose default is another pair's value.
+// PairLike binds a height and a width whose default is the value of another pair.
 func (l *List) PairLike(h, w *int, key string, usual *Setting, in Interval, doc string) *Setting {
 	return l.add(key, doc, &pair{h: h, w: w, usual: usual, in: in})
 }
@@ -86,10 +86,10 @@ func (p *pair) text() any {
 	return size{h, w}
 }
 
-// size is a pair in figures.
+// size is a pair as figures show it.
 type size struct{ h, w int }
 
-// Format writes 3×5, and with %d one number where both are equal.
+// Format writes 3×5, or with %d one number if both are equal.
 func (s size) Format(f fmt.State, verb rune) {
 	if verb == 'd' && s.h == s.w {
 		fmt.Fprint(f, s.h)

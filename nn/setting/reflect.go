@@ -2,8 +2,8 @@ package setting
 
 import "reflect"
 
-// addressable returns v as a Settable, or a copy of it whose pointer is one, and what returns the value
-// after changes. The Settable is nil when there are no settings.
+// addressable returns v itself or, if only a pointer to v is a Settable, a pointer to a copy, and a function that
+// returns the value after changes. The Settable is nil if v has no settings.
 func addressable[T any](v T) (Settable, func() T) {
 	if s, ok := any(v).(Settable); ok {
 		return s, func() T { return v }

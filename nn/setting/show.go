@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Show puts the setting into figures where it isn't the default. format is that of fmt.Sprintf, for the
-// value. A pair is 3×5 or 3×3, with %d one number where both are equal; a flag is no argument.
+// Show makes figures show the setting if it isn't the default. format is for fmt.Sprintf, with the value as its
+// argument. A pair is shown as 3×5 or 3×3, or with %d as one number if both are equal; for a flag there is no argument.
 func (s *Setting) Show(format string) *Setting {
 	s.show = func() string {
 		if _, ok := s.value.(*flag); ok {
@@ -17,13 +17,13 @@ func (s *Setting) Show(format string) *Setting {
 	return s
 }
 
-// ShowPercent is Show for a share, as a percentage.
+// ShowPercent is Show for a fraction, as a percentage.
 func (s *Setting) ShowPercent() *Setting {
 	s.show = func() string { return fmt.Sprintf("%.3g%%", 100*s.value.text().(float64)) }
 	return s
 }
 
-// shown returns the setting's text in a figure, "" for none.
+// shown returns the setting's text in a figure, or "".
 func (s *Setting) shown() string {
 	if s.show == nil {
 		return ""
@@ -39,7 +39,7 @@ func (s *Setting) shown() string {
 	return s.show()
 }
 
-// Shown describes the settings that figures have, where they are not the default, such as "3×3, stride 2".
+// Shown describes the settings that figures show and that are not at their defaults, such as "3×3, stride 2".
 func (l *List) Shown() string {
 	var parts []string
 	for _, s := range l.settings {

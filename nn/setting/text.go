@@ -78,13 +78,13 @@ type choice[T comparable] struct {
 	options []Option[T]
 }
 
-// Choice binds a field that takes one of a few values, which recipes name. The first is the default, and the
-// field's zero means it.
+// Choice binds a field that takes one of a few values, which recipes name. The first is the default, and a zero field
+// means the default.
 func Choice[T comparable](l *List, field *T, key string, options []Option[T], doc string) *Setting {
 	return l.add(key, doc, &choice[T]{field, options})
 }
 
-// Names returns options whose values are their own names.
+// Names returns options whose values are the names themselves.
 func Names[T ~string](names ...T) []Option[T] {
 	options := make([]Option[T], len(names))
 	for i, n := range names {

@@ -24,7 +24,7 @@ func toInt(v any, in Interval) (int, bool) {
 	return int(n), ok && n <= maxInt && in.Contains(float64(n))
 }
 
-// Whole returns a whole number of a recipe within bounds. The error says what was wanted.
+// Whole returns a whole number of a recipe within bounds. The error says what is valid.
 func Whole(v any, in Interval) (int, error) {
 	n, ok := toInt(v, in)
 	if !ok {

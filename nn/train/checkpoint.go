@@ -21,7 +21,7 @@ const checkpointName = "checkpoint.safetensors"
 // checkpointKey is the metadata's key for position, as JSON.
 const checkpointKey = "checkpoint"
 
-// position is where training is, besides the tensors. Floats keep their bits in JSON.
+// position is the state of training without the tensors. Floats keep their bits in JSON.
 type position struct {
 	Step         int            `json:"step"` // steps done
 	Totals       totals         `json:"epoch_so_far"`
@@ -31,17 +31,17 @@ type position struct {
 	Settings     []setting      `json:"settings"`
 }
 
-// totals sums over the examples of an epoch, as far as they were fetched.
+// totals are sums over the examples of an epoch whose results have been fetched.
 type totals struct {
 	Loss    float64 `json:"loss"`
-	Weight  float64 `json:"weight"` // that Loss is divided by for the mean
+	Weight  float64 `json:"weight"` // divisor of Loss for the mean
 	Correct int     `json:"correct"`
 	Count   int     `json:"count"`
 	Images  int     `json:"images"`
 	Seconds float64 `json:"seconds"`
 }
 
-// withWeight returns the totals with the weight that older checkpoints leave out: every example counted 1.
+// withWeight returns the totals with the weight that older checkpoints leave out, in which every example counted 1.
 func (t totals) withWeight() totals {
 	if t.Weight == 0 {
 		t.Weight = float64(t.Count)
@@ -49,13 +49,13 @@ func (t totals) withWeight() totals {
 	return t
 }
 
-// setting is one thing that must be the same for training to go on with the same bits.
+// setting is one setting that must be the same for a resumed training to give the same bits.
 type setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// settings returns everything that decides the weights' bits, and can be told from outside.
+// settings returns every setting that decides the weights' bits and is visible in the configuration.
 func settings(s *Stepper) []setting {
 	c := s.cfg
 	h, w, channels := c.Data.Train.ImageShape()
@@ -84,10 +84,10 @@ func settings(s *Stepper) []setting {
 	return append(list, setting{"settings of the layers", describe(c.Model)})
 }
 
-// precisionSetting is the name of a setting that a list has unless it is float32.
+// precisionSetting is the name of the setting for the precision, which is in the list unless the precision is float32.
 const precisionSetting = "precision"
 
-// withPrecision returns the settings with the precision among them.
+// withPrecision returns the settings including the precision.
 func withPrecision(list []setting) []setting {
 	if slices.ContainsFunc(list, func(s setting) bool { return s.Name == precisionSetting }) {
 		return list
@@ -99,13 +99,13 @@ func withPrecision(list []setting) []setting {
 // as addresses.
 func describe(v any) string {
 	b, err := json.Marshal(v)
-	if err != nil { // such as a schedule of the user's that holds a function
+	if err != nil { // such as a user's schedule that holds a function
 		return fmt.Sprintf("%T", v)
 	}
 	return fmt.Sprintf("%T%s", v, b)
 }
 
-// differences says how b, the checkpoint's settings, differ from a.
+// differences lists where b, the checkpoint's settings, differs from a.
 func differences(a, b []setting) []string {
 	theirs := map[string]string{}
 	for _, s := range b {
@@ -131,8 +131,8 @@ func differences(a, b []setting) []string {
 	return diff
 }
 
-// excerpts returns two values, where they are long only what is around the first byte in
-// which they differ.
+// excerpts returns two values, shortened, if they are long, to what is around the first
+// byte in which they differ.
 func excerpts(a, b string) (string, string) {
 	const long, around = 60, 25
 	if len(a) <= long && len(b) <= long {
@@ -149,8 +149,8 @@ func excerpts(a, b string) (string, string) {
 	return cut(a), cut(b)
 }
 
-// checkFolder creates the folder where it is missing, and makes sure that files can be
-// created in it: to learn it at the first checkpoint would be late.
+// checkFolder creates the folder if it is missing, and makes sure that files can be created
+// in it: finding out at the first checkpoint would be too late.
 func checkFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("checkpoints: %w", err)
@@ -220,7 +220,7 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 	return p, nil
 }
 
-// checkpointTensors returns the network's tensors, the loss scaling's if there is one, and the optimiser's.
+// checkpointTensors returns the tensors of the network, of the loss scaling if there is one, and of the optimiser.
 func checkpointTensors(s *Stepper) []optim.Named {
 	list := networkTensors(s.net)
 	if t := s.net.Scaling(); t != nil {

@@ -11,65 +11,66 @@ import (
 	"trainer/nn/optim"
 )
 
-// Config says what is trained, on what, and how. Device, Model, Loss, Data, Optimizer,
-// Epochs and Batch are needed; the zero values of the rest are useful.
+// Config is the configuration of a training. Device, Model, Loss, Data, Optimizer, Epochs
+// and Batch are required; all other fields have useful zero values.
 type Config struct {
 	Device device.Device
 	Model  nn.Layer
 	Loss   nn.Loss
-	// Data is what is trained on. Epochs are scored on Val if there is one, and otherwise on Test; Test is evaluated at
-	// the end in any case. Either may be nil.
+	// Data is the data set. Epochs are scored on Val if it is set, and otherwise on Test; the final weights are always
+	// evaluated on Test. Either may be nil.
 	Data *data.Dataset
 
 	Augment   Augment
 	Optimizer optim.Config
 	Schedule  optim.Schedule // nil: constant
 
-	// Epochs may have a fraction: training takes ceil(Epochs * steps of an epoch) steps.
+	// Epochs may be fractional: training takes ceil(Epochs * steps per epoch) steps.
 	Epochs   float64
 	Batch    int
-	DropLast bool // leave out an epoch's last batch where it is smaller
-	// Accumulate is the number of batches per step, which have one update: their gradients add up to that of one batch
-	// of all their images. 0 means 1. An epoch's last step has the batches that are left. Steps, and with them
-	// schedules, averages, checkpoints and metrics, count updates; batch normalisation still normalises each batch by
-	// itself, and updates its running statistics with each.
+	DropLast bool // leave out an epoch's last batch if it is smaller
+	// Accumulate is the number of batches per step; 0 means 1. The batches of a step share one update: the sum of their
+	// gradients is the gradient of one batch of all their images. An epoch's last step has the remaining batches.
+	// Steps, and with them schedules, averages, checkpoints and metrics, count updates; batch normalisation still
+	// normalises each batch separately, and updates its running statistics with each batch.
 	Accumulate int
 	Seed       uint64
 
-	// DType is what activations are stored in, Float32 (or 0), Float16 or BFloat16; see nn.Options.
+	// DType is the type of stored activations, Float32 (or 0), Float16 or BFloat16; see nn.Options.
 	DType device.DType
-	// NoGraph keeps a device that can record steps from doing so.
+	// NoGraph turns off the recording of steps.
 	NoGraph bool
 
-	TTA       []TTAView // of a test image, at the end of training; none, and before the end: the image as it is
-	EvalEvery int       // epochs from one evaluation to the next; 0: 1; below 0: only at the end
+	TTA       []TTAView // test-time augmentation for the final weights; empty: none
+	EvalEvery int       // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
 
-	// MetricsEvery is the number of steps after which loss and accuracy are fetched from the
-	// device, and a diverged loss is seen; besides after the first step and at the end of epochs. On a device.Fetcher
-	// they arrive later, and the host runs ahead of the device by less than three times as many steps.
-	// 0 means 1, or 10 on a Fetcher, or 50 on another device that records steps, which each fetch would hold up.
+	// MetricsEvery is the number of steps from one download of loss and accuracy to the next; a diverged loss is
+	// noticed then. They are also downloaded after the first step and at the end of each epoch. On a
+	// device.AsyncDownloader they arrive later, and the host runs ahead of the device by less than three times as many
+	// steps. 0 means 1, or 10 on an AsyncDownloader, or 50 on any other device that records steps, because there each
+	// download makes the device wait.
 	MetricsEvery int
 
 	Listeners  []Listener
 	Checkpoint Checkpoint
-	Resume     string // a checkpoint's path to go on from
+	Resume     string // path of a checkpoint to continue from
 }
 
-// Augment says how images become the network's input; see device.AugmentSpec.
+// Augment says how to turn images into the network's input; see device.AugmentSpec.
 type Augment struct {
-	// Mean and Std, one a channel, normalise pixels scaled to [0,1]. Both nil: those of the
-	// training set.
+	// Mean and Std, one value per channel, normalise pixels scaled to [0,1]. If both are
+	// nil, those of the training set are used.
 	Mean, Std []float32
 	Flip      device.FlipMode
 	Crop      int // largest shift in pixels
 	Cutout    int // side of the square in pixels
-	// Transforms are applied in order. They stand in place of Flip, Crop and Cutout, which are the transforms that the
-	// built-in recipes need, in a short form.
+	// Transforms are applied in order. They replace Flip, Crop and Cutout, which are a short form for the transforms of
+	// the built-in recipes.
 	Transforms augment.List `json:",omitempty"`
 }
 
-// shortened returns the augmentation in the short form, if that says the same of images of h x w pixels: it takes one pass over
-// the pixels.
+// shortened returns the augmentation in the short form, which takes one pass over the pixels, if there is an equivalent
+// short form for images of h x w pixels.
 func (a Augment) shortened(h, w int) Augment {
 	if short, ok := a.Transforms.Short(h, w); ok && len(a.Transforms) > 0 {
 		a.Flip, a.Crop, a.Cutout, a.Transforms = short.Flip, short.Crop, short.Cutout, nil
@@ -77,18 +78,19 @@ func (a Augment) shortened(h, w int) Augment {
 	return a
 }
 
-// Checkpoint says when the state of training is written to Dir/checkpoint.safetensors, which
-// holds the latest. It is also written at the end and when training is interrupted.
+// Checkpoint says when to write the state of training to Dir/checkpoint.safetensors, which
+// holds the latest checkpoint. A checkpoint is also written at the end and when training is
+// interrupted.
 type Checkpoint struct {
-	Dir         string // "": never; it is created where missing
-	EveryEpochs int    // 0: 1, unless EverySteps is set
-	EverySteps  int    // 0: only after epochs
+	Dir         string // created if missing; "" means no checkpoints
+	EveryEpochs int    // 0 means 1, or never if EverySteps is set
+	EverySteps  int    // 0 means only after epochs
 }
 
-// ConfigError is an invalid setting.
+// ConfigError reports an invalid setting.
 type ConfigError struct {
 	Setting string // such as "batch"
-	Problem string // what it is, and what is valid
+	Problem string // the value, and what would be valid
 }
 
 func (e *ConfigError) Error() string { return e.Setting + ": " + e.Problem }
@@ -164,15 +166,15 @@ func (a *Augment) check(h, w, c int) error {
 	return nil
 }
 
-// batchesPerStep returns the batches that have one update.
+// batchesPerStep returns the number of batches per update.
 func (c *Config) batchesPerStep() int { return max(1, c.Accumulate) }
 
-// stepsPerEpoch returns the updates of an epoch.
+// stepsPerEpoch returns the number of updates in an epoch.
 func (c *Config) stepsPerEpoch() int {
 	return (c.batchesPerEpoch() + c.batchesPerStep() - 1) / c.batchesPerStep()
 }
 
-// batchesPerEpoch returns the batches of an epoch.
+// batchesPerEpoch returns the number of batches in an epoch.
 func (c *Config) batchesPerEpoch() int {
 	n := c.Data.Train.Len()
 	if c.DropLast {
@@ -181,13 +183,13 @@ func (c *Config) batchesPerEpoch() int {
 	return (n + c.Batch - 1) / c.Batch
 }
 
-// totalSteps returns ceil(Epochs * stepsPerEpoch), where a product that is whole but for
-// rounding counts as whole.
+// totalSteps returns ceil(Epochs * stepsPerEpoch), where a product that is an integer up to
+// rounding counts as an integer.
 func (c *Config) totalSteps() int {
 	return max(1, int(math.Ceil(c.Epochs*float64(c.stepsPerEpoch())-1e-6)))
 }
 
-// statsEvery returns the steps from one fetch of the statistics to the next.
+// statsEvery returns the number of steps from one download of the statistics to the next.
 func (c *Config) statsEvery() int {
 	if c.MetricsEvery > 0 {
 		return c.MetricsEvery
@@ -209,8 +211,8 @@ func (c *Config) evaluates(epoch int) bool {
 	return epoch%max(1, c.EvalEvery) == 0
 }
 
-// due reports whether a checkpoint is written after steps that end an epoch, counted from
-// 1, or don't (0).
+// due reports whether a checkpoint is due. epoch is the number, counted from 1, of the
+// epoch that the steps done have just completed, or 0.
 func (c Checkpoint) due(step, epoch int) bool {
 	if c.Dir == "" {
 		return false

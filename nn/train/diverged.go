@@ -2,7 +2,7 @@ package train
 
 import "fmt"
 
-// DivergedError is a loss that is NaN or infinite.
+// DivergedError reports a loss that is NaN or infinite.
 type DivergedError struct {
 	// First and Step are the first and last of the steps, counted from 1, whose losses were summed. They are the same if
 	// the loss of every step is checked.
@@ -34,8 +34,8 @@ func (e *DivergedError) Error() string {
 }
 
 // diverged restores the network's last good weights and returns a *DivergedError for the loss of the steps first to
-// last. The order matters: by now the weights have the bad gradients, but with good weights the first tensor that isn't
-// finite shows the layer where the divergence began.
+// last. The order matters: the current weights already include the bad gradients, but with good weights the first
+// tensor that isn't finite shows the layer where the divergence began.
 func (r *run) diverged(loss float64, first, last int) error {
 	r.stepper.opt.SwapOut()
 	r.snapshot.restore()

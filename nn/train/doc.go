@@ -10,9 +10,9 @@
 // # A step
 //
 // Stepper holds everything that a step uses, and allocates nothing after its first steps. The host copies to the device
-// what changes from step to step (prepare), the random parameters of transforms among it, and then queues the device's work (queue): augment, forward, loss, backward,
-// clip and update. The second part is the same at every step, so a device that can record work (device.Capturer) records
-// it once and replays it.
+// what changes from step to step (prepare), such as the random parameters of transforms, and then queues the device's
+// work (queue): augment, forward, loss, backward, clip and update. This work is the same at every step, so a
+// device.Capturer records it once and replays it.
 //
 // Images reach the device in one of two ways (input.go). If the device is a device.DatasetResident with enough memory, the
 // whole data set is copied before the first step, and each step copies only the indices of its images. Otherwise each

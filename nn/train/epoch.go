@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// What happens between two steps, within an epoch and at its end.
+// This file has the work between two steps, within an epoch and at its end.
 
-// midEpoch takes the snapshot and writes the checkpoint that are due between epochs' ends.
+// midEpoch takes the snapshot and writes the checkpoint that are due within an epoch.
 func (r *run) midEpoch() error {
 	if r.stepper.step%snapshotEvery == 0 {
 		r.snapshot.take(r.stepper.step)
@@ -47,8 +47,8 @@ func (r *run) endEpoch(ctx context.Context) error {
 	return nil
 }
 
-// score evaluates the averaged weights, if an evaluation is due, and writes it to m. Epochs are scored on the validation
-// set if there is one; the test set is then left alone until the final weights.
+// score evaluates the averaged weights, if an evaluation is due, and writes the results to m. Epochs are scored on the
+// validation set if there is one; the test set is then evaluated only with the final weights.
 func (r *run) score(ctx context.Context, m *EpochMetrics) error {
 	s := r.stepper
 	final := s.step == s.total
@@ -79,9 +79,9 @@ func (r *run) score(ctx context.Context, m *EpochMetrics) error {
 	return nil
 }
 
-// evaluate evaluates one set; it sets interrupted when ctx is cancelled. Only the final weights get test-time
-// augmentation: earlier it would multiply the evaluation time by the number of views and add little to what the
-// plain image shows.
+// evaluate evaluates one set; it sets interrupted if ctx is cancelled. Only the final weights get test-time
+// augmentation: earlier it would multiply the evaluation time by the number of views and add little to what the plain
+// image shows.
 func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluation, error) {
 	start := time.Now()
 	var progress func(done int)

@@ -10,9 +10,9 @@ import (
 	"trainer/nn/device"
 )
 
-// TTAView is one way to look at a test image: moved down by DY and right by DX pixels with
-// reflection, and mirrored. The network's outputs for all views are averaged by their weights
-// (test-time augmentation).
+// TTAView is one view of a test image: shifted down by DY and right by DX pixels with
+// reflection, and mirrored if Flip is set. Test-time augmentation averages the network's
+// outputs over all views, weighted by Weight.
 type TTAView struct {
 	DY, DX int
 	Mirror bool
@@ -31,7 +31,7 @@ func checkViews(views []TTAView, h, w int) error {
 	return nil
 }
 
-// Evaluation is what a network makes of a set.
+// Evaluation is the result of evaluating a network on a set.
 type Evaluation struct {
 	Loss      float64 // mean over the set
 	Accuracy  float64 // 0 to 1
@@ -49,22 +49,22 @@ type Evaluator struct {
 	set     data.Set
 	loader  *data.Loader
 	input   input
-	combine []device.WeightedSum // of each view, into sum; empty with a single view
+	combine []device.WeightedSum // adds each view's outputs to sum; empty with a single view
 	sum     *device.Tensor       // float32 [batch, classes], with several views
 
 	batches [maxRequests]answers
-	oldest  int     // of the batches under way
-	pending int     // batches under way
-	done    int     // images whose batches have been taken
+	oldest  int     // index of the oldest pending batch
+	pending int     // number of pending batches
+	done    int     // images in batches already taken
 	weight  float64 // sum of the taken images' weights, by which the loss is divided
 
 	outputs []float32 // of a batch
 	stats   [device.StatsLen]float32
 }
 
-// NewEvaluator allocates what evaluation needs besides the network. mean and std normalise
-// the images. No views means the image as it is. Where images should live on the device and there is
-// room, the first evaluation copies the whole set.
+// NewEvaluator allocates what evaluation needs in addition to the network. mean and std normalise the images. Without
+// views, each image is evaluated as it is. If the device should hold data sets and has room, the first evaluation
+// copies the whole set.
 func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TTAView) (*Evaluator, error) {
 	h, w, c := set.ImageShape()
 	if err := checkViews(views, h, w); err != nil {
@@ -102,8 +102,8 @@ func (e *Evaluator) build(s device.AugmentSpec) (err error) {
 	return err
 }
 
-// buildCombine makes the weighted sum over the views, sum = w[0]*y[0], then
-// sum = sum + w[v]*y[v], the weights adding up to 1.
+// buildCombine makes the plans for the weighted sum over the views, sum = w[0]*y[0], then
+// sum = sum + w[v]*y[v], with weights that add up to 1.
 func (e *Evaluator) buildCombine(n, classes int) (err error) {
 	if e.sum, err = e.dev.NewTensor(device.Float32, n, classes); err != nil {
 		return err
@@ -133,17 +133,17 @@ func (v TTAView) weight() float32 {
 	return v.Weight
 }
 
-// plain are the views of an image as it is.
+// plain is the list with a single view, the image as it is.
 var plain = []TTAView{{Weight: 1}}
 
 // Evaluate runs the network over the whole set, in order, all views of each image. progress, unless nil, is called
-// after every batch with the images done. When ctx is cancelled it returns ctx's error. The
-// network's Stats are overwritten.
+// after every batch with the number of images done. If ctx is cancelled, Evaluate returns ctx's error. The network's
+// Stats are overwritten.
 func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Evaluation, error) {
 	return e.evaluate(ctx, e.views, progress)
 }
 
-// evaluate is Evaluate with the evaluator's views, or the plain one.
+// evaluate is Evaluate with the evaluator's views or with the plain view.
 func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, progress func(done int)) (*Evaluation, error) {
 	classes := e.net.Classes()
 	result := &Evaluation{Confusion: make([][]int, classes)}
@@ -168,7 +168,7 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, progress func
 	return result, nil
 }
 
-// memory returns the bytes on the device, besides the network's.
+// memory returns the bytes on the device, without the network's.
 func (e *Evaluator) memory() int64 {
 	n := e.input.memory()
 	if e.sum != nil {
@@ -177,7 +177,7 @@ func (e *Evaluator) memory() int64 {
 	return n
 }
 
-// Close ends the goroutines that read the set, and releases the fetches.
+// Close stops the goroutines that read the set, and releases the downloads.
 func (e *Evaluator) Close() {
 	if e.loader != nil {
 		e.loader.Close()
@@ -185,7 +185,7 @@ func (e *Evaluator) Close() {
 	for _, a := range e.batches {
 		for _, f := range []device.AsyncDownload{a.stats, a.outputs} {
 			if f != nil {
-				_ = f.Close() // a fault has shown itself elsewhere
+				_ = f.Close() // any fault has been reported elsewhere
 			}
 		}
 	}

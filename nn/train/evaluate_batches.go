@@ -11,10 +11,10 @@ import (
 	"trainer/nn/device"
 )
 
-// What a batch of an evaluation gives, its share of the loss and all outputs, comes to the host by fetches. A
-// device.Fetcher works on the next batch meanwhile; elsewhere a fetch is there at once.
+// The results of each evaluation batch, its share of the loss and all outputs, are downloaded to the host. A
+// device.AsyncDownloader works on the next batch in the meantime; on other devices a download arrives at once.
 
-// answers is a batch whose outputs are under way.
+// answers is a batch whose outputs are being downloaded.
 type answers struct {
 	n              int
 	ids, labels    []int32 // [batch]
@@ -56,8 +56,7 @@ func (e *Evaluator) run(ctx context.Context, views []TTAView, progress func(done
 	return nil
 }
 
-// mustTake reports whether it is time to take the oldest batch under way: it has arrived, or there is nothing
-// else to do.
+// mustTake reports whether to take the oldest pending batch now: it has arrived, or there is nothing else to do.
 func (e *Evaluator) mustTake(more bool) bool {
 	return e.pending > 0 && (!more || e.pending == len(e.batches) || e.batches[e.oldest].ready())
 }
@@ -75,7 +74,7 @@ func (e *Evaluator) next(views []TTAView) (bool, error) {
 	return true, e.queue(b, views)
 }
 
-// queue queues a batch and the fetches of what it gives.
+// queue queues a batch and the downloads of its results.
 func (e *Evaluator) queue(b *data.Batch, views []TTAView) error {
 	if err := e.input.upload(b); err != nil {
 		return err
@@ -97,7 +96,7 @@ func (e *Evaluator) queue(b *data.Batch, views []TTAView) error {
 }
 
 // forward computes the outputs for n images, averaged over the views, in the network's own
-// buffer, where its loss looks for them.
+// buffer, from which its loss reads them.
 func (e *Evaluator) forward(n int, views []TTAView) *device.Tensor {
 	x, _ := e.input.buffers()
 	var outputs *device.Tensor
@@ -118,7 +117,7 @@ func (e *Evaluator) forward(n int, views []TTAView) *device.Tensor {
 	return outputs
 }
 
-// take waits for the oldest batch under way and adds it to the result.
+// take waits for the oldest pending batch and adds it to the result.
 func (e *Evaluator) take(result *Evaluation) error {
 	a := &e.batches[e.oldest]
 	e.oldest = (e.oldest + 1) % len(e.batches)
@@ -148,7 +147,7 @@ func (e *Evaluator) take(result *Evaluation) error {
 
 func (a *answers) ready() bool { return a.stats.Ready() && a.outputs.Ready() }
 
-// wait waits for both fetches.
+// wait waits for both downloads.
 func (a *answers) wait(stats, outputs []float32) error {
 	if err := a.stats.Wait(device.Bytes(stats)); err != nil {
 		return err
@@ -156,11 +155,11 @@ func (a *answers) wait(stats, outputs []float32) error {
 	return a.outputs.Wait(device.Bytes(outputs))
 }
 
-// abandon forgets the batches under way, so that an evaluation can begin anew.
+// abandon discards the pending batches, so that a new evaluation can begin.
 func (e *Evaluator) abandon() {
 	for ; e.pending > 0; e.pending-- {
 		a := &e.batches[e.oldest]
-		_ = a.wait(e.stats[:], e.outputs[:a.n*e.net.Classes()]) // there is an error already
+		_ = a.wait(e.stats[:], e.outputs[:a.n*e.net.Classes()]) // an earlier error is already being returned
 		e.oldest = (e.oldest + 1) % len(e.batches)
 	}
 }

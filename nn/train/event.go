@@ -2,8 +2,8 @@ package train
 
 import "time"
 
-// Listener is told what happens in training, such as a progress bar or a log. It is
-// called between steps, from the goroutine that trains, and should return soon.
+// Listener receives the events of training: a progress bar or a log, for example. It is
+// called between steps, from the goroutine that trains, and should return quickly.
 type Listener interface {
 	OnEvent(Event)
 }
@@ -14,39 +14,40 @@ type Event interface{ event() }
 // Start is the first event.
 type Start struct {
 	Summary
-	Step int // steps that a checkpoint had already
+	Step int // steps already done in the checkpoint
 }
 
-// StepDone follows every step. It is reused: take what you need, don't keep it.
+// StepDone follows every step. It is reused for the next step, so copy what you need.
 type StepDone struct {
-	Step, Total int // steps done, or queued on a device that works by itself
+	Step, Total int // steps done, or queued on an asynchronous device
 	Epoch       int // from 1
 
-	// Loss and Accuracy are means over the examples of the epoch so far, as they have
-	// last arrived from the device; until the first of an epoch do, those of the epoch before.
+	// Loss and Accuracy are the latest means over the examples of the epoch that have arrived
+	// from the device. Until the first of an epoch have arrived, they are those of the
+	// previous epoch.
 	Loss, Accuracy  float64
 	LR              float64
-	ImagesPerSecond float64 // of the same examples; evaluation doesn't count
-	GFLOPS          float64 // 10^9 floating-point operations a second, a step taken as three forward passes
+	ImagesPerSecond float64 // over the same examples, without evaluation
+	GFLOPS          float64 // 10^9 floating-point operations per second, counting a step as three forward passes
 	ETA             time.Duration
 }
 
-// EvalProgress follows every batch of an evaluation. It is reused like StepDone.
+// EvalProgress follows every batch of an evaluation. It is reused, like StepDone.
 type EvalProgress struct {
 	Epoch       int // from 1
 	Done, Total int // images
 }
 
-// EpochMetrics is what an epoch gave. Its JSON form is a line of metrics.jsonl.
+// EpochMetrics are the metrics of an epoch. In JSON they are a line of metrics.jsonl.
 type EpochMetrics struct {
 	Epoch           int     `json:"epoch"` // from 1
 	Step            int     `json:"step"`  // steps done
 	TrainLoss       float64 `json:"train_loss"`
-	TrainAccuracy   float64 `json:"train_accuracy"` // 0 to 1, of augmented images, while training
+	TrainAccuracy   float64 `json:"train_accuracy"` // 0 to 1, on augmented images, during training
 	ValLoss         float64 `json:"val_loss,omitempty"`
 	ValAccuracy     float64 `json:"val_accuracy,omitempty"` // 0 to 1
 	ValCorrect      int     `json:"val_correct,omitempty"`
-	ValCount        int     `json:"val_count,omitempty"` // 0 without a validation set, or where the epoch wasn't scored
+	ValCount        int     `json:"val_count,omitempty"` // 0 without a validation set, or if the epoch wasn't scored
 	Evaluated       bool    `json:"evaluated"`           // whether the test set was evaluated
 	TestLoss        float64 `json:"test_loss"`
 	TestAccuracy    float64 `json:"test_accuracy"` // 0 to 1

@@ -2,7 +2,8 @@ package train
 
 import "trainer/nn/device"
 
-// newFetch prepares fetches of at most bytes bytes. On a device that can't go on working meanwhile, Queue itself copies.
+// newFetch prepares downloads of at most bytes bytes. On a device that is not a device.AsyncDownloader, Queue itself
+// copies.
 func newFetch(dev device.Device, bytes int) (device.AsyncDownload, error) {
 	if f, ok := dev.(device.AsyncDownloader); ok {
 		return f.NewAsyncDownload(bytes)
@@ -10,7 +11,7 @@ func newFetch(dev device.Device, bytes int) (device.AsyncDownload, error) {
 	return &blockingFetch{dev: dev, bytes: make([]byte, bytes)}, nil
 }
 
-// blockingFetch is a fetch that has arrived when Queue returns.
+// blockingFetch is a download that is complete when Queue returns.
 type blockingFetch struct {
 	dev   device.Device
 	bytes []byte

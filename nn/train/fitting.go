@@ -6,9 +6,9 @@ import (
 	"trainer/nn/device"
 )
 
-// FittingBatch returns the largest of cfg.Batch, half of it, a quarter and so on for which the device has the
-// memory that Run allocates before the first step, or 0 if there is none, or something else is in the way. It
-// allocates, and lets go of, all of that.
+// FittingBatch returns the largest of cfg.Batch, cfg.Batch/2, cfg.Batch/4 and so on for which the device has the memory
+// that Run allocates before the first step. It returns 0 if none fits or another error occurs. To find out, it
+// allocates and releases that memory.
 func FittingBatch(cfg Config) int {
 	if cfg.check() != nil || cfg.normalization() != nil {
 		return 0
@@ -25,7 +25,7 @@ func FittingBatch(cfg Config) int {
 	return 0
 }
 
-// tryBuild builds everything and drops it.
+// tryBuild builds everything and releases it.
 func tryBuild(cfg Config) error {
 	r := &run{cfg: cfg}
 	defer r.close()

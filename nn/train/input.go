@@ -9,42 +9,43 @@ import (
 	"trainer/nn/device"
 )
 
-// input brings the images of batches to a device, as a network takes them:
+// input provides the images of each batch on the device, ready for the network:
 //
 //	x[k] = augment(image ids[k])        labels[k] = label of image ids[k]
 //
-// hostInput copies the images of each batch to the device; residentInput copies the whole set once,
-// and then only ids.
+// A hostInput copies the images of each batch to the device; a residentInput copies the whole set
+// once, and then only ids.
 type input interface {
-	// load does what is done once, before the first batch; again it does nothing. A cancelled ctx is
-	// its error, and an image that can't be read.
+	// load does the work needed once before the first batch; later calls do nothing. It returns ctx's error if ctx is
+	// cancelled, and an error if an image can't be read.
 	load(ctx context.Context) error
-	// upload copies what the batch needs, and loads if that wasn't done. The batch may be reused when
-	// it returns.
+	// upload copies what the batch needs, and calls load if that hasn't happened yet. The batch may be reused when
+	// upload returns.
 	upload(b *data.Batch) error
-	// draw decides what a list of transforms does to the images of the batch in an epoch.
+	// draw draws the parameters of the transforms for the images of the batch in an epoch.
 	draw(b *data.Batch, epoch int) error
-	// train queues the making of x for training; epoch is int32 [1].
+	// train queues the computation of x for training; epoch is int32 [1].
 	train(epoch *device.Tensor)
-	// view queues the making of x for an evaluation.
+	// view queues the computation of x for an evaluation.
 	view(v TTAView)
-	// gatherLabels queues the making of labels.
+	// gatherLabels queues the computation of labels.
 	gatherLabels()
 	// hostLabels writes the labels of the batch to dst, which has room for them.
 	hostLabels(dst []int32, b *data.Batch)
-	// targets queues the making of what the loss should expect of x, and returns it: labels, or probabilities of the
-	// classes, float32 [batch, classes], where a transform mixes images.
+	// targets queues the computation of the targets of x, and returns them: labels or, if a transform mixes images,
+	// class probabilities, float32 [batch, classes].
 	targets() *device.Tensor
-	// buffers returns x and labels, with the rows of the last batch.
+	// buffers returns x and labels, with as many rows as the last batch has images.
 	buffers() (x, labels *device.Tensor)
-	// resident reports whether the set lives on the device: batches need no more than ids then.
+	// resident reports whether the set is kept on the device; batches then need only ids.
 	resident() bool
 	// memory returns the bytes on the device.
 	memory() int64
 }
 
-// newInput returns the way that suits the device: where images should live on it and there is room, they do.
-// The transforms of the list replace what spec says of augmentation in training; none, and spec says it.
+// newInput returns the input that suits the device: a residentInput if the device should hold data sets and has room
+// for this one, otherwise a hostInput. In training, a list of transforms replaces the augmentation in spec; if the list
+// is empty, the augmentation in spec is used.
 func newInput(dev device.Device, set data.Set, spec device.AugmentSpec, list augment.List) (input, error) {
 	b := &batchBuffers{dev: dev}
 	if err := b.allocate(spec); err != nil {
@@ -59,11 +60,11 @@ func newInput(dev device.Device, set data.Set, spec device.AugmentSpec, list aug
 	return newHostInput(b, spec, list, len(set.Classes()))
 }
 
-// batchBuffers are what both ways need for a batch.
+// batchBuffers are the buffers for a batch that both kinds of input need.
 type batchBuffers struct {
 	dev        device.Device
 	augment    device.Augment
-	transforms *transforms    // nil where the augmentation is all there is
+	transforms *transforms    // nil if the list of transforms is empty
 	x          *device.Tensor // [batch, h, w, c], of the network's type
 	labels     *device.Tensor // int32 [batch]
 	ids        *device.Tensor // int32 [batch]
@@ -90,7 +91,7 @@ func (b *batchBuffers) tensor(dtype device.DType, shape ...int) (*device.Tensor,
 	return t, nil
 }
 
-// setRows makes the buffers those of n images.
+// setRows sets the buffers to n images.
 func (b *batchBuffers) setRows(n int) {
 	b.x.SetRows(n)
 	b.labels.SetRows(n)

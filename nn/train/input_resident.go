@@ -12,7 +12,7 @@ import (
 	"trainer/nn/device"
 )
 
-// residentInput keeps a whole set on the device, and gathers batches there by the images' numbers.
+// residentInput keeps a whole set on the device, and gathers batches there by the images' indices.
 type residentInput struct {
 	*batchBuffers
 	set       data.Set
@@ -21,12 +21,12 @@ type residentInput struct {
 	onHost    []int32        // the same labels; nil before load
 }
 
-// maxBuffer is the largest buffer, in bytes, in which the images of a set that isn't in memory are put together
-// for the upload: as much as package data decodes into memory.
+// maxBuffer is the size in bytes of the largest buffer in which the images of a set that isn't in memory are collected
+// for the upload. It equals the limit up to which package data decodes images into memory.
 const maxBuffer = 2 << 30
 
-// fits reports whether the set should live on the device: the device is one for that, and the set takes no more than half
-// of the memory that is free. The other half is for what is allocated later.
+// fits reports whether the set should be kept on the device: the device must be a device.DatasetResident, and the set
+// must take no more than half of the free memory. The other half is for later allocations.
 func fits(dev device.Device, set data.Set) bool {
 	r, ok := dev.(device.DatasetResident)
 	if !ok || set.Len() == 0 {
@@ -50,7 +50,7 @@ func newResidentInput(b *batchBuffers, set data.Set, s device.AugmentSpec, list 
 	in := &residentInput{batchBuffers: b, set: set}
 	err := in.allocateSet(s, list)
 	if err != nil {
-		b.bytes = before // the set goes back, the batch's buffers stay
+		b.bytes = before // give up the set, keep the batch's buffers
 	}
 	return in, err
 }
@@ -87,14 +87,14 @@ func (in *residentInput) load(ctx context.Context) error {
 	return nil
 }
 
-// readSet returns all images [n, h, w, c] and labels of a set: its own memory where it is an InMemory, else
-// what several goroutines read.
+// readSet returns all images [n, h, w, c] and labels of a set: the set's own memory if it is an InMemory; otherwise
+// several goroutines read the images.
 func readSet(ctx context.Context, set data.Set) (images []byte, labels []int32, err error) {
 	h, w, c := set.ImageShape()
 	if m, ok := set.(*data.InMemory); ok {
 		return m.Images[:m.Len()*h*w*c], m.Labels, nil
 	}
-	const batch = 64 // images that a goroutine reads at a time
+	const batch = 64 // images that a goroutine reads at once
 	loader, err := data.NewLoader(data.LoaderConfig{Set: set, Batch: batch, Workers: runtime.GOMAXPROCS(0)})
 	if err != nil {
 		return nil, nil, err

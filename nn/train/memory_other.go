@@ -2,6 +2,6 @@
 
 package train
 
-// PeakMemory returns the most bytes that the process has had in memory at once. ok is false
-// where the system doesn't tell, as here.
+// PeakMemory returns the largest number of bytes that the process has had in memory at
+// once. ok is false if the system doesn't report it, as on this one.
 func PeakMemory() (bytes int64, ok bool) { return 0, false }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// PeakMemory returns the most bytes that the process has had in memory at once. ok is false
-// where the system doesn't tell.
+// PeakMemory returns the largest number of bytes that the process has had in memory at
+// once. ok is false if the system doesn't report it.
 func PeakMemory() (bytes int64, ok bool) {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {

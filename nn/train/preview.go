@@ -7,14 +7,14 @@ import (
 	"trainer/nn/device"
 )
 
-// Seen is a training image as a network sees it in one epoch.
+// Seen is a training image as the network sees it in one epoch.
 type Seen struct {
 	Pixels  []byte    // [h, w, c], with the normalisation undone
-	Targets []float32 // what the loss expects: a probability per class
+	Targets []float32 // the target of the loss: one probability per class
 }
 
-// Preview returns what augmentation makes of the training images with these numbers, as one batch, in epochs 0 to epochs-1:
-// [epoch][image]. Of the configuration it looks at Device, Data, Augment and Seed.
+// Preview returns the training images with these indices after augmentation, as one batch, in epochs 0 to epochs-1:
+// [epoch][image]. Of the configuration it uses Device, Data, Augment and Seed.
 func Preview(cfg Config, ids []int32, epochs int) ([][]Seen, error) {
 	h, w, c := cfg.Data.Train.ImageShape()
 	if err := cfg.Augment.check(h, w, c); err != nil {
@@ -69,7 +69,7 @@ func newPreviewer(cfg Config, n int) (*previewer, error) {
 	return &previewer{cfg, in, counter}, err
 }
 
-// epoch returns the batch as it is in an epoch.
+// epoch returns the batch as augmented in an epoch.
 func (p *previewer) epoch(batch *data.Batch, epoch int) ([]Seen, error) {
 	dev, in := p.cfg.Device, p.input
 	if err := in.upload(batch); err != nil {
@@ -97,7 +97,7 @@ func (p *previewer) epoch(batch *data.Batch, epoch int) ([]Seen, error) {
 	return seen, nil
 }
 
-// targets returns the rows of probabilities of a batch.
+// targets returns a batch's rows of probabilities.
 func (p *previewer) targets(batch *data.Batch) ([]float32, error) {
 	classes := len(p.cfg.Data.Train.Classes())
 	rows := make([]float32, batch.N*classes)

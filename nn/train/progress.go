@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// progress is what displays are told. Between two arrivals of statistics the numbers stay, also where an epoch
-// ends: nothing is shown that isn't known.
+// progress is what displays show. Between two arrivals of statistics the numbers stay the same, even across the end of
+// an epoch: only known values are shown.
 type progress struct {
 	step           int  // the last step whose statistics have arrived
-	arrived        bool // some have since the last count
+	arrived        bool // statistics have arrived since the last count
 	loss, accuracy float64
-	rate           float64 // images a second
+	rate           float64 // images per second
 
 	stepDone   StepDone
 	evaluation EvalProgress
 }
 
-// observe asks for the statistics that are due after a step, and takes those that have arrived. It waits for
-// all at the end of an epoch and before a checkpoint; and after the first step, so that there is something to show.
+// observe requests the statistics that are due after a step, and takes those that have arrived. It waits for all of
+// them at the end of an epoch and before a checkpoint, and after the first step, so that there is something to show.
 func (r *run) observe() error {
 	s := r.stepper
 	if s.step == r.firstStep+1 || r.atEnd() || r.cfg.Checkpoint.due(s.step, 0) {
@@ -37,7 +37,7 @@ func (r *run) observe() error {
 	return nil
 }
 
-// request asks for the epoch's statistics so far.
+// request requests the epoch's statistics so far.
 func (r *run) request() error {
 	if r.statistics.full() {
 		if err := r.take(); err != nil {
@@ -63,7 +63,7 @@ func (r *run) collect() error {
 	return nil
 }
 
-// take waits for the oldest statistics that were asked for, which are the epoch's totals so far.
+// take waits for the oldest requested statistics, which become the epoch's totals so far.
 func (r *run) take() error {
 	s, err := r.statistics.take()
 	if err != nil {
@@ -80,8 +80,8 @@ func (r *run) take() error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// count adds the time of a step. The speed is that of the steps whose statistics have arrived: others may
-// only be queued.
+// count adds the time of a step. The speed is computed over the steps whose statistics have arrived, because other
+// steps may only be queued.
 func (r *run) count(d time.Duration) {
 	r.epoch.Seconds += r.seconds(d)
 	r.trainSeconds += r.seconds(d)
@@ -94,7 +94,7 @@ func (r *run) count(d time.Duration) {
 	p.rate = perSecond(r.epoch.Count, r.epoch.Seconds)
 }
 
-// emitStep tells the listeners of a step.
+// emitStep reports a step to the listeners.
 func (r *run) emitStep() {
 	if len(r.cfg.Listeners) == 0 {
 		return
@@ -111,7 +111,7 @@ func (r *run) emitStep() {
 	r.emit(&p.stepDone)
 }
 
-// viewsLeft returns how many views of the evaluated images are still to come.
+// viewsLeft returns the number of views in all remaining evaluations, counting each image separately.
 func (r *run) viewsLeft() int {
 	if r.evaluator == nil && r.validator == nil {
 		return 0

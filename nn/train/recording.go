@@ -7,16 +7,16 @@ import (
 	"trainer/nn/device"
 )
 
-// recording is device work that is the same at every step. A device that can (device.Capturer) records it once, such as
-// in a CUDA graph, and replays it: one call instead of one an operation.
+// recording is device work that is the same at every step. A device.Capturer records it once, for example as a CUDA
+// graph, and replays it: one call instead of one per operation.
 type recording struct {
-	capturer device.Capturer // nil: the work is queued anew each time
+	capturer device.Capturer // nil: the work is queued again each time
 	queue    func()          // queues the work
-	warm     bool            // the work was queued once
+	warm     bool            // the work has been queued once
 	graph    device.Graph    // nil before it is recorded
 }
 
-// newRecording returns the recording of the work that queue queues. off means never to record.
+// newRecording returns a recording of the work that queue queues. If off is set, it never records.
 func newRecording(dev device.Device, off bool, queue func()) recording {
 	r := recording{queue: queue}
 	if !off {
@@ -25,10 +25,11 @@ func newRecording(dev device.Device, off bool, queue func()) recording {
 	return r
 }
 
-// run queues the work. full says that it is on a full batch, which alone is recorded: a smaller one comes once an
-// epoch. The first full step isn't, so that the device can set up what recording forbids.
+// run queues the work. full says that the batch is full: only work on full batches is recorded, since a smaller batch
+// comes once per epoch. The first full step is not recorded, so that the device can do any set-up that is forbidden
+// during recording.
 //
-// Where the device says that it can't record this work, run goes on without.
+// If the device can't record this work, run continues without recording.
 func (r *recording) run(full bool) error {
 	if r.capturer == nil || !full {
 		r.queue()
@@ -55,7 +56,7 @@ func (r *recording) run(full bool) error {
 	return nil
 }
 
-// on reports whether steps are recorded, or will be as far as is known.
+// on reports whether steps are recorded, or are expected to be.
 func (r *recording) on() bool { return r.capturer != nil }
 
 // close releases the recorded work.

@@ -11,12 +11,12 @@ import (
 	"trainer/nn/data"
 )
 
-// Result is what training gave.
+// Result is the result of a training run.
 type Result struct {
 	Summary
-	Steps           int     // steps done, those before a resumed checkpoint included
+	Steps           int     // steps done, including those before a resumed checkpoint
 	Epochs          float64 // the same in epochs
-	TrainSeconds    float64 // of steps; evaluation and checkpoints don't count
+	TrainSeconds    float64 // in steps, without evaluation and checkpoints
 	TotalSeconds    float64 // since Run was called
 	ImagesPerSecond float64 // of training
 
@@ -27,7 +27,7 @@ type Result struct {
 	TestCount    int     // 0 without an evaluation
 	Confusion    [][]int // [class][answer] of the last evaluation; nil without
 
-	// The same of the validation set; ValCount is 0 without one.
+	// The same for the validation set; ValCount is 0 without one.
 	ValLoss     float64
 	ValAccuracy float64
 	ValCorrect  int
@@ -37,18 +37,19 @@ type Result struct {
 	Interrupted bool  // the context was cancelled
 	History     []EpochMetrics
 
-	// Network holds the weights that were evaluated last: with EMA the averaged ones. After
-	// a diverged loss it holds the last good weights.
+	// Network holds the weights that were evaluated last: with EMA the averaged weights.
+	// After a diverged loss it holds the last good weights.
 	Network *nn.Network
 }
 
-// Run trains. When ctx is cancelled it finishes the step under way, writes a checkpoint if
-// there are any, and returns a Result with Interrupted set, and no error. A loss that is not
-// finite is a *DivergedError, which comes some steps later from a device that works by itself. Once training has begun there is a Result beside every error, so
-// that what was trained can be saved.
+// Run trains a network. If ctx is cancelled, Run finishes the current step, writes a checkpoint if checkpoints are on,
+// and returns a Result with Interrupted set, and no error. A loss that is not finite is a *DivergedError; on an
+// asynchronous device it is noticed some steps later. Once training has begun, Run returns a Result with every error,
+// so that the trained weights can be saved.
 //
-// Settings that can't be are a *ConfigError, *optim.ConfigError, *nn.LayerError or *nn.LossError; a
-// checkpoint that doesn't fit is a *MismatchError, a broken one ErrDamaged.
+// The error for invalid settings is a *ConfigError, *optim.ConfigError, *nn.LayerError or
+// *nn.LossError; for a checkpoint of another training it is a *MismatchError, and for a damaged
+// checkpoint ErrDamaged.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := &run{cfg: cfg, began: time.Now()}
 	defer r.close()
@@ -80,13 +81,13 @@ type run struct {
 	statistics *statistics
 
 	began        time.Time
-	firstStep    int    // steps that a checkpoint had already
-	epoch        totals // of the epoch under way
+	firstStep    int    // steps already done in the checkpoint
+	epoch        totals // of the current epoch
 	progress     progress
-	trainSeconds float64 // all epochs
+	trainSeconds float64 // over all epochs
 	trainImages  int
 	evalSeconds  float64 // of the last epoch's evaluations
-	viewSeconds  float64 // an estimate of those to come, of one view
+	viewSeconds  float64 // estimate for later evaluations, per view
 	history      []EpochMetrics
 	last         *Evaluation // of the test set
 	lastVal      *Evaluation // of the validation set
@@ -113,7 +114,7 @@ func (r *run) build() (err error) {
 	return err
 }
 
-// newEvaluator returns an evaluator of a set, or nil if there is no set.
+// newEvaluator returns an evaluator for the set, or nil if the set is nil.
 func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 	if set == nil || set.Len() == 0 {
 		return nil, nil
@@ -122,7 +123,7 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 	return NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
 }
 
-// open makes everything ready for the first step.
+// open prepares everything for the first step.
 func (r *run) open() (err error) {
 	if err := r.build(); err != nil {
 		return err
@@ -174,10 +175,10 @@ func (r *run) close() {
 		}
 	}
 	if r.statistics != nil {
-		_ = r.statistics.close() // a fault has shown itself elsewhere
+		_ = r.statistics.close() // any fault has been reported elsewhere
 	}
 	if r.stepper != nil {
-		_ = r.stepper.Close() // nothing is lost with a recorded step
+		_ = r.stepper.Close() // a failure to release a recorded step loses nothing
 	}
 }
 
@@ -187,7 +188,7 @@ func (r *run) emit(e Event) {
 	}
 }
 
-// train runs the epochs that are left, and sees to the checkpoint at the end.
+// train runs the remaining epochs and writes the final checkpoint.
 func (r *run) train(ctx context.Context) error {
 	s := r.stepper
 	// An interruption may have come after an epoch's last step, before its evaluation.
@@ -213,7 +214,7 @@ func (r *run) train(ctx context.Context) error {
 	return nil
 }
 
-// load brings over the training images where they live on the device.
+// load copies the training images to the device, if they are to be kept there.
 func (r *run) load(ctx context.Context) error {
 	err := r.stepper.input.load(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -226,7 +227,7 @@ func (r *run) load(ctx context.Context) error {
 	return nil
 }
 
-// atEnd reports whether the steps done end an epoch, the last of which may be short.
+// atEnd reports whether the steps done end an epoch; the last epoch may be short.
 func (r *run) atEnd() bool {
 	return r.stepper.step%r.stepper.perEpoch == 0 || r.stepper.step == r.stepper.total
 }
@@ -234,8 +235,8 @@ func (r *run) atEnd() bool {
 // epochNumber returns the epoch of the last step, from 1.
 func (r *run) epochNumber() int { return (r.stepper.step-1)/r.stepper.perEpoch + 1 }
 
-// trainEpoch trains to the end of the epoch, or of training, and evaluates. The time between two steps, which
-// listeners take, counts as training where the device is at work meanwhile.
+// trainEpoch trains to the end of the epoch, or of training, and evaluates. The time that listeners take between two
+// steps counts as training time if the device works in the meantime.
 func (r *run) trainEpoch(ctx context.Context) error {
 	start := time.Now()
 	for {
@@ -268,7 +269,7 @@ func (r *run) trainEpoch(ctx context.Context) error {
 	}
 }
 
-// step trains on the next batches, until there was an update.
+// step trains on the next batches, up to and including the next update.
 func (r *run) step() error {
 	for step := r.stepper.step; r.stepper.step == step; {
 		b, err := r.loader.Next()

@@ -7,8 +7,8 @@ import (
 	"trainer/nn/data"
 )
 
-// sampler returns what nn.Options calls Sample: up to n normalised images, spread evenly
-// over the set, so that sets which are sorted by class give some of each.
+// sampler returns the function Sample of nn.Options: up to n normalised images, spread
+// evenly over the set, so that a set sorted by class yields some of each class.
 func sampler(set data.Set, mean, std []float32) func(n int) ([]float32, nn.Shape, error) {
 	return func(n int) ([]float32, nn.Shape, error) {
 		h, w, c := set.ImageShape()

@@ -7,19 +7,19 @@ import (
 	"trainer/nn/device"
 )
 
-// snapshot keeps weights on the device to which a network returns when its loss is no longer
-// finite. Weights are good when a finite loss was computed with them, which is known one step
-// later, and on the host later still: until then they wait, and are not overwritten.
+// snapshot keeps copies of the weights on the device, to be restored if the loss is no longer
+// finite. Weights are good if a finite loss was computed with them. The device knows that one
+// step later, and the host later still; until then a copy waits and is not overwritten.
 type snapshot struct {
 	dev           device.Device
 	weights       []*device.Tensor // the network's parameters and state
 	good, waiting []*device.Tensor // of the same shapes
-	goodStep      int              // steps done at good
+	goodStep      int              // step after which good was copied
 	waitingStep   int
 	waits         bool
 }
 
-// newSnapshot allocates room for two sets of weights. begin must be called before anything else.
+// newSnapshot allocates room for two copies of the weights. begin must be called first.
 func newSnapshot(net *nn.Network) (*snapshot, error) {
 	s := &snapshot{dev: net.Device()}
 	for _, p := range net.Tensors() {
@@ -35,14 +35,14 @@ func newSnapshot(net *nn.Network) (*snapshot, error) {
 	return s, nil
 }
 
-// begin takes the weights as they are, after step steps, for good.
+// begin takes the current weights, after step steps, as good.
 func (s *snapshot) begin(step int) {
 	s.waits = false
 	s.take(step)
 	s.confirm(step)
 }
 
-// take copies the weights as they are after step steps, unless others wait.
+// take copies the current weights, after step steps, unless another copy is waiting.
 func (s *snapshot) take(step int) {
 	if s.waits {
 		return
@@ -51,8 +51,8 @@ func (s *snapshot) take(step int) {
 	s.waits, s.waitingStep = true, step
 }
 
-// confirm says that the losses are finite which were computed with the weights after step steps, and with all
-// before.
+// confirm reports to the snapshot that all losses up to and including the one computed with the weights after step
+// steps are finite.
 func (s *snapshot) confirm(step int) {
 	if !s.waits || step < s.waitingStep {
 		return
@@ -61,7 +61,7 @@ func (s *snapshot) confirm(step int) {
 	s.goodStep, s.waits = s.waitingStep, false
 }
 
-// restore gives the network the last good weights, and forgets those that wait.
+// restore gives the network the last good weights, and discards a waiting copy.
 func (s *snapshot) restore() {
 	s.copy(s.weights, s.good)
 	s.waits = false

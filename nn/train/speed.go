@@ -2,8 +2,8 @@ package train
 
 import "time"
 
-// Times and speeds. Those of an emulated device mean nothing: they are zero in events and results, so that nobody takes
-// them for the speed of the device that it stands for.
+// Times and speeds. On an emulated device they are meaningless, so events and results report zero: nobody should take
+// them for the speed of the device that is emulated.
 
 // seconds returns a time as events report it.
 func (r *run) seconds(d time.Duration) float64 {
@@ -21,7 +21,7 @@ func perSecond(n int, seconds float64) float64 {
 	return float64(n) / seconds
 }
 
-// timeLeft estimates the time to the end of training; 0 if the speed is not known.
+// timeLeft estimates the time to the end of training. It is 0 if the speed is not known.
 func (r *run) timeLeft() time.Duration {
 	if r.progress.rate == 0 {
 		return 0

@@ -8,22 +8,22 @@ import (
 	"trainer/nn/device"
 )
 
-// statistics fetches what a network's loss sums up on the device, without holding the device up:
+// statistics fetches the sums that a network's loss accumulates on the device, without making the device wait:
 //
 //	begin:   Stats = the sums of the epoch so far
 //	request: queue the copy of Stats to the host
 //	take:    wait for the oldest copy
 //
-// Stats sums up from an epoch's first step to its last, so that the sums don't depend on when they were
-// looked at: a run that was stopped has the same ones in the end. Copies arrive in the order of their requests. At most
-// maxRequests are under way: who wants another one takes the oldest first, which limits how far the host runs ahead of the
-// device.
+// Stats accumulates from an epoch's first step to its last, so the sums don't depend on when they are fetched: a run
+// that was stopped and resumed ends with the same sums. Copies arrive in the order of their requests. At most
+// maxRequests are pending: before another request the oldest copy must be taken, which limits how far the host runs
+// ahead of the device.
 type statistics struct {
 	net     *nn.Network
 	fetches [maxRequests]device.AsyncDownload
-	through [maxRequests]int // steps that were done when the fetch was requested
-	oldest  int              // of the fetches under way
-	pending int              // fetches under way
+	through [maxRequests]int // steps done when the copy was requested
+	oldest  int              // index of the oldest pending copy
+	pending int              // number of pending copies
 
 	requested int // steps done at the last request
 	taken     int // steps done at the last take
@@ -32,14 +32,14 @@ type statistics struct {
 
 const maxRequests = 2
 
-// sums are those of the epoch up to the step last, counted from 1; the steps from first on are new since the sums before.
+// sums are the epoch's sums up to the step last, counted from 1; the steps from first on are not in the previous sums.
 type sums struct {
 	loss, weight   float64
 	correct, count int
 	first, last    int
 }
 
-// newStatistics begins after step steps.
+// newStatistics returns statistics that begin after step steps.
 func newStatistics(net *nn.Network, step int) (*statistics, error) {
 	s := &statistics{net: net, requested: step, taken: step}
 	for i := range s.fetches {
@@ -52,7 +52,7 @@ func newStatistics(net *nn.Network, step int) (*statistics, error) {
 	return s, nil
 }
 
-// begin sets the sums on the device to those of the epoch so far.
+// begin sets the sums on the device to the given sums of the epoch so far.
 func (s *statistics) begin(epoch totals) error {
 	sofar := [device.StatsLen]float32{
 		device.StatLoss: float32(epoch.Loss), device.StatCorrect: float32(epoch.Correct), device.StatCount: float32(epoch.Count),
@@ -64,10 +64,10 @@ func (s *statistics) begin(epoch totals) error {
 	return nil
 }
 
-// full reports whether there can be no further request before a take.
+// full reports whether no request is possible before the next take.
 func (s *statistics) full() bool { return s.pending == maxRequests }
 
-// request asks for the epoch's sums; step is the steps done now.
+// request requests the epoch's sums; step is the number of steps done so far.
 func (s *statistics) request(step int) {
 	i := (s.oldest + s.pending) % maxRequests
 	s.fetches[i].Queue(s.net.Stats())
@@ -75,7 +75,7 @@ func (s *statistics) request(step int) {
 	s.pending++
 }
 
-// ready reports whether take returns at once.
+// ready reports whether take would return at once.
 func (s *statistics) ready() bool { return s.pending > 0 && s.fetches[s.oldest].Ready() }
 
 // take waits for the oldest request.
@@ -98,7 +98,7 @@ func sumsOf(stats [device.StatsLen]float32, first, last int) sums {
 	}
 }
 
-// mean returns total/by, or 0 where nothing counts.
+// mean returns total/by, or 0 if by is 0.
 func mean(total, by float64) float64 {
 	if by == 0 {
 		return 0
@@ -106,7 +106,7 @@ func mean(total, by float64) float64 {
 	return total / by
 }
 
-// close releases the fetches.
+// close releases the downloads.
 func (s *statistics) close() error {
 	var all []error
 	for _, f := range s.fetches {

@@ -10,8 +10,8 @@ import (
 	"trainer/nn/optim"
 )
 
-// Stepper is a network with all that a training step touches. Run drives one; benchmarks
-// drive it by themselves.
+// Stepper is a network with everything that a training step uses. Run drives a Stepper;
+// benchmarks drive one directly.
 type Stepper struct {
 	cfg      Config
 	dev      device.Device
@@ -20,20 +20,20 @@ type Stepper struct {
 	perEpoch int
 	total    int
 	step     int // steps done
-	part     int // batches of the present step that are done
+	part     int // batches of the current step that are done
 
 	input      input
 	weights    exampleWeights
 	epoch      *device.Tensor // int32 [1]
-	epochThere int            // contents of epoch; -1 before the first upload
-	counter    [1]int32       // next contents of epoch or of the network's step
+	epochThere int            // value in the tensor epoch; -1 before the first upload
+	counter    [1]int32       // value to upload next to epoch or to the network's step
 	recording  recording      // of the device work of a step's last batch, except the averages
-	partial    recording      // of the device work of the batches before
+	partial    recording      // of the device work of a step's earlier batches
 	stats      [device.StatsLen]float32
 }
 
-// NewStepper builds the network, the optimiser and the input buffers. It doesn't look at
-// Listeners, Checkpoint and Resume.
+// NewStepper builds the network, the optimiser and the input buffers. It ignores Listeners,
+// Checkpoint and Resume.
 func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	return s, nil
 }
 
-// normalization fills in the training set's own mean and deviation where none are given.
+// normalization fills in the training set's own mean and standard deviation if none are given.
 func (c *Config) normalization() error {
 	if c.Augment.Mean != nil {
 		return nil
@@ -111,9 +111,9 @@ func (s *Stepper) buildInput() (err error) {
 	return err
 }
 
-// Step trains on one batch of Config.Data.Train. The update comes with the last batch of a step: with Config.Accumulate
-// that is not every one. The batch may be reused when Step returns. Where Resident reports true only its IDs are looked
-// at.
+// Step trains on one batch of Config.Data.Train. The update comes with the last batch of a step; with Config.Accumulate
+// a step has several batches. The batch may be reused when Step returns. If DataOnDevice reports true, only the batch's
+// IDs are used.
 func (s *Stepper) Step(b *data.Batch) error {
 	if err := s.prepare(b); err != nil {
 		return fmt.Errorf("step %d: %w", s.step, err)
@@ -135,23 +135,23 @@ func (s *Stepper) Step(b *data.Batch) error {
 	return nil
 }
 
-// batch returns the number of the next batch in its epoch.
+// batch returns the index of the next batch in its epoch.
 func (s *Stepper) batch() int { return s.step%s.perEpoch*s.cfg.batchesPerStep() + s.part }
 
-// lastOfStep reports whether an update follows the next batch: it completes the step, or ends an epoch.
+// lastOfStep reports whether an update follows the next batch: that batch completes the step or ends an epoch.
 func (s *Stepper) lastOfStep() bool {
 	return s.part+1 == s.cfg.batchesPerStep() || s.batch()+1 == s.cfg.batchesPerEpoch()
 }
 
-// examples returns the number of images in the present step's batches.
+// examples returns the number of images in the current step's batches.
 func (s *Stepper) examples() int {
 	first := (s.batch() - s.part) * s.cfg.Batch
 	all := min(s.cfg.batchesPerEpoch()*s.cfg.Batch, s.cfg.Data.Train.Len())
 	return min(s.cfg.batchesPerStep()*s.cfg.Batch, all-first)
 }
 
-// prepare uploads what changes from batch to batch: the batch, the counters that augmentation and dropout
-// follow, how much the batch counts, and before an update the hyperparameters.
+// prepare uploads what changes from batch to batch: the batch, the counters that augmentation and dropout depend on,
+// the weight of the batch's gradients, and before an update the hyperparameters.
 func (s *Stepper) prepare(b *data.Batch) error {
 	if err := s.input.upload(b); err != nil {
 		return err
@@ -185,7 +185,7 @@ func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
 	return s.dev.Upload(dst, device.Bytes(s.counter[:]))
 }
 
-// queueBatch queues the device work of a batch before the update, which is the same for every batch.
+// queueBatch queues the device work of a batch except the update, which is the same for every batch.
 func (s *Stepper) queueBatch() {
 	s.input.train(s.epoch)
 	s.input.gatherLabels()
@@ -204,8 +204,8 @@ func (s *Stepper) queueStep() {
 	s.net.EndUpdate()
 }
 
-// Collect waits for the steps that were queued, fetches the sum of the losses, the correct answers and the count
-// of the examples trained since the last Collect, and begins anew.
+// Collect waits for the queued steps, fetches the sum of the losses, the number of correct answers and the number of
+// examples since the last Collect, and resets them.
 func (s *Stepper) Collect() (loss float64, correct, count int, err error) {
 	if err := s.dev.Download(device.Bytes(s.stats[:]), s.net.Stats()); err != nil {
 		return 0, 0, 0, fmt.Errorf("downloading the loss: %w", err)
@@ -215,23 +215,24 @@ func (s *Stepper) Collect() (loss float64, correct, count int, err error) {
 	return sum.loss, sum.correct, sum.count, nil
 }
 
-// Network returns the network that is trained.
+// Network returns the network being trained.
 func (s *Stepper) Network() *nn.Network { return s.net }
 
 // Optimizer returns the optimiser.
 func (s *Stepper) Optimizer() *optim.Optimizer { return s.opt }
 
-// DataOnDevice reports whether the training images live on the device, so that a loader need deliver nothing but
-// their numbers (data.LoaderConfig.IDsOnly). They are read and copied before the first step.
+// DataOnDevice reports whether the training images are kept on the device, so that a loader needs to deliver only their
+// indices (data.LoaderConfig.IDsOnly). The images are read and copied before the first step.
 func (s *Stepper) DataOnDevice() bool { return s.input.resident() }
 
-// StepsPerEpoch returns the steps of an epoch, each with an update. Without Config.Accumulate they are its batches.
+// StepsPerEpoch returns the number of steps in an epoch, each with one update. Without Config.Accumulate each step has
+// one batch.
 func (s *Stepper) StepsPerEpoch() int { return s.perEpoch }
 
-// Total returns the steps of the whole training.
+// Total returns the number of steps of the whole training.
 func (s *Stepper) Total() int { return s.total }
 
-// Steps returns the steps done, those whose update is queued.
+// Steps returns the number of steps done: those whose update has been queued.
 func (s *Stepper) Steps() int { return s.step }
 
 // Close releases the recorded step. The network stays open.

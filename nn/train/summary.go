@@ -5,7 +5,7 @@ import (
 	"trainer/nn/device"
 )
 
-// Summary is what is known before training.
+// Summary describes a training before it starts.
 type Summary struct {
 	Device string // as device.Device.Name
 	Info   device.Info
@@ -13,13 +13,13 @@ type Summary struct {
 
 	Params int   // weights, trained and frozen
 	FLOPs  int64 // of the forward pass of one example
-	// Memory is bytes on the device: network, optimiser, input with the data set where it lives there; in Run and
-	// DryRun also the copies of the weights to go back to, and the input of evaluation.
+	// Memory is the number of bytes on the device: network, optimiser, and input, with the data set if it is kept
+	// there; in Run and DryRun also the snapshots of the weights and the input of evaluation.
 	Memory int64
-	// Resident reports whether the training images live on the device.
+	// Resident reports whether the training images are kept on the device.
 	Resident bool
-	// Recorded reports whether the device records a step and replays it, such as in a CUDA graph. A device may only
-	// find out at the second step that it can't: a Result tells then.
+	// Recorded reports whether the device records a step and replays it, for example as a CUDA graph. A device may find
+	// out only at the second step that it can't; a Result then has the final value.
 	Recorded bool
 
 	// Fallbacks names the operations that the host computes because the device lacks them (device.Fallbacks).
@@ -28,15 +28,15 @@ type Summary struct {
 	Batch         int
 	Accumulate    int // batches per step
 	Epochs        float64
-	Steps         int // of the whole training
+	Steps         int // in the whole training
 	StepsPerEpoch int
 	TrainImages   int
 	ValImages     int // 0 without a validation set
 	TestImages    int
 }
 
-// DryRun builds everything that training needs, and trains nothing. Errors are those of
-// Run before its first step.
+// DryRun builds everything that training needs, but doesn't train. It returns the errors
+// that Run would return before its first step.
 func DryRun(cfg Config) (*Summary, error) {
 	r := &run{cfg: cfg}
 	defer r.close()
@@ -47,7 +47,7 @@ func DryRun(cfg Config) (*Summary, error) {
 	return &summary, nil
 }
 
-// summary is the stepper's with the memory of all that Run allocates.
+// summary is the stepper's summary with the memory of everything that Run allocates.
 func (r *run) summary() Summary {
 	sum := r.stepper.Summary()
 	sum.Memory += r.snapshot.memory()

@@ -6,18 +6,18 @@ import (
 	"trainer/nn/device"
 )
 
-// transforms applies a list of transforms to the images of a batch. What happens to each image is drawn on the host
-// before the step (draw), and done on the device (run).
+// transforms applies a list of transforms to the images of a batch. The host draws the parameters for each image before
+// the step (draw), and the device applies the transforms (run).
 type transforms struct {
 	plan    device.Transform
 	drawer  *augment.Drawer
-	table   []float32      // what was drawn, [batch, columns]
+	table   []float32      // the drawn parameters, [batch, columns]
 	drawn   *device.Tensor // the same on the device
 	targets *device.Tensor // float32 [batch, classes]; nil unless a transform mixes images
 }
 
-// addTransforms gives the buffers a list of transforms, for images as the spec says and labels of so many classes. An
-// empty list leaves them as they are.
+// addTransforms adds a list of transforms to the buffers, for images as in spec and the given number of classes. An
+// empty list changes nothing.
 func (b *batchBuffers) addTransforms(a device.AugmentSpec, list augment.List, classes int) (err error) {
 	if len(list) == 0 {
 		return nil
@@ -42,8 +42,8 @@ func (b *batchBuffers) addTransforms(a device.AugmentSpec, list augment.List, cl
 	return nil
 }
 
-// draw decides what happens to the images of a batch in an epoch, and copies it to the device. Without transforms it does
-// nothing: the device draws by itself.
+// draw draws the parameters of the transforms for the images of a batch in an epoch, and copies them to the device.
+// Without transforms it does nothing, because the augmentation in the short form is drawn on the device.
 func (b *batchBuffers) draw(batch *data.Batch, epoch int) error {
 	t := b.transforms
 	if t == nil {
@@ -55,7 +55,7 @@ func (b *batchBuffers) draw(batch *data.Batch, epoch int) error {
 	return b.dev.Upload(t.drawn, device.Bytes(t.table[:len(ids)*t.drawer.Columns()]))
 }
 
-// changed queues the making of x for training from images, gathered by ids unless these are nil.
+// changed queues the computation of x for training from images, gathered by ids unless ids is nil.
 func (b *batchBuffers) changed(images, ids, epoch *device.Tensor) {
 	if t := b.transforms; t != nil {
 		t.plan.Run(b.x, images, ids, t.drawn)
@@ -64,8 +64,8 @@ func (b *batchBuffers) changed(images, ids, epoch *device.Tensor) {
 	b.augment.Train(b.x, images, b.ids, epoch)
 }
 
-// targets queues the making of what the loss should expect, and returns it: the labels, or where images were mixed the
-// probabilities of the classes.
+// targets queues the computation of the targets, and returns them: the labels or, if images were mixed, the class
+// probabilities.
 func (b *batchBuffers) targets() *device.Tensor {
 	t := b.transforms
 	if t == nil || t.targets == nil {

@@ -5,12 +5,12 @@ import (
 	"trainer/nn/device"
 )
 
-// exampleWeights brings the weights of a batch's images to the device, where the set is a data.Weighted.
+// exampleWeights copies the weights of a batch's images to the device, if the set is a data.Weighted.
 type exampleWeights struct {
 	dev    device.Device
 	of     func(id int) float32
 	host   []float32
-	tensor *device.Tensor // float32 [batch]; nil where all images count alike
+	tensor *device.Tensor // float32 [batch]; nil if all images count equally
 }
 
 func newExampleWeights(dev device.Device, set data.Set, batch int) (exampleWeights, error) {

@@ -15,28 +15,28 @@ import (
 	"trainer/nn/train/internal/safetensors"
 )
 
-// optimizerPrefix stands before the names of the optimiser's tensors in a checkpoint, and scalingName is that
-// of the loss scaling's state.
+// optimizerPrefix is the prefix of the names of the optimiser's tensors in a checkpoint, and scalingName is the name of
+// the loss scaling's state.
 const (
 	optimizerPrefix = "optimizer/"
 	scalingName     = "loss_scaling"
 )
 
-// ErrDamaged is a file of weights or a checkpoint that is not what was written: cut short,
-// changed, or something else.
+// ErrDamaged reports a weights file or checkpoint that differs from what was written: it is
+// truncated, altered or a different file.
 var ErrDamaged = safetensors.ErrDamaged
 
 // SaveWeights writes the network's parameters and running statistics to path in the
-// safetensors format, under their names (conv [outC,kH,kW,inC/groups], dense [in,out],
-// else [c], all float32), with meta as its metadata, which may be nil. The file is whole or,
-// after an error, as it was before.
+// safetensors format, under their names (convolution [outC,kH,kW,inC/groups], dense
+// [in,out], otherwise [c], all float32), with meta, which may be nil, as metadata.
+// Afterwards the file is complete or, after an error, unchanged.
 func SaveWeights(path string, net *nn.Network, meta map[string]string) error {
 	return writeTensors(path, net.Device(), networkTensors(net), meta)
 }
 
-// LoadWeights gives the network the weights in a file that SaveWeights or a checkpoint
-// wrote. The file must have a tensor of the right shape for each of the network's, and no
-// others; when it hasn't the network stays as it was.
+// LoadWeights loads the network's weights from a checkpoint or a file that SaveWeights
+// wrote. The file must have a tensor of the right shape for each tensor of the network, and
+// no other tensors; otherwise the network is unchanged.
 func LoadWeights(path string, net *nn.Network) error {
 	f, err := openTensors(path)
 	if err != nil {
@@ -48,7 +48,7 @@ func LoadWeights(path string, net *nn.Network) error {
 	})
 }
 
-// networkTensors returns parameters and state under their names in a file.
+// networkTensors returns parameters and state, keyed by their names in a file.
 func networkTensors(net *nn.Network) []optim.Named {
 	var list []optim.Named
 	for _, p := range slices.Concat(net.Params(), net.State()) {
@@ -91,8 +91,8 @@ func openTensors(path string) (*safetensors.File, error) {
 	return f, nil
 }
 
-// readTensors uploads the tensors of list from the file, after making sure that it has
-// them all, and no others among the names that count.
+// readTensors uploads the tensors of list from the file, after checking that the file has
+// all of them, and no others among the names that count.
 func readTensors(path string, f *safetensors.File, dev device.Device, list []optim.Named, counts func(name string) bool) error {
 	if diff := compareTensors(f, list, counts); len(diff) > 0 {
 		return &MismatchError{Path: path, Differences: diff}
@@ -109,7 +109,7 @@ func readTensors(path string, f *safetensors.File, dev device.Device, list []opt
 	return nil
 }
 
-// compareTensors returns how the file's tensors differ from those wanted.
+// compareTensors returns the differences between the file's tensors and the wanted tensors.
 func compareTensors(f *safetensors.File, list []optim.Named, counts func(name string) bool) []string {
 	has := map[string]safetensors.Tensor{}
 	for _, t := range f.Tensors() {
@@ -134,7 +134,7 @@ func compareTensors(f *safetensors.File, list []optim.Named, counts func(name st
 	return diff
 }
 
-// MismatchError is a file that belongs to another network or another training.
+// MismatchError reports a file that belongs to another network or another training.
 type MismatchError struct {
 	Path        string
 	Differences []string // each a clause, such as "seed is 2, in the checkpoint 1"

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// Write calls write with a temporary file in path's folder, then gives the file the name
-// path once its contents are on the disk. When anything fails the temporary file is removed
-// and what was at path stays.
+// Write calls write with a temporary file in path's folder, and renames the file to path
+// once its contents are on the disk. If anything fails, the temporary file is removed and
+// path is unchanged.
 func Write(path string, write func(f *os.File) error) (err error) {
 	dir, base := filepath.Split(path)
 	if dir == "" {
@@ -22,7 +22,7 @@ func Write(path string, write func(f *os.File) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = f.Close() // closed already where the rename failed
+			_ = f.Close() // already closed if the rename failed
 			_ = os.Remove(f.Name())
 			err = fmt.Errorf("writing %s: %w", path, err)
 		}
@@ -30,7 +30,7 @@ func Write(path string, write func(f *os.File) error) (err error) {
 	if err := write(f); err != nil {
 		return err
 	}
-	// CreateTemp makes files that only their owner can read.
+	// CreateTemp creates files that only their owner can read.
 	if err := f.Chmod(0o644); err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ package atomicfile
 
 import "os"
 
-// syncDir makes the new name last: on unix a rename is part of the folder's contents.
+// syncDir makes the new name durable: on Unix a rename changes the folder's contents.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -12,16 +12,16 @@ import (
 	"strconv"
 )
 
-// File is an open file whose header is sound and whose elements are all there.
+// File is an open file whose header is valid and whose elements are complete.
 type File struct {
 	f        *os.File
 	metadata map[string]string
 	entries  map[string]entry
-	start    int64 // of the elements
+	start    int64 // offset of the elements
 }
 
-// Open opens a file and checks it whole: header, length, and checksum where there is one.
-// A file that fails is an ErrDamaged.
+// Open opens a file and checks all of it: header, length, and checksum if there is one. If
+// a check fails, the error is ErrDamaged.
 func Open(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -38,10 +38,10 @@ func Open(path string) (*File, error) {
 // Close closes the file.
 func (s *File) Close() error { return s.f.Close() }
 
-// Metadata returns the strings that were given to Write.
+// Metadata returns the strings that were passed to Write.
 func (s *File) Metadata() map[string]string { return s.metadata }
 
-// Tensors returns what the file holds, sorted by name.
+// Tensors returns the tensors in the file, sorted by name.
 func (s *File) Tensors() []Tensor {
 	list := make([]Tensor, 0, len(s.entries))
 	for name, e := range s.entries {
@@ -56,7 +56,7 @@ func (s *File) Tensors() []Tensor {
 	return list
 }
 
-// Read reads a tensor's elements to dst, which must have its size in bytes.
+// Read reads a tensor's elements to dst, which must have the tensor's size in bytes.
 func (s *File) Read(name string, dst []byte) error {
 	e, ok := s.entries[name]
 	if !ok {
@@ -123,8 +123,8 @@ func (s *File) parse(text []byte) error {
 	return nil
 }
 
-// checkOffsets makes sure that the tensors lie one after the other, each as long as its
-// shape wants, and returns the length of all.
+// checkOffsets makes sure that the tensors lie one after the other, each with the length
+// that its shape requires, and returns their total length.
 func (s *File) checkOffsets() (int64, error) {
 	list := s.Tensors()
 	slices.SortStableFunc(list, func(a, b Tensor) int {
@@ -149,8 +149,8 @@ func (s *File) checkOffsets() (int64, error) {
 	return end, nil
 }
 
-// checkSum compares the checksum with that of the header, with zeros in the checksum's place,
-// and the elements, at whose beginning the file must be.
+// checkSum compares the checksum with the CRC-32C of the header, with zeros in place of the
+// checksum, and of the elements. The file must be positioned at the first element.
 func (s *File) checkSum(header []byte) error {
 	text, ok := s.metadata[checksumKey]
 	if !ok {

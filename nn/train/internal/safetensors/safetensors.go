@@ -6,9 +6,9 @@
 //	                  "__metadata__": {"key": "value", ...}}
 //	the rest   the elements, little-endian, row-major; offsets count from here
 //
-// It goes tensor by tensor, so that memory for one is enough. The format has no checksum:
-// Write adds a CRC-32C of the whole file to the metadata, and files of other programs are
-// read without.
+// Reading and writing proceed tensor by tensor, so memory for one tensor is enough. The
+// format has no checksum: Write adds a CRC-32C of the whole file to the metadata, and files
+// of other programs are read without a check.
 package safetensors
 
 import (
@@ -16,15 +16,15 @@ import (
 	"fmt"
 )
 
-// metadataKey is the name in the header that is no tensor.
+// metadataKey is the only name in the header that is not a tensor.
 const metadataKey = "__metadata__"
 
 // checksumKey is the metadata's key for the CRC-32C of the file, eight hexadecimal digits
 // that count as zeros in it.
 const checksumKey = "crc32c"
 
-// maxHeader bounds what a damaged length can make a reader allocate. It is the limit of
-// the format's own implementation.
+// maxHeader bounds the memory that a damaged length can make a reader allocate. It is the
+// limit of the format's own implementation.
 const maxHeader = 100_000_000
 
 // Tensor describes one tensor in a file.
@@ -34,7 +34,7 @@ type Tensor struct {
 	Shape []int
 }
 
-// elementSizes are the types' sizes in bytes.
+// elementSizes are the sizes of the types in bytes.
 var elementSizes = map[string]int64{
 	"BOOL": 1, "U8": 1, "I8": 1, "F16": 2, "BF16": 2, "U16": 2, "I16": 2,
 	"F32": 4, "U32": 4, "I32": 4, "F64": 8, "U64": 8, "I64": 8,
@@ -55,7 +55,7 @@ func (t Tensor) size() (int64, error) {
 	return n, nil
 }
 
-// ErrDamaged is a file that is not what was written: cut short, or changed.
+// ErrDamaged reports a file that differs from what was written: it is truncated or altered.
 var ErrDamaged = errors.New("the file is damaged")
 
 func damaged(format string, args ...any) error {

@@ -10,8 +10,8 @@ import (
 	"os"
 )
 
-// Write writes the tensors in their order. data returns the bytes of tensor i, which may be
-// overwritten by the next call. The file must be empty. metadata may be nil.
+// Write writes the tensors in their order. data returns the bytes of tensor i; its next
+// call may overwrite them. The file must be empty. metadata may be nil.
 func Write(f *os.File, tensors []Tensor, metadata map[string]string, data func(i int) ([]byte, error)) error {
 	sizes := make([]int64, len(tensors))
 	for i, t := range tensors {
@@ -21,8 +21,8 @@ func Write(f *os.File, tensors []Tensor, metadata map[string]string, data func(i
 		}
 		sizes[i] = n
 	}
-	// The checksum is known only after the elements: a header of the same length replaces
-	// this one, which has zeros there, at the end.
+	// The checksum is known only after the elements: at the end, a header of the same
+	// length replaces this one, which has zeros in its place.
 	header, err := encodeHeader(tensors, sizes, metadata, 0)
 	if err != nil {
 		return err
