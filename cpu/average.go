@@ -17,7 +17,7 @@ type average struct {
 	spec  device.AverageSpec
 	tasks []averageChunk
 
-	weights []float32 // of the call that is running
+	weights []float32 // of the current call
 }
 
 // averageChunk is a piece of one pair.

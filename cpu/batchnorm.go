@@ -60,8 +60,8 @@ func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) 
 	return d.newBatchNorm(s), nil
 }
 
-// fusesWithBatchNorm reports whether batch normalisation applies an activation in the same pass: one that built-in
-// recipes have after it.
+// fusesWithBatchNorm reports whether batch normalisation applies an activation in the same pass: it does so for those that
+// built-in recipes use after it.
 func fusesWithBatchNorm(f *device.Function) bool { return f.Name == "relu" || f.Name == "gelu" }
 
 // NewBatchNormActivation returns a plan for batch normalisation followed by an activation.

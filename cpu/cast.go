@@ -7,8 +7,8 @@ import (
 	"trainer/nn/device"
 )
 
-// cast is the plan of a conversion between float types: to nearest, ties to even. Float16 is IEEE 754's binary16, and
-// BFloat16 the upper half of a float32.
+// cast is the plan of a conversion between float types, which rounds to nearest, ties to even. Float16 is IEEE 754's
+// binary16, and BFloat16 the upper half of a float32.
 type cast struct {
 	d    *Device
 	spec device.CastSpec
@@ -90,7 +90,7 @@ func (p *castRun) narrow(y []uint16, x []float32) {
 	narrowBFloat16(y, x)
 }
 
-// widenBFloat16 converts bfloat16 to float32: the lower half is zero.
+// widenBFloat16 converts bfloat16 to float32: the lower half of the bits is zero.
 func widenBFloat16(y []float32, x []uint16) {
 	y = y[:len(x)]
 	for i, v := range x {

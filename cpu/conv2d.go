@@ -14,10 +14,12 @@ import (
 //	BackwardData    dX[p, c] = sum_k D[p, k] W'[c, k]       D the patches of dy, W' the flipped filters
 //	BackwardFilter  dW[o, k] = sum_p dY[p, o] X[p, k]
 //
-// or, for 3 x 3 and 5 x 5 filters of many channels, by Winograd's method, with a half to a
-// quarter of the multiplications (see winogradProduct, winogradFilter). Where every channel has a filter of its own
-// there is no product: see depthwise. The filters are
-// packed once a call, into panels that the micro-kernel reads end to end.
+// The direct method computes the same products, but reads the image in place, so that no
+// part of the im2col matrix exists (see direct). Winograd's method, for 3 x 3 and 5 x 5
+// filters of many channels, needs a quarter to a half of the multiplications (see
+// winogradProduct, winogradFilter). Each call first packs the filters into panels, which the
+// micro-kernel reads from end to end. If every channel has its own filter, there is no matrix
+// product (see depthwise).
 type conv2D struct {
 	d    *Device
 	spec device.Conv2DSpec

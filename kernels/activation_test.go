@@ -11,7 +11,7 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// activationKernels are the kernels of an activation, alone and, if it is fused, after the normalisation.
+// activationKernels are the kernels of an activation, alone and, if batch normalisation fuses it, after the normalisation.
 type activationKernels struct {
 	spec                       device.ActivationSpec // without a function: none
 	forward, backward          kernels.Family

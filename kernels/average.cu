@@ -2,8 +2,8 @@
 //
 //	dst = weights[0]*dst + weights[1]*src      and with copyBack      src = dst
 //
-// (Polyak and Juditsky 1992; with copyBack, Lookahead of Zhang et al. 2019, dst being its slow
-// weights.) weights is float32 [2] on the device.
+// (Polyak and Juditsky 1992; with copyBack this is Lookahead, Zhang et al. 2019, and dst holds
+// the slow weights.) weights is float32 [2] on the device.
 #include "table.cuh"
 
 // Pair is one tensor and its average, as kernels.Pair lays it out.
@@ -18,7 +18,7 @@ average(const Pair *pairs, const Chunk *chunks, const float *weights, int copyBa
 	const Chunk chunk = chunks[blockIdx.x];
 	const Pair p = pairs[chunk.tensor];
 	const float old = weights[0], fresh = weights[1];
-	constexpr int batch = 4; // loads under way together
+	constexpr int batch = 4; // loads in flight at a time
 #pragma unroll 1
 	for (int first = chunk.from + threadIdx.x; first < chunk.to; first += 256 * batch) {
 		float dst[batch], src[batch];

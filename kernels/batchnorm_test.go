@@ -83,7 +83,7 @@ func (b batchNorm) backward(dz, x, gamma []float64) (dx, dgamma, dbeta sums) {
 	return dx, dgamma, dbeta
 }
 
-// through returns f(z): z's error is multiplied by the slope.
+// through returns f(z): the error of z is multiplied by the slope.
 func through(s device.ActivationSpec, z sums) sums {
 	if s.Function == nil {
 		return z
@@ -122,7 +122,7 @@ func (c batchNormCase) fill(s kernels.Storage, f *device.Function) batchNormCase
 	return c
 }
 
-// avoidKink moves beta until no z is so near 0 that rounding could move it to the other side of ReLU's kink.
+// avoidKink changes beta until no z is so close to 0 that rounding could change the slope of ReLU.
 func (c batchNormCase) avoidKink() {
 	const margin = 2e-5
 	for again := true; again; {
@@ -268,7 +268,7 @@ func testBatchNorm(t *testing.T, c batchNormCase, a activationKernels, s kernels
 	}
 }
 
-// gradients returns those of y = f(z). The error of z enters the slope multiplied by the second derivative.
+// gradients returns the gradients of y = f(z). An error of z changes the slope by that error times the second derivative.
 func (c batchNormCase) gradients(s device.ActivationSpec, z sums) (dx, dgamma, dbeta sums) {
 	if s.Function == nil {
 		return c.backward(c.dy, c.x, c.gamma)

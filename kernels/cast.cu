@@ -1,8 +1,8 @@
-// cast.cu: conversions of n elements, n < 2^31, between float32 and the storage type, to nearest, ties to
-// even, subnormals kept, infinity beyond the largest, NaN to NaN.
+// cast.cu: conversions of n elements, n < 2^31, between float32 and the storage type. They round to nearest, ties to
+// even, keep subnormals, give infinity beyond the largest number, and turn NaN into NaN.
 //
-// Launch, except for the lists: 256 threads, any grid; each thread takes 4 elements at a time: kernels.FourPerThread.
-// Bytes per element: one read and one written, of their sizes.
+// Launch, except for the lists: 256 threads, any grid; each thread takes 4 elements at a time (kernels.FourPerThread).
+// Bytes per element: the size of an element of each type.
 #include "storage.cuh"
 #include "table.cuh"
 

@@ -212,7 +212,7 @@ func TestManifestIsOfThisPTX(t *testing.T) {
 	}
 }
 
-// Every kernel has its constant, except those that belong to an activation, and every constant its kernel.
+// Every kernel has a constant, except those that belong to an activation, and every constant has a kernel.
 func TestNames(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "names.go", nil, 0)
 	if err != nil {

@@ -175,8 +175,8 @@ func groupsOf(packs int) (groups, blocks, least int) {
 	return groups, max(reductionBlocks/groups, 1), 4 * lanes
 }
 
-// DepthwiseStrips returns the grid of depthwise_forward and depthwise_data over a result of rows x width pixels of c channels, rows
-// being those of all images. vector is whether channels are taken four at a time.
+// DepthwiseStrips returns the grid of depthwise_forward and depthwise_data over a result of rows x width pixels of c channels;
+// rows counts the rows of all images. vector is whether channels are taken four at a time.
 func DepthwiseStrips(rows, width, c int, vector bool) Grid {
 	checkCount("DepthwiseStrips", rows*width*c)
 	if vector {
@@ -203,7 +203,7 @@ func MaxDepthwiseBlocks(rows, c int) int {
 	return min(blocks, divideUp(rows, least))
 }
 
-// ColumnsFinish returns the grid of the kernels that put the partial results of c columns together.
+// ColumnsFinish returns the grid of the kernels that combine the partial results of c columns.
 func ColumnsFinish(c int) Grid { return Grid{divideUp(c, 8), 1} }
 
 // Chunk is the part of one tensor of a list that one block works on: elements [From, To). The parameter

@@ -9,9 +9,10 @@
 //	          w = keep*w - lr * m*correction1 / (sqrt(v*correction2) + epsilon)
 //	RMSProp   v = b2 v + (1-b2) g^2;  u = momentum*u + g/(sqrt(v) + epsilon);  w = keep*w - lr*u
 //
-// slots and chunks are tables in device memory. hyper, float32 [groups, 10], holds what changes from step
-// to step: learning rate, weight decay, momentum or beta1, beta2, correction1, correction2, gradScale, 1-momentum, 1-beta2. scaling
-// is the state of scaling.cuh or null: gradients are multiplied by its inverse too, and with SKIP nothing happens.
+// slots and chunks are tables in device memory. hyper, float32 [groups, 10], holds the values that change from step
+// to step: learning rate, weight decay, momentum or beta1, beta2, correction1, correction2, gradScale, 1-momentum,
+// 1-beta2. scaling is the state of scaling.cuh or null: gradients are also multiplied by INVERSE_SCALE, and if SKIP
+// is set, nothing changes.
 //
 // Launch of all: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
 // Bytes per parameter: SGD 12, with momentum 20; Adam 28; RMSProp 20, with momentum 28.

@@ -14,7 +14,8 @@
 // reduce_columns_finish_* combines them in a fixed order. The same grid gives the same bits. dst is float32, and
 // receives alpha times the result.
 //
-// w is null except for products. Bytes per element: e, products 2e.
+// w is null except for sum_products.
+// Bytes per element: e, for sum_products 2e.
 #include "columns.cuh"
 #include "special.cuh"
 

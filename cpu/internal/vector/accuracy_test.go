@@ -72,7 +72,7 @@ func TestAccuracy(t *testing.T) {
 		})
 		t.Run(k.Name+"/sigmoid", func(t *testing.T) {
 			k.Activations["sigmoid"].Forward(y, x, 0)
-			// The exponential's unit, and half a unit for each of a sum, quotient and product.
+			// One unit for the exponential, and half a unit for each of a sum, a quotient and a product.
 			within(t, x, y, func(x float64) (want, size, units float64) { return logistic(x), logistic(x), 2.5 })
 		})
 		t.Run(k.Name+"/gelu", func(t *testing.T) {

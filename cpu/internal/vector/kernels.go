@@ -7,8 +7,8 @@
 // positions and random words are the same.
 package vector
 
-// Activation is y = f(x) and dx = dy f'(x) over slices of one length, the last argument's.
-// alpha is a constant of the function. y may be x, and dx may be dy or x.
+// Activation is y = f(x) and dx = dy f'(x) over slices, as many elements as the last slice
+// has. alpha is a constant of the function. y may be x, and dx may be dy or x.
 type Activation struct {
 	Forward  func(y, x []float32, alpha float32)
 	Backward func(dx, dy, x []float32, alpha float32)

@@ -221,8 +221,8 @@ func mapCases() []kernelCase {
 	}})
 }
 
-// limit sets what each element of result, an operand, may differ by, where it is a function of x, multiplied by dy
-// unless that is nil: each implementation may be off by 8 units of 2^-23 of the magnitude. Subnormal results may be 0.
+// limit sets the allowed difference for each element of result, an operand that is a function of x, multiplied by dy
+// unless dy is nil: the error of each implementation may be 8 units of 2^-23 of the magnitude. Subnormal results may be 0.
 func (o *operands) limit(result, x, dy []float32, s device.ActivationSpec, magnitude func(s device.ActivationSpec, x float64) float64) {
 	limits := make([]float64, len(x))
 	for i, v := range x {
@@ -239,7 +239,7 @@ func (o *operands) limit(result, x, dy []float32, s device.ActivationSpec, magni
 	}
 }
 
-// columnCases are those over rows of width columns, the last of which may be shorter.
+// columnCases are the kernels over rows of width columns; the last row may be shorter.
 func columnCases(width int) []kernelCase {
 	w := width
 	const relative, absolute = 2 * ulp, 4 * 36 * ulp // for numbers up to 4*4 + 4*4 + 4

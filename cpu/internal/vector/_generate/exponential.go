@@ -72,7 +72,7 @@ func (m *machine) log1p(t VecVirtual) VecVirtual {
 	return q
 }
 
-// normal returns Phi(x), and the density where it is wanted.
+// normal returns Phi(x) and, if wanted, the density.
 func (m exponential) normal(x VecVirtual, density bool) (cdf, pdf VecVirtual) {
 	square := m.mul(m.mul(x, constant(-0.5)), x)
 	e := m.expNegative(square)
@@ -123,7 +123,7 @@ func (m *machine) geluTanhArgument(x, square VecVirtual) VecVirtual {
 	return m.mul(m.mul(x, constant(geluTanhScale)), u)
 }
 
-// exponentials emits the sum of exp(x - shift), with and without keeping them.
+// exponentials emits the sum of exp(x - shift), with and without storing the exponentials.
 func exponentials(m *machine, keep bool) {
 	name, signature, doc := "SumOfExponentials", "x *float32, n int, shift float32", "returns the sum of exp(x - shift)."
 	if keep {
