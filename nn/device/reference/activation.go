@@ -7,7 +7,7 @@ import (
 	"trainer/nn/device"
 )
 
-// phi is the density of the normal distribution, bigPhi its distribution function.
+// phi is the density of the normal distribution, and bigPhi its distribution function.
 func phi(x float64) float64    { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi) }
 func bigPhi(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 

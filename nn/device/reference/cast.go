@@ -2,8 +2,8 @@ package reference
 
 import "trainer/nn/device"
 
-// Cast returns the elements, converted as a CastSpec says: the number itself, or for Uint8 number*Scale + Shift, rounded to the nearest
-// one of the type.
+// Cast returns the elements, converted as a CastSpec says: the number itself, or for Uint8 number*Scale + Shift,
+// rounded to the nearest number of the type.
 func Cast(s device.CastSpec, elements []byte) []byte {
 	if s.From != device.Uint8 {
 		return Round(s.To, Unpack(s.From, elements))
