@@ -35,8 +35,8 @@
 // gorgonia's types are also the types of this package, so its calls and ours can be mixed: cu.Device, cu.Stream,
 // cu.Event, cu.DevicePtr, cu.Module, cu.Function, the cuDNN descriptors, and the handles inside BLAS and DNN, which
 // embed cublas.Standard and cudnn.Context. gorgonia makes the calls for devices, the context, device memory, copies,
-// memset, streams, events, functions of modules, handles and descriptors. Other calls are made here, each for one of
-// these reasons:
+// memset, streams, events, functions of modules, handles and descriptors. This package makes the other calls itself,
+// each for one of these reasons:
 //
 //   - gorgonia lacks it: pinned host memory, stream capture and graphs, streams, math modes and
 //     workspaces of cuBLAS and cuDNN, cublasGemmEx, workspace sizes, the _v7 heuristics,
@@ -49,11 +49,11 @@
 //     and refuse bfloat16. What runs in a training step allocates nothing here.
 //
 // gorgonia's errors name neither the function nor, with cuDNN 9, the right status. The shim
-// keeps both for each thread, and Check makes an *Error of them.
+// records both per thread, and Check turns them into an *Error.
 //
 // # Threads
 //
-// Calls are made by one goroutine at a time, locked to its OS thread, with the context current
-// there. Nothing here starts another. (gorgonia's finalizers free descriptors that nobody destroyed, from another
-// thread; that is host memory only.)
+// Calls are made by one goroutine at a time, locked to its OS thread, with the context current there. Nothing here
+// starts another thread. (gorgonia's finalizers free descriptors that were never destroyed from another thread; that
+// concerns only host memory.)
 package cuda
