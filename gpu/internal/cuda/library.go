@@ -22,7 +22,7 @@ type Library struct {
 
 // Attempt is one place where a library was looked for.
 type Attempt struct {
-	Place  string `json:"place"`            // why this place was searched: "TRAINER_CUDA_PATH", "loader", "usual folder" or "Python"
+	Place  string `json:"place"`            // reason for the place: "TRAINER_CUDA_PATH", "loader", "usual folder" or "Python"
 	File   string `json:"file"`             // the file, or a folder that lacks it, or a name for the loader to find
 	Reason string `json:"reason,omitempty"` // why this file isn't the loaded one; "" if it is
 	exists bool   // there was something to load
