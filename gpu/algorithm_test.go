@@ -87,8 +87,8 @@ func TestWorkspaceLimit(t *testing.T) {
 	checkError(t, err, device.ErrNotSupported, "convolution forward: cuDNN has no algorithm", "bytes of workspace")
 }
 
-// Where the software emulation has no memory for a workspace, an algorithm that needs none is taken, and where there is
-// none of these the error is that of the memory.
+// If the software emulation has no memory for a workspace, an algorithm without a workspace is used. If there is no
+// such algorithm, the error is the one of the allocation.
 func TestNoMemoryForTheWorkspace(t *testing.T) {
 	d := newDevice(t)
 	configure(t, "fail=cuMemAlloc_v2#1+:OUT_OF_MEMORY")
@@ -220,8 +220,8 @@ func TestAutotuneMemory(t *testing.T) {
 	}
 }
 
-// Factors of 16 bits go to tensor cores, float32 ones as the precision says; sums are float32. This is about what cuDNN and
-// cuBLAS are asked for: the software emulation multiplies in float32 always.
+// 16-bit operands go to tensor cores, and float32 operands as the precision says; sums are float32. The test checks the
+// requests to cuDNN and cuBLAS, because the software emulation always multiplies in float32.
 func TestMultiplicationOfTypes(t *testing.T) {
 	for _, c := range []struct {
 		precision Precision
@@ -274,7 +274,7 @@ func cacheHome(t *testing.T) string {
 	return dir
 }
 
-// Where the software emulation has no room to measure, or no folder for the file, plans are made all the same.
+// If the software emulation has no memory to measure, or there is no folder for the file, plans are made anyway.
 func TestAutotuneWithoutMemoryOrFile(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
 	d := newDevice(t, WithAutotune())
@@ -290,7 +290,7 @@ func TestAutotuneWithoutMemoryOrFile(t *testing.T) {
 	}
 }
 
-// A cached algorithm that the software cuDNN doesn't take is passed over.
+// A cached algorithm that the software cuDNN doesn't accept is skipped.
 func TestAutotuneWithStaleEntry(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
 	d := newDevice(t, WithAutotune())

@@ -27,7 +27,7 @@ type graphUse uint8
 const (
 	graphsWhereFaster graphUse = iota // as above
 	graphsNever
-	graphsAlways // where cuDNN can
+	graphsAlways // whenever cuDNN supports them
 )
 
 // hopper is the first architecture for which cuDNN's old calls lack the fastest kernels.

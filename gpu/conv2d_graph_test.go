@@ -31,7 +31,7 @@ func newHopper(t testing.TB, opts ...Option) *Device {
 // suiteVariable asks for TestGraphSuite.
 const suiteVariable = "TRAINER_TEST_GRAPHS"
 
-// TestGraphConformance runs those parts of the suite that every device passes which are about convolutions, by graphs wherever cuDNN can.
+// TestGraphConformance runs the convolution parts of the conformance suite, with graphs whenever cuDNN supports them.
 func TestGraphConformance(t *testing.T) {
 	var parts []string
 	for _, part := range []string{"conv2d", "fused-epilogue"} {
@@ -78,7 +78,8 @@ func engines(c *conv2D) (numbers [3]int) {
 	return numbers
 }
 
-// What is taken on the software emulation depends on the GPU, on what factors are multiplied in, and on determinism.
+// The engine or algorithm chosen on the software emulation depends on the GPU, on the precision of products, and on
+// determinism.
 func TestGraphChoice(t *testing.T) {
 	odd := ordinary // 7 channels: engines without tensor cores are proposed for it
 	odd.InC, odd.OutC = 7, 7
@@ -95,7 +96,7 @@ func TestGraphChoice(t *testing.T) {
 		{"float16", 90, ordinary, device.Float16, nil, [3]int{62, 62, 20}},
 		{"deterministic", 90, ordinary, device.Float16, []Option{WithDeterministic()}, [3]int{62, 62, 62}},
 		{"TF32", 90, ordinary, device.Float32, []Option{WithPrecision(TF32), WithDeterministic()}, [3]int{67, 67, 67}},
-		// Without tensor cores nothing is proposed for the forward pass but to fall back on: an algorithm comes before.
+		// Without tensor cores, only a fallback engine is proposed for the forward pass; an algorithm comes before it.
 		{"FP32", 90, ordinary, device.Float32, []Option{WithDeterministic()}, [3]int{-1, 28, 28}},
 		{"FP32 with odd channels", 90, odd, device.Float32, []Option{WithDeterministic()}, [3]int{28, 28, 28}},
 	} {
@@ -131,7 +132,7 @@ func TestGraphWorkspace(t *testing.T) {
 			t.Errorf("%v: a workspace of %d bytes, reserved are %d: the test tests nothing", cuda.Pass(i), pass.workspace, d.workspace.bytes)
 		}
 	}
-	// Deterministic algorithms of both backward passes need a workspace too: an engine to fall back on does without.
+	// Deterministic algorithms of both backward passes need a workspace too; a fallback engine needs none.
 	without := [3]int{-1, 0, 0}
 	for _, c := range []struct {
 		limit int64
@@ -148,7 +149,7 @@ func TestGraphWorkspace(t *testing.T) {
 			}
 		}
 	}
-	// So where there is no memory for a workspace.
+	// The same if there is no memory for a workspace.
 	d.workspaceLimit = 1 << 30
 	d.workspace = nil
 	configure(t, "fail=cuMemAlloc_v2#1+:OUT_OF_MEMORY")
@@ -187,7 +188,8 @@ func convOn(t *testing.T, d *Device, s device.Conv2DSpec, n int) (out []float32,
 	return out, plan.(*conv2D)
 }
 
-// Whatever fails in preparing a graph, the software emulation computes the same by the old calls, and there is no fault.
+// Whatever fails in preparing a graph, the old calls give the same result on the software emulation, and there is no
+// fault.
 func TestGraphsFallBack(t *testing.T) {
 	spec := ordinary
 	spec.Bias = true
@@ -197,7 +199,7 @@ func TestGraphsFallBack(t *testing.T) {
 		"cudnnBackendFinalize#1+:NOT_SUPPORTED", "cudnnBackendFinalize#1+:INTERNAL_ERROR", "cudnnBackendFinalize#40+:EXECUTION_FAILED",
 		"cudnnBackendGetAttribute#1+:NOT_SUPPORTED", "cudnnBackendGetAttribute#3+:INTERNAL_ERROR",
 		"cudnnEngine67#1+:NOT_SUPPORTED;fail=cudnnEngine38#1+:NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING;fail=cudnnEngine28#1+:INTERNAL_ERROR;fail=cudnnEngine20#1+:NOT_SUPPORTED;fail=cudnnEngine25#1+:NOT_SUPPORTED",
-		// The library says so only as the graph is to run: at the first call of each pass.
+		// The library reports it only when the graph runs: at the first call of each pass.
 		"cudnnBackendExecute#1+:NOT_SUPPORTED",
 	} {
 		t.Run(fault, func(t *testing.T) {
@@ -222,7 +224,8 @@ func TestGraphsFallBack(t *testing.T) {
 	}
 }
 
-// Where one choice of an engine can't be prepared, the next is taken; and what fails as it runs, other than for lack of support, is a fault.
+// If one proposal can't be prepared, the next is used. A failure while running, other than for lack of support, is a
+// fault.
 func TestGraphFaults(t *testing.T) {
 	d := newHopper(t, WithPrecision(TF32), WithDeterministic())
 	configure(t, "fail=cudnnEngine67#1:NOT_SUPPORTED")
@@ -239,7 +242,8 @@ func TestGraphFaults(t *testing.T) {
 	}
 }
 
-// On the software emulation every way to add bias and activation gives the same: in the graph, with zeros for a bias, or after it.
+// On the software emulation every way to add bias and activation gives the same result: in the graph, with zeros for a
+// bias, or after the graph.
 func TestGraphEpilogue(t *testing.T) {
 	each := ordinary // filters see one channel: bias and ReLU come after. With one filter per channel they would not be cuDNN's
 	each.Groups, each.OutC = each.InC, 2*each.InC
@@ -261,7 +265,8 @@ func TestGraphEpilogue(t *testing.T) {
 	}
 }
 
-// A smaller batch is computed on the engine of the full one, unless it can't be: on the software emulation with the same result.
+// A smaller batch is computed on the full batch's engine unless that is impossible; on the software emulation the
+// result is the same.
 func TestGraphOfSmallerBatch(t *testing.T) {
 	for _, fault := range []string{"", "fail=cudnnEngine67#4+:NOT_SUPPORTED"} {
 		t.Run(fault, func(t *testing.T) {
@@ -269,7 +274,7 @@ func TestGraphOfSmallerBatch(t *testing.T) {
 			d.graphUse = graphsNever
 			want, _ := convOn(t, d, ordinary, 3)
 			d.graphUse = graphsWhereFaster
-			configure(t, fault) // the first three are of the full batch
+			configure(t, fault) // the first three calls are for the full batch
 			got, c := convOn(t, d, ordinary, 3)
 			same(t, got, want)
 			for i, pass := range c.smaller[3].passes {
@@ -310,7 +315,7 @@ func TestGraphsAreRecorded(t *testing.T) {
 	}
 }
 
-// Running a graph makes no garbage.
+// Running a graph allocates nothing on the heap.
 func TestGraphsAllocateNothing(t *testing.T) {
 	for _, dtype := range []device.DType{device.Float32, device.Float16} {
 		t.Run(dtype.String(), func(t *testing.T) {
@@ -346,7 +351,8 @@ func TestGraphsAllocateNothing(t *testing.T) {
 	}
 }
 
-// The software emulation is made slow at one or the other: what is faster is taken, kept, and taken again without being measured.
+// The software emulation is made slow at one or the other: the faster one is used, stored, and used again without being
+// measured.
 func TestAutotuneOfGraphs(t *testing.T) {
 	algorithms := []string{"cudnnConvolutionForward", "cudnnConvolutionBiasActivationForward", "cudnnConvolutionBackwardData", "cudnnConvolutionBackwardFilter"}
 	measured := func() (n uint64) {
@@ -407,7 +413,8 @@ func TestAutotuneOfGraphs(t *testing.T) {
 	}
 }
 
-// What has won is kept with the engine and its place; an entry that cuDNN no longer has is measured again. All this on the software emulation.
+// The fastest graph is stored with its engine and place; if cuDNN no longer has a stored engine, the pass is measured
+// again. All this is on the software emulation.
 func TestAutotunedGraphsOfAFile(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
 	emulate(t, "cc=90;slow=cudnnConvolutionForward:3000")
@@ -439,7 +446,7 @@ func TestAutotunedGraphsOfAFile(t *testing.T) {
 	if c := newConv(t, d, spec); c.full.passes[cuda.Forward].graph == nil || read().Winner.Engine == 999 {
 		t.Errorf("with a stale entry: %q, the file has %+v", c.Algorithm(), read().Winner)
 	}
-	// No room to measure graphs: the algorithm is taken, and nothing is kept of it.
+	// Without memory to measure graphs, the algorithm is used, and no winner is stored.
 	spec.N = 5
 	configure(t, "fail=cuMemAlloc_v2#5+:OUT_OF_MEMORY") // the first four are for the search among algorithms
 	if c := newConv(t, d, spec); c.full.passes[cuda.Forward].graph != nil {

@@ -17,27 +17,29 @@ import (
 	"trainer/nn/device"
 )
 
-// Our kernels against cuDNN's layers: the pairs of cudnn_test.go at the shapes of the recipes. On a GPU:
+// Our kernels compared with cuDNN's layers: the pairs of cudnn_test.go at the shapes of the recipes. On a GPU:
 //
 //	TRAINER_TEST_GPU=1 go test -tags cuda -run '^$' -bench AgainstCuDNN -benchtime 9x ./gpu
 //
-// Each of a pair is recorded as a CUDA graph of several calls, as a training step is, so that what is timed is the GPU's work and not
-// the host's. Rounds measure both by events, one right after the other and each first in every other round. For every pair there are the
-// medians of a call, ours (us) and cuDNN's (cudnn-us), and cuDNN's time divided by ours: the ratio of the medians (ratio), and
-// the least and the greatest ratio of a round (min-ratio, max-ratio). Above 1 our kernel is faster.
+// Each operation of a pair is recorded as a CUDA graph of several calls, like a training step, so that the GPU's work
+// is timed and not the host's. Every round measures both with events, one right after the other; they take turns at
+// going first. For every pair the benchmark reports the median times per call, ours (us) and cuDNN's (cudnn-us), and
+// cuDNN's time divided by ours: the ratio of the medians (ratio), and the smallest and largest ratio of a round
+// (min-ratio, max-ratio). If a ratio is above 1, our kernel is faster.
 //
-// In the recipes some of these operations are fused with their neighbours (batch normalisation with GELU, pooling with ReLU), which these
-// layers of cuDNN don't do. Its batch normalisation is that of cudnnBatchNormalizationForwardTraining and -Backward in the
-// persistent mode, not that of the Ex calls, nor a graph of its backend.
+// In the recipes some of these operations are fused with their neighbours (batch normalisation with GELU, pooling with
+// ReLU), which these layers of cuDNN don't support. cuDNN's batch normalisation here is
+// cudnnBatchNormalizationForwardTraining and -Backward in persistent mode, not the Ex calls or a graph of its backend.
 
-// dryVariable, if it is 1, makes the benchmark run everything once, with few images, and report no times: a look at whether it works, and
-// the only way to run it on the software emulation. It has the name that package bench gives it.
+// dryVariable, if it is 1, makes the benchmark run everything once, with few images, and report no times. This tests
+// whether the benchmark works, and is the only way to run it on the software emulation. Package bench uses the same
+// name.
 const dryVariable = "TRAINER_BENCH_DRY"
 
-// What is recorded and timed.
+// The numbers of recorded and timed calls.
 const (
 	recordedCalls = 20 // of a graph
-	launches      = 4  // of a graph between two events
+	launches      = 4  // launches of a graph between two events
 	dryImages     = 2
 )
 
@@ -73,7 +75,7 @@ func biasContest(side, c int) contest {
 	}}
 }
 
-// softmaxContest is in float32, as our kernel is.
+// softmaxContest is in float32, like our kernel.
 func softmaxContest(classes int) contest {
 	return contest{fmt.Sprintf("softmax-%d", classes), func(r *rivals, n int) []pair {
 		wide := *r
@@ -82,7 +84,7 @@ func softmaxContest(classes int) contest {
 	}}
 }
 
-// contests are the operations by recipe, in float16 as the recipes are on a GPU.
+// contests are the operations by recipe, in float16, like the recipes on a GPU.
 var contests = []struct {
 	recipe     string
 	batch      int
@@ -143,7 +145,7 @@ func benchmarkPairs(b *testing.B, d *Device, c contest, batch int, dry bool) {
 				m := r.measure(p, b.Loop)
 				metrics = m.metrics()
 			}
-			metrics["ns/op"] = 0 // of the host: not to be reported
+			metrics["ns/op"] = 0 // the host's time, which must not be reported
 			for unit, value := range metrics {
 				b.ReportMetric(value, unit)
 			}
@@ -151,7 +153,8 @@ func benchmarkPairs(b *testing.B, d *Device, c contest, batch int, dry bool) {
 	}
 }
 
-// warm calls both of a pair, which loads their code; what follows a pass in another pair finds that it has been.
+// warm calls both operations of a pair, which loads their code. Backward passes in other pairs rely on the forward pass
+// having run.
 func (r *rivals) warm(p pair) {
 	r.t.Helper()
 	p.ours()
@@ -159,7 +162,7 @@ func (r *rivals) warm(p pair) {
 	r.check(r.d.Sync())
 }
 
-// record records so many calls of each of a pair; the graphs are closed by the function returned.
+// record records the given number of calls of both operations of a pair; the returned function closes the graphs.
 func (r *rivals) record(p pair, calls int) (ours, cudnn device.Graph, closeBoth func()) {
 	r.t.Helper()
 	var failed error
@@ -178,7 +181,7 @@ func (r *rivals) record(p pair, calls int) (ours, cudnn device.Graph, closeBoth 
 	return ours, cudnn, func() { r.check(errors.Join(ours.Close(), cudnn.Close())) }
 }
 
-// once is a round without a clock.
+// once is a round without timing.
 func (r *rivals) once(p pair) {
 	r.t.Helper()
 	ours, theirs, closeBoth := r.record(p, 2)
@@ -188,10 +191,10 @@ func (r *rivals) once(p pair) {
 	r.check(r.d.Sync())
 }
 
-// measured are the times of a call, one a round.
+// measured holds the times per call, one per round.
 type measured struct{ ours, cudnn []time.Duration }
 
-// measure takes rounds as long as more wants them, after one launch of each.
+// measure runs rounds as long as more returns true, after one launch of each graph.
 func (r *rivals) measure(p pair, more func() bool) (m measured) {
 	r.t.Helper()
 	ours, theirs, closeBoth := r.record(p, recordedCalls)
@@ -212,7 +215,7 @@ func (r *rivals) measure(p pair, more func() bool) (m measured) {
 	return m
 }
 
-// time returns the time of one of the calls that a graph has.
+// time returns the time per call in a graph.
 func (r *rivals) time(g device.Graph) (took time.Duration) {
 	r.t.Helper()
 	r.check(r.call(func() error {
@@ -229,7 +232,7 @@ func (r *rivals) time(g device.Graph) (took time.Duration) {
 	return took / recordedCalls
 }
 
-// metrics are what is reported, by unit.
+// metrics returns the metrics to report, by unit.
 func (m measured) metrics() map[string]float64 {
 	least, most := math.Inf(1), 0.0
 	for i, t := range m.cudnn {
@@ -242,14 +245,14 @@ func (m measured) metrics() map[string]float64 {
 	}
 }
 
-// median returns the middle of the times, of which there is at least one.
+// median returns the median of the times. There must be at least one.
 func median(times []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(times))
 	return sorted[len(sorted)/2]
 }
 
-// The benchmark works: every pair of every recipe goes through a round without a clock, on the software emulation (or a GPU). One of them
-// goes through the rounds that are timed too; its times are not looked at.
+// The benchmark works: every pair of every recipe runs one round without timing, on the software emulation (or a GPU).
+// One pair also runs timed rounds, whose times are ignored.
 func TestAgainstCuDNNDry(t *testing.T) {
 	d := anyDevice(t)
 	for _, of := range contests {

@@ -16,12 +16,12 @@ import (
 	"trainer/nn/device"
 )
 
-// Our kernels beside cuDNN's layers, on the same operands: pooling, activations, softmax, cross-entropy, batch
-// normalisation and a bias with its gradient. cuDNN is a second opinion on a GPU; on the software emulation its layers are those of gpu/cudasim, written apart
-// from the kernels.
+// Our kernels compared with cuDNN's layers, on the same operands: pooling, activations, softmax, cross-entropy, batch
+// normalisation and a bias with its gradient. cuDNN is a second opinion on a GPU; on the software emulation the layers
+// come from gpu/cudasim, which was written independently of the kernels.
 
-// pair is one operation twice: by a plan of this package, and by a call of cuDNN. What they write begins with random numbers, different
-// ones, so that what isn't written is found.
+// pair is one operation computed twice: by a plan of this package, and by a call of cuDNN. Their outputs begin with
+// different random numbers, so that unwritten elements are detected.
 type pair struct {
 	name    string
 	ours    func()
@@ -29,8 +29,8 @@ type pair struct {
 	outputs []output
 }
 
-// output is what both have written. bound returns by how much each element may differ before both are
-// rounded to their types; nil where they must be equal.
+// output holds the two outputs. bound returns how much each element may differ before both are rounded to their types;
+// it is nil if they must be equal.
 type output struct {
 	name        string
 	ours, cudnn *device.Tensor
@@ -42,11 +42,12 @@ type rivals struct {
 	t     testing.TB
 	d     *Device
 	dtype device.DType
-	noise bool   // tensors are filled fast, with numbers that repeat
+	noise bool   // tensors are filled quickly, with repeating numbers
 	seed  uint64 // of the next tensor
 }
 
-// check ends the test at an error; on a GPU it is skipped where that is only that cuDNN or the GPU has no such thing.
+// check ends the test at an error; on a GPU the test is skipped if the error is only that cuDNN or the GPU lacks
+// support.
 func (r *rivals) check(err error) {
 	r.t.Helper()
 	if errors.Is(err, device.ErrNotSupported) && !r.d.Info().Emulated {
@@ -57,7 +58,7 @@ func (r *rivals) check(err error) {
 	}
 }
 
-// made returns what was made, and ends the test at an error as check does.
+// made returns the value, and ends the test at an error like check.
 func made[P any](p P, err error) func(r *rivals) P {
 	return func(r *rivals) P {
 		r.t.Helper()
@@ -66,7 +67,7 @@ func made[P any](p P, err error) func(r *rivals) P {
 	}
 }
 
-// call makes a function that calls cuDNN one that can be called anywhere.
+// call wraps a function that calls cuDNN so that it can be called on any thread.
 func (r *rivals) call(f func() error) func() error {
 	return func() error {
 		if !r.d.begin("cuDNN") {
@@ -82,8 +83,8 @@ func (r *rivals) empty(t device.DType, shape ...int) *device.Tensor {
 	return made(r.d.NewTensor(t, shape...))(r)
 }
 
-// random returns images [n,h,w,c]. Those of a channel of one image are all different, also in 16 bits if they are no more than 64, so that a
-// maximum is at one place; none is 0. Numbers of channels differ in their mean.
+// random returns images [n,h,w,c]. The elements of a channel of one image are all different, in 16 bits too if there
+// are at most 64, so that the maximum is at only one place; none is 0. Channels differ in their means.
 func (r *rivals) random(shape [4]int) *device.Tensor {
 	r.t.Helper()
 	x := r.empty(r.dtype, shape[:]...)
@@ -160,9 +161,9 @@ func (r *rivals) describeAs(t device.DType, shape [4]int) (desc *cuda.TensorDesc
 	return desc
 }
 
-// The bounds. What is summed is summed in float32 by both, in an order of their own; sumError is the tolerance of package devicetest for
-// sums of k terms, once for either side. elementwise and function are those of arithmetic and of exponentials. The rounding of the results
-// to their types is added by stored.
+// The bounds. Both sides sum in float32, each in its own order; sumError is the tolerance of package devicetest for
+// sums of k terms, once for each side. elementwise and function are the tolerances of arithmetic and of exponentials.
+// stored adds the rounding of the results to their types.
 const (
 	elementwise = 2 * 4 * 0x1p-23
 	function    = 2 * 8 * 0x1p-23
@@ -180,8 +181,8 @@ func roundoff(t device.DType) float64 {
 	return unitRoundoff(t)
 }
 
-// stored returns how far apart two equal numbers of about x can be once each is rounded to its type. Below the smallest
-// normal number of float16 roundings get no smaller.
+// stored returns the largest difference between two equal numbers of about x once each is rounded to its type. Below
+// the smallest normal number of float16, rounding errors get no smaller.
 func stored(a, b device.DType, x float64) (bound float64) {
 	for _, t := range []device.DType{a, b} {
 		least := 0x1p-126
@@ -204,7 +205,7 @@ func everywhere(x *device.Tensor, bound float64) func() []float64 {
 	}
 }
 
-// largest is the greatest absolute value of what random makes.
+// largest is the largest absolute value that random produces.
 const largest = 3
 
 // pool returns both passes of a pooling over square windows.
@@ -555,7 +556,7 @@ func (b *normBounds) runningVar() []float64 {
 	return all
 }
 
-// compare fails the test where the outputs of a pair differ by more than their bounds.
+// compare fails the test if the outputs of a pair differ by more than their bounds.
 func (r *rivals) compare(p pair) {
 	r.t.Helper()
 	p.ours()
@@ -573,7 +574,8 @@ func (r *rivals) compare(p pair) {
 	}
 }
 
-// apart counts the elements that differ by more than the bounds and the roundings to their types allow, or at all where bounds is nil.
+// apart counts the elements that differ by more than the bounds and the roundings to their types allow, or at all if
+// bounds is nil.
 func apart(ours, theirs, bounds []float64, a, b device.DType) (wrong int, first string) {
 	for i, x := range ours {
 		allowed := 0.0
@@ -589,7 +591,7 @@ func apart(ours, theirs, bounds []float64, a, b device.DType) (wrong int, first 
 	return wrong, first
 }
 
-// TestKernelsAgainstCuDNN compares what the kernels compute with what cuDNN does, on the software emulation (or a GPU).
+// TestKernelsAgainstCuDNN compares the results of the kernels with cuDNN's, on the software emulation (or a GPU).
 func TestKernelsAgainstCuDNN(t *testing.T) {
 	d := anyDevice(t)
 	for _, dtype := range []device.DType{device.Float32, device.Float16, device.BFloat16} {
@@ -613,7 +615,7 @@ func TestKernelsAgainstCuDNN(t *testing.T) {
 				{"cross-entropy", func(r *rivals) []pair { return r.lossGradient(7, 2*c) }},
 			} {
 				if (o.name == "softmax" || o.name == "cross-entropy") && dtype != device.Float32 {
-					continue // our kernels have no other type
+					continue // our kernels support no other type
 				}
 				t.Run(fmt.Sprintf("%v/%d channels/%s", dtype, c, o.name), func(t *testing.T) {
 					r := &rivals{t: t, d: d, dtype: dtype}
@@ -629,7 +631,7 @@ func TestKernelsAgainstCuDNN(t *testing.T) {
 	}
 }
 
-// What is not equal is found.
+// Differences are detected.
 func TestApart(t *testing.T) {
 	x := []float64{1, -2}
 	for _, c := range []struct {

@@ -13,17 +13,17 @@ import (
 )
 
 // The tests of this package run on package cudasim, a software emulation of the driver, cuBLAS and cuDNN: no GPU is
-// involved, and nothing here says that one gives the same results. What the emulation finds wrong in how it
-// is called fails the test. Where there is no C++ compiler to build it with, the tests are skipped.
+// involved, and nothing here says that one gives the same results. Wrong calls that the emulation detects fail the
+// test. Without a C++ compiler to build the emulation, the tests are skipped.
 //
-// With TRAINER_TEST_GPU=1 in the environment, those that make sense there run on this machine's first GPU instead, and the
-// others are skipped.
+// With TRAINER_TEST_GPU=1 in the environment, the tests that make sense on a GPU run on this machine's first GPU
+// instead, and the others are skipped.
 
 // gpuVariable asks for tests on a GPU.
 const gpuVariable = "TRAINER_TEST_GPU"
 
-// emulate makes this process use the software emulation, in its first state but for the settings. Libraries are
-// loaded once a process: what another test has loaded stays.
+// emulate makes this process use the software emulation, in its initial state except for the settings. Libraries are
+// loaded once per process: those that another test has loaded stay loaded.
 func emulate(t testing.TB, settings string) {
 	t.Helper()
 	if os.Getenv(gpuVariable) != "" {
@@ -78,8 +78,8 @@ func newDevice(t testing.TB, opts ...Option) *Device {
 // inFP32 returns the options with a precision that compares with the CPU's, unless they have one.
 func inFP32(opts []Option) []Option { return append([]Option{WithPrecision(FP32)}, opts...) }
 
-// anyDevice is newDevice, or opens a GPU where the environment asks for one. On the
-// emulation tensors are freed soon, because it looks at the guard words of all that there are after each kernel.
+// anyDevice is newDevice, or opens a GPU if the environment asks for one. On the emulation tensors are freed early,
+// because it checks the guard words of all existing tensors after each kernel.
 func anyDevice(t testing.TB, opts ...Option) *Device {
 	t.Helper()
 	if os.Getenv(gpuVariable) == "" {

@@ -36,7 +36,7 @@ func epochConfig(dev device.Device) train.Config {
 	return cfg
 }
 
-// calls counts the calls of the software emulation that matter in a step.
+// calls counts the calls to the software emulation that matter in a step.
 type calls struct {
 	syncCalls
 	uploads, launches, graphs uint64
@@ -48,8 +48,9 @@ func countCalls() calls {
 	}
 }
 
-// Within an epoch, on the software emulation, the host makes no call that waits for the device, but for the events of statistics that it is two
-// requests ahead of; nor does it within an evaluation. It allocates and frees nothing, and copies a few numbers a step.
+// Within an epoch, on the software emulation, the host makes no call that waits for the device, except for the events
+// of statistics that are two requests old; nor does it within an evaluation. It allocates and frees nothing, and copies
+// a few numbers per step.
 func TestEpochNeverWaits(t *testing.T) {
 	for _, delay := range []string{"delay=0", "delay=200"} {
 		t.Run(delay, func(t *testing.T) {
@@ -86,10 +87,10 @@ func checkEpoch(t *testing.T, first, last calls) {
 	t.Helper()
 	const steps = 22
 	want := first
-	// The numbers of the images, the step, the hyperparameters; Lookahead's decay after the steps 27, 30 to 45.
+	// The indices of the images, the step, the hyperparameters; Lookahead's decay after the steps 27, 30 to 45.
 	want.uploads += 3*steps + 7
 	want.graphs += steps
-	want.launches += 7 // of Lookahead, which is not in the graph
+	want.launches += 7 // for Lookahead, which is not in the graph
 	// The steps 36, 40 and 44 ask for statistics when those of two requests may be under way.
 	if waits := last.events - first.events; waits > 3 {
 		t.Errorf("%d waits for events in %d steps, want at most 3", waits, steps)
@@ -107,7 +108,7 @@ func checkEvaluation(t *testing.T, epoch int, all []calls) {
 		t.Fatalf("epoch %d: %d batches were evaluated, want 5", epoch, len(all))
 	}
 	first, last := all[0].syncCalls, all[4].syncCalls
-	if waits := last.events - first.events; waits > 2*4 { // each batch has two fetches
+	if waits := last.events - first.events; waits > 2*4 { // each batch has two downloads
 		t.Errorf("epoch %d: %d waits for events in four batches, want at most 8", epoch, waits)
 	}
 	first.events, last.events = 0, 0
@@ -116,7 +117,7 @@ func checkEvaluation(t *testing.T, epoch int, all []calls) {
 	}
 }
 
-// A training on the software emulation (or a GPU) gives the history of one on the CPU: same seed, same losses.
+// A training on the software emulation (or a GPU) has the same history as on the CPU: same seed, same losses.
 func TestTrainingParity(t *testing.T) {
 	want, err := train.Run(t.Context(), epochConfig(newCPU(t)))
 	if err != nil {
@@ -135,8 +136,9 @@ func TestTrainingParity(t *testing.T) {
 	}
 }
 
-// A training that is stopped within an epoch goes on with the same bits, on the software emulation (or a GPU), in each precision. With
-// float16 the loss scaling is part of what goes on; a checkpoint of another precision is refused.
+// A training that is stopped within an epoch and resumed gives the same bits, on the software emulation (or a GPU), in
+// each precision. With float16 the state of the loss scaling is resumed too; a checkpoint of another precision is
+// refused.
 func TestTrainingResumes(t *testing.T) {
 	for _, dtype := range []device.DType{device.Float32, device.Float16, device.BFloat16} {
 		t.Run(dtype.String(), func(t *testing.T) {
@@ -210,7 +212,7 @@ func trained(t *testing.T, r *train.Result) (all []float32) {
 }
 
 // When the software emulation has no memory left in the middle of an epoch, the error says so, and the last checkpoint
-// stays as it was.
+// is unchanged.
 func TestOutOfMemoryInAnEpoch(t *testing.T) {
 	d := newDevice(t)
 	cfg := epochConfig(d)
@@ -237,7 +239,7 @@ func TestOutOfMemoryInAnEpoch(t *testing.T) {
 	}
 }
 
-// FittingBatch finds the largest batch for which the software emulation has the memory, and gives all of it back.
+// FittingBatch finds the largest batch for which the software emulation has the memory, and releases all of it.
 func TestFittingBatch(t *testing.T) {
 	const batch = 512
 	for memory, fits := range map[string]func(n int) bool{
@@ -256,7 +258,7 @@ func TestFittingBatch(t *testing.T) {
 			if !fits(got) {
 				t.Fatalf("%d of %d fits", got, batch)
 			}
-			// What stays are the workspace and the like.
+			// The workspace and similar memory remain.
 			if left := d.FreeMemory(); left < free-4<<20 {
 				t.Errorf("%d bytes are free afterwards, %d before", left, free)
 			}

@@ -12,11 +12,11 @@ import (
 	"trainer/nn/device"
 )
 
-// fault is what the software emulation is told to do in the middle of a step.
+// fault is a failure that the software emulation is told to produce in the middle of a step.
 type fault struct {
 	name, setting string
-	lost          bool   // the context is of no use then
-	word          string // of the error
+	lost          bool   // the context is unusable afterwards
+	word          string // text that the error must contain
 }
 
 func faults() []fault {
@@ -31,7 +31,8 @@ func faults() []fault {
 	}
 }
 
-// A fault, of the software emulation here, is kept: Sync returns it, and every call after it; plans do nothing more. Closing still works.
+// A fault, here of the software emulation, is recorded: Sync and every later call return it, and plans do nothing more.
+// Closing still works.
 func TestFaultsAreKept(t *testing.T) {
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
@@ -95,7 +96,7 @@ func checkEveryCall(t *testing.T, d *Device, n *smallNet, fault error) {
 	}
 }
 
-// forgiveLeaks drops the emulation's findings of memory that was not freed: in a context that is lost it can't be.
+// forgiveLeaks drops the emulation's findings of memory that was not freed: in a lost context memory can't be freed.
 func forgiveLeaks(t *testing.T) {
 	t.Helper()
 	for _, line := range cudasim.Findings() {
@@ -138,7 +139,7 @@ func TestFaultInAGraph(t *testing.T) {
 	checkError(t, d.Sync(), nil, "a recorded step", "CUDA_ERROR_INVALID_VALUE")
 }
 
-// A closed device, a software emulation, says so.
+// Calls to a closed device, here a software emulation, return an error that says so.
 func TestClosed(t *testing.T) {
 	emulate(t, "")
 	dev, err := New(0)
@@ -159,7 +160,8 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// Where the software cuDNN won't add the bias in the same call, a pass over the output does; the result is the same.
+// If the software cuDNN refuses to add the bias in the same call, a pass over the output adds it; the result is the
+// same.
 func TestConvolutionWithoutFusedBias(t *testing.T) {
 	spec := device.Conv2DSpec{N: 3, H: 6, W: 5, InC: 4, OutC: 6, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 1}
 	for _, c := range []struct {

@@ -27,8 +27,8 @@ func newFetch(t *testing.T, d *Device, n int) device.AsyncDownload {
 	return f
 }
 
-// On the software emulation (or a GPU), a fetch brings what the tensor holds at its place in the queue: after the work before, and not that
-// of the work behind it. It may be used again.
+// On the software emulation (or a GPU), a fetch copies the tensor as it is at the fetch's place in the queue: after the
+// earlier work and before the later work. It may be used again.
 func TestFetch(t *testing.T) {
 	d := anyDevice(t)
 	n := &smallNet{t: t, dev: d}
@@ -61,7 +61,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// On the software emulation (or a GPU), the tensor may be smaller than the fetch was prepared for.
+// On the software emulation (or a GPU), the tensor may be smaller than the size for which the fetch was prepared.
 func TestFetchOfLess(t *testing.T) {
 	d := anyDevice(t)
 	n := &smallNet{t: t, dev: d}
@@ -80,8 +80,8 @@ func TestFetchOfLess(t *testing.T) {
 	}
 }
 
-// The host goes on while the device works, on the software emulation, which is told to be slow: Ready says no, then yes. Wait waits for the
-// event, and not at all where Ready has said yes.
+// The host continues while the device, a slowed-down software emulation, works: Ready returns false, then true. Wait
+// waits for the event, but not if Ready has returned true.
 func TestFetchIsAsynchronous(t *testing.T) {
 	d := newDevice(t)
 	n := newSmallNet(t, d, true)
@@ -142,7 +142,7 @@ func synchronisations() syncCalls {
 	}
 }
 
-// A fault of the software emulation comes with the fetch: it is ready at once, and waiting returns the fault.
+// After a fault of the software emulation a fetch is ready at once, and Wait returns the fault.
 func TestFetchReturnsTheFault(t *testing.T) {
 	for _, waits := range []string{"Wait", "Ready"} {
 		t.Run(waits, func(t *testing.T) {
@@ -185,7 +185,7 @@ func TestFetchReturnsTheFault(t *testing.T) {
 	}
 }
 
-// What the software emulation refuses while a fetch is prepared is an error, and no fault; queueing is one.
+// If a call fails while a fetch is being prepared, that is an error but no fault; a failure in Queue is a fault.
 func TestFetchFails(t *testing.T) {
 	for _, call := range []string{"cuMemHostAlloc", "cuEventCreate"} {
 		t.Run(call, func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestFetchFails(t *testing.T) {
 	}
 }
 
-// Wrong use of a fetch is a mistake of the program; the device, the software emulation here, goes on.
+// Wrong use of a fetch is a programmer's mistake; the device, here the software emulation, remains usable.
 func TestFetchPanics(t *testing.T) {
 	d := newDevice(t)
 	n := newSmallNet(t, d, false)
@@ -267,7 +267,7 @@ func TestFetchPanics(t *testing.T) {
 	}
 }
 
-// A fetch of the software emulation may be closed while it is under way.
+// A fetch of the software emulation may be closed while it is in progress.
 func TestFetchClosed(t *testing.T) {
 	d := newDevice(t)
 	n := newSmallNet(t, d, true)
@@ -286,7 +286,7 @@ func TestFetchClosed(t *testing.T) {
 	}
 }
 
-// A device of the software emulation that is closed frees its fetches; closing them afterwards does nothing.
+// Closing a device of the software emulation frees its fetches; closing them afterwards does nothing.
 func TestFetchClosedWithTheDevice(t *testing.T) {
 	emulate(t, "")
 	dev, err := New(0)

@@ -31,7 +31,7 @@ func TestReplayEqualsStep(t *testing.T) {
 	if got := recorded.download(recorded.stats)[device.StatCount]; got != 0 {
 		t.Errorf("recording ran the step: %v images are counted", got)
 	}
-	runtime.GC() // the graph keeps what the step works on
+	runtime.GC() // the graph keeps the memory that the step uses
 	for i := range steps {
 		recorded.count(int32(i))
 		g.Launch()
@@ -109,7 +109,7 @@ func TestGraphKeepsItsMemory(t *testing.T) {
 	if d.workspace.address == before {
 		t.Fatal("the workspace didn't grow: the test tests nothing")
 	}
-	d.FreeMemory() // frees what nothing refers to
+	d.FreeMemory() // frees unreferenced memory
 	g.Launch()
 	got := make([]float32, 40)
 	if err := d.Download(device.Bytes(got), out); err != nil {
@@ -122,7 +122,8 @@ func TestGraphKeepsItsMemory(t *testing.T) {
 	}
 }
 
-// What can't be recorded is a mistake of the program, which is told so; the device, the software emulation here, goes on.
+// Recording what can't be recorded is a programmer's mistake and panics; the device, here the software emulation,
+// remains usable.
 func TestNotToBeRecorded(t *testing.T) {
 	d := newDevice(t)
 	n := newSmallNet(t, d, false)
@@ -151,7 +152,8 @@ func TestNotToBeRecorded(t *testing.T) {
 	}
 }
 
-// A recording that fails, as the software emulation is told to, is an error of Capture, and no fault of the device.
+// If a recording fails, here because the software emulation is told to fail, Capture returns the error, and the device
+// has no fault.
 func TestCaptureFails(t *testing.T) {
 	for _, fault := range []string{"cuStreamBeginCapture_v2", "cuLaunchKernel", "cublasGemmEx", "cuGraphInstantiateWithFlags", "cuGraphUpload"} {
 		t.Run(fault, func(t *testing.T) {
@@ -176,7 +178,7 @@ func TestCaptureFails(t *testing.T) {
 	}
 }
 
-// A call that spoils the recording, unseen by the device but not by the software emulation, is an error too, and no fault.
+// A call that invalidates the recording, noticed only by the software emulation, is also an error and no fault.
 func TestSpoiltCapture(t *testing.T) {
 	d := newDevice(t)
 	n := newSmallNet(t, d, true)
@@ -199,8 +201,8 @@ func TestSpoiltCapture(t *testing.T) {
 	}
 }
 
-// A step that the host computes a part of can't be recorded: the error says that it isn't supported, so that package train queues the
-// step instead. The plan works otherwise, and the device goes on.
+// A step of which the host computes a part can't be recorded: the error is an ErrNotSupported, so package train queues
+// the step instead. Without recording the plan works, and the device remains usable.
 func TestHostsPartIsNotRecorded(t *testing.T) {
 	d := newDevice(t)
 	n := newSmallNet(t, d, false)

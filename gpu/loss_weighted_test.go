@@ -8,8 +8,8 @@ import (
 	"trainer/nn/device"
 )
 
-// On the software emulation (or a GPU), a recorded loss divides by the weights that are there when it is replayed: the host has no
-// part in their sum.
+// On the software emulation (or a GPU), a recorded loss divides by the sum of the weights at the time of the replay,
+// which the device computes without the host.
 func TestReplayedLossFollowsWeights(t *testing.T) {
 	const n, classes = 11, 4
 	d := anyDevice(t, WithDeterministic())

@@ -13,8 +13,8 @@ import (
 	"trainer/nn/device"
 )
 
-// A tensor that the software emulation has no room for is an error that says how much was wanted and free, and the
-// device goes on.
+// If the software emulation has no memory for a tensor, the error says how much was wanted and free, and the device
+// remains usable.
 func TestOutOfMemory(t *testing.T) {
 	emulate(t, "memory=64MiB")
 	d := open(t)
@@ -43,7 +43,7 @@ func TestPlanOutOfMemory(t *testing.T) {
 	}
 }
 
-// Memory of the software emulation that nothing refers to is used again: by and by, and before an allocation fails.
+// Unreferenced memory of the software emulation is used again, gradually and before an allocation fails.
 func TestMemoryIsCollected(t *testing.T) {
 	emulate(t, "memory=128MiB")
 	d := open(t)
@@ -65,7 +65,7 @@ func TestMemoryIsCollected(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// What the software emulation has free is known, with garbage counted as free.
+// FreeMemory counts garbage of the software emulation as free.
 func TestFreeMemory(t *testing.T) {
 	emulate(t, "memory=128MiB")
 	d := open(t)
@@ -108,8 +108,8 @@ func TestLargeTransfers(t *testing.T) {
 	}
 }
 
-// Uploads that come faster than the software emulation works are in order, whatever the ring still holds: each sum is that of
-// the upload before it.
+// Uploads that come faster than the software emulation works arrive in order, even if the ring is full: each sum
+// belongs to the upload before it.
 func TestUploadsKeepTheirOrder(t *testing.T) {
 	emulate(t, "delay=2000")
 	d := open(t)
@@ -147,7 +147,7 @@ func TestAnyThread(t *testing.T) {
 	done := make(chan error)
 	for range 8 {
 		go func() {
-			runtime.LockOSThread() // a thread of its own, which ends with the goroutine
+			runtime.LockOSThread() // a separate thread, which ends with the goroutine
 			n.step()
 			done <- d.Sync()
 		}()
@@ -157,7 +157,8 @@ func TestAnyThread(t *testing.T) {
 	}
 }
 
-// A tensor of another device, of two that the software emulation has here, is a mistake that is named.
+// A tensor of another device, of two that the software emulation has here, is a programmer's mistake, and the panic
+// names it.
 func TestTensorOfAnotherDevice(t *testing.T) {
 	emulate(t, "devices=2")
 	d := open(t)

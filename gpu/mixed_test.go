@@ -59,8 +59,8 @@ func (n *smallNet) setScale(scale float32) {
 	}
 }
 
-// A 16-bit step comes to weights that are near those of the float32 step, on the software emulation (or a GPU). All weights change
-// by the learning rate times a clipped gradient, of which 16 bits keep the first few digits.
+// A 16-bit step gives weights close to those of the float32 step, on the software emulation (or a GPU). All weights
+// change by the learning rate times a clipped gradient, of which 16 bits keep the first few digits.
 func TestMixedStepIsNearFloat32(t *testing.T) {
 	d := anyDevice(t, WithDeterministic())
 	change := func(dtype device.DType) map[string][]float64 {
@@ -81,11 +81,12 @@ func TestMixedStepIsNearFloat32(t *testing.T) {
 		return changes
 	}
 	want := change(device.Float32)
-	// On its way a gradient is stored about ten times, each time off by at most the unit roundoff; some of that grows on the way.
+	// Along the way a gradient is stored about ten times, each time off by at most the unit roundoff; some of these
+	// errors grow.
 	for dtype, bound := range map[device.DType]float64{device.Float16: 16 * 0x1p-11, device.BFloat16: 16 * 0x1p-8} {
 		for name, got := range change(dtype) {
 			if name == "filters bias" {
-				continue // which the normalisation after it takes away again: its gradient is made of roundings
+				continue // the normalisation after it cancels this parameter: its gradient is only rounding error
 			}
 			var difference, size float64
 			for i, w := range want[name] {
@@ -99,8 +100,8 @@ func TestMixedStepIsNearFloat32(t *testing.T) {
 	}
 }
 
-// A 16-bit convolution gets its bias in 16 bits, as a copy that the plan owns; the software cuDNN refuses any other. Where it
-// won't add one at all, a pass over the output does, with results that are no more than roundings apart.
+// A 16-bit convolution gets its bias in 16 bits, as a copy that the plan owns; the software cuDNN refuses any other. If
+// it refuses to add a bias at all, a pass over the output does, and the results differ only by rounding.
 func TestMixedConvolutionBias(t *testing.T) {
 	for _, dtype := range halfTypes() {
 		for _, c := range []struct {

@@ -16,7 +16,7 @@ import (
 	"trainer/nn/train"
 )
 
-// Trainings in 16 bits beside the same in float32, on the software emulation (or a GPU).
+// Trainings in 16 bits compared with the same trainings in float32, on the software emulation (or a GPU).
 
 // unitRoundoff is the largest relative error of one rounding to a 16-bit type.
 func unitRoundoff(t device.DType) float64 {
@@ -65,7 +65,7 @@ const (
 	lengthUnits    = 8  // of the relative difference in length of all gradients (2.3)
 )
 
-// compareRounded holds a training in 16 bits to one in float32; u is the unit roundoff.
+// compareRounded checks a training in 16 bits against one in float32; u is the unit roundoff.
 func compareRounded(t *testing.T, got, want *trace, u float64) {
 	t.Helper()
 	for name, w := range want.initial {
@@ -89,7 +89,7 @@ func compareRounded(t *testing.T, got, want *trace, u float64) {
 	compareDirections(t, got.gradients, want.gradients, u)
 }
 
-// compareDirections holds the angles between gradients, and their lengths.
+// compareDirections checks the angles between gradients, and their lengths.
 func compareDirections(t *testing.T, got, want map[string][]float32, u float64) {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {
@@ -112,7 +112,7 @@ func compareDirections(t *testing.T, got, want map[string][]float32, u float64) 
 	}
 }
 
-// angle is the sums that the angle between two vectors comes of.
+// angle holds the sums from which the angle between two vectors follows.
 type angle struct{ gw, gg, ww float64 }
 
 func (a *angle) add(got, want []float32) {
@@ -187,7 +187,7 @@ func (s *scaledTraining) setState(state ...float32) {
 	}
 }
 
-// weights returns what an update changes: parameters, and the optimiser's state.
+// weights returns the tensors that an update changes: parameters, and the optimiser's state.
 func (s *scaledTraining) weights() map[string][]float32 {
 	s.t.Helper()
 	dev := s.stepper.Network().Device()
@@ -212,8 +212,8 @@ func scaledCases() map[string]train.Config {
 	return cases
 }
 
-// TestLossScalingRecovers begins with a scale under which all gradients overflow: steps are skipped, which change no
-// weight, the scale is halved by each, and then training goes on and learns.
+// TestLossScalingRecovers begins with a scale under which all gradients overflow: steps are skipped without changing a
+// weight, each halves the scale, and then training continues and learns.
 func TestLossScalingRecovers(t *testing.T) {
 	for name, cfg := range scaledCases() {
 		t.Run(name, func(t *testing.T) {
@@ -254,8 +254,8 @@ func TestLossScalingRecovers(t *testing.T) {
 	}
 }
 
-// TestLossScaleGrows lets the last of the steps pass after which the scale is doubled, which changes nothing else: the next
-// update is that of the old scale.
+// TestLossScaleGrows lets the last of the steps pass after which the scale is doubled, which changes nothing else: the
+// next update is the same as with the old scale.
 func TestLossScaleGrows(t *testing.T) {
 	const interval = 2000 // of nn
 	cfg := scaledCases()["conv, pool, dense"]

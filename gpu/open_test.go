@@ -16,7 +16,7 @@ import (
 	"trainer/nn/device"
 )
 
-// The software emulation shows itself as what it is.
+// The software emulation identifies itself as an emulation.
 func TestInfo(t *testing.T) {
 	emulate(t, "memory=512MiB; cc=90")
 	info, err := openEmulated(0, WithPrecision(TF32))
@@ -70,7 +70,8 @@ func TestSettledPrecision(t *testing.T) {
 	}
 }
 
-// bfloat16 needs tensor cores that the GPU, the software emulation here, may not have: plans of it say so, and what would do.
+// bfloat16 needs tensor cores that the GPU, the software emulation here, may not have: the error for its plans says so,
+// and names an alternative.
 func TestBFloat16OnAnOldGPU(t *testing.T) {
 	emulate(t, "cc=75")
 	d := open(t, WithPrecision(FP16))
@@ -99,7 +100,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		name, settings string
 		index          int
 		options        []Option
-		is             error // nil: none of the kinds
+		is             error // nil means none of the kinds
 		want           []string
 	}{
 		{"no GPU", "devices=0", 0, nil, device.ErrNoDevice, []string{"cuda:0", "CUDA_ERROR_NO_DEVICE"}},
@@ -150,8 +151,8 @@ func checkError(t *testing.T, err, kind error, words ...string) {
 	}
 }
 
-// Everything is given back where opening fails half way: whatever call it is, no memory or handle is left, which
-// the emulation would report.
+// If opening fails half way, everything is released: whichever call fails, no memory or handle is left, which the
+// emulation would report.
 func TestNewCleansUp(t *testing.T) {
 	for _, function := range []string{
 		"cuStreamCreate", "cublasSetStream_v2", "cublasSetMathMode", "cuMemAlloc_v2", "cublasSetWorkspace_v2", "cudnnCreate", "cudnnSetStream", "cuMemHostAlloc", "cuEventCreate",
@@ -172,7 +173,8 @@ func TestNewCleansUp(t *testing.T) {
 // once a process.
 const againVariable = "GPU_TEST_AGAIN"
 
-// Each library of the software emulation that is missing is named. The test is skipped where the machine has one of its own.
+// Each library of the software emulation that is missing is named. The test is skipped if the machine has such a
+// library itself.
 func TestMissingLibraries(t *testing.T) {
 	all := []string{cudasim.Driver, cudasim.CuBLAS12, cudasim.CuDNN9}
 	for _, missing := range append(all, "parts") {

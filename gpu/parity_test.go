@@ -18,8 +18,8 @@ import (
 	"trainer/nn/train"
 )
 
-// The same training on the CPU device and on the software emulation (or a GPU): what comes of the seed alone is the same
-// to the bit, and the rest is the same but for rounding.
+// The same training on the CPU device and on the software emulation (or a GPU): whatever depends only on the seed is
+// bit-identical, and the rest is equal up to rounding.
 
 // stripes returns n images of 12x12x3 in three classes, horizontal, vertical and diagonal stripes, with noise that
 // the seed decides.
@@ -203,8 +203,8 @@ func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 // a second.
 const emulatedWork = 20e9
 
-// smallBatch returns a batch for which steps steps are a matter of seconds on the software emulation, but not below 2: batch
-// normalisation of a single image says nothing.
+// smallBatch returns a batch for which steps steps are a matter of seconds on the software emulation, but not below 2:
+// batch normalisation of a single image is meaningless.
 func smallBatch(t *testing.T, name string, steps int) int {
 	r := load(t, name)
 	return min(r.Batch, max(2, int(emulatedWork/(float64(steps)*stepWork(t, r)))))
@@ -285,7 +285,7 @@ const (
 	movedBound    = 0.1  // for the rest
 )
 
-// compareGradients holds gradients, by parameter, to the bounds above.
+// compareGradients checks gradients, by parameter, against the bounds above.
 func compareGradients(t *testing.T, got, want map[string][]float32) {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {
@@ -360,7 +360,7 @@ func recipeLossBound(cfg train.Config) func(step int) float64 {
 	}
 }
 
-// compareLosses holds the losses of steps to a bound.
+// compareLosses checks the losses of steps against a bound.
 func compareLosses(t *testing.T, got, want []float64, bound func(step int) float64) {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {

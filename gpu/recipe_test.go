@@ -16,7 +16,7 @@ import (
 
 // The recipe mnist on real images, from the first step to the test.
 
-// mnistConfig returns what trains the recipe on the first images of MNIST, with changes of the recipe.
+// mnistConfig returns the configuration that trains the recipe, with changes, on the first images of MNIST.
 func mnistConfig(t *testing.T, images, testImages int, changes ...string) train.Config {
 	t.Helper()
 	r, err := recipe.LoadWith("mnist", changes)
@@ -53,7 +53,7 @@ func TestMNISTOnEmulation(t *testing.T) {
 	}
 }
 
-// accuracy trains, and returns the share of the test images that are answered right.
+// accuracy trains, and returns the accuracy on the test images.
 func accuracy(t *testing.T, dev device.Device, cfg train.Config) float64 {
 	t.Helper()
 	cfg.Device = dev
@@ -67,8 +67,8 @@ func accuracy(t *testing.T, dev device.Device, cfg train.Config) float64 {
 	return r.TestAccuracy
 }
 
-// TestMNISTResumes stops the recipe within an epoch, and at its end: what goes on from there has the bits of the training that was not stopped,
-// on the software emulation (or a GPU).
+// TestMNISTResumes stops the recipe within an epoch, and at its end: the resumed training is bit-identical to one that
+// was not stopped, on the software emulation (or a GPU).
 func TestMNISTResumes(t *testing.T) {
 	for _, dtype := range []device.DType{device.Float32, device.Float16} {
 		for _, step := range []int{3, 8} { // of 12, 8 an epoch

@@ -8,7 +8,7 @@ import (
 	cudnn "gorgonia.org/cu/dnn"
 )
 
-// What a training step calls allocates nothing on the Go heap.
+// The calls of a training step allocate nothing on the Go heap.
 func TestStepsAllocateNothing(t *testing.T) {
 	d := newDNN(t)
 	b, err := NewBLAS()

@@ -10,9 +10,9 @@ import (
 	"unsafe"
 )
 
-// cuDNN's graph interface, cudnnBackend*, has one kind of object: a descriptor of some type that takes named
-// attributes, arrays of elements of a type that has a name of its own, and is finalised, which checks it and makes it
-// read-only. A descriptor holds what it needs of those that it was given.
+// cuDNN's graph interface, cudnnBackend*, has one kind of object, the descriptor. A descriptor has a type and takes
+// named attributes, each an array of elements of a named type. Finalising a descriptor checks it and makes it
+// read-only. A descriptor keeps what it needs of the descriptors among its attributes.
 
 type (
 	backendDesc = C.cudnnBackendDescriptor_t
@@ -21,9 +21,9 @@ type (
 	elementType = C.cudnnBackendAttributeType_t
 )
 
-// backend makes descriptors, up to the first error, and owns them.
+// backend makes descriptors, until the first error, and owns them.
 type backend struct {
-	doing string // for errors
+	doing string // the current operation, for errors
 	owned []backendDesc
 	err   error
 }
@@ -40,7 +40,7 @@ func (b *backend) create(t backendType) backendDesc {
 	return d
 }
 
-// setElements sets an attribute to values, which have to be as large as the type says.
+// setElements sets an attribute to values, which must have the size that the type requires.
 func setElements[T any](b *backend, d backendDesc, a attribute, t elementType, values ...T) {
 	if b.err != nil {
 		return
@@ -75,7 +75,7 @@ func (b *backend) flag(d backendDesc, a attribute, value bool) {
 	setElements(b, d, a, C.CUDNN_TYPE_BOOLEAN, C._Bool(value))
 }
 
-// finalize finalises a descriptor, and returns it.
+// finalize finalises a descriptor and returns it.
 func (b *backend) finalize(d backendDesc) backendDesc {
 	if b.err == nil {
 		b.err = cudnnError(b.doing, C.cudnnBackendFinalize(d))
@@ -83,8 +83,9 @@ func (b *backend) finalize(d backendDesc) backendDesc {
 	return d
 }
 
-// elements reads an attribute into values, and returns how many elements there are: that may be more than values holds.
-// Elements that are descriptors must be there already, of their type, to be filled in.
+// elements reads an attribute into values, and returns the attribute's number of elements, which may be more than
+// values holds. If the elements are descriptors, values must already hold descriptors of their type, which are filled
+// in.
 func elements[T any](b *backend, d backendDesc, a attribute, t elementType, values []T) int {
 	if b.err != nil {
 		return 0
@@ -102,7 +103,7 @@ func (b *backend) integer(d backendDesc, a attribute) int64 {
 	return int64(value[0])
 }
 
-// release gives the ownership of a descriptor up.
+// release gives up the ownership of a descriptor.
 func (b *backend) release(d backendDesc) {
 	for i := range b.owned {
 		if b.owned[i] == d {
@@ -112,7 +113,7 @@ func (b *backend) release(d backendDesc) {
 	}
 }
 
-// close destroys what is owned, the last first, and returns the first error of that.
+// close destroys the owned descriptors, last first, and returns the first error.
 func (b *backend) close() (first error) {
 	for i := len(b.owned) - 1; i >= 0; i-- {
 		if err := cudnnError("destroying a descriptor", C.cudnnBackendDestroyDescriptor(b.owned[i])); first == nil {

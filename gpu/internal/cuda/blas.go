@@ -14,7 +14,7 @@ import (
 	cudnn "gorgonia.org/cu/dnn"
 )
 
-// BLAS is a cuBLAS handle for the current context. gorgonia's calls work on it too.
+// BLAS is a cuBLAS handle for the current context. gorgonia's functions accept it too.
 type BLAS struct {
 	cublas.Standard
 	handle C.cublasHandle_t
@@ -36,26 +36,27 @@ func NewBLAS() (*BLAS, error) {
 // Close destroys the handle.
 func (h *BLAS) Close() error { return Check("closing cuBLAS", h.Standard.Close()) }
 
-// SetStream makes cuBLAS queue its work in the stream. It forgets the workspace.
+// SetStream makes cuBLAS queue its work on the stream. It resets the workspace.
 func (h *BLAS) SetStream(s cu.Stream) error {
 	return cublasError("giving cuBLAS a stream", C.cublasSetStream_v2(h.handle, streamHandle(s)))
 }
 
 // SetWorkspace gives cuBLAS device memory to work in, aligned to 256 bytes, for all calls until
-// SetStream. A product recorded into a graph needs it: cuBLAS's own is not to be relied on there.
+// SetStream. A product recorded into a graph needs it, because it must not use cuBLAS's own
+// workspace.
 func (h *BLAS) SetWorkspace(p cu.DevicePtr, bytes int64) error {
 	return cublasError("giving cuBLAS a workspace",
 		C.shim_set_workspace(h.handle, C.address(p), C.size_t(bytes)))
 }
 
-// SetFloat32Sums makes the parts of a sum float32 where C is of 16 bits: cuBLAS may otherwise round them to C's type before
-// it adds them. It undoes SetTF32.
+// SetFloat32Sums makes the partial sums float32 if C has 16 bits: cuBLAS may otherwise round them to C's type before it
+// adds them. It undoes SetTF32.
 func (h *BLAS) SetFloat32Sums() error {
 	return cublasError("setting cuBLAS's math mode",
 		C.cublasSetMathMode(h.handle, C.CUBLAS_DEFAULT_MATH|C.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION))
 }
 
-// SetTF32 says whether float32 products may round their factors to TF32, for tensor cores.
+// SetTF32 says whether float32 products may round their operands to TF32, for tensor cores.
 func (h *BLAS) SetTF32(allow bool) error {
 	mode := C.cublasMath_t(C.CUBLAS_DEFAULT_MATH)
 	if allow {
@@ -64,32 +65,32 @@ func (h *BLAS) SetTF32(allow bool) error {
 	return cublasError("setting cuBLAS's math mode", C.cublasSetMathMode(h.handle, mode))
 }
 
-// Compute is what a product is computed in.
+// Compute is the type in which a product is computed.
 type Compute C.cublasComputeType_t
 
-// Products of float16 and bfloat16 factors are exact in all of them.
+// Products of float16 and bfloat16 operands are exact in all of them.
 const (
 	ComputeFloat32     Compute = C.CUBLAS_COMPUTE_32F           // float32; TF32 after SetTF32(true)
-	ComputeTF32        Compute = C.CUBLAS_COMPUTE_32F_FAST_TF32 // float32 factors rounded to TF32
-	ComputeFloat32Only Compute = C.CUBLAS_COMPUTE_32F_PEDANTIC  // no tensor cores for float32 factors, whatever was set
+	ComputeTF32        Compute = C.CUBLAS_COMPUTE_32F_FAST_TF32 // float32 operands rounded to TF32
+	ComputeFloat32Only Compute = C.CUBLAS_COMPUTE_32F_PEDANTIC  // no tensor cores for float32 operands, regardless of SetTF32
 )
 
 // Product is a matrix product of row-major matrices on the device:
 //
 //	C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C[m,n]
 //
-// op transposes where TransA or TransB says so. Each ld is the number of elements from one row
-// to the next as the matrix is stored, before op.
+// op transposes if TransA or TransB is set. Each ld is the number of elements from one row to
+// the next in the stored matrix, before op.
 type Product struct {
 	TransA, TransB      bool
 	M, N, K             int
-	TypeA, TypeB, TypeC DataType // Float32, Float16 or BFloat16; A and B have the same
+	TypeA, TypeB, TypeC DataType // Float32, Float16 or BFloat16; A and B have the same type
 	LDA, LDB, LDC       int
 	Compute             Compute
 }
 
-// Gemm queues the product. cuBLAS's matrices are column-major, in which C's rows are columns: it
-// is asked for C' = op(B)' op(A)'.
+// Gemm queues the product. cuBLAS's matrices are column-major, so it sees the transposes of
+// ours; it is asked for C' = op(B)' op(A)'.
 func (h *BLAS) Gemm(p *Product, alpha float32, a, b cu.DevicePtr, beta float32, out cu.DevicePtr) error {
 	status := C.shim_gemm(h.handle, operation(p.TransB), operation(p.TransA), C.int(p.N), C.int(p.M), C.int(p.K),
 		C.float(alpha), C.address(b), cudaType(p.TypeB), C.int(p.LDB), C.address(a), cudaType(p.TypeA), C.int(p.LDA),
@@ -112,8 +113,8 @@ func (h *BLAS) GemmBatch(p *Product, count int, alpha float32, a, b cu.DevicePtr
 	return nil
 }
 
-// Sgemm is Gemm of float32 matrices, in the math mode that SetTF32 has set; the product's types
-// and Compute are ignored.
+// Sgemm is Gemm for float32 matrices, in the math mode set by SetTF32; the product's types and
+// Compute are ignored.
 func (h *BLAS) Sgemm(p *Product, alpha float32, a, b cu.DevicePtr, beta float32, out cu.DevicePtr) error {
 	status := C.shim_sgemm(h.handle, operation(p.TransB), operation(p.TransA), C.int(p.N), C.int(p.M), C.int(p.K),
 		C.float(alpha), C.address(b), C.int(p.LDB), C.address(a), C.int(p.LDA),

@@ -34,7 +34,7 @@ func TestProducts(t *testing.T) {
 		if c.transB {
 			y, p.LDB = Bt, 3
 		}
-		// Rows of C are three apart; what is between stays.
+		// Rows of C are three elements apart; the elements between them must not change.
 		out := floats(t, 100, 200, -1, 300, 400)
 		check(t, b.Gemm(&p, 2, x, y, 0.5, out))
 		want := []float32{2*22 + 50, 2*28 + 100, -1, 2*49 + 150, 2*64 + 200}

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// Check returns nil for nil, and an *Error for an error of gorgonia's: with the function that
-// failed and the library's own status, which the shim kept for this thread. The goroutine must
-// be locked to its thread between the call and Check. doing says what was being done; it may be
-// "". Another error is returned as it is.
+// Check returns nil for nil. For an error of gorgonia's it returns an *Error with the function
+// that failed and the library's own status, which the shim recorded for this thread. Any other
+// error is returned unchanged. The goroutine must be locked to its thread between the call and
+// Check. doing names the operation; it may be "".
 func Check(doing string, err error) error {
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		// gorgonia's three types of status are unexported integers.
@@ -36,8 +36,8 @@ func vendorOf(pkg string) *vendorLibrary {
 	return driver
 }
 
-// lastFailure makes an *Error of a status and of what the shim kept about it. gorgonia maps
-// statuses that it doesn't know to another: the shim's, if there is one for the library, is right.
+// lastFailure makes an *Error from a status and the shim's record of it. gorgonia maps statuses
+// that it doesn't know to another one; the shim's status, if it has one for the library, is right.
 func lastFailure(doing string, l *vendorLibrary, code int) error {
 	var function, detail string
 	var absent bool
@@ -49,14 +49,14 @@ func lastFailure(doing string, l *vendorLibrary, code int) error {
 	} else if l == dnn {
 		var message [512]C.char
 		C.shim_cudnn_message(&message[0], C.size_t(len(message)))
-		detail = strings.Join(strings.Fields(C.GoString(&message[0])), " ") // of graphs it tells in many lines
+		detail = strings.Join(strings.Fields(C.GoString(&message[0])), " ") // for graphs the message has many lines
 	}
 	e := newError(l.numbering(), function, doing, code, detail)
 	e.absent = absent
 	return e
 }
 
-// absence says why a function isn't there.
+// absence says why a function is missing.
 func (l *vendorLibrary) absence(function string) string {
 	mutex.Lock()
 	defer mutex.Unlock()
@@ -69,7 +69,7 @@ func (l *vendorLibrary) absence(function string) string {
 	return l.info.File + " has no function " + function
 }
 
-// numbering returns the Library of an Error, which decides what its code means.
+// numbering returns the Library of an Error, which decides the meaning of its code.
 func (l *vendorLibrary) numbering() string {
 	switch l {
 	case driver:

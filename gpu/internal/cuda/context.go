@@ -14,8 +14,9 @@ type Context struct {
 	cu.CUContext
 }
 
-// Open starts the driver if it isn't, and makes the primary context of the device of a number
-// current on the calling thread, to which the goroutine must be locked (runtime.LockOSThread).
+// Open initialises the driver if necessary, and makes the primary context of the device with
+// the given number current on the calling thread, to which the goroutine must be locked
+// (runtime.LockOSThread).
 func Open(index int) (*Context, error) {
 	d, err := Device(index)
 	if err != nil {
@@ -35,10 +36,10 @@ func Open(index int) (*Context, error) {
 	return c, nil
 }
 
-// Synchronize waits for everything that was queued on the device, and returns the first fault.
+// Synchronize waits for all work queued on the device, and returns the first fault.
 func (c *Context) Synchronize() error { return Check("waiting for the device", cu.Synchronize()) }
 
-// Close gives the context back; the last one that does frees all that was allocated in it.
+// Close releases the context; the last Close frees everything allocated in it.
 func (c *Context) Close() error {
 	return Check(fmt.Sprintf("closing cuda:%d", int(c.Device)), c.Device.ReleasePrimaryCtx())
 }

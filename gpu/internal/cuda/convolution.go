@@ -28,8 +28,8 @@ func (p Pass) String() string {
 	return [...]string{"convolution forward", "convolution backward data", "convolution backward filter"}[p]
 }
 
-// Convolution has the descriptors of y = x * w. Gradients have the descriptor of what they are
-// the gradient of.
+// Convolution has the descriptors of y = x * w. A gradient has the descriptor of the tensor
+// that it belongs to.
 type Convolution struct {
 	X    *TensorDesc
 	W    *FilterDesc
@@ -43,15 +43,15 @@ func (c *Convolution) c() C.struct_convolution {
 
 // Algorithm is one of cuDNN's ways to compute a pass.
 type Algorithm struct {
-	Number        int // cuDNN's, for the pass
+	Number        int // cuDNN's number of the algorithm, for the pass
 	Math          cudnn.MathType
 	Workspace     int64         // bytes
 	Time          time.Duration // measured by FindAlgorithms; 0 from Algorithms
 	Deterministic bool
 }
 
-// Algorithms asks cuDNN's heuristics for the algorithms that can compute the pass, the one that
-// it holds for fastest first.
+// Algorithms asks cuDNN's heuristics for the algorithms that can compute the pass, in order of
+// expected speed, fastest first.
 func (d *DNN) Algorithms(p Pass, c *Convolution) ([]Algorithm, error) {
 	var count C.int
 	var found [C.SHIM_MAX_ALGORITHMS]C.struct_algorithm
@@ -63,9 +63,9 @@ func (d *DNN) Algorithms(p Pass, c *Convolution) ([]Algorithm, error) {
 	return usable(found[:count], false), nil
 }
 
-// FindAlgorithms runs every algorithm for the pass that gets by with the workspace, on the
-// device memory given, and returns those that worked, the fastest first. What the pass computes
-// is overwritten.
+// FindAlgorithms runs every algorithm for the pass that fits in the workspace, on the given
+// device memory, and returns those that worked, fastest first. It overwrites the output of the
+// pass.
 func (d *DNN) FindAlgorithms(p Pass, c *Convolution, x, w, y, workspace cu.DevicePtr, size int64) ([]Algorithm, error) {
 	var count C.int
 	var found [C.SHIM_MAX_ALGORITHMS]C.struct_algorithm
@@ -97,9 +97,9 @@ func usable(found []C.struct_algorithm, measured bool) []Algorithm {
 	return all
 }
 
-// WorkspaceSize returns the bytes of device memory that the algorithm works in, with the
-// convolution's present math type. The error is a device.ErrNotSupported where it can't compute
-// the pass.
+// WorkspaceSize returns the bytes of device memory that the algorithm needs, with the
+// convolution's current math type. If the algorithm can't compute the pass, the error is a
+// device.ErrNotSupported.
 func (d *DNN) WorkspaceSize(p Pass, c *Convolution, algorithm int) (int64, error) {
 	var size C.size_t
 	status := C.shim_workspace(d.handle, C.enum_pass(p), c.c(), C.int(algorithm), &size)
@@ -110,8 +110,8 @@ func (d *DNN) WorkspaceSize(p Pass, c *Convolution, algorithm int) (int64, error
 	return int64(size), nil
 }
 
-// Convolve queues a pass: y, dx or dw = alpha times the result + beta times what is there. The
-// other two are read.
+// Convolve queues a pass: y, dx or dw = alpha times the result + beta times the old values.
+// The other two tensors are read.
 func (d *DNN) Convolve(p Pass, c *Convolution, algorithm int, alpha float32, x, w, y, workspace cu.DevicePtr, size int64,
 	beta float32) error {
 	status := C.shim_convolve(d.handle, C.enum_pass(p), c.c(), C.int(algorithm), C.float(alpha), C.address(x),
@@ -120,9 +120,9 @@ func (d *DNN) Convolve(p Pass, c *Convolution, algorithm int, alpha float32, x, 
 	return cudnnError(p.String(), status)
 }
 
-// ConvolveBiasActivate queues y = activation(alpha (x * w) + beta z + bias) in one pass. zDesc and
-// z may be y's, and are not read if beta is 0. The activation must be ReLU, or Identity with the
-// algorithm ImplicitPrecompGemm.
+// ConvolveBiasActivate queues the fused operation y = activation(alpha (x * w) + beta z + bias).
+// zDesc and z may be y's, and are not read if beta is 0. The activation must be ReLU, or Identity
+// with the algorithm ImplicitPrecompGemm.
 func (d *DNN) ConvolveBiasActivate(c *Convolution, algorithm int, x, w, workspace cu.DevicePtr, size int64,
 	alpha, beta float32, zDesc *TensorDesc, z cu.DevicePtr, biasDesc *TensorDesc, bias cu.DevicePtr,
 	activation *ActivationDesc, y cu.DevicePtr) error {
@@ -133,7 +133,7 @@ func (d *DNN) ConvolveBiasActivate(c *Convolution, algorithm int, x, w, workspac
 	return cudnnError("convolution with bias and activation", status)
 }
 
-// BackwardBias queues db = alpha times the sum of dy over all but channels + beta db.
+// BackwardBias queues db = alpha times the sum of dy over all dimensions except channels + beta db.
 func (d *DNN) BackwardBias(alpha float32, dyDesc *TensorDesc, dy cu.DevicePtr, beta float32, dbDesc *TensorDesc,
 	db cu.DevicePtr) error {
 	status := C.shim_convolve_backward_bias(d.handle, C.float(alpha), tensorHandle(dyDesc), C.address(dy),
@@ -143,7 +143,7 @@ func (d *DNN) BackwardBias(alpha float32, dyDesc *TensorDesc, dy cu.DevicePtr, b
 	return cudnnError("convolution backward bias", status)
 }
 
-// AddTensor queues c = alpha a + beta c, a repeated along its dimensions of size 1, as a bias is.
+// AddTensor queues c = alpha a + beta c, with a repeated along its dimensions of size 1, such as a bias.
 func (d *DNN) AddTensor(alpha float32, aDesc *TensorDesc, a cu.DevicePtr, beta float32, cDesc *TensorDesc,
 	c cu.DevicePtr) error {
 	status := C.shim_add_tensor(d.handle, C.float(alpha), tensorHandle(aDesc), C.address(a), C.float(beta),

@@ -11,14 +11,15 @@ import (
 	"gorgonia.org/cu"
 )
 
-// A convolution through cuDNN's graph interface: an operation graph says what is to be computed, heuristics propose engines
-// for it, each with choices of its own, and an execution plan is one of these proposals, ready to run. The calls of
-// convolution.go reach only a part of the engines, on GPUs of compute capability 9.0 and newer not the fastest.
+// A convolution through cuDNN's graph interface: an operation graph describes the computation, heuristics propose
+// engines for it, each with its own choices, and an execution plan is one of these proposals, ready to run. The calls
+// in convolution.go reach only some of the engines; on GPUs of compute capability 9.0 and newer, not the fastest.
 
-// oldestGraphs is the version of cuDNN whose graph interface is used: 8 has one too, but fewer engines.
+// oldestGraphs is the oldest version of cuDNN whose graph interface is used: cuDNN 8 has a graph interface too, but
+// fewer engines.
 const oldestGraphs = 90000
 
-// HasGraphs reports whether the cuDNN that is loaded is one whose graph interface is used.
+// HasGraphs reports whether the graph interface of the loaded cuDNN is used.
 func HasGraphs() bool { return CuDNNVersion() >= oldestGraphs }
 
 // GraphConvolution describes a pass of a convolution as an operation graph, with sums in float32:
@@ -29,16 +30,16 @@ func HasGraphs() bool { return CuDNNVersion() >= oldestGraphs }
 //
 // Tensors are x, dx [n,h,w,inC]; y, dy [n,outH,outW,outC]; w, dw [outC,kH,kW,inC/groups]; bias [outC].
 //
-// All of them have one type, the bias too: for a bias of that type cuDNN 9.28 proposes its ready kernels, the same as without, on
-// compute capability 9.0; for one of float32 beside images of 16 bits, and for ReLU without a bias, only engines
-// that compile a kernel for each plan.
+// All tensors have the same type, including the bias: with a bias of that type, cuDNN 9.28 proposes the same
+// precompiled kernels on compute capability 9.0 as without a bias. With a float32 bias and 16-bit images, and with ReLU
+// without a bias, it proposes only engines that compile a kernel for each plan.
 type GraphConvolution struct {
 	Pass         Pass
 	Type         DataType
 	N, H, W, InC int
 	OutC, KH, KW int
 	Geometry
-	Bias, ReLU bool // of Forward; ReLU only with Bias
+	Bias, ReLU bool // for Forward; ReLU requires Bias
 }
 
 func (c *GraphConvolution) outH() int {
@@ -58,8 +59,8 @@ type ConvolutionGraph struct {
 	graph backendDesc
 }
 
-// NewConvolutionGraph describes a convolution. The error is a device.ErrNotSupported where cuDNN doesn't know
-// such graphs.
+// NewConvolutionGraph describes a convolution. If cuDNN doesn't support such graphs, the error is a
+// device.ErrNotSupported.
 func (d *DNN) NewConvolutionGraph(c GraphConvolution) (*ConvolutionGraph, error) {
 	if c.Bias && c.Pass != Forward || c.ReLU && !c.Bias {
 		panic(fmt.Sprintf("cuda: %v as a graph with bias %v and ReLU %v: want a bias in the forward pass only, and ReLU after one", c.Pass, c.Bias, c.ReLU))
@@ -88,16 +89,17 @@ func (d *DNN) NewConvolutionGraph(c GraphConvolution) (*ConvolutionGraph, error)
 	return g, nil
 }
 
-// tensorAlignment is that of the addresses of all tensors, in bytes: vector loads need it.
+// tensorAlignment is the alignment of the addresses of all tensors, in bytes, which vector loads need.
 const tensorAlignment = 16
 
-// tensor describes a tensor [n,h,w,c]; a virtual one is a value between two operations, in no memory.
+// tensor describes a tensor [n,h,w,c]; a virtual tensor is a value passed between two operations, which is not in
+// memory.
 func (g *ConvolutionGraph) tensor(uid int, t DataType, virtual bool, n, h, w, c int) backendDesc {
 	d := g.create(C.CUDNN_BACKEND_TENSOR_DESCRIPTOR)
 	g.integers(d, C.CUDNN_ATTR_TENSOR_UNIQUE_ID, uid)
 	g.dataType(d, C.CUDNN_ATTR_TENSOR_DATA_TYPE, t)
 	g.integers(d, C.CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, tensorAlignment)
-	// cuDNN counts dimensions as [n,c,h,w]; the strides say that channels lie innermost.
+	// cuDNN counts dimensions as [n,c,h,w]; the strides say that channels are innermost.
 	g.integers(d, C.CUDNN_ATTR_TENSOR_DIMENSIONS, n, c, h, w)
 	g.integers(d, C.CUDNN_ATTR_TENSOR_STRIDES, h*w*c, 1, w*c, c)
 	g.flag(d, C.CUDNN_ATTR_TENSOR_IS_VIRTUAL, virtual)
@@ -117,7 +119,7 @@ func (g *ConvolutionGraph) convolution(c *GraphConvolution, x, w, y backendDesc)
 	g.integers(geometry, C.CUDNN_ATTR_CONVOLUTION_DILATIONS, c.DilationH, c.DilationW)
 	g.finalize(geometry)
 
-	// The attributes of the three operations differ in their names only.
+	// The attributes of the three operations differ only in their names.
 	names := map[Pass]struct {
 		operation                      backendType
 		alpha, beta, geometry, x, w, y attribute
@@ -145,8 +147,8 @@ func (g *ConvolutionGraph) convolution(c *GraphConvolution, x, w, y backendDesc)
 	return g.finalize(operation)
 }
 
-// biased returns the operations of y = x * w + bias, and ReLU of it where that is asked for. What passes from one to the next
-// is float32, so that y is rounded once.
+// biased returns the operations of y = x * w + bias, followed by ReLU if requested. The values passed between
+// operations are float32, so y is rounded only once.
 func (g *ConvolutionGraph) biased(c *GraphConvolution, x, w, y backendDesc) []backendDesc {
 	between := func(uid int) backendDesc { return g.tensor(uid, Float32, true, c.N, c.outH(), c.outW(), c.OutC) }
 	product, sum := between(C.UID_PRODUCT), y
@@ -184,13 +186,13 @@ func (g *ConvolutionGraph) pointwise(mode C.cudnnPointwiseMode_t, x, b, y backen
 	return g.finalize(operation)
 }
 
-// Close destroys the graph and the engines that no plan was made of. Plans stay.
+// Close destroys the graph and the engines without a plan. Plans remain usable.
 func (g *ConvolutionGraph) Close() error { return g.close() }
 
 // Heuristics is a way in which cuDNN proposes engines.
 type Heuristics int
 
-// The ways: by the speed that cuDNN expects; and engines that work, of which it expects nothing.
+// The ways: engines in order of expected speed, and fallback engines, for which cuDNN has no expectation.
 const (
 	Fastest  Heuristics = C.CUDNN_HEUR_MODE_A
 	Fallback Heuristics = C.CUDNN_HEUR_MODE_FALLBACK
@@ -199,29 +201,29 @@ const (
 // Notes say how an engine computes, one bit for each note.
 type Notes uint64
 
-// The notes. An engine for float32 with TensorCores rounds factors to TF32.
+// The notes. An engine for float32 with TensorCores rounds operands to TF32.
 const (
 	TensorCores      Notes = 1 << C.CUDNN_NUMERICAL_NOTE_TENSOR_CORE
-	DownConverts     Notes = 1 << C.CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS         // factors to a smaller type
-	ReducedSums      Notes = 1 << C.CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION // in less than float32
+	DownConverts     Notes = 1 << C.CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS         // operands to a smaller type
+	ReducedSums      Notes = 1 << C.CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION // sums in less than float32
 	Nondeterministic Notes = 1 << C.CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC
 	Winograd13       Notes = 1 << C.CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13 // Winograd's method on tiles of 13 x 13
 )
 
-// GraphEngine is a proposal for a graph: an engine of cuDNN with choices, such as of its tiles.
+// GraphEngine is a proposal for a graph: an engine of cuDNN with choices, such as tile sizes.
 type GraphEngine struct {
 	Heuristics Heuristics
-	Place      int   // among what the heuristics propose, from 0
+	Place      int   // place among the heuristics' proposals, from 0
 	Number     int   // the engine's
 	Notes      Notes // how it computes
 
 	config backendDesc
 }
 
-// maxEngines bounds how many proposals are asked for; cuDNN 9.28 makes up to 40.
+// maxEngines is the largest number of proposals requested; cuDNN 9.28 makes up to 40.
 const maxEngines = 128
 
-// maxNotes is more than there are notes; each cuDNN may add some.
+// maxNotes is more than the number of existing notes, because each cuDNN version may add some.
 const maxNotes = 64
 
 // Engines asks for proposals, best first. There may be none. They live as long as the graph.
@@ -281,8 +283,9 @@ type GraphPlan struct {
 	workspace int64
 }
 
-// Plan prepares an engine of this graph, of which one plan can be made. The error is a device.ErrNotSupported where the engine can't compute
-// the graph after all, or needs what isn't there, such as a library that compiles kernels.
+// Plan prepares an engine of this graph. Each engine can have only one plan. The error is a device.ErrNotSupported if
+// the engine can't compute the graph after all, or if something that it needs is missing, such as a library that
+// compiles kernels.
 func (g *ConvolutionGraph) Plan(e GraphEngine) (*GraphPlan, error) {
 	p := &GraphPlan{backend: backend{doing: fmt.Sprintf("%v: preparing graph engine %d", g.pass, e.Number)}, d: g.d, pass: g.pass, bias: g.bias}
 	p.plan = p.create(C.CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)
@@ -304,11 +307,11 @@ func (g *ConvolutionGraph) Plan(e GraphEngine) (*GraphPlan, error) {
 	return p, nil
 }
 
-// Workspace returns the bytes of device memory that the plan works in.
+// Workspace returns the bytes of device memory that the plan needs.
 func (p *GraphPlan) Workspace() int64 { return p.workspace }
 
-// Run queues the pass: y, dx or dw is written, the other two are read, and bias is where the graph has one. Addresses must be
-// multiples of 16.
+// Run queues the pass: y, dx or dw is written, the other two are read, and bias is read if the graph has one. Addresses
+// must be multiples of 16.
 func (p *GraphPlan) Run(x, w, y, bias, workspace cu.DevicePtr) error {
 	if !p.bias {
 		bias = 0
@@ -317,10 +320,10 @@ func (p *GraphPlan) Run(x, w, y, bias, workspace cu.DevicePtr) error {
 		C.address(workspace)))
 }
 
-// Close destroys the plan. None of its runs may still be under way.
+// Close destroys the plan. None of its runs may still be in progress.
 func (p *GraphPlan) Close() error { return p.close() }
 
-// Attributes of cuDNN 9.8 with which a graph is prepared for a GPU that isn't there.
+// Attributes of cuDNN 9.8 for preparing a graph for a GPU that is not present.
 const (
 	attributeHeuristicsTarget = 204  // CUDNN_ATTR_ENGINEHEUR_DEVICEPROP
 	attributePlanTarget       = 407  // CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP
@@ -328,8 +331,8 @@ const (
 	backendTarget             = 38   // CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR
 )
 
-// newTargetDNN returns a cuDNN without a handle, which prepares graphs for the GPU that the text describes, as cuDNN
-// writes GPUs in JSON, and can't run them. Only tests use it, which can't call C themselves; it isn't to be closed.
+// newTargetDNN returns a DNN without a handle. It prepares graphs for the GPU that the text describes in cuDNN's JSON
+// format, but can't run them. Only tests use it, because they can't call C themselves; it must not be closed.
 func newTargetDNN(text string) (*DNN, error) {
 	if err := dnn.need(); err != nil {
 		return nil, err

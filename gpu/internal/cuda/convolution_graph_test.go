@@ -38,8 +38,8 @@ func newPlan(t *testing.T, g *ConvolutionGraph) *GraphPlan {
 	return p
 }
 
-// The fake numbers its engines by the operation, and works with what it is given. A descriptor that isn't destroyed makes it
-// fail when the handle is, at the end of the test.
+// The fake numbers its engines by the operation. If a descriptor isn't destroyed, the fake fails when the handle is
+// destroyed at the end of the test.
 func TestConvolutionGraph(t *testing.T) {
 	d := newDNN(t)
 	for _, p := range []Pass{Forward, BackwardData, BackwardFilter} {
@@ -79,7 +79,7 @@ func TestConvolutionGraph(t *testing.T) {
 	}
 }
 
-// A graph that can't be described leaves nothing behind.
+// If a graph can't be described, no descriptor is left behind.
 func TestConvolutionGraphErrors(t *testing.T) {
 	d := newDNN(t)
 	c := graphed(Forward)

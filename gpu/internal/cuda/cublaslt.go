@@ -7,7 +7,7 @@ package cuda
 #include <dlfcn.h>
 #include <stdlib.h>
 
-// loadedLt finds cuBLASLt among the libraries that are loaded, and loads none. It returns the
+// loadedLt finds cuBLASLt among the loaded libraries, without loading any. It returns the
 // version, or 0, and the file.
 static size_t loadedLt(const char *name, const char **file) {
 	void *library = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
@@ -30,7 +30,7 @@ import (
 )
 
 // LoadedCuBLASLt returns the file and the version of cuBLASLt, which cuBLAS loads; "" if it isn't
-// loaded. cuBLAS must not be unloaded meanwhile, which this package never does.
+// loaded. cuBLAS must not be unloaded in the meantime; this package never does so.
 func LoadedCuBLASLt() (file, version string) {
 	for _, soname := range []string{"libcublasLt.so.13", "libcublasLt.so.12"} {
 		name := C.CString(soname)

@@ -13,9 +13,9 @@ import (
 	"trainer/nn/device"
 )
 
-// Init loads libcuda and initialises the driver, once. It is the first use of the device: all
-// that needs one calls it. The error is a *LoadError where there is no driver, or an *Error, such
-// as CUDA_ERROR_NO_DEVICE.
+// Init loads libcuda and initialises the driver, once. Everything that needs a device calls Init
+// first. The error is a *LoadError if there is no driver, or an *Error, such as
+// CUDA_ERROR_NO_DEVICE.
 func Init() error {
 	if err := driver.need(); err != nil {
 		return err
@@ -23,7 +23,7 @@ func Init() error {
 	return cudaError("starting the CUDA driver", C.cuInit(0))
 }
 
-// DriverVersion returns the newest CUDA that the driver supports, such as 12040 for 12.4.
+// DriverVersion returns the newest CUDA version that the driver supports, such as 12040 for 12.4.
 func DriverVersion() (int, error) {
 	if err := driver.need(); err != nil {
 		return 0, err
@@ -33,7 +33,7 @@ func DriverVersion() (int, error) {
 	return int(version), err
 }
 
-// DeviceCount returns how many devices there are.
+// DeviceCount returns the number of devices.
 func DeviceCount() (int, error) {
 	if err := Init(); err != nil {
 		return 0, err
@@ -42,7 +42,7 @@ func DeviceCount() (int, error) {
 	return n, Check("counting devices", err)
 }
 
-// countError says that there is no device of a number. It is a device.ErrNoDevice.
+// countError reports that there is no device with the given number. It is a device.ErrNoDevice.
 type countError struct{ index, count int }
 
 func (e countError) Error() string {
@@ -58,7 +58,7 @@ func (e countError) Error() string {
 // Is reports whether target is device.ErrNoDevice.
 func (countError) Is(target error) bool { return target == device.ErrNoDevice }
 
-// Device returns the device of a number, counted from 0.
+// Device returns the device with the given number, counted from 0.
 func Device(index int) (cu.Device, error) {
 	n, err := DeviceCount()
 	if err != nil {
@@ -71,12 +71,12 @@ func Device(index int) (cu.Device, error) {
 	return d, Check(fmt.Sprintf("opening cuda:%d", index), err)
 }
 
-// Properties describe a device.
+// Properties describes a device.
 type Properties struct {
 	Name               string `json:"name"`
 	UUID               string `json:"uuid"`
 	PCI                string `json:"pci"`    // domain:bus:device, as nvidia-smi writes it
-	Memory             int64  `json:"memory"` // bytes in all
+	Memory             int64  `json:"memory"` // total bytes
 	Major              int    `json:"major"`  // compute capability, 9.0 for an H100
 	Minor              int    `json:"minor"`
 	Multiprocessors    int    `json:"multiprocessors"`
@@ -85,12 +85,12 @@ type Properties struct {
 	MemoryBusBits      int    `json:"memory_bus_bits"`
 	L2Cache            int    `json:"l2_cache"` // bytes
 	MaxThreadsPerBlock int    `json:"max_threads_per_block"`
-	SharedMemory       int    `json:"shared_memory"`        // bytes that a block has without asking
-	SharedMemoryOptIn  int    `json:"shared_memory_opt_in"` // bytes that AllowShared can give
+	SharedMemory       int    `json:"shared_memory"`        // bytes that a block gets by default
+	SharedMemoryOptIn  int    `json:"shared_memory_opt_in"` // bytes that AllowShared can allow
 	Mode               int    `json:"mode"`                 // 0 shared, 2 prohibited, 3 one process only
 }
 
-// DeviceProperties asks the driver about a device.
+// DeviceProperties queries the driver about a device.
 func DeviceProperties(d cu.Device) (p Properties, err error) {
 	doing := fmt.Sprintf("asking about cuda:%d", int(d))
 	if p.Name, err = d.Name(); err != nil {

@@ -44,7 +44,7 @@ func check(t *testing.T, errs ...error) {
 	}
 }
 
-// wantText fails the test if the error hasn't the text.
+// wantText fails the test unless the error has the text.
 func wantText(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil || err.Error() != want {
@@ -92,7 +92,7 @@ func TestHandlesOfGorgonia(t *testing.T) {
 	for _, c := range []struct {
 		value any
 		field string
-		alone bool // it has no other field
+		alone bool // the handle is the only field
 	}{
 		{cu.Stream{}, "s", true}, {cu.Function{}, "fn", true}, {cu.Module{}, "mod", true},
 		{cudnn.TensorDescriptor{}, "internal", false}, {cudnn.Filter{}, "internal", false},
@@ -117,7 +117,7 @@ func TestDevices(t *testing.T) {
 	check(t, err)
 	p, err := DeviceProperties(d)
 	check(t, err)
-	// The fake answers with the number of the attribute.
+	// The fake returns the number of the attribute.
 	want := Properties{
 		Name: "software emulation", UUID: "GPU-02020202-0202-0202-0202-020202020202", PCI: "00000032:21:22.0", Memory: 1 << 20,
 		Major: 75, Minor: 76, Multiprocessors: 16, ClockKHz: 13, MemoryClockKHz: 36, MemoryBusBits: 37, L2Cache: 38,
@@ -158,7 +158,7 @@ func TestCheck(t *testing.T) {
 	if err := Check("doing", plain); err != plain {
 		t.Errorf("Check changes %v to %v", plain, err)
 	}
-	// An error that the shim didn't see in this thread keeps gorgonia's number.
+	// An error that the shim didn't see on this thread keeps gorgonia's number.
 	if _, err := cu.MemAlloc(0); err == nil {
 		t.Fatal("cuMemAlloc takes 0 bytes")
 	}
@@ -190,7 +190,7 @@ func TestMemory(t *testing.T) {
 	if string(got) != "0123456789abcdef" {
 		t.Errorf("got %q", got)
 	}
-	// Nothing to do is no call.
+	// With nothing to do there is no call.
 	check(t, CopyToDeviceAsync(0, nil, s), CopyToHostAsync(nil, 0, s),
 		CopyAsync(0, 0, 0, s), SetAsync(0, 0, 0, s), Free(0), FreeHost(nil))
 
@@ -219,7 +219,7 @@ func TestEvents(t *testing.T) {
 	if d, err := Elapsed(start, end); d != 1500*time.Microsecond || err != nil {
 		t.Errorf("Elapsed: %v, %v", d, err)
 	}
-	// The fake is never done with an event without timing.
+	// In the fake, an event without timing never completes.
 	if done, err := Done(start); !done || err != nil {
 		t.Errorf("Done: %v, %v", done, err)
 	}
@@ -263,7 +263,7 @@ type arguments struct {
 	Launch [8]uint32
 }
 
-// kernel returns the fake's kernel, which writes its arguments where the first points.
+// kernel returns the fake's kernel, which writes its arguments to the address in the first.
 func kernel(t *testing.T) *Kernel {
 	m, err := LoadModule("good.ptx", "text")
 	check(t, err)
@@ -333,7 +333,7 @@ func TestGraph(t *testing.T) {
 	g, err := EndCapture(s)
 	check(t, err)
 	check(t, g.Upload(s), g.Launch(s), g.Launch(s))
-	err = g.Launch(cu.NoStream) // the fake's way to fail
+	err = g.Launch(cu.NoStream) // makes the fake fail
 	wantText(t, err, "launching recorded work: cuGraphLaunch: CUDA_ERROR_LAUNCH_FAILED")
 	if !errors.Is(err, device.ErrLost) {
 		t.Errorf("%v is no device.ErrLost", err)

@@ -14,11 +14,11 @@ import (
 	cudnn "gorgonia.org/cu/dnn"
 )
 
-// DNN is a cuDNN handle for the current context. gorgonia's calls work on it too.
+// DNN is a cuDNN handle for the current context. gorgonia's functions accept it too.
 type DNN struct {
 	*cudnn.Context
 	handle C.cudnnHandle_t
-	target backendDesc // of newTargetDNN; nil otherwise
+	target backendDesc // set by newTargetDNN; otherwise nil
 }
 
 // NewDNN loads cuDNN if it isn't loaded, and creates a handle.
@@ -26,7 +26,7 @@ func NewDNN() (d *DNN, err error) {
 	if err := dnn.need(); err != nil {
 		return nil, err
 	}
-	// NewContext panics where there is no handle.
+	// NewContext panics if it can't create a handle.
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -43,7 +43,7 @@ func NewDNN() (d *DNN, err error) {
 // Close destroys the handle.
 func (d *DNN) Close() error { return Check("closing cuDNN", d.Context.Close()) }
 
-// SetStream makes cuDNN queue its work in the stream.
+// SetStream makes cuDNN queue its work on the stream.
 func (d *DNN) SetStream(s cu.Stream) error {
 	return cudnnError("giving cuDNN a stream", C.cudnnSetStream(d.handle, C.cudaStream_t(streamHandle(s))))
 }
@@ -60,8 +60,8 @@ type (
 // DataType is the type of a tensor's elements.
 type DataType = cudnn.DataType
 
-// The element types. gorgonia has no name for bfloat16, nor calls that take it: descriptors of it
-// go with the calls of this package only.
+// The element types. gorgonia has neither a name for bfloat16 nor calls that accept it:
+// descriptors of this type work only with the calls of this package.
 const (
 	Float32  DataType = cudnn.Float
 	Float16  DataType = cudnn.Half
@@ -77,7 +77,7 @@ func NewTensorDesc(t DataType, n, h, w, c int) (*TensorDesc, error) {
 	return d, nil
 }
 
-// NewFilterDesc describes a filter [outC,kH,kW,inC], inC being that of one group.
+// NewFilterDesc describes a filter [outC,kH,kW,inC], where inC is the channels of one group.
 func NewFilterDesc(t DataType, outC, kH, kW, inC int) (*FilterDesc, error) {
 	d, err := cudnn.NewFilter(t, cudnn.NHWC, []int{outC, inC, kH, kW})
 	if err != nil {
@@ -86,7 +86,7 @@ func NewFilterDesc(t DataType, outC, kH, kW, inC int) (*FilterDesc, error) {
 	return d, nil
 }
 
-// Geometry is that of a convolution.
+// Geometry is the geometry of a convolution.
 type Geometry struct {
 	PadH, PadW, StrideH, StrideW, DilationH, DilationW, Groups int
 }
@@ -94,7 +94,7 @@ type Geometry struct {
 // The math types of a convolution.
 const (
 	DefaultMath    = cudnn.DefaultMath                 // float32 may be rounded to TF32
-	TensorOpMath   = cudnn.TensorOpMath                // tensor cores where they take the element type
+	TensorOpMath   = cudnn.TensorOpMath                // tensor cores if they support the element type
 	ConversionMath = cudnn.TensorOpMathAllowConversion // float32 may be rounded to float16
 	FMAMath        = cudnn.FmaMath                     // float32 stays float32
 )
@@ -109,12 +109,12 @@ func NewConvolutionDesc(g Geometry, math cudnn.MathType) (*ConvolutionDesc, erro
 	return d, nil
 }
 
-// Window is that of a pooling.
+// Window is the window of a pooling.
 type Window struct {
 	KH, KW, PadH, PadW, StrideH, StrideW int
 }
 
-// NewPoolingDesc describes a pooling. NaN in a window of max pooling is its maximum.
+// NewPoolingDesc describes a pooling. In max pooling, a NaN counts as the maximum of its window.
 func NewPoolingDesc(mode cudnn.PoolingMode, w Window) (*PoolingDesc, error) {
 	d, err := cudnn.NewPooling(mode, cudnn.PropagateNan, []int{w.KH, w.KW}, []int{w.StrideH, w.StrideW},
 		[]int{w.PadH, w.PadW})
@@ -134,8 +134,8 @@ func NewActivationDesc(mode cudnn.ActivationMode, coefficient float64) (*Activat
 	return d, nil
 }
 
-// Destroying a descriptor takes gorgonia's finalizer off, which would do it again. A filter has
-// none: it must be destroyed. Destroying nil does nothing.
+// Destroying a descriptor removes gorgonia's finalizer, which would destroy it again. A filter
+// has no finalizer, so it must be destroyed. Destroying nil does nothing.
 
 // DestroyTensorDesc frees the descriptor.
 func DestroyTensorDesc(d *TensorDesc) error {

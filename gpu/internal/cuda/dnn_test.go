@@ -24,8 +24,8 @@ func newDNN(t *testing.T) *DNN {
 	return d
 }
 
-// newConvolution describes a convolution, and returns the tensors that the fake wants: x is 1, w
-// 2, y 3 and the workspace of 64 bytes 4.
+// newConvolution describes a convolution, and returns the tensors that the fake expects: x is 1,
+// w 2, y 3 and the workspace of 64 bytes 4.
 func newConvolution(t *testing.T, typ DataType) (c *Convolution, x, w, y, ws cu.DevicePtr) {
 	t.Helper()
 	c = &Convolution{}
@@ -41,7 +41,7 @@ func newConvolution(t *testing.T, typ DataType) (c *Convolution, x, w, y, ws cu.
 	return c, floats(t, 1), floats(t, 2), floats(t, 3), floats(t, 4)
 }
 
-// fakeFields reads a descriptor of the fake: kind, type, format, and what was set.
+// fakeFields reads a descriptor of the fake: kind, type, format and attributes.
 func fakeFields(handle unsafe.Pointer, n int) []int32 { return unsafe.Slice((*int32)(handle), n) }
 
 func TestDescriptors(t *testing.T) {
@@ -91,7 +91,7 @@ func TestAlgorithms(t *testing.T) {
 	d := newDNN(t)
 	c, x, w, y, ws := newConvolution(t, Float32)
 	for _, p := range []Pass{Forward, BackwardData, BackwardFilter} {
-		// The fake's second algorithm can't do it, and its first isn't deterministic.
+		// The fake's second algorithm doesn't support the convolution, and its first isn't deterministic.
 		want := []Algorithm{
 			{Number: int(p), Math: TensorOpMath},
 			{Number: int(p) + 2, Math: TensorOpMath, Workspace: 128, Deterministic: true},
@@ -138,7 +138,7 @@ func TestConvolve(t *testing.T) {
 	}
 }
 
-// The fake writes what each argument points to, in the order of cuDNN's arguments.
+// The fake records the value that each argument points to, in the order of cuDNN's arguments.
 func TestLayers(t *testing.T) {
 	d := newDNN(t)
 	c, x, w, _, ws := newConvolution(t, Float16)

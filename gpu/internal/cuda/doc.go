@@ -1,11 +1,11 @@
-// Package cuda binds what the CUDA device needs of NVIDIA's driver, cuBLAS and cuDNN.
+// Package cuda binds the functions of NVIDIA's driver, cuBLAS and cuDNN that the CUDA device needs.
 //
 // # Build
 //
 // With the build tag cuda, on Linux for amd64 and arm64 (WSL included) with cgo, the package
-// binds the libraries. In every other build, Windows' and macOS's among them, it holds only the
-// search and the error types, which need neither cgo nor gorgonia. No CUDA toolkit, header or
-// library is needed to build:
+// binds the libraries. In all other builds, including those for Windows and macOS, it has only
+// the search and the error types, which need neither cgo nor gorgonia. No CUDA toolkit, header
+// or library is needed to build:
 //
 //   - include/ has minimal headers, and trampolines.h a definition of every function that is
 //     linked. scripts/cuda-headers.sh writes both from NVIDIA's headers; functions.txt lists what
@@ -17,27 +17,26 @@
 //
 // The libraries are loaded with dlopen when they are first needed: libcuda by Init, cuBLAS by
 // NewBLAS, cuDNN by NewDNN, all of them by Libraries. A program that calls none of these loads
-// nothing, though gorgonia's package init calls cuInit: the shim answers it. A call whose
-// library isn't loaded, or lacks the function, returns that library's status for it
-// (NOT_INITIALIZED, NOT_FOUND, NOT_SUPPORTED); nothing here ends the process.
+// nothing, although gorgonia's package init calls cuInit, because the shim handles that call.
+// If the library of a call isn't loaded or lacks the function, the call returns the library's
+// status for that (NOT_INITIALIZED, NOT_FOUND, NOT_SUPPORTED); nothing here ends the process.
 //
 // # Search
 //
-// A library is looked for in the folders of TRAINER_CUDA_PATH, and in their lib64, lib and
-// nvidia/*/lib; then by the loader; then where toolkits and distributions put it; then, but for
-// libcuda, in the Python packages of the active environment, of the interpreters on the PATH and
-// of the user. The first that loads is taken: libcudnn.so.9 before libcudnn.so.8, libcublas.so.13 before
-// libcublas.so.12 unless the driver is for CUDA 12. Python itself is only asked, for two seconds
-// at most, when nothing else was found. cuDNN looks for its parts by name, and ends the process
-// when one is missing: they are loaded first, and a cuDNN without them is passed over.
+// The search for a library starts in the folders of TRAINER_CUDA_PATH and their subfolders lib64, lib and nvidia/*/lib.
+// It continues with the loader and the usual folders of toolkits and distributions. Then follow, except for libcuda,
+// the Python packages of the active environment, of the interpreters on the PATH and of the user. The first file that
+// loads is used: libcudnn.so.9 before libcudnn.so.8, and libcublas.so.13 before libcublas.so.12 unless the driver is
+// for CUDA 12. Python itself runs only if nothing else was found, for two seconds at most. cuDNN looks for its parts by
+// name, and ends the process if one is missing; so they are loaded first, and a cuDNN without them is skipped.
 //
 // # Which calls go through gorgonia
 //
-// Its types are the types of this package, so that its calls and ours mix: cu.Device, cu.Stream,
-// cu.Event, cu.DevicePtr, cu.Module, cu.Function, the cuDNN descriptors, and the handles inside BLAS and DNN,
-// which embed cublas.Standard and cudnn.Context. gorgonia makes the calls for devices, the
-// context, device memory, copies, memset, streams, events, functions of modules, handles and
-// descriptors. Other calls are made here, each for one of these reasons:
+// gorgonia's types are also the types of this package, so its calls and ours can be mixed: cu.Device, cu.Stream,
+// cu.Event, cu.DevicePtr, cu.Module, cu.Function, the cuDNN descriptors, and the handles inside BLAS and DNN, which
+// embed cublas.Standard and cudnn.Context. gorgonia makes the calls for devices, the context, device memory, copies,
+// memset, streams, events, functions of modules, handles and descriptors. This package makes the other calls itself,
+// each for one of these reasons:
 //
 //   - gorgonia lacks it: pinned host memory, stream capture and graphs, streams, math modes and
 //     workspaces of cuBLAS and cuDNN, cublasGemmEx, workspace sizes, the _v7 heuristics,
@@ -50,11 +49,11 @@
 //     and refuse bfloat16. What runs in a training step allocates nothing here.
 //
 // gorgonia's errors name neither the function nor, with cuDNN 9, the right status. The shim
-// keeps both for each thread, and Check makes an *Error of them.
+// records both per thread, and Check turns them into an *Error.
 //
 // # Threads
 //
-// Calls are made by one goroutine at a time, locked to its OS thread, with the context current
-// there. Nothing here starts another. (gorgonia's finalizers free descriptors that nobody destroyed, from another
-// thread; that is host memory only.)
+// Calls are made by one goroutine at a time, locked to its OS thread, with the context current there. Nothing here
+// starts another thread. (gorgonia's finalizers free descriptors that were never destroyed from another thread; that
+// concerns only host memory.)
 package cuda

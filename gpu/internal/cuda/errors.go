@@ -18,12 +18,12 @@ const (
 // Error is a call that returned a status other than success. errors.Is finds
 // device.ErrOutOfMemory, ErrLost, ErrNotSupported and ErrNoDevice in it.
 type Error struct {
-	Library string // CUDA, CuBLAS, CuDNN8 or CuDNN9: it decides what Code means
+	Library string // CUDA, CuBLAS, CuDNN8 or CuDNN9: it decides the meaning of Code
 	Func    string // the C function, such as "cuMemAlloc_v2"; "" if unknown
-	Doing   string // what was being done, such as "allocating 4096 bytes"
+	Doing   string // the operation, such as "allocating 4096 bytes"
 	Code    int    // the status
-	Name    string // the status's name by the library's numbering; "" if it has none
-	Detail  string // what the library or the shim added; may be ""
+	Name    string // the status's name in the library's numbering; "" if it has none
+	Detail  string // additional text from the library or the shim; may be ""
 
 	absent bool // the library has no such function, or isn't loaded
 }
@@ -34,7 +34,7 @@ func newError(library, function, doing string, code int, detail string) *Error {
 }
 
 // StatusName returns the name of a library's status, such as "CUDA_ERROR_OUT_OF_MEMORY", or ""
-// where it has none by that number.
+// if no status has that number.
 func StatusName(library string, code int) string {
 	switch library {
 	case CUDA:
@@ -67,7 +67,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Is reports whether target is the device error that the status amounts to.
+// Is reports whether target is the device error that corresponds to the status.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case device.ErrOutOfMemory:
@@ -82,7 +82,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// is reports whether the status has one of the names, less the library's prefix.
+// is reports whether the status has one of the names, without the library's prefix.
 func (e *Error) is(names ...string) bool {
 	_, short, ok := strings.Cut(e.Name, "_ERROR_")
 	if !ok || e.Library != CUDA {
@@ -103,8 +103,8 @@ func (e *Error) OutOfMemory() bool {
 }
 
 // DeviceLost reports whether the context is gone, and with it everything on the device: a kernel
-// faulted, the device failed, or the driver was shut down. All later calls fail, too. An unknown
-// error is what the driver reports of a GPU that no longer answers.
+// faulted, the device failed, or the driver was shut down. All later calls fail too. For a GPU
+// that no longer responds, the driver reports an unknown error.
 func (e *Error) DeviceLost() bool {
 	return e.Library == CUDA && e.is("DEINITIALIZED", "ECC_UNCORRECTABLE", "NVLINK_UNCORRECTABLE",
 		"ILLEGAL_ADDRESS", "LAUNCH_TIMEOUT", "CONTEXT_IS_DESTROYED", "ASSERT", "HARDWARE_STACK_ERROR",
@@ -112,7 +112,7 @@ func (e *Error) DeviceLost() bool {
 		"EXTERNAL_DEVICE", "MPS_CLIENT_TERMINATED", "CONTAINED", "TENSOR_MEMORY_LEAK", "UNKNOWN")
 }
 
-// NotSupported reports whether the library, the driver or the device can't do what was asked.
+// NotSupported reports whether the library, the driver or the device can't do what was requested.
 func (e *Error) NotSupported() bool {
 	return e.absent || e.is("NOT_SUPPORTED", "ARCH_MISMATCH", "RUNTIME_PREREQUISITE_MISSING") ||
 		e.Library == CuDNN9 && e.Code/1000 == 3
@@ -124,11 +124,11 @@ func (e *Error) NoDevice() bool {
 		"SYSTEM_DRIVER_MISMATCH", "COMPAT_NOT_SUPPORTED_ON_DEVICE", "SYSTEM_NOT_READY")
 }
 
-// Busy reports whether another process holds the device for itself.
+// Busy reports whether another process has exclusive use of the device.
 func (e *Error) Busy() bool { return e.Library == CUDA && e.is("DEVICE_UNAVAILABLE") }
 
-// DriverTooOld reports whether a newer driver would do what this one can't: take PTX of this
-// version, or serve this cuDNN.
+// DriverTooOld reports whether the call failed because the driver is too old: it can't load
+// PTX of this version, or doesn't support this cuDNN.
 func (e *Error) DriverTooOld() bool {
 	return e.is("UNSUPPORTED_PTX_VERSION", "CALL_REQUIRES_NEWER_DRIVER", "NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER")
 }

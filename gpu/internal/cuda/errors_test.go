@@ -104,7 +104,7 @@ func TestErrorClasses(t *testing.T) {
 	}
 }
 
-// A name that is misspelt in errors.go would never match.
+// A misspelt name in errors.go would never match.
 func TestErrorClassesNameRealStatuses(t *testing.T) {
 	source, err := os.ReadFile("errors.go")
 	if err != nil {

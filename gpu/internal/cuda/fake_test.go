@@ -13,9 +13,9 @@ import (
 )
 
 // Most tests run against small libraries in testdata/fake, which TestMain compiles and puts where
-// the search looks first: a driver for CUDA 12.4, cuBLAS 12 and cuDNN 9 with its parts. Tests of
-// other machines run this program again with another environment (see again).
-var fakes string // the folder; "" where there is no C compiler
+// the search looks first: a driver for CUDA 12.4, cuBLAS 12 and cuDNN 9 with its parts. Tests for
+// other machines run this program again with a different environment (see again).
+var fakes string // the folder; "" if there is no C compiler
 
 // again names the test that the program was started for by the function of that name.
 const againVariable = "CUDA_TEST_AGAIN"
@@ -73,7 +73,7 @@ func compile(cc, source, version, file string) error {
 	return compileFile(cc, "testdata/fake/"+source+".c", file, "-DVERSION="+version)
 }
 
-// compileFile makes a library of a C file.
+// compileFile compiles a C file into a library.
 func compileFile(cc, source, file string, flags ...string) error {
 	flags = append(flags, "-shared", "-fPIC", "-O0", "-w", "-Iinclude", "-Wl,-soname,"+filepath.Base(file), source, "-o", file)
 	if out, err := exec.Command(cc, flags...).CombinedOutput(); err != nil {
@@ -91,7 +91,7 @@ func addParts(dir, major string, names ...string) {
 	}
 }
 
-// needFakes skips the test where there is no C compiler, and locks the goroutine to its thread.
+// needFakes skips the test if there is no C compiler, and locks the goroutine to its thread.
 func needFakes(t *testing.T) {
 	t.Helper()
 	if fakes == "" && os.Getenv(againVariable) == "" {

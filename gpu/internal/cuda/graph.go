@@ -7,18 +7,18 @@ import "C"
 
 import "gorgonia.org/cu"
 
-// Graph is work that was recorded from a stream, and is launched as a whole.
+// Graph is work recorded from a stream, which is launched as a whole.
 type Graph struct{ exec C.CUgraphExec }
 
-// BeginCapture makes the stream record what is queued in it instead of running it, until
-// EndCapture. Calls that the recording can't hold, such as allocations and waits, fail meanwhile
-// on this thread and spoil it.
+// BeginCapture makes the stream record the work queued on it, instead of running it, until
+// EndCapture. Meanwhile, calls that can't be recorded, such as allocations and waits, fail on
+// this thread and invalidate the recording.
 func BeginCapture(s cu.Stream) error {
 	return cudaError("recording a stream",
 		C.cuStreamBeginCapture_v2(streamHandle(s), C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL))
 }
 
-// EndCapture ends the recording, also one that was spoilt, and returns what was recorded.
+// EndCapture ends the recording, even an invalid one, and returns the recorded work.
 func EndCapture(s cu.Stream) (*Graph, error) {
 	var recorded C.CUgraph
 	if err := cudaError("ending the recording of a stream", C.cuStreamEndCapture(streamHandle(s), &recorded)); err != nil {
@@ -39,8 +39,8 @@ func EndCapture(s cu.Stream) (*Graph, error) {
 	return g, nil
 }
 
-// Upload queues sending the graph to the device, so that its first launch is as quick as the
-// others.
+// Upload queues sending the graph to the device, so that its first launch is as fast as
+// later ones.
 func (g *Graph) Upload(s cu.Stream) error {
 	return cudaError("uploading recorded work", C.cuGraphUpload(g.exec, streamHandle(s)))
 }

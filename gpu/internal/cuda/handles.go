@@ -13,8 +13,8 @@ import (
 )
 
 // gorgonia keeps most C handles in unexported fields. They are the first field of each type, and
-// the only one of cu's: the declarations below don't compile if the size changes, and
-// TestHandlesOfGorgonia fails if the first field isn't the handle any more.
+// in package cu the only field: the declarations below don't compile if the size changes, and
+// TestHandlesOfGorgonia fails if the first field is no longer the handle.
 var (
 	_ [unsafe.Sizeof(uintptr(0))]byte = [unsafe.Sizeof(cu.Stream{})]byte{}
 	_ [unsafe.Sizeof(uintptr(0))]byte = [unsafe.Sizeof(cu.Function{})]byte{}

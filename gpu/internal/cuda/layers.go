@@ -59,7 +59,7 @@ func (d *DNN) Softmax(algorithm cudnn.SoftmaxAlgorithm, alpha float32, desc *Ten
 	return cudnnError("softmax forward", status)
 }
 
-// SoftmaxBackward queues dx = alpha times the gradient + beta dx, y being what Softmax returned.
+// SoftmaxBackward queues dx = alpha times the gradient + beta dx, where y is the output of Softmax.
 func (d *DNN) SoftmaxBackward(algorithm cudnn.SoftmaxAlgorithm, alpha float32, desc *TensorDesc, y, dy cu.DevicePtr,
 	beta float32, dx cu.DevicePtr) error {
 	status := C.shim_softmax_backward(d.handle, C.cudnnSoftmaxAlgorithm_t(algorithm), C.CUDNN_SOFTMAX_MODE_CHANNEL,
@@ -68,19 +68,17 @@ func (d *DNN) SoftmaxBackward(algorithm cudnn.SoftmaxAlgorithm, alpha float32, d
 	return cudnnError("softmax backward", status)
 }
 
-// BatchNorm describes a batch normalisation over the channels: every other dimension is averaged
-// over.
+// BatchNorm describes a batch normalisation per channel: it averages over all other dimensions.
 type BatchNorm struct {
 	Mode       cudnn.BatchNormMode // Spatial, or SpatialPersistent, which is faster and may overflow float16
 	X          *TensorDesc         // of x, y and their gradients
-	Parameters *TensorDesc         // [1,1,1,c], float32 also where X is float16 or bfloat16
+	Parameters *TensorDesc         // [1,1,1,c], float32 even if X is float16 or bfloat16
 	Epsilon    float64
 }
 
-// BatchNormTrain queues y = scale (x - mean)/sqrt(variance + epsilon) + bias with the batch's mean and
-// biased variance. savedMean and savedInvStd, 1/sqrt(variance + epsilon), are for Backward. The
-// running statistics become (1 - factor) old + factor new, the variance unbiased. Either pair
-// may be 0.
+// BatchNormTrain queues y = scale (x - mean)/sqrt(variance + epsilon) + bias with the batch's mean and biased variance.
+// savedMean and savedInvStd, 1/sqrt(variance + epsilon), are for Backward. The running statistics become (1 - factor)
+// old + factor new, with the unbiased variance. Either pair may be 0.
 func (d *DNN) BatchNormTrain(b *BatchNorm, x, y, scale, bias cu.DevicePtr, factor float64, runningMean, runningVariance,
 	savedMean, savedInvStd cu.DevicePtr) error {
 	status := C.shim_batchnorm_training(d.handle, C.cudnnBatchNormMode_t(b.Mode), tensorHandle(b.X), C.address(x),
@@ -91,7 +89,7 @@ func (d *DNN) BatchNormTrain(b *BatchNorm, x, y, scale, bias cu.DevicePtr, facto
 	return cudnnError("batch normalisation forward", status)
 }
 
-// BatchNormInfer queues the normalisation with the statistics given.
+// BatchNormInfer queues the normalisation with the given statistics.
 func (d *DNN) BatchNormInfer(b *BatchNorm, x, y, scale, bias, mean, variance cu.DevicePtr) error {
 	status := C.shim_batchnorm_inference(d.handle, C.cudnnBatchNormMode_t(b.Mode), tensorHandle(b.X), C.address(x),
 		C.address(y), tensorHandle(b.Parameters), C.address(scale), C.address(bias), C.address(mean),
@@ -100,7 +98,7 @@ func (d *DNN) BatchNormInfer(b *BatchNorm, x, y, scale, bias, mean, variance cu.
 	return cudnnError("batch normalisation inference", status)
 }
 
-// BatchNormBackward queues dx, and dscale and dbias, to which it adds beta times what is there.
+// BatchNormBackward queues dx, and dscale and dbias, to which it adds beta times their old values.
 func (d *DNN) BatchNormBackward(b *BatchNorm, x, dy, dx, scale, dscale, dbias cu.DevicePtr, beta float32, savedMean,
 	savedInvStd cu.DevicePtr) error {
 	status := C.shim_batchnorm_backward(d.handle, C.cudnnBatchNormMode_t(b.Mode), tensorHandle(b.X), C.address(x),
@@ -110,7 +108,7 @@ func (d *DNN) BatchNormBackward(b *BatchNorm, x, dy, dx, scale, dscale, dbias cu
 	return cudnnError("batch normalisation backward", status)
 }
 
-// keepAlive keeps descriptors from gorgonia's finalizers until a call is done.
+// keepAlive keeps gorgonia's finalizers from destroying descriptors until a call is done.
 func keepAlive[T any](d *T, a, b *TensorDesc) {
 	runtime.KeepAlive(d)
 	runtime.KeepAlive(a)

@@ -7,24 +7,24 @@ import (
 	"trainer/nn/device"
 )
 
-// PathVariable is the environment variable that names folders to look in for the libraries
-// first, separated as in PATH.
+// PathVariable is the environment variable with the folders in which to look for the
+// libraries first, separated as in PATH.
 const PathVariable = "TRAINER_CUDA_PATH"
 
-// Library is one of NVIDIA's libraries: what was loaded, and where it was looked for.
+// Library is one of NVIDIA's libraries: the file that was loaded, and the places that were searched.
 type Library struct {
 	Name    string    `json:"name"`              // "libcuda", "libcublas" or "libcudnn"
-	File    string    `json:"file,omitempty"`    // what was loaded, without symbolic links; "" if nothing was
-	Version string    `json:"version,omitempty"` // such as "8.9.7"; of libcuda, the newest CUDA it supports; "" if unknown
-	CUDA    string    `json:"cuda,omitempty"`    // of libcudnn: the CUDA that it was built for, such as "12.1"
+	File    string    `json:"file,omitempty"`    // the loaded file, without symbolic links; "" if none was loaded
+	Version string    `json:"version,omitempty"` // such as "8.9.7"; for libcuda, the newest CUDA it supports; "" if unknown
+	CUDA    string    `json:"cuda,omitempty"`    // for libcudnn: the CUDA version that it was built for, such as "12.1"
 	Tried   []Attempt `json:"tried"`             // every place, in the order of the search
 }
 
 // Attempt is one place where a library was looked for.
 type Attempt struct {
-	Place  string `json:"place"`            // why there: "TRAINER_CUDA_PATH", "loader", "usual folder" or "Python"
+	Place  string `json:"place"`            // reason for the place: "TRAINER_CUDA_PATH", "loader", "usual folder" or "Python"
 	File   string `json:"file"`             // the file, or a folder that lacks it, or a name for the loader to find
-	Reason string `json:"reason,omitempty"` // why it isn't the one that is loaded; "" if it is
+	Reason string `json:"reason,omitempty"` // why this file isn't the loaded one; "" if it is
 	exists bool   // there was something to load
 }
 
@@ -34,7 +34,7 @@ type LoadError struct {
 	sonames []string
 }
 
-// Error names the file that exists and fails to load, or else what is missing, in one line.
+// Error names, on one line, the file that exists but fails to load, or otherwise what is missing.
 func (e *LoadError) Error() string {
 	for _, a := range e.Library.Tried {
 		if a.exists && strings.HasPrefix(a.Reason, a.File) {
@@ -55,7 +55,7 @@ func (e *LoadError) Error() string {
 // Is reports whether target is device.ErrNoDevice.
 func (e *LoadError) Is(target error) bool { return target == device.ErrNoDevice }
 
-// cudaVersion writes CUDA's number for a version, such as 12040, as "12.4"; 0 as "".
+// cudaVersion formats CUDA's version number: 12040 is "12.4", and 0 is "".
 func cudaVersion(v int) string {
 	if v <= 0 {
 		return ""
@@ -63,7 +63,7 @@ func cudaVersion(v int) string {
 	return fmt.Sprintf("%d.%d", v/1000, v%1000/10)
 }
 
-// cudnnVersion writes cuDNN's number for a version: 8907 is "8.9.7", 90100 is "9.1.0".
+// cudnnVersion formats cuDNN's version number: 8907 is "8.9.7", 90100 is "9.1.0".
 func cudnnVersion(v int) string {
 	switch {
 	case v <= 0:
@@ -74,7 +74,7 @@ func cudnnVersion(v int) string {
 	return fmt.Sprintf("%d.%d.%d", v/10000, v%10000/100, v%100)
 }
 
-// cublasVersion writes the parts of cuBLAS's version with dots; "" if there is none.
+// cublasVersion joins the parts of cuBLAS's version with dots; "" if unknown.
 func cublasVersion(major, minor, patch int) string {
 	if major <= 0 {
 		return ""

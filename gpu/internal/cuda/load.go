@@ -27,19 +27,19 @@ var (
 	dnn    = &vendorLibrary{id: C.LIB_CUDNN, name: "libcudnn", probe: "cudnnCreate"}
 )
 
-// vendorLibrary is a library of NVIDIA's and what became of loading it.
+// vendorLibrary is one of NVIDIA's libraries, with the result of loading it.
 type vendorLibrary struct {
 	id    C.enum_library
 	name  string
-	probe string // a function that the real one has
+	probe string // a function that the real library has
 
 	tried bool
 	info  Library
 	err   error
 }
 
-// Libraries loads what isn't loaded yet, and tells of each library which file it came from or
-// where it was looked for: libcuda, libcublas, libcudnn.
+// Libraries loads libcuda, libcublas and libcudnn if they aren't loaded yet, and returns for
+// each the file that it came from or the places that were searched.
 func Libraries() []Library {
 	mutex.Lock()
 	defer mutex.Unlock()
@@ -76,7 +76,7 @@ func (l *vendorLibrary) load() {
 	l.versions()
 }
 
-// sonames returns the names of the library's versions that can be used, best first.
+// sonames returns the names of the library's usable versions, best first.
 func (l *vendorLibrary) sonames() []string {
 	switch l {
 	case driver:
@@ -93,11 +93,11 @@ func (l *vendorLibrary) sonames() []string {
 	return []string{"libcublas.so.13", "libcublas.so.12"}
 }
 
-// open loads the library from one file, after the files that it will look for.
+// open loads the library from one file, after the files that it depends on.
 func (l *vendorLibrary) open(p places, file string) (string, error) {
 	switch l {
 	case blas:
-		// Its own search path may not lead there; if this fails, loading the library says why.
+		// The library's own search path may not include them; if this fails, loading the library reports why.
 		_ = preload(path.Join(path.Dir(file), strings.Replace(path.Base(file), "libcublas", "libcublasLt", 1)))
 	case dnn:
 		if err := preloadCuDNN(p, file); err != nil {
@@ -117,18 +117,18 @@ func (l *vendorLibrary) open(p places, file string) (string, error) {
 	return C.GoString(&from[0]), nil
 }
 
-// requiredParts are the libraries without which cuDNN ends the process at the first call that
-// needs them, by the major version.
+// requiredParts are, by major version, the libraries without which cuDNN ends the process at
+// the first call that needs them.
 var requiredParts = map[string][]string{
 	"9": {"graph", "ops", "cnn"},
 	"8": {"ops_infer", "ops_train", "cnn_infer", "cnn_train"},
 }
 
-// preloadCuDNN loads the libraries that cuDNN consists of, which it looks for by name at the
-// first call that needs them, from the folder of libcudnn.so.N; or makes sure that the loader
-// finds those that are required.
+// preloadCuDNN loads the parts of cuDNN from the folder of libcudnn.so.N, or makes sure that
+// the loader finds the required ones. cuDNN itself would look for its parts by name at the
+// first call that needs them.
 func preloadCuDNN(p places, file string) error {
-	// What is wrong with the library itself is to be said first.
+	// Errors of the library itself must be reported first.
 	if err := loads(file); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func preloadCuDNN(p places, file string) error {
 	dir := ""
 	if path.IsAbs(file) {
 		dir = path.Dir(p.real(file)) + "/"
-		// A part needs others to be loaded before; what is left over is tried again.
+		// A part may need other parts to be loaded first; parts that failed are tried again.
 		parts := p.children(path.Clean(dir), "libcudnn_*.so."+major)
 		for n := -1; n != len(parts); {
 			n = len(parts)
@@ -155,9 +155,10 @@ func preloadCuDNN(p places, file string) error {
 	return nil
 }
 
-// preloadSiblings loads what parts of cuDNN ask for by name, in the version of the CUDA that
-// cuDNN was built for, from its own folder and from those of its sibling Python packages
-// (nvidia/*/lib). What isn't there, the loader finds or cuDNN reports.
+// preloadSiblings loads the libraries that parts of cuDNN ask for by name, in the CUDA
+// version that cuDNN was built for, from cuDNN's own folder and from its sibling Python
+// packages (nvidia/*/lib). If a library is missing there, the loader finds it or cuDNN
+// reports it.
 func preloadSiblings(p places, file string, major int) {
 	dir := path.Dir(file)
 	dirs := []string{dir}
@@ -176,18 +177,17 @@ func preloadSiblings(p places, file string, major int) {
 	}
 }
 
-// preload loads a file, or what the loader finds by a name without a slash.
+// preload loads a file or, for a name without a slash, the library that the loader finds.
 func preload(file string) error {
 	return withReason(file, func(name, reason *C.char, size C.size_t) C.int { return C.shim_preload(name, reason, size) })
 }
 
-// loads returns why a file can't be loaded, and leaves it unloaded.
+// loads returns why a file can't be loaded, or "". It leaves the file unloaded.
 func loads(file string) error {
 	return withReason(file, func(name, reason *C.char, size C.size_t) C.int { return C.shim_loads(name, reason, size) })
 }
 
-// withReason calls a function of the shim for a file, and returns the reason that it gives for
-// failing.
+// withReason calls a function of the shim for a file, and returns its reason for failing.
 func withReason(file string, call func(name, reason *C.char, size C.size_t) C.int) error {
 	var reason [4096]C.char
 	name := C.CString(file)
@@ -218,6 +218,6 @@ func (l *vendorLibrary) versions() {
 	}
 }
 
-// CuDNNVersion returns cuDNN's number for its version, such as 8907 or 90100; 0 if it isn't
+// CuDNNVersion returns cuDNN's version number, such as 8907 or 90100, or 0 if cuDNN isn't
 // loaded.
 func CuDNNVersion() int { return int(C.cudnnGetVersion()) }

@@ -18,7 +18,7 @@ import (
 	"trainer/nn/device"
 )
 
-// mapped reports whether a file of the name is loaded into this process.
+// mapped reports whether a file with the name is loaded into this process.
 func mapped(t *testing.T, name string) bool {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -37,7 +37,7 @@ func TestStartLoadsNothing(t *testing.T) {
 			t.Errorf("%s is loaded before anything uses the device", name)
 		}
 	}
-	// Calls before Init say so, whichever way they are made, and load nothing.
+	// Calls before Init return an error, whichever way they are made, and load nothing.
 	_, err := cu.NumDevices()
 	err = Check("counting", err)
 	if want := "counting: cuDeviceGetCount: CUDA_ERROR_NOT_INITIALIZED: libcuda isn't loaded yet"; err == nil || err.Error() != want {
@@ -67,7 +67,7 @@ func TestStartIsQuick(t *testing.T) {
 	}
 	start := time.Now()
 	again(t)
-	// Milliseconds; the bound only catches a start that loads libraries or asks Python.
+	// Milliseconds; the limit only detects a start that loads libraries or runs Python.
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("a program that doesn't use the device took %v", d)
 	}
@@ -105,7 +105,7 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
-// Two versions: the first folder's wins, and the other is noted.
+// Two versions: the one in the first folder is loaded, and the other is recorded.
 func TestLibrariesTwoVersions(t *testing.T) {
 	if !again(t, PathVariable+"="+folder("cudnn8")+":"+fakes) {
 		return
@@ -176,7 +176,7 @@ func TestNoDriver(t *testing.T) {
 	if _, err := DriverVersion(); !errors.As(err, &load) {
 		t.Errorf("DriverVersion: %v", err)
 	}
-	// A call that goes round our package tells the reason too.
+	// A call that bypasses this package also returns the reason.
 	_, err = cu.NumDevices()
 	if err = Check("", err); err == nil || !strings.Contains(err.Error(), "not found") {
 		t.Errorf("cu.NumDevices: %v", err)
@@ -189,7 +189,7 @@ func TestNoDriver(t *testing.T) {
 	}
 }
 
-// A file that is no library, a library that is another one, and cuDNN without its parts.
+// A file that is no library, the wrong library, and cuDNN without its parts.
 func TestBadLibraries(t *testing.T) {
 	dir := t.TempDir()
 	if fakes != "" {
@@ -201,7 +201,7 @@ func TestBadLibraries(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// The parts are looked for beside the real file: this one has none.
+		// The parts are looked for beside the real file, where there are none.
 		data, err := os.ReadFile(filepath.Join(fakes, "libcudnn.so.9"))
 		if err == nil {
 			os.Remove(filepath.Join(dir, "libcudnn.so.9"))
@@ -225,7 +225,7 @@ func TestBadLibraries(t *testing.T) {
 	}
 }
 
-// A cuDNN that is too old is passed over, and said to be.
+// A cuDNN that is too old is skipped, and the reason is recorded.
 func TestOldCuDNN(t *testing.T) {
 	if !again(t, emptyMachine(t, folder("cudnn84"))...) {
 		return
@@ -296,7 +296,7 @@ func checkMissing(t *testing.T, err error, function string, code int) {
 	}
 }
 
-// The first calls of the same functions, on many threads at once.
+// The first calls of the same functions, on many threads simultaneously.
 func TestFirstCallsFromManyThreads(t *testing.T) {
 	if !again(t) {
 		return
@@ -321,7 +321,7 @@ func TestFirstCallsFromManyThreads(t *testing.T) {
 	wg.Wait()
 }
 
-// The driver's own failures at its start.
+// The driver's own failures during initialisation.
 func TestInitFails(t *testing.T) {
 	for name, c := range map[string]struct{ status, want string }{
 		"no device": {"100", "starting the CUDA driver: cuInit: CUDA_ERROR_NO_DEVICE"},

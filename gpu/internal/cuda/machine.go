@@ -30,8 +30,8 @@ func machine() places {
 	}
 }
 
-// askPython asks a Python interpreter for the folders that it imports from. An interpreter that
-// fails, or takes more than two seconds, has none.
+// askPython asks a Python interpreter for the folders that it imports from. For an interpreter
+// that fails, or takes more than two seconds, it returns none.
 func askPython(interpreter string) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

@@ -12,14 +12,14 @@ import (
 	"gorgonia.org/cu"
 )
 
-// FreeMemory returns the bytes of device memory that are free, and that there are in all.
+// FreeMemory returns the free and the total bytes of device memory.
 func FreeMemory() (free, total int64, err error) {
 	free, total, err = cu.MemInfo()
 	return free, total, Check("asking for free memory", err)
 }
 
-// Alloc allocates device memory, aligned to at least 256 bytes. bytes must be positive. The error
-// of a device that has no room says how much is free.
+// Alloc allocates device memory, aligned to at least 256 bytes. bytes must be positive. If there
+// is not enough memory, the error says how much is free.
 func Alloc(bytes int64) (cu.DevicePtr, error) {
 	p, err := cu.MemAlloc(bytes)
 	if err == nil {
@@ -34,7 +34,7 @@ func Alloc(bytes int64) (cu.DevicePtr, error) {
 	return 0, err
 }
 
-// Free frees what Alloc returned. Freeing 0 does nothing.
+// Free frees memory of Alloc. Freeing 0 does nothing.
 func Free(p cu.DevicePtr) error {
 	if p == 0 {
 		return nil
@@ -42,8 +42,8 @@ func Free(p cu.DevicePtr) error {
 	return Check("freeing device memory", cu.MemFree(p))
 }
 
-// AllocHost allocates host memory that the device copies from and to by itself: pinned, outside
-// the Go heap. bytes must be positive.
+// AllocHost allocates pinned host memory outside the Go heap, from and to which the device can
+// copy asynchronously. bytes must be positive.
 func AllocHost(bytes int) ([]byte, error) {
 	var p unsafe.Pointer
 	status := C.cuMemHostAlloc(&p, C.size_t(bytes), C.CU_MEMHOSTALLOC_PORTABLE)
@@ -53,8 +53,8 @@ func AllocHost(bytes int) ([]byte, error) {
 	return unsafe.Slice((*byte)(p), bytes), nil
 }
 
-// FreeHost frees what AllocHost returned. Nothing may refer to it any more. Freeing nil does
-// nothing.
+// FreeHost frees memory of AllocHost, to which nothing may refer afterwards. Freeing nil
+// does nothing.
 func FreeHost(b []byte) error {
 	if cap(b) == 0 {
 		return nil
@@ -62,8 +62,8 @@ func FreeHost(b []byte) error {
 	return Check("freeing pinned host memory", cu.MemFreeHost(unsafe.Pointer(unsafe.SliceData(b))))
 }
 
-// CopyToDeviceAsync queues a copy of src, which must be memory of AllocHost, unchanged until
-// the stream has done the copy.
+// CopyToDeviceAsync queues a copy of src, which must be memory of AllocHost, and must not
+// change until the stream has done the copy.
 func CopyToDeviceAsync(dst cu.DevicePtr, src []byte, s cu.Stream) error {
 	if len(src) == 0 {
 		return nil
@@ -73,7 +73,7 @@ func CopyToDeviceAsync(dst cu.DevicePtr, src []byte, s cu.Stream) error {
 }
 
 // CopyToHostAsync queues a copy to dst, which must be memory of AllocHost and holds the bytes
-// when the stream has done the copy.
+// once the stream has done the copy.
 func CopyToHostAsync(dst []byte, src cu.DevicePtr, s cu.Stream) error {
 	if len(dst) == 0 {
 		return nil
@@ -82,7 +82,7 @@ func CopyToHostAsync(dst []byte, src cu.DevicePtr, s cu.Stream) error {
 		cu.MemcpyDtoHAsync(unsafe.Pointer(unsafe.SliceData(dst)), src, int64(len(dst)), s))
 }
 
-// CopyAsync queues a copy between places on the device that don't overlap.
+// CopyAsync queues a copy within device memory. Source and destination must not overlap.
 func CopyAsync(dst, src cu.DevicePtr, bytes int64, s cu.Stream) error {
 	if bytes == 0 {
 		return nil

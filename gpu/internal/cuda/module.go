@@ -14,15 +14,15 @@ import (
 	"gorgonia.org/cu"
 )
 
-// Module is code that was loaded into the current context.
+// Module is code loaded into the current context.
 type Module struct {
 	cu.Module
 	Name string // for errors
-	Log  string // what the just-in-time compiler had to say; usually ""
+	Log  string // messages of the just-in-time compiler; usually ""
 }
 
-// LoadModule compiles PTX, or loads a cubin, into the current context. name is for errors; that
-// of a failed compilation has the compiler's log as its Detail.
+// LoadModule compiles PTX, or loads a cubin, into the current context. name is for errors; the
+// error of a failed compilation has the compiler's log as its Detail.
 func LoadModule(name, image string) (*Module, error) {
 	var module C.CUmodule
 	text := C.CString(image)
@@ -100,22 +100,22 @@ func (k *Kernel) Launch(grid, block Dim, shared int, s cu.Stream, a *Args) error
 	return nil
 }
 
-// AllowShared lets the kernel be launched with up to so many bytes of dynamic shared memory,
-// which is necessary above 48 KiB.
+// AllowShared lets the kernel be launched with up to the given number of bytes of dynamic
+// shared memory, which is necessary above 48 KiB.
 func (k *Kernel) AllowShared(bytes int) error {
 	status := C.cuFuncSetAttribute(functionHandle(k.Function), C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
 		C.int(bytes))
 	return cudaError(fmt.Sprintf("allowing kernel %s %d bytes of shared memory", k.Name, bytes), status)
 }
 
-// MaxThreads returns the most threads that a block of the kernel may have on this device.
+// MaxThreads returns the largest number of threads that a block of the kernel may have on this device.
 func (k *Kernel) MaxThreads() (int, error) {
 	n, err := k.Attribute(cu.FnMaxThreadsPerBlock)
 	return n, Check("asking about kernel "+k.Name, err)
 }
 
-// Args are the arguments of a kernel, in its order. Once an Args has held so many, setting them
-// again after Reset allocates nothing.
+// Args are the arguments of a kernel, in order. Once an Args has held as many arguments,
+// setting them again after Reset allocates nothing.
 type Args struct {
 	words   []uint64 // each argument begins in a word of its own
 	offsets []uint32 // of each argument in words
@@ -159,7 +159,7 @@ func (a *Args) Float32(v float32) *Args { return a.word(KindFloat, uint64(math.F
 // Float64 adds a double.
 func (a *Args) Float64(v float64) *Args { return a.word(kindDouble, math.Float64bits(v)) }
 
-// Bytes adds a struct that is passed by value, as it lies in memory, of alignment 8 or less.
+// Bytes adds a struct that is passed by value, with its layout in memory and an alignment of at most 8.
 func (a *Args) Bytes(b []byte) *Args {
 	start := len(a.words)
 	a.word(kindStruct, 0)

@@ -21,12 +21,12 @@ func (p places) interpreters() []string {
 }
 
 // sitePackages returns the folders of packages of the active environment, of the given
-// interpreters and of the user, without running Python. What an interpreter's place doesn't
-// tell, such as behind pyenv's shims, askPython finds.
+// interpreters and of the user, without running Python. askPython finds the folders that
+// don't follow from an interpreter's location, such as those behind pyenv's shims.
 func (p places) sitePackages(interpreters []string) []string {
 	prefixes := []string{p.getenv("VIRTUAL_ENV"), p.getenv("CONDA_PREFIX")}
 	for _, file := range interpreters {
-		// An environment's interpreter is a link to the one that it was made from.
+		// The interpreter of an environment is a link to the interpreter that created it.
 		prefixes = append(prefixes, path.Dir(path.Dir(file)), path.Dir(path.Dir(p.real(file))))
 	}
 	if home := p.getenv("HOME"); home != "" {
@@ -47,7 +47,7 @@ func (p places) sitePackages(interpreters []string) []string {
 	return sites
 }
 
-// addFolder appends a folder that exists and isn't there yet.
+// addFolder appends a folder if it exists and isn't in the list yet.
 func (p places) addFolder(dirs []string, dir string) []string {
 	dir = p.real(dir)
 	if info, err := p.stat(dir); err != nil || !info.IsDir() || slices.Contains(dirs, dir) {

@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// places is what the search looks at: environment, files, and Python.
+// places is where the search looks: environment, files and Python.
 type places struct {
 	getenv func(string) string
 	files  fs.FS                 // the file system, rooted at /
 	real   func(string) string   // a path without symbolic links; the path itself if that fails
 	python func(string) []string // asks a Python interpreter for its folders of packages
-	arch   string                // as in folder names: "x86_64" or "aarch64"
+	arch   string                // as in names of folders: "x86_64" or "aarch64"
 }
 
-// A search looks for one library, place after place, until a file loads.
+// A search looks for one library, in one place after the other, until a file loads.
 type search struct {
 	places
-	driver  bool     // libcuda: in no toolkit, and in no Python package
-	sonames []string // the names it goes by, best first
-	// load loads a file, or what the loader finds by a name without a slash, and returns the
-	// file that it came from.
+	driver  bool     // the library is libcuda, which is in no toolkit and in no Python package
+	sonames []string // the library's names, best first
+	// load loads a file or, for a name without a slash, the library that the loader finds,
+	// and returns the file that it came from.
 	load func(file string) (from string, err error)
 
 	tried []Attempt
@@ -32,8 +32,8 @@ type search struct {
 	seen  map[string]bool // files already tried, without symbolic links
 }
 
-// run looks in every place. After a file has loaded it loads no more, but still notes the
-// other files that are there.
+// run looks in every place. After a file has loaded, it loads no more, but still records
+// the other files that it finds.
 func (s *search) run() {
 	s.seen = map[string]bool{}
 	for _, dir := range filepath.SplitList(s.getenv(PathVariable)) {
@@ -55,8 +55,8 @@ func (s *search) run() {
 	}
 }
 
-// userFolder looks in a folder of PathVariable, and where a toolkit, a prefix or a folder of
-// Python packages has its libraries.
+// userFolder looks in a folder of PathVariable, and in the subfolders in which a toolkit, a
+// prefix or a folder of Python packages keeps its libraries.
 func (s *search) userFolder(dir string) {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
@@ -80,7 +80,7 @@ func (s *search) userFolder(dir string) {
 	}
 }
 
-// loader asks the loader, which looks in LD_LIBRARY_PATH and in its cache.
+// loader asks the loader, which searches LD_LIBRARY_PATH and its cache.
 func (s *search) loader() {
 	if s.found != "" {
 		return
@@ -90,7 +90,7 @@ func (s *search) loader() {
 		a := Attempt{Place: "loader", File: name}
 		if err != nil {
 			a.Reason = err.Error()
-			// The loader has found a file if what it misses is not the file itself.
+			// If the missing file is not the library itself, the loader has found the library.
 			a.exists = !strings.HasPrefix(a.Reason, name+": cannot open")
 			s.note(a)
 			continue
@@ -114,7 +114,7 @@ func (s *search) folder(place, dir string) {
 	s.note(Attempt{Place: place, File: dir, Reason: s.lacks()})
 }
 
-// tryNames tries the files of a folder that go by one of the names, and reports whether there
+// tryNames tries the files of a folder that have one of the names, and reports whether there
 // are any that no earlier place had.
 func (s *search) tryNames(place, dir string) bool {
 	there := false
@@ -149,7 +149,7 @@ func (s *search) file(place, file string) {
 	s.note(a)
 }
 
-// note keeps an attempt. Once the library is found, a place without it is no news.
+// note records an attempt. Once the library has been found, places without it are not recorded.
 func (s *search) note(a Attempt) {
 	if s.found == "" || a.exists || a.Reason == "" {
 		s.tried = append(s.tried, a)
@@ -158,7 +158,7 @@ func (s *search) note(a Attempt) {
 
 func (s *search) lacks() string { return "no " + strings.Join(s.sonames, " or ") + " there" }
 
-// usualFolders returns where distributions and toolkits put the library.
+// usualFolders returns the folders in which distributions and toolkits put the library.
 func (s *search) usualFolders() []string {
 	system := []string{"/usr/lib/" + s.arch + "-linux-gnu", "/usr/lib64", "/usr/lib"}
 	if s.driver {
@@ -178,8 +178,8 @@ func (s *search) usualFolders() []string {
 	return append(append(dirs, "/opt/cuda/lib64", "/usr/local/lib"), system...)
 }
 
-// wheelFolders returns where NVIDIA's Python packages, and PyTorch's with its own copies, keep
-// libraries in a folder of packages.
+// wheelFolders returns the folders, within a folder of Python packages, in which NVIDIA's
+// packages, and PyTorch's with its own copies, keep libraries.
 func (s *search) wheelFolders(site string) []string {
 	var dirs []string
 	for _, dir := range s.children(site+"/nvidia", "*") {
@@ -211,7 +211,7 @@ func (p places) stat(file string) (fs.FileInfo, error) {
 	return fs.Stat(p.files, name)
 }
 
-// children returns the entries of a folder whose names match the pattern, the highest version
+// children returns the entries of a folder whose names match the pattern, highest version
 // first.
 func (p places) children(dir, pattern string) []string {
 	entries, err := fs.ReadDir(p.files, strings.TrimPrefix(path.Clean(dir), "/"))
@@ -251,7 +251,7 @@ func compareNumbers(a, b string) int {
 	return len(a) - len(b)
 }
 
-// digits returns how many digits the text begins with.
+// digits returns the number of digits at the beginning of the text.
 func digits(s string) int {
 	n := 0
 	for n < len(s) && s[n] >= '0' && s[n] <= '9' {

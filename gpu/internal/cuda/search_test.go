@@ -12,16 +12,16 @@ import (
 
 var dnnNames = []string{"libcudnn.so.9", "libcudnn.so.8"}
 
-// A searchCase is a machine: its environment, its files, and what loading them comes to.
+// A searchCase is a machine: its environment, its files, and the results of loading them.
 type searchCase struct {
 	driver bool
 	names  []string
 	env    map[string]string
-	files  []string          // that exist; they load if broken has no reason
+	files  []string          // existing files; a file loads unless broken has a reason
 	links  map[string]string // symbolic links, by path, of what real says
 	broken map[string]string
-	loader string   // what the loader finds by a name, in this file; "" for nothing
-	python []string // what asking Python says; nil if it must not be asked
+	loader string   // the file that the loader finds by name; "" for none
+	python []string // what Python returns; nil if it must not be run
 	found  string
 	tried  []string // "place: file: reason"
 }
@@ -176,7 +176,7 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// withoutSystem is what is noted on a machine with neither toolkit nor system libraries.
+// withoutSystem is the record of a search on a machine with neither a toolkit nor system libraries.
 func withoutSystem() []string {
 	return []string{
 		"loader: libcudnn.so.9: libcudnn.so.9: cannot open shared object file",

@@ -11,21 +11,21 @@ import (
 	"gorgonia.org/cu"
 )
 
-// NewStream returns a stream: work queued in it runs in order, and independently of the default
+// NewStream returns a stream: work queued on it runs in order, and independently of the default
 // stream.
 func NewStream() (cu.Stream, error) {
 	s, err := cu.MakeStream(cu.NonBlocking)
 	return s, Check("creating a stream", err)
 }
 
-// Wait waits for all work that was queued in the stream, and returns the first fault.
+// Wait waits for all work queued on the stream, and returns the first fault.
 func Wait(s cu.Stream) error { return Check("waiting for a stream", s.Synchronize()) }
 
-// DestroyStream frees the stream when its work is done.
+// DestroyStream frees the stream once its work is done.
 func DestroyStream(s cu.Stream) error { return Check("destroying a stream", s.Destroy()) }
 
-// NewEvent returns an event, which marks a point in a stream. Only one with timing can be given
-// to Elapsed; the others cost less.
+// NewEvent returns an event, which marks a point in a stream. Only events with timing can be
+// passed to Elapsed; events without timing cost less.
 func NewEvent(timing bool) (cu.Event, error) {
 	flags := cu.DefaultEvent
 	if !timing {
@@ -35,10 +35,10 @@ func NewEvent(timing bool) (cu.Event, error) {
 	return e, Check("creating an event", err)
 }
 
-// Record moves the event to the end of what is queued in the stream now.
+// Record moves the event to the current end of the work queued on the stream.
 func Record(e cu.Event, s cu.Stream) error { return Check("recording an event", e.Record(s)) }
 
-// Done reports whether the stream has got past the event.
+// Done reports whether the stream has passed the event.
 func Done(e cu.Event) (bool, error) {
 	status := C.cuEventQuery(eventHandle(e))
 	if status == C.CUDA_ERROR_NOT_READY {
@@ -47,7 +47,7 @@ func Done(e cu.Event) (bool, error) {
 	return status == C.CUDA_SUCCESS, cudaError("asking for an event", status)
 }
 
-// WaitEvent waits until the stream has got past the event.
+// WaitEvent waits until the stream has passed the event.
 func WaitEvent(e cu.Event) error { return Check("waiting for an event", e.Synchronize()) }
 
 // Elapsed returns the time between two events with timing that are done.

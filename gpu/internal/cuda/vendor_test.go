@@ -9,17 +9,18 @@ import (
 	"testing"
 )
 
-// named is what the environment said of NVIDIA's libraries before TestMain put the fakes in its place.
+// named is the setting of NVIDIA's libraries in the environment before TestMain replaced it with the fakes.
 var named = os.Getenv(PathVariable)
 
-// NVIDIA's cuDNN itself takes the graphs that this package describes, and prepares plans of them for an H100 that isn't there:
-// cuDNN 9.8 and newer do that for a GPU in a file, testdata/h100.json, without a device or a driver. So names, types and
-// numbers of attributes are held against the library. What a plan computes is not.
+// NVIDIA's cuDNN itself accepts the graphs that this package describes, and prepares plans of them for an H100,
+// although there is none: cuDNN 9.8 and newer can do that for a GPU described in a file, testdata/h100.json, without a
+// device or a driver. So names, types and numbers of attributes are checked against the library. The results of a plan
+// are not.
 //
-// TRAINER_CUDA_PATH has to name a folder of cuDNN, such as nvidia/cudnn/lib of the Python package nvidia-cudnn-cu12 or -cu13,
-// with cuBLAS, and NVRTC for engines that compile, beside it.
+// TRAINER_CUDA_PATH must name a folder with cuDNN, such as nvidia/cudnn/lib of the Python package nvidia-cudnn-cu12 or
+// -cu13, next to cuBLAS and, for engines that compile kernels, NVRTC.
 func TestGraphsOfNVIDIA(t *testing.T) {
-	_ = os.Getenv(PathVariable) // makes go test run this again when it changes
+	_ = os.Getenv(PathVariable) // makes go test run this test again if the variable changes
 	if os.Getenv(againVariable) == "" {
 		if !containsCuDNN(named) {
 			t.Skipf("%s names no folder of NVIDIA's cuDNN 9", PathVariable)
@@ -33,7 +34,7 @@ func TestGraphsOfNVIDIA(t *testing.T) {
 	if !again(t, PathVariable+"="+named) {
 		return
 	}
-	check(t, driver.need()) // parts of cuDNN are linked with it
+	check(t, driver.need()) // parts of cuDNN are linked with libcuda
 	text, err := os.ReadFile("testdata/h100.json")
 	check(t, err)
 	d, err := newTargetDNN(string(text))
@@ -92,7 +93,7 @@ func checkVendor(t *testing.T, d *DNN, c GraphConvolution) {
 	if len(engines) == 0 || len(fallback) == 0 {
 		t.Fatalf("%d engines, and %d to fall back on", len(engines), len(fallback))
 	}
-	// Some engine has to fit a device that is deterministic and multiplies float32 as it is.
+	// At least one engine must fit a device that is deterministic and multiplies float32 operands unrounded.
 	const avoided = TensorCores | DownConverts | ReducedSums | Nondeterministic
 	exact := 0
 	for _, e := range append(engines, fallback...) {

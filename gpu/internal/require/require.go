@@ -37,8 +37,8 @@ func GPU(p cuda.Properties) error {
 // Ampere is the compute capability, times 10, from which tensor cores take TF32 and bfloat16.
 const Ampere = 80
 
-// Precision returns what a GPU makes of a precision: what Auto stands for, and in which of FP32 and TF32 it multiplies
-// float32 operands.
+// Precision resolves a precision for a GPU: it returns the precision that Auto stands for, and whether float32 operands
+// are multiplied in FP32 or TF32.
 func Precision(asked device.Precision, p cuda.Properties) (settled, float32Operands device.Precision, err error) {
 	if !asked.Valid() {
 		return 0, 0, Unsupported("precision %d: want %s", uint8(asked), device.PrecisionNames())

@@ -26,7 +26,7 @@ func activationGrid() []float32 {
 	return grid
 }
 
-// finite returns the numbers without those that are infinite.
+// finite returns the numbers that are not infinite.
 func finite(v []float32) []float32 {
 	return slices.DeleteFunc(slices.Clone(v), func(x float32) bool { return math.IsInf(float64(x), 0) })
 }
@@ -111,8 +111,8 @@ func activationOperation() Operation {
 	}
 }
 
-// elements is how many numbers the elementwise operations have. For benchmarks they are the activations of airbench94's largest image, with
-// batches of 250 and 1024.
+// elements is the number of elements in the elementwise operations. For benchmarks it is the size of airbench94's
+// largest activations, with batches of 250 and 1024.
 func (o *Operands) elements() int { return o.pick(3*4096+1234, 250*31*31*64, 1024*31*31*64) }
 
 // activationCalls are the two passes of each function.

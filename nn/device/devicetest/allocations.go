@@ -6,8 +6,8 @@ import (
 	"trainer/nn/device"
 )
 
-// RunAllocations checks that no method of any plan allocates on the heap after its
-// first call: a training step calls nothing but these.
+// RunAllocations checks that no method of any plan allocates on the heap after its first
+// call: a training step calls only such methods.
 func RunAllocations(t *testing.T, dev device.Device) {
 	t.Helper()
 	eachCall(t, dev, func(t *testing.T, _ string, w Work) { allocatesNothing(t, w.Run) })
@@ -23,7 +23,7 @@ func allocatesNothing(t *testing.T, run func()) {
 	}
 }
 
-// copyCalls are those of the memory.
+// copyCalls are the calls of Memory's methods.
 func copyCalls(t *testing.T, dev device.Device) map[string]func() {
 	m := memory{t, dev}
 	images, pixels := m.tensor(device.Uint8, []int{50000}), make([]byte, 50000)

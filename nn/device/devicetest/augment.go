@@ -45,7 +45,7 @@ func augmentCases() []augmentCase {
 	}
 }
 
-// storageAugmentCases are those that run in 16 bits too: only what is stored differs.
+// storageAugmentCases are the cases that also run in 16 bits, where only the stored result differs.
 var storageAugmentCases = []string{"normalize", "crop-largest", "all", "all-smaller-batch", "one-pixel"}
 
 func testAugment(t *testing.T, dev device.Device, opt Options) {
@@ -70,7 +70,7 @@ func testAugment(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// augmentData is a case with its images: the batch, or with Gather a whole set.
+// augmentData is a case with its images: the batch or, with Gather, a whole set.
 type augmentData struct {
 	augmentCase
 	images []uint8
@@ -89,7 +89,7 @@ func newAugmentData(c augmentCase) augmentData {
 			d.ids = append(d.ids, int32(src.below(d.set)))
 		}
 	} else {
-		// Numbers in a data set that is elsewhere.
+		// Indices into a data set that is not on the device.
 		for len(d.ids) < c.n {
 			d.ids = append(d.ids, int32(src.below(60000)))
 		}
@@ -100,7 +100,7 @@ func newAugmentData(c augmentCase) augmentData {
 
 func (d augmentData) imageLen() int { return d.spec.H * d.spec.W * d.spec.C }
 
-// image returns the image that goes to place i of the batch.
+// image returns image i of the batch.
 func (d augmentData) image(i int) []uint8 {
 	if d.spec.Gather {
 		i = int(d.ids[i])
@@ -169,8 +169,8 @@ func augmentOperation() Operation {
 	}
 }
 
-// augmentCalls are what becomes of uint8 images of CIFAR-10's size: flip, crop, cutout and normalisation, of a batch that lies in
-// memory, and of one that is gathered from a data set there.
+// augmentCalls apply flip, crop, cutout and normalisation to uint8 images of CIFAR-10's size: to a batch in the
+// device's memory, and to a batch gathered from a data set in that memory.
 func augmentCalls(Size) []Call {
 	call := func(name, method string, gather bool, work func(o *Operands, p device.Augment, y, images, ids *device.Tensor) Work) Call {
 		return Call{name, method, func(o *Operands) (Work, error) {

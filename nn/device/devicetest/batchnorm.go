@@ -18,8 +18,7 @@ type batchNormData struct {
 	runningMean, runningVar []float32
 }
 
-// newBatchNormData returns data whose channels have the given mean and, around it,
-// values of a spread of 1.
+// newBatchNormData returns data whose channels have the given mean and a spread of about 1.
 func newBatchNormData(opt Options, name string, maxRows int, shape []int, mean float32) batchNormData {
 	src := newSource("batchnorm/" + name)
 	c := shape[len(shape)-1]
@@ -123,8 +122,8 @@ func (d batchNormData) testInference(t *testing.T, dev device.Device, opt Option
 	r.check(y, d.reference().Inference(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta), reference.Widen(d.runningMean), reference.Widen(d.runningVar)))
 }
 
-// testBackward runs Forward, an Inference of other data that must not disturb what
-// Forward kept, and Backward.
+// testBackward runs Forward, then Inference on other data, which must not change what
+// Forward kept, and then Backward.
 func (d batchNormData) testBackward(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, parameters, inPlace bool) {
 	r := newRig(t, dev, opt)
 	x, other := r.input("x", d.x, d.shape...), r.input("other", d.dy, d.shape...)

@@ -25,19 +25,19 @@ func (s Size) pick(small, large, huge int) int { return [...]int{small, large, h
 // Call is one call of a plan's method, before its operands exist.
 type Call struct {
 	Name   string // such as "gelu/forward"; unique in its operation and size
-	Method string // of the plan
+	Method string // name of the plan's method
 	// Make makes the plan and the operands. The error is the constructor's: a device.ErrNotSupported if the device
 	// lacks it.
 	Make func(o *Operands) (Work, error)
 }
 
-// Work is a call that can be run, again and again.
+// Work is a call that can be run repeatedly.
 type Work struct {
 	Run     func()
-	Results []*device.Tensor // what Run writes
-	Updated []*device.Tensor // those of them that Run also reads
-	// A benchmark reports bytes per second or floating-point operations per second. Bytes are those that Run has to read and write: each
-	// tensor once, unless the formula needs a second pass.
+	Results []*device.Tensor // the tensors that Run writes
+	Updated []*device.Tensor // the ones among them that Run also reads
+	// A benchmark reports bytes per second or floating-point operations per second. Bytes counts what Run has to read
+	// and write: each tensor once, unless the formula needs a second pass.
 	Bytes, FLOPs int64
 }
 
@@ -46,7 +46,7 @@ type Operands struct {
 	Device device.Device
 	DType  device.DType // of the tensors whose type the spec leaves open
 	Size   Size
-	// Dry makes tensors of few elements under the names of large ones, to see whether a benchmark works.
+	// Dry replaces large tensors with small ones, to test whether a benchmark works.
 	Dry bool
 
 	t    testing.TB
@@ -178,16 +178,16 @@ func (o *Operands) numbers(values []float32, shape ...int) *device.Tensor {
 	return o.upload(o.tensor(device.Float32, shape...), device.Bytes(values))
 }
 
-// randomBlock is how many elements of a large tensor are random: they are repeated.
+// randomBlock is the number of random elements in a large tensor, which are then repeated.
 const randomBlock = 1 << 20
 
-// source returns random numbers of the next tensor.
+// source returns the source of random numbers for the next tensor.
 func (o *Operands) source() *source {
 	o.made++
 	return newSource(fmt.Sprintf("operand %d", o.made))
 }
 
-// repeat returns so many bytes of the block, again and again.
+// repeat returns the given number of bytes by repeating the block.
 func repeat(block []byte, bytes int) []byte {
 	if len(block) == bytes {
 		return block

@@ -9,7 +9,7 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// testCastList checks the conversion of lists of tensors, from float32 and back, number by number.
+// testCastList checks the conversion of lists of tensors, from float32 and back, element by element.
 func testCastList(t *testing.T, dev device.Device, opt Options, mixed device.MixedPrecision) {
 	for _, way := range [][2]device.DType{{device.Float32, opt.dtype()}, {opt.dtype(), device.Float32}} {
 		patterns := castPatterns(way[0], way[1])
@@ -67,7 +67,7 @@ func testCastLists(t *testing.T, dev device.Device, opt Options) {
 	testCastList(t, dev, opt, mixedPrecision(t, dev))
 }
 
-// mixedPrecision returns the device with its plans for 16 bits, or skips the test.
+// mixedPrecision returns the device as a device.MixedPrecision, or skips the test.
 func mixedPrecision(t *testing.T, dev device.Device) device.MixedPrecision {
 	t.Helper()
 	mixed, ok := dev.(device.MixedPrecision)

@@ -35,8 +35,8 @@ func testClip(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// runClip limits gradients. scaling is the state of a LossScaling, or nil: with it gradients are those of the case
-// divided by the state's inverse, a power of two, and so must be what becomes of them.
+// runClip limits gradients. scaling is the state of a LossScaling, or nil. If it is given, the gradients are those of
+// the case divided by the state's inverse, a power of two, and the results must be divided in the same way.
 func runClip(t *testing.T, dev device.Device, opt Options, c clipCase, scaling []float32) {
 	sizes := []int{1, 33, 1030, 7}
 	src := newSource("clip")
@@ -70,7 +70,7 @@ func clipOperation() Operation {
 	}
 }
 
-// clipCalls are limits that are reached, and one far above the gradients, where nothing has to be written.
+// clipCalls have limits that are reached, and one limit far above the gradients, with which nothing has to be written.
 func clipCalls(Size) []Call {
 	call := func(name string, maxNorm, maxValue float32, times int64) Call {
 		return Call{name, "Run", func(o *Operands) (Work, error) {

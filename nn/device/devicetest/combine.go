@@ -21,7 +21,7 @@ func testCombine(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// runCombine checks every way in which the three operands may be the same.
+// runCombine checks every way in which the three operands may be the same tensor.
 func runCombine(t *testing.T, dev device.Device, opt Options, s device.WeightedSumSpec, n int) {
 	combine := plan(dev.NewWeightedSum(s))(t)
 	src := newSource("combine")
@@ -58,7 +58,7 @@ func weightedSumOperation() Operation {
 	}
 }
 
-// combineCalls are the sum of two tensors, and the multiple of one.
+// combineCalls are the weighted sum of two tensors, and the multiple of one tensor.
 func combineCalls(Size) []Call {
 	prepare := func(o *Operands) (p device.WeightedSum, y, a *device.Tensor, err error) {
 		n := o.elements()

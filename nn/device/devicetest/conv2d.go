@@ -9,8 +9,8 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// ConvCase is one convolution: a plan, and the batch that it is run on, which may be
-// smaller than the plan's.
+// ConvCase is one convolution: a plan and the batch to run it on, which may be smaller than
+// the plan's.
 type ConvCase struct {
 	Name string
 	Spec device.Conv2DSpec
@@ -95,14 +95,14 @@ func ConvCases() []ConvCase {
 	return cases
 }
 
-// storageConvCases are those that run in 16 bits too, a few of each kind.
+// storageConvCases are the cases that also run in 16 bits, a few of each kind.
 var storageConvCases = []string{
 	"one-number", "1x1", "1x1-stride2", "5x5-same", "2x2-whitening", "3x3-3-channels-smaller-batch", "3x3-32-channels", "3x3-64-channels",
 	"3x3-many-tiles-smaller-batch", "3x3-stride2", "strides-1-2", "dilation2-same", "groups2", "groups3-stride2", "depthwise", "depthwise-5x5", "depthwise-4x2-stride3-dilation2", "depthwise-padding-only",
 	"output-1x1", "image-below-kernel", "kernel-1x5", "one-output-channel",
 }
 
-// convCases returns the cases that the options leave.
+// convCases returns the cases that the options allow.
 func (o Options) convCases() []ConvCase {
 	var cases []ConvCase
 	for _, c := range ConvCases() {
@@ -246,7 +246,7 @@ func conv2DOperation() Operation {
 type RecipeConv struct {
 	Recipe                              string
 	N, Size, InC, OutC, Kernel, Padding int
-	First                               bool // its input needs no gradient
+	First                               bool // the gradient with respect to its input is not needed
 }
 
 // RecipeConvs returns the convolutions of the built-in recipes, and the wider ones of airbench94: those that benchmarks run.
@@ -273,15 +273,15 @@ func RecipeConvs() []RecipeConv {
 	}
 }
 
-// largerConvs are two of larger networks, and one of an airbench design, for a GPU.
+// largerConvs are two convolutions of larger networks and one of an airbench design, for a GPU.
 var largerConvs = []RecipeConv{
 	{"airbench96", 1024, 7, 512, 512, 3, 1, false},
 	{"large", 256, 56, 64, 64, 3, 1, false},
 	{"large", 256, 14, 512, 512, 3, 1, false},
 }
 
-// sizedConvs returns the convolutions of a size: for tests some of the cases, one large enough to be split between
-// workers, one with groups, one with neither padding nor more than one channel; for benchmarks those of recipes.
+// sizedConvs returns the convolutions of a size: for tests some of the cases (one large enough to be split between
+// workers, one with groups, one without padding and with one channel), and for benchmarks the recipes' convolutions.
 func sizedConvs(size Size) []ConvCase {
 	var cases []ConvCase
 	if size == Small {
@@ -324,8 +324,8 @@ func sizedConvs(size Size) []ConvCase {
 	return cases
 }
 
-// convCalls are the three passes of each convolution, of plans that the constructor makes, and whose output has the
-// shape that yShape says.
+// convCalls are the three passes of each convolution, with plans from the constructor, whose output has the shape that
+// yShape returns.
 func convCalls(cases []ConvCase, construct func(device.Device, device.Conv2DSpec) (device.Conv2D, error), yShape func(convData) []int) []Call {
 	var calls []Call
 	for _, c := range cases {
@@ -346,7 +346,7 @@ func convCalls(cases []ConvCase, construct func(device.Device, device.Conv2DSpec
 				if d.Spec.Bias {
 					bias = o.uniformFloat32(-1, 1, d.Spec.OutC)
 				}
-				p.Forward(y, x, w, bias) // y is the gradient of the backward passes too
+				p.Forward(y, x, w, bias) // y also serves as the gradient in the backward passes
 				done := work(p, x, y, w, bias)
 				done.FLOPs = d.Spec.FLOPs(d.N)
 				return done, nil
@@ -402,7 +402,7 @@ func panicsOfConv2D(t *testing.T, dev device.Device) {
 	}
 }
 
-// panicsOfConv2DTypes checks that a plan of one type takes no tensors of another.
+// panicsOfConv2DTypes checks that a plan for one type refuses tensors of another type.
 func panicsOfConv2DTypes(t *testing.T, dev device.Device) {
 	m := memory{t, dev}
 	const f16 = device.Float16

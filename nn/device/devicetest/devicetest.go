@@ -1,9 +1,8 @@
-// Package devicetest is the conformance suite of package device: an
-// implementation of device.Device is right when RunAll passes on it.
+// Package devicetest is the conformance suite of package device: an implementation of
+// device.Device is right if RunAll passes on it.
 //
-// Every operation is compared with package reference, which computes the formula in float64 by plain loops
-// and shares nothing with any implementation. Around each call the suite checks more than
-// the values:
+// Every operation is compared with package reference, which computes the formula in float64 in plain loops and shares
+// no code with any implementation. The suite checks more than the values of each call:
 //
 //   - outputs are filled with a NaN of a known payload (integers with a known
 //     pattern) before, so that an element that is never written, or that is added
@@ -13,10 +12,10 @@
 //   - inputs must be unchanged;
 //   - a second run from the same state must give the same bits.
 //
-// A device that is a MixedPrecision is held to the same on tensors of float16 and bfloat16, and must
-// skip, scale and update as LossScaling says; another device must refuse them.
+// A device that is a MixedPrecision must pass the same checks on tensors of float16 and bfloat16, and must skip, scale
+// and update as LossScaling says; any other device must refuse them.
 //
-// How far a result may be from the reference is decided in tolerance.go alone.
+// Only tolerance.go decides how far a result may be from the reference.
 package devicetest
 
 import (
@@ -27,34 +26,34 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// Options are what a device may state about itself.
+// Options are properties that a device may declare.
 type Options struct {
 	// ProductFactor widens the tolerance of convolutions and matrix products of float32 tensors, for
 	// algorithms that multiply less exactly than float32 does: 2^13 for TF32. 0 means 1.
 	ProductFactor float64
-	// Tile is the side of the tiles of pixels that convolutions compute at once where they
-	// transform them, as Winograd's method does: every pixel of a tile is then a sum over
-	// all of the tile's products, in which those that are not its own cancel up to rounding.
-	// So a pixel may be as far off as any other of a tile that it can lie in. 0 means 1: the
-	// error is in proportion to a pixel's own products.
+	// Tile is the side of the tiles of pixels that a convolution with transforms, such as
+	// Winograd's method, computes at once: every pixel of a tile is then a sum over all of
+	// the tile's products, in which the products of other pixels cancel up to rounding. So a
+	// pixel's error may be as large as that of any other pixel in a tile that can contain
+	// it. 0 means 1: the error is proportional to a pixel's own products.
 	Tile int
-	// Nondeterministic drops the demand that a repeated operation gives the same
-	// bits, for algorithms that add in the order in which threads arrive.
+	// Nondeterministic drops the requirement that a repeated operation gives the same bits,
+	// for algorithms that add in the order in which threads arrive.
 	Nondeterministic bool
 
-	// storage is the type of images, filters and factors in the cases that run; 0 means Float32.
+	// storage is the type of images, filters and operands in the cases that run; 0 means Float32.
 	storage device.DType
-	// cases, unless nil, counts the runs of operations: each must have some.
+	// cases, unless nil, counts the runs of each operation; every operation must have at least one.
 	cases *int
-	// largest leaves out convolutions of more FLOPs, unless it is 0: for the suite's
-	// own test, which computes by the slow references.
+	// largest, unless 0, leaves out convolutions with more FLOPs: for the suite's own test,
+	// which computes with the slow references.
 	largest int64
 }
 
-// dtype returns the type of images, filters and factors.
+// dtype returns the type of images, filters and operands.
 func (o Options) dtype() device.DType { return o.storage.OrFloat32() }
 
-// round returns the numbers of that type which are nearest to v.
+// round returns the numbers of that type nearest to v.
 func (o Options) round(v []float32) []float32 {
 	if o.dtype() == device.Float32 {
 		return v
@@ -67,7 +66,7 @@ func (o Options) round(v []float32) []float32 {
 	return r
 }
 
-// productFactor returns what the tolerance of sums of products is multiplied by.
+// productFactor returns the factor of the tolerance of sums of products.
 func (o Options) productFactor() float64 {
 	if o.dtype() == device.Float32 {
 		return o.ProductFactor
@@ -99,7 +98,7 @@ func RunAllWith(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// testOperation runs the cases of an operation, and notices if there is none.
+// testOperation runs the cases of an operation, and fails if there are none.
 func testOperation(t *testing.T, dev device.Device, opt Options, op Operation) {
 	before := 0
 	if opt.cases != nil {
@@ -111,7 +110,7 @@ func testOperation(t *testing.T, dev device.Device, opt Options, op Operation) {
 	}
 }
 
-// plan takes what a New method of a device returned, and gives the plan or ends the
+// plan takes the results of a device's New method, and returns the plan or ends the
 // sub-test: plan(dev.NewConv2D(spec))(t).
 func plan[P any](p P, err error) func(*testing.T) P {
 	return func(t *testing.T) P {

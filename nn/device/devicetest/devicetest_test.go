@@ -17,7 +17,7 @@ import (
 // faultVariable names the fault that the host device has in this process.
 const faultVariable = "DEVICETEST_FAULT"
 
-// faults are ways in which an implementation goes wrong, each in one operation.
+// faults are ways in which an implementation can be wrong, each in one operation.
 func faults() map[string]func(op string, dst *device.Tensor) {
 	last := func(dst *device.Tensor) int { return dst.Len() - 1 }
 	change := func(wanted string, f func(dst *device.Tensor)) func(string, *device.Tensor) {
@@ -27,7 +27,7 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 			}
 		}
 	}
-	off := func(dst *device.Tensor) { // by a two-thousandth of the largest element
+	off := func(dst *device.Tensor) { // by 1/2000 of the largest element
 		if dst.DType() != device.Float32 {
 			return
 		}
@@ -76,7 +76,7 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		"scaling update":           change("loss scaling", off),
 		"scaling skip":             change("optimizer skipped", off),
 	}
-	// Of each operation on 16-bit tensors, the largest element two units in its last place too large.
+	// For each operation on 16-bit tensors: the largest element is two units in the last place too large.
 	for i, op := range []string{
 		"conv2d forward", "conv2d backward data", "conv2d backward filter", "pool2d forward", "pool2d backward", "matmul",
 		"batchnorm forward", "batchnorm inference", "batchnorm backward", "activation forward", "activation backward", "dropout",
@@ -113,17 +113,17 @@ func TestHost(t *testing.T) {
 	RunAllWith(t, newHost(faults()[os.Getenv(faultVariable)]), opt)
 }
 
-// TestMemoryAlone runs the suite on a device that has memory and copies alone: the references, which every device falls back to, are
-// all that it needs.
+// TestMemoryAlone runs the suite on a device that has only memory and copies, and computes everything with the
+// references, as every device does for operations that it lacks.
 func TestMemoryAlone(t *testing.T) { RunAllWith(t, reference.NewHost(), Options{largest: 5e6}) }
 
-// TestHostOptions runs a part of it with options.
+// TestHostOptions runs a part of the suite with options.
 func TestHostOptions(t *testing.T) {
 	testMatMul(t, newHost(nil), Options{ProductFactor: 8, Nondeterministic: true})
 }
 
-// TestPlainHost runs the suites of 16 bits and of loss scaling on a device that refuses them, and on one that is no
-// MixedPrecision but takes them without a word, which must fail.
+// TestPlainHost runs the suites of 16 bits and of loss scaling on a device that refuses them, and on a device that is
+// no MixedPrecision but accepts them silently, on which the suite must fail.
 func TestPlainHost(t *testing.T) {
 	plain := os.Getenv(faultVariable) == ""
 	dev := plainHost{reference.NewHost()}
@@ -149,8 +149,8 @@ func TestPlainHost(t *testing.T) {
 	}
 }
 
-// TestSuiteFails runs the suite in another process on a device with each of the
-// faults: it must fail there, and name the operation's operand.
+// TestSuiteFails runs the suite, in another process, on a device with each of the faults:
+// it must fail there and name the operand.
 func TestSuiteFails(t *testing.T) {
 	if os.Getenv(faultVariable) != "" {
 		t.Skip("this is the process with the fault")
@@ -198,8 +198,8 @@ func TestSuiteFails(t *testing.T) {
 	}
 }
 
-// TestHostAllocations runs RunAllocations where it must fail, in the process that
-// TestAllocationsFail starts: the references allocate.
+// TestHostAllocations runs RunAllocations in the process that TestAllocationsFail starts,
+// where it must fail because the references allocate.
 func TestHostAllocations(t *testing.T) {
 	if os.Getenv(faultVariable) != "allocations" {
 		t.Skip("the host device allocates")
@@ -322,8 +322,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestWithinStored: a 16-bit element may be what the reference's value is rounded to, or its neighbour where
-// the middle between the two is within the bound of float32.
+// TestWithinStored: a 16-bit element may be the rounded value of the reference, or its neighbour if the middle between
+// the two is within the float32 error bound.
 func TestWithinStored(t *testing.T) {
 	const u16, uB16 = 0x1p-10, 0x1p-7 // neighbours of 1
 	s := reference.NewSums(1, 4)
@@ -347,7 +347,8 @@ func TestWithinStored(t *testing.T) {
 			t.Errorf("%v: %v instead of %v is right: %v", c.dtype, c.got, c.want, got)
 		}
 	}
-	// A bias of 2 that was rounded, or added to a stored sum, leaves the distance of neighbours around 2.
+	// A bias of 2 that was rounded, or added to a stored sum, allows an error of the distance between neighbours around
+	// 2.
 	b := reference.NewSums(1, 0).WithBias(true)
 	b.Add(0, -1)
 	b.AddBias(0, 2)
@@ -361,8 +362,8 @@ func TestWithinStored(t *testing.T) {
 	}
 }
 
-// TestOverTiles: a magnitude counts for the pixels that may share a tile with its own, in the
-// same image and channel, and for no other.
+// TestOverTiles: a magnitude counts for the pixels that may share a tile with its own pixel,
+// in the same image and channel, and for no others.
 func TestOverTiles(t *testing.T) {
 	shape := []int{2, 4, 5, 2}
 	s := reference.NewSums(2*4*5*2, 1)

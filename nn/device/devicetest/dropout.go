@@ -27,7 +27,7 @@ func testDropout(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// runDropout checks Forward, and Backward beside and in place.
+// runDropout checks Forward, and Backward out of place and in place.
 func runDropout(t *testing.T, dev device.Device, opt Options, drop device.Dropout, s device.DropoutSpec, n int, at int32) {
 	src := newSource("dropout")
 	xData, dyData := opt.round(src.values(n)), opt.round(src.values(n))
@@ -45,7 +45,7 @@ func runDropout(t *testing.T, dev device.Device, opt Options, drop device.Dropou
 	r.check(inPlace, reference.Dropout(s, at, reference.Widen(dyData)))
 }
 
-// testDropoutStatistics counts what is kept, and compares the masks of two steps and
+// testDropoutStatistics counts the kept elements, and compares the masks of two steps and
 // of two streams.
 func testDropoutStatistics(t *testing.T, dev device.Device, opt Options) {
 	const n, rate = 20000, 0.25

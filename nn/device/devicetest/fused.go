@@ -171,7 +171,7 @@ func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool
 	r.check(dx, reference.Pool2DBackward(s, n, maskByReLU(reference.Widen(dyData), pre.Value), reference.Widen(xData)))
 }
 
-// fusedEpilogue returns the device with its plans that end with ReLU, or skips the test.
+// fusedEpilogue returns the device as a device.FusedEpilogue, or skips the test.
 func fusedEpilogue(t *testing.T, dev device.Device) device.FusedEpilogue {
 	t.Helper()
 	fused, ok := dev.(device.FusedEpilogue)
@@ -181,7 +181,7 @@ func fusedEpilogue(t *testing.T, dev device.Device) device.FusedEpilogue {
 	return fused
 }
 
-// testFusedConv2D checks convolutions with ReLU, and that their gradients are those of the plain convolution.
+// testFusedConv2D checks convolutions with ReLU, and that their gradients equal the plain convolution's.
 func testFusedConv2D(t *testing.T, dev device.Device, opt Options) {
 	fused := fusedEpilogue(t, dev)
 	for _, c := range opt.convCases() {
@@ -190,8 +190,8 @@ func testFusedConv2D(t *testing.T, dev device.Device, opt Options) {
 			d := newConvData(opt, c)
 			r, y := d.forwardOutput(t, dev, opt, conv)
 			r.check(y, refReLU(d.wantForward().OverTiles(opt.Tile, d.yShape())).Widened(opt.productFactor()))
-			// Their gradients are computed as the plain convolution's, so one kernel shape
-			// of each kind will do.
+			// Their gradients are computed like the plain convolution's, so one kernel
+			// shape of each kind is enough.
 			switch c.Name {
 			case "1x1", "3x3-stride2", "5x5-one-channel", "depthwise", "groups2":
 				d.backwardData(t, dev, opt, conv)
@@ -285,8 +285,8 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 }
 
 // clearUncertain sets dy to zero for the windows in which rounding decides where the maximum
-// is, or with ReLU whether it is positive: the gradient is then the same either way. It fails
-// the test when those are many.
+// is or, with ReLU, whether the maximum is positive: the gradient is then the same either
+// way. It fails the test if there are many such windows.
 func clearUncertain(t *testing.T, dy []float32, pre, pooled reference.Sums, pool device.Pool2DSpec, n int, relu bool) {
 	cleared := 0
 	for at := range dy {
@@ -346,7 +346,8 @@ func fusedPool2DOperation() Operation {
 	}
 }
 
-// fusedConvs returns the convolutions of the fused forms: for benchmarks one, because the passes share the plain convolution's code.
+// fusedConvs returns the convolutions of the fused forms: for benchmarks only one, because the passes share the plain
+// convolution's code.
 func fusedConvs(size Size) []ConvCase {
 	return slices.DeleteFunc(sizedConvs(size), func(c ConvCase) bool {
 		return size != Small && !(c.Spec.H == 15 && c.Spec.OutC == 64)
@@ -376,7 +377,7 @@ func fusedProducts(size Size) []benchProduct {
 	})
 }
 
-// suffixed ends the names of calls.
+// suffixed appends a suffix to the names of calls.
 func suffixed(calls []Call, suffix string) []Call {
 	for i := range calls {
 		calls[i].Name += suffix
@@ -398,8 +399,8 @@ func fusedMatMulOperation() Operation {
 	}
 }
 
-// Convolutions with pooling in the same plan are tested in float32 alone: where neighbours round to the same number, the place
-// of their maximum is open.
+// Convolutions fused with pooling are tested only in float32: in 16 bits, neighbours may round to the same number, and
+// then the place of the maximum is ambiguous.
 func fusedConvPoolOperation() Operation {
 	return Operation{
 		Name: "fused-conv-pool", Constructor: "NewConv2DMaxPool", Group: Convolutions, Types: float32Only, Test: testFusedConvPool,

@@ -8,8 +8,8 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// host is a device for testing the suite itself: it computes by the references, fused forms and 16 bits
-// included. The suite must pass on it, and must fail once one of its answers is spoiled.
+// host is a device for testing the suite itself: it computes with the references, including fused forms and 16 bits.
+// The suite must pass on it, and must fail once one of its results is corrupted.
 type host struct {
 	reference.HostMemory
 	reference.Mixed
@@ -22,10 +22,10 @@ func newHost(spoil func(op string, dst *device.Tensor)) host {
 	return h
 }
 
-// plainHost hides that a device is more than a device.Device, MixedPrecision above all.
+// plainHost hides the optional interfaces of a device, above all MixedPrecision.
 type plainHost struct{ device.Device }
 
-// content returns the bytes of t's present shape.
+// content returns the bytes of t's current shape.
 func content(t *device.Tensor) []byte { return reference.HostMemory{}.Elements(t) }
 
 // load returns the numbers in a tensor of a float type.
@@ -38,7 +38,7 @@ func store(dst *device.Tensor, numbers []float64) {
 	}
 }
 
-// applyReLU makes t max(t, 0).
+// applyReLU sets t to max(t, 0).
 func applyReLU(t *device.Tensor) {
 	v := load(t)
 	for i, x := range v {
@@ -161,7 +161,7 @@ func spoilElement(t *device.Tensor, i int, bits uint32) {
 	binary.NativeEndian.PutUint32(t.Memory().([]byte)[4*i:], bits)
 }
 
-// convPool pools what a convolution makes, and keeps it for the backward passes.
+// convPool pools a convolution's output, and keeps that output for the backward passes.
 type convPool struct {
 	device.Conv2D
 	pool device.Pool2D
@@ -193,7 +193,7 @@ func (p *convPool) Forward(y, x, w, bias *device.Tensor) {
 	p.y = device.WrapTensor(y.DType(), append([]byte(nil), content(y)...), y.Shape()...)
 }
 
-// gradient returns that of the convolution's output.
+// gradient returns the gradient with respect to the convolution's output.
 func (p *convPool) gradient(dy *device.Tensor) *device.Tensor {
 	dpre := device.WrapTensor(p.pre.DType(), make([]byte, len(content(p.pre))), p.pre.Shape()...)
 	p.pool.Backward(dpre, dy, p.y, p.pre)

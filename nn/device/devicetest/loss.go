@@ -22,7 +22,7 @@ type lossCase struct {
 // rows returns the number of examples.
 func (c lossCase) rows() int { return len(c.outputs) / c.spec.Classes }
 
-// batch returns what the reference computes the loss from.
+// batch returns the reference's input.
 func (c lossCase) batch() reference.LossBatch {
 	b := reference.LossBatch{Outputs: reference.Widen(c.outputs), Labels: c.labels}
 	if c.soft != nil {
@@ -46,7 +46,7 @@ func newLossCase(name string, s device.LossSpec, n int, low, high float32) lossC
 // lossCases returns all cases.
 func lossCases() []lossCase { return append(plainLossCases(), weightedLossCases()...) }
 
-// plainLossCases are losses whose examples count alike and have labels.
+// plainLossCases are losses whose examples have labels and count equally.
 func plainLossCases() []lossCase {
 	var cases []lossCase
 	add := func(name string, s device.LossSpec, n int, low, high float32) *lossCase {
@@ -122,7 +122,7 @@ func weightedLossCases() []lossCase {
 		add("soft-many-examples", 1031, 10, func(c *lossCase) { softTargets(c); withWeights(c) })
 		add("weights-many-examples", 2063, 33, func(c *lossCase) { withWeights(c); withClassWeights(c); ignoring(7)(c) })
 		add("soft-one-hot", 17, 10, oneHotTargets)
-		add("soft-ties", 50, 7, func(c *lossCase) { // of outputs and of targets
+		add("soft-ties", 50, 7, func(c *lossCase) { // ties of outputs and of targets
 			softTargets(c)
 			copy(c.outputs, newSource("loss/coarse").coarse(len(c.outputs)))
 			for i := range c.soft {
@@ -137,7 +137,7 @@ func weightedLossCases() []lossCase {
 		})
 		add("weights-of-zero", 9, 10, func(c *lossCase) { c.spec.Weights, c.weights = true, make([]float32, 9) })
 		add("no-weights-given", 9, 10, func(c *lossCase) { c.spec.Weights = true })
-		add("ignore-NaN", 9, 10, func(c *lossCase) { // what doesn't count may be anything
+		add("ignore-NaN", 9, 10, func(c *lossCase) { // outputs that don't count may be anything
 			ignoring(-100)(c)
 			for i, label := range c.labels {
 				if label == -100 {
@@ -194,7 +194,7 @@ func oneHotTargets(c *lossCase) {
 	c.labels = nil
 }
 
-// withClassWeights gives the case class weights, of which one is 0.
+// withClassWeights gives the case class weights, one of which is 0.
 func withClassWeights(c *lossCase) {
 	c.classWeights = newSource("loss/class-weights/"+c.name).between(c.spec.Classes, 0.125, 4)
 	if c.spec.Classes > 1 {
@@ -202,7 +202,7 @@ func withClassWeights(c *lossCase) {
 	}
 }
 
-// withWeights gives the case weights of the examples, of which some are 0.
+// withWeights gives the case example weights, some of which are 0.
 func withWeights(c *lossCase) {
 	c.weights = newSource("loss/weights/"+c.name).between(c.rows(), 0.125, 4)
 	c.spec.Weights = true
@@ -211,7 +211,7 @@ func withWeights(c *lossCase) {
 	}
 }
 
-// ignoring gives every third example the label index, and has it ignored.
+// ignoring gives every third example the label index, and makes the loss ignore that label.
 func ignoring(index int32) func(*lossCase) {
 	return func(c *lossCase) {
 		c.spec.Ignore, c.spec.IgnoreIndex = true, index
@@ -256,7 +256,7 @@ func runLossCase(t *testing.T, dev device.Device, opt Options, c lossCase, scali
 	}
 	r.check(stats, want)
 	r.check(doutputs, gradient)
-	// The counts are exact, and the weight is where it is a count.
+	// The counts are exact, and so is the weight if it is a count.
 	exact := []int{device.StatCorrect, device.StatCount}
 	if c.classWeights == nil && c.weights == nil {
 		exact = append(exact, device.StatWeight)
@@ -291,7 +291,7 @@ func lossOperation() Operation {
 	}
 }
 
-// lossCall is a loss that is measured.
+// lossCall is a loss to measure.
 type lossCall struct {
 	name           string
 	kind           device.LossKind
@@ -299,7 +299,8 @@ type lossCall struct {
 	weighted, soft bool // weights of classes and examples; rows of probabilities as targets
 }
 
-// lossCalls are the two passes of each loss: for a GPU also those of a recipe's batch, in which the launch takes the time.
+// lossCalls are the two passes of each loss: for a GPU also with a recipe's batch, for which the launch dominates the
+// time.
 func lossCalls(size Size) []Call {
 	const ce, mse = device.SoftmaxCrossEntropy, device.MeanSquaredError
 	kinds := []lossCall{
@@ -317,7 +318,7 @@ func lossCalls(size Size) []Call {
 	return calls
 }
 
-// prepare makes the plan and its operands; weights is nil unless there are some.
+// prepare makes the plan and its operands; weights is nil if there are none.
 func (k lossCall) prepare(o *Operands) (p device.Loss, z, targets, weights *device.Tensor, err error) {
 	const classes = 10
 	n := o.pick(1031, 1<<18, 1<<22)
@@ -339,7 +340,7 @@ func (k lossCall) prepare(o *Operands) (p device.Loss, z, targets, weights *devi
 	return p, z, o.integers(classes, n), weights, nil
 }
 
-// bytes returns what is read and written.
+// bytes returns the number of bytes read and written.
 func (k lossCall) bytes(weights *device.Tensor, others ...*device.Tensor) int64 {
 	if weights != nil {
 		others = append(others, weights)

@@ -52,7 +52,7 @@ func testMap(t *testing.T, dev device.Device, opt Options) {
 	t.Run("number", func(t *testing.T) { testMapNumber(t, dev, opt) })
 }
 
-// newMapData returns y, a and b, which has what MapSelect asks for.
+// newMapData returns y, a and b, which includes the zeros that MapSelect needs.
 func newMapData(opt Options, s device.MapSpec, batch int) (y, a, b []float32) {
 	src := newSource(fmt.Sprintf("map/%s/%d/%d/%d", s.Kind, batch, s.Rows, s.C))
 	n := batch * s.Rows * s.C
@@ -65,7 +65,7 @@ func newMapData(opt Options, s device.MapSpec, batch int) (y, a, b []float32) {
 	return y, a, b
 }
 
-// runMap checks y = f(a, b) and y += f(a, b), also where y is a.
+// runMap checks y = f(a, b) and y += f(a, b), also if y is a.
 func runMap(t *testing.T, dev device.Device, opt Options, s device.MapSpec, batch int) {
 	yData, aData, bData := newMapData(opt, s, batch)
 	shape := []int{batch, s.Rows, s.C}
@@ -104,7 +104,7 @@ func runMap(t *testing.T, dev device.Device, opt Options, s device.MapSpec, batc
 	}
 }
 
-// testMapSpecial checks what functions make of NaN, infinity and zero.
+// testMapSpecial checks the functions of NaN, infinity and zero.
 func testMapSpecial(t *testing.T, dev device.Device, opt Options) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	values := []float32{nan, inf, -inf, 0, 1, -1}
@@ -130,7 +130,7 @@ func testMapSpecial(t *testing.T, dev device.Device, opt Options) {
 			p := plan(dev.NewMap(s))(t)
 			r.run(func() { p.Run(y, a, b) })
 			want := reference.Map(s, reference.Widen(bData), reference.Widen(aData), reference.Widen(bData))
-			for i := range want.Magnitude { // infinite where an argument is
+			for i := range want.Magnitude { // infinite if an argument is infinite
 				want.Magnitude[i] = math.Abs(want.Value[i])
 			}
 			r.check(y, want)
@@ -138,7 +138,7 @@ func testMapSpecial(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// testMapTypes checks b of either type where the spec says so.
+// testMapTypes checks both types of b.
 func testMapTypes(t *testing.T, dev device.Device, opt Options) {
 	for _, b := range []device.Axes{device.AllAxes, device.AxisC, device.AxisBatch | device.AxisRows} {
 		for _, dtype := range []device.DType{device.Float32, opt.dtype()} {
@@ -166,8 +166,8 @@ func mapOperation() Operation {
 	}
 }
 
-// mapCalls are a function of one operand, and for each way to broadcast the other a product, a quotient and a sum that is
-// added up. Benchmarks have the ways that layers use.
+// mapCalls are a function of one operand and, for each way to broadcast the second operand, a product, a quotient and
+// an accumulated sum. Benchmarks have only the ways that layers use.
 func mapCalls(size Size) []Call {
 	call := func(name string, s device.MapSpec) Call {
 		return Call{name, "Run", func(o *Operands) (Work, error) { return mapWork(o, s) }}

@@ -9,8 +9,8 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// matMulCase is a product of the given size on a plan that allows more rows of
-// op(A) and a longer sum where moreM and moreK are positive.
+// matMulCase is a product of the given size on a plan that allows more rows of op(A) if
+// moreM is positive, and a longer sum if moreK is positive.
 type matMulCase struct{ m, n, k, moreM, moreK int }
 
 func matMulCases() []matMulCase {
@@ -53,7 +53,7 @@ func testMatMul(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// testMatMulBatch checks products of a batch, also of one smaller than the plan's.
+// testMatMulBatch checks the products of a batch, also of a batch smaller than the plan's.
 func testMatMulBatch(t *testing.T, dev device.Device, opt Options) {
 	for _, c := range []struct {
 		maxBatch, batch int
@@ -96,7 +96,7 @@ func runMatMulBatch(t *testing.T, dev device.Device, opt Options, s device.MatMu
 	r.check(c, reference.MatMulBatch(batch, m, n, k, s.TransA, s.TransB, reference.Widen(aData), reference.Widen(bData), biasWide).Widened(opt.productFactor()))
 }
 
-// productTypes returns what a product's spec may say of its type.
+// productTypes returns the types that a product's spec may have.
 func (o Options) productTypes() []device.DType {
 	if o.dtype() == device.Float32 {
 		return []device.DType{0}
@@ -167,8 +167,8 @@ func matMulOperation() Operation {
 	}
 }
 
-// benchProduct is a product of a recipe's dense layer, or a square one. One of three is that of the forward pass, [batch, in] by
-// [in, out]; the others are those of the gradients of weights and of input.
+// benchProduct is a product of a recipe's dense layer, or a square one. A dense layer has three: the forward pass,
+// [batch, in] times [in, out], and the gradients with respect to the weights and the input.
 type benchProduct struct {
 	from string
 	spec device.MatMulSpec
@@ -218,7 +218,7 @@ func sizedProducts(size Size) []benchProduct {
 	return all
 }
 
-// productName is a product's sizes and transpositions.
+// productName describes a product's sizes and transpositions.
 func productName(s device.MatMulSpec) string {
 	name := fmt.Sprintf("%dx%dx%d", s.M, s.N, s.K)
 	if s.TransA {
@@ -230,7 +230,7 @@ func productName(s device.MatMulSpec) string {
 	return name
 }
 
-// matMulCalls are the products of plans that the constructor makes. The gradient of weights (TransA) is kept in
+// matMulCalls are the products of plans that the constructor makes. The gradient with respect to weights (TransA) is
 // float32, as in training.
 func matMulCalls(products []benchProduct, construct func(device.Device, device.MatMulSpec) (device.MatMul, error)) []Call {
 	var calls []Call
@@ -286,7 +286,7 @@ func panicsOfMatMul(t *testing.T, dev device.Device) {
 	}
 }
 
-// panicsOfMatMulTypes checks that a plan of one type takes no tensors of another.
+// panicsOfMatMulTypes checks that a plan for one type refuses tensors of another type.
 func panicsOfMatMulTypes(t *testing.T, dev device.Device) {
 	m := memory{t, dev}
 	const f16 = device.Float16

@@ -6,25 +6,27 @@ import (
 	"trainer/nn/device"
 )
 
-// Operation is one operation of a device. What the project does with operations follows from the list of them
-// (Operations): conformance in every storage type, panics, allocations, bits at any number of threads, guard pages and benchmarks.
+// Operation is one operation of a device. The list of all operations (Operations) drives everything that the project
+// does with them: conformance tests in every storage type, tests of panics, of allocations, of equal bits with any
+// number of threads and of guard pages, and benchmarks.
 type Operation struct {
 	Name string // of its sub-test
 	// Constructor is the method that makes its plans: of device.Device or of one of the optional interfaces.
 	Constructor string
 	Group       Group
-	// Types are the types of the tensors whose type the spec leaves open. A device without 16 bits must refuse the others.
+	// Types are the types of the tensors whose type the spec leaves open. A device without 16-bit support must refuse
+	// all but Float32.
 	Types []device.DType
-	// Test compares the plans of many cases with package reference. It skips if the device has no such constructor.
+	// Test compares the plans of many cases with package reference. It skips if the device lacks the constructor.
 	Test func(t *testing.T, dev device.Device, opt Options)
-	// Panics checks that a programmer's mistake panics, and that the panic says which operand was wrong and what would
-	// be right. Nil if another operation's checks are the same.
+	// Panics checks that a programmer's mistake panics, and that the panic names the wrong operand and says what would
+	// be right. It is nil if another operation has the same checks.
 	Panics func(t *testing.T, dev device.Device)
 	// Calls returns calls of every method of the plan, for a size of operands.
 	Calls func(size Size) []Call
 }
 
-// Group is what limits the speed of an operation; benchmarks show operations of one group together.
+// Group groups operations by what limits their speed; benchmarks show operations of one group together.
 type Group string
 
 // The groups.

@@ -42,7 +42,7 @@ func methodsOf() map[string][]string {
 	return all
 }
 
-// problems returns what a list of operations lacks.
+// problems returns the constructors and methods that a list of operations lacks.
 func problems(operations []Operation) (missing []string) {
 	complain := func(format string, args ...any) { missing = append(missing, fmt.Sprintf(format, args...)) }
 	plans, names := methodsOf(), map[string]bool{}
@@ -98,7 +98,7 @@ func TestOperationsAreComplete(t *testing.T) {
 	}
 }
 
-// TestIncompleteListIsNoticed takes something out of the list in each case.
+// TestIncompleteListIsNoticed removes something from the list in each case.
 func TestIncompleteListIsNoticed(t *testing.T) {
 	at := func(ops []Operation, name string) *Operation {
 		return &ops[slices.IndexFunc(ops, func(op Operation) bool { return op.Name == name })]

@@ -13,9 +13,9 @@ import (
 // corrections are filled in for each step.
 type optimizerCase struct {
 	name           string
-	spec           device.OptimizerSpec // without the slots
+	spec           device.OptimizerSpec // without the parameters
 	hyper          [][device.HyperLen]float32
-	state1, state2 bool // whether the slots keep them
+	state1, state2 bool // whether the parameters have these states
 	// scaling is the state of a LossScaling at each step, or nil.
 	scaling [][]float32
 }
@@ -70,7 +70,7 @@ func (c optimizerCase) hyperAt(step int) []float32 {
 	return flat
 }
 
-// optimizerSteps is how many steps a case runs.
+// optimizerSteps is the number of steps per case.
 const optimizerSteps = 5
 
 // skips reports whether a step must change nothing.
@@ -78,7 +78,7 @@ func (c optimizerCase) skips(step int) bool {
 	return c.scaling != nil && c.scaling[step][device.ScalingSkip] != 0
 }
 
-// inverse returns what the gradients of a step are multiplied by.
+// inverse returns the factor of a step's gradients.
 func (c optimizerCase) inverse(step int) float32 {
 	if c.scaling == nil {
 		return 1
@@ -86,8 +86,8 @@ func (c optimizerCase) inverse(step int) float32 {
 	return c.scaling[step][device.ScalingInverse]
 }
 
-// runOptimizer runs its steps from states of zero, with new gradients, hyperparameters and states of the loss
-// scaling in each, over parameters of several sizes.
+// runOptimizer runs a case's steps, starting with zero states, over parameters of several sizes. Each step has new
+// gradients, new hyperparameters and a new state of the loss scaling.
 func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase) {
 	const steps = optimizerSteps
 	sizes := []int{1, 10, 67, 1029}
@@ -153,7 +153,7 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 	}
 }
 
-// want returns a parameter's values after all steps, and its State1.
+// want returns a parameter's expected values after all steps, and its State1.
 func (c optimizerCase) want(r *rig, group int, start []float32, grads [][]*device.Tensor, slot int) (value, state reference.Sums) {
 	value = reference.NewSums(len(start), reference.ElementwiseUlps*float64(len(grads)))
 	state = reference.NewSums(len(start), reference.ElementwiseUlps*float64(len(grads)))
@@ -185,8 +185,8 @@ func optimizerOperation() Operation {
 	}
 }
 
-// weightSizes are the lengths of parameters: for benchmarks of a CPU as many as airbench94 has, for a GPU so many that no cache
-// holds them.
+// weightSizes are the lengths of parameters: for benchmarks of a CPU those of airbench94, and for a GPU more than any
+// cache holds.
 func (o *Operands) weightSizes() []int {
 	if n := o.pick(0, 2_000_000, 64_000_000); n > 0 {
 		return []int{n}
@@ -194,7 +194,7 @@ func (o *Operands) weightSizes() []int {
 	return []int{3*4096 + 5, 24, 1, 7000}
 }
 
-// optimizerCalls are a step of each rule; for a GPU also of the weights of airbench94, which caches hold.
+// optimizerCalls are a step of each rule; for a GPU also of airbench94's weights, which fit in caches.
 func optimizerCalls(size Size) []Call {
 	rules := []struct {
 		name   string

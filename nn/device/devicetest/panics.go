@@ -6,8 +6,8 @@ import (
 	"trainer/nn/device"
 )
 
-// testPanics checks that a programmer's mistake panics, and that the panic says which
-// operand was wrong and what would be right.
+// testPanics checks that a programmer's mistake panics, and that the panic names the wrong
+// operand and says what would be right.
 func testPanics(t *testing.T, dev device.Device, _ Options) {
 	t.Run("copies", func(t *testing.T) { panicsOfCopies(t, dev) })
 	for _, op := range Operations() {

@@ -125,7 +125,7 @@ func pool2DOperation() Operation {
 	}
 }
 
-// sizedPools returns pooling by name, for a size.
+// sizedPools returns poolings by name, for a size.
 func sizedPools(o *Operands) map[string]device.Pool2DSpec {
 	large := device.Pool2DSpec{N: o.pick(7, 250, 1024), H: 31, W: 31, C: o.pick(24, 64, 64), KH: 2, KW: 2, StrideH: 2, StrideW: 2}
 	return map[string]device.Pool2DSpec{
@@ -171,7 +171,7 @@ func poolCalls(size Size, suffix string, construct func(device.Device, device.Po
 					}
 					p.Forward(y, x)
 					dy, dx := o.uniform(-1, 1, y.Shape()...), o.zeros(x.Shape()...)
-					// dx is written; what is read beside dy is the plan's to choose: x and y, or less.
+					// dx is written; whether x and y are read in addition to dy is up to the plan.
 					return Work{Run: func() { p.Backward(dx, dy, y, x) }, Results: []*device.Tensor{dx}, Bytes: bytesOf(dx, dy)}, nil
 				}})
 		}

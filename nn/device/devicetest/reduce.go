@@ -53,7 +53,7 @@ func testReduce(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
-// spoil makes about every third element NaN or infinite, the last one in any case.
+// spoil makes about every third element NaN or infinite, and always the last one.
 func spoil(data []float32) {
 	src := newSource("reduce/non-finite")
 	bad := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}
@@ -83,7 +83,7 @@ func reduceOperation() Operation {
 	}
 }
 
-// reduceCalls are all kinds with all dimensions kept, or for benchmarks the sums that layers use.
+// reduceCalls are all kinds with every choice of kept dimensions or, for benchmarks, the sums that layers use.
 func reduceCalls(size Size) []Call {
 	call := func(kind device.ReduceKind, keep device.Axes) Call {
 		return Call{fmt.Sprintf("%s/%03b", kind, keep), "Run", func(o *Operands) (Work, error) { return reduceWork(o, kind, keep) }}

@@ -10,8 +10,8 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// The references are checked by themselves: Forward against small results computed
-// by hand, each gradient against the difference quotient of its Forward.
+// These tests check the references themselves: Forward against small results computed by
+// hand, and each gradient against difference quotients of its Forward.
 
 // wantValues compares values exactly, up to 1e-12.
 func wantValues(t *testing.T, what string, got []float64, want ...float64) {
@@ -194,7 +194,7 @@ func TestReferenceLoss(t *testing.T) {
 	}
 }
 
-// The same examples as labels, and as rows with a single 1, with the same class weights.
+// The same examples, given as labels and as rows with a single 1, with the same class weights.
 func TestReferenceOneHotIsTheLabel(t *testing.T) {
 	for _, c := range lossCases() {
 		if c.labels == nil || c.spec.Ignore || c.name == "label-out-of-range" {
@@ -208,8 +208,8 @@ func TestReferenceOneHotIsTheLabel(t *testing.T) {
 	}
 }
 
-// What PyTorch's formulas give, worked out by hand. softmax(log 3, 0) = (3/4, 1/4) and softmax(0, log 3) = (1/4, 3/4), so that
-// -log p is l3 = log(4/3) or l1 = log 4.
+// The results of PyTorch's formulas, computed by hand. softmax(log 3, 0) = (3/4, 1/4) and softmax(0, log 3) = (1/4,
+// 3/4), so that -log p is l3 = log(4/3) or l1 = log 4.
 func TestReferenceLossIsPyTorchs(t *testing.T) {
 	l1, l3 := math.Log(4), math.Log(4.0/3)
 	b := reference.LossBatch{Outputs: []float64{math.Log(3), 0, 0, math.Log(3), math.Log(3), 0}, Labels: []int32{0, 1, 1}, ClassWeights: []float64{2, 0.5}}

@@ -11,12 +11,12 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// guardLen is the number of guard elements behind every buffer: more than the
-// widest store of any device (64 bytes) and than a row of most cases.
+// guardLen is the number of guard elements behind every buffer: more than the widest store
+// of any device (64 bytes) and more than a row of most cases.
 const guardLen = 128
 
-// What outputs and guards are filled with: quiet NaNs with a payload that no
-// operation makes by itself, and improbable integers.
+// The contents of outputs and guards before a run: quiet NaNs with a payload that no
+// operation produces by itself, and improbable integers.
 const (
 	unwrittenFloat32  = 0x7FC0DEAD
 	unwrittenFloat16  = 0x7EAD
@@ -43,12 +43,12 @@ func unwritten(dtype device.DType, n int) []byte {
 	return bytes.Repeat(one, n)
 }
 
-// role says what an operation does to an operand.
+// role says how an operation uses an operand.
 type role uint8
 
 const (
 	input  role = iota // read only
-	output             // overwritten whole
+	output             // overwritten completely
 	inout              // read and changed
 )
 
@@ -56,13 +56,13 @@ const (
 type operand struct {
 	name   string
 	role   role
-	tensor *device.Tensor // what the operation sees
+	tensor *device.Tensor // the tensor that the operation gets
 	whole  *device.Tensor // the same memory, flat, with the guard
 	before []byte         // content of whole before the operation
 	after  []byte         // and after the latest run
 }
 
-// rig runs one operation on guarded operands and checks all but the values.
+// rig runs one operation on guarded operands and checks everything except the values.
 type rig struct {
 	t        *testing.T
 	dev      device.Device
@@ -74,8 +74,8 @@ func newRig(t *testing.T, dev device.Device, opt Options) *rig {
 	return &rig{t: t, dev: dev, opt: opt}
 }
 
-// newOperand allocates guarded memory whose view of the given shape the operation
-// gets. body is nil for outputs.
+// newOperand allocates guarded memory; the operation gets a view of it with the given
+// shape. body is nil for outputs.
 func (r *rig) newOperand(name string, ro role, dtype device.DType, body []byte, shape []int) *device.Tensor {
 	r.t.Helper()
 	n := 1
@@ -96,7 +96,7 @@ func (r *rig) newOperand(name string, ro role, dtype device.DType, body []byte, 
 	return o.tensor
 }
 
-// input, output and inout make operands of the type that the options say: images, filters, factors.
+// input, output and inout make operands of the options' type: images, filters, operands of products.
 
 func (r *rig) input(name string, data []float32, shape ...int) *device.Tensor {
 	r.t.Helper()
@@ -113,7 +113,7 @@ func (r *rig) inout(name string, data []float32, shape ...int) *device.Tensor {
 	return r.newOperand(name, inout, r.opt.dtype(), r.encode(name, data), shape)
 }
 
-// encode returns data as elements of the options' type, whose numbers they must be.
+// encode returns data as elements of the options' type, in which they must be exact.
 func (r *rig) encode(name string, data []float32) []byte {
 	r.t.Helper()
 	for i, x := range r.opt.round(data) {
@@ -132,7 +132,7 @@ func elements(dtype device.DType, data []float32) []byte {
 	return reference.Round(dtype, reference.Widen(data))
 }
 
-// The following make operands that are float32 whatever the options say: parameters of layers, statistics.
+// The following functions make operands that are always float32: parameters of layers, statistics.
 
 func (r *rig) inputFloat32(name string, data []float32, shape ...int) *device.Tensor {
 	r.t.Helper()
@@ -207,7 +207,7 @@ func (r *rig) once(op func()) [][]byte {
 // bodySize returns the bytes of the operand without the guard.
 func (o *operand) bodySize() int { return len(o.before) - guardLen*o.whole.DType().Size() }
 
-// verify checks what must hold for the operand whatever the values are.
+// verify checks the conditions on the operand that don't depend on the reference's values.
 func (o *operand) verify() error {
 	size, body := o.whole.DType().Size(), o.bodySize()
 	if i := firstDifference(o.before[body:], o.after[body:]); i >= 0 {
@@ -268,8 +268,8 @@ func (r *rig) check(t *device.Tensor, want reference.Sums) {
 	}
 }
 
-// mustPanic runs f, which must panic with a message that holds all of the words, in
-// small or capital letters.
+// mustPanic runs f, which must panic with a message that contains all of the words, in any
+// case.
 func mustPanic(t *testing.T, what string, f func(), words ...string) {
 	t.Helper()
 	defer func() {

@@ -11,13 +11,13 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// scaled is the state of a LossScaling after an update that found all gradients finite, and doubled the
-// scale: the gradients at hand were made with 1024.
+// scaled is the state of a LossScaling after an update that found all gradients finite, and doubled the scale: the
+// current gradients have the scale 1024.
 var scaled = []float32{
 	device.ScalingScale: 2048, device.ScalingInverse: 1.0 / 1024, device.ScalingSkip: 0, device.ScalingGoodSteps: 0,
 }
 
-// testScaling checks loss scaling, and what follows it: losses, clipping, update rules.
+// testScaling checks loss scaling and the operations that use its state: losses, clipping, update rules.
 func testScaling(t *testing.T, dev device.Device, opt Options) {
 	mixed, ok := dev.(device.MixedPrecision)
 	if !ok {
@@ -41,7 +41,7 @@ func testScaling(t *testing.T, dev device.Device, opt Options) {
 	t.Run("steps", func(t *testing.T) { testScaledSteps(t, dev, opt, mixed) })
 }
 
-// testScalingRefusal checks that a device which knows no loss scaling says so where a spec asks for it.
+// testScalingRefusal checks that a device without loss scaling returns ErrNotSupported if a spec asks for it.
 func testScalingRefusal(t *testing.T, dev device.Device) {
 	state := zeros(t, dev, device.ScalingLen)
 	for name, err := range map[string]error{
@@ -60,7 +60,7 @@ type scalingCase struct {
 	name     string
 	scale    float32
 	interval int
-	found    []float32 // in each step, 0 or what one element of the gradients is instead of a finite number
+	found    []float32 // for each step, 0 or the NaN or infinity that replaces one element of the gradients
 }
 
 func scalingCases() []scalingCase {
@@ -79,8 +79,8 @@ func scalingCases() []scalingCase {
 	}
 }
 
-// runScaling runs the updates and checks the state after each. The odd element is another one in each
-// step: the last of all first.
+// runScaling runs the updates and checks the state after each. The replaced element is a different one in each step,
+// beginning with the last.
 func runScaling(t *testing.T, dev device.Device, opt Options, mixed device.MixedPrecision, c scalingCase) {
 	sizes := []int{1, 33, 4099}
 	src := newSource("scaling/" + c.name)
@@ -114,7 +114,7 @@ func runScaling(t *testing.T, dev device.Device, opt Options, mixed device.Mixed
 		state = reference.LossScaling(state, math.IsNaN(float64(odd)) || math.IsInf(float64(odd), 0), c.interval)
 		want := reference.NewSums(device.ScalingLen, reference.ElementwiseUlps)
 		for i, v := range state {
-			want.Set(i, v, 0) // exact, but for the inverse
+			want.Set(i, v, 0) // exact, except for the inverse
 		}
 		want.Magnitude[device.ScalingInverse] = state[device.ScalingInverse]
 		r.check(states[step], want)
@@ -153,11 +153,11 @@ func copyAll(dev device.Device, dst, src []*device.Tensor) {
 	}
 }
 
-// optimizerScaling are the states that the five steps of an optimizer's case meet. In the third, which is to be
-// skipped, gradients are not finite.
+// optimizerScaling are the states at the five steps of an optimizer's case. In the third step, which must be skipped,
+// gradients are not finite.
 var optimizerScaling = [][]float32{scaled, {2048, 1.0 / 2048, 0, 1}, {1024, 1.0 / 2048, 1, 0}, {1000, 1.0 / 1000, 0, 1}, {1, 1, 0, 0}}
 
-// runSkippedStep checks that a step which is to be skipped changes no bit of weights and states.
+// runSkippedStep checks that a step that must be skipped changes no bit of weights and states.
 func runSkippedStep(t *testing.T, dev device.Device, opt Options, c optimizerCase) {
 	sizes := []int{1, 10, 67, 1029}
 	src := newSource("skip/" + c.name)
@@ -168,7 +168,7 @@ func runSkippedStep(t *testing.T, dev device.Device, opt Options, c optimizerCas
 		grad := src.values(n)
 		spoil(grad)
 		slot := device.OptimizerParam{Group: i % len(c.hyper), Grad: r.inputFloat32(fmt.Sprintf("grad %d", i), grad, n)}
-		// As inputs, all of them must keep their bits.
+		// All of them are declared as inputs, so their bits must not change.
 		slot.Value = r.inputFloat32(fmt.Sprintf("value %d", i), src.values(n), n)
 		if c.state1 {
 			slot.State1 = r.inputFloat32(fmt.Sprintf("state1 %d", i), src.between(n, 0, 1), n)
@@ -183,8 +183,8 @@ func runSkippedStep(t *testing.T, dev device.Device, opt Options, c optimizerCas
 	r.run(func() { optimizer.Step(hyper) })
 }
 
-// testScaledSteps runs whole updates: gradients made with the scale of the moment, LossScaling, Clip and an
-// optimizer. The weights must be those of the same steps without a scale, but for the one that overflows.
+// testScaledSteps runs whole updates: gradients with the current scale, LossScaling, Clip and an optimizer. The weights
+// must equal those after the same steps without a scale, except for the step that overflows.
 func testScaledSteps(t *testing.T, dev device.Device, opt Options, mixed device.MixedPrecision) {
 	const (
 		steps, overflow   = 7, 3
@@ -279,7 +279,7 @@ func lossScalingOperation() Operation {
 	}
 }
 
-// scalingCalls are loss scaling and what reads its state.
+// scalingCalls are loss scaling and the operations that read its state.
 func scalingCalls(Size) []Call {
 	// state returns the state of a loss scaling, if the device has it.
 	state := func(o *Operands) (*device.Tensor, error) {

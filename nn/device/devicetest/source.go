@@ -6,8 +6,8 @@ import (
 	"trainer/nn/device"
 )
 
-// source yields the suite's inputs: Philox keyed by the hash of a name, so that a
-// case has the same data on every device and whatever runs before it.
+// source yields the suite's inputs: Philox keyed by the hash of a name, so that a case has
+// the same data on every device, whatever runs before it.
 type source struct {
 	seed  uint64
 	next  uint64

@@ -27,7 +27,7 @@ func testStorage(dtype device.DType) func(*testing.T, device.Device, Options) {
 	}
 }
 
-// testRefusal checks that a device without 16-bit storage says so, for every plan.
+// testRefusal checks that a device without 16-bit storage returns ErrNotSupported for every plan.
 func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
 	wantRefused := func(name string, err error) {
 		if !errors.Is(err, device.ErrNotSupported) {
@@ -44,8 +44,8 @@ func testRefusal(t *testing.T, dev device.Device, dtype device.DType) {
 // refusal returns the error of a New method.
 func refusal[P any](_ P, err error) error { return err }
 
-// testRange checks what happens at the ends of the type's range: what is too large becomes infinite, what is too
-// small 0 or subnormal, by rounding alone, as sums of twice and half the type's extreme numbers.
+// testRange checks what happens at the ends of the type's range: results that are too large become infinite, and
+// results that are too small become 0 or subnormal. Sums of twice and half the type's extreme numbers produce them.
 func testRange(t *testing.T, dev device.Device, opt Options) {
 	f := reference.FormatOf(opt.dtype())
 	largest, smallest := f.Largest(), f.Spacing(0)

@@ -64,7 +64,7 @@ func testTensors(t *testing.T, dev device.Device, _ Options) {
 	})
 }
 
-// memory does the copies of a sub-test, which ends where one fails.
+// memory makes the copies of a sub-test, and ends the sub-test if one fails.
 type memory struct {
 	t   *testing.T
 	dev device.Device
@@ -126,7 +126,7 @@ func (m memory) copies(dtype device.DType, shape []int) {
 	m.holds("source", src, data)
 }
 
-// rows checks that with fewer rows set every copy stays within them.
+// rows checks that if fewer rows are set, every copy stays within them.
 func (m memory) rows(dtype device.DType, shape []int) {
 	m.t.Helper()
 	x, y := m.tensor(dtype, shape), m.tensor(dtype, shape)

@@ -8,8 +8,8 @@ import (
 	"trainer/nn/device"
 )
 
-// RunThreads checks that every call gives the same bits on devices of one thread and of several. Results that aren't read
-// start as NaN, so that what isn't written shows.
+// RunThreads checks that every call gives the same bits on devices with one thread and with several. Results that the
+// call doesn't read start as NaN, so that unwritten elements are detected.
 func RunThreads(t *testing.T, open func(t *testing.T, threads int) device.Device) {
 	want := resultsOf(t, open(t, 1))
 	for _, threads := range []int{2, 3, 5} {
@@ -21,7 +21,7 @@ func RunThreads(t *testing.T, open func(t *testing.T, threads int) device.Device
 	}
 }
 
-// RunCalls runs every call once: for devices whose memory notices by itself if anything beside an operand is touched.
+// RunCalls runs every call once. It is for devices whose memory detects accesses outside the operands.
 func RunCalls(t *testing.T, dev device.Device) { resultsOf(t, dev) }
 
 // resultsOf returns the bytes that each call writes.

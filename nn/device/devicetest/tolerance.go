@@ -9,33 +9,33 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// The tolerance policy. A result is right when
+// The tolerance policy. A result is right if
 //
 //	|got - want| <= atol + ulps * 2^-23 * magnitude
 //
-// where the reference says what ulps and magnitude are (reference.Sums, with the reasons for ulps).
+// where the reference gives ulps and magnitude (see reference.Sums, also for the reasons behind ulps).
 //
-// A result that is stored in 16 bits is computed in float32, which may be off by no more than the above, here
-// called E, and then rounded to nearest: round(x) = x (1 + d) with |d| at most the unit roundoff, 2^-11 for float16
-// and 2^-8 for bfloat16 (half the distance to the next number if x is subnormal). As rounding is
-// monotone, it is right exactly when
+// A result that is stored in 16 bits is computed in float32, with an error of at most the bound above, here called E,
+// and then rounded to nearest: round(x) = x (1 + d) with |d| at most the unit roundoff, 2^-11 for float16 and 2^-8 for
+// bfloat16 (half the distance to the next number if x is subnormal). Because rounding is monotone, the result is right
+// if and only if
 //
 //	round(want - E) <= got <= round(want + E)
 //
-// so that it may be the neighbour of the rounded reference only if that is within E of the middle between two
-// numbers. The inputs are numbers of the type, and products of two of them are exact in float32: E is that of
+// so it may be a neighbour of the rounded reference only if the reference is within E of the middle between two
+// numbers. The inputs are numbers of the type, and products of two of them are exact in float32, so E is the bound for
 // the same operation on float32 tensors, without ProductFactor.
 //
-// A bias may cost one rounding more, because libraries store the sum before the bias is added to it, or take the bias in
-// the type of the output. E grows by half the distance of neighbours around the larger of sum and bias, that is by at most
-// the unit roundoff times it.
+// A bias may add one rounding, because libraries store the sum before they add the bias, or take the bias in the type
+// of the output. E grows by half the distance between neighbouring numbers around the larger of sum and bias, which is
+// at most the unit roundoff times the larger one.
 //
-// atol is not for rounding. It lets a device flush what underflows: 2^-120 is the
-// smallest normal float32 times the largest factor (x in x*sigmoid(x)) that meets an
+// atol is not for rounding. It lets a device flush underflowing results to zero: 2^-120 is
+// the smallest normal float32 times the largest factor (x in x*sigmoid(x)) of an
 // underflowing exponential.
 const atol = 0x1p-120
 
-// allowed returns the least and the greatest number of the type that is element i, up to rounding.
+// allowed returns the smallest and the largest number of the type that equal element i up to rounding.
 func allowed(s reference.Sums, dtype device.DType, i int) (least, greatest float64) {
 	want, e := s.Value[i], atol+s.Ulps*reference.Ulp*s.Magnitude[i]
 	if dtype == device.Float32 {
@@ -48,8 +48,8 @@ func allowed(s reference.Sums, dtype device.DType, i int) (least, greatest float
 	return f.Round(want - e), f.Round(want + e)
 }
 
-// within reports whether got, a number of the type, is element i, up to rounding. NaN is only
-// matched by NaN, and an infinity by itself.
+// within reports whether got, a number of the type, equals element i up to rounding. Only NaN
+// matches NaN, and an infinity matches only itself.
 func within(s reference.Sums, dtype device.DType, i int, got float64) bool {
 	want := s.Value[i]
 	switch {
@@ -62,8 +62,8 @@ func within(s reference.Sums, dtype device.DType, i int, got float64) bool {
 	return least <= got && got <= greatest
 }
 
-// compare returns an error that names the first elements, of the type, which are not what
-// s says, or nil.
+// compare returns an error that names the first elements that differ from s by more than
+// the tolerance, or nil.
 func compare(s reference.Sums, dtype device.DType, elements []byte) error {
 	got := reference.Unpack(dtype, elements)
 	if len(got) != len(s.Value) {

@@ -19,7 +19,8 @@ type transformCase struct {
 	n    int
 }
 
-// transformCases are every kind of transform by itself, with its defaults and with its largest settings, and chains.
+// transformCases are every kind of transform alone, with its defaults and with its largest settings, and chains of
+// transforms.
 func transformCases() []transformCase {
 	color := device.TransformSpec{
 		N: 9, H: 23, W: 26, C: 3, Classes: 7,
@@ -53,7 +54,7 @@ func transformCases() []transformCase {
 	)
 }
 
-// darkening is a transform of a program's own, whose operation no device has code for: devices use the formula.
+// darkening is a transform defined by a program. No device has code for its operation, so devices use the formula.
 type darkening struct{}
 
 func (darkening) Kind() string { return "darkening" }
@@ -72,7 +73,7 @@ func (darkening) Ops() []*device.ImageOp {
 
 func (darkening) Draw(r *augment.Random, p augment.Params) { p.Set(0, r.Uniform(0.5, 1)) }
 
-// largest returns a transform with the largest of these values that each setting takes.
+// largest returns a transform with each setting at the largest of these values that it accepts.
 func largest(t augment.Transform) augment.Transform {
 	return setting.Edit(t, nil, func(l *setting.List) {
 		for _, key := range l.All() {
@@ -87,7 +88,7 @@ func largest(t augment.Transform) augment.Transform {
 
 func testTransform(t *testing.T, dev device.Device, opt Options) {
 	for i, c := range transformCases() {
-		// In 16 bits only what is stored differs.
+		// In 16 bits only the stored result differs.
 		if opt.dtype() != device.Float32 && i%5 != 0 {
 			continue
 		}
@@ -108,7 +109,7 @@ func testTransform(t *testing.T, dev device.Device, opt Options) {
 // transformData is a case with its images and parameters.
 type transformData struct {
 	transformCase
-	images []uint8 // the batch, or with Gather a whole set
+	images []uint8 // the batch or, with Gather, a whole set
 	set    int
 	ids    []int32
 	drawn  []float32
@@ -153,7 +154,7 @@ func (d transformData) run(t *testing.T, dev device.Device, opt Options, transfo
 	}
 	r.run(func() { transform.Run(y, images, ids, drawn) })
 	want := reference.Transform(s, d.batch(), reference.Widen(d.drawn), d.n)
-	// The error analysis must leave something to be found: a hundredth of the range of pixels.
+	// The allowed error must be small enough to detect mistakes: at most a hundredth of the range of pixels.
 	if worst := slices.Max(want.Magnitude) * float64(slices.Min(s.Std)); worst*reference.Ulp > 0.01 {
 		t.Errorf("pixels may be off by %.3g: the case tests nothing", worst*reference.Ulp)
 	}
@@ -194,8 +195,8 @@ func transformOperation() Operation {
 	}
 }
 
-// transformCalls are what becomes of uint8 images of CIFAR-10's size by each kind of transform alone, by all of them one after the
-// other, gathered from a data set, and the targets of images that were mixed twice.
+// transformCalls transform uint8 images of CIFAR-10's size with each kind of transform alone, and with all of them one
+// after the other, gathered from a data set; and they compute the targets of images that were mixed twice.
 func transformCalls(Size) []Call {
 	var calls []Call
 	var all augment.List
@@ -215,7 +216,7 @@ func runOf(_ *Operands, p device.Transform, _ device.TransformSpec, y, images, i
 	return Work{Run: func() { p.Run(y, images, ids, drawn) }, Results: []*device.Tensor{y}, Bytes: bytesOf(y) + int64(y.Len())}
 }
 
-// transformCall returns a call of a list's plan.
+// transformCall returns a call of the plan for a list.
 func transformCall(name, method string, list augment.List, gather bool,
 	work func(o *Operands, p device.Transform, s device.TransformSpec, y, images, ids, drawn *device.Tensor) Work) Call {
 	return Call{name, method, func(o *Operands) (Work, error) {

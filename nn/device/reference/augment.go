@@ -6,7 +6,7 @@ import (
 	"trainer/nn/device"
 )
 
-// reflect continues [0, n) by reflection without repeating the edge: -1 is 1, n is n-2.
+// reflect extends [0, n) by reflection without repeating the edge: -1 becomes 1, and n becomes n-2.
 func reflect(i, n int) int {
 	if i < 0 {
 		return -i
@@ -17,12 +17,12 @@ func reflect(i, n int) int {
 	return i
 }
 
-// Change is what the augmentation does to one image.
+// Change is the augmentation of one image.
 type Change struct {
 	DY, DX    int // shift, in pixels
 	Mirror    bool
 	Top, Left int // of the cutout square
-	Cutout    int // its side; 0 for none
+	Cutout    int // side of the square; 0 for none
 }
 
 // DrawChange draws the change of image id in an epoch, as AugmentSpec defines it.

@@ -16,7 +16,7 @@ type BatchNorm struct {
 //
 //	mean = 1/rows sum x      var = 1/rows sum (x-mean)^2
 //
-// The variance's magnitude counts an error of the mean in every square.
+// The variance's magnitude includes an error of the mean in every square.
 func (b BatchNorm) moments(x []float64) (mean, variance Sums) {
 	mean, variance = NewSums(b.C, SumUlps(b.Rows)), NewSums(b.C, SumUlps(b.Rows))
 	for i, v := range x {
@@ -61,19 +61,19 @@ func (b BatchNorm) normalize(x, gamma, beta []float64, mean, variance Sums) Sums
 	return y
 }
 
-// spread is the relative error of 1/sqrt(var+epsilon) for one of the variance: half
-// of what the variance's magnitude is to var+epsilon, and one more rounding.
+// spread is the relative error of 1/sqrt(var+epsilon) due to an error of the variance: half
+// of the ratio of the variance's magnitude to var+epsilon, plus one rounding.
 func (b BatchNorm) spread(variance Sums, j int) float64 {
 	return 1 + variance.Magnitude[j]/(variance.Value[j]+b.Epsilon)/2
 }
 
-// Forward returns y, normalised by the statistics of x.
+// Forward returns y, normalised with the statistics of x.
 func (b BatchNorm) Forward(x, gamma, beta []float64) Sums {
 	mean, variance := b.moments(x)
 	return b.normalize(x, gamma, beta, mean, variance)
 }
 
-// Inference returns y, normalised by the running statistics.
+// Inference returns y, normalised with the running statistics.
 func (b BatchNorm) Inference(x, gamma, beta, runningMean, runningVar []float64) Sums {
 	mean, variance := NewSums(b.C, ElementwiseUlps), NewSums(b.C, ElementwiseUlps)
 	for j := 0; j < b.C; j++ {

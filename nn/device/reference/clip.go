@@ -6,9 +6,9 @@ import (
 	"trainer/nn/device"
 )
 
-// Clip returns the limited gradients: first all of them times
-// min(1, maxNorm/norm), norm being the square root of the sum of all squares, then each
-// element limited to [-maxValue, maxValue]. A limit of 0 is none.
+// Clip returns the limited gradients: first all of them times min(1, maxNorm/norm), where
+// norm is the square root of the sum of all squares, then each element limited to
+// [-maxValue, maxValue]. 0 means no limit.
 func Clip(maxNorm, maxValue float64, grads [][]float64) []Sums {
 	squares, count := 0.0, 0
 	for _, g := range grads {

@@ -6,8 +6,8 @@ import "trainer/nn/device"
 //
 //	y[b,i,j,o] = sum_{p,q,c} x[b, i*strideH + p*dilationH - padH, j*strideW + q*dilationW - padW, g*inC/groups + c] * w[o,p,q,c]
 //
-// with the flat indices of the three elements. Forward adds x*w to y; the gradients
-// are the same sum read the other way: dx gets dy*w, dw gets dy*x.
+// with the flat indices of the three elements. Forward adds x*w to y; the gradients come
+// from the same sum, read in reverse: dx gets dy*w, and dw gets dy*x.
 func eachProduct(s device.Conv2DSpec, n int, visit func(y, x, w int)) {
 	outH, outW := s.OutH(), s.OutW()
 	groupIn, groupOut := s.InC/s.Groups, s.OutC/s.Groups

@@ -19,7 +19,7 @@ type copyColumns struct {
 	s device.CopyColumnsSpec
 }
 
-// NewCopyColumns makes a plan of copying columns.
+// NewCopyColumns makes a plan that copies columns.
 func (o *Operations) NewCopyColumns(s device.CopyColumnsSpec) (device.CopyColumns, error) {
 	s.Check()
 	return made[device.CopyColumns](o, "copy columns", copyColumns{o, s}, o.accepts(s.DType))

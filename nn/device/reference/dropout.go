@@ -2,8 +2,8 @@ package reference
 
 import "trainer/nn/device"
 
-// Dropout returns y[i] = x[i]/(1-rate) where Uniform(word i of the step) >= rate,
-// and 0 elsewhere. The gradient is the same function of dy.
+// Dropout returns y[i] = x[i]/(1-rate) if Uniform(word i of the step) >= rate, and
+// otherwise 0. The gradient is the same function of dy.
 func Dropout(s device.DropoutSpec, step int32, x []float64) Sums {
 	y := NewSums(len(x), ElementwiseUlps)
 	for i, v := range x {

@@ -7,7 +7,7 @@ import (
 	"trainer/nn/device"
 )
 
-// Widen converts to what the references compute with.
+// Widen converts to float64, in which the references compute.
 func Widen(v []float32) []float64 {
 	w := make([]float64, len(v))
 	for i, x := range v {
@@ -16,7 +16,7 @@ func Widen(v []float32) []float64 {
 	return w
 }
 
-// Unpack returns the numbers that elements of a float type stand for.
+// Unpack returns the numbers that elements of a float type represent.
 func Unpack(d device.DType, elements []byte) []float64 {
 	if d == device.Float32 {
 		return Widen(Float32s(elements))
@@ -59,7 +59,7 @@ func Round(d device.DType, numbers []float64) []byte {
 	return Pack(d, patterns)
 }
 
-// Float32s returns the numbers that elements of Float32 stand for.
+// Float32s returns the numbers that elements of Float32 represent.
 func Float32s(elements []byte) []float32 {
 	v := make([]float32, len(elements)/4)
 	for i := range v {
@@ -68,7 +68,7 @@ func Float32s(elements []byte) []float32 {
 	return v
 }
 
-// Int32s returns the numbers that elements of Int32 stand for.
+// Int32s returns the numbers that elements of Int32 represent.
 func Int32s(elements []byte) []int32 {
 	v := make([]int32, len(elements)/4)
 	for i := range v {

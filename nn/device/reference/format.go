@@ -49,7 +49,7 @@ func (f Format) Decode(bits uint32) float64 {
 }
 
 // Encode returns the bits that stand for x, which must be a number of the format; NaN becomes
-// the quiet one without a payload.
+// the quiet NaN without a payload.
 func (f Format) Encode(x float64) uint32 {
 	sign := uint32(0)
 	if math.Signbit(x) {
@@ -74,7 +74,7 @@ func (f Format) Largest() float64 {
 	return math.Ldexp(2-math.Ldexp(1, -f.Fraction), f.bias())
 }
 
-// Spacing returns the distance between neighbours of the format around x.
+// Spacing returns the distance between neighbouring numbers of the format around x.
 func (f Format) Spacing(x float64) float64 {
 	if x == 0 {
 		return math.Ldexp(1, 1-f.bias()-f.Fraction)
@@ -83,8 +83,9 @@ func (f Format) Spacing(x float64) float64 {
 	return math.Ldexp(1, max(e-1, 1-f.bias())-f.Fraction)
 }
 
-// Round returns the number of the format that is nearest to x, of two the one with an
-// even fraction, and infinity from half a step above the largest on.
+// Round returns the number of the format that is nearest to x. Of two equally near numbers
+// it returns the one with an even fraction, and from half a step above the largest number
+// on it returns infinity.
 func (f Format) Round(x float64) float64 {
 	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
 		return x

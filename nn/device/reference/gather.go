@@ -2,7 +2,7 @@ package reference
 
 import "trainer/nn/device"
 
-// Gather returns y[i] = x[ids[i]], rows of zeros where that is no row of x.
+// Gather returns y[i] = x[ids[i]], and a row of zeros if ids[i] is not a row of x.
 func Gather(s device.GatherSpec, x []float64, ids []int32) Sums {
 	y := NewSums(len(ids)*s.RowLen, 0)
 	for i, id := range ids {
@@ -18,7 +18,7 @@ type gather struct {
 	s device.GatherSpec
 }
 
-// NewGather makes a plan of picking rows.
+// NewGather makes a plan that picks rows.
 func (o *Operations) NewGather(s device.GatherSpec) (device.Gather, error) {
 	s.Check()
 	return made[device.Gather](o, "gather", gather{o, s}, o.accepts(s.DType))

@@ -6,16 +6,17 @@ import (
 	"trainer/nn/device"
 )
 
-// HostMemory is a device.Memory in the memory of the program. With Operations it is a device that computes by the references.
+// HostMemory is a device.Memory in the program's own memory. Together with Operations it is a device that computes with
+// the references.
 type HostMemory struct{}
 
 // Name returns "host".
 func (HostMemory) Name() string { return "host" }
 
-// Info says that the references compute.
+// Info says that package reference computes.
 func (HostMemory) Info() device.Info { return device.Info{Description: "references in float64"} }
 
-// NewTensor allocates zeros.
+// NewTensor allocates a tensor of zeros.
 func (HostMemory) NewTensor(dtype device.DType, shape ...int) (*device.Tensor, error) {
 	n := dtype.Size()
 	for _, d := range shape {
@@ -24,7 +25,7 @@ func (HostMemory) NewTensor(dtype device.DType, shape ...int) (*device.Tensor, e
 	return device.WrapTensor(dtype, make([]byte, max(n, 0)), shape...), nil
 }
 
-// Elements returns the memory of t's present shape.
+// Elements returns the memory of t's current shape.
 func (HostMemory) Elements(t *device.Tensor) []byte {
 	return t.Memory().([]byte)[:t.Len()*t.DType().Size()]
 }

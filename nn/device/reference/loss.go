@@ -6,13 +6,13 @@ import (
 	"trainer/nn/device"
 )
 
-// LossBatch is what a loss is computed from, n examples of some classes.
+// LossBatch is the input of a loss: a batch of n examples.
 type LossBatch struct {
 	Outputs      []float64 // z [n, classes]
 	Labels       []int32   // [n]; nil with soft targets
 	Soft         []float64 // t [n, classes]; nil with labels
-	ClassWeights []float64 // w [classes], or nil: 1 each
-	Weights      []float64 // v [n], or nil: 1 each
+	ClassWeights []float64 // w [classes], or nil if all are 1
+	Weights      []float64 // v [n], or nil if all are 1
 }
 
 // target returns t[k] of example i.
@@ -42,12 +42,13 @@ func (b LossBatch) exampleWeight(i int) float64 {
 	return b.Weights[i]
 }
 
-// unknown reports whether example i has a label that is no class.
+// unknown reports whether example i has a label outside the range of classes.
 func (b LossBatch) unknown(classes, i int) bool {
 	return b.Soft == nil && (b.Labels[i] < 0 || int(b.Labels[i]) >= classes)
 }
 
-// targetWeight returns u[i] = sum_k w[k] t[i,k], or 1 without class weights, or where the label is no class.
+// targetWeight returns u[i] = sum_k w[k] t[i,k], or 1 without class weights or if the label is outside the range of
+// classes.
 func (b LossBatch) targetWeight(classes, i int) float64 {
 	if b.ClassWeights == nil || b.unknown(classes, i) {
 		return 1
@@ -118,7 +119,7 @@ func (b LossBatch) meanSquaredError(s device.LossSpec, i int, gradient, gradient
 }
 
 // exampleLoss returns the loss of example i and its magnitude, and sets its gradient, all without the example's weight.
-// A label outside [0, classes) makes all of it NaN.
+// A label outside [0, classes) makes all of them NaN.
 func (b LossBatch) exampleLoss(s device.LossSpec, i int, gradient, gradientMagnitude []float64) (loss, magnitude float64) {
 	if b.unknown(s.Classes, i) {
 		for k := range gradient {
@@ -132,7 +133,7 @@ func (b LossBatch) exampleLoss(s device.LossSpec, i int, gradient, gradientMagni
 	return b.crossEntropy(s, i, gradient, gradientMagnitude)
 }
 
-// Loss returns what Forward adds to the stats and what Backward computes.
+// Loss returns the numbers that Forward adds to the stats and the gradient that Backward computes.
 func Loss(s device.LossSpec, b LossBatch) (stats, doutputs Sums) {
 	n := len(b.Outputs) / s.Classes
 	stats = NewSums(device.StatsLen, FunctionUlps+SumUlps(n))
@@ -163,7 +164,7 @@ func Loss(s device.LossSpec, b LossBatch) (stats, doutputs Sums) {
 		return stats, doutputs
 	}
 	for i := range doutputs.Value {
-		if stats.Value[device.StatWeight] == 0 { // nothing counts
+		if stats.Value[device.StatWeight] == 0 { // no example counts
 			doutputs.Set(i, 0, 0)
 			continue
 		}

@@ -12,12 +12,12 @@ const (
 	greatestScale = 1 << 24
 )
 
-// LossScaling returns the state after an update, bad telling whether a gradient was NaN or infinite:
+// LossScaling returns the state after an update, where bad says that a gradient was NaN or infinite:
 //
 //	bad    scale = max(scale/2, 1), skip = 1, good = 0
 //	else   good = good+1, skip = 0; at interval good steps scale = min(2*scale, 2^24), good = 0
 //
-// The inverse is that of the scale before.
+// The inverse is the inverse of the previous scale.
 func LossScaling(state [device.ScalingLen]float64, bad bool, interval int) [device.ScalingLen]float64 {
 	scale, good := state[device.ScalingScale], state[device.ScalingGoodSteps]+1
 	next := [device.ScalingLen]float64{device.ScalingScale: scale, device.ScalingInverse: 1 / scale}

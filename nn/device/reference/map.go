@@ -6,10 +6,10 @@ import (
 	"trainer/nn/device"
 )
 
-// Map returns y = f(a, b), or y + f(a, b), over [batch, rows, c]. y are the old values.
+// Map returns y = f(a, b), or y + f(a, b), over [batch, rows, c]. y holds the old values.
 //
-// An error of the argument's two terms, e of their absolute values, becomes e f' of the result: that is what the
-// magnitudes below are.
+// A relative error of e in the argument's two terms changes the result by e f' times their absolute values; the
+// magnitudes below follow from this.
 func Map(s device.MapSpec, y, a, b []float64) Sums {
 	out := NewSums(len(a), ElementwiseUlps)
 	for i, v := range a {

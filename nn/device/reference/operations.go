@@ -7,22 +7,23 @@ import (
 	"trainer/nn/device"
 )
 
-// Operations makes every plan of device.Device for a device that has memory and copies alone: a plan downloads its operands,
-// computes in float64 by the loops of this package, rounds to the destination's type and uploads.
+// Operations makes every plan of device.Device for a device that has only memory and copies: a plan downloads its
+// operands, computes in float64 with the loops of this package, rounds to the destination's type and uploads the
+// result.
 //
-// A device embeds it and overrides the constructors of the operations that it has. What it lacks then works, slowly;
-// Fallbacks tells which operations those are. The fused forms, which are optional interfaces, are not among them.
+// A device embeds Operations and overrides the constructors of the operations that it implements. The operations that
+// it lacks then work, slowly; Fallbacks names them. The fused forms, which are optional interfaces, are not included.
 //
-// An error of a copy leaves the destination as it is: it is the device's fault, which the device's Sync returns.
+// If a copy fails, the destination is unchanged; the error is a fault of the device, which the device's Sync returns.
 type Operations struct {
 	memory    device.Memory
-	mixed     bool     // takes 16-bit tensors and loss scaling
-	fallbacks []string // operations that plans were made of, in the order of their first plan
+	mixed     bool     // supports 16-bit tensors and loss scaling
+	fallbacks []string // operations for which plans were made, in the order of their first plan
 
-	// Before, unless nil, is asked before a plan runs; the plan does nothing if the answer is false. A device that is
-	// recording a step, where copies to the host have no place, refuses.
+	// Before, unless nil, is called before a plan runs; if it returns false, the plan does nothing. A device that is
+	// recording a step refuses, because a recorded step can't contain copies to the host.
 	Before func(op string) bool
-	// After, unless nil, is called with each tensor that a plan has written. Tests spoil it there.
+	// After, unless nil, is called with each tensor that a plan has written. Tests corrupt the tensor there.
 	After func(op string, dst *device.Tensor)
 }
 
@@ -36,13 +37,13 @@ func On(m device.Memory) *Operations {
 // Mixed is Operations with the plans of device.MixedPrecision.
 type Mixed struct{ *Operations }
 
-// MixedOn returns the operations of a device, those of device.MixedPrecision among them.
+// MixedOn returns the operations of a device, including those of device.MixedPrecision.
 func MixedOn(m device.Memory) Mixed { return Mixed{&Operations{memory: m, mixed: true}} }
 
-// Fallbacks returns the names of the operations that plans were made of here, each once.
+// Fallbacks returns the names of the operations for which plans were made here, each once.
 func (o *Operations) Fallbacks() []string { return slices.Clone(o.fallbacks) }
 
-// made returns the plan, or the error if there is one, and records the operation's name.
+// made records the operation's name and returns the plan, or the error if there is one.
 func made[P any](o *Operations, name string, plan P, err error) (P, error) {
 	if err != nil {
 		var none P
@@ -54,7 +55,7 @@ func made[P any](o *Operations, name string, plan P, err error) (P, error) {
 	return plan, nil
 }
 
-// accepts returns an error unless the device computes with the types.
+// accepts returns an error unless the device supports the types.
 func (o *Operations) accepts(dtypes ...device.DType) error {
 	if o.mixed {
 		return nil
@@ -105,7 +106,7 @@ func (o *Operations) store(op string, dst *device.Tensor, numbers []float64) {
 }
 
 func (o *Operations) storeBytes(op string, dst *device.Tensor, elements []byte) {
-	// The error is the device's fault, which it keeps.
+	// The device keeps the error as its fault.
 	if o.memory.Upload(dst, elements) == nil && o.After != nil {
 		o.After(op, dst)
 	}
@@ -118,7 +119,7 @@ func require(op string, ok bool, format string, args ...any) {
 	}
 }
 
-// checkBias panics unless bias is there exactly when wanted.
+// checkBias panics unless bias is non-nil if and only if the spec has a bias.
 func checkBias(op string, bias *device.Tensor, wanted bool, n int) {
 	if wanted {
 		device.Check(op, "bias", bias, device.Float32, n)

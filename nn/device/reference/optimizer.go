@@ -6,14 +6,14 @@ import (
 	"trainer/nn/device"
 )
 
-// Parameter is one weight with the states of its update rule, and with them the
-// magnitudes: of the gradient's terms as they enter each state.
+// Parameter is one weight with the states of its update rule, and for each state the
+// magnitude of the gradient's terms in it.
 type Parameter struct {
 	W, State1, State2     float64
 	Magnitude, Magnitude1 float64
 }
 
-// Step updates the parameter by the rule. h is a row of hyperparameters.
+// Step updates the parameter with the rule. h is a row of hyperparameters.
 func (p *Parameter) Step(s device.OptimizerSpec, h []float64, grad float64) {
 	lr, decay, momentum := h[device.HyperLR], h[device.HyperWeightDecay], h[device.HyperMomentum]
 	g := h[device.HyperGradScale] * grad
@@ -103,7 +103,7 @@ func (p optimizer) Step(hyper *device.Tensor) {
 	}
 }
 
-// update updates the weights and states of one slot by a row of hyperparameters.
+// update updates the weights and states of one parameter with a row of hyperparameters.
 func (p optimizer) update(slot device.OptimizerParam, row []float64) {
 	const op = "optimizer"
 	n := slot.Value.Len()

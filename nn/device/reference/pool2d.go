@@ -29,7 +29,7 @@ func eachWindow(s device.Pool2DSpec, n int, visit func(y int, inside []int)) {
 	}
 }
 
-// divisor returns what a window's sum is divided by.
+// divisor returns the number by which a window's sum is divided.
 func divisor(s device.Pool2DSpec, inside []int) float64 {
 	if s.Mode == device.AvgPoolExcluding {
 		return float64(len(inside))
@@ -37,7 +37,7 @@ func divisor(s device.Pool2DSpec, inside []int) float64 {
 	return float64(s.KH * s.KW)
 }
 
-// argMax returns the window's first NaN, or else the first of its largest elements.
+// argMax returns the window's first NaN, or otherwise the first of its largest elements.
 func argMax(x []float64, inside []int) int {
 	best := inside[0]
 	for _, i := range inside {

@@ -6,7 +6,8 @@ import (
 	"trainer/nn/device"
 )
 
-// Reduce returns the reduction of a [batch, rows, c], and b for products, over what the spec does not keep.
+// Reduce returns the reduction of a [batch, rows, c], and b for products, over the dimensions that the spec does not
+// keep.
 func Reduce(s device.ReduceSpec, batch int, a, b []float64) Sums {
 	n := s.Keep.Len(batch, s.Rows, s.C)
 	dst := NewSums(n, SumUlps(len(a)/n))
@@ -39,8 +40,8 @@ func Reduce(s device.ReduceSpec, batch int, a, b []float64) Sums {
 	return dst
 }
 
-// broadcast returns which element of a tensor with some dimensions of [batch, rows, c] belongs to element i of
-// one with all of them.
+// broadcast returns the index of the element, in a tensor with some of the dimensions [batch, rows, c], that belongs to
+// element i of a tensor with all of them.
 func broadcast(axes device.Axes, i, rows, c int) int {
 	at := 0
 	if axes&device.AxisBatch != 0 {

@@ -6,8 +6,8 @@ import (
 	"trainer/nn/device"
 )
 
-// Softmax returns y[i] = exp(x[i] - logsumexp(x)) for each row of [n, classes]. An
-// error of x[i]-max, rounded to float32, appears multiplied by y[i].
+// Softmax returns y[i] = exp(x[i] - logsumexp(x)) for each row of [n, classes]. The
+// rounding error of x[i]-max appears multiplied by y[i].
 func Softmax(classes int, x []float64) Sums {
 	y := NewSums(len(x), FunctionUlps+SumUlps(classes))
 	for from := 0; from < len(x); from += classes {

@@ -2,12 +2,13 @@ package reference
 
 import "math"
 
-// The error bound of a result. An implementation that computes in float32 is right when each element of it is
+// The error bound of a result. An implementation that computes in float32 is right if each element got of its result
+// satisfies
 //
 //	|got - Value| <= Ulps * 2^-23 * Magnitude
 //
-// with Magnitude the sum of the absolute values of the terms that add up to Value: rounding errors are proportional
-// to the terms, not to what is left of them after cancellation.
+// where Magnitude is the sum of the absolute values of the terms that add up to Value: rounding errors are proportional
+// to the terms, not to the remainder after cancellation.
 //
 // Ulps depends on the operation:
 //
@@ -23,8 +24,8 @@ import "math"
 //   - FunctionUlps is for exp, tanh, erf and formulas around them: a few units in the
 //     last place, as the mathematical libraries of all devices promise.
 //
-// Package devicetest compares a device's results with it, and says there how 16-bit results and underflow
-// are treated.
+// Package devicetest compares a device's results with this bound, and documents how it treats 16-bit results and
+// underflow.
 const (
 	ElementwiseUlps = 4
 	FunctionUlps    = 8
@@ -32,17 +33,16 @@ const (
 	Ulp = 1.0 / (1 << 23) // distance of the float32 numbers just above 1
 )
 
-// SumUlps is the error allowed for a sum of k products in float32.
+// SumUlps is the allowed error of a sum of k products in float32.
 func SumUlps(k int) float64 { return 2 + math.Sqrt(float64(k)) }
 
-// Sums is what a reference computes: for each element its value, the sum of the
-// absolute values of the terms that make it, and how many units of 2^-23 of that
-// an implementation may be off.
+// Sums is the result of a reference: for each element its value, the sum of the absolute
+// values of its terms, and the allowed error in units of 2^-23 times that sum.
 type Sums struct {
 	Value, Magnitude []float64
 	Ulps             float64
-	// Rounded is, for each element, the size of what may be rounded to 16 bits on the way to a
-	// result of 16 bits; nil if nothing is.
+	// Rounded is, for each element, the size of an intermediate result that may be rounded to
+	// 16 bits; nil if there is none.
 	Rounded []float64
 }
 
@@ -85,7 +85,7 @@ func (s Sums) Times(factor float64) Sums {
 	return m
 }
 
-// Widened returns s with the error allowed multiplied by factor.
+// Widened returns s with the allowed error multiplied by factor.
 func (s Sums) Widened(factor float64) Sums {
 	if factor > 0 {
 		s.Ulps *= factor
@@ -93,22 +93,22 @@ func (s Sums) Widened(factor float64) Sums {
 	return s
 }
 
-// OverTiles returns s, pixels of the shape [n,h,w,c], with each magnitude the largest of
-// those of the same image and channel that lie less than side pixels away in both
-// directions: of all the tiles that the pixel can lie in.
+// OverTiles returns s, pixels of the shape [n,h,w,c], with each magnitude replaced by the
+// largest magnitude, in the same image and channel, less than side pixels away in both
+// directions: the largest in any tile that can contain the pixel.
 func (s Sums) OverTiles(side int, shape []int) Sums {
 	if side <= 1 {
 		return s
 	}
 	h, w, c := shape[1], shape[2], shape[3]
-	// A maximum over a square is that over columns of the maxima over rows.
+	// The maximum over a square is the maximum over columns of the maxima over rows.
 	rows := largestAlong(s.Magnitude, w, c, side)
 	s.Magnitude = largestAlong(rows, h, w*c, side)
 	return s
 }
 
-// largestAlong returns for each element the largest of those that lie less than side steps
-// away along a dimension of n steps, stride elements apart.
+// largestAlong returns for each element the largest element less than side steps away along
+// a dimension of n steps, which are stride elements apart.
 func largestAlong(x []float64, n, stride, side int) []float64 {
 	most := make([]float64, len(x))
 	for i := range x {

@@ -6,12 +6,12 @@ import (
 	"trainer/nn/device"
 )
 
-// loadError is by how much a pixel may be off, in units of 2^-23, that is a byte over 255 rounded to float32.
+// loadError is the largest error, in units of 2^-23, of a pixel that is a byte divided by 255 and rounded to float32.
 const loadError = 1
 
-// Transform applies a spec's operations to the images [n,H,W,C], n of them, by the formulas in float64, with the
-// table of parameters [n, Columns()], and normalises. A magnitude is the error allowed, in units of 2^-23, as the
-// operations' error analysis says.
+// Transform applies a spec's operations to n images [n,H,W,C], using the formulas in float64 and the table of
+// parameters [n, Columns()], and normalises. A magnitude is the allowed error, in units of 2^-23, from the operations'
+// error analysis.
 func Transform(s device.TransformSpec, images []uint8, drawn []float64, n int) Sums {
 	size, columns := s.H*s.W*s.C, s.Columns()
 	x, off := make([]device.Image, n), make([]float64, n)
@@ -53,7 +53,7 @@ func Transform(s device.TransformSpec, images []uint8, drawn []float64, n int) S
 	return y
 }
 
-// Targets returns the rows of target probabilities that the table of parameters asks for.
+// Targets returns the rows of target probabilities for the table of parameters.
 func Targets(s device.TransformSpec, labels []int32, drawn []float64) Sums {
 	n, columns := len(labels), s.Columns()
 	t := NewSums(n*s.Classes, ElementwiseUlps)
