@@ -102,9 +102,11 @@ func (p *conv2D) Algorithm() string {
 	if p.depthwise != nil {
 		return "depthwise, " + p.d.kernel.Name
 	}
-	method := "implicit im2col"
+	method := "gathered patches"
 	if w := p.forward.winograd; w != nil {
 		method = fmt.Sprintf("Winograd F(%dx%d,%dx%d)", w.m, w.m, w.r, w.r)
+	} else if p.forward.direct != nil {
+		method = "direct"
 	}
 	return method + ", " + p.d.kernel.Name
 }
