@@ -327,7 +327,7 @@ func scalingCalls(Size) []Call {
 			if err != nil {
 				return Work{}, err
 			}
-			hyper := o.numbers([]float32{1e-3, 0, 0, 0, 1, 1, 1, 0}, 1, device.HyperLen)
+			hyper := o.numbers([]float32{1e-3, 0, 0, 0, 1, 1, 1, 1, 1, 0}, 1, device.HyperLen)
 			w.Run, w.Results = func() { p.Step(hyper) }, w.Updated
 			w.Bytes += 2 * bytesOf(w.Updated...)
 			return w, nil
