@@ -167,7 +167,7 @@ func TestTrainingResumes(t *testing.T) {
 			}
 			cfg.DType = other
 			_, err = train.Run(t.Context(), cfg)
-			if says := fmt.Sprintf("precision is %v, the checkpoint's is %v", other, dtype); err == nil || !strings.Contains(err.Error(), says) {
+			if says := fmt.Sprintf("precision is %v, in the checkpoint %v", other, dtype); err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("going on in %v: %v, want %q", other, err, says)
 			}
 		})
