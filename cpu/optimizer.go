@@ -20,8 +20,8 @@ type optimizer struct {
 	spec   device.OptimizerSpec
 	groups int
 	tasks  []slotChunk
-	// perWorker holds, for each worker, the rates of its current task.
-	perWorker []vector.Rates
+	// perWorker holds, for each worker, the hyperparameters of its current task.
+	perWorker []vector.Hyperparameters
 
 	hyper []float32 // of the current call
 }
@@ -37,7 +37,7 @@ func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) 
 	if err := d.unscaled("optimizer", s.Scaling); err != nil {
 		return nil, err
 	}
-	p := &optimizer{d: d, spec: s, perWorker: make([]vector.Rates, d.pool.Workers())}
+	p := &optimizer{d: d, spec: s, perWorker: make([]vector.Hyperparameters, d.pool.Workers())}
 	for i, slot := range s.Slots {
 		slot.Check(s.Kind, i)
 		p.groups = max(p.groups, slot.Group+1)
@@ -71,10 +71,10 @@ func (p *optimizer) Step(hyper *device.Tensor) {
 	p.d.pool.Run(len(p.tasks), (*optimizerStep)(p))
 }
 
-// rates returns the hyperparameters of a group as the loops need them.
-func (p *optimizerStep) rates(group int) vector.Rates {
+// hyperparameters returns the hyperparameters of a group as the loops need them.
+func (p *optimizerStep) hyperparameters(group int) vector.Hyperparameters {
 	h := p.hyper[group*device.HyperLen:][:device.HyperLen]
-	u := vector.Rates{
+	u := vector.Hyperparameters{
 		LR: h[device.HyperLR], GradScale: h[device.HyperGradScale], Coupled: h[device.HyperWeightDecay], Keep: 1,
 		Momentum: h[device.HyperMomentum], Beta2: h[device.HyperBeta2],
 		NewMomentum: h[device.HyperNewMomentum], NewBeta2: h[device.HyperNewBeta2],
@@ -95,7 +95,7 @@ type optimizerStep optimizer
 func (p *optimizerStep) Do(i, worker int) {
 	s, rules := p.tasks[i], &p.d.vector.Update
 	u := &p.perWorker[worker]
-	*u = p.rates(s.group)
+	*u = p.hyperparameters(s.group)
 	switch {
 	case p.spec.Kind == device.Adam:
 		rules.Adam(s.value, s.grad, s.state1, s.state2, u)

@@ -33,10 +33,10 @@ namespace {
 
 #define HYPER_LEN 10
 
-struct Rates {
+struct Hyperparameters {
 	float lr, gradScale, coupled, keep, momentum, newMomentum, beta2, newBeta2, correction1, correction2, epsilon;
 
-	__device__ __forceinline__ Rates(const float *h, float epsilon, int decoupled, const float *scaling)
+	__device__ __forceinline__ Hyperparameters(const float *h, float epsilon, int decoupled, const float *scaling)
 		: lr(h[0]), gradScale(h[6]), coupled(decoupled ? 0.0f : h[1]), keep(decoupled ? 1.0f - h[0] * h[1] : 1.0f),
 		  momentum(h[2]), newMomentum(h[7]), beta2(h[3]), newBeta2(h[8]),
 		  correction1(h[4]), correction2(h[5]), epsilon(epsilon) {
@@ -47,20 +47,20 @@ struct Rates {
 // The step of a rule takes g and the states, updates the states, and returns the step, which is multiplied by lr
 // and subtracted.
 struct SGD {
-	static __device__ __forceinline__ float step(float g, float &v, float &, const Slot &, const Rates &r) {
+	static __device__ __forceinline__ float step(float g, float &v, float &, const Slot &, const Hyperparameters &r) {
 		return v = r.momentum * v + g;
 	}
 };
 
 struct Nesterov {
-	static __device__ __forceinline__ float step(float g, float &v, float &, const Slot &s, const Rates &r) {
+	static __device__ __forceinline__ float step(float g, float &v, float &, const Slot &s, const Hyperparameters &r) {
 		v = r.momentum * v + g;
 		return s.state1 ? g + r.momentum * v : g;
 	}
 };
 
 struct Adam {
-	static __device__ __forceinline__ float step(float g, float &m, float &v, const Slot &, const Rates &r) {
+	static __device__ __forceinline__ float step(float g, float &m, float &v, const Slot &, const Hyperparameters &r) {
 		m = r.momentum * m + r.newMomentum * g;
 		v = r.beta2 * v + r.newBeta2 * (g * g);
 		return m * r.correction1 / (sqrtf(v * r.correction2) + r.epsilon);
@@ -68,7 +68,7 @@ struct Adam {
 };
 
 struct RMSProp {
-	static __device__ __forceinline__ float step(float g, float &v, float &u, const Slot &s, const Rates &r) {
+	static __device__ __forceinline__ float step(float g, float &v, float &u, const Slot &s, const Hyperparameters &r) {
 		v = r.beta2 * v + r.newBeta2 * (g * g);
 		const float d = g / (sqrtf(v) + r.epsilon);
 		return s.state2 ? u = r.momentum * u + d : d;
@@ -81,7 +81,7 @@ __device__ __forceinline__ void update(const Slot *slots, const Chunk *chunks, c
 	if (scaling && scaling[SKIP] != 0.0f) return;
 	const Chunk chunk = chunks[blockIdx.x];
 	const Slot s = slots[chunk.tensor];
-	const Rates rates(hyper + HYPER_LEN * s.group, epsilon, decoupled, scaling);
+	const Hyperparameters h(hyper + HYPER_LEN * s.group, epsilon, decoupled, scaling);
 	constexpr int batch = 4; // loads in flight at a time
 #pragma unroll 1
 	for (int first = chunk.from + threadIdx.x; first < chunk.to; first += 256 * batch) {
@@ -99,8 +99,8 @@ __device__ __forceinline__ void update(const Slot *slots, const Chunk *chunks, c
 		for (int k = 0; k < batch; k++) {
 			const int i = first + 256 * k;
 			if (i >= chunk.to) continue;
-			const float step = Rule::step(rates.gradScale * g[k] + rates.coupled * w[k], state1[k], state2[k], s, rates);
-			s.value[i] = rates.keep * w[k] - rates.lr * step;
+			const float step = Rule::step(h.gradScale * g[k] + h.coupled * w[k], state1[k], state2[k], s, h);
+			s.value[i] = h.keep * w[k] - h.lr * step;
 			if (s.state1) s.state1[i] = state1[k];
 			if (s.state2) s.state2[i] = state2[k];
 		}

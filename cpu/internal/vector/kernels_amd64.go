@@ -173,22 +173,22 @@ func avx512Gather(dx *float32, dy *float32, arg *byte, n int, at uint32)
 func avx512GatherAdd(dx *float32, dy *float32, arg *byte, n int, at uint32)
 
 // avx512SGD: w = keep*w - LR*g.
-func avx512SGD(w *float32, grad *float32, n int, rates *float32)
+func avx512SGD(w *float32, grad *float32, n int, hyper *float32)
 
 // avx512SGDMomentum: v = momentum*v + g; w = keep*w - LR*v.
-func avx512SGDMomentum(w *float32, grad *float32, first *float32, n int, rates *float32)
+func avx512SGDMomentum(w *float32, grad *float32, first *float32, n int, hyper *float32)
 
 // avx512SGDNesterov: v = momentum*v + g; w = keep*w - LR*(g + momentum*v).
-func avx512SGDNesterov(w *float32, grad *float32, first *float32, n int, rates *float32)
+func avx512SGDNesterov(w *float32, grad *float32, first *float32, n int, hyper *float32)
 
 // avx512Adam: the rule of Adam.
-func avx512Adam(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+func avx512Adam(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 
 // avx512RMSProp: the rule of RMSProp.
-func avx512RMSProp(w *float32, grad *float32, first *float32, n int, rates *float32)
+func avx512RMSProp(w *float32, grad *float32, first *float32, n int, hyper *float32)
 
 // avx512RMSPropMomentum: the rule of RMSProp with momentum.
-func avx512RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+func avx512RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 
 // avx512Dropout: y = x*scale where the random word>>8 is at least the threshold, else 0; a group is two vectors.
 func avx512Dropout(y *float32, x *float32, groups int, scale float32, threshold uint32, keys *uint32, block uint32, step uint32, stream uint32, high uint32)
@@ -392,22 +392,22 @@ func avx2Gather(dx *float32, dy *float32, arg *byte, n int, at uint32)
 func avx2GatherAdd(dx *float32, dy *float32, arg *byte, n int, at uint32)
 
 // avx2SGD: w = keep*w - LR*g.
-func avx2SGD(w *float32, grad *float32, n int, rates *float32)
+func avx2SGD(w *float32, grad *float32, n int, hyper *float32)
 
 // avx2SGDMomentum: v = momentum*v + g; w = keep*w - LR*v.
-func avx2SGDMomentum(w *float32, grad *float32, first *float32, n int, rates *float32)
+func avx2SGDMomentum(w *float32, grad *float32, first *float32, n int, hyper *float32)
 
 // avx2SGDNesterov: v = momentum*v + g; w = keep*w - LR*(g + momentum*v).
-func avx2SGDNesterov(w *float32, grad *float32, first *float32, n int, rates *float32)
+func avx2SGDNesterov(w *float32, grad *float32, first *float32, n int, hyper *float32)
 
 // avx2Adam: the rule of Adam.
-func avx2Adam(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+func avx2Adam(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 
 // avx2RMSProp: the rule of RMSProp.
-func avx2RMSProp(w *float32, grad *float32, first *float32, n int, rates *float32)
+func avx2RMSProp(w *float32, grad *float32, first *float32, n int, hyper *float32)
 
 // avx2RMSPropMomentum: the rule of RMSProp with momentum.
-func avx2RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+func avx2RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 
 // avx2Dropout: y = x*scale where the random word>>8 is at least the threshold, else 0; a group is two vectors.
 func avx2Dropout(y *float32, x *float32, groups int, scale float32, threshold uint32, keys *uint32, block uint32, step uint32, stream uint32, high uint32)

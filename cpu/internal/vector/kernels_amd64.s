@@ -4982,12 +4982,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512SGD(w *float32, grad *float32, n int, rates *float32)
+// func avx512SGD(w *float32, grad *float32, n int, hyper *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512SGD(SB), NOSPLIT, $0-32
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), DX
-	MOVQ         rates+24(FP), BX
+	MOVQ         hyper+24(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS 4(BX), Z0
 	VBROADCASTSS 8(BX), Z1
@@ -5031,12 +5031,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512SGDMomentum(w *float32, grad *float32, first *float32, n int, rates *float32)
+// func avx512SGDMomentum(w *float32, grad *float32, first *float32, n int, hyper *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512SGDMomentum(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), DX
-	MOVQ         rates+32(FP), BX
+	MOVQ         hyper+32(FP), BX
 	MOVQ         first+16(FP), SI
 	MOVQ         n+24(FP), CX
 	VBROADCASTSS 4(BX), Z0
@@ -5089,12 +5089,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512SGDNesterov(w *float32, grad *float32, first *float32, n int, rates *float32)
+// func avx512SGDNesterov(w *float32, grad *float32, first *float32, n int, hyper *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512SGDNesterov(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), DX
-	MOVQ         rates+32(FP), BX
+	MOVQ         hyper+32(FP), BX
 	MOVQ         first+16(FP), SI
 	MOVQ         n+24(FP), CX
 	VBROADCASTSS 4(BX), Z0
@@ -5153,12 +5153,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512Adam(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+// func avx512Adam(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512Adam(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), DX
-	MOVQ         rates+40(FP), BX
+	MOVQ         hyper+40(FP), BX
 	MOVQ         first+16(FP), SI
 	MOVQ         second+24(FP), DI
 	MOVQ         n+32(FP), CX
@@ -5242,12 +5242,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512RMSProp(w *float32, grad *float32, first *float32, n int, rates *float32)
+// func avx512RMSProp(w *float32, grad *float32, first *float32, n int, hyper *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512RMSProp(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), DX
-	MOVQ         rates+32(FP), BX
+	MOVQ         hyper+32(FP), BX
 	MOVQ         first+16(FP), SI
 	MOVQ         n+24(FP), CX
 	VBROADCASTSS 4(BX), Z0
@@ -5314,12 +5314,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+// func avx512RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512RMSPropMomentum(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), DX
-	MOVQ         rates+40(FP), BX
+	MOVQ         hyper+40(FP), BX
 	MOVQ         first+16(FP), SI
 	MOVQ         second+24(FP), DI
 	MOVQ         n+32(FP), CX
@@ -11203,12 +11203,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2SGD(w *float32, grad *float32, n int, rates *float32)
+// func avx2SGD(w *float32, grad *float32, n int, hyper *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2SGD(SB), NOSPLIT, $0-32
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), CX
-	MOVQ         rates+24(FP), DX
+	MOVQ         hyper+24(FP), DX
 	MOVQ         n+16(FP), BX
 	VBROADCASTSS 4(DX), Y0
 	VBROADCASTSS 8(DX), Y1
@@ -11250,12 +11250,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2SGDMomentum(w *float32, grad *float32, first *float32, n int, rates *float32)
+// func avx2SGDMomentum(w *float32, grad *float32, first *float32, n int, hyper *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2SGDMomentum(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), CX
-	MOVQ         rates+32(FP), DX
+	MOVQ         hyper+32(FP), DX
 	MOVQ         first+16(FP), BX
 	MOVQ         n+24(FP), SI
 	VBROADCASTSS 4(DX), Y0
@@ -11306,12 +11306,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2SGDNesterov(w *float32, grad *float32, first *float32, n int, rates *float32)
+// func avx2SGDNesterov(w *float32, grad *float32, first *float32, n int, hyper *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2SGDNesterov(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), CX
-	MOVQ         rates+32(FP), DX
+	MOVQ         hyper+32(FP), DX
 	MOVQ         first+16(FP), BX
 	MOVQ         n+24(FP), SI
 	VBROADCASTSS 4(DX), Y0
@@ -11368,12 +11368,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2Adam(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+// func avx2Adam(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2Adam(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), CX
-	MOVQ         rates+40(FP), DX
+	MOVQ         hyper+40(FP), DX
 	MOVQ         first+16(FP), BX
 	MOVQ         second+24(FP), SI
 	MOVQ         n+32(FP), DI
@@ -11455,12 +11455,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2RMSProp(w *float32, grad *float32, first *float32, n int, rates *float32)
+// func avx2RMSProp(w *float32, grad *float32, first *float32, n int, hyper *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2RMSProp(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), CX
-	MOVQ         rates+32(FP), DX
+	MOVQ         hyper+32(FP), DX
 	MOVQ         first+16(FP), BX
 	MOVQ         n+24(FP), SI
 	VBROADCASTSS 4(DX), Y0
@@ -11525,12 +11525,12 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, rates *float32)
+// func avx2RMSPropMomentum(w *float32, grad *float32, first *float32, second *float32, n int, hyper *float32)
 // Requires: AVX, FMA3
 TEXT ·avx2RMSPropMomentum(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         grad+8(FP), CX
-	MOVQ         rates+40(FP), DX
+	MOVQ         hyper+40(FP), DX
 	MOVQ         first+16(FP), BX
 	MOVQ         second+24(FP), SI
 	MOVQ         n+32(FP), DI

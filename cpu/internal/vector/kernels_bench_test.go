@@ -38,7 +38,7 @@ func BenchmarkKernels(b *testing.B) {
 			}},
 			{"Adam", func() func() {
 				w, grad, first, second := o.x(n), o.x(n), o.x(n), o.positive(n)
-				u := &Rates{LR: 1e-3, GradScale: 1, Keep: 1, Momentum: 0.9, Beta2: 0.999, NewMomentum: 0.1, NewBeta2: 0.001, Correction2: 1, Epsilon: 1e-8}
+				u := &Hyperparameters{LR: 1e-3, GradScale: 1, Keep: 1, Momentum: 0.9, Beta2: 0.999, NewMomentum: 0.1, NewBeta2: 0.001, Correction2: 1, Epsilon: 1e-8}
 				return func() { k.Update.Adam(w, grad, first, second, u) }
 			}},
 		} {

@@ -365,7 +365,7 @@ func correlationCases(c int) []kernelCase {
 }
 
 func updateCases() []kernelCase {
-	u := &Rates{
+	u := &Hyperparameters{
 		LR: 0.1, GradScale: 0.5, Coupled: 0.25, Keep: 0.9, Momentum: 0.7, Beta2: 0.8, NewMomentum: 0.3, NewBeta2: 0.2,
 		Correction2: 1.5, Epsilon: 0.125,
 	}

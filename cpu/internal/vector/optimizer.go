@@ -2,12 +2,12 @@ package vector
 
 import "math"
 
-// Rates is a row of hyperparameters (device.HyperLR and so on) in the form that the
+// Hyperparameters is a row of hyperparameters (device.HyperLR and so on) in the form that the
 // update rules need. The rules use the gradient g, which includes weight decay:
 //
 //	g = GradScale*grad + Coupled*w
 //	w = Keep*w - LR*...
-type Rates struct {
+type Hyperparameters struct {
 	LR, GradScale, Coupled, Keep float32
 	Momentum, Beta2              float32
 	NewMomentum, NewBeta2        float32 // 1-Momentum, 1-Beta2
@@ -16,16 +16,16 @@ type Rates struct {
 
 // Update holds the update rules, each over slices of len(w).
 type Update struct {
-	SGD             func(w, grad []float32, u *Rates)
-	SGDMomentum     func(w, grad, velocity []float32, u *Rates)
-	SGDNesterov     func(w, grad, velocity []float32, u *Rates)
-	Adam            func(w, grad, first, second []float32, u *Rates) // LR includes Correction1
-	RMSProp         func(w, grad, squares []float32, u *Rates)
-	RMSPropMomentum func(w, grad, squares, velocity []float32, u *Rates)
+	SGD             func(w, grad []float32, u *Hyperparameters)
+	SGDMomentum     func(w, grad, velocity []float32, u *Hyperparameters)
+	SGDNesterov     func(w, grad, velocity []float32, u *Hyperparameters)
+	Adam            func(w, grad, first, second []float32, u *Hyperparameters) // LR includes Correction1
+	RMSProp         func(w, grad, squares []float32, u *Hyperparameters)
+	RMSPropMomentum func(w, grad, squares, velocity []float32, u *Hyperparameters)
 }
 
 // sgd: w -= LR*g.
-func sgd(w, grad []float32, u *Rates) {
+func sgd(w, grad []float32, u *Hyperparameters) {
 	grad = grad[:len(w)]
 	for i, x := range w {
 		g := u.GradScale*grad[i] + u.Coupled*x
@@ -34,7 +34,7 @@ func sgd(w, grad []float32, u *Rates) {
 }
 
 // sgdMomentum: v = momentum*v + g; w -= LR*v.
-func sgdMomentum(w, grad, velocity []float32, u *Rates) {
+func sgdMomentum(w, grad, velocity []float32, u *Hyperparameters) {
 	grad, velocity = grad[:len(w)], velocity[:len(w)]
 	for i, x := range w {
 		g := u.GradScale*grad[i] + u.Coupled*x
@@ -45,7 +45,7 @@ func sgdMomentum(w, grad, velocity []float32, u *Rates) {
 }
 
 // sgdNesterov: v = momentum*v + g; w -= LR*(g + momentum*v).
-func sgdNesterov(w, grad, velocity []float32, u *Rates) {
+func sgdNesterov(w, grad, velocity []float32, u *Hyperparameters) {
 	grad, velocity = grad[:len(w)], velocity[:len(w)]
 	for i, x := range w {
 		g := u.GradScale*grad[i] + u.Coupled*x
@@ -57,7 +57,7 @@ func sgdNesterov(w, grad, velocity []float32, u *Rates) {
 
 // adam: m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
 // w -= LR*m*Correction1 / (sqrt(v*Correction2) + Epsilon).
-func adam(w, grad, first, second []float32, u *Rates) {
+func adam(w, grad, first, second []float32, u *Hyperparameters) {
 	grad, first, second = grad[:len(w)], first[:len(w)], second[:len(w)]
 	for i, x := range w {
 		g := u.GradScale*grad[i] + u.Coupled*x
@@ -69,7 +69,7 @@ func adam(w, grad, first, second []float32, u *Rates) {
 }
 
 // rmsProp: v = b2 v + (1-b2) g^2; w -= LR*g / (sqrt(v) + Epsilon).
-func rmsProp(w, grad, squares []float32, u *Rates) {
+func rmsProp(w, grad, squares []float32, u *Hyperparameters) {
 	grad, squares = grad[:len(w)], squares[:len(w)]
 	for i, x := range w {
 		g := u.GradScale*grad[i] + u.Coupled*x
@@ -80,7 +80,7 @@ func rmsProp(w, grad, squares []float32, u *Rates) {
 }
 
 // rmsPropMomentum: as rmsProp, with u = momentum*u + g/(sqrt(v)+Epsilon); w -= LR*u.
-func rmsPropMomentum(w, grad, squares, velocity []float32, u *Rates) {
+func rmsPropMomentum(w, grad, squares, velocity []float32, u *Hyperparameters) {
 	grad, squares, velocity = grad[:len(w)], squares[:len(w)], velocity[:len(w)]
 	for i, x := range w {
 		g := u.GradScale*grad[i] + u.Coupled*x

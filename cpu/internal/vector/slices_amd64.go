@@ -273,8 +273,8 @@ func dropoutOf(f func(y, x *float32, groups int, scale float32, threshold uint32
 	}
 }
 
-func updateOf(f func(w, grad *float32, n int, rates *float32)) func(w, grad []float32, u *Rates) {
-	return func(w, grad []float32, u *Rates) {
+func updateOf(f func(w, grad *float32, n int, rates *float32)) func(w, grad []float32, u *Hyperparameters) {
+	return func(w, grad []float32, u *Hyperparameters) {
 		n := len(w)
 		if n == 0 {
 			return
@@ -284,8 +284,8 @@ func updateOf(f func(w, grad *float32, n int, rates *float32)) func(w, grad []fl
 	}
 }
 
-func update1Of(f func(w, grad, first *float32, n int, rates *float32)) func(w, grad, first []float32, u *Rates) {
-	return func(w, grad, first []float32, u *Rates) {
+func update1Of(f func(w, grad, first *float32, n int, rates *float32)) func(w, grad, first []float32, u *Hyperparameters) {
+	return func(w, grad, first []float32, u *Hyperparameters) {
 		n := len(w)
 		if n == 0 {
 			return
@@ -295,8 +295,8 @@ func update1Of(f func(w, grad, first *float32, n int, rates *float32)) func(w, g
 	}
 }
 
-func update2Of(f func(w, grad, first, second *float32, n int, rates *float32)) func(w, grad, first, second []float32, u *Rates) {
-	return func(w, grad, first, second []float32, u *Rates) {
+func update2Of(f func(w, grad, first, second *float32, n int, rates *float32)) func(w, grad, first, second []float32, u *Hyperparameters) {
+	return func(w, grad, first, second []float32, u *Hyperparameters) {
 		n := len(w)
 		if n == 0 {
 			return

@@ -10,16 +10,16 @@ import (
 type rule struct {
 	*machine
 	i       Register
-	rates   Register // the address of the Rates
+	hyper   Register // the address of the Hyperparameters
 	w, grad Register
 	states  [2]Register
 }
 
-// rate is the offset of a field in vector.Rates, a struct of float32s.
-type rate int
+// column is the offset of a field in vector.Hyperparameters, a struct of float32s.
+type column int
 
 const (
-	lr rate = 4 * iota
+	lr column = 4 * iota
 	gradScale
 	coupled
 	keep
@@ -31,10 +31,10 @@ const (
 	epsilon
 )
 
-// rate returns a vector that repeats a field.
-func (r *rule) rate(f rate) VecVirtual {
+// field returns a vector that repeats a field.
+func (r *rule) field(f column) VecVirtual {
 	v := r.vector()
-	VBROADCASTSS(Mem{Base: r.rates, Disp: int(f)}, v)
+	VBROADCASTSS(Mem{Base: r.hyper, Disp: int(f)}, v)
 	return v
 }
 
@@ -46,13 +46,13 @@ func update(m *machine, name, doc string, states int, step func(r *rule, g VecVi
 	for _, s := range parameters {
 		signature += s + ", "
 	}
-	m.text(name, signature[:len(signature)-2]+" *float32, n int, rates *float32", doc)
-	r := &rule{machine: m, w: pointer("w"), grad: pointer("grad"), rates: pointer("rates")}
+	m.text(name, signature[:len(signature)-2]+" *float32, n int, hyper *float32", doc)
+	r := &rule{machine: m, w: pointer("w"), grad: pointer("grad"), hyper: pointer("hyper")}
 	for i, s := range parameters {
 		r.states[i] = pointer(s)
 	}
 	n := pointer("n")
-	scale, decay, kept, speed := r.rate(gradScale), r.rate(coupled), r.rate(keep), r.rate(lr)
+	scale, decay, kept, speed := r.field(gradScale), r.field(coupled), r.field(keep), r.field(lr)
 	m.walk(n, false, func(i Register) {
 		r.i = i
 		w := m.load(element(r.w, i))
@@ -66,17 +66,17 @@ func update(m *machine, name, doc string, states int, step func(r *rule, g VecVi
 }
 
 // average updates state i, and returns it: decay*state + x.
-func (r *rule) average(i int, decay rate, x VecVirtual) VecVirtual {
+func (r *rule) average(i int, decay column, x VecVirtual) VecVirtual {
 	at := element(r.states[i], r.i)
 	v := r.load(at)
-	VFMADD213PS(x, r.rate(decay), v)
+	VFMADD213PS(x, r.field(decay), v)
 	r.store(v, at)
 	return v
 }
 
 // squares updates state i, and returns it: beta2*state + (1-beta2) g^2.
 func (r *rule) squares(i int, g VecVirtual) VecVirtual {
-	return r.average(i, beta2, r.mul(r.mul(g, g), r.rate(newBeta2)))
+	return r.average(i, beta2, r.mul(r.mul(g, g), r.field(newBeta2)))
 }
 
 func optimizers(m *machine) {
@@ -85,17 +85,17 @@ func optimizers(m *machine) {
 		return r.average(0, momentum, g)
 	})
 	update(m, "SGDNesterov", "v = momentum*v + g; w = keep*w - LR*(g + momentum*v).", 1, func(r *rule, g VecVirtual) VecVirtual {
-		return r.mulAdd(r.average(0, momentum, g), r.rate(momentum), g)
+		return r.mulAdd(r.average(0, momentum, g), r.field(momentum), g)
 	})
 	update(m, "Adam", "the rule of Adam.", 2, func(r *rule, g VecVirtual) VecVirtual {
-		first := r.average(0, momentum, r.mul(g, r.rate(newMomentum)))
+		first := r.average(0, momentum, r.mul(g, r.field(newMomentum)))
 		second := r.squares(1, g)
-		return r.div(first, r.add(r.sqrt(r.mul(second, r.rate(correction2))), r.rate(epsilon)))
+		return r.div(first, r.add(r.sqrt(r.mul(second, r.field(correction2))), r.field(epsilon)))
 	})
 	update(m, "RMSProp", "the rule of RMSProp.", 1, func(r *rule, g VecVirtual) VecVirtual {
-		return r.div(g, r.add(r.sqrt(r.squares(0, g)), r.rate(epsilon)))
+		return r.div(g, r.add(r.sqrt(r.squares(0, g)), r.field(epsilon)))
 	})
 	update(m, "RMSPropMomentum", "the rule of RMSProp with momentum.", 2, func(r *rule, g VecVirtual) VecVirtual {
-		return r.average(1, momentum, r.div(g, r.add(r.sqrt(r.squares(0, g)), r.rate(epsilon))))
+		return r.average(1, momentum, r.div(g, r.add(r.sqrt(r.squares(0, g)), r.field(epsilon))))
 	})
 }
