@@ -53,6 +53,10 @@ func TestActivationValues(t *testing.T) {
 		{nn.Sigmoid{}, 0, math.Log(3), 0.75}, {nn.Sigmoid{}, 0, -math.Log(3), 0.25},
 		{nn.Tanh{}, 0, math.Log(2), 0.6}, {nn.Tanh{}, 0, -math.Log(2), -0.6},
 		{nn.SiLU{}, 0, math.Log(3), 0.75 * math.Log(3)},
+		{nn.HardSwish{}, 0, -3, 0}, {nn.HardSwish{}, 0, -1.5, -0.375}, {nn.HardSwish{}, 0, 1, 2.0 / 3}, {nn.HardSwish{}, 0, 4, 4},
+		{nn.ELU{}, 1, math.Log(0.25), -0.75}, {nn.ELU{}, 0.5, math.Log(0.25), -0.375}, {nn.ELU{}, 1, 3, 3},
+		{nn.Softplus{}, 0, math.Log(3), math.Log(4)}, {nn.Softplus{}, 0, 0, math.Ln2}, {nn.Softplus{}, 0, 800, 800},
+		{nn.Mish{}, 0, 0, 0}, {nn.Mish{}, 0, math.Log(3), math.Log(3) * 15 / 17}, {nn.Mish{}, 0, 800, 800},
 	} {
 		if f := c.layer.Activation().Function; math.Abs(f.Value(c.x, c.alpha)-c.want) > 1e-8 {
 			t.Errorf("%s(%v) = %v, want %v", f, c.x, f.Value(c.x, c.alpha), c.want)
