@@ -27,7 +27,7 @@ func checkCount(what string, n int) {
 
 // VectorPerThread returns the grid for n elements with 16 bytes per thread.
 func VectorPerThread(n int, s Storage) Grid {
-	checkCount("Elementwise", n)
+	checkCount("VectorPerThread", n)
 	pack := 8
 	if s == Float32 {
 		pack = 4
@@ -37,13 +37,13 @@ func VectorPerThread(n int, s Storage) Grid {
 
 // FourPerThread returns the grid for n elements with 4 per thread: dropout, casts.
 func FourPerThread(n int) Grid {
-	checkCount("Quads", n)
+	checkCount("FourPerThread", n)
 	return Grid{divideUp(n, 4*Threads), 1}
 }
 
 // OnePerThread returns the grid for n elements with one per thread: gather_labels.
 func OnePerThread(n int) Grid {
-	checkCount("Linear", n)
+	checkCount("OnePerThread", n)
 	return Grid{divideUp(n, Threads), 1}
 }
 

@@ -72,11 +72,11 @@ func TestChunks(t *testing.T) {
 
 func TestLaunchPanics(t *testing.T) {
 	for want, call := range map[string]func(){
-		"kernels: Quads: 0 elements, want 1 to 2147483647":                func() { kernels.FourPerThread(0) },
-		"kernels: Elementwise: 2147483648 elements, want 1 to 2147483647": func() { kernels.VectorPerThread(1<<31, kernels.Float32) },
-		"kernels: Columns: 4294967296 elements, want 1 to 2147483647":     func() { kernels.Columns(1<<20, 1<<12) },
-		"kernels: Chunks: tensor 1: 0 elements, want 1 to 2147483647":     func() { kernels.Chunks([]int{3, 0}) },
-		"kernels: WarpRows: -1 elements, want 1 to 2147483647":            func() { kernels.WarpRows(-1) },
+		"kernels: FourPerThread: 0 elements, want 1 to 2147483647":            func() { kernels.FourPerThread(0) },
+		"kernels: VectorPerThread: 2147483648 elements, want 1 to 2147483647": func() { kernels.VectorPerThread(1<<31, kernels.Float32) },
+		"kernels: Columns: 4294967296 elements, want 1 to 2147483647":         func() { kernels.Columns(1<<20, 1<<12) },
+		"kernels: Chunks: tensor 1: 0 elements, want 1 to 2147483647":         func() { kernels.Chunks([]int{3, 0}) },
+		"kernels: WarpRows: -1 elements, want 1 to 2147483647":                func() { kernels.WarpRows(-1) },
 	} {
 		func() {
 			defer func() {
