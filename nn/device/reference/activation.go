@@ -13,8 +13,9 @@ import (
 //     operations by u |f(x)|: ValueMagnitude is the larger of the two;
 //   - the same holds for f', whose derivative is f''. Where its terms cancel it is small beside them, but not
 //     everywhere, because they are different functions of x: the curvature of f' shows how large they are. SlopeMagnitude
-//     is |f'| + |x f''| + x^2/(1+x^2) |g|/2, with g the third derivative of f, where x^2/(1+x^2) is the square of the distance over which the functions
-//     of exp vary, 1/|x| for large x and |x| for small ones, the latter because terms that vanish with x have errors that do.
+//     is |f'| + |x f''| + x^2/(1+x^2) |g|/2, with g the third derivative of f. There x^2/(1+x^2) is the square of the
+//     distance over which the functions of exp vary: 1/|x| for large x and |x| for small ones, the latter because terms
+//     that vanish with x have errors that do.
 //
 // Where an exponential e^u underflows and a device flushes it, f' may lose all of e^u times its factor. This factor is about
 // |x f''/f'|, the product of x and the derivative of u.
