@@ -1,0 +1,54 @@
+# Functions for trials; see scripts/trials.sh. Source this file in bash.
+set -uo pipefail
+
+# fail MESSAGE: end the trial.
+fail() {
+	echo "$1" >&2
+	[ -z "${out:-}" ] || printf '%s\n' "--- output:" "$out" >&2
+	exit 1
+}
+
+# run COMMAND...: run it; status is its exit status and out what it wrote, to both streams.
+run() {
+	out=$("$@" 2>&1 </dev/null)
+	status=$?
+}
+
+# status_is N: the last run ended with this status.
+status_is() { [ "$status" -eq "$1" ] || fail "the status is $status, want $1"; }
+
+# expect TEXT: the last run wrote this text.
+expect() { [[ $out == *"$1"* ]] || fail "the output lacks: $1"; }
+
+# refuse TEXT: the last run did not write this text.
+refuse() { [[ $out != *"$1"* ]] || fail "the output has: $1"; }
+
+# one_line: the last run wrote a single line.
+one_line() { [ "$(printf '%s\n' "$out" | wc -l)" -eq 1 ] || fail "the output is not one line"; }
+
+# memory_below MIB COMMAND...: run it and fail if it needs more memory at any moment.
+memory_below() {
+	local limit=$1
+	shift
+	local peak=0 now child log
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 </dev/null &
+	child=$!
+	while kill -0 "$child" 2>/dev/null; do
+		now=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$child/status" 2>/dev/null)
+		[ "${now:-0}" -le "$peak" ] || peak=$now
+		if [ "$((peak / 1024))" -gt "$limit" ]; then
+			kill -9 "$child"
+			break
+		fi
+		sleep 0.02
+	done
+	wait "$child"
+	status=$?
+	out=$(cat "$log")
+	rm -f "$log"
+	[ "$((peak / 1024))" -le "$limit" ] || fail "it took more than $limit MiB"
+}
+
+# digits FOLDER CLASSES PER_CLASS [PARTS...]: make folders of small PNG digits, FOLDER/[PART/]CLASS/NUMBER.png.
+digits() { (cd "$TRAINER_ROOT" && go run ./scripts/trials/digits "$@"); }
