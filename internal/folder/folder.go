@@ -44,6 +44,18 @@ func Make(path string) (*Folder, error) {
 	return f, nil
 }
 
+// Sub opens a folder in the folder, and makes it if it is missing.
+func (f *Folder) Sub(name string) (*Folder, error) {
+	if err := f.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, f.fail("mkdir", name, err)
+	}
+	root, err := f.root.OpenRoot(name)
+	if err != nil {
+		return nil, f.fail("open", name, err)
+	}
+	return &Folder{root}, nil
+}
+
 // In returns the Folder for an open root, which the caller closes.
 func In(root *os.Root) *Folder { return &Folder{root} }
 

@@ -13,12 +13,13 @@ import (
 
 // The files in a run's folder.
 
-// writeConfig writes the recipe with all changes, and the settings of the run.
-func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
+// writeConfig writes the recipe with all changes, and the settings of a run, or of several with successive seeds.
+func (j *job) writeConfig(folder *report.Folder, seed uint64, runs int) error {
 	r, err := j.recipe.WithRun(recipe.Run{
-		Data: j.data, DataDir: j.dataDir, Val: j.val, Test: j.test, Seed: seed,
+		Data: j.paths.data, DataDir: j.paths.dataDir, Val: j.val, Test: j.test, Seed: seed, Runs: runs,
 		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
+		Features: features(j.dev), Version: j.version(),
 	})
 	if err != nil {
 		return err
@@ -35,15 +36,18 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 	if j.dev.Sync() != nil {
 		return folder.WriteSummary(s)
 	}
-	err := train.SaveWeights(folder.File(report.WeightsFile), r.Network, map[string]string{
+	err := train.SaveWeightsIn(folder.Root(), report.WeightsFile, r.Network, map[string]string{
 		"recipe": s.Recipe, "data": s.Data, "classes": strings.Join(j.split.Train.Classes(), ", "),
 	})
+	if err != nil { // a run without weights is not complete
+		s.Complete = false
+	}
 	return errors.Join(err, folder.WriteSummary(s))
 }
 
 func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 	return &report.Summary{
-		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.data, Recipe: j.recipe.Name,
+		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.dataName(), Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ScoredOn: scoredOn(r),
@@ -82,14 +86,29 @@ func (r *recorder) OnEvent(e train.Event) {
 	case train.Start:
 		if r.resumed {
 			r.saved = e.Step
-			err = errors.Join(r.configure(), r.folder.Rewind(e.Step))
+			err = r.configure()
 		}
+		err = errors.Join(err, r.folder.RestoreMetrics(e.History))
 	case train.EpochDone:
 		err = r.folder.AddMetrics(e.EpochMetrics)
 	case train.CheckpointWritten:
 		r.saved = e.Step
+		err = r.folder.SyncMetrics()
 	}
 	if r.err == nil {
 		r.err = err
 	}
 }
+
+// goneError is a run's folder that was removed while the run wrote to it.
+type goneError struct {
+	path string
+	err  error
+}
+
+func (e *goneError) Error() string {
+	return "the results folder " + e.path + " was removed while training: nothing can be saved"
+}
+
+// Unwrap returns the error that writing returned.
+func (e *goneError) Unwrap() error { return e.err }
