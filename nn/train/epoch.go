@@ -93,7 +93,7 @@ func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluati
 	}
 	views := plain
 	if r.stepper.step == r.stepper.total {
-		views = on.views
+		views = on.views.views
 	}
 	e, err := on.evaluate(ctx, views, progress)
 	if err != nil {
