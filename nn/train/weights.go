@@ -48,6 +48,17 @@ func LoadWeights(path string, net *nn.Network) error {
 	})
 }
 
+// WeightsMetadata returns the metadata of a checkpoint or a weights file, after checking the file. The error for a
+// damaged file is ErrDamaged.
+func WeightsMetadata(path string) (map[string]string, error) {
+	f, err := openTensors(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Metadata(), nil
+}
+
 // networkTensors returns parameters and state, keyed by their names in a file.
 func networkTensors(net *nn.Network) []optim.Named {
 	var list []optim.Named
