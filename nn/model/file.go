@@ -25,6 +25,21 @@ const (
 // ErrNoModel is a safetensors file without the metadata of a model.
 var ErrNoModel = errors.New("it is a safetensors file, but not a model of this program (its metadata has no trainer.model)")
 
+// Error reports a file that can't be used as a model.
+type Error struct {
+	Path string
+	Err  error
+}
+
+func (e *Error) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func errorf(path, format string, args ...any) error {
+	return &Error{Path: path, Err: fmt.Errorf(format, args...)}
+}
+
 // Save writes a network's weights and its description to path. Afterwards the file is complete or, after an error,
 // unchanged.
 func Save(path string, net *nn.Network, info Info) error {
@@ -53,7 +68,7 @@ func Locate(path string) (string, error) {
 			return file, nil
 		}
 	}
-	return "", fmt.Errorf("%s has no model: want a run's folder with %s", path, FileName)
+	return "", errorf(path, "the folder has no model: want a run's folder with %s", FileName)
 }
 
 // ReadInfo reads the description of a model, a file or a run's folder, without its weights. kinds are the kinds that the
@@ -72,7 +87,7 @@ func ReadInfo(path string, kinds recipe.Kinds) (*Info, error) {
 		return readOld(file, meta, kinds)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, &Error{file, err}
 	}
 	return info, nil
 }
@@ -91,7 +106,7 @@ func readOld(file string, meta map[string]string, kinds recipe.Kinds) (*Info, er
 		}
 	}
 	if len(shape) != 3 {
-		return nil, fmt.Errorf("%s: its run's configuration doesn't say how large the images are: train it again, or add data.size to %s", file, oldConfig)
+		return nil, errorf(file, "its run's configuration doesn't say how large the images are: train it again, or add data.size to %s", oldConfig)
 	}
 	mean, std := r.Augment.Mean, r.Augment.Std
 	p := data.Preparation{
@@ -107,7 +122,7 @@ func readOld(file string, meta map[string]string, kinds recipe.Kinds) (*Info, er
 		Run: Run{Data: dataSet, Recipe: r.Name, Weights: "last"},
 	}
 	if err := info.check(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, &Error{file, err}
 	}
 	return info, nil
 }

@@ -59,7 +59,8 @@ func newOptions(opts []Option) *options {
 }
 
 // Open reads a model, a file or a run's folder, and puts its network on a device. The error for a damaged file is
-// train.ErrDamaged, for another program's file ErrNoModel, and for weights of another network a *train.MismatchError.
+// train.ErrDamaged, for a file that holds no model an *Error, such as ErrNoModel for another program's file, and for
+// weights of another network a *train.MismatchError.
 func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	o := newOptions(opts)
 	file, err := Locate(path)
@@ -78,7 +79,7 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 		Input: info.Images.shape(), Batch: o.batch, DType: o.dtype, Sample: anySample(info.Images.shape()),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, &Error{file, err}
 	}
 	if err := train.LoadWeights(file, net); err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 func (o *options) build(file string, info *Info) (nn.Layer, []train.TTAView, error) {
 	if info.Recipe == "" {
 		if o.network == nil {
-			return nil, nil, fmt.Errorf("%s has no recipe, because its network was written in Go: open it with WithNetwork", file)
+			return nil, nil, errorf(file, "it has no recipe, because its network was written in Go: open it with WithNetwork")
 		}
 		return o.network, nil, nil
 	}

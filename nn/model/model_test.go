@@ -362,7 +362,7 @@ func TestOtherFilesAreRefused(t *testing.T) {
 	}
 	for _, c := range []struct{ path, want string }{
 		{filepath.Join(folder, "missing"), "no such file"},
-		{empty, "has no model"},
+		{empty, "no model"},
 		{with("foreign", nil), "not a model of this program"},
 		{bytes("short", whole[:len(whole)-9]), "damaged"},
 		{bytes("flipped", append(slices.Clone(whole[:len(whole)-1]), whole[len(whole)-1]^1)), "damaged"},
