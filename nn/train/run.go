@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"trainer/internal/folder"
 	"trainer/nn"
 	"trainer/nn/data"
 )
@@ -53,10 +54,13 @@ type Result struct {
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := &run{cfg: cfg, began: time.Now()}
 	defer r.close()
+	if err := r.identifyData(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	r.emit(Start{Summary: r.summary(), Step: r.stepper.step})
+	r.emit(Start{Summary: r.summary(), Step: r.stepper.step, History: r.history})
 	err := r.train(ctx)
 	var diverged *DivergedError
 	if !errors.As(err, &diverged) {
@@ -92,7 +96,8 @@ type run struct {
 	last         *Evaluation // of the test set
 	lastVal      *Evaluation // of the validation set
 	interrupted  bool
-	saved        int // steps at the last checkpoint; -1 before the first
+	folder       *folder.Folder // for checkpoints; nil without
+	saved        int            // steps at the last checkpoint; -1 before the first
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -136,7 +141,7 @@ func (r *run) open() (err error) {
 		return err
 	}
 	if r.cfg.Checkpoint.Dir != "" {
-		if err := checkFolder(r.cfg.Checkpoint.Dir); err != nil {
+		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
 		}
 	}
@@ -153,6 +158,23 @@ func (r *run) open() (err error) {
 		return err
 	}
 	return r.statistics.begin(r.epoch)
+}
+
+// identifyData computes the fingerprint of the data if checkpoints need it and the caller has none.
+func (r *run) identifyData(ctx context.Context) error {
+	c := &r.cfg
+	if c.DataHash != "" || c.Checkpoint.Dir == "" && c.Resume == "" {
+		return nil
+	}
+	if err := c.check(); err != nil { // such as no training images
+		return err
+	}
+	f, err := c.Data.Fingerprint(ctx, false)
+	if err != nil {
+		return err
+	}
+	c.DataHash = f.Hash()
+	return nil
 }
 
 func (r *run) resume() error {
@@ -176,6 +198,9 @@ func (r *run) close() {
 	}
 	if r.statistics != nil {
 		_ = r.statistics.close() // any fault has been reported elsewhere
+	}
+	if r.folder != nil {
+		_ = r.folder.Close() // all files in it are closed
 	}
 	if r.stepper != nil {
 		_ = r.stepper.Close() // a failure to release a recorded step loses nothing
@@ -291,7 +316,7 @@ func (r *run) step() error {
 }
 
 func (r *run) checkpoint() error {
-	path, err := writeCheckpoint(r.cfg.Checkpoint.Dir, r.stepper, position{
+	path, err := writeCheckpoint(r.folder, r.stepper, position{
 		Step: r.stepper.step, Totals: r.epoch, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
 	})
 	if err != nil {
