@@ -8,6 +8,7 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/metric"
 )
 
 // Evaluation is the result of evaluating a network on a set.
@@ -17,6 +18,8 @@ type Evaluation struct {
 	Correct   int
 	Count     int     // images whose label is not ignored
 	Confusion [][]int // [class][answer]
+	// Answers has the answer to each image, except those whose label is ignored, in the order of the set.
+	Answers []metric.Answer
 }
 
 // Evaluator evaluates one network on one set. The network must have been compiled with a
@@ -78,15 +81,19 @@ func (e *Evaluator) build(views []TTAView, s device.AugmentSpec) (err error) {
 // after every batch with the number of images done. If ctx is cancelled, Evaluate returns ctx's error. The network's
 // Stats are overwritten.
 func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Evaluation, error) {
-	return e.evaluate(ctx, e.views.views, progress)
+	return e.evaluate(ctx, e.views.views, true, progress)
 }
 
-// evaluate is Evaluate with the evaluator's views or with the plain view.
-func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, progress func(done int)) (*Evaluation, error) {
+// evaluate is Evaluate with the evaluator's views or with the plain view, and without the answers unless they are asked
+// for.
+func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
 	classes := e.net.Classes()
 	result := &Evaluation{Confusion: make([][]int, classes)}
 	for i := range result.Confusion {
 		result.Confusion[i] = make([]int, classes)
+	}
+	if answers {
+		result.Answers = make([]metric.Answer, 0, e.set.Len())
 	}
 	err := e.input.load(ctx)
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/metric"
 )
 
 // The results of each evaluation batch, its share of the loss and all outputs, are downloaded to the host. A
@@ -117,7 +118,11 @@ func (e *Evaluator) take(result *Evaluation) error {
 		if label < 0 || int(label) >= classes {
 			return fmt.Errorf("image %d has label %d, want 0 to %d", a.ids[i], label, classes-1)
 		}
-		result.Confusion[label][largest(host[i*classes:(i+1)*classes])]++
+		outputs := host[i*classes : (i+1)*classes]
+		result.Confusion[label][largest(outputs)]++
+		if result.Answers != nil {
+			result.Answers = append(result.Answers, metric.JudgeOutputs(int(a.ids[i]), int(label), outputs))
+		}
 	}
 	return nil
 }
