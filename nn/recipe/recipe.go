@@ -192,7 +192,7 @@ func (s *section) readRun() *Run {
 	l.Float64(&r.Val, "val", 0, setting.ZeroToBelowOne, "fraction of the training images that is held out for validation")
 	l.Float64(&r.Test, "test", 0, setting.ZeroToBelowOne, "fraction of a folder's images that is held out as the test set")
 	l.Uint64(&r.Seed, "seed", "random seed")
-	l.Int(&r.Runs, "runs", 1, setting.Range(1, 1<<20), "number of runs with successive seeds")
+	l.Int(&r.Runs, "runs", 0, setting.Range(0, 1<<20), "number of runs with successive seeds")
 	l.Text(&r.Device, "device", "device that trained")
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "precision that it computed in")
 	l.Bool(&r.Deterministic, "deterministic", "only deterministic algorithms")
@@ -223,6 +223,11 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 		d.root["run"] = table
 		d.noteSet("run")
 	})
+}
+
+// WithoutRun returns the recipe without a table [run].
+func (r *Recipe) WithoutRun() (*Recipe, error) {
+	return r.with(func(d *document) { delete(d.root, "run") })
 }
 
 // WithMeanStd returns the recipe with the given mean and standard deviation per channel, for every data set.

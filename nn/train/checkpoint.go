@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"trainer/internal/folder"
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/optim"
 	"trainer/nn/train/internal/safetensors"
 )

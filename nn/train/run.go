@@ -7,9 +7,10 @@ import (
 	"io"
 	"time"
 
-	"trainer/internal/folder"
 	"trainer/nn"
 	"trainer/nn/data"
+	"trainer/nn/folder"
+	"trainer/nn/metric"
 )
 
 // Result is the result of a training run.
@@ -27,6 +28,9 @@ type Result struct {
 	TestCorrect  int
 	TestCount    int     // 0 without an evaluation
 	Confusion    [][]int // [class][answer] of the last evaluation; nil without
+
+	// TestAnswers has the answer to each test image, in the order of the set, if training was finished.
+	TestAnswers []metric.Answer
 
 	// The same for the validation set; ValCount is 0 without one.
 	ValLoss     float64
@@ -343,7 +347,7 @@ func (r *run) result() *Result {
 	}
 	if e := r.last; e != nil {
 		result.TestLoss, result.TestAccuracy, result.Confusion = e.Loss, e.Accuracy, e.Confusion
-		result.TestCorrect, result.TestCount = e.Correct, e.Count
+		result.TestCorrect, result.TestCount, result.TestAnswers = e.Correct, e.Count, e.Answers
 	}
 	if e := r.lastVal; e != nil {
 		result.ValLoss, result.ValAccuracy, result.ValCorrect, result.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count

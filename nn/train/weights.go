@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"trainer/internal/folder"
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/optim"
 	"trainer/nn/train/internal/safetensors"
 )
@@ -75,6 +75,45 @@ func LoadWeightsIn(root *os.Root, name string, net *nn.Network) error {
 func loadWeights(path string, f *safetensors.File, net *nn.Network) error {
 	return readTensors(path, f, net.Device(), networkTensors(net), func(name string) bool {
 		return name != scalingName && !strings.HasPrefix(name, optimizerPrefix)
+	})
+}
+
+// WeightsMetadata returns the metadata of a checkpoint or a weights file, after checking the file. The error for a
+// damaged file is ErrDamaged.
+func WeightsMetadata(path string) (map[string]string, error) {
+	f, err := openTensors(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Metadata(), nil
+}
+
+// RewriteMetadata replaces the metadata of a weights file. The tensors stay as they are. Afterwards the file is complete
+// or, after an error, unchanged.
+func RewriteMetadata(path string, meta map[string]string) error {
+	f, err := openTensors(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	tensors := f.Tensors()
+	meta = maps.Clone(meta)
+	meta["precision"] = device.Float32.String()
+	dir, err := folder.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer dir.Close()
+	return dir.Replace(filepath.Base(path), func(out *os.File) error {
+		return safetensors.Write(out, tensors, meta, func(i int) ([]byte, error) {
+			size, err := tensors[i].Bytes()
+			if err != nil {
+				return nil, err
+			}
+			b := make([]byte, size)
+			return b, f.Read(tensors[i].Name, b)
+		})
 	})
 }
 

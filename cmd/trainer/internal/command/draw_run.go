@@ -12,10 +12,11 @@ import (
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/cmd/trainer/internal/report"
-	"trainer/internal/folder"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/folder"
+	"trainer/nn/model"
 	"trainer/nn/train"
 )
 
@@ -133,7 +134,12 @@ func (p *program) openTrained(ctx context.Context, dir *folder.Folder, dev strin
 	if err != nil {
 		return nil, err
 	}
-	return t, train.LoadWeightsIn(dir.Root(), report.WeightsFile, t.net)
+	for _, name := range model.Files() {
+		if dir.Has(name) {
+			return t, train.LoadWeightsIn(dir.Root(), name, t.net)
+		}
+	}
+	return nil, usageErrorf("%s has no trained network: want %s", dir.Path(), model.FileName)
 }
 
 // picture is a picture's name and the function that draws it.

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"trainer/cmd/trainer/internal/report"
-	"trainer/internal/folder"
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/recipe"
 )
 

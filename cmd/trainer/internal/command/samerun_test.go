@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn/model"
 )
 
 // A run that is continued is the same run: the same data, the same settings, one process.
@@ -101,7 +102,7 @@ func TestDataThatMoved(t *testing.T) {
 func sameWeights(t *testing.T, a, b string) bool {
 	t.Helper()
 	tail := func(dir string) string {
-		_, tensors, _ := strings.Cut(read(t, filepath.Join(dir, report.WeightsFile)), "}}")
+		_, tensors, _ := strings.Cut(read(t, filepath.Join(dir, model.FileName)), "}}")
 		return strings.TrimLeft(tensors, " ")
 	}
 	return tail(a) == tail(b)
@@ -111,7 +112,7 @@ func TestKilledBeforeTheFirstCheckpoint(t *testing.T) {
 	workplace(t)
 	stopped(t, "run")
 	whole := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-out", "whole", "-quiet")
-	for _, name := range []string{report.CheckpointFile, report.WeightsFile, report.SummaryFile} {
+	for _, name := range []string{report.CheckpointFile, model.FileName, report.SummaryFile} {
 		if err := os.Remove(filepath.Join("run", name)); err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +135,7 @@ func TestASweepIsContinued(t *testing.T) {
 	}
 	// As a kill in the second run leaves it: the first is complete, the second has a checkpoint, the third nothing.
 	stoppedAt(t, "run 2 of 3", "-runs", "3", "-seed", "4", "-out", "killed")
-	for _, f := range []string{"killed/seed-5/summary.json", "killed/seed-5/weights.safetensors", "killed/summary.json"} {
+	for _, f := range []string{"killed/seed-5/summary.json", "killed/seed-5/model.safetensors", "killed/summary.json"} {
 		if err := os.Remove(f); err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +199,7 @@ func TestExact(t *testing.T) {
 
 func TestOutNeverReplacesWeights(t *testing.T) {
 	workplace(t)
-	for _, name := range []string{report.WeightsFile, report.CheckpointFile} {
+	for _, name := range []string{model.FileName, report.CheckpointFile} {
 		if err := os.MkdirAll("out", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +238,7 @@ func TestLinksInARunsFolder(t *testing.T) {
 	workplace(t)
 	stopped(t, "run")
 	write(t, "victim", "precious")
-	for _, name := range []string{report.MetricsFile, report.CheckpointFile, report.ConfigFile, report.DataFile, report.WeightsFile, report.SummaryFile, "figures"} {
+	for _, name := range []string{report.MetricsFile, report.CheckpointFile, report.ConfigFile, report.DataFile, model.FileName, report.SummaryFile, "figures"} {
 		if err := os.CopyFS("linked", os.DirFS("run")); err != nil {
 			t.Fatal(err)
 		}

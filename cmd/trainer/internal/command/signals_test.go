@@ -82,7 +82,7 @@ func stopBySignal(t *testing.T, s os.Signal) {
 	if s := readJSON(t, "run/summary.json"); s["interrupted"] != true {
 		t.Errorf("summary %v", s)
 	}
-	for _, name := range []string{"weights.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl"} {
+	for _, name := range []string{"model.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl"} {
 		if read(t, "run/"+name) == "" {
 			t.Errorf("%s is empty", name)
 		}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 
-	"trainer/internal/folder"
 	"trainer/nn/data"
+	"trainer/nn/folder"
+	"trainer/nn/model"
 )
 
 // The largest files that are read from a folder that may come from a stranger.
@@ -49,7 +50,7 @@ func ReadConfig(dir *folder.Folder) ([]byte, error) { return dir.Read(ConfigFile
 func (f *Folder) ReadComplete() *Summary {
 	text, err := f.Read(SummaryFile, maxSummary)
 	var s Summary
-	if err != nil || json.Unmarshal(text, &s) != nil || !s.Complete || !f.Has(WeightsFile) {
+	if err != nil || json.Unmarshal(text, &s) != nil || !s.Complete || !f.Has(model.FileName) {
 		return nil
 	}
 	return &s

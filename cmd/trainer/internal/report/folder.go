@@ -1,6 +1,6 @@
 // Package report writes the results of a run to its folder: the effective configuration, one line of metrics per epoch, a
 // summary and the weights. A folder is locked while a run writes to it, and may come from a stranger: see package
-// internal/folder.
+// nn/folder.
 package report
 
 import (
@@ -14,7 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"trainer/internal/folder"
+	"trainer/nn/folder"
+	"trainer/nn/model"
 )
 
 // The files of a run's folder.
@@ -22,7 +23,6 @@ const (
 	ConfigFile     = "config.toml"            // the recipe with all changes, and the settings of the run
 	MetricsFile    = "metrics.jsonl"          // one object per epoch
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
-	WeightsFile    = "weights.safetensors"    // of the trained network
 	CheckpointFile = "checkpoint.safetensors" // for resuming
 	SkippedFile    = "skipped.txt"            // the pictures that could not be read, if there are any, with the reasons
 	DataFile       = "data.json"              // the fingerprint of the data: a data.Fingerprint
@@ -34,7 +34,7 @@ func allFiles() []string {
 }
 
 func resultFiles() []string {
-	return []string{MetricsFile, SummaryFile, ConfigFile, WeightsFile, CheckpointFile}
+	return append([]string{MetricsFile, SummaryFile, ConfigFile, CheckpointFile}, model.Files()...)
 }
 
 // Folder is the locked folder of one run, or of several runs that differ in the seed.

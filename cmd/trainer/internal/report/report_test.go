@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"trainer/nn/model"
 	"trainer/nn/train"
 )
 
@@ -141,7 +142,7 @@ func TestAFolderIsUsedOnce(t *testing.T) {
 // TestKilledWritersLeaveNothing: temporary files go at the next start.
 func TestKilledWritersLeaveNothing(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{CheckpointFile + ".123.tmp", WeightsFile + ".9.tmp", "." + ConfigFile + "-5", "mine.tmp"} {
+	for _, name := range []string{CheckpointFile + ".123.tmp", model.FileName + ".9.tmp", "." + ConfigFile + "-5", "mine.tmp"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -145,7 +145,7 @@ func (s *File) checkOffsets() (int64, error) {
 	})
 	end := int64(0)
 	for _, t := range list {
-		size, err := t.size()
+		size, err := t.Bytes()
 		if err != nil {
 			return 0, damaged("%v", err)
 		}
