@@ -79,14 +79,7 @@ func (f *Folder) Has(name string) bool {
 
 // Gone reports whether the folder has been removed. A folder that was moved is not gone.
 func (f *Folder) Gone() bool {
-	const probe = ".probe.tmp"
-	file, err := f.root.OpenFile(probe, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	_ = file.Close()
-	_ = f.root.Remove(probe) // a name that stays is removed at the next start
-	return false
+	return errors.Is(f.Try("probe"), fs.ErrNotExist)
 }
 
 // Open opens a file for reading.
