@@ -17,7 +17,7 @@ func Reliability(w io.Writer, format, title string, r *metric.Report) error {
 	if r.Count == 0 {
 		return errors.New("drawing reliability: no answers")
 	}
-	const side, low = 300.0, 70.0 // of the square of the bars, and height of the shares below it
+	const side, low = 420.0, 70.0 // of the square of the bars, and height of the shares below it
 	x, y := margin+44, content+6
 	s := newSheet(format, minWidth, y+side+low+64+margin)
 	s.title(title, fmt.Sprintf("%d images: expected calibration error %.2f%%; bars: accuracy of the answers, line: their mean probability", r.Count, 100*r.ECE))
