@@ -30,7 +30,7 @@ func (j *job) openData(ctx context.Context) error {
 		Background:   pictures.Background,
 		Grayscale:    pictures.Grayscale,
 		Workers:      j.threads,
-		Like:         j.recordedFiles(),
+		Like:         j.filesToDraw(),
 
 		IgnoreOrientation: pictures.IgnoreOrientation,
 	})
@@ -66,11 +66,11 @@ func (j *job) openData(ctx context.Context) error {
 	return err
 }
 
-// recordedFiles returns the files of each part of a folder of images, for a run that is drawn: a new split might have
-// training images in the test set. A run that is continued is split anew, and the parts are compared.
-func (j *job) recordedFiles() *data.Fingerprint {
-	if j.drawn && j.runData != nil && len(j.runData.Train.Files) > 0 {
-		return j.runData
+// filesToDraw returns the files of each part of a folder of images, for a run that is drawn. A run that is continued is
+// split anew, and the parts are compared.
+func (j *job) filesToDraw() *data.Fingerprint {
+	if j.drawn {
+		return recordedFiles(j.runData)
 	}
 	return nil
 }

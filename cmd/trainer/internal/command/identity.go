@@ -49,21 +49,40 @@ func (j *job) dataName() string {
 
 // identifyData computes the fingerprint of the data, and compares it with that of the run that is continued or drawn.
 func (j *job) identifyData(ctx context.Context) (err error) {
-	if j.before == nil && j.dryRun || j.drawn && j.runData == nil {
+	if j.runData != nil {
+		j.fingerprint, err = identify(ctx, j.split, j.runData, j.out)
+		return err
+	}
+	if j.drawn || j.dryRun {
 		return nil
 	}
-	all := j.allBytes
-	if j.runData != nil {
-		all = j.runData.AllBytes
-	}
-	if j.fingerprint, err = j.split.Fingerprint(ctx, all); err != nil {
+	if j.fingerprint, err = j.split.Fingerprint(ctx, j.allBytes); err != nil {
 		return &dataError{err}
 	}
-	if j.runData == nil {
+	return nil
+}
+
+// identify returns the fingerprint of the data, after comparing it with that of a run in the folder place, unless that is
+// nil.
+func identify(ctx context.Context, split *data.Dataset, before *data.Fingerprint, place string) (*data.Fingerprint, error) {
+	if before == nil {
+		return nil, nil
+	}
+	now, err := split.Fingerprint(ctx, before.AllBytes)
+	if err != nil {
+		return nil, &dataError{err}
+	}
+	if d := now.Difference(before); d != "" {
+		return nil, usageErrorf("%s: the data is not that of the run: %s", place, d)
+	}
+	return now, nil
+}
+
+// recordedFiles returns the fingerprint if it is that of a folder of images: a new split of the folder might have images in
+// the test set that were trained on.
+func recordedFiles(run *data.Fingerprint) *data.Fingerprint {
+	if run == nil || len(run.Train.Files) == 0 {
 		return nil
 	}
-	if d := j.fingerprint.Difference(j.runData); d != "" {
-		return usageErrorf("%s: the data is not that of the run: %s", j.out, d)
-	}
-	return nil
+	return run
 }
