@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -158,4 +159,10 @@ func (u *batchNorm) Backward(dy *device.Tensor) *device.Tensor {
 		return nil
 	}
 	return dy
+}
+
+// Graph describes the normalisation by the running statistics.
+func (l BatchNorm) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	setting.Complete(&l)
+	return g.BatchNorm(x, "running_mean", "running_var", float64(l.Epsilon)), nil
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -81,3 +82,12 @@ func geluTanhArgument(x float64) (twice, slope float64) {
 
 // variants returns the layer with its other function.
 func (GELU) variants() []ActivationLayer { return []ActivationLayer{GELU{Tanh: true}} }
+
+// Graph describes the function.
+func (l GELU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	if l.Tanh { // x + 0.044715 x^3 = x (1 + 0.044715 x^2)
+		inner := g.Mul(x, g.Affine(g.Mul(x, x), 0.044715, 1))
+		return g.Mul(x, g.Affine(g.Tanh(g.Affine(inner, math.Sqrt(2/math.Pi), 0)), 0.5, 0.5)), nil
+	}
+	return g.Mul(x, g.Affine(g.Erf(g.Affine(x, 1/math.Sqrt2, 0)), 0.5, 0.5)), nil
+}
