@@ -61,6 +61,17 @@ type Node struct {
 	Attributes
 }
 
+// UsesOf returns how many of the inputs are the value of the given number.
+func (n Node) UsesOf(id int) int {
+	uses := 0
+	for _, v := range n.Inputs {
+		if v.ID == id {
+			uses++
+		}
+	}
+	return uses
+}
+
 // Attributes are the constants of operations. Those that an operation doesn't have are zero.
 type Attributes struct {
 	Kernel, Stride, Dilation [2]int // height, width
