@@ -85,9 +85,8 @@ func (GELU) variants() []ActivationLayer { return []ActivationLayer{GELU{Tanh: t
 
 // Graph describes the function.
 func (l GELU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
-	if l.Tanh { // x + 0.044715 x^3 = x (1 + 0.044715 x^2)
-		inner := g.Mul(x, g.Affine(g.Mul(x, x), 0.044715, 1))
-		return g.Mul(x, g.Affine(g.Tanh(g.Affine(inner, math.Sqrt(2/math.Pi), 0)), 0.5, 0.5)), nil
+	if l.Tanh {
+		return g.GeluTanh(x), nil
 	}
-	return g.Mul(x, g.Affine(g.Erf(g.Affine(x, 1/math.Sqrt2, 0)), 0.5, 0.5)), nil
+	return g.Gelu(x), nil
 }

@@ -42,5 +42,5 @@ var siluFunction = &device.Function{
 
 // Graph describes the function.
 func (SiLU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
-	return g.Mul(x, g.Sigmoid(x)), nil
+	return g.Silu(x), nil
 }

@@ -3,6 +3,7 @@ package export
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"trainer/nn/graph"
 )
@@ -32,7 +33,11 @@ func (e *onnxWriter) translate(n graph.Node, in []string) (string, error) {
 		}
 		return e.op("AveragePool", in, "kernel_shape", n.Kernel[:], "strides", n.Stride[:], "pads", n.Pads[:],
 			"count_include_pad", flag(n.CountPadding), "ceil_mode", flag(n.CeilMode)), nil
-	case graph.Relu, graph.Sigmoid, graph.Tanh, graph.Softplus, graph.Erf:
+	case graph.Gelu, graph.GeluTanh:
+		return e.gelu(x, n.Op == graph.GeluTanh), nil
+	case graph.Silu:
+		return e.op("Mul", []string{x, e.op("Sigmoid", in)}), nil
+	case graph.Relu, graph.Sigmoid, graph.Tanh, graph.Softplus:
 		return e.op(string(n.Op), in), nil
 	case graph.LeakyRelu, graph.Elu:
 		return e.op(string(n.Op), in, "alpha", n.Alpha), nil
@@ -147,6 +152,18 @@ func (e *onnxWriter) affine(x string, scale, shift float64) string {
 		x = e.op("Add", []string{x, e.number(shift)})
 	}
 	return x
+}
+
+// gelu is x/2 (1 + erf(x/sqrt 2)), or x/2 (1 + tanh(sqrt(2/pi) x (1 + 0.044715 x^2))).
+func (e *onnxWriter) gelu(x string, tanh bool) string {
+	var f string
+	if tanh {
+		square := e.op("Mul", []string{x, x})
+		f = e.op("Tanh", []string{e.affine(e.op("Mul", []string{x, e.affine(square, 0.044715, 1)}), math.Sqrt(2/math.Pi), 0)})
+	} else {
+		f = e.op("Erf", []string{e.affine(x, 1/math.Sqrt2, 0)})
+	}
+	return e.op("Mul", []string{x, e.affine(f, 0.5, 0.5)})
 }
 
 func windowAttributes(a graph.Attributes) []any {

@@ -85,9 +85,9 @@ func (t *torchWriter) assign(n graph.Node, format string, args ...any) {
 
 // addModule adds a module with the node's parameters, and returns the expression that calls it.
 func (t *torchWriter) addModule(n graph.Node, names []string, format string, args ...any) (string, error) {
-	name := strings.ReplaceAll(n.Layer, ".", "_")
-	if t.module[name] {
-		return "", fmt.Errorf("two operations have parameters")
+	name := identifier(n.Layer)
+	for n := 2; t.module[name]; n++ {
+		name = identifier(fmt.Sprintf("%s %d", strings.TrimRight(name, "_0123456789"), n))
 	}
 	t.module[name] = true
 	t.init = append(t.init, "self."+name+" = "+fmt.Sprintf(format, args...))
@@ -99,6 +99,20 @@ func (t *torchWriter) addModule(n graph.Node, names []string, format string, arg
 		t.tensors = append(t.tensors, train.NamedValues{Name: name + "." + names[k], Shape: p.Shape, Values: p.Convert(values)})
 	}
 	return "self." + name, nil
+}
+
+// identifier returns a name as an attribute in Python: letters, digits and underscores, and no digit first.
+func identifier(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, name)
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		name = "layer_" + name
+	}
+	return name
 }
 
 // code returns the file.

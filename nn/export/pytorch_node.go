@@ -46,7 +46,13 @@ func (t *torchWriter) function(n graph.Node, x string) error {
 	switch n.Op {
 	case graph.Relu:
 		t.assign(n, "F.relu(%s)", x)
-	case graph.Sigmoid, graph.Tanh, graph.Erf:
+	case graph.Gelu:
+		t.assign(n, "F.gelu(%s)", x)
+	case graph.GeluTanh:
+		t.assign(n, `F.gelu(%s, approximate="tanh")`, x)
+	case graph.Silu:
+		t.assign(n, "F.silu(%s)", x)
+	case graph.Sigmoid, graph.Tanh:
 		t.assign(n, "torch.%s(%s)", strings.ToLower(string(n.Op)), x)
 	case graph.Softplus:
 		t.assign(n, "F.softplus(%s)", x)
@@ -205,8 +211,13 @@ func pair(v [2]int) string {
 	return fmt.Sprintf("(%d, %d)", v[0], v[1])
 }
 
+// number returns a number with the fewest digits that give it again; settings are float32.
 func number(v float64) string {
-	text := strconv.FormatFloat(v, 'g', -1, 64)
+	bits := 64
+	if float64(float32(v)) == v {
+		bits = 32
+	}
+	text := strconv.FormatFloat(v, 'g', -1, bits)
 	if !strings.ContainsAny(text, ".e") {
 		text += ".0"
 	}

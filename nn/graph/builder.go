@@ -145,8 +145,14 @@ func (b *Builder) Tanh(x Value) Value { return b.unary(Tanh, x, Attributes{}) }
 // Softplus is log(1 + exp(x)).
 func (b *Builder) Softplus(x Value) Value { return b.unary(Softplus, x, Attributes{}) }
 
-// Erf is the error function.
-func (b *Builder) Erf(x Value) Value { return b.unary(Erf, x, Attributes{}) }
+// Gelu is x times the normal distribution function of x, x/2 (1 + erf(x/sqrt 2)).
+func (b *Builder) Gelu(x Value) Value { return b.unary(Gelu, x, Attributes{}) }
+
+// GeluTanh is x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+func (b *Builder) GeluTanh(x Value) Value { return b.unary(GeluTanh, x, Attributes{}) }
+
+// Silu is x times the sigmoid of x.
+func (b *Builder) Silu(x Value) Value { return b.unary(Silu, x, Attributes{}) }
 
 // Clip limits x to [low, high].
 func (b *Builder) Clip(x Value, low, high float64) Value {

@@ -25,8 +25,10 @@ const (
 	Sigmoid       Op = "Sigmoid"
 	Tanh          Op = "Tanh"
 	Softplus      Op = "Softplus"
-	Erf           Op = "Erf"
-	Clip          Op = "Clip" // to Low and High
+	Gelu          Op = "Gelu"     // x times the normal distribution function of x
+	GeluTanh      Op = "GeluTanh" // its approximation by tanh
+	Silu          Op = "Silu"     // x times its sigmoid
+	Clip          Op = "Clip"     // to Low and High
 	Add           Op = "Add"
 	Mul           Op = "Mul"     // of equal shapes, or [c, h, w] and [c]
 	Affine        Op = "Affine"  // Alpha x + Beta
