@@ -223,12 +223,42 @@ func must[T any](x T, err error) func(testing.TB) T {
 	}
 }
 
-// TestRulesAllocateNothing checks that steps of every rule allocate nothing.
+// variants are rules with a setting for which their update is composed.
+func variants() []Rule {
+	return []Rule{
+		SGD{Momentum: 0.9, Dampening: 0.5}, Adam{AMSGrad: true}, AdamW{AMSGrad: true},
+		RMSProp{Centered: true}, RMSProp{Centered: true, Momentum: 0.5},
+	}
+}
+
+// TestVariantsSkip skips steps of composed variants.
+func TestVariantsSkip(t *testing.T) {
+	for _, rule := range variants() {
+		skips(t, rule)
+	}
+}
+
+// TestRulesAllocateNothing checks that steps of every rule allocate nothing, under schedules that set the momentum and
+// follow evaluations.
 func TestRulesAllocateNothing(t *testing.T) {
+	rules := variants()
 	for _, kind := range RuleKinds() {
+		rules = append(rules, kind.New())
+	}
+	cycle := Sequential{
+		Schedules:  []Schedule{WarmUp{Steps: 3, Then: OneCycle{BaseMomentum: 0.8, MaxMomentum: 0.9}}, Plateau{}, CosineRestarts{First: 0.5, Growth: 2}},
+		Milestones: []float64{0.5, 1},
+	}
+	for _, rule := range rules {
+		var schedule Schedule = cycle
+		switch rule.(type) {
+		case AdaGrad, Lion, Muon: // their momentum is fixed
+			schedule = Sequential{Schedules: []Schedule{Cosine{}, Plateau{}}, Milestones: []float64{0.5}}
+		}
 		r := composedRig(t)
 		r.setGradients()
-		o := must(New(r.dev, r.params, nil, Config{Rule: kind.New(), LR: 1e-3, WeightDecay: 0.1}, Cosine{}, 1000, 10))(t)
+		o := must(New(r.dev, r.params, nil, Config{Rule: rule, LR: 1e-3, WeightDecay: 0.1}, schedule, 1000, 10))(t)
+		o.AddEvaluation(Evaluation{Step: 5, Loss: 1})
 		step := 0
 		if allocs := testing.AllocsPerRun(20, func() {
 			if err := o.Step(step); err != nil {
@@ -236,7 +266,7 @@ func TestRulesAllocateNothing(t *testing.T) {
 			}
 			step++
 		}); allocs != 0 {
-			t.Errorf("%s: %v allocations per step", kind.Name, allocs)
+			t.Errorf("%#v: %v allocations per step", rule, allocs)
 		}
 	}
 }
