@@ -110,8 +110,24 @@ func (r *run) build() (err error) {
 	if r.validator, err = r.newEvaluator(r.cfg.Data.Val, nil); err != nil {
 		return err
 	}
+	if err := r.checkSchedule(); err != nil {
+		return err
+	}
 	r.evaluator, err = r.newEvaluator(r.cfg.Data.Test, r.cfg.TTA)
 	return err
+}
+
+// checkSchedule returns an error if the schedule follows evaluations that don't take place.
+func (r *run) checkSchedule() error {
+	switch {
+	case !r.stepper.opt.NeedsEvaluations():
+		return nil
+	case r.validator == nil:
+		return &ConfigError{Setting: "schedule", Problem: "it follows results on a validation set, and there is none: hold out some training images, such as a tenth (-val 0.1)"}
+	case r.cfg.EvalEvery < 0:
+		return &ConfigError{Setting: "schedule", Problem: "it follows results on the validation set, which is evaluated only at the end: set eval-every to 1"}
+	}
+	return nil
 }
 
 // newEvaluator returns an evaluator for the set, or nil if the set is nil.
@@ -161,6 +177,9 @@ func (r *run) resume() error {
 		return err
 	}
 	r.epoch, r.history = p.Totals.withWeight(), p.History
+	for _, m := range r.history {
+		r.informSchedule(m)
+	}
 	r.trainSeconds, r.trainImages = p.TrainSeconds, p.TrainImages
 	return nil
 }
