@@ -20,6 +20,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/optim"
 	"trainer/nn/setting"
+	"trainer/nn/train"
 )
 
 var ignoreDocument = cmpopts.IgnoreUnexported(Recipe{})
@@ -171,7 +172,7 @@ func TestAirbenchRates(t *testing.T) {
 		if *norm.LRScale != 64 || *norm.DecayScale*64 != 1 {
 			t.Errorf("%s: group %+v", c.name, norm)
 		}
-		if r.Epochs != c.epochs || r.Augment.Flip != device.FlipAlternating || !r.DropLast {
+		if r.Epochs != c.epochs || r.Augment.Flip != device.FlipAlternating || r.LastBatch != train.DropLastBatch {
 			t.Errorf("%s: epochs %v, %+v", c.name, r.Epochs, r.Augment)
 		}
 		var weights float32

@@ -62,7 +62,7 @@ func settings(s *Stepper) []setting {
 	list := []setting{
 		{"seed", strconv.FormatUint(c.Seed, 10)},
 		{"batch", strconv.Itoa(c.Batch)},
-		{"drop last", strconv.FormatBool(c.DropLast)},
+		{dropsLast, strconv.FormatBool(c.LastBatch == DropLastBatch)},
 		{"epochs", strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
 		{"steps", strconv.Itoa(s.total)},
 		{"data set", c.Data.Name},
@@ -198,13 +198,9 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 		return position{}, fmt.Errorf("resuming: %w", err)
 	}
 	defer f.Close()
-	var p position
-	text, ok := f.Metadata()[checkpointKey]
-	if !ok {
-		return p, fmt.Errorf("resuming: %s has weights only and is not a checkpoint", path)
-	}
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return p, fmt.Errorf("resuming: %s: %w: its position: %v", path, ErrDamaged, err)
+	p, err := parsePosition(path, f.Metadata())
+	if err != nil {
+		return p, fmt.Errorf("resuming: %w", err)
 	}
 	if diff := differences(withPrecision(settings(s)), withPrecision(p.Settings)); len(diff) > 0 {
 		return p, fmt.Errorf("resuming: %w", &MismatchError{Path: path, Differences: diff})
@@ -217,6 +213,28 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 		return p, fmt.Errorf("resuming: %w", err)
 	}
 	s.step = p.Step
+	return p, nil
+}
+
+// readPosition returns a checkpoint's position.
+func readPosition(path string) (position, error) {
+	f, err := openTensors(path)
+	if err != nil {
+		return position{}, err
+	}
+	defer f.Close()
+	return parsePosition(path, f.Metadata())
+}
+
+// parsePosition returns the position that a checkpoint's metadata holds.
+func parsePosition(path string, metadata map[string]string) (p position, err error) {
+	text, ok := metadata[checkpointKey]
+	if !ok {
+		return p, fmt.Errorf("%s has weights only and is not a checkpoint", path)
+	}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return p, fmt.Errorf("%s: %w: its position: %v", path, ErrDamaged, err)
+	}
 	return p, nil
 }
 

@@ -100,6 +100,9 @@ const snapshotEvery = 100
 
 // build allocates everything that training needs on the device.
 func (r *run) build() (err error) {
+	if r.cfg.Resume != "" && r.cfg.LastBatch == DefaultLastBatch { // the default was another one in older versions
+		r.cfg.LastBatch = lastBatchOf(r.cfg.Resume)
+	}
 	if r.stepper, err = NewStepper(r.cfg); err != nil {
 		return err
 	}
@@ -145,7 +148,7 @@ func (r *run) open() (err error) {
 		return err
 	}
 	r.loader, err = data.NewLoader(data.LoaderConfig{
-		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.DropLast,
+		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
 		IDsOnly: r.stepper.DataOnDevice(),
 	})
 	if err != nil {

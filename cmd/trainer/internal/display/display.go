@@ -56,6 +56,9 @@ func (l *Lines) OnEvent(e train.Event) {
 			fmt.Fprintln(l.w, line)
 		}
 		fmt.Fprintln(l.w, startLine(e, l.run))
+		if e.Dropped > 0 {
+			fmt.Fprintln(l.w, DroppedLine(e.Summary))
+		}
 		if len(e.Fallbacks) > 0 {
 			fmt.Fprintln(l.w, fallbackLine(e.Summary))
 		}
@@ -84,6 +87,15 @@ func startLine(s train.Start, run Run) string {
 		line = fmt.Sprintf("run %d of %d, seed %d: %s", run.Number, run.Of, run.Seed, line)
 	}
 	return line
+}
+
+// DroppedLine says that the last batch of each epoch is left out by default.
+func DroppedLine(s train.Summary) string {
+	images := fmt.Sprintf("the %d images of its last batch", s.Dropped)
+	if s.Dropped == 1 {
+		images = "1 image, its last batch"
+	}
+	return fmt.Sprintf("each epoch leaves out %s: too few for batch normalisation (last-batch = \"keep\" in the recipe trains on them, \"drop\" hides this line)", images)
 }
 
 // fallbackLine says which operations the host computes instead of the device.
