@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/optim"
 )
@@ -72,5 +73,37 @@ func TestPlateauNeedsValidation(t *testing.T) {
 		if wrong := (*ConfigError)(nil); !errors.As(err, &wrong) || !strings.Contains(err.Error(), says) {
 			t.Errorf("error %v, want a ConfigError with %q", err, says)
 		}
+	}
+}
+
+// TestResumeCycledRules stops under rules that are composed, whose momentum a schedule sets, and under a group's own
+// schedule; going on gives the bits of the run that was not stopped.
+func TestResumeCycledRules(t *testing.T) {
+	configure := func() Config {
+		cfg := everything(t)
+		cfg.Optimizer.Algorithm, cfg.Optimizer.LR = "adam", 0.01
+		cfg.Schedule = optim.OneCycle{BaseMomentum: 0.8, MaxMomentum: 0.9}
+		cfg.Optimizer.Groups = []optim.Group{
+			{Role: nn.Weight, Rule: optim.Adam{AMSGrad: true}, LR: 0.003},
+			{Match: "norm*", Rule: optim.RMSProp{Centered: true, Momentum: 0.5}, LR: 0.001},
+			{Match: "conv1.bias", Rule: optim.SGD{Momentum: 0.9, Dampening: 0.5}, LR: 0.01, Schedule: optim.Sequential{
+				Schedules:  []optim.Schedule{optim.CosineRestarts{First: 0.3, Growth: 2}, optim.Polynomial{}},
+				Milestones: []float64{0.8},
+			}},
+		}
+		return cfg
+	}
+	straight, err := Run(t.Context(), configure())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := configure()
+	cfg.Resume = stopAt(t, configure(), 23)
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(weights(t, r.Network), weights(t, straight.Network)) {
+		t.Error("the weights differ")
 	}
 }

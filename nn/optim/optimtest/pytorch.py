@@ -1,8 +1,8 @@
 """Writes pytorch.json: learning rates, momentums and weights of PyTorch's optimisers, step by step, in float64.
 
-TestSchedulesAgainstPyTorch and TestRulesAgainstPyTorch compare this package with them. Needs torch; made with 2.15:
+Package optimtest compares with them. Needs torch; pytorch.json names the version that it was made with.
 
-    python nn/optim/testdata/pytorch.py > nn/optim/testdata/pytorch.json
+    python nn/optim/optimtest/pytorch.py > nn/optim/optimtest/pytorch.json
 """
 
 import json
