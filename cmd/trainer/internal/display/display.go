@@ -189,7 +189,8 @@ func (j *JSON) OnEvent(e train.Event) {
 			Epochs     float64 `json:"epochs"`
 			Steps      int     `json:"steps"`
 			Step       int     `json:"step"`
-		}{"start", e.Device, j.run.Precision, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step})
+			Dropped    int     `json:"dropped_images,omitempty"` // of each epoch's last batch
+		}{"start", e.Device, j.run.Precision, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step, e.Dropped})
 	case train.EpochDone:
 		j.print(struct {
 			Event string `json:"event"`
