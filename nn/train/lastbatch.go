@@ -45,10 +45,11 @@ const dropsLast = "drop last"
 
 // lastBatchOf returns what a checkpoint's run does with the last batch, or the default if that can't be read.
 func lastBatchOf(path string) LastBatch {
-	p, err := readPosition(path)
+	f, p, err := openCheckpoint(path)
 	if err != nil {
 		return DefaultLastBatch // reading the checkpoint reports the error
 	}
+	_ = f.Close()
 	for _, s := range p.Settings {
 		if s.Name != dropsLast {
 			continue
