@@ -65,9 +65,10 @@ func (p Progress) Reached(epoch float64) bool {
 	return float64(p.Step) >= epoch*float64(p.StepsPerEpoch)-rounding
 }
 
-// firstStep returns the first step at which Reached(epoch) is true.
+// firstStep returns the first step at which Reached(epoch) is true, or a step that no training reaches.
 func (p Progress) firstStep(epoch float64) int {
-	return int(math.Ceil(epoch*float64(p.StepsPerEpoch) - rounding))
+	const never = 1 << 53
+	return int(min(math.Ceil(epoch*float64(p.StepsPerEpoch)-rounding), never))
 }
 
 // periods returns how many periods of a number of epochs are done, and the steps since the last of them.

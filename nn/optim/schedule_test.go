@@ -32,6 +32,7 @@ func TestSchedules(t *testing.T) {
 		{"polynomial", Polynomial{Power: 2, Final: 0.5}, 10, 10, []want{{0, 1}, {5, 0.5 + 0.5/4}}},
 		{"sequential", Sequential{Schedules: []Schedule{Constant{}, WarmUp{Steps: 2, Then: Polynomial{}}}, Milestones: []float64{2}}, 14, 5,
 			[]want{{9, 1}, {10, 0.5}, {11, 0.75}, {12, 0.5}, {13, 0.25}}},
+		{"sequential that never ends", Sequential{Schedules: []Schedule{Constant{}, Step{Gamma: 0.5, Every: 1}}, Milestones: []float64{3e38}}, 10, 5, []want{{0, 1}, {9, 1}}},
 		{"sequential beyond the end", Sequential{Schedules: []Schedule{Polynomial{}, Constant{}}, Milestones: []float64{4}}, 10, 5,
 			[]want{{5, 0.75}, {9, 1 - 9./20}}},
 		{"cosine", Cosine{Final: 0.2}, 100, 10,

@@ -111,6 +111,11 @@ def rules():
         for momentum, dampening in [(0.9, 0.0), (0.9, 0.9), (0.5, 0.3)]:
             yield case({"kind": "sgd", "momentum": momentum, "dampening": dampening},
                        lambda p: torch.optim.SGD(p, momentum=momentum, dampening=dampening, **shared), decay)
+        yield case({"kind": "sgd", "momentum": 0.8, "nesterov": True},
+                   lambda p: torch.optim.SGD(p, momentum=0.8, nesterov=True, **shared), decay)
+        for lr_decay, initial in [(0.0, 0.0), (0.1, 0.5)]:
+            yield case({"kind": "adagrad", "lr-decay": lr_decay, "initial-sum": initial},
+                       lambda p: torch.optim.Adagrad(p, lr_decay=lr_decay, initial_accumulator_value=initial, **shared), decay)
         for amsgrad in [False, True]:
             for beta2 in [0.9, 0.999]:
                 settings = {"beta1": 0.8, "beta2": beta2, "amsgrad": amsgrad}
