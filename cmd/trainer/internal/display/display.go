@@ -91,11 +91,11 @@ func startLine(s train.Start, run Run) string {
 
 // DroppedLine says that the last batch of each epoch is left out by default.
 func DroppedLine(s train.Summary) string {
-	images := fmt.Sprintf("the %d images of its last batch", s.Dropped)
-	if s.Dropped == 1 {
-		images = "1 image, its last batch"
+	images := "1 image"
+	if s.Dropped > 1 {
+		images = fmt.Sprintf("%d images", s.Dropped)
 	}
-	return fmt.Sprintf("each epoch leaves out %s: too few for batch normalisation (last-batch = \"keep\" in the recipe trains on them, \"drop\" hides this line)", images)
+	return fmt.Sprintf("each epoch leaves out its last batch, of %s, because the network has batch normalisation (to choose: last-batch = \"keep\" or \"drop\" in the recipe)", images)
 }
 
 // fallbackLine says which operations the host computes instead of the device.

@@ -133,7 +133,7 @@ func TestFallbacksAreToldOnce(t *testing.T) {
 
 // TestDroppedImagesAreToldOnce has a last batch that is left out by default.
 func TestDroppedImagesAreToldOnce(t *testing.T) {
-	for dropped, want := range map[int]string{1: "each epoch leaves out 1 image, its last batch: too few", 5: "each epoch leaves out the 5 images of its last batch: too few"} {
+	for dropped, want := range map[int]string{1: "each epoch leaves out its last batch, of 1 image, because", 5: "each epoch leaves out its last batch, of 5 images, because"} {
 		var out bytes.Buffer
 		l := NewLines(&out, Run{Data: "mnist", Recipe: "mine"})
 		s := start()

@@ -14,7 +14,7 @@ one_line
 
 run "$TRAINER" -device cpu -data pics -recipe "$INPUT/norm.toml" -batch 17 -epochs 2 -out drop
 status_is 0
-expect "each epoch leaves out 1 image, its last batch"
+expect "each epoch leaves out its last batch, of 1 image,"
 expect "2 steps"
 
 run "$TRAINER" -device cpu -data pics -recipe "$INPUT/norm.toml" -batch 16 -epochs 2 -set drop-last=false -out kept
