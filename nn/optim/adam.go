@@ -77,7 +77,7 @@ func (r Adam) buildAMSGrad(u *Update) {
 		shape := p.Value.Shape()
 		m, v, vmax := u.State("adam.m", p), u.State("adam.v", p), u.State("adam.vmax", p)
 		g, d, root := u.Gradient(p), u.Scratch(shape...), u.Scratch(shape...)
-		u.weightedMean(p, m, g)                                                                                       // m = beta1*m + (1-beta1)*g
+		u.weightedSum(p, m, m, g)                                                                                     // m = beta1*m + (1-beta1)*g
 		u.Map(d, device.MapSpec{Kind: device.MapSquare, Alpha: float32(1 - r.Beta2)}, g, nil)                         // d = (1-beta2)*g^2
 		u.Map(v, device.MapSpec{Kind: device.MapAdd, B: device.AllAxes, Alpha: float32(r.Beta2), Beta: 1}, v, d)      // v = beta2*v + d
 		u.Map(vmax, device.MapSpec{Kind: device.MapMax, B: device.AllAxes, Alpha: 1, Beta: 1}, vmax, v)               // vmax = max(vmax, v)

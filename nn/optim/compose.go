@@ -43,11 +43,11 @@ func (u *Update) Descend(p Param, d *device.Tensor) {
 	u.Map(p.Value, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: lr, Alpha: -1, Accumulate: true}, d, u.o.hyper)
 }
 
-// weightedMean adds m = a*m + b*g, with the parameter's hyperparameters HyperMomentum and HyperNewMomentum as a and b:
-// numbers that a schedule may change.
-func (u *Update) weightedMean(p Param, m, g *device.Tensor) {
-	u.byColumn(p, m, device.HyperMomentum, m, false)
-	u.byColumn(p, m, device.HyperNewMomentum, g, true)
+// weightedSum adds y = a*m + b*g, with the parameter's hyperparameters HyperMomentum and HyperNewMomentum as a and b:
+// numbers that a schedule may change. y may be m.
+func (u *Update) weightedSum(p Param, y, m, g *device.Tensor) {
+	u.byColumn(p, y, device.HyperMomentum, m, false)
+	u.byColumn(p, y, device.HyperNewMomentum, g, true)
 }
 
 // byColumn adds y = x times a column of the parameter's hyperparameters, or y += the same.

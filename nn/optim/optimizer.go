@@ -146,7 +146,7 @@ func (o *Optimizer) buildUpdates(rules []ruleOf, trained []*nn.Param) error {
 				continue
 			}
 			if changesMomentum(r.schedule) && !u.momentum {
-				return &ConfigError{fmt.Errorf("the schedule changes the momentum, which %s can't: use another rule (sgd, adam, adamw, rmsprop), or a schedule without a momentum", rule.Kind())}
+				return &ConfigError{fmt.Errorf("the schedule changes the momentum, and %s has none: use another rule, or a schedule without a momentum", rule.Kind())}
 			}
 			o.fills[i] = u.fill
 		}

@@ -632,8 +632,8 @@ func TestNewRefuses(t *testing.T) {
 		{"pattern", sgd(func(c *Config) { c.Groups = []Group{{Match: "[x"}} }), nil, "syntax error in pattern"},
 		{"dampening", Config{Rule: SGD{Dampening: 0.5}, LR: 1}, nil, "sgd: dampening needs a momentum above 0"},
 		{"dampening and nesterov", Config{Rule: SGD{Momentum: 0.9, Nesterov: true, Dampening: 0.5}, LR: 1}, nil, "dampening excludes nesterov"},
-		{"momentum of lion", Config{Rule: Lion{}, LR: 1}, WarmUp{Steps: 2, Then: OneCycle{BaseMomentum: 0.8, MaxMomentum: 0.9}},
-			"the schedule changes the momentum, which lion can't"},
+		{"momentum of adagrad", Config{Rule: AdaGrad{}, LR: 1}, WarmUp{Steps: 2, Then: OneCycle{BaseMomentum: 0.8, MaxMomentum: 0.9}},
+			"the schedule changes the momentum, and adagrad has none"},
 		{"group's schedule", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv*", Schedule: Step{}}} }), nil, `group "conv*": schedule: gamma is 0`},
 		{"schedule", sgd(func(*Config) {}), WarmUp{}, "schedule: want one of warm-up"},
 	} {

@@ -91,7 +91,7 @@ func (r RMSProp) buildCentered(u *Update) {
 		u.Map(d, device.MapSpec{Kind: device.MapDiv, B: device.AllAxes, Alpha: 1, Beta: float32(r.Epsilon)}, g, d)      // d = g/(d + epsilon)
 		if r.Momentum != 0 || u.ChangesMomentum() {
 			velocity := u.State("rmsprop.u", p)
-			u.weightedMean(p, velocity, d) // u = momentum*u + d
+			u.weightedSum(p, velocity, velocity, d) // u = momentum*u + d
 			d = velocity
 		}
 		u.Descend(p, d)

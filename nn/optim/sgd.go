@@ -82,7 +82,7 @@ func (r SGD) buildDampened(u *Update) {
 	for p := range u.Params() {
 		v := u.State("sgd.velocity", p)
 		g := u.Gradient(p)
-		u.weightedMean(p, v, g) // v = momentum*v + (1-dampening)*g
+		u.weightedSum(p, v, v, g) // v = momentum*v + (1-dampening)*g
 		u.Descend(p, v)
 	}
 	u.EachStep(func(hyper []float32, step int) {
