@@ -7,6 +7,7 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -14,6 +15,7 @@ import (
 // Model is a trained network that answers pictures. Its methods may be called from several goroutines.
 type Model struct {
 	info      Info
+	layers    nn.Layer // nil if New made the model
 	net       *nn.Network
 	predictor *train.Predictor
 
@@ -84,7 +86,12 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	if err := train.LoadWeights(file, net); err != nil {
 		return nil, err
 	}
-	return newModel(net, *info, views)
+	m, err := newModel(net, *info, views)
+	if err != nil {
+		return nil, err
+	}
+	m.layers = network
+	return m, nil
 }
 
 // build returns the network that a model's recipe describes, and the views to average over.
@@ -154,6 +161,27 @@ func anySample(input nn.Shape) func(n int) ([]float32, nn.Shape, error) {
 
 // Info returns the model's description.
 func (m *Model) Info() Info { return m.info }
+
+// Graph describes what the network computes: see nn.GraphOf. A model of New has no description.
+func (m *Model) Graph() (*graph.Graph, error) {
+	if m.layers == nil {
+		return nil, errors.New("the model was not opened from a file")
+	}
+	return nn.GraphOf(m.layers, m.info.Images.shape())
+}
+
+// Tensor returns the values of a parameter or a running statistic.
+func (m *Model) Tensor(name string) ([]float32, error) {
+	for _, p := range m.net.Tensors() {
+		if p.Name == name {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			values := make([]float32, p.Value.Len())
+			return values, m.net.Device().Download(device.Bytes(values), p.Value)
+		}
+	}
+	return nil, fmt.Errorf("the model has no tensor %s", name)
+}
 
 // Network returns the network, which the model uses while a method runs.
 func (m *Model) Network() *nn.Network { return m.net }
