@@ -84,7 +84,7 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, &Error{file, err}
 	}
-	if err := train.LoadWeights(file, net); err != nil {
+	if err := loadWeights(file, network, net); err != nil {
 		return nil, err
 	}
 	m, err := newModel(net, *info, views)
