@@ -8,9 +8,9 @@ magnitude may be off by so many ulps of it,
 with 2 + sqrt(k) ulps for a sum of k terms, 4 for a few elementary operations and 8 for a function.
 
 A network of several layers has no such formula. Its bound is the largest effect, in several trials, of errors that its
-layers may make: each operand and each layer's result is multiplied by 1 + d, where d is a random number within the bound
-of the layer's sum, and the gradients are computed from these. The largest change of any element of a tensor, times
-SAFETY, is the bound of all its elements.
+layers may make: each operand, each layer's result and the gradient with respect to it are multiplied by 1 + d, where d is a
+random number within the bound of the layer's sum. The largest change of any element of a tensor, times SAFETY, is the bound
+of all its elements.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -147,6 +148,19 @@ class Normalised:
 # -------------------------------------------------------------------------------------------------------- networks
 
 
+class Noise(torch.autograd.Function):
+    """t * (1 + forward); in the backward pass the gradient is multiplied by 1 + backward as well."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
+        ctx.save_for_backward((1 + forward) * (1 + backward))
+        return t * (1 + forward)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None, None]:
+        return dy * ctx.saved_tensors[0], None, None
+
+
 def sensitivity(results: Callable[[Callable[[Tensor, int], Tensor]], dict[str, Tensor]], seed: int) -> dict[str, Want]:
     """The exact results, and bounds from trials. results computes them with a noise that it applies to operands and to the
     results of layers."""
@@ -155,8 +169,8 @@ def sensitivity(results: Callable[[Callable[[Tensor, int], Tensor]], dict[str, T
     changes = {name: 0.0 for name in exact}
 
     def noise(t: Tensor, terms: int) -> Tensor:
-        d = torch.rand(t.shape, generator=generator, dtype=t.dtype) * 2 - 1
-        return t * (1 + d * sum_ulps(terms) * ULP)
+        forward, backward = (torch.rand(2, *t.shape, generator=generator, dtype=t.dtype) * 2 - 1) * sum_ulps(terms) * ULP
+        return Noise.apply(t, forward, backward)
 
     for _ in range(TRIALS):
         for name, t in results(noise).items():

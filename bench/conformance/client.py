@@ -81,6 +81,13 @@ class Worker:
         self.process.wait()
 
 
+def workers(specs: list[str]) -> dict[str, Worker]:
+    """Workers by instruction set, from texts INSTRUCTIONS=PROGRAM. noasm is the name of a build without assembly, which has
+    one set only."""
+    named = [spec.partition("=") for spec in specs]
+    return {name: Worker(Path(program), "" if name == "noasm" else name) for name, _, program in named}
+
+
 def elements(a: np.ndarray) -> np.ndarray:
     """The array in a type that the worker takes."""
     a = np.asarray(a)

@@ -38,6 +38,8 @@ class LossCase:
             if self.n > 1 and r.chance(0.3):
                 self.settings["ignore-index"] = r.pick(int(self.targets[0]), -1)
                 self.targets[-1] = self.settings["ignore-index"]
+                if (self.targets == self.settings["ignore-index"]).all():  # PyTorch's mean would be 0/0
+                    self.targets[0] = (self.targets[0] + 1) % self.classes
         if r.chance(0.4):
             self.settings["class-weights"] = [float(v) for v in np.abs(r.normal(self.classes)) + np.float32(0.1)]
         if r.chance(0.4):
