@@ -21,7 +21,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from client import Answer, Refused, Worker, nchw, nhwc, recipe
+from client import Answer, Refused, Worker, nchw, nhwc, recipe, workers
 
 Array = np.ndarray
 Attributes = dict[str, Any]
@@ -142,7 +142,7 @@ class Plans:
 def check_float(*arrays: Array) -> None:
     for a in arrays:
         if a.dtype != np.float32:
-            raise NotExpressible(f"elements of the type {a.dtype}")
+            raise NotExpressible("elements of another type than float32")
 
 
 # ------------------------------------------------------------------------------- convolution, pooling, normalisation
@@ -617,19 +617,21 @@ def compare(outcome: Outcome, i: int, got: Array, want: Array, terms: int) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-worker", type=Path, required=True)
-    parser.add_argument("-instructions", default="")
+    parser.add_argument("-worker", action="append", required=True, help="INSTRUCTIONS=PROGRAM; may be repeated")
     parser.add_argument("-out", type=Path, required=True, help="file for the outcomes, JSON")
     args = parser.parse_args()
-    worker = Worker(args.worker, args.instructions)
-    outcomes = []
+    all = workers(args.worker)
+    outcomes: dict[str, list[dict[str, Any]]] = {name: [] for name in all}
     for case in cases():
         operator = operator_of(case.model)
         if operator is not None:
-            outcomes.append(run_case(Plans(worker), case, operator))
-    args.out.write_text(json.dumps({"worker": worker.info, "versions": {"onnx": onnx.__version__, "numpy": np.__version__},
-                                    "outcomes": [vars(o) for o in outcomes]}))
-    worker.close()
+            for name, worker in all.items():
+                outcomes[name].append(vars(run_case(Plans(worker), case, operator)))
+    info = next(iter(all.values())).info
+    versions = {"onnx": onnx.__version__, "numpy": np.__version__}
+    args.out.write_text(json.dumps({"worker": info, "versions": versions, "outcomes": outcomes}))
+    for worker in all.values():
+        worker.close()
 
 
 if __name__ == "__main__":
