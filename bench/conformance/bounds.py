@@ -69,6 +69,11 @@ def over_tiles(magnitude: Tensor) -> Tensor:
     return F.max_pool2d(magnitude.permute(0, 3, 1, 2), reach, 1, TILE - 1).permute(0, 2, 3, 1)
 
 
+def over_taps(magnitude: Tensor) -> Tensor:
+    """The same for the gradient of filters [o, a, b, c]: there the tile is the filter of a channel."""
+    return magnitude.amax((1, 2), keepdim=True).expand(magnitude.shape)
+
+
 # ------------------------------------------------------------------------------------------------------- functions
 
 STEP = 2.0**-10  # relative step of differences, see reference/activation.go

@@ -39,6 +39,10 @@ CONVENTIONS = {
     for name in ("test_batchnorm_example_training_mode", "test_batchnorm_epsilon_training_mode")
 }
 
+# Cases whose numbers were printed to a few decimals, with how far that moves an output: here half a unit of the fourth
+# decimal for the output itself, and 4/9 of it for the mean of 4 such inputs and 5 zeros.
+DECIMALS = {"test_averagepool_2d_ceil_last_window_starts_on_pad": 0.5e-4 * (1 + 4 / 9)}
+
 
 @dataclass
 class Case:
@@ -163,7 +167,7 @@ def compare(outcome: Outcome, i: int, got: Array, want: Array, terms: int) -> No
     got, want = got.astype(np.float64), want.astype(np.float64)
     largest = np.abs(want[np.isfinite(want)]).max(initial=0)
     off = np.where((got == want) | (np.isnan(got) & np.isnan(want)), 0, np.abs(got - want))
-    allowed = 2 * (2 + math.sqrt(terms)) * ULP * largest + np.finfo(np.float32).smallest_subnormal
+    allowed = 2 * (2 + math.sqrt(terms)) * ULP * largest + DECIMALS.get(outcome.name, 0) + np.finfo(np.float32).smallest_subnormal
     error = float(np.nan_to_num(off.max() / allowed, nan=math.inf))
     outcome.error = max(outcome.error, error)
     if error > 1 or not np.allclose(got, want, rtol=1e-3, atol=1e-7, equal_nan=True):

@@ -124,7 +124,7 @@ def planar(values: list[int], fill: int) -> list[int]:
     return [fill, *values] if len(values) == 1 else list(values)
 
 
-def window(a: Attributes, size: tuple[int, ...], kernel: list[int]) -> dict[str, Any]:
+def window(p: Plans, a: Attributes, size: tuple[int, ...], kernel: list[int]) -> dict[str, Any]:
     """The keys of a layer with windows, each only if it differs from the default."""
     dims = len(size)
     if dims > 2:
@@ -134,9 +134,9 @@ def window(a: Attributes, size: tuple[int, ...], kernel: list[int]) -> dict[str,
     before, after = planar(pads[:dims], 0), planar(pads[dims:], 0)
     keys: dict[str, Any] = {"kernel": planar(kernel, 1), "stride": planar(stride, 1)}
     if before != after:
-        raise NotExpressible("padding of one side more than of the other")
-    if any(before):
-        keys["padding"] = before
+        p.require("layers", "max-pool2d", "ceil-mode")  # came with padding of each side
+    if before + after != [0, 0, 0, 0]:
+        keys["padding"] = before if before == after else before + after
     if any(d != 1 for d in dilation):
         keys["dilation"] = planar(dilation, 1)
     return keys
@@ -154,7 +154,7 @@ def unimage(y: Array, dims: int) -> Array:
 
 
 def conv(p: Plans, a: Attributes, x: Array, w: Array, b: Array | None = None) -> Results:
-    layer = {"layer": "conv2d", "out": w.shape[0], **window(a, x.shape[2:], list(w.shape[2:]))}
+    layer = {"layer": "conv2d", "out": w.shape[0], **window(p, a, x.shape[2:], list(w.shape[2:]))}
     if a.get("group", 1) != 1:
         layer["groups"] = a["group"]
     values = {"conv1__weight": image(w)}
@@ -167,20 +167,52 @@ def conv(p: Plans, a: Attributes, x: Array, w: Array, b: Array | None = None) ->
 
 
 def conv_transpose(p: Plans, a: Attributes, x: Array, w: Array, b: Array | None = None) -> Results:
-    raise NotExpressible("no transposed convolution")
+    p.require("layers", "conv2d-transpose")
+    dims = x.ndim - 2
+    if dims > 2:
+        raise NotExpressible("images of three dimensions")
+    kernel, stride, dilation = list(w.shape[2:]), a.get("strides", [1] * dims), a.get("dilations", [1] * dims)
+    more = a.get("output_padding", [0] * dims)
+    pads = transposed_paddings(a, x.shape[2:], kernel, stride, dilation, more)
+    more = [m + max(0, -pads[i] - pads[i + dims]) for i, m in enumerate(more)]  # an output larger than all products reach
+    pads = pads if min(pads) >= 0 else [max(0, v) for v in pads]
+    layer = {
+        "layer": "conv2d-transpose", "out": w.shape[1] * a.get("group", 1), "kernel": planar(kernel, 1), "stride": planar(stride, 1),
+        "padding": planar(pads[:dims], 0) + planar(pads[dims:], 0), "dilation": planar(dilation, 1),
+        "output-padding": planar(more, 0), "groups": a.get("group", 1), "bias": b is not None,
+    }
+    values = {"conv-transpose1__weight": image(w)} | ({} if b is None else {"conv-transpose1__bias": b})
+    y = p.layers([layer], image(x), **values)["y"]
+    return Results([unimage(y, x.ndim)], w[:, 0].size + 1)
+
+
+def transposed_paddings(
+    a: Attributes, size: tuple[int, ...], kernel: list[int], stride: list[int], dilation: list[int], more: list[int]
+) -> list[int]:
+    """The rows and columns that a transposed convolution takes away before each dimension, then after each."""
+    dims, auto = len(size), a.get("auto_pad", b"NOTSET").decode()
+    if "output_shape" in a:
+        out = a["output_shape"][-dims:]
+    elif auto.startswith("SAME"):
+        out = [n * s for n, s in zip(size, stride)]
+    else:
+        return list(a.get("pads", [0] * (2 * dims)))
+    total = [stride[i] * (size[i] - 1) + more[i] + (kernel[i] - 1) * dilation[i] + 1 - out[i] for i in range(dims)]
+    less = [t // 2 for t in total]
+    rest = [t - l for t, l in zip(total, less)]
+    return less + rest if auto == "SAME_UPPER" else rest + less
 
 
 def pool(kind: str) -> Operator:
     def f(p: Plans, a: Attributes, x: Array) -> Results:
         check_float(x)
-        layer = {"layer": kind, **window(a, x.shape[2:], a["kernel_shape"])}
-        padded, kernel = layer.get("padding", [0, 0]), layer["kernel"]
-        if kind == "avg-pool2d" and any(padded) and not a.get("count_include_pad", 0):
+        layer = {"layer": kind, **window(p, a, x.shape[2:], a["kernel_shape"])}
+        if kind == "avg-pool2d" and "padding" in layer and not a.get("count_include_pad", 0):
             layer["exclude-padding"] = True
-        if a.get("ceil_mode", 0) and not divides(image(x).shape[1:3], layer):
-            layer["ceil"] = True
+        if a.get("ceil_mode", 0) and (p.worker.has_key("layers", kind, "ceil-mode") or not divides(image(x).shape[1:3], layer)):
+            layer["ceil-mode"] = True
         y = p.layers([layer], image(x))["y"]
-        return Results([unimage(y, x.ndim), None], math.prod(kernel))
+        return Results([unimage(y, x.ndim), None], math.prod(layer["kernel"]))
 
     return f
 

@@ -32,6 +32,16 @@ def last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1) if x.ndim == 4 else x
 
 
+def padded(layer: Layer, x: Tensor, fill: float) -> tuple[Tensor, tuple[int, int]]:
+    """x [n, c, h, w] and the padding to pass on. Padding of [top, left, bottom, right] is added here, as PyTorch's layers have
+    the same on both sides."""
+    padding = layer.get("padding", 0)
+    if isinstance(padding, list) and len(padding) == 4:
+        top, left, bottom, right = padding
+        return F.pad(x, (left, right, top, bottom), value=fill), (0, 0)
+    return x, pair(layer, "padding", 0)
+
+
 class State:
     """Parameters and running statistics, each in the order in which they are used."""
 
@@ -53,8 +63,17 @@ def float32(x: float) -> float:
 def conv2d(l: Layer, x: Tensor, s: State) -> Tensor:
     w = s.param()
     b = s.param() if l.get("bias", True) else None
-    y = F.conv2d(first(x), first(w), b, pair(l, "stride", 1), pair(l, "padding", 0), pair(l, "dilation", 1), l.get("groups", 1))
+    x, padding = padded(l, first(x), 0)
+    y = F.conv2d(x, first(w), b, pair(l, "stride", 1), padding, pair(l, "dilation", 1), l.get("groups", 1))
     return s.noise(last(y), w[0].numel() + 1)
+
+
+def conv2d_transpose(l: Layer, x: Tensor, s: State) -> Tensor:
+    w = s.param()
+    b = s.param() if l.get("bias", True) else None
+    y = F.conv_transpose2d(first(x), first(w), b, pair(l, "stride", 1), pair(l, "padding", 0), pair(l, "output-padding", 0),
+                           l.get("groups", 1), pair(l, "dilation", 1))
+    return s.noise(last(y), w[:, 0].numel() + 1)
 
 
 def dense(l: Layer, x: Tensor, s: State) -> Tensor:
@@ -65,13 +84,13 @@ def dense(l: Layer, x: Tensor, s: State) -> Tensor:
 
 
 def max_pool(l: Layer, x: Tensor, s: State) -> Tensor:
-    return last(F.max_pool2d(first(x), pair(l, "kernel", 2), pair(l, "stride", l["kernel"]), pair(l, "padding", 0),
-                             pair(l, "dilation", 1), l.get("ceil", False)))
+    x, padding = padded(l, first(x), -float("inf"))
+    return last(F.max_pool2d(x, pair(l, "kernel", 2), pair(l, "stride", l["kernel"]), padding, pair(l, "dilation", 1), l.get("ceil-mode", False)))
 
 
 def avg_pool(l: Layer, x: Tensor, s: State) -> Tensor:
     y = F.avg_pool2d(first(x), pair(l, "kernel", 2), pair(l, "stride", l["kernel"]), pair(l, "padding", 0),
-                     l.get("ceil", False), not l.get("exclude-padding", False))
+                     l.get("ceil-mode", False), not l.get("exclude-padding", False))
     return s.noise(last(y), 1)
 
 
@@ -134,7 +153,7 @@ FUNCTIONS: dict[str, Callable[[Layer, Tensor], Tensor]] = {
 }
 
 LAYERS: dict[str, Callable[[Layer, Tensor, State], Tensor]] = {
-    "conv2d": conv2d, "dense": dense, "max-pool2d": max_pool, "avg-pool2d": avg_pool, "global-avg-pool": global_avg_pool,
+    "conv2d": conv2d, "conv2d-transpose": conv2d_transpose, "dense": dense, "max-pool2d": max_pool, "avg-pool2d": avg_pool, "global-avg-pool": global_avg_pool,
     "batch-norm": batch_norm, "layer-norm": layer_norm, "group-norm": group_norm, "prelu": prelu, "up-sample": up_sample,
     "channel-scale": channel_scale, "residual": residual, "concat": concat,
     "flatten": lambda l, x, s: x.reshape(x.shape[0], -1),

@@ -40,6 +40,14 @@ class Random:
         return bool(self.rng.random() < p)
 
 
+def known(recorder: Recorder, layer: Layer) -> Layer:
+    """The layer without the settings that recipes of this version lack."""
+    kept = {k: v for k, v in layer.items() if k == "layer" or recorder.any.has_key("layers", layer["layer"], k)}
+    if len(kept.get("padding", [])) == 4 and not recorder.any.has_key("layers", "max-pool2d", "ceil-mode"):
+        kept["padding"] = kept["padding"][:2]  # sides with padding of their own came with ceil-mode
+    return kept
+
+
 class LayerCase:
     """A chain of layers with operands, whose parameters' names and shapes come from the worker."""
 
@@ -91,6 +99,7 @@ class LayerCase:
         sizes = self.exact(x.abs(), {k: v.abs() for k, v in params.items()}, dy.abs())
         if tiles:
             sizes["y"], sizes["dx"] = bounds.over_tiles(sizes["y"]), bounds.over_tiles(sizes["dx"])
+            sizes["grad:conv1.weight"] = bounds.over_taps(sizes["grad:conv1.weight"])
         return {k: want(v, sizes[k], ulps[k.rpartition(".")[2]]) for k, v in exact.items()}
 
     def composed(self, seed: int) -> dict[str, Want]:
@@ -121,6 +130,8 @@ def random_conv(r: Random) -> tuple[Layer, tuple[int, ...]] | None:
     layer = {"layer": "conv2d", "out": outc, "kernel": [kh, kw], "stride": [sh, sw], "padding": [ph, pw],
              "dilation": [dh, dw], "groups": groups, "bias": r.chance(0.6)}
     rows, columns = (h + 2 * ph - dh * (kh - 1) - 1) // sh + 1, (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
+    if r.chance(0.2):
+        layer["padding"] = [ph, pw, ph + r.pick(0, 1), pw + r.pick(0, 1)]
     if rows < 1 or columns < 1 or n * rows * columns * outc * kh * kw * inc // groups > 4e6:
         return None
     return layer, (n, h, w, inc)
@@ -165,10 +176,31 @@ def conv_ulps(layer: Layer, shape: tuple[int, ...], y: tuple[int, ...]) -> dict[
 
 def conv(recorder: Recorder, r: Random) -> None:
     layer, shape = draw(r, random_conv)
+    layer = known(recorder, layer)
     case = LayerCase(recorder, r, [layer], r.normal(*shape))
     name = "conv2d" if layer["groups"] == 1 else "conv2d, depthwise" if layer["groups"] == shape[3] else "conv2d, groups"
     tiles = layer["stride"] == [1, 1] and layer["kernel"] in ([3, 3], [5, 5]) and shape[3] >= 16
     case.check(name, case.linear(conv_ulps(layer, shape, case.dy.shape), tiles), batch=shape[0] + r.pick(0, 0, 3))
+
+
+def conv_transpose(recorder: Recorder, r: Random) -> None:
+    """Its forward pass is a convolution's data gradient, so the numbers of terms are exchanged."""
+    if not recorder.any.has_key("layers", "conv2d-transpose"):
+        return
+    groups = r.pick(1, 1, 2)
+    inc, outc = groups * r.pick(1, 3, 8, 17), groups * r.pick(1, 4, 9)
+    kernel = [r.pick(1, 2, 3, 4), r.pick(1, 2, 3, 5)]
+    stride, dilation = [r.pick(1, 2, 3), r.pick(1, 2)], [r.pick(1, 1, 2), r.pick(1, 1, 2)]
+    more = [int(r.rng.integers(max(stride[i], dilation[i]))) for i in range(2)]
+    padding = [r.pick(0, 0, min(1, kernel[i] - 1)) for i in range(2)]
+    layer: Layer = {"layer": "conv2d-transpose", "out": outc, "kernel": kernel, "stride": stride, "dilation": dilation, "padding": padding,
+                    "output-padding": more, "groups": groups, "bias": r.chance(0.6)}
+    shape = r.pick(1, 2, 5), r.pick(2, 5, 8), r.pick(3, 7, 11), inc
+    case = LayerCase(recorder, r, [layer], r.normal(*shape))
+    taps = kernel[0] * kernel[1]
+    pixels = math.prod(case.dy.shape[:3])
+    ulps = {"y": sum_ulps(taps * inc // groups + 1), "dx": sum_ulps(taps * outc // groups), "weight": sum_ulps(math.prod(shape[:3])), "bias": sum_ulps(pixels)}
+    case.check("conv2d-transpose", case.linear(ulps))
 
 
 def winograd(recorder: Recorder, r: Random) -> None:
@@ -181,6 +213,7 @@ def fused(recorder: Recorder, r: Random) -> None:
     """A convolution with what the CPU fuses with it. dy is 0 where rounding could decide which way the gradient goes: next to
     the bend of ReLU, and where the two largest elements of a window are close."""
     layer, shape = draw(r, random_conv) if r.chance(0.6) else draw(r, random_winograd)
+    layer = known(recorder, layer)
     tail: list[Layer] = r.pick(
         [{"layer": "relu"}], [{"layer": "max-pool2d", "kernel": [2, 2]}], [{"layer": "max-pool2d", "kernel": [2, 2]}, {"layer": "relu"}],
         [{"layer": "relu"}, {"layer": "max-pool2d", "kernel": [2, 2]}], [{"layer": "max-pool2d", "kernel": [3, 3], "stride": [2, 2]}],
@@ -216,6 +249,15 @@ def pool(recorder: Recorder, r: Random) -> None:
     padding = [r.pick(0, 0, kernel[0] // 2), r.pick(0, 0, kernel[1] // 2)]
     shape = r.pick(1, 2, 5), kernel[0] + r.pick(0, 1, 4, 9), kernel[1] + r.pick(0, 1, 4, 9, 20), r.pick(1, 3, 8, 17, 33)
     layer: Layer = {"layer": kind, "kernel": kernel, "stride": [r.pick(1, 2, 3), r.pick(1, 2, 3)], "padding": padding}
+    if r.chance(0.3):
+        layer["ceil-mode"] = True
+    if kind == "avg-pool2d" and r.chance(0.3):
+        layer["exclude-padding"] = True
+    if kind == "max-pool2d" and r.chance(0.3):
+        layer["dilation"] = [1 + (shape[1] >= 2 * kernel[0]), 1 + (shape[2] >= 2 * kernel[1])]
+    if kind == "max-pool2d" and r.chance(0.2):
+        layer["padding"] = [*padding, max(0, padding[0] - 1), padding[1]]
+    layer = known(recorder, layer)
     case = LayerCase(recorder, r, [layer], r.normal(*shape))
     terms = sum_ulps(kernel[0] * kernel[1])
     if kind == "avg-pool2d":
@@ -409,7 +451,7 @@ def joined(recorder: Recorder, r: Random) -> None:
 
 
 COUNTS = [
-    (conv, 420), (winograd, 100), (fused, 100), (pool, 240), (simple_linear, 150), (dense, 150), (batch_norm, 180), (row_norm, 160),
+    (conv, 420), (conv_transpose, 120), (winograd, 100), (fused, 100), (pool, 240), (simple_linear, 150), (dense, 150), (batch_norm, 180), (row_norm, 160),
     (activation, 300), (prelu, 60), (channel_scale, 40), (joined, 100),
 ]
 

@@ -193,6 +193,34 @@ def thinned(all: list[Any], share: float) -> list[Any]:
     return all if share >= 1 else all[:: max(1, round(1 / share))]
 
 
+def run_cycled(recorder: Recorder, seed: int, share: float) -> None:
+    """Rules whose momentum, or first beta, moves against the learning rate. The terms are bounded by those of the largest
+    rate and the largest momentum."""
+    r = Random(seed * 1000 + 205)
+    if not recorder.any.has_key("schedules", "one-cycle", "base-momentum"):
+        return
+    starts, ends = (0.3, 0.5), ((0.85, 0.95), (0.5, 0.9))
+    rules = [{"kind": "sgd", "lr": 0.1, "momentum": 0.9}, {"kind": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True}, {"kind": "adam", "lr": 1e-3}]
+    for rule, start, (base, most) in thinned(list(itertools.product(rules, starts, ends)), share):
+        w, g = np.zeros(WEIGHTS, np.float32), gradients(r, 1.0)
+        p = tensor(w).requires_grad_()
+        o, terms = optimizer(rule, [p]), Terms({**rule, "momentum": most, "beta1": base})
+        cycle = LR.OneCycleLR(o, rule["lr"], total_steps=STEPS, pct_start=start, base_momentum=base, max_momentum=most)
+        values, sizes, size = [], [], p.detach().abs()
+        for step in range(STEPS):
+            p.grad = tensor(g[step])
+            size = size + terms.update(p.grad, p.detach())
+            o.step()
+            if step + 1 < STEPS:
+                cycle.step()
+            values.append(p.detach().clone())
+            sizes.append(size * (step + 1))
+        schedule = {"kind": "one-cycle", "start": start, "base-momentum": base, "max-momentum": most}
+        args = {"recipe": recipe(optimizer=rule, schedule=schedule), "steps": STEPS, "total": STEPS, "per_epoch": STEPS}
+        wants = {"w": want(torch.stack(values), torch.stack(sizes), ELEMENTWISE)}
+        recorder.check(f"{rule['kind']}, momentum in a cycle", {**rule, **schedule}, "update", args, {"w": w, "g": g}, wants)
+
+
 # ------------------------------------------------------------------------------------------------------------- Muon
 
 
@@ -246,7 +274,7 @@ Schedules = Iterator[tuple[str, dict[str, Any], int, int, Callable[[Any], Any]]]
 def one_cycles() -> Schedules:
     """Name, table, steps, steps per epoch, PyTorch's schedule; so in the functions below."""
     for total, start, (div, final), linear in itertools.product(
-        (2, 3, 4, 5, 7, 10, 33, 100, 235), (0.05, 0.1, 0.23, 0.3, 0.5, 0.9, 1.0), ((25.0, 1e4), (10.0, 100.0)), (False, True)
+        (1, 2, 3, 4, 5, 7, 10, 33, 100, 235), (0.05, 0.1, 0.23, 0.3, 0.5, 0.9, 1.0), ((25.0, 1e4), (10.0, 100.0)), (False, True)
     ):
         table = {"kind": "one-cycle", "start": start, "div": div, "final-div": final, "linear": linear}
         yield "one-cycle", table, total, 10, lambda o, a=(total, start, div, final, linear): LR.OneCycleLR(
@@ -316,5 +344,6 @@ def run_schedules(recorder: Recorder, share: float) -> None:
 def run(recorder: Recorder, seed: int, share: float) -> None:
     """Runs a share of the cases."""
     run_rules(recorder, seed, share)
+    run_cycled(recorder, seed, share)
     run_muon(recorder, seed, share)
     run_schedules(recorder, share)
