@@ -7,7 +7,8 @@ automatic differentiation decide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,17 +43,32 @@ def padded(layer: Layer, x: Tensor, fill: float) -> tuple[Tensor, tuple[int, int
     return x, pair(layer, "padding", 0)
 
 
+def exact(t: Tensor, terms: int) -> Tensor:
+    """No noise."""
+    return t
+
+
 class State:
     """Parameters and running statistics, each in the order in which they are used."""
 
-    def __init__(self, params: dict[str, Tensor], training: bool, noise: Noise | None = None) -> None:
+    def __init__(self, params: dict[str, Tensor], training: bool, noise: Noise = exact) -> None:
         self.params = iter([v for k, v in params.items() if "running_" not in k])
         self.statistics = iter([v for k, v in params.items() if "running_" in k])
         self.training = training
-        self.noise = noise or (lambda y, terms: y)
+        self.noise = noise
 
     def param(self) -> Tensor:
         return next(self.params)
+
+    def normalised(self, y: Tensor, x: Tensor, dims: list[int], epsilon: float, gamma: Tensor, beta: Tensor) -> Tensor:
+        """y, the normalisation of x over dims; with noise, computed step by step, because its gradient is a difference of
+        terms that may cancel, so that errors of the terms count and not those of the difference."""
+        if self.noise is exact:
+            return y
+        m = math.prod(x.shape[d] for d in dims)
+        centred = self.noise(x - self.noise(x.mean(dims, keepdim=True), m), 1)
+        inverse = self.noise(torch.rsqrt(self.noise((centred**2).mean(dims, keepdim=True), m) + epsilon), 1)
+        return self.noise(self.noise(centred * inverse, 1) * gamma + beta, 1)
 
 
 def float32(x: float) -> float:
@@ -101,18 +117,22 @@ def global_avg_pool(l: Layer, x: Tensor, s: State) -> Tensor:
 def batch_norm(l: Layer, x: Tensor, s: State) -> Tensor:
     gamma, beta = s.param(), s.param()
     mean, var = next(s.statistics), next(s.statistics)
-    y = F.batch_norm(first(x), mean, var, gamma, beta, s.training, float32(l.get("momentum", 0.1)), float32(l.get("epsilon", 1e-5)))
-    return s.noise(last(y), x.numel() // x.shape[-1])
+    epsilon = float32(l.get("epsilon", 1e-5))
+    y = last(F.batch_norm(first(x), mean, var, gamma, beta, s.training, float32(l.get("momentum", 0.1)), epsilon))
+    return s.normalised(y, x, list(range(x.ndim - 1)), epsilon, gamma, beta)
 
 
 def layer_norm(l: Layer, x: Tensor, s: State) -> Tensor:
-    y = F.layer_norm(x, x.shape[-1:], s.param(), s.param(), float32(l.get("epsilon", 1e-5)))
-    return s.noise(y, x.shape[-1])
+    gamma, beta, epsilon = s.param(), s.param(), float32(l.get("epsilon", 1e-5))
+    return s.normalised(F.layer_norm(x, x.shape[-1:], gamma, beta, epsilon), x, [x.ndim - 1], epsilon, gamma, beta)
 
 
 def group_norm(l: Layer, x: Tensor, s: State) -> Tensor:
-    y = F.group_norm(first(x), l.get("groups", 32), s.param(), s.param(), float32(l.get("epsilon", 1e-5)))
-    return s.noise(last(y), x[0].numel() // l.get("groups", 32))
+    gamma, beta, epsilon, groups = s.param(), s.param(), float32(l.get("epsilon", 1e-5)), l.get("groups", 32)
+    y = last(F.group_norm(first(x), groups, gamma, beta, epsilon))
+    split = lambda t: t.reshape(*t.shape[:-1], groups, -1)  # noqa: E731: the channels of each group
+    dims = [*range(1, x.ndim - 1), x.ndim]
+    return s.normalised(split(y), split(x), dims, epsilon, split(gamma), split(beta)).reshape(x.shape)
 
 
 def prelu(l: Layer, x: Tensor, s: State) -> Tensor:
@@ -169,6 +189,6 @@ def chain(layers: list[Layer], x: Tensor, s: State) -> Tensor:
     return x
 
 
-def run(layers: list[Layer], x: Tensor, params: dict[str, Tensor], training: bool = True, noise: Noise | None = None) -> Tensor:
+def run(layers: list[Layer], x: Tensor, params: dict[str, Tensor], training: bool = True, noise: Noise = exact) -> Tensor:
     """The output. In training, the running statistics in params are updated in place."""
     return chain(layers, x, State(params, training, noise))

@@ -68,7 +68,7 @@ class LayerCase:
     def args(self, inference: bool | None = None, batch: int = 0) -> dict[str, Any]:
         return {"recipe": recipe(self.layers), "inference": not self.training if inference is None else inference, "batch": batch}
 
-    def exact(self, x: Tensor, params: dict[str, Tensor], dy: Tensor | None, noise: Any = None) -> dict[str, Tensor]:
+    def exact(self, x: Tensor, params: dict[str, Tensor], dy: Tensor | None, noise: oracle.Noise = oracle.exact) -> dict[str, Tensor]:
         """y and, with dy, the gradients by automatic differentiation."""
         x = x.detach().requires_grad_(dy is not None)
         params = {k: v.detach().clone().requires_grad_(dy is not None and "running_" not in k) for k, v in params.items()}

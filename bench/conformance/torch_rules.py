@@ -197,8 +197,6 @@ def run_cycled(recorder: Recorder, seed: int, share: float) -> None:
     """Rules whose momentum, or first beta, moves against the learning rate. The terms are bounded by those of the largest
     rate and the largest momentum."""
     r = Random(seed * 1000 + 205)
-    if not recorder.any.has_key("schedules", "one-cycle", "base-momentum"):
-        return
     starts, ends = (0.3, 0.5), ((0.85, 0.95), (0.5, 0.9))
     rules = [{"kind": "sgd", "lr": 0.1, "momentum": 0.9}, {"kind": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True}, {"kind": "adam", "lr": 1e-3}]
     for rule, start, (base, most) in thinned(list(itertools.product(rules, starts, ends)), share):
@@ -248,7 +246,7 @@ def run_muon(recorder: Recorder, seed: int, share: float) -> None:
     for shape, nesterov, steps in thinned(list(itertools.product(shapes, (False, True), (3, 5))), share):
         rule = {"kind": "muon", "lr": 0.1, "momentum": 0.6, "nesterov": nesterov, "steps": steps, "weight-decay": 0.1, "decoupled": True}
         w, g = r.normal(*shape), r.normal(4, *shape)
-        results = lambda noise: {"w": muon(tensor(w), tensor(g), rule, noise)}  # noqa: B023, E731
+        results = lambda noise: {"w": muon(tensor(w), tensor(g), rule, noise)}  # noqa: E731
         args = {"recipe": recipe(optimizer=rule), "steps": 4, "total": 4, "per_epoch": 4}
         recorder.check("muon", {**rule, "shape": shape}, "update", args, {"w": w, "g": g}, bounds.sensitivity(results, 4))
 
@@ -341,9 +339,29 @@ def run_schedules(recorder: Recorder, share: float) -> None:
         recorder.check(name, {**table, "total": total, "per epoch": per}, "schedule", args, {}, {"factor": Want(theirs, allowed, 1.0)}, extract)
 
 
+def run_plateaus(recorder: Recorder, seed: int, share: float) -> None:
+    """Random losses of a validation set, one after each epoch."""
+    r = Random(seed * 1000 + 220)
+    for patience, threshold, cooldown, least in thinned(list(itertools.product((0, 1, 3), (1e-4, 0.05), (0, 2), (0.0, 0.05))), share):
+        losses = np.abs(r.normal(30, scale=0.3)) + np.linspace(2, 0.5, 30)
+        p = torch.nn.Parameter(torch.zeros(1))
+        o = torch.optim.SGD([p], lr=1.0)
+        schedule = LR.ReduceLROnPlateau(o, factor=0.5, patience=patience, threshold=threshold, cooldown=cooldown, min_lr=least, eps=0)
+        theirs = []
+        for loss in losses:
+            theirs.append(o.param_groups[0]["lr"])
+            schedule.step(float(loss))
+        table = {"kind": "plateau", "gamma": 0.5, "patience": patience, "threshold": threshold, "cooldown": cooldown, "min": least}
+        args = {"recipe": recipe(schedule=table), "total": len(losses), "per_epoch": 1, "losses": [float(v) for v in losses]}
+        extract = lambda a: {"factor": np.array(a.result["factors"])}  # noqa: E731
+        allowed = Want(np.array(theirs), np.array(theirs), 2.0**-20)
+        recorder.check("plateau", table, "schedule", args, {}, {"factor": allowed}, extract)
+
+
 def run(recorder: Recorder, seed: int, share: float) -> None:
     """Runs a share of the cases."""
     run_rules(recorder, seed, share)
     run_cycled(recorder, seed, share)
+    run_plateaus(recorder, seed, share)
     run_muon(recorder, seed, share)
     run_schedules(recorder, share)

@@ -5,9 +5,13 @@ import (
 	"trainer/nn/recipe"
 )
 
-// schedule answers with the factor of a recipe's schedule at every step.
+// schedule answers with the factor of a recipe's schedule at every step. The result of the evaluation after each epoch is
+// a loss of the request, if it has any.
 func schedule(c *call) error {
-	var a updateArgs
+	var a struct {
+		updateArgs
+		Losses []float64 `json:"losses"`
+	}
 	if err := c.decode(&a); err != nil {
 		return err
 	}
@@ -15,9 +19,14 @@ func schedule(c *call) error {
 	if err != nil {
 		return err
 	}
+	p := optim.Progress{Total: a.Total, StepsPerEpoch: a.PerEpoch}
 	factors := make([]float64, a.Total)
 	for step := range factors {
-		factors[step] = r.Schedule.Factor(optim.Progress{Step: step, Total: a.Total, StepsPerEpoch: a.PerEpoch})
+		p.Step = step
+		if done := step / a.PerEpoch; step%a.PerEpoch == 0 && done > 0 && done <= len(a.Losses) {
+			p.Evaluations = append(p.Evaluations, optim.Evaluation{Step: step, Loss: a.Losses[done-1]})
+		}
+		factors[step] = r.Schedule.Factor(p)
 	}
 	c.answer.Result = map[string]any{"factors": factors}
 	return nil
