@@ -115,6 +115,8 @@ def torch_section(data: Data) -> list[str]:
         for name, g in groups.items()
     ]
     lines += table(["group", "cases", "tensors", "passed", *sets], rows)
+    if data.get("uncovered"):
+        lines += [f"No case covers: {', '.join(data['uncovered'])}.", ""]
     lines += ["### Conventions", ""]
     lines += table(["difference", "reason"], [list(c) for c in CONVENTIONS])
     lines += failures([text for g in groups.values() for text in g["failures"]])

@@ -11,12 +11,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import oracle
 import torch_layers
 import torch_losses
 import torch_networks
 import torch_rules
 from client import workers
 from report import Recorder
+
+
+def uncovered(info: dict) -> list[str]:
+    """The kinds that recipes can name and no case covers."""
+    covered = {
+        "layers": set(oracle.LAYERS), "losses": set(torch_losses.COUNTS),
+        "rules": {"muon"} | {r["kind"] for r in torch_rules.rules()},
+        "schedules": {"plateau"} | {table["kind"] for _, table, *_ in torch_rules.schedules()},
+    }
+    return [kind for family, kinds in covered.items() for kind in sorted(set(info[family]) - kinds)]
 
 
 def main() -> None:
@@ -34,7 +45,10 @@ def main() -> None:
     for module in (torch_layers, torch_losses, torch_rules, torch_networks):
         module.run(recorder, args.seed, args.share)
     versions = {"torch": torch.__version__, "numpy": np.__version__}
-    args.out.write_text(json.dumps({"worker": recorder.any.info, "versions": versions, "seed": args.seed, "groups": recorder.data()}))
+    args.out.write_text(json.dumps({
+        "worker": recorder.any.info, "versions": versions, "seed": args.seed, "groups": recorder.data(),
+        "uncovered": uncovered(recorder.any.info),
+    }))
     for worker in all.values():
         worker.close()
 

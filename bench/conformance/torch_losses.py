@@ -21,6 +21,10 @@ from torch_layers import Random, tensor
 PASS_ON = [{"layer": "flatten"}]  # a network whose outputs are its input
 
 
+# The losses, with the number of their cases.
+COUNTS = {"cross-entropy": 200, "mse": 60, "focal": 120}
+
+
 class LossCase:
     """Outputs, targets and weights."""
 
@@ -153,7 +157,7 @@ class LossCase:
 
 def run(recorder: Recorder, seed: int, share: float) -> None:
     """Runs a share of the cases."""
-    for i, (kind, count) in enumerate([("cross-entropy", 200), ("mse", 60), ("focal", 120)]):
+    for i, (kind, count) in enumerate(COUNTS.items()):
         r = Random(seed * 1000 + 100 + i)
         for _ in range(max(1, round(count * share))):
             case = LossCase(r, kind)

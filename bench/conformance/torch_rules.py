@@ -324,9 +324,14 @@ def warm_ups() -> Schedules:
             o, [LR.ConstantLR(o, 1.0), LR.StepLR(o, per, 0.5), LR.CosineAnnealingLR(o, n - b)], [a, b])
 
 
+def schedules() -> list[tuple[str, dict[str, Any], int, int, Callable[[Any], Any]]]:
+    """All schedules, except plateau."""
+    return list(itertools.chain(one_cycles(), falls(), steps(), warm_ups()))
+
+
 def run_schedules(recorder: Recorder, share: float) -> None:
     """PyTorch computes most schedules from the step before, so its own rounding errors add up."""
-    for name, table, total, per, make in thinned(list(itertools.chain(one_cycles(), falls(), steps(), warm_ups())), share):
+    for name, table, total, per, make in thinned(schedules(), share):
         if not expressible(recorder, "schedules", table, {"kind", "warm-up-steps"}):
             continue
         try:
