@@ -14,13 +14,18 @@ TEXT = {"group", "instruction set", "operator", "reason", "difference", ""}  # c
 
 # Where both programs are right by their own definitions.
 CONVENTIONS = [
-    ("initialisers glorot and glorot-uniform, convolutions in groups",
-     "the fan-out: ours counts the outputs that an input reaches (those of its group); PyTorch's counts the outputs of all groups, because it sees only the weight's shape"),
+    ("glorot and glorot-uniform for convolutions in groups",
+     "the fan-out: ours counts the outputs that an input reaches, which are those of its group; PyTorch's the outputs of all groups, because "
+     "it sees only the weight's shape. The cases count as ours does"),
     ("soft targets with class weights",
-     "the mean: ours is divided by the sum of the targets' weights, as for labels; PyTorch's by the number of examples (device.LossSpec). The cases divide as ours does"),
-    ("a batch in which every example is ignored", "PyTorch's mean is 0/0 and its gradient NaN; ours has the gradient 0. No case has such a batch"),
+     "the mean: ours is divided by the sum of the targets' weights, as for labels (device.LossSpec); PyTorch's by the number of examples. "
+     "The cases divide as ours does"),
+    ("a batch in which every example is ignored",
+     "PyTorch's mean is 0/0 and its gradient NaN; our gradient is 0. No case has such a batch"),
     ("softplus above 20", "PyTorch's default is a line from there on; ours is log(1+exp(x)) everywhere. The oracle has no such threshold"),
-    ("lion, muon", "PyTorch has no Lion, and its Muon computes in bfloat16: the cases follow the formulas in nn/optim/lion.go and nn/optim/muon.go in float64"),
+    ("lion, muon",
+     "PyTorch has no Lion, and its Muon computes in bfloat16: the cases follow the formulas in nn/optim/lion.go and nn/optim/muon.go in "
+     "float64"),
 ]
 
 
@@ -66,17 +71,20 @@ def onnx_section(data: Data) -> list[str]:
             outcomes = [o for o in every if o["further"] == further]
             c = Counter(o["status"] for o in outcomes)
             largest = max(o["error"] for o in outcomes if o["status"] == "passed")
-            rows.append([name + which, str(len(outcomes)), *(str(c[k]) for k in ("passed", "failed", "convention", "not expressible")), number(largest)])
+            counts = [str(c[k]) for k in ("passed", "failed", "convention", "not expressible")]
+            rows.append([name + which, str(len(outcomes)), *counts, number(largest)])
     any_set = next(iter(sets.values()))
     partly = sum(o["missing"] > 0 for o in any_set if o["status"] == "passed")
     lines = ["## ONNX's operator tests", ""]
-    lines += ["The first operators are those of layers, losses and rules, which were once compared by hand; the further ones are mostly those of the small plans.", ""]
+    lines += ["The first operators are those of layers, losses and rules; most of the further ones are those of the small plans.", ""]
     lines += table(["instruction set", "cases", "passed", "failed", "convention", "not expressible", "largest error"], rows)
-    lines += [f"Of the passed cases, {partly} have a further output that this project doesn't have (the mask of dropout, positions of maxima, means of a normalisation).", ""]
+    lines += [f"Of the passed cases, {partly} have a second output that this project doesn't have, which is not compared: the mask of dropout, "
+              "the positions of maxima, the means of a normalisation.", ""]
     lines += by_operator(sets)
     lines += ["### Not expressible, and conventions", ""]
     reasons = Counter((o["status"], o["reason"]) for o in any_set if o["status"] in ("not expressible", "convention"))
-    lines += table(["reason", "cases"], [[reason if status == "not expressible" else f"convention: {reason}", str(n)] for (status, reason), n in reasons.most_common()])
+    named = [(r if status == "not expressible" else f"convention: {r}", n) for (status, r), n in reasons.most_common()]
+    lines += table(["reason", "cases"], [[reason, str(n)] for reason, n in named])
     lines += failures([f"{name}: {o['name']}: {o['reason']}" for name, outcomes in sets.items() for o in outcomes if o["status"] == "failed"])
     return lines
 
@@ -111,7 +119,7 @@ def torch_section(data: Data) -> list[str]:
     lines += [f"{total:,} random cases (seed {data['seed']}), {compared:,} tensors compared, in each of {len(sets)} instruction sets. "
               f"The last columns are the largest error of any element, in units of its tolerance.", ""]
     rows = [
-        [name, str(g["cases"]), str(g["comparisons"]), str(g["cases"] - max(g["failed"].values())), *(number(g["largest"][s]) for s in sets)]
+        [name, str(g["cases"]), str(g["comparisons"]), str(g["cases"] - max(g["failed"].values()))] + [number(g["largest"][s]) for s in sets]
         for name, g in groups.items()
     ]
     lines += table(["group", "cases", "tensors", "passed", *sets], rows)
