@@ -42,6 +42,9 @@ type Result struct {
 	Interrupted bool  // the context was cancelled
 	History     []EpochMetrics
 
+	// Mean and Std normalise the images, per channel: those of the configuration, or else of the training set.
+	Mean, Std []float32
+
 	// Network holds the weights that were evaluated last: with EMA the averaged weights.
 	// After a diverged loss it holds the last good weights.
 	Network *nn.Network
@@ -358,7 +361,7 @@ func (r *run) result() *Result {
 	result := &Result{
 		Summary: r.summary(), Steps: s.step, Epochs: float64(s.step) / float64(s.perEpoch),
 		TrainSeconds: r.trainSeconds, TotalSeconds: time.Since(r.began).Seconds(),
-		Interrupted: r.interrupted, History: r.history, Network: s.net,
+		Interrupted: r.interrupted, History: r.history, Network: s.net, Mean: r.cfg.Augment.Mean, Std: r.cfg.Augment.Std,
 	}
 	result.PeakMemory, _ = PeakMemory()
 	result.ImagesPerSecond = perSecond(r.trainImages, r.trainSeconds)
