@@ -54,6 +54,11 @@ type Config struct {
 	// download makes the device wait.
 	MetricsEvery int
 
+	// Initialize changes the network's first weights, such as to those of another training. It is called once the network
+	// has been built, unless a checkpoint is resumed; averages of the weights begin with what it leaves. nil means that
+	// training begins with what the layers' initialisers give.
+	Initialize func(net *nn.Network) error
+
 	Listeners  []Listener
 	Checkpoint Checkpoint
 	Resume     string // path of a checkpoint to continue from

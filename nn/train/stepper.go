@@ -33,8 +33,8 @@ type Stepper struct {
 	stats      [device.StatsLen]float32
 }
 
-// NewStepper builds the network, the optimiser and the input buffers. It ignores Listeners,
-// Checkpoint and Resume.
+// NewStepper builds the network, the optimiser and the input buffers. It ignores Listeners
+// and Checkpoint, and does not read the checkpoint that Resume names.
 func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -45,6 +45,11 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	s := &Stepper{cfg: cfg, dev: cfg.Device, epochThere: -1}
 	if err := s.buildNetwork(); err != nil {
 		return nil, err
+	}
+	if cfg.Initialize != nil && cfg.Resume == "" {
+		if err := cfg.Initialize(s.net); err != nil {
+			return nil, err
+		}
 	}
 	var err error
 	if s.dropped, err = s.cfg.chooseLastBatch(s.net); err != nil {
