@@ -42,7 +42,7 @@ func (s *Sequential) OutputShape(in Shape) (Shape, error) {
 // plan returns the name and the input shape of each layer, with the output's shape as the
 // last element of shapes.
 func (s *Sequential) plan(in Shape) (names []string, shapes []Shape, err error) {
-	if names, err = s.names(); err != nil {
+	if names, err = s.Names(); err != nil {
 		return nil, nil, err
 	}
 	shapes = []Shape{in}
@@ -55,8 +55,8 @@ func (s *Sequential) plan(in Shape) (names []string, shapes []Shape, err error) 
 	return names, shapes, nil
 }
 
-// names returns the names of the layers, which must all be different.
-func (s *Sequential) names() ([]string, error) {
+// Names returns the names of the layers, in order. It returns an error unless they are all different.
+func (s *Sequential) Names() ([]string, error) {
 	if len(s.Layers) == 0 {
 		return nil, errors.New("sequential has no layers")
 	}

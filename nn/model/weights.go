@@ -1,8 +1,12 @@
 package model
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"trainer/nn/train"
@@ -13,6 +17,7 @@ import (
 // weights of another program's network: a PyTorch state dict in safetensors, or an ONNX file.
 type Weights struct {
 	path    string
+	sha256  string
 	info    *Info // nil unless the file describes itself as a model
 	classes []string
 	// foreign says that the tensors have PyTorch's layout (convolutions OIHW, dense layers OI), as ONNX files have.
@@ -35,6 +40,9 @@ func OpenWeights(path string) (*Weights, error) {
 		return nil, err
 	}
 	w := &Weights{path: path}
+	if w.sha256, err = checksum(file); err != nil {
+		return nil, fmt.Errorf("reading the weights: %w", err)
+	}
 	if isONNX(file) {
 		err = w.readONNX(file)
 	} else {
@@ -103,6 +111,23 @@ func (w *Weights) checkFinite() error {
 	}
 	return nil
 }
+
+// checksum returns the SHA-256 of a file.
+func checksum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// SHA256 returns the file's SHA-256 in hexadecimal digits.
+func (w *Weights) SHA256() string { return w.sha256 }
 
 // Path returns the path that was opened.
 func (w *Weights) Path() string { return w.path }

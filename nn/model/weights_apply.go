@@ -290,3 +290,38 @@ func reordered(values []float32, shape []int, dimension int, order []int) []floa
 	}
 	return out
 }
+
+// Outputs returns the number of outputs that the file's tensors have for the last layer of a network, or 0 if the file has no
+// tensor of its name. layers is the network for any number of classes.
+func (w *Weights) Outputs(layers nn.Layer) int {
+	names := layerNames(layers)
+	prefix := ""
+	if w.foreign {
+		prefix = unwrapped(w.tensors)
+	}
+	for k := len(names) - 1; k >= 0; k-- {
+		for _, t := range w.tensors {
+			if !slices.Contains(namesOf(names[k]+".weight"), strings.TrimPrefix(t.name, prefix)) || len(t.shape) < 2 {
+				continue
+			}
+			if len(t.shape) == 2 && !w.foreign {
+				return t.shape[1]
+			}
+			return t.shape[0]
+		}
+	}
+	return 0
+}
+
+// layerNames returns the names of a network's layers, in order, without those in containers.
+func layerNames(layers nn.Layer) []string {
+	s, ok := layers.(*nn.Sequential)
+	if !ok {
+		return nil
+	}
+	names, err := s.Names()
+	if err != nil {
+		return nil
+	}
+	return names
+}

@@ -71,6 +71,23 @@ func readColor(v any) (color.NRGBA, error) {
 	return color.NRGBA{R: rgb[0], G: rgb[1], B: rgb[2], A: 255}, nil
 }
 
+// WithImageSize returns the recipe with the size of a folder's images and the way to resize them.
+func (r *Recipe) WithImageSize(h, w int, resize data.Resize) (*Recipe, error) {
+	return r.with(func(d *document) {
+		table, ok := d.root["data"].(map[string]any)
+		if !ok {
+			table = map[string]any{}
+			if sets, ok := d.root["data"]; ok {
+				table["sets"] = sets
+			}
+			d.root["data"] = table
+			d.noteSet("data")
+		}
+		delete(d.root, "image-size")
+		table["size"], table["resize"] = []any{int64(h), int64(w)}, string(resize)
+	})
+}
+
 // removeSets makes the recipe one of no data set in particular.
 func removeSets(root map[string]any) {
 	if table, ok := root["data"].(map[string]any); ok {

@@ -58,6 +58,9 @@ type Run struct {
 	CUDAGraph     bool   // steps were replayed as a CUDA graph
 	Features      string // instruction set, or GPU and libraries, that computed; "" in older files
 	Version       string // of the program; "" in older files
+
+	InitFrom   string // the file that training began with, or its address; "" for the initialisers' weights
+	InitSHA256 string // its checksum
 }
 
 // parse reads and checks a recipe.
@@ -222,6 +225,8 @@ func (s *section) readRun() *Run {
 	l.Unless(&off, "cuda-graph", "a GPU replayed recorded steps")
 	l.Text(&r.Features, "features", "instruction set, or GPU and libraries, that computed")
 	l.Text(&r.Version, "version", "version of the program")
+	l.Text(&r.InitFrom, "init-from", "file of the weights that training began with")
+	l.Text(&r.InitSHA256, "init-sha256", "checksum of that file")
 	s.read(&l)
 	r.CUDAGraph = !off
 	if !s.has("test") { // in older files val was the test set's fraction
@@ -241,6 +246,9 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 		}
 		if run.Runs > 1 {
 			table["runs"] = int64(run.Runs)
+		}
+		if run.InitFrom != "" {
+			table["init-from"], table["init-sha256"] = run.InitFrom, run.InitSHA256
 		}
 		d.root["run"] = table
 		d.noteSet("run")

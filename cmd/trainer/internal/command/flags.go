@@ -24,6 +24,8 @@ type options struct {
 	recipe  string
 	changes []string // of the recipe, as recipe.LoadWith takes them
 
+	initFrom, sha256 string // a file of weights to begin with, and its checksum if it is at an address
+
 	deviceOptions
 	seed uint64
 	runs int
@@ -59,7 +61,7 @@ type flagGroup struct {
 func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "val", "test", "offline", "all-bytes"}},
-		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
+		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "init-from", "sha256", "seed", "runs"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "h"}},
@@ -89,6 +91,8 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 		o.changes = append(o.changes, s)
 		return nil
 	})
+	f.StringVar(&o.initFrom, "init-from", "", "`model` start from the weights of a model, a PyTorch state dict in safetensors, or an ONNX file; an address (https://...) needs -sha256. Without -recipe the network is the model's")
+	f.StringVar(&o.sha256, "sha256", "", "`digits` SHA-256 of the file at the address of -init-from")
 	f.Func("seed", "`number` random seed for initial weights, data order, augmentation, dropout and held-out images (default 0)", func(s string) error {
 		n, err := strconv.ParseUint(s, 10, 63)
 		o.seed = n
@@ -137,7 +141,7 @@ func (p *program) parseFlags(args []string) (*options, error) {
 
 // check rejects flags that exclude each other, and empty values.
 func (o *options) check() error {
-	for _, name := range []string{"recipe", "out", "runs"} {
+	for _, name := range []string{"recipe", "out", "runs", "init-from"} {
 		if o.given["resume"] && o.given[name] {
 			return usageErrorf("-resume continues a run with the run's own settings: remove -%s", name)
 		}
@@ -145,16 +149,16 @@ func (o *options) check() error {
 	if o.exact && !o.given["resume"] {
 		return usageErrorf("-exact is for -resume: a run that begins has nothing to be compared with")
 	}
-	for _, name := range []string{"data", "recipe", "out", "resume"} {
+	for _, name := range []string{"data", "recipe", "out", "resume", "init-from"} {
 		if o.given[name] && o.value(name) == "" {
 			return usageErrorf("-%s is empty", name)
 		}
 	}
-	return nil
+	return o.checkInitial()
 }
 
 func (o *options) value(name string) string {
-	return map[string]string{"data": o.data, "recipe": o.recipe, "out": o.out, "resume": o.resume}[name]
+	return map[string]string{"data": o.data, "recipe": o.recipe, "out": o.out, "resume": o.resume, "init-from": o.initFrom}[name]
 }
 
 // flagError says what is wrong with the arguments, and names the closest valid flag.

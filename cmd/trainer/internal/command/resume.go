@@ -68,6 +68,7 @@ func (o *options) fillFrom(run *recipe.Run) (err error) {
 	fill(o, "deterministic", &o.deterministic, run.Deterministic)
 	fill(o, "autotune", &o.autotune, run.Autotune)
 	fill(o, "cuda-graph", &o.graph, run.CUDAGraph)
+	o.initFrom, o.sha256 = run.InitFrom, run.InitSHA256 // for a run that was stopped before its first checkpoint
 	if o.given["precision"] {
 		return nil
 	}

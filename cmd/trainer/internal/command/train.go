@@ -144,10 +144,17 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 	defer shown.Close()
 	kept := &recorder{folder: folder, resumed: !folder.Fresh(), configure: configure, saved: -1}
 
+	resume := j.checkpointIn(folder)
+	if resume == "" {
+		if err := j.openInitial(ctx); err != nil {
+			folder.Discard()
+			return nil, err
+		}
+	}
 	cfg := j.config(seed)
 	cfg.Listeners = []train.Listener{kept, shown}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
-	cfg.Resume = j.checkpointIn(folder)
+	cfg.Resume = resume
 	result, err := train.Run(ctx, cfg)
 	shown.Close()
 	if result == nil { // training has not begun: leave nothing behind
