@@ -248,6 +248,13 @@ func (o *Optimizer) Memory() int64 { return o.memory }
 // LR returns the learning rate of parameters that are in no group, at the step, counted from 0.
 func (o *Optimizer) LR(step int) float64 { return o.cfg.LR * o.schedule.Factor(o.progress(step)) }
 
+// LROf is LR in a training of another number of steps.
+func (o *Optimizer) LROf(step, totalSteps int) float64 {
+	p := o.progress(step)
+	p.Total = totalSteps
+	return o.cfg.LR * o.schedule.Factor(p)
+}
+
 // NeedsEvaluations reports whether a schedule follows the results on the validation set: they must then be passed to
 // AddEvaluation.
 func (o *Optimizer) NeedsEvaluations() bool {

@@ -59,6 +59,9 @@ type Run struct {
 	Features      string // instruction set, or GPU and libraries, that computed; "" in older files
 	Version       string // of the program; "" in older files
 
+	// PlannedEpochs is the number of epochs that the run had first, if -resume changed it to the recipe's; otherwise 0.
+	PlannedEpochs float64
+
 	InitFrom   string // the file that training began with, or its address; "" for the initialisers' weights
 	InitSHA256 string // its checksum
 }
@@ -225,6 +228,7 @@ func (s *section) readRun() *Run {
 	l.Unless(&off, "cuda-graph", "a GPU replayed recorded steps")
 	l.Text(&r.Features, "features", "instruction set, or GPU and libraries, that computed")
 	l.Text(&r.Version, "version", "version of the program")
+	l.Float64(&r.PlannedEpochs, "planned-epochs", 0, setting.NotNegative, "epochs that were planned first, if the run was resumed for another number of them")
 	l.Text(&r.InitFrom, "init-from", "file of the weights that training began with")
 	l.Text(&r.InitSHA256, "init-sha256", "checksum of that file")
 	s.read(&l)
@@ -246,6 +250,9 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 		}
 		if run.Runs > 1 {
 			table["runs"] = int64(run.Runs)
+		}
+		if run.PlannedEpochs > 0 {
+			table["planned-epochs"] = run.PlannedEpochs
 		}
 		if run.InitFrom != "" {
 			table["init-from"], table["init-sha256"] = run.InitFrom, run.InitSHA256

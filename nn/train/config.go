@@ -62,6 +62,9 @@ type Config struct {
 	Listeners  []Listener
 	Checkpoint Checkpoint
 	Resume     string // path of a checkpoint to continue from
+	// Extend lets a resumed training have another number of epochs than its checkpoint's, but not fewer than are done.
+	// The schedule takes the course that it has in a training of that length from there on.
+	Extend bool
 }
 
 // Augment says how to turn images into the network's input; see device.AugmentSpec.

@@ -16,6 +16,8 @@ type Start struct {
 	Summary
 	Step    int            // steps already done in the checkpoint
 	History []EpochMetrics // the epochs already done in the checkpoint
+	// Extension describes the change of the training's length since the checkpoint; nil without one.
+	Extension *Extension
 }
 
 // StepDone follows every step. It is reused for the next step, so copy what you need.

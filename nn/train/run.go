@@ -67,7 +67,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	r.emit(Start{Summary: r.summary(), Step: r.stepper.step, History: r.history})
+	r.emit(Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, Extension: r.extension})
 	err := r.train(ctx)
 	var diverged *DivergedError
 	if !errors.As(err, &diverged) {
@@ -92,7 +92,8 @@ type run struct {
 	statistics *statistics
 
 	began        time.Time
-	firstStep    int    // steps already done in the checkpoint
+	firstStep    int // steps already done in the checkpoint
+	extension    *Extension
 	epoch        totals // of the current epoch
 	progress     progress
 	trainSeconds float64 // over all epochs
@@ -209,10 +210,16 @@ func (r *run) resume() error {
 		return err
 	}
 	r.epoch, r.history = p.Totals.withWeight(), p.History
+	if p.Step < r.stepper.total {
+		r.history = withoutShortEpoch(r.history, r.stepper.perEpoch)
+	}
 	for _, m := range r.history {
 		r.informSchedule(m)
 	}
 	r.trainSeconds, r.trainImages = p.TrainSeconds, p.TrainImages
+	if r.cfg.Extend {
+		r.extension = r.stepper.extension(p)
+	}
 	return nil
 }
 

@@ -45,6 +45,8 @@ type earlier struct {
 	before         *recipe.Run       // the settings of the run; nil if there is none
 	configText     []byte            // its configuration
 	runData        *data.Fingerprint // its data; nil if it has none on record
+	epochsBefore   float64           // of its recipe
+	plannedEpochs  float64           // epochs that it was planned for, if that was changed; otherwise 0
 	checkpointFile string            // name of its checkpoint
 	drawn          bool              // it, or the data, is drawn; nothing is trained
 }
@@ -112,7 +114,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
 	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
-	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place")
+	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place, -epochs trains longer than planned")
 	f.BoolVar(&o.exact, "exact", false, "with -resume: refuse to continue if the results might not be bit-identical")
 	f.BoolVar(&o.quiet, "quiet", false, "print only the final line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")

@@ -102,6 +102,7 @@ func (j *job) loadRecipe() (err error) {
 	}
 	if j.resume != "" {
 		j.name = j.recipe.Name
+		j.planEpochs()
 	}
 	j.chooseData()
 	return nil

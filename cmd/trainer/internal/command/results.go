@@ -24,7 +24,7 @@ func (j *job) writeConfig(folder *report.Folder, seed uint64, runs int) error {
 		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
 		Features: features(j.dev), Version: j.version(),
-		InitFrom: j.initFrom, InitSHA256: j.sha256,
+		PlannedEpochs: j.plannedEpochs, InitFrom: j.initFrom, InitSHA256: j.sha256,
 	})
 	if err != nil {
 		return err

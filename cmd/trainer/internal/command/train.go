@@ -117,7 +117,7 @@ func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) 
 	}
 	defer sub.Close()
 	if !sub.Fresh() {
-		if done := sub.ReadComplete(); done != nil {
+		if done := sub.ReadComplete(); done != nil && j.enough(done) {
 			return done, nil
 		}
 	}
@@ -152,9 +152,9 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 		}
 	}
 	cfg := j.config(seed)
-	cfg.Listeners = []train.Listener{kept, shown}
+	cfg.Listeners = []train.Listener{kept, shown, extensionListener{j}}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
-	cfg.Resume = resume
+	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
 	result, err := train.Run(ctx, cfg)
 	shown.Close()
 	if result == nil { // training has not begun: leave nothing behind
