@@ -119,6 +119,9 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 		}
 		chain.units = append(chain.units, u)
 		chain.names = append(chain.names, b.rows[row].Name)
+		if b.freeze.beforeTrained() {
+			chain.frozen = len(chain.units)
+		}
 	}
 	chain.outputs = make([]*device.Tensor, len(chain.units))
 	return chain, nil
@@ -144,6 +147,8 @@ type sequential struct {
 	units   []BuiltLayer
 	names   []string         // full name of the layer whose output the unit computes
 	outputs []*device.Tensor // of the last Forward
+	frozen  int              // units at the beginning that are frozen, with all that is before them
+	first   int              // unit at which Backward ends
 }
 
 // Forward runs the layers first to last.
@@ -157,7 +162,7 @@ func (s *sequential) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 
 // Backward runs the layers last to first, and stops when no earlier layer is trained.
 func (s *sequential) Backward(dy *device.Tensor) *device.Tensor {
-	for i := len(s.units) - 1; i >= 0 && dy != nil; i-- {
+	for i := len(s.units) - 1; i >= s.first && dy != nil; i-- {
 		dy = s.units[i].Backward(dy)
 	}
 	return dy

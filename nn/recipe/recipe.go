@@ -27,6 +27,9 @@ type Recipe struct {
 	LastBatch  train.LastBatch
 	EvalEvery  int // epochs from one evaluation to the next; 0 means only at the end
 
+	Freeze      []string // patterns of the names of layers that are not trained
+	FreezeUntil float64  // epoch from which they are; 0: never
+
 	Precision string // the precision for a GPU, one of Precisions; "" leaves it to the program
 
 	Augment   train.Augment
@@ -133,6 +136,8 @@ func (r *Recipe) readHeader(s *section) {
 		r.EvalEvery = n
 		return err
 	})
+	l.Texts(&r.Freeze, "freeze", "patterns of the names of layers that stay as they are, such as \"block*\"")
+	l.Float64(&r.FreezeUntil, "freeze-until", 0, setting.NotNegative, "epoch, counted from 0, from which they are trained; 0: never")
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "what a GPU should compute in")
 	s.read(&l)
 	if s.has("drop-last") && s.has("last-batch") {
@@ -316,6 +321,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
+		Freeze: r.Freeze, FreezeUntil: r.FreezeUntil,
 		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 	}
 }

@@ -74,6 +74,7 @@ func settings(s *Stepper) []setting {
 	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
 		list = append(list, setting{"batches per step", strconv.Itoa(k)})
 	}
+	list = append(list, c.freezeSetting()...)
 	if c.DataHash != "" { // older checkpoints have no such setting
 		list = append(list, setting{imagesSetting, c.DataHash})
 	}

@@ -39,6 +39,11 @@ type Config struct {
 	Accumulate int
 	Seed       uint64
 
+	// Freeze holds patterns of the names of layers that are not trained: see nn.Options. With FreezeUntil they are
+	// trained from that epoch on, counted from 0; 0 means that they stay frozen.
+	Freeze      []string
+	FreezeUntil float64
+
 	// DType is the type of stored activations, Float32 (or 0), Float16 or BFloat16; see nn.Options.
 	DType device.DType
 	// NoGraph turns off the recording of steps.
@@ -126,6 +131,8 @@ func (c *Config) check() error {
 		return bad("batch", "%d, want at least 1", c.Batch)
 	case c.Batch > c.Data.Train.Len():
 		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
+	case !(c.FreezeUntil >= 0) || c.FreezeUntil > 0 && len(c.Freeze) == 0:
+		return bad("freeze-until", "%v, want 0 or more, beside freeze, which names layers", c.FreezeUntil)
 	case c.Accumulate < 0:
 		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
