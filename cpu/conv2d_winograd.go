@@ -218,7 +218,11 @@ func (p *winogradProduct) multiply(m, v []float32, tiles, o int) {
 		u := p.d.shared[value*p.stepU+o*channels:]
 		for t := 0; t < tiles; t += p.group {
 			rows, at := min(p.group, tiles-t), t/p.group*winograd.Values+value
-			kn.Tile(rows, cols, channels, v[at*p.stepV:], channels, false, u, kn.NR, m[at*p.stepM:], kn.NR, gemm.Set)
+			update := gemm.Set
+			for c, length := 0, sumLength(channels); c < channels; c += length {
+				kn.Tile(rows, cols, min(length, channels-c), v[at*p.stepV+c:], channels, false, u[c*kn.NR:], kn.NR, m[at*p.stepM:], kn.NR, update)
+				update = gemm.Add
+			}
 		}
 	}
 }

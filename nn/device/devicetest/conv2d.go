@@ -73,6 +73,8 @@ func ConvCases() []ConvCase {
 		{"one-row", [14]int{3, 1, 40, 3, 17, 1, 3, 1, 1, 0, 1, 1, 1, 1}, bias},
 		{"one-column", [14]int{3, 40, 1, 3, 17, 3, 1, 1, 1, 1, 0, 1, 1, 1}, bias},
 		{"one-output-channel", [14]int{3, 8, 8, 33, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
+		{"7x7-512-channels", [14]int{1, 6, 6, 512, 5, 7, 7, 1, 1, 3, 3, 1, 1, 1}, bias},
+		{"7x7-to-512-channels", [14]int{1, 6, 6, 3, 512, 7, 7, 1, 1, 3, 3, 1, 1, 1}, noBias},
 		{"beyond-cache-tiles", [14]int{3, 31, 31, 40, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
 	}
 	var cases []ConvCase
