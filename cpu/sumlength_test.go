@@ -113,3 +113,25 @@ func TestManyRowsAreAddedInBlocks(t *testing.T) {
 		}
 	}
 }
+
+// The gradient of a depthwise filter sums over all pixels of a batch: a row or a few at a time.
+func TestDepthwiseFilterSumsInBlocks(t *testing.T) {
+	for _, name := range simd.Available() {
+		o := &operands{t: t, d: newDevice(t, WithInstructions(string(name)), WithThreads(2))}
+		for _, stride := range []int{1, 2} {
+			s := device.Conv2DSpec{N: 1, H: 640, W: 640, InC: 2, OutC: 2, KH: 3, KW: 3, StrideH: stride, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 2}
+			p := must(o.d.NewConv2D(s))
+			x, dy := o.uniform(1, 1, 1, s.H, s.W, 2), o.uniform(equalTerm, equalTerm, 1, s.OutH(), s.OutW(), 2)
+			dw := o.zeros(2, 3, 3, 1)
+			p.BackwardFilter(dw, nil, dy, x)
+			k := s.OutH() * s.OutW()
+			bound := float64(4*s.OutW()+divideUp(s.OutH(), filterTasks)+filterTasks) / 2
+			want := float64(k) * equalTerm
+			for i, got := range floats(dw) {
+				if off := math.Abs(float64(got)-want) / want / reference.Ulp; off > bound {
+					t.Fatalf("%s, stride %d: element %d is off by %.0f ulps, at most %.0f are allowed", name, stride, i, off, bound)
+				}
+			}
+		}
+	}
+}

@@ -66,18 +66,18 @@ func correlate(y, bias, x, w []float32, g *Correlation) {
 	}
 }
 
-// correlateFilter is the definition of CorrelateFilter.
+// correlateFilter is the definition of CorrelateFilter. The products of all pixels are added up before they are added to w.
 func correlateFilter(w, y, x []float32, g *Correlation) {
 	g.check(y, x, w)
-	c := g.Channels
 	for a := range g.Rows {
 		for b := range g.Columns {
-			sum := w[g.W+a*g.WRow+b*g.WTap:][:c]
-			for j := range g.Pixels {
-				in, d := x[g.X+j*g.XStep+a*g.XRow+b*g.XTap:][:c], y[g.Y+j*g.YStep:][:c]
-				for k, v := range in {
-					sum[k] += v * d[k]
+			dw, in := w[g.W+a*g.WRow+b*g.WTap:][:g.Channels], x[g.X+a*g.XRow+b*g.XTap:]
+			for k := range dw {
+				sum := float32(0)
+				for j := range g.Pixels {
+					sum += in[j*g.XStep+k] * y[g.Y+j*g.YStep+k]
 				}
+				dw[k] += sum
 			}
 		}
 	}

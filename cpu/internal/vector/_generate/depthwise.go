@@ -194,7 +194,9 @@ func correlateFilter(m *machine, rows, columns int) {
 			}
 		}
 		sums := make([]VecVirtual, rows*columns)
-		taps(func(r, k int, w Mem) { sums[r*columns+k] = m.load(w) })
+		for t := range sums {
+			sums[t] = m.zero()
+		}
 		var x []Register
 		for r := range rows {
 			p := GP64()
@@ -232,7 +234,7 @@ func correlateFilter(m *machine, rows, columns int) {
 		ADDQ(yStep, dy)
 		DECQ(left)
 		JNZ(LabelRef(next))
-		taps(func(r, k int, w Mem) { m.store(sums[r*columns+k], w) })
+		taps(func(r, k int, w Mem) { m.store(m.add(m.load(w), sums[r*columns+k]), w) })
 	})
 	m.end()
 }

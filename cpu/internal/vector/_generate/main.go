@@ -47,6 +47,7 @@ func main() {
 		exponentials(m, false)
 		exponentials(m, true)
 		correlations(m)
+		bands(m)
 	}
 	Generate() // parses the flags
 	for path, text := range map[string]string{*loopsPath: loops, *tablesPath: tablesOfKernels} {
