@@ -32,6 +32,7 @@ func generic() *Kernels {
 		CorrelateFilter:    correlateFilter,
 		Correlate3x3:       correlate3x3,
 		CorrelateFilter3x3: correlateFilter3x3,
+		Transpose:          transpose,
 		Pool8:              genericPool[uint8](),
 		Pool32:             genericPool[int32](),
 		Dropout:            dropout,

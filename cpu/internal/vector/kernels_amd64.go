@@ -241,6 +241,9 @@ func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float
 // avx512CorrelateFilter3x3Rows1: dw += the sum of y*x over n pixels of each of 1 rows, of c channels, for 3 x 3 taps.
 func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
 
+// avx512Transpose: y[j][i] = x[i][j] for rows x cols elements, at least one and at most a vector of each. The steps are in bytes.
+func avx512Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
+
 // avx2ReluForward: y = f(x), f being relu.
 func avx2ReluForward(y *float32, x *float32, n int, alpha float32)
 
@@ -468,3 +471,6 @@ func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32
 
 // avx2CorrelateFilter3x3Rows1: dw += the sum of y*x over n pixels of each of 1 rows, of c channels, for 3 x 3 taps.
 func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+
+// avx2Transpose: y[j][i] = x[i][j] for rows x cols elements, at least one and at most a vector of each. The steps are in bytes.
+func avx2Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)

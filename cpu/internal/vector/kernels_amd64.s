@@ -10559,6 +10559,355 @@ done3:
 	VZEROUPPER
 	RET
 
+// func avx512Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·avx512Transpose(SB), NOSPLIT, $0-48
+	MOVQ       y+0(FP), AX
+	MOVQ       x+8(FP), DX
+	MOVQ       yStep+16(FP), BX
+	MOVQ       xStep+24(FP), SI
+	MOVQ       rows+32(FP), DI
+	MOVQ       cols+40(FP), R8
+	CMPQ       DI, $0x10
+	JNE        partial1
+	CMPQ       R8, $0x10
+	JNE        partial1
+	VMOVUPS    (DX), Z0
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z1
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z2
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z3
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z4
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z5
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z6
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z7
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z8
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z9
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z10
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z11
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z12
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z13
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z14
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPD  Z1, Z16, Z3
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPS  Z5, Z4, Z2
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPS  Z9, Z8, Z6
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPD  Z9, Z6, Z11
+	VUNPCKHPD  Z9, Z6, Z6
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPS  Z13, Z12, Z10
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z13, Z10, Z15
+	VUNPCKHPD  Z13, Z10, Z10
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z7, Z3, Z14
+	VSHUFF32X4 $0xdd, Z7, Z3, Z3
+	VSHUFF32X4 $0x88, Z15, Z11, Z7
+	VSHUFF32X4 $0xdd, Z15, Z11, Z11
+	VSHUFF32X4 $0x88, Z7, Z14, Z15
+	VSHUFF32X4 $0xdd, Z7, Z14, Z7
+	VSHUFF32X4 $0x88, Z11, Z3, Z14
+	VSHUFF32X4 $0xdd, Z11, Z3, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z11
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VSHUFF32X4 $0x88, Z10, Z6, Z2
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z2, Z11, Z10
+	VSHUFF32X4 $0xdd, Z2, Z11, Z2
+	VSHUFF32X4 $0x88, Z6, Z1, Z11
+	VSHUFF32X4 $0xdd, Z6, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z16
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z16, Z6, Z13
+	VSHUFF32X4 $0xdd, Z16, Z6, Z6
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z9
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z9, Z12
+	VSHUFF32X4 $0xdd, Z4, Z9, Z4
+	VSHUFF32X4 $0x88, Z8, Z0, Z9
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	VMOVUPS    Z15, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z16, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z0, (AX)
+	JMP        done2
+
+partial1:
+	MOVQ       R8, CX
+	MOVL       $0x00000001, R9
+	SHLL       CL, R9
+	DECL       R9
+	KMOVW      R9, K1
+	VMOVUPS.Z  (DX), K1, Z0
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x01
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z1
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x02
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z2
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x03
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z3
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x04
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z4
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x05
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z5
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x06
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z6
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x07
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z7
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x08
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z8
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x09
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z9
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0a
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z10
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0b
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z11
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0c
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z12
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0d
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z13
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0e
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z14
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0f
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z15
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x10
+	CMOVQGT    CX, DX
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPD  Z1, Z16, Z3
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPS  Z5, Z4, Z2
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPS  Z9, Z8, Z6
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPD  Z9, Z6, Z11
+	VUNPCKHPD  Z9, Z6, Z6
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPS  Z13, Z12, Z10
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z13, Z10, Z15
+	VUNPCKHPD  Z13, Z10, Z10
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z7, Z3, Z14
+	VSHUFF32X4 $0xdd, Z7, Z3, Z3
+	VSHUFF32X4 $0x88, Z15, Z11, Z7
+	VSHUFF32X4 $0xdd, Z15, Z11, Z11
+	VSHUFF32X4 $0x88, Z7, Z14, Z15
+	VSHUFF32X4 $0xdd, Z7, Z14, Z7
+	VSHUFF32X4 $0x88, Z11, Z3, Z14
+	VSHUFF32X4 $0xdd, Z11, Z3, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z11
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VSHUFF32X4 $0x88, Z10, Z6, Z2
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z2, Z11, Z10
+	VSHUFF32X4 $0xdd, Z2, Z11, Z2
+	VSHUFF32X4 $0x88, Z6, Z1, Z11
+	VSHUFF32X4 $0xdd, Z6, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z16
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z16, Z6, Z13
+	VSHUFF32X4 $0xdd, Z16, Z6, Z6
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z9
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z9, Z12
+	VSHUFF32X4 $0xdd, Z4, Z9, Z4
+	VSHUFF32X4 $0x88, Z8, Z0, Z9
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	MOVQ       DI, CX
+	MOVL       $0x00000001, DX
+	SHLL       CL, DX
+	DECL       DX
+	KMOVW      DX, K1
+	VMOVUPS    Z15, K1, (AX)
+	CMPQ       R8, $0x01
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z10, K1, (AX)
+	CMPQ       R8, $0x02
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z13, K1, (AX)
+	CMPQ       R8, $0x03
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z12, K1, (AX)
+	CMPQ       R8, $0x04
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z14, K1, (AX)
+	CMPQ       R8, $0x05
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z11, K1, (AX)
+	CMPQ       R8, $0x06
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z16, K1, (AX)
+	CMPQ       R8, $0x07
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z9, K1, (AX)
+	CMPQ       R8, $0x08
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z7, K1, (AX)
+	CMPQ       R8, $0x09
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z2, K1, (AX)
+	CMPQ       R8, $0x0a
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z6, K1, (AX)
+	CMPQ       R8, $0x0b
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z4, K1, (AX)
+	CMPQ       R8, $0x0c
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z3, K1, (AX)
+	CMPQ       R8, $0x0d
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z1, K1, (AX)
+	CMPQ       R8, $0x0e
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z5, K1, (AX)
+	CMPQ       R8, $0x0f
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z0, K1, (AX)
+	CMPQ       R8, $0x10
+	JLE        done2
+	ADDQ       BX, AX
+
+done2:
+	VZEROUPPER
+	RET
+
 // func avx2ReluForward(y *float32, x *float32, n int, alpha float32)
 // Requires: AVX
 TEXT ·avx2ReluForward(SB), NOSPLIT, $0-28
@@ -18102,5 +18451,176 @@ done27:
 	VMASKMOVPS Y0, Y3, (AX)
 
 done3:
+	VZEROUPPER
+	RET
+
+// func avx2Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
+// Requires: AVX, CMOV
+TEXT ·avx2Transpose(SB), NOSPLIT, $0-48
+	MOVQ       y+0(FP), AX
+	MOVQ       x+8(FP), CX
+	MOVQ       yStep+16(FP), DX
+	MOVQ       xStep+24(FP), BX
+	MOVQ       rows+32(FP), SI
+	MOVQ       cols+40(FP), DI
+	CMPQ       SI, $0x08
+	JNE        partial1
+	CMPQ       DI, $0x08
+	JNE        partial1
+	VMOVUPS    (CX), Y0
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y1
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y2
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y3
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y4
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y5
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y6
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPD  Y1, Y8, Y3
+	VUNPCKHPD  Y1, Y8, Y1
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y0
+	VUNPCKLPS  Y5, Y4, Y2
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VUNPCKLPD  Y5, Y2, Y7
+	VUNPCKHPD  Y5, Y2, Y2
+	VUNPCKLPD  Y6, Y4, Y5
+	VUNPCKHPD  Y6, Y4, Y4
+	VPERM2F128 $0x20, Y7, Y3, Y6
+	VPERM2F128 $0x31, Y7, Y3, Y3
+	VPERM2F128 $0x20, Y2, Y1, Y7
+	VPERM2F128 $0x31, Y2, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y2
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y7, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y2, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y8, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y3, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y0, (AX)
+	JMP        done2
+
+partial1:
+	LEAQ       lanes<>+0(SB), R8
+	MOVQ       DI, R9
+	NEGQ       R9
+	VMOVDQU    32(R8)(R9*4), Y0
+	VMASKMOVPS (CX), Y0, Y1
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x01
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y2
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x02
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y3
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x03
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y4
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x04
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y5
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x05
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y6
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x06
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y7
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x07
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y0
+	LEAQ       (CX)(BX*1), BX
+	CMPQ       SI, $0x08
+	CMOVQGT    BX, CX
+	VUNPCKLPS  Y2, Y1, Y8
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPD  Y2, Y8, Y4
+	VUNPCKHPD  Y2, Y8, Y2
+	VUNPCKLPD  Y3, Y1, Y8
+	VUNPCKHPD  Y3, Y1, Y1
+	VUNPCKLPS  Y6, Y5, Y3
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y0, Y7, Y6
+	VUNPCKHPS  Y0, Y7, Y0
+	VUNPCKLPD  Y6, Y3, Y7
+	VUNPCKHPD  Y6, Y3, Y3
+	VUNPCKLPD  Y0, Y5, Y6
+	VUNPCKHPD  Y0, Y5, Y0
+	VPERM2F128 $0x20, Y7, Y4, Y5
+	VPERM2F128 $0x31, Y7, Y4, Y4
+	VPERM2F128 $0x20, Y3, Y2, Y7
+	VPERM2F128 $0x31, Y3, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y8, Y3
+	VPERM2F128 $0x31, Y6, Y8, Y6
+	VPERM2F128 $0x20, Y0, Y1, Y8
+	VPERM2F128 $0x31, Y0, Y1, Y0
+	LEAQ       lanes<>+0(SB), CX
+	MOVQ       SI, BX
+	NEGQ       BX
+	VMOVDQU    32(CX)(BX*4), Y1
+	VMASKMOVPS Y5, Y1, (AX)
+	CMPQ       DI, $0x01
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y7, Y1, (AX)
+	CMPQ       DI, $0x02
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y3, Y1, (AX)
+	CMPQ       DI, $0x03
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y8, Y1, (AX)
+	CMPQ       DI, $0x04
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y4, Y1, (AX)
+	CMPQ       DI, $0x05
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y2, Y1, (AX)
+	CMPQ       DI, $0x06
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y6, Y1, (AX)
+	CMPQ       DI, $0x07
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y0, Y1, (AX)
+	CMPQ       DI, $0x08
+	JLE        done2
+	ADDQ       DX, AX
+
+done2:
 	VZEROUPPER
 	RET

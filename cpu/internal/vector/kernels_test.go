@@ -150,6 +150,7 @@ func cases() []kernelCase {
 	for _, c := range []int{1, 7, 16, 35} {
 		all = append(all, correlationCases(c)...)
 		all = append(all, bandCases(c)...)
+		all = append(all, transposeCase(c))
 	}
 	return append(all, updateCases()...)
 }
@@ -402,6 +403,15 @@ func bandCases(c int) []kernelCase {
 		)
 	}
 	return all
+}
+
+// transposeCase transposes matrices of c columns, or of as many as there is room for.
+func transposeCase(c int) kernelCase {
+	return kernelCase{name: fmt.Sprintf("Transpose/c=%d", c), run: func(k *Kernels, o *operands, n int) {
+		rows := max(1, min(n/c, (regionBytes/4-64)/c-3))
+		xStep, yStep := c+n%3, rows+n%2
+		k.Transpose(o.x((c-1)*yStep+rows), o.x((rows-1)*xStep+c), yStep, xStep, rows, c)
+	}}
 }
 
 func updateCases() []kernelCase {

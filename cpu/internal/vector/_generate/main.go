@@ -48,6 +48,7 @@ func main() {
 		exponentials(m, true)
 		correlations(m)
 		bands(m)
+		transpose(m)
 	}
 	Generate() // parses the flags
 	for path, text := range map[string]string{*loopsPath: loops, *tablesPath: tablesOfKernels} {
