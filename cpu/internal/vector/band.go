@@ -88,13 +88,7 @@ func correlate3x3(y, bias, x, w []float32, g *Band) {
 func correlateFilter3x3(w, y, x []float32, g *Band) {
 	g.check(y, x, w)
 	g.eachRow(func(yi, xi, wi, pixels int) {
-		for k := range g.Channels {
-			sum := float32(0)
-			for j := range pixels {
-				sum += x[xi+j*g.Step+k] * y[yi+j*g.Step+k]
-			}
-			w[wi+k] += sum
-		}
+		addPixels(w[wi:][:g.Channels], y[yi:], x[xi:], pixels, g.Step, g.Step)
 	})
 }
 

@@ -71,14 +71,25 @@ func correlateFilter(w, y, x []float32, g *Correlation) {
 	g.check(y, x, w)
 	for a := range g.Rows {
 		for b := range g.Columns {
-			dw, in := w[g.W+a*g.WRow+b*g.WTap:][:g.Channels], x[g.X+a*g.XRow+b*g.XTap:]
-			for k := range dw {
-				sum := float32(0)
-				for j := range g.Pixels {
-					sum += in[j*g.XStep+k] * y[g.Y+j*g.YStep+k]
-				}
-				dw[k] += sum
+			addPixels(w[g.W+a*g.WRow+b*g.WTap:][:g.Channels], y[g.Y:], x[g.X+a*g.XRow+b*g.XTap:], g.Pixels, g.YStep, g.XStep)
+		}
+	}
+}
+
+// addPixels adds the sum over pixels of y*x to w, a few channels at a time.
+func addPixels(w, y, x []float32, pixels, yStep, xStep int) {
+	const few = 16
+	for from := 0; from < len(w); from += few {
+		var sums [few]float32
+		part := w[from:min(from+few, len(w))]
+		for j := range pixels {
+			in, d := x[j*xStep+from:][:len(part)], y[j*yStep+from:][:len(part)]
+			for k, v := range in {
+				sums[k] += v * d[k]
 			}
+		}
+		for k := range part {
+			part[k] += sums[k]
 		}
 	}
 }
