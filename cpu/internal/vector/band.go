@@ -1,6 +1,6 @@
 package vector
 
-// Band says where some rows of a depthwise convolution with 3 x 3 taps, stride 1 and no dilation find their operands.
+// Band describes the operands of several rows of a depthwise convolution with 3 x 3 taps, stride 1 and no dilation.
 //
 //	Correlate3x3        y[i,j,c] = bias[c] + sum_{a,b} x[i+a-1,j+b-1,c] w[a,b,c]
 //	CorrelateFilter3x3  w[a,b,c] += sum_{i,j} y[i,j,c] x[i+a-1,j+b-1,c]
@@ -13,8 +13,8 @@ type Band struct {
 	Y, YRow                int
 	X, XRow                int
 	W, WRow, WTap          int
-	// x has a row above the first and below the last, and a column before the first and after the last: without
-	// them the sums have fewer terms.
+	// Whether x has a row above the first and below the last, and a column before the first and after the last. The sums have fewer
+	// terms if it has not.
 	Above, Below, Before, After bool
 }
 

@@ -9,11 +9,11 @@ type (
 		n, c, step, xRow, yRow, wRow, wTap, left, right, xAhead, yAhead int)
 )
 
-// bandPart says where the operands of one call of a kernel begin.
+// bandPart holds the places at which the operands of one call of a kernel begin.
 type bandPart struct {
 	y, x         int
 	above, below *float32 // rows of x, or nil
-	// How far from x and y the memory lies that the next rows need first, and which is not in a cache yet. It may be beyond the end.
+	// The distances from x and y to the memory that the next rows access first, which is prefetched.
 	xAhead, yAhead int
 }
 

@@ -1,6 +1,6 @@
 package vector
 
-// Correlation says where a row of a depthwise convolution finds its operands. All numbers are in elements; a step may be negative.
+// Correlation describes the operands of one row of a depthwise convolution. All numbers are in elements; a step may be negative.
 //
 //	Correlate        y[j,c] = bias[c] + sum_{a,b} x[j,a,b,c] w[a,b,c]
 //	CorrelateFilter  w[a,b,c] += sum_j y[j,c] x[j,a,b,c]
@@ -14,12 +14,13 @@ type Correlation struct {
 	X, XStep         int
 	XRow, XTap       int
 	W, WRow, WTap    int
-	// YAhead and XAhead are how far from y and x the memory lies that the next row needs first, and which is not in a cache yet. It
-	// may be beyond the end.
+	// YAhead and XAhead are the distances from y and x to the memory that the next row accesses first, which is prefetched. It may be
+	// beyond the end of the slices.
 	YAhead, XAhead int
 }
 
-// reach returns the indices of the first and of the last element that lie counts steps from start.
+// reach returns the lowest and the highest index that a loop accesses which begins at start and has for each of the steps a count and
+// a distance.
 func reach(start, channels int, steps ...[2]int) (low, high int) {
 	low, high = start, start+channels-1
 	for _, s := range steps {

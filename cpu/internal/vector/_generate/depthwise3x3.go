@@ -160,7 +160,7 @@ func (b *band) column(taps ...int) {
 // rowOfY returns the current pixel of row r of y.
 func (b *band) rowOfY(r int) Mem { return steps(b.y, b.yRow, b.yRow3, r) }
 
-// fetch asks for the pixels of the next rows of x and y, which no processor guesses.
+// fetch prefetches the pixels of the next rows of x and y, because a hardware prefetcher does not detect a pattern of rows.
 func (b *band) fetch() {
 	at := GP64()
 	MOVQ(b.x, at)
