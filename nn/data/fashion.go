@@ -25,7 +25,7 @@ func fashionClasses() []string {
 func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "fashion-mnist"
 	if opt.Dir != "" {
-		return openIDXFolder(name, opt.Dir, fashionClasses(), "")
+		return openIDXFolder(ctx, name, opt.Dir, fashionClasses(), "")
 	}
 	cache, err := opt.cacheFolder(name)
 	if err != nil {
@@ -33,14 +33,14 @@ func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 	}
 	// If the cache lacks the files, a system package may have them: Debian's dataset-fashion-mnist.
 	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
-		return readIDXFolder(name, cat.systemFashion, fashionClasses())
+		return readIDXFolder(ctx, name, cat.systemFashion, fashionClasses())
 	}
 	for _, file := range cat.fashion {
 		if _, err := opt.fetch(ctx, cache, file); err != nil {
 			return nil, fmt.Errorf("fashion-mnist: %w", err)
 		}
 	}
-	return readIDXFolder(name, cache, fashionClasses())
+	return readIDXFolder(ctx, name, cache, fashionClasses())
 }
 
 // fashionFiles are the four files, in the order of idxNames, and their mirrors.
