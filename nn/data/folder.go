@@ -61,6 +61,7 @@ func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error)
 	f.reader.background = cmp.Or(opt.Background, color.NRGBA{R: 255, G: 255, B: 255, A: 255})
 	f.reader.resize = cmp.Or(opt.Resize, ResizeStretch)
 	f.reader.ignoreOrientation = opt.IgnoreOrientation
+	f.reader.decoding = newPictureMemory(opt.maxMemory())
 	p, err := f.list(ctx)
 	if err != nil {
 		return nil, err
@@ -68,13 +69,14 @@ func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error)
 	if err := f.chooseShape(p); err != nil {
 		return nil, err
 	}
+	inMemory := f.divideMemory(p)
 	set := &Dataset{Name: filepath.Base(filepath.Clean(root)), Source: root}
 	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
 		images := *p.all()[k]
 		if len(images) == 0 && dst == &set.Val {
 			continue
 		}
-		if *dst, err = f.open(ctx, set.Name, images, k == 0, f.fits(p)); err != nil {
+		if *dst, err = f.open(ctx, set.Name, images, k == 0, inMemory); err != nil {
 			return nil, err
 		}
 	}
@@ -157,7 +159,7 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 		}
 	}
 	err = parallel(len(images), f.opt.workers(), func(i int) error {
-		images[i].info, images[i].reason = readPictureInfo(images[i].path, f.reader.ignoreOrientation)
+		images[i].info, images[i].reason = f.reader.readPictureInfo(images[i].path)
 		return ctx.Err()
 	})
 	if err != nil {
@@ -260,14 +262,23 @@ func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 	return isHeld
 }
 
-// fits reports whether the pixels of all images may be kept in memory.
-func (f *folder) fits(p *parts) bool {
-	n := 0
+// divideMemory decides whether the pixels of all images are kept in memory, which they are if they take at most three
+// quarters of it and leave enough to decode the largest picture. What they leave is for decoding.
+func (f *folder) divideMemory(p *parts) (inMemory bool) {
+	n, largest := 0, int64(0)
 	for _, images := range p.all() {
 		n += len(*images)
+		for _, im := range *images {
+			largest = max(largest, f.reader.memory(im.info))
+		}
 	}
-	bytes := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
-	return bytes <= cmp.Or(f.opt.MaxMemory, defaultMaxMemory)
+	limit := f.opt.maxMemory()
+	kept := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
+	if kept > limit/4*3 || kept > limit-largest && largest <= limit {
+		return false
+	}
+	f.reader.decoding = newPictureMemory(limit - kept)
+	return true
 }
 
 // open decodes every image, leaving out those that can't be decoded, and keeps the pixels if inMemory is set.
@@ -281,7 +292,7 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	}
 	var transparent atomic.Int64
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		d, err := f.reader.decode(images[i].path, images[i].info.orientation, place(i))
+		d, err := f.reader.decode(ctx, images[i].path, images[i].info, place(i))
 		images[i].reason = err
 		if d.transparent {
 			transparent.Add(1)
@@ -332,7 +343,7 @@ func (s *folderSet) Label(i int) int32 { return s.images[i].label }
 
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]
-	if _, err := s.folder.reader.decode(im.path, im.info.orientation, dst); err != nil {
+	if _, err := s.folder.reader.decode(context.Background(), im.path, im.info, dst); err != nil {
 		return 0, fmt.Errorf("%s: %w", im.path, err)
 	}
 	return im.label, nil
