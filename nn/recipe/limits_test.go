@@ -66,10 +66,10 @@ func TestNothingInStringsCounts(t *testing.T) {
 	}
 }
 
-// TestManyMistakes holds a recipe of as many unknown keys as there may be, which once took minutes.
+// TestManyMistakes holds a recipe of many unknown keys, which were once compared with each other.
 func TestManyMistakes(t *testing.T) {
 	start := time.Now()
-	_, err := Parse("f.toml", []byte(head+network+"\n[zzz]\n"+lines(maxKeys-100, "k%d=1")))
+	_, err := Parse("f.toml", []byte(head+network+"\n[zzz]\n"+lines(3000, "k%d=1")))
 	if err == nil {
 		t.Error("got no error")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/internal/bounded"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -177,7 +178,7 @@ func (t *trained) pictures(ctx context.Context, folder, format string) []picture
 }
 
 func readMetrics(path string) ([]figure.Epoch, error) {
-	f, err := os.Open(path)
+	f, err := bounded.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the metrics: %w", err)
 	}
