@@ -143,14 +143,18 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 	if isTrain {
 		f.classes = classes
 	}
+	labels := make(map[string]int, len(f.classes))
+	for label, class := range f.classes {
+		labels[class] = label
+	}
 	var images []folderImage
 	for _, class := range classes {
 		dir := filepath.Join(root, class)
-		label := slices.Index(f.classes, class)
-		if label < 0 {
+		label, ok := labels[class]
+		if !ok {
 			return nil, &FormatError{dir, -1, "a class of the training set", "a new one"}
 		}
-		paths, err := scanClass(dir, f.pictures.Unsupported)
+		paths, err := scanClass(ctx, dir, f.pictures.Unsupported)
 		if err != nil {
 			return nil, err
 		}

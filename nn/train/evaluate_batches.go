@@ -140,7 +140,9 @@ func (e *Evaluator) take(result *Evaluation) error {
 		if label < 0 || int(label) >= classes {
 			return fmt.Errorf("image %d has label %d, want 0 to %d", a.ids[i], label, classes-1)
 		}
-		result.Confusion[label][largest(host[i*classes:(i+1)*classes])]++
+		if result.Confusion != nil {
+			result.Confusion[label][largest(host[i*classes:(i+1)*classes])]++
+		}
 	}
 	return nil
 }

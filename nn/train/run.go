@@ -25,7 +25,7 @@ type Result struct {
 	TestAccuracy float64 // 0 to 1, of the last evaluation
 	TestCorrect  int
 	TestCount    int     // 0 without an evaluation
-	Confusion    [][]int // [class][answer] of the last evaluation; nil without
+	Confusion    [][]int // [class][answer] of the last evaluation; nil without, or with more than MaxConfusionClasses classes
 
 	// The same for the validation set; ValCount is 0 without one.
 	ValLoss     float64

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ type runOptions struct {
 
 func (p *program) runFlags(o *runOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw run", flag.ContinueOnError)
-	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures (default RUNDIR/figures)")
+	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures, which replace older ones there (default RUNDIR/figures)")
 	f.StringVar(&o.format, "format", "png", "`format` file format: png or svg")
 	p.deviceFlag(f, &o.device)
 	return f
@@ -47,19 +46,19 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 		return usageErrorf("-format: unknown format %q%s", o.format, suggest(o.format, figure.Formats()))
 	}
 	folder := f.Arg(0)
-	if o.out == "" {
-		o.out = filepath.Join(folder, "figures")
-	}
 	t, err := p.openTrained(ctx, folder, o.device)
 	if err != nil {
 		return err
 	}
 	defer t.dev.Close()
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return fmt.Errorf("making the folder for pictures: %w", err)
+	root, path, err := openFigures(folder, o.out)
+	if err != nil {
+		return err
 	}
+	defer root.Close()
 	for _, picture := range t.pictures(ctx, folder, o.format) {
-		if err := p.writePicture(filepath.Join(o.out, picture.name+"."+o.format), picture.draw); err != nil {
+		file := pictureFile{folder: path, name: picture.name + "." + o.format, replace: true}
+		if err := p.writePictureIn(root, file, picture.draw); err != nil {
 			return err
 		}
 	}
@@ -136,13 +135,17 @@ func (t *trained) pictures(ctx context.Context, folder, format string) []picture
 			}
 			return figure.Curves(w, format, name, epochs)
 		}},
-		{"confusion", func(w io.Writer) error {
+	}
+	if n := len(t.classes); n > figure.MaxConfusionClasses {
+		fmt.Fprintf(t.stderr, "trainer: no confusion matrix for %d classes: it can show %d\n", n, figure.MaxConfusionClasses)
+	} else {
+		list = append(list, picture{"confusion", func(w io.Writer) error {
 			e, err := t.evaluate(ctx)
 			if err != nil {
 				return err
 			}
 			return figure.Confusion(w, format, name, e.Confusion, t.classes)
-		}},
+		}})
 	}
 	if p := t.firstFilters(); p != nil {
 		list = append(list, picture{"filters", func(w io.Writer) error {

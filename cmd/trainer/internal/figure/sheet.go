@@ -24,8 +24,18 @@ type page struct {
 	fonts         *font.Cache
 }
 
-// pngDPI is two pixels per point.
-const pngDPI = 144
+// pngDPI is two pixels per point. maxPixels bounds the memory of a page: a larger one gets fewer pixels per point.
+const (
+	pngDPI    = 144
+	maxPixels = 1 << 25
+)
+
+// resolution returns the pixels per inch of a page.
+func resolution(width, height float64) int {
+	const pointsPerInch = 72
+	fits := pointsPerInch * math.Sqrt(maxPixels/(width*height))
+	return max(1, int(min(pngDPI, fits)))
+}
 
 // point is a place on a sheet.
 type point struct{ x, y float64 }
@@ -52,7 +62,7 @@ func newSheet(format string, width, height float64) *page {
 	if format == "svg" {
 		s.canvas = vgsvg.New(w, h)
 	} else {
-		s.canvas = vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(pngDPI))
+		s.canvas = vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(resolution(width, height)))
 	}
 	s.fill(white, point{0, 0}, point{width, 0}, point{width, height}, point{0, height})
 	return s
