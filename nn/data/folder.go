@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"trainer/internal/printable"
 	"trainer/nn/device"
 )
 
@@ -187,7 +188,7 @@ func (f *folder) dropUnreadable(root string, images []folderImage, everyClass bo
 			continue
 		}
 		err := fmt.Errorf("%s: %w", im.path, im.reason)
-		f.skipped = append(f.skipped, err.Error())
+		f.skipped = append(f.skipped, printable.Text(err.Error()))
 		first = cmp.Or(first, err)
 		firstBad[im.label] = cmp.Or(firstBad[im.label], err)
 	}

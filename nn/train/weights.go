@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"trainer/internal/printable"
 	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/optim"
@@ -146,5 +147,5 @@ func (e *MismatchError) Error() string {
 	if more := len(e.Differences) - shown; more > 0 {
 		text += fmt.Sprintf("; and %d more differences", more)
 	}
-	return fmt.Sprintf("%s does not match: %s", e.Path, text)
+	return printable.Text(fmt.Sprintf("%s does not match: %s", e.Path, text))
 }

@@ -137,7 +137,7 @@ func (t *trained) pictures(ctx context.Context, folder, format string) []picture
 		}},
 	}
 	if n := len(t.classes); n > figure.MaxConfusionClasses {
-		fmt.Fprintf(t.stderr, "trainer: no confusion matrix for %d classes: it can show %d\n", n, figure.MaxConfusionClasses)
+		t.note("no confusion matrix for %d classes: it can show %d", n, figure.MaxConfusionClasses)
 	} else {
 		list = append(list, picture{"confusion", func(w io.Writer) error {
 			e, err := t.evaluate(ctx)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
+	"trainer/internal/printable"
 )
 
 // Where trainer draw writes. A picture is created in the folder that was named and nowhere else: links in a folder that
@@ -73,7 +74,7 @@ func (p *program) writePictureIn(root *os.Root, f pictureFile, draw func(io.Writ
 	if err != nil {
 		return fmt.Errorf("writing a picture: %s: %w", f.path(), err)
 	}
-	_, err = fmt.Fprintln(p.stdout, f.path())
+	_, err = fmt.Fprintln(p.stdout, printable.Text(f.path()))
 	return err
 }
 

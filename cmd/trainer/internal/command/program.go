@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"trainer/internal/printable"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
 )
@@ -40,7 +41,8 @@ func BuiltIn() []Command {
 // program is a Config and what the commands take from their surroundings.
 type program struct {
 	Config
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // which make control characters visible: see note
+	bar            io.Writer // stdout as it is, for a display that moves the cursor
 	getenv         func(string) string
 	now            func() time.Time
 	terminal       bool   // whether stdout is a terminal
@@ -71,6 +73,8 @@ func Main(c Config) int {
 
 // run runs a command and returns the exit status.
 func run(ctx context.Context, p *program, args []string) (status int) {
+	p.bar = p.stdout
+	p.stdout, p.stderr = printable.Writer(p.stdout), printable.Writer(p.stderr)
 	defer func() {
 		if r := recover(); r != nil {
 			status = p.internalError(r)

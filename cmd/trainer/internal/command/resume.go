@@ -80,7 +80,7 @@ func (j *job) compareRuns() error {
 	case now.DType() != then.DType():
 		return usageErrorf("-resume: the run computes in %v, which device %s can't: use -device %s", then, kind.Name, j.otherDevices(kind))
 	case kind.Name != device.KindName(j.before.Device):
-		fmt.Fprintf(j.stderr, "trainer: the run started on %s in %v and continues on %s in %v: results will not be bit-identical\n",
+		j.note("the run started on %s in %v and continues on %s in %v: results will not be bit-identical",
 			j.before.Device, then, j.dev.Name(), now)
 	}
 	return nil

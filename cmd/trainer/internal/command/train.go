@@ -8,6 +8,7 @@ import (
 
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/internal/printable"
 	"trainer/nn/device"
 	"trainer/nn/train"
 )
@@ -45,7 +46,7 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 			precision = ""
 		}
 		for _, line := range job.describePictures() {
-			fmt.Fprintln(p.stdout, line)
+			fmt.Fprintln(p.stdout, printable.Text(line))
 		}
 		return writeTable(p.stdout, summary, precision)
 	}

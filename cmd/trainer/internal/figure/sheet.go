@@ -14,6 +14,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"trainer/internal/printable"
 )
 
 // page is a white page. Lengths are in points; the origin is the top left corner, and y
@@ -166,6 +168,7 @@ func (s *page) textWidth(t typeface, text string) float64 {
 
 // text draws a line whose baseline is at p.y.
 func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
+	text = printable.Text(text)
 	p.x -= float64(a) * s.textWidth(t, text)
 	s.canvas.SetColor(c)
 	s.canvas.FillString(s.face(t), s.at(p), text)
@@ -173,6 +176,7 @@ func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
 
 // fitted draws a text like text, smaller if it would be wider than width.
 func (s *page) fitted(t typeface, a align, c color.Color, p point, width float64, text string) {
+	text = printable.Text(text)
 	const minScale = 0.6
 	if w := s.textWidth(t, text); w > width {
 		t.size *= max(minScale, width/w)
