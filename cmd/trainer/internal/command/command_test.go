@@ -577,3 +577,20 @@ func TestPanicIsOneLine(t *testing.T) {
 		}
 	}
 }
+
+// A network that is larger than the memory is refused in one line, before anything is trained or written.
+func TestNetworksLargerThanTheMemory(t *testing.T) {
+	workplace(t)
+	dense := "[[network]]\nlayer = \"dense\"\nout = 16777216\n"
+	write(t, "dense.toml", strings.Replace(small, "[[network]]\nlayer = \"dense\"", dense+dense+"[[network]]\nlayer = \"dense\"", 1))
+	for _, args := range [][]string{{"-dry-run"}, {"-out", "run"}} {
+		got := trainer(t, append([]string{"-recipe", "dense.toml", "-data", "pictures", "-device", "cpu"}, args...)...)
+		if got.status != exitEnvironment || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "out of device memory on cpu for batch 8: ") ||
+			!strings.Contains(got.stderr, "not even batch 1 would fit: use a smaller network") {
+			t.Errorf("%v: status %d, stderr %q", args, got.status, got.stderr)
+		}
+	}
+	if _, err := os.Stat("run"); err == nil {
+		t.Error("a folder was left behind")
+	}
+}
