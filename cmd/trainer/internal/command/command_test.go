@@ -200,7 +200,7 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 // A flag's text is a phrase of its own, after the name of its value.
 func TestFlagTexts(t *testing.T) {
 	p := testProgram()
-	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(new(bool))} {
+	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(&doctorOptions{})} {
 		set.VisitAll(func(f *flag.Flag) {
 			_, usage := valueAndUsage(f.Usage)
 			if usage == "" || strings.Contains(usage, "`") || strings.HasPrefix(usage, "of ") {

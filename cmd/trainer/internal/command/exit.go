@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"trainer/cmd/trainer/internal/report"
@@ -62,7 +63,7 @@ func (p *program) report(err error) int {
 		return exitInterrupted
 	}
 	lines := errorLines(err)
-	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok {
+	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok && !slices.Contains(notFound.Valid, notFound.Name) {
 		if n := recipe.Nearest(notFound.Name, notFound.Valid); n != "" {
 			lines = append(lines, fmt.Sprintf("did you mean %s?", n))
 		}

@@ -45,8 +45,9 @@ type program struct {
 	bar            io.Writer // stdout as it is, for a display that moves the cursor
 	getenv         func(string) string
 	now            func() time.Time
-	terminal       bool   // whether stdout is a terminal
-	executable     string // this program's file; "" if unknown
+	terminal       bool     // whether stdout is a terminal
+	executable     string   // this program's file; "" if unknown
+	stepEnv        []string // additional environment of trainer doctor's processes
 }
 
 // Main runs the command that the program's arguments name, and returns the exit status.
