@@ -35,12 +35,13 @@ type Command struct {
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
+	return []Command{trainCommand(), predictCommand(), evaluateCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.
 type program struct {
 	Config
+	stdin          io.Reader
 	stdout, stderr io.Writer // which make control characters visible: see note
 	bar            io.Writer // stdout as it is, for a display that moves the cursor
 	getenv         func(string) string
@@ -63,6 +64,7 @@ func Main(c Config) int {
 	}
 	return run(ctx, &program{
 		Config:     c,
+		stdin:      os.Stdin,
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		getenv:     os.Getenv,

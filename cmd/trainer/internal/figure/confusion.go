@@ -8,8 +8,8 @@ import (
 	"math"
 )
 
-// MaxConfusionClasses is the largest number of classes that Confusion draws: the cells have at least 6 points.
-const MaxConfusionClasses = 500
+// MaxConfusionClasses is the largest number of classes that Confusion draws, as many as package metric counts.
+const MaxConfusionClasses = 1000
 
 // Confusion draws a confusion matrix, counts[class][answer]: how often images of each class (rows) were classified as each
 // class (columns), coloured by the share of the row.

@@ -87,7 +87,7 @@ func FuzzOpen(f *testing.F) {
 		defer s.Close()
 		total := int64(0)
 		for _, tensor := range s.Tensors() {
-			n, err := tensor.size()
+			n, err := tensor.Bytes()
 			if err != nil || n < 0 || n > int64(len(raw)) {
 				t.Fatalf("%v has %d bytes, %v", tensor, n, err)
 			}
