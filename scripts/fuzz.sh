@@ -29,7 +29,7 @@ fuzz() {
 		# The last line with a count has all executions and the time.
 		sed -nE 's/^fuzz: elapsed: ([0-9a-z]+), execs: ([0-9]+) .*/\1 \2/p' "$log" | tail -n 1 |
 			awk -v p="$package" -v n="$name" '{ t = $1; s = 0; if (match(t, /[0-9]+m/)) s += 60 * substr(t, RSTART, RLENGTH - 1); if (match(t, /[0-9]+s/)) s += substr(t, RSTART, RLENGTH - 1)
-				printf "ok    %-44s %-24s %9d executions, %7d per second\n", p, n, $2, s > 0 ? $2 / s : $2 }'
+				printf("ok    %-44s %-24s %9d executions, %7d per second\n", p, n, $2, (s > 0) ? $2 / s : $2) }'
 	else
 		echo "FAIL  $package $name"
 		sed 's/^/      /' "$log" | tail -n 20

@@ -145,7 +145,10 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 		return nil, &FormatError{root, -1, "one subfolder of pictures per class", "no subfolders"}
 	}
 	if isTrain {
-		f.classes = classes
+		f.classes = make([]string, len(classes))
+		for label, class := range classes {
+			f.classes[label] = validText(class)
+		}
 	}
 	labels := make(map[string]int, len(f.classes))
 	for label, class := range f.classes {
@@ -154,7 +157,7 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 	var images []folderImage
 	for _, class := range classes {
 		dir := filepath.Join(root, class)
-		label, ok := labels[class]
+		label, ok := labels[validText(class)]
 		if !ok {
 			return nil, &FormatError{dir, -1, "a class of the training set", "a new one"}
 		}

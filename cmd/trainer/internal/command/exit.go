@@ -86,6 +86,12 @@ func errorLines(err error) []string {
 		return []string{printable.Text(text)}
 	}
 	var lines []string
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == fmt.Sprint(errors.Join(joined.Unwrap()...)) {
+		for _, e := range joined.Unwrap() {
+			lines = append(lines, errorLines(e)...)
+		}
+		return lines
+	}
 	for line := range strings.SplitSeq(text, "\n") {
 		lines = append(lines, printable.Text(line))
 	}

@@ -1,8 +1,8 @@
 # A network that is larger than the memory ended in 300 lines of Go's, with status 2.
-dense=$'[[network]]\nlayer = "dense"\nout = 16777216\n'
+dense=$'[[network]]\nlayer = "dense"\nout = 16384\n[[network]]\nlayer = "dense"\nout = 16777216\n'
 {
 	sed '/^\[\[network\]\]/,$d' <("$TRAINER" recipe mnist-basic)
-	printf '[[network]]\nlayer = "flatten"\n%s%s[[network]]\nlayer = "dense"\nout = "classes"\n' "$dense" "$dense"
+	printf '[[network]]\nlayer = "flatten"\n%s[[network]]\nlayer = "dense"\nout = "classes"\n' "$dense"
 } >dense.toml
 for mode in '-dry-run' '-out run'; do
 	# shellcheck disable=SC2086 # the words are arguments
