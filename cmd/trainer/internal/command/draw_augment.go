@@ -64,7 +64,7 @@ func (p *program) drawAugment(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	j, err := p.prepare(ctx, &options{recipe: o.recipe, data: o.data, dataDir: o.dataDir, seed: o.seed, deviceOptions: deviceOptions{device: "cpu"}})
+	j, err := p.prepare(ctx, &options{recipe: o.recipe, data: o.data, dataDir: o.dataDir, seed: o.seed, deviceOptions: deviceOptions{device: "cpu"}, earlier: earlier{drawn: true}})
 	if err != nil {
 		return err
 	}

@@ -58,16 +58,11 @@ func (p *program) writePicture(f pictureFile, draw func(io.Writer) error) error 
 		return fmt.Errorf("writing a picture: %w", err)
 	}
 	defer root.Close()
-	return p.writePictureIn(root, f, draw)
-}
-
-// writePictureIn is writePicture for an open folder.
-func (p *program) writePictureIn(root *os.Root, f pictureFile, draw func(io.Writer) error) error {
 	var b bytes.Buffer
 	if err := draw(&b); err != nil {
 		return err
 	}
-	err := createIn(root, f.name, f.replace, b.Bytes())
+	err = createIn(root, f.name, f.replace, b.Bytes())
 	if errors.Is(err, fs.ErrExist) && !f.replace {
 		return f.exists()
 	}
@@ -96,32 +91,4 @@ func createIn(root *os.Root, name string, replace bool, content []byte) (err err
 		err = errors.Join(err, root.Remove(at))
 	}
 	return err
-}
-
-// openFigures opens the folder for a run's pictures: the one that -o names, or figures in the run's folder. path is its
-// name.
-func openFigures(run, out string) (root *os.Root, path string, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("making the folder for pictures: %w", err)
-		}
-	}()
-	if out != "" {
-		if err := os.MkdirAll(out, 0o755); err != nil {
-			return nil, "", err
-		}
-		root, err = os.OpenRoot(out)
-		return root, out, err
-	}
-	const name = "figures"
-	parent, err := os.OpenRoot(run)
-	if err != nil {
-		return nil, "", err
-	}
-	defer parent.Close()
-	if err := parent.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, "", err
-	}
-	root, err = parent.OpenRoot(name)
-	return root, filepath.Join(run, name), err
 }

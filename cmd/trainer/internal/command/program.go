@@ -35,7 +35,7 @@ type Command struct {
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), predictCommand(), evaluateCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
+	return []Command{trainCommand(), predictCommand(), evaluateCommand(), exportCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.
@@ -43,12 +43,12 @@ type program struct {
 	Config
 	stdin          io.Reader
 	stdout, stderr io.Writer // which make control characters visible: see note
-	bar            io.Writer // stdout as it is, for a display that moves the cursor
 	getenv         func(string) string
 	now            func() time.Time
-	terminal       bool     // whether stdout is a terminal
-	executable     string   // this program's file; "" if unknown
-	stepEnv        []string // additional environment of trainer doctor's processes
+	terminal       bool      // whether stdout is a terminal
+	screen         io.Writer // stdout itself, for the library that draws on a terminal
+	executable     string    // this program's file; "" if unknown
+	stepEnv        []string  // additional environment of trainer doctor's processes
 }
 
 // Main runs the command that the program's arguments name, and returns the exit status.
@@ -76,7 +76,7 @@ func Main(c Config) int {
 
 // run runs a command and returns the exit status.
 func run(ctx context.Context, p *program, args []string) (status int) {
-	p.bar = p.stdout
+	p.screen = p.stdout
 	p.stdout, p.stderr = printable.Writer(p.stdout), printable.Writer(p.stderr)
 	defer func() {
 		if r := recover(); r != nil {
