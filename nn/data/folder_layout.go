@@ -84,7 +84,7 @@ func isRunFolder(dir string) bool {
 		_, err := os.Stat(filepath.Join(dir, name))
 		return err == nil
 	}
-	if exists("config.toml") && exists("metrics.jsonl") {
+	if exists("config.toml") && (exists("metrics.jsonl") || exists("data.json")) {
 		return true
 	}
 	entries, err := os.ReadDir(dir)

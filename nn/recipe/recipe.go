@@ -23,9 +23,9 @@ type Recipe struct {
 
 	Epochs     float64 // may be fractional
 	Batch      int
-	Accumulate int  // batches per update
-	DropLast   bool // leave out a last, smaller batch
-	EvalEvery  int  // epochs from one evaluation to the next; 0 means only at the end
+	Accumulate int // batches per update
+	LastBatch  train.LastBatch
+	EvalEvery  int // epochs from one evaluation to the next; 0 means only at the end
 
 	Precision string // the precision for a GPU, one of Precisions; "" leaves it to the program
 
@@ -49,12 +49,15 @@ type Run struct {
 	Val     float64 // fraction of the training images that was held out for validation
 	Test    float64 // fraction of a folder's images that was held out as the test set
 	Seed    uint64
+	Runs    int // number of runs with successive seeds, each in a subfolder; 0 or 1 in the folder of a single run
 
 	Device        string // the device used, as Device.Name; in older files the value of the flag
 	Precision     string // the precision used, one of Precisions; "" in older files
 	Deterministic bool   // only deterministic algorithms were used
 	Autotune      bool   // the algorithms were chosen by timing them on the GPU
 	CUDAGraph     bool   // steps were replayed as a CUDA graph
+	Features      string // instruction set, or GPU and libraries, that computed; "" in older files
+	Version       string // of the program; "" in older files
 }
 
 // parse reads and checks a recipe.
@@ -116,7 +119,8 @@ func (r *Recipe) readHeader(s *section) {
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
 	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
 	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
-	l.Bool(&r.DropLast, "drop-last", "leave out a last, smaller batch")
+	setting.Choice(&l, &r.LastBatch, "last-batch", lastBatches(), "what to do with an epoch's last batch if it is smaller")
+	l.Func("drop-last", "true or false", "the older form of last-batch: true means drop, false keep", r.setDropLast)
 	r.EvalEvery = 1
 	l.Func("eval-every", "a whole number", "epochs from one test to the next; 0: only at the end", func(v any) error {
 		n, err := setting.Whole(v, setting.AtLeast(0))
@@ -125,6 +129,27 @@ func (r *Recipe) readHeader(s *section) {
 	})
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "what a GPU should compute in")
 	s.read(&l)
+	if s.has("drop-last") && s.has("last-batch") {
+		s.fail("drop-last", "want only one of last-batch and its older form, drop-last")
+	}
+}
+
+// lastBatches returns the valid values of the key last-batch.
+func lastBatches() []setting.Option[train.LastBatch] {
+	return setting.Names(train.DefaultLastBatch, train.KeepLastBatch, train.DropLastBatch)
+}
+
+// setDropLast reads the key drop-last.
+func (r *Recipe) setDropLast(v any) error {
+	drop, ok := v.(bool)
+	if !ok {
+		return fmt.Errorf("want true or false, got %s", setting.Describe(v))
+	}
+	r.LastBatch = train.KeepLastBatch
+	if drop {
+		r.LastBatch = train.DropLastBatch
+	}
+	return nil
 }
 
 // precisions returns the valid values of a key for a precision: "" or one of Precisions.
@@ -189,11 +214,14 @@ func (s *section) readRun() *Run {
 	l.Float64(&r.Val, "val", 0, setting.ZeroToBelowOne, "fraction of the training images that is held out for validation")
 	l.Float64(&r.Test, "test", 0, setting.ZeroToBelowOne, "fraction of a folder's images that is held out as the test set")
 	l.Uint64(&r.Seed, "seed", "random seed")
+	l.Int(&r.Runs, "runs", 0, setting.Range(0, 1<<20), "number of runs with successive seeds")
 	l.Text(&r.Device, "device", "device that trained")
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "precision that it computed in")
 	l.Bool(&r.Deterministic, "deterministic", "only deterministic algorithms")
 	l.Bool(&r.Autotune, "autotune", "a GPU's algorithms were measured")
 	l.Unless(&off, "cuda-graph", "a GPU replayed recorded steps")
+	l.Text(&r.Features, "features", "instruction set, or GPU and libraries, that computed")
+	l.Text(&r.Version, "version", "version of the program")
 	s.read(&l)
 	r.CUDAGraph = !off
 	if !s.has("test") { // in older files val was the test set's fraction
@@ -205,13 +233,23 @@ func (s *section) readRun() *Run {
 // WithRun returns the recipe with a table [run].
 func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 	return r.with(func(d *document) {
-		d.root["run"] = map[string]any{
+		table := map[string]any{
 			"data": run.Data, "data-dir": run.DataDir, "val": run.Val, "test": run.Test, "seed": int64(run.Seed),
 			"device": run.Device, "precision": run.Precision,
 			"deterministic": run.Deterministic, "autotune": run.Autotune, "cuda-graph": run.CUDAGraph,
+			"features": run.Features, "version": run.Version,
 		}
+		if run.Runs > 1 {
+			table["runs"] = int64(run.Runs)
+		}
+		d.root["run"] = table
 		d.noteSet("run")
 	})
+}
+
+// WithoutRun returns the recipe without a table [run].
+func (r *Recipe) WithoutRun() (*Recipe, error) {
+	return r.with(func(d *document) { delete(d.root, "run") })
 }
 
 // WithMeanStd returns the recipe with the given mean and standard deviation per channel, for every data set.
@@ -263,7 +301,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
-		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, DropLast: r.DropLast, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"trainer/nn/recipe"
+	"trainer/nn/train"
 )
 
 // benchOptions are the flags of trainer bench.
@@ -261,7 +262,7 @@ func (b *benchmark) speedOf(r *recipe.Recipe, batch int, imagesPerSecond, flops 
 		}
 	}
 	each := s.TrainImages // per epoch
-	if r.DropLast {
+	if r.LastBatch == train.DropLastBatch {
 		each -= each % r.Batch
 	}
 	s.TrainSeconds = r.Epochs * float64(each) / imagesPerSecond

@@ -12,6 +12,7 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/model"
 	"trainer/nn/optim"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
@@ -22,7 +23,7 @@ const (
 	exitOK          = 0
 	exitEnvironment = 1   // device, memory, download or internal failure
 	exitUsage       = 2   // invalid arguments, recipe, data or output, or a diverged loss
-	exitInterrupted = 130 // Ctrl-C or SIGTERM
+	exitInterrupted = 130 // Ctrl-C, SIGTERM or SIGHUP
 )
 
 // usageError is a mistake in the arguments.
@@ -49,7 +50,7 @@ const maxErrorLines = 3
 
 // report writes an error and returns the exit status.
 func (p *program) report(err error) int {
-	if errors.Is(err, errNoGPU) {
+	if errors.Is(err, errNoGPU) || errors.Is(err, errUnreadable) {
 		return exitEnvironment
 	}
 	if stopped, ok := errors.AsType[*interruptedError](err); ok {
@@ -77,19 +78,22 @@ func exitStatus(err error) int {
 	if isA[*device.Error](err) && !errors.Is(err, device.ErrNotSupported) {
 		return exitEnvironment
 	}
+	if isA[*goneError](err) {
+		return exitEnvironment
+	}
 	if isA[*usageError](err) || isA[recipe.Errors](err) || isA[*recipe.SetError](err) || isA[*recipe.NotFoundError](err) {
 		return exitUsage
 	}
 	if download, ok := errors.AsType[*data.DownloadError](err); ok && len(download.Failures) > 0 {
 		return exitEnvironment
 	}
-	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*nn.LossError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) {
+	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*nn.LossError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) || isA[*model.Error](err) {
 		return exitUsage
 	}
 	if isA[*train.DivergedError](err) || isA[*train.MismatchError](err) || errors.Is(err, train.ErrDamaged) {
 		return exitUsage
 	}
-	if errors.Is(err, report.ErrHoldsRun) {
+	if errors.Is(err, report.ErrHoldsRun) || errors.Is(err, report.ErrInUse) {
 		return exitUsage
 	}
 	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder, or a full disk

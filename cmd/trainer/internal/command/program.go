@@ -34,17 +34,19 @@ type Command struct {
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
+	return []Command{trainCommand(), predictCommand(), evaluateCommand(), exportCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.
 type program struct {
 	Config
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
-	terminal       bool   // whether stdout is a terminal
-	executable     string // this program's file; "" if unknown
+	terminal       bool      // whether stdout is a terminal
+	screen         io.Writer // stdout itself, for the library that draws on a terminal
+	executable     string    // this program's file; "" if unknown
 }
 
 // Main runs the command that the program's arguments name, and returns the exit status.
@@ -60,6 +62,7 @@ func Main(c Config) int {
 	}
 	return run(ctx, &program{
 		Config:     c,
+		stdin:      os.Stdin,
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		getenv:     os.Getenv,

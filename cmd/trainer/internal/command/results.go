@@ -1,24 +1,29 @@
 package command
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"runtime"
-	"strings"
 
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/model"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
 
 // The files in a run's folder.
 
-// writeConfig writes the recipe with all changes, and the settings of the run.
-func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
+// writeConfig writes the recipe with all changes, and the settings of a run, or of several with successive seeds.
+func (j *job) writeConfig(folder *report.Folder, seed uint64, runs int) error {
 	r, err := j.recipe.WithRun(recipe.Run{
-		Data: j.data, DataDir: j.dataDir, Val: j.val, Test: j.test, Seed: seed,
+		Data: j.paths.data, DataDir: j.paths.dataDir, Val: j.val, Test: j.test, Seed: seed, Runs: runs,
 		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
+		Features: features(j.dev), Version: j.version(),
 	})
 	if err != nil {
 		return err
@@ -35,15 +40,54 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 	if j.dev.Sync() != nil {
 		return folder.WriteSummary(s)
 	}
-	err := train.SaveWeights(folder.File(report.WeightsFile), r.Network, map[string]string{
-		"recipe": s.Recipe, "data": s.Data, "classes": strings.Join(j.split.Train.Classes(), ", "),
-	})
+	err := j.writeModel(folder, r, s)
+	if err != nil { // a run without its network is not complete
+		s.Complete = false
+	}
 	return errors.Join(err, folder.WriteSummary(s))
+}
+
+// writeModel writes the trained network as a model.
+func (j *job) writeModel(folder *report.Folder, r *train.Result, s *report.Summary) error {
+	plain, err := j.recipe.WithoutRun()
+	if err != nil {
+		return err
+	}
+	text, err := plain.TOML()
+	if err != nil {
+		return err
+	}
+	h, w, c := j.split.Train.ImageShape()
+	pictures := j.recipe.Pictures
+	prepare := data.Preparation{
+		H: h, W: w, C: c, Resize: pictures.Resize, Background: pictures.Background, IgnoreOrientation: pictures.IgnoreOrientation,
+	}
+	return model.SaveIn(folder.Root(), model.FileName, r.Network, model.Info{
+		Recipe: string(text), Classes: j.split.Train.Classes(), Images: model.ImagesOf(prepare, j.recipe.Augment.Mean, j.recipe.Augment.Std),
+		Run: model.Run{
+			ID: j.id(text, s.Seed), Program: s.Version, Data: s.Data, Recipe: s.Recipe, Weights: j.weights(),
+			Finished: !r.Interrupted, TestCorrect: r.TestCorrect, TestCount: r.TestCount,
+		},
+	})
+}
+
+// id identifies a run by what decides its result: the recipe with all changes, the images of each set and the seed.
+func (j *job) id(recipe []byte, seed uint64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", recipe, j.fingerprint.Hash(), seed))
+	return hex.EncodeToString(sum[:6])
+}
+
+// weights says which weights the model has.
+func (j *job) weights() string {
+	if j.recipe.Optimizer.EMA != nil {
+		return "ema"
+	}
+	return "last"
 }
 
 func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 	return &report.Summary{
-		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.data, Recipe: j.recipe.Name,
+		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.dataName(), Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ScoredOn: scoredOn(r),
@@ -82,14 +126,29 @@ func (r *recorder) OnEvent(e train.Event) {
 	case train.Start:
 		if r.resumed {
 			r.saved = e.Step
-			err = errors.Join(r.configure(), r.folder.Rewind(e.Step))
+			err = r.configure()
 		}
+		err = errors.Join(err, r.folder.RestoreMetrics(e.History))
 	case train.EpochDone:
 		err = r.folder.AddMetrics(e.EpochMetrics)
 	case train.CheckpointWritten:
 		r.saved = e.Step
+		err = r.folder.SyncMetrics()
 	}
 	if r.err == nil {
 		r.err = err
 	}
 }
+
+// goneError is a run's folder that was removed while the run wrote to it.
+type goneError struct {
+	path string
+	err  error
+}
+
+func (e *goneError) Error() string {
+	return "the results folder " + e.path + " was removed while training: nothing can be saved"
+}
+
+// Unwrap returns the error that writing returned.
+func (e *goneError) Unwrap() error { return e.err }
