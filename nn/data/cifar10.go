@@ -49,7 +49,7 @@ type cifarFiles struct {
 func cifar10Kind(cat catalog) SetKind {
 	return SetKind{
 		Name: "cifar10", Doc: "50,000 + 10,000 photographs of animals and vehicles, 32x32 colour",
-		ImageShape: [3]int{32, 32, 3}, Recipe: "cifar10",
+		ImageShape: [3]int{32, 32, 3}, TrainImages: 50_000, Recipe: "cifar10",
 		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openCIFAR10(ctx, opt, cat) },
 	}
 }

@@ -7,8 +7,8 @@ import (
 
 func fashionKind(cat catalog) SetKind {
 	return SetKind{
-		Name: "fashion-mnist", Doc: "60,000 + 10,000 pieces of clothing, 28x28 grey",
-		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
+		Name: "fashion-mnist", Doc: "60,000 + 10,000 pieces of clothing, 28x28 gray",
+		ImageShape: [3]int{28, 28, 1}, TrainImages: 60_000, Recipe: "mnist",
 		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openFashion(ctx, opt, cat) },
 	}
 }

@@ -26,8 +26,8 @@ func mnistClasses() []string {
 
 func mnistKind() SetKind {
 	return SetKind{
-		Name: "mnist", Doc: "60,000 + 10,000 handwritten digits, 28x28 grey; embedded in the program",
-		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
+		Name: "mnist", Doc: "60,000 + 10,000 handwritten digits, 28x28 gray; embedded in the program",
+		ImageShape: [3]int{28, 28, 1}, TrainImages: 60_000, Recipe: "mnist",
 		Open: openMNIST,
 	}
 }

@@ -216,3 +216,19 @@ func BenchmarkOpenMNIST(b *testing.B) {
 		}
 	}
 }
+
+// The kinds say how many training images there are, without opening the data set.
+func TestTrainImagesOfKinds(t *testing.T) {
+	for _, kind := range SetKinds() {
+		if kind.TrainImages == 0 {
+			t.Errorf("no number of training images of %s", kind.Name)
+		}
+	}
+	mnist, err := mnistKind().Open(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := mnist.Train.Len(), mnistKind().TrainImages; got != want {
+		t.Errorf("MNIST has %d training images, its kind says %d", got, want)
+	}
+}

@@ -103,7 +103,7 @@ func (j *job) describePictures() []string {
 	h, w, c := j.split.Train.ImageShape()
 	colour := "colour"
 	if c == 1 {
-		colour = "grey"
+		colour = "gray"
 	}
 	size := fmt.Sprintf("%dx%d", p.MinW, p.MinH)
 	if p.MinW != p.MaxW || p.MinH != p.MaxH {
