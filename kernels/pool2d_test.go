@@ -41,27 +41,38 @@ func poolSpecs() []poolCase {
 			N: d[0], H: d[1], W: d[2], C: d[3], KH: d[4], KW: d[5], StrideH: d[6], StrideW: d[7], PadH: d[8], PadW: d[9],
 		}})
 	}
-	return cases
+	// With padding on one side only, windows that reach beyond the image, and gaps between the elements of a window.
+	return append(cases,
+		poolCase{name: "3x3-more-below", spec: device.Pool2DSpec{N: 3, H: 8, W: 6, C: 8, KH: 3, KW: 3, StrideH: 2, StrideW: 2, ExtraPadH: 1, ExtraPadW: 1}},
+		poolCase{name: "2x2-more-above", spec: device.Pool2DSpec{N: 3, H: 7, W: 5, C: 3, KH: 2, KW: 2, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, ExtraPadH: -1, ExtraPadW: -1}},
+		poolCase{name: "3x2-ceil", spec: device.Pool2DSpec{N: 3, H: 8, W: 7, C: 4, KH: 3, KW: 2, StrideH: 2, StrideW: 2, PadH: 1, Ceil: true}},
+		poolCase{name: "dilation-2-3", spec: device.Pool2DSpec{N: 2, H: 9, W: 11, C: 4, KH: 3, KW: 2, StrideH: 1, StrideW: 2, PadH: 2, DilationH: 2, DilationW: 3}},
+		poolCase{name: "dilation-3-2-ceil", spec: device.Pool2DSpec{N: 2, H: 8, W: 9, C: 5, KH: 2, KW: 3, StrideH: 2, StrideW: 2, PadW: 1, ExtraPadW: 1, DilationH: 3, DilationW: 2, Ceil: true}},
+	)
 }
 
-// eachWindow calls visit for every window with the index of its output and the indices of
-// its elements inside the image, in row-major order.
-func eachWindow(s device.Pool2DSpec, visit func(y int, inside []int)) {
+// eachWindow calls visit for every window with the index of its output, the indices of its elements inside the image, in
+// row-major order, and the number of its elements inside the padded image.
+func eachWindow(s device.Pool2DSpec, visit func(y int, inside []int, padded int)) {
 	y := 0
 	for n := range s.N {
 		for i := range s.OutH() {
 			for j := range s.OutW() {
 				for c := range s.C {
 					var inside []int
+					padded := 0
 					for a := range s.KH {
 						for b := range s.KW {
-							row, col := i*s.StrideH+a-s.PadH, j*s.StrideW+b-s.PadW
+							row, col := i*s.StrideH+a*max(s.DilationH, 1)-s.PadH, j*s.StrideW+b*max(s.DilationW, 1)-s.PadW
+							if row < s.H+s.PadH+s.ExtraPadH && col < s.W+s.PadW+s.ExtraPadW {
+								padded++
+							}
 							if row >= 0 && row < s.H && col >= 0 && col < s.W {
 								inside = append(inside, ((n*s.H+row)*s.W+col)*s.C+c)
 							}
 						}
 					}
-					visit(y, inside)
+					visit(y, inside, padded)
 					y++
 				}
 			}
@@ -88,13 +99,13 @@ func argMax(x []float64, inside []int) int {
 func (p poolCase) reference(x, dy []float64) (y, dx sums) {
 	s := p.spec
 	y, dx = newSums(s.N*s.OutH()*s.OutW()*s.C, sumUlps(s.KH*s.KW)), newSums(len(x), sumUlps(s.KH*s.KW))
-	eachWindow(s, func(o int, inside []int) {
+	eachWindow(s, func(o int, inside []int, padded int) {
 		share := map[int]float64{}
 		switch s.Mode {
 		case device.MaxPool:
 			share[argMax(x, inside)] = 1
 		default:
-			divisor := float64(s.KH * s.KW)
+			divisor := float64(padded)
 			if s.Mode == device.AvgPoolExcluding {
 				divisor = float64(len(inside))
 			}
@@ -169,19 +180,20 @@ func (p poolCase) test(t *testing.T, s kernels.Storage, x []float64, wide bool) 
 		xs, dys, y, dx := h.upload(encode(s, x)), h.upload(encode(s, dy)), h.blank(n*size), h.blank(len(x)*size)
 		vector := kernels.Vector(spec.C) && !wide
 		forward, backward := kernels.Pool(n, vector), kernels.Pool(len(x), vector)
-		geometry := []any{spec.N, spec.H, spec.W, spec.C, spec.OutH(), spec.OutW(), spec.KH, spec.KW, spec.StrideH, spec.StrideW, spec.PadH, spec.PadW}
+		geometry := []any{spec.N, spec.H, spec.W, spec.C, spec.OutH(), spec.OutW(), spec.KH, spec.KW, spec.StrideH, spec.StrideW, spec.PadH, spec.PadW, max(spec.DilationH, 1), max(spec.DilationW, 1)}
 		launch := func(f kernels.Family, grid kernels.Grid, front []any, back ...any) {
 			h.launch(f.In(s), grid, append(append(front, geometry...), back...)...)
 		}
 		switch {
 		case spec.Mode != device.MaxPool:
 			excluding := spec.Mode == device.AvgPoolExcluding
-			launch(kernels.Pool2DAverageForward, forward, []any{y, xs}, excluding, p.relu, vector)
+			endH, endW := spec.H+spec.PadH+spec.ExtraPadH, spec.W+spec.PadW+spec.ExtraPadW
+			launch(kernels.Pool2DAverageForward, forward, []any{y, xs}, endH, endW, excluding, p.relu, vector)
 			before := null
 			if p.relu {
 				before = y
 			}
-			launch(kernels.Pool2DAverageBackward, backward, []any{dx, dys, before}, excluding, p.relu, vector)
+			launch(kernels.Pool2DAverageBackward, backward, []any{dx, dys, before}, endH, endW, excluding, p.relu, vector)
 			return []pointer{y, dx}
 		case wide:
 			arg := h.blank(4 * n)
