@@ -131,7 +131,7 @@ func (c Conv2D) spec(b *Builder, in Shape) device.Conv2DSpec {
 		DilationH: v.dilation.H, DilationW: v.dilation.W,
 		Groups: c.Groups, Bias: !c.NoBias, DType: b.dtype,
 		NoBackward: !b.train, NoBackwardData: !b.NeedsInputGradient(),
-	}
+	}.Simplified()
 }
 
 // Build allocates weight, bias and output.

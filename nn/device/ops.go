@@ -42,6 +42,21 @@ func (s Conv2DSpec) OutW() int { return s.Columns().Positions() }
 // Symmetric reports whether padding is equal on opposite sides.
 func (s Conv2DSpec) Symmetric() bool { return s.ExtraPadH == 0 && s.ExtraPadW == 0 }
 
+// Simplified returns the same convolution with equal padding on opposite sides where that doesn't change the size of the
+// output: a window's place depends only on the padding above and at the left.
+func (s Conv2DSpec) Simplified() Conv2DSpec {
+	equal := s
+	equal.ExtraPadH = 0
+	if equal.OutH() == s.OutH() {
+		s.ExtraPadH = 0
+	}
+	equal.ExtraPadW = 0
+	if equal.OutW() == s.OutW() {
+		s.ExtraPadW = 0
+	}
+	return s
+}
+
 // FLOPs returns the floating-point operations of one forward pass over n images, with a
 // multiply and an add counted as two. Each backward pass takes as many.
 func (s Conv2DSpec) FLOPs(n int) int64 {
