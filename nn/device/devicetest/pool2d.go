@@ -166,6 +166,7 @@ func sizedPools(o *Operands) map[string]device.Pool2DSpec {
 		"pool-2x2":         {N: 7, H: 25, W: 24, C: 24, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
 		"pool-3x3":         {N: 7, H: 31, W: 31, C: 24, KH: 3, KW: 3, StrideH: 3, StrideW: 3},
 		"pool-overlapping": {N: 7, H: 24, W: 24, C: 24, KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1},
+		"pool-dilated":     {N: 7, H: 24, W: 25, C: 24, KH: 2, KW: 3, StrideH: 2, StrideW: 3, ExtraPadH: 1, DilationH: 3, DilationW: 2, Ceil: true},
 		"pool-global":      {N: 11, H: 17, W: 17, C: 24, KH: 17, KW: 17, StrideH: 1, StrideW: 1},
 	}
 }
@@ -175,7 +176,7 @@ func poolCalls(size Size, suffix string, construct func(device.Device, device.Po
 	windows, modes := []string{"pool"}, poolModes()[:1]
 	if size == Small {
 		modes = poolModes()
-		windows = append(windows, "pool-2x2", "pool-3x3", "pool-overlapping", "pool-global")
+		windows = append(windows, "pool-2x2", "pool-3x3", "pool-overlapping", "pool-dilated", "pool-global")
 	}
 	var calls []Call
 	for _, window := range windows {
