@@ -3,6 +3,7 @@ package data
 import (
 	"context"
 	"fmt"
+	"os"
 )
 
 func fashionKind(cat catalog) SetKind {
@@ -35,12 +36,17 @@ func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
 		return readIDXFolder(name, cat.systemFashion, fashionClasses())
 	}
-	for _, file := range cat.fashion {
-		if _, err := opt.fetch(ctx, cache, file); err != nil {
+	// The files that were verified are read, not what else is in the cache.
+	var paths [4]string
+	for i, file := range cat.fashion {
+		if paths[i], err = opt.fetch(ctx, cache, file); err != nil {
 			return nil, fmt.Errorf("fashion-mnist: %w", err)
 		}
 	}
-	return readIDXFolder(name, cache, fashionClasses())
+	return readIDXSplit(name, cache, fashionClasses(), func(i int) (string, []byte, error) {
+		raw, err := os.ReadFile(paths[i])
+		return paths[i], raw, err
+	})
 }
 
 // fashionFiles are the four files, in the order of idxNames, and their mirrors.

@@ -105,6 +105,9 @@ func (f *folder) list(ctx context.Context) (*parts, error) {
 		return nil, err
 	}
 	f.pictures.Unsupported = map[string]int{}
+	if f.opt.Like != nil {
+		return f.listLike(ctx, where)
+	}
 	p := &parts{}
 	if p.train, err = f.listPart(ctx, where.train, true); err != nil {
 		return nil, err
@@ -156,14 +159,18 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 			images = append(images, folderImage{path: path, label: int32(label)})
 		}
 	}
-	err = parallel(len(images), f.opt.workers(), func(i int) error {
-		images[i].info, images[i].reason = readPictureInfo(images[i].path, f.reader.ignoreOrientation)
-		return ctx.Err()
-	})
-	if err != nil {
+	if err := f.readInfo(ctx, images); err != nil {
 		return nil, err
 	}
 	return f.dropUnreadable(root, images, isTrain)
+}
+
+// readInfo reads the headers of the images.
+func (f *folder) readInfo(ctx context.Context, images []folderImage) error {
+	return parallel(len(images), f.opt.workers(), func(i int) error {
+		images[i].info, images[i].reason = readPictureInfo(images[i].path, f.reader.ignoreOrientation)
+		return ctx.Err()
+	})
 }
 
 // dropUnreadable removes the images that can't be read and records them. It returns an
@@ -309,6 +316,7 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	set := &InMemory{Name: name, H: f.reader.h, W: f.reader.w, C: f.reader.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
 	for i, im := range good {
 		set.Labels[i] = im.label
+		set.Files = append(set.Files, ImageFile{relative(f.root, im.path), im.path})
 	}
 	return set, nil
 }

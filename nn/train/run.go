@@ -9,6 +9,8 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/data"
+	"trainer/nn/folder"
+	"trainer/nn/metric"
 )
 
 // Result is the result of a training run.
@@ -26,6 +28,9 @@ type Result struct {
 	TestCorrect  int
 	TestCount    int     // 0 without an evaluation
 	Confusion    [][]int // [class][answer] of the last evaluation; nil without
+
+	// TestAnswers has the answer to each test image, in the order of the set, if training was finished.
+	TestAnswers []metric.Answer
 
 	// The same for the validation set; ValCount is 0 without one.
 	ValLoss     float64
@@ -53,10 +58,13 @@ type Result struct {
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := &run{cfg: cfg, began: time.Now()}
 	defer r.close()
+	if err := r.identifyData(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	r.emit(Start{Summary: r.summary(), Step: r.stepper.step})
+	r.emit(Start{Summary: r.summary(), Step: r.stepper.step, History: r.history})
 	err := r.train(ctx)
 	var diverged *DivergedError
 	if !errors.As(err, &diverged) {
@@ -92,7 +100,8 @@ type run struct {
 	last         *Evaluation // of the test set
 	lastVal      *Evaluation // of the validation set
 	interrupted  bool
-	saved        int // steps at the last checkpoint; -1 before the first
+	folder       *folder.Folder // for checkpoints; nil without
+	saved        int            // steps at the last checkpoint; -1 before the first
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -100,6 +109,9 @@ const snapshotEvery = 100
 
 // build allocates everything that training needs on the device.
 func (r *run) build() (err error) {
+	if r.cfg.Resume != "" && r.cfg.LastBatch == DefaultLastBatch { // the default was another one in older versions
+		r.cfg.LastBatch = lastBatchOf(r.cfg.Resume)
+	}
 	if r.stepper, err = NewStepper(r.cfg); err != nil {
 		return err
 	}
@@ -110,8 +122,24 @@ func (r *run) build() (err error) {
 	if r.validator, err = r.newEvaluator(r.cfg.Data.Val, nil); err != nil {
 		return err
 	}
+	if err := r.checkSchedule(); err != nil {
+		return err
+	}
 	r.evaluator, err = r.newEvaluator(r.cfg.Data.Test, r.cfg.TTA)
 	return err
+}
+
+// checkSchedule returns an error if the schedule follows evaluations that don't take place.
+func (r *run) checkSchedule() error {
+	switch {
+	case !r.stepper.opt.NeedsEvaluations():
+		return nil
+	case r.validator == nil:
+		return &ConfigError{Setting: "schedule", Problem: "it follows results on a validation set, and there is none: hold out some training images, such as a tenth (-val 0.1)"}
+	case r.cfg.EvalEvery < 0:
+		return &ConfigError{Setting: "schedule", Problem: "it follows results on the validation set, which is evaluated only at the end: set eval-every to 1"}
+	}
+	return nil
 }
 
 // newEvaluator returns an evaluator for the set, or nil if the set is nil.
@@ -129,14 +157,14 @@ func (r *run) open() (err error) {
 		return err
 	}
 	r.loader, err = data.NewLoader(data.LoaderConfig{
-		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.DropLast,
+		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
 		IDsOnly: r.stepper.DataOnDevice(),
 	})
 	if err != nil {
 		return err
 	}
 	if r.cfg.Checkpoint.Dir != "" {
-		if err := checkFolder(r.cfg.Checkpoint.Dir); err != nil {
+		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
 		}
 	}
@@ -155,12 +183,32 @@ func (r *run) open() (err error) {
 	return r.statistics.begin(r.epoch)
 }
 
+// identifyData computes the fingerprint of the data if checkpoints need it and the caller has none.
+func (r *run) identifyData(ctx context.Context) error {
+	c := &r.cfg
+	if c.DataHash != "" || c.Checkpoint.Dir == "" && c.Resume == "" {
+		return nil
+	}
+	if err := c.check(); err != nil { // such as no training images
+		return err
+	}
+	f, err := c.Data.Fingerprint(ctx, false)
+	if err != nil {
+		return err
+	}
+	c.DataHash = f.Hash()
+	return nil
+}
+
 func (r *run) resume() error {
 	p, err := readCheckpoint(r.cfg.Resume, r.stepper)
 	if err != nil {
 		return err
 	}
 	r.epoch, r.history = p.Totals.withWeight(), p.History
+	for _, m := range r.history {
+		r.informSchedule(m)
+	}
 	r.trainSeconds, r.trainImages = p.TrainSeconds, p.TrainImages
 	return nil
 }
@@ -176,6 +224,9 @@ func (r *run) close() {
 	}
 	if r.statistics != nil {
 		_ = r.statistics.close() // any fault has been reported elsewhere
+	}
+	if r.folder != nil {
+		_ = r.folder.Close() // all files in it are closed
 	}
 	if r.stepper != nil {
 		_ = r.stepper.Close() // a failure to release a recorded step loses nothing
@@ -291,7 +342,7 @@ func (r *run) step() error {
 }
 
 func (r *run) checkpoint() error {
-	path, err := writeCheckpoint(r.cfg.Checkpoint.Dir, r.stepper, position{
+	path, err := writeCheckpoint(r.folder, r.stepper, position{
 		Step: r.stepper.step, Totals: r.epoch, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
 	})
 	if err != nil {
@@ -318,7 +369,7 @@ func (r *run) result() *Result {
 	}
 	if e := r.last; e != nil {
 		result.TestLoss, result.TestAccuracy, result.Confusion = e.Loss, e.Accuracy, e.Confusion
-		result.TestCorrect, result.TestCount = e.Correct, e.Count
+		result.TestCorrect, result.TestCount, result.TestAnswers = e.Correct, e.Count, e.Answers
 	}
 	if e := r.lastVal; e != nil {
 		result.ValLoss, result.ValAccuracy, result.ValCorrect, result.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count
