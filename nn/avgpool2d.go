@@ -90,7 +90,7 @@ func (p AvgPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value
 	if err != nil {
 		return x, err
 	}
-	a := p.pooling().attributes()
+	a := p.pooling().attributes(in)
 	a.CountPadding = !p.ExcludePadding
 	return g.Pool(graph.AveragePool, x, out, a), nil
 }

@@ -291,7 +291,7 @@ func (c Conv2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, e
 		return x, err
 	}
 	setting.Complete(&c)
-	a := c.window().attributes()
+	a := c.window().attributes(in)
 	a.Groups = c.Groups
 	return g.Conv(x, out, !c.NoBias, a), nil
 }

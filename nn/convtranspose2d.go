@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -103,11 +104,15 @@ func (c ConvTranspose2D) Kind() string { return "conv2d-transpose" }
 // Stem returns "conv-transpose".
 func (c ConvTranspose2D) Stem() string { return "conv-transpose" }
 
-// transposed is one direction of a transposed convolution: the size of the output, and the padding of the convolution from images
-// like the output to images like the input.
-type transposed struct{ out, before, after int }
+// transposed is one direction of a transposed convolution: the size of the output, what is taken away before and after it, and
+// the output padding.
+type transposed struct{ out, before, after, output int }
 
-// direction returns the output's size and the padding in one direction.
+// end is the padding at the end of the convolution from images like the output to images like the input: it must give an image of
+// the input's size, so what output padding adds to its own input is taken from its padding.
+func (t transposed) end() int { return t.after - t.output }
+
+// direction returns one direction for an input of the given size.
 func (f fit) direction(size, kernel, stride, dilation, before, extra, output int) transposed {
 	reach := dilation * (kernel - 1)
 	if f != fitNone {
@@ -115,9 +120,7 @@ func (f fit) direction(size, kernel, stride, dilation, before, extra, output int
 		before, extra = f.split(max(surplus, 0))
 		output = max(-surplus, 0)
 	}
-	out := (size-1)*stride + reach + 1 + output - 2*before - extra
-	// That convolution must give an image of the input's size, so what output padding adds at the end is taken from its padding.
-	return transposed{out, before, before + extra - output}
+	return transposed{(size-1)*stride + reach + 1 + output - 2*before - extra, before, before + extra, output}
 }
 
 // directions returns both directions for an input of h x w.
@@ -146,7 +149,7 @@ func (c ConvTranspose2D) OutputShape(in Shape) (Shape, error) {
 		return nil, fmt.Errorf("got an image of %dx%d, whose output would be %v, needs less padding or a larger kernel or stride",
 			h, w, Pair{rows.out, columns.out})
 	}
-	padded := Pair{rows.out + max(rows.before, 0) + max(rows.after, 0), columns.out + max(columns.before, 0) + max(columns.after, 0)}
+	padded := Pair{rows.out + max(rows.before, 0) + max(rows.end(), 0), columns.out + max(columns.before, 0) + max(columns.end(), 0)}
 	if err := checkElements("with the padding that is taken away its output", padded.H, padded.W, c.OutC); err != nil {
 		return nil, err
 	}
@@ -160,7 +163,7 @@ func (c ConvTranspose2D) spec(b *Builder, in Shape) device.Conv2DSpec {
 	return device.Conv2DSpec{
 		N: b.batch, H: rows.out, W: columns.out, InC: c.OutC,
 		OutC: in[2], KH: c.Kernel.H, KW: c.Kernel.W, StrideH: c.Stride.H, StrideW: c.Stride.W,
-		PadH: rows.before, PadW: columns.before, ExtraPadH: rows.after - rows.before, ExtraPadW: columns.after - columns.before,
+		PadH: rows.before, PadW: columns.before, ExtraPadH: rows.end() - rows.before, ExtraPadW: columns.end() - columns.before,
 		DilationH: c.Dilation.H, DilationW: c.Dilation.W, Groups: c.Groups, DType: b.dtype,
 	}.Simplified()
 }
@@ -229,4 +232,18 @@ func (u *convTranspose2D) Backward(dy *device.Tensor) *device.Tensor {
 	u.dx.SetRows(dy.Rows())
 	u.conv.Forward(u.dx, dy, u.w.ComputeCopy, nil)
 	return u.dx
+}
+
+// Graph describes the transposed convolution.
+func (c ConvTranspose2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	out, err := c.OutputShape(in)
+	if err != nil {
+		return x, err
+	}
+	setting.Complete(&c)
+	rows, columns := c.directions(in[0], in[1])
+	return g.ConvTranspose(x, out, !c.NoBias, graph.Attributes{
+		Kernel: [2]int{c.Kernel.H, c.Kernel.W}, Stride: [2]int{c.Stride.H, c.Stride.W}, Dilation: [2]int{c.Dilation.H, c.Dilation.W},
+		Pads: [4]int{rows.before, columns.before, rows.after, columns.after}, OutputPadding: [2]int{rows.output, columns.output}, Groups: c.Groups,
+	}), nil
 }

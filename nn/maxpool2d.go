@@ -200,5 +200,5 @@ func (p MaxPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value
 	if err != nil {
 		return x, err
 	}
-	return g.Pool(graph.MaxPool, x, out, p.pooling().attributes()), nil
+	return g.Pool(graph.MaxPool, x, out, p.pooling().attributes(in)), nil
 }
