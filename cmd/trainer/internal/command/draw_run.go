@@ -100,6 +100,8 @@ type trained struct {
 	test    data.Set
 	input   nn.Shape
 	classes []string
+
+	evaluation *train.Evaluation // of the test set, once it has been made
 }
 
 // evaluationBatch is the number of images that are evaluated together.
@@ -188,11 +190,11 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 	}
 	return append(list,
 		picture{"predictions", func(w io.Writer) error {
-			predictions, err := t.predictions()
+			predictions, err := t.predictions(ctx)
 			if err != nil {
 				return err
 			}
-			return figure.Predictions(w, format, name+": the first test images, and the first mistakes", predictions)
+			return figure.Predictions(w, format, name+": the first test images, and the worst mistakes", predictions)
 		}},
 		picture{"features", func(w io.Writer) error {
 			img, pixels, err := t.image(0)
@@ -224,13 +226,18 @@ func readMetrics(dir *folder.Folder) ([]figure.Epoch, error) {
 	return epochs, nil
 }
 
+// evaluate evaluates the test set, once.
 func (t *trained) evaluate(ctx context.Context) (*train.Evaluation, error) {
+	if t.evaluation != nil {
+		return t.evaluation, nil
+	}
 	e, err := train.NewEvaluator(t.net, t.test, t.cfg.Augment.Mean, t.cfg.Augment.Std, t.cfg.TTA)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	return e.Evaluate(ctx, nil)
+	t.evaluation, err = e.Evaluate(ctx, nil)
+	return t.evaluation, err
 }
 
 // firstFilters returns the weights of the first convolution, or nil.
