@@ -32,6 +32,9 @@ type Options struct {
 	// one file come from one goroutine at a time.
 	Progress func(file string, done, total int64)
 
+	// Classes fixes the names of the classes and their order, by which a label is an index; nil means that the data
+	// decides: class folders and other names are sorted, and numbers are sorted by their value.
+	Classes []string
 	// TestFraction is the fraction of each class that is held out as the test set, for
 	// folders without a test set; 0 means 0.2.
 	TestFraction float64

@@ -9,8 +9,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
-	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"github.com/bep/imagemeta"
@@ -57,8 +56,8 @@ type decoded struct {
 }
 
 // readPictureInfo reads size, colour model and orientation. The content decides the format, not the name.
-func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
-	file, err := openRegular(path)
+func readPictureInfo(t tree, name string, ignoreOrientation bool) (pictureInfo, error) {
+	file, err := t.open(name)
 	if err != nil {
 		return pictureInfo{}, err
 	}
@@ -78,22 +77,6 @@ func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
 		info.h, info.w = info.w, info.h
 	}
 	return info, nil
-}
-
-// openRegular opens a regular file, and refuses anything else, because a read of a pipe or a device may never end.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, plainCause(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, plainCause(err)
-	}
-	return file, nil
 }
 
 // orientationOf returns the EXIF orientation, 1 to 8, or 1 if it is missing or unreadable: a picture is never refused
@@ -140,8 +123,8 @@ func isGray(model color.Model) bool {
 
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking (golang.org/x/image/draw.BiLinear).
-func (r *pictureReader) decode(path string, orientation int, dst []byte) (decoded, error) {
-	file, err := openRegular(path)
+func (r *pictureReader) decode(t tree, name string, orientation int, dst []byte) (decoded, error) {
+	file, err := t.open(name)
 	if err != nil {
 		return decoded{}, err
 	}
@@ -294,14 +277,14 @@ var readableEndings = []string{".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg",
 
 // classify returns the kind of a file, judged by its first bytes and then by its name. kind names a format that can't
 // be read.
-func classify(path string) (what fileKind, kind string) {
-	ending := strings.ToLower(filepath.Ext(path))
+func classify(t tree, name string) (what fileKind, kind string) {
+	ending := strings.ToLower(path.Ext(name))
 	for _, raw := range rawEndings {
 		if ending == raw {
 			return foreignFormat, "raw"
 		}
 	}
-	head := firstBytes(path)
+	head := firstBytes(t, name)
 	if len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" {
 		return pictureFile, ""
 	}
@@ -332,8 +315,8 @@ func classify(path string) (what fileKind, kind string) {
 }
 
 // firstBytes returns the beginning of a regular file, or nothing if the file can't be read.
-func firstBytes(path string) []byte {
-	file, err := openRegular(path)
+func firstBytes(t tree, name string) []byte {
+	file, err := t.open(name)
 	if err != nil {
 		return nil
 	}
