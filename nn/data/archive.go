@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"trainer/internal/bounded"
 )
 
 // archive is a tree of the members of an archive file. Links, devices and other special members are left out: a picture
@@ -58,9 +60,7 @@ func (a *archive) addFolder(dir string) {
 // memberName returns the name as a clean path.
 func (a *archive) memberName(name string) (string, error) {
 	parts := strings.Split(name, "/")
-	isInside := !strings.HasPrefix(name, "/") && !slices.Contains(parts, "..") && !strings.ContainsAny(name, "\\\x00") &&
-		!(len(name) >= 2 && name[1] == ':')
-	if !isInside {
+	if bounded.CheckName(name) != nil || len(name) >= 2 && name[1] == ':' {
 		return "", &FormatError{a.file, -1, "names of members that stay inside the archive", fmt.Sprintf("%.80q", name)}
 	}
 	if len(name) > maxMemberName || len(parts) > maxArchiveDepth {

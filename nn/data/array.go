@@ -112,7 +112,7 @@ func (a *array) imageLayout(transpose bool) (layoutOfImages, error) {
 		return l, &FormatError{a.file, -1, "images as [n, h, w], [n, h, w, c] or [n, c, h, w] with 1 or 3 channels, or [n, s*s]", fmt.Sprintf("dimensions %v", d)}
 	}
 	if l.n == 0 || l.h == 0 || l.w == 0 {
-		return l, &FormatError{a.file, a.offset, "at least one image with pixels", fmt.Sprintf("dimensions %v", d)}
+		return l, &FormatError{a.file, min(4, a.offset), "at least one image with pixels", fmt.Sprintf("dimensions %v", d)}
 	}
 	if transpose {
 		l.h, l.w, l.stepY, l.stepX = l.w, l.h, l.stepX, l.stepY
@@ -246,8 +246,18 @@ type arraySet struct {
 	images       [partCount]*array // nil if the part is missing
 	labels       [partCount]*array
 	transpose    bool // the images are stored column by column
-	// names returns the names of the classes with the given labels, which are sorted; nil means the numbers.
-	names func(values []int64) []string
+	// names returns the names of the classes and the label of each, in ascending order, for the labels that occur, which
+	// are sorted. If it is nil or returns nil, the labels that occur are the classes, and their numbers the names.
+	names func(values []int64) (classes []string, labels []int64)
+}
+
+// counted returns the labels 0 to n-1.
+func counted(n int) []int64 {
+	labels := make([]int64, n)
+	for i := range labels {
+		labels[i] = int64(i)
+	}
+	return labels
 }
 
 // dataset joins images and labels. Classes are the labels that occur in any part, in the order of their values.
@@ -318,19 +328,12 @@ func (s *arraySet) classes(values []int64, opt Options) ([]string, []int64, erro
 		if low, high := values[0], values[len(values)-1]; low < 0 || high >= int64(len(opt.Classes)) {
 			return nil, nil, &FormatError{s.source, -1, fmt.Sprintf("labels from 0 to %d, for the classes of data.classes", len(opt.Classes)-1), fmt.Sprintf("%d to %d", low, high)}
 		}
-		values = make([]int64, len(opt.Classes))
-		for i := range values {
-			values[i] = int64(i)
-		}
-		return opt.Classes, values, nil
+		return opt.Classes, counted(len(opt.Classes)), nil
 	}
 	var names []string
 	if s.names != nil {
-		if names = s.names(values); len(names) > len(values) { // also for the labels that don't occur
-			values = make([]int64, len(names))
-			for i := range values {
-				values[i] = int64(i)
-			}
+		if classes, labels := s.names(values); classes != nil {
+			names, values = classes, labels
 		}
 	}
 	if names == nil {

@@ -52,6 +52,12 @@ type Options struct {
 	// Grayscale reads the colour images of a folder as gray images. A folder with only gray
 	// images is always read as gray.
 	Grayscale bool
+	// Transpose swaps the rows and columns of images in arrays. Images of EMNIST, which are stored by columns, are put
+	// right without it.
+	Transpose bool
+	// Labels chooses among several labels of an image: "coarse" for the 20 superclasses of CIFAR-100, or the name of a
+	// column of a table. "" is the usual one.
+	Labels string
 	// MaxMemory is the number of bytes of decoded pixels up to which a folder is held in memory;
 	// images of a larger folder are decoded each time they are read. 0 means 2 GiB.
 	MaxMemory int64

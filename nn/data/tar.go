@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -58,22 +59,17 @@ func isCompressed(head string) bool {
 	return strings.HasPrefix(head, gzipMagic) || strings.HasPrefix(head, bzip2Magic) || strings.HasPrefix(head, zstdMagic) || strings.HasPrefix(head, xzMagic)
 }
 
-// newGzip begins to unpack gzip data; file is the name in errors.
-func newGzip(file string, r io.Reader) (*gzip.Reader, error) {
-	unzip, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, &FormatError{file, 0, "gzip data", err.Error()}
-	}
-	return unzip, nil
-}
-
 // newDecompressor returns a reader of compressed data, which its first bytes name.
 func newDecompressor(file string, r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, 1<<16)
 	magic, _ := buffered.Peek(6)
 	switch head := string(magic); {
 	case strings.HasPrefix(head, gzipMagic):
-		return newGzip(file, buffered)
+		unzip, err := gzip.NewReader(buffered)
+		if err != nil {
+			return nil, &FormatError{file, 0, "gzip data", err.Error()}
+		}
+		return unzip, nil
 	case strings.HasPrefix(head, bzip2Magic):
 		return io.NopCloser(bzip2.NewReader(buffered)), nil
 	case strings.HasPrefix(head, zstdMagic):
@@ -87,6 +83,10 @@ func newDecompressor(file string, r io.Reader) (io.ReadCloser, error) {
 	}
 	return io.NopCloser(buffered), nil
 }
+
+// diskLimit is the largest number of bytes that an archive of some size may take when it is unpacked into the cache. Small
+// pictures take blocks of 512 bytes in a tar archive, so that they shrink more than pictures do.
+func diskLimit(size int64) int64 { return 1<<30 + 16*size }
 
 // decompress writes the unpacked content of an archive to w.
 func decompress(ctx context.Context, path string, file *os.File, w io.Writer) error {
@@ -117,7 +117,7 @@ func decompress(ctx context.Context, path string, file *os.File, w io.Writer) er
 			return streamError(path, done, "compressed data", err)
 		}
 	}
-	return &FormatError{path, -1, fmt.Sprintf("at most %d bytes after decompression", limit), "more"}
+	return &FormatError{path, -1, fmt.Sprintf("at most %s after decompression", humanize.Bytes(uint64(limit))), "more"}
 }
 
 func isPathError(err error) bool {

@@ -1,7 +1,6 @@
 package data
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"trainer/internal/bounded"
 )
 
 // A tree is a folder, or an archive that is read like a folder. Names are paths within it, separated by slashes; "." is
@@ -58,16 +59,9 @@ func (t osTree) list(dir string) ([]entry, error) {
 
 func (t osTree) open(name string) (io.ReadSeekCloser, error) { return openRegular(t.path(name)) }
 
-// openRegular opens a regular file, and refuses anything else.
+// openRegular opens a regular file, and refuses anything else. The error doesn't name the path.
 func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, plainCause(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
-	}
-	file, err := os.Open(path)
+	file, err := bounded.Open(path)
 	if err != nil {
 		return nil, plainCause(err)
 	}
