@@ -27,18 +27,19 @@ func Gunzip(r io.Reader, compressed int64) (io.Reader, error) {
 const maxEntries = 4 << 20
 
 // ErrEntry is the cause of the error for an entry of an archive that is refused for its kind or name.
-var ErrEntry = errors.New("refused entry of the archive")
+var ErrEntry = errors.New("an entry that is refused")
 
 // Entry is a regular file of an archive.
 type Entry struct {
 	Name string // with slashes, relative, without ".."
 	Size int64  // as the header says; it may be wrong
 	io.Reader
+	budget int64
 }
 
 // ReadAll returns the entry's content.
 func (e *Entry) ReadAll() ([]byte, error) {
-	content, err := ReadAll(e.Reader, e.Name, max(0, e.Size), e.Size)
+	content, err := ReadAll(e.Reader, e.Name, min(e.Size, e.budget), e.Size)
 	if err == nil && int64(len(content)) != e.Size {
 		err = io.ErrUnexpectedEOF
 	}
@@ -81,7 +82,7 @@ func Tar(ctx context.Context, file *os.File, each func(e *Entry) error) (offset 
 		if header.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := each(&Entry{Name: path.Clean(header.Name), Size: header.Size, Reader: entries}); err != nil {
+		if err := each(&Entry{Name: path.Clean(header.Name), Size: header.Size, Reader: entries, budget: Budget(info.Size())}); err != nil {
 			return count.n, err
 		}
 	}

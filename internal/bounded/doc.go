@@ -7,5 +7,5 @@
 //   - [Gunzip] and [Tar] bound what a compressed file expands to: reading n bytes costs at most [Budget](n) bytes.
 //   - [Context] ends a read when the program is asked to stop.
 //
-// Nothing is allocated because a header says so: memory grows with the bytes that have arrived.
+// No header is believed beyond these limits.
 package bounded

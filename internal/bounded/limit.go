@@ -7,17 +7,18 @@ import (
 	"math"
 )
 
-// allowance is the number of bytes that reading any input may take, however small the input is.
-const allowance = 64 << 20
-
-// expansion is how many times its own size an input may take in addition. Data sets of photographs hardly shrink when
-// they are compressed, MNIST shrinks to a fifth; a file made to fill the memory expands a thousand times.
-const expansion = 4
+// Reading any input may take 64 MiB and four times its size. What it expands to may be 48 MiB and three times its size:
+// the rest is for the input itself and for buffers. Photographs hardly shrink when they are compressed, and MNIST shrinks
+// to a fifth; a file that is made to fill the memory expands a thousand times.
+const (
+	allowance = 48 << 20
+	expansion = 3
+)
 
 // most is a limit that no input reaches.
 const most = math.MaxInt64 / 2
 
-// Budget returns the largest number of bytes that an input of some size may expand to: 64 MiB and four times the size.
+// Budget returns the largest number of bytes that an input of some size may expand to: 48 MiB and three times the size.
 func Budget(size int64) int64 {
 	if size > (most-allowance)/expansion {
 		return most
@@ -72,21 +73,17 @@ func (l *reader) Read(p []byte) (int, error) {
 }
 
 // ReadAll reads r to its end, or fails with a LimitError if there are more than limit bytes. hint is the number of bytes
-// that r claims to have, or 0; a wrong hint costs no memory.
+// that r claims to have, or 0; a claim of more than limit is not believed.
 func ReadAll(r io.Reader, what string, limit, hint int64) ([]byte, error) {
-	const firstBlock = 1 << 20
+	const firstBlock = 1 << 16
+	if hint <= 0 || hint > limit {
+		hint = firstBlock
+	}
 	r = Reader(r, what, limit)
-	content := make([]byte, 0, min(max(hint, 0)+1, firstBlock))
+	content := make([]byte, 0, min(hint, limit)+1) // one more, to see the end without growing
 	for {
 		if len(content) == cap(content) {
-			// Doubling until the hint can be believed: half of it has arrived.
-			next := 2*int64(cap(content)) + 512
-			if int64(len(content)) >= hint/2 && int64(len(content)) < hint {
-				next = hint + 1
-			}
-			grown := make([]byte, len(content), min(next, max(limit, int64(len(content)))+1))
-			copy(grown, content)
-			content = grown
+			content = append(make([]byte, 0, min(2*int64(cap(content)), limit+1)), content...)
 		}
 		n, err := r.Read(content[len(content):cap(content)])
 		content = content[:len(content)+n]

@@ -79,6 +79,7 @@ func newFolder(root string, t tree, opt Options) (*folder, error) {
 	f.reader.background = cmp.Or(opt.Background, color.NRGBA{R: 255, G: 255, B: 255, A: 255})
 	f.reader.resize = cmp.Or(opt.Resize, ResizeStretch)
 	f.reader.ignoreOrientation = opt.IgnoreOrientation
+	f.reader.decoding = newPictureMemory(opt.maxMemory())
 	f.pictures.Unsupported = map[string]int{}
 	return f, nil
 }
@@ -105,6 +106,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 	if err := f.chooseShape(p); err != nil {
 		return nil, err
 	}
+	inMemory := f.divideMemory(p)
 	set := &Dataset{Name: name, Source: f.root}
 	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
 		images := *p.all()[k]
@@ -112,7 +114,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 			continue
 		}
 		var err error
-		if *dst, err = f.open(ctx, set.Name, images, k == 0, f.fits(p)); err != nil {
+		if *dst, err = f.open(ctx, set.Name, images, k == 0, inMemory); err != nil {
 			return nil, err
 		}
 	}
@@ -215,7 +217,7 @@ func (f *folder) listPart(root string, isTrain bool) ([]folderImage, error) {
 func (f *folder) readHeaders(ctx context.Context, images *[]folderImage, isTrain bool) error {
 	all := *images
 	err := parallel(len(all), f.opt.workers(), func(i int) error {
-		all[i].info, all[i].reason = readPictureInfo(f.tree, all[i].name, f.reader.ignoreOrientation)
+		all[i].info, all[i].reason = f.reader.readPictureInfo(f.tree, all[i].name)
 		return ctx.Err()
 	})
 	if err == nil {
@@ -318,14 +320,23 @@ func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 	return isHeld
 }
 
-// fits reports whether the pixels of all images may be kept in memory.
-func (f *folder) fits(p *parts) bool {
-	n := 0
+// divideMemory decides whether the pixels of all images are kept in memory, which they are if they take at most three
+// quarters of it and leave enough to decode the largest picture. What they leave is for decoding.
+func (f *folder) divideMemory(p *parts) (inMemory bool) {
+	n, largest := 0, int64(0)
 	for _, images := range p.all() {
 		n += len(*images)
+		for _, im := range *images {
+			largest = max(largest, f.reader.memory(im.info))
+		}
 	}
-	bytes := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
-	return bytes <= cmp.Or(f.opt.MaxMemory, defaultMaxMemory)
+	limit := f.opt.maxMemory()
+	kept := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
+	if kept > limit/4*3 || kept > limit-largest && largest <= limit {
+		return false
+	}
+	f.reader.decoding = newPictureMemory(limit - kept)
+	return true
 }
 
 // open decodes every image, leaving out those that can't be decoded, and keeps the pixels if inMemory is set.
@@ -339,7 +350,7 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	}
 	var transparent atomic.Int64
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		d, err := f.reader.decode(f.tree, images[i].name, images[i].info.orientation, place(i))
+		d, err := f.reader.decode(ctx, f.tree, images[i].name, images[i].info, place(i))
 		images[i].reason = err
 		if d.transparent {
 			transparent.Add(1)
@@ -390,7 +401,7 @@ func (s *folderSet) Label(i int) int32 { return s.images[i].label }
 
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]
-	if _, err := s.folder.reader.decode(s.folder.tree, im.name, im.info.orientation, dst); err != nil {
+	if _, err := s.folder.reader.decode(context.Background(), s.folder.tree, im.name, im.info, dst); err != nil {
 		return 0, fmt.Errorf("%s: %w", s.folder.tree.show(im.name), err)
 	}
 	return im.label, nil

@@ -58,8 +58,10 @@ type Options struct {
 	// Labels chooses among several labels of an image: "coarse" for the 20 superclasses of CIFAR-100, or the name of a
 	// column of a table. "" is the usual one.
 	Labels string
-	// MaxMemory is the number of bytes of decoded pixels up to which a folder is held in memory;
-	// images of a larger folder are decoded each time they are read. 0 means 2 GiB.
+	// MaxMemory is the number of bytes that the pictures of a folder may take, those that are kept and those that are
+	// being decoded; 0 means 2 GiB. Up to three quarters of it, decoded pixels are kept in memory; the images of a larger
+	// folder are decoded each time they are read. A picture that takes more is skipped like one that can't be read.
+	// Below 64 MiB it decides only whether pixels are kept.
 	MaxMemory int64
 	// Workers is the number of goroutines that decode a folder; 0 means GOMAXPROCS.
 	Workers int

@@ -7,7 +7,22 @@ import (
 	"io"
 
 	"trainer/internal/bounded"
+	"trainer/internal/memlimit"
 )
+
+// readWhole reads one file of a data set into memory. The file must be a regular one and smaller than the memory that is
+// free.
+func readWhole(ctx context.Context, path string) ([]byte, error) {
+	limit := int64(1) << 50
+	if free, ok := memlimit.Available(); ok {
+		limit = free
+	}
+	raw, err := bounded.ReadFile(ctx, path, limit)
+	if _, ok := errors.AsType[*bounded.LimitError](err); ok {
+		return nil, fmt.Errorf("%w, all the memory that is free", err)
+	}
+	return raw, err
+}
 
 // readFile reads a file of a tree, which may be compressed with gzip, into memory.
 func readFile(ctx context.Context, t tree, name string) ([]byte, error) {
@@ -33,27 +48,43 @@ func readFile(ctx context.Context, t tree, name string) ([]byte, error) {
 	}
 	r := bounded.Context(ctx, file)
 	if string(head) != gzipMagic {
-		raw, err := bounded.ReadAll(r, shown, bounded.Budget(0)+size, size)
-		return raw, readError(shown, int64(len(raw)), err)
+		if free, ok := memlimit.Available(); ok && size > free {
+			return nil, fmt.Errorf("%s: %d MiB, more than the memory that is free", shown, size>>20)
+		}
+		raw, err := bounded.ReadAll(r, shown, size, size)
+		return raw, wrapStream(shown, raw, err)
 	}
 	unzip, err := bounded.Gunzip(r, size)
 	if err != nil {
 		return nil, &FormatError{shown, 0, "gzip data", err.Error()}
 	}
 	raw, err := bounded.ReadAll(unzip, shown, bounded.Budget(size), 0)
-	return raw, readError(shown, int64(len(raw)), err)
+	return raw, wrapStream(shown, raw, err)
 }
 
-// readError names the file in an error of reading it.
-func readError(file string, offset int64, err error) error {
+// wrapStream is streamError of a read that may have succeeded.
+func wrapStream(file string, raw []byte, err error) error {
 	if err == nil {
 		return nil
 	}
-	if limit, ok := errors.AsType[*bounded.LimitError](err); ok {
-		return &FormatError{file, -1, "at most 64 MiB and four times the file's size after decompression", limit.Error()}
-	}
+	return streamError(file, int64(len(raw)), "more data", err)
+}
+
+// streamError describes a read of unpacked data that failed at a byte. The error is a FormatError, except that a stop
+// stays what it is.
+func streamError(file string, offset int64, want string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return streamError(file, offset, "more data", err)
+	if limit, ok := errors.AsType[*bounded.LimitError](err); ok {
+		return &FormatError{file, -1, fmt.Sprintf("at most %d MiB of unpacked data in a file of this size (unpack it yourself if you trust it)", limit.Limit>>20), "more"}
+	}
+	if errors.Is(err, bounded.ErrEntry) {
+		return &FormatError{file, -1, "an archive of plain files with relative names", err.Error()}
+	}
+	got := err.Error()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		got = "end of file"
+	}
+	return &FormatError{file, offset, want, got}
 }

@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package memlimit
+
+func available() (int64, bool) { return 0, false }
