@@ -44,10 +44,14 @@ func findLayout(t tree, root string) (layout, error) {
 	if err != nil {
 		return layout{}, err
 	}
-	if len(classes) == 0 {
-		return layout{train: root}, nil
+	if len(classes) > 0 {
+		return l, nil
 	}
-	return l, nil
+	isPart := func(name string) bool { _, ok := partNamed(name); return ok }
+	if len(names) > 1 && !slices.ContainsFunc(names, func(name string) bool { return !isPart(name) }) {
+		return layout{}, &FormatError{t.show(l.train), -1, "one subfolder of pictures per class, or a CSV file with labels beside it", "no subfolders"}
+	}
+	return layout{train: root}, nil
 }
 
 // subfolders returns the names of a folder's subfolders (or links to folders) that can hold pictures, in natural order:

@@ -93,14 +93,7 @@ func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*
 			return k.Open(ctx, opt)
 		}
 	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, &NotFoundError{Name: name, Valid: valid, Reason: plainCause(err).Error()}
-	}
-	if !info.IsDir() {
-		return nil, &NotFoundError{Name: name, Valid: valid, Reason: "it is a file, not a folder"}
-	}
-	return openFolder(ctx, name, opt)
+	return openPath(ctx, name, opt)
 }
 
 // plainCause returns a file-system error without operation and path, for messages that already name the path.
