@@ -96,11 +96,7 @@ func openTree(ctx context.Context, name, root string, t tree, dir string, opt Op
 		return nil, err
 	}
 	listings := listingsOf(t, dir)
-	isFlat := onlyParts(classes) && len(listings) > 0
-	if isFlat {
-		where, err := findLayout(t, dir)
-		isFlat = err == nil && where.train == dir
-	}
+	isFlat := len(listings) > 0 && (len(classes) == 1 || areFlatParts(t, dir, classes))
 	hasClasses := slices.ContainsFunc(classes, func(c string) bool { return hasPicture(t, path.Join(dir, c), maxPictureDepth) })
 	if hasClasses && !isFlat {
 		return openClassFolders(ctx, name, root, t, dir, opt)
@@ -114,11 +110,16 @@ func openTree(ctx context.Context, name, root string, t tree, dir string, opt Op
 	return openClassFolders(ctx, name, root, t, dir, opt)
 }
 
-// onlyParts reports whether all folders are named like parts, or like a folder of all pictures.
-func onlyParts(folders []string) bool {
+// areFlatParts reports whether all folders are named like parts, or like a folder of all pictures, and have no class
+// folders: a table has the labels.
+func areFlatParts(t tree, dir string, folders []string) bool {
 	return !slices.ContainsFunc(folders, func(name string) bool {
 		_, isPart := partNamed(name)
-		return !isPart && !slices.Contains([]string{"images", "imgs", "train_images", "test_images", "data"}, strings.ToLower(name))
+		if !isPart && !slices.Contains([]string{"images", "imgs", "train_images", "test_images", "data"}, strings.ToLower(name)) {
+			return true
+		}
+		below, err := subfolders(t, path.Join(dir, name))
+		return err != nil || len(below) > 0
 	})
 }
 
