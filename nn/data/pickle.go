@@ -54,7 +54,8 @@ const (
 	globalReconstruct = pickleGlobal("numpy.core.multiarray._reconstruct")
 	globalArray       = pickleGlobal("numpy.ndarray")
 	globalType        = pickleGlobal("numpy.dtype")
-	globalEncode      = pickleGlobal("_codecs.encode") // bytes, as Python 3 writes them for Python 2
+	globalFromBuffer  = pickleGlobal("numpy.core.numeric._frombuffer") // protocol 5
+	globalEncode      = pickleGlobal("_codecs.encode")                 // bytes, as Python 3 writes them for Python 2
 )
 
 var (
@@ -462,7 +463,7 @@ func (p *unpickler) global(op byte) error {
 	}
 	module = strings.Replace(module, "numpy._core.", "numpy.core.", 1)
 	switch g := pickleGlobal(module + "." + name); g {
-	case globalReconstruct, globalArray, globalType, globalEncode:
+	case globalReconstruct, globalArray, globalType, globalFromBuffer, globalEncode:
 		return p.push(g)
 	}
 	return fmt.Errorf("a call of %.80q: a pickle may run any program, so that only NumPy's arrays are read", module+"."+name)
@@ -482,6 +483,16 @@ func (p *unpickler) reduce() error {
 	switch {
 	case f == globalReconstruct:
 		return p.push(&array{file: p.file})
+	case f == globalFromBuffer && len(args.items) == 4: // (content, type, shape, order)
+		order, ok := args.items[3].(sharedText)
+		if !ok {
+			return errPickleStack
+		}
+		a := &array{file: p.file}
+		if err := p.buildArray(a, []any{nil, args.items[2], args.items[1], string(order) != "C", args.items[0]}); err != nil {
+			return err
+		}
+		return p.push(a)
 	case f == globalType && len(args.items) > 0:
 		name, ok := args.items[0].(sharedText)
 		if !ok || len(name) > 16 {

@@ -155,6 +155,12 @@ func indexTar(path string, r interface {
 		}
 		members = append(members, tarMember{offset, header.Size})
 	}
+	if n := len(members); n > 0 {
+		last := members[n-1]
+		if size, err := r.Seek(0, io.SeekEnd); err != nil || size < last.offset+last.size {
+			return nil, streamError(path, size, "the rest of the tar archive", cmpErr(err, io.ErrUnexpectedEOF))
+		}
+	}
 	a.finish()
 	a.content = func(i int) (io.ReadSeekCloser, error) {
 		return sectionReader{io.NewSectionReader(r, members[i].offset, members[i].size)}, nil
