@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -155,17 +156,31 @@ func indexTar(path string, r interface {
 		}
 		members = append(members, tarMember{offset, header.Size})
 	}
-	if n := len(members); n > 0 {
-		last := members[n-1]
-		if size, err := r.Seek(0, io.SeekEnd); err != nil || size < last.offset+last.size {
-			return nil, streamError(path, size, "the rest of the tar archive", cmpErr(err, io.ErrUnexpectedEOF))
-		}
+	if err := checkTarEnd(path, r); err != nil {
+		return nil, err
 	}
 	a.finish()
 	a.content = func(i int) (io.ReadSeekCloser, error) {
 		return sectionReader{io.NewSectionReader(r, members[i].offset, members[i].size)}, nil
 	}
 	return a, nil
+}
+
+// checkTarEnd returns an error unless the last block that was read is one of zeros, which end an archive: otherwise the
+// archive was cut off.
+func checkTarEnd(path string, r interface {
+	io.Seeker
+	io.ReaderAt
+}) error {
+	at, err := r.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 512)
+	if _, err := r.ReadAt(block, at-int64(len(block))); err != nil || slices.Max(block) != 0 {
+		return streamError(path, at, "blocks of zeros, which end a tar archive", io.ErrUnexpectedEOF)
+	}
+	return nil
 }
 
 func cmpErr(a, b error) error {
