@@ -58,7 +58,7 @@ func (opt *Options) orderClasses(file string, found []string) ([]string, error) 
 			return nil, &FormatError{file, -1, "names of classes without line breaks and other control characters", fmt.Sprintf("%q", name)}
 		}
 	}
-	if opt.Classes == nil {
+	if opt.Classes == nil || opt.Like != nil {
 		return found, nil
 	}
 	for _, name := range found {

@@ -332,6 +332,9 @@ func TestOpenDownloads(t *testing.T) {
 			t.Errorf("source %s, want %s", split.Source, want)
 		}
 		opt.Download = false // the second open reads from the cache
+		// What else is in the cache was not verified, and is not used.
+		writeFile(t, filepath.Join(opt.CacheDir, "fashion-mnist", idxNames[0]), []byte("not verified"))
+		writeFile(t, filepath.Join(opt.CacheDir, "cifar10", cifarFolder, cifarNames[0]), []byte("not verified"))
 	}
 	// If a folder is given, no other place is searched.
 	named := *opt

@@ -45,11 +45,12 @@ func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 			return nil, fmt.Errorf("fashion-mnist: %w", err)
 		}
 	}
-	sets, err := findIDX(osTree(dir), ".")
-	if err != nil {
-		return nil, err
+	// The files that were verified are read, not what else is in the cache.
+	var files idxFiles
+	for i, p := range []part{trainPart, testPart} {
+		files.images[p], files.labels[p] = idxNames[2*i]+".gz", idxNames[2*i+1]+".gz"
 	}
-	return sets.open(ctx, name, dir, osTree(dir), "", names, opt)
+	return idxSets{"": &files}.open(ctx, name, dir, osTree(dir), "", names, opt)
 }
 
 // fashionFiles are the four files, in the order of idxNames, and their mirrors.

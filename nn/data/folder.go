@@ -88,8 +88,15 @@ func newFolder(root string, t tree, opt Options) (*folder, error) {
 // decodes every file once, so that damaged files are known before the first step. If the decoded pixels fit in
 // Options.MaxMemory, they are kept in memory; otherwise each Read decodes its image.
 func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, error) {
+	isLike := f.opt.Like != nil && len(f.opt.Like.Train.Files) > 0
+	if isLike {
+		var err error
+		if p, err = f.likeBefore(p); err != nil {
+			return nil, err
+		}
+	}
 	for k, images := range p.all() {
-		if err := f.readHeaders(ctx, images, k == 0); err != nil {
+		if err := f.readHeaders(ctx, images, k == 0 && !isLike); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +104,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 		return nil, &FormatError{f.root, -1, "at least two classes", fmt.Sprintf("only %q", f.classes[0])}
 	}
 	switch {
-	case len(p.test) > 0:
+	case len(p.test) > 0, isLike:
 	case len(p.val) > 0: // as in earlier versions, the set on which each epoch is scored is also the test set
 		p.test, p.val = p.val, nil
 	default:
@@ -114,7 +121,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 			continue
 		}
 		var err error
-		if *dst, err = f.open(ctx, set.Name, images, k == 0, inMemory); err != nil {
+		if *dst, err = f.open(ctx, set.Name, images, k == 0 && !isLike, inMemory); err != nil {
 			return nil, err
 		}
 	}
@@ -378,6 +385,9 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	set := &InMemory{Name: name, H: f.reader.h, W: f.reader.w, C: f.reader.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
 	for i, im := range good {
 		set.Labels[i] = im.label
+		if file := f.file(im); file.Path != "" {
+			set.Files = append(set.Files, file)
+		}
 	}
 	return set, nil
 }

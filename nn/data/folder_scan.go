@@ -13,6 +13,8 @@ type scan struct {
 	foreign map[string]int  // pictures in formats that can't be read, by kind
 	seen    map[string]bool // real paths of the folders already read
 	chain   []string        // real paths of the folders being read, outermost first
+
+	keepForeign bool // add pictures in formats that can't be read to names
 }
 
 // folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but each folder
@@ -58,6 +60,9 @@ func (s *scan) file(name string) {
 		s.names = append(s.names, name)
 	case foreignFormat:
 		s.foreign[kind]++
+		if s.keepForeign {
+			s.names = append(s.names, name)
+		}
 	}
 }
 
@@ -84,4 +89,19 @@ func total(counts map[string]int) int {
 		n += c
 	}
 	return n
+}
+
+// PictureFiles returns the paths of the pictures below a folder, sorted by name within each folder. Files that are not
+// pictures are left out; pictures in formats that can't be read are not.
+func PictureFiles(folder string) ([]string, error) {
+	t := osTree(folder)
+	s := scan{tree: t, foreign: map[string]int{}, seen: map[string]bool{}, keepForeign: true}
+	if err := s.folder("."); err != nil {
+		return nil, err
+	}
+	paths := make([]string, len(s.names))
+	for i, name := range s.names {
+		paths[i] = t.path(name)
+	}
+	return paths, nil
 }

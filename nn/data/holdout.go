@@ -94,10 +94,13 @@ func pick(set Set, indices []int) Set {
 	}
 	size := m.H * m.W * m.C
 	part := *m
-	part.Images, part.Labels = make([]byte, 0, len(indices)*size), make([]int32, 0, len(indices))
+	part.Images, part.Labels, part.Files = make([]byte, 0, len(indices)*size), make([]int32, 0, len(indices)), nil
 	for _, i := range indices {
 		part.Images = append(part.Images, m.Images[i*size:(i+1)*size]...)
 		part.Labels = append(part.Labels, m.Labels[i])
+		if m.Files != nil {
+			part.Files = append(part.Files, m.Files[i])
+		}
 	}
 	return &part
 }

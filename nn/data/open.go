@@ -40,6 +40,9 @@ type Options struct {
 	TestFraction float64
 	// Seed decides which images are held out (device.StreamSplit).
 	Seed uint64
+	// Like makes the parts of a folder those of an earlier fingerprint instead of a new split: the same files, whatever
+	// else is in the folder. Other data sets don't use it.
+	Like *Fingerprint
 	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced with the first
 	// image's.
 	ImageSize [2]int

@@ -155,12 +155,17 @@ func (r *pictureReader) decode(ctx context.Context, t tree, name string, info pi
 	if err != nil {
 		return decoded{}, err
 	}
+	return r.pixels(im, orientation, dst), nil
+}
+
+// pixels is decode for a picture that has been decoded.
+func (r *pictureReader) pixels(im image.Image, orientation int, dst []byte) decoded {
 	bounds := im.Bounds()
 	if gray, ok := im.(*image.Gray); ok && r.c == 1 && orientation == 1 && bounds.Dx() == r.w && bounds.Dy() == r.h {
 		for y := range r.h {
 			copy(dst[y*r.w:(y+1)*r.w], gray.Pix[y*gray.Stride:])
 		}
-		return decoded{}, nil
+		return decoded{}
 	}
 	d := decoded{transparent: isTransparent(im)}
 	if d.transparent {
@@ -175,7 +180,7 @@ func (r *pictureReader) decode(ctx context.Context, t tree, name string, info pi
 		}
 		dst[p] = luma(rgba[0], rgba[1], rgba[2])
 	}
-	return d, nil
+	return d
 }
 
 // isTransparent reports whether a pixel is not opaque.

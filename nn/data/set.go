@@ -23,8 +23,9 @@ type InMemory struct {
 	Name       string
 	H, W, C    int
 	ClassNames []string
-	Images     []byte  // [n, h, w, c]
-	Labels     []int32 // [n]
+	Images     []byte      // [n, h, w, c]
+	Labels     []int32     // [n]
+	Files      []ImageFile // [n], or nil if the images are not files of their own
 }
 
 // Len returns the number of images.
@@ -100,6 +101,9 @@ func Limit(set Set, n int) Set {
 		short := *m
 		short.Images = m.Images[:n*m.H*m.W*m.C]
 		short.Labels = m.Labels[:n]
+		if m.Files != nil {
+			short.Files = m.Files[:n]
+		}
 		return &short
 	}
 	first := make([]int, n)

@@ -214,6 +214,11 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 	})
 }
 
+// WithoutRun returns the recipe without a table [run].
+func (r *Recipe) WithoutRun() (*Recipe, error) {
+	return r.with(func(d *document) { delete(d.root, "run") })
+}
+
 // WithMeanStd returns the recipe with the given mean and standard deviation per channel, for every data set.
 func (r *Recipe) WithMeanStd(mean, std []float32) (*Recipe, error) {
 	return r.with(func(d *document) {

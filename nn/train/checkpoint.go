@@ -3,16 +3,15 @@ package train
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/optim"
+	"trainer/nn/train/internal/safetensors"
 )
 
 // checkpointName is the file in Checkpoint.Dir.
@@ -65,7 +64,7 @@ func settings(s *Stepper) []setting {
 		{"drop last", strconv.FormatBool(c.DropLast)},
 		{"epochs", strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
 		{"steps", strconv.Itoa(s.total)},
-		{"data set", c.Data.Name},
+		{dataSetting, c.Data.Name},
 		{"training images", fmt.Sprintf("%d of %dx%dx%d in %d classes", c.Data.Train.Len(), h, w, channels, len(c.Data.Train.Classes()))},
 		{"loss", describe(c.Loss)},
 		{"augmentation", describe(c.Augment)},
@@ -74,6 +73,9 @@ func settings(s *Stepper) []setting {
 	}
 	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
 		list = append(list, setting{"batches per step", strconv.Itoa(k)})
+	}
+	if c.DataHash != "" { // older checkpoints have no such setting
+		list = append(list, setting{imagesSetting, c.DataHash})
 	}
 	if t := s.net.DType(); t != device.Float32 {
 		list = append(list, setting{precisionSetting, t.String()})
@@ -84,12 +86,36 @@ func settings(s *Stepper) []setting {
 	return append(list, setting{"settings of the layers", describe(c.Model)})
 }
 
+// dataSetting is the name of the setting for the data set's name, and imagesSetting that for the fingerprint of its images.
+const (
+	dataSetting   = "data set"
+	imagesSetting = "fingerprint of the images"
+)
+
+// alike returns both lists without what only one of them can have, or what doesn't matter: if both have the
+// fingerprint of the images, the data set may have another name, because a folder may have been moved. If one has none,
+// the name has to do.
+func alike(ours, theirs []setting) (_, _ []setting) {
+	drop := imagesSetting
+	if has(ours, imagesSetting) && has(theirs, imagesSetting) {
+		drop = dataSetting
+	}
+	without := func(list []setting) []setting {
+		return slices.DeleteFunc(slices.Clone(list), func(s setting) bool { return s.Name == drop })
+	}
+	return without(withPrecision(ours)), without(withPrecision(theirs))
+}
+
+func has(list []setting, name string) bool {
+	return slices.ContainsFunc(list, func(s setting) bool { return s.Name == name })
+}
+
 // precisionSetting is the name of the setting for the precision, which is in the list unless the precision is float32.
 const precisionSetting = "precision"
 
 // withPrecision returns the settings including the precision.
 func withPrecision(list []setting) []setting {
-	if slices.ContainsFunc(list, func(s setting) bool { return s.Name == precisionSetting }) {
+	if has(list, precisionSetting) {
 		return list
 	}
 	return append(slices.Clip(list), setting{precisionSetting, device.Float32.String()})
@@ -149,25 +175,24 @@ func excerpts(a, b string) (string, string) {
 	return cut(a), cut(b)
 }
 
-// checkFolder creates the folder if it is missing, and makes sure that files can be created
-// in it: finding out at the first checkpoint would be too late.
-func checkFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("checkpoints: %w", err)
-	}
-	f, err := os.CreateTemp(dir, checkpointName+".*.tmp")
+// openFolder opens the folder for checkpoints, which it makes if it is missing, and makes sure that files can be made in
+// it: finding out at the first checkpoint would be too late.
+func openFolder(path string) (*folder.Folder, error) {
+	dir, err := folder.Make(path)
 	if err != nil {
-		return fmt.Errorf("checkpoints: %w", err)
+		return nil, fmt.Errorf("checkpoints: %w", err)
 	}
-	if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
-		return fmt.Errorf("checkpoints: %w", err)
+	err = dir.Try(checkpointName)
+	if err != nil {
+		_ = dir.Close()
+		return nil, fmt.Errorf("checkpoints: %w", err)
 	}
-	return nil
+	return dir, nil
 }
 
 // writeCheckpoint writes tensors and position to the folder and returns the file's path.
-func writeCheckpoint(dir string, s *Stepper, p position) (path string, err error) {
-	path = filepath.Join(dir, checkpointName)
+func writeCheckpoint(dir *folder.Folder, s *Stepper, p position) (path string, err error) {
+	path = dir.File(checkpointName)
 	p.Settings = settings(s)
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -185,7 +210,7 @@ func writeCheckpoint(dir string, s *Stepper, p position) (path string, err error
 		"data":            s.cfg.Data.Name,
 		"settings_sha256": fmt.Sprintf("%x", sha256.Sum256(digest)),
 	}
-	if err := writeTensors(path, s.dev, checkpointTensors(s), meta); err != nil {
+	if err := writeTensors(dir, checkpointName, s.dev, checkpointTensors(s), meta); err != nil {
 		return path, fmt.Errorf("checkpoint: %w", err)
 	}
 	return path, nil
@@ -193,12 +218,19 @@ func writeCheckpoint(dir string, s *Stepper, p position) (path string, err error
 
 // readCheckpoint sets weights, optimiser state and step from the file.
 func readCheckpoint(path string, s *Stepper) (position, error) {
-	f, err := openTensors(path)
+	file, err := folder.OpenFile(path)
+	if err != nil {
+		return position{}, fmt.Errorf("resuming: %w", err)
+	}
+	f, err := safetensors.New(file, path)
 	if err != nil {
 		return position{}, fmt.Errorf("resuming: %w", err)
 	}
 	defer f.Close()
 	var p position
+	if !f.HasChecksum() {
+		return p, fmt.Errorf("resuming: %s: %w: it has no checksum", path, ErrDamaged)
+	}
 	text, ok := f.Metadata()[checkpointKey]
 	if !ok {
 		return p, fmt.Errorf("resuming: %s has weights only and is not a checkpoint", path)
@@ -206,7 +238,7 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		return p, fmt.Errorf("resuming: %s: %w: its position: %v", path, ErrDamaged, err)
 	}
-	if diff := differences(withPrecision(settings(s)), withPrecision(p.Settings)); len(diff) > 0 {
+	if diff := differences(alike(settings(s), p.Settings)); len(diff) > 0 {
 		return p, fmt.Errorf("resuming: %w", &MismatchError{Path: path, Differences: diff})
 	}
 	if p.Step < 0 || p.Step > s.total {

@@ -2,6 +2,8 @@ package train
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +15,8 @@ import (
 	"testing"
 
 	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/train/internal/safetensors"
 )
 
 // stopAt runs the configuration until step steps are done, and returns the checkpoint.
@@ -121,7 +125,8 @@ func TestResumeRefuses(t *testing.T) {
 		{"seed", func(c *Config) { c.Seed = 8 }, "seed is 8, in the checkpoint 7"},
 		{"batch", func(c *Config) { c.Batch = 9 }, "batch is 9, in the checkpoint 8"},
 		{"epochs", func(c *Config) { c.Epochs = 3 }, "epochs is 3, in the checkpoint 2.5"},
-		{"data", func(c *Config) { c.Data.Name = "other" }, "data set is other, in the checkpoint stripes"},
+		{"pixels", func(c *Config) { c.Data.Train.(*data.InMemory).Images[5] ^= 1 }, "fingerprint of the images is"},
+		{"test labels", func(c *Config) { l := c.Data.Test.(*data.InMemory).Labels; l[0] = 1 - l[0] }, "fingerprint of the images is"},
 		{"images", func(c *Config) { c.Data.Train = stripes(153, 1) }, "training images is 153 of"},
 		{"layer", func(c *Config) { c.Model.(*nn.Sequential).Layers[2] = nn.SiLU{} }, "layer 3 is silu1"},
 		{"dropout", func(c *Config) { c.Model.(*nn.Sequential).Layers[5] = nn.Dropout{Rate: 0.5} }, `"Rate":0.5`},
@@ -169,6 +174,70 @@ func TestPrecision(t *testing.T) {
 		if got := strings.Join(differences(withPrecision(c.ours), withPrecision(c.its)), "; "); got != c.want {
 			t.Errorf("differences %q, want %q", got, c.want)
 		}
+	}
+}
+
+// TestSameImagesElsewhere: the name of a data set may be a path, which may change.
+func TestSameImagesElsewhere(t *testing.T) {
+	cfg := everything(t)
+	cfg.Resume = stopAt(t, everything(t), 5)
+	cfg.Data.Name = "moved"
+	if _, err := Run(t.Context(), cfg); err != nil {
+		t.Error(err)
+	}
+	named := []setting{{dataSetting, "a"}, {precisionSetting, "float32"}}
+	if diff := differences(alike([]setting{{dataSetting, "b"}, {imagesSetting, "1"}}, named)); len(diff) != 1 || diff[0] != "data set is b, in the checkpoint a" {
+		t.Errorf("differences from a checkpoint without a fingerprint: %v", diff)
+	}
+}
+
+// TestStartHasTheHistory: a listener can restore what a crash took.
+func TestStartHasTheHistory(t *testing.T) {
+	cfg := everything(t)
+	cfg.Resume = stopAt(t, everything(t), 25)
+	var start Start
+	cfg.Listeners = []Listener{listen(func(e Event) {
+		if s, ok := e.(Start); ok {
+			start = s
+		}
+	})}
+	if _, err := Run(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if start.Step != 25 || len(start.History) != 1 || start.History[0].Step != 20 {
+		t.Errorf("start %+v, want the history of one epoch", start)
+	}
+}
+
+func TestTooManySteps(t *testing.T) {
+	cfg := everything(t)
+	cfg.Epochs = 1e20
+	var bad *ConfigError
+	if _, err := Run(t.Context(), cfg); !errors.As(err, &bad) || bad.Setting != "epochs" {
+		t.Errorf("error %v, want a ConfigError for epochs", err)
+	}
+}
+
+// TestCheckpointWithoutChecksum: a checkpoint whose checksum was taken out may have been altered.
+func TestCheckpointWithoutChecksum(t *testing.T) {
+	path := stopAt(t, everything(t), 5)
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	header, err := json.Marshal(map[string]any{"__metadata__": f.Metadata()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := filepath.Join(t.TempDir(), checkpointName)
+	if err := os.WriteFile(bare, append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg := everything(t)
+	cfg.Resume = bare
+	if _, err := Run(t.Context(), cfg); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "no checksum") {
+		t.Errorf("error %v, want ErrDamaged for lack of a checksum", err)
 	}
 }
 

@@ -20,6 +20,9 @@ type Config struct {
 	// Data is the data set. Epochs are scored on Val if it is set, and otherwise on Test; the final weights are always
 	// evaluated on Test. Either may be nil.
 	Data *data.Dataset
+	// DataHash identifies the images: see data.Fingerprint. A checkpoint of other images is refused. If it is "", Run
+	// computes it from a sample, if there are checkpoints.
+	DataHash string
 
 	Augment   Augment
 	Optimizer optim.Config
@@ -124,6 +127,9 @@ func (c *Config) check() error {
 	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0:
 		return bad("checkpoint", "every %d epochs, %d steps: want 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps)
 	}
+	if steps := c.Epochs * float64(c.stepsPerEpoch()); steps > maxSteps {
+		return bad("epochs", "%g are %.3g steps, want at most %d steps", c.Epochs, steps, maxSteps)
+	}
 	h, w, channels := c.Data.Train.ImageShape()
 	for name, set := range map[string]data.Set{"validation": c.Data.Val, "test": c.Data.Test} {
 		if set == nil {
@@ -165,6 +171,9 @@ func (a *Augment) check(h, w, c int) error {
 	}
 	return nil
 }
+
+// maxSteps is the largest number of steps: devices count them with 32 bits.
+const maxSteps = math.MaxInt32
 
 // batchesPerStep returns the number of batches per update.
 func (c *Config) batchesPerStep() int { return max(1, c.Accumulate) }

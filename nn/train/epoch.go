@@ -91,11 +91,11 @@ func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluati
 			r.emit(&r.progress.evaluation)
 		}
 	}
-	views := plain
-	if r.stepper.step == r.stepper.total {
-		views = on.views
+	views, final := plain, r.stepper.step == r.stepper.total
+	if final {
+		views = on.views.views
 	}
-	e, err := on.evaluate(ctx, views, progress)
+	e, err := on.evaluate(ctx, views, final, progress)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			r.interrupted = true

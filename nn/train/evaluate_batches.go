@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 
-	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/metric"
 )
 
 // The results of each evaluation batch, its share of the loss and all outputs, are downloaded to the host. A
@@ -81,7 +81,7 @@ func (e *Evaluator) queue(b *data.Batch, views []TTAView) error {
 	}
 	e.input.gatherLabels()
 	_, labels := e.input.buffers()
-	outputs := e.forward(b.N, views)
+	outputs := e.views.forward(e.input, b.N, views)
 	e.net.Loss(labels)
 
 	a := &e.batches[(e.oldest+e.pending)%len(e.batches)]
@@ -93,28 +93,6 @@ func (e *Evaluator) queue(b *data.Batch, views []TTAView) error {
 	e.dev.Zero(e.net.Stats())
 	a.outputs.Queue(outputs)
 	return nil
-}
-
-// forward computes the outputs for n images, averaged over the views, in the network's own
-// buffer, from which its loss reads them.
-func (e *Evaluator) forward(n int, views []TTAView) *device.Tensor {
-	x, _ := e.input.buffers()
-	var outputs *device.Tensor
-	for i, v := range views {
-		e.input.view(v)
-		outputs = e.net.Forward(x, nn.Inference)
-		if len(views) == 1 {
-			return outputs
-		}
-		e.sum.SetRows(n)
-		if i == 0 {
-			e.combine[i].Run(e.sum, outputs, nil)
-		} else {
-			e.combine[i].Run(e.sum, e.sum, outputs)
-		}
-	}
-	e.dev.Copy(outputs, e.sum)
-	return outputs
 }
 
 // take waits for the oldest pending batch and adds it to the result.
@@ -140,7 +118,11 @@ func (e *Evaluator) take(result *Evaluation) error {
 		if label < 0 || int(label) >= classes {
 			return fmt.Errorf("image %d has label %d, want 0 to %d", a.ids[i], label, classes-1)
 		}
-		result.Confusion[label][largest(host[i*classes:(i+1)*classes])]++
+		outputs := host[i*classes : (i+1)*classes]
+		result.Confusion[label][largest(outputs)]++
+		if result.Answers != nil {
+			result.Answers = append(result.Answers, metric.JudgeOutputs(int(a.ids[i]), int(label), outputs))
+		}
 	}
 	return nil
 }

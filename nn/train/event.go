@@ -14,7 +14,8 @@ type Event interface{ event() }
 // Start is the first event.
 type Start struct {
 	Summary
-	Step int // steps already done in the checkpoint
+	Step    int            // steps already done in the checkpoint
+	History []EpochMetrics // the epochs already done in the checkpoint
 }
 
 // StepDone follows every step. It is reused for the next step, so copy what you need.

@@ -118,7 +118,7 @@ func (r *run) viewsLeft() int {
 	}
 	left := 1
 	if r.evaluator != nil {
-		left = len(r.evaluator.views)
+		left = len(r.evaluator.views.views)
 	}
 	last := (r.stepper.total-1)/r.stepper.perEpoch + 1
 	for epoch := r.epochNumber(); epoch < last; epoch++ {

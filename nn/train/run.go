@@ -9,6 +9,8 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/data"
+	"trainer/nn/folder"
+	"trainer/nn/metric"
 )
 
 // Result is the result of a training run.
@@ -26,6 +28,9 @@ type Result struct {
 	TestCorrect  int
 	TestCount    int     // 0 without an evaluation
 	Confusion    [][]int // [class][answer] of the last evaluation; nil without
+
+	// TestAnswers has the answer to each test image, in the order of the set, if training was finished.
+	TestAnswers []metric.Answer
 
 	// The same for the validation set; ValCount is 0 without one.
 	ValLoss     float64
@@ -53,10 +58,13 @@ type Result struct {
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := &run{cfg: cfg, began: time.Now()}
 	defer r.close()
+	if err := r.identifyData(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	r.emit(Start{Summary: r.summary(), Step: r.stepper.step})
+	r.emit(Start{Summary: r.summary(), Step: r.stepper.step, History: r.history})
 	err := r.train(ctx)
 	var diverged *DivergedError
 	if !errors.As(err, &diverged) {
@@ -92,7 +100,8 @@ type run struct {
 	last         *Evaluation // of the test set
 	lastVal      *Evaluation // of the validation set
 	interrupted  bool
-	saved        int // steps at the last checkpoint; -1 before the first
+	folder       *folder.Folder // for checkpoints; nil without
+	saved        int            // steps at the last checkpoint; -1 before the first
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -136,7 +145,7 @@ func (r *run) open() (err error) {
 		return err
 	}
 	if r.cfg.Checkpoint.Dir != "" {
-		if err := checkFolder(r.cfg.Checkpoint.Dir); err != nil {
+		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
 		}
 	}
@@ -153,6 +162,23 @@ func (r *run) open() (err error) {
 		return err
 	}
 	return r.statistics.begin(r.epoch)
+}
+
+// identifyData computes the fingerprint of the data if checkpoints need it and the caller has none.
+func (r *run) identifyData(ctx context.Context) error {
+	c := &r.cfg
+	if c.DataHash != "" || c.Checkpoint.Dir == "" && c.Resume == "" {
+		return nil
+	}
+	if err := c.check(); err != nil { // such as no training images
+		return err
+	}
+	f, err := c.Data.Fingerprint(ctx, false)
+	if err != nil {
+		return err
+	}
+	c.DataHash = f.Hash()
+	return nil
 }
 
 func (r *run) resume() error {
@@ -176,6 +202,9 @@ func (r *run) close() {
 	}
 	if r.statistics != nil {
 		_ = r.statistics.close() // any fault has been reported elsewhere
+	}
+	if r.folder != nil {
+		_ = r.folder.Close() // all files in it are closed
 	}
 	if r.stepper != nil {
 		_ = r.stepper.Close() // a failure to release a recorded step loses nothing
@@ -291,7 +320,7 @@ func (r *run) step() error {
 }
 
 func (r *run) checkpoint() error {
-	path, err := writeCheckpoint(r.cfg.Checkpoint.Dir, r.stepper, position{
+	path, err := writeCheckpoint(r.folder, r.stepper, position{
 		Step: r.stepper.step, Totals: r.epoch, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
 	})
 	if err != nil {
@@ -318,7 +347,7 @@ func (r *run) result() *Result {
 	}
 	if e := r.last; e != nil {
 		result.TestLoss, result.TestAccuracy, result.Confusion = e.Loss, e.Accuracy, e.Confusion
-		result.TestCorrect, result.TestCount = e.Correct, e.Count
+		result.TestCorrect, result.TestCount, result.TestAnswers = e.Correct, e.Count, e.Answers
 	}
 	if e := r.lastVal; e != nil {
 		result.ValLoss, result.ValAccuracy, result.ValCorrect, result.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count

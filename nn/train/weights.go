@@ -10,8 +10,8 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/optim"
-	"trainer/nn/train/internal/atomicfile"
 	"trainer/nn/train/internal/safetensors"
 )
 
@@ -31,7 +31,17 @@ var ErrDamaged = safetensors.ErrDamaged
 // [in,out], otherwise [c], all float32), with meta, which may be nil, as metadata.
 // Afterwards the file is complete or, after an error, unchanged.
 func SaveWeights(path string, net *nn.Network, meta map[string]string) error {
-	return writeTensors(path, net.Device(), networkTensors(net), meta)
+	dir, err := folder.Make(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer dir.Close()
+	return SaveWeightsIn(dir.Root(), filepath.Base(path), net, meta)
+}
+
+// SaveWeightsIn is SaveWeights for a file in an open folder.
+func SaveWeightsIn(root *os.Root, name string, net *nn.Network, meta map[string]string) error {
+	return writeTensors(folder.In(root), name, net.Device(), networkTensors(net), meta)
 }
 
 // LoadWeights loads the network's weights from a checkpoint or a file that SaveWeights
@@ -43,8 +53,67 @@ func LoadWeights(path string, net *nn.Network) error {
 		return err
 	}
 	defer f.Close()
+	return loadWeights(path, f, net)
+}
+
+// LoadWeightsIn is LoadWeights for a file in an open folder, which may come from a stranger: a link that leads out of the
+// folder is an error.
+func LoadWeightsIn(root *os.Root, name string, net *nn.Network) error {
+	in := folder.In(root)
+	file, err := in.Open(name)
+	if err != nil {
+		return fmt.Errorf("reading weights: %w", err)
+	}
+	f, err := safetensors.New(file, in.File(name))
+	if err != nil {
+		return fmt.Errorf("reading weights: %w", err)
+	}
+	defer f.Close()
+	return loadWeights(in.File(name), f, net)
+}
+
+func loadWeights(path string, f *safetensors.File, net *nn.Network) error {
 	return readTensors(path, f, net.Device(), networkTensors(net), func(name string) bool {
 		return name != scalingName && !strings.HasPrefix(name, optimizerPrefix)
+	})
+}
+
+// WeightsMetadata returns the metadata of a checkpoint or a weights file, after checking the file. The error for a
+// damaged file is ErrDamaged.
+func WeightsMetadata(path string) (map[string]string, error) {
+	f, err := openTensors(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Metadata(), nil
+}
+
+// RewriteMetadata replaces the metadata of a weights file. The tensors stay as they are. Afterwards the file is complete
+// or, after an error, unchanged.
+func RewriteMetadata(path string, meta map[string]string) error {
+	f, err := openTensors(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	tensors := f.Tensors()
+	meta = maps.Clone(meta)
+	meta["precision"] = device.Float32.String()
+	dir, err := folder.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer dir.Close()
+	return dir.Replace(filepath.Base(path), func(out *os.File) error {
+		return safetensors.Write(out, tensors, meta, func(i int) ([]byte, error) {
+			size, err := tensors[i].Bytes()
+			if err != nil {
+				return nil, err
+			}
+			b := make([]byte, size)
+			return b, f.Read(tensors[i].Name, b)
+		})
 	})
 }
 
@@ -58,10 +127,7 @@ func networkTensors(net *nn.Network) []optim.Named {
 }
 
 // writeTensors writes float32 tensors, one at a time.
-func writeTensors(path string, dev device.Device, list []optim.Named, meta map[string]string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
+func writeTensors(dir *folder.Folder, name string, dev device.Device, list []optim.Named, meta map[string]string) error {
 	tensors := make([]safetensors.Tensor, len(list))
 	largest := 0
 	for i, t := range list {
@@ -74,7 +140,7 @@ func writeTensors(path string, dev device.Device, list []optim.Named, meta map[s
 		meta = map[string]string{}
 	}
 	meta["precision"] = device.Float32.String()
-	return atomicfile.Write(path, func(f *os.File) error {
+	return dir.Replace(name, func(f *os.File) error {
 		return safetensors.Write(f, tensors, meta, func(i int) ([]byte, error) {
 			b := device.Bytes(buffer[:list[i].Tensor.Len()])
 			return b, dev.Download(b, list[i].Tensor)

@@ -281,7 +281,7 @@ func TestTrainingOnAFolderLeavesItsResults(t *testing.T) {
 	if n := strings.Count(read(t, filepath.Join(dir, "metrics.jsonl")), "\n"); n != 4 {
 		t.Errorf("metrics have %d lines", n)
 	}
-	if read(t, filepath.Join(dir, "weights.safetensors")) == "" {
+	if read(t, filepath.Join(dir, "model.safetensors")) == "" {
 		t.Error("no weights")
 	}
 	config := read(t, filepath.Join(dir, "config.toml"))
@@ -297,7 +297,7 @@ func TestTrainingOnAFolderLeavesItsResults(t *testing.T) {
 		t.Fatalf("%+v", again)
 	}
 	other := filepath.Join("runs", "2026-01-31-pictures-config")
-	if a, b := read(t, filepath.Join(dir, "weights.safetensors")), read(t, filepath.Join(other, "weights.safetensors")); a != b {
+	if a, b := read(t, filepath.Join(dir, "model.safetensors")), read(t, filepath.Join(other, "model.safetensors")); a != b {
 		t.Error("the same configuration gave other weights")
 	}
 }
@@ -335,7 +335,7 @@ func TestRunsGiveMeanAndDeviation(t *testing.T) {
 	if len(runs) != 3 || math.Abs(s["test_accuracy"].(float64)-sum/3) > 1e-9 || s["test_accuracy_std"] == nil {
 		t.Errorf("summary %v", s)
 	}
-	read(t, "three/seed-2/weights.safetensors")
+	read(t, "three/seed-2/model.safetensors")
 }
 
 func TestJSONIsForPrograms(t *testing.T) {
@@ -394,13 +394,13 @@ func TestInterruptedAndResumedIsTheSame(t *testing.T) {
 	if s := readJSON(t, "part/summary.json"); s["interrupted"] != true || s["steps"].(float64) >= 18 {
 		t.Errorf("summary %v", s)
 	}
-	read(t, "part/weights.safetensors")
+	read(t, "part/model.safetensors")
 
 	got := trainer(t, "-resume", "part")
 	if got.status != exitOK || !strings.Contains(got.stdout, "continuing from step") {
 		t.Fatalf("%+v", got)
 	}
-	if read(t, "whole/weights.safetensors") != read(t, "part/weights.safetensors") {
+	if read(t, "whole/model.safetensors") != read(t, "part/model.safetensors") {
 		t.Error("the resumed run has other weights than the whole one")
 	}
 	if n := strings.Count(read(t, "part/metrics.jsonl"), "\n"); n != 3 {
@@ -420,7 +420,7 @@ func TestDivergenceIsReportedAndLeavesTheGoodWeights(t *testing.T) {
 	if !regexp.MustCompile(`^trainer: the loss is (NaN|\+Inf) at step \d+ \(epoch 1\), first non-finite in the .+; the weights after step \d+ were restored; try a lower learning rate\n$`).MatchString(got.stderr) {
 		t.Errorf("stderr %q", got.stderr)
 	}
-	read(t, "run/weights.safetensors")
+	read(t, "run/model.safetensors")
 	readJSON(t, "run/summary.json")
 }
 
@@ -456,7 +456,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -autotune, -batch, "},
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
-		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, recipe, draw, bench, doctor, version)`},
+		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, predict, evaluate, recipe, draw, bench, doctor, version)`},
 		{"subcommand without argument", []string{"recipe"}, "recipe takes one name: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},

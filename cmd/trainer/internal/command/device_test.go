@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -76,9 +77,15 @@ func TestConfigurationTellsTheDevice(t *testing.T) {
 			t.Errorf("summary %v", s)
 		}
 	}
-	if read(t, "fp32/weights.safetensors") != read(t, "bf16/weights.safetensors") {
+	if tensors(t, "fp32/model.safetensors") != tensors(t, "bf16/model.safetensors") {
 		t.Error("the CPU heeds the recipe's precision")
 	}
+}
+
+// tensors returns the weights in a model file, without the description.
+func tensors(t *testing.T, path string) string {
+	text := read(t, path)
+	return text[8+binary.LittleEndian.Uint64([]byte(text[:8])):]
 }
 
 // resumed is a run's configuration as if another device had written it, in a folder with its checkpoint.

@@ -16,6 +16,7 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/model"
 	"trainer/nn/train"
 )
 
@@ -113,7 +114,11 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	if err != nil {
 		return nil, err
 	}
-	return t, train.LoadWeights(filepath.Join(folder, report.WeightsFile), t.net)
+	file, err := model.Locate(folder)
+	if err != nil {
+		return nil, err
+	}
+	return t, train.LoadWeights(file, t.net)
 }
 
 // picture is a picture's name and the function that draws it.

@@ -101,8 +101,8 @@ func TestDrawRefuses(t *testing.T) {
 		t.Fatalf("training: status %d, stderr %q", got.status, got.stderr)
 	}
 	for name, change := range map[string]func(folder string){
-		"no-weights":      func(f string) { os.Remove(filepath.Join(f, "weights.safetensors")) },
-		"damaged-weights": func(f string) { write(t, filepath.Join(f, "weights.safetensors"), "short") },
+		"no-weights":      func(f string) { os.Remove(filepath.Join(f, "model.safetensors")) },
+		"damaged-weights": func(f string) { write(t, filepath.Join(f, "model.safetensors"), "short") },
 		"no-metrics":      func(f string) { os.Remove(filepath.Join(f, "metrics.jsonl")) },
 		"no-epochs":       func(f string) { write(t, filepath.Join(f, "metrics.jsonl"), "") },
 		"damaged-metrics": func(f string) { write(t, filepath.Join(f, "metrics.jsonl"), "{\n") },
@@ -136,7 +136,7 @@ func TestDrawRefuses(t *testing.T) {
 		{"run -format gif run", `-format: unknown format "gif"`},
 		{"run -o file run", "making the folder for pictures: "},
 		{"run no-run", "has no table [run]: it is not the configuration of a run"},
-		{"run no-weights", "weights.safetensors"},
+		{"run no-weights", "model.safetensors"},
 		{"run damaged-weights", "the file is damaged"},
 		{"run no-metrics", "reading the metrics: "},
 		{"run no-epochs", "the run has not finished an epoch"},

@@ -12,6 +12,7 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/model"
 	"trainer/nn/optim"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
@@ -49,7 +50,7 @@ const maxErrorLines = 3
 
 // report writes an error and returns the exit status.
 func (p *program) report(err error) int {
-	if errors.Is(err, errNoGPU) {
+	if errors.Is(err, errNoGPU) || errors.Is(err, errUnreadable) {
 		return exitEnvironment
 	}
 	if stopped, ok := errors.AsType[*interruptedError](err); ok {
@@ -83,7 +84,7 @@ func exitStatus(err error) int {
 	if download, ok := errors.AsType[*data.DownloadError](err); ok && len(download.Failures) > 0 {
 		return exitEnvironment
 	}
-	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*nn.LossError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) {
+	if isA[*dataError](err) || isA[*nn.LayerError](err) || isA[*nn.LossError](err) || isA[*train.ConfigError](err) || isA[*optim.ConfigError](err) || isA[*model.Error](err) {
 		return exitUsage
 	}
 	if isA[*train.DivergedError](err) || isA[*train.MismatchError](err) || errors.Is(err, train.ErrDamaged) {

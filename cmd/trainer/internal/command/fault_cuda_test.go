@@ -224,14 +224,14 @@ func TestResumingAfterAFault(t *testing.T) {
 	if got.status != exitEnvironment || !strings.Contains(got.stderr, "to continue from step 6: trainer -resume part") {
 		t.Fatalf("%+v", got)
 	}
-	if _, err := os.Stat("part/weights.safetensors"); err == nil {
+	if _, err := os.Stat("part/model.safetensors"); err == nil {
 		t.Error("weights were saved from a device that was lost")
 	}
 	got = emulated(t, cudasim.Options{}, "", "-resume", "part")
 	if got.status != exitOK || got.stderr != "" || !strings.Contains(got.stdout, "continuing from step 6") {
 		t.Fatalf("%+v", got)
 	}
-	if read(t, "whole/weights.safetensors") != read(t, "part/weights.safetensors") {
+	if read(t, "whole/model.safetensors") != read(t, "part/model.safetensors") {
 		t.Error("the resumed run has other weights than the whole one")
 	}
 }

@@ -34,12 +34,13 @@ type Command struct {
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
+	return []Command{trainCommand(), predictCommand(), evaluateCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.
 type program struct {
 	Config
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
@@ -60,6 +61,7 @@ func Main(c Config) int {
 	}
 	return run(ctx, &program{
 		Config:     c,
+		stdin:      os.Stdin,
 		stdout:     os.Stdout,
 		stderr:     os.Stderr,
 		getenv:     os.Getenv,

@@ -1,12 +1,17 @@
 package command
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"runtime"
-	"strings"
 
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/model"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -35,10 +40,46 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 	if j.dev.Sync() != nil {
 		return folder.WriteSummary(s)
 	}
-	err := train.SaveWeights(folder.File(report.WeightsFile), r.Network, map[string]string{
-		"recipe": s.Recipe, "data": s.Data, "classes": strings.Join(j.split.Train.Classes(), ", "),
-	})
+	err := j.writeModel(folder.File(model.FileName), r, s)
 	return errors.Join(err, folder.WriteSummary(s))
+}
+
+// writeModel writes the trained network as a model.
+func (j *job) writeModel(path string, r *train.Result, s *report.Summary) error {
+	plain, err := j.recipe.WithoutRun()
+	if err != nil {
+		return err
+	}
+	text, err := plain.TOML()
+	if err != nil {
+		return err
+	}
+	h, w, c := j.split.Train.ImageShape()
+	pictures := j.recipe.Pictures
+	prepare := data.Preparation{
+		H: h, W: w, C: c, Resize: pictures.Resize, Background: pictures.Background, IgnoreOrientation: pictures.IgnoreOrientation,
+	}
+	return model.Save(path, r.Network, model.Info{
+		Recipe: string(text), Classes: j.split.Train.Classes(), Images: model.ImagesOf(prepare, j.recipe.Augment.Mean, j.recipe.Augment.Std),
+		Run: model.Run{
+			ID: j.id(text, s.Seed), Program: s.Version, Data: filepath.Base(j.data), Recipe: s.Recipe, Weights: j.weights(),
+			Finished: !r.Interrupted, TestCorrect: r.TestCorrect, TestCount: r.TestCount,
+		},
+	})
+}
+
+// id identifies a run by what decides its result: the recipe with all changes, the data and the seed.
+func (j *job) id(recipe []byte, seed uint64) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%v\x00%v\x00%d", recipe, j.data, j.val, j.test, seed))
+	return hex.EncodeToString(sum[:6])
+}
+
+// weights says which weights the model has.
+func (j *job) weights() string {
+	if j.recipe.Optimizer.EMA != nil {
+		return "ema"
+	}
+	return "last"
 }
 
 func (j *job) summary(r *train.Result, seed uint64) *report.Summary {

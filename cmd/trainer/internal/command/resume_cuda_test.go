@@ -126,7 +126,7 @@ func TestMNISTStoppedAndResumed(t *testing.T) {
 			if !regexp.MustCompile(`; cuda:0 \(software emulation, ` + precision + `\); continuing from step 1\d\n`).MatchString(got.stdout) {
 				t.Errorf("stdout\n%s", got.stdout)
 			}
-			if !bytes.Equal([]byte(read(t, whole+"/weights.safetensors")), []byte(read(t, part+"/weights.safetensors"))) {
+			if !bytes.Equal([]byte(read(t, whole+"/model.safetensors")), []byte(read(t, part+"/model.safetensors"))) {
 				t.Error("the resumed run has other weights than the whole one")
 			}
 		})
@@ -212,7 +212,7 @@ func TestTrainingOnTheEmulation(t *testing.T) {
 	if !strings.Contains(got.stdout, "cuda:0 (software emulation, tf32)\n") || !strings.Contains(got.stdout, "test accuracy") {
 		t.Errorf("stdout\n%s", got.stdout)
 	}
-	read(t, "run/weights.safetensors")
+	read(t, "run/model.safetensors")
 	for _, want := range []string{"device = 'cuda:0'", "precision = 'tf32'", "deterministic = true", "autotune = true", "cuda-graph = false"} {
 		if config := read(t, "run/config.toml"); !strings.Contains(config, want) {
 			t.Errorf("config has no %q:\n%s", want, config)

@@ -51,7 +51,7 @@ func TestCtrlC(t *testing.T) {
 	if s := readJSON(t, "run/summary.json"); s["interrupted"] != true {
 		t.Errorf("summary %v", s)
 	}
-	for _, name := range []string{"weights.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl"} {
+	for _, name := range []string{"model.safetensors", "checkpoint.safetensors", "config.toml", "metrics.jsonl"} {
 		if read(t, "run/"+name) == "" {
 			t.Errorf("%s is empty", name)
 		}

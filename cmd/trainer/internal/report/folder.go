@@ -23,7 +23,6 @@ const (
 	ConfigFile     = "config.toml"            // the recipe with all changes, and the settings of the run
 	MetricsFile    = "metrics.jsonl"          // one object per epoch
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
-	WeightsFile    = "weights.safetensors"    // of the trained network
 	CheckpointFile = "checkpoint.safetensors" // for resuming
 	SkippedFile    = "skipped.txt"            // the pictures that could not be read, if there are any, with the reasons
 )

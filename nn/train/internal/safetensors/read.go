@@ -16,6 +16,7 @@ import (
 type File struct {
 	f        *os.File
 	metadata map[string]string
+	summed   bool // it has a checksum
 	entries  map[string]entry
 	start    int64 // offset of the elements
 }
@@ -27,6 +28,11 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return New(f, path)
+}
+
+// New is Open for an open file, which belongs to the File from then on; path is its name in errors.
+func New(f *os.File, path string) (*File, error) {
 	s := &File{f: f, entries: map[string]entry{}}
 	if err := s.check(); err != nil {
 		f.Close()
@@ -37,6 +43,9 @@ func Open(path string) (*File, error) {
 
 // Close closes the file.
 func (s *File) Close() error { return s.f.Close() }
+
+// HasChecksum reports whether the file has a checksum, as all files that Write wrote have.
+func (s *File) HasChecksum() bool { return s.summed }
 
 // Metadata returns the strings that were passed to Write.
 func (s *File) Metadata() map[string]string { return s.metadata }
@@ -136,7 +145,7 @@ func (s *File) checkOffsets() (int64, error) {
 	})
 	end := int64(0)
 	for _, t := range list {
-		size, err := t.size()
+		size, err := t.Bytes()
 		if err != nil {
 			return 0, damaged("%v", err)
 		}
@@ -156,6 +165,7 @@ func (s *File) checkSum(header []byte) error {
 	if !ok {
 		return nil
 	}
+	s.summed = true
 	delete(s.metadata, checksumKey)
 	want, err := strconv.ParseUint(text, 16, 32)
 	if err != nil {

@@ -40,8 +40,8 @@ var elementSizes = map[string]int64{
 	"F32": 4, "U32": 4, "I32": 4, "F64": 8, "U64": 8, "I64": 8,
 }
 
-// size returns the bytes of a tensor.
-func (t Tensor) size() (int64, error) {
+// Bytes returns the number of bytes of a tensor.
+func (t Tensor) Bytes() (int64, error) {
 	n, ok := elementSizes[t.DType]
 	if !ok {
 		return 0, fmt.Errorf("tensor %s has the unknown type %q", t.Name, t.DType)

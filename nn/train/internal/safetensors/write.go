@@ -15,7 +15,7 @@ import (
 func Write(f *os.File, tensors []Tensor, metadata map[string]string, data func(i int) ([]byte, error)) error {
 	sizes := make([]int64, len(tensors))
 	for i, t := range tensors {
-		n, err := t.size()
+		n, err := t.Bytes()
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 //go:build !unix
 
-package atomicfile
+package folder
+
+import "os"
 
 // syncDir does nothing: folders can't be synced here.
-func syncDir(string) error { return nil }
+func syncDir(*os.Root) error { return nil }

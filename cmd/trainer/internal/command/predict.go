@@ -1,0 +1,189 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"trainer/nn/data"
+	"trainer/nn/model"
+)
+
+// predictCommand asks a trained network about pictures.
+func predictCommand() Command {
+	return Command{Name: "predict", Args: "MODEL", Doc: "ask a trained network what pictures show", run: runPredict}
+}
+
+// predictOptions are the flags of trainer predict.
+type predictOptions struct {
+	deviceOptions
+	top       int
+	batch     int
+	views     bool
+	json, csv bool
+}
+
+func (p *program) predictFlags(o *predictOptions) *flag.FlagSet {
+	f := flag.NewFlagSet("predict", flag.ContinueOnError)
+	o.top = 5
+	f.Func("top", "`number` number of classes per picture, the most probable first (default 5)", whole(&o.top))
+	f.BoolVar(&o.views, "views", false, "average over the recipe's views of each picture, as the test at the end of a training does")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per picture")
+	f.BoolVar(&o.csv, "csv", false, "print comma-separated values, with a header")
+	o.batch = 64
+	f.Func("batch", "`number` pictures that the network takes at once (default 64)", whole(&o.batch))
+	p.deviceFlag(f, &o.device)
+	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	return f
+}
+
+var predictUsage = usage{
+	about: "trainer predict prints what a trained network sees in pictures: classes and their probabilities.",
+	lines: []string{
+		"trainer predict [flags] MODEL PICTURE...     pictures",
+		"trainer predict [flags] MODEL FOLDER         all pictures in a folder and in its subfolders",
+		"trainer predict [flags] MODEL LIST.txt       pictures named in a text file, one path per line",
+		"trainer predict [flags] MODEL -              pictures named on standard input, one path per line",
+	},
+	notes: `MODEL is a model.safetensors, or the folder of a run. Pictures of any size are resized as for the
+training. A picture that can't be read is named, and the others are answered.
+
+Examples:
+  trainer predict runs/2026-01-31-mnist-mnist digit.png
+  find . -name '*.jpg' | trainer predict model.safetensors -csv - > answers.csv
+
+Exit status: 0 all pictures were answered; 1 a picture can't be read, or the device failed; 2 invalid
+arguments or model; 130 interrupted.`,
+}
+
+// errUnreadable ends trainer predict if pictures were named that could not be read: report adds nothing.
+var errUnreadable = errors.New("pictures could not be read")
+
+func runPredict(ctx context.Context, p *program, args []string) error {
+	var o predictOptions
+	f := p.predictFlags(&o)
+	rest, done, err := p.parseAnywhere(f, predictUsage, args)
+	if done || err != nil {
+		return err
+	}
+	if len(rest) < 2 {
+		return usageErrorf("predict takes a model and pictures: trainer predict MODEL PICTURE... (trainer predict -h lists the flags)")
+	}
+	if o.json && o.csv {
+		return usageErrorf("-json and -csv: use one of them")
+	}
+	paths, known, err := p.picturePaths(ctx, rest[1:])
+	if err != nil {
+		return err
+	}
+	dev, err := p.openDevice(o.deviceOptions)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	options := []model.Option{model.WithKinds(p.Kinds), model.WithBatch(o.batch)}
+	if o.views {
+		options = append(options, model.WithViews())
+	}
+	m, err := model.Open(rest[0], dev, options...)
+	if err != nil {
+		return err
+	}
+	out := newAnswerWriter(p.stdout, &o, known)
+	unreadable := 0
+	err = m.PredictFiles(ctx, paths, func(a model.FileAnswer) error {
+		if a.Err != nil {
+			unreadable++
+			fmt.Fprintf(p.stderr, "trainer: %s: %v\n", a.Path, a.Err)
+		}
+		var top []model.Prediction
+		if a.Err == nil {
+			top = m.Ranked(a.Probabilities)
+			top = top[:min(o.top, len(top))]
+		}
+		return out.write(a, top)
+	})
+	if flushErr := out.flush(); err == nil {
+		err = flushErr
+	}
+	if err == nil && unreadable > 0 {
+		err = errUnreadable
+	}
+	return err
+}
+
+// picturePaths sends the paths that the arguments name. known are these paths, or nil if they are not known in advance.
+func (p *program) picturePaths(ctx context.Context, args []string) (paths <-chan string, known []string, err error) {
+	if slices.Contains(args, "-") {
+		if len(args) > 1 {
+			return nil, nil, usageErrorf("predict: - reads the paths from standard input, and no other picture may be named")
+		}
+		queue := make(chan string)
+		go sendLines(ctx, p.stdin, queue)
+		return queue, nil, nil
+	}
+	for _, arg := range args {
+		some, err := filesOf(arg)
+		if err != nil {
+			return nil, nil, err
+		}
+		known = append(known, some...)
+	}
+	if len(known) == 0 {
+		return nil, nil, usageErrorf("predict: no pictures in %s", strings.Join(args, ", "))
+	}
+	queue := make(chan string)
+	go func() {
+		defer close(queue)
+		for _, path := range known {
+			select {
+			case queue <- path:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return queue, known, nil
+}
+
+// filesOf returns the pictures that one argument names: a picture, a folder of pictures, or a list in a text file.
+func filesOf(arg string) ([]string, error) {
+	info, err := os.Stat(arg)
+	switch {
+	case err != nil:
+		return []string{arg}, nil // named as unreadable in its turn, so that the others are answered
+	case info.IsDir():
+		paths, err := data.PictureFiles(arg)
+		if err != nil {
+			return nil, &dataError{err}
+		}
+		return paths, nil
+	case filepath.Ext(arg) != ".txt":
+		return []string{arg}, nil
+	}
+	if !info.Mode().IsRegular() {
+		return nil, usageErrorf("%s: want a regular file", arg)
+	}
+	file, err := os.Open(arg)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var paths []string
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" {
+			paths = append(paths, line)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, usageErrorf("%s: %v: want one path per line", arg, err)
+	}
+	return paths, nil
+}

@@ -1,0 +1,4 @@
+package model
+
+// ParseInfo is readInfo, for tests.
+var ParseInfo = readInfo

@@ -1,0 +1,128 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/recipe"
+	"trainer/nn/train"
+)
+
+// FileName is the name of a model's file in a run's folder.
+const FileName = "model.safetensors"
+
+// The files of a run of an older version of the program, which hold a model together.
+const (
+	oldWeights = "weights.safetensors"
+	oldConfig  = "config.toml"
+)
+
+// ErrNoModel is a safetensors file without the metadata of a model.
+var ErrNoModel = errors.New("it is a safetensors file, but not a model of this program (its metadata has no trainer.model)")
+
+// Error reports a file that can't be used as a model.
+type Error struct {
+	Path string
+	Err  error
+}
+
+func (e *Error) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func errorf(path, format string, args ...any) error {
+	return &Error{Path: path, Err: fmt.Errorf(format, args...)}
+}
+
+// Save writes a network's weights and its description to path. Afterwards the file is complete or, after an error,
+// unchanged.
+func Save(path string, net *nn.Network, info Info) error {
+	if n := net.Classes(); n != len(info.Classes) {
+		return fmt.Errorf("writing %s: %d classes for a network of %d outputs", path, len(info.Classes), n)
+	}
+	meta, err := info.metadata(layoutOf(net))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return train.SaveWeights(path, net, meta)
+}
+
+// Locate returns the file of the weights in a model's path, which is a file or a run's folder.
+func Locate(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the model: %w", err)
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	for _, name := range []string{FileName, oldWeights} {
+		file := filepath.Join(path, name)
+		if _, err := os.Stat(file); err == nil {
+			return file, nil
+		}
+	}
+	return "", errorf(path, "the folder has no model: want a run's folder with %s", FileName)
+}
+
+// ReadInfo reads the description of a model, a file or a run's folder, without its weights. kinds are the kinds that the
+// recipe of an older run may name.
+func ReadInfo(path string, kinds recipe.Kinds) (*Info, error) {
+	file, err := Locate(path)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := train.WeightsMetadata(file)
+	if err != nil {
+		return nil, err
+	}
+	info, err := readInfo(meta)
+	if errors.Is(err, ErrNoModel) && filepath.Base(file) == oldWeights {
+		return readOld(file, meta, kinds)
+	}
+	if err != nil {
+		return nil, &Error{file, err}
+	}
+	return info, nil
+}
+
+// readOld describes the weights of a run that wrote no model file, by the configuration beside them.
+func readOld(file string, meta map[string]string, kinds recipe.Kinds) (*Info, error) {
+	r, err := kinds.Load(filepath.Join(filepath.Dir(file), oldConfig))
+	if err != nil {
+		return nil, err
+	}
+	shape := r.ImageShape()
+	dataSet := meta["data"]
+	for _, set := range kinds.DataSets {
+		if set.Name == dataSet && set.ImageShape != [3]int{} {
+			shape = set.ImageShape[:]
+		}
+	}
+	if len(shape) != 3 {
+		return nil, errorf(file, "its run's configuration doesn't say how large the images are: train it again, or add data.size to %s", oldConfig)
+	}
+	mean, std := r.Augment.Mean, r.Augment.Std
+	p := data.Preparation{
+		H: shape[0], W: shape[1], C: shape[2], Resize: r.Pictures.Resize,
+		Background: r.Pictures.Background, IgnoreOrientation: r.Pictures.IgnoreOrientation,
+	}
+	text, err := r.TOML()
+	if err != nil {
+		return nil, err
+	}
+	info := &Info{
+		Recipe: string(text), Classes: strings.Split(meta["classes"], ", "), Images: ImagesOf(p, mean, std),
+		Run: Run{Data: dataSet, Recipe: r.Name, Weights: "last"},
+	}
+	if err := info.check(); err != nil {
+		return nil, &Error{file, err}
+	}
+	return info, nil
+}

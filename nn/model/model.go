@@ -1,0 +1,159 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"trainer/nn"
+	"trainer/nn/device"
+	"trainer/nn/recipe"
+	"trainer/nn/train"
+)
+
+// Model is a trained network that answers pictures. Its methods may be called from several goroutines.
+type Model struct {
+	info      Info
+	net       *nn.Network
+	predictor *train.Predictor
+
+	mu     sync.Mutex // guards the network, which has one set of buffers
+	logits []float32
+}
+
+// Option changes how Open and New set up a model.
+type Option func(*options)
+
+type options struct {
+	kinds   recipe.Kinds
+	batch   int
+	network nn.Layer
+	views   bool
+	dtype   device.DType
+}
+
+// WithKinds gives the kinds of layers that the model's recipe may name; the default is recipe.BuiltIn().
+func WithKinds(k recipe.Kinds) Option { return func(o *options) { o.kinds = k } }
+
+// WithBatch sets the number of images that the network takes at once; the default is 64. Larger batches need more memory
+// and are faster, up to a point.
+func WithBatch(n int) Option { return func(o *options) { o.batch = n } }
+
+// WithNetwork gives the network of a model that has no recipe.
+func WithNetwork(model nn.Layer) Option { return func(o *options) { o.network = model } }
+
+// WithViews averages the network's outputs over the views that the recipe evaluates with (test-time augmentation).
+func WithViews() Option { return func(o *options) { o.views = true } }
+
+// WithDType sets the type of the network's activations: see nn.Options.
+func WithDType(d device.DType) Option { return func(o *options) { o.dtype = d } }
+
+const defaultBatch = 64
+
+func newOptions(opts []Option) *options {
+	o := &options{kinds: recipe.BuiltIn(), batch: defaultBatch}
+	for _, opt := range opts {
+		opt(o)
+	}
+	return o
+}
+
+// Open reads a model, a file or a run's folder, and puts its network on a device. The error for a damaged file is
+// train.ErrDamaged, for a file that holds no model an *Error, such as ErrNoModel for another program's file, and for
+// weights of another network a *train.MismatchError.
+func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
+	o := newOptions(opts)
+	file, err := Locate(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := ReadInfo(path, o.kinds)
+	if err != nil {
+		return nil, err
+	}
+	network, views, err := o.build(file, info)
+	if err != nil {
+		return nil, err
+	}
+	net, err := nn.Compile(dev, network, nn.Options{
+		Input: info.Images.shape(), Batch: o.batch, DType: o.dtype, Sample: anySample(info.Images.shape()),
+	})
+	if err != nil {
+		return nil, &Error{file, err}
+	}
+	if err := train.LoadWeights(file, net); err != nil {
+		return nil, err
+	}
+	return newModel(net, *info, views)
+}
+
+// build returns the network that a model's recipe describes, and the views to average over.
+func (o *options) build(file string, info *Info) (nn.Layer, []train.TTAView, error) {
+	if info.Recipe == "" {
+		if o.network == nil {
+			return nil, nil, errorf(file, "it has no recipe, because its network was written in Go: open it with WithNetwork")
+		}
+		return o.network, nil, nil
+	}
+	r, err := o.kinds.Parse("recipe of "+file, []byte(info.Recipe))
+	if mistakes, ok := errors.AsType[recipe.Errors](err); ok {
+		return nil, nil, mistakes[0] // the others follow from a damaged text or an unknown kind too
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	network := o.network
+	if network == nil {
+		network = r.Model(len(info.Classes))
+	}
+	if !o.views {
+		return network, nil, nil
+	}
+	return network, r.Views, nil
+}
+
+// New returns a model of a network that is in memory, such as train.Result.Network after a training. The network's batch
+// is the largest number of images that it takes at once, and WithBatch and WithNetwork are ignored. The model uses the
+// network's buffers: the caller must not use the network at the same time.
+func New(net *nn.Network, info Info, opts ...Option) (*Model, error) {
+	o := newOptions(opts)
+	if err := info.check(); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	var views []train.TTAView
+	if o.views && info.Recipe != "" {
+		r, err := o.kinds.Parse("model", []byte(info.Recipe))
+		if err != nil {
+			return nil, err
+		}
+		views = r.Views
+	}
+	return newModel(net, info, views)
+}
+
+func newModel(net *nn.Network, info Info, views []train.TTAView) (*Model, error) {
+	if n := net.Classes(); n != len(info.Classes) {
+		return nil, fmt.Errorf("model: %d classes for a network of %d outputs", len(info.Classes), n)
+	}
+	p, err := train.NewPredictor(net, info.Images.Mean, info.Images.Std, views)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{info: info, net: net, predictor: p, logits: make([]float32, net.Batch()*net.Classes())}, nil
+}
+
+// anySample gives the initialisers that look at data something to look at. The weights replace what they compute.
+func anySample(input nn.Shape) func(n int) ([]float32, nn.Shape, error) {
+	return func(int) ([]float32, nn.Shape, error) {
+		const images = 8
+		x := make([]float32, images*input.Len())
+		nn.InitContext{Stream: device.StreamInit}.Normal(x, 1)
+		return x, input, nil
+	}
+}
+
+// Info returns the model's description.
+func (m *Model) Info() Info { return m.info }
+
+// Network returns the network, which the model uses while a method runs.
+func (m *Model) Network() *nn.Network { return m.net }
