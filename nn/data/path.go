@@ -66,7 +66,7 @@ func openPath(ctx context.Context, name string, opt Options) (*Dataset, error) {
 		a, err := openTar(ctx, name, opt)
 		return openArchive(ctx, short, name, a, err, opt)
 	}
-	return nil, &NotFoundError{Name: name, Valid: Names(), Reason: "it is a file, but not a data set in a known format (docs/data.md)"}
+	return nil, &NotFoundError{Name: name, Valid: Names(), Reason: "it is a file in no known format (trainer -list names the forms)"}
 }
 
 // openArchive reads the data set in an archive.

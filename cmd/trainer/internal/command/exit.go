@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"syscall"
 
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
@@ -62,7 +64,7 @@ func (p *program) report(err error) int {
 		return exitInterrupted
 	}
 	msg := err.Error()
-	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok {
+	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok && !slices.Contains(notFound.Valid, notFound.Name) {
 		if n := recipe.Nearest(notFound.Name, notFound.Valid); n != "" {
 			msg += fmt.Sprintf("\ndid you mean %s?", n)
 		}
@@ -93,7 +95,10 @@ func exitStatus(err error) int {
 	if errors.Is(err, report.ErrHoldsRun) {
 		return exitUsage
 	}
-	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder, or a full disk
+	if errors.Is(err, syscall.ENOSPC) {
+		return exitEnvironment
+	}
+	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder
 		return exitUsage
 	}
 	return exitEnvironment
