@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test race vet lint generate check-generated cross bench bench-peers gpu-report compare figures clean help
+.PHONY: build train test race vet lint generate check-generated cross bench bench-peers export-peers gpu-report compare figures clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -81,6 +81,11 @@ bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='
 	@command -v $(PYTHON) >/dev/null || { echo 'bench-peers: $(PYTHON) not found; it needs Python 3.11 to 3.13' >&2; exit 1; }
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
+
+export-peers: PYTHON ?= python3
+export-peers: ## check exported networks with ONNX Runtime and PyTorch (installs them once)
+	GO='$(GO)' $(PYTHON) bench/export/check.py onnx
+	GO='$(GO)' $(PYTHON) bench/export/check.py torch
 
 gpu-report: ## measure this machine's GPU, in 570 s at most: ARGS='-cifar10 DIR'; DRY=1 tries the script without a GPU
 	GO='$(GO)' ./scripts/gpu-report.sh $(if $(DRY),dry,run) $(ARGS)

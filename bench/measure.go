@@ -184,15 +184,16 @@ type StepSpeed struct {
 //
 // Errors come from train.NewStepper and the device; if ctx is cancelled, the error is ctx's.
 func MeasureSteps(ctx context.Context, d device.Device, r *recipe.Recipe, shape nn.Shape, peak float64, t time.Duration) (*StepSpeed, error) {
-	single, err := newTraining(d, r, shape, 1)
+	small, err := newTraining(d, r, shape, 2) // every network can train on 2 images
 	if err != nil {
 		return nil, err
 	}
-	flops := 3 * float64(single.Network().FLOPs())
-	single.Close()
+	flops := 3 * float64(small.Network().FLOPs())
+	least := small.Network().SmallestBatch()
+	small.Close()
 
 	batch := r.Batch
-	for batch > 1 && flops*float64(batch) > peak/2*t.Seconds() {
+	for batch/2 >= least && flops*float64(batch) > peak/2*t.Seconds() {
 		batch /= 2
 	}
 	full, err := newTraining(d, r, shape, batch)

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -66,4 +67,15 @@ func (p AvgPool2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 		return nil, err
 	}
 	return newPool2D(b, in, spec, plan)
+}
+
+// Graph describes the pooling.
+func (p AvgPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	out, err := p.OutputShape(in)
+	if err != nil {
+		return x, err
+	}
+	a := p.pooling().attributes()
+	a.CountPadding = !p.ExcludePadding
+	return g.Pool(graph.AveragePool, x, out, a), nil
 }

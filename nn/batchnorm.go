@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -21,7 +22,8 @@ import (
 //	y[i] = gamma xhat[i] + beta
 //	running = (1 - momentum) running + momentum batch      (the variance as m/(m-1) var)
 //
-// and in inference the running mean and variance stand in for the batch's.
+// and in inference the running mean and variance stand in for the batch's. Training needs m >= 2, because one value
+// has no variance (Builder.NormalizesOverBatch).
 //
 // Backward:
 //
@@ -111,7 +113,10 @@ func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, i
 func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (BuiltLayer, error) {
 	u := &batchNorm{plan: plan, needs: b.NeedsInputGradient()}
 	c := in[len(in)-1]
-	var err error
+	err := b.NormalizesOverBatch(in.Len() / c)
+	if err != nil {
+		return nil, err
+	}
 	if u.gamma, err = b.Param(ParamSpec{
 		Name: "weight", Role: Gain, Shape: []int{c}, Init: Ones(), FanIn: 1, FanOut: 1, Frozen: l.FrozenScale,
 	}); err != nil {
@@ -158,4 +163,10 @@ func (u *batchNorm) Backward(dy *device.Tensor) *device.Tensor {
 		return nil
 	}
 	return dy
+}
+
+// Graph describes the normalisation by the running statistics.
+func (l BatchNorm) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	setting.Complete(&l)
+	return g.BatchNorm(x, "running_mean", "running_var", float64(l.Epsilon)), nil
 }

@@ -28,6 +28,9 @@ type Builder struct {
 	scaling     *device.Tensor // state of the loss scaling, or nil
 	scaled      bool           // the loss being built has asked for the loss scaling
 
+	overBatch     bool // a layer normalises over the batch
+	smallestBatch int  // that all layers can train with
+
 	params []*Param // trained or frozen
 	state  []*Param // running statistics
 	rows   []LayerInfo
@@ -60,8 +63,8 @@ type claim struct {
 func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
 		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample,
-		classCounts: opt.ClassCounts,
-		pairs:       []*pair{{}}, levels: 1,
+		classCounts: opt.ClassCounts, smallestBatch: 1,
+		pairs: []*pair{{}}, levels: 1,
 	}
 }
 
@@ -96,6 +99,24 @@ func (b *Builder) ClassCounts() ([]int, error) {
 func (b *Builder) LossScaling() *device.Tensor {
 	b.scaled = true
 	return b.scaling
+}
+
+// NormalizesOverBatch declares that in training the layer normalises each channel over the batch, of which an example has
+// the given number of values: h*w, or 1 for a vector. One value has no variance: normalised it is 0, whatever it was, and
+// its gradient is 0 too. So a channel needs two values, and NormalizesOverBatch returns an error if the batch has fewer.
+func (b *Builder) NormalizesOverBatch(values int) error {
+	if !b.train {
+		return nil
+	}
+	b.overBatch = true
+	if values > 1 {
+		return nil
+	}
+	b.smallestBatch = 2
+	if b.batch < b.smallestBatch {
+		return fmt.Errorf("a batch of %d has one value per channel to normalise, needs 2 or more: use a larger batch, or group-norm or layer-norm", b.batch)
+	}
+	return nil
 }
 
 // DropoutStream returns a new random stream, for one dropout layer only.

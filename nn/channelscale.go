@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -117,4 +118,13 @@ func (u *channelScale) Backward(dy *device.Tensor) *device.Tensor {
 	u.scale.Run(dy, dy, u.s)
 	u.add.Run(dy, dy, dx)
 	return dy
+}
+
+// Graph describes the small network and the product.
+func (l ChannelScale) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	factors, err := graphBranch(g, "factors", l.factors(in[2]), x, in)
+	if err != nil {
+		return x, err
+	}
+	return g.Mul(x, factors), nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -191,4 +192,19 @@ func (u *concat) collect(share *device.Tensor, begin bool) {
 		return
 	}
 	u.add.Run(u.dx, u.dx, share)
+}
+
+// Graph describes the branches and their union.
+func (l Concat) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	var parts []graph.Value
+	for k, branch := range l.Branches {
+		y, err := x, error(nil)
+		if !isIdentity(branch) {
+			if y, err = graphBranch(g, strconv.Itoa(k+1), branch, x, in); err != nil {
+				return x, err
+			}
+		}
+		parts = append(parts, y)
+	}
+	return g.Concat(parts), nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -281,4 +282,16 @@ func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
 	u.dx.SetRows(dy.Rows())
 	u.plan.BackwardData(u.dx, dy, u.w.ComputeCopy)
 	return u.dx
+}
+
+// Graph describes the convolution.
+func (c Conv2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	out, err := c.OutputShape(in)
+	if err != nil {
+		return x, err
+	}
+	setting.Complete(&c)
+	a := c.window().attributes()
+	a.Groups = c.Groups
+	return g.Conv(x, out, !c.NoBias, a), nil
 }

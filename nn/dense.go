@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -168,4 +169,9 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	u.dx.SetRows(dy.Rows())
 	u.data.Run(u.dx, dy, u.w.ComputeCopy, nil)
 	return u.dx
+}
+
+// Graph describes the product and the sum.
+func (d Dense) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Linear(x, d.Out, !d.NoBias), nil
 }

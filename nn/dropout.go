@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -84,3 +85,6 @@ func (u *dropout) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	return dy
 }
+
+// Graph returns x itself, as in inference.
+func (d Dropout) Graph(_ *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) { return x, nil }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -60,4 +61,9 @@ var eluFunction = &device.Function{
 		}
 		return alpha * math.Exp(x)
 	},
+}
+
+// Graph describes the function.
+func (l ELU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Elu(x, float64(l.Activation().Alpha)), nil
 }

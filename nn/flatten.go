@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/graph"
+)
 
 // Flatten turns an image into one vector, row by row, with the channels of a pixel
 // together. The elements stay in place in memory; only the shape changes.
@@ -78,4 +81,9 @@ func (v *views) of(t *device.Tensor) *device.Tensor {
 	}
 	k.reshaped.SetRows(t.Rows())
 	return k.reshaped
+}
+
+// Graph describes the change of shape.
+func (Flatten) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Flatten(x), nil
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -81,3 +82,11 @@ func geluTanhArgument(x float64) (twice, slope float64) {
 
 // variants returns the layer with its other function.
 func (GELU) variants() []ActivationLayer { return []ActivationLayer{GELU{Tanh: true}} }
+
+// Graph describes the function.
+func (l GELU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	if l.Tanh {
+		return g.GeluTanh(x), nil
+	}
+	return g.Gelu(x), nil
+}

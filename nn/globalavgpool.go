@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/graph"
+)
 
 // GlobalAvgPool takes the mean of each channel over the whole image, and so turns an image
 // of any size into a feature vector (Lin, Chen and Yan, "Network In Network", 2014).
@@ -66,4 +69,9 @@ func (u *globalAvgPool) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 // Backward computes dx.
 func (u *globalAvgPool) Backward(dy *device.Tensor) *device.Tensor {
 	return u.pool.Backward(u.image.of(dy))
+}
+
+// Graph describes the mean.
+func (GlobalAvgPool) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Mean(x), nil
 }

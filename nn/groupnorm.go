@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -72,4 +73,10 @@ func (l GroupNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	return buildStandardized(b, in, l.Epsilon, func(c *composer, rows, channels int) groupMean {
 		return overPixels(c, rows, channels, l.Groups)
 	})
+}
+
+// Graph describes the normalisation.
+func (l GroupNorm) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	setting.Complete(&l)
+	return g.GroupNorm(x, l.Groups, float64(l.Epsilon)), nil
 }

@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/graph"
+)
 
 // HardSwish is SiLU with the sigmoid replaced by a line between two limits, which needs no exponential (Howard et al.,
 // "Searching for MobileNetV3", 2019, section 5.2). x and y have the same shape, which may be any.
@@ -53,4 +56,9 @@ var hardSwishFunction = &device.Function{
 		}
 		return (2*x + 3) / 6
 	},
+}
+
+// Graph describes the function.
+func (HardSwish) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Mul(x, g.Affine(g.Clip(g.Affine(x, 1, 3), 0, 6), 1./6, 0)), nil
 }

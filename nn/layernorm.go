@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/setting"
+import (
+	"trainer/nn/graph"
+	"trainer/nn/setting"
+)
 
 // LayerNorm gives the channels of each pixel, or the features of each vector, mean 0 and variance 1, and then applies a
 // learnt scale gamma and a learnt shift beta per channel (Ba, Kiros and Hinton, "Layer Normalization", 2016). Examples
@@ -55,4 +58,10 @@ func (l LayerNorm) OutputShape(in Shape) (Shape, error) { return in, setting.Che
 func (l LayerNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	setting.Complete(&l)
 	return buildStandardized(b, in, l.Epsilon, overChannels)
+}
+
+// Graph describes the normalisation.
+func (l LayerNorm) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	setting.Complete(&l)
+	return g.LayerNorm(x, float64(l.Epsilon)), nil
 }

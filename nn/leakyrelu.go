@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -60,4 +61,9 @@ var leakyReLUFunction = &device.Function{
 		}
 		return alpha
 	},
+}
+
+// Graph describes the function.
+func (l LeakyReLU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.LeakyRelu(x, float64(l.Activation().Alpha)), nil
 }

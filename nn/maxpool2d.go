@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -150,4 +151,13 @@ func (u *pool2D) Backward(dy *device.Tensor) *device.Tensor {
 	u.dx.SetRows(dy.Rows())
 	u.plan.Backward(u.dx, dy, u.y, u.x)
 	return u.dx
+}
+
+// Graph describes the pooling.
+func (p MaxPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	out, err := p.OutputShape(in)
+	if err != nil {
+		return x, err
+	}
+	return g.Pool(graph.MaxPool, x, out, p.pooling().attributes()), nil
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 )
 
 // Mish weights x by the tanh of its softplus p(x) = log(1 + exp(x)) (Misra, "Mish: A Self Regularized Non-Monotonic
@@ -44,4 +45,9 @@ var mishFunction = &device.Function{
 		c := math.Cosh(softplus(x))
 		return math.Tanh(softplus(x)) + x*sigmoid(x)/(c*c)
 	},
+}
+
+// Graph describes the function.
+func (Mish) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Mul(x, g.Tanh(g.Softplus(x))), nil
 }

@@ -46,6 +46,8 @@ type Network struct {
 	params, state  []*Param
 	rows           []LayerInfo
 	memory         int64
+	overBatch      bool // a layer normalises over the batch
+	smallestBatch  int
 	step           *device.Tensor  // int32 [1]
 	loss, softLoss BuiltLoss       // loss for labels; softLoss for probabilities, nil without Options.SoftTargets
 	stats          *device.Tensor  // float32 [device.StatsLen]
@@ -79,6 +81,7 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 		return nil, err
 	}
 	n.params, n.state, n.rows, n.memory = b.params, b.state, b.rows, b.memory
+	n.overBatch, n.smallestBatch = b.overBatch, b.smallestBatch
 	return n, nil
 }
 
@@ -156,6 +159,9 @@ func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	device.Check("network forward", "x", x, n.opt.DType, n.input...)
 	if x.Rows() > n.opt.Batch {
 		panic(fmt.Sprintf("network forward: x is %v, want at most %d rows", x, n.opt.Batch))
+	}
+	if mode == Training && x.Rows() < n.smallestBatch {
+		panic(fmt.Sprintf("network forward: x is %v, want at least %d rows in training: a layer normalises over the batch", x, n.smallestBatch))
 	}
 	if n.mixed == nil {
 		n.logits = n.root.Forward(x, mode)
@@ -241,6 +247,14 @@ func (n *Network) Input() Shape { return n.opt.Input }
 
 // Batch returns the largest batch.
 func (n *Network) Batch() int { return n.opt.Batch }
+
+// NormalizesOverBatch reports whether a layer that normalises over the batch, such as BatchNorm, makes the results of
+// training depend on which examples share a batch, and on how many.
+func (n *Network) NormalizesOverBatch() bool { return n.overBatch }
+
+// SmallestBatch returns the smallest batch that the network can train with: 1, or 2 if a layer normalises over the batch
+// and an example has one value per channel there.
+func (n *Network) SmallestBatch() int { return n.smallestBatch }
 
 // Classes returns the number of outputs.
 func (n *Network) Classes() int { return n.classes }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -112,4 +113,12 @@ func (u *prelu) Backward(dy *device.Tensor) *device.Tensor {
 	u.times.Run(u.scaled, dy, u.slope.Value)
 	u.replace.Run(dy, u.scaled, u.mask)
 	return dy
+}
+
+// Graph describes the function.
+func (l PReLU) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	if l.Shared {
+		return g.PRelu(x, 1), nil
+	}
+	return g.PRelu(x, in[len(in)-1]), nil
 }

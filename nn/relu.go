@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 )
 
 // ReLU, the rectified linear unit, passes what is positive (Nair and Hinton, "Rectified
@@ -44,4 +45,9 @@ var reluFunction = &device.Function{
 		}
 		return 0
 	},
+}
+
+// Graph describes the function.
+func (ReLU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Relu(x), nil
 }

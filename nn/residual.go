@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -145,4 +146,14 @@ func (u *residual) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	u.add.Run(dx, dx, dxBody)
 	return dx
+}
+
+// Graph describes body, shortcut and sum.
+func (r Residual) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
+	body, err := graphBranch(g, "body", r.Body, x, in)
+	if err != nil || r.Shortcut == nil {
+		return g.Add(body, x), err
+	}
+	shortcut, err := graphBranch(g, "shortcut", r.Shortcut, x, in)
+	return g.Add(body, shortcut), err
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -64,4 +65,10 @@ func (u *scale) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	u.plan.Run(dy, dy, nil)
 	return dy
+}
+
+// Graph describes the product.
+func (s Scale) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	setting.Complete(&s)
+	return g.Affine(x, float64(s.By), 0), nil
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 )
 
 // Sigmoid maps to (0, 1). x and y have the same shape, which may be any.
@@ -43,3 +44,8 @@ var sigmoidFunction = &device.Function{
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// Graph describes the function.
+func (Sigmoid) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Sigmoid(x), nil
+}

@@ -1,6 +1,9 @@
 package nn
 
-import "trainer/nn/device"
+import (
+	"trainer/nn/device"
+	"trainer/nn/graph"
+)
 
 // SiLU, also called Swish, weights x by its own sigmoid s(x) = 1 / (1 + exp(-x)) (Elfwing,
 // Uchibe and Doya, "Sigmoid-Weighted Linear Units", 2018). x and y have the same shape,
@@ -35,4 +38,9 @@ var siluFunction = &device.Function{
 	Name:  "silu",
 	Value: func(x, _ float64) float64 { return x * sigmoid(x) },
 	Slope: func(x, _ float64) float64 { return sigmoid(x) + x*sigmoid(x)*sigmoid(-x) },
+}
+
+// Graph describes the function.
+func (SiLU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Silu(x), nil
 }

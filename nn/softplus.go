@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 )
 
 // Softplus is a smooth ReLU: the integral of the sigmoid s (Dugas et al., "Incorporating Second-Order Functional
@@ -43,3 +44,8 @@ var softplusFunction = &device.Function{
 }
 
 func softplus(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+// Graph describes the function.
+func (Softplus) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Softplus(x), nil
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 )
 
 // Tanh maps to (-1, 1). x and y have the same shape, which may be any.
@@ -38,4 +39,9 @@ var tanhFunction = &device.Function{
 	Value: func(x, _ float64) float64 { return math.Tanh(x) },
 	// 1/cosh^2 doesn't cancel as 1 - tanh^2 does.
 	Slope: func(x, _ float64) float64 { return 1 / (math.Cosh(x) * math.Cosh(x)) },
+}
+
+// Graph describes the function.
+func (Tanh) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	return g.Tanh(x), nil
 }

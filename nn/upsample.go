@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
 
@@ -124,4 +125,10 @@ func (u *upSample) Backward(dy *device.Tensor) *device.Tensor {
 	u.pool.Forward(u.dx, dy)
 	u.times.Run(u.dx, u.dx, nil)
 	return u.dx
+}
+
+// Graph describes the repetition.
+func (l UpSample) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
+	setting.Complete(&l)
+	return g.Repeat(x, l.Factor), nil
 }

@@ -148,7 +148,7 @@ class Training:
         std = torch.tensor(net.std, device=device).view(1, 3, 1, 1)
         self.images = self.trainer.images((images / 255 - mean) / std)
         self.test = self.trainer.images((test / 255 - mean) / std)
-        self.per_epoch = len(images) // net.batch if net.recipe.get("drop-last") else -(-len(images) // net.batch)
+        self.per_epoch = len(images) // net.batch if net.recipe.get("last-batch") == "drop" else -(-len(images) // net.batch)
         self.total = max(1, int(np.ceil(net.recipe["epochs"] * self.per_epoch - 1e-6)))
         self.factor = schedule(net)
         self.trainer.place()

@@ -168,6 +168,9 @@ func (i *Info) metadata(layout Layout) (map[string]string, error) {
 	return meta, nil
 }
 
+// Metadata returns the metadata of the model's file.
+func (m *Model) Metadata() (map[string]string, error) { return m.info.metadata(layoutOf(m.net)) }
+
 // readInfo reads and checks the metadata of a file.
 func readInfo(meta map[string]string) (*Info, error) {
 	version, ok := meta[keyVersion]

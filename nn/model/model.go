@@ -6,7 +6,9 @@ import (
 	"sync"
 
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/graph"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -14,6 +16,7 @@ import (
 // Model is a trained network that answers pictures. Its methods may be called from several goroutines.
 type Model struct {
 	info      Info
+	layers    nn.Layer // nil if New made the model
 	net       *nn.Network
 	predictor *train.Predictor
 
@@ -81,10 +84,15 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, &Error{file, err}
 	}
-	if err := train.LoadWeights(file, net); err != nil {
+	if err := loadWeights(file, network, net); err != nil {
 		return nil, err
 	}
-	return newModel(net, *info, views)
+	m, err := newModel(net, *info, views)
+	if err != nil {
+		return nil, err
+	}
+	m.layers = network
+	return m, nil
 }
 
 // build returns the network that a model's recipe describes, and the views to average over.
@@ -131,6 +139,12 @@ func New(net *nn.Network, info Info, opts ...Option) (*Model, error) {
 	return newModel(net, info, views)
 }
 
+// FromResult returns a model of the network that a training returned. prepare says how its pictures were made into images,
+// and classes names the network's outputs.
+func FromResult(r *train.Result, prepare data.Preparation, classes []string, opts ...Option) (*Model, error) {
+	return New(r.Network, Info{Classes: classes, Images: ImagesOf(prepare, r.Mean, r.Std)}, opts...)
+}
+
 func newModel(net *nn.Network, info Info, views []train.TTAView) (*Model, error) {
 	if n := net.Classes(); n != len(info.Classes) {
 		return nil, fmt.Errorf("model: %d classes for a network of %d outputs", len(info.Classes), n)
@@ -154,6 +168,27 @@ func anySample(input nn.Shape) func(n int) ([]float32, nn.Shape, error) {
 
 // Info returns the model's description.
 func (m *Model) Info() Info { return m.info }
+
+// Graph describes what the network computes: see nn.GraphOf. A model of New has no description.
+func (m *Model) Graph() (*graph.Graph, error) {
+	if m.layers == nil {
+		return nil, errors.New("the model was not opened from a file")
+	}
+	return nn.GraphOf(m.layers, m.info.Images.shape())
+}
+
+// Tensor returns the values of a parameter or a running statistic.
+func (m *Model) Tensor(name string) ([]float32, error) {
+	for _, p := range m.net.Tensors() {
+		if p.Name == name {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			values := make([]float32, p.Value.Len())
+			return values, m.net.Device().Download(device.Bytes(values), p.Value)
+		}
+	}
+	return nil, fmt.Errorf("the model has no tensor %s", name)
+}
 
 // Network returns the network, which the model uses while a method runs.
 func (m *Model) Network() *nn.Network { return m.net }

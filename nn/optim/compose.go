@@ -43,6 +43,19 @@ func (u *Update) Descend(p Param, d *device.Tensor) {
 	u.Map(p.Value, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: lr, Alpha: -1, Accumulate: true}, d, u.o.hyper)
 }
 
+// weightedSum adds y = a*m + b*g, with the parameter's hyperparameters HyperMomentum and HyperNewMomentum as a and b:
+// numbers that a schedule may change. y may be m.
+func (u *Update) weightedSum(p Param, y, m, g *device.Tensor) {
+	u.byColumn(p, y, device.HyperMomentum, m, false)
+	u.byColumn(p, y, device.HyperNewMomentum, g, true)
+}
+
+// byColumn adds y = x times a column of the parameter's hyperparameters, or y += the same.
+func (u *Update) byColumn(p Param, y *device.Tensor, column int, x *device.Tensor, accumulate bool) {
+	at := p.index*device.HyperLen + column
+	u.Map(y, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: at, Alpha: 1, Accumulate: accumulate}, x, u.o.hyper)
+}
+
 // Scratch returns a float32 tensor for values that are needed only until the parameter's work is done; other parameters
 // and other rules use the same memory. Whatever its shape, the tensor's memory has room for the largest parameter.
 func (u *Update) Scratch(shape ...int) *device.Tensor {

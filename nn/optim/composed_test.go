@@ -223,12 +223,95 @@ func must[T any](x T, err error) func(testing.TB) T {
 	}
 }
 
-// TestRulesAllocateNothing checks that steps of every rule allocate nothing.
+// variants are rules with a setting for which their update is composed.
+func variants() []Rule {
+	return []Rule{
+		SGD{Momentum: 0.9, Dampening: 0.5}, Adam{AMSGrad: true}, AdamW{AMSGrad: true},
+		RMSProp{Centered: true}, RMSProp{Centered: true, Momentum: 0.5},
+	}
+}
+
+// TestVariantsSkip skips steps of composed variants.
+func TestVariantsSkip(t *testing.T) {
+	for _, rule := range variants() {
+		skips(t, rule)
+	}
+}
+
+// fixedMomentum is a schedule that sets the momentum, always to the same value.
+type fixedMomentum struct {
+	Constant
+	momentum float64
+}
+
+func (fixedMomentum) ChangesMomentum() bool               { return true }
+func (s fixedMomentum) Momentum(Progress) (float64, bool) { return s.momentum, true }
+
+// TestScheduledMomentum sets the momentum by a schedule: every rule does what it does with that momentum of its own, up
+// to the rounding of the two products of a weighted sum.
+func TestScheduledMomentum(t *testing.T) {
+	for _, c := range []struct{ scheduled, own Rule }{
+		{SGD{}, SGD{Momentum: 0.7}},
+		{SGD{Momentum: 0.1, Nesterov: true}, SGD{Momentum: 0.7, Nesterov: true}},
+		{Adam{}, Adam{Beta1: 0.7}},
+		{AdamW{AMSGrad: true}, AdamW{AMSGrad: true, Beta1: 0.7}},
+		{RMSProp{}, RMSProp{Momentum: 0.7}},
+		{RMSProp{Centered: true}, RMSProp{Centered: true, Momentum: 0.7}},
+		{Lion{}, Lion{Beta1: 0.7}},
+		{Muon{}, Muon{Momentum: 0.7}},
+		{Muon{Momentum: 0.1, Nesterov: true}, Muon{Momentum: 0.7, Nesterov: true}},
+	} {
+		train := func(rule Rule, schedule Schedule) map[string][]float32 {
+			r := composedRig(t)
+			o := must(New(r.dev, r.params, nil, Config{Rule: rule, LR: 0.01}, schedule, 5, 1))(t)
+			for step := range 5 {
+				for _, p := range r.params {
+					r.upload(p.Grad, syntheticGradient(p, step))
+				}
+				if err := o.Step(step); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return r.bits(o)
+		}
+		got, want, without := train(c.scheduled, fixedMomentum{momentum: 0.7}), train(c.own, nil), train(c.scheduled, nil)
+		changed := false
+		for name, w := range want {
+			for i := range w {
+				if math.Abs(float64(got[name][i]-w[i])) > 1e-5 {
+					t.Errorf("%#v: %s[%d] is %v, want %v", c.scheduled, name, i, got[name][i], w[i])
+					break
+				}
+				changed = changed || len(without[name]) == 0 || math.Abs(float64(without[name][i]-w[i])) > 1e-3
+			}
+		}
+		if !changed {
+			t.Errorf("%#v: the momentum makes no difference", c.scheduled)
+		}
+	}
+}
+
+// TestRulesAllocateNothing checks that steps of every rule allocate nothing, under schedules that set the momentum and
+// follow evaluations.
 func TestRulesAllocateNothing(t *testing.T) {
+	rules := variants()
 	for _, kind := range RuleKinds() {
+		rules = append(rules, kind.New())
+	}
+	cycle := Sequential{
+		Schedules:  []Schedule{WarmUp{Steps: 3, Then: OneCycle{BaseMomentum: 0.8, MaxMomentum: 0.9}}, Plateau{}, CosineRestarts{First: 0.5, Growth: 2}},
+		Milestones: []float64{0.5, 1},
+	}
+	for _, rule := range rules {
+		var schedule Schedule = cycle
+		switch rule.(type) {
+		case AdaGrad: // it has no momentum
+			schedule = Sequential{Schedules: []Schedule{Cosine{}, Plateau{}}, Milestones: []float64{0.5}}
+		}
 		r := composedRig(t)
 		r.setGradients()
-		o := must(New(r.dev, r.params, nil, Config{Rule: kind.New(), LR: 1e-3, WeightDecay: 0.1}, Cosine{}, 1000, 10))(t)
+		o := must(New(r.dev, r.params, nil, Config{Rule: rule, LR: 1e-3, WeightDecay: 0.1}, schedule, 1000, 10))(t)
+		o.AddEvaluation(Evaluation{Step: 5, Loss: 1})
 		step := 0
 		if allocs := testing.AllocsPerRun(20, func() {
 			if err := o.Step(step); err != nil {
@@ -236,7 +319,7 @@ func TestRulesAllocateNothing(t *testing.T) {
 			}
 			step++
 		}); allocs != 0 {
-			t.Errorf("%s: %v allocations per step", kind.Name, allocs)
+			t.Errorf("%#v: %v allocations per step", rule, allocs)
 		}
 	}
 }

@@ -52,6 +52,8 @@ type Group struct {
 	DecayScale *float64 // multiplies WeightDecay; nil means 1
 	UntilEpoch float64  // the parameters change only before this epoch, counted from 0; 0 means always
 
+	Schedule Schedule `json:",omitempty"` // of these parameters' learning rate; nil means New's
+
 	// Rule updates these parameters; nil means Config's rule. A group with its own rule also has its own learning rate
 	// and weight decay, in place of Config's; in a group without its own rule these fields must be zero.
 	Rule        Rule    `json:"-"`
@@ -172,8 +174,9 @@ func (c Config) inFields() Config {
 		return c
 	}
 	f := c
-	f.Algorithm = c.Rule.Kind()
-	switch r := reflect.Indirect(reflect.ValueOf(c.Rule)).Interface().(type) {
+	f.Algorithm, f.Rule = c.Rule.Kind(), nil
+	rule := reflect.Indirect(reflect.ValueOf(c.Rule)).Interface()
+	switch r := rule.(type) {
 	case SGD:
 		f.Momentum, f.Nesterov = r.Momentum, r.Nesterov
 	case Adam:
@@ -184,6 +187,9 @@ func (c Config) inFields() Config {
 		f.Momentum, f.Beta2, f.Epsilon = r.Momentum, r.Beta2, r.Epsilon
 	default:
 		return c
+	}
+	if own, err := f.rule(); err != nil || !reflect.DeepEqual(own, setting.Completed(rule.(Rule))) {
+		return c // a setting that the fields don't have
 	}
 	return f
 }

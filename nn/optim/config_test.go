@@ -23,6 +23,9 @@ func TestJSON(t *testing.T) {
 		{Config{Rule: SGD{Momentum: 0.9, Nesterov: true}, LR: 0.1, WeightDecay: 0.2, Groups: groups}, sgd},
 		{Config{Algorithm: "adam", Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, LR: 0.1, Decoupled: true}, adam},
 		{Config{Rule: &Adam{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8}, LR: 0.1, Decoupled: true}, adam},
+		{Config{Rule: SGD{Momentum: 0.9, Dampening: 0.5}, LR: 0.1},
+			`{"Algorithm":"","LR":0.1,"Momentum":0,"Nesterov":false,"Beta1":0,"Beta2":0,"Epsilon":0,"WeightDecay":0,"Decoupled":false,` +
+				`"Groups":null,` + clip + `,"Kind":"sgd","Settings":{"Momentum":0.9,"Nesterov":false,"Dampening":0.5}}`},
 		{Config{Rule: ownRule{Power: 2}, Groups: []Group{{Match: "x", Rule: SGD{}, LR: 1}}},
 			`{"Algorithm":"","LR":0,"Momentum":0,"Nesterov":false,"Beta1":0,"Beta2":0,"Epsilon":0,"WeightDecay":0,"Decoupled":false,` +
 				`"Groups":[{"Match":"x","Role":"","LRScale":null,"DecayScale":null,"UntilEpoch":0,"LR":1,"Kind":"sgd","Settings":{"Momentum":0,"Nesterov":false}}],` +

@@ -19,4 +19,7 @@
 //		Rule: optim.SGD{Momentum: 0.85, Nesterov: true}, LR: 0.05,
 //		Groups: []optim.Group{{Match: "conv*.weight", Rule: optim.Muon{Momentum: 0.6, Nesterov: true}, LR: 0.24}},
 //	}
+//
+// A group may also have its own schedule. A schedule is a function of Progress; one that follows the results on the
+// validation set (Plateau) needs each of them passed to AddEvaluation.
 package optim

@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"trainer/nn"
+	"trainer/nn/setting"
 )
 
 // row is a Group with its defaults, from which one row of the hyperparameters is computed.
 type row struct {
 	lr, lrScale float64 // the learning rate before the schedule's factor, and the factor applied after it
+	schedule    Schedule
 	decay       float64 // the weight decay, scaled
 	untilEpoch  float64
 	rule        int // index of the rule
@@ -46,15 +48,21 @@ func (g Group) matches(p *nn.Param) (bool, error) {
 }
 
 // rowsOf returns one row per group, then a last row for the parameters that match no group, and the rules of the rows.
-// The first rule is the configuration's.
-func rowsOf(c Config) (rows []row, rules []ruleOf, err error) {
+// The first rule is the configuration's. The schedule is that of groups without their own.
+func rowsOf(c Config, schedule Schedule) (rows []row, rules []ruleOf, err error) {
 	own, err := c.rule()
 	if err != nil {
 		return nil, nil, err
 	}
 	rules = []ruleOf{newRuleOf(own, c.Decoupled)}
 	for _, g := range c.Groups {
-		r := row{lr: c.LR, lrScale: 1, decay: c.WeightDecay, untilEpoch: g.UntilEpoch}
+		r := row{lr: c.LR, lrScale: 1, schedule: schedule, decay: c.WeightDecay, untilEpoch: g.UntilEpoch}
+		if g.Schedule != nil {
+			if err := setting.Check(g.Schedule); err != nil {
+				return nil, nil, fmt.Errorf("group %v: schedule: %w", g, err)
+			}
+			r.schedule = complete(g.Schedule)
+		}
 		if err := g.ownRule(&r, &rules); err != nil {
 			return nil, nil, fmt.Errorf("group %v: %w", g, err)
 		}
@@ -71,7 +79,7 @@ func rowsOf(c Config) (rows []row, rules []ruleOf, err error) {
 		r.decay *= decayScale
 		rows = append(rows, r)
 	}
-	return append(rows, row{lr: c.LR, lrScale: 1, decay: c.WeightDecay}), rules, nil
+	return append(rows, row{lr: c.LR, lrScale: 1, schedule: schedule, decay: c.WeightDecay}), rules, nil
 }
 
 func newRuleOf(r Rule, decoupled bool) ruleOf {

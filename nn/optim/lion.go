@@ -34,17 +34,25 @@ func (r *Lion) Settings(s *setting.List) {
 
 // Build composes the update of each parameter.
 func (r Lion) Build(u *Update) error {
+	beta1 := u.Momentum(r.Beta1)
 	for p := range u.Params() {
 		m := u.State("lion.m", p)
 		g, d := u.Gradient(p), u.Scratch(p.Value.Shape()...)
 		mean := func(beta float64) device.MapSpec { // beta*a + (1-beta)*b
 			return device.MapSpec{Kind: device.MapAdd, B: device.AllAxes, Alpha: float32(beta), Beta: float32(1 - beta)}
 		}
-		u.Map(d, mean(r.Beta1), m, g)
+		if u.ChangesMomentum() {
+			u.weightedSum(p, d, m, g)
+		} else {
+			u.Map(d, mean(r.Beta1), m, g)
+		}
 		u.Map(d, device.MapSpec{Kind: device.MapSign, Alpha: 1}, d, nil)
 		u.Descend(p, d)
 		u.Map(m, mean(r.Beta2), m, g)
 	}
+	u.EachStep(func(hyper []float32, _ int) {
+		hyper[device.HyperMomentum], hyper[device.HyperNewMomentum] = float32(beta1()), float32(1-beta1())
+	})
 	return nil
 }
 

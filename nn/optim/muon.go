@@ -58,6 +58,10 @@ func (r *Muon) Check() error { return checkNesterov(r.Momentum, r.Nesterov) }
 
 // Build composes the update of each parameter.
 func (r Muon) Build(u *Update) error {
+	momentum := u.Momentum(r.Momentum)
+	u.EachStep(func(hyper []float32, _ int) {
+		hyper[device.HyperMomentum], hyper[device.HyperNewMomentum] = float32(momentum()), 1
+	})
 	for p := range u.Params() {
 		shape := p.Value.Shape()
 		if len(shape) < 2 {
@@ -89,10 +93,19 @@ func (r Muon) divide(alpha float64) device.MapSpec {
 // direction returns the matrix to orthogonalize: the gradient, the velocity, or with Nesterov a sum of both.
 func (r Muon) direction(u *Update, p Param) *device.Tensor {
 	g := u.Gradient(p)
-	if r.Momentum == 0 {
+	if r.Momentum == 0 && !u.ChangesMomentum() {
 		return g
 	}
 	v := u.State("muon.velocity", p)
+	if u.ChangesMomentum() {
+		u.weightedSum(p, v, v, g)
+		if !r.Nesterov {
+			return v
+		}
+		d := u.Scratch(p.Value.Shape()...)
+		u.weightedSum(p, d, v, g)
+		return d
+	}
 	sum := device.MapSpec{Kind: device.MapAdd, B: device.AllAxes, Alpha: float32(r.Momentum), Beta: 1}
 	u.Map(v, sum, v, g)
 	if !r.Nesterov {

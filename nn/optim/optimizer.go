@@ -3,6 +3,7 @@ package optim
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"trainer/nn"
 	"trainer/nn/device"
@@ -11,11 +12,12 @@ import (
 
 // Optimizer updates the parameters of one network. After New it allocates nothing.
 type Optimizer struct {
-	dev      device.Device
-	cfg      Config
-	schedule Schedule
-	total    int // steps in the whole training
-	perEpoch int // steps per epoch
+	dev         device.Device
+	cfg         Config
+	schedule    Schedule
+	total       int          // steps in the whole training
+	perEpoch    int          // steps per epoch
+	evaluations []Evaluation // results on the validation set, oldest first
 
 	updates []*Update
 	clip    device.Clip            // nil means no clipping
@@ -23,6 +25,9 @@ type Optimizer struct {
 	fills   []func([]float32, int) // fill functions of the rows; nil if a rule has none
 	hyper   *device.Tensor         // float32 [rows, device.HyperLen]
 	host    []float32              // the values to upload next to hyper
+
+	scheduled    float64 // momentum that the schedule sets, while the fill functions run
+	hasScheduled bool    // it sets one
 
 	scratch []*device.Tensor // for composed updates, each of the largest parameter's size
 	largest int              // number of elements of the largest parameter
@@ -53,8 +58,8 @@ type average struct {
 
 // New returns an optimiser of those params that have a gradient; Lookahead and EMA average
 // state as well. totalSteps is the number of steps in the training, which the schedule
-// depends on, and stepsPerEpoch the number of steps in an epoch. If cfg or schedule is
-// invalid, the error is a *ConfigError that says what would be valid; otherwise it comes
+// depends on, and stepsPerEpoch the number of steps in an epoch. A schedule of a group (Group.Schedule) replaces the
+// given one. If cfg or schedule is invalid, the error is a *ConfigError that says what would be valid; otherwise it comes
 // from the device.
 func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Schedule, totalSteps, stepsPerEpoch int) (*Optimizer, error) {
 	o := &Optimizer{dev: dev, cfg: cfg, schedule: schedule, total: totalSteps, perEpoch: stepsPerEpoch}
@@ -69,7 +74,7 @@ func New(dev device.Device, params, state []*nn.Param, cfg Config, schedule Sche
 }
 
 func (o *Optimizer) build(params, state []*nn.Param) error {
-	rows, rules, err := rowsOf(o.cfg)
+	rows, rules, err := rowsOf(o.cfg, o.schedule)
 	if err == nil {
 		err = o.check()
 	}
@@ -137,9 +142,13 @@ func (o *Optimizer) buildUpdates(rules []ruleOf, trained []*nn.Param) error {
 			return u.err
 		}
 		for i, r := range o.rows {
-			if r.rule == k {
-				o.fills[i] = u.fill
+			if r.rule != k {
+				continue
 			}
+			if changesMomentum(r.schedule) && !u.momentum {
+				return &ConfigError{fmt.Errorf("the schedule changes the momentum, and %s has none: use another rule, or a schedule without a momentum", rule.Kind())}
+			}
+			o.fills[i] = u.fill
 		}
 		o.updates = append(o.updates, u)
 	}
@@ -237,29 +246,43 @@ func (o *Optimizer) Tensors() []Named { return o.tensors }
 func (o *Optimizer) Memory() int64 { return o.memory }
 
 // LR returns the learning rate of parameters that are in no group, at the step, counted from 0.
-func (o *Optimizer) LR(step int) float64 { return o.cfg.LR * o.factor(step) }
+func (o *Optimizer) LR(step int) float64 { return o.cfg.LR * o.schedule.Factor(o.progress(step)) }
 
-// factor returns the schedule's factor.
-func (o *Optimizer) factor(step int) float64 {
-	return o.schedule.Factor(Progress{Step: step, Total: o.total, StepsPerEpoch: o.perEpoch})
+// NeedsEvaluations reports whether a schedule follows the results on the validation set: they must then be passed to
+// AddEvaluation.
+func (o *Optimizer) NeedsEvaluations() bool {
+	return slices.ContainsFunc(o.rows, func(r row) bool { return needsEvaluations(r.schedule) })
+}
+
+// AddEvaluation adds a result for schedules to follow, after those of earlier steps. A resumed training first adds the
+// results from before.
+func (o *Optimizer) AddEvaluation(e Evaluation) { o.evaluations = append(o.evaluations, e) }
+
+// progress returns the position of a step, with the evaluations before it.
+func (o *Optimizer) progress(step int) Progress {
+	known := len(o.evaluations)
+	for known > 0 && o.evaluations[known-1].Step > step {
+		known--
+	}
+	return Progress{Step: step, Total: o.total, StepsPerEpoch: o.perEpoch, Evaluations: o.evaluations[:known]}
 }
 
 // Prepare uploads what the step, counted from 0, needs: the learning rates, and the decays
 // of the averages that are due.
 func (o *Optimizer) Prepare(step int) error {
-	factor := o.factor(step)
-	epoch := float64(step) / float64(o.perEpoch)
+	p := o.progress(step)
 	for i, r := range o.rows {
 		hyper := o.host[i*device.HyperLen : (i+1)*device.HyperLen]
-		frozen := r.untilEpoch > 0 && epoch >= r.untilEpoch
+		frozen := r.untilEpoch > 0 && p.Reached(r.untilEpoch)
 		clear(hyper)
-		hyper[device.HyperLR] = float32(r.lr * factor * r.lrScale)
+		hyper[device.HyperLR] = float32(r.lr * r.schedule.Factor(p) * r.lrScale)
 		if frozen {
 			hyper[device.HyperLR], hyper[hyperFrozen] = 0, 1
 		}
 		hyper[device.HyperWeightDecay] = float32(r.decay)
 		hyper[device.HyperCorrection1], hyper[device.HyperCorrection2], hyper[device.HyperGradScale] = 1, 1, 1
 		if o.fills[i] != nil {
+			o.scheduled, o.hasScheduled = momentum(r.schedule, p)
 			o.fills[i](hyper, step)
 		}
 	}

@@ -117,7 +117,7 @@ func reference(r *rig, c Config, steps, perEpoch int, schedule Schedule) [][]flo
 		for i, v := range r.download(p.Value) {
 			w, a, b := float64(v), 0.0, 0.0
 			for step := 0; step < steps && p.Grad != nil && float64(step)/float64(perEpoch) < until; step++ {
-				lr := c.LR * lrScale * schedule.Factor(Progress{step, steps, perEpoch})
+				lr := c.LR * lrScale * schedule.Factor(Progress{Step: step, Total: steps, StepsPerEpoch: perEpoch})
 				g := gradient(w, i)
 				if c.Decoupled || c.Algorithm == "adamw" {
 					w -= lr * decay * w
@@ -251,6 +251,67 @@ func TestGroupsHaveRules(t *testing.T) {
 	}
 	if n := len(got); n != 5+2+1+2 {
 		t.Errorf("%d tensors, want the 5 parameters, Adam's 2, SGD's 1 and 2", n)
+	}
+}
+
+// TestGroupsHaveSchedules gives the filters a schedule of their own: every parameter changes as it does if its schedule
+// is that of all parameters, also the momentum.
+func TestGroupsHaveSchedules(t *testing.T) {
+	const steps = 6
+	train := func(cfg Config, schedule Schedule) map[string][]float32 {
+		r := newRig(t)
+		o := must(New(r.dev, r.params, r.state, cfg, schedule, steps, 2))(t)
+		if o.NeedsEvaluations() != (len(cfg.Groups) > 0) {
+			t.Errorf("needs evaluations: %v", o.NeedsEvaluations())
+		}
+		for step := range steps {
+			r.setGradients()
+			if step > 0 && step%2 == 0 {
+				o.AddEvaluation(Evaluation{Step: step, Loss: 1})
+			}
+			if err := o.Step(step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := map[string][]float32{}
+		for _, p := range r.params {
+			all[p.Name] = r.download(p.Value)
+		}
+		return all
+	}
+	cfg := Config{Rule: SGD{Momentum: 0.5}, LR: 0.1}
+	cycle, steep := OneCycle{BaseMomentum: 0.2, MaxMomentum: 0.7}, Step{Gamma: 0.5, Every: 0.5}
+	mixed := cfg
+	mixed.Groups = []Group{
+		{Match: "conv*", Schedule: cycle}, {Role: nn.Gain, Schedule: steep, LRScale: scale(1)}, {Match: "dense*", Schedule: Plateau{Gamma: 0.5}},
+	}
+	got, cycled, dropped := train(mixed, Constant{}), train(cfg, cycle), train(cfg, steep)
+	for name, want := range map[string][]float32{
+		"conv1.weight": cycled["conv1.weight"], "conv1.bias": cycled["conv1.bias"], "norm1.gain": dropped["norm1.gain"],
+	} {
+		if !slices.Equal(got[name], want) {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+	if constant := train(cfg, Constant{}); slices.Equal(got["dense1.weight"], constant["dense1.weight"]) {
+		t.Error("the plateau had no effect")
+	}
+}
+
+// TestUntilFractionOfAnEpoch freezes a group after 0.1 epochs of 30 steps, which in floating point are a little more
+// than 3 steps.
+func TestUntilFractionOfAnEpoch(t *testing.T) {
+	r := newRig(t)
+	o := must(New(r.dev, r.params, nil, Config{Algorithm: "sgd", LR: 0.1, Groups: []Group{{Match: "*", UntilEpoch: 0.1}}}, nil, 60, 30))(t)
+	for step := range 5 {
+		r.setGradients()
+		before := r.bits(o)
+		if err := o.Step(step); err != nil {
+			t.Fatal(err)
+		}
+		if moved := !sameBits(r.bits(o), before); moved != (step < 3) {
+			t.Errorf("step %d: moved %v", step, moved)
+		}
 	}
 }
 
@@ -569,6 +630,11 @@ func TestNewRefuses(t *testing.T) {
 		{"rule and algorithm", Config{Rule: Adam{}, Algorithm: "sgd", LR: 1}, nil, "the rule is adam, and there are settings beside it"},
 		{"rule and a setting", Config{Rule: SGD{}, Momentum: 0.9, LR: 1}, nil, "put them into the rule"},
 		{"pattern", sgd(func(c *Config) { c.Groups = []Group{{Match: "[x"}} }), nil, "syntax error in pattern"},
+		{"dampening", Config{Rule: SGD{Dampening: 0.5}, LR: 1}, nil, "sgd: dampening needs a momentum above 0"},
+		{"dampening and nesterov", Config{Rule: SGD{Momentum: 0.9, Nesterov: true, Dampening: 0.5}, LR: 1}, nil, "dampening excludes nesterov"},
+		{"momentum of adagrad", Config{Rule: AdaGrad{}, LR: 1}, WarmUp{Steps: 2, Then: OneCycle{BaseMomentum: 0.8, MaxMomentum: 0.9}},
+			"the schedule changes the momentum, and adagrad has none"},
+		{"group's schedule", sgd(func(c *Config) { c.Groups = []Group{{Match: "conv*", Schedule: Step{}}} }), nil, `group "conv*": schedule: gamma is 0`},
 		{"schedule", sgd(func(*Config) {}), WarmUp{}, "schedule: want one of warm-up"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,6 +10,9 @@ import (
 // Step multiplies the learning rate by Gamma at each milestone, or after every Every epochs:
 //
 //	factor = Gamma^(milestones that are past)         or Gamma^floor(epoch/Every)
+//
+// Milestones and Every may be fractions of an epoch. The factor changes at the first step that is not before them, with
+// room for the rounding of the fraction: of 10 steps per epoch, Every = 0.2 drops at steps 2, 4, 6 and so on.
 type Step struct {
 	Gamma      float64
 	Milestones []float64 // in epochs
@@ -38,11 +41,12 @@ func (s *Step) Check() error {
 // Factor returns Gamma to the power of the number of past milestones.
 func (s Step) Factor(p Progress) float64 {
 	if s.Every > 0 {
-		return math.Pow(s.Gamma, math.Floor(p.Epoch()/s.Every))
+		done, _ := p.periods(s.Every)
+		return math.Pow(s.Gamma, done)
 	}
 	factor := 1.0
 	for _, m := range s.Milestones {
-		if p.Epoch() >= m {
+		if p.Reached(m) {
 			factor *= s.Gamma
 		}
 	}

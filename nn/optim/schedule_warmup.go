@@ -34,13 +34,20 @@ func (s *WarmUp) Check() error {
 	return setting.Check(s.Then)
 }
 
-// complete returns the schedule with defaults in place of zeros.
-func complete(s Schedule) Schedule {
-	if w, ok := s.(WarmUp); ok && w.Then != nil {
-		w.Then = complete(w.Then)
-		return w
+// ChangesMomentum reports whether the wrapped schedule sets the momentum.
+func (s WarmUp) ChangesMomentum() bool { return changesMomentum(s.Then) }
+
+// Momentum returns the wrapped schedule's momentum, which has no warm-up.
+func (s WarmUp) Momentum(p Progress) (float64, bool) { return momentum(s.Then, p) }
+
+// NeedsEvaluations reports whether the wrapped schedule follows evaluations.
+func (s WarmUp) NeedsEvaluations() bool { return needsEvaluations(s.Then) }
+
+func (s WarmUp) completeParts() Schedule {
+	if s.Then != nil {
+		s.Then = complete(s.Then)
 	}
-	return setting.Completed(s)
+	return s
 }
 
 // Factor returns the warm-up's factor times the wrapped schedule's.

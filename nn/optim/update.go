@@ -2,6 +2,7 @@ package optim
 
 import (
 	"iter"
+	"slices"
 
 	"trainer/nn"
 	"trainer/nn/device"
@@ -27,6 +28,7 @@ type Update struct {
 	params    []Param
 	work      []func()
 	fill      func(hyper []float32, step int) // nil if there is nothing to fill in
+	momentum  bool                            // the rule follows a schedule that sets the momentum
 	err       error
 
 	kept    map[*device.Tensor]bool // weights and states, which a skipped step must not change
@@ -82,6 +84,24 @@ func (u *Update) State(prefix string, p Param) *device.Tensor {
 // EachStep sets the function that writes the rule's columns of the hyperparameters before each step, once per group;
 // step counts from 0. hyper[device.HyperLR] already holds the group's learning rate, and may be changed.
 func (u *Update) EachStep(fill func(hyper []float32, step int)) { u.fill = fill }
+
+// Momentum returns the function from which a rule gets its momentum, or first beta, when it fills in the hyperparameters:
+// the schedule's if it sets one, and otherwise own. A rule that doesn't call Momentum can't be used with a schedule that
+// sets the momentum.
+func (u *Update) Momentum(own float64) func() float64 {
+	u.momentum = true
+	return func() float64 {
+		if u.o.hasScheduled {
+			return u.o.scheduled
+		}
+		return own
+	}
+}
+
+// ChangesMomentum reports whether a schedule sets the momentum of any of the parameters.
+func (u *Update) ChangesMomentum() bool {
+	return slices.ContainsFunc(u.params, func(p Param) bool { return changesMomentum(u.o.rows[p.index].schedule) })
+}
 
 // Slot returns the parameter for a fused update, without states.
 func (u *Update) Slot(p Param) device.OptimizerParam {

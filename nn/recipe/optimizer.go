@@ -69,6 +69,9 @@ func (s *section) readGroup() optim.Group {
 	if !s.has("match") && !s.has("role") {
 		s.failHere("match (a pattern of names, such as \"norm*\") or role is missing")
 	}
+	if sub := s.sub("schedule"); sub != nil {
+		g.Schedule = sub.readSchedule()
+	}
 	if s.has("kind") { // the group has its own rule
 		g.Rule, g.LR, g.WeightDecay, g.Decoupled = s.readRule()
 	}

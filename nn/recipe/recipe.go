@@ -23,9 +23,9 @@ type Recipe struct {
 
 	Epochs     float64 // may be fractional
 	Batch      int
-	Accumulate int  // batches per update
-	DropLast   bool // leave out a last, smaller batch
-	EvalEvery  int  // epochs from one evaluation to the next; 0 means only at the end
+	Accumulate int // batches per update
+	LastBatch  train.LastBatch
+	EvalEvery  int // epochs from one evaluation to the next; 0 means only at the end
 
 	Precision string // the precision for a GPU, one of Precisions; "" leaves it to the program
 
@@ -116,7 +116,8 @@ func (r *Recipe) readHeader(s *section) {
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
 	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
 	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
-	l.Bool(&r.DropLast, "drop-last", "leave out a last, smaller batch")
+	setting.Choice(&l, &r.LastBatch, "last-batch", lastBatches(), "what to do with an epoch's last batch if it is smaller")
+	l.Func("drop-last", "true or false", "the older form of last-batch: true means drop, false keep", r.setDropLast)
 	r.EvalEvery = 1
 	l.Func("eval-every", "a whole number", "epochs from one test to the next; 0: only at the end", func(v any) error {
 		n, err := setting.Whole(v, setting.AtLeast(0))
@@ -125,6 +126,27 @@ func (r *Recipe) readHeader(s *section) {
 	})
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "what a GPU should compute in")
 	s.read(&l)
+	if s.has("drop-last") && s.has("last-batch") {
+		s.fail("drop-last", "want only one of last-batch and its older form, drop-last")
+	}
+}
+
+// lastBatches returns the valid values of the key last-batch.
+func lastBatches() []setting.Option[train.LastBatch] {
+	return setting.Names(train.DefaultLastBatch, train.KeepLastBatch, train.DropLastBatch)
+}
+
+// setDropLast reads the key drop-last.
+func (r *Recipe) setDropLast(v any) error {
+	drop, ok := v.(bool)
+	if !ok {
+		return fmt.Errorf("want true or false, got %s", setting.Describe(v))
+	}
+	r.LastBatch = train.KeepLastBatch
+	if drop {
+		r.LastBatch = train.DropLastBatch
+	}
+	return nil
 }
 
 // precisions returns the valid values of a key for a precision: "" or one of Precisions.
@@ -268,7 +290,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
-		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, DropLast: r.DropLast, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 	}
 }
 

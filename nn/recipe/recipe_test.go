@@ -20,6 +20,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/optim"
 	"trainer/nn/setting"
+	"trainer/nn/train"
 )
 
 var ignoreDocument = cmpopts.IgnoreUnexported(Recipe{})
@@ -171,7 +172,7 @@ func TestAirbenchRates(t *testing.T) {
 		if *norm.LRScale != 64 || *norm.DecayScale*64 != 1 {
 			t.Errorf("%s: group %+v", c.name, norm)
 		}
-		if r.Epochs != c.epochs || r.Augment.Flip != device.FlipAlternating || !r.DropLast {
+		if r.Epochs != c.epochs || r.Augment.Flip != device.FlipAlternating || r.LastBatch != train.DropLastBatch {
 			t.Errorf("%s: epochs %v, %+v", c.name, r.Epochs, r.Augment)
 		}
 		var weights float32
@@ -213,17 +214,17 @@ func TestMistakes(t *testing.T) {
 		{"unknown key", head + "momentun = 0.9\n" + network,
 			`r.toml:9: optimizer.momentun: unknown key, did you mean optimizer.momentum?`},
 		{"unknown key far from all", head + "zzzz = 0.9\n" + network,
-			`r.toml:9: optimizer.zzzz: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
+			`r.toml:9: optimizer.zzzz: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, dampening, decoupled, group, clip, lookahead, ema)`},
 		{"unknown table", head + "[argument]\n" + network, `r.toml:9: argument: unknown key, did you mean augment?`},
 		{"key of another kind", head + "beta1 = 0.9\n" + network,
-			`r.toml:9: optimizer.beta1: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
+			`r.toml:9: optimizer.beta1: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, dampening, decoupled, group, clip, lookahead, ema)`},
 		{"unknown precision", "precision = \"fp-16\"\n" + head + network,
 			`r.toml:1: precision: unknown value "fp-16", did you mean fp16? (valid: fp32, tf32, fp16, bf16)`},
 		{"precision of the program's flag", "precision = \"auto\"\n" + head + network,
 			`r.toml:1: precision: unknown value "auto" (valid: fp32, tf32, fp16, bf16)`},
 		{"precision as a number", "precision = 16\n" + head + network, `r.toml:1: precision: want a string, got 16`},
 		{"precision in a table", head + "precision = \"fp16\"\n" + network,
-			`r.toml:9: optimizer.precision: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, decoupled, group, clip, lookahead, ema)`},
+			`r.toml:9: optimizer.precision: unknown key (valid here: kind, lr, weight-decay, momentum, nesterov, dampening, decoupled, group, clip, lookahead, ema)`},
 		{"misspelt precision", "precison = \"fp16\"\n" + head + network, `r.toml:1: precison: unknown key, did you mean precision?`},
 		{"unknown layer", head + "[[network]]\nlayer = \"conv2\"\nout = 3\n",
 			`r.toml:10: network.0.layer: unknown value "conv2", did you mean conv2d? (valid: ` + strings.Join(layerNames(), ", ") + `)`},
@@ -403,7 +404,7 @@ func TestWrongChanges(t *testing.T) {
 		"epochs.x=3":              "-set epochs.x: epochs is a value, not a table",
 		"a..b=3":                  "-set a..b: empty part in the key",
 		"optimizer.lr=":           "mnist-basic.toml:16: optimizer: lr is missing",
-		"schedule.kind=cosin":     `-set schedule.kind: unknown value "cosin", did you mean cosine? (valid: constant, step, cosine, one-cycle, piecewise)`,
+		"schedule.kind=cosin":     `-set schedule.kind: unknown value "cosin", did you mean cosine? (valid: constant, step, cosine, cosine-restarts, one-cycle, piecewise, polynomial, plateau, sequential)`,
 	} {
 		_, err := LoadWith("mnist-basic", []string{change})
 		if err == nil || err.Error() != want {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"trainer/nn"
+	"trainer/nn/optim"
 	"trainer/nn/setting"
 )
 
@@ -175,6 +176,13 @@ func (s *section) readNested(it *setting.Setting) {
 		}
 	case *[]nn.Layer:
 		*target = s.readBranches(it.Key)
+	case *[]optim.Schedule:
+		if list, ok := s.subs(it.Key); ok {
+			for _, sub := range list {
+				*target = append(*target, sub.readSchedule())
+				s.failed = s.failed || sub.failed
+			}
+		}
 	case *nn.Initializer:
 		*target, _ = readNamed(s, it.Key, s.kinds.Initializers)
 	default:

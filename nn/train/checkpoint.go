@@ -61,7 +61,7 @@ func settings(s *Stepper) []setting {
 	list := []setting{
 		{"seed", strconv.FormatUint(c.Seed, 10)},
 		{"batch", strconv.Itoa(c.Batch)},
-		{"drop last", strconv.FormatBool(c.DropLast)},
+		{dropsLast, strconv.FormatBool(c.LastBatch == DropLastBatch)},
 		{"epochs", strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
 		{"steps", strconv.Itoa(s.total)},
 		{dataSetting, c.Data.Name},
@@ -218,26 +218,11 @@ func writeCheckpoint(dir *folder.Folder, s *Stepper, p position) (path string, e
 
 // readCheckpoint sets weights, optimiser state and step from the file.
 func readCheckpoint(path string, s *Stepper) (position, error) {
-	file, err := folder.OpenFile(path)
+	f, p, err := openCheckpoint(path)
 	if err != nil {
-		return position{}, fmt.Errorf("resuming: %w", err)
-	}
-	f, err := safetensors.New(file, path)
-	if err != nil {
-		return position{}, fmt.Errorf("resuming: %w", err)
+		return p, fmt.Errorf("resuming: %w", err)
 	}
 	defer f.Close()
-	var p position
-	if !f.HasChecksum() {
-		return p, fmt.Errorf("resuming: %s: %w: it has no checksum", path, ErrDamaged)
-	}
-	text, ok := f.Metadata()[checkpointKey]
-	if !ok {
-		return p, fmt.Errorf("resuming: %s has weights only and is not a checkpoint", path)
-	}
-	if err := json.Unmarshal([]byte(text), &p); err != nil {
-		return p, fmt.Errorf("resuming: %s: %w: its position: %v", path, ErrDamaged, err)
-	}
 	if diff := differences(alike(settings(s), p.Settings)); len(diff) > 0 {
 		return p, fmt.Errorf("resuming: %w", &MismatchError{Path: path, Differences: diff})
 	}
@@ -249,6 +234,37 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 		return p, fmt.Errorf("resuming: %w", err)
 	}
 	s.step = p.Step
+	return p, nil
+}
+
+// openCheckpoint opens a checkpoint and returns the position that its metadata holds.
+func openCheckpoint(path string) (f *safetensors.File, p position, err error) {
+	file, err := folder.OpenFile(path)
+	if err != nil {
+		return nil, p, err
+	}
+	if f, err = safetensors.New(file, path); err != nil {
+		return nil, p, err
+	}
+	if p, err = parsePosition(path, f); err != nil {
+		_ = f.Close() // nothing was written
+		return nil, p, err
+	}
+	return f, p, nil
+}
+
+// parsePosition returns the position that a checkpoint's metadata holds.
+func parsePosition(path string, f *safetensors.File) (p position, err error) {
+	if !f.HasChecksum() {
+		return p, fmt.Errorf("%s: %w: it has no checksum", path, ErrDamaged)
+	}
+	text, ok := f.Metadata()[checkpointKey]
+	if !ok {
+		return p, fmt.Errorf("%s has weights only and is not a checkpoint", path)
+	}
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return p, fmt.Errorf("%s: %w: its position: %v", path, ErrDamaged, err)
+	}
 	return p, nil
 }
 

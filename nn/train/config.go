@@ -29,9 +29,9 @@ type Config struct {
 	Schedule  optim.Schedule // nil: constant
 
 	// Epochs may be fractional: training takes ceil(Epochs * steps per epoch) steps.
-	Epochs   float64
-	Batch    int
-	DropLast bool // leave out an epoch's last batch if it is smaller
+	Epochs    float64
+	Batch     int
+	LastBatch LastBatch // what to do with an epoch's last batch if it is smaller
 	// Accumulate is the number of batches per step; 0 means 1. The batches of a step share one update: the sum of their
 	// gradients is the gradient of one batch of all their images. An epoch's last step has the remaining batches.
 	// Steps, and with them schedules, averages, checkpoints and metrics, count updates; batch normalisation still
@@ -186,7 +186,7 @@ func (c *Config) stepsPerEpoch() int {
 // batchesPerEpoch returns the number of batches in an epoch.
 func (c *Config) batchesPerEpoch() int {
 	n := c.Data.Train.Len()
-	if c.DropLast {
+	if c.LastBatch == DropLastBatch {
 		return n / c.Batch
 	}
 	return (n + c.Batch - 1) / c.Batch

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"trainer/nn/optim"
 )
 
 // This file has the work between two steps, within an epoch and at its end.
@@ -36,6 +38,7 @@ func (r *run) endEpoch(ctx context.Context) error {
 		return err
 	}
 	r.history = append(r.history, m)
+	r.informSchedule(m)
 	r.epoch = totals{}
 	if err := r.statistics.begin(r.epoch); err != nil {
 		return err
@@ -45,6 +48,14 @@ func (r *run) endEpoch(ctx context.Context) error {
 		return r.checkpoint()
 	}
 	return nil
+}
+
+// informSchedule passes an epoch's results on the validation set, if it has any, to schedules that follow them. The history
+// has all that such a schedule depends on, so that a resumed training computes the same learning rates from it.
+func (r *run) informSchedule(m EpochMetrics) {
+	if m.ValCount > 0 {
+		r.stepper.opt.AddEvaluation(optim.Evaluation{Step: m.Step, Loss: m.ValLoss, Accuracy: m.ValAccuracy})
+	}
 }
 
 // score evaluates the averaged weights, if an evaluation is due, and writes the results to m. Epochs are scored on the

@@ -42,6 +42,9 @@ type Result struct {
 	Interrupted bool  // the context was cancelled
 	History     []EpochMetrics
 
+	// Mean and Std normalise the images, per channel: those of the configuration, or else of the training set.
+	Mean, Std []float32
+
 	// Network holds the weights that were evaluated last: with EMA the averaged weights.
 	// After a diverged loss it holds the last good weights.
 	Network *nn.Network
@@ -109,6 +112,9 @@ const snapshotEvery = 100
 
 // build allocates everything that training needs on the device.
 func (r *run) build() (err error) {
+	if r.cfg.Resume != "" && r.cfg.LastBatch == DefaultLastBatch { // the default was another one in older versions
+		r.cfg.LastBatch = lastBatchOf(r.cfg.Resume)
+	}
 	if r.stepper, err = NewStepper(r.cfg); err != nil {
 		return err
 	}
@@ -119,8 +125,24 @@ func (r *run) build() (err error) {
 	if r.validator, err = r.newEvaluator(r.cfg.Data.Val, nil); err != nil {
 		return err
 	}
+	if err := r.checkSchedule(); err != nil {
+		return err
+	}
 	r.evaluator, err = r.newEvaluator(r.cfg.Data.Test, r.cfg.TTA)
 	return err
+}
+
+// checkSchedule returns an error if the schedule follows evaluations that don't take place.
+func (r *run) checkSchedule() error {
+	switch {
+	case !r.stepper.opt.NeedsEvaluations():
+		return nil
+	case r.validator == nil:
+		return &ConfigError{Setting: "schedule", Problem: "it follows results on a validation set, and there is none: hold out some training images, such as a tenth (-val 0.1)"}
+	case r.cfg.EvalEvery < 0:
+		return &ConfigError{Setting: "schedule", Problem: "it follows results on the validation set, which is evaluated only at the end: set eval-every to 1"}
+	}
+	return nil
 }
 
 // newEvaluator returns an evaluator for the set, or nil if the set is nil.
@@ -138,7 +160,7 @@ func (r *run) open() (err error) {
 		return err
 	}
 	r.loader, err = data.NewLoader(data.LoaderConfig{
-		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.DropLast,
+		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
 		IDsOnly: r.stepper.DataOnDevice(),
 	})
 	if err != nil {
@@ -187,6 +209,9 @@ func (r *run) resume() error {
 		return err
 	}
 	r.epoch, r.history = p.Totals.withWeight(), p.History
+	for _, m := range r.history {
+		r.informSchedule(m)
+	}
 	r.trainSeconds, r.trainImages = p.TrainSeconds, p.TrainImages
 	return nil
 }
@@ -336,7 +361,7 @@ func (r *run) result() *Result {
 	result := &Result{
 		Summary: r.summary(), Steps: s.step, Epochs: float64(s.step) / float64(s.perEpoch),
 		TrainSeconds: r.trainSeconds, TotalSeconds: time.Since(r.began).Seconds(),
-		Interrupted: r.interrupted, History: r.history, Network: s.net,
+		Interrupted: r.interrupted, History: r.history, Network: s.net, Mean: r.cfg.Augment.Mean, Std: r.cfg.Augment.Std,
 	}
 	result.PeakMemory, _ = PeakMemory()
 	result.ImagesPerSecond = perSecond(r.trainImages, r.trainSeconds)

@@ -525,18 +525,18 @@ func TestDryRun(t *testing.T) {
 func TestTotalSteps(t *testing.T) {
 	for _, c := range []struct {
 		images, batch int
-		drop          bool
+		last          LastBatch
 		epochs        float64
 		perEpoch      int
 		total         int
 	}{
-		{50000, 1024, true, 9.9, 48, 476}, // airbench94: ceil(48*9.9)
-		{60000, 256, false, 1, 235, 235},
-		{100, 10, false, 0.1, 10, 1},
-		{100, 10, false, 0.3, 10, 3}, // 0.3*10 is a little more than 3
-		{100, 10, false, 1e-9, 10, 1},
+		{50000, 1024, DropLastBatch, 9.9, 48, 476}, // airbench94: ceil(48*9.9)
+		{60000, 256, KeepLastBatch, 1, 235, 235},
+		{100, 10, KeepLastBatch, 0.1, 10, 1},
+		{100, 10, KeepLastBatch, 0.3, 10, 3}, // 0.3*10 is a little more than 3
+		{100, 10, KeepLastBatch, 1e-9, 10, 1},
 	} {
-		cfg := Config{Data: &data.Dataset{Train: &data.InMemory{Labels: make([]int32, c.images)}}, Batch: c.batch, DropLast: c.drop, Epochs: c.epochs}
+		cfg := Config{Data: &data.Dataset{Train: &data.InMemory{Labels: make([]int32, c.images)}}, Batch: c.batch, LastBatch: c.last, Epochs: c.epochs}
 		if cfg.stepsPerEpoch() != c.perEpoch || cfg.totalSteps() != c.total {
 			t.Errorf("%+v: %d steps an epoch, %d in all", c, cfg.stepsPerEpoch(), cfg.totalSteps())
 		}

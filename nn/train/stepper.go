@@ -19,8 +19,9 @@ type Stepper struct {
 	opt      *optim.Optimizer
 	perEpoch int
 	total    int
-	step     int // steps done
-	part     int // batches of the current step that are done
+	step     int  // steps done
+	part     int  // batches of the current step that are done
+	dropped  bool // the last batch is dropped by default
 
 	input      input
 	weights    exampleWeights
@@ -41,11 +42,15 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.normalization(); err != nil {
 		return nil, err
 	}
-	s := &Stepper{cfg: cfg, dev: cfg.Device, perEpoch: cfg.stepsPerEpoch(), total: cfg.totalSteps(), epochThere: -1}
+	s := &Stepper{cfg: cfg, dev: cfg.Device, epochThere: -1}
 	if err := s.buildNetwork(); err != nil {
 		return nil, err
 	}
 	var err error
+	if s.dropped, err = s.cfg.chooseLastBatch(s.net); err != nil {
+		return nil, err
+	}
+	s.perEpoch, s.total = s.cfg.stepsPerEpoch(), s.cfg.totalSteps()
 	s.opt, err = optim.New(s.dev, s.net.Params(), s.net.State(), cfg.Optimizer, cfg.Schedule, s.total, s.perEpoch)
 	if err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ type Summary struct {
 	Steps         int // in the whole training
 	StepsPerEpoch int
 	TrainImages   int
+	Dropped       int // images of an epoch's last batch that is left out by default: see DefaultLastBatch
 	ValImages     int // 0 without a validation set
 	TestImages    int
 }
@@ -67,6 +68,9 @@ func (s *Stepper) Summary() Summary {
 		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.DataOnDevice(), Recorded: s.recording.on(),
 		Batch: s.cfg.Batch, Accumulate: s.cfg.batchesPerStep(), Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(),
+	}
+	if s.dropped {
+		sum.Dropped = sum.TrainImages % s.cfg.Batch
 	}
 	if f, ok := s.dev.(device.Fallbacks); ok {
 		sum.Fallbacks = f.Fallbacks()

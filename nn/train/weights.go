@@ -78,6 +78,30 @@ func loadWeights(path string, f *safetensors.File, net *nn.Network) error {
 	})
 }
 
+// NamedValues is a tensor for SaveTensors.
+type NamedValues struct {
+	Name   string
+	Shape  []int
+	Values []float32
+}
+
+// SaveTensors writes float32 tensors to path in the safetensors format, with meta, which may be nil, as metadata.
+// Afterwards the file is complete or, after an error, unchanged.
+func SaveTensors(path string, list []NamedValues, meta map[string]string) error {
+	dir, err := folder.Make(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer dir.Close()
+	tensors := make([]safetensors.Tensor, len(list))
+	for i, t := range list {
+		tensors[i] = safetensors.Tensor{Name: t.Name, DType: "F32", Shape: t.Shape}
+	}
+	return dir.Replace(filepath.Base(path), func(f *os.File) error {
+		return safetensors.Write(f, tensors, meta, func(i int) ([]byte, error) { return device.Bytes(list[i].Values), nil })
+	})
+}
+
 // WeightsMetadata returns the metadata of a checkpoint or a weights file, after checking the file. The error for a
 // damaged file is ErrDamaged.
 func WeightsMetadata(path string) (map[string]string, error) {

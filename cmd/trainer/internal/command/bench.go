@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"trainer/nn/recipe"
+	"trainer/nn/train"
 )
 
 // benchOptions are the flags of trainer bench.
@@ -239,7 +240,7 @@ func wholeRecipe(r *recipe.Recipe, imagesPerSecond float64) (data string, images
 	}
 	images = trainImages(data)
 	each := images // per epoch
-	if r.DropLast {
+	if r.LastBatch == train.DropLastBatch {
 		each -= each % r.Batch
 	}
 	return data, images, r.Epochs * float64(each) / imagesPerSecond

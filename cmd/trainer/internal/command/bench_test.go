@@ -16,6 +16,7 @@ import (
 	"trainer/bench"
 	"trainer/nn/data"
 	"trainer/nn/recipe"
+	"trainer/nn/train"
 )
 
 // pause is the time of a measurement in tests: what is measured runs twice or a little more.
@@ -108,7 +109,7 @@ func checkRecipeEvent(t *testing.T, name string, m map[string]any) {
 		t.Errorf("%s: batch %v, the recipe's is %d", name, batch, r.Batch)
 	}
 	images := map[string]float64{"mnist": 60_000, "cifar10": 50_000}[r.Data[0]]
-	if r.DropLast {
+	if r.LastBatch == train.DropLastBatch {
 		images = math.Floor(images/float64(r.Batch)) * float64(r.Batch)
 	}
 	if !near(m["train_seconds"].(float64)*m["images_per_second"].(float64), r.Epochs*images) {

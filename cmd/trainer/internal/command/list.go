@@ -42,7 +42,7 @@ func (p *program) list() error {
 	listKinds(p.stdout, "Initialisers (init, bias-init: a name, or { kind = NAME, ... })", p.Kinds.Initializers)
 	listKinds(p.stdout, "Losses ([loss], kind = NAME)", p.Kinds.Losses)
 	listKinds(p.stdout, "Transforms ([[augment.transform]], kind = NAME; with p, the probability that it is applied)", p.Kinds.Transforms)
-	listKinds(p.stdout, "Schedules ([schedule], kind = NAME; with warm-up, or warm-up-steps)", p.Kinds.Schedules)
+	listKinds(p.stdout, "Schedules ([schedule], or [optimizer.group.schedule] for a group, kind = NAME; with warm-up, or warm-up-steps)", p.Kinds.Schedules)
 	listKinds(p.stdout, "Optimisers ([optimizer] or [[optimizer.group]], kind = NAME, with lr, weight-decay, decoupled; optionally clip, lookahead, ema)", p.Kinds.Rules)
 	w = tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nDevices (-device):")

@@ -29,5 +29,8 @@ many per image. Memory is for a batch of %d; the total includes optimiser and in
 %s training images, %s test images; %s, %s steps of %d images on %s
 `, s.Batch, humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
 		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch*s.Accumulate, display.Device(*s, precision))
+	if err == nil && s.Dropped > 0 {
+		_, err = fmt.Fprintln(out, display.DroppedLine(*s))
+	}
 	return err
 }

@@ -60,6 +60,9 @@ func (b *Bar) start(s train.Start) {
 		b.println(line)
 	}
 	b.println(startLine(s, b.run))
+	if s.Dropped > 0 {
+		b.println(DroppedLine(s.Summary))
+	}
 	if len(s.Fallbacks) > 0 {
 		b.println(fallbackLine(s.Summary))
 	}

@@ -56,6 +56,9 @@ func (l *Lines) OnEvent(e train.Event) {
 			fmt.Fprintln(l.w, line)
 		}
 		fmt.Fprintln(l.w, startLine(e, l.run))
+		if e.Dropped > 0 {
+			fmt.Fprintln(l.w, DroppedLine(e.Summary))
+		}
 		if len(e.Fallbacks) > 0 {
 			fmt.Fprintln(l.w, fallbackLine(e.Summary))
 		}
@@ -84,6 +87,15 @@ func startLine(s train.Start, run Run) string {
 		line = fmt.Sprintf("run %d of %d, seed %d: %s", run.Number, run.Of, run.Seed, line)
 	}
 	return line
+}
+
+// DroppedLine says that the last batch of each epoch is left out by default.
+func DroppedLine(s train.Summary) string {
+	images := "1 image"
+	if s.Dropped > 1 {
+		images = fmt.Sprintf("%d images", s.Dropped)
+	}
+	return fmt.Sprintf("each epoch leaves out its last batch, of %s, because the network has batch normalisation (to choose: last-batch = \"keep\" or \"drop\" in the recipe)", images)
 }
 
 // fallbackLine says which operations the host computes instead of the device.
@@ -177,7 +189,8 @@ func (j *JSON) OnEvent(e train.Event) {
 			Epochs     float64 `json:"epochs"`
 			Steps      int     `json:"steps"`
 			Step       int     `json:"step"`
-		}{"start", e.Device, j.run.Precision, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step})
+			Dropped    int     `json:"dropped_images,omitempty"` // of each epoch's last batch
+		}{"start", e.Device, j.run.Precision, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step, e.Dropped})
 	case train.EpochDone:
 		j.print(struct {
 			Event string `json:"event"`

@@ -130,3 +130,19 @@ func TestFallbacksAreToldOnce(t *testing.T) {
 		t.Errorf("got\n%swant in it%s", out.String(), want)
 	}
 }
+
+// TestDroppedImagesAreToldOnce has a last batch that is left out by default.
+func TestDroppedImagesAreToldOnce(t *testing.T) {
+	for dropped, want := range map[int]string{1: "each epoch leaves out its last batch, of 1 image, because", 5: "each epoch leaves out its last batch, of 5 images, because"} {
+		var out bytes.Buffer
+		l := NewLines(&out, Run{Data: "mnist", Recipe: "mine"})
+		s := start()
+		s.Dropped = dropped
+		l.OnEvent(s)
+		l.OnEvent(epoch())
+		l.OnEvent(epoch())
+		if strings.Count(out.String(), want) != 1 {
+			t.Errorf("got\n%swant in it, once, %s", out.String(), want)
+		}
+	}
+}
