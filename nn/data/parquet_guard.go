@@ -20,6 +20,9 @@ var (
 	errThriftLarge = errors.New("too many elements")
 )
 
+// plainDictionary is what older writers, and pyarrow in pages of version 1, call RLEDictionary.
+const plainDictionary = format.Encoding(2)
+
 const (
 	maxThriftDepth   = 32
 	thriftElement    = 512 // bytes that an element of a list takes in memory, rounded up
@@ -215,7 +218,7 @@ func checkPage(h *format.PageHeader, budget, rows int64) error {
 		values = h.DictionaryPageHeader.V.NumValues
 	}
 	switch encoding {
-	case format.Plain, format.PlainDictionary, format.RLEDictionary, format.RLE, format.DeltaBinaryPacked, format.DeltaLengthByteArray:
+	case format.Plain, plainDictionary, format.RLEDictionary, format.RLE, format.DeltaBinaryPacked, format.DeltaLengthByteArray:
 	default:
 		return fmt.Errorf("the encoding %v, which is not supported", encoding)
 	}

@@ -10,20 +10,6 @@ import (
 	"trainer/internal/memlimit"
 )
 
-// readWhole reads one file of a data set into memory. The file must be a regular one and smaller than the memory that is
-// free.
-func readWhole(ctx context.Context, path string) ([]byte, error) {
-	limit := int64(1) << 50
-	if free, ok := memlimit.Available(); ok {
-		limit = free
-	}
-	raw, err := bounded.ReadFile(ctx, path, limit)
-	if _, ok := errors.AsType[*bounded.LimitError](err); ok {
-		return nil, fmt.Errorf("%w, all the memory that is free", err)
-	}
-	return raw, err
-}
-
 // readFile reads a file of a tree, which may be compressed with gzip, into memory.
 func readFile(ctx context.Context, t tree, name string) ([]byte, error) {
 	shown := t.show(name)
