@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test race vet lint generate check-generated cross bench bench-peers export-peers gpu-report compare figures clean help
+.PHONY: build train test race vet lint generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -82,6 +82,11 @@ bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
 
+conformance-peers: PYTHON ?= python3
+conformance-peers: ## compare numbers with ONNX's tests and PyTorch (installs them once): ARGS='-seed 2'
+	@command -v $(PYTHON) >/dev/null || { echo 'conformance-peers: $(PYTHON) not found; it needs Python 3.11 to 3.13' >&2; exit 1; }
+	GO='$(GO)' $(PYTHON) bench/conformance/run.py -out docs/results/conformance.md $(ARGS)
+
 export-peers: PYTHON ?= python3
 export-peers: ## check exported networks with ONNX Runtime and PyTorch (installs them once)
 	GO='$(GO)' $(PYTHON) bench/export/check.py onnx
@@ -100,4 +105,4 @@ clean: ## remove built programs; keep runs/
 	rm -f trainer trainer.exe
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -87,7 +87,7 @@ func isRunFolder(t tree, dir string, depth int) bool {
 		return false
 	}
 	has := func(name string) bool { return slices.Contains(entries, entry{name: name}) }
-	if has("config.toml") && has("metrics.jsonl") {
+	if has("config.toml") && (has("metrics.jsonl") || has("data.json")) {
 		return true
 	}
 	runs := 0

@@ -44,6 +44,18 @@ func Make(path string) (*Folder, error) {
 	return f, nil
 }
 
+// Sub opens a folder in the folder, and makes it if it is missing.
+func (f *Folder) Sub(name string) (*Folder, error) {
+	if err := f.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, f.fail("mkdir", name, err)
+	}
+	root, err := f.root.OpenRoot(name)
+	if err != nil {
+		return nil, f.fail("open", name, err)
+	}
+	return &Folder{root}, nil
+}
+
 // In returns the Folder for an open root, which the caller closes.
 func In(root *os.Root) *Folder { return &Folder{root} }
 
@@ -67,14 +79,7 @@ func (f *Folder) Has(name string) bool {
 
 // Gone reports whether the folder has been removed. A folder that was moved is not gone.
 func (f *Folder) Gone() bool {
-	const probe = ".probe.tmp"
-	file, err := f.root.OpenFile(probe, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	_ = file.Close()
-	_ = f.root.Remove(probe) // a name that stays is removed at the next start
-	return false
+	return errors.Is(f.Try("probe"), fs.ErrNotExist)
 }
 
 // Open opens a file for reading.

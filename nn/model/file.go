@@ -43,15 +43,32 @@ func errorf(path, format string, args ...any) error {
 // Save writes a network's weights and its description to path. Afterwards the file is complete or, after an error,
 // unchanged.
 func Save(path string, net *nn.Network, info Info) error {
-	if n := net.Classes(); n != len(info.Classes) {
-		return fmt.Errorf("writing %s: %d classes for a network of %d outputs", path, len(info.Classes), n)
-	}
-	meta, err := info.metadata(layoutOf(net))
+	meta, err := info.describe(net)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return train.SaveWeights(path, net, meta)
 }
+
+// SaveIn is Save for a file in an open folder.
+func SaveIn(root *os.Root, name string, net *nn.Network, info Info) error {
+	meta, err := info.describe(net)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Join(root.Name(), name), err)
+	}
+	return train.SaveWeightsIn(root, name, net, meta)
+}
+
+// describe returns the metadata of a network's file.
+func (i *Info) describe(net *nn.Network) (map[string]string, error) {
+	if n := net.Classes(); n != len(i.Classes) {
+		return nil, fmt.Errorf("%d classes for a network of %d outputs", len(i.Classes), n)
+	}
+	return i.metadata(layoutOf(net))
+}
+
+// Files returns the names that a model's file can have in a run's folder, the present one first.
+func Files() []string { return []string{FileName, oldWeights} }
 
 // Locate returns the file of the weights in a model's path, which is a file, also one that was exported to ONNX, or a run's
 // folder.
@@ -63,7 +80,7 @@ func Locate(path string) (string, error) {
 	if !info.IsDir() {
 		return path, nil
 	}
-	for _, name := range []string{FileName, oldWeights} {
+	for _, name := range Files() {
 		file := filepath.Join(path, name)
 		if _, err := os.Stat(file); err == nil {
 			return file, nil

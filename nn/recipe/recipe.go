@@ -49,12 +49,15 @@ type Run struct {
 	Val     float64 // fraction of the training images that was held out for validation
 	Test    float64 // fraction of a folder's images that was held out as the test set
 	Seed    uint64
+	Runs    int // number of runs with successive seeds, each in a subfolder; 0 or 1 in the folder of a single run
 
 	Device        string // the device used, as Device.Name; in older files the value of the flag
 	Precision     string // the precision used, one of Precisions; "" in older files
 	Deterministic bool   // only deterministic algorithms were used
 	Autotune      bool   // the algorithms were chosen by timing them on the GPU
 	CUDAGraph     bool   // steps were replayed as a CUDA graph
+	Features      string // instruction set, or GPU and libraries, that computed; "" in older files
+	Version       string // of the program; "" in older files
 }
 
 // parse reads and checks a recipe.
@@ -211,11 +214,14 @@ func (s *section) readRun() *Run {
 	l.Float64(&r.Val, "val", 0, setting.ZeroToBelowOne, "fraction of the training images that is held out for validation")
 	l.Float64(&r.Test, "test", 0, setting.ZeroToBelowOne, "fraction of a folder's images that is held out as the test set")
 	l.Uint64(&r.Seed, "seed", "random seed")
+	l.Int(&r.Runs, "runs", 0, setting.Range(0, 1<<20), "number of runs with successive seeds")
 	l.Text(&r.Device, "device", "device that trained")
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "precision that it computed in")
 	l.Bool(&r.Deterministic, "deterministic", "only deterministic algorithms")
 	l.Bool(&r.Autotune, "autotune", "a GPU's algorithms were measured")
 	l.Unless(&off, "cuda-graph", "a GPU replayed recorded steps")
+	l.Text(&r.Features, "features", "instruction set, or GPU and libraries, that computed")
+	l.Text(&r.Version, "version", "version of the program")
 	s.read(&l)
 	r.CUDAGraph = !off
 	if !s.has("test") { // in older files val was the test set's fraction
@@ -227,11 +233,16 @@ func (s *section) readRun() *Run {
 // WithRun returns the recipe with a table [run].
 func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 	return r.with(func(d *document) {
-		d.root["run"] = map[string]any{
+		table := map[string]any{
 			"data": run.Data, "data-dir": run.DataDir, "val": run.Val, "test": run.Test, "seed": int64(run.Seed),
 			"device": run.Device, "precision": run.Precision,
 			"deterministic": run.Deterministic, "autotune": run.Autotune, "cuda-graph": run.CUDAGraph,
+			"features": run.Features, "version": run.Version,
 		}
+		if run.Runs > 1 {
+			table["runs"] = int64(run.Runs)
+		}
+		d.root["run"] = table
 		d.noteSet("run")
 	})
 }

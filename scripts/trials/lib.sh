@@ -84,3 +84,53 @@ tiny() {
 	shift
 	run "$TRAINER" -device cpu -recipe "$TRAINER_ROOT/scripts/trials/pictures/tiny.toml" -data "$data" -out run "$@"
 }
+
+# tiny_recipe FILE: write a recipe that trains in a moment.
+tiny_recipe() {
+	cat >"$1" <<'RECIPE'
+name = "tiny"
+epochs = 3
+batch = 8
+[loss]
+kind = "cross-entropy"
+[optimizer]
+kind = "sgd"
+lr = 0.05
+momentum = 0.9
+[[network]]
+layer = "conv2d"
+out = 4
+kernel = 3
+[[network]]
+layer = "relu"
+[[network]]
+layer = "max-pool2d"
+kernel = 4
+[[network]]
+layer = "flatten"
+[[network]]
+layer = "dense"
+out = "classes"
+RECIPE
+}
+
+# begin OUT [FLAG...]: begin a training of the tiny recipe on the folder data in the background, with so many epochs that it
+# doesn't end; wait until it has written two epochs. child is its process.
+begin() {
+	local folder=$1
+	shift
+	"$TRAINER" -device cpu -threads 1 -data data -recipe tiny.toml -epochs 100000 -set schedule.kind=constant -out "$folder" "$@" >begin.log 2>&1 </dev/null &
+	child=$!
+	until [ "$(cat "$folder/metrics.jsonl" 2>/dev/null | wc -l)" -ge 2 ] && [ -e "$folder/checkpoint.safetensors" ]; do
+		kill -0 "$child" 2>/dev/null || { out=$(cat begin.log); fail "the training ended"; }
+		sleep 0.02
+	done
+}
+
+# stop SIGNAL: send the process of begin a signal and wait for its end; status is its exit status.
+stop() {
+	kill -"$1" "$child"
+	status=0
+	{ wait "$child" || status=$?; } 2>/dev/null
+	out=$(cat begin.log)
+}

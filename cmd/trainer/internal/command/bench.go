@@ -248,5 +248,5 @@ func wholeRecipe(r *recipe.Recipe, imagesPerSecond float64) (data string, images
 
 // trainImages returns the number of training images of a data set, or 0 for a folder.
 func trainImages(data string) int {
-	return map[string]int{"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}[data]
+	return map[string]int{"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000}[data]
 }

@@ -285,7 +285,7 @@ func TestTrainingOnAFolderLeavesItsResults(t *testing.T) {
 		t.Error("no weights")
 	}
 	config := read(t, filepath.Join(dir, "config.toml"))
-	for _, want := range []string{"epochs = 4", "out = 6", "seed = 3", "data = 'pictures'", "mean = ["} {
+	for _, want := range []string{"epochs = 4", "out = 6", "seed = 3", "/pictures'", "mean = ["} {
 		if !strings.Contains(config, want) {
 			t.Errorf("config has no %q:\n%s", want, config)
 		}
@@ -453,7 +453,7 @@ func TestBadInput(t *testing.T) {
 		want string // in stderr
 	}{
 		{"unknown flag", []string{"-epoch", "3"}, "unknown flag -epoch, did you mean -epochs?"},
-		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -autotune, -batch, "},
+		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -all-bytes, -autotune, -batch, "},
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
 		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, predict, evaluate, export, recipe, draw, bench, doctor, version)`},
@@ -504,8 +504,9 @@ func TestBadInput(t *testing.T) {
 		{"out in a file", with("-out", "file/run"), "file"},
 		{"out holds a run", with("-out", "done"), "output folder done: it already holds a run"},
 		{"out empty", with("-out", ""), "-out is empty"},
-		{"resume nothing", []string{"-resume", "nowhere"}, "-resume: no checkpoint: "},
-		{"resume without checkpoint", []string{"-resume", "pictures"}, "-resume: no checkpoint: "},
+		{"resume nothing", []string{"-resume", "nowhere"}, "-resume: no run to continue: "},
+		{"resume without checkpoint", []string{"-resume", "pictures"}, "-resume: no run to continue: "},
+		{"exact without resume", with("-exact"), "-exact is for -resume"},
 		{"resume with out", []string{"-resume", "pictures", "-out", "x"}, "-resume continues a run with the run's own settings: remove -out"},
 	}
 	before := listing(t)

@@ -20,18 +20,24 @@ import (
 func (j *job) openData(ctx context.Context) error {
 	opt := j.recipe.Pictures.Options()
 	opt.Dir, opt.Download, opt.Progress = j.dataDir, !j.offline, j.downloadProgress()
-	opt.TestFraction, opt.Seed, opt.Workers = j.test, j.seed, j.threads
+	opt.TestFraction, opt.Seed, opt.Workers, opt.Like = j.test, j.seed, j.threads, j.filesToDraw()
 	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
 	if err != nil {
 		return &dataError{err}
 	}
-	split.Name = j.data // a folder may have the name of a data set
+	split.Name = j.dataName() // a folder may have the name of a data set
+	if j.resume != "" && j.runData == nil {
+		split.Name = j.data // as older versions named it
+	}
 	j.split = split
 	j.warnSkipped()
 	if j.val > 0 && split.Val == nil {
 		if err := split.HoldOut(ctx, j.val, j.seed); err != nil {
 			return &dataError{err}
 		}
+	}
+	if err := j.identifyData(ctx); err != nil {
+		return err
 	}
 	mean, std, ok := j.recipe.MeanStd(j.data)
 	if !ok {
@@ -51,6 +57,15 @@ func (j *job) openData(ctx context.Context) error {
 	}
 	j.recipe, err = j.recipe.WithMeanStd(mean, std)
 	return err
+}
+
+// filesToDraw returns the files of each part of a folder of images, for a run that is drawn. A run that is continued is
+// split anew, and the parts are compared.
+func (j *job) filesToDraw() *data.Fingerprint {
+	if j.drawn {
+		return recordedFiles(j.runData)
+	}
+	return nil
 }
 
 // dataError is an invalid data set.

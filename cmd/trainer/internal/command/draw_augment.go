@@ -67,7 +67,7 @@ func (p *program) drawAugment(ctx context.Context, args []string) error {
 	if !slices.Contains(figure.Formats(), format) {
 		return usageErrorf("-o %s: want a name that ends in .%s", o.out, strings.Join(figure.Formats(), " or ."))
 	}
-	j, err := p.prepare(ctx, &options{recipe: o.recipe, data: o.data, dataDir: o.dataDir, seed: o.seed, deviceOptions: deviceOptions{device: "cpu"}})
+	j, err := p.prepare(ctx, &options{recipe: o.recipe, data: o.data, dataDir: o.dataDir, seed: o.seed, deviceOptions: deviceOptions{device: "cpu"}, earlier: earlier{drawn: true}})
 	if err != nil {
 		return err
 	}

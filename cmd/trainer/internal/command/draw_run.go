@@ -1,13 +1,12 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"image"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/model"
 	"trainer/nn/train"
 )
@@ -47,25 +47,50 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 	if !slices.Contains(figure.Formats(), o.format) {
 		return usageErrorf("-format: unknown format %q%s", o.format, suggest(o.format, figure.Formats()))
 	}
-	folder := f.Arg(0)
-	if o.out == "" {
-		o.out = filepath.Join(folder, "figures")
-	}
-	t, err := p.openTrained(ctx, folder, o.device)
+	dir, err := folder.Open(f.Arg(0))
 	if err != nil {
 		return err
 	}
-	defer t.dev.Close()
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
+	defer dir.Close()
+	t, err := p.openTrained(ctx, dir, o.device)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	out, err := figuresFolder(dir, o.out)
+	if err != nil {
 		return fmt.Errorf("making the folder for pictures: %w", err)
 	}
+	defer out.Close()
 	t.nameClasses(o.format)
-	for _, picture := range t.pictures(ctx, folder, o.format) {
-		if err := p.writePicture(filepath.Join(o.out, picture.name+"."+o.format), picture.draw); err != nil {
+	for _, picture := range t.pictures(ctx, dir, o.format) {
+		if err := p.writePictureIn(out, picture.name+"."+o.format, picture.draw); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// figuresFolder opens the folder for the pictures: the one that the user names, or one in the run's folder, which links
+// can't lead out of.
+func figuresFolder(run *folder.Folder, out string) (*folder.Folder, error) {
+	if out != "" {
+		return folder.Make(out)
+	}
+	return run.Sub("figures")
+}
+
+// writePictureIn draws to a file in a folder and prints its path.
+func (p *program) writePictureIn(dir *folder.Folder, name string, draw func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := draw(&b); err != nil {
+		return err
+	}
+	if err := dir.Write(name, b.Bytes()); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(p.stdout, dir.File(name))
+	return err
 }
 
 // trained is the network of a run with its weights, and the run's data.
@@ -82,30 +107,25 @@ type trained struct {
 const evaluationBatch = 256
 
 // openTrained opens the device and the data of the configuration in a run's folder, and loads the run's weights.
-func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *trained, err error) {
-	config := filepath.Join(folder, report.ConfigFile)
-	r, err := p.Kinds.Load(config)
-	if err != nil {
+func (p *program) openTrained(ctx context.Context, dir *folder.Folder, dev string) (_ *trained, err error) {
+	o := &options{out: dir.Path(), deviceOptions: deviceOptions{device: dev, precision: device.FP32}, earlier: earlier{drawn: true}}
+	if err := o.readFolder(p.Kinds, dir.Path()); err != nil {
 		return nil, err
 	}
-	if r.Run == nil {
-		return nil, usageErrorf("%s has no table [run]: it is not the configuration of a run", config)
-	}
-	j, err := p.prepare(ctx, &options{
-		recipe: config, data: r.Run.Data, dataDir: r.Run.DataDir, val: r.Run.Val, test: r.Run.Test, seed: r.Run.Seed,
-		deviceOptions: deviceOptions{device: dev, precision: device.FP32},
-	})
+	run := o.before
+	o.data, o.dataDir, o.val, o.test, o.seed = run.Data, run.DataDir, run.Val, run.Test, run.Seed
+	j, err := p.prepare(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			j.dev.Close()
+			j.close()
 		}
 	}()
 	t := &trained{job: j, cfg: j.config(j.seed), test: j.split.Test}
 	if t.test == nil || t.test.Len() == 0 {
-		return nil, usageErrorf("%s: the data set of this run has no test images", folder)
+		return nil, usageErrorf("%s: the data set of this run has no test images", dir.Path())
 	}
 	h, w, c := t.test.ImageShape()
 	t.input, t.classes = nn.Shape{h, w, c}, t.test.Classes()
@@ -116,11 +136,12 @@ func (p *program) openTrained(ctx context.Context, folder, dev string) (_ *train
 	if err != nil {
 		return nil, err
 	}
-	file, err := model.Locate(folder)
-	if err != nil {
-		return nil, err
+	for _, name := range model.Files() {
+		if dir.Has(name) {
+			return t, train.LoadWeightsIn(dir.Root(), name, t.net)
+		}
 	}
-	return t, train.LoadWeights(file, t.net)
+	return nil, usageErrorf("%s has no trained network: want %s", dir.Path(), model.FileName)
 }
 
 // picture is a picture's name and the function that draws it.
@@ -145,14 +166,14 @@ func (t *trained) nameClasses(format string) {
 	t.classes = numbers
 }
 
-func (t *trained) pictures(ctx context.Context, folder, format string) []picture {
-	name := fmt.Sprintf("%s on %s", t.recipe.Name, t.data)
+func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format string) []picture {
+	name := fmt.Sprintf("%s on %s", t.recipe.Name, t.dataName())
 	list := []picture{
 		{"network", func(w io.Writer) error {
 			return figure.Network(w, format, t.recipe.Name, figure.Layers(t.net.Layers(), t.cfg.Model, t.Kinds.Layers), t.input)
 		}},
 		{"curves", func(w io.Writer) error {
-			epochs, err := readMetrics(filepath.Join(folder, report.MetricsFile))
+			epochs, err := readMetrics(dir)
 			if err != nil {
 				return err
 			}
@@ -199,8 +220,9 @@ func (t *trained) pictures(ctx context.Context, folder, format string) []picture
 		}})
 }
 
-func readMetrics(path string) ([]figure.Epoch, error) {
-	f, err := os.Open(path)
+func readMetrics(dir *folder.Folder) ([]figure.Epoch, error) {
+	path := dir.File(report.MetricsFile)
+	f, err := dir.Open(report.MetricsFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the metrics: %w", err)
 	}

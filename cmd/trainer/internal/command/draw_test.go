@@ -132,7 +132,7 @@ func TestDrawRefuses(t *testing.T) {
 		{"augment -o picture.gif", "-o picture.gif: want a name that ends in .png or .svg"},
 		{"augment mnist", `draw augment: unexpected argument "mnist"`},
 		{"run", "draw run takes one folder of a run"},
-		{"run nowhere", "config.toml"},
+		{"run nowhere", "open nowhere: "},
 		{"run -format gif run", `-format: unknown format "gif"`},
 		{"run -o file run", "making the folder for pictures: "},
 		{"run no-run", "has no table [run]: it is not the configuration of a run"},

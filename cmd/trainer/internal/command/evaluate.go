@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
-	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/metric"
@@ -37,6 +36,9 @@ type evaluateOptions struct {
 	batch         int
 	json, csv     bool
 	figures       string
+
+	runData *data.Fingerprint // of the run whose data is used; nil for other data
+	place   string            // the run's folder
 }
 
 // The parts of a data set, as -part names them.
@@ -162,11 +164,13 @@ func (p *program) chooseEvaluationData(o *evaluateOptions, path string) error {
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		config = filepath.Dir(path)
 	}
-	r, err := p.Kinds.Load(filepath.Join(config, report.ConfigFile))
-	if err != nil || r.Run == nil {
+	var run options
+	if err := run.readFolder(p.Kinds, config); err != nil {
 		return usageErrorf("%s: there is no configuration of a run beside it, so pass -data", path)
 	}
-	o.data, o.dataDir, o.val, o.test, o.seed = r.Run.Data, r.Run.DataDir, r.Run.Val, r.Run.Test, r.Run.Seed
+	r := run.before
+	o.data, o.dataDir, o.val, o.test, o.seed = r.Data, r.DataDir, r.Val, r.Test, r.Seed
+	o.runData, o.place = run.runData, config
 	return nil
 }
 
@@ -247,6 +251,7 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 		Dir: e.dataDir, Download: !e.offline, TestFraction: e.test, Seed: e.seed,
 		ImageSize: [2]int{prepare.H, prepare.W}, Resize: prepare.Resize, Background: prepare.Background,
 		IgnoreOrientation: prepare.IgnoreOrientation, Grayscale: prepare.C == 1, Workers: e.threads,
+		Like: recordedFiles(e.runData),
 	})
 	if err != nil {
 		return nil, &dataError{err}
@@ -255,6 +260,9 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 		if err := split.HoldOut(ctx, e.val, e.seed); err != nil {
 			return nil, &dataError{err}
 		}
+	}
+	if _, err := identify(ctx, split, e.runData, e.place); err != nil {
+		return nil, err
 	}
 	set := map[string]data.Set{"test": split.Test, "val": split.Val, "train": split.Train}[e.part]
 	if set == nil || set.Len() == 0 {

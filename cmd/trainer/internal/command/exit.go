@@ -25,7 +25,7 @@ const (
 	exitOK          = 0
 	exitEnvironment = 1   // device, memory, download or internal failure
 	exitUsage       = 2   // invalid arguments, recipe, data or output, or a diverged loss
-	exitInterrupted = 130 // Ctrl-C or SIGTERM
+	exitInterrupted = 130 // Ctrl-C, SIGTERM or SIGHUP
 )
 
 // usageError is a mistake in the arguments.
@@ -80,6 +80,9 @@ func exitStatus(err error) int {
 	if isA[*device.Error](err) && !errors.Is(err, device.ErrNotSupported) {
 		return exitEnvironment
 	}
+	if isA[*goneError](err) {
+		return exitEnvironment
+	}
 	if isA[*usageError](err) || isA[recipe.Errors](err) || isA[*recipe.SetError](err) || isA[*recipe.NotFoundError](err) {
 		return exitUsage
 	}
@@ -92,7 +95,7 @@ func exitStatus(err error) int {
 	if isA[*train.DivergedError](err) || isA[*train.MismatchError](err) || errors.Is(err, train.ErrDamaged) {
 		return exitUsage
 	}
-	if errors.Is(err, report.ErrHoldsRun) {
+	if errors.Is(err, report.ErrHoldsRun) || errors.Is(err, report.ErrInUse) {
 		return exitUsage
 	}
 	if errors.Is(err, syscall.ENOSPC) {

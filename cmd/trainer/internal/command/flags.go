@@ -21,6 +21,7 @@ type options struct {
 	data, dataDir string
 	val, test     float64
 	offline       bool
+	allBytes      bool // the fingerprint of the data is of all bytes
 
 	recipe  string
 	changes []string // of the recipe, as recipe.LoadWith takes them
@@ -32,10 +33,20 @@ type options struct {
 	out          string
 	checkpoint   interval
 	resume       string
+	exact        bool
 	quiet, json  bool
 	list, dryRun bool
 
-	before *recipe.Run // the run that -resume continues
+	earlier
+}
+
+// earlier is a run that is continued or drawn.
+type earlier struct {
+	before         *recipe.Run       // the settings of the run; nil if there is none
+	configText     []byte            // its configuration
+	runData        *data.Fingerprint // its data; nil if it has none on record
+	checkpointFile string            // name of its checkpoint
+	drawn          bool              // it, or the data, is drawn; nothing is trained
 }
 
 // interval is the distance between two checkpoints.
@@ -49,10 +60,10 @@ type flagGroup struct {
 
 func flagGroups() []flagGroup {
 	return []flagGroup{
-		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline"}},
+		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
 		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
-		{"Output", []string{"out", "checkpoint-every", "resume", "quiet", "json"}},
+		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "h"}},
 	}
 }
@@ -70,6 +81,8 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.Func("val", "`fraction` fraction of the training images to hold out: epochs are scored on them, and the test set is evaluated once, at the end (default 0)", number(&o.val, 0, 1, "a number between 0 and 1"))
 	f.Func("test", "`fraction` fraction of an image folder to hold out as the test set, if it has no test subfolder (default 0.2)", number(&o.test, 0, 1, "a number between 0 and 1"))
 	f.BoolVar(&o.offline, "offline", false, "do not download anything")
+
+	f.BoolVar(&o.allBytes, "all-bytes", false, "record a checksum of all bytes of the data, instead of a sample of them, for -resume to compare")
 
 	f.StringVar(&o.recipe, "recipe", "", "`name` built-in recipe, or a TOML file (default: the data set's recipe)")
 	f.Func("epochs", "`number` passes over the training images; may be a fraction (default: the recipe's)", change(o, "epochs", 0))
@@ -98,7 +111,8 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
 	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
-	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run: its folder, or the checkpoint in it")
+	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place")
+	f.BoolVar(&o.exact, "exact", false, "with -resume: refuse to continue if the results might not be bit-identical")
 	f.BoolVar(&o.quiet, "quiet", false, "print only the final line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
 
@@ -130,6 +144,9 @@ func (o *options) check() error {
 		if o.given["resume"] && o.given[name] {
 			return usageErrorf("-resume continues a run with the run's own settings: remove -%s", name)
 		}
+	}
+	if o.exact && !o.given["resume"] {
+		return usageErrorf("-exact is for -resume: a run that begins has nothing to be compared with")
 	}
 	for _, name := range []string{"data", "recipe", "out", "resume"} {
 		if o.given[name] && o.value(name) == "" {

@@ -40,7 +40,8 @@ Examples:
 
 The environment variable TRAINER_CPU=avx512, avx2 or generic selects the CPU's instructions.
 Exit status: 0 success; 1 device, memory, download or internal failure; 2 invalid arguments,
-recipe, data or output, or a diverged loss; 130 interrupted (Ctrl-C, SIGTERM).
+recipe, data or output, or a diverged loss; 130 interrupted
+(Ctrl-C, SIGTERM, SIGHUP).
 `)
 }
 

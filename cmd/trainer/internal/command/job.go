@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
@@ -24,6 +25,11 @@ type job struct {
 	name    string // of the recipe, or its file
 	split   *data.Dataset
 	dev     device.Device
+
+	fingerprint *data.Fingerprint // of the data; nil for a dry run
+	paths       paths
+	place       string         // the folder for the results, as -resume takes it
+	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 }
 
 // prepare finds recipe, device and data.
@@ -41,17 +47,31 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 	if j.recipePrecision, err = recipePrecision(j.recipe); err != nil {
 		return nil, err
 	}
+	if err := j.findPaths(); err != nil {
+		return nil, err
+	}
 	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
 		return nil, err
 	}
-	if err = j.compareRuns(); err == nil {
+	if err = j.compareRuns(); err == nil && o.resume != "" && !o.dryRun {
+		j.continued, err = report.Continue(o.out)
+	}
+	if err == nil {
 		err = j.openData(ctx)
 	}
 	if err != nil {
-		j.dev.Close()
+		j.close()
 		return nil, err
 	}
 	return j, nil
+}
+
+// close closes the device and the folder.
+func (j *job) close() {
+	if j.continued != nil {
+		j.continued.Close()
+	}
+	j.dev.Close()
 }
 
 func (j *job) loadRecipe() (err error) {
@@ -62,7 +82,12 @@ func (j *job) loadRecipe() (err error) {
 		}
 		j.name = j.Kinds.DefaultFor(j.data)
 	}
-	if j.recipe, err = j.Kinds.Load(j.name, j.changes...); err != nil {
+	if j.configText != nil {
+		j.recipe, err = j.Kinds.Parse(j.name, j.configText, j.changes...)
+	} else {
+		j.recipe, err = j.Kinds.Load(j.name, j.changes...)
+	}
+	if err != nil {
 		return err
 	}
 	if j.resume != "" {
@@ -109,5 +134,8 @@ func (j *job) config(seed uint64) train.Config {
 	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
 	cfg.DType = device.PrecisionOf(j.dev).DType()
 	cfg.NoGraph = !j.graph
+	if j.fingerprint != nil {
+		cfg.DataHash = j.fingerprint.Hash()
+	}
 	return cfg
 }

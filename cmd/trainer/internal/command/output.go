@@ -18,7 +18,7 @@ func (j *job) display(run display.Run) display.Display {
 	case j.quiet:
 		return display.Quiet{}
 	case j.terminal:
-		return display.NewBar(j.stdout, run)
+		return display.NewBar(j.screen, run)
 	}
 	return display.NewLines(j.stdout, run)
 }

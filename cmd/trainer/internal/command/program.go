@@ -44,8 +44,9 @@ type program struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
-	terminal       bool   // whether stdout is a terminal
-	executable     string // this program's file; "" if unknown
+	terminal       bool      // whether stdout is a terminal
+	screen         io.Writer // stdout itself, for the library that draws on a terminal
+	executable     string    // this program's file; "" if unknown
 }
 
 // Main runs the command that the program's arguments name, and returns the exit status.

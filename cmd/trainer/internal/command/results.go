@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime"
 
 	"trainer/cmd/trainer/internal/report"
@@ -18,12 +17,13 @@ import (
 
 // The files in a run's folder.
 
-// writeConfig writes the recipe with all changes, and the settings of the run.
-func (j *job) writeConfig(folder *report.Folder, seed uint64) error {
+// writeConfig writes the recipe with all changes, and the settings of a run, or of several with successive seeds.
+func (j *job) writeConfig(folder *report.Folder, seed uint64, runs int) error {
 	r, err := j.recipe.WithRun(recipe.Run{
-		Data: j.data, DataDir: j.dataDir, Val: j.val, Test: j.test, Seed: seed,
+		Data: j.paths.data, DataDir: j.paths.dataDir, Val: j.val, Test: j.test, Seed: seed, Runs: runs,
 		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
+		Features: features(j.dev), Version: j.version(),
 	})
 	if err != nil {
 		return err
@@ -40,12 +40,15 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 	if j.dev.Sync() != nil {
 		return folder.WriteSummary(s)
 	}
-	err := j.writeModel(folder.File(model.FileName), r, s)
+	err := j.writeModel(folder, r, s)
+	if err != nil { // a run without its network is not complete
+		s.Complete = false
+	}
 	return errors.Join(err, folder.WriteSummary(s))
 }
 
 // writeModel writes the trained network as a model.
-func (j *job) writeModel(path string, r *train.Result, s *report.Summary) error {
+func (j *job) writeModel(folder *report.Folder, r *train.Result, s *report.Summary) error {
 	plain, err := j.recipe.WithoutRun()
 	if err != nil {
 		return err
@@ -59,18 +62,18 @@ func (j *job) writeModel(path string, r *train.Result, s *report.Summary) error 
 	prepare := data.Preparation{
 		H: h, W: w, C: c, Resize: pictures.Resize, Background: pictures.Background, IgnoreOrientation: pictures.IgnoreOrientation,
 	}
-	return model.Save(path, r.Network, model.Info{
+	return model.SaveIn(folder.Root(), model.FileName, r.Network, model.Info{
 		Recipe: string(text), Classes: j.split.Train.Classes(), Images: model.ImagesOf(prepare, j.recipe.Augment.Mean, j.recipe.Augment.Std),
 		Run: model.Run{
-			ID: j.id(text, s.Seed), Program: s.Version, Data: filepath.Base(j.data), Recipe: s.Recipe, Weights: j.weights(),
+			ID: j.id(text, s.Seed), Program: s.Version, Data: s.Data, Recipe: s.Recipe, Weights: j.weights(),
 			Finished: !r.Interrupted, TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		},
 	})
 }
 
-// id identifies a run by what decides its result: the recipe with all changes, the data and the seed.
+// id identifies a run by what decides its result: the recipe with all changes, the images of each set and the seed.
 func (j *job) id(recipe []byte, seed uint64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%v\x00%v\x00%d", recipe, j.data, j.val, j.test, seed))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", recipe, j.fingerprint.Hash(), seed))
 	return hex.EncodeToString(sum[:6])
 }
 
@@ -84,7 +87,7 @@ func (j *job) weights() string {
 
 func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 	return &report.Summary{
-		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.data, Recipe: j.recipe.Name,
+		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.dataName(), Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ScoredOn: scoredOn(r),
@@ -123,14 +126,29 @@ func (r *recorder) OnEvent(e train.Event) {
 	case train.Start:
 		if r.resumed {
 			r.saved = e.Step
-			err = errors.Join(r.configure(), r.folder.Rewind(e.Step))
+			err = r.configure()
 		}
+		err = errors.Join(err, r.folder.RestoreMetrics(e.History))
 	case train.EpochDone:
 		err = r.folder.AddMetrics(e.EpochMetrics)
 	case train.CheckpointWritten:
 		r.saved = e.Step
+		err = r.folder.SyncMetrics()
 	}
 	if r.err == nil {
 		r.err = err
 	}
 }
+
+// goneError is a run's folder that was removed while the run wrote to it.
+type goneError struct {
+	path string
+	err  error
+}
+
+func (e *goneError) Error() string {
+	return "the results folder " + e.path + " was removed while training: nothing can be saved"
+}
+
+// Unwrap returns the error that writing returned.
+func (e *goneError) Unwrap() error { return e.err }

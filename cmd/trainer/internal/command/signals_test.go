@@ -8,12 +8,43 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// A process that gets Ctrl-C ends its step, writes what there is, and exits with 130.
-func TestCtrlC(t *testing.T) {
+// A process that gets Ctrl-C, or whose terminal goes away, ends its step, writes what there is, and exits with 130.
+func TestStopSignals(t *testing.T) {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) { stopBySignal(t, s) })
+	}
+}
+
+// TestReadersThatLeave: training goes on when nobody reads what it prints, as in trainer | head -1.
+func TestReadersThatLeave(t *testing.T) {
+	workplace(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, written, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	cmd := exec.CommandContext(t.Context(), self, "-data", "pictures", "-recipe", "small.toml", "-out", "run", "-threads", "1")
+	cmd.Env = append(os.Environ(), "TRAINER_TEST_MAIN=1")
+	cmd.Stdout, cmd.Stderr = written, written
+	if err := cmd.Run(); err != nil {
+		t.Error(err)
+	}
+	written.Close()
+	if s := readJSON(t, "run/summary.json"); s["complete"] != true {
+		t.Errorf("summary %v", s)
+	}
+}
+
+func stopBySignal(t *testing.T, s os.Signal) {
 	workplace(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -36,7 +67,7 @@ func TestCtrlC(t *testing.T) {
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		if strings.HasPrefix(lines.Text(), "epoch   2") {
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			if err := cmd.Process.Signal(s); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -29,11 +29,13 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 	if o.list {
 		return p.list()
 	}
+	p, restore := p.outlastingReaders()
+	defer restore()
 	job, err := p.prepare(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer job.dev.Close()
+	defer job.close()
 	if o.dryRun {
 		cfg := job.config(o.seed)
 		summary, err := train.DryRun(cfg)
@@ -59,6 +61,7 @@ func (j *job) train(ctx context.Context) error {
 		return err
 	}
 	defer folder.Close()
+	j.place = folder.Path()
 	if err := folder.WriteSkipped(j.split.Skipped); err != nil {
 		return err
 	}
@@ -70,35 +73,34 @@ func (j *job) train(ctx context.Context) error {
 	return j.trainSeeds(ctx, folder)
 }
 
-// folder makes the folder for the results.
+// folder returns the folder for the results: that of the run that is continued, or a new one.
 func (j *job) folder() (*report.Folder, error) {
 	switch {
-	case j.resume != "":
-		return report.Continue(j.out)
+	case j.continued != nil:
+		return j.continued, nil
 	case j.out != "":
 		return report.Create(j.out)
 	}
-	return report.Unused(report.DefaultPath(j.now(), j.data, j.name))
+	return report.Unused(report.DefaultPath(j.now(), j.dataName(), j.name))
 }
 
-// trainSeeds makes several runs, each with its own folder in the folder.
+// trainSeeds makes several runs, each with its own folder in the folder. Runs that have come to their end are kept when
+// the whole is continued.
 func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
+	if err := errors.Join(folder.WriteData(j.fingerprint), j.writeConfig(folder, j.seed, j.runs)); err != nil {
+		return err
+	}
 	var all []report.Summary
 	for n := 1; n <= j.runs; n++ {
-		sub, err := folder.Sub(fmt.Sprintf("seed-%d", j.seed+uint64(n-1)))
-		if err != nil {
-			return err
-		}
-		summary, err := j.trainOnce(ctx, sub, n)
-		sub.Close()
+		summary, err := j.trainSeed(ctx, folder, n)
 		if summary != nil {
 			all = append(all, *summary)
 		}
-		j.printFinal(summary, sub)
 		if err != nil {
 			if len(all) > 0 {
-				err = errors.Join(err, folder.WriteSummary(report.Summarize(all)))
+				return errors.Join(err, folder.WriteSummary(report.Summarize(all)))
 			}
+			folder.Discard()
 			return err
 		}
 	}
@@ -107,26 +109,45 @@ func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 	return folder.WriteSummary(runs)
 }
 
-// trainOnce makes one run and its report. If training had begun, it returns a summary even with an error.
+// trainSeed makes one of several runs, continues it, or returns the summary that it left.
+func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) (*report.Summary, error) {
+	sub, err := folder.Sub(fmt.Sprintf("seed-%d", j.seed+uint64(number-1)))
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Close()
+	if !sub.Fresh() {
+		if done := sub.ReadComplete(); done != nil {
+			return done, nil
+		}
+	}
+	summary, err := j.trainOnce(ctx, sub, number)
+	j.printFinal(summary, sub)
+	return summary, err
+}
+
+// trainOnce makes one run and its report, or continues one. If training had begun, it returns a summary even with an error.
 func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) (*report.Summary, error) {
 	seed := j.seed + uint64(number-1)
-	configure := func() error { return j.writeConfig(folder, seed) }
-	if j.resume == "" {
+	configure := func() error {
+		return errors.Join(folder.WriteData(j.fingerprint), j.writeConfig(folder, seed, 1))
+	}
+	if folder.Fresh() {
 		if err := configure(); err != nil {
 			return nil, err
 		}
 	}
 	shown := j.display(display.Run{
-		Data: j.data, Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed, Precision: device.PrecisionOf(j.dev).String(),
+		Data: j.dataName(), Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed, Precision: device.PrecisionOf(j.dev).String(),
 		OnePrecision: j.onePrecision(j.dev), Pictures: j.describePictures(),
 	})
 	defer shown.Close()
-	kept := &recorder{folder: folder, resumed: j.resume != "", configure: configure, saved: -1}
+	kept := &recorder{folder: folder, resumed: !folder.Fresh(), configure: configure, saved: -1}
 
 	cfg := j.config(seed)
 	cfg.Listeners = []train.Listener{kept, shown}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
-	cfg.Resume = j.resume
+	cfg.Resume = j.checkpointIn(folder)
 	result, err := train.Run(ctx, cfg)
 	shown.Close()
 	if result == nil { // training has not begun: leave nothing behind
@@ -134,12 +155,30 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 		return nil, j.explainStart(err, cfg)
 	}
 	if err != nil {
-		err = j.explainFailure(err, folder.Path(), kept.saved)
+		err = j.explainFailure(err, j.place, kept.saved)
 	}
+	err = errors.Join(err, kept.err)
 	summary := j.summary(result, seed)
-	err = errors.Join(err, kept.err, j.writeResults(folder, result, summary))
-	if err == nil && result.Interrupted {
-		err = &interruptedError{folder.Path()}
+	summary.Complete = err == nil && !result.Interrupted
+	err = errors.Join(err, j.writeResults(folder, result, summary))
+	switch {
+	case err != nil && folder.Gone():
+		err = &goneError{folder.Path(), err}
+	case err == nil && result.Interrupted:
+		err = &interruptedError{j.place}
 	}
 	return summary, err
+}
+
+// checkpointIn returns the path of the checkpoint to continue from, or "". A run that was killed before its first
+// checkpoint begins again.
+func (j *job) checkpointIn(folder *report.Folder) string {
+	name := report.CheckpointFile
+	if j.runs == 1 && j.checkpointFile != "" {
+		name = j.checkpointFile
+	}
+	if folder.Fresh() || !folder.Has(name) {
+		return ""
+	}
+	return folder.File(name)
 }

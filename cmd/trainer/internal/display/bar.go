@@ -40,7 +40,7 @@ func (b *Bar) OnEvent(e train.Event) {
 		b.start(e)
 	case *train.StepDone:
 		b.set(*e, train.EvalProgress{})
-		if e.Step == e.Total || time.Since(b.drawn) > refresh {
+		if b.bar != nil && (e.Step == e.Total || time.Since(b.drawn) > refresh) {
 			b.drawn = time.Now()
 			// The bar ends with Finished, not with the last step: a test may follow.
 			b.bar.SetCurrent(int64(min(e.Step, e.Total-1)))
@@ -66,11 +66,15 @@ func (b *Bar) start(s train.Start) {
 	if len(s.Fallbacks) > 0 {
 		b.println(fallbackLine(s.Summary))
 	}
-	b.bar = b.progress.AddBar(int64(max(s.Summary.Steps, 1)),
+	bar, err := b.progress.Add(int64(max(s.Summary.Steps, 1)), mpb.BarStyle().Build(),
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.left() })),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.right() })),
 	)
+	if err != nil { // the terminal has gone
+		return
+	}
+	b.bar = bar
 	b.bar.SetCurrent(int64(min(s.Step, s.Summary.Steps-1)))
 }
 

@@ -1,13 +1,12 @@
 // Package report writes the results of a run to its folder: the effective configuration, one line of metrics per epoch, a
-// summary and the weights.
+// summary and the weights. A folder is locked while a run writes to it, and may come from a stranger: see package
+// nn/folder.
 package report
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"trainer/nn/train"
+	"trainer/nn/folder"
+	"trainer/nn/model"
 )
 
 // The files of a run's folder.
@@ -25,14 +25,25 @@ const (
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
 	CheckpointFile = "checkpoint.safetensors" // for resuming
 	SkippedFile    = "skipped.txt"            // the pictures that could not be read, if there are any, with the reasons
+	DataFile       = "data.json"              // the fingerprint of the data: a data.Fingerprint
 )
 
-// Folder is the folder of one run.
+// allFiles are the files that a run writes; resultFiles those that are never overwritten by another run.
+func allFiles() []string {
+	return append(resultFiles(), SkippedFile, DataFile)
+}
+
+func resultFiles() []string {
+	return append([]string{MetricsFile, SummaryFile, ConfigFile, CheckpointFile}, model.Files()...)
+}
+
+// Folder is the locked folder of one run, or of several runs that differ in the seed.
 type Folder struct {
-	path    string
-	metrics *os.File
-	fresh   bool   // for a new run
-	parent  string // folder that was made to hold this one, or ""
+	*folder.Folder
+	unlock  func() error
+	metrics *os.File // nil before the first line
+	fresh   bool     // for a new run
+	parent  string   // folder that was made to hold this one, or ""
 }
 
 // DefaultPath is the folder of a run without -out: runs/<date>-<data>-<recipe>. data and recipe may be paths.
@@ -67,7 +78,7 @@ func Unused(path string) (*Folder, error) {
 		}
 		err := os.Mkdir(candidate, 0o755)
 		if err == nil {
-			f, err := open(candidate, true)
+			f, err := Create(candidate)
 			if f != nil {
 				f.parent = parent
 			}
@@ -82,98 +93,97 @@ func Unused(path string) (*Folder, error) {
 // ErrHoldsRun is a folder with the results of another run, which are never overwritten.
 var ErrHoldsRun = errors.New("it already holds a run")
 
+// ErrInUse is a folder that another process is writing to.
+var ErrInUse = folder.ErrLocked
+
 // Create makes the folder, or uses an existing one that holds no run.
 func Create(path string) (*Folder, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	dir, err := folder.Make(path)
+	if err != nil {
 		return nil, fmt.Errorf("making the output folder: %w", err)
 	}
-	for _, name := range []string{MetricsFile, SummaryFile, ConfigFile} {
-		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
-			return nil, fmt.Errorf("output folder %s: %w (%s)", path, ErrHoldsRun, name)
+	f, err := lock(dir, func() error {
+		for _, name := range resultFiles() {
+			if dir.Has(name) {
+				return fmt.Errorf("output folder %s: %w (%s)", path, ErrHoldsRun, name)
+			}
 		}
+		return nil
+	})
+	if f != nil {
+		f.fresh = true
 	}
-	return open(path, true)
+	return f, err
 }
 
 // Continue opens the folder of a stopped run, to add to it.
-func Continue(path string) (*Folder, error) { return open(path, false) }
-
-// open opens the metrics file, which fails at once if the folder is not writable.
-func open(path string, fresh bool) (*Folder, error) {
-	flag := 0
-	if fresh {
-		flag = os.O_EXCL
-	}
-	metrics, err := os.OpenFile(filepath.Join(path, MetricsFile), os.O_CREATE|os.O_RDWR|flag, 0o644)
+func Continue(path string) (*Folder, error) {
+	dir, err := folder.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("output folder: %w", err)
+		return nil, err
 	}
-	return &Folder{path: path, metrics: metrics, fresh: fresh}, nil
+	return lock(dir, func() error { return nil })
 }
 
-// Rewind drops the lines of metrics after a step, and an incomplete line: the run continues from that step, and writes
-// them again.
-func (f *Folder) Rewind(step int) error {
-	text, err := os.ReadFile(f.metrics.Name())
+// lock locks the folder and removes the temporary files of runs that were killed. check is called before, so that a folder
+// that is refused stays as it is, and again when no other process can change the folder.
+func lock(dir *folder.Folder, check func() error) (*Folder, error) {
+	if err := check(); err != nil {
+		_ = dir.Close()
+		return nil, err
+	}
+	unlock, err := dir.Lock()
 	if err != nil {
-		return fmt.Errorf("reading metrics: %w", err)
+		_ = dir.Close()
+		return nil, fmt.Errorf("output folder %w", err)
 	}
-	var kept int64
-	for line := range bytes.Lines(text) {
-		var m train.EpochMetrics
-		if json.Unmarshal(line, &m) != nil || !bytes.HasSuffix(line, []byte("\n")) || m.Step > step {
-			break
-		}
-		kept += int64(len(line))
+	f := &Folder{Folder: dir, unlock: unlock}
+	err = check()
+	if err == nil {
+		err = dir.RemovePartial(allFiles()...)
 	}
-	if err := f.metrics.Truncate(kept); err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
+	if err != nil {
+		f.Close()
+		return nil, err
 	}
-	if _, err := f.metrics.Seek(kept, io.SeekStart); err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
-	}
-	return nil
+	return f, nil
 }
 
-// Sub makes a folder in the folder, for one of several runs.
-func (f *Folder) Sub(name string) (*Folder, error) { return Create(f.File(name)) }
-
-// Path returns the folder's path.
-func (f *Folder) Path() string { return f.path }
-
-// File returns the path of a file in the folder.
-func (f *Folder) File(name string) string { return filepath.Join(f.path, name) }
-
-// AddMetrics appends one line to the metrics.
-func (f *Folder) AddMetrics(m train.EpochMetrics) error {
-	line, err := json.Marshal(m)
+// Sub makes a folder in the folder, for one of several runs, or opens it if a killed process left it.
+func (f *Folder) Sub(name string) (*Folder, error) {
+	if f.fresh || !f.Has(name) {
+		return Create(f.File(name))
+	}
+	// Links are not followed out of the folder: the sub-folder must be where it seems to be.
+	root, err := f.Root().OpenRoot(name)
 	if err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
+		return nil, fmt.Errorf("%s: %w", f.File(name), err)
 	}
-	if _, err := f.metrics.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
-	}
-	return nil
+	_ = root.Close()
+	return Continue(f.File(name))
 }
+
+// Fresh reports whether the folder is that of a new run.
+func (f *Folder) Fresh() bool { return f.fresh }
 
 // WriteConfig writes the effective configuration.
-func (f *Folder) WriteConfig(toml []byte) error { return writeFile(f.File(ConfigFile), toml) }
+func (f *Folder) WriteConfig(toml []byte) error { return f.Write(ConfigFile, toml) }
 
 // WriteSkipped writes the pictures that could not be read, one per line. There is no file if there are none.
 func (f *Folder) WriteSkipped(lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return writeFile(f.File(SkippedFile), []byte(strings.Join(lines, "\n")+"\n"))
+	return f.Write(SkippedFile, []byte(strings.Join(lines, "\n")+"\n"))
 }
 
-// WriteSummary writes the summary.
+// WriteSummary writes the summary: a Summary or a Runs.
 func (f *Folder) WriteSummary(s any) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", SummaryFile, err)
 	}
-	return writeFile(f.File(SummaryFile), append(text, '\n'))
+	return f.Write(SummaryFile, append(text, '\n'))
 }
 
 // Discard removes what a new run wrote before it failed to begin, and the folder if nothing else is in it. It leaves the
@@ -182,44 +192,28 @@ func (f *Folder) Discard() {
 	if !f.fresh {
 		return
 	}
-	f.Close()
 	// A file that can't be removed stays: the caller reports the error that matters.
-	_ = os.Remove(f.File(MetricsFile))
-	_ = os.Remove(f.File(ConfigFile))
-	_ = os.Remove(f.File(SkippedFile))
-	_ = os.Remove(f.path)
+	f.Close()
+	for _, name := range append(allFiles(), folder.LockFile) {
+		_ = os.Remove(f.File(name))
+	}
+	_ = os.Remove(f.Path())
 	if f.parent != "" {
 		_ = os.Remove(f.parent)
 	}
 }
 
-// Close closes the metrics.
-func (f *Folder) Close() error { return f.metrics.Close() }
-
-// writeFile replaces a file completely or not at all.
-func writeFile(path string, content []byte) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
+// Close closes the metrics and unlocks the folder. It may be called twice.
+func (f *Folder) Close() {
+	if f.metrics != nil {
+		// What a failure loses, a resumed run restores from its checkpoint.
+		_ = f.metrics.Sync()
+		_ = f.metrics.Close()
+		f.metrics = nil
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-			err = fmt.Errorf("writing %s: %w", path, err)
-		}
-	}()
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Chmod(0o644)
+	if f.unlock != nil {
+		_ = f.unlock()
+		_ = f.Folder.Close()
+		f.unlock = nil
 	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

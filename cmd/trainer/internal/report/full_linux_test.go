@@ -15,7 +15,7 @@ func TestFullDiskIsAnError(t *testing.T) {
 		t.Skip(err)
 	}
 	defer full.Close()
-	f := &Folder{path: t.TempDir(), metrics: full}
+	f := &Folder{metrics: full}
 	if err := f.AddMetrics(train.EpochMetrics{}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("error %v, want ENOSPC", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"trainer/nn/model"
 	"trainer/nn/train"
 )
 
@@ -47,6 +48,9 @@ func TestCreateRefusesARun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := f.AddMetrics(train.EpochMetrics{}); err != nil {
+		t.Fatal(err)
+	}
 	f.Close()
 	if _, err := Create(dir); !errors.Is(err, ErrHoldsRun) {
 		t.Errorf("error %v, want ErrHoldsRun", err)
@@ -68,47 +72,111 @@ func TestDiscardLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestRewindDropsLaterAndBrokenLines(t *testing.T) {
-	dir := t.TempDir()
+// TestRestoreMetrics: a resumed run's lines are those of its checkpoint's history, whatever a crash left.
+func TestRestoreMetrics(t *testing.T) {
+	history := []train.EpochMetrics{{Epoch: 1, Step: 10}, {Epoch: 2, Step: 20}, {Epoch: 3, Step: 30}}
+	line := func(epoch int) string {
+		text, err := encodeMetrics(train.EpochMetrics{Epoch: epoch, Step: 10 * epoch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	want := line(1) + line(2) + line(3)
+	for name, left := range map[string]string{
+		"as it should be": want, "missing": "", "gap": line(1) + line(3), "later lines": want + line(4) + line(5),
+		"half a line": want + `{"epoch":4,"st`, "no line break": strings.TrimSpace(want),
+		"zeros": line(1) + strings.Repeat("\x00", 40) + "\n" + line(3), "others": line(7) + line(8),
+	} {
+		f, err := Create(filepath.Join(t.TempDir(), "run"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f.File(MetricsFile), []byte(left), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.RestoreMetrics(history); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.AddMetrics(train.EpochMetrics{Epoch: 4, Step: 40}); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		text, err := os.ReadFile(f.File(MetricsFile))
+		if err != nil || string(text) != want+line(4) {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+	}
+}
+
+// TestAFolderIsUsedOnce: a second process is refused, and a new run never replaces results.
+func TestAFolderIsUsedOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
 	f, err := Create(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for epoch := 1; epoch <= 3; epoch++ {
-		if err := f.AddMetrics(train.EpochMetrics{Epoch: epoch, Step: 10 * epoch}); err != nil {
+	if _, err := Create(dir); !errors.Is(err, ErrInUse) {
+		t.Errorf("error %v, want ErrInUse", err)
+	}
+	if _, err := Continue(dir); !errors.Is(err, ErrInUse) {
+		t.Errorf("error %v, want ErrInUse", err)
+	}
+	f.Close()
+	for _, name := range resultFiles() {
+		if err := os.WriteFile(f.File(name), []byte("precious"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Create(dir); !errors.Is(err, ErrHoldsRun) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v, want ErrHoldsRun", name, err)
+		}
+		if text, err := os.ReadFile(f.File(name)); err != nil || string(text) != "precious" {
+			t.Errorf("%s has %q, %v", name, text, err)
+		}
+		if err := os.Remove(f.File(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.metrics.WriteString(`{"epoch":4,"st`); err != nil {
+}
+
+// TestKilledWritersLeaveNothing: temporary files go at the next start.
+func TestKilledWritersLeaveNothing(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{CheckpointFile + ".123.tmp", model.FileName + ".9.tmp", "." + ConfigFile + "-5", "mine.tmp"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := Continue(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 2 || left[1].Name() != "mine.tmp" { // after the lock's file
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
 
-	f, err = Continue(dir)
+func TestLinkedMetricsAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := os.WriteFile(victim, []byte("precious"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, filepath.Join(dir, MetricsFile)); err != nil {
+		t.Skip(err)
+	}
+	f, err := Continue(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Rewind(25); err != nil {
-		t.Fatal(err)
+	if err := f.RestoreMetrics(nil); err == nil {
+		t.Error("a link was followed")
 	}
-	if err := f.AddMetrics(train.EpochMetrics{Epoch: 9, Step: 90}); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(f.File(MetricsFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var epochs []int
-	for line := range strings.Lines(string(text)) {
-		var m train.EpochMetrics
-		if err := json.Unmarshal([]byte(line), &m); err != nil {
-			t.Fatal(err)
-		}
-		epochs = append(epochs, m.Epoch)
-	}
-	if len(epochs) != 3 || epochs[0] != 1 || epochs[1] != 2 || epochs[2] != 9 {
-		t.Errorf("epochs %v, want 1 2 9", epochs)
+	if text, err := os.ReadFile(victim); err != nil || string(text) != "precious" {
+		t.Errorf("the target has %q, %v", text, err)
 	}
 }
 

@@ -16,6 +16,15 @@ func (n Number) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(n))
 }
 
+// UnmarshalJSON reads a number, or null as NaN.
+func (n *Number) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*n = Number(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(text, (*float64)(n))
+}
+
 // Summary is summary.json of one run.
 type Summary struct {
 	Device          string  `json:"device"`
@@ -41,6 +50,7 @@ type Summary struct {
 	PeakMemory      int64   `json:"peak_memory_bytes"`
 	Threads         int     `json:"threads"`
 	Interrupted     bool    `json:"interrupted"`
+	Complete        bool    `json:"complete"` // all steps were done, without an error
 	Go              string  `json:"go"`
 	CPU             string  `json:"cpu"`
 	Version         string  `json:"version"`
