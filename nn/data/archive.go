@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // archive is a tree of the members of an archive file. Links, devices and other special members are left out: a picture
@@ -95,9 +95,9 @@ func compareBools(a, b bool) int {
 
 func (a *archive) show(name string) string {
 	if name == "." {
-		return printable(a.file)
+		return quoted(a.file)
 	}
-	return printable(a.file + ":" + name)
+	return quoted(a.file + ":" + name)
 }
 
 func (a *archive) real(dir string) (string, error) { return path.Clean(dir), nil }

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // The forms in which CIFAR-10 and CIFAR-100 are given out (Krizhevsky, "Learning Multiple Layers of Features from Tiny

@@ -54,7 +54,7 @@ func labelOf(set Set, i int) (int32, bool) {
 // classes that were found, in any order. file is where they were found.
 func (opt *Options) orderClasses(file string, found []string) ([]string, error) {
 	for _, name := range found {
-		if printable(name) != name {
+		if quoted(name) != name {
 			return nil, &FormatError{file, -1, "names of classes without line breaks and other control characters", fmt.Sprintf("%q", name)}
 		}
 	}

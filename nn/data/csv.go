@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // The names of columns, in lower case.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"trainer/nn/device"
+	"trainer/nn/printable"
 )
 
 const (
@@ -63,7 +64,7 @@ func openClassFolders(ctx context.Context, name, root string, t tree, top string
 	if err != nil {
 		return nil, err
 	}
-	p, err := f.list(top)
+	p, err := f.list(ctx, top)
 	if err != nil {
 		return nil, err
 	}
@@ -146,38 +147,38 @@ func checkFolderOptions(root string, opt Options) error {
 }
 
 // list finds the images of class folders.
-func (f *folder) list(top string) (*parts, error) {
+func (f *folder) list(ctx context.Context, top string) (*parts, error) {
 	where, err := findLayout(f.tree, top)
 	if err != nil {
 		return nil, err
 	}
 	p := &parts{}
-	if p.train, err = f.listPart(where.train, true); err != nil {
+	if p.train, err = f.listPart(ctx, where.train, true); err != nil {
 		return nil, err
 	}
 	if where.val != "" {
-		if p.val, err = f.listPart(where.val, false); err != nil {
+		if p.val, err = f.listPart(ctx, where.val, false); err != nil {
 			return nil, err
 		}
 	}
 	if where.test == "" {
 		return p, nil
 	}
-	if isFlat, err := f.setAside(where.test); isFlat || err != nil {
+	if isFlat, err := f.setAside(ctx, where.test); isFlat || err != nil {
 		return p, err
 	}
-	p.test, err = f.listPart(where.test, false)
+	p.test, err = f.listPart(ctx, where.test, false)
 	return p, err
 }
 
 // setAside records the pictures of a test folder without class folders, whose pictures have no labels (competitions
 // give them out like this), and reports whether the folder is one.
-func (f *folder) setAside(dir string) (isFlat bool, err error) {
+func (f *folder) setAside(ctx context.Context, dir string) (isFlat bool, err error) {
 	classes, err := subfolders(f.tree, dir)
 	if err != nil || len(classes) > 0 {
 		return false, err
 	}
-	names, err := scanClass(f.tree, dir, f.pictures.Unsupported)
+	names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported)
 	if err != nil {
 		return false, err
 	}
@@ -189,7 +190,7 @@ func (f *folder) setAside(dir string) (isFlat bool, err error) {
 
 // listPart returns the images of the class folders in root. The training set's part must be listed first, and defines
 // the classes; the other parts must have no other classes.
-func (f *folder) listPart(root string, isTrain bool) ([]folderImage, error) {
+func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]folderImage, error) {
 	classes, err := subfolders(f.tree, root)
 	if err != nil {
 		return nil, err
@@ -201,15 +202,23 @@ func (f *folder) listPart(root string, isTrain bool) ([]folderImage, error) {
 		if f.classes, err = f.opt.orderClasses(f.tree.show(root), classes); err != nil {
 			return nil, err
 		}
+		f.classes = slices.Clone(f.classes)
+		for label, class := range f.classes {
+			f.classes[label] = validText(class)
+		}
+	}
+	labels := make(map[string]int, len(f.classes))
+	for label, class := range f.classes {
+		labels[class] = label
 	}
 	byLabel := make([][]folderImage, len(f.classes))
 	for _, class := range classes {
 		dir := path.Join(root, class)
-		label := slices.Index(f.classes, class)
-		if label < 0 {
+		label, ok := labels[validText(class)]
+		if !ok {
 			return nil, &FormatError{f.tree.show(dir), -1, "a class of the training set", "a new one"}
 		}
-		names, err := scanClass(f.tree, dir, f.pictures.Unsupported)
+		names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported)
 		if err != nil {
 			return nil, err
 		}
@@ -248,7 +257,7 @@ func (f *folder) dropUnreadable(images []folderImage, everyClass bool) ([]folder
 			continue
 		}
 		err := fmt.Errorf("%s: %w", f.tree.show(im.name), im.reason)
-		f.skipped = append(f.skipped, err.Error())
+		f.skipped = append(f.skipped, printable.Text(err.Error()))
 		first = cmp.Or(first, err)
 		firstBad[im.label] = cmp.Or(firstBad[im.label], err)
 	}

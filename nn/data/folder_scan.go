@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"path"
 	"slices"
@@ -19,13 +20,16 @@ type scan struct {
 
 // folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but each folder
 // counts only once; a link to a folder that contains the link is an error.
-func (s *scan) folder(dir string) error {
+func (s *scan) folder(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	real, err := s.tree.real(dir)
 	if err != nil {
 		return err
 	}
 	if slices.Contains(s.chain, real) {
-		return &FormatError{s.tree.show(dir), -1, "folders that end somewhere", "a link back to " + printable(real)}
+		return &FormatError{s.tree.show(dir), -1, "folders that end somewhere", "a link back to " + quoted(real)}
 	}
 	if s.seen[real] {
 		return nil
@@ -43,7 +47,7 @@ func (s *scan) folder(dir string) error {
 		}
 		name := path.Join(dir, e.name)
 		if e.isFolder {
-			if err := s.folder(name); err != nil {
+			if err := s.folder(ctx, name); err != nil {
 				return err
 			}
 			continue
@@ -67,10 +71,10 @@ func (s *scan) file(name string) {
 }
 
 // scanClass returns the names of the pictures below a class's folder.
-func scanClass(t tree, dir string, foreign map[string]int) ([]string, error) {
+func scanClass(ctx context.Context, t tree, dir string, foreign map[string]int) ([]string, error) {
 	s := scan{tree: t, foreign: foreign, seen: map[string]bool{}}
 	before := total(foreign)
-	if err := s.folder(dir); err != nil {
+	if err := s.folder(ctx, dir); err != nil {
 		return nil, err
 	}
 	if len(s.names) > 0 {
@@ -96,7 +100,7 @@ func total(counts map[string]int) int {
 func PictureFiles(folder string) ([]string, error) {
 	t := osTree(folder)
 	s := scan{tree: t, foreign: map[string]int{}, seen: map[string]bool{}, keepForeign: true}
-	if err := s.folder("."); err != nil {
+	if err := s.folder(context.Background(), "."); err != nil {
 		return nil, err
 	}
 	paths := make([]string, len(s.names))

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // idxUint8 is IDX's code for elements of one unsigned byte.

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // Data sets in MNIST's format: a pair of IDX files per part, images [n, h, w] (or with channels) and labels [n], [n, 1]

@@ -5,7 +5,7 @@ import (
 	"context"
 	"embed"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 //go:embed mnist/*.gz

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 const npyMagic = "\x93NUMPY"
@@ -98,7 +98,7 @@ func parseNPZ(ctx context.Context, file string, raw []byte) (map[string]*array, 
 		if !isNPY {
 			continue
 		}
-		shown := printable(file + ":" + member.Name)
+		shown := quoted(file + ":" + member.Name)
 		content, err := member.Open()
 		if err != nil {
 			return nil, &FormatError{shown, -1, "a member of the archive", err.Error()}

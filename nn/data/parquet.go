@@ -15,7 +15,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 const parquetMagic = "PAR1"

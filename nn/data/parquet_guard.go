@@ -9,7 +9,7 @@ import (
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // The library that reads Parquet allocates what headers ask for. The functions here look at the headers first: a length

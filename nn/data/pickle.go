@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // A pickle is a program for a stack machine, and may name any function of Python to call (pickletools.py in CPython

@@ -19,7 +19,7 @@ import (
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // Resize says how to resize a picture.

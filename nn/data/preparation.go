@@ -40,7 +40,8 @@ func (p Preparation) Image(dst []byte, im image.Image) error {
 	return nil
 }
 
-// File reads a picture file in any of the formats of a folder's pictures, and writes its pixels to dst [H, W, C].
+// File reads a picture file in any of the formats of a folder's pictures, and writes its pixels to dst [H, W, C]. A
+// picture that takes more than 2 GiB to decode is an error.
 func (p Preparation) File(dst []byte, path string) error {
 	r, t, name := p.reader(), osTree(filepath.Dir(path)), filepath.Base(path)
 	info, err := r.readPictureInfo(t, name)

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"trainer/internal/bounded"
-	"trainer/internal/memlimit"
+	"trainer/nn/bounded"
+	"trainer/nn/memlimit"
 )
 
 // readFile reads a file of a tree, which may be compressed with gzip, into memory.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode"
 
-	"trainer/internal/bounded"
+	"trainer/nn/bounded"
 )
 
 // A tree is a folder, or an archive that is read like a folder. Names are paths within it, separated by slashes; "." is
@@ -36,7 +36,7 @@ type osTree string
 
 func (t osTree) path(name string) string { return filepath.Join(string(t), filepath.FromSlash(name)) }
 
-func (t osTree) show(name string) string { return printable(t.path(name)) }
+func (t osTree) show(name string) string { return quoted(t.path(name)) }
 
 func (t osTree) real(dir string) (string, error) { return filepath.EvalSymlinks(t.path(dir)) }
 
@@ -78,8 +78,8 @@ func hasFile(t tree, dir, name string) bool {
 	return true
 }
 
-// printable returns a name that can't break a line or move the cursor: it is quoted if it has control characters.
-func printable(name string) string {
+// quoted returns a name that can't break a line or move the cursor: it is quoted if it has control characters.
+func quoted(name string) string {
 	if strings.ContainsFunc(name, unicode.IsControl) {
 		return strconv.Quote(name)
 	}

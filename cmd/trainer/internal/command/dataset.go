@@ -80,10 +80,10 @@ func (j *job) warnSkipped() {
 	const maxNames = 2
 	for i, s := range j.split.Skipped {
 		if i == maxNames {
-			fmt.Fprintf(j.stderr, "trainer: %d more images skipped; %s in the results folder names all\n", len(j.split.Skipped)-maxNames, report.SkippedFile)
+			j.note("%d more images skipped; %s in the results folder names all", len(j.split.Skipped)-maxNames, report.SkippedFile)
 			return
 		}
-		fmt.Fprintf(j.stderr, "trainer: skipped %s\n", s)
+		j.note("skipped %s", s)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -28,6 +29,31 @@ func TestAvailable(t *testing.T) {
 	if !ok || n < 1<<20 || n > 1<<50 {
 		t.Errorf("got %d, %v", n, ok)
 	}
+}
+
+// Memory counts from its allocation on. What other processes do meanwhile must not matter here.
+func TestRoom(t *testing.T) {
+	if _, ok := Room(); !ok {
+		t.Fatal("there is no limit")
+	}
+	if _, fits := Check(math.MaxInt64); fits {
+		t.Error("everything fits")
+	}
+	if _, fits := Check(1); !fits {
+		t.Error("nothing fits")
+	}
+	const tebi, noise = 1 << 40, 1 << 37
+	empty, _ := room(0)
+	full, _ := room(tebi)
+	if taken := empty - full; taken < tebi-noise || taken > tebi+noise {
+		t.Errorf("a heap of %d bytes takes %d", tebi, taken)
+	}
+	before := heap()
+	block := make([]byte, 64<<20) // never written
+	if got := heap() - before; got < 60<<20 {
+		t.Errorf("the heap has grown by %d", got)
+	}
+	runtime.KeepAlive(block)
 }
 
 func TestGroups(t *testing.T) {

@@ -14,6 +14,23 @@ import (
 )
 
 func available() (int64, bool) {
+	least := min(physical(), addresses())
+	return max(0, least), least < math.MaxInt64
+}
+
+// room is what is left of the memory when that of the heap counts in place of what the process has written of it.
+func room(heap int64) (int64, bool) {
+	least := physical()
+	if least < math.MaxInt64 {
+		resident, _ := field("/proc/self/status", "VmRSS:")
+		least += resident<<10 - heap
+	}
+	least = min(least, addresses())
+	return least, least < math.MaxInt64
+}
+
+// physical returns what the machine and the control groups leave.
+func physical() int64 {
 	least := int64(math.MaxInt64)
 	if free, ok := field("/proc/meminfo", "MemAvailable:"); ok {
 		least = min(least, free<<10)
@@ -21,12 +38,16 @@ func available() (int64, bool) {
 	if text, err := os.ReadFile("/proc/self/cgroup"); err == nil {
 		least = min(least, groups("/sys/fs/cgroup", text))
 	}
+	return least
+}
+
+// addresses returns what the process's own limits leave, which count memory from its allocation on.
+func addresses() int64 {
 	used := func(key string) int64 {
 		n, _ := field("/proc/self/status", key)
 		return n << 10
 	}
-	least = min(least, left(unix.RLIMIT_AS, used("VmSize:")), left(unix.RLIMIT_DATA, used("VmData:")))
-	return max(0, least), least < math.MaxInt64
+	return min(left(unix.RLIMIT_AS, used("VmSize:")), left(unix.RLIMIT_DATA, used("VmData:")))
 }
 
 // left returns what a limit of the process leaves.
