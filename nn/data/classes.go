@@ -53,11 +53,6 @@ func labelOf(set Set, i int) (int32, bool) {
 // orderClasses returns the classes in the order of Options.Classes, if it is given. It must then name exactly the
 // classes that were found, in any order. file is where they were found.
 func (opt *Options) orderClasses(file string, found []string) ([]string, error) {
-	for _, name := range found {
-		if quoted(name) != name {
-			return nil, &FormatError{file, -1, "names of classes without line breaks and other control characters", fmt.Sprintf("%q", name)}
-		}
-	}
 	if opt.Classes == nil || opt.Like != nil {
 		return found, nil
 	}

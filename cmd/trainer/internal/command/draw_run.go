@@ -161,7 +161,7 @@ func (t *trained) nameClasses(format string) {
 	numbers := make([]string, len(t.classes))
 	for i, name := range t.classes {
 		numbers[i] = strconv.Itoa(i)
-		fmt.Fprintf(t.stderr, "trainer: class number %d is %s\n", i, name)
+		fmt.Fprintf(t.stderr, "trainer: class number %d is %s\n", i, printable.Text(name))
 	}
 	fmt.Fprintln(t.stderr, "trainer: the font of PNG figures lacks characters of the names, so that numbers stand for them; -format svg shows the names")
 	t.classes = numbers
