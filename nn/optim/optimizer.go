@@ -314,7 +314,7 @@ func (o *Optimizer) Prepare(step int) error {
 		clear(hyper)
 		hyper[device.HyperLR] = float32(r.lr * r.schedule.Factor(p) * r.lrScale)
 		if frozen {
-			hyper[device.HyperLR], hyper[hyperFrozen] = 0, 1
+			hyper[device.HyperLR], hyper[device.HyperFrozen] = 0, 1
 		}
 		if !frozen || r.fromEpoch == 0 { // what thaws later must not gather momentum from its decay
 			hyper[device.HyperWeightDecay] = float32(r.decay)

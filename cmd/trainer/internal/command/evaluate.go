@@ -16,6 +16,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/metric"
 	"trainer/nn/model"
+	"trainer/nn/recipe"
 )
 
 // evaluateCommand measures trained networks.
@@ -227,7 +228,7 @@ func (e *evaluation) run(ctx context.Context, dev device.Device) error {
 		return nil
 	}
 	if e.part == "test" {
-		fmt.Fprintln(e.stderr, "trainer: the temperature is fitted to the test images, so probabilities measured on them look better than they are; -part val avoids this")
+		e.note("the temperature is fitted to the test images, so probabilities measured on them look better than they are; -part val avoids this")
 	}
 	e.fitted = metric.FitTemperature(e.logits[0], e.labels, len(e.classes))
 	return model.SetTemperature(e.paths[0], e.fitted)
@@ -247,7 +248,16 @@ func sameInput(paths []string, first, other model.Info, i int) error {
 // openSet opens the part of the data set that is evaluated, with pictures made into images of the model.
 func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, error) {
 	prepare := info.Images.Preparation()
+	r, err := info.ReadRecipe(e.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	var pictures recipe.Pictures
+	if r != nil {
+		pictures = r.Pictures
+	}
 	split, err := data.OpenFrom(ctx, e.Kinds.DataSets, e.data, data.Options{
+		Classes: pictures.Classes, Labels: pictures.Labels, Transpose: pictures.Transpose,
 		Dir: e.dataDir, Download: !e.offline, TestFraction: e.test, Seed: e.seed,
 		ImageSize: [2]int{prepare.H, prepare.W}, Resize: prepare.Resize, Background: prepare.Background,
 		IgnoreOrientation: prepare.IgnoreOrientation, Grayscale: prepare.C == 1, Workers: e.threads,
@@ -360,14 +370,14 @@ func (e *evaluation) draw() error {
 	}
 	title := fmt.Sprintf("%s on %s", filepath.Base(e.paths[0]), filepath.Base(e.data))
 	if e.report.Confusion != nil {
-		err := e.writePicture(filepath.Join(e.figures, "confusion.png"), func(w io.Writer) error {
+		err := e.writePicture(pictureFile{e.figures, "confusion.png", true}, func(w io.Writer) error {
 			return figure.Confusion(w, "png", title, e.report.Confusion, e.classes)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return e.writePicture(filepath.Join(e.figures, "reliability.png"), func(w io.Writer) error {
+	return e.writePicture(pictureFile{e.figures, "reliability.png", true}, func(w io.Writer) error {
 		return figure.Reliability(w, "png", title, e.report)
 	})
 }

@@ -178,8 +178,11 @@ func normalizationOfImport(w *model.Weights, r *recipe.Recipe, channels int) (me
 
 // classesOfImport returns the names of the classes: from a file, or as many numbers as the file's last layer has outputs.
 func classesOfImport(w *model.Weights, r *recipe.Recipe, list string) ([]string, error) {
-	if list == "" && w.Info() != nil {
+	switch {
+	case list == "" && w.Info() != nil:
 		return w.Info().Classes, nil
+	case list == "" && len(r.Pictures.Classes) > 0:
+		return r.Pictures.Classes, nil
 	}
 	n, err := strconv.Atoi(list)
 	if list != "" && err != nil {

@@ -62,8 +62,16 @@ func (j *job) recipeOfInitial() error {
 	if info.Recipe == "" {
 		return usageErrorf("-init-from: the network of %s was written in Go: describe it by -recipe", j.initial.Path())
 	}
-	r, err := j.Kinds.Parse("recipe of "+j.initial.Path(), []byte(info.Recipe), j.changes...)
+	r, err := j.Kinds.Parse("recipe of "+j.initial.Path(), []byte(info.Recipe))
 	if err != nil {
+		return err
+	}
+	if j.data != "" && (!j.namesDataSet() || j.data != info.Run.Data) {
+		if r, err = r.WithoutClasses(); err != nil {
+			return err
+		}
+	}
+	if r, err = r.With(j.changes...); err != nil {
 		return err
 	}
 	if j.data == "" && slices.Contains(data.NamesOf(j.Kinds.DataSets), info.Run.Data) {
