@@ -1,7 +1,10 @@
 package model
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -75,4 +78,34 @@ func allBegin(tensors []weight, prefix string) bool {
 		}
 	}
 	return len(tensors) > 0
+}
+
+// Rename gives tensors of the file the names of a network. The keys are names of tensors in the file, or of layers, all of
+// whose tensors are renamed; the longest that fits counts. It returns an error for a key that no tensor has, and if two
+// tensors get the same name.
+func (w *Weights) Rename(names map[string]string) error {
+	used := map[string]bool{}
+	taken := map[string]string{}
+	renamed := slices.Clone(w.tensors)
+	for i := range renamed {
+		t := &renamed[i]
+		before := t.name
+		for from := before; from != ""; from, _ = cutLast(from) {
+			if to, ok := names[from]; ok {
+				t.name, used[from] = to+strings.TrimPrefix(before, from), true
+				break
+			}
+		}
+		if other, ok := taken[t.name]; ok {
+			return fmt.Errorf("%s and %s would both be %s", other, before, t.name)
+		}
+		taken[t.name] = before
+	}
+	for _, from := range slices.Sorted(maps.Keys(names)) {
+		if !used[from] {
+			return fmt.Errorf("%s has no tensor %s", w.path, from)
+		}
+	}
+	w.tensors = renamed
+	return nil
 }

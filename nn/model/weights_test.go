@@ -426,3 +426,60 @@ func TestMatricesOfONNXAreTurned(t *testing.T) {
 		t.Errorf("%v, want %v", got, values)
 	}
 }
+
+func TestRename(t *testing.T) {
+	dev := newDevice(t)
+	list := []train.NamedValues{
+		{Name: "backbone.0.weight", Shape: []int{3, 3, 1, 1}, Values: []float32{1, 2, 3, 4, 5, 6, 7, 8, 9}},
+		{Name: "backbone.0.bias", Shape: []int{3}, Values: []float32{1, 2, 3}},
+		{Name: "backbone.3.weight", Shape: []int{3, 3, 1, 1}, Values: make([]float32, 9)},
+		{Name: "backbone.3.b", Shape: []int{3}, Values: []float32{4, 5, 6}},
+	}
+	conv := nn.Conv2D{OutC: 3, Kernel: nn.Square(1)}
+	layers := nn.NewSequential(conv, conv, nn.GlobalAvgPool{})
+	w := opened(t, foreign(t, list))
+	if err := w.Rename(map[string]string{"backbone.0": "conv2", "backbone.3": "conv1", "backbone.3.b": "conv1.bias"}); err != nil {
+		t.Fatal(err)
+	}
+	net := compiled(t, dev, layers, nn.Shape{2, 2, 3}, 2)
+	report, err := w.Apply(net, layers, numbered(3))
+	if err != nil || report.Loaded != 4 || report.ByShape != 0 {
+		t.Fatalf("%v, %v", report, err)
+	}
+	if got := tensors(t, net); !slices.Equal(got["conv2.weight"], list[0].Values) || !slices.Equal(got["conv1.bias"], list[3].Values) {
+		t.Errorf("%v", got)
+	}
+	for from, to := range map[string]string{"backbone.7": "conv1", "backbone.0.bias": "backbone.0.weight"} {
+		if err := opened(t, foreign(t, list)).Rename(map[string]string{from: to}); err == nil {
+			t.Errorf("%s to %s: no error", from, to)
+		}
+	}
+}
+
+// FuzzONNXWeights: whatever an ONNX file holds, reading it ends with weights or one error.
+func FuzzONNXWeights(f *testing.F) {
+	dev := newDevice(f)
+	m, err := model.Open(saved(f, dev, tinyInfo()), dev)
+	if err != nil {
+		f.Fatal(err)
+	}
+	path := filepath.Join(f.TempDir(), "seed.onnx")
+	if err := export.ONNX(path, m, export.ONNXOptions{}); err != nil {
+		f.Fatal(err)
+	}
+	seed, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add([]byte("\x3a\x11\x0a\x0f\x1a\x05/attn\x22\x06Einsum"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		path := filepath.Join(t.TempDir(), "m.onnx")
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := model.OpenWeights(path); err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v", err)
+		}
+	})
+}

@@ -1,8 +1,6 @@
 package command
 
 import (
-	"fmt"
-
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/train"
 )
@@ -32,6 +30,6 @@ func (l extensionListener) OnEvent(e train.Event) {
 		return
 	}
 	x := start.Extension
-	fmt.Fprintf(l.job.stderr, "trainer: %d steps instead of %d: the learning rate was %.3g after step %d, continues with %.3g and ends with %.3g\n",
+	l.job.note("%d steps instead of %d: the learning rate was %.3g after step %d, continues with %.3g and ends with %.3g",
 		x.Steps, x.Planned, x.Before, start.Step, x.Now, x.End)
 }

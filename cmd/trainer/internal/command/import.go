@@ -13,6 +13,7 @@ import (
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/model"
+	"trainer/nn/printable"
 	"trainer/nn/recipe"
 )
 
@@ -23,8 +24,8 @@ func importCommand() Command {
 
 // importOptions are the flags of trainer import.
 type importOptions struct {
-	recipe, out, classes string
-	changes              []string
+	recipe, out, classes, names string
+	changes                     []string
 }
 
 func importFlags(o *importOptions) *flag.FlagSet {
@@ -32,6 +33,7 @@ func importFlags(o *importOptions) *flag.FlagSet {
 	f.StringVar(&o.recipe, "recipe", "", "`name` built-in recipe, or a TOML file, that describes the network")
 	f.StringVar(&o.out, "o", "", "`file` model to write (default: FILE with -model.safetensors)")
 	f.StringVar(&o.classes, "classes", "", "`file` text file with one class per line, in the order of the network's outputs, or their number (default: numbered as in FILE)")
+	f.StringVar(&o.names, "map", "", "`file` text file with two names per line: a layer's or tensor's in FILE, and in the network")
 	f.Func("set", "`key=value` set another value of the recipe, such as data.size=160; may be repeated", func(s string) error {
 		o.changes = append(o.changes, s)
 		return nil
@@ -43,7 +45,8 @@ var importUsage = usage{
 	about: "trainer import makes a model of the weights of another program.",
 	lines: []string{"trainer import [flags] FILE -recipe NAME     a state dict in safetensors, or an ONNX file"},
 	notes: `Every tensor of the recipe's network must be in FILE: by its name, by torchvision's and timm's name
-(recipe resnet18), or by its shape if there is no choice. Layouts are converted.
+(recipe resnet18), by a name that -map translates, or by its shape if there is no choice. Layouts are
+converted.
 The size of the images is the recipe's (data.size). Images are normalised by the recipe's augment.mean
 and augment.std, and without these by the usual values of ImageNet.
 
@@ -83,6 +86,11 @@ func runImport(_ context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	if o.names != "" {
+		if err := renameBy(w, o.names); err != nil {
+			return err
+		}
+	}
 	return p.importWeights(w, r, path, &o)
 }
 
@@ -113,7 +121,7 @@ func (p *program) importWeights(w *model.Weights, r *recipe.Recipe, path string,
 	if err := model.Save(path, net, *info); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s\n%s\n", report, path)
+	fmt.Fprintf(p.stdout, "%s\n%s\n", printable.Text(report.String()), printable.Text(path))
 	return nil
 }
 
@@ -201,6 +209,29 @@ func classesOfImport(w *model.Weights, r *recipe.Recipe, list string) ([]string,
 		classes = append(classes, strconv.Itoa(k))
 	}
 	return classes, nil
+}
+
+// renameBy renames weights by the lines of a file, which have two names each. Lines that begin with # are comments.
+func renameBy(w *model.Weights, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("-map: %w", err)
+	}
+	names := map[string]string{}
+	for k, line := range strings.Split(string(text), "\n") {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) == 0 || strings.HasPrefix(fields[0], "#"):
+		case len(fields) == 2:
+			names[fields[0]] = fields[1]
+		default:
+			return usageErrorf("-map: %s: line %d is %q, want two names: one in the file and one of the network", path, k+1, strings.TrimSpace(line))
+		}
+	}
+	if err := w.Rename(names); err != nil {
+		return usageErrorf("-map: %v", err)
+	}
+	return nil
 }
 
 // readClasses reads names of classes, one per line.

@@ -38,7 +38,7 @@ func (j *job) openInitial(ctx context.Context) error {
 	if isAddress(path) {
 		file, err := data.Fetch(ctx, path, j.sha256, data.Options{Download: !j.offline, Progress: j.downloadProgress()})
 		if err != nil {
-			return fmt.Errorf("-init-from: %w", err)
+			return &dataError{fmt.Errorf("-init-from: %w", err)}
 		}
 		path = file
 	} else if absolute, err := filepath.Abs(path); err == nil {
@@ -106,7 +106,7 @@ func (j *job) applyInitial(net *nn.Network, layers nn.Layer) error {
 		return fmt.Errorf("-init-from: %w", err)
 	}
 	if !j.told {
-		fmt.Fprintf(j.stderr, "trainer: %s\n", report)
+		j.note("%s", report)
 		j.told = true
 	}
 	return nil

@@ -109,8 +109,9 @@ func TestTrainingFromAnAddress(t *testing.T) {
 		want   string
 	}{
 		{w.SHA256(), exitOK, "loaded 4 of 4"}, // it was kept
-		{strings.Repeat("0", 64), exitEnvironment, "downloads are off"},
+		{strings.Repeat("0", 64), exitUsage, "downloads are off"},
 		{"", exitUsage, "needs the file's checksum"},
+		{"12ab", exitUsage, "is not a SHA-256: want 64 hexadecimal digits"},
 	} {
 		args := []string{"-init-from", address, "-data", "pictures", "-dry-run", "-offline"}
 		if tt.sum != "" {
@@ -202,6 +203,12 @@ func TestImport(t *testing.T) {
 	if got := trainer(t, "predict", "m.safetensors", "pictures/dark/aa.png"); got.status != exitOK || !strings.Contains(got.stdout, "one") {
 		t.Errorf("%+v", got)
 	}
+	// Other names, given by a map.
+	write(t, "map.txt", "# theirs  ours\nconv1 no\ndense1 neither\n\n")
+	got = trainer(t, append(args, "-map", "map.txt", "-classes", "2", "-o", "other.safetensors")...)
+	if got.status != exitOK || !strings.Contains(got.stdout, "4 of them by their shape") {
+		t.Errorf("%+v", got)
+	}
 	if got := trainer(t, args...); got.status != exitOK { // classes are numbered
 		t.Errorf("%+v", got)
 	}
@@ -228,6 +235,10 @@ func TestImportRefuses(t *testing.T) {
 		if got.status != exitUsage || !strings.Contains(got.stderr, tt.want) {
 			t.Errorf("%s: %+v, want %q", tt.args, got, tt.want)
 		}
+	}
+	write(t, "map.txt", "conv1\n")
+	if got := trainer(t, "import", "run", "-recipe", "small.toml", "-map", "map.txt"); got.status != exitUsage || !strings.Contains(got.stderr, `map.txt: line 1 is "conv1", want two names`) {
+		t.Errorf("%+v", got)
 	}
 	if _, err := os.Stat("m.safetensors"); err == nil {
 		t.Error("a model was written")
