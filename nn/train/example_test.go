@@ -12,6 +12,45 @@ import (
 	"trainer/nn/train"
 )
 
+// Hooks follow a training, and may end it.
+func ExampleHooks() {
+	dev, err := cpu.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer dev.Close()
+	mnist, err := data.Open(context.Background(), "mnist", data.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mnist.Train, mnist.Test = data.Limit(mnist.Train, 3000), data.Limit(mnist.Test, 500)
+	var losses []float64
+	result, err := train.Run(context.Background(), train.Config{
+		Device: dev, Data: mnist, Batch: 50, Epochs: 20, Seed: 1, LogEvery: 15,
+		Model:     nn.NewSequential(nn.Flatten{}, nn.Dense{Out: 30}, nn.ReLU{}, nn.Dense{Out: 10}),
+		Loss:      nn.CrossEntropy{},
+		Optimizer: optim.Config{Algorithm: "adam", LR: 0.005},
+		Hooks: []train.Hooks{{
+			Log: func(_ *train.Training, m *train.StepMetrics) { losses = append(losses, m.TrainLoss) },
+			Epoch: func(t *train.Training, m train.EpochMetrics) {
+				if m.TestAccuracy > 0.8 {
+					t.Stop("good enough")
+				}
+			},
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(result.Stopped, "before epoch 20:", len(result.History) < 20)
+	fmt.Println("lines in each epoch:", len(losses)/len(result.History))
+	fmt.Println("the loss fell:", losses[len(losses)-1] < losses[0])
+	// Output:
+	// good enough before epoch 20: true
+	// lines in each epoch: 4
+	// the loss fell: true
+}
+
 // A network for handwritten digits, trained on the first 10,000 images of MNIST.
 func Example() {
 	dev, err := cpu.New()

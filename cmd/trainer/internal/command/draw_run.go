@@ -159,7 +159,11 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 			if err != nil {
 				return err
 			}
-			return figure.Curves(w, format, name, epochs)
+			steps, err := readSteps(dir)
+			if err != nil {
+				return err
+			}
+			return figure.Curves(w, format, name, epochs, steps)
 		}},
 		{"confusion", func(w io.Writer) error {
 			e, err := t.evaluate(ctx)
@@ -217,6 +221,23 @@ func readMetrics(dir *folder.Folder) ([]figure.Epoch, error) {
 		return nil, usageErrorf("%s: the run has not finished an epoch", path)
 	}
 	return epochs, nil
+}
+
+// readSteps reads steps.jsonl, which runs of older versions don't have.
+func readSteps(dir *folder.Folder) ([]figure.Epoch, error) {
+	if !dir.Has(report.StepsFile) {
+		return nil, nil
+	}
+	f, err := dir.Open(report.StepsFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the steps: %w", err)
+	}
+	defer f.Close()
+	steps, err := figure.ReadSteps(f)
+	if err != nil {
+		return nil, &dataError{fmt.Errorf("%s: %w", dir.File(report.StepsFile), err)}
+	}
+	return steps, nil
 }
 
 func (t *trained) evaluate(ctx context.Context) (*train.Evaluation, error) {

@@ -8,6 +8,7 @@ import (
 
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/train"
 )
@@ -143,9 +144,10 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 	})
 	defer shown.Close()
 	kept := &recorder{folder: folder, resumed: !folder.Fresh(), configure: configure, saved: -1}
+	kept.writeBest = func(net *nn.Network) error { return j.writeBest(folder, net, seed) }
 
 	cfg := j.config(seed)
-	cfg.Listeners = []train.Listener{kept, shown}
+	cfg.Hooks = []train.Hooks{kept.hooks(), shown.Hooks()}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
 	cfg.Resume = j.checkpointIn(folder)
 	result, err := train.Run(ctx, cfg)
