@@ -3,6 +3,7 @@ package command
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestInterruptedSummarySpeaksOfItsModel(t *testing.T) {
 // TestStepsAreLogged: a run of one epoch has a curve.
 func TestStepsAreLogged(t *testing.T) {
 	workplace(t)
-	if got := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-epochs", "1", "-set", "log-every=2", "-out", "run"); got.status != exitOK {
+	if got := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-epochs", "1", "-set", "log-every=2", "-out", "run", "-tensorboard"); got.status != exitOK {
 		t.Fatalf("%+v", got)
 	}
 	var steps []int
@@ -108,6 +109,16 @@ func TestStepsAreLogged(t *testing.T) {
 	}
 	if len(steps) != 3 || steps[0] != 2 || steps[2] != 6 {
 		t.Errorf("lines of the steps %v", steps)
+	}
+	events, err := filepath.Glob("run/tensorboard/events.out.tfevents.*")
+	if err != nil || len(events) != 1 {
+		t.Fatalf("event files %v, %v", events, err)
+	}
+	text := read(t, events[0])
+	for _, tag := range []string{"loss/steps", "accuracy/test", "weights/conv1.weight", "gradients/dense1.bias", "confusion matrix", "predictions", "\x89PNG"} {
+		if !strings.Contains(text, tag) {
+			t.Errorf("no %s in the event file", tag)
+		}
 	}
 	if got := trainer(t, "draw", "run", "-format", "svg", "run"); got.status != exitOK {
 		t.Fatalf("%+v", got)
