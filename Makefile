@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test race vet lint generate check-generated cross bench bench-peers export-peers gpu-report compare figures clean help
+.PHONY: build train test fuzz notice race vet lint generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -36,6 +36,12 @@ ifneq ($(CUDA_CC),)
 else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
+
+fuzz: ## run every fuzz target, two at a time: FUZZTIME=5s
+	GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),5s)' ./scripts/fuzz.sh
+
+notice: ## write NOTICE, the licences of what is linked into the program
+	GO='$(GO)' ./scripts/notice.sh
 
 race: ## run the tests of the concurrent packages under the race detector
 	$(GO) test -race ./cpu/internal/parallel ./nn/data
@@ -82,6 +88,11 @@ bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
 
+conformance-peers: PYTHON ?= python3
+conformance-peers: ## compare numbers with ONNX's tests and PyTorch (installs them once): ARGS='-seed 2'
+	@command -v $(PYTHON) >/dev/null || { echo 'conformance-peers: $(PYTHON) not found; it needs Python 3.11 to 3.13' >&2; exit 1; }
+	GO='$(GO)' $(PYTHON) bench/conformance/run.py -out docs/results/conformance.md $(ARGS)
+
 export-peers: PYTHON ?= python3
 export-peers: ## check exported networks with ONNX Runtime and PyTorch (installs them once)
 	GO='$(GO)' $(PYTHON) bench/export/check.py onnx
@@ -100,4 +111,4 @@ clean: ## remove built programs; keep runs/
 	rm -f trainer trainer.exe
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -34,7 +34,8 @@ type conv2D struct {
 }
 
 // NewConv2D returns the plan of a convolution.
-func (d *Device) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
+func (d *Device) NewConv2D(spec device.Conv2DSpec) (_ device.Conv2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("conv2d", spec.DType); err != nil {
 		return nil, err
 	}
@@ -42,7 +43,8 @@ func (d *Device) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
 }
 
 // NewConv2DReLU returns the plan of a convolution whose output goes through ReLU.
-func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
+func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (_ device.Conv2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("conv2d", spec.DType); err != nil {
 		return nil, err
 	}

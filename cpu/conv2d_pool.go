@@ -25,7 +25,8 @@ type convPool struct {
 // NewConv2DMaxPool returns the plan of a convolution with max pooling, and optionally ReLU
 // after it. It supports 2 x 2 windows that do not overlap, after convolutions that need no
 // im2col matrix in any pass.
-func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (device.Conv2D, error) {
+func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (_ device.Conv2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("conv2d", s.DType, pool.DType); err != nil {
 		return nil, err
 	}
@@ -42,7 +43,7 @@ func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, r
 		return nil, fmt.Errorf("conv2d with max pooling, of this shape: %w", device.ErrNotSupported)
 	}
 	p := &convPool{loops: d.vector.Pool8, relu: relu, h: pool.H, w: pool.W, c: pool.C, outH: pool.OutH(), outW: pool.OutW()}
-	p.arg = make([]uint8, s.N*p.outH*p.outW*p.c)
+	p.arg = zeroed[uint8](s.N * p.outH * p.outW * p.c)
 	return d.newConv2D(s, false, p), nil
 }
 

@@ -30,7 +30,8 @@ type pool2D struct {
 }
 
 // NewPool2D returns a plan for pooling.
-func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
+func (d *Device) NewPool2D(s device.Pool2DSpec) (_ device.Pool2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("pool2d", s.DType); err != nil {
 		return nil, err
 	}
@@ -38,7 +39,8 @@ func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
 }
 
 // NewPool2DReLU returns a plan for pooling followed by ReLU.
-func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
+func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (_ device.Pool2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("pool2d", s.DType); err != nil {
 		return nil, err
 	}

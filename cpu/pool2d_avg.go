@@ -10,7 +10,7 @@ import "trainer/nn/device"
 // With ReLU after it, only dy where y > 0 counts.
 type avgPool struct {
 	pool2D
-	share [][]float32 // one per worker: dy/m of one window, [c]
+	share [][]float32 // one per worker, [c]: dy/m of one window, or a part of a long sum
 }
 
 func newAvgPool(g pool2D) *avgPool {
@@ -45,16 +45,16 @@ func (p *avgPool) weight(w poolWindow) float32 {
 // avgPoolForward is the loop over groups of rows of outputs.
 type avgPoolForward avgPool
 
-func (t *avgPoolForward) Do(task, _ int) {
+func (t *avgPoolForward) Do(task, worker int) {
 	p := (*avgPool)(t)
-	c := p.spec.C
+	c, elements, block := p.spec.C, p.spec.KH*p.spec.KW, p.share[worker]
 	for r := task * p.rows; r < min((task+1)*p.rows, p.n*p.outH); r++ {
 		for j := 0; j < p.outW; j++ {
 			w := p.window(r%p.outH, j)
 			y := p.y[p.output(r, j):][:c]
 			clear(y)
 			for row := w.top; row < w.bottom; row++ {
-				p.d.vector.AddRows(y, p.x[p.pixel(r/p.outH, row, w.left):p.pixel(r/p.outH, row, w.right)])
+				p.d.addManyRows(y, p.x[p.pixel(r/p.outH, row, w.left):p.pixel(r/p.outH, row, w.right)], block, elements)
 			}
 			p.d.vector.Scaled(y, y, p.weight(w))
 			if p.relu {

@@ -26,7 +26,7 @@ func newMaxPool[P vector.Position](g pool2D, loops vector.Pool[P]) *maxPool[P] {
 	if s.NoBackward {
 		rows = g.d.pool.Workers()
 	}
-	p.arg = make([]P, rows*g.outW*s.C)
+	p.arg = zeroed[P](rows * g.outW * s.C)
 	return p
 }
 

@@ -27,7 +27,6 @@ const (
 	DepthwiseFilterFinish    Family = "depthwise_filter_finish"
 	DepthwiseForward         Family = "depthwise_forward"
 	Dropout                  Family = "dropout"
-	Fill                     Family = "fill"
 	Gather                   Family = "gather"
 	GatherLabels             Family = "gather_labels"
 	Map                      Family = "map"

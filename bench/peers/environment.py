@@ -35,18 +35,18 @@ def check_python() -> None:
         )
 
 
-def virtual_environment(folder: Path) -> Path:
-    """Makes the virtual environment if it is missing or requirements.txt has changed. Returns its Python."""
+def virtual_environment(folder: Path, requirements: Path = REQUIREMENTS, size: str = "several gigabytes") -> Path:
+    """Makes the virtual environment if it is missing or the requirements have changed. Returns its Python."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed.txt"
-    wanted = REQUIREMENTS.read_text()
+    wanted = requirements.read_text()
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
-    print(f"installing {', '.join(wanted.split())} in {folder}: several gigabytes, only once", flush=True)
+    print(f"installing {', '.join(wanted.split())} in {folder}: {size}, only once", flush=True)
     if not python.exists():
         command([sys.executable, "-m", "venv", str(folder)], "making the virtual environment")
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-    command([*pip, "--requirement", str(REQUIREMENTS)], "installing the peers")
+    command([*pip, "--requirement", str(requirements)], f"installing {requirements.name}")
     stamp.write_text(wanted)
     return python
 
@@ -71,12 +71,12 @@ def version() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def build_worker(folder: Path) -> Path:
-    """Builds this project's worker in a folder."""
-    program = folder / ("worker.exe" if os.name == "nt" else "worker")
+def build_worker(folder: Path, package: str = "./bench/peers/worker", name: str = "worker", tags: str = "") -> Path:
+    """Builds a worker of this project in a folder."""
+    program = folder / (name + ".exe" if os.name == "nt" else name)
     flags = f"-X main.version={version()}"
     go = os.environ.get("GO", "go")
-    command([go, "build", "-trimpath", "-ldflags", flags, "-o", str(program), "./bench/peers/worker"], "building the worker")
+    command([go, "build", "-trimpath", "-tags", tags, "-ldflags", flags, "-o", str(program), package], "building the worker")
     return program
 
 

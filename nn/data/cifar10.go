@@ -1,18 +1,17 @@
 package data
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"trainer/nn/bounded"
 )
 
 // The binary version of CIFAR-10: Krizhevsky, "Learning Multiple Layers of Features from Tiny
@@ -50,7 +49,7 @@ type cifarFiles struct {
 func cifar10Kind(cat catalog) SetKind {
 	return SetKind{
 		Name: "cifar10", Doc: "50,000 + 10,000 photographs of animals and vehicles, 32x32 colour",
-		ImageShape: [3]int{32, 32, 3}, Recipe: "cifar10",
+		ImageShape: [3]int{32, 32, 3}, TrainImages: 50_000, Recipe: "cifar10",
 		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openCIFAR10(ctx, opt, cat) },
 	}
 }
@@ -60,7 +59,7 @@ func cifar10Kind(cat catalog) SetKind {
 func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "cifar10"
 	if opt.Dir != "" {
-		files, err := findCIFAR(opt.Dir)
+		files, err := findCIFAR(ctx, opt.Dir)
 		if err != nil {
 			return nil, fmt.Errorf("cifar10: %w", err)
 		}
@@ -77,7 +76,7 @@ func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 	if err != nil {
 		return nil, fmt.Errorf("cifar10: %w", err)
 	}
-	files, err := readCIFARArchive(archive)
+	files, err := readCIFARArchive(ctx, archive)
 	if err != nil {
 		return nil, fmt.Errorf("cifar10: %w", err)
 	}
@@ -86,37 +85,37 @@ func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 
 // findCIFAR looks for the files or the archive in dir and its usual subfolders. It returns
 // nil if there are none.
-func findCIFAR(dir string) (*cifarFiles, error) {
+func findCIFAR(ctx context.Context, dir string) (*cifarFiles, error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return readCIFARArchive(dir)
+		return readCIFARArchive(ctx, dir)
 	}
 	for _, sub := range []string{".", "cifar10"} {
 		for _, folder := range []string{filepath.Join(dir, sub), filepath.Join(dir, sub, cifarFolder)} {
 			for _, name := range cifarNames {
 				if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
-					return readCIFARFolder(folder)
+					return readCIFARFolder(ctx, folder)
 				}
 			}
 		}
 		archive := filepath.Join(dir, sub, cifarArchive)
 		if _, err := os.Stat(archive); err == nil {
-			return readCIFARArchive(archive)
+			return readCIFARArchive(ctx, archive)
 		}
 	}
 	return nil, nil
 }
 
-func readCIFARFolder(dir string) (*cifarFiles, error) {
+func readCIFARFolder(ctx context.Context, dir string) (*cifarFiles, error) {
 	files := &cifarFiles{source: dir}
 	err := parallel(len(cifarNames), len(cifarNames), func(i int) (err error) {
 		files.paths[i] = filepath.Join(dir, cifarNames[i])
-		files.raw[i], err = os.ReadFile(files.paths[i])
+		files.raw[i], err = readWhole(ctx, files.paths[i])
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	files.meta, err = os.ReadFile(filepath.Join(dir, cifarMeta))
+	files.meta, err = readWhole(ctx, filepath.Join(dir, cifarMeta))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -124,34 +123,15 @@ func readCIFARFolder(dir string) (*cifarFiles, error) {
 }
 
 // readCIFARArchive reads the files out of the official .tar.gz.
-func readCIFARArchive(file string) (*cifarFiles, error) {
-	f, err := os.Open(file)
+func readCIFARArchive(ctx context.Context, file string) (*cifarFiles, error) {
+	f, err := bounded.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	unzip, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, &FormatError{file, 0, "gzip data", err.Error()}
-	}
-	content := &countingReader{r: unzip}
 	files := &cifarFiles{source: file}
-	entries := tar.NewReader(content)
-	for {
-		entry, err := entries.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, streamError(file, content.n, "a tar entry", err)
-		}
-		if err := files.take(file, entry, entries, content); err != nil {
-			return nil, err
-		}
-	}
-	// The archive may end before the gzip data, which has the checksum at its end.
-	if _, err := io.Copy(io.Discard, content); err != nil {
-		return nil, streamError(file, content.n, "the end of the gzip data", err)
+	if at, err := bounded.Tar(ctx, f, func(e *bounded.Entry) error { return files.take(file, e) }); err != nil {
+		return nil, streamError(file, at, "an archive of tar and gzip", err)
 	}
 	for i, raw := range files.raw {
 		if raw == nil {
@@ -162,45 +142,23 @@ func readCIFARArchive(file string) (*cifarFiles, error) {
 }
 
 // take keeps an entry of the archive if it is one of the files.
-func (files *cifarFiles) take(file string, entry *tar.Header, r io.Reader, content *countingReader) error {
-	if entry.Typeflag != tar.TypeReg {
-		return nil
-	}
+func (files *cifarFiles) take(file string, entry *bounded.Entry) error {
 	name := path.Base(entry.Name)
-	index := -1
-	for i, n := range cifarNames {
-		if n == name {
-			index = i
-		}
-	}
+	index := slices.Index(cifarNames[:], name)
 	if index < 0 && name != cifarMeta {
 		return nil
 	}
-	var raw bytes.Buffer
-	// The size in the header may be wrong: allocate at most a little more than a batch file before reading.
-	raw.Grow(int(min(entry.Size, 32<<20)))
-	if _, err := io.Copy(&raw, r); err != nil {
-		return streamError(file, content.n, fmt.Sprintf("%d bytes of %s", entry.Size, entry.Name), err)
+	raw, err := entry.ReadAll()
+	if err != nil {
+		return err
 	}
 	if index < 0 {
-		files.meta = raw.Bytes()
+		files.meta = raw
 		return nil
 	}
-	files.raw[index] = raw.Bytes()
+	files.raw[index] = raw
 	files.paths[index] = file + ":" + entry.Name
 	return nil
-}
-
-// countingReader counts the bytes read through it.
-type countingReader struct {
-	r io.Reader
-	n int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
 }
 
 // split parses five files into the training set and one file into the test set.

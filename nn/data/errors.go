@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"trainer/nn/printable"
 )
 
 // ErrClosed is returned by a Loader's Next after Close.
@@ -20,9 +22,9 @@ type FormatError struct {
 
 func (e *FormatError) Error() string {
 	if e.Offset < 0 {
-		return fmt.Sprintf("%s: want %s, got %s", e.File, e.Want, e.Got)
+		return printable.Text(fmt.Sprintf("%s: want %s, got %s", e.File, e.Want, e.Got))
 	}
-	return fmt.Sprintf("%s: byte %d: want %s, got %s", e.File, e.Offset, e.Want, e.Got)
+	return printable.Text(fmt.Sprintf("%s: byte %d: want %s, got %s", e.File, e.Offset, e.Want, e.Got))
 }
 
 // NotFoundError reports an unknown data set, or a missing folder or file of a data set.

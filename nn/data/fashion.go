@@ -3,13 +3,12 @@ package data
 import (
 	"context"
 	"fmt"
-	"os"
 )
 
 func fashionKind(cat catalog) SetKind {
 	return SetKind{
-		Name: "fashion-mnist", Doc: "60,000 + 10,000 pieces of clothing, 28x28 grey",
-		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
+		Name: "fashion-mnist", Doc: "60,000 + 10,000 pieces of clothing, 28x28 gray",
+		ImageShape: [3]int{28, 28, 1}, TrainImages: 60_000, Recipe: "mnist",
 		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openFashion(ctx, opt, cat) },
 	}
 }
@@ -26,7 +25,7 @@ func fashionClasses() []string {
 func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "fashion-mnist"
 	if opt.Dir != "" {
-		return openIDXFolder(name, opt.Dir, fashionClasses(), "")
+		return openIDXFolder(ctx, name, opt.Dir, fashionClasses(), "")
 	}
 	cache, err := opt.cacheFolder(name)
 	if err != nil {
@@ -34,7 +33,7 @@ func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 	}
 	// If the cache lacks the files, a system package may have them: Debian's dataset-fashion-mnist.
 	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
-		return readIDXFolder(name, cat.systemFashion, fashionClasses())
+		return readIDXFolder(ctx, name, cat.systemFashion, fashionClasses())
 	}
 	// The files that were verified are read, not what else is in the cache.
 	var paths [4]string
@@ -44,7 +43,7 @@ func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error
 		}
 	}
 	return readIDXSplit(name, cache, fashionClasses(), func(i int) (string, []byte, error) {
-		raw, err := os.ReadFile(paths[i])
+		raw, err := readWhole(ctx, paths[i])
 		return paths[i], raw, err
 	})
 }

@@ -9,11 +9,12 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"trainer/nn/bounded"
 )
 
 // Fingerprint identifies the images of a data set: a training is continued with the same images only, and a finished
@@ -174,7 +175,7 @@ func sumFiles(ctx context.Context, set Filed, allBytes bool) ([]File, error) {
 
 // sumFile returns the size and the checksum of a file, or of its first and last bytes.
 func sumFile(path string, allBytes bool) (size int64, sum string, err error) {
-	f, err := os.Open(path)
+	f, err := bounded.Open(path)
 	if err != nil {
 		return 0, "", err
 	}

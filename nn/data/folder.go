@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"trainer/nn/device"
+	"trainer/nn/printable"
 )
 
 const (
@@ -61,6 +62,7 @@ func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error)
 	f.reader.background = cmp.Or(opt.Background, color.NRGBA{R: 255, G: 255, B: 255, A: 255})
 	f.reader.resize = cmp.Or(opt.Resize, ResizeStretch)
 	f.reader.ignoreOrientation = opt.IgnoreOrientation
+	f.reader.decoding = newPictureMemory(opt.maxMemory())
 	p, err := f.list(ctx)
 	if err != nil {
 		return nil, err
@@ -68,13 +70,14 @@ func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error)
 	if err := f.chooseShape(p); err != nil {
 		return nil, err
 	}
+	inMemory := f.divideMemory(p)
 	set := &Dataset{Name: filepath.Base(filepath.Clean(root)), Source: root}
 	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
 		images := *p.all()[k]
 		if len(images) == 0 && dst == &set.Val {
 			continue
 		}
-		if *dst, err = f.open(ctx, set.Name, images, k == 0, f.fits(p)); err != nil {
+		if *dst, err = f.open(ctx, set.Name, images, k == 0, inMemory); err != nil {
 			return nil, err
 		}
 	}
@@ -142,16 +145,23 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 		return nil, &FormatError{root, -1, "one subfolder of pictures per class", "no subfolders"}
 	}
 	if isTrain {
-		f.classes = classes
+		f.classes = make([]string, len(classes))
+		for label, class := range classes {
+			f.classes[label] = validText(class)
+		}
+	}
+	labels := make(map[string]int, len(f.classes))
+	for label, class := range f.classes {
+		labels[class] = label
 	}
 	var images []folderImage
 	for _, class := range classes {
 		dir := filepath.Join(root, class)
-		label := slices.Index(f.classes, class)
-		if label < 0 {
+		label, ok := labels[validText(class)]
+		if !ok {
 			return nil, &FormatError{dir, -1, "a class of the training set", "a new one"}
 		}
-		paths, err := scanClass(dir, f.pictures.Unsupported)
+		paths, err := scanClass(ctx, dir, f.pictures.Unsupported)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +178,7 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 // readInfo reads the headers of the images.
 func (f *folder) readInfo(ctx context.Context, images []folderImage) error {
 	return parallel(len(images), f.opt.workers(), func(i int) error {
-		images[i].info, images[i].reason = readPictureInfo(images[i].path, f.reader.ignoreOrientation)
+		images[i].info, images[i].reason = f.reader.readPictureInfo(images[i].path)
 		return ctx.Err()
 	})
 }
@@ -188,7 +198,7 @@ func (f *folder) dropUnreadable(root string, images []folderImage, everyClass bo
 			continue
 		}
 		err := fmt.Errorf("%s: %w", im.path, im.reason)
-		f.skipped = append(f.skipped, err.Error())
+		f.skipped = append(f.skipped, printable.Text(err.Error()))
 		first = cmp.Or(first, err)
 		firstBad[im.label] = cmp.Or(firstBad[im.label], err)
 	}
@@ -267,14 +277,23 @@ func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 	return isHeld
 }
 
-// fits reports whether the pixels of all images may be kept in memory.
-func (f *folder) fits(p *parts) bool {
-	n := 0
+// divideMemory decides whether the pixels of all images are kept in memory, which they are if they take at most three
+// quarters of it and leave enough to decode the largest picture. What they leave is for decoding.
+func (f *folder) divideMemory(p *parts) (inMemory bool) {
+	n, largest := 0, int64(0)
 	for _, images := range p.all() {
 		n += len(*images)
+		for _, im := range *images {
+			largest = max(largest, f.reader.memory(im.info))
+		}
 	}
-	bytes := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
-	return bytes <= cmp.Or(f.opt.MaxMemory, defaultMaxMemory)
+	limit := f.opt.maxMemory()
+	kept := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
+	if kept > limit/4*3 || kept > limit-largest && largest <= limit {
+		return false
+	}
+	f.reader.decoding = newPictureMemory(limit - kept)
+	return true
 }
 
 // open decodes every image, leaving out those that can't be decoded, and keeps the pixels if inMemory is set.
@@ -288,7 +307,7 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	}
 	var transparent atomic.Int64
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		d, err := f.reader.decode(images[i].path, images[i].info.orientation, place(i))
+		d, err := f.reader.decode(ctx, images[i].path, images[i].info, place(i))
 		images[i].reason = err
 		if d.transparent {
 			transparent.Add(1)
@@ -340,7 +359,7 @@ func (s *folderSet) Label(i int) int32 { return s.images[i].label }
 
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]
-	if _, err := s.folder.reader.decode(im.path, im.info.orientation, dst); err != nil {
+	if _, err := s.folder.reader.decode(context.Background(), im.path, im.info, dst); err != nil {
 		return 0, fmt.Errorf("%s: %w", im.path, err)
 	}
 	return im.label, nil

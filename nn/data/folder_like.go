@@ -15,7 +15,7 @@ func (f *folder) listLike(ctx context.Context, where layout) (*parts, error) {
 		if root == "" {
 			continue
 		}
-		if err := f.findAll(root, found); err != nil {
+		if err := f.findAll(ctx, root, found); err != nil {
 			return nil, err
 		}
 	}
@@ -44,7 +44,7 @@ func (f *folder) listLike(ctx context.Context, where layout) (*parts, error) {
 }
 
 // findAll adds the pictures of a part's class folders to found, by their names in a fingerprint.
-func (f *folder) findAll(root string, found map[string]folderImage) error {
+func (f *folder) findAll(ctx context.Context, root string, found map[string]folderImage) error {
 	classes, err := subfolders(root)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (f *folder) findAll(root string, found map[string]folderImage) error {
 		if label < 0 {
 			continue
 		}
-		paths, err := scanClass(filepath.Join(root, class), f.pictures.Unsupported)
+		paths, err := scanClass(ctx, filepath.Join(root, class), f.pictures.Unsupported)
 		if err != nil {
 			return err
 		}

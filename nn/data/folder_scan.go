@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,10 @@ type scan struct {
 
 // folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but each folder
 // counts only once; a link to a folder that contains the link is an error.
-func (s *scan) folder(dir string) error {
+func (s *scan) folder(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (s *scan) folder(dir string) error {
 		}
 		path := filepath.Join(dir, e.Name())
 		if isFolder(path) {
-			if err := s.folder(path); err != nil {
+			if err := s.folder(ctx, path); err != nil {
 				return err
 			}
 			continue
@@ -67,10 +71,10 @@ func (s *scan) file(path string) {
 }
 
 // scanClass returns the pictures below a class's folder.
-func scanClass(dir string, foreign map[string]int) ([]string, error) {
+func scanClass(ctx context.Context, dir string, foreign map[string]int) ([]string, error) {
 	s := scan{foreign: foreign, seen: map[string]bool{}}
 	before := total(foreign)
-	if err := s.folder(dir); err != nil {
+	if err := s.folder(ctx, dir); err != nil {
 		return nil, err
 	}
 	if len(s.paths) > 0 {
@@ -95,7 +99,7 @@ func total(counts map[string]int) int {
 // pictures are left out; pictures in formats that can't be read are not.
 func PictureFiles(folder string) ([]string, error) {
 	s := scan{foreign: map[string]int{}, seen: map[string]bool{}, keepForeign: true}
-	if err := s.folder(folder); err != nil {
+	if err := s.folder(context.Background(), folder); err != nil {
 		return nil, err
 	}
 	return s.paths, nil

@@ -26,14 +26,14 @@ func mnistClasses() []string {
 
 func mnistKind() SetKind {
 	return SetKind{
-		Name: "mnist", Doc: "60,000 + 10,000 handwritten digits, 28x28 grey; embedded in the program",
-		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
-		Open: func(_ context.Context, opt Options) (*Dataset, error) { return openMNIST(opt) },
+		Name: "mnist", Doc: "60,000 + 10,000 handwritten digits, 28x28 gray; embedded in the program",
+		ImageShape: [3]int{28, 28, 1}, TrainImages: 60_000, Recipe: "mnist",
+		Open: openMNIST,
 	}
 }
 
 // openMNIST reads the files in opt.Dir if that is given, and otherwise the embedded files.
-func openMNIST(opt Options) (*Dataset, error) {
+func openMNIST(ctx context.Context, opt Options) (*Dataset, error) {
 	if opt.Dir == "" {
 		return readIDXSplit("mnist", "embedded", mnistClasses(), func(i int) (string, []byte, error) {
 			name := "mnist/" + idxNames[i] + ".gz"
@@ -41,15 +41,15 @@ func openMNIST(opt Options) (*Dataset, error) {
 			return "embedded:" + name, raw, err
 		})
 	}
-	return openIDXFolder("mnist", opt.Dir, mnistClasses(), "; without -data-dir, the embedded files are used")
+	return openIDXFolder(ctx, "mnist", opt.Dir, mnistClasses(), "; without -data-dir, the embedded files are used")
 }
 
 // openIDXFolder reads a set in MNIST's format from dir, or from its subfolder with the set's name. If the user gives a
 // folder, no other place is searched, because training would silently use other files than the user meant.
-func openIDXFolder(name, dir string, classes []string, hint string) (*Dataset, error) {
+func openIDXFolder(ctx context.Context, name, dir string, classes []string, hint string) (*Dataset, error) {
 	for _, dir := range []string{dir, filepath.Join(dir, name)} {
 		if hasIDX(dir) {
-			return readIDXFolder(name, dir, classes)
+			return readIDXFolder(ctx, name, dir, classes)
 		}
 	}
 	return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has no %s[.gz]%s", dir, idxNames[0], hint)}
@@ -75,13 +75,13 @@ func findIDX(dir string, i int) (string, error) {
 }
 
 // readIDXFolder reads the four files in dir.
-func readIDXFolder(name, dir string, classes []string) (*Dataset, error) {
+func readIDXFolder(ctx context.Context, name, dir string, classes []string) (*Dataset, error) {
 	return readIDXSplit(name, dir, classes, func(i int) (string, []byte, error) {
 		path, err := findIDX(dir, i)
 		if err != nil {
 			return "", nil, err
 		}
-		raw, err := os.ReadFile(path)
+		raw, err := readWhole(ctx, path)
 		return path, raw, err
 	})
 }

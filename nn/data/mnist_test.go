@@ -77,7 +77,7 @@ func tinyIDX() [4][]byte {
 	}
 }
 
-func writeFile(t *testing.T, path string, content []byte) {
+func writeFile(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -214,5 +214,21 @@ func BenchmarkOpenMNIST(b *testing.B) {
 		if _, err := Open(context.Background(), "mnist", Options{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The kinds say how many training images there are, without opening the data set.
+func TestTrainImagesOfKinds(t *testing.T) {
+	for _, kind := range SetKinds() {
+		if kind.TrainImages == 0 {
+			t.Errorf("no number of training images of %s", kind.Name)
+		}
+	}
+	mnist, err := mnistKind().Open(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := mnist.Train.Len(), mnistKind().TrainImages; got != want {
+		t.Errorf("MNIST has %d training images, its kind says %d", got, want)
 	}
 }

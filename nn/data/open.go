@@ -52,8 +52,10 @@ type Options struct {
 	// Grayscale reads the colour images of a folder as gray images. A folder with only gray
 	// images is always read as gray.
 	Grayscale bool
-	// MaxMemory is the number of bytes of decoded pixels up to which a folder is held in memory;
-	// images of a larger folder are decoded each time they are read. 0 means 2 GiB.
+	// MaxMemory is the number of bytes that the pictures of a folder may take, those that are kept and those that are
+	// being decoded; 0 means 2 GiB. Up to three quarters of it, decoded pixels are kept in memory; the images of a larger
+	// folder are decoded each time they are read. A picture that takes more is skipped like one that can't be read.
+	// Below 64 MiB it decides only whether pixels are kept.
 	MaxMemory int64
 	// Workers is the number of goroutines that decode a folder; 0 means GOMAXPROCS.
 	Workers int

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -18,6 +19,8 @@ import (
 	"golang.org/x/image/draw"
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
+
+	"trainer/nn/bounded"
 )
 
 // Resize says how to resize a picture.
@@ -42,13 +45,15 @@ type pictureReader struct {
 	resize            Resize
 	background        color.NRGBA // behind transparent pixels, and around padded pictures
 	ignoreOrientation bool
+	decoding          pictureMemory
 }
 
 // pictureInfo is the information in a file's header.
 type pictureInfo struct {
 	h, w        int // upright
 	gray        bool
-	orientation int // EXIF, 1 to 8: 1 is upright
+	orientation int   // EXIF, 1 to 8: 1 is upright
+	memory      int64 // bytes that decoding takes (decodeMemory)
 }
 
 // decoded is the information that only decoding gives.
@@ -57,7 +62,7 @@ type decoded struct {
 }
 
 // readPictureInfo reads size, colour model and orientation. The content decides the format, not the name.
-func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
+func (r *pictureReader) readPictureInfo(path string) (pictureInfo, error) {
 	file, err := openRegular(path)
 	if err != nil {
 		return pictureInfo{}, err
@@ -71,29 +76,27 @@ func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
 		return pictureInfo{}, fmt.Errorf("want 1 to %d pixels, got %dx%d", maxPixels, config.Height, config.Width)
 	}
 	info := pictureInfo{h: config.Height, w: config.Width, gray: isGray(config.ColorModel), orientation: 1}
-	if !ignoreOrientation {
+	if !r.ignoreOrientation {
 		info.orientation = orientationOf(file, format)
 	}
+	progressive := false
+	if format == "jpeg" {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return pictureInfo{}, err
+		}
+		progressive = isProgressive(file)
+	}
+	info.memory = decodeMemory(config, format, progressive, info.orientation > 1)
 	if info.orientation >= 5 { // a quarter turn
 		info.h, info.w = info.w, info.h
 	}
-	return info, nil
+	return info, r.decoding.check(info, info.memory)
 }
 
-// openRegular opens a regular file, and refuses anything else, because a read of a pipe or a device may never end.
+// openRegular opens a regular file; the error doesn't name it.
 func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, plainCause(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, plainCause(err)
-	}
-	return file, nil
+	file, err := bounded.Open(path)
+	return file, plainCause(err)
 }
 
 // orientationOf returns the EXIF orientation, 1 to 8, or 1 if it is missing or unreadable: a picture is never refused
@@ -140,13 +143,22 @@ func isGray(model color.Model) bool {
 
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking (golang.org/x/image/draw.BiLinear).
-func (r *pictureReader) decode(path string, orientation int, dst []byte) (decoded, error) {
+func (r *pictureReader) decode(ctx context.Context, path string, info pictureInfo, dst []byte) (decoded, error) {
+	orientation, memory := info.orientation, r.memory(info)
+	if err := r.decoding.check(info, memory); err != nil {
+		return decoded{}, err
+	}
+	done, err := r.decoding.take(ctx, memory)
+	if err != nil {
+		return decoded{}, err
+	}
+	defer done()
 	file, err := openRegular(path)
 	if err != nil {
 		return decoded{}, err
 	}
 	defer file.Close()
-	im, _, err := image.Decode(file)
+	im, _, err := image.Decode(bounded.Context(ctx, file))
 	if err != nil {
 		return decoded{}, err
 	}

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -19,7 +20,10 @@ type Preparation struct {
 func (p Preparation) Len() int { return p.H * p.W * p.C }
 
 func (p Preparation) reader() *pictureReader {
-	r := &pictureReader{h: p.H, w: p.W, c: p.C, resize: p.Resize, background: p.Background, ignoreOrientation: p.IgnoreOrientation}
+	r := &pictureReader{
+		h: p.H, w: p.W, c: p.C, resize: p.Resize, background: p.Background, ignoreOrientation: p.IgnoreOrientation,
+		decoding: newPictureMemory(defaultMaxMemory),
+	}
 	if r.resize == "" {
 		r.resize = ResizeStretch
 	}
@@ -38,12 +42,14 @@ func (p Preparation) Image(dst []byte, im image.Image) error {
 	return nil
 }
 
-// File reads a picture file in any of the formats of a folder's pictures, and writes its pixels to dst [H, W, C].
+// File reads a picture file in any of the formats of a folder's pictures, and writes its pixels to dst [H, W, C]. A
+// picture that takes more than 2 GiB to decode is an error.
 func (p Preparation) File(dst []byte, path string) error {
-	info, err := readPictureInfo(path, p.IgnoreOrientation)
+	r := p.reader()
+	info, err := r.readPictureInfo(path)
 	if err != nil {
 		return err
 	}
-	_, err = p.reader().decode(path, info.orientation, dst)
+	_, err = r.decode(context.Background(), path, info, dst)
 	return err
 }

@@ -40,7 +40,7 @@ func (s MatMulSpec) Check() {
 		panic(fmt.Sprintf("matmul: sizes must be at least 1, got %+v", s))
 	}
 	if out := s.OutType(); out != s.DType.OrFloat32() && out != Float32 {
-		panic(fmt.Sprintf("matmul: c of %v from factors of %v, want %v or float32", out, s.DType.OrFloat32(), s.DType.OrFloat32()))
+		panic(fmt.Sprintf("matmul: c of %v from operands of %v, want %v or float32", out, s.DType.OrFloat32(), s.DType.OrFloat32()))
 	}
 }
 

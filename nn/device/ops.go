@@ -282,6 +282,7 @@ const (
 	HyperGradScale   = 6 // gradients are multiplied by it first
 	HyperNewMomentum = 7 // Adam: 1-beta1
 	HyperNewBeta2    = 8 // Adam, RMSProp: 1-beta2
+	HyperFrozen      = 9 // 1 if the group's parameters keep their values, otherwise 0; plans of optimisers don't read it
 )
 
 // SetBetas writes momentum (or beta1), beta2 and what is missing to 1 into a row of hyperparameters. The difference is taken

@@ -152,3 +152,17 @@ func (f *Folder) fail(op, name string, err error) error {
 	}
 	return &fs.PathError{Op: op, Path: f.File(name), Err: err}
 }
+
+// ReadFile returns the contents of the file at a path that a user named, which may be a link, if it has at most limit bytes.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := Open(filepath.Dir(real))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Read(filepath.Base(real), limit)
+}

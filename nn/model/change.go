@@ -14,6 +14,9 @@ func SetTemperature(path string, temperature float64) error {
 	if err != nil {
 		return err
 	}
+	if isONNX(file) {
+		return errorf(file, "an exported model can't be changed: change the model and export it again")
+	}
 	meta, err := train.WeightsMetadata(file)
 	if err != nil {
 		return err

@@ -26,8 +26,8 @@ const (
 	oldConfig  = "config.toml"
 )
 
-// ErrNoModel is a safetensors file without the metadata of a model.
-var ErrNoModel = errors.New("it is a safetensors file, but not a model of this program (its metadata has no trainer.model)")
+// ErrNoModel is a safetensors or ONNX file without the metadata of a model.
+var ErrNoModel = errors.New("it is not a model of this program: its metadata has no trainer.model")
 
 // Error reports a file that can't be used as a model.
 type Error struct {
@@ -74,7 +74,8 @@ func (i *Info) describe(net *nn.Network) (map[string]string, error) {
 // Files returns the names that a model's file can have in a run's folder, the present one first.
 func Files() []string { return []string{FileName, oldWeights} }
 
-// Locate returns the file of the weights in a model's path, which is a file or a run's folder.
+// Locate returns the file of the weights in a model's path, which is a file, also one that was exported to ONNX, or a run's
+// folder.
 func Locate(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -99,7 +100,7 @@ func ReadInfo(path string, kinds recipe.Kinds) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	meta, err := train.WeightsMetadata(file)
+	meta, err := metadataOf(file)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +112,37 @@ func ReadInfo(path string, kinds recipe.Kinds) (*Info, error) {
 		return nil, &Error{file, err}
 	}
 	return info, nil
+}
+
+// isONNX reports whether a path is that of an ONNX file.
+func isONNX(path string) bool { return filepath.Ext(path) == ".onnx" }
+
+// metadataOf returns the metadata of a safetensors or an ONNX file.
+func metadataOf(file string) (map[string]string, error) {
+	if !isONNX(file) {
+		return train.WeightsMetadata(file)
+	}
+	f, err := readONNX(file)
+	if err != nil {
+		return nil, err
+	}
+	return f.metadata, nil
+}
+
+// loadWeights gives the network of a model the weights in its file.
+func loadWeights(file string, network nn.Layer, net *nn.Network) error {
+	if !isONNX(file) {
+		return train.LoadWeights(file, net)
+	}
+	f, err := readONNX(file)
+	if err != nil {
+		return err
+	}
+	g, err := nn.GraphOf(network, net.Input())
+	if err != nil {
+		return &Error{file, err}
+	}
+	return f.load(file, net, g)
 }
 
 // readOld describes the weights of a run that wrote no model file, by the configuration beside them.

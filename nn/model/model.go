@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/graph"
 	"trainer/nn/recipe"
@@ -83,7 +84,7 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, &Error{file, err}
 	}
-	if err := train.LoadWeights(file, net); err != nil {
+	if err := loadWeights(file, network, net); err != nil {
 		return nil, err
 	}
 	m, err := newModel(net, *info, views)
@@ -136,6 +137,12 @@ func New(net *nn.Network, info Info, opts ...Option) (*Model, error) {
 		views = r.Views
 	}
 	return newModel(net, info, views)
+}
+
+// FromResult returns a model of the network that a training returned. prepare says how its pictures were made into images,
+// and classes names the network's outputs.
+func FromResult(r *train.Result, prepare data.Preparation, classes []string, opts ...Option) (*Model, error) {
+	return New(r.Network, Info{Classes: classes, Images: ImagesOf(prepare, r.Mean, r.Std)}, opts...)
 }
 
 func newModel(net *nn.Network, info Info, views []train.TTAView) (*Model, error) {

@@ -19,6 +19,7 @@ import (
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/export"
 	"trainer/nn/model"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
@@ -454,6 +455,68 @@ func TestOlderRunsAreRead(t *testing.T) {
 			t.Errorf("class %s: %v, want %v", p.Name, p.Probability, want[p.Class])
 		}
 	}
+}
+
+// An exported file is a model too: it answers as the model that was exported.
+func TestExportedFilesAreModels(t *testing.T) {
+	dev := newDevice(t)
+	m, err := model.Open(saved(t, dev, tinyInfo()), dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "tiny.onnx")
+	if err := export.ONNX(path, m, export.ONNXOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	again, err := model.Open(path, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, errA := m.Predict(picture(9, 7, 5))
+	b, errB := again.Predict(picture(9, 7, 5))
+	if errA != nil || errB != nil || !slices.Equal(a, b) {
+		t.Errorf("%v, %v; exported %v, %v", a, errA, b, errB)
+	}
+	if err := model.SetTemperature(path, 2); err == nil || !strings.Contains(err.Error(), "export it again") {
+		t.Errorf("changing it: %v", err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := 0; cut < len(whole); cut += 101 {
+		if err := os.WriteFile(path, whole[:cut], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := model.ReadInfo(path, recipe.BuiltIn()); err == nil {
+			if _, err := model.Open(path, dev); err == nil {
+				t.Fatalf("the first %d of %d bytes are a model", cut, len(whole))
+			}
+		}
+	}
+}
+
+// FuzzONNX reads files that may be anything.
+func FuzzONNX(f *testing.F) {
+	dev := newDevice(f)
+	m, err := model.Open(saved(f, dev, tinyInfo()), dev)
+	if err != nil {
+		f.Fatal(err)
+	}
+	path := filepath.Join(f.TempDir(), "tiny.onnx")
+	if err := export.ONNX(path, m, export.ONNXOptions{}); err != nil {
+		f.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if meta, err := model.ParseONNX(content); err == nil {
+			_, _ = model.ParseInfo(meta)
+		}
+	})
 }
 
 // FuzzInfo reads metadata that may be anything.

@@ -25,7 +25,7 @@ type Pictures struct {
 	Resize            data.Resize
 	Background        color.NRGBA // the zero value is white
 	IgnoreOrientation bool
-	Grayscale         bool // read the pictures as grey ones
+	Grayscale         bool // read the pictures in gray
 }
 
 // isTable reports whether a value is a table.
@@ -47,7 +47,7 @@ func (p *Pictures) read(s *section, sets *[]string) {
 	})
 	orientation := "exif"
 	setting.Choice(&l, &orientation, "orientation", setting.Names("exif", "ignore"), "whether pictures are turned upright")
-	l.Bool(&p.Grayscale, "grayscale", "read the pictures as grey ones")
+	l.Bool(&p.Grayscale, "grayscale", "read the pictures in gray")
 	s.read(&l)
 	p.IgnoreOrientation = orientation == "ignore"
 }

@@ -202,6 +202,9 @@ func (b *bestWeights) read(path string, f *safetensors.File, p position, by Metr
 		}
 		return nil
 	}
+	if b.at.Step < 1 || b.at.Step > p.Step {
+		return fmt.Errorf("%s: %w: best step %d of %d", path, ErrDamaged, b.at.Step, p.Step)
+	}
 	list := make([]optim.Named, len(b.tensors))
 	for i, t := range b.tensors {
 		list[i] = optim.Named{Name: bestPrefix + t.Name, Tensor: t.Tensor}

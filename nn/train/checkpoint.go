@@ -22,14 +22,14 @@ const checkpointKey = "checkpoint"
 
 // position is the state of training without the tensors. Floats keep their bits in JSON.
 type position struct {
-	Step         int            `json:"step"` // steps done
-	Totals       totals         `json:"epoch_so_far"`
-	TrainSeconds float64        `json:"train_seconds"`
-	TrainImages  int            `json:"train_images"`
-	History      []EpochMetrics `json:"history"`
-	Settings     []condition    `json:"settings"`
-	Logged       totals         `json:"logged_so_far"`  // Totals at the last line of the log
-	Best         *Best          `json:"best,omitempty"` // the epoch whose weights are in the checkpoint besides the last ones
+	Step         int           `json:"step"` // steps done
+	Totals       totals        `json:"epoch_so_far"`
+	TrainSeconds float64       `json:"train_seconds"`
+	TrainImages  int           `json:"train_images"`
+	History      metricsList   `json:"history"`
+	Settings     conditionList `json:"settings"`
+	Logged       totals        `json:"logged_so_far"`  // Totals at the last line of the log
+	Best         *Best         `json:"best,omitempty"` // the epoch whose weights are in the checkpoint besides the last ones
 }
 
 // totals are sums over the examples of an epoch whose results have been fetched.

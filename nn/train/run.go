@@ -30,7 +30,7 @@ type Result struct {
 	TestAccuracy float64 // 0 to 1
 	TestCorrect  int
 	TestCount    int
-	Confusion    [][]int // [class][answer]; nil without an evaluation
+	Confusion    [][]int // [class][answer]; nil without an evaluation, or with more than MaxConfusionClasses classes
 
 	// TestAnswers has the answer to each test image, in the order of the set, if training was finished.
 	TestAnswers []metric.Answer
@@ -46,6 +46,9 @@ type Result struct {
 	// Stopped says why training ended before its last step, "" if it did not: see Stop and Training.Stop.
 	Stopped string
 	History []EpochMetrics
+
+	// Mean and Std normalise the images, per channel: those of the configuration, or else of the training set.
+	Mean, Std []float32
 
 	// Network has the weights that Config.Weights names. After a diverged loss they are the last good ones, or those of the
 	// best epoch.
@@ -413,6 +416,7 @@ func (r *run) result() *Result {
 		Summary: r.summary(), Steps: s.step, Epochs: float64(s.step) / float64(s.perEpoch),
 		TrainSeconds: r.trainSeconds, TotalSeconds: time.Since(r.began).Seconds(),
 		Interrupted: r.interrupted, Stopped: r.stopped, History: r.history, Network: s.net,
+		Mean: r.cfg.Augment.Mean, Std: r.cfg.Augment.Std,
 	}
 	result.PeakMemory, _ = PeakMemory()
 	result.ImagesPerSecond = perSecond(r.trainImages, r.trainSeconds)

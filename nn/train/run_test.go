@@ -20,7 +20,7 @@ import (
 func TestRunLearns(t *testing.T) {
 	cfg := everything(t)
 	var events []string
-	steps, progress := 0, 0
+	steps, progress, logged := 0, 0, 0
 	cfg.Hooks = []Hooks{listen(func(e Event) {
 		switch e := e.(type) {
 		case *StepDone:
@@ -30,6 +30,8 @@ func TestRunLearns(t *testing.T) {
 			}
 		case *EvalProgress:
 			progress = e.Done
+		case *StepMetrics:
+			logged++
 		default:
 			events = append(events, fmt.Sprintf("%T", e))
 		}
@@ -51,8 +53,8 @@ func TestRunLearns(t *testing.T) {
 	if right != r.TestCorrect || all != 50 {
 		t.Errorf("confusion %v: %d right of %d, want %d of 50", r.Confusion, right, all, r.TestCorrect)
 	}
-	if steps != 50 || r.Steps != 50 || r.Epochs != 2.5 || len(r.History) != 3 || progress != 50 {
-		t.Errorf("%d steps seen, %d done, %v epochs, history of %d, %d images evaluated", steps, r.Steps, r.Epochs, len(r.History), progress)
+	if steps != 50 || r.Steps != 50 || r.Epochs != 2.5 || len(r.History) != 3 || progress != 50 || logged != 50 {
+		t.Errorf("%d steps seen, %d logged, %d done, %v epochs, history of %d, %d images evaluated", steps, logged, r.Steps, r.Epochs, len(r.History), progress)
 	}
 	want := []string{"train.Start", "train.EpochDone", "train.EpochDone", "train.EpochDone", "train.Finished"}
 	if !slices.Equal(events, want) {

@@ -65,6 +65,10 @@ func ConvCases() []ConvCase {
 		{"depthwise-no-padding", [14]int{17, 9, 8, 40, 40, 3, 3, 1, 1, 0, 0, 1, 1, 40}, noBias},
 		{"depthwise-padding-only", [14]int{1, 2, 1, 5, 5, 2, 2, 2, 3, 1, 1, 1, 1, 5}, bias},
 		{"depthwise-two-each", [14]int{2, 6, 7, 5, 10, 3, 3, 2, 1, 1, 1, 1, 1, 5}, bias},
+		{"depthwise-three-each", [14]int{2, 11, 9, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 6}, bias},
+		{"depthwise-two-each-no-padding", [14]int{2, 7, 6, 9, 18, 3, 3, 1, 1, 0, 0, 1, 1, 9}, noBias},
+		{"depthwise-one-column", [14]int{2, 7, 1, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1, 20}, bias},
+		{"depthwise-padding-of-columns", [14]int{1, 5, 9, 16, 16, 3, 3, 1, 1, 0, 1, 1, 1, 16}, bias},
 		{"depthwise-dilation2", [14]int{1, 9, 9, 4, 4, 3, 3, 1, 1, 2, 2, 2, 2, 4}, noBias},
 		{"output-1x1", [14]int{17, 5, 3, 4, 6, 5, 3, 1, 1, 0, 0, 1, 1, 1}, bias},
 		{"image-below-kernel", [14]int{3, 2, 1, 3, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
@@ -73,6 +77,8 @@ func ConvCases() []ConvCase {
 		{"one-row", [14]int{3, 1, 40, 3, 17, 1, 3, 1, 1, 0, 1, 1, 1, 1}, bias},
 		{"one-column", [14]int{3, 40, 1, 3, 17, 3, 1, 1, 1, 1, 0, 1, 1, 1}, bias},
 		{"one-output-channel", [14]int{3, 8, 8, 33, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
+		{"7x7-512-channels", [14]int{1, 6, 6, 512, 5, 7, 7, 1, 1, 3, 3, 1, 1, 1}, bias},
+		{"7x7-to-512-channels", [14]int{1, 6, 6, 3, 512, 7, 7, 1, 1, 3, 3, 1, 1, 1}, noBias},
 		{"beyond-cache-tiles", [14]int{3, 31, 31, 40, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
 	}
 	var cases []ConvCase
@@ -287,7 +293,7 @@ func sizedConvs(size Size) []ConvCase {
 	if size == Small {
 		for _, c := range ConvCases() {
 			switch c.Name {
-			case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "groups2", "5x5-one-channel", "1x1", "3x3-stride2":
+			case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "depthwise-three-each", "groups2", "5x5-one-channel", "1x1", "3x3-stride2":
 				cases = append(cases, c)
 			}
 		}
@@ -311,7 +317,7 @@ func sizedConvs(size Size) []ConvCase {
 		}, c.N})
 	}
 	// Depthwise convolutions, a filter for each channel, of sizes that MobileNet and its successors have. Memory bounds them.
-	for _, d := range [][4]int{{56, 128, 3, 1}, {56, 128, 3, 2}, {28, 256, 5, 1}} {
+	for _, d := range [][4]int{{56, 128, 3, 1}, {14, 512, 3, 1}, {56, 128, 3, 2}, {28, 256, 5, 1}} {
 		c, n := d[1], 8
 		if size == Huge {
 			n = 256

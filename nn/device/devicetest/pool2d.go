@@ -33,6 +33,7 @@ func poolCases() []poolCase {
 		{"image-below-window", [11]int{3, 3, 1, 2, 3, 2, 3, 1, 1, 1, 1}},
 		{"1x1-stride2", [11]int{3, 3, 5, 5, 4, 1, 1, 2, 2, 0, 0}},
 		{"global", [11]int{17, 17, 7, 5, 33, 7, 5, 7, 5, 0, 0}},
+		{"17x17-window", [11]int{2, 2, 18, 19, 3, 17, 17, 1, 2, 0, 1}}, // more positions than a byte can hold
 		{"one-number", [11]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0}},
 		{"smaller-batch", [11]int{9, 4, 6, 6, 130, 2, 2, 2, 2, 0, 0}},
 	}

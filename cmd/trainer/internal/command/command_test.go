@@ -200,7 +200,7 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 // A flag's text is a phrase of its own, after the name of its value.
 func TestFlagTexts(t *testing.T) {
 	p := testProgram()
-	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(new(bool))} {
+	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(&doctorOptions{})} {
 		set.VisitAll(func(f *flag.Flag) {
 			_, usage := valueAndUsage(f.Usage)
 			if usage == "" || strings.Contains(usage, "`") || strings.HasPrefix(usage, "of ") {
@@ -576,5 +576,23 @@ func TestPanicIsOneLine(t *testing.T) {
 		if got := strings.Count(stderr.String(), "\n") > 1; got != lines || !strings.HasPrefix(stderr.String(), "trainer: internal error: ") {
 			t.Errorf("TRAINER_DEBUG=%q: %s", debug, stderr.String())
 		}
+	}
+}
+
+// A network that is larger than the memory is refused in one line, before anything is trained or written.
+func TestNetworksLargerThanTheMemory(t *testing.T) {
+	workplace(t)
+	// The first layer that is large has 1 TiB of weights, so that nothing is allocated for it.
+	dense := "[[network]]\nlayer = \"dense\"\nout = 16384\n" + "[[network]]\nlayer = \"dense\"\nout = 16777216\n"
+	write(t, "dense.toml", strings.Replace(small, "[[network]]\nlayer = \"dense\"", dense+"[[network]]\nlayer = \"dense\"", 1))
+	for _, args := range [][]string{{"-dry-run"}, {"-out", "run"}} {
+		got := trainer(t, append([]string{"-recipe", "dense.toml", "-data", "pictures", "-device", "cpu"}, args...)...)
+		if got.status != exitEnvironment || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "out of device memory on cpu for batch 8: ") ||
+			!strings.Contains(got.stderr, "not even batch 1 would fit: use a smaller network") {
+			t.Errorf("%v: status %d, stderr %q", args, got.status, got.stderr)
+		}
+	}
+	if _, err := os.Stat("run"); err == nil {
+		t.Error("a folder was left behind")
 	}
 }

@@ -87,10 +87,10 @@ func (j *job) warnSkipped() {
 	const maxNames = 2
 	for i, s := range j.split.Skipped {
 		if i == maxNames {
-			fmt.Fprintf(j.stderr, "trainer: %d more images skipped; %s in the results folder names all\n", len(j.split.Skipped)-maxNames, report.SkippedFile)
+			j.note("%d more images skipped; %s in the results folder names all", len(j.split.Skipped)-maxNames, report.SkippedFile)
 			return
 		}
-		fmt.Fprintf(j.stderr, "trainer: skipped %s\n", s)
+		j.note("skipped %s", s)
 	}
 }
 
@@ -103,7 +103,7 @@ func (j *job) describePictures() []string {
 	h, w, c := j.split.Train.ImageShape()
 	colour := "colour"
 	if c == 1 {
-		colour = "grey"
+		colour = "gray"
 	}
 	size := fmt.Sprintf("%dx%d", p.MinW, p.MinH)
 	if p.MinW != p.MaxW || p.MinH != p.MaxH {

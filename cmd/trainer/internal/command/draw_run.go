@@ -17,6 +17,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/folder"
 	"trainer/nn/model"
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -27,7 +28,7 @@ type runOptions struct {
 
 func (p *program) runFlags(o *runOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw run", flag.ContinueOnError)
-	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures (default RUNDIR/figures)")
+	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures, which replace older ones there (default RUNDIR/figures)")
 	f.StringVar(&o.format, "format", "png", "`format` file format: png or svg")
 	p.deviceFlag(f, &o.device)
 	return f
@@ -87,7 +88,7 @@ func (p *program) writePictureIn(dir *folder.Folder, name string, draw func(io.W
 	if err := dir.Write(name, b.Bytes()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(p.stdout, dir.File(name))
+	_, err := fmt.Fprintln(p.stdout, printable.Text(dir.File(name)))
 	return err
 }
 
@@ -165,13 +166,17 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 			}
 			return figure.Curves(w, format, name, epochs, steps)
 		}},
-		{"confusion", func(w io.Writer) error {
+	}
+	if n := len(t.classes); n > figure.MaxConfusionClasses {
+		t.note("no confusion matrix for %d classes: it can show %d", n, figure.MaxConfusionClasses)
+	} else {
+		list = append(list, picture{"confusion", func(w io.Writer) error {
 			e, err := t.evaluate(ctx)
 			if err != nil {
 				return err
 			}
 			return figure.Confusion(w, format, name, e.Confusion, t.classes)
-		}},
+		}})
 	}
 	if p := t.firstFilters(); p != nil {
 		list = append(list, picture{"filters", func(w io.Writer) error {

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -109,7 +108,7 @@ func (j *job) chooseData() {
 	case j.data == "":
 		j.data = defaultData
 	case j.options.recipe != "" && len(sets) > 0 && !slices.Contains(sets, j.data):
-		fmt.Fprintf(j.stderr, "trainer: recipe %s is meant for %s and will train on %s\n", j.recipe.Name, strings.Join(sets, ", "), j.data)
+		j.note("recipe %s is meant for %s and will train on %s", j.recipe.Name, strings.Join(sets, ", "), j.data)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -38,7 +39,7 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 		if s.TrainSeconds > 0 {
 			steps += fmt.Sprintf(" in %.1fs", s.TrainSeconds)
 		}
-		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, folder.Path())
+		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, printable.Text(folder.Path()))
 	}
 	of := ""
 	if s.Weights == string(train.WeightsBest) {
@@ -50,7 +51,7 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 	case s.ValCount > 0:
 		fmt.Fprintf(j.stdout, "validation accuracy %.2f%% (%d/%d)%s\n", 100*s.ValAccuracy, s.ValCorrect, s.ValCount, of)
 	case !j.quiet && s.ScoredOn != "":
-		fmt.Fprintf(j.stdout, "the weights after step %d have not been evaluated; to evaluate them: trainer evaluate %s\n", s.WeightsStep, folder.Path())
+		fmt.Fprintf(j.stdout, "the weights after step %d have not been evaluated; to evaluate them: trainer evaluate %s\n", s.WeightsStep, printable.Text(folder.Path()))
 	}
 }
 

@@ -77,15 +77,20 @@ func (b *board) close() error {
 
 // pictures writes the confusion matrix, and some test images with the network's answers.
 func (b *board) pictures(r *train.Result) error {
-	if r.Confusion == nil {
+	title := fmt.Sprintf("%s on %s", b.recipe.Name, b.dataName())
+	if n := len(r.Confusion); n > 0 && n <= figure.MaxConfusionClasses {
+		err := b.picture("confusion matrix", r.WeightsStep, func(w io.Writer) error {
+			return figure.Confusion(w, "png", title, r.Confusion, b.split.Test.Classes())
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(r.TestAnswers) == 0 {
 		return nil
 	}
-	title := fmt.Sprintf("%s on %s", b.recipe.Name, b.dataName())
-	err := b.picture("confusion matrix", r.WeightsStep, func(w io.Writer) error {
-		return figure.Confusion(w, "png", title, r.Confusion, b.split.Test.Classes())
-	})
-	if _, _, c := b.split.Test.ImageShape(); err != nil || len(r.TestAnswers) == 0 || c != 1 && c != 3 {
-		return err
+	if _, _, c := b.split.Test.ImageShape(); c != 1 && c != 3 {
+		return nil
 	}
 	return b.picture("predictions", r.WeightsStep, func(w io.Writer) error {
 		predictions, err := b.predictions(r.TestAnswers)

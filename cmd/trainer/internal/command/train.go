@@ -10,6 +10,7 @@ import (
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -48,7 +49,7 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 			precision = ""
 		}
 		for _, line := range job.describePictures() {
-			fmt.Fprintln(p.stdout, line)
+			fmt.Fprintln(p.stdout, printable.Text(line))
 		}
 		return writeTable(p.stdout, summary, precision)
 	}

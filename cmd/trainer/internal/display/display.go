@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -55,7 +56,7 @@ func (l *Lines) Hooks() train.Hooks {
 		Epoch: func(_ *train.Training, m train.EpochMetrics) { l.epoch(m) },
 		Finish: func(_ *train.Training, r *train.Result) {
 			if r.Stopped != "" {
-				fmt.Fprintln(l.w, stoppedLine(r))
+				l.println(stoppedLine(r))
 			}
 		},
 	}
@@ -63,18 +64,21 @@ func (l *Lines) Hooks() train.Hooks {
 
 func (l *Lines) start(s train.Start) {
 	for _, line := range l.run.Pictures {
-		fmt.Fprintln(l.w, line)
+		l.println(line)
 	}
-	fmt.Fprintln(l.w, startLine(s, l.run))
+	l.println(startLine(s, l.run))
 	if s.Dropped > 0 {
-		fmt.Fprintln(l.w, DroppedLine(s.Summary))
+		l.println(DroppedLine(s.Summary))
 	}
 	if len(s.Fallbacks) > 0 {
-		fmt.Fprintln(l.w, fallbackLine(s.Summary))
+		l.println(fallbackLine(s.Summary))
 	}
 }
 
-func (l *Lines) epoch(m train.EpochMetrics) { fmt.Fprintln(l.w, epochLine(m)) }
+func (l *Lines) epoch(m train.EpochMetrics) { l.println(epochLine(m)) }
+
+// println prints a line, which has names of data sets and recipes in it.
+func (l *Lines) println(line string) { fmt.Fprintln(l.w, printable.Text(line)) }
 
 // Close does nothing: every line is complete.
 func (l *Lines) Close() {}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"image"
 	"image/png"
 	"io"
@@ -278,6 +279,28 @@ func TestLayersTellTheDetails(t *testing.T) {
 	want := "conv1: 3×5, stride 2×1, padding 2, dilation 2, 2 groups, frozen|pool1: 3×3, stride 2, padding 1|flatten1: |dense1: |temperature: × 0.5"
 	if strings.Join(got, "|") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
+}
+
+func TestReadSteps(t *testing.T) {
+	line := func(n int) string {
+		return fmt.Sprintf(`{"step":%d,"epoch":%g,"train_loss":%d,"train_accuracy":0.5,"learning_rate":0.1}`+"\n", n, float64(n)/8, n)
+	}
+	steps, err := ReadSteps(strings.NewReader(line(1) + line(2)))
+	if err != nil || len(steps) != 2 || steps[1].Epoch != 0.25 || steps[1].TrainLoss != 2 || !math.IsNaN(steps[1].TestLoss) {
+		t.Errorf("steps %v, %v", steps, err)
+	}
+	var long strings.Builder
+	for n := range maxSteps + 2 {
+		long.WriteString(line(n))
+	}
+	if steps, err = ReadSteps(strings.NewReader(long.String())); err != nil || len(steps) != maxSteps/2+2 || steps[1].TrainLoss != 2.5 || steps[1].Epoch != 3.0/8 {
+		t.Errorf("%d steps of a long file, the second %v; %v", len(steps), steps[1], err)
+	}
+	for text, want := range map[string]string{"{": "steps, line 1: ", line(1) + `{"step":2}`: "steps, line 2: missing epoch"} {
+		if _, err := ReadSteps(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }
 

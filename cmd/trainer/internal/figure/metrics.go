@@ -15,11 +15,17 @@ type Epoch struct {
 	TrainAccuracy, TestAccuracy float64 // 0 to 1
 }
 
+// maxEpochs bounds the points of a curve.
+const maxEpochs = 100_000
+
 // ReadMetrics reads a run's metrics.jsonl: one JSON object per line, one line per epoch.
 func ReadMetrics(r io.Reader) ([]Epoch, error) {
 	var epochs []Epoch
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
+		if n > maxEpochs {
+			return nil, fmt.Errorf("metrics: more than %d epochs", maxEpochs)
+		}
 		var m struct {
 			Epoch         *float64 `json:"epoch"`
 			TrainLoss     *float64 `json:"train_loss"`
@@ -47,7 +53,11 @@ func ReadMetrics(r io.Reader) ([]Epoch, error) {
 	return epochs, nil
 }
 
-// ReadSteps reads a run's steps.jsonl: one JSON object per line, of a few training steps each.
+// maxSteps bounds the points that are kept of steps.jsonl.
+const maxSteps = 1 << 16
+
+// ReadSteps reads a run's steps.jsonl: one JSON object per line, of a few training steps each. Of a long file it returns
+// means of successive lines.
 func ReadSteps(r io.Reader) ([]Epoch, error) {
 	var steps []Epoch
 	lines := bufio.NewScanner(r)
@@ -62,6 +72,9 @@ func ReadSteps(r io.Reader) ([]Epoch, error) {
 		}
 		if m.Epoch == nil {
 			return nil, fmt.Errorf("steps, line %d: missing epoch", n)
+		}
+		if len(steps) == maxSteps {
+			steps = thin(steps, maxSteps/2)
 		}
 		steps = append(steps, Epoch{*m.Epoch, orNaN(m.TrainLoss), math.NaN(), orNaN(m.TrainAccuracy), math.NaN()})
 	}
