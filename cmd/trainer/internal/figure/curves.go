@@ -67,7 +67,8 @@ func endOfTraining(epochs []Epoch) string {
 	return line + fmt.Sprintf("test accuracy %.2f%%, test loss %.4f", 100*last.TestAccuracy, last.TestLoss)
 }
 
-// newPlot plots two series over the epochs, in the page's fonts and colours, and under them a thin line of the steps.
+// newPlot plots two series over the epochs, in the page's fonts and colours, and under them a thin line of the steps. Of a
+// single epoch, the steps are the curve of training: the mean over the epoch would be a point away from it.
 func (s *page) newPlot(label, ticks string, factor float64, epochs, steps []Epoch, train, test func(Epoch) float64) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
@@ -99,7 +100,12 @@ func (s *page) newPlot(label, ticks string, factor float64, epochs, steps []Epoc
 		return points
 	}
 	if points := pointsOf(steps, train); len(points) > 0 {
-		p.Add(&plotter.Line{XYs: points, LineStyle: draw.LineStyle{Color: mix(white, vermillion, 0.55), Width: vg.Points(1)}})
+		style := draw.LineStyle{Color: mix(white, vermillion, 0.55), Width: vg.Points(1)}
+		if len(epochs) == 1 {
+			style = draw.LineStyle{Color: vermillion, Width: vg.Points(1.8)}
+			train = func(Epoch) float64 { return math.NaN() }
+		}
+		p.Add(&plotter.Line{XYs: points, LineStyle: style})
 	}
 	for _, series := range []struct {
 		value func(Epoch) float64
@@ -155,7 +161,8 @@ func (r roundTicks) Ticks(low, high float64) []plot.Tick {
 	step := r.step(high - low)
 	var ticks []plot.Tick
 	for i := math.Ceil(low / step); i*step <= high*(1+1e-9); i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: fmt.Sprintf(r.format, i*step)})
+		v := i*step + 0 // which is not -0
+		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf(r.format, v)})
 	}
 	return ticks
 }
