@@ -45,7 +45,7 @@ func (p *direct) init(product *convProduct) {
 
 // scratchLen returns the number of floats of scratch memory that a worker needs.
 func (p *direct) scratchLen() int {
-	if p.win.padH == 0 && p.win.padW == 0 {
+	if p.win.unpadded() {
 		return 0
 	}
 	return p.win.bandRows(p.bandRows) * p.win.paddedRow()

@@ -49,7 +49,7 @@ func (p *directFilter) init(filter *convFilter, images int) {
 	p.padded = make([][]float32, p.d.pool.Workers())
 	p.panels = make([][]float32, p.d.pool.Workers())
 	for i := range p.padded {
-		if w.padH > 0 || w.padW > 0 {
+		if !w.unpadded() {
 			p.padded[i] = aligned[float32](w.bandRows(w.outH) * w.paddedRow())
 		}
 		if p.out > kn.NR {

@@ -2,8 +2,8 @@ package cpu
 
 import "trainer/nn/device"
 
-// avgPool is the plan of average pooling. With m the number of elements of the window, or
-// with AvgPoolExcluding the number of its elements inside the image:
+// avgPool is the plan of average pooling. With m the number of elements of the window inside the padded image, or
+// with AvgPoolExcluding the number of those inside the image:
 //
 //	y = 1/m sum over the window       dx[each of the window] += dy/m
 //
@@ -34,12 +34,26 @@ func (p *avgPool) Backward(dx, dy, y, x *device.Tensor) {
 	p.d.pool.Run(tasks, (*avgPoolAdd)(p))
 }
 
-// weight returns 1/m of a window.
-func (p *avgPool) weight(w poolWindow) float32 {
-	if p.spec.Mode == device.AvgPoolExcluding {
-		return 1 / float32((w.bottom-w.top)*(w.right-w.left))
+// weight returns 1/m of window (i, j).
+func (p *avgPool) weight(i, j int, w poolWindow) float32 {
+	switch {
+	case p.spec.Mode == device.AvgPoolExcluding:
+		return 1 / float32(w.rows*w.columns)
+	case p.spec.Ceil:
+		return 1 / float32(p.down.InsidePadded(i)*p.along.InsidePadded(j))
 	}
 	return 1 / float32(p.spec.KH*p.spec.KW)
+}
+
+// add adds the elements of a window of image n to y, row by row. block is scratch: see addManyRows.
+func (p *avgPool) add(y []float32, n int, w poolWindow, block []float32) {
+	runs, pixels, step := p.run(w)
+	for a := range w.rows {
+		for b := range runs {
+			at := p.pixel(n, w.y+a*p.dilationH, w.x+b*step)
+			p.d.addManyRows(y, p.x[at:at+pixels*p.spec.C], block, p.spec.KH*p.spec.KW)
+		}
+	}
 }
 
 // avgPoolForward is the loop over groups of rows of outputs.
@@ -47,16 +61,14 @@ type avgPoolForward avgPool
 
 func (t *avgPoolForward) Do(task, worker int) {
 	p := (*avgPool)(t)
-	c, elements, block := p.spec.C, p.spec.KH*p.spec.KW, p.share[worker]
+	c, block := p.spec.C, p.share[worker]
 	for r := task * p.rows; r < min((task+1)*p.rows, p.n*p.outH); r++ {
 		for j := 0; j < p.outW; j++ {
 			w := p.window(r%p.outH, j)
 			y := p.y[p.output(r, j):][:c]
 			clear(y)
-			for row := w.top; row < w.bottom; row++ {
-				p.d.addManyRows(y, p.x[p.pixel(r/p.outH, row, w.left):p.pixel(r/p.outH, row, w.right)], block, elements)
-			}
-			p.d.vector.Scaled(y, y, p.weight(w))
+			p.add(y, r/p.outH, w, block)
+			p.d.vector.Scaled(y, y, p.weight(r%p.outH, j, w))
 			if p.relu {
 				p.d.vector.ReLU.Forward(y, y, 0)
 			}
@@ -68,7 +80,7 @@ func (t *avgPoolForward) Do(task, worker int) {
 func (p *avgPool) shareOf(r, j, worker int, w poolWindow) []float32 {
 	share := p.share[worker]
 	at := p.output(r, j)
-	p.d.vector.Scaled(share, p.dy[at:][:len(share)], p.weight(w))
+	p.d.vector.Scaled(share, p.dy[at:][:len(share)], p.weight(r%p.outH, j, w))
 	if p.relu {
 		p.d.vector.ReLU.Backward(share, share, p.y[at:][:len(share)], 0)
 	}
@@ -90,8 +102,8 @@ func (t *avgPoolSpread) Do(task, worker int) {
 		for j := 0; j < p.outW; j++ {
 			w := p.window(r%p.outH, j)
 			share := p.shareOf(r, j, worker, w)
-			for row := w.top; row < w.bottom; row++ {
-				dx := p.dx[p.pixel(n, row, w.left):p.pixel(n, row, w.right)]
+			for a := range w.rows {
+				dx := p.dx[p.pixel(n, w.y+a, w.x):p.pixel(n, w.y+a, w.x+w.columns)]
 				for ; len(dx) > 0; dx = dx[s.C:] {
 					copy(dx, share)
 				}
@@ -110,10 +122,9 @@ func (t *avgPoolAdd) Do(n, worker int) {
 		for j := 0; j < p.outW; j++ {
 			w := p.window(i, j)
 			share := p.shareOf(n*p.outH+i, j, worker, w)
-			for row := w.top; row < w.bottom; row++ {
-				dx := p.dx[p.pixel(n, row, w.left):p.pixel(n, row, w.right)]
-				for ; len(dx) > 0; dx = dx[p.spec.C:] {
-					p.d.vector.AddRows(dx[:p.spec.C], share)
+			for a := range w.rows {
+				for b := range w.columns {
+					p.d.vector.AddRows(p.dx[p.pixel(n, w.y+a*p.dilationH, w.x+b*p.dilationW):][:p.spec.C], share)
 				}
 			}
 		}

@@ -30,6 +30,7 @@ const (
 	Gather                   Family = "gather"
 	GatherLabels             Family = "gather_labels"
 	Map                      Family = "map"
+	Pad                      Family = "pad"
 	Pool2DAverageBackward    Family = "pool2d_average_backward"
 	Pool2DAverageForward     Family = "pool2d_average_forward"
 	Pool2DMaxBackward        Family = "pool2d_max_backward"

@@ -90,6 +90,7 @@ func ConvCases() []ConvCase {
 			DilationH: d[11], DilationW: d[12], Groups: d[13], Bias: r.bias,
 		}})
 	}
+	cases = append(cases, unequalPaddingCases()...)
 	for _, c := range slices.Clone(cases) {
 		switch c.Name {
 		case "3x3-3-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels":
@@ -101,11 +102,42 @@ func ConvCases() []ConvCase {
 	return cases
 }
 
+// unequalPaddingCases returns convolutions whose padding differs between opposite sides: more below and at the right, as
+// TensorFlow pads; more above and at the left; and output pixels that are cut off.
+func unequalPaddingCases() []ConvCase {
+	// The columns: n, h, w, inC, outC | kH, kW | strideH, strideW | padH, padW | extraPadH, extraPadW | dilationH, dilationW |
+	// groups.
+	rows := []struct {
+		name string
+		d    [16]int
+	}{
+		{"3x3-stride2-more-below", [16]int{3, 8, 10, 5, 6, 3, 3, 2, 2, 0, 0, 1, 1, 1, 1, 1}},
+		{"3x3-stride2-more-above", [16]int{3, 8, 10, 5, 6, 3, 3, 2, 2, 1, 1, -1, -1, 1, 1, 1}},
+		{"2x2-same", [16]int{3, 9, 8, 3, 24, 2, 2, 1, 1, 0, 0, 1, 1, 1, 1, 1}},
+		{"4x3-one-side", [16]int{2, 9, 13, 4, 9, 4, 3, 1, 1, 3, 0, -3, 2, 1, 1, 1}},
+		{"3x3-many-tiles-more-below", [16]int{6, 13, 11, 16, 18, 3, 3, 1, 1, 0, 0, 2, 1, 1, 1, 1}},
+		{"3x3-32-channels-more-above", [16]int{3, 8, 8, 32, 32, 3, 3, 1, 1, 2, 2, -1, -2, 1, 1, 1}},
+		{"3x3-cut-off", [16]int{3, 9, 12, 3, 5, 3, 3, 2, 1, 0, 1, -2, -3, 1, 1, 1}},
+		{"dilation2-more-below", [16]int{2, 7, 6, 4, 8, 3, 2, 1, 1, 2, 0, 1, 2, 2, 2, 1}},
+		{"groups2-more-right", [16]int{3, 7, 8, 6, 10, 3, 3, 2, 1, 1, 0, 0, 2, 1, 1, 2}},
+		{"depthwise-more-below", [16]int{3, 12, 9, 20, 20, 3, 3, 2, 2, 0, 1, 1, -1, 1, 1, 20}},
+	}
+	var cases []ConvCase
+	for _, r := range rows {
+		d := r.d
+		cases = append(cases, ConvCase{Name: r.name, N: d[0], Spec: device.Conv2DSpec{
+			N: d[0], H: d[1], W: d[2], InC: d[3], OutC: d[4], KH: d[5], KW: d[6], StrideH: d[7], StrideW: d[8],
+			PadH: d[9], PadW: d[10], ExtraPadH: d[11], ExtraPadW: d[12], DilationH: d[13], DilationW: d[14], Groups: d[15], Bias: true,
+		}})
+	}
+	return cases
+}
+
 // storageConvCases are the cases that also run in 16 bits, a few of each kind.
 var storageConvCases = []string{
 	"one-number", "1x1", "1x1-stride2", "5x5-same", "2x2-whitening", "3x3-3-channels-smaller-batch", "3x3-32-channels", "3x3-64-channels",
 	"3x3-many-tiles-smaller-batch", "3x3-stride2", "strides-1-2", "dilation2-same", "groups2", "groups3-stride2", "depthwise", "depthwise-5x5", "depthwise-4x2-stride3-dilation2", "depthwise-padding-only",
-	"output-1x1", "image-below-kernel", "kernel-1x5", "one-output-channel",
+	"output-1x1", "image-below-kernel", "kernel-1x5", "one-output-channel", "3x3-stride2-more-below", "3x3-cut-off",
 }
 
 // convCases returns the cases that the options allow.
@@ -293,7 +325,7 @@ func sizedConvs(size Size) []ConvCase {
 	if size == Small {
 		for _, c := range ConvCases() {
 			switch c.Name {
-			case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "depthwise-three-each", "groups2", "5x5-one-channel", "1x1", "3x3-stride2":
+			case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "depthwise-three-each", "groups2", "5x5-one-channel", "1x1", "3x3-stride2", "3x3-many-tiles-more-below":
 				cases = append(cases, c)
 			}
 		}

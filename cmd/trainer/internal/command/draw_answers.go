@@ -1,67 +1,54 @@
 package command
 
 import (
-	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/metric"
 )
 
 // What a run's network makes of test images, for trainer draw run: predictions and feature maps.
 
-// The numbers of predictions that are drawn: of the first images of the test set, and of the first mistakes among the
-// images after them.
+// The numbers of predictions that are drawn: of the first images of the test set, and of the worst mistakes among all.
 const (
 	drawnImages   = 16
 	drawnMistakes = 16
 )
 
-func (t *trained) predictions() ([]figure.Prediction, error) {
-	x, err := t.dev.NewTensor(device.Float32, append([]int{1}, t.input...)...)
-	if err != nil {
-		return nil, err
+// predictionsTitle is what predictions has.
+const predictionsTitle = "the first test images, and the worst mistakes"
+
+// predictions returns the answers to the first images of a set, and the mistakes that the network was surest of.
+func predictions(set data.Set, answers []metric.Answer) ([]figure.Prediction, error) {
+	answers = slices.Clone(answers)
+	shown := slices.Clone(answers[:min(drawnImages, len(answers))])
+	metric.WorstFirst(answers)
+	for _, a := range answers[:min(drawnMistakes, len(answers))] {
+		if !a.Correct() {
+			shown = append(shown, a)
+		}
 	}
-	var first, mistakes []figure.Prediction
-	for i := 0; i < t.test.Len() && len(mistakes) < drawnMistakes; i++ {
-		p, err := t.predict(x, i)
+	h, w, c := set.ImageShape()
+	pixels, classes := make([]byte, h*w*c), set.Classes()
+	var all []figure.Prediction
+	for _, a := range shown {
+		if _, err := set.Read(a.Image, pixels); err != nil {
+			return nil, &dataError{err}
+		}
+		im, err := figure.Pixels(pixels, h, w, c)
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case len(first) < drawnImages:
-			first = append(first, p)
-		case p.Answer != p.Class:
-			mistakes = append(mistakes, p)
-		}
+		all = append(all, figure.Prediction{
+			Image: im, Class: classes[a.Label], Answer: classes[a.Class], Probability: a.Probability, File: filepath.Base(imagePath(set, a.Image)),
+		})
 	}
-	return append(first, mistakes...), nil
-}
-
-// predict returns the network's answer to test image i. x is the network's input.
-func (t *trained) predict(x *device.Tensor, i int) (p figure.Prediction, err error) {
-	pixels := make([]byte, t.input.Len())
-	label, err := t.test.Read(i, pixels)
-	if err != nil {
-		return p, &dataError{err}
-	}
-	if err := t.dev.Upload(x, device.Bytes(t.normalize(pixels))); err != nil {
-		return p, err
-	}
-	logits := make([]float32, t.net.Classes())
-	if err := t.dev.Download(device.Bytes(logits), t.net.Forward(x, nn.Inference)); err != nil {
-		return p, err
-	}
-	best := slices.Index(logits, slices.Max(logits))
-	sum := 0.0
-	for _, z := range logits {
-		sum += math.Exp(float64(z - logits[best]))
-	}
-	p.Image, err = figure.Pixels(pixels, t.input[0], t.input[1], t.input[2])
-	p.Class, p.Answer, p.Probability = t.classes[label], t.classes[best], 1/sum
-	return p, err
+	return all, nil
 }
 
 // activations returns the outputs of layers for one image: in a short network of all layers, in a long one of those that

@@ -100,6 +100,8 @@ type trained struct {
 	test    data.Set
 	input   nn.Shape
 	classes []string
+
+	evaluation *train.Evaluation // of the test set, once it has been made
 }
 
 // evaluationBatch is the number of images that are evaluated together.
@@ -192,11 +194,15 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 	}
 	return append(list,
 		picture{"predictions", func(w io.Writer) error {
-			predictions, err := t.predictions()
+			e, err := t.evaluate(ctx)
 			if err != nil {
 				return err
 			}
-			return figure.Predictions(w, format, name+": the first test images, and the first mistakes", predictions)
+			shown, err := predictions(t.test, e.Answers)
+			if err != nil {
+				return err
+			}
+			return figure.Predictions(w, format, name+": "+predictionsTitle, shown)
 		}},
 		picture{"features", func(w io.Writer) error {
 			img, pixels, err := t.image(0)
@@ -245,13 +251,18 @@ func readSteps(dir *folder.Folder) ([]figure.Epoch, error) {
 	return steps, nil
 }
 
+// evaluate evaluates the test set, once.
 func (t *trained) evaluate(ctx context.Context) (*train.Evaluation, error) {
+	if t.evaluation != nil {
+		return t.evaluation, nil
+	}
 	e, err := train.NewEvaluator(t.net, t.test, t.cfg.Augment.Mean, t.cfg.Augment.Std, t.cfg.TTA)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	return e.Evaluate(ctx, nil)
+	t.evaluation, err = e.Evaluate(ctx, nil)
+	return t.evaluation, err
 }
 
 // firstFilters returns the weights of the first convolution, or nil.

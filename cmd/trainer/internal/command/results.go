@@ -1,16 +1,19 @@
 package command
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/metric"
 	"trainer/nn/model"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
@@ -42,6 +45,9 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 		return folder.WriteSummary(s)
 	}
 	err := j.writeModel(folder, r, s)
+	if err == nil {
+		err = j.writeAnswers(folder, r.TestAnswers)
+	}
 	if err != nil { // a run without its network is not complete
 		s.Complete = false
 	}
@@ -88,6 +94,20 @@ func (j *job) modelInfo(seed uint64) (info model.Info, err error) {
 		Recipe: string(text), Classes: j.split.Train.Classes(), Images: model.ImagesOf(prepare, j.recipe.Augment.Mean, j.recipe.Augment.Std),
 		Run: model.Run{ID: j.id(text, seed), Program: j.version(), Data: j.dataName(), Recipe: j.recipe.Name},
 	}, nil
+}
+
+// writeAnswers writes the answer to each test image of a finished training, the worst mistakes first.
+func (j *job) writeAnswers(folder *report.Folder, answers []metric.Answer) error {
+	if len(answers) == 0 {
+		return nil
+	}
+	answers = slices.Clone(answers)
+	metric.WorstFirst(answers)
+	var b bytes.Buffer
+	if err := writeAnswers(&b, answers, j.split.Test, j.split.Train.Classes()); err != nil {
+		return err
+	}
+	return folder.Write(report.AnswersFile, b.Bytes())
 }
 
 // id identifies a run by what decides its result: the recipe with all changes, the images of each set and the seed.

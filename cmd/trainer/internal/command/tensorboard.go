@@ -8,7 +8,6 @@ import (
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/cmd/trainer/internal/report"
-	"trainer/nn/metric"
 	"trainer/nn/tensorboard"
 	"trainer/nn/train"
 )
@@ -93,11 +92,11 @@ func (b *board) pictures(r *train.Result) error {
 		return nil
 	}
 	return b.picture("predictions", r.WeightsStep, func(w io.Writer) error {
-		predictions, err := b.predictions(r.TestAnswers)
+		shown, err := predictions(b.split.Test, r.TestAnswers)
 		if err != nil {
 			return err
 		}
-		return figure.Predictions(w, "png", title+": the first test images, and the first mistakes", predictions)
+		return figure.Predictions(w, "png", title+": "+predictionsTitle, shown)
 	})
 }
 
@@ -108,36 +107,4 @@ func (b *board) picture(tag string, step int, draw func(io.Writer) error) error 
 	}
 	b.writer.Image(tag, step, file.Bytes())
 	return nil
-}
-
-// predictions returns the first answers and, of those after them, the first mistakes.
-func (b *board) predictions(answers []metric.Answer) ([]figure.Prediction, error) {
-	var first, mistakes []figure.Prediction
-	for i, a := range answers {
-		if i >= drawnImages && (a.Correct() || len(mistakes) == drawnMistakes) {
-			continue
-		}
-		p, err := b.prediction(a)
-		if err != nil {
-			return nil, err
-		}
-		if i < drawnImages {
-			first = append(first, p)
-		} else {
-			mistakes = append(mistakes, p)
-		}
-	}
-	return append(first, mistakes...), nil
-}
-
-func (b *board) prediction(a metric.Answer) (p figure.Prediction, err error) {
-	test := b.split.Test
-	h, w, c := test.ImageShape()
-	pixels := make([]byte, h*w*c)
-	if _, err := test.Read(a.Image, pixels); err != nil {
-		return p, &dataError{err}
-	}
-	p.Image, err = figure.Pixels(pixels, h, w, c)
-	p.Class, p.Answer, p.Probability = test.Classes()[a.Label], test.Classes()[a.Class], a.Probability
-	return p, err
 }
