@@ -26,6 +26,7 @@ import (
 func listen(f func(any)) train.Hooks {
 	return train.Hooks{
 		Step:       func(_ *train.Training, e *train.StepDone) { f(e) },
+		Log:        func(_ *train.Training, e *train.StepMetrics) { f(e) },
 		Progress:   func(_ *train.Training, e *train.EvalProgress) { f(e) },
 		Checkpoint: func(_ *train.Training, e train.CheckpointWritten) { f(e) },
 	}
