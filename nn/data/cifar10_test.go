@@ -177,7 +177,7 @@ func TestCIFAR10ArchiveRefuses(t *testing.T) {
 		"cut off":   {whole[:len(whole)/2], "end of file"},
 		"bad sum":   {badSum, "checksum"},
 		"file lost": {tarGz(t, lacking), "test_batch.bin"},
-		"no files":  {tarGz(t, nil), "data_batch_1.bin"},
+		"no files":  {tarGz(t, nil), "the files of cifar10"},
 	} {
 		path := filepath.Join(t.TempDir(), cifarArchive)
 		writeFile(t, path, c.raw)
@@ -212,7 +212,7 @@ func TestCIFAR10ArchiveIsBounded(t *testing.T) {
 	stop()
 	path := filepath.Join(t.TempDir(), cifarArchive)
 	writeFile(t, path, tarGz(t, tinyCIFAR()))
-	if _, err := readCIFARArchive(stopped, path); !errors.Is(err, context.Canceled) {
+	if _, _, err := readCIFARArchive(stopped, "cifar10", path); !errors.Is(err, context.Canceled) {
 		t.Errorf("after a stop: %v", err)
 	}
 }
@@ -225,9 +225,9 @@ func FuzzCIFAR10Archive(f *testing.F) {
 	path := filepath.Join(f.TempDir(), cifarArchive)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		writeFile(t, path, raw)
-		files, err := readCIFARArchive(context.Background(), path)
+		files, form, err := readCIFARArchive(context.Background(), "cifar10", path)
 		if err == nil {
-			_, err = files.split()
+			_, err = form.open(context.Background(), path, files, ".", Options{})
 		}
 		var format *FormatError
 		if err != nil && !errors.As(err, &format) {

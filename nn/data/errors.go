@@ -42,7 +42,7 @@ func (e *NotFoundError) Error() string {
 	if slices.Contains(e.Valid, e.Name) {
 		return s // only its files are missing
 	}
-	return s + fmt.Sprintf(" (valid: %s, or a folder with one subfolder of images per class)", strings.Join(e.Valid, ", "))
+	return s + fmt.Sprintf(" (valid: %s, or the path of a folder, archive, table or file of arrays)", strings.Join(e.Valid, ", "))
 }
 
 // MirrorError reports a failed download from one address.

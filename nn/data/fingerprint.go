@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -218,15 +217,6 @@ func validText(name string) string {
 	return b.String()
 }
 
-// relative returns the name of a file relative to a folder, with slashes.
-func relative(root, path string) string {
-	name, err := filepath.Rel(root, path)
-	if err != nil {
-		name = path
-	}
-	return filepath.ToSlash(name)
-}
-
 // File returns the file of image i.
 func (s *InMemory) File(i int) (name, path string) {
 	if s.Files == nil {
@@ -237,7 +227,8 @@ func (s *InMemory) File(i int) (name, path string) {
 
 // File returns the file of image i.
 func (s *folderSet) File(i int) (name, path string) {
-	return relative(s.folder.root, s.images[i].path), s.images[i].path
+	file := s.folder.file(s.images[i])
+	return file.Name, file.Path
 }
 
 // File returns the file of image i, if the set that it is taken from has files.

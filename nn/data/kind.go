@@ -18,7 +18,7 @@ type SetKind struct {
 func SetKinds() []SetKind { return setKinds(newCatalog()) }
 
 func setKinds(cat catalog) []SetKind {
-	return []SetKind{mnistKind(), fashionKind(cat), cifar10Kind(cat)}
+	return []SetKind{mnistKind(), fashionKind(cat), cifar10Kind(cat), cifar100Kind(cat)}
 }
 
 // Names returns the names of the data sets of this package.

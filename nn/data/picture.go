@@ -10,8 +10,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
-	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"github.com/bep/imagemeta"
@@ -62,8 +61,8 @@ type decoded struct {
 }
 
 // readPictureInfo reads size, colour model and orientation. The content decides the format, not the name.
-func (r *pictureReader) readPictureInfo(path string) (pictureInfo, error) {
-	file, err := openRegular(path)
+func (r *pictureReader) readPictureInfo(t tree, name string) (pictureInfo, error) {
+	file, err := t.open(name)
 	if err != nil {
 		return pictureInfo{}, err
 	}
@@ -91,12 +90,6 @@ func (r *pictureReader) readPictureInfo(path string) (pictureInfo, error) {
 		info.h, info.w = info.w, info.h
 	}
 	return info, r.decoding.check(info, info.memory)
-}
-
-// openRegular opens a regular file; the error doesn't name it.
-func openRegular(path string) (*os.File, error) {
-	file, err := bounded.Open(path)
-	return file, plainCause(err)
 }
 
 // orientationOf returns the EXIF orientation, 1 to 8, or 1 if it is missing or unreadable: a picture is never refused
@@ -143,7 +136,7 @@ func isGray(model color.Model) bool {
 
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking (golang.org/x/image/draw.BiLinear).
-func (r *pictureReader) decode(ctx context.Context, path string, info pictureInfo, dst []byte) (decoded, error) {
+func (r *pictureReader) decode(ctx context.Context, t tree, name string, info pictureInfo, dst []byte) (decoded, error) {
 	orientation, memory := info.orientation, r.memory(info)
 	if err := r.decoding.check(info, memory); err != nil {
 		return decoded{}, err
@@ -153,7 +146,7 @@ func (r *pictureReader) decode(ctx context.Context, path string, info pictureInf
 		return decoded{}, err
 	}
 	defer done()
-	file, err := openRegular(path)
+	file, err := t.open(name)
 	if err != nil {
 		return decoded{}, err
 	}
@@ -311,14 +304,14 @@ var readableEndings = []string{".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg",
 
 // classify returns the kind of a file, judged by its first bytes and then by its name. kind names a format that can't
 // be read.
-func classify(path string) (what fileKind, kind string) {
-	ending := strings.ToLower(filepath.Ext(path))
+func classify(t tree, name string) (what fileKind, kind string) {
+	ending := strings.ToLower(path.Ext(name))
 	for _, raw := range rawEndings {
 		if ending == raw {
 			return foreignFormat, "raw"
 		}
 	}
-	head := firstBytes(path)
+	head := firstBytes(t, name)
 	if len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" {
 		return pictureFile, ""
 	}
@@ -349,8 +342,8 @@ func classify(path string) (what fileKind, kind string) {
 }
 
 // firstBytes returns the beginning of a regular file, or nothing if the file can't be read.
-func firstBytes(path string) []byte {
-	file, err := openRegular(path)
+func firstBytes(t tree, name string) []byte {
+	file, err := t.open(name)
 	if err != nil {
 		return nil
 	}

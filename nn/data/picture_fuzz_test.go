@@ -31,13 +31,13 @@ func FuzzPicture(f *testing.F) {
 	dst := make([]byte, 3*4*3)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		writeFile(t, path, raw)
-		info, err := r.readPictureInfo(path)
+		info, err := r.readPictureInfo(osTree(filepath.Dir(path)), filepath.Base(path))
 		if err != nil || info.h*info.w > 1<<16 { // larger ones take time, not memory
 			return
 		}
 		if info.memory <= 0 || info.memory > minDecodeMemory {
 			t.Fatalf("%dx%d pixels take %d bytes", info.h, info.w, info.memory)
 		}
-		_, _ = r.decode(context.Background(), path, info, dst)
+		_, _ = r.decode(context.Background(), osTree(filepath.Dir(path)), filepath.Base(path), info, dst)
 	})
 }

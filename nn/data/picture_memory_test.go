@@ -45,16 +45,16 @@ func TestDecodeMemoryIsEnough(t *testing.T) {
 			if err := encode(&b, im); err != nil {
 				t.Fatal(name, ending, err)
 			}
-			path := filepath.Join(t.TempDir(), name+ending)
-			writeFile(t, path, b.Bytes())
-			info, err := r.readPictureInfo(path)
+			folder := osTree(t.TempDir())
+			writeFile(t, folder.path(name+ending), b.Bytes())
+			info, err := r.readPictureInfo(folder, name+ending)
 			if err != nil {
 				t.Fatal(name, ending, err)
 			}
 			info.orientation = 1
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			if _, err := r.decode(context.Background(), path, info, make([]byte, 8*8*3)); err != nil {
+			if _, err := r.decode(context.Background(), folder, name+ending, info, make([]byte, 8*8*3)); err != nil {
 				t.Fatal(name, ending, err)
 			}
 			runtime.ReadMemStats(&after)

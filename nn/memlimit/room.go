@@ -1,7 +1,9 @@
 package memlimit
 
 import (
+	"math"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 )
 
@@ -10,9 +12,14 @@ import (
 func reserve(free int64) int64 { return 32<<20 + max(0, free)/16 }
 
 // Room returns the number of bytes that Go's heap can still grow by. It counts memory that has been allocated but never
-// written, which the system doesn't count yet. ok is false where Available's is.
+// written, which the system doesn't count yet, and the limit in the environment variable GOMEMLIMIT, if there is one. ok is
+// false if neither the system nor the variable sets a limit.
 func Room() (bytes int64, ok bool) {
-	bytes, ok = room(heap())
+	used := heap()
+	bytes, ok = room(used)
+	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 && (!ok || limit-used < bytes) {
+		bytes, ok = limit-used, true
+	}
 	return max(0, bytes-reserve(bytes)), ok
 }
 

@@ -164,6 +164,9 @@ func (d *document) set(assignment string) error {
 	if err := toml.Unmarshal([]byte("value = "+text), &parsed); err == nil && len(parsed) == 1 {
 		value = parsed["value"]
 	}
+	if strings.HasPrefix(path, "data.") {
+		listToTable(d.root)
+	}
 	root, err := assign(d.root, "", path, value, text == "")
 	if err != nil {
 		return &SetError{path, err.Error()}

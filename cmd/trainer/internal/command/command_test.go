@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -474,7 +475,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown data", []string{"-data", "minst"}, "did you mean mnist?"},
 		{"missing data folder", []string{"-data-dir", "nowhere"}, "data folder nowhere: "},
 		{"offline", []string{"-data", "cifar10", "-offline", "-data-dir", "empty"}, "cifar-10-binary.tar.gz"},
-		{"file as data", []string{"-data", "file"}, "it is a file, not a folder"},
+		{"file as data", []string{"-data", "file"}, "it is a file in no known format"},
 		{"empty class folder", []string{"-data", "empty", "-recipe", "small.toml"}, "want at least one PNG, JPEG, GIF, BMP, TIFF or WebP file, got none"},
 		{"unreadable image", []string{"-data", "broken", "-recipe", "small.toml"}, filepath.Join("broken", "a", "one.png")},
 		{"unknown recipe", []string{"-recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
@@ -582,12 +583,14 @@ func TestPanicIsOneLine(t *testing.T) {
 // A network that is larger than the memory is refused in one line, before anything is trained or written.
 func TestNetworksLargerThanTheMemory(t *testing.T) {
 	workplace(t)
-	// The first layer that is large has 1 TiB of weights, so that nothing is allocated for it.
-	dense := "[[network]]\nlayer = \"dense\"\nout = 16384\n" + "[[network]]\nlayer = \"dense\"\nout = 16777216\n"
-	write(t, "dense.toml", strings.Replace(small, "[[network]]\nlayer = \"dense\"", dense+"[[network]]\nlayer = \"dense\"", 1))
+	// The limit is that of GOMEMLIMIT, so that little memory is really taken.
+	limit := debug.SetMemoryLimit(256 << 20)
+	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
+	large := "[[network]]\nlayer = \"up-sample\"\nfactor = 1000\n[[network]]\nlayer = \"max-pool2d\"\nkernel = 1000\n"
+	write(t, "large.toml", strings.Replace(small, "[[network]]\nlayer = \"flatten\"", large+"[[network]]\nlayer = \"flatten\"", 1))
 	for _, args := range [][]string{{"-dry-run"}, {"-out", "run"}} {
-		got := trainer(t, append([]string{"-recipe", "dense.toml", "-data", "pictures", "-device", "cpu"}, args...)...)
-		if got.status != exitEnvironment || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "out of device memory on cpu for batch 8: ") ||
+		got := trainer(t, append([]string{"-recipe", "large.toml", "-data", "pictures", "-device", "cpu", "-batch", "40"}, args...)...)
+		if got.status != exitEnvironment || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "out of device memory on cpu for batch 40: ") ||
 			!strings.Contains(got.stderr, "not even batch 1 would fit: use a smaller network") {
 			t.Errorf("%v: status %d, stderr %q", args, got.status, got.stderr)
 		}

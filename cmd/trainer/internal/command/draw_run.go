@@ -8,6 +8,7 @@ import (
 	"image"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
@@ -62,6 +63,7 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 		return fmt.Errorf("making the folder for pictures: %w", err)
 	}
 	defer out.Close()
+	t.nameClasses(o.format)
 	for _, picture := range t.pictures(ctx, dir, o.format) {
 		if err := p.writePictureIn(out, picture.name+"."+o.format, picture.draw); err != nil {
 			return err
@@ -149,6 +151,22 @@ func (p *program) openTrained(ctx context.Context, dir *folder.Folder, dev strin
 type picture struct {
 	name string
 	draw func(io.Writer) error
+}
+
+// nameClasses replaces the names of the classes with numbers if the figures' font lacks characters of them, and prints
+// which number is which.
+func (t *trained) nameClasses(format string) {
+	isLegible := !slices.ContainsFunc(t.classes, func(name string) bool { return !figure.Legible(name) })
+	if format == "svg" || isLegible {
+		return
+	}
+	numbers := make([]string, len(t.classes))
+	for i, name := range t.classes {
+		numbers[i] = strconv.Itoa(i)
+		fmt.Fprintf(t.stderr, "trainer: class number %d is %s\n", i, printable.Text(name))
+	}
+	fmt.Fprintln(t.stderr, "trainer: the font of PNG figures lacks characters of the names, so that numbers stand for them; -format svg shows the names")
+	t.classes = numbers
 }
 
 func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format string) []picture {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
@@ -132,7 +133,10 @@ func exitStatus(err error) int {
 	if errors.Is(err, report.ErrHoldsRun) || errors.Is(err, report.ErrInUse) {
 		return exitUsage
 	}
-	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder, or a full disk
+	if errors.Is(err, syscall.ENOSPC) {
+		return exitEnvironment
+	}
+	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder
 		return exitUsage
 	}
 	return exitEnvironment

@@ -107,9 +107,17 @@ func (j *job) chooseData() {
 		j.data = sets[0]
 	case j.data == "":
 		j.data = defaultData
-	case j.options.recipe != "" && len(sets) > 0 && !slices.Contains(sets, j.data):
+	case j.options.recipe != "" && len(sets) > 0 && !j.isMeantFor(sets):
 		j.note("recipe %s is meant for %s and will train on %s", j.recipe.Name, strings.Join(sets, ", "), j.data)
 	}
+}
+
+// isMeantFor reports whether a recipe's data sets have the one that is trained on. A path counts as "folder".
+func (j *job) isMeantFor(sets []string) bool {
+	if slices.Contains(sets, j.data) {
+		return true
+	}
+	return slices.Contains(sets, data.FolderKind().Name) && !slices.Contains(data.NamesOf(j.Kinds.DataSets), j.data)
 }
 
 // recipePrecision returns the precision that a recipe names, or Auto.
