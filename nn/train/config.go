@@ -17,8 +17,8 @@ type Config struct {
 	Device device.Device
 	Model  nn.Layer
 	Loss   nn.Loss
-	// Data is the data set. Epochs are scored on Val if it is set, and otherwise on Test; the final weights are always
-	// evaluated on Test. Either may be nil.
+	// Data is the data set. Epochs are scored on Val if it is set, and otherwise on Test; the weights that are kept are
+	// always evaluated on Test. Either may be nil.
 	Data *data.Dataset
 	// DataHash identifies the images: see data.Fingerprint. A checkpoint of other images is refused. If it is "", Run
 	// computes it from a sample, if there are checkpoints.

@@ -59,7 +59,7 @@ type Result struct {
 }
 
 // Run trains a network. If ctx is cancelled, Run finishes the current step, writes a checkpoint if checkpoints are on,
-// and returns a Result with Interrupted set, and no error. A loss that is not finite is a *DivergedError; on an
+// and returns a Result with Interrupted set, and no error. Config.Stop or a hook may end training early. A loss that is not finite is a *DivergedError; on an
 // asynchronous device it is noticed some steps later. Once training has begun, Run returns a Result with every error,
 // so that the trained weights can be saved.
 //

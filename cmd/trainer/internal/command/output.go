@@ -50,7 +50,7 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 		fmt.Fprintf(j.stdout, "test accuracy %.2f%% (%d/%d)%s\n", 100*s.TestAccuracy, s.TestCorrect, s.TestCount, of)
 	case s.ValCount > 0:
 		fmt.Fprintf(j.stdout, "validation accuracy %.2f%% (%d/%d)%s\n", 100*s.ValAccuracy, s.ValCorrect, s.ValCount, of)
-	case !j.quiet && s.ScoredOn != "":
+	case s.Interrupted && !j.quiet && s.ScoredOn != "":
 		fmt.Fprintf(j.stdout, "the weights after step %d have not been evaluated; to evaluate them: trainer evaluate %s\n", s.WeightsStep, printable.Text(folder.Path()))
 	}
 }
