@@ -333,7 +333,7 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-func ExampleHooks() {
+func ExampleWriter() {
 	dir, err := os.MkdirTemp("", "tensorboard")
 	if err != nil {
 		panic(err)

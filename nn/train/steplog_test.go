@@ -61,7 +61,7 @@ func TestLog(t *testing.T) {
 // TestLogNeverWaits: a line every step needs more downloads, but the host runs ahead as far as without a log.
 func TestLogNeverWaits(t *testing.T) {
 	farthest := map[int]int{}
-	for _, every := range []int{-1, 1, 2, 3, 4, 6, 7} {
+	for _, every := range []int{-1, 1, 2, 4, 7} {
 		cfg, dev := onFakeGPU(t)
 		dev.late = math.MaxInt - 1
 		cfg.MetricsEvery, cfg.LogEvery = 3, every
@@ -92,7 +92,7 @@ func TestLogAllocatesNothing(t *testing.T) {
 }
 
 func TestDefaultLog(t *testing.T) {
-	for _, c := range []struct{ steps, metrics, want int }{{20, 1, 1}, {235, 1, 5}, {235, 10, 10}, {1563, 10, 40}, {1563, 50, 50}, {60000, 1, 1200}} {
+	for _, c := range []struct{ steps, metrics, want int }{{20, 1, 1}, {235, 1, 5}, {235, 10, 10}, {1563, 10, 40}, {1563, 50, 50}, {6000, 1, 120}} {
 		cfg := validated(t)
 		cfg.Batch, cfg.MetricsEvery = 1, c.metrics
 		cfg.Data.Train = stripes(c.steps, 1)

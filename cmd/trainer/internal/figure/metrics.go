@@ -54,7 +54,7 @@ func ReadMetrics(r io.Reader) ([]Epoch, error) {
 }
 
 // maxSteps bounds the points that are kept of steps.jsonl.
-const maxSteps = 1 << 16
+const maxSteps = 1 << 14
 
 // ReadSteps reads a run's steps.jsonl: one JSON object per line, of a few training steps each. Of a long file it returns
 // means of successive lines.
