@@ -23,8 +23,8 @@ const (
 )
 
 // withoutLength returns the settings without the length of the training.
-func withoutLength(list []setting) []setting {
-	return slices.DeleteFunc(slices.Clone(list), func(s setting) bool { return s.Name == epochsSetting || s.Name == stepsSetting })
+func withoutLength(list []condition) []condition {
+	return slices.DeleteFunc(slices.Clone(list), func(s condition) bool { return s.Name == epochsSetting || s.Name == stepsSetting })
 }
 
 // checkLength returns an error if the training has fewer steps than are done.

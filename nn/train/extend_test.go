@@ -28,11 +28,7 @@ func TestALongerTrainingIsTheLongTraining(t *testing.T) {
 	}
 	long.Resume, long.Extend = filepath.Join(first.Checkpoint.Dir, checkpointName), true
 	var x *Extension
-	long.Listeners = []Listener{listen(func(e Event) {
-		if s, ok := e.(Start); ok {
-			x = s.Extension
-		}
-	})}
+	long.Hooks = []Hooks{{Start: func(_ *Training, s Start) { x = s.Extension }}}
 	extended, err := Run(t.Context(), long)
 	if err != nil {
 		t.Fatal(err)
@@ -55,11 +51,7 @@ func TestAScheduleTakesItsNewCourse(t *testing.T) {
 	cfg.Epochs, cfg.Resume, cfg.Extend = 3.5, half, true
 	var x *Extension
 	whole := cfg
-	whole.Listeners = []Listener{listen(func(e Event) {
-		if s, ok := e.(Start); ok {
-			x = s.Extension
-		}
-	})}
+	whole.Hooks = []Hooks{{Start: func(_ *Training, s Start) { x = s.Extension }}}
 	want, err := Run(t.Context(), whole)
 	if err != nil {
 		t.Fatal(err)

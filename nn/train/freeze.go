@@ -34,7 +34,7 @@ func (s *Stepper) thaw() error {
 }
 
 // freezeSetting returns the setting of checkpoints for frozen layers, if there are any.
-func (c *Config) freezeSetting() []setting {
+func (c *Config) freezeSetting() []condition {
 	if len(c.Freeze) == 0 {
 		return nil
 	}
@@ -46,5 +46,5 @@ func (c *Config) freezeSetting() []setting {
 	if c.FreezeUntil > 0 {
 		text += fmt.Sprintf(" until epoch %g", c.FreezeUntil)
 	}
-	return []setting{{"frozen layers", text}}
+	return []condition{{"frozen layers", text}}
 }

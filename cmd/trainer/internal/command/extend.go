@@ -20,16 +20,12 @@ func (j *job) enough(done *report.Summary) bool {
 	return done.Epochs >= j.recipe.Epochs-rounding
 }
 
-// extensionListener prints the course of the learning rate in a training whose length was changed.
-type extensionListener struct{ job *job }
-
-// OnEvent prints a line at the start.
-func (l extensionListener) OnEvent(e train.Event) {
-	start, ok := e.(train.Start)
-	if !ok || start.Extension == nil {
-		return
-	}
-	x := start.Extension
-	l.job.note("%d steps instead of %d: the learning rate was %.3g after step %d, continues with %.3g and ends with %.3g",
-		x.Steps, x.Planned, x.Before, start.Step, x.Now, x.End)
+// extensionHooks print the course of the learning rate in a training whose length was changed.
+func (j *job) extensionHooks() train.Hooks {
+	return train.Hooks{Start: func(_ *train.Training, start train.Start) {
+		if x := start.Extension; x != nil {
+			j.note("%d steps instead of %d: the learning rate was %.3g after step %d, continues with %.3g and ends with %.3g",
+				x.Steps, x.Planned, x.Before, start.Step, x.Now, x.End)
+		}
+	}}
 }
