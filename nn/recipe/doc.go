@@ -12,7 +12,7 @@
 //
 //	name = "my-recipe"
 //	description = "one line"
-//	data = ["mnist"]          # the data sets it is meant for
+//	data = ["mnist"]          # the data sets it is meant for; "folder" means folders of pictures
 //	epochs = 3                # may be a fraction
 //	batch = 64
 //	accumulate = 4            # batches per update, whose gradients add up; 1 if left out

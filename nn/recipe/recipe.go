@@ -18,7 +18,7 @@ import (
 type Recipe struct {
 	Name        string
 	Description string
-	Data        []string // data sets that it is meant for; Augment.Mean and Std are those of the first
+	Data        []string // data sets that it is meant for, "folder" being folders of pictures; Augment.Mean and Std are those of the first
 	Pictures    Pictures // how the pictures of a folder are read
 
 	Epochs     float64 // may be fractional
@@ -303,6 +303,21 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
 		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 	}
+}
+
+// OnlyForFolders reports whether the recipe is for folders of pictures and for no named data set.
+func (r *Recipe) OnlyForFolders() bool {
+	return len(r.Data) > 0 && !slices.ContainsFunc(r.Data, func(name string) bool { return name != data.FolderKind().Name })
+}
+
+// MeantFor reports whether the recipe is meant for a data set, given by its name or as the path of a folder. A recipe that
+// names no data set is meant for all of them.
+func (r *Recipe) MeantFor(dataSet string) bool {
+	isNamed := slices.ContainsFunc(r.kinds.DataSets, func(d data.SetKind) bool { return d.Name == dataSet })
+	if !isNamed {
+		dataSet = data.FolderKind().Name
+	}
+	return len(r.Data) == 0 || slices.Contains(r.Data, dataSet)
 }
 
 // MeanStd returns the mean and standard deviation of each channel for a data set, and false if the recipe has none for
