@@ -14,7 +14,7 @@
 //	description = "one line"
 //	data = ["mnist"]          # the data sets it is meant for; "folder" means folders of pictures
 //	epochs = 3                # may be a fraction
-//	batch = 64
+//	batch = 64                # or "auto": by the number of training images
 //	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //

@@ -22,8 +22,9 @@ type Recipe struct {
 	Pictures    Pictures // how the pictures of a folder are read
 
 	Epochs     float64 // may be fractional
-	Batch      int
-	Accumulate int // batches per update
+	Batch      int     // the largest one if AutoBatch is set
+	AutoBatch  bool    // the batch depends on the number of training images: see BatchFor
+	Accumulate int     // batches per update
 	LastBatch  train.LastBatch
 	EvalEvery  int // epochs from one evaluation to the next; 0 means only at the end
 
@@ -117,7 +118,7 @@ func (r *Recipe) readHeader(s *section) {
 		r.Pictures.Resize = data.ResizeStretch
 	}
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
-	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
+	l.Func("batch", `a whole number from 1, or "auto"`, "images of a batch; auto: by the number of training images", r.setBatch).Require()
 	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
 	setting.Choice(&l, &r.LastBatch, "last-batch", lastBatches(), "what to do with an epoch's last batch if it is smaller")
 	l.Func("drop-last", "true or false", "the older form of last-batch: true means drop, false keep", r.setDropLast)
@@ -292,6 +293,10 @@ func (r *Recipe) Model(classes int) *nn.Sequential {
 func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64) train.Config {
 	augment := r.Augment
 	augment.Mean, augment.Std, _ = r.MeanStd(split.Name)
+	batch := r.Batch
+	if r.AutoBatch {
+		batch = r.BatchFor(split.Train.Len())
+	}
 	evalEvery := r.EvalEvery
 	if evalEvery == 0 {
 		evalEvery = -1
@@ -301,7 +306,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
-		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 	}
 }
 

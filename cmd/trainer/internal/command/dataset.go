@@ -51,6 +51,9 @@ func (j *job) openData(ctx context.Context) error {
 	if err := j.identifyData(ctx); err != nil {
 		return err
 	}
+	if err := j.chooseBatch(); err != nil {
+		return err
+	}
 	mean, std, ok := j.recipe.MeanStd(j.data)
 	if !ok {
 		if mean, std, err = data.MeanStd(split.Train); err != nil {
