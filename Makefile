@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test race vet lint generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures clean help
+.PHONY: build train test fuzz notice race vet lint generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -36,6 +36,12 @@ ifneq ($(CUDA_CC),)
 else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
+
+fuzz: ## run every fuzz target, two at a time: FUZZTIME=5s
+	GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),5s)' ./scripts/fuzz.sh
+
+notice: ## write NOTICE, the licences of what is linked into the program
+	GO='$(GO)' ./scripts/notice.sh
 
 race: ## run the tests of the concurrent packages under the race detector
 	$(GO) test -race ./cpu/internal/parallel ./nn/data

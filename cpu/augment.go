@@ -38,7 +38,8 @@ type change struct {
 }
 
 // NewAugment returns a plan for augmentation.
-func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
+func (d *Device) NewAugment(s device.AugmentSpec) (_ device.Augment, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("augment", s.DType); err != nil {
 		return nil, err
 	}

@@ -53,7 +53,8 @@ type batchNorm struct {
 }
 
 // NewBatchNorm returns a plan for batch normalisation.
-func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
+func (d *Device) NewBatchNorm(s device.BatchNormSpec) (_ device.BatchNorm, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("batchnorm", s.DType); err != nil {
 		return nil, err
 	}
@@ -65,7 +66,8 @@ func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) 
 func fusesWithBatchNorm(f *device.Function) bool { return f.Name == "relu" || f.Name == "gelu" }
 
 // NewBatchNormActivation returns a plan for batch normalisation followed by an activation.
-func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, f *device.Function) (device.BatchNorm, error) {
+func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, f *device.Function) (_ device.BatchNorm, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("batchnorm", s.DType); err != nil {
 		return nil, err
 	}
@@ -88,7 +90,7 @@ func (d *Device) newBatchNorm(s device.BatchNormSpec) *batchNorm {
 		panic(fmt.Sprintf("cpu: NewBatchNorm: [%d %d], epsilon %v", s.Rows, s.C, s.Epsilon))
 	}
 	p := &batchNorm{d: d, spec: s, columns: newColumns(s.C)}
-	p.partial = make([]float64, p.sums(s.Rows)*2*p.width)
+	p.partial = zeroed[float64](p.sums(s.Rows) * 2 * p.width)
 	p.total = make([]float64, 2*s.C)
 	p.mean, p.invStd = make([]float64, s.C), make([]float64, s.C)
 	for _, f := range []*[]float32{&p.scale, &p.shift, &p.inferenceScale, &p.inferenceShift, &p.a, &p.b, &p.e} {

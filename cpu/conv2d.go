@@ -34,7 +34,8 @@ type conv2D struct {
 }
 
 // NewConv2D returns the plan of a convolution.
-func (d *Device) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
+func (d *Device) NewConv2D(spec device.Conv2DSpec) (_ device.Conv2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("conv2d", spec.DType); err != nil {
 		return nil, err
 	}
@@ -42,7 +43,8 @@ func (d *Device) NewConv2D(spec device.Conv2DSpec) (device.Conv2D, error) {
 }
 
 // NewConv2DReLU returns the plan of a convolution whose output goes through ReLU.
-func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (device.Conv2D, error) {
+func (d *Device) NewConv2DReLU(spec device.Conv2DSpec) (_ device.Conv2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("conv2d", spec.DType); err != nil {
 		return nil, err
 	}
@@ -73,16 +75,17 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool, pool *convPool) *conv
 func forwardWindow(s device.Conv2DSpec) window {
 	return (&window{
 		srcH: s.H, srcW: s.W, srcC: s.InC, channels: s.InC / s.Groups, outH: s.OutH(), outW: s.OutW(), kH: s.KH, kW: s.KW,
-		strideH: s.StrideH, strideW: s.StrideW, padH: s.PadH, padW: s.PadW,
+		strideH: s.StrideH, strideW: s.StrideW, padH: s.PadH, padW: s.PadW, endH: s.PadH + s.ExtraPadH, endW: s.PadW + s.ExtraPadW,
 		dilationH: s.DilationH, dilationW: s.DilationW, upH: 1, upW: 1,
 	}).finish()
 }
 
 // backwardWindow describes how the backward pass for the data reads dy.
 func backwardWindow(s device.Conv2DSpec) window {
+	reachH, reachW := s.DilationH*(s.KH-1), s.DilationW*(s.KW-1)
 	return (&window{
 		srcH: s.OutH(), srcW: s.OutW(), srcC: s.OutC, channels: s.OutC / s.Groups, outH: s.H, outW: s.W, kH: s.KH, kW: s.KW,
-		strideH: 1, strideW: 1, padH: s.DilationH*(s.KH-1) - s.PadH, padW: s.DilationW*(s.KW-1) - s.PadW,
+		strideH: 1, strideW: 1, padH: reachH - s.PadH, padW: reachW - s.PadW, endH: reachH - s.PadH - s.ExtraPadH, endW: reachW - s.PadW - s.ExtraPadW,
 		dilationH: s.DilationH, dilationW: s.DilationW, upH: s.StrideH, upW: s.StrideW,
 	}).finish()
 }

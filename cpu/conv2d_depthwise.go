@@ -5,50 +5,67 @@ import (
 	"trainer/nn/device"
 )
 
-// depthwise is a convolution in which every channel has a filter of its own:
+// depthwise is a convolution in which every channel of x has filters of its own, m of them: output channel o = c*m + r is
+// filter r of channel c, and
 //
-//	Forward         y[n,i,j,c] = bias[c] + sum_{a,b} x[n, i s + a d - p, j s + b d - p, c] w[c,a,b]
-//	BackwardData    dx[n,u,v,c] = sum over the a, b and i, j with i s + a d - p = u and j s + b d - p = v of dy[n,i,j,c] w[c,a,b]
-//	BackwardFilter  dw[c,a,b] = sum_{n,i,j} dy[n,i,j,c] x[n, i s + a d - p, j s + b d - p, c]
+//	Forward         y[n,i,j,o] = bias[o] + sum_{a,b} x[n, i s + a d - p, j s + b d - p, c] w[o,a,b]
+//	BackwardData    dx[n,u,v,c] = sum_r sum over the a, b, i and j with i s + a d - p = u and j s + b d - p = v of dy[n,i,j,o] w[o,a,b]
+//	BackwardFilter  dw[o,a,b] = sum_{n,i,j} dy[n,i,j,o] x[n, i s + a d - p, j s + b d - p, c]
 //
-// A matrix product would have one column. It is bound by memory instead, and runs along the channels, which lie side by side:
-// the filters are transposed to [kH,kW,c] once per call, and package vector computes rows of pixels that see the same taps.
+// As a matrix product, each channel would have only m columns, and most lanes of a vector would be empty. Instead the loops run
+// along the channels, which are adjacent in memory: the filters are transposed to [kH,kW,outC] once per call, and package vector
+// computes rows of pixels that see the same taps. The usual case, 3 x 3 taps with stride 1, has kernels that compute
+// several rows at once, so that each pixel is loaded about once (see vector.Band).
 //
-// Forward and BackwardData are the same sum: along either dimension the taps that a pixel sees, and the pixels that they
-// meet, are arithmetic sequences (see taps).
+// If m > 1, a task first repeats each channel of its rows of x m times, in the cache, or at the end adds up m
+// channels of dx, so that all loops work on outC channels.
 type depthwise struct {
 	d    *Device
 	spec device.Conv2DSpec
-	c    int
+	c    int // output channels
+	m    int // filters per input channel
 
 	forward, backward depthwisePass
 	filter            depthwiseFilter
-	weights           []float32 // [kH,kW,c]
-	zeros             []float32 // [c]
+	weights           []float32   // [kH,kW,c]
+	zeros             []float32   // [c]
+	scratch           [][]float32 // per worker: rows of x or dx with c channels, if m > 1
 }
 
-// isDepthwise reports whether every channel has one filter of its own.
-func isDepthwise(s device.Conv2DSpec) bool {
-	return s.Groups > 1 && s.Groups == s.InC && s.InC == s.OutC
-}
+// isDepthwise reports whether every channel of x has filters of its own.
+func isDepthwise(s device.Conv2DSpec) bool { return s.Groups > 1 && s.Groups == s.InC }
 
 func newDepthwise(d *Device, s device.Conv2DSpec, relu bool) *depthwise {
-	p := &depthwise{d: d, spec: s, c: s.OutC, weights: aligned[float32](s.KH * s.KW * s.OutC), zeros: aligned[float32](s.OutC)}
+	p := &depthwise{d: d, spec: s, c: s.OutC, m: s.OutC / s.InC, weights: aligned[float32](s.KH * s.KW * s.OutC), zeros: aligned[float32](s.OutC)}
 	rows, columns := forwardTaps(s.OutH(), s.KH, s.StrideH, s.PadH, s.DilationH, s.H), forwardTaps(s.OutW(), s.KW, s.StrideW, s.PadW, s.DilationW, s.W)
-	p.forward.init(p, rows, columns, s.W, relu)
+	need := p.forward.init(p, imageRows{rows, columns, s.H, s.W}, s.PadH, s.PadW, 1)
+	p.forward.relu = relu
 	if !s.NoBackward && !s.NoBackwardData {
-		p.backward.init(p, backwardTaps(s.H, s.KH, s.StrideH, s.PadH, s.DilationH, s.OutH()),
-			backwardTaps(s.W, s.KW, s.StrideW, s.PadW, s.DilationW, s.OutW()), s.OutW(), false)
+		back := imageRows{
+			backwardTaps(s.H, s.KH, s.StrideH, s.PadH, s.DilationH, s.OutH()),
+			backwardTaps(s.W, s.KW, s.StrideW, s.PadW, s.DilationW, s.OutW()), s.OutH(), s.OutW(),
+		}
+		need = max(need, p.backward.init(p, back, s.KH-1-s.PadH, s.KW-1-s.PadW, -1))
 	}
 	if !s.NoBackward {
-		p.filter.init(p, rows, columns)
+		need = max(need, p.filter.init(p))
+	}
+	if p.m > 1 {
+		p.scratch = make([][]float32, d.pool.Workers())
+		for i := range p.scratch {
+			p.scratch[i] = aligned[float32](need)
+		}
 	}
 	return p
 }
 
-// len returns the floats that the plan owns.
+// len returns the number of floats that the plan owns.
 func (p *depthwise) len() int {
-	return len(p.weights) + len(p.zeros) + len(p.filter.partial) + 2*len(p.filter.partialBias)
+	n := len(p.weights) + len(p.zeros) + len(p.filter.partial) + 2*len(p.filter.partialBias)
+	for _, s := range p.scratch {
+		n += len(s)
+	}
+	return n
 }
 
 // transpose writes the filters [c,kH,kW] as [kH,kW,c].
@@ -61,113 +78,98 @@ func (p *depthwise) transpose(w []float32) {
 	}
 }
 
-// taps are those that one pixel sees along one dimension: count of them, the first being tap, where it meets pixel src.
-type taps struct{ tap, src, count int }
-
-// line is one dimension of a pass.
-type line struct {
-	at []taps // of each pixel of the result
-	// From one tap that a pixel sees to the next, the tap and the pixel that it meets move by
-	tapStep, srcStep int
-	// and pixels of the result that are stride apart see the same taps, move pixels further.
-	stride, move int
+// hasBands reports whether the kernels for bands of rows can compute a pass that pads its source by these numbers of pixels.
+func (p *depthwise) hasBands(padH, padW int) bool {
+	s := p.spec
+	return s.KH == 3 && s.KW == 3 && s.StrideH == 1 && s.StrideW == 1 && s.DilationH == 1 && s.DilationW == 1 &&
+		(padH == 0 || padH == 1) && (padW == 0 || padW == 1)
 }
 
-// forwardTaps returns the taps of n pixels: tap b of pixel j meets j*stride + b*dilation - pad, if it is one of the size pixels.
-func forwardTaps(n, k, stride, pad, dilation, size int) line {
-	l := line{tapStep: 1, srcStep: dilation, stride: 1, move: stride}
-	for j := range n {
-		var t taps
-		for b := range k {
-			if src := j*stride + b*dilation - pad; src >= 0 && src < size {
-				if t.count == 0 {
-					t.tap, t.src = b, src
-				}
-				t.count++
-			}
+// repeatChannels writes each element of src m times.
+func repeatChannels(dst, src []float32, m int) {
+	if m == 2 {
+		dst = dst[:2*len(src)]
+		for i, v := range src {
+			dst[2*i], dst[2*i+1] = v, v
 		}
-		l.at = append(l.at, t)
+		return
 	}
-	return l
-}
-
-// backwardTaps returns the taps of n pixels: tap b of pixel v meets (v + pad - b*dilation)/stride, where that is a whole number
-// and one of the size pixels. Taps of one pixel are stride/gcd(stride, dilation) apart.
-func backwardTaps(n, k, stride, pad, dilation, size int) line {
-	step := stride / gcd(stride, dilation)
-	l := line{tapStep: step, srcStep: -step * dilation / stride, stride: stride, move: 1}
-	for v := range n {
-		var t taps
-		for b := range k {
-			if at := v + pad - b*dilation; at >= 0 && at%stride == 0 && at/stride < size {
-				if t.count == 0 {
-					t.tap, t.src = b, at/stride
-				}
-				t.count++
-			}
-		}
-		l.at = append(l.at, t)
-	}
-	return l
-}
-
-func gcd(a, b int) int {
-	for b > 0 {
-		a, b = b, a%b
-	}
-	return a
-}
-
-// pixelRun is pixels of a row, line.stride apart, that see the same taps; the first is pixel from.
-type pixelRun struct {
-	from, pixels int
-	taps
-}
-
-// runs returns the runs of a row.
-func (l line) runs() []pixelRun {
-	var all []pixelRun
-	for first := range min(l.stride, len(l.at)) {
-		for j := first; j < len(l.at); j += l.stride {
-			t := l.at[j]
-			if j > first {
-				last := &all[len(all)-1]
-				if t.count == last.count && (t.count == 0 || t.tap == last.tap && t.src == last.src+last.pixels*l.move) {
-					last.pixels++
-					continue
-				}
-			}
-			all = append(all, pixelRun{j, 1, t})
+	for i, v := range src {
+		for r := range dst[i*m : (i+1)*m] {
+			dst[i*m+r] = v
 		}
 	}
-	return all
 }
 
-// depthwisePass computes images from images, a task a few rows.
+// addChannels writes the sums of m neighbours in src.
+func addChannels(dst, src []float32, m int) {
+	for i := range dst {
+		sum := float32(0)
+		for _, v := range src[i*m : (i+1)*m] {
+			sum += v
+		}
+		dst[i] = sum
+	}
+}
+
+// imageRows describes how the rows of a result see those of the source, an image of srcH x srcW pixels.
+type imageRows struct {
+	rows, columns line
+	srcH, srcW    int
+}
+
+// depthwiseTask is about the number of elements of a result that a task computes.
+const depthwiseTask = 128 << 10
+
+// tasks returns how many tasks the rows of a result of c channels are divided into, and the most source rows that one reads.
+func (g imageRows) tasks(c int) (tasks, mostRows int) {
+	height := len(g.rows.at)
+	tasks = divideUp(height, max(1, depthwiseTask/(len(g.columns.at)*c)))
+	for i := range tasks {
+		low, high := g.rows.reads(height*i/tasks, height*(i+1)/tasks)
+		mostRows = max(mostRows, high-low)
+	}
+	return tasks, mostRows
+}
+
+// depthwisePass computes images from images; a task computes a few rows. Forward and BackwardData are the same sum: along either
+// dimension the taps that a pixel sees, and the pixels that they are multiplied by, are arithmetic sequences (see taps).
 type depthwisePass struct {
 	*depthwise
-	rows, columns line
+	imageRows
 	runs          []pixelRun
-	srcW, srcH    int
 	relu          bool
 	tasksPerImage int
 	geometry      []vector.Correlation // one per worker
 
+	bands         bool // by the kernels for bands of rows
+	padH, padW    int
+	direction     int // of the taps, for bands: 1 or -1
+	blockChannels int // channels of a band that are computed at a time
+	band          []vector.Band
+
 	out, bias, in []float32
 }
 
-// depthwiseTask is about the elements of a result that a task computes.
-const depthwiseTask = 32768
+// bandBlock is the number of elements of a block of channels, which limits the rows that a band reads, writes and fetches ahead to
+// a part of the second-level cache: 4 rows of y and 6 of x, and as many of the next band.
+const bandBlock = 128 << 10
 
-func (p *depthwisePass) init(d *depthwise, rows, columns line, srcW int, relu bool) {
-	*p = depthwisePass{depthwise: d, rows: rows, columns: columns, runs: columns.runs(), srcW: srcW, relu: relu}
-	p.srcH = d.spec.H
-	if &d.backward == p {
-		p.srcH = d.spec.OutH()
-	}
-	perTask := max(1, depthwiseTask/(len(columns.at)*d.c))
-	p.tasksPerImage = divideUp(len(rows.at), perTask)
+// blockOf returns the number of channels whose bands are computed at a time, for rows of width pixels.
+func blockOf(width, c int) int { return min(c, max(16, bandBlock/(18*width)/16*16)) }
+
+// init returns the length of the scratch memory that a worker needs if m > 1.
+func (p *depthwisePass) init(d *depthwise, g imageRows, padH, padW, direction int) int {
+	*p = depthwisePass{depthwise: d, imageRows: g, runs: g.columns.runs(), bands: d.hasBands(padH, padW), padH: padH, padW: padW, direction: direction}
+	tasks, rows := g.tasks(d.c)
+	p.tasksPerImage = tasks
+	p.blockChannels = blockOf(g.srcW, d.c)
 	p.geometry = make([]vector.Correlation, d.d.pool.Workers())
+	p.band = make([]vector.Band, d.d.pool.Workers())
+	if direction < 0 {
+		return divideUp(len(g.rows.at), tasks) * len(g.columns.at) * d.c
+	}
+	return rows * g.srcW * d.c
 }
 
 // run computes n images.
@@ -183,19 +185,65 @@ func (p *depthwisePass) run(out, bias, in, w []float32, n int) {
 // Do computes some rows of one image.
 func (p *depthwisePass) Do(task, worker int) {
 	image, part := task/p.tasksPerImage, task%p.tasksPerImage
-	height, width := len(p.rows.at), len(p.columns.at)*p.c
-	in := p.in[image*p.srcH*p.srcW*p.c:][:p.srcH*p.srcW*p.c]
-	for i := height * part / p.tasksPerImage; i < height*(part+1)/p.tasksPerImage; i++ {
-		out := p.out[(image*height+i)*width:][:width]
-		p.row(out, in, p.rows.at[i], &p.geometry[worker])
-		if p.relu {
-			p.d.vector.ReLU.Forward(out, out, 0)
+	height, width := len(p.rows.at), len(p.columns.at)
+	from, to := height*part/p.tasksPerImage, height*(part+1)/p.tasksPerImage
+	if p.m == 1 {
+		out, in := p.out[(image*height+from)*width*p.c:], p.in[image*p.srcH*p.srcW*p.c:]
+		p.compute(out[:(to-from)*width*p.c], in[:p.srcH*p.srcW*p.c], from, to, 0, worker)
+		return
+	}
+	inC := p.spec.InC
+	if p.direction < 0 {
+		made, in := p.scratch[worker][:(to-from)*width*p.c], p.in[image*p.srcH*p.srcW*p.c:]
+		p.compute(made, in[:p.srcH*p.srcW*p.c], from, to, 0, worker)
+		addChannels(p.out[(image*height+from)*width*inC:][:(to-from)*width*inC], made, p.m)
+		return
+	}
+	low, high := p.rows.reads(from, to)
+	in := p.scratch[worker][:(high-low)*p.srcW*p.c]
+	repeatChannels(in, p.in[(image*p.srcH+low)*p.srcW*inC:][:(high-low)*p.srcW*inC], p.m)
+	p.compute(p.out[(image*height+from)*width*p.c:][:(to-from)*width*p.c], in, from, to, low, worker)
+}
+
+// compute computes rows [from, to) from the rows of the source from row low on.
+func (p *depthwisePass) compute(out, in []float32, from, to, low, worker int) {
+	width := len(p.columns.at) * p.c
+	if p.bands {
+		p.rowsByBands(out, in, from, to, low, &p.band[worker])
+	} else {
+		for i := from; i < to; i++ {
+			p.row(out[(i-from)*width:][:width], in, p.rows.at[i], low, &p.geometry[worker])
 		}
+	}
+	if p.relu {
+		p.d.vector.ReLU.Forward(out, out, 0)
+	}
+}
+
+// rowsByBands computes rows [from, to), one block of channels after the other.
+func (p *depthwisePass) rowsByBands(out, in []float32, from, to, low int, g *vector.Band) {
+	*g = p.bandOf(p.c, from, to, low, p.padH, p.padW)
+	if p.direction < 0 {
+		g.W, g.WRow, g.WTap = 8*p.c, -3*p.c, -p.c
+	}
+	for c := 0; c < p.c; c += p.blockChannels {
+		g.Channels = min(p.blockChannels, p.c-c)
+		p.d.vector.Correlate3x3(out[c:], p.bias[c:], in[c:], p.weights[c:], g)
+	}
+}
+
+// bandOf returns rows [from, to) of a result, which are read from the source's rows from low on, for a source padded by padH and padW.
+func (g imageRows) bandOf(c, from, to, low, padH, padW int) vector.Band {
+	first := from + 1 - padH // the row under the centre of the filter
+	return vector.Band{
+		Rows: to - from, Pixels: len(g.columns.at), Channels: c, Step: c,
+		YRow: len(g.columns.at) * c, X: ((first-low)*g.srcW + 1 - padW) * c, XRow: g.srcW * c, WRow: 3 * c, WTap: c,
+		Above: first > 0, Below: first+to-from < g.srcH, Before: padW == 0, After: padW == 0,
 	}
 }
 
 // row computes one row, whose pixels see these rows of taps.
-func (p *depthwisePass) row(out, in []float32, rows taps, g *vector.Correlation) {
+func (p *depthwisePass) row(out, in []float32, rows taps, low int, g *vector.Correlation) {
 	c, kW := p.c, p.spec.KW
 	for _, r := range p.runs {
 		if rows.count == 0 || r.count == 0 {
@@ -207,106 +255,12 @@ func (p *depthwisePass) row(out, in []float32, rows taps, g *vector.Correlation)
 		*g = vector.Correlation{
 			Pixels: r.pixels, Channels: c, Rows: rows.count, Columns: r.count,
 			Y: r.from * c, YStep: p.columns.stride * c,
-			X: (rows.src*p.srcW + r.src) * c, XStep: p.columns.move * c,
+			X: ((rows.src-low)*p.srcW + r.src) * c, XStep: p.columns.move * c,
 			XRow: p.rows.srcStep * p.srcW * c, XTap: p.columns.srcStep * c,
 			W: (rows.tap*kW + r.tap) * c, WRow: p.rows.tapStep * kW * c, WTap: p.columns.tapStep * c,
 			YAhead: depthwisePixels * p.columns.stride * c,
 			XAhead: max((rows.count-1)*p.rows.srcStep, 0)*p.srcW*c + depthwisePixels*p.columns.move*c,
 		}
 		p.d.vector.Correlate(out, p.bias, in, p.weights, g)
-	}
-}
-
-// depthwiseFilter computes the gradients of the filters and of the bias. A task adds up some rows of output, a part that
-// the shape alone decides; the parts are then added in order.
-type depthwiseFilter struct {
-	*depthwise
-	rows, columns line
-	runs          []pixelRun
-	parts         int
-	partial       []float32 // [parts,kH,kW,c]
-	partialBias   []float64 // [parts,c]
-	geometry      []vector.Correlation
-
-	dw, dbias, dy, x []float32
-	n                int
-}
-
-// depthwisePixels is how many pixels are added to a vector of sums before the next channels' turn comes: their operands
-// stay in the first-level cache meanwhile.
-const depthwisePixels = 16
-
-func (p *depthwiseFilter) init(d *depthwise, rows, columns line) {
-	*p = depthwiseFilter{depthwise: d, rows: rows, columns: columns, runs: columns.runs()}
-	p.parts = max(1, min(filterTasks, d.spec.N*len(rows.at)*len(columns.at)/filterRows))
-	p.partial = aligned[float32](p.parts * d.spec.KH * d.spec.KW * d.c)
-	p.partialBias = make([]float64, p.parts*d.c)
-	p.geometry = make([]vector.Correlation, d.d.pool.Workers())
-}
-
-// run adds up n images.
-func (p *depthwiseFilter) run(dw, dbias, dy, x []float32, n int) {
-	p.dw, p.dbias, p.dy, p.x, p.n = dw, dbias, dy, x, n
-	p.d.pool.Run(p.parts, p)
-	p.merge()
-}
-
-// Do adds up one part of the rows.
-func (p *depthwiseFilter) Do(part, worker int) {
-	s, c, height, width := p.spec, p.c, len(p.rows.at), len(p.columns.at)*p.c
-	length := s.KH * s.KW * c
-	partial, bias := p.partial[part*length:][:length], p.partialBias[part*c:][:c]
-	clear(partial)
-	clear(bias)
-	for row := p.n * height * part / p.parts; row < p.n*height*(part+1)/p.parts; row++ {
-		dy := p.dy[row*width:][:width]
-		if p.dbias != nil {
-			p.d.vector.AddColumns(bias, dy)
-		}
-		if rows := p.rows.at[row%height]; p.dw != nil && rows.count > 0 {
-			x := p.x[row/height*s.H*s.W*c:][:s.H*s.W*c]
-			p.row(partial, dy, x, rows, &p.geometry[worker])
-		}
-	}
-}
-
-// row adds up one row of output.
-func (p *depthwiseFilter) row(partial, dy, x []float32, rows taps, g *vector.Correlation) {
-	s, c := p.spec, p.c
-	for _, r := range p.runs {
-		for from := 0; from < r.pixels && r.count > 0; from += depthwisePixels {
-			*g = vector.Correlation{
-				Pixels: min(depthwisePixels, r.pixels-from), Channels: c, Rows: rows.count, Columns: r.count,
-				Y: (r.from + from) * c, YStep: c,
-				X: (rows.src*s.W + r.src + from*p.columns.move) * c, XStep: p.columns.move * c,
-				XRow: p.rows.srcStep * s.W * c, XTap: p.columns.srcStep * c,
-				W: (rows.tap*s.KW + r.tap) * c, WRow: s.KW * c, WTap: c,
-				YAhead: depthwisePixels * c, XAhead: (rows.count-1)*s.DilationH*s.W*c + depthwisePixels*p.columns.move*c,
-			}
-			p.d.vector.CorrelateFilter(partial, dy, x, g)
-		}
-	}
-}
-
-// merge adds the parts, in order, and transposes the filters back.
-func (p *depthwiseFilter) merge() {
-	c, taps := p.c, p.spec.KH*p.spec.KW
-	length := taps * c
-	if p.dw != nil {
-		for part := 1; part < p.parts; part++ {
-			p.d.vector.AddRows(p.partial[:length], p.partial[part*length:][:length])
-		}
-		for t := range taps {
-			for k := range c {
-				p.dw[k*taps+t] = p.partial[t*c+k]
-			}
-		}
-	}
-	for k := range p.dbias {
-		sum := 0.0
-		for part := range p.parts {
-			sum += p.partialBias[part*c+k]
-		}
-		p.dbias[k] = float32(sum)
 	}
 }

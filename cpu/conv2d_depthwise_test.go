@@ -7,11 +7,21 @@ import (
 	"trainer/nn/device"
 )
 
-// A depthwise convolution gives the same bits at any number of threads, in all passes.
+// A depthwise convolution gives the same bits at any number of threads, in all passes: by bands of rows, by single rows, and with
+// several filters per channel.
 func TestDepthwiseThreadsGiveTheSameBits(t *testing.T) {
 	s := device.Conv2DSpec{
-		N: 5, H: 31, W: 29, InC: 70, OutC: 70, KH: 3, KW: 3, StrideH: 1, StrideW: 2, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 70, Bias: true,
+		N: 5, H: 31, W: 29, InC: 70, OutC: 70, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 70, Bias: true,
 	}
+	sameBitsAtAnyThreads(t, s)
+	s.OutC = 140
+	sameBitsAtAnyThreads(t, s)
+	s.StrideW = 2
+	sameBitsAtAnyThreads(t, s)
+}
+
+func sameBitsAtAnyThreads(t *testing.T, s device.Conv2DSpec) {
+	t.Helper()
 	var want [4][]byte
 	for _, threads := range []int{1, 2, 5} {
 		o := &operands{t: t, d: newDevice(t, WithThreads(threads))}

@@ -8,6 +8,8 @@ import "trainer/cpu/internal/gemm"
 //
 //	C[j, o] = sum_a sum_(b,c) x[i*stride + a, (j*stride + b)*inC + c] W[o, a, b, c]
 //
+// The sum stays in registers unless it is long: then it is taken in blocks (see blockSum).
+//
 // A task is a band of rows of one image, padded into the worker's scratch memory unless
 // the convolution has no padding. (After Georganas et al., "Anatomy of High-Performance
 // Deep Learning Convolutions on SIMD Architectures", SC 2018, here adapted to NHWC.)
@@ -15,6 +17,7 @@ type direct struct {
 	*convProduct
 	bandRows int // output rows per task
 	bands    int // tasks per image
+	blocks   []sumBlock
 }
 
 // bandBytes limits the size of the input rows of one task to a part of the second-level
@@ -37,11 +40,12 @@ func (p *direct) init(product *convProduct) {
 		p.d.reserve(0, p.unpool.imageLen())
 	}
 	p.bands = (w.outH + p.bandRows - 1) / p.bandRows
+	p.blocks = sumBlocks(w.kH, w.runLen, w.paddedRow(), p.d.kernel.NR)
 }
 
 // scratchLen returns the number of floats of scratch memory that a worker needs.
 func (p *direct) scratchLen() int {
-	if p.win.padH == 0 && p.win.padW == 0 {
+	if p.win.unpadded() {
 		return 0
 	}
 	return p.win.bandRows(p.bandRows) * p.win.paddedRow()
@@ -65,7 +69,6 @@ func (p *direct) Do(task, worker int) {
 	images := newImageReader(p.src, w.perImage, p.unpool, p.d.own[worker])
 	x := w.band(p.scratch[worker], images.image(n), i0, i1)
 	panels, width := kn.Split(w.outW)
-	segments := gemm.KSegments{N: w.kH, K: w.runLen, StepA: w.paddedRow(), StepB: w.runLen * kn.NR}
 	for o := 0; o < p.out; o += kn.NR {
 		cols, filters, update := min(kn.NR, p.out-o), p.packed[o*p.k:], p.updateOf(o)
 		for i := range i1 - i0 {
@@ -73,7 +76,11 @@ func (p *direct) Do(task, worker int) {
 			for q := range panels {
 				j := q * width
 				m := min(width, w.outW-j)
-				kn.TileSegments(m, cols, segments, row[j*w.strideW*w.srcC:], w.strideW*w.srcC, false, filters, kn.NR, c[(i*w.outW+j)*p.out+o:], p.out, update)
+				u := update
+				for _, b := range p.blocks {
+					kn.TileSegments(m, cols, b.KSegments, row[j*w.strideW*w.srcC+b.a:], w.strideW*w.srcC, false, filters[b.b:], kn.NR, c[(i*w.outW+j)*p.out+o:], p.out, u)
+					u = gemm.Add
+				}
 			}
 		}
 	}

@@ -15,9 +15,10 @@ type directFilter struct {
 	*convFilter
 	parts   int
 	filterH int // filter rows per task: all, or 1
+	rows    int // of dY, its pixels, in a part
 
 	partial  []float32 // [parts][kH*kW*inC][out]
-	partBias []float32 // [parts][out]
+	partBias []float32 // [parts][out], and as much for blocks of long sums
 	padded   [][]float32
 	panels   [][]float32 // per worker: dy of one image, by panels of columns
 	sum      directFilterSum
@@ -42,12 +43,13 @@ func (p *directFilter) init(filter *convFilter, images int) {
 	}
 	tasks := w.kH / p.filterH
 	p.parts = max(1, min((filterTasks+tasks-1)/tasks, images))
+	p.rows = divideUp(images, p.parts) * w.outH * w.outW
 	p.partial = aligned[float32](p.parts * p.k * p.out)
-	p.partBias = aligned[float32](p.parts * p.out)
+	p.partBias = aligned[float32](2 * p.parts * p.out)
 	p.padded = make([][]float32, p.d.pool.Workers())
 	p.panels = make([][]float32, p.d.pool.Workers())
 	for i := range p.padded {
-		if w.padH > 0 || w.padW > 0 {
+		if !w.unpadded() {
 			p.padded[i] = aligned[float32](w.bandRows(w.outH) * w.paddedRow())
 		}
 		if p.out > kn.NR {
@@ -79,7 +81,7 @@ func (p *directFilter) Do(task, worker int) {
 	a0, part := task%rowTasks*p.filterH, task/rowTasks
 	dw := p.partial[part*p.k*p.out:][:p.k*p.out]
 	clear(dw[a0*w.runLen*p.out : (a0+p.filterH)*w.runLen*p.out])
-	bias := p.partBias[part*p.out:][:p.out]
+	bias, block := p.partBias[part*p.out:][:p.out], p.partBias[(p.parts+part)*p.out:][:p.out]
 	if a0 == 0 {
 		clear(bias)
 	}
@@ -89,7 +91,7 @@ func (p *directFilter) Do(task, worker int) {
 	for n := images * part / p.parts; n < images*(part+1)/p.parts; n++ {
 		dy := gradients.image(n)
 		if a0 == 0 && p.dbias != nil {
-			p.d.vector.AddRows(bias, dy)
+			p.d.addManyRows(bias, dy, block, p.rows)
 		}
 		if p.dw != nil {
 			x := w.band(p.padded[worker], p.src[n*w.perImage:][:w.perImage], 0, w.outH)

@@ -25,7 +25,8 @@ type convPool struct {
 // NewConv2DMaxPool returns the plan of a convolution with max pooling, and optionally ReLU
 // after it. It supports 2 x 2 windows that do not overlap, after convolutions that need no
 // im2col matrix in any pass.
-func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (device.Conv2D, error) {
+func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (_ device.Conv2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("conv2d", s.DType, pool.DType); err != nil {
 		return nil, err
 	}
@@ -35,15 +36,21 @@ func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, r
 		panic(fmt.Sprintf("conv2d with max pooling: the convolution gives [%d %d %d %d], the pooling is of [%d %d %d %d]",
 			s.N, s.OutH(), s.OutW(), s.OutC, pool.N, pool.H, pool.W, pool.C))
 	}
-	if pool.Mode != device.MaxPool || pool.KH != 2 || pool.KW != 2 || pool.StrideH != 2 || pool.StrideW != 2 || pool.PadH != 0 || pool.PadW != 0 {
+	if pool.Mode != device.MaxPool || !sideBySide2x2(pool) {
 		return nil, fmt.Errorf("conv2d with a pooling other than max 2x2 side by side: %w", device.ErrNotSupported)
 	}
 	if !d.inBands(s) {
 		return nil, fmt.Errorf("conv2d with max pooling, of this shape: %w", device.ErrNotSupported)
 	}
 	p := &convPool{loops: d.vector.Pool8, relu: relu, h: pool.H, w: pool.W, c: pool.C, outH: pool.OutH(), outW: pool.OutW()}
-	p.arg = make([]uint8, s.N*p.outH*p.outW*p.c)
+	p.arg = zeroed[uint8](s.N * p.outH * p.outW * p.c)
 	return d.newConv2D(s, false, p), nil
+}
+
+// sideBySide2x2 reports whether windows are 2 x 2 without gaps between them, and none reaches outside the image.
+func sideBySide2x2(s device.Pool2DSpec) bool {
+	down, along := s.Rows(), s.Columns()
+	return s.KH == 2 && s.KW == 2 && s.StrideH == 2 && s.StrideW == 2 && down.Dilation == 1 && along.Dilation == 1 && down.Within() && along.Within()
 }
 
 // imageLen returns the elements of one image before it is pooled, 0 without pooling.

@@ -266,12 +266,14 @@ func (p *winogradFilter) outputTransform(m []float32, row, c, width int, ordered
 type convBias struct {
 	*convFilter
 	parts int
-	sums  []float32 // [parts][out]
+	rows  int       // of dY in a part
+	sums  []float32 // [parts][out], and as much for blocks of long sums
 }
 
 func (b *convBias) init(filter *convFilter, images int) {
 	b.convFilter, b.parts = filter, min(filterTasks, images)
-	b.sums = aligned[float32](b.parts * filter.out)
+	b.rows = divideUp(images, b.parts) * filter.win.outH * filter.win.outW
+	b.sums = aligned[float32](2 * b.parts * filter.out)
 	b.d.reserve(0, b.unpool.imageLen())
 }
 
@@ -282,10 +284,10 @@ func (b *convBias) run() {
 
 // Do sums over one part of the images.
 func (b *convBias) Do(part, worker int) {
-	sum := b.sums[part*b.out:][:b.out]
+	sum, block := b.sums[part*b.out:][:b.out], b.sums[(b.parts+part)*b.out:][:b.out]
 	clear(sum)
 	gradients := newImageReader(b.dy, b.win.outH*b.win.outW*b.out, b.unpool, b.d.own[worker])
 	for n := b.images * part / b.parts; n < b.images*(part+1)/b.parts; n++ {
-		b.d.vector.AddRows(sum, gradients.image(n))
+		b.d.addManyRows(sum, gradients.image(n), block, b.rows)
 	}
 }

@@ -9,7 +9,6 @@ package cpu
 import (
 	"fmt"
 	"runtime"
-	"unsafe"
 
 	"trainer/cpu/internal/gemm"
 	"trainer/cpu/internal/parallel"
@@ -103,23 +102,10 @@ type memory struct {
 	i32 []int32
 }
 
-// cacheLine is the alignment of every buffer, in bytes: the size of an AVX-512 register.
-const cacheLine = 64
-
-// aligned returns n zero elements the first at the beginning of a cache line.
-func aligned[T device.Element](n int) []T {
-	var zero T
-	pad := cacheLine / int(unsafe.Sizeof(zero))
-	s := make([]T, n+pad)
-	off := 0
-	if r := uintptr(unsafe.Pointer(unsafe.SliceData(s))) % cacheLine; r != 0 {
-		off = int(cacheLine-r) / int(unsafe.Sizeof(zero))
-	}
-	return s[off : off+n : off+n]
-}
-
-// NewTensor allocates a tensor of zeros, aligned to a cache line.
+// NewTensor allocates a tensor of zeros, aligned to a cache line. If the machine, the process's control group or its own
+// limits don't leave that much memory, the error is a *device.MemoryError.
 func (d *Device) NewTensor(dtype device.DType, shape ...int) (t *device.Tensor, err error) {
+	defer returnShortage(&err)
 	n := 1
 	for _, s := range shape {
 		n *= s

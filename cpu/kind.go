@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -31,7 +32,7 @@ func Kind() device.Kind {
 			defer d.Close()
 			return fmt.Sprintf("%s; in use: %s", d.info.Description, strings.Join(d.info.Features, ", ")), nil
 		},
-		Remedy: func(error) string { return "" },
+		Remedy: remedy,
 	}
 }
 
@@ -42,4 +43,12 @@ func openWith(o device.Options) (*Device, error) {
 		opts = append(opts, WithThreads(o.Threads))
 	}
 	return New(opts...)
+}
+
+// remedy returns what to do if memory is short; other errors of the CPU need none.
+func remedy(err error) string {
+	if errors.Is(err, device.ErrOutOfMemory) {
+		return "use a smaller network, or a machine or a limit with more memory"
+	}
+	return ""
 }

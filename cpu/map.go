@@ -52,7 +52,8 @@ const (
 )
 
 // NewMap returns a plan for an elementwise function.
-func (d *Device) NewMap(s device.MapSpec) (device.Map, error) {
+func (d *Device) NewMap(s device.MapSpec) (_ device.Map, err error) {
+	defer returnShortage(&err)
 	s.Check()
 	if err := d.float32Only("map", s.DType, s.BDType); err != nil {
 		return nil, err

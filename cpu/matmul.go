@@ -36,7 +36,8 @@ type (
 const blockK = 256
 
 // NewMatMul returns the plan of a matrix product.
-func (d *Device) NewMatMul(spec device.MatMulSpec) (device.MatMul, error) {
+func (d *Device) NewMatMul(spec device.MatMulSpec) (_ device.MatMul, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("matmul", spec.DType, spec.Out); err != nil {
 		return nil, err
 	}
@@ -44,7 +45,8 @@ func (d *Device) NewMatMul(spec device.MatMulSpec) (device.MatMul, error) {
 }
 
 // NewMatMulReLU returns the plan of a matrix product whose result goes through ReLU.
-func (d *Device) NewMatMulReLU(spec device.MatMulSpec) (device.MatMul, error) {
+func (d *Device) NewMatMulReLU(spec device.MatMulSpec) (_ device.MatMul, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("matmul", spec.DType, spec.Out); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 // pool2D is what the plans of max and average pooling share. Over images [n,h,w,c], with
 // outputs [n,outH,outW,c],
 //
-//	window (i,j) = { x[n, i*strideH - padH + p, j*strideW - padW + q, c] : 0 <= p < kH, 0 <= q < kW }
+//	window (i,j) = { x[n, i*strideH + p*dilationH - padH, j*strideW + q*dilationW - padW, c] : 0 <= p < kH, 0 <= q < kW }
 //
 // Elements outside the image don't count. The fused form applies ReLU to the output. A task
 // of Forward is a few rows of outputs. So is a task of Backward if windows neither overlap
@@ -21,8 +21,12 @@ type pool2D struct {
 	spec       device.Pool2DSpec
 	relu       bool
 	outH, outW int
-	disjoint   bool // windows don't overlap, and none reaches outside the image
+	plain      bool // windows have no gaps, and none reaches outside the image
+	disjoint   bool // in addition, windows don't overlap
 	rows       int  // rows of outputs per task
+
+	down, along          device.WindowAxis // of the rows and of the columns
+	dilationH, dilationW int
 
 	// Operands of the current call, and its number of images.
 	n            int
@@ -30,7 +34,8 @@ type pool2D struct {
 }
 
 // NewPool2D returns a plan for pooling.
-func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
+func (d *Device) NewPool2D(s device.Pool2DSpec) (_ device.Pool2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("pool2d", s.DType); err != nil {
 		return nil, err
 	}
@@ -38,7 +43,8 @@ func (d *Device) NewPool2D(s device.Pool2DSpec) (device.Pool2D, error) {
 }
 
 // NewPool2DReLU returns a plan for pooling followed by ReLU.
-func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
+func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (_ device.Pool2D, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("pool2d", s.DType); err != nil {
 		return nil, err
 	}
@@ -47,8 +53,10 @@ func (d *Device) NewPool2DReLU(s device.Pool2DSpec) (device.Pool2D, error) {
 
 func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) device.Pool2D {
 	s.Check()
-	p := pool2D{d: d, spec: s, relu: relu, outH: s.OutH(), outW: s.OutW()}
-	p.disjoint = s.StrideH >= s.KH && s.StrideW >= s.KW && s.PadH == 0 && s.PadW == 0
+	p := pool2D{d: d, spec: s, relu: relu, outH: s.OutH(), outW: s.OutW(), down: s.Rows(), along: s.Columns()}
+	p.dilationH, p.dilationW = p.down.Dilation, p.along.Dilation
+	p.plain = p.down.Within() && p.along.Within() && p.dilationH == 1 && p.dilationW == 1
+	p.disjoint = p.plain && s.StrideH >= s.KH && s.StrideW >= s.KW
 	p.rows = max(1, chunk/(s.StrideH*s.W*s.C))
 	switch {
 	case s.Mode != device.MaxPool:
@@ -88,19 +96,24 @@ func (p *pool2D) takeBackward(dx, dy, y, x *device.Tensor) int {
 	return n
 }
 
-// poolWindow is the part of a pooling window that lies in the image: rows [top, bottom) and
-// columns [left, right); the whole window begins at row y and column x.
-type poolWindow struct{ y, x, top, bottom, left, right int }
+// poolWindow is the part of a pooling window that lies in the image: rows x columns elements, of which the first, element
+// (a, b) of the window, is pixel (y, x). Its elements are dilation pixels apart.
+type poolWindow struct{ y, x, a, b, rows, columns int }
 
 // window returns window (i, j).
-func (p *pool2D) window(i, j int) poolWindow {
-	s := p.spec
-	y, x := i*s.StrideH-s.PadH, j*s.StrideW-s.PadW
-	return poolWindow{
-		y: y, x: x,
-		top: max(y, 0), bottom: min(y+s.KH, s.H),
-		left: max(x, 0), right: min(x+s.KW, s.W),
+func (p *pool2D) window(i, j int) (w poolWindow) {
+	w.a, w.rows = p.down.Inside(i)
+	w.b, w.columns = p.along.Inside(j)
+	w.y, w.x = i*p.spec.StrideH+w.a*p.dilationH-p.spec.PadH, j*p.spec.StrideW+w.b*p.dilationW-p.spec.PadW
+	return w
+}
+
+// run returns how a row of a window is read: runs of neighbouring pixels, of which the next begins step pixels further.
+func (p *pool2D) run(w poolWindow) (runs, pixels, step int) {
+	if p.dilationW == 1 {
+		return 1, w.columns, 0
 	}
+	return w.columns, 1, p.dilationW
 }
 
 // pixel returns the index at which the channels of pixel (row, col) of image n begin in x

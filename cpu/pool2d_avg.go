@@ -2,15 +2,15 @@ package cpu
 
 import "trainer/nn/device"
 
-// avgPool is the plan of average pooling. With m the number of elements of the window, or
-// with AvgPoolExcluding the number of its elements inside the image:
+// avgPool is the plan of average pooling. With m the number of elements of the window inside the padded image, or
+// with AvgPoolExcluding the number of those inside the image:
 //
 //	y = 1/m sum over the window       dx[each of the window] += dy/m
 //
 // With ReLU after it, only dy where y > 0 counts.
 type avgPool struct {
 	pool2D
-	share [][]float32 // one per worker: dy/m of one window, [c]
+	share [][]float32 // one per worker, [c]: dy/m of one window, or a part of a long sum
 }
 
 func newAvgPool(g pool2D) *avgPool {
@@ -34,29 +34,41 @@ func (p *avgPool) Backward(dx, dy, y, x *device.Tensor) {
 	p.d.pool.Run(tasks, (*avgPoolAdd)(p))
 }
 
-// weight returns 1/m of a window.
-func (p *avgPool) weight(w poolWindow) float32 {
-	if p.spec.Mode == device.AvgPoolExcluding {
-		return 1 / float32((w.bottom-w.top)*(w.right-w.left))
+// weight returns 1/m of window (i, j).
+func (p *avgPool) weight(i, j int, w poolWindow) float32 {
+	switch {
+	case p.spec.Mode == device.AvgPoolExcluding:
+		return 1 / float32(w.rows*w.columns)
+	case p.spec.Ceil:
+		return 1 / float32(p.down.InsidePadded(i)*p.along.InsidePadded(j))
 	}
 	return 1 / float32(p.spec.KH*p.spec.KW)
+}
+
+// add adds the elements of a window of image n to y, row by row. block is scratch: see addManyRows.
+func (p *avgPool) add(y []float32, n int, w poolWindow, block []float32) {
+	runs, pixels, step := p.run(w)
+	for a := range w.rows {
+		for b := range runs {
+			at := p.pixel(n, w.y+a*p.dilationH, w.x+b*step)
+			p.d.addManyRows(y, p.x[at:at+pixels*p.spec.C], block, p.spec.KH*p.spec.KW)
+		}
+	}
 }
 
 // avgPoolForward is the loop over groups of rows of outputs.
 type avgPoolForward avgPool
 
-func (t *avgPoolForward) Do(task, _ int) {
+func (t *avgPoolForward) Do(task, worker int) {
 	p := (*avgPool)(t)
-	c := p.spec.C
+	c, block := p.spec.C, p.share[worker]
 	for r := task * p.rows; r < min((task+1)*p.rows, p.n*p.outH); r++ {
 		for j := 0; j < p.outW; j++ {
 			w := p.window(r%p.outH, j)
 			y := p.y[p.output(r, j):][:c]
 			clear(y)
-			for row := w.top; row < w.bottom; row++ {
-				p.d.vector.AddRows(y, p.x[p.pixel(r/p.outH, row, w.left):p.pixel(r/p.outH, row, w.right)])
-			}
-			p.d.vector.Scaled(y, y, p.weight(w))
+			p.add(y, r/p.outH, w, block)
+			p.d.vector.Scaled(y, y, p.weight(r%p.outH, j, w))
 			if p.relu {
 				p.d.vector.ReLU.Forward(y, y, 0)
 			}
@@ -68,7 +80,7 @@ func (t *avgPoolForward) Do(task, _ int) {
 func (p *avgPool) shareOf(r, j, worker int, w poolWindow) []float32 {
 	share := p.share[worker]
 	at := p.output(r, j)
-	p.d.vector.Scaled(share, p.dy[at:][:len(share)], p.weight(w))
+	p.d.vector.Scaled(share, p.dy[at:][:len(share)], p.weight(r%p.outH, j, w))
 	if p.relu {
 		p.d.vector.ReLU.Backward(share, share, p.y[at:][:len(share)], 0)
 	}
@@ -90,8 +102,8 @@ func (t *avgPoolSpread) Do(task, worker int) {
 		for j := 0; j < p.outW; j++ {
 			w := p.window(r%p.outH, j)
 			share := p.shareOf(r, j, worker, w)
-			for row := w.top; row < w.bottom; row++ {
-				dx := p.dx[p.pixel(n, row, w.left):p.pixel(n, row, w.right)]
+			for a := range w.rows {
+				dx := p.dx[p.pixel(n, w.y+a, w.x):p.pixel(n, w.y+a, w.x+w.columns)]
 				for ; len(dx) > 0; dx = dx[s.C:] {
 					copy(dx, share)
 				}
@@ -110,10 +122,9 @@ func (t *avgPoolAdd) Do(n, worker int) {
 		for j := 0; j < p.outW; j++ {
 			w := p.window(i, j)
 			share := p.shareOf(n*p.outH+i, j, worker, w)
-			for row := w.top; row < w.bottom; row++ {
-				dx := p.dx[p.pixel(n, row, w.left):p.pixel(n, row, w.right)]
-				for ; len(dx) > 0; dx = dx[p.spec.C:] {
-					p.d.vector.AddRows(dx[:p.spec.C], share)
+			for a := range w.rows {
+				for b := range w.columns {
+					p.d.vector.AddRows(p.dx[p.pixel(n, w.y+a*p.dilationH, w.x+b*p.dilationW):][:p.spec.C], share)
 				}
 			}
 		}

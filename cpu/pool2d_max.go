@@ -15,8 +15,9 @@ import (
 type maxPool[P vector.Position] struct {
 	pool2D
 	loops   vector.Pool[P]
-	arg     []P // [n,outH,outW,c]; without Backward, scratch of [workers,outW,c]
-	nowhere P   // kH*kW
+	arg     []P         // [n,outH,outW,c]; without Backward, scratch of [workers,outW,c]
+	nowhere P           // kH*kW
+	packed  [][]float32 // one per worker, if windows have gaps between their columns: the elements of one window, side by side
 }
 
 func newMaxPool[P vector.Position](g pool2D, loops vector.Pool[P]) *maxPool[P] {
@@ -26,7 +27,13 @@ func newMaxPool[P vector.Position](g pool2D, loops vector.Pool[P]) *maxPool[P] {
 	if s.NoBackward {
 		rows = g.d.pool.Workers()
 	}
-	p.arg = make([]P, rows*g.outW*s.C)
+	p.arg = zeroed[P](rows * g.outW * s.C)
+	if g.dilationW > 1 {
+		p.packed = make([][]float32, g.d.pool.Workers())
+		for i := range p.packed {
+			p.packed[i] = zeroed[float32](s.KH * s.KW * s.C)
+		}
+	}
 	return p
 }
 
@@ -53,14 +60,14 @@ func (p *maxPoolForward[P]) Do(task, worker int) {
 		if p.spec.NoBackward {
 			kept = worker
 		}
-		p.row(p.y[r*length:][:length], p.arg[kept*length:][:length], r)
+		p.row(p.y[r*length:][:length], p.arg[kept*length:][:length], r, worker)
 	}
 }
 
 // row computes row r of outputs; r counts the rows of all images.
-func (p *maxPoolForward[P]) row(y []float32, arg []P, r int) {
+func (p *maxPoolForward[P]) row(y []float32, arg []P, r, worker int) {
 	s, n, i := p.spec, r/p.outH, r%p.outH
-	if s.KH == 2 && s.KW == 2 && s.StrideW == 2 && s.PadH == 0 && s.PadW == 0 {
+	if s.KH == 2 && s.KW == 2 && s.StrideW == 2 && p.plain {
 		upper, lower := p.x[p.pixel(n, i*s.StrideH, 0):], p.x[p.pixel(n, i*s.StrideH+1, 0):]
 		if p.relu {
 			p.loops.Max2x2ReLU(y, arg, upper, lower, s.C)
@@ -71,14 +78,28 @@ func (p *maxPoolForward[P]) row(y []float32, arg []P, r int) {
 	}
 	for j := range p.outW {
 		w := p.window(i, j)
-		p.loops.Max(y[j*s.C:][:s.C], arg[j*s.C:][:s.C], p.x[p.pixel(n, w.top, w.left):], vector.Window{
-			Rows: w.bottom - w.top, Columns: w.right - w.left, Stride: s.W * s.C,
-			First: (w.top-w.y)*s.KW + w.left - w.x, Step: s.KW,
+		x, stride := p.x[p.pixel(n, w.y, w.x):], p.dilationH*s.W*s.C
+		if p.packed != nil {
+			x, stride = p.pack(p.packed[worker], n, w), w.columns*s.C
+		}
+		p.loops.Max(y[j*s.C:][:s.C], arg[j*s.C:][:s.C], x, vector.Window{
+			Rows: w.rows, Columns: w.columns, Stride: stride, First: w.a*s.KW + w.b, Step: s.KW,
 		})
 	}
 	if p.relu {
 		p.loops.ReLU(y, arg, p.nowhere)
 	}
+}
+
+// pack copies the elements of a window of image n to dst.
+func (p *maxPoolForward[P]) pack(dst []float32, n int, w poolWindow) []float32 {
+	c, at := p.spec.C, 0
+	for a := range w.rows {
+		for b := range w.columns {
+			at += copy(dst[at:at+c], p.x[p.pixel(n, w.y+a*p.dilationH, w.x+b*p.dilationW):])
+		}
+	}
+	return dst
 }
 
 // maxPoolGather is Backward for disjoint windows, over groups of rows of windows: each
@@ -141,9 +162,10 @@ func (p *maxPoolScatter[P]) Do(n, _ int) {
 		for j := range p.outW {
 			at, w := p.output(n*p.outH+i, j), p.window(i, j)
 			dy, arg := p.dy[at:][:s.C], p.arg[at:][:s.C]
-			for row := w.top; row < w.bottom; row++ {
-				for col := w.left; col < w.right; col++ {
-					p.loops.GatherAdd(p.dx[p.pixel(n, row, col):][:s.C], dy, arg, P((row-w.y)*s.KW+col-w.x))
+			for a := range w.rows {
+				for b := range w.columns {
+					dx := p.dx[p.pixel(n, w.y+a*p.dilationH, w.x+b*p.dilationW):][:s.C]
+					p.loops.GatherAdd(dx, dy, arg, P((w.a+a)*s.KW+w.b+b))
 				}
 			}
 		}

@@ -43,7 +43,8 @@ const (
 )
 
 // NewReduce returns a plan for a reduction.
-func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
+func (d *Device) NewReduce(s device.ReduceSpec) (_ device.Reduce, err error) {
+	defer returnShortage(&err)
 	s.Check()
 	if err := d.float32Only("reduce", s.DType); err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 	switch {
 	case s.Keep == device.NoAxes:
 		p.shape = reduceToOne
-		p.partial = make([]float64, chunks(s.Batch*s.Rows*s.C))
+		p.partial = zeroed[float64](chunks(s.Batch * s.Rows * s.C))
 	case s.Keep&device.AxisC != 0:
 		p.shape = reduceColumns
 		p.reserveColumns()

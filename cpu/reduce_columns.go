@@ -30,7 +30,7 @@ func (p *reduce) reserveColumns() {
 	p.columns = newColumns(c)
 	groups, rows := p.groups(p.spec.Batch)
 	p.tasks = p.columns.sums(rows)
-	p.partial = make([]float64, groups*p.tasks*p.columns.width)
+	p.partial = zeroed[float64](groups * p.tasks * p.columns.width)
 	p.total = make([]float64, groups*c)
 	p.unused = make([][]float64, p.d.pool.Workers())
 	for i := range p.unused {

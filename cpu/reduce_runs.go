@@ -19,7 +19,7 @@ func (p *reduce) reserveRuns() {
 		results *= s.Rows
 	}
 	p.pieces = divideUp(p.run, elementsPerSum)
-	p.partial = make([]float64, results*p.pieces)
+	p.partial = zeroed[float64](results * p.pieces)
 }
 
 func (p *reduce) runRuns() {

@@ -34,7 +34,8 @@ type transform struct {
 }
 
 // NewTransform returns a plan for a list of operations on images.
-func (d *Device) NewTransform(s device.TransformSpec) (device.Transform, error) {
+func (d *Device) NewTransform(s device.TransformSpec) (_ device.Transform, err error) {
+	defer returnShortage(&err)
 	if err := d.float32Only("transform", s.DType); err != nil {
 		return nil, err
 	}

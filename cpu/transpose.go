@@ -2,9 +2,9 @@ package cpu
 
 import "trainer/nn/device"
 
-// transpose is the plan of y[n,j,i] = x[n,i,j]. It transposes squares of side tileSide in a buffer. Written directly to
-// y, each element of a row of x would go to another cache line, and these are often a power of two apart and compete
-// for the same part of the cache.
+// transpose is the plan of y[n,j,i] = x[n,i,j]. A task transposes a few squares of side tileSide, which package vector divides into
+// squares of a vector's side: so whole cache lines are read and written, and those that a row's end leaves in two
+// squares are still in the cache.
 type transpose struct {
 	d      *Device
 	spec   device.TransposeSpec
@@ -15,8 +15,8 @@ type transpose struct {
 	y, x []float32
 }
 
-// tileSide is the side of a square that is transposed at once: 16 elements fill a cache line.
-const tileSide = 32
+// tileSide is the side of a square that is transposed at once, in elements: a tile of x and one of y fill the first-level cache.
+const tileSide = 64
 
 // NewTranspose returns a plan for a transposition.
 func (d *Device) NewTranspose(s device.TransposeSpec) (device.Transpose, error) {
@@ -31,28 +31,20 @@ func (d *Device) NewTranspose(s device.TransposeSpec) (device.Transpose, error) 
 func (p *transpose) Run(y, x *device.Tensor) {
 	batch := p.spec.CheckOperands(y, x)
 	p.y, p.x = floats(y), floats(x)
-	p.d.pool.Run(divideUp(batch*p.tiles, tilesPerTask), p)
+	p.d.pool.Run(divideUp(batch*p.tiles, p.tilesPerTask()), p)
 }
 
-// tilesPerTask is the number of tiles per task.
-const tilesPerTask = 4
+// tilesPerTask returns the number of tiles per task: about chunk elements.
+func (p *transpose) tilesPerTask() int {
+	return max(1, chunk/(min(tileSide, p.spec.M)*min(tileSide, p.spec.N)))
+}
 
 // Do transposes a group of tiles.
 func (p *transpose) Do(i, _ int) {
-	m, n := p.spec.M, p.spec.N
-	var turned [tileSide][tileSide]float32
-	for t := i * tilesPerTask; t < min((i+1)*tilesPerTask, len(p.x)/(m*n)*p.tiles); t++ {
+	m, n, each := p.spec.M, p.spec.N, p.tilesPerTask()
+	for t := i * each; t < min((i+1)*each, len(p.x)/(m*n)*p.tiles); t++ {
 		image, tile := t/p.tiles*m*n, t%p.tiles
 		i0, j0 := tile/p.across*tileSide, tile%p.across*tileSide
-		rows, cols := min(tileSide, m-i0), min(tileSide, n-j0)
-		for r := range rows {
-			row := p.x[image+(i0+r)*n+j0:][:cols]
-			for j, v := range row {
-				turned[j%tileSide][r] = v
-			}
-		}
-		for j := range cols {
-			copy(p.y[image+(j0+j)*m+i0:][:rows], turned[j][:])
-		}
+		p.d.vector.Transpose(p.y[image+j0*m+i0:], p.x[image+i0*n+j0:], m, n, min(tileSide, m-i0), min(tileSide, n-j0))
 	}
 }

@@ -14,7 +14,8 @@ type window struct {
 	outH, outW           int // pixels of the output
 	kH, kW               int
 	strideH, strideW     int
-	padH, padW           int // may be negative for BackwardData
+	padH, padW           int // above and at the left; may be negative for BackwardData
+	endH, endW           int // padding below and at the right; may be negative
 	dilationH, dilationW int
 	upH, upW             int // distance of the image's elements, with zeros between them
 	perImage             int // elements per image
@@ -133,15 +134,18 @@ func spread(v, up, n int) (int, bool) {
 // image: a filter row must read it without gaps, and output rows must be long enough to
 // fill a tile.
 func (w *window) direct() bool {
-	return w.contiguous && w.dilationH == 1 && w.upH == 1 && w.padH >= 0 && w.padW >= 0 && w.outW >= minDirectWidth
+	return w.contiguous && w.dilationH == 1 && w.upH == 1 && min(w.padH, w.padW, w.endH, w.endW) >= 0 && w.outW >= minDirectWidth
 }
+
+// unpadded reports whether the image has no padding on any side.
+func (w *window) unpadded() bool { return w.padH == 0 && w.padW == 0 && w.endH == 0 && w.endW == 0 }
 
 // minDirectWidth is the smallest width of the output for which the direct method is used:
 // its tiles never mix pixels of two rows.
 const minDirectWidth = 6
 
 // paddedRow returns the number of elements of one row of the padded image.
-func (w *window) paddedRow() int { return (w.srcW + 2*w.padW) * w.srcC }
+func (w *window) paddedRow() int { return (w.padW + w.srcW + w.endW) * w.srcC }
 
 // bandRows returns the number of rows of the padded image that n output rows read.
 func (w *window) bandRows(n int) int { return (n-1)*w.strideH + w.kH }
@@ -151,7 +155,7 @@ func (w *window) bandRows(n int) int { return (n-1)*w.strideH + w.kH }
 func (w *window) band(scratch, image []float32, i0, i1 int) []float32 {
 	rowLen, padded := w.srcW*w.srcC, w.paddedRow()
 	first := i0 * w.strideH
-	if w.padH == 0 && w.padW == 0 {
+	if w.unpadded() {
 		return image[first*rowLen:]
 	}
 	rows := w.bandRows(i1 - i0)

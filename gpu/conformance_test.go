@@ -3,15 +3,49 @@
 package gpu
 
 import (
+	stdflag "flag"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
+	"trainer/gpu/cudasim"
+	"trainer/kernels"
 	"trainer/nn/device/devicetest"
 )
 
 // TestConformance runs the suite that every device passes, on the software emulation (or on a GPU, see
 // emulation_test.go). Tile allows for Winograd's method, with tiles of up to 4 pixels, which the emulation doesn't use.
+//
+// On the emulation, the suite repeats every run with threads and blocks in the opposite order, which must give the same
+// bits, and launches every kernel of this project at least once.
 func TestConformance(t *testing.T) {
-	devicetest.RunAllWith(t, anyDevice(t, WithDeterministic()), devicetest.Options{Tile: 4})
+	opt := devicetest.Options{Tile: 4}
+	emulated := os.Getenv(gpuVariable) == ""
+	if emulated {
+		opt.BeforeRepeat = reverseThreads(t)
+	}
+	devicetest.RunAllWith(t, anyDevice(t, WithDeterministic()), opt)
+	if all := !strings.Contains(stdflag.Lookup("test.run").Value.String(), "/"); !all || !emulated {
+		return
+	}
+	for _, m := range kernels.Modules() {
+		for _, k := range m.Kernels {
+			if cudasim.Calls(string(k.Name)) == 0 {
+				t.Errorf("no case of the suite launches the kernel %s of %s: add one, or delete the kernel", k.Name, m.Source)
+			}
+		}
+	}
+}
+
+// reverseThreads returns a function that makes the emulation run threads and blocks in descending order, and in ascending
+// order again with the next call.
+func reverseThreads(t *testing.T) func() {
+	descending := 0
+	return func() {
+		descending = 1 - descending
+		configure(t, fmt.Sprintf("order=%d", descending))
+	}
 }
 
 // TestPlansAllocateNothing checks that the calls of a training step allocate nothing on the

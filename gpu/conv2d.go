@@ -22,7 +22,7 @@ import (
 //
 // Bias and ReLU are part of cuDNN's call where it has that, and otherwise a pass over y by the kernels of epilogue.cu.
 // dbias is the sum of columns of reduce.cu. choosePass decides how a pass is computed. Convolutions with a filter for each channel
-// are not cuDNN's: see depthwise.
+// are not cuDNN's: see depthwise. Those whose padding differs between opposite sides run on a padded copy: see paddedConv2D.
 //
 // cuDNN's call takes the bias in the type of the images. If that has 16 bits, the call gets a converted copy, made
 // before each call: that moves only outC numbers, while adding the bias afterwards would read and write all of y again.
@@ -67,6 +67,9 @@ func (d *Device) NewConv2DReLU(s device.Conv2DSpec) (device.Conv2D, error) {
 
 func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error) {
 	s.Check()
+	if !s.Symmetric() && !isDepthwise(s) {
+		return d.newPaddedConv2D(s, relu)
+	}
 	s.DType = floatType("NewConv2D", s.DType)
 	return build(d, "conv2d", func(b *builder) device.Conv2D {
 		b.stores(s.DType)

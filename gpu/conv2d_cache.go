@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	cudnn "gorgonia.org/cu/dnn"
 
 	"trainer/gpu/internal/cuda"
+	"trainer/nn/bounded"
 	"trainer/nn/device"
 )
 
@@ -23,6 +25,9 @@ type algorithmCache struct {
 	setup string // the part of the keys that is the same for all convolutions
 	known map[string]cachedAlgorithm
 }
+
+// maxAlgorithmCache is the largest file that is read, in bytes; a convolution takes 300.
+const maxAlgorithmCache = 16 << 20
 
 // cachedAlgorithm is one entry of the file.
 type cachedAlgorithm struct {
@@ -102,7 +107,7 @@ func (c *algorithmCache) put(key string, a cuda.Algorithm) {
 // read returns the file's entries, or none if the file can't be read.
 func (c *algorithmCache) read() map[string]cachedAlgorithm {
 	known := map[string]cachedAlgorithm{}
-	text, err := os.ReadFile(c.file)
+	text, err := bounded.ReadFile(context.Background(), c.file, maxAlgorithmCache)
 	if err != nil || json.Unmarshal(text, &known) != nil || known == nil {
 		known = map[string]cachedAlgorithm{}
 	}

@@ -11,12 +11,14 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// composedNetwork has every layer that is composed of small plans.
+// composedNetwork has every layer that is composed of small plans, and windows with unequal padding and gaps.
 func composedNetwork() nn.Layer {
 	conv := func(out int) nn.Layer { return nn.Conv2D{OutC: out, Kernel: nn.Square(1), NoBias: true} }
 	return nn.NewSequential(
 		conv(16), nn.LayerNorm{}, nn.PReLU{}, conv(8), nn.GroupNorm{Groups: 2}, nn.Tanh{}, nn.ChannelScale{Reduction: 4},
 		nn.Concat{Branches: []nn.Layer{nil, nn.NewSequential(conv(8), nn.PReLU{})}}, nn.UpSample{}, nn.Tanh{},
+		nn.Conv2D{OutC: 6, Kernel: nn.Square(2), Stride: nn.Square(3), SameLower: true}, nn.ConvTranspose2D{OutC: 8, Kernel: nn.Square(3), Stride: nn.Square(2), SameUpper: true},
+		nn.AvgPool2D{Kernel: nn.Square(2), Stride: nn.Square(1), Padding: nn.Square(1), Dilation: nn.Pair{H: 2, W: 1}, CeilMode: true},
 		nn.GlobalAvgPool{}, nn.Dense{Out: 3},
 	)
 }

@@ -36,7 +36,7 @@ func TestMixedPrecisionParity(t *testing.T) {
 			d := anyDevice(t)
 			batch := load(t, name).Batch
 			if os.Getenv(gpuVariable) == "" {
-				batch = smallBatch(t, name, 3*mixedSteps) // of which there are three
+				batch = smallBatch(t, name, 3*mixedSteps) // three trainings
 			}
 			cfg := recipeConfig(t, name, batch, mixedSteps)
 			want := onGPU(t, d, cfg, mixedSteps)
@@ -50,19 +50,20 @@ func TestMixedPrecisionParity(t *testing.T) {
 	}
 }
 
-// The bounds of trainings in 16 bits, in units of the roundoff u, at two to five times what was measured on the software
-// emulation, which stands beside them.
+// The bounds of trainings in 16 bits, in units of the roundoff u. They are two to five times the values measured on the
+// software emulation, which are given in parentheses.
 //
-// One minus the cosine of two gradients is half the square of their relative distance. Rounding itself makes a distance of some u. But
-// as with float32 (see the bounds of gradients in parity_test.go) the maximum of some windows becomes another pixel, and some ReLU
-// changes its side: a share of them that is proportional to u, in each layer, and the gradients of these are off altogether. So the
-// square of the distance grows with u, and not with its square. It is largest for airbench96, which has the most layers.
+// One minus the cosine of two gradients is half the square of their relative distance. Rounding alone causes a distance of a
+// few u. But as with float32 (see the bounds of gradients in parity_test.go), rounding changes which pixel of some pooling
+// windows is the maximum, and the sign of some inputs of ReLU. Their number in each layer is proportional to u, and each of
+// them changes its gradient entirely. So the square of the distance is proportional to u, not to the square of u. It is
+// largest for airbench96, which has the most layers.
 const (
-	firstLossUnits = 2  // of the relative difference of losses (0.4); three times as much in each later step (5 in the third)
-	stateUnits     = 24 // of running statistics, relative to the largest (10)
-	gradientUnits  = 40 // of one minus the cosine of all gradients (17)
+	firstLossUnits = 2  // relative difference of the first losses (0.4); three times as much in each later step (5 in the third)
+	stateUnits     = 24 // difference of running statistics, relative to the largest (10)
+	gradientUnits  = 40 // one minus the cosine of all gradients (17)
 	parameterUnits = 80 // the same, of one parameter (30)
-	lengthUnits    = 8  // of the relative difference in length of all gradients (2.3)
+	lengthUnits    = 8  // relative difference between the lengths of all gradients (2.3)
 )
 
 // compareRounded checks a training in 16 bits against one in float32; u is the unit roundoff.
@@ -83,7 +84,7 @@ func compareRounded(t *testing.T, got, want *trace, u float64) {
 	for name, w := range want.state {
 		off := differences(t, name, got.state[name], w)
 		if largest := off[len(off)-1]; !(largest <= stateUnits*u) {
-			t.Errorf("%s is %.2g of the largest off, want at most %.2g", name, largest, stateUnits*u)
+			t.Errorf("%s differs by %.2g of the largest, want at most %.2g", name, largest, stateUnits*u)
 		}
 	}
 	compareDirections(t, got.gradients, want.gradients, u)
@@ -108,7 +109,7 @@ func compareDirections(t *testing.T, got, want map[string][]float32, u float64) 
 		t.Errorf("all gradients: the cosine is %.4f, want at least %.4f", all.cosine(), 1-gradientUnits*u)
 	}
 	if off := math.Abs(math.Sqrt(all.gg/all.ww) - 1); !(off <= lengthUnits*u) {
-		t.Errorf("all gradients: the length is %.2g off, want at most %.2g", off, lengthUnits*u)
+		t.Errorf("all gradients: the lengths differ by %.2g, want at most %.2g", off, lengthUnits*u)
 	}
 }
 
@@ -124,12 +125,12 @@ func (a *angle) add(got, want []float32) {
 
 func (a *angle) cosine() float64 { return a.gw / math.Sqrt(a.gg*a.ww) }
 
-// scaledTraining is a small network in float16, to look at step by step.
+// scaledTraining trains a small network in float16 step by step.
 type scaledTraining struct {
 	t       *testing.T
 	stepper *train.Stepper
 	loader  *data.Loader
-	batches int // done
+	batches int // number of batches done
 }
 
 func newScaledTraining(t *testing.T, d *Device, cfg train.Config) *scaledTraining {
@@ -150,7 +151,7 @@ func newScaledTraining(t *testing.T, d *Device, cfg train.Config) *scaledTrainin
 	return &scaledTraining{t, stepper, loader, 0}
 }
 
-// step trains on the next batches, up to an update, and returns the mean loss before it.
+// step trains on the next batches until the weights are updated, and returns the mean loss of these batches.
 func (s *scaledTraining) step() float64 {
 	s.t.Helper()
 	for before := s.stepper.Steps(); s.stepper.Steps() == before; s.batches++ {
@@ -187,7 +188,7 @@ func (s *scaledTraining) setState(state ...float32) {
 	}
 }
 
-// weights returns the tensors that an update changes: parameters, and the optimiser's state.
+// weights returns the tensors that an update changes: the parameters and the optimiser's state.
 func (s *scaledTraining) weights() map[string][]float32 {
 	s.t.Helper()
 	dev := s.stepper.Network().Device()
@@ -202,7 +203,7 @@ func sameWeights(a, b map[string][]float32) bool {
 	return maps.EqualFunc(a, b, func(a, b []float32) bool { return slices.EqualFunc(a, b, sameBits) })
 }
 
-// scaledCases are parityCases without Lookahead, which averages after skipped steps too.
+// scaledCases are parityCases without Lookahead, which averages even after skipped steps.
 func scaledCases() map[string]train.Config {
 	cases := parityCases()
 	for name, cfg := range cases {
@@ -233,7 +234,8 @@ func TestLossScalingRecovers(t *testing.T) {
 				}
 				s.step()
 			}
-			// The largest gradients by a logit are about 1/8, the mean's of a batch of 8: that overflows above 2^19.
+			// The largest gradients with respect to a logit are about 1/8, for the mean over a batch of 8: these overflow if the
+			// scale is above 2^19.
 			if skipped < 3 || skipped > 15 {
 				t.Errorf("%d steps were skipped, want 3 to 15", skipped)
 			}
@@ -254,8 +256,8 @@ func TestLossScalingRecovers(t *testing.T) {
 	}
 }
 
-// TestLossScaleGrows lets the last of the steps pass after which the scale is doubled, which changes nothing else: the
-// next update is the same as with the old scale.
+// TestLossScaleGrows takes the last good step before the scale is doubled. Nothing else changes: the next update is the same
+// as with the old scale.
 func TestLossScaleGrows(t *testing.T) {
 	const interval = 2000 // of nn
 	cfg := scaledCases()["conv, pool, dense"]
@@ -278,7 +280,7 @@ func TestLossScaleGrows(t *testing.T) {
 		for name, w := range other.weights() {
 			off := differences(t, name, s.weights()[name], w)
 			if largest := off[len(off)-1]; !(largest <= 4*unitRoundoff(device.Float16)) {
-				t.Errorf("step %d: %s is %.2g of the largest off", i+1, name, largest)
+				t.Errorf("step %d: %s differs by %.2g of the largest", i+1, name, largest)
 			}
 		}
 	}

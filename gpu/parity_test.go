@@ -18,11 +18,11 @@ import (
 	"trainer/nn/train"
 )
 
-// The same training on the CPU device and on the software emulation (or a GPU): whatever depends only on the seed is
-// bit-identical, and the rest is equal up to rounding.
+// The same training on the CPU device and on the software emulation (or a GPU): what depends only on the seed must be
+// bit-identical, and everything else equal up to rounding.
 
-// stripes returns n images of 12x12x3 in three classes, horizontal, vertical and diagonal stripes, with noise that
-// the seed decides.
+// stripes returns n images of 12x12x3 in three classes: horizontal, vertical and diagonal stripes, with noise drawn from
+// the seed.
 func stripes(n int, seed uint64) *data.InMemory {
 	const side, channels = 12, 3
 	set := &data.InMemory{Name: "stripes", H: side, W: side, C: channels, ClassNames: []string{"horizontal", "vertical", "diagonal"}}
@@ -39,8 +39,8 @@ func stripes(n int, seed uint64) *data.InMemory {
 	return set
 }
 
-// waves returns n images in ten classes, each of five coloured waves in about the direction of its class, with some noise. Unlike
-// stripes they have every shade, so that few maxima of a pooling have an equal.
+// waves returns n images in ten classes. Each image is the sum of five coloured waves, whose directions are close to that of
+// its class, and of some noise. Unlike stripes, waves have all shades, so ties in a pooling window are rare.
 func waves(name string, n int, shape nn.Shape, seed uint64) *data.InMemory {
 	const classes, each = 10, 5
 	h, w, c := shape[0], shape[1], shape[2]
@@ -118,11 +118,11 @@ func parityCases() map[string]train.Config {
 // paritySteps is the number of steps that trainings are compared for.
 const paritySteps = 20
 
-// lossBound is how far the two devices' losses of parityCases may be apart in 20 steps, relative to the loss: sums are taken in another
-// order, and each step multiplies the differences of the one before.
+// lossBound is the largest relative difference between the two devices' losses of parityCases in 20 steps: they add in
+// different orders, and every step amplifies the differences that the previous steps left.
 const lossBound = 1e-4
 
-// TestParity trains small networks, where all but the first and the smaller batches are replays of a graph.
+// TestParity trains small networks. All steps are replays of a graph, except the first and those of smaller batches.
 func TestParity(t *testing.T) {
 	for name, cfg := range parityCases() {
 		t.Run(name, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestParity(t *testing.T) {
 	}
 }
 
-// TestRecipeParity trains each built-in recipe, with a small batch. On a GPU it trains each with its own batch too.
+// TestRecipeParity trains each built-in recipe with a small batch, and on a GPU also with the recipe's own batch.
 func TestRecipeParity(t *testing.T) {
 	for _, name := range recipe.NamesForDataSets() {
 		t.Run(name, func(t *testing.T) {
@@ -156,11 +156,11 @@ func TestRecipeParity(t *testing.T) {
 	}
 }
 
-// gpuWork is about how many floating-point operations the CPU device is given for a recipe with its own batch.
+// gpuWork is about the number of floating-point operations that the CPU device computes for a recipe with its own batch.
 const gpuWork = 5e12
 
-// fullParity trains a recipe with its own batch. Of the gradients nothing is said: among so many windows the maximum of some is
-// another pixel (see the bounds of gradients), which makes all gradients differ a little.
+// fullParity trains a recipe with its own batch. It doesn't compare gradients: among so many pooling windows some have
+// another maximum on each device (see the bounds of gradients), which changes all gradients a little.
 func fullParity(t *testing.T, name string) {
 	r := load(t, name)
 	steps := int(min(max(2, gpuWork/(float64(r.Batch)*stepWork(t, r))), paritySteps))
@@ -172,7 +172,7 @@ func fullParity(t *testing.T, name string) {
 	compareLosses(t, got.losses, want.losses, recipeLossBound(cfg))
 }
 
-// recipeImages are the shapes of the images that recipes are for.
+// recipeImages are the shapes of the images in the data sets of the built-in recipes.
 var recipeImages = map[string]nn.Shape{"mnist": {28, 28, 1}, "fashion-mnist": {28, 28, 1}, "cifar10": {32, 32, 3}}
 
 // load returns a built-in recipe.
@@ -188,7 +188,8 @@ func load(t *testing.T, name string) *recipe.Recipe {
 	return r
 }
 
-// recipeConfig returns what trains a recipe for two epochs, which are steps steps, or one more.
+// recipeConfig returns a configuration that trains a recipe for two epochs, which have this number of steps in all, or one
+// more.
 func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 	t.Helper()
 	r, err := load(t, name).With(fmt.Sprintf("batch=%d", batch), "epochs=2")
@@ -199,12 +200,12 @@ func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 	return r.TrainConfig(nil, &data.Dataset{Name: set, Train: waves(set, batch*((steps+1)/2), recipeImages[set], 1)}, 1)
 }
 
-// emulatedWork is about how many floating-point operations the steps of a recipe may take on the software emulation, which does some 10^10
-// a second.
+// emulatedWork is about the number of floating-point operations that all steps of a recipe may take on the software
+// emulation, which computes some 10^10 per second.
 const emulatedWork = 20e9
 
-// smallBatch returns a batch for which steps steps are a matter of seconds on the software emulation, but not below 2:
-// batch normalisation of a single image is meaningless.
+// smallBatch returns a batch size with which this number of steps takes seconds on the software emulation. It is at least 2,
+// because batch normalisation of a single image is meaningless.
 func smallBatch(t *testing.T, name string, steps int) int {
 	r := load(t, name)
 	return min(r.Batch, max(2, int(emulatedWork/(float64(steps)*stepWork(t, r)))))
@@ -224,8 +225,9 @@ func stepWork(t *testing.T, r *recipe.Recipe) float64 {
 	return 3 * float64(net.FLOPs())
 }
 
-// compareStart holds what comes before the first rounded sum: weights by their bits, augmented images, which say too that the order is the same,
-// to the last bit but one, and what dropout has left.
+// compareStart checks everything that is computed before the first rounded sum: the initial weights by their bits, the
+// augmented images of the first batch to within one unit in the last place (which also checks the order of the images), and
+// the masks of dropout.
 func compareStart(t *testing.T, got, want *trace) {
 	t.Helper()
 	if len(got.initial) != len(want.initial) || len(want.initial) == 0 {
@@ -249,7 +251,7 @@ func compareStart(t *testing.T, got, want *trace) {
 
 func sameBits(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
 
-// compareDropouts holds the masks, as far as zeros of the input don't hide them.
+// compareDropouts checks the masks, except where the input is zero, which hides them.
 func compareDropouts(t *testing.T, got, want []crossing) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -267,25 +269,26 @@ func compareDropouts(t *testing.T, got, want []crossing) {
 			}
 		}
 		if seen == 0 {
-			t.Errorf("dropout %d: nothing of its mask is seen", k)
+			t.Errorf("dropout %d: all inputs are zero, which hides its mask", k)
 		}
 	}
 }
 
 // The bounds of the first step's gradients, relative to the largest one of the parameter.
 //
-// A gradient differs by 10^-5 or so, as every sum of n terms is rounded n times. But the gradients of max pooling and ReLU are not
-// continuous. Where a maximum is ahead of the next one by less than rounding, the gradient goes to the one pixel on the one device and to the
-// other on the other, and with it all that it is a term of. In nets that begin as the identity, and whose GELU brings all below zero together,
-// that is one window in some 10^5; a filter that sees it differs by up to 2%. So most elements are held to
-// a bound for rounding, and the rest to one that no mistake in a formula would meet.
+// Gradients of two devices differ by about 10^-5, because a sum of n terms is rounded n times. But the gradients of max
+// pooling and ReLU are not continuous: if the two largest elements of a window differ by less than a rounding error, each
+// device may send the gradient to another pixel, which changes every sum that contains it. That happens in about one window
+// in 10^5 of the networks that begin as the identity, in which GELU maps all negative values to nearly the same number, and
+// then changes the gradient of a filter by up to 2%. So most elements have to meet a bound for rounding errors, and the rest
+// a bound that no wrong formula would meet.
 const (
 	mostElements  = 0.9
 	gradientBound = 1e-4 // for most
 	movedBound    = 0.1  // for the rest
 )
 
-// compareGradients checks gradients, by parameter, against the bounds above.
+// compareGradients checks the gradients of each parameter against the bounds above.
 func compareGradients(t *testing.T, got, want map[string][]float32) {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {
@@ -296,14 +299,14 @@ func compareGradients(t *testing.T, got, want map[string][]float32) {
 		most := off[int(mostElements*float64(len(off)-1))]
 		largest := off[len(off)-1]
 		if !(most <= gradientBound) || !(largest <= movedBound) {
-			t.Errorf("gradients of %s: %v of them are within %.2g of the largest, want %.2g; the others within %.2g, want %.2g",
+			t.Errorf("gradients of %s: %v of them differ by at most %.2g of the largest, want %.2g; the others by at most %.2g, want %.2g",
 				name, mostElements, most, gradientBound, largest, movedBound)
 		}
 	}
 }
 
-// stateBound is how far the running statistics after the first step may be apart, relative to the largest of a layer: they come of
-// forward sums alone, which are continuous.
+// stateBound is the largest difference between running statistics after the first step, relative to the largest of a layer.
+// They depend on forward sums alone, which are continuous.
 const stateBound = 2e-5
 
 func compareState(t *testing.T, got, want map[string][]float32) {
@@ -314,13 +317,13 @@ func compareState(t *testing.T, got, want map[string][]float32) {
 	for name, w := range want {
 		off := differences(t, name, got[name], w)
 		if largest := off[len(off)-1]; !(largest <= stateBound) {
-			t.Errorf("%s is %.2g of the largest off, want at most %.2g", name, largest, stateBound)
+			t.Errorf("%s differs by %.2g of the largest, want at most %.2g", name, largest, stateBound)
 		}
 	}
 }
 
-// differences returns how far the elements are apart, relative to the largest one wanted, in ascending order. A NaN is
-// infinitely far off.
+// differences returns the absolute differences of the elements, relative to the largest wanted one, in ascending order. The
+// difference from a NaN is infinite.
 func differences(t *testing.T, name string, got, want []float32) []float64 {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {
@@ -343,11 +346,13 @@ func differences(t *testing.T, name string, got, want []float32) []float64 {
 	return off
 }
 
-// recipeLossBound returns how far the losses of a step, from 1, may be apart, relative to the loss. Before the first update there is only
-// rounding, some 10^-7. After that each step multiplies the differences of the one before: under SGD by little, and the most was 2*10^-6
-// at step 3 and 4*10^-5 at step 15, in airbench93. Adam's first updates have the size of the learning rate however small the gradient is: where
-// it is nothing but rounding, as after a normalisation of few images, its sign is the device's own. cifar10-basic was 10^-4
-// off by its second step with some seeds, and after a dozen both of its kind are as far apart as with another seed: by 11% at most.
+// recipeLossBound returns the largest relative difference between the losses of a step; steps count from 1. Before the first
+// update there are only rounding errors, of about 10^-7. After that each step amplifies the differences that the previous
+// steps left. SGD amplifies little: the largest differences were 2*10^-6 at step 3 and 4*10^-5 at step 15, in airbench93.
+// Adam's first updates are as large as the learning rate, however small the gradient. Where the gradient is nothing but a
+// rounding error, as after a normalisation of few images, its sign depends on the device. The losses of cifar10-basic
+// differed by 10^-4 at the second step with some seeds; after a dozen steps, the recipes that use Adam differ as much as with
+// another seed, by at most 11%.
 func recipeLossBound(cfg train.Config) func(step int) float64 {
 	return func(step int) float64 {
 		switch {

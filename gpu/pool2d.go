@@ -81,9 +81,6 @@ func (p *pool2D) Forward(y, x *device.Tensor) {
 		a.Pointer(p.positions())
 	}
 	p.geometry(a.Pointer(d.data(x)), n)
-	if s.Mode != device.MaxPool {
-		a.Int32(flag(s.Mode == device.AvgPoolExcluding))
-	}
 	a.Int32(flag(p.relu))
 	p.launch(p.forward, y.Len())
 }
@@ -113,7 +110,7 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 		if !p.relu {
 			before = nil
 		}
-		p.geometry(a.Pointer(d.optional(before)), n).Int32(flag(s.Mode == device.AvgPoolExcluding)).Int32(flag(p.relu))
+		p.geometry(a.Pointer(d.optional(before)), n).Int32(flag(p.relu))
 	}
 	p.launch(p.backward, dx.Len())
 }
@@ -126,11 +123,14 @@ func (p *pool2D) positions() cu.DevicePtr {
 	return p.d.at(p.arg)
 }
 
-// geometry adds the arguments that all kernels share, for n images.
+// geometry adds the arguments that all kernels share, for n images, and for average pooling which elements count.
 func (p *pool2D) geometry(a *cuda.Args, n int) *cuda.Args {
-	s := p.spec
-	for _, v := range [...]int{n, s.H, s.W, s.C, s.OutH(), s.OutW(), s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW} {
+	s, dilationH, dilationW := p.spec, p.spec.Rows().Dilation, p.spec.Columns().Dilation
+	for _, v := range [...]int{n, s.H, s.W, s.C, s.OutH(), s.OutW(), s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW, dilationH, dilationW} {
 		a.Int32(int32(v))
+	}
+	if s.Mode != device.MaxPool {
+		a.Int32(int32(s.H + s.PadH + s.ExtraPadH)).Int32(int32(s.W + s.PadW + s.ExtraPadW)).Int32(flag(s.Mode == device.AvgPoolExcluding))
 	}
 	return a
 }

@@ -1,27 +1,28 @@
-// depthwise.cu: convolution in which every channel has a filter of its own, all three passes. Shapes: x, dx [n,h,w,c];
+// depthwise.cu: the three passes of a convolution in which every channel has a filter of its own. Shapes: x, dx [n,h,w,c];
 // y, dy [n,outH,outW,c]; filters and their gradient [c,kH,kW]; bias [c], float32, or null.
 //
 //	forward    y[n,i,j,c] = bias[c] + sum_{a,b} x[n, i*strideH - padH + a*dilationH, j*strideW - padW + b*dilationW, c] w[c,a,b]
-//	data       dx[n,u,v,c] = sum of dy[n,i,j,c] w[c,a,b] over the a, b, i, j that meet x[n,u,v,c] in the sum above
+//	data       dx[n,u,v,c] = sum of dy[n,i,j,c] w[c,a,b] over all a, b, i, j for which the forward sum multiplies x[n,u,v,c] by w[c,a,b]
 //	filter     dw[c,a,b] = sum_{n,i,j} dy[n,i,j,c] x[n, i*strideH - padH + a*dilationH, j*strideW - padW + b*dilationW, c]
 //
-// Neighbouring threads have neighbouring channels, four at a time where 4 divides c and the addresses are multiples of 16
-// (vector = 1), else one. In the first two passes a thread computes a strip of four pixels of a row, which see the same filters.
+// Adjacent threads compute adjacent channels: four each if 4 divides c and the addresses are multiples of 16 bytes
+// (vector = 1), otherwise one each. In the forward and data passes a thread computes a strip of four pixels of a row, for which it
+// loads each tap of the filter once.
 //
-// Bytes an element of the larger tensor, for a stride of 1, e = element size: 2e in each pass; x is read once from memory and
-// again, kH*kW times, from the caches.
+// Memory traffic per element of the larger tensor, for a stride of 1 and elements of e bytes: 2e in each pass. x is read once from
+// memory, and kH*kW times from the caches.
 #include "columns.cuh"
 
 namespace {
 
 constexpr int strip = 4;
 
-// Geometry is what the kernels have in common.
+// Geometry holds the sizes of the convolution.
 struct Geometry {
 	int h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW;
 };
 
-// Strip is where a thread is in [images, height, strips of width, packs].
+// Strip is the place of a thread's strip of pixels, which index i has in [images, height, strips per row, packs of channels].
 struct Strip {
 	int image, row, col, channel;
 	__device__ __forceinline__ Strip(unsigned i, int height, int width, int packs, int elements) {
@@ -39,8 +40,8 @@ template <int W> struct Sums {
 	float v[strip][W];
 };
 
-// addTap adds the products of one tap with a strip of pixels; col is each pixel's column in src, or -1 where there is none.
-// Of those column 0 is read, and not used: branches would cost more.
+// addTap adds the products of one tap with a strip of pixels. col holds the column of src for each pixel, or -1 if it is outside
+// the image; column 0 is read in its place and not used, because a branch would cost more.
 template <int W>
 __device__ __forceinline__ void addTap(Sums<W> &sum, const Element *src, const Element *filter, int taps, int c, const int (&col)[strip]) {
 	float tap[W];
@@ -112,7 +113,7 @@ template <int W> __device__ __forceinline__ void data(Element *dx, const Element
 			const Element *src = dy + ((size_t)s.image * g.outH + row) * g.outW * g.c + s.channel;
 #pragma unroll 1
 			for (int b = 0; b < g.kW; b++) {
-				// Of t = start + p the quotient by the stride, rounded down, and the remainder.
+				// quotient and remainder of start + p by the stride, rounded down.
 				const int start = s.col + g.padW - b * g.dilationW;
 				int quotient = start / g.strideW, remainder = start - quotient * g.strideW;
 				quotient -= remainder < 0;
@@ -132,12 +133,12 @@ template <int W> __device__ __forceinline__ void data(Element *dx, const Element
 	}
 }
 
-// Taps whose gradients one launch adds up, each in a register.
+// The number of taps whose gradients one launch sums, each in a register.
 constexpr int tapsAtOnce = 9;
 
 } // namespace
 
-// depthwise_forward computes y, with ReLU after it if relu is set. Launch: 256 threads, any grid: kernels.DepthwiseStrips of y.
+// depthwise_forward computes y, followed by ReLU if relu is set. Launch: 256 threads, any grid: kernels.DepthwiseStrips of y.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_forward)(Element *y, const Element *x, const Element *filters, const float *bias, int n, int h, int w, int c, int outH, int outW,
 	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int relu, int vector) {
@@ -159,7 +160,7 @@ KERNEL(depthwise_data)(Element *dx, const Element *dy, const Element *filters, i
 		data<1>(dx, dy, filters, n, g);
 }
 
-// depthwise_filter leaves the sums of the taps from firstTap on, at most nine, in partial [gridDim.x, kH*kW, c]. rows is
+// depthwise_filter writes each block's sums for up to nine taps, from firstTap on, to partial [gridDim.x, kH*kW, c]. rows is
 // n*outH*outW. Launch: columns.cuh, kernels.DepthwiseFilterLaunch.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_filter)(float *partial, const Element *dy, const Element *x, int rows, int h, int w, int c, int outH, int outW,
@@ -195,7 +196,7 @@ KERNEL(depthwise_filter)(float *partial, const Element *dy, const Element *x, in
 	}
 }
 
-// depthwise_filter_finish computes dw [c, taps] from it. Launch: 256 threads, grid ceil(taps*c / 8).
+// depthwise_filter_finish sums partial over the blocks to dw [c, taps]. Launch: 256 threads, grid ceil(taps*c / 8).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_filter_finish)(Element *dw, const float *partial, int blocks, int taps, int c) {
 	const int column = finishColumn();

@@ -1,12 +1,13 @@
 // pool2d.cu: max and average pooling over windows of NHWC images, optionally with ReLU after it. Shapes: x,
 // dx [n,h,w,c]; y, dy [n,outH,outW,c]. Window (i,j) of a channel is
 //
-//	{ x[n, i*strideH - padH + a, j*strideW - padW + b, c] : 0 <= a < kH, 0 <= b < kW }
+//	{ x[n, i*strideH - padH + a*dilationH, j*strideW - padW + b*dilationW, c] : 0 <= a < kH, 0 <= b < kW }
 //
 // Elements outside the image do not count; at least one element of each window lies inside.
 //
 //	max       y = the largest element      dx[it] += dy
-//	average   y = 1/m sum                  dx[each] += dy/m      m = kH*kW, or excluding: those inside
+//	average   y = 1/m sum                  dx[each] += dy/m      m = those before row endH and column endW, where the
+//	                                                             padded image ends, or excluding: those inside
 //	relu      y = max(y, 0); where that is 0, no gradient passes
 //
 // Of equal elements the first in row-major order is the maximum; if an element is NaN, the first NaN is.
@@ -42,41 +43,60 @@ struct Index {
 	}
 };
 
-// Span is the part of a window, or of a range of windows, that lies inside: [from, to).
+// Geometry is what the kernels have in common.
+struct Geometry {
+	int n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW;
+};
+
+// Span is a range [from, to).
 struct Span {
 	int from, to;
 };
 
-// inside returns the rows (or columns) of the image that a window contains.
-__device__ __forceinline__ Span inside(int i, int stride, int pad, int k, int size) {
-	const int start = i * stride - pad;
-	return {max(start, 0), min(start + k, size)};
+// stepsTo returns the multiples of the dilation from 0 on that are below distance: distance/dilation, rounded up.
+__device__ __forceinline__ int stepsTo(int distance, int dilation) {
+	if (dilation == 1 || distance <= 0) return distance;
+	return (distance + dilation - 1) / dilation;
 }
 
-// covering returns the windows that contain a row (or column) of the image.
-__device__ __forceinline__ Span covering(int row, int stride, int pad, int k, int out) {
+// elementsIn returns the elements of a window of k rows (or columns), beginning at row start, that lie in the rows [low, high).
+__device__ __forceinline__ Span elementsIn(int start, int k, int dilation, int low, int high) {
+	return {max(stepsTo(low - start, dilation), 0), min(stepsTo(high - start, dilation), k)};
+}
+
+// covering returns the windows that reach over a row (or column) of the image; extent is from the first to the last row that a window
+// covers.
+__device__ __forceinline__ Span covering(int row, int stride, int pad, int extent, int out) {
 	const int last = row + pad;
-	return {last < k ? 0 : (last - k) / stride + 1, min(last / stride + 1, out)};
+	return {last < extent ? 0 : (last - extent) / stride + 1, min(last / stride + 1, out)};
+}
+
+// elementAt returns which element of a window lies at a distance from its start, or -1 if the distance falls between two elements.
+__device__ __forceinline__ int elementAt(int distance, int dilation) {
+	if (dilation == 1) return distance;
+	const int a = distance / dilation;
+	return a * dilation == distance ? a : -1;
 }
 
 template <class Number, int W>
-__device__ __forceinline__ void maxForward(Element *y, Number *arg, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int relu) {
-	const int packs = c / W;
-	const unsigned total = (unsigned)n * outH * outW * packs;
+__device__ __forceinline__ void maxForward(Element *y, Number *arg, const Element *x, const Geometry &g, int relu) {
+	const int packs = g.c / W;
+	const unsigned total = (unsigned)g.n * g.outH * g.outW * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index o(i, outH, outW, packs, W);
-		const Span rows = inside(o.row, strideH, padH, kH, h), cols = inside(o.col, strideW, padW, kW, w);
+		const Index o(i, g.outH, g.outW, packs, W);
+		const int top = o.row * g.strideH - g.padH, left = o.col * g.strideW - g.padW;
+		const Span rows = elementsIn(top, g.kH, g.dilationH, 0, g.h), cols = elementsIn(left, g.kW, g.dilationW, 0, g.w);
 		float best[W];
 		Vector<Number, W> at;
 		bool first = true;
 #pragma unroll 1
-		for (int row = rows.from; row < rows.to; row++) {
+		for (int a = rows.from; a < rows.to; a++) {
+			const Element *line = x + ((size_t)o.image * g.h + top + a * g.dilationH) * g.w * g.c + o.channel;
 #pragma unroll 1
-			for (int col = cols.from; col < cols.to; col++) {
-				const Vector<Element, W> v = load<Element, W>(x + (((size_t)o.image * h + row) * w + col) * c + o.channel);
-				const int number = (row + padH - o.row * strideH) * kW + col + padW - o.col * strideW;
+			for (int b = cols.from; b < cols.to; b++) {
+				const Vector<Element, W> v = load<Element, W>(line + (size_t)(left + b * g.dilationW) * g.c);
+				const int number = a * g.kW + b;
 #pragma unroll
 				for (int k = 0; k < W; k++) {
 					const float xk = widen(v.e[k]);
@@ -104,23 +124,27 @@ __device__ __forceinline__ void maxForward(Element *y, Number *arg, const Elemen
 }
 
 template <class Number, int W>
-__device__ __forceinline__ void maxBackward(Element *dx, const Element *dy, const Number *arg, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW) {
-	const int packs = c / W;
-	const unsigned total = (unsigned)n * h * w * packs;
+__device__ __forceinline__ void maxBackward(Element *dx, const Element *dy, const Number *arg, const Geometry &g) {
+	const int packs = g.c / W;
+	const unsigned total = (unsigned)g.n * g.h * g.w * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index p(i, h, w, packs, W);
-		const Span rows = covering(p.row, strideH, padH, kH, outH), cols = covering(p.col, strideW, padW, kW, outW);
+		const Index p(i, g.h, g.w, packs, W);
+		const Span rows = covering(p.row, g.strideH, g.padH, g.dilationH * (g.kH - 1) + 1, g.outH);
+		const Span cols = covering(p.col, g.strideW, g.padW, g.dilationW * (g.kW - 1) + 1, g.outW);
 		float sum[W] = {};
 #pragma unroll 1
 		for (int row = rows.from; row < rows.to; row++) {
+			const int a = elementAt(p.row + g.padH - row * g.strideH, g.dilationH);
+			if (a < 0) continue;
 #pragma unroll 1
 			for (int col = cols.from; col < cols.to; col++) {
-				const size_t o = (((size_t)p.image * outH + row) * outW + col) * c + p.channel;
+				const int b = elementAt(p.col + g.padW - col * g.strideW, g.dilationW);
+				if (b < 0) continue;
+				const size_t o = (((size_t)p.image * g.outH + row) * g.outW + col) * g.c + p.channel;
 				const Vector<Element, W> d = load<Element, W>(dy + o);
 				const Vector<Number, W> at = load<Number, W>(arg + o);
-				const int number = (p.row + padH - row * strideH) * kW + p.col + padW - col * strideW;
+				const int number = a * g.kW + b;
 #pragma unroll
 				for (int k = 0; k < W; k++) sum[k] += at.e[k] == (Number)number ? widen(d.e[k]) : 0.0f;
 			}
@@ -132,31 +156,40 @@ __device__ __forceinline__ void maxBackward(Element *dx, const Element *dy, cons
 	}
 }
 
-// share returns 1/m of the window with these rows and columns inside the image.
-__device__ __forceinline__ float share(Span rows, Span cols, int kH, int kW, int excluding) {
-	return 1.0f / (excluding ? (rows.to - rows.from) * (cols.to - cols.from) : kH * kW);
+// share returns 1/m of window (row, col): its elements in the rows endsH and the columns endsW count.
+__device__ __forceinline__ float share(const Geometry &g, int row, int col, const Span &endsH, const Span &endsW) {
+	const Span rows = elementsIn(row * g.strideH - g.padH, g.kH, g.dilationH, endsH.from, endsH.to);
+	const Span cols = elementsIn(col * g.strideW - g.padW, g.kW, g.dilationW, endsW.from, endsW.to);
+	return 1.0f / ((rows.to - rows.from) * (cols.to - cols.from));
+}
+
+// counted returns the rows (or columns) whose elements count.
+__device__ __forceinline__ Span counted(int size, int pad, int end, int excluding) {
+	if (excluding) return {0, size};
+	return {-pad, end};
 }
 
 template <int W>
-__device__ __forceinline__ void averageForward(Element *y, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int excluding, int relu) {
-	const int packs = c / W;
-	const unsigned total = (unsigned)n * outH * outW * packs;
+__device__ __forceinline__ void averageForward(Element *y, const Element *x, const Geometry &g, const Span &endsH, const Span &endsW, int relu) {
+	const int packs = g.c / W;
+	const unsigned total = (unsigned)g.n * g.outH * g.outW * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index o(i, outH, outW, packs, W);
-		const Span rows = inside(o.row, strideH, padH, kH, h), cols = inside(o.col, strideW, padW, kW, w);
+		const Index o(i, g.outH, g.outW, packs, W);
+		const int top = o.row * g.strideH - g.padH, left = o.col * g.strideW - g.padW;
+		const Span rows = elementsIn(top, g.kH, g.dilationH, 0, g.h), cols = elementsIn(left, g.kW, g.dilationW, 0, g.w);
 		float sum[W] = {};
 #pragma unroll 1
-		for (int row = rows.from; row < rows.to; row++) {
+		for (int a = rows.from; a < rows.to; a++) {
+			const Element *line = x + ((size_t)o.image * g.h + top + a * g.dilationH) * g.w * g.c + o.channel;
 #pragma unroll 2
-			for (int col = cols.from; col < cols.to; col++) {
-				const Vector<Element, W> v = load<Element, W>(x + (((size_t)o.image * h + row) * w + col) * c + o.channel);
+			for (int b = cols.from; b < cols.to; b++) {
+				const Vector<Element, W> v = load<Element, W>(line + (size_t)(left + b * g.dilationW) * g.c);
 #pragma unroll
 				for (int k = 0; k < W; k++) sum[k] += widen(v.e[k]);
 			}
 		}
-		const float each = share(rows, cols, kH, kW, excluding);
+		const float each = share(g, o.row, o.col, endsH, endsW);
 		Vector<Element, W> out;
 #pragma unroll
 		for (int k = 0; k < W; k++) {
@@ -168,24 +201,26 @@ __device__ __forceinline__ void averageForward(Element *y, const Element *x, int
 }
 
 template <int W>
-__device__ __forceinline__ void averageBackward(Element *dx, const Element *dy, const Element *y, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int excluding, int relu) {
-	const int packs = c / W;
-	const unsigned total = (unsigned)n * h * w * packs;
+__device__ __forceinline__ void averageBackward(Element *dx, const Element *dy, const Element *y, const Geometry &g, const Span &endsH, const Span &endsW, int relu) {
+	const int packs = g.c / W;
+	const unsigned total = (unsigned)g.n * g.h * g.w * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index p(i, h, w, packs, W);
-		const Span rows = covering(p.row, strideH, padH, kH, outH), cols = covering(p.col, strideW, padW, kW, outW);
+		const Index p(i, g.h, g.w, packs, W);
+		const Span rows = covering(p.row, g.strideH, g.padH, g.dilationH * (g.kH - 1) + 1, g.outH);
+		const Span cols = covering(p.col, g.strideW, g.padW, g.dilationW * (g.kW - 1) + 1, g.outW);
 		float sum[W] = {};
 #pragma unroll 1
 		for (int row = rows.from; row < rows.to; row++) {
+			if (elementAt(p.row + g.padH - row * g.strideH, g.dilationH) < 0) continue;
 #pragma unroll 1
 			for (int col = cols.from; col < cols.to; col++) {
-				const size_t o = (((size_t)p.image * outH + row) * outW + col) * c + p.channel;
+				if (elementAt(p.col + g.padW - col * g.strideW, g.dilationW) < 0) continue;
+				const size_t o = (((size_t)p.image * g.outH + row) * g.outW + col) * g.c + p.channel;
 				const Vector<Element, W> d = load<Element, W>(dy + o);
 				Vector<Element, W> v = {};
 				if (relu) v = load<Element, W>(y + o);
-				const float each = share(inside(row, strideH, padH, kH, h), inside(col, strideW, padW, kW, w), kH, kW, excluding);
+				const float each = share(g, row, col, endsH, endsW);
 #pragma unroll
 				for (int k = 0; k < W; k++) sum[k] += relu && !(widen(v.e[k]) > 0.0f) ? 0.0f : widen(d.e[k]) * each;
 			}
@@ -201,49 +236,57 @@ __device__ __forceinline__ void averageBackward(Element *dx, const Element *dy, 
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_forward)(Element *y, unsigned char *arg, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int relu, int vector) {
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int relu, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
 	if (vector)
-		maxForward<unsigned char, 4>(y, arg, x, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, relu);
+		maxForward<unsigned char, 4>(y, arg, x, g, relu);
 	else
-		maxForward<unsigned char, 1>(y, arg, x, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, relu);
+		maxForward<unsigned char, 1>(y, arg, x, g, relu);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_forward_wide)(Element *y, int *arg, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int relu) {
-	maxForward<int, 1>(y, arg, x, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, relu);
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int relu) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	maxForward<int, 1>(y, arg, x, g, relu);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_backward)(Element *dx, const Element *dy, const unsigned char *arg, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int vector) {
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
 	if (vector)
-		maxBackward<unsigned char, 4>(dx, dy, arg, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW);
+		maxBackward<unsigned char, 4>(dx, dy, arg, g);
 	else
-		maxBackward<unsigned char, 1>(dx, dy, arg, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW);
+		maxBackward<unsigned char, 1>(dx, dy, arg, g);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_backward_wide)(Element *dx, const Element *dy, const int *arg, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW) {
-	maxBackward<int, 1>(dx, dy, arg, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW);
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	maxBackward<int, 1>(dx, dy, arg, g);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_average_forward)(Element *y, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int excluding, int relu, int vector) {
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int endH, int endW, int excluding, int relu, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	const Span endsH = counted(h, padH, endH, excluding), endsW = counted(w, padW, endW, excluding);
 	if (vector)
-		averageForward<4>(y, x, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, excluding, relu);
+		averageForward<4>(y, x, g, endsH, endsW, relu);
 	else
-		averageForward<1>(y, x, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, excluding, relu);
+		averageForward<1>(y, x, g, endsH, endsW, relu);
 }
 
 // y is the output of forward, which only relu needs; null without relu.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_average_backward)(Element *dx, const Element *dy, const Element *y, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int excluding, int relu, int vector) {
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int endH, int endW, int excluding, int relu, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	const Span endsH = counted(h, padH, endH, excluding), endsW = counted(w, padW, endW, excluding);
 	if (vector)
-		averageBackward<4>(dx, dy, y, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, excluding, relu);
+		averageBackward<4>(dx, dy, y, g, endsH, endsW, relu);
 	else
-		averageBackward<1>(dx, dy, y, n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, excluding, relu);
+		averageBackward<1>(dx, dy, y, g, endsH, endsW, relu);
 }

@@ -8,12 +8,12 @@ import (
 
 // AvgPool2D takes the mean of each window, channel by channel.
 //
-// Shapes: x [n, h, w, c], y [n, outH, outW, c] with outH = floor((h + 2 padH - kH) / strideH) + 1.
+// Shapes: x [n, h, w, c], y [n, outH, outW, c] with outH as for MaxPool2D.
 //
-// Forward, with K the number of elements of the window (by default kH*kW, padding counted
-// as zeros; with ExcludePadding only elements inside the image):
+// Forward, with K the number of elements of the window (by default those inside the padded image, padding counted
+// as zeros: kH*kW, and fewer where CeilMode lets a window reach further; with ExcludePadding only those inside the image):
 //
-//	y[n,i,j,c] = 1/K sum_{a,b} x[n, i*strideH + a - padH, j*strideW + b - padW, c]
+//	y[n,i,j,c] = 1/K sum_{a,b} x[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, c]
 //
 // Backward. The derivative of y with respect to every element of its window is 1/K:
 //
@@ -21,10 +21,14 @@ import (
 //
 // Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type AvgPool2D struct {
-	Kernel         Pair
-	Stride         Pair // default: the kernel, so that windows lie side by side
-	Padding        Pair // smaller than the kernel
-	ExcludePadding bool // PyTorch's count_include_pad=False
+	Kernel               Pair
+	Stride               Pair // default: the kernel, so that windows lie side by side
+	Padding              Pair // as for MaxPool2D, and so are the next four
+	ExtraPadding         Pair
+	SameUpper, SameLower bool
+	Dilation             Pair
+	CeilMode             bool
+	ExcludePadding       bool // PyTorch's count_include_pad=False
 }
 
 func avgPool2DKind() LayerKind {
@@ -33,8 +37,19 @@ func avgPool2DKind() LayerKind {
 
 // Settings declares the keys of recipes.
 func (p *AvgPool2D) Settings(s *setting.List) {
-	poolingSettings(s, &p.Kernel, &p.Stride, &p.Padding)
+	p.fields().declare(s)
+	s.Bool(&p.ExcludePadding, "exclude-padding", "divide by the number of elements inside the image, not by that of the window").Show("padding excluded")
 }
+
+func (p *AvgPool2D) fields() poolingFields {
+	return poolingFields{
+		&p.Kernel, &p.Stride, &p.Dilation, &p.CeilMode,
+		paddingSettings{&p.Padding, &p.ExtraPadding, nil, &p.SameUpper, &p.SameLower},
+	}
+}
+
+// Check returns an error if the settings contradict each other.
+func (p *AvgPool2D) Check() error { return p.fields().padding.check() }
 
 // Kind returns "avg-pool2d".
 func (p AvgPool2D) Kind() string { return "avg-pool2d" }
@@ -56,7 +71,7 @@ func (p AvgPool2D) pooling() pooling {
 	if p.ExcludePadding {
 		mode = device.AvgPoolExcluding
 	}
-	return pooling{mode, window{p.Kernel, p.Stride, p.Padding, Square(1)}}
+	return pooling{mode, p.fields().window()}
 }
 
 // Build allocates the output.
@@ -75,7 +90,7 @@ func (p AvgPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value
 	if err != nil {
 		return x, err
 	}
-	a := p.pooling().attributes()
+	a := p.pooling().attributes(in)
 	a.CountPadding = !p.ExcludePadding
 	return g.Pool(graph.AveragePool, x, out, a), nil
 }

@@ -15,11 +15,11 @@ import (
 // Shapes: x [n, h, w, inC], filters w [outC, kH, kW, inC/groups], bias [outC], and
 // y [n, outH, outW, outC] with
 //
-//	outH = floor((h + 2 padH - dilationH (kH-1) - 1) / strideH) + 1
+//	outH = floor((h + padTop + padBottom - dilationH (kH-1) - 1) / strideH) + 1
 //
 // Forward:
 //
-//	y[n,i,j,o] = bias[o] + sum_{a,b,c} x[n, i*strideH + a*dilationH - padH, j*strideW + b*dilationW - padW, c] w[o,a,b,c]
+//	y[n,i,j,o] = bias[o] + sum_{a,b,c} x[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, c] w[o,a,b,c]
 //
 // with zeros outside the image. With groups, the channels are split into as many parts
 // and each filter sees only its own part's inC/groups channels.
@@ -28,22 +28,28 @@ import (
 // over all places where it occurs, of dy times the factor it is multiplied by:
 //
 //	dbias[o]    = sum_{n,i,j} dy[n,i,j,o]
-//	dw[o,a,b,c] = sum_{n,i,j} dy[n,i,j,o] x[n, i*strideH + a*dilationH - padH, ..., c]
-//	dx[n,p,q,c] = sum_{o,a,b} dy[n,i,j,o] w[o,a,b,c]  over all i, j with i*strideH + a*dilationH - padH = p, ...
+//	dw[o,a,b,c] = sum_{n,i,j} dy[n,i,j,o] x[n, i*strideH + a*dilationH - padTop, ..., c]
+//	dx[n,p,q,c] = sum_{o,a,b} dy[n,i,j,o] w[o,a,b,c]  over all i, j with i*strideH + a*dilationH - padTop = p, ...
 //
 // The formula for dx is the forward pass with the roles of input and output exchanged:
 // every output sends its gradient back to where it came from, along the same weight.
 //
 // Code: nn/device/reference/conv2d.go (the formula in loops), cpu/conv2d.go, gpu/conv2d.go (cuDNN). Test: nn/device/devicetest/conv2d.go.
 type Conv2D struct {
-	OutC     int
-	Kernel   Pair
-	Stride   Pair
-	Padding  Pair // zeros on each side
-	Dilation Pair // distance between neighbouring elements of the filter
-	// Same sets the padding that keeps the image's size at stride 1,
-	// dilation*(kernel-1)/2. The kernel must be odd.
-	Same     bool
+	OutC    int
+	Kernel  Pair
+	Stride  Pair
+	Padding Pair // zeros above and at the left, and by default as many below and at the right
+	// ExtraPadding is how many more zeros are below and at the right than Padding says; it may be negative.
+	ExtraPadding Pair
+	Dilation     Pair // distance between neighbouring elements of the filter
+	// Same sets the padding that keeps the image's size at stride 1, dilation*(kernel-1). Half of it is on either side; if it is
+	// odd, one more zero is below and at the right, as in PyTorch.
+	Same bool
+	// SameUpper and SameLower set the padding that makes the output ceil(size/stride) high and wide. If it is odd, one more
+	// zero is below and at the right with SameUpper (TensorFlow's SAME), and above and at the left with SameLower.
+	SameUpper, SameLower bool
+
 	Groups   int
 	NoBias   bool
 	Init     Initializer // of the filters; nil means PyTorchDefault
@@ -57,11 +63,11 @@ func conv2DKind() LayerKind {
 
 // Settings declares the keys of recipes.
 func (c *Conv2D) Settings(s *setting.List) {
-	one, zero := setting.AtLeast(1), setting.AtLeast(0)
+	one := setting.AtLeast(1)
 	s.Int(&c.OutC, "out", 0, one, "number of filters, the channels of the output").Require()
 	s.Pair(&c.Kernel.H, &c.Kernel.W, "kernel", 0, one, "height and width of the window: 3 or [3, 5]").Require().Show("%s")
 	s.Pair(&c.Stride.H, &c.Stride.W, "stride", 1, one, "rows and columns from one window to the next").Show("stride %d")
-	s.Pair(&c.Padding.H, &c.Padding.W, "padding", 0, zero, "rows and columns of zeros on each side").OrFlag("same", &c.Same).Show("padding %d")
+	c.paddings().declare(s, "rows and columns of zeros on each side, or [top, left, bottom, right]")
 	s.Pair(&c.Dilation.H, &c.Dilation.W, "dilation", 1, one, "distance between the elements of a filter").Show("dilation %d")
 	s.Int(&c.Groups, "groups", 1, one, "split of the channels into independent convolutions").Show("%d groups")
 	s.Unless(&c.NoBias, "bias", "add a bias to each output")
@@ -70,19 +76,12 @@ func (c *Conv2D) Settings(s *setting.List) {
 	s.Bool(&c.Frozen, "frozen", "never train the filters; a bias is still trained").Show("frozen")
 }
 
-// Check returns an error if the settings contradict each other.
-func (c *Conv2D) Check() error {
-	if !c.Same {
-		return nil
-	}
-	if c.Padding != (Pair{}) {
-		return fmt.Errorf("padding is %v and Same is set, needs one of them", c.Padding)
-	}
-	if c.Kernel.H%2 == 0 || c.Kernel.W%2 == 0 {
-		return &setting.Error{Key: "padding", Msg: fmt.Sprintf(`is "same" for a kernel of %v, needs odd sizes: padding is equal on both sides`, c.Kernel)}
-	}
-	return nil
+func (c *Conv2D) paddings() paddingSettings {
+	return paddingSettings{&c.Padding, &c.ExtraPadding, &c.Same, &c.SameUpper, &c.SameLower}
 }
+
+// Check returns an error if the settings contradict each other.
+func (c *Conv2D) Check() error { return c.paddings().check() }
 
 // Kind returns "conv2d".
 func (c Conv2D) Kind() string { return "conv2d" }
@@ -103,19 +102,20 @@ func (c Conv2D) OutputShape(in Shape) (Shape, error) {
 	if inC%c.Groups != 0 || c.OutC%c.Groups != 0 {
 		return nil, fmt.Errorf("got %d channels for %d filters in %d groups, needs both divisible by the groups", inC, c.OutC, c.Groups)
 	}
-	outH, outW, err := c.window().output(h, w)
+	outH, outW, err := c.window().output(h, w, inC)
 	if err != nil {
 		return nil, err
 	}
-	return Shape{outH, outW, c.OutC}, nil
+	return Shape{outH, outW, c.OutC}, checkElements("the filters", c.OutC, c.Kernel.H, c.Kernel.W, inC/c.Groups)
 }
 
 // window is the filter as it moves over the image.
 func (c Conv2D) window() window {
 	setting.Complete(&c)
-	v := window{c.Kernel, c.Stride, c.Padding, c.Dilation}
+	v := window{kernel: c.Kernel, stride: c.Stride, dilation: c.Dilation, padding: c.Padding, extra: c.ExtraPadding, fit: fitOf(c.SameUpper, c.SameLower)}
 	if c.Same {
-		v.padding = Pair{v.dilation.H * (c.Kernel.H - 1) / 2, v.dilation.W * (c.Kernel.W - 1) / 2}
+		v.padding.H, v.extra.H = fitUpper.split(v.dilation.H * (c.Kernel.H - 1))
+		v.padding.W, v.extra.W = fitUpper.split(v.dilation.W * (c.Kernel.W - 1))
 	}
 	return v
 }
@@ -123,16 +123,16 @@ func (c Conv2D) window() window {
 // spec returns the device's description of the convolution.
 func (c Conv2D) spec(b *Builder, in Shape) device.Conv2DSpec {
 	setting.Complete(&c)
-	v := c.window()
+	v := c.window().at(in[0], in[1])
 	return device.Conv2DSpec{
 		N: b.batch, H: in[0], W: in[1], InC: in[2],
 		OutC: c.OutC, KH: c.Kernel.H, KW: c.Kernel.W,
 		StrideH: v.stride.H, StrideW: v.stride.W,
-		PadH: v.padding.H, PadW: v.padding.W,
+		PadH: v.padding.H, PadW: v.padding.W, ExtraPadH: v.extra.H, ExtraPadW: v.extra.W,
 		DilationH: v.dilation.H, DilationW: v.dilation.W,
 		Groups: c.Groups, Bias: !c.NoBias, DType: b.dtype,
 		NoBackward: !b.train, NoBackwardData: !b.NeedsInputGradient(),
-	}
+	}.Simplified()
 }
 
 // Build allocates weight, bias and output.
@@ -291,7 +291,7 @@ func (c Conv2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, e
 		return x, err
 	}
 	setting.Complete(&c)
-	a := c.window().attributes()
+	a := c.window().attributes(in)
 	a.Groups = c.Groups
 	return g.Conv(x, out, !c.NoBias, a), nil
 }

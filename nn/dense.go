@@ -51,7 +51,7 @@ func (d Dense) OutputShape(in Shape) (Shape, error) {
 	if len(in) != 1 {
 		return nil, fmt.Errorf("got %v, needs a vector, [features]: put flatten before it", in)
 	}
-	return Shape{d.Out}, nil
+	return Shape{d.Out}, checkElements("the weights", in[0], d.Out)
 }
 
 func (d Dense) spec(b *Builder, in Shape) device.MatMulSpec {

@@ -10,6 +10,14 @@ type Built struct {
 	Step   *device.Tensor
 }
 
+// Weights returns the number of elements of all parameters.
+func (b *Built) Weights() (n int) {
+	for _, p := range b.Params {
+		n += p.Value.Len()
+	}
+	return n
+}
+
 // BuildUnit builds a layer by itself for training.
 func BuildUnit(dev device.Device, l Layer, in Shape, batch int, seed uint64) (*Built, error) {
 	if _, err := l.OutputShape(in); err != nil {

@@ -43,7 +43,7 @@ func (GlobalAvgPool) OutputShape(in Shape) (Shape, error) {
 // Build allocates the output. The computation is average pooling with a single window.
 func (GlobalAvgPool) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	size := Pair{in[0], in[1]}
-	spec := pooling{device.AvgPool, window{size, size, Pair{}, Square(1)}}.spec(b, in)
+	spec := pooling{device.AvgPool, window{kernel: size, stride: size, dilation: Square(1)}}.spec(b, in)
 	plan, err := b.dev.NewPool2D(spec)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func GraphOf(model Layer, in Shape) (*graph.Graph, error) {
 
 // Graph describes the layers one after the other.
 func (s *Sequential) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
-	names, shapes, err := s.plan(in)
+	names, shapes, err := s.plan(in, 1)
 	if err != nil {
 		return x, err
 	}
@@ -72,10 +72,11 @@ func within(outer, name string) string {
 	return outer + "." + name
 }
 
-// attributes returns the window as the attributes of a graph's operation.
-func (v window) attributes() graph.Attributes {
+// attributes returns the window over an image of the given shape as the attributes of a graph's operation.
+func (v window) attributes(in Shape) graph.Attributes {
+	v = v.at(in[0], in[1])
 	return graph.Attributes{
 		Kernel: [2]int{v.kernel.H, v.kernel.W}, Stride: [2]int{v.stride.H, v.stride.W}, Dilation: [2]int{v.dilation.H, v.dilation.W},
-		Pads: [4]int{v.padding.H, v.padding.W, v.padding.H, v.padding.W},
+		Pads: [4]int{v.padding.H, v.padding.W, v.padding.H + v.extra.H, v.padding.W + v.extra.W}, CeilMode: v.ceil,
 	}
 }

@@ -11,11 +11,15 @@ import (
 // MaxPool2D keeps the largest element of each window, channel by channel: whether a feature
 // is present matters more than its exact position.
 //
-// Shapes: x [n, h, w, c], y [n, outH, outW, c] with outH = floor((h + 2 padH - kH) / strideH) + 1.
+// Shapes: x [n, h, w, c], y [n, outH, outW, c] with
+//
+//	outH = floor((h + padTop + padBottom - dilationH (kH-1) - 1) / strideH) + 1
+//
+// or, with CeilMode, the quotient rounded up, unless the last window would start at or after the end of the image.
 //
 // Forward:
 //
-//	y[n,i,j,c] = max_{a,b} x[n, i*strideH + a - padH, j*strideW + b - padW, c]
+//	y[n,i,j,c] = max_{a,b} x[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, c]
 //
 // over the elements inside the image: padding never wins. If several elements are equal,
 // the first in row-major order counts as the maximum.
@@ -26,9 +30,15 @@ import (
 //
 // Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_max.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
 type MaxPool2D struct {
-	Kernel  Pair
-	Stride  Pair // default: the kernel, so that windows lie side by side
-	Padding Pair // smaller than the kernel
+	Kernel       Pair
+	Stride       Pair // default: the kernel, so that windows lie side by side
+	Padding      Pair // above and at the left, and by default as much below and at the right; smaller than the kernel
+	ExtraPadding Pair // how much more is below and at the right than Padding says; may be negative
+	// SameUpper and SameLower set the padding that makes the output ceil(size/stride) high and wide. If it is odd, there is one
+	// more row below and column at the right with SameUpper (TensorFlow's SAME), and above and at the left with SameLower.
+	SameUpper, SameLower bool
+	Dilation             Pair // distance between neighbouring elements of a window
+	CeilMode             bool // PyTorch's ceil_mode
 }
 
 func maxPool2DKind() LayerKind {
@@ -37,8 +47,18 @@ func maxPool2DKind() LayerKind {
 
 // Settings declares the keys of recipes.
 func (p *MaxPool2D) Settings(s *setting.List) {
-	poolingSettings(s, &p.Kernel, &p.Stride, &p.Padding)
+	p.fields().declare(s)
 }
+
+func (p *MaxPool2D) fields() poolingFields {
+	return poolingFields{
+		&p.Kernel, &p.Stride, &p.Dilation, &p.CeilMode,
+		paddingSettings{&p.Padding, &p.ExtraPadding, nil, &p.SameUpper, &p.SameLower},
+	}
+}
+
+// Check returns an error if the settings contradict each other.
+func (p *MaxPool2D) Check() error { return p.fields().padding.check() }
 
 // Kind returns "max-pool2d".
 func (p MaxPool2D) Kind() string { return "max-pool2d" }
@@ -56,7 +76,7 @@ func (p MaxPool2D) OutputShape(in Shape) (Shape, error) {
 
 func (p MaxPool2D) pooling() pooling {
 	setting.Complete(&p)
-	return pooling{device.MaxPool, window{p.Kernel, p.Stride, p.Padding, Square(1)}}
+	return pooling{device.MaxPool, p.fields().window()}
 }
 
 // Build allocates the output.
@@ -93,11 +113,29 @@ type pooling struct {
 	window
 }
 
-// poolingSettings declares the keys that pooling layers share.
-func poolingSettings(s *setting.List, kernel, stride, padding *Pair) {
-	window := s.Pair(&kernel.H, &kernel.W, "kernel", 0, setting.AtLeast(1), "height and width of the window: 3 or [3, 5]").Require().Show("%s")
-	s.PairLike(&stride.H, &stride.W, "stride", window, setting.AtLeast(1), "rows and columns from one window to the next").Show("stride %d")
-	s.Pair(&padding.H, &padding.W, "padding", 0, setting.AtLeast(0), "rows and columns added on each side").Show("padding %d")
+// poolingFields are the fields that pooling layers share.
+type poolingFields struct {
+	kernel, stride, dilation *Pair
+	ceil                     *bool
+	padding                  paddingSettings
+}
+
+// declare declares the keys of recipes.
+func (p poolingFields) declare(s *setting.List) {
+	one := setting.AtLeast(1)
+	window := s.Pair(&p.kernel.H, &p.kernel.W, "kernel", 0, one, "height and width of the window: 3 or [3, 5]").Require().Show("%s")
+	s.PairLike(&p.stride.H, &p.stride.W, "stride", window, one, "rows and columns from one window to the next").Show("stride %d")
+	p.padding.declare(s, "rows and columns added on each side, or [top, left, bottom, right]")
+	s.Pair(&p.dilation.H, &p.dilation.W, "dilation", 1, one, "distance between the elements of a window").Show("dilation %d")
+	s.Bool(p.ceil, "ceil-mode", "round the size of the output up: the last windows may reach beyond the image").Show("ceil")
+}
+
+// window returns the window that the fields describe.
+func (p poolingFields) window() window {
+	return window{
+		kernel: *p.kernel, stride: *p.stride, dilation: *p.dilation, padding: *p.padding.padding, extra: *p.padding.extra,
+		ceil: *p.ceil, fit: fitOf(*p.padding.upper, *p.padding.lower),
+	}
 }
 
 func (p pooling) outputShape(in Shape) (Shape, error) {
@@ -105,21 +143,24 @@ func (p pooling) outputShape(in Shape) (Shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	outH, outW, err := p.output(h, w)
+	outH, outW, err := p.output(h, w, c)
 	if err != nil {
 		return nil, err
 	}
-	if p.padding.H >= p.kernel.H || p.padding.W >= p.kernel.W {
-		return nil, fmt.Errorf("padding is %v, needs less than the kernel, %v: a window of padding alone has no value", p.padding, p.kernel)
+	if rows, columns := p.rows(h), p.columns(w); rows.Empty() || columns.Empty() {
+		return nil, fmt.Errorf("padding is %v (top, left, bottom, right) for a kernel of %v, needs less: a window of padding alone has no value",
+			[4]int{rows.Before, columns.Before, rows.After, columns.After}, p.kernel)
 	}
-	return Shape{outH, outW, c}, nil
+	return Shape{outH, outW, c}, checkElements("the window", p.kernel.H, p.kernel.W, c)
 }
 
 func (p pooling) spec(b *Builder, in Shape) device.Pool2DSpec {
+	v := p.at(in[0], in[1])
 	return device.Pool2DSpec{
 		Mode: p.mode, N: b.batch, H: in[0], W: in[1], C: in[2],
-		KH: p.kernel.H, KW: p.kernel.W, StrideH: p.stride.H, StrideW: p.stride.W,
-		PadH: p.padding.H, PadW: p.padding.W, DType: b.dtype, NoBackward: !b.train,
+		KH: v.kernel.H, KW: v.kernel.W, StrideH: v.stride.H, StrideW: v.stride.W,
+		PadH: v.padding.H, PadW: v.padding.W, ExtraPadH: v.extra.H, ExtraPadW: v.extra.W,
+		DilationH: v.dilation.H, DilationW: v.dilation.W, Ceil: v.ceil, DType: b.dtype, NoBackward: !b.train,
 	}
 }
 
@@ -159,5 +200,5 @@ func (p MaxPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value
 	if err != nil {
 		return x, err
 	}
-	return g.Pool(graph.MaxPool, x, out, p.pooling().attributes()), nil
+	return g.Pool(graph.MaxPool, x, out, p.pooling().attributes(in)), nil
 }

@@ -97,6 +97,9 @@ func (o Options) check() error {
 			return fmt.Errorf("the input is %v, needs at least 1 in every dimension", o.Input)
 		}
 	}
+	if err := o.Input.checkBatch("the input", o.Batch); err != nil {
+		return err
+	}
 	if o.Training && o.Loss == nil {
 		return errors.New("training needs a loss")
 	}

@@ -32,7 +32,7 @@ func (s *Sequential) Kind() string { return "sequential" }
 // OutputShape passes the shape through all layers. The error is a *LayerError, which names
 // the layer that can't take its input.
 func (s *Sequential) OutputShape(in Shape) (Shape, error) {
-	_, shapes, err := s.plan(in)
+	_, shapes, err := s.plan(in, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -40,14 +40,17 @@ func (s *Sequential) OutputShape(in Shape) (Shape, error) {
 }
 
 // plan returns the name and the input shape of each layer, with the output's shape as the
-// last element of shapes.
-func (s *Sequential) plan(in Shape) (names []string, shapes []Shape, err error) {
+// last element of shapes. A layer whose output is too large for a batch is an error.
+func (s *Sequential) plan(in Shape, batch int) (names []string, shapes []Shape, err error) {
 	if names, err = s.names(); err != nil {
 		return nil, nil, err
 	}
 	shapes = []Shape{in}
 	for i, l := range s.Layers {
-		if in, err = l.OutputShape(in); err != nil {
+		if in, err = l.OutputShape(in); err == nil {
+			err = in.checkBatch("its output", batch)
+		}
+		if err != nil {
 			return nil, nil, inLayer(names[i], err)
 		}
 		shapes = append(shapes, in)
@@ -98,7 +101,7 @@ func stem(l Layer) string {
 // Build builds the layers in order. If the device can fuse a layer with the next one, one
 // BuiltLayer stands for both.
 func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
-	names, shapes, err := s.plan(in)
+	names, shapes, err := s.plan(in, b.batch)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,9 @@ var sources embed.FS
 // results depend on the machine.
 var compileFlags = []string{"-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"}
 
+// kernelFlags are further flags for kernels: what C++ leaves undefined, and a GPU may do differently, ends the kernel.
+var kernelFlags = []string{"-w", "-fsanitize=bounds,alignment,shift,signed-integer-overflow", "-fsanitize-undefined-trap-on-error"}
+
 // engine is the library with which the others are linked.
 const engine = "libcudasim.so"
 
@@ -155,7 +158,7 @@ func (o Options) files(all string) ([]string, error) {
 // key returns a hash of everything that the result of a build depends on: files and other
 // values.
 func (b *builder) key(all ...any) string {
-	values := []any{b.compiler, b.version, compileFlags, libraries, parts}
+	values := []any{b.compiler, b.version, compileFlags, kernelFlags, libraries, parts}
 	for _, v := range all {
 		tree, isTree := v.(fs.FS)
 		if !isTree {
@@ -240,7 +243,7 @@ func (b *builder) buildKernels(lib string) error {
 		if err := os.WriteFile(file, []byte(u.source), 0o666); err != nil {
 			return err
 		}
-		commands = append(commands, b.compile(file, "-w", "-I"+work, "-I"+filepath.Join(work, "internal", "host")))
+		commands = append(commands, b.compile(file, append(slices.Clone(kernelFlags), "-I"+work, "-I"+filepath.Join(work, "internal", "host"))...))
 		objects[u.library] = append(objects[u.library], strings.TrimSuffix(file, ".cpp")+".o")
 	}
 	if err := parallel(commands); err != nil {

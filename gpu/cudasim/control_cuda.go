@@ -79,7 +79,7 @@ func Disarm() { plain("cudasimDisarm") }
 // as if the libraries had just been loaded. The program's handles are invalid afterwards.
 func Reset() { plain("cudasimReset") }
 
-// Calls returns how often an exported function was called in this process.
+// Calls returns how often an exported function was called, or a kernel launched, in this process.
 func Calls(function string) uint64 {
 	name := C.CString(function)
 	defer C.free(unsafe.Pointer(name))

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"trainer/gpu"
+	"trainer/gpu/internal/cuda"
 	"trainer/nn/device"
 )
 
@@ -18,7 +19,16 @@ type Diagnosis struct {
 	Driver    Driver    `json:"driver"`    // libcuda
 	Libraries []Library `json:"libraries"` // cuBLAS, cuBLASLt, cuDNN
 	GPUs      []GPU     `json:"gpus"`      // as the driver numbers them, in the order of cuda:N
+	// Python is the interpreter that was run to find folders of packages; "" if none was.
+	Python string `json:"python,omitempty"`
 }
+
+// PythonVariable is the environment variable with the Python interpreter that may be run to find cuBLAS and cuDNN, by
+// default the first python3 of PATH; NoPython means none.
+const (
+	PythonVariable = cuda.PythonVariable
+	NoPython       = cuda.NoPython
+)
 
 // Driver is the NVIDIA driver.
 type Driver struct {

@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -23,6 +24,9 @@ func Survey(begin func(doing string)) Diagnosis {
 	n, err := cuda.DeviceCount()
 	begin("loading cuBLAS and cuDNN")
 	d.Driver, d.Libraries = findLibraries()
+	for _, l := range cuda.Libraries() {
+		d.Python = cmp.Or(d.Python, l.Asked)
+	}
 	if err == nil && n == 0 {
 		d.Driver.Reason, d.Driver.Remedy = "the driver lists no GPU", "CUDA_VISIBLE_DEVICES may hide it"
 	} else if err != nil {

@@ -11,11 +11,12 @@ type remoteFile struct {
 // catalog holds the sources of data sets.
 type catalog struct {
 	cifar10       remoteFile
+	cifar100      remoteFile
 	fashion       [4]remoteFile // in the order of idxNames
 	systemFashion string        // folder of Debian's package dataset-fashion-mnist
 }
 
 // newCatalog returns the official files and their mirrors.
 func newCatalog() catalog {
-	return catalog{cifar10: cifar10File(), fashion: fashionFiles(), systemFashion: "/usr/share/datasets/fashion-mnist"}
+	return catalog{cifar10: cifar10File(), cifar100: cifar100File(), fashion: fashionFiles(), systemFashion: "/usr/share/datasets/fashion-mnist"}
 }

@@ -1,17 +1,11 @@
 package data
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -39,219 +33,88 @@ func cifarClasses() []string {
 	return []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 }
 
-// cifarFiles holds the contents of the files before they are parsed.
-type cifarFiles struct {
-	source string
-	paths  [6]string
-	raw    [6][]byte
-	meta   []byte // nil if missing
-}
-
 func cifar10Kind(cat catalog) SetKind {
 	return SetKind{
 		Name: "cifar10", Doc: "50,000 + 10,000 photographs of animals and vehicles, 32x32 colour",
-		ImageShape: [3]int{32, 32, 3}, Recipe: "cifar10",
+		ImageShape: [3]int{32, 32, 3}, TrainImages: 50_000, Recipe: "cifar10",
 		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openCIFAR10(ctx, opt, cat) },
 	}
 }
 
-// openCIFAR10 reads CIFAR-10 from opt.Dir (a folder with the files, a folder with the archive, or the archive itself)
-// if that is given. Otherwise it reads the cache, or downloads the archive to the cache.
+// openCIFAR10 reads CIFAR-10; see openCIFAR.
 func openCIFAR10(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
-	const name = "cifar10"
+	return openCIFAR(ctx, "cifar10", cat.cifar10, opt)
+}
+
+// openCIFAR reads CIFAR-10 or CIFAR-100 from opt.Dir (a folder with the files in either form, a folder with an archive of
+// them, or the archive itself) if that is given. Otherwise it reads the cache, or downloads the archive to the cache.
+func openCIFAR(ctx context.Context, name string, file remoteFile, opt Options) (*Dataset, error) {
 	if opt.Dir != "" {
-		files, err := findCIFAR(opt.Dir)
+		source, t, dir, form, err := findCIFAR(ctx, name, opt.Dir)
 		if err != nil {
-			return nil, fmt.Errorf("cifar10: %w", err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if files == nil {
-			return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has neither %s nor %s", opt.Dir, cifarNames[0], cifarArchive)}
+		if form == nil {
+			return nil, &NotFoundError{Name: name, Valid: Names(), Reason: fmt.Sprintf("%s has neither its files nor an archive such as %s", opt.Dir, file.name)}
 		}
-		return files.split()
+		return form.open(ctx, source, t, dir, opt)
 	}
 	cache, err := opt.cacheFolder(name)
 	if err != nil {
 		return nil, err
 	}
-	archive, err := opt.fetch(ctx, cache, cat.cifar10)
+	archive, err := opt.fetch(ctx, cache, file)
 	if err != nil {
-		return nil, fmt.Errorf("cifar10: %w", err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	files, err := readCIFARArchive(archive)
+	t, form, err := readCIFARArchive(ctx, name, archive)
 	if err != nil {
-		return nil, fmt.Errorf("cifar10: %w", err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return files.split()
+	return form.open(ctx, archive, t, ".", opt)
 }
 
-// findCIFAR looks for the files or the archive in dir and its usual subfolders. It returns
-// nil if there are none.
-func findCIFAR(dir string) (*cifarFiles, error) {
+// findCIFAR looks for a set's files or archives in a folder and its usual subfolders. The form is nil if there are none.
+func findCIFAR(ctx context.Context, name, dir string) (source string, t tree, at string, form *cifarForm, err error) {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return readCIFARArchive(dir)
+		t, form, err := readCIFARArchive(ctx, name, dir)
+		return dir, t, ".", form, err
 	}
-	for _, sub := range []string{".", "cifar10"} {
-		for _, folder := range []string{filepath.Join(dir, sub), filepath.Join(dir, sub, cifarFolder)} {
-			for _, name := range cifarNames {
-				if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
-					return readCIFARFolder(folder)
-				}
+	dashed := strings.Replace(name, "cifar", "cifar-", 1)
+	for _, sub := range []string{".", name} {
+		for _, below := range []string{".", cifarFolder, dashed + "-batches-py", dashed + "-binary", dashed + "-python"} {
+			folder := filepath.Join(dir, sub, below)
+			if form := findCIFARForm(osTree(folder), "."); form != nil && form.set == name {
+				return folder, osTree(folder), ".", form, nil
 			}
 		}
-		archive := filepath.Join(dir, sub, cifarArchive)
-		if _, err := os.Stat(archive); err == nil {
-			return readCIFARArchive(archive)
+		for _, ending := range []string{"-binary.tar.gz", "-python.tar.gz"} {
+			archive := filepath.Join(dir, sub, dashed+ending)
+			if _, err := os.Stat(archive); err == nil {
+				t, form, err := readCIFARArchive(ctx, name, archive)
+				return archive, t, ".", form, err
+			}
 		}
 	}
-	return nil, nil
+	return "", nil, "", nil, nil
 }
 
-func readCIFARFolder(dir string) (*cifarFiles, error) {
-	files := &cifarFiles{source: dir}
-	err := parallel(len(cifarNames), len(cifarNames), func(i int) (err error) {
-		files.paths[i] = filepath.Join(dir, cifarNames[i])
-		files.raw[i], err = os.ReadFile(files.paths[i])
-		return err
-	})
+// readCIFARArchive reads the files out of an official .tar.gz.
+func readCIFARArchive(ctx context.Context, name, file string) (*archive, *cifarForm, error) {
+	t, err := readTarInMemory(ctx, file, isCIFARFile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	files.meta, err = os.ReadFile(filepath.Join(dir, cifarMeta))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	form := findCIFARForm(t, ".")
+	if form == nil || form.set != name {
+		return nil, nil, &FormatError{file, -1, "an archive with the files of " + name, "none"}
 	}
-	return files, nil
-}
-
-// readCIFARArchive reads the files out of the official .tar.gz.
-func readCIFARArchive(file string) (*cifarFiles, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	unzip, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, &FormatError{file, 0, "gzip data", err.Error()}
-	}
-	content := &countingReader{r: unzip}
-	files := &cifarFiles{source: file}
-	entries := tar.NewReader(content)
-	for {
-		entry, err := entries.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, streamError(file, content.n, "a tar entry", err)
-		}
-		if err := files.take(file, entry, entries, content); err != nil {
-			return nil, err
+	for _, name := range slices.Concat(form.train, form.test) {
+		if !hasFile(t, ".", name) {
+			return nil, nil, &FormatError{file, -1, "an archive with " + name, "none"}
 		}
 	}
-	// The archive may end before the gzip data, which has the checksum at its end.
-	if _, err := io.Copy(io.Discard, content); err != nil {
-		return nil, streamError(file, content.n, "the end of the gzip data", err)
-	}
-	for i, raw := range files.raw {
-		if raw == nil {
-			return nil, &FormatError{file, -1, "an archive with " + cifarNames[i], "none"}
-		}
-	}
-	return files, nil
-}
-
-// take keeps an entry of the archive if it is one of the files.
-func (files *cifarFiles) take(file string, entry *tar.Header, r io.Reader, content *countingReader) error {
-	if entry.Typeflag != tar.TypeReg {
-		return nil
-	}
-	name := path.Base(entry.Name)
-	index := -1
-	for i, n := range cifarNames {
-		if n == name {
-			index = i
-		}
-	}
-	if index < 0 && name != cifarMeta {
-		return nil
-	}
-	var raw bytes.Buffer
-	// The size in the header may be wrong: allocate at most a little more than a batch file before reading.
-	raw.Grow(int(min(entry.Size, 32<<20)))
-	if _, err := io.Copy(&raw, r); err != nil {
-		return streamError(file, content.n, fmt.Sprintf("%d bytes of %s", entry.Size, entry.Name), err)
-	}
-	if index < 0 {
-		files.meta = raw.Bytes()
-		return nil
-	}
-	files.raw[index] = raw.Bytes()
-	files.paths[index] = file + ":" + entry.Name
-	return nil
-}
-
-// countingReader counts the bytes read through it.
-type countingReader struct {
-	r io.Reader
-	n int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// split parses five files into the training set and one file into the test set.
-func (files *cifarFiles) split() (*Dataset, error) {
-	classes, err := files.classes()
-	if err != nil {
-		return nil, err
-	}
-	for i, raw := range files.raw {
-		if err := checkRecords(files.paths[i], raw); err != nil {
-			return nil, err
-		}
-	}
-	perFile := len(files.raw[0]) / cifarRecord
-	for i := 1; i < 5; i++ {
-		if got := len(files.raw[i]) / cifarRecord; got != perFile {
-			return nil, &FormatError{files.paths[i], int64(min(got, perFile)) * cifarRecord,
-				fmt.Sprintf("%d images, as in %s", perFile, files.paths[0]), fmt.Sprint(got)}
-		}
-	}
-	train := newCIFARSet(classes, 5*perFile)
-	test := newCIFARSet(classes, len(files.raw[5])/cifarRecord)
-	err = parallel(len(files.raw), len(files.raw), func(i int) error {
-		set, first, n := train, i*perFile, perFile
-		if i == 5 {
-			set, first, n = test, 0, test.Len()
-		}
-		return parseCIFAR(files.paths[i], files.raw[i], set.Images[first*cifarPixels:(first+n)*cifarPixels], set.Labels[first:first+n])
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Dataset{Name: "cifar10", Train: train, Test: test, Source: files.source}, nil
-}
-
-func newCIFARSet(classes []string, n int) *InMemory {
-	return &InMemory{Name: "cifar10", H: cifarSide, W: cifarSide, C: 3, ClassNames: classes,
-		Images: make([]byte, n*cifarPixels), Labels: make([]int32, n)}
-}
-
-// classes returns the names in batches.meta.txt, one per line, or the built-in names.
-func (files *cifarFiles) classes() ([]string, error) {
-	builtIn := cifarClasses()
-	if files.meta == nil {
-		return builtIn, nil
-	}
-	names := strings.Fields(string(files.meta))
-	if len(names) != len(builtIn) {
-		return nil, &FormatError{filepath.Join(files.source, cifarMeta), -1, fmt.Sprintf("%d class names", len(builtIn)), fmt.Sprint(len(names))}
-	}
-	return names, nil
+	return t, form, nil
 }
 
 // ParseCIFAR10 reads one file of the binary version: records of a label byte and 3x32x32 pixels, as planes of red,
@@ -288,11 +151,7 @@ func parseCIFAR(file string, raw []byte, images []byte, labels []int32) error {
 			return &FormatError{file, int64(i * cifarRecord), "a label from 0 to 9", fmt.Sprint(record[0])}
 		}
 		labels[i] = int32(record[0])
-		red, green, blue := record[1:1+cifarPlane], record[1+cifarPlane:1+2*cifarPlane], record[1+2*cifarPlane:]
-		image := images[i*cifarPixels : (i+1)*cifarPixels]
-		for p := range cifarPlane {
-			image[3*p], image[3*p+1], image[3*p+2] = red[p], green[p], blue[p]
-		}
+		interleave(images[i*cifarPixels:(i+1)*cifarPixels], record[1:])
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func tinyCIFAR() map[string][]byte {
 }
 
 // tarGz packs the files into a folder of the archive.
-func tarGz(t *testing.T, files map[string][]byte) []byte {
+func tarGz(t testing.TB, files map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -177,7 +177,7 @@ func TestCIFAR10ArchiveRefuses(t *testing.T) {
 		"cut off":   {whole[:len(whole)/2], "end of file"},
 		"bad sum":   {badSum, "checksum"},
 		"file lost": {tarGz(t, lacking), "test_batch.bin"},
-		"no files":  {tarGz(t, nil), "data_batch_1.bin"},
+		"no files":  {tarGz(t, nil), "the files of cifar10"},
 	} {
 		path := filepath.Join(t.TempDir(), cifarArchive)
 		writeFile(t, path, c.raw)
@@ -187,6 +187,53 @@ func TestCIFAR10ArchiveRefuses(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+}
+
+func TestCIFAR10ArchiveIsBounded(t *testing.T) {
+	bomb := tinyCIFAR()
+	bomb["data_batch_1.bin"] = make([]byte, 60<<20) // 60 KB in the archive
+	escaping := tinyCIFAR()
+	escaping["../../x"] = nil
+	for name, c := range map[string]struct {
+		files map[string][]byte
+		says  string
+	}{
+		"bomb":           {bomb, "at most 48 MiB"},
+		"name leads out": {escaping, "leads out"},
+	} {
+		path := filepath.Join(t.TempDir(), cifarArchive)
+		writeFile(t, path, tarGz(t, c.files))
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(context.Background(), "cifar10", Options{Dir: path})
+			wantFormatError(t, err, path, -1, c.says)
+		})
+	}
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	path := filepath.Join(t.TempDir(), cifarArchive)
+	writeFile(t, path, tarGz(t, tinyCIFAR()))
+	if _, _, err := readCIFARArchive(stopped, "cifar10", path); !errors.Is(err, context.Canceled) {
+		t.Errorf("after a stop: %v", err)
+	}
+}
+
+func FuzzCIFAR10Archive(f *testing.F) {
+	whole := tarGz(f, tinyCIFAR())
+	f.Add(whole)
+	f.Add(whole[:100])
+	f.Add([]byte{0x1f, 0x8b})
+	path := filepath.Join(f.TempDir(), cifarArchive)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		writeFile(t, path, raw)
+		files, form, err := readCIFARArchive(context.Background(), "cifar10", path)
+		if err == nil {
+			_, err = form.open(context.Background(), path, files, ".", Options{})
+		}
+		var format *FormatError
+		if err != nil && !errors.As(err, &format) {
+			t.Fatalf("want a *FormatError, got %v", err)
+		}
+	})
 }
 
 func FuzzParseCIFAR10(f *testing.F) {

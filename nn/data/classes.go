@@ -1,6 +1,9 @@
 package data
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Labelled is a Set that knows the labels without reading images.
 type Labelled interface {
@@ -45,4 +48,26 @@ func labelOf(set Set, i int) (int32, bool) {
 		return s.Label(i), true
 	}
 	return 0, false
+}
+
+// orderClasses returns the classes in the order of Options.Classes, if it is given. It must then name exactly the
+// classes that were found, in any order. file is where they were found.
+func (opt *Options) orderClasses(file string, found []string) ([]string, error) {
+	if opt.Classes == nil || opt.Like != nil {
+		return found, nil
+	}
+	for _, name := range found {
+		if !slices.Contains(opt.Classes, name) {
+			return nil, &FormatError{file, -1, fmt.Sprintf("only the %d classes of data.classes", len(opt.Classes)), fmt.Sprintf("a class %q", name)}
+		}
+	}
+	for i, name := range opt.Classes {
+		if slices.Contains(opt.Classes[:i], name) {
+			return nil, fmt.Errorf("data.classes: %q is there twice", name)
+		}
+		if !slices.Contains(found, name) {
+			return nil, &FormatError{file, -1, fmt.Sprintf("examples of the class %q of data.classes", name), "none"}
+		}
+	}
+	return opt.Classes, nil
 }

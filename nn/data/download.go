@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"trainer/nn/bounded"
 )
 
 const (
@@ -43,7 +45,7 @@ func (e statusError) Error() string { return fmt.Sprintf("HTTP status %d", int(e
 // downloads it and the others wait for name.lock.
 func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (string, error) {
 	path := filepath.Join(dir, file.name)
-	if err := checkFile(path, file.sha256); err == nil {
+	if err := checkFile(ctx, path, file.sha256); err == nil {
 		return path, nil
 	} else if !opt.Download {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +61,7 @@ func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (str
 		return "", fmt.Errorf("download %s: waiting for another download: %w", file.name, err)
 	}
 	defer lock.Close()
-	if checkFile(path, file.sha256) == nil {
+	if checkFile(ctx, path, file.sha256) == nil {
 		return path, nil // another process was faster
 	}
 	d := &download{
@@ -78,14 +80,14 @@ func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (str
 }
 
 // checkFile verifies the file's SHA-256.
-func checkFile(path, want string) error {
-	f, err := os.Open(path)
+func checkFile(ctx context.Context, path, want string) error {
+	f, err := bounded.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
+	if _, err := io.Copy(hash, bounded.Context(ctx, f)); err != nil {
 		return err
 	}
 	if got := hex.EncodeToString(hash.Sum(nil)); got != want {
@@ -138,7 +140,7 @@ func (d *download) fromMirror(ctx context.Context, url string) error {
 		}
 		var resumed bool
 		if resumed, err = d.attempt(ctx, url); err == nil {
-			if err = checkFile(d.partial, d.file.sha256); err == nil {
+			if err = checkFile(ctx, d.partial, d.file.sha256); err == nil {
 				return nil
 			}
 			if rmErr := os.Remove(d.partial); rmErr != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"trainer/nn/printable"
 )
 
 // ErrClosed is returned by a Loader's Next after Close.
@@ -20,9 +22,9 @@ type FormatError struct {
 
 func (e *FormatError) Error() string {
 	if e.Offset < 0 {
-		return fmt.Sprintf("%s: want %s, got %s", e.File, e.Want, e.Got)
+		return printable.Text(fmt.Sprintf("%s: want %s, got %s", e.File, e.Want, e.Got))
 	}
-	return fmt.Sprintf("%s: byte %d: want %s, got %s", e.File, e.Offset, e.Want, e.Got)
+	return printable.Text(fmt.Sprintf("%s: byte %d: want %s, got %s", e.File, e.Offset, e.Want, e.Got))
 }
 
 // NotFoundError reports an unknown data set, or a missing folder or file of a data set.
@@ -40,7 +42,7 @@ func (e *NotFoundError) Error() string {
 	if slices.Contains(e.Valid, e.Name) {
 		return s // only its files are missing
 	}
-	return s + fmt.Sprintf(" (valid: %s, or a folder with one subfolder of images per class)", strings.Join(e.Valid, ", "))
+	return s + fmt.Sprintf(" (valid: %s, or the path of a folder, archive, table or file of arrays)", strings.Join(e.Valid, ", "))
 }
 
 // MirrorError reports a failed download from one address.

@@ -3,13 +3,12 @@ package data
 import (
 	"context"
 	"fmt"
-	"os"
 )
 
 func fashionKind(cat catalog) SetKind {
 	return SetKind{
-		Name: "fashion-mnist", Doc: "60,000 + 10,000 pieces of clothing, 28x28 grey",
-		ImageShape: [3]int{28, 28, 1}, Recipe: "mnist",
+		Name: "fashion-mnist", Doc: "60,000 + 10,000 pieces of clothing, 28x28 gray",
+		ImageShape: [3]int{28, 28, 1}, TrainImages: 60_000, Recipe: "mnist",
 		Open: func(ctx context.Context, opt Options) (*Dataset, error) { return openFashion(ctx, opt, cat) },
 	}
 }
@@ -25,28 +24,33 @@ func fashionClasses() []string {
 // system's data folder, or downloads them to the cache.
 func openFashion(ctx context.Context, opt Options, cat catalog) (*Dataset, error) {
 	const name = "fashion-mnist"
+	names := func([]int64) ([]string, []int64) { return fashionClasses(), counted(10) }
 	if opt.Dir != "" {
-		return openIDXFolder(name, opt.Dir, fashionClasses(), "")
+		return openIDXDir(ctx, name, names, "", opt)
 	}
 	cache, err := opt.cacheFolder(name)
 	if err != nil {
 		return nil, err
 	}
-	// If the cache lacks the files, a system package may have them: Debian's dataset-fashion-mnist.
-	if !hasIDX(cache) && hasIDX(cat.systemFashion) {
-		return readIDXFolder(name, cat.systemFashion, fashionClasses())
+	isIn := func(dir string) bool { return hasFile(osTree(dir), ".", idxNames[0]+".gz") }
+	dir := cache
+	if !isIn(cache) && isIn(cat.systemFashion) {
+		dir = cat.systemFashion // of a system package: Debian's dataset-fashion-mnist
 	}
-	// The files that were verified are read, not what else is in the cache.
-	var paths [4]string
-	for i, file := range cat.fashion {
-		if paths[i], err = opt.fetch(ctx, cache, file); err != nil {
+	for _, file := range cat.fashion {
+		if dir != cache {
+			break
+		}
+		if _, err := opt.fetch(ctx, cache, file); err != nil {
 			return nil, fmt.Errorf("fashion-mnist: %w", err)
 		}
 	}
-	return readIDXSplit(name, cache, fashionClasses(), func(i int) (string, []byte, error) {
-		raw, err := os.ReadFile(paths[i])
-		return paths[i], raw, err
-	})
+	// The files that were verified are read, not what else is in the cache.
+	var files idxFiles
+	for i, p := range []part{trainPart, testPart} {
+		files.images[p], files.labels[p] = idxNames[2*i]+".gz", idxNames[2*i+1]+".gz"
+	}
+	return idxSets{"": &files}.open(ctx, name, dir, osTree(dir), "", names, opt)
 }
 
 // fashionFiles are the four files, in the order of idxNames, and their mirrors.

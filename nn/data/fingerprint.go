@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"trainer/nn/bounded"
 )
 
 // Fingerprint identifies the images of a data set: a training is continued with the same images only, and a finished
@@ -174,7 +174,7 @@ func sumFiles(ctx context.Context, set Filed, allBytes bool) ([]File, error) {
 
 // sumFile returns the size and the checksum of a file, or of its first and last bytes.
 func sumFile(path string, allBytes bool) (size int64, sum string, err error) {
-	f, err := os.Open(path)
+	f, err := bounded.Open(path)
 	if err != nil {
 		return 0, "", err
 	}
@@ -217,15 +217,6 @@ func validText(name string) string {
 	return b.String()
 }
 
-// relative returns the name of a file relative to a folder, with slashes.
-func relative(root, path string) string {
-	name, err := filepath.Rel(root, path)
-	if err != nil {
-		name = path
-	}
-	return filepath.ToSlash(name)
-}
-
 // File returns the file of image i.
 func (s *InMemory) File(i int) (name, path string) {
 	if s.Files == nil {
@@ -236,7 +227,8 @@ func (s *InMemory) File(i int) (name, path string) {
 
 // File returns the file of image i.
 func (s *folderSet) File(i int) (name, path string) {
-	return relative(s.folder.root, s.images[i].path), s.images[i].path
+	file := s.folder.file(s.images[i])
+	return file.Name, file.Path
 }
 
 // File returns the file of image i, if the set that it is taken from has files.

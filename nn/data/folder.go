@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
 
 	"trainer/nn/device"
+	"trainer/nn/printable"
 )
 
 const (
@@ -21,16 +23,17 @@ const (
 
 // folderImage is one image file of a folder.
 type folderImage struct {
-	path   string
+	name   string // in the tree
 	label  int32
 	info   pictureInfo
 	reason error // why it can't be read; nil if it can
 }
 
-// folder is a folder of image files while it is being opened.
+// folder is a tree of image files while it is being opened.
 type folder struct {
 	opt      Options
-	root     string
+	root     string // as messages give it
+	tree     tree
 	reader   pictureReader
 	classes  []string
 	pictures Pictures
@@ -48,33 +51,78 @@ type parts struct{ train, val, test []folderImage }
 // all returns the parts in order.
 func (p *parts) all() []*[]folderImage { return []*[]folderImage{&p.train, &p.val, &p.test} }
 
-// openFolder reads root/CLASS, or root/train/CLASS and, if they exist, root/val/CLASS and root/test/CLASS (see
-// findLayout). Classes are the subfolders' names, sorted; all pictures below a class's folder belong to the class,
-// sorted by path. Without a test folder, a fraction of each class is held out. If the decoded pixels fit in
-// Options.MaxMemory, they are kept in memory; otherwise each Read decodes its image. Every file is decoded once here,
-// so that damaged files are known before the first step.
+// openFolder reads the folder at a path; see openClassFolders.
 func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error) {
+	return openClassFolders(ctx, filepath.Base(filepath.Clean(root)), root, osTree(root), ".", opt)
+}
+
+// openClassFolders reads top/CLASS, or top/train/CLASS and, if they exist, top/val/CLASS and top/test/CLASS (see
+// findLayout). Classes are the subfolders' names, sorted; all pictures below a class's folder belong to the class,
+// sorted by path. Without a test folder, a fraction of each class is held out. root is the tree's path, for messages.
+func openClassFolders(ctx context.Context, name, root string, t tree, top string, opt Options) (*Dataset, error) {
+	f, err := newFolder(root, t, opt)
+	if err != nil {
+		return nil, err
+	}
+	p, err := f.list(ctx, top)
+	if err != nil {
+		return nil, err
+	}
+	return f.dataset(ctx, name, p)
+}
+
+// newFolder checks the options.
+func newFolder(root string, t tree, opt Options) (*folder, error) {
 	if err := checkFolderOptions(root, opt); err != nil {
 		return nil, err
 	}
-	f := &folder{opt: opt, root: root}
+	f := &folder{opt: opt, root: root, tree: t}
 	f.reader.background = cmp.Or(opt.Background, color.NRGBA{R: 255, G: 255, B: 255, A: 255})
 	f.reader.resize = cmp.Or(opt.Resize, ResizeStretch)
 	f.reader.ignoreOrientation = opt.IgnoreOrientation
-	p, err := f.list(ctx)
-	if err != nil {
-		return nil, err
+	f.reader.decoding = newPictureMemory(opt.maxMemory())
+	f.pictures.Unsupported = map[string]int{}
+	return f, nil
+}
+
+// dataset opens the listed pictures: it reads their headers, makes a test set if there is none, chooses the size, and
+// decodes every file once, so that damaged files are known before the first step. If the decoded pixels fit in
+// Options.MaxMemory, they are kept in memory; otherwise each Read decodes its image.
+func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, error) {
+	isLike := f.opt.Like != nil && len(f.opt.Like.Train.Files) > 0
+	if isLike {
+		var err error
+		if p, err = f.likeBefore(p); err != nil {
+			return nil, err
+		}
+	}
+	for k, images := range p.all() {
+		if err := f.readHeaders(ctx, images, k == 0 && !isLike); err != nil {
+			return nil, err
+		}
+	}
+	if len(f.classes) == 1 {
+		return nil, &FormatError{f.root, -1, "at least two classes", fmt.Sprintf("only %q", f.classes[0])}
+	}
+	switch {
+	case len(p.test) > 0, isLike:
+	case len(p.val) > 0: // as in earlier versions, the set on which each epoch is scored is also the test set
+		p.test, p.val = p.val, nil
+	default:
+		p.train, p.test = f.holdOut(p.train)
 	}
 	if err := f.chooseShape(p); err != nil {
 		return nil, err
 	}
-	set := &Dataset{Name: filepath.Base(filepath.Clean(root)), Source: root}
+	inMemory := f.divideMemory(p)
+	set := &Dataset{Name: name, Source: f.root}
 	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
 		images := *p.all()[k]
 		if len(images) == 0 && dst == &set.Val {
 			continue
 		}
-		if *dst, err = f.open(ctx, set.Name, images, k == 0, f.fits(p)); err != nil {
+		var err error
+		if *dst, err = f.open(ctx, set.Name, images, k == 0 && !isLike, inMemory); err != nil {
 			return nil, err
 		}
 	}
@@ -98,85 +146,106 @@ func checkFolderOptions(root string, opt Options) error {
 	return nil
 }
 
-// list finds the images and reads their headers.
-func (f *folder) list(ctx context.Context) (*parts, error) {
-	where, err := findLayout(f.root)
+// list finds the images of class folders.
+func (f *folder) list(ctx context.Context, top string) (*parts, error) {
+	where, err := findLayout(f.tree, top)
 	if err != nil {
 		return nil, err
-	}
-	f.pictures.Unsupported = map[string]int{}
-	if f.opt.Like != nil {
-		return f.listLike(ctx, where)
 	}
 	p := &parts{}
 	if p.train, err = f.listPart(ctx, where.train, true); err != nil {
 		return nil, err
-	}
-	if len(f.classes) == 1 {
-		return nil, &FormatError{where.train, -1, "at least two classes, each a subfolder", fmt.Sprintf("only %q", f.classes[0])}
 	}
 	if where.val != "" {
 		if p.val, err = f.listPart(ctx, where.val, false); err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case where.test != "":
-		p.test, err = f.listPart(ctx, where.test, false)
-	case where.val != "": // as in earlier versions, the set on which each epoch is scored is also the test set
-		p.test, p.val = p.val, nil
-	default:
-		p.train, p.test = f.holdOut(p.train)
+	if where.test == "" {
+		return p, nil
 	}
+	if isFlat, err := f.setAside(ctx, where.test); isFlat || err != nil {
+		return p, err
+	}
+	p.test, err = f.listPart(ctx, where.test, false)
 	return p, err
 }
 
-// listPart returns the readable images of the class folders in root. The training set's part must be listed first, and
-// defines the classes; the other parts must have no other classes.
+// setAside records the pictures of a test folder without class folders, whose pictures have no labels (competitions
+// give them out like this), and reports whether the folder is one.
+func (f *folder) setAside(ctx context.Context, dir string) (isFlat bool, err error) {
+	classes, err := subfolders(f.tree, dir)
+	if err != nil || len(classes) > 0 {
+		return false, err
+	}
+	names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported)
+	if err != nil {
+		return false, err
+	}
+	for _, name := range names {
+		f.pictures.Unlabelled = append(f.pictures.Unlabelled, f.tree.show(name))
+	}
+	return true, nil
+}
+
+// listPart returns the images of the class folders in root. The training set's part must be listed first, and defines
+// the classes; the other parts must have no other classes.
 func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]folderImage, error) {
-	classes, err := subfolders(root)
+	classes, err := subfolders(f.tree, root)
 	if err != nil {
 		return nil, err
 	}
 	if len(classes) == 0 {
-		return nil, &FormatError{root, -1, "one subfolder of pictures per class", "no subfolders"}
+		return nil, &FormatError{f.tree.show(root), -1, "one subfolder of pictures per class", "no subfolders"}
 	}
 	if isTrain {
-		f.classes = classes
-	}
-	var images []folderImage
-	for _, class := range classes {
-		dir := filepath.Join(root, class)
-		label := slices.Index(f.classes, class)
-		if label < 0 {
-			return nil, &FormatError{dir, -1, "a class of the training set", "a new one"}
+		if f.classes, err = f.opt.orderClasses(f.tree.show(root), classes); err != nil {
+			return nil, err
 		}
-		paths, err := scanClass(dir, f.pictures.Unsupported)
+		f.classes = slices.Clone(f.classes)
+		for label, class := range f.classes {
+			f.classes[label] = validText(class)
+		}
+	}
+	labels := make(map[string]int, len(f.classes))
+	for label, class := range f.classes {
+		labels[class] = label
+	}
+	byLabel := make([][]folderImage, len(f.classes))
+	for _, class := range classes {
+		dir := path.Join(root, class)
+		label, ok := labels[validText(class)]
+		if !ok {
+			return nil, &FormatError{f.tree.show(dir), -1, "a class of the training set", "a new one"}
+		}
+		names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported)
 		if err != nil {
 			return nil, err
 		}
-		for _, path := range paths {
-			images = append(images, folderImage{path: path, label: int32(label)})
+		for _, name := range names {
+			byLabel[label] = append(byLabel[label], folderImage{name: name, label: int32(label)})
 		}
 	}
-	if err := f.readInfo(ctx, images); err != nil {
-		return nil, err
-	}
-	return f.dropUnreadable(root, images, isTrain)
+	return slices.Concat(byLabel...), nil
 }
 
-// readInfo reads the headers of the images.
-func (f *folder) readInfo(ctx context.Context, images []folderImage) error {
-	return parallel(len(images), f.opt.workers(), func(i int) error {
-		images[i].info, images[i].reason = readPictureInfo(images[i].path, f.reader.ignoreOrientation)
+// readHeaders reads size, colours and orientation of each image, and drops the images that can't be read.
+func (f *folder) readHeaders(ctx context.Context, images *[]folderImage, isTrain bool) error {
+	all := *images
+	err := parallel(len(all), f.opt.workers(), func(i int) error {
+		all[i].info, all[i].reason = f.reader.readPictureInfo(f.tree, all[i].name)
 		return ctx.Err()
 	})
+	if err == nil {
+		*images, err = f.dropUnreadable(all, isTrain)
+	}
+	return err
 }
 
 // dropUnreadable removes the images that can't be read and records them. It returns an
 // error if they are more than half of the images or, if everyClass is set, if a class has
 // no images left.
-func (f *folder) dropUnreadable(root string, images []folderImage, everyClass bool) ([]folderImage, error) {
+func (f *folder) dropUnreadable(images []folderImage, everyClass bool) ([]folderImage, error) {
 	good := make([]folderImage, 0, len(images))
 	left := make([]int, len(f.classes))
 	firstBad := make([]error, len(f.classes))
@@ -187,17 +256,17 @@ func (f *folder) dropUnreadable(root string, images []folderImage, everyClass bo
 			good = append(good, im)
 			continue
 		}
-		err := fmt.Errorf("%s: %w", im.path, im.reason)
-		f.skipped = append(f.skipped, err.Error())
+		err := fmt.Errorf("%s: %w", f.tree.show(im.name), im.reason)
+		f.skipped = append(f.skipped, printable.Text(err.Error()))
 		first = cmp.Or(first, err)
 		firstBad[im.label] = cmp.Or(firstBad[im.label], err)
 	}
 	if bad := len(images) - len(good); 2*bad > len(images) {
-		return nil, fmt.Errorf("%s: %d of %d images cannot be read, the first: %w", root, bad, len(images), first)
+		return nil, fmt.Errorf("%s: %d of %d images cannot be read, the first: %w", f.root, bad, len(images), first)
 	}
 	for label, err := range firstBad {
 		if everyClass && left[label] == 0 && err != nil {
-			return nil, fmt.Errorf("%s: no image of class %q can be read, the first: %w", root, f.classes[label], err)
+			return nil, fmt.Errorf("%s: no image of class %q can be read, the first: %w", f.root, f.classes[label], err)
 		}
 	}
 	return good, nil
@@ -267,14 +336,23 @@ func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 	return isHeld
 }
 
-// fits reports whether the pixels of all images may be kept in memory.
-func (f *folder) fits(p *parts) bool {
-	n := 0
+// divideMemory decides whether the pixels of all images are kept in memory, which they are if they take at most three
+// quarters of it and leave enough to decode the largest picture. What they leave is for decoding.
+func (f *folder) divideMemory(p *parts) (inMemory bool) {
+	n, largest := 0, int64(0)
 	for _, images := range p.all() {
 		n += len(*images)
+		for _, im := range *images {
+			largest = max(largest, f.reader.memory(im.info))
+		}
 	}
-	bytes := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
-	return bytes <= cmp.Or(f.opt.MaxMemory, defaultMaxMemory)
+	limit := f.opt.maxMemory()
+	kept := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
+	if kept > limit/4*3 || kept > limit-largest && largest <= limit {
+		return false
+	}
+	f.reader.decoding = newPictureMemory(limit - kept)
+	return true
 }
 
 // open decodes every image, leaving out those that can't be decoded, and keeps the pixels if inMemory is set.
@@ -288,7 +366,7 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	}
 	var transparent atomic.Int64
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		d, err := f.reader.decode(images[i].path, images[i].info.orientation, place(i))
+		d, err := f.reader.decode(ctx, f.tree, images[i].name, images[i].info, place(i))
 		images[i].reason = err
 		if d.transparent {
 			transparent.Add(1)
@@ -306,7 +384,7 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 			kept++
 		}
 	}
-	good, err := f.dropUnreadable(f.root, images, everyClass)
+	good, err := f.dropUnreadable(images, everyClass)
 	if err != nil {
 		return nil, err
 	}
@@ -316,7 +394,9 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	set := &InMemory{Name: name, H: f.reader.h, W: f.reader.w, C: f.reader.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
 	for i, im := range good {
 		set.Labels[i] = im.label
-		set.Files = append(set.Files, ImageFile{relative(f.root, im.path), im.path})
+		if file := f.file(im); file.Path != "" {
+			set.Files = append(set.Files, file)
+		}
 	}
 	return set, nil
 }
@@ -340,8 +420,8 @@ func (s *folderSet) Label(i int) int32 { return s.images[i].label }
 
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]
-	if _, err := s.folder.reader.decode(im.path, im.info.orientation, dst); err != nil {
-		return 0, fmt.Errorf("%s: %w", im.path, err)
+	if _, err := s.folder.reader.decode(context.Background(), s.folder.tree, im.name, im.info, dst); err != nil {
+		return 0, fmt.Errorf("%s: %w", s.folder.tree.show(im.name), err)
 	}
 	return im.label, nil
 }

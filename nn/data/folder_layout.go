@@ -1,13 +1,12 @@
 package data
 
 import (
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 )
 
-// layout holds the folders of the parts of a data set. If the folder isn't split into parts, train is the folder
+// layout holds the names of the folders of the parts of a data set. If the folder isn't split into parts, train is the folder
 // itself.
 type layout struct {
 	train, val, test string // "" if missing
@@ -20,10 +19,10 @@ var (
 	testNames  = []string{"test", "testing"}
 )
 
-// findLayout finds the folders of root that are its parts. A folder "train" is a part if it has subfolders, and an
+// findLayout finds the folders of a tree that are its parts. A folder "train" is a part if it has subfolders, and an
 // ordinary class if it holds pictures.
-func findLayout(root string) (layout, error) {
-	names, err := subfolders(root)
+func findLayout(t tree, root string) (layout, error) {
+	names, err := subfolders(t, root)
 	if err != nil {
 		return layout{}, err
 	}
@@ -31,7 +30,7 @@ func findLayout(root string) (layout, error) {
 		for _, want := range valid {
 			for _, name := range names {
 				if strings.ToLower(name) == want {
-					return filepath.Join(root, name)
+					return path.Join(root, name)
 				}
 			}
 		}
@@ -41,36 +40,35 @@ func findLayout(root string) (layout, error) {
 	if l.train == "" {
 		return layout{train: root}, nil
 	}
-	classes, err := subfolders(l.train)
+	classes, err := subfolders(t, l.train)
 	if err != nil {
 		return layout{}, err
 	}
-	if len(classes) == 0 {
-		return layout{train: root}, nil
+	if len(classes) > 0 {
+		return l, nil
 	}
-	return l, nil
+	isPart := func(name string) bool { _, ok := partNamed(name); return ok }
+	if len(names) > 1 && !slices.ContainsFunc(names, func(name string) bool { return !isPart(name) }) {
+		return layout{}, &FormatError{t.show(l.train), -1, "one subfolder of pictures per class, or a CSV file with labels beside it", "no subfolders"}
+	}
+	return layout{train: root}, nil
 }
 
-// subfolders returns the names of dir's subfolders (or links to folders) that can hold pictures, in natural order:
+// subfolders returns the names of a folder's subfolders (or links to folders) that can hold pictures, in natural order:
 // numbers by their value.
-func subfolders(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+func subfolders(t tree, dir string) ([]string, error) {
+	entries, err := t.list(dir)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
-		if path := filepath.Join(dir, e.Name()); !isIgnored(e.Name()) && isFolder(path) && !isRunFolder(path) {
-			names = append(names, e.Name())
+		if e.isFolder && !isIgnored(e.name) && !isRunFolder(t, path.Join(dir, e.name), maxRunDepth) {
+			names = append(names, e.name)
 		}
 	}
 	slices.SortFunc(names, compareNames)
 	return names, nil
-}
-
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // isIgnored reports whether a name is hidden or was left behind by an operating system.
@@ -78,25 +76,26 @@ func isIgnored(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains([]string{"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini", "@eaDir"}, name)
 }
 
-// isRunFolder reports whether a folder was written by a training, or holds only such folders.
-func isRunFolder(dir string) bool {
-	exists := func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}
-	if exists("config.toml") && (exists("metrics.jsonl") || exists("data.json")) {
-		return true
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
+// maxRunDepth is the number of levels of folders below which a run is looked for: runs/<date>/<seed>.
+const maxRunDepth = 3
+
+// isRunFolder reports whether a folder was written by a training, or holds only such folders, at most depth levels
+// below.
+func isRunFolder(t tree, dir string, depth int) bool {
+	entries, err := t.list(dir)
+	if err != nil || depth == 0 {
 		return false
+	}
+	has := func(name string) bool { return slices.Contains(entries, entry{name: name}) }
+	if has("config.toml") && (has("metrics.jsonl") || has("data.json")) {
+		return true
 	}
 	runs := 0
 	for _, e := range entries {
-		if isIgnored(e.Name()) {
+		if isIgnored(e.name) {
 			continue
 		}
-		if !e.IsDir() || !isRunFolder(filepath.Join(dir, e.Name())) {
+		if !e.isFolder || !isRunFolder(t, path.Join(dir, e.name), depth-1) {
 			return false
 		}
 		runs++

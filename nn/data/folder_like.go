@@ -1,66 +1,42 @@
 package data
 
-import (
-	"context"
-	"path/filepath"
-	"slices"
-)
+import "slices"
 
-// listLike finds the images of an earlier fingerprint: each part has the files that it had, in the same order, whatever
-// else is in the folder now. The classes are the earlier ones.
-func (f *folder) listLike(ctx context.Context, where layout) (*parts, error) {
-	f.classes = f.opt.Like.Classes
+// likeBefore returns the images of an earlier fingerprint: each part has the files that it had, in the same order,
+// whatever else was found now. The classes are the earlier ones.
+func (f *folder) likeBefore(now *parts) (*parts, error) {
+	like := f.opt.Like
+	labels := make([]int32, len(f.classes)) // of the classes that were found, in the earlier order
+	for i, class := range f.classes {
+		labels[i] = int32(slices.Index(like.Classes, validText(class)))
+	}
+	f.classes = like.Classes
 	found := map[string]folderImage{}
-	for _, root := range []string{where.train, where.val, where.test} {
-		if root == "" {
-			continue
-		}
-		if err := f.findAll(root, found); err != nil {
-			return nil, err
+	for _, images := range now.all() {
+		for _, im := range *images {
+			if im.label = labels[im.label]; im.label >= 0 {
+				found[validText(im.name)] = im
+			}
 		}
 	}
 	p := &parts{}
-	for k, part := range f.opt.Like.parts() {
-		images := make([]folderImage, len(part.Files))
-		for i, file := range part.Files {
+	for k, part := range like.parts() {
+		for _, file := range part.Files {
 			im, ok := found[file.Name]
 			if !ok {
-				return nil, &FormatError{filepath.Join(f.root, filepath.FromSlash(file.Name)), -1, "an image of the run", "no such file"}
+				return nil, &FormatError{f.tree.show(file.Name), -1, "an image of the run", "no such file"}
 			}
-			images[i] = im
+			*p.all()[k] = append(*p.all()[k], im)
 		}
-		if err := f.readInfo(ctx, images); err != nil {
-			return nil, err
-		}
-		var err error
-		if *p.all()[k], err = f.dropUnreadable(f.root, images, false); err != nil {
-			return nil, err
-		}
-	}
-	if len(p.train) == 0 {
-		return nil, &FormatError{f.root, -1, "the training images of the run", "none"}
 	}
 	return p, nil
 }
 
-// findAll adds the pictures of a part's class folders to found, by their names in a fingerprint.
-func (f *folder) findAll(root string, found map[string]folderImage) error {
-	classes, err := subfolders(root)
-	if err != nil {
-		return err
+// file returns the file of an image. The path is "" if the image is not a file of its own.
+func (f *folder) file(im folderImage) ImageFile {
+	t, ok := f.tree.(osTree)
+	if !ok {
+		return ImageFile{}
 	}
-	for _, class := range classes {
-		label := slices.Index(f.classes, validText(class))
-		if label < 0 {
-			continue
-		}
-		paths, err := scanClass(filepath.Join(root, class), f.pictures.Unsupported)
-		if err != nil {
-			return err
-		}
-		for _, path := range paths {
-			found[validText(relative(f.root, path))] = folderImage{path: path, label: int32(label)}
-		}
-	}
-	return nil
+	return ImageFile{Name: im.name, Path: t.path(im.name)}
 }

@@ -1,31 +1,35 @@
 package data
 
 import (
+	"context"
 	"fmt"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 )
 
 // scan collects the picture files of one class.
 type scan struct {
-	paths   []string
+	tree    tree
+	names   []string
 	foreign map[string]int  // pictures in formats that can't be read, by kind
 	seen    map[string]bool // real paths of the folders already read
 	chain   []string        // real paths of the folders being read, outermost first
 
-	keepForeign bool // add pictures in formats that can't be read to paths
+	keepForeign bool // add pictures in formats that can't be read to names
 }
 
 // folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but each folder
 // counts only once; a link to a folder that contains the link is an error.
-func (s *scan) folder(dir string) error {
-	real, err := filepath.EvalSymlinks(dir)
+func (s *scan) folder(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	real, err := s.tree.real(dir)
 	if err != nil {
 		return err
 	}
 	if slices.Contains(s.chain, real) {
-		return &FormatError{dir, -1, "folders that end somewhere", "a link back to " + real}
+		return &FormatError{s.tree.show(dir), -1, "folders that end somewhere", "a link back to " + quoted(real)}
 	}
 	if s.seen[real] {
 		return nil
@@ -33,54 +37,54 @@ func (s *scan) folder(dir string) error {
 	s.seen[real] = true
 	s.chain = append(s.chain, real)
 	defer func() { s.chain = s.chain[:len(s.chain)-1] }()
-	entries, err := os.ReadDir(dir) // sorted by name
+	entries, err := s.tree.list(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if isIgnored(e.Name()) {
+		if isIgnored(e.name) {
 			continue
 		}
-		path := filepath.Join(dir, e.Name())
-		if isFolder(path) {
-			if err := s.folder(path); err != nil {
+		name := path.Join(dir, e.name)
+		if e.isFolder {
+			if err := s.folder(ctx, name); err != nil {
 				return err
 			}
 			continue
 		}
-		s.file(path)
+		s.file(name)
 	}
 	return nil
 }
 
 // file adds a file if it is a picture, and counts pictures in formats that can't be read.
-func (s *scan) file(path string) {
-	switch what, kind := classify(path); what {
+func (s *scan) file(name string) {
+	switch what, kind := classify(s.tree, name); what {
 	case pictureFile:
-		s.paths = append(s.paths, path)
+		s.names = append(s.names, name)
 	case foreignFormat:
 		s.foreign[kind]++
 		if s.keepForeign {
-			s.paths = append(s.paths, path)
+			s.names = append(s.names, name)
 		}
 	}
 }
 
-// scanClass returns the pictures below a class's folder.
-func scanClass(dir string, foreign map[string]int) ([]string, error) {
-	s := scan{foreign: foreign, seen: map[string]bool{}}
+// scanClass returns the names of the pictures below a class's folder.
+func scanClass(ctx context.Context, t tree, dir string, foreign map[string]int) ([]string, error) {
+	s := scan{tree: t, foreign: foreign, seen: map[string]bool{}}
 	before := total(foreign)
-	if err := s.folder(dir); err != nil {
+	if err := s.folder(ctx, dir); err != nil {
 		return nil, err
 	}
-	if len(s.paths) > 0 {
-		return s.paths, nil
+	if len(s.names) > 0 {
+		return s.names, nil
 	}
 	got := "none"
 	if n := total(foreign) - before; n > 0 {
 		got = fmt.Sprintf("%d pictures in formats that can't be read", n)
 	}
-	return nil, &FormatError{dir, -1, "at least one PNG, JPEG, GIF, BMP, TIFF or WebP file", got}
+	return nil, &FormatError{t.show(dir), -1, "at least one PNG, JPEG, GIF, BMP, TIFF or WebP file", got}
 }
 
 func total(counts map[string]int) int {
@@ -94,9 +98,14 @@ func total(counts map[string]int) int {
 // PictureFiles returns the paths of the pictures below a folder, sorted by name within each folder. Files that are not
 // pictures are left out; pictures in formats that can't be read are not.
 func PictureFiles(folder string) ([]string, error) {
-	s := scan{foreign: map[string]int{}, seen: map[string]bool{}, keepForeign: true}
-	if err := s.folder(folder); err != nil {
+	t := osTree(folder)
+	s := scan{tree: t, foreign: map[string]int{}, seen: map[string]bool{}, keepForeign: true}
+	if err := s.folder(context.Background(), "."); err != nil {
 		return nil, err
 	}
-	return s.paths, nil
+	paths := make([]string, len(s.names))
+	for i, name := range s.names {
+		paths[i] = t.path(name)
+	}
+	return paths, nil
 }

@@ -21,28 +21,35 @@ func (d *Dataset) HoldOut(ctx context.Context, fraction float64, seed uint64) er
 	if err != nil {
 		return err
 	}
-	byClass := make([][]int, len(d.Train.Classes()))
+	train, val := stratify(labels, len(d.Train.Classes()), fraction, seed, valStream)
+	d.Train, d.Val = pick(d.Train, train), pick(d.Train, val)
+	return nil
+}
+
+// stratify chooses round(fraction * n) images of each class, at least one and at most n-1: a shuffle of (seed,
+// device.StreamSplit, stream + class) decides which. It returns the indices of the others and of the chosen ones, both
+// in order.
+func stratify(labels []int32, classes int, fraction float64, seed uint64, stream uint32) (rest, held []int) {
+	byClass := make([][]int, classes)
 	for i, label := range labels {
 		byClass[label] = append(byClass[label], i)
 	}
-	var train, val []int
 	for class, images := range byClass {
 		if len(images) == 0 {
 			continue
 		}
-		isHeld := heldOut(len(images), fraction, seed, valStream+uint32(class))
+		isHeld := heldOut(len(images), fraction, seed, stream+uint32(class))
 		for k, i := range images {
 			if isHeld[k] {
-				val = append(val, i)
+				held = append(held, i)
 			} else {
-				train = append(train, i)
+				rest = append(rest, i)
 			}
 		}
 	}
-	slices.Sort(train)
-	slices.Sort(val)
-	d.Train, d.Val = pick(d.Train, train), pick(d.Train, val)
-	return nil
+	slices.Sort(rest)
+	slices.Sort(held)
+	return rest, held
 }
 
 // labeled is a set that knows its labels without reading the images.

@@ -2,11 +2,11 @@ package data
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
+
+	"trainer/nn/bounded"
 )
 
 // idxUint8 is IDX's code for elements of one unsigned byte.
@@ -27,14 +27,14 @@ func ParseIDX(file string, raw []byte, rank int) (dims []int, elements []byte, e
 	limit := int64(len(raw)) // largest possible number of bytes of the content
 	zipped := len(raw) >= 2 && raw[0] == 0x1f && raw[1] == 0x8b
 	if zipped {
-		unzip, err := gzip.NewReader(content)
+		unzip, err := bounded.Gunzip(content, int64(len(raw)))
 		if err != nil {
 			return nil, nil, &FormatError{file, 0, "gzip data", err.Error()}
 		}
 		content = unzip
-		// Deflate expands at most 1032 times (zlib's technical notes): a header that asks for
-		// more is refused before memory is allocated for it.
-		limit = 1032 * (int64(len(raw)) + 1)
+		// Deflate expands at most 1032 times (zlib's technical notes). A header that asks for more than that, or than the
+		// budget, is refused before memory is allocated for it.
+		limit = min(bounded.Budget(int64(len(raw))), 1032*(int64(len(raw))+1))
 	}
 	dims, err = readIDXHeader(file, content, rank)
 	if err != nil {
@@ -44,8 +44,11 @@ func ParseIDX(file string, raw []byte, rank int) (dims []int, elements []byte, e
 	want := int64(1)
 	for _, d := range dims {
 		if d > 0 && want > limit/int64(d) {
-			return nil, nil, &FormatError{file, start, fmt.Sprintf("elements of dimensions %v", dims),
-				fmt.Sprintf("%d bytes of file", len(raw))}
+			got := fmt.Sprintf("%d bytes of file", len(raw))
+			if zipped {
+				got += fmt.Sprintf(", which may expand to %d (unpack it yourself if you trust it)", limit)
+			}
+			return nil, nil, &FormatError{file, start, fmt.Sprintf("elements of dimensions %v", dims), got}
 		}
 		want *= int64(d)
 	}
@@ -95,13 +98,4 @@ func readIDXHeader(file string, r io.Reader, rank int) ([]int, error) {
 
 func countError(file string, start, want, got int64, dims []int) error {
 	return &FormatError{file, start + min(want, got), fmt.Sprintf("%d elements for dimensions %v", want, dims), fmt.Sprintf("%d", got)}
-}
-
-// streamError describes a read that ended too early.
-func streamError(file string, offset int64, want string, err error) error {
-	got := err.Error()
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		got = "end of file"
-	}
-	return &FormatError{file, offset, want, got}
 }

@@ -4,10 +4,11 @@ import "context"
 
 // SetKind is a data set that can be named.
 type SetKind struct {
-	Name       string
-	Doc        string // one phrase
-	ImageShape [3]int // height, width and channels; zero if they depend on the files
-	Recipe     string // name of the built-in recipe used by default; may be empty
+	Name        string
+	Doc         string // one phrase
+	ImageShape  [3]int // height, width and channels; zero if they depend on the files
+	TrainImages int    // number of training images; zero if it depends on the files
+	Recipe      string // name of the built-in recipe used by default; may be empty
 	// Open reads the data set from Options.Dir if that is given, and otherwise from its usual place. It returns the
 	// same errors as OpenFrom.
 	Open func(ctx context.Context, opt Options) (*Dataset, error)
@@ -17,7 +18,7 @@ type SetKind struct {
 func SetKinds() []SetKind { return setKinds(newCatalog()) }
 
 func setKinds(cat catalog) []SetKind {
-	return []SetKind{mnistKind(), fashionKind(cat), cifar10Kind(cat)}
+	return []SetKind{mnistKind(), fashionKind(cat), cifar10Kind(cat), cifar100Kind(cat)}
 }
 
 // Names returns the names of the data sets of this package.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,7 +76,7 @@ func tinyIDX() [4][]byte {
 	}
 }
 
-func writeFile(t *testing.T, path string, content []byte) {
+func writeFile(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -152,12 +151,11 @@ func TestIDXSetRefuses(t *testing.T) {
 		offset int64
 		says   string
 	}{
-		"label out of range":  {1, idxFile([]byte{0, 10, 5}, 3), 9, "got 10"},
 		"fewer labels":        {1, idxFile([]byte{0, 1}, 2), 4, "want 3 labels"},
 		"no images":           {2, idxFile(nil, 0, 2, 2), 4, "at least one"},
 		"no pixels":           {0, idxFile(nil, 3, 0, 2), 4, "at least one"},
 		"other size":          {2, idxFile([]byte{1, 2, 3, 4, 5, 6}, 2, 1, 3), 8, "images of 2x2"},
-		"labels for images":   {0, idxFile([]byte{0, 1}, 2), 0, "3 dimensions"},
+		"labels for images":   {0, idxFile([]byte{0, 1}, 2), -1, "[n, h, w]"},
 		"truncated test file": {3, idxFile([]byte{1}, 2), 9, "want 2 elements"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,9 +173,14 @@ func TestIDXSetRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(context.Background(), "mnist", Options{Dir: dir})
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), idxNames[3]) {
-		t.Errorf("one file missing: %v", err)
-	}
+	wantFormatError(t, err, filepath.Join(dir, idxNames[2]), -1, "labels for these images")
+
+	other := t.TempDir()
+	writeIDXSet(t, other, false)
+	path := filepath.Join(other, idxNames[1])
+	writeFile(t, path, idxFile([]byte{0, 10, 5}, 3))
+	_, err = Open(context.Background(), "fashion-mnist", Options{Dir: other})
+	wantFormatError(t, err, path, 9, "a label from 0 to 9", "got 10")
 }
 
 func TestNotFound(t *testing.T) {
@@ -214,5 +217,21 @@ func BenchmarkOpenMNIST(b *testing.B) {
 		if _, err := Open(context.Background(), "mnist", Options{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The kinds say how many training images there are, without opening the data set.
+func TestTrainImagesOfKinds(t *testing.T) {
+	for _, kind := range SetKinds() {
+		if kind.TrainImages == 0 {
+			t.Errorf("no number of training images of %s", kind.Name)
+		}
+	}
+	mnist, err := mnistKind().Open(t.Context(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := mnist.Train.Len(), mnistKind().TrainImages; got != want {
+		t.Errorf("MNIST has %d training images, its kind says %d", got, want)
 	}
 }

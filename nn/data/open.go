@@ -32,6 +32,9 @@ type Options struct {
 	// one file come from one goroutine at a time.
 	Progress func(file string, done, total int64)
 
+	// Classes fixes the names of the classes and their order, by which a label is an index; nil means that the data
+	// decides: class folders and other names are sorted, and numbers are sorted by their value.
+	Classes []string
 	// TestFraction is the fraction of each class that is held out as the test set, for
 	// folders without a test set; 0 means 0.2.
 	TestFraction float64
@@ -52,8 +55,16 @@ type Options struct {
 	// Grayscale reads the colour images of a folder as gray images. A folder with only gray
 	// images is always read as gray.
 	Grayscale bool
-	// MaxMemory is the number of bytes of decoded pixels up to which a folder is held in memory;
-	// images of a larger folder are decoded each time they are read. 0 means 2 GiB.
+	// Transpose swaps the rows and columns of images in arrays. Images of EMNIST, which are stored by columns, are put
+	// right without it.
+	Transpose bool
+	// Labels chooses among several labels of an image: "coarse" for the 20 superclasses of CIFAR-100, or the name of a
+	// column of a table. "" is the usual one.
+	Labels string
+	// MaxMemory is the number of bytes that the pictures of a folder may take, those that are kept and those that are
+	// being decoded; 0 means 2 GiB. Up to three quarters of it, decoded pixels are kept in memory; the images of a larger
+	// folder are decoded each time they are read. A picture that takes more is skipped like one that can't be read.
+	// Below 64 MiB it decides only whether pixels are kept.
 	MaxMemory int64
 	// Workers is the number of goroutines that decode a folder; 0 means GOMAXPROCS.
 	Workers int
@@ -85,14 +96,7 @@ func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*
 			return k.Open(ctx, opt)
 		}
 	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, &NotFoundError{Name: name, Valid: valid, Reason: plainCause(err).Error()}
-	}
-	if !info.IsDir() {
-		return nil, &NotFoundError{Name: name, Valid: valid, Reason: "it is a file, not a folder"}
-	}
-	return openFolder(ctx, name, opt)
+	return openPath(ctx, name, opt)
 }
 
 // plainCause returns a file-system error without operation and path, for messages that already name the path.

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"image"
 	"image/color"
@@ -9,8 +10,7 @@ import (
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
-	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"sync"
 
@@ -19,6 +19,8 @@ import (
 	"golang.org/x/image/draw"
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
+
+	"trainer/nn/bounded"
 )
 
 // Resize says how to resize a picture.
@@ -43,6 +45,7 @@ type pictureReader struct {
 	resize            Resize
 	background        color.NRGBA // behind transparent pixels, and around padded pictures
 	ignoreOrientation bool
+	decoding          pictureMemory
 	scratch           sync.Pool // of *lumaChroma
 }
 
@@ -50,7 +53,8 @@ type pictureReader struct {
 type pictureInfo struct {
 	h, w        int // upright
 	gray        bool
-	orientation int // EXIF, 1 to 8: 1 is upright
+	orientation int   // EXIF, 1 to 8: 1 is upright
+	memory      int64 // bytes that decoding takes (decodeMemory)
 }
 
 // decoded is the information that only decoding gives.
@@ -59,8 +63,8 @@ type decoded struct {
 }
 
 // readPictureInfo reads size, colour model and orientation. The content decides the format, not the name.
-func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
-	file, err := openRegular(path)
+func (r *pictureReader) readPictureInfo(t tree, name string) (pictureInfo, error) {
+	file, err := t.open(name)
 	if err != nil {
 		return pictureInfo{}, err
 	}
@@ -73,29 +77,21 @@ func readPictureInfo(path string, ignoreOrientation bool) (pictureInfo, error) {
 		return pictureInfo{}, fmt.Errorf("want 1 to %d pixels, got %dx%d", maxPixels, config.Height, config.Width)
 	}
 	info := pictureInfo{h: config.Height, w: config.Width, gray: isGray(config.ColorModel), orientation: 1}
-	if !ignoreOrientation {
+	if !r.ignoreOrientation {
 		info.orientation = orientationOf(file, format)
 	}
+	progressive := false
+	if format == "jpeg" {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return pictureInfo{}, err
+		}
+		progressive = isProgressive(file)
+	}
+	info.memory = decodeMemory(config, format, progressive, info.orientation > 1)
 	if info.orientation >= 5 { // a quarter turn
 		info.h, info.w = info.w, info.h
 	}
-	return info, nil
-}
-
-// openRegular opens a regular file, and refuses anything else, because a read of a pipe or a device may never end.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, plainCause(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, plainCause(err)
-	}
-	return file, nil
+	return info, r.decoding.check(info, info.memory)
 }
 
 // orientationOf returns the EXIF orientation, 1 to 8, or 1 if it is missing or unreadable: a picture is never refused
@@ -143,13 +139,22 @@ func isGray(model color.Model) bool {
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizeYCbCr for pictures of luma and
 // chroma, draw.BiLinear of golang.org/x/image for others.
-func (r *pictureReader) decode(path string, orientation int, dst []byte) (decoded, error) {
-	file, err := openRegular(path)
+func (r *pictureReader) decode(ctx context.Context, t tree, name string, info pictureInfo, dst []byte) (decoded, error) {
+	orientation, memory := info.orientation, r.memory(info)
+	if err := r.decoding.check(info, memory); err != nil {
+		return decoded{}, err
+	}
+	done, err := r.decoding.take(ctx, memory)
+	if err != nil {
+		return decoded{}, err
+	}
+	defer done()
+	file, err := t.open(name)
 	if err != nil {
 		return decoded{}, err
 	}
 	defer file.Close()
-	im, _, err := image.Decode(file)
+	im, _, err := image.Decode(bounded.Context(ctx, file))
 	if err != nil {
 		return decoded{}, err
 	}
@@ -327,14 +332,14 @@ var readableEndings = []string{".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg",
 
 // classify returns the kind of a file, judged by its first bytes and then by its name. kind names a format that can't
 // be read.
-func classify(path string) (what fileKind, kind string) {
-	ending := strings.ToLower(filepath.Ext(path))
+func classify(t tree, name string) (what fileKind, kind string) {
+	ending := strings.ToLower(path.Ext(name))
 	for _, raw := range rawEndings {
 		if ending == raw {
 			return foreignFormat, "raw"
 		}
 	}
-	head := firstBytes(path)
+	head := firstBytes(t, name)
 	if len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP" {
 		return pictureFile, ""
 	}
@@ -365,8 +370,8 @@ func classify(path string) (what fileKind, kind string) {
 }
 
 // firstBytes returns the beginning of a regular file, or nothing if the file can't be read.
-func firstBytes(path string) []byte {
-	file, err := openRegular(path)
+func firstBytes(t tree, name string) []byte {
+	file, err := t.open(name)
 	if err != nil {
 		return nil
 	}

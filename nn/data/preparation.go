@@ -1,9 +1,11 @@
 package data
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"image/color"
+	"path/filepath"
 )
 
 // Preparation says how a picture becomes an image of a data set, H x W pixels of C channels: laid on the background where
@@ -19,7 +21,7 @@ type Preparation struct {
 func (p Preparation) Len() int { return p.H * p.W * p.C }
 
 func (p Preparation) reader() *pictureReader {
-	r := &pictureReader{h: p.H, w: p.W, c: p.C, resize: p.Resize, background: p.Background, ignoreOrientation: p.IgnoreOrientation}
+	r := &pictureReader{h: p.H, w: p.W, c: p.C, resize: p.Resize, background: p.Background, ignoreOrientation: p.IgnoreOrientation, decoding: newPictureMemory(defaultMaxMemory)}
 	if r.resize == "" {
 		r.resize = ResizeStretch
 	}
@@ -38,12 +40,14 @@ func (p Preparation) Image(dst []byte, im image.Image) error {
 	return nil
 }
 
-// File reads a picture file in any of the formats of a folder's pictures, and writes its pixels to dst [H, W, C].
+// File reads a picture file in any of the formats of a folder's pictures, and writes its pixels to dst [H, W, C]. A
+// picture that takes more than 2 GiB to decode is an error.
 func (p Preparation) File(dst []byte, path string) error {
-	info, err := readPictureInfo(path, p.IgnoreOrientation)
+	r, t, name := p.reader(), osTree(filepath.Dir(path)), filepath.Base(path)
+	info, err := r.readPictureInfo(t, name)
 	if err != nil {
 		return err
 	}
-	_, err = p.reader().decode(path, info.orientation, dst)
+	_, err = r.decode(context.Background(), t, name, info, dst)
 	return err
 }

@@ -66,6 +66,7 @@ type Pictures struct {
 	Transparent int            // files with pixels that are not opaque, laid on the background
 	Turned      int            // files that were turned or mirrored because of their EXIF orientation
 	Unsupported map[string]int // files in formats that can't be read, by format
+	Unlabelled  []string       // files of a test set without labels, which are not used
 }
 
 // subset holds the images of a set with the given indices, in that order.

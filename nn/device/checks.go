@@ -21,16 +21,14 @@ func (s Conv2DSpec) Check() {
 	}
 }
 
-// Check panics unless the sizes are positive, the windows fit the padded images, and padding
-// is smaller than a window.
+// Check panics unless the sizes are positive, padding is not negative, the windows fit the padded images, and every
+// window has an element inside the image.
 func (s Pool2DSpec) Check() {
 	bad := s.Mode < MaxPool || s.Mode > AvgPoolExcluding ||
 		s.N < 1 || s.H < 1 || s.W < 1 || s.C < 1 || s.KH < 1 || s.KW < 1 || s.StrideH < 1 || s.StrideW < 1 ||
-		s.PadH < 0 || s.PadW < 0 || s.PadH >= s.KH || s.PadW >= s.KW ||
-		s.H+2*s.PadH < s.KH || s.W+2*s.PadW < s.KW
-	if bad {
-		panic(fmt.Sprintf("pool2d: mode %d, images [%d %d %d %d], window %dx%d, stride %dx%d, padding %dx%d",
-			s.Mode, s.N, s.H, s.W, s.C, s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW))
+		s.DilationH < 0 || s.DilationW < 0 || s.PadH < 0 || s.PadW < 0 || s.PadH+s.ExtraPadH < 0 || s.PadW+s.ExtraPadW < 0
+	if bad || s.OutH() < 1 || s.OutW() < 1 || s.Rows().Empty() || s.Columns().Empty() {
+		panic(fmt.Sprintf("pool2d: a size or a mode is invalid, or a window has no element inside the image: %+v", s))
 	}
 }
 
@@ -40,7 +38,7 @@ func (s MatMulSpec) Check() {
 		panic(fmt.Sprintf("matmul: sizes must be at least 1, got %+v", s))
 	}
 	if out := s.OutType(); out != s.DType.OrFloat32() && out != Float32 {
-		panic(fmt.Sprintf("matmul: c of %v from factors of %v, want %v or float32", out, s.DType.OrFloat32(), s.DType.OrFloat32()))
+		panic(fmt.Sprintf("matmul: c of %v from operands of %v, want %v or float32", out, s.DType.OrFloat32(), s.DType.OrFloat32()))
 	}
 }
 

@@ -10,7 +10,8 @@ type Conv2DSpec struct {
 	N, H, W, InC         int // largest batch, input image
 	OutC, KH, KW         int
 	StrideH, StrideW     int
-	PadH, PadW           int // zeros on each side
+	PadH, PadW           int // zeros above and at the left, and by default as many below and at the right
+	ExtraPadH, ExtraPadW int // zeros below and at the right in addition; a negative number takes as many away
 	DilationH, DilationW int
 	Groups               int
 	Bias                 bool
@@ -22,11 +23,39 @@ type Conv2DSpec struct {
 	NoBackward, NoBackwardData bool
 }
 
-// OutH returns the height of the output: floor((H + 2 padH - dilationH (kH-1) - 1)/strideH) + 1.
-func (s Conv2DSpec) OutH() int { return (s.H+2*s.PadH-s.DilationH*(s.KH-1)-1)/s.StrideH + 1 }
+// Rows returns the window's movement over the rows of the image.
+func (s Conv2DSpec) Rows() WindowAxis {
+	return WindowAxis{Size: s.H, Kernel: s.KH, Stride: s.StrideH, Dilation: s.DilationH, Before: s.PadH, After: s.PadH + s.ExtraPadH}
+}
+
+// Columns returns the window's movement over the columns of the image.
+func (s Conv2DSpec) Columns() WindowAxis {
+	return WindowAxis{Size: s.W, Kernel: s.KW, Stride: s.StrideW, Dilation: s.DilationW, Before: s.PadW, After: s.PadW + s.ExtraPadW}
+}
+
+// OutH returns the height of the output: floor((H + 2 padH + extraPadH - dilationH (kH-1) - 1)/strideH) + 1.
+func (s Conv2DSpec) OutH() int { return s.Rows().Positions() }
 
 // OutW returns the width of the output.
-func (s Conv2DSpec) OutW() int { return (s.W+2*s.PadW-s.DilationW*(s.KW-1)-1)/s.StrideW + 1 }
+func (s Conv2DSpec) OutW() int { return s.Columns().Positions() }
+
+// Symmetric reports whether padding is equal on opposite sides.
+func (s Conv2DSpec) Symmetric() bool { return s.ExtraPadH == 0 && s.ExtraPadW == 0 }
+
+// Simplified returns the same convolution with equal padding on opposite sides where that doesn't change the size of the
+// output: a window's place depends only on the padding above and at the left.
+func (s Conv2DSpec) Simplified() Conv2DSpec {
+	equal := s
+	equal.ExtraPadH = 0
+	if equal.OutH() == s.OutH() {
+		s.ExtraPadH = 0
+	}
+	equal.ExtraPadW = 0
+	if equal.OutW() == s.OutW() {
+		s.ExtraPadW = 0
+	}
+	return s
+}
 
 // FLOPs returns the floating-point operations of one forward pass over n images, with a
 // multiply and an add counted as two. Each backward pass takes as many.
@@ -56,27 +85,49 @@ type PoolMode uint8
 // The pooling modes.
 const (
 	MaxPool          PoolMode = iota + 1 // largest element; padding never wins
-	AvgPool                              // mean over the window, padding counted as zeros
+	AvgPool                              // mean over the window's elements inside the padded image, padding counted as zeros
 	AvgPoolExcluding                     // mean over the window's elements inside the image
 )
 
-// Pool2DSpec is pooling over windows of an NHWC image. Output sizes are those of a
-// convolution with dilation 1. Padding must be smaller than the window.
+// Pool2DSpec is pooling over windows of an NHWC image. Window (i, j) has the elements
+//
+//	x[n, i*strideH + a*dilationH - padH, j*strideW + b*dilationW - padW, c]     a < kH, b < kW
+//
+// Every window must have an element inside the image.
 type Pool2DSpec struct {
-	Mode             PoolMode
-	N, H, W, C       int
-	KH, KW           int
-	StrideH, StrideW int
-	PadH, PadW       int
-	DType            DType // of all tensors; 0 means Float32
-	NoBackward       bool
+	Mode                 PoolMode
+	N, H, W, C           int
+	KH, KW               int
+	StrideH, StrideW     int
+	PadH, PadW           int // above and at the left, and by default as much below and at the right
+	ExtraPadH, ExtraPadW int // below and at the right in addition; from -PadH and -PadW
+	DilationH, DilationW int // 0 means 1
+	// Ceil rounds the size of the output up instead of down: the last windows may reach beyond the padded image, and in
+	// mode AvgPool don't count what lies there (see WindowAxis).
+	Ceil       bool
+	DType      DType // of all tensors; 0 means Float32
+	NoBackward bool
+}
+
+// Rows returns the window's movement over the rows of the image.
+func (s Pool2DSpec) Rows() WindowAxis {
+	return WindowAxis{
+		Size: s.H, Kernel: s.KH, Stride: s.StrideH, Dilation: max(s.DilationH, 1), Before: s.PadH, After: s.PadH + s.ExtraPadH, Ceil: s.Ceil,
+	}
+}
+
+// Columns returns the window's movement over the columns of the image.
+func (s Pool2DSpec) Columns() WindowAxis {
+	return WindowAxis{
+		Size: s.W, Kernel: s.KW, Stride: s.StrideW, Dilation: max(s.DilationW, 1), Before: s.PadW, After: s.PadW + s.ExtraPadW, Ceil: s.Ceil,
+	}
 }
 
 // OutH returns the height of the output.
-func (s Pool2DSpec) OutH() int { return (s.H+2*s.PadH-s.KH)/s.StrideH + 1 }
+func (s Pool2DSpec) OutH() int { return s.Rows().Positions() }
 
 // OutW returns the width of the output.
-func (s Pool2DSpec) OutW() int { return (s.W+2*s.PadW-s.KW)/s.StrideW + 1 }
+func (s Pool2DSpec) OutW() int { return s.Columns().Positions() }
 
 // Pool2D is the plan of a Pool2DSpec. Shapes: x, dx [n,H,W,c]; y, dy [n,outH,outW,c].
 type Pool2D interface {
@@ -282,6 +333,7 @@ const (
 	HyperGradScale   = 6 // gradients are multiplied by it first
 	HyperNewMomentum = 7 // Adam: 1-beta1
 	HyperNewBeta2    = 8 // Adam, RMSProp: 1-beta2
+	HyperFrozen      = 9 // 1 if the group's parameters keep their values, otherwise 0; plans of optimisers don't read it
 )
 
 // SetBetas writes momentum (or beta1), beta2 and what is missing to 1 into a row of hyperparameters. The difference is taken

@@ -26,13 +26,18 @@ func (e *onnxWriter) translate(n graph.Node, in []string) (string, error) {
 	case graph.Conv, graph.ConvTranspose, graph.Linear, graph.BatchNorm, graph.GroupNorm, graph.LayerNorm, graph.PRelu:
 		return e.withParams(n, x)
 	case graph.MaxPool:
-		return e.op("MaxPool", in, append(windowAttributes(n.Attributes), "ceil_mode", flag(n.CeilMode))...), nil
+		a, err := roundedUp(n)
+		return e.op("MaxPool", in, append(windowAttributes(a), "ceil_mode", flag(a.CeilMode))...), err
 	case graph.AveragePool:
+		a, err := roundedUp(n)
+		if err != nil {
+			return "", err
+		}
 		if n.Dilation != [2]int{1, 1} {
 			return "", errors.New("an average pooling with dilation needs a newer set of operators than opset 17")
 		}
-		return e.op("AveragePool", in, "kernel_shape", n.Kernel[:], "strides", n.Stride[:], "pads", n.Pads[:],
-			"count_include_pad", flag(n.CountPadding), "ceil_mode", flag(n.CeilMode)), nil
+		return e.op("AveragePool", in, "kernel_shape", n.Kernel[:], "strides", n.Stride[:], "pads", a.Pads[:],
+			"count_include_pad", flag(n.CountPadding), "ceil_mode", flag(a.CeilMode)), nil
 	case graph.Gelu, graph.GeluTanh:
 		return e.gelu(x, n.Op == graph.GeluTanh), nil
 	case graph.Silu:
@@ -61,6 +66,34 @@ func (e *onnxWriter) translate(n graph.Node, in []string) (string, error) {
 			"coordinate_transformation_mode", "asymmetric", "nearest_mode", "floor"), nil
 	}
 	return "", fmt.Errorf("there is no translation of the operation %s", n.Op)
+}
+
+// roundedUp returns the attributes of a pooling without a CeilMode that changes nothing. Before opset 22, ONNX counts a last window
+// that starts behind the image, which doesn't count here: in a direction with such a window, padding that no other window reaches is
+// taken away.
+func roundedUp(n graph.Node) (graph.Attributes, error) {
+	a, needed := n.Attributes, false
+	if !a.CeilMode {
+		return a, nil
+	}
+	var rest [2]int // padding that no window reaches
+	for k := range rest {
+		room := n.Inputs[0].Shape[1+k] + a.Pads[k] + a.Pads[2+k] - a.Dilation[k]*(a.Kernel[k]-1) - 1
+		if room >= 0 && room/a.Stride[k]+1 == n.Output.Shape[1+k] {
+			rest[k] = room % a.Stride[k]
+		} else {
+			needed = true
+		}
+	}
+	if a.CeilMode = needed; !needed {
+		return a, nil
+	}
+	for k, r := range rest {
+		if a.Pads[2+k] -= r; a.Pads[2+k] < 0 {
+			return a, errors.New("a pooling whose size is rounded up in one direction needs a newer set of operators than opset 17")
+		}
+	}
+	return a, nil
 }
 
 // withParams translates an operation that has parameters.

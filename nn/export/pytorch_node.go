@@ -135,10 +135,17 @@ func (t *torchWriter) convolution(n graph.Node, x string) error {
 		option("stride", a.Stride, [2]int{1, 1}), option("padding", padding, [2]int{}), more, groups, noBias(n), option("dilation", a.Dilation, [2]int{1, 1}))
 }
 
+// errUnequalCeil reports a pooling that no call of PyTorch computes: of an image that is padded beforehand, a window may start in
+// the padding behind it.
+var errUnequalCeil = errors.New("PyTorch has no pooling that pads opposite sides differently and rounds its size up")
+
 func (t *torchWriter) maxPool(n graph.Node, x string) error {
 	a := n.Attributes
 	padding := [2]int{a.Pads[0], a.Pads[1]}
 	if padding != [2]int{a.Pads[2], a.Pads[3]} {
+		if a.CeilMode {
+			return errUnequalCeil
+		}
 		x, padding = padded(x, a.Pads, `float("-inf")`), [2]int{}
 	}
 	t.assign(n, "F.max_pool2d(%s, %s%s%s%s%s)", x, pair(a.Kernel), option("stride", a.Stride, a.Kernel), option("padding", padding, [2]int{}),
@@ -153,6 +160,9 @@ func (t *torchWriter) averagePool(n graph.Node, x string) error {
 	case a.Dilation != [2]int{1, 1}:
 		return errors.New("PyTorch has no average pooling with dilation")
 	case padding != [2]int{a.Pads[2], a.Pads[3]}:
+		if a.CeilMode {
+			return errUnequalCeil
+		}
 		if !a.CountPadding {
 			return errors.New("PyTorch has no average pooling that pads opposite sides differently and leaves the padding out of the mean")
 		}

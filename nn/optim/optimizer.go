@@ -277,7 +277,7 @@ func (o *Optimizer) Prepare(step int) error {
 		clear(hyper)
 		hyper[device.HyperLR] = float32(r.lr * r.schedule.Factor(p) * r.lrScale)
 		if frozen {
-			hyper[device.HyperLR], hyper[hyperFrozen] = 0, 1
+			hyper[device.HyperLR], hyper[device.HyperFrozen] = 0, 1
 		}
 		hyper[device.HyperWeightDecay] = float32(r.decay)
 		hyper[device.HyperCorrection1], hyper[device.HyperCorrection2], hyper[device.HyperGradScale] = 1, 1, 1

@@ -51,9 +51,6 @@ type scalar struct {
 	index  int
 }
 
-// hyperFrozen is the column of the hyperparameters that fused updates don't read: 1 once a group's UntilEpoch is past.
-const hyperFrozen = 9
-
 // Params yields the rule's parameters one after the other. Every parameter reuses the same scratch tensors.
 func (u *Update) Params() iter.Seq[Param] {
 	return func(yield func(Param) bool) {
@@ -145,7 +142,7 @@ func (u *Update) skipped() scalar {
 
 func (u *Update) findSkip(p Param) scalar {
 	scaling := scalar{p.Scaling, device.ScalingSkip}
-	frozen := scalar{u.o.hyper, p.index*device.HyperLen + hyperFrozen}
+	frozen := scalar{u.o.hyper, p.index*device.HyperLen + device.HyperFrozen}
 	switch {
 	case !p.freeze:
 		return scaling

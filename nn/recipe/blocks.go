@@ -91,6 +91,13 @@ var parameter = regexp.MustCompile(`\$(?:([a-z][a-z0-9_]*)|\{([A-Za-z0-9_-]+)\})
 
 // fill returns a copy, with parameters replaced, of the block's value at the path.
 func (e *expansion) fill(path string, v any) any {
+	if e.use.filled++; e.use.filled > maxFilled {
+		if e.use.filled == maxFilled+1 {
+			e.use.failHere("the blocks expand to more than %d values", maxFilled)
+		}
+		e.failed = true
+		return v
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		table := make(map[string]any, len(v))

@@ -21,6 +21,7 @@ type document struct {
 	root   map[string]any
 	origin map[string]origin
 	errs   Errors
+	told   map[Error]bool // those of errs that fail recorded
 }
 
 // origin is where a value comes from.
@@ -140,11 +141,13 @@ func (d *document) fail(path, format string, args ...any) {
 	if o.set {
 		e.File, e.Line = "", 0
 	}
-	for _, other := range d.errs { // a block that is used twice would report its mistakes twice
-		if *other == *e {
-			return
-		}
+	if d.told[*e] { // a block that is used twice would report its mistakes twice
+		return
 	}
+	if d.told == nil {
+		d.told = map[Error]bool{}
+	}
+	d.told[*e] = true
 	d.errs = append(d.errs, e)
 }
 
@@ -160,6 +163,9 @@ func (d *document) set(assignment string) error {
 	var parsed map[string]any
 	if err := toml.Unmarshal([]byte("value = "+text), &parsed); err == nil && len(parsed) == 1 {
 		value = parsed["value"]
+	}
+	if strings.HasPrefix(path, "data.") {
+		listToTable(d.root)
 	}
 	root, err := assign(d.root, "", path, value, text == "")
 	if err != nil {

@@ -3,10 +3,11 @@ package recipe
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/agext/levenshtein"
+
+	"trainer/nn/printable"
 )
 
 // Error is one mistake in a recipe.
@@ -32,20 +33,13 @@ func (e *Error) Error() string {
 	if e.File != "" && e.Key != "" {
 		where += ": " + e.Key
 	}
-	return printable(where + ": " + e.Msg)
-}
-
-// printable turns a text into one line that a terminal can show, because keys and values
-// may contain anything.
-func printable(text string) string {
-	quoted := strconv.Quote(text)
-	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
+	return printable.Text(where + ": " + e.Msg)
 }
 
 // SetError reports a change of a recipe with an invalid key.
 type SetError struct{ Key, Msg string }
 
-func (e *SetError) Error() string { return printable("-set " + e.Key + ": " + e.Msg) }
+func (e *SetError) Error() string { return printable.Text("-set " + e.Key + ": " + e.Msg) }
 
 // Errors is every mistake found in a recipe, in the order of the file.
 type Errors []*Error

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -83,6 +84,9 @@ func (k Kinds) Load(nameOrPath string, changes ...string) (*Recipe, error) {
 
 // Parse reads a recipe from text, and changes it as Load does. file is the name shown in errors.
 func (k Kinds) Parse(file string, text []byte, changes ...string) (*Recipe, error) {
+	if err := checkLimits(file, text); err != nil {
+		return nil, err
+	}
 	d, err := parseDocument(file, text)
 	if err != nil {
 		return nil, err
@@ -101,9 +105,12 @@ func read(nameOrPath string) (file string, text []byte, err error) {
 		text, err = Source(nameOrPath)
 		return nameOrPath + ".toml", text, err
 	}
-	text, err = os.ReadFile(nameOrPath)
+	text, err = readFile(nameOrPath)
 	if err == nil {
 		return nameOrPath, text, nil
+	}
+	if _, ok := errors.AsType[Errors](err); ok {
+		return "", nil, err
 	}
 	isPath := filepath.Ext(nameOrPath) == ".toml" || strings.ContainsRune(nameOrPath, filepath.Separator)
 	if os.IsNotExist(err) && !isPath {

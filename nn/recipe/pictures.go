@@ -20,12 +20,21 @@ import (
 //	background = "white"      # under transparent pixels, and around padded pictures; or "black", "#rrggbb"
 //	orientation = "exif"      # or "ignore": as the files are stored
 //	grayscale = false
+//	classes = ["cat", "dog"]  # names of the classes, in the order of the labels; otherwise sorted
+//	labels = "coarse"         # which labels, if the data has several: of CIFAR-100, or a column of a table
+//	transpose = false         # swap rows and columns of images in arrays
+//	balance = false           # show every class as often as the largest
 type Pictures struct {
 	Size              nn.Pair // zero: that of the first picture
 	Resize            data.Resize
 	Background        color.NRGBA // the zero value is white
 	IgnoreOrientation bool
-	Grayscale         bool // read the pictures as grey ones
+	Grayscale         bool // read the pictures in gray
+
+	Classes   []string // names of the classes, in the order of the labels; nil means that the data decides
+	Labels    string   // which labels, if the data has several; "" means the usual ones
+	Transpose bool     // swap rows and columns of images in arrays
+	Balance   bool     // repeat training images until every class has as many as the largest
 }
 
 // isTable reports whether a value is a table.
@@ -47,7 +56,11 @@ func (p *Pictures) read(s *section, sets *[]string) {
 	})
 	orientation := "exif"
 	setting.Choice(&l, &orientation, "orientation", setting.Names("exif", "ignore"), "whether pictures are turned upright")
-	l.Bool(&p.Grayscale, "grayscale", "read the pictures as grey ones")
+	l.Bool(&p.Grayscale, "grayscale", "read the pictures in gray")
+	l.Texts(&p.Classes, "classes", "names of the classes, in the order of the labels")
+	l.Text(&p.Labels, "labels", "which labels, if the data has several: coarse of CIFAR-100, or a column of a table")
+	l.Bool(&p.Transpose, "transpose", "swap rows and columns of images in arrays")
+	l.Bool(&p.Balance, "balance", "show every class as often as the largest")
 	s.read(&l)
 	p.IgnoreOrientation = orientation == "ignore"
 }
@@ -69,6 +82,21 @@ func readColor(v any) (color.NRGBA, error) {
 		return color.NRGBA{}, errColor
 	}
 	return color.NRGBA{R: rgb[0], G: rgb[1], B: rgb[2], A: 255}, nil
+}
+
+// Options returns the options with which a data set is opened.
+func (p *Pictures) Options() data.Options {
+	return data.Options{
+		ImageSize: [2]int{p.Size.H, p.Size.W}, Resize: p.Resize, Background: p.Background, Grayscale: p.Grayscale,
+		IgnoreOrientation: p.IgnoreOrientation, Classes: p.Classes, Labels: p.Labels, Transpose: p.Transpose,
+	}
+}
+
+// listToTable turns data = ["cifar10"] into a table with these sets, so that a key of it can be set.
+func listToTable(root map[string]any) {
+	if list, ok := root["data"].([]any); ok {
+		root["data"] = map[string]any{"sets": list}
+	}
 }
 
 // removeSets makes the recipe one of no data set in particular.

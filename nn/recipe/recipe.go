@@ -105,7 +105,7 @@ func newReader(d *document, k Kinds, classes int) *section {
 
 func (r *Recipe) readHeader(s *section) {
 	var l setting.List
-	l.Text(&r.Name, "name", "name of the recipe").Require()
+	l.Func("name", "a string", "name of the recipe, from which names of files are made", r.setName).Require()
 	l.Text(&r.Description, "description", "one line")
 	if v, _ := s.lookup("data"); isTable(v) {
 		r.Pictures.read(s.sub("data"), &r.Data)

@@ -133,9 +133,9 @@ func TestMNISTIsTheNetworkOfTheTable(t *testing.T) {
 	}
 	want := nn.NewSequential(
 		nn.Conv2D{OutC: 24, Kernel: nn.Square(5), Stride: nn.Square(1), Dilation: nn.Square(1), Groups: 1},
-		nn.MaxPool2D{Kernel: nn.Square(2), Stride: nn.Square(2)}, nn.ReLU{},
+		nn.MaxPool2D{Kernel: nn.Square(2), Stride: nn.Square(2), Dilation: nn.Square(1)}, nn.ReLU{},
 		nn.Conv2D{OutC: 32, Kernel: nn.Square(3), Stride: nn.Square(1), Dilation: nn.Square(1), Groups: 1},
-		nn.MaxPool2D{Kernel: nn.Square(2), Stride: nn.Square(2)}, nn.ReLU{},
+		nn.MaxPool2D{Kernel: nn.Square(2), Stride: nn.Square(2), Dilation: nn.Square(1)}, nn.ReLU{},
 		nn.Flatten{}, nn.Dense{Out: 256}, nn.ReLU{}, nn.Dense{Out: 10},
 	)
 	if !reflect.DeepEqual(r.Model(10), want) {

@@ -21,6 +21,7 @@ type reader struct {
 	constants map[string]int
 	blocks    map[string]*block // see blocks.go
 	tables    int               // number of layers read so far
+	filled    int               // number of values that blocks have expanded to
 }
 
 // section reads one table of a document. Every method records its key as valid, and a value

@@ -22,6 +22,7 @@ type every struct {
 	KH, KW   int
 	SH, SW   int
 	PH, PW   int
+	EH, EW   int
 	Same     bool
 	NoBias   bool
 	Frozen   bool
@@ -43,7 +44,7 @@ func (e *every) Settings(s *setting.List) {
 	s.Uint64(&e.Seed, "seed", "a seed")
 	kernel := s.Pair(&e.KH, &e.KW, "kernel", 0, setting.AtLeast(1), "a window").Require().Show("%s")
 	s.PairLike(&e.SH, &e.SW, "stride", kernel, setting.AtLeast(1), "a step").Show("stride %d")
-	s.Pair(&e.PH, &e.PW, "padding", 0, setting.AtLeast(0), "zeros").OrFlag("same", &e.Same).Show("padding %d")
+	s.Sides(&e.PH, &e.PW, &e.EH, &e.EW, "padding", "zeros").OrFlag("same", &e.Same).Show("padding %d")
 	s.Unless(&e.NoBias, "bias", "add a bias")
 	s.Bool(&e.Frozen, "frozen", "don't train").Show("frozen")
 	s.Text(&e.Title, "title", "a title")
@@ -104,14 +105,20 @@ func TestSet(t *testing.T) {
 		{"count", "classes", "", func(e *every) bool { return e.Count == 10 }},
 		{"count", "clases", `want a whole number from 1 or "classes", got "clases"`, nil},
 		{"count", 2.5, `want a whole number from 1 or "classes", got 2.5`, nil},
-		{"count", int64(1 << 25), `want a whole number from 1 or "classes", got 33554432`, nil},
+		{"count", int64(1 << 25), "want at most 16777216, got 33554432", nil},
 		{"seed", int64(1 << 62), "", func(e *every) bool { return e.Seed == 1<<62 }},
 		{"seed", int64(-1), "want a whole number from 0, got -1", nil},
 		{"kernel", int64(3), "", func(e *every) bool { return e.KH == 3 && e.KW == 3 }},
 		{"kernel", list(int64(3), int64(5)), "", func(e *every) bool { return e.KH == 3 && e.KW == 5 }},
 		{"kernel", list(int64(3), int64(0)), "want a whole number from 1 or a pair [height, width], got [3, 0]", nil},
 		{"padding", "same", "", func(e *every) bool { return e.Same }},
-		{"padding", "sam", `want a whole number from 0 or a pair [height, width] or "same", got "sam"`, nil},
+		{"padding", "sam", `want a whole number from 0, a pair [height, width] or a list [top, left, bottom, right] or "same", got "sam"`, nil},
+		{"padding", int64(2), "", func(e *every) bool { return e.PH == 2 && e.PW == 2 && e.EH == 0 && e.EW == 0 }},
+		{"padding", list(int64(2), int64(1)), "", func(e *every) bool { return e.PH == 2 && e.PW == 1 && e.EH == 0 && e.EW == 0 }},
+		{"padding", list(int64(0), int64(1), int64(2), int64(0)), "", func(e *every) bool { return e.PH == 0 && e.PW == 1 && e.EH == 2 && e.EW == -1 }},
+		{"padding", list(int64(0), int64(1), int64(2), int64(-1)), "want a whole number from 0, a pair [height, width] or a list [top, left, bottom, right] or \"same\", got [0, 1, 2, -1]", nil},
+		{"padding", list(int64(0), int64(1), int64(2)), "want a whole number from 0, a pair [height, width] or a list [top, left, bottom, right] or \"same\", got [0, 1, 2]", nil},
+		{"kernel", list(int64(3), int64(1<<25)), "want at most 16777216, got 33554432", nil},
 		{"bias", false, "", func(e *every) bool { return e.NoBias }},
 		{"bias", true, "", func(e *every) bool { return !e.NoBias }},
 		{"bias", "no", `want true or false, got "no"`, nil},

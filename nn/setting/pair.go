@@ -22,6 +22,9 @@ func (l *List) PairLike(h, w *int, key string, usual *Setting, in Interval, doc 
 }
 
 func (p *pair) set(v any) error {
+	if err := tooLarge(v); err != nil && p.in.high >= maxInt {
+		return err
+	}
 	if n, ok := toInt(v, p.in); ok {
 		*p.h, *p.w = n, n
 		return nil
@@ -41,6 +44,9 @@ func (p *pair) want() string { return p.in.whole() + " or a pair [height, width]
 
 func (p *pair) check() error {
 	h, w := p.completed()
+	if max(h, w) > maxInt && p.in.high >= maxInt {
+		return fmt.Errorf("is %dx%d, needs at most %d in both directions", h, w, maxInt)
+	}
 	if !p.in.Contains(float64(h)) || !p.in.Contains(float64(w)) {
 		return fmt.Errorf("is %dx%d, needs %s in both directions", h, w, p.in.whole())
 	}

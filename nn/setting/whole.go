@@ -2,8 +2,25 @@ package setting
 
 import "fmt"
 
-// maxInt bounds every size in a recipe, so that products of a few don't overflow.
+// maxInt bounds every whole number of a setting, so that products of a few don't overflow.
 const maxInt = 1 << 24
+
+// tooLarge returns an error if v, a value of a recipe, is a whole number above maxInt or a list with one.
+func tooLarge(v any) error {
+	switch v := v.(type) {
+	case int64:
+		if v > maxInt {
+			return fmt.Errorf("want at most %d, got %d", maxInt, v)
+		}
+	case []any:
+		for _, e := range v {
+			if err := tooLarge(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // whole is a field for a whole number.
 type whole struct {
@@ -34,6 +51,9 @@ func Whole(v any, in Interval) (int, error) {
 }
 
 func (n *whole) set(v any) error {
+	if err := tooLarge(v); err != nil && n.in.high >= maxInt {
+		return err
+	}
 	x, ok := toInt(v, n.in)
 	if !ok {
 		return errMismatch
@@ -45,6 +65,9 @@ func (n *whole) set(v any) error {
 func (n *whole) want() string { return n.in.whole() }
 
 func (n *whole) check() error {
+	if *n.field > maxInt && n.in.high >= maxInt {
+		return fmt.Errorf("is %d, needs at most %d", *n.field, maxInt)
+	}
 	if !n.in.Contains(float64(*n.field)) {
 		return fmt.Errorf("is %d, needs %s", *n.field, n.want())
 	}

@@ -22,12 +22,12 @@ const checkpointKey = "checkpoint"
 
 // position is the state of training without the tensors. Floats keep their bits in JSON.
 type position struct {
-	Step         int            `json:"step"` // steps done
-	Totals       totals         `json:"epoch_so_far"`
-	TrainSeconds float64        `json:"train_seconds"`
-	TrainImages  int            `json:"train_images"`
-	History      []EpochMetrics `json:"history"`
-	Settings     []setting      `json:"settings"`
+	Step         int         `json:"step"` // steps done
+	Totals       totals      `json:"epoch_so_far"`
+	TrainSeconds float64     `json:"train_seconds"`
+	TrainImages  int         `json:"train_images"`
+	History      metricsList `json:"history"`
+	Settings     settingList `json:"settings"`
 }
 
 // totals are sums over the examples of an epoch whose results have been fetched.

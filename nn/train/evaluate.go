@@ -17,9 +17,25 @@ type Evaluation struct {
 	Accuracy  float64 // 0 to 1
 	Correct   int
 	Count     int     // images whose label is not ignored
-	Confusion [][]int // [class][answer]
+	Confusion [][]int // [class][answer]; nil with more than MaxConfusionClasses classes
 	// Answers has the answer to each image, except those whose label is ignored, in the order of the set.
 	Answers []metric.Answer
+}
+
+// MaxConfusionClasses is the largest number of classes for which an evaluation counts the answers of each class: the
+// counts take 8 bytes times its square, 32 MiB.
+const MaxConfusionClasses = 2048
+
+// newConfusion returns a matrix of zeros, or nil for too many classes.
+func newConfusion(classes int) [][]int {
+	if classes > MaxConfusionClasses {
+		return nil
+	}
+	counts := make([][]int, classes)
+	for i := range counts {
+		counts[i] = make([]int, classes)
+	}
+	return counts
 }
 
 // Evaluator evaluates one network on one set. The network must have been compiled with a
@@ -87,11 +103,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Eva
 // evaluate is Evaluate with the evaluator's views or with the plain view, and without the answers unless they are asked
 // for.
 func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
-	classes := e.net.Classes()
-	result := &Evaluation{Confusion: make([][]int, classes)}
-	for i := range result.Confusion {
-		result.Confusion[i] = make([]int, classes)
-	}
+	result := &Evaluation{Confusion: newConfusion(e.net.Classes())}
 	if answers {
 		result.Answers = make([]metric.Answer, 0, e.set.Len())
 	}

@@ -27,7 +27,7 @@ type Result struct {
 	TestAccuracy float64 // 0 to 1, of the last evaluation
 	TestCorrect  int
 	TestCount    int     // 0 without an evaluation
-	Confusion    [][]int // [class][answer] of the last evaluation; nil without
+	Confusion    [][]int // [class][answer] of the last evaluation; nil without, or with more than MaxConfusionClasses classes
 
 	// TestAnswers has the answer to each test image, in the order of the set, if training was finished.
 	TestAnswers []metric.Answer

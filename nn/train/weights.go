@@ -12,6 +12,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/folder"
 	"trainer/nn/optim"
+	"trainer/nn/printable"
 	"trainer/nn/train/internal/safetensors"
 )
 
@@ -236,5 +237,5 @@ func (e *MismatchError) Error() string {
 	if more := len(e.Differences) - shown; more > 0 {
 		text += fmt.Sprintf("; and %d more differences", more)
 	}
-	return fmt.Sprintf("%s does not match: %s", e.Path, text)
+	return printable.Text(fmt.Sprintf("%s does not match: %s", e.Path, text))
 }

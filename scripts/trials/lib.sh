@@ -53,6 +53,38 @@ memory_below() {
 # digits FOLDER CLASSES PER_CLASS [PARTS...]: make folders of small PNG digits, FOLDER/[PART/]CLASS/NUMBER.png.
 digits() { (cd "$TRAINER_ROOT" && go run ./scripts/trials/digits "$@"); }
 
+# number N: write N as four bytes, the first the highest.
+number() { printf "$(printf '\\x%02x\\x%02x\\x%02x\\x%02x' $(($1 >> 24)) $(($1 >> 16 & 255)) $(($1 >> 8 & 255)) $(($1 & 255)))"; }
+
+# bytes N...: write numbers as bytes.
+bytes() { printf "$(printf '\\x%02x' "$@")"; }
+
+# idx TYPE DIMENSION...: write the head of an IDX file (MNIST's format); TYPE 8 is bytes, 12 int32.
+idx() {
+	bytes 0 0 "$1" $(($# - 1))
+	shift
+	for d in "$@"; do number "$d"; done
+}
+
+# idx_images N: write an IDX file of N images of 4x4 pixels, dark for even numbers and bright for odd ones.
+idx_images() {
+	idx 8 "$1" 4 4
+	for ((i = 0; i < $1; i++)); do bytes $((i % 2 * 200 + i)){,,,}{,,,}; done
+}
+
+# idx_labels N FIRST: write an IDX file of N labels, FIRST and FIRST + 1 by turns.
+idx_labels() {
+	idx 8 "$1"
+	for ((i = 0; i < $1; i++)); do bytes $((i % 2 + $2)); done
+}
+
+# tiny FOLDER...: train a tiny network for an epoch; the results are in run.
+tiny() {
+	local data=$1
+	shift
+	run "$TRAINER" -device cpu -recipe "$TRAINER_ROOT/scripts/trials/pictures/tiny.toml" -data "$data" -out run "$@"
+}
+
 # tiny_recipe FILE: write a recipe that trains in a moment.
 tiny_recipe() {
 	cat >"$1" <<'RECIPE'

@@ -1,6 +1,6 @@
 package vector
 
-// Correlation says where a row of a depthwise convolution finds its operands. All numbers are in elements; a step may be negative.
+// Correlation describes the operands of one row of a depthwise convolution. All numbers are in elements; a step may be negative.
 //
 //	Correlate        y[j,c] = bias[c] + sum_{a,b} x[j,a,b,c] w[a,b,c]
 //	CorrelateFilter  w[a,b,c] += sum_j y[j,c] x[j,a,b,c]
@@ -14,12 +14,13 @@ type Correlation struct {
 	X, XStep         int
 	XRow, XTap       int
 	W, WRow, WTap    int
-	// YAhead and XAhead are how far from y and x the memory lies that the next row needs first, and which is not in a cache yet. It
-	// may be beyond the end.
+	// YAhead and XAhead are the distances from y and x to the memory that the next row accesses first, which is prefetched. It may be
+	// beyond the end of the slices.
 	YAhead, XAhead int
 }
 
-// reach returns the indices of the first and of the last element that lie counts steps from start.
+// reach returns the lowest and the highest index that a loop accesses which begins at start and has for each of the steps a count and
+// a distance.
 func reach(start, channels int, steps ...[2]int) (low, high int) {
 	low, high = start, start+channels-1
 	for _, s := range steps {
@@ -66,19 +67,30 @@ func correlate(y, bias, x, w []float32, g *Correlation) {
 	}
 }
 
-// correlateFilter is the definition of CorrelateFilter.
+// correlateFilter is the definition of CorrelateFilter. The products of all pixels are added up before they are added to w.
 func correlateFilter(w, y, x []float32, g *Correlation) {
 	g.check(y, x, w)
-	c := g.Channels
 	for a := range g.Rows {
 		for b := range g.Columns {
-			sum := w[g.W+a*g.WRow+b*g.WTap:][:c]
-			for j := range g.Pixels {
-				in, d := x[g.X+j*g.XStep+a*g.XRow+b*g.XTap:][:c], y[g.Y+j*g.YStep:][:c]
-				for k, v := range in {
-					sum[k] += v * d[k]
-				}
+			addPixels(w[g.W+a*g.WRow+b*g.WTap:][:g.Channels], y[g.Y:], x[g.X+a*g.XRow+b*g.XTap:], g.Pixels, g.YStep, g.XStep)
+		}
+	}
+}
+
+// addPixels adds the sum over pixels of y*x to w, a few channels at a time.
+func addPixels(w, y, x []float32, pixels, yStep, xStep int) {
+	const few = 16
+	for from := 0; from < len(w); from += few {
+		var sums [few]float32
+		part := w[from:min(from+few, len(w))]
+		for j := range pixels {
+			in, d := x[j*xStep+from:][:len(part)], y[j*yStep+from:][:len(part)]
+			for k, v := range in {
+				sums[k] += v * d[k]
 			}
+		}
+		for k := range part {
+			part[k] += sums[k]
 		}
 	}
 }

@@ -6311,7 +6311,7 @@ fewer29:
 	RET
 
 // func avx512CorrelateFilter3x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512CorrelateFilter3x3(SB), NOSPLIT, $0-104
 	MOVQ yStep+40(FP), DX
 	MOVQ xStep+48(FP), BX
@@ -6319,44 +6319,29 @@ TEXT ·avx512CorrelateFilter3x3(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    16(AX), CX
-	CMPQ    CX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z0
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z1
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	ADDQ    wRow+80(FP), CX
-	VMOVUPS (CX), Z3
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z4
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z5
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	ADDQ    wRow+80(FP), CX
-	ADDQ    wRow+80(FP), CX
-	VMOVUPS (CX), Z6
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z7
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z8
-	MOVQ    x+16(FP), R8
-	LEAQ    (R8)(AX*4), R8
-	MOVQ    R8, R9
-	ADDQ    xRow+64(FP), R9
-	MOVQ    R9, R10
-	ADDQ    xRow+64(FP), R10
-	MOVQ    dy+8(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	MOVQ    n+24(FP), DI
-	MOVQ    yAhead+88(FP), R11
-	MOVQ    xAhead+96(FP), R12
+	LEAQ   16(AX), CX
+	CMPQ   CX, c+32(FP)
+	JGT    rest2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   R8, R9
+	ADDQ   xRow+64(FP), R9
+	MOVQ   R9, R10
+	ADDQ   xRow+64(FP), R10
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R11
+	MOVQ   xAhead+96(FP), R12
 
 pixel4:
 	VMOVUPS     (CX), Z9
@@ -6379,74 +6364,77 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z9
+	VADDPS      Z0, Z9, Z0
 	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
 	ADDQ        wRow+80(FP), CX
-	VMOVUPS     Z3, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z4, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z4, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z5, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z5, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
 	ADDQ        wRow+80(FP), CX
 	ADDQ        wRow+80(FP), CX
-	VMOVUPS     Z6, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z6, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z7, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z7, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z8, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z8, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        $0x10, AX
 	JMP         next1
 
 rest2:
-	MOVQ      c+32(FP), CX
-	SUBQ      AX, CX
-	JZ        done3
-	MOVL      $0x00000001, DI
-	SHLL      CL, DI
-	DECL      DI
-	KMOVW     DI, K1
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z2
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	ADDQ      wRow+80(FP), CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z4
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z5
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	ADDQ      wRow+80(FP), CX
-	ADDQ      wRow+80(FP), CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z8
-	MOVQ      x+16(FP), R8
-	LEAQ      (R8)(AX*4), R8
-	MOVQ      R8, R9
-	ADDQ      xRow+64(FP), R9
-	MOVQ      R9, R10
-	ADDQ      xRow+64(FP), R10
-	MOVQ      dy+8(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	MOVQ      n+24(FP), DI
-	MOVQ      yAhead+88(FP), R11
-	MOVQ      xAhead+96(FP), R12
+	MOVQ   c+32(FP), CX
+	SUBQ   AX, CX
+	JZ     done3
+	MOVL   $0x00000001, DI
+	SHLL   CL, DI
+	DECL   DI
+	KMOVW  DI, K1
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   R8, R9
+	ADDQ   xRow+64(FP), R9
+	MOVQ   R9, R10
+	ADDQ   xRow+64(FP), R10
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R11
+	MOVQ   xAhead+96(FP), R12
 
 pixel5:
 	VMOVUPS.Z   (CX), K1, Z9
@@ -6478,35 +6466,53 @@ pixel5:
 	JNZ         pixel5
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z9
+	VADDPS      Z0, Z9, Z0
 	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
 	ADDQ        wRow+80(FP), CX
-	VMOVUPS     Z3, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z4, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z4, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z5, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z5, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
 	ADDQ        wRow+80(FP), CX
 	ADDQ        wRow+80(FP), CX
-	VMOVUPS     Z6, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z6, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z7, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z7, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z8, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z8, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func avx512CorrelateFilter2x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512CorrelateFilter2x5(SB), NOSPLIT, $0-104
 	MOVQ yStep+40(FP), DX
 	MOVQ xStep+48(FP), BX
@@ -6515,41 +6521,28 @@ TEXT ·avx512CorrelateFilter2x5(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    16(AX), CX
-	CMPQ    CX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z0
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z1
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z2
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z3
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z4
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	ADDQ    wRow+80(FP), CX
-	VMOVUPS (CX), Z5
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z6
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z7
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z8
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z9
-	MOVQ    x+16(FP), R9
-	LEAQ    (R9)(AX*4), R9
-	MOVQ    R9, R10
-	ADDQ    xRow+64(FP), R10
-	MOVQ    dy+8(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	MOVQ    n+24(FP), R8
-	MOVQ    yAhead+88(FP), R11
-	MOVQ    xAhead+96(FP), R12
+	LEAQ   16(AX), CX
+	CMPQ   CX, c+32(FP)
+	JGT    rest2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   R9, R10
+	ADDQ   xRow+64(FP), R10
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R11
+	MOVQ   xAhead+96(FP), R12
 
 pixel4:
 	VMOVUPS     (CX), Z10
@@ -6572,70 +6565,77 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z10
+	VADDPS      Z0, Z10, Z0
 	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z3, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z4, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z4, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
 	ADDQ        wRow+80(FP), CX
-	VMOVUPS     Z5, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z5, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z6, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z6, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z7, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z7, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z8, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z8, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z9, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z9, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        $0x10, AX
 	JMP         next1
 
 rest2:
-	MOVQ      c+32(FP), CX
-	SUBQ      AX, CX
-	JZ        done3
-	MOVL      $0x00000001, R8
-	SHLL      CL, R8
-	DECL      R8
-	KMOVW     R8, K1
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z4
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	ADDQ      wRow+80(FP), CX
-	VMOVUPS.Z (CX), K1, Z5
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z6
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z7
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z8
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z9
-	MOVQ      x+16(FP), R9
-	LEAQ      (R9)(AX*4), R9
-	MOVQ      R9, R10
-	ADDQ      xRow+64(FP), R10
-	MOVQ      dy+8(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	MOVQ      n+24(FP), R8
-	MOVQ      yAhead+88(FP), R11
-	MOVQ      xAhead+96(FP), R12
+	MOVQ   c+32(FP), CX
+	SUBQ   AX, CX
+	JZ     done3
+	MOVL   $0x00000001, R8
+	SHLL   CL, R8
+	DECL   R8
+	KMOVW  R8, K1
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   R9, R10
+	ADDQ   xRow+64(FP), R10
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R11
+	MOVQ   xAhead+96(FP), R12
 
 pixel5:
 	VMOVUPS.Z   (CX), K1, Z10
@@ -6668,34 +6668,54 @@ pixel5:
 	JNZ         pixel5
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z10
+	VADDPS      Z0, Z10, Z0
 	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z3, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z4, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z4, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
 	ADDQ        wRow+80(FP), CX
-	VMOVUPS     Z5, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z5, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z6, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z6, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z7, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z7, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z8, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z8, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z9, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z9, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func avx512CorrelateFilter1x5(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512CorrelateFilter1x5(SB), NOSPLIT, $0-104
 	MOVQ yStep+40(FP), DX
 	MOVQ xStep+48(FP), BX
@@ -6704,27 +6724,21 @@ TEXT ·avx512CorrelateFilter1x5(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    16(AX), CX
-	CMPQ    CX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z0
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z1
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z2
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z3
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z4
-	MOVQ    x+16(FP), R9
-	LEAQ    (R9)(AX*4), R9
-	MOVQ    dy+8(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	MOVQ    n+24(FP), R8
-	MOVQ    yAhead+88(FP), R10
-	MOVQ    xAhead+96(FP), R11
+	LEAQ   16(AX), CX
+	CMPQ   CX, c+32(FP)
+	JGT    rest2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R10
+	MOVQ   xAhead+96(FP), R11
 
 pixel4:
 	VMOVUPS     (CX), Z5
@@ -6741,44 +6755,48 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z5
+	VADDPS      Z0, Z5, Z0
 	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z3, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z4, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z4, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        $0x10, AX
 	JMP         next1
 
 rest2:
-	MOVQ      c+32(FP), CX
-	SUBQ      AX, CX
-	JZ        done3
-	MOVL      $0x00000001, R8
-	SHLL      CL, R8
-	DECL      R8
-	KMOVW     R8, K1
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z3
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z4
-	MOVQ      x+16(FP), R9
-	LEAQ      (R9)(AX*4), R9
-	MOVQ      dy+8(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	MOVQ      n+24(FP), R8
-	MOVQ      yAhead+88(FP), R10
-	MOVQ      xAhead+96(FP), R11
+	MOVQ   c+32(FP), CX
+	SUBQ   AX, CX
+	JZ     done3
+	MOVL   $0x00000001, R8
+	SHLL   CL, R8
+	DECL   R8
+	KMOVW  R8, K1
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R10
+	MOVQ   xAhead+96(FP), R11
 
 pixel5:
 	VMOVUPS.Z   (CX), K1, Z5
@@ -6800,22 +6818,32 @@ pixel5:
 	JNZ         pixel5
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z5
+	VADDPS      Z0, Z5, Z0
 	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z3, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z4, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z4, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func avx512CorrelateFilter1x4(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512CorrelateFilter1x4(SB), NOSPLIT, $0-104
 	MOVQ yStep+40(FP), DX
 	MOVQ xStep+48(FP), BX
@@ -6824,25 +6852,20 @@ TEXT ·avx512CorrelateFilter1x4(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    16(AX), CX
-	CMPQ    CX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z0
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z1
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z2
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z3
-	MOVQ    x+16(FP), R9
-	LEAQ    (R9)(AX*4), R9
-	MOVQ    dy+8(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	MOVQ    n+24(FP), R8
-	MOVQ    yAhead+88(FP), R10
-	MOVQ    xAhead+96(FP), R11
+	LEAQ   16(AX), CX
+	CMPQ   CX, c+32(FP)
+	JGT    rest2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R10
+	MOVQ   xAhead+96(FP), R11
 
 pixel4:
 	VMOVUPS     (CX), Z4
@@ -6858,40 +6881,43 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z4
+	VADDPS      Z0, Z4, Z0
 	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z3, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        $0x10, AX
 	JMP         next1
 
 rest2:
-	MOVQ      c+32(FP), CX
-	SUBQ      AX, CX
-	JZ        done3
-	MOVL      $0x00000001, R8
-	SHLL      CL, R8
-	DECL      R8
-	KMOVW     R8, K1
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z2
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z3
-	MOVQ      x+16(FP), R9
-	LEAQ      (R9)(AX*4), R9
-	MOVQ      dy+8(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	MOVQ      n+24(FP), R8
-	MOVQ      yAhead+88(FP), R10
-	MOVQ      xAhead+96(FP), R11
+	MOVQ   c+32(FP), CX
+	SUBQ   AX, CX
+	JZ     done3
+	MOVL   $0x00000001, R8
+	SHLL   CL, R8
+	DECL   R8
+	KMOVW  R8, K1
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R10
+	MOVQ   xAhead+96(FP), R11
 
 pixel5:
 	VMOVUPS.Z   (CX), K1, Z4
@@ -6911,20 +6937,28 @@ pixel5:
 	JNZ         pixel5
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z4
+	VADDPS      Z0, Z4, Z0
 	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z3, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z3, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func avx512CorrelateFilter1x3(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512CorrelateFilter1x3(SB), NOSPLIT, $0-104
 	MOVQ yStep+40(FP), DX
 	MOVQ xStep+48(FP), BX
@@ -6932,23 +6966,19 @@ TEXT ·avx512CorrelateFilter1x3(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    16(AX), CX
-	CMPQ    CX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z0
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z1
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z2
-	MOVQ    x+16(FP), R8
-	LEAQ    (R8)(AX*4), R8
-	MOVQ    dy+8(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	MOVQ    n+24(FP), DI
-	MOVQ    yAhead+88(FP), R9
-	MOVQ    xAhead+96(FP), R10
+	LEAQ   16(AX), CX
+	CMPQ   CX, c+32(FP)
+	JGT    rest2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R9
+	MOVQ   xAhead+96(FP), R10
 
 pixel4:
 	VMOVUPS     (CX), Z3
@@ -6963,36 +6993,38 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z3
+	VADDPS      Z0, Z3, Z0
 	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        $0x10, AX
 	JMP         next1
 
 rest2:
-	MOVQ      c+32(FP), CX
-	SUBQ      AX, CX
-	JZ        done3
-	MOVL      $0x00000001, DI
-	SHLL      CL, DI
-	DECL      DI
-	KMOVW     DI, K1
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z1
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z2
-	MOVQ      x+16(FP), R8
-	LEAQ      (R8)(AX*4), R8
-	MOVQ      dy+8(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	MOVQ      n+24(FP), DI
-	MOVQ      yAhead+88(FP), R9
-	MOVQ      xAhead+96(FP), R10
+	MOVQ   c+32(FP), CX
+	SUBQ   AX, CX
+	JZ     done3
+	MOVL   $0x00000001, DI
+	SHLL   CL, DI
+	DECL   DI
+	KMOVW  DI, K1
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R9
+	MOVQ   xAhead+96(FP), R10
 
 pixel5:
 	VMOVUPS.Z   (CX), K1, Z3
@@ -7010,18 +7042,24 @@ pixel5:
 	JNZ         pixel5
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z3
+	VADDPS      Z0, Z3, Z0
 	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z2, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z2, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func avx512CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512CorrelateFilter1x2(SB), NOSPLIT, $0-104
 	MOVQ yStep+40(FP), DX
 	MOVQ xStep+48(FP), BX
@@ -7029,21 +7067,18 @@ TEXT ·avx512CorrelateFilter1x2(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    16(AX), CX
-	CMPQ    CX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z0
-	ADDQ    wTap+72(FP), CX
-	VMOVUPS (CX), Z1
-	MOVQ    x+16(FP), R8
-	LEAQ    (R8)(AX*4), R8
-	MOVQ    dy+8(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	MOVQ    n+24(FP), DI
-	MOVQ    yAhead+88(FP), R9
-	MOVQ    xAhead+96(FP), R10
+	LEAQ   16(AX), CX
+	CMPQ   CX, c+32(FP)
+	JGT    rest2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R9
+	MOVQ   xAhead+96(FP), R10
 
 pixel4:
 	VMOVUPS     (CX), Z2
@@ -7057,32 +7092,33 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z2
+	VADDPS      Z0, Z2, Z0
 	VMOVUPS     Z0, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, (CX)
+	VMOVUPS     (CX), Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, (CX)
 	ADDQ        $0x10, AX
 	JMP         next1
 
 rest2:
-	MOVQ      c+32(FP), CX
-	SUBQ      AX, CX
-	JZ        done3
-	MOVL      $0x00000001, DI
-	SHLL      CL, DI
-	DECL      DI
-	KMOVW     DI, K1
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z0
-	ADDQ      wTap+72(FP), CX
-	VMOVUPS.Z (CX), K1, Z1
-	MOVQ      x+16(FP), R8
-	LEAQ      (R8)(AX*4), R8
-	MOVQ      dy+8(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	MOVQ      n+24(FP), DI
-	MOVQ      yAhead+88(FP), R9
-	MOVQ      xAhead+96(FP), R10
+	MOVQ   c+32(FP), CX
+	SUBQ   AX, CX
+	JZ     done3
+	MOVL   $0x00000001, DI
+	SHLL   CL, DI
+	DECL   DI
+	KMOVW  DI, K1
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R9
+	MOVQ   xAhead+96(FP), R10
 
 pixel5:
 	VMOVUPS.Z   (CX), K1, Z2
@@ -7098,16 +7134,20 @@ pixel5:
 	JNZ         pixel5
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z2
+	VADDPS      Z0, Z2, Z0
 	VMOVUPS     Z0, K1, (CX)
 	ADDQ        wTap+72(FP), CX
-	VMOVUPS     Z1, K1, (CX)
+	VMOVUPS.Z   (CX), K1, Z0
+	VADDPS      Z1, Z0, Z0
+	VMOVUPS     Z0, K1, (CX)
 
 done3:
 	VZEROUPPER
 	RET
 
 // func avx512CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
-// Requires: AVX, AVX512F, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·avx512CorrelateFilter1x1(SB), NOSPLIT, $0-104
 	MOVQ yStep+40(FP), DX
 	MOVQ xStep+48(FP), BX
@@ -7115,19 +7155,17 @@ TEXT ·avx512CorrelateFilter1x1(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    16(AX), CX
-	CMPQ    CX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	VMOVUPS (CX), Z0
-	MOVQ    x+16(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	MOVQ    dy+8(FP), CX
-	LEAQ    (CX)(AX*4), CX
-	MOVQ    n+24(FP), SI
-	MOVQ    yAhead+88(FP), R8
-	MOVQ    xAhead+96(FP), R9
+	LEAQ   16(AX), CX
+	CMPQ   CX, c+32(FP)
+	JGT    rest2
+	VXORPS Z0, Z0, Z0
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(AX*4), DI
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), SI
+	MOVQ   yAhead+88(FP), R8
+	MOVQ   xAhead+96(FP), R9
 
 pixel4:
 	VMOVUPS     (CX), Z1
@@ -7140,28 +7178,28 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z1
+	VADDPS      Z0, Z1, Z0
 	VMOVUPS     Z0, (CX)
 	ADDQ        $0x10, AX
 	JMP         next1
 
 rest2:
-	MOVQ      c+32(FP), CX
-	SUBQ      AX, CX
-	JZ        done3
-	MOVL      $0x00000001, SI
-	SHLL      CL, SI
-	DECL      SI
-	KMOVW     SI, K1
-	MOVQ      dw+0(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	VMOVUPS.Z (CX), K1, Z0
-	MOVQ      x+16(FP), DI
-	LEAQ      (DI)(AX*4), DI
-	MOVQ      dy+8(FP), CX
-	LEAQ      (CX)(AX*4), CX
-	MOVQ      n+24(FP), SI
-	MOVQ      yAhead+88(FP), R8
-	MOVQ      xAhead+96(FP), R9
+	MOVQ   c+32(FP), CX
+	SUBQ   AX, CX
+	JZ     done3
+	MOVL   $0x00000001, SI
+	SHLL   CL, SI
+	DECL   SI
+	KMOVW  SI, K1
+	VXORPS Z0, Z0, Z0
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(AX*4), DI
+	MOVQ   dy+8(FP), CX
+	LEAQ   (CX)(AX*4), CX
+	MOVQ   n+24(FP), SI
+	MOVQ   yAhead+88(FP), R8
+	MOVQ   xAhead+96(FP), R9
 
 pixel5:
 	VMOVUPS.Z   (CX), K1, Z1
@@ -7175,9 +7213,3698 @@ pixel5:
 	JNZ         pixel5
 	MOVQ        dw+0(FP), CX
 	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z1
+	VADDPS      Z0, Z1, Z0
 	VMOVUPS     Z0, K1, (CX)
 
 done3:
+	VZEROUPPER
+	RET
+
+// func avx512Correlate3x3Rows4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512Correlate3x3Rows4(SB), NOSPLIT, $0-136
+	MOVQ   xRow+72(FP), DX
+	MOVQ   yRow+80(FP), BX
+	LEAQ   (DX)(DX*2), SI
+	LEAQ   (BX)(BX*2), DI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	XORQ   AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+56(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, R8
+	VMOVUPS     (R8), Z12
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS     (R8), Z13
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS     (R8), Z14
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS     (R8), Z15
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS     (R8), Z16
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS     (R8), Z17
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS     (R8), Z18
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS     (R8), Z19
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS     (R8), Z20
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z21
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	MOVQ        below+32(FP), R9
+	LEAQ        (R9)(AX*4), R9
+	MOVQ        y+0(FP), R10
+	LEAQ        (R10)(AX*4), R10
+	VMOVUPS     Z21, Z0
+	VMOVUPS     Z21, Z1
+	VMOVUPS     Z21, Z2
+	VMOVUPS     Z21, Z3
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), R8
+	SUBQ        step+64(FP), R9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z12, Z8, Z0
+
+none10:
+	VMOVUPS     (R8), Z8
+	VFMADD231PS Z15, Z8, Z0
+	VFMADD231PS Z12, Z8, Z1
+	VMOVUPS     (R8)(DX*1), Z8
+	VFMADD231PS Z18, Z8, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VFMADD231PS Z12, Z8, Z2
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z18, Z8, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VFMADD231PS Z12, Z8, Z3
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z18, Z8, Z2
+	VFMADD231PS Z15, Z8, Z3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z18, Z8, Z3
+
+none11:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), R8
+	ADDQ step+64(FP), R9
+
+inside4:
+	MOVQ        n+48(FP), R11
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        R11
+	JZ          one6
+	VMOVUPS     Z21, Z0
+	VMOVUPS     Z21, Z1
+	VMOVUPS     Z21, Z2
+	VMOVUPS     Z21, Z3
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z12, Z8, Z0
+	VFMADD231PS Z13, Z8, Z4
+
+none12:
+	VMOVUPS     (R8), Z8
+	VFMADD231PS Z15, Z8, Z0
+	VFMADD231PS Z16, Z8, Z4
+	VFMADD231PS Z12, Z8, Z1
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS     (R8)(DX*1), Z8
+	VFMADD231PS Z18, Z8, Z0
+	VFMADD231PS Z19, Z8, Z4
+	VFMADD231PS Z15, Z8, Z1
+	VFMADD231PS Z16, Z8, Z5
+	VFMADD231PS Z12, Z8, Z2
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z18, Z8, Z1
+	VFMADD231PS Z19, Z8, Z5
+	VFMADD231PS Z15, Z8, Z2
+	VFMADD231PS Z16, Z8, Z6
+	VFMADD231PS Z12, Z8, Z3
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z18, Z8, Z2
+	VFMADD231PS Z19, Z8, Z6
+	VFMADD231PS Z15, Z8, Z3
+	VFMADD231PS Z16, Z8, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z18, Z8, Z3
+	VFMADD231PS Z19, Z8, Z7
+
+none13:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), R8
+	ADDQ step+64(FP), R9
+
+column5:
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        R11
+	JZ          last7
+	VMOVUPS     Z21, Z0
+	VMOVUPS     Z21, Z1
+	VMOVUPS     Z21, Z2
+	VMOVUPS     Z21, Z3
+	MOVQ        R8, R12
+	ADDQ        xAhead+120(FP), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  (R12)(DX*1)
+	PREFETCHT1  (R12)(DX*2)
+	PREFETCHT1  (R12)(SI*1)
+	MOVQ        R10, R12
+	ADDQ        yAhead+128(FP), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  (R12)(BX*1)
+	PREFETCHT1  (R12)(BX*2)
+	PREFETCHT1  (R12)(DI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Z22
+	VFMADD231PS Z12, Z22, Z0
+	VFMADD231PS Z13, Z22, Z4
+	VFMADD231PS Z14, Z22, Z8
+
+none14:
+	VMOVUPS     (R8), Z22
+	VFMADD231PS Z15, Z22, Z0
+	VFMADD231PS Z16, Z22, Z4
+	VFMADD231PS Z17, Z22, Z8
+	VFMADD231PS Z12, Z22, Z1
+	VFMADD231PS Z13, Z22, Z5
+	VFMADD231PS Z14, Z22, Z9
+	VMOVUPS     (R8)(DX*1), Z22
+	VFMADD231PS Z18, Z22, Z0
+	VFMADD231PS Z19, Z22, Z4
+	VFMADD231PS Z20, Z22, Z8
+	VFMADD231PS Z15, Z22, Z1
+	VFMADD231PS Z16, Z22, Z5
+	VFMADD231PS Z17, Z22, Z9
+	VFMADD231PS Z12, Z22, Z2
+	VFMADD231PS Z13, Z22, Z6
+	VFMADD231PS Z14, Z22, Z10
+	VMOVUPS     (R8)(DX*2), Z22
+	VFMADD231PS Z18, Z22, Z1
+	VFMADD231PS Z19, Z22, Z5
+	VFMADD231PS Z20, Z22, Z9
+	VFMADD231PS Z15, Z22, Z2
+	VFMADD231PS Z16, Z22, Z6
+	VFMADD231PS Z17, Z22, Z10
+	VFMADD231PS Z12, Z22, Z3
+	VFMADD231PS Z13, Z22, Z7
+	VFMADD231PS Z14, Z22, Z11
+	VMOVUPS     (R8)(SI*1), Z22
+	VFMADD231PS Z18, Z22, Z2
+	VFMADD231PS Z19, Z22, Z6
+	VFMADD231PS Z20, Z22, Z10
+	VFMADD231PS Z15, Z22, Z3
+	VFMADD231PS Z16, Z22, Z7
+	VFMADD231PS Z17, Z22, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z18, Z22, Z3
+	VFMADD231PS Z19, Z22, Z7
+	VFMADD231PS Z20, Z22, Z11
+
+none15:
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, (R10)(BX*1)
+	VMOVUPS Z10, (R10)(BX*2)
+	VMOVUPS Z11, (R10)(DI*1)
+	ADDQ    step+64(FP), R10
+	ADDQ    step+64(FP), CX
+	ADDQ    step+64(FP), R8
+	ADDQ    step+64(FP), R9
+	JMP     column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z12
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z14, Z12, Z8
+
+none16:
+	VMOVUPS     (R8), Z12
+	VFMADD231PS Z16, Z12, Z4
+	VFMADD231PS Z17, Z12, Z8
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z14, Z12, Z9
+	VMOVUPS     (R8)(DX*1), Z12
+	VFMADD231PS Z19, Z12, Z4
+	VFMADD231PS Z20, Z12, Z8
+	VFMADD231PS Z16, Z12, Z5
+	VFMADD231PS Z17, Z12, Z9
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z14, Z12, Z10
+	VMOVUPS     (R8)(DX*2), Z12
+	VFMADD231PS Z19, Z12, Z5
+	VFMADD231PS Z20, Z12, Z9
+	VFMADD231PS Z16, Z12, Z6
+	VFMADD231PS Z17, Z12, Z10
+	VFMADD231PS Z13, Z12, Z7
+	VFMADD231PS Z14, Z12, Z11
+	VMOVUPS     (R8)(SI*1), Z12
+	VFMADD231PS Z19, Z12, Z6
+	VFMADD231PS Z20, Z12, Z10
+	VFMADD231PS Z16, Z12, Z7
+	VFMADD231PS Z17, Z12, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (R9), Z12
+	VFMADD231PS Z19, Z12, Z7
+	VFMADD231PS Z20, Z12, Z11
+
+none17:
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, (R10)(BX*1)
+	VMOVUPS Z10, (R10)(BX*2)
+	VMOVUPS Z11, (R10)(DI*1)
+	ADDQ    step+64(FP), R10
+	JMP     end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z13, Z8, Z4
+
+none18:
+	VMOVUPS     (R8), Z8
+	VFMADD231PS Z16, Z8, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS     (R8)(DX*1), Z8
+	VFMADD231PS Z19, Z8, Z4
+	VFMADD231PS Z16, Z8, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z19, Z8, Z5
+	VFMADD231PS Z16, Z8, Z6
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z19, Z8, Z6
+	VFMADD231PS Z16, Z8, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z19, Z8, Z7
+
+none19:
+end8:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), R8
+	ADDQ        step+64(FP), R9
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	CMPQ        right+112(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z14, Z0, Z8
+
+none20:
+	VMOVUPS     (R8), Z0
+	VFMADD231PS Z17, Z0, Z8
+	VFMADD231PS Z14, Z0, Z9
+	VMOVUPS     (R8)(DX*1), Z0
+	VFMADD231PS Z20, Z0, Z8
+	VFMADD231PS Z17, Z0, Z9
+	VFMADD231PS Z14, Z0, Z10
+	VMOVUPS     (R8)(DX*2), Z0
+	VFMADD231PS Z20, Z0, Z9
+	VFMADD231PS Z17, Z0, Z10
+	VFMADD231PS Z14, Z0, Z11
+	VMOVUPS     (R8)(SI*1), Z0
+	VFMADD231PS Z20, Z0, Z10
+	VFMADD231PS Z17, Z0, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (R9), Z0
+	VFMADD231PS Z20, Z0, Z11
+
+none21:
+done9:
+	VMOVUPS Z8, (R10)
+	VMOVUPS Z9, (R10)(BX*1)
+	VMOVUPS Z10, (R10)(BX*2)
+	VMOVUPS Z11, (R10)(DI*1)
+	ADDQ    step+64(FP), R10
+	ADDQ    $0x10, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+56(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, R8
+	SHLL        CL, R8
+	DECL        R8
+	KMOVW       R8, K1
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, R8
+	VMOVUPS.Z   (R8), K1, Z12
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS.Z   (R8), K1, Z13
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS.Z   (R8), K1, Z14
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS.Z   (R8), K1, Z15
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS.Z   (R8), K1, Z16
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS.Z   (R8), K1, Z17
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS.Z   (R8), K1, Z18
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS.Z   (R8), K1, Z19
+	ADDQ        wTap+96(FP), R8
+	VMOVUPS.Z   (R8), K1, Z20
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z21
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	MOVQ        below+32(FP), R9
+	LEAQ        (R9)(AX*4), R9
+	MOVQ        y+0(FP), R10
+	LEAQ        (R10)(AX*4), R10
+	VMOVUPS     Z21, Z0
+	VMOVUPS     Z21, Z1
+	VMOVUPS     Z21, Z2
+	VMOVUPS     Z21, Z3
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), R8
+	SUBQ        step+64(FP), R9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z12, Z8, Z0
+
+none28:
+	VMOVUPS.Z   (R8), K1, Z8
+	VFMADD231PS Z15, Z8, Z0
+	VFMADD231PS Z12, Z8, Z1
+	VMOVUPS.Z   (R8)(DX*1), K1, Z8
+	VFMADD231PS Z18, Z8, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VFMADD231PS Z12, Z8, Z2
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z18, Z8, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VFMADD231PS Z12, Z8, Z3
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z18, Z8, Z2
+	VFMADD231PS Z15, Z8, Z3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z18, Z8, Z3
+
+none29:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), R8
+	ADDQ step+64(FP), R9
+
+inside22:
+	MOVQ        n+48(FP), AX
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        AX
+	JZ          one24
+	VMOVUPS     Z21, Z0
+	VMOVUPS     Z21, Z1
+	VMOVUPS     Z21, Z2
+	VMOVUPS     Z21, Z3
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z12, Z8, Z0
+	VFMADD231PS Z13, Z8, Z4
+
+none30:
+	VMOVUPS.Z   (R8), K1, Z8
+	VFMADD231PS Z15, Z8, Z0
+	VFMADD231PS Z16, Z8, Z4
+	VFMADD231PS Z12, Z8, Z1
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (R8)(DX*1), K1, Z8
+	VFMADD231PS Z18, Z8, Z0
+	VFMADD231PS Z19, Z8, Z4
+	VFMADD231PS Z15, Z8, Z1
+	VFMADD231PS Z16, Z8, Z5
+	VFMADD231PS Z12, Z8, Z2
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z18, Z8, Z1
+	VFMADD231PS Z19, Z8, Z5
+	VFMADD231PS Z15, Z8, Z2
+	VFMADD231PS Z16, Z8, Z6
+	VFMADD231PS Z12, Z8, Z3
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z18, Z8, Z2
+	VFMADD231PS Z19, Z8, Z6
+	VFMADD231PS Z15, Z8, Z3
+	VFMADD231PS Z16, Z8, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z18, Z8, Z3
+	VFMADD231PS Z19, Z8, Z7
+
+none31:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), R8
+	ADDQ step+64(FP), R9
+
+column23:
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        AX
+	JZ          last25
+	VMOVUPS     Z21, Z0
+	VMOVUPS     Z21, Z1
+	VMOVUPS     Z21, Z2
+	VMOVUPS     Z21, Z3
+	MOVQ        R8, R11
+	ADDQ        xAhead+120(FP), R11
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
+	MOVQ        R10, R11
+	ADDQ        yAhead+128(FP), R11
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(BX*1)
+	PREFETCHT1  (R11)(BX*2)
+	PREFETCHT1  (R11)(DI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMOVUPS.Z   (CX), K1, Z22
+	VFMADD231PS Z12, Z22, Z0
+	VFMADD231PS Z13, Z22, Z4
+	VFMADD231PS Z14, Z22, Z8
+
+none32:
+	VMOVUPS.Z   (R8), K1, Z22
+	VFMADD231PS Z15, Z22, Z0
+	VFMADD231PS Z16, Z22, Z4
+	VFMADD231PS Z17, Z22, Z8
+	VFMADD231PS Z12, Z22, Z1
+	VFMADD231PS Z13, Z22, Z5
+	VFMADD231PS Z14, Z22, Z9
+	VMOVUPS.Z   (R8)(DX*1), K1, Z22
+	VFMADD231PS Z18, Z22, Z0
+	VFMADD231PS Z19, Z22, Z4
+	VFMADD231PS Z20, Z22, Z8
+	VFMADD231PS Z15, Z22, Z1
+	VFMADD231PS Z16, Z22, Z5
+	VFMADD231PS Z17, Z22, Z9
+	VFMADD231PS Z12, Z22, Z2
+	VFMADD231PS Z13, Z22, Z6
+	VFMADD231PS Z14, Z22, Z10
+	VMOVUPS.Z   (R8)(DX*2), K1, Z22
+	VFMADD231PS Z18, Z22, Z1
+	VFMADD231PS Z19, Z22, Z5
+	VFMADD231PS Z20, Z22, Z9
+	VFMADD231PS Z15, Z22, Z2
+	VFMADD231PS Z16, Z22, Z6
+	VFMADD231PS Z17, Z22, Z10
+	VFMADD231PS Z12, Z22, Z3
+	VFMADD231PS Z13, Z22, Z7
+	VFMADD231PS Z14, Z22, Z11
+	VMOVUPS.Z   (R8)(SI*1), K1, Z22
+	VFMADD231PS Z18, Z22, Z2
+	VFMADD231PS Z19, Z22, Z6
+	VFMADD231PS Z20, Z22, Z10
+	VFMADD231PS Z15, Z22, Z3
+	VFMADD231PS Z16, Z22, Z7
+	VFMADD231PS Z17, Z22, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMOVUPS.Z   (R9), K1, Z22
+	VFMADD231PS Z18, Z22, Z3
+	VFMADD231PS Z19, Z22, Z7
+	VFMADD231PS Z20, Z22, Z11
+
+none33:
+	VMOVUPS Z8, K1, (R10)
+	VMOVUPS Z9, K1, (R10)(BX*1)
+	VMOVUPS Z10, K1, (R10)(BX*2)
+	VMOVUPS Z11, K1, (R10)(DI*1)
+	ADDQ    step+64(FP), R10
+	ADDQ    step+64(FP), CX
+	ADDQ    step+64(FP), R8
+	ADDQ    step+64(FP), R9
+	JMP     column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMOVUPS.Z   (CX), K1, Z12
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z14, Z12, Z8
+
+none34:
+	VMOVUPS.Z   (R8), K1, Z12
+	VFMADD231PS Z16, Z12, Z4
+	VFMADD231PS Z17, Z12, Z8
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z14, Z12, Z9
+	VMOVUPS.Z   (R8)(DX*1), K1, Z12
+	VFMADD231PS Z19, Z12, Z4
+	VFMADD231PS Z20, Z12, Z8
+	VFMADD231PS Z16, Z12, Z5
+	VFMADD231PS Z17, Z12, Z9
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z14, Z12, Z10
+	VMOVUPS.Z   (R8)(DX*2), K1, Z12
+	VFMADD231PS Z19, Z12, Z5
+	VFMADD231PS Z20, Z12, Z9
+	VFMADD231PS Z16, Z12, Z6
+	VFMADD231PS Z17, Z12, Z10
+	VFMADD231PS Z13, Z12, Z7
+	VFMADD231PS Z14, Z12, Z11
+	VMOVUPS.Z   (R8)(SI*1), K1, Z12
+	VFMADD231PS Z19, Z12, Z6
+	VFMADD231PS Z20, Z12, Z10
+	VFMADD231PS Z16, Z12, Z7
+	VFMADD231PS Z17, Z12, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMOVUPS.Z   (R9), K1, Z12
+	VFMADD231PS Z19, Z12, Z7
+	VFMADD231PS Z20, Z12, Z11
+
+none35:
+	VMOVUPS Z8, K1, (R10)
+	VMOVUPS Z9, K1, (R10)(BX*1)
+	VMOVUPS Z10, K1, (R10)(BX*2)
+	VMOVUPS Z11, K1, (R10)(DI*1)
+	ADDQ    step+64(FP), R10
+	JMP     end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z13, Z8, Z4
+
+none36:
+	VMOVUPS.Z   (R8), K1, Z8
+	VFMADD231PS Z16, Z8, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (R8)(DX*1), K1, Z8
+	VFMADD231PS Z19, Z8, Z4
+	VFMADD231PS Z16, Z8, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z19, Z8, Z5
+	VFMADD231PS Z16, Z8, Z6
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z19, Z8, Z6
+	VFMADD231PS Z16, Z8, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z19, Z8, Z7
+
+none37:
+end26:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), R8
+	ADDQ        step+64(FP), R9
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	CMPQ        right+112(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z14, Z0, Z8
+
+none38:
+	VMOVUPS.Z   (R8), K1, Z0
+	VFMADD231PS Z17, Z0, Z8
+	VFMADD231PS Z14, Z0, Z9
+	VMOVUPS.Z   (R8)(DX*1), K1, Z0
+	VFMADD231PS Z20, Z0, Z8
+	VFMADD231PS Z17, Z0, Z9
+	VFMADD231PS Z14, Z0, Z10
+	VMOVUPS.Z   (R8)(DX*2), K1, Z0
+	VFMADD231PS Z20, Z0, Z9
+	VFMADD231PS Z17, Z0, Z10
+	VFMADD231PS Z14, Z0, Z11
+	VMOVUPS.Z   (R8)(SI*1), K1, Z0
+	VFMADD231PS Z20, Z0, Z10
+	VFMADD231PS Z17, Z0, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMOVUPS.Z   (R9), K1, Z0
+	VFMADD231PS Z20, Z0, Z11
+
+none39:
+done27:
+	VMOVUPS Z8, K1, (R10)
+	VMOVUPS Z9, K1, (R10)(BX*1)
+	VMOVUPS Z10, K1, (R10)(BX*2)
+	VMOVUPS Z11, K1, (R10)(DI*1)
+	ADDQ    step+64(FP), R10
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter3x3Rows4(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter3x3Rows4(SB), NOSPLIT, $0-128
+	MOVQ   xRow+64(FP), DX
+	MOVQ   yRow+72(FP), BX
+	LEAQ   (DX)(DX*2), SI
+	LEAQ   (BX)(BX*2), DI
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	XORQ   AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+48(FP)
+	JGT         rest2
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	VXORPS      Z17, Z17, Z17
+	VXORPS      Z18, Z18, Z18
+	VXORPS      Z19, Z19, Z19
+	VXORPS      Z20, Z20, Z20
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	MOVQ        below+32(FP), R9
+	LEAQ        (R9)(AX*4), R9
+	MOVQ        y+8(FP), R10
+	LEAQ        (R10)(AX*4), R10
+	VMOVUPS     (R10), Z0
+	VMOVUPS     (R10)(BX*1), Z1
+	VMOVUPS     (R10)(BX*2), Z2
+	VMOVUPS     (R10)(DI*1), Z3
+	ADDQ        step+56(FP), R10
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), R8
+	SUBQ        step+56(FP), R9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z8, Z0, Z12
+
+none10:
+	VMOVUPS     (R8), Z8
+	VFMADD231PS Z8, Z0, Z15
+	VFMADD231PS Z8, Z1, Z12
+	VMOVUPS     (R8)(DX*1), Z8
+	VFMADD231PS Z8, Z0, Z18
+	VFMADD231PS Z8, Z1, Z15
+	VFMADD231PS Z8, Z2, Z12
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z8, Z1, Z18
+	VFMADD231PS Z8, Z2, Z15
+	VFMADD231PS Z8, Z3, Z12
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z8, Z2, Z18
+	VFMADD231PS Z8, Z3, Z15
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z8, Z3, Z18
+
+none11:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), R8
+	ADDQ step+56(FP), R9
+
+inside4:
+	MOVQ        n+40(FP), R11
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        R11
+	JZ          one6
+	VMOVUPS     (R10), Z0
+	VMOVUPS     (R10)(BX*1), Z1
+	VMOVUPS     (R10)(BX*2), Z2
+	VMOVUPS     (R10)(DI*1), Z3
+	ADDQ        step+56(FP), R10
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z8, Z0, Z12
+	VFMADD231PS Z8, Z4, Z13
+
+none12:
+	VMOVUPS     (R8), Z8
+	VFMADD231PS Z8, Z0, Z15
+	VFMADD231PS Z8, Z4, Z16
+	VFMADD231PS Z8, Z1, Z12
+	VFMADD231PS Z8, Z5, Z13
+	VMOVUPS     (R8)(DX*1), Z8
+	VFMADD231PS Z8, Z0, Z18
+	VFMADD231PS Z8, Z4, Z19
+	VFMADD231PS Z8, Z1, Z15
+	VFMADD231PS Z8, Z5, Z16
+	VFMADD231PS Z8, Z2, Z12
+	VFMADD231PS Z8, Z6, Z13
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z8, Z1, Z18
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z2, Z15
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z3, Z12
+	VFMADD231PS Z8, Z7, Z13
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z8, Z2, Z18
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z3, Z15
+	VFMADD231PS Z8, Z7, Z16
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z8, Z3, Z18
+	VFMADD231PS Z8, Z7, Z19
+
+none13:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), R8
+	ADDQ step+56(FP), R9
+
+column5:
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        R11
+	JZ          last7
+	VMOVUPS     (R10), Z0
+	VMOVUPS     (R10)(BX*1), Z1
+	VMOVUPS     (R10)(BX*2), Z2
+	VMOVUPS     (R10)(DI*1), Z3
+	ADDQ        step+56(FP), R10
+	MOVQ        R8, R12
+	ADDQ        xAhead+112(FP), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  (R12)(DX*1)
+	PREFETCHT1  (R12)(DX*2)
+	PREFETCHT1  (R12)(SI*1)
+	MOVQ        R10, R12
+	ADDQ        yAhead+120(FP), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  (R12)(BX*1)
+	PREFETCHT1  (R12)(BX*2)
+	PREFETCHT1  (R12)(DI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Z21
+	VFMADD231PS Z21, Z0, Z12
+	VFMADD231PS Z21, Z4, Z13
+	VFMADD231PS Z21, Z8, Z14
+
+none14:
+	VMOVUPS     (R8), Z21
+	VFMADD231PS Z21, Z0, Z15
+	VFMADD231PS Z21, Z4, Z16
+	VFMADD231PS Z21, Z8, Z17
+	VFMADD231PS Z21, Z1, Z12
+	VFMADD231PS Z21, Z5, Z13
+	VFMADD231PS Z21, Z9, Z14
+	VMOVUPS     (R8)(DX*1), Z21
+	VFMADD231PS Z21, Z0, Z18
+	VFMADD231PS Z21, Z4, Z19
+	VFMADD231PS Z21, Z8, Z20
+	VFMADD231PS Z21, Z1, Z15
+	VFMADD231PS Z21, Z5, Z16
+	VFMADD231PS Z21, Z9, Z17
+	VFMADD231PS Z21, Z2, Z12
+	VFMADD231PS Z21, Z6, Z13
+	VFMADD231PS Z21, Z10, Z14
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z8, Z1, Z18
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z9, Z20
+	VFMADD231PS Z8, Z2, Z15
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z10, Z17
+	VFMADD231PS Z8, Z3, Z12
+	VFMADD231PS Z8, Z7, Z13
+	VFMADD231PS Z8, Z11, Z14
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z8, Z2, Z18
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z10, Z20
+	VFMADD231PS Z8, Z3, Z15
+	VFMADD231PS Z8, Z7, Z16
+	VFMADD231PS Z8, Z11, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z8, Z3, Z18
+	VFMADD231PS Z8, Z7, Z19
+	VFMADD231PS Z8, Z11, Z20
+
+none15:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), R8
+	ADDQ step+56(FP), R9
+	JMP  column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z21
+	VFMADD231PS Z21, Z4, Z13
+	VFMADD231PS Z21, Z8, Z14
+
+none16:
+	VMOVUPS     (R8), Z21
+	VFMADD231PS Z21, Z4, Z16
+	VFMADD231PS Z21, Z8, Z17
+	VFMADD231PS Z21, Z5, Z13
+	VFMADD231PS Z21, Z9, Z14
+	VMOVUPS     (R8)(DX*1), Z21
+	VFMADD231PS Z21, Z4, Z19
+	VFMADD231PS Z21, Z8, Z20
+	VFMADD231PS Z21, Z5, Z16
+	VFMADD231PS Z21, Z9, Z17
+	VFMADD231PS Z21, Z6, Z13
+	VFMADD231PS Z21, Z10, Z14
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z9, Z20
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z10, Z17
+	VFMADD231PS Z8, Z7, Z13
+	VFMADD231PS Z8, Z11, Z14
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z10, Z20
+	VFMADD231PS Z8, Z7, Z16
+	VFMADD231PS Z8, Z11, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z8, Z7, Z19
+	VFMADD231PS Z8, Z11, Z20
+
+none17:
+	JMP end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z8, Z4, Z13
+
+none18:
+	VMOVUPS     (R8), Z8
+	VFMADD231PS Z8, Z4, Z16
+	VFMADD231PS Z8, Z5, Z13
+	VMOVUPS     (R8)(DX*1), Z8
+	VFMADD231PS Z8, Z4, Z19
+	VFMADD231PS Z8, Z5, Z16
+	VFMADD231PS Z8, Z6, Z13
+	VMOVUPS     (R8)(DX*2), Z8
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z7, Z13
+	VMOVUPS     (R8)(SI*1), Z8
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z7, Z16
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (R9), Z8
+	VFMADD231PS Z8, Z7, Z19
+
+none19:
+end8:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	CMPQ        right+104(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z0, Z8, Z14
+
+none20:
+	VMOVUPS     (R8), Z0
+	VFMADD231PS Z0, Z8, Z17
+	VFMADD231PS Z0, Z9, Z14
+	VMOVUPS     (R8)(DX*1), Z0
+	VFMADD231PS Z0, Z8, Z20
+	VFMADD231PS Z0, Z9, Z17
+	VFMADD231PS Z0, Z10, Z14
+	VMOVUPS     (R8)(DX*2), Z0
+	VFMADD231PS Z0, Z9, Z20
+	VFMADD231PS Z0, Z10, Z17
+	VFMADD231PS Z0, Z11, Z14
+	VMOVUPS     (R8)(SI*1), Z0
+	VFMADD231PS Z0, Z10, Z20
+	VFMADD231PS Z0, Z11, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (R9), Z0
+	VFMADD231PS Z0, Z11, Z20
+
+none21:
+done9:
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    CX, R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z12, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wTap+88(FP), R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z13, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wTap+88(FP), R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z14, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z15, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wTap+88(FP), R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z16, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wTap+88(FP), R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z17, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z18, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wTap+88(FP), R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z19, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    wTap+88(FP), R8
+	VMOVUPS (R8), Z0
+	VADDPS  Z20, Z0, Z0
+	VMOVUPS Z0, (R8)
+	ADDQ    $0x10, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+48(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, R8
+	SHLL        CL, R8
+	DECL        R8
+	KMOVW       R8, K1
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	VXORPS      Z15, Z15, Z15
+	VXORPS      Z16, Z16, Z16
+	VXORPS      Z17, Z17, Z17
+	VXORPS      Z18, Z18, Z18
+	VXORPS      Z19, Z19, Z19
+	VXORPS      Z20, Z20, Z20
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	MOVQ        below+32(FP), R9
+	LEAQ        (R9)(AX*4), R9
+	MOVQ        y+8(FP), R10
+	LEAQ        (R10)(AX*4), R10
+	VMOVUPS.Z   (R10), K1, Z0
+	VMOVUPS.Z   (R10)(BX*1), K1, Z1
+	VMOVUPS.Z   (R10)(BX*2), K1, Z2
+	VMOVUPS.Z   (R10)(DI*1), K1, Z3
+	ADDQ        step+56(FP), R10
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), R8
+	SUBQ        step+56(FP), R9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z0, Z12
+
+none28:
+	VMOVUPS.Z   (R8), K1, Z8
+	VFMADD231PS Z8, Z0, Z15
+	VFMADD231PS Z8, Z1, Z12
+	VMOVUPS.Z   (R8)(DX*1), K1, Z8
+	VFMADD231PS Z8, Z0, Z18
+	VFMADD231PS Z8, Z1, Z15
+	VFMADD231PS Z8, Z2, Z12
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z8, Z1, Z18
+	VFMADD231PS Z8, Z2, Z15
+	VFMADD231PS Z8, Z3, Z12
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z8, Z2, Z18
+	VFMADD231PS Z8, Z3, Z15
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z8, Z3, Z18
+
+none29:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), R8
+	ADDQ step+56(FP), R9
+
+inside22:
+	MOVQ        n+40(FP), R11
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        R11
+	JZ          one24
+	VMOVUPS.Z   (R10), K1, Z0
+	VMOVUPS.Z   (R10)(BX*1), K1, Z1
+	VMOVUPS.Z   (R10)(BX*2), K1, Z2
+	VMOVUPS.Z   (R10)(DI*1), K1, Z3
+	ADDQ        step+56(FP), R10
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z0, Z12
+	VFMADD231PS Z8, Z4, Z13
+
+none30:
+	VMOVUPS.Z   (R8), K1, Z8
+	VFMADD231PS Z8, Z0, Z15
+	VFMADD231PS Z8, Z4, Z16
+	VFMADD231PS Z8, Z1, Z12
+	VFMADD231PS Z8, Z5, Z13
+	VMOVUPS.Z   (R8)(DX*1), K1, Z8
+	VFMADD231PS Z8, Z0, Z18
+	VFMADD231PS Z8, Z4, Z19
+	VFMADD231PS Z8, Z1, Z15
+	VFMADD231PS Z8, Z5, Z16
+	VFMADD231PS Z8, Z2, Z12
+	VFMADD231PS Z8, Z6, Z13
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z8, Z1, Z18
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z2, Z15
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z3, Z12
+	VFMADD231PS Z8, Z7, Z13
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z8, Z2, Z18
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z3, Z15
+	VFMADD231PS Z8, Z7, Z16
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z8, Z3, Z18
+	VFMADD231PS Z8, Z7, Z19
+
+none31:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), R8
+	ADDQ step+56(FP), R9
+
+column23:
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	DECQ        R11
+	JZ          last25
+	VMOVUPS.Z   (R10), K1, Z0
+	VMOVUPS.Z   (R10)(BX*1), K1, Z1
+	VMOVUPS.Z   (R10)(BX*2), K1, Z2
+	VMOVUPS.Z   (R10)(DI*1), K1, Z3
+	ADDQ        step+56(FP), R10
+	MOVQ        R8, R12
+	ADDQ        xAhead+112(FP), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  (R12)(DX*1)
+	PREFETCHT1  (R12)(DX*2)
+	PREFETCHT1  (R12)(SI*1)
+	MOVQ        R10, R12
+	ADDQ        yAhead+120(FP), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  (R12)(BX*1)
+	PREFETCHT1  (R12)(BX*2)
+	PREFETCHT1  (R12)(DI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMOVUPS.Z   (CX), K1, Z21
+	VFMADD231PS Z21, Z0, Z12
+	VFMADD231PS Z21, Z4, Z13
+	VFMADD231PS Z21, Z8, Z14
+
+none32:
+	VMOVUPS.Z   (R8), K1, Z21
+	VFMADD231PS Z21, Z0, Z15
+	VFMADD231PS Z21, Z4, Z16
+	VFMADD231PS Z21, Z8, Z17
+	VFMADD231PS Z21, Z1, Z12
+	VFMADD231PS Z21, Z5, Z13
+	VFMADD231PS Z21, Z9, Z14
+	VMOVUPS.Z   (R8)(DX*1), K1, Z21
+	VFMADD231PS Z21, Z0, Z18
+	VFMADD231PS Z21, Z4, Z19
+	VFMADD231PS Z21, Z8, Z20
+	VFMADD231PS Z21, Z1, Z15
+	VFMADD231PS Z21, Z5, Z16
+	VFMADD231PS Z21, Z9, Z17
+	VFMADD231PS Z21, Z2, Z12
+	VFMADD231PS Z21, Z6, Z13
+	VFMADD231PS Z21, Z10, Z14
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z8, Z1, Z18
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z9, Z20
+	VFMADD231PS Z8, Z2, Z15
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z10, Z17
+	VFMADD231PS Z8, Z3, Z12
+	VFMADD231PS Z8, Z7, Z13
+	VFMADD231PS Z8, Z11, Z14
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z8, Z2, Z18
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z10, Z20
+	VFMADD231PS Z8, Z3, Z15
+	VFMADD231PS Z8, Z7, Z16
+	VFMADD231PS Z8, Z11, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z8, Z3, Z18
+	VFMADD231PS Z8, Z7, Z19
+	VFMADD231PS Z8, Z11, Z20
+
+none33:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), R8
+	ADDQ step+56(FP), R9
+	JMP  column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMOVUPS.Z   (CX), K1, Z21
+	VFMADD231PS Z21, Z4, Z13
+	VFMADD231PS Z21, Z8, Z14
+
+none34:
+	VMOVUPS.Z   (R8), K1, Z21
+	VFMADD231PS Z21, Z4, Z16
+	VFMADD231PS Z21, Z8, Z17
+	VFMADD231PS Z21, Z5, Z13
+	VFMADD231PS Z21, Z9, Z14
+	VMOVUPS.Z   (R8)(DX*1), K1, Z21
+	VFMADD231PS Z21, Z4, Z19
+	VFMADD231PS Z21, Z8, Z20
+	VFMADD231PS Z21, Z5, Z16
+	VFMADD231PS Z21, Z9, Z17
+	VFMADD231PS Z21, Z6, Z13
+	VFMADD231PS Z21, Z10, Z14
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z9, Z20
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z10, Z17
+	VFMADD231PS Z8, Z7, Z13
+	VFMADD231PS Z8, Z11, Z14
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z10, Z20
+	VFMADD231PS Z8, Z7, Z16
+	VFMADD231PS Z8, Z11, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z8, Z7, Z19
+	VFMADD231PS Z8, Z11, Z20
+
+none35:
+	JMP end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z4, Z13
+
+none36:
+	VMOVUPS.Z   (R8), K1, Z8
+	VFMADD231PS Z8, Z4, Z16
+	VFMADD231PS Z8, Z5, Z13
+	VMOVUPS.Z   (R8)(DX*1), K1, Z8
+	VFMADD231PS Z8, Z4, Z19
+	VFMADD231PS Z8, Z5, Z16
+	VFMADD231PS Z8, Z6, Z13
+	VMOVUPS.Z   (R8)(DX*2), K1, Z8
+	VFMADD231PS Z8, Z5, Z19
+	VFMADD231PS Z8, Z6, Z16
+	VFMADD231PS Z8, Z7, Z13
+	VMOVUPS.Z   (R8)(SI*1), K1, Z8
+	VFMADD231PS Z8, Z6, Z19
+	VFMADD231PS Z8, Z7, Z16
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMOVUPS.Z   (R9), K1, Z8
+	VFMADD231PS Z8, Z7, Z19
+
+none37:
+end26:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	VMOVAPS     Z4, Z8
+	VMOVAPS     Z5, Z9
+	VMOVAPS     Z6, Z10
+	VMOVAPS     Z7, Z11
+	VMOVAPS     Z0, Z4
+	VMOVAPS     Z1, Z5
+	VMOVAPS     Z2, Z6
+	VMOVAPS     Z3, Z7
+	CMPQ        right+104(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z0, Z8, Z14
+
+none38:
+	VMOVUPS.Z   (R8), K1, Z0
+	VFMADD231PS Z0, Z8, Z17
+	VFMADD231PS Z0, Z9, Z14
+	VMOVUPS.Z   (R8)(DX*1), K1, Z0
+	VFMADD231PS Z0, Z8, Z20
+	VFMADD231PS Z0, Z9, Z17
+	VFMADD231PS Z0, Z10, Z14
+	VMOVUPS.Z   (R8)(DX*2), K1, Z0
+	VFMADD231PS Z0, Z9, Z20
+	VFMADD231PS Z0, Z10, Z17
+	VFMADD231PS Z0, Z11, Z14
+	VMOVUPS.Z   (R8)(SI*1), K1, Z0
+	VFMADD231PS Z0, Z10, Z20
+	VFMADD231PS Z0, Z11, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMOVUPS.Z   (R9), K1, Z0
+	VFMADD231PS Z0, Z11, Z20
+
+none39:
+done27:
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z12, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z13, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z14, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wRow+80(FP), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z15, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z16, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z17, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wRow+80(FP), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z18, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z19, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z20, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512Correlate3x3Rows2(SB), NOSPLIT, $0-136
+	MOVQ   xRow+72(FP), DX
+	MOVQ   yRow+80(FP), BX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	XORQ   AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+56(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, SI
+	VMOVUPS     (SI), Z6
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Z7
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Z8
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS     (SI), Z9
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Z10
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Z11
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS     (SI), Z12
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Z13
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Z14
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z15
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+0(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	VMOVUPS     Z15, Z0
+	VMOVUPS     Z15, Z1
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), SI
+	SUBQ        step+64(FP), DI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Z4
+	VFMADD231PS Z6, Z4, Z0
+
+none10:
+	VMOVUPS     (SI), Z4
+	VFMADD231PS Z9, Z4, Z0
+	VFMADD231PS Z6, Z4, Z1
+	VMOVUPS     (SI)(DX*1), Z4
+	VFMADD231PS Z12, Z4, Z0
+	VFMADD231PS Z9, Z4, Z1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z12, Z4, Z1
+
+none11:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+inside4:
+	MOVQ        n+48(FP), R9
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        R9
+	JZ          one6
+	VMOVUPS     Z15, Z0
+	VMOVUPS     Z15, Z1
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Z4
+	VFMADD231PS Z6, Z4, Z0
+	VFMADD231PS Z7, Z4, Z2
+
+none12:
+	VMOVUPS     (SI), Z4
+	VFMADD231PS Z9, Z4, Z0
+	VFMADD231PS Z10, Z4, Z2
+	VFMADD231PS Z6, Z4, Z1
+	VFMADD231PS Z7, Z4, Z3
+	VMOVUPS     (SI)(DX*1), Z4
+	VFMADD231PS Z12, Z4, Z0
+	VFMADD231PS Z13, Z4, Z2
+	VFMADD231PS Z9, Z4, Z1
+	VFMADD231PS Z10, Z4, Z3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z12, Z4, Z1
+	VFMADD231PS Z13, Z4, Z3
+
+none13:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+column5:
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        R9
+	JZ          last7
+	VMOVUPS     Z15, Z0
+	VMOVUPS     Z15, Z1
+	MOVQ        SI, R10
+	ADDQ        xAhead+120(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(DX*1)
+	MOVQ        R8, R10
+	ADDQ        yAhead+128(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(BX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Z16
+	VFMADD231PS Z6, Z16, Z0
+	VFMADD231PS Z7, Z16, Z2
+	VFMADD231PS Z8, Z16, Z4
+
+none14:
+	VMOVUPS     (SI), Z16
+	VFMADD231PS Z9, Z16, Z0
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z4
+	VFMADD231PS Z6, Z16, Z1
+	VFMADD231PS Z7, Z16, Z3
+	VFMADD231PS Z8, Z16, Z5
+	VMOVUPS     (SI)(DX*1), Z16
+	VFMADD231PS Z12, Z16, Z0
+	VFMADD231PS Z13, Z16, Z2
+	VFMADD231PS Z14, Z16, Z4
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z3
+	VFMADD231PS Z11, Z16, Z5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (DI), Z16
+	VFMADD231PS Z12, Z16, Z1
+	VFMADD231PS Z13, Z16, Z3
+	VFMADD231PS Z14, Z16, Z5
+
+none15:
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, (R8)(BX*1)
+	ADDQ    step+64(FP), R8
+	ADDQ    step+64(FP), CX
+	ADDQ    step+64(FP), SI
+	ADDQ    step+64(FP), DI
+	JMP     column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z6
+	VFMADD231PS Z7, Z6, Z2
+	VFMADD231PS Z8, Z6, Z4
+
+none16:
+	VMOVUPS     (SI), Z6
+	VFMADD231PS Z10, Z6, Z2
+	VFMADD231PS Z11, Z6, Z4
+	VFMADD231PS Z7, Z6, Z3
+	VFMADD231PS Z8, Z6, Z5
+	VMOVUPS     (SI)(DX*1), Z6
+	VFMADD231PS Z13, Z6, Z2
+	VFMADD231PS Z14, Z6, Z4
+	VFMADD231PS Z10, Z6, Z3
+	VFMADD231PS Z11, Z6, Z5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (DI), Z6
+	VFMADD231PS Z13, Z6, Z3
+	VFMADD231PS Z14, Z6, Z5
+
+none17:
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, (R8)(BX*1)
+	ADDQ    step+64(FP), R8
+	JMP     end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Z4
+	VFMADD231PS Z7, Z4, Z2
+
+none18:
+	VMOVUPS     (SI), Z4
+	VFMADD231PS Z10, Z4, Z2
+	VFMADD231PS Z7, Z4, Z3
+	VMOVUPS     (SI)(DX*1), Z4
+	VFMADD231PS Z13, Z4, Z2
+	VFMADD231PS Z10, Z4, Z3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z13, Z4, Z3
+
+none19:
+end8:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), SI
+	ADDQ        step+64(FP), DI
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	CMPQ        right+112(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z8, Z0, Z4
+
+none20:
+	VMOVUPS     (SI), Z0
+	VFMADD231PS Z11, Z0, Z4
+	VFMADD231PS Z8, Z0, Z5
+	VMOVUPS     (SI)(DX*1), Z0
+	VFMADD231PS Z14, Z0, Z4
+	VFMADD231PS Z11, Z0, Z5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (DI), Z0
+	VFMADD231PS Z14, Z0, Z5
+
+none21:
+done9:
+	VMOVUPS Z4, (R8)
+	VMOVUPS Z5, (R8)(BX*1)
+	ADDQ    step+64(FP), R8
+	ADDQ    $0x10, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+56(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, SI
+	VMOVUPS.Z   (SI), K1, Z6
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS.Z   (SI), K1, Z7
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS.Z   (SI), K1, Z8
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS.Z   (SI), K1, Z9
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS.Z   (SI), K1, Z10
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS.Z   (SI), K1, Z11
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS.Z   (SI), K1, Z12
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS.Z   (SI), K1, Z14
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z15
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+0(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	VMOVUPS     Z15, Z0
+	VMOVUPS     Z15, Z1
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), SI
+	SUBQ        step+64(FP), DI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS Z6, Z4, Z0
+
+none28:
+	VMOVUPS.Z   (SI), K1, Z4
+	VFMADD231PS Z9, Z4, Z0
+	VFMADD231PS Z6, Z4, Z1
+	VMOVUPS.Z   (SI)(DX*1), K1, Z4
+	VFMADD231PS Z12, Z4, Z0
+	VFMADD231PS Z9, Z4, Z1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z12, Z4, Z1
+
+none29:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+inside22:
+	MOVQ        n+48(FP), AX
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        AX
+	JZ          one24
+	VMOVUPS     Z15, Z0
+	VMOVUPS     Z15, Z1
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS Z6, Z4, Z0
+	VFMADD231PS Z7, Z4, Z2
+
+none30:
+	VMOVUPS.Z   (SI), K1, Z4
+	VFMADD231PS Z9, Z4, Z0
+	VFMADD231PS Z10, Z4, Z2
+	VFMADD231PS Z6, Z4, Z1
+	VFMADD231PS Z7, Z4, Z3
+	VMOVUPS.Z   (SI)(DX*1), K1, Z4
+	VFMADD231PS Z12, Z4, Z0
+	VFMADD231PS Z13, Z4, Z2
+	VFMADD231PS Z9, Z4, Z1
+	VFMADD231PS Z10, Z4, Z3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z12, Z4, Z1
+	VFMADD231PS Z13, Z4, Z3
+
+none31:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+column23:
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        AX
+	JZ          last25
+	VMOVUPS     Z15, Z0
+	VMOVUPS     Z15, Z1
+	MOVQ        SI, R9
+	ADDQ        xAhead+120(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
+	MOVQ        R8, R9
+	ADDQ        yAhead+128(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(BX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMOVUPS.Z   (CX), K1, Z16
+	VFMADD231PS Z6, Z16, Z0
+	VFMADD231PS Z7, Z16, Z2
+	VFMADD231PS Z8, Z16, Z4
+
+none32:
+	VMOVUPS.Z   (SI), K1, Z16
+	VFMADD231PS Z9, Z16, Z0
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z4
+	VFMADD231PS Z6, Z16, Z1
+	VFMADD231PS Z7, Z16, Z3
+	VFMADD231PS Z8, Z16, Z5
+	VMOVUPS.Z   (SI)(DX*1), K1, Z16
+	VFMADD231PS Z12, Z16, Z0
+	VFMADD231PS Z13, Z16, Z2
+	VFMADD231PS Z14, Z16, Z4
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z3
+	VFMADD231PS Z11, Z16, Z5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMOVUPS.Z   (DI), K1, Z16
+	VFMADD231PS Z12, Z16, Z1
+	VFMADD231PS Z13, Z16, Z3
+	VFMADD231PS Z14, Z16, Z5
+
+none33:
+	VMOVUPS Z4, K1, (R8)
+	VMOVUPS Z5, K1, (R8)(BX*1)
+	ADDQ    step+64(FP), R8
+	ADDQ    step+64(FP), CX
+	ADDQ    step+64(FP), SI
+	ADDQ    step+64(FP), DI
+	JMP     column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMOVUPS.Z   (CX), K1, Z6
+	VFMADD231PS Z7, Z6, Z2
+	VFMADD231PS Z8, Z6, Z4
+
+none34:
+	VMOVUPS.Z   (SI), K1, Z6
+	VFMADD231PS Z10, Z6, Z2
+	VFMADD231PS Z11, Z6, Z4
+	VFMADD231PS Z7, Z6, Z3
+	VFMADD231PS Z8, Z6, Z5
+	VMOVUPS.Z   (SI)(DX*1), K1, Z6
+	VFMADD231PS Z13, Z6, Z2
+	VFMADD231PS Z14, Z6, Z4
+	VFMADD231PS Z10, Z6, Z3
+	VFMADD231PS Z11, Z6, Z5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMOVUPS.Z   (DI), K1, Z6
+	VFMADD231PS Z13, Z6, Z3
+	VFMADD231PS Z14, Z6, Z5
+
+none35:
+	VMOVUPS Z4, K1, (R8)
+	VMOVUPS Z5, K1, (R8)(BX*1)
+	ADDQ    step+64(FP), R8
+	JMP     end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS Z7, Z4, Z2
+
+none36:
+	VMOVUPS.Z   (SI), K1, Z4
+	VFMADD231PS Z10, Z4, Z2
+	VFMADD231PS Z7, Z4, Z3
+	VMOVUPS.Z   (SI)(DX*1), K1, Z4
+	VFMADD231PS Z13, Z4, Z2
+	VFMADD231PS Z10, Z4, Z3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z13, Z4, Z3
+
+none37:
+end26:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), SI
+	ADDQ        step+64(FP), DI
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	CMPQ        right+112(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z8, Z0, Z4
+
+none38:
+	VMOVUPS.Z   (SI), K1, Z0
+	VFMADD231PS Z11, Z0, Z4
+	VFMADD231PS Z8, Z0, Z5
+	VMOVUPS.Z   (SI)(DX*1), K1, Z0
+	VFMADD231PS Z14, Z0, Z4
+	VFMADD231PS Z11, Z0, Z5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMOVUPS.Z   (DI), K1, Z0
+	VFMADD231PS Z14, Z0, Z5
+
+none39:
+done27:
+	VMOVUPS Z4, K1, (R8)
+	VMOVUPS Z5, K1, (R8)(BX*1)
+	ADDQ    step+64(FP), R8
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter3x3Rows2(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter3x3Rows2(SB), NOSPLIT, $0-128
+	MOVQ   xRow+64(FP), DX
+	MOVQ   yRow+72(FP), BX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	XORQ   AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+48(FP)
+	JGT         rest2
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+8(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	VMOVUPS     (R8), Z0
+	VMOVUPS     (R8)(BX*1), Z1
+	ADDQ        step+56(FP), R8
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), SI
+	SUBQ        step+56(FP), DI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Z4
+	VFMADD231PS Z4, Z0, Z6
+
+none10:
+	VMOVUPS     (SI), Z4
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z4, Z1, Z6
+	VMOVUPS     (SI)(DX*1), Z4
+	VFMADD231PS Z4, Z0, Z12
+	VFMADD231PS Z4, Z1, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z4, Z1, Z12
+
+none11:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), SI
+	ADDQ step+56(FP), DI
+
+inside4:
+	MOVQ        n+40(FP), R9
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        R9
+	JZ          one6
+	VMOVUPS     (R8), Z0
+	VMOVUPS     (R8)(BX*1), Z1
+	ADDQ        step+56(FP), R8
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Z4
+	VFMADD231PS Z4, Z0, Z6
+	VFMADD231PS Z4, Z2, Z7
+
+none12:
+	VMOVUPS     (SI), Z4
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z4, Z2, Z10
+	VFMADD231PS Z4, Z1, Z6
+	VFMADD231PS Z4, Z3, Z7
+	VMOVUPS     (SI)(DX*1), Z4
+	VFMADD231PS Z4, Z0, Z12
+	VFMADD231PS Z4, Z2, Z13
+	VFMADD231PS Z4, Z1, Z9
+	VFMADD231PS Z4, Z3, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z4, Z1, Z12
+	VFMADD231PS Z4, Z3, Z13
+
+none13:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), SI
+	ADDQ step+56(FP), DI
+
+column5:
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        R9
+	JZ          last7
+	VMOVUPS     (R8), Z0
+	VMOVUPS     (R8)(BX*1), Z1
+	ADDQ        step+56(FP), R8
+	MOVQ        SI, R10
+	ADDQ        xAhead+112(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(DX*1)
+	MOVQ        R8, R10
+	ADDQ        yAhead+120(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(BX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Z15
+	VFMADD231PS Z15, Z0, Z6
+	VFMADD231PS Z15, Z2, Z7
+	VFMADD231PS Z15, Z4, Z8
+
+none14:
+	VMOVUPS     (SI), Z15
+	VFMADD231PS Z15, Z0, Z9
+	VFMADD231PS Z15, Z2, Z10
+	VFMADD231PS Z15, Z4, Z11
+	VFMADD231PS Z15, Z1, Z6
+	VFMADD231PS Z15, Z3, Z7
+	VFMADD231PS Z15, Z5, Z8
+	VMOVUPS     (SI)(DX*1), Z15
+	VFMADD231PS Z15, Z0, Z12
+	VFMADD231PS Z15, Z2, Z13
+	VFMADD231PS Z15, Z4, Z14
+	VFMADD231PS Z15, Z1, Z9
+	VFMADD231PS Z15, Z3, Z10
+	VFMADD231PS Z15, Z5, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z4, Z1, Z12
+	VFMADD231PS Z4, Z3, Z13
+	VFMADD231PS Z4, Z5, Z14
+
+none15:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), SI
+	ADDQ step+56(FP), DI
+	JMP  column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z15
+	VFMADD231PS Z15, Z2, Z7
+	VFMADD231PS Z15, Z4, Z8
+
+none16:
+	VMOVUPS     (SI), Z15
+	VFMADD231PS Z15, Z2, Z10
+	VFMADD231PS Z15, Z4, Z11
+	VFMADD231PS Z15, Z3, Z7
+	VFMADD231PS Z15, Z5, Z8
+	VMOVUPS     (SI)(DX*1), Z15
+	VFMADD231PS Z15, Z2, Z13
+	VFMADD231PS Z15, Z4, Z14
+	VFMADD231PS Z15, Z3, Z10
+	VFMADD231PS Z15, Z5, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z4, Z3, Z13
+	VFMADD231PS Z4, Z5, Z14
+
+none17:
+	JMP end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Z4
+	VFMADD231PS Z4, Z2, Z7
+
+none18:
+	VMOVUPS     (SI), Z4
+	VFMADD231PS Z4, Z2, Z10
+	VFMADD231PS Z4, Z3, Z7
+	VMOVUPS     (SI)(DX*1), Z4
+	VFMADD231PS Z4, Z2, Z13
+	VFMADD231PS Z4, Z3, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (DI), Z4
+	VFMADD231PS Z4, Z3, Z13
+
+none19:
+end8:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	CMPQ        right+104(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z0, Z4, Z8
+
+none20:
+	VMOVUPS     (SI), Z0
+	VFMADD231PS Z0, Z4, Z11
+	VFMADD231PS Z0, Z5, Z8
+	VMOVUPS     (SI)(DX*1), Z0
+	VFMADD231PS Z0, Z4, Z14
+	VFMADD231PS Z0, Z5, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (DI), Z0
+	VFMADD231PS Z0, Z5, Z14
+
+none21:
+done9:
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    CX, SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z6, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wTap+88(FP), SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z7, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wTap+88(FP), SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z8, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z9, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wTap+88(FP), SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z10, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wTap+88(FP), SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z11, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z12, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wTap+88(FP), SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z13, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    wTap+88(FP), SI
+	VMOVUPS (SI), Z0
+	VADDPS  Z14, Z0, Z0
+	VMOVUPS Z0, (SI)
+	ADDQ    $0x10, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+48(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	VXORPS      Z12, Z12, Z12
+	VXORPS      Z13, Z13, Z13
+	VXORPS      Z14, Z14, Z14
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+8(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	VMOVUPS.Z   (R8), K1, Z0
+	VMOVUPS.Z   (R8)(BX*1), K1, Z1
+	ADDQ        step+56(FP), R8
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), SI
+	SUBQ        step+56(FP), DI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS Z4, Z0, Z6
+
+none28:
+	VMOVUPS.Z   (SI), K1, Z4
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z4, Z1, Z6
+	VMOVUPS.Z   (SI)(DX*1), K1, Z4
+	VFMADD231PS Z4, Z0, Z12
+	VFMADD231PS Z4, Z1, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z4, Z1, Z12
+
+none29:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), SI
+	ADDQ step+56(FP), DI
+
+inside22:
+	MOVQ        n+40(FP), R9
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        R9
+	JZ          one24
+	VMOVUPS.Z   (R8), K1, Z0
+	VMOVUPS.Z   (R8)(BX*1), K1, Z1
+	ADDQ        step+56(FP), R8
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS Z4, Z0, Z6
+	VFMADD231PS Z4, Z2, Z7
+
+none30:
+	VMOVUPS.Z   (SI), K1, Z4
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z4, Z2, Z10
+	VFMADD231PS Z4, Z1, Z6
+	VFMADD231PS Z4, Z3, Z7
+	VMOVUPS.Z   (SI)(DX*1), K1, Z4
+	VFMADD231PS Z4, Z0, Z12
+	VFMADD231PS Z4, Z2, Z13
+	VFMADD231PS Z4, Z1, Z9
+	VFMADD231PS Z4, Z3, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z4, Z1, Z12
+	VFMADD231PS Z4, Z3, Z13
+
+none31:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), SI
+	ADDQ step+56(FP), DI
+
+column23:
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	DECQ        R9
+	JZ          last25
+	VMOVUPS.Z   (R8), K1, Z0
+	VMOVUPS.Z   (R8)(BX*1), K1, Z1
+	ADDQ        step+56(FP), R8
+	MOVQ        SI, R10
+	ADDQ        xAhead+112(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(DX*1)
+	MOVQ        R8, R10
+	ADDQ        yAhead+120(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(BX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMOVUPS.Z   (CX), K1, Z15
+	VFMADD231PS Z15, Z0, Z6
+	VFMADD231PS Z15, Z2, Z7
+	VFMADD231PS Z15, Z4, Z8
+
+none32:
+	VMOVUPS.Z   (SI), K1, Z15
+	VFMADD231PS Z15, Z0, Z9
+	VFMADD231PS Z15, Z2, Z10
+	VFMADD231PS Z15, Z4, Z11
+	VFMADD231PS Z15, Z1, Z6
+	VFMADD231PS Z15, Z3, Z7
+	VFMADD231PS Z15, Z5, Z8
+	VMOVUPS.Z   (SI)(DX*1), K1, Z15
+	VFMADD231PS Z15, Z0, Z12
+	VFMADD231PS Z15, Z2, Z13
+	VFMADD231PS Z15, Z4, Z14
+	VFMADD231PS Z15, Z1, Z9
+	VFMADD231PS Z15, Z3, Z10
+	VFMADD231PS Z15, Z5, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z4, Z1, Z12
+	VFMADD231PS Z4, Z3, Z13
+	VFMADD231PS Z4, Z5, Z14
+
+none33:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), SI
+	ADDQ step+56(FP), DI
+	JMP  column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMOVUPS.Z   (CX), K1, Z15
+	VFMADD231PS Z15, Z2, Z7
+	VFMADD231PS Z15, Z4, Z8
+
+none34:
+	VMOVUPS.Z   (SI), K1, Z15
+	VFMADD231PS Z15, Z2, Z10
+	VFMADD231PS Z15, Z4, Z11
+	VFMADD231PS Z15, Z3, Z7
+	VFMADD231PS Z15, Z5, Z8
+	VMOVUPS.Z   (SI)(DX*1), K1, Z15
+	VFMADD231PS Z15, Z2, Z13
+	VFMADD231PS Z15, Z4, Z14
+	VFMADD231PS Z15, Z3, Z10
+	VFMADD231PS Z15, Z5, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z4, Z3, Z13
+	VFMADD231PS Z4, Z5, Z14
+
+none35:
+	JMP end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS Z4, Z2, Z7
+
+none36:
+	VMOVUPS.Z   (SI), K1, Z4
+	VFMADD231PS Z4, Z2, Z10
+	VFMADD231PS Z4, Z3, Z7
+	VMOVUPS.Z   (SI)(DX*1), K1, Z4
+	VFMADD231PS Z4, Z2, Z13
+	VFMADD231PS Z4, Z3, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMOVUPS.Z   (DI), K1, Z4
+	VFMADD231PS Z4, Z3, Z13
+
+none37:
+end26:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	VMOVAPS     Z2, Z4
+	VMOVAPS     Z3, Z5
+	VMOVAPS     Z0, Z2
+	VMOVAPS     Z1, Z3
+	CMPQ        right+104(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z0, Z4, Z8
+
+none38:
+	VMOVUPS.Z   (SI), K1, Z0
+	VFMADD231PS Z0, Z4, Z11
+	VFMADD231PS Z0, Z5, Z8
+	VMOVUPS.Z   (SI)(DX*1), K1, Z0
+	VFMADD231PS Z0, Z4, Z14
+	VFMADD231PS Z0, Z5, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMOVUPS.Z   (DI), K1, Z0
+	VFMADD231PS Z0, Z5, Z14
+
+none39:
+done27:
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z7, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z8, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wRow+80(FP), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z9, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z10, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wRow+80(FP), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z12, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z13, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z14, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512Correlate3x3Rows1(SB), NOSPLIT, $0-136
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	XORQ   AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+56(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Z3
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Z4
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Z5
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Z6
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Z7
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Z8
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Z9
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Z10
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Z11
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z12
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     Z12, Z0
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), DX
+	SUBQ        step+64(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Z2
+	VFMADD231PS Z3, Z2, Z0
+
+none10:
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z6, Z2, Z0
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z9, Z2, Z0
+
+none11:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+inside4:
+	MOVQ        n+48(FP), DI
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        DI
+	JZ          one6
+	VMOVUPS     Z12, Z0
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Z2
+	VFMADD231PS Z3, Z2, Z0
+	VFMADD231PS Z4, Z2, Z1
+
+none12:
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z6, Z2, Z0
+	VFMADD231PS Z7, Z2, Z1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z9, Z2, Z0
+	VFMADD231PS Z10, Z2, Z1
+
+none13:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+column5:
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        DI
+	JZ          last7
+	VMOVUPS     Z12, Z0
+	MOVQ        DX, R8
+	ADDQ        xAhead+120(FP), R8
+	PREFETCHT1  (R8)
+	MOVQ        SI, R8
+	ADDQ        yAhead+128(FP), R8
+	PREFETCHT1  (R8)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Z13
+	VFMADD231PS Z3, Z13, Z0
+	VFMADD231PS Z4, Z13, Z1
+	VFMADD231PS Z5, Z13, Z2
+
+none14:
+	VMOVUPS     (DX), Z13
+	VFMADD231PS Z6, Z13, Z0
+	VFMADD231PS Z7, Z13, Z1
+	VFMADD231PS Z8, Z13, Z2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (BX), Z13
+	VFMADD231PS Z9, Z13, Z0
+	VFMADD231PS Z10, Z13, Z1
+	VFMADD231PS Z11, Z13, Z2
+
+none15:
+	VMOVUPS Z2, (SI)
+	ADDQ    step+64(FP), SI
+	ADDQ    step+64(FP), CX
+	ADDQ    step+64(FP), DX
+	ADDQ    step+64(FP), BX
+	JMP     column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z3
+	VFMADD231PS Z4, Z3, Z1
+	VFMADD231PS Z5, Z3, Z2
+
+none16:
+	VMOVUPS     (DX), Z3
+	VFMADD231PS Z7, Z3, Z1
+	VFMADD231PS Z8, Z3, Z2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (BX), Z3
+	VFMADD231PS Z10, Z3, Z1
+	VFMADD231PS Z11, Z3, Z2
+
+none17:
+	VMOVUPS Z2, (SI)
+	ADDQ    step+64(FP), SI
+	JMP     end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Z2
+	VFMADD231PS Z4, Z2, Z1
+
+none18:
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z7, Z2, Z1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z10, Z2, Z1
+
+none19:
+end8:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), DX
+	ADDQ        step+64(FP), BX
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	CMPQ        right+112(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z5, Z0, Z2
+
+none20:
+	VMOVUPS     (DX), Z0
+	VFMADD231PS Z8, Z0, Z2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (BX), Z0
+	VFMADD231PS Z11, Z0, Z2
+
+none21:
+done9:
+	VMOVUPS Z2, (SI)
+	ADDQ    step+64(FP), SI
+	ADDQ    $0x10, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+56(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, DX
+	SHLL        CL, DX
+	DECL        DX
+	KMOVW       DX, K1
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, DX
+	VMOVUPS.Z   (DX), K1, Z3
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS.Z   (DX), K1, Z4
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS.Z   (DX), K1, Z5
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS.Z   (DX), K1, Z6
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS.Z   (DX), K1, Z7
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS.Z   (DX), K1, Z8
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS.Z   (DX), K1, Z9
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS.Z   (DX), K1, Z10
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS.Z   (DX), K1, Z11
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z12
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     Z12, Z0
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), DX
+	SUBQ        step+64(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD231PS Z3, Z2, Z0
+
+none28:
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z6, Z2, Z0
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z9, Z2, Z0
+
+none29:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+inside22:
+	MOVQ        n+48(FP), AX
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        AX
+	JZ          one24
+	VMOVUPS     Z12, Z0
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD231PS Z3, Z2, Z0
+	VFMADD231PS Z4, Z2, Z1
+
+none30:
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z6, Z2, Z0
+	VFMADD231PS Z7, Z2, Z1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z9, Z2, Z0
+	VFMADD231PS Z10, Z2, Z1
+
+none31:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+column23:
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        AX
+	JZ          last25
+	VMOVUPS     Z12, Z0
+	MOVQ        DX, DI
+	ADDQ        xAhead+120(FP), DI
+	PREFETCHT1  (DI)
+	MOVQ        SI, DI
+	ADDQ        yAhead+128(FP), DI
+	PREFETCHT1  (DI)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMOVUPS.Z   (CX), K1, Z13
+	VFMADD231PS Z3, Z13, Z0
+	VFMADD231PS Z4, Z13, Z1
+	VFMADD231PS Z5, Z13, Z2
+
+none32:
+	VMOVUPS.Z   (DX), K1, Z13
+	VFMADD231PS Z6, Z13, Z0
+	VFMADD231PS Z7, Z13, Z1
+	VFMADD231PS Z8, Z13, Z2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMOVUPS.Z   (BX), K1, Z13
+	VFMADD231PS Z9, Z13, Z0
+	VFMADD231PS Z10, Z13, Z1
+	VFMADD231PS Z11, Z13, Z2
+
+none33:
+	VMOVUPS Z2, K1, (SI)
+	ADDQ    step+64(FP), SI
+	ADDQ    step+64(FP), CX
+	ADDQ    step+64(FP), DX
+	ADDQ    step+64(FP), BX
+	JMP     column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMOVUPS.Z   (CX), K1, Z3
+	VFMADD231PS Z4, Z3, Z1
+	VFMADD231PS Z5, Z3, Z2
+
+none34:
+	VMOVUPS.Z   (DX), K1, Z3
+	VFMADD231PS Z7, Z3, Z1
+	VFMADD231PS Z8, Z3, Z2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMOVUPS.Z   (BX), K1, Z3
+	VFMADD231PS Z10, Z3, Z1
+	VFMADD231PS Z11, Z3, Z2
+
+none35:
+	VMOVUPS Z2, K1, (SI)
+	ADDQ    step+64(FP), SI
+	JMP     end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD231PS Z4, Z2, Z1
+
+none36:
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z7, Z2, Z1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z10, Z2, Z1
+
+none37:
+end26:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), DX
+	ADDQ        step+64(FP), BX
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	CMPQ        right+112(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z5, Z0, Z2
+
+none38:
+	VMOVUPS.Z   (DX), K1, Z0
+	VFMADD231PS Z8, Z0, Z2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMOVUPS.Z   (BX), K1, Z0
+	VFMADD231PS Z11, Z0, Z2
+
+none39:
+done27:
+	VMOVUPS Z2, K1, (SI)
+	ADDQ    step+64(FP), SI
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·avx512CorrelateFilter3x3Rows1(SB), NOSPLIT, $0-128
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	XORQ   AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+48(FP)
+	JGT         rest2
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+8(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     (SI), Z0
+	ADDQ        step+56(FP), SI
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), DX
+	SUBQ        step+56(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Z2
+	VFMADD231PS Z2, Z0, Z3
+
+none10:
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z2, Z0, Z6
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z2, Z0, Z9
+
+none11:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+inside4:
+	MOVQ        n+40(FP), DI
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        DI
+	JZ          one6
+	VMOVUPS     (SI), Z0
+	ADDQ        step+56(FP), SI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Z2
+	VFMADD231PS Z2, Z0, Z3
+	VFMADD231PS Z2, Z1, Z4
+
+none12:
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z2, Z0, Z6
+	VFMADD231PS Z2, Z1, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z2, Z0, Z9
+	VFMADD231PS Z2, Z1, Z10
+
+none13:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+column5:
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        DI
+	JZ          last7
+	VMOVUPS     (SI), Z0
+	ADDQ        step+56(FP), SI
+	MOVQ        DX, R8
+	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (R8)
+	MOVQ        SI, R8
+	ADDQ        yAhead+120(FP), R8
+	PREFETCHT1  (R8)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Z12
+	VFMADD231PS Z12, Z0, Z3
+	VFMADD231PS Z12, Z1, Z4
+	VFMADD231PS Z12, Z2, Z5
+
+none14:
+	VMOVUPS     (DX), Z12
+	VFMADD231PS Z12, Z0, Z6
+	VFMADD231PS Z12, Z1, Z7
+	VFMADD231PS Z12, Z2, Z8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (BX), Z12
+	VFMADD231PS Z12, Z0, Z9
+	VFMADD231PS Z12, Z1, Z10
+	VFMADD231PS Z12, Z2, Z11
+
+none15:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+	JMP  column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z12
+	VFMADD231PS Z12, Z1, Z4
+	VFMADD231PS Z12, Z2, Z5
+
+none16:
+	VMOVUPS     (DX), Z12
+	VFMADD231PS Z12, Z1, Z7
+	VFMADD231PS Z12, Z2, Z8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (BX), Z12
+	VFMADD231PS Z12, Z1, Z10
+	VFMADD231PS Z12, Z2, Z11
+
+none17:
+	JMP end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Z2
+	VFMADD231PS Z2, Z1, Z4
+
+none18:
+	VMOVUPS     (DX), Z2
+	VFMADD231PS Z2, Z1, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z2, Z1, Z10
+
+none19:
+end8:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	CMPQ        right+104(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z0, Z2, Z5
+
+none20:
+	VMOVUPS     (DX), Z0
+	VFMADD231PS Z0, Z2, Z8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (BX), Z0
+	VFMADD231PS Z0, Z2, Z11
+
+none21:
+done9:
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    CX, DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z5, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z7, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z8, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z9, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z10, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Z0
+	VADDPS  Z11, Z0, Z0
+	VMOVUPS Z0, (DX)
+	ADDQ    $0x10, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+48(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, DX
+	SHLL        CL, DX
+	DECL        DX
+	KMOVW       DX, K1
+	VXORPS      Z3, Z3, Z3
+	VXORPS      Z4, Z4, Z4
+	VXORPS      Z5, Z5, Z5
+	VXORPS      Z6, Z6, Z6
+	VXORPS      Z7, Z7, Z7
+	VXORPS      Z8, Z8, Z8
+	VXORPS      Z9, Z9, Z9
+	VXORPS      Z10, Z10, Z10
+	VXORPS      Z11, Z11, Z11
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+8(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS.Z   (SI), K1, Z0
+	ADDQ        step+56(FP), SI
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), DX
+	SUBQ        step+56(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+
+none28:
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z2, Z0, Z6
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z2, Z0, Z9
+
+none29:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+inside22:
+	MOVQ        n+40(FP), DI
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        DI
+	JZ          one24
+	VMOVUPS.Z   (SI), K1, Z0
+	ADDQ        step+56(FP), SI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD231PS Z2, Z0, Z3
+	VFMADD231PS Z2, Z1, Z4
+
+none30:
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z2, Z0, Z6
+	VFMADD231PS Z2, Z1, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z2, Z0, Z9
+	VFMADD231PS Z2, Z1, Z10
+
+none31:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+column23:
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	DECQ        DI
+	JZ          last25
+	VMOVUPS.Z   (SI), K1, Z0
+	ADDQ        step+56(FP), SI
+	MOVQ        DX, R8
+	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (R8)
+	MOVQ        SI, R8
+	ADDQ        yAhead+120(FP), R8
+	PREFETCHT1  (R8)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMOVUPS.Z   (CX), K1, Z12
+	VFMADD231PS Z12, Z0, Z3
+	VFMADD231PS Z12, Z1, Z4
+	VFMADD231PS Z12, Z2, Z5
+
+none32:
+	VMOVUPS.Z   (DX), K1, Z12
+	VFMADD231PS Z12, Z0, Z6
+	VFMADD231PS Z12, Z1, Z7
+	VFMADD231PS Z12, Z2, Z8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMOVUPS.Z   (BX), K1, Z12
+	VFMADD231PS Z12, Z0, Z9
+	VFMADD231PS Z12, Z1, Z10
+	VFMADD231PS Z12, Z2, Z11
+
+none33:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+	JMP  column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMOVUPS.Z   (CX), K1, Z12
+	VFMADD231PS Z12, Z1, Z4
+	VFMADD231PS Z12, Z2, Z5
+
+none34:
+	VMOVUPS.Z   (DX), K1, Z12
+	VFMADD231PS Z12, Z1, Z7
+	VFMADD231PS Z12, Z2, Z8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMOVUPS.Z   (BX), K1, Z12
+	VFMADD231PS Z12, Z1, Z10
+	VFMADD231PS Z12, Z2, Z11
+
+none35:
+	JMP end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD231PS Z2, Z1, Z4
+
+none36:
+	VMOVUPS.Z   (DX), K1, Z2
+	VFMADD231PS Z2, Z1, Z7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z2, Z1, Z10
+
+none37:
+end26:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	VMOVAPS     Z1, Z2
+	VMOVAPS     Z0, Z1
+	CMPQ        right+104(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z0, Z2, Z5
+
+none38:
+	VMOVUPS.Z   (DX), K1, Z0
+	VFMADD231PS Z0, Z2, Z8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMOVUPS.Z   (BX), K1, Z0
+	VFMADD231PS Z0, Z2, Z11
+
+none39:
+done27:
+	MOVQ      dw+0(FP), CX
+	LEAQ      (CX)(AX*4), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z3, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z4, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z5, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wRow+80(FP), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z7, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z8, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wRow+80(FP), CX
+	MOVQ      CX, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z9, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z10, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      wTap+88(FP), AX
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·avx512Transpose(SB), NOSPLIT, $0-48
+	MOVQ       y+0(FP), AX
+	MOVQ       x+8(FP), DX
+	MOVQ       yStep+16(FP), BX
+	MOVQ       xStep+24(FP), SI
+	MOVQ       rows+32(FP), DI
+	MOVQ       cols+40(FP), R8
+	CMPQ       DI, $0x10
+	JNE        partial1
+	CMPQ       R8, $0x10
+	JNE        partial1
+	VMOVUPS    (DX), Z0
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z1
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z2
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z3
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z4
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z5
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z6
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z7
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z8
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z9
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z10
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z11
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z12
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z13
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z14
+	ADDQ       SI, DX
+	VMOVUPS    (DX), Z15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPD  Z1, Z16, Z3
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPS  Z5, Z4, Z2
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPS  Z9, Z8, Z6
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPD  Z9, Z6, Z11
+	VUNPCKHPD  Z9, Z6, Z6
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPS  Z13, Z12, Z10
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z13, Z10, Z15
+	VUNPCKHPD  Z13, Z10, Z10
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z7, Z3, Z14
+	VSHUFF32X4 $0xdd, Z7, Z3, Z3
+	VSHUFF32X4 $0x88, Z15, Z11, Z7
+	VSHUFF32X4 $0xdd, Z15, Z11, Z11
+	VSHUFF32X4 $0x88, Z7, Z14, Z15
+	VSHUFF32X4 $0xdd, Z7, Z14, Z7
+	VSHUFF32X4 $0x88, Z11, Z3, Z14
+	VSHUFF32X4 $0xdd, Z11, Z3, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z11
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VSHUFF32X4 $0x88, Z10, Z6, Z2
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z2, Z11, Z10
+	VSHUFF32X4 $0xdd, Z2, Z11, Z2
+	VSHUFF32X4 $0x88, Z6, Z1, Z11
+	VSHUFF32X4 $0xdd, Z6, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z16
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z16, Z6, Z13
+	VSHUFF32X4 $0xdd, Z16, Z6, Z6
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z9
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z9, Z12
+	VSHUFF32X4 $0xdd, Z4, Z9, Z4
+	VSHUFF32X4 $0x88, Z8, Z0, Z9
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	VMOVUPS    Z15, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z16, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       BX, AX
+	VMOVUPS    Z0, (AX)
+	JMP        done2
+
+partial1:
+	MOVQ       R8, CX
+	MOVL       $0x00000001, R9
+	SHLL       CL, R9
+	DECL       R9
+	KMOVW      R9, K1
+	VMOVUPS.Z  (DX), K1, Z0
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x01
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z1
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x02
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z2
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x03
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z3
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x04
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z4
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x05
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z5
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x06
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z6
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x07
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z7
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x08
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z8
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x09
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z9
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0a
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z10
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0b
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z11
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0c
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z12
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0d
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z13
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0e
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z14
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x0f
+	CMOVQGT    CX, DX
+	VMOVUPS.Z  (DX), K1, Z15
+	LEAQ       (DX)(SI*1), CX
+	CMPQ       DI, $0x10
+	CMOVQGT    CX, DX
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z0
+	VUNPCKLPS  Z3, Z2, Z1
+	VUNPCKHPS  Z3, Z2, Z2
+	VUNPCKLPD  Z1, Z16, Z3
+	VUNPCKHPD  Z1, Z16, Z1
+	VUNPCKLPD  Z2, Z0, Z16
+	VUNPCKHPD  Z2, Z0, Z0
+	VUNPCKLPS  Z5, Z4, Z2
+	VUNPCKHPS  Z5, Z4, Z4
+	VUNPCKLPS  Z7, Z6, Z5
+	VUNPCKHPS  Z7, Z6, Z6
+	VUNPCKLPD  Z5, Z2, Z7
+	VUNPCKHPD  Z5, Z2, Z2
+	VUNPCKLPD  Z6, Z4, Z5
+	VUNPCKHPD  Z6, Z4, Z4
+	VUNPCKLPS  Z9, Z8, Z6
+	VUNPCKHPS  Z9, Z8, Z8
+	VUNPCKLPS  Z11, Z10, Z9
+	VUNPCKHPS  Z11, Z10, Z10
+	VUNPCKLPD  Z9, Z6, Z11
+	VUNPCKHPD  Z9, Z6, Z6
+	VUNPCKLPD  Z10, Z8, Z9
+	VUNPCKHPD  Z10, Z8, Z8
+	VUNPCKLPS  Z13, Z12, Z10
+	VUNPCKHPS  Z13, Z12, Z12
+	VUNPCKLPS  Z15, Z14, Z13
+	VUNPCKHPS  Z15, Z14, Z14
+	VUNPCKLPD  Z13, Z10, Z15
+	VUNPCKHPD  Z13, Z10, Z10
+	VUNPCKLPD  Z14, Z12, Z13
+	VUNPCKHPD  Z14, Z12, Z12
+	VSHUFF32X4 $0x88, Z7, Z3, Z14
+	VSHUFF32X4 $0xdd, Z7, Z3, Z3
+	VSHUFF32X4 $0x88, Z15, Z11, Z7
+	VSHUFF32X4 $0xdd, Z15, Z11, Z11
+	VSHUFF32X4 $0x88, Z7, Z14, Z15
+	VSHUFF32X4 $0xdd, Z7, Z14, Z7
+	VSHUFF32X4 $0x88, Z11, Z3, Z14
+	VSHUFF32X4 $0xdd, Z11, Z3, Z3
+	VSHUFF32X4 $0x88, Z2, Z1, Z11
+	VSHUFF32X4 $0xdd, Z2, Z1, Z1
+	VSHUFF32X4 $0x88, Z10, Z6, Z2
+	VSHUFF32X4 $0xdd, Z10, Z6, Z6
+	VSHUFF32X4 $0x88, Z2, Z11, Z10
+	VSHUFF32X4 $0xdd, Z2, Z11, Z2
+	VSHUFF32X4 $0x88, Z6, Z1, Z11
+	VSHUFF32X4 $0xdd, Z6, Z1, Z1
+	VSHUFF32X4 $0x88, Z5, Z16, Z6
+	VSHUFF32X4 $0xdd, Z5, Z16, Z5
+	VSHUFF32X4 $0x88, Z13, Z9, Z16
+	VSHUFF32X4 $0xdd, Z13, Z9, Z9
+	VSHUFF32X4 $0x88, Z16, Z6, Z13
+	VSHUFF32X4 $0xdd, Z16, Z6, Z6
+	VSHUFF32X4 $0x88, Z9, Z5, Z16
+	VSHUFF32X4 $0xdd, Z9, Z5, Z5
+	VSHUFF32X4 $0x88, Z4, Z0, Z9
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VSHUFF32X4 $0x88, Z12, Z8, Z4
+	VSHUFF32X4 $0xdd, Z12, Z8, Z8
+	VSHUFF32X4 $0x88, Z4, Z9, Z12
+	VSHUFF32X4 $0xdd, Z4, Z9, Z4
+	VSHUFF32X4 $0x88, Z8, Z0, Z9
+	VSHUFF32X4 $0xdd, Z8, Z0, Z0
+	MOVQ       DI, CX
+	MOVL       $0x00000001, DX
+	SHLL       CL, DX
+	DECL       DX
+	KMOVW      DX, K1
+	VMOVUPS    Z15, K1, (AX)
+	CMPQ       R8, $0x01
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z10, K1, (AX)
+	CMPQ       R8, $0x02
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z13, K1, (AX)
+	CMPQ       R8, $0x03
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z12, K1, (AX)
+	CMPQ       R8, $0x04
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z14, K1, (AX)
+	CMPQ       R8, $0x05
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z11, K1, (AX)
+	CMPQ       R8, $0x06
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z16, K1, (AX)
+	CMPQ       R8, $0x07
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z9, K1, (AX)
+	CMPQ       R8, $0x08
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z7, K1, (AX)
+	CMPQ       R8, $0x09
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z2, K1, (AX)
+	CMPQ       R8, $0x0a
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z6, K1, (AX)
+	CMPQ       R8, $0x0b
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z4, K1, (AX)
+	CMPQ       R8, $0x0c
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z3, K1, (AX)
+	CMPQ       R8, $0x0d
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z1, K1, (AX)
+	CMPQ       R8, $0x0e
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z5, K1, (AX)
+	CMPQ       R8, $0x0f
+	JLE        done2
+	ADDQ       BX, AX
+	VMOVUPS    Z0, K1, (AX)
+	CMPQ       R8, $0x10
+	JLE        done2
+	ADDQ       BX, AX
+
+done2:
 	VZEROUPPER
 	RET
 
@@ -12478,44 +16205,29 @@ TEXT ·avx2CorrelateFilter3x3(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    8(AX), SI
-	CMPQ    SI, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	VMOVUPS (SI), Y0
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y1
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y2
-	MOVQ    dw+0(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	ADDQ    wRow+80(FP), SI
-	VMOVUPS (SI), Y3
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y4
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y5
-	MOVQ    dw+0(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	ADDQ    wRow+80(FP), SI
-	ADDQ    wRow+80(FP), SI
-	VMOVUPS (SI), Y6
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y7
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y8
-	MOVQ    x+16(FP), R8
-	LEAQ    (R8)(AX*4), R8
-	MOVQ    R8, R9
-	ADDQ    xRow+64(FP), R9
-	MOVQ    R9, R10
-	ADDQ    xRow+64(FP), R10
-	MOVQ    dy+8(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	MOVQ    n+24(FP), DI
-	MOVQ    yAhead+88(FP), R11
-	MOVQ    xAhead+96(FP), R12
+	LEAQ   8(AX), SI
+	CMPQ   SI, c+32(FP)
+	JGT    rest2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   R8, R9
+	ADDQ   xRow+64(FP), R9
+	MOVQ   R9, R10
+	ADDQ   xRow+64(FP), R10
+	MOVQ   dy+8(FP), SI
+	LEAQ   (SI)(AX*4), SI
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R11
+	MOVQ   xAhead+96(FP), R12
 
 pixel4:
 	VMOVUPS     (SI), Y9
@@ -12538,73 +16250,76 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     (SI), Y9
+	VADDPS      Y0, Y9, Y0
 	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y1, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y2, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	MOVQ        dw+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
 	ADDQ        wRow+80(FP), SI
-	VMOVUPS     Y3, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y3, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y4, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y4, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y5, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y5, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	MOVQ        dw+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
 	ADDQ        wRow+80(FP), SI
 	ADDQ        wRow+80(FP), SI
-	VMOVUPS     Y6, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y6, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y7, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y7, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y8, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y8, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        $0x08, AX
 	JMP         next1
 
 rest2:
-	MOVQ       c+32(FP), SI
-	SUBQ       AX, SI
-	JZ         done3
-	LEAQ       lanes<>+0(SB), DI
-	NEGQ       SI
-	VMOVDQU    32(DI)(SI*4), Y0
-	MOVQ       dw+0(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	VMASKMOVPS (SI), Y0, Y1
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y2
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y3
-	MOVQ       dw+0(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	ADDQ       wRow+80(FP), SI
-	VMASKMOVPS (SI), Y0, Y4
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y5
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y6
-	MOVQ       dw+0(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	ADDQ       wRow+80(FP), SI
-	ADDQ       wRow+80(FP), SI
-	VMASKMOVPS (SI), Y0, Y7
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y8
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y9
-	MOVQ       x+16(FP), R8
-	LEAQ       (R8)(AX*4), R8
-	MOVQ       R8, R9
-	ADDQ       xRow+64(FP), R9
-	MOVQ       R9, R10
-	ADDQ       xRow+64(FP), R10
-	MOVQ       dy+8(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	MOVQ       n+24(FP), DI
-	MOVQ       yAhead+88(FP), R11
-	MOVQ       xAhead+96(FP), R12
+	MOVQ    c+32(FP), SI
+	SUBQ    AX, SI
+	JZ      done3
+	LEAQ    lanes<>+0(SB), DI
+	NEGQ    SI
+	VMOVDQU 32(DI)(SI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    R8, R9
+	ADDQ    xRow+64(FP), R9
+	MOVQ    R9, R10
+	ADDQ    xRow+64(FP), R10
+	MOVQ    dy+8(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R11
+	MOVQ    xAhead+96(FP), R12
 
 pixel5:
 	VMASKMOVPS  (SI), Y0, Y10
@@ -12634,30 +16349,48 @@ pixel5:
 	ADDQ        CX, SI
 	DECQ        DI
 	JNZ         pixel5
-	MOVQ        dw+0(FP), SI
-	LEAQ        (SI)(AX*4), SI
-	VMASKMOVPS  Y1, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y2, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y3, Y0, (SI)
-	MOVQ        dw+0(FP), SI
-	LEAQ        (SI)(AX*4), SI
-	ADDQ        wRow+80(FP), SI
-	VMASKMOVPS  Y4, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y5, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y6, Y0, (SI)
-	MOVQ        dw+0(FP), SI
-	LEAQ        (SI)(AX*4), SI
-	ADDQ        wRow+80(FP), SI
-	ADDQ        wRow+80(FP), SI
-	VMASKMOVPS  Y7, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y8, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y9, Y0, (SI)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y0, Y10
+	VADDPS      Y1, Y10, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y3, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y4, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y5, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y6, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	ADDQ        wRow+80(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y7, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y8, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y9, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
 
 done3:
 	VZEROUPPER
@@ -12673,41 +16406,28 @@ TEXT ·avx2CorrelateFilter2x5(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    8(AX), DI
-	CMPQ    DI, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	VMOVUPS (DI), Y0
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y1
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y2
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y3
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y4
-	MOVQ    dw+0(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	ADDQ    wRow+80(FP), DI
-	VMOVUPS (DI), Y5
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y6
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y7
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y8
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y9
-	MOVQ    x+16(FP), R9
-	LEAQ    (R9)(AX*4), R9
-	MOVQ    R9, R10
-	ADDQ    xRow+64(FP), R10
-	MOVQ    dy+8(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	MOVQ    n+24(FP), R8
-	MOVQ    yAhead+88(FP), R11
-	MOVQ    xAhead+96(FP), R12
+	LEAQ   8(AX), DI
+	CMPQ   DI, c+32(FP)
+	JGT    rest2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   R9, R10
+	ADDQ   xRow+64(FP), R10
+	MOVQ   dy+8(FP), DI
+	LEAQ   (DI)(AX*4), DI
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R11
+	MOVQ   xAhead+96(FP), R12
 
 pixel4:
 	VMOVUPS     (DI), Y10
@@ -12730,69 +16450,76 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), DI
 	LEAQ        (DI)(AX*4), DI
+	VMOVUPS     (DI), Y10
+	VADDPS      Y0, Y10, Y0
 	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y1, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y2, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y3, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y3, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y4, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y4, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	MOVQ        dw+0(FP), DI
 	LEAQ        (DI)(AX*4), DI
 	ADDQ        wRow+80(FP), DI
-	VMOVUPS     Y5, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y5, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y6, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y6, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y7, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y7, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y8, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y8, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y9, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y9, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        $0x08, AX
 	JMP         next1
 
 rest2:
-	MOVQ       c+32(FP), DI
-	SUBQ       AX, DI
-	JZ         done3
-	LEAQ       lanes<>+0(SB), R8
-	NEGQ       DI
-	VMOVDQU    32(R8)(DI*4), Y0
-	MOVQ       dw+0(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	VMASKMOVPS (DI), Y0, Y1
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y2
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y3
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y4
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y5
-	MOVQ       dw+0(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	ADDQ       wRow+80(FP), DI
-	VMASKMOVPS (DI), Y0, Y6
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y7
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y8
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y9
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y10
-	MOVQ       x+16(FP), R9
-	LEAQ       (R9)(AX*4), R9
-	MOVQ       R9, R10
-	ADDQ       xRow+64(FP), R10
-	MOVQ       dy+8(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	MOVQ       n+24(FP), R8
-	MOVQ       yAhead+88(FP), R11
-	MOVQ       xAhead+96(FP), R12
+	MOVQ    c+32(FP), DI
+	SUBQ    AX, DI
+	JZ      done3
+	LEAQ    lanes<>+0(SB), R8
+	NEGQ    DI
+	VMOVDQU 32(R8)(DI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    R9, R10
+	ADDQ    xRow+64(FP), R10
+	MOVQ    dy+8(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R11
+	MOVQ    xAhead+96(FP), R12
 
 pixel5:
 	VMASKMOVPS  (DI), Y0, Y11
@@ -12823,29 +16550,49 @@ pixel5:
 	ADDQ        CX, DI
 	DECQ        R8
 	JNZ         pixel5
-	MOVQ        dw+0(FP), DI
-	LEAQ        (DI)(AX*4), DI
-	VMASKMOVPS  Y1, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y2, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y3, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y4, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y5, Y0, (DI)
-	MOVQ        dw+0(FP), DI
-	LEAQ        (DI)(AX*4), DI
-	ADDQ        wRow+80(FP), DI
-	VMASKMOVPS  Y6, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y7, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y8, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y9, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y10, Y0, (DI)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y0, Y11
+	VADDPS      Y1, Y11, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y3, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y4, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y5, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	ADDQ        wRow+80(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y6, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y7, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y8, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y9, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y10, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
 
 done3:
 	VZEROUPPER
@@ -12861,27 +16608,21 @@ TEXT ·avx2CorrelateFilter1x5(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    8(AX), DI
-	CMPQ    DI, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	VMOVUPS (DI), Y0
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y1
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y2
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y3
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y4
-	MOVQ    x+16(FP), R9
-	LEAQ    (R9)(AX*4), R9
-	MOVQ    dy+8(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	MOVQ    n+24(FP), R8
-	MOVQ    yAhead+88(FP), R10
-	MOVQ    xAhead+96(FP), R11
+	LEAQ   8(AX), DI
+	CMPQ   DI, c+32(FP)
+	JGT    rest2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   dy+8(FP), DI
+	LEAQ   (DI)(AX*4), DI
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R10
+	MOVQ   xAhead+96(FP), R11
 
 pixel4:
 	VMOVUPS     (DI), Y5
@@ -12898,43 +16639,47 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), DI
 	LEAQ        (DI)(AX*4), DI
+	VMOVUPS     (DI), Y5
+	VADDPS      Y0, Y5, Y0
 	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y1, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y2, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y3, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y3, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y4, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y4, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        $0x08, AX
 	JMP         next1
 
 rest2:
-	MOVQ       c+32(FP), DI
-	SUBQ       AX, DI
-	JZ         done3
-	LEAQ       lanes<>+0(SB), R8
-	NEGQ       DI
-	VMOVDQU    32(R8)(DI*4), Y0
-	MOVQ       dw+0(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	VMASKMOVPS (DI), Y0, Y1
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y2
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y3
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y4
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y5
-	MOVQ       x+16(FP), R9
-	LEAQ       (R9)(AX*4), R9
-	MOVQ       dy+8(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	MOVQ       n+24(FP), R8
-	MOVQ       yAhead+88(FP), R10
-	MOVQ       xAhead+96(FP), R11
+	MOVQ    c+32(FP), DI
+	SUBQ    AX, DI
+	JZ      done3
+	LEAQ    lanes<>+0(SB), R8
+	NEGQ    DI
+	VMOVDQU 32(R8)(DI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    dy+8(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R10
+	MOVQ    xAhead+96(FP), R11
 
 pixel5:
 	VMASKMOVPS  (DI), Y0, Y6
@@ -12954,17 +16699,27 @@ pixel5:
 	ADDQ        CX, DI
 	DECQ        R8
 	JNZ         pixel5
-	MOVQ        dw+0(FP), DI
-	LEAQ        (DI)(AX*4), DI
-	VMASKMOVPS  Y1, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y2, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y3, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y4, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y5, Y0, (DI)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y0, Y6
+	VADDPS      Y1, Y6, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y3, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y4, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y5, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
 
 done3:
 	VZEROUPPER
@@ -12980,25 +16735,20 @@ TEXT ·avx2CorrelateFilter1x4(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    8(AX), DI
-	CMPQ    DI, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	VMOVUPS (DI), Y0
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y1
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y2
-	ADDQ    wTap+72(FP), DI
-	VMOVUPS (DI), Y3
-	MOVQ    x+16(FP), R9
-	LEAQ    (R9)(AX*4), R9
-	MOVQ    dy+8(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	MOVQ    n+24(FP), R8
-	MOVQ    yAhead+88(FP), R10
-	MOVQ    xAhead+96(FP), R11
+	LEAQ   8(AX), DI
+	CMPQ   DI, c+32(FP)
+	JGT    rest2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   x+16(FP), R9
+	LEAQ   (R9)(AX*4), R9
+	MOVQ   dy+8(FP), DI
+	LEAQ   (DI)(AX*4), DI
+	MOVQ   n+24(FP), R8
+	MOVQ   yAhead+88(FP), R10
+	MOVQ   xAhead+96(FP), R11
 
 pixel4:
 	VMOVUPS     (DI), Y4
@@ -13014,39 +16764,42 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), DI
 	LEAQ        (DI)(AX*4), DI
+	VMOVUPS     (DI), Y4
+	VADDPS      Y0, Y4, Y0
 	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y1, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y2, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        wTap+72(FP), DI
-	VMOVUPS     Y3, (DI)
+	VMOVUPS     (DI), Y0
+	VADDPS      Y3, Y0, Y0
+	VMOVUPS     Y0, (DI)
 	ADDQ        $0x08, AX
 	JMP         next1
 
 rest2:
-	MOVQ       c+32(FP), DI
-	SUBQ       AX, DI
-	JZ         done3
-	LEAQ       lanes<>+0(SB), R8
-	NEGQ       DI
-	VMOVDQU    32(R8)(DI*4), Y0
-	MOVQ       dw+0(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	VMASKMOVPS (DI), Y0, Y1
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y2
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y3
-	ADDQ       wTap+72(FP), DI
-	VMASKMOVPS (DI), Y0, Y4
-	MOVQ       x+16(FP), R9
-	LEAQ       (R9)(AX*4), R9
-	MOVQ       dy+8(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	MOVQ       n+24(FP), R8
-	MOVQ       yAhead+88(FP), R10
-	MOVQ       xAhead+96(FP), R11
+	MOVQ    c+32(FP), DI
+	SUBQ    AX, DI
+	JZ      done3
+	LEAQ    lanes<>+0(SB), R8
+	NEGQ    DI
+	VMOVDQU 32(R8)(DI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	MOVQ    x+16(FP), R9
+	LEAQ    (R9)(AX*4), R9
+	MOVQ    dy+8(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    n+24(FP), R8
+	MOVQ    yAhead+88(FP), R10
+	MOVQ    xAhead+96(FP), R11
 
 pixel5:
 	VMASKMOVPS  (DI), Y0, Y5
@@ -13064,15 +16817,23 @@ pixel5:
 	ADDQ        CX, DI
 	DECQ        R8
 	JNZ         pixel5
-	MOVQ        dw+0(FP), DI
-	LEAQ        (DI)(AX*4), DI
-	VMASKMOVPS  Y1, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y2, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y3, Y0, (DI)
-	ADDQ        wTap+72(FP), DI
-	VMASKMOVPS  Y4, Y0, (DI)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y0, Y5
+	VADDPS      Y1, Y5, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y3, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y4, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
 
 done3:
 	VZEROUPPER
@@ -13087,23 +16848,19 @@ TEXT ·avx2CorrelateFilter1x3(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    8(AX), SI
-	CMPQ    SI, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	VMOVUPS (SI), Y0
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y1
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y2
-	MOVQ    x+16(FP), R8
-	LEAQ    (R8)(AX*4), R8
-	MOVQ    dy+8(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	MOVQ    n+24(FP), DI
-	MOVQ    yAhead+88(FP), R9
-	MOVQ    xAhead+96(FP), R10
+	LEAQ   8(AX), SI
+	CMPQ   SI, c+32(FP)
+	JGT    rest2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   dy+8(FP), SI
+	LEAQ   (SI)(AX*4), SI
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R9
+	MOVQ   xAhead+96(FP), R10
 
 pixel4:
 	VMOVUPS     (SI), Y3
@@ -13118,35 +16875,37 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     (SI), Y3
+	VADDPS      Y0, Y3, Y0
 	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y1, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y2, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y2, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        $0x08, AX
 	JMP         next1
 
 rest2:
-	MOVQ       c+32(FP), SI
-	SUBQ       AX, SI
-	JZ         done3
-	LEAQ       lanes<>+0(SB), DI
-	NEGQ       SI
-	VMOVDQU    32(DI)(SI*4), Y0
-	MOVQ       dw+0(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	VMASKMOVPS (SI), Y0, Y1
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y2
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y3
-	MOVQ       x+16(FP), R8
-	LEAQ       (R8)(AX*4), R8
-	MOVQ       dy+8(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	MOVQ       n+24(FP), DI
-	MOVQ       yAhead+88(FP), R9
-	MOVQ       xAhead+96(FP), R10
+	MOVQ    c+32(FP), SI
+	SUBQ    AX, SI
+	JZ      done3
+	LEAQ    lanes<>+0(SB), DI
+	NEGQ    SI
+	VMOVDQU 32(DI)(SI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    dy+8(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R9
+	MOVQ    xAhead+96(FP), R10
 
 pixel5:
 	VMASKMOVPS  (SI), Y0, Y4
@@ -13162,13 +16921,19 @@ pixel5:
 	ADDQ        CX, SI
 	DECQ        DI
 	JNZ         pixel5
-	MOVQ        dw+0(FP), SI
-	LEAQ        (SI)(AX*4), SI
-	VMASKMOVPS  Y1, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y2, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y3, Y0, (SI)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y0, Y4
+	VADDPS      Y1, Y4, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y3, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
 
 done3:
 	VZEROUPPER
@@ -13183,21 +16948,18 @@ TEXT ·avx2CorrelateFilter1x2(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    8(AX), SI
-	CMPQ    SI, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	VMOVUPS (SI), Y0
-	ADDQ    wTap+72(FP), SI
-	VMOVUPS (SI), Y1
-	MOVQ    x+16(FP), R8
-	LEAQ    (R8)(AX*4), R8
-	MOVQ    dy+8(FP), SI
-	LEAQ    (SI)(AX*4), SI
-	MOVQ    n+24(FP), DI
-	MOVQ    yAhead+88(FP), R9
-	MOVQ    xAhead+96(FP), R10
+	LEAQ   8(AX), SI
+	CMPQ   SI, c+32(FP)
+	JGT    rest2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(AX*4), R8
+	MOVQ   dy+8(FP), SI
+	LEAQ   (SI)(AX*4), SI
+	MOVQ   n+24(FP), DI
+	MOVQ   yAhead+88(FP), R9
+	MOVQ   xAhead+96(FP), R10
 
 pixel4:
 	VMOVUPS     (SI), Y2
@@ -13211,31 +16973,32 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     (SI), Y2
+	VADDPS      Y0, Y2, Y0
 	VMOVUPS     Y0, (SI)
 	ADDQ        wTap+72(FP), SI
-	VMOVUPS     Y1, (SI)
+	VMOVUPS     (SI), Y0
+	VADDPS      Y1, Y0, Y0
+	VMOVUPS     Y0, (SI)
 	ADDQ        $0x08, AX
 	JMP         next1
 
 rest2:
-	MOVQ       c+32(FP), SI
-	SUBQ       AX, SI
-	JZ         done3
-	LEAQ       lanes<>+0(SB), DI
-	NEGQ       SI
-	VMOVDQU    32(DI)(SI*4), Y0
-	MOVQ       dw+0(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	VMASKMOVPS (SI), Y0, Y1
-	ADDQ       wTap+72(FP), SI
-	VMASKMOVPS (SI), Y0, Y2
-	MOVQ       x+16(FP), R8
-	LEAQ       (R8)(AX*4), R8
-	MOVQ       dy+8(FP), SI
-	LEAQ       (SI)(AX*4), SI
-	MOVQ       n+24(FP), DI
-	MOVQ       yAhead+88(FP), R9
-	MOVQ       xAhead+96(FP), R10
+	MOVQ    c+32(FP), SI
+	SUBQ    AX, SI
+	JZ      done3
+	LEAQ    lanes<>+0(SB), DI
+	NEGQ    SI
+	VMOVDQU 32(DI)(SI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    x+16(FP), R8
+	LEAQ    (R8)(AX*4), R8
+	MOVQ    dy+8(FP), SI
+	LEAQ    (SI)(AX*4), SI
+	MOVQ    n+24(FP), DI
+	MOVQ    yAhead+88(FP), R9
+	MOVQ    xAhead+96(FP), R10
 
 pixel5:
 	VMASKMOVPS  (SI), Y0, Y3
@@ -13249,11 +17012,15 @@ pixel5:
 	ADDQ        CX, SI
 	DECQ        DI
 	JNZ         pixel5
-	MOVQ        dw+0(FP), SI
-	LEAQ        (SI)(AX*4), SI
-	VMASKMOVPS  Y1, Y0, (SI)
-	ADDQ        wTap+72(FP), SI
-	VMASKMOVPS  Y2, Y0, (SI)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y0, Y3
+	VADDPS      Y1, Y3, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
+	ADDQ        wTap+72(FP), CX
+	VMASKMOVPS  (CX), Y0, Y1
+	VADDPS      Y2, Y1, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
 
 done3:
 	VZEROUPPER
@@ -13268,19 +17035,17 @@ TEXT ·avx2CorrelateFilter1x1(SB), NOSPLIT, $0-104
 	XORQ AX, AX
 
 next1:
-	LEAQ    8(AX), BX
-	CMPQ    BX, c+32(FP)
-	JGT     rest2
-	MOVQ    dw+0(FP), BX
-	LEAQ    (BX)(AX*4), BX
-	VMOVUPS (BX), Y0
-	MOVQ    x+16(FP), DI
-	LEAQ    (DI)(AX*4), DI
-	MOVQ    dy+8(FP), BX
-	LEAQ    (BX)(AX*4), BX
-	MOVQ    n+24(FP), SI
-	MOVQ    yAhead+88(FP), R8
-	MOVQ    xAhead+96(FP), R9
+	LEAQ   8(AX), BX
+	CMPQ   BX, c+32(FP)
+	JGT    rest2
+	VXORPS Y0, Y0, Y0
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(AX*4), DI
+	MOVQ   dy+8(FP), BX
+	LEAQ   (BX)(AX*4), BX
+	MOVQ   n+24(FP), SI
+	MOVQ   yAhead+88(FP), R8
+	MOVQ   xAhead+96(FP), R9
 
 pixel4:
 	VMOVUPS     (BX), Y1
@@ -13293,27 +17058,27 @@ pixel4:
 	JNZ         pixel4
 	MOVQ        dw+0(FP), BX
 	LEAQ        (BX)(AX*4), BX
+	VMOVUPS     (BX), Y1
+	VADDPS      Y0, Y1, Y0
 	VMOVUPS     Y0, (BX)
 	ADDQ        $0x08, AX
 	JMP         next1
 
 rest2:
-	MOVQ       c+32(FP), BX
-	SUBQ       AX, BX
-	JZ         done3
-	LEAQ       lanes<>+0(SB), SI
-	NEGQ       BX
-	VMOVDQU    32(SI)(BX*4), Y0
-	MOVQ       dw+0(FP), BX
-	LEAQ       (BX)(AX*4), BX
-	VMASKMOVPS (BX), Y0, Y1
-	MOVQ       x+16(FP), DI
-	LEAQ       (DI)(AX*4), DI
-	MOVQ       dy+8(FP), BX
-	LEAQ       (BX)(AX*4), BX
-	MOVQ       n+24(FP), SI
-	MOVQ       yAhead+88(FP), R8
-	MOVQ       xAhead+96(FP), R9
+	MOVQ    c+32(FP), BX
+	SUBQ    AX, BX
+	JZ      done3
+	LEAQ    lanes<>+0(SB), SI
+	NEGQ    BX
+	VMOVDQU 32(SI)(BX*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    x+16(FP), DI
+	LEAQ    (DI)(AX*4), DI
+	MOVQ    dy+8(FP), BX
+	LEAQ    (BX)(AX*4), BX
+	MOVQ    n+24(FP), SI
+	MOVQ    yAhead+88(FP), R8
+	MOVQ    xAhead+96(FP), R9
 
 pixel5:
 	VMASKMOVPS  (BX), Y0, Y2
@@ -13325,10 +17090,1537 @@ pixel5:
 	ADDQ        CX, BX
 	DECQ        SI
 	JNZ         pixel5
-	MOVQ        dw+0(FP), BX
-	LEAQ        (BX)(AX*4), BX
-	VMASKMOVPS  Y1, Y0, (BX)
+	MOVQ        dw+0(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y0, Y2
+	VADDPS      Y1, Y2, Y1
+	VMASKMOVPS  Y1, Y0, (CX)
 
 done3:
+	VZEROUPPER
+	RET
+
+// func avx2Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2Correlate3x3Rows2(SB), NOSPLIT, $128-136
+	MOVQ   xRow+72(FP), CX
+	MOVQ   yRow+80(FP), DX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	XORQ   AX, AX
+
+next1:
+	LEAQ        8(AX), BX
+	CMPQ        BX, c+56(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        BX, SI
+	VMOVUPS     (SI), Y6
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Y7
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Y8
+	ADDQ        wRow+88(FP), BX
+	MOVQ        BX, SI
+	VMOVUPS     (SI), Y9
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Y10
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Y11
+	ADDQ        wRow+88(FP), BX
+	MOVQ        BX, SI
+	VMOVUPS     (SI), Y0
+	VMOVUPS     Y0, (SP)
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Y0
+	VMOVUPS     Y0, 32(SP)
+	ADDQ        wTap+96(FP), SI
+	VMOVUPS     (SI), Y0
+	VMOVUPS     Y0, 64(SP)
+	MOVQ        bias+8(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	VMOVUPS     (BX), Y0
+	VMOVUPS     Y0, 96(SP)
+	MOVQ        above+16(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+0(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	VMOVUPS     96(SP), Y0
+	VMOVUPS     96(SP), Y1
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+64(FP), BX
+	SUBQ        step+64(FP), SI
+	SUBQ        step+64(FP), DI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (BX), Y4
+	VFMADD231PS Y6, Y4, Y0
+
+none10:
+	VMOVUPS     (SI), Y4
+	VFMADD231PS Y9, Y4, Y0
+	VFMADD231PS Y6, Y4, Y1
+	VMOVUPS     (SI)(CX*1), Y4
+	VFMADD231PS (SP), Y4, Y0
+	VFMADD231PS Y9, Y4, Y1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (DI), Y4
+	VFMADD231PS (SP), Y4, Y1
+
+none11:
+	ADDQ step+64(FP), BX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+inside4:
+	MOVQ        n+48(FP), R9
+	VMOVAPS     Y2, Y4
+	VMOVAPS     Y3, Y5
+	VMOVAPS     Y0, Y2
+	VMOVAPS     Y1, Y3
+	DECQ        R9
+	JZ          one6
+	VMOVUPS     96(SP), Y0
+	VMOVUPS     96(SP), Y1
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (BX), Y4
+	VFMADD231PS Y6, Y4, Y0
+	VFMADD231PS Y7, Y4, Y2
+
+none12:
+	VMOVUPS     (SI), Y4
+	VFMADD231PS Y9, Y4, Y0
+	VFMADD231PS Y10, Y4, Y2
+	VFMADD231PS Y6, Y4, Y1
+	VFMADD231PS Y7, Y4, Y3
+	VMOVUPS     (SI)(CX*1), Y4
+	VFMADD231PS (SP), Y4, Y0
+	VFMADD231PS 32(SP), Y4, Y2
+	VFMADD231PS Y9, Y4, Y1
+	VFMADD231PS Y10, Y4, Y3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (DI), Y4
+	VFMADD231PS (SP), Y4, Y1
+	VFMADD231PS 32(SP), Y4, Y3
+
+none13:
+	ADDQ step+64(FP), BX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+column5:
+	VMOVAPS     Y2, Y4
+	VMOVAPS     Y3, Y5
+	VMOVAPS     Y0, Y2
+	VMOVAPS     Y1, Y3
+	DECQ        R9
+	JZ          last7
+	VMOVUPS     96(SP), Y0
+	VMOVUPS     96(SP), Y1
+	MOVQ        SI, R10
+	ADDQ        xAhead+120(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(CX*1)
+	MOVQ        R8, R10
+	ADDQ        yAhead+128(FP), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (BX), Y12
+	VFMADD231PS Y6, Y12, Y0
+	VFMADD231PS Y7, Y12, Y2
+	VFMADD231PS Y8, Y12, Y4
+
+none14:
+	VMOVUPS     (SI), Y12
+	VFMADD231PS Y9, Y12, Y0
+	VFMADD231PS Y10, Y12, Y2
+	VFMADD231PS Y11, Y12, Y4
+	VFMADD231PS Y6, Y12, Y1
+	VFMADD231PS Y7, Y12, Y3
+	VFMADD231PS Y8, Y12, Y5
+	VMOVUPS     (SI)(CX*1), Y12
+	VFMADD231PS (SP), Y12, Y0
+	VFMADD231PS 32(SP), Y12, Y2
+	VFMADD231PS 64(SP), Y12, Y4
+	VFMADD231PS Y9, Y12, Y1
+	VFMADD231PS Y10, Y12, Y3
+	VFMADD231PS Y11, Y12, Y5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (DI), Y12
+	VFMADD231PS (SP), Y12, Y1
+	VFMADD231PS 32(SP), Y12, Y3
+	VFMADD231PS 64(SP), Y12, Y5
+
+none15:
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, (R8)(DX*1)
+	ADDQ    step+64(FP), R8
+	ADDQ    step+64(FP), BX
+	ADDQ    step+64(FP), SI
+	ADDQ    step+64(FP), DI
+	JMP     column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (BX), Y6
+	VFMADD231PS Y7, Y6, Y2
+	VFMADD231PS Y8, Y6, Y4
+
+none16:
+	VMOVUPS     (SI), Y6
+	VFMADD231PS Y10, Y6, Y2
+	VFMADD231PS Y11, Y6, Y4
+	VFMADD231PS Y7, Y6, Y3
+	VFMADD231PS Y8, Y6, Y5
+	VMOVUPS     (SI)(CX*1), Y6
+	VFMADD231PS 32(SP), Y6, Y2
+	VFMADD231PS 64(SP), Y6, Y4
+	VFMADD231PS Y10, Y6, Y3
+	VFMADD231PS Y11, Y6, Y5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (DI), Y6
+	VFMADD231PS 32(SP), Y6, Y3
+	VFMADD231PS 64(SP), Y6, Y5
+
+none17:
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, (R8)(DX*1)
+	ADDQ    step+64(FP), R8
+	JMP     end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (BX), Y4
+	VFMADD231PS Y7, Y4, Y2
+
+none18:
+	VMOVUPS     (SI), Y4
+	VFMADD231PS Y10, Y4, Y2
+	VFMADD231PS Y7, Y4, Y3
+	VMOVUPS     (SI)(CX*1), Y4
+	VFMADD231PS 32(SP), Y4, Y2
+	VFMADD231PS Y10, Y4, Y3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (DI), Y4
+	VFMADD231PS 32(SP), Y4, Y3
+
+none19:
+end8:
+	ADDQ        step+64(FP), BX
+	ADDQ        step+64(FP), SI
+	ADDQ        step+64(FP), DI
+	VMOVAPS     Y2, Y4
+	VMOVAPS     Y3, Y5
+	VMOVAPS     Y0, Y2
+	VMOVAPS     Y1, Y3
+	CMPQ        right+112(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (BX), Y0
+	VFMADD231PS Y8, Y0, Y4
+
+none20:
+	VMOVUPS     (SI), Y0
+	VFMADD231PS Y11, Y0, Y4
+	VFMADD231PS Y8, Y0, Y5
+	VMOVUPS     (SI)(CX*1), Y0
+	VFMADD231PS 64(SP), Y0, Y4
+	VFMADD231PS Y11, Y0, Y5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (DI), Y0
+	VFMADD231PS 64(SP), Y0, Y5
+
+none21:
+done9:
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, (R8)(DX*1)
+	ADDQ    step+64(FP), R8
+	ADDQ    $0x08, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+56(FP), BX
+	SUBQ        AX, BX
+	JZ          done3
+	LEAQ        lanes<>+0(SB), SI
+	NEGQ        BX
+	VMOVDQU     32(SI)(BX*4), Y6
+	MOVQ        w+40(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        BX, SI
+	VMASKMOVPS  (SI), Y6, Y7
+	ADDQ        wTap+96(FP), SI
+	VMASKMOVPS  (SI), Y6, Y8
+	ADDQ        wTap+96(FP), SI
+	VMASKMOVPS  (SI), Y6, Y9
+	ADDQ        wRow+88(FP), BX
+	MOVQ        BX, SI
+	VMASKMOVPS  (SI), Y6, Y10
+	ADDQ        wTap+96(FP), SI
+	VMASKMOVPS  (SI), Y6, Y11
+	ADDQ        wTap+96(FP), SI
+	VMASKMOVPS  (SI), Y6, Y12
+	ADDQ        wRow+88(FP), BX
+	MOVQ        BX, SI
+	VMASKMOVPS  (SI), Y6, Y0
+	VMOVUPS     Y0, (SP)
+	ADDQ        wTap+96(FP), SI
+	VMASKMOVPS  (SI), Y6, Y0
+	VMOVUPS     Y0, 32(SP)
+	ADDQ        wTap+96(FP), SI
+	VMASKMOVPS  (SI), Y6, Y0
+	VMOVUPS     Y0, 64(SP)
+	MOVQ        bias+8(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	VMASKMOVPS  (BX), Y6, Y0
+	VMOVUPS     Y0, 96(SP)
+	MOVQ        above+16(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+0(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	VMOVUPS     96(SP), Y0
+	VMOVUPS     96(SP), Y1
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+64(FP), BX
+	SUBQ        step+64(FP), SI
+	SUBQ        step+64(FP), DI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMASKMOVPS  (BX), Y6, Y4
+	VFMADD231PS Y7, Y4, Y0
+
+none28:
+	VMASKMOVPS  (SI), Y6, Y4
+	VFMADD231PS Y10, Y4, Y0
+	VFMADD231PS Y7, Y4, Y1
+	VMASKMOVPS  (SI)(CX*1), Y6, Y4
+	VFMADD231PS (SP), Y4, Y0
+	VFMADD231PS Y10, Y4, Y1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMASKMOVPS  (DI), Y6, Y4
+	VFMADD231PS (SP), Y4, Y1
+
+none29:
+	ADDQ step+64(FP), BX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+inside22:
+	MOVQ        n+48(FP), AX
+	VMOVAPS     Y2, Y4
+	VMOVAPS     Y3, Y5
+	VMOVAPS     Y0, Y2
+	VMOVAPS     Y1, Y3
+	DECQ        AX
+	JZ          one24
+	VMOVUPS     96(SP), Y0
+	VMOVUPS     96(SP), Y1
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMASKMOVPS  (BX), Y6, Y4
+	VFMADD231PS Y7, Y4, Y0
+	VFMADD231PS Y8, Y4, Y2
+
+none30:
+	VMASKMOVPS  (SI), Y6, Y4
+	VFMADD231PS Y10, Y4, Y0
+	VFMADD231PS Y11, Y4, Y2
+	VFMADD231PS Y7, Y4, Y1
+	VFMADD231PS Y8, Y4, Y3
+	VMASKMOVPS  (SI)(CX*1), Y6, Y4
+	VFMADD231PS (SP), Y4, Y0
+	VFMADD231PS 32(SP), Y4, Y2
+	VFMADD231PS Y10, Y4, Y1
+	VFMADD231PS Y11, Y4, Y3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMASKMOVPS  (DI), Y6, Y4
+	VFMADD231PS (SP), Y4, Y1
+	VFMADD231PS 32(SP), Y4, Y3
+
+none31:
+	ADDQ step+64(FP), BX
+	ADDQ step+64(FP), SI
+	ADDQ step+64(FP), DI
+
+column23:
+	VMOVAPS     Y2, Y4
+	VMOVAPS     Y3, Y5
+	VMOVAPS     Y0, Y2
+	VMOVAPS     Y1, Y3
+	DECQ        AX
+	JZ          last25
+	VMOVUPS     96(SP), Y0
+	VMOVUPS     96(SP), Y1
+	MOVQ        SI, R9
+	ADDQ        xAhead+120(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(CX*1)
+	MOVQ        R8, R9
+	ADDQ        yAhead+128(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMASKMOVPS  (BX), Y6, Y13
+	VFMADD231PS Y7, Y13, Y0
+	VFMADD231PS Y8, Y13, Y2
+	VFMADD231PS Y9, Y13, Y4
+
+none32:
+	VMASKMOVPS  (SI), Y6, Y13
+	VFMADD231PS Y10, Y13, Y0
+	VFMADD231PS Y11, Y13, Y2
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y7, Y13, Y1
+	VFMADD231PS Y8, Y13, Y3
+	VFMADD231PS Y9, Y13, Y5
+	VMASKMOVPS  (SI)(CX*1), Y6, Y13
+	VFMADD231PS (SP), Y13, Y0
+	VFMADD231PS 32(SP), Y13, Y2
+	VFMADD231PS 64(SP), Y13, Y4
+	VFMADD231PS Y10, Y13, Y1
+	VFMADD231PS Y11, Y13, Y3
+	VFMADD231PS Y12, Y13, Y5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMASKMOVPS  (DI), Y6, Y13
+	VFMADD231PS (SP), Y13, Y1
+	VFMADD231PS 32(SP), Y13, Y3
+	VFMADD231PS 64(SP), Y13, Y5
+
+none33:
+	VMASKMOVPS Y4, Y6, (R8)
+	VMASKMOVPS Y5, Y6, (R8)(DX*1)
+	ADDQ       step+64(FP), R8
+	ADDQ       step+64(FP), BX
+	ADDQ       step+64(FP), SI
+	ADDQ       step+64(FP), DI
+	JMP        column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMASKMOVPS  (BX), Y6, Y7
+	VFMADD231PS Y8, Y7, Y2
+	VFMADD231PS Y9, Y7, Y4
+
+none34:
+	VMASKMOVPS  (SI), Y6, Y7
+	VFMADD231PS Y11, Y7, Y2
+	VFMADD231PS Y12, Y7, Y4
+	VFMADD231PS Y8, Y7, Y3
+	VFMADD231PS Y9, Y7, Y5
+	VMASKMOVPS  (SI)(CX*1), Y6, Y7
+	VFMADD231PS 32(SP), Y7, Y2
+	VFMADD231PS 64(SP), Y7, Y4
+	VFMADD231PS Y11, Y7, Y3
+	VFMADD231PS Y12, Y7, Y5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMASKMOVPS  (DI), Y6, Y7
+	VFMADD231PS 32(SP), Y7, Y3
+	VFMADD231PS 64(SP), Y7, Y5
+
+none35:
+	VMASKMOVPS Y4, Y6, (R8)
+	VMASKMOVPS Y5, Y6, (R8)(DX*1)
+	ADDQ       step+64(FP), R8
+	JMP        end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMASKMOVPS  (BX), Y6, Y4
+	VFMADD231PS Y8, Y4, Y2
+
+none36:
+	VMASKMOVPS  (SI), Y6, Y4
+	VFMADD231PS Y11, Y4, Y2
+	VFMADD231PS Y8, Y4, Y3
+	VMASKMOVPS  (SI)(CX*1), Y6, Y4
+	VFMADD231PS 32(SP), Y4, Y2
+	VFMADD231PS Y11, Y4, Y3
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMASKMOVPS  (DI), Y6, Y4
+	VFMADD231PS 32(SP), Y4, Y3
+
+none37:
+end26:
+	ADDQ        step+64(FP), BX
+	ADDQ        step+64(FP), SI
+	ADDQ        step+64(FP), DI
+	VMOVAPS     Y2, Y4
+	VMOVAPS     Y3, Y5
+	VMOVAPS     Y0, Y2
+	VMOVAPS     Y1, Y3
+	CMPQ        right+112(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMASKMOVPS  (BX), Y6, Y0
+	VFMADD231PS Y9, Y0, Y4
+
+none38:
+	VMASKMOVPS  (SI), Y6, Y0
+	VFMADD231PS Y12, Y0, Y4
+	VFMADD231PS Y9, Y0, Y5
+	VMASKMOVPS  (SI)(CX*1), Y6, Y0
+	VFMADD231PS 64(SP), Y0, Y4
+	VFMADD231PS Y12, Y0, Y5
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMASKMOVPS  (DI), Y6, Y0
+	VFMADD231PS 64(SP), Y0, Y5
+
+none39:
+done27:
+	VMASKMOVPS Y4, Y6, (R8)
+	VMASKMOVPS Y5, Y6, (R8)(DX*1)
+	ADDQ       step+64(FP), R8
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2Correlate3x3Rows1(SB), NOSPLIT, $32-136
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	XORQ   AX, AX
+
+next1:
+	LEAQ        8(AX), CX
+	CMPQ        CX, c+56(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Y3
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Y4
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Y5
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Y6
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Y7
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Y8
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Y9
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Y10
+	ADDQ        wTap+96(FP), DX
+	VMOVUPS     (DX), Y11
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Y0
+	VMOVUPS     Y0, (SP)
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     (SP), Y0
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), DX
+	SUBQ        step+64(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Y2
+	VFMADD231PS Y3, Y2, Y0
+
+none10:
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y6, Y2, Y0
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (BX), Y2
+	VFMADD231PS Y9, Y2, Y0
+
+none11:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+inside4:
+	MOVQ        n+48(FP), DI
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        DI
+	JZ          one6
+	VMOVUPS     (SP), Y0
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Y2
+	VFMADD231PS Y3, Y2, Y0
+	VFMADD231PS Y4, Y2, Y1
+
+none12:
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y6, Y2, Y0
+	VFMADD231PS Y7, Y2, Y1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (BX), Y2
+	VFMADD231PS Y9, Y2, Y0
+	VFMADD231PS Y10, Y2, Y1
+
+none13:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+column5:
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        DI
+	JZ          last7
+	VMOVUPS     (SP), Y0
+	MOVQ        DX, R8
+	ADDQ        xAhead+120(FP), R8
+	PREFETCHT1  (R8)
+	MOVQ        SI, R8
+	ADDQ        yAhead+128(FP), R8
+	PREFETCHT1  (R8)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Y12
+	VFMADD231PS Y3, Y12, Y0
+	VFMADD231PS Y4, Y12, Y1
+	VFMADD231PS Y5, Y12, Y2
+
+none14:
+	VMOVUPS     (DX), Y12
+	VFMADD231PS Y6, Y12, Y0
+	VFMADD231PS Y7, Y12, Y1
+	VFMADD231PS Y8, Y12, Y2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (BX), Y12
+	VFMADD231PS Y9, Y12, Y0
+	VFMADD231PS Y10, Y12, Y1
+	VFMADD231PS Y11, Y12, Y2
+
+none15:
+	VMOVUPS Y2, (SI)
+	ADDQ    step+64(FP), SI
+	ADDQ    step+64(FP), CX
+	ADDQ    step+64(FP), DX
+	ADDQ    step+64(FP), BX
+	JMP     column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Y3
+	VFMADD231PS Y4, Y3, Y1
+	VFMADD231PS Y5, Y3, Y2
+
+none16:
+	VMOVUPS     (DX), Y3
+	VFMADD231PS Y7, Y3, Y1
+	VFMADD231PS Y8, Y3, Y2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (BX), Y3
+	VFMADD231PS Y10, Y3, Y1
+	VFMADD231PS Y11, Y3, Y2
+
+none17:
+	VMOVUPS Y2, (SI)
+	ADDQ    step+64(FP), SI
+	JMP     end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Y2
+	VFMADD231PS Y4, Y2, Y1
+
+none18:
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y7, Y2, Y1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (BX), Y2
+	VFMADD231PS Y10, Y2, Y1
+
+none19:
+end8:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), DX
+	ADDQ        step+64(FP), BX
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	CMPQ        right+112(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Y0
+	VFMADD231PS Y5, Y0, Y2
+
+none20:
+	VMOVUPS     (DX), Y0
+	VFMADD231PS Y8, Y0, Y2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (BX), Y0
+	VFMADD231PS Y11, Y0, Y2
+
+none21:
+done9:
+	VMOVUPS Y2, (SI)
+	ADDQ    step+64(FP), SI
+	ADDQ    $0x08, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+56(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        CX
+	VMOVDQU     32(DX)(CX*4), Y3
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, DX
+	VMASKMOVPS  (DX), Y3, Y4
+	ADDQ        wTap+96(FP), DX
+	VMASKMOVPS  (DX), Y3, Y5
+	ADDQ        wTap+96(FP), DX
+	VMASKMOVPS  (DX), Y3, Y6
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMASKMOVPS  (DX), Y3, Y7
+	ADDQ        wTap+96(FP), DX
+	VMASKMOVPS  (DX), Y3, Y8
+	ADDQ        wTap+96(FP), DX
+	VMASKMOVPS  (DX), Y3, Y9
+	ADDQ        wRow+88(FP), CX
+	MOVQ        CX, DX
+	VMASKMOVPS  (DX), Y3, Y10
+	ADDQ        wTap+96(FP), DX
+	VMASKMOVPS  (DX), Y3, Y11
+	ADDQ        wTap+96(FP), DX
+	VMASKMOVPS  (DX), Y3, Y12
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMASKMOVPS  (CX), Y3, Y0
+	VMOVUPS     Y0, (SP)
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     (SP), Y0
+	CMPQ        left+104(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+64(FP), CX
+	SUBQ        step+64(FP), DX
+	SUBQ        step+64(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMASKMOVPS  (CX), Y3, Y2
+	VFMADD231PS Y4, Y2, Y0
+
+none28:
+	VMASKMOVPS  (DX), Y3, Y2
+	VFMADD231PS Y7, Y2, Y0
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMASKMOVPS  (BX), Y3, Y2
+	VFMADD231PS Y10, Y2, Y0
+
+none29:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+inside22:
+	MOVQ        n+48(FP), AX
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        AX
+	JZ          one24
+	VMOVUPS     (SP), Y0
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMASKMOVPS  (CX), Y3, Y2
+	VFMADD231PS Y4, Y2, Y0
+	VFMADD231PS Y5, Y2, Y1
+
+none30:
+	VMASKMOVPS  (DX), Y3, Y2
+	VFMADD231PS Y7, Y2, Y0
+	VFMADD231PS Y8, Y2, Y1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMASKMOVPS  (BX), Y3, Y2
+	VFMADD231PS Y10, Y2, Y0
+	VFMADD231PS Y11, Y2, Y1
+
+none31:
+	ADDQ step+64(FP), CX
+	ADDQ step+64(FP), DX
+	ADDQ step+64(FP), BX
+
+column23:
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        AX
+	JZ          last25
+	VMOVUPS     (SP), Y0
+	MOVQ        DX, DI
+	ADDQ        xAhead+120(FP), DI
+	PREFETCHT1  (DI)
+	MOVQ        SI, DI
+	ADDQ        yAhead+128(FP), DI
+	PREFETCHT1  (DI)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMASKMOVPS  (CX), Y3, Y13
+	VFMADD231PS Y4, Y13, Y0
+	VFMADD231PS Y5, Y13, Y1
+	VFMADD231PS Y6, Y13, Y2
+
+none32:
+	VMASKMOVPS  (DX), Y3, Y13
+	VFMADD231PS Y7, Y13, Y0
+	VFMADD231PS Y8, Y13, Y1
+	VFMADD231PS Y9, Y13, Y2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMASKMOVPS  (BX), Y3, Y13
+	VFMADD231PS Y10, Y13, Y0
+	VFMADD231PS Y11, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+
+none33:
+	VMASKMOVPS Y2, Y3, (SI)
+	ADDQ       step+64(FP), SI
+	ADDQ       step+64(FP), CX
+	ADDQ       step+64(FP), DX
+	ADDQ       step+64(FP), BX
+	JMP        column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMASKMOVPS  (CX), Y3, Y4
+	VFMADD231PS Y5, Y4, Y1
+	VFMADD231PS Y6, Y4, Y2
+
+none34:
+	VMASKMOVPS  (DX), Y3, Y4
+	VFMADD231PS Y8, Y4, Y1
+	VFMADD231PS Y9, Y4, Y2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMASKMOVPS  (BX), Y3, Y4
+	VFMADD231PS Y11, Y4, Y1
+	VFMADD231PS Y12, Y4, Y2
+
+none35:
+	VMASKMOVPS Y2, Y3, (SI)
+	ADDQ       step+64(FP), SI
+	JMP        end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMASKMOVPS  (CX), Y3, Y2
+	VFMADD231PS Y5, Y2, Y1
+
+none36:
+	VMASKMOVPS  (DX), Y3, Y2
+	VFMADD231PS Y8, Y2, Y1
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMASKMOVPS  (BX), Y3, Y2
+	VFMADD231PS Y11, Y2, Y1
+
+none37:
+end26:
+	ADDQ        step+64(FP), CX
+	ADDQ        step+64(FP), DX
+	ADDQ        step+64(FP), BX
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	CMPQ        right+112(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMASKMOVPS  (CX), Y3, Y0
+	VFMADD231PS Y6, Y0, Y2
+
+none38:
+	VMASKMOVPS  (DX), Y3, Y0
+	VFMADD231PS Y9, Y0, Y2
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMASKMOVPS  (BX), Y3, Y0
+	VFMADD231PS Y12, Y0, Y2
+
+none39:
+done27:
+	VMASKMOVPS Y2, Y3, (SI)
+	ADDQ       step+64(FP), SI
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·avx2CorrelateFilter3x3Rows1(SB), NOSPLIT, $0-128
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	XORQ   AX, AX
+
+next1:
+	LEAQ        8(AX), CX
+	CMPQ        CX, c+48(FP)
+	JGT         rest2
+	VXORPS      Y3, Y3, Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	VXORPS      Y6, Y6, Y6
+	VXORPS      Y7, Y7, Y7
+	VXORPS      Y8, Y8, Y8
+	VXORPS      Y9, Y9, Y9
+	VXORPS      Y10, Y10, Y10
+	VXORPS      Y11, Y11, Y11
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+8(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMOVUPS     (SI), Y0
+	ADDQ        step+56(FP), SI
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside4
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), DX
+	SUBQ        step+56(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (CX), Y2
+	VFMADD231PS Y2, Y0, Y3
+
+none10:
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y2, Y0, Y6
+	CMPQ        below+32(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (BX), Y2
+	VFMADD231PS Y2, Y0, Y9
+
+none11:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+inside4:
+	MOVQ        n+40(FP), DI
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        DI
+	JZ          one6
+	VMOVUPS     (SI), Y0
+	ADDQ        step+56(FP), SI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (CX), Y2
+	VFMADD231PS Y2, Y0, Y3
+	VFMADD231PS Y2, Y1, Y4
+
+none12:
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y2, Y0, Y6
+	VFMADD231PS Y2, Y1, Y7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (BX), Y2
+	VFMADD231PS Y2, Y0, Y9
+	VFMADD231PS Y2, Y1, Y10
+
+none13:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+column5:
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        DI
+	JZ          last7
+	VMOVUPS     (SI), Y0
+	ADDQ        step+56(FP), SI
+	MOVQ        DX, R8
+	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (R8)
+	MOVQ        SI, R8
+	ADDQ        yAhead+120(FP), R8
+	PREFETCHT1  (R8)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (CX), Y12
+	VFMADD231PS Y12, Y0, Y3
+	VFMADD231PS Y12, Y1, Y4
+	VFMADD231PS Y12, Y2, Y5
+
+none14:
+	VMOVUPS     (DX), Y12
+	VFMADD231PS Y12, Y0, Y6
+	VFMADD231PS Y12, Y1, Y7
+	VFMADD231PS Y12, Y2, Y8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none15
+	VMOVUPS     (BX), Y12
+	VFMADD231PS Y12, Y0, Y9
+	VFMADD231PS Y12, Y1, Y10
+	VFMADD231PS Y12, Y2, Y11
+
+none15:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+	JMP  column5
+
+last7:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Y12
+	VFMADD231PS Y12, Y1, Y4
+	VFMADD231PS Y12, Y2, Y5
+
+none16:
+	VMOVUPS     (DX), Y12
+	VFMADD231PS Y12, Y1, Y7
+	VFMADD231PS Y12, Y2, Y8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (BX), Y12
+	VFMADD231PS Y12, Y1, Y10
+	VFMADD231PS Y12, Y2, Y11
+
+none17:
+	JMP end8
+
+one6:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none18
+	VMOVUPS     (CX), Y2
+	VFMADD231PS Y2, Y1, Y4
+
+none18:
+	VMOVUPS     (DX), Y2
+	VFMADD231PS Y2, Y1, Y7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none19
+	VMOVUPS     (BX), Y2
+	VFMADD231PS Y2, Y1, Y10
+
+none19:
+end8:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	CMPQ        right+104(FP), $0x00
+	JEQ         done9
+	CMPQ        above+16(FP), $0x00
+	JEQ         none20
+	VMOVUPS     (CX), Y0
+	VFMADD231PS Y0, Y2, Y5
+
+none20:
+	VMOVUPS     (DX), Y0
+	VFMADD231PS Y0, Y2, Y8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none21
+	VMOVUPS     (BX), Y0
+	VFMADD231PS Y0, Y2, Y11
+
+none21:
+done9:
+	MOVQ    dw+0(FP), CX
+	LEAQ    (CX)(AX*4), CX
+	MOVQ    CX, DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y5, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y7, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y8, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wRow+80(FP), CX
+	MOVQ    CX, DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y9, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y10, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    wTap+88(FP), DX
+	VMOVUPS (DX), Y0
+	VADDPS  Y11, Y0, Y0
+	VMOVUPS Y0, (DX)
+	ADDQ    $0x08, AX
+	JMP     next1
+
+rest2:
+	MOVQ        c+48(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	LEAQ        lanes<>+0(SB), DX
+	NEGQ        CX
+	VMOVDQU     32(DX)(CX*4), Y3
+	VXORPS      Y4, Y4, Y4
+	VXORPS      Y5, Y5, Y5
+	VXORPS      Y6, Y6, Y6
+	VXORPS      Y7, Y7, Y7
+	VXORPS      Y8, Y8, Y8
+	VXORPS      Y9, Y9, Y9
+	VXORPS      Y10, Y10, Y10
+	VXORPS      Y11, Y11, Y11
+	VXORPS      Y12, Y12, Y12
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+8(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	VMASKMOVPS  (SI), Y3, Y0
+	ADDQ        step+56(FP), SI
+	CMPQ        left+96(FP), $0x00
+	JEQ         inside22
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), DX
+	SUBQ        step+56(FP), BX
+	CMPQ        above+16(FP), $0x00
+	JEQ         none28
+	VMASKMOVPS  (CX), Y3, Y2
+	VFMADD231PS Y2, Y0, Y4
+
+none28:
+	VMASKMOVPS  (DX), Y3, Y2
+	VFMADD231PS Y2, Y0, Y7
+	CMPQ        below+32(FP), $0x00
+	JEQ         none29
+	VMASKMOVPS  (BX), Y3, Y2
+	VFMADD231PS Y2, Y0, Y10
+
+none29:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+inside22:
+	MOVQ        n+40(FP), DI
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        DI
+	JZ          one24
+	VMASKMOVPS  (SI), Y3, Y0
+	ADDQ        step+56(FP), SI
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMASKMOVPS  (CX), Y3, Y2
+	VFMADD231PS Y2, Y0, Y4
+	VFMADD231PS Y2, Y1, Y5
+
+none30:
+	VMASKMOVPS  (DX), Y3, Y2
+	VFMADD231PS Y2, Y0, Y7
+	VFMADD231PS Y2, Y1, Y8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMASKMOVPS  (BX), Y3, Y2
+	VFMADD231PS Y2, Y0, Y10
+	VFMADD231PS Y2, Y1, Y11
+
+none31:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+
+column23:
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	DECQ        DI
+	JZ          last25
+	VMASKMOVPS  (SI), Y3, Y0
+	ADDQ        step+56(FP), SI
+	MOVQ        DX, R8
+	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (R8)
+	MOVQ        SI, R8
+	ADDQ        yAhead+120(FP), R8
+	PREFETCHT1  (R8)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none32
+	VMASKMOVPS  (CX), Y3, Y13
+	VFMADD231PS Y13, Y0, Y4
+	VFMADD231PS Y13, Y1, Y5
+	VFMADD231PS Y13, Y2, Y6
+
+none32:
+	VMASKMOVPS  (DX), Y3, Y13
+	VFMADD231PS Y13, Y0, Y7
+	VFMADD231PS Y13, Y1, Y8
+	VFMADD231PS Y13, Y2, Y9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none33
+	VMASKMOVPS  (BX), Y3, Y13
+	VFMADD231PS Y13, Y0, Y10
+	VFMADD231PS Y13, Y1, Y11
+	VFMADD231PS Y13, Y2, Y12
+
+none33:
+	ADDQ step+56(FP), CX
+	ADDQ step+56(FP), DX
+	ADDQ step+56(FP), BX
+	JMP  column23
+
+last25:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none34
+	VMASKMOVPS  (CX), Y3, Y13
+	VFMADD231PS Y13, Y1, Y5
+	VFMADD231PS Y13, Y2, Y6
+
+none34:
+	VMASKMOVPS  (DX), Y3, Y13
+	VFMADD231PS Y13, Y1, Y8
+	VFMADD231PS Y13, Y2, Y9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none35
+	VMASKMOVPS  (BX), Y3, Y13
+	VFMADD231PS Y13, Y1, Y11
+	VFMADD231PS Y13, Y2, Y12
+
+none35:
+	JMP end26
+
+one24:
+	CMPQ        above+16(FP), $0x00
+	JEQ         none36
+	VMASKMOVPS  (CX), Y3, Y2
+	VFMADD231PS Y2, Y1, Y5
+
+none36:
+	VMASKMOVPS  (DX), Y3, Y2
+	VFMADD231PS Y2, Y1, Y8
+	CMPQ        below+32(FP), $0x00
+	JEQ         none37
+	VMASKMOVPS  (BX), Y3, Y2
+	VFMADD231PS Y2, Y1, Y11
+
+none37:
+end26:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	VMOVAPS     Y1, Y2
+	VMOVAPS     Y0, Y1
+	CMPQ        right+104(FP), $0x00
+	JEQ         done27
+	CMPQ        above+16(FP), $0x00
+	JEQ         none38
+	VMASKMOVPS  (CX), Y3, Y0
+	VFMADD231PS Y0, Y2, Y6
+
+none38:
+	VMASKMOVPS  (DX), Y3, Y0
+	VFMADD231PS Y0, Y2, Y9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none39
+	VMASKMOVPS  (BX), Y3, Y0
+	VFMADD231PS Y0, Y2, Y12
+
+none39:
+done27:
+	MOVQ       dw+0(FP), CX
+	LEAQ       (CX)(AX*4), CX
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wTap+88(FP), AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y5, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wTap+88(FP), AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wRow+80(FP), CX
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y7, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wTap+88(FP), AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y8, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wTap+88(FP), AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y9, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wRow+80(FP), CX
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wTap+88(FP), AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y11, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+	ADDQ       wTap+88(FP), AX
+	VMASKMOVPS (AX), Y3, Y0
+	VADDPS     Y12, Y0, Y0
+	VMASKMOVPS Y0, Y3, (AX)
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx2Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
+// Requires: AVX, CMOV
+TEXT ·avx2Transpose(SB), NOSPLIT, $0-48
+	MOVQ       y+0(FP), AX
+	MOVQ       x+8(FP), CX
+	MOVQ       yStep+16(FP), DX
+	MOVQ       xStep+24(FP), BX
+	MOVQ       rows+32(FP), SI
+	MOVQ       cols+40(FP), DI
+	CMPQ       SI, $0x08
+	JNE        partial1
+	CMPQ       DI, $0x08
+	JNE        partial1
+	VMOVUPS    (CX), Y0
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y1
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y2
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y3
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y4
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y5
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y6
+	ADDQ       BX, CX
+	VMOVUPS    (CX), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPD  Y1, Y8, Y3
+	VUNPCKHPD  Y1, Y8, Y1
+	VUNPCKLPD  Y2, Y0, Y8
+	VUNPCKHPD  Y2, Y0, Y0
+	VUNPCKLPS  Y5, Y4, Y2
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VUNPCKLPD  Y5, Y2, Y7
+	VUNPCKHPD  Y5, Y2, Y2
+	VUNPCKLPD  Y6, Y4, Y5
+	VUNPCKHPD  Y6, Y4, Y4
+	VPERM2F128 $0x20, Y7, Y3, Y6
+	VPERM2F128 $0x31, Y7, Y3, Y3
+	VPERM2F128 $0x20, Y2, Y1, Y7
+	VPERM2F128 $0x31, Y2, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y2
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y7, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y2, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y8, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y3, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y1, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y5, (AX)
+	ADDQ       DX, AX
+	VMOVUPS    Y0, (AX)
+	JMP        done2
+
+partial1:
+	LEAQ       lanes<>+0(SB), R8
+	MOVQ       DI, R9
+	NEGQ       R9
+	VMOVDQU    32(R8)(R9*4), Y0
+	VMASKMOVPS (CX), Y0, Y1
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x01
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y2
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x02
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y3
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x03
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y4
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x04
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y5
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x05
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y6
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x06
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y7
+	LEAQ       (CX)(BX*1), R8
+	CMPQ       SI, $0x07
+	CMOVQGT    R8, CX
+	VMASKMOVPS (CX), Y0, Y0
+	LEAQ       (CX)(BX*1), BX
+	CMPQ       SI, $0x08
+	CMOVQGT    BX, CX
+	VUNPCKLPS  Y2, Y1, Y8
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPD  Y2, Y8, Y4
+	VUNPCKHPD  Y2, Y8, Y2
+	VUNPCKLPD  Y3, Y1, Y8
+	VUNPCKHPD  Y3, Y1, Y1
+	VUNPCKLPS  Y6, Y5, Y3
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y0, Y7, Y6
+	VUNPCKHPS  Y0, Y7, Y0
+	VUNPCKLPD  Y6, Y3, Y7
+	VUNPCKHPD  Y6, Y3, Y3
+	VUNPCKLPD  Y0, Y5, Y6
+	VUNPCKHPD  Y0, Y5, Y0
+	VPERM2F128 $0x20, Y7, Y4, Y5
+	VPERM2F128 $0x31, Y7, Y4, Y4
+	VPERM2F128 $0x20, Y3, Y2, Y7
+	VPERM2F128 $0x31, Y3, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y8, Y3
+	VPERM2F128 $0x31, Y6, Y8, Y6
+	VPERM2F128 $0x20, Y0, Y1, Y8
+	VPERM2F128 $0x31, Y0, Y1, Y0
+	LEAQ       lanes<>+0(SB), CX
+	MOVQ       SI, BX
+	NEGQ       BX
+	VMOVDQU    32(CX)(BX*4), Y1
+	VMASKMOVPS Y5, Y1, (AX)
+	CMPQ       DI, $0x01
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y7, Y1, (AX)
+	CMPQ       DI, $0x02
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y3, Y1, (AX)
+	CMPQ       DI, $0x03
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y8, Y1, (AX)
+	CMPQ       DI, $0x04
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y4, Y1, (AX)
+	CMPQ       DI, $0x05
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y2, Y1, (AX)
+	CMPQ       DI, $0x06
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y6, Y1, (AX)
+	CMPQ       DI, $0x07
+	JLE        done2
+	ADDQ       DX, AX
+	VMASKMOVPS Y0, Y1, (AX)
+	CMPQ       DI, $0x08
+	JLE        done2
+	ADDQ       DX, AX
+
+done2:
 	VZEROUPPER
 	RET

@@ -149,6 +149,8 @@ func cases() []kernelCase {
 	}
 	for _, c := range []int{1, 7, 16, 35} {
 		all = append(all, correlationCases(c)...)
+		all = append(all, bandCases(c)...)
+		all = append(all, transposeCase(c))
 	}
 	return append(all, updateCases()...)
 }
@@ -362,6 +364,54 @@ func correlationCases(c int) []kernelCase {
 		)
 	}
 	return all
+}
+
+// bandCases are rows of depthwise convolutions of c channels with 3 x 3 taps, inside an image and at its edges, with the taps in
+// both orders.
+func bandCases(c int) []kernelCase {
+	var all []kernelCase
+	for name, g := range map[string]Band{
+		"inside":      {Rows: 4, Above: true, Below: true, Before: true, After: true, WTap: 1, WRow: 3},
+		"whole":       {Rows: 7, WTap: 1, WRow: 3},
+		"top-right":   {Rows: 3, Below: true, Before: true, WTap: -1, WRow: -3, W: 8},
+		"bottom-left": {Rows: 1, Above: true, After: true, WTap: 1, WRow: 3},
+	} {
+		g.Channels = c
+		for _, step := range []*int{&g.WTap, &g.WRow, &g.W} {
+			*step *= c
+		}
+		// shape sets the rest for about n elements, and returns the lengths of y and x.
+		shape := func(n int) (g2 Band, y, x int) {
+			g := g
+			rows, columns := g.Rows+ofBool(g.Above)+ofBool(g.Below), ofBool(g.Before)+ofBool(g.After)
+			g.Pixels = max(1, min(n/c/g.Rows, 320/c, (regionBytes/4-64)/c/rows-columns))
+			g.Step, g.YRow, g.XRow = c, g.Pixels*c, (g.Pixels+columns)*c
+			g.X = ofBool(g.Above)*g.XRow + ofBool(g.Before)*c
+			return g, g.Rows * g.YRow, rows * g.XRow
+		}
+		// Each product and each sum is rounded, in both implementations, to a unit of at most the terms' sizes together.
+		const limit = 2 * (9 + 1) * (16*9 + 4) * ulp
+		all = append(all,
+			kernelCase{name: fmt.Sprintf("Correlate3x3/%s/c=%d", name, c), small: true, absolute: limit, run: func(k *Kernels, o *operands, n int) {
+				g, y, x := shape(n)
+				k.Correlate3x3(o.x(y), o.x(c), o.x(x), o.x(9*c), &g)
+			}},
+			kernelCase{name: fmt.Sprintf("CorrelateFilter3x3/%s/c=%d", name, c), small: true, absolute: 320 * 320 * 16 * ulp, run: func(k *Kernels, o *operands, n int) {
+				g, y, x := shape(n)
+				k.CorrelateFilter3x3(o.x(9*c), o.x(y), o.x(x), &g)
+			}},
+		)
+	}
+	return all
+}
+
+// transposeCase transposes matrices of c columns, or of as many as there is room for.
+func transposeCase(c int) kernelCase {
+	return kernelCase{name: fmt.Sprintf("Transpose/c=%d", c), run: func(k *Kernels, o *operands, n int) {
+		rows := max(1, min(n/c, (regionBytes/4-64)/c-3))
+		xStep, yStep := c+n%3, rows+n%2
+		k.Transpose(o.x((c-1)*yStep+rows), o.x((rows-1)*xStep+c), yStep, xStep, rows, c)
+	}}
 }
 
 func updateCases() []kernelCase {

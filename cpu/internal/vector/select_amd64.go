@@ -58,6 +58,9 @@ func avx512() *Kernels {
 			avx512CorrelateFilter3x3, avx512CorrelateFilter2x5, avx512CorrelateFilter1x5, avx512CorrelateFilter1x4, avx512CorrelateFilter1x3,
 			avx512CorrelateFilter1x2, avx512CorrelateFilter1x1,
 		}.filterOf(),
+		Correlate3x3:       correlate3x3Of(avx512Correlate3x3Rows4, avx512Correlate3x3Rows2, avx512Correlate3x3Rows1),
+		CorrelateFilter3x3: correlateFilter3x3Of(avx512CorrelateFilter3x3Rows4, avx512CorrelateFilter3x3Rows2, avx512CorrelateFilter3x3Rows1),
+		Transpose:          transposeOf(avx512Transpose, 16),
 		Pool8: Pool[uint8]{
 			Max2x2:     max2x2Of(avx512MaxPool2x2),
 			Max2x2ReLU: max2x2Of(avx512MaxPool2x2ReLU),
@@ -123,6 +126,9 @@ func avx2() *Kernels {
 			avx2CorrelateFilter3x3, avx2CorrelateFilter2x5, avx2CorrelateFilter1x5, avx2CorrelateFilter1x4, avx2CorrelateFilter1x3,
 			avx2CorrelateFilter1x2, avx2CorrelateFilter1x1,
 		}.filterOf(),
+		Correlate3x3:       correlate3x3Of(avx2Correlate3x3Rows2, avx2Correlate3x3Rows1),
+		CorrelateFilter3x3: correlateFilter3x3Of(avx2CorrelateFilter3x3Rows1),
+		Transpose:          transposeOf(avx2Transpose, 8),
 		Pool8: Pool[uint8]{
 			Max2x2:     max2x2Of(avx2MaxPool2x2),
 			Max2x2ReLU: max2x2Of(avx2MaxPool2x2ReLU),

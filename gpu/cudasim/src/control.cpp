@@ -47,7 +47,8 @@ size_t cudasimConfigure(const char *settings, char *error, size_t capacity) {
 	return copyOut(configure(settings), error, capacity);
 }
 
-// cudasimCalls returns the number of calls of an exported function since the library was loaded.
+// cudasimCalls returns the number of calls of an exported function, or of launches of a kernel, since the library was
+// loaded.
 unsigned long long cudasimCalls(const char *function) {
 	std::lock_guard<std::mutex> hold(engine().mutex);
 	return callsOf(function);

@@ -54,26 +54,24 @@ bool mapDevice(Allocation &a) {
 }
 
 bool damaged(const char *p, size_t bytes, size_t *first) {
-	for (size_t i = 0; i < bytes; i++) {
-		if ((unsigned char)p[i] == guardByte) continue;
-		*first = i;
-		return true;
-	}
-	return false;
+	// All bytes are equal if each equals the next, which memcmp compares many at a time.
+	if (bytes == 0 || ((unsigned char)p[0] == guardByte && memcmp(p, p + 1, bytes - 1) == 0)) return false;
+	for (*first = 0; (unsigned char)p[*first] == guardByte;) ++*first;
+	return true;
 }
 
 void checkGuard(Allocation &a, const std::string &after) {
 	size_t first;
 	char *end = a.data + a.bytes;
 	size_t tail = size_t(usable(a) + usableBytes(a) - end);
-	std::string what = text("the %zu bytes of %s", a.bytes, a.origin.c_str());
+	auto what = [&] { return text("the %zu bytes of %s", a.bytes, a.origin.c_str()); };
 	if (damaged(end, tail, &first)) {
-		found(kind::overrun, after, text("wrote %zu bytes past the end of ", first) + what);
+		found(kind::overrun, after, text("wrote %zu bytes past the end of ", first) + what());
 		memset(end, guardByte, tail);
 	}
 	size_t head = std::min(a.slack, headChecked);
 	if (damaged(a.data - head, head, &first)) {
-		found(kind::overrun, after, text("wrote %zu bytes before ", head - first) + what);
+		found(kind::overrun, after, text("wrote %zu bytes before ", head - first) + what());
 		memset(a.data - head, guardByte, head);
 	}
 }

@@ -36,6 +36,12 @@ std::mutex &functionsMutex() {
 	return *m;
 }
 
+// launches counts the launches of each kernel, under functionsMutex.
+std::map<std::string, uint64_t> &launches() {
+	static auto *l = new std::map<std::string, uint64_t>;
+	return *l;
+}
+
 std::string trim(const std::string &s) {
 	size_t from = s.find_first_not_of(" \t\r\n"), to = s.find_last_not_of(" \t\r\n");
 	return from == std::string::npos ? "" : s.substr(from, to - from + 1);
@@ -166,7 +172,14 @@ void disarm() { armed().clear(); }
 uint64_t callsOf(const std::string &name) {
 	std::lock_guard<std::mutex> hold(functionsMutex());
 	auto f = functions().find(name);
-	return f == functions().end() ? 0 : f->second->calls;
+	if (f != functions().end()) return f->second->calls;
+	auto k = launches().find(name);
+	return k == launches().end() ? 0 : k->second;
+}
+
+void countLaunch(const std::string &kernel) {
+	std::lock_guard<std::mutex> hold(functionsMutex());
+	launches()[kernel]++;
 }
 
 } // namespace sim

@@ -100,7 +100,8 @@ struct Function {
 // kernel.
 std::optional<Fault> faultFor(const std::string &name);
 void disarm();
-uint64_t callsOf(const std::string &name);
+uint64_t callsOf(const std::string &name); // of an exported function, or launches of a kernel
+void countLaunch(const std::string &kernel);
 
 const char *errorName(CUresult r); // nullptr for an unknown one
 const char *errorText(CUresult r);

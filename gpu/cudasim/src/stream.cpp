@@ -63,7 +63,10 @@ CUresult perform(std::unique_lock<std::mutex> &lock, Op &op) {
 		return CUDA_SUCCESS;
 	}
 	if (CUresult r = prepare(op)) return r;
-	if (op.kernel) engine().kernels++;
+	if (op.kernel) {
+		engine().kernels++;
+		countLaunch(op.name);
+	}
 	const Settings &settings = engine().settings;
 	unsigned delay = op.launch ? settings.delay : 0;
 	if (auto slow = settings.slow.find(op.name); slow != settings.slow.end()) delay += slow->second;
@@ -183,6 +186,10 @@ CUresult explain(const std::string &name, const Trapped &t) {
 	}
 	if (t.signal == SIGFPE) {
 		found(kind::kernel, name, "divides an integer by zero");
+		return CUDA_ERROR_LAUNCH_FAILED;
+	}
+	if (t.signal == SIGILL || t.signal == SIGTRAP) {
+		found(kind::kernel, name, "does what C++ leaves undefined: an index beyond an array, a shift, an overflow or a misaligned access");
 		return CUDA_ERROR_LAUNCH_FAILED;
 	}
 	found(kind::overrun, name, "reached " + describe(t.address));

@@ -33,8 +33,10 @@ constexpr int slots = 512;
 Slot table[slots];
 thread_local Slot *mine;
 
-const int signals[] = {SIGSEGV, SIGBUS, SIGFPE};
-struct sigaction before[3];
+// Kernels are compiled with checks for undefined behaviour, which end in SIGILL or, on arm64, SIGTRAP.
+const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+constexpr int signalCount = sizeof signals / sizeof *signals;
+struct sigaction before[signalCount];
 
 Slot *slotOf(pthread_t t) {
 	for (Slot &s : table)
@@ -52,7 +54,9 @@ bool isWrite(void *context) {
 }
 
 void passOn(int signal, siginfo_t *info, void *context) {
-	const struct sigaction &old = before[signal == SIGSEGV ? 0 : signal == SIGBUS ? 1 : 2];
+	int i = 0;
+	while (signals[i] != signal) i++;
+	const struct sigaction &old = before[i];
 	if (old.sa_flags & SA_SIGINFO) return old.sa_sigaction(signal, info, context);
 	if (old.sa_handler != SIG_DFL && old.sa_handler != SIG_IGN) return old.sa_handler(signal);
 	struct sigaction standard = {};
@@ -63,7 +67,7 @@ void passOn(int signal, siginfo_t *info, void *context) {
 void handler(int signal, siginfo_t *info, void *context) {
 	Address at = Address(info->si_addr);
 	Slot *s = slotOf(pthread_self());
-	if (signal != SIGFPE && pinnedFault(at, isWrite(context), s == nullptr)) return;
+	if ((signal == SIGSEGV || signal == SIGBUS) && pinnedFault(at, isWrite(context), s == nullptr)) return;
 	if (!s || !s->armed.load()) return passOn(signal, info, context);
 	s->signal = signal;
 	s->address = at;
@@ -76,7 +80,7 @@ void handler(int signal, siginfo_t *info, void *context) {
 void installTraps() {
 	static std::once_flag once;
 	std::call_once(once, [] {
-		for (int i = 0; i < 3; i++) {
+		for (int i = 0; i < signalCount; i++) {
 			struct sigaction a = {};
 			a.sa_sigaction = handler;
 			a.sa_flags = SA_SIGINFO | SA_ONSTACK;

@@ -16,6 +16,16 @@ char poisonByte(size_t i) { return char(poisonWord >> (i % 4 * 8)); }
 
 constexpr size_t group = 8;
 
+// overwritten reports whether none of the eight groups of 64 bytes that no call declares as written is still poison: then
+// a kernel has written all of them.
+bool overwritten(const char *data) {
+	char poison[group];
+	for (size_t i = 0; i < group; i++) poison[i] = poisonByte(i);
+	for (size_t i = 0; i < 64; i += group)
+		if (memcmp(data + i, poison, group) == 0) return false;
+	return true;
+}
+
 } // namespace
 
 void Written::mark(size_t from, size_t bytes) {
@@ -52,6 +62,11 @@ size_t Written::gap(size_t from, size_t bytes, const char *data, bool kernelsRan
 	size_t to = from + bytes;
 	for (size_t i = from; i < to;) {
 		if (i % 64 == 0 && i + 64 <= to && bits[i / 64] == ~uint64_t(0)) {
+			i += 64;
+			continue;
+		}
+		if (kernelsRan && i % 64 == 0 && i + 64 <= to && bits[i / 64] == 0 && overwritten(data + i)) {
+			bits[i / 64] = ~uint64_t(0);
 			i += 64;
 			continue;
 		}

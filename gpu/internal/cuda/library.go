@@ -11,6 +11,13 @@ import (
 // libraries first, separated as in PATH.
 const PathVariable = "TRAINER_CUDA_PATH"
 
+// PythonVariable is the environment variable with the Python interpreter that is asked for its folders of packages if a
+// library was found nowhere else. If it is unset, the first python3 of PATH is asked; NoPython means none.
+const (
+	PythonVariable = "TRAINER_PYTHON"
+	NoPython       = "none"
+)
+
 // Library is one of NVIDIA's libraries: the file that was loaded, and the places that were searched.
 type Library struct {
 	Name    string    `json:"name"`              // "libcuda", "libcublas" or "libcudnn"
@@ -18,6 +25,7 @@ type Library struct {
 	Version string    `json:"version,omitempty"` // such as "8.9.7"; for libcuda, the newest CUDA it supports; "" if unknown
 	CUDA    string    `json:"cuda,omitempty"`    // for libcudnn: the CUDA version that it was built for, such as "12.1"
 	Tried   []Attempt `json:"tried"`             // every place, in the order of the search
+	Asked   string    `json:"asked,omitempty"`   // the Python interpreter that was run; "" if none was
 }
 
 // Attempt is one place where a library was looked for.

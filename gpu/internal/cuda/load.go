@@ -68,7 +68,7 @@ func (l *vendorLibrary) load() {
 	s := search{places: machine(), driver: l == driver, sonames: l.sonames()}
 	s.load = func(file string) (string, error) { return l.open(s.places, file) }
 	s.run()
-	l.info = Library{Name: l.name, File: s.found, Tried: s.tried}
+	l.info = Library{Name: l.name, File: s.found, Tried: s.tried, Asked: s.asked}
 	if s.found == "" {
 		l.err = &LoadError{l.info, s.sonames}
 		return

@@ -20,6 +20,19 @@ func (p places) interpreters() []string {
 	return found
 }
 
+// interpreter returns the interpreter to ask: the one that PythonVariable names, or the first on the PATH; "" for none.
+func (p places) interpreter(found []string) string {
+	switch wanted := p.getenv(PythonVariable); {
+	case wanted == NoPython:
+		return ""
+	case wanted != "":
+		return wanted
+	case len(found) > 0:
+		return found[0]
+	}
+	return ""
+}
+
 // sitePackages returns the folders of packages of the active environment, of the given
 // interpreters and of the user, without running Python. askPython finds the folders that
 // don't follow from an interpreter's location, such as those behind pyenv's shims.

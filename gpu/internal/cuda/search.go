@@ -28,6 +28,7 @@ type search struct {
 	load func(file string) (from string, err error)
 
 	tried []Attempt
+	asked string          // the interpreter that was run
 	found string          // the file that was loaded
 	seen  map[string]bool // files already tried, without symbolic links
 }
@@ -50,8 +51,11 @@ func (s *search) run() {
 	}
 	interpreters := s.interpreters()
 	s.pythonFolders(s.sitePackages(interpreters))
-	if s.found == "" && len(interpreters) > 0 {
-		s.pythonFolders(s.python(interpreters[0]))
+	if s.found != "" {
+		return
+	}
+	if s.asked = s.interpreter(interpreters); s.asked != "" {
+		s.pythonFolders(s.python(s.asked))
 	}
 }
 

@@ -240,3 +240,16 @@ func TestCompareNumbers(t *testing.T) {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
 }
+
+func TestThePythonThatIsAsked(t *testing.T) {
+	found := []string{"/usr/bin/python3", "/usr/bin/python"}
+	for value, want := range map[string]string{"": found[0], NoPython: "", "/opt/python": "/opt/python"} {
+		p := places{getenv: func(name string) string { return map[string]string{PythonVariable: value}[name] }}
+		if got := p.interpreter(found); got != want {
+			t.Errorf("%s=%q: %q, want %q", PythonVariable, value, got, want)
+		}
+		if value == "" && p.interpreter(nil) != "" {
+			t.Error("an interpreter that isn't there")
+		}
+	}
+}

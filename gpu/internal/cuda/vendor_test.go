@@ -73,7 +73,7 @@ func containsCuDNN(path string) bool {
 var vendorCases = map[string]GraphConvolution{
 	"3 x 3":           {N: 128, H: 32, W: 32, InC: 64, OutC: 64, KH: 3, KW: 3, Geometry: Geometry{1, 1, 1, 1, 1, 1, 1}},
 	"of colours":      {N: 128, H: 32, W: 32, InC: 3, OutC: 32, KH: 3, KW: 3, Geometry: Geometry{1, 1, 1, 1, 1, 1, 1}},
-	"of grey":         {N: 128, H: 28, W: 28, InC: 1, OutC: 32, KH: 5, KW: 5, Geometry: Geometry{0, 0, 1, 1, 1, 1, 1}},
+	"of gray":         {N: 128, H: 28, W: 28, InC: 1, OutC: 32, KH: 5, KW: 5, Geometry: Geometry{0, 0, 1, 1, 1, 1, 1}},
 	"odd":             {N: 5, H: 13, W: 11, InC: 7, OutC: 9, KH: 3, KW: 2, Geometry: Geometry{1, 0, 1, 2, 1, 1, 1}},
 	"strided":         {N: 128, H: 32, W: 32, InC: 64, OutC: 128, KH: 3, KW: 3, Geometry: Geometry{1, 1, 2, 2, 1, 1, 1}},
 	"1 x 1":           {N: 128, H: 16, W: 16, InC: 64, OutC: 128, KH: 1, KW: 1, Geometry: Geometry{0, 0, 1, 1, 1, 1, 1}},

@@ -76,17 +76,6 @@
 #include <ucontext.h>
 #include <utility>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define CUDA_HOST_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CUDA_HOST_ASAN 1
-#endif
-#endif
-#ifdef CUDA_HOST_ASAN
-#include <sanitizer/common_interface_defs.h>
-#endif
-
 // With this macro, sources can tell the two compilations apart.
 #define CUDA_HOST 1
 
@@ -169,24 +158,7 @@ alignas(16) inline unsigned char dynamicShared[maxShared];
 // ---- Switching stacks --------------------------------------------------------------
 //
 // A fiber begins with setcontext, and from then on _setjmp and _longjmp switch: they leave the signal mask
-// alone, which saves two system calls. AddressSanitizer needs swapcontext, and has to be told about each
-// switch.
-
-#ifdef CUDA_HOST_ASAN
-inline Fiber *leaving;
-
-inline void arrived(void *fake) { __sanitizer_finish_switch_fiber(fake, &leaving->stack, &leaving->size); }
-
-inline void switchTo(Fiber *to) {
-	void *fake;
-	Fiber *from = leaving = block.current;
-	block.current = to;
-	__sanitizer_start_switch_fiber(&fake, to->stack, to->size);
-	swapcontext(&from->context, &to->context);
-	arrived(fake);
-}
-#else
-inline void arrived(void *) {}
+// alone, which saves two system calls.
 
 inline void switchTo(Fiber *to) {
 	if (_setjmp(block.current->saved) != 0) return;
@@ -195,7 +167,6 @@ inline void switchTo(Fiber *to) {
 	to->begun = true;
 	setcontext(&to->context);
 }
-#endif
 
 [[noreturn]] inline void deadlock() {
 	unsigned atWarp = 0;
@@ -239,7 +210,6 @@ inline Fiber *following() {
 
 // fiberMain runs threads that have not begun until all have, block after block.
 inline void fiberMain() {
-	arrived(nullptr);
 	for (;;) {
 		while (block.next < block.threads) {
 			unsigned t = block.next++;

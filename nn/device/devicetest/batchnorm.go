@@ -51,6 +51,7 @@ func batchNormCases(opt Options) map[string]batchNormData {
 		"130-channels":       newBatchNormData(opt, "130-channels", 37, []int{37, 130}, 0),
 		"smaller-batch":      newBatchNormData(opt, "smaller-batch", 9*4*4, []int{2, 4, 4, 16}, 0),
 		"large-mean":         newBatchNormData(opt, "large-mean", 200, []int{200, 5}, 100),
+		"far-from-zero":      newBatchNormData(opt, "far-from-zero", 2100, []int{2100, 8}, 4096),
 		"many-rows":          newBatchNormData(opt, "many-rows", 4099, []int{4099, 3}, 0),
 		"momentum-1":         newBatchNormData(opt, "momentum-1", 12, []int{12, 7}, 0),
 		"momentum-0":         newBatchNormData(opt, "momentum-0", 12, []int{12, 7}, 0),

@@ -20,6 +20,7 @@ func clipCases() []clipCase {
 		{"norm", 1, 0, 1},
 		{"norm-of-small-gradients", 1, 0, 1e-6},
 		{"norm-of-large-gradients", 2, 0, 1e6},
+		{"norm-whose-squares-overflow", 1, 0, 1e30},
 		{"norm-not-reached", 1e3, 0, 1},
 		{"value", 0, 0.25, 1},
 		{"value-not-reached", 0, 2, 1},

@@ -65,6 +65,10 @@ func ConvCases() []ConvCase {
 		{"depthwise-no-padding", [14]int{17, 9, 8, 40, 40, 3, 3, 1, 1, 0, 0, 1, 1, 40}, noBias},
 		{"depthwise-padding-only", [14]int{1, 2, 1, 5, 5, 2, 2, 2, 3, 1, 1, 1, 1, 5}, bias},
 		{"depthwise-two-each", [14]int{2, 6, 7, 5, 10, 3, 3, 2, 1, 1, 1, 1, 1, 5}, bias},
+		{"depthwise-three-each", [14]int{2, 11, 9, 6, 18, 3, 3, 1, 1, 1, 1, 1, 1, 6}, bias},
+		{"depthwise-two-each-no-padding", [14]int{2, 7, 6, 9, 18, 3, 3, 1, 1, 0, 0, 1, 1, 9}, noBias},
+		{"depthwise-one-column", [14]int{2, 7, 1, 20, 20, 3, 3, 1, 1, 1, 1, 1, 1, 20}, bias},
+		{"depthwise-padding-of-columns", [14]int{1, 5, 9, 16, 16, 3, 3, 1, 1, 0, 1, 1, 1, 16}, bias},
 		{"depthwise-dilation2", [14]int{1, 9, 9, 4, 4, 3, 3, 1, 1, 2, 2, 2, 2, 4}, noBias},
 		{"output-1x1", [14]int{17, 5, 3, 4, 6, 5, 3, 1, 1, 0, 0, 1, 1, 1}, bias},
 		{"image-below-kernel", [14]int{3, 2, 1, 3, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
@@ -73,6 +77,8 @@ func ConvCases() []ConvCase {
 		{"one-row", [14]int{3, 1, 40, 3, 17, 1, 3, 1, 1, 0, 1, 1, 1, 1}, bias},
 		{"one-column", [14]int{3, 40, 1, 3, 17, 3, 1, 1, 1, 1, 0, 1, 1, 1}, bias},
 		{"one-output-channel", [14]int{3, 8, 8, 33, 1, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
+		{"7x7-512-channels", [14]int{1, 6, 6, 512, 5, 7, 7, 1, 1, 3, 3, 1, 1, 1}, bias},
+		{"7x7-to-512-channels", [14]int{1, 6, 6, 3, 512, 7, 7, 1, 1, 3, 3, 1, 1, 1}, noBias},
 		{"beyond-cache-tiles", [14]int{3, 31, 31, 40, 70, 3, 3, 1, 1, 1, 1, 1, 1, 1}, bias},
 	}
 	var cases []ConvCase
@@ -84,6 +90,7 @@ func ConvCases() []ConvCase {
 			DilationH: d[11], DilationW: d[12], Groups: d[13], Bias: r.bias,
 		}})
 	}
+	cases = append(cases, unequalPaddingCases()...)
 	for _, c := range slices.Clone(cases) {
 		switch c.Name {
 		case "3x3-3-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels":
@@ -95,11 +102,42 @@ func ConvCases() []ConvCase {
 	return cases
 }
 
+// unequalPaddingCases returns convolutions whose padding differs between opposite sides: more below and at the right, as
+// TensorFlow pads; more above and at the left; and output pixels that are cut off.
+func unequalPaddingCases() []ConvCase {
+	// The columns: n, h, w, inC, outC | kH, kW | strideH, strideW | padH, padW | extraPadH, extraPadW | dilationH, dilationW |
+	// groups.
+	rows := []struct {
+		name string
+		d    [16]int
+	}{
+		{"3x3-stride2-more-below", [16]int{3, 8, 10, 5, 6, 3, 3, 2, 2, 0, 0, 1, 1, 1, 1, 1}},
+		{"3x3-stride2-more-above", [16]int{3, 8, 10, 5, 6, 3, 3, 2, 2, 1, 1, -1, -1, 1, 1, 1}},
+		{"2x2-same", [16]int{3, 9, 8, 3, 24, 2, 2, 1, 1, 0, 0, 1, 1, 1, 1, 1}},
+		{"4x3-one-side", [16]int{2, 9, 13, 4, 9, 4, 3, 1, 1, 3, 0, -3, 2, 1, 1, 1}},
+		{"3x3-many-tiles-more-below", [16]int{6, 13, 11, 16, 18, 3, 3, 1, 1, 0, 0, 2, 1, 1, 1, 1}},
+		{"3x3-32-channels-more-above", [16]int{3, 8, 8, 32, 32, 3, 3, 1, 1, 2, 2, -1, -2, 1, 1, 1}},
+		{"3x3-cut-off", [16]int{3, 9, 12, 3, 5, 3, 3, 2, 1, 0, 1, -2, -3, 1, 1, 1}},
+		{"dilation2-more-below", [16]int{2, 7, 6, 4, 8, 3, 2, 1, 1, 2, 0, 1, 2, 2, 2, 1}},
+		{"groups2-more-right", [16]int{3, 7, 8, 6, 10, 3, 3, 2, 1, 1, 0, 0, 2, 1, 1, 2}},
+		{"depthwise-more-below", [16]int{3, 12, 9, 20, 20, 3, 3, 2, 2, 0, 1, 1, -1, 1, 1, 20}},
+	}
+	var cases []ConvCase
+	for _, r := range rows {
+		d := r.d
+		cases = append(cases, ConvCase{Name: r.name, N: d[0], Spec: device.Conv2DSpec{
+			N: d[0], H: d[1], W: d[2], InC: d[3], OutC: d[4], KH: d[5], KW: d[6], StrideH: d[7], StrideW: d[8],
+			PadH: d[9], PadW: d[10], ExtraPadH: d[11], ExtraPadW: d[12], DilationH: d[13], DilationW: d[14], Groups: d[15], Bias: true,
+		}})
+	}
+	return cases
+}
+
 // storageConvCases are the cases that also run in 16 bits, a few of each kind.
 var storageConvCases = []string{
 	"one-number", "1x1", "1x1-stride2", "5x5-same", "2x2-whitening", "3x3-3-channels-smaller-batch", "3x3-32-channels", "3x3-64-channels",
 	"3x3-many-tiles-smaller-batch", "3x3-stride2", "strides-1-2", "dilation2-same", "groups2", "groups3-stride2", "depthwise", "depthwise-5x5", "depthwise-4x2-stride3-dilation2", "depthwise-padding-only",
-	"output-1x1", "image-below-kernel", "kernel-1x5", "one-output-channel",
+	"output-1x1", "image-below-kernel", "kernel-1x5", "one-output-channel", "3x3-stride2-more-below", "3x3-cut-off",
 }
 
 // convCases returns the cases that the options allow.
@@ -287,7 +325,7 @@ func sizedConvs(size Size) []ConvCase {
 	if size == Small {
 		for _, c := range ConvCases() {
 			switch c.Name {
-			case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "groups2", "5x5-one-channel", "1x1", "3x3-stride2":
+			case "3x3-64-channels", "3x3-many-tiles", "3x3-many-tiles-70-channels", "depthwise", "depthwise-three-each", "groups2", "5x5-one-channel", "1x1", "3x3-stride2", "3x3-many-tiles-more-below":
 				cases = append(cases, c)
 			}
 		}
@@ -311,7 +349,7 @@ func sizedConvs(size Size) []ConvCase {
 		}, c.N})
 	}
 	// Depthwise convolutions, a filter for each channel, of sizes that MobileNet and its successors have. Memory bounds them.
-	for _, d := range [][4]int{{56, 128, 3, 1}, {56, 128, 3, 2}, {28, 256, 5, 1}} {
+	for _, d := range [][4]int{{56, 128, 3, 1}, {14, 512, 3, 1}, {56, 128, 3, 2}, {28, 256, 5, 1}} {
 		c, n := d[1], 8
 		if size == Huge {
 			n = 256

@@ -41,6 +41,10 @@ type Options struct {
 	// for algorithms that add in the order in which threads arrive.
 	Nondeterministic bool
 
+	// BeforeRepeat, unless nil, is called before the repetition. An emulation can run threads in another order from then
+	// on, which must not change a bit either: a missing barrier would.
+	BeforeRepeat func()
+
 	// storage is the type of images, filters and operands in the cases that run; 0 means Float32.
 	storage device.DType
 	// cases, unless nil, counts the runs of each operation; every operation must have at least one.
@@ -95,6 +99,19 @@ func RunAllWith(t *testing.T, dev device.Device, opt Options) {
 	t.Run("panics", func(t *testing.T) { testPanics(t, dev, opt) })
 	if err := dev.Sync(); err != nil {
 		t.Errorf("Sync after the whole suite: %v", err)
+	}
+}
+
+// RunOperation runs the cases of one operation, in every storage type.
+func RunOperation(t *testing.T, dev device.Device, opt Options, op Operation) {
+	for _, dtype := range op.Types {
+		t.Run(dtype.String(), func(t *testing.T) {
+			opt := opt
+			if dtype != device.Float32 {
+				opt.storage = dtype
+			}
+			op.Test(t, dev, opt)
+		})
 	}
 }
 

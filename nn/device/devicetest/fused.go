@@ -160,6 +160,11 @@ func runFusedPool(t *testing.T, dev device.Device, opt Options, pool device.Pool
 	xData := opt.round(src.between(n*s.H*s.W*s.C, -1.5, 0.75))
 	dyData := opt.round(src.values(n * s.OutH() * s.OutW() * s.C))
 	pre := reference.Pool2DForward(s, n, reference.Widen(xData))
+	for i, v := range pre.Value { // Where rounding decides whether a mean is positive, its gradient must be 0 either way.
+		if s.Mode != device.MaxPool && math.Abs(v) <= pre.Ulps*reference.Ulp*pre.Magnitude[i] {
+			dyData[i] = 0
+		}
+	}
 	r := newRig(t, dev, opt)
 	x, dy := r.input("x", xData, n, s.H, s.W, s.C), r.input("dy", dyData, n, s.OutH(), s.OutW(), s.C)
 	y, dx := r.output("y", n, s.OutH(), s.OutW(), s.C), r.output("dx", n, s.H, s.W, s.C)

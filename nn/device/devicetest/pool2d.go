@@ -33,6 +33,7 @@ func poolCases() []poolCase {
 		{"image-below-window", [11]int{3, 3, 1, 2, 3, 2, 3, 1, 1, 1, 1}},
 		{"1x1-stride2", [11]int{3, 3, 5, 5, 4, 1, 1, 2, 2, 0, 0}},
 		{"global", [11]int{17, 17, 7, 5, 33, 7, 5, 7, 5, 0, 0}},
+		{"17x17-window", [11]int{2, 2, 18, 19, 3, 17, 17, 1, 2, 0, 1}}, // more positions than a byte can hold
 		{"one-number", [11]int{1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0}},
 		{"smaller-batch", [11]int{9, 4, 6, 6, 130, 2, 2, 2, 2, 0, 0}},
 	}
@@ -42,6 +43,39 @@ func poolCases() []poolCase {
 		cases = append(cases, poolCase{name: r.name, n: d[1], spec: device.Pool2DSpec{
 			N: d[0], H: d[2], W: d[3], C: d[4], KH: d[5], KW: d[6],
 			StrideH: d[7], StrideW: d[8], PadH: d[9], PadW: d[10],
+		}})
+	}
+	return append(cases, irregularPoolCases()...)
+}
+
+// irregularPoolCases returns poolings with unequal padding, gaps between the elements of a window, and windows that reach
+// beyond the image.
+func irregularPoolCases() []poolCase {
+	// The columns: n, h, w, c | kH, kW | strideH, strideW | padH, padW | extraPadH, extraPadW | dilationH, dilationW.
+	rows := []struct {
+		name string
+		d    [14]int
+		ceil bool
+	}{
+		{"3x3-stride2-more-below", [14]int{3, 8, 6, 16, 3, 3, 2, 2, 0, 0, 1, 1, 1, 1}, false},
+		{"2x2-more-above", [14]int{3, 7, 9, 5, 2, 2, 2, 2, 1, 1, -1, -1, 1, 1}, false},
+		{"2x2-more-right", [14]int{3, 7, 9, 8, 2, 2, 1, 2, 0, 0, 0, 1, 1, 1}, false},
+		{"2x2-ceil", [14]int{3, 7, 9, 8, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1}, true},
+		{"2x2-ceil-even-image", [14]int{3, 8, 6, 8, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1}, true},
+		{"3x3-stride2-padded-ceil", [14]int{2, 8, 7, 5, 3, 3, 2, 2, 1, 1, 0, 0, 1, 1}, true},
+		{"ceil-last-window-in-padding", [14]int{2, 4, 5, 4, 1, 3, 3, 3, 0, 1, 0, 0, 1, 1}, true},
+		{"ceil-image-below-window", [14]int{2, 1, 1, 4, 2, 2, 2, 2, 0, 0, 0, 0, 1, 1}, true},
+		{"dilation2", [14]int{3, 9, 8, 16, 2, 3, 1, 1, 0, 0, 0, 0, 2, 2}, false},
+		{"dilation-3-1-stride2", [14]int{2, 11, 7, 5, 3, 2, 2, 1, 2, 1, 0, 0, 3, 1}, false},
+		{"dilation-1-2-stride2-ceil", [14]int{2, 6, 12, 8, 2, 3, 2, 3, 1, 2, 0, -1, 1, 2}, true},
+		{"dilation-beyond-stride", [14]int{2, 10, 10, 4, 2, 2, 3, 4, 0, 0, 0, 0, 4, 5}, false},
+	}
+	var cases []poolCase
+	for _, r := range rows {
+		d := r.d
+		cases = append(cases, poolCase{name: r.name, n: d[0], spec: device.Pool2DSpec{
+			N: d[0], H: d[1], W: d[2], C: d[3], KH: d[4], KW: d[5], StrideH: d[6], StrideW: d[7], PadH: d[8], PadW: d[9],
+			ExtraPadH: d[10], ExtraPadW: d[11], DilationH: d[12], DilationW: d[13], Ceil: r.ceil,
 		}})
 	}
 	return cases
@@ -133,6 +167,7 @@ func sizedPools(o *Operands) map[string]device.Pool2DSpec {
 		"pool-2x2":         {N: 7, H: 25, W: 24, C: 24, KH: 2, KW: 2, StrideH: 2, StrideW: 2},
 		"pool-3x3":         {N: 7, H: 31, W: 31, C: 24, KH: 3, KW: 3, StrideH: 3, StrideW: 3},
 		"pool-overlapping": {N: 7, H: 24, W: 24, C: 24, KH: 3, KW: 3, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1},
+		"pool-dilated":     {N: 7, H: 24, W: 25, C: 24, KH: 2, KW: 3, StrideH: 2, StrideW: 3, ExtraPadH: 1, DilationH: 3, DilationW: 2, Ceil: true},
 		"pool-global":      {N: 11, H: 17, W: 17, C: 24, KH: 17, KW: 17, StrideH: 1, StrideW: 1},
 	}
 }
@@ -142,7 +177,7 @@ func poolCalls(size Size, suffix string, construct func(device.Device, device.Po
 	windows, modes := []string{"pool"}, poolModes()[:1]
 	if size == Small {
 		modes = poolModes()
-		windows = append(windows, "pool-2x2", "pool-3x3", "pool-overlapping", "pool-global")
+		windows = append(windows, "pool-2x2", "pool-3x3", "pool-overlapping", "pool-dilated", "pool-global")
 	}
 	var calls []Call
 	for _, window := range windows {
@@ -190,6 +225,10 @@ func panicsOfPool2D(t *testing.T, dev device.Device) {
 	mustPanic(t, "backward with another dx", func() { pool.Backward(other, y, y, x) }, "dx", "float32[4 8 7 3]", "8 6 3]")
 	s.PadH = 2
 	mustPanic(t, "padding as large as the window", func() { _, _ = dev.NewPool2D(s) }, "pool2d")
-	s.PadH, s.Mode = 0, 0
+	s.PadH, s.ExtraPadH = 1, -2
+	mustPanic(t, "negative padding below", func() { _, _ = dev.NewPool2D(s) }, "pool2d")
+	s = device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 1, W: 9, C: 1, KH: 2, KW: 1, StrideH: 1, StrideW: 1, PadH: 1, DilationH: 2}
+	mustPanic(t, "a window whose elements lie on both sides of the image", func() { _, _ = dev.NewPool2D(s) }, "pool2d")
+	s.PadH, s.H, s.Mode = 0, 9, 0
 	mustPanic(t, "no mode", func() { _, _ = dev.NewPool2D(s) }, "pool2d")
 }

@@ -167,6 +167,9 @@ func (r *rig) run(op func()) {
 		*r.opt.cases++
 	}
 	first := r.once(op)
+	if r.opt.BeforeRepeat != nil {
+		r.opt.BeforeRepeat()
+	}
 	second := r.once(op)
 	if r.opt.Nondeterministic {
 		return

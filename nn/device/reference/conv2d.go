@@ -1,17 +1,25 @@
 package reference
 
-import "trainer/nn/device"
+import (
+	"math"
 
-// eachProduct calls visit for every product x*w of the convolution's defining sum
+	"trainer/nn/device"
+)
+
+// span is a range of images or of filters: from is in it, to is not.
+type span struct{ from, to int }
+
+// eachRun calls visit for the products x*w of the convolution's defining sum
 //
 //	y[b,i,j,o] = sum_{p,q,c} x[b, i*strideH + p*dilationH - padH, j*strideW + q*dilationW - padW, g*inC/groups + c] * w[o,p,q,c]
 //
-// with the flat indices of the three elements. Forward adds x*w to y; the gradients come
+// that belong to the images b and the filters o, with the flat indices of the three elements. A call stands for a run of
+// inC/groups products: x and w advance by one from product to product, y stays. Forward adds x*w to y; the gradients come
 // from the same sum, read in reverse: dx gets dy*w, and dw gets dy*x.
-func eachProduct(s device.Conv2DSpec, n int, visit func(y, x, w int)) {
+func eachRun(s device.Conv2DSpec, images, filters span, visit func(y, x, w int)) {
 	outH, outW := s.OutH(), s.OutW()
 	groupIn, groupOut := s.InC/s.Groups, s.OutC/s.Groups
-	for b := 0; b < n; b++ {
+	for b := images.from; b < images.to; b++ {
 		for i := 0; i < outH; i++ {
 			for j := 0; j < outW; j++ {
 				for p := 0; p < s.KH; p++ {
@@ -21,13 +29,11 @@ func eachProduct(s device.Conv2DSpec, n int, visit func(y, x, w int)) {
 						if row < 0 || row >= s.H || col < 0 || col >= s.W {
 							continue
 						}
-						for o := 0; o < s.OutC; o++ {
+						for o := filters.from; o < filters.to; o++ {
 							y := ((b*outH+i)*outW+j)*s.OutC + o
 							x := ((b*s.H+row)*s.W+col)*s.InC + o/groupOut*groupIn
 							w := ((o*s.KH+p)*s.KW + q) * groupIn
-							for c := 0; c < groupIn; c++ {
-								visit(y, x+c, w+c)
-							}
+							visit(y, x, w)
 						}
 					}
 				}
@@ -39,7 +45,18 @@ func eachProduct(s device.Conv2DSpec, n int, visit func(y, x, w int)) {
 // Conv2DForward returns y. bias may be nil.
 func Conv2DForward(s device.Conv2DSpec, n int, x, w, bias []float64) Sums {
 	y := NewSums(n*s.OutH()*s.OutW()*s.OutC, SumUlps(s.KH*s.KW*s.InC/s.Groups+1)).WithBias(bias != nil)
-	eachProduct(s, n, func(yi, xi, wi int) { y.Add(yi, x[xi]*w[wi]) })
+	length := s.InC / s.Groups
+	eachTask(n, func(b int) {
+		eachRun(s, span{b, b + 1}, span{0, s.OutC}, func(yi, xi, wi int) {
+			value, magnitude, filter := y.Value[yi], y.Magnitude[yi], w[wi:wi+length]
+			for c, v := range x[xi : xi+length] {
+				term := v * filter[c]
+				value += term
+				magnitude += math.Abs(term)
+			}
+			y.Set(yi, value, magnitude)
+		})
+	})
 	if bias != nil {
 		for i := range y.Value {
 			y.AddBias(i, bias[i%s.OutC])
@@ -51,7 +68,10 @@ func Conv2DForward(s device.Conv2DSpec, n int, x, w, bias []float64) Sums {
 // Conv2DBackwardData returns dx.
 func Conv2DBackwardData(s device.Conv2DSpec, n int, dy, w []float64) Sums {
 	dx := NewSums(n*s.H*s.W*s.InC, SumUlps(s.KH*s.KW*s.OutC/s.Groups))
-	eachProduct(s, n, func(yi, xi, wi int) { dx.Add(xi, dy[yi]*w[wi]) })
+	length := s.InC / s.Groups
+	eachTask(n, func(b int) {
+		eachRun(s, span{b, b + 1}, span{0, s.OutC}, func(yi, xi, wi int) { dx.addScaled(xi, dy[yi], w[wi:wi+length]) })
+	})
 	return dx
 }
 
@@ -59,7 +79,10 @@ func Conv2DBackwardData(s device.Conv2DSpec, n int, dy, w []float64) Sums {
 func Conv2DBackwardFilter(s device.Conv2DSpec, n int, dy, x []float64) (dw, dbias Sums) {
 	k := n * s.OutH() * s.OutW()
 	dw = NewSums(s.OutC*s.KH*s.KW*s.InC/s.Groups, SumUlps(k))
-	eachProduct(s, n, func(yi, xi, wi int) { dw.Add(wi, dy[yi]*x[xi]) })
+	length := s.InC / s.Groups
+	eachTask(s.OutC, func(o int) {
+		eachRun(s, span{0, n}, span{o, o + 1}, func(yi, xi, wi int) { dw.addScaled(wi, dy[yi], x[xi:xi+length]) })
+	})
 	dbias = NewSums(s.OutC, SumUlps(k))
 	for i, d := range dy {
 		dbias.Add(i%s.OutC, d)

@@ -26,6 +26,12 @@ func FormatOf(d device.DType) Format {
 
 func (f Format) bias() int { return 1<<(f.Exponent-1) - 1 }
 
+// powerOf2 returns 2^e, for e from -1022 to 1023.
+func powerOf2(e int) float64 { return math.Float64frombits(uint64(e+1023) << 52) }
+
+// exponentOf returns the e with 2^e <= |x| < 2^(e+1) if that is -1022 or more, and -1023 for all smaller x.
+func exponentOf(x float64) int { return int(math.Float64bits(x)>>52)&0x7FF - 1023 }
+
 // Decode returns the number that the bits stand for:
 //
 //	(-1)^sign * 1.fraction * 2^(exponent-bias), or 0.fraction * 2^(1-bias) for exponent 0
@@ -43,9 +49,9 @@ func (f Format) Decode(bits uint32) float64 {
 		}
 		return math.Inf(int(sign))
 	case 0:
-		return sign * math.Ldexp(fraction, 1-f.bias()-f.Fraction)
+		return sign * fraction * powerOf2(1-f.bias()-f.Fraction)
 	}
-	return sign * math.Ldexp(1+math.Ldexp(fraction, -f.Fraction), exponent-f.bias())
+	return sign * (1 + fraction*powerOf2(-f.Fraction)) * powerOf2(exponent-f.bias())
 }
 
 // Encode returns the bits that stand for x, which must be a number of the format; NaN becomes
@@ -62,25 +68,21 @@ func (f Format) Encode(x float64) uint32 {
 		return infinity | 1<<(f.Fraction-1)
 	case math.IsInf(x, 0):
 		return sign | infinity
-	case x < math.Ldexp(1, 1-f.bias()): // subnormal: 0.fraction
-		return sign | uint32(math.Ldexp(x, f.bias()-1+f.Fraction))
+	case x < powerOf2(1-f.bias()): // subnormal: 0.fraction
+		return sign | uint32(x*powerOf2(f.bias()-1+f.Fraction))
 	}
-	m, e := math.Frexp(x) // x = 2m * 2^(e-1), 1 <= 2m < 2
-	return sign | uint32(e-1+f.bias())<<f.Fraction | uint32(math.Ldexp(2*m-1, f.Fraction))
+	e := exponentOf(x) // x = 1.fraction * 2^e
+	return sign | uint32(e+f.bias())<<f.Fraction | uint32((x*powerOf2(-e)-1)*powerOf2(f.Fraction))
 }
 
 // Largest returns the largest finite number of the format.
 func (f Format) Largest() float64 {
-	return math.Ldexp(2-math.Ldexp(1, -f.Fraction), f.bias())
+	return (2 - powerOf2(-f.Fraction)) * powerOf2(f.bias())
 }
 
 // Spacing returns the distance between neighbouring numbers of the format around x.
 func (f Format) Spacing(x float64) float64 {
-	if x == 0 {
-		return math.Ldexp(1, 1-f.bias()-f.Fraction)
-	}
-	_, e := math.Frexp(x) // x = m * 2^e with 1/2 <= |m| < 1
-	return math.Ldexp(1, max(e-1, 1-f.bias())-f.Fraction)
+	return powerOf2(max(exponentOf(x), 1-f.bias()) - f.Fraction)
 }
 
 // Round returns the number of the format that is nearest to x. Of two equally near numbers
@@ -92,7 +94,7 @@ func (f Format) Round(x float64) float64 {
 	}
 	step := f.Spacing(x)
 	rounded := math.RoundToEven(x/step) * step
-	if math.Abs(rounded) >= math.Ldexp(1, f.bias()+1) {
+	if math.Abs(rounded) >= powerOf2(f.bias()+1) {
 		return math.Inf(int(math.Copysign(1, x)))
 	}
 	return rounded

@@ -1,6 +1,10 @@
 package reference
 
-import "trainer/nn/device"
+import (
+	"math"
+
+	"trainer/nn/device"
+)
 
 // MatMul returns C = op(A) op(B) + bias, with op(A) [m,k] and op(B) [k,n]:
 //
@@ -9,9 +13,10 @@ import "trainer/nn/device"
 // bias may be nil.
 func MatMul(m, n, k int, transA, transB bool, a, b, bias []float64) Sums {
 	c := NewSums(m*n, SumUlps(k+1)).WithBias(bias != nil)
-	for i := 0; i < m; i++ {
-		for j := 0; j < n; j++ {
-			for l := 0; l < k; l++ {
+	for i := range m {
+		for j := range n {
+			var value, magnitude float64
+			for l := range k {
 				ai, bi := i*k+l, l*n+j
 				if transA {
 					ai = l*m + i
@@ -19,8 +24,11 @@ func MatMul(m, n, k int, transA, transB bool, a, b, bias []float64) Sums {
 				if transB {
 					bi = j*k + l
 				}
-				c.Add(i*n+j, a[ai]*b[bi])
+				term := a[ai] * b[bi]
+				value += term
+				magnitude += math.Abs(term)
 			}
+			c.Set(i*n+j, value, magnitude)
 			if bias != nil {
 				c.AddBias(i*n+j, bias[j])
 			}

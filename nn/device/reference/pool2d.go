@@ -7,22 +7,27 @@ import (
 )
 
 // eachWindow calls visit for every window of a pooling with the flat index of its
-// output and those of its elements inside the image, in row-major order.
-func eachWindow(s device.Pool2DSpec, n int, visit func(y int, inside []int)) {
+// output, those of its elements inside the image, in row-major order, and the number of its elements inside the padded
+// image.
+func eachWindow(s device.Pool2DSpec, n int, visit func(y int, inside []int, padded int)) {
 	for b := 0; b < n; b++ {
 		for i := 0; i < s.OutH(); i++ {
 			for j := 0; j < s.OutW(); j++ {
 				for c := 0; c < s.C; c++ {
 					var inside []int
+					padded := 0
 					for p := 0; p < s.KH; p++ {
 						for q := 0; q < s.KW; q++ {
-							row, col := i*s.StrideH+p-s.PadH, j*s.StrideW+q-s.PadW
+							row, col := i*s.StrideH+p*max(s.DilationH, 1)-s.PadH, j*s.StrideW+q*max(s.DilationW, 1)-s.PadW
 							if row >= 0 && row < s.H && col >= 0 && col < s.W {
 								inside = append(inside, ((b*s.H+row)*s.W+col)*s.C+c)
 							}
+							if row < s.H+s.PadH+s.ExtraPadH && col < s.W+s.PadW+s.ExtraPadW {
+								padded++
+							}
 						}
 					}
-					visit(((b*s.OutH()+i)*s.OutW()+j)*s.C+c, inside)
+					visit(((b*s.OutH()+i)*s.OutW()+j)*s.C+c, inside, padded)
 				}
 			}
 		}
@@ -30,11 +35,11 @@ func eachWindow(s device.Pool2DSpec, n int, visit func(y int, inside []int)) {
 }
 
 // divisor returns the number by which a window's sum is divided.
-func divisor(s device.Pool2DSpec, inside []int) float64 {
+func divisor(s device.Pool2DSpec, inside []int, padded int) float64 {
 	if s.Mode == device.AvgPoolExcluding {
 		return float64(len(inside))
 	}
-	return float64(s.KH * s.KW)
+	return float64(padded)
 }
 
 // argMax returns the window's first NaN, or otherwise the first of its largest elements.
@@ -57,13 +62,13 @@ func Pool2DForward(s device.Pool2DSpec, n int, x []float64) Sums {
 	if s.Mode == device.MaxPool {
 		y.Ulps = 0
 	}
-	eachWindow(s, n, func(yi int, inside []int) {
+	eachWindow(s, n, func(yi int, inside []int, padded int) {
 		if s.Mode == device.MaxPool {
 			y.Add(yi, x[argMax(x, inside)])
 			return
 		}
 		for _, xi := range inside {
-			y.Add(yi, x[xi]/divisor(s, inside))
+			y.Add(yi, x[xi]/divisor(s, inside, padded))
 		}
 	})
 	return y
@@ -72,13 +77,13 @@ func Pool2DForward(s device.Pool2DSpec, n int, x []float64) Sums {
 // Pool2DBackward returns dx.
 func Pool2DBackward(s device.Pool2DSpec, n int, dy, x []float64) Sums {
 	dx := NewSums(n*s.H*s.W*s.C, SumUlps(s.KH*s.KW))
-	eachWindow(s, n, func(yi int, inside []int) {
+	eachWindow(s, n, func(yi int, inside []int, padded int) {
 		if s.Mode == device.MaxPool {
 			dx.Add(argMax(x, inside), dy[yi])
 			return
 		}
 		for _, xi := range inside {
-			dx.Add(xi, dy[yi]/divisor(s, inside))
+			dx.Add(xi, dy[yi]/divisor(s, inside, padded))
 		}
 	})
 	return dx

@@ -57,6 +57,16 @@ func (s Sums) Add(i int, term float64) {
 	s.Magnitude[i] += math.Abs(term)
 }
 
+// addScaled adds the terms factor*v[k] to the elements i+k.
+func (s Sums) addScaled(i int, factor float64, v []float64) {
+	value, magnitude := s.Value[i:i+len(v)], s.Magnitude[i:i+len(v)]
+	for k, x := range v {
+		term := factor * x
+		value[k] += term
+		magnitude[k] += math.Abs(term)
+	}
+}
+
 // WithBias returns s ready for AddBias, if there is a bias.
 func (s Sums) WithBias(there bool) Sums {
 	if there {

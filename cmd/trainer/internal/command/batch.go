@@ -19,7 +19,7 @@ func (j *job) chooseBatch() error {
 		return nil
 	}
 	if !j.recipe.AutoBatch {
-		fmt.Fprintf(j.stderr, "trainer: batch %d instead of the recipe's %d, because there are only %d training images (to choose one: -batch)\n",
+		j.note("batch %d instead of the recipe's %d, because there are only %d training images (to choose one: -batch)",
 			batch, j.recipe.Batch, images)
 	}
 	var err error

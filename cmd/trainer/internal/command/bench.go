@@ -233,21 +233,39 @@ func humanDuration(seconds float64) string {
 	return fmt.Sprintf("%.1f h", seconds/3600)
 }
 
-// wholeRecipe returns a recipe's data set ("" if it has none), its number of training images (0 if unknown), and the
-// seconds that all epochs take at a rate.
-func wholeRecipe(r *recipe.Recipe, imagesPerSecond float64) (data string, images int, seconds float64) {
-	if len(r.Data) > 0 {
-		data = r.Data[0]
+// recipeSpeed is how fast a recipe trains.
+type recipeSpeed struct {
+	Event           string  `json:"event"`
+	Name            string  `json:"name"`
+	Data            string  `json:"data"` // empty if the recipe names no data set
+	Epochs          float64 `json:"epochs"`
+	RecipeBatch     int     `json:"recipe_batch"`
+	Batch           int     `json:"batch"`
+	ImagesPerSecond float64 `json:"images_per_second"`
+	GFLOPS          float64 `json:"gflops"`
+	TrainImages     int     `json:"train_images,omitempty"`  // 0 if unknown
+	TrainSeconds    float64 `json:"train_seconds,omitempty"` // that all epochs take
+}
+
+// speedOf describes a recipe that trains imagesPerSecond in batches of this size, which is flops floating-point operations
+// per second.
+func (b *benchmark) speedOf(r *recipe.Recipe, batch int, imagesPerSecond, flops float64) recipeSpeed {
+	b.halved = b.halved || batch < r.Batch
+	s := recipeSpeed{
+		Event: "recipe", Name: r.Name, Epochs: r.Epochs, RecipeBatch: r.Batch, Batch: batch, ImagesPerSecond: imagesPerSecond, GFLOPS: flops / 1e9,
 	}
-	images = trainImages(data)
-	each := images // per epoch
+	if len(r.Data) > 0 {
+		s.Data = r.Data[0]
+	}
+	for _, kind := range b.Kinds.DataSets {
+		if kind.Name == s.Data {
+			s.TrainImages = kind.TrainImages
+		}
+	}
+	each := s.TrainImages // per epoch
 	if r.LastBatch == train.DropLastBatch {
 		each -= each % r.Batch
 	}
-	return data, images, r.Epochs * float64(each) / imagesPerSecond
-}
-
-// trainImages returns the number of training images of a data set, or 0 for a folder.
-func trainImages(data string) int {
-	return map[string]int{"mnist": 60_000, "fashion-mnist": 60_000, "cifar10": 50_000}[data]
+	s.TrainSeconds = r.Epochs * float64(each) / imagesPerSecond
+	return s
 }

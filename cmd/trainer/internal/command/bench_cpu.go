@@ -107,13 +107,7 @@ func (b *benchmark) percent(flops float64) float64 {
 }
 
 func (b *benchmark) recipeLine(r *recipe.Recipe, speed *bench.StepSpeed) recipeLine {
-	line := recipeLine{
-		Event: "recipe", Name: r.Name, Epochs: r.Epochs, RecipeBatch: r.Batch, Batch: speed.Batch,
-		ImagesPerSecond: speed.ImagesPerSecond, GFLOPS: speed.FLOPs / 1e9, Percent: b.percent(speed.FLOPs),
-	}
-	line.Data, line.TrainImages, line.TrainSeconds = wholeRecipe(r, speed.ImagesPerSecond)
-	b.halved = b.halved || speed.Batch < r.Batch
-	return line
+	return recipeLine{b.speedOf(r, speed.Batch, speed.ImagesPerSecond, speed.FLOPs), b.percent(speed.FLOPs)}
 }
 
 // machineLine describes the machine that is measured.
@@ -221,17 +215,8 @@ func (c copyLine) text() string {
 
 // recipeLine is how fast a recipe trains.
 type recipeLine struct {
-	Event           string  `json:"event"`
-	Name            string  `json:"name"`
-	Data            string  `json:"data"`
-	Epochs          float64 `json:"epochs"`
-	RecipeBatch     int     `json:"recipe_batch"`
-	Batch           int     `json:"batch"`
-	ImagesPerSecond float64 `json:"images_per_second"`
-	GFLOPS          float64 `json:"gflops"`
-	Percent         float64 `json:"percent_of_peak"`
-	TrainImages     int     `json:"train_images,omitempty"`
-	TrainSeconds    float64 `json:"train_seconds,omitempty"`
+	recipeSpeed
+	Percent float64 `json:"percent_of_peak"`
 }
 
 func (r recipeLine) text() string {

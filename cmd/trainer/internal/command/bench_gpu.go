@@ -161,13 +161,9 @@ func (g *gpuBenchmark) measureRecipe(dev device.Device, r *recipe.Recipe) (line 
 	if err != nil {
 		return line, err
 	}
-	g.halved = g.halved || cfg.Batch < r.Batch
 	rate *= float64(cfg.Batch)
-	line = gpuRecipeLine{
-		Event: "recipe", Name: r.Name, Epochs: r.Epochs, RecipeBatch: r.Batch, Batch: cfg.Batch, Precision: device.PrecisionOf(dev).String(),
-		ImagesPerSecond: rate, GFLOPS: 3 * float64(t.Network().FLOPs()) * rate / 1e9,
-	}
-	line.Data, line.TrainImages, line.TrainSeconds = wholeRecipe(r, rate)
+	line.recipeSpeed = g.speedOf(r, cfg.Batch, rate, 3*float64(t.Network().FLOPs())*rate)
+	line.Precision = device.PrecisionOf(dev).String()
 	return line, nil
 }
 
@@ -296,19 +292,10 @@ func (t *gpuTable) text() string {
 	return s.String() + "\n"
 }
 
-// gpuRecipeLine is how fast a recipe trains.
+// gpuRecipeLine is how fast a recipe trains on a GPU.
 type gpuRecipeLine struct {
-	Event           string  `json:"event"`
-	Name            string  `json:"name"`
-	Data            string  `json:"data"`
-	Epochs          float64 `json:"epochs"`
-	RecipeBatch     int     `json:"recipe_batch"`
-	Batch           int     `json:"batch"`
-	Precision       string  `json:"precision"`
-	ImagesPerSecond float64 `json:"images_per_second"`
-	GFLOPS          float64 `json:"gflops"`
-	TrainImages     int     `json:"train_images,omitempty"`
-	TrainSeconds    float64 `json:"train_seconds,omitempty"`
+	recipeSpeed
+	Precision string `json:"precision"`
 }
 
 func (r gpuRecipeLine) text() string {

@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"trainer/bench"
-	"trainer/nn/data"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -165,21 +164,6 @@ func TestBenchHalvesTheBatch(t *testing.T) {
 		}
 		if !near(speed.FLOPs, speed.ImagesPerSecond*step) {
 			t.Errorf("%v FLOP/s at %v images/s", speed.FLOPs, speed.ImagesPerSecond)
-		}
-	}
-}
-
-func TestBenchKnowsTheDataSetsSizes(t *testing.T) {
-	mnist, err := data.Open(t.Context(), "mnist", data.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := trainImages("mnist"); got != mnist.Train.Len() {
-		t.Errorf("%d images, want %d", got, mnist.Train.Len())
-	}
-	for _, name := range data.Names() {
-		if trainImages(name) == 0 {
-			t.Errorf("no number of images for %s", name)
 		}
 	}
 }

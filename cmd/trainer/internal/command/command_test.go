@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -200,7 +201,7 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 // A flag's text is a phrase of its own, after the name of its value.
 func TestFlagTexts(t *testing.T) {
 	p := testProgram()
-	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(new(bool))} {
+	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(&doctorOptions{})} {
 		set.VisitAll(func(f *flag.Flag) {
 			_, usage := valueAndUsage(f.Usage)
 			if usage == "" || strings.Contains(usage, "`") || strings.HasPrefix(usage, "of ") {
@@ -474,7 +475,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown data", []string{"-data", "minst"}, "did you mean mnist?"},
 		{"missing data folder", []string{"-data-dir", "nowhere"}, "data folder nowhere: "},
 		{"offline", []string{"-data", "cifar10", "-offline", "-data-dir", "empty"}, "cifar-10-binary.tar.gz"},
-		{"file as data", []string{"-data", "file"}, "it is a file, not a folder"},
+		{"file as data", []string{"-data", "file"}, "it is a file in no known format"},
 		{"empty class folder", []string{"-data", "empty", "-recipe", "small.toml"}, "want at least one PNG, JPEG, GIF, BMP, TIFF or WebP file, got none"},
 		{"unreadable image", []string{"-data", "broken", "-recipe", "small.toml"}, filepath.Join("broken", "a", "one.png")},
 		{"unknown recipe", []string{"-recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
@@ -576,5 +577,25 @@ func TestPanicIsOneLine(t *testing.T) {
 		if got := strings.Count(stderr.String(), "\n") > 1; got != lines || !strings.HasPrefix(stderr.String(), "trainer: internal error: ") {
 			t.Errorf("TRAINER_DEBUG=%q: %s", debug, stderr.String())
 		}
+	}
+}
+
+// A network that is larger than the memory is refused in one line, before anything is trained or written.
+func TestNetworksLargerThanTheMemory(t *testing.T) {
+	workplace(t)
+	// The limit is that of GOMEMLIMIT, so that little memory is really taken.
+	limit := debug.SetMemoryLimit(256 << 20)
+	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
+	large := "[[network]]\nlayer = \"up-sample\"\nfactor = 1000\n[[network]]\nlayer = \"max-pool2d\"\nkernel = 1000\n"
+	write(t, "large.toml", strings.Replace(small, "[[network]]\nlayer = \"flatten\"", large+"[[network]]\nlayer = \"flatten\"", 1))
+	for _, args := range [][]string{{"-dry-run"}, {"-out", "run"}} {
+		got := trainer(t, append([]string{"-recipe", "large.toml", "-data", "pictures", "-device", "cpu", "-batch", "40"}, args...)...)
+		if got.status != exitEnvironment || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "out of device memory on cpu for batch 40: ") ||
+			!strings.Contains(got.stderr, "not even batch 1 would fit: use a smaller network") {
+			t.Errorf("%v: status %d, stderr %q", args, got.status, got.stderr)
+		}
+	}
+	if _, err := os.Stat("run"); err == nil {
+		t.Error("a folder was left behind")
 	}
 }

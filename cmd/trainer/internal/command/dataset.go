@@ -18,22 +18,10 @@ import (
 
 // openData opens the data set, and computes mean and standard deviation if the recipe has none for it.
 func (j *job) openData(ctx context.Context) error {
-	pictures := j.recipe.Pictures
-	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, data.Options{
-		Dir:          j.dataDir,
-		Download:     !j.offline,
-		Progress:     j.downloadProgress(),
-		TestFraction: j.test,
-		Seed:         j.seed,
-		ImageSize:    [2]int{pictures.Size.H, pictures.Size.W},
-		Resize:       pictures.Resize,
-		Background:   pictures.Background,
-		Grayscale:    pictures.Grayscale,
-		Workers:      j.threads,
-		Like:         j.filesToDraw(),
-
-		IgnoreOrientation: pictures.IgnoreOrientation,
-	})
+	opt := j.recipe.Pictures.Options()
+	opt.Dir, opt.Download, opt.Progress = j.dataDir, !j.offline, j.downloadProgress()
+	opt.TestFraction, opt.Seed, opt.Workers, opt.Like = j.test, j.seed, j.threads, j.filesToDraw()
+	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
 	if err != nil {
 		return &dataError{err}
 	}
@@ -65,6 +53,11 @@ func (j *job) openData(ctx context.Context) error {
 			}
 		}
 	}
+	if j.recipe.Pictures.Balance {
+		if split.Train, err = data.Balance(ctx, split.Train, j.seed); err != nil {
+			return &dataError{err}
+		}
+	}
 	j.recipe, err = j.recipe.WithMeanStd(mean, std)
 	return err
 }
@@ -90,10 +83,10 @@ func (j *job) warnSkipped() {
 	const maxNames = 2
 	for i, s := range j.split.Skipped {
 		if i == maxNames {
-			fmt.Fprintf(j.stderr, "trainer: %d more images skipped; %s in the results folder names all\n", len(j.split.Skipped)-maxNames, report.SkippedFile)
+			j.note("%d more images skipped; %s in the results folder names all", len(j.split.Skipped)-maxNames, report.SkippedFile)
 			return
 		}
-		fmt.Fprintf(j.stderr, "trainer: skipped %s\n", s)
+		j.note("skipped %s", s)
 	}
 }
 
@@ -106,7 +99,7 @@ func (j *job) describePictures() []string {
 	h, w, c := j.split.Train.ImageShape()
 	colour := "colour"
 	if c == 1 {
-		colour = "grey"
+		colour = "gray"
 	}
 	size := fmt.Sprintf("%dx%d", p.MinW, p.MinH)
 	if p.MinW != p.MaxW || p.MinH != p.MaxH {
@@ -122,6 +115,9 @@ func (j *job) describePictures() []string {
 	}
 	if p.Turned > 0 {
 		lines = append(lines, fmt.Sprintf("%s of them are turned upright by their EXIF orientation (data.orientation)", humanize.Comma(int64(p.Turned))))
+	}
+	if n := len(p.Unlabelled); n > 0 {
+		lines = append(lines, fmt.Sprintf("not used: %s pictures without a label, such as %s", humanize.Comma(int64(n)), p.Unlabelled[0]))
 	}
 	if len(p.Unsupported) > 0 {
 		var kinds []string

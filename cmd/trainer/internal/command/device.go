@@ -170,7 +170,7 @@ func (p *program) openKind(kind device.Kind, index int, o deviceOptions) (device
 	if dev, err = p.open(kind, index, o, device.Auto); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(p.stderr, "trainer: %s computes in %v, not in the recipe's %v: %s\n", dev.Name(), device.PrecisionOf(dev), o.recipePrecision, reason)
+	p.note("%s computes in %v, not in the recipe's %v: %s", dev.Name(), device.PrecisionOf(dev), o.recipePrecision, reason)
 	return dev, nil
 }
 

@@ -14,12 +14,22 @@ import (
 	"trainer/gpu/doctor"
 )
 
+// doctorOptions are the flags of trainer doctor.
+type doctorOptions struct {
+	asJSON bool
+	python string
+}
+
+// askPath is the -python that asks the interpreter of PATH.
+const askPath = "python3"
+
 // doctorFlags declares the flags of trainer doctor.
-func doctorFlags(asJSON *bool) *flag.FlagSet {
+func doctorFlags(o *doctorOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("doctor", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
-	f.BoolVar(asJSON, "json", false, "print one JSON object instead of text")
+	f.BoolVar(&o.asJSON, "json", false, "print one JSON object instead of text")
+	f.StringVar(&o.python, "python", askPath, "`file` Python interpreter to run if cuBLAS or cuDNN is found nowhere else; \"\" runs none")
 	return f
 }
 
@@ -31,7 +41,7 @@ Usage:
 
 Flags:
 `)
-	doctorFlags(new(bool)).VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
+	doctorFlags(&doctorOptions{}).VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
 	writeFlag(w, nil)
 	fmt.Fprint(w, `
 It looks for the NVIDIA driver, cuBLAS and cuDNN, and prints the file of each, or every
@@ -39,7 +49,10 @@ place that was searched and why nothing was loaded from there. The environment v
 TRAINER_CUDA_PATH names folders to search first, separated by colons. Each GPU then
 computes a convolution in fp32 and fp16, a matrix product and a softmax; the report
 gives the largest difference from the CPU, relative to the largest value, and its
-limit. All this runs in separate processes, so that a library that crashes, or doesn't
+limit. If cuBLAS or cuDNN is in none of the usual places, the first python3 of PATH is
+run and asked for its folders of packages; the report names it. -python FILE asks
+another, -python "" runs none; the environment variable TRAINER_PYTHON (a file, or
+none) does the same for all commands. All this runs in separate processes, so that a library that crashes, or doesn't
 return within a minute, becomes a line of the report.
 
 Exit status: 0 a GPU can be used; 1 no GPU can be used; 2 invalid arguments.
@@ -52,8 +65,8 @@ func doctorCommand() Command {
 }
 
 func runDoctor(ctx context.Context, p *program, args []string) error {
-	var asJSON bool
-	f := doctorFlags(&asJSON)
+	var o doctorOptions
+	f := doctorFlags(&o)
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
 		writeDoctorHelp(p.stdout)
 		return nil
@@ -63,11 +76,18 @@ func runDoctor(ctx context.Context, p *program, args []string) error {
 	if f.NArg() > 0 {
 		return usageErrorf("doctor takes no arguments, got %q (trainer doctor -h lists its flags)", f.Arg(0))
 	}
+	switch o.python {
+	case askPath: // or what the environment says
+	case "":
+		p.stepEnv = []string{doctor.PythonVariable + "=" + doctor.NoPython}
+	default:
+		p.stepEnv = []string{doctor.PythonVariable + "=" + o.python}
+	}
 	d, err := p.diagnose(ctx, stepLimit)
 	if err != nil {
 		return err
 	}
-	if err := writeDiagnosis(p.stdout, d, asJSON); err != nil {
+	if err := writeDiagnosis(p.stdout, d, o.asJSON); err != nil {
 		return err
 	}
 	if !d.Usable {
@@ -94,6 +114,9 @@ func writeDiagnosis(w io.Writer, d doctor.Diagnosis, asJSON bool) error {
 		for _, g := range d.GPUs {
 			s.gpu(g)
 		}
+	}
+	if d.Python != "" {
+		s.entry("python", d.Python+" was run to find folders of packages (-python \"\" turns this off)")
 	}
 	s.entry("verdict", d.Verdict)
 	_, err := io.WriteString(w, s.String())

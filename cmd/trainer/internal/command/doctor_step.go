@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -107,6 +108,7 @@ func (p *program) takeStep(ctx context.Context, limit time.Duration, step ...str
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.Command(p.executable, append([]string{stepName}, step...)...)
+	cmd.Env = append(os.Environ(), p.stepEnv...)
 	var stderr beginning
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()

@@ -1,15 +1,11 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -74,7 +70,7 @@ type networkOptions struct {
 func networkFlags(o *networkOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw network", flag.ContinueOnError)
 	f.StringVar(&o.recipe, "recipe", "mnist", "`name` built-in recipe, or a TOML file")
-	f.StringVar(&o.out, "o", "", "`file` file to write, .png or .svg (default: the recipe's name with .png)")
+	f.StringVar(&o.out, "o", "", "`file` file to write or replace, .png or .svg (default: the recipe's name with .png, if there is no such file)")
 	f.Func("input", "`size` size of an image, rows x columns x channels as in 28x28x1 (default: the recipe's data set)", func(s string) (err error) {
 		o.input, err = parseShape(s)
 		return err
@@ -135,12 +131,9 @@ func (p *program) drawNetwork(args []string) error {
 			return usageErrorf("recipe %s doesn't set the size of its images: pass -input, as in -input 32x32x3", r.Name)
 		}
 	}
-	if o.out == "" {
-		o.out = r.Name + ".png"
-	}
-	format := strings.TrimPrefix(filepath.Ext(o.out), ".")
-	if !slices.Contains(figure.Formats(), format) {
-		return usageErrorf("-o %s: want a name that ends in .%s", o.out, strings.Join(figure.Formats(), " or ."))
+	file, err := pictureFileFor(o.out, r.Name+".png")
+	if err != nil {
+		return err
 	}
 	dev, err := p.openHost(0)
 	if err != nil {
@@ -152,8 +145,8 @@ func (p *program) drawNetwork(args []string) error {
 	if err != nil {
 		return err
 	}
-	return p.writePicture(o.out, func(w io.Writer) error {
-		return figure.Network(w, format, r.Name, figure.Layers(net.Layers(), model, p.Kinds.Layers), o.input)
+	return p.writePicture(file, func(w io.Writer) error {
+		return figure.Network(w, file.format(), r.Name, figure.Layers(net.Layers(), model, p.Kinds.Layers), o.input)
 	})
 }
 
@@ -166,17 +159,4 @@ func noise(shape nn.Shape) func(n int) ([]float32, nn.Shape, error) {
 		nn.InitContext{Stream: device.StreamInit}.Normal(values, 1)
 		return values, shape, nil
 	}
-}
-
-// writePicture draws to a file and prints its name.
-func (p *program) writePicture(path string, draw func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := draw(&b); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("writing a picture: %w", err)
-	}
-	_, err := fmt.Fprintln(p.stdout, path)
-	return err
 }

@@ -1,67 +1,50 @@
 package command
 
 import (
-	"math"
+	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/metric"
 )
 
 // What a run's network makes of test images, for trainer draw run: predictions and feature maps.
 
-// The numbers of predictions that are drawn: of the first images of the test set, and of the first mistakes among the
-// images after them.
+// The numbers of predictions that are drawn: of the first images of the test set, and of the worst mistakes among all.
 const (
 	drawnImages   = 16
 	drawnMistakes = 16
 )
 
-func (t *trained) predictions() ([]figure.Prediction, error) {
-	x, err := t.dev.NewTensor(device.Float32, append([]int{1}, t.input...)...)
+// predictions returns the answers to the first test images, and the mistakes that the network was surest of.
+func (t *trained) predictions(ctx context.Context) ([]figure.Prediction, error) {
+	e, err := t.evaluate(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var first, mistakes []figure.Prediction
-	for i := 0; i < t.test.Len() && len(mistakes) < drawnMistakes; i++ {
-		p, err := t.predict(x, i)
+	answers := slices.Clone(e.Answers)
+	shown := slices.Clone(answers[:min(drawnImages, len(answers))])
+	metric.WorstFirst(answers)
+	for _, a := range answers[:min(drawnMistakes, len(answers))] {
+		if !a.Correct() {
+			shown = append(shown, a)
+		}
+	}
+	var all []figure.Prediction
+	for _, a := range shown {
+		im, _, err := t.image(a.Image)
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case len(first) < drawnImages:
-			first = append(first, p)
-		case p.Answer != p.Class:
-			mistakes = append(mistakes, p)
-		}
+		all = append(all, figure.Prediction{
+			Image: im, Class: t.classes[a.Label], Answer: t.classes[a.Class], Probability: a.Probability, File: filepath.Base(imagePath(t.test, a.Image)),
+		})
 	}
-	return append(first, mistakes...), nil
-}
-
-// predict returns the network's answer to test image i. x is the network's input.
-func (t *trained) predict(x *device.Tensor, i int) (p figure.Prediction, err error) {
-	pixels := make([]byte, t.input.Len())
-	label, err := t.test.Read(i, pixels)
-	if err != nil {
-		return p, &dataError{err}
-	}
-	if err := t.dev.Upload(x, device.Bytes(t.normalize(pixels))); err != nil {
-		return p, err
-	}
-	logits := make([]float32, t.net.Classes())
-	if err := t.dev.Download(device.Bytes(logits), t.net.Forward(x, nn.Inference)); err != nil {
-		return p, err
-	}
-	best := slices.Index(logits, slices.Max(logits))
-	sum := 0.0
-	for _, z := range logits {
-		sum += math.Exp(float64(z - logits[best]))
-	}
-	p.Image, err = figure.Pixels(pixels, t.input[0], t.input[1], t.input[2])
-	p.Class, p.Answer, p.Probability = t.classes[label], t.classes[best], 1/sum
-	return p, err
+	return all, nil
 }
 
 // activations returns the outputs of layers for one image: in a short network of all layers, in a long one of those that

@@ -29,7 +29,7 @@ func augmentFlags(o *augmentOptions) *flag.FlagSet {
 	f.StringVar(&o.recipe, "recipe", "mnist", "`name` recipe, or a TOML file")
 	f.StringVar(&o.data, "data", "", "`name` data set, or a folder with one subfolder of images per class (default that of the recipe)")
 	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
-	f.StringVar(&o.out, "o", "", "`file` to write, .png or .svg (default the recipe's name with -augment.png)")
+	f.StringVar(&o.out, "o", "", "`file` file to write or replace, .png or .svg (default: the recipe's name with -augment.png, if there is no such file)")
 	f.IntVar(&o.images, "images", 8, "`number` of training images")
 	f.IntVar(&o.epochs, "epochs", 8, "`number` of epochs")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` random seed")
@@ -62,12 +62,9 @@ func (p *program) drawAugment(ctx context.Context, args []string) error {
 			return usageErrorf("recipe %s names no data set: pass -data", r.Name)
 		}
 	}
-	if o.out == "" {
-		o.out = r.Name + "-augment.png"
-	}
-	format := strings.TrimPrefix(filepath.Ext(o.out), ".")
-	if !slices.Contains(figure.Formats(), format) {
-		return usageErrorf("-o %s: want a name that ends in .%s", o.out, strings.Join(figure.Formats(), " or ."))
+	file, err := pictureFileFor(o.out, r.Name+"-augment.png")
+	if err != nil {
+		return err
 	}
 	j, err := p.prepare(ctx, &options{recipe: o.recipe, data: o.data, dataDir: o.dataDir, seed: o.seed, deviceOptions: deviceOptions{device: "cpu"}, earlier: earlier{drawn: true}})
 	if err != nil {
@@ -78,8 +75,8 @@ func (p *program) drawAugment(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return p.writePicture(o.out, func(w io.Writer) error {
-		return figure.Augmentations(w, format, r.Name+" on "+filepath.Base(o.data)+": augmentation", describeAugment(j.recipe.Augment), rows)
+	return p.writePicture(file, func(w io.Writer) error {
+		return figure.Augmentations(w, file.format(), r.Name+" on "+filepath.Base(o.data)+": augmentation", describeAugment(j.recipe.Augment), rows)
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"image"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
@@ -17,6 +18,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/folder"
 	"trainer/nn/model"
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -27,7 +29,7 @@ type runOptions struct {
 
 func (p *program) runFlags(o *runOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("draw run", flag.ContinueOnError)
-	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures (default RUNDIR/figures)")
+	f.StringVar(&o.out, "o", "", "`folder` folder for the pictures, which replace older ones there (default RUNDIR/figures)")
 	f.StringVar(&o.format, "format", "png", "`format` file format: png or svg")
 	p.deviceFlag(f, &o.device)
 	return f
@@ -61,6 +63,7 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 		return fmt.Errorf("making the folder for pictures: %w", err)
 	}
 	defer out.Close()
+	t.nameClasses(o.format)
 	for _, picture := range t.pictures(ctx, dir, o.format) {
 		if err := p.writePictureIn(out, picture.name+"."+o.format, picture.draw); err != nil {
 			return err
@@ -87,7 +90,7 @@ func (p *program) writePictureIn(dir *folder.Folder, name string, draw func(io.W
 	if err := dir.Write(name, b.Bytes()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(p.stdout, dir.File(name))
+	_, err := fmt.Fprintln(p.stdout, printable.Text(dir.File(name)))
 	return err
 }
 
@@ -99,6 +102,8 @@ type trained struct {
 	test    data.Set
 	input   nn.Shape
 	classes []string
+
+	evaluation *train.Evaluation // of the test set, once it has been made
 }
 
 // evaluationBatch is the number of images that are evaluated together.
@@ -148,6 +153,22 @@ type picture struct {
 	draw func(io.Writer) error
 }
 
+// nameClasses replaces the names of the classes with numbers if the figures' font lacks characters of them, and prints
+// which number is which.
+func (t *trained) nameClasses(format string) {
+	isLegible := !slices.ContainsFunc(t.classes, func(name string) bool { return !figure.Legible(name) })
+	if format == "svg" || isLegible {
+		return
+	}
+	numbers := make([]string, len(t.classes))
+	for i, name := range t.classes {
+		numbers[i] = strconv.Itoa(i)
+		fmt.Fprintf(t.stderr, "trainer: class number %d is %s\n", i, printable.Text(name))
+	}
+	fmt.Fprintln(t.stderr, "trainer: the font of PNG figures lacks characters of the names, so that numbers stand for them; -format svg shows the names")
+	t.classes = numbers
+}
+
 func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format string) []picture {
 	name := fmt.Sprintf("%s on %s", t.recipe.Name, t.dataName())
 	list := []picture{
@@ -161,13 +182,17 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 			}
 			return figure.Curves(w, format, name, epochs)
 		}},
-		{"confusion", func(w io.Writer) error {
+	}
+	if n := len(t.classes); n > figure.MaxConfusionClasses {
+		t.note("no confusion matrix for %d classes: it can show %d", n, figure.MaxConfusionClasses)
+	} else {
+		list = append(list, picture{"confusion", func(w io.Writer) error {
 			e, err := t.evaluate(ctx)
 			if err != nil {
 				return err
 			}
 			return figure.Confusion(w, format, name, e.Confusion, t.classes)
-		}},
+		}})
 	}
 	if p := t.firstFilters(); p != nil {
 		list = append(list, picture{"filters", func(w io.Writer) error {
@@ -183,11 +208,11 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 	}
 	return append(list,
 		picture{"predictions", func(w io.Writer) error {
-			predictions, err := t.predictions()
+			predictions, err := t.predictions(ctx)
 			if err != nil {
 				return err
 			}
-			return figure.Predictions(w, format, name+": the first test images, and the first mistakes", predictions)
+			return figure.Predictions(w, format, name+": the first test images, and the worst mistakes", predictions)
 		}},
 		picture{"features", func(w io.Writer) error {
 			img, pixels, err := t.image(0)
@@ -219,13 +244,18 @@ func readMetrics(dir *folder.Folder) ([]figure.Epoch, error) {
 	return epochs, nil
 }
 
+// evaluate evaluates the test set, once.
 func (t *trained) evaluate(ctx context.Context) (*train.Evaluation, error) {
+	if t.evaluation != nil {
+		return t.evaluation, nil
+	}
 	e, err := train.NewEvaluator(t.net, t.test, t.cfg.Augment.Mean, t.cfg.Augment.Std, t.cfg.TTA)
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	return e.Evaluate(ctx, nil)
+	t.evaluation, err = e.Evaluate(ctx, nil)
+	return t.evaluation, err
 }
 
 // firstFilters returns the weights of the first convolution, or nil.

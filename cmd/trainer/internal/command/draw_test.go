@@ -165,3 +165,62 @@ func TestDrawHelp(t *testing.T) {
 		}
 	}
 }
+
+// A default name never replaces a file, a name that was given does, and neither follows a link.
+func TestDrawReplacesWhatWasNamedOnly(t *testing.T) {
+	workplace(t)
+	draw := []string{"draw", "network", "-recipe", "small.toml", "-input", "8x8x1"}
+	write(t, "small.png", "mine")
+	if got := trainer(t, draw...); got.status != exitUsage || got.stderr != "trainer: small.png exists already: to replace it, pass -o small.png\n" {
+		t.Errorf("status %d, stderr %q", got.status, got.stderr)
+	}
+	write(t, "victim", "precious")
+	if err := os.Symlink("victim", "link.png"); err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{"small.png", "link.png"} {
+		if got := trainer(t, append(draw, "-o", name)...); got.status != exitOK {
+			t.Errorf("%s: status %d, stderr %q", name, got.status, got.stderr)
+		}
+		checkPNG(t, name)
+	}
+	if got := read(t, "victim"); got != "precious" {
+		t.Errorf("a link was followed: %.20q", got)
+	}
+	left, err := filepath.Glob(".*")
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestRecipesThatNamePaths(t *testing.T) {
+	workplace(t)
+	write(t, "evil.toml", strings.Replace(small, `"small"`, `"../PWNED"`, 1))
+	if got := trainer(t, "draw", "network", "-recipe", "evil.toml", "-input", "8x8x1"); got.status != exitUsage || !strings.Contains(got.stderr, "evil.toml:1: name: want") {
+		t.Errorf("status %d, stderr %q", got.status, got.stderr)
+	}
+	if _, err := os.Stat("../PWNED.png"); err == nil {
+		t.Error("a picture was written outside")
+	}
+}
+
+// The pictures of a run stay in its folder, even if a stranger made figures a link.
+func TestDrawRunStaysInTheRun(t *testing.T) {
+	workplace(t)
+	if got := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-out", "run", "-quiet"); got.status != exitOK {
+		t.Fatalf("training: status %d, stderr %q", got.status, got.stderr)
+	}
+	if err := os.Mkdir("outside", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../outside", filepath.Join("run", "figures")); err != nil {
+		t.Skip(err)
+	}
+	got := trainer(t, "draw", "run", "run")
+	if got.status == exitOK || !strings.Contains(got.stderr, "figures") {
+		t.Errorf("status %d, stderr %q", got.status, got.stderr)
+	}
+	if left, _ := os.ReadDir("outside"); len(left) > 0 {
+		t.Errorf("%d files outside", len(left))
+	}
+}

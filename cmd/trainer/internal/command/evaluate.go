@@ -227,7 +227,7 @@ func (e *evaluation) run(ctx context.Context, dev device.Device) error {
 		return nil
 	}
 	if e.part == "test" {
-		fmt.Fprintln(e.stderr, "trainer: the temperature is fitted to the test images, so probabilities measured on them look better than they are; -part val avoids this")
+		e.note("the temperature is fitted to the test images, so probabilities measured on them look better than they are; -part val avoids this")
 	}
 	e.fitted = metric.FitTemperature(e.logits[0], e.labels, len(e.classes))
 	return model.SetTemperature(e.paths[0], e.fitted)
@@ -360,14 +360,14 @@ func (e *evaluation) draw() error {
 	}
 	title := fmt.Sprintf("%s on %s", filepath.Base(e.paths[0]), filepath.Base(e.data))
 	if e.report.Confusion != nil {
-		err := e.writePicture(filepath.Join(e.figures, "confusion.png"), func(w io.Writer) error {
+		err := e.writePicture(pictureFile{e.figures, "confusion.png", true}, func(w io.Writer) error {
 			return figure.Confusion(w, "png", title, e.report.Confusion, e.classes)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return e.writePicture(filepath.Join(e.figures, "reliability.png"), func(w io.Writer) error {
+	return e.writePicture(pictureFile{e.figures, "reliability.png", true}, func(w io.Writer) error {
 		return figure.Reliability(w, "png", title, e.report)
 	})
 }

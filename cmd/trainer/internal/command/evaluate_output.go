@@ -13,6 +13,7 @@ import (
 
 	"trainer/nn/data"
 	"trainer/nn/metric"
+	"trainer/nn/printable"
 )
 
 // The output of trainer evaluate.
@@ -65,7 +66,7 @@ func (e *evaluation) writeText(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%.2f%%\t%.2f%%\t%.2f%%\t%s\t\n", name, 100*s.Precision, 100*s.Recall, 100*s.F1, humanize.Comma(int64(images)))
 	}
 	for _, c := range r.Classes {
-		row(c.Name, c.Scores, c.Support)
+		row(printable.Text(c.Name), c.Scores, c.Support)
 	}
 	row("macro mean", r.Macro, r.Count)
 	row("weighted mean", r.Weighted, r.Count)

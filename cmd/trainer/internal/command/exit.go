@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"syscall"
 
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
@@ -14,6 +16,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/model"
 	"trainer/nn/optim"
+	"trainer/nn/printable"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -54,22 +57,56 @@ func (p *program) report(err error) int {
 		return exitEnvironment
 	}
 	if stopped, ok := errors.AsType[*interruptedError](err); ok {
-		fmt.Fprintf(p.stderr, "trainer: %v\n", stopped)
+		p.note("%v", stopped)
 		return exitInterrupted
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(p.stderr, "trainer: interrupted")
+		p.note("interrupted")
 		return exitInterrupted
 	}
-	msg := err.Error()
-	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok {
+	lines := errorLines(err)
+	if notFound, ok := errors.AsType[*data.NotFoundError](err); ok && !slices.Contains(notFound.Valid, notFound.Name) {
 		if n := recipe.Nearest(notFound.Name, notFound.Valid); n != "" {
-			msg += fmt.Sprintf("\ndid you mean %s?", n)
+			lines = append(lines, fmt.Sprintf("did you mean %s?", n))
 		}
 	}
-	lines := strings.SplitN(strings.TrimSpace(msg), "\n", maxErrorLines+1)
 	fmt.Fprintln(p.stderr, "trainer: "+strings.Join(lines[:min(len(lines), maxErrorLines)], "\n"))
 	return exitStatus(err)
+}
+
+// note prints a line of the program to stderr. Whatever the names in it contain, it stays one line.
+func (p *program) note(format string, args ...any) {
+	fmt.Fprintln(p.stderr, printable.Text("trainer: "+fmt.Sprintf(format, args...)))
+}
+
+// errorLines returns the text of an error in lines that can be shown. Only an error that consists of several has more
+// than one: a line break in any other is part of a name.
+func errorLines(err error) []string {
+	text := strings.TrimSpace(err.Error())
+	if !isJoined(err) {
+		return []string{printable.Text(text)}
+	}
+	var lines []string
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == fmt.Sprint(errors.Join(joined.Unwrap()...)) {
+		for _, e := range joined.Unwrap() {
+			lines = append(lines, errorLines(e)...)
+		}
+		return lines
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		lines = append(lines, printable.Text(line))
+	}
+	return lines
+}
+
+// isJoined reports whether an error wraps several, as recipe.Errors and data.DownloadError do.
+func isJoined(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if _, ok := err.(interface{ Unwrap() []error }); ok {
+			return true
+		}
+	}
+	return false
 }
 
 func exitStatus(err error) int {
@@ -96,7 +133,10 @@ func exitStatus(err error) int {
 	if errors.Is(err, report.ErrHoldsRun) || errors.Is(err, report.ErrInUse) {
 		return exitUsage
 	}
-	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder, or a full disk
+	if errors.Is(err, syscall.ENOSPC) {
+		return exitEnvironment
+	}
+	if isA[*fs.PathError](err) { // an unreadable or unwritable file or folder
 		return exitUsage
 	}
 	return exitEnvironment
@@ -109,7 +149,7 @@ func isA[E error](err error) bool {
 
 // internalError reports a panic. The stack is for developers only.
 func (p *program) internalError(r any) int {
-	fmt.Fprintf(p.stderr, "trainer: internal error: %s; please report it (TRAINER_DEBUG=1 prints the stack)\n",
+	p.note("internal error: %s; please report it (TRAINER_DEBUG=1 prints the stack)",
 		strings.SplitN(fmt.Sprint(r), "\n", 2)[0])
 	if p.getenv("TRAINER_DEBUG") == "1" {
 		p.stderr.Write(debug.Stack())

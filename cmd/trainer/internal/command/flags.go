@@ -1,11 +1,13 @@
 package command
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 
@@ -58,7 +60,7 @@ type flagGroup struct {
 
 func flagGroups() []flagGroup {
 	return []flagGroup{
-		{"Data", []string{"data", "data-dir", "val", "test", "offline", "all-bytes"}},
+		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
 		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "quiet", "json"}},
@@ -73,8 +75,9 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.SetOutput(io.Discard)
 	f.Usage = func() {}
 
-	f.StringVar(&o.data, "data", "", "`name` data set ("+strings.Join(data.NamesOf(p.Kinds.DataSets), ", ")+"), or a folder with one subfolder of images per class (default: the recipe's first, or mnist)")
+	f.StringVar(&o.data, "data", "", "`name` data set ("+strings.Join(data.NamesOf(p.Kinds.DataSets), ", ")+"), or the path of a folder, archive, table or file of arrays (-list names the forms; default: the recipe's first, or mnist)")
 	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
+	f.Func("classes", "`file` file with the names of the classes, one per line, in the order of the labels (default: sorted)", o.readClasses)
 	f.Func("val", "`fraction` fraction of the training images to hold out: epochs are scored on them, and the test set is evaluated once, at the end (default 0)", number(&o.val, 0, 1, "a number between 0 and 1"))
 	f.Func("test", "`fraction` fraction of an image folder to hold out as the test set, if it has no test subfolder (default 0.2)", number(&o.test, 0, 1, "a number between 0 and 1"))
 	f.BoolVar(&o.offline, "offline", false, "do not download anything")
@@ -155,6 +158,24 @@ func (o *options) check() error {
 
 func (o *options) value(name string) string {
 	return map[string]string{"data": o.data, "recipe": o.recipe, "out": o.out, "resume": o.resume}[name]
+}
+
+// readClasses sets the recipe's data.classes to the lines of a file.
+func (o *options) readClasses(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	names := strings.FieldsFunc(string(text), func(c rune) bool { return c == '\n' || c == '\r' })
+	if len(names) == 0 {
+		return fmt.Errorf("%s has no lines", file)
+	}
+	list, err := json.Marshal(names) // a list of texts is written alike in TOML
+	if err != nil {
+		return err
+	}
+	o.changes = append(o.changes, "data.classes="+string(list))
+	return nil
 }
 
 // flagError says what is wrong with the arguments, and names the closest valid flag.

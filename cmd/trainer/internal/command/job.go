@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -107,7 +106,7 @@ func (j *job) chooseData() error {
 		return err
 	}
 	if j.options.recipe != "" && !j.recipe.MeantFor(j.data) {
-		fmt.Fprintf(j.stderr, "trainer: recipe %s is meant for %s and will train on %s\n", j.recipe.Name, strings.Join(j.recipe.Data, ", "), j.data)
+		j.note("recipe %s is meant for %s and will train on %s", j.recipe.Name, strings.Join(j.recipe.Data, ", "), j.data)
 	}
 	return nil
 }

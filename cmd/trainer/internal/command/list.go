@@ -19,8 +19,9 @@ func (p *program) list() error {
 	for _, d := range p.Kinds.DataSets {
 		fmt.Fprintf(w, "  %s\t%s\t(recipe %s)\n", d.Name, d.Doc, d.Recipe)
 	}
-	folder := data.FolderKind()
-	fmt.Fprintf(w, "  DIR\t%s\t(recipe %s)\n", folder.Doc, folder.Recipe)
+	for _, form := range data.PathForms() {
+		fmt.Fprintf(w, "  PATH\t%s\t(recipe %s)\n", form, data.FolderKind().Recipe)
+	}
 	fmt.Fprintln(w, "\nRecipes (-recipe; to print one: trainer recipe NAME):")
 	for _, name := range recipe.Names() {
 		r, err := p.Kinds.Load(name)

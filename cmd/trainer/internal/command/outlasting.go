@@ -23,7 +23,7 @@ func (o *outlasting) Write(b []byte) (int, error) {
 // outlastingReaders returns the program with writers that never fail, and a function that ends it.
 func (p *program) outlastingReaders() (_ *program, restore func()) {
 	q := *p
-	q.screen = p.stdout
+	q.screen = p.screen
 	q.stdout, q.stderr = &outlasting{w: p.stdout}, &outlasting{w: p.stderr}
 	return &q, survivePipes()
 }

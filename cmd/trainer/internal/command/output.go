@@ -6,6 +6,7 @@ import (
 
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn/printable"
 )
 
 // What trainer train prints.
@@ -37,7 +38,7 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 		if s.TrainSeconds > 0 {
 			steps += fmt.Sprintf(" in %.1fs", s.TrainSeconds)
 		}
-		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, folder.Path())
+		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, printable.Text(folder.Path()))
 	}
 	if s.TestCount > 0 {
 		fmt.Fprintf(j.stdout, "test accuracy %.2f%% (%d/%d)\n", 100*s.TestAccuracy, s.TestCorrect, s.TestCount)

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"trainer/nn/bounded"
 	"trainer/nn/data"
 	"trainer/nn/model"
 )
@@ -100,7 +100,7 @@ func runPredict(ctx context.Context, p *program, args []string) error {
 	err = m.PredictFiles(ctx, paths, func(a model.FileAnswer) error {
 		if a.Err != nil {
 			unreadable++
-			fmt.Fprintf(p.stderr, "trainer: %s: %v\n", a.Path, a.Err)
+			p.note("%s: %v", a.Path, a.Err)
 		}
 		var top []model.Prediction
 		if a.Err == nil {
@@ -152,6 +152,9 @@ func (p *program) picturePaths(ctx context.Context, args []string) (paths <-chan
 	return queue, known, nil
 }
 
+// maxPictureList is the largest file with a list of pictures, in bytes.
+const maxPictureList = 256 << 20
+
 // filesOf returns the pictures that one argument names: a picture, a folder of pictures, or a list in a text file.
 func filesOf(arg string) ([]string, error) {
 	info, err := os.Stat(arg)
@@ -167,16 +170,13 @@ func filesOf(arg string) ([]string, error) {
 	case filepath.Ext(arg) != ".txt":
 		return []string{arg}, nil
 	}
-	if !info.Mode().IsRegular() {
-		return nil, usageErrorf("%s: want a regular file", arg)
-	}
-	file, err := os.Open(arg)
+	file, err := bounded.Open(arg)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	var paths []string
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(bounded.Reader(file, arg, maxPictureList))
 	for lines.Scan() {
 		if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" {
 			paths = append(paths, line)

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"trainer/nn/model"
+	"trainer/nn/printable"
 )
 
 // The output of trainer predict: a table, JSON or CSV.
@@ -71,12 +72,12 @@ func (t *tableAnswers) write(a model.FileAnswer, top []model.Prediction) error {
 	var b strings.Builder
 	if t.single {
 		for _, p := range top {
-			fmt.Fprintf(&b, "%6.2f%%  %s\n", 100*p.Probability, p.Name)
+			fmt.Fprintf(&b, "%6.2f%%  %s\n", 100*p.Probability, printable.Text(p.Name))
 		}
 	} else {
-		fmt.Fprintf(&b, "%-*s", t.width, a.Path)
+		fmt.Fprintf(&b, "%-*s", t.width, printable.Text(a.Path))
 		for _, p := range top {
-			fmt.Fprintf(&b, "  %s %.1f%%", p.Name, 100*p.Probability)
+			fmt.Fprintf(&b, "  %s %.1f%%", printable.Text(p.Name), 100*p.Probability)
 		}
 		b.WriteByte('\n')
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"trainer/nn/device"
+	"trainer/nn/printable"
 	"trainer/nn/recipe"
 )
 
@@ -41,12 +42,13 @@ func BuiltIn() []Command {
 type program struct {
 	Config
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // which make control characters visible: see note
 	getenv         func(string) string
 	now            func() time.Time
 	terminal       bool      // whether stdout is a terminal
 	screen         io.Writer // stdout itself, for the library that draws on a terminal
 	executable     string    // this program's file; "" if unknown
+	stepEnv        []string  // additional environment of trainer doctor's processes
 }
 
 // Main runs the command that the program's arguments name, and returns the exit status.
@@ -74,6 +76,8 @@ func Main(c Config) int {
 
 // run runs a command and returns the exit status.
 func run(ctx context.Context, p *program, args []string) (status int) {
+	p.screen = p.stdout
+	p.stdout, p.stderr = printable.Writer(p.stdout), printable.Writer(p.stderr)
 	defer func() {
 		if r := recover(); r != nil {
 			status = p.internalError(r)

@@ -1,15 +1,18 @@
 package command
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/metric"
 	"trainer/nn/model"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
@@ -41,6 +44,9 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 		return folder.WriteSummary(s)
 	}
 	err := j.writeModel(folder, r, s)
+	if err == nil {
+		err = j.writeAnswers(folder, r.TestAnswers)
+	}
 	if err != nil { // a run without its network is not complete
 		s.Complete = false
 	}
@@ -69,6 +75,20 @@ func (j *job) writeModel(folder *report.Folder, r *train.Result, s *report.Summa
 			Finished: !r.Interrupted, TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		},
 	})
+}
+
+// writeAnswers writes the answer to each test image of a finished training, the worst mistakes first.
+func (j *job) writeAnswers(folder *report.Folder, answers []metric.Answer) error {
+	if len(answers) == 0 {
+		return nil
+	}
+	answers = slices.Clone(answers)
+	metric.WorstFirst(answers)
+	var b bytes.Buffer
+	if err := writeAnswers(&b, answers, j.split.Test, j.split.Train.Classes()); err != nil {
+		return err
+	}
+	return folder.Write(report.AnswersFile, b.Bytes())
 }
 
 // id identifies a run by what decides its result: the recipe with all changes, the images of each set and the seed.

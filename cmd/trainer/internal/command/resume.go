@@ -107,7 +107,7 @@ func (j *job) compareRuns() error {
 	case j.exact:
 		return usageErrorf("-exact: %s: results might not be bit-identical", why)
 	}
-	fmt.Fprintf(j.stderr, "trainer: %s: results will not be bit-identical\n", why)
+	j.note("%s: results will not be bit-identical", why)
 	return nil
 }
 

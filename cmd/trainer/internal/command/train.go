@@ -9,6 +9,7 @@ import (
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/device"
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -47,7 +48,7 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 			precision = ""
 		}
 		for _, line := range job.describePictures() {
-			fmt.Fprintln(p.stdout, line)
+			fmt.Fprintln(p.stdout, printable.Text(line))
 		}
 		return writeTable(p.stdout, summary, precision)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -78,7 +79,8 @@ func (b *Bar) start(s train.Start) {
 	b.bar.SetCurrent(int64(min(s.Step, s.Summary.Steps-1)))
 }
 
-func (b *Bar) println(line string) { fmt.Fprintln(b.progress, line) }
+// println prints a line above the bar, which has names of data sets and recipes in it.
+func (b *Bar) println(line string) { fmt.Fprintln(b.progress, printable.Text(line)) }
 
 func (b *Bar) set(step train.StepDone, testing train.EvalProgress) {
 	b.mu.Lock()

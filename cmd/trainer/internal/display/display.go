@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"trainer/nn/printable"
 	"trainer/nn/train"
 )
 
@@ -53,19 +54,22 @@ func (l *Lines) OnEvent(e train.Event) {
 	switch e := e.(type) {
 	case train.Start:
 		for _, line := range l.run.Pictures {
-			fmt.Fprintln(l.w, line)
+			l.println(line)
 		}
-		fmt.Fprintln(l.w, startLine(e, l.run))
+		l.println(startLine(e, l.run))
 		if e.Dropped > 0 {
-			fmt.Fprintln(l.w, DroppedLine(e.Summary))
+			l.println(DroppedLine(e.Summary))
 		}
 		if len(e.Fallbacks) > 0 {
-			fmt.Fprintln(l.w, fallbackLine(e.Summary))
+			l.println(fallbackLine(e.Summary))
 		}
 	case train.EpochDone:
-		fmt.Fprintln(l.w, epochLine(e.EpochMetrics))
+		l.println(epochLine(e.EpochMetrics))
 	}
 }
+
+// println prints a line, which has names of data sets and recipes in it.
+func (l *Lines) println(line string) { fmt.Fprintln(l.w, printable.Text(line)) }
 
 // Close does nothing: every line is complete.
 func (l *Lines) Close() {}

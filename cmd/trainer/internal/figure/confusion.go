@@ -8,6 +8,9 @@ import (
 	"math"
 )
 
+// MaxConfusionClasses is the largest number of classes that Confusion draws, as many as package metric counts.
+const MaxConfusionClasses = 1000
+
 // Confusion draws a confusion matrix, counts[class][answer]: how often images of each class (rows) were classified as each
 // class (columns), coloured by the share of the row.
 func Confusion(w io.Writer, format, title string, counts [][]int, classes []string) error {
@@ -16,6 +19,9 @@ func Confusion(w io.Writer, format, title string, counts [][]int, classes []stri
 	}
 	if len(counts) == 0 {
 		return errors.New("drawing a confusion matrix: no classes")
+	}
+	if len(counts) > MaxConfusionClasses {
+		return fmt.Errorf("drawing a confusion matrix: %d classes, want at most %d", len(counts), MaxConfusionClasses)
 	}
 	if len(classes) != len(counts) {
 		return fmt.Errorf("drawing a confusion matrix: %d names for %d classes", len(classes), len(counts))

@@ -91,8 +91,8 @@ func drawings(t *testing.T) []drawing {
 			return Filters(w, f, "filters", numbers(10), []int{2, 1, 1, 5})
 		}, []string{"over 5 channels", "1.4"}},
 		{"predictions", func(w io.Writer, f string) error {
-			return Predictions(w, f, "answers", []Prediction{{pixels, "3", "3", 0.987}, {pixels, "4", "9", 0.51}})
-		}, []string{"2 images, 1 of them wrong", "99%", "51%", "is 4"}},
+			return Predictions(w, f, "answers", []Prediction{{pixels, "3", "3", 0.987, ""}, {pixels, "4", "9", 0.51, "a.png"}})
+		}, []string{"2 images, 1 of them wrong", "99%", "51%", "is 4", "a.png"}},
 		{"augmentation", func(w io.Writer, f string) error {
 			return Augmentations(w, f, "augmented", "flip, mixup", []Augmented{
 				{pixels, "cat", twice, [][]string{nil, {"70% cat", "30% dog"}}},

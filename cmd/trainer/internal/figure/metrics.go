@@ -15,11 +15,17 @@ type Epoch struct {
 	TrainAccuracy, TestAccuracy float64 // 0 to 1
 }
 
+// maxEpochs bounds the points of a curve.
+const maxEpochs = 100_000
+
 // ReadMetrics reads a run's metrics.jsonl: one JSON object per line, one line per epoch.
 func ReadMetrics(r io.Reader) ([]Epoch, error) {
 	var epochs []Epoch
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
+		if n > maxEpochs {
+			return nil, fmt.Errorf("metrics: more than %d epochs", maxEpochs)
+		}
 		var m struct {
 			Epoch         *float64 `json:"epoch"`
 			TrainLoss     *float64 `json:"train_loss"`

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// The colours of Okabe and Ito, and the greys of text and frames.
+// The colours of Okabe and Ito, and the grays of text and frames.
 var (
 	blue       = color.NRGBA{0, 114, 178, 255}
 	sky        = color.NRGBA{86, 180, 233, 255}

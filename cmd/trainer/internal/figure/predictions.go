@@ -13,6 +13,7 @@ type Prediction struct {
 	Class       string // the true one
 	Answer      string // the network's
 	Probability float64
+	File        string // name of the image's file; may be empty
 }
 
 // Predictions draws images with the network's answers and their probabilities, and the true class if the answer is wrong.
@@ -29,7 +30,7 @@ func Predictions(w io.Writer, format, title string, predictions []Prediction) er
 			wrong++
 		}
 	}
-	g := grid{columns: min(8, len(predictions)), side: 74, gap: 9.2, rowGap: 36}
+	g := grid{columns: min(8, len(predictions)), side: 74, gap: 9.2, rowGap: 46}
 	wide, high := g.size(len(predictions))
 	s := newSheet(format, max(wide+2*margin, minWidth), content+high+30+margin)
 	s.title(title, fmt.Sprintf("%d images, %d of them wrong: the answer and its probability; wrong ones have an orange frame and the true class", len(predictions), wrong))
@@ -50,5 +51,8 @@ func (s *page) prediction(p Prediction, x, y, side float64) {
 	s.text(typeface{9.5, false}, right, muted, point{x + side, y + side + 13}, fmt.Sprintf("%.0f%%", 100*p.Probability))
 	if p.Answer != p.Class {
 		s.fitted(typeface{9.5, false}, left, vermillion, point{x, y + side + 25}, side, "is "+p.Class)
+	}
+	if p.File != "" && p.File != "." {
+		s.fitted(typeface{7, false}, left, muted, point{x, y + side + 35}, side, p.File)
 	}
 }

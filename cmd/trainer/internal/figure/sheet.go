@@ -14,6 +14,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"trainer/nn/printable"
 )
 
 // page is a white page. Lengths are in points; the origin is the top left corner, and y
@@ -24,8 +26,18 @@ type page struct {
 	fonts         *font.Cache
 }
 
-// pngDPI is two pixels per point.
-const pngDPI = 144
+// pngDPI is two pixels per point. maxPixels bounds the memory of a page: a larger one gets fewer pixels per point.
+const (
+	pngDPI    = 144
+	maxPixels = 1 << 25
+)
+
+// resolution returns the pixels per inch of a page.
+func resolution(width, height float64) int {
+	const pointsPerInch = 72
+	fits := pointsPerInch * math.Sqrt(maxPixels/(width*height))
+	return max(1, int(min(pngDPI, fits)))
+}
 
 // point is a place on a sheet.
 type point struct{ x, y float64 }
@@ -52,7 +64,7 @@ func newSheet(format string, width, height float64) *page {
 	if format == "svg" {
 		s.canvas = vgsvg.New(w, h)
 	} else {
-		s.canvas = vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(pngDPI))
+		s.canvas = vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(resolution(width, height)))
 	}
 	s.fill(white, point{0, 0}, point{width, 0}, point{width, height}, point{0, height})
 	return s
@@ -156,6 +168,7 @@ func (s *page) textWidth(t typeface, text string) float64 {
 
 // text draws a line whose baseline is at p.y.
 func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
+	text = printable.Text(text)
 	p.x -= float64(a) * s.textWidth(t, text)
 	s.canvas.SetColor(c)
 	s.canvas.FillString(s.face(t), s.at(p), text)
@@ -163,6 +176,7 @@ func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
 
 // fitted draws a text like text, smaller if it would be wider than width.
 func (s *page) fitted(t typeface, a align, c color.Color, p point, width float64, text string) {
+	text = printable.Text(text)
 	const minScale = 0.6
 	if w := s.textWidth(t, text); w > width {
 		t.size *= max(minScale, width/w)

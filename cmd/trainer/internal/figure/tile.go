@@ -59,7 +59,7 @@ func largest(values []float32) float64 {
 	return 1
 }
 
-// Pixels makes an image from h*w*c bytes of a data set, where c is 1 (grey) or 3 (red, green, blue).
+// Pixels makes an image from h*w*c bytes of a data set, where c is 1 (gray) or 3 (red, green, blue).
 func Pixels(pixels []byte, h, w, c int) (image.Image, error) {
 	if c != 1 && c != 3 {
 		return nil, fmt.Errorf("an image of %d channels, want 1 or 3", c)

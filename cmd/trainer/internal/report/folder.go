@@ -25,12 +25,13 @@ const (
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
 	CheckpointFile = "checkpoint.safetensors" // for resuming
 	SkippedFile    = "skipped.txt"            // the pictures that could not be read, if there are any, with the reasons
+	AnswersFile    = "predictions.csv"        // the answer to each test image, the worst mistakes first
 	DataFile       = "data.json"              // the fingerprint of the data: a data.Fingerprint
 )
 
 // allFiles are the files that a run writes; resultFiles those that are never overwritten by another run.
 func allFiles() []string {
-	return append(resultFiles(), SkippedFile, DataFile)
+	return append(resultFiles(), SkippedFile, DataFile, AnswersFile)
 }
 
 func resultFiles() []string {

@@ -17,7 +17,7 @@ func memory(param string) Mem {
 	return p.Addr
 }
 
-// steps are 0, 1, 2 and 3 strides from a pointer.
+// steps returns the address n strides from a pointer, n from 0 to 3.
 func steps(base, stride, stride3 Register, n int) Mem {
 	switch n {
 	case 0:
@@ -39,8 +39,8 @@ func (m *machine) mulAddTo(sum, a VecVirtual, b Mem) {
 
 // correlate emits the sum over the taps of a filter for a row of pixels, channel by channel. Eight pixels are computed at
 // once, then four, two and one: each tap of the filter is loaded once for all of them, and that many sums hide the
-// latency of the multiply-adds. What the next row needs first is fetched meanwhile, which no processor guesses: yAhead and xAhead are
-// how far it lies from y and x.
+// latency of the multiply-adds. Meanwhile the memory that the next row accesses first is prefetched, because a hardware prefetcher does
+// not detect a pattern of rows: yAhead and xAhead are its distances from y and x.
 func correlate(m *machine) {
 	m.text("Correlate", "y, bias, x, w *float32, n, c, yStep, xStep, xTap, xSkip, wTap, wSkip, rows, columns, yAhead, xAhead int",
 		"y = bias + the sum of x*w over rows x columns taps, for n pixels of c channels. The steps are in bytes.")
@@ -163,7 +163,7 @@ func (m *machine) walkIn(i Register, param string, body func()) {
 }
 
 // correlateFilter emits the gradient of a few taps of a filter, channel by channel: the sums stay in registers for
-// a row of pixels. What the next row needs first is fetched meanwhile, as correlate does.
+// a row of pixels, and are added to dw at the end. Prefetching is as in correlate.
 func correlateFilter(m *machine, rows, columns int) {
 	m.text(fmt.Sprintf("CorrelateFilter%dx%d", rows, columns), "dw, dy, x *float32, n, c, yStep, xStep, xTap, xRow, wTap, wRow, yAhead, xAhead int",
 		fmt.Sprintf("dw += the sum of dy*x over n pixels of c channels, for %d x %d taps. The steps are in bytes.", rows, columns))
@@ -194,7 +194,9 @@ func correlateFilter(m *machine, rows, columns int) {
 			}
 		}
 		sums := make([]VecVirtual, rows*columns)
-		taps(func(r, k int, w Mem) { sums[r*columns+k] = m.load(w) })
+		for t := range sums {
+			sums[t] = m.zero()
+		}
 		var x []Register
 		for r := range rows {
 			p := GP64()
@@ -232,7 +234,7 @@ func correlateFilter(m *machine, rows, columns int) {
 		ADDQ(yStep, dy)
 		DECQ(left)
 		JNZ(LabelRef(next))
-		taps(func(r, k int, w Mem) { m.store(sums[r*columns+k], w) })
+		taps(func(r, k int, w Mem) { m.store(m.add(m.load(w), sums[r*columns+k]), w) })
 	})
 	m.end()
 }

@@ -210,6 +210,12 @@ func (m *machine) relu(x, zero VecVirtual) VecVirtual {
 // load returns float32s.
 func (m *machine) load(at Mem) VecVirtual {
 	v := m.vector()
+	m.loadTo(v, at)
+	return v
+}
+
+// loadTo loads float32s into v.
+func (m *machine) loadTo(v VecVirtual, at Mem) {
 	switch {
 	case m.rest == wholeVector:
 		VMOVUPS(at, v)
@@ -220,7 +226,6 @@ func (m *machine) load(at Mem) VecVirtual {
 	default:
 		VMASKMOVPS(at, m.mask, v)
 	}
-	return v
 }
 
 // store writes float32s.

@@ -47,6 +47,8 @@ func main() {
 		exponentials(m, false)
 		exponentials(m, true)
 		correlations(m)
+		bands(m)
+		transpose(m)
 	}
 	Generate() // parses the flags
 	for path, text := range map[string]string{*loopsPath: loops, *tablesPath: tablesOfKernels} {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+
+	"trainer/nn/bounded"
 )
 
 // File is an open file whose header is valid and whose elements are complete.
@@ -21,10 +23,10 @@ type File struct {
 	start    int64 // offset of the elements
 }
 
-// Open opens a file and checks all of it: header, length, and checksum if there is one. If
+// Open opens a regular file and checks all of it: header, length, and checksum if there is one. If
 // a check fails, the error is ErrDamaged.
 func Open(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, err := bounded.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -111,24 +113,50 @@ func (s *File) check() error {
 	return s.checkSum(append(length[:], text...))
 }
 
+// parse reads the header, one name after the other, so that what it takes is proportional to its length.
 func (s *File) parse(text []byte) error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(text, &all); err != nil {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return damaged("its header is not a JSON object")
+	}
+	for d.More() {
+		if err := s.parseEntry(d); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
 		return damaged("its header is not JSON: %v", err)
 	}
-	for name, raw := range all {
-		if name == metadataKey {
-			if err := json.Unmarshal(raw, &s.metadata); err != nil {
-				return damaged("its metadata: %v", err)
-			}
-			continue
-		}
-		var e entry
-		if err := json.Unmarshal(raw, &e); err != nil {
-			return damaged("tensor %s: %v", name, err)
-		}
-		s.entries[name] = e
+	if rest := bytes.TrimSpace(text[d.InputOffset():]); len(rest) > 0 {
+		return damaged("its header ends with %.20q", rest)
 	}
+	return nil
+}
+
+// parseEntry reads a name and its value.
+func (s *File) parseEntry(d *json.Decoder) error {
+	token, err := d.Token()
+	if err != nil {
+		return damaged("its header is not JSON: %v", err)
+	}
+	name := token.(string) // a key of an object
+	if name == metadataKey {
+		if err := d.Decode(&s.metadata); err != nil {
+			return damaged("its metadata: %v", err)
+		}
+		return nil
+	}
+	if _, twice := s.entries[name]; twice {
+		return damaged("two tensors have the name %q", name)
+	}
+	if len(s.entries) == maxTensors {
+		return damaged("it has more than %d tensors", maxTensors)
+	}
+	var e entry
+	if err := d.Decode(&e); err != nil {
+		return damaged("tensor %q: %v", name, err)
+	}
+	s.entries[name] = e
 	return nil
 }
 

@@ -23,9 +23,12 @@ const metadataKey = "__metadata__"
 // that count as zeros in it.
 const checksumKey = "crc32c"
 
-// maxHeader bounds the memory that a damaged length can make a reader allocate. It is the
-// limit of the format's own implementation.
-const maxHeader = 100_000_000
+// A header is parsed in memory, which takes several times its length. These limits allow a hundred thousand tensors, and
+// a history of as many epochs; the writer keeps to them too.
+const (
+	maxHeader  = 32 << 20 // bytes
+	maxTensors = 1 << 17
+)
 
 // Tensor describes one tensor in a file.
 type Tensor struct {

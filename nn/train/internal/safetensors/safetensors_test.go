@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func save(t *testing.T, path string, tensors []Tensor, metadata map[string]string, contents [][]byte) error {
+func save(t testing.TB, path string, tensors []Tensor, metadata map[string]string, contents [][]byte) error {
 	t.Helper()
 	f, err := os.Create(path)
 	if err != nil {
@@ -21,7 +21,7 @@ func save(t *testing.T, path string, tensors []Tensor, metadata map[string]strin
 	return Write(f, tensors, metadata, func(i int) ([]byte, error) { return contents[i], nil })
 }
 
-func sample(t *testing.T) (path string, contents [][]byte) {
+func sample(t testing.TB) (path string, contents [][]byte) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "w.safetensors")
 	contents = [][]byte{{1, 2, 3, 4, 5, 6, 7, 8}, {}, {9}, {10, 11, 12, 13}}

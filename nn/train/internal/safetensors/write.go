@@ -85,5 +85,8 @@ func encodeHeader(tensors []Tensor, sizes []int64, metadata map[string]string, s
 	for len(text)%8 != 0 {
 		text = append(text, ' ')
 	}
+	if len(text) > maxHeader || len(tensors) > maxTensors {
+		return nil, fmt.Errorf("a header of %d bytes for %d tensors, want at most %d and %d", len(text), len(tensors), maxHeader, maxTensors)
+	}
 	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
 }
