@@ -114,6 +114,9 @@ func (r *Recipe) readHeader(s *section) {
 	}
 	l.Pair(&r.Pictures.Size.H, &r.Pictures.Size.W, "image-size", 0, setting.AtLeast(1), "the older name of data.size")
 	l.Bool(&r.Pictures.Grayscale, "grayscale", "the older name of data.grayscale")
+	if s.has("image-size") {
+		r.Pictures.AutoSize = false
+	}
 	if s.has("image-size") && r.Pictures.Resize == "" { // what that key has always meant
 		r.Pictures.Resize = data.ResizeStretch
 	}
