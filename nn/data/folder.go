@@ -43,7 +43,7 @@ type folder struct {
 
 // FolderKind describes folders of images, which are opened by their paths.
 func FolderKind() SetKind {
-	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "cifar10-basic"}
+	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "photos"}
 }
 
 // parts holds the images of a folder's training, validation and test set; val and test may be empty.
