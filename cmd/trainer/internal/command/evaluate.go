@@ -16,6 +16,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/metric"
 	"trainer/nn/model"
+	"trainer/nn/recipe"
 )
 
 // evaluateCommand measures trained networks.
@@ -247,7 +248,16 @@ func sameInput(paths []string, first, other model.Info, i int) error {
 // openSet opens the part of the data set that is evaluated, with pictures made into images of the model.
 func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, error) {
 	prepare := info.Images.Preparation()
+	r, err := info.ReadRecipe(e.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	var pictures recipe.Pictures
+	if r != nil {
+		pictures = r.Pictures
+	}
 	split, err := data.OpenFrom(ctx, e.Kinds.DataSets, e.data, data.Options{
+		Classes: pictures.Classes, Labels: pictures.Labels, Transpose: pictures.Transpose,
 		Dir: e.dataDir, Download: !e.offline, TestFraction: e.test, Seed: e.seed,
 		ImageSize: [2]int{prepare.H, prepare.W}, Resize: prepare.Resize, Background: prepare.Background,
 		IgnoreOrientation: prepare.IgnoreOrientation, Grayscale: prepare.C == 1, Workers: e.threads,
