@@ -33,7 +33,7 @@ type paritySize struct {
 func TestRecipes(t *testing.T) {
 	size := paritySize{recipes: []string{"mnist-basic", "mnist", "cifar10-basic", "cifar10"}, batch: 4, steps: 3}
 	if os.Getenv("TRAINER_TEST_GPU") != "" {
-		size = paritySize{recipes: recipe.Names(), batch: 32, steps: 4}
+		size = paritySize{recipes: recipe.NamesForDataSets(), batch: 32, steps: 4}
 	} else {
 		t.Log("on the software emulation of CUDA, not on a GPU")
 		t.Setenv(cudasim.PathVariable, cudasim.Build(t, cudasim.Options{}))

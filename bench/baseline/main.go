@@ -42,7 +42,7 @@ func hashes(set string) error {
 		return nil
 	}
 	defer dev.Close()
-	for _, name := range recipe.Names() {
+	for _, name := range recipe.NamesForDataSets() {
 		hash, err := train(dev, name)
 		if err != nil {
 			return fmt.Errorf("%s on %s: %w", name, set, err)

@@ -38,11 +38,12 @@ type folder struct {
 	classes  []string
 	pictures Pictures
 	skipped  []string
+	keep     int // number of images whose pixels are still to be kept in memory
 }
 
 // FolderKind describes folders of images, which are opened by their paths.
 func FolderKind() SetKind {
-	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "cifar10-basic"}
+	return SetKind{Name: "folder", Doc: "a folder with one subfolder of PNG, JPEG, GIF, BMP, TIFF or WebP images per class", Recipe: "photos"}
 }
 
 // parts holds the images of a folder's training, validation and test set; val and test may be empty.
@@ -86,8 +87,8 @@ func newFolder(root string, t tree, opt Options) (*folder, error) {
 }
 
 // dataset opens the listed pictures: it reads their headers, makes a test set if there is none, chooses the size, and
-// decodes every file once, so that damaged files are known before the first step. If the decoded pixels fit in
-// Options.MaxMemory, they are kept in memory; otherwise each Read decodes its image.
+// decodes every file once, so that damaged files are known before the first step. The decoded pixels are kept
+// in memory as far as Options.Cache allows; each Read of another image decodes it.
 func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, error) {
 	isLike := f.opt.Like != nil && len(f.opt.Like.Train.Files) > 0
 	if isLike {
@@ -114,7 +115,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 	if err := f.chooseShape(p); err != nil {
 		return nil, err
 	}
-	inMemory := f.divideMemory(p)
+	f.divideMemory(p)
 	set := &Dataset{Name: name, Source: f.root}
 	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
 		images := *p.all()[k]
@@ -122,7 +123,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 			continue
 		}
 		var err error
-		if *dst, err = f.open(ctx, set.Name, images, k == 0 && !isLike, inMemory); err != nil {
+		if *dst, err = f.open(ctx, set.Name, images, k == 0 && !isLike); err != nil {
 			return nil, err
 		}
 	}
@@ -274,6 +275,9 @@ func (f *folder) dropUnreadable(images []folderImage, everyClass bool) ([]folder
 
 // chooseShape sets the size and the channels of all images, and records the statistics of the files in pictures.
 func (f *folder) chooseShape(p *parts) error {
+	if f.opt.AutoSize && f.opt.ImageSize == [2]int{} {
+		f.opt.ImageSize = sizeFor(p)
+	}
 	r, first := &f.reader, p.train[0].info
 	r.h, r.w, r.c = cmp.Or(f.opt.ImageSize[0], first.h), cmp.Or(f.opt.ImageSize[1], first.w), 1
 	sum := &f.pictures
@@ -336,33 +340,17 @@ func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 	return isHeld
 }
 
-// divideMemory decides whether the pixels of all images are kept in memory, which they are if they take at most three
-// quarters of it and leave enough to decode the largest picture. What they leave is for decoding.
-func (f *folder) divideMemory(p *parts) (inMemory bool) {
-	n, largest := 0, int64(0)
-	for _, images := range p.all() {
-		n += len(*images)
-		for _, im := range *images {
-			largest = max(largest, f.reader.memory(im.info))
+// open decodes every image, leaving out those that can't be decoded, and keeps the pixels of as many as are to be kept.
+func (f *folder) open(ctx context.Context, name string, images []folderImage, everyClass bool) (Set, error) {
+	size := f.imageLen()
+	keep := min(len(images), f.keep)
+	f.keep -= keep
+	pixels := make([]byte, keep*size)
+	place := func(i int) []byte {
+		if i < keep {
+			return pixels[i*size : (i+1)*size]
 		}
-	}
-	limit := f.opt.maxMemory()
-	kept := int64(n) * int64(f.reader.h) * int64(f.reader.w) * int64(f.reader.c)
-	if kept > limit/4*3 || kept > limit-largest && largest <= limit {
-		return false
-	}
-	f.reader.decoding = newPictureMemory(limit - kept)
-	return true
-}
-
-// open decodes every image, leaving out those that can't be decoded, and keeps the pixels if inMemory is set.
-func (f *folder) open(ctx context.Context, name string, images []folderImage, everyClass, inMemory bool) (Set, error) {
-	size := f.reader.h * f.reader.w * f.reader.c
-	var pixels []byte
-	place := func(int) []byte { return make([]byte, size) } // never read
-	if inMemory {
-		pixels = make([]byte, len(images)*size)
-		place = func(i int) []byte { return pixels[i*size : (i+1)*size] }
+		return make([]byte, size) // never read
 	}
 	var transparent atomic.Int64
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
@@ -378,8 +366,8 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	}
 	f.pictures.Transparent += int(transparent.Load())
 	kept := 0
-	for i, im := range images {
-		if inMemory && im.reason == nil {
+	for i, im := range images[:keep] {
+		if im.reason == nil {
 			copy(pixels[kept*size:(kept+1)*size], pixels[i*size:(i+1)*size])
 			kept++
 		}
@@ -388,8 +376,8 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	if err != nil {
 		return nil, err
 	}
-	if !inMemory {
-		return &folderSet{folder: f, images: good}, nil
+	if keep < len(images) {
+		return &folderSet{folder: f, images: good, pixels: pixels[:kept*size]}, nil
 	}
 	set := &InMemory{Name: name, H: f.reader.h, W: f.reader.w, C: f.reader.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
 	for i, im := range good {
@@ -401,10 +389,11 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	return set, nil
 }
 
-// folderSet decodes each image when it is read.
+// folderSet decodes each image when it is read, except for the first ones, whose pixels are in memory.
 type folderSet struct {
 	folder *folder
 	images []folderImage
+	pixels []byte
 }
 
 func (s *folderSet) Len() int { return len(s.images) }
@@ -420,6 +409,10 @@ func (s *folderSet) Label(i int) int32 { return s.images[i].label }
 
 func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 	im := &s.images[i]
+	if size := s.folder.imageLen(); (i+1)*size <= len(s.pixels) {
+		copy(dst[:size], s.pixels[i*size:(i+1)*size])
+		return im.label, nil
+	}
 	if _, err := s.folder.reader.decode(context.Background(), s.folder.tree, im.name, im.info, dst); err != nil {
 		return 0, fmt.Errorf("%s: %w", s.folder.tree.show(im.name), err)
 	}

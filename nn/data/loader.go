@@ -3,6 +3,7 @@ package data
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 )
 
@@ -26,8 +27,8 @@ type LoaderConfig struct {
 	Shuffle  bool   // a new order in each epoch, see Order; otherwise the order of the set
 	DropLast bool   // leave out the last batch if it is smaller
 	IDsOnly  bool   // deliver only the images' indices and read no images: the consumer has the images
-	Prefetch int    // largest number of batches ready; 0 means 3
-	Workers  int    // goroutines that read batches; 0 means 2
+	Prefetch int    // largest number of batches ready; 0 means 3, or the number of workers if that is larger
+	Workers  int    // goroutines that read batches; 0 means 2, or GOMAXPROCS if that is larger and the set is not in memory
 }
 
 // Loader reads batches ahead in background goroutines. Near the end of an epoch it
@@ -94,6 +95,9 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	}
 	if l.workers == 0 {
 		l.workers = 2
+		if !isInMemory(cfg.Set) { // reading is decoding, and takes all processors to keep up with a fast device
+			l.workers = max(2, runtime.GOMAXPROCS(0))
+		}
 	}
 	if cfg.IDsOnly { // there is almost nothing to do
 		l.workers = 1
@@ -107,7 +111,7 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 
 	buffers := cfg.Prefetch + 1
 	if cfg.Prefetch == 0 {
-		buffers = 3 + 1
+		buffers = max(3, l.workers) + 1
 	}
 	l.free = make(chan *Batch, buffers)
 	l.ready = make([]chan *Batch, buffers)
@@ -116,6 +120,17 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 		l.free <- l.newBatch()
 	}
 	return l, nil
+}
+
+// isInMemory reports whether reading an image is only a copy.
+func isInMemory(set Set) bool {
+	switch s := set.(type) {
+	case *InMemory:
+		return true
+	case *subset:
+		return isInMemory(s.Set)
+	}
+	return false
 }
 
 // newBatch allocates a batch with space for what the loader delivers.

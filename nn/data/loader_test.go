@@ -423,3 +423,22 @@ func BenchmarkLoader(b *testing.B) {
 	}
 	b.ReportMetric(float64(images)/b.Elapsed().Seconds(), "img/s")
 }
+
+// Images that are in memory need no more than two workers; decoding uses all processors, each with a batch of its own.
+func TestWorkersFollowTheSet(t *testing.T) {
+	memory := &InMemory{H: 1, W: 1, C: 1, Images: make([]byte, 8), Labels: make([]int32, 8), ClassNames: []string{"a"}}
+	for _, tt := range []struct {
+		set  Set
+		want int
+	}{
+		{memory, 2}, {Subset(memory, []int{3, 4}), 2}, {struct{ Set }{memory}, max(2, runtime.GOMAXPROCS(0))},
+	} {
+		l, err := NewLoader(LoaderConfig{Set: tt.set, Batch: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.workers != tt.want || len(l.ready) < l.workers {
+			t.Errorf("%T: %d workers and %d batches, want %d workers", tt.set, l.workers, len(l.ready), tt.want)
+		}
+	}
+}

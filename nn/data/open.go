@@ -46,6 +46,9 @@ type Options struct {
 	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced with the first
 	// image's.
 	ImageSize [2]int
+	// AutoSize chooses ImageSize, if that is zero, by the pictures: the largest of 64, 96, 128, 160, 192 and 224 that
+	// half of the pictures have in their shorter side, or 64.
+	AutoSize bool
 	// Resize is the way to resize; "" means ResizeStretch.
 	Resize Resize
 	// Background is the colour behind transparent pixels, and around padded images; the zero value means white.
@@ -62,10 +65,12 @@ type Options struct {
 	// column of a table. "" is the usual one.
 	Labels string
 	// MaxMemory is the number of bytes that the pictures of a folder may take, those that are kept and those that are
-	// being decoded; 0 means 2 GiB. Up to three quarters of it, decoded pixels are kept in memory; the images of a larger
-	// folder are decoded each time they are read. A picture that takes more is skipped like one that can't be read.
-	// Below 64 MiB it decides only whether pixels are kept.
+	// being decoded; 0 means 2 GiB. A picture that takes more is skipped like one that can't be read. Below 64 MiB it
+	// decides only whether pixels are kept.
 	MaxMemory int64
+	// Cache is the number of bytes of decoded pixels that are kept in memory; 0 means three quarters of MaxMemory, which
+	// a larger Cache raises. Images beyond it are decoded each time they are read; a negative Cache keeps none.
+	Cache int64
 	// Workers is the number of goroutines that decode a folder; 0 means GOMAXPROCS.
 	Workers int
 }

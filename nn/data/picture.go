@@ -12,6 +12,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/bep/imagemeta"
 	_ "golang.org/x/image/bmp"
@@ -45,6 +46,7 @@ type pictureReader struct {
 	background        color.NRGBA // behind transparent pixels, and around padded pictures
 	ignoreOrientation bool
 	decoding          pictureMemory
+	scratch           sync.Pool // of *lumaChroma
 }
 
 // pictureInfo is the information in a file's header.
@@ -135,7 +137,8 @@ func isGray(model color.Model) bool {
 }
 
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
-// dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking (golang.org/x/image/draw.BiLinear).
+// dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizeYCbCr for pictures of luma and
+// chroma, draw.BiLinear of golang.org/x/image for others.
 func (r *pictureReader) decode(ctx context.Context, t tree, name string, info pictureInfo, dst []byte) (decoded, error) {
 	orientation, memory := info.orientation, r.memory(info)
 	if err := r.decoding.check(info, memory); err != nil {
@@ -167,6 +170,10 @@ func (r *pictureReader) pixels(im image.Image, orientation int, dst []byte) deco
 		}
 		return decoded{}
 	}
+	if coloured, ok := im.(*image.YCbCr); ok && !r.hasSize(bounds, orientation) {
+		r.resizeYCbCr(coloured, orientation, dst)
+		return decoded{}
+	}
 	d := decoded{transparent: isTransparent(im)}
 	if d.transparent {
 		im = r.flatten(im)
@@ -183,6 +190,14 @@ func (r *pictureReader) pixels(im image.Image, orientation int, dst []byte) deco
 	return d
 }
 
+// hasSize reports whether a stored picture has the reader's size once it is upright.
+func (r *pictureReader) hasSize(stored image.Rectangle, orientation int) bool {
+	if orientation >= 5 {
+		return stored.Dx() == r.h && stored.Dy() == r.w
+	}
+	return stored.Dx() == r.w && stored.Dy() == r.h
+}
+
 // isTransparent reports whether a pixel is not opaque.
 func isTransparent(im image.Image) bool {
 	o, ok := im.(interface{ Opaque() bool })
@@ -197,8 +212,7 @@ func (r *pictureReader) flatten(im image.Image) image.Image {
 	return flat
 }
 
-// upright turns and mirrors a picture as its EXIF orientation says (EXIF 2.32, tag 0x0112): the number says which sides
-// of the scene the stored row 0 and column 0 show.
+// upright turns and mirrors a picture as its EXIF orientation says.
 func upright(im image.Image, orientation int) image.Image {
 	if orientation <= 1 || orientation > 8 {
 		return im
@@ -212,27 +226,33 @@ func upright(im image.Image, orientation int) image.Image {
 	out := image.NewRGBA(image.Rect(0, 0, outW, outH))
 	for y := range outH {
 		for x := range outW {
-			sx, sy := x, y
-			switch orientation {
-			case 2: // mirrored left to right
-				sx = w - 1 - x
-			case 3: // upside down
-				sx, sy = w-1-x, h-1-y
-			case 4: // mirrored top to bottom
-				sy = h - 1 - y
-			case 5: // transposed
-				sx, sy = y, x
-			case 6: // turn clockwise
-				sx, sy = y, h-1-x
-			case 7: // transposed along the other diagonal
-				sx, sy = w-1-y, h-1-x
-			case 8: // turn counterclockwise
-				sx, sy = w-1-y, x
-			}
+			sy, sx := storedAt(y, x, orientation, h, w)
 			out.Set(x, y, im.At(b.Min.X+sx, b.Min.Y+sy))
 		}
 	}
 	return out
+}
+
+// storedAt returns where the upright picture's pixel (y, x) is in the stored one of h x w pixels. The EXIF orientation
+// (EXIF 2.32, tag 0x0112) says which sides of the scene the stored row 0 and column 0 show.
+func storedAt(y, x, orientation, h, w int) (sy, sx int) {
+	switch orientation {
+	case 2: // mirrored left to right
+		return y, w - 1 - x
+	case 3: // upside down
+		return h - 1 - y, w - 1 - x
+	case 4: // mirrored top to bottom
+		return h - 1 - y, x
+	case 5: // transposed
+		return x, y
+	case 6: // turn clockwise
+		return h - 1 - x, y
+	case 7: // transposed along the other diagonal
+		return h - 1 - x, w - 1 - y
+	case 8: // turn counterclockwise
+		return x, w - 1 - y
+	}
+	return y, x
 }
 
 // fit returns the picture in the reader's size.
@@ -243,16 +263,24 @@ func (r *pictureReader) fit(im image.Image) *image.RGBA {
 		draw.Draw(canvas, canvas.Bounds(), im, b.Min, draw.Src)
 		return canvas
 	}
-	from, to := b, canvas.Bounds()
-	switch r.resize {
-	case ResizeCrop:
-		from = centred(b, r.w, r.h)
-	case ResizePad:
-		to = centred(to, b.Dx(), b.Dy())
+	from, to := r.rectangles(b)
+	if to != canvas.Bounds() {
 		draw.Draw(canvas, canvas.Bounds(), image.NewUniform(r.background), image.Point{}, draw.Src)
 	}
 	draw.BiLinear.Scale(canvas, to, im, from, draw.Src, nil)
 	return canvas
+}
+
+// rectangles returns which part of a picture is used, and the part of the image that it becomes; the rest is background.
+func (r *pictureReader) rectangles(picture image.Rectangle) (from, to image.Rectangle) {
+	from, to = picture, image.Rect(0, 0, r.w, r.h)
+	switch r.resize {
+	case ResizeCrop:
+		from = centred(picture, r.w, r.h)
+	case ResizePad:
+		to = centred(to, picture.Dx(), picture.Dy())
+	}
+	return from, to
 }
 
 // centred returns the largest rectangle of the proportions w:h in the middle of r, at least one pixel in size.

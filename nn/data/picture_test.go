@@ -9,6 +9,8 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -340,5 +342,38 @@ func TestPipesAreRefused(t *testing.T) {
 	set := openFolderT(t, dir, Options{})
 	if set.Train.Len()+set.Test.Len() != 10 || len(set.Skipped) != 1 || !strings.Contains(set.Skipped[0], "not a regular file") {
 		t.Errorf("%d + %d images, skipped %q", set.Train.Len(), set.Test.Len(), set.Skipped)
+	}
+}
+
+// BenchmarkPicture decodes and resizes a photograph's worth of JPEG: 500x375, 4:2:0.
+func BenchmarkPicture(b *testing.B) {
+	im := randomYCbCr(rand.New(rand.NewPCG(1, 2)), image.Point{}, 375, 500, image.YCbCrSubsampleRatio420)
+	for i := range im.Y { // smooth, with some noise
+		im.Y[i] = byte(128 + 60*math.Sin(float64(i%im.YStride)/40) + float64(im.Y[i])/16)
+	}
+	for i := range im.Cb {
+		im.Cb[i], im.Cr[i] = byte(128+i%im.CStride/8), byte(128+i/im.CStride/8)
+	}
+	var file bytes.Buffer
+	if err := jpeg.Encode(&file, im, &jpeg.Options{Quality: 92}); err != nil {
+		b.Fatal(err)
+	}
+	for _, size := range []int{64, 224} {
+		r := &pictureReader{h: size, w: size, c: 3, resize: ResizeStretch}
+		dst := make([]byte, 3*size*size)
+		b.Run(fmt.Sprintf("decode-%d", size), func(b *testing.B) {
+			for b.Loop() {
+				decoded, _, err := image.Decode(bytes.NewReader(file.Bytes()))
+				if err != nil {
+					b.Fatal(err)
+				}
+				r.pixels(decoded, 1, dst)
+			}
+		})
+		b.Run(fmt.Sprintf("resize-%d", size), func(b *testing.B) {
+			for b.Loop() {
+				r.pixels(im, 1, dst)
+			}
+		})
 	}
 }

@@ -35,7 +35,7 @@ func TestDocumentedDataKeys(t *testing.T) {
 	if p.Size != (nn.Pair{H: 64, W: 64}) || p.Resize != data.ResizeCrop || !slices.Equal(p.Classes, []string{"dog", "cat"}) || !slices.Equal(r.Data, []string{"folder"}) {
 		t.Errorf("%+v of %v", p, r.Data)
 	}
-	for _, key := range []string{"sets", "size", "resize", "background", "orientation", "grayscale", "classes", "labels", "transpose", "balance"} {
+	for _, key := range []string{"sets", "size", "resize", "background", "orientation", "grayscale", "classes", "labels", "transpose", "balance", "cache"} {
 		if !strings.Contains(block, "\n"+key+" = ") {
 			t.Errorf("the example lacks %s", key)
 		}

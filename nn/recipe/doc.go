@@ -12,9 +12,9 @@
 //
 //	name = "my-recipe"
 //	description = "one line"
-//	data = ["mnist"]          # the data sets it is meant for
+//	data = ["mnist"]          # the data sets it is meant for; "folder" means folders of pictures
 //	epochs = 3                # may be a fraction
-//	batch = 64
+//	batch = 64                # or "auto": by the number of training images
 //	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	weights = "best"          # which weights become the model: last, ema, or best on the validation set
 //	log-every = 20            # steps from one line of steps.jsonl to the next

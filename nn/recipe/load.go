@@ -27,6 +27,19 @@ func Names() []string {
 	return names
 }
 
+// NamesForDataSets returns the names of the built-in recipes that are meant for a named data set, sorted. The other recipes
+// are only for folders of pictures, whose sizes vary: benchmarks and tests that train every recipe on images of its data
+// set leave them out.
+func NamesForDataSets() []string {
+	return slices.DeleteFunc(Names(), func(name string) bool {
+		r, err := Load(name)
+		if err != nil {
+			panic("recipe: " + err.Error()) // built-in recipes are checked by tests
+		}
+		return r.OnlyForFolders()
+	})
+}
+
 // Source returns the text of a built-in recipe.
 func Source(name string) ([]byte, error) {
 	text, err := builtIn.ReadFile("recipes/" + name + ".toml")

@@ -4,7 +4,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"image/color"
+	"math"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 
 	"trainer/nn"
 	"trainer/nn/data"
@@ -15,21 +18,24 @@ import (
 //
 //	[data]
 //	sets = ["cifar10"]        # the data sets it is meant for; data = ["cifar10"] does if this is all
-//	size = 64                 # of the images; otherwise that of the first picture
+//	size = 64                 # of the images, or "auto": by the pictures, 64 to 224; otherwise that of the first picture
 //	resize = "crop"           # or "pad", "stretch"
 //	background = "white"      # under transparent pixels, and around padded pictures; or "black", "#rrggbb"
 //	orientation = "exif"      # or "ignore": as the files are stored
 //	grayscale = false
+//	cache = "1.5 GB"          # memory for decoded pictures; the others are decoded in every epoch
 //	classes = ["cat", "dog"]  # names of the classes, in the order of the labels; otherwise sorted
 //	labels = "coarse"         # which labels, if the data has several: of CIFAR-100, or a column of a table
 //	transpose = false         # swap rows and columns of images in arrays
 //	balance = false           # show every class as often as the largest
 type Pictures struct {
 	Size              nn.Pair // zero: that of the first picture
+	AutoSize          bool    // the pictures decide; Size is the largest choice
 	Resize            data.Resize
 	Background        color.NRGBA // the zero value is white
 	IgnoreOrientation bool
-	Grayscale         bool // read the pictures in gray
+	Grayscale         bool  // read the pictures in gray
+	Cache             int64 // bytes of decoded pictures that are kept in memory; 0 means the default
 
 	Classes   []string // names of the classes, in the order of the labels; nil means that the data decides
 	Labels    string   // which labels, if the data has several; "" means the usual ones
@@ -48,7 +54,11 @@ func (p *Pictures) read(s *section, sets *[]string) {
 	defer s.finish()
 	var l setting.List
 	l.Texts(sets, "sets", "data sets that it is meant for")
-	l.Pair(&p.Size.H, &p.Size.W, "size", 0, setting.AtLeast(1), "size of the images")
+	if v, _ := s.lookup("size"); v == "auto" {
+		p.AutoSize, p.Size = true, nn.Square(data.MaxAutoSize)
+	} else {
+		l.Pair(&p.Size.H, &p.Size.W, "size", 0, setting.AtLeast(1), "size of the images, or auto: by the pictures")
+	}
 	setting.Choice(&l, &p.Resize, "resize", setting.Names(data.Resizes()...), "how pictures of another size are resized")
 	l.Func("background", `"white", "black" or "#rrggbb"`, "colour under transparent pixels", func(v any) (err error) {
 		p.Background, err = readColor(v)
@@ -57,6 +67,10 @@ func (p *Pictures) read(s *section, sets *[]string) {
 	orientation := "exif"
 	setting.Choice(&l, &orientation, "orientation", setting.Names("exif", "ignore"), "whether pictures are turned upright")
 	l.Bool(&p.Grayscale, "grayscale", "read the pictures in gray")
+	l.Func("cache", `bytes, or a text such as "4 GB"`, "memory for decoded pictures", func(v any) (err error) {
+		p.Cache, err = readBytes(v)
+		return err
+	})
 	l.Texts(&p.Classes, "classes", "names of the classes, in the order of the labels")
 	l.Text(&p.Labels, "labels", "which labels, if the data has several: coarse of CIFAR-100, or a column of a table")
 	l.Bool(&p.Transpose, "transpose", "swap rows and columns of images in arrays")
@@ -110,10 +124,31 @@ func (r *Recipe) WithoutClasses() (*Recipe, error) {
 	})
 }
 
+var errBytes = errors.New(`want a number of bytes from 1, or a text such as "4 GB"`)
+
+// readBytes reads an amount of memory.
+func readBytes(v any) (int64, error) {
+	switch v := v.(type) {
+	case int64:
+		if v >= 1 {
+			return v, nil
+		}
+	case string:
+		if n, err := humanize.ParseBytes(v); err == nil && n >= 1 && n <= math.MaxInt64/2 {
+			return int64(n), nil
+		}
+	}
+	return 0, errBytes
+}
+
 // Options returns the options with which a data set is opened.
 func (p *Pictures) Options() data.Options {
+	size := [2]int{p.Size.H, p.Size.W}
+	if p.AutoSize {
+		size = [2]int{}
+	}
 	return data.Options{
-		ImageSize: [2]int{p.Size.H, p.Size.W}, Resize: p.Resize, Background: p.Background, Grayscale: p.Grayscale,
+		ImageSize: size, AutoSize: p.AutoSize, Cache: p.Cache, Resize: p.Resize, Background: p.Background, Grayscale: p.Grayscale,
 		IgnoreOrientation: p.IgnoreOrientation, Classes: p.Classes, Labels: p.Labels, Transpose: p.Transpose,
 	}
 }

@@ -18,12 +18,13 @@ import (
 type Recipe struct {
 	Name        string
 	Description string
-	Data        []string // data sets that it is meant for; Augment.Mean and Std are those of the first
+	Data        []string // data sets that it is meant for, "folder" being folders of pictures; Augment.Mean and Std are those of the first
 	Pictures    Pictures // how the pictures of a folder are read
 
 	Epochs     float64 // may be fractional
-	Batch      int
-	Accumulate int // batches per update
+	Batch      int     // the largest one if AutoBatch is set
+	AutoBatch  bool    // the batch depends on the number of training images: see BatchFor
+	Accumulate int     // batches per update
 	LastBatch  train.LastBatch
 	EvalEvery  int // epochs from one evaluation to the next; 0 means only at the end
 	LogEvery   int // steps from one line of the log to the next; 0 means about a fiftieth of an epoch
@@ -133,6 +134,9 @@ func (r *Recipe) readHeader(s *section) {
 	}
 	l.Pair(&r.Pictures.Size.H, &r.Pictures.Size.W, "image-size", 0, setting.AtLeast(1), "the older name of data.size")
 	l.Bool(&r.Pictures.Grayscale, "grayscale", "the older name of data.grayscale")
+	if s.has("image-size") {
+		r.Pictures.AutoSize = false
+	}
 	if s.has("image-size") && r.Pictures.Resize == "" { // what that key has always meant
 		r.Pictures.Resize = data.ResizeStretch
 	}
@@ -153,7 +157,7 @@ func Keys() *setting.List {
 // keys declares the keys at the top that say how to train.
 func (r *Recipe) keys(l *setting.List) {
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
-	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
+	l.Func("batch", `a whole number from 1, or "auto"`, "images of a batch; auto: by the number of training images", r.setBatch).Require()
 	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
 	setting.Choice(l, &r.LastBatch, "last-batch", lastBatches(), "what to do with an epoch's last batch if it is smaller")
 	l.Func("drop-last", "true or false", "the older form of last-batch: true means drop, false keep", r.setDropLast)
@@ -338,6 +342,10 @@ func (r *Recipe) Model(classes int) *nn.Sequential {
 func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64) train.Config {
 	augment := r.Augment
 	augment.Mean, augment.Std, _ = r.MeanStd(split.Name)
+	batch := r.Batch
+	if r.AutoBatch {
+		batch = r.BatchFor(split.Train.Len())
+	}
 	evalEvery := r.EvalEvery
 	if evalEvery == 0 {
 		evalEvery = -1
@@ -348,9 +356,24 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
 		Freeze: r.Freeze, FreezeUntil: r.FreezeUntil,
-		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 		LogEvery: r.LogEvery, Weights: r.Weights, BestBy: r.BestBy, Stop: r.Stop,
 	}
+}
+
+// OnlyForFolders reports whether the recipe is for folders of pictures and for no named data set.
+func (r *Recipe) OnlyForFolders() bool {
+	return len(r.Data) > 0 && !slices.ContainsFunc(r.Data, func(name string) bool { return name != data.FolderKind().Name })
+}
+
+// MeantFor reports whether the recipe is meant for a data set, given by its name or as the path of a folder. A recipe that
+// names no data set is meant for all of them.
+func (r *Recipe) MeantFor(dataSet string) bool {
+	isNamed := slices.ContainsFunc(r.kinds.DataSets, func(d data.SetKind) bool { return d.Name == dataSet })
+	if !isNamed {
+		dataSet = data.FolderKind().Name
+	}
+	return len(r.Data) == 0 || slices.Contains(r.Data, dataSet)
 }
 
 // MeanStd returns the mean and standard deviation of each channel for a data set, and false if the recipe has none for

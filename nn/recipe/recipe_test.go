@@ -29,7 +29,7 @@ var ignoreDocument = cmpopts.IgnoreUnexported(Recipe{})
 var inputs = map[string]nn.Shape{"mnist": {28, 28, 1}, "fashion-mnist": {28, 28, 1}, "cifar10": {32, 32, 3}, "folder": {32, 32, 3}}
 
 func TestBuiltInRecipesLoadFitAndRoundTrip(t *testing.T) {
-	want := []string{"airbench93", "airbench94", "airbench95", "airbench96", "cifar10", "cifar10-basic", "mnist", "mnist-basic"}
+	want := []string{"airbench93", "airbench94", "airbench95", "airbench96", "cifar10", "cifar10-basic", "mnist", "mnist-basic", "photos", "resnet18"}
 	if diff := cmp.Diff(want, Names()); diff != "" {
 		t.Fatalf("Names (-want +got):\n%s", diff)
 	}

@@ -44,6 +44,9 @@ func TestTables(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		if want, ok := weightsElsewhere[name]; ok && net.NumParams() != want {
+			t.Errorf("%s has %d weights, want %d", name, net.NumParams(), want)
+		}
 		fmt.Fprintf(&b, "%s\n", name)
 		for _, l := range net.Layers() {
 			fmt.Fprintf(&b, "  %s %s %v, %d parameters, %d FLOPs\n", l.Name, l.Kind, l.Output, l.Params, l.FLOPs)

@@ -49,7 +49,7 @@ func run(folder string) error {
 		return err
 	}
 	defer dev.Close()
-	for _, name := range recipe.Names() {
+	for _, name := range recipe.NamesForDataSets() {
 		r, err := recipe.Load(name)
 		if err != nil {
 			return err

@@ -64,7 +64,8 @@ Flags:
 	writeFlag(w, nil)
 	fmt.Fprint(w, `
 A recipe's images/s count whole training steps on random images of its data set's size:
-augmentation, forward, loss, backward, update. If a step would take longer than -time on
+augmentation, forward, loss, backward, update. Recipes that are only for folders of pictures
+are measured with -recipe NAME. If a step would take longer than -time on
 the CPU, or not fit into a GPU's memory, the batch is halved, which may lower the rate.
 The time of the whole recipe is the number of training images times the epochs, divided
 by that rate; evaluation is not included.
@@ -135,7 +136,7 @@ func runBench(ctx context.Context, p *program, args []string) error {
 
 // recipes returns the recipes to be measured.
 func (o *benchOptions) recipes(kinds recipe.Kinds) ([]*recipe.Recipe, error) {
-	names := recipe.Names()
+	names := recipe.NamesForDataSets()
 	if o.recipe != "" {
 		names = []string{o.recipe}
 	}

@@ -37,7 +37,7 @@ func TestBenchPrintsEveryKernelAndRecipe(t *testing.T) {
 			want = append(want, regexp.QuoteMeta(k.Name)+`.*`+k.Pass+` +[\d.]+ +\d+%\*?`)
 		}
 	}
-	for _, name := range recipe.Names() {
+	for _, name := range recipe.NamesForDataSets() {
 		want = append(want, name+` +[\d.,]+ +\d+%[* ] +\d+.*  [\d.]+ epochs? of (mnist|cifar10): [\d.]+ (s|min|h)`)
 	}
 	for _, pattern := range want {
@@ -69,7 +69,7 @@ func benchJSON(t *testing.T, args ...string) map[string][]map[string]any {
 func TestBenchJSONAddsUp(t *testing.T) {
 	events := benchJSON(t, "-threads", "2")
 	if len(events) != 5 || len(events["machine"]) != 1 || len(events["peak"]) != 2 || len(events["copy"]) != 1 ||
-		len(events["kernel"]) != len(bench.Kernels())-1 || len(events["recipe"]) != len(recipe.Names()) {
+		len(events["kernel"]) != len(bench.Kernels())-1 || len(events["recipe"]) != len(recipe.NamesForDataSets()) {
 		t.Fatalf("events %v", events)
 	}
 	if m := events["machine"][0]; m["threads"] != 2.0 || m["go"] != runtime.Version() || m["cpu"] == "" {
@@ -89,7 +89,7 @@ func TestBenchJSONAddsUp(t *testing.T) {
 			t.Errorf("peak %v, %v", peak, m)
 		}
 	}
-	for i, name := range recipe.Names() {
+	for i, name := range recipe.NamesForDataSets() {
 		checkRecipeEvent(t, name, events["recipe"][i])
 	}
 }

@@ -30,6 +30,9 @@ func (j *job) openData(ctx context.Context) error {
 		split.Name = j.data // as older versions named it
 	}
 	j.split = split
+	if err := j.recordSize(); err != nil {
+		return err
+	}
 	j.warnSkipped()
 	if j.val > 0 && split.Val == nil {
 		if err := split.HoldOut(ctx, j.val, j.seed); err != nil {
@@ -37,6 +40,9 @@ func (j *job) openData(ctx context.Context) error {
 		}
 	}
 	if err := j.identifyData(ctx); err != nil {
+		return err
+	}
+	if err := j.chooseBatch(); err != nil {
 		return err
 	}
 	mean, std, ok := j.recipe.MeanStd(j.data)
@@ -59,6 +65,15 @@ func (j *job) openData(ctx context.Context) error {
 		}
 	}
 	j.recipe, err = j.recipe.WithMeanStd(mean, std)
+	return err
+}
+
+// recordSize makes the size that the recipe leaves to the pictures a number.
+func (j *job) recordSize() (err error) {
+	if j.recipe.Pictures.AutoSize {
+		h, w, _ := j.split.Train.ImageShape()
+		j.recipe, err = j.recipe.With(fmt.Sprintf("data.size=[%d, %d]", h, w))
+	}
 	return err
 }
 

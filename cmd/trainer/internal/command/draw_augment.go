@@ -55,10 +55,12 @@ func (p *program) drawAugment(ctx context.Context, args []string) error {
 		return err
 	}
 	if o.data == "" {
-		if len(r.Data) == 0 {
+		if o.data, err = dataOf(r); err != nil {
+			return err
+		}
+		if o.data == "" {
 			return usageErrorf("recipe %s names no data set: pass -data", r.Name)
 		}
-		o.data = r.Data[0]
 	}
 	file, err := pictureFileFor(o.out, r.Name+"-augment.png")
 	if err != nil {

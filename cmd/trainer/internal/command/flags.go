@@ -91,7 +91,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 
 	f.StringVar(&o.recipe, "recipe", "", "`name` built-in recipe, or a TOML file (default: the data set's recipe)")
 	f.Func("epochs", "`number` passes over the training images; may be a fraction (default: the recipe's)", change(o, "epochs", 0))
-	f.Func("batch", "`number` images per step (default: the recipe's)", change(o, "batch", 1))
+	f.Func("batch", "`number` images per step, or auto: by the number of images (default: the recipe's)", batchChange(o))
 	f.Func("lr", "`rate` learning rate (default: the recipe's)", change(o, "optimizer.lr", 0))
 	f.Func("set", "`key=value` set another value of the recipe, such as optimizer.momentum=0.8; may be repeated", func(s string) error {
 		o.changes = append(o.changes, s)
@@ -253,6 +253,20 @@ func change(o *options, key string, minimum int) func(string) error {
 			return err
 		}
 		o.changes = append(o.changes, fmt.Sprintf("%s=%v", key, x))
+		return nil
+	}
+}
+
+// batchChange parses a batch, and adds it to the changes of the recipe.
+func batchChange(o *options) func(string) error {
+	return func(s string) error {
+		if s == "auto" {
+			o.changes = append(o.changes, "batch=auto")
+			return nil
+		}
+		if err := change(o, "batch", 1)(s); err != nil {
+			return errors.New("want a whole number from 1, or auto")
+		}
 		return nil
 	}
 }

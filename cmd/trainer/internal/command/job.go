@@ -1,8 +1,8 @@
 package command
 
 import (
+	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -103,32 +103,35 @@ func (j *job) loadRecipe() (err error) {
 		j.name = j.recipe.Name
 		j.planEpochs()
 	}
-	j.chooseData()
-	return nil
+	return j.chooseData()
 }
 
 // defaultData is what is trained on if neither a flag nor the recipe says.
 const defaultData = "mnist"
 
 // chooseData makes the data set that of the recipe unless a flag names one, and says if that is another one.
-func (j *job) chooseData() {
-	sets := j.recipe.Data
-	switch {
-	case j.data == "" && len(sets) > 0:
-		j.data = sets[0]
-	case j.data == "":
-		j.data = defaultData
-	case j.options.recipe != "" && len(sets) > 0 && !j.isMeantFor(sets):
-		j.note("recipe %s is meant for %s and will train on %s", j.recipe.Name, strings.Join(sets, ", "), j.data)
+func (j *job) chooseData() error {
+	if j.data == "" {
+		set, err := dataOf(j.recipe)
+		j.data = cmp.Or(set, defaultData)
+		return err
 	}
+	if j.options.recipe != "" && !j.recipe.MeantFor(j.data) {
+		j.note("recipe %s is meant for %s and will train on %s", j.recipe.Name, strings.Join(j.recipe.Data, ", "), j.data)
+	}
+	return nil
 }
 
-// isMeantFor reports whether a recipe's data sets have the one that is trained on. A path counts as "folder".
-func (j *job) isMeantFor(sets []string) bool {
-	if slices.Contains(sets, j.data) {
-		return true
+// dataOf returns the data set of a recipe, or "" if the recipe names none. A recipe that is only for folders has no data
+// set until the user names a folder.
+func dataOf(r *recipe.Recipe) (string, error) {
+	if r.OnlyForFolders() {
+		return "", usageErrorf("recipe %s is for a folder of pictures: pass -data FOLDER", r.Name)
 	}
-	return slices.Contains(sets, data.FolderKind().Name) && !slices.Contains(data.NamesOf(j.Kinds.DataSets), j.data)
+	if len(r.Data) == 0 {
+		return "", nil
+	}
+	return r.Data[0], nil
 }
 
 // recipePrecision returns the precision that a recipe names, or Auto.
