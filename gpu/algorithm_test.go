@@ -31,8 +31,8 @@ func newConv(t *testing.T, d *Device, s device.Conv2DSpec) *conv2D {
 	return c.(*conv2D)
 }
 
-// Every algorithm of the software cuDNN that is chosen gives the same bits each time, and a device without the option takes one that doesn't where
-// cuDNN's heuristics like it better.
+// Every algorithm of the software cuDNN that is chosen gives the same bits each time, and a device without the option takes
+// one that doesn't where cuDNN's heuristics like it better.
 func TestDeterministicAlgorithms(t *testing.T) {
 	for _, deterministic := range []bool{false, true} {
 		var opts []Option
@@ -62,7 +62,8 @@ func TestDeterministicAlgorithms(t *testing.T) {
 	}
 }
 
-// No algorithm of the software cuDNN works in more memory than the limit; a limit that is too small for all of them is an error that says so.
+// No algorithm of the software cuDNN works in more memory than the limit; a limit that is too small for all of them is an
+// error that says so.
 func TestWorkspaceLimit(t *testing.T) {
 	d := newDevice(t)
 	free := newConv(t, d, ordinary)
@@ -130,7 +131,8 @@ func TestSmallerBatches(t *testing.T) {
 	}
 }
 
-// What is measured, ranks in the software emulation, is kept in a file, for this GPU, this cuDNN and these options, and not measured again.
+// What is measured, ranks in the software emulation, is kept in a file, for this GPU, this cuDNN and these options, and not
+// measured again.
 func TestAutotune(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
 	d := newDevice(t, WithAutotune())

@@ -94,7 +94,8 @@ func TestBFloat16OnAnOldGPU(t *testing.T) {
 	}
 }
 
-// What can be wrong with the machine, as the software emulation pretends, or with the options, in the words that a user reads.
+// What can be wrong with the machine, as the software emulation pretends, or with the options, in the words that a user
+// reads.
 func TestNewSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		name, settings string

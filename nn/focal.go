@@ -9,8 +9,8 @@ import (
 // don't outweigh a few hard ones (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 4, there
 // with a sigmoid).
 //
-// Shapes: outputs z [n, classes], labels [n] or probabilities [n, classes]. For one example with the target t, 1 at the label and 0
-// elsewhere, p = softmax(z) and the focusing parameter g:
+// Shapes: outputs z [n, classes], labels [n] or probabilities [n, classes]. For one example with the target t, 1 at the
+// label and 0 elsewhere, p = softmax(z) and the focusing parameter g:
 //
 //	L = -sum_k t[k] (1-p[k])^g log p[k]
 //

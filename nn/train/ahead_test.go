@@ -99,7 +99,8 @@ func TestAheadNeverWaits(t *testing.T) {
 	}
 }
 
-// TestAheadShowsNoNonsense: loss, accuracy and speed are those of steps whose statistics have arrived, from the first event on.
+// TestAheadShowsNoNonsense: loss, accuracy and speed are those of steps whose statistics have arrived, from the first event
+// on.
 func TestAheadShowsNoNonsense(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	dev.late = math.MaxInt - 1
