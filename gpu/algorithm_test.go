@@ -197,10 +197,12 @@ func TestAutotune(t *testing.T) {
 	expectSearches("with other products", 3, func() { newConv(t, d, ordinary) })
 }
 
-// Searches of a 16-bit convolution get memory of its size, and not that of float32: the software emulation counts.
+// Searches of a 16-bit convolution get memory of its size, and not that of float32: the software emulation counts. Its
+// device is small, because it fills all of the ballast.
 func TestAutotuneMemory(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
-	d := newDevice(t, WithAutotune())
+	emulate(t, "memory=64MiB")
+	d := open(t, inFP32([]Option{WithAutotune()})...)
 	large := ordinary
 	large.N, large.H, large.W, large.NoBackward = 64, 64, 64, true // images of 8 MiB in float32, and results likewise
 	for _, c := range []struct {
