@@ -175,10 +175,13 @@ func sumError(k int, magnitude float64) float64 {
 
 // roundoff is the largest relative error of one rounding to a type.
 func roundoff(t device.DType) float64 {
-	if t == device.Float32 {
+	switch t {
+	case device.Float32:
 		return 0x1p-24
+	case device.BFloat16:
+		return 0x1p-8
 	}
-	return unitRoundoff(t)
+	return 0x1p-11
 }
 
 // stored returns the largest difference between two equal numbers of about x once each is rounded to its type. Below

@@ -2,7 +2,8 @@
 // of package kernels. It is part of builds with the tag cuda, for Linux on amd64 and arm64 with cgo; in other builds New
 // returns an error that says how to get it.
 //
-// Its tests run on the software emulation of package cudasim, or with TRAINER_TEST_GPU=1 on this machine's first GPU.
+// Its tests and those of package training, which train whole networks, run on the software emulation of package cudasim,
+// or with TRAINER_TEST_GPU=1 on this machine's first GPU.
 // Package doctor, below it, finds out whether a machine's GPUs can be used.
 //
 // # Threads

@@ -137,3 +137,13 @@ func TestLossOfNaN(t *testing.T) {
 		}
 	}
 }
+
+// floats returns the numbers of a float32 tensor.
+func floats(t *testing.T, d *Device, x *device.Tensor) []float32 {
+	t.Helper()
+	numbers := make([]float32, x.Len())
+	if err := d.Download(device.Bytes(numbers), x); err != nil {
+		t.Fatal(err)
+	}
+	return numbers
+}

@@ -1,13 +1,14 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package training
 
 import (
 	"fmt"
 	"math"
-	"os"
 	"testing"
 
+	"trainer/gpu"
+	"trainer/gpu/internal/emulated"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/recipe"
@@ -37,7 +38,7 @@ func mnistConfig(t *testing.T, images, testImages int, changes ...string) train.
 // where three seeds gave 98.9% to 99.1%.
 func TestMNISTOnEmulation(t *testing.T) {
 	cfg, least, apart := mnistConfig(t, 3000, 1000, "batch=64", "epochs=2", "eval-every=0"), 0.945, 0.015
-	if os.Getenv(gpuVariable) != "" {
+	if emulated.OnGPU() {
 		cfg, least, apart = mnistConfig(t, 60000, 10000), 0.987, 0.003
 	}
 	want := accuracy(t, newCPU(t), cfg)
@@ -75,7 +76,7 @@ func TestMNISTResumes(t *testing.T) {
 		for _, step := range []int{3, 8} { // of 12, 8 an epoch
 			t.Run(fmt.Sprintf("%v, step %d", dtype, step), func(t *testing.T) {
 				cfg := mnistConfig(t, 500, 100, "batch=64", "epochs=1.5")
-				cfg.Device, cfg.DType = anyDevice(t, WithDeterministic()), dtype
+				cfg.Device, cfg.DType = anyDevice(t, gpu.WithDeterministic()), dtype
 				straight, err := train.Run(t.Context(), cfg)
 				if err != nil {
 					t.Fatal(err)

@@ -1,14 +1,15 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package training
 
 import (
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
+	"trainer/gpu"
+	"trainer/gpu/internal/emulated"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -35,7 +36,7 @@ func TestMixedPrecisionParity(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := anyDevice(t)
 			batch := load(t, name).Batch
-			if os.Getenv(gpuVariable) == "" {
+			if !emulated.OnGPU() {
 				batch = smallBatch(t, name, 3*mixedSteps) // three trainings
 			}
 			cfg := recipeConfig(t, name, batch, mixedSteps)
@@ -133,7 +134,7 @@ type scaledTraining struct {
 	batches int // number of batches done
 }
 
-func newScaledTraining(t *testing.T, d *Device, cfg train.Config) *scaledTraining {
+func newScaledTraining(t *testing.T, d *gpu.Device, cfg train.Config) *scaledTraining {
 	t.Helper()
 	cfg.Device, cfg.DType = d, device.Float16
 	cfg.Loss, cfg.Epochs, cfg.Batch, cfg.Seed = nn.CrossEntropy{}, 40, 8, 11

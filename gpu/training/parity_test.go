@@ -1,14 +1,14 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package training
 
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
+	"trainer/gpu/internal/emulated"
 	"trainer/nn"
 	transforms "trainer/nn/augment"
 	"trainer/nn/data"
@@ -149,7 +149,7 @@ func TestRecipeParity(t *testing.T) {
 			compareGradients(t, got.gradients, want.gradients)
 			compareState(t, got.state, want.state)
 			compareLosses(t, got.losses, want.losses, recipeLossBound(cfg))
-			if os.Getenv(gpuVariable) != "" {
+			if emulated.OnGPU() {
 				t.Run("own batch", func(t *testing.T) { fullParity(t, name) })
 			}
 		})
@@ -172,9 +172,6 @@ func fullParity(t *testing.T, name string) {
 	compareLosses(t, got.losses, want.losses, recipeLossBound(cfg))
 }
 
-// recipeImages are the shapes of the images in the data sets of the built-in recipes.
-var recipeImages = map[string]nn.Shape{"mnist": {28, 28, 1}, "fashion-mnist": {28, 28, 1}, "cifar10": {32, 32, 3}}
-
 // load returns a built-in recipe.
 func load(t *testing.T, name string) *recipe.Recipe {
 	t.Helper()
@@ -182,8 +179,8 @@ func load(t *testing.T, name string) *recipe.Recipe {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if recipeImages[r.Data[0]] == nil {
-		t.Fatalf("recipe %s is for %s, of which this test knows no images: add their shape to recipeImages", name, r.Data[0])
+	if r.ImageShape() == nil {
+		t.Fatalf("recipe %s doesn't set the size of its images", name)
 	}
 	return r
 }
@@ -197,7 +194,7 @@ func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 		t.Fatal(err)
 	}
 	set := r.Data[0]
-	return r.TrainConfig(nil, &data.Dataset{Name: set, Train: waves(set, batch*((steps+1)/2), recipeImages[set], 1)}, 1)
+	return r.TrainConfig(nil, &data.Dataset{Name: set, Train: waves(set, batch*((steps+1)/2), r.ImageShape(), 1)}, 1)
 }
 
 // emulatedWork is about the number of floating-point operations that all steps of a recipe may take on the software
@@ -214,7 +211,7 @@ func smallBatch(t *testing.T, name string, steps int) int {
 // stepWork returns the floating-point operations of a training step, for one image.
 func stepWork(t *testing.T, r *recipe.Recipe) float64 {
 	t.Helper()
-	shape := recipeImages[r.Data[0]]
+	shape := r.ImageShape()
 	net, err := nn.Compile(newCPU(t), r.Model(10), nn.Options{
 		Input: shape, Batch: 1,
 		Sample: func(int) ([]float32, nn.Shape, error) { return make([]float32, shape.Len()), shape, nil },
