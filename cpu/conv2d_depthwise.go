@@ -12,10 +12,10 @@ import (
 //	BackwardData    dx[n,u,v,c] = sum_r sum over the a, b, i and j with i s + a d - p = u and j s + b d - p = v of dy[n,i,j,o] w[o,a,b]
 //	BackwardFilter  dw[o,a,b] = sum_{n,i,j} dy[n,i,j,o] x[n, i s + a d - p, j s + b d - p, c]
 //
-// As a matrix product, each channel would have only m columns, and most lanes of a vector would be empty. Instead the loops run
-// along the channels, which are adjacent in memory: the filters are transposed to [kH,kW,outC] once per call, and package vector
-// computes rows of pixels that see the same taps. The usual case, 3 x 3 taps with stride 1, has kernels that compute
-// several rows at once, so that each pixel is loaded about once (see vector.Band).
+// As a matrix product, each channel would have only m columns, and most lanes of a vector would be empty. Instead the loops
+// run along the channels, which are adjacent in memory: the filters are transposed to [kH,kW,outC] once per call, and
+// package vector computes rows of pixels that see the same taps. The usual case, 3 x 3 taps with stride 1, has kernels that
+// compute several rows at once, so that each pixel is loaded about once (see vector.Band).
 //
 // If m > 1, a task first repeats each channel of its rows of x m times, in the cache, or at the end adds up m
 // channels of dx, so that all loops work on outC channels.
@@ -78,7 +78,8 @@ func (p *depthwise) transpose(w []float32) {
 	}
 }
 
-// hasBands reports whether the kernels for bands of rows can compute a pass that pads its source by these numbers of pixels.
+// hasBands reports whether the kernels for bands of rows can compute a pass that pads its source by these numbers of
+// pixels.
 func (p *depthwise) hasBands(padH, padW int) bool {
 	s := p.spec
 	return s.KH == 3 && s.KW == 3 && s.StrideH == 1 && s.StrideW == 1 && s.DilationH == 1 && s.DilationW == 1 &&
@@ -121,7 +122,8 @@ type imageRows struct {
 // depthwiseTask is about the number of elements of a result that a task computes.
 const depthwiseTask = 128 << 10
 
-// tasks returns how many tasks the rows of a result of c channels are divided into, and the most source rows that one reads.
+// tasks returns how many tasks the rows of a result of c channels are divided into, and the most source rows that one
+// reads.
 func (g imageRows) tasks(c int) (tasks, mostRows int) {
 	height := len(g.rows.at)
 	tasks = divideUp(height, max(1, depthwiseTask/(len(g.columns.at)*c)))
@@ -132,8 +134,9 @@ func (g imageRows) tasks(c int) (tasks, mostRows int) {
 	return tasks, mostRows
 }
 
-// depthwisePass computes images from images; a task computes a few rows. Forward and BackwardData are the same sum: along either
-// dimension the taps that a pixel sees, and the pixels that they are multiplied by, are arithmetic sequences (see taps).
+// depthwisePass computes images from images; a task computes a few rows. Forward and BackwardData are the same sum: along
+// either dimension the taps that a pixel sees, and the pixels that they are multiplied by, are arithmetic sequences (see
+// taps).
 type depthwisePass struct {
 	*depthwise
 	imageRows
@@ -151,8 +154,8 @@ type depthwisePass struct {
 	out, bias, in []float32
 }
 
-// bandBlock is the number of elements of a block of channels, which limits the rows that a band reads, writes and fetches ahead to
-// a part of the second-level cache: 4 rows of y and 6 of x, and as many of the next band.
+// bandBlock is the number of elements of a block of channels, which limits the rows that a band reads, writes and fetches
+// ahead to a part of the second-level cache: 4 rows of y and 6 of x, and as many of the next band.
 const bandBlock = 128 << 10
 
 // blockOf returns the number of channels whose bands are computed at a time, for rows of width pixels.
@@ -232,7 +235,8 @@ func (p *depthwisePass) rowsByBands(out, in []float32, from, to, low int, g *vec
 	}
 }
 
-// bandOf returns rows [from, to) of a result, which are read from the source's rows from low on, for a source padded by padH and padW.
+// bandOf returns rows [from, to) of a result, which are read from the source's rows from low on, for a source padded by
+// padH and padW.
 func (g imageRows) bandOf(c, from, to, low, padH, padW int) vector.Band {
 	first := from + 1 - padH // the row under the centre of the filter
 	return vector.Band{

@@ -3,8 +3,8 @@ package cpu
 import "trainer/cpu/internal/vector"
 
 // depthwiseFilter computes the gradients of the filters and of the bias. A task sums over some rows of output, a part that
-// the shape alone decides; the parts are then added in order. The sum over a row or a few stays in registers and is added to
-// the part's sums, so that no accumulator takes more than a few hundred terms at a time.
+// the shape alone decides; the parts are then added in order. The sum over a row or a few stays in registers and is added
+// to the part's sums, so that no accumulator takes more than a few hundred terms at a time.
 type depthwiseFilter struct {
 	*depthwise
 	imageRows
@@ -21,8 +21,8 @@ type depthwiseFilter struct {
 	n                int
 }
 
-// depthwisePixels is the number of pixels that are added to a vector of sums before the loop moves on to the next channels: their
-// operands stay in the first-level cache meanwhile.
+// depthwisePixels is the number of pixels that are added to a vector of sums before the loop moves on to the next channels:
+// their operands stay in the first-level cache meanwhile.
 const depthwisePixels = 16
 
 // init returns the length of the scratch memory that a worker needs if m > 1.

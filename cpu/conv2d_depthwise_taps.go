@@ -1,20 +1,21 @@
 package cpu
 
-// taps are the taps that one pixel of the result sees along one dimension: count of them, of which the first has index tap and
-// is multiplied by pixel src of the source.
+// taps are the taps that one pixel of the result sees along one dimension: count of them, of which the first has index tap
+// and is multiplied by pixel src of the source.
 type taps struct{ tap, src, count int }
 
 // line is one dimension of a pass.
 type line struct {
 	at []taps // of each pixel of the result
-	// From one of a pixel's taps to the next, the tap's index increases by tapStep, and that of its pixel of the source by srcStep.
+	// From one of a pixel's taps to the next, the tap's index increases by tapStep, and that of its pixel of the source by
+	// srcStep.
 	tapStep, srcStep int
 	// Pixels of the result that are stride apart see the same taps, at pixels of the source that are move apart.
 	stride, move int
 }
 
-// forwardTaps returns the taps of n pixels of the output: tap b of pixel j is multiplied by pixel j*stride + b*dilation - pad, if
-// that is one of the size pixels of the input.
+// forwardTaps returns the taps of n pixels of the output: tap b of pixel j is multiplied by pixel j*stride + b*dilation -
+// pad, if that is one of the size pixels of the input.
 func forwardTaps(n, k, stride, pad, dilation, size int) line {
 	l := line{tapStep: 1, srcStep: dilation, stride: 1, move: stride}
 	for j := range n {
@@ -32,8 +33,9 @@ func forwardTaps(n, k, stride, pad, dilation, size int) line {
 	return l
 }
 
-// backwardTaps returns the taps of n pixels of the input: tap b of pixel v is multiplied by pixel (v + pad - b*dilation)/stride of
-// the gradient, if that is a whole number and one of its size pixels. Taps of one pixel are stride/gcd(stride, dilation) apart.
+// backwardTaps returns the taps of n pixels of the input: tap b of pixel v is multiplied by pixel (v + pad -
+// b*dilation)/stride of the gradient, if that is a whole number and one of its size pixels. Taps of one pixel are
+// stride/gcd(stride, dilation) apart.
 func backwardTaps(n, k, stride, pad, dilation, size int) line {
 	step := stride / gcd(stride, dilation)
 	l := line{tapStep: step, srcStep: -step * dilation / stride, stride: stride, move: 1}

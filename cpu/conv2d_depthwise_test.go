@@ -7,8 +7,8 @@ import (
 	"trainer/nn/device"
 )
 
-// A depthwise convolution gives the same bits at any number of threads, in all passes: by bands of rows, by single rows, and with
-// several filters per channel.
+// A depthwise convolution gives the same bits at any number of threads, in all passes: by bands of rows, by single rows,
+// and with several filters per channel.
 func TestDepthwiseThreadsGiveTheSameBits(t *testing.T) {
 	s := device.Conv2DSpec{
 		N: 5, H: 31, W: 29, InC: 70, OutC: 70, KH: 3, KW: 3, StrideH: 1, StrideW: 1, PadH: 1, PadW: 1, DilationH: 1, DilationW: 1, Groups: 70, Bias: true,

@@ -18,10 +18,11 @@ import (
 //	y          = A^T M A
 //
 // The rounding errors of a pixel are proportional to the terms of its tile, not of its window: a value of B^T x B mixes
-// all 36 pixels. If pixels of one tile differ by orders of magnitude, the small ones lose what the large ones' last bits are worth, and an
-// infinite pixel makes the 16 pixels of a tile NaN where the direct sum has 9 infinite ones. That is no matter for the outputs of
-// layers, which have one scale. It would be for pixels as a camera gives them; but these have at most 4 channels,
-// and this method needs minWinogradChannels: a layer that reads images reads them directly or gathers them.
+// all 36 pixels. If pixels of one tile differ by orders of magnitude, the small ones lose what the large ones' last bits
+// are worth, and an infinite pixel makes the 16 pixels of a tile NaN where the direct sum has 9 infinite ones. That is no
+// matter for the outputs of layers, which have one scale. It would be for pixels as a camera gives them; but these have at
+// most 4 channels, and this method needs minWinogradChannels: a layer that reads images reads them directly or gathers
+// them.
 //
 // A task is a block of tiles. It computes V, which stays in the second-level cache, and then,
 // for one panel of columns after the other, M and from it the pixels of y.

@@ -47,7 +47,8 @@ func newOutlier(inC int) outlier {
 // sees reports whether the window of an output contains the outlier of the first image.
 func (c outlier) sees(i, j int) bool { return max(i-c.at, c.at-i, j-c.at, c.at-j) <= 1 }
 
-// run returns the convolution of the first image if channel 0 of the outlier is v, and a function that computes it in float64.
+// run returns the convolution of the first image if channel 0 of the outlier is v, and a function that computes it in
+// float64.
 func (c outlier) run(t *testing.T, d *Device, v float32) (algorithm string, got []float32, want func() reference.Sums) {
 	o := &operands{t: t, d: d}
 	s := c.spec

@@ -3,8 +3,8 @@ package cpu
 import "trainer/cpu/internal/gemm"
 
 // A sum of k terms in one float32 accumulator has a rounding error that grows with sqrt(k), because each addition rounds
-// the whole sum so far, and with k in the worst case (Higham, "The Accuracy of Floating Point Summation", 1993). In blocks of
-// length b, whose sums are then added, it grows with sqrt(b + k/b). So long sums are taken in blocks. Sums of up to
+// the whole sum so far, and with k in the worst case (Higham, "The Accuracy of Floating Point Summation", 1993). In blocks
+// of length b, whose sums are then added, it grows with sqrt(b + k/b). So long sums are taken in blocks. Sums of up to
 // longestSum terms are not: loading and storing a result once per block costs time.
 const (
 	longestSum = 9 * 512 // 3 x 3 taps of 512 channels

@@ -10,8 +10,8 @@ import (
 	"trainer/nn/device/reference"
 )
 
-// Sums of many equal terms, all of whose roundings go in one direction, stay within the worst case of sums in blocks: in the
-// direct convolution as in the gathered one, which computes the same product for another width of image.
+// Sums of many equal terms, all of whose roundings go in one direction, stay within the worst case of sums in blocks: in
+// the direct convolution as in the gathered one, which computes the same product for another width of image.
 func TestLongSumsAreTakenInBlocks(t *testing.T) {
 	for set, name := range simd.Available() {
 		d := newDevice(t, WithInstructions(string(name)), WithThreads(2))

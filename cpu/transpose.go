@@ -2,9 +2,9 @@ package cpu
 
 import "trainer/nn/device"
 
-// transpose is the plan of y[n,j,i] = x[n,i,j]. A task transposes a few squares of side tileSide, which package vector divides into
-// squares of a vector's side: so whole cache lines are read and written, and those that a row's end leaves in two
-// squares are still in the cache.
+// transpose is the plan of y[n,j,i] = x[n,i,j]. A task transposes a few squares of side tileSide, which package vector
+// divides into squares of a vector's side: so whole cache lines are read and written, and those that a row's end leaves in
+// two squares are still in the cache.
 type transpose struct {
 	d      *Device
 	spec   device.TransposeSpec
@@ -15,7 +15,8 @@ type transpose struct {
 	y, x []float32
 }
 
-// tileSide is the side of a square that is transposed at once, in elements: a tile of x and one of y fill the first-level cache.
+// tileSide is the side of a square that is transposed at once, in elements: a tile of x and one of y fill the first-level
+// cache.
 const tileSide = 64
 
 // NewTranspose returns a plan for a transposition.

@@ -31,8 +31,8 @@ func newConv(t *testing.T, d *Device, s device.Conv2DSpec) *conv2D {
 	return c.(*conv2D)
 }
 
-// Every algorithm of the software cuDNN that is chosen gives the same bits each time, and a device without the option takes one that doesn't where
-// cuDNN's heuristics like it better.
+// Every algorithm of the software cuDNN that is chosen gives the same bits each time, and a device without the option takes
+// one that doesn't where cuDNN's heuristics like it better.
 func TestDeterministicAlgorithms(t *testing.T) {
 	for _, deterministic := range []bool{false, true} {
 		var opts []Option
@@ -62,7 +62,8 @@ func TestDeterministicAlgorithms(t *testing.T) {
 	}
 }
 
-// No algorithm of the software cuDNN works in more memory than the limit; a limit that is too small for all of them is an error that says so.
+// No algorithm of the software cuDNN works in more memory than the limit; a limit that is too small for all of them is an
+// error that says so.
 func TestWorkspaceLimit(t *testing.T) {
 	d := newDevice(t)
 	free := newConv(t, d, ordinary)
@@ -130,7 +131,8 @@ func TestSmallerBatches(t *testing.T) {
 	}
 }
 
-// What is measured, ranks in the software emulation, is kept in a file, for this GPU, this cuDNN and these options, and not measured again.
+// What is measured, ranks in the software emulation, is kept in a file, for this GPU, this cuDNN and these options, and not
+// measured again.
 func TestAutotune(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
 	d := newDevice(t, WithAutotune())
@@ -195,10 +197,12 @@ func TestAutotune(t *testing.T) {
 	expectSearches("with other products", 3, func() { newConv(t, d, ordinary) })
 }
 
-// Searches of a 16-bit convolution get memory of its size, and not that of float32: the software emulation counts.
+// Searches of a 16-bit convolution get memory of its size, and not that of float32: the software emulation counts. Its
+// device is small, because it fills all of the ballast.
 func TestAutotuneMemory(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
-	d := newDevice(t, WithAutotune())
+	emulate(t, "memory=64MiB")
+	d := open(t, inFP32([]Option{WithAutotune()})...)
 	large := ordinary
 	large.N, large.H, large.W, large.NoBackward = 64, 64, 64, true // images of 8 MiB in float32, and results likewise
 	for _, c := range []struct {

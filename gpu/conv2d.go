@@ -21,8 +21,9 @@ import (
 //	BackwardFilter  dw = sum over images and pixels of dy x;  dbias = sum of dy
 //
 // Bias and ReLU are part of cuDNN's call where it has that, and otherwise a pass over y by the kernels of epilogue.cu.
-// dbias is the sum of columns of reduce.cu. choosePass decides how a pass is computed. Convolutions with a filter for each channel
-// are not cuDNN's: see depthwise. Those whose padding differs between opposite sides run on a padded copy: see paddedConv2D.
+// dbias is the sum of columns of reduce.cu. choosePass decides how a pass is computed. Convolutions with a filter for each
+// channel are not cuDNN's: see depthwise. Those whose padding differs between opposite sides run on a padded copy: see
+// paddedConv2D.
 //
 // cuDNN's call takes the bias in the type of the images. If that has 16 bits, the call gets a converted copy, made
 // before each call: that moves only outC numbers, while adding the bias afterwards would read and write all of y again.

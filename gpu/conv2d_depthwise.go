@@ -10,8 +10,8 @@ import (
 	"trainer/nn/device"
 )
 
-// depthwise is the plan of a convolution in which every channel has a filter of its own, by the kernels of depthwise.cu: the
-// work is bound by memory, and cuDNN's algorithms are made for products of matrices. Bias and ReLU are part of the
+// depthwise is the plan of a convolution in which every channel has a filter of its own, by the kernels of depthwise.cu:
+// the work is bound by memory, and cuDNN's algorithms are made for products of matrices. Bias and ReLU are part of the
 // forward kernel; dbias is the sum of columns of reduce.cu.
 type depthwise struct {
 	d    *Device

@@ -17,7 +17,8 @@ import (
 	"trainer/nn/device/devicetest"
 )
 
-// The graph engines of the software cuDNN are modelled on those of cuDNN 9.28 for compute capability 9.0: see gpu/cudasim/src/dnn_graph.cpp.
+// The graph engines of the software cuDNN are modelled on those of cuDNN 9.28 for compute capability 9.0: see
+// gpu/cudasim/src/dnn_graph.cpp.
 
 // newHopper returns a device of the software emulation with compute capability 9.0.
 func newHopper(t testing.TB, opts ...Option) *Device {
@@ -286,7 +287,8 @@ func TestGraphOfSmallerBatch(t *testing.T) {
 	}
 }
 
-// A recorded step runs graphs as it is recorded, not as it is replayed, and on the software emulation gives the bits of the step run directly.
+// A recorded step runs graphs as it is recorded, not as it is replayed, and on the software emulation gives the bits of the
+// step run directly.
 func TestGraphsAreRecorded(t *testing.T) {
 	for _, dtype := range []device.DType{device.Float32, device.BFloat16} {
 		t.Run(dtype.String(), func(t *testing.T) {

@@ -24,8 +24,8 @@ type paddedConv2D struct {
 	top, left     int            // rows and columns of zeros that the copy begins with
 }
 
-// equalPadding returns the largest padding on both sides that a side with padding before and one with padding after have in common,
-// and what the copy of the image has in addition before and after it; after may be negative.
+// equalPadding returns the largest padding on both sides that a side with padding before and one with padding after have in
+// common, and what the copy of the image has in addition before and after it; after may be negative.
 func equalPadding(a device.WindowAxis) (both, before, after int) {
 	both = max(0, min(a.Before, a.After))
 	return both, a.Before - both, a.After - both

@@ -175,10 +175,13 @@ func sumError(k int, magnitude float64) float64 {
 
 // roundoff is the largest relative error of one rounding to a type.
 func roundoff(t device.DType) float64 {
-	if t == device.Float32 {
+	switch t {
+	case device.Float32:
 		return 0x1p-24
+	case device.BFloat16:
+		return 0x1p-8
 	}
-	return unitRoundoff(t)
+	return 0x1p-11
 }
 
 // stored returns the largest difference between two equal numbers of about x once each is rounded to its type. Below
@@ -240,9 +243,9 @@ func (r *rivals) pool(mode device.PoolMode, shape [4]int, k, stride, pad int) []
 	}
 }
 
-// poolBounds: a maximum is copied. Where no element is in two windows its gradient is too; where n windows overlap n gradients of at most
-// largest, or with averages largest by the elements of the window, are added, and cuDNN doesn't say that it rounds to the type of dx only
-// once: n roundings to it.
+// poolBounds: a maximum is copied. Where no element is in two windows its gradient is too; where n windows overlap n
+// gradients of at most largest, or with averages largest by the elements of the window, are added, and cuDNN doesn't say
+// that it rounds to the type of dx only once: n roundings to it.
 func poolBounds(s device.Pool2DSpec, y, dx *device.Tensor) (forward, backward func() []float64) {
 	windows := (s.KH + s.StrideH - 1) / s.StrideH
 	n, each := float64(windows*windows), float64(largest)
@@ -284,8 +287,8 @@ func (r *rivals) activation(layer nn.ActivationLayer, mode cudnn.ActivationMode,
 	}
 }
 
-// slopeBound: our kernels take the derivative of sigmoid and tanh at x, cuDNN from y as y(1-y) and 1-y^2. y, at most 1, was rounded
-// when it was stored, and the derivatives of these by y are at most 2.
+// slopeBound: our kernels take the derivative of sigmoid and tanh at x, cuDNN from y as y(1-y) and 1-y^2. y, at most 1, was
+// rounded when it was stored, and the derivatives of these by y are at most 2.
 func (r *rivals) slopeBound(dy *device.Tensor) func() []float64 {
 	return func() []float64 {
 		bounds := r.values(dy)
@@ -304,16 +307,16 @@ func (r *rivals) softmax(n, classes int) []pair {
 	x := r.random(shape).View(n, classes)
 	y, theirY := r.random(shape).View(n, classes), r.random(shape).View(n, classes)
 	desc := r.describe(shape)
-	// The exponentials are off by a few units in the last place, and by the rounding of x - max x, at most 2 largest, of which
-	// each unit roundoff is one of the exponential; a sum divides, and no result is above 1.
+	// The exponentials are off by a few units in the last place, and by the rounding of x - max x, at most 2 largest, of
+	// which each unit roundoff is one of the exponential; a sum divides, and no result is above 1.
 	bound := function + 2*2*largest*0x1p-24 + sumError(classes, 1)
 	return []pair{{"forward", func() { plan.Forward(y, x) }, r.call(func() error {
 		return d.dnn.Softmax(cudnn.Accurate, 1, desc, d.data(x), 0, d.data(theirY))
 	}), []output{{"y", y, theirY, everywhere(y, bound)}}}}
 }
 
-// lossGradient returns the gradient of the cross-entropy of a softmax over [n,classes], softmax(x)[k] - [k = label]: ours in one kernel,
-// cuDNN's as dx = dy - exp(y) sum(dy) of the softmax's logarithm y, with dy = -[k = label].
+// lossGradient returns the gradient of the cross-entropy of a softmax over [n,classes], softmax(x)[k] - [k = label]: ours
+// in one kernel, cuDNN's as dx = dy - exp(y) sum(dy) of the softmax's logarithm y, with dy = -[k = label].
 func (r *rivals) lossGradient(n, classes int) []pair {
 	r.t.Helper()
 	d, shape := r.d, [4]int{n, 1, 1, classes}
@@ -329,8 +332,8 @@ func (r *rivals) lossGradient(n, classes int) []pair {
 	r.check(d.Upload(labels, device.Bytes(label)))
 	r.check(d.Upload(dy, device.Bytes(oneHot)))
 	desc := r.describe(shape)
-	// As the softmax's, and on cuDNN's side the roundings of y, of three sums of at most 2 largest + log classes, of which the
-	// exponential makes relative errors; the last subtraction is of numbers up to 1.
+	// As the softmax's, and on cuDNN's side the roundings of y, of three sums of at most 2 largest + log classes, of which
+	// the exponential makes relative errors; the last subtraction is of numbers up to 1.
 	logarithm := 2*largest + math.Log(float64(classes))
 	bound := 2*function + (2*2*largest+3*logarithm+2)*0x1p-24 + sumError(classes, 1)
 	return []pair{{"loss gradient", func() { plan.Backward(dx, x, labels, nil) }, r.call(func() error {
@@ -341,8 +344,8 @@ func (r *rivals) lossGradient(n, classes int) []pair {
 	}), []output{{"dx", dx, theirDx, everywhere(dx, bound)}}}}
 }
 
-// bias returns y = y + bias, ours with a bias of float32 and cuDNN's with one of the type of y, and the gradient of a bias: our sum over
-// rows, and cuDNN's, which has the type of dy.
+// bias returns y = y + bias, ours with a bias of float32 and cuDNN's with one of the type of y, and the gradient of a bias:
+// our sum over rows, and cuDNN's, which has the type of dy.
 func (r *rivals) bias(shape [4]int) []pair {
 	r.t.Helper()
 	d, c := r.d, shape[3]
@@ -436,9 +439,9 @@ func (r *rivals) batchNorm(mode cudnn.BatchNormMode, shape [4]int) []pair {
 	}
 }
 
-// normBounds carries the errors of sums through batch normalisation, to the first order. inv is 1/sqrt(variance + epsilon). The variance may
-// be computed as the mean of squares less the square of the mean, xhat as x inv - mean inv, and dgamma as inv (sum dy x - mean sum dy):
-// what is rounded is of the size of these terms.
+// normBounds carries the errors of sums through batch normalisation, to the first order. inv is 1/sqrt(variance + epsilon).
+// The variance may be computed as the mean of squares less the square of the mean, xhat as x inv - mean inv, and dgamma as
+// inv (sum dy x - mean sum dy): what is rounded is of the size of these terms.
 type normBounds struct {
 	c, rows                            int
 	x, dy, gamma, beta                 []float64

@@ -2,16 +2,17 @@
 // of package kernels. It is part of builds with the tag cuda, for Linux on amd64 and arm64 with cgo; in other builds New
 // returns an error that says how to get it.
 //
-// Its tests run on the software emulation of package cudasim, or with TRAINER_TEST_GPU=1 on this machine's first GPU. Package
-// doctor, below it, finds out whether a machine's GPUs can be used.
+// Its tests and those of package training, which train whole networks, run on the software emulation of package cudasim,
+// or with TRAINER_TEST_GPU=1 on this machine's first GPU.
+// Package doctor, below it, finds out whether a machine's GPUs can be used.
 //
 // # Threads
 //
-// CUDA keeps the current context per OS thread, and Go moves goroutines between threads. So every method locks its goroutine
-// to its thread, makes the context current there, makes its calls, and unlocks. The alternative, one thread that owns the
-// context and takes commands from a queue, would cost a thread switch per call, or a spinning thread, and would separate a
-// mistake from the line that made it. As for every device, methods are called from one goroutine at a time, but not
-// necessarily always the same.
+// CUDA keeps the current context per OS thread, and Go moves goroutines between threads. So every method locks its
+// goroutine to its thread, makes the context current there, makes its calls, and unlocks. The alternative, one thread that
+// owns the context and takes commands from a queue, would cost a thread switch per call, or a spinning thread, and would
+// separate a mistake from the line that made it. As for every device, methods are called from one goroutine at a time, but
+// not necessarily always the same.
 //
 // # Queue
 //

@@ -7,8 +7,7 @@ import (
 	"testing"
 
 	"trainer/cpu"
-	"trainer/gpu/cudasim"
-	"trainer/gpu/internal/cuda"
+	"trainer/gpu/internal/emulated"
 	"trainer/nn/device"
 )
 
@@ -20,32 +19,18 @@ import (
 // instead, and the others are skipped.
 
 // gpuVariable asks for tests on a GPU.
-const gpuVariable = "TRAINER_TEST_GPU"
+const gpuVariable = emulated.GPUVariable
 
-// emulate makes this process use the software emulation, in its initial state except for the settings. Libraries are
-// loaded once per process: those that another test has loaded stay loaded.
+// emulate is emulated.Use.
 func emulate(t testing.TB, settings string) {
 	t.Helper()
-	if os.Getenv(gpuVariable) != "" {
-		t.Skipf("%s is set: this test is for the software emulation", gpuVariable)
-	}
-	t.Log("on the software emulation of CUDA, not on a GPU")
-	os.Setenv(cudasim.PathVariable, cudasim.Build(t, cudasim.Options{}))
-	if _, err := cuda.DriverVersion(); err != nil { // loads the driver
-		t.Fatal(err)
-	}
-	cudasim.Reset()
-	configure(t, settings)
-	cudasim.Watch(t)
-	t.Cleanup(cudasim.Disarm)
+	emulated.Use(t, settings)
 }
 
 // configure changes the emulation's settings.
 func configure(t testing.TB, settings string) {
 	t.Helper()
-	if err := cudasim.Configure(settings); err != nil {
-		t.Fatal(err)
-	}
+	emulated.Configure(t, settings)
 }
 
 // newCPU returns a CPU device for a test.

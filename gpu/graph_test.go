@@ -80,7 +80,8 @@ func same(t *testing.T, got, want []float32) {
 	}
 }
 
-// On the software emulation, a graph keeps memory that nothing else refers to: tensors, plans, and the workspace after a larger one took its place.
+// On the software emulation, a graph keeps memory that nothing else refers to: tensors, plans, and the workspace after a
+// larger one took its place.
 func TestGraphKeepsItsMemory(t *testing.T) {
 	d := newDevice(t)
 	out := newSmallNet(t, d, false).zeros(40)

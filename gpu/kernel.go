@@ -85,8 +85,8 @@ func (c *code) unload() (first error) {
 	return first
 }
 
-// launch queues a kernel with the arguments of arguments, if there was no fault. It panics where they are not of the kinds that
-// the manifest has.
+// launch queues a kernel with the arguments of arguments, if there was no fault. It panics where they are not of the kinds
+// that the manifest has.
 func (d *Device) launch(k *cuda.Kernel, g kernels.Grid) { d.launchBlocks(k, g, kernels.Threads) }
 
 // launchBlocks is launch with blocks of so many threads.

@@ -16,11 +16,11 @@ import (
 
 // What kernels do that the conformance suite doesn't ask of every device.
 
-// Elementwise kernels take tensors at any address. These tensors begin one element after an aligned address, where no vector may be
-// loaded or stored.
+// Elementwise kernels take tensors at any address. These tensors begin one element after an aligned address, where no
+// vector may be loaded or stored.
 func TestUnalignedTensors(t *testing.T) {
 	d := &unalignedDevice{Device: anyDevice(t, WithDeterministic())}
-	run := []string{"activation", "combine", "cast"}
+	run := []string{"activation", "weighted sum", "cast"}
 	for _, op := range devicetest.Operations() {
 		if slices.Contains(run, op.Name) {
 			t.Run(op.Name, func(t *testing.T) { devicetest.RunOperation(t, d, devicetest.Options{}, op) })
@@ -49,8 +49,8 @@ func (d *unalignedDevice) NewTensor(dtype device.DType, shape ...int) (*device.T
 	return device.WrapTensor(dtype, &memory{m.owner, m.address + cu.DevicePtr(size), m.bytes - size}, shape...), nil
 }
 
-// The id of an image that is not in the data set gives an image of NaN and the label -1: checking ids on the host would mean
-// waiting for the GPU.
+// The id of an image that is not in the data set gives an image of NaN and the label -1: checking ids on the host would
+// mean waiting for the GPU.
 func TestImagesThatAreNotThere(t *testing.T) {
 	const h, w, c, set = 5, 4, 3, 2
 	d := anyDevice(t, WithDeterministic())
@@ -136,4 +136,14 @@ func TestLossOfNaN(t *testing.T) {
 			t.Errorf("outputs %v, label %d: loss %v, correct %v; want NaN, %v", c.z, c.label, got[0], got[1], c.correct)
 		}
 	}
+}
+
+// floats returns the numbers of a float32 tensor.
+func floats(t *testing.T, d *Device, x *device.Tensor) []float32 {
+	t.Helper()
+	numbers := make([]float32, x.Len())
+	if err := d.Download(device.Bytes(numbers), x); err != nil {
+		t.Fatal(err)
+	}
+	return numbers
 }

@@ -13,8 +13,8 @@ import (
 
 func halfTypes() []device.DType { return []device.DType{device.Float16, device.BFloat16} }
 
-// On the software emulation (or a GPU), a 16-bit step that is recorded and replayed gives the bits of the step run directly. One
-// of the steps overflows: the recording itself finds out, and skips it.
+// On the software emulation (or a GPU), a 16-bit step that is recorded and replayed gives the bits of the step run
+// directly. One of the steps overflows: the recording itself finds out, and skips it.
 func TestMixedReplayEqualsStep(t *testing.T) {
 	const steps, overflow = 6, 3
 	for _, dtype := range halfTypes() {

@@ -47,7 +47,8 @@ type smallNet struct {
 	scaling             device.LossScaling
 }
 
-// param is a weight with its gradient and momentum, and what of value and grad enters products: the same tensors in float32.
+// param is a weight with its gradient and momentum, and what of value and grad enters products: the same tensors in
+// float32.
 type param struct{ value, grad, velocity, operand, operandGrad *device.Tensor }
 
 const (

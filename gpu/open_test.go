@@ -82,7 +82,7 @@ func TestBFloat16OnAnOldGPU(t *testing.T) {
 	_, product := d.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2, DType: bf16})
 	_, sum := d.NewWeightedSum(device.WeightedSumSpec{Len: 2, DType: bf16})
 	_, conversion := d.NewCast(device.CastSpec{From: device.Float32, To: bf16, Len: 2})
-	for name, err := range map[string]error{"conv2d": convolution, "matmul": product, "combine": sum, "cast": conversion} {
+	for name, err := range map[string]error{"conv2d": convolution, "matmul": product, "weighted sum": sum, "cast": conversion} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			continue
@@ -94,7 +94,8 @@ func TestBFloat16OnAnOldGPU(t *testing.T) {
 	}
 }
 
-// What can be wrong with the machine, as the software emulation pretends, or with the options, in the words that a user reads.
+// What can be wrong with the machine, as the software emulation pretends, or with the options, in the words that a user
+// reads.
 func TestNewSaysWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		name, settings string

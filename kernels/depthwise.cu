@@ -6,11 +6,11 @@
 //	filter     dw[c,a,b] = sum_{n,i,j} dy[n,i,j,c] x[n, i*strideH - padH + a*dilationH, j*strideW - padW + b*dilationW, c]
 //
 // Adjacent threads compute adjacent channels: four each if 4 divides c and the addresses are multiples of 16 bytes
-// (vector = 1), otherwise one each. In the forward and data passes a thread computes a strip of four pixels of a row, for which it
-// loads each tap of the filter once.
+// (vector = 1), otherwise one each. In the forward and data passes a thread computes a strip of four pixels of a row, for
+// which it loads each tap of the filter once.
 //
-// Memory traffic per element of the larger tensor, for a stride of 1 and elements of e bytes: 2e in each pass. x is read once from
-// memory, and kH*kW times from the caches.
+// Memory traffic per element of the larger tensor, for a stride of 1 and elements of e bytes: 2e in each pass. x is read
+// once from memory, and kH*kW times from the caches.
 #include "columns.cuh"
 
 namespace {
@@ -22,7 +22,8 @@ struct Geometry {
 	int h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW;
 };
 
-// Strip is the place of a thread's strip of pixels, which index i has in [images, height, strips per row, packs of channels].
+// Strip is the place of a thread's strip of pixels, which index i has in [images, height, strips per row, packs of
+// channels].
 struct Strip {
 	int image, row, col, channel;
 	__device__ __forceinline__ Strip(unsigned i, int height, int width, int packs, int elements) {
@@ -40,8 +41,8 @@ template <int W> struct Sums {
 	float v[strip][W];
 };
 
-// addTap adds the products of one tap with a strip of pixels. col holds the column of src for each pixel, or -1 if it is outside
-// the image; column 0 is read in its place and not used, because a branch would cost more.
+// addTap adds the products of one tap with a strip of pixels. col holds the column of src for each pixel, or -1 if it is
+// outside the image; column 0 is read in its place and not used, because a branch would cost more.
 template <int W>
 __device__ __forceinline__ void addTap(Sums<W> &sum, const Element *src, const Element *filter, int taps, int c, const int (&col)[strip]) {
 	float tap[W];
@@ -138,7 +139,8 @@ constexpr int tapsAtOnce = 9;
 
 } // namespace
 
-// depthwise_forward computes y, followed by ReLU if relu is set. Launch: 256 threads, any grid: kernels.DepthwiseStrips of y.
+// depthwise_forward computes y, followed by ReLU if relu is set. Launch: 256 threads, any grid: kernels.DepthwiseStrips of
+// y.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_forward)(Element *y, const Element *x, const Element *filters, const float *bias, int n, int h, int w, int c, int outH, int outW,
 	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int relu, int vector) {
@@ -160,8 +162,8 @@ KERNEL(depthwise_data)(Element *dx, const Element *dy, const Element *filters, i
 		data<1>(dx, dy, filters, n, g);
 }
 
-// depthwise_filter writes each block's sums for up to nine taps, from firstTap on, to partial [gridDim.x, kH*kW, c]. rows is
-// n*outH*outW. Launch: columns.cuh, kernels.DepthwiseFilterLaunch.
+// depthwise_filter writes each block's sums for up to nine taps, from firstTap on, to partial [gridDim.x, kH*kW, c]. rows
+// is n*outH*outW. Launch: columns.cuh, kernels.DepthwiseFilterLaunch.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_filter)(float *partial, const Element *dy, const Element *x, int rows, int h, int w, int c, int outH, int outW,
 	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int firstTap, int rowsPerBlock) {

@@ -14,8 +14,8 @@ import (
 	"trainer/kernels"
 )
 
-// The kernels' arithmetic is tested without a GPU: gpu/cudasim compiles them for the host with internal/host/cuda_host.h, and
-// TestConformance of package gpu launches every one of them. This file tests the header.
+// The kernels' arithmetic is tested without a GPU: gpu/cudasim compiles them for the host with internal/host/cuda_host.h,
+// and TestConformance of package gpu launches every one of them. This file tests the header.
 
 var errNoCompiler = errors.New("no C++ compiler ($CXX, c++, g++ or clang++): the header of the kernels' host code is not tested")
 

@@ -175,8 +175,8 @@ func groupsOf(packs int) (groups, blocks, least int) {
 	return groups, max(reductionBlocks/groups, 1), 4 * lanes
 }
 
-// DepthwiseStrips returns the grid of depthwise_forward and depthwise_data over a result of rows x width pixels of c channels;
-// rows counts the rows of all images. vector is whether channels are taken four at a time.
+// DepthwiseStrips returns the grid of depthwise_forward and depthwise_data over a result of rows x width pixels of c
+// channels; rows counts the rows of all images. vector is whether channels are taken four at a time.
 func DepthwiseStrips(rows, width, c int, vector bool) Grid {
 	checkCount("DepthwiseStrips", rows*width*c)
 	if vector {
@@ -188,8 +188,8 @@ func DepthwiseStrips(rows, width, c int, vector bool) Grid {
 // TapsAtOnce is the number of taps per launch of depthwise_filter.
 const TapsAtOnce = 9
 
-// DepthwiseFilterLaunch returns the launch of depthwise_filter for rows pixels of c channels. Grid.X is the number of partial
-// results per tap, at most MaxDepthwiseBlocks.
+// DepthwiseFilterLaunch returns the launch of depthwise_filter for rows pixels of c channels. Grid.X is the number of
+// partial results per tap, at most MaxDepthwiseBlocks.
 func DepthwiseFilterLaunch(rows, c int) ColumnsLaunch {
 	checkCount("DepthwiseFilterLaunch", rows*c)
 	groups, blocks, least := groupsOf(c)

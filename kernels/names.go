@@ -20,7 +20,6 @@ const (
 	CastListToFloat32        Family = "cast_list_to_float32"   // only f16, bf16
 	CastToFloat16            Family = "cast_to_float16"        // only bf16
 	CastToFloat32            Family = "cast_to_float32"        // only f16, bf16
-	Combine                  Family = "combine"
 	CopyColumns              Family = "copy_columns"
 	DepthwiseData            Family = "depthwise_data"
 	DepthwiseFilter          Family = "depthwise_filter"
@@ -54,6 +53,7 @@ const (
 	TransformNormalize       Family = "transform_normalize"
 	TransformTargets         Family = "transform_targets"
 	Transpose                Family = "transpose"
+	WeightedSum              Family = "weighted_sum"
 )
 
 // Kernels that exist once.

@@ -2,8 +2,8 @@
 //
 //	y[n,i,j,c] = x[n, i - top, j - left, c] inside x, and 0 outside
 //
-// y is [n,h,w,c], x [n,xH,xW,c]. With a negative top or left the first rows or columns of x are cut off. Convolutions of cuDNN pad
-// an image equally on opposite sides; this kernel adds what is missing on one of them, and cuts it off again.
+// y is [n,h,w,c], x [n,xH,xW,c]. With a negative top or left the first rows or columns of x are cut off. Convolutions of
+// cuDNN pad an image equally on opposite sides; this kernel adds what is missing on one of them, and cuts it off again.
 //
 // Neighbouring threads have neighbouring channels: four channels per thread if 4 divides c and the addresses are multiples
 // of 16 (vector = 1), otherwise one. Launch: 256 threads, any grid (kernels.Pool of the elements of y). n*h*w*c < 2^31.

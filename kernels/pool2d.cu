@@ -59,19 +59,21 @@ __device__ __forceinline__ int stepsTo(int distance, int dilation) {
 	return (distance + dilation - 1) / dilation;
 }
 
-// elementsIn returns the elements of a window of k rows (or columns), beginning at row start, that lie in the rows [low, high).
+// elementsIn returns the elements of a window of k rows (or columns), beginning at row start, that lie in the rows [low,
+// high).
 __device__ __forceinline__ Span elementsIn(int start, int k, int dilation, int low, int high) {
 	return {max(stepsTo(low - start, dilation), 0), min(stepsTo(high - start, dilation), k)};
 }
 
-// covering returns the windows that reach over a row (or column) of the image; extent is from the first to the last row that a window
-// covers.
+// covering returns the windows that reach over a row (or column) of the image; extent is from the first to the last row
+// that a window covers.
 __device__ __forceinline__ Span covering(int row, int stride, int pad, int extent, int out) {
 	const int last = row + pad;
 	return {last < extent ? 0 : (last - extent) / stride + 1, min(last / stride + 1, out)};
 }
 
-// elementAt returns which element of a window lies at a distance from its start, or -1 if the distance falls between two elements.
+// elementAt returns which element of a window lies at a distance from its start, or -1 if the distance falls between two
+// elements.
 __device__ __forceinline__ int elementAt(int distance, int dilation) {
 	if (dilation == 1) return distance;
 	const int a = distance / dilation;

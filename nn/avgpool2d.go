@@ -19,7 +19,8 @@ import (
 //
 //	dx[n,p,q,c] = sum of dy[n,i,j,c] / K over the windows (i,j) that contain (p,q)
 //
-// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
+// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test:
+// nn/device/devicetest/pool2d.go.
 type AvgPool2D struct {
 	Kernel               Pair
 	Stride               Pair // default: the kernel, so that windows lie side by side

@@ -41,7 +41,8 @@ import (
 // makes y blind to a shift and to a scaling of x, so dx is what remains of dy without its
 // components along the constant vector and along xhat.
 //
-// Code: nn/device/reference/batchnorm.go (the formula in loops), cpu/batchnorm.go, kernels/batchnorm.cu. Test: nn/device/devicetest/batchnorm.go.
+// Code: nn/device/reference/batchnorm.go (the formula in loops), cpu/batchnorm.go, kernels/batchnorm.cu. Test:
+// nn/device/devicetest/batchnorm.go.
 type BatchNorm struct {
 	Epsilon     float32
 	Momentum    float32 // weight of the new statistics

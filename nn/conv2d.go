@@ -34,7 +34,8 @@ import (
 // The formula for dx is the forward pass with the roles of input and output exchanged:
 // every output sends its gradient back to where it came from, along the same weight.
 //
-// Code: nn/device/reference/conv2d.go (the formula in loops), cpu/conv2d.go, gpu/conv2d.go (cuDNN). Test: nn/device/devicetest/conv2d.go.
+// Code: nn/device/reference/conv2d.go (the formula in loops), cpu/conv2d.go, gpu/conv2d.go (cuDNN). Test:
+// nn/device/devicetest/conv2d.go.
 type Conv2D struct {
 	OutC    int
 	Kernel  Pair
@@ -43,8 +44,8 @@ type Conv2D struct {
 	// ExtraPadding is how many more zeros are below and at the right than Padding says; it may be negative.
 	ExtraPadding Pair
 	Dilation     Pair // distance between neighbouring elements of the filter
-	// Same sets the padding that keeps the image's size at stride 1, dilation*(kernel-1). Half of it is on either side; if it is
-	// odd, one more zero is below and at the right, as in PyTorch.
+	// Same sets the padding that keeps the image's size at stride 1, dilation*(kernel-1). Half of it is on either side; if
+	// it is odd, one more zero is below and at the right, as in PyTorch.
 	Same bool
 	// SameUpper and SameLower set the padding that makes the output ceil(size/stride) high and wide. If it is odd, one more
 	// zero is below and at the right with SameUpper (TensorFlow's SAME), and above and at the left with SameLower.

@@ -8,10 +8,10 @@ import (
 	"trainer/nn/setting"
 )
 
-// ConvTranspose2D makes an image larger with small filters: every pixel of the input is multiplied by a filter, and the products
-// are added up where they overlap in the output. It is the data gradient of a convolution used as a layer (Zeiler et al.,
-// "Deconvolutional Networks", 2010; Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016,
-// section 4), and is also called a fractionally strided convolution or, misleadingly, a deconvolution.
+// ConvTranspose2D makes an image larger with small filters: every pixel of the input is multiplied by a filter, and the
+// products are added up where they overlap in the output. It is the data gradient of a convolution used as a layer (Zeiler
+// et al., "Deconvolutional Networks", 2010; Dumoulin and Visin, "A guide to convolution arithmetic for deep learning",
+// 2016, section 4), and is also called a fractionally strided convolution or, misleadingly, a deconvolution.
 //
 // Shapes: x [n, h, w, inC], filters w [inC, kH, kW, outC/groups], bias [outC], and y [n, outH, outW, outC] with, as in
 // PyTorch's ConvTranspose2d,
@@ -22,13 +22,13 @@ import (
 //
 //	y[n,p,q,o] = bias[o] + sum_{c,a,b} x[n,i,j,c] w[c,a,b,o]  over all i, j with i*strideH + a*dilationH - padTop = p, ...
 //
-// Padding takes pixels of y away, where a convolution adds some to x. A convolution of stride s gives images of s different heights the same
-// output height; OutputPadding says which of these heights y has. The rows that it adds have no zeros of their own: they are the
-// products that would otherwise be cut off.
+// Padding takes pixels of y away, where a convolution adds some to x. A convolution of stride s gives images of s different
+// heights the same output height; OutputPadding says which of these heights y has. The rows that it adds have no zeros of
+// their own: they are the products that would otherwise be cut off.
 //
 // Backward. The sum above is the formula of dx in conv2d.go, with the filters' first and last dimension in the places of
-// output and input channels: y = C^T x for the linear map C of a convolution from images like y to images like x. The transpose
-// of C^T is C, so dx is that convolution of dy, and w enters C once at every place, as it does there:
+// output and input channels: y = C^T x for the linear map C of a convolution from images like y to images like x. The
+// transpose of C^T is C, so dx is that convolution of dy, and w enters C once at every place, as it does there:
 //
 //	dx[n,i,j,c]  = sum_{a,b,o} dy[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, o] w[c,a,b,o]
 //	dw[c,a,b,o]  = sum_{n,i,j} x[n,i,j,c] dy[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, o]
@@ -37,16 +37,17 @@ import (
 // So all three passes are those of the plan of C: its data gradient, its forward pass, and its filter gradient with the
 // images exchanged.
 //
-// Code: composed of nn/device/reference/conv2d.go, nn/device/reference/map.go (the bias) and nn/device/reference/reduce.go (its gradient).
+// Code: composed of nn/device/reference/conv2d.go, nn/device/reference/map.go (the bias) and nn/device/reference/reduce.go
+// (its gradient).
 type ConvTranspose2D struct {
 	OutC         int
 	Kernel       Pair
 	Stride       Pair
 	Padding      Pair // rows and columns taken away above and at the left, and by default as many below and at the right
 	ExtraPadding Pair // how many more are taken away below and at the right than Padding says; may be negative
-	// SameUpper and SameLower set the padding that makes the output stride times as high and wide as the input; if it is odd, one more
-	// row and column is taken away below and at the right with SameUpper (TensorFlow's SAME), and above and at the left with
-	// SameLower. Where filters are smaller than the stride, output padding fills the rest.
+	// SameUpper and SameLower set the padding that makes the output stride times as high and wide as the input; if it is
+	// odd, one more row and column is taken away below and at the right with SameUpper (TensorFlow's SAME), and above and
+	// at the left with SameLower. Where filters are smaller than the stride, output padding fills the rest.
 	SameUpper, SameLower bool
 	OutputPadding        Pair // rows and columns added below and at the right; less than the stride or the dilation
 	Dilation             Pair // distance between neighbouring elements of the filter
@@ -104,12 +105,12 @@ func (c ConvTranspose2D) Kind() string { return "conv2d-transpose" }
 // Stem returns "conv-transpose".
 func (c ConvTranspose2D) Stem() string { return "conv-transpose" }
 
-// transposed is one direction of a transposed convolution: the size of the output, what is taken away before and after it, and
-// the output padding.
+// transposed is one direction of a transposed convolution: the size of the output, what is taken away before and after it,
+// and the output padding.
 type transposed struct{ out, before, after, output int }
 
-// end is the padding at the end of the convolution from images like the output to images like the input: it must give an image of
-// the input's size, so what output padding adds to its own input is taken from its padding.
+// end is the padding at the end of the convolution from images like the output to images like the input: it must give an
+// image of the input's size, so what output padding adds to its own input is taken from its padding.
 func (t transposed) end() int { return t.after - t.output }
 
 // direction returns one direction for an input of the given size.
@@ -181,7 +182,8 @@ func (c ConvTranspose2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	b.AddMemory(u.conv.Workspace())
 	b.AddFLOPs(spec.FLOPs(1))
 	b.InputGradient(in, &u.dx)
-	// PyTorch takes the channels of one group of the output for the inputs that an output sums over; so do its initial values.
+	// PyTorch takes the channels of one group of the output for the inputs that an output sums over; so do its initial
+	// values.
 	taps := c.Kernel.H * c.Kernel.W
 	fanIn, fanOut := taps*spec.InC/spec.Groups, taps*spec.OutC/spec.Groups
 	u.w = k.param(ParamSpec{

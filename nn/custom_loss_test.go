@@ -9,8 +9,8 @@ import (
 )
 
 // huber is a loss from outside the package: the squared distance from the target where it is small, its
-// absolute value where it is large (Huber, "Robust Estimation of a Location Parameter", 1964). For one example with outputs z,
-// target t, and d = z - t:
+// absolute value where it is large (Huber, "Robust Estimation of a Location Parameter", 1964). For one example with outputs
+// z, target t, and d = z - t:
 //
 //	L = sum_k h(d[k])      h(d) = d^2/2 where |d| <= 1, otherwise |d| - 1/2
 //
@@ -128,7 +128,8 @@ func TestCustomLoss(t *testing.T) {
 	}
 }
 
-// Of d = -2 and 0.5 with label 1, h is 1.5 and 0.125; half of the mean's gradient is -1 and 0.5, limited. The answer is right.
+// Of d = -2 and 0.5 with label 1, h is 1.5 and 0.125; half of the mean's gradient is -1 and 0.5, limited. The answer is
+// right.
 func TestCustomLossByHand(t *testing.T) {
 	dev := newCPU(t)
 	n := compile(t, dev, nn.Scale{By: 1}, nn.Options{Input: nn.Shape{2}, Batch: 3, Training: true, Loss: huber{}})

@@ -20,7 +20,8 @@ import (
 //
 //	dw = x^T dy        dbias = sum_n dy[n]        dx = dy w^T
 //
-// Code: nn/device/reference/matmul.go (the formula in loops), cpu/matmul.go, gpu/matmul.go (cuBLAS). Test: nn/device/devicetest/matmul.go.
+// Code: nn/device/reference/matmul.go (the formula in loops), cpu/matmul.go, gpu/matmul.go (cuBLAS). Test:
+// nn/device/devicetest/matmul.go.
 type Dense struct {
 	Out      int
 	NoBias   bool

@@ -18,7 +18,8 @@ import (
 // The mask is a function of the seed, the layer and the step, so Backward computes the same
 // mask again and nothing is stored.
 //
-// Code: nn/device/reference/dropout.go (the formula in loops), cpu/dropout.go, kernels/dropout.cu. Test: nn/device/devicetest/dropout.go.
+// Code: nn/device/reference/dropout.go (the formula in loops), cpu/dropout.go, kernels/dropout.cu. Test:
+// nn/device/devicetest/dropout.go.
 type Dropout struct {
 	Rate float32 // 0 to below 1
 }

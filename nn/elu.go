@@ -16,7 +16,8 @@ import (
 //
 // At 0, where there is a kink unless alpha is 1, the derivative is that of the negative side.
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type ELU struct {
 	Alpha float32 // the limit far below 0 is -Alpha
 }

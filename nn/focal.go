@@ -9,8 +9,8 @@ import (
 // don't outweigh a few hard ones (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 4, there
 // with a sigmoid).
 //
-// Shapes: outputs z [n, classes], labels [n] or probabilities [n, classes]. For one example with the target t, 1 at the label and 0
-// elsewhere, p = softmax(z) and the focusing parameter g:
+// Shapes: outputs z [n, classes], labels [n] or probabilities [n, classes]. For one example with the target t, 1 at the
+// label and 0 elsewhere, p = softmax(z) and the focusing parameter g:
 //
 //	L = -sum_k t[k] (1-p[k])^g log p[k]
 //
@@ -48,19 +48,19 @@ func (l FocalLoss) Summed() bool { return l.Sum }
 
 // focal is a focal loss that has been built.
 type focal struct {
-	spec     FocalLoss
-	counter  *LossCounter
-	entropy  device.Loss // of soft targets, summed
-	softmax  device.Softmax
-	oneHot   device.Gather // nil with soft targets
-	weigh    device.Map    // t = w*targets; nil with labels, or without class weights
-	rest     device.Map    // 1 - p
-	log      device.Map
-	power    device.Map // (1-p)^g
-	lower    device.Map // (1-p)^(g-1)
-	multiply device.Map
-	combine  device.Map // a - g b
-	divide   device.Map // by W
+	spec       FocalLoss
+	counter    *LossCounter
+	entropy    device.Loss // of soft targets, summed
+	softmax    device.Softmax
+	oneHot     device.Gather // nil with soft targets
+	weigh      device.Map    // t = w*targets; nil with labels, or without class weights
+	rest       device.Map    // 1 - p
+	log        device.Map
+	power      device.Map // (1-p)^g
+	lower      device.Map // (1-p)^(g-1)
+	multiply   device.Map
+	difference device.Map // a - g b
+	divide     device.Map // by W
 
 	rows    *device.Tensor // with labels: float32 [classes, classes], the weighted one-hot row of each class
 	columns *device.Tensor // with soft targets: float32 [classes], the class weights; or nil
@@ -148,7 +148,7 @@ func (u *focal) plans(b *Builder, in LossInput) (err error) {
 		{&u.power, device.MapSpec{Kind: device.MapExp, Alpha: g}},
 		{&u.lower, device.MapSpec{Kind: device.MapExp, Alpha: g - 1}},
 		{&u.multiply, device.MapSpec{Kind: device.MapMul, B: device.AllAxes, Alpha: 1}},
-		{&u.combine, device.MapSpec{Kind: device.MapAdd, B: device.AllAxes, Alpha: 1, Beta: -g}},
+		{&u.difference, device.MapSpec{Kind: device.MapAdd, B: device.AllAxes, Alpha: 1, Beta: -g}},
 		{&u.divide, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: device.StatWeight, Alpha: 1}},
 		{&u.weigh, device.MapSpec{Kind: device.MapMul, B: device.AxisC, Alpha: 1}},
 	}
@@ -194,7 +194,7 @@ func (u *focal) Backward(doutputs, outputs, targets, weights *device.Tensor) {
 	u.multiply.Run(u.g, u.g, u.p)
 	u.log.Run(u.p, u.p, nil)
 	u.multiply.Run(u.g, u.g, u.p)
-	u.combine.Run(u.f, u.f, u.g)
+	u.difference.Run(u.f, u.f, u.g)
 	u.multiply.Run(u.f, u.f, u.target)
 	if !u.spec.Sum {
 		u.divide.Run(u.f, u.f, u.counter.InverseWeight(outputs, targets, weights))

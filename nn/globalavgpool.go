@@ -18,7 +18,8 @@ import (
 //
 //	dx[n,i,j,c] = dy[n,c] / (h w)
 //
-// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
+// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_avg.go, kernels/pool2d.cu. Test:
+// nn/device/devicetest/pool2d.go.
 type GlobalAvgPool struct{}
 
 func globalAvgPoolKind() LayerKind {

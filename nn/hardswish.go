@@ -13,7 +13,8 @@ import (
 //
 // Between the limits y is (x^2 + 3x)/6. At -3 and 3, where there is no derivative, that of the outer side is taken.
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type HardSwish struct{}
 
 func hardSwishKind() LayerKind {

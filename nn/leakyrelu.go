@@ -14,7 +14,8 @@ import (
 //
 // At 0 the derivative is that of the negative side.
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type LeakyReLU struct {
 	Slope float32 // below zero
 }

@@ -28,14 +28,16 @@ import (
 //
 //	dx[n,p,q,c] = sum of dy[n,i,j,c] over the windows (i,j) whose maximum is at (p,q)
 //
-// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_max.go, kernels/pool2d.cu. Test: nn/device/devicetest/pool2d.go.
+// Code: nn/device/reference/pool2d.go (the formula in loops), cpu/pool2d_max.go, kernels/pool2d.cu. Test:
+// nn/device/devicetest/pool2d.go.
 type MaxPool2D struct {
 	Kernel       Pair
 	Stride       Pair // default: the kernel, so that windows lie side by side
 	Padding      Pair // above and at the left, and by default as much below and at the right; smaller than the kernel
 	ExtraPadding Pair // how much more is below and at the right than Padding says; may be negative
-	// SameUpper and SameLower set the padding that makes the output ceil(size/stride) high and wide. If it is odd, there is one
-	// more row below and column at the right with SameUpper (TensorFlow's SAME), and above and at the left with SameLower.
+	// SameUpper and SameLower set the padding that makes the output ceil(size/stride) high and wide. If it is odd, there is
+	// one more row below and column at the right with SameUpper (TensorFlow's SAME), and above and at the left with
+	// SameLower.
 	SameUpper, SameLower bool
 	Dilation             Pair // distance between neighbouring elements of a window
 	CeilMode             bool // PyTorch's ceil_mode

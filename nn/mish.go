@@ -12,12 +12,14 @@ import (
 //
 //	y = x tanh(p(x))        dx = dy (tanh(p(x)) + x s(x) / cosh(p(x))^2)
 //
-// The derivative is the product rule's, with tanh' = 1/cosh^2 and p' = s. A device needs but one exponential: with w = exp(-|x|),
+// The derivative is the product rule's, with tanh' = 1/cosh^2 and p' = s. A device needs but one exponential: with w =
+// exp(-|x|),
 //
 //	tanh(p) = n/d        s/cosh(p)^2 = 4 a (1 + w)/d^2
 //	n = 1 + 2w, d = n + 2w^2, a = w^2 for x >= 0        n = w^2 + 2w, d = n + 2, a = w for x < 0
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type Mish struct{}
 
 func mishKind() LayerKind {

@@ -20,7 +20,8 @@ import (
 // after growthInterval steps without an overflow, the scale is doubled. bfloat16 has the range of
 // float32 and needs no scale.
 //
-// Code: nn/device/reference/lossscaling.go (the formula in loops), kernels/scaling.cu, kernels/cast.cu. Test: nn/device/devicetest/scaling.go.
+// Code: nn/device/reference/lossscaling.go (the formula in loops), kernels/scaling.cu, kernels/cast.cu. Test:
+// nn/device/devicetest/scaling.go.
 type mixedPrecision struct {
 	operands  device.CastList // w16 = round(w), of all layers
 	gradients device.CastList // dw = float32(dw16); nil in inference

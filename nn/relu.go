@@ -15,7 +15,8 @@ import (
 //
 // At 0, where there is no derivative, 0 is taken.
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type ReLU struct{}
 
 func reluKind() LayerKind {

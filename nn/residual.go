@@ -26,7 +26,8 @@ import (
 //
 // The layers inside are named residual1.body.conv1 and residual1.shortcut.conv1.
 //
-// Code: nn/device/reference/weightedsum.go (the formula in loops), cpu/combine.go, kernels/combine.cu. Test: nn/device/devicetest/combine.go.
+// Code: nn/device/reference/weightedsum.go (the formula in loops), cpu/weightedsum.go, kernels/weighted_sum.cu. Test:
+// nn/device/devicetest/weightedsum.go.
 type Residual struct {
 	Body     Layer
 	Shortcut Layer // nil for the identity

@@ -13,7 +13,8 @@ import (
 //
 //	y = a x        dx = a dy
 //
-// Code: nn/device/reference/weightedsum.go (the formula in loops), cpu/combine.go, kernels/combine.cu. Test: nn/device/devicetest/combine.go.
+// Code: nn/device/reference/weightedsum.go (the formula in loops), cpu/weightedsum.go, kernels/weighted_sum.cu. Test:
+// nn/device/devicetest/weightedsum.go.
 type Scale struct {
 	By float32 // a; not 0
 }

@@ -13,7 +13,8 @@ import (
 //
 // The derivative: s' = exp(-x) / (1 + exp(-x))^2 = s (1 - s), as 1 - s = exp(-x) s.
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type Sigmoid struct{}
 
 func sigmoidKind() LayerKind {

@@ -13,7 +13,8 @@ import (
 //
 // The derivative is the product rule's s + x s' with s' = s (1 - s).
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type SiLU struct{}
 
 func siluKind() LayerKind {

@@ -14,7 +14,8 @@ import (
 //
 // The second form doesn't overflow. The derivative: exp(x)/(1 + exp(x)) = 1/(1 + exp(-x)) = s(x).
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type Softplus struct{}
 
 func softplusKind() LayerKind {

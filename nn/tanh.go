@@ -13,7 +13,8 @@ import (
 //
 // The derivative is that of sinh/cosh: (cosh^2 - sinh^2) / cosh^2 = 1 - tanh^2.
 //
-// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test: nn/device/devicetest/activation.go.
+// Code: nn/device/reference/activation.go (the formula in loops), cpu/activation.go, kernels/activation.cu. Test:
+// nn/device/devicetest/activation.go.
 type Tanh struct{}
 
 func tanhKind() LayerKind {

@@ -32,7 +32,8 @@ type window struct {
 //
 //	max((ceil(size/stride) - 1) stride + dilation (kernel-1) + 1 - size, 0)
 //
-// in each direction, half of it on either side. If it is odd, one side gets one more (TensorFlow's SAME, and ONNX's auto_pad).
+// in each direction, half of it on either side. If it is odd, one side gets one more (TensorFlow's SAME, and ONNX's
+// auto_pad).
 type fit uint8
 
 const (

@@ -13,7 +13,8 @@
 #   doctor             40 s    trainer doctor
 #   conformance       100 s    every operation against a float64 reference      | these run at the
 #   gpu-tests          60 s    the other tests of package gpu                   | same time, because
-#   parity             90 s    every recipe's first steps against the CPU       | they measure no time
+#   training           60 s    whole trainings                                  | they measure no time
+#   parity             90 s    every recipe's first steps against the CPU       |
 #   memcheck          100 s    compute-sanitizer: memory                        |
 #   racecheck         100 s    compute-sanitizer: races                         |
 #   initcheck         100 s    compute-sanitizer: uninitialised memory          |
@@ -83,6 +84,7 @@ compile() {
     "$go" build -tags cuda -trimpath -ldflags "$flags" -o "$out/worker" ./bench/peers/worker
     "$go" build -trimpath -ldflags "$flags" -o "$out/gpureport" ./bench/gpureport
     "$go" test -c -tags cuda -trimpath -ldflags '-s -w' -o "$out/gpu.test" ./gpu
+    "$go" test -c -tags cuda -trimpath -ldflags '-s -w' -o "$out/training.test" ./gpu/training
     "$go" test -c -tags cuda -trimpath -ldflags '-s -w' -o "$out/bench.test" ./bench
     cp bench/peers/*.py "$out/peers/"
     cp nn/recipe/recipes/*.toml "$out/recipes/"
@@ -216,12 +218,13 @@ clocks() {
 
 # correctness runs the stages that measure no time, all at the same time.
 correctness() {
-  local conformance='^TestConformance$' tests=(-test.run . -test.skip '^TestConformance$') recipes=TestRecipes checked='TestRecipes/^(mnist|cifar10-basic)$/^(fp16|fp32)$' tool
+  local conformance='^TestConformance$' tests=(-test.run . -test.skip '^TestConformance$') trainings=(-test.run .) recipes=TestRecipes checked='TestRecipes/^(mnist|cifar10-basic)$/^(fp16|fp32)$' tool
   if [ -n "$dry" ]; then
-    conformance='^TestConformance$/^(matmul|softmax)$' tests=(-test.run '^TestPlansAllocateNothing$') recipes='TestRecipes/^mnist-basic$'
+    conformance='^TestConformance$/^(matmul|softmax)$' tests=(-test.run '^TestPlansAllocateNothing$') trainings=(-test.run '^TestTrainingParity$') recipes='TestRecipes/^mnist-basic$'
   fi
   stage conformance 100 env TRAINER_TEST_GPU=1 "$programs/gpu.test" -test.v -test.run "$conformance" &
   stage gpu-tests 60 env TRAINER_TEST_GPU=1 "$programs/gpu.test" -test.v "${tests[@]}" &
+  stage training 60 env TRAINER_TEST_GPU=1 "$programs/training.test" -test.v "${trainings[@]}" &
   stage parity 90 env TRAINER_TEST_GPU=1 "$programs/bench.test" -test.v -test.run "$recipes" &
   for tool in memcheck racecheck initcheck; do
     if [ -z "$dry" ] && command -v compute-sanitizer >/dev/null; then

@@ -14,7 +14,8 @@ type result struct {
 
 var processors = regexp.MustCompile(`-\d+$`)
 
-// parse reads the output of go test -bench for the cases of a GPU. The name of Benchmark/cuda/gemm/fp16/x-16 is gemm/fp16/x.
+// parse reads the output of go test -bench for the cases of a GPU. The name of Benchmark/cuda/gemm/fp16/x-16 is
+// gemm/fp16/x.
 func parse(text string) (results []result) {
 	for _, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)

@@ -15,6 +15,7 @@ func (r *report) correctness() error {
 	for _, log := range []struct{ name, what string }{
 		{"conformance", "every operation against a float64 reference, counting its cases"},
 		{"gpu-tests", "the other tests of package gpu that run on a GPU"},
+		{"training", "whole trainings, compared with the CPU, other precisions and resumed runs"},
 		{"parity", "every recipe's first steps against the CPU"},
 	} {
 		text, err := r.read(log.name + ".log")
@@ -41,7 +42,7 @@ func (r *report) correctness() error {
 	if len(sanitizer) > 0 {
 		r.table([]string{"compute-sanitizer", "summary"}, sanitizer)
 	}
-	for _, name := range []string{"conformance", "gpu-tests", "parity", "memcheck", "racecheck", "initcheck"} {
+	for _, name := range []string{"conformance", "gpu-tests", "training", "parity", "memcheck", "racecheck", "initcheck"} {
 		r.command(name, name)
 	}
 	return r.parity()

@@ -11,7 +11,8 @@ import (
 	"trainer/nn/train"
 )
 
-// run has the fields of a training's summary.json that are shown. For several runs, Runs has each, and the others are means.
+// run has the fields of a training's summary.json that are shown. For several runs, Runs has each, and the others are
+// means.
 type run struct {
 	name string // of its folder
 

@@ -54,7 +54,8 @@ def load(row: str, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Net
     return net
 
 
-SIZES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3)}  # of data sets: side, channels
+# Side and channels of the images of each data set; worker/sizes_test.go compares them with package data.
+SIZES = {"mnist": (28, 1), "fashion-mnist": (28, 1), "cifar10": (32, 3), "cifar100": (32, 3)}
 
 
 def load_recipe(file: Path, batch: int = 0, lr: float = 0.0, dropout: bool = True) -> Network:

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// layout holds the names of the folders of the parts of a data set. If the folder isn't split into parts, train is the folder
-// itself.
+// layout holds the names of the folders of the parts of a data set. If the folder isn't split into parts, train is the
+// folder itself.
 type layout struct {
 	train, val, test string // "" if missing
 }

@@ -336,8 +336,8 @@ const (
 	HyperFrozen      = 9 // 1 if the group's parameters keep their values, otherwise 0; plans of optimisers don't read it
 )
 
-// SetBetas writes momentum (or beta1), beta2 and what is missing to 1 into a row of hyperparameters. The difference is taken
-// before rounding: next to 1 float32 keeps few of its digits, 3 of them at a beta of 0.99999.
+// SetBetas writes momentum (or beta1), beta2 and what is missing to 1 into a row of hyperparameters. The difference is
+// taken before rounding: next to 1 float32 keeps few of its digits, 3 of them at a beta of 0.99999.
 func SetBetas(row []float32, momentum, beta2 float64) {
 	row[HyperMomentum], row[HyperBeta2] = float32(momentum), float32(beta2)
 	row[HyperNewMomentum], row[HyperNewBeta2] = float32(1-momentum), float32(1-beta2)

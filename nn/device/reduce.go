@@ -10,7 +10,7 @@ const (
 	ReduceSum         ReduceKind = "sum"          // sum a
 	ReduceSumSquares  ReduceKind = "sum-squares"  // sum a^2
 	ReduceSumProducts ReduceKind = "sum-products" // sum a*b
-	ReduceMax         ReduceKind = "max"          // the largest a, or NaN if any a is NaN
+	ReduceMax         ReduceKind = "max"          // the largest a, or NaN if any a is NaN; a composed log-softmax subtracts it
 )
 
 // ReduceSpec is a reduction of [batch, rows, c] over the dimensions that are not in Keep:

@@ -6,8 +6,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The messages of an ONNX file, of which only the fields that are needed are written. The numbers of the fields are those of
-// onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), IR version 8.
+// The messages of an ONNX file, of which only the fields that are needed are written. The numbers of the fields are those
+// of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto), IR version 8.
 
 // message is the encoding of a protocol buffer message.
 type message []byte

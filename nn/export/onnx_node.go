@@ -68,9 +68,9 @@ func (e *onnxWriter) translate(n graph.Node, in []string) (string, error) {
 	return "", fmt.Errorf("there is no translation of the operation %s", n.Op)
 }
 
-// roundedUp returns the attributes of a pooling without a CeilMode that changes nothing. Before opset 22, ONNX counts a last window
-// that starts behind the image, which doesn't count here: in a direction with such a window, padding that no other window reaches is
-// taken away.
+// roundedUp returns the attributes of a pooling without a CeilMode that changes nothing. Before opset 22, ONNX counts a
+// last window that starts behind the image, which doesn't count here: in a direction with such a window, padding that no
+// other window reaches is taken away.
 func roundedUp(n graph.Node) (graph.Attributes, error) {
 	a, needed := n.Attributes, false
 	if !a.CeilMode {

@@ -135,8 +135,8 @@ func (t *torchWriter) convolution(n graph.Node, x string) error {
 		option("stride", a.Stride, [2]int{1, 1}), option("padding", padding, [2]int{}), more, groups, noBias(n), option("dilation", a.Dilation, [2]int{1, 1}))
 }
 
-// errUnequalCeil reports a pooling that no call of PyTorch computes: of an image that is padded beforehand, a window may start in
-// the padding behind it.
+// errUnequalCeil reports a pooling that no call of PyTorch computes: of an image that is padded beforehand, a window may
+// start in the padding behind it.
 var errUnequalCeil = errors.New("PyTorch has no pooling that pads opposite sides differently and rounds its size up")
 
 func (t *torchWriter) maxPool(n graph.Node, x string) error {

@@ -153,7 +153,8 @@ func (f *Folder) fail(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: f.File(name), Err: err}
 }
 
-// ReadFile returns the contents of the file at a path that a user named, which may be a link, if it has at most limit bytes.
+// ReadFile returns the contents of the file at a path that a user named, which may be a link, if it has at most limit
+// bytes.
 func ReadFile(path string, limit int64) ([]byte, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

@@ -18,8 +18,8 @@ type Report struct {
 	Classes  []Class `json:"classes"`
 	Macro    Scores  `json:"macro"`    // mean over the classes that have images
 	Weighted Scores  `json:"weighted"` // mean over the classes, weighted by their images
-	// ECE is the expected calibration error, over the Bins: the mean over the images of |accuracy - confidence| of their bin
-	// (Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015).
+	// ECE is the expected calibration error, over the Bins: the mean over the images of |accuracy - confidence| of their
+	// bin (Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015).
 	ECE       float64 `json:"ece"`
 	Bins      []Bin   `json:"bins"`
 	Confusion [][]int `json:"confusion,omitempty"` // [label][answer]; nil with more than MaxConfusion classes

@@ -9,8 +9,8 @@ const (
 )
 
 // FitTemperature returns the temperature T for which the probabilities softmax(z/T) of outputs z [n, classes] have the
-// smallest loss, L(T) = mean of -log softmax(z/T)[label] (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
-// The images must not be those that the network was trained on. It returns 1 for no images.
+// smallest loss, L(T) = mean of -log softmax(z/T)[label] (Guo et al., "On Calibration of Modern Neural Networks", ICML
+// 2017). The images must not be those that the network was trained on. It returns 1 for no images.
 //
 // With b = 1/T, L is convex: its derivative, the mean of (sum over k of p[k] z[k]) - z[label], grows with b. So its zero is
 // found by bisection, and where it has none in the range, as when every answer is right, T is at the end of the range.

@@ -15,8 +15,8 @@ import (
 	"trainer/nn/train"
 )
 
-// ONNX files that package export wrote are models too: their metadata are those of a model file, and their constants have the
-// names of the network's tensors.
+// ONNX files that package export wrote are models too: their metadata are those of a model file, and their constants have
+// the names of the network's tensors.
 
 // onnxFile holds the parts of an ONNX file that make a model.
 type onnxFile struct {

@@ -24,7 +24,8 @@ import (
 //
 // The fused update has no vmax; with AMSGrad, the update is composed.
 //
-// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
+// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test:
+// nn/device/devicetest/optimizer.go.
 type Adam struct {
 	Beta1   float64 // 0 means 0.9
 	Beta2   float64 // 0 means 0.999

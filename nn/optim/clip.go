@@ -8,7 +8,8 @@ import "trainer/nn/setting"
 // with MaxValue > 0 each element is then limited to [-MaxValue, MaxValue]. The gradients of
 // parameters past their UntilEpoch count too. The zero value limits nothing.
 //
-// Code: nn/device/reference/clip.go (the formula in loops), cpu/clip.go, kernels/clip.cu. Test: nn/device/devicetest/clip.go.
+// Code: nn/device/reference/clip.go (the formula in loops), cpu/clip.go, kernels/clip.cu. Test:
+// nn/device/devicetest/clip.go.
 type Clip struct {
 	MaxNorm, MaxValue float64
 }

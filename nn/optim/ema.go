@@ -10,7 +10,8 @@ import "trainer/nn/setting"
 // The average begins at the initial weights. Training doesn't use it; evaluation does,
 // between SwapIn and SwapOut.
 //
-// Code: nn/device/reference/average.go (the formula in loops), cpu/average.go, kernels/average.cu. Test: nn/device/devicetest/average.go.
+// Code: nn/device/reference/average.go (the formula in loops), cpu/average.go, kernels/average.cu. Test:
+// nn/device/devicetest/average.go.
 type EMA struct {
 	Decay float64
 }

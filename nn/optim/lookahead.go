@@ -22,7 +22,8 @@ import (
 // so that early steps count little. After the last step w = slow in any case. Running
 // statistics are averaged with the weights.
 //
-// Code: nn/device/reference/average.go (the formula in loops), cpu/average.go, kernels/average.cu. Test: nn/device/devicetest/average.go.
+// Code: nn/device/reference/average.go (the formula in loops), cpu/average.go, kernels/average.cu. Test:
+// nn/device/devicetest/average.go.
 type Lookahead struct {
 	Every       int     // steps from one update to the next
 	Decay       float64 // weight of the slow weights in an update; 0 with Base

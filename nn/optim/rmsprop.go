@@ -28,7 +28,8 @@ import (
 //
 // The fused update has no mean; centered, the update is composed.
 //
-// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
+// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test:
+// nn/device/devicetest/optimizer.go.
 type RMSProp struct {
 	Momentum float64
 	Beta2    float64 // 0 means 0.99

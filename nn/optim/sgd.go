@@ -18,7 +18,8 @@ import (
 //
 // The fused update has no dampening; with it, the update is composed.
 //
-// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test: nn/device/devicetest/optimizer.go.
+// Code: nn/device/reference/optimizer.go (the formula in loops), cpu/optimizer.go, kernels/optimizer.cu. Test:
+// nn/device/devicetest/optimizer.go.
 type SGD struct {
 	Momentum  float64
 	Nesterov  bool

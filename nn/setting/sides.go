@@ -11,8 +11,8 @@ type sides struct {
 }
 
 // Sides binds the padding of an image. Recipes give one number for all sides, a list of two, [height, width], or a list
-// of four, [top, left, bottom, right]. h and w get the padding above and at the left; extraH and extraW get what the padding
-// below and at the right has in addition, which may be negative. All four numbers of a recipe are from 0.
+// of four, [top, left, bottom, right]. h and w get the padding above and at the left; extraH and extraW get what the
+// padding below and at the right has in addition, which may be negative. All four numbers of a recipe are from 0.
 func (l *List) Sides(h, w, extraH, extraW *int, key, doc string) *Setting {
 	return l.add(key, doc, &sides{h, w, extraH, extraW, AtLeast(0)})
 }

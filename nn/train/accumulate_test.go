@@ -20,8 +20,8 @@ func accumulating(t testing.TB) Config {
 	return cfg
 }
 
-// plainNetwork is a training whose gradients are those of each image alone: nothing in it looks at the batch. Its images are
-// shuffled, and an epoch's last step is smaller.
+// plainNetwork is a training whose gradients are those of each image alone: nothing in it looks at the batch. Its images
+// are shuffled, and an epoch's last step is smaller.
 func plainNetwork(t testing.TB, batch, accumulate int) Config {
 	cfg := everything(t)
 	cfg.Model = nn.NewSequential(
@@ -34,7 +34,8 @@ func plainNetwork(t testing.TB, batch, accumulate int) Config {
 }
 
 // TestAccumulateIsALargerBatch trains with a batch of 15, and with 3 batches of 5: steps, learning rates and averages are
-// the same, and weights and losses as near as rounding leaves them. Of 156 images an epoch has 10 steps of 15, and one of 6.
+// the same, and weights and losses as near as rounding leaves them. Of 156 images an epoch has 10 steps of 15, and one of
+// 6.
 func TestAccumulateIsALargerBatch(t *testing.T) {
 	whole, err := Run(t.Context(), plainNetwork(t, 15, 1))
 	if err != nil {
@@ -94,9 +95,9 @@ func TestAccumulateResume(t *testing.T) {
 	}
 }
 
-// TestAccumulateAhead: recorded batches and steps change no result. There are two recordings: of a batch before the last of its step,
-// and of the last one with the update. Of the 20 batches of an epoch 13 are before the last; of the 7 updates, one comes with a
-// smaller batch, which is not recorded. The first batch of either kind isn't either.
+// TestAccumulateAhead: recorded batches and steps change no result. There are two recordings: of a batch before the last of
+// its step, and of the last one with the update. Of the 20 batches of an epoch 13 are before the last; of the 7 updates,
+// one comes with a smaller batch, which is not recorded. The first batch of either kind isn't either.
 func TestAccumulateAhead(t *testing.T) {
 	want, err := Run(t.Context(), accumulating(t))
 	if err != nil {
@@ -117,7 +118,8 @@ func TestAccumulateAhead(t *testing.T) {
 	}
 }
 
-// TestAccumulateCounts looks at the number that dropout follows on the device: another one for each batch, also across epochs.
+// TestAccumulateCounts looks at the number that dropout follows on the device: another one for each batch, also across
+// epochs.
 func TestAccumulateCounts(t *testing.T) {
 	s, err := NewStepper(accumulating(t))
 	if err != nil {
@@ -153,7 +155,8 @@ func TestAccumulateAllocatesNothing(t *testing.T) {
 	stepsAllocateNothing(t, cfg, 45)
 }
 
-// TestResumeRules stops under every rule in the middle of an epoch; going on gives the bits of the run that was not stopped.
+// TestResumeRules stops under every rule in the middle of an epoch; going on gives the bits of the run that was not
+// stopped.
 func TestResumeRules(t *testing.T) {
 	for _, kind := range optim.RuleKinds() {
 		t.Run(kind.Name, func(t *testing.T) {

@@ -55,8 +55,8 @@ func mixing() augment.List {
 	}
 }
 
-// Images and labels that are mixed train to the same bits with any number of threads, and the loss goes down to where it says
-// that the mixed labels are learnt.
+// Images and labels that are mixed train to the same bits with any number of threads, and the loss goes down to where it
+// says that the mixed labels are learnt.
 func TestMixedImagesTrain(t *testing.T) {
 	var want []float32
 	for _, threads := range []int{1, 3} {

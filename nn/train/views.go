@@ -42,10 +42,10 @@ var plain = []TTAView{{Weight: 1}}
 //
 //	outputs = sum over v of w[v] * network(view v of the images),    w[v] = weight of v / sum of the weights
 type viewedOutputs struct {
-	net     *nn.Network
-	views   []TTAView
-	combine []device.WeightedSum // adds each view's outputs to sum; empty with a single view
-	sum     *device.Tensor       // float32 [batch, classes], with several views
+	net   *nn.Network
+	views []TTAView
+	sums  []device.WeightedSum // adds each view's outputs to sum; empty with a single view
+	sum   *device.Tensor       // float32 [batch, classes], with several views
 }
 
 // newViewedOutputs returns the outputs for views; an empty list means the images as they are.
@@ -79,7 +79,7 @@ func (o *viewedOutputs) build(dev device.Device, n, classes int) (err error) {
 		if err != nil {
 			return err
 		}
-		o.combine = append(o.combine, plan)
+		o.sums = append(o.sums, plan)
 	}
 	return nil
 }
@@ -97,9 +97,9 @@ func (o *viewedOutputs) forward(in input, n int, views []TTAView) *device.Tensor
 		}
 		o.sum.SetRows(n)
 		if i == 0 {
-			o.combine[i].Run(o.sum, outputs, nil)
+			o.sums[i].Run(o.sum, outputs, nil)
 		} else {
-			o.combine[i].Run(o.sum, o.sum, outputs)
+			o.sums[i].Run(o.sum, o.sum, outputs)
 		}
 	}
 	o.net.Device().Copy(outputs, o.sum)

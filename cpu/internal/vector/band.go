@@ -6,15 +6,16 @@ package vector
 //	CorrelateFilter3x3  w[a,b,c] += sum_{i,j} y[i,j,c] x[i+a-1,j+b-1,c]
 //
 // over rows i, pixels j, taps (a, b) and channels c, where y[i,j,c] is y[Y + i YRow + j Step + c], x[i,j,c] is
-// x[X + i XRow + j Step + c], and w[a,b,c] is w[W + a WRow + b WTap + c]. All numbers are in elements; a step may be negative.
+// x[X + i XRow + j Step + c], and w[a,b,c] is w[W + a WRow + b WTap + c]. All numbers are in elements; a step may be
+// negative.
 type Band struct {
 	Rows, Pixels, Channels int // at least 1
 	Step                   int
 	Y, YRow                int
 	X, XRow                int
 	W, WRow, WTap          int
-	// Whether x has a row above the first and below the last, and a column before the first and after the last. The sums have fewer
-	// terms if it has not.
+	// Whether x has a row above the first and below the last, and a column before the first and after the last. The sums
+	// have fewer terms if it has not.
 	Above, Below, Before, After bool
 }
 
@@ -47,8 +48,8 @@ func (g *Band) span(b int) (from, to int) {
 	return from, max(from, to)
 }
 
-// eachRow visits the rows of y with each tap that sees a row of x: by the indices of the first pixel of y in [from, to), the
-// pixel of x under the tap, and the tap.
+// eachRow visits the rows of y with each tap that sees a row of x: by the indices of the first pixel of y in [from, to),
+// the pixel of x under the tap, and the tap.
 func (g *Band) eachRow(visit func(y, x, w, pixels int)) {
 	for i := range g.Rows {
 		for b := range 3 {

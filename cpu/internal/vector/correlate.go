@@ -1,12 +1,13 @@
 package vector
 
-// Correlation describes the operands of one row of a depthwise convolution. All numbers are in elements; a step may be negative.
+// Correlation describes the operands of one row of a depthwise convolution. All numbers are in elements; a step may be
+// negative.
 //
 //	Correlate        y[j,c] = bias[c] + sum_{a,b} x[j,a,b,c] w[a,b,c]
 //	CorrelateFilter  w[a,b,c] += sum_j y[j,c] x[j,a,b,c]
 //
-// over pixels j, taps (a, b) and channels c, where y[j,c] is y[Y + j YStep + c], x[j,a,b,c] is x[X + j XStep + a XRow + b XTap + c], and
-// w[a,b,c] is w[W + a WRow + b WTap + c].
+// over pixels j, taps (a, b) and channels c, where y[j,c] is y[Y + j YStep + c], x[j,a,b,c] is x[X + j XStep + a XRow + b
+// XTap + c], and w[a,b,c] is w[W + a WRow + b WTap + c].
 type Correlation struct {
 	Pixels, Channels int // at least 1
 	Rows, Columns    int // of taps, at least 1
@@ -14,13 +15,13 @@ type Correlation struct {
 	X, XStep         int
 	XRow, XTap       int
 	W, WRow, WTap    int
-	// YAhead and XAhead are the distances from y and x to the memory that the next row accesses first, which is prefetched. It may be
-	// beyond the end of the slices.
+	// YAhead and XAhead are the distances from y and x to the memory that the next row accesses first, which is prefetched.
+	// It may be beyond the end of the slices.
 	YAhead, XAhead int
 }
 
-// reach returns the lowest and the highest index that a loop accesses which begins at start and has for each of the steps a count and
-// a distance.
+// reach returns the lowest and the highest index that a loop accesses which begins at start and has for each of the steps a
+// count and a distance.
 func reach(start, channels int, steps ...[2]int) (low, high int) {
 	low, high = start, start+channels-1
 	for _, s := range steps {

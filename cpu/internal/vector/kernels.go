@@ -68,8 +68,8 @@ type Kernels struct {
 	Correlate3x3       func(y, bias, x, w []float32, g *Band)
 	CorrelateFilter3x3 func(w, y, x []float32, g *Band)
 
-	// Transpose computes y[j][i] = x[i][j], for rows rows and cols columns of x, at least one of each. The rows of x are xStep
-	// elements apart, and those of y yStep.
+	// Transpose computes y[j][i] = x[i][j], for rows rows and cols columns of x, at least one of each. The rows of x are
+	// xStep elements apart, and those of y yStep.
 	Transpose func(y, x []float32, yStep, xStep, rows, cols int)
 
 	// Pool8 is for windows of fewer than 255 elements, Pool32 for any.

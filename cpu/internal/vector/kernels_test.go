@@ -318,7 +318,8 @@ func poolCases(c int) []kernelCase {
 	return all
 }
 
-// correlationCases are rows of depthwise convolutions of c channels: plain, with stride, dilation or steps back, and one tap.
+// correlationCases are rows of depthwise convolutions of c channels: plain, with stride, dilation or steps back, and one
+// tap.
 func correlationCases(c int) []kernelCase {
 	var all []kernelCase
 	for name, g := range map[string]Correlation{
@@ -366,8 +367,8 @@ func correlationCases(c int) []kernelCase {
 	return all
 }
 
-// bandCases are rows of depthwise convolutions of c channels with 3 x 3 taps, inside an image and at its edges, with the taps in
-// both orders.
+// bandCases are rows of depthwise convolutions of c channels with 3 x 3 taps, inside an image and at its edges, with the
+// taps in both orders.
 func bandCases(c int) []kernelCase {
 	var all []kernelCase
 	for name, g := range map[string]Band{

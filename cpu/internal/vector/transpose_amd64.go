@@ -2,7 +2,8 @@
 
 package vector
 
-// transposeOf computes any number of rows and columns by a kernel for tiles of at most side x side elements, along the rows of x.
+// transposeOf computes any number of rows and columns by a kernel for tiles of at most side x side elements, along the rows
+// of x.
 func transposeOf(f func(y, x *float32, yStep, xStep, rows, cols int), side int) func(y, x []float32, yStep, xStep, rows, cols int) {
 	return func(y, x []float32, yStep, xStep, rows, cols int) {
 		_, _ = y[(cols-1)*yStep+rows-1], x[(rows-1)*xStep+cols-1]

@@ -4,7 +4,8 @@ package vmath
 //
 //	log(1+t) = 2 artanh(s) = 2s (1 + s^2/3 + s^4/5 + ...)      s = t/(2+t), s <= 1/3
 //
-// with the series from s^2 on replaced by a polynomial that interpolates it at Chebyshev's points, to 3.9e-10 of the result.
+// with the series from s^2 on replaced by a polynomial that interpolates it at Chebyshev's points, to 3.9e-10 of the
+// result.
 func Log1p(t float32) float32 {
 	s := t / (2 + t)
 	z := s * s

@@ -60,9 +60,9 @@ func NewOperands(t testing.TB, dev device.Device, dtype device.DType, size Size)
 	return &Operands{Device: dev, DType: dtype, Size: size, t: t}
 }
 
-// Reusing returns operands for one call after the other, which get the same tensors where type, number of elements and range of random
-// numbers are the same: a benchmark spends its time on calls then, and not on random numbers. What a call has written into a tensor is
-// seen by the next, so that results mean nothing.
+// Reusing returns operands for one call after the other, which get the same tensors where type, number of elements and
+// range of random numbers are the same: a benchmark spends its time on calls then, and not on random numbers. What a call
+// has written into a tensor is seen by the next, so that results mean nothing.
 func (o *Operands) Reusing(t testing.TB) *Operands {
 	if o.kept == nil {
 		o.kept = map[string]*device.Tensor{}

@@ -105,8 +105,8 @@ func ConvCases() []ConvCase {
 // unequalPaddingCases returns convolutions whose padding differs between opposite sides: more below and at the right, as
 // TensorFlow pads; more above and at the left; and output pixels that are cut off.
 func unequalPaddingCases() []ConvCase {
-	// The columns: n, h, w, inC, outC | kH, kW | strideH, strideW | padH, padW | extraPadH, extraPadW | dilationH, dilationW |
-	// groups.
+	// The columns: n, h, w, inC, outC | kH, kW | strideH, strideW | padH, padW | extraPadH, extraPadW | dilationH,
+	// dilationW | groups.
 	rows := []struct {
 		name string
 		d    [16]int
@@ -287,7 +287,8 @@ type RecipeConv struct {
 	First                               bool // the gradient with respect to its input is not needed
 }
 
-// RecipeConvs returns the convolutions of the built-in recipes, and the wider ones of airbench94: those that benchmarks run.
+// RecipeConvs returns the convolutions of the built-in recipes, and the wider ones of airbench94: those that benchmarks
+// run.
 func RecipeConvs() []RecipeConv {
 	return []RecipeConv{
 		{"mnist-basic", 64, 28, 1, 8, 3, 0, true},
@@ -348,7 +349,8 @@ func sizedConvs(size Size) []ConvCase {
 			StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, NoBackwardData: c.First,
 		}, c.N})
 	}
-	// Depthwise convolutions, a filter for each channel, of sizes that MobileNet and its successors have. Memory bounds them.
+	// Depthwise convolutions, a filter for each channel, of sizes that MobileNet and its successors have. Memory bounds
+	// them.
 	for _, d := range [][4]int{{56, 128, 3, 1}, {14, 512, 3, 1}, {56, 128, 3, 2}, {28, 256, 5, 1}} {
 		c, n := d[1], 8
 		if size == Huge {

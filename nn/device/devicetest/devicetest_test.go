@@ -58,7 +58,7 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		"loss forward":             change("loss forward", off),
 		"loss backward":            change("loss backward", off),
 		"softmax":                  change("softmax", off),
-		"combine":                  change("combine", off),
+		"weighted sum":             change("weighted sum", off),
 		"reduce":                   change("reduce", off),
 		"map":                      change("map", off),
 		"transpose":                change("transpose", off),
@@ -80,7 +80,7 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 	for i, op := range []string{
 		"conv2d forward", "conv2d backward data", "conv2d backward filter", "pool2d forward", "pool2d backward", "matmul",
 		"batchnorm forward", "batchnorm inference", "batchnorm backward", "activation forward", "activation backward", "dropout",
-		"combine", "map", "transpose", "gather", "augment train", "augment normalize", "cast list",
+		"weighted sum", "map", "transpose", "gather", "augment train", "augment normalize", "cast list",
 	} {
 		dtype := []device.DType{device.Float16, device.BFloat16}[i%2]
 		all[dtype.String()+" "+op] = change(op, func(dst *device.Tensor) { spoilLargest(dst, dtype, 2) })
@@ -208,7 +208,7 @@ func TestHostAllocations(t *testing.T) {
 }
 
 func TestAllocationsFail(t *testing.T) {
-	cmd := exec.Command(os.Args[0], "-test.run=^TestHostAllocations$/^combine$")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHostAllocations$/^weighted_sum$")
 	cmd.Env = append(os.Environ(), faultVariable+"=allocations")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte("allocations per call")) {

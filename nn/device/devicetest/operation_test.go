@@ -90,8 +90,8 @@ func problems(operations []Operation) (missing []string) {
 	return missing
 }
 
-// TestOperationsAreComplete checks that every constructor of a device has an operation, and every method of its plan a call in tests and
-// benchmarks.
+// TestOperationsAreComplete checks that every constructor of a device has an operation, and every method of its plan a call
+// in tests and benchmarks.
 func TestOperationsAreComplete(t *testing.T) {
 	for _, p := range problems(Operations()) {
 		t.Error(p)

@@ -172,7 +172,8 @@ func sizedPools(o *Operands) map[string]device.Pool2DSpec {
 	}
 }
 
-// poolCalls are the two passes of pooling: for benchmarks the maximum over one window, for tests all modes and several windows. suffix ends the names.
+// poolCalls are the two passes of pooling: for benchmarks the maximum over one window, for tests all modes and several
+// windows. suffix ends the names.
 func poolCalls(size Size, suffix string, construct func(device.Device, device.Pool2DSpec) (device.Pool2D, error)) []Call {
 	windows, modes := []string{"pool"}, poolModes()[:1]
 	if size == Small {

@@ -60,10 +60,10 @@ func testRange(t *testing.T, dev device.Device, opt Options) {
 	}
 	for _, alpha := range []float32{2, 1, 0.5, 0.25} {
 		t.Run(fmt.Sprintf("times-%v", alpha), func(t *testing.T) {
-			combine := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: len(data), Alpha: alpha, DType: opt.storage}))(t)
+			scaled := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: len(data), Alpha: alpha, DType: opt.storage}))(t)
 			r := newRig(t, dev, opt)
 			a, y := r.input("a", data, len(data)), r.output("y", len(data))
-			r.run(func() { combine.Run(y, a, nil) })
+			r.run(func() { scaled.Run(y, a, nil) })
 			wrong := mismatches{total: len(data)}
 			for i, got := range reference.Unpack(opt.dtype(), r.bits(y)) {
 				// The product is exact in float32, so that the result is too.

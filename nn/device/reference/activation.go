@@ -17,8 +17,8 @@ import (
 //     distance over which the functions of exp vary: 1/|x| for large x and |x| for small ones, the latter because terms
 //     that vanish with x have errors that do.
 //
-// Where an exponential e^u underflows and a device flushes it, f' may lose all of e^u times its factor. This factor is about
-// |x f''/f'|, the product of x and the derivative of u.
+// Where an exponential e^u underflows and a device flushes it, f' may lose all of e^u times its factor. This factor is
+// about |x f''/f'|, the product of x and the derivative of u.
 //
 // Of a piecewise linear function the derivatives above the first are 0: its slope has to be exact.
 

@@ -28,7 +28,7 @@ func (o *Operations) NewWeightedSum(s device.WeightedSumSpec) (device.WeightedSu
 }
 
 func (p weightedSum) Run(y, a, b *device.Tensor) {
-	const op = "combine"
+	const op = "weighted sum"
 	n := device.CheckUpTo(op, "y", y, p.s.DType.OrFloat32(), p.s.Len)
 	device.CheckLen(op, "a", a, p.s.DType.OrFloat32(), n)
 	if b != nil {

@@ -15,8 +15,8 @@ type Augmented struct {
 	Targets  [][]string    // lines beneath each, such as "70% cat" and "30% dog"
 }
 
-// Augmentations draws a row for each training image: the image itself, and beside it what augmentation makes of it, epoch by
-// epoch.
+// Augmentations draws a row for each training image: the image itself, and beside it what augmentation makes of it, epoch
+// by epoch.
 func Augmentations(w io.Writer, format, title, small string, images []Augmented) error {
 	if err := checkFormat(format); err != nil {
 		return err

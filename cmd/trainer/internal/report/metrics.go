@@ -43,8 +43,8 @@ func (f *Folder) SyncMetrics() error {
 	return nil
 }
 
-// RestoreMetrics makes the metrics those of the epochs before a checkpoint: it drops later lines, which the resumed run will
-// write again, and writes those that are missing or broken.
+// RestoreMetrics makes the metrics those of the epochs before a checkpoint: it drops later lines, which the resumed run
+// will write again, and writes those that are missing or broken.
 func (f *Folder) RestoreMetrics(history []train.EpochMetrics) error {
 	if err := f.openMetrics(); err != nil {
 		return fmt.Errorf("reading metrics: %w", err)

@@ -39,8 +39,8 @@ func (m *machine) mulAddTo(sum, a VecVirtual, b Mem) {
 
 // correlate emits the sum over the taps of a filter for a row of pixels, channel by channel. Eight pixels are computed at
 // once, then four, two and one: each tap of the filter is loaded once for all of them, and that many sums hide the
-// latency of the multiply-adds. Meanwhile the memory that the next row accesses first is prefetched, because a hardware prefetcher does
-// not detect a pattern of rows: yAhead and xAhead are its distances from y and x.
+// latency of the multiply-adds. Meanwhile the memory that the next row accesses first is prefetched, because a hardware
+// prefetcher does not detect a pattern of rows: yAhead and xAhead are its distances from y and x.
 func correlate(m *machine) {
 	m.text("Correlate", "y, bias, x, w *float32, n, c, yStep, xStep, xTap, xSkip, wTap, wSkip, rows, columns, yAhead, xAhead int",
 		"y = bias + the sum of x*w over rows x columns taps, for n pixels of c channels. The steps are in bytes.")

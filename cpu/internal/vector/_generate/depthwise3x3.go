@@ -9,9 +9,9 @@ import (
 )
 
 // band emits a kernel for a few rows of a depthwise convolution of 3 x 3 taps. It walks along rows+2 rows of x, one column
-// after the other, channel by channel, and loads each pixel once for all nine pixels of y whose windows contain it. The three
-// columns of y that see the current column of x are in registers, the window: column u+1, column u and column u-1 while the
-// walk is at column u. Tap (a, b) joins row s of x with row s-a of the window's column b.
+// after the other, channel by channel, and loads each pixel once for all nine pixels of y whose windows contain it. The
+// three columns of y that see the current column of x are in registers, the window: column u+1, column u and column u-1
+// while the walk is at column u. Tap (a, b) joins row s of x with row s-a of the window's column b.
 type band struct {
 	*machine
 	rows    int
@@ -26,8 +26,9 @@ type band struct {
 	yRow, yRow3        Register
 }
 
-// bandParameters are those that both kernels have. All steps are in bytes. The pointers to the rows of x above the first row of y
-// and below the last one are nil if x has no such row, and left and right are 0 if it has no column before or after the n columns.
+// bandParameters are those that both kernels have. All steps are in bytes. The pointers to the rows of x above the first
+// row of y and below the last one are nil if x has no such row, and left and right are 0 if it has no column before or
+// after the n columns.
 const bandParameters = "n, c, step, xRow, yRow, wRow, wTap, left, right, xAhead, yAhead int"
 
 func newBand(m *machine, rows int) *band {
@@ -175,8 +176,8 @@ func (b *band) fetch() {
 	}
 }
 
-// correlate3x3 emits the sum over the taps. The window holds the sums of three columns of y. As many taps as there is room for
-// are in registers.
+// correlate3x3 emits the sum over the taps. The window holds the sums of three columns of y. As many taps as there is room
+// for are in registers.
 func correlate3x3(m *machine, rows, inRegisters int) {
 	m.text(fmt.Sprintf("Correlate3x3Rows%d", rows), "y, bias, above, x, below, w *float32, "+bandParameters,
 		fmt.Sprintf("y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of %d rows, of c channels.", rows))

@@ -62,7 +62,8 @@ func (m *machine) advanceBelow(p, step Register, i int, n Register) {
 }
 
 // transposed returns the columns of a square whose rows are given. First each group of four rows is transposed within the
-// vectors' lanes of 128 bits: vector c of a group holds in lane q four elements of column 4q + c. Then the lanes are exchanged.
+// vectors' lanes of 128 bits: vector c of a group holds in lane q four elements of column 4q + c. Then the lanes are
+// exchanged.
 func (m *machine) transposed(rows []VecVirtual) []VecVirtual {
 	var groups [][4]VecVirtual
 	for r := 0; r < len(rows); r += 4 {

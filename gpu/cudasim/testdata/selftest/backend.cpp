@@ -1,4 +1,5 @@
-// The software cuDNN's operation graphs: convolutions against loops in float64, the engines that are proposed, and every kind of misuse.
+// The software cuDNN's operation graphs: convolutions against loops in float64, the engines that are proposed, and every
+// kind of misuse.
 #include "selftest.h"
 #include "../../src/numeric.h"
 
@@ -267,7 +268,8 @@ TEST(graphs) {
 		}
 }
 
-// The engines that a program can choose from: one with a workspace, one that is not deterministic, and some on tensor cores.
+// The engines that a program can choose from: one with a workspace, one that is not deterministic, and some on tensor
+// cores.
 TEST(graph_engines) {
 	Gpu gpu;
 	Handle dnn;

@@ -301,8 +301,9 @@ cudnnStatus_t cudnnBatchNormalizationBackward(cudnnHandle_t handle, cudnnBatchNo
 	return record(pdx, 11, px, pdy, scale, dscale, dbias, mean, inv, alpha, beta, alpha_p, beta_p);
 }
 
-// The graph interface. A descriptor keeps what was set last of each attribute. Engines: 40 + the operation's pass, with the note of
-// tensor cores; 50, nondeterministic; and 60, of which no plan can be made. The fallback is engine 7. An engine works in
+// The graph interface. A descriptor keeps what was set last of each attribute. Engines: 40 + the operation's pass, with the
+// note of tensor cores; 50, nondeterministic; and 60, of which no plan can be made. The fallback is engine 7. An engine
+// works in
 // 8 bytes for each unit of its number.
 struct element { int name, type; int64_t count; char bytes[64]; };
 struct backend { int kind, finalized, number, pass, n; struct element list[16]; };
@@ -394,8 +395,8 @@ cudnnStatus_t cudnnBackendGetAttribute(const cudnnBackendDescriptor_t d, cudnnBa
 	}
 	return (cudnnStatus_t)not_supported;
 }
-// The result is at y, x or w by the pass: what the other tensors, the bias and the workspace begin with, each if it is there, and the engine's
-// number.
+// The result is at y, x or w by the pass: what the other tensors, the bias and the workspace begin with, each if it is
+// there, and the engine's number.
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
 	struct backend *p = plan, *v = pack, *config = descriptor_of(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
 	const struct element *uids = attribute(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);

@@ -1,5 +1,5 @@
-// A libcuda for a machine without a device: what parts of cuDNN are linked with, and look up as they are loaded. There is no device and
-// nothing runs, but code that cuDNN has compiled for a device loads.
+// A libcuda for a machine without a device: what parts of cuDNN are linked with, and look up as they are loaded. There is
+// no device and nothing runs, but code that cuDNN has compiled for a device loads.
 enum { no_device = 100 };
 #define NO_DEVICE(name) \
 	int name(void) { return no_device; }

@@ -6,7 +6,7 @@ import (
 	"trainer/nn/device"
 )
 
-func TestCombine(t *testing.T) {
+func TestWeightedSum(t *testing.T) {
 	o := newOperands(t)
 	p := must(o.d.NewWeightedSum(device.WeightedSumSpec{Len: 4, Alpha: 2, Beta: -1}))
 	a, b, y := o.floats([]float32{1, 2, 3}), o.floats([]float32{10, 20, 30}), o.zeros(3)

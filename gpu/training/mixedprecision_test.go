@@ -1,14 +1,15 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package training
 
 import (
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
+	"trainer/gpu"
+	"trainer/gpu/internal/emulated"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -35,7 +36,7 @@ func TestMixedPrecisionParity(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := anyDevice(t)
 			batch := load(t, name).Batch
-			if os.Getenv(gpuVariable) == "" {
+			if !emulated.OnGPU() {
 				batch = smallBatch(t, name, 3*mixedSteps) // three trainings
 			}
 			cfg := recipeConfig(t, name, batch, mixedSteps)
@@ -53,11 +54,11 @@ func TestMixedPrecisionParity(t *testing.T) {
 // The bounds of trainings in 16 bits, in units of the roundoff u. They are two to five times the values measured on the
 // software emulation, which are given in parentheses.
 //
-// One minus the cosine of two gradients is half the square of their relative distance. Rounding alone causes a distance of a
-// few u. But as with float32 (see the bounds of gradients in parity_test.go), rounding changes which pixel of some pooling
-// windows is the maximum, and the sign of some inputs of ReLU. Their number in each layer is proportional to u, and each of
-// them changes its gradient entirely. So the square of the distance is proportional to u, not to the square of u. It is
-// largest for airbench96, which has the most layers.
+// One minus the cosine of two gradients is half the square of their relative distance. Rounding alone causes a distance of
+// a few u. But as with float32 (see the bounds of gradients in parity_test.go), rounding changes which pixel of some
+// pooling windows is the maximum, and the sign of some inputs of ReLU. Their number in each layer is proportional to u, and
+// each of them changes its gradient entirely. So the square of the distance is proportional to u, not to the square of u.
+// It is largest for airbench96, which has the most layers.
 const (
 	firstLossUnits = 2  // relative difference of the first losses (0.4); three times as much in each later step (5 in the third)
 	stateUnits     = 24 // difference of running statistics, relative to the largest (10)
@@ -133,7 +134,7 @@ type scaledTraining struct {
 	batches int // number of batches done
 }
 
-func newScaledTraining(t *testing.T, d *Device, cfg train.Config) *scaledTraining {
+func newScaledTraining(t *testing.T, d *gpu.Device, cfg train.Config) *scaledTraining {
 	t.Helper()
 	cfg.Device, cfg.DType = d, device.Float16
 	cfg.Loss, cfg.Epochs, cfg.Batch, cfg.Seed = nn.CrossEntropy{}, 40, 8, 11
@@ -234,8 +235,8 @@ func TestLossScalingRecovers(t *testing.T) {
 				}
 				s.step()
 			}
-			// The largest gradients with respect to a logit are about 1/8, for the mean over a batch of 8: these overflow if the
-			// scale is above 2^19.
+			// The largest gradients with respect to a logit are about 1/8, for the mean over a batch of 8: these overflow
+			// if the scale is above 2^19.
 			if skipped < 3 || skipped > 15 {
 				t.Errorf("%d steps were skipped, want 3 to 15", skipped)
 			}
@@ -256,8 +257,8 @@ func TestLossScalingRecovers(t *testing.T) {
 	}
 }
 
-// TestLossScaleGrows takes the last good step before the scale is doubled. Nothing else changes: the next update is the same
-// as with the old scale.
+// TestLossScaleGrows takes the last good step before the scale is doubled. Nothing else changes: the next update is the
+// same as with the old scale.
 func TestLossScaleGrows(t *testing.T) {
 	const interval = 2000 // of nn
 	cfg := scaledCases()["conv, pool, dense"]

@@ -11,20 +11,20 @@ import (
 // sizeName names a sub-test after a number of elements.
 func sizeName(n int) string { return fmt.Sprintf("%d-elements", n) }
 
-func testCombine(t *testing.T, dev device.Device, opt Options) {
+func testWeightedSum(t *testing.T, dev device.Device, opt Options) {
 	for _, f := range []struct{ alpha, beta float32 }{{1, 1}, {1, -1}, {0.3, 0.7}, {2, 0}, {-0.25, 3}} {
 		for _, n := range []int{1, 7, 64, 1031} {
 			t.Run(fmt.Sprintf("%v-%v/%s", f.alpha, f.beta, sizeName(n)), func(t *testing.T) {
-				runCombine(t, dev, opt, device.WeightedSumSpec{Len: 1031, Alpha: f.alpha, Beta: f.beta, DType: opt.storage}, n)
+				runWeightedSum(t, dev, opt, device.WeightedSumSpec{Len: 1031, Alpha: f.alpha, Beta: f.beta, DType: opt.storage}, n)
 			})
 		}
 	}
 }
 
-// runCombine checks every way in which the three operands may be the same tensor.
-func runCombine(t *testing.T, dev device.Device, opt Options, s device.WeightedSumSpec, n int) {
-	combine := plan(dev.NewWeightedSum(s))(t)
-	src := newSource("combine")
+// runWeightedSum checks every way in which the three operands may be the same tensor.
+func runWeightedSum(t *testing.T, dev device.Device, opt Options, s device.WeightedSumSpec, n int) {
+	sum := plan(dev.NewWeightedSum(s))(t)
+	src := newSource("weighted sum")
 	aData, bData := opt.round(src.values(n)), opt.round(src.values(n))
 	r := newRig(t, dev, opt)
 	a, b := r.input("a", aData, n), r.input("b", bData, n)
@@ -33,12 +33,12 @@ func runCombine(t *testing.T, dev device.Device, opt Options, s device.WeightedS
 	scaledOverA := r.inout("y of a alone over a", aData, n)
 	overBoth := r.inout("y over a which is b", aData, n)
 	r.run(func() {
-		combine.Run(beside, a, b)
-		combine.Run(scaled, a, nil)
-		combine.Run(overA, overA, b)
-		combine.Run(overB, a, overB)
-		combine.Run(scaledOverA, scaledOverA, nil)
-		combine.Run(overBoth, overBoth, overBoth)
+		sum.Run(beside, a, b)
+		sum.Run(scaled, a, nil)
+		sum.Run(overA, overA, b)
+		sum.Run(overB, a, overB)
+		sum.Run(scaledOverA, scaledOverA, nil)
+		sum.Run(overBoth, overBoth, overBoth)
 	})
 	alpha, beta := float64(s.Alpha), float64(s.Beta)
 	want := reference.WeightedSum(alpha, beta, reference.Widen(aData), reference.Widen(bData))
@@ -53,20 +53,20 @@ func runCombine(t *testing.T, dev device.Device, opt Options, s device.WeightedS
 
 func weightedSumOperation() Operation {
 	return Operation{
-		Name: "combine", Constructor: "NewWeightedSum", Group: Elementwise, Types: allFloats, Test: testCombine, Panics: panicsOfCombine,
-		Calls: combineCalls,
+		Name: "weighted sum", Constructor: "NewWeightedSum", Group: Elementwise, Types: allFloats, Test: testWeightedSum, Panics: panicsOfWeightedSum,
+		Calls: weightedSumCalls,
 	}
 }
 
-// combineCalls are the weighted sum of two tensors, and the multiple of one tensor.
-func combineCalls(Size) []Call {
+// weightedSumCalls are the weighted sum of two tensors, and the multiple of one tensor.
+func weightedSumCalls(Size) []Call {
 	prepare := func(o *Operands) (p device.WeightedSum, y, a *device.Tensor, err error) {
 		n := o.elements()
 		p, err = o.Device.NewWeightedSum(device.WeightedSumSpec{Len: n, Alpha: 0.3, Beta: 0.7, DType: o.DType})
 		return p, o.zeros(n), o.uniform(-1, 1, n), err
 	}
 	return []Call{
-		{"combine", "Run", func(o *Operands) (Work, error) {
+		{"weighted sum", "Run", func(o *Operands) (Work, error) {
 			p, y, a, err := prepare(o)
 			if err != nil {
 				return Work{}, err
@@ -84,9 +84,9 @@ func combineCalls(Size) []Call {
 	}
 }
 
-func panicsOfCombine(t *testing.T, dev device.Device) {
+func panicsOfWeightedSum(t *testing.T, dev device.Device) {
 	m := memory{t, dev}
 	f32 := func(n int) *device.Tensor { return m.tensor(device.Float32, []int{n}) }
-	combine := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: 8, Alpha: 1, Beta: 1}))(t)
-	mustPanic(t, "combination of different lengths", func() { combine.Run(f32(8), f32(8), f32(7)) }, "7", "8")
+	sum := plan(dev.NewWeightedSum(device.WeightedSumSpec{Len: 8, Alpha: 1, Beta: 1}))(t)
+	mustPanic(t, "operands of different lengths", func() { sum.Run(f32(8), f32(8), f32(7)) }, "7", "8")
 }

@@ -1,6 +1,6 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package training
 
 import (
 	"bytes"
@@ -13,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"trainer/gpu"
 	"trainer/gpu/cudasim"
+	"trainer/gpu/internal/emulated"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -41,6 +43,9 @@ func epochConfig(dev device.Device) train.Config {
 	return cfg
 }
 
+// syncCalls counts the calls of the software emulation that make the host wait for the device. Freeing waits too.
+type syncCalls struct{ streams, events, contexts, copies, allocations uint64 }
+
 // calls counts the calls to the software emulation that matter in a step.
 type calls struct {
 	syncCalls
@@ -48,8 +53,19 @@ type calls struct {
 }
 
 func countCalls() calls {
+	sum := func(names ...string) (n uint64) {
+		for _, name := range names {
+			n += cudasim.Calls(name)
+		}
+		return n
+	}
 	return calls{
-		synchronisations(), cudasim.Calls("cuMemcpyHtoDAsync_v2"), cudasim.Calls("cuLaunchKernel"), cudasim.Calls("cuGraphLaunch"),
+		syncCalls{
+			streams: sum("cuStreamSynchronize"), events: sum("cuEventSynchronize"), contexts: sum("cuCtxSynchronize"),
+			copies:      sum("cuMemcpyDtoH_v2", "cuMemcpyHtoD_v2", "cuMemcpyDtoD_v2"),
+			allocations: sum("cuMemAlloc_v2", "cuMemFree_v2", "cuMemHostAlloc", "cuMemFreeHost"),
+		},
+		cudasim.Calls("cuMemcpyHtoDAsync_v2"), cudasim.Calls("cuLaunchKernel"), cudasim.Calls("cuGraphLaunch"),
 	}
 }
 
@@ -60,7 +76,7 @@ func TestEpochNeverWaits(t *testing.T) {
 	for _, delay := range []string{"delay=0", "delay=200"} {
 		t.Run(delay, func(t *testing.T) {
 			d := newDevice(t)
-			configure(t, delay)
+			emulated.Configure(t, delay)
 			var steps [73]calls
 			evaluations := map[int][]calls{}
 			cfg := epochConfig(d)
@@ -147,7 +163,7 @@ func TestTrainingParity(t *testing.T) {
 func TestTrainingResumes(t *testing.T) {
 	for _, dtype := range []device.DType{device.Float32, device.Float16, device.BFloat16} {
 		t.Run(dtype.String(), func(t *testing.T) {
-			d := anyDevice(t, WithDeterministic())
+			d := anyDevice(t, gpu.WithDeterministic())
 			config := func() train.Config {
 				cfg := epochConfig(d)
 				cfg.DType = dtype
@@ -230,7 +246,7 @@ func TestOutOfMemoryInAnEpoch(t *testing.T) {
 			before, _ = os.ReadFile(path)
 		case *train.StepDone:
 			if e.Step == 30 {
-				configure(t, "fail=cuGraphLaunch#2:OUT_OF_MEMORY")
+				emulated.Configure(t, "fail=cuGraphLaunch#2:OUT_OF_MEMORY")
 			}
 		}
 	})}
@@ -252,9 +268,8 @@ func TestFittingBatch(t *testing.T) {
 		"memory=16MiB": func(n int) bool { return n > 0 && n < batch },
 	} {
 		t.Run(memory, func(t *testing.T) {
-			emulate(t, memory)
+			emulated.Use(t, memory)
 			d := open(t)
-			d.heap.least = 1 << 20
 			free := d.FreeMemory()
 			cfg := epochConfig(d)
 			cfg.Data.Train = stripes(batch, 1)

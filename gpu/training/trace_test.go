@@ -1,11 +1,12 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package training
 
 import (
 	"testing"
 
 	"trainer/cpu"
+	"trainer/gpu"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -84,7 +85,7 @@ type (
 		*watch
 	}
 	watchedGPU struct {
-		*Device
+		*gpu.Device
 		*watch
 	}
 )
@@ -126,8 +127,8 @@ func onCPU(t *testing.T, cfg train.Config, steps int) *trace {
 	return w.follow(t, cfg, steps)
 }
 
-// onGPU trains some steps on a device of this package.
-func onGPU(t *testing.T, d *Device, cfg train.Config, steps int) *trace {
+// onGPU trains some steps on a device of package gpu.
+func onGPU(t *testing.T, d *gpu.Device, cfg train.Config, steps int) *trace {
 	t.Helper()
 	w := &watch{}
 	cfg.Device = watchedGPU{d, w}

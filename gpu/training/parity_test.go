@@ -1,14 +1,14 @@
 //go:build cuda && linux && cgo && (amd64 || arm64)
 
-package gpu
+package training
 
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"testing"
 
+	"trainer/gpu/internal/emulated"
 	"trainer/nn"
 	transforms "trainer/nn/augment"
 	"trainer/nn/data"
@@ -39,8 +39,8 @@ func stripes(n int, seed uint64) *data.InMemory {
 	return set
 }
 
-// waves returns n images in ten classes. Each image is the sum of five coloured waves, whose directions are close to that of
-// its class, and of some noise. Unlike stripes, waves have all shades, so ties in a pooling window are rare.
+// waves returns n images in ten classes. Each image is the sum of five coloured waves, whose directions are close to that
+// of its class, and of some noise. Unlike stripes, waves have all shades, so ties in a pooling window are rare.
 func waves(name string, n int, shape nn.Shape, seed uint64) *data.InMemory {
 	const classes, each = 10, 5
 	h, w, c := shape[0], shape[1], shape[2]
@@ -149,7 +149,7 @@ func TestRecipeParity(t *testing.T) {
 			compareGradients(t, got.gradients, want.gradients)
 			compareState(t, got.state, want.state)
 			compareLosses(t, got.losses, want.losses, recipeLossBound(cfg))
-			if os.Getenv(gpuVariable) != "" {
+			if emulated.OnGPU() {
 				t.Run("own batch", func(t *testing.T) { fullParity(t, name) })
 			}
 		})
@@ -172,9 +172,6 @@ func fullParity(t *testing.T, name string) {
 	compareLosses(t, got.losses, want.losses, recipeLossBound(cfg))
 }
 
-// recipeImages are the shapes of the images in the data sets of the built-in recipes.
-var recipeImages = map[string]nn.Shape{"mnist": {28, 28, 1}, "fashion-mnist": {28, 28, 1}, "cifar10": {32, 32, 3}}
-
 // load returns a built-in recipe.
 func load(t *testing.T, name string) *recipe.Recipe {
 	t.Helper()
@@ -182,8 +179,8 @@ func load(t *testing.T, name string) *recipe.Recipe {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if recipeImages[r.Data[0]] == nil {
-		t.Fatalf("recipe %s is for %s, of which this test knows no images: add their shape to recipeImages", name, r.Data[0])
+	if r.ImageShape() == nil {
+		t.Fatalf("recipe %s doesn't set the size of its images", name)
 	}
 	return r
 }
@@ -197,15 +194,15 @@ func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 		t.Fatal(err)
 	}
 	set := r.Data[0]
-	return r.TrainConfig(nil, &data.Dataset{Name: set, Train: waves(set, batch*((steps+1)/2), recipeImages[set], 1)}, 1)
+	return r.TrainConfig(nil, &data.Dataset{Name: set, Train: waves(set, batch*((steps+1)/2), r.ImageShape(), 1)}, 1)
 }
 
 // emulatedWork is about the number of floating-point operations that all steps of a recipe may take on the software
 // emulation, which computes some 10^10 per second.
 const emulatedWork = 20e9
 
-// smallBatch returns a batch size with which this number of steps takes seconds on the software emulation. It is at least 2,
-// because batch normalisation of a single image is meaningless.
+// smallBatch returns a batch size with which this number of steps takes seconds on the software emulation. It is at least
+// 2, because batch normalisation of a single image is meaningless.
 func smallBatch(t *testing.T, name string, steps int) int {
 	r := load(t, name)
 	return min(r.Batch, max(2, int(emulatedWork/(float64(steps)*stepWork(t, r)))))
@@ -214,7 +211,7 @@ func smallBatch(t *testing.T, name string, steps int) int {
 // stepWork returns the floating-point operations of a training step, for one image.
 func stepWork(t *testing.T, r *recipe.Recipe) float64 {
 	t.Helper()
-	shape := recipeImages[r.Data[0]]
+	shape := r.ImageShape()
 	net, err := nn.Compile(newCPU(t), r.Model(10), nn.Options{
 		Input: shape, Batch: 1,
 		Sample: func(int) ([]float32, nn.Shape, error) { return make([]float32, shape.Len()), shape, nil },
@@ -280,8 +277,8 @@ func compareDropouts(t *testing.T, got, want []crossing) {
 // pooling and ReLU are not continuous: if the two largest elements of a window differ by less than a rounding error, each
 // device may send the gradient to another pixel, which changes every sum that contains it. That happens in about one window
 // in 10^5 of the networks that begin as the identity, in which GELU maps all negative values to nearly the same number, and
-// then changes the gradient of a filter by up to 2%. So most elements have to meet a bound for rounding errors, and the rest
-// a bound that no wrong formula would meet.
+// then changes the gradient of a filter by up to 2%. So most elements have to meet a bound for rounding errors, and the
+// rest a bound that no wrong formula would meet.
 const (
 	mostElements  = 0.9
 	gradientBound = 1e-4 // for most
@@ -346,13 +343,13 @@ func differences(t *testing.T, name string, got, want []float32) []float64 {
 	return off
 }
 
-// recipeLossBound returns the largest relative difference between the losses of a step; steps count from 1. Before the first
-// update there are only rounding errors, of about 10^-7. After that each step amplifies the differences that the previous
-// steps left. SGD amplifies little: the largest differences were 2*10^-6 at step 3 and 4*10^-5 at step 15, in airbench93.
-// Adam's first updates are as large as the learning rate, however small the gradient. Where the gradient is nothing but a
-// rounding error, as after a normalisation of few images, its sign depends on the device. The losses of cifar10-basic
-// differed by 10^-4 at the second step with some seeds; after a dozen steps, the recipes that use Adam differ as much as with
-// another seed, by at most 11%.
+// recipeLossBound returns the largest relative difference between the losses of a step; steps count from 1. Before the
+// first update there are only rounding errors, of about 10^-7. After that each step amplifies the differences that the
+// previous steps left. SGD amplifies little: the largest differences were 2*10^-6 at step 3 and 4*10^-5 at step 15, in
+// airbench93. Adam's first updates are as large as the learning rate, however small the gradient. Where the gradient is
+// nothing but a rounding error, as after a normalisation of few images, its sign depends on the device. The losses of
+// cifar10-basic differed by 10^-4 at the second step with some seeds; after a dozen steps, the recipes that use Adam differ
+// as much as with another seed, by at most 11%.
 func recipeLossBound(cfg train.Config) func(step int) float64 {
 	return func(step int) float64 {
 		switch {

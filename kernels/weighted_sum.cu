@@ -1,12 +1,12 @@
-// combine.cu: weighted sums of n elements, n < 2^31.
+// weighted_sum.cu: weighted sums of n elements, n < 2^31.
 //
 // Launch of all: 256 threads, any grid (kernels.VectorPerThread).
-// Elements moved per element: combine 3, scale 2.
+// Elements moved per element: weighted_sum 3, scale 2.
 #include "elementwise.cuh"
 
-// combine: y[i] = alpha*a[i] + beta*b[i]. y may be a or b.
+// weighted_sum: y[i] = alpha*a[i] + beta*b[i]. y may be a or b.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(combine)(Element *y, const Element *a, const Element *b, int n, float alpha, float beta) {
+KERNEL(weighted_sum)(Element *y, const Element *a, const Element *b, int n, float alpha, float beta) {
 	map(y, a, b, n, [alpha, beta](float u, float v) { return alpha * u + beta * v; });
 }
 

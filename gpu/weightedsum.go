@@ -10,28 +10,28 @@ import (
 	"trainer/nn/device"
 )
 
-// combine is the plan of y = alpha*a + beta*b, or alpha*a without b, computed by the kernels in
-// combine.cu.
-type combine struct {
-	d              *Device
-	spec           device.WeightedSumSpec
-	combine, scale *cuda.Kernel
+// weightedSum is the plan of y = alpha*a + beta*b, or alpha*a without b, computed by the kernels in
+// weighted_sum.cu.
+type weightedSum struct {
+	d          *Device
+	spec       device.WeightedSumSpec
+	sum, scale *cuda.Kernel
 }
 
 // NewWeightedSum makes a plan for a weighted sum.
 func (d *Device) NewWeightedSum(s device.WeightedSumSpec) (device.WeightedSum, error) {
 	if s.Len < 1 {
-		panic(fmt.Sprintf("gpu: NewCombine: %d elements", s.Len))
+		panic(fmt.Sprintf("gpu: NewWeightedSum: %d elements", s.Len))
 	}
-	s.DType = floatType("NewCombine", s.DType)
-	return build(d, "combine", func(b *builder) device.WeightedSum {
+	s.DType = floatType("NewWeightedSum", s.DType)
+	return build(d, "weighted sum", func(b *builder) device.WeightedSum {
 		b.elements(s.Len)
-		return &combine{d: d, spec: s, combine: b.family(kernels.Combine, s.DType), scale: b.family(kernels.Scale, s.DType)}
+		return &weightedSum{d: d, spec: s, sum: b.family(kernels.WeightedSum, s.DType), scale: b.family(kernels.Scale, s.DType)}
 	})
 }
 
-func (p *combine) Run(y, a, b *device.Tensor) {
-	const op = "combine"
+func (p *weightedSum) Run(y, a, b *device.Tensor) {
+	const op = "weighted sum"
 	n := device.CheckUpTo(op, "a", a, p.spec.DType, p.spec.Len)
 	device.CheckLen(op, "y", y, p.spec.DType, n)
 	if b != nil {
@@ -49,5 +49,5 @@ func (p *combine) Run(y, a, b *device.Tensor) {
 		return
 	}
 	d.arguments().Pointer(d.data(y)).Pointer(d.data(a)).Pointer(d.data(b)).Int32(int32(n)).Float32(p.spec.Alpha).Float32(p.spec.Beta)
-	d.launch(p.combine, grid)
+	d.launch(p.sum, grid)
 }
