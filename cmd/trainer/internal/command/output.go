@@ -40,6 +40,9 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 		}
 		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, printable.Text(folder.Path()))
 	}
+	if s.TestCount == 0 && s.ValCount > 0 {
+		fmt.Fprintf(j.stdout, "validation accuracy %.2f%% (%d/%d)\n", 100*s.ValAccuracy, s.ValCorrect, s.ValCount)
+	}
 	if s.TestCount > 0 {
 		fmt.Fprintf(j.stdout, "test accuracy %.2f%% (%d/%d)\n", 100*s.TestAccuracy, s.TestCorrect, s.TestCount)
 	}
