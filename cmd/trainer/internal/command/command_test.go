@@ -231,7 +231,7 @@ func TestVersionAndRecipe(t *testing.T) {
 
 func TestListNamesEverything(t *testing.T) {
 	got := trainer(t, "-list")
-	for _, name := range []string{"fashion-mnist", "mnist-basic", "airbench96", "conv2d", "residual", "whitening", "one-cycle", "resized-crop", "adamw", "cpu", "cuda"} {
+	for _, name := range []string{"fashion-mnist", "mnist-basic", "airbench96", "conv2d", "residual", "whitening", "one-cycle", "resized-crop", "adamw", "log-every", "best-by", "patience", "cpu", "cuda"} {
 		if !strings.Contains(got.stdout, name) {
 			t.Errorf("-list has no %s", name)
 		}

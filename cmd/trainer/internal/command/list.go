@@ -10,6 +10,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/recipe"
 	"trainer/nn/setting"
+	"trainer/nn/train"
 )
 
 // list prints everything that a flag or a recipe can name.
@@ -34,6 +35,8 @@ func (p *program) list() error {
 		return err
 	}
 	fmt.Fprintln(p.stdout, "\nIn recipes, the keys of each kind (* required) and their defaults:")
+	listKeys(p.stdout, "Training (at the top)", recipe.Keys())
+	listKeys(p.stdout, "Early stopping ([stop])", setting.Of(train.Stop{}))
 	var layers []setting.Kind[nn.Layer]
 	for _, k := range p.Kinds.Layers {
 		layers = append(layers, setting.Kind[nn.Layer]{Name: k.Name, Doc: k.Doc, New: k.New})
@@ -65,12 +68,24 @@ func listKinds[T any](out io.Writer, title string, kinds []setting.Kind[T]) {
 	fmt.Fprintf(w, "\n%s:\n", title)
 	for _, k := range kinds {
 		fmt.Fprintf(w, "  %s\t%s\n", k.Name, k.Doc)
-		for _, key := range setting.Of(k.New()).All() {
-			star := ""
-			if key.Required {
-				star = "*"
-			}
-			fmt.Fprintf(w, "    %s%s\t  %s\n", key.Key, star, key.Usage())
+		writeKeys(w, "    ", setting.Of(k.New()))
+	}
+}
+
+// listKeys prints settings that are not those of a kind.
+func listKeys(out io.Writer, title string, keys *setting.List) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	defer w.Flush()
+	fmt.Fprintf(w, "\n%s:\n", title)
+	writeKeys(w, "  ", keys)
+}
+
+func writeKeys(w io.Writer, indent string, keys *setting.List) {
+	for _, key := range keys.All() {
+		star := ""
+		if key.Required {
+			star = "*"
 		}
+		fmt.Fprintf(w, "%s%s%s\t  %s\n", indent, key.Key, star, key.Usage())
 	}
 }
