@@ -219,7 +219,7 @@ func (l *listing) relative(row *listingRow, root string) error {
 
 // openListings reads a data set from tables in a tree. root is the tree's path.
 func openListings(ctx context.Context, name, root string, t tree, files []string, opt Options) (*Dataset, error) {
-	f, err := newFolder(root, t, opt)
+	f, err := newFolder(ctx, root, t, opt)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package data
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"image/color"
 	"math"
@@ -27,6 +28,8 @@ type folderImage struct {
 	label  int32
 	info   pictureInfo
 	reason error // why it can't be read; nil if it can
+	known  checked
+	place  int // in folder.listed
 }
 
 // folder is a tree of image files while it is being opened.
@@ -38,7 +41,10 @@ type folder struct {
 	classes  []string
 	pictures Pictures
 	skipped  []string
-	keep     int // number of images whose pixels are still to be kept in memory
+	keep     int           // number of images whose pixels are still to be kept in memory
+	index    *index        // nil if there is none
+	listed   []folderImage // what is known of every file, also of those that can't be read
+	decoded  atomic.Int64  // pictures that have been decoded, for the progress
 }
 
 // FolderKind describes folders of images, which are opened by their paths.
@@ -61,7 +67,7 @@ func openFolder(ctx context.Context, root string, opt Options) (*Dataset, error)
 // findLayout). Classes are the subfolders' names, sorted; all pictures below a class's folder belong to the class,
 // sorted by path. Without a test folder, a fraction of each class is held out. root is the tree's path, for messages.
 func openClassFolders(ctx context.Context, name, root string, t tree, top string, opt Options) (*Dataset, error) {
-	f, err := newFolder(root, t, opt)
+	f, err := newFolder(ctx, root, t, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +79,7 @@ func openClassFolders(ctx context.Context, name, root string, t tree, top string
 }
 
 // newFolder checks the options.
-func newFolder(root string, t tree, opt Options) (*folder, error) {
+func newFolder(ctx context.Context, root string, t tree, opt Options) (*folder, error) {
 	if err := checkFolderOptions(root, opt); err != nil {
 		return nil, err
 	}
@@ -83,6 +89,7 @@ func newFolder(root string, t tree, opt Options) (*folder, error) {
 	f.reader.ignoreOrientation = opt.IgnoreOrientation
 	f.reader.decoding = newPictureMemory(opt.maxMemory())
 	f.pictures.Unsupported = map[string]int{}
+	f.index = openIndex(ctx, t, opt)
 	return f, nil
 }
 
@@ -102,11 +109,12 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 			return nil, err
 		}
 	}
+	defer func() { f.index.save(f.listed) }()
 	if len(f.classes) == 1 {
 		return nil, &FormatError{f.root, -1, "at least two classes", fmt.Sprintf("only %q", f.classes[0])}
 	}
 	switch {
-	case len(p.test) > 0, isLike:
+	case len(p.test) > 0, isLike, f.opt.NoTest && len(p.val) == 0:
 	case len(p.val) > 0: // as in earlier versions, the set on which each epoch is scored is also the test set
 		p.test, p.val = p.val, nil
 	default:
@@ -119,7 +127,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 	set := &Dataset{Name: name, Source: f.root}
 	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
 		images := *p.all()[k]
-		if len(images) == 0 && dst == &set.Val {
+		if len(images) == 0 && (dst == &set.Val || dst == &set.Test && f.opt.NoTest) {
 			continue
 		}
 		var err error
@@ -130,7 +138,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 	if f.pictures.Resized > 0 {
 		f.pictures.Resize = f.reader.resize
 	}
-	set.Skipped, set.Pictures = f.skipped, &f.pictures
+	set.Skipped, set.Pictures, set.folder = f.skipped, &f.pictures, f
 	return set, nil
 }
 
@@ -179,7 +187,7 @@ func (f *folder) setAside(ctx context.Context, dir string) (isFlat bool, err err
 	if err != nil || len(classes) > 0 {
 		return false, err
 	}
-	names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported)
+	names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported, f.index.knows)
 	if err != nil {
 		return false, err
 	}
@@ -219,7 +227,7 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 		if !ok {
 			return nil, &FormatError{f.tree.show(dir), -1, "a class of the training set", "a new one"}
 		}
-		names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported)
+		names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported, f.index.knows)
 		if err != nil {
 			return nil, err
 		}
@@ -234,13 +242,76 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 func (f *folder) readHeaders(ctx context.Context, images *[]folderImage, isTrain bool) error {
 	all := *images
 	err := parallel(len(all), f.opt.workers(), func(i int) error {
-		all[i].info, all[i].reason = f.reader.readPictureInfo(f.tree, all[i].name)
+		f.readHeader(&all[i])
 		return ctx.Err()
 	})
+	for i := range all {
+		all[i].place = len(f.listed) + i
+	}
+	f.listed = append(f.listed, all...)
 	if err == nil {
 		*images, err = f.dropUnreadable(all, isTrain)
 	}
 	return err
+}
+
+// readHeader sets what the file's header says, or the index if the file is unchanged.
+func (f *folder) readHeader(im *folderImage) {
+	im.known = f.index.find(im.name)
+	if k := &im.known; k.fromIndex {
+		im.info = k.info
+		if k.reason != "" {
+			im.reason = errors.New(k.reason)
+		} else {
+			im.reason = f.reader.decoding.check(im.info, im.info.memory)
+		}
+		return
+	}
+	im.info, im.reason = f.reader.readPictureInfo(f.tree, im.name)
+	im.known.info = im.info
+	if im.info.h == 0 { // the header can't be read; a picture that is only too large has its size
+		if im.known.hasStamp = im.known.hasStamp && isContent(im.reason); im.known.hasStamp {
+			im.known.reason = im.reason.Error()
+		}
+	}
+}
+
+// decode decodes a picture. If its header was not read but found in the index, the header is read first.
+func (f *folder) decode(ctx context.Context, im *folderImage, dst []byte) (decoded, error) {
+	info := im.info
+	if im.known.fromIndex {
+		var err error
+		if info, err = f.reader.readPictureInfo(f.tree, im.name); err != nil {
+			return decoded{}, err
+		}
+		k := im.info
+		if info.h != k.h || info.w != k.w || info.gray != k.gray || info.orientation != k.orientation || info.memory != k.memory {
+			f.index.remove()
+			return decoded{}, errIndexWrong
+		}
+	}
+	return f.reader.decode(ctx, f.tree, im.name, info, dst)
+}
+
+// check decodes a picture to dst and notes what only decoding tells.
+func (f *folder) check(ctx context.Context, im *folderImage, dst []byte) error {
+	d, err := f.decode(ctx, im, dst)
+	if errors.Is(err, errIndexWrong) {
+		return err
+	}
+	im.reason = err
+	k := &im.known
+	if !k.isDecoded || err != nil {
+		f.index.stale()
+	}
+	k.isDecoded, k.transparent = err == nil, d.transparent
+	switch {
+	case err == nil:
+		k.spread = spreadOf(dst, f.reader.c)
+	case isContent(err) && f.reader.decoding.check(im.info, f.reader.memory(im.info)) == nil:
+		k.reason = err.Error()
+	}
+	return ctx.Err()
 }
 
 // dropUnreadable removes the images that can't be read and records them. It returns an
@@ -341,6 +412,7 @@ func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 }
 
 // open decodes every image, leaving out those that can't be decoded, and keeps the pixels of as many as are to be kept.
+// Images that are not kept, and that the index has as decoded, are not decoded.
 func (f *folder) open(ctx context.Context, name string, images []folderImage, everyClass bool) (Set, error) {
 	size := f.imageLen()
 	keep := min(len(images), f.keep)
@@ -352,19 +424,26 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 		}
 		return make([]byte, size) // never read
 	}
-	var transparent atomic.Int64
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		d, err := f.reader.decode(ctx, f.tree, images[i].name, images[i].info, place(i))
-		images[i].reason = err
-		if d.transparent {
-			transparent.Add(1)
+		if i < keep || !images[i].known.isDecoded {
+			if err := f.check(ctx, &images[i], place(i)); err != nil {
+				return err
+			}
+		}
+		if done := int(f.decoded.Add(1)); f.opt.Checking != nil {
+			f.opt.Checking(done, len(f.listed))
 		}
 		return ctx.Err()
 	})
+	for _, im := range images {
+		f.listed[im.place].known = im.known
+		if im.known.transparent {
+			f.pictures.Transparent++
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	f.pictures.Transparent += int(transparent.Load())
 	kept := 0
 	for i, im := range images[:keep] {
 		if im.reason == nil {
@@ -413,7 +492,7 @@ func (s *folderSet) Read(i int, dst []byte) (int32, error) {
 		copy(dst[:size], s.pixels[i*size:(i+1)*size])
 		return im.label, nil
 	}
-	if _, err := s.folder.reader.decode(context.Background(), s.folder.tree, im.name, im.info, dst); err != nil {
+	if _, err := s.folder.decode(context.Background(), im, dst); err != nil {
 		return 0, fmt.Errorf("%s: %w", s.folder.tree.show(im.name), err)
 	}
 	return im.label, nil

@@ -15,7 +15,8 @@ type scan struct {
 	seen    map[string]bool // real paths of the folders already read
 	chain   []string        // real paths of the folders being read, outermost first
 
-	keepForeign bool // add pictures in formats that can't be read to names
+	keepForeign bool                   // add pictures in formats that can't be read to names
+	known       func(name string) bool // whether a file is known to be a picture, and need not be opened; may be nil
 }
 
 // folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but each folder
@@ -59,6 +60,10 @@ func (s *scan) folder(ctx context.Context, dir string) error {
 
 // file adds a file if it is a picture, and counts pictures in formats that can't be read.
 func (s *scan) file(name string) {
+	if s.known != nil && s.known(name) {
+		s.names = append(s.names, name)
+		return
+	}
 	switch what, kind := classify(s.tree, name); what {
 	case pictureFile:
 		s.names = append(s.names, name)
@@ -70,9 +75,9 @@ func (s *scan) file(name string) {
 	}
 }
 
-// scanClass returns the names of the pictures below a class's folder.
-func scanClass(ctx context.Context, t tree, dir string, foreign map[string]int) ([]string, error) {
-	s := scan{tree: t, foreign: foreign, seen: map[string]bool{}}
+// scanClass returns the names of the pictures below a class's folder; see scan.
+func scanClass(ctx context.Context, t tree, dir string, foreign map[string]int, known func(string) bool) ([]string, error) {
+	s := scan{tree: t, foreign: foreign, seen: map[string]bool{}, known: known}
 	before := total(foreign)
 	if err := s.folder(ctx, dir); err != nil {
 		return nil, err

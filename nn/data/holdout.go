@@ -67,8 +67,26 @@ func (s *folderSet) labels() []int32 {
 
 // labelsOf returns the label of every image. It reads the images only if the set doesn't know the labels.
 func labelsOf(ctx context.Context, set Set) ([]int32, error) {
-	if l, ok := set.(labeled); ok {
-		return l.labels(), nil
+	switch s := set.(type) {
+	case labeled:
+		return s.labels(), nil
+	case *subset:
+		base, err := labelsOf(ctx, s.Set)
+		if err != nil {
+			return nil, err
+		}
+		all := make([]int32, len(s.indices))
+		for k, i := range s.indices {
+			all[k] = base[i]
+		}
+		return all, nil
+	case *joined:
+		first, err := labelsOf(ctx, s.Set)
+		if err != nil {
+			return nil, err
+		}
+		second, err := labelsOf(ctx, s.second)
+		return slices.Concat(first, second), err
 	}
 	h, w, c := set.ImageShape()
 	pixels := make([]byte, h*w*c)

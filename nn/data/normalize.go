@@ -17,18 +17,9 @@ func MeanStd(set Set) (mean, std []float32, err error) {
 		return nil, nil, fmt.Errorf("mean and standard deviation: %w", err)
 	}
 	h, w, c := set.ImageShape()
-	count := make([][256]uint64, c) // count[ch][p]: how often channel ch has the value p
-	pixels := make([]byte, h*w*c)
-	for i := range set.Len() {
-		if _, err := set.Read(i, pixels); err != nil {
-			return nil, nil, fmt.Errorf("mean and standard deviation: image %d: %w", i, err)
-		}
-		for ch := range count {
-			histogram := &count[ch]
-			for at := ch; at < len(pixels); at += c {
-				histogram[pixels[at]]++
-			}
-		}
+	count, err := histograms(set)
+	if err != nil {
+		return nil, nil, fmt.Errorf("mean and standard deviation: %w", err)
 	}
 	n := float64(set.Len()) * float64(h*w)
 	mean = make([]float32, c)
@@ -45,4 +36,39 @@ func MeanStd(set Set) (mean, std []float32, err error) {
 		std[ch] = float32(math.Sqrt(max(variance, 0)) / 255)
 	}
 	return mean, std, nil
+}
+
+// histograms returns for each channel how often it has each value. Each goroutine counts a share of the images.
+func histograms(set Set) ([][256]uint64, error) {
+	var opt Options
+	n, shares := set.Len(), opt.workers()
+	h, w, c := set.ImageShape()
+	counts := make([][][256]uint64, shares)
+	err := parallel(shares, shares, func(k int) error {
+		counts[k] = make([][256]uint64, c)
+		pixels := make([]byte, h*w*c)
+		for i := k * n / shares; i < (k+1)*n/shares; i++ {
+			if _, err := set.Read(i, pixels); err != nil {
+				return fmt.Errorf("image %d: %w", i, err)
+			}
+			for ch := range c {
+				histogram := &counts[k][ch]
+				for at := ch; at < len(pixels); at += c {
+					histogram[pixels[at]]++
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, share := range counts[1:] {
+		for ch := range share {
+			for p, times := range share[ch] {
+				counts[0][ch][p] += times
+			}
+		}
+	}
+	return counts[0], nil
 }

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image/color"
 	"net/http"
@@ -43,6 +44,14 @@ type Options struct {
 	// Like makes the parts of a folder those of an earlier fingerprint instead of a new split: the same files, whatever
 	// else is in the folder. Other data sets don't use it.
 	Like *Fingerprint
+	// NoTest leaves the test set of a folder without parts empty (nil) instead of holding images out: all are for training.
+	NoTest bool
+	// Index is a folder for indexes of the folders of pictures that are opened, which make the next Open of the same
+	// folder faster; "" means that there are none. IndexFolder is the usual one.
+	Index string
+	// Checking is called after each picture of a folder that has been checked. It may be nil; calls come from several
+	// goroutines.
+	Checking func(done, total int)
 	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced with the first
 	// image's.
 	ImageSize [2]int
@@ -101,7 +110,12 @@ func OpenFrom(ctx context.Context, kinds []SetKind, name string, opt Options) (*
 			return k.Open(ctx, opt)
 		}
 	}
-	return openPath(ctx, name, opt)
+	set, err := openPath(ctx, name, opt)
+	if errors.Is(err, errIndexWrong) { // the index is removed
+		opt.Index = ""
+		return openPath(ctx, name, opt)
+	}
+	return set, err
 }
 
 // plainCause returns a file-system error without operation and path, for messages that already name the path.

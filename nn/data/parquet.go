@@ -67,7 +67,7 @@ func openParquet(ctx context.Context, name, source string, dir osTree, files []s
 		k, _ := slices.BinarySearch(starts[1:], member+1)
 		return packs[k].open(strconv.Itoa(member - starts[k]))
 	}
-	f, err := newFolder(source, t, opt)
+	f, err := newFolder(ctx, source, t, opt)
 	if err != nil {
 		return nil, err
 	}

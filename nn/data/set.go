@@ -54,6 +54,8 @@ type Dataset struct {
 	Source   string    // origin of the data, for reports: "embedded", or a file or folder
 	Skipped  []string  // images that could not be read, each with the reason
 	Pictures *Pictures // statistics of a folder's files; nil for other data
+
+	folder *folder // the folder that it was read from; nil for other data
 }
 
 // Pictures holds statistics of the picture files of a folder.

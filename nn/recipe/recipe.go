@@ -59,6 +59,8 @@ type Run struct {
 	Test    float64 // fraction of a folder's images that was held out as the test set
 	Seed    uint64
 	Runs    int // number of runs with successive seeds, each in a subfolder; 0 or 1 in the folder of a single run
+	Folds   int // number of folds of a cross-validation, each in a subfolder; 0 if there is none
+	Fold    int // the fold in this folder, from 1; 0 in the folder of all
 
 	Device        string // the device used, as Device.Name; in older files the value of the flag
 	Precision     string // the precision used, one of Precisions; "" in older files
@@ -256,6 +258,8 @@ func (s *section) readRun() *Run {
 	l.Float64(&r.Test, "test", 0, setting.ZeroToBelowOne, "fraction of a folder's images that is held out as the test set")
 	l.Uint64(&r.Seed, "seed", "random seed")
 	l.Int(&r.Runs, "runs", 0, setting.Range(0, 1<<20), "number of runs with successive seeds")
+	l.Int(&r.Folds, "folds", 0, setting.Range(0, 1<<20), "number of folds of a cross-validation")
+	l.Int(&r.Fold, "fold", 0, setting.Range(0, 1<<20), "fold in this folder")
 	l.Text(&r.Device, "device", "device that trained")
 	setting.Choice(&l, &r.Precision, "precision", precisions(), "precision that it computed in")
 	l.Bool(&r.Deterministic, "deterministic", "only deterministic algorithms")
@@ -291,6 +295,9 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 		}
 		if run.InitFrom != "" {
 			table["init-from"], table["init-sha256"] = run.InitFrom, run.InitSHA256
+		}
+		if run.Folds > 0 {
+			table["folds"], table["fold"] = int64(run.Folds), int64(run.Fold)
 		}
 		d.root["run"] = table
 		d.noteSet("run")

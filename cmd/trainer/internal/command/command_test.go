@@ -36,7 +36,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TRAINER_TEST_MAIN") == "1" {
 		os.Exit(Main(config()))
 	}
-	os.Exit(m.Run())
+	cache, err := os.MkdirTemp("", "trainer-cache-*")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_CACHE_HOME", cache) // indexes of folders
+	status := m.Run()
+	os.RemoveAll(cache)
+	os.Exit(status)
 }
 
 // config is what main decides, for tests.
@@ -201,7 +208,7 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 // A flag's text is a phrase of its own, after the name of its value.
 func TestFlagTexts(t *testing.T) {
 	p := testProgram()
-	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), doctorFlags(&doctorOptions{})} {
+	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), p.dataFlags(&options{}), doctorFlags(&doctorOptions{})} {
 		set.VisitAll(func(f *flag.Flag) {
 			_, usage := valueAndUsage(f.Usage)
 			if usage == "" || strings.Contains(usage, "`") || strings.HasPrefix(usage, "of ") {
@@ -457,7 +464,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -all-bytes, -autotune, -batch, "},
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
-		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, predict, evaluate, export, import, recipe, draw, bench, doctor, version)`},
+		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, predict, evaluate, export, import, data, recipe, draw, bench, doctor, version)`},
 		{"subcommand without argument", []string{"recipe"}, "recipe takes one name: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},

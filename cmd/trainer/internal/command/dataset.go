@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -16,12 +17,14 @@ import (
 
 // Opening the data set of a job.
 
-// openData opens the data set, and computes mean and standard deviation if the recipe has none for it.
+// openData opens the data set and divides it, and prepares it for a training.
 func (j *job) openData(ctx context.Context) error {
-	opt := j.recipe.Pictures.Options()
-	opt.Dir, opt.Download, opt.Progress = j.dataDir, !j.offline, j.downloadProgress()
-	opt.TestFraction, opt.Seed, opt.Workers, opt.Like = j.test, j.seed, j.threads, j.filesToDraw()
-	split, err := data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
+	opt, err := j.dataOptions()
+	if err != nil {
+		return err
+	}
+	opt.Like = j.filesToDraw()
+	split, err := j.openWith(ctx, opt)
 	if err != nil {
 		return &dataError{err}
 	}
@@ -34,17 +37,78 @@ func (j *job) openData(ctx context.Context) error {
 		return err
 	}
 	j.warnSkipped()
-	if j.val > 0 && split.Val == nil {
-		if err := split.HoldOut(ctx, j.val, j.seed); err != nil {
-			return &dataError{err}
-		}
+	if j.split, err = (division{j.val, j.folds, j.fold, j.seed}).of(ctx, split, opt.Like); err != nil {
+		return &dataError{err}
 	}
 	if err := j.identifyData(ctx); err != nil {
 		return err
 	}
+	switch {
+	case j.isFolded() && !j.dryRun: // each fold is prepared by itself
+		return nil
+	case j.isFolded():
+		if j.split, err = split.Fold(ctx, 0, j.folds, j.seed); err != nil {
+			return &dataError{err}
+		}
+	}
+	return j.prepareSplit(ctx)
+}
+
+// memoryVariable names the variable of the environment with the number of bytes that a folder's pictures may take
+// (data.Options.MaxMemory).
+const memoryVariable = "TRAINER_PICTURE_MEMORY"
+
+// dataOptions returns the options with which the data set is opened.
+func (j *job) dataOptions() (data.Options, error) {
+	opt := j.recipe.Pictures.Options()
+	opt.Dir, opt.Download, opt.Progress = j.dataDir, !j.offline, j.downloadProgress()
+	opt.TestFraction, opt.Seed, opt.Workers = j.test, j.seed, j.threads
+	opt.NoTest = j.folds > 0 && j.test == 0
+	opt.Index, _ = data.IndexFolder() // without a cache folder there is no index
+	if text := j.getenv(memoryVariable); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 1 {
+			return opt, usageErrorf("%s=%s: want a whole number of bytes from 1", memoryVariable, text)
+		}
+		opt.MaxMemory = n
+	}
+	return opt, nil
+}
+
+// openWith opens the data set and shows the progress of checking a folder.
+func (j *job) openWith(ctx context.Context, opt data.Options) (*data.Dataset, error) {
+	progress := j.newChecking()
+	defer progress.close()
+	opt.Checking = progress.show
+	return data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
+}
+
+// division says how training and validation images are divided.
+type division struct {
+	val         float64 // fraction that is held out, if the data has no validation images
+	folds, fold int     // the chosen fold is held out, from 1; 0 for no fold
+	seed        uint64
+}
+
+// of divides a data set. If it was opened like an earlier one, it is divided already.
+func (d division) of(ctx context.Context, split *data.Dataset, like *data.Fingerprint) (*data.Dataset, error) {
+	if d.fold > 0 && like == nil {
+		return split.Fold(ctx, d.fold-1, d.folds, d.seed)
+	}
+	if d.val > 0 && split.Val == nil {
+		return split, split.HoldOut(ctx, d.val, d.seed)
+	}
+	return split, nil
+}
+
+// prepareSplit computes mean and standard deviation of the training images if the recipe has none for the data set, and
+// balances them if it says so.
+func (j *job) prepareSplit(ctx context.Context) error {
 	if err := j.chooseBatch(); err != nil {
 		return err
 	}
+	split := j.split
+	var err error
 	mean, std, ok := j.recipe.MeanStd(j.data)
 	if !ok {
 		mean, std, ok = j.initialMeanStd()

@@ -117,6 +117,7 @@ func (p *program) openTrained(ctx context.Context, dir *folder.Folder, dev strin
 	}
 	run := o.before
 	o.data, o.dataDir, o.val, o.test, o.seed = run.Data, run.DataDir, run.Val, run.Test, run.Seed
+	o.folds, o.fold = run.Folds, run.Fold
 	j, err := p.prepare(ctx, o)
 	if err != nil {
 		return nil, err
@@ -127,6 +128,9 @@ func (p *program) openTrained(ctx context.Context, dir *folder.Folder, dev strin
 		}
 	}()
 	t := &trained{job: j, cfg: j.config(j.seed), test: j.split.Test}
+	if t.test == nil { // a fold of data without a test set
+		t.test = j.split.Val
+	}
 	if t.test == nil || t.test.Len() == 0 {
 		return nil, usageErrorf("%s: the data set of this run has no test images", dir.Path())
 	}

@@ -30,6 +30,7 @@ type evaluateOptions struct {
 	data, dataDir string
 	val, test     float64
 	seed          uint64
+	folds, fold   int // of the run
 	offline       bool
 	part          string
 	views         bool
@@ -71,7 +72,7 @@ var evaluateUsage = usage{
 	lines: []string{
 		"trainer evaluate [flags] MODEL          a model.safetensors, or the folder of a run",
 		"trainer evaluate [flags] MODEL MODEL... several models as one: their probabilities are averaged",
-		"trainer evaluate [flags] RUNS           the folder of trainer -runs: all of its models",
+		"trainer evaluate [flags] RUNS           the folder of trainer -runs or -folds: all of its models",
 	},
 	notes: `The report has accuracy, top-5 accuracy and loss; precision, recall, F1 and number of images of each
 class, with their means over classes (macro) and over images (weighted); and the expected calibration
@@ -103,6 +104,9 @@ func runEvaluate(ctx context.Context, p *program, args []string) error {
 	}
 	if err := p.chooseEvaluationData(&o, paths[0]); err != nil {
 		return err
+	}
+	if o.folds > 0 && o.part == "val" && len(paths) > 1 {
+		return usageErrorf("-part val: the validation images of a fold are training images of the others: pass one folder, such as %s", paths[0])
 	}
 	dev, err := p.openDevice(o.deviceOptions)
 	if err != nil {
@@ -138,8 +142,9 @@ func modelsOf(args []string) ([]string, error) {
 			continue
 		}
 		seeds, globErr := filepath.Glob(filepath.Join(globQuoted(arg), "seed-*"))
+		folds, _ := filepath.Glob(filepath.Join(globQuoted(arg), "fold-*"))
 		found := false
-		for _, folder := range seeds {
+		for _, folder := range append(seeds, folds...) {
 			if _, err := model.Locate(folder); err == nil {
 				paths, found = append(paths, folder), true
 			}
@@ -171,6 +176,7 @@ func (p *program) chooseEvaluationData(o *evaluateOptions, path string) error {
 	}
 	r := run.before
 	o.data, o.dataDir, o.val, o.test, o.seed = r.Data, r.DataDir, r.Val, r.Test, r.Seed
+	o.folds, o.fold = r.Folds, r.Fold
 	o.runData, o.place = run.runData, config
 	return nil
 }
@@ -261,15 +267,13 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 		Dir: e.dataDir, Download: !e.offline, TestFraction: e.test, Seed: e.seed,
 		ImageSize: [2]int{prepare.H, prepare.W}, Resize: prepare.Resize, Background: prepare.Background,
 		IgnoreOrientation: prepare.IgnoreOrientation, Grayscale: prepare.C == 1, Workers: e.threads,
-		Like: recordedFiles(e.runData),
+		Like: recordedFiles(e.runData), NoTest: e.folds > 0 && e.test == 0,
 	})
 	if err != nil {
 		return nil, &dataError{err}
 	}
-	if e.val > 0 && split.Val == nil {
-		if err := split.HoldOut(ctx, e.val, e.seed); err != nil {
-			return nil, &dataError{err}
-		}
+	if split, err = (division{e.val, e.folds, e.fold, e.seed}).of(ctx, split, recordedFiles(e.runData)); err != nil {
+		return nil, &dataError{err}
 	}
 	if _, err := identify(ctx, split, e.runData, e.place); err != nil {
 		return nil, err
@@ -277,7 +281,10 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 	set := map[string]data.Set{"test": split.Test, "val": split.Val, "train": split.Train}[e.part]
 	if set == nil || set.Len() == 0 {
 		advice := ""
-		if e.part == "val" {
+		switch {
+		case e.part == "test" && split.Val != nil:
+			advice = ": pass -part val"
+		case e.part == "val":
 			advice = ": pass -val 0.1 to take a tenth of the training images"
 		}
 		return nil, usageErrorf("%s has no %s images%s", e.data, map[string]string{"test": "test", "val": "validation", "train": "training"}[e.part], advice)

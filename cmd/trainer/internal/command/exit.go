@@ -53,7 +53,7 @@ const maxErrorLines = 3
 
 // report writes an error and returns the exit status.
 func (p *program) report(err error) int {
-	if errors.Is(err, errNoGPU) || errors.Is(err, errUnreadable) {
+	if errors.Is(err, errNoGPU) || errors.Is(err, errUnreadable) || errors.Is(err, errSerious) {
 		return exitEnvironment
 	}
 	if stopped, ok := errors.AsType[*interruptedError](err); ok {

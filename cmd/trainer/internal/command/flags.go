@@ -29,8 +29,10 @@ type options struct {
 	initFrom, sha256 string // a file of weights to begin with, and its checksum if it is at an address
 
 	deviceOptions
-	seed uint64
-	runs int
+	seed  uint64
+	runs  int
+	folds int // of a cross-validation; 0 if there is none
+	fold  int // the only one that is trained, from 1; 0 for all
 
 	out          string
 	checkpoint   interval
@@ -66,7 +68,7 @@ type flagGroup struct {
 func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
-		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "init-from", "sha256", "seed", "runs"}},
+		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "init-from", "sha256", "seed", "runs", "folds"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "tensorboard", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "h"}},
@@ -108,6 +110,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 		return nil
 	})
 	f.Func("runs", "`number` number of runs, each with the next seed; reports mean and standard deviation (default 1)", whole(&o.runs))
+	f.Func("folds", "`number` number of folds of a cross-validation: one training per fold, on all other training images; reports mean and standard deviation of the accuracy on the folds. A folder without test images has none, unless -test is passed", folds(&o.folds))
 
 	p.deviceFlag(f, &o.device)
 	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
@@ -148,10 +151,18 @@ func (p *program) parseFlags(args []string) (*options, error) {
 
 // check rejects flags that exclude each other, and empty values.
 func (o *options) check() error {
-	for _, name := range []string{"recipe", "out", "runs", "init-from"} {
+	for _, name := range []string{"recipe", "out", "runs", "folds", "init-from"} {
 		if o.given["resume"] && o.given[name] {
 			return usageErrorf("-resume continues a run with the run's own settings: remove -%s", name)
 		}
+	}
+	for _, name := range []string{"val", "runs"} {
+		if o.given["folds"] && o.given[name] {
+			return usageErrorf("-folds and -%s exclude each other: each fold is the validation set of one training", name)
+		}
+	}
+	if o.given["folds"] && !o.given["test"] {
+		o.test = 0
 	}
 	if o.exact && !o.given["resume"] {
 		return usageErrorf("-exact is for -resume: a run that begins has nothing to be compared with")
@@ -223,6 +234,16 @@ func whole(dst *int) func(string) error {
 			return errors.New("want a whole number from 1")
 		}
 		*dst = n
+		return nil
+	}
+}
+
+// folds parses the number of folds.
+func folds(dst *int) func(string) error {
+	return func(s string) error {
+		if err := whole(dst)(s); err != nil || *dst < 2 {
+			return errors.New("want a whole number from 2")
+		}
 		return nil
 	}
 }

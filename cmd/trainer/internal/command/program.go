@@ -35,7 +35,7 @@ type Command struct {
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), predictCommand(), evaluateCommand(), exportCommand(), importCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
+	return []Command{trainCommand(), predictCommand(), evaluateCommand(), exportCommand(), importCommand(), dataCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.

@@ -24,7 +24,7 @@ import (
 // writeConfig writes the recipe with all changes, and the settings of a run, or of several with successive seeds.
 func (j *job) writeConfig(folder *report.Folder, seed uint64, runs int) error {
 	r, err := j.recipe.WithRun(recipe.Run{
-		Data: j.paths.data, DataDir: j.paths.dataDir, Val: j.val, Test: j.test, Seed: seed, Runs: runs,
+		Data: j.paths.data, DataDir: j.paths.dataDir, Val: j.val, Test: j.test, Seed: seed, Runs: runs, Folds: j.folds, Fold: j.fold,
 		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
 		Features: features(j.dev), Version: j.version(),

@@ -30,7 +30,7 @@ func (o *options) readRun(kinds recipe.Kinds) error {
 	case err != nil:
 		return fmt.Errorf("-resume: %w", err)
 	}
-	o.runs = max(1, o.before.Runs)
+	o.runs, o.folds, o.fold = max(1, o.before.Runs), o.before.Folds, o.before.Fold
 	o.plannedEpochs = o.before.PlannedEpochs
 	return o.fillFrom(o.before)
 }
@@ -54,7 +54,9 @@ func (o *options) readFolder(kinds recipe.Kinds, path string) error {
 	if r.Run == nil {
 		return usageErrorf("%s has no table [run]: it is not the configuration of a run", o.recipe)
 	}
-	o.before = r.Run
+	if o.before = r.Run; o.before.Fold > o.before.Folds || o.before.Folds == 1 {
+		return usageErrorf("%s: fold %d of %d folds", o.recipe, o.before.Fold, o.before.Folds)
+	}
 	o.runData, err = report.ReadData(dir)
 	return err
 }

@@ -67,8 +67,11 @@ func (j *job) train(ctx context.Context) error {
 	if err := folder.WriteSkipped(j.split.Skipped); err != nil {
 		return err
 	}
+	if j.isFolded() {
+		return j.trainFolds(ctx, folder)
+	}
 	if j.runs == 1 {
-		summary, err := j.trainOnce(ctx, folder, 1)
+		summary, err := j.trainOnce(ctx, folder, j.seed, 1, 1)
 		j.printFinal(summary, folder)
 		return err
 	}
@@ -123,14 +126,13 @@ func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) 
 			return done, nil
 		}
 	}
-	summary, err := j.trainOnce(ctx, sub, number)
+	summary, err := j.trainOnce(ctx, sub, j.seed+uint64(number-1), number, j.runs)
 	j.printFinal(summary, sub)
 	return summary, err
 }
 
-// trainOnce makes one run and its report, or continues one. If training had begun, it returns a summary even with an error.
-func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) (*report.Summary, error) {
-	seed := j.seed + uint64(number-1)
+// trainOnce makes one run and its report, or continues one: run number of several. If training had begun, it returns a summary even with an error.
+func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64, number, of int) (*report.Summary, error) {
 	configure := func() error {
 		return errors.Join(folder.WriteData(j.fingerprint), j.writeConfig(folder, seed, 1))
 	}
@@ -140,7 +142,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 		}
 	}
 	shown := j.display(display.Run{
-		Data: j.dataName(), Recipe: j.recipe.Name, Number: number, Of: j.runs, Seed: seed, Precision: device.PrecisionOf(j.dev).String(),
+		Data: j.dataName(), Recipe: j.recipe.Name, Number: number, Of: of, Folds: j.folds > 0, Seed: seed, Precision: device.PrecisionOf(j.dev).String(),
 		OnePrecision: j.onePrecision(j.dev), Pictures: j.describePictures(),
 	})
 	defer shown.Close()

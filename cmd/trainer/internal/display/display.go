@@ -24,7 +24,8 @@ type Display interface {
 // Run is what a display doesn't learn from events.
 type Run struct {
 	Data, Recipe string
-	Number, Of   int // of several runs
+	Number, Of   int  // of several runs
+	Folds        bool // the runs are the folds of a cross-validation
 	Seed         uint64
 	Precision    string   // of the device, such as "fp16"
 	OnePrecision bool     // the device has no other, so that a text need not name it
@@ -97,7 +98,11 @@ func startLine(s train.Start, run Run) string {
 		line += fmt.Sprintf("; continuing from step %d", s.Step)
 	}
 	if run.Of > 1 {
-		line = fmt.Sprintf("run %d of %d, seed %d: %s", run.Number, run.Of, run.Seed, line)
+		what := "run"
+		if run.Folds {
+			what = "fold"
+		}
+		line = fmt.Sprintf("%s %d of %d, seed %d: %s", what, run.Number, run.Of, run.Seed, line)
 	}
 	return line
 }

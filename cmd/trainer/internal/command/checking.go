@@ -1,0 +1,53 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// checking shows on a terminal how many pictures of a folder have been checked.
+type checking struct {
+	screen io.Writer // nil if nothing is shown
+	mu     sync.Mutex
+	next   time.Time // of the next line
+	shown  bool
+}
+
+// The time before the first line, so that small folders show none, and between two.
+const (
+	checkingPause    = time.Second
+	checkingInterval = 100 * time.Millisecond
+)
+
+func (j *job) newChecking() *checking {
+	if !j.terminal || j.quiet || j.json {
+		return &checking{}
+	}
+	return &checking{screen: j.screen, next: time.Now().Add(checkingPause)}
+}
+
+// show replaces the line.
+func (c *checking) show(done, total int) {
+	if c.screen == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.Before(c.next) {
+		return
+	}
+	c.next, c.shown = now.Add(checkingInterval), true
+	fmt.Fprintf(c.screen, "\rchecking pictures: %s of %s", humanize.Comma(int64(done)), humanize.Comma(int64(total)))
+}
+
+// close removes the line.
+func (c *checking) close() {
+	if c.shown {
+		fmt.Fprint(c.screen, "\r\x1b[K")
+	}
+}
