@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -208,6 +210,53 @@ func TestFlagTexts(t *testing.T) {
 				t.Errorf("%s: -%s has the text %q", set.Name(), f.Name, f.Usage)
 			}
 		})
+	}
+}
+
+// Every command prints its help for -h, wherever it stands, and as trainer help.
+func TestEveryCommandHasHelp(t *testing.T) {
+	for _, c := range BuiltIn() {
+		if c.Hidden {
+			continue
+		}
+		asked := trainer(t, c.Name, "-h")
+		if asked.status != exitOK || asked.stderr != "" || !strings.Contains(asked.stdout, "Usage:\n  trainer") || !strings.Contains(asked.stdout, "print this help") {
+			t.Errorf("%s -h: %+v", c.Name, asked)
+		}
+		for _, kind := range c.Kinds {
+			if got := trainer(t, "help", c.Name, kind); got.status != exitOK || !strings.Contains(got.stdout, "trainer "+c.Name+" "+kind) {
+				t.Errorf("help %s %s: %+v", c.Name, kind, got)
+			}
+		}
+		if got := trainer(t, "help", c.Name); got != asked {
+			t.Errorf("help %s: %+v", c.Name, got)
+		}
+	}
+	if got := trainer(t, "help"); got != trainer(t, "-h") {
+		t.Errorf("help: %+v", got)
+	}
+	refused(t, trainer(t, "help", "drow"), `unknown command "drow", did you mean draw?`)
+}
+
+// The lists and tables are also printed as JSON.
+func TestListsAsJSON(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for args, want := range map[string]string{
+		"-list -json": `"name":"fashion-mnist"`, "-dry-run -json": `"parameters":215194`, "version -json": `"platform":`, "-version -json": `"platform":`,
+		"recipe mnist -json": `"epochs":1`,
+	} {
+		got := trainer(t, strings.Fields(args)...)
+		if got.status != exitOK || !json.Valid([]byte(got.stdout)) || !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: status %d, %s %s", args, got.status, got.stdout, got.stderr)
+		}
+	}
+}
+
+func TestTooManyThreadsAreCapped(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got := trainer(t, "-dry-run", "-device", "cpu", "-threads", "99999")
+	if want := fmt.Sprintf("so %d threads will be used", runtime.NumCPU()); got.status != exitOK || strings.Count(got.stderr, want) != 1 {
+		t.Errorf("status %d, stderr %s, want in it %s", got.status, got.stderr, want)
 	}
 }
 
