@@ -61,6 +61,9 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 		return err
 	}
 	defer dir.Close()
+	if drawn, err := p.drawSeeds(dir, &o); drawn || err != nil {
+		return err
+	}
 	t, err := p.openTrained(ctx, dir, o.device)
 	if err != nil {
 		return err
