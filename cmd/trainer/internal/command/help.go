@@ -74,16 +74,20 @@ const helpColumn = 30
 
 // writeFlag prints a flag of the help: its name, its value and its text, with the default.
 func writeFlag(w io.Writer, f *flag.Flag) {
-	if f == nil { // -h, which package flag adds by itself
-		fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, "-h", "print this help")
-		return
+	head, text := flagHead(f)
+	fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, head, strings.Join(wrap(text, 100-helpColumn), "\n"+strings.Repeat(" ", helpColumn)))
+}
+
+// flagHead returns a flag with its value, and its text, with the default. nil is -h, which package flag adds by itself.
+func flagHead(f *flag.Flag) (head, text string) {
+	if f == nil {
+		return "-h", "print this help"
 	}
-	value, usage := valueAndUsage(f.Usage)
+	value, text := valueAndUsage(f.Usage)
 	if f.DefValue != "" && f.DefValue != "false" {
-		usage += " (default " + f.DefValue + ")"
+		text += " (default " + f.DefValue + ")"
 	}
-	head := strings.TrimSpace("-" + f.Name + " " + value)
-	fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, head, strings.Join(wrap(usage, 100-helpColumn), "\n"+strings.Repeat(" ", helpColumn)))
+	return strings.TrimSpace("-" + f.Name + " " + value), text
 }
 
 // valueAndUsage splits "`value` usage". A flag without a value has no backquotes.
