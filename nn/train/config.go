@@ -117,7 +117,7 @@ func (c *Config) check() error {
 	case c.Batch < 1:
 		return bad("batch", "%d, want at least 1", c.Batch)
 	case c.Batch > c.Data.Train.Len():
-		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
+		return bad("batch", "%d, more than the %d training images: use %d or less", c.Batch, c.Data.Train.Len(), c.Data.Train.Len())
 	case c.Accumulate < 0:
 		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:

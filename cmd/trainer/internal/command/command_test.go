@@ -228,6 +228,9 @@ func TestEveryCommandHasHelp(t *testing.T) {
 				t.Errorf("help %s %s: %+v", c.Name, kind, got)
 			}
 		}
+		if c.Name != "train" { // which has help.txt
+			golden(t, c.Name+".txt", asked.stdout)
+		}
 		if got := trainer(t, "help", c.Name); got != asked {
 			t.Errorf("help %s: %+v", c.Name, got)
 		}
@@ -541,7 +544,7 @@ func TestBadInput(t *testing.T) {
 		{"NaN epochs", with("-epochs", "NaN"), `invalid value "NaN" for flag -epochs: want a number above 0`},
 		{"zero batch", with("-batch", "0"), `invalid value "0" for flag -batch: want a whole number from 1`},
 		{"fraction of a batch", with("-batch", "1.5"), `invalid value "1.5" for flag -batch: want a whole number from 1`},
-		{"batch larger than the data", with("-batch", "49"), "batch: 49, more than the 48 training images"},
+		{"batch larger than the data", with("-batch", "49"), "batch: 49, more than the 48 training images: use 48 or less, as in -batch 48"},
 		{"zero lr", with("-lr", "0"), `invalid value "0" for flag -lr: want a number above 0`},
 		{"infinite lr", with("-lr", "Inf"), `invalid value "Inf" for flag -lr: want a number above 0`},
 		{"seed", with("-seed", "-1"), `invalid value "-1" for flag -seed: want a whole number from 0`},
