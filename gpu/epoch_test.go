@@ -22,10 +22,15 @@ import (
 
 // The tests of this file run whole trainings.
 
-// listen is a function as a train.Listener.
-type listen func(train.Event)
-
-func (f listen) OnEvent(e train.Event) { f(e) }
+// listen returns hooks that call one function.
+func listen(f func(any)) train.Hooks {
+	return train.Hooks{
+		Step:       func(_ *train.Training, e *train.StepDone) { f(e) },
+		Log:        func(_ *train.Training, e *train.StepMetrics) { f(e) },
+		Progress:   func(_ *train.Training, e *train.EvalProgress) { f(e) },
+		Checkpoint: func(_ *train.Training, e train.CheckpointWritten) { f(e) },
+	}
+}
 
 // epochConfig is a training of three epochs of 24 steps, with a test set of 5 batches.
 func epochConfig(dev device.Device) train.Config {
@@ -59,7 +64,7 @@ func TestEpochNeverWaits(t *testing.T) {
 			var steps [73]calls
 			evaluations := map[int][]calls{}
 			cfg := epochConfig(d)
-			cfg.Listeners = []train.Listener{listen(func(e train.Event) {
+			cfg.Hooks = []train.Hooks{listen(func(e any) {
 				switch e := e.(type) {
 				case *train.StepDone:
 					steps[e.Step] = countCalls()
@@ -180,7 +185,7 @@ func interrupted(t *testing.T, cfg train.Config, step int) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cfg.Checkpoint.Dir = t.TempDir()
-	cfg.Listeners = []train.Listener{listen(func(e train.Event) {
+	cfg.Hooks = []train.Hooks{listen(func(e any) {
 		if e, ok := e.(*train.StepDone); ok && e.Step == step {
 			cancel()
 		}
@@ -219,7 +224,7 @@ func TestOutOfMemoryInAnEpoch(t *testing.T) {
 	cfg.Checkpoint.Dir = t.TempDir()
 	path := filepath.Join(cfg.Checkpoint.Dir, "checkpoint.safetensors")
 	var before []byte
-	cfg.Listeners = []train.Listener{listen(func(e train.Event) {
+	cfg.Hooks = []train.Hooks{listen(func(e any) {
 		switch e := e.(type) {
 		case train.CheckpointWritten:
 			before, _ = os.ReadFile(path)

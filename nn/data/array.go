@@ -87,10 +87,10 @@ type layoutOfImages struct{ n, h, w, c, stepY, stepX, stepC int }
 
 // imageLayout returns how the dimensions are read:
 //
-//	[n, h, w]      grey images
+//	[n, h, w]      gray images
 //	[n, h, w, c]   c = 1 or 3
 //	[n, c, h, w]   c = 1 or 3, unless the last dimension is 1 or 3 too
-//	[n, s*s]       square grey images, row by row
+//	[n, s*s]       square gray images, row by row
 //	[n, 3*s*s]     square colour images as three planes, if s*s*3 is no square
 func (a *array) imageLayout(transpose bool) (layoutOfImages, error) {
 	d := a.dims

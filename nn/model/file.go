@@ -13,8 +13,12 @@ import (
 	"trainer/nn/train"
 )
 
-// FileName is the name of a model's file in a run's folder.
-const FileName = "model.safetensors"
+// FileName is the name of a model's file in a run's folder, and BestName that of the file with the weights of the best
+// epoch so far.
+const (
+	FileName = "model.safetensors"
+	BestName = "best.safetensors"
+)
 
 // The files of a run of an older version of the program, which hold a model together.
 const (

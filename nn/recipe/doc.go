@@ -16,6 +16,8 @@
 //	epochs = 3                # may be a fraction
 //	batch = 64
 //	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
+//	weights = "best"          # which weights become the model: last, ema, or best on the validation set
+//	log-every = 20            # steps from one line of steps.jsonl to the next
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std; flip, crop, cutout
@@ -24,6 +26,7 @@
 //	[loss]                    # kind = "cross-entropy" or "mse"
 //	[optimizer]               # kind = "sgd", "adam", ... (trainer -list has them all); lr
 //	[schedule]                # kind; the learning rate's factor over training
+//	[stop]                    # patience, min-delta, metric, target: when training ends early
 //	[evaluate]                # views: test-time augmentation
 //	[[network]]               # one table per layer
 //	layer = "conv2d"

@@ -26,6 +26,11 @@ type Recipe struct {
 	Accumulate int // batches per update
 	LastBatch  train.LastBatch
 	EvalEvery  int // epochs from one evaluation to the next; 0 means only at the end
+	LogEvery   int // steps from one line of the log to the next; 0 means about a fiftieth of an epoch
+
+	Weights train.Weights // which weights become the model
+	BestBy  train.Metric  // what makes an epoch the best
+	Stop    train.Stop    // when training ends early
 
 	Precision string // the precision for a GPU, one of Precisions; "" leaves it to the program
 
@@ -76,6 +81,12 @@ func (k Kinds) parse(d *document) (*Recipe, error) {
 		r.Optimizer = s.sub("optimizer").readOptimizer()
 	}
 	r.Schedule = s.sub("schedule").readSchedule()
+	if sub := s.sub("stop"); sub != nil {
+		r.Stop = readTable(sub, train.Stop{})
+	}
+	if r.Weights == train.WeightsEMA && r.Optimizer.EMA == nil {
+		s.fail("weights", "ema needs the table [optimizer.ema], such as decay = 0.999")
+	}
 	if sub := s.sub("evaluate"); sub != nil {
 		r.Views = sub.readViews()
 	}
@@ -116,10 +127,26 @@ func (r *Recipe) readHeader(s *section) {
 	if s.has("image-size") && r.Pictures.Resize == "" { // what that key has always meant
 		r.Pictures.Resize = data.ResizeStretch
 	}
+	r.keys(&l)
+	s.read(&l)
+	if s.has("drop-last") && s.has("last-batch") {
+		s.fail("drop-last", "want only one of last-batch and its older form, drop-last")
+	}
+}
+
+// Keys returns the keys at the top of a recipe that say how to train, for listings.
+func Keys() *setting.List {
+	var l setting.List
+	new(Recipe).keys(&l)
+	return &l
+}
+
+// keys declares the keys at the top that say how to train.
+func (r *Recipe) keys(l *setting.List) {
 	l.Float64(&r.Epochs, "epochs", 0, setting.Positive, "epochs, or a fraction of one").Require()
 	l.Int(&r.Batch, "batch", 0, setting.AtLeast(1), "images of a batch").Require()
 	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
-	setting.Choice(&l, &r.LastBatch, "last-batch", lastBatches(), "what to do with an epoch's last batch if it is smaller")
+	setting.Choice(l, &r.LastBatch, "last-batch", lastBatches(), "what to do with an epoch's last batch if it is smaller")
 	l.Func("drop-last", "true or false", "the older form of last-batch: true means drop, false keep", r.setDropLast)
 	r.EvalEvery = 1
 	l.Func("eval-every", "a whole number", "epochs from one test to the next; 0: only at the end", func(v any) error {
@@ -127,11 +154,10 @@ func (r *Recipe) readHeader(s *section) {
 		r.EvalEvery = n
 		return err
 	})
-	setting.Choice(&l, &r.Precision, "precision", precisions(), "what a GPU should compute in")
-	s.read(&l)
-	if s.has("drop-last") && s.has("last-batch") {
-		s.fail("drop-last", "want only one of last-batch and its older form, drop-last")
-	}
+	l.Int(&r.LogEvery, "log-every", 0, setting.AtLeast(0), "steps from one line of steps.jsonl to the next; 0: about a fiftieth of an epoch")
+	setting.Choice(l, &r.Weights, "weights", setting.Names(train.DefaultWeights, train.WeightsLast, train.WeightsBest, train.WeightsEMA), "which weights become the model; by default ema with [optimizer.ema], otherwise last")
+	setting.Choice(l, &r.BestBy, "best-by", setting.Names(train.ByAccuracy, train.ByLoss), "the validation set's result that makes an epoch the best")
+	setting.Choice(l, &r.Precision, "precision", precisions(), "what a GPU should compute in")
 }
 
 // lastBatches returns the valid values of the key last-batch.
@@ -302,6 +328,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
 		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
+		LogEvery: r.LogEvery, Weights: r.Weights, BestBy: r.BestBy, Stop: r.Stop,
 	}
 }
 

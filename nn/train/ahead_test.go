@@ -77,7 +77,7 @@ func TestAheadNeverWaits(t *testing.T) {
 		cfg, dev := onFakeGPU(t)
 		cfg.MetricsEvery, dev.late = 4, c.late
 		var uploads, downloads, waits [51]int
-		cfg.Listeners = []Listener{listen(func(e Event) {
+		cfg.Hooks = []Hooks{listen(func(e Event) {
 			if e, ok := e.(*StepDone); ok {
 				uploads[e.Step], downloads[e.Step], waits[e.Step] = dev.uploads, dev.downloads, dev.waits
 			}
@@ -106,7 +106,7 @@ func TestAheadShowsNoNonsense(t *testing.T) {
 	cfg.Epochs = 2
 	var last StepDone
 	changes := 0
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		s, ok := e.(*StepDone)
 		if !ok {
 			return
@@ -134,7 +134,7 @@ func TestAheadTime(t *testing.T) {
 	const pause = 2 * time.Millisecond
 	cfg, dev := onFakeGPU(t)
 	dev.late = math.MaxInt - 1
-	cfg.Epochs, cfg.Listeners = 1, []Listener{listen(func(e Event) {
+	cfg.Epochs, cfg.Hooks = 1, []Hooks{listen(func(e Event) {
 		if _, ok := e.(*StepDone); ok {
 			time.Sleep(pause)
 		}
@@ -157,7 +157,7 @@ func TestAheadWindow(t *testing.T) {
 	r := &run{cfg: cfg}
 	defer r.close()
 	farthest := 0
-	r.cfg.Listeners = []Listener{listen(func(e Event) {
+	r.cfg.Hooks = []Hooks{listen(func(e Event) {
 		if e, ok := e.(*StepDone); ok {
 			farthest = max(farthest, e.Step-r.progress.step)
 		}
@@ -203,7 +203,7 @@ func TestAheadDiverges(t *testing.T) {
 			cfg.Batch, cfg.Epochs = 1, 2
 			r := &run{cfg: cfg}
 			defer r.close()
-			r.cfg.Listeners = []Listener{listen(func(e Event) {
+			r.cfg.Hooks = []Hooks{listen(func(e Event) {
 				if s, ok := e.(*StepDone); ok && s.Step == c.after {
 					ruin(t, r)
 				}
@@ -280,7 +280,7 @@ func TestAheadCheckpoints(t *testing.T) {
 	cfg.Checkpoint = Checkpoint{Dir: t.TempDir(), EverySteps: 7}
 	r := &run{cfg: cfg}
 	defer r.close()
-	r.cfg.Listeners = []Listener{listen(func(e Event) {
+	r.cfg.Hooks = []Hooks{listen(func(e Event) {
 		if c, ok := e.(CheckpointWritten); ok && c.Step%20 != 0 && r.epoch.Count != min(156, c.Step%20*8) && c.Step != 50 {
 			t.Errorf("the checkpoint of step %d has the loss of %d images", c.Step, r.epoch.Count)
 		}
@@ -318,7 +318,7 @@ func TestResidentReadsOnce(t *testing.T) {
 	set := counted{cfg.Data.Train, make(chan int, 10000)}
 	cfg.Data.Train = set
 	after := 0
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		if e, ok := e.(*StepDone); ok && e.Step == 1 {
 			after = len(set.reads)
 		}
@@ -443,7 +443,7 @@ func TestNoRecording(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, dev := onFakeGPU(t)
 			cfg.NoGraph, dev.refusal = c.noGraph, c.refusal
-			cfg.Listeners = []Listener{listen(func(e Event) {
+			cfg.Hooks = []Hooks{listen(func(e Event) {
 				if s, ok := e.(Start); ok && s.Recorded != c.start {
 					t.Errorf("at the start recorded is %v", s.Recorded)
 				}
@@ -476,7 +476,7 @@ func TestFailureInMidRun(t *testing.T) {
 	dev.failure = &device.Error{Device: "fake", Op: "upload", Err: &device.MemoryError{Wanted: 9, Free: 1}}
 	path := filepath.Join(cfg.Checkpoint.Dir, checkpointName)
 	var before []byte
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		var err error
 		switch e := e.(type) {
 		case CheckpointWritten:

@@ -22,12 +22,14 @@ const checkpointKey = "checkpoint"
 
 // position is the state of training without the tensors. Floats keep their bits in JSON.
 type position struct {
-	Step         int         `json:"step"` // steps done
-	Totals       totals      `json:"epoch_so_far"`
-	TrainSeconds float64     `json:"train_seconds"`
-	TrainImages  int         `json:"train_images"`
-	History      metricsList `json:"history"`
-	Settings     settingList `json:"settings"`
+	Step         int           `json:"step"` // steps done
+	Totals       totals        `json:"epoch_so_far"`
+	TrainSeconds float64       `json:"train_seconds"`
+	TrainImages  int           `json:"train_images"`
+	History      metricsList   `json:"history"`
+	Settings     conditionList `json:"settings"`
+	Logged       totals        `json:"logged_so_far"`  // Totals at the last line of the log
+	Best         *Best         `json:"best,omitempty"` // the epoch whose weights are in the checkpoint besides the last ones
 }
 
 // totals are sums over the examples of an epoch whose results have been fetched.
@@ -48,17 +50,17 @@ func (t totals) withWeight() totals {
 	return t
 }
 
-// setting is one setting that must be the same for a resumed training to give the same bits.
-type setting struct {
+// condition is a setting that must be the same for a resumed training to give the same bits.
+type condition struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
 // settings returns every setting that decides the weights' bits and is visible in the configuration.
-func settings(s *Stepper) []setting {
+func settings(s *Stepper) []condition {
 	c := s.cfg
 	h, w, channels := c.Data.Train.ImageShape()
-	list := []setting{
+	list := []condition{
 		{"seed", strconv.FormatUint(c.Seed, 10)},
 		{"batch", strconv.Itoa(c.Batch)},
 		{dropsLast, strconv.FormatBool(c.LastBatch == DropLastBatch)},
@@ -72,18 +74,21 @@ func settings(s *Stepper) []setting {
 		{"schedule", describe(c.Schedule)},
 	}
 	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
-		list = append(list, setting{"batches per step", strconv.Itoa(k)})
+		list = append(list, condition{"batches per step", strconv.Itoa(k)})
+	}
+	if w, ok := c.weightsSetting(); ok {
+		list = append(list, w)
 	}
 	if c.DataHash != "" { // older checkpoints have no such setting
-		list = append(list, setting{imagesSetting, c.DataHash})
+		list = append(list, condition{imagesSetting, c.DataHash})
 	}
 	if t := s.net.DType(); t != device.Float32 {
-		list = append(list, setting{precisionSetting, t.String()})
+		list = append(list, condition{precisionSetting, t.String()})
 	}
 	for i, r := range s.net.Layers() {
-		list = append(list, setting{fmt.Sprintf("layer %d", i+1), fmt.Sprintf("%s: %s to %v, %d parameters", r.Name, r.Kind, r.Output, r.Params)})
+		list = append(list, condition{fmt.Sprintf("layer %d", i+1), fmt.Sprintf("%s: %s to %v, %d parameters", r.Name, r.Kind, r.Output, r.Params)})
 	}
-	return append(list, setting{"settings of the layers", describe(c.Model)})
+	return append(list, condition{"settings of the layers", describe(c.Model)})
 }
 
 // dataSetting is the name of the setting for the data set's name, and imagesSetting that for the fingerprint of its images.
@@ -95,30 +100,30 @@ const (
 // alike returns both lists without what only one of them can have, or what doesn't matter: if both have the
 // fingerprint of the images, the data set may have another name, because a folder may have been moved. If one has none,
 // the name has to do.
-func alike(ours, theirs []setting) (_, _ []setting) {
+func alike(ours, theirs []condition) (_, _ []condition) {
 	drop := imagesSetting
 	if has(ours, imagesSetting) && has(theirs, imagesSetting) {
 		drop = dataSetting
 	}
-	without := func(list []setting) []setting {
-		return slices.DeleteFunc(slices.Clone(list), func(s setting) bool { return s.Name == drop })
+	without := func(list []condition) []condition {
+		return slices.DeleteFunc(slices.Clone(list), func(s condition) bool { return s.Name == drop })
 	}
 	return without(withPrecision(ours)), without(withPrecision(theirs))
 }
 
-func has(list []setting, name string) bool {
-	return slices.ContainsFunc(list, func(s setting) bool { return s.Name == name })
+func has(list []condition, name string) bool {
+	return slices.ContainsFunc(list, func(s condition) bool { return s.Name == name })
 }
 
 // precisionSetting is the name of the setting for the precision, which is in the list unless the precision is float32.
 const precisionSetting = "precision"
 
 // withPrecision returns the settings including the precision.
-func withPrecision(list []setting) []setting {
+func withPrecision(list []condition) []condition {
 	if has(list, precisionSetting) {
 		return list
 	}
-	return append(slices.Clip(list), setting{precisionSetting, device.Float32.String()})
+	return append(slices.Clip(list), condition{precisionSetting, device.Float32.String()})
 }
 
 // describe returns a value's type and fields, following pointers, which a %+v would print
@@ -132,7 +137,7 @@ func describe(v any) string {
 }
 
 // differences lists where b, the checkpoint's settings, differs from a.
-func differences(a, b []setting) []string {
+func differences(a, b []condition) []string {
 	theirs := map[string]string{}
 	for _, s := range b {
 		theirs[s.Name] = s.Value
@@ -191,8 +196,11 @@ func openFolder(path string) (*folder.Folder, error) {
 }
 
 // writeCheckpoint writes tensors and position to the folder and returns the file's path.
-func writeCheckpoint(dir *folder.Folder, s *Stepper, p position) (path string, err error) {
+func writeCheckpoint(dir *folder.Folder, s *Stepper, best *bestWeights, p position) (path string, err error) {
 	path = dir.File(checkpointName)
+	if best.values != nil {
+		p.Best = best.at
+	}
 	p.Settings = settings(s)
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -210,14 +218,14 @@ func writeCheckpoint(dir *folder.Folder, s *Stepper, p position) (path string, e
 		"data":            s.cfg.Data.Name,
 		"settings_sha256": fmt.Sprintf("%x", sha256.Sum256(digest)),
 	}
-	if err := writeTensors(dir, checkpointName, s.dev, checkpointTensors(s), meta); err != nil {
+	if err := writeTensors(dir, checkpointName, s.dev, checkpointTensors(s), best.named(), meta); err != nil {
 		return path, fmt.Errorf("checkpoint: %w", err)
 	}
 	return path, nil
 }
 
-// readCheckpoint sets weights, optimiser state and step from the file.
-func readCheckpoint(path string, s *Stepper) (position, error) {
+// readCheckpoint sets weights, optimiser state and step from the file, and the best epoch with its weights.
+func readCheckpoint(path string, s *Stepper, best *bestWeights) (position, error) {
 	f, p, err := openCheckpoint(path)
 	if err != nil {
 		return p, fmt.Errorf("resuming: %w", err)
@@ -229,7 +237,10 @@ func readCheckpoint(path string, s *Stepper) (position, error) {
 	if p.Step < 0 || p.Step > s.total {
 		return p, fmt.Errorf("resuming: %s: %w: step %d of %d", path, ErrDamaged, p.Step, s.total)
 	}
-	err = readTensors(path, f, s.dev, checkpointTensors(s), func(string) bool { return true })
+	counts := func(name string) bool { return !isBest(name) || p.Best == nil }
+	if err = readTensors(path, f, s.dev, checkpointTensors(s), counts); err == nil {
+		err = best.read(path, f, p, s.cfg.BestBy)
+	}
 	if err != nil {
 		return p, fmt.Errorf("resuming: %w", err)
 	}

@@ -25,7 +25,7 @@ func stopAt(t *testing.T, cfg Config, step int) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cfg.Checkpoint.Dir = t.TempDir()
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		if s, ok := e.(*StepDone); ok && s.Step == step {
 			cancel()
 		}
@@ -88,7 +88,7 @@ func TestResumeFinished(t *testing.T) {
 	cfg := everything(t)
 	cfg.Checkpoint = Checkpoint{Dir: filepath.Join(t.TempDir(), "new", "folder"), EverySteps: 7}
 	var written []int
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		if c, ok := e.(CheckpointWritten); ok {
 			written = append(written, c.Step)
 		}
@@ -162,9 +162,9 @@ func TestPrecision(t *testing.T) {
 			t.Errorf("the precision %s is a setting of a float32 training", s.Value)
 		}
 	}
-	half := append(slices.Clip(plain), setting{precisionSetting, "bfloat16"})
+	half := append(slices.Clip(plain), condition{precisionSetting, "bfloat16"})
 	for _, c := range []struct {
-		ours, its []setting
+		ours, its []condition
 		want      string
 	}{
 		{plain, plain, ""}, {half, half, ""},
@@ -185,8 +185,8 @@ func TestSameImagesElsewhere(t *testing.T) {
 	if _, err := Run(t.Context(), cfg); err != nil {
 		t.Error(err)
 	}
-	named := []setting{{dataSetting, "a"}, {precisionSetting, "float32"}}
-	if diff := differences(alike([]setting{{dataSetting, "b"}, {imagesSetting, "1"}}, named)); len(diff) != 1 || diff[0] != "data set is b, in the checkpoint a" {
+	named := []condition{{dataSetting, "a"}, {precisionSetting, "float32"}}
+	if diff := differences(alike([]condition{{dataSetting, "b"}, {imagesSetting, "1"}}, named)); len(diff) != 1 || diff[0] != "data set is b, in the checkpoint a" {
 		t.Errorf("differences from a checkpoint without a fingerprint: %v", diff)
 	}
 }
@@ -196,7 +196,7 @@ func TestStartHasTheHistory(t *testing.T) {
 	cfg := everything(t)
 	cfg.Resume = stopAt(t, everything(t), 25)
 	var start Start
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		if s, ok := e.(Start); ok {
 			start = s
 		}
@@ -291,7 +291,7 @@ func TestCheckpointFolder(t *testing.T) {
 func TestCheckpointFails(t *testing.T) {
 	cfg := everything(t)
 	cfg.Checkpoint.Dir = filepath.Join(t.TempDir(), "folder")
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		if s, ok := e.(*StepDone); ok && s.Step == 5 {
 			if err := os.RemoveAll(cfg.Checkpoint.Dir); err != nil {
 				t.Error(err)

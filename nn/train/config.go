@@ -17,8 +17,8 @@ type Config struct {
 	Device device.Device
 	Model  nn.Layer
 	Loss   nn.Loss
-	// Data is the data set. Epochs are scored on Val if it is set, and otherwise on Test; the final weights are always
-	// evaluated on Test. Either may be nil.
+	// Data is the data set. Epochs are scored on Val if it is set, and otherwise on Test; the weights that are kept are
+	// always evaluated on Test. Either may be nil.
 	Data *data.Dataset
 	// DataHash identifies the images: see data.Fingerprint. A checkpoint of other images is refused. If it is "", Run
 	// computes it from a sample, if there are checkpoints.
@@ -50,11 +50,19 @@ type Config struct {
 	// MetricsEvery is the number of steps from one download of loss and accuracy to the next; a diverged loss is
 	// noticed then. They are also downloaded after the first step and at the end of each epoch. On a
 	// device.AsyncDownloader they arrive later, and the host runs ahead of the device by less than three times as many
-	// steps. 0 means 1, or 10 on an AsyncDownloader, or 50 on any other device that records steps, because there each
+	// steps (some more with another LogEvery). 0 means 1, or 10 on an AsyncDownloader, or 50 on any other device that records steps, because there each
 	// download makes the device wait.
 	MetricsEvery int
 
-	Listeners  []Listener
+	// LogEvery is the number of steps from one call of Hooks.Log to the next. 0 means about a fiftieth of an epoch, below 0
+	// never. If there is no such hook, nothing is logged.
+	LogEvery int
+
+	Weights Weights // which weights are kept
+	BestBy  Metric  // what makes an epoch the best; "" means ByAccuracy
+	Stop    Stop    // when training ends before its last epoch
+
+	Hooks      []Hooks
 	Checkpoint Checkpoint
 	Resume     string // path of a checkpoint to continue from
 }

@@ -39,6 +39,7 @@ func (e *DivergedError) Error() string {
 func (r *run) diverged(loss float64, first, last int) error {
 	r.stepper.opt.SwapOut()
 	r.snapshot.restore()
+	r.keepGood()
 	where, err := r.stepper.net.FirstNonFinite()
 	if err != nil {
 		return err

@@ -35,6 +35,12 @@
 // An evaluation downloads its answers in the same way: the device works on a batch while the host counts the answers of
 // the batch before.
 //
+// # Hooks
+//
+// Displays, logs and early stopping are Hooks: functions that Run calls between steps. Config.Stop is one, built in. A hook
+// ends training with Training.Stop. At the end the network gets the weights that Config.Weights names (kept.go), and a
+// Result speaks only of these.
+//
 // # Determinism
 //
 // The seed decides initial weights, data order, augmentation and dropout, by counter-based generators without history. A

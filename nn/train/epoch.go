@@ -39,11 +39,15 @@ func (r *run) endEpoch(ctx context.Context) error {
 	}
 	r.history = append(r.history, m)
 	r.informSchedule(m)
-	r.epoch = totals{}
+	r.epoch, r.logged = totals{}, totals{}
 	if err := r.statistics.begin(r.epoch); err != nil {
 		return err
 	}
-	r.emit(EpochDone{m})
+	for _, h := range r.hooks {
+		if h.Epoch != nil {
+			h.Epoch(&r.training, m)
+		}
+	}
 	if r.cfg.Checkpoint.due(s.step, number) {
 		return r.checkpoint()
 	}
@@ -58,55 +62,80 @@ func (r *run) informSchedule(m EpochMetrics) {
 	}
 }
 
-// score evaluates the averaged weights, if an evaluation is due, and writes the results to m. Epochs are scored on the
-// validation set if there is one; the test set is then evaluated only with the final weights.
+// final reports whether the network's weights are those after the last step.
+func (r *run) final() bool { return r.stepper.step == r.stepper.total || r.stopped != "" }
+
+// score evaluates the weights if an evaluation is due, and writes the results to m. Epochs are scored on the validation set
+// if there is one; the test set is then evaluated only with the weights that are kept.
 func (r *run) score(ctx context.Context, m *EpochMetrics) error {
 	s := r.stepper
-	final := s.step == s.total
-	if !final && !r.cfg.evaluates(m.Epoch) {
+	if !r.final() && !r.cfg.evaluates(m.Epoch) {
 		return nil
 	}
-	s.opt.SwapIn()
+	r.swapIn()
 	defer s.opt.SwapOut()
 	r.evalSeconds, r.viewSeconds = 0, 0
 	if r.validator != nil {
-		e, err := r.evaluate(ctx, r.validator, m.Epoch)
-		if err != nil || r.interrupted {
+		if err := r.validate(ctx, m); err != nil || r.interrupted {
 			return err
 		}
-		r.lastVal = e
-		m.ValLoss, m.ValAccuracy, m.ValCorrect, m.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count
 	}
-	if r.evaluator != nil && (final || r.validator == nil) {
+	kept := r.final() && (r.cfg.Weights != WeightsBest || m.Best)
+	if r.evaluator != nil && (kept || r.validator == nil) {
 		e, err := r.evaluate(ctx, r.evaluator, m.Epoch)
 		if err != nil || r.interrupted {
 			return err
 		}
-		r.last = e
 		m.Evaluated = true
 		m.TestLoss, m.TestAccuracy, m.TestCorrect, m.TestCount = e.Loss, e.Accuracy, e.Correct, e.Count
 	}
 	m.EvalSeconds = r.evalSeconds
+	if m.Best { // only now: an interrupted epoch is scored again
+		return r.best.take(bestOf(m))
+	}
 	return nil
 }
 
-// evaluate evaluates one set; it sets interrupted if ctx is cancelled. Only the final weights get test-time
-// augmentation: earlier it would multiply the evaluation time by the number of views and add little to what the plain
-// image shows.
+// validate evaluates the validation set.
+func (r *run) validate(ctx context.Context, m *EpochMetrics) error {
+	e, err := r.measure(ctx, r.validator, m.Epoch)
+	if err != nil || r.interrupted {
+		return err
+	}
+	m.ValLoss, m.ValAccuracy, m.ValCorrect, m.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count
+	m.Best = e.Count > 0 && bestOf(m).betterThan(r.best.at, r.cfg.BestBy)
+	r.tell(&EvaluationDone{Evaluation: e, Epoch: m.Epoch, Scores: true, Best: m.Best})
+	return nil
+}
+
+// evaluate evaluates a set and tells the hooks. It sets interrupted if ctx is cancelled.
 func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluation, error) {
-	start := time.Now()
-	var progress func(done int)
-	if len(r.cfg.Listeners) > 0 {
-		progress = func(done int) {
-			r.progress.evaluation = EvalProgress{Epoch: epoch, Done: done, Total: on.set.Len()}
-			r.emit(&r.progress.evaluation)
+	e, err := r.measure(ctx, on, epoch)
+	if err != nil || r.interrupted {
+		return nil, err
+	}
+	r.tell(&EvaluationDone{Evaluation: e, Epoch: epoch, Test: on == r.evaluator, Scores: on == r.validator || r.validator == nil})
+	return e, nil
+}
+
+func (r *run) tell(e *EvaluationDone) {
+	for _, h := range r.hooks {
+		if h.Evaluation != nil {
+			h.Evaluation(&r.training, e)
 		}
 	}
-	views, final := plain, r.stepper.step == r.stepper.total
+}
+
+// measure evaluates one set; it sets interrupted if ctx is cancelled. Only the final weights get test-time
+// augmentation: earlier it would multiply the evaluation time by the number of views and add little to what the plain
+// image shows.
+func (r *run) measure(ctx context.Context, on *Evaluator, epoch int) (*Evaluation, error) {
+	start := time.Now()
+	views, final := plain, r.final() || r.ended
 	if final {
 		views = on.views.views
 	}
-	e, err := on.evaluate(ctx, views, final, progress)
+	e, err := on.evaluate(ctx, views, final, r.evaluationProgress(on, epoch))
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			r.interrupted = true
@@ -117,8 +146,16 @@ func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluati
 	if !finite(e.Loss) {
 		return nil, r.diverged(e.Loss, r.stepper.step, r.stepper.step)
 	}
-	if r.cfg.Optimizer.EMA == nil {
+	of := r.evaluated()
+	if r.ended {
+		of = r.kept
+	} else if !of.averaged {
 		r.snapshot.confirm(r.stepper.step)
+	}
+	if on == r.validator {
+		r.lastVal = scored{e, of, final}
+	} else {
+		r.last = scored{e, of, final}
 	}
 	seconds := r.seconds(time.Since(start))
 	r.evalSeconds += seconds
@@ -126,16 +163,38 @@ func (r *run) evaluate(ctx context.Context, on *Evaluator, epoch int) (*Evaluati
 	return e, nil
 }
 
-// evaluateLast evaluates the final weights where that hasn't been done, as when a checkpoint
-// of a finished training is resumed.
-func (r *run) evaluateLast(ctx context.Context) (err error) {
-	if r.validator != nil && r.lastVal == nil {
-		if r.lastVal, err = r.evaluate(ctx, r.validator, r.epochNumber()); err != nil || r.interrupted {
+// evaluationProgress returns a function that tells the hooks how many images are done, or nil if none wants to know.
+func (r *run) evaluationProgress(on *Evaluator, epoch int) func(done int) {
+	wanted := false
+	for _, h := range r.hooks {
+		wanted = wanted || h.Progress != nil
+	}
+	if !wanted {
+		return nil
+	}
+	p := &r.progress.evaluation
+	return func(done int) {
+		*p = EvalProgress{Epoch: epoch, Done: done, Total: on.set.Len()}
+		for i := range r.hooks {
+			if h := r.hooks[i].Progress; h != nil {
+				h(&r.training, p)
+			}
+		}
+	}
+}
+
+// evaluateLast evaluates the weights that are kept where that hasn't been done, as when a checkpoint of a finished training
+// is resumed, or when the best epoch wasn't the last one.
+func (r *run) evaluateLast(ctx context.Context) error {
+	epoch := (r.kept.step-1)/r.stepper.perEpoch + 1
+	if r.validator != nil && r.keptAs != WeightsBest && r.ofKept(r.lastVal) == nil {
+		if _, err := r.evaluate(ctx, r.validator, epoch); err != nil || r.interrupted {
 			return err
 		}
 	}
-	if r.evaluator != nil && r.last == nil {
-		r.last, err = r.evaluate(ctx, r.evaluator, r.epochNumber())
+	if r.evaluator != nil && (r.ofKept(r.last) == nil || !r.last.final) {
+		_, err := r.evaluate(ctx, r.evaluator, epoch)
+		return err
 	}
-	return err
+	return nil
 }

@@ -2,23 +2,16 @@ package train
 
 import "time"
 
-// Listener receives the events of training: a progress bar or a log, for example. It is
-// called between steps, from the goroutine that trains, and should return quickly.
-type Listener interface {
-	OnEvent(Event)
-}
+// This file has what Run tells its hooks.
 
-// Event is one of Start, *StepDone, *EvalProgress, EpochDone, CheckpointWritten, Finished.
-type Event interface{ event() }
-
-// Start is the first event.
+// Start describes a training before its first step.
 type Start struct {
 	Summary
 	Step    int            // steps already done in the checkpoint
 	History []EpochMetrics // the epochs already done in the checkpoint
 }
 
-// StepDone follows every step. It is reused for the next step, so copy what you need.
+// StepDone is the state of training after a step.
 type StepDone struct {
 	Step, Total int // steps done, or queued on an asynchronous device
 	Epoch       int // from 1
@@ -33,7 +26,7 @@ type StepDone struct {
 	ETA             time.Duration
 }
 
-// EvalProgress follows every batch of an evaluation. It is reused, like StepDone.
+// EvalProgress is the state of an evaluation.
 type EvalProgress struct {
 	Epoch       int // from 1
 	Done, Total int // images
@@ -49,6 +42,7 @@ type EpochMetrics struct {
 	ValAccuracy     float64 `json:"val_accuracy,omitempty"` // 0 to 1
 	ValCorrect      int     `json:"val_correct,omitempty"`
 	ValCount        int     `json:"val_count,omitempty"` // 0 without a validation set, or if the epoch wasn't scored
+	Best            bool    `json:"best,omitempty"`      // the best so far on the validation set: see Config.BestBy
 	Evaluated       bool    `json:"evaluated"`           // whether the test set was evaluated
 	TestLoss        float64 `json:"test_loss"`
 	TestAccuracy    float64 `json:"test_accuracy"` // 0 to 1
@@ -60,21 +54,17 @@ type EpochMetrics struct {
 	EvalSeconds     float64 `json:"eval_seconds"` // of evaluation
 }
 
-// EpochDone follows every epoch, evaluation included.
-type EpochDone struct{ EpochMetrics }
+// EvaluationDone is the result of an evaluation.
+type EvaluationDone struct {
+	*Evaluation
+	Epoch  int  // from 1
+	Test   bool // on the test set, otherwise on the validation set
+	Scores bool // the set is the one that epochs are scored on
+	Best   bool // the epoch is the best so far: see Config.BestBy
+}
 
-// CheckpointWritten follows every checkpoint.
+// CheckpointWritten names a checkpoint.
 type CheckpointWritten struct {
 	Path string
 	Step int
 }
-
-// Finished is the last event, also after an interruption or a diverged loss.
-type Finished struct{ Result *Result }
-
-func (Start) event()             {}
-func (*StepDone) event()         {}
-func (*EvalProgress) event()     {}
-func (EpochDone) event()         {}
-func (CheckpointWritten) event() {}
-func (Finished) event()          {}

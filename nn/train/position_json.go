@@ -19,12 +19,12 @@ func (l *metricsList) UnmarshalJSON(text []byte) (err error) {
 	return err
 }
 
-// settingList is a list of settings.
-type settingList []setting
+// conditionList is a list of settings.
+type conditionList []condition
 
 // UnmarshalJSON reads the list; a setting takes at least {"name":"a","value":""}.
-func (l *settingList) UnmarshalJSON(text []byte) (err error) {
-	*l, err = decodeList[setting](text, 22)
+func (l *conditionList) UnmarshalJSON(text []byte) (err error) {
+	*l, err = decodeList[condition](text, 22)
 	return err
 }
 

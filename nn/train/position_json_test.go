@@ -22,12 +22,12 @@ func TestPositionListsAreBounded(t *testing.T) {
 		}
 	}
 	var p position
-	whole := position{Step: 3, History: []EpochMetrics{{Epoch: 1}, {Epoch: 2}}, Settings: []setting{{"a", "b"}}}
+	whole := position{Step: 3, History: []EpochMetrics{{Epoch: 1}, {Epoch: 2}}, Settings: []condition{{"a", "b"}}}
 	text, err := json.Marshal(whole)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, &p); err != nil || len(p.History) != 2 || p.History[1].Epoch != 2 || p.Settings[0] != (setting{"a", "b"}) {
+	if err := json.Unmarshal(text, &p); err != nil || len(p.History) != 2 || p.History[1].Epoch != 2 || p.Settings[0] != (condition{"a", "b"}) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -44,6 +44,6 @@ func FuzzPosition(f *testing.F) {
 		if 64*len(p.History) > len(text) || 22*len(p.Settings) > len(text) {
 			t.Fatalf("%d epochs and %d settings from %d bytes", len(p.History), len(p.Settings), len(text))
 		}
-		_ = (&MismatchError{"f", differences([]setting{{"seed", "1"}}, p.Settings)}).Error()
+		_ = (&MismatchError{"f", differences([]condition{{"seed", "1"}}, p.Settings)}).Error()
 	})
 }

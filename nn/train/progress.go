@@ -14,6 +14,7 @@ type progress struct {
 	rate           float64 // images per second
 
 	stepDone   StepDone
+	logged     StepMetrics
 	evaluation EvalProgress
 }
 
@@ -24,7 +25,7 @@ func (r *run) observe() error {
 	if s.step == r.firstStep+1 || r.atEnd() || r.cfg.Checkpoint.due(s.step, 0) {
 		return r.collect()
 	}
-	if s.step%r.cfg.MetricsEvery == 0 {
+	if s.step%r.cfg.MetricsEvery == 0 || r.logsAt(s.step) {
 		if err := r.request(); err != nil {
 			return err
 		}
@@ -75,6 +76,9 @@ func (r *run) take() error {
 	r.snapshot.confirm(s.last - 1)
 	r.epoch.Loss, r.epoch.Weight, r.epoch.Correct, r.epoch.Count = s.loss, s.weight, s.correct, s.count
 	r.progress.step, r.progress.arrived = s.last, true
+	if r.logsAt(s.last) {
+		r.log(s.last)
+	}
 	return nil
 }
 
@@ -94,9 +98,9 @@ func (r *run) count(d time.Duration) {
 	p.rate = perSecond(r.epoch.Count, r.epoch.Seconds)
 }
 
-// emitStep reports a step to the listeners.
+// emitStep tells the hooks of a step.
 func (r *run) emitStep() {
-	if len(r.cfg.Listeners) == 0 {
+	if !r.stepHooks {
 		return
 	}
 	s, p := r.stepper, &r.progress
@@ -108,7 +112,11 @@ func (r *run) emitStep() {
 		GFLOPS:          3 * float64(s.net.FLOPs()) * p.rate / 1e9,
 		ETA:             r.timeLeft(),
 	}
-	r.emit(&p.stepDone)
+	for i := range r.hooks {
+		if h := r.hooks[i].Step; h != nil {
+			h(&r.training, &p.stepDone)
+		}
+	}
 }
 
 // viewsLeft returns the number of views in all remaining evaluations, counting each image separately.

@@ -76,7 +76,23 @@ func weights(t testing.TB, net *nn.Network) map[string][]float32 {
 	return all
 }
 
-// listen is a function as a Listener.
-type listen func(Event)
+// Event is an argument of a hook: Start, *StepDone, *StepMetrics, *EvalProgress, EpochDone, CheckpointWritten, Finished.
+type Event any
 
-func (f listen) OnEvent(e Event) { f(e) }
+type (
+	EpochDone struct{ EpochMetrics }
+	Finished  struct{ Result *Result }
+)
+
+// listen returns hooks that call one function.
+func listen(f func(Event)) Hooks {
+	return Hooks{
+		Start:      func(_ *Training, e Start) { f(e) },
+		Step:       func(_ *Training, e *StepDone) { f(e) },
+		Log:        func(_ *Training, e *StepMetrics) { f(e) },
+		Progress:   func(_ *Training, e *EvalProgress) { f(e) },
+		Epoch:      func(_ *Training, e EpochMetrics) { f(EpochDone{e}) },
+		Checkpoint: func(_ *Training, e CheckpointWritten) { f(e) },
+		Finish:     func(_ *Training, e *Result) { f(Finished{e}) },
+	}
+}

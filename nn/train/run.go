@@ -22,17 +22,20 @@ type Result struct {
 	TotalSeconds    float64 // since Run was called
 	ImagesPerSecond float64 // of training
 
-	FinalLoss    float64 // mean over the last epoch's examples
+	FinalLoss float64 // mean over the last epoch's examples
+
+	// The results of the weights in Network on the test set. TestCount is 0 if there is no evaluation of these weights, as
+	// when training was interrupted within an epoch.
 	TestLoss     float64
-	TestAccuracy float64 // 0 to 1, of the last evaluation
+	TestAccuracy float64 // 0 to 1
 	TestCorrect  int
-	TestCount    int     // 0 without an evaluation
-	Confusion    [][]int // [class][answer] of the last evaluation; nil without, or with more than MaxConfusionClasses classes
+	TestCount    int
+	Confusion    [][]int // [class][answer]; nil without an evaluation, or with more than MaxConfusionClasses classes
 
 	// TestAnswers has the answer to each test image, in the order of the set, if training was finished.
 	TestAnswers []metric.Answer
 
-	// The same for the validation set; ValCount is 0 without one.
+	// The same for the validation set.
 	ValLoss     float64
 	ValAccuracy float64
 	ValCorrect  int
@@ -40,18 +43,23 @@ type Result struct {
 
 	PeakMemory  int64 // bytes of the process; 0 when unknown
 	Interrupted bool  // the context was cancelled
-	History     []EpochMetrics
+	// Stopped says why training ended before its last step, "" if it did not: see Stop and Training.Stop.
+	Stopped string
+	History []EpochMetrics
 
 	// Mean and Std normalise the images, per channel: those of the configuration, or else of the training set.
 	Mean, Std []float32
 
-	// Network holds the weights that were evaluated last: with EMA the averaged weights.
-	// After a diverged loss it holds the last good weights.
-	Network *nn.Network
+	// Network has the weights that Config.Weights names. After a diverged loss they are the last good ones, or those of the
+	// best epoch.
+	Network     *nn.Network
+	Weights     Weights // which weights these are
+	WeightsStep int     // after how many steps
+	Best        *Best   // the best epoch; nil without a validation set
 }
 
 // Run trains a network. If ctx is cancelled, Run finishes the current step, writes a checkpoint if checkpoints are on,
-// and returns a Result with Interrupted set, and no error. A loss that is not finite is a *DivergedError; on an
+// and returns a Result with Interrupted set, and no error. Config.Stop or a hook may end training early. A loss that is not finite is a *DivergedError; on an
 // asynchronous device it is noticed some steps later. Once training has begun, Run returns a Result with every error,
 // so that the trained weights can be saved.
 //
@@ -67,17 +75,20 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err := r.open(); err != nil {
 		return nil, err
 	}
-	r.emit(Start{Summary: r.summary(), Step: r.stepper.step, History: r.history})
+	r.start()
 	err := r.train(ctx)
-	var diverged *DivergedError
-	if !errors.As(err, &diverged) {
-		r.stepper.opt.SwapIn()
+	if keepErr := r.keep(); err == nil {
+		err = keepErr
 	}
 	if err == nil && !r.interrupted {
 		err = r.evaluateLast(ctx)
 	}
 	result := r.result()
-	r.emit(Finished{Result: result})
+	for _, h := range r.hooks {
+		if h.Finish != nil {
+			h.Finish(&r.training, result)
+		}
+	}
 	return result, err
 }
 
@@ -90,19 +101,30 @@ type run struct {
 	evaluator  *Evaluator // of the test set; nil without one
 	snapshot   *snapshot
 	statistics *statistics
+	best       bestWeights
+
+	hooks     []Hooks // Config.Stop, then Config.Hooks
+	training  Training
+	stepHooks bool // a hook wants steps
+	logEvery  int  // steps from one line of the log to the next; 0: no hook wants them
 
 	began        time.Time
 	firstStep    int    // steps already done in the checkpoint
 	epoch        totals // of the current epoch
+	logged       totals // the same at the last line of the log
 	progress     progress
 	trainSeconds float64 // over all epochs
 	trainImages  int
 	evalSeconds  float64 // of the last epoch's evaluations
 	viewSeconds  float64 // estimate for later evaluations, per view
 	history      []EpochMetrics
-	last         *Evaluation // of the test set
-	lastVal      *Evaluation // of the validation set
+	last         scored // on the test set
+	lastVal      scored // on the validation set
 	interrupted  bool
+	stopped      string         // why training ends early
+	ended        bool           // there are no more steps
+	kept         held           // the weights that the network has at the end
+	keptAs       Weights        // "" before the end
 	folder       *folder.Folder // for checkpoints; nil without
 	saved        int            // steps at the last checkpoint; -1 before the first
 }
@@ -128,8 +150,25 @@ func (r *run) build() (err error) {
 	if err := r.checkSchedule(); err != nil {
 		return err
 	}
-	r.evaluator, err = r.newEvaluator(r.cfg.Data.Test, r.cfg.TTA)
-	return err
+	if r.evaluator, err = r.newEvaluator(r.cfg.Data.Test, r.cfg.TTA); err != nil {
+		return err
+	}
+	return r.cfg.Stop.check(r)
+}
+
+// buildHooks collects the hooks, and finds out what they want.
+func (r *run) buildHooks() {
+	r.training.run = r
+	if r.cfg.Stop != (Stop{}) {
+		r.hooks = append(r.hooks, r.cfg.Stop.hooks())
+	}
+	r.hooks = append(r.hooks, r.cfg.Hooks...)
+	for _, h := range r.hooks {
+		r.stepHooks = r.stepHooks || h.Step != nil
+		if h.Log != nil {
+			r.logEvery = r.cfg.logEvery()
+		}
+	}
 }
 
 // checkSchedule returns an error if the schedule follows evaluations that don't take place.
@@ -172,15 +211,17 @@ func (r *run) open() (err error) {
 		}
 	}
 	r.saved = -1
+	r.best = newBestWeights(r.stepper.net)
+	r.cfg.MetricsEvery = r.cfg.statsEvery()
+	r.buildHooks()
 	if r.cfg.Resume != "" {
 		if err := r.resume(); err != nil {
 			return err
 		}
 	}
-	r.cfg.MetricsEvery = r.cfg.statsEvery()
 	r.firstStep = r.stepper.step
 	r.snapshot.begin(r.firstStep)
-	if r.statistics, err = newStatistics(r.stepper.net, r.firstStep); err != nil {
+	if r.statistics, err = newStatistics(r.stepper.net, r.firstStep, r.requests()); err != nil {
 		return err
 	}
 	return r.statistics.begin(r.epoch)
@@ -204,11 +245,11 @@ func (r *run) identifyData(ctx context.Context) error {
 }
 
 func (r *run) resume() error {
-	p, err := readCheckpoint(r.cfg.Resume, r.stepper)
+	p, err := readCheckpoint(r.cfg.Resume, r.stepper, &r.best)
 	if err != nil {
 		return err
 	}
-	r.epoch, r.history = p.Totals.withWeight(), p.History
+	r.epoch, r.logged, r.history = p.Totals.withWeight(), p.Logged, p.History
 	for _, m := range r.history {
 		r.informSchedule(m)
 	}
@@ -236,10 +277,19 @@ func (r *run) close() {
 	}
 }
 
-func (r *run) emit(e Event) {
-	for _, l := range r.cfg.Listeners {
-		l.OnEvent(e)
+// start tells the hooks that training begins.
+func (r *run) start() {
+	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history}
+	for _, h := range r.hooks {
+		if h.Start != nil {
+			h.Start(&r.training, e)
+		}
 	}
+}
+
+// over reports whether there are no more steps to do.
+func (r *run) over() bool {
+	return r.stepper.step == r.stepper.total || r.interrupted || r.stopped != ""
 }
 
 // train runs the remaining epochs and writes the final checkpoint.
@@ -251,12 +301,12 @@ func (r *run) train(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.step < s.total && !r.interrupted {
+	if !r.over() {
 		if err := r.load(ctx); err != nil {
 			return err
 		}
 	}
-	for s.step < s.total && !r.interrupted {
+	for !r.over() {
 		r.loader.Start(s.step/s.perEpoch, s.batch())
 		if err := r.trainEpoch(ctx); err != nil {
 			return err
@@ -289,13 +339,13 @@ func (r *run) atEnd() bool {
 // epochNumber returns the epoch of the last step, from 1.
 func (r *run) epochNumber() int { return (r.stepper.step-1)/r.stepper.perEpoch + 1 }
 
-// trainEpoch trains to the end of the epoch, or of training, and evaluates. The time that listeners take between two
+// trainEpoch trains to the end of the epoch, or of training, and evaluates. The time that hooks take between two
 // steps counts as training time if the device works in the meantime.
 func (r *run) trainEpoch(ctx context.Context) error {
 	start := time.Now()
 	for {
-		if ctx.Err() != nil {
-			r.interrupted = true
+		if ctx.Err() != nil || r.stopped != "" {
+			r.interrupted = r.stopped == ""
 			err := r.collect()
 			r.count(time.Since(start))
 			return err
@@ -345,14 +395,18 @@ func (r *run) step() error {
 }
 
 func (r *run) checkpoint() error {
-	path, err := writeCheckpoint(r.folder, r.stepper, position{
-		Step: r.stepper.step, Totals: r.epoch, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
+	path, err := writeCheckpoint(r.folder, r.stepper, &r.best, position{
+		Step: r.stepper.step, Totals: r.epoch, Logged: r.logged, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
 	})
 	if err != nil {
 		return err
 	}
 	r.saved = r.stepper.step
-	r.emit(CheckpointWritten{Path: path, Step: r.saved})
+	for _, h := range r.hooks {
+		if h.Checkpoint != nil {
+			h.Checkpoint(&r.training, CheckpointWritten{Path: path, Step: r.saved})
+		}
+	}
 	return nil
 }
 
@@ -361,7 +415,8 @@ func (r *run) result() *Result {
 	result := &Result{
 		Summary: r.summary(), Steps: s.step, Epochs: float64(s.step) / float64(s.perEpoch),
 		TrainSeconds: r.trainSeconds, TotalSeconds: time.Since(r.began).Seconds(),
-		Interrupted: r.interrupted, History: r.history, Network: s.net, Mean: r.cfg.Augment.Mean, Std: r.cfg.Augment.Std,
+		Interrupted: r.interrupted, Stopped: r.stopped, History: r.history, Network: s.net,
+		Mean: r.cfg.Augment.Mean, Std: r.cfg.Augment.Std,
 	}
 	result.PeakMemory, _ = PeakMemory()
 	result.ImagesPerSecond = perSecond(r.trainImages, r.trainSeconds)
@@ -370,12 +425,6 @@ func (r *run) result() *Result {
 	} else if len(r.history) > 0 {
 		result.FinalLoss = r.history[len(r.history)-1].TrainLoss
 	}
-	if e := r.last; e != nil {
-		result.TestLoss, result.TestAccuracy, result.Confusion = e.Loss, e.Accuracy, e.Confusion
-		result.TestCorrect, result.TestCount, result.TestAnswers = e.Correct, e.Count, e.Answers
-	}
-	if e := r.lastVal; e != nil {
-		result.ValLoss, result.ValAccuracy, result.ValCorrect, result.ValCount = e.Loss, e.Accuracy, e.Correct, e.Count
-	}
+	r.addScores(result)
 	return result
 }

@@ -20,8 +20,8 @@ import (
 func TestRunLearns(t *testing.T) {
 	cfg := everything(t)
 	var events []string
-	steps, progress := 0, 0
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	steps, progress, logged := 0, 0, 0
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		switch e := e.(type) {
 		case *StepDone:
 			steps++
@@ -30,6 +30,8 @@ func TestRunLearns(t *testing.T) {
 			}
 		case *EvalProgress:
 			progress = e.Done
+		case *StepMetrics:
+			logged++
 		default:
 			events = append(events, fmt.Sprintf("%T", e))
 		}
@@ -51,8 +53,8 @@ func TestRunLearns(t *testing.T) {
 	if right != r.TestCorrect || all != 50 {
 		t.Errorf("confusion %v: %d right of %d, want %d of 50", r.Confusion, right, all, r.TestCorrect)
 	}
-	if steps != 50 || r.Steps != 50 || r.Epochs != 2.5 || len(r.History) != 3 || progress != 50 {
-		t.Errorf("%d steps seen, %d done, %v epochs, history of %d, %d images evaluated", steps, r.Steps, r.Epochs, len(r.History), progress)
+	if steps != 50 || r.Steps != 50 || r.Epochs != 2.5 || len(r.History) != 3 || progress != 50 || logged != 50 {
+		t.Errorf("%d steps seen, %d logged, %d done, %v epochs, history of %d, %d images evaluated", steps, logged, r.Steps, r.Epochs, len(r.History), progress)
 	}
 	want := []string{"train.Start", "train.EpochDone", "train.EpochDone", "train.EpochDone", "train.Finished"}
 	if !slices.Equal(events, want) {
@@ -247,7 +249,7 @@ func TestDivergedEvaluation(t *testing.T) {
 func TestGoodStep(t *testing.T) {
 	r := &run{cfg: everything(t)}
 	defer r.close()
-	r.cfg.Listeners = []Listener{listen(func(e Event) {
+	r.cfg.Hooks = []Hooks{listen(func(e Event) {
 		if s, ok := e.(*StepDone); !ok || s.Step != 30 {
 			return
 		}
@@ -341,7 +343,7 @@ func TestInterrupted(t *testing.T) {
 	cfg := everything(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		if s, ok := e.(*StepDone); ok && s.Step == 23 {
 			cancel()
 		}
@@ -350,8 +352,39 @@ func TestInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Interrupted || r.Steps != 23 || len(r.History) != 1 || r.TestCount != 50 {
-		t.Errorf("interrupted %v after %d steps, history of %d, %d evaluated", r.Interrupted, r.Steps, len(r.History), r.TestCount)
+	if !r.Interrupted || r.Steps != 23 || len(r.History) != 1 || r.WeightsStep != 23 {
+		t.Errorf("interrupted %v after %d steps, history of %d, weights after %d", r.Interrupted, r.Steps, len(r.History), r.WeightsStep)
+	}
+	if r.TestCount != 0 || r.TestAccuracy != 0 || r.Confusion != nil || r.ValCount != 0 {
+		t.Errorf("%d of %d correct: that was epoch 1, whose weights are gone", r.TestCorrect, r.TestCount)
+	}
+}
+
+// TestInterruptedSpeaksOfItsWeights interrupts between two epochs: the result is that of the weights in the network, which
+// another evaluation finds.
+func TestInterruptedSpeaksOfItsWeights(t *testing.T) {
+	for _, w := range []Weights{WeightsLast, WeightsEMA} {
+		cfg := everything(t)
+		cfg.Weights = w
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cfg.Hooks = []Hooks{{Epoch: func(*Training, EpochMetrics) { cancel() }}}
+		r, err := Run(ctx, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := NewEvaluator(r.Network, cfg.Data.Test, cfg.Augment.Mean, cfg.Augment.Std, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		again, err := e.Evaluate(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Interrupted || r.Weights != w || r.TestCount != 50 || r.TestLoss != again.Loss || r.TestCorrect != again.Correct {
+			t.Errorf("%s: interrupted %v, weights %s, loss %v of %d images, the network's %v", w, r.Interrupted, r.Weights, r.TestLoss, r.TestCount, again.Loss)
+		}
 	}
 }
 
@@ -476,7 +509,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 // stepsAllocateNothing makes some steps, and then holds that a step of a run makes no garbage.
 func stepsAllocateNothing(t *testing.T, cfg Config, before int) {
 	t.Helper()
-	cfg.Listeners = []Listener{listen(func(Event) {})}
+	cfg.Hooks = []Hooks{listen(func(Event) {})}
 	r := &run{cfg: cfg}
 	defer r.close()
 	if err := r.open(); err != nil {

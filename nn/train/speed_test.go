@@ -19,7 +19,7 @@ func (e emulated) Info() device.Info {
 func TestNoSpeedsOfAnEmulatedDevice(t *testing.T) {
 	cfg := everything(t)
 	cfg.Device = emulated{cfg.Device}
-	cfg.Listeners = []Listener{listen(func(e Event) {
+	cfg.Hooks = []Hooks{listen(func(e Event) {
 		switch e := e.(type) {
 		case *StepDone:
 			if e.ImagesPerSecond != 0 || e.GFLOPS != 0 || e.ETA != 0 {

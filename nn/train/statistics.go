@@ -15,21 +15,22 @@ import (
 //	take:    wait for the oldest copy
 //
 // Stats accumulates from an epoch's first step to its last, so the sums don't depend on when they are fetched: a run
-// that was stopped and resumed ends with the same sums. Copies arrive in the order of their requests. At most
-// maxRequests are pending: before another request the oldest copy must be taken, which limits how far the host runs
-// ahead of the device.
+// that was stopped and resumed ends with the same sums. Copies arrive in the order of their requests. The
+// number of pending copies is limited: before another request the oldest copy must be taken, which limits how far the host
+// runs ahead of the device.
 type statistics struct {
 	net     *nn.Network
-	fetches [maxRequests]device.AsyncDownload
-	through [maxRequests]int // steps done when the copy was requested
-	oldest  int              // index of the oldest pending copy
-	pending int              // number of pending copies
+	fetches []device.AsyncDownload
+	through []int // steps done when the copy was requested
+	oldest  int   // index of the oldest pending copy
+	pending int   // number of pending copies
 
 	requested int // steps done at the last request
 	taken     int // steps done at the last take
 	host      [device.StatsLen]float32
 }
 
+// maxRequests is the usual number of pending downloads.
 const maxRequests = 2
 
 // sums are the epoch's sums up to the step last, counted from 1; the steps from first on are not in the previous sums.
@@ -39,9 +40,12 @@ type sums struct {
 	first, last    int
 }
 
-// newStatistics returns statistics that begin after step steps.
-func newStatistics(net *nn.Network, step int) (*statistics, error) {
-	s := &statistics{net: net, requested: step, taken: step}
+// newStatistics returns statistics that begin after step steps, with at most the given number of pending copies.
+func newStatistics(net *nn.Network, step, requests int) (*statistics, error) {
+	s := &statistics{
+		net: net, requested: step, taken: step,
+		fetches: make([]device.AsyncDownload, requests), through: make([]int, requests),
+	}
 	for i := range s.fetches {
 		f, err := newFetch(net.Device(), len(device.Bytes(s.host[:])))
 		if err != nil {
@@ -65,11 +69,11 @@ func (s *statistics) begin(epoch totals) error {
 }
 
 // full reports whether no request is possible before the next take.
-func (s *statistics) full() bool { return s.pending == maxRequests }
+func (s *statistics) full() bool { return s.pending == len(s.fetches) }
 
 // request requests the epoch's sums; step is the number of steps done so far.
 func (s *statistics) request(step int) {
-	i := (s.oldest + s.pending) % maxRequests
+	i := (s.oldest + s.pending) % len(s.fetches)
 	s.fetches[i].Queue(s.net.Stats())
 	s.through[i], s.requested = step, step
 	s.pending++
@@ -81,7 +85,7 @@ func (s *statistics) ready() bool { return s.pending > 0 && s.fetches[s.oldest].
 // take waits for the oldest request.
 func (s *statistics) take() (sums, error) {
 	i := s.oldest
-	s.oldest = (s.oldest + 1) % maxRequests
+	s.oldest = (s.oldest + 1) % len(s.fetches)
 	s.pending--
 	first := s.taken + 1
 	s.taken = s.through[i]

@@ -33,13 +33,16 @@ type Stepper struct {
 	stats      [device.StatsLen]float32
 }
 
-// NewStepper builds the network, the optimiser and the input buffers. It ignores Listeners,
+// NewStepper builds the network, the optimiser and the input buffers. It ignores Hooks, Stop,
 // Checkpoint and Resume.
 func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	if err := cfg.normalization(); err != nil {
+		return nil, err
+	}
+	if err := cfg.chooseWeights(); err != nil {
 		return nil, err
 	}
 	s := &Stepper{cfg: cfg, dev: cfg.Device, epochThere: -1}

@@ -42,7 +42,7 @@ func SaveWeights(path string, net *nn.Network, meta map[string]string) error {
 
 // SaveWeightsIn is SaveWeights for a file in an open folder.
 func SaveWeightsIn(root *os.Root, name string, net *nn.Network, meta map[string]string) error {
-	return writeTensors(folder.In(root), name, net.Device(), networkTensors(net), meta)
+	return writeTensors(folder.In(root), name, net.Device(), networkTensors(net), nil, meta)
 }
 
 // LoadWeights loads the network's weights from a checkpoint or a file that SaveWeights
@@ -75,7 +75,7 @@ func LoadWeightsIn(root *os.Root, name string, net *nn.Network) error {
 
 func loadWeights(path string, f *safetensors.File, net *nn.Network) error {
 	return readTensors(path, f, net.Device(), networkTensors(net), func(name string) bool {
-		return name != scalingName && !strings.HasPrefix(name, optimizerPrefix)
+		return name != scalingName && !strings.HasPrefix(name, optimizerPrefix) && !isBest(name)
 	})
 }
 
@@ -151,13 +151,16 @@ func networkTensors(net *nn.Network) []optim.Named {
 	return list
 }
 
-// writeTensors writes float32 tensors, one at a time.
-func writeTensors(dir *folder.Folder, name string, dev device.Device, list []optim.Named, meta map[string]string) error {
-	tensors := make([]safetensors.Tensor, len(list))
+// writeTensors writes float32 tensors, those of the device one at a time, and then those of the host.
+func writeTensors(dir *folder.Folder, name string, dev device.Device, list []optim.Named, host []NamedValues, meta map[string]string) error {
+	tensors := make([]safetensors.Tensor, len(list), len(list)+len(host))
 	largest := 0
 	for i, t := range list {
 		tensors[i] = safetensors.Tensor{Name: t.Name, DType: "F32", Shape: t.Tensor.Shape()}
 		largest = max(largest, t.Tensor.Len())
+	}
+	for _, t := range host {
+		tensors = append(tensors, safetensors.Tensor{Name: t.Name, DType: "F32", Shape: t.Shape})
 	}
 	buffer := make([]float32, largest)
 	meta = maps.Clone(meta)
@@ -167,6 +170,9 @@ func writeTensors(dir *folder.Folder, name string, dev device.Device, list []opt
 	meta["precision"] = device.Float32.String()
 	return dir.Replace(name, func(f *os.File) error {
 		return safetensors.Write(f, tensors, meta, func(i int) ([]byte, error) {
+			if i >= len(list) {
+				return device.Bytes(host[i-len(list)].Values), nil
+			}
 			b := device.Bytes(buffer[:list[i].Tensor.Len()])
 			return b, dev.Download(b, list[i].Tensor)
 		})

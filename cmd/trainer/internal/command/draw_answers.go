@@ -1,13 +1,13 @@
 package command
 
 import (
-	"context"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/metric"
 )
@@ -20,13 +20,12 @@ const (
 	drawnMistakes = 16
 )
 
-// predictions returns the answers to the first test images, and the mistakes that the network was surest of.
-func (t *trained) predictions(ctx context.Context) ([]figure.Prediction, error) {
-	e, err := t.evaluate(ctx)
-	if err != nil {
-		return nil, err
-	}
-	answers := slices.Clone(e.Answers)
+// predictionsTitle is what predictions has.
+const predictionsTitle = "the first test images, and the worst mistakes"
+
+// predictions returns the answers to the first images of a set, and the mistakes that the network was surest of.
+func predictions(set data.Set, answers []metric.Answer) ([]figure.Prediction, error) {
+	answers = slices.Clone(answers)
 	shown := slices.Clone(answers[:min(drawnImages, len(answers))])
 	metric.WorstFirst(answers)
 	for _, a := range answers[:min(drawnMistakes, len(answers))] {
@@ -34,14 +33,19 @@ func (t *trained) predictions(ctx context.Context) ([]figure.Prediction, error) 
 			shown = append(shown, a)
 		}
 	}
+	h, w, c := set.ImageShape()
+	pixels, classes := make([]byte, h*w*c), set.Classes()
 	var all []figure.Prediction
 	for _, a := range shown {
-		im, _, err := t.image(a.Image)
+		if _, err := set.Read(a.Image, pixels); err != nil {
+			return nil, &dataError{err}
+		}
+		im, err := figure.Pixels(pixels, h, w, c)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, figure.Prediction{
-			Image: im, Class: t.classes[a.Label], Answer: t.classes[a.Class], Probability: a.Probability, File: filepath.Base(imagePath(t.test, a.Image)),
+			Image: im, Class: classes[a.Label], Answer: classes[a.Class], Probability: a.Probability, File: filepath.Base(imagePath(set, a.Image)),
 		})
 	}
 	return all, nil

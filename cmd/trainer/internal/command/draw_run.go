@@ -191,7 +191,11 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 			if err != nil {
 				return err
 			}
-			return figure.Curves(w, format, name, epochs)
+			steps, err := readSteps(dir)
+			if err != nil {
+				return err
+			}
+			return figure.Curves(w, format, name, epochs, steps)
 		}},
 	}
 	if n := len(t.classes); n > figure.MaxConfusionClasses {
@@ -219,11 +223,15 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 	}
 	return append(list,
 		picture{"predictions", func(w io.Writer) error {
-			predictions, err := t.predictions(ctx)
+			e, err := t.evaluate(ctx)
 			if err != nil {
 				return err
 			}
-			return figure.Predictions(w, format, name+": the first test images, and the worst mistakes", predictions)
+			shown, err := predictions(t.test, e.Answers)
+			if err != nil {
+				return err
+			}
+			return figure.Predictions(w, format, name+": "+predictionsTitle, shown)
 		}},
 		picture{"features", func(w io.Writer) error {
 			img, pixels, err := t.image(0)
@@ -253,6 +261,23 @@ func readMetrics(dir *folder.Folder) ([]figure.Epoch, error) {
 		return nil, usageErrorf("%s: the run has not finished an epoch", path)
 	}
 	return epochs, nil
+}
+
+// readSteps reads steps.jsonl, which runs of older versions don't have.
+func readSteps(dir *folder.Folder) ([]figure.Epoch, error) {
+	if !dir.Has(report.StepsFile) {
+		return nil, nil
+	}
+	f, err := dir.Open(report.StepsFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the steps: %w", err)
+	}
+	defer f.Close()
+	steps, err := figure.ReadSteps(f)
+	if err != nil {
+		return nil, &dataError{fmt.Errorf("%s: %w", dir.File(report.StepsFile), err)}
+	}
+	return steps, nil
 }
 
 // evaluate evaluates the test set, once.

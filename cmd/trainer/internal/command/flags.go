@@ -33,6 +33,7 @@ type options struct {
 	checkpoint   interval
 	resume       string
 	exact        bool
+	tensorboard  bool
 	quiet, json  bool
 	list, dryRun bool
 	showVersion  bool
@@ -58,7 +59,7 @@ func flagGroups() []flagGroup {
 		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
 		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
-		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "quiet", "json"}},
+		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "tensorboard", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "version", "h"}},
 	}
 }
@@ -106,6 +107,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
 	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place")
 	f.BoolVar(&o.exact, "exact", false, "with -resume: refuse to continue if the results might not be bit-identical")
+	f.BoolVar(&o.tensorboard, "tensorboard", false, "also write event files for TensorBoard, in the folder tensorboard of the results: scalars, histograms, pictures")
 	f.BoolVar(&o.quiet, "quiet", false, "print only the final line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
 

@@ -11,6 +11,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/recipe"
 	"trainer/nn/setting"
+	"trainer/nn/train"
 )
 
 // listed is everything that a flag or a recipe can name.
@@ -18,6 +19,7 @@ type listed struct {
 	DataSets []listedData   `json:"data_sets"`
 	Forms    []listedData   `json:"paths"` // what a path of data can be
 	Recipes  []listedName   `json:"recipes"`
+	Keys     []listedKeys   `json:"keys"`  // of recipes, which are not those of a kind
 	Groups   []listedGroup  `json:"kinds"` // of recipes
 	Devices  []listedDevice `json:"devices"`
 }
@@ -30,6 +32,13 @@ type listedName struct {
 type listedData struct {
 	listedName
 	Recipe string `json:"recipe"` // the default one
+}
+
+// listedKeys is a table of recipes with keys.
+type listedKeys struct {
+	title string
+	Name  string      `json:"table"`
+	Keys  []listedKey `json:"keys"`
 }
 
 // listedGroup is a list of kinds, such as that of the layers.
@@ -82,6 +91,10 @@ func (p *program) listed() (*listed, error) {
 			return nil, err
 		}
 		l.Recipes = append(l.Recipes, listedName{name, r.Description})
+	}
+	l.Keys = []listedKeys{
+		{"Training (at the top)", "training", keysOf(recipe.Keys())},
+		{"Early stopping ([stop])", "stop", keysOf(setting.Of(train.Stop{}))},
 	}
 	var layers []setting.Kind[nn.Layer]
 	for _, k := range p.Kinds.Layers {
@@ -139,6 +152,13 @@ func (l *listed) write(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(out, "\nIn recipes, the keys of each kind (* required) and their defaults:")
+	for _, k := range l.Keys {
+		fmt.Fprintf(w, "\n%s:\n", k.title)
+		writeKeys(w, "  ", k.Keys)
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
 	for _, g := range l.Groups {
 		fmt.Fprintf(w, "\n%s:\n", g.title)
 		for _, k := range g.Kinds {

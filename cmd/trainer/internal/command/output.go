@@ -7,6 +7,7 @@ import (
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/printable"
+	"trainer/nn/train"
 )
 
 // What trainer train prints.
@@ -40,8 +41,17 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 		}
 		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, printable.Text(folder.Path()))
 	}
-	if s.TestCount > 0 {
-		fmt.Fprintf(j.stdout, "test accuracy %.2f%% (%d/%d)\n", 100*s.TestAccuracy, s.TestCorrect, s.TestCount)
+	of := ""
+	if s.Weights == string(train.WeightsBest) {
+		of = fmt.Sprintf(", with the weights of epoch %d, the best on the validation set", s.BestEpoch)
+	}
+	switch {
+	case s.TestCount > 0:
+		fmt.Fprintf(j.stdout, "test accuracy %.2f%% (%d/%d)%s\n", 100*s.TestAccuracy, s.TestCorrect, s.TestCount, of)
+	case s.ValCount > 0:
+		fmt.Fprintf(j.stdout, "validation accuracy %.2f%% (%d/%d)%s\n", 100*s.ValAccuracy, s.ValCorrect, s.ValCount, of)
+	case s.Interrupted && !j.quiet && s.ScoredOn != "":
+		fmt.Fprintf(j.stdout, "the weights after step %d have not been evaluated; to evaluate them: trainer evaluate %s\n", s.WeightsStep, printable.Text(folder.Path()))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/metric"
@@ -55,26 +56,44 @@ func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Sum
 
 // writeModel writes the trained network as a model.
 func (j *job) writeModel(folder *report.Folder, r *train.Result, s *report.Summary) error {
-	plain, err := j.recipe.WithoutRun()
+	info, err := j.modelInfo(s.Seed)
 	if err != nil {
 		return err
 	}
-	text, err := plain.TOML()
+	info.Run.Weights, info.Run.Finished = s.Weights, !r.Interrupted
+	info.Run.TestCorrect, info.Run.TestCount = r.TestCorrect, r.TestCount
+	return model.SaveIn(folder.Root(), model.FileName, r.Network, info)
+}
+
+// writeBest writes a network with the weights of the best epoch so far as a model.
+func (j *job) writeBest(folder *report.Folder, net *nn.Network, seed uint64) error {
+	info, err := j.modelInfo(seed)
 	if err != nil {
 		return err
+	}
+	info.Run.Weights = string(train.WeightsBest)
+	return model.SaveIn(folder.Root(), model.BestName, net, info)
+}
+
+// modelInfo describes the models of a run.
+func (j *job) modelInfo(seed uint64) (info model.Info, err error) {
+	plain, err := j.recipe.WithoutRun()
+	if err != nil {
+		return info, err
+	}
+	text, err := plain.TOML()
+	if err != nil {
+		return info, err
 	}
 	h, w, c := j.split.Train.ImageShape()
 	pictures := j.recipe.Pictures
 	prepare := data.Preparation{
 		H: h, W: w, C: c, Resize: pictures.Resize, Background: pictures.Background, IgnoreOrientation: pictures.IgnoreOrientation,
 	}
-	return model.SaveIn(folder.Root(), model.FileName, r.Network, model.Info{
+	return model.Info{
 		Recipe: string(text), Classes: j.split.Train.Classes(), Images: model.ImagesOf(prepare, j.recipe.Augment.Mean, j.recipe.Augment.Std),
-		Run: model.Run{
-			ID: j.id(text, s.Seed), Program: s.Version, Data: s.Data, Recipe: s.Recipe, Weights: j.weights(),
-			Finished: !r.Interrupted, TestCorrect: r.TestCorrect, TestCount: r.TestCount,
-		},
-	})
+		Run: model.Run{ID: j.id(text, seed), Program: j.version(), Data: j.dataName(), Recipe: j.recipe.Name},
+	}, nil
 }
 
 // writeAnswers writes the answer to each test image of a finished training, the worst mistakes first.
@@ -97,20 +116,13 @@ func (j *job) id(recipe []byte, seed uint64) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// weights says which weights the model has.
-func (j *job) weights() string {
-	if j.recipe.Optimizer.EMA != nil {
-		return "ema"
-	}
-	return "last"
-}
-
 func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 	return &report.Summary{
 		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.dataName(), Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
 		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ScoredOn: scoredOn(r),
+		Weights: string(r.Weights), WeightsStep: r.WeightsStep, BestEpoch: bestEpoch(r), Stopped: r.Stopped,
 		TrainSeconds: r.TrainSeconds, TotalSeconds: j.now().Sub(j.started).Seconds(),
 		ImagesPerSecond: report.Number(r.ImagesPerSecond), FinalLoss: report.Number(r.FinalLoss),
 		PeakMemory: r.PeakMemory, Threads: r.Info.Threads, Interrupted: r.Interrupted,
@@ -118,46 +130,23 @@ func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 	}
 }
 
-// scoredOn names the set that epochs were scored on, by which settings may have been chosen.
+// bestEpoch returns the best epoch, or 0 without a validation set.
+func bestEpoch(r *train.Result) int {
+	if r.Best == nil {
+		return 0
+	}
+	return r.Best.Epoch
+}
+
+// scoredOn names the set that epochs are scored on, by which settings may have been chosen.
 func scoredOn(r *train.Result) string {
 	switch {
-	case r.ValCount > 0:
+	case r.ValImages > 0:
 		return "validation"
-	case r.TestCount > 0:
+	case r.TestImages > 0:
 		return "test"
 	}
 	return ""
-}
-
-// recorder writes the metrics, and remembers the last checkpoint.
-type recorder struct {
-	folder    *report.Folder
-	resumed   bool
-	configure func() error // writes the configuration
-	saved     int          // step of the checkpoint in the folder; negative if there is none
-	err       error        // the first
-}
-
-// OnEvent appends a line after every epoch. When a run is resumed, its configuration is replaced only now: until training
-// has begun, the old one is valid.
-func (r *recorder) OnEvent(e train.Event) {
-	var err error
-	switch e := e.(type) {
-	case train.Start:
-		if r.resumed {
-			r.saved = e.Step
-			err = r.configure()
-		}
-		err = errors.Join(err, r.folder.RestoreMetrics(e.History))
-	case train.EpochDone:
-		err = r.folder.AddMetrics(e.EpochMetrics)
-	case train.CheckpointWritten:
-		r.saved = e.Step
-		err = r.folder.SyncMetrics()
-	}
-	if r.err == nil {
-		r.err = err
-	}
 }
 
 // goneError is a run's folder that was removed while the run wrote to it.

@@ -8,6 +8,7 @@ import (
 
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/printable"
 	"trainer/nn/train"
@@ -147,9 +148,11 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 	})
 	defer shown.Close()
 	kept := &recorder{folder: folder, resumed: !folder.Fresh(), configure: configure, saved: -1}
+	kept.writeBest = func(net *nn.Network) error { return j.writeBest(folder, net, seed) }
 
 	cfg := j.config(seed)
-	cfg.Listeners = []train.Listener{kept, shown}
+	events := &board{job: j, folder: folder}
+	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks()}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
 	cfg.Resume = j.checkpointIn(folder)
 	result, err := train.Run(ctx, cfg)
@@ -161,7 +164,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 	if err != nil {
 		err = j.explainFailure(err, j.place, kept.saved)
 	}
-	err = errors.Join(err, kept.err)
+	err = errors.Join(err, kept.err, events.close())
 	summary := j.summary(result, seed)
 	summary.Complete = err == nil && !result.Interrupted
 	err = errors.Join(err, j.writeResults(folder, result, summary))

@@ -45,25 +45,31 @@ func NewBar(w io.Writer, run Run) *Bar {
 	return &Bar{run: run, progress: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithAutoRefresh(), mpb.WithWidth(barWidth))}
 }
 
-// OnEvent moves the bar.
-func (b *Bar) OnEvent(e train.Event) {
-	switch e := e.(type) {
-	case train.Start:
-		b.start(e)
-	case *train.StepDone:
-		b.set(*e, train.EvalProgress{})
-		if b.bar != nil && (e.Step == e.Total || time.Since(b.drawn) > refresh) {
-			b.drawn = time.Now()
-			// The bar ends with Finished, not with the last step: a test may follow.
-			b.bar.SetCurrent(int64(min(e.Step, e.Total-1)))
-		}
-	case *train.EvalProgress:
-		b.set(b.step, *e)
-	case train.EpochDone:
-		b.println(epochLine(e.EpochMetrics))
-	case train.Finished:
-		b.Close()
+// Hooks move the bar.
+func (b *Bar) Hooks() train.Hooks {
+	return train.Hooks{
+		Start:    func(_ *train.Training, s train.Start) { b.start(s) },
+		Step:     func(_ *train.Training, s *train.StepDone) { b.moveTo(s) },
+		Progress: func(_ *train.Training, p *train.EvalProgress) { b.set(b.step, *p) },
+		Epoch:    func(_ *train.Training, m train.EpochMetrics) { b.println(epochLine(m)) },
+		Finish:   func(_ *train.Training, r *train.Result) { b.finish(r) },
 	}
+}
+
+// moveTo moves the bar to a step. It ends with finish, not with the last step: a test may follow.
+func (b *Bar) moveTo(s *train.StepDone) {
+	b.set(*s, train.EvalProgress{})
+	if b.bar != nil && (s.Step == s.Total || time.Since(b.drawn) > refresh) {
+		b.drawn = time.Now()
+		b.bar.SetCurrent(int64(min(s.Step, s.Total-1)))
+	}
+}
+
+func (b *Bar) finish(r *train.Result) {
+	if r.Stopped != "" {
+		b.println(stoppedLine(r))
+	}
+	b.Close()
 }
 
 func (b *Bar) start(s train.Start) {

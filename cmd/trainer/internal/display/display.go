@@ -17,7 +17,7 @@ import (
 
 // Display shows a run. Close ends it: what is printed afterwards is not overwritten.
 type Display interface {
-	train.Listener
+	Hooks() train.Hooks
 	Close()
 }
 
@@ -34,8 +34,8 @@ type Run struct {
 // Quiet shows nothing.
 type Quiet struct{}
 
-// OnEvent does nothing.
-func (Quiet) OnEvent(train.Event) {}
+// Hooks returns none.
+func (Quiet) Hooks() train.Hooks { return train.Hooks{} }
 
 // Close does nothing.
 func (Quiet) Close() {}
@@ -49,24 +49,33 @@ type Lines struct {
 // NewLines returns a display that prints to w.
 func NewLines(w io.Writer, run Run) *Lines { return &Lines{w, run} }
 
-// OnEvent prints the start and the end of every epoch.
-func (l *Lines) OnEvent(e train.Event) {
-	switch e := e.(type) {
-	case train.Start:
-		for _, line := range l.run.Pictures {
-			l.println(line)
-		}
-		l.println(startLine(e, l.run))
-		if e.Dropped > 0 {
-			l.println(DroppedLine(e.Summary))
-		}
-		if len(e.Fallbacks) > 0 {
-			l.println(fallbackLine(e.Summary))
-		}
-	case train.EpochDone:
-		l.println(epochLine(e.EpochMetrics))
+// Hooks print the start, the end of every epoch, and why training stopped.
+func (l *Lines) Hooks() train.Hooks {
+	return train.Hooks{
+		Start: func(_ *train.Training, s train.Start) { l.start(s) },
+		Epoch: func(_ *train.Training, m train.EpochMetrics) { l.epoch(m) },
+		Finish: func(_ *train.Training, r *train.Result) {
+			if r.Stopped != "" {
+				l.println(stoppedLine(r))
+			}
+		},
 	}
 }
+
+func (l *Lines) start(s train.Start) {
+	for _, line := range l.run.Pictures {
+		l.println(line)
+	}
+	l.println(startLine(s, l.run))
+	if s.Dropped > 0 {
+		l.println(DroppedLine(s.Summary))
+	}
+	if len(s.Fallbacks) > 0 {
+		l.println(fallbackLine(s.Summary))
+	}
+}
+
+func (l *Lines) epoch(m train.EpochMetrics) { l.println(epochLine(m)) }
 
 // println prints a line, which has names of data sets and recipes in it.
 func (l *Lines) println(line string) { fmt.Fprintln(l.w, printable.Text(line)) }
@@ -140,6 +149,9 @@ func epochLine(m train.EpochMetrics) string {
 	return line + fmt.Sprintf("  %s img/s  %.1fs", whole(m.ImagesPerSecond), m.Seconds)
 }
 
+// stoppedLine says why training ended early.
+func stoppedLine(r *train.Result) string { return "stopped " + r.Stopped }
+
 // FLOPs returns a number of floating-point operations as text.
 func FLOPs(n int64) string { return humanize.SIWithDigits(float64(n), 1, "FLOP") }
 
@@ -176,37 +188,46 @@ type JSON struct {
 // NewJSON returns a display that prints to w.
 func NewJSON(w io.Writer, run Run) *JSON { return &JSON{json.NewEncoder(w), run} }
 
-// OnEvent prints the event.
-func (j *JSON) OnEvent(e train.Event) {
-	switch e := e.(type) {
-	case train.Start:
-		j.print(struct {
-			Event      string  `json:"event"`
-			Device     string  `json:"device"`
-			Precision  string  `json:"precision"`
-			Data       string  `json:"data"`
-			Recipe     string  `json:"recipe"`
-			Seed       uint64  `json:"seed"`
-			Parameters int     `json:"parameters"`
-			FLOPs      int64   `json:"flops"` // of the forward pass of one image
-			Memory     int64   `json:"memory_bytes"`
-			Epochs     float64 `json:"epochs"`
-			Steps      int     `json:"steps"`
-			Step       int     `json:"step"`
-			Dropped    int     `json:"dropped_images,omitempty"` // of each epoch's last batch
-		}{"start", e.Device, j.run.Precision, j.run.Data, j.run.Recipe, j.run.Seed, e.Params, e.FLOPs, e.Memory, e.Epochs, e.Summary.Steps, e.Step, e.Dropped})
-	case train.EpochDone:
-		j.print(struct {
-			Event string `json:"event"`
-			train.EpochMetrics
-		}{"epoch", e.EpochMetrics})
-	case train.CheckpointWritten:
-		j.print(struct {
-			Event string `json:"event"`
-			Path  string `json:"path"`
-			Step  int    `json:"step"`
-		}{"checkpoint", e.Path, e.Step})
+// Hooks print the events.
+func (j *JSON) Hooks() train.Hooks {
+	return train.Hooks{
+		Start:      func(_ *train.Training, s train.Start) { j.start(s) },
+		Epoch:      func(_ *train.Training, m train.EpochMetrics) { j.epoch(m) },
+		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) { j.checkpoint(c) },
 	}
+}
+
+func (j *JSON) start(s train.Start) {
+	j.print(struct {
+		Event      string  `json:"event"`
+		Device     string  `json:"device"`
+		Precision  string  `json:"precision"`
+		Data       string  `json:"data"`
+		Recipe     string  `json:"recipe"`
+		Seed       uint64  `json:"seed"`
+		Parameters int     `json:"parameters"`
+		FLOPs      int64   `json:"flops"` // of the forward pass of one image
+		Memory     int64   `json:"memory_bytes"`
+		Epochs     float64 `json:"epochs"`
+		Steps      int     `json:"steps"`
+		Step       int     `json:"step"`
+		Dropped    int     `json:"dropped_images,omitempty"` // of each epoch's last batch
+	}{"start", s.Device, j.run.Precision, j.run.Data, j.run.Recipe, j.run.Seed, s.Params, s.FLOPs, s.Memory, s.Epochs, s.Summary.Steps, s.Step, s.Dropped})
+}
+
+func (j *JSON) epoch(m train.EpochMetrics) {
+	j.print(struct {
+		Event string `json:"event"`
+		train.EpochMetrics
+	}{"epoch", m})
+}
+
+func (j *JSON) checkpoint(c train.CheckpointWritten) {
+	j.print(struct {
+		Event string `json:"event"`
+		Path  string `json:"path"`
+		Step  int    `json:"step"`
+	}{"checkpoint", c.Path, c.Step})
 }
 
 // print writes a value as a line. A closed pipe must not end training.

@@ -18,19 +18,18 @@ func start() train.Start {
 	}}
 }
 
-func epoch() train.EpochDone {
-	return train.EpochDone{EpochMetrics: train.EpochMetrics{
+func epoch() train.EpochMetrics {
+	return train.EpochMetrics{
 		Epoch: 1, Step: 1000, TrainLoss: 0.25, TrainAccuracy: 0.925, Evaluated: true, TestLoss: 0.125, TestAccuracy: 0.9712,
 		LR: 0.001, ImagesPerSecond: 15234.7, Seconds: 3.94,
-	}}
+	}
 }
 
 func TestLines(t *testing.T) {
 	var out bytes.Buffer
 	l := NewLines(&out, Run{Data: "mnist", Recipe: "mine", Number: 2, Of: 3, Seed: 7})
-	l.OnEvent(start())
-	l.OnEvent(&train.StepDone{Step: 1})
-	l.OnEvent(epoch())
+	l.Hooks().Start(nil, start())
+	l.Hooks().Epoch(nil, epoch())
 	l.Close()
 	want := `run 2 of 3, seed 7: mine on mnist: 12,345 parameters, 2.5 MFLOP per image (forward pass); 60,000 training and 10,000 test images; 1.5 epochs, 1,500 steps; cpu (a processor, 2 threads)
 epoch   1  loss 0.2500  accuracy  92.50%  test loss 0.1250  test accuracy  97.12%  lr 0.001  15,234 img/s  3.9s
@@ -54,12 +53,12 @@ func TestLinesNameTheGPUAndItsPrecision(t *testing.T) {
 func TestWithoutASpeedNoneIsTold(t *testing.T) {
 	e := epoch()
 	e.ImagesPerSecond, e.Seconds = 0, 0
-	if got, want := epochLine(e.EpochMetrics), "epoch   1  loss 0.2500  accuracy  92.50%  test loss 0.1250  test accuracy  97.12%  lr 0.001"; got != want {
+	if got, want := epochLine(e), "epoch   1  loss 0.2500  accuracy  92.50%  test loss 0.1250  test accuracy  97.12%  lr 0.001"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	b := NewBar(&bytes.Buffer{}, Run{})
-	b.OnEvent(start())
-	b.OnEvent(&train.StepDone{Step: 400, Total: 1500, Epoch: 1, Loss: 0.5, Accuracy: 0.8, LR: 0.01})
+	b.Hooks().Start(nil, start())
+	b.Hooks().Step(nil, &train.StepDone{Step: 400, Total: 1500, Epoch: 1, Loss: 0.5, Accuracy: 0.8, LR: 0.01})
 	if got, want := b.right(), " loss 0.5000  acc 80.00%  lr 0.01"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -69,9 +68,9 @@ func TestWithoutASpeedNoneIsTold(t *testing.T) {
 func TestJSONIsOneObjectALine(t *testing.T) {
 	var out bytes.Buffer
 	j := NewJSON(&out, Run{Data: "mnist", Recipe: "mine"})
-	j.OnEvent(start())
-	j.OnEvent(epoch())
-	j.OnEvent(train.CheckpointWritten{Path: "p", Step: 3})
+	j.Hooks().Start(nil, start())
+	j.Hooks().Epoch(nil, epoch())
+	j.Hooks().Checkpoint(nil, train.CheckpointWritten{Path: "p", Step: 3})
 	var events []string
 	for line := range strings.Lines(out.String()) {
 		var m map[string]any
@@ -91,23 +90,24 @@ func TestJSONIsOneObjectALine(t *testing.T) {
 func TestBarShowsStepsAndEndsItself(t *testing.T) {
 	var out bytes.Buffer
 	b := NewBar(&out, Run{Data: "mnist", Recipe: "mine"})
-	b.OnEvent(start())
+	b.Hooks().Start(nil, start())
 	step := &train.StepDone{Step: 400, Total: 1500, Epoch: 1, Loss: 0.5, Accuracy: 0.8, LR: 0.01, ImagesPerSecond: 20000, GFLOPS: 150.25, ETA: 65 * time.Second}
-	b.OnEvent(step)
+	b.Hooks().Step(nil, step)
 	if got, want := b.right(), " loss 0.5000  acc 80.00%  lr 0.01  20,000 img/s  150.2 GFLOP/s  ETA 1m5s"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := b.left(); got != "epoch 1/1.5 " {
 		t.Errorf("got %q", got)
 	}
-	b.OnEvent(&train.EvalProgress{Epoch: 1, Done: 2500, Total: 10000})
+	b.Hooks().Progress(nil, &train.EvalProgress{Epoch: 1, Done: 2500, Total: 10000})
 	if got := b.right(); got != " testing 25%" {
 		t.Errorf("got %q", got)
 	}
-	b.OnEvent(epoch())
-	b.OnEvent(train.Finished{})
+	b.Hooks().Epoch(nil, epoch())
+	b.Hooks().Finish(nil, &train.Result{Stopped: "after epoch 1: enough"})
 	b.Close()
-	if !strings.Contains(out.String(), "test accuracy  97.12%") || !strings.Contains(out.String(), "mine on mnist") {
+	if !strings.Contains(out.String(), "test accuracy  97.12%") || !strings.Contains(out.String(), "mine on mnist") ||
+		!strings.Contains(out.String(), "stopped after epoch 1: enough") {
 		t.Errorf("got %q", out.String())
 	}
 }
@@ -123,8 +123,8 @@ func TestFallbacksAreToldOnce(t *testing.T) {
 	l := NewLines(&out, Run{Data: "mnist", Recipe: "mine"})
 	s := start()
 	s.Device, s.Fallbacks = "cuda:0", []string{"activation mish", "gather"}
-	l.OnEvent(s)
-	l.OnEvent(epoch())
+	l.Hooks().Start(nil, s)
+	l.Hooks().Epoch(nil, epoch())
 	const want = "\ncuda:0 has no code for: activation mish, gather; the host computes them in float64, which is slow\nepoch"
 	if !strings.Contains(out.String(), want) {
 		t.Errorf("got\n%swant in it%s", out.String(), want)
@@ -138,9 +138,9 @@ func TestDroppedImagesAreToldOnce(t *testing.T) {
 		l := NewLines(&out, Run{Data: "mnist", Recipe: "mine"})
 		s := start()
 		s.Dropped = dropped
-		l.OnEvent(s)
-		l.OnEvent(epoch())
-		l.OnEvent(epoch())
+		l.Hooks().Start(nil, s)
+		l.Hooks().Epoch(nil, epoch())
+		l.Hooks().Epoch(nil, epoch())
 		if strings.Count(out.String(), want) != 1 {
 			t.Errorf("got\n%swant in it, once, %s", out.String(), want)
 		}

@@ -16,8 +16,9 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Curves draws loss and accuracy by epoch, on the training and on the test set.
-func Curves(w io.Writer, format, title string, epochs []Epoch) error {
+// Curves draws loss and accuracy by epoch, on the training and on the test set. steps, which may be nil, are results of
+// training between the epochs' ends.
+func Curves(w io.Writer, format, title string, epochs, steps []Epoch) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
@@ -27,10 +28,11 @@ func Curves(w io.Writer, format, title string, epochs []Epoch) error {
 	const width, height = 700.0, 330.0
 	s := newSheet(format, width, height)
 	s.title(title, endOfTraining(epochs))
+	steps = thin(steps, maxPoints)
 	half := (width - 2*margin) / 2
-	loss := s.newPlot("loss", "%.3g", 1, epochs,
+	loss := s.newPlot("loss", "%.3g", 1, epochs, steps,
 		func(e Epoch) float64 { return e.TrainLoss }, func(e Epoch) float64 { return e.TestLoss })
-	accuracy := s.newPlot("accuracy (%)", "%.4g", 100, epochs,
+	accuracy := s.newPlot("accuracy (%)", "%.4g", 100, epochs, steps,
 		func(e Epoch) float64 { return e.TrainAccuracy }, func(e Epoch) float64 { return e.TestAccuracy })
 	s.plot(loss, margin-4, content, half-4, height-content-margin)
 	s.plot(accuracy, margin+half+4, content, half-4, height-content-margin)
@@ -49,6 +51,9 @@ func Curves(w io.Writer, format, title string, epochs []Epoch) error {
 	return s.write(w)
 }
 
+// maxPoints is the largest number of points of a curve between the epochs' ends.
+const maxPoints = 300
+
 // endOfTraining returns the results of the last epoch in one line.
 func endOfTraining(epochs []Epoch) string {
 	last := epochs[len(epochs)-1]
@@ -62,22 +67,33 @@ func endOfTraining(epochs []Epoch) string {
 	return line + fmt.Sprintf("test accuracy %.2f%%, test loss %.4f", 100*last.TestAccuracy, last.TestLoss)
 }
 
-// newPlot plots two series over the epochs, in the page's fonts and colours.
-func (s *page) newPlot(label, ticks string, factor float64, epochs []Epoch, train, test func(Epoch) float64) *plot.Plot {
+// newPlot plots two series over the epochs, in the page's fonts and colours, and under them a thin line of the steps. Of a
+// single epoch, the steps are the curve of training: the mean over the epoch would be a point away from it.
+func (s *page) newPlot(label, ticks string, factor float64, epochs, steps []Epoch, train, test func(Epoch) float64) *plot.Plot {
 	p := s.newAxes(label)
 	low, high := math.Inf(1), math.Inf(-1)
-	for _, series := range []struct {
-		value func(Epoch) float64
-		color color.NRGBA
-	}{{train, vermillion}, {test, blue}} {
-		var points plotter.XYs
+	pointsOf := func(epochs []Epoch, value func(Epoch) float64) (points plotter.XYs) {
 		for _, e := range epochs {
-			if v := factor * series.value(e); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			if v := factor * value(e); !math.IsNaN(v) && !math.IsInf(v, 0) {
 				points = append(points, plotter.XY{X: e.Epoch, Y: v})
 				low, high = min(low, v), max(high, v)
 			}
 		}
-		if len(points) > 0 {
+		return points
+	}
+	if points := pointsOf(steps, train); len(points) > 0 {
+		style := draw.LineStyle{Color: mix(white, vermillion, 0.55), Width: vg.Points(1)}
+		if len(epochs) == 1 {
+			style = draw.LineStyle{Color: vermillion, Width: vg.Points(1.8)}
+			train = func(Epoch) float64 { return math.NaN() }
+		}
+		p.Add(&plotter.Line{XYs: points, LineStyle: style})
+	}
+	for _, series := range []struct {
+		value func(Epoch) float64
+		color color.NRGBA
+	}{{train, vermillion}, {test, blue}} {
+		if points := pointsOf(epochs, series.value); len(points) > 0 {
 			p.Add(curve(points, series.color)...)
 		}
 	}
@@ -151,7 +167,8 @@ func (r roundTicks) Ticks(low, high float64) []plot.Tick {
 	step := r.step(high - low)
 	var ticks []plot.Tick
 	for i := math.Ceil(low / step); i*step <= high*(1+1e-9); i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: fmt.Sprintf(r.format, i*step)})
+		v := i*step + 0 // which is not -0
+		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf(r.format, v)})
 	}
 	return ticks
 }

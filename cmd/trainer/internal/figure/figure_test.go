@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"image"
 	"image/png"
 	"io"
@@ -73,10 +74,10 @@ func drawings(t *testing.T) []drawing {
 			return Network(w, f, "branches", table(branches, image), image)
 		}, []string{"in concat1.2", "side by side", "12×12×7", "concat", "joining"}},
 		{"curves", func(w io.Writer, f string) error {
-			return Curves(w, f, "a run", []Epoch{{1, 2, 1.5, 0.3, 0.5}, {2, 1, math.NaN(), 0.6, math.NaN()}, {3, 0.5, 0.75, 0.8, 0.8125}})
+			return Curves(w, f, "a run", []Epoch{{1, 2, 1.5, 0.3, 0.5}, {2, 1, math.NaN(), 0.6, math.NaN()}, {3, 0.5, 0.75, 0.8, 0.8125}}, nil)
 		}, []string{"a run", "after 3 epochs: test accuracy 81.25%, test loss 0.7500", "epoch", "loss", "accuracy (%)", "training"}},
 		{"curve of one epoch", func(w io.Writer, f string) error {
-			return Curves(w, f, "short", []Epoch{{1, 2, math.NaN(), 0.25, math.NaN()}})
+			return Curves(w, f, "short", []Epoch{{1, 2, math.NaN(), 0.25, math.NaN()}}, []Epoch{{0.25, 4, math.NaN(), 0.1, math.NaN()}, {0.5, 3, math.NaN(), 0.2, math.NaN()}, {1, 2, math.NaN(), 0.3, math.NaN()}})
 		}, []string{"after 1 epoch: training accuracy 25.00%"}},
 		{"runs compared", func(w io.Writer, f string) error {
 			return Compared(w, f, "two runs", "on the test images", []Series{
@@ -237,7 +238,7 @@ func TestWhatCannotBeDrawn(t *testing.T) {
 		{"format", Network(io.Discard, "gif", "", layers, nn.Shape{2}), `format "gif", want one of png, svg`},
 		{"no layers", Network(io.Discard, "png", "", nil, nn.Shape{2}), "no layers"},
 		{"no input", Network(io.Discard, "png", "", layers, nil), "no shape of the input"},
-		{"no epochs", Curves(io.Discard, "png", "", nil), "no epochs"},
+		{"no epochs", Curves(io.Discard, "png", "", nil, nil), "no epochs"},
 		{"no classes", Confusion(io.Discard, "png", "", nil, nil), "no classes"},
 		{"names", Confusion(io.Discard, "png", "", [][]int{{1}}, []string{"a", "b"}), "2 names for 1 classes"},
 		{"ragged", Confusion(io.Discard, "png", "", [][]int{{1, 2}, {3}}, []string{"a", "b"}), "row 1 has 1 columns, want 2"},
@@ -285,6 +286,28 @@ func TestLayersTellTheDetails(t *testing.T) {
 	want := "conv1: 3×5, stride 2×1, padding 2, dilation 2, 2 groups, frozen|pool1: 3×3, stride 2, padding 1|flatten1: |dense1: |temperature: × 0.5"
 	if strings.Join(got, "|") != want {
 		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
+}
+
+func TestReadSteps(t *testing.T) {
+	line := func(n int) string {
+		return fmt.Sprintf(`{"step":%d,"epoch":%g,"train_loss":%d,"train_accuracy":0.5,"learning_rate":0.1}`+"\n", n, float64(n)/8, n)
+	}
+	steps, err := ReadSteps(strings.NewReader(line(1) + line(2)))
+	if err != nil || len(steps) != 2 || steps[1].Epoch != 0.25 || steps[1].TrainLoss != 2 || !math.IsNaN(steps[1].TestLoss) {
+		t.Errorf("steps %v, %v", steps, err)
+	}
+	var long strings.Builder
+	for n := range maxSteps + 2 {
+		long.WriteString(line(n))
+	}
+	if steps, err = ReadSteps(strings.NewReader(long.String())); err != nil || len(steps) != maxSteps/2+2 || steps[1].TrainLoss != 2.5 || steps[1].Epoch != 3.0/8 {
+		t.Errorf("%d steps of a long file, the second %v; %v", len(steps), steps[1], err)
+	}
+	for text, want := range map[string]string{"{": "steps, line 1: ", line(1) + `{"step":2}`: "steps, line 2: missing epoch"} {
+		if _, err := ReadSteps(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 const (
 	ConfigFile     = "config.toml"            // the recipe with all changes, and the settings of the run
 	MetricsFile    = "metrics.jsonl"          // one object per epoch
+	StepsFile      = "steps.jsonl"            // one object for every few steps
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
 	CheckpointFile = "checkpoint.safetensors" // for resuming
 	SkippedFile    = "skipped.txt"            // the pictures that could not be read, if there are any, with the reasons
@@ -35,7 +36,7 @@ func allFiles() []string {
 }
 
 func resultFiles() []string {
-	return append([]string{MetricsFile, SummaryFile, ConfigFile, CheckpointFile}, model.Files()...)
+	return append([]string{MetricsFile, StepsFile, SummaryFile, ConfigFile, CheckpointFile, model.BestName}, model.Files()...)
 }
 
 // Folder is the locked folder of one run, or of several runs that differ in the seed.
@@ -43,6 +44,8 @@ type Folder struct {
 	*folder.Folder
 	unlock  func() error
 	metrics *os.File // nil before the first line
+	steps   *os.File // nil before lines are written
+	lines   []byte   // of steps, not yet written
 	fresh   bool     // for a new run
 	parent  string   // folder that was made to hold this one, or ""
 }
@@ -211,6 +214,11 @@ func (f *Folder) Close() {
 		_ = f.metrics.Sync()
 		_ = f.metrics.Close()
 		f.metrics = nil
+	}
+	_ = f.flushSteps() // the lines matter less than the error that ended the run
+	if f.steps != nil {
+		_ = f.steps.Close()
+		f.steps = nil
 	}
 	if f.unlock != nil {
 		_ = f.unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"trainer/nn/train"
 )
@@ -107,15 +108,24 @@ func (f *Folder) openMetrics() error {
 	if f.metrics != nil {
 		return nil
 	}
-	metrics, err := f.Update(MetricsFile)
+	metrics, err := f.openEnd(MetricsFile)
 	if err != nil {
 		return err
 	}
-	if _, err := metrics.Seek(0, io.SeekEnd); err != nil {
-		return errors.Join(err, metrics.Close())
-	}
 	f.metrics = metrics
 	return nil
+}
+
+// openEnd opens a file to append to it.
+func (f *Folder) openEnd(name string) (*os.File, error) {
+	file, err := f.Update(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := file.Seek(0, io.SeekEnd); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // encodeMetrics returns a line.

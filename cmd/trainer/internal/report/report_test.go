@@ -220,3 +220,55 @@ func TestSummarize(t *testing.T) {
 		t.Errorf("deviation of one value is %v", std)
 	}
 }
+
+// TestSteps: the lines are JSON, those after a checkpoint and a broken one go when the run is resumed, and a line costs no
+// allocation.
+func TestSteps(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := train.StepMetrics{Step: 3, Epoch: 0.1, TrainLoss: 1e-7, TrainAccuracy: 0.125, LR: 3e-4}
+	var back train.StepMetrics
+	if err := json.Unmarshal(appendSteps(nil, &m), &back); err != nil || back != m {
+		t.Errorf("line %s has %+v, %v", appendSteps(nil, &m), back, err)
+	}
+	for step := 1; step <= 9; step++ {
+		if err := f.AddSteps(&train.StepMetrics{Step: step}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Close()
+	lines, err := os.OpenFile(f.File(StepsFile), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = lines.WriteString(`{"step":10,"epo`)
+	}
+	if err != nil || lines.Close() != nil {
+		t.Fatal(err)
+	}
+	if f, err = Continue(dir); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.RestoreSteps(7); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.AddSteps(&train.StepMetrics{Step: 8, TrainLoss: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SyncSteps(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(f.File(StepsFile))
+	if err != nil || strings.Count(string(text), "\n") != 8 || !strings.HasSuffix(string(text), `{"step":8,"epoch":0,"train_loss":2,"train_accuracy":0,"learning_rate":0}`+"\n") {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if allocs := testing.AllocsPerRun(1000, func() {
+		if err := f.AddSteps(&m); err != nil {
+			t.Error(err)
+		}
+	}); allocs != 0 {
+		t.Errorf("%v allocations per line", allocs)
+	}
+}

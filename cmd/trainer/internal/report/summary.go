@@ -42,7 +42,11 @@ type Summary struct {
 	ValAccuracy     Number  `json:"val_accuracy,omitempty"`
 	ValCorrect      int     `json:"val_correct,omitempty"`
 	ValCount        int     `json:"val_count,omitempty"`
-	ScoredOn        string  `json:"scored_on"` // the set that epochs were scored on: "validation", or "test" if there is no other
+	Weights         string  `json:"weights"`      // those of the model, to which the accuracies belong: last, ema or best
+	WeightsStep     int     `json:"weights_step"` // after how many steps
+	BestEpoch       int     `json:"best_epoch,omitempty"`
+	Stopped         string  `json:"stopped,omitempty"` // why training ended before its last step
+	ScoredOn        string  `json:"scored_on"`         // the set that epochs were scored on: "validation", or "test" if there is no other
 	TrainSeconds    float64 `json:"train_seconds"`
 	TotalSeconds    float64 `json:"total_seconds"`
 	ImagesPerSecond Number  `json:"images_per_second"`

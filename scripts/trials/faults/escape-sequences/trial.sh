@@ -10,7 +10,7 @@ clean() {
 run "$TRAINER" -data "data$name" -recipe mnist-basic -epochs 1 -batch 2 -device cpu -out run
 status_is 0
 clean
-expect 'skipped data'
+expect 'skipped '
 run "$TRAINER" -data "data$name" -recipe mnist-basic -epochs 1 -batch 2 -device cpu -json -out json
 status_is 0
 clean

@@ -12,4 +12,4 @@ for arguments in '-recipe pipe.toml' '-recipe /dev/zero' '-data cifar10 -data-di
 done
 run timeout 10 "$TRAINER" draw run run
 status_is 2
-expect 'not a regular file but a pipe'
+expect 'not a regular file'

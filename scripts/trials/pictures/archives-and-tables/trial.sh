@@ -5,7 +5,7 @@ tar -cf set.tar pictures && tar -czf set.tgz pictures
 for set in set.tar set.tgz; do
 	tiny $set -dry-run
 	status_is 0
-	expect "2 classes, 16 grey pictures"
+	expect "2 classes, 16 gray pictures"
 done
 tar -cPf out.tar ../"$(basename "$PWD")"/pictures
 tiny out.tar -dry-run

@@ -5,4 +5,4 @@ echo x >pictures/__MACOSX/0/._001.png
 echo x >pictures/.DS_Store && echo x >pictures/0/Thumbs.db
 tiny pictures -dry-run
 status_is 0
-expect "2 classes, 16 grey pictures"
+expect "2 classes, 16 gray pictures"

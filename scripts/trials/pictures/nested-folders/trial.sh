@@ -6,7 +6,7 @@ mv pictures/1/001.png elsewhere/
 ln -s ../../elsewhere pictures/1/linked
 tiny pictures -dry-run
 status_is 0
-expect "16 grey pictures"
+expect "16 gray pictures"
 ln -s .. pictures/1/circle
 tiny pictures -dry-run
 status_is 2

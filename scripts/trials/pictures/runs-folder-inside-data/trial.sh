@@ -6,4 +6,4 @@ for _ in 1 2; do
 	status_is 0
 	sleep 1.1 # the folder's name has the time
 done
-expect "2 classes, 16 grey pictures"
+expect "2 classes, 16 gray pictures"

@@ -11,4 +11,4 @@ mkdir table && mv pictures/train/0 table/train
 (cd table && echo id,label >train.csv && for f in train/*; do echo "$(basename "$f" .png),$(($((10#$(basename "$f" .png))) % 2))" >>train.csv; done)
 tiny table -dry-run
 status_is 0
-expect "2 classes, 10 grey pictures"
+expect "2 classes, 10 gray pictures"
