@@ -66,6 +66,9 @@ layer = "flatten"
 		if err != nil {
 			t.Fatal(err)
 		}
+		if r, err = r.WithMeanStd([]float32{0}, []float32{1}); err != nil { // written and read again, as a training does
+			t.Fatal(err)
+		}
 		if _, err := r.Model(10).OutputShape(nn.Shape{8, 8, 1}); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("error %v, want %s", err, c.want)
 		}
