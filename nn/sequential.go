@@ -21,8 +21,9 @@ import (
 // the container's: block1.conv2.
 type Sequential struct {
 	Layers []Layer
-	// Places says where each layer was declared, such as "my.toml:12", for errors. It may be nil.
-	Places []string
+	// Places says where each layer was declared, such as "my.toml:12", for errors. It may be nil. It is no setting of the
+	// network: a checkpoint, which records those, continues under any name of the file.
+	Places []string `json:"-"`
 }
 
 // NewSequential returns the chain of the given layers.
