@@ -97,6 +97,7 @@ export-peers: PYTHON ?= python3
 export-peers: ## check exported networks with ONNX Runtime and PyTorch (installs them once)
 	GO='$(GO)' $(PYTHON) bench/export/check.py onnx
 	GO='$(GO)' $(PYTHON) bench/export/check.py torch
+	GO='$(GO)' $(PYTHON) bench/export/check.py imports
 
 gpu-report: ## measure this machine's GPU, in 570 s at most: ARGS='-cifar10 DIR'; DRY=1 tries the script without a GPU
 	GO='$(GO)' ./scripts/gpu-report.sh $(if $(DRY),dry,run) $(ARGS)

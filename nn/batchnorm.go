@@ -30,7 +30,14 @@ import (
 //	dbeta = sum_i dy[i]        dgamma = sum_i dy[i] xhat[i]
 //	dx[i] = gamma / sqrt(var + epsilon) (dy[i] - dbeta/m - xhat[i] dgamma/m)
 //
-// The two subtracted terms come from mean and var, which depend on every x: normalising
+// In a frozen layer (Options.Freeze) the running mean and variance, which stay as they are, stand in for the batch's in
+// training too. Then mean and var don't depend on x, and
+//
+//	dx[i] = gamma / sqrt(var + epsilon) dy[i]
+//
+// which is the inference of dy with mean 0 and beta 0.
+//
+// Otherwise, the two subtracted terms come from mean and var, which depend on every x: normalising
 // makes y blind to a shift and to a scaling of x, so dx is what remains of dy without its
 // components along the constant vector and along xhat.
 //
@@ -91,7 +98,7 @@ func (l BatchNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 // with an alpha, which the fused operation isn't given, stays on its own.
 func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedBatchNorm)
-	if !ok {
+	if !ok || b.frozen() { // whose backward pass is another one
 		return nil, 0, nil
 	}
 	a, ok := next[0].(ActivationLayer)
@@ -113,9 +120,14 @@ func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, i
 func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (BuiltLayer, error) {
 	u := &batchNorm{plan: plan, needs: b.NeedsInputGradient()}
 	c := in[len(in)-1]
-	err := b.NormalizesOverBatch(in.Len() / c)
-	if err != nil {
+	var err error
+	if u.freeze, u.zeros, err = l.frozen(b, c); err != nil {
 		return nil, err
+	}
+	if u.freeze == nil || u.freeze.thaws {
+		if err = b.NormalizesOverBatch(in.Len() / c); err != nil {
+			return nil, err
+		}
 	}
 	if u.gamma, err = b.Param(ParamSpec{
 		Name: "weight", Role: Gain, Shape: []int{c}, Init: Ones(), FanIn: 1, FanOut: 1, Frozen: l.FrozenScale,
@@ -136,20 +148,35 @@ func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (BuiltLayer
 	return u, b.Output(in, &u.y)
 }
 
+// frozen returns what a frozen layer needs: the state of the freeze and c zeros; nil for any other layer.
+func (l BatchNorm) frozen(b *Builder, c int) (*freeze, *device.Tensor, error) {
+	if !b.train || !b.frozen() {
+		return nil, nil, nil
+	}
+	zeros, err := b.Constant(make([]float32, c), c)
+	return b.freeze, zeros, err
+}
+
 type batchNorm struct {
 	plan           device.BatchNorm
 	gamma, beta    *Param
 	mean, variance *Param // running
 	x, y           *device.Tensor
 	needs          bool // something before this layer is trained
+	freeze         *freeze
+	zeros          *device.Tensor // [c]; nil without freeze
 }
 
-// Forward normalises with the batch's statistics in training, and with the running statistics otherwise.
+// isFrozen reports whether the running statistics are used in training.
+func (u *batchNorm) isFrozen() bool { return u.freeze != nil && u.freeze.on }
+
+// Forward normalises with the batch's statistics in training, unless the layer is frozen, and with the running statistics
+// otherwise.
 func (u *batchNorm) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
 	run := u.plan.Forward
-	if mode == Inference {
+	if mode == Inference || u.isFrozen() {
 		run = u.plan.Inference
 	}
 	run(u.y, x, u.gamma.Value, u.beta.Value, u.mean.Value, u.variance.Value)
@@ -158,6 +185,13 @@ func (u *batchNorm) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 
 // Backward computes dgamma, dbeta and, in place of dy, dx.
 func (u *batchNorm) Backward(dy *device.Tensor) *device.Tensor {
+	if u.isFrozen() {
+		if !u.needs {
+			return nil
+		}
+		u.plan.Inference(dy, dy, u.gamma.Value, u.zeros, u.zeros, u.variance.Value)
+		return dy
+	}
 	u.plan.Backward(dy, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value, u.beta.Value)
 	if !u.needs {
 		return nil

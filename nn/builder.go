@@ -35,6 +35,7 @@ type Builder struct {
 	state  []*Param // running statistics
 	rows   []LayerInfo
 
+	freeze   *freeze  // nil if no layer is frozen
 	upstream bool     // something before the layer that is being built is trained
 	dropouts int      // dropout layers so far, each with its own stream
 	path     []string // names of the containers and the layer that are being built
@@ -64,7 +65,8 @@ func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
 		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample,
 		classCounts: opt.ClassCounts, smallestBatch: 1,
-		pairs: []*pair{{}}, levels: 1,
+		freeze: newFreeze(opt),
+		pairs:  []*pair{{}}, levels: 1,
 	}
 }
 
@@ -243,6 +245,10 @@ type ParamSpec struct {
 // and on how many parameters came before.
 func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	p := &Param{Name: b.qualify(s.Name), Role: s.Role}
+	if b.frozen() {
+		p.Thaws = b.freeze.thaws && !s.Frozen
+		s.Frozen = s.Frozen || !p.Thaws
+	}
 	var err error
 	if p.Value, err = b.Tensor(device.Float32, s.Shape...); err != nil {
 		return nil, err
@@ -252,6 +258,7 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 			return nil, err
 		}
 		b.upstream = true
+		b.freeze.trains(p)
 	}
 	if err := b.operands(p, s); err != nil {
 		return nil, err
@@ -294,7 +301,7 @@ func (b *Builder) operands(p *Param, s ParamSpec) (err error) {
 // State allocates a tensor that is saved with the network but not trained, filled with
 // one value, such as a running mean.
 func (b *Builder) State(name string, fill float32, shape ...int) (*Param, error) {
-	p := &Param{Name: b.qualify(name)}
+	p := &Param{Name: b.qualify(name), Frozen: b.frozen() && !b.freeze.thaws, Thaws: b.frozen() && b.freeze.thaws}
 	var err error
 	if p.Value, err = b.Tensor(device.Float32, shape...); err != nil {
 		return nil, err
@@ -338,6 +345,7 @@ func (b *Builder) enter(name, kind string) (row int) {
 	b.path = append(b.path, name)
 	row = len(b.rows) - 1
 	b.building = append(b.building, row)
+	b.freeze.enter(b.rows[row].Name)
 	return row
 }
 
@@ -345,6 +353,7 @@ func (b *Builder) enter(name, kind string) (row int) {
 func (b *Builder) leave() {
 	b.path = b.path[:len(b.path)-1]
 	b.building = b.building[:len(b.building)-1]
+	b.freeze.leave()
 }
 
 // row returns the row of the layer that is being built, or nil outside any.

@@ -159,8 +159,10 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	if u.relu != nil {
 		u.relu.Backward(dy, dy, u.y, u.y)
 	}
-	u.filter.Run(u.w.Grad, u.x, dy, nil)
-	if u.sum != nil {
+	if u.w.Grad != nil {
+		u.filter.Run(u.w.Grad, u.x, dy, nil)
+	}
+	if u.bias.Grad != nil {
 		u.sum.Run(u.bias.Grad, dy, nil)
 	}
 	if u.dx == nil {

@@ -220,13 +220,22 @@ func narrowAirbench() *nn.Sequential {
 	return nn.NewSequential(append(layers, nn.MaxPool2D{Kernel: nn.Square(3)}, nn.Flatten{}, nn.Dense{Out: 10, NoBias: true}, nn.Scale{By: 1.0 / 9})...)
 }
 
-func checkNetwork(t *testing.T, model nn.Layer, in nn.Shape, loss nn.Loss) {
+// checkNetwork checks the gradients of a network in which some layers may be frozen.
+func checkNetwork(t *testing.T, model nn.Layer, in nn.Shape, loss nn.Loss, freeze ...string) {
+	t.Helper()
 	dev := newCPU(t)
 	const batch = 6
 	n := compile(t, dev, model, nn.Options{
-		Input: in, Batch: batch, Training: true, Seed: 5, Loss: loss,
+		Input: in, Batch: batch, Training: true, Seed: 5, Loss: loss, Freeze: freeze,
 		Sample: func(int) ([]float32, nn.Shape, error) { return random(6, 20*in.Len()), in, nil },
 	})
+	for i, p := range n.State() {
+		values := random(uint64(40+i), p.Value.Len())
+		for k := range values {
+			values[k] = values[k]/4 + 1 // as a mean it is far from the batch's, and as a variance it is positive
+		}
+		upload(t, dev, p.Value, values)
+	}
 	x := newTensor(t, dev, random(7, batch*in.Len()), append([]int{batch}, in...)...)
 	classes := []int32{0, 3, 9, 3, 1, 7}
 	labels := newLabels(t, dev, classes...)

@@ -104,6 +104,10 @@ type Param struct {
 	Value *device.Tensor
 	Grad  *device.Tensor // nil when frozen, in inference, and for state
 
+	// Frozen is a state that training doesn't change, and Thaws a parameter or state that it doesn't change until the
+	// freeze ends: see Options.Freeze. While it is frozen, a parameter's gradient is 0.
+	Frozen, Thaws bool
+
 	// GradSum is the gradient summed over all batches of a step, if a step has several (Options.Accumulate); otherwise
 	// nil.
 	GradSum *device.Tensor

@@ -27,6 +27,11 @@ type Options struct {
 	// Accumulate lets several batches share one update: their gradients are summed in Param.GradSum. See BeginBatch and
 	// BeginUpdate.
 	Accumulate bool
+	// Freeze holds patterns of the names of layers whose parameters and running statistics training doesn't change (see
+	// path.Match); a layer is frozen with the container that it is in. A pattern that matches nothing is a *FreezeError.
+	// Frozen layers that begin the network have no backward pass. With Thaws, Network.SetFrozen ends the freeze.
+	Freeze []string
+	Thaws  bool
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)
@@ -55,6 +60,7 @@ type Network struct {
 	logits         *device.Tensor  // float32, of the last Forward
 	mixed          *mixedPrecision // nil in float32
 	accumulation   *accumulation   // nil if every batch has its own update
+	freeze         *freeze         // nil if no layer is frozen
 }
 
 // Compile builds the model on the device. If the model does not fit the input, the error is
@@ -81,6 +87,9 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 		return nil, err
 	}
 	n.params, n.state, n.rows, n.memory = b.params, b.state, b.rows, b.memory
+	if err := n.buildFreeze(b); err != nil {
+		return nil, err
+	}
 	n.overBatch, n.smallestBatch = b.overBatch, b.smallestBatch
 	return n, nil
 }
@@ -202,6 +211,7 @@ func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 		n.root.Backward(n.mixed.narrow(n.dlogits))
 		n.mixed.widenGradients()
 	}
+	n.dropFrozenGradients()
 	switch {
 	case n.accumulation != nil:
 		n.accumulation.run()

@@ -105,7 +105,9 @@ func (u *prelu) Backward(dy *device.Tensor) *device.Tensor {
 	u.mask.SetRows(dy.Rows())
 	u.scaled.SetRows(dy.Rows())
 	u.negative.Run(u.mask, u.x, u.zero)
-	u.products.Run(u.slope.Grad, dy, u.mask)
+	if u.slope.Grad != nil {
+		u.products.Run(u.slope.Grad, dy, u.mask)
+	}
 	if !u.needs {
 		return nil
 	}

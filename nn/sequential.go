@@ -45,7 +45,7 @@ func (s *Sequential) OutputShape(in Shape) (Shape, error) {
 // plan returns the name and the input shape of each layer, with the output's shape as the
 // last element of shapes. A layer whose output is too large for a batch is an error.
 func (s *Sequential) plan(in Shape, batch int) (names []string, shapes []Shape, err error) {
-	if names, err = s.names(); err != nil {
+	if names, err = s.Names(); err != nil {
 		return nil, nil, err
 	}
 	shapes = []Shape{in}
@@ -70,8 +70,8 @@ func (s *Sequential) inLayer(i int, name string, err error) error {
 	return err
 }
 
-// names returns the names of the layers, which must all be different.
-func (s *Sequential) names() ([]string, error) {
+// Names returns the names of the layers, in order. It returns an error unless they are all different.
+func (s *Sequential) Names() ([]string, error) {
 	if len(s.Layers) == 0 {
 		return nil, errors.New("sequential has no layers")
 	}
@@ -134,6 +134,9 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 		}
 		chain.units = append(chain.units, u)
 		chain.names = append(chain.names, b.rows[row].Name)
+		if b.freeze.beforeTrained() {
+			chain.frozen = len(chain.units)
+		}
 	}
 	chain.outputs = make([]*device.Tensor, len(chain.units))
 	return chain, nil
@@ -159,6 +162,8 @@ type sequential struct {
 	units   []BuiltLayer
 	names   []string         // full name of the layer whose output the unit computes
 	outputs []*device.Tensor // of the last Forward
+	frozen  int              // units at the beginning that are frozen, with all that is before them
+	first   int              // unit at which Backward ends
 }
 
 // Forward runs the layers first to last.
@@ -172,7 +177,7 @@ func (s *sequential) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 
 // Backward runs the layers last to first, and stops when no earlier layer is trained.
 func (s *sequential) Backward(dy *device.Tensor) *device.Tensor {
-	for i := len(s.units) - 1; i >= 0 && dy != nil; i-- {
+	for i := len(s.units) - 1; i >= s.first && dy != nil; i-- {
 		dy = s.units[i].Backward(dy)
 	}
 	return dy

@@ -181,8 +181,10 @@ func (a *channelAffine) forward(y, xhat *device.Tensor) {
 
 // backward computes dgamma and dbeta, and dxhat in place of dy if needed.
 func (a *channelAffine) backward(dy, xhat *device.Tensor, needed bool) {
-	a.sum.Run(a.beta.Grad, dy, nil)
-	a.products.Run(a.gamma.Grad, dy, xhat)
+	if a.beta.Grad != nil { // not frozen
+		a.sum.Run(a.beta.Grad, dy, nil)
+		a.products.Run(a.gamma.Grad, dy, xhat)
+	}
 	if needed {
 		a.scale.Run(dy, dy, a.gamma.Value)
 	}

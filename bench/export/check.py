@@ -2,6 +2,7 @@
 
     python3 bench/export/check.py onnx       ONNX's checker and ONNX Runtime (45 MB of wheels)
     python3 bench/export/check.py torch      PyTorch (several gigabytes)
+    python3 bench/export/check.py imports    PyTorch again: trainer import (see imports.py)
 
 The wheels are installed once, into bench/export/.venv-onnx or .venv-torch. The program bench/export/cases writes networks with
 random weights, images, and the probabilities that this project computes; the other program must compute the same to within
@@ -93,16 +94,19 @@ def check_all(kind: str, folder: Path) -> int:
 def main() -> int:
     if len(sys.argv) == 3:  # in the virtual environment
         return check_all(sys.argv[1], Path(sys.argv[2]))
-    if len(sys.argv) != 2 or sys.argv[1] not in ("onnx", "torch"):
+    if len(sys.argv) != 2 or sys.argv[1] not in ("onnx", "torch", "imports"):
         print(__doc__, file=sys.stderr)
         return 2
-    python = environment(sys.argv[1])
+    kind = sys.argv[1]
+    python = environment("torch" if kind == "imports" else kind)
     if python is None:
         print("skipped: the wheels can't be had", file=sys.stderr)
         return 3
     with tempfile.TemporaryDirectory() as folder:
+        if kind == "imports":
+            return subprocess.run([str(python), str(FOLDER / "imports.py"), folder]).returncode
         subprocess.run([os.environ.get("GO", "go"), "run", "./bench/export/cases", folder], cwd=ROOT, check=True)
-        return subprocess.run([str(python), __file__, sys.argv[1], folder]).returncode
+        return subprocess.run([str(python), __file__, kind, folder]).returncode
 
 
 if __name__ == "__main__":

@@ -10,8 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -65,7 +68,7 @@ func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (str
 		return path, nil // another process was faster
 	}
 	d := &download{
-		file: file, partial: path + ".partial", progress: opt.Progress,
+		file: file, size: knownSize(file.size), partial: path + ".partial", progress: opt.Progress,
 		stall:  cmp.Or(opt.StallTimeout, defaultStall),
 		pause:  cmp.Or(opt.RetryPause, defaultRetryPause),
 		client: cmp.Or(opt.Client, http.DefaultClient),
@@ -77,6 +80,41 @@ func (opt *Options) fetch(ctx context.Context, dir string, file remoteFile) (str
 		return "", fmt.Errorf("download %s: %w", file.name, err)
 	}
 	return path, nil
+}
+
+// maxDownload bounds a download whose size neither the caller nor the server knows.
+const maxDownload = 1 << 36
+
+// knownSize returns the size of a file, or -1 if it is 0, which means unknown.
+func knownSize(size int64) int64 {
+	if size == 0 {
+		return -1
+	}
+	return size
+}
+
+// Fetch returns the path of a file at an address (http or https) in the folder for downloads, and downloads it if it is
+// missing and opt.Download is set. Its SHA-256, 64 hexadecimal digits, is verified every time. Of opt it uses Client,
+// CacheDir, Download, StallTimeout, RetryPause and Progress, which gets a total below 0 if the server doesn't say how long
+// the file is. Errors are a *DownloadError, ctx's error, or errors of the file system.
+func Fetch(ctx context.Context, address, sha256 string, opt Options) (string, error) {
+	at, err := url.Parse(address)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+		return "", fmt.Errorf("%q is not an address such as https://example.com/model.safetensors", address)
+	}
+	sha256 = strings.ToLower(sha256)
+	if digest, err := hex.DecodeString(sha256); err != nil || len(digest) != 32 {
+		return "", fmt.Errorf("%q is not a SHA-256: want 64 hexadecimal digits", sha256)
+	}
+	dir, err := opt.cacheFolder(filepath.Join("files", sha256[:16]))
+	if err != nil {
+		return "", err
+	}
+	name := path.Base(at.Path)
+	if name == "." || name == "/" || strings.ContainsAny(name, `\:`) {
+		name = "file"
+	}
+	return opt.fetch(ctx, dir, remoteFile{name: name, sha256: sha256, urls: []string{address}})
 }
 
 // checkFile verifies the file's SHA-256.
@@ -99,6 +137,7 @@ func checkFile(ctx context.Context, path, want string) error {
 // download is the download of one file.
 type download struct {
 	file         remoteFile
+	size         int64  // of the file, or -1 while it is unknown
 	partial      string // path
 	stall, pause time.Duration
 	client       *http.Client
@@ -182,10 +221,10 @@ func worthAnotherTry(err error) bool {
 // full size. resumed reports whether the file includes bytes of an earlier attempt.
 func (d *download) attempt(ctx context.Context, url string) (resumed bool, err error) {
 	have := fileSize(d.partial)
-	if have == d.file.size {
+	if d.file.size > 0 && have == d.file.size {
 		return true, nil
 	}
-	if have > d.file.size {
+	if d.file.size > 0 && have > d.file.size {
 		have = 0
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -222,6 +261,9 @@ func (d *download) attempt(ctx context.Context, url string) (resumed bool, err e
 	default:
 		return false, statusError(response.StatusCode)
 	}
+	if d.file.size == 0 && response.ContentLength >= 0 {
+		d.size = have + response.ContentLength
+	}
 	body := &watchedBody{r: response.Body, watchdog: watchdog, stall: d.stall}
 	return have > 0, because(ctx, d.write(body, have))
 }
@@ -234,7 +276,8 @@ func because(ctx context.Context, err error) error {
 	return context.Cause(ctx)
 }
 
-// write writes the body to d.partial from byte start on, and returns an error unless it ends at the file's size.
+// write writes the body to d.partial from byte start on, and returns an error unless it ends at the file's size, if that is
+// known.
 func (d *download) write(body io.Reader, start int64) (err error) {
 	out, err := os.OpenFile(d.partial, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
@@ -248,12 +291,16 @@ func (d *download) write(body io.Reader, start int64) (err error) {
 		return err
 	}
 	sink := &progressWriter{w: out, done: start, d: d}
+	size := d.size
+	if size < 0 {
+		size = maxDownload
+	}
 	// Reading one byte more than expected detects a file that is too long.
-	if _, err := io.Copy(sink, io.LimitReader(body, d.file.size-start+1)); err != nil {
+	if _, err := io.Copy(sink, io.LimitReader(body, size-start+1)); err != nil {
 		return err
 	}
-	if sink.done != d.file.size {
-		return fmt.Errorf("want %d bytes, got %s", d.file.size, atLeast(sink.done, d.file.size))
+	if sink.done > size || d.size >= 0 && sink.done < size {
+		return fmt.Errorf("want %d bytes, got %s", size, atLeast(sink.done, size))
 	}
 	return out.Sync()
 }
@@ -291,7 +338,7 @@ func (p *progressWriter) Write(b []byte) (int, error) {
 	n, err := p.w.Write(b)
 	p.done += int64(n)
 	if p.d.progress != nil {
-		p.d.progress(p.d.file.name, p.done, p.d.file.size)
+		p.d.progress(p.d.file.name, p.done, p.d.size)
 	}
 	return n, err
 }

@@ -60,7 +60,7 @@ func (e *MirrorError) Unwrap() error { return e.Err }
 // and where to put it.
 type DownloadError struct {
 	File     string         // name of the file
-	Size     int64          // bytes
+	Size     int64          // bytes; 0 for a file of Fetch, whose size is unknown
 	SHA256   string         // hexadecimal
 	URLs     []string       // of the mirrors
 	Place    string         // the folder that is searched for it
@@ -79,6 +79,9 @@ func (e *DownloadError) Error() string {
 			}
 			b.WriteString(f.Error())
 		}
+	}
+	if e.Size == 0 { // not a data set's file
+		return b.String()
 	}
 	fmt.Fprintf(&b, "\nto download it by hand: %d bytes, sha256 %s", e.Size, e.SHA256)
 	fmt.Fprintf(&b, "\nput it in %s, or in the data folder (-data-dir)", e.Place)

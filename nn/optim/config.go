@@ -37,6 +37,10 @@ type Config struct {
 	WeightDecay float64
 	Decoupled   bool
 
+	// ThawEpoch is the epoch, counted from 0, before which parameters that thaw (nn.Param.Thaws) don't change. Their rule
+	// begins then as if training did.
+	ThawEpoch float64 `json:",omitempty"`
+
 	Groups    []Group
 	Clip      Clip
 	Lookahead *Lookahead // nil means none

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 
 	"trainer/nn"
@@ -17,7 +18,8 @@ type row struct {
 	schedule    Schedule
 	decay       float64 // the weight decay, scaled
 	untilEpoch  float64
-	rule        int // index of the rule
+	fromEpoch   float64 // parameters that thaw then
+	rule        int     // index of the rule
 }
 
 // ruleOf is a rule together with the form of its weight decay: parameters that share both are updated together.
@@ -115,8 +117,35 @@ func (g Group) ownRule(r *row, rules *[]ruleOf) error {
 	return nil
 }
 
-// assign returns the row of each parameter: the row of the first group that matches the parameter, or the last row.
-func assign(groups []Group, params []*nn.Param) (rowOf []int, err error) {
+// thawing returns the rows, and after them the same rows for parameters that thaw at an epoch, if there are any.
+func thawing(rows []row, epoch float64, params []*nn.Param) []row {
+	if !slices.ContainsFunc(params, func(p *nn.Param) bool { return p.Thaws }) {
+		return rows
+	}
+	all := slices.Clone(rows)
+	for _, r := range rows {
+		r.fromEpoch = epoch
+		all = append(all, r)
+	}
+	return all
+}
+
+// isFrozen reports whether the row's parameters don't change at this point of training.
+func (r row) isFrozen(p Progress) bool {
+	return r.untilEpoch > 0 && p.Reached(r.untilEpoch) || r.fromEpoch > 0 && !p.Reached(r.fromEpoch)
+}
+
+// ruleStep returns the number of the step for the row's rule, which begins when the parameters thaw.
+func (r row) ruleStep(p Progress) int {
+	if r.fromEpoch == 0 {
+		return p.Step
+	}
+	return max(0, p.Step-p.firstStep(r.fromEpoch))
+}
+
+// assign returns the row of each parameter: the row of the first group that matches the parameter, or the last row. A group
+// may have frozen parameters only.
+func assign(groups []Group, params, frozen []*nn.Param) (rowOf []int, err error) {
 	taken := make([]bool, len(groups))
 	rowOf = make([]int, len(params))
 	for i, p := range params {
@@ -133,6 +162,10 @@ func assign(groups []Group, params []*nn.Param) (rowOf []int, err error) {
 		}
 	}
 	for k, g := range groups {
+		for _, p := range frozen {
+			ok, err := g.matches(p)
+			taken[k] = taken[k] || ok && err == nil
+		}
 		if !taken[k] {
 			return nil, fmt.Errorf("group %v has no parameters, or those before it have them all (trained parameters: %s)", g, names(params))
 		}

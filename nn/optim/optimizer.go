@@ -50,7 +50,8 @@ type Named struct {
 
 // average holds averages of the weights, and the plan that updates them.
 type average struct {
-	plan     device.Average
+	plan     device.Average // nil if all parameters thaw
+	thawed   device.Average // of the parameters and states that thaw; nil without any
 	averages []*device.Tensor
 	weights  *device.Tensor // float32 [2], of the old average and of the weights
 	host     [2]float32     // its next contents
@@ -82,24 +83,28 @@ func (o *Optimizer) build(params, state []*nn.Param) error {
 		return &ConfigError{err}
 	}
 	trained := make([]*nn.Param, 0, len(params))
+	var frozen []*nn.Param
 	for _, p := range params {
 		if p.Grad != nil {
 			trained = append(trained, p)
+		} else {
+			frozen = append(frozen, p)
 		}
 	}
 	if len(trained) == 0 {
 		return &ConfigError{errors.New("the network has no parameters that are trained")}
 	}
-	o.rows = rows
+	o.rows = thawing(rows, o.cfg.ThawEpoch, trained)
 	for _, p := range trained {
 		o.largest = max(o.largest, p.Value.Len())
 	}
-	if err := o.buildUpdates(rules, trained); err != nil {
+	if err := o.buildUpdates(rules, trained, frozen); err != nil {
 		return err
 	}
 	if err := o.buildClip(trained); err != nil {
 		return err
 	}
+	state = slices.DeleteFunc(slices.Clone(state), func(p *nn.Param) bool { return p.Frozen })
 	return o.buildAverages(append(trained, state...))
 }
 
@@ -115,10 +120,15 @@ func (o *Optimizer) check() error {
 }
 
 // buildUpdates makes the hyperparameters and the update of each rule.
-func (o *Optimizer) buildUpdates(rules []ruleOf, trained []*nn.Param) error {
-	rowOf, err := assign(o.cfg.Groups, trained)
+func (o *Optimizer) buildUpdates(rules []ruleOf, trained, frozen []*nn.Param) error {
+	rowOf, err := assign(o.cfg.Groups, trained, frozen)
 	if err != nil {
 		return &ConfigError{err}
+	}
+	for i, p := range trained {
+		if p.Thaws {
+			rowOf[i] += len(o.cfg.Groups) + 1
+		}
 	}
 	if o.hyper, err = o.tensor(len(o.rows), device.HyperLen); err != nil {
 		return err
@@ -129,7 +139,7 @@ func (o *Optimizer) buildUpdates(rules []ruleOf, trained []*nn.Param) error {
 		u := &Update{o: o, name: rule.Kind(), decoupled: rule.decoupled, kept: map[*device.Tensor]bool{}}
 		for i, p := range trained {
 			if r := o.rows[rowOf[i]]; r.rule == k {
-				u.params = append(u.params, Param{Param: p, index: rowOf[i], decay: r.decay, freeze: r.untilEpoch > 0})
+				u.params = append(u.params, Param{Param: p, index: rowOf[i], decay: r.decay, freeze: r.untilEpoch > 0 || r.fromEpoch > 0})
 			}
 		}
 		if len(u.params) == 0 { // every parameter is in a group with a rule of its own
@@ -199,7 +209,7 @@ func (o *Optimizer) buildAverages(averaged []*nn.Param) error {
 
 func (o *Optimizer) average(prefix string, copyBack bool) (*average, error) {
 	a := &average{}
-	spec := device.AverageSpec{CopyBack: copyBack}
+	spec, thaws := device.AverageSpec{CopyBack: copyBack}, device.AverageSpec{CopyBack: copyBack}
 	for _, p := range o.averaged {
 		t, err := o.state(prefix+p.Name, p)
 		if err != nil {
@@ -207,15 +217,35 @@ func (o *Optimizer) average(prefix string, copyBack bool) (*average, error) {
 		}
 		o.dev.Copy(t, p.Value)
 		a.averages = append(a.averages, t)
-		spec.Src = append(spec.Src, p.Value)
+		into := &spec
+		if p.Thaws {
+			into = &thaws
+		}
+		into.Src, into.Dst = append(into.Src, p.Value), append(into.Dst, t)
 	}
-	spec.Dst = a.averages
 	var err error
 	if a.weights, err = o.tensor(2); err != nil {
 		return nil, err
 	}
-	a.plan, err = o.dev.NewAverage(spec)
+	if len(spec.Src) > 0 {
+		if a.plan, err = o.dev.NewAverage(spec); err != nil {
+			return nil, err
+		}
+	}
+	if len(thaws.Src) > 0 {
+		a.thawed, err = o.dev.NewAverage(thaws)
+	}
 	return a, err
+}
+
+// run queues the averages. Those of parameters that are still frozen are left out, because rounding would change them.
+func (a *average) run(frozen bool) {
+	if a.plan != nil {
+		a.plan.Run(a.weights)
+	}
+	if a.thawed != nil && !frozen {
+		a.thawed.Run(a.weights)
+	}
 }
 
 // state allocates a tensor of zeros in the parameter's shape, which checkpoints keep.
@@ -248,6 +278,13 @@ func (o *Optimizer) Memory() int64 { return o.memory }
 // LR returns the learning rate of parameters that are in no group, at the step, counted from 0.
 func (o *Optimizer) LR(step int) float64 { return o.cfg.LR * o.schedule.Factor(o.progress(step)) }
 
+// LROf is LR in a training of another number of steps.
+func (o *Optimizer) LROf(step, totalSteps int) float64 {
+	p := o.progress(step)
+	p.Total = totalSteps
+	return o.cfg.LR * o.schedule.Factor(p)
+}
+
 // NeedsEvaluations reports whether a schedule follows the results on the validation set: they must then be passed to
 // AddEvaluation.
 func (o *Optimizer) NeedsEvaluations() bool {
@@ -273,17 +310,19 @@ func (o *Optimizer) Prepare(step int) error {
 	p := o.progress(step)
 	for i, r := range o.rows {
 		hyper := o.host[i*device.HyperLen : (i+1)*device.HyperLen]
-		frozen := r.untilEpoch > 0 && p.Reached(r.untilEpoch)
+		frozen := r.isFrozen(p)
 		clear(hyper)
 		hyper[device.HyperLR] = float32(r.lr * r.schedule.Factor(p) * r.lrScale)
 		if frozen {
 			hyper[device.HyperLR], hyper[device.HyperFrozen] = 0, 1
 		}
-		hyper[device.HyperWeightDecay] = float32(r.decay)
+		if !frozen || r.fromEpoch == 0 { // what thaws later must not gather momentum from its decay
+			hyper[device.HyperWeightDecay] = float32(r.decay)
+		}
 		hyper[device.HyperCorrection1], hyper[device.HyperCorrection2], hyper[device.HyperGradScale] = 1, 1, 1
 		if o.fills[i] != nil {
 			o.scheduled, o.hasScheduled = momentum(r.schedule, p)
-			o.fills[i](hyper, step)
+			o.fills[i](hyper, r.ruleStep(p))
 		}
 	}
 	if err := o.dev.Upload(o.hyper, device.Bytes(o.host)); err != nil {
@@ -325,13 +364,14 @@ func (o *Optimizer) Update() {
 
 // Average queues the averages that are due after the step.
 func (o *Optimizer) Average(step int) {
+	frozen := row{fromEpoch: o.cfg.ThawEpoch}.isFrozen(Progress{Step: step, StepsPerEpoch: o.perEpoch})
 	if o.lookahead != nil {
 		if _, due := o.cfg.Lookahead.decay(step, o.total); due {
-			o.lookahead.plan.Run(o.lookahead.weights)
+			o.lookahead.run(frozen)
 		}
 	}
 	if o.ema != nil {
-		o.ema.plan.Run(o.ema.weights)
+		o.ema.run(frozen)
 	}
 }
 

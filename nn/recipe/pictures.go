@@ -84,6 +84,32 @@ func readColor(v any) (color.NRGBA, error) {
 	return color.NRGBA{R: rgb[0], G: rgb[1], B: rgb[2], A: 255}, nil
 }
 
+// WithImageSize returns the recipe with the size of a folder's images and the way to resize them.
+func (r *Recipe) WithImageSize(h, w int, resize data.Resize) (*Recipe, error) {
+	return r.with(func(d *document) {
+		listToTable(d.root)
+		table, ok := d.root["data"].(map[string]any)
+		if !ok {
+			table = map[string]any{}
+			d.root["data"] = table
+			d.noteSet("data")
+		}
+		delete(d.root, "image-size")
+		table["size"], table["resize"] = []any{int64(h), int64(w)}, string(resize)
+	})
+}
+
+// WithoutClasses returns the recipe without what it says about the classes and labels of its data, for use with other data.
+func (r *Recipe) WithoutClasses() (*Recipe, error) {
+	return r.with(func(d *document) {
+		if table, ok := d.root["data"].(map[string]any); ok {
+			for _, key := range []string{"classes", "labels", "transpose"} {
+				delete(table, key)
+			}
+		}
+	})
+}
+
 // Options returns the options with which a data set is opened.
 func (p *Pictures) Options() data.Options {
 	return data.Options{

@@ -32,6 +32,9 @@ type Recipe struct {
 	BestBy  train.Metric  // what makes an epoch the best
 	Stop    train.Stop    // when training ends early
 
+	Freeze      []string // patterns of the names of layers that are not trained
+	FreezeUntil float64  // epoch from which they are; 0: never
+
 	Precision string // the precision for a GPU, one of Precisions; "" leaves it to the program
 
 	Augment   train.Augment
@@ -63,6 +66,12 @@ type Run struct {
 	CUDAGraph     bool   // steps were replayed as a CUDA graph
 	Features      string // instruction set, or GPU and libraries, that computed; "" in older files
 	Version       string // of the program; "" in older files
+
+	// PlannedEpochs is the number of epochs that the run had first, if -resume changed it to the recipe's; otherwise 0.
+	PlannedEpochs float64
+
+	InitFrom   string // the file that training began with, or its address; "" for the initialisers' weights
+	InitSHA256 string // its checksum
 }
 
 // parse reads and checks a recipe.
@@ -154,6 +163,8 @@ func (r *Recipe) keys(l *setting.List) {
 		r.EvalEvery = n
 		return err
 	})
+	l.Texts(&r.Freeze, "freeze", "patterns of the names of layers that stay as they are, such as \"block*\"")
+	l.Float64(&r.FreezeUntil, "freeze-until", 0, setting.NotNegative, "epoch, counted from 0, from which they are trained; 0: never")
 	l.Int(&r.LogEvery, "log-every", 0, setting.AtLeast(0), "steps from one line of steps.jsonl to the next; 0: about a fiftieth of an epoch")
 	setting.Choice(l, &r.Weights, "weights", setting.Names(train.DefaultWeights, train.WeightsLast, train.WeightsBest, train.WeightsEMA), "which weights become the model; by default ema with [optimizer.ema], otherwise last")
 	setting.Choice(l, &r.BestBy, "best-by", setting.Names(train.ByAccuracy, train.ByLoss), "the validation set's result that makes an epoch the best")
@@ -248,6 +259,9 @@ func (s *section) readRun() *Run {
 	l.Unless(&off, "cuda-graph", "a GPU replayed recorded steps")
 	l.Text(&r.Features, "features", "instruction set, or GPU and libraries, that computed")
 	l.Text(&r.Version, "version", "version of the program")
+	l.Float64(&r.PlannedEpochs, "planned-epochs", 0, setting.NotNegative, "epochs that were planned first, if the run was resumed for another number of them")
+	l.Text(&r.InitFrom, "init-from", "file of the weights that training began with")
+	l.Text(&r.InitSHA256, "init-sha256", "checksum of that file")
 	s.read(&l)
 	r.CUDAGraph = !off
 	if !s.has("test") { // in older files val was the test set's fraction
@@ -267,6 +281,12 @@ func (r *Recipe) WithRun(run Run) (*Recipe, error) {
 		}
 		if run.Runs > 1 {
 			table["runs"] = int64(run.Runs)
+		}
+		if run.PlannedEpochs > 0 {
+			table["planned-epochs"] = run.PlannedEpochs
+		}
+		if run.InitFrom != "" {
+			table["init-from"], table["init-sha256"] = run.InitFrom, run.InitSHA256
 		}
 		d.root["run"] = table
 		d.noteSet("run")
@@ -327,6 +347,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
+		Freeze: r.Freeze, FreezeUntil: r.FreezeUntil,
 		Epochs: r.Epochs, Batch: r.Batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 		LogEvery: r.LogEvery, Weights: r.Weights, BestBy: r.BestBy, Stop: r.Stop,
 	}

@@ -64,8 +64,8 @@ func settings(s *Stepper) []condition {
 		{"seed", strconv.FormatUint(c.Seed, 10)},
 		{"batch", strconv.Itoa(c.Batch)},
 		{dropsLast, strconv.FormatBool(c.LastBatch == DropLastBatch)},
-		{"epochs", strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
-		{"steps", strconv.Itoa(s.total)},
+		{epochsSetting, strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
+		{stepsSetting, strconv.Itoa(s.total)},
 		{dataSetting, c.Data.Name},
 		{"training images", fmt.Sprintf("%d of %dx%dx%d in %d classes", c.Data.Train.Len(), h, w, channels, len(c.Data.Train.Classes()))},
 		{"loss", describe(c.Loss)},
@@ -79,6 +79,7 @@ func settings(s *Stepper) []condition {
 	if w, ok := c.weightsSetting(); ok {
 		list = append(list, w)
 	}
+	list = append(list, c.freezeSetting()...)
 	if c.DataHash != "" { // older checkpoints have no such setting
 		list = append(list, condition{imagesSetting, c.DataHash})
 	}
@@ -231,8 +232,15 @@ func readCheckpoint(path string, s *Stepper, best *bestWeights) (position, error
 		return p, fmt.Errorf("resuming: %w", err)
 	}
 	defer f.Close()
-	if diff := differences(alike(settings(s), p.Settings)); len(diff) > 0 {
+	ours, theirs := alike(settings(s), p.Settings)
+	if s.cfg.Extend {
+		ours, theirs = withoutLength(ours), withoutLength(theirs)
+	}
+	if diff := differences(ours, theirs); len(diff) > 0 {
 		return p, fmt.Errorf("resuming: %w", &MismatchError{Path: path, Differences: diff})
+	}
+	if err := s.checkLength(p.Step); s.cfg.Extend && err != nil {
+		return p, err
 	}
 	if p.Step < 0 || p.Step > s.total {
 		return p, fmt.Errorf("resuming: %s: %w: step %d of %d", path, ErrDamaged, p.Step, s.total)

@@ -39,6 +39,11 @@ type Config struct {
 	Accumulate int
 	Seed       uint64
 
+	// Freeze holds patterns of the names of layers that are not trained: see nn.Options. With FreezeUntil they are
+	// trained from that epoch on, counted from 0; 0 means that they stay frozen.
+	Freeze      []string
+	FreezeUntil float64
+
 	// DType is the type of stored activations, Float32 (or 0), Float16 or BFloat16; see nn.Options.
 	DType device.DType
 	// NoGraph turns off the recording of steps.
@@ -54,6 +59,11 @@ type Config struct {
 	// download makes the device wait.
 	MetricsEvery int
 
+	// Initialize changes the network's first weights, such as to those of another training. It is called once the network
+	// has been built, unless a checkpoint is resumed; averages of the weights begin with what it leaves. nil means that
+	// training begins with what the layers' initialisers give.
+	Initialize func(net *nn.Network) error
+
 	// LogEvery is the number of steps from one call of Hooks.Log to the next. 0 means about a fiftieth of an epoch, below 0
 	// never. If there is no such hook, nothing is logged.
 	LogEvery int
@@ -65,6 +75,9 @@ type Config struct {
 	Hooks      []Hooks
 	Checkpoint Checkpoint
 	Resume     string // path of a checkpoint to continue from
+	// Extend lets a resumed training have another number of epochs than its checkpoint's, but not fewer than are done.
+	// The schedule takes the course that it has in a training of that length from there on.
+	Extend bool
 }
 
 // Augment says how to turn images into the network's input; see device.AugmentSpec.
@@ -126,6 +139,8 @@ func (c *Config) check() error {
 		return bad("batch", "%d, want at least 1", c.Batch)
 	case c.Batch > c.Data.Train.Len():
 		return bad("batch", "%d, more than the %d training images: use %d or less", c.Batch, c.Data.Train.Len(), c.Data.Train.Len())
+	case !(c.FreezeUntil >= 0) || c.FreezeUntil > 0 && len(c.Freeze) == 0:
+		return bad("freeze-until", "%v, want 0 or more, beside freeze, which names layers", c.FreezeUntil)
 	case c.Accumulate < 0:
 		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:

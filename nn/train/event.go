@@ -9,6 +9,8 @@ type Start struct {
 	Summary
 	Step    int            // steps already done in the checkpoint
 	History []EpochMetrics // the epochs already done in the checkpoint
+	// Extension describes the change of the training's length since the checkpoint; nil without one.
+	Extension *Extension
 }
 
 // StepDone is the state of training after a step.

@@ -109,7 +109,8 @@ type run struct {
 	logEvery  int  // steps from one line of the log to the next; 0: no hook wants them
 
 	began        time.Time
-	firstStep    int    // steps already done in the checkpoint
+	firstStep    int // steps already done in the checkpoint
+	extension    *Extension
 	epoch        totals // of the current epoch
 	logged       totals // the same at the last line of the log
 	progress     progress
@@ -250,10 +251,16 @@ func (r *run) resume() error {
 		return err
 	}
 	r.epoch, r.logged, r.history = p.Totals.withWeight(), p.Logged, p.History
+	if r.cfg.Extend && p.Step < r.stepper.total {
+		r.history = withoutShortEpoch(r.history, r.stepper.perEpoch)
+	}
 	for _, m := range r.history {
 		r.informSchedule(m)
 	}
 	r.trainSeconds, r.trainImages = p.TrainSeconds, p.TrainImages
+	if r.cfg.Extend {
+		r.extension = r.stepper.extension(p)
+	}
 	return nil
 }
 
@@ -279,7 +286,7 @@ func (r *run) close() {
 
 // start tells the hooks that training begins.
 func (r *run) start() {
-	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history}
+	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, Extension: r.extension}
 	for _, h := range r.hooks {
 		if h.Start != nil {
 			h.Start(&r.training, e)

@@ -33,8 +33,8 @@ type Stepper struct {
 	stats      [device.StatsLen]float32
 }
 
-// NewStepper builds the network, the optimiser and the input buffers. It ignores Hooks, Stop,
-// Checkpoint and Resume.
+// NewStepper builds the network, the optimiser and the input buffers. It ignores Hooks, Stop
+// and Checkpoint, and does not read the checkpoint that Resume names.
 func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -49,12 +49,19 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err := s.buildNetwork(); err != nil {
 		return nil, err
 	}
+	if cfg.Initialize != nil && cfg.Resume == "" {
+		if err := cfg.Initialize(s.net); err != nil {
+			return nil, err
+		}
+	}
 	var err error
 	if s.dropped, err = s.cfg.chooseLastBatch(s.net); err != nil {
 		return nil, err
 	}
 	s.perEpoch, s.total = s.cfg.stepsPerEpoch(), s.cfg.totalSteps()
-	s.opt, err = optim.New(s.dev, s.net.Params(), s.net.State(), cfg.Optimizer, cfg.Schedule, s.total, s.perEpoch)
+	rules := cfg.Optimizer
+	rules.ThawEpoch = cfg.FreezeUntil
+	s.opt, err = optim.New(s.dev, s.net.Params(), s.net.State(), rules, cfg.Schedule, s.total, s.perEpoch)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +95,17 @@ func (s *Stepper) buildNetwork() (err error) {
 	h, w, channels := c.Data.Train.ImageShape()
 	s.net, err = nn.Compile(s.dev, c.Model, nn.Options{
 		Input: nn.Shape{h, w, channels}, Batch: c.Batch, DType: c.DType, Training: true, Seed: c.Seed, Loss: c.Loss,
+		Freeze:         c.Freeze,
+		Thaws:          c.FreezeUntil > 0,
 		Accumulate:     c.batchesPerStep() > 1,
 		Sample:         sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
 		ClassCounts:    func() ([]int, error) { return data.ClassCounts(c.Data.Train) },
 		ExampleWeights: data.Weights(c.Data.Train) != nil,
 		SoftTargets:    c.Augment.Transforms.Mixes(),
 	})
+	if unmatched, ok := errors.AsType[*nn.FreezeError](err); ok {
+		return &ConfigError{Setting: "network", Problem: unmatched.Error()}
+	}
 	if err != nil {
 		return err
 	}
@@ -161,6 +173,9 @@ func (s *Stepper) examples() int {
 // prepare uploads what changes from batch to batch: the batch, the counters that augmentation and dropout depend on,
 // the weight of the batch's gradients, and before an update the hyperparameters.
 func (s *Stepper) prepare(b *data.Batch) error {
+	if err := s.thaw(); err != nil {
+		return err
+	}
 	if err := s.input.upload(b); err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ func (j *job) openData(ctx context.Context) error {
 	}
 	mean, std, ok := j.recipe.MeanStd(j.data)
 	if !ok {
+		mean, std, ok = j.initialMeanStd()
+	}
+	if !ok {
 		if mean, std, err = data.MeanStd(split.Train); err != nil {
 			return &dataError{err}
 		}

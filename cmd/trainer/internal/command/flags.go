@@ -25,6 +25,8 @@ type options struct {
 	recipe  string
 	changes []string // of the recipe, as recipe.LoadWith takes them
 
+	initFrom, sha256 string // a file of weights to begin with, and its checksum if it is at an address
+
 	deviceOptions
 	seed uint64
 	runs int
@@ -46,6 +48,8 @@ type earlier struct {
 	before         *recipe.Run       // the settings of the run; nil if there is none
 	configText     []byte            // its configuration
 	runData        *data.Fingerprint // its data; nil if it has none on record
+	epochsBefore   float64           // of its recipe
+	plannedEpochs  float64           // epochs that it was planned for, if that was changed; otherwise 0
 	checkpointFile string            // name of its checkpoint
 	drawn          bool              // it, or the data, is drawn; nothing is trained
 }
@@ -57,7 +61,7 @@ type interval struct{ epochs, steps int }
 func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
-		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "seed", "runs"}},
+		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "init-from", "sha256", "seed", "runs"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "tensorboard", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "version", "h"}},
@@ -86,6 +90,8 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 		o.changes = append(o.changes, s)
 		return nil
 	})
+	f.StringVar(&o.initFrom, "init-from", "", "`model` start from the weights of a model, a PyTorch state dict in safetensors, or an ONNX file; an address (https://...) needs -sha256. Without -recipe the network is the model's")
+	f.StringVar(&o.sha256, "sha256", "", "`digits` SHA-256 of the file at the address of -init-from")
 	f.Func("seed", "`number` random seed for initial weights, data order, augmentation, dropout and held-out images (default 0)", func(s string) error {
 		n, err := strconv.ParseUint(s, 10, 63)
 		o.seed = n
@@ -105,7 +111,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
 	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
-	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place")
+	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place, -epochs trains longer than planned")
 	f.BoolVar(&o.exact, "exact", false, "with -resume: refuse to continue if the results might not be bit-identical")
 	f.BoolVar(&o.tensorboard, "tensorboard", false, "also write event files for TensorBoard, in the folder tensorboard of the results: scalars, histograms, pictures")
 	f.BoolVar(&o.quiet, "quiet", false, "print only the final line")
@@ -139,7 +145,7 @@ func (p *program) parseFlags(args []string) (*options, error) {
 
 // check rejects flags that exclude each other, and empty values.
 func (o *options) check() error {
-	for _, name := range []string{"recipe", "out", "runs"} {
+	for _, name := range []string{"recipe", "out", "runs", "init-from"} {
 		if o.given["resume"] && o.given[name] {
 			return usageErrorf("-resume continues a run with the run's own settings: remove -%s", name)
 		}
@@ -147,16 +153,16 @@ func (o *options) check() error {
 	if o.exact && !o.given["resume"] {
 		return usageErrorf("-exact is for -resume: a run that begins has nothing to be compared with")
 	}
-	for _, name := range []string{"data", "recipe", "out", "resume"} {
+	for _, name := range []string{"data", "recipe", "out", "resume", "init-from"} {
 		if o.given[name] && o.value(name) == "" {
 			return usageErrorf("-%s is empty", name)
 		}
 	}
-	return nil
+	return o.checkInitial()
 }
 
 func (o *options) value(name string) string {
-	return map[string]string{"data": o.data, "recipe": o.recipe, "out": o.out, "resume": o.resume}[name]
+	return map[string]string{"data": o.data, "recipe": o.recipe, "out": o.out, "resume": o.resume, "init-from": o.initFrom}[name]
 }
 
 // readClasses sets the recipe's data.classes to the lines of a file.

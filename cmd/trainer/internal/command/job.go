@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"trainer/cmd/trainer/internal/report"
+	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/model"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -25,6 +27,9 @@ type job struct {
 	split   *data.Dataset
 	dev     device.Device
 
+	initial *model.Weights // what training begins with; nil for the initialisers' weights
+	told    bool           // what was loaded from it has been printed
+
 	fingerprint *data.Fingerprint // of the data; nil for a dry run
 	paths       paths
 	place       string         // the folder for the results, as -resume takes it
@@ -38,6 +43,8 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 		if err := o.readRun(p.Kinds); err != nil {
 			return nil, err
 		}
+	} else if err := j.openInitial(ctx); err != nil {
+		return nil, err
 	}
 	if err := j.loadRecipe(); err != nil {
 		return nil, err
@@ -75,6 +82,9 @@ func (j *job) close() {
 
 func (j *job) loadRecipe() (err error) {
 	j.name = j.options.recipe
+	if j.name == "" && j.initial != nil && j.initial.Info() != nil {
+		return j.recipeOfInitial()
+	}
 	if j.name == "" {
 		if j.data == "" {
 			j.data = defaultData
@@ -91,6 +101,7 @@ func (j *job) loadRecipe() (err error) {
 	}
 	if j.resume != "" {
 		j.name = j.recipe.Name
+		j.planEpochs()
 	}
 	j.chooseData()
 	return nil
@@ -135,6 +146,9 @@ func (j *job) config(seed uint64) train.Config {
 	cfg.NoGraph = !j.graph
 	if j.fingerprint != nil {
 		cfg.DataHash = j.fingerprint.Hash()
+	}
+	if j.initial != nil {
+		cfg.Initialize = func(net *nn.Network) error { return j.applyInitial(net, cfg.Model) }
 	}
 	return cfg
 }

@@ -28,6 +28,7 @@ func (j *job) writeConfig(folder *report.Folder, seed uint64, runs int) error {
 		Device: j.dev.Name(), Precision: device.PrecisionOf(j.dev).String(),
 		Deterministic: j.deterministic, Autotune: j.autotune, CUDAGraph: j.graph,
 		Features: features(j.dev), Version: j.version(),
+		PlannedEpochs: j.plannedEpochs, InitFrom: j.initFrom, InitSHA256: j.sha256,
 	})
 	if err != nil {
 		return err
@@ -110,9 +111,14 @@ func (j *job) writeAnswers(folder *report.Folder, answers []metric.Answer) error
 	return folder.Write(report.AnswersFile, b.Bytes())
 }
 
-// id identifies a run by what decides its result: the recipe with all changes, the images of each set and the seed.
+// id identifies a run by what decides its result: the recipe with all changes, the images of each set, the seed, and the
+// file that it began with.
 func (j *job) id(recipe []byte, seed uint64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", recipe, j.fingerprint.Hash(), seed))
+	text := fmt.Appendf(nil, "%s\x00%s\x00%d", recipe, j.fingerprint.Hash(), seed)
+	if j.initFrom != "" {
+		text = fmt.Appendf(text, "\x00%s", j.sha256)
+	}
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:6])
 }
 

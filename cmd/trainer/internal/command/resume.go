@@ -31,6 +31,7 @@ func (o *options) readRun(kinds recipe.Kinds) error {
 		return fmt.Errorf("-resume: %w", err)
 	}
 	o.runs = max(1, o.before.Runs)
+	o.plannedEpochs = o.before.PlannedEpochs
 	return o.fillFrom(o.before)
 }
 
@@ -49,6 +50,7 @@ func (o *options) readFolder(kinds recipe.Kinds, path string) error {
 	if err != nil {
 		return err
 	}
+	o.epochsBefore = r.Epochs
 	if r.Run == nil {
 		return usageErrorf("%s has no table [run]: it is not the configuration of a run", o.recipe)
 	}
@@ -68,6 +70,7 @@ func (o *options) fillFrom(run *recipe.Run) (err error) {
 	fill(o, "deterministic", &o.deterministic, run.Deterministic)
 	fill(o, "autotune", &o.autotune, run.Autotune)
 	fill(o, "cuda-graph", &o.graph, run.CUDAGraph)
+	o.initFrom, o.sha256 = run.InitFrom, run.InitSHA256 // for a run that was stopped before its first checkpoint
 	if o.given["precision"] {
 		return nil
 	}

@@ -122,7 +122,7 @@ func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) 
 	}
 	defer sub.Close()
 	if !sub.Fresh() {
-		if done := sub.ReadComplete(); done != nil {
+		if done := sub.ReadComplete(); done != nil && j.enough(done) {
 			return done, nil
 		}
 	}
@@ -150,11 +150,18 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, number int) 
 	kept := &recorder{folder: folder, resumed: !folder.Fresh(), configure: configure, saved: -1}
 	kept.writeBest = func(net *nn.Network) error { return j.writeBest(folder, net, seed) }
 
+	resume := j.checkpointIn(folder)
+	if resume == "" {
+		if err := j.openInitial(ctx); err != nil {
+			folder.Discard()
+			return nil, err
+		}
+	}
 	cfg := j.config(seed)
 	events := &board{job: j, folder: folder}
-	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks()}
+	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks()}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
-	cfg.Resume = j.checkpointIn(folder)
+	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
 	result, err := train.Run(ctx, cfg)
 	shown.Close()
 	if result == nil { // training has not begun: leave nothing behind
