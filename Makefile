@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test fuzz notice race vet lint generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures clean help
+.PHONY: build train test fuzz notice race vet lint generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures install dist clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -108,8 +108,21 @@ compare: ## compare the benchmarks of two commits: OLD=... NEW=... (or the worki
 figures: build ## redraw the figures of docs/backpropagation.md
 	./scripts/figures.sh
 
-clean: ## remove built programs; keep runs/
+install: PREFIX ?= /usr/local
+install: build ## install program, manual pages and completion: PREFIX=/usr/local DESTDIR=
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' '$(DESTDIR)$(PREFIX)/share/zsh/site-functions' '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
+	install -m 755 trainer '$(DESTDIR)$(PREFIX)/bin/trainer'
+	./trainer man '$(DESTDIR)$(PREFIX)/share/man/man1'
+	./trainer completion bash >'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/trainer'
+	./trainer completion zsh >'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_trainer'
+	./trainer completion fish >'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/trainer.fish'
+
+dist: ## build the archives of a release for five systems, without CUDA, into dist/
+	GO='$(GO)' ./scripts/dist.sh '$(VERSION)'
+
+clean: ## remove built programs and dist/; keep runs/
 	rm -f trainer trainer.exe
+	rm -rf dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -144,10 +144,16 @@ type LayerInfo struct {
 // LayerError reports a layer that can't be built in its place in the network.
 type LayerError struct {
 	Layer string // its name, such as "conv2", or "block1.conv2" in a container
+	Place string // where it was declared, such as "my.toml:12"; empty if unknown (see Sequential.Places)
 	Err   error  // what it got and what it needs
 }
 
-func (e *LayerError) Error() string { return fmt.Sprintf("layer %s: %v", e.Layer, e.Err) }
+func (e *LayerError) Error() string {
+	if e.Place != "" {
+		return fmt.Sprintf("%s: layer %s: %v", e.Place, e.Layer, e.Err)
+	}
+	return fmt.Sprintf("layer %s: %v", e.Layer, e.Err)
+}
 
 // Unwrap returns the cause.
 func (e *LayerError) Unwrap() error { return e.Err }
@@ -157,7 +163,7 @@ func (e *LayerError) Unwrap() error { return e.Err }
 func inLayer(name string, err error) error {
 	var inner *LayerError
 	if errors.As(err, &inner) {
-		return &LayerError{Layer: name + "." + inner.Layer, Err: inner.Err}
+		return &LayerError{Layer: name + "." + inner.Layer, Place: inner.Place, Err: inner.Err}
 	}
 	return &LayerError{Layer: name, Err: err}
 }

@@ -21,10 +21,13 @@ import (
 // the container's: block1.conv2.
 type Sequential struct {
 	Layers []Layer
+	// Places says where each layer was declared, such as "my.toml:12", for errors. It may be nil. It is no setting of the
+	// network: a checkpoint, which records those, continues under any name of the file.
+	Places []string `json:"-"`
 }
 
 // NewSequential returns the chain of the given layers.
-func NewSequential(layers ...Layer) *Sequential { return &Sequential{layers} }
+func NewSequential(layers ...Layer) *Sequential { return &Sequential{Layers: layers} }
 
 // Kind returns "sequential".
 func (s *Sequential) Kind() string { return "sequential" }
@@ -51,11 +54,20 @@ func (s *Sequential) plan(in Shape, batch int) (names []string, shapes []Shape, 
 			err = in.checkBatch("its output", batch)
 		}
 		if err != nil {
-			return nil, nil, inLayer(names[i], err)
+			return nil, nil, s.inLayer(i, names[i], err)
 		}
 		shapes = append(shapes, in)
 	}
 	return names, shapes, nil
+}
+
+// inLayer says in which layer an error occurred, and where that was declared.
+func (s *Sequential) inLayer(i int, name string, err error) error {
+	err = inLayer(name, err)
+	if e, ok := err.(*LayerError); ok && e.Place == "" && i < len(s.Places) {
+		e.Place = s.Places[i]
+	}
+	return err
 }
 
 // Names returns the names of the layers, in order. It returns an error unless they are all different.
@@ -111,7 +123,7 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 		u, fused, err := s.build(b, i, shapes[i])
 		b.leave()
 		if err != nil {
-			return nil, inLayer(names[i], err)
+			return nil, s.inLayer(i, names[i], err)
 		}
 		b.rows[row].Output = shapes[i+1]
 		for range fused {

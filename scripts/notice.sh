@@ -16,7 +16,7 @@ export LC_ALL=C
 modules() {
 	local system format='{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}'
 	{
-		for system in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do
+		for system in linux/amd64 linux/arm64 darwin/arm64 darwin/amd64 windows/amd64; do
 			CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} $go list -deps -f "$format" ./cmd/trainer
 		done
 		CGO_ENABLED=1 GOOS=linux GOARCH=amd64 $go list -deps -tags cuda -f "$format" ./cmd/trainer

@@ -35,3 +35,16 @@ func (f *Folder) Lock() (unlock func() error, err error) {
 	}
 	return lock.Close, nil
 }
+
+// Locked reports whether another process has locked the folder. It looks by locking the folder itself for a moment, and
+// makes no file in a folder that was never locked.
+func (f *Folder) Locked() bool {
+	if !f.Has(LockFile) {
+		return false
+	}
+	unlock, err := f.Lock()
+	if err == nil {
+		_ = unlock()
+	}
+	return errors.Is(err, ErrLocked)
+}

@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -65,7 +64,7 @@ func TestBlocks(t *testing.T) {
 			t.Fatalf("%d layers, want %d", len(got.Layers), len(want.Layers))
 		}
 		for i := range got.Layers {
-			if diff := cmp.Diff(want.Layers[i], got.Layers[i], cmp.Exporter(func(reflect.Type) bool { return true })); diff != "" {
+			if diff := cmp.Diff(want.Layers[i], got.Layers[i], exportAll, ignorePlaces); diff != "" {
 				t.Errorf("layer %d (-want +got):\n%s", i, diff)
 			}
 		}

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,7 @@ const maxTables = 1 << 12
 func (r *reader) readLayers(list []*section) *nn.Sequential {
 	c := &chain{reader: r, kinds: r.kinds.layers(), names: map[string]bool{}}
 	c.add(list)
-	return &nn.Sequential{Layers: c.layers}
+	return &nn.Sequential{Layers: c.layers, Places: c.places}
 }
 
 // chain is a list of layers while it is being read.
@@ -24,6 +25,7 @@ type chain struct {
 	kinds  []setting.Kind[nn.Layer]
 	names  map[string]bool
 	layers []nn.Layer
+	places []string // of the layers: file and line
 }
 
 func (c *chain) add(list []*section) {
@@ -62,6 +64,7 @@ func (c *chain) addLayer(s *section) {
 		layer = nn.Named(name, layer)
 	}
 	c.layers = append(c.layers, layer)
+	c.places = append(c.places, fmt.Sprintf("%s:%d", c.doc.file, c.doc.where(s.path).line))
 }
 
 func isText(v any) bool {

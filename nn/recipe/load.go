@@ -4,6 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,10 +144,15 @@ func (r *Recipe) with(change func(*document)) (*Recipe, error) {
 	return r.kinds.parse(d)
 }
 
+// copyDocument returns a copy of the document, whose values come from the same lines.
 func (r *Recipe) copyDocument() (*document, error) {
 	text, err := r.TOML()
 	if err != nil {
 		return nil, err
 	}
-	return parseDocument(r.doc.file, text)
+	d, err := parseDocument(r.doc.file, text)
+	if err == nil {
+		d.origin = maps.Clone(r.doc.origin)
+	}
+	return d, err
 }

@@ -138,7 +138,7 @@ func (c *Config) check() error {
 	case c.Batch < 1:
 		return bad("batch", "%d, want at least 1", c.Batch)
 	case c.Batch > c.Data.Train.Len():
-		return bad("batch", "%d, more than the %d training images", c.Batch, c.Data.Train.Len())
+		return bad("batch", "%d, more than the %d training images: use %d or less", c.Batch, c.Data.Train.Len(), c.Data.Train.Len())
 	case !(c.FreezeUntil >= 0) || c.FreezeUntil > 0 && len(c.Freeze) == 0:
 		return bad("freeze-until", "%v, want 0 or more, beside freeze, which names layers", c.FreezeUntil)
 	case c.Accumulate < 0:

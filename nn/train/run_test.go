@@ -590,7 +590,7 @@ func TestRunRefuses(t *testing.T) {
 		{"NaN epochs", func(c *Config) { c.Epochs = math.NaN() }, "epochs: NaN"},
 		{"batch", func(c *Config) { c.Batch = -1 }, "batch: -1"},
 		{"accumulate", func(c *Config) { c.Accumulate = -1 }, "accumulate: -1 batches per step"},
-		{"large batch", func(c *Config) { c.Batch = 157 }, "batch: 157, more than the 156 training images"},
+		{"large batch", func(c *Config) { c.Batch = 157 }, "batch: 157, more than the 156 training images: use 156 or less"},
 		{"crop", func(c *Config) { c.Augment.Crop = 8 }, "crop shifts by 8"},
 		{"cutout", func(c *Config) { c.Augment.Cutout = 9 }, "cutout is 9"},
 		{"channels", func(c *Config) { c.Augment.Mean = []float32{1, 2} }, "2 means and 1 standard"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -26,8 +25,6 @@ type benchOptions struct {
 
 func (p *program) benchFlags(o *benchOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
 	p.deviceFlag(f, &o.device)
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
 	f.Func("recipe", "`name` built-in recipe, or a TOML file: measure only this one, and no kernels", func(s string) error {
@@ -37,7 +34,7 @@ func (p *program) benchFlags(o *benchOptions) *flag.FlagSet {
 		o.recipe = s
 		return nil
 	})
-	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	p.threadsFlag(f, &o.threads)
 	f.Func("precision", "`name` precision on a GPU, as for training; auto is each recipe's own, and for kernels every one that the GPU supports (default auto)", precision(&o.precision))
 	f.Func("time", "`duration` time to measure each recipe; each kernel gets a quarter of it, or on a GPU a tenth (default 1s)", func(s string) (err error) {
 		if o.time, err = time.ParseDuration(s); err != nil || o.time <= 0 {
@@ -48,22 +45,13 @@ func (p *program) benchFlags(o *benchOptions) *flag.FlagSet {
 	return f
 }
 
-func (p *program) writeBenchHelp() {
-	w := p.stdout
-	fmt.Fprint(w, `trainer bench measures what this machine can do. On the CPU, in about 20 seconds: the peak
+var benchUsage = usage{
+	about: `trainer bench measures what this machine can do. On the CPU, in about 20 seconds: the peak
 multiply-add rate, the share of it that each kernel reaches, and how fast each recipe
 trains. On a GPU: large matrix products and convolutions in each precision, and each recipe
-in its own. Other programs running at the same time lower the rates.
-
-Usage:
-  trainer bench [flags]
-
-Flags:
-`)
-	p.benchFlags(&benchOptions{}).VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
-	writeFlag(w, nil)
-	fmt.Fprint(w, `
-A recipe's images/s count whole training steps on random images of its data set's size:
+in its own. Other programs running at the same time lower the rates.`,
+	lines: []string{"trainer bench [flags]"},
+	notes: `A recipe's images/s count whole training steps on random images of its data set's size:
 augmentation, forward, loss, backward, update. Recipes that are only for folders of pictures
 are measured with -recipe NAME. If a step would take longer than -time on
 the CPU, or not fit into a GPU's memory, the batch is halved, which may lower the rate.
@@ -87,8 +75,7 @@ On a GPU, "machine" has gpu, device, memory_bytes and features instead of the ke
 the CPU; "kernel" and "recipe" have precision instead of percent_of_peak; there is no
 "peak" and no "copy". The convolutions have as many output channels as input channels.
 Operations are counted as the direct method needs them. A convolution may compute fewer,
-so percent_of_peak can exceed 100.
-`)
+so percent_of_peak can exceed 100.`,
 }
 
 // benchCommand measures the machine.
@@ -99,14 +86,12 @@ func benchCommand() Command {
 func runBench(ctx context.Context, p *program, args []string) error {
 	o := &benchOptions{time: time.Second, deviceOptions: deviceOptions{given: map[string]bool{}}}
 	f := p.benchFlags(o)
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
-		p.writeBenchHelp()
-		return nil
-	} else if err != nil {
-		return flagError(f, err)
+	rest, done, err := p.parseAnywhere(f, benchUsage, args)
+	if done || err != nil {
+		return err
 	}
-	if f.NArg() > 0 {
-		return usageErrorf("bench: unexpected argument %q: bench takes only flags (trainer bench -h lists them)", f.Arg(0))
+	if len(rest) > 0 {
+		return usageErrorf("bench: unexpected argument %q: bench takes only flags (trainer bench -h lists them)", rest[0])
 	}
 	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	recipes, err := o.recipes(p.Kinds)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -215,6 +217,56 @@ func TestFlagTexts(t *testing.T) {
 				t.Errorf("%s: -%s has the text %q", set.Name(), f.Name, f.Usage)
 			}
 		})
+	}
+}
+
+// Every command prints its help for -h, wherever it stands, and as trainer help.
+func TestEveryCommandHasHelp(t *testing.T) {
+	for _, c := range BuiltIn() {
+		if c.Hidden {
+			continue
+		}
+		asked := trainer(t, c.Name, "-h")
+		if asked.status != exitOK || asked.stderr != "" || !strings.Contains(asked.stdout, "Usage:\n  trainer") || !strings.Contains(asked.stdout, "print this help") {
+			t.Errorf("%s -h: %+v", c.Name, asked)
+		}
+		for _, kind := range c.Kinds {
+			if got := trainer(t, "help", c.Name, kind); got.status != exitOK || !strings.Contains(got.stdout, "trainer "+c.Name+" "+kind) {
+				t.Errorf("help %s %s: %+v", c.Name, kind, got)
+			}
+		}
+		if c.Name != "train" && c.Name != "help" { // help.txt is that of train
+			golden(t, c.Name+".txt", asked.stdout)
+		}
+		if got := trainer(t, "help", c.Name); got != asked {
+			t.Errorf("help %s: %+v", c.Name, got)
+		}
+	}
+	if got := trainer(t, "help"); got != trainer(t, "-h") {
+		t.Errorf("help: %+v", got)
+	}
+	refused(t, trainer(t, "help", "drow"), `unknown command "drow", did you mean draw?`)
+}
+
+// The lists and tables are also printed as JSON.
+func TestListsAsJSON(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for args, want := range map[string]string{
+		"-list -json": `"name":"fashion-mnist"`, "-dry-run -json": `"parameters":215194`, "version -json": `"platform":`, "-version -json": `"platform":`,
+		"recipe mnist -json": `"epochs":1`,
+	} {
+		got := trainer(t, strings.Fields(args)...)
+		if got.status != exitOK || !json.Valid([]byte(got.stdout)) || !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: status %d, %s %s", args, got.status, got.stdout, got.stderr)
+		}
+	}
+}
+
+func TestTooManyThreadsAreCapped(t *testing.T) {
+	t.Chdir(t.TempDir())
+	got := trainer(t, "-dry-run", "-device", "cpu", "-threads", "99999")
+	if want := fmt.Sprintf("so %d threads will be used", runtime.NumCPU()); got.status != exitOK || strings.Count(got.stderr, want) != 1 {
+		t.Errorf("status %d, stderr %s, want in it %s", got.status, got.stderr, want)
 	}
 }
 
@@ -464,7 +516,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -all-bytes, -autotune, -batch, "},
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
-		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, predict, evaluate, export, import, data, recipe, draw, bench, doctor, version)`},
+		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, predict, evaluate, export, import, data, recipe, draw, runs, compare, bench, doctor, completion, man, version, help)`},
 		{"subcommand without argument", []string{"recipe"}, "recipe takes one name: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
@@ -499,7 +551,7 @@ func TestBadInput(t *testing.T) {
 		{"NaN epochs", with("-epochs", "NaN"), `invalid value "NaN" for flag -epochs: want a number above 0`},
 		{"zero batch", with("-batch", "0"), `invalid value "0" for flag -batch: want a whole number from 1, or auto`},
 		{"fraction of a batch", with("-batch", "1.5"), `invalid value "1.5" for flag -batch: want a whole number from 1, or auto`},
-		{"batch larger than the data", with("-batch", "49"), "batch: 49, more than the 48 training images"},
+		{"batch larger than the data", with("-batch", "49"), "batch: 49, more than the 48 training images: use 48 or less, as in -batch 48"},
 		{"zero lr", with("-lr", "0"), `invalid value "0" for flag -lr: want a number above 0`},
 		{"infinite lr", with("-lr", "Inf"), `invalid value "Inf" for flag -lr: want a number above 0`},
 		{"seed", with("-seed", "-1"), `invalid value "-1" for flag -seed: want a whole number from 0`},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,6 +185,21 @@ func (p *program) open(kind device.Kind, index int, o deviceOptions, precision d
 		return nil, usageErrorf("%s=%s: %v", instructionsVariable, instructions, err)
 	}
 	return dev, err
+}
+
+// threadsFlag declares -threads. A number above that of the processors becomes that, with a line: more threads would only
+// wait for one another.
+func (p *program) threadsFlag(f *flag.FlagSet, to *int) {
+	f.Func("threads", "`number` number of CPU threads (default: one per processor)", func(s string) error {
+		if err := whole(to)(s); err != nil {
+			return err
+		}
+		if processors := runtime.NumCPU(); *to > processors {
+			p.note("-threads %d: this machine has %d processors, so %d threads will be used", *to, processors, processors)
+			*to = processors
+		}
+		return nil
+	})
 }
 
 // instructionsVariable is the environment variable that picks an instruction set.

@@ -26,25 +26,15 @@ const askPath = "python3"
 // doctorFlags declares the flags of trainer doctor.
 func doctorFlags(o *doctorOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("doctor", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object instead of text")
 	f.StringVar(&o.python, "python", askPath, "`file` Python interpreter to run if cuBLAS or cuDNN is found nowhere else; \"\" runs none")
 	return f
 }
 
-func writeDoctorHelp(w io.Writer) {
-	fmt.Fprint(w, `trainer doctor checks whether a GPU can be used, and if not, says how to fix it.
-
-Usage:
-  trainer doctor [flags]
-
-Flags:
-`)
-	doctorFlags(&doctorOptions{}).VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
-	writeFlag(w, nil)
-	fmt.Fprint(w, `
-It looks for the NVIDIA driver, cuBLAS and cuDNN, and prints the file of each, or every
+var doctorUsage = usage{
+	about: `trainer doctor checks whether a GPU can be used, and if not, says how to fix it.`,
+	lines: []string{"trainer doctor [flags]"},
+	notes: `It looks for the NVIDIA driver, cuBLAS and cuDNN, and prints the file of each, or every
 place that was searched and why nothing was loaded from there. The environment variable
 TRAINER_CUDA_PATH names folders to search first, separated by colons. Each GPU then
 computes a convolution in fp32 and fp16, a matrix product and a softmax; the report
@@ -55,8 +45,7 @@ another, -python "" runs none; the environment variable TRAINER_PYTHON (a file, 
 none) does the same for all commands. All this runs in separate processes, so that a library that crashes, or doesn't
 return within a minute, becomes a line of the report.
 
-Exit status: 0 a GPU can be used; 1 no GPU can be used; 2 invalid arguments.
-`)
+Exit status: 0 a GPU can be used; 1 no GPU can be used; 2 invalid arguments.`,
 }
 
 // doctorCommand checks whether a GPU can be used.
@@ -67,14 +56,12 @@ func doctorCommand() Command {
 func runDoctor(ctx context.Context, p *program, args []string) error {
 	var o doctorOptions
 	f := doctorFlags(&o)
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
-		writeDoctorHelp(p.stdout)
-		return nil
-	} else if err != nil {
-		return flagError(f, err)
+	rest, done, err := p.parseAnywhere(f, doctorUsage, args)
+	if done || err != nil {
+		return err
 	}
-	if f.NArg() > 0 {
-		return usageErrorf("doctor takes no arguments, got %q (trainer doctor -h lists its flags)", f.Arg(0))
+	if len(rest) > 0 {
+		return usageErrorf("doctor takes no arguments, got %q (trainer doctor -h lists its flags)", rest[0])
 	}
 	switch o.python {
 	case askPath: // or what the environment says

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -16,11 +15,30 @@ import (
 
 // drawCommand draws a network, or the results of a run.
 func drawCommand() Command {
-	return Command{Name: "draw", Args: "KIND", Doc: "draw a network or a run's results (see draw -h)", run: runDraw}
+	return Command{Name: "draw", Args: "KIND", Doc: "draw a network or a run's results (see draw -h)", Kinds: drawKinds, run: runDraw}
+}
+
+// drawKinds are the kinds of pictures.
+var drawKinds = []string{"network", "augment", "run"}
+
+var drawUsage = usage{
+	about: "trainer draw draws a network, augmented images or a run's results, as PNG or SVG.",
+	lines: []string{
+		"trainer draw network [flags]        the architecture of a recipe's network",
+		"trainer draw augment [flags]        what a recipe's augmentation does to training images",
+		"trainer draw run [flags] RUNDIR     a run's network, curves, confusion matrix, filters of",
+		"                                    the first convolution, predictions and feature maps;",
+		"                                    of several seeds (-runs) the curves of all together",
+	},
+	notes: `trainer draw network -h, augment -h and run -h list their flags.
+
+Examples:
+  trainer draw network -recipe cifar10-basic -o network.svg
+  trainer draw augment -recipe cifar10 -o augment.png
+  trainer draw run runs/2026-01-31-mnist-mnist`,
 }
 
 func runDraw(ctx context.Context, p *program, args []string) error {
-	kinds := []string{"network", "augment", "run"}
 	if len(args) == 0 {
 		return usageErrorf("missing kind of picture: trainer draw network or trainer draw run RUNDIR (see trainer draw -h)")
 	}
@@ -31,33 +49,14 @@ func runDraw(ctx context.Context, p *program, args []string) error {
 		return p.drawAugment(ctx, args[1:])
 	case "run":
 		return p.drawRun(ctx, args[1:])
-	case "-h", "-help", "--help":
-		p.writeDrawHelp()
-		return nil
 	}
-	return usageErrorf("draw: unknown picture %q%s", args[0], suggest(args[0], kinds))
-}
-
-func (p *program) writeDrawHelp() {
-	w := p.stdout
-	fmt.Fprint(w, `trainer draw draws a network, augmented images or a run's results, as PNG or SVG.
-
-Usage:
-  trainer draw network [flags]        the architecture of a recipe's network
-  trainer draw augment [flags]        what a recipe's augmentation does to training images
-  trainer draw run [flags] RUNDIR     a run's network, curves, confusion matrix, filters of
-                                      the first convolution, predictions and feature maps
-`)
-	for _, f := range []*flag.FlagSet{networkFlags(&networkOptions{}), augmentFlags(&augmentOptions{}), p.runFlags(&runOptions{})} {
-		fmt.Fprintf(w, "\n%s:\n", f.Name())
-		f.VisitAll(func(f *flag.Flag) { writeFlag(w, f) })
+	if strings.HasPrefix(args[0], "-") {
+		_, done, err := p.parseAnywhere(flag.NewFlagSet("draw", flag.ContinueOnError), drawUsage, args[:1])
+		if done || err != nil {
+			return err
+		}
 	}
-	fmt.Fprint(w, `
-Examples:
-  trainer draw network -recipe cifar10-basic -o network.svg
-  trainer draw augment -recipe cifar10 -o augment.png
-  trainer draw run runs/2026-01-31-mnist-mnist
-`)
+	return usageErrorf("draw: unknown picture %q%s", args[0], suggest(args[0], drawKinds))
 }
 
 // networkOptions are the flags of trainer draw network.
@@ -79,19 +78,9 @@ func networkFlags(o *networkOptions) *flag.FlagSet {
 	return f
 }
 
-// parseArguments parses a subcommand's flags. -h prints the help, and done is true.
-func (p *program) parseArguments(f *flag.FlagSet, args []string) (done bool, err error) {
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
-	err = f.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		p.writeDrawHelp()
-		return true, nil
-	}
-	if err != nil {
-		return false, flagError(f, err)
-	}
-	return false, nil
+var networkUsage = usage{
+	about: "trainer draw network draws the architecture of a recipe's network.",
+	lines: []string{"trainer draw network [flags]"},
 }
 
 func parseShape(s string) (nn.Shape, error) {
@@ -113,11 +102,12 @@ func parseShape(s string) (nn.Shape, error) {
 func (p *program) drawNetwork(args []string) error {
 	var o networkOptions
 	f := networkFlags(&o)
-	if done, err := p.parseArguments(f, args); done || err != nil {
+	rest, done, err := p.parseAnywhere(f, networkUsage, args)
+	if done || err != nil {
 		return err
 	}
-	if f.NArg() > 0 {
-		return usageErrorf("draw network: unexpected argument %q", f.Arg(0))
+	if len(rest) > 0 {
+		return usageErrorf("draw network: unexpected argument %q", rest[0])
 	}
 	if o.classes < 1 {
 		return usageErrorf("-classes: want a number from 1, got %d", o.classes)

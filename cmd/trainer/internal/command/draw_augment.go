@@ -36,15 +36,21 @@ func augmentFlags(o *augmentOptions) *flag.FlagSet {
 	return f
 }
 
+var augmentUsage = usage{
+	about: "trainer draw augment draws what a recipe's augmentation does to the first training images.",
+	lines: []string{"trainer draw augment [flags]"},
+}
+
 // drawAugment draws what a recipe's augmentation makes of the first training images.
 func (p *program) drawAugment(ctx context.Context, args []string) error {
 	var o augmentOptions
 	f := augmentFlags(&o)
-	if done, err := p.parseArguments(f, args); done || err != nil {
+	rest, done, err := p.parseAnywhere(f, augmentUsage, args)
+	if done || err != nil {
 		return err
 	}
-	if f.NArg() > 0 {
-		return usageErrorf("draw augment: unexpected argument %q", f.Arg(0))
+	if len(rest) > 0 {
+		return usageErrorf("draw augment: unexpected argument %q", rest[0])
 	}
 	const most = 32
 	if o.images < 1 || o.images > most || o.epochs < 1 || o.epochs > most {

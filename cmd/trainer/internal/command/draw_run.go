@@ -35,24 +35,35 @@ func (p *program) runFlags(o *runOptions) *flag.FlagSet {
 	return f
 }
 
+var drawRunUsage = usage{
+	about: "trainer draw run draws a run's network, curves, confusion matrix, filters of the first\nconvolution, predictions and feature maps. It evaluates the test set.",
+	lines: []string{"trainer draw run [flags] RUNDIR"},
+	notes: `Of the folder of several seeds (trainer -runs) it draws the curves of all together: their mean, and
+the standard deviation as a band.`,
+}
+
 // drawRun draws the results in a run's folder. It evaluates the test set.
 func (p *program) drawRun(ctx context.Context, args []string) error {
 	var o runOptions
 	f := p.runFlags(&o)
-	if done, err := p.parseArguments(f, args); done || err != nil {
+	rest, done, err := p.parseAnywhere(f, drawRunUsage, args)
+	if done || err != nil {
 		return err
 	}
-	if f.NArg() != 1 {
+	if len(rest) != 1 {
 		return usageErrorf("draw run takes one folder of a run: trainer draw run [flags] RUNDIR")
 	}
 	if !slices.Contains(figure.Formats(), o.format) {
 		return usageErrorf("-format: unknown format %q%s", o.format, suggest(o.format, figure.Formats()))
 	}
-	dir, err := folder.Open(f.Arg(0))
+	dir, err := folder.Open(rest[0])
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
+	if drawn, err := p.drawSeeds(dir, &o); drawn || err != nil {
+		return err
+	}
 	t, err := p.openTrained(ctx, dir, o.device)
 	if err != nil {
 		return err

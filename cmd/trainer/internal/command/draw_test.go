@@ -158,9 +158,11 @@ func TestDrawRefuses(t *testing.T) {
 }
 
 func TestDrawHelp(t *testing.T) {
-	for _, args := range [][]string{{"draw", "-h"}, {"draw", "network", "-h"}, {"draw", "run", "-h"}} {
-		got := trainer(t, args...)
-		if got.status != exitOK || !strings.Contains(got.stdout, "trainer draw run [flags] RUNDIR") || !strings.Contains(got.stdout, "-format") {
+	for args, want := range map[string]string{
+		"draw -h": "trainer draw run [flags] RUNDIR", "draw network -h": "-classes", "draw augment -h": "-epochs", "draw run -h": "-format", "draw run x -h": "-format",
+	} {
+		got := trainer(t, strings.Fields(args)...)
+		if got.status != exitOK || !strings.Contains(got.stdout, want) {
 			t.Errorf("%v: status %d, stdout %q, stderr %q", args, got.status, got.stdout, got.stderr)
 		}
 	}

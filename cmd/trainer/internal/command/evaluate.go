@@ -63,7 +63,7 @@ func (p *program) evaluateFlags(o *evaluateOptions) *flag.FlagSet {
 	f.StringVar(&o.figures, "figures", "", "`folder` folder in which to draw confusion matrix and reliability")
 	f.Func("batch", "`number` images that the network takes at once (default 64)", whole(&o.batch))
 	p.deviceFlag(f, &o.device)
-	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	p.threadsFlag(f, &o.threads)
 	return f
 }
 

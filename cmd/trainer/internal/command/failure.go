@@ -27,6 +27,9 @@ func (e *trainingError) Unwrap() error { return e.err }
 
 // explainStart words an error from before the first step.
 func (j *job) explainStart(err error, cfg train.Config) error {
+	if c, ok := errors.AsType[*train.ConfigError](err); ok && c.Setting == "batch" && cfg.Batch > cfg.Data.Train.Len() {
+		return &trainingError{fmt.Sprintf("%s, as in -batch %d", oneLine(err), cfg.Data.Train.Len()), err}
+	}
 	if !errors.Is(err, device.ErrOutOfMemory) {
 		if remedy := j.kindOf(j.dev).Remedy(err); remedy != "" {
 			return &trainingError{oneLine(err) + "; " + remedy, err}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strconv"
@@ -41,6 +40,7 @@ type options struct {
 	tensorboard  bool
 	quiet, json  bool
 	list, dryRun bool
+	showVersion  bool
 
 	earlier
 }
@@ -59,19 +59,14 @@ type earlier struct {
 // interval is the distance between two checkpoints.
 type interval struct{ epochs, steps int }
 
-// flagGroup is a heading of the help and its flags.
-type flagGroup struct {
-	title string
-	flags []string
-}
-
+// flagGroups are the headings of the help of trainer train.
 func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
 		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "init-from", "sha256", "seed", "runs", "folds"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "tensorboard", "quiet", "json"}},
-		{"Information", []string{"list", "dry-run", "h"}},
+		{"Information", []string{"list", "dry-run", "version", "h"}},
 	}
 }
 
@@ -79,8 +74,6 @@ func flagGroups() []flagGroup {
 // the flag's value.
 func (p *program) newFlags(o *options) *flag.FlagSet {
 	f := flag.NewFlagSet("trainer", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
 
 	f.StringVar(&o.data, "data", "", "`name` data set ("+strings.Join(data.NamesOf(p.Kinds.DataSets), ", ")+"), or the path of a folder, archive, table or file of arrays (-list names the forms; default: the recipe's first, or mnist)")
 	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
@@ -113,7 +106,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.Func("folds", "`number` number of folds of a cross-validation: one training per fold, on all other training images; reports mean and standard deviation of the accuracy on the folds. A folder without test images has none, unless -test is passed", folds(&o.folds))
 
 	p.deviceFlag(f, &o.device)
-	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	p.threadsFlag(f, &o.threads)
 	f.Func("precision", "`name` precision on a GPU: fp32, tf32, fp16 or bf16 (sums are always fp32); auto is the recipe's, else tf32 if the GPU supports it, else fp32 (default auto)", precision(&o.precision))
 	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step as a CUDA graph and replay it; -cuda-graph=false queues each step anew")
 	f.BoolVar(&o.deterministic, "deterministic", false, "use only deterministic GPU algorithms (the CPU is always deterministic)")
@@ -128,19 +121,23 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
 
 	f.BoolVar(&o.list, "list", false, "list data sets, recipes, layers and devices")
+	f.BoolVar(&o.showVersion, "version", false, "print version and devices, as trainer version does")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the network's layers, parameters and memory; train nothing")
 	return f
 }
 
-// parseFlags parses the arguments of trainer train. The error is flag.ErrHelp for -h.
+// parseFlags parses the arguments of trainer train. With -h it shows the help, and the error is flag.ErrHelp.
 func (p *program) parseFlags(args []string) (*options, error) {
 	o := &options{test: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
 	f := p.newFlags(o)
-	if err := f.Parse(args); err != nil {
-		return nil, flagError(f, err)
-	}
-	if f.NArg() > 0 {
-		return nil, usageErrorf("unexpected argument %q: trainer takes only flags (trainer -h lists them)", f.Arg(0))
+	rest, done, err := p.parseAnywhere(f, p.trainUsage(), args)
+	switch {
+	case err != nil:
+		return nil, err
+	case done:
+		return nil, flag.ErrHelp
+	case len(rest) > 0:
+		return nil, usageErrorf("unexpected argument %q: trainer takes only flags (trainer -h lists them)", rest[0])
 	}
 	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	if err := p.checkDevice(o.device); err != nil {

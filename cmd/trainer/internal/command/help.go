@@ -1,34 +1,52 @@
 package command
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// writeHelp prints the help of trainer.
-func (p *program) writeHelp() {
-	w := p.stdout
-	fmt.Fprint(w, `trainer trains convolutional networks on images.
+// helpCommand prints the help of a command.
+func helpCommand() Command {
+	return Command{Name: "help", Args: "COMMAND", Doc: "print the help of a command, as COMMAND -h does", run: runHelp}
+}
 
-Usage:
-  trainer [flags]          train a network
-`)
-	for _, c := range p.Commands[1:] {
-		if !c.Hidden {
-			fmt.Fprintf(w, "  trainer %-16s %s\n", strings.TrimSpace(c.Name+" "+c.Args), c.Doc)
-		}
+var helpUsage = usage{
+	about: "trainer help prints the help of a command.",
+	lines: []string{
+		"trainer help              trainer itself",
+		"trainer help COMMAND      one of its commands, as trainer COMMAND -h",
+	},
+}
+
+func runHelp(ctx context.Context, p *program, args []string) error {
+	rest, done, err := p.parseAnywhere(flag.NewFlagSet("help", flag.ContinueOnError), helpUsage, args)
+	if done || err != nil {
+		return err
 	}
-	flags := p.newFlags(&options{})
-	for _, g := range flagGroups() {
-		fmt.Fprintf(w, "\n%s:\n", g.title)
-		for _, name := range g.flags {
-			writeFlag(w, flags.Lookup(name))
-		}
+	if len(rest) == 0 {
+		return p.Commands[0].run(ctx, p, []string{"-h"})
 	}
-	fmt.Fprint(w, `
-Examples:
+	c, err := p.command(rest[0])
+	if err != nil {
+		return err
+	}
+	if len(rest) > 2 || len(rest) == 2 && !slices.Contains(c.Kinds, rest[1]) {
+		return usageErrorf("help takes the name of a command, got %q", strings.Join(rest, " "))
+	}
+	return c.run(ctx, p, append(rest[1:], "-h"))
+}
+
+// trainUsage is the help of trainer train, and of the program.
+func (p *program) trainUsage() usage {
+	u := usage{
+		about:  "trainer trains convolutional networks on images.",
+		lines:  []string{"trainer [flags]          train a network"},
+		groups: flagGroups(),
+		notes: `Examples:
   trainer                                     MNIST, on the best device available
   trainer -data cifar10 -epochs 4             CIFAR-10, downloaded if necessary
   trainer -recipe mnist-basic -set optimizer.momentum=0.9
@@ -41,8 +59,14 @@ Examples:
 The environment variable TRAINER_CPU=avx512, avx2 or generic selects the CPU's instructions.
 Exit status: 0 success; 1 device, memory, download or internal failure; 2 invalid arguments,
 recipe, data or output, or a diverged loss; 130 interrupted
-(Ctrl-C, SIGTERM, SIGHUP).
-`)
+(Ctrl-C, SIGTERM, SIGHUP).`,
+	}
+	for _, c := range p.Commands[1:] {
+		if !c.Hidden {
+			u.lines = append(u.lines, fmt.Sprintf("trainer %-16s %s", strings.TrimSpace(c.Name+" "+c.Args), c.Doc))
+		}
+	}
+	return u
 }
 
 // helpColumn is where the texts of flags begin.
@@ -50,16 +74,20 @@ const helpColumn = 30
 
 // writeFlag prints a flag of the help: its name, its value and its text, with the default.
 func writeFlag(w io.Writer, f *flag.Flag) {
-	if f == nil { // -h, which package flag adds by itself
-		fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, "-h", "print this help")
-		return
+	head, text := flagHead(f)
+	fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, head, strings.Join(wrap(text, 100-helpColumn), "\n"+strings.Repeat(" ", helpColumn)))
+}
+
+// flagHead returns a flag with its value, and its text, with the default. nil is -h, which package flag adds by itself.
+func flagHead(f *flag.Flag) (head, text string) {
+	if f == nil {
+		return "-h", "print this help"
 	}
-	value, usage := valueAndUsage(f.Usage)
+	value, text := valueAndUsage(f.Usage)
 	if f.DefValue != "" && f.DefValue != "false" {
-		usage += " (default " + f.DefValue + ")"
+		text += " (default " + f.DefValue + ")"
 	}
-	head := strings.TrimSpace("-" + f.Name + " " + value)
-	fmt.Fprintf(w, "  %-*s%s\n", helpColumn-2, head, strings.Join(wrap(usage, 100-helpColumn), "\n"+strings.Repeat(" ", helpColumn)))
+	return strings.TrimSpace("-" + f.Name + " " + value), text
 }
 
 // valueAndUsage splits "`value` usage". A flag without a value has no backquotes.

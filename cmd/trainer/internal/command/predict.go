@@ -39,7 +39,7 @@ func (p *program) predictFlags(o *predictOptions) *flag.FlagSet {
 	o.batch = 64
 	f.Func("batch", "`number` pictures that the network takes at once (default 64)", whole(&o.batch))
 	p.deviceFlag(f, &o.device)
-	f.Func("threads", "`number` number of CPU threads (default: one per processor)", whole(&o.threads))
+	p.threadsFlag(f, &o.threads)
 	return f
 }
 

@@ -4,6 +4,7 @@ package command
 
 import (
 	"context"
+	"flag"
 	"io"
 	"os"
 	"os/signal"
@@ -27,15 +28,16 @@ type Config struct {
 // Command is what the first argument can ask for.
 type Command struct {
 	Name   string
-	Args   string // its arguments in the help, such as "NAME"; "" for none but flags
-	Doc    string // a line of the help
-	Hidden bool   // not in the help: for the program itself
+	Args   string   // its arguments in the help, such as "NAME"; "" for none but flags
+	Doc    string   // a line of the help
+	Kinds  []string // the values of its first argument that have flags of their own; nil if there are none
+	Hidden bool     // not in the help: for the program itself
 	run    func(ctx context.Context, p *program, args []string) error
 }
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), predictCommand(), evaluateCommand(), exportCommand(), importCommand(), dataCommand(), recipeCommand(), drawCommand(), benchCommand(), doctorCommand(), versionCommand(), stepCommand()}
+	return []Command{trainCommand(), predictCommand(), evaluateCommand(), exportCommand(), importCommand(), dataCommand(), recipeCommand(), drawCommand(), runsCommand(), compareCommand(), benchCommand(), doctorCommand(), completionCommand(), manCommand(), versionCommand(), helpCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.
@@ -45,10 +47,11 @@ type program struct {
 	stdout, stderr io.Writer // which make control characters visible: see note
 	getenv         func(string) string
 	now            func() time.Time
-	terminal       bool      // whether stdout is a terminal
-	screen         io.Writer // stdout itself, for the library that draws on a terminal
-	executable     string    // this program's file; "" if unknown
-	stepEnv        []string  // additional environment of trainer doctor's processes
+	terminal       bool                           // whether stdout is a terminal
+	screen         io.Writer                      // stdout itself, for the library that draws on a terminal
+	executable     string                         // this program's file; "" if unknown
+	stepEnv        []string                       // additional environment of trainer doctor's processes
+	collect        func(f *flag.FlagSet, u usage) // takes what -h would print; nil to print it
 }
 
 // Main runs the command that the program's arguments name, and returns the exit status.
@@ -95,14 +98,23 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 || len(args[0]) > 0 && args[0][0] == '-' {
 		return p.Commands[0].run(ctx, p, args)
 	}
+	c, err := p.command(args[0])
+	if err != nil {
+		return err
+	}
+	return c.run(ctx, p, args[1:])
+}
+
+// command returns the command of a name.
+func (p *program) command(name string) (Command, error) {
 	var names []string
 	for _, c := range p.Commands {
-		if c.Name == args[0] {
-			return c.run(ctx, p, args[1:])
+		if c.Name == name {
+			return c, nil
 		}
 		if !c.Hidden {
 			names = append(names, c.Name)
 		}
 	}
-	return usageErrorf("unknown command %q%s", args[0], suggest(args[0], names))
+	return Command{}, usageErrorf("unknown command %q%s", name, suggest(name, names))
 }

@@ -21,15 +21,15 @@ func trainCommand() Command {
 
 func runTrain(ctx context.Context, p *program, args []string) error {
 	o, err := p.parseFlags(args)
-	if errors.Is(err, flag.ErrHelp) {
-		p.writeHelp()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if o.list {
-		return p.list()
+	case o.list:
+		return p.list(o.json)
+	case o.showVersion:
+		return p.printVersion(o.json)
 	}
 	p, restore := p.outlastingReaders()
 	defer restore()
@@ -47,6 +47,9 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 		precision := device.PrecisionOf(job.dev).String()
 		if p.onePrecision(job.dev) {
 			precision = ""
+		}
+		if o.json {
+			return writeTableJSON(p.stdout, summary, precision, job.describePictures())
 		}
 		for _, line := range job.describePictures() {
 			fmt.Fprintln(p.stdout, printable.Text(line))

@@ -2,9 +2,12 @@ package command
 
 import (
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"trainer/nn/device"
 )
@@ -14,19 +17,48 @@ func versionCommand() Command {
 	return Command{Name: "version", Doc: "print version and devices", run: runVersion}
 }
 
+var versionUsage = usage{
+	about: "trainer version prints the versions of trainer and Go, and the kinds of devices.",
+	lines: []string{"trainer version [flags]"},
+}
+
 func runVersion(_ context.Context, p *program, args []string) error {
-	if len(args) > 0 {
-		return usageErrorf("version takes no arguments, got %q", args[0])
+	f := flag.NewFlagSet("version", flag.ContinueOnError)
+	asJSON := f.Bool("json", false, "print one JSON object instead of text")
+	rest, done, err := p.parseAnywhere(f, versionUsage, args)
+	if done || err != nil {
+		return err
 	}
-	fmt.Fprintf(p.stdout, "trainer %s\n", p.version())
-	fmt.Fprintf(p.stdout, "go      %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	for i := range p.Devices {
-		kind := p.Devices[len(p.Devices)-1-i] // what every machine has first
+	if len(rest) > 0 {
+		return usageErrorf("version takes no arguments, got %q", rest[0])
+	}
+	return p.printVersion(*asJSON)
+}
+
+// printVersion prints the versions, and a line per kind of device, first what every machine has.
+func (p *program) printVersion(asJSON bool) error {
+	v := struct {
+		Version  string            `json:"version"`
+		Go       string            `json:"go"`
+		Platform string            `json:"platform"`
+		Devices  map[string]string `json:"devices"`
+	}{p.version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, map[string]string{}}
+	var names []string
+	for _, kind := range slices.Backward(p.Devices) {
 		text, err := kind.Describe(device.Options{Instructions: p.getenv(instructionsVariable)})
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "%-7s %s\n", kind.Name, text)
+		v.Devices[kind.Name] = text
+		names = append(names, kind.Name)
+	}
+	if asJSON {
+		return json.NewEncoder(p.stdout).Encode(v)
+	}
+	fmt.Fprintf(p.stdout, "trainer %s\n", v.Version)
+	fmt.Fprintf(p.stdout, "go      %s %s\n", v.Go, v.Platform)
+	for _, name := range names {
+		fmt.Fprintf(p.stdout, "%-7s %s\n", name, v.Devices[name])
 	}
 	return nil
 }

@@ -3,8 +3,11 @@ package display
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -15,6 +18,14 @@ import (
 
 // refresh is the time between two frames of the bar.
 const refresh = 120 * time.Millisecond
+
+// The widths of the bar's line, in letters. It is no longer than lineWidth in a wide window either, so that the line doesn't
+// break when the window is made smaller: the next frame could not remove the second half.
+const (
+	lineWidth = 80
+	barWidth  = 24 // the bar itself, if there is room
+	minBar    = 10
+)
 
 // Bar is a live progress bar for a terminal, with one line per epoch above it.
 type Bar struct {
@@ -31,7 +42,7 @@ type Bar struct {
 
 // NewBar returns a bar on the terminal w.
 func NewBar(w io.Writer, run Run) *Bar {
-	return &Bar{run: run, progress: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithAutoRefresh(), mpb.WithWidth(24))}
+	return &Bar{run: run, progress: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(refresh), mpb.WithAutoRefresh(), mpb.WithWidth(barWidth))}
 }
 
 // Hooks move the bar.
@@ -76,7 +87,7 @@ func (b *Bar) start(s train.Start) {
 	bar, err := b.progress.Add(int64(max(s.Summary.Steps, 1)), mpb.BarStyle().Build(),
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return b.left() })),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.right() })),
+		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string { return fit(b.right(), roomFor(s.AvailableWidth, b.left())) })),
 	)
 	if err != nil { // the terminal has gone
 		return
@@ -117,6 +128,28 @@ func (b *Bar) right() string {
 		return text
 	}
 	return text + fmt.Sprintf("  %s img/s  %.1f GFLOP/s  ETA %s", whole(s.ImagesPerSecond), s.GFLOPS, short(s.ETA))
+}
+
+// roomFor returns the letters that the text after the bar may have. available is what the text before it has left of the
+// window's width, which is asked for each frame.
+func roomFor(available int, before string) int {
+	const spaces = 2 // round the bar
+	return min(available, lineWidth-utf8.RuneCountInString(before)) - spaces - minBar
+}
+
+// fit leaves out fields of a text, the least important first, until it has at most room letters.
+func fit(text string, room int) string {
+	const between = "  "
+	for _, field := range []string{" GFLOP/s", "lr ", " img/s", "acc ", "loss ", "ETA "} {
+		if utf8.RuneCountInString(text) <= room {
+			break
+		}
+		fields := slices.DeleteFunc(strings.Split(strings.TrimPrefix(text, " "), between), func(f string) bool {
+			return strings.HasPrefix(f, field) || strings.HasSuffix(f, field)
+		})
+		text = strings.TrimRight(" "+strings.Join(fields, between), " ")
+	}
+	return text
 }
 
 // Close removes the bar and waits until the terminal is free. It may be called twice.

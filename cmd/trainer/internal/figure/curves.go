@@ -70,25 +70,7 @@ func endOfTraining(epochs []Epoch) string {
 // newPlot plots two series over the epochs, in the page's fonts and colours, and under them a thin line of the steps. Of a
 // single epoch, the steps are the curve of training: the mean over the epoch would be a point away from it.
 func (s *page) newPlot(label, ticks string, factor float64, epochs, steps []Epoch, train, test func(Epoch) float64) *plot.Plot {
-	p := plot.New()
-	p.BackgroundColor = nil
-	p.X.Label.Text, p.Y.Label.Text = "epoch", label
-	handler := text.Plain{Fonts: s.fonts}
-	regular := font.Font{Typeface: "Liberation", Variant: "Sans", Weight: stdfont.WeightNormal}
-	p.TextHandler = handler
-	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.LineStyle.Color, axis.LineStyle.Width = faint, vg.Points(0.8)
-		axis.Tick.LineStyle.Color, axis.Tick.LineStyle.Width = faint, vg.Points(0.8)
-		axis.Tick.Length = vg.Points(4)
-		axis.Label.TextStyle.Font, axis.Label.TextStyle.Color = font.From(regular, vg.Points(10)), muted
-		axis.Tick.Label.Font, axis.Tick.Label.Color = font.From(regular, vg.Points(9)), muted
-		axis.Label.TextStyle.Handler, axis.Tick.Label.Handler = handler, handler
-		axis.Padding = vg.Points(4)
-	}
-	grid := plotter.NewGrid()
-	grid.Vertical.Color = nil
-	grid.Horizontal.Color, grid.Horizontal.Width = mix(white, faint, 0.6), vg.Points(0.7)
-	p.Add(grid)
+	p := s.newAxes(label)
 	low, high := math.Inf(1), math.Inf(-1)
 	pointsOf := func(epochs []Epoch, value func(Epoch) float64) (points plotter.XYs) {
 		for _, e := range epochs {
@@ -119,6 +101,30 @@ func (s *page) newPlot(label, ticks string, factor float64, epochs, steps []Epoc
 	p.X.Tick.Marker = roundTicks{"%g", true}
 	p.Y.Min, p.Y.Max = around(low, high)
 	p.Y.Tick.Marker = roundTicks{ticks, false}
+	return p
+}
+
+// newAxes returns an empty plot over the epochs, in the page's fonts and colours.
+func (s *page) newAxes(label string) *plot.Plot {
+	p := plot.New()
+	p.BackgroundColor = nil
+	p.X.Label.Text, p.Y.Label.Text = "epoch", label
+	handler := text.Plain{Fonts: s.fonts}
+	regular := font.Font{Typeface: "Liberation", Variant: "Sans", Weight: stdfont.WeightNormal}
+	p.TextHandler = handler
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.LineStyle.Color, axis.LineStyle.Width = faint, vg.Points(0.8)
+		axis.Tick.LineStyle.Color, axis.Tick.LineStyle.Width = faint, vg.Points(0.8)
+		axis.Tick.Length = vg.Points(4)
+		axis.Label.TextStyle.Font, axis.Label.TextStyle.Color = font.From(regular, vg.Points(10)), muted
+		axis.Tick.Label.Font, axis.Tick.Label.Color = font.From(regular, vg.Points(9)), muted
+		axis.Label.TextStyle.Handler, axis.Tick.Label.Handler = handler, handler
+		axis.Padding = vg.Points(4)
+	}
+	grid := plotter.NewGrid()
+	grid.Vertical.Color = nil
+	grid.Horizontal.Color, grid.Horizontal.Width = mix(white, faint, 0.6), vg.Points(0.7)
+	p.Add(grid)
 	return p
 }
 

@@ -79,6 +79,13 @@ func drawings(t *testing.T) []drawing {
 		{"curve of one epoch", func(w io.Writer, f string) error {
 			return Curves(w, f, "short", []Epoch{{1, 2, math.NaN(), 0.25, math.NaN()}}, []Epoch{{0.25, 4, math.NaN(), 0.1, math.NaN()}, {0.5, 3, math.NaN(), 0.2, math.NaN()}, {1, 2, math.NaN(), 0.3, math.NaN()}})
 		}, []string{"after 1 epoch: training accuracy 25.00%"}},
+		{"runs compared", func(w io.Writer, f string) error {
+			return Compared(w, f, "two runs", "on the test images", []Series{
+				{"one", [][]Point{{{1, 2, 0.5}, {2, 1, 0.75}}}},
+				{"three seeds", [][]Point{{{1, 1.5, 0.5}, {2, 0.5, 0.8}, {3, 0.25, 0.9}}, {{1, 1.75, 0.4}, {2, math.NaN(), math.NaN()}}, {{1, 1.25, 0.6}}}},
+				{"nothing", nil},
+			})
+		}, []string{"two runs", "on the test images", "epoch", "loss", "accuracy (%)", "one", "three seeds", "nothing"}},
 		{"confusion", func(w io.Writer, f string) error {
 			return Confusion(w, f, "who is who", [][]int{{7, 1, 0}, {2, 5, 0}, {0, 0, 0}}, []string{"cat", "dog", "a long name of a class"})
 		}, []string{"who is who", "12 of 15 correct, 80.00%", "cat", "dog", "87.5%", "71.4%"}},

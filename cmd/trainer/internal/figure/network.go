@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 
+	"trainer/cmd/trainer/internal/display"
 	"trainer/nn"
 )
 
@@ -136,8 +137,8 @@ func (d *diagram) lineHeight() float64 {
 }
 
 func (d *diagram) summary() string {
-	return fmt.Sprintf("%d layers, %s parameters, %sFLOP forward for one image",
-		len(d.layers), count(int64(d.params)), count(d.flops))
+	return fmt.Sprintf("%d layers, %s parameters, %s forward for one image",
+		len(d.layers), count(int64(d.params)), display.FLOPs(d.flops))
 }
 
 // KeepsShape reports whether the output of layers of a family has the shape of their input.
