@@ -18,7 +18,7 @@ func TestBatchIsLoweredForFewImages(t *testing.T) {
 		{"", exitOK, line, "batch of 8"},
 		{"auto", exitOK, "", "batch of 8"},
 		{"26", exitOK, "", "batch of 26"},
-		{"27", exitUsage, "trainer: batch: 27, more than the 26 training images\n", ""},
+		{"27", exitUsage, "trainer: batch: 27, more than the 26 training images: use 26 or less, as in -batch 26\n", ""},
 	} {
 		args := []string{"-data", "pictures", "-recipe", "cifar10-basic", "-dry-run", "-device", "cpu"}
 		if tt.batch != "" {
