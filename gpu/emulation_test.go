@@ -6,7 +6,6 @@ import (
 	"os"
 	"testing"
 
-	"trainer/cpu"
 	"trainer/gpu/internal/emulated"
 	"trainer/nn/device"
 )
@@ -31,17 +30,6 @@ func emulate(t testing.TB, settings string) {
 func configure(t testing.TB, settings string) {
 	t.Helper()
 	emulated.Configure(t, settings)
-}
-
-// newCPU returns a CPU device for a test.
-func newCPU(t *testing.T) device.Device {
-	t.Helper()
-	dev, err := cpu.New(cpu.WithThreads(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dev.Close() })
-	return dev
 }
 
 // openEmulated opens a device, and closes it at once.
