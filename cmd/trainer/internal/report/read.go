@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"bufio"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,12 @@ func ReadSummary(dir *folder.Folder) (*Runs, error) {
 	var s Runs
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir.File(SummaryFile), err)
+	}
+	if !bytes.Contains(text, []byte(`"complete"`)) { // an older version, which wrote a summary only at the end
+		s.Complete = !s.Interrupted
+		for k := range s.Runs {
+			s.Runs[k].Complete = !s.Runs[k].Interrupted
+		}
 	}
 	return &s, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"trainer/nn/model"
+	"trainer/nn/folder"
 	"trainer/nn/train"
 )
 
@@ -270,5 +271,26 @@ func TestSteps(t *testing.T) {
 		}
 	}); allocs != 0 {
 		t.Errorf("%v allocations per line", allocs)
+	}
+}
+
+// A summary of a version that did not say whether the run was complete.
+func TestOlderSummariesAreComplete(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"test_accuracy": 0.9, "interrupted": false}`: true,
+		`{"test_accuracy": 0.9, "interrupted": true}`:  false,
+		`{"complete": false, "interrupted": false}`:    false,
+	} {
+		dir, err := folder.Make(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := dir.Write(SummaryFile, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := ReadSummary(dir); err != nil || s.Complete != want {
+			t.Errorf("%s: %+v, %v, want complete %v", text, s, err, want)
+		}
+		dir.Close()
 	}
 }
