@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"trainer/nn/model"
 	"trainer/nn/folder"
+	"trainer/nn/model"
 	"trainer/nn/train"
 )
 
