@@ -119,7 +119,8 @@ func (n *Network) SetFrozen(on bool) {
 // Frozen reports whether layers are frozen at present.
 func (n *Network) Frozen() bool { return n.freeze != nil && n.freeze.on }
 
-// dropFrozenGradients queues dw = 0 for parameters that are frozen for now, so that clipping and momentum don't see them.
+// dropFrozenGradients queues dw = 0 for the parameters of layers that are frozen at present, so that clipping and momentum
+// don't see them.
 func (n *Network) dropFrozenGradients() {
 	if n.freeze == nil || !n.freeze.on || !n.freeze.thaws {
 		return

@@ -26,17 +26,14 @@ func evaluateCommand() Command {
 
 // evaluateOptions are the flags of trainer evaluate.
 type evaluateOptions struct {
-	deviceOptions
+	inferenceOptions
 	data, dataDir string
 	val, test     float64
 	seed          uint64
 	folds, fold   int // of the run
 	offline       bool
 	part          string
-	views         bool
 	calibrate     bool
-	batch         int
-	json, csv     bool
 	figures       string
 
 	runData *data.Fingerprint // of the run whose data is used; nil for other data
@@ -48,7 +45,7 @@ var parts = []string{"test", "val", "train"}
 
 func (p *program) evaluateFlags(o *evaluateOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("evaluate", flag.ContinueOnError)
-	o.batch, o.test = 64, 0.2
+	o.test = 0.2
 	f.StringVar(&o.data, "data", "", "`name` data set, or a folder with one subfolder of images per class (default: that of the run, if MODEL is a run's folder)")
 	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
 	f.StringVar(&o.part, "part", "test", "`name` part of the data set: test, val or train")
@@ -56,14 +53,11 @@ func (p *program) evaluateFlags(o *evaluateOptions) *flag.FlagSet {
 	f.Func("test", "`fraction` fraction of an image folder that -part test is made of, if it has no test subfolder (default 0.2)", number(&o.test, 0, 1, "a number between 0 and 1"))
 	f.Uint64Var(&o.seed, "seed", 0, "`number` random seed that chooses the images of -val and -test")
 	f.BoolVar(&o.offline, "offline", false, "do not download anything")
-	f.BoolVar(&o.views, "views", false, "average over the recipe's views of each image, as the test at the end of a training does")
 	f.BoolVar(&o.calibrate, "calibrate", false, "fit the temperature of the probabilities to these images and write it into the model; use images that it was not trained on")
 	f.BoolVar(&o.json, "json", false, "print the measurements as one JSON object")
 	f.BoolVar(&o.csv, "csv", false, "print a row per image instead: path, label, answer, probability, loss; the worst mistakes first")
 	f.StringVar(&o.figures, "figures", "", "`folder` folder in which to draw confusion matrix and reliability")
-	f.Func("batch", "`number` images that the network takes at once (default 64)", whole(&o.batch))
-	p.deviceFlag(f, &o.device)
-	p.threadsFlag(f, &o.threads)
+	p.inferenceFlags(f, &o.inferenceOptions)
 	return f
 }
 
@@ -201,11 +195,7 @@ type evaluation struct {
 // run computes the outputs of all models, one after the other, and the report.
 func (e *evaluation) run(ctx context.Context, dev device.Device) error {
 	for i, path := range e.paths {
-		options := []model.Option{model.WithKinds(e.Kinds), model.WithBatch(e.batch)}
-		if e.views {
-			options = append(options, model.WithViews())
-		}
-		m, err := model.Open(path, dev, options...)
+		m, err := e.openModel(path, dev, &e.inferenceOptions)
 		if err != nil {
 			return err
 		}

@@ -22,24 +22,17 @@ func predictCommand() Command {
 
 // predictOptions are the flags of trainer predict.
 type predictOptions struct {
-	deviceOptions
-	top       int
-	batch     int
-	views     bool
-	json, csv bool
+	inferenceOptions
+	top int
 }
 
 func (p *program) predictFlags(o *predictOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("predict", flag.ContinueOnError)
 	o.top = 5
 	f.Func("top", "`number` number of classes per picture, the most probable first (default 5)", whole(&o.top))
-	f.BoolVar(&o.views, "views", false, "average over the recipe's views of each picture, as the test at the end of a training does")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per picture")
 	f.BoolVar(&o.csv, "csv", false, "print comma-separated values, with a header")
-	o.batch = 64
-	f.Func("batch", "`number` pictures that the network takes at once (default 64)", whole(&o.batch))
-	p.deviceFlag(f, &o.device)
-	p.threadsFlag(f, &o.threads)
+	p.inferenceFlags(f, &o.inferenceOptions)
 	return f
 }
 
@@ -87,11 +80,7 @@ func runPredict(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer dev.Close()
-	options := []model.Option{model.WithKinds(p.Kinds), model.WithBatch(o.batch)}
-	if o.views {
-		options = append(options, model.WithViews())
-	}
-	m, err := model.Open(rest[0], dev, options...)
+	m, err := p.openModel(rest[0], dev, &o.inferenceOptions)
 	if err != nil {
 		return err
 	}
