@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the repository, two at a time.
+# Runs every fuzz target of the repository, two at a time (FUZZJOBS).
 #
 #   scripts/fuzz.sh              5 s each
 #   FUZZTIME=10m scripts/fuzz.sh
 #   scripts/fuzz.sh FuzzParse FuzzText    some targets
+#   FUZZJOBS=4 scripts/fuzz.sh            four at a time
 #
 # A line per target: its package, executions, executions per second. A failure prints the input's file, which go test
 # keeps in testdata/fuzz. Minimising each new input of the corpus is bounded to 10 executions: Go's default is up to 60 s
@@ -12,6 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 time=${FUZZTIME:-5s}
+jobs=${FUZZJOBS:-2}
 go=${GO:-go}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -43,7 +45,7 @@ fuzz() {
 targets >"$work/list"
 while read -r package name; do
 	if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
-	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
 	fuzz "$package" "$name" &
 done <"$work/list"
 wait
