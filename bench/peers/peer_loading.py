@@ -22,24 +22,34 @@ BATCH = 64
 AHEAD = 4  # batches that may be ready when a measurement begins
 
 
+def enlarge(pixels: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
+    """Doubles the size of [h, w, 3], and cuts it to the given one."""
+    rows, columns = pixels.shape[:2]
+    channels = [Image.fromarray(pixels[..., c]).resize((2 * columns, 2 * rows), Image.Resampling.BILINEAR) for c in range(3)]
+    return np.stack([np.asarray(c)[:height, :width] for c in channels], axis=-1)
+
+
+def photograph(rng: np.random.Generator, height: int, width: int) -> np.ndarray[Any, Any]:
+    """Pixels with detail of all sizes, as photographs have it: noise of 1, 2, 4, ... pixels whose amplitude grows with its
+    size."""
+    levels = max(height, width).bit_length()
+    pixels = np.full((1, 1, 3), 128, np.float32)
+    for level in reversed(range(levels)):
+        h, w = -(-height >> level), -(-width >> level)
+        pixels = enlarge(pixels, h, w)
+        amplitude = min(20.0, 2.5 * 1.35**level)
+        gray = rng.standard_normal((h, w, 1), np.float32)
+        pixels += amplitude * (0.85 * gray + 0.3 * rng.standard_normal((h, w, 3), np.float32))
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
 def make(folder: Path, count: int, copies: int, height: int, width: int) -> None:
-    """Writes pictures with detail of all sizes, as photographs have it: noise of 1, 2, 4, ... pixels whose amplitude grows
-    with its size, in JPEG files of quality 90 and 4:2:0. Each has some names, so that an epoch is long."""
+    """Writes photographs as JPEG files of quality 90 and 4:2:0. Each has some names, so that an epoch is long."""
     rng = np.random.default_rng(1)
     for i in range(count):
-        pixels = np.full((height, width, 3), 128, np.float32)
-        step, amplitude = 1, 2.5
-        while step < width:
-            rows, columns = height // step + 2, width // step + 2
-            noise = rng.normal(size=(rows, columns, 3)).astype(np.float32)
-            noise = 0.85 * noise[..., :1] + 0.3 * noise
-            for c in range(3):
-                large = Image.fromarray(noise[..., c]).resize((columns * step, rows * step), Image.Resampling.BICUBIC)
-                pixels[..., c] += amplitude * np.asarray(large)[:height, :width]
-            step, amplitude = 2 * step, min(20.0, 1.35 * amplitude)
         path = folder / "train" / f"class{i % 2}" / f"{i:04}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path, quality=90, subsampling="4:2:0")
+        Image.fromarray(photograph(rng, height, width)).save(path, quality=90, subsampling="4:2:0")
         for copy in range(1, copies):
             path.with_stem(f"{i:04}-{copy}").hardlink_to(path)
 
