@@ -558,7 +558,7 @@ func TestBadInput(t *testing.T) {
 		{"runs", with("-runs", "0"), `invalid value "0" for flag -runs: want a whole number from 1`},
 		{"threads", with("-threads", "none"), `invalid value "none" for flag -threads: want a whole number from 1`},
 		{"val", with("-val", "1"), `invalid value "1" for flag -val: want a number between 0 and 1`},
-		{"checkpoint", with("-checkpoint-every", "often"), "want epochs, such as 2, or steps, such as 500steps"},
+		{"checkpoint", with("-checkpoint-every", "often"), "want epochs, such as 2, steps, such as 500steps, or a time, such as 10m"},
 		{"group without parameters", with("-set", `optimizer.group=[{match="norm*", lr-scale=2}]`), `group "norm*" has no parameters`},
 		{"out is a file", with("-out", "file"), "file"},
 		{"out in a file", with("-out", "file/run"), "file"},

@@ -162,7 +162,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	cfg := j.config(seed)
 	events := &board{job: j, folder: folder}
 	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks()}
-	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
+	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps, Every: j.checkpoint.time}
 	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
 	result, err := train.Run(ctx, cfg)
 	shown.Close()
