@@ -67,7 +67,7 @@ func (j *job) train(ctx context.Context) error {
 	}
 	defer folder.Close()
 	j.place = folder.Path()
-	if err := folder.WriteSkipped(j.split.Skipped); err != nil {
+	if err := j.late.writeTo(folder, j.split.Skipped); err != nil {
 		return err
 	}
 	if j.isFolded() {
