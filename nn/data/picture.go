@@ -56,7 +56,7 @@ type pictureInfo struct {
 	gray        bool
 	orientation int   // EXIF, 1 to 8: 1 is upright
 	memory      int64 // bytes that decoding takes (decodeMemory)
-	isBaseline  bool  // a JPEG file that is not progressive; unknown if the rest comes from an index
+	isBaseline  bool  // a JPEG file that is not progressive
 }
 
 // decoded is the information that only decoding gives.
