@@ -39,7 +39,7 @@ import (
 // decodingVersion is part of every index. Raise it with each change after which a picture file becomes other pixels, is
 // refused for another reason, or takes another amount of memory (pictureInfo): in the decoders, in picture*.go, or in
 // triangle.go. TestDecodingVersion fails if the pixels of some files have changed and this number has not.
-const decodingVersion = 1
+const decodingVersion = 2
 
 const (
 	indexVersion  = 2
