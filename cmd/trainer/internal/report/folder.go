@@ -30,13 +30,19 @@ const (
 	DataFile       = "data.json"              // the fingerprint of the data: a data.Fingerprint
 )
 
+// The files of a range test's folder.
+const (
+	RatesFile       = "lr.json" // the rates with their losses, and the suggested one
+	RatesFigureFile = "lr.png"
+)
+
 // allFiles are the files that a run writes; resultFiles those that are never overwritten by another run.
 func allFiles() []string {
 	return append(resultFiles(), SkippedFile, DataFile, AnswersFile)
 }
 
 func resultFiles() []string {
-	return append([]string{MetricsFile, StepsFile, SummaryFile, ConfigFile, CheckpointFile, model.BestName}, model.Files()...)
+	return append([]string{MetricsFile, StepsFile, SummaryFile, ConfigFile, CheckpointFile, model.BestName, RatesFile, RatesFigureFile}, model.Files()...)
 }
 
 // Folder is the locked folder of one run, or of several runs that differ in the seed.
