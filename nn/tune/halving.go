@@ -47,13 +47,13 @@ func Halving(trials int, epochs float64, eta int, least float64) []Rung {
 // Score is the result of a trial so far, on validation images.
 type Score struct {
 	Trial          int
-	Epochs         float64 // of training
-	Failed         bool    // the loss diverged, or the training could not begin
+	Rung           int  // that it has done, from 0
+	Failed         bool // the loss diverged, or the training could not begin
 	Accuracy, Loss float64
 }
 
-// Compare returns a negative number if a is better than b. A failed trial is the worst; then more epochs are better, because
-// a search trained longer what was better before; then the higher accuracy and the lower loss, or with byLoss the other way
+// Compare returns a negative number if a is better than b. A failed trial is the worst; then a later rung is better, because
+// it was trained longer, and had been better before; then the higher accuracy and the lower loss, or with byLoss the other way
 // round. Of equal trials the earlier is the better one.
 func Compare(a, b Score, byLoss bool) int {
 	failed := func(s Score) int {
@@ -70,7 +70,7 @@ func Compare(a, b Score, byLoss bool) int {
 	if byLoss {
 		first, second = loss, accuracy
 	}
-	return cmp.Or(cmp.Compare(b.Epochs, a.Epochs), first, second, a.Trial-b.Trial)
+	return cmp.Or(b.Rung-a.Rung, first, second, a.Trial-b.Trial)
 }
 
 // Promote returns the numbers of the n best trials, in the trials' order. Failed trials don't go on, so that there may be

@@ -78,16 +78,16 @@ func TestPromote(t *testing.T) {
 	}
 }
 
-// Compare orders the results of all rungs: failed trials last, longer trainings first.
+// Compare orders the results of all rungs: failed trials last, later rungs first.
 func TestCompare(t *testing.T) {
 	nan := math.NaN()
 	inOrder := []Score{
-		{Trial: 3, Epochs: 9, Accuracy: 0.7, Loss: 1},
-		{Trial: 1, Epochs: 9, Accuracy: 0.6, Loss: 1},
-		{Trial: 0, Epochs: 3, Accuracy: 0.8, Loss: 1}, // was better at first, or had no longer training
-		{Trial: 2, Epochs: 1, Accuracy: 0.9, Loss: 1},
-		{Trial: 4, Epochs: 9, Failed: true},
-		{Trial: 5, Epochs: 9, Accuracy: nan, Loss: nan},
+		{Trial: 3, Rung: 2, Accuracy: 0.7, Loss: 1},
+		{Trial: 1, Rung: 2, Accuracy: 0.6, Loss: 1},
+		{Trial: 0, Rung: 1, Accuracy: 0.8, Loss: 1}, // was better at first, or had no longer training
+		{Trial: 2, Rung: 0, Accuracy: 0.9, Loss: 1},
+		{Trial: 4, Rung: 2, Failed: true},
+		{Trial: 5, Rung: 2, Accuracy: nan, Loss: nan},
 	}
 	for i := range inOrder {
 		for k := range inOrder {

@@ -129,8 +129,21 @@ func (s Suggestion) Highest() float64 { return twoDigits(10 * s.Minimum) }
 // Tenth returns a tenth of the rate with the lowest loss.
 func (s Suggestion) Tenth() float64 { return s.Minimum / 10 }
 
-// leastFall is the fraction of the first loss by which the smoothed loss must fall for a suggestion.
-const leastFall = 0.02
+// The smoothed loss must fall by this fraction of the first loss, and by this many standard deviations of single losses
+// round it, for a suggestion. Otherwise it may be chance.
+const (
+	leastFall      = 0.02
+	leastDeviation = 2
+)
+
+// noise returns the standard deviation of losses round the smoothed one.
+func noise(points []Point) float64 {
+	sum := 0.0
+	for _, p := range points {
+		sum += (p.Loss - p.Smooth) * (p.Loss - p.Smooth)
+	}
+	return math.Sqrt(sum / float64(len(points)))
+}
 
 // firstLoss returns the mean loss of the first tenth of the steps, in which the rate is too low to change much, and their number.
 func firstLoss(points []Point) (mean float64, n int) {
@@ -160,7 +173,7 @@ func Suggest(points []Point) (s Suggestion, ok bool) {
 			break
 		}
 	}
-	if lowest < n || !fallen(points[lowest]) {
+	if lowest < n || !fallen(points[lowest]) || first-points[lowest].Smooth < leastDeviation*noise(points[:lowest+1]) {
 		return s, false
 	}
 	steepest, slope := lowest, 0.0

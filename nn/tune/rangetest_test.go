@@ -52,10 +52,11 @@ func TestSuggest(t *testing.T) {
 		t.Errorf("with a second valley %+v, want %+v", again, s)
 	}
 	for name, loss := range map[string]func(float64) float64{
-		"constant": func(float64) float64 { return 2 },
-		"rising":   func(d float64) float64 { return 8 + d },
-		"noise":    func(d float64) float64 { return 2 + 0.01*math.Sin(40*d) },
-		"NaN":      func(float64) float64 { return math.NaN() },
+		"constant":   func(float64) float64 { return 2 },
+		"rising":     func(d float64) float64 { return 8 + d },
+		"noise":      func(d float64) float64 { return 2 + 0.01*math.Sin(40*d) },
+		"more noise": func(d float64) float64 { return 2 + 0.3*math.Sin(1e4*d) },
+		"NaN":        func(float64) float64 { return math.NaN() },
 	} {
 		if got, ok := Suggest(course(200, loss)); ok {
 			t.Errorf("%s: %+v", name, got)

@@ -54,6 +54,7 @@ type earlier struct {
 	plannedEpochs  float64           // epochs that it was planned for, if that was changed; otherwise 0
 	checkpointFile string            // name of its checkpoint
 	drawn          bool              // it, or the data, is drawn; nothing is trained
+	searches       bool              // it is a search
 }
 
 // interval is the distance between two checkpoints.
