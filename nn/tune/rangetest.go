@@ -129,11 +129,13 @@ func (s Suggestion) Highest() float64 { return twoDigits(10 * s.Minimum) }
 // Tenth returns a tenth of the rate with the lowest loss.
 func (s Suggestion) Tenth() float64 { return s.Minimum / 10 }
 
-// The smoothed loss must fall by this fraction of the first loss, and by this many standard deviations of single losses
-// round it, for a suggestion. Otherwise it may be chance.
+// The smoothed loss must fall by the fraction leastFall of the first loss, and by leastDeviation standard deviations of single
+// losses round it, for a suggestion. Otherwise it may be chance. Of a valley that is flat up to the fraction flat of the fall,
+// as that of a loss that falls to zero, the lowest rate counts.
 const (
 	leastFall      = 0.02
 	leastDeviation = 2
+	flat           = 1e-3
 )
 
 // noise returns the standard deviation of losses round the smoothed one.
@@ -164,7 +166,8 @@ func Suggest(points []Point) (s Suggestion, ok bool) {
 		return s, false
 	}
 	first, n := firstLoss(points)
-	fallen := func(p Point) bool { return p.Smooth < (1-leastFall)*first }
+	fall := max(leastFall*first, leastDeviation*noise(points[:max(n, len(points)/4)]))
+	fallen := func(p Point) bool { return p.Smooth < first-fall }
 	lowest := 0
 	for i, p := range points {
 		if p.Smooth < points[lowest].Smooth {
@@ -173,8 +176,11 @@ func Suggest(points []Point) (s Suggestion, ok bool) {
 			break
 		}
 	}
-	if lowest < n || !fallen(points[lowest]) || first-points[lowest].Smooth < leastDeviation*noise(points[:lowest+1]) {
+	if lowest < n || !fallen(points[lowest]) {
 		return s, false
+	}
+	for enough := points[lowest].Smooth + flat*(first-points[lowest].Smooth); points[lowest-1].Smooth <= enough; {
+		lowest--
 	}
 	steepest, slope := lowest, 0.0
 	for i := 1; i < lowest; i++ { // the rates are evenly spaced in their logarithm
