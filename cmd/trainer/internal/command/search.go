@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"trainer/cmd/trainer/internal/report"
@@ -69,7 +70,10 @@ func newSearch(j *job, o *tuneOptions) (*search, error) {
 func (s *search) checkSpace() error {
 	for _, d := range s.o.space {
 		for _, value := range d.Extremes() {
-			if _, err := s.recipe.With(d.Key + "=" + value); err != nil {
+			_, err := s.recipe.With(d.Key + "=" + value)
+			if err != nil && !strings.HasPrefix(err.Error(), "-set ") { // another key is wrong because of the value
+				return fmt.Errorf("with %s=%s: %w", d.Key, value, err)
+			} else if err != nil {
 				return err
 			}
 		}

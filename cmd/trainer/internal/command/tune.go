@@ -58,6 +58,7 @@ func (p *program) tuneFlags(o *tuneOptions) *flag.FlagSet {
 	f.Func("min-epochs", "`number` with halving: epochs of the first round, or more; may be a fraction (default: 1, or a ninth of all if that is less)", number(&o.MinEpochs, 0, 1e9, "a number above 0"))
 	p.deviceFlag(f, &o.device)
 	f.Lookup("device").Usage += "; several, separated by commas, train a trial each"
+	f.Lookup("val").Usage = "`fraction` fraction of the training images to hold out and to compare trials by, if the data set has no validation images (default 0.1)"
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold any yet (default runs/<date>-<data>-<recipe>-tune)")
 	f.StringVar(&o.resume, "resume", "", "`folder` continue a search that was stopped, with the same trials; -trials makes a random search longer")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
@@ -167,8 +168,6 @@ func (o *tuneOptions) checkSearch() error {
 		return usageErrorf("-trials %d: want at most %d", o.Trials, maxSearchTrials)
 	case o.Eta < 2:
 		return usageErrorf("-eta %d: want at least 2", o.Eta)
-	case o.val == 0:
-		return usageErrorf("-val 0: a search needs validation images")
 	}
 	for _, name := range []string{"eta", "min-epochs"} {
 		if o.given[name] && o.Strategy != strategyHalving {
@@ -222,7 +221,6 @@ func (o *tuneOptions) readSearch() error {
 		}
 		o.Trials = trials
 	}
-	o.val = heldOut // that of the search is read later
 	assignments := o.Space
 	o.Space = nil
 	return o.readSpace(assignments)
