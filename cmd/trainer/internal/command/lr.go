@@ -134,6 +134,9 @@ func (j *job) testRates(ctx context.Context, test tune.RangeTest) error {
 	case interrupted:
 		folder.Discard()
 		return context.Canceled
+	case len(points) < 2:
+		folder.Discard()
+		return usageErrorf("the loss is not finite at the beginning, at rate %g: pass a lower one (-from), or look at the data (trainer data)", test.From)
 	}
 	r := &ratesReport{
 		Data: j.dataName(), Recipe: j.recipe.Name, Device: j.dev.Name(), Seed: j.seed, Batch: cfg.Batch * max(1, cfg.Accumulate),

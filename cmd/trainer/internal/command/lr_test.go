@@ -104,6 +104,7 @@ func TestLRThatCannotBeginLeavesNothing(t *testing.T) {
 	before := listing(t)
 	refused(t, trainer(t, rangeTest("-batch", "49")...), "use 48 or less")
 	refused(t, trainer(t, rangeTest("-set", "network.0.kernel=30")...), "layer conv1")
+	refused(t, trainer(t, rangeTest("-set", "augment.std=[1e-38]", "-set", "augment.mean=[0]")...), "the loss is not finite at the beginning, at rate 0.0001: pass a lower one (-from)")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var stdout, stderr bytes.Buffer

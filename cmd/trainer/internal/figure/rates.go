@@ -114,6 +114,9 @@ func lossRange(points []tune.Point) (low, high float64) {
 
 // logAxis makes an axis logarithmic, with a tick at each power of ten.
 func logAxis(a *plot.Axis, low, high float64) {
+	if low == high { // a single point
+		low, high = low/2, high*2
+	}
 	a.Min, a.Max = low, high
 	a.Scale = plot.LogScale{}
 	a.Tick.Marker = powerTicks{}

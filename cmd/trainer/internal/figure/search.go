@@ -41,7 +41,7 @@ func Search(w io.Writer, format, title, subtitle string, axes []SearchAxis, tria
 	if len(axes) == 0 || len(trials) == 0 {
 		return errors.New("drawing a search: no settings, or no trials")
 	}
-	const plotWidth, plotHeight, perRow, legend = 250.0, 230.0, 3, 22.0
+	const plotWidth, plotHeight, perRow, legend = 230.0, 220.0, 3, 22.0
 	columns := min(perRow, len(axes))
 	rows := (len(axes) + perRow - 1) / perRow
 	width := max(minWidth, 2*margin+float64(columns)*plotWidth)
