@@ -8,16 +8,13 @@ import (
 
 // Commands that a message prints to be copied.
 
-// command returns a command that trains with these options and further settings of the recipe; name is "" for trainer
-// itself. val is the fraction of the training images that it holds out, 0 for none.
-func (j *job) command(name string, val float64, settings ...string) string {
-	words := []string{"trainer"}
-	if name != "" {
-		words = append(words, name)
-	}
+// arguments returns the arguments of a command that trains with these options. val is the fraction of the training images
+// that it holds out, 0 for none.
+func (j *job) arguments(val float64) []string {
+	var words []string
 	add := func(flag, value string) {
 		if value != "" {
-			words = append(words, "-"+flag, shellWord(value))
+			words = append(words, "-"+flag, value)
 		}
 	}
 	add("data", j.data)
@@ -44,10 +41,26 @@ func (j *job) command(name string, val float64, settings ...string) string {
 	if j.given["precision"] {
 		add("precision", j.precision.String())
 	}
-	for _, change := range append(j.changes[:len(j.changes):len(j.changes)], settings...) {
+	for _, change := range j.changes {
 		add("set", change)
 	}
-	return strings.Join(words, " ")
+	return words
+}
+
+// commandLine returns a command of trainer with arguments and further settings of the recipe, as a shell reads it. name is ""
+// for trainer itself.
+func commandLine(name string, arguments []string, settings ...string) string {
+	line := "trainer"
+	if name != "" {
+		line += " " + name
+	}
+	for _, word := range arguments {
+		line += " " + shellWord(word)
+	}
+	for _, setting := range settings {
+		line += " -set " + shellWord(setting)
+	}
+	return line
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,+@%-]+$`)

@@ -144,8 +144,9 @@ func (j *job) testRates(ctx context.Context, test tune.RangeTest) error {
 	}
 	if s, ok := tune.Suggest(points); ok {
 		r.Suggestion = &s
-		r.Command = j.command("", j.val, fmt.Sprintf("optimizer.lr=%.2g", s.Rate))
-		r.Search = j.command("tune", j.val, fmt.Sprintf("optimizer.lr=%.2g..%.2g", s.Rate, s.Highest()))
+		arguments := j.arguments(j.val)
+		r.Command = commandLine("", arguments, fmt.Sprintf("optimizer.lr=%.2g", s.Rate))
+		r.Search = commandLine("tune", arguments, fmt.Sprintf("optimizer.lr=%.2g..%.2g", s.Rate, s.Highest()))
 	}
 	if err := j.writeRates(folder, r); err != nil {
 		return err

@@ -125,7 +125,7 @@ func (s *search) open() (err error) {
 	if s.folder, err = s.newFolder("-tune"); err != nil {
 		return err
 	}
-	s.o.Command = s.command("", s.commandVal())
+	s.o.Arguments = s.arguments(s.commandVal())
 	return errors.Join(s.folder.WriteSkipped(s.split.Skipped), s.folder.WriteData(s.fingerprint),
 		s.writeConfig(s.folder, s.seed, 1), s.folder.WriteSearch(&s.o.Search))
 }

@@ -118,10 +118,7 @@ func (s *search) finish() error {
 		Best: best, Settings: tune.Assignments(s.trials[best.Number-1]), Folder: s.folder.Path(), Trials: len(s.trials),
 		Data: s.dataName(), Recipe: s.recipe.Name,
 	}
-	result.Command = s.o.Command
-	for _, set := range result.Settings {
-		result.Command += " -set " + shellWord(set)
-	}
+	result.Command = commandLine("", s.o.Arguments, result.Settings...)
 	for _, r := range ranking {
 		if scoreOf(r).Failed {
 			result.Failed++

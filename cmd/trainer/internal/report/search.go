@@ -20,7 +20,7 @@ type Search struct {
 	Eta       int      `json:"eta"`
 	MinEpochs float64  `json:"min_epochs"` // of the first rung
 	Space     []string `json:"space"`      // assignments as they were given
-	Command   string   `json:"command"`    // that trains without the searched settings
+	Arguments []string `json:"arguments"`  // of trainer, for a training without the searched settings
 }
 
 // Trial is a line of trials.jsonl: the result of a trial at the end of a rung.
