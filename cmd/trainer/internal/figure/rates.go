@@ -33,8 +33,7 @@ func Rates(w io.Writer, format, title string, points []tune.Point, suggestion *t
 	s.title(title, subtitle)
 	p := s.newAxes("loss")
 	p.X.Label.Text = "learning rate"
-	logAxis(&p.X, points[0].Rate, points[len(points)-1].Rate)
-	p.Y.Min, p.Y.Max = lossRange(points)
+	low, high := lossRange(points)
 	p.Y.Tick.Marker = roundTicks{"%.3g", false}
 	course := func(value func(tune.Point) float64) (line plotter.XYs) {
 		for _, point := range points {
@@ -45,8 +44,11 @@ func Rates(w io.Writer, format, title string, points []tune.Point, suggestion *t
 		return line
 	}
 	p.Add(&plotter.Line{XYs: course(func(p tune.Point) float64 { return p.Loss }), LineStyle: draw.LineStyle{Color: mix(white, blue, 0.35), Width: vg.Points(1)}})
+	logAxis(&p.X, points[0].Rate, points[len(points)-1].Rate)
+	p.Y.Min, p.Y.Max = low, high
 	marks := s.rateMarks(p, suggestion, recipes)
 	p.Add(&plotter.Line{XYs: course(func(p tune.Point) float64 { return p.Smooth }), LineStyle: draw.LineStyle{Color: blue, Width: vg.Points(1.8)}})
+	p.Y.Min, p.Y.Max = low, high // adding a line has widened it
 	const legend = 22.0
 	s.plot(p, margin-4, content, width-2*margin+4, height-content-margin-legend)
 	s.key(height-margin-legend+16, append([]mark{{"loss, smoothed", blue}, {"of each step", mix(white, blue, 0.35)}}, marks...))
@@ -73,9 +75,9 @@ func (s *page) rateMarks(p *plot.Plot, suggestion *tune.Suggestion, recipes floa
 	}
 	add(fmt.Sprintf("recipe's %.2g", recipes), recipes, muted, 1, vg.Points(2), vg.Points(3))
 	if suggestion != nil {
+		add(fmt.Sprintf("suggested %.2g", suggestion.Rate), suggestion.Rate, vermillion, 3)
 		add(fmt.Sprintf("steepest %.2g", suggestion.Steepest), suggestion.Steepest, green, 1.2, vg.Points(5), vg.Points(3))
 		add(fmt.Sprintf("minimum / 10 %.2g", suggestion.Tenth()), suggestion.Tenth(), orange, 1.2, vg.Points(5), vg.Points(3))
-		add(fmt.Sprintf("suggested %.2g", suggestion.Rate), suggestion.Rate, vermillion, 2)
 	}
 	return marks
 }
