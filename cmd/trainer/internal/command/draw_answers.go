@@ -24,7 +24,7 @@ const (
 const predictionsTitle = "the first test images, and the worst mistakes"
 
 // predictions returns the answers to the first images of a set, and the mistakes that the network was surest of.
-func predictions(set data.Set, answers []metric.Answer) ([]figure.Prediction, error) {
+func predictions(set data.Set, classes []string, answers []metric.Answer) ([]figure.Prediction, error) {
 	answers = slices.Clone(answers)
 	shown := slices.Clone(answers[:min(drawnImages, len(answers))])
 	metric.WorstFirst(answers)
@@ -34,7 +34,7 @@ func predictions(set data.Set, answers []metric.Answer) ([]figure.Prediction, er
 		}
 	}
 	h, w, c := set.ImageShape()
-	pixels, classes := make([]byte, h*w*c), set.Classes()
+	pixels := make([]byte, h*w*c)
 	var all []figure.Prediction
 	for _, a := range shown {
 		if _, err := set.Read(a.Image, pixels); err != nil {

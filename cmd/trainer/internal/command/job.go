@@ -32,7 +32,7 @@ type job struct {
 
 	fingerprint *data.Fingerprint // of the data; nil for a dry run
 	paths       paths
-	place       string         // the folder for the results, as -resume takes it
+	place       string // the folder for the results, as -resume takes it
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 }
