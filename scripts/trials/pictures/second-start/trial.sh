@@ -1,6 +1,6 @@
 # The second start decoded every picture again. It now believes the index, and must be the same training nevertheless.
-export XDG_CACHE_HOME=$PWD/cache
 digits "$PWD/pictures" 3 12
+export XDG_CACHE_HOME=$PWD/cache # of indexes; the cache of go run is another one
 find pictures -type f -exec touch -d '2 days ago' {} +
 tiny pictures
 status_is 0
