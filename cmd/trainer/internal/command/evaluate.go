@@ -265,7 +265,7 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 	}
 	progress := e.newChecking(e.json || e.csv)
 	defer progress.close()
-	opt.Checking = progress.show
+	opt.Opening = progress.show
 	split, err := data.OpenFrom(ctx, e.Kinds.DataSets, e.data, opt)
 	if err != nil {
 		return nil, &dataError{err}
