@@ -14,6 +14,7 @@ import (
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/metric"
 	"trainer/nn/model"
 	"trainer/nn/recipe"
@@ -264,7 +265,7 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 	}
 	progress := e.newChecking(e.json || e.csv)
 	defer progress.close()
-	opt.Checking = progress.show
+	opt.Opening = progress.show
 	split, err := data.OpenFrom(ctx, e.Kinds.DataSets, e.data, opt)
 	if err != nil {
 		return nil, &dataError{err}
@@ -369,13 +370,19 @@ func (e *evaluation) draw() error {
 	if e.figures == "" {
 		return nil
 	}
-	if err := os.MkdirAll(e.figures, 0o755); err != nil {
+	dir, err := folder.Make(e.figures)
+	if err != nil {
 		return fmt.Errorf("making the folder for pictures: %w", err)
+	}
+	defer dir.Close()
+	classes, err := e.namesInFigures(e.classes, "png", dir)
+	if err != nil {
+		return err
 	}
 	title := fmt.Sprintf("%s on %s", filepath.Base(e.paths[0]), filepath.Base(e.data))
 	if e.report.Confusion != nil {
 		err := e.writePicture(pictureFile{e.figures, "confusion.png", true}, func(w io.Writer) error {
-			return figure.Confusion(w, "png", title, e.report.Confusion, e.classes)
+			return figure.Confusion(w, "png", title, e.report.Confusion, classes)
 		})
 		if err != nil {
 			return err
