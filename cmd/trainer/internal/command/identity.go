@@ -75,7 +75,7 @@ func identify(ctx context.Context, split *data.Dataset, before *data.Fingerprint
 	if d := now.Difference(before); d != "" {
 		return nil, usageErrorf("%s: the data is not that of the run: %s", place, d)
 	}
-	return now, nil
+	return before, nil // the checkpoint has its hash
 }
 
 // recordedFiles returns the fingerprint if it is that of a folder of images: a new split of the folder might have images in
