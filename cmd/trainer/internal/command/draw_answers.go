@@ -24,7 +24,7 @@ const (
 const predictionsTitle = "some test images, and the worst mistakes"
 
 // predictions returns the answers to images of a set, evenly spaced because folders are sorted by class, and the mistakes that
-// the network was surest of.
+// the network was surest of. classes are the names as figures show them.
 func predictions(set data.Set, classes []string, answers []metric.Answer) ([]figure.Prediction, error) {
 	answers = slices.Clone(answers)
 	var shown []metric.Answer
