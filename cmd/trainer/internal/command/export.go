@@ -33,7 +33,7 @@ var exportFormats = []string{"onnx", "pytorch"}
 func exportFlags(o *exportOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("export", flag.ContinueOnError)
 	f.StringVar(&o.to, "to", "onnx", "`format` onnx or pytorch")
-	f.StringVar(&o.out, "o", "", "`path` file to write for onnx (default: MODEL with .onnx), folder to write for pytorch (default: MODEL-pytorch)")
+	f.StringVar(&o.out, "o", "", "`path` file to write for onnx (default: MODEL with .onnx, -fp16.onnx or -int8.onnx), folder to write for pytorch (default: MODEL-pytorch)")
 	f.BoolVar(&o.normalized, "normalized", false, "onnx: take float32 images [n, c, h, w] that are already normalised, instead of uint8 pixels [n, h, w, c]")
 	f.StringVar(&o.precision, "precision", "fp32", "`precision` onnx: fp32; fp16, half the size; or int8, a quarter, quantised by the values that training images cause")
 	o.calibrate = 512

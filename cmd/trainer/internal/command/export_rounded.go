@@ -13,6 +13,7 @@ import (
 	"trainer/nn/device"
 	"trainer/nn/export"
 	"trainer/nn/model"
+	"trainer/nn/printable"
 )
 
 // roundedExport is an export in fp16 or int8, which is less exact than the model. It says by how much.
@@ -110,7 +111,7 @@ func (e *roundedExport) cost(ctx context.Context, file *export.ONNXFile) (string
 	}
 	return fmt.Sprintf("accuracy %.2f%%, instead of %.2f%% in fp32, on %s %s images of %s; %s answers differ\n",
 		100*float64(c.correct)/float64(c.images), 100*float64(c.exactCorrect)/float64(c.images),
-		humanize.Comma(int64(c.images)), part, e.data, humanize.Comma(int64(c.different))), nil
+		humanize.Comma(int64(c.images)), part, printable.Text(e.data), humanize.Comma(int64(c.different))), nil
 }
 
 // roundingCost compares the answers of a file with those of the model.
