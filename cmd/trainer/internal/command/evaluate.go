@@ -209,7 +209,7 @@ func sameInput(paths []string, first, other model.Info, i int) error {
 
 // openSet opens the part of the data set that is evaluated, with pictures made into images of the model.
 func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, error) {
-	split, err := e.modelData.open(ctx, e.Kinds, info, e.threads)
+	split, err := e.openModelData(ctx, &e.modelData, info, e.threads, e.json || e.csv)
 	if err != nil {
 		return nil, err
 	}

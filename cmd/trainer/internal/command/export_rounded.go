@@ -70,7 +70,7 @@ func (e *roundedExport) openData(ctx context.Context) error {
 		e.note("the accuracy of the file was not measured: %v", err)
 		return nil
 	}
-	split, err := e.modelData.open(ctx, e.Kinds, e.model.Info(), 0)
+	split, err := e.openModelData(ctx, &e.modelData, e.model.Info(), 0, false)
 	if err != nil {
 		return err
 	}

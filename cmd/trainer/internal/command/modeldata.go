@@ -57,10 +57,10 @@ func (o *modelData) choose(kinds recipe.Kinds, path string) error {
 	return nil
 }
 
-// open opens the data set, with pictures made into images of the model.
-func (o *modelData) open(ctx context.Context, kinds recipe.Kinds, info model.Info, workers int) (*data.Dataset, error) {
+// openModelData opens the data set, with pictures made into images of the model. Quiet shows no progress.
+func (p *program) openModelData(ctx context.Context, o *modelData, info model.Info, workers int, quiet bool) (*data.Dataset, error) {
 	prepare := info.Images.Preparation()
-	r, err := info.ReadRecipe(kinds)
+	r, err := info.ReadRecipe(p.Kinds)
 	if err != nil {
 		return nil, err
 	}
@@ -68,13 +68,20 @@ func (o *modelData) open(ctx context.Context, kinds recipe.Kinds, info model.Inf
 	if r != nil {
 		pictures = r.Pictures
 	}
-	split, err := data.OpenFrom(ctx, kinds.DataSets, o.data, data.Options{
+	opt := data.Options{
 		Classes: pictures.Classes, Labels: pictures.Labels, Transpose: pictures.Transpose,
 		Dir: o.dataDir, Download: !o.offline, TestFraction: o.test, Seed: o.seed,
 		ImageSize: [2]int{prepare.H, prepare.W}, Resize: prepare.Resize, Background: prepare.Background,
 		IgnoreOrientation: prepare.IgnoreOrientation, Grayscale: prepare.C == 1, Workers: workers,
 		Like: recordedFiles(o.runData), NoTest: o.folds > 0 && o.test == 0,
-	})
+	}
+	if err := p.rememberPictures(&opt); err != nil {
+		return nil, err
+	}
+	progress := p.newChecking(quiet)
+	defer progress.close()
+	opt.Checking = progress.show
+	split, err := data.OpenFrom(ctx, p.Kinds.DataSets, o.data, opt)
 	if err != nil {
 		return nil, &dataError{err}
 	}
