@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -54,10 +55,14 @@ type earlier struct {
 	plannedEpochs  float64           // epochs that it was planned for, if that was changed; otherwise 0
 	checkpointFile string            // name of its checkpoint
 	drawn          bool              // it, or the data, is drawn; nothing is trained
+	searches       bool              // it is a search
 }
 
 // interval is the distance between two checkpoints.
-type interval struct{ epochs, steps int }
+type interval struct {
+	epochs, steps int
+	time          time.Duration
+}
 
 // flagGroups are the headings of the help of trainer train.
 func flagGroups() []flagGroup {
@@ -113,7 +118,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest")
 
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
-	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
+	f.Func("checkpoint-every", "`interval` interval between checkpoints: epochs, as in 2, steps, as in 500steps, or a time, as in 10m (default 1)", o.checkpoint.set)
 	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place, -epochs trains longer than planned")
 	f.BoolVar(&o.exact, "exact", false, "with -resume: refuse to continue if the results might not be bit-identical")
 	f.BoolVar(&o.tensorboard, "tensorboard", false, "also write event files for TensorBoard, in the folder tensorboard of the results: scalars, histograms, pictures")
@@ -126,9 +131,38 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	return f
 }
 
+// someFlags declares some of the flags of trainer train for another command.
+func (p *program) someFlags(command string, o *options, names ...string) *flag.FlagSet {
+	f := flag.NewFlagSet(command, flag.ContinueOnError)
+	all := p.newFlags(o)
+	for _, name := range names {
+		from := all.Lookup(name)
+		f.Var(from.Value, name, from.Usage)
+	}
+	return f
+}
+
+// parseSome parses the arguments of a command that trains as the flags say, and checks those of trainer train.
+func (p *program) parseSome(f *flag.FlagSet, u usage, o *options, args []string) (done bool, err error) {
+	rest, done, err := p.parseAnywhere(f, u, args)
+	switch {
+	case err != nil || done:
+		return done, err
+	case len(rest) > 0:
+		return false, usageErrorf("unexpected argument %q: %s takes only flags (trainer %s -h lists them)", rest[0], f.Name(), f.Name())
+	}
+	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	return false, o.check()
+}
+
+// newOptions returns the defaults.
+func newOptions() *options {
+	return &options{test: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
+}
+
 // parseFlags parses the arguments of trainer train. With -h it shows the help, and the error is flag.ErrHelp.
 func (p *program) parseFlags(args []string) (*options, error) {
-	o := &options{test: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
+	o := newOptions()
 	f := p.newFlags(o)
 	rest, done, err := p.parseAnywhere(f, p.trainUsage(), args)
 	switch {
@@ -289,16 +323,20 @@ func batchChange(o *options) func(string) error {
 	}
 }
 
-// set parses "3", epochs, or "500steps".
+// set parses "3", epochs, "500steps", or a time such as "10m".
 func (i *interval) set(s string) error {
 	*i = interval{}
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		i.time = d
+		return nil
+	}
 	count, isSteps := strings.CutSuffix(s, "steps")
 	dst := &i.epochs
 	if isSteps {
 		dst = &i.steps
 	}
 	if whole(dst)(count) != nil {
-		return errors.New("want epochs, such as 2, or steps, such as 500steps")
+		return errors.New("want epochs, such as 2, steps, such as 500steps, or a time, such as 10m")
 	}
 	return nil
 }

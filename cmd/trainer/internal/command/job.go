@@ -25,20 +25,28 @@ type job struct {
 	recipe  *recipe.Recipe
 	name    string // of the recipe, or its file
 	split   *data.Dataset
-	dev     device.Device
+	// ownValidation reports whether the data set has validation images, which are not held out of the training images.
+	ownValidation bool
+	dev           device.Device
 
 	initial *model.Weights // what training begins with; nil for the initialisers' weights
 	told    bool           // what was loaded from it has been printed
 
 	fingerprint *data.Fingerprint // of the data; nil for a dry run
 	paths       paths
-	place       string         // the folder for the results, as -resume takes it
+	place       string // the folder for the results, as -resume takes it
+	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
+	trial       *trial         // nil outside of a search
+}
+
+func (p *program) newJob(o *options) *job {
+	return &job{program: p, options: o, started: p.now(), late: &lateSkips{note: p.note}}
 }
 
 // prepare finds recipe, device and data.
 func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
-	j := &job{program: p, options: o, started: p.now()}
+	j := p.newJob(o)
 	if o.resume != "" {
 		if err := o.readRun(p.Kinds); err != nil {
 			return nil, err

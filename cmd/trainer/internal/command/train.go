@@ -67,7 +67,7 @@ func (j *job) train(ctx context.Context) error {
 	}
 	defer folder.Close()
 	j.place = folder.Path()
-	if err := folder.WriteSkipped(j.split.Skipped); err != nil {
+	if err := j.late.writeTo(folder, j.split.Skipped); err != nil {
 		return err
 	}
 	if j.isFolded() {
@@ -163,7 +163,10 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	cfg := j.config(seed)
 	events := &board{job: j, folder: folder}
 	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks()}
-	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
+	if j.trial != nil {
+		cfg.Hooks = append(cfg.Hooks, j.trial.hooks())
+	}
+	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps, Every: j.checkpoint.time}
 	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
 	result, err := train.Run(ctx, cfg)
 	shown.Close()
@@ -172,7 +175,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 		return nil, j.explainStart(err, cfg)
 	}
 	if err != nil {
-		err = j.explainFailure(err, j.place, kept.saved)
+		err = j.explainFailure(err, kept.saved)
 	}
 	err = errors.Join(err, kept.err, events.close())
 	summary := j.summary(result, seed)
@@ -182,9 +185,17 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	case err != nil && folder.Gone():
 		err = &goneError{folder.Path(), err}
 	case err == nil && result.Interrupted:
-		err = &interruptedError{j.place}
+		err = &interruptedError{j.continuation()}
 	}
 	return summary, err
+}
+
+// continuation returns the command that continues what was stopped.
+func (j *job) continuation() string {
+	if j.trial != nil {
+		return "trainer tune -resume " + shellWord(j.place)
+	}
+	return "trainer -resume " + j.place
 }
 
 // checkpointIn returns the path of the checkpoint to continue from, or "". A run that was killed before its first

@@ -15,6 +15,7 @@ import (
 	"trainer/cpu"
 	"trainer/nn"
 	"trainer/nn/recipe"
+	"trainer/nn/tune"
 )
 
 // drawing is a figure with what its text must contain.
@@ -74,10 +75,17 @@ func drawings(t *testing.T) []drawing {
 			return Network(w, f, "branches", table(branches, image), image)
 		}, []string{"in concat1.2", "side by side", "12×12×7", "concat", "joining"}},
 		{"curves", func(w io.Writer, f string) error {
-			return Curves(w, f, "a run", []Epoch{{1, 2, 1.5, 0.3, 0.5}, {2, 1, math.NaN(), 0.6, math.NaN()}, {3, 0.5, 0.75, 0.8, 0.8125}}, nil)
-		}, []string{"a run", "after 3 epochs: test accuracy 81.25%, test loss 0.7500", "epoch", "loss", "accuracy (%)", "training"}},
+			return Curves(w, f, "a run", []Epoch{
+				{1, Result{2, 0.3}, notMeasured(), Result{1.5, 0.5}}, {2, Result{1, 0.6}, notMeasured(), notMeasured()}, {3, Result{0.5, 0.8}, notMeasured(), Result{0.75, 0.8125}},
+			}, nil)
+		}, []string{"a run", "after 3 epochs: test accuracy 81.25%, test loss 0.7500", "epoch", "loss", "accuracy (%)", "training", "test"}},
+		{"curves with validation", func(w io.Writer, f string) error {
+			return Curves(w, f, "a run", []Epoch{{1, Result{2, 0.3}, Result{1.5, 0.5}, notMeasured()}, {2, Result{1, 0.6}, Result{1.25, 0.75}, notMeasured()}}, nil)
+		}, []string{"after 2 epochs: validation accuracy 75.00%, validation loss 1.2500", "training", "validation"}},
 		{"curve of one epoch", func(w io.Writer, f string) error {
-			return Curves(w, f, "short", []Epoch{{1, 2, math.NaN(), 0.25, math.NaN()}}, []Epoch{{0.25, 4, math.NaN(), 0.1, math.NaN()}, {0.5, 3, math.NaN(), 0.2, math.NaN()}, {1, 2, math.NaN(), 0.3, math.NaN()}})
+			return Curves(w, f, "short", []Epoch{{1, Result{2, 0.25}, notMeasured(), notMeasured()}}, []Epoch{
+				{0.25, Result{4, 0.1}, notMeasured(), notMeasured()}, {0.5, Result{3, 0.2}, notMeasured(), notMeasured()}, {1, Result{2, 0.3}, notMeasured(), notMeasured()},
+			})
 		}, []string{"after 1 epoch: training accuracy 25.00%"}},
 		{"runs compared", func(w io.Writer, f string) error {
 			return Compared(w, f, "two runs", "on the test images", []Series{
@@ -107,9 +115,42 @@ func drawings(t *testing.T) []drawing {
 				{pixels, "dog", twice, [][]string{nil, nil}},
 			})
 		}, []string{"augmented", "flip, mixup", "epoch 2", "cat", "30% dog"}},
+		{"range test", func(w io.Writer, f string) error {
+			return Rates(w, f, "range test", rates(60), &tune.Suggestion{Rate: 0.0012, Steepest: 0.0012, Minimum: 0.01}, 0.1)
+		}, []string{"range test", "suggested learning rate: 0.0012", "learning rate", "1e-05", "0.1", "loss, smoothed", "recipe's 0.1", "steepest 0.0012", "minimum / 10 0.001"}},
+		{"range test without a descent", func(w io.Writer, f string) error {
+			return Rates(w, f, "range test", rates(1), nil, 0.1)
+		}, []string{"no suggestion: the loss did not fall"}},
+		{"search", func(w io.Writer, f string) error {
+			return Search(w, f, "search", "four trials", searchAxes(), []SearchTrial{
+				{1, 1, 0.97, false}, {2, 0, 0.96, false}, {3, 0, 0.1, false}, {4, 0, math.NaN(), true},
+			}, []string{"to epoch 1", "to epoch 3"})
+		}, []string{"four trials", "optimizer.lr", "batch", "momentum", "name", "validation accuracy (%)", "64", "0.001", "trained to epoch 3", "the best", "lower", "diverged or failed", "a value wit…"}},
 		{"features", func(w io.Writer, f string) error {
 			return FeatureMaps(w, f, "features", pixels, maps, []string{"no", "yes"})
 		}, []string{"input", "conv1", "conv2d 3x3x12", "dense1", "yes"}},
+	}
+}
+
+// rates returns the points of a range test from 1e-5 to 1, whose loss explodes.
+func rates(n int) []tune.Point {
+	points := make([]tune.Point, n)
+	for i := range points {
+		x := float64(i) / float64(max(1, n-1))
+		loss := 2.3 - 2*x + math.Pow(3*x, 8)
+		points[i] = tune.Point{Step: i + 1, Rate: math.Pow(10, 5*x-5), Loss: loss + 0.1*math.Sin(50*x), Smooth: loss}
+	}
+	points[n-1].Loss = math.Inf(1)
+	return points
+}
+
+// searchAxes returns a logarithmic range, a list, a range and a list of texts, with four trials.
+func searchAxes() []SearchAxis {
+	return []SearchAxis{
+		{Key: "optimizer.lr", Low: 1e-4, High: 0.1, Log: true, Settings: []string{"0.01", "0.02", "0.1", "0.1"}},
+		{Key: "batch", Values: []string{"64", "128"}, Settings: []string{"64", "64", "128", "128"}},
+		{Key: "optimizer.momentum", Low: 0.8, High: 0.9, Settings: []string{"0.8", "0.85", "0.9", "0.8123"}},
+		{Key: "name", Values: []string{"a", "a value with spaces"}, Settings: []string{"a", "a value with spaces", "a", "other"}},
 	}
 }
 
@@ -246,6 +287,10 @@ func TestWhatCannotBeDrawn(t *testing.T) {
 		{"not filters", Filters(io.Discard, "png", "", numbers(6), []int{2, 3}), "want [outC, kH, kW, inC]"},
 		{"too few weights", Filters(io.Discard, "png", "", numbers(5), []int{1, 2, 3, 1}), "5 values"},
 		{"no predictions", Predictions(io.Discard, "png", "", nil), "no predictions"},
+		{"no rates", Rates(io.Discard, "png", "", nil, nil, 1), "no steps"},
+		{"no trials", Search(io.Discard, "png", "", "", searchAxes(), nil, nil), "no settings, or no trials"},
+		{"format of a search", Search(io.Discard, "gif", "", "", nil, nil, nil), `format "gif"`},
+		{"format of a range test", Rates(io.Discard, "gif", "", nil, nil, 1), `format "gif"`},
 		{"no maps", FeatureMaps(io.Discard, "png", "", gray, nil, nil), "no layers"},
 		{"values", FeatureMaps(io.Discard, "png", "", gray, []Activation{{"conv1", "conv2d", nn.Shape{2, 2, 1}, numbers(3)}}, nil), "layer conv1"},
 		{"scores", FeatureMaps(io.Discard, "png", "", gray, []Activation{{"dense1", "dense", nn.Shape{2}, numbers(2)}}, []string{"a"}), "each of 1 classes"},
@@ -294,14 +339,14 @@ func TestReadSteps(t *testing.T) {
 		return fmt.Sprintf(`{"step":%d,"epoch":%g,"train_loss":%d,"train_accuracy":0.5,"learning_rate":0.1}`+"\n", n, float64(n)/8, n)
 	}
 	steps, err := ReadSteps(strings.NewReader(line(1) + line(2)))
-	if err != nil || len(steps) != 2 || steps[1].Epoch != 0.25 || steps[1].TrainLoss != 2 || !math.IsNaN(steps[1].TestLoss) {
+	if err != nil || len(steps) != 2 || steps[1].Epoch != 0.25 || steps[1].Train.Loss != 2 || !math.IsNaN(steps[1].Test.Loss) {
 		t.Errorf("steps %v, %v", steps, err)
 	}
 	var long strings.Builder
 	for n := range maxSteps + 2 {
 		long.WriteString(line(n))
 	}
-	if steps, err = ReadSteps(strings.NewReader(long.String())); err != nil || len(steps) != maxSteps/2+2 || steps[1].TrainLoss != 2.5 || steps[1].Epoch != 3.0/8 {
+	if steps, err = ReadSteps(strings.NewReader(long.String())); err != nil || len(steps) != maxSteps/2+2 || steps[1].Train.Loss != 2.5 || steps[1].Epoch != 3.0/8 {
 		t.Errorf("%d steps of a long file, the second %v; %v", len(steps), steps[1], err)
 	}
 	for text, want := range map[string]string{"{": "steps, line 1: ", line(1) + `{"step":2}`: "steps, line 2: missing epoch"} {
@@ -313,17 +358,22 @@ func TestReadSteps(t *testing.T) {
 
 func TestReadMetrics(t *testing.T) {
 	epochs, err := ReadMetrics(strings.NewReader(
-		`{"epoch":1,"train_loss":2,"train_accuracy":0.5,"evaluated":true,"test_loss":1.5,"test_accuracy":0.75}
+		`{"epoch":1,"train_loss":2,"train_accuracy":0.5,"val_loss":1.75,"val_accuracy":0.625,"evaluated":true,"test_loss":1.5,"test_accuracy":0.75}
 {"epoch":2,"train_loss":null,"train_accuracy":0.5,"evaluated":false,"test_loss":0,"test_accuracy":0}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(epochs) != 2 || epochs[0] != (Epoch{1, 2, 1.5, 0.5, 0.75}) {
+	if len(epochs) != 2 || epochs[0] != (Epoch{1, Result{2, 0.5}, Result{1.75, 0.625}, Result{1.5, 0.75}}) {
 		t.Errorf("got %+v", epochs)
 	}
-	if e := epochs[1]; !math.IsNaN(e.TrainLoss) || !math.IsNaN(e.TestLoss) || !math.IsNaN(e.TestAccuracy) || e.TrainAccuracy != 0.5 {
-		t.Errorf("an epoch without a test is %+v", e)
+	for _, v := range []float64{epochs[1].Train.Loss, epochs[1].Validation.Loss, epochs[1].Validation.Accuracy, epochs[1].Test.Loss, epochs[1].Test.Accuracy} {
+		if !math.IsNaN(v) {
+			t.Errorf("an epoch without a test is %+v", epochs[1])
+		}
+	}
+	if epochs[1].Train.Accuracy != 0.5 {
+		t.Errorf("an epoch without a test is %+v", epochs[1])
 	}
 	for text, want := range map[string]string{"{\n": "line 1", "{\"epoch\":1}\n{}\n": "line 2: missing epoch"} {
 		if _, err := ReadMetrics(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {

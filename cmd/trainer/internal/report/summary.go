@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"math"
+	"slices"
 )
 
 // Number is a float whose NaN and infinities become null in JSON.
@@ -42,6 +43,7 @@ type Summary struct {
 	ValAccuracy     Number  `json:"val_accuracy,omitempty"`
 	ValCorrect      int     `json:"val_correct,omitempty"`
 	ValCount        int     `json:"val_count,omitempty"`
+	ValLoss         Number  `json:"val_loss,omitempty"`
 	Weights         string  `json:"weights"`      // those of the model, to which the accuracies belong: last, ema or best
 	WeightsStep     int     `json:"weights_step"` // after how many steps
 	BestEpoch       int     `json:"best_epoch,omitempty"`
@@ -68,15 +70,21 @@ type Runs struct {
 	Runs            []Summary `json:"runs"`
 }
 
-// Summarize joins the summaries of at least one run.
+// Summarize joins the summaries of at least one run. The means are those of the runs that came to their end, if there are any.
 func Summarize(runs []Summary) Runs {
 	all := Runs{Summary: runs[0], Runs: runs}
+	ended := slices.DeleteFunc(slices.Clone(runs), func(r Summary) bool { return r.Interrupted })
+	if len(ended) == 0 {
+		ended = runs
+	}
 	var accuracy, train, speed, loss []float64
-	for _, r := range runs {
+	for _, r := range ended {
 		accuracy = append(accuracy, float64(r.TestAccuracy))
 		train = append(train, r.TrainSeconds)
 		speed = append(speed, float64(r.ImagesPerSecond))
 		loss = append(loss, float64(r.FinalLoss))
+	}
+	for _, r := range runs {
 		all.TotalSeconds = r.TotalSeconds
 		all.PeakMemory = max(all.PeakMemory, r.PeakMemory)
 		all.Interrupted = all.Interrupted || r.Interrupted
