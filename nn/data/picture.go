@@ -63,7 +63,7 @@ type decoded struct {
 }
 
 // readPictureInfo reads size, colour model and orientation. The content decides the format, not the name.
-func (r *pictureReader) readPictureInfo(t tree, name string) (pictureInfo, error) {
+func (r *pictureReader) readPictureInfo(t opener, name string) (pictureInfo, error) {
 	file, err := t.open(name)
 	if err != nil {
 		return pictureInfo{}, err
@@ -139,7 +139,7 @@ func isGray(model color.Model) bool {
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizeYCbCr for pictures of luma and
 // chroma, draw.BiLinear of golang.org/x/image for others.
-func (r *pictureReader) decode(ctx context.Context, t tree, name string, info pictureInfo, dst []byte) (decoded, error) {
+func (r *pictureReader) decode(ctx context.Context, t opener, name string, info pictureInfo, dst []byte) (decoded, error) {
 	orientation, memory := info.orientation, r.memory(info)
 	if err := r.decoding.check(info, memory); err != nil {
 		return decoded{}, err
