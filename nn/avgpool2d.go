@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -94,4 +95,24 @@ func (p AvgPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value
 	a := p.pooling().attributes(in)
 	a.CountPadding = !p.ExcludePadding
 	return g.Pool(graph.AveragePool, x, out, a), nil
+}
+
+// Explain returns the inputs of each window.
+func (p AvgPool2D) Explain(in Shape) explain.Rule {
+	w := p.pooling().sliding(in)
+	return explain.Linear{
+		Formula: explain.Formula{
+			Forward:  "y[n,i,j,c] = 1/K sum_{a,b} x[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, c]",
+			Backward: "dx[n,p,q,c] = sum of dy[n,i,j,c] / K over the windows (i,j) that contain (p,q)",
+		},
+		Products: w.Means(func(i, j int) int {
+			if !p.ExcludePadding {
+				return w.Rows.InsidePadded(i) * w.Columns.InsidePadded(j)
+			}
+			_, rows := w.Rows.Inside(i)
+			_, columns := w.Columns.Inside(j)
+			return rows * columns
+		}),
+		Window: w.Window,
+	}
 }

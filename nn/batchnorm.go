@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -204,4 +205,17 @@ func (u *batchNorm) Backward(dy *device.Tensor) *device.Tensor {
 func (l BatchNorm) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	setting.Complete(&l)
 	return g.BatchNorm(x, "running_mean", "running_var", float64(l.Epsilon)), nil
+}
+
+// Explain describes the normalisation by the running statistics.
+func (l BatchNorm) Explain(Shape) explain.Rule {
+	setting.Complete(&l)
+	return explain.Normalization{
+		Formula: explain.Formula{
+			Forward:  "xhat[i] = (x[i] - mean) / sqrt(var + epsilon)\ny[i] = gamma xhat[i] + beta",
+			Backward: "dx[i] = gamma / sqrt(var + epsilon) dy[i]",
+			Weights:  "dbeta = sum_i dy[i]        dgamma = sum_i dy[i] xhat[i]",
+		},
+		Epsilon: float64(l.Epsilon), Mean: "running_mean", Variance: "running_var",
+	}
 }

@@ -36,7 +36,7 @@ type Builder struct {
 	rows   []LayerInfo
 
 	freeze   *freeze  // nil if no layer is frozen
-	upstream bool     // something before the layer that is being built is trained
+	upstream bool     // something before the layer that is being built is trained, or Options.InputGradient is set
 	dropouts int      // dropout layers so far, each with its own stream
 	path     []string // names of the containers and the layer that are being built
 	building []int    // rows of the layers that are being built, innermost last
@@ -64,7 +64,7 @@ type claim struct {
 func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
 		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample,
-		classCounts: opt.ClassCounts, smallestBatch: 1,
+		classCounts: opt.ClassCounts, smallestBatch: 1, upstream: opt.InputGradient,
 		freeze: newFreeze(opt),
 		pairs:  []*pair{{}}, levels: 1,
 	}

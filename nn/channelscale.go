@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -127,4 +128,43 @@ func (l ChannelScale) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Va
 		return x, err
 	}
 	return g.Mul(x, factors), nil
+}
+
+// Explain computes the factors in float64.
+func (l ChannelScale) Explain(in Shape) explain.Rule {
+	channels := in[2]
+	return explain.Gate{
+		Formula: explain.Formula{
+			Forward:  "m[n,k] = 1/(h w) sum_{i,j} x[n,i,j,k]\ns = sigmoid(relu(m w1 + b1) w2 + b2)\ny[n,i,j,k] = s[n,k] x[n,i,j,k]",
+			Backward: "ds[n,k] = sum_{i,j} dy[n,i,j,k] x[n,i,j,k]\ndx[n,i,j,k] = s[n,k] dy[n,i,j,k] + dm[n,k] / (h w)",
+		},
+		Factors: func(x []float32, weights func(name string) []float32) []float64 {
+			means := make([]float64, channels)
+			for i, v := range x {
+				means[i%channels] += float64(v) * float64(channels) / float64(len(x))
+			}
+			hidden := affine(means, weights("factors.dense1.weight"), weights("factors.dense1.bias"))
+			for i, v := range hidden {
+				hidden[i] = max(v, 0)
+			}
+			perChannel := affine(hidden, weights("factors.dense2.weight"), weights("factors.dense2.bias"))
+			factors := make([]float64, len(x))
+			for i := range factors {
+				factors[i] = sigmoid(perChannel[i%channels])
+			}
+			return factors
+		},
+	}
+}
+
+// affine returns x w + b in float64, for w [len(x), len(b)].
+func affine(x []float64, w, b []float32) []float64 {
+	y := make([]float64, len(b))
+	for o := range y {
+		y[o] = float64(b[o])
+		for i, v := range x {
+			y[o] += v * float64(w[i*len(b)+o])
+		}
+	}
+	return y
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -207,4 +208,32 @@ func (l Concat) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, e
 		parts = append(parts, y)
 	}
 	return g.Concat(parts), nil
+}
+
+// Explain describes the place of each branch's channels; a slot is a branch.
+func (l Concat) Explain(in Shape) explain.Rule {
+	var widths []int
+	total := 0
+	for k := range l.Branches {
+		shape, _ := l.branchShape(k, in) // OutputShape has accepted it
+		widths = append(widths, shape[len(shape)-1])
+		total += widths[k]
+	}
+	return explain.Linear{
+		Formula: explain.Formula{Forward: "y[n,i,j, o_k + m] = branch_k(x)[n,i,j,m]", Backward: "dx = sum_k branch_k'^T(dy[.., o_k : o_k + c_k])"},
+		Products: func(at explain.Product, yield func(explain.Product)) {
+			offset := 0
+			for slot, width := range widths {
+				switch {
+				case at.Output == explain.Any && slot == at.Slot:
+					output := at.Input/width*total + offset + at.Input%width
+					yield(explain.Product{Output: output, Slot: slot, Input: at.Input, Weight: explain.Any, Factor: 1})
+				case at.Output != explain.Any && at.Output%total >= offset && at.Output%total < offset+width:
+					input := at.Output/total*width + at.Output%total - offset
+					yield(explain.Product{Output: at.Output, Slot: slot, Input: input, Weight: explain.Any, Factor: 1})
+				}
+				offset += width
+			}
+		},
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -295,4 +296,19 @@ func (c Conv2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, e
 	a := c.window().attributes(in)
 	a.Groups = c.Groups
 	return g.Conv(x, out, !c.NoBias, a), nil
+}
+
+// Explain returns the products of each output.
+func (c Conv2D) Explain(in Shape) explain.Rule {
+	setting.Complete(&c)
+	v := c.window()
+	w := explain.Convolution{Sliding: explain.Sliding{Rows: v.rows(in[0]), Columns: v.columns(in[1]), InC: in[2]}, OutC: c.OutC, Groups: c.Groups}
+	return explain.Linear{
+		Formula: explain.Formula{
+			Forward:  "y[n,i,j,o] = bias[o] + sum_{a,b,c} x[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, c] w[o,a,b,c]",
+			Backward: "dx[n,p,q,c] = sum_{o,a,b} dy[n,i,j,o] w[o,a,b,c]  over all i, j with i*strideH + a*dilationH - padTop = p, ...",
+			Weights:  "dbias[o]    = sum_{n,i,j} dy[n,i,j,o]\ndw[o,a,b,c] = sum_{n,i,j} dy[n,i,j,o] x[n, i*strideH + a*dilationH - padTop, ..., c]",
+		},
+		Weight: "weight", Bias: explainIf(!c.NoBias, "bias"), Products: w.Products, Window: w.Window,
+	}
 }

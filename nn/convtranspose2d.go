@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -248,4 +249,25 @@ func (c ConvTranspose2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph
 		Kernel: [2]int{c.Kernel.H, c.Kernel.W}, Stride: [2]int{c.Stride.H, c.Stride.W}, Dilation: [2]int{c.Dilation.H, c.Dilation.W},
 		Pads: [4]int{rows.before, columns.before, rows.after, columns.after}, OutputPadding: [2]int{rows.output, columns.output}, Groups: c.Groups,
 	}), nil
+}
+
+// Explain returns the products of each output.
+func (c ConvTranspose2D) Explain(in Shape) explain.Rule {
+	setting.Complete(&c)
+	rows, columns := c.directions(in[0], in[1])
+	axis := func(t transposed, kernel, stride, dilation int) device.WindowAxis {
+		return device.WindowAxis{Size: t.out, Kernel: kernel, Stride: stride, Dilation: dilation, Before: t.before, After: t.end()}
+	}
+	w := explain.Convolution{Sliding: explain.Sliding{
+		Rows:    axis(rows, c.Kernel.H, c.Stride.H, c.Dilation.H),
+		Columns: axis(columns, c.Kernel.W, c.Stride.W, c.Dilation.W), InC: c.OutC,
+	}, OutC: in[2], Groups: c.Groups}
+	return explain.Linear{
+		Formula: explain.Formula{
+			Forward:  "y[n,p,q,o] = bias[o] + sum_{c,a,b} x[n,i,j,c] w[c,a,b,o]  over all i, j with i*strideH + a*dilationH - padTop = p, ...",
+			Backward: "dx[n,i,j,c]  = sum_{a,b,o} dy[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, o] w[c,a,b,o]",
+			Weights:  "dw[c,a,b,o]  = sum_{n,i,j} x[n,i,j,c] dy[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, o]\ndbias[o]     = sum_{n,p,q} dy[n,p,q,o]",
+		},
+		Weight: "weight", Bias: explainIf(!c.NoBias, "bias"), Products: w.Transposed,
+	}
 }

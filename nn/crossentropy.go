@@ -1,7 +1,12 @@
 package nn
 
 import (
+	"fmt"
+	"math"
+	"slices"
+
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/setting"
 )
 
@@ -64,4 +69,57 @@ func (l CrossEntropy) Build(b *Builder, in LossInput) (BuiltLoss, error) {
 		return nil, err
 	}
 	return l.build(b, in, device.LossSpec{Kind: device.SoftmaxCrossEntropy, Smoothing: l.Smoothing, Sum: l.Sum})
+}
+
+// Explain describes the loss of one example, divided by its target's weight unless the batch's total is a sum.
+func (l CrossEntropy) Explain(classes int, counts []int) (explain.Loss, error) {
+	w, err := l.explainedWeights(classes, counts)
+	if err != nil {
+		return explain.Loss{}, err
+	}
+	q := func(label, k int) float64 {
+		q := float64(l.Smoothing) / float64(classes)
+		if k == label {
+			q += 1 - float64(l.Smoothing)
+		}
+		q *= w[k]
+		if !l.Sum {
+			q /= w[label]
+		}
+		return q
+	}
+	total := func(label int) (sum float64) {
+		for k := range classes {
+			sum += q(label, k)
+		}
+		return sum
+	}
+	return explain.Loss{
+		Formula: explain.Formula{Forward: "L = log sum_j exp(z[j]) - sum_k q[k] z[k]", Backward: "dz[k] = p[k] - q[k]"},
+		Terms: func(z []float64, label int) []explain.Summand {
+			terms := []explain.Summand{{Label: "log sum_j exp(z[j])", Value: total(label) * logSumExp(z), Output: explain.Any}}
+			for k, v := range z {
+				if q := q(label, k); q != 0 {
+					terms = append(terms, explain.Summand{Label: fmt.Sprintf("-q[%d] z[%d]", k, k), Value: -q * v, Output: k})
+				}
+			}
+			return terms
+		},
+		Gradient: func(z []float64, label, k int) []explain.Summand {
+			p := math.Exp(z[k] - logSumExp(z))
+			return []explain.Summand{
+				{Label: fmt.Sprintf("p[%d]", k), Value: total(label) * p, Output: k},
+				{Label: fmt.Sprintf("-q[%d]", k), Value: -q(label, k), Output: k},
+			}
+		},
+	}, nil
+}
+
+// logSumExp returns log sum_j exp(z[j]).
+func logSumExp(z []float64) float64 {
+	top, sum := slices.Max(z), 0.0
+	for _, v := range z {
+		sum += math.Exp(v - top)
+	}
+	return top + math.Log(sum)
 }

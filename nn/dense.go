@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -177,4 +178,27 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 // Graph describes the product and the sum.
 func (d Dense) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Linear(x, d.Out, !d.NoBias), nil
+}
+
+// Explain returns the products of each output.
+func (d Dense) Explain(in Shape) explain.Rule {
+	inputs, outputs := in[0], d.Out
+	return explain.Linear{
+		Formula: explain.Formula{
+			Forward:  "y[n,o] = sum_i x[n,i] w[i,o] + bias[o]",
+			Backward: "dL/dx[n,i] = sum_o dy[n,o] w[i,o]",
+			Weights:  "dL/dw[i,o] = sum_n dy[n,o] x[n,i]",
+		},
+		Weight: "weight", Bias: explainIf(!d.NoBias, "bias"),
+		Products: func(at explain.Product, yield func(explain.Product)) {
+			if at.Weight != explain.Any {
+				at.Input, at.Output = at.Weight/outputs, at.Weight%outputs
+			}
+			explain.Each(at.Input, inputs, func(i int) {
+				explain.Each(at.Output, outputs, func(o int) {
+					yield(explain.Product{Output: o, Input: i, Weight: i*outputs + o})
+				})
+			})
+		},
+	}
 }

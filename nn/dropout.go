@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -89,3 +90,11 @@ func (u *dropout) Backward(dy *device.Tensor) *device.Tensor {
 
 // Graph returns x itself, as in inference.
 func (d Dropout) Graph(_ *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) { return x, nil }
+
+// Explain describes inference, in which y is x.
+func (Dropout) Explain(Shape) explain.Rule {
+	return explain.Linear{
+		Formula:  explain.Formula{Forward: "y = x m / (1 - rate)", Backward: "dx = dy m / (1 - rate)"},
+		Products: explain.Scaled(1),
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -67,4 +68,9 @@ var eluFunction = &device.Function{
 // Graph describes the function.
 func (l ELU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Elu(x, float64(l.Activation().Alpha)), nil
+}
+
+// Explain describes the function.
+func (l ELU) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = x where x > 0, else alpha (exp(x) - 1)", "dx = dy where x > 0, else dy alpha exp(x)")
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -86,4 +87,12 @@ func (v *views) of(t *device.Tensor) *device.Tensor {
 // Graph describes the change of shape.
 func (Flatten) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Flatten(x), nil
+}
+
+// Explain describes the change of shape.
+func (Flatten) Explain(Shape) explain.Rule {
+	return explain.Linear{
+		Formula:  explain.Formula{Forward: "y[n, (i*w + j)*c + k] = x[n,i,j,k]", Backward: "dx[n,i,j,k] = dy[n, (i*w + j)*c + k]"},
+		Products: explain.Scaled(1),
+	}
 }

@@ -1,7 +1,11 @@
 package nn
 
 import (
+	"fmt"
+	"math"
+
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/setting"
 )
 
@@ -200,4 +204,39 @@ func (u *focal) Backward(doutputs, outputs, targets, weights *device.Tensor) {
 		u.divide.Run(u.f, u.f, u.counter.InverseWeight(outputs, targets, weights))
 	}
 	u.entropy.Backward(doutputs, outputs, u.f, weights)
+}
+
+// Explain describes the loss of one example, divided by its target's weight unless the batch's total is a sum. With a
+// label t, a and c have one element that is not 0.
+func (l FocalLoss) Explain(classes int, counts []int) (explain.Loss, error) {
+	setting.Complete(&l)
+	w, err := l.explainedWeights(classes, counts)
+	if err != nil {
+		return explain.Loss{}, err
+	}
+	g := float64(l.Gamma)
+	target := func(z []float64, label int) (log, p, weight float64) {
+		log = z[label] - logSumExp(z)
+		weight = 1
+		if l.Sum {
+			weight = w[label]
+		}
+		return log, math.Exp(log), weight
+	}
+	return explain.Loss{
+		Formula: explain.Formula{Forward: "L = -sum_k t[k] (1-p[k])^g log p[k]", Backward: "dz[j] = sum_k t[k] h'(p[k]) p[k] ([k = j] - p[j]) = (sum_k c[k]) p[j] - c[j]"},
+		Terms: func(z []float64, label int) []explain.Summand {
+			log, p, weight := target(z, label)
+			return []explain.Summand{{Label: fmt.Sprintf("-(1-p[%d])^g log p[%d]", label, label), Value: -weight * math.Pow(1-p, g) * log, Output: label}}
+		},
+		Gradient: func(z []float64, label, k int) []explain.Summand {
+			log, p, weight := target(z, label)
+			c := weight * (math.Pow(1-p, g) - g*p*math.Pow(1-p, g-1)*log)
+			terms := []explain.Summand{{Label: fmt.Sprintf("c[%d] p[%d]", label, k), Value: c * math.Exp(z[k]-logSumExp(z)), Output: k}}
+			if k == label {
+				terms = append(terms, explain.Summand{Label: fmt.Sprintf("-c[%d]", k), Value: -c, Output: k})
+			}
+			return terms
+		},
+	}, nil
 }

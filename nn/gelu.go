@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -90,4 +91,12 @@ func (l GELU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, erro
 		return g.GeluTanh(x), nil
 	}
 	return g.Gelu(x), nil
+}
+
+// Explain describes the function.
+func (l GELU) Explain(Shape) explain.Rule {
+	if l.Tanh {
+		return explainFunction(l.Activation(), "y = x/2 (1 + t)", "dx = dy ((1 + t)/2 + x/2 (1 - t^2) sqrt(2/pi) (1 + 3*0.044715 x^2))")
+	}
+	return explainFunction(l.Activation(), "y = x Phi(x) = x/2 (1 + erf(x/sqrt 2))", "dx = dy (Phi(x) + x phi(x))")
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -75,4 +76,25 @@ func (u *globalAvgPool) Backward(dy *device.Tensor) *device.Tensor {
 // Graph describes the mean.
 func (GlobalAvgPool) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Mean(x), nil
+}
+
+// Explain returns the pixels of each channel.
+func (GlobalAvgPool) Explain(in Shape) explain.Rule {
+	pixels, channels := in[0]*in[1], in[2]
+	return explain.Linear{
+		Formula: explain.Formula{Forward: "y[n,c] = 1/(h w) sum_{i,j} x[n,i,j,c]", Backward: "dx[n,i,j,c] = dy[n,c] / (h w)"},
+		Products: func(at explain.Product, yield func(explain.Product)) {
+			factor := 1 / float64(pixels)
+			if at.Input != explain.Any {
+				yield(explain.Product{Output: at.Input % channels, Input: at.Input, Weight: explain.Any, Factor: factor})
+				return
+			}
+			for p := range pixels {
+				yield(explain.Product{Output: at.Output, Input: p*channels + at.Output, Weight: explain.Any, Factor: factor})
+			}
+		},
+		Window: func(output int) explain.Window {
+			return explain.Window{Rows: in[0], Columns: in[1], DilationH: 1, DilationW: 1, Channel: output, Channels: 1}
+		},
+	}
 }

@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -79,4 +80,29 @@ func (l GroupNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 func (l GroupNorm) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	setting.Complete(&l)
 	return g.GroupNorm(x, l.Groups, float64(l.Epsilon)), nil
+}
+
+// Explain describes the normalisation of each group.
+func (l GroupNorm) Explain(in Shape) explain.Rule {
+	setting.Complete(&l)
+	channels := in[len(in)-1]
+	width := channels / l.Groups
+	return explain.Normalization{
+		Formula: explain.Formula{
+			Forward:  "xhat[i] = (x[i] - mean) / sqrt(var + epsilon)\ny[i] = gamma xhat[i] + beta                          (of i's channel)",
+			Backward: "dx[i] = 1 / sqrt(var + epsilon) (g[i] - 1/m sum_k g[k] - xhat[i] 1/m sum_k g[k] xhat[k])",
+			Weights:  "dbeta = sum dy        dgamma = sum dy xhat        g[i] = gamma dy[i]",
+		},
+		Epsilon: float64(l.Epsilon),
+		Group: func(element int) []int {
+			var group []int
+			first := element % channels / width * width
+			for pixel := range in.Len() / channels {
+				for c := range width {
+					group = append(group, pixel*channels+first+c)
+				}
+			}
+			return group
+		},
+	}
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -62,4 +63,9 @@ var hardSwishFunction = &device.Function{
 // Graph describes the function.
 func (HardSwish) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Mul(x, g.Affine(g.Clip(g.Affine(x, 1, 3), 0, 6), 1./6, 0)), nil
+}
+
+// Explain describes the function.
+func (l HardSwish) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = x min(max(x + 3, 0), 6) / 6", "dx = 0 where x <= -3, dy where x >= 3, else dy (2x + 3)/6")
 }

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -64,4 +65,25 @@ func (l LayerNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 func (l LayerNorm) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	setting.Complete(&l)
 	return g.LayerNorm(x, float64(l.Epsilon)), nil
+}
+
+// Explain describes the normalisation of each pixel.
+func (l LayerNorm) Explain(in Shape) explain.Rule {
+	setting.Complete(&l)
+	channels := in[len(in)-1]
+	return explain.Normalization{
+		Formula: explain.Formula{
+			Forward:  "xhat[i] = (x[i] - mean) / sqrt(var + epsilon)\ny[i] = gamma[i] xhat[i] + beta[i]",
+			Backward: "dx[i] = 1 / sqrt(var + epsilon) (g[i] - 1/c sum_k g[k] - xhat[i] 1/c sum_k g[k] xhat[k])",
+			Weights:  "dbeta[i] = sum dy[i]        dgamma[i] = sum dy[i] xhat[i]        g[i] = gamma[i] dy[i]",
+		},
+		Epsilon: float64(l.Epsilon),
+		Group: func(element int) []int {
+			group := make([]int, channels)
+			for c := range group {
+				group[c] = element - element%channels + c
+			}
+			return group
+		},
+	}
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -67,4 +68,9 @@ var leakyReLUFunction = &device.Function{
 // Graph describes the function.
 func (l LeakyReLU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.LeakyRelu(x, float64(l.Activation().Alpha)), nil
+}
+
+// Explain describes the function.
+func (l LeakyReLU) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = x where x > 0, else slope x", "dx = dy where x > 0, else slope dy")
 }

@@ -133,6 +133,22 @@ func (w LossWeights) classWeights(b *Builder, classes int) ([]float32, error) {
 	return w.ClassWeights, nil
 }
 
+// explainedWeights returns the weight of each class, from the number of training examples in each class if that decides it.
+func (w LossWeights) explainedWeights(classes int, counts []int) ([]float64, error) {
+	weights, err := w.classWeights(&Builder{classCounts: func() ([]int, error) { return counts, nil }}, classes)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]float64, classes)
+	for k := range all {
+		all[k] = 1
+		if weights != nil {
+			all[k] = float64(weights[k])
+		}
+	}
+	return all, nil
+}
+
 // balanced returns n / (classes * n[k]) for every class k, and 0 where n[k] is 0.
 func balanced(counts []int, classes int) ([]float32, error) {
 	if len(counts) != classes {

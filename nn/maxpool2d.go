@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -203,4 +204,21 @@ func (p MaxPool2D) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value
 		return x, err
 	}
 	return g.Pool(graph.MaxPool, x, out, p.pooling().attributes(in)), nil
+}
+
+// Explain returns the inputs of each window.
+func (p MaxPool2D) Explain(in Shape) explain.Rule {
+	w := p.pooling().sliding(in)
+	return explain.Maximum{
+		Formula: explain.Formula{
+			Forward:  "y[n,i,j,c] = max_{a,b} x[n, i*strideH + a*dilationH - padTop, j*strideW + b*dilationW - padLeft, c]",
+			Backward: "dx[n,p,q,c] = sum of dy[n,i,j,c] over the windows (i,j) whose maximum is at (p,q)",
+		},
+		Candidates: w.Candidates, Window: w.Window,
+	}
+}
+
+// sliding returns the window over inputs of the shape.
+func (p pooling) sliding(in Shape) explain.Pooling {
+	return explain.Pooling{Sliding: explain.Sliding{Rows: p.rows(in[0]), Columns: p.columns(in[1]), InC: in[2]}}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -52,4 +53,9 @@ var mishFunction = &device.Function{
 // Graph describes the function.
 func (Mish) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Mul(x, g.Tanh(g.Softplus(x))), nil
+}
+
+// Explain describes the function.
+func (l Mish) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = x tanh(p(x))", "dx = dy (tanh(p(x)) + x s(x) / cosh(p(x))^2)")
 }

@@ -1,7 +1,10 @@
 package nn
 
 import (
+	"fmt"
+
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/setting"
 )
 
@@ -48,4 +51,36 @@ func (l MeanSquaredError) Build(b *Builder, in LossInput) (BuiltLoss, error) {
 		return nil, err
 	}
 	return l.build(b, in, device.LossSpec{Kind: device.MeanSquaredError, Sum: l.Sum})
+}
+
+// Explain describes the loss of one example, divided by its target's weight unless the batch's total is a sum.
+func (l MeanSquaredError) Explain(classes int, counts []int) (explain.Loss, error) {
+	w, err := l.explainedWeights(classes, counts)
+	if err != nil {
+		return explain.Loss{}, err
+	}
+	difference := func(z []float64, label, k int) (d, weight float64) {
+		d, weight = z[k], 1/float64(classes)
+		if k == label {
+			d--
+		}
+		if l.Sum {
+			weight *= w[label]
+		}
+		return d, weight
+	}
+	return explain.Loss{
+		Formula: explain.Formula{Forward: "L = 1/K sum_k (z[k] - t[k])^2", Backward: "dz[k] = 2/K (z[k] - t[k])"},
+		Terms: func(z []float64, label int) (terms []explain.Summand) {
+			for k := range z {
+				d, weight := difference(z, label, k)
+				terms = append(terms, explain.Summand{Label: fmt.Sprintf("1/K (z[%d] - t[%d])^2", k, k), Value: weight * d * d, Output: k})
+			}
+			return terms
+		},
+		Gradient: func(z []float64, label, k int) []explain.Summand {
+			d, weight := difference(z, label, k)
+			return []explain.Summand{{Label: fmt.Sprintf("2/K (z[%d] - t[%d])", k, k), Value: 2 * weight * d, Output: k}}
+		},
+	}, nil
 }

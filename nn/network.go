@@ -32,6 +32,9 @@ type Options struct {
 	// Frozen layers that begin the network have no backward pass. With Thaws, Network.SetFrozen ends the freeze.
 	Freeze []string
 	Thaws  bool
+	// InputGradient lets the backward pass go on to the network's input, although nothing before the first layer is trained.
+	// The gradient is what the first layer's Backward returns.
+	InputGradient bool
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -123,4 +124,19 @@ func (l PReLU) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, er
 		return g.PRelu(x, 1), nil
 	}
 	return g.PRelu(x, in[len(in)-1]), nil
+}
+
+// Explain describes the function.
+func (l PReLU) Explain(Shape) explain.Rule {
+	return explain.Function{
+		Formula: explain.Formula{Forward: "y = max(x, 0) + a min(x, 0)", Backward: "dx = dy for x > 0, else a dy", Weights: "da = sum dy min(x, 0)"},
+		Value:   func(x, a float64) float64 { return max(x, 0) + a*min(x, 0) },
+		Slope: func(x, a float64) float64 {
+			if x > 0 {
+				return 1
+			}
+			return a
+		},
+		Weight: "weight", ByA: func(x, _ float64) float64 { return min(x, 0) },
+	}
 }

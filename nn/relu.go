@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -51,4 +52,9 @@ var reluFunction = &device.Function{
 // Graph describes the function.
 func (ReLU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Relu(x), nil
+}
+
+// Explain describes the function.
+func (l ReLU) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = max(x, 0)", "dx = dy where x > 0, else 0")
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -157,4 +158,20 @@ func (r Residual) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value,
 	}
 	shortcut, err := graphBranch(g, "shortcut", r.Shortcut, x, in)
 	return g.Add(body, shortcut), err
+}
+
+// Explain describes the sum of the body's output, slot 0, and the shortcut's, slot 1.
+func (Residual) Explain(Shape) explain.Rule {
+	return explain.Linear{
+		Formula: explain.Formula{Forward: "y = body(x) + shortcut(x)", Backward: "dx = body'^T(dy) + shortcut'^T(dy)"},
+		Products: func(at explain.Product, yield func(explain.Product)) {
+			if at.Output == explain.Any {
+				yield(explain.Product{Output: at.Input, Slot: at.Slot, Input: at.Input, Weight: explain.Any, Factor: 1})
+				return
+			}
+			for slot := range 2 {
+				yield(explain.Product{Output: at.Output, Slot: slot, Input: at.Output, Weight: explain.Any, Factor: 1})
+			}
+		},
+	}
 }

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -72,4 +73,9 @@ func (u *scale) Backward(dy *device.Tensor) *device.Tensor {
 func (s Scale) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	setting.Complete(&s)
 	return g.Affine(x, float64(s.By), 0), nil
+}
+
+// Explain describes the product.
+func (s Scale) Explain(Shape) explain.Rule {
+	return explain.Linear{Formula: explain.Formula{Forward: "y = a x", Backward: "dx = a dy"}, Products: explain.Scaled(float64(s.By))}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -49,4 +50,9 @@ func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 // Graph describes the function.
 func (Sigmoid) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Sigmoid(x), nil
+}
+
+// Explain describes the function.
+func (l Sigmoid) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = s(x) = 1 / (1 + exp(-x))", "dx = dy y (1 - y)")
 }

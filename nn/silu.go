@@ -2,6 +2,7 @@ package nn
 
 import (
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -44,4 +45,9 @@ var siluFunction = &device.Function{
 // Graph describes the function.
 func (SiLU) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Silu(x), nil
+}
+
+// Explain describes the function.
+func (l SiLU) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = x s(x)", "dx = dy s(x) (1 + x (1 - s(x)))")
 }

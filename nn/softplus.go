@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -49,4 +50,9 @@ func softplus(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-
 // Graph describes the function.
 func (Softplus) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Softplus(x), nil
+}
+
+// Explain describes the function.
+func (l Softplus) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))", "dx = dy s(x)")
 }

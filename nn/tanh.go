@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 )
 
@@ -45,4 +46,9 @@ var tanhFunction = &device.Function{
 // Graph describes the function.
 func (Tanh) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	return g.Tanh(x), nil
+}
+
+// Explain describes the function.
+func (l Tanh) Explain(Shape) explain.Rule {
+	return explainFunction(l.Activation(), "y = tanh(x) = (exp(x) - exp(-x)) / (exp(x) + exp(-x))", "dx = dy (1 - y^2)")
 }

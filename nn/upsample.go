@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trainer/nn/device"
+	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
 )
@@ -131,4 +132,26 @@ func (u *upSample) Backward(dy *device.Tensor) *device.Tensor {
 func (l UpSample) Graph(g *graph.Builder, x graph.Value, _ Shape) (graph.Value, error) {
 	setting.Complete(&l)
 	return g.Repeat(x, l.Factor), nil
+}
+
+// Explain describes the repetition.
+func (l UpSample) Explain(in Shape) explain.Rule {
+	setting.Complete(&l)
+	f, w, c := l.Factor, in[1], in[2]
+	return explain.Linear{
+		Formula: explain.Formula{Forward: "y[n,i,j,k] = x[n, floor(i/f), floor(j/f), k]", Backward: "dx[n,i,j,k] = sum_{a,b < f} dy[n, f i + a, f j + b, k]"},
+		Products: func(at explain.Product, yield func(explain.Product)) {
+			if at.Output != explain.Any {
+				i, j, k := at.Output/(f*w*c), at.Output/c%(f*w), at.Output%c
+				yield(explain.Product{Output: at.Output, Input: (i/f*w+j/f)*c + k, Weight: explain.Any, Factor: 1})
+				return
+			}
+			i, j, k := at.Input/(w*c), at.Input/c%w, at.Input%c
+			for a := range f {
+				for b := range f {
+					yield(explain.Product{Output: ((f*i+a)*f*w+f*j+b)*c + k, Input: at.Input, Weight: explain.Any, Factor: 1})
+				}
+			}
+		},
+	}
 }

@@ -177,6 +177,9 @@ func (m *Model) Graph() (*graph.Graph, error) {
 	return nn.GraphOf(m.layers, m.info.Images.shape())
 }
 
+// Layers returns the network's layers, or nil for a model of New.
+func (m *Model) Layers() nn.Layer { return m.layers }
+
 // Tensor returns the values of a parameter or a running statistic.
 func (m *Model) Tensor(name string) ([]float32, error) {
 	for _, p := range m.net.Tensors() {

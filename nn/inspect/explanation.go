@@ -1,0 +1,104 @@
+package inspect
+
+// Quantity is what a question is about.
+type Quantity string
+
+// The quantities.
+const (
+	Value          Quantity = "value"           // a value of a place, from the forward pass
+	Gradient       Quantity = "gradient"        // the gradient with respect to a value of a place
+	WeightGradient Quantity = "weight-gradient" // the gradient with respect to an element of a parameter
+)
+
+// Question asks where a number came from.
+type Question struct {
+	Of     Quantity `json:"of"`
+	Place  int      `json:"place"`  // of Value and Gradient
+	Tensor string   `json:"tensor"` // of WeightGradient, such as "conv1.weight"
+	Index  int      `json:"index"`  // of the element
+	// Largest limits the terms of the answer to those of largest absolute value; 0 means 256, and -1 all.
+	Largest int `json:"largest"`
+}
+
+// Explanation says where a number came from: it is the sum of Terms and Rest.
+type Explanation struct {
+	Question
+	Name  string `json:"name"`  // of the place or the tensor
+	Kind  string `json:"kind"`  // of the layer that computed the number
+	At    []int  `json:"at"`    // the element's coordinates: row, column, channel of an image
+	Shape []int  `json:"shape"` // of the place or the tensor
+
+	Formula string `json:"formula"` // of the layer, as in its documentation
+	Numbers string `json:"numbers"` // the formula with the numbers in it, shortened if it is long
+
+	Terms []Term  `json:"terms"` // in reading order
+	Count int     `json:"count"` // of all terms
+	Rest  float64 `json:"rest"`  // sum of the terms that are not in Terms
+	Sum   float64 `json:"sum"`   // of all terms, in float64
+	// Result is what the sum becomes: Sum itself, or a function of it, such as the activation's.
+	Result float64 `json:"result"`
+	// Engine is the engine's number. It differs from Result by at most Tolerance, the bound on the rounding errors of the
+	// engine's arithmetic.
+	Engine    float64 `json:"engine"`
+	Tolerance float64 `json:"tolerance"`
+
+	Facts  []Fact  `json:"facts"`            // numbers that the layer uses, such as mean and variance
+	Window *Window `json:"window,omitempty"` // the part of the input that was read
+	Winner *Source `json:"winner,omitempty"` // of max pooling
+	Note   string  `json:"note"`             // what else there is to know, in a sentence, or ""
+	// Exact is false if the terms come from the layer's derivative, because it doesn't describe itself: for a layer that is
+	// not linear, Rest is then what the derivative doesn't account for.
+	Exact bool `json:"exact"`
+}
+
+// Term is one summand: Factor times the number at Source, or a parameter alone.
+type Term struct {
+	Source *Source `json:"source,omitempty"` // nil for a bias and for a constant
+	// Weight is the parameter's element that is the factor, nil for a constant factor.
+	Weight *Element `json:"weight,omitempty"`
+	// Other is a second number that was multiplied, in the gradient of a weight the value that the weight was used on.
+	Other  *Source `json:"other,omitempty"`
+	Factor float64 `json:"factor"`
+	Value  float64 `json:"value"` // of the whole term
+	Label  string  `json:"label"` // such as "x[3,4,0] w[2,0,1,0]" or "bias[2]"
+}
+
+// Source is a number of a place.
+type Source struct {
+	Of    Quantity `json:"of"` // Value or Gradient
+	Place int      `json:"place"`
+	Index int      `json:"index"`
+	At    []int    `json:"at"`
+	Value float64  `json:"value"`
+}
+
+// Element is an element of a parameter.
+type Element struct {
+	Tensor string  `json:"tensor"`
+	Index  int     `json:"index"`
+	At     []int   `json:"at"`
+	Value  float64 `json:"value"`
+}
+
+// Fact is a number with a name, such as the running mean of a channel.
+type Fact struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+}
+
+// Window is the part of an input that a window covers, which may reach beyond the image: rows Top + a*DilationH for
+// a = 0..Rows-1, columns likewise, and channels Channel to Channel+Channels-1.
+type Window struct {
+	Place     int `json:"place"`
+	Top       int `json:"top"`
+	Left      int `json:"left"`
+	Rows      int `json:"rows"`
+	Columns   int `json:"columns"`
+	DilationH int `json:"dilation_h"`
+	DilationW int `json:"dilation_w"`
+	Channel   int `json:"channel"`
+	Channels  int `json:"channels"`
+}
+
+// Explain answers a question about the last Forward, Backward or both.
+func (s *Session) Explain(q Question) (*Explanation, error) { return nil, errUnfinished }
