@@ -95,6 +95,7 @@ func (l CrossEntropy) Explain(classes int, counts []int) (explain.Loss, error) {
 		return sum
 	}
 	return explain.Loss{
+		Softmax: true,
 		Formula: explain.Formula{Forward: "L = log sum_j exp(z[j]) - sum_k q[k] z[k]", Backward: "dz[k] = p[k] - q[k]"},
 		Terms: func(z []float64, label int) []explain.Summand {
 			terms := []explain.Summand{{Label: "log sum_j exp(z[j])", Value: total(label) * logSumExp(z), Output: explain.Any}}

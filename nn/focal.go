@@ -224,6 +224,7 @@ func (l FocalLoss) Explain(classes int, counts []int) (explain.Loss, error) {
 		return log, math.Exp(log), weight
 	}
 	return explain.Loss{
+		Softmax: true,
 		Formula: explain.Formula{Forward: "L = -sum_k t[k] (1-p[k])^g log p[k]", Backward: "dz[j] = sum_k t[k] h'(p[k]) p[k] ([k = j] - p[j]) = (sum_k c[k]) p[j] - c[j]"},
 		Terms: func(z []float64, label int) []explain.Summand {
 			log, p, weight := target(z, label)

@@ -45,9 +45,11 @@ type Explanation struct {
 	Facts  []Fact  `json:"facts"`            // numbers that the layer uses, such as mean and variance
 	Window *Window `json:"window,omitempty"` // the part of the input that was read
 	Winner *Source `json:"winner,omitempty"` // of max pooling
-	Note   string  `json:"note"`             // what else there is to know, in a sentence, or ""
-	// Exact is false if the terms come from the layer's derivative, because it doesn't describe itself: for a layer that is
-	// not linear, Rest is then what the derivative doesn't account for.
+	// Candidates are what max pooling chose from, in reading order.
+	Candidates []Source `json:"candidates,omitempty"`
+	Note       string   `json:"note"` // what else there is to know, in a sentence, or ""
+	// Exact is false if a layer doesn't describe itself. The terms of a value then come from the layer's derivative, with a
+	// last term for what the derivative doesn't account for; gradients may be a single term.
 	Exact bool `json:"exact"`
 }
 
@@ -99,6 +101,3 @@ type Window struct {
 	Channel   int `json:"channel"`
 	Channels  int `json:"channels"`
 }
-
-// Explain answers a question about the last Forward, Backward or both.
-func (s *Session) Explain(q Question) (*Explanation, error) { return nil, errUnfinished }

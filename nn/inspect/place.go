@@ -1,6 +1,9 @@
 package inspect
 
-import "trainer/nn"
+import (
+	"trainer/nn"
+	"trainer/nn/explain"
+)
 
 // Place is where a network has values: its input, the output of a layer, the probabilities, or the loss.
 type Place struct {
@@ -14,16 +17,17 @@ type Place struct {
 	// Users are the places whose layers read these values.
 	Users []int `json:"users"`
 	// Depth is the number of containers around the layer.
-	Depth   int      `json:"depth"`
-	Formula Formula  `json:"formula"`
-	Tensors []Tensor `json:"tensors"` // the layer's parameters and running statistics
+	Depth   int             `json:"depth"`
+	Formula explain.Formula `json:"formula"`
+	Tensors []Tensor        `json:"tensors"` // the layer's parameters and running statistics
 }
 
-// Formula is a layer's formula, as in its documentation. Formulas that a layer doesn't have are empty.
-type Formula struct {
-	Forward  string `json:"forward"`  // the output from the input
-	Backward string `json:"backward"` // the gradient with respect to the input
-	Weights  string `json:"weights"`  // the gradients with respect to the parameters
+// place is a place with what computes it.
+type place struct {
+	Place
+	layer nn.Layer     // as the caller described it; nil for places that are not layers
+	rule  explain.Rule // nil if the layer doesn't describe itself
+	probe *probe       // nil for the probabilities and the loss
 }
 
 // Tensor is a parameter or a running statistic.
