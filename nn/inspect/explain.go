@@ -28,7 +28,7 @@ func (s *Session) Explain(q Question) (*Explanation, error) {
 	case WeightGradient:
 		err = a.weightGradient()
 	default:
-		err = fmt.Errorf("inspect: unknown quantity %q (valid: %s, %s, %s)", q.Of, Value, Gradient, WeightGradient)
+		err = argument("unknown quantity %q (valid: %s, %s, %s)", q.Of, Value, Gradient, WeightGradient)
 	}
 	if err != nil {
 		return nil, err
@@ -40,11 +40,11 @@ func (s *Session) Explain(q Question) (*Explanation, error) {
 func (a *account) place() (*place, error) {
 	q := a.e.Question
 	if q.Place < 0 || q.Place >= len(a.s.places) {
-		return nil, fmt.Errorf("inspect: place %d, want 0 to %d", q.Place, len(a.s.places)-1)
+		return nil, argument("place %d, want 0 to %d", q.Place, len(a.s.places)-1)
 	}
 	p := a.s.places[q.Place]
 	if n := p.Shape.Len(); q.Index < 0 || q.Index >= n {
-		return nil, fmt.Errorf("inspect: element %d of %s, want 0 to %d", q.Index, p.Name, n-1)
+		return nil, argument("element %d of %s, want 0 to %d", q.Index, p.Name, n-1)
 	}
 	a.e.Name, a.e.Shape, a.e.Kind = p.Name, p.Shape, p.Kind
 	return p, nil
@@ -92,7 +92,7 @@ func (a *account) gradient() error {
 	}
 	values := a.s.gradients.Values[a.e.Place]
 	if values == nil {
-		return fmt.Errorf("inspect: the place %s has no gradient, because the loss computes that of the outputs in one go", p.Name)
+		return argument("the place %s has no gradient, because the loss computes that of the outputs in one go", p.Name)
 	}
 	a.e.Engine = float64(values[a.e.Index])
 	if p.Kind == KindLoss && p.probe == nil {
@@ -151,10 +151,10 @@ func (a *account) weightGradient() error {
 	}
 	grad := a.s.gradients.Weights[q.Tensor]
 	if grad == nil {
-		return fmt.Errorf("inspect: %s has no gradient: it is not trained", q.Tensor)
+		return argument("%s has no gradient: it is not trained", q.Tensor)
 	}
 	if q.Index < 0 || q.Index >= len(grad) {
-		return fmt.Errorf("inspect: element %d of %s, want 0 to %d", q.Index, q.Tensor, len(grad)-1)
+		return argument("element %d of %s, want 0 to %d", q.Index, q.Tensor, len(grad)-1)
 	}
 	p := a.s.places[t.place]
 	a.e.Place, a.e.Name, a.e.Kind, a.e.Shape = t.place, q.Tensor, p.Kind, t.Value.Shape()

@@ -17,7 +17,7 @@ import (
 // before it decides.
 func (s *Session) FeaturePlace() int {
 	for k := len(s.places) - 1; k > 0; k-- {
-		if p := s.places[k]; p.probe != nil && hasWeight(p) && len(p.Inputs) == 1 {
+		if p := s.places[k]; p.layer != nil && hasWeight(p) && len(p.Inputs) == 1 {
 			return p.Inputs[0]
 		}
 	}
@@ -44,7 +44,7 @@ func (s *Session) Features(ctx context.Context, pictures [][]byte, progress func
 	}
 	for k, p := range pictures {
 		if len(p) != s.opt.Input.Len() {
-			return nil, 0, fmt.Errorf("inspect: picture %d has %d bytes, want %d: %v", k, len(p), s.opt.Input.Len(), s.opt.Input)
+			return nil, 0, argument("picture %d has %d bytes, want %d: %v", k, len(p), s.opt.Input.Len(), s.opt.Input)
 		}
 	}
 	width = s.shape(place).Len()
@@ -85,7 +85,12 @@ const mostWidth = 1 << 11
 // of largest absolute value is positive. Points of more than 2048 dimensions must be projected by the caller first.
 func PCA(points []float32, width int) (*Projection, error) {
 	if width < 2 || width > mostWidth || len(points)%width != 0 || len(points) < 3*width {
-		return nil, fmt.Errorf("inspect: %d numbers for points of %d dimensions, want 3 or more points of 2 to %d", len(points), width, mostWidth)
+		return nil, argument("%d numbers for points of %d dimensions, want 3 or more points of 2 to %d", len(points), width, mostWidth)
+	}
+	for _, v := range points {
+		if v-v != 0 {
+			return nil, argument("a point has the value %v, want finite numbers", v)
+		}
 	}
 	n := len(points) / width
 	m := mat.NewDense(n, width, float64s(points))
@@ -94,7 +99,7 @@ func PCA(points []float32, width int) (*Projection, error) {
 	stat.CovarianceMatrix(&covariance, m, nil)
 	var eigen mat.EigenSym
 	if !eigen.Factorize(&covariance, true) {
-		return nil, errors.New("inspect: the principal components of the points can't be computed: are they finite?")
+		return nil, errors.New("inspect: the principal components of the points can't be computed")
 	}
 	var vectors mat.Dense
 	eigen.VectorsTo(&vectors)

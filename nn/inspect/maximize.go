@@ -42,7 +42,7 @@ func (m *Maximization) complete() error {
 		m.Decay = 0
 	}
 	if m.Steps < 1 || m.Steps > mostAscents || !(m.Rate > 0) || math.IsInf(m.Rate, 0) || !(m.Decay >= 0 && m.Decay < 1) {
-		return fmt.Errorf("inspect: %d steps, a rate of %v and a decay of %v, want 1 to %d, a positive number, and 0 to below 1", m.Steps, m.Rate, m.Decay, mostAscents)
+		return argument("%d steps, a rate of %v and a decay of %v, want 1 to %d, a positive number, and 0 to below 1", m.Steps, m.Rate, m.Decay, mostAscents)
 	}
 	return nil
 }
@@ -60,11 +60,11 @@ func (s *Session) Maximize(place, channel int, m Maximization) (*Maximum, error)
 		return nil, ErrClosed
 	}
 	if place < 1 || place >= len(s.places)-2 {
-		return nil, fmt.Errorf("inspect: place %d, want that of a layer, 1 to %d", place, len(s.places)-3)
+		return nil, argument("place %d, want that of a layer, 1 to %d", place, len(s.places)-3)
 	}
 	shape := s.shape(place)
 	if channels := shape[len(shape)-1]; channel < 0 || channel >= channels {
-		return nil, fmt.Errorf("inspect: channel %d of %s, want 0 to %d", channel, s.places[place].Name, channels-1)
+		return nil, argument("channel %d of %s, want 0 to %d", channel, s.places[place].Name, channels-1)
 	}
 	if err := m.complete(); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (s *Session) towards(place, channel int, x []float32) (mean float64, gradie
 	if err := probe.inject(seed); err != nil {
 		return 0, nil, err
 	}
-	all, err := s.backwardFrom(make([]float32, s.net.Classes()))
+	all, err := s.backwardFrom(make([]float32, s.classes))
 	probe.injected = nil
 	if err != nil {
 		return 0, nil, err

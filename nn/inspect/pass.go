@@ -27,7 +27,7 @@ func (s *Session) Forward(pixels []byte) (*Pass, error) {
 		return nil, ErrClosed
 	}
 	if len(pixels) != s.opt.Input.Len() {
-		return nil, fmt.Errorf("inspect: a picture of %d bytes, want %d: %v", len(pixels), s.opt.Input.Len(), s.opt.Input)
+		return nil, argument("a picture of %d bytes, want %d: %v", len(pixels), s.opt.Input.Len(), s.opt.Input)
 	}
 	pixels = slices.Clone(pixels)
 	if err := s.dev.Upload(s.bytes, pixels); err != nil {
@@ -44,7 +44,7 @@ func (s *Session) ForwardValues(x []float32) (*Pass, error) {
 		return nil, ErrClosed
 	}
 	if len(x) != s.opt.Input.Len() {
-		return nil, fmt.Errorf("inspect: a picture of %d values, want %d: %v", len(x), s.opt.Input.Len(), s.opt.Input)
+		return nil, argument("a picture of %d values, want %d: %v", len(x), s.opt.Input.Len(), s.opt.Input)
 	}
 	if err := s.dev.Upload(s.x, device.Bytes(x)); err != nil {
 		return nil, fmt.Errorf("inspect: %w", err)
@@ -70,7 +70,7 @@ func (s *Session) forward(pixels []byte) (*Pass, error) {
 			return nil, err
 		}
 	}
-	pass.Answer = model.Softmax(s.outputs(pass), s.net.Classes(), s.opt.Temperature)
+	pass.Answer = model.Softmax(s.outputs(pass), s.classes, s.opt.Temperature)
 	s.pass = pass
 	return pass, nil
 }
@@ -108,10 +108,10 @@ func (s *Session) ready(class int) error {
 		return ErrClosed
 	case s.pass == nil:
 		return ErrNoForward
-	case class < 0 || class >= s.net.Classes():
-		return fmt.Errorf("inspect: class %d, want 0 to %d", class, s.net.Classes()-1)
+	case class < 0 || class >= s.classes:
+		return argument("class %d, want 0 to %d", class, s.classes-1)
 	case s.net.Ignores(int32(class)):
-		return fmt.Errorf("inspect: the loss ignores the label %d", class)
+		return argument("the loss ignores the label %d", class)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (s *Session) backward(label int) (*Gradients, error) {
 			}
 		}
 	}
-	s.gradients = g
+	s.gradients, s.last = g, label
 	return g, nil
 }
 

@@ -39,7 +39,7 @@ func (s *Session) ofOutput(class int) ([][]float32, error) {
 	if err := s.ready(class); err != nil {
 		return nil, err
 	}
-	seed := make([]float32, s.net.Classes())
+	seed := make([]float32, s.classes)
 	seed[class] = 1
 	return s.backwardFrom(seed)
 }
@@ -86,10 +86,10 @@ func (s *Session) image(place int, what string) error {
 		return ErrClosed
 	}
 	if place < 0 || place >= len(s.places) {
-		return fmt.Errorf("inspect: place %d, want 0 to %d", place, len(s.places)-1)
+		return argument("place %d, want 0 to %d", place, len(s.places)-1)
 	}
 	if p := s.places[place]; len(p.Shape) != 3 {
-		return fmt.Errorf("inspect: %s needs a place with an image, and %s is %v", what, p.Name, p.Shape)
+		return argument("%s needs a place with an image, and %s is %v", what, p.Name, p.Shape)
 	}
 	return nil
 }
@@ -150,21 +150,21 @@ func (s *Session) Occlusion(class, size, stride int) (*Map, error) {
 	}
 	h, w := s.opt.Input[0], s.opt.Input[1]
 	if size < 1 || size > min(h, w) || stride < 1 {
-		return nil, fmt.Errorf("inspect: squares of %d pixels, %d apart, want 1 to %d and at least 1", size, stride, min(h, w))
+		return nil, argument("squares of %d pixels, %d apart, want 1 to %d and at least 1", size, stride, min(h, w))
 	}
 	m := &Map{Rows: (h-size)/stride + 1, Columns: (w-size)/stride + 1}
 	if n := m.Rows * m.Columns; n > mostOcclusions {
-		return nil, fmt.Errorf("inspect: %d squares, want at most %d: use a larger stride", n, mostOcclusions)
+		return nil, argument("%d squares, want at most %d: use a larger stride", n, mostOcclusions)
 	}
 	x := s.pass.Values[0]
-	whole := model.Softmax(s.outputs(s.pass), s.net.Classes(), s.opt.Temperature)[class]
+	whole := model.Softmax(s.outputs(s.pass), s.classes, s.opt.Temperature)[class]
 	for i := range m.Rows {
 		for j := range m.Columns {
 			z, err := s.outputsOf(hide(x, s.opt.Input, i*stride, j*stride, size))
 			if err != nil {
 				return nil, err
 			}
-			m.Values = append(m.Values, float32(whole-model.Softmax(z, s.net.Classes(), s.opt.Temperature)[class]))
+			m.Values = append(m.Values, float32(whole-model.Softmax(z, s.classes, s.opt.Temperature)[class]))
 		}
 	}
 	return m, s.restore()

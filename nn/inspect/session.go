@@ -38,6 +38,7 @@ type Session struct {
 
 	dev     device.Device
 	opt     Options
+	classes int
 	net     *nn.Network
 	seed    *seed
 	places  []*place
@@ -61,6 +62,7 @@ type Session struct {
 	history []snapshot  // what Undo restores, the last one last
 	initial [][]float32 // the trained parameters before the first step; nil without steps
 	steps   int
+	last    int // label of the last Backward
 }
 
 // tensor is a parameter or a running statistic of the network.
@@ -91,14 +93,14 @@ func New(dev device.Device, network nn.Layer, opt Options) (*Session, error) {
 // complete fills defaults in and returns an error if something is invalid.
 func (o *Options) complete() error {
 	if len(o.Input) != 3 {
-		return fmt.Errorf("inspect: the input is %v, want height, width and channels", o.Input)
+		return argument("the input is %v, want height, width and channels", o.Input)
 	}
 	channels := o.Input[2]
 	if o.Mean == nil && o.Std == nil {
 		o.Mean, o.Std = make([]float32, channels), slices.Repeat([]float32{1}, channels)
 	}
 	if len(o.Mean) != channels || len(o.Std) != channels {
-		return fmt.Errorf("inspect: %d means and %d standard deviations for pictures of %d channels", len(o.Mean), len(o.Std), channels)
+		return argument("%d means and %d standard deviations for pictures of %d channels", len(o.Mean), len(o.Std), channels)
 	}
 	if o.Sample == nil {
 		o.Sample = func(int) ([]float32, nn.Shape, error) { return noise(o.Input, 8, o.Seed), o.Input, nil }
@@ -119,7 +121,8 @@ func (s *Session) build(network nn.Layer) error {
 		return err
 	}
 	s.places = places
-	classes := places[len(places)-2].Shape.Len()
+	s.classes = places[len(places)-2].Shape.Len()
+	classes := s.classes
 	if s.opt.ClassCounts == nil {
 		s.opt.ClassCounts = func() ([]int, error) { return slices.Repeat([]int{1}, classes), nil }
 	}
@@ -246,7 +249,7 @@ func (s *Session) CopyWeights(net *nn.Network) error {
 	for _, name := range s.names {
 		p, t := from[name], s.tensors[name]
 		if p == nil || !slices.Equal(p.Value.Shape(), t.Value.Shape()) {
-			return fmt.Errorf("inspect: the other network has no %s of the shape %v: it has other layers", name, t.Value.Shape())
+			return argument("the other network has no %s of the shape %v: it has other layers", name, t.Value.Shape())
 		}
 	}
 	for _, name := range s.names {
@@ -302,7 +305,7 @@ func (s *Session) Places() []Place {
 }
 
 // Classes returns the number of the network's outputs.
-func (s *Session) Classes() int { return s.net.Classes() }
+func (s *Session) Classes() int { return s.classes }
 
 // Input returns the shape of a picture.
 func (s *Session) Input() nn.Shape { return s.opt.Input }
@@ -321,7 +324,7 @@ func (s *Session) Weights(name string) ([]float32, error) {
 }
 
 func (s *Session) unknownTensor(name string) error {
-	return fmt.Errorf("inspect: there is no tensor %q (the network has %s)", name, strings.Join(s.names, ", "))
+	return argument("there is no tensor %q (the network has %s)", name, strings.Join(s.names, ", "))
 }
 
 // Memory says how many bytes a session holds.
@@ -375,6 +378,7 @@ func (s *Session) Close() error {
 	s.closed = true
 	s.pass, s.gradients, s.tensors, s.names = nil, nil, nil, nil
 	s.forgetSteps()
+	s.net, s.seed, s.loss = nil, nil, nil
 	s.bytes, s.x, s.label, s.answer, s.normalize, s.softmax = nil, nil, nil, nil, nil, nil
 	for _, p := range s.places {
 		p.probe = nil
@@ -384,6 +388,14 @@ func (s *Session) Close() error {
 	}
 	return nil
 }
+
+// ArgumentError reports an argument that doesn't fit the network or the session: what it is and what it should be.
+type ArgumentError struct{ Problem string }
+
+func (e *ArgumentError) Error() string { return "inspect: " + e.Problem }
+
+// argument returns an *ArgumentError.
+func argument(format string, args ...any) error { return &ArgumentError{fmt.Sprintf(format, args...)} }
 
 // The errors of methods that are called too early or too late.
 var (

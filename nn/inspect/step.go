@@ -264,32 +264,26 @@ func (s *Session) setParams(values [][]float32) error {
 	return nil
 }
 
-// recompute computes the passes that there were.
+// recompute computes the passes of the last picture, if there is one, with the label of the last Backward.
 func (s *Session) recompute() (*Pass, *Gradients, error) {
 	if s.pass == nil {
 		return nil, nil, nil
 	}
-	if s.gradients != nil {
-		return s.again(s.gradients.Label)
-	}
-	if err := s.dev.Upload(s.x, device.Bytes(s.pass.Values[0])); err != nil {
-		return nil, nil, fmt.Errorf("inspect: %w", err)
-	}
-	pass, err := s.forward(s.pass.Pixels)
-	return pass, nil, err
+	return s.again(s.last)
 }
 
 // Reset undoes all steps: the weights are those that the session was opened with, or the last CopyWeights gave it. Like Undo
-// it computes the passes again, unless there were none.
+// it computes the passes again; without steps they may be nil.
 func (s *Session) Reset() (*Pass, *Gradients, error) {
 	defer s.lock()()
 	if s.closed {
 		return nil, nil, ErrClosed
 	}
-	if s.initial != nil {
-		if err := s.setParams(s.initial); err != nil {
-			return nil, nil, err
-		}
+	if s.initial == nil {
+		return s.pass, s.gradients, nil
+	}
+	if err := s.setParams(s.initial); err != nil {
+		return nil, nil, err
 	}
 	s.forgetSteps()
 	return s.recompute()
@@ -328,14 +322,14 @@ func (s *Session) CheckGradient(tensor string, index int, h float64) (*Check, er
 	case s.tensors[tensor] == nil:
 		return nil, s.unknownTensor(tensor)
 	case math.IsNaN(h) || math.IsInf(h, 0) || h < 0:
-		return nil, fmt.Errorf("inspect: a step of %v, want a positive number", h)
+		return nil, argument("a step of %v, want a positive number", h)
 	}
 	gradient := s.gradients.Weights[tensor]
 	if gradient == nil {
-		return nil, fmt.Errorf("inspect: %s has no gradient: it is not trained", tensor)
+		return nil, argument("%s has no gradient: it is not trained", tensor)
 	}
 	if index < 0 || index >= len(gradient) {
-		return nil, fmt.Errorf("inspect: element %d of %s, want 0 to %d", index, tensor, len(gradient)-1)
+		return nil, argument("element %d of %s, want 0 to %d", index, tensor, len(gradient)-1)
 	}
 	if h == 0 {
 		h = differenceStep
@@ -360,7 +354,7 @@ func (s *Session) difference(tensor string, values []float32, index int, h float
 	w := values[index]
 	low, high := float32(float64(w)-h), float32(float64(w)+h)
 	if low == high {
-		return nil, fmt.Errorf("inspect: a step of %v doesn't change a weight of %v", h, w)
+		return nil, argument("a step of %v doesn't change a weight of %v", h, w)
 	}
 	c := &Check{
 		Tensor: tensor, Index: index, At: coordinates(index, s.tensors[tensor].Value.Shape()),
@@ -386,7 +380,7 @@ func (s *Session) difference(tensor string, values []float32, index int, h float
 	for _, z := range s.outputs(s.pass) {
 		size = max(size, math.Abs(float64(z)))
 	}
-	c.Tolerance = 2 * (reference.FunctionUlps + reference.SumUlps(s.net.Classes())) * reference.Ulp * size / (2 * c.Step)
+	c.Tolerance = 2 * (reference.FunctionUlps + reference.SumUlps(s.classes)) * reference.Ulp * size / (2 * c.Step)
 	return c, nil
 }
 
