@@ -8,18 +8,16 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
-	"slices"
+	"os/exec"
+	"runtime"
 	"strings"
 
 	"trainer/cmd/trainer/internal/serve"
-	"trainer/nn/device"
-	"trainer/nn/model"
 )
 
 // serveCommand answers requests of programs and browsers.
 func serveCommand() Command {
-	return Command{Name: "serve", Args: "MODEL...", Doc: "answer pictures over HTTP", run: runServe}
+	return Command{Name: "serve", Args: "MODEL...", Doc: "show networks in the browser, answer pictures over HTTP", run: runServe}
 }
 
 // serveOptions are the flags of trainer serve.
@@ -27,6 +25,7 @@ type serveOptions struct {
 	inferenceOptions
 	listen, token string
 	hosts         []string
+	open          bool
 }
 
 // defaultListen is an address that only programs on this machine can reach.
@@ -49,23 +48,30 @@ func (p *program) serveFlags(o *serveOptions) *flag.FlagSet {
 		o.hosts = append(o.hosts, s)
 		return nil
 	})
+	f.BoolVar(&o.open, "open", false, "open the page in the system's browser")
 	p.inferenceFlags(f, &o.inferenceOptions)
 	return f
 }
 
 var serveUsage = usage{
-	about: "trainer serve answers pictures over HTTP.",
-	lines: []string{"trainer serve [flags] MODEL..."},
-	notes: `MODEL is a model.safetensors, or the folder of a run. POST /predict takes a picture and answers as trainer
-predict -json does; GET /healthz says whether the server works, and GET /metrics has its figures for
-Prometheus. Ctrl-C or SIGTERM ends the server after the answers that it has begun. docs/serve.md has more.
+	about: "trainer serve shows networks at work in the browser, and answers pictures over HTTP.",
+	lines: []string{
+		"trainer serve [flags]                the untrained networks of the recipes mnist and mnist-basic",
+		"trainer serve [flags] MODEL...       trained networks: a model.safetensors, or the folder of a run",
+		"trainer serve [flags] RECIPE...      untrained ones: the name of a built-in recipe, or a .toml file",
+	},
+	notes: `The page at the address that is printed draws the network with its values for a picture, and says where
+each of them comes from, forward and backward. POST /predict takes a picture and answers as trainer predict
+-json does, with the first trained network or the one that ?model=NAME names. GET /healthz says whether the
+server works, and GET /metrics has its figures for Prometheus. Ctrl-C or SIGTERM ends the server after the
+answers that it has begun. docs/serve.md has more.
 
 Examples:
-  trainer serve runs/2026-01-31-mnist-mnist
+  trainer serve -open runs/2026-01-31-mnist-mnist
   curl --data-binary @digit.png http://127.0.0.1:8080/predict
 
-Exit status: 0 stopped by a signal; 1 the device failed, or the address is in use; 2 invalid arguments or
-model.`,
+Exit status: 0 stopped by a signal; 1 the device failed, or the address is in use; 2 invalid arguments,
+model or recipe.`,
 }
 
 func runServe(ctx context.Context, p *program, args []string) error {
@@ -76,7 +82,7 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	if len(rest) == 0 {
-		return usageErrorf("serve takes a model: trainer serve MODEL (trainer serve -h lists the flags)")
+		rest = []string{"mnist", "mnist-basic"}
 	}
 	if err := p.checkServeToken(&o); err != nil {
 		return err
@@ -86,7 +92,12 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer dev.Close()
-	models, err := p.servedModels(rest, dev, &o)
+	shown, err := p.openHost(o.threads)
+	if err != nil {
+		return err
+	}
+	defer shown.Close()
+	all, err := p.openServed(rest, dev, shown, &o)
 	if err != nil {
 		return err
 	}
@@ -99,8 +110,8 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		o.token = rand.Text()
 	}
 	address := serveURL(listener.Addr().(*net.TCPAddr), &o)
-	server := serve.New(serve.Config{Models: models, Device: dev, Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(), Address: listener.Addr(), Log: p.note})
-	if err := p.announce(listener, address); err != nil {
+	server := serve.New(serve.Config{Models: all.models, Networks: all.networks, Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(), Address: listener.Addr(), Log: p.note})
+	if err := p.announce(listener, address, o.open); err != nil {
 		return err
 	}
 	return server.Serve(ctx, listener)
@@ -122,42 +133,6 @@ func (p *program) checkServeToken(o *serveOptions) error {
 	return nil
 }
 
-// servedModels opens the models that the arguments name.
-func (p *program) servedModels(paths []string, dev device.Device, o *serveOptions) ([]serve.Model, error) {
-	var models []serve.Model
-	var names []string
-	for _, path := range paths {
-		m, err := p.openModel(path, dev, &o.inferenceOptions)
-		if err != nil {
-			return nil, err
-		}
-		name := servedName(path, names)
-		names = append(names, name)
-		models = append(models, serve.Model{Name: name, Trained: m})
-	}
-	return models, nil
-}
-
-// servedName returns the name of a model in requests: that of the run's folder or of the file, with a number if it is
-// taken.
-func servedName(path string, taken []string) string {
-	whole, err := filepath.Abs(path)
-	if err != nil {
-		whole = path
-	}
-	name := filepath.Base(whole)
-	if slices.Contains(append(model.Files(), model.BestName), name) {
-		name = filepath.Base(filepath.Dir(whole))
-	} else if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		name = strings.TrimSuffix(name, filepath.Ext(name))
-	}
-	numbered := name
-	for n := 2; slices.Contains(taken, numbered); n++ {
-		numbered = fmt.Sprintf("%s-%d", name, n)
-	}
-	return numbered
-}
-
 // listen opens the address.
 func listen(address string) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
@@ -171,12 +146,19 @@ func listen(address string) (net.Listener, error) {
 }
 
 // announce prints the server's address, and says who can reach it.
-func (p *program) announce(l net.Listener, address string) error {
+func (p *program) announce(l net.Listener, address string, open bool) error {
 	if !serve.IsLoopback(l.Addr()) {
 		p.note("other machines can reach %s: whoever has the token in the address below is let in, and it travels unencrypted unless a proxy adds TLS", l.Addr())
 	}
-	_, err := fmt.Fprintln(p.stdout, address)
-	return err
+	if _, err := fmt.Fprintln(p.stdout, address); err != nil {
+		return err
+	}
+	if open {
+		if err := openBrowser(address).Start(); err != nil {
+			p.note("-open: %v; open the address by hand", err)
+		}
+	}
+	return nil
 }
 
 // serveURL returns the address to open. If the server listens on all of the machine's addresses, it has the machine's
@@ -195,4 +177,15 @@ func serveURL(a *net.TCPAddr, o *serveOptions) string {
 		u.RawQuery = url.Values{"token": {o.token}}.Encode()
 	}
 	return u.String()
+}
+
+// openBrowser is the system's program that opens an address.
+func openBrowser(address string) *exec.Cmd {
+	switch runtime.GOOS {
+	case "darwin":
+		return exec.Command("open", address)
+	case "windows":
+		return exec.Command("rundll32", "url.dll,FileProtocolHandler", address)
+	}
+	return exec.Command("xdg-open", address)
 }

@@ -108,7 +108,8 @@ func TestServeBadInput(t *testing.T) {
 		status int
 		want   string
 	}{
-		{nil, exitUsage, "serve takes a model: trainer serve MODEL"},
+		{[]string{"photos"}, exitUsage, "recipe photos doesn't set the size of its images"},
+		{[]string{"nowhere.toml"}, exitUsage, "reading the recipe"},
 		{[]string{"nowhere"}, exitUsage, "reading the model: stat nowhere: no such file or directory"},
 		{[]string{"pictures"}, exitUsage, "the folder has no model"},
 		{[]string{"text"}, exitUsage, "text"},

@@ -10,7 +10,10 @@ type Limits struct {
 	Bodies      int64 // bytes of bodies and images that are held
 	Decoding    int64 // bytes that decoding pictures takes
 	Pictures    int   // in a request
-	Sessions    int   // networks of readers of the page; the one unused for longest makes room for the next
+
+	// Each reader of the page has a network. The one unused for longest makes room for the next.
+	Sessions     int
+	SessionBytes int64
 
 	HeaderTime time.Duration // for the headers to arrive
 	ReadTime   time.Duration // for the whole request to arrive
@@ -21,7 +24,7 @@ type Limits struct {
 }
 
 // DefaultLimits returns the limits of trainer serve. A connection costs about 50 KB, so that clients can take about 600 MB
-// in all, beside the networks.
+// in all, and the networks of the page's readers another GB.
 func DefaultLimits() Limits {
 	return Limits{
 		Connections: 1024,
@@ -30,7 +33,9 @@ func DefaultLimits() Limits {
 		Bodies:      256 << 20,
 		Decoding:    256 << 20,
 		Pictures:    64,
-		Sessions:    16,
+
+		Sessions:     16,
+		SessionBytes: 1 << 30,
 
 		HeaderTime: 5 * time.Second,
 		ReadTime:   30 * time.Second,

@@ -2,14 +2,12 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"runtime"
 	"strings"
 	"time"
 
 	"trainer/nn/data"
-	"trainer/nn/device"
 	"trainer/nn/model"
 )
 
@@ -37,7 +35,7 @@ func (s *Server) serve(m Model) *served {
 			max:     m.Trained.Network().Batch(),
 			classes: len(info.Classes),
 			forward: func(pixels []byte) (p []float64, err error) {
-				err = s.compute(func() error {
+				err = s.answering.use(func() error {
 					p, err = m.Trained.Probabilities(pixels)
 					return err
 				})
@@ -51,19 +49,11 @@ func (s *Server) serve(m Model) *served {
 	}
 }
 
-// compute runs f, which uses the device, while nothing else does.
-func (s *Server) compute(f func() error) error {
-	s.device.Lock()
-	defer s.device.Unlock()
-	err := f()
-	if _, ok := errors.AsType[*device.Error](err); ok {
-		s.failed.Store(true)
-	}
-	return err
-}
-
 // model returns the model that a request names, or the first one.
 func (s *Server) model(r *http.Request) (*served, error) {
+	if len(s.models) == 0 {
+		return nil, refuse(http.StatusNotFound, "model", "no trained model is served: start trainer serve MODEL")
+	}
 	name := r.URL.Query().Get("model")
 	var names []string
 	for _, m := range s.models {
@@ -78,9 +68,9 @@ func (s *Server) model(r *http.Request) (*served, error) {
 // decoders is the number of pictures that are decoded at the same time.
 func decoders() int { return runtime.GOMAXPROCS(0) }
 
-// image decodes a picture to the model's pixels. Its memory belongs to the share.
-func (s *Server) image(ctx context.Context, m *served, mine *share, content []byte) ([]byte, error) {
-	if err := mine.take(int64(m.decoder.Len())); err != nil {
+// image decodes a picture to a network's pixels. Its memory belongs to the share.
+func (s *Server) image(ctx context.Context, d *data.Decoder, mine *share, content []byte) ([]byte, error) {
+	if err := mine.take(int64(d.Len())); err != nil {
 		return nil, err
 	}
 	select {
@@ -89,8 +79,8 @@ func (s *Server) image(ctx context.Context, m *served, mine *share, content []by
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	pixels := make([]byte, m.decoder.Len())
-	if err := m.decoder.Decode(ctx, pixels, content); err != nil {
+	pixels := make([]byte, d.Len())
+	if err := d.Decode(ctx, pixels, content); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

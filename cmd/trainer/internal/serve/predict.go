@@ -145,7 +145,7 @@ func (s *Server) answers(ctx context.Context, m *served, mine *share, pictures [
 	var asking sync.WaitGroup
 	for n, p := range pictures {
 		m.batcher.coming.Add(1)
-		pixels, err := s.image(ctx, m, mine, p.content)
+		pixels, err := s.image(ctx, m.decoder, mine, p.content)
 		if err != nil {
 			m.batcher.coming.Add(-1)
 			unreadable, ok := errors.AsType[*pictureError](err)

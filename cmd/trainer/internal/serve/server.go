@@ -9,20 +9,17 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"golang.org/x/net/netutil"
-
-	"trainer/nn/device"
 )
 
 // Config is what trainer serve decides.
 type Config struct {
-	Models []Model
-	Device device.Device // of all the models; the server uses it for one network at a time
-	Token  string        // "" lets everyone on this machine in; a server that others can reach must have one
-	Hosts  []string      // names of this server besides localhost
-	Limits Limits
+	Models   []Model   // of /predict, on one device, which the server uses for one of them at a time
+	Networks []Network // of the page, on another device
+	Token    string    // "" lets everyone on this machine in; a server that others can reach must have one
+	Hosts    []string  // names of this server besides localhost
+	Limits   Limits
 	// Address is the one that the server listens on. If other machines can reach it, Token must not be empty.
 	Address net.Addr
 	Log     func(format string, args ...any) // a line for whoever runs the server
@@ -39,8 +36,10 @@ type Server struct {
 	decode  chan struct{} // one place for each picture that may be decoded at the same time
 	mux     *http.ServeMux
 
-	device sync.Mutex  // the device computes for one network at a time
-	failed atomic.Bool // the device failed: nothing can be computed until the program is started again
+	answering engine // the device of /predict
+	showing   engine // the device of the page, so that neither waits for the other
+	networks  []Network
+	sessions  sessions
 }
 
 // New returns a server of the models.
@@ -53,6 +52,9 @@ func New(c Config) *Server {
 		bodies:  newBudget(c.Limits.Bodies),
 		decode:  make(chan struct{}, decoders()),
 		mux:     http.NewServeMux(),
+
+		networks: c.Networks,
+		sessions: sessions{max: c.Limits.Sessions, maxBytes: c.Limits.SessionBytes},
 	}
 	for _, m := range c.Models {
 		s.models = append(s.models, s.serve(m))
@@ -63,6 +65,8 @@ func New(c Config) *Server {
 
 // routes says which handler answers which path.
 func (s *Server) routes() {
+	s.pageRoutes()
+	s.learnRoutes()
 	s.handle("POST", "/predict", s.predict)
 	s.handle("GET", healthPath, s.health)
 	s.handle("GET", "/metrics", s.metrics.handler().ServeHTTP)
@@ -153,6 +157,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	stop()
 	computing.Wait()
+	s.sessions.close()
 	return err
 }
 
@@ -177,7 +182,7 @@ const healthPath = "/healthz"
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	status, text := http.StatusOK, "ok"
-	if s.failed.Load() {
+	if s.answering.failed.Load() || s.showing.failed.Load() {
 		status, text = http.StatusServiceUnavailable, "the device failed: start the program again"
 	}
 	sendJSON(w, status, struct {

@@ -26,13 +26,9 @@ import (
 )
 
 // testModel returns a small network with random weights, for gray images of 12 x 12 pixels.
-func testModel(t testing.TB) (device.Device, *model.Model) {
+func testModel(t testing.TB) *model.Model {
 	t.Helper()
-	dev, err := cpu.Kind().Open(0, device.Options{Threads: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dev.Close() })
+	dev := testDevice(t)
 	network := nn.NewSequential(nn.Conv2D{OutC: 4, Kernel: nn.Square(3)}, nn.ReLU{}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.Flatten{}, nn.Dense{Out: 7})
 	net, err := nn.Compile(dev, network, nn.Options{Input: nn.Shape{12, 12, 1}, Batch: 64, Seed: 3})
 	if err != nil {
@@ -46,7 +42,18 @@ func testModel(t testing.TB) (device.Device, *model.Model) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dev, m
+	return m
+}
+
+// testDevice returns a device that is closed at the end of the test.
+func testDevice(t testing.TB) device.Device {
+	t.Helper()
+	dev, err := cpu.Kind().Open(0, device.Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	return dev
 }
 
 // running is a server that listens.
@@ -68,7 +75,7 @@ func (r *running) log(format string, args ...any) {
 // start lets a server listen on a free port of this machine, with other limits than the default if change is not nil.
 func start(t testing.TB, token string, change func(*Limits)) *running {
 	t.Helper()
-	dev, m := testModel(t)
+	m := testModel(t)
 	limits := DefaultLimits()
 	if change != nil {
 		change(&limits)
@@ -78,7 +85,7 @@ func start(t testing.TB, token string, change func(*Limits)) *running {
 		t.Fatal(err)
 	}
 	r := &running{url: "http://" + l.Addr().String(), model: m}
-	r.server = New(Config{Models: []Model{{Name: "digits", Trained: m}}, Device: dev, Token: token, Hosts: []string{"Digits.example"}, Limits: limits, Address: l.Addr(), Log: r.log})
+	r.server = New(Config{Models: []Model{{Name: "digits", Trained: m}}, Networks: testNetworks(t, testDevice(t)), Token: token, Hosts: []string{"Digits.example"}, Limits: limits, Address: l.Addr(), Log: r.log})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Serve(ctx, l) }()
@@ -324,6 +331,8 @@ func TestToken(t *testing.T) {
 		{"the token as the cookie", "/metrics", []string{"Cookie", s.server.guard.cookie + "=" + token}, 401},
 		{"a wrong token for the page", "/?token=x", nil, 401},
 		{"the page without a token", "/", nil, 401},
+		{"a script of the page", "/app.js", nil, 401},
+		{"the networks", "/api/networks", nil, 401},
 		{"health", "/healthz", nil, 200},
 	} {
 		if status, body := do(t, request(t, "GET", s.url+c.path, nil, c.headers...)); status != c.status {
@@ -459,7 +468,7 @@ func TestPanicsAreContained(t *testing.T) {
 		t.Errorf("status %d, %s", status, body)
 	}
 	m.batcher.forward = func([]byte) ([]float64, error) {
-		return nil, s.server.compute(func() error { return &device.Error{} })
+		return nil, s.server.answering.use(func() error { return &device.Error{} })
 	}
 	if status, _ := do(t, request(t, "POST", s.url+"/predict", file)); status != 500 {
 		t.Errorf("status %d", status)
