@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"math"
+
 	"trainer/nn/device"
 	"trainer/nn/explain"
 	"trainer/nn/graph"
@@ -138,33 +140,37 @@ func (l ChannelScale) Explain(in Shape) explain.Rule {
 			Forward:  "m[n,k] = 1/(h w) sum_{i,j} x[n,i,j,k]\ns = sigmoid(relu(m w1 + b1) w2 + b2)\ny[n,i,j,k] = s[n,k] x[n,i,j,k]",
 			Backward: "ds[n,k] = sum_{i,j} dy[n,i,j,k] x[n,i,j,k]\ndx[n,i,j,k] = s[n,k] dy[n,i,j,k] + dm[n,k] / (h w)",
 		},
-		Factors: func(x []float32, weights func(name string) []float32) []float64 {
-			means := make([]float64, channels)
+		Factors: func(x []float32, weights func(name string) []float32) (factors, magnitudes []float64) {
+			means, sizes := make([]float64, channels), make([]float64, channels)
 			for i, v := range x {
 				means[i%channels] += float64(v) * float64(channels) / float64(len(x))
+				sizes[i%channels] += math.Abs(float64(v)) * float64(channels) / float64(len(x))
 			}
-			hidden := affine(means, weights("factors.dense1.weight"), weights("factors.dense1.bias"))
+			hidden, sizes := affine(means, sizes, weights("factors.dense1.weight"), weights("factors.dense1.bias"))
 			for i, v := range hidden {
 				hidden[i] = max(v, 0)
 			}
-			perChannel := affine(hidden, weights("factors.dense2.weight"), weights("factors.dense2.bias"))
-			factors := make([]float64, len(x))
+			z, sizes := affine(hidden, sizes, weights("factors.dense2.weight"), weights("factors.dense2.bias"))
+			factors, magnitudes = make([]float64, len(x)), make([]float64, len(x))
 			for i := range factors {
-				factors[i] = sigmoid(perChannel[i%channels])
+				s := sigmoid(z[i%channels])
+				factors[i], magnitudes[i] = s, s+s*(1-s)*sizes[i%channels]
 			}
-			return factors
+			return factors, magnitudes
 		},
 	}
 }
 
-// affine returns x w + b in float64, for w [len(x), len(b)].
-func affine(x []float64, w, b []float32) []float64 {
-	y := make([]float64, len(b))
+// affine returns x w + b in float64, for w [len(x), len(b)], and the sum of the absolute values of its terms if those of x
+// are sizes.
+func affine(x, sizes []float64, w, b []float32) (y, magnitudes []float64) {
+	y, magnitudes = make([]float64, len(b)), make([]float64, len(b))
 	for o := range y {
-		y[o] = float64(b[o])
+		y[o], magnitudes[o] = float64(b[o]), math.Abs(float64(b[o]))
 		for i, v := range x {
 			y[o] += v * float64(w[i*len(b)+o])
+			magnitudes[o] += math.Abs(sizes[i] * float64(w[i*len(b)+o]))
 		}
 	}
-	return y
+	return y, magnitudes
 }

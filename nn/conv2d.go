@@ -259,7 +259,11 @@ type conv2D struct {
 	relu     device.Activation // nil unless fused without pooling
 	w, bias  *Param            // bias has no tensors if the layer has no bias
 	x, y, dx *device.Tensor    // dx nil if nothing before this layer is trained
+
+	endsBackward bool // nothing before this layer needs a gradient any more
 }
+
+func (u *conv2D) setInputGradient(on bool) { u.endsBackward = !on }
 
 // Forward computes y, with the fused layers.
 func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
@@ -278,7 +282,7 @@ func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
 	if u.w.Grad != nil || u.bias.Grad != nil {
 		u.plan.BackwardFilter(u.w.LowPrecisionGrad, u.bias.Grad, dy, u.x)
 	}
-	if u.dx == nil {
+	if u.dx == nil || u.endsBackward {
 		return nil
 	}
 	u.dx.SetRows(dy.Rows())

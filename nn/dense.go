@@ -145,7 +145,11 @@ type dense struct {
 	relu                  device.Activation
 	w, bias               *Param         // bias has no tensors if the layer has no bias
 	x, y, dx              *device.Tensor // dx nil if nothing before this layer is trained
+
+	endsBackward bool // nothing before this layer needs a gradient any more
 }
+
+func (u *dense) setInputGradient(on bool) { u.endsBackward = !on }
 
 // Forward computes y, with ReLU if it is fused.
 func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
@@ -167,7 +171,7 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	if u.bias.Grad != nil {
 		u.sum.Run(u.bias.Grad, dy, nil)
 	}
-	if u.dx == nil {
+	if u.dx == nil || u.endsBackward {
 		return nil
 	}
 	u.dx.SetRows(dy.Rows())

@@ -109,10 +109,8 @@ func (n *Network) SetFrozen(on bool) {
 	}
 	n.freeze.on = on
 	if root, ok := n.root.(*sequential); ok {
-		root.first = 0
-		if on {
-			root.first = root.frozen
-		}
+		root.isFrozen = on
+		root.endBackward()
 	}
 }
 

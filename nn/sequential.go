@@ -118,6 +118,7 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 		return nil, err
 	}
 	chain := &sequential{}
+	from := len(b.params)
 	for i := 0; i < len(s.Layers); i++ {
 		row := b.enter(names[i], s.Layers[i].Kind())
 		u, fused, err := s.build(b, i, shapes[i])
@@ -133,6 +134,8 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 			b.rows[row].Output = shapes[i+1]
 		}
 		chain.units = append(chain.units, u)
+		chain.params = append(chain.params, unitParams{from, len(b.params)})
+		from = len(b.params)
 		chain.names = append(chain.names, b.rows[row].Name)
 		if b.freeze.beforeTrained() {
 			chain.frozen = len(chain.units)
@@ -159,11 +162,14 @@ func (s *Sequential) build(b *Builder, i int, in Shape) (u BuiltLayer, fused int
 }
 
 type sequential struct {
-	units   []BuiltLayer
-	names   []string         // full name of the layer whose output the unit computes
-	outputs []*device.Tensor // of the last Forward
-	frozen  int              // units at the beginning that are frozen, with all that is before them
-	first   int              // unit at which Backward ends
+	units    []BuiltLayer
+	names    []string         // full name of the layer whose output the unit computes
+	params   []unitParams     // of each unit
+	outputs  []*device.Tensor // of the last Forward
+	frozen   int              // units at the beginning that are frozen, with all that is before them
+	isFrozen bool             // they are frozen at present
+	ended    int              // units at the beginning whose training has ended: see Network.EndTraining
+	first    int              // unit at which Backward ends
 }
 
 // Forward runs the layers first to last.

@@ -12,26 +12,27 @@
 #   stage            at most   what
 #   doctor             40 s    trainer doctor
 #   conformance       100 s    every operation against a float64 reference      | these run at the
-#   gpu-tests          60 s    the other tests of package gpu                   | same time, because
+#   gpu-tests         120 s    the other tests of package gpu                   | same time, because
 #   training           60 s    whole trainings                                  | they measure no time
 #   parity             90 s    every recipe's first steps against the CPU       |
 #   memcheck          100 s    compute-sanitizer: memory                        |
-#   racecheck         100 s    compute-sanitizer: races                         |
+#   racecheck         150 s    compute-sanitizer: races                         |
 #   initcheck         100 s    compute-sanitizer: uninitialised memory          |
-#   steps              60 s    training steps of every recipe, in all precisions, with and without CUDA graph
+#   steps             100 s    training steps of every recipe, in all precisions, with and without CUDA graph
 #   full-airbench94    45 s    whole trainings, ten seeds
 #   full-airbench94-autotune 25 s  the same with -autotune, five seeds
 #   full-mnist         20 s    ten seeds
 #   peers             150 s    training steps compared with PyTorch's, in turn
 #   time-to-80         15 s    cifar10 to 80%, with an evaluation after each epoch
-#   precision-*     4 x 15 s   one recipe in fp32, tf32, fp16, bf16, three seeds each
+#   precision-*     4 x 25 s   one recipe in fp32, tf32, fp16, bf16, three seeds each
 #   torch-train        70 s    the whole training of airbench94 in PyTorch
 #   memory             35 s    our kernels compared with a copy
 #   gemm               25 s    matrix products
 #   conv               60 s    convolutions
 #   cudnn              30 s    our kernels compared with cuDNN's layers, in turn
 #   busy               15 s    GPU utilisation during a training, by nvidia-smi
-#   nsys, ncu     20 s, 30 s   profiles, if the profilers are installed
+#   nsys               20 s    profile of a training, if nsys is installed
+#   ncu-*          2 x 30 s    profiles of a step of mnist and of airbench94, if ncu is installed
 #   figures            10 s    curves and confusion matrix of time-to-80
 #   full-airbench96   100 s    one seed
 set -euo pipefail
@@ -218,17 +219,19 @@ clocks() {
 
 # correctness runs the stages that measure no time, all at the same time.
 correctness() {
-  local conformance='^TestConformance$' tests=(-test.run . -test.skip '^TestConformance$') trainings=(-test.run .) recipes=TestRecipes checked='TestRecipes/^(mnist|cifar10-basic)$/^(fp16|fp32)$' tool
+  local limit conformance='^TestConformance$' tests=(-test.run . -test.skip '^TestConformance$') trainings=(-test.run .) recipes=TestRecipes checked='TestRecipes/^(mnist|cifar10-basic)$/^(fp16|fp32)$' tool
   if [ -n "$dry" ]; then
     conformance='^TestConformance$/^(matmul|softmax)$' tests=(-test.run '^TestPlansAllocateNothing$') trainings=(-test.run '^TestTrainingParity$') recipes='TestRecipes/^mnist-basic$'
   fi
   stage conformance 100 env TRAINER_TEST_GPU=1 "$programs/gpu.test" -test.v -test.run "$conformance" &
-  stage gpu-tests 60 env TRAINER_TEST_GPU=1 "$programs/gpu.test" -test.v "${tests[@]}" &
+  stage gpu-tests 120 env TRAINER_TEST_GPU=1 "$programs/gpu.test" -test.v "${tests[@]}" &
   stage training 60 env TRAINER_TEST_GPU=1 "$programs/training.test" -test.v "${trainings[@]}" &
   stage parity 90 env TRAINER_TEST_GPU=1 "$programs/bench.test" -test.v -test.run "$recipes" &
   for tool in memcheck racecheck initcheck; do
     if [ -z "$dry" ] && command -v compute-sanitizer >/dev/null; then
-      stage $tool 100 env TRAINER_TEST_GPU=1 compute-sanitizer --tool $tool --error-exitcode 99 --print-limit 20 \
+      limit=100
+      [ $tool != racecheck ] || limit=150
+      stage $tool $limit env TRAINER_TEST_GPU=1 compute-sanitizer --tool $tool --error-exitcode 99 --print-limit 20 \
         "$programs/bench.test" -test.run "$checked" &
     else
       skip $tool 'no compute-sanitizer'
@@ -292,7 +295,7 @@ trainings() {
   if cifar time-to-80 'precision-*' torch-train; then
     train time-to-80 15 -recipe cifar10 "${data[@]}" -set eval-every=1
     for p in fp32 tf32 fp16 bf16; do
-      train precision-$p 15 -recipe cifar10 "${data[@]}" -precision $p -runs "$seeds_precision"
+      train precision-$p 25 -recipe cifar10 "${data[@]}" -precision $p -runs "$seeds_precision"
     done
     peers torch-train 70 -train "$cifar10" -rows airbench94
   fi
@@ -327,14 +330,25 @@ profiles() {
   else
     skip nsys 'no nsys'
   fi
-  if [ -z "$dry" ] && command -v ncu >/dev/null; then
-    # --kill ends the program after the profiled launches, so its exit status means nothing.
-    # shellcheck disable=SC2016 # the inner shell expands it
-    stage ncu 30 bash -c 'ncu --clock-control none --csv --page raw --print-units base --log-file "$1/ncu.csv" --kill yes --launch-skip 500 --launch-count 200 --metrics gpu__time_duration.sum,dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__throughput.avg.pct_of_peak_sustained_elapsed "${@:2}" || true; grep -q Kernel "$1/ncu.csv"' \
-      ncu "$logs" "$programs/trainer" -device cuda -cuda-graph=false "${job[@]}" -quiet -out "$logs/runs/ncu"
-  else
-    skip ncu 'no ncu'
+  ncuStep mnist 600 60 -recipe mnist "${mnist[@]}" -epochs 0.1
+  if cifar ncu-airbench94; then
+    ncuStep airbench94 700 100 -recipe airbench94 -data cifar10 -data-dir "$cifar10" -offline -epochs 0.3
   fi
+}
+
+# ncuStep RECIPE SKIP COUNT ARGUMENTS... profiles a step of a short training: COUNT launches after SKIP of them. Without --kill,
+# after which ncu itself does not end, so that the training goes on to its end.
+ncuStep() {
+  local name=ncu-$1 skipped=$2 count=$3
+  shift 3
+  if [ -n "$dry" ] || ! command -v ncu >/dev/null; then
+    skip "$name" 'no ncu'
+    return 0
+  fi
+  stage "$name" 30 ncu --clock-control none --csv --page raw --print-units base --log-file "$logs/$name.csv" \
+    --launch-skip "$skipped" --launch-count "$count" \
+    --metrics gpu__time_duration.sum,dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__throughput.avg.pct_of_peak_sustained_elapsed \
+    "$programs/trainer" -device cuda -cuda-graph=false "$@" -quiet -out "$logs/runs/$name"
 }
 
 # figures draws time-to-80, or else a run of full-mnist.
@@ -361,9 +375,9 @@ all() {
   correctness
   clocks
   if [ -n "$dry" ]; then
-    bench steps 60 Benchmark/cuda/step/mnist
+    bench steps 100 Benchmark/cuda/step/mnist
   else
-    bench steps 60 Benchmark/cuda/step
+    bench steps 100 Benchmark/cuda/step
   fi
   report
   trainings

@@ -10,21 +10,23 @@ import (
 )
 
 // profile lists the kernels of a training by their time, from the table of Nsight Systems (nsys.csv) or of Nsight
-// Compute (ncu.csv), whose counters show what limits a kernel. ncu runs each kernel alone, which takes longer.
+// Compute (ncu-RECIPE.csv), whose counters show what limits a kernel. ncu runs each kernel alone, which takes longer.
 func (r *report) profile() error {
 	if r.emulated {
 		return nil
+	}
+	counters := profileColumns{
+		name: "Kernel Name", time: "gpu__time_duration.sum",
+		shares: []string{"dram__throughput.avg.pct_of_peak_sustained_elapsed", "sm__throughput.avg.pct_of_peak_sustained_elapsed"},
+		titles: []string{">memory, % of peak", ">SM, % of peak"},
 	}
 	for _, tool := range []struct {
 		file, title string
 		columns     profileColumns
 	}{
 		{"nsys.csv", "Profile of a training (nsys)", profileColumns{name: "Name", time: "Total Time (ns)", launches: "Instances"}},
-		{"ncu.csv", "Profile of some steps (ncu, without CUDA graph)", profileColumns{
-			name: "Kernel Name", time: "gpu__time_duration.sum",
-			shares: []string{"dram__throughput.avg.pct_of_peak_sustained_elapsed", "sm__throughput.avg.pct_of_peak_sustained_elapsed"},
-			titles: []string{">memory, % of peak", ">SM, % of peak"},
-		}},
+		{"ncu-airbench94.csv", "Profile of a step of airbench94 (ncu, without CUDA graph)", counters},
+		{"ncu-mnist.csv", "Profile of a step of mnist (ncu, without CUDA graph)", counters},
 	} {
 		text, err := r.read(tool.file)
 		if err != nil {

@@ -29,7 +29,7 @@ var files = map[string]string{
 		"BenchmarkAgainstCuDNN/cuda/mnist/broken/forward-16\n",
 	"busy.csv": "utilization.gpu [%], clocks.current.sm [MHz], power.draw [W]\n0 %, 345 MHz, 70 W\n40 %, 1900 MHz, 300 W\n97 %, 1980 MHz, 500 W\n99 %, 1980 MHz, 510 W\n98 %, 1980 MHz, 505 W\n20 %, 1980 MHz, 200 W\n0 %, 345 MHz, 80 W\n",
 	"peers.md": "## Compared with PyTorch\n\na table\n",
-	"ncu.csv": "==PROF== something\n\"ID\",\"Kernel Name\",\"dram__throughput.avg.pct_of_peak_sustained_elapsed\",\"gpu__time_duration.sum\",\"sm__throughput.avg.pct_of_peak_sustained_elapsed\"\n" +
+	"ncu-mnist.csv": "==PROF== something\n\"ID\",\"Kernel Name\",\"dram__throughput.avg.pct_of_peak_sustained_elapsed\",\"gpu__time_duration.sum\",\"sm__throughput.avg.pct_of_peak_sustained_elapsed\"\n" +
 		"\"\",\"\",\"%\",\"ns\",\"%\"\n\"0\",\"slow(float *, int)\",\"50\",\"3,000\",\"20\"\n\"1\",\"fast\",\"90\",\"1000\",\"10\"\n\"2\",\"slow(float *, int)\",\"70\",\"3000\",\"40\"\n",
 	"runs/full-mnist/summary.json":      `{"recipe":"mnist","precision":"fp16","cpu":"Imaginary 1","test_accuracy":0.99,"test_accuracy_std":0.001,"train_seconds":1.5,"total_seconds":4,"runs":[{"train_seconds":2},{"train_seconds":1}]}`,
 	"runs/precision-bf16/summary.json":  `{"recipe":"cifar10","precision":"bf16","cpu":"Imaginary 1","test_accuracy":0.9,"train_seconds":3}`,
@@ -116,6 +116,15 @@ func TestNoSpeedOfTheEmulation(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A run that was stopped at the time limit is not counted.
+func TestStoppedRunsAreNotCounted(t *testing.T) {
+	summary := `{"recipe":"cifar10","precision":"bf16","cpu":"Imaginary 1","test_accuracy":0.9,"train_seconds":3,"interrupted":true,"runs":[{"train_seconds":3},{"train_seconds":2,"interrupted":true}]}`
+	got := write(leave(t, map[string]string{"runs/precision-bf16/summary.json": summary}), false)
+	if want := "| `cifar10` | bf16 | 1 | 90.00% | 3.00 s | – | 1 more stopped at the time limit, and not counted |"; !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // run has the fields of a training's summary.json that are shown. For several runs, Runs has each, and the others are
-// means.
+// means of those that came to their end.
 type run struct {
 	name string // of its folder
 
@@ -30,12 +30,27 @@ type run struct {
 	Runs         []run   `json:"runs"`
 }
 
-// seeds returns the single runs.
+// seeds returns the single runs that came to their end, or all if none did.
 func (x *run) seeds() []run {
 	if len(x.Runs) == 0 {
 		return []run{*x}
 	}
-	return x.Runs
+	ended := slices.DeleteFunc(slices.Clone(x.Runs), func(s run) bool { return s.Interrupted })
+	if len(ended) == 0 {
+		return x.Runs
+	}
+	return ended
+}
+
+// remark says what a reader must know about a run.
+func (x *run) remark() string {
+	switch n := len(x.Runs) - len(x.seeds()); {
+	case n > 0:
+		return fmt.Sprintf("%d more stopped at the time limit, and not counted", n)
+	case x.Interrupted:
+		return "stopped at its time limit"
+	}
+	return ""
 }
 
 // summaries reads the summaries of the runs whose folders match a pattern, by name.
@@ -66,7 +81,7 @@ func (r *report) summaries(pattern string) (runs []*run, err error) {
 // accuracy returns the mean and the standard deviation.
 func (x *run) accuracy() string {
 	text := fmt.Sprintf("%.2f%%", 100*x.Accuracy)
-	if len(x.Runs) > 1 {
+	if len(x.seeds()) > 1 {
 		text += fmt.Sprintf(" ± %.2f%%", 100*x.Deviation)
 	}
 	return text
@@ -85,11 +100,11 @@ func (r *report) noGPU(x *run) bool { return r.emulated || strings.Contains(x.GP
 // trainingSeconds returns the mean training time, with its minimum and maximum.
 func (r *report) trainingSeconds(x *run) string {
 	text := r.timeText(x, x.TrainSeconds)
-	if len(x.Runs) < 2 || r.noGPU(x) {
+	if len(x.seeds()) < 2 || r.noGPU(x) {
 		return text
 	}
 	least, most := math.Inf(1), 0.0
-	for _, s := range x.Runs {
+	for _, s := range x.seeds() {
 		least, most = min(least, s.TrainSeconds), max(most, s.TrainSeconds)
 	}
 	return fmt.Sprintf("%s (%.2f to %.2f)", text, least, most)
@@ -97,14 +112,15 @@ func (r *report) trainingSeconds(x *run) string {
 
 // warm returns the mean training time without the first run, which also loads code and chooses algorithms.
 func (r *report) warm(x *run) string {
-	if len(x.Runs) < 2 {
+	seeds := x.seeds()
+	if len(seeds) < 2 {
 		return "–"
 	}
 	sum := 0.0
-	for _, s := range x.Runs[1:] {
+	for _, s := range seeds[1:] {
 		sum += s.TrainSeconds
 	}
-	return r.timeText(x, sum/float64(len(x.Runs)-1))
+	return r.timeText(x, sum/float64(len(seeds)-1))
 }
 
 // trainings is the table of whole trainings.
@@ -117,13 +133,9 @@ func (r *report) trainings() error {
 	r.line("Training times are without evaluation. *Warm* excludes the first run of the process.\n")
 	var rows [][]string
 	for _, x := range runs {
-		remark := ""
-		if x.Interrupted {
-			remark = "stopped at its time limit"
-		}
 		rows = append(rows, []string{
 			code(strings.TrimPrefix(x.name, "full-")), x.Precision, fmt.Sprint(len(x.seeds())), x.accuracy(), r.trainingSeconds(x), r.warm(x),
-			r.timeText(x, x.TotalSeconds), remark,
+			r.timeText(x, x.TotalSeconds), x.remark(),
 		})
 	}
 	r.table([]string{"recipe", "precision", ">runs", ">test accuracy", ">training per run", ">warm", ">whole process", "remark"}, rows)
@@ -151,9 +163,9 @@ func (r *report) precisions() error {
 	r.heading("Precisions", "")
 	var rows [][]string
 	for _, x := range runs {
-		rows = append(rows, []string{code(x.Recipe), x.Precision, fmt.Sprint(len(x.seeds())), x.accuracy(), r.trainingSeconds(x), r.warm(x)})
+		rows = append(rows, []string{code(x.Recipe), x.Precision, fmt.Sprint(len(x.seeds())), x.accuracy(), r.trainingSeconds(x), r.warm(x), x.remark()})
 	}
-	r.table([]string{"recipe", "precision", ">runs", ">test accuracy", ">training per run", ">warm"}, rows)
+	r.table([]string{"recipe", "precision", ">runs", ">test accuracy", ">training per run", ">warm", "remark"}, rows)
 	for _, x := range runs {
 		r.command(x.name, x.Precision)
 	}

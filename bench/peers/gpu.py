@@ -84,7 +84,8 @@ class Torch:
         try:
             return self.worker.ask(question)
         except WorkerError as error:
-            if self.worker.process.poll() is not None or "no answer" in str(error):
+            # After an error of CUDA no later call of the process works.
+            if self.worker.process.poll() is not None or "no answer" in str(error) or is_cuda_error(str(error)):
                 self.stop()
                 raise Lost(str(error)) from None
             raise
@@ -95,15 +96,20 @@ class Torch:
             self.worker = None
 
 
+def is_cuda_error(text: str) -> bool:
+    """Whether an error has made the process's GPU context unusable. Running out of memory has not."""
+    return "out of memory" not in text and any(s in text for s in ("CUDA error", "illegal memory access", "CUBLAS_STATUS", "CUDNN_STATUS"))
+
+
 class Lost(WorkerError):
     """The process is gone, with the modes that it had built."""
 
 
 class Comparison:
-    """The programs of one recipe. Use it as a context, which ends ours."""
+    """The programs of one recipe, with some of the modes of COMPILED. Use it as a context, which ends ours."""
 
-    def __init__(self, row: str, args: argparse.Namespace, torch: Torch | None, budget: Budget) -> None:
-        self.args, self.torch, self.budget = args, torch, budget
+    def __init__(self, row: str, args: argparse.Namespace, torch: Torch | None, budget: Budget, compiled: tuple[str, ...]) -> None:
+        self.args, self.torch, self.budget, self.compiled = args, torch, budget, compiled
         self.row = Row(row, f"recipe {row}", [])
         self.ours: list[Worker] = []
         self.setting: Answer = {}
@@ -144,7 +150,7 @@ class Comparison:
         seconds = limit(mode)
         if mode in COMPILED and self.row.key not in COMPILED[mode][0]:
             program.remark = "not compiled for this recipe, to save time"
-        elif self.budget.left() < seconds:
+        elif self.budget.left() < seconds or mode in COMPILED and mode not in self.compiled:
             program.remark = "no time left"
         elif self.args.dry and (mode in COMPILED or mode == "graph"):
             program.remark = "left out of a dry run"
@@ -154,14 +160,19 @@ class Comparison:
             program.ready = self.torch.ask(f"build {mode}", seconds)
         except Lost as error:
             program.remark = str(error)
-            self.torch.ask(f"recipe {json.dumps(self.setting)}", BUILD_TIMEOUT)
-            for earlier in self.peers():
-                if earlier.ready:
-                    earlier.ready = self.torch.ask(f"build {earlier.command.mode}", limit(earlier.command.mode))
+            self.rebuild()
         except WorkerError as error:
             program.remark = str(error)
         if program.ready:
             comparison.check_same(self.row.key, self.row.programs[0].ready, program.ready)
+
+    def rebuild(self) -> None:
+        """Builds the modes that work in a new process."""
+        assert self.torch
+        self.torch.ask(f"recipe {json.dumps(self.setting)}", BUILD_TIMEOUT)
+        for program in self.peers():
+            if program.ready and not program.remark:
+                program.ready = self.torch.ask(f"build {program.command.mode}", limit(program.command.mode))
 
     def measure(self) -> None:
         """Measures all programs in each round, each round beginning with another one."""
@@ -179,8 +190,18 @@ class Comparison:
                         raise
                     program.remark = str(error)
                     if isinstance(error, Lost):
-                        for other in self.peers():
-                            other.remark = other.remark or "its process was lost"
+                        self.rebuild_or_give_up()
+
+    def is_whole(self) -> bool:
+        """Whether every program that could be measured has been, in each round."""
+        return all(p.remark or len(p.rounds) == self.args.rounds and None not in p.rounds for p in self.row.programs)
+
+    def rebuild_or_give_up(self) -> None:
+        try:
+            self.rebuild()
+        except WorkerError as error:
+            for program in self.peers():
+                program.remark = program.remark or f"its process was lost: {error}"
 
     def ask(self, i: int, program: Program) -> Answer:
         if i < len(self.ours):
@@ -210,9 +231,20 @@ def recipe_precision(file: Path) -> str:
     return load_toml(file).get("precision", "")
 
 
+def passes(rows: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The recipes in the order in which they are measured, with the modes of COMPILED: all recipes come before the first
+    compilation, and what is compiled is measured again, with all other programs."""
+    order: list[tuple[str, tuple[str, ...]]] = [(row, ()) for row in rows]
+    modes: tuple[str, ...] = ()
+    for mode in COMPILED:
+        modes += (mode,)
+        order += [(row, modes) for row in rows if row in COMPILED[mode][0]]
+    return order
+
+
 def compare(args: argparse.Namespace, budget: Budget) -> dict[str, Any]:
     """Measures the steps of all recipes. The table is written after each."""
-    rows: list[Row] = []
+    done: dict[str, Row] = {}
     skipped: list[str] = []
     torch = Torch(args.python, "cpu" if args.dry else "cuda", budget)
     peer: Torch | None = torch
@@ -223,22 +255,27 @@ def compare(args: argparse.Namespace, budget: Budget) -> dict[str, Any]:
         peer, remark = None, f"PyTorch can't be measured here: {error}"
         print(remark, flush=True)
     try:
-        for key in args.rows:
-            if budget.left() < 20:
-                skipped.append(key)
+        for key, compiled in passes(args.rows):
+            if compiled and (args.dry or peer is None or key not in done):
+                continue
+            if budget.left() < 20 + sum(limit(mode) for mode in compiled):
+                if not compiled:
+                    skipped.append(key)
                 continue
             started = time.monotonic()
             try:
-                with Comparison(key, args, peer, budget) as c:
+                with Comparison(key, args, peer, budget, compiled) as c:
                     c.start()
                     c.measure()
-                rows.append(c.row)
+                if not compiled or c.is_whole():
+                    done[key] = c.row
             except (WorkerError, comparison.Mismatch) as error:
-                skipped.append(f"{key} ({error})")
-            print(f"{key}: {time.monotonic() - started:.0f} s", flush=True)
-            write_table(args, rows, skipped, remark, torch.ready)
+                skipped.append(" ".join([key, *compiled]) + f" ({error})")
+            print(f"{' '.join([key, *compiled])}: {time.monotonic() - started:.0f} s", flush=True)
+            write_table(args, list(done.values()), skipped, remark, torch.ready)
     finally:
         torch.stop()
+    rows = list(done.values())
     write_table(args, rows, skipped, remark, torch.ready)
     if not rows:
         raise WorkerError(f"no recipe was measured: {skipped[0]}")

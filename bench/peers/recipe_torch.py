@@ -111,6 +111,7 @@ def recorded(trainer: Trainer, x: Tensor, y: Tensor) -> Step:
         graph.replay()
         return loss
 
+    replay.trainer = trainer  # the graph uses its memory
     return replay
 
 

@@ -44,6 +44,9 @@ func labelOf(set Set, i int) (int32, bool) {
 	switch s := set.(type) {
 	case *subset:
 		return labelOf(s.Set, int(s.indices[i]))
+	case *joined:
+		set, k := s.at(i)
+		return labelOf(set, k)
 	case Labelled:
 		return s.Label(i), true
 	}

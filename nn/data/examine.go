@@ -179,7 +179,7 @@ func examineSet(ctx context.Context, set Set, part string, f *folder, files map[
 		if filed, ok := set.(Filed); ok {
 			if name, path := filed.File(i); name != "" && files[name] != nil {
 				im.file, im.ref.Image = files[name], printable.Text(validText(name))
-				im.spread = im.file.known.spread
+				im.spread = im.file.known.statistics.spread(h * w)
 				if err := f.sum(ctx, &im.file.known, path); err != nil {
 					return fmt.Errorf("%s: %w", quoted(path), err)
 				}
@@ -192,7 +192,8 @@ func examineSet(ctx context.Context, set Set, part string, f *folder, files map[
 			return fmt.Errorf("%s, image %d: %w", part, i, err)
 		}
 		sum := sha256.Sum256(pixels)
-		im.sum, im.spread = hex.EncodeToString(sum[:]), spreadOf(pixels, c)
+		s := statisticsOf(pixels, c)
+		im.sum, im.spread = hex.EncodeToString(sum[:]), s.spread(h*w)
 		return ctx.Err()
 	})
 }

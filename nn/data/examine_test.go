@@ -148,7 +148,8 @@ func TestSpread(t *testing.T) {
 	}{
 		{[]byte{5, 5, 5, 5}, 1, 0}, {[]byte{0, 2, 0, 2}, 1, 1}, {[]byte{200, 0, 9, 200, 0, 9}, 3, 0}, {[]byte{200, 0, 9, 200, 8, 9}, 3, 4},
 	} {
-		if got := spreadOf(c.pixels, c.c); got != c.want {
+		s := statisticsOf(c.pixels, c.c)
+		if got := s.spread(len(c.pixels) / c.c); got != c.want {
 			t.Errorf("%v: %v, want %v", c.pixels, got, c.want)
 		}
 	}

@@ -44,7 +44,8 @@ type folder struct {
 	keep     int           // number of images whose pixels are still to be kept in memory
 	index    *index        // nil if there is none
 	listed   []folderImage // what is known of every file, also of those that can't be read
-	decoded  atomic.Int64  // pictures that have been decoded, for the progress
+	decoded  atomic.Int64  // pictures that have been checked, for the progress
+	isWarned atomic.Bool   // of a wrong index
 }
 
 // FolderKind describes folders of images, which are opened by their paths.
@@ -94,8 +95,9 @@ func newFolder(ctx context.Context, root string, t tree, opt Options) (*folder, 
 }
 
 // dataset opens the listed pictures: it reads their headers, makes a test set if there is none, chooses the size, and
-// decodes every file once, so that damaged files are known before the first step. The decoded pixels are kept
-// in memory as far as Options.Cache allows; each Read of another image decodes it.
+// decodes every file once, unless the index says that this was done before: damaged files are known before the first step.
+// Decoded pixels are kept in memory as far as Options.Cache allows, from here on or from the first Read; each Read of another
+// image decodes it.
 func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, error) {
 	isLike := f.opt.Like != nil && len(f.opt.Like.Train.Files) > 0
 	if isLike {
@@ -123,6 +125,7 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 	if err := f.chooseShape(p); err != nil {
 		return nil, err
 	}
+	f.index.describe(ctx, &f.reader, f.opt, p.all())
 	f.divideMemory(p)
 	set := &Dataset{Name: name, Source: f.root}
 	for k, dst := range []*Set{&set.Train, &set.Val, &set.Test} {
@@ -276,21 +279,23 @@ func (f *folder) readHeader(im *folderImage) {
 	}
 }
 
-// decode decodes a picture. If its header was not read but found in the index, the header is read first.
+// decode decodes a picture. If what is known of it comes from the index, its header is read first, and the result is
+// compared; if they differ, the index is removed, and the error is errIndexWrong though dst has the pixels of the file.
 func (f *folder) decode(ctx context.Context, im *folderImage, dst []byte) (decoded, error) {
-	info := im.info
-	if im.known.fromIndex {
-		var err error
-		if info, err = f.reader.readPictureInfo(f.tree, im.name); err != nil {
-			return decoded{}, err
-		}
-		k := im.info
-		if info.h != k.h || info.w != k.w || info.gray != k.gray || info.orientation != k.orientation || info.memory != k.memory {
-			f.index.remove()
-			return decoded{}, errIndexWrong
-		}
+	k := &im.known
+	if !k.fromIndex {
+		return f.reader.decode(ctx, f.tree, im.name, im.info, dst)
 	}
-	return f.reader.decode(ctx, f.tree, im.name, info, dst)
+	info, err := f.reader.readPictureInfo(f.tree, im.name)
+	if err != nil {
+		return decoded{}, err
+	}
+	d, err := f.reader.decode(ctx, f.tree, im.name, info, dst)
+	if err == nil && (info != im.info || k.statistics.isKnown && k.statistics != statisticsOf(dst, f.reader.c)) {
+		f.index.remove()
+		err = errIndexWrong
+	}
+	return d, err
 }
 
 // check decodes a picture to dst and notes what only decoding tells.
@@ -307,7 +312,8 @@ func (f *folder) check(ctx context.Context, im *folderImage, dst []byte) error {
 	k.isDecoded, k.transparent = err == nil, d.transparent
 	switch {
 	case err == nil:
-		k.spread = spreadOf(dst, f.reader.c)
+		k.statistics, k.fromIndex = statisticsOf(dst, f.reader.c), false
+		f.index.newStatistics()
 	case isContent(err) && f.reader.decoding.check(im.info, f.reader.memory(im.info)) == nil:
 		k.reason = err.Error()
 	}
@@ -411,24 +417,24 @@ func heldOut(n int, share float64, seed uint64, class uint32) []bool {
 	return isHeld
 }
 
-// open decodes every image, leaving out those that can't be decoded, and keeps the pixels of as many as are to be kept.
-// Images that are not kept, and that the index has as decoded, are not decoded.
+// open decodes every image that the index doesn't have as decoded, leaving out those that can't be decoded, and keeps the
+// pixels of as many as are to be kept.
 func (f *folder) open(ctx context.Context, name string, images []folderImage, everyClass bool) (Set, error) {
 	size := f.imageLen()
 	keep := min(len(images), f.keep)
 	f.keep -= keep
-	pixels := make([]byte, keep*size)
-	place := func(i int) []byte {
-		if i < keep {
-			return pixels[i*size : (i+1)*size]
-		}
-		return make([]byte, size) // never read
-	}
+	pixels := make([]byte, keep*size) // the system gives the memory when it is written
+	isRead := make([]bool, len(images))
 	err := parallel(len(images), f.opt.workers(), func(i int) error {
-		if i < keep || !images[i].known.isDecoded {
-			if err := f.check(ctx, &images[i], place(i)); err != nil {
+		if k := &images[i].known; !k.isDecoded || !k.statistics.isKnown {
+			dst := pixels[min(i, keep)*size:]
+			if i >= keep {
+				dst = make([]byte, size) // never read
+			}
+			if err := f.check(ctx, &images[i], dst[:size]); err != nil {
 				return err
 			}
+			isRead[i] = true
 		}
 		if done := int(f.decoded.Add(1)); f.opt.Checking != nil {
 			f.opt.Checking(done, len(f.listed))
@@ -444,19 +450,24 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 	if err != nil {
 		return nil, err
 	}
-	kept := 0
-	for i, im := range images[:keep] {
-		if im.reason == nil {
-			copy(pixels[kept*size:(kept+1)*size], pixels[i*size:(i+1)*size])
-			kept++
-		}
-	}
 	good, err := f.dropUnreadable(images, everyClass)
 	if err != nil {
 		return nil, err
 	}
-	if keep < len(images) {
-		return &folderSet{folder: f, images: good, pixels: pixels[:kept*size]}, nil
+	if keep < len(images) || slices.Contains(isRead, false) {
+		return newFolderSet(f, images, isRead, pixels), nil
+	}
+	return f.inMemory(name, images, good, pixels), nil
+}
+
+// inMemory returns the set of the good ones among images whose pixels are all in memory.
+func (f *folder) inMemory(name string, images, good []folderImage, pixels []byte) *InMemory {
+	size, kept := f.imageLen(), 0
+	for i, im := range images {
+		if im.reason == nil {
+			copy(pixels[kept*size:(kept+1)*size], pixels[i*size:(i+1)*size])
+			kept++
+		}
 	}
 	set := &InMemory{Name: name, H: f.reader.h, W: f.reader.w, C: f.reader.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
 	for i, im := range good {
@@ -465,35 +476,5 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 			set.Files = append(set.Files, file)
 		}
 	}
-	return set, nil
-}
-
-// folderSet decodes each image when it is read, except for the first ones, whose pixels are in memory.
-type folderSet struct {
-	folder *folder
-	images []folderImage
-	pixels []byte
-}
-
-func (s *folderSet) Len() int { return len(s.images) }
-
-func (s *folderSet) ImageShape() (h, w, c int) {
-	return s.folder.reader.h, s.folder.reader.w, s.folder.reader.c
-}
-
-func (s *folderSet) Classes() []string { return s.folder.classes }
-
-// Label returns image i's label.
-func (s *folderSet) Label(i int) int32 { return s.images[i].label }
-
-func (s *folderSet) Read(i int, dst []byte) (int32, error) {
-	im := &s.images[i]
-	if size := s.folder.imageLen(); (i+1)*size <= len(s.pixels) {
-		copy(dst[:size], s.pixels[i*size:(i+1)*size])
-		return im.label, nil
-	}
-	if _, err := s.folder.decode(context.Background(), im, dst); err != nil {
-		return 0, fmt.Errorf("%s: %w", s.folder.tree.show(im.name), err)
-	}
-	return im.label, nil
+	return set
 }

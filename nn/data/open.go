@@ -49,6 +49,11 @@ type Options struct {
 	// Index is a folder for indexes of the folders of pictures that are opened, which make the next Open of the same
 	// folder faster; "" means that there are none. IndexFolder is the usual one.
 	Index string
+	// Warn is called when a picture of a folder that was found good can't be read any more: the next one of its class then
+	// takes its place, and a training need not end. If most such pictures fail, because the folder is gone, Read returns
+	// the error nevertheless. It is also called when a picture is not as the index says. If Warn is nil, these are errors
+	// of Read. Calls come from several goroutines.
+	Warn func(err error)
 	// Checking is called after each picture of a folder that has been checked. It may be nil; calls come from several
 	// goroutines.
 	Checking func(done, total int)

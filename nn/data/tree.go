@@ -45,6 +45,24 @@ func (t osTree) show(name string) string { return quoted(t.path(name)) }
 
 func (t osTree) real(dir string) (string, error) { return filepath.EvalSymlinks(t.path(dir)) }
 
+// place returns the absolute path of the folder, without links.
+func (t osTree) place() (string, error) {
+	real, err := t.real(".")
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(real)
+}
+
+// stamp returns the stamp of a regular file.
+func (t osTree) stamp(name string) (stamp, bool) {
+	info, err := os.Stat(t.path(name))
+	if err != nil || !info.Mode().IsRegular() {
+		return stamp{}, false
+	}
+	return stamp{info.Size(), info.ModTime().UnixNano()}, true
+}
+
 func (t osTree) list(dir string) ([]entry, error) {
 	found, err := os.ReadDir(t.path(dir)) // sorted by name
 	if err != nil {

@@ -97,8 +97,9 @@ type Normalization struct {
 //	y[k] = s[k] x[k]
 type Gate struct {
 	Formula
-	// Factors returns the factor of each input. weights returns a tensor of the layer by its name within the layer.
-	Factors func(x []float32, weights func(name string) []float32) []float64
+	// Factors returns the factor of each input, and what the factor's rounding error is in proportion to. weights returns a
+	// tensor of the layer by its name within the layer.
+	Factors func(x []float32, weights func(name string) []float32) (factors, magnitudes []float64)
 }
 
 // Each calls yield for an index, or for all below n if the index is Any.

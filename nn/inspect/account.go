@@ -204,34 +204,42 @@ func coordinates(index int, shape []int) []int {
 // shown is the number of terms that the line of numbers has.
 const shown = 16
 
-// numbers writes the sum with its numbers, as in "0*0.5 + 1*-0.5 + -0.5 = -1".
+// numbers writes the sum with its numbers, as in "0*0.5 + 1*(-0.5) - 0.5 = -1".
 func (a *account) numbers() string {
-	var parts []string
-	for k, t := range a.e.Terms {
-		if k == shown {
-			break
+	var b strings.Builder
+	shownNow := min(shown, len(a.e.Terms))
+	for k, t := range a.e.Terms[:shownNow] {
+		text := t.numbers()
+		switch {
+		case k == 0:
+		case text[0] == '-':
+			b.WriteString(" - ")
+			text = text[1:]
+		default:
+			b.WriteString(" + ")
 		}
-		parts = append(parts, t.numbers())
+		b.WriteString(text)
 	}
-	if more := a.e.Count - len(parts); more > 0 {
-		parts = append(parts, fmt.Sprintf("%d more terms", more))
+	switch more := a.e.Count - shownNow; {
+	case more > 0:
+		fmt.Fprintf(&b, " + %d more terms", more)
+	case shownNow == 0:
+		b.WriteString("0")
 	}
-	if len(parts) == 0 {
-		parts = []string{"0"}
-	}
-	return strings.Join(parts, " + ") + " = " + short(a.e.Sum)
+	return b.String() + " = " + short(a.e.Sum)
 }
 
 // numbers writes the term's product.
 func (t Term) numbers() string {
-	if t.Source == nil {
+	switch {
+	case t.Source == nil || t.Label != t.text(): // of a loss, whose terms are more than a product
 		return short(t.Value)
+	case t.Factor == 1 && t.Weight == nil && t.Other == nil:
+		return short(t.Source.Value)
+	case t.Factor < 0:
+		return short(t.Source.Value) + "*(" + short(t.Factor) + ")"
 	}
-	text := short(t.Source.Value)
-	if t.Factor != 1 {
-		text += "*" + short(t.Factor)
-	}
-	return text
+	return short(t.Source.Value) + "*" + short(t.Factor)
 }
 
 // short writes a number with five significant digits.

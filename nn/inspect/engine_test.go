@@ -121,15 +121,19 @@ func TestExplainsWorkedExample(t *testing.T) {
 		q       inspect.Question
 		numbers string
 	}{
-		{inspect.Question{Of: inspect.Value, Place: 1, Index: 0}, "0*0.5 + 1*-0.5 + 0*-0.25 + 0 + -0.5 = -1"},
-		{inspect.Question{Of: inspect.Value, Place: 1, Index: 2}, "2*0.5 + 1*-0.5 + 1*-0.25 + 2 + -0.5 = 1.75"},
+		{inspect.Question{Of: inspect.Value, Place: 1, Index: 0}, "0*0.5 + 1*(-0.5) + 0*(-0.25) + 0*1 - 0.5 = -1"},
+		{inspect.Question{Of: inspect.Value, Place: 1, Index: 2}, "2*0.5 + 1*(-0.5) + 1*(-0.25) + 2*1 - 0.5 = 1.75"},
 		{inspect.Question{Of: inspect.Value, Place: 3, Index: 0}, "max(0, 0, 0, 0) = 0"},
 		{inspect.Question{Of: inspect.Value, Place: 2, Index: 0}, "f(-1) = 0"},
-		{inspect.Question{Of: inspect.Value, Place: 5, Index: 0}, "0*0.2 + 1.75*0.4 + 2*-0.3 + 1*0.1 + 0 = 0.2"},
+		{inspect.Question{Of: inspect.Value, Place: 5, Index: 0}, "0*0.2 + 1.75*0.4 + 2*(-0.3) + 1*0.1 + 0 = 0.2"},
 		{inspect.Question{Of: inspect.Value, Place: 6, Index: 0}, "exp(0.2) / sum_j exp(z[j]) = 0.43823 / 1.4382 = 0.3047"},
 		{inspect.Question{Of: inspect.Gradient, Place: 4, Index: 1}, "-0.6953*0.4 + 0.6953*0.3 = -0.06953"},
-		{inspect.Question{Of: inspect.WeightGradient, Tensor: "conv1.bias"}, "0 + 0 + -0.06953 + 0 + 0 + 0 + 0 + 0 + 0 + 0 + 0 + 0 + 0.27812 + 0 + 0 + 0.06953 = 0.27812"},
-		{inspect.Question{Of: inspect.WeightGradient, Tensor: "conv1.weight", Largest: 3}, "-0.06953*2 + 0.27812*2 + 0.06953 + 13 more terms = 0.48671"},
+		{inspect.Question{Of: inspect.WeightGradient, Tensor: "conv1.bias"}, "0 + 0 - 0.06953 + 0 + 0 + 0 + 0 + 0 + 0 + 0 + 0 + 0 + 0.27812 + 0 + 0 + 0.06953 = 0.27812"},
+		{inspect.Question{Of: inspect.WeightGradient, Tensor: "conv1.weight", Largest: 3}, "-0.06953*2 + 0.27812*2 + 0.06953*1 + 13 more terms = 0.48671"},
+		{inspect.Question{Of: inspect.Value, Place: 7}, "1.3884 - 0.2 = 1.1884"},
+		{inspect.Question{Of: inspect.Gradient, Place: 5}, "0.3047 - 1 = -0.6953"},
+		{inspect.Question{Of: inspect.Gradient, Place: 2, Index: 12}, "0.27812 = 0.27812"},
+		{inspect.Question{Of: inspect.Gradient, Place: 1, Index: 0}, "-0.20859*0 = 0"},
 	} {
 		e, err := s.Explain(c.q)
 		if err != nil {

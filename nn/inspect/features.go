@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-
-	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat"
 
 	"trainer/nn"
 	"trainer/nn/device"
@@ -67,84 +63,4 @@ func (s *Session) Features(ctx context.Context, pictures [][]byte, progress func
 		}
 	}
 	return features, width, nil
-}
-
-// Projection is a picture of many points in two dimensions.
-type Projection struct {
-	X []float32 `json:"x"`
-	Y []float32 `json:"y"`
-	// Explained is the fraction of the variance that each of the two directions has.
-	Explained [2]float64 `json:"explained"`
-}
-
-// mostWidth is the largest number of dimensions from which PCA projects: the time grows with its third power.
-const mostWidth = 1 << 11
-
-// PCA projects points, [n, width], on the two directions of largest variance (principal component analysis: Pearson, "On
-// Lines and Planes of Closest Fit to Systems of Points in Space", 1901). The sign of each direction is such that its element
-// of largest absolute value is positive. Points of more than 2048 dimensions must be projected by the caller first.
-func PCA(points []float32, width int) (*Projection, error) {
-	if width < 2 || width > mostWidth || len(points)%width != 0 || len(points) < 3*width {
-		return nil, argument("%d numbers for points of %d dimensions, want 3 or more points of 2 to %d", len(points), width, mostWidth)
-	}
-	for _, v := range points {
-		if v-v != 0 {
-			return nil, argument("a point has the value %v, want finite numbers", v)
-		}
-	}
-	n := len(points) / width
-	m := mat.NewDense(n, width, float64s(points))
-	centre(m)
-	var covariance mat.SymDense
-	stat.CovarianceMatrix(&covariance, m, nil)
-	var eigen mat.EigenSym
-	if !eigen.Factorize(&covariance, true) {
-		return nil, errors.New("inspect: the principal components of the points can't be computed")
-	}
-	var vectors mat.Dense
-	eigen.VectorsTo(&vectors)
-	values, total := eigen.Values(nil), 0.0 // the smallest first
-	for _, v := range values {
-		total += max(v, 0)
-	}
-	p := &Projection{}
-	for k, into := range []*[]float32{&p.X, &p.Y} {
-		direction := mat.Col(nil, width-1-k, &vectors)
-		orient(direction)
-		var projected mat.VecDense
-		projected.MulVec(m, mat.NewVecDense(width, direction))
-		for i := range n {
-			*into = append(*into, float32(projected.AtVec(i)))
-		}
-		if total > 0 {
-			p.Explained[k] = max(values[width-1-k], 0) / total
-		}
-	}
-	return p, nil
-}
-
-// centre subtracts the mean of each column.
-func centre(m *mat.Dense) {
-	n, width := m.Dims()
-	for c := range width {
-		mean := stat.Mean(mat.Col(nil, c, m), nil)
-		for i := range n {
-			m.Set(i, c, m.At(i, c)-mean)
-		}
-	}
-}
-
-// orient makes the element of largest absolute value positive.
-func orient(v []float64) {
-	largest := 0
-	for k := range v {
-		if math.Abs(v[k]) > math.Abs(v[largest]) {
-			largest = k
-		}
-	}
-	if v[largest] < 0 {
-		for k := range v {
-			v[k] = -v[k]
-		}
-	}
 }

@@ -7,44 +7,41 @@ import (
 	"trainer/nn/explain"
 )
 
-// factors returns the factor of each input of a gate.
-func (a *account) factors(p *place, r explain.Gate) ([]float64, error) {
-	var failed error
-	s := r.Factors(a.input(p, 0), func(name string) []float32 {
-		_, values, err := a.tensor(p, name)
-		if err != nil {
-			failed = err
+// factors returns the factor of each input of a gate, and what its rounding error is in proportion to.
+func (a *account) factors(p *place, r explain.Gate) (factors, magnitudes []float64, err error) {
+	factors, magnitudes = r.Factors(a.input(p, 0), func(name string) []float32 {
+		_, values, failed := a.tensor(p, name)
+		if failed != nil {
+			err = failed
 		}
 		return values
 	})
-	return s, failed
+	return factors, magnitudes, err
 }
 
 // gateValue: y[k] = s[k] x[k].
 func (a *account) gateValue(p *place, r explain.Gate) error {
 	k := a.e.Index
-	s, err := a.factors(p, r)
+	s, magnitudes, err := a.factors(p, r)
 	if err != nil {
 		return err
 	}
 	x := float64(a.input(p, 0)[k])
 	a.fact("s", s[k])
 	a.add(term{source: at(Value, p.Inputs[0], k), weight: explain.Any, factor: s[k], value: s[k] * x})
-	a.tolerate(a.gateUlps(p), math.Abs(x))
+	a.tolerate(a.gateUlps(p), magnitudes[k]*math.Abs(x))
 	return nil
 }
 
-// gateUlps bounds the error of a factor in units of the last place of 1. The factor is a sigmoid, whose slope is at most 1/4,
-// of a sum of products with the means of the channels: the bound assumes that the products' absolute values add up to at most
-// 64.
+// gateUlps is the error of a factor: the means are sums, and each of the two dense layers adds.
 func (a *account) gateUlps(p *place) float64 {
-	return reference.FunctionUlps + 16*reference.SumUlps(a.s.shape(p.Inputs[0]).Len())
+	return reference.FunctionUlps + 3*reference.SumUlps(a.s.shape(p.Inputs[0]).Len())
 }
 
 // gateGradient: dx[k] = s[k] dy[k], and what comes back through the factors, which the layer's backward pass gives.
 func (a *account) gateGradient(u *place, user int, r explain.Gate) error {
 	k := a.e.Index
-	s, err := a.factors(u, r)
+	s, _, err := a.factors(u, r)
 	if err != nil {
 		return err
 	}

@@ -200,6 +200,9 @@ func TestRecipes(t *testing.T) {
 	dev := newCPU(t)
 	for _, name := range recipe.Names() {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && (name == "airbench95" || name == "airbench96") {
+				t.Skip("the largest networks, of the same layers as airbench94 and resnet18")
+			}
 			r := must(recipe.Load(name))
 			in := r.ImageShape()
 			if in == nil || name == "resnet18" || name == "photos" {

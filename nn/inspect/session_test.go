@@ -40,7 +40,7 @@ func TestUndoEveryRule(t *testing.T) {
 			s := example(t, dev)
 			first := must(s.ForwardValues(exampleImage)).Values[5][0]
 			must(s.Backward(0))
-			settings := optim.Config{Rule: kind.New(), LR: 0.05, Groups: []optim.Group{{Role: nn.Bias, Rule: optim.SGD{}, LR: 0.05}}}
+			settings := s.Settings(kind.New(), 0.05)
 			bits, losses := []string{weightsOf(s)}, []float64{}
 			for k := range 4 {
 				step := must(s.Step(settings))

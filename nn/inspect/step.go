@@ -388,3 +388,21 @@ func (s *Session) difference(tensor string, values []float32, index int, h float
 func (s *Session) putBack(tensor string, values []float32) error {
 	return errors.Join(s.upload(tensor, values), s.restore())
 }
+
+// Settings returns the settings of a rule at a learning rate, with every other setting at its default. Muon updates matrices
+// and filters only: the network's biases and scales are then in a group with SGD.
+func (s *Session) Settings(r optim.Rule, rate float64) optim.Config {
+	cfg := optim.Config{Rule: r, LR: rate}
+	if r.Kind() != (optim.Muon{}).Kind() {
+		return cfg
+	}
+	var roles []nn.Role
+	defer s.lock()()
+	for _, name := range s.names {
+		if t := s.tensors[name]; t.Grad != nil && t.Role != nn.Weight && !slices.Contains(roles, t.Role) {
+			roles = append(roles, t.Role)
+			cfg.Groups = append(cfg.Groups, optim.Group{Role: t.Role, Rule: optim.SGD{}, LR: rate})
+		}
+	}
+	return cfg
+}

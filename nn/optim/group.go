@@ -132,7 +132,41 @@ func thawing(rows []row, epoch float64, params []*nn.Param) []row {
 
 // isFrozen reports whether the row's parameters don't change at this point of training.
 func (r row) isFrozen(p Progress) bool {
-	return r.untilEpoch > 0 && p.Reached(r.untilEpoch) || r.fromEpoch > 0 && !p.Reached(r.fromEpoch)
+	return r.hasEnded(p) || r.fromEpoch > 0 && !p.Reached(r.fromEpoch)
+}
+
+// hasEnded reports whether the row's parameters don't change from this point of training on.
+func (r row) hasEnded(p Progress) bool { return r.untilEpoch > 0 && p.Reached(r.untilEpoch) }
+
+// Ended returns the number of groups whose parameters don't change from a step on, counted from 0, and whose gradients
+// nothing reads.
+func (o *Optimizer) Ended(step int) (count int) {
+	if o.clip != nil { // the norm is that of all gradients
+		return 0
+	}
+	p := o.progress(step)
+	for _, r := range o.rows {
+		if r.hasEnded(p) {
+			count++
+		}
+	}
+	return count
+}
+
+// HasEnded reports whether a parameter is in one of the groups that Ended counts.
+func (o *Optimizer) HasEnded(param *nn.Param, step int) bool {
+	if o.clip != nil {
+		return false
+	}
+	p := o.progress(step)
+	for _, u := range o.updates {
+		for _, known := range u.params {
+			if known.Param == param {
+				return o.rows[known.index].hasEnded(p)
+			}
+		}
+	}
+	return false
 }
 
 // ruleStep returns the number of the step for the row's rule, which begins when the parameters thaw.

@@ -50,7 +50,7 @@ func (c *Config) chooseWeights() error {
 		}
 	case WeightsBest:
 		if c.Data.Val == nil || c.Data.Val.Len() == 0 {
-			return bad("best needs results on a validation set, and there is none: hold out some training images, such as a tenth (-val 0.1)")
+			return bad("best needs results on a validation set, and there is none: hold out some training images, such as a tenth (-val 0.1), or keep the last weights (-set weights=last)")
 		}
 	case WeightsLast:
 	default:

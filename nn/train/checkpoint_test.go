@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"trainer/nn"
 	"trainer/nn/data"
@@ -112,6 +113,27 @@ func TestResumeFinished(t *testing.T) {
 	}
 	if second.TestLoss != first.TestLoss || second.TestCount != 50 || !reflect.DeepEqual(first.Confusion, second.Confusion) {
 		t.Errorf("test loss %v of %d, was %v", second.TestLoss, second.TestCount, first.TestLoss)
+	}
+}
+
+// Checkpoints by time: a nanosecond passes with each step, an hour with none.
+func TestCheckpointsByTime(t *testing.T) {
+	for every, want := range map[time.Duration]string{time.Nanosecond: "[1 2 3 4 5 6 7 8 9 10]", time.Hour: "[10]"} {
+		cfg := everything(t)
+		cfg.Epochs = 0.5
+		cfg.Checkpoint = Checkpoint{Dir: t.TempDir(), Every: every}
+		var written []int
+		cfg.Hooks = []Hooks{listen(func(e Event) {
+			if c, ok := e.(CheckpointWritten); ok {
+				written = append(written, c.Step)
+			}
+		})}
+		if _, err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(written); got != want {
+			t.Errorf("every %v: checkpoints at %v, want %v", every, got, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"trainer/nn"
 	"trainer/nn/augment"
@@ -106,9 +107,10 @@ func (a Augment) shortened(h, w int) Augment {
 // holds the latest checkpoint. A checkpoint is also written at the end and when training is
 // interrupted.
 type Checkpoint struct {
-	Dir         string // created if missing; "" means no checkpoints
-	EveryEpochs int    // 0 means 1, or never if EverySteps is set
-	EverySteps  int    // 0 means only after epochs
+	Dir         string        // created if missing; "" means no checkpoints
+	EveryEpochs int           // 0 means 1, or never if EverySteps or Every is set
+	EverySteps  int           // 0 means only after epochs
+	Every       time.Duration // time between two checkpoints; 0 means that time doesn't matter
 }
 
 // ConfigError reports an invalid setting.
@@ -147,8 +149,8 @@ func (c *Config) check() error {
 		return bad("precision", "%v, want %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
 	case c.MetricsEvery < 0:
 		return bad("metrics every", "%d steps, want 0 (the default) or more", c.MetricsEvery)
-	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0:
-		return bad("checkpoint", "every %d epochs, %d steps: want 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps)
+	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0 || c.Checkpoint.Every < 0:
+		return bad("checkpoint", "every %d epochs, %d steps, %v: want 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps, c.Checkpoint.Every)
 	}
 	if steps := c.Epochs * float64(c.stepsPerEpoch()); steps > maxSteps {
 		return bad("epochs", "%g are %.3g steps, want at most %d steps", c.Epochs, steps, maxSteps)
@@ -253,7 +255,7 @@ func (c Checkpoint) due(step, epoch int) bool {
 		return true
 	}
 	every := c.EveryEpochs
-	if every == 0 && c.EverySteps == 0 {
+	if every == 0 && c.EverySteps == 0 && c.Every == 0 {
 		every = 1
 	}
 	return epoch > 0 && every > 0 && epoch%every == 0

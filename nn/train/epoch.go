@@ -15,10 +15,15 @@ func (r *run) midEpoch() error {
 	if r.stepper.step%snapshotEvery == 0 {
 		r.snapshot.take(r.stepper.step)
 	}
-	if r.cfg.Checkpoint.due(r.stepper.step, 0) {
+	if r.checkpointDue(0) {
 		return r.checkpoint()
 	}
 	return nil
+}
+
+// checkpointDue reports whether a checkpoint follows the last step. epoch is the number of the epoch that it ended, or 0.
+func (r *run) checkpointDue(epoch int) bool {
+	return r.timeUp && r.cfg.Checkpoint.Dir != "" || r.cfg.Checkpoint.due(r.stepper.step, epoch)
 }
 
 // endEpoch evaluates if that is due, and adds the epoch to the history.
@@ -48,7 +53,7 @@ func (r *run) endEpoch(ctx context.Context) error {
 			h.Epoch(&r.training, m)
 		}
 	}
-	if r.cfg.Checkpoint.due(s.step, number) {
+	if r.checkpointDue(number) {
 		return r.checkpoint()
 	}
 	return nil

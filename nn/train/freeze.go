@@ -4,21 +4,22 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"trainer/nn"
 	"trainer/nn/optim"
 )
 
-// Layers that training leaves as they are: Config.Freeze.
+// Layers that training leaves as they are (Config.Freeze), and parameters whose training has ended (optim.Group.UntilEpoch).
 
-// thaw ends the freeze when its epoch has come. The work of a step is another one from then on, and is recorded anew.
-func (s *Stepper) thaw() error {
-	if s.cfg.FreezeUntil == 0 || s.part > 0 {
+// changeWork makes the next step compute the gradients that are needed at its point of training. Where that changes the
+// work of a step, it is recorded anew.
+func (s *Stepper) changeWork() error {
+	if s.part > 0 {
 		return nil
 	}
-	frozen := !optim.Progress{Step: s.step, StepsPerEpoch: s.perEpoch}.Reached(s.cfg.FreezeUntil)
-	if frozen == s.net.Frozen() {
+	thawed, ended := s.thaw(), s.endTraining()
+	if !thawed && !ended {
 		return nil
 	}
-	s.net.SetFrozen(frozen)
 	for _, r := range []*recording{&s.recording, &s.partial} {
 		if r.graph != nil {
 			if err := s.dev.Sync(); err != nil {
@@ -31,6 +32,30 @@ func (s *Stepper) thaw() error {
 		r.warm = false
 	}
 	return nil
+}
+
+// thaw ends the freeze when its epoch has come, and returns whether that changed the work.
+func (s *Stepper) thaw() bool {
+	if s.cfg.FreezeUntil == 0 {
+		return false
+	}
+	frozen := !optim.Progress{Step: s.step, StepsPerEpoch: s.perEpoch}.Reached(s.cfg.FreezeUntil)
+	if frozen == s.net.Frozen() {
+		return false
+	}
+	s.net.SetFrozen(frozen)
+	return true
+}
+
+// endTraining drops the gradients that nothing needs after the end of a group's training, and returns whether that changed
+// the work.
+func (s *Stepper) endTraining() bool {
+	ended := s.opt.Ended(s.step)
+	if ended == s.ended {
+		return false
+	}
+	s.ended = ended
+	return s.net.EndTraining(func(p *nn.Param) bool { return s.opt.HasEnded(p, s.step) })
 }
 
 // freezeSetting returns the setting of checkpoints for frozen layers, if there are any.

@@ -173,3 +173,38 @@ func TestInitializeComesBeforeTheAverages(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A training without the gradients of parameters whose training has ended gives the bits of one with them, which clipping
+// by an endless norm needs, and so does a stopped and resumed one, on devices that record steps too.
+func TestEndedGroupsKeepTheBitsOfTheOthers(t *testing.T) {
+	cfg := everything(t)
+	cfg.Optimizer.Groups = []optim.Group{{Match: "conv1.*", UntilEpoch: 1.25}, {Match: "norm1.*", UntilEpoch: 1}}
+	cfg.Optimizer.Clip = optim.Clip{MaxNorm: 1e30}
+	whole, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := weights(t, whole.Network)
+	cfg.Optimizer.Clip = optim.Clip{}
+	for _, dev := range []device.Device{cfg.Device, newFakeGPU(t)} {
+		cfg.Device = dev
+		straight, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := weights(t, straight.Network); !reflect.DeepEqual(got, want) {
+			t.Error("the weights differ from those of a training with all gradients")
+		}
+		for _, step := range []int{10, 22, 33} {
+			resumed := cfg
+			resumed.Resume = stopAt(t, cfg, step)
+			r, err := Run(t.Context(), resumed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := weights(t, r.Network); !reflect.DeepEqual(got, want) {
+				t.Errorf("resumed after step %d: other weights", step)
+			}
+		}
+	}
+}

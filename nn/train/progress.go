@@ -22,7 +22,9 @@ type progress struct {
 // them at the end of an epoch and before a checkpoint, and after the first step, so that there is something to show.
 func (r *run) observe() error {
 	s := r.stepper
-	if s.step == r.firstStep+1 || r.atEnd() || r.cfg.Checkpoint.due(s.step, 0) {
+	every := r.cfg.Checkpoint.Every
+	r.timeUp = every > 0 && time.Since(r.savedAt) >= every
+	if s.step == r.firstStep+1 || r.atEnd() || r.checkpointDue(0) {
 		return r.collect()
 	}
 	if s.step%r.cfg.MetricsEvery == 0 || r.logsAt(s.step) {

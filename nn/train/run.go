@@ -128,6 +128,8 @@ type run struct {
 	keptAs       Weights        // "" before the end
 	folder       *folder.Folder // for checkpoints; nil without
 	saved        int            // steps at the last checkpoint; -1 before the first
+	savedAt      time.Time      // when it was written, or the run began
+	timeUp       bool           // Checkpoint.Every has passed since savedAt; decided once a step, by observe
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -211,7 +213,7 @@ func (r *run) open() (err error) {
 			return err
 		}
 	}
-	r.saved = -1
+	r.saved, r.savedAt = -1, time.Now()
 	r.best = newBestWeights(r.stepper.net)
 	r.cfg.MetricsEvery = r.cfg.statsEvery()
 	r.buildHooks()
@@ -408,7 +410,7 @@ func (r *run) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	r.saved = r.stepper.step
+	r.saved, r.savedAt, r.timeUp = r.stepper.step, time.Now(), false
 	for _, h := range r.hooks {
 		if h.Checkpoint != nil {
 			h.Checkpoint(&r.training, CheckpointWritten{Path: path, Step: r.saved})

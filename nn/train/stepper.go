@@ -22,6 +22,7 @@ type Stepper struct {
 	step     int  // steps done
 	part     int  // batches of the current step that are done
 	dropped  bool // the last batch is dropped by default
+	ended    int  // optimiser groups whose training has ended
 
 	input      input
 	weights    exampleWeights
@@ -173,7 +174,7 @@ func (s *Stepper) examples() int {
 // prepare uploads what changes from batch to batch: the batch, the counters that augmentation and dropout depend on,
 // the weight of the batch's gradients, and before an update the hyperparameters.
 func (s *Stepper) prepare(b *data.Batch) error {
-	if err := s.thaw(); err != nil {
+	if err := s.changeWork(); err != nil {
 		return err
 	}
 	if err := s.input.upload(b); err != nil {

@@ -23,11 +23,12 @@ const (
 	checkingInterval = 100 * time.Millisecond
 )
 
-func (j *job) newChecking() *checking {
-	if !j.terminal || j.quiet || j.json {
+// newChecking returns the progress, which shows nothing if the caller or the surroundings want none.
+func (p *program) newChecking(isQuiet bool) *checking {
+	if !p.terminal || isQuiet {
 		return &checking{}
 	}
-	return &checking{screen: j.screen, next: time.Now().Add(checkingPause)}
+	return &checking{screen: p.screen, next: time.Now().Add(checkingPause)}
 }
 
 // show replaces the line.

@@ -59,7 +59,7 @@ func runData(ctx context.Context, p *program, args []string) error {
 		return usageErrorf("data takes one data set: trainer data NAME or trainer data FOLDER (trainer data -h lists the flags)")
 	}
 	o.data = rest[0]
-	j := &job{program: p, options: o, started: p.now()}
+	j := p.newJob(o)
 	if err := j.loadRecipe(); err != nil {
 		return err
 	}

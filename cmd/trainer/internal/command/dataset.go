@@ -64,20 +64,28 @@ func (j *job) dataOptions() (data.Options, error) {
 	opt.Dir, opt.Download, opt.Progress = j.dataDir, !j.offline, j.downloadProgress()
 	opt.TestFraction, opt.Seed, opt.Workers = j.test, j.seed, j.threads
 	opt.NoTest = j.folds > 0 && j.test == 0
+	opt.Warn = j.late.add
+	return opt, j.rememberPictures(&opt)
+}
+
+// rememberPictures sets the folder of indexes and the memory for pictures.
+func (p *program) rememberPictures(opt *data.Options) error {
 	opt.Index, _ = data.IndexFolder() // without a cache folder there is no index
-	if text := j.getenv(memoryVariable); text != "" {
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n < 1 {
-			return opt, usageErrorf("%s=%s: want a whole number of bytes from 1", memoryVariable, text)
-		}
-		opt.MaxMemory = n
+	text := p.getenv(memoryVariable)
+	if text == "" {
+		return nil
 	}
-	return opt, nil
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 {
+		return usageErrorf("%s=%s: want a whole number of bytes from 1", memoryVariable, text)
+	}
+	opt.MaxMemory = n
+	return nil
 }
 
 // openWith opens the data set and shows the progress of checking a folder.
 func (j *job) openWith(ctx context.Context, opt data.Options) (*data.Dataset, error) {
-	progress := j.newChecking()
+	progress := j.newChecking(j.quiet || j.json)
 	defer progress.close()
 	opt.Checking = progress.show
 	return data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)

@@ -14,19 +14,23 @@ import (
 
 // What a run's network makes of test images, for trainer draw run: predictions and feature maps.
 
-// The numbers of predictions that are drawn: of the first images of the test set, and of the worst mistakes among all.
+// The numbers of predictions that are drawn: of images from everywhere in the test set, and of the worst mistakes among all.
 const (
 	drawnImages   = 16
 	drawnMistakes = 16
 )
 
 // predictionsTitle is what predictions has.
-const predictionsTitle = "the first test images, and the worst mistakes"
+const predictionsTitle = "some test images, and the worst mistakes"
 
-// predictions returns the answers to the first images of a set, and the mistakes that the network was surest of.
+// predictions returns the answers to images of a set, evenly spaced because folders are sorted by class, and the mistakes that
+// the network was surest of.
 func predictions(set data.Set, answers []metric.Answer) ([]figure.Prediction, error) {
 	answers = slices.Clone(answers)
-	shown := slices.Clone(answers[:min(drawnImages, len(answers))])
+	var shown []metric.Answer
+	for i := range min(drawnImages, len(answers)) {
+		shown = append(shown, answers[i*len(answers)/min(drawnImages, len(answers))])
+	}
 	metric.WorstFirst(answers)
 	for _, a := range answers[:min(drawnMistakes, len(answers))] {
 		if !a.Correct() {

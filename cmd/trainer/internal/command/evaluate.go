@@ -252,13 +252,20 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 	if r != nil {
 		pictures = r.Pictures
 	}
-	split, err := data.OpenFrom(ctx, e.Kinds.DataSets, e.data, data.Options{
+	opt := data.Options{
 		Classes: pictures.Classes, Labels: pictures.Labels, Transpose: pictures.Transpose,
 		Dir: e.dataDir, Download: !e.offline, TestFraction: e.test, Seed: e.seed,
 		ImageSize: [2]int{prepare.H, prepare.W}, Resize: prepare.Resize, Background: prepare.Background,
 		IgnoreOrientation: prepare.IgnoreOrientation, Grayscale: prepare.C == 1, Workers: e.threads,
 		Like: recordedFiles(e.runData), NoTest: e.folds > 0 && e.test == 0,
-	})
+	}
+	if err := e.rememberPictures(&opt); err != nil {
+		return nil, err
+	}
+	progress := e.newChecking(e.json || e.csv)
+	defer progress.close()
+	opt.Checking = progress.show
+	split, err := data.OpenFrom(ctx, e.Kinds.DataSets, e.data, opt)
 	if err != nil {
 		return nil, &dataError{err}
 	}

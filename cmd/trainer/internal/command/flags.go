@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -57,7 +58,10 @@ type earlier struct {
 }
 
 // interval is the distance between two checkpoints.
-type interval struct{ epochs, steps int }
+type interval struct {
+	epochs, steps int
+	time          time.Duration
+}
 
 // flagGroups are the headings of the help of trainer train.
 func flagGroups() []flagGroup {
@@ -113,7 +117,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest")
 
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
-	f.Func("checkpoint-every", "`interval` interval between checkpoints in epochs, or in steps as in 500steps (default 1)", o.checkpoint.set)
+	f.Func("checkpoint-every", "`interval` interval between checkpoints: epochs, as in 2, steps, as in 500steps, or a time, as in 10m (default 1)", o.checkpoint.set)
 	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place, -epochs trains longer than planned")
 	f.BoolVar(&o.exact, "exact", false, "with -resume: refuse to continue if the results might not be bit-identical")
 	f.BoolVar(&o.tensorboard, "tensorboard", false, "also write event files for TensorBoard, in the folder tensorboard of the results: scalars, histograms, pictures")
@@ -289,16 +293,20 @@ func batchChange(o *options) func(string) error {
 	}
 }
 
-// set parses "3", epochs, or "500steps".
+// set parses "3", epochs, "500steps", or a time such as "10m".
 func (i *interval) set(s string) error {
 	*i = interval{}
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		i.time = d
+		return nil
+	}
 	count, isSteps := strings.CutSuffix(s, "steps")
 	dst := &i.epochs
 	if isSteps {
 		dst = &i.steps
 	}
 	if whole(dst)(count) != nil {
-		return errors.New("want epochs, such as 2, or steps, such as 500steps")
+		return errors.New("want epochs, such as 2, steps, such as 500steps, or a time, such as 10m")
 	}
 	return nil
 }

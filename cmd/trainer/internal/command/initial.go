@@ -70,6 +70,10 @@ func (j *job) recipeOfInitial() error {
 		if r, err = r.WithoutClasses(); err != nil {
 			return err
 		}
+		// The model's batch was right for the number of its images.
+		if r, err = r.With("batch=auto"); err != nil {
+			return err
+		}
 	}
 	if r, err = r.With(j.changes...); err != nil {
 		return err

@@ -48,6 +48,15 @@ func TestTrainingFromAModel(t *testing.T) {
 			t.Errorf("the configuration lacks %q:\n%s", want, config)
 		}
 	}
+	// On other data the batch follows the number of images.
+	fineTuned(t, "-data", "pictures", "-recipe", "small.toml", "-batch", "5", "-out", "five")
+	fineTuned(t, "-init-from", "five", "-data", "renamed", "-out", "auto")
+	fineTuned(t, "-init-from", "five", "-data", "renamed", "-batch", "6", "-out", "six")
+	for folder, want := range map[string]string{"five": "batch = 5\n", "auto": "batch = 8\n", "six": "batch = 6\n"} {
+		if config := read(t, folder+"/config.toml"); !strings.Contains(config, want) {
+			t.Errorf("%s: want %q in the configuration:\n%s", folder, want, config)
+		}
+	}
 	// With a learning rate of almost 0, the filters stay those of the model.
 	fineTuned(t, "-init-from", "run", "-data", "renamed", "-lr", "1e-30", "-out", "still")
 	if a, b := tensorOf(t, "run", "conv1.weight"), tensorOf(t, "still", "conv1.weight"); !equal(a, b) {

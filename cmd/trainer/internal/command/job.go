@@ -32,13 +32,18 @@ type job struct {
 
 	fingerprint *data.Fingerprint // of the data; nil for a dry run
 	paths       paths
-	place       string         // the folder for the results, as -resume takes it
+	place       string // the folder for the results, as -resume takes it
+	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
+}
+
+func (p *program) newJob(o *options) *job {
+	return &job{program: p, options: o, started: p.now(), late: &lateSkips{note: p.note}}
 }
 
 // prepare finds recipe, device and data.
 func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
-	j := &job{program: p, options: o, started: p.now()}
+	j := p.newJob(o)
 	if o.resume != "" {
 		if err := o.readRun(p.Kinds); err != nil {
 			return nil, err

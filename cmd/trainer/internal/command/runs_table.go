@@ -83,7 +83,19 @@ func stateText(r *listedRun) string {
 func settingsText(settings map[string]string) string {
 	const most = 4
 	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(settings)) {
+	// Mean and standard deviation usually follow from the data.
+	last := func(key string) bool { return key == "augment.mean" || key == "augment.std" }
+	keys := slices.Sorted(maps.Keys(settings))
+	slices.SortStableFunc(keys, func(a, b string) int {
+		switch {
+		case last(a) == last(b):
+			return 0
+		case last(a):
+			return 1
+		}
+		return -1
+	})
+	for _, key := range keys {
 		parts = append(parts, key+"="+settings[key])
 	}
 	if len(parts) > most {

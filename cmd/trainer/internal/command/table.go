@@ -60,11 +60,15 @@ func writeTable(out io.Writer, s *train.Summary, precision string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	validation := ""
+	if s.ValImages > 0 {
+		validation = humanize.Comma(int64(s.ValImages)) + " validation images, "
+	}
 	_, err := fmt.Fprintf(out, `
 FLOPs are for the forward pass of one image; a training step needs about three times as
 many per image. Memory is for a batch of %d; the total includes optimiser and input.
-%s training images, %s test images; %s, %s steps of %d images on %s
-`, s.Batch, humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.TestImages)),
+%s training images, %s%s test images; %s, %s steps of %d images on %s
+`, s.Batch, humanize.Comma(int64(s.TrainImages)), validation, humanize.Comma(int64(s.TestImages)),
 		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch*s.Accumulate, display.Device(*s, precision))
 	if err == nil && s.Dropped > 0 {
 		_, err = fmt.Fprintln(out, display.DroppedLine(*s))

@@ -67,7 +67,7 @@ func (j *job) train(ctx context.Context) error {
 	}
 	defer folder.Close()
 	j.place = folder.Path()
-	if err := folder.WriteSkipped(j.split.Skipped); err != nil {
+	if err := j.late.writeTo(folder, j.split.Skipped); err != nil {
 		return err
 	}
 	if j.isFolded() {
@@ -162,7 +162,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	cfg := j.config(seed)
 	events := &board{job: j, folder: folder}
 	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks()}
-	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps}
+	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps, Every: j.checkpoint.time}
 	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
 	result, err := train.Run(ctx, cfg)
 	shown.Close()

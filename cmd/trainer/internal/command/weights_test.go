@@ -60,7 +60,7 @@ func TestBestWeightsBecomeTheModel(t *testing.T) {
 			t.Errorf("%s of the resumed run differs", name)
 		}
 	}
-	refused(t, trainer(t, "-data", "pictures", "-recipe", "small.toml", "-set", "weights=best"), "weights: best needs results on a validation set, and there is none: hold out some training images, such as a tenth (-val 0.1)")
+	refused(t, trainer(t, "-data", "pictures", "-recipe", "small.toml", "-set", "weights=best"), "weights: best needs results on a validation set, and there is none: hold out some training images, such as a tenth (-val 0.1), or keep the last weights (-set weights=last)")
 	refused(t, trainer(t, "-data", "pictures", "-recipe", "small.toml", "-set", "weights=ema"), "weights: ema needs the table [optimizer.ema]")
 }
 

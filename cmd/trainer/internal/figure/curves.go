@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"io"
 	"math"
+	"slices"
 
 	stdfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
@@ -16,8 +17,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Curves draws loss and accuracy by epoch, on the training and on the test set. steps, which may be nil, are results of
-// training between the epochs' ends.
+// Curves draws loss and accuracy by epoch, on the training, the validation and the test set. steps, which may be nil, are
+// results of training between the epochs' ends.
 func Curves(w io.Writer, format, title string, epochs, steps []Epoch) error {
 	if err := checkFormat(format); err != nil {
 		return err
@@ -30,25 +31,47 @@ func Curves(w io.Writer, format, title string, epochs, steps []Epoch) error {
 	s.title(title, endOfTraining(epochs))
 	steps = thin(steps, maxPoints)
 	half := (width - 2*margin) / 2
-	loss := s.newPlot("loss", "%.3g", 1, epochs, steps,
-		func(e Epoch) float64 { return e.TrainLoss }, func(e Epoch) float64 { return e.TestLoss })
-	accuracy := s.newPlot("accuracy (%)", "%.4g", 100, epochs, steps,
-		func(e Epoch) float64 { return e.TrainAccuracy }, func(e Epoch) float64 { return e.TestAccuracy })
+	loss := s.newPlot("loss", "%.3g", 1, epochs, steps, func(r Result) float64 { return r.Loss })
+	accuracy := s.newPlot("accuracy (%)", "%.4g", 100, epochs, steps, func(r Result) float64 { return r.Accuracy })
 	s.plot(loss, margin-4, content, half-4, height-content-margin)
 	s.plot(accuracy, margin+half+4, content, half-4, height-content-margin)
 
 	t := typeface{10, false}
-	x := width - margin - 142
-	for _, series := range []struct {
-		name  string
-		color color.NRGBA
-	}{{"test", blue}, {"training", vermillion}} {
+	x := width - margin + 18
+	for _, series := range curvesOf {
+		if series.isIn(epochs) {
+			x -= 46 + s.textWidth(t, series.name)
+		}
+	}
+	for _, series := range curvesOf {
+		if !series.isIn(epochs) {
+			continue
+		}
 		s.line(series.color, 2, point{x, margin + 6}, point{x + 22, margin + 6})
 		s.disc(series.color, point{x + 11, margin + 6}, 2.6)
 		s.text(t, left, ink, point{x + 27, margin + 10}, series.name)
 		x += 46 + s.textWidth(t, series.name)
 	}
 	return s.write(w)
+}
+
+// setCurve is the curve of one set of images.
+type setCurve struct {
+	name  string
+	color color.NRGBA
+	of    func(Epoch) Result
+}
+
+// curvesOf are the curves in the order in which they are drawn: later ones lie over the others.
+var curvesOf = []setCurve{
+	{"training", vermillion, func(e Epoch) Result { return e.Train }},
+	{"validation", green, func(e Epoch) Result { return e.Validation }},
+	{"test", blue, func(e Epoch) Result { return e.Test }},
+}
+
+// isIn reports whether the set was evaluated after an epoch.
+func (c setCurve) isIn(epochs []Epoch) bool {
+	return slices.ContainsFunc(epochs, func(e Epoch) bool { return !math.IsNaN(c.of(e).Loss) || !math.IsNaN(c.of(e).Accuracy) })
 }
 
 // maxPoints is the largest number of points of a curve between the epochs' ends.
@@ -61,39 +84,42 @@ func endOfTraining(epochs []Epoch) string {
 	if last.Epoch == 1 {
 		line = "after 1 epoch: "
 	}
-	if math.IsNaN(last.TestAccuracy) {
-		return line + fmt.Sprintf("training accuracy %.2f%%", 100*last.TrainAccuracy)
+	for _, set := range []struct {
+		name string
+		Result
+	}{{"test", last.Test}, {"validation", last.Validation}} {
+		if !math.IsNaN(set.Accuracy) {
+			return line + fmt.Sprintf("%s accuracy %.2f%%, %s loss %.4f", set.name, 100*set.Accuracy, set.name, set.Loss)
+		}
 	}
-	return line + fmt.Sprintf("test accuracy %.2f%%, test loss %.4f", 100*last.TestAccuracy, last.TestLoss)
+	return line + fmt.Sprintf("training accuracy %.2f%%", 100*last.Train.Accuracy)
 }
 
-// newPlot plots two series over the epochs, in the page's fonts and colours, and under them a thin line of the steps. Of a
-// single epoch, the steps are the curve of training: the mean over the epoch would be a point away from it.
-func (s *page) newPlot(label, ticks string, factor float64, epochs, steps []Epoch, train, test func(Epoch) float64) *plot.Plot {
+// newPlot plots one value of all sets over the epochs, in the page's fonts and colours, and under them a thin line of the
+// steps. Of a single epoch, the steps are the curve of training: the mean over the epoch would be a point away from it.
+func (s *page) newPlot(label, ticks string, factor float64, epochs, steps []Epoch, value func(Result) float64) *plot.Plot {
 	p := s.newAxes(label)
 	low, high := math.Inf(1), math.Inf(-1)
-	pointsOf := func(epochs []Epoch, value func(Epoch) float64) (points plotter.XYs) {
+	pointsOf := func(epochs []Epoch, of func(Epoch) Result) (points plotter.XYs) {
 		for _, e := range epochs {
-			if v := factor * value(e); !math.IsNaN(v) && !math.IsInf(v, 0) {
+			if v := factor * value(of(e)); !math.IsNaN(v) && !math.IsInf(v, 0) {
 				points = append(points, plotter.XY{X: e.Epoch, Y: v})
 				low, high = min(low, v), max(high, v)
 			}
 		}
 		return points
 	}
-	if points := pointsOf(steps, train); len(points) > 0 {
+	curves := curvesOf
+	if points := pointsOf(steps, curves[0].of); len(points) > 0 {
 		style := draw.LineStyle{Color: mix(white, vermillion, 0.55), Width: vg.Points(1)}
 		if len(epochs) == 1 {
 			style = draw.LineStyle{Color: vermillion, Width: vg.Points(1.8)}
-			train = func(Epoch) float64 { return math.NaN() }
+			curves = curves[1:]
 		}
 		p.Add(&plotter.Line{XYs: points, LineStyle: style})
 	}
-	for _, series := range []struct {
-		value func(Epoch) float64
-		color color.NRGBA
-	}{{train, vermillion}, {test, blue}} {
-		if points := pointsOf(epochs, series.value); len(points) > 0 {
+	for _, series := range curves {
+		if points := pointsOf(epochs, series.of); len(points) > 0 {
 			p.Add(curve(points, series.color)...)
 		}
 	}

@@ -74,10 +74,17 @@ func drawings(t *testing.T) []drawing {
 			return Network(w, f, "branches", table(branches, image), image)
 		}, []string{"in concat1.2", "side by side", "12×12×7", "concat", "joining"}},
 		{"curves", func(w io.Writer, f string) error {
-			return Curves(w, f, "a run", []Epoch{{1, 2, 1.5, 0.3, 0.5}, {2, 1, math.NaN(), 0.6, math.NaN()}, {3, 0.5, 0.75, 0.8, 0.8125}}, nil)
-		}, []string{"a run", "after 3 epochs: test accuracy 81.25%, test loss 0.7500", "epoch", "loss", "accuracy (%)", "training"}},
+			return Curves(w, f, "a run", []Epoch{
+				{1, Result{2, 0.3}, notMeasured(), Result{1.5, 0.5}}, {2, Result{1, 0.6}, notMeasured(), notMeasured()}, {3, Result{0.5, 0.8}, notMeasured(), Result{0.75, 0.8125}},
+			}, nil)
+		}, []string{"a run", "after 3 epochs: test accuracy 81.25%, test loss 0.7500", "epoch", "loss", "accuracy (%)", "training", "test"}},
+		{"curves with validation", func(w io.Writer, f string) error {
+			return Curves(w, f, "a run", []Epoch{{1, Result{2, 0.3}, Result{1.5, 0.5}, notMeasured()}, {2, Result{1, 0.6}, Result{1.25, 0.75}, notMeasured()}}, nil)
+		}, []string{"after 2 epochs: validation accuracy 75.00%, validation loss 1.2500", "training", "validation"}},
 		{"curve of one epoch", func(w io.Writer, f string) error {
-			return Curves(w, f, "short", []Epoch{{1, 2, math.NaN(), 0.25, math.NaN()}}, []Epoch{{0.25, 4, math.NaN(), 0.1, math.NaN()}, {0.5, 3, math.NaN(), 0.2, math.NaN()}, {1, 2, math.NaN(), 0.3, math.NaN()}})
+			return Curves(w, f, "short", []Epoch{{1, Result{2, 0.25}, notMeasured(), notMeasured()}}, []Epoch{
+				{0.25, Result{4, 0.1}, notMeasured(), notMeasured()}, {0.5, Result{3, 0.2}, notMeasured(), notMeasured()}, {1, Result{2, 0.3}, notMeasured(), notMeasured()},
+			})
 		}, []string{"after 1 epoch: training accuracy 25.00%"}},
 		{"runs compared", func(w io.Writer, f string) error {
 			return Compared(w, f, "two runs", "on the test images", []Series{
@@ -294,14 +301,14 @@ func TestReadSteps(t *testing.T) {
 		return fmt.Sprintf(`{"step":%d,"epoch":%g,"train_loss":%d,"train_accuracy":0.5,"learning_rate":0.1}`+"\n", n, float64(n)/8, n)
 	}
 	steps, err := ReadSteps(strings.NewReader(line(1) + line(2)))
-	if err != nil || len(steps) != 2 || steps[1].Epoch != 0.25 || steps[1].TrainLoss != 2 || !math.IsNaN(steps[1].TestLoss) {
+	if err != nil || len(steps) != 2 || steps[1].Epoch != 0.25 || steps[1].Train.Loss != 2 || !math.IsNaN(steps[1].Test.Loss) {
 		t.Errorf("steps %v, %v", steps, err)
 	}
 	var long strings.Builder
 	for n := range maxSteps + 2 {
 		long.WriteString(line(n))
 	}
-	if steps, err = ReadSteps(strings.NewReader(long.String())); err != nil || len(steps) != maxSteps/2+2 || steps[1].TrainLoss != 2.5 || steps[1].Epoch != 3.0/8 {
+	if steps, err = ReadSteps(strings.NewReader(long.String())); err != nil || len(steps) != maxSteps/2+2 || steps[1].Train.Loss != 2.5 || steps[1].Epoch != 3.0/8 {
 		t.Errorf("%d steps of a long file, the second %v; %v", len(steps), steps[1], err)
 	}
 	for text, want := range map[string]string{"{": "steps, line 1: ", line(1) + `{"step":2}`: "steps, line 2: missing epoch"} {
@@ -313,17 +320,22 @@ func TestReadSteps(t *testing.T) {
 
 func TestReadMetrics(t *testing.T) {
 	epochs, err := ReadMetrics(strings.NewReader(
-		`{"epoch":1,"train_loss":2,"train_accuracy":0.5,"evaluated":true,"test_loss":1.5,"test_accuracy":0.75}
+		`{"epoch":1,"train_loss":2,"train_accuracy":0.5,"val_loss":1.75,"val_accuracy":0.625,"evaluated":true,"test_loss":1.5,"test_accuracy":0.75}
 {"epoch":2,"train_loss":null,"train_accuracy":0.5,"evaluated":false,"test_loss":0,"test_accuracy":0}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(epochs) != 2 || epochs[0] != (Epoch{1, 2, 1.5, 0.5, 0.75}) {
+	if len(epochs) != 2 || epochs[0] != (Epoch{1, Result{2, 0.5}, Result{1.75, 0.625}, Result{1.5, 0.75}}) {
 		t.Errorf("got %+v", epochs)
 	}
-	if e := epochs[1]; !math.IsNaN(e.TrainLoss) || !math.IsNaN(e.TestLoss) || !math.IsNaN(e.TestAccuracy) || e.TrainAccuracy != 0.5 {
-		t.Errorf("an epoch without a test is %+v", e)
+	for _, v := range []float64{epochs[1].Train.Loss, epochs[1].Validation.Loss, epochs[1].Validation.Accuracy, epochs[1].Test.Loss, epochs[1].Test.Accuracy} {
+		if !math.IsNaN(v) {
+			t.Errorf("an epoch without a test is %+v", epochs[1])
+		}
+	}
+	if epochs[1].Train.Accuracy != 0.5 {
+		t.Errorf("an epoch without a test is %+v", epochs[1])
 	}
 	for text, want := range map[string]string{"{\n": "line 1", "{\"epoch\":1}\n{}\n": "line 2: missing epoch"} {
 		if _, err := ReadMetrics(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {

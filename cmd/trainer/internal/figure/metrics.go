@@ -10,10 +10,20 @@ import (
 
 // Epoch is the result of one epoch of training. A value that was not measured, or not finite, is NaN.
 type Epoch struct {
-	Epoch                       float64 // epochs done, from 1
-	TrainLoss, TestLoss         float64
-	TrainAccuracy, TestAccuracy float64 // 0 to 1
+	Epoch      float64 // epochs done, from 1
+	Train      Result
+	Validation Result
+	Test       Result
 }
+
+// Result is the result on one set of images.
+type Result struct {
+	Loss     float64
+	Accuracy float64 // 0 to 1
+}
+
+// notMeasured is the result on a set that was not evaluated.
+func notMeasured() Result { return Result{math.NaN(), math.NaN()} }
 
 // maxEpochs bounds the points of a curve.
 const maxEpochs = 100_000
@@ -30,6 +40,8 @@ func ReadMetrics(r io.Reader) ([]Epoch, error) {
 			Epoch         *float64 `json:"epoch"`
 			TrainLoss     *float64 `json:"train_loss"`
 			TrainAccuracy *float64 `json:"train_accuracy"`
+			ValLoss       *float64 `json:"val_loss"`
+			ValAccuracy   *float64 `json:"val_accuracy"`
 			TestLoss      *float64 `json:"test_loss"`
 			Evaluated     *bool    `json:"evaluated"`
 			TestAccuracy  *float64 `json:"test_accuracy"`
@@ -44,7 +56,7 @@ func ReadMetrics(r io.Reader) ([]Epoch, error) {
 			m.TestLoss, m.TestAccuracy = nil, nil
 		}
 		epochs = append(epochs, Epoch{
-			*m.Epoch, orNaN(m.TrainLoss), orNaN(m.TestLoss), orNaN(m.TrainAccuracy), orNaN(m.TestAccuracy),
+			*m.Epoch, result(m.TrainLoss, m.TrainAccuracy), result(m.ValLoss, m.ValAccuracy), result(m.TestLoss, m.TestAccuracy),
 		})
 	}
 	if err := lines.Err(); err != nil {
@@ -76,7 +88,7 @@ func ReadSteps(r io.Reader) ([]Epoch, error) {
 		if len(steps) == maxSteps {
 			steps = thin(steps, maxSteps/2)
 		}
-		steps = append(steps, Epoch{*m.Epoch, orNaN(m.TrainLoss), math.NaN(), orNaN(m.TrainAccuracy), math.NaN()})
+		steps = append(steps, Epoch{*m.Epoch, result(m.TrainLoss, m.TrainAccuracy), notMeasured(), notMeasured()})
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("steps: %w", err)
@@ -93,19 +105,24 @@ func thin(steps []Epoch, n int) []Epoch {
 	for i := range points {
 		group := steps[i*len(steps)/n : (i+1)*len(steps)/n]
 		p := group[len(group)-1]
-		p.TrainLoss, p.TrainAccuracy = 0, 0
+		p.Train = Result{}
 		for _, s := range group {
-			p.TrainLoss += s.TrainLoss / float64(len(group))
-			p.TrainAccuracy += s.TrainAccuracy / float64(len(group))
+			p.Train.Loss += s.Train.Loss / float64(len(group))
+			p.Train.Accuracy += s.Train.Accuracy / float64(len(group))
 		}
 		points[i] = p
 	}
 	return points
 }
 
-func orNaN(v *float64) float64 {
-	if v == nil {
-		return math.NaN()
+// result is NaN for what a line lacks.
+func result(loss, accuracy *float64) Result {
+	r := notMeasured()
+	if loss != nil {
+		r.Loss = *loss
 	}
-	return *v
+	if accuracy != nil {
+		r.Accuracy = *accuracy
+	}
+	return r
 }

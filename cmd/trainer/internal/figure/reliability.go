@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/dustin/go-humanize"
+
 	"trainer/nn/metric"
 )
 
 // Reliability draws the calibration of a network's probabilities: for each bin of probabilities the accuracy of the answers
-// as a bar, beside the diagonal on which perfectly calibrated ones lie, and below the share of the answers in each bin.
+// as a bar, beside the diagonal on which perfectly calibrated ones lie, and below the number of the answers in each bin.
 func Reliability(w io.Writer, format, title string, r *metric.Report) error {
 	if err := checkFormat(format); err != nil {
 		return err
@@ -17,11 +19,15 @@ func Reliability(w io.Writer, format, title string, r *metric.Report) error {
 	if r.Count == 0 {
 		return errors.New("drawing reliability: no answers")
 	}
-	const side, low = 420.0, 70.0 // of the square of the bars, and height of the shares below it
+	const side, low = 420.0, 70.0 // of the square of the bars, and height of the numbers below it
 	x, y := margin+44, content+6
-	s := newSheet(format, minWidth, y+side+low+64+margin)
-	s.title(title, fmt.Sprintf("%d images: expected calibration error %.2f%%; bars: accuracy of the answers, line: their mean probability", r.Count, 100*r.ECE))
-	share := func(b metric.Bin) float64 { return float64(b.Count) / float64(r.Count) }
+	s := newSheet(format, minWidth, y+side+low+44+margin)
+	s.title(title, fmt.Sprintf("%s images, expected calibration error %.2f%%; bars: accuracy, lines: mean probability", humanize.Comma(int64(r.Count)), 100*r.ECE))
+	largest := 0
+	for _, b := range r.Bins {
+		largest = max(largest, b.Count)
+	}
+	share := func(b metric.Bin) float64 { return float64(b.Count) / float64(largest) }
 	t := typeface{9, false}
 	for k := range 6 {
 		v := float64(k) / 5
@@ -42,6 +48,6 @@ func Reliability(w io.Writer, format, title string, r *metric.Report) error {
 	s.line(ink, 0.8, point{x, y + side}, point{x + side, y})
 	s.outline(faint, 0.8, corners(x, y, side, side)...)
 	s.line(faint, 0.8, point{x, base}, point{x + side, base})
-	s.text(typeface{10, false}, center, muted, point{x + side/2, base + 34}, "probability of the answer; below: share of the images")
+	s.text(typeface{10, false}, center, muted, point{x + side/2, base + 34}, fmt.Sprintf("probability of the answer; gray: number of images, at most %s", humanize.Comma(int64(largest))))
 	return s.write(w)
 }

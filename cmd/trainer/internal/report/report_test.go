@@ -217,6 +217,15 @@ func TestSummarize(t *testing.T) {
 	if got.TrainSeconds != 3 || got.TotalSeconds != 9 || got.PeakMemory != 7 || len(got.Runs) != 2 {
 		t.Errorf("%+v", got)
 	}
+	// A run that was stopped counts for no mean, unless all were.
+	stopped := Summary{TestAccuracy: 0.5, TrainSeconds: 1, TotalSeconds: 12, Interrupted: true}
+	got = Summarize([]Summary{{TestAccuracy: 0.98, TrainSeconds: 2, TotalSeconds: 3}, stopped})
+	if got.TestAccuracy != 0.98 || got.TestAccuracyStd != 0 || got.TrainSeconds != 2 || got.TotalSeconds != 12 || !got.Interrupted || len(got.Runs) != 2 {
+		t.Errorf("with a run that was stopped: %+v", got)
+	}
+	if got = Summarize([]Summary{stopped}); got.TestAccuracy != 0.5 {
+		t.Errorf("of a run that was stopped: %+v", got)
+	}
 	if _, std := MeanStd([]float64{5}); std != 0 {
 		t.Errorf("deviation of one value is %v", std)
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"math"
+	"slices"
 )
 
 // Number is a float whose NaN and infinities become null in JSON.
@@ -68,15 +69,21 @@ type Runs struct {
 	Runs            []Summary `json:"runs"`
 }
 
-// Summarize joins the summaries of at least one run.
+// Summarize joins the summaries of at least one run. The means are those of the runs that came to their end, if there are any.
 func Summarize(runs []Summary) Runs {
 	all := Runs{Summary: runs[0], Runs: runs}
+	ended := slices.DeleteFunc(slices.Clone(runs), func(r Summary) bool { return r.Interrupted })
+	if len(ended) == 0 {
+		ended = runs
+	}
 	var accuracy, train, speed, loss []float64
-	for _, r := range runs {
+	for _, r := range ended {
 		accuracy = append(accuracy, float64(r.TestAccuracy))
 		train = append(train, r.TrainSeconds)
 		speed = append(speed, float64(r.ImagesPerSecond))
 		loss = append(loss, float64(r.FinalLoss))
+	}
+	for _, r := range runs {
 		all.TotalSeconds = r.TotalSeconds
 		all.PeakMemory = max(all.PeakMemory, r.PeakMemory)
 		all.Interrupted = all.Interrupted || r.Interrupted
