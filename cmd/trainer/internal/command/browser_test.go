@@ -317,6 +317,14 @@ func showForward(t *testing.T, b *browser, session *inspect.Session) {
 	if got := b.asked(); !strings.HasPrefix(got.Name, "conv1[") {
 		t.Errorf("the keyboard chose %q", got.Name)
 	}
+	b.clickValue("#place-1 .map", 0.47, 0.3)
+	b.box(".pad")
+	b.screenshot("serve")
+
+	// Another network, which is not trained.
+	b.do(chromedp.Evaluate(`document.getElementById("network").selectedIndex = 1; document.getElementById("network").dispatchEvent(new Event("change"))`, nil))
+	b.until(`document.querySelectorAll(".card").length === 7 && document.querySelector("#place-5 .range").textContent !== ""`)
+	b.idle()
 	t.Logf("a frame took %s ms, requests and drawing included; the machine may be shared", eval[string](b, `document.body.dataset.frame`))
 	b.check()
 }

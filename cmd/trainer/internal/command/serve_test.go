@@ -108,7 +108,7 @@ func TestServeBadInput(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[]string{"photos"}, exitUsage, "recipe photos doesn't set the size of its images"},
+		{[]string{"small.toml"}, exitUsage, "recipe small doesn't set the size of its images"},
 		{[]string{"nowhere.toml"}, exitUsage, "reading the recipe"},
 		{[]string{"nowhere"}, exitUsage, "reading the model: stat nowhere: no such file or directory"},
 		{[]string{"pictures"}, exitUsage, "the folder has no model"},
@@ -119,7 +119,9 @@ func TestServeBadInput(t *testing.T) {
 		{[]string{"run", "-token", "with a space in it"}, exitUsage, "-token: want at least 16 characters"},
 		{[]string{"run", "-host", "http://x"}, exitUsage, "want a name such as digits.example.org"},
 	} {
-		got := trainer(t, append([]string{"serve", "-device", "cpu"}, c.args...)...)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // should it serve
+		got := trainerIn(ctx, nil, append([]string{"serve", "-device", "cpu"}, c.args...)...)
+		cancel()
 		if got.status != c.status || !strings.Contains(got.stderr, c.want) || strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("%q: %+v, want status %d and %q", c.args, got, c.status, c.want)
 		}

@@ -85,10 +85,12 @@ export class Explainer {
 
   term(t) {
     const name = t.source ? this.button(t.label || this.nameOf(t.source), { of: t.source.of, place: t.source.place, index: t.source.index }) : t.label;
+    // The label of a term that is no product, such as an exponential, says what it is.
+    const isProduct = !t.source || Math.abs(t.source.value * t.factor - t.value) <= 1e-9 * Math.abs(t.value);
     return element("tr", {},
       element("th", { scope: "row" }, name),
       t.source ? shown("td", t.source.value, number(t.source.value)) : element("td"),
-      shown("td", t.factor, number(t.factor)),
+      isProduct && t.source ? shown("td", t.factor, number(t.factor)) : element("td"),
       shown("td", t.value, number(t.value)));
   }
 

@@ -51,6 +51,7 @@ class App {
     const main = element("main", {}, left, this.layers.root, this.explainer.root);
     document.body.replaceChildren(this.header(), this.message, main, this.live);
     this.refresh();
+    if (this.question) this.ask(this.question);
   }
 
   header() {
@@ -182,8 +183,15 @@ class App {
       do {
         this.again = false;
         const begin = performance.now();
-        this.pass = await this.session.forward(this.pad.pixels);
-        this.back = this.wanted.checked ? await this.session.backward(this.label) : null;
+        const session = this.session;
+        const pass = await session.forward(this.pad.pixels);
+        const back = this.wanted.checked ? await session.backward(this.label) : null;
+        if (session !== this.session) { // another network was opened meanwhile
+          this.again = true;
+          continue;
+        }
+        this.pass = pass;
+        this.back = back;
         this.refresh();
         await this.askAgain();
         document.body.dataset.frame = (performance.now() - begin).toFixed(1);
@@ -203,7 +211,6 @@ class App {
     this.stepBox.hidden = !this.back;
     this.undoButton.disabled = this.steps === 0;
     this.showSamples();
-    if (this.explainer.answer === null && this.question) this.askAgain();
   }
 
   // ask shows where a number comes from.
