@@ -90,6 +90,7 @@ bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='
 	@command -v $(PYTHON) >/dev/null || { echo 'bench-peers: $(PYTHON) not found; it needs Python 3.11 to 3.13' >&2; exit 1; }
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
+	GO='$(GO)' $(PYTHON) bench/peers/run.py -load $(ARGS)
 
 conformance-peers: PYTHON ?= python3
 conformance-peers: ## compare numbers with ONNX's tests and PyTorch (installs them once): ARGS='-seed 2'

@@ -61,3 +61,27 @@ def conv_ours(worker: Path, threads: int) -> Command:
 def conv_peer(python: Path, threads: int) -> Command:
     """PyTorch's convolutions, which are oneDNN's."""
     return Command("oneDNN", "conv", [str(python), str(FOLDER / "conv_torch.py"), "--threads", str(threads)], PYTORCH)
+
+
+# The other frameworks' ways to read pictures. DataLoader's worker processes decode with Pillow, one thread each.
+LOADERS = [
+    ("PyTorch", "DataLoader, Pillow", "pillow", PYTORCH),
+    ("PyTorch", "DataLoader, Pillow with draft", "draft", PYTORCH),
+    ("TensorFlow", "tf.data", "tensorflow", TENSORFLOW),
+]
+
+
+def load_ours(worker: Path, threads: int, folder: Path, size: int) -> Command:
+    """This project's loader of a folder of pictures."""
+    return Command(OURS, "loader", [str(worker), "--threads", str(threads), "--pictures", str(folder), "--size", str(size)])
+
+
+def load_peers(python: Path, threads: int, folder: Path, size: int) -> list[Command]:
+    """The other frameworks' loaders, with as many workers as threads."""
+    return [
+        Command(name, label, [
+            str(python), str(FOLDER / "peer_loading.py"), "--mode", mode, "--workers", str(threads),
+            "--pictures", str(folder), "--size", str(size),
+        ], env)
+        for name, label, mode, env in LOADERS
+    ]

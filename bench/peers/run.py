@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares this project's training steps on the CPU with those of PyTorch and TensorFlow, and its convolutions with
-oneDNN's. README.md describes the method and the tables."""
+oneDNN's, and its reading of pictures with theirs. README.md describes the method and the tables."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ except environment.SetupError as error:
 
 import comparison
 import convolutions
+import loading
 import programs
 import table
 from processes import Worker, WorkerError
@@ -56,12 +57,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-wait", type=float, default=30.0, metavar="SECONDS",
                         help="longest wait for other processes to become idle before a measurement, which is "
                         "repeated if they interfere; 0: do neither (default 30)")
-    parser.add_argument("-rows", nargs="+", metavar="ROW", help="networks to measure (default: all)")
-    parser.add_argument("-out", type=Path, help="file for the table (default docs/results/peers[-conv]-<instruction set>.md)")
+    parser.add_argument("-rows", nargs="+", metavar="ROW", help="networks to measure, or sizes of pictures (default: all)")
+    parser.add_argument("-out", type=Path, help="file for the table (default docs/results/peers[-conv|-load]-<instruction set>.md)")
     parser.add_argument("-venv", type=Path, default=FOLDER / ".venv", metavar="DIR",
                         help="virtual environment of the other frameworks, made if missing (default bench/peers/.venv)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("-conv", action="store_true", help="measure single convolutions instead of training steps")
+    what.add_argument("-load", action="store_true", help="measure how fast pictures are read instead of training steps")
     what.add_argument("-check", action="store_true", help="only check that all programs train the same networks")
     return parser.parse_args()
 
@@ -82,10 +84,11 @@ class Setup:
 
 def prepare(args: argparse.Namespace, folder: Path) -> Setup:
     """Builds the worker in a folder, and installs what is missing."""
-    rows = chosen(args.rows, convolutions.networks() if args.conv else programs.ROWS)
+    known = convolutions.networks() if args.conv else loading.CASES if args.load else programs.ROWS
+    rows = chosen(args.rows, list(known))
     worker = environment.build_worker(folder)
     machine = environment.describe(worker, args.threads)
-    name = f"peers-conv-{machine.kind}.md" if args.conv else f"peers-{machine.kind}.md"
+    name = f"peers{'-conv' if args.conv else '-load' if args.load else ''}-{machine.kind}.md"
     return Setup(
         rows=rows,
         rounds=args.rounds,
@@ -133,6 +136,20 @@ def compare_convolutions(s: Setup) -> None:
     print(f"\n{text}\nwritten to {s.out}")
 
 
+def compare_loading(s: Setup, folder: Path) -> None:
+    """Measures reading of pictures, which are made in a folder first. The table is written after each size."""
+    results: list[loading.Result] = []
+    for row in s.rows:
+        case = loading.CASES[row]
+        pictures = loading.make(case, s.python, folder)
+        commands = [programs.load_ours(s.worker, s.machine.threads, pictures, case.size)]
+        commands += programs.load_peers(s.python, s.machine.threads, pictures, case.size)
+        results += loading.measure(row, commands, FOLDER, s.rounds, s.seconds, s.wait)
+        text = loading.text(s.machine, results, s.rounds, s.seconds)
+        table.write(s.out, text)
+    print(f"\n{text}\nwritten to {s.out}")
+
+
 def check(s: Setup, folder: Path) -> None:
     """Trains from the same weights with all programs, and compares the first losses."""
     for key in s.rows:
@@ -165,6 +182,8 @@ def main() -> None:
                 check(setup, Path(name))
             elif args.conv:
                 compare_convolutions(setup)
+            elif args.load:
+                compare_loading(setup, Path(name))
             else:
                 compare_training(setup)
     except (environment.SetupError, comparison.Mismatch, WorkerError) as error:

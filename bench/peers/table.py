@@ -13,7 +13,7 @@ from comparison import Program, Row
 from environment import Machine
 
 DASH = "–"
-TEXT = {"network", "program", "fastest other", "remark", "convolution", "pass"}  # columns of words
+TEXT = {"network", "program", "fastest other", "remark", "convolution", "pass", "pictures"}  # columns of words
 
 
 def number(x: float) -> str:

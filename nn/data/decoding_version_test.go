@@ -50,8 +50,8 @@ func TestDecodingVersion(t *testing.T) {
 	}
 }
 
-// decodedAs returns what a picture becomes: what its header says, and checksums of its pixels in its own and in another
-// size.
+// decodedAs returns what a picture becomes: what its header says, and checksums of its pixels in its own size, in another,
+// and in one for which JPEG files are scaled while they are decoded.
 func decodedAs(t *testing.T, tree tree, name string) string {
 	t.Helper()
 	r := Preparation{C: 3}.reader()
@@ -60,7 +60,7 @@ func decodedAs(t *testing.T, tree tree, name string) string {
 		t.Fatalf("%s: %v", name, err)
 	}
 	text := fmt.Sprintf(" %+v", info)
-	for _, size := range [][2]int{{info.h, info.w}, {16, 16}} {
+	for _, size := range [][2]int{{info.h, info.w}, {16, 16}, {4, 5}} {
 		r.h, r.w = size[0], size[1]
 		dst := make([]byte, r.h*r.w*r.c)
 		if _, err := r.decode(context.Background(), tree, name, info, dst); err != nil {

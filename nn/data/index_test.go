@@ -90,6 +90,27 @@ func TestIndexGivesTheSameSet(t *testing.T) {
 	}
 }
 
+// What the index says of a file of any format is what its header says at the next start.
+func TestIndexOfEveryFormat(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "photos")
+	for _, class := range []string{"a", "b"} {
+		if err := os.CopyFS(filepath.Join(dir, class), os.DirFS("testdata/decoding")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, class, "pixels.txt")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	age(t, dir)
+	opt := Options{Index: filepath.Join(t.TempDir(), "index"), NoTest: true, ImageSize: [2]int{16, 16}, Warn: func(err error) { t.Error(err) }}
+	cold := pixelsOf(t, openFolderT(t, dir, opt).Train)
+	onlyIndex(t, opt, "files")
+	if warm := pixelsOf(t, openFolderT(t, dir, opt).Train); !bytes.Equal(warm, cold) {
+		t.Error("the second start has other pixels")
+	}
+	onlyIndex(t, opt, "files")
+}
+
 // With an index, a folder too large for memory is opened without opening a picture.
 func TestIndexSavesChecking(t *testing.T) {
 	dir, opt := indexed(t)
@@ -172,7 +193,7 @@ func TestWrongIndexChangesNoPixel(t *testing.T) {
 		{"files", `"w":6`, `"w":5`}, {"files", `"orientation":1`, `"orientation":6`}, {"files", `"h":4,`, `"h":4,"gray":true,`},
 		{"files", `"w":6`, `"w":-6`}, {"files", `"trainer_index":2`, `"trainer_index":1`}, {"files", `"files":10`, `"files":9`},
 		{"files", `"a/00.png"`, `"a/01.png"`}, {"files", `{"name"`, `["name"`}, {"files", `"decoded"`, `"sum":"00","decoded"`},
-		{"files", `"memory":`, `"memory":9`}, {"files", `"size":`, `"size":-`}, {"files", `decoding 1,`, `decoding 0,`},
+		{"files", `"memory":`, `"memory":9`}, {"files", `"size":`, `"size":-`}, {"files", `"settings":"files: decoding `, `"settings":"files: decoding 1`},
 		{"images", `"sum":[2`, `"sum":[3`}, {"images", `"sum":[2`, `"sum":[99992`}, {"images", `"sum":[2`, `"sum":[1,2`},
 		{"images", `"squares":[`, `"squares":[-`}, {"images", `"size":`, `"size":1`},
 	} {

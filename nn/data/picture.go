@@ -46,7 +46,8 @@ type pictureReader struct {
 	background        color.NRGBA // behind transparent pixels, and around padded pictures
 	ignoreOrientation bool
 	decoding          pictureMemory
-	scratch           sync.Pool // of *lumaChroma
+	scratch           sync.Pool // of *planeResizer
+	jpegs             sync.Pool // of *scaledjpeg.Decoder
 }
 
 // pictureInfo is the information in a file's header.
@@ -55,6 +56,7 @@ type pictureInfo struct {
 	gray        bool
 	orientation int   // EXIF, 1 to 8: 1 is upright
 	memory      int64 // bytes that decoding takes (decodeMemory)
+	isBaseline  bool  // a JPEG file that is not progressive
 }
 
 // decoded is the information that only decoding gives.
@@ -76,21 +78,20 @@ func (r *pictureReader) readPictureInfo(t opener, name string) (pictureInfo, err
 	if config.Width <= 0 || config.Height <= 0 || config.Height > maxPixels/config.Width {
 		return pictureInfo{}, fmt.Errorf("want 1 to %d pixels, got %dx%d", maxPixels, config.Height, config.Width)
 	}
-	info := pictureInfo{h: config.Height, w: config.Width, gray: isGray(config.ColorModel), orientation: 1}
-	if !r.ignoreOrientation {
-		info.orientation = orientationOf(file, format)
-	}
-	progressive := false
+	info := pictureInfo{gray: isGray(config.ColorModel), orientation: 1}
+	segments := jpegSegments{hasEXIF: true}
 	if format == "jpeg" {
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return pictureInfo{}, err
 		}
-		progressive = isProgressive(file)
+		segments = readSegments(file)
+		info.isBaseline = !segments.isProgressive
 	}
-	info.memory = decodeMemory(config, format, progressive, info.orientation > 1)
-	if info.orientation >= 5 { // a quarter turn
-		info.h, info.w = info.w, info.h
+	if !r.ignoreOrientation && segments.hasEXIF {
+		info.orientation = orientationOf(file, format)
 	}
+	info.memory = decodeMemory(config, format, segments.isProgressive, info.orientation > 1)
+	info.h, info.w = uprightSize(config.Height, config.Width, info.orientation)
 	return info, r.decoding.check(info, info.memory)
 }
 
@@ -137,28 +138,37 @@ func isGray(model color.Model) bool {
 }
 
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
-// dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizeYCbCr for pictures of luma and
-// chroma, draw.BiLinear of golang.org/x/image for others.
+// dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizePlanes for gray pictures and those
+// of luma and chroma, draw.BiLinear of golang.org/x/image for others. Baseline JPEG files that need resizing are decoded
+// at a smaller scale (decodeScaled).
 func (r *pictureReader) decode(ctx context.Context, t opener, name string, info pictureInfo, dst []byte) (decoded, error) {
-	orientation, memory := info.orientation, r.memory(info)
+	memory := r.memory(info)
 	if err := r.decoding.check(info, memory); err != nil {
 		return decoded{}, err
+	}
+	file, err := t.open(name)
+	if err != nil {
+		return decoded{}, err
+	}
+	defer file.Close()
+	if info.isBaseline {
+		if r.decodeScaled(ctx, file, info, dst) {
+			return decoded{}, nil
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return decoded{}, err
+		}
 	}
 	done, err := r.decoding.take(ctx, memory)
 	if err != nil {
 		return decoded{}, err
 	}
 	defer done()
-	file, err := t.open(name)
-	if err != nil {
-		return decoded{}, err
-	}
-	defer file.Close()
 	im, _, err := image.Decode(bounded.Context(ctx, file))
 	if err != nil {
 		return decoded{}, err
 	}
-	return r.pixels(im, orientation, dst), nil
+	return r.pixels(im, info.orientation, dst), nil
 }
 
 // pixels is decode for a picture that has been decoded.
@@ -170,8 +180,8 @@ func (r *pictureReader) pixels(im image.Image, orientation int, dst []byte) deco
 		}
 		return decoded{}
 	}
-	if coloured, ok := im.(*image.YCbCr); ok && !r.hasSize(bounds, orientation) {
-		r.resizeYCbCr(coloured, orientation, dst)
+	if planes := planesOf(im); planes != nil && !r.hasSize(bounds, orientation) {
+		r.resizePlanes(planes, bounds, orientation, dst)
 		return decoded{}
 	}
 	d := decoded{transparent: isTransparent(im)}

@@ -97,28 +97,35 @@ func (r *pictureReader) memory(i pictureInfo) int64 {
 	return bytes
 }
 
-// isProgressive reports whether a JPEG file stores coefficients in several scans (ITU T.81, B.1.1.3: SOF2), or is so odd
-// that it may.
-func isProgressive(file io.Reader) bool {
-	r := bufio.NewReaderSize(file, 512)
+// jpegSegments is what the segments of a JPEG file say in front of its samples.
+type jpegSegments struct {
+	isProgressive bool // coefficients are stored in several scans (ITU T.81, B.1.1.3: SOF2)
+	hasEXIF       bool
+}
+
+// readSegments reads the segments up to the first scan. A file that is odd counts as one that has EXIF data and, if it is odd
+// in front of the frame, as progressive.
+func readSegments(file io.Reader) jpegSegments {
+	found := jpegSegments{isProgressive: true}
+	r := bufio.NewReaderSize(file, 1024)
 	var head [4]byte // a marker, and the length of its segment
-	if _, err := r.Discard(2); err != nil {
-		return true
-	}
-	for {
-		if _, err := io.ReadFull(r, head[:]); err != nil || head[0] != 0xff {
-			return true
+	_, err := r.Discard(2)
+	for err == nil {
+		if _, err = io.ReadFull(r, head[:]); err != nil || head[0] != 0xff || head[1] == 0xff {
+			break
 		}
 		switch head[1] {
 		case 0xc0, 0xc1:
-			return false
-		case 0xc2, 0xff:
-			return true
+			found.isProgressive = false
+		case 0xe1:
+			found.hasEXIF = true
+		case 0xda:
+			return found
 		}
-		if _, err := r.Discard(max(0, int(binary.BigEndian.Uint16(head[2:]))-2)); err != nil {
-			return true
-		}
+		_, err = r.Discard(max(0, int(binary.BigEndian.Uint16(head[2:]))-2))
 	}
+	found.hasEXIF = true
+	return found
 }
 
 // maxMemory is Options.MaxMemory, or its default.

@@ -66,19 +66,24 @@ func TestDecodeMemoryIsEnough(t *testing.T) {
 	}
 }
 
-func TestProgressive(t *testing.T) {
+func TestSegments(t *testing.T) {
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 8, 8)), nil); err != nil {
 		t.Fatal(err)
 	}
 	baseline := b.Bytes()
 	progressive := bytes.Replace(baseline, []byte{0xff, 0xc0}, []byte{0xff, 0xc2}, 1)
+	odd := jpegSegments{isProgressive: true, hasEXIF: true}
 	for _, c := range []struct {
 		raw  []byte
-		want bool
-	}{{baseline, false}, {progressive, true}, {baseline[:10], true}, {nil, true}, {[]byte("\xff\xd8hello"), true}} {
-		if got := isProgressive(bytes.NewReader(c.raw)); got != c.want {
-			t.Errorf("%q...: %v", c.raw[:min(4, len(c.raw))], got)
+		want jpegSegments
+	}{
+		{baseline, jpegSegments{}}, {progressive, jpegSegments{isProgressive: true}},
+		{withOrientation(baseline, 3), jpegSegments{hasEXIF: true}}, {withOrientation(progressive, 3), odd},
+		{baseline[:10], odd}, {nil, odd}, {[]byte("\xff\xd8hello"), odd},
+	} {
+		if got := readSegments(bytes.NewReader(c.raw)); got != c.want {
+			t.Errorf("%q...: %+v, want %+v", c.raw[:min(4, len(c.raw))], got, c.want)
 		}
 	}
 }

@@ -34,6 +34,7 @@ const (
 	StreamAugment Stream = 3 // augmentation; the transforms of a list have Sub(1), Sub(2) and so on
 	StreamDropout Stream = 4 // dropout masks
 	StreamSplit   Stream = 5 // images held out of the training set
+	StreamSearch  Stream = 6 // settings that a search tries
 )
 
 // Sub returns the i-th stream of its kind, 0 <= i < 1<<24.

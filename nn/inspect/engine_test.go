@@ -16,7 +16,7 @@ import (
 	"trainer/nn/recipe"
 )
 
-// The network of the worked example in docs/backpropagation.md, with its image and weights.
+// exampleModel and exampleImage are the network and the image of the worked example in docs/backpropagation.md.
 var (
 	exampleModel = nn.NewSequential(
 		nn.Conv2D{OutC: 1, Kernel: nn.Square(2)}, nn.ReLU{}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.Flatten{}, nn.Dense{Out: 2})
@@ -27,57 +27,49 @@ var (
 		2, 1, 0, 1, 0,
 		0, 2, 1, 0, 1,
 	}
-	exampleWeights = map[string][]float32{
-		"conv1.weight": {0.5, -0.5, -0.25, 1}, "conv1.bias": {-0.5},
-		"dense1.weight": {0.2, -0.1, 0.4, 0.3, -0.3, 0.1, 0.1, 0.2}, "dense1.bias": {0, 0.1},
-	}
 )
 
 // example opens the worked example.
 func example(t *testing.T, dev device.Device) *inspect.Session {
 	t.Helper()
-	s := open(t, dev, exampleModel, inspect.Options{Input: nn.Shape{5, 5, 1}})
-	net := must(nn.Compile(dev, exampleModel, nn.Options{Input: nn.Shape{5, 5, 1}, Batch: 1}))
-	for _, p := range net.Tensors() {
-		if err := dev.Upload(p.Value, device.Bytes(exampleWeights[p.Name])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.CopyWeights(net); err != nil {
-		t.Fatal(err)
-	}
+	s := must(inspect.WorkedExample(dev)).Session
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 
-// TestWorkedExample compares the passes, the step and some explanations with the numbers that docs/backpropagation.md prints.
+// TestWorkedExample compares the passes and the step with the numbers that docs/backpropagation.md prints, for the image as
+// bytes and as values.
 func TestWorkedExample(t *testing.T) {
-	s := example(t, newCPU(t))
-	pass, err := s.ForwardValues(exampleImage)
-	if err != nil {
+	x := must(inspect.WorkedExample(newCPU(t)))
+	defer x.Session.Close()
+	checkExample(t, x, must(x.Session.Forward(x.Pixels)))
+	if _, _, err := x.Session.Reset(); err != nil {
 		t.Fatal(err)
 	}
-	back, err := s.Backward(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	step, err := s.Step(optim.Config{Algorithm: "sgd", LR: 0.1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checkExample(t, x, must(x.Session.ForwardValues(exampleImage)))
+}
+
+func checkExample(t *testing.T, x *inspect.Example, pass *inspect.Pass) {
+	t.Helper()
+	s := x.Session
+	back := must(s.Backward(x.Label))
+	step := must(s.Step(s.Settings(optim.SGD{}, x.Rate)))
 	weights := func(name string) []float32 { return must(s.Weights(name)) }
 	printed := examples(t)
-	for name, got := range map[string][]float32{
+	computed := map[string][]float32{
 		"image": pass.Values[0], "conv": pass.Values[1], "relu": pass.Values[2], "pool": pass.Values[3], "logits": pass.Values[5],
-		"softmax": pass.Values[6], "loss": {float32(back.Loss)},
+		"softmax": pass.Values[6], "loss": {float32(back.Loss)}, "filter": before(s, step, "conv1.weight"), "filter-bias": before(s, step, "conv1.bias"),
+		"weight": before(s, step, "dense1.weight"), "weight-bias": before(s, step, "dense1.bias"),
 		"d-image": back.Values[0], "d-conv": back.Values[1], "d-relu": back.Values[2], "d-pool": back.Values[3], "d-logits": back.Values[5],
 		"d-filter": back.Weights["conv1.weight"], "d-filter-bias": back.Weights["conv1.bias"],
 		"d-weight": back.Weights["dense1.weight"], "d-weight-bias": back.Weights["dense1.bias"],
 		"new-filter": weights("conv1.weight"), "new-filter-bias": weights("conv1.bias"),
 		"new-weight": weights("dense1.weight"), "new-weight-bias": weights("dense1.bias"),
 		"new-softmax": step.Pass.Values[6], "new-loss": {float32(step.LossAfter)},
-	} {
-		want := printed[name]
-		if len(want) != len(got) {
+	}
+	for name, want := range printed {
+		got, ok := computed[name]
+		if !ok || len(want) != len(got) {
 			t.Errorf("%s: the document has %d numbers, the session %d", name, len(want), len(got))
 			continue
 		}
@@ -90,6 +82,15 @@ func TestWorkedExample(t *testing.T) {
 	if step.LossBefore != back.Loss || step.LossAfter != step.Gradients.Loss || step.Number != 1 {
 		t.Errorf("step %d from a loss of %v to %v, want 1, %v, %v", step.Number, step.LossBefore, step.LossAfter, back.Loss, step.Gradients.Loss)
 	}
+}
+
+// before returns the values of a tensor before a step.
+func before(s *inspect.Session, step *inspect.Step, name string) []float32 {
+	values := must(s.Weights(name))
+	for i, d := range step.Changes[name] {
+		values[i] -= d
+	}
+	return values
 }
 
 // number is a printed number and the place value of its last digit.

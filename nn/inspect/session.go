@@ -27,11 +27,12 @@ type Options struct {
 	ClassCounts func() ([]int, error)
 	// Temperature divides the network's outputs in Pass.Answer; 0 means 1.
 	Temperature float64
-	// OwnsDevice makes Close close the device, which frees the session's memory on a device that frees none earlier (a GPU).
+	// OwnsDevice makes Close close the device, too. Otherwise the garbage collector frees what the session held there.
 	OwnsDevice bool
 }
 
-// Session is a network that is being looked at, with weights of its own.
+// Session is a network that is being looked at, with weights of its own. It computes in float32; on a device that rounds the
+// operands of products further (device.TF32), the tolerances of explanations are too small.
 type Session struct {
 	mu     sync.Mutex // guards everything below
 	closed bool

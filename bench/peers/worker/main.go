@@ -9,6 +9,7 @@
 //
 //	measure SECONDS        {"images_per_second":...,"steps":...}
 //	peak SECONDS           {"flops_per_second":...}, the multiply-add peak of its threads; only on the CPU
+//	measure SECONDS        {"images_per_second":...,"read":...}, with -pictures instead of -row
 //	conv SECONDS {SHAPE}   {"flops_per_second":...,"calls":...}, with -conv instead of -row
 //	memory                 {"peak_rss_bytes":...}
 //	quit                   ends the worker, as does the end of the input
@@ -36,6 +37,8 @@ type options struct {
 	device, precision string
 	threads           int
 	conv, info, dry   bool
+	pictures          string
+	size              int
 	settings
 }
 
@@ -49,6 +52,8 @@ func main() {
 	flag.BoolVar(&o.dry, "dry", false, "accept an emulated device, whose speeds mean nothing")
 	flag.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads")
 	flag.BoolVar(&o.conv, "conv", false, "measure convolutions instead of a network")
+	flag.StringVar(&o.pictures, "pictures", "", "`folder` of pictures to read, with one subfolder per class, instead of a network")
+	flag.IntVar(&o.size, "size", 64, "height and width to which -pictures are cropped and resized")
 	flag.BoolVar(&o.info, "info", false, "describe the machine and this program, and exit")
 	flag.IntVar(&o.batch, "batch", 0, "images per step; 0 for the network's")
 	flag.Float64Var(&o.lr, "lr", 0, "learning rate; 0 for the network's")
@@ -79,8 +84,16 @@ func run(o options) error {
 	switch {
 	case o.info:
 		return s.write(describe(d))
+	case o.pictures != "":
+		l, err := newLoading(o.pictures, o.size)
+		if err != nil {
+			s.fail(err)
+			return err
+		}
+		s.commands["measure"] = l.measure
+		return s.serve(ready{info: describe(d)})
 	case o.conv == (o.row != ""):
-		return fmt.Errorf("want -row NAME or -conv, and not both")
+		return fmt.Errorf("want one of -row NAME, -conv and -pictures FOLDER")
 	case o.conv:
 		s.commands["conv"] = conv(d)
 		return s.serve(ready{info: describe(d)})

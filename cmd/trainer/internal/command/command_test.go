@@ -210,7 +210,7 @@ func TestEveryFlagHasAPlaceInTheHelp(t *testing.T) {
 // A flag's text is a phrase of its own, after the name of its value.
 func TestFlagTexts(t *testing.T) {
 	p := testProgram()
-	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), p.dataFlags(&options{}), doctorFlags(&doctorOptions{})} {
+	for _, set := range []*flag.FlagSet{p.newFlags(&options{}), p.benchFlags(&benchOptions{}), p.runFlags(&runOptions{}), networkFlags(&networkOptions{}), p.dataFlags(&options{}), doctorFlags(&doctorOptions{}), p.lrFlags(&lrOptions{options: newOptions()}), p.tuneFlags(&tuneOptions{options: newOptions()})} {
 		set.VisitAll(func(f *flag.Flag) {
 			_, usage := valueAndUsage(f.Usage)
 			if usage == "" || strings.Contains(usage, "`") || strings.HasPrefix(usage, "of ") {
@@ -516,7 +516,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -all-bytes, -autotune, -batch, "},
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
-		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, predict, evaluate, serve, export, import, data, recipe, draw, runs, compare, report, bench, doctor, completion, man, version, help)`},
+		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, lr, tune, predict, evaluate, serve, export, import, data, recipe, draw, runs, compare, report, bench, doctor, completion, man, version, help)`},
 		{"subcommand without argument", []string{"recipe"}, "recipe takes one name: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
@@ -567,6 +567,30 @@ func TestBadInput(t *testing.T) {
 		{"resume nothing", []string{"-resume", "nowhere"}, "-resume: no run to continue: "},
 		{"resume without checkpoint", []string{"-resume", "pictures"}, "-resume: no run to continue: "},
 		{"exact without resume", with("-exact"), "-exact is for -resume"},
+		{"rates in the wrong order", []string{"lr", "-from", "1", "-to", "0.1"}, "-from 1 -to 0.1: the rate grows, so -to must be the larger one"},
+		{"range test of a few steps", []string{"lr", "-steps", "5"}, "-steps 5: want at least 20"},
+		{"range test with an argument", []string{"lr", "mnist"}, `unexpected argument "mnist": lr takes only flags (trainer lr -h lists them)`},
+		{"flag of training in lr", []string{"lr", "-epochs", "3"}, "unknown flag -epochs (valid: -autotune, "},
+		{"nothing to search", []string{"tune", "-set", "batch=64"}, "nothing to search: pass a range or a list, such as -set optimizer.lr=1e-4..1e-1"},
+		{"range backwards", []string{"tune", "-set", "optimizer.lr=0.1..0.01"}, "-set optimizer.lr=0.1..0.01: want the smaller end of the range first"},
+		{"range without an end", []string{"tune", "-set", "optimizer.lr=0.1.."}, "-set optimizer.lr=0.1..: want two numbers with .. between them"},
+		{"list with a gap", []string{"tune", "-set", "batch=64,,128"}, "-set batch=64,,128: the list has an empty value"},
+		{"searched twice", []string{"tune", "-set", "batch=64,128", "-batch", "32"}, "-set batch=32: batch is set twice, and one of the values is searched"},
+		{"unknown key to search", searchOf("new", "-set", "optimizer.momentun=0.1..0.9"), "-set optimizer.momentun: unknown key, did you mean optimizer.momentum?"},
+		{"end of a range out of bounds", searchOf("new", "-set", "optimizer.momentum=0.1..1.5"), "-set optimizer.momentum: want a number from 0 to below 1, got 1.5"},
+		{"value of a list out of bounds", searchOf("new", "-set", "accumulate=1,0"), "-set accumulate: want a whole number from 1, got 0"},
+		{"settings that don't go together", searchOf("new", "-set", "optimizer.kind=sgd,adam"), "with optimizer.kind=adam: small.toml:11: optimizer.momentum: unknown key (valid here: "},
+		{"search of the images", searchOf("new", "-set", "data.size=8,16"), "-set data.size: the images are read once for all trials"},
+		{"search of the epochs by halving", searchOf("new", "-strategy", "halving", "-set", "epochs=2..4"), "-set epochs: the epochs are what halving divides"},
+		{"unknown strategy", searchOf("new", "-strategy", "bayes"), `-strategy: unknown strategy "bayes" (valid: random, halving)`},
+		{"eta of a random search", searchOf("new", "-eta", "3"), "-eta is for -strategy halving"},
+		{"eta of 1", searchOf("new", "-strategy", "halving", "-eta", "1"), "-eta 1: want at least 2"},
+		{"many trials", searchOf("new", "-trials", "10001"), "-trials 10001: want at most 10000"},
+		{"search on an unknown device", searchOf("new", "-device", "cpu,gpu"), `-device: unknown device "gpu"`},
+		{"search on any device and another", searchOf("new", "-device", "auto,cpu"), "-device auto,cpu: name the devices, as in cuda:0,cuda:1"},
+		{"resume no search", []string{"tune", "-resume", "nowhere"}, "-resume: no search to continue: "},
+		{"resume a folder as a search", []string{"tune", "-resume", "pictures"}, "-resume: no search to continue: "},
+		{"resume a search with a space", []string{"tune", "-resume", "pictures", "-set", "batch=1,2"}, "-resume continues a search with its own settings: remove -set"},
 		{"resume with out", []string{"-resume", "pictures", "-out", "x"}, "-resume continues a run with the run's own settings: remove -out"},
 	}
 	before := listing(t)

@@ -117,7 +117,7 @@ func (p *program) flagValues() map[string][]string {
 	}
 	return map[string][]string{
 		"data": data.NamesOf(p.Kinds.DataSets), "recipe": recipe.Names(), "device": append([]string{auto}, p.kindNames()...),
-		"precision": precisions, "part": parts, "sort": runOrders, "to": exportFormats, "format": figure.Formats(),
+		"precision": precisions, "part": parts, "sort": runOrders, "to": exportFormats, "strategy": strategies, "format": figure.Formats(),
 	}
 }
 

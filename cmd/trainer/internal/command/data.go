@@ -39,18 +39,13 @@ Examples:
 
 // dataFlags are those flags of trainer train that choose images.
 func (p *program) dataFlags(o *options) *flag.FlagSet {
-	f := flag.NewFlagSet("data", flag.ContinueOnError)
-	all := p.newFlags(o)
-	for _, name := range []string{"data-dir", "classes", "val", "test", "seed", "offline", "recipe", "set", "threads"} {
-		from := all.Lookup(name)
-		f.Var(from.Value, name, from.Usage)
-	}
+	f := p.someFlags("data", o, "data-dir", "classes", "val", "test", "seed", "offline", "recipe", "set", "threads")
 	f.BoolVar(&o.json, "json", false, "print the report as one JSON object, with all images that it names")
 	return f
 }
 
 func runData(ctx context.Context, p *program, args []string) error {
-	o := &options{test: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
+	o := newOptions()
 	rest, done, err := p.parseAnywhere(p.dataFlags(o), dataUsage, args)
 	if done || err != nil {
 		return err

@@ -32,7 +32,7 @@ func (j *job) openData(ctx context.Context) error {
 	if j.resume != "" && j.runData == nil {
 		split.Name = j.data // as older versions named it
 	}
-	j.split = split
+	j.split, j.ownValidation = split, split.Val != nil
 	if err := j.recordSize(); err != nil {
 		return err
 	}

@@ -38,12 +38,10 @@ func usageErrorf(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
 }
 
-// interruptedError is a training that a signal stopped, and that can be continued.
-type interruptedError struct{ folder string }
+// interruptedError is a training that a signal stopped, and that a command continues.
+type interruptedError struct{ command string }
 
-func (e *interruptedError) Error() string {
-	return fmt.Sprintf("interrupted; to continue: trainer -resume %s", e.folder)
-}
+func (e *interruptedError) Error() string { return "interrupted; to continue: " + e.command }
 
 // suggest returns the end of a message about an unknown name: the closest valid one, and all.
 func suggest(name string, valid []string) string { return recipe.Suggest(name, valid) }

@@ -59,9 +59,8 @@ func memoryText(err error) string {
 	return oneLine(err)
 }
 
-// explainFailure words an error of a training that had begun. folder is the run's folder, saved the step of its
-// checkpoint, negative if it has none.
-func (j *job) explainFailure(err error, folder string, saved int) error {
+// explainFailure words an error of a training that had begun. saved is the step of its checkpoint, negative if it has none.
+func (j *job) explainFailure(err error, saved int) error {
 	if isA[*train.DivergedError](err) {
 		return j.explainDivergence(err)
 	}
@@ -78,7 +77,7 @@ func (j *job) explainFailure(err error, folder string, saved int) error {
 	if saved < 0 {
 		return &trainingError{text + "; there is no checkpoint yet to resume from", err}
 	}
-	return &trainingError{fmt.Sprintf("%s; to continue from step %d: trainer -resume %s", text, saved, folder), err}
+	return &trainingError{fmt.Sprintf("%s; to continue from step %d: %s", text, saved, j.continuation()), err}
 }
 
 // explainDivergence adds advice about float16, whose largest number is 65504.

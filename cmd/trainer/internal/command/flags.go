@@ -55,6 +55,7 @@ type earlier struct {
 	plannedEpochs  float64           // epochs that it was planned for, if that was changed; otherwise 0
 	checkpointFile string            // name of its checkpoint
 	drawn          bool              // it, or the data, is drawn; nothing is trained
+	searches       bool              // it is a search
 }
 
 // interval is the distance between two checkpoints.
@@ -130,9 +131,38 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	return f
 }
 
+// someFlags declares some of the flags of trainer train for another command.
+func (p *program) someFlags(command string, o *options, names ...string) *flag.FlagSet {
+	f := flag.NewFlagSet(command, flag.ContinueOnError)
+	all := p.newFlags(o)
+	for _, name := range names {
+		from := all.Lookup(name)
+		f.Var(from.Value, name, from.Usage)
+	}
+	return f
+}
+
+// parseSome parses the arguments of a command that trains as the flags say, and checks those of trainer train.
+func (p *program) parseSome(f *flag.FlagSet, u usage, o *options, args []string) (done bool, err error) {
+	rest, done, err := p.parseAnywhere(f, u, args)
+	switch {
+	case err != nil || done:
+		return done, err
+	case len(rest) > 0:
+		return false, usageErrorf("unexpected argument %q: %s takes only flags (trainer %s -h lists them)", rest[0], f.Name(), f.Name())
+	}
+	f.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
+	return false, o.check()
+}
+
+// newOptions returns the defaults.
+func newOptions() *options {
+	return &options{test: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
+}
+
 // parseFlags parses the arguments of trainer train. With -h it shows the help, and the error is flag.ErrHelp.
 func (p *program) parseFlags(args []string) (*options, error) {
-	o := &options{test: 0.2, runs: 1, deviceOptions: deviceOptions{given: map[string]bool{}}}
+	o := newOptions()
 	f := p.newFlags(o)
 	rest, done, err := p.parseAnywhere(f, p.trainUsage(), args)
 	switch {

@@ -25,7 +25,9 @@ type job struct {
 	recipe  *recipe.Recipe
 	name    string // of the recipe, or its file
 	split   *data.Dataset
-	dev     device.Device
+	// ownValidation reports whether the data set has validation images, which are not held out of the training images.
+	ownValidation bool
+	dev           device.Device
 
 	initial *model.Weights // what training begins with; nil for the initialisers' weights
 	told    bool           // what was loaded from it has been printed
@@ -35,6 +37,7 @@ type job struct {
 	place       string // the folder for the results, as -resume takes it
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
+	trial       *trial         // nil outside of a search
 }
 
 func (p *program) newJob(o *options) *job {

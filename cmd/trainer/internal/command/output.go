@@ -15,6 +15,8 @@ import (
 // display returns the display for a run.
 func (j *job) display(run display.Run) display.Display {
 	switch {
+	case j.trial != nil:
+		return j.trial.display(j)
 	case j.json:
 		return display.NewJSON(j.stdout, run)
 	case j.quiet:

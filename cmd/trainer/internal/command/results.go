@@ -127,7 +127,7 @@ func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.dataName(), Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
-		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ScoredOn: scoredOn(r),
+		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ValLoss: report.Number(r.ValLoss), ScoredOn: scoredOn(r),
 		Weights: string(r.Weights), WeightsStep: r.WeightsStep, BestEpoch: bestEpoch(r), Stopped: r.Stopped,
 		TrainSeconds: r.TrainSeconds, TotalSeconds: j.now().Sub(j.started).Seconds(),
 		ImagesPerSecond: report.Number(r.ImagesPerSecond), FinalLoss: report.Number(r.FinalLoss),

@@ -42,6 +42,9 @@ func (o *options) readFolder(kinds recipe.Kinds, path string) error {
 		return err
 	}
 	defer dir.Close()
+	if dir.Has(report.SearchFile) && !o.searches {
+		return usageErrorf("%s holds a search (to continue it: trainer tune -resume %s); its trials are runs in its subfolders", path, shellWord(path))
+	}
 	if o.configText, err = report.ReadConfig(dir); err != nil {
 		return err
 	}

@@ -179,6 +179,9 @@ func brokenRun(path string, err error) *listedRun {
 
 // holdsRun reports whether a folder has files that only a run writes.
 func holdsRun(dir *folder.Folder) bool {
+	if dir.Has(report.SearchFile) { // its trials are the runs
+		return false
+	}
 	for _, name := range []string{report.MetricsFile, report.SummaryFile, report.CheckpointFile, report.DataFile} {
 		if dir.Has(name) {
 			return true

@@ -162,6 +162,9 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	cfg := j.config(seed)
 	events := &board{job: j, folder: folder}
 	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks()}
+	if j.trial != nil {
+		cfg.Hooks = append(cfg.Hooks, j.trial.hooks())
+	}
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps, Every: j.checkpoint.time}
 	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
 	result, err := train.Run(ctx, cfg)
@@ -171,7 +174,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 		return nil, j.explainStart(err, cfg)
 	}
 	if err != nil {
-		err = j.explainFailure(err, j.place, kept.saved)
+		err = j.explainFailure(err, kept.saved)
 	}
 	err = errors.Join(err, kept.err, events.close())
 	summary := j.summary(result, seed)
@@ -181,9 +184,17 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	case err != nil && folder.Gone():
 		err = &goneError{folder.Path(), err}
 	case err == nil && result.Interrupted:
-		err = &interruptedError{j.place}
+		err = &interruptedError{j.continuation()}
 	}
 	return summary, err
+}
+
+// continuation returns the command that continues what was stopped.
+func (j *job) continuation() string {
+	if j.trial != nil {
+		return "trainer tune -resume " + shellWord(j.place)
+	}
+	return "trainer -resume " + j.place
 }
 
 // checkpointIn returns the path of the checkpoint to continue from, or "". A run that was killed before its first

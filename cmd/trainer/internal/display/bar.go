@@ -33,6 +33,7 @@ type Bar struct {
 	progress *mpb.Progress
 	bar      *mpb.Bar
 	epochs   float64
+	steps    int
 	drawn    time.Time
 
 	mu      sync.Mutex // another goroutine draws the bar
@@ -51,8 +52,12 @@ func (b *Bar) Hooks() train.Hooks {
 		Start:    func(_ *train.Training, s train.Start) { b.start(s) },
 		Step:     func(_ *train.Training, s *train.StepDone) { b.moveTo(s) },
 		Progress: func(_ *train.Training, p *train.EvalProgress) { b.set(b.step, *p) },
-		Epoch:    func(_ *train.Training, m train.EpochMetrics) { b.println(epochLine(m)) },
-		Finish:   func(_ *train.Training, r *train.Result) { b.finish(r) },
+		Epoch: func(_ *train.Training, m train.EpochMetrics) {
+			if b.run.Label == "" {
+				b.println(epochLine(m))
+			}
+		},
+		Finish: func(_ *train.Training, r *train.Result) { b.finish(r) },
 	}
 }
 
@@ -66,23 +71,16 @@ func (b *Bar) moveTo(s *train.StepDone) {
 }
 
 func (b *Bar) finish(r *train.Result) {
-	if r.Stopped != "" {
+	if r.Stopped != "" && b.run.Label == "" {
 		b.println(stoppedLine(r))
 	}
 	b.Close()
 }
 
 func (b *Bar) start(s train.Start) {
-	b.epochs = s.Epochs
-	for _, line := range b.run.Pictures {
-		b.println(line)
-	}
-	b.println(startLine(s, b.run))
-	if s.Dropped > 0 {
-		b.println(DroppedLine(s.Summary))
-	}
-	if len(s.Fallbacks) > 0 {
-		b.println(fallbackLine(s.Summary))
+	b.epochs, b.steps = s.Epochs, s.Summary.Steps
+	if b.run.Label == "" {
+		b.describe(s)
 	}
 	bar, err := b.progress.Add(int64(max(s.Summary.Steps, 1)), mpb.BarStyle().Build(),
 		mpb.BarRemoveOnComplete(),
@@ -94,6 +92,20 @@ func (b *Bar) start(s train.Start) {
 	}
 	b.bar = bar
 	b.bar.SetCurrent(int64(min(s.Step, s.Summary.Steps-1)))
+}
+
+// describe prints the lines above the bar.
+func (b *Bar) describe(s train.Start) {
+	for _, line := range b.run.Pictures {
+		b.println(line)
+	}
+	b.println(startLine(s, b.run))
+	if s.Dropped > 0 {
+		b.println(DroppedLine(s.Summary))
+	}
+	if len(s.Fallbacks) > 0 {
+		b.println(fallbackLine(s.Summary))
+	}
 }
 
 // println prints a line above the bar, which has names of data sets and recipes in it.
@@ -109,6 +121,9 @@ func (b *Bar) set(step train.StepDone, testing train.EvalProgress) {
 func (b *Bar) left() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.run.Label != "" {
+		return fmt.Sprintf("%s, step %d/%d ", b.run.Label, b.step.Step, b.steps)
+	}
 	return fmt.Sprintf("epoch %d/%g ", max(b.step.Epoch, 1), b.epochs)
 }
 

@@ -30,6 +30,7 @@ type Run struct {
 	Precision    string   // of the device, such as "fp16"
 	OnePrecision bool     // the device has no other, so that a text need not name it
 	Pictures     []string // lines about the picture files of a folder
+	Label        string   // for a bar that has no lines above it; "" for one that has
 }
 
 // Quiet shows nothing.

@@ -112,6 +112,23 @@ func TestBarShowsStepsAndEndsItself(t *testing.T) {
 	}
 }
 
+// A labelled bar is one of many trainings, whose results are told elsewhere.
+func TestLabelledBarHasNoLines(t *testing.T) {
+	var out bytes.Buffer
+	b := NewBar(&out, Run{Data: "mnist", Recipe: "mine", Label: "trial 3/8"})
+	b.Hooks().Start(nil, start())
+	b.Hooks().Step(nil, &train.StepDone{Step: 400, Total: 1500, Epoch: 1})
+	if got := b.left(); got != "trial 3/8, step 400/1500 " {
+		t.Errorf("got %q", got)
+	}
+	b.Hooks().Epoch(nil, epoch())
+	b.Hooks().Finish(nil, &train.Result{Stopped: "after epoch 1: enough"})
+	b.Close()
+	if strings.Contains(out.String(), "mine") || strings.Contains(out.String(), "accuracy") || strings.Contains(out.String(), "enough") {
+		t.Errorf("got %q", out.String())
+	}
+}
+
 func TestBarThatNeverBegan(t *testing.T) {
 	b := NewBar(&bytes.Buffer{}, Run{})
 	b.Close()

@@ -15,6 +15,7 @@ import (
 	"trainer/cpu"
 	"trainer/nn"
 	"trainer/nn/recipe"
+	"trainer/nn/tune"
 )
 
 // drawing is a figure with what its text must contain.
@@ -114,9 +115,42 @@ func drawings(t *testing.T) []drawing {
 				{pixels, "dog", twice, [][]string{nil, nil}},
 			})
 		}, []string{"augmented", "flip, mixup", "epoch 2", "cat", "30% dog"}},
+		{"range test", func(w io.Writer, f string) error {
+			return Rates(w, f, "range test", rates(60), &tune.Suggestion{Rate: 0.0012, Steepest: 0.0012, Minimum: 0.01}, 0.1)
+		}, []string{"range test", "suggested learning rate: 0.0012", "learning rate", "1e-05", "0.1", "loss, smoothed", "recipe's 0.1", "steepest 0.0012", "minimum / 10 0.001"}},
+		{"range test without a descent", func(w io.Writer, f string) error {
+			return Rates(w, f, "range test", rates(1), nil, 0.1)
+		}, []string{"no suggestion: the loss did not fall"}},
+		{"search", func(w io.Writer, f string) error {
+			return Search(w, f, "search", "four trials", searchAxes(), []SearchTrial{
+				{1, 1, 0.97, false}, {2, 0, 0.96, false}, {3, 0, 0.1, false}, {4, 0, math.NaN(), true},
+			}, []string{"to epoch 1", "to epoch 3"})
+		}, []string{"four trials", "optimizer.lr", "batch", "momentum", "name", "validation accuracy (%)", "64", "0.001", "trained to epoch 3", "the best", "lower", "diverged or failed", "a value wit…"}},
 		{"features", func(w io.Writer, f string) error {
 			return FeatureMaps(w, f, "features", pixels, maps, []string{"no", "yes"})
 		}, []string{"input", "conv1", "conv2d 3x3x12", "dense1", "yes"}},
+	}
+}
+
+// rates returns the points of a range test from 1e-5 to 1, whose loss explodes.
+func rates(n int) []tune.Point {
+	points := make([]tune.Point, n)
+	for i := range points {
+		x := float64(i) / float64(max(1, n-1))
+		loss := 2.3 - 2*x + math.Pow(3*x, 8)
+		points[i] = tune.Point{Step: i + 1, Rate: math.Pow(10, 5*x-5), Loss: loss + 0.1*math.Sin(50*x), Smooth: loss}
+	}
+	points[n-1].Loss = math.Inf(1)
+	return points
+}
+
+// searchAxes returns a logarithmic range, a list, a range and a list of texts, with four trials.
+func searchAxes() []SearchAxis {
+	return []SearchAxis{
+		{Key: "optimizer.lr", Low: 1e-4, High: 0.1, Log: true, Settings: []string{"0.01", "0.02", "0.1", "0.1"}},
+		{Key: "batch", Values: []string{"64", "128"}, Settings: []string{"64", "64", "128", "128"}},
+		{Key: "optimizer.momentum", Low: 0.8, High: 0.9, Settings: []string{"0.8", "0.85", "0.9", "0.8123"}},
+		{Key: "name", Values: []string{"a", "a value with spaces"}, Settings: []string{"a", "a value with spaces", "a", "other"}},
 	}
 }
 
@@ -253,6 +287,10 @@ func TestWhatCannotBeDrawn(t *testing.T) {
 		{"not filters", Filters(io.Discard, "png", "", numbers(6), []int{2, 3}), "want [outC, kH, kW, inC]"},
 		{"too few weights", Filters(io.Discard, "png", "", numbers(5), []int{1, 2, 3, 1}), "5 values"},
 		{"no predictions", Predictions(io.Discard, "png", "", nil), "no predictions"},
+		{"no rates", Rates(io.Discard, "png", "", nil, nil, 1), "no steps"},
+		{"no trials", Search(io.Discard, "png", "", "", searchAxes(), nil, nil), "no settings, or no trials"},
+		{"format of a search", Search(io.Discard, "gif", "", "", nil, nil, nil), `format "gif"`},
+		{"format of a range test", Rates(io.Discard, "gif", "", nil, nil, 1), `format "gif"`},
 		{"no maps", FeatureMaps(io.Discard, "png", "", gray, nil, nil), "no layers"},
 		{"values", FeatureMaps(io.Discard, "png", "", gray, []Activation{{"conv1", "conv2d", nn.Shape{2, 2, 1}, numbers(3)}}, nil), "layer conv1"},
 		{"scores", FeatureMaps(io.Discard, "png", "", gray, []Activation{{"dense1", "dense", nn.Shape{2}, numbers(2)}}, []string{"a"}), "each of 1 classes"},

@@ -30,13 +30,27 @@ const (
 	DataFile       = "data.json"              // the fingerprint of the data: a data.Fingerprint
 )
 
+// The files of a range test's folder.
+const (
+	RatesFile       = "lr.json" // the rates with their losses, and the suggested one
+	RatesFigureFile = "lr.png"
+)
+
+// The files of a search's folder, beside those of several runs. Each trial has the folder of a run in it.
+const (
+	SearchFile       = "tune.json"    // a Search
+	TrialsFile       = "trials.jsonl" // a Trial for each rung that a trial has done
+	SearchFigureFile = "tune.png"
+	BestRecipeFile   = "best.toml" // the recipe with the settings of the best trial
+)
+
 // allFiles are the files that a run writes; resultFiles those that are never overwritten by another run.
 func allFiles() []string {
 	return append(resultFiles(), SkippedFile, DataFile, AnswersFile)
 }
 
 func resultFiles() []string {
-	return append([]string{MetricsFile, StepsFile, SummaryFile, ConfigFile, CheckpointFile, model.BestName}, model.Files()...)
+	return append([]string{MetricsFile, StepsFile, SummaryFile, ConfigFile, CheckpointFile, model.BestName, RatesFile, RatesFigureFile, SearchFile, TrialsFile, SearchFigureFile, BestRecipeFile}, model.Files()...)
 }
 
 // Folder is the locked folder of one run, or of several runs that differ in the seed.
@@ -158,6 +172,11 @@ func (f *Folder) Sub(name string) (*Folder, error) {
 	if f.fresh || !f.Has(name) {
 		return Create(f.File(name))
 	}
+	return f.ContinueSub(name)
+}
+
+// ContinueSub opens a folder in the folder, to add to its run.
+func (f *Folder) ContinueSub(name string) (*Folder, error) {
 	// Links are not followed out of the folder: the sub-folder must be where it seems to be.
 	root, err := f.Root().OpenRoot(name)
 	if err != nil {

@@ -43,6 +43,7 @@ type Summary struct {
 	ValAccuracy     Number  `json:"val_accuracy,omitempty"`
 	ValCorrect      int     `json:"val_correct,omitempty"`
 	ValCount        int     `json:"val_count,omitempty"`
+	ValLoss         Number  `json:"val_loss,omitempty"`
 	Weights         string  `json:"weights"`      // those of the model, to which the accuracies belong: last, ema or best
 	WeightsStep     int     `json:"weights_step"` // after how many steps
 	BestEpoch       int     `json:"best_epoch,omitempty"`

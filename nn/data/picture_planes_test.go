@@ -61,7 +61,7 @@ func TestYCbCrResize(t *testing.T) {
 func checkYCbCr(t *testing.T, r *pictureReader, im *image.YCbCr, steps [2]int, orientation int, bound float64) {
 	t.Helper()
 	got := make([]byte, r.h*r.w*r.c)
-	r.resizeYCbCr(im, orientation, got)
+	r.resizePlanes(planesOf(im), im.Bounds(), orientation, got)
 	b := im.Bounds()
 	h, w := b.Dy(), b.Dx()
 	if orientation >= 5 {
