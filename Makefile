@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test fuzz notice race vet lint generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures install dist clean help
+.PHONY: build train test fuzz notice race vet lint web generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures install dist clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -66,6 +66,9 @@ ifneq ($(CUDA_CC),)
 else
 	@echo "skipped: staticcheck of the $(NO_CUDA)"
 endif
+
+web: ## bundle the page of trainer serve
+	GO='$(GO)' ./scripts/web.sh
 
 generate: ## regenerate the assembly
 	$(GO) generate ./...

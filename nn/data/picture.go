@@ -65,7 +65,7 @@ type decoded struct {
 }
 
 // readPictureInfo reads size, colour model and orientation. The content decides the format, not the name.
-func (r *pictureReader) readPictureInfo(t tree, name string) (pictureInfo, error) {
+func (r *pictureReader) readPictureInfo(t opener, name string) (pictureInfo, error) {
 	file, err := t.open(name)
 	if err != nil {
 		return pictureInfo{}, err
@@ -141,7 +141,7 @@ func isGray(model color.Model) bool {
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizePlanes for gray pictures and those
 // of luma and chroma, draw.BiLinear of golang.org/x/image for others. Baseline JPEG files that need resizing are decoded
 // at a smaller scale (decodeScaled).
-func (r *pictureReader) decode(ctx context.Context, t tree, name string, info pictureInfo, dst []byte) (decoded, error) {
+func (r *pictureReader) decode(ctx context.Context, t opener, name string, info pictureInfo, dst []byte) (decoded, error) {
 	memory := r.memory(info)
 	if err := r.decoding.check(info, memory); err != nil {
 		return decoded{}, err

@@ -17,12 +17,17 @@ import (
 type tree interface {
 	// list returns what a folder holds, sorted by name.
 	list(dir string) ([]entry, error)
-	// open opens a regular file. Everything else is refused, because a read of a pipe or a device may never end.
-	open(name string) (io.ReadSeekCloser, error)
+	opener
 	// real returns the same text for all names of one folder.
 	real(dir string) (string, error)
 	// show returns a name as messages give it.
 	show(name string) string
+}
+
+// opener is what reads files.
+type opener interface {
+	// open opens a regular file. Everything else is refused, because a read of a pipe or a device may never end.
+	open(name string) (io.ReadSeekCloser, error)
 }
 
 // entry is a file or a folder in a folder.

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"trainer/cmd/trainer/internal/answer"
 	"trainer/nn/model"
 	"trainer/nn/printable"
 )
@@ -43,7 +43,7 @@ type answerWriter interface {
 func newAnswerWriter(w io.Writer, o *predictOptions, known []string) answerWriter {
 	switch {
 	case o.json:
-		return &jsonAnswers{json.NewEncoder(w)}
+		return &jsonAnswers{w}
 	case o.csv:
 		return &csvAnswers{out: csv.NewWriter(w), top: o.top}
 	}
@@ -88,33 +88,13 @@ func (t *tableAnswers) write(a model.FileAnswer, top []model.Prediction) error {
 func (t *tableAnswers) flush() error { return nil }
 
 // jsonAnswers writes an object per line.
-type jsonAnswers struct{ out *json.Encoder }
-
-type jsonAnswer struct {
-	Path        string           `json:"path"`
-	Class       string           `json:"class,omitempty"`
-	Probability float64          `json:"probability,omitempty"`
-	Top         []jsonPrediction `json:"top,omitempty"`
-	Error       string           `json:"error,omitempty"`
-}
-
-type jsonPrediction struct {
-	Index       int     `json:"index"`
-	Class       string  `json:"class"`
-	Probability float64 `json:"probability"`
-}
+type jsonAnswers struct{ out io.Writer }
 
 func (j *jsonAnswers) write(a model.FileAnswer, top []model.Prediction) error {
-	out := jsonAnswer{Path: a.Path}
 	if a.Err != nil {
-		out.Error = a.Err.Error()
-	} else {
-		out.Class, out.Probability = top[0].Name, top[0].Probability
+		return answer.Failed(a.Path, a.Err).Write(j.out)
 	}
-	for _, p := range top {
-		out.Top = append(out.Top, jsonPrediction{p.Class, p.Name, p.Probability})
-	}
-	return j.out.Encode(out)
+	return answer.Of(a.Path, top, len(top)).Write(j.out)
 }
 
 func (j *jsonAnswers) flush() error { return nil }

@@ -1,0 +1,320 @@
+package serve
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+	"trainer/nn/inspect"
+	"trainer/nn/model"
+)
+
+// testNetworks returns a network for images of 12 x 12 pixels, and one without pictures to choose from.
+func testNetworks(t testing.TB, dev device.Device) []Network {
+	t.Helper()
+	images := model.ImagesOf(data.Preparation{H: 12, W: 12, C: 1}, []float32{0.3}, []float32{0.4})
+	classes := []string{"a", "b", "c"}
+	open := func() (*inspect.Session, error) {
+		return inspect.New(dev, nn.NewSequential(nn.Conv2D{OutC: 2, Kernel: nn.Square(3)}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.ReLU{}, nn.Flatten{}, nn.Dense{Out: 3}),
+			inspect.Options{Input: nn.Shape{12, 12, 1}, Mean: images.Mean, Std: images.Std, Seed: 1})
+	}
+	set := &data.InMemory{Name: "two", H: 12, W: 12, C: 1, ClassNames: classes, Images: make([]byte, 2*144), Labels: []int32{2, 1}}
+	set.Images[144] = 77
+	return []Network{
+		{Name: "net", Classes: classes, Images: images, Open: open, Samples: func() (data.Set, error) { return set, nil }},
+		{Name: "bare/../x", Trained: true, Classes: classes, Images: images, Open: open},
+		{Name: "absent", Classes: classes, Images: images, Open: open, Samples: func() (data.Set, error) { return nil, errors.New("/secret/path") }},
+	}
+}
+
+// tensorsOf takes an answer apart.
+func tensorsOf(t testing.TB, body string) (info json.RawMessage, arrays [][]float32) {
+	t.Helper()
+	content := []byte(body)
+	n := binary.LittleEndian.Uint32(content)
+	var head struct {
+		Lengths []int
+		Info    json.RawMessage
+	}
+	if err := json.Unmarshal(content[4:4+n], &head); err != nil || n%4 != 0 {
+		t.Fatalf("%v in %q", err, body[:min(200, len(body))])
+	}
+	content = content[4+n:]
+	for _, l := range head.Lengths {
+		array := make([]float32, l)
+		for i := range array {
+			array[i] = math.Float32frombits(binary.LittleEndian.Uint32(content))
+			content = content[4:]
+		}
+		arrays = append(arrays, array)
+	}
+	if len(content) != 0 {
+		t.Errorf("%d bytes too many", len(content))
+	}
+	return head.Info, arrays
+}
+
+// openedSession opens a session over HTTP and returns the beginning of its paths.
+func openedSession(t testing.TB, s *running, network string) string {
+	t.Helper()
+	status, body := do(t, request(t, "POST", s.url+"/api/sessions", []byte(fmt.Sprintf(`{"network":%q}`, network))))
+	var opened struct {
+		ID     string
+		Places []inspect.Place
+	}
+	if err := json.Unmarshal([]byte(body), &opened); err != nil || status != 200 || len(opened.Places) == 0 {
+		t.Fatalf("status %d, %s", status, body)
+	}
+	return s.url + "/api/sessions/" + opened.ID + "/"
+}
+
+// TestSession: the tensors over HTTP are the engine's.
+func TestSession(t *testing.T) {
+	s := start(t, "", nil)
+	engine, err := testNetworks(t, testDevice(t))[0].Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := openedSession(t, s, "net")
+	send := func(action, body string) string {
+		t.Helper()
+		status, answer := do(t, request(t, "POST", path+action, []byte(body)))
+		if status != 200 {
+			t.Fatalf("%s: status %d, %s", action, status, answer)
+		}
+		return answer
+	}
+	same := func(what string, got, want [][]float32) {
+		t.Helper()
+		if len(got) != len(want) {
+			t.Fatalf("%s: %d arrays, want %d", what, len(got), len(want))
+		}
+		for i := range want {
+			if fmt.Sprint(got[i]) != fmt.Sprint(want[i]) {
+				t.Errorf("%s: array %d differs from the engine's", what, i)
+			}
+		}
+	}
+	pixels := make([]byte, 144)
+	for i := range pixels {
+		pixels[i] = byte(i * 5)
+	}
+	pass, err := engine.Forward(pixels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, arrays := tensorsOf(t, send("forward", string(pixels)))
+	same("forward", arrays, pass.Values)
+	if want, _ := json.Marshal(passInfo{pass.Answer}); string(info) != string(want) {
+		t.Errorf("forward: %s, want %s", info, want)
+	}
+	back, err := engine.Backward(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, wanted := (&session{engine: engine}).gradients(back)
+	info, arrays = tensorsOf(t, send("backward", `{"label":1}`))
+	same("backward", arrays, wanted)
+	if want, _ := json.Marshal(listed); string(info) != string(want) || len(listed.Weights) != 4 {
+		t.Errorf("backward: %s, want %s", info, want)
+	}
+	q := inspect.Question{Of: inspect.Value, Place: 1, Index: 3}
+	why, err := engine.Explain(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, _ := json.Marshal(why); send("explain", `{"of":"value","place":1,"index":3}`) != string(want)+"\n" {
+		t.Error("explain: another explanation than the engine's")
+	}
+	weights, err := engine.Weights("conv1.weight")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, arrays = tensorsOf(t, send("weights", `{"tensor":"conv1.weight"}`))
+	same("weights", arrays, [][]float32{weights})
+	check, err := engine.CheckGradient("conv1.weight", 2, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, _ := json.Marshal(check); send("check", `{"tensor":"conv1.weight","index":2}`) != string(want)+"\n" {
+		t.Error("check: another comparison than the engine's")
+	}
+	before := send("backward", `{"label":1}`)
+	info, _ = tensorsOf(t, send("step", `{"rule":"sgd","lr":0.05}`))
+	var stepped struct {
+		Loss float64
+		Step inspect.Step
+	}
+	if err := json.Unmarshal(info, &stepped); err != nil || stepped.Step.LossBefore != back.Loss || stepped.Step.LossAfter != stepped.Loss || stepped.Loss >= back.Loss {
+		t.Errorf("step: %v, %s", err, info)
+	}
+	send("undo", "")
+	if send("backward", `{"label":1}`) != before {
+		t.Error("undo: other gradients than before the step")
+	}
+}
+
+// TestPictureAndSamples: pictures arrive as the network's pixels.
+func TestPictureAndSamples(t *testing.T) {
+	s := start(t, "", nil)
+	path := openedSession(t, s, "net")
+	im := image.NewGray(image.Rect(0, 0, 12, 12))
+	im.SetGray(3, 4, color.Gray{9})
+	var file bytes.Buffer
+	if err := png.Encode(&file, im); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := do(t, request(t, "POST", path+"picture", file.Bytes())); status != 200 || body != string(im.Pix) {
+		t.Errorf("status %d, %q", status, body)
+	}
+	status, body := do(t, request(t, "GET", s.url+"/api/networks/net/samples?from=1&count=50", nil))
+	var list sampleList
+	if err := json.Unmarshal([]byte(body), &list); err != nil || status != 200 || list.Total != 2 || len(list.Labels) != 1 || list.Labels[0] != 1 || len(list.Pixels) != 144 || list.Pixels[0] != 77 {
+		t.Errorf("status %d, %s", status, body)
+	}
+}
+
+// TestLearnRefusals has the refusals of the page's routes.
+func TestLearnRefusals(t *testing.T) {
+	s := start(t, "", nil)
+	path := strings.TrimPrefix(openedSession(t, s, "net"), s.url)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"POST", "/api/networks", "", 405, "GET"},
+		{"GET", "/api/networks/nothing/samples?from=0&count=1", "", 404, "no network"},
+		{"GET", "/api/networks/bare%2f..%2fx/samples?from=0&count=1", "", 404, "no pictures"},
+		{"GET", "/api/networks/absent/samples?from=0&count=1", "", 404, "not on this machine"},
+		{"GET", "/api/networks/net/samples?from=-1&count=1", "", 400, "want from"},
+		{"GET", "/api/networks/net/samples?from=0&count=1000000", "", 400, "want from"},
+		{"POST", "/api/sessions", `{"network":"nothing"}`, 404, "no network"},
+		{"POST", "/api/sessions", `{`, 400, "not the JSON"},
+		{"POST", "/api/sessions", strings.Repeat(" ", 5000), 400, "not the JSON"},
+		{"POST", "/api/sessions/x/forward", "", 410, "open a new one"},
+		{"POST", "/api/sessions/x/picture", "", 410, "open a new one"},
+		{"GET", path + "forward", "", 405, "POST"},
+		{"POST", path + "nothing", "", 404, "nothing at this path"},
+		{"POST", path + "backward", `{"label":1}`, 409, "call Forward first"},
+		{"POST", path + "explain", `{"of":"value","place":1,"index":0}`, 409, "call Forward first"},
+		{"POST", path + "forward", "short", 400, "got 5 bytes, want 144"},
+		{"POST", path + "forward", strings.Repeat("x", 1<<17), 413, "larger"},
+		{"POST", path + "forward", strings.Repeat("x", 144), 200, ""},
+		{"POST", path + "explain", `{"of":"gradient","place":1,"index":0}`, 409, "call Backward first"},
+		{"POST", path + "step", `{"rule":"sgd","lr":0.1}`, 409, "call Backward first"},
+		{"POST", path + "undo", ``, 409, "no step"},
+		{"POST", path + "backward", `{"label":3}`, 400, "from 0 to 2"},
+		{"POST", path + "backward", `{"label":-1}`, 400, "from 0 to 2"},
+		{"POST", path + "backward", `{"label":1}`, 200, ""},
+		{"POST", path + "explain", `{"of":"value","place":99,"index":0}`, 400, "no such number"},
+		{"POST", path + "explain", `{"of":"value","place":-1,"index":0}`, 400, "no such number"},
+		{"POST", path + "explain", `{"of":"value","place":1,"index":200}`, 400, "no such number"},
+		{"POST", path + "explain", `{"of":"value","place":1,"index":-1}`, 400, "no such number"},
+		{"POST", path + "explain", `{"of":"secret","place":1,"index":1}`, 400, "no such number"},
+		{"POST", path + "explain", `{"of":"weight-gradient","tensor":"conv9.weight","index":1}`, 400, "no such number"},
+		{"POST", path + "explain", `{"of":"weight-gradient","tensor":"conv1.weight","index":18}`, 400, "no such number"},
+		{"POST", path + "weights", `{"tensor":"../x"}`, 404, "no tensor"},
+		{"POST", path + "check", `{"tensor":"conv1.weight","index":1000}`, 400, "no such number"},
+		{"POST", path + "step", `{"rule":"magic","lr":0.1}`, 400, "want a rule"},
+		{"POST", path + "step", `{"rule":"sgd","lr":0}`, 400, "want a rule"},
+		{"POST", path + "step", `{"rule":"sgd","lr":1e9}`, 400, "want a rule"},
+		{"POST", path + "picture", "no picture", 422, "unknown format"},
+	} {
+		status, body := do(t, request(t, c.method, s.url+c.path, []byte(c.body)))
+		if status != c.status || !strings.Contains(body, c.want) || status != 200 && !strings.HasPrefix(body, `{"error":"`) || strings.Contains(body, "secret/") {
+			t.Errorf("%s %s %.40s: status %d, %.200s, want %d and %q", c.method, c.path, c.body, status, body, c.status, c.want)
+		}
+	}
+}
+
+// TestDivergedStep: numbers that JSON can't express are an answer, too, and can be undone.
+func TestDivergedStep(t *testing.T) {
+	s := start(t, "", nil)
+	path := openedSession(t, s, "net")
+	send := func(action, body string) (int, string) {
+		return do(t, request(t, "POST", path+action, []byte(body)))
+	}
+	send("forward", strings.Repeat("\x00\xff", 72))
+	send("backward", `{"label":1}`)
+	for range 12 {
+		if status, body := send("step", `{"rule":"sgd","lr":100}`); status != 200 && status != 422 {
+			t.Fatalf("status %d, %s", status, body)
+		}
+	}
+	if status, body := send("explain", `{"of":"gradient","place":1,"index":3}`); status != 200 && status != 422 {
+		t.Errorf("status %d, %s", status, body)
+	}
+	for range 12 {
+		send("undo", "")
+	}
+	if status, body := send("forward", strings.Repeat("\x00\xff", 72)); status != 200 {
+		t.Errorf("status %d, %s", status, body)
+	}
+}
+
+// TestSessionsMakeRoom: the session unused for longest is closed when there are too many.
+func TestSessionsMakeRoom(t *testing.T) {
+	s := start(t, "", func(l *Limits) { l.Sessions = 2 })
+	first, second := openedSession(t, s, "net"), openedSession(t, s, "net")
+	pixels := make([]byte, 144)
+	status := func(path string) int {
+		code, _ := do(t, request(t, "POST", path+"forward", pixels))
+		return code
+	}
+	if status(first) != 200 {
+		t.Error("the first session is gone too early")
+	}
+	third := openedSession(t, s, "net")
+	if a, b, c := status(first), status(second), status(third); a != 200 || b != http.StatusGone || c != 200 {
+		t.Errorf("statuses %d, %d and %d, want 200, 410 and 200", a, b, c)
+	}
+	var all sync.WaitGroup // opening, using and closing at the same time
+	for range 20 {
+		all.Go(func() {
+			path := openedSession(t, s, "net")
+			if code := status(path); code != 200 && code != http.StatusGone {
+				t.Errorf("status %d", code)
+			}
+		})
+	}
+	all.Wait()
+	if n := s.server.sessions.count(); n != 2 {
+		t.Errorf("%d sessions, want 2", n)
+	}
+}
+
+// TestPage: the page's files arrive with their types, and allow nothing from elsewhere.
+func TestPage(t *testing.T) {
+	s := start(t, "", nil)
+	for path, kind := range map[string]string{"/": "text/html", "/app.js": "text/javascript", "/app.css": "text/css"} {
+		response, err := http.Get(s.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != 200 || !strings.HasPrefix(response.Header.Get("Content-Type"), kind) {
+			t.Errorf("%s: status %d, %s", path, response.StatusCode, response.Header.Get("Content-Type"))
+		}
+	}
+	// A link from elsewhere may open the page, and nothing else.
+	if status, _ := do(t, request(t, "GET", s.url+"/", nil, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document")); status != 200 {
+		t.Errorf("a link to the page: status %d", status)
+	}
+	if status, _ := do(t, request(t, "GET", s.url+"/", nil, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe")); status != 403 {
+		t.Errorf("a frame with the page: status %d", status)
+	}
+}

@@ -1,0 +1,61 @@
+package serve
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestStrings: every text of the page is in both languages with the same placeholders, every text that the page uses is
+// there, and none is left over.
+func TestStrings(t *testing.T) {
+	raw, err := os.ReadFile("web/src/strings.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table map[string]map[string]string
+	if err := json.Unmarshal(raw, &table); err != nil {
+		t.Fatal(err)
+	}
+	placeholder := regexp.MustCompile(`\{\w+\}`)
+	for key, texts := range table {
+		if len(texts) != 2 || texts["en"] == "" || texts["vi"] == "" {
+			t.Errorf("%s: want the languages en and vi, got %v", key, texts)
+		}
+		en, vi := placeholder.FindAllString(texts["en"], -1), placeholder.FindAllString(texts["vi"], -1)
+		slices.Sort(en)
+		slices.Sort(vi)
+		if !slices.Equal(en, vi) {
+			t.Errorf("%s: placeholders %v and %v", key, en, vi)
+		}
+	}
+	files, err := filepath.Glob("web/src/*.js")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	var code strings.Builder
+	for _, f := range files {
+		content, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(content)
+	}
+	used := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\btext\("([^"]+)"`).FindAllStringSubmatch(code.String(), -1) {
+		used[m[1]] = true
+		if table[m[1]] == nil {
+			t.Errorf("the page uses the text %s, which the table lacks", m[1])
+		}
+	}
+	for key := range table {
+		prefix, _, isPart := strings.Cut(key, ".")
+		if !used[key] && !(isPart && strings.Contains(code.String(), "text(`"+prefix+".${")) && !strings.Contains(code.String(), `"`+key+`"`) {
+			t.Errorf("no code uses the text %s", key)
+		}
+	}
+}

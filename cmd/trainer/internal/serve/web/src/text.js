@@ -1,0 +1,55 @@
+// The page's texts, in the languages of strings.json.
+
+import strings from "./strings.json";
+
+export const languages = { en: "English", vi: "Tiếng Việt" };
+
+let language = "en";
+
+// useLanguage makes a language that of the texts made from now on.
+export function useLanguage(name) {
+  language = name in languages ? name : "en";
+  document.documentElement.lang = language;
+  document.title = `trainer: ${text("title")}`;
+}
+
+// firstLanguage is the one that was chosen before, or else the browser's.
+export function firstLanguage() {
+  const kept = keep.get("language");
+  if (kept in languages) return kept;
+  return navigator.language.startsWith("vi") ? "vi" : "en";
+}
+
+// text returns a text; {name} in it becomes values.name.
+export function text(key, values = {}) {
+  return strings[key][language].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+// keep remembers choices in the browser, if it lets us.
+export const keep = {
+  get(key) {
+    try {
+      return localStorage.getItem("trainer." + key);
+    } catch {
+      return null;
+    }
+  },
+  set(key, value) {
+    try {
+      localStorage.setItem("trainer." + key, value);
+    } catch {
+      // A choice that isn't remembered is no harm.
+    }
+  },
+};
+
+// number returns a number with six digits.
+export function number(v) {
+  if (!Number.isFinite(v)) return String(v);
+  if (v === 0) return "0";
+  const size = Math.abs(v);
+  return size >= 1e-4 && size < 1e7 ? String(Number(v.toPrecision(6))) : v.toExponential(4);
+}
+
+// shape returns a shape as in 26×26×8.
+export const shape = (s) => s.join("×");
