@@ -98,8 +98,9 @@ conformance-peers: ## compare numbers with ONNX's tests and PyTorch (installs th
 	GO='$(GO)' $(PYTHON) bench/conformance/run.py -out docs/results/conformance.md $(ARGS)
 
 export-peers: PYTHON ?= python3
-export-peers: ## check exported networks with ONNX Runtime and PyTorch (installs them once)
+export-peers: ## check exported networks with ONNX Runtime and PyTorch (installs them once): CIFAR10=DIR
 	GO='$(GO)' $(PYTHON) bench/export/check.py onnx
+	GO='$(GO)' CIFAR10='$(CIFAR10)' $(PYTHON) bench/export/check.py accuracy
 	GO='$(GO)' $(PYTHON) bench/export/check.py torch
 	GO='$(GO)' $(PYTHON) bench/export/check.py imports
 

@@ -5,20 +5,20 @@ import (
 	"trainer/nn/device"
 )
 
-// depthwise is a convolution in which every channel of x has filters of its own, m of them: output channel o = c*m + r is
-// filter r of channel c, and
+// depthwise is a convolution in which each channel of x has m filters of its own: output channel o = c*m + r is computed
+// from channel c by its filter r. With stride s, padding p and dilation d, and row = i s + a d - p, col = j s + b d - p,
 //
-//	Forward         y[n,i,j,o] = bias[o] + sum_{a,b} x[n, i s + a d - p, j s + b d - p, c] w[o,a,b]
-//	BackwardData    dx[n,u,v,c] = sum_r sum over the a, b, i and j with i s + a d - p = u and j s + b d - p = v of dy[n,i,j,o] w[o,a,b]
-//	BackwardFilter  dw[o,a,b] = sum_{n,i,j} dy[n,i,j,o] x[n, i s + a d - p, j s + b d - p, c]
+//	Forward         y[n,i,j,o] = bias[o] + sum_{a,b} x[n,row,col,c] w[o,a,b]
+//	BackwardData    dx[n,u,v,c] = sum_r sum dy[n,i,j,o] w[o,a,b]        over all a, b, i, j with row = u and col = v
+//	BackwardFilter  dw[o,a,b] = sum_{n,i,j} dy[n,i,j,o] x[n,row,col,c]
 //
 // As a matrix product, each channel would have only m columns, and most lanes of a vector would be empty. Instead the loops
 // run along the channels, which are adjacent in memory: the filters are transposed to [kH,kW,outC] once per call, and
-// package vector computes rows of pixels that see the same taps. The usual case, 3 x 3 taps with stride 1, has kernels that
-// compute several rows at once, so that each pixel is loaded about once (see vector.Band).
+// package vector computes runs of pixels that use the same taps. For the usual case, 3 x 3 taps with stride 1, it has kernels
+// that compute several rows at once, so that each pixel is loaded about once (see vector.Band).
 //
-// If m > 1, a task first repeats each channel of its rows of x m times, in the cache, or at the end adds up m
-// channels of dx, so that all loops work on outC channels.
+// If m > 1, a task of the forward and filter passes first repeats each channel of its rows of x m times, in the cache; a
+// task of the data pass adds up m channels of dx at the end. So all loops work on outC channels.
 type depthwise struct {
 	d    *Device
 	spec device.Conv2DSpec
@@ -32,7 +32,7 @@ type depthwise struct {
 	scratch           [][]float32 // per worker: rows of x or dx with c channels, if m > 1
 }
 
-// isDepthwise reports whether every channel of x has filters of its own.
+// isDepthwise reports whether each channel of x has filters of its own.
 func isDepthwise(s device.Conv2DSpec) bool { return s.Groups > 1 && s.Groups == s.InC }
 
 func newDepthwise(d *Device, s device.Conv2DSpec, relu bool) *depthwise {
@@ -78,8 +78,7 @@ func (p *depthwise) transpose(w []float32) {
 	}
 }
 
-// hasBands reports whether the kernels for bands of rows can compute a pass that pads its source by these numbers of
-// pixels.
+// hasBands reports whether the kernels for bands of rows can compute a pass whose source has this padding, in pixels.
 func (p *depthwise) hasBands(padH, padW int) bool {
 	s := p.spec
 	return s.KH == 3 && s.KW == 3 && s.StrideH == 1 && s.StrideW == 1 && s.DilationH == 1 && s.DilationW == 1 &&
@@ -102,7 +101,7 @@ func repeatChannels(dst, src []float32, m int) {
 	}
 }
 
-// addChannels writes the sums of m neighbours in src.
+// addChannels writes the sum of each m neighbours in src.
 func addChannels(dst, src []float32, m int) {
 	for i := range dst {
 		sum := float32(0)
@@ -113,7 +112,7 @@ func addChannels(dst, src []float32, m int) {
 	}
 }
 
-// imageRows describes how the rows of a result see those of the source, an image of srcH x srcW pixels.
+// imageRows describes which rows of the source, an image of srcH x srcW pixels, each row of a result reads.
 type imageRows struct {
 	rows, columns line
 	srcH, srcW    int
@@ -122,8 +121,8 @@ type imageRows struct {
 // depthwiseTask is about the number of elements of a result that a task computes.
 const depthwiseTask = 128 << 10
 
-// tasks returns how many tasks the rows of a result of c channels are divided into, and the most source rows that one
-// reads.
+// tasks returns the number of tasks for the rows of a result of c channels, and the largest number of source rows that a
+// task reads.
 func (g imageRows) tasks(c int) (tasks, mostRows int) {
 	height := len(g.rows.at)
 	tasks = divideUp(height, max(1, depthwiseTask/(len(g.columns.at)*c)))
@@ -134,9 +133,9 @@ func (g imageRows) tasks(c int) (tasks, mostRows int) {
 	return tasks, mostRows
 }
 
-// depthwisePass computes images from images; a task computes a few rows. Forward and BackwardData are the same sum: along
-// either dimension the taps that a pixel sees, and the pixels that they are multiplied by, are arithmetic sequences (see
-// taps).
+// depthwisePass is the forward pass or the backward pass for the data; a task computes a few rows. Both are the same sum:
+// along either dimension, the taps that contribute to a pixel and the source pixels that they are multiplied by are
+// arithmetic sequences (see taps).
 type depthwisePass struct {
 	*depthwise
 	imageRows
@@ -154,8 +153,8 @@ type depthwisePass struct {
 	out, bias, in []float32
 }
 
-// bandBlock is the number of elements of a block of channels, which limits the rows that a band reads, writes and fetches
-// ahead to a part of the second-level cache: 4 rows of y and 6 of x, and as many of the next band.
+// bandBlock is the number of elements in a block of channels. It is so small that the rows that a band reads, writes and
+// prefetches, 4 rows of y and 6 of x and as many of the next band, fill only a part of the second-level cache.
 const bandBlock = 128 << 10
 
 // blockOf returns the number of channels whose bands are computed at a time, for rows of width pixels.
@@ -208,7 +207,7 @@ func (p *depthwisePass) Do(task, worker int) {
 	p.compute(p.out[(image*height+from)*width*p.c:][:(to-from)*width*p.c], in, from, to, low, worker)
 }
 
-// compute computes rows [from, to) from the rows of the source from row low on.
+// compute computes rows [from, to) from the source's rows, of which the first is row low.
 func (p *depthwisePass) compute(out, in []float32, from, to, low, worker int) {
 	width := len(p.columns.at) * p.c
 	if p.bands {
@@ -235,8 +234,7 @@ func (p *depthwisePass) rowsByBands(out, in []float32, from, to, low int, g *vec
 	}
 }
 
-// bandOf returns rows [from, to) of a result, which are read from the source's rows from low on, for a source padded by
-// padH and padW.
+// bandOf returns the band of rows [from, to) of a result. The source begins with its row low and is padded by padH and padW.
 func (g imageRows) bandOf(c, from, to, low, padH, padW int) vector.Band {
 	first := from + 1 - padH // the row under the centre of the filter
 	return vector.Band{
@@ -246,7 +244,7 @@ func (g imageRows) bandOf(c, from, to, low, padH, padW int) vector.Band {
 	}
 }
 
-// row computes one row, whose pixels see these rows of taps.
+// row computes one row, whose pixels use these rows of taps.
 func (p *depthwisePass) row(out, in []float32, rows taps, low int, g *vector.Correlation) {
 	c, kW := p.c, p.spec.KW
 	for _, r := range p.runs {

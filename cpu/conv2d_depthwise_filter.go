@@ -2,9 +2,9 @@ package cpu
 
 import "trainer/cpu/internal/vector"
 
-// depthwiseFilter computes the gradients of the filters and of the bias. A task sums over some rows of output, a part that
-// the shape alone decides; the parts are then added in order. The sum over a row or a few stays in registers and is added
-// to the part's sums, so that no accumulator takes more than a few hundred terms at a time.
+// depthwiseFilter computes the gradients with respect to the filters and the bias. A task sums over a part of the output's
+// rows, which the shape alone decides; the parts' sums are then added in order. The sum over one row, or a few rows, stays in
+// registers and is then added to the part's sum, so that no accumulator takes more than a few hundred terms at a time.
 type depthwiseFilter struct {
 	*depthwise
 	imageRows
@@ -21,8 +21,8 @@ type depthwiseFilter struct {
 	n                int
 }
 
-// depthwisePixels is the number of pixels that are added to a vector of sums before the loop moves on to the next channels:
-// their operands stay in the first-level cache meanwhile.
+// depthwisePixels is the number of pixels that are added to a vector of sums before the loop continues with the next
+// channels. It is so small that the pixels' operands stay in the first-level cache until then.
 const depthwisePixels = 16
 
 // init returns the length of the scratch memory that a worker needs if m > 1.
@@ -122,7 +122,7 @@ func (p *depthwiseFilter) addRow(partial, dy, x []float32, rows taps, low int, g
 	}
 }
 
-// merge adds the parts, in order, and transposes the filters back.
+// merge adds the parts' sums in order, and transposes the gradient to the layout of the filters.
 func (p *depthwiseFilter) merge() {
 	c, taps := p.c, p.spec.KH*p.spec.KW
 	length := taps * c

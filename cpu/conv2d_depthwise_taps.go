@@ -1,16 +1,16 @@
 package cpu
 
-// taps are the taps that one pixel of the result sees along one dimension: count of them, of which the first has index tap
-// and is multiplied by pixel src of the source.
+// taps are the count taps that contribute to one pixel of the result along one dimension. The first has index tap and is
+// multiplied by pixel src of the source.
 type taps struct{ tap, src, count int }
 
 // line is one dimension of a pass.
 type line struct {
 	at []taps // of each pixel of the result
-	// From one of a pixel's taps to the next, the tap's index increases by tapStep, and that of its pixel of the source by
-	// srcStep.
+	// From each of a pixel's taps to the next, the index of the tap increases by tapStep, and the index of its source pixel
+	// by srcStep.
 	tapStep, srcStep int
-	// Pixels of the result that are stride apart see the same taps, at pixels of the source that are move apart.
+	// Pixels of the result that are stride apart use the same taps, at source pixels that are move apart.
 	stride, move int
 }
 
@@ -34,8 +34,8 @@ func forwardTaps(n, k, stride, pad, dilation, size int) line {
 }
 
 // backwardTaps returns the taps of n pixels of the input: tap b of pixel v is multiplied by pixel (v + pad -
-// b*dilation)/stride of the gradient, if that is a whole number and one of its size pixels. Taps of one pixel are
-// stride/gcd(stride, dilation) apart.
+// b*dilation)/stride of the gradient, if that is an integer and the index of one of its size pixels. The taps of one pixel
+// are stride/gcd(stride, dilation) apart.
 func backwardTaps(n, k, stride, pad, dilation, size int) line {
 	step := stride / gcd(stride, dilation)
 	l := line{tapStep: step, srcStep: -step * dilation / stride, stride: stride, move: 1}
@@ -61,13 +61,13 @@ func gcd(a, b int) int {
 	return a
 }
 
-// pixelRun is a sequence of pixels of a row, line.stride apart, that see the same taps; the first is pixel from.
+// pixelRun is a sequence of pixels of a row, line.stride apart, that use the same taps; the first is pixel from.
 type pixelRun struct {
 	from, pixels int
 	taps
 }
 
-// reads returns the pixels of the source, [low, high), that pixels [from, to) of the result see.
+// reads returns the source pixels [low, high) that pixels [from, to) of the result read.
 func (l line) reads(from, to int) (low, high int) {
 	for _, t := range l.at[from:to] {
 		if t.count == 0 {

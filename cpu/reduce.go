@@ -1,8 +1,6 @@
 package cpu
 
-import (
-	"trainer/nn/device"
-)
+import "trainer/nn/device"
 
 // reduce is the plan of a reduction of [batch, rows, c], with sums in float64. There are three
 // cases:
@@ -72,7 +70,7 @@ func (p *reduce) Run(dst, a, b *device.Tensor) {
 	case reduceToOne:
 		n := chunks(len(p.a))
 		p.d.pool.Run(n, (*reduceChunks)(p))
-		p.dst[0] = p.result(p.join(p.partial[:n]))
+		p.dst[0] = p.result(total(p.partial[:n]))
 	case reduceColumns:
 		p.runColumns()
 	case reduceRuns:
@@ -100,25 +98,6 @@ func (p *reduce) of(from, to int) float64 {
 		return p.d.vector.Sum(a)
 	case device.ReduceSumSquares:
 		return p.d.vector.SumSquares(a)
-	case device.ReduceSumProducts:
-		return p.d.vector.Dot(a, p.b[from:to])
 	}
-	return float64(largest(a))
-}
-
-// join combines partial results.
-func (p *reduce) join(partial []float64) float64 {
-	total := partial[0]
-	for _, v := range partial[1:] {
-		total = p.joined(total, v)
-	}
-	return total
-}
-
-// joined combines two partial results.
-func (p *reduce) joined(a, b float64) float64 {
-	if p.spec.Kind == device.ReduceMax {
-		return max(a, b)
-	}
-	return a + b
+	return p.d.vector.Dot(a, p.b[from:to])
 }

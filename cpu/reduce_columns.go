@@ -1,25 +1,6 @@
 package cpu
 
-import (
-	"math"
-
-	"trainer/nn/device"
-)
-
-// groups returns the number of groups of rows in a batch, each with its own results, and the number of rows
-// per group.
-func (p *reduce) groups(batch int) (groups, rows int) {
-	s := p.spec
-	switch s.Keep {
-	case device.AxisC:
-		return 1, batch * s.Rows
-	case device.AxisRows | device.AxisC:
-		return 1, batch
-	case device.AxisBatch | device.AxisC:
-		return batch, s.Rows
-	}
-	return batch, 1
-}
+import "trainer/nn/device"
 
 // reserveColumns allocates memory for reducing groups of rows to their columns.
 func (p *reduce) reserveColumns() {
@@ -28,7 +9,7 @@ func (p *reduce) reserveColumns() {
 		c *= p.spec.Rows
 	}
 	p.columns = newColumns(c)
-	groups, rows := p.groups(p.spec.Batch)
+	groups, rows := p.spec.ColumnGroups(p.spec.Batch)
 	p.tasks = p.columns.sums(rows)
 	p.partial = zeroed[float64](groups * p.tasks * p.columns.width)
 	p.total = make([]float64, groups*c)
@@ -39,7 +20,7 @@ func (p *reduce) reserveColumns() {
 }
 
 func (p *reduce) runColumns() {
-	groups, rows := p.groups(p.batch)
+	groups, rows := p.spec.ColumnGroups(p.batch)
 	p.tasks = p.columns.sums(rows)
 	p.d.pool.Run(groups*p.tasks, (*reduceRows)(p))
 	p.d.pool.Run(groups*p.columns.merges(), (*reduceMerge)(p))
@@ -50,7 +31,7 @@ type reduceRows reduce
 
 func (t *reduceRows) Do(i, worker int) {
 	p, w := (*reduce)(t), t.columns
-	_, rows := p.groups(p.batch)
+	_, rows := p.spec.ColumnGroups(p.batch)
 	sum := p.partial[i*w.width:][:w.width]
 	from, to := w.sumSpan(i%p.tasks, rows)
 	group := i / p.tasks * rows * w.c
@@ -63,20 +44,6 @@ func (t *reduceRows) Do(i, worker int) {
 		p.d.vector.AddMoments(p.unused[worker], sum, a)
 	case device.ReduceSumProducts:
 		p.d.vector.AddProducts(p.unused[worker], sum, p.b[group+from:group+to], a)
-	case device.ReduceMax:
-		largestOfColumns(sum, a)
-	}
-}
-
-// largestOfColumns sets each column's largest element.
-func largestOfColumns(most []float64, a []float32) {
-	for j := range most {
-		most[j] = math.Inf(-1)
-	}
-	for ; len(a) > 0; a = a[min(len(most), len(a)):] {
-		for j, v := range a[:min(len(most), len(a))] {
-			most[j] = max(most[j], float64(v))
-		}
 	}
 }
 
@@ -89,22 +56,8 @@ func (t *reduceMerge) Do(i, _ int) {
 	from, to := at, min(at+columnsPerMerge, w.c)
 	total, dst := p.total[group*w.c:][:w.c], p.dst[group*w.c:][:w.c]
 	partial := p.partial[group*p.tasks*w.width:]
-	if p.spec.Kind == device.ReduceMax {
-		w.mergeLargest(total, partial, from, to, p.tasks)
-	} else {
-		w.merge(total, partial, from, to, w.width, p.tasks)
-	}
+	w.merge(total, partial, from, to, w.width, p.tasks)
 	for j := from; j < to; j++ {
 		dst[j] = p.result(total[j])
-	}
-}
-
-// mergeLargest is merge with the maximum in place of the sum.
-func (w columns) mergeLargest(dst, partial []float64, from, to, count int) {
-	for j := from; j < to; j++ {
-		dst[j] = math.Inf(-1)
-		for at := j; at < count*w.width; at += w.c {
-			dst[j] = max(dst[j], partial[at])
-		}
 	}
 }

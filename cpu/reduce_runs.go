@@ -32,7 +32,7 @@ func (p *reduce) runRuns() {
 	}
 	p.d.pool.Run(len(p.dst)*p.pieces, (*reducePieces)(p))
 	for i := range p.dst {
-		p.dst[i] = p.result(p.join(p.partial[i*p.pieces : (i+1)*p.pieces]))
+		p.dst[i] = p.result(total(p.partial[i*p.pieces : (i+1)*p.pieces]))
 	}
 }
 
@@ -61,10 +61,10 @@ func (t *reducePieces) Do(i, _ int) {
 func (p *reduce) piece(r, piece int) float64 {
 	from, to := piece*elementsPerSum, min((piece+1)*elementsPerSum, p.run)
 	at := r * p.run
-	total := p.of(at+from, at+to)
+	sum := p.of(at+from, at+to)
 	for range p.repeat - 1 {
 		at += p.stride
-		total = p.joined(total, p.of(at+from, at+to))
+		sum += p.of(at+from, at+to)
 	}
-	return total
+	return sum
 }

@@ -1,14 +1,12 @@
 package cpu
 
 import (
-	"math"
 	"testing"
 
 	"trainer/nn/device"
 )
 
 func TestReduce(t *testing.T) {
-	inf := float32(math.Inf(1))
 	x := []float32{1, -2, 3, 4, 0, -6}
 	for _, c := range []struct {
 		kind device.ReduceKind
@@ -19,8 +17,6 @@ func TestReduce(t *testing.T) {
 		{device.ReduceSum, device.AxisC, x, []float32{1 + 3 + 0, -2 + 4 - 6}},
 		{device.ReduceSum, device.NoAxes, x, []float32{0}},
 		{device.ReduceSumSquares, device.NoAxes, x, []float32{1 + 4 + 9 + 16 + 36}},
-		{device.ReduceMax, device.AxisC, x, []float32{3, 4}},
-		{device.ReduceMax, device.NoAxes, []float32{-inf, -1, -inf, nan, 2, 0}, []float32{nan}},
 		// float32 cannot represent 2^24 + 1; the sum is taken in float64 and loses
 		// nothing.
 		{device.ReduceSum, device.NoAxes, []float32{1 << 24, 1, 1, 1, 1, -1 << 24}, []float32{4}},

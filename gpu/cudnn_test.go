@@ -46,8 +46,7 @@ type rivals struct {
 	seed  uint64 // of the next tensor
 }
 
-// check ends the test at an error; on a GPU the test is skipped if the error is only that cuDNN or the GPU lacks
-// support.
+// check ends the test on an error. On a GPU it skips the test if the error only says that cuDNN or the GPU lacks support.
 func (r *rivals) check(err error) {
 	r.t.Helper()
 	if errors.Is(err, device.ErrNotSupported) && !r.d.Info().Emulated {
@@ -58,7 +57,7 @@ func (r *rivals) check(err error) {
 	}
 }
 
-// made returns the value, and ends the test at an error like check.
+// made returns the value. It handles an error as check does.
 func made[P any](p P, err error) func(r *rivals) P {
 	return func(r *rivals) P {
 		r.t.Helper()
@@ -83,8 +82,8 @@ func (r *rivals) empty(t device.DType, shape ...int) *device.Tensor {
 	return made(r.d.NewTensor(t, shape...))(r)
 }
 
-// random returns images [n,h,w,c]. The elements of a channel of one image are all different, in 16 bits too if there
-// are at most 64, so that the maximum is at only one place; none is 0. Channels differ in their means.
+// random returns images [n,h,w,c]. In each channel of an image no element is 0 and all elements differ (in 16 bits only if
+// there are at most 64), so that the maximum is unique. The channels have different means.
 func (r *rivals) random(shape [4]int) *device.Tensor {
 	r.t.Helper()
 	x := r.empty(r.dtype, shape[:]...)
@@ -184,8 +183,8 @@ func roundoff(t device.DType) float64 {
 	return 0x1p-11
 }
 
-// stored returns the largest difference between two equal numbers of about x once each is rounded to its type. Below
-// the smallest normal number of float16, rounding errors get no smaller.
+// stored returns the largest difference that rounding each of two equal numbers of about x to its type can cause. Below the
+// smallest normal number of float16, rounding errors no longer decrease with x.
 func stored(a, b device.DType, x float64) (bound float64) {
 	for _, t := range []device.DType{a, b} {
 		least := 0x1p-126
@@ -197,7 +196,7 @@ func stored(a, b device.DType, x float64) (bound float64) {
 	return bound
 }
 
-// everywhere is the same bound for all elements of a tensor.
+// everywhere returns a bound that is the same for all elements of a tensor.
 func everywhere(x *device.Tensor, bound float64) func() []float64 {
 	return func() []float64 {
 		all := make([]float64, x.Len())
@@ -243,9 +242,9 @@ func (r *rivals) pool(mode device.PoolMode, shape [4]int, k, stride, pad int) []
 	}
 }
 
-// poolBounds: a maximum is copied. Where no element is in two windows its gradient is too; where n windows overlap n
-// gradients of at most largest, or with averages largest by the elements of the window, are added, and cuDNN doesn't say
-// that it rounds to the type of dx only once: n roundings to it.
+// poolBounds returns the bounds of y and dx. Max pooling copies the maximum, so y must be equal; so must dx if no two windows
+// overlap. If n windows overlap, dx adds n gradients, each at most largest, or in average pooling largest divided by the
+// number of elements in a window. cuDNN doesn't promise to round to the type of dx only once, so n roundings are allowed.
 func poolBounds(s device.Pool2DSpec, y, dx *device.Tensor) (forward, backward func() []float64) {
 	windows := (s.KH + s.StrideH - 1) / s.StrideH
 	n, each := float64(windows*windows), float64(largest)
@@ -287,8 +286,9 @@ func (r *rivals) activation(layer nn.ActivationLayer, mode cudnn.ActivationMode,
 	}
 }
 
-// slopeBound: our kernels take the derivative of sigmoid and tanh at x, cuDNN from y as y(1-y) and 1-y^2. y, at most 1, was
-// rounded when it was stored, and the derivatives of these by y are at most 2.
+// slopeBound returns the bound of dx. For sigmoid and tanh, our kernels compute the derivative from x, cuDNN from y, as
+// y(1-y) and 1-y^2. y, at most 1, was rounded when it was stored, and the derivatives of these two with respect to y are at
+// most 2.
 func (r *rivals) slopeBound(dy *device.Tensor) func() []float64 {
 	return func() []float64 {
 		bounds := r.values(dy)
@@ -299,7 +299,7 @@ func (r *rivals) slopeBound(dy *device.Tensor) func() []float64 {
 	}
 }
 
-// softmax returns the softmax over the rows of [n,classes], which is in float32.
+// softmax returns the softmax over the rows of [n,classes], in float32.
 func (r *rivals) softmax(n, classes int) []pair {
 	r.t.Helper()
 	d, shape := r.d, [4]int{n, 1, 1, classes}
@@ -307,16 +307,17 @@ func (r *rivals) softmax(n, classes int) []pair {
 	x := r.random(shape).View(n, classes)
 	y, theirY := r.random(shape).View(n, classes), r.random(shape).View(n, classes)
 	desc := r.describe(shape)
-	// The exponentials are off by a few units in the last place, and by the rounding of x - max x, at most 2 largest, of
-	// which each unit roundoff is one of the exponential; a sum divides, and no result is above 1.
+	// Each exponential is off by a few units in the last place, and by the rounding error of x - max x, at most 2 largest,
+	// which is a relative error of the exponential. The sum adds its own error, and no result is above 1.
 	bound := function + 2*2*largest*0x1p-24 + sumError(classes, 1)
 	return []pair{{"forward", func() { plan.Forward(y, x) }, r.call(func() error {
 		return d.dnn.Softmax(cudnn.Accurate, 1, desc, d.data(x), 0, d.data(theirY))
 	}), []output{{"y", y, theirY, everywhere(y, bound)}}}}
 }
 
-// lossGradient returns the gradient of the cross-entropy of a softmax over [n,classes], softmax(x)[k] - [k = label]: ours
-// in one kernel, cuDNN's as dx = dy - exp(y) sum(dy) of the softmax's logarithm y, with dy = -[k = label].
+// lossGradient returns the gradient of the cross-entropy of a softmax over [n,classes], softmax(x)[k] - [k = label]. Our
+// kernel computes it in one pass; with cuDNN it is dx = dy - exp(y) sum(dy), where y is the logarithm of the softmax and dy =
+// -[k = label].
 func (r *rivals) lossGradient(n, classes int) []pair {
 	r.t.Helper()
 	d, shape := r.d, [4]int{n, 1, 1, classes}
@@ -332,8 +333,8 @@ func (r *rivals) lossGradient(n, classes int) []pair {
 	r.check(d.Upload(labels, device.Bytes(label)))
 	r.check(d.Upload(dy, device.Bytes(oneHot)))
 	desc := r.describe(shape)
-	// As the softmax's, and on cuDNN's side the roundings of y, of three sums of at most 2 largest + log classes, of which
-	// the exponential makes relative errors; the last subtraction is of numbers up to 1.
+	// As for the softmax. On cuDNN's side, the rounding errors of y, from three sums of at most 2 largest + log classes, are
+	// relative errors of the exponential; and the last subtraction rounds numbers up to 1.
 	logarithm := 2*largest + math.Log(float64(classes))
 	bound := 2*function + (2*2*largest+3*logarithm+2)*0x1p-24 + sumError(classes, 1)
 	return []pair{{"loss gradient", func() { plan.Backward(dx, x, labels, nil) }, r.call(func() error {
@@ -344,8 +345,8 @@ func (r *rivals) lossGradient(n, classes int) []pair {
 	}), []output{{"dx", dx, theirDx, everywhere(dx, bound)}}}}
 }
 
-// bias returns y = y + bias, ours with a bias of float32 and cuDNN's with one of the type of y, and the gradient of a bias:
-// our sum over rows, and cuDNN's, which has the type of dy.
+// bias returns two pairs. The first is y = y + bias, where our bias is float32 and cuDNN's has the type of y. The second is
+// the gradient of a bias, a sum over rows: ours is float32, cuDNN's has the type of dy.
 func (r *rivals) bias(shape [4]int) []pair {
 	r.t.Helper()
 	d, c := r.d, shape[3]
@@ -378,7 +379,7 @@ func (r *rivals) bias(shape [4]int) []pair {
 	}), []output{{"dbias", db, theirDb, bound}}}}
 }
 
-// epsilon and momentum of batch normalisation; older cuDNN refuses an epsilon below 1e-5.
+// The epsilon and momentum of batch normalisation. Older versions of cuDNN refuse an epsilon below 1e-5.
 const (
 	normEpsilon  = 1e-3
 	normMomentum = 0.25
@@ -439,9 +440,9 @@ func (r *rivals) batchNorm(mode cudnn.BatchNormMode, shape [4]int) []pair {
 	}
 }
 
-// normBounds carries the errors of sums through batch normalisation, to the first order. inv is 1/sqrt(variance + epsilon).
-// The variance may be computed as the mean of squares less the square of the mean, xhat as x inv - mean inv, and dgamma as
-// inv (sum dy x - mean sum dy): what is rounded is of the size of these terms.
+// normBounds propagates the errors of sums through batch normalisation, to first order. inv is 1/sqrt(variance + epsilon).
+// An implementation may compute the variance as the mean of squares minus the square of the mean, xhat as x inv - mean inv,
+// and dgamma as inv (sum dy x - mean sum dy), so rounding errors are proportional to these terms.
 type normBounds struct {
 	c, rows                            int
 	x, dy, gamma, beta                 []float64
@@ -471,7 +472,7 @@ func (r *rivals) normBounds(n *normTensors, c int) *normBounds {
 	return b
 }
 
-// statistics computes mean and variance of a channel, and by how much two float32 results may differ.
+// statistics computes the mean and variance of a channel, and how much two float32 results may differ.
 func (b *normBounds) statistics(k int) {
 	m := float64(b.rows)
 	var magnitude, squares float64
@@ -489,7 +490,7 @@ func (b *normBounds) statistics(k int) {
 	b.invError[k] = b.varianceError[k]/2*b.inv[k]*b.inv[k] + elementwise
 }
 
-// xhat returns the normalised element i, by how much two float32 results may differ, and the size of its terms.
+// xhat returns the normalised element i, how much two float32 results may differ, and the size of its terms.
 func (b *normBounds) xhat(i int) (value, bound, terms float64) {
 	k := i % b.c
 	centred := b.x[i] - b.mean[k]
@@ -497,7 +498,7 @@ func (b *normBounds) xhat(i int) (value, bound, terms float64) {
 	return centred * b.inv[k], b.inv[k]*(b.meanError[k]+math.Abs(centred)*b.invError[k]) + elementwise*terms, terms
 }
 
-// gradients computes dgamma and dbeta of a channel, and by how much two float32 results may differ.
+// gradients computes dgamma and dbeta of a channel, and how much two float32 results may differ.
 func (b *normBounds) gradients(k int) {
 	for i := k; i < len(b.x); i += b.c {
 		xhat, bound, terms := b.xhat(i)
@@ -577,8 +578,8 @@ func (r *rivals) compare(p pair) {
 	}
 }
 
-// apart counts the elements that differ by more than the bounds and the roundings to their types allow, or at all if
-// bounds is nil.
+// apart returns the number of elements that differ by more than the bounds and the rounding to their types allow or, if
+// bounds is nil, that differ at all.
 func apart(ours, theirs, bounds []float64, a, b device.DType) (wrong int, first string) {
 	for i, x := range ours {
 		allowed := 0.0

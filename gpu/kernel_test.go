@@ -20,7 +20,7 @@ import (
 // vector may be loaded or stored.
 func TestUnalignedTensors(t *testing.T) {
 	d := &unalignedDevice{Device: anyDevice(t, WithDeterministic())}
-	run := []string{"activation", "weighted sum", "cast"}
+	run := []string{"activation", "weighted sum", "map", "dropout", "cast"}
 	for _, op := range devicetest.Operations() {
 		if slices.Contains(run, op.Name) {
 			t.Run(op.Name, func(t *testing.T) { devicetest.RunOperation(t, d, devicetest.Options{}, op) })

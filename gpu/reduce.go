@@ -10,22 +10,17 @@ import (
 
 // reductionKernels are the kernels in reduce.cu for one kind of reduction: over runs of neighbouring elements, and over
 // columns.
-type reductionKernels struct {
-	runs, finish           kernels.Family
-	columns, columnsFinish kernels.Family
-}
+type reductionKernels struct{ runs, columns kernels.Family }
 
 // reductionOf returns the kernels of a kind.
 func reductionOf(kind device.ReduceKind) reductionKernels {
 	switch kind {
 	case device.ReduceSumSquares:
-		return reductionKernels{kernels.ReduceSumSquares, kernels.ReduceFinishSum, kernels.ReduceColumnsSumSquares, kernels.ReduceColumnsFinishSum}
+		return reductionKernels{kernels.ReduceSumSquares, kernels.ReduceColumnsSumSquares}
 	case device.ReduceSumProducts:
-		return reductionKernels{kernels.ReduceSumProducts, kernels.ReduceFinishSum, kernels.ReduceColumnsSumProducts, kernels.ReduceColumnsFinishSum}
-	case device.ReduceMax:
-		return reductionKernels{kernels.ReduceMax, kernels.ReduceFinishMax, kernels.ReduceColumnsMax, kernels.ReduceColumnsFinishMax}
+		return reductionKernels{kernels.ReduceSumProducts, kernels.ReduceColumnsSumProducts}
 	}
-	return reductionKernels{kernels.ReduceSum, kernels.ReduceFinishSum, kernels.ReduceColumnsSum, kernels.ReduceColumnsFinishSum}
+	return reductionKernels{kernels.ReduceSum, kernels.ReduceColumnsSum}
 }
 
 // NewReduce makes a plan for a reduction, computed by the kernels in reduce.cu. If it takes two launches, the first
@@ -66,7 +61,7 @@ func (b *builder) reduceRuns(s device.ReduceSpec) *reduceRuns {
 	p.launch = kernels.RunsOf(results, s.Batch*s.Rows*s.C/results)
 	p.partial = b.family(k.runs, s.DType)
 	if p.launch.Parts > 1 {
-		p.results = b.family(k.finish, s.DType)
+		p.results = b.family(kernels.ReduceFinishSum, s.DType)
 		b.reserve(8 * int64(results) * int64(p.launch.Parts)) // float64
 	}
 	return p
@@ -114,7 +109,7 @@ func (b *builder) reduceColumns(s device.ReduceSpec) *reduceColumns {
 	if s.Keep&device.AxisRows != 0 {
 		p.c *= s.Rows
 	}
-	groups, rows := p.groups(s.Batch)
+	groups, rows := p.spec.ColumnGroups(s.Batch)
 	if groups == 1 {
 		b.reserve(columnSums(rows, p.c))
 	} else if l := kernels.ColumnsOf(groups, rows, p.c); l.Grid.X > 1 {
@@ -125,21 +120,7 @@ func (b *builder) reduceColumns(s device.ReduceSpec) *reduceColumns {
 
 // columnReduction returns the kernels for elements of a type.
 func (b *builder) columnReduction(k reductionKernels, t device.DType) columnReduction {
-	return columnReduction{b.family(k.columns, t), b.family(k.columnsFinish, t)}
-}
-
-// groups returns the number of groups of rows in a batch, each with its own results, and the number of rows per group.
-func (p *reduceColumns) groups(batch int) (groups, rows int) {
-	s := p.spec
-	switch s.Keep {
-	case device.AxisC:
-		return 1, batch * s.Rows
-	case device.AxisRows | device.AxisC:
-		return 1, batch
-	case device.AxisBatch | device.AxisC:
-		return batch, s.Rows
-	}
-	return batch, 1
+	return columnReduction{b.family(k.columns, t), b.family(kernels.ReduceColumnsFinishSum, t)}
 }
 
 func (p *reduceColumns) Run(dst, a, b *device.Tensor) {
@@ -149,8 +130,8 @@ func (p *reduceColumns) Run(dst, a, b *device.Tensor) {
 		return
 	}
 	defer d.end()
-	groups, rows := p.groups(batch)
-	most, _ := p.groups(p.spec.Batch)
+	groups, rows := p.spec.ColumnGroups(batch)
+	most, _ := p.spec.ColumnGroups(p.spec.Batch)
 	d.reduceColumns(p.columnReduction, dst, a, b, columnShape{groups, most, rows, p.c}, p.spec.Factor())
 }
 

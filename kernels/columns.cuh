@@ -68,14 +68,9 @@ __device__ __forceinline__ int firstStep(int lanes) {
 	return s;
 }
 
-// Addition joins sums.
-struct Addition {
-	template <class T> static __device__ __forceinline__ T join(T a, T b) { return a + b; }
-};
-
-// joinLanes joins the N values of all lanes with the same columns; lane 0 gets the results. All threads of the
-// block must call it, at most once per kernel.
-template <class Join, int N> __device__ __forceinline__ void joinLanes(float (&v)[N], const Place &p) {
+// sumLanes adds the N values of all lanes with the same columns; lane 0 gets the sums. All threads of the block must call
+// it, at most once per kernel.
+template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const Place &p) {
 	__shared__ float shared[N][columnThreads];
 	const int t = threadIdx.x;
 #pragma unroll
@@ -85,16 +80,13 @@ template <class Join, int N> __device__ __forceinline__ void joinLanes(float (&v
 	for (int s = firstStep(p.lanes); s > 0; s /= 2) {
 		if (p.active && p.lane < s && p.lane + s < p.lanes) {
 #pragma unroll 4
-			for (int i = 0; i < N; i++) shared[i][t] = Join::join(shared[i][t], shared[i][t + s * p.stride]);
+			for (int i = 0; i < N; i++) shared[i][t] += shared[i][t + s * p.stride];
 		}
 		__syncthreads();
 	}
 #pragma unroll
 	for (int i = 0; i < N; i++) v[i] = shared[i][t];
 }
-
-// sumLanes is joinLanes with addition.
-template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const Place &p) { joinLanes<Addition>(v, p); }
 
 // The second kernels: a block has 8 columns and 32 lanes, and each lane takes every 32nd partial result.
 constexpr int finishColumns = 8;

@@ -1,16 +1,18 @@
 // depthwise.cu: the three passes of a convolution in which every channel has a filter of its own. Shapes: x, dx [n,h,w,c];
 // y, dy [n,outH,outW,c]; filters and their gradient [c,kH,kW]; bias [c], float32, or null.
 //
-//	forward    y[n,i,j,c] = bias[c] + sum_{a,b} x[n, i*strideH - padH + a*dilationH, j*strideW - padW + b*dilationW, c] w[c,a,b]
-//	data       dx[n,u,v,c] = sum of dy[n,i,j,c] w[c,a,b] over all a, b, i, j for which the forward sum multiplies x[n,u,v,c] by w[c,a,b]
-//	filter     dw[c,a,b] = sum_{n,i,j} dy[n,i,j,c] x[n, i*strideH - padH + a*dilationH, j*strideW - padW + b*dilationW, c]
+//	forward    y[n,i,j,c] = bias[c] + sum_{a,b} x[n,row,col,c] w[c,a,b]
+//	data       dx[n,u,v,c] = sum dy[n,i,j,c] w[c,a,b]        over all a, b, i, j with row = u and col = v
+//	filter     dw[c,a,b] = sum_{n,i,j} dy[n,i,j,c] x[n,row,col,c]
 //
-// Adjacent threads compute adjacent channels: four each if 4 divides c and the addresses are multiples of 16 bytes
-// (vector = 1), otherwise one each. In the forward and data passes a thread computes a strip of four pixels of a row, for
-// which it loads each tap of the filter once.
+// where row = i*strideH - padH + a*dilationH and col = j*strideW - padW + b*dilationW, and x is 0 outside the image.
 //
-// Memory traffic per element of the larger tensor, for a stride of 1 and elements of e bytes: 2e in each pass. x is read
-// once from memory, and kH*kW times from the caches.
+// Adjacent threads compute adjacent channels: four per thread if 4 divides c and the addresses are multiples of 16 bytes
+// (vector = 1), otherwise one. In the forward and data passes a thread computes a strip of four pixels of one row, and loads
+// each tap of the filter once for the whole strip.
+//
+// Memory traffic per element of the larger tensor, for a stride of 1 and elements of e bytes: 2e per pass. x is read once
+// from memory and kH*kW times from the caches.
 #include "columns.cuh"
 
 namespace {
@@ -22,7 +24,7 @@ struct Geometry {
 	int h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW;
 };
 
-// Strip is the place of a thread's strip of pixels, which index i has in [images, height, strips per row, packs of
+// Strip is the position of a thread's strip of pixels. i is the strip's index in [images, height, strips per row, packs of
 // channels].
 struct Strip {
 	int image, row, col, channel;
@@ -41,8 +43,8 @@ template <int W> struct Sums {
 	float v[strip][W];
 };
 
-// addTap adds the products of one tap with a strip of pixels. col holds the column of src for each pixel, or -1 if it is
-// outside the image; column 0 is read in its place and not used, because a branch would cost more.
+// addTap adds the products of one tap with a strip of pixels. col holds the column of src for each pixel, or -1 if that
+// column is outside the image; then column 0 is read and its value discarded, because a branch would cost more.
 template <int W>
 __device__ __forceinline__ void addTap(Sums<W> &sum, const Element *src, const Element *filter, int taps, int c, const int (&col)[strip]) {
 	float tap[W];
@@ -134,13 +136,13 @@ template <int W> __device__ __forceinline__ void data(Element *dx, const Element
 	}
 }
 
-// The number of taps whose gradients one launch sums, each in a register.
+// The number of taps per launch of depthwise_filter. The sum of each is in a register.
 constexpr int tapsAtOnce = 9;
 
 } // namespace
 
-// depthwise_forward computes y, followed by ReLU if relu is set. Launch: 256 threads, any grid: kernels.DepthwiseStrips of
-// y.
+// depthwise_forward computes y, and applies ReLU if relu is set. Launch: 256 threads, any grid (kernels.DepthwiseStrips of
+// y).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_forward)(Element *y, const Element *x, const Element *filters, const float *bias, int n, int h, int w, int c, int outH, int outW,
 	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int relu, int vector) {
@@ -151,7 +153,7 @@ KERNEL(depthwise_forward)(Element *y, const Element *x, const Element *filters, 
 		forward<1>(y, x, filters, bias, n, g, relu);
 }
 
-// depthwise_data computes dx. Launch: 256 threads, any grid: kernels.DepthwiseStrips of dx.
+// depthwise_data computes dx. Launch: 256 threads, any grid (kernels.DepthwiseStrips of dx).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_data)(Element *dx, const Element *dy, const Element *filters, int n, int h, int w, int c, int outH, int outW,
 	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int vector) {
@@ -162,8 +164,8 @@ KERNEL(depthwise_data)(Element *dx, const Element *dy, const Element *filters, i
 		data<1>(dx, dy, filters, n, g);
 }
 
-// depthwise_filter writes each block's sums for up to nine taps, from firstTap on, to partial [gridDim.x, kH*kW, c]. rows
-// is n*outH*outW. Launch: columns.cuh, kernels.DepthwiseFilterLaunch.
+// depthwise_filter writes each block's sums for up to nine taps, beginning with firstTap, to partial [gridDim.x, kH*kW, c].
+// rows is n*outH*outW. Launch: columns.cuh (kernels.DepthwiseFilterLaunch).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_filter)(float *partial, const Element *dy, const Element *x, int rows, int h, int w, int c, int outH, int outW,
 	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int firstTap, int rowsPerBlock) {
@@ -198,7 +200,7 @@ KERNEL(depthwise_filter)(float *partial, const Element *dy, const Element *x, in
 	}
 }
 
-// depthwise_filter_finish sums partial over the blocks to dw [c, taps]. Launch: 256 threads, grid ceil(taps*c / 8).
+// depthwise_filter_finish adds the blocks' partial sums, and writes them to dw [c, taps]. Launch: 256 threads, grid ceil(taps*c / 8).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(depthwise_filter_finish)(Element *dw, const float *partial, int blocks, int taps, int c) {
 	const int column = finishColumn();

@@ -130,6 +130,23 @@ func ColumnsOf(n, rows, c int) ColumnsLaunch {
 	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, Vector(c)}
 }
 
+// GroupNormLaunch is the launch of groupnorm_forward and groupnorm_backward.
+type GroupNormLaunch struct {
+	Grid   Grid
+	Warp   bool // one warp per group, otherwise one block
+	Vector bool // columns are taken four at a time
+}
+
+// GroupNorm returns the launch for this number of groups [rows, width].
+func GroupNorm(groups, rows, width int) GroupNormLaunch {
+	checkCount("GroupNorm", groups*rows*width)
+	l := GroupNormLaunch{Grid{groups, 1}, rows*width <= warpRun, Vector(width)}
+	if l.Warp {
+		l.Grid = WarpRows(groups)
+	}
+	return l
+}
+
 // Squares returns the grid for images [m, n] with one block per square of 32 x 32 elements: transpose.
 func Squares(images, m, n int) Grid {
 	checkCount("Squares", images*m*n)

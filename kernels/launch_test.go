@@ -24,6 +24,8 @@ func TestElementGrids(t *testing.T) {
 		{kernels.Reduction(1), kernels.Grid{X: 1, Y: 1}},
 		{kernels.Reduction(1 << 30), kernels.Grid{X: 512, Y: 1}},
 		{kernels.ColumnsFinish(9), kernels.Grid{X: 2, Y: 1}},
+		{kernels.GroupNorm(9, 16, 64).Grid, kernels.Grid{X: 2, Y: 1}},
+		{kernels.GroupNorm(9, 16, 65).Grid, kernels.Grid{X: 9, Y: 1}},
 	} {
 		if c.got != c.want {
 			t.Errorf("grid %v, want %v", c.got, c.want)

@@ -1,9 +1,8 @@
-// reduce.cu: reductions of x [batch, rows, c] over some of its dimensions, in four kinds:
+// reduce.cu: sums over some of the dimensions of x [batch, rows, c], in three kinds:
 //
 //	sum            sum x
 //	sum_squares    sum x^2
 //	sum_products   sum x*w
-//	max            the largest x, NaN if one is
 //
 // reduce_* is for results over neighbouring elements: a run of len elements, or repeat runs that begin stride elements
 // apart. Sums are taken in float64, which costs nothing here: memory is slower, even on a GPU with one float64 unit for
@@ -16,16 +15,14 @@
 //
 // w is null except for sum_products.
 // Bytes per element: e, for sum_products 2e.
+#include "block.cuh"
 #include "columns.cuh"
-#include "special.cuh"
 
 namespace {
 
-// A reduction. of returns what an element contributes, as a number of type T; none returns the result over no elements.
-template <class T> struct Sum : Addition {
-	typedef T Total;
+// A kind of sum. of returns what an element contributes, as a number of type T.
+template <class T> struct Sum {
 	static constexpr bool two = false;
-	static __device__ __forceinline__ T none() { return T(); }
 	static __device__ __forceinline__ T of(float x, float) { return (T)x; }
 };
 
@@ -38,17 +35,9 @@ template <class T> struct SumProducts : Sum<T> {
 	static __device__ __forceinline__ T of(float x, float w) { return (T)x * w; }
 };
 
-struct Max {
-	typedef float Total;
-	static constexpr bool two = false;
-	static __device__ __forceinline__ float none() { return -infinity(); }
-	static __device__ __forceinline__ float of(float x, float) { return x; }
-	static __device__ __forceinline__ float join(float a, float b) { return a > b || a != a ? a : b; }
-};
-
-// joinRun joins the elements of a run that one of the threads takes.
+// sumRun adds the elements of a run that one of the threads takes to total.
 template <class R>
-__device__ __forceinline__ typename R::Total joinRun(typename R::Total total, const Element *x, const Element *w, int n, unsigned thread, unsigned threads) {
+__device__ __forceinline__ double sumRun(double total, const Element *x, const Element *w, int n, unsigned thread, unsigned threads) {
 	const unsigned packs = aligned(x) && (!R::two || aligned(w)) ? n / PACK : 0;
 #pragma unroll 2
 	for (unsigned i = thread; i < packs; i += threads) {
@@ -56,42 +45,21 @@ __device__ __forceinline__ typename R::Total joinRun(typename R::Total total, co
 		Vector<Element, PACK> u = v;
 		if (R::two) u = load<Element, PACK>(w + i * PACK);
 #pragma unroll
-		for (int k = 0; k < PACK; k++) total = R::join(total, R::of(widen(v.e[k]), widen(u.e[k])));
+		for (int k = 0; k < PACK; k++) total += R::of(widen(v.e[k]), widen(u.e[k]));
 	}
 #pragma unroll 1
-	for (unsigned i = packs * PACK + thread; i < n; i += threads) total = R::join(total, R::of(widen(x[i]), R::two ? widen(w[i]) : 0.0f));
+	for (unsigned i = packs * PACK + thread; i < n; i += threads) total += R::of(widen(x[i]), R::two ? widen(w[i]) : 0.0f);
 	return total;
 }
 
-// joinRuns joins the elements that a thread takes of all runs of a result.
+// sumRuns adds the elements that a thread takes of all runs of a result.
 template <class R>
-__device__ __forceinline__ typename R::Total joinRuns(const Element *x, const Element *w, int result, int len, int repeat, int stride, unsigned thread, unsigned threads) {
-	typename R::Total total = R::none();
+__device__ __forceinline__ double sumRuns(const Element *x, const Element *w, int result, int len, int repeat, int stride, unsigned thread, unsigned threads) {
+	double total = 0;
 #pragma unroll 1
 	for (int k = 0; k < repeat; k++) {
 		const size_t from = (size_t)result * len + (size_t)k * stride;
-		total = joinRun<R>(total, x + from, R::two ? w + from : w, len, thread, threads);
-	}
-	return total;
-}
-
-template <class R> __device__ __forceinline__ typename R::Total warpJoin(typename R::Total v) {
-#pragma unroll
-	for (int d = 16; d > 0; d /= 2) v = R::join(v, __shfl_xor_sync(0xFFFFFFFFu, v, d));
-	return v;
-}
-
-// blockJoin joins v over the 256 threads of a block; thread 0 gets the result. All threads must call it, at most once
-// per kernel.
-template <class R> __device__ __forceinline__ typename R::Total blockJoin(typename R::Total v) {
-	__shared__ typename R::Total warps[8];
-	v = warpJoin<R>(v);
-	if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = v;
-	__syncthreads();
-	typename R::Total total = R::none();
-	if (threadIdx.x == 0) {
-#pragma unroll
-		for (int i = 0; i < 8; i++) total = R::join(total, warps[i]);
+		total = sumRun<R>(total, x + from, R::two ? w + from : w, len, thread, threads);
 	}
 	return total;
 }
@@ -99,12 +67,12 @@ template <class R> __device__ __forceinline__ typename R::Total blockJoin(typena
 // runs: if parts > 1, that many blocks per result write partial [results, parts]; if parts is 1, one block per result
 // writes dst. With warps, one warp per result writes dst.
 template <class R>
-__device__ __forceinline__ void runs(float *dst, typename R::Total *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, bool warps, float alpha) {
+__device__ __forceinline__ void runs(float *dst, double *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, bool warps, float alpha) {
 	const int result = warps ? blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32 : blockIdx.x / parts;
 	if (result >= results) return; // true for a whole warp
 	const unsigned thread = warps ? threadIdx.x % 32 : blockIdx.x % parts * blockDim.x + threadIdx.x;
-	typename R::Total total = joinRuns<R>(x, w, result, len, repeat, stride, thread, warps ? 32 : parts * blockDim.x);
-	total = warps ? warpJoin<R>(total) : blockJoin<R>(total);
+	double total = sumRuns<R>(x, w, result, len, repeat, stride, thread, warps ? 32 : parts * blockDim.x);
+	total = warps ? warpSum(total) : blockSum(total);
 	if (threadIdx.x % (warps ? 32 : 256) > 0) return;
 	if (parts == 1)
 		dst[result] = (float)(alpha * total);
@@ -112,11 +80,11 @@ __device__ __forceinline__ void runs(float *dst, typename R::Total *partial, con
 		partial[blockIdx.x] = total;
 }
 
-template <class R> __device__ __forceinline__ void finish(float *dst, const typename R::Total *partial, int parts, float alpha) {
-	typename R::Total total = R::none();
+__device__ __forceinline__ void finish(float *dst, const double *partial, int parts, float alpha) {
+	double total = 0;
 	partial += (size_t)blockIdx.x * parts;
-	for (int i = threadIdx.x; i < parts; i += blockDim.x) total = R::join(total, partial[i]);
-	total = blockJoin<R>(total);
+	for (int i = threadIdx.x; i < parts; i += blockDim.x) total += partial[i];
+	total = blockSum(total);
 	if (threadIdx.x == 0) dst[blockIdx.x] = (float)(alpha * total);
 }
 
@@ -127,9 +95,7 @@ __device__ __forceinline__ void columns(float *dst, float *partial, const Elemen
 	const int group = blockIdx.x / spans;
 	const Place p = placeOf<W>(rows, c, rowsPerBlock, blockIdx.x % spans);
 	const size_t from = (size_t)group * rows * c;
-	float total[W];
-#pragma unroll
-	for (int k = 0; k < W; k++) total[k] = R::none();
+	float total[W] = {};
 	if (p.active) {
 #pragma unroll (R::two ? 2 : 4)
 		for (int row = p.first + p.lane; row < p.end; row += p.lanes) {
@@ -137,10 +103,10 @@ __device__ __forceinline__ void columns(float *dst, float *partial, const Elemen
 			Vector<Element, W> u = v;
 			if (R::two) u = load<Element, W>(w + from + at(p, row, c));
 #pragma unroll
-			for (int k = 0; k < W; k++) total[k] = R::join(total[k], R::of(widen(v.e[k]), widen(u.e[k])));
+			for (int k = 0; k < W; k++) total[k] += R::of(widen(v.e[k]), widen(u.e[k]));
 		}
 	}
-	joinLanes<R>(total, p);
+	sumLanes<W>(total, p);
 	if (!p.active || p.lane > 0) return;
 #pragma unroll
 	for (int k = 0; k < W; k++) {
@@ -151,15 +117,15 @@ __device__ __forceinline__ void columns(float *dst, float *partial, const Elemen
 	}
 }
 
-template <class R> __device__ __forceinline__ void columnsFinish(float *dst, const float *partial, int spans, int c, float alpha) {
+__device__ __forceinline__ void columnsFinish(float *dst, const float *partial, int spans, int c, float alpha) {
 	const int perGroup = (c + finishColumns - 1) / finishColumns, group = blockIdx.x / perGroup;
 	const int column = blockIdx.x % perGroup * finishColumns + threadIdx.x % finishColumns;
-	float v[1] = {R::none()};
+	float v[1] = {};
 	partial += (size_t)group * spans * c;
 	if (column < c) {
-		for (int b = finishLane(); b < spans; b += finishLanes) v[0] = R::join(v[0], partial[(size_t)b * c + column]);
+		for (int b = finishLane(); b < spans; b += finishLanes) v[0] += partial[(size_t)b * c + column];
 	}
-	joinLanes<R>(v, finishPlace());
+	sumLanes<1>(v, finishPlace());
 	if (finishLane() == 0 && column < c) dst[(size_t)group * c + column] = alpha * v[0];
 }
 
@@ -182,17 +148,9 @@ KERNEL(reduce_sum_products)(float *dst, double *partial, const Element *x, const
 	runs<SumProducts<double>>(dst, partial, x, w, results, len, repeat, stride, parts, warps, alpha);
 }
 
+// reduce_finish_sum: 256 threads exactly, grid exactly the number of results.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_max)(float *dst, float *partial, const Element *x, const Element *w, int results, int len, int repeat, int stride, int parts, int warps, float alpha) {
-	runs<Max>(dst, partial, x, w, results, len, repeat, stride, parts, warps, alpha);
-}
-
-// reduce_finish_NAME: 256 threads exactly, grid exactly the number of results.
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_finish_sum)(float *dst, const double *partial, int parts, float alpha) { finish<Sum<double>>(dst, partial, parts, alpha); }
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_finish_max)(float *dst, const float *partial, int parts, float alpha) { finish<Max>(dst, partial, parts, alpha); }
+KERNEL(reduce_finish_sum)(float *dst, const double *partial, int parts, float alpha) { finish(dst, partial, parts, alpha); }
 
 // reduce_columns_NAME: launched as columns.cuh says, with grid.x = groups * spans (kernels.ColumnsOf). vector is 1 if 4
 // divides c and addresses are multiples of 16, otherwise 0.
@@ -220,21 +178,8 @@ KERNEL(reduce_columns_sum_products)(float *dst, float *partial, const Element *x
 		columns<SumProducts<float>, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_columns_max)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
-	if (vector)
-		columns<Max, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
-	else
-		columns<Max, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
-}
-
-// reduce_columns_finish_NAME: 256 threads exactly, grid groups * ceil(c / 8).
+// reduce_columns_finish_sum: 256 threads exactly, grid groups * ceil(c / 8).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(reduce_columns_finish_sum)(float *dst, const float *partial, int spans, int c, float alpha) {
-	columnsFinish<Sum<float>>(dst, partial, spans, c, alpha);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_columns_finish_max)(float *dst, const float *partial, int spans, int c, float alpha) {
-	columnsFinish<Max>(dst, partial, spans, c, alpha);
+	columnsFinish(dst, partial, spans, c, alpha);
 }

@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 
+	"trainer/nn/device"
 	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
@@ -29,9 +30,12 @@ import (
 //	dbeta = sum dy        dgamma = sum dy xhat        g[i] = gamma dy[i]
 //	dx[i] = 1 / sqrt(var + epsilon) (g[i] - 1/m sum_k g[k] - xhat[i] 1/m sum_k g[k] xhat[k])
 //
-// The two subtracted terms come from mean and var, which depend on every x of the group: see standardization.
+// The two subtracted terms come from mean and var, which depend on every x of the group: xhat doesn't change if the group's
+// x are shifted or scaled together, so dx is what remains of g without its components along the constant vector and along
+// xhat.
 //
-// Code: nn/standardize.go, composed of nn/device/reference/map.go and nn/device/reference/reduce.go.
+// Code: nn/device/reference/groupnorm.go (the formula in loops), cpu/groupnorm.go, kernels/groupnorm.cu. Test:
+// nn/device/devicetest/groupnorm.go.
 type GroupNorm struct {
 	Groups  int // divides the channels
 	Epsilon float32
@@ -68,12 +72,49 @@ func (l GroupNorm) OutputShape(in Shape) (Shape, error) {
 	return in, nil
 }
 
-// Build allocates gamma ("weight"), beta ("bias"), xhat and the output.
+// Build allocates gamma ("weight"), beta ("bias") and the output.
 func (l GroupNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	setting.Complete(&l)
-	return buildStandardized(b, in, l.Epsilon, func(c *composer, rows, channels int) groupMean {
-		return overPixels(c, rows, channels, l.Groups)
+	channels := in[len(in)-1]
+	return buildGroupNorm(b, in, device.GroupNormSpec{
+		Batch: b.batch, Rows: in.Len() / channels, C: channels, Groups: l.Groups, Epsilon: l.Epsilon,
 	})
+}
+
+// buildGroupNorm builds a layer that is a group normalisation: GroupNorm or LayerNorm.
+func buildGroupNorm(b *Builder, in Shape, s device.GroupNormSpec) (BuiltLayer, error) {
+	c, u := &composer{b: b}, &groupNorm{needs: b.NeedsInputGradient()}
+	s.DType, s.NoBackward = b.dtype, !b.train
+	u.plan = made(c, func() (device.GroupNorm, error) { return b.dev.NewGroupNorm(s) })
+	u.gamma = c.param(ParamSpec{Name: "weight", Role: Gain, Shape: []int{s.C}, Init: Ones(), FanIn: 1, FanOut: 1})
+	u.beta = c.param(ParamSpec{Name: "bias", Role: Bias, Shape: []int{s.C}, Init: Zeros(), FanIn: 1, FanOut: 1})
+	c.output(in, &u.y)
+	return u, c.err
+}
+
+type groupNorm struct {
+	plan        device.GroupNorm
+	gamma, beta *Param
+	x, y        *device.Tensor
+	needs       bool // something before this layer is trained
+}
+
+// Forward computes y. Training and inference are the same.
+func (u *groupNorm) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+	u.x = x
+	u.y.SetRows(x.Rows())
+	u.plan.Forward(u.y, x, u.gamma.Value, u.beta.Value)
+	return u.y
+}
+
+// Backward computes dgamma, dbeta and, in place of dy, dx.
+func (u *groupNorm) Backward(dy *device.Tensor) *device.Tensor {
+	dx := dy
+	if !u.needs {
+		dx = nil
+	}
+	u.plan.Backward(dx, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value)
+	return dx
 }
 
 // Graph describes the normalisation.

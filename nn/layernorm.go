@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"trainer/nn/device"
 	"trainer/nn/explain"
 	"trainer/nn/graph"
 	"trainer/nn/setting"
@@ -27,9 +28,14 @@ import (
 //	dbeta[i] = sum dy[i]        dgamma[i] = sum dy[i] xhat[i]        g[i] = gamma[i] dy[i]
 //	dx[i] = 1 / sqrt(var + epsilon) (g[i] - 1/c sum_k g[k] - xhat[i] 1/c sum_k g[k] xhat[k])
 //
-// The two subtracted terms come from mean and var, which depend on every x of the pixel: see standardization.
+// The two subtracted terms come from mean and var, which depend on every x of the pixel: xhat doesn't change if the pixel's
+// x are shifted or scaled together, so dx is what remains of g without its components along the constant vector and along
+// xhat.
 //
-// Code: nn/standardize.go, composed of nn/device/reference/map.go and nn/device/reference/reduce.go.
+// It is group normalisation of each pixel with one group.
+//
+// Code: nn/device/reference/groupnorm.go (the formula in loops), cpu/groupnorm_rows.go, kernels/groupnorm.cu. Test:
+// nn/device/devicetest/groupnorm.go.
 type LayerNorm struct {
 	Epsilon float32
 }
@@ -55,10 +61,11 @@ func (l LayerNorm) Stem() string { return "norm" }
 // OutputShape returns the input's shape.
 func (l LayerNorm) OutputShape(in Shape) (Shape, error) { return in, setting.Check(&l) }
 
-// Build allocates gamma ("weight"), beta ("bias"), xhat and the output.
+// Build allocates gamma ("weight"), beta ("bias") and the output.
 func (l LayerNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	setting.Complete(&l)
-	return buildStandardized(b, in, l.Epsilon, overChannels)
+	channels := in[len(in)-1]
+	return buildGroupNorm(b, in, device.GroupNormSpec{Batch: b.batch * in.Len() / channels, Rows: 1, C: channels, Groups: 1, Epsilon: l.Epsilon})
 }
 
 // Graph describes the normalisation.

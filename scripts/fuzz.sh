@@ -27,8 +27,8 @@ targets() {
 # fuzz runs one target.
 fuzz() {
 	local package=$1 name=$2 log=$work/$2
-	# At the end of the time a worker that is busy can be reported as "context deadline exceeded" (golang.org/issue/48591); without a
-	# failing input that is no failure.
+	# At the end of the time a worker that is busy can be reported as "context deadline exceeded" (golang.org/issue/48591);
+	# without a failing input that is no failure.
 	if $go test "$package" -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel 1 >"$log" 2>&1 ||
 		{ grep -q '^ *context deadline exceeded$' "$log" && ! grep -qE 'Failing input|seed corpus|panic' "$log"; }; then
 		# The last line with a count has all executions and the time.

@@ -1,12 +1,14 @@
 """Checks exported networks with the programs that they are exported for.
 
     python3 bench/export/check.py onnx       ONNX's checker and ONNX Runtime (45 MB of wheels)
+    python3 bench/export/check.py accuracy   the same, of trained networks: the costs of fp16 and int8 (see accuracy.py)
     python3 bench/export/check.py torch      PyTorch (several gigabytes)
     python3 bench/export/check.py imports    PyTorch again: trainer import (see imports.py)
 
 The wheels are installed once, into bench/export/.venv-onnx or .venv-torch. The program bench/export/cases writes networks with
 random weights, images, and the probabilities that this project computes; the other program must compute the same to within
-1e-4.
+1e-4. For fp16 and int8 it writes the logits that it computes with the file's rounding. ONNX Runtime rounds at other places
+or after other sums, so its logits may differ by a part of the largest one (ROUNDED); an int8 file must run with whole numbers.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent.parent
 TOLERANCE = 1e-4
+ROUNDED = {"fp16": 0.01, "int8": 0.05}
 
 
 def environment(kind: str) -> Path | None:
@@ -53,7 +56,30 @@ def check_onnx(folder: Path, case: dict, pixels, answers) -> float:
         for n in (len(images), 1):  # the batch is open
             got = session.run(["probabilities"], {"images": images[:n]})[0]
             largest = max(largest, float(np.abs(got - answers[:n]).max()))
+    for name, tolerance in ROUNDED.items():
+        check_rounded(folder, name, pixels, tolerance)
     return largest
+
+
+def check_rounded(folder: Path, name: str, pixels, tolerance: float) -> None:
+    import numpy as np
+    import onnx
+    import onnxruntime
+
+    path = str(folder / f"{name}.onnx")
+    onnx.checker.check_model(path, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    got = session.run(["logits"], {"images": pixels})[0]
+    want = np.fromfile(folder / f"{name}.logits.bin", np.float32).reshape(got.shape)
+    difference = float(np.abs(got - want).max() / np.abs(want).max())
+    if not difference <= tolerance:
+        raise ValueError(f"the logits in {name} differ by {difference:.2g} of the largest one")
+    operators = {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
+    if name == "int8" and operators & {"Conv", "Gemm"}:
+        raise ValueError("ONNX Runtime computes a convolution or a dense layer of the int8 file in float32")
 
 
 def check_torch(folder: Path, case: dict, pixels, answers) -> float:
@@ -94,17 +120,18 @@ def check_all(kind: str, folder: Path) -> int:
 def main() -> int:
     if len(sys.argv) == 3:  # in the virtual environment
         return check_all(sys.argv[1], Path(sys.argv[2]))
-    if len(sys.argv) != 2 or sys.argv[1] not in ("onnx", "torch", "imports"):
+    if len(sys.argv) != 2 or sys.argv[1] not in ("onnx", "accuracy", "torch", "imports"):
         print(__doc__, file=sys.stderr)
         return 2
     kind = sys.argv[1]
-    python = environment("torch" if kind == "imports" else kind)
+    script = {"imports": "imports.py", "accuracy": "accuracy.py"}.get(kind)
+    python = environment({"imports": "torch", "accuracy": "onnx"}.get(kind, kind))
     if python is None:
         print("skipped: the wheels can't be had", file=sys.stderr)
         return 3
     with tempfile.TemporaryDirectory() as folder:
-        if kind == "imports":
-            return subprocess.run([str(python), str(FOLDER / "imports.py"), folder]).returncode
+        if script:
+            return subprocess.run([str(python), str(FOLDER / script), folder]).returncode
         subprocess.run([os.environ.get("GO", "go"), "run", "./bench/export/cases", folder], cwd=ROOT, check=True)
         return subprocess.run([str(python), __file__, kind, folder]).returncode
 

@@ -27,7 +27,7 @@ func unitRoundoff(t device.DType) float64 {
 	return 0x1p-11
 }
 
-// mixedSteps is the number of steps that precisions are compared for.
+// mixedSteps is the number of steps in which precisions are compared.
 const mixedSteps = 3
 
 // TestMixedPrecisionParity trains each built-in recipe in 16 bits and in float32 on the same device.
@@ -56,11 +56,11 @@ func TestMixedPrecisionParity(t *testing.T) {
 //
 // One minus the cosine of two gradients is half the square of their relative distance. Rounding alone causes a distance of
 // a few u. But as with float32 (see the bounds of gradients in parity_test.go), rounding changes which pixel of some
-// pooling windows is the maximum, and the sign of some inputs of ReLU. Their number in each layer is proportional to u, and
-// each of them changes its gradient entirely. So the square of the distance is proportional to u, not to the square of u.
-// It is largest for airbench96, which has the most layers.
+// pooling windows is the maximum, and the sign of some inputs of ReLU. The number of such pixels in each layer is
+// proportional to u, and the gradient of each changes entirely. So the square of the distance is proportional to u, not to
+// the square of u. The distance is largest for airbench96, which has the most layers.
 const (
-	firstLossUnits = 2  // relative difference of the first losses (0.4); three times as much in each later step (5 in the third)
+	firstLossUnits = 2  // relative difference of the first losses (0.4); in each later step three times as much (5 in the third)
 	stateUnits     = 24 // difference of running statistics, relative to the largest (10)
 	gradientUnits  = 40 // one minus the cosine of all gradients (17)
 	parameterUnits = 80 // the same, of one parameter (30)
@@ -214,8 +214,8 @@ func scaledCases() map[string]train.Config {
 	return cases
 }
 
-// TestLossScalingRecovers begins with a scale under which all gradients overflow: steps are skipped without changing a
-// weight, each halves the scale, and then training continues and learns.
+// TestLossScalingRecovers begins with a scale at which all gradients overflow. Each such step is skipped without changing a
+// weight and halves the scale; then training continues and learns.
 func TestLossScalingRecovers(t *testing.T) {
 	for name, cfg := range scaledCases() {
 		t.Run(name, func(t *testing.T) {
@@ -257,8 +257,8 @@ func TestLossScalingRecovers(t *testing.T) {
 	}
 }
 
-// TestLossScaleGrows takes the last good step before the scale is doubled. Nothing else changes: the next update is the
-// same as with the old scale.
+// TestLossScaleGrows makes the last good step before the scale is doubled. Nothing else changes: the next update is the same
+// as with the old scale.
 func TestLossScaleGrows(t *testing.T) {
 	const interval = 2000 // of nn
 	cfg := scaledCases()["conv, pool, dense"]

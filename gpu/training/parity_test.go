@@ -21,7 +21,7 @@ import (
 // The same training on the CPU device and on the software emulation (or a GPU): what depends only on the seed must be
 // bit-identical, and everything else equal up to rounding.
 
-// stripes returns n images of 12x12x3 in three classes: horizontal, vertical and diagonal stripes, with noise drawn from
+// stripes returns n images of 12x12x3 in three classes: horizontal, vertical and diagonal stripes, with noise that depends on
 // the seed.
 func stripes(n int, seed uint64) *data.InMemory {
 	const side, channels = 12, 3
@@ -39,8 +39,8 @@ func stripes(n int, seed uint64) *data.InMemory {
 	return set
 }
 
-// waves returns n images in ten classes. Each image is the sum of five coloured waves, whose directions are close to that
-// of its class, and of some noise. Unlike stripes, waves have all shades, so ties in a pooling window are rare.
+// waves returns n images in ten classes. Each image is the sum of five coloured waves, whose directions are close to the
+// direction of its class, and of some noise. Unlike stripes, waves have all shades, so ties in a pooling window are rare.
 func waves(name string, n int, shape nn.Shape, seed uint64) *data.InMemory {
 	const classes, each = 10, 5
 	h, w, c := shape[0], shape[1], shape[2]
@@ -67,7 +67,7 @@ func waves(name string, n int, shape nn.Shape, seed uint64) *data.InMemory {
 	return set
 }
 
-// parityCases are small networks with kinds of layers and optimisers that the recipes lack.
+// parityCases are small networks with kinds of layers and optimisers that no recipe has.
 func parityCases() map[string]train.Config {
 	return map[string]train.Config{
 		"conv, pool, dense": {
@@ -115,19 +115,19 @@ func parityCases() map[string]train.Config {
 	}
 }
 
-// paritySteps is the number of steps that trainings are compared for.
+// paritySteps is the number of steps in which trainings are compared.
 const paritySteps = 20
 
-// lossBound is the largest relative difference between the two devices' losses of parityCases in 20 steps: they add in
-// different orders, and every step amplifies the differences that the previous steps left.
+// lossBound is the largest relative difference between the two devices' losses of parityCases in 20 steps. The devices add
+// in different orders, and every step amplifies the differences left by the previous steps.
 const lossBound = 1e-4
 
-// TestParity trains small networks. All steps are replays of a graph, except the first and those of smaller batches.
+// TestParity trains small networks. All steps are replays of a graph, except the first step and steps with a smaller batch.
 func TestParity(t *testing.T) {
 	for name, cfg := range parityCases() {
 		t.Run(name, func(t *testing.T) {
 			cfg.Loss, cfg.Epochs, cfg.Batch, cfg.Seed = nn.CrossEntropy{Smoothing: 0.1}, 4, 8, 11
-			cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(36, 1)} // 5 steps an epoch, the last of 4 images
+			cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(36, 1)} // 5 steps per epoch, the last with 4 images
 			want := onCPU(t, cfg, paritySteps)
 			got := onGPU(t, anyDevice(t), cfg, paritySteps)
 			compareStart(t, got, want)
@@ -156,11 +156,11 @@ func TestRecipeParity(t *testing.T) {
 	}
 }
 
-// gpuWork is about the number of floating-point operations that the CPU device computes for a recipe with its own batch.
+// gpuWork is roughly the number of floating-point operations that the CPU device may take for a recipe with its own batch.
 const gpuWork = 5e12
 
-// fullParity trains a recipe with its own batch. It doesn't compare gradients: among so many pooling windows some have
-// another maximum on each device (see the bounds of gradients), which changes all gradients a little.
+// fullParity trains a recipe with its own batch. It doesn't compare gradients: among so many pooling windows, some have their
+// maximum in different places on the two devices (see the bounds of gradients), which changes all gradients slightly.
 func fullParity(t *testing.T, name string) {
 	r := load(t, name)
 	steps := int(min(max(2, gpuWork/(float64(r.Batch)*stepWork(t, r))), paritySteps))
@@ -185,7 +185,7 @@ func load(t *testing.T, name string) *recipe.Recipe {
 	return r
 }
 
-// recipeConfig returns a configuration that trains a recipe for two epochs, which have this number of steps in all, or one
+// recipeConfig returns a configuration that trains a recipe for two epochs, which together have this number of steps or one
 // more.
 func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 	t.Helper()
@@ -197,8 +197,8 @@ func recipeConfig(t *testing.T, name string, batch, steps int) train.Config {
 	return r.TrainConfig(nil, &data.Dataset{Name: set, Train: waves(set, batch*((steps+1)/2), r.ImageShape(), 1)}, 1)
 }
 
-// emulatedWork is about the number of floating-point operations that all steps of a recipe may take on the software
-// emulation, which computes some 10^10 per second.
+// emulatedWork is roughly the number of floating-point operations that all steps of a recipe may take on the software
+// emulation, which computes about 10^10 per second.
 const emulatedWork = 20e9
 
 // smallBatch returns a batch size with which this number of steps takes seconds on the software emulation. It is at least
@@ -248,7 +248,7 @@ func compareStart(t *testing.T, got, want *trace) {
 
 func sameBits(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
 
-// compareDropouts checks the masks, except where the input is zero, which hides them.
+// compareDropouts checks the masks, except at zeros of the input, where a mask makes no difference.
 func compareDropouts(t *testing.T, got, want []crossing) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -274,11 +274,11 @@ func compareDropouts(t *testing.T, got, want []crossing) {
 // The bounds of the first step's gradients, relative to the largest one of the parameter.
 //
 // Gradients of two devices differ by about 10^-5, because a sum of n terms is rounded n times. But the gradients of max
-// pooling and ReLU are not continuous: if the two largest elements of a window differ by less than a rounding error, each
-// device may send the gradient to another pixel, which changes every sum that contains it. That happens in about one window
-// in 10^5 of the networks that begin as the identity, in which GELU maps all negative values to nearly the same number, and
-// then changes the gradient of a filter by up to 2%. So most elements have to meet a bound for rounding errors, and the
-// rest a bound that no wrong formula would meet.
+// pooling and ReLU are discontinuous: if the two largest elements of a window differ by less than a rounding error, the
+// devices may send the gradient to different pixels, which changes every sum that contains it. In networks that begin as the
+// identity, where GELU maps all negative values to nearly the same number, this happens in about one window in 10^5, and
+// then changes the gradient of a filter by up to 2%. So most elements must satisfy a bound for rounding errors, and the rest
+// a bound that no wrong formula would satisfy.
 const (
 	mostElements  = 0.9
 	gradientBound = 1e-4 // for most
@@ -302,8 +302,8 @@ func compareGradients(t *testing.T, got, want map[string][]float32) {
 	}
 }
 
-// stateBound is the largest difference between running statistics after the first step, relative to the largest of a layer.
-// They depend on forward sums alone, which are continuous.
+// stateBound is the largest difference between running statistics after the first step, relative to the largest statistic of
+// the layer. Running statistics depend only on the forward pass, which is continuous.
 const stateBound = 2e-5
 
 func compareState(t *testing.T, got, want map[string][]float32) {
@@ -319,8 +319,8 @@ func compareState(t *testing.T, got, want map[string][]float32) {
 	}
 }
 
-// differences returns the absolute differences of the elements, relative to the largest wanted one, in ascending order. The
-// difference from a NaN is infinite.
+// differences returns the absolute differences of the elements, divided by the largest wanted element, in ascending order.
+// The difference from a NaN is infinite.
 func differences(t *testing.T, name string, got, want []float32) []float64 {
 	t.Helper()
 	if len(got) != len(want) || len(want) == 0 {
@@ -343,13 +343,13 @@ func differences(t *testing.T, name string, got, want []float32) []float64 {
 	return off
 }
 
-// recipeLossBound returns the largest relative difference between the losses of a step; steps count from 1. Before the
-// first update there are only rounding errors, of about 10^-7. After that each step amplifies the differences that the
-// previous steps left. SGD amplifies little: the largest differences were 2*10^-6 at step 3 and 4*10^-5 at step 15, in
-// airbench93. Adam's first updates are as large as the learning rate, however small the gradient. Where the gradient is
-// nothing but a rounding error, as after a normalisation of few images, its sign depends on the device. The losses of
-// cifar10-basic differed by 10^-4 at the second step with some seeds; after a dozen steps, the recipes that use Adam differ
-// as much as with another seed, by at most 11%.
+// recipeLossBound returns the largest relative difference between the losses of a step; steps are numbered from 1. Before
+// the first update there are only rounding errors, about 10^-7. Afterwards each step amplifies the differences left by the
+// previous steps. SGD amplifies little: the largest differences were 2*10^-6 at step 3 and 4*10^-5 at step 15, in
+// airbench93. Adam's first updates are as large as the learning rate, however small the gradient. If a gradient consists
+// only of rounding errors, as after a normalisation over few images, its sign depends on the device. The losses of
+// cifar10-basic differed by 10^-4 at the second step with some seeds; after a dozen steps, the losses of the recipes that
+// use Adam differ as much as with another seed, by at most 11%.
 func recipeLossBound(cfg train.Config) func(step int) float64 {
 	return func(step int) float64 {
 		switch {

@@ -13,22 +13,23 @@ import (
 	"trainer/nn/train"
 )
 
-// trace is what a training computed, to be compared with that of another device or another precision: the losses of
-// its steps, and all the rest of its first step. 16-bit numbers are widened, and gradients are without the loss's scale.
+// trace is what a training computed: the losses of its steps, and everything else of its first step. Tests compare it with
+// the trace of another device or another precision, so 16-bit numbers are widened, and gradients are divided by the scale of
+// the loss.
 type trace struct {
 	losses    []float64            // means of the examples
 	initial   map[string][]float32 // parameters and running statistics before the first step
 	input     []float32            // augmented images
-	inputOff  float32              // how far they may be apart; 0 for the neighbouring number
+	inputOff  float32              // by how much they may differ; 0 allows the neighbouring number
 	dropouts  []crossing
 	gradients map[string][]float32
 	state     map[string][]float32 // running statistics after it
 }
 
-// crossing is what went into a layer, and what came out.
+// crossing is the input and the output of a layer.
 type crossing struct{ x, y []float32 }
 
-// watch remembers the tensors that a device's augmentation and dropout work on.
+// watch remembers the operands of a device's augmentation and dropout.
 type watch struct {
 	input    *device.Tensor
 	dropouts []*watchedDropout
@@ -78,7 +79,7 @@ func (p *watchedDropout) Forward(y, x, step *device.Tensor) {
 	p.Dropout.Forward(y, x, step)
 }
 
-// watchedCPU and watchedGPU are the devices, with all that they can do beyond device.Device.
+// watchedCPU and watchedGPU are the devices with their optional interfaces.
 type (
 	watchedCPU struct {
 		*cpu.Device
@@ -151,7 +152,7 @@ func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
 	defer loader.Close()
 	tr := &trace{initial: values(t, s.Network().Device(), s.Network().Tensors())}
 	if len(cfg.Augment.Transforms) > 0 {
-		tr.inputOff = 1e-5 // a few roundings of coordinates and colours, over a standard deviation of 0.3
+		tr.inputOff = 1e-5 // a few rounding errors of coordinates and colours, divided by a standard deviation of 0.3
 	}
 	for step := range steps {
 		if step%loader.Steps() == 0 {
@@ -206,7 +207,7 @@ func (w *watch) keep(t *testing.T, tr *trace, net *nn.Network, dtype device.DTyp
 	}
 }
 
-// values returns parameters' values by their names.
+// values returns the values of parameters by name.
 func values(t *testing.T, dev device.Device, params []*nn.Param) map[string][]float32 {
 	t.Helper()
 	all := map[string][]float32{}

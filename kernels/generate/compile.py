@@ -93,9 +93,15 @@ class NVRTC:
 
 
 def compact(ptx):
-    """The PTX without comments, blank lines, and the constants of the header nv/target, which nothing uses."""
-    lines = (line.split("//")[0].rstrip() for line in ptx.splitlines())
-    return "".join(line + "\n" for line in lines if line and "2nv6target" not in line)
+    """The PTX without comments, blank lines, and constants of headers that nothing uses."""
+    lines = [line.split("//")[0].rstrip() for line in ptx.splitlines()]
+    text = "\n".join(lines)
+
+    def unused(line):
+        name = re.match(r"\.global .*?(\w+)(\[\d+\])?( = .*)?;$", line)
+        return name and len(re.findall(rf"\b{name[1]}\b", text)) == 1
+
+    return "".join(line + "\n" for line in lines if line and not unused(line))
 
 
 def included(folder, source, seen):
@@ -164,7 +170,7 @@ def modules(folder):
 
 SPELLINGS = {
     "relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "sgd": "SGD", "rmsprop": "RMSProp",
-    "batchnorm": "BatchNorm", "pool2d": "Pool2D",
+    "batchnorm": "BatchNorm", "groupnorm": "GroupNorm", "pool2d": "Pool2D",
 }
 
 

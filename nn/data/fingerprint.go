@@ -103,8 +103,8 @@ func (p *Part) take(ctx context.Context, set Set, allBytes bool) (err error) {
 	if p.Images == 0 {
 		return nil
 	}
-	if l, ok := set.(labeled); ok {
-		p.Labels = sumLabels(l.labels())
+	if labels, ok := knownLabels(set); ok {
+		p.Labels = sumLabels(labels)
 	}
 	if filed, ok := set.(Filed); ok {
 		if name, _ := filed.File(0); name != "" {

@@ -123,7 +123,7 @@ func (p *Part) difference(before *Part, name string) string {
 	switch {
 	case p.Images != before.Images:
 		return fmt.Sprintf("%d %s images, not %d", p.Images, name, before.Images)
-	case p.Labels != before.Labels:
+	case p.Labels != before.Labels && before.Labels != "": // older versions didn't take those of a part of a folder
 		return fmt.Sprintf("the labels of the %s images are others", name)
 	case p.Pixels != before.Pixels:
 		return fmt.Sprintf("the pixels of the %s images are others", name)

@@ -168,6 +168,43 @@ func TestFingerprintOfAnySet(t *testing.T) {
 	}
 }
 
+// A part of a set has the same fingerprint whether its images are in memory or are read from the whole set, as those of a
+// folder are from its second start on.
+func TestFingerprintOfAPart(t *testing.T) {
+	set := &InMemory{H: 2, W: 2, C: 1, ClassNames: []string{"a", "b"}, Images: make([]byte, 40), Labels: []int32{0, 1, 1, 0, 0, 0, 1, 0, 1, 1}}
+	some, others := []int{1, 4, 5, 9}, []int{0, 2}
+	hash := func(part Set) string {
+		f, err := (&Dataset{Train: part}).Fingerprint(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Train.Labels == "" {
+			t.Error("the labels are not known")
+		}
+		return f.Hash()
+	}
+	if copied, read := hash(pick(set, some)), hash(Subset(set, some)); copied != read {
+		t.Errorf("hashes %s and %s", copied, read)
+	}
+	if joinedUp := hash(&joined{Set: Subset(set, some), second: Subset(set, others)}); joinedUp != hash(pick(set, append(some, others...))) {
+		t.Error("two joined parts have another hash")
+	}
+	// Older versions didn't know the labels of a part that is read.
+	now, err := (&Dataset{Train: Subset(set, some)}).Fingerprint(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := *now
+	before.Train.Labels = ""
+	if d := now.Difference(&before); d != "" {
+		t.Error(d)
+	}
+	before.Train.Labels = "others"
+	if d := now.Difference(&before); d != "the labels of the training images are others" {
+		t.Errorf("difference %q", d)
+	}
+}
+
 // onlySet hides everything but the methods of Set.
 type onlySet struct{ Set }
 

@@ -44,6 +44,7 @@ type folder struct {
 	keep     int           // number of images whose pixels are still to be kept in memory
 	index    *index        // nil if there is none
 	listed   []folderImage // what is known of every file, also of those that can't be read
+	found    int           // pictures, for the progress
 	decoded  atomic.Int64  // pictures that have been checked, for the progress
 	isWarned atomic.Bool   // of a wrong index
 }
@@ -190,7 +191,7 @@ func (f *folder) setAside(ctx context.Context, dir string) (isFlat bool, err err
 	if err != nil || len(classes) > 0 {
 		return false, err
 	}
-	names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported, f.index.knows)
+	names, err := f.scanClass(ctx, dir)
 	if err != nil {
 		return false, err
 	}
@@ -230,7 +231,7 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 		if !ok {
 			return nil, &FormatError{f.tree.show(dir), -1, "a class of the training set", "a new one"}
 		}
-		names, err := scanClass(ctx, f.tree, dir, f.pictures.Unsupported, f.index.knows)
+		names, err := f.scanClass(ctx, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -244,8 +245,10 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 // readHeaders reads size, colours and orientation of each image, and drops the images that can't be read.
 func (f *folder) readHeaders(ctx context.Context, images *[]folderImage, isTrain bool) error {
 	all := *images
+	var read atomic.Int64
 	err := parallel(len(all), f.opt.workers(), func(i int) error {
 		f.readHeader(&all[i])
+		f.opt.opening(ReadingSizes, int(read.Add(1)), len(all))
 		return ctx.Err()
 	})
 	for i := range all {
@@ -436,9 +439,7 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 			}
 			isRead[i] = true
 		}
-		if done := int(f.decoded.Add(1)); f.opt.Checking != nil {
-			f.opt.Checking(done, len(f.listed))
-		}
+		f.opt.opening(CheckingPictures, int(f.decoded.Add(1)), len(f.listed))
 		return ctx.Err()
 	})
 	for _, im := range images {

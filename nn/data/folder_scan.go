@@ -17,6 +17,7 @@ type scan struct {
 
 	keepForeign bool                   // add pictures in formats that can't be read to names
 	known       func(name string) bool // whether a file is known to be a picture, and need not be opened; may be nil
+	found       func()                 // called for each picture; may be nil
 }
 
 // folder adds the pictures of a folder and of all folders below it, sorted by name. Links are followed, but each folder
@@ -53,7 +54,13 @@ func (s *scan) folder(ctx context.Context, dir string) error {
 			}
 			continue
 		}
-		s.file(name)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		before := len(s.names)
+		if s.file(name); s.found != nil && len(s.names) > before {
+			s.found()
+		}
 	}
 	return nil
 }
@@ -76,8 +83,13 @@ func (s *scan) file(name string) {
 }
 
 // scanClass returns the names of the pictures below a class's folder; see scan.
-func scanClass(ctx context.Context, t tree, dir string, foreign map[string]int, known func(string) bool) ([]string, error) {
-	s := scan{tree: t, foreign: foreign, seen: map[string]bool{}, known: known}
+func (f *folder) scanClass(ctx context.Context, dir string) ([]string, error) {
+	t, foreign := f.tree, f.pictures.Unsupported
+	s := scan{tree: t, foreign: foreign, seen: map[string]bool{}, known: f.index.knows}
+	s.found = func() {
+		f.found++
+		f.opt.opening(FindingPictures, f.found, 0)
+	}
 	before := total(foreign)
 	if err := s.folder(ctx, dir); err != nil {
 		return nil, err

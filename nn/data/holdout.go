@@ -65,28 +65,33 @@ func (s *folderSet) labels() []int32 {
 	return all
 }
 
-// labelsOf returns the label of every image. It reads the images only if the set doesn't know the labels.
-func labelsOf(ctx context.Context, set Set) ([]int32, error) {
+// knownLabels returns the label of every image if the set knows them without reading images.
+func knownLabels(set Set) ([]int32, bool) {
 	switch s := set.(type) {
 	case labeled:
-		return s.labels(), nil
+		return s.labels(), true
 	case *subset:
-		base, err := labelsOf(ctx, s.Set)
-		if err != nil {
-			return nil, err
+		base, ok := knownLabels(s.Set)
+		if !ok {
+			return nil, false
 		}
 		all := make([]int32, len(s.indices))
 		for k, i := range s.indices {
 			all[k] = base[i]
 		}
-		return all, nil
+		return all, true
 	case *joined:
-		first, err := labelsOf(ctx, s.Set)
-		if err != nil {
-			return nil, err
-		}
-		second, err := labelsOf(ctx, s.second)
-		return slices.Concat(first, second), err
+		first, ok := knownLabels(s.Set)
+		second, isKnown := knownLabels(s.second)
+		return slices.Concat(first, second), ok && isKnown
+	}
+	return nil, false
+}
+
+// labelsOf returns the label of every image. It reads the images only if the set doesn't know the labels.
+func labelsOf(ctx context.Context, set Set) ([]int32, error) {
+	if known, ok := knownLabels(set); ok {
+		return known, nil
 	}
 	h, w, c := set.ImageShape()
 	pixels := make([]byte, h*w*c)

@@ -476,3 +476,16 @@ func checkFileLines(t *testing.T, lines []fileLine) {
 		}
 	}
 }
+
+func TestOpeningTellsItsProgress(t *testing.T) {
+	dir, opt := indexed(t)
+	for start := range 2 { // the second one knows all files
+		last := map[OpeningStage][2]int{}
+		opt.Opening = func(stage OpeningStage, done, total int) { last[stage] = [2]int{done, total} }
+		openFolderT(t, dir, opt)
+		want := map[OpeningStage][2]int{FindingPictures: {10, 0}, ReadingSizes: {10, 10}, CheckingPictures: {10 - start, 10}}
+		if fmt.Sprint(last) != fmt.Sprint(want) {
+			t.Errorf("start %d: %v, want %v", start, last, want)
+		}
+	}
+}

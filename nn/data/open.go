@@ -54,9 +54,9 @@ type Options struct {
 	// the error nevertheless. It is also called when a picture is not as the index says. If Warn is nil, these are errors
 	// of Read. Calls come from several goroutines.
 	Warn func(err error)
-	// Checking is called after each picture of a folder that has been checked. It may be nil; calls come from several
-	// goroutines.
-	Checking func(done, total int)
+	// Opening is called with the progress of opening a folder: for each file that was found (total is 0), whose header was
+	// read, and which was decoded or known from the index. It may be nil; calls come from several goroutines.
+	Opening func(stage OpeningStage, done, total int)
 	// ImageSize is the height and width to which images of a folder are resized; a 0 is replaced with the first
 	// image's.
 	ImageSize [2]int
@@ -87,6 +87,23 @@ type Options struct {
 	Cache int64
 	// Workers is the number of goroutines that decode a folder; 0 means GOMAXPROCS.
 	Workers int
+}
+
+// OpeningStage is what is done with the files of a folder.
+type OpeningStage string
+
+// The stages in their order.
+const (
+	FindingPictures  OpeningStage = "finding pictures"
+	ReadingSizes     OpeningStage = "reading the sizes of pictures"
+	CheckingPictures OpeningStage = "checking pictures"
+)
+
+// opening reports progress to Opening.
+func (opt *Options) opening(stage OpeningStage, done, total int) {
+	if opt.Opening != nil {
+		opt.Opening(stage, done, total)
+	}
 }
 
 // Open reads a data set: one of SetKinds, given by name, or a folder, given by path. Errors

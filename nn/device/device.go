@@ -38,6 +38,7 @@ type Device interface {
 	NewPool2D(Pool2DSpec) (Pool2D, error)
 	NewMatMul(MatMulSpec) (MatMul, error)
 	NewBatchNorm(BatchNormSpec) (BatchNorm, error)
+	NewGroupNorm(GroupNormSpec) (GroupNorm, error)
 	// NewActivation answers ErrNotSupported to a function that the device has no code for.
 	NewActivation(ActivationSpec) (Activation, error)
 	NewDropout(DropoutSpec) (Dropout, error)

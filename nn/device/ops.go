@@ -371,7 +371,9 @@ type Optimizer interface {
 
 // ClipSpec limits gradients. With MaxNorm > 0 all gradients are scaled by min(1,
 // MaxNorm/norm), where norm is the Euclidean norm of all gradients together. With MaxValue
-// > 0 each element is then limited to [-MaxValue, MaxValue].
+// > 0 each element is then limited to [-MaxValue, MaxValue]. With MaxNorm one NaN makes all
+// gradients NaN, and an infinity makes itself NaN and the others 0; with MaxValue alone a NaN
+// stays alone. So a step that diverged remains visible.
 type ClipSpec struct {
 	Grads             []*Tensor
 	MaxNorm, MaxValue float32

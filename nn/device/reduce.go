@@ -10,7 +10,6 @@ const (
 	ReduceSum         ReduceKind = "sum"          // sum a
 	ReduceSumSquares  ReduceKind = "sum-squares"  // sum a^2
 	ReduceSumProducts ReduceKind = "sum-products" // sum a*b
-	ReduceMax         ReduceKind = "max"          // the largest a, or NaN if any a is NaN; a composed log-softmax subtracts it
 )
 
 // ReduceSpec is a reduction of [batch, rows, c] over the dimensions that are not in Keep:
@@ -36,13 +35,27 @@ type Reduce interface {
 // Check panics unless the kind is known and the sizes are positive.
 func (s ReduceSpec) Check() {
 	switch s.Kind {
-	case ReduceSum, ReduceSumSquares, ReduceSumProducts, ReduceMax:
+	case ReduceSum, ReduceSumSquares, ReduceSumProducts:
 	default:
 		panic(fmt.Sprintf("reduce: unknown kind %q", s.Kind))
 	}
 	if s.Batch < 1 || s.Rows < 1 || s.C < 1 || s.Keep > AllAxes {
 		panic(fmt.Sprintf("reduce %s: [%d %d %d], keeping axes %b", s.Kind, s.Batch, s.Rows, s.C, s.Keep))
 	}
+}
+
+// ColumnGroups returns how a reduction that keeps AxisC sees a batch: as groups of rows, each with its own results, and the
+// number of rows per group. A row has C columns or, if AxisRows is kept too, Rows*C.
+func (s ReduceSpec) ColumnGroups(batch int) (groups, rows int) {
+	switch s.Keep {
+	case AxisC:
+		return 1, batch * s.Rows
+	case AxisRows | AxisC:
+		return 1, batch
+	case AxisBatch | AxisC:
+		return batch, s.Rows
+	}
+	return batch, 1
 }
 
 // Factor returns the factor by which the result is multiplied: Alpha, or 1 if Alpha is 0.

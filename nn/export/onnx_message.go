@@ -34,9 +34,12 @@ func (m *message) float(field protowire.Number, v float32) {
 
 // The element types of tensors.
 const (
-	onnxFloat = 1
-	onnxUint8 = 2
-	onnxInt64 = 7
+	onnxFloat   = 1
+	onnxUint8   = 2
+	onnxInt8    = 3
+	onnxInt32   = 6
+	onnxInt64   = 7
+	onnxFloat16 = 10
 )
 
 // tensorMessage is TensorProto.

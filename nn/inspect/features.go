@@ -31,7 +31,7 @@ func hasWeight(p *place) bool {
 }
 
 // Features returns the values of FeaturePlace for each picture of bytes [h w c]: [pictures, width]. progress, unless nil, is
-// called after each picture with the number of those that are done. Afterwards the pass is that of the last Forward again.
+// called after each picture with the number of those that are done; it must not use the session. Afterwards the pass is that of the last Forward again.
 func (s *Session) Features(ctx context.Context, pictures [][]byte, progress func(done int)) (features []float32, width int, err error) {
 	place := s.FeaturePlace()
 	defer s.lock()()

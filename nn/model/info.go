@@ -30,6 +30,10 @@ const (
 	keyTemperature = "temperature"
 )
 
+// KeyPrecision is the key of the metadata of ONNX files that says in which precision, other than float32, they are. Such a
+// file is no model: see Open.
+const KeyPrecision = "precision"
+
 // Info is what a model file holds beside the weights.
 type Info struct {
 	// Recipe is the text of the recipe that describes the network, or "" for a network that was written in Go, which Open

@@ -496,6 +496,30 @@ func TestExportedFilesAreModels(t *testing.T) {
 	}
 }
 
+// Exports of lower precision are refused with the reason, by whatever reads them.
+func TestRoundedExportsAreNoModels(t *testing.T) {
+	dev := newDevice(t)
+	m, err := model.Open(saved(t, dev, tinyInfo()), dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, precision := range []export.Precision{export.Float16, export.Int8} {
+		path := filepath.Join(t.TempDir(), "tiny.onnx")
+		if err := export.ONNX(path, m, export.ONNXOptions{Precision: precision, Calibration: make([]byte, 6*8*3)}); err != nil {
+			t.Fatal(err)
+		}
+		_, openErr := model.Open(path, dev)
+		_, infoErr := model.ReadInfo(path, recipe.BuiltIn())
+		_, weightsErr := model.OpenWeights(path)
+		want := fmt.Sprintf("it is an export in %q for other programs", precision)
+		for _, err := range []error{openErr, infoErr, weightsErr} {
+			if e, ok := errors.AsType[*model.Error](err); !ok || !strings.Contains(e.Error(), want) || !strings.Contains(e.Error(), "use the model that it was exported from") {
+				t.Errorf("%s: %v, want %q", precision, err, want)
+			}
+		}
+	}
+}
+
 // FuzzONNX reads files that may be anything.
 func FuzzONNX(f *testing.F) {
 	dev := newDevice(f)

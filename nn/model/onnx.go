@@ -39,7 +39,19 @@ func readONNX(path string) (*onnxFile, error) {
 	if err := f.parse(content); err != nil {
 		return nil, &Error{path, err}
 	}
+	if err := f.checkPrecision(); err != nil {
+		return nil, &Error{path, err}
+	}
 	return f, nil
+}
+
+// checkPrecision refuses our files of another precision than float32: their weights are rounded, and contain the batch
+// normalisations.
+func (f *onnxFile) checkPrecision() error {
+	if p, ok := f.metadata[KeyPrecision]; ok && f.metadata[keyVersion] != "" {
+		return fmt.Errorf("it is an export in %q for other programs, whose weights are rounded: use the model that it was exported from, or its fp32 export", p)
+	}
+	return nil
 }
 
 // parse reads ModelProto: 7 is the graph, 14 an entry of the metadata.

@@ -35,6 +35,9 @@ func (w *Weights) readONNX(file string) error {
 	if err := own.parse(content); err != nil {
 		return &Error{file, err}
 	}
+	if err := own.checkPrecision(); err != nil {
+		return &Error{file, err}
+	}
 	if err := w.describe(file, own.metadata); err != nil {
 		return err
 	}

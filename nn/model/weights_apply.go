@@ -14,9 +14,9 @@ import (
 // Apply sets a network's weights to those of the file that fit. layers is what the network was compiled from, and classes
 // are the names of its outputs.
 //
-// A tensor fits by its name, if the shape is the same; namesOf has the names that other programs use. What is left then fits
-// by its shape, if the network and the file each have only one such tensor left. The tensors of other programs are brought
-// into this project's layout.
+// A tensor fits by its name, if the shape is the same; namesOf has the names that other programs use. What is left then
+// fits by its shape, if the network and the file each have only one such tensor left. The tensors of other programs are
+// brought into this project's layout.
 //
 // The last layer belongs to the classes: its weights are used if the file names the same classes, and are put into the
 // order of the network's; a file that names no classes has them in the network's order. With other classes the layer
@@ -291,8 +291,8 @@ func reordered(values []float32, shape []int, dimension int, order []int) []floa
 	return out
 }
 
-// Outputs returns the number of outputs that the file's tensors have for the last layer of a network, or 0 if the file has no
-// tensor of its name. layers is the network for any number of classes.
+// Outputs returns the number of outputs that the file's tensors have for the last layer of a network, or 0 if the file has
+// no tensor of its name. layers is the network for any number of classes.
 func (w *Weights) Outputs(layers nn.Layer) int {
 	names := layerNames(layers)
 	prefix := ""

@@ -6,8 +6,8 @@ import (
 	"trainer/nn/setting"
 )
 
-// A batch can be chosen by the data, with batch = "auto": few images, at most one in sixteen of the training set, so that an
-// epoch has enough steps to learn from; but at least 8, because batch normalisation needs some, and at most 64.
+// A batch can be chosen by the data, with batch = "auto": few images, at most one in sixteen of the training set, so that
+// an epoch has enough steps to learn from; but at least 8, because batch normalisation needs some, and at most 64.
 const (
 	minAutoBatch     = 8
 	maxAutoBatch     = 64

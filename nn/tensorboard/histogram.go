@@ -13,8 +13,8 @@ type histogram struct {
 	limits, counts            []float64
 }
 
-// bucketLimits are the ends of the buckets, as TensorFlow has chosen them: they grow by a tenth, from 1e-12 to 1e20, on both
-// sides of zero.
+// bucketLimits are the ends of the buckets, as TensorFlow has chosen them: they grow by a tenth, from 1e-12 to 1e20, on
+// both sides of zero.
 func bucketLimits() []float64 {
 	var positive []float64
 	for v := 1e-12; v < 1e20; v *= 1.1 {

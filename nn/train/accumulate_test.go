@@ -12,16 +12,16 @@ import (
 	"trainer/nn/optim"
 )
 
-// accumulating is everything with three batches per step: of an epoch's 20 batches the last step has two, and in them
-// 12 images.
+// accumulating is everything with three batches per step. An epoch has 20 batches, so its last step has two, with 12 images
+// together.
 func accumulating(t testing.TB) Config {
 	cfg := everything(t)
 	cfg.Accumulate = 3
 	return cfg
 }
 
-// plainNetwork is a training whose gradients are those of each image alone: nothing in it looks at the batch. Its images
-// are shuffled, and an epoch's last step is smaller.
+// plainNetwork is a training in which the gradients of each image depend on that image alone, not on the rest of the batch.
+// Its images are shuffled, and the last step of an epoch is smaller.
 func plainNetwork(t testing.TB, batch, accumulate int) Config {
 	cfg := everything(t)
 	cfg.Model = nn.NewSequential(
@@ -33,9 +33,9 @@ func plainNetwork(t testing.TB, batch, accumulate int) Config {
 	return cfg
 }
 
-// TestAccumulateIsALargerBatch trains with a batch of 15, and with 3 batches of 5: steps, learning rates and averages are
-// the same, and weights and losses as near as rounding leaves them. Of 156 images an epoch has 10 steps of 15, and one of
-// 6.
+// TestAccumulateIsALargerBatch trains with batches of 15, and with 3 batches of 5 per step: steps, learning rates and averages
+// are the same, and weights and losses are equal up to rounding. With 156 images an epoch has 10 steps of 15 images and one
+// of 6.
 func TestAccumulateIsALargerBatch(t *testing.T) {
 	whole, err := Run(t.Context(), plainNetwork(t, 15, 1))
 	if err != nil {
@@ -64,8 +64,8 @@ func TestAccumulateIsALargerBatch(t *testing.T) {
 	}
 }
 
-// near allows for 22 steps of gradients whose sums of some 500 terms round in another order, 500 * 2^-24 at the very
-// worst, and which feel the differences before them.
+// near allows for 22 steps. In each, sums of about 500 terms are rounded in another order, with an error of 500 * 2^-24 at
+// worst, and the differences left by the previous steps are amplified.
 func near(a, b float64) bool { return math.Abs(a-b) < 22*500.0/(1<<24)*max(1, math.Abs(b)) }
 
 func TestAccumulateResume(t *testing.T) {
@@ -95,9 +95,9 @@ func TestAccumulateResume(t *testing.T) {
 	}
 }
 
-// TestAccumulateAhead: recorded batches and steps change no result. There are two recordings: of a batch before the last of
-// its step, and of the last one with the update. Of the 20 batches of an epoch 13 are before the last; of the 7 updates,
-// one comes with a smaller batch, which is not recorded. The first batch of either kind isn't either.
+// TestAccumulateAhead: recording batches and steps changes no result. There are two recordings: one of a batch that is not the
+// last of its step, and one of the last batch with the update. Of the 20 batches of an epoch, 13 are of the first kind. Of
+// the 7 updates, one comes with a smaller batch, which is not recorded. Nor is the first batch of either kind.
 func TestAccumulateAhead(t *testing.T) {
 	want, err := Run(t.Context(), accumulating(t))
 	if err != nil {
@@ -118,8 +118,8 @@ func TestAccumulateAhead(t *testing.T) {
 	}
 }
 
-// TestAccumulateCounts looks at the number that dropout follows on the device: another one for each batch, also across
-// epochs.
+// TestAccumulateCounts checks the number on the device from which dropout draws its mask: it differs for each batch, also
+// across epochs.
 func TestAccumulateCounts(t *testing.T) {
 	s, err := NewStepper(accumulating(t))
 	if err != nil {
@@ -155,8 +155,8 @@ func TestAccumulateAllocatesNothing(t *testing.T) {
 	stepsAllocateNothing(t, cfg, 45)
 }
 
-// TestResumeRules stops under every rule in the middle of an epoch; going on gives the bits of the run that was not
-// stopped.
+// TestResumeRules stops a run with each rule in the middle of an epoch. The resumed run ends with the bits of a run that was
+// not stopped.
 func TestResumeRules(t *testing.T) {
 	for _, kind := range optim.RuleKinds() {
 		t.Run(kind.Name, func(t *testing.T) {
@@ -166,19 +166,7 @@ func TestResumeRules(t *testing.T) {
 				cfg.Optimizer.Groups = []optim.Group{{Role: nn.Weight, Rule: kind.New(), LR: 0.003, WeightDecay: 0.1}}
 				return cfg
 			}
-			straight, err := Run(t.Context(), configure())
-			if err != nil {
-				t.Fatal(err)
-			}
-			cfg := configure()
-			cfg.Resume = stopAt(t, configure(), 23)
-			r, err := Run(t.Context(), cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !reflect.DeepEqual(weights(t, r.Network), weights(t, straight.Network)) {
-				t.Error("the weights differ")
-			}
+			checkResume(t, configure, 23)
 		})
 	}
 }

@@ -19,16 +19,17 @@ import (
 	"trainer/nn/device"
 )
 
-// The tests of this file train on a device that works by itself, or rather on a fake of one.
+// The tests of this file train on a fake of an asynchronous device.
 
-// onFakeGPU is everything on a fake GPU.
+// onFakeGPU is the configuration everything on a fake GPU.
 func onFakeGPU(t testing.TB) (Config, *fakeGPU) {
 	cfg, dev := everything(t), newFakeGPU(t)
 	cfg.Device = dev
 	return cfg, dev
 }
 
-// TestAheadSameBits: the data set on the device, recorded steps, late statistics and evaluations change no result.
+// TestAheadSameBits: no result depends on whether the data set is on the device, steps are recorded, and statistics and
+// evaluations arrive late.
 func TestAheadSameBits(t *testing.T) {
 	want, err := Run(t.Context(), everything(t))
 	if err != nil {
@@ -59,15 +60,15 @@ func TestAheadSameBits(t *testing.T) {
 		if dev.captures != 1 || dev.launches != 47 || dev.closed != 1 {
 			t.Errorf("%d recordings, %d launches, %d closed, want 1, 47, 1", dev.captures, dev.launches, dev.closed)
 		}
-		// An evaluation has two fetches a batch, the statistics and the outputs.
+		// An evaluation has two downloads per batch: the statistics and the outputs.
 		if limit := 2 * maxRequests; dev.most > limit || dev.underWay != 0 {
 			t.Errorf("%d fetches at once, %d left, want at most %d and none", dev.most, dev.underWay, limit)
 		}
 	}
 }
 
-// TestAheadNeverWaits looks at what the host does between two steps: it downloads nothing, copies a few numbers to
-// the device, and waits only where it is two requests ahead.
+// TestAheadNeverWaits checks what the host does between two steps: it downloads nothing, copies a few numbers to the device,
+// and waits only if it is two requests ahead.
 func TestAheadNeverWaits(t *testing.T) {
 	for _, c := range []struct {
 		late, waits int
@@ -86,11 +87,11 @@ func TestAheadNeverWaits(t *testing.T) {
 		if _, err := Run(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
-		// From step 21, the first of the second epoch, to step 39, the last but one.
+		// From step 21, the first of the second epoch, to step 39, its second to last.
 		if n := downloads[39] - downloads[21]; n != 0 {
 			t.Errorf("late by %d: %d downloads in an epoch", c.late, n)
 		}
-		// Each step: the numbers of the images, the step, hyperparameters, the decay of the EMA; Lookahead's every third.
+		// Per step: the images' indices, the step, hyperparameters, the EMA's decay; every third step also Lookahead's.
 		if n := uploads[39] - uploads[21]; n != 18*4+6 {
 			t.Errorf("late by %d: %d uploads in 18 steps, want %d", c.late, n, 18*4+6)
 		}
@@ -100,8 +101,7 @@ func TestAheadNeverWaits(t *testing.T) {
 	}
 }
 
-// TestAheadShowsNoNonsense: loss, accuracy and speed are those of steps whose statistics have arrived, from the first event
-// on.
+// TestAheadShowsNoNonsense: from the first event on, loss, accuracy and speed are of steps whose statistics have arrived.
 func TestAheadShowsNoNonsense(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	dev.late = math.MaxInt - 1
@@ -125,14 +125,14 @@ func TestAheadShowsNoNonsense(t *testing.T) {
 	if _, err := Run(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	// Statistics arrive after step 1, and at the end of an epoch of 20 steps, where the host is two requests ahead.
+	// Statistics arrive after step 1 and at the end of an epoch of 20 steps, when the host is two requests ahead.
 	if changes != 3 {
 		t.Errorf("the loss changed %d times, want 3", changes)
 	}
 }
 
-// TestAheadTime: while a listener takes its time, a device that works by itself goes on, which is training. Time passes in
-// the listener only.
+// TestAheadTime: an asynchronous device continues to train while a listener runs, so the listener's time counts as training.
+// Here time passes in the listener only.
 func TestAheadTime(t *testing.T) { synctest.Test(t, aheadTime) }
 
 func aheadTime(t *testing.T) {
@@ -148,13 +148,13 @@ func aheadTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// All 20 steps but the first and the last, after which everything has arrived.
+	// All 20 steps except the first and the last, after which everything has arrived.
 	if want := 18 * pause.Seconds(); r.TrainSeconds != want {
 		t.Errorf("training took %v s, want %v, the listener's", r.TrainSeconds, want)
 	}
 }
 
-// TestAheadWindow: the host is less than three times StatsEvery ahead.
+// TestAheadWindow: the host is less than 3 StatsEvery steps ahead.
 func TestAheadWindow(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	dev.late = math.MaxInt - 1
@@ -189,18 +189,19 @@ func ruin(t *testing.T, r *run) {
 	}
 }
 
-// TestAheadDiverges makes a weight bad. The loss is known to be bad steps later: the error names the steps among which it
-// became so, and the network goes back to weights from before, also where a snapshot was taken meanwhile.
+// TestAheadDiverges makes a weight infinite. The host learns of the non-finite loss some steps later. The error names the
+// range of steps in which the loss became non-finite, and the network gets back earlier weights, even if a snapshot was taken
+// in between.
 func TestAheadDiverges(t *testing.T) {
 	for _, c := range []struct {
-		after             int // steps before the weight goes bad; epochs have 156
+		after             int // steps before the weight becomes infinite; epochs have 156
 		first, last, good int
 	}{
 		{12, 11, 20, 0},
-		{98, 91, 100, 0},     // the snapshot of step 100 has bad weights, and waits
-		{103, 101, 110, 0},   // that of step 100 is good, which nobody knows
-		{112, 111, 120, 100}, // the finite losses to step 110 have said so
-		{170, 167, 176, 156}, // the epoch's end
+		{98, 91, 100, 0},     // the snapshot of step 100 has bad weights, and is pending
+		{103, 101, 110, 0},   // the snapshot of step 100 is good, but this is not known yet
+		{112, 111, 120, 100}, // the finite losses up to step 110 have shown that it is good
+		{170, 167, 176, 156}, // the end of the epoch
 	} {
 		t.Run(fmt.Sprint(c.after), func(t *testing.T) {
 			cfg, dev := onFakeGPU(t)
@@ -242,7 +243,8 @@ func TestAheadDiverges(t *testing.T) {
 	}
 }
 
-// TestAheadInterrupted: an interruption collects everything, and going on gives the bits of the run that was not stopped.
+// TestAheadInterrupted: an interrupted run waits for all statistics, and the resumed run ends with the bits of a run that was
+// not stopped.
 func TestAheadInterrupted(t *testing.T) {
 	straightConfig, _ := onFakeGPU(t)
 	straight, err := Run(t.Context(), straightConfig)
@@ -278,7 +280,7 @@ func TestAheadInterrupted(t *testing.T) {
 	}
 }
 
-// TestAheadCheckpoints: a checkpoint within an epoch has all statistics up to it.
+// TestAheadCheckpoints: a checkpoint within an epoch has the statistics of all steps before it.
 func TestAheadCheckpoints(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	dev.late = math.MaxInt - 1
@@ -305,7 +307,7 @@ func TestAheadAllocatesNothing(t *testing.T) {
 	stepsAllocateNothing(t, cfg, 45)
 }
 
-// counted is a set that is not in memory, and counts what is read.
+// counted is a data set that is not in memory. It counts how often its images are read.
 type counted struct {
 	data.Set
 	reads chan int
@@ -316,7 +318,7 @@ func (c counted) Read(i int, dst []byte) (int32, error) {
 	return c.Set.Read(i, dst)
 }
 
-// TestResidentReadsOnce: a set that isn't in memory is read once, in order, before the first step.
+// TestResidentReadsOnce: a data set that isn't in memory is read once, in order, before the first step.
 func TestResidentReadsOnce(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	cfg.Data.Test = nil
@@ -347,7 +349,7 @@ func TestResidentReadsOnce(t *testing.T) {
 	}
 }
 
-// TestResidentUnreadable: an image that can't be read is named, before the first step.
+// TestResidentUnreadable: an unreadable image is named before the first step.
 func TestResidentUnreadable(t *testing.T) {
 	cfg, _ := onFakeGPU(t)
 	cfg.Data.Train = unreadable{cfg.Data.Train}
@@ -360,7 +362,7 @@ func TestResidentUnreadable(t *testing.T) {
 	}
 }
 
-// TestResidentCancelled: reading a data set stops when the run is interrupted.
+// TestResidentCancelled: an interruption stops the reading of a data set.
 func TestResidentCancelled(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	cfg.Data.Train = counted{cfg.Data.Train, make(chan int, 10000)}
@@ -372,7 +374,7 @@ func TestResidentCancelled(t *testing.T) {
 	}
 }
 
-// TestResidentWhereItFits: half of the free memory is for other things. A set that doesn't fit is copied batch by batch.
+// TestResidentWhereItFits: a data set may take half of the free memory. If it doesn't fit, it is copied batch by batch.
 func TestResidentWhereItFits(t *testing.T) {
 	const bytes = 156 * (64 + 4)
 	want, err := Run(t.Context(), everything(t))
@@ -407,13 +409,13 @@ func TestResidentWhereItFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Both sets instead of a batch of bytes for each.
+	// Both data sets, instead of a batch of bytes for each.
 	if more := with.Memory - without.Memory; more != (156+50)*(64+4)-2*8*64 {
 		t.Errorf("the sets on the device take %d bytes more, want %d", more, (156+50)*(64+4)-2*8*64)
 	}
 }
 
-// TestHugeSet: a set that isn't in memory is not put together there if it is huge.
+// TestHugeSet: a huge data set that isn't in memory is not assembled in memory.
 func TestHugeSet(t *testing.T) {
 	dev := newFakeGPU(t)
 	dev.free = math.MaxInt64
@@ -429,8 +431,8 @@ func TestHugeSet(t *testing.T) {
 	}
 }
 
-// TestNoRecording: steps are not recorded where that is not wanted, or where the device says that it can't. Another error
-// is one.
+// TestNoRecording: steps are not recorded if the configuration says so, or if the device can't record them. Any other error
+// of the recording ends training.
 func TestNoRecording(t *testing.T) {
 	broken := errors.New("the driver is broken")
 	refused := fmt.Errorf("softmax: %w", device.ErrNotSupported)
@@ -443,7 +445,7 @@ func TestNoRecording(t *testing.T) {
 		noGraph  bool
 		refusal  error
 		captures int
-		start    bool // what the summary says at the start
+		start    bool // what the summary reports at the start
 	}{{"not wanted", true, nil, 0, false}, {"not supported", false, refused, 1, true}, {"broken", false, broken, 1, true}} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg, dev := onFakeGPU(t)
@@ -473,8 +475,8 @@ func TestNoRecording(t *testing.T) {
 	}
 }
 
-// TestFailureInMidRun: when the device has no memory left in the middle, the error comes with what was trained, and
-// the last checkpoint stays as it was.
+// TestFailureInMidRun: if the device runs out of memory in the middle of a run, the error comes with what was trained so far,
+// and the last checkpoint remains.
 func TestFailureInMidRun(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	cfg.Checkpoint.Dir = t.TempDir()
@@ -513,7 +515,7 @@ func TestFailureInMidRun(t *testing.T) {
 	}
 }
 
-// TestFittingBatch gives the device memory for four images at a time.
+// TestFittingBatch gives the device enough memory for four images at a time.
 func TestFittingBatch(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	dev.free = 0
@@ -546,7 +548,7 @@ func TestFittingBatch(t *testing.T) {
 	}
 }
 
-// TestEvaluateAhead: an evaluation may be broken off while answers are under way, and begun anew; a wrong label is
+// TestEvaluateAhead: an evaluation may be cancelled while downloads are pending, and then started again; an invalid label is
 // named as on the CPU.
 func TestEvaluateAhead(t *testing.T) {
 	cfg, dev := onFakeGPU(t)

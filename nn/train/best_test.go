@@ -13,8 +13,8 @@ import (
 	"trainer/nn/optim"
 )
 
-// keepBest returns a configuration that keeps the best weights, and a hook that notes them. The learning rate falls and
-// rises, so that the best epoch is not the last.
+// keepBest returns a configuration that keeps the best weights, and a hook that records them. The learning rate falls and then
+// rises, so that the last epoch is not the best one.
 func keepBest(t testing.TB) (cfg Config, best *map[string][]float32) {
 	cfg = validated(t)
 	cfg.Weights, cfg.BestBy = WeightsBest, ByLoss
@@ -28,8 +28,8 @@ func keepBest(t testing.TB) (cfg Config, best *map[string][]float32) {
 	return cfg, best
 }
 
-// TestBestWeights: the network has the best epoch's weights at the end, the result is that of these weights, and so is
-// that of a run which was interrupted, before and after the best epoch.
+// TestBestWeights: at the end the network has the weights of the best epoch, and the result is the result of these weights;
+// also if the run was interrupted and resumed, before or after the best epoch.
 func TestBestWeights(t *testing.T) {
 	cfg, noted := keepBest(t)
 	straight, err := Run(t.Context(), cfg)
@@ -81,7 +81,7 @@ func (rising) Factor(p optim.Progress) float64 {
 	return 30
 }
 
-// TestInterruptedKeepsTheBest: a run that is interrupted after its best epoch has the best weights, and says so.
+// TestInterruptedKeepsTheBest: a run that is interrupted after its best epoch has the best weights, and its result says so.
 func TestInterruptedKeepsTheBest(t *testing.T) {
 	cfg, noted := keepBest(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -100,8 +100,8 @@ func TestInterruptedKeepsTheBest(t *testing.T) {
 	}
 }
 
-// TestDivergedSpeaksOfItsWeights: after a diverged loss the network has the last good weights, which the last evaluation
-// was not of.
+// TestDivergedSpeaksOfItsWeights: after a diverged loss the network has the last good weights, which the last evaluation did
+// not evaluate.
 func TestDivergedSpeaksOfItsWeights(t *testing.T) {
 	cfg := validated(t)
 	cfg.Hooks = []Hooks{{Step: func(tr *Training, s *StepDone) {
@@ -162,8 +162,8 @@ func TestWithBest(t *testing.T) {
 	}
 }
 
-// TestCheckpointOfBest: the best weights of a checkpoint are not taken for the network's, and a checkpoint whose best
-// weights are missing is refused.
+// TestCheckpointOfBest: the best weights in a checkpoint are not mistaken for the network's weights, and a checkpoint without
+// its best weights is refused.
 func TestCheckpointOfBest(t *testing.T) {
 	cfg, _ := keepBest(t)
 	path := stopAt(t, cfg, 23)

@@ -41,7 +41,25 @@ func stopAt(t *testing.T, cfg Config, step int) string {
 	return filepath.Join(cfg.Checkpoint.Dir, checkpointName)
 }
 
-// timeless returns the history without what a clock decides.
+// checkResume stops a run after step steps and resumes it: it must end with the weights of a run that was not stopped.
+func checkResume(t *testing.T, configure func() Config, step int) {
+	t.Helper()
+	straight, err := Run(t.Context(), configure())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := configure()
+	cfg.Resume = stopAt(t, configure(), step)
+	r, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(weights(t, r.Network), weights(t, straight.Network)) {
+		t.Error("the weights differ")
+	}
+}
+
+// timeless returns the history without times and speeds.
 func timeless(h []EpochMetrics) []EpochMetrics {
 	var out []EpochMetrics
 	for _, m := range h {
@@ -52,8 +70,8 @@ func timeless(h []EpochMetrics) []EpochMetrics {
 }
 
 // TestResume stops in the middle of an epoch, at an epoch's last step (before its
-// evaluation), after a step of Lookahead, and at training's last step; going on gives the bits of
-// the run that was not stopped.
+// evaluation), after a step of Lookahead, and at the last step of training. The resumed run ends
+// with the bits of a run that was not stopped.
 func TestResume(t *testing.T) {
 	straight, err := Run(t.Context(), everything(t))
 	if err != nil {
@@ -84,7 +102,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestResumeFinished resumes what is complete: nothing is trained, the result is there.
+// TestResumeFinished resumes a complete run: nothing is trained, and the result is returned.
 func TestResumeFinished(t *testing.T) {
 	cfg := everything(t)
 	cfg.Checkpoint = Checkpoint{Dir: filepath.Join(t.TempDir(), "new", "folder"), EverySteps: 7}
@@ -171,8 +189,8 @@ func TestResumeRefuses(t *testing.T) {
 	}
 }
 
-// TestPrecision: a checkpoint of float32 has no such setting, as those from before there was one, and differs from
-// those that have.
+// TestPrecision: a checkpoint of a float32 run has no setting of the precision, like checkpoints of versions without this
+// setting, and differs from checkpoints that have it.
 func TestPrecision(t *testing.T) {
 	s, err := NewStepper(everything(t))
 	if err != nil {
@@ -199,7 +217,7 @@ func TestPrecision(t *testing.T) {
 	}
 }
 
-// TestSameImagesElsewhere: the name of a data set may be a path, which may change.
+// TestSameImagesElsewhere: the name of a data set may be a path, and the path may change.
 func TestSameImagesElsewhere(t *testing.T) {
 	cfg := everything(t)
 	cfg.Resume = stopAt(t, everything(t), 5)
@@ -213,7 +231,7 @@ func TestSameImagesElsewhere(t *testing.T) {
 	}
 }
 
-// TestStartHasTheHistory: a listener can restore what a crash took.
+// TestStartHasTheHistory: a listener gets the history, and can restore what was lost in a crash.
 func TestStartHasTheHistory(t *testing.T) {
 	cfg := everything(t)
 	cfg.Resume = stopAt(t, everything(t), 25)
@@ -240,7 +258,7 @@ func TestTooManySteps(t *testing.T) {
 	}
 }
 
-// TestCheckpointWithoutChecksum: a checkpoint whose checksum was taken out may have been altered.
+// TestCheckpointWithoutChecksum: a checkpoint whose checksum was removed is refused, because it may have been altered.
 func TestCheckpointWithoutChecksum(t *testing.T) {
 	path := stopAt(t, everything(t), 5)
 	f, err := safetensors.Open(path)
@@ -308,8 +326,8 @@ func TestCheckpointFolder(t *testing.T) {
 	}
 }
 
-// TestCheckpointFails takes the folder away in training: the error comes with what was
-// trained.
+// TestCheckpointFails removes the folder during training: the error comes with what was trained so
+// far.
 func TestCheckpointFails(t *testing.T) {
 	cfg := everything(t)
 	cfg.Checkpoint.Dir = filepath.Join(t.TempDir(), "folder")
@@ -367,7 +385,7 @@ func TestWeights(t *testing.T) {
 	if got, err := e.Evaluate(t.Context(), nil); err != nil || got.Correct != r.TestCorrect {
 		t.Errorf("the loaded network has %+v right, %v, training had %d", got, err, r.TestCorrect)
 	}
-	// A checkpoint holds weights too.
+	// A checkpoint contains weights too.
 	if err := LoadWeights(stopAt(t, everything(t), 3), net); err != nil {
 		t.Error(err)
 	}

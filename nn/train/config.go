@@ -56,8 +56,8 @@ type Config struct {
 	// MetricsEvery is the number of steps from one download of loss and accuracy to the next; a diverged loss is
 	// noticed then. They are also downloaded after the first step and at the end of each epoch. On a
 	// device.AsyncDownloader they arrive later, and the host runs ahead of the device by less than three times as many
-	// steps (some more with another LogEvery). 0 means 1, or 10 on an AsyncDownloader, or 50 on any other device that records steps, because there each
-	// download makes the device wait.
+	// steps (some more with another LogEvery). 0 means 1, or 10 on an AsyncDownloader, or 50 on any other device that
+	// records steps, because there each download makes the device wait.
 	MetricsEvery int
 
 	// Initialize changes the network's first weights, such as to those of another training. It is called once the network

@@ -10,8 +10,8 @@ import (
 	"trainer/nn/optim"
 )
 
-// With a schedule that doesn't depend on the length, a training that is made longer is the longer training, bit by bit; also
-// if its end was in the middle of an epoch.
+// If the schedule doesn't depend on the length, a training that is extended ends with the bits of a training that was longer
+// from the start, even if the original end was in the middle of an epoch.
 func TestALongerTrainingIsTheLongTraining(t *testing.T) {
 	cfg := everything(t)
 	cfg.Schedule, cfg.Optimizer.Lookahead = optim.Constant{}, nil
@@ -44,7 +44,7 @@ func TestALongerTrainingIsTheLongTraining(t *testing.T) {
 	}
 }
 
-// A schedule takes the course that it has in a training of the new length; stopped and resumed, it stays on it.
+// After an extension, the schedule continues as in a training of the new length, also if that training is stopped and resumed.
 func TestAScheduleTakesItsNewCourse(t *testing.T) {
 	cfg := everything(t) // one-cycle over 2.5 epochs
 	half := stopAt(t, cfg, 30)

@@ -10,25 +10,25 @@ import (
 	"trainer/nn/device"
 )
 
-// fakeGPU is the CPU dressed as a device that works by itself: data sets live on it, it records steps, and what it
-// is asked for arrives late. The optional interfaces of the CPU are hidden.
+// fakeGPU is the CPU with the interfaces of an asynchronous device: it holds data sets, records steps, and delivers downloads
+// late. The optional interfaces of the CPU are hidden.
 type fakeGPU struct {
 	device.Device
 	free    int64 // FreeMemory
-	late    int   // questions whether a fetch has arrived that are answered with no
+	late    int   // how often Ready answers false before a download has arrived
 	refusal error // of Capture
 
 	budget int64 // bytes of tensors; 0: no limit
 	live   []allocation
 
-	failAfter int   // uploads until failure happens; below 0: never
-	failure   error // of an upload, and of every call after it
+	failAfter int   // uploads before the failure; below 0: never
+	failure   error // the error of that upload and of every later call
 
 	images, uploads, downloads int // copies of uint8 tensors, of all tensors
-	waits                      int // for a fetch that had not arrived
-	most, underWay             int // fetches at the same time
+	waits                      int // for a download that had not arrived
+	most, underWay             int // downloads at the same time
 	captures, launches, closed int
-	recording                  bool // a recorded step runs
+	recording                  bool // a recorded step is running
 }
 
 var (
@@ -78,7 +78,7 @@ func collect() {
 	runtime.GC()
 }
 
-// used returns the bytes of the tensors that there are.
+// used returns the total size of all tensors in bytes.
 func (d *fakeGPU) used() (bytes int64) {
 	d.live = slices.DeleteFunc(d.live, func(a allocation) bool { return a.tensor.Value() == nil })
 	for _, a := range d.live {
@@ -147,7 +147,7 @@ func (d *fakeGPU) NewAsyncDownload(bytes int) (device.AsyncDownload, error) {
 	return &fakeFetch{d: d, bytes: make([]byte, bytes)}, nil
 }
 
-// fakeFetch has the contents that the tensor had at Queue.
+// fakeFetch delivers the contents that the tensor had when Queue was called.
 type fakeFetch struct {
 	d       *fakeGPU
 	bytes   []byte

@@ -12,14 +12,14 @@ import (
 	"trainer/nn/optim"
 )
 
-// frozenRun is everything, with its first layers frozen.
+// frozenRun is the configuration everything with its first layers frozen.
 func frozenRun(t *testing.T, until float64) Config {
 	cfg := everything(t)
 	cfg.Freeze, cfg.FreezeUntil = []string{"conv1", "norm*"}, until
 	return cfg
 }
 
-// first returns the first weights of a configuration.
+// first returns the initial weights of a configuration.
 func first(t *testing.T, cfg Config) map[string][]float32 {
 	t.Helper()
 	s, err := NewStepper(cfg)
@@ -30,8 +30,8 @@ func first(t *testing.T, cfg Config) map[string][]float32 {
 	return weights(t, s.net)
 }
 
-// Frozen layers keep their weights and running statistics bit by bit, whatever averages there are, and a training that
-// was stopped and resumed ends with the same bits: before and after they thaw, on devices that record steps too.
+// Frozen layers keep the bits of their weights and running statistics, with any averages of weights. A training that is
+// stopped before or after the layers thaw, and resumed, ends with the same bits; also on devices that record steps.
 func TestFrozenLayersKeepTheirBits(t *testing.T) {
 	for _, until := range []float64{0, 1, 1.25} {
 		cfg := frozenRun(t, until)
@@ -83,7 +83,7 @@ func TestFrozenLayersKeepTheirBits(t *testing.T) {
 	}
 }
 
-// checkUnchanged trains to the end of the freeze, and checks that the frozen layers are as they were.
+// checkUnchanged trains to the end of the freeze, and checks that the frozen layers have not changed.
 func checkUnchanged(t *testing.T, cfg Config, initial map[string][]float32) {
 	t.Helper()
 	r, err := Run(t.Context(), cfg)
@@ -121,7 +121,7 @@ func TestFreezeRefuses(t *testing.T) {
 	}
 }
 
-// With Initialize, training begins with given weights, and averages of weights begin with them as well.
+// With Initialize, training begins with given weights, and so do averages of weights.
 func TestInitializeComesBeforeTheAverages(t *testing.T) {
 	cfg := frozenRun(t, 0)
 	other := cfg

@@ -23,7 +23,7 @@ func normalized(t testing.TB, images, batch int, vectors bool) Config {
 	return cfg
 }
 
-// TestLastBatch counts the steps of an epoch, and the images that are left out by default.
+// TestLastBatch counts the steps of an epoch, and the images that the default leaves out.
 func TestLastBatch(t *testing.T) {
 	plain := nn.NewSequential(nn.Flatten{}, nn.Dense{Out: 3})
 	for _, c := range []struct {
@@ -68,8 +68,8 @@ func TestLastBatch(t *testing.T) {
 	}
 }
 
-// TestResumeKeepsTheLastBatch resumes runs that say what to do with the last batch by a configuration that doesn't, as
-// that of an older version, whose default was to keep it.
+// TestResumeKeepsTheLastBatch resumes runs that say what to do with the last batch with a configuration that doesn't, like
+// the configurations of older versions, whose default was to keep the last batch.
 func TestResumeKeepsTheLastBatch(t *testing.T) {
 	for _, last := range []LastBatch{KeepLastBatch, DropLastBatch} {
 		configure := func() Config {

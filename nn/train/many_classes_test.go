@@ -8,7 +8,8 @@ import (
 	"trainer/nn"
 )
 
-// With very many classes the matrix of answers would be larger than everything else; the accuracy is there all the same.
+// With very many classes the confusion matrix would be larger than everything else, so there is none; the accuracy is still
+// computed.
 func TestManyClasses(t *testing.T) {
 	for classes, matrix := range map[int]bool{MaxConfusionClasses: true, MaxConfusionClasses + 1: false} {
 		cfg := everything(t)

@@ -10,8 +10,8 @@ import (
 	"trainer/nn/optim"
 )
 
-// stripes returns n images of 8x8x1 in three classes, horizontal, vertical and diagonal
-// stripes, with noise that the seed decides.
+// stripes returns n images of 8x8x1 in three classes: horizontal, vertical and diagonal stripes,
+// with noise that depends on the seed.
 func stripes(n int, seed uint64) *data.InMemory {
 	const side = 8
 	set := &data.InMemory{Name: "stripes", H: side, W: side, C: 1, ClassNames: []string{"horizontal", "vertical", "diagonal"}}
@@ -39,8 +39,8 @@ func newCPU(t testing.TB, threads int) device.Device {
 	return dev
 }
 
-// everything is a configuration with all that keeps state: batch normalisation, dropout,
-// augmentation, Adam, Lookahead, averages; 20 steps an epoch, the last of 4 images.
+// everything is a configuration with everything that has state: batch normalisation, dropout,
+// augmentation, Adam, Lookahead, averages. It has 20 steps per epoch, the last with 4 images.
 func everything(t testing.TB) Config {
 	return Config{
 		Device: newCPU(t, 2),
@@ -62,7 +62,7 @@ func everything(t testing.TB) Config {
 	}
 }
 
-// weights returns the bits of all the network's tensors.
+// weights returns the bits of all tensors of the network.
 func weights(t testing.TB, net *nn.Network) map[string][]float32 {
 	t.Helper()
 	all := map[string][]float32{}

@@ -59,9 +59,9 @@ type Result struct {
 }
 
 // Run trains a network. If ctx is cancelled, Run finishes the current step, writes a checkpoint if checkpoints are on,
-// and returns a Result with Interrupted set, and no error. Config.Stop or a hook may end training early. A loss that is not finite is a *DivergedError; on an
-// asynchronous device it is noticed some steps later. Once training has begun, Run returns a Result with every error,
-// so that the trained weights can be saved.
+// and returns a Result with Interrupted set, and no error. Config.Stop or a hook may end training early. A loss that is not
+// finite is a *DivergedError; on an asynchronous device it is noticed some steps later. Once training has begun, Run
+// returns a Result with every error, so that the trained weights can be saved.
 //
 // The error for invalid settings is a *ConfigError, *optim.ConfigError, *nn.LayerError or
 // *nn.LossError; for a checkpoint of another training it is a *MismatchError, and for a damaged

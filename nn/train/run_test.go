@@ -95,7 +95,7 @@ func TestSameBits(t *testing.T) {
 	}
 }
 
-// recorder is a device that can record: the CPU, with a recording that is the function.
+// recorder is the CPU as a device that can record steps; its recording is the function itself.
 type recorder struct {
 	device.Device
 	captures, launches, closes int
@@ -118,8 +118,8 @@ func (r *recorder) Close() error {
 	return nil
 }
 
-// TestRecordedStep trains on a device that records: one recording serves all full batches
-// but the first, and the weights are those of a device that doesn't.
+// TestRecordedStep trains on a device that records steps: one recording is used for all full
+// batches except the first, and the weights equal those from a device that doesn't record.
 func TestRecordedStep(t *testing.T) {
 	plain, err := Run(t.Context(), everything(t))
 	if err != nil {
@@ -141,7 +141,7 @@ func TestRecordedStep(t *testing.T) {
 	}
 }
 
-// unreadable is a set whose image 30 can't be read.
+// unreadable is a data set whose image 30 can't be read.
 type unreadable struct{ data.Set }
 
 var errUnreadable = errors.New("the disk is gone")
@@ -165,7 +165,7 @@ func TestUnreadableImage(t *testing.T) {
 	}
 }
 
-// poison is a training set whose image 11 has a label that no network has.
+// poison is a training set whose image 11 has a label that is no class.
 func poison(set *data.InMemory) *data.InMemory {
 	set.Labels[11] = 99
 	return set
@@ -212,8 +212,8 @@ func TestDiverged(t *testing.T) {
 	}
 }
 
-// TestDivergedEvaluation makes the averaged weights bad, and the trained ones too: both
-// exchanged back and restored, the network has the last good ones.
+// TestDivergedEvaluation makes the averaged weights and the trained weights infinite. After both
+// are exchanged back and restored, the network has the last good weights.
 func TestDivergedEvaluation(t *testing.T) {
 	r := &run{cfg: everything(t)}
 	defer r.close()
@@ -244,8 +244,8 @@ func TestDivergedEvaluation(t *testing.T) {
 	}
 }
 
-// TestGoodStep makes a weight bad in the second epoch: the network goes back to the first
-// one's end.
+// TestGoodStep makes a weight infinite in the second epoch: the network gets back the weights of
+// the end of the first epoch.
 func TestGoodStep(t *testing.T) {
 	r := &run{cfg: everything(t)}
 	defer r.close()
@@ -269,7 +269,7 @@ func TestGoodStep(t *testing.T) {
 	}
 }
 
-// TestCounters looks at the numbers that augmentation and dropout follow on the device.
+// TestCounters checks the numbers on the device from which augmentation and dropout draw.
 func TestCounters(t *testing.T) {
 	s, err := NewStepper(everything(t))
 	if err != nil {
@@ -297,8 +297,7 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// TestSnapshotWaits makes sure that weights count as good only once a loss was computed
-// with them.
+// TestSnapshotWaits checks that weights count as good only after a loss was computed with them.
 func TestSnapshotWaits(t *testing.T) {
 	s, err := NewStepper(everything(t))
 	if err != nil {
@@ -330,7 +329,7 @@ func TestSnapshotWaits(t *testing.T) {
 	set(5)
 	snap.take(200)
 	set(7)
-	snap.take(210) // 200 waits: it is kept
+	snap.take(210) // the snapshot of step 200 is pending, and is kept
 	snap.confirm(200)
 	set(6)
 	snap.restore()
@@ -360,8 +359,8 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestInterruptedSpeaksOfItsWeights interrupts between two epochs: the result is that of the weights in the network, which
-// another evaluation finds.
+// TestInterruptedSpeaksOfItsWeights interrupts between two epochs: the result is the result of the network's weights, as
+// another evaluation confirms.
 func TestInterruptedSpeaksOfItsWeights(t *testing.T) {
 	for _, w := range []Weights{WeightsLast, WeightsEMA} {
 		cfg := everything(t)
@@ -406,7 +405,7 @@ func TestEvalEvery(t *testing.T) {
 	}
 }
 
-// With a validation set, epochs are scored on it, and the test set is evaluated once, at the end.
+// If there is a validation set, epochs are evaluated on it, and the test set is evaluated once, at the end.
 func TestValidationSet(t *testing.T) {
 	for _, resumed := range []bool{false, true} {
 		cfg := everything(t)
@@ -450,8 +449,8 @@ func TestWithoutTestSet(t *testing.T) {
 	}
 }
 
-// TestViews compares averaged views with the single one by hand: two equal views with any
-// weights are one view, and a view that shifts is another.
+// TestViews: two equal views with any weights give the result of one view, and a shifted view
+// gives another.
 func TestViews(t *testing.T) {
 	s, err := NewStepper(everything(t))
 	if err != nil {
@@ -481,7 +480,7 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// TestViewsAreForTheEnd: every evaluation but the last looks at the images as they are.
+// TestViewsAreForTheEnd: all evaluations except the last use the plain images.
 func TestViewsAreForTheEnd(t *testing.T) {
 	history := func(views []TTAView) []EpochMetrics {
 		cfg := everything(t)
@@ -506,7 +505,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 	stepsAllocateNothing(t, cfg, 25)
 }
 
-// stepsAllocateNothing makes some steps, and then holds that a step of a run makes no garbage.
+// stepsAllocateNothing takes some steps, and then checks that a step of a run allocates nothing.
 func stepsAllocateNothing(t *testing.T, cfg Config, before int) {
 	t.Helper()
 	cfg.Hooks = []Hooks{listen(func(Event) {})}
@@ -549,7 +548,7 @@ func TestDryRun(t *testing.T) {
 	if want := 40 + 8 + 222 + 165; sum.Params != want {
 		t.Errorf("%d parameters, want %d", sum.Params, want)
 	}
-	// Adam's two states, Lookahead's, EMA's copies and the room to exchange.
+	// Adam's two states, the copies of Lookahead and EMA, and room to exchange weights.
 	if least := int64(4 * sum.Params * (2 + 2 + 2)); sum.Memory < least {
 		t.Errorf("%d bytes, want at least %d", sum.Memory, least)
 	}
@@ -566,7 +565,7 @@ func TestTotalSteps(t *testing.T) {
 		{50000, 1024, DropLastBatch, 9.9, 48, 476}, // airbench94: ceil(48*9.9)
 		{60000, 256, KeepLastBatch, 1, 235, 235},
 		{100, 10, KeepLastBatch, 0.1, 10, 1},
-		{100, 10, KeepLastBatch, 0.3, 10, 3}, // 0.3*10 is a little more than 3
+		{100, 10, KeepLastBatch, 0.3, 10, 3}, // 0.3*10 is slightly more than 3
 		{100, 10, KeepLastBatch, 1e-9, 10, 1},
 	} {
 		cfg := Config{Data: &data.Dataset{Train: &data.InMemory{Labels: make([]int32, c.images)}}, Batch: c.batch, LastBatch: c.last, Epochs: c.epochs}

@@ -13,7 +13,7 @@ import (
 )
 
 // onPlateau is a configuration whose learning rate falls after every second evaluation, because no loss is
-// a thousandth of the best one; 20 steps an epoch.
+// as small as a thousandth of the best loss. It has 20 steps per epoch.
 func onPlateau(t testing.TB) Config {
 	cfg := everything(t)
 	cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(156, 1), Val: stripes(20, 3)}
@@ -22,8 +22,8 @@ func onPlateau(t testing.TB) Config {
 	return cfg
 }
 
-// TestPlateau follows the validation loss, on a device that runs ahead as well; a run that was stopped within an epoch,
-// or at its end before the evaluation, goes on to the same bits.
+// TestPlateau follows the validation loss, also on an asynchronous device. A run that is stopped within an epoch, or at its
+// end before the evaluation, and resumed ends with the same bits.
 func TestPlateau(t *testing.T) {
 	straight, err := Run(t.Context(), onPlateau(t))
 	if err != nil {
@@ -62,7 +62,7 @@ func TestPlateauNeedsValidation(t *testing.T) {
 	for says, edit := range map[string]func(c *Config){
 		"there is none: hold out":         func(c *Config) { c.Data.Val = nil },
 		"only at the end: set eval-every": func(c *Config) { c.EvalEvery = -1 },
-		"follows results on a validation": func(c *Config) { // also if only a group has the schedule
+		"follows results on a validation": func(c *Config) { // even if only one group has the schedule
 			c.Schedule, c.Data.Val = nil, nil
 			c.Optimizer.Groups = []optim.Group{{Match: "*.weight", Schedule: optim.Plateau{}}}
 		},
@@ -76,8 +76,8 @@ func TestPlateauNeedsValidation(t *testing.T) {
 	}
 }
 
-// TestResumeCycledRules stops under rules that are composed, whose momentum a schedule sets, and under a group's own
-// schedule; going on gives the bits of the run that was not stopped.
+// TestResumeCycledRules stops runs with composed rules, whose momentum a schedule sets, and with a group that has its own
+// schedule. The resumed run ends with the bits of a run that was not stopped.
 func TestResumeCycledRules(t *testing.T) {
 	configure := func() Config {
 		cfg := everything(t)
@@ -93,17 +93,5 @@ func TestResumeCycledRules(t *testing.T) {
 		}
 		return cfg
 	}
-	straight, err := Run(t.Context(), configure())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := configure()
-	cfg.Resume = stopAt(t, configure(), 23)
-	r, err := Run(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(weights(t, r.Network), weights(t, straight.Network)) {
-		t.Error("the weights differ")
-	}
+	checkResume(t, configure, 23)
 }

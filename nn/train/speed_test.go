@@ -6,7 +6,7 @@ import (
 	"trainer/nn/device"
 )
 
-// emulated is a device whose times mean nothing.
+// emulated is a device whose times are meaningless.
 type emulated struct{ device.Device }
 
 func (e emulated) Info() device.Info {
@@ -15,7 +15,7 @@ func (e emulated) Info() device.Info {
 	return info
 }
 
-// Of an emulated device, no event and no result has a speed or a time.
+// On an emulated device, events and results have no speeds or times.
 func TestNoSpeedsOfAnEmulatedDevice(t *testing.T) {
 	cfg := everything(t)
 	cfg.Device = emulated{cfg.Device}

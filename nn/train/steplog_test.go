@@ -17,8 +17,8 @@ func lines(t *testing.T, cfg Config) (log []StepMetrics, r *Result) {
 	return log, r
 }
 
-// TestLog: each line has the mean of its steps, so that the lines of an epoch add up to the epoch; a device that runs ahead
-// writes the same lines, and a resumed run the remaining ones.
+// TestLog: each line has the mean over its steps, so the lines of an epoch add up to the epoch's mean. An asynchronous device
+// writes the same lines, and a resumed run writes the remaining ones.
 func TestLog(t *testing.T) {
 	logged := func() Config {
 		cfg := everything(t)
@@ -33,7 +33,7 @@ func TestLog(t *testing.T) {
 	if want := []int{7, 14, 20, 21, 28, 35, 40, 42, 49, 50}; !slices.Equal(steps, want) {
 		t.Fatalf("lines after the steps %v, want %v", steps, want)
 	}
-	// Epochs have 19 batches of 8 images and one of 4. Sums of up to 156 losses near 1 are rounded to 2^-24 of them.
+	// Epochs have 19 batches of 8 images and one of 4. Sums of up to 156 losses near 1 have a relative rounding error of 2^-24.
 	sum := all[0].TrainLoss*56 + all[1].TrainLoss*56 + all[2].TrainLoss*(5*8+4)
 	if got, want := sum/156, r.History[0].TrainLoss; math.Abs(got-want) > 156*8.0/(1<<24) {
 		t.Errorf("the lines' mean is %v, the epoch's %v", got, want)
@@ -58,7 +58,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogNeverWaits: a line every step needs more downloads, but the host runs ahead as far as without a log.
+// TestLogNeverWaits: one line per step needs more downloads, but the host runs as far ahead as without a log.
 func TestLogNeverWaits(t *testing.T) {
 	farthest := map[int]int{}
 	for _, every := range []int{-1, 1, 2, 4, 7} {

@@ -10,7 +10,7 @@ import (
 	"trainer/nn/optim"
 )
 
-// validated is a configuration with a validation set; 20 steps an epoch.
+// validated is a configuration with a validation set and 20 steps per epoch.
 func validated(t testing.TB) Config {
 	cfg := everything(t)
 	cfg.Data = &data.Dataset{Name: "stripes", Train: stripes(156, 1), Val: stripes(40, 3), Test: stripes(50, 2)}
@@ -56,8 +56,8 @@ func TestStopRule(t *testing.T) {
 	}
 }
 
-// TestStopResumes stops early, once directly and once after an interruption: after the same epoch, with the same bits. A
-// run that has stopped does no more steps when it is resumed.
+// TestStopResumes stops early, once without and once after an interruption: after the same epoch, with the same bits. A run
+// that has stopped early takes no more steps when it is resumed.
 func TestStopResumes(t *testing.T) {
 	impatient := func() Config {
 		cfg := validated(t)
@@ -100,8 +100,8 @@ func TestStopResumes(t *testing.T) {
 	}
 }
 
-// TestTargetOnTest stops by the test set, on which epochs are scored if there is no other; the last evaluation has all
-// views.
+// TestTargetOnTest stops by the accuracy on the test set, on which epochs are evaluated if there is no validation set. The
+// last evaluation uses all views.
 func TestTargetOnTest(t *testing.T) {
 	cfg := everything(t)
 	cfg.Stop = Stop{Target: 0.01}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A file as another program writes it, without a checksum, has the same numbers in every floating-point type.
+// A file of another program, without a checksum, has the same numbers in every floating-point type.
 func TestTensorsOfOtherTypesAreRead(t *testing.T) {
 	le := binary.LittleEndian
 	header := `{"bf":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]},"count":{"dtype":"I64","shape":[],"data_offsets":[4,12]},` +

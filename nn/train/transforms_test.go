@@ -36,7 +36,7 @@ func trainedWeights(t *testing.T, cfg Config) ([]float32, float64) {
 	return all, result.FinalLoss
 }
 
-// A list that the short form can say trains to the short form's bits.
+// A list that the short form can express trains to the bits of the short form.
 func TestShortFormOfTransforms(t *testing.T) {
 	want, _ := trainedWeights(t, everything(t))
 	got, _ := trainedWeights(t, withTransforms(t, augment.List{
@@ -47,7 +47,7 @@ func TestShortFormOfTransforms(t *testing.T) {
 	}
 }
 
-// mixing is a list with transforms of all sorts, mixing images among them.
+// mixing is a list with transforms of all sorts, including one that mixes images.
 func mixing() augment.List {
 	return augment.List{
 		{Transform: augment.Flip{}}, {Transform: augment.Rotate{Max: 10}}, {Transform: augment.Contrast{}, P: 0.5},
@@ -55,8 +55,8 @@ func mixing() augment.List {
 	}
 }
 
-// Images and labels that are mixed train to the same bits with any number of threads, and the loss goes down to where it
-// says that the mixed labels are learnt.
+// Training with mixed images and labels gives the same bits with any number of threads, and the loss falls so far that the
+// mixed labels must have been learnt.
 func TestMixedImagesTrain(t *testing.T) {
 	var want []float32
 	for _, threads := range []int{1, 3} {
@@ -75,7 +75,7 @@ func TestMixedImagesTrain(t *testing.T) {
 	}
 }
 
-// The targets of a step are the shares that were drawn.
+// The targets of a step are the drawn shares.
 func TestTargets(t *testing.T) {
 	cfg := withTransforms(t, augment.List{{Transform: augment.Mixup{Alpha: 1}}})
 	s, err := NewStepper(cfg)
@@ -103,7 +103,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// Mistakes in a list are told by transform and setting.
+// Messages about mistakes in a list name the transform and the setting.
 func TestTransformMistakes(t *testing.T) {
 	for want, list := range map[string]augment.List{
 		"transform 2 (hue): max is 3": {{Transform: augment.Flip{}}, {Transform: augment.Hue{Max: 3}}},
@@ -127,7 +127,7 @@ func TestStepWithTransformsAllocatesNothing(t *testing.T) {
 	stepsAllocateNothing(t, cfg, 25)
 }
 
-// A training that is stopped after a few steps goes on to the bits of one that wasn't.
+// A training that is stopped after a few steps and resumed ends with the bits of a training that was not stopped.
 func TestResumeWithTransforms(t *testing.T) {
 	want, _ := trainedWeights(t, withTransforms(t, mixing()))
 	cfg := withTransforms(t, mixing())

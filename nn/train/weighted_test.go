@@ -10,7 +10,7 @@ import (
 	"trainer/nn/data"
 )
 
-// weightedSet is a set whose images count as much as weight says.
+// weightedSet is a data set whose images have weights.
 type weightedSet struct {
 	*data.InMemory
 	weight func(i int) float32
@@ -18,8 +18,8 @@ type weightedSet struct {
 
 func (s weightedSet) Weight(i int) float32 { return s.weight(i) }
 
-// Images that don't count change nothing: training on a set in which some weigh 0 and the rest 2 has the steps, the
-// losses and the accuracy of classes that the loss ignores, whose means are over the same images.
+// Images of weight 0 change nothing: training on a set in which some images weigh 0 and the rest 2 has the same steps, losses
+// and accuracy as a loss that ignores the classes of the former, because the means are over the same images.
 func TestExampleWeights(t *testing.T) {
 	ignored := everything(t)
 	ignored.Loss = nn.CrossEntropy{LossWeights: nn.LossWeights{IgnoreIndex: new(int32(1))}}
@@ -59,7 +59,8 @@ func TestExampleWeights(t *testing.T) {
 	}
 }
 
-// Balanced class weights are those of the training images, and a run that was stopped goes on with the same bits.
+// Balanced class weights are computed from the training images, and a run that is stopped and resumed ends with the same
+// bits.
 func TestBalancedClassWeights(t *testing.T) {
 	cfg := everything(t)
 	set := stripes(156, 1)
@@ -82,7 +83,7 @@ func TestBalancedClassWeights(t *testing.T) {
 	}
 }
 
-// An old checkpoint's sums have no weight: examples counted alike then.
+// The sums of an old checkpoint have no weight, because all examples counted equally then.
 func TestOldTotals(t *testing.T) {
 	if got := (totals{Loss: 6, Count: 3}).withWeight(); got.Weight != 3 {
 		t.Errorf("weight %v, want 3", got.Weight)

@@ -1,11 +1,13 @@
 // Command cases writes trained networks for the check of exports: cases FOLDER makes a folder for each case with
 //
-//	model.onnx         pixels to probabilities
-//	normalized.onnx    the same network for normalised images
-//	pytorch/           model.py and its weights
-//	pixels.bin         uint8 [n, h, w, c], images
-//	answers.bin        float32 [n, classes], the probabilities that this project computes for them
-//	case.json          n, h, w, c, classes
+//	model.onnx           pixels to probabilities
+//	normalized.onnx      the same network for normalised images
+//	fp16.onnx, int8.onnx the network in other precisions
+//	pytorch/             model.py and its weights
+//	pixels.bin           uint8 [n, h, w, c], images
+//	answers.bin          float32 [n, classes], the probabilities that this project computes for them
+//	<name>.logits.bin    float32 [n, classes], the logits that it computes for <name>.onnx, with the file's rounding
+//	case.json            n, h, w, c, classes
 //
 // The cases are all built-in recipes, and networks that together have every layer with its settings. Weights and running
 // statistics are random, so that no two channels are alike.
@@ -49,7 +51,7 @@ func run(folder string) error {
 		return err
 	}
 	defer dev.Close()
-	for _, name := range recipe.NamesForDataSets() {
+	for _, name := range recipe.Names() {
 		r, err := recipe.Load(name)
 		if err != nil {
 			return err
@@ -160,15 +162,40 @@ func write(dev device.Device, folder string, network nn.Layer, shape nn.Shape, c
 	if err != nil {
 		return err
 	}
-	for name, o := range map[string]export.ONNXOptions{"model.onnx": {}, "normalized.onnx": {Normalized: true}} {
-		if err := export.ONNX(filepath.Join(folder, name), m, o); err != nil {
-			return err
-		}
-	}
 	if err := export.PyTorch(filepath.Join(folder, "pytorch"), m); err != nil {
 		return err
 	}
-	return writeAnswers(folder, m, random)
+	return writeONNX(folder, m, random)
+}
+
+// writeONNX writes the ONNX files, and the answers that this project computes for them.
+func writeONNX(folder string, m *model.Model, random *rand.Rand) error {
+	pixels := make([]byte, images*m.Info().Images.Preparation().Len())
+	for i := range pixels {
+		pixels[i] = byte(random.IntN(256))
+	}
+	if err := writeAnswers(folder, m, pixels); err != nil {
+		return err
+	}
+	for name, o := range map[string]export.ONNXOptions{
+		"model": {}, "normalized": {Normalized: true}, "fp16": {Precision: export.Float16}, "int8": {Precision: export.Int8, Calibration: pixels},
+	} {
+		f, err := export.NewONNXFile(m, o)
+		if err != nil {
+			return err
+		}
+		if err := f.Save(filepath.Join(folder, name+".onnx")); err != nil {
+			return err
+		}
+		logits, err := f.Logits(pixels)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(folder, name+".logits.bin"), device.Bytes(logits), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // randomize gives all tensors random values: weights as they were initialised, and everything else near 1 or 0.
@@ -201,12 +228,8 @@ func normal(random *rand.Rand, n int) []float32 {
 }
 
 // writeAnswers writes images and what the model answers.
-func writeAnswers(folder string, m *model.Model, random *rand.Rand) error {
+func writeAnswers(folder string, m *model.Model, pixels []byte) error {
 	im := m.Info().Images
-	pixels := make([]byte, images*im.Preparation().Len())
-	for i := range pixels {
-		pixels[i] = byte(random.IntN(256))
-	}
 	probabilities, err := m.Probabilities(pixels)
 	if err != nil {
 		return err

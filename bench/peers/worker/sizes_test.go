@@ -9,7 +9,8 @@ import (
 	"trainer/nn/data"
 )
 
-// TestSizesOfDataSets checks that network.py, which also runs where there is no Go, has the size of every data set's images.
+// TestSizesOfDataSets checks that network.py, which also runs where there is no Go, has the size of every data set's
+// images.
 func TestSizesOfDataSets(t *testing.T) {
 	text, err := os.ReadFile("../network.py")
 	if err != nil {

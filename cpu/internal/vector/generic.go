@@ -15,6 +15,9 @@ func generic() *Kernels {
 		AddMoments:        addMoments,
 		AddProducts:       addProducts,
 		AddProductsReLU:   addProductsReLU,
+		AffineRows:        affineRows,
+		CombineRows:       combineRows,
+		RowProducts:       rowProducts,
 		Scaled:            scaled,
 		WeightedSum:       weightedSum,
 		Map: Map{

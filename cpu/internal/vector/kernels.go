@@ -41,6 +41,15 @@ type Kernels struct {
 	// AddProductsReLU is AddProducts of dy where scale*x + shift > 0, and 0 elsewhere.
 	AddProductsReLU func(sum, sumX []float64, dy, x, scale, shift []float32)
 
+	// These work row by row, with one a, b and e per row of x, y, dx and dy and one gamma and beta per column.
+
+	// AffineRows computes y = gamma*(a*x + e) + beta. y may be x.
+	AffineRows func(y, x, a, e, gamma, beta []float32)
+	// CombineRows computes dx = a*(gamma*dy) + (b*x + e). dx may be dy.
+	CombineRows func(dx, dy, x, a, b, e, gamma []float32)
+	// RowProducts computes for each row the sum of u = gamma*dy and the sum of u*x.
+	RowProducts func(sum, sumX []float64, dy, x, gamma []float32)
+
 	// Scaled computes y = alpha*a. y may be a.
 	Scaled func(y, a []float32, alpha float32)
 	// WeightedSum computes y = alpha*a + beta*b. y may be a or b.

@@ -94,6 +94,15 @@ func avx512AddProducts(sum *float64, second *float64, width int, x *float32, n i
 // avx512AddProductsReLU: is AddProducts of dy where scale*x + shift > 0, else 0.
 func avx512AddProductsReLU(sum *float64, second *float64, width int, x *float32, n int, dy *float32, scale *float32, shift *float32)
 
+// avx512AffineRows: y = gamma*(a*x + e) + beta, with one a and one e per row.
+func avx512AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, gamma *float32, beta *float32, width int)
+
+// avx512CombineRows: dx = a*(gamma*dy) + (b*x + e), with one a, one b and one e per row.
+func avx512CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
+
+// avx512RowProducts: sums of u = gamma*dy and of u*x of each row.
+func avx512RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
+
 // avx512Scaled: y = alpha*a.
 func avx512Scaled(y *float32, a *float32, n int, alpha float32)
 
@@ -333,6 +342,15 @@ func avx2AddProducts(sum *float64, second *float64, width int, x *float32, n int
 
 // avx2AddProductsReLU: is AddProducts of dy where scale*x + shift > 0, else 0.
 func avx2AddProductsReLU(sum *float64, second *float64, width int, x *float32, n int, dy *float32, scale *float32, shift *float32)
+
+// avx2AffineRows: y = gamma*(a*x + e) + beta, with one a and one e per row.
+func avx2AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, gamma *float32, beta *float32, width int)
+
+// avx2CombineRows: dx = a*(gamma*dy) + (b*x + e), with one a, one b and one e per row.
+func avx2CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
+
+// avx2RowProducts: sums of u = gamma*dy and of u*x of each row.
+func avx2RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
 
 // avx2Scaled: y = alpha*a.
 func avx2Scaled(y *float32, a *float32, n int, alpha float32)

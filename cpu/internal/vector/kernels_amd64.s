@@ -3451,6 +3451,221 @@ end3:
 	VZEROUPPER
 	RET
 
+// func avx512AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, gamma *float32, beta *float32, width int)
+// Requires: AVX, AVX512F
+TEXT ·avx512AffineRows(SB), NOSPLIT, $0-64
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), DX
+	MOVQ a+16(FP), BX
+	MOVQ e+24(FP), SI
+	MOVQ rows+32(FP), DI
+	MOVQ gamma+40(FP), R8
+	MOVQ beta+48(FP), R9
+	MOVQ width+56(FP), R10
+
+row1:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	XORQ         R11, R11
+	MOVQ         R10, CX
+	SUBQ         $0x10, CX
+	JLT          rest3
+
+next2:
+	VMOVUPS     (DX)(R11*4), Z2
+	VMOVAPS     Z1, Z3
+	VFMADD231PS Z0, Z2, Z3
+	VMOVUPS     (R8)(R11*4), Z2
+	VMOVUPS     (R9)(R11*4), Z4
+	VMOVAPS     Z4, Z4
+	VFMADD231PS Z2, Z3, Z4
+	VMOVUPS     Z4, (AX)(R11*4)
+	ADDQ        $0x10, R11
+	CMPQ        R11, CX
+	JLE         next2
+
+rest3:
+	MOVQ        R10, CX
+	SUBQ        R11, CX
+	JZ          done4
+	MOVL        $0x00000001, R12
+	SHLL        CL, R12
+	DECL        R12
+	KMOVW       R12, K1
+	VMOVUPS.Z   (DX)(R11*4), K1, Z2
+	VMOVAPS     Z1, Z1
+	VFMADD231PS Z0, Z2, Z1
+	VMOVUPS.Z   (R8)(R11*4), K1, Z0
+	VMOVUPS.Z   (R9)(R11*4), K1, Z2
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z0, Z1, Z2
+	VMOVUPS     Z2, K1, (AX)(R11*4)
+
+done4:
+	LEAQ (AX)(R10*4), AX
+	LEAQ (DX)(R10*4), DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ DI
+	JNZ  row1
+	VZEROUPPER
+	RET
+
+// func avx512CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
+// Requires: AVX, AVX512F
+TEXT ·avx512CombineRows(SB), NOSPLIT, $0-72
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), DX
+	MOVQ x+16(FP), BX
+	MOVQ a+24(FP), SI
+	MOVQ b+32(FP), DI
+	MOVQ e+40(FP), R8
+	MOVQ rows+48(FP), R9
+	MOVQ gamma+56(FP), R10
+	MOVQ width+64(FP), R11
+
+row1:
+	VBROADCASTSS (SI), Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (R8), Z2
+	XORQ         R12, R12
+	MOVQ         R11, CX
+	SUBQ         $0x10, CX
+	JLT          rest3
+
+next2:
+	VMOVUPS     (DX)(R12*4), Z3
+	VMOVUPS     (R10)(R12*4), Z4
+	VMULPS      Z4, Z3, Z3
+	VMOVUPS     (BX)(R12*4), Z4
+	VMOVAPS     Z2, Z5
+	VFMADD231PS Z1, Z4, Z5
+	VMOVAPS     Z5, Z4
+	VFMADD231PS Z0, Z3, Z4
+	VMOVUPS     Z4, (AX)(R12*4)
+	ADDQ        $0x10, R12
+	CMPQ        R12, CX
+	JLE         next2
+
+rest3:
+	MOVQ        R11, CX
+	SUBQ        R12, CX
+	JZ          done4
+	MOVL        $0x00000001, R13
+	SHLL        CL, R13
+	DECL        R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (DX)(R12*4), K1, Z3
+	VMOVUPS.Z   (R10)(R12*4), K1, Z4
+	VMULPS      Z4, Z3, Z3
+	VMOVUPS.Z   (BX)(R12*4), K1, Z4
+	VMOVAPS     Z2, Z2
+	VFMADD231PS Z1, Z4, Z2
+	VMOVAPS     Z2, Z1
+	VFMADD231PS Z0, Z3, Z1
+	VMOVUPS     Z1, K1, (AX)(R12*4)
+
+done4:
+	LEAQ (AX)(R11*4), AX
+	LEAQ (DX)(R11*4), DX
+	LEAQ (BX)(R11*4), BX
+	ADDQ $0x04, SI
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	DECQ R9
+	JNZ  row1
+	VZEROUPPER
+	RET
+
+// func avx512RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512RowProducts(SB), NOSPLIT, $0-56
+	MOVQ sum+0(FP), AX
+	MOVQ sumX+8(FP), DX
+	MOVQ rows+16(FP), BX
+	MOVQ dy+24(FP), SI
+	MOVQ x+32(FP), DI
+	MOVQ gamma+40(FP), R8
+	MOVQ width+48(FP), R9
+
+row1:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	XORQ   R10, R10
+	MOVQ   R9, CX
+	SUBQ   $0x10, CX
+	JLT    rest3
+
+next2:
+	VMOVUPS       (SI)(R10*4), Z4
+	VMOVUPS       (R8)(R10*4), Z5
+	VMULPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VMOVUPS       (DI)(R10*4), Z6
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z4, Z0, Z0
+	VADDPD        Z5, Z1, Z1
+	VFMADD231PD   Z4, Z6, Z2
+	VFMADD231PD   Z5, Z7, Z3
+	ADDQ          $0x10, R10
+	CMPQ          R10, CX
+	JLE           next2
+
+rest3:
+	MOVQ          R9, CX
+	SUBQ          R10, CX
+	JZ            done4
+	MOVL          $0x00000001, R11
+	SHLL          CL, R11
+	DECL          R11
+	KMOVW         R11, K1
+	VMOVUPS.Z     (SI)(R10*4), K1, Z4
+	VMOVUPS.Z     (R8)(R10*4), K1, Z5
+	VMULPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VMOVUPS.Z     (DI)(R10*4), K1, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y7, Z7
+	VADDPD        Z4, Z0, Z0
+	VADDPD        Z5, Z1, Z1
+	VFMADD231PD   Z4, Z6, Z2
+	VFMADD231PD   Z5, Z7, Z3
+
+done4:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VADDPD        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPD        X0, X2, X2
+	VUNPCKHPD     X2, X2, X0
+	VADDSD        X0, X2, X2
+	VMOVSD        X2, (DX)
+	LEAQ          (SI)(R9*4), SI
+	LEAQ          (DI)(R9*4), DI
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, DX
+	DECQ          BX
+	JNZ           row1
+	VZEROUPPER
+	RET
+
 // func avx512Scaled(y *float32, a *float32, n int, alpha float32)
 // Requires: AVX, AVX512F
 TEXT ·avx512Scaled(SB), NOSPLIT, $0-28
@@ -13506,6 +13721,214 @@ done9:
 	JMP singles2
 
 end3:
+	VZEROUPPER
+	RET
+
+// func avx2AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, gamma *float32, beta *float32, width int)
+// Requires: AVX, FMA3
+TEXT ·avx2AffineRows(SB), NOSPLIT, $0-64
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ e+24(FP), BX
+	MOVQ rows+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ beta+48(FP), R8
+	MOVQ width+56(FP), R9
+
+row1:
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS (BX), Y1
+	XORQ         R10, R10
+	MOVQ         R9, R11
+	SUBQ         $0x08, R11
+	JLT          rest3
+
+next2:
+	VMOVUPS     (CX)(R10*4), Y2
+	VMOVAPS     Y1, Y3
+	VFMADD231PS Y0, Y2, Y3
+	VMOVUPS     (DI)(R10*4), Y2
+	VMOVUPS     (R8)(R10*4), Y4
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y2, Y3, Y4
+	VMOVUPS     Y4, (AX)(R10*4)
+	ADDQ        $0x08, R10
+	CMPQ        R10, R11
+	JLE         next2
+
+rest3:
+	MOVQ        R9, R11
+	SUBQ        R10, R11
+	JZ          done4
+	LEAQ        lanes<>+0(SB), R12
+	NEGQ        R11
+	VMOVDQU     32(R12)(R11*4), Y2
+	VMASKMOVPS  (CX)(R10*4), Y2, Y3
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y0, Y3, Y1
+	VMASKMOVPS  (DI)(R10*4), Y2, Y0
+	VMASKMOVPS  (R8)(R10*4), Y2, Y3
+	VMOVAPS     Y3, Y3
+	VFMADD231PS Y0, Y1, Y3
+	VMASKMOVPS  Y3, Y2, (AX)(R10*4)
+
+done4:
+	LEAQ (AX)(R9*4), AX
+	LEAQ (CX)(R9*4), CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	DECQ SI
+	JNZ  row1
+	VZEROUPPER
+	RET
+
+// func avx2CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
+// Requires: AVX, FMA3
+TEXT ·avx2CombineRows(SB), NOSPLIT, $0-72
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ a+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ e+40(FP), DI
+	MOVQ rows+48(FP), R8
+	MOVQ gamma+56(FP), R9
+	MOVQ width+64(FP), R10
+
+row1:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (DI), Y2
+	XORQ         R11, R11
+	MOVQ         R10, R12
+	SUBQ         $0x08, R12
+	JLT          rest3
+
+next2:
+	VMOVUPS     (CX)(R11*4), Y3
+	VMOVUPS     (R9)(R11*4), Y4
+	VMULPS      Y4, Y3, Y3
+	VMOVUPS     (DX)(R11*4), Y4
+	VMOVAPS     Y2, Y5
+	VFMADD231PS Y1, Y4, Y5
+	VMOVAPS     Y5, Y4
+	VFMADD231PS Y0, Y3, Y4
+	VMOVUPS     Y4, (AX)(R11*4)
+	ADDQ        $0x08, R11
+	CMPQ        R11, R12
+	JLE         next2
+
+rest3:
+	MOVQ        R10, R12
+	SUBQ        R11, R12
+	JZ          done4
+	LEAQ        lanes<>+0(SB), R13
+	NEGQ        R12
+	VMOVDQU     32(R13)(R12*4), Y3
+	VMASKMOVPS  (CX)(R11*4), Y3, Y4
+	VMASKMOVPS  (R9)(R11*4), Y3, Y5
+	VMULPS      Y5, Y4, Y4
+	VMASKMOVPS  (DX)(R11*4), Y3, Y5
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y1, Y5, Y2
+	VMOVAPS     Y2, Y1
+	VFMADD231PS Y0, Y4, Y1
+	VMASKMOVPS  Y1, Y3, (AX)(R11*4)
+
+done4:
+	LEAQ (AX)(R10*4), AX
+	LEAQ (CX)(R10*4), CX
+	LEAQ (DX)(R10*4), DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	ADDQ $0x04, DI
+	DECQ R8
+	JNZ  row1
+	VZEROUPPER
+	RET
+
+// func avx2RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
+// Requires: AVX, FMA3
+TEXT ·avx2RowProducts(SB), NOSPLIT, $0-56
+	MOVQ sum+0(FP), AX
+	MOVQ sumX+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ dy+24(FP), BX
+	MOVQ x+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ width+48(FP), R8
+
+row1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   R9, R9
+	MOVQ   R8, R10
+	SUBQ   $0x08, R10
+	JLT    rest3
+
+next2:
+	VMOVUPS      (BX)(R9*4), Y4
+	VMOVUPS      (DI)(R9*4), Y5
+	VMULPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VMOVUPS      (SI)(R9*4), Y6
+	VEXTRACTF128 $0x01, Y6, X7
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VFMADD231PD  Y4, Y6, Y2
+	VFMADD231PD  Y5, Y7, Y3
+	ADDQ         $0x08, R9
+	CMPQ         R9, R10
+	JLE          next2
+
+rest3:
+	MOVQ         R8, R10
+	SUBQ         R9, R10
+	JZ           done4
+	LEAQ         lanes<>+0(SB), R11
+	NEGQ         R10
+	VMOVDQU      32(R11)(R10*4), Y4
+	VMASKMOVPS   (BX)(R9*4), Y4, Y5
+	VMASKMOVPS   (DI)(R9*4), Y4, Y6
+	VMULPS       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X6
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X6, Y6
+	VMASKMOVPS   (SI)(R9*4), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X7
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X7, Y7
+	VADDPD       Y5, Y0, Y0
+	VADDPD       Y6, Y1, Y1
+	VFMADD231PD  Y5, Y4, Y2
+	VFMADD231PD  Y6, Y7, Y3
+
+done4:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDSD       X0, X2, X2
+	VMOVSD       X2, (CX)
+	LEAQ         (BX)(R8*4), BX
+	LEAQ         (SI)(R8*4), SI
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	DECQ         DX
+	JNZ          row1
 	VZEROUPPER
 	RET
 

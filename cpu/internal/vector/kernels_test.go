@@ -275,6 +275,19 @@ func columnCases(width int) []kernelCase {
 		{name: "AddProductsReLU", relative: doubles, absolute: doubles, run: func(k *Kernels, o *operands, n int) {
 			k.AddProductsReLU(o.sums(w), o.sums(w), o.x(n), o.x(n), o.x(w), o.x(w))
 		}},
+		{name: "AffineRows", relative: relative, absolute: 4 * 2 * 84 * ulp, run: func(k *Kernels, o *operands, n int) {
+			k.AffineRows(o.x(n/w*w), o.x(n/w*w), o.x(n/w), o.x(n/w), o.x(w), o.x(w)) // up to 4(4*4 + 4) + 4
+		}},
+		{name: "CombineRows", relative: relative, absolute: 4 * 2 * 84 * ulp, run: func(k *Kernels, o *operands, n int) {
+			k.CombineRows(o.x(n/w*w), o.x(n/w*w), o.x(n/w*w), o.x(n/w), o.x(n/w), o.x(n/w), o.x(w)) // up to 4*4*4 + 4*4 + 4
+		}},
+		{name: "CombineRows in place", relative: relative, absolute: 4 * 2 * 84 * ulp, run: func(k *Kernels, o *operands, n int) {
+			dx := o.x(n / w * w)
+			k.CombineRows(dx, dx, o.x(n/w*w), o.x(n/w), o.x(n/w), o.x(n/w), o.x(w))
+		}},
+		{name: "RowProducts", relative: doubles, absolute: 256 * 64 * doubles, run: func(k *Kernels, o *operands, n int) {
+			k.RowProducts(o.sums(n/w), o.sums(n/w), o.x(n/w*w), o.x(n/w*w), o.x(w)) // up to 256 times 4*4*4
+		}},
 		{name: "AddRows", run: func(k *Kernels, o *operands, n int) { k.AddRows(o.x(w), o.x(n/w*w)) }},
 	}
 	for i := range all {

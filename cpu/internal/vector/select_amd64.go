@@ -30,6 +30,9 @@ func avx512() *Kernels {
 		AddMoments:        addMomentsOf(avx512AddMoments),
 		AddProducts:       addProductsOf(avx512AddProducts),
 		AddProductsReLU:   addProductsReLUOf(avx512AddProductsReLU),
+		AffineRows:        affineRowsOf(avx512AffineRows),
+		CombineRows:       combineRowsOf(avx512CombineRows),
+		RowProducts:       rowProductsOf(avx512RowProducts),
 		Scaled:            forwardOf(avx512Scaled),
 		WeightedSum:       weightedSumOf(avx512WeightedSum),
 		Map: Map{
@@ -98,6 +101,9 @@ func avx2() *Kernels {
 		AddMoments:        addMomentsOf(avx2AddMoments),
 		AddProducts:       addProductsOf(avx2AddProducts),
 		AddProductsReLU:   addProductsReLUOf(avx2AddProductsReLU),
+		AffineRows:        affineRowsOf(avx2AffineRows),
+		CombineRows:       combineRowsOf(avx2CombineRows),
+		RowProducts:       rowProductsOf(avx2RowProducts),
 		Scaled:            forwardOf(avx2Scaled),
 		WeightedSum:       weightedSumOf(avx2WeightedSum),
 		Map: Map{

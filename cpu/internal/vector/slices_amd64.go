@@ -100,6 +100,39 @@ func addProductsReLUOf(f func(sum, second *float64, width int, x *float32, n int
 	}
 }
 
+func affineRowsOf(f func(y, x, a, e *float32, rows int, gamma, beta *float32, width int)) func(y, x, a, e, gamma, beta []float32) {
+	return func(y, x, a, e, gamma, beta []float32) {
+		rows, width := len(a), len(gamma)
+		if rows == 0 {
+			return
+		}
+		y, x, e, beta = y[:rows*width], x[:rows*width], e[:rows], beta[:width]
+		f(&y[0], &x[0], &a[0], &e[0], rows, &gamma[0], &beta[0], width)
+	}
+}
+
+func combineRowsOf(f func(dx, dy, x, a, b, e *float32, rows int, gamma *float32, width int)) func(dx, dy, x, a, b, e, gamma []float32) {
+	return func(dx, dy, x, a, b, e, gamma []float32) {
+		rows, width := len(a), len(gamma)
+		if rows == 0 {
+			return
+		}
+		dx, dy, x, b, e = dx[:rows*width], dy[:rows*width], x[:rows*width], b[:rows], e[:rows]
+		f(&dx[0], &dy[0], &x[0], &a[0], &b[0], &e[0], rows, &gamma[0], width)
+	}
+}
+
+func rowProductsOf(f func(sum, sumX *float64, rows int, dy, x, gamma *float32, width int)) func(sum, sumX []float64, dy, x, gamma []float32) {
+	return func(sum, sumX []float64, dy, x, gamma []float32) {
+		rows, width := len(sum), len(gamma)
+		if rows == 0 {
+			return
+		}
+		sumX, dy, x = sumX[:rows], dy[:rows*width], x[:rows*width]
+		f(&sum[0], &sumX[0], rows, &dy[0], &x[0], &gamma[0], width)
+	}
+}
+
 func weightedSumOf(f func(y, a, b *float32, n int, alpha, beta float32)) func(y, a, b []float32, alpha, beta float32) {
 	return func(y, a, b []float32, alpha, beta float32) {
 		n := len(a)

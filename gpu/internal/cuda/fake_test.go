@@ -15,6 +15,22 @@ import (
 // Most tests run against small libraries in testdata/fake, which TestMain compiles and puts where
 // the search looks first: a driver for CUDA 12.4, cuBLAS 12 and cuDNN 9 with its parts. Tests for
 // other machines run this program again with a different environment (see again).
+//
+// They record, where gpu/cudasim computes, and neither can do the work of the other:
+//
+//   - A binding is right if each argument reaches the parameter that it is meant for. The fakes
+//     return what reached them: a device attribute is its own number, a launch copies its
+//     arguments to the address in the first one, cuDNN's descriptors can be read, and its calls
+//     write which pointers and scales they got. A library that computes can't show this: it reads
+//     the clock rate that its model has, whichever attribute was asked for by mistake, and two
+//     swapped strides of a square image give the right result.
+//   - The fakes give answers that no working CUDA gives, but that have to be understood: a GPU in
+//     exclusive use by another process beside a free one, an event that never completes, an engine
+//     of which no plan can be made, versions of cuDNN from 8.4 to 9.1 side by side.
+//   - gpu/cudasim refuses what is wrong on a GPU, such as reads of memory that was never written
+//     and kernel arguments of the wrong size, so it would refuse some of these tests.
+//   - The fakes need a C compiler and a second. gpu/cudasim compiles every kernel of the project
+//     with a C++ compiler, which takes minutes.
 var fakes string // the folder; "" if there is no C compiler
 
 // again names the test that the program was started for by the function of that name.

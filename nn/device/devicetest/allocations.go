@@ -17,7 +17,8 @@ func RunAllocations(t *testing.T, dev device.Device) {
 }
 
 // allocatesNothing checks calls of run after a first one, which AllocsPerRun makes. AllocsPerRun rounds the mean number of
-// allocations down, so more than two calls would find no more; the second keeps one allocation of the runtime from counting.
+// allocations down, so more than two calls would find no more; the second keeps one allocation of the runtime from
+// counting.
 func allocatesNothing(t *testing.T, run func()) {
 	if n := testing.AllocsPerRun(2, run); n != 0 {
 		t.Errorf("%v allocations per call", n)

@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"trainer/nn/device"
@@ -13,20 +14,26 @@ type clipCase struct {
 	name              string
 	maxNorm, maxValue float32
 	scale             float32
+	special           float32 // one of the gradients, unless it is 0
 }
 
 func clipCases() []clipCase {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	return []clipCase{
-		{"norm", 1, 0, 1},
-		{"norm-of-small-gradients", 1, 0, 1e-6},
-		{"norm-of-large-gradients", 2, 0, 1e6},
-		{"norm-whose-squares-overflow", 1, 0, 1e30},
-		{"norm-not-reached", 1e3, 0, 1},
-		{"value", 0, 0.25, 1},
-		{"value-not-reached", 0, 2, 1},
-		{"norm-then-value", 5, 0.125, 1},
-		{"zero-gradients", 1, 0.5, 0},
-		{"no-limit", 0, 0, 1},
+		{"norm", 1, 0, 1, 0},
+		{"norm-of-small-gradients", 1, 0, 1e-6, 0},
+		{"norm-of-large-gradients", 2, 0, 1e6, 0},
+		{"norm-whose-squares-overflow", 1, 0, 1e30, 0},
+		{"norm-not-reached", 1e3, 0, 1, 0},
+		{"norm-of-NaN", 1e3, 0, 1, nan},
+		{"norm-of-infinity", 1, 0, 1, -inf},
+		{"value", 0, 0.25, 1, 0},
+		{"value-not-reached", 0, 2, 1, 0},
+		{"value-of-NaN", 0, 0.25, 1, nan},
+		{"value-of-infinity", 0, 0.25, 1, -inf},
+		{"norm-then-value", 5, 0.125, 1, 0},
+		{"zero-gradients", 1, 0.5, 0, 0},
+		{"no-limit", 0, 0, 1, 0},
 	}
 }
 
@@ -51,6 +58,9 @@ func runClip(t *testing.T, dev device.Device, opt Options, c clipCase, scaling [
 	var grads [][]float64
 	for i, n := range sizes {
 		data := src.between(n, -c.scale, c.scale)
+		if c.special != 0 && i == 2 {
+			data[n/2] = c.special
+		}
 		grads = append(grads, reference.Widen(data))
 		for j := range data {
 			data[j] *= factor

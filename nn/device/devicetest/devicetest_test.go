@@ -52,6 +52,8 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 		"batchnorm statistics":     change("batchnorm forward statistics", off),
 		"batchnorm inference":      change("batchnorm inference", off),
 		"batchnorm backward":       change("batchnorm backward", off),
+		"groupnorm forward":        change("groupnorm forward", off),
+		"groupnorm backward":       change("groupnorm backward", off),
 		"activation forward":       change("activation forward", off),
 		"activation backward":      change("activation backward", off),
 		"dropout":                  change("dropout", off),
@@ -79,7 +81,7 @@ func faults() map[string]func(op string, dst *device.Tensor) {
 	// For each operation on 16-bit tensors: the largest element is two units in the last place too large.
 	for i, op := range []string{
 		"conv2d forward", "conv2d backward data", "conv2d backward filter", "pool2d forward", "pool2d backward", "matmul",
-		"batchnorm forward", "batchnorm inference", "batchnorm backward", "activation forward", "activation backward", "dropout",
+		"batchnorm forward", "batchnorm inference", "batchnorm backward", "groupnorm forward", "groupnorm backward", "activation forward", "activation backward", "dropout",
 		"weighted sum", "map", "transpose", "gather", "augment train", "augment normalize", "cast list",
 	} {
 		dtype := []device.DType{device.Float16, device.BFloat16}[i%2]
@@ -227,6 +229,8 @@ func quickCase(suite string) string {
 		return "max/3x3-stride2"
 	case "batchnorm":
 		return "dense"
+	case "groupnorm":
+		return "images-in-groups-of-four"
 	case "augment":
 		return "all"
 	}

@@ -31,6 +31,11 @@ func testDropout(t *testing.T, dev device.Device, opt Options) {
 func runDropout(t *testing.T, dev device.Device, opt Options, drop device.Dropout, s device.DropoutSpec, n int, at int32) {
 	src := newSource("dropout")
 	xData, dyData := opt.round(src.values(n)), opt.round(src.values(n))
+	if n > 4 { // an element that is dropped becomes 0, whatever it was
+		for i, special := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+			xData[7*i+1], dyData[n-7*i-1] = float32(special), float32(special)
+		}
+	}
 	r := newRig(t, dev, opt)
 	x, dy, step := r.input("x", xData, n), r.input("dy", dyData, n), r.inputInt32("step", []int32{at}, 1)
 	inPlace := r.inout("dy and dx", dyData, n)

@@ -50,6 +50,7 @@ func Operations() []Operation {
 		pool2DOperation(),
 		matMulOperation(),
 		batchNormOperation(),
+		groupNormOperation(),
 		activationOperation(),
 		dropoutOperation(),
 		lossOperation(),

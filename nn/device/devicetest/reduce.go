@@ -10,9 +10,7 @@ import (
 )
 
 func reduceKinds() []device.ReduceKind {
-	return []device.ReduceKind{
-		device.ReduceSum, device.ReduceSumSquares, device.ReduceSumProducts, device.ReduceMax,
-	}
+	return []device.ReduceKind{device.ReduceSum, device.ReduceSumSquares, device.ReduceSumProducts}
 }
 
 func testReduce(t *testing.T, dev device.Device, opt Options) {
@@ -43,13 +41,12 @@ func testReduce(t *testing.T, dev device.Device, opt Options) {
 		}
 	}
 	for _, keep := range []device.Axes{device.NoAxes, device.AxisC, device.AxisBatch, device.AxisBatch | device.AxisC} {
-		for _, kind := range []device.ReduceKind{device.ReduceSum, device.ReduceMax} {
-			t.Run(fmt.Sprintf("%s/NaN/%03b", kind, keep), func(t *testing.T) {
-				data := opt.round(newSource("reduce").values(4 * 999))
-				data[500] = float32(math.NaN())
-				runReduce(t, dev, opt, device.ReduceSpec{Kind: kind, Batch: 2, Rows: 999, C: 2, Keep: keep, DType: opt.storage}, 2, data, nil)
-			})
-		}
+		t.Run(fmt.Sprintf("sum/NaN/%03b", keep), func(t *testing.T) {
+			data := opt.round(newSource("reduce").values(4 * 999))
+			data[500] = float32(math.NaN())
+			s := device.ReduceSpec{Kind: device.ReduceSum, Batch: 2, Rows: 999, C: 2, Keep: keep, DType: opt.storage}
+			runReduce(t, dev, opt, s, 2, data, nil)
+		})
 	}
 }
 

@@ -143,6 +143,27 @@ func TestReferenceBatchNorm(t *testing.T) {
 	wantGradient(t, "dbeta", beta, dbeta.Value, loss)
 }
 
+func TestReferenceGroupNorm(t *testing.T) {
+	// Two images of two pixels with three columns, of which the first is a group of its own if there are three groups.
+	ref := reference.GroupNorm{Batch: 2, Rows: 2, C: 3, Groups: 3}
+	x := []float64{1, 10, 5, 3, 30, 7, 2, 2, 0, 6, 4, 4}
+	wantValues(t, "y", ref.Forward(x, []float64{1, 2, 3}, []float64{0, 5, 0}).Value, -1, 3, -3, 1, 7, 3, -1, 3, -3, 1, 7, 3)
+	rows := reference.GroupNorm{Batch: 2, Rows: 1, C: 2, Groups: 1}
+	wantValues(t, "rows", rows.Forward([]float64{1, 3, 50, 30}, []float64{1, 2}, []float64{0, 5}).Value, -1, 7, 1, 3)
+
+	src := newSource("reference/groupnorm")
+	for _, groups := range []int{1, 2, 6} {
+		grad := reference.GroupNorm{Batch: 2, Rows: 3, C: 6, Groups: groups, Epsilon: 1e-2}
+		x, dy := reference.Widen(src.values(36)), reference.Widen(src.values(36))
+		gamma, beta := reference.Widen(src.values(6)), reference.Widen(src.values(6))
+		dx, dgamma, dbeta := grad.Backward(dy, x, gamma)
+		loss := func([]float64) float64 { return dot(dy, grad.Forward(x, gamma, beta).Value) }
+		wantGradient(t, "dx", x, dx.Value, loss)
+		wantGradient(t, "dgamma", gamma, dgamma.Value, loss)
+		wantGradient(t, "dbeta", beta, dbeta.Value, loss)
+	}
+}
+
 // Magnitudes follow from the function alone. These are of functions whose terms are known.
 func TestReferenceActivations(t *testing.T) {
 	relu := device.ActivationSpec{Function: reluFunction()}

@@ -12,25 +12,33 @@ type BatchNorm struct {
 	Epsilon, Momentum float64
 }
 
-// moments returns for each channel the mean and the biased variance over the rows,
+// moments returns the mean and the biased variance of each of n groups of m = len(x)/n elements; of returns the group of
+// element i:
 //
-//	mean = 1/rows sum x      var = 1/rows sum (x-mean)^2
+//	mean = 1/m sum x      var = 1/m sum (x-mean)^2
 //
 // The variance's magnitude includes an error of the mean in every square.
-func (b BatchNorm) moments(x []float64) (mean, variance Sums) {
-	mean, variance = NewSums(b.C, SumUlps(b.Rows)), NewSums(b.C, SumUlps(b.Rows))
+func moments(x []float64, n int, of func(i int) int) (mean, variance Sums) {
+	m := len(x) / n
+	mean, variance = NewSums(n, SumUlps(m)), NewSums(n, SumUlps(m))
 	for i, v := range x {
-		mean.Add(i%b.C, v/float64(b.Rows))
+		mean.Add(of(i), v/float64(m))
 	}
 	for i, v := range x {
-		d := v - mean.Value[i%b.C]
-		variance.Value[i%b.C] += d * d / float64(b.Rows)
-		variance.Magnitude[i%b.C] += (d*d + 2*math.Abs(d)*Ulp*mean.Magnitude[i%b.C]) / float64(b.Rows)
+		g := of(i)
+		d := v - mean.Value[g]
+		variance.Value[g] += d * d / float64(m)
+		variance.Magnitude[g] += (d*d + 2*math.Abs(d)*Ulp*mean.Magnitude[g]) / float64(m)
 	}
-	for j := range variance.Value {
-		variance.Magnitude[j] += mean.Magnitude[j] * mean.Magnitude[j] * Ulp * mean.Ulps
+	for g := range variance.Value {
+		variance.Magnitude[g] += mean.Magnitude[g] * mean.Magnitude[g] * Ulp * mean.Ulps
 	}
 	return mean, variance
+}
+
+// moments returns the mean and the biased variance of each channel.
+func (b BatchNorm) moments(x []float64) (mean, variance Sums) {
+	return moments(x, b.C, func(i int) int { return i % b.C })
 }
 
 // Running returns (1-momentum)*old + momentum*new for the two running statistics,
@@ -56,15 +64,15 @@ func (b BatchNorm) normalize(x, gamma, beta []float64, mean, variance Sums) Sums
 		scale := gamma[j] / math.Sqrt(variance.Value[j]+b.Epsilon)
 		centred := v - mean.Value[j]
 		y.Set(i, scale*centred+beta[j],
-			math.Abs(scale)*(math.Abs(v)+mean.Magnitude[j])+b.spread(variance, j)*math.Abs(scale*centred)+math.Abs(beta[j]))
+			math.Abs(scale)*(math.Abs(v)+mean.Magnitude[j])+spread(variance, j, b.Epsilon)*math.Abs(scale*centred)+math.Abs(beta[j]))
 	}
 	return y
 }
 
-// spread is the relative error of 1/sqrt(var+epsilon) due to an error of the variance: half
-// of the ratio of the variance's magnitude to var+epsilon, plus one rounding.
-func (b BatchNorm) spread(variance Sums, j int) float64 {
-	return 1 + variance.Magnitude[j]/(variance.Value[j]+b.Epsilon)/2
+// spread is the relative error of 1/sqrt(var+epsilon) of a group due to an error of the variance: half of the ratio of the
+// variance's magnitude to var+epsilon, plus one rounding.
+func spread(variance Sums, group int, epsilon float64) float64 {
+	return 1 + variance.Magnitude[group]/(variance.Value[group]+epsilon)/2
 }
 
 // Forward returns y, normalised with the statistics of x.
@@ -96,7 +104,7 @@ func (b BatchNorm) Backward(dy, x, gamma []float64) (dx, dgamma, dbeta Sums) {
 		j := i % b.C
 		scale := 1 / math.Sqrt(variance.Value[j]+b.Epsilon)
 		centred := v - mean.Value[j]
-		xhat.Set(i, scale*centred, scale*(math.Abs(v)+mean.Magnitude[j])+b.spread(variance, j)*math.Abs(scale*centred))
+		xhat.Set(i, scale*centred, scale*(math.Abs(v)+mean.Magnitude[j])+spread(variance, j, b.Epsilon)*math.Abs(scale*centred))
 		dbeta.Add(j, dy[i])
 		dgamma.Value[j] += dy[i] * xhat.Value[i]
 		dgamma.Magnitude[j] += math.Abs(dy[i]) * xhat.Magnitude[i]
@@ -107,7 +115,7 @@ func (b BatchNorm) Backward(dy, x, gamma []float64) (dx, dgamma, dbeta Sums) {
 		scale := gamma[j] / math.Sqrt(variance.Value[j]+b.Epsilon)
 		dx.Set(i,
 			scale*(dy[i]-dbeta.Value[j]/rows-xhat.Value[i]*dgamma.Value[j]/rows),
-			math.Abs(scale)*b.spread(variance, j)*(math.Abs(dy[i])+dbeta.Magnitude[j]/rows+
+			math.Abs(scale)*spread(variance, j, b.Epsilon)*(math.Abs(dy[i])+dbeta.Magnitude[j]/rows+
 				(math.Abs(xhat.Value[i])*dgamma.Magnitude[j]+xhat.Magnitude[i]*math.Abs(dgamma.Value[j]))/rows))
 	}
 	return dx, dgamma, dbeta

@@ -8,7 +8,7 @@ import (
 
 // Clip returns the limited gradients: first all of them times min(1, maxNorm/norm), where
 // norm is the square root of the sum of all squares, then each element limited to
-// [-maxValue, maxValue]. 0 means no limit.
+// [-maxValue, maxValue]. 0 means no limit. A norm of NaN makes all gradients NaN.
 func Clip(maxNorm, maxValue float64, grads [][]float64) []Sums {
 	squares, count := 0.0, 0
 	for _, g := range grads {
@@ -18,7 +18,7 @@ func Clip(maxNorm, maxValue float64, grads [][]float64) []Sums {
 		}
 	}
 	scale := 1.0
-	if norm := math.Sqrt(squares); maxNorm > 0 && norm > maxNorm {
+	if norm := math.Sqrt(squares); maxNorm > 0 && !(norm <= maxNorm) {
 		scale = maxNorm / norm
 	}
 	clipped := make([]Sums, len(grads))

@@ -11,11 +11,6 @@ import (
 func Reduce(s device.ReduceSpec, batch int, a, b []float64) Sums {
 	n := s.Keep.Len(batch, s.Rows, s.C)
 	dst := NewSums(n, SumUlps(len(a)/n))
-	if s.Kind == device.ReduceMax {
-		for i := range dst.Value {
-			dst.Value[i] = math.Inf(-1)
-		}
-	}
 	for i, v := range a {
 		at := broadcast(s.Keep, i, s.Rows, s.C)
 		switch s.Kind {
@@ -25,17 +20,11 @@ func Reduce(s device.ReduceSpec, batch int, a, b []float64) Sums {
 			dst.Add(at, v*v)
 		case device.ReduceSumProducts:
 			dst.Add(at, v*b[i])
-		case device.ReduceMax:
-			largest := max(dst.Value[at], v)
-			dst.Set(at, largest, math.Abs(largest))
 		}
 	}
 	alpha := float64(s.Factor())
 	for i, v := range dst.Value {
 		dst.Set(i, alpha*v, math.Abs(alpha)*dst.Magnitude[i])
-	}
-	if s.Kind == device.ReduceMax {
-		dst.Ulps = 1 // alpha's product
 	}
 	return dst
 }

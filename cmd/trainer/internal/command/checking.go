@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"trainer/nn/data"
 )
 
 // checking shows on a terminal how many pictures of a folder have been checked.
@@ -32,7 +34,7 @@ func (p *program) newChecking(isQuiet bool) *checking {
 }
 
 // show replaces the line.
-func (c *checking) show(done, total int) {
+func (c *checking) show(stage data.OpeningStage, done, total int) {
 	if c.screen == nil {
 		return
 	}
@@ -43,7 +45,11 @@ func (c *checking) show(done, total int) {
 		return
 	}
 	c.next, c.shown = now.Add(checkingInterval), true
-	fmt.Fprintf(c.screen, "\rchecking pictures: %s of %s", humanize.Comma(int64(done)), humanize.Comma(int64(total)))
+	text := fmt.Sprintf("%s: %s", stage, humanize.Comma(int64(done)))
+	if total > 0 {
+		text += " of " + humanize.Comma(int64(total))
+	}
+	fmt.Fprintf(c.screen, "\r%s\x1b[K", text)
 }
 
 // close removes the line.

@@ -87,7 +87,7 @@ func (p *program) rememberPictures(opt *data.Options) error {
 func (j *job) openWith(ctx context.Context, opt data.Options) (*data.Dataset, error) {
 	progress := j.newChecking(j.quiet || j.json)
 	defer progress.close()
-	opt.Checking = progress.show
+	opt.Opening = progress.show
 	return data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
 }
 

@@ -24,8 +24,8 @@ const (
 const predictionsTitle = "some test images, and the worst mistakes"
 
 // predictions returns the answers to images of a set, evenly spaced because folders are sorted by class, and the mistakes that
-// the network was surest of.
-func predictions(set data.Set, answers []metric.Answer) ([]figure.Prediction, error) {
+// the network was surest of. classes are the names as figures show them.
+func predictions(set data.Set, classes []string, answers []metric.Answer) ([]figure.Prediction, error) {
 	answers = slices.Clone(answers)
 	var shown []metric.Answer
 	for i := range min(drawnImages, len(answers)) {
@@ -38,7 +38,7 @@ func predictions(set data.Set, answers []metric.Answer) ([]figure.Prediction, er
 		}
 	}
 	h, w, c := set.ImageShape()
-	pixels, classes := make([]byte, h*w*c), set.Classes()
+	pixels := make([]byte, h*w*c)
 	var all []figure.Prediction
 	for _, a := range shown {
 		if _, err := set.Read(a.Image, pixels); err != nil {

@@ -8,7 +8,6 @@ import (
 	"image"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"trainer/cmd/trainer/internal/figure"
@@ -74,7 +73,9 @@ func (p *program) drawRun(ctx context.Context, args []string) error {
 		return fmt.Errorf("making the folder for pictures: %w", err)
 	}
 	defer out.Close()
-	t.nameClasses(o.format)
+	if t.classes, err = p.namesInFigures(t.classes, o.format, out); err != nil {
+		return err
+	}
 	for _, picture := range t.pictures(ctx, dir, o.format) {
 		if err := p.writePictureIn(out, picture.name+"."+o.format, picture.draw); err != nil {
 			return err
@@ -168,22 +169,6 @@ type picture struct {
 	draw func(io.Writer) error
 }
 
-// nameClasses replaces the names of the classes with numbers if the figures' font lacks characters of them, and prints
-// which number is which.
-func (t *trained) nameClasses(format string) {
-	isLegible := !slices.ContainsFunc(t.classes, func(name string) bool { return !figure.Legible(name) })
-	if format == "svg" || isLegible {
-		return
-	}
-	numbers := make([]string, len(t.classes))
-	for i, name := range t.classes {
-		numbers[i] = strconv.Itoa(i)
-		fmt.Fprintf(t.stderr, "trainer: class number %d is %s\n", i, printable.Text(name))
-	}
-	fmt.Fprintln(t.stderr, "trainer: the font of PNG figures lacks characters of the names, so that numbers stand for them; -format svg shows the names")
-	t.classes = numbers
-}
-
 func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format string) []picture {
 	name := fmt.Sprintf("%s on %s", t.recipe.Name, t.dataName())
 	list := []picture{
@@ -231,7 +216,7 @@ func (t *trained) pictures(ctx context.Context, dir *folder.Folder, format strin
 			if err != nil {
 				return err
 			}
-			shown, err := predictions(t.test, e.Answers)
+			shown, err := predictions(t.test, t.classes, e.Answers)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,9 +13,9 @@ import (
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/nn/data"
 	"trainer/nn/device"
+	"trainer/nn/folder"
 	"trainer/nn/metric"
 	"trainer/nn/model"
-	"trainer/nn/recipe"
 )
 
 // evaluateCommand measures trained networks.
@@ -27,17 +26,10 @@ func evaluateCommand() Command {
 // evaluateOptions are the flags of trainer evaluate.
 type evaluateOptions struct {
 	inferenceOptions
-	data, dataDir string
-	val, test     float64
-	seed          uint64
-	folds, fold   int // of the run
-	offline       bool
-	part          string
-	calibrate     bool
-	figures       string
-
-	runData *data.Fingerprint // of the run whose data is used; nil for other data
-	place   string            // the run's folder
+	modelData
+	part      string
+	calibrate bool
+	figures   string
 }
 
 // The parts of a data set, as -part names them.
@@ -45,14 +37,8 @@ var parts = []string{"test", "val", "train"}
 
 func (p *program) evaluateFlags(o *evaluateOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("evaluate", flag.ContinueOnError)
-	o.test = 0.2
-	f.StringVar(&o.data, "data", "", "`name` data set, or a folder with one subfolder of images per class (default: that of the run, if MODEL is a run's folder)")
-	f.StringVar(&o.dataDir, "data-dir", "", "`folder` folder with the data set's files (default: embedded, cached or downloaded)")
+	o.modelData.flags(f)
 	f.StringVar(&o.part, "part", "test", "`name` part of the data set: test, val or train")
-	f.Func("val", "`fraction` fraction of the training images that -part val is made of, if the data set has no validation images", number(&o.val, 0, 1, "a number between 0 and 1"))
-	f.Func("test", "`fraction` fraction of an image folder that -part test is made of, if it has no test subfolder (default 0.2)", number(&o.test, 0, 1, "a number between 0 and 1"))
-	f.Uint64Var(&o.seed, "seed", 0, "`number` random seed that chooses the images of -val and -test")
-	f.BoolVar(&o.offline, "offline", false, "do not download anything")
 	f.BoolVar(&o.calibrate, "calibrate", false, "fit the temperature of the probabilities to these images and write it into the model; use images that it was not trained on")
 	f.BoolVar(&o.json, "json", false, "print the measurements as one JSON object")
 	f.BoolVar(&o.csv, "csv", false, "print a row per image instead: path, label, answer, probability, loss; the worst mistakes first")
@@ -96,7 +82,7 @@ func runEvaluate(ctx context.Context, p *program, args []string) error {
 	if o.calibrate && len(paths) > 1 {
 		return usageErrorf("-calibrate takes one model, got %d", len(paths))
 	}
-	if err := p.chooseEvaluationData(&o, paths[0]); err != nil {
+	if err := o.choose(p.Kinds, paths[0]); err != nil {
 		return err
 	}
 	if o.folds > 0 && o.part == "val" && len(paths) > 1 {
@@ -153,26 +139,6 @@ func modelsOf(args []string) ([]string, error) {
 // globQuoted returns a pattern that matches only the path.
 func globQuoted(path string) string {
 	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(path)
-}
-
-// chooseEvaluationData takes the data set and its split from the run that the model belongs to, unless -data names one.
-func (p *program) chooseEvaluationData(o *evaluateOptions, path string) error {
-	if o.data != "" {
-		return nil
-	}
-	config := path
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		config = filepath.Dir(path)
-	}
-	var run options
-	if err := run.readFolder(p.Kinds, config); err != nil {
-		return usageErrorf("%s: there is no configuration of a run beside it, so pass -data", path)
-	}
-	r := run.before
-	o.data, o.dataDir, o.val, o.test, o.seed = r.Data, r.DataDir, r.Val, r.Test, r.Seed
-	o.folds, o.fold = r.Folds, r.Fold
-	o.runData, o.place = run.runData, config
-	return nil
 }
 
 // evaluation is one call of trainer evaluate.
@@ -243,36 +209,8 @@ func sameInput(paths []string, first, other model.Info, i int) error {
 
 // openSet opens the part of the data set that is evaluated, with pictures made into images of the model.
 func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, error) {
-	prepare := info.Images.Preparation()
-	r, err := info.ReadRecipe(e.Kinds)
+	split, err := e.openModelData(ctx, &e.modelData, info, e.threads, e.json || e.csv)
 	if err != nil {
-		return nil, err
-	}
-	var pictures recipe.Pictures
-	if r != nil {
-		pictures = r.Pictures
-	}
-	opt := data.Options{
-		Classes: pictures.Classes, Labels: pictures.Labels, Transpose: pictures.Transpose,
-		Dir: e.dataDir, Download: !e.offline, TestFraction: e.test, Seed: e.seed,
-		ImageSize: [2]int{prepare.H, prepare.W}, Resize: prepare.Resize, Background: prepare.Background,
-		IgnoreOrientation: prepare.IgnoreOrientation, Grayscale: prepare.C == 1, Workers: e.threads,
-		Like: recordedFiles(e.runData), NoTest: e.folds > 0 && e.test == 0,
-	}
-	if err := e.rememberPictures(&opt); err != nil {
-		return nil, err
-	}
-	progress := e.newChecking(e.json || e.csv)
-	defer progress.close()
-	opt.Checking = progress.show
-	split, err := data.OpenFrom(ctx, e.Kinds.DataSets, e.data, opt)
-	if err != nil {
-		return nil, &dataError{err}
-	}
-	if split, err = (division{e.val, e.folds, e.fold, e.seed}).of(ctx, split, recordedFiles(e.runData)); err != nil {
-		return nil, &dataError{err}
-	}
-	if _, err := identify(ctx, split, e.runData, e.place); err != nil {
 		return nil, err
 	}
 	set := map[string]data.Set{"test": split.Test, "val": split.Val, "train": split.Train}[e.part]
@@ -286,10 +224,7 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 		}
 		return nil, usageErrorf("%s has no %s images%s", e.data, map[string]string{"test": "test", "val": "validation", "train": "training"}[e.part], advice)
 	}
-	if h, w, c := set.ImageShape(); h != prepare.H || w != prepare.W || c != prepare.C {
-		return nil, usageErrorf("the images of %s are %dx%dx%d, and the model takes %dx%dx%d", e.data, h, w, c, prepare.H, prepare.W, prepare.C)
-	}
-	return set, nil
+	return set, e.modelData.fits(set, info)
 }
 
 // outputs returns the labels of a set, and the model's outputs for its images.
@@ -369,13 +304,19 @@ func (e *evaluation) draw() error {
 	if e.figures == "" {
 		return nil
 	}
-	if err := os.MkdirAll(e.figures, 0o755); err != nil {
+	dir, err := folder.Make(e.figures)
+	if err != nil {
 		return fmt.Errorf("making the folder for pictures: %w", err)
+	}
+	defer dir.Close()
+	classes, err := e.namesInFigures(e.classes, "png", dir)
+	if err != nil {
+		return err
 	}
 	title := fmt.Sprintf("%s on %s", filepath.Base(e.paths[0]), filepath.Base(e.data))
 	if e.report.Confusion != nil {
 		err := e.writePicture(pictureFile{e.figures, "confusion.png", true}, func(w io.Writer) error {
-			return figure.Confusion(w, "png", title, e.report.Confusion, e.classes)
+			return figure.Confusion(w, "png", title, e.report.Confusion, classes)
 		})
 		if err != nil {
 			return err

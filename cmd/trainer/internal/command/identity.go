@@ -62,8 +62,8 @@ func (j *job) identifyData(ctx context.Context) (err error) {
 	return nil
 }
 
-// identify returns the fingerprint of the data, after comparing it with that of a run in the folder place, unless that is
-// nil.
+// identify returns the fingerprint of the data, as the run in the folder place recorded it, after comparing the data with
+// it, or nil if there is none.
 func identify(ctx context.Context, split *data.Dataset, before *data.Fingerprint, place string) (*data.Fingerprint, error) {
 	if before == nil {
 		return nil, nil
@@ -75,7 +75,7 @@ func identify(ctx context.Context, split *data.Dataset, before *data.Fingerprint
 	if d := now.Difference(before); d != "" {
 		return nil, usageErrorf("%s: the data is not that of the run: %s", place, d)
 	}
-	return now, nil
+	return before, nil // whose checksum its checkpoints have
 }
 
 // recordedFiles returns the fingerprint if it is that of a folder of images: a new split of the folder might have images in

@@ -77,9 +77,13 @@ func (b *board) close() error {
 // pictures writes the confusion matrix, and some test images with the network's answers.
 func (b *board) pictures(r *train.Result) error {
 	title := fmt.Sprintf("%s on %s", b.recipe.Name, b.dataName())
+	classes, err := b.namesInFigures(b.split.Test.Classes(), "png", b.folder.Folder)
+	if err != nil {
+		return err
+	}
 	if n := len(r.Confusion); n > 0 && n <= figure.MaxConfusionClasses {
 		err := b.picture("confusion matrix", r.WeightsStep, func(w io.Writer) error {
-			return figure.Confusion(w, "png", title, r.Confusion, b.split.Test.Classes())
+			return figure.Confusion(w, "png", title, r.Confusion, classes)
 		})
 		if err != nil {
 			return err
@@ -92,7 +96,7 @@ func (b *board) pictures(r *train.Result) error {
 		return nil
 	}
 	return b.picture("predictions", r.WeightsStep, func(w io.Writer) error {
-		shown, err := predictions(b.split.Test, r.TestAnswers)
+		shown, err := predictions(b.split.Test, classes, r.TestAnswers)
 		if err != nil {
 			return err
 		}

@@ -134,7 +134,8 @@ func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) 
 	return summary, err
 }
 
-// trainOnce makes one run and its report, or continues one: run number of several. If training had begun, it returns a summary even with an error.
+// trainOnce makes one run and its report, or continues one: run number of several. If training had begun, it returns a
+// summary even with an error.
 func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64, number, of int) (*report.Summary, error) {
 	configure := func() error {
 		return errors.Join(folder.WriteData(j.fingerprint), j.writeConfig(folder, seed, 1))

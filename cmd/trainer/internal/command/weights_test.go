@@ -19,8 +19,9 @@ func tensorsOf(t *testing.T, path string) string {
 	return strings.TrimLeft(after, " ")
 }
 
-// TestBestWeightsBecomeTheModel trains, from the third epoch on at too high a rate, until the validation loss has not improved for two epochs. The run's folder has the best weights
-// as a model, and with weights = "best" they are the run's model; an interrupted run ends with the same.
+// TestBestWeightsBecomeTheModel trains, from the third epoch on at too high a rate, until the validation loss has not
+// improved for two epochs. The run's folder has the best weights as a model, and with weights = "best" they are the run's
+// model; an interrupted run ends with the same.
 func TestBestWeightsBecomeTheModel(t *testing.T) {
 	workplace(t)
 	args := []string{"-epochs", "20", "-val", "0.25", "-set", "weights=best", "-set", "best-by=loss", "-set", "stop.patience=2",
@@ -64,8 +65,8 @@ func TestBestWeightsBecomeTheModel(t *testing.T) {
 	refused(t, trainer(t, "-data", "pictures", "-recipe", "small.toml", "-set", "weights=ema"), "weights: ema needs the table [optimizer.ema]")
 }
 
-// TestInterruptedSummarySpeaksOfItsModel interrupts within the second epoch. The model has the weights of that moment, which
-// nobody has tested; the first epoch's accuracy is not theirs.
+// TestInterruptedSummarySpeaksOfItsModel interrupts within the second epoch. The model has the weights of that moment,
+// which nobody has tested; the first epoch's accuracy is not theirs.
 func TestInterruptedSummarySpeaksOfItsModel(t *testing.T) {
 	workplace(t)
 	stoppedAt(t, `"event":"checkpoint"`, "-json", "-checkpoint-every", "8steps", "-out", "run")

@@ -19,8 +19,8 @@ import (
 // refresh is the time between two frames of the bar.
 const refresh = 120 * time.Millisecond
 
-// The widths of the bar's line, in letters. It is no longer than lineWidth in a wide window either, so that the line doesn't
-// break when the window is made smaller: the next frame could not remove the second half.
+// The widths of the bar's line, in letters. It is no longer than lineWidth in a wide window either, so that the line
+// doesn't break when the window is made smaller: the next frame could not remove the second half.
 const (
 	lineWidth = 80
 	barWidth  = 24 // the bar itself, if there is room

@@ -24,6 +24,7 @@ type page struct {
 	canvas        vg.CanvasSizer
 	width, height float64
 	fonts         *font.Cache
+	typefaces     *typefaces // nil for SVG, whose text the viewer draws
 }
 
 // pngDPI is two pixels per point. maxPixels bounds the memory of a page: a larger one gets fewer pixels per point.
@@ -64,6 +65,7 @@ func newSheet(format string, width, height float64) *page {
 	if format == "svg" {
 		s.canvas = vgsvg.New(w, h)
 	} else {
+		s.typefaces = systemTypefaces()
 		s.canvas = vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(resolution(width, height)))
 	}
 	s.fill(white, point{0, 0}, point{width, 0}, point{width, height}, point{0, height})
@@ -162,6 +164,9 @@ func (s *page) face(t typeface) font.Face {
 
 // textWidth returns the width of a text.
 func (s *page) textWidth(t typeface, text string) float64 {
+	if s.typefaces != nil && s.typefaces.needsShaping(text) {
+		return width(s.typefaces.shape(text, t.size))
+	}
 	face := s.face(t)
 	return face.Width(text).Points()
 }
@@ -171,6 +176,10 @@ func (s *page) text(t typeface, a align, c color.Color, p point, text string) {
 	text = printable.Text(text)
 	p.x -= float64(a) * s.textWidth(t, text)
 	s.canvas.SetColor(c)
+	if s.typefaces != nil && s.typefaces.needsShaping(text) {
+		s.fillShaped(s.typefaces.shape(text, t.size), p)
+		return
+	}
 	s.canvas.FillString(s.face(t), s.at(p), text)
 }
 

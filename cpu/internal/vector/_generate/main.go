@@ -31,6 +31,7 @@ func main() {
 		columnSums{name: "AddMoments", doc: "sum += x and second += x^2, column by column.", second: true}.emit(m)
 		columnSums{name: "AddProducts", doc: "sum += dy and second += dy*x, column by column.", second: true, products: true}.emit(m)
 		columnSums{name: "AddProductsReLU", doc: "is AddProducts of dy where scale*x + shift > 0, else 0.", second: true, products: true, gated: true}.emit(m)
+		rows(m)
 		linear(m)
 		sum(m, false)
 		sum(m, true)

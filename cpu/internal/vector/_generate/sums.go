@@ -26,6 +26,12 @@ func (m *machine) addDoubles(low, high, v VecVirtual) {
 
 // returnSum ends a kernel that returns the sum of all that low and high hold.
 func (m *machine) returnSum(low, high VecVirtual) {
+	Store(m.total(low, high), ReturnIndex(0))
+	m.end()
+}
+
+// total returns the sum of all that low and high hold, as one float64, and overwrites low.
+func (m *machine) total(low, high VecVirtual) Register {
 	VADDPD(high, low, low)
 	upper := YMM()
 	if m.wide {
@@ -36,8 +42,7 @@ func (m *machine) returnSum(low, high VecVirtual) {
 	VADDPD(upper.AsX(), low.AsX(), low.AsX())
 	VUNPCKHPD(low.AsX(), low.AsX(), upper.AsX())
 	VADDSD(upper.AsX(), low.AsX(), low.AsX())
-	Store(low.AsX(), ReturnIndex(0))
-	m.end()
+	return low.AsX()
 }
 
 // sum emits the sum of x, or of its squares, in float64.

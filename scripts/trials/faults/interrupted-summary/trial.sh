@@ -1,4 +1,5 @@
-# A run that was interrupted within an epoch had the accuracy of the epoch before in its summary, and other weights in its file.
+# A run that was interrupted within an epoch had the accuracy of the epoch before in its summary, and other weights in its
+# file.
 digits "$PWD/data" 2 20
 tiny_recipe tiny.toml
 begin run -set optimizer.lr=0.002 -set network.0.out=32
