@@ -311,6 +311,11 @@ func showForward(t *testing.T, b *browser, session *inspect.Session) {
 	}
 	b.screenshot("forward-1600")
 
+	// What mattered.
+	b.do(chromedp.SetValue("#attention", "grad-cam"), chromedp.Evaluate(`document.getElementById("attention").dispatchEvent(new Event("change"))`, nil))
+	b.until(`Boolean(document.querySelector(".attention .range")?.textContent)`)
+	b.idle()
+
 	// The keyboard does the same.
 	b.do(chromedp.Focus("#place-1 .map"), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.PageDown), chromedp.KeyEvent(kb.Enter))
 	b.idle()
@@ -365,7 +370,10 @@ func checkSum(t *testing.T, b *browser, a asked) {
 func showBackward(t *testing.T, b *browser, session *inspect.Session) {
 	b.seven()
 	pixels := b.pixels()
-	b.do(chromedp.SetValue("#label", "3"), chromedp.Evaluate(`document.getElementById("label").dispatchEvent(new Event("change"))`, nil), chromedp.Click("#gradients"))
+	b.do(chromedp.SetValue("#label", "3"), chromedp.Evaluate(`document.getElementById("label").dispatchEvent(new Event("change"))`, nil))
+	b.idle()
+	b.do(chromedp.Click("#gradients"))
+	b.until(`document.getElementById("loss") !== null`)
 	b.idle()
 	if _, err := session.Forward(pixels); err != nil {
 		t.Fatal(err)

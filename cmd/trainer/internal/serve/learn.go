@@ -23,7 +23,7 @@ func (s *Server) learnRoutes() {
 	s.handle("POST", "/api/sessions/{id}/picture", s.picture)
 	for action, f := range map[string]func(w http.ResponseWriter, r *http.Request, n *session) error{
 		"forward": s.forward, "backward": s.backward, "explain": s.explain, "weights": s.weights,
-		"step": s.step, "undo": s.undo, "check": s.check,
+		"step": s.step, "undo": s.undo, "check": s.check, "attention": s.attention,
 	} {
 		s.handle("POST", "/api/sessions/{id}/"+action, s.inSession(f))
 	}
@@ -152,6 +152,9 @@ func sessionError(err error) error {
 		if errors.Is(err, early) {
 			return refuse(http.StatusConflict, "order", "%v", early)
 		}
+	}
+	if mistake, ok := errors.AsType[*inspect.ArgumentError](err); ok {
+		return refuse(http.StatusBadRequest, "argument", "%s", mistake.Problem)
 	}
 	if setting, ok := errors.AsType[*optim.ConfigError](err); ok {
 		return refuse(http.StatusBadRequest, "setting", "%v", setting)
@@ -437,4 +440,43 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request, n *session) error
 		return fmt.Errorf("checking a gradient: %w", err)
 	}
 	return sendFinite(w, result)
+}
+
+// attention answers with a map of the picture's pixels that matter for a class.
+func (s *Server) attention(w http.ResponseWriter, r *http.Request, n *session) error {
+	var asked struct {
+		Kind  string
+		Class int
+	}
+	if err := decode(r, &asked); err != nil {
+		return err
+	}
+	if asked.Class < 0 || asked.Class >= len(n.network.Classes) {
+		return refuse(http.StatusBadRequest, "label", "class: want a number from 0 to %d", len(n.network.Classes)-1)
+	}
+	var compute func() (*inspect.Map, error)
+	switch asked.Kind {
+	case "saliency":
+		compute = func() (*inspect.Map, error) { return n.engine.Saliency(asked.Class) }
+	case "grad-cam":
+		compute = func() (*inspect.Map, error) { return n.engine.GradCAM(asked.Class, -1) }
+	default:
+		return refuse(http.StatusBadRequest, "attention", "kind: want saliency or grad-cam")
+	}
+	var seen *inspect.Map
+	err := s.showing.use(func() (err error) {
+		seen, err = compute()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.sendTensors(w, r, mapInfo{seen.Rows, seen.Columns}, [][]float32{seen.Values})
+	return nil
+}
+
+// mapInfo belongs to a map of numbers.
+type mapInfo struct {
+	Rows    int `json:"rows"`
+	Columns int `json:"columns"`
 }

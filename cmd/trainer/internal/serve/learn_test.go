@@ -145,6 +145,18 @@ func TestSession(t *testing.T) {
 	}
 	_, arrays = tensorsOf(t, send("weights", `{"tensor":"conv1.weight"}`))
 	same("weights", arrays, [][]float32{weights})
+	seen, err := engine.Saliency(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, arrays = tensorsOf(t, send("attention", `{"kind":"saliency","class":2}`))
+	same("saliency", arrays, [][]float32{seen.Values})
+	seen, err = engine.GradCAM(2, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, arrays = tensorsOf(t, send("attention", `{"kind":"grad-cam","class":2}`))
+	same("grad-cam", arrays, [][]float32{seen.Values})
 	check, err := engine.CheckGradient("conv1.weight", 2, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -227,6 +239,9 @@ func TestLearnRefusals(t *testing.T) {
 		{"POST", path + "explain", `{"of":"secret","place":1,"index":1}`, 400, "no such number"},
 		{"POST", path + "explain", `{"of":"weight-gradient","tensor":"conv9.weight","index":1}`, 400, "no such number"},
 		{"POST", path + "explain", `{"of":"weight-gradient","tensor":"conv1.weight","index":18}`, 400, "no such number"},
+		{"POST", path + "explain", `{"of":"gradient","place":6,"index":1}`, 400, ""},
+		{"POST", path + "attention", `{"kind":"saliency","class":3}`, 400, "from 0 to 2"},
+		{"POST", path + "attention", `{"kind":"magic","class":1}`, 400, "want saliency or grad-cam"},
 		{"POST", path + "weights", `{"tensor":"../x"}`, 404, "no tensor"},
 		{"POST", path + "check", `{"tensor":"conv1.weight","index":1000}`, 400, "no such number"},
 		{"POST", path + "step", `{"rule":"magic","lr":0.1}`, 400, "want a rule"},

@@ -134,6 +134,13 @@ export class Session {
     return this.run(async () => (await postJSON(this.path("check"), { tensor, index })).json());
   }
 
+  attention(kind, label) {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(postJSON(this.path("attention"), { kind, class: label }));
+      return { ...info, values: arrays[0] };
+    });
+  }
+
   async picture(file) {
     return new Uint8Array(await (await post(this.path("picture"), file)).arrayBuffer());
   }

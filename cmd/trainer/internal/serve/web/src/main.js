@@ -1,6 +1,7 @@
 // The page: a picture, the network at work on it, and where each number comes from.
 
 import { Refused, Session, networks, samples } from "./api.js";
+import { Attention } from "./attention.js";
 import { element, labelled, shown } from "./dom.js";
 import { Explainer } from "./explain.js";
 import { Answer, Layers } from "./layers.js";
@@ -47,10 +48,13 @@ class App {
     this.explainer = new Explainer(this);
     this.layers = new Layers(this);
     this.answer = new Answer(this.network.classes);
+    this.attention = new Attention(this);
+    this.answer.root.append(this.attention.root);
     const left = element("div", { className: "left" }, this.inputPanel(), this.answer.root, this.backwardPanel(), this.stepPanel());
     const main = element("main", {}, left, this.layers.root, this.explainer.root);
     document.body.replaceChildren(this.header(), this.message, main, this.live);
     this.refresh();
+    if (this.pass) this.guarded(() => this.attention.show());
     if (this.question) this.ask(this.question);
   }
 
@@ -179,25 +183,32 @@ class App {
       return;
     }
     this.framing = true;
-    await this.guarded(async () => {
-      do {
-        this.again = false;
-        const begin = performance.now();
-        const session = this.session;
-        const pass = await session.forward(this.pad.pixels);
-        const back = this.wanted.checked ? await session.backward(this.label) : null;
-        if (session !== this.session) { // another network was opened meanwhile
-          this.again = true;
-          continue;
-        }
-        this.pass = pass;
-        this.back = back;
-        this.refresh();
-        await this.askAgain();
-        document.body.dataset.frame = (performance.now() - begin).toFixed(1);
-      } while (this.again);
-    });
-    this.framing = false;
+    try {
+      await this.guarded(() => this.frames());
+    } finally {
+      this.framing = false;
+    }
+  }
+
+  // frames computes the present picture until it doesn't change any more.
+  async frames() {
+    do {
+      this.again = false;
+      const begin = performance.now();
+      const session = this.session;
+      const pass = await session.forward(this.pad.pixels);
+      const back = this.wanted.checked ? await session.backward(this.label) : null;
+      if (session !== this.session) { // another network was opened meanwhile
+        this.again = true;
+        continue;
+      }
+      this.pass = pass;
+      this.back = back;
+      this.refresh();
+      await this.attention.show();
+      await this.askAgain();
+      document.body.dataset.frame = (performance.now() - begin).toFixed(1);
+    } while (this.again);
   }
 
   // refresh shows what was computed last.
@@ -266,6 +277,7 @@ class App {
   // changed shows what depends on the weights.
   async changed() {
     this.layers.refreshWeights();
+    await this.attention.show();
     await this.askAgain();
   }
 
