@@ -72,7 +72,12 @@ class Plans:
         return self.worker.ask("map", spec, a=a, b=b)["y"].reshape(a.shape)
 
     def reduce(self, kind: str, a: Array, rows: bool, alpha: float = 1) -> Array:
-        """A reduction of [rows, c] to one number per row, or to one number, times alpha."""
+        """A reduction of [rows, c] to one number per row, or to one number, times alpha. The largest number of a row is what max
+        pooling makes of it."""
+        if kind == "max":
+            assert rows and alpha == 1
+            n, c = a.shape
+            return self.layers([{"layer": "max-pool2d", "kernel": [1, c]}], a.reshape(n, 1, c, 1))["y"].reshape(n)
         spec = {"Kind": kind, "Batch": a.shape[0], "Rows": 1, "C": a.shape[1], "Keep": 1 if rows else 0, "Alpha": alpha}
         return self.worker.ask("reduce", spec, a=a)["y"]
 
