@@ -31,10 +31,10 @@ fuzz() {
 	# without a failing input that is no failure.
 	if $go test "$package" -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel 1 >"$log" 2>&1 ||
 		{ grep -q '^ *context deadline exceeded$' "$log" && ! grep -qE 'Failing input|seed corpus|panic' "$log"; }; then
-		# The last line with a count has all executions and the time.
+		# The last line with a count has all executions and the time. There is none if the known inputs took all of the time.
 		sed -nE 's/^fuzz: elapsed: ([0-9a-z]+), execs: ([0-9]+) .*/\1 \2/p' "$log" | tail -n 1 |
-			awk -v p="$package" -v n="$name" '{ t = $1; s = 0; if (match(t, /[0-9]+m/)) s += 60 * substr(t, RSTART, RLENGTH - 1); if (match(t, /[0-9]+s/)) s += substr(t, RSTART, RLENGTH - 1)
-				printf("ok    %-44s %-24s %9d executions, %7d per second\n", p, n, $2, (s > 0) ? $2 / s : $2) }'
+			awk -v p="$package" -v n="$name" '{ t = $1; s = 0; if (match(t, /[0-9]+m/)) s += 60 * substr(t, RSTART, RLENGTH - 1); if (match(t, /[0-9]+s/)) s += substr(t, RSTART, RLENGTH - 1); count = $2 }
+				END { if (NR) printf("ok    %-44s %-24s %9d executions, %7d per second\n", p, n, count, (s > 0) ? count / s : count); else printf("ok    %-44s %-24s only known inputs in %s\n", p, n, time) }' time="$time"
 	else
 		echo "FAIL  $package $name"
 		sed 's/^/      /' "$log" | tail -n 20
