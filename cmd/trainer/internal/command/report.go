@@ -67,6 +67,9 @@ func runReport(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer dir.Close()
+	if dir.Has(report.TrialsFile) {
+		return usageErrorf("%s is a search: name the run of one of its trials, such as %s", dir.Path(), dir.File("trial-1"))
+	}
 	row := p.rowOf(dir, dir.Path())
 	if len(row.Seeds) > 1 {
 		return usageErrorf("%s has several runs: name one of them, such as %s", dir.Path(), dir.File(fmt.Sprintf("seed-%d", row.Seeds[0])))

@@ -39,6 +39,11 @@ func TestReport(t *testing.T) {
 	}
 	refused(t, trainer(t, "report", "-o", "page.pdf", "run"), "-o page.pdf: want a name that ends in .html")
 	refused(t, trainer(t, "report"), "report takes one folder of a run")
+	if err := os.Mkdir("search", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "search/trials.jsonl", "")
+	refused(t, trainer(t, "report", "search"), "search is a search: name the run of one of its trials")
 	if err := os.Remove("run/summary.json"); err != nil {
 		t.Fatal(err)
 	}
