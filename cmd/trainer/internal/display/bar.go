@@ -96,15 +96,8 @@ func (b *Bar) start(s train.Start) {
 
 // describe prints the lines above the bar.
 func (b *Bar) describe(s train.Start) {
-	for _, line := range b.run.Pictures {
+	for _, line := range startLines(s, b.run) {
 		b.println(line)
-	}
-	b.println(startLine(s, b.run))
-	if s.Dropped > 0 {
-		b.println(DroppedLine(s.Summary))
-	}
-	if len(s.Fallbacks) > 0 {
-		b.println(fallbackLine(s.Summary))
 	}
 }
 

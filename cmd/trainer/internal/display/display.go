@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,16 +66,21 @@ func (l *Lines) Hooks() train.Hooks {
 }
 
 func (l *Lines) start(s train.Start) {
-	for _, line := range l.run.Pictures {
+	for _, line := range startLines(s, l.run) {
 		l.println(line)
 	}
-	l.println(startLine(s, l.run))
+}
+
+// startLines are the lines about a training before its first step.
+func startLines(s train.Start, run Run) []string {
+	lines := append(slices.Clone(run.Pictures), startLine(s, run))
 	if s.Dropped > 0 {
-		l.println(DroppedLine(s.Summary))
+		lines = append(lines, DroppedLine(s.Summary))
 	}
 	if len(s.Fallbacks) > 0 {
-		l.println(fallbackLine(s.Summary))
+		lines = append(lines, fallbackLine(s.Summary))
 	}
+	return lines
 }
 
 func (l *Lines) epoch(m train.EpochMetrics) { l.println(epochLine(m)) }
