@@ -69,7 +69,7 @@ __device__ __forceinline__ int firstStep(int lanes) {
 }
 
 // sumLanes adds the N values of all lanes with the same columns; lane 0 gets the sums. All threads of the block must call
-// it, at most once per kernel.
+// it. It may be called again: each thread reads and then overwrites only its own values.
 template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const Place &p) {
 	__shared__ float shared[N][columnThreads];
 	const int t = threadIdx.x;

@@ -246,7 +246,9 @@ func Chunks(lengths []int) []Chunk {
 // the row of the hyperparameters.
 type Slot struct {
 	Value, Grad, State1, State2 uint64
-	Group, _                    int32
+	Copy                        uint64 // of the value in 16 bits, or 0
+	Group                       int32
+	BFloat16                    int32 // 1 if the copy is bfloat16, 0 if it is float16
 }
 
 // Pair is one destination and source for average.cu, or for the list kernels of cast.cu.

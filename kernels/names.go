@@ -14,12 +14,15 @@ const (
 	BatchNormSums            Family = "batchnorm_sums"
 	Bias                     Family = "bias"
 	BiasReLU                 Family = "bias_relu"
+	BiasReLUBackward         Family = "bias_relu_backward"
 	CastFromFloat16          Family = "cast_from_float16"      // only bf16
 	CastFromFloat32          Family = "cast_from_float32"      // only f16, bf16
 	CastListFromFloat32      Family = "cast_list_from_float32" // only f16, bf16
 	CastListToFloat32        Family = "cast_list_to_float32"   // only f16, bf16
 	CastToFloat16            Family = "cast_to_float16"        // only bf16
 	CastToFloat32            Family = "cast_to_float32"        // only f16, bf16
+	ConvPoolBackward         Family = "conv_pool_backward"
+	ConvPoolForward          Family = "conv_pool_forward"
 	CopyColumns              Family = "copy_columns"
 	DepthwiseData            Family = "depthwise_data"
 	DepthwiseFilter          Family = "depthwise_filter"
@@ -31,6 +34,7 @@ const (
 	GroupNormBackward        Family = "groupnorm_backward"
 	GroupNormForward         Family = "groupnorm_forward"
 	GroupNormSums            Family = "groupnorm_sums"
+	LossCrossEntropyTrain    Family = "loss_cross_entropy_train"
 	Map                      Family = "map"
 	Pad                      Family = "pad"
 	Pool2DAverageBackward    Family = "pool2d_average_backward"
@@ -39,7 +43,6 @@ const (
 	Pool2DMaxBackwardWide    Family = "pool2d_max_backward_wide"
 	Pool2DMaxForward         Family = "pool2d_max_forward"
 	Pool2DMaxForwardWide     Family = "pool2d_max_forward_wide"
-	ReduceColumnsFinishSum   Family = "reduce_columns_finish_sum"
 	ReduceColumnsSum         Family = "reduce_columns_sum"
 	ReduceColumnsSumProducts Family = "reduce_columns_sum_products"
 	ReduceColumnsSumSquares  Family = "reduce_columns_sum_squares"
@@ -78,7 +81,6 @@ const (
 	LossCrossEntropyBackward         Name = "loss_cross_entropy_backward"
 	LossCrossEntropyWeighted         Name = "loss_cross_entropy_weighted"
 	LossCrossEntropyWeightedBackward Name = "loss_cross_entropy_weighted_backward"
-	LossFinish                       Name = "loss_finish"
 	LossSquaredError                 Name = "loss_squared_error"
 	LossSquaredErrorBackward         Name = "loss_squared_error_backward"
 	LossSquaredErrorWeighted         Name = "loss_squared_error_weighted"
@@ -90,7 +92,6 @@ const (
 	OptimizerNesterov                Name = "optimizer_nesterov"
 	OptimizerRMSProp                 Name = "optimizer_rmsprop"
 	OptimizerSGD                     Name = "optimizer_sgd"
-	ScalingCount                     Name = "scaling_count"
 	ScalingUpdate                    Name = "scaling_update"
 	Softmax                          Name = "softmax"
 )

@@ -171,6 +171,46 @@ func (n *Network) buildLosses(b *Builder) (err error) {
 // Forward computes the outputs, float32 [n, classes], for a batch x, [n, input...] of DType.
 // They stay until the next Forward.
 func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	n.checkInput(x, mode)
+	n.logits = n.forward(x, mode)
+	if n.mixed != nil {
+		n.logits = n.mixed.widen(n.logits)
+	}
+	return n.logits
+}
+
+// forward computes the outputs in the network's type.
+func (n *Network) forward(x *device.Tensor, mode Mode) *device.Tensor {
+	if n.mixed != nil {
+		n.mixed.prepare(mode)
+	}
+	return n.root.Forward(x, mode)
+}
+
+// TrainBatch does Forward in Training, LossWeighted and BackwardWeighted. A device may compute the loss and its gradient in one
+// pass over the outputs, which then are in no float32 tensor.
+func (n *Network) TrainBatch(x, targets, weights *device.Tensor) {
+	loss, ok := n.lossOf("network training", targets).(*fusedLoss)
+	if !ok || weights != nil || !n.opt.Training {
+		n.Forward(x, Training)
+		n.LossWeighted(targets, weights)
+		n.BackwardWeighted(targets, weights)
+		return
+	}
+	n.checkInput(x, Training)
+	y := n.forward(x, Training)
+	dy := n.dlogits
+	if n.mixed != nil {
+		dy = n.mixed.dlogits
+	}
+	dy.SetRows(y.Rows())
+	loss.training.Run(n.stats, dy, y, targets)
+	n.logits = nil
+	n.backward(dy)
+}
+
+// checkInput panics unless x is a batch for the network.
+func (n *Network) checkInput(x *device.Tensor, mode Mode) {
 	device.Check("network forward", "x", x, n.opt.DType, n.input...)
 	if x.Rows() > n.opt.Batch {
 		panic(fmt.Sprintf("network forward: x is %v, want at most %d rows", x, n.opt.Batch))
@@ -178,13 +218,6 @@ func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	if mode == Training && x.Rows() < n.smallestBatch {
 		panic(fmt.Sprintf("network forward: x is %v, want at least %d rows in training: a layer normalises over the batch", x, n.smallestBatch))
 	}
-	if n.mixed == nil {
-		n.logits = n.root.Forward(x, mode)
-		return n.logits
-	}
-	n.mixed.round()
-	n.logits = n.mixed.widen(n.root.Forward(x, mode))
-	return n.logits
 }
 
 // Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats. targets are labels,
@@ -209,9 +242,16 @@ func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 	n.dlogits.SetRows(n.logits.Rows())
 	n.lossOf("network backward", targets).Backward(n.dlogits, n.logits, targets, weights)
 	if n.mixed == nil {
-		n.root.Backward(n.dlogits)
+		n.backward(n.dlogits)
 	} else {
-		n.root.Backward(n.mixed.narrow(n.dlogits))
+		n.backward(n.mixed.narrow(n.dlogits))
+	}
+}
+
+// backward computes the gradients of all parameters from that of the outputs, in the network's type.
+func (n *Network) backward(dy *device.Tensor) {
+	n.root.Backward(dy)
+	if n.mixed != nil {
 		n.mixed.widenGradients()
 	}
 	n.dropFrozenGradients()

@@ -24,11 +24,11 @@ type input interface {
 	upload(b *data.Batch) error
 	// draw draws the parameters of the transforms for the images of the batch in an epoch.
 	draw(b *data.Batch, epoch int) error
-	// train queues the computation of x for training; epoch is int32 [1].
+	// train queues the computation of x and labels for training; epoch is int32 [1].
 	train(epoch *device.Tensor)
 	// view queues the computation of x for an evaluation.
 	view(v TTAView)
-	// gatherLabels queues the computation of labels.
+	// gatherLabels queues the computation of labels for an evaluation.
 	gatherLabels()
 	// hostLabels writes the labels of the batch to dst, which has room for them.
 	hostLabels(dst []int32, b *data.Batch)

@@ -128,7 +128,12 @@ func (in *residentInput) upload(b *data.Batch) error {
 }
 
 func (in *residentInput) train(epoch *device.Tensor) {
+	if labelled, ok := in.augment.(device.LabelledAugment); ok && in.transforms == nil {
+		labelled.TrainLabelled(in.x, in.images, in.labels, in.setLabels, in.ids, epoch)
+		return
+	}
 	in.changed(in.images, in.ids, epoch)
+	in.gatherLabels()
 }
 
 func (in *residentInput) view(v TTAView) {

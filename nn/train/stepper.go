@@ -66,6 +66,9 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.opt.WritesCopies() {
+		s.net.KeepOperands()
+	}
 	if err := s.buildInput(); err != nil {
 		return nil, fmt.Errorf("input buffers: %w", err)
 	}
@@ -150,7 +153,9 @@ func (s *Stepper) Step(b *data.Batch) error {
 		s.part++
 		return nil
 	}
-	s.opt.Average(s.step)
+	if s.opt.Average(s.step) {
+		s.net.WeightsChanged()
+	}
 	s.step++
 	s.part = 0
 	return nil
@@ -195,6 +200,7 @@ func (s *Stepper) prepare(b *data.Batch) error {
 	if err := s.uploadCounter(s.net.Step(), s.step*s.cfg.batchesPerStep()+s.part); err != nil {
 		return err
 	}
+	s.net.RefreshOperands()
 	if err := s.net.BeginBatch(b.N, s.examples()); err != nil {
 		return err
 	}
@@ -212,12 +218,8 @@ func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
 // queueBatch queues the device work of a batch except the update, which is the same for every batch.
 func (s *Stepper) queueBatch() {
 	s.input.train(s.epoch)
-	s.input.gatherLabels()
 	x, _ := s.input.buffers()
-	targets := s.input.targets()
-	s.net.Forward(x, nn.Training)
-	s.net.LossWeighted(targets, s.weights.tensor)
-	s.net.BackwardWeighted(targets, s.weights.tensor)
+	s.net.TrainBatch(x, s.input.targets(), s.weights.tensor)
 }
 
 // queueStep queues the device work of a step's last batch and of the update.
