@@ -175,6 +175,9 @@ func (w *workshop) Start(p cockpit.Plan) (string, error) {
 	}
 	w.changing.Lock()
 	defer w.changing.Unlock()
+	if err := w.busy(); err != nil {
+		return "", err
+	}
 	if p.Name != "" && w.taken(p.Name) {
 		return "", cockpit.Failf(cockpit.Invalid, "name: there is a folder of this name in %s", w.runs)
 	}
@@ -240,19 +243,27 @@ func (w *workshop) checkRecorded(o *options) error {
 	return nil
 }
 
-// begin trains as flags say, unless a training is running: a device computes for one at a time.
-func (w *workshop) begin(name string, o *options) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.live != nil && !w.live.State().Phase.Over() {
-		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", w.live.State().Run)
+// busy returns an error while a training is running: a device computes for one at a time.
+func (w *workshop) busy() error {
+	if t := w.Live(); t != nil && !t.State().Phase.Over() {
+		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", t.State().Run)
 	}
 	if w.ctx.Err() != nil {
 		return cockpit.Failf(cockpit.Busy, "the program is ending")
 	}
+	return nil
+}
+
+// begin trains as flags say, unless a training is running. The caller holds changing.
+func (w *workshop) begin(name string, o *options) error {
+	if err := w.busy(); err != nil {
+		return err
+	}
 	o.quiet = true
 	t, ctx := cockpit.New(w.ctx, name)
+	w.mu.Lock()
 	w.live = t
+	w.mu.Unlock()
 	w.all.Go(func() { w.train(ctx, t, o) })
 	return nil
 }

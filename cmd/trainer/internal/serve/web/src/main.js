@@ -56,19 +56,22 @@ class Shell {
     return element("header", {}, element("h1", {}, "trainer"), tabs, labelled(text("language"), language), labelled(text("theme"), theme));
   }
 
-  // guarded calls f, and shows its error. closed, if given, is called when the engine has closed what f used.
+  // guarded does what the reader asked for: it calls f, and shows its error or clears the last one. closed, if given, is
+  // called when the engine has closed what f used.
   async guarded(f, closed) {
+    const result = await this.quietly(f, closed);
+    if (!result.failed) this.message.textContent = "";
+    return result.value;
+  }
+
+  // quietly does what nobody asked for at this moment: it leaves an earlier error where it is.
+  async quietly(f, closed) {
     try {
-      const result = await f();
-      this.message.textContent = "";
-      return result;
+      return { value: await f() };
     } catch (e) {
-      if (closed && e instanceof server.Refused && e.status === 410) {
-        await closed();
-        return undefined;
-      }
-      this.message.textContent = complaint(e);
-      return undefined;
+      if (closed && e instanceof server.Refused && e.status === 410) await closed();
+      else this.message.textContent = complaint(e);
+      return { failed: true };
     }
   }
 }

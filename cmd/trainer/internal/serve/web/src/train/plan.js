@@ -67,7 +67,9 @@ export class PlanPanel {
   // changed computes the table when the reader has stopped typing.
   changed() {
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => this.app.guarded(() => this.preview()), pause);
+    this.result = null;
+    if (!this.table?.isConnected) return; // render asks again
+    this.waiting = setTimeout(() => this.app.quietly(() => this.preview()), pause);
   }
 
   async preview() {
@@ -80,9 +82,10 @@ export class PlanPanel {
   }
 
   showTable() {
-    const table = this.result?.table;
+    if (!this.result) return; // the old table stays until the new one is there
+    const table = this.result.table;
     if (!table) {
-      this.table.replaceChildren(...(this.result?.mistakes ?? []).map((m) => element("p", { className: "error" }, m.line ? text("plan.line", { line: m.line, text: m.text }) : m.text)));
+      this.table.replaceChildren(...this.result.mistakes.map((m) => element("p", { className: "error" }, m.line ? text("plan.line", { line: m.line, text: m.text }) : m.text)));
       return;
     }
     const cells = (...list) => list.map((c) => element("td", {}, c));

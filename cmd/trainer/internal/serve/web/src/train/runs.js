@@ -41,7 +41,7 @@ export class RunsPanel {
   // changed loads the list again, after an epoch.
   changed() {
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => this.app.guarded(() => this.load()), 1000);
+    this.waiting = setTimeout(() => this.app.quietly(() => this.load()), 1000);
   }
 
   // follow shows the curves of a training that begins, and no others.

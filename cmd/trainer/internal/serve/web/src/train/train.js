@@ -58,6 +58,10 @@ export class Train {
     return this.shell.guarded(f);
   }
 
+  quietly(f) {
+    return this.shell.quietly(f);
+  }
+
   // reload takes everything from the engine, after the page was opened or had lost the engine.
   async reload() {
     const now = await this.engine.current();
@@ -79,9 +83,9 @@ export class Train {
     this.state = state;
     this.live.show();
     if (!state) return;
-    if (another) this.guarded(() => this.runs.load());
-    if (state.mistakes !== (before?.run === state.run ? before.mistakes : 0)) this.guarded(() => this.answers.load());
-    if (state.histograms !== (before?.run === state.run ? before.histograms : 0)) this.guarded(() => this.histograms.load());
+    if (another) this.quietly(() => this.runs.load());
+    if (state.mistakes !== (before?.run === state.run ? before.mistakes : 0)) this.quietly(() => this.answers.load());
+    if (state.histograms !== (before?.run === state.run ? before.histograms : 0)) this.quietly(() => this.histograms.load());
   }
 
   addSteps(list) {
