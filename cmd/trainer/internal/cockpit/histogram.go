@@ -8,8 +8,8 @@ import (
 	"trainer/nn/device"
 )
 
-// bins is the number of bins of a histogram.
-const bins = 48
+// bins returns the number of bins for so many values: few values need few.
+func bins(values int) int { return min(48, max(4, int(math.Sqrt(float64(values))))) }
 
 // Histogram counts values between Low and High in bins of equal width. Values that are not finite are counted apart.
 type Histogram struct {
@@ -26,7 +26,7 @@ type Histogram struct {
 
 // newHistogram counts values.
 func newHistogram(name, of string, values []float32) Histogram {
-	h := Histogram{Name: name, Of: of, Low: math.Inf(1), High: math.Inf(-1), Count: len(values), Counts: make([]float32, bins)}
+	h := Histogram{Name: name, Of: of, Low: math.Inf(1), High: math.Inf(-1), Count: len(values), Counts: make([]float32, bins(len(values)))}
 	sum := 0.0
 	for _, v := range values {
 		x := float64(v)
@@ -44,7 +44,8 @@ func newHistogram(name, of string, values []float32) Histogram {
 	}
 	h.Mean = sum / float64(finite)
 	squares := 0.0
-	width := (h.High - h.Low) / bins
+	n := len(h.Counts)
+	width := (h.High - h.Low) / float64(n)
 	for _, v := range values {
 		x := float64(v)
 		if math.IsNaN(x) || math.IsInf(x, 0) {
@@ -53,7 +54,7 @@ func newHistogram(name, of string, values []float32) Histogram {
 		squares += (x - h.Mean) * (x - h.Mean)
 		bin := 0
 		if width > 0 {
-			bin = min(bins-1, int((x-h.Low)/width))
+			bin = min(n-1, int((x-h.Low)/width))
 		}
 		h.Counts[bin]++
 	}

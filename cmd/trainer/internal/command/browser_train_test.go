@@ -137,6 +137,8 @@ func trainFirst(t *testing.T, b *browser) {
 	}
 	b.until(`document.querySelector('[data-run="first"]')?.dataset.state === "finished" && document.querySelectorAll("#curve-loss canvas").length === 1`)
 	b.screenshot("train-1600")
+	b.box("#histograms")
+	b.screenshot("train-histograms-1600")
 
 	summary := readJSON(t, filepath.Join("all", "first", "summary.json"))
 	if got := eval[string](b, `document.querySelector('[data-run="first"] [data-column="test"]').textContent`); got != fmt.Sprintf("%.2f%%", 100*summary["test_accuracy"].(float64)) {

@@ -111,7 +111,13 @@ func (w *workshop) Rename(ctx context.Context, name, to string) error {
 		if w.taken(to) {
 			return cockpit.Failf(cockpit.Invalid, "name: there is a folder of this name in %s", w.runs)
 		}
-		return root.Rename(filepath.FromSlash(name), to)
+		if err := root.Rename(filepath.FromSlash(name), to); err != nil {
+			return err
+		}
+		if t := w.Live(); t != nil && t.State().Run == name {
+			t.Name(to)
+		}
+		return nil
 	})
 }
 

@@ -52,7 +52,7 @@ export class RunsPanel {
 
   build() {
     this.table = element("div", { className: "scroll", id: "runs" });
-    this.root = element("section", { className: "panel", "aria-labelledby": "runs-title" },
+    this.root = element("section", { className: "panel wide", "aria-labelledby": "runs-title" },
       element("h2", { id: "runs-title" }, text("runs")), element("p", { className: "hint" }, text("runs.hint")), this.table, this.dialog());
     return this.root;
   }
@@ -62,10 +62,11 @@ export class RunsPanel {
     this.question = element("p");
     this.name = element("input", { type: "text", id: "new-name", maxLength: 100 });
     this.nameBox = element("p", {}, labelled(text("runs.name"), this.name));
+    this.no = element("button", { value: "no", id: "question-no" }, text("no"));
     this.box = element("dialog", { id: "question" }, element("form", { method: "dialog" }, this.question, this.nameBox,
       element("p", { className: "buttons" },
         element("button", { value: "yes", id: "question-yes" }, text("yes")),
-        element("button", { value: "no", id: "question-no" }, text("no")))));
+        this.no)));
     return this.box;
   }
 
@@ -76,7 +77,13 @@ export class RunsPanel {
     this.name.value = name ?? "";
     this.box.returnValue = "no";
     this.box.showModal();
-    return new Promise((done) => this.box.addEventListener("close", () => done(this.box.returnValue === "yes" ? (name === undefined ? true : this.name.value) : undefined), { once: true }));
+    (name === undefined ? this.no : this.name).focus(); // so that Enter deletes nothing
+    return new Promise((done) => {
+      this.box.onclose = () => {
+        if (this.box.open) return; // the late event of the question before
+        done(this.box.returnValue === "yes" ? (name === undefined ? true : this.name.value) : undefined);
+      };
+    });
   }
 
   show() {
@@ -104,13 +111,13 @@ export class RunsPanel {
     const compare = element("input", { type: "checkbox", id: `compare-${run.name}`, checked: this.records.has(run.name), "aria-label": text("runs.choose", { name: run.name }), onchange: () => this.app.guarded(() => this.choose(run.name, compare.checked)) });
     const button = (action, f) => element("button", { type: "button", id: `${action}-${run.name}`, onclick: () => this.app.guarded(f) }, text(`runs.${action}`));
     const busy = run.state === "running" || (run.name === this.app.state?.run && !over(this.app.state));
-    const actions = element("td", { className: "buttons" });
+    const actions = element("span", { className: "buttons" });
     if (this.app.choices.can_start && !busy) {
       if (run.state === "interrupted") actions.append(button("resume", () => this.resume(run)));
       actions.append(button("rename", () => this.rename(run)), button("delete", () => this.remove(run)));
     }
     return element("tr", { "data-run": run.name, "data-state": run.state }, element("td", {}, compare),
-      ...Object.entries(columns).map(([key, c]) => element(key === "name" ? "th" : "td", { scope: key === "name" ? "row" : undefined, "data-column": key }, c.cell(run))), actions);
+      ...Object.entries(columns).map(([key, c]) => element(key === "name" ? "th" : "td", { scope: key === "name" ? "row" : undefined, "data-column": key }, c.cell(run))), element("td", {}, actions));
   }
 
   async choose(name, isWanted) {

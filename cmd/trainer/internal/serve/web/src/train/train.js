@@ -40,9 +40,11 @@ export class Train {
   }
 
   build() {
-    const left = element("div", { className: "column" }, this.plan?.build(), this.runs.build());
-    const right = element("div", { className: "column" }, this.live.build(), this.curves.build(), this.answers.build(), this.histograms.build());
-    return element("main", { className: "train" }, left, right);
+    const columns = this.plan
+      ? [[this.plan.build()], [this.live.build(), this.curves.build()]]
+      : [[this.live.build()], [this.curves.build()]];
+    return element("main", { className: "train" }, ...columns.map((panels) => element("div", { className: "column" }, ...panels)),
+      this.runs.build(), this.answers.build(), this.histograms.build());
   }
 
   render() {
@@ -83,7 +85,8 @@ export class Train {
     this.state = state;
     this.live.show();
     if (!state) return;
-    if (another) this.quietly(() => this.runs.load());
+    const begins = state.phase === "training" && before?.phase === "preparing"; // its folder is there now
+    if (another || begins) this.quietly(() => this.runs.load());
     if (state.mistakes !== (before?.run === state.run ? before.mistakes : 0)) this.quietly(() => this.answers.load());
     if (state.histograms !== (before?.run === state.run ? before.histograms : 0)) this.quietly(() => this.histograms.load());
   }
