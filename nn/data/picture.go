@@ -45,6 +45,7 @@ type pictureReader struct {
 	resize            Resize
 	background        color.NRGBA // behind transparent pixels, and around padded pictures
 	ignoreOrientation bool
+	inFull            bool // never decode at a scale
 	decoding          pictureMemory
 	scratch           sync.Pool // of *planeResizer
 	jpegs             sync.Pool // of *scaledjpeg.Decoder
@@ -151,7 +152,7 @@ func (r *pictureReader) decode(ctx context.Context, t opener, name string, info 
 		return decoded{}, err
 	}
 	defer file.Close()
-	if info.isBaseline {
+	if info.isBaseline && !r.inFull {
 		if r.decodeScaled(ctx, file, info, dst) {
 			return decoded{}, nil
 		}
