@@ -40,6 +40,9 @@ type Config struct {
 	Accumulate int
 	Seed       uint64
 
+	// Resolution is the size of training images, by epoch; empty: that of the data.
+	Resolution []Resolution
+
 	// Freeze holds patterns of the names of layers that are not trained: see nn.Options. With FreezeUntil they are
 	// trained from that epoch on, counted from 0; 0 means that they stay frozen.
 	Freeze      []string
@@ -165,6 +168,9 @@ func (c *Config) check() error {
 		}
 	}
 	if err := c.Augment.check(h, w, channels); err != nil {
+		return err
+	}
+	if err := c.checkResolution(h, w, channels); err != nil {
 		return err
 	}
 	return checkViews(c.TTA, h, w)
