@@ -41,6 +41,7 @@ type Recipe struct {
 
 	Augment   train.Augment
 	Views     []train.TTAView // test-time augmentation at the end of training; empty means none
+	ViewShare float64         // share of the test images that get it, the least certain ones
 	Loss      nn.Loss
 	Optimizer optim.Config
 	Schedule  optim.Schedule
@@ -101,7 +102,7 @@ func (k Kinds) parse(d *document) (*Recipe, error) {
 		s.fail("weights", "ema needs the table [optimizer.ema], such as decay = 0.999")
 	}
 	if sub := s.sub("evaluate"); sub != nil {
-		r.Views = sub.readViews()
+		r.Views, r.ViewShare = sub.readViews()
 	}
 	if sub := s.sub("run"); sub != nil {
 		r.Run = sub.readRun()
@@ -260,9 +261,11 @@ func (s *section) readSchedule() optim.Schedule {
 	return warm
 }
 
-func (s *section) readViews() []train.TTAView {
+func (s *section) readViews() (views []train.TTAView, share float64) {
 	defer s.finish()
-	var views []train.TTAView
+	var all setting.List
+	all.Float64(&share, "views-share", 1, setting.AboveZeroToOne, "share of the images that get views: those whose answers are least certain without")
+	s.read(&all)
 	list, _ := s.subs("views")
 	for _, sub := range list {
 		var v train.TTAView
@@ -274,7 +277,7 @@ func (s *section) readViews() []train.TTAView {
 		sub.finish()
 		views = append(views, v)
 	}
-	return views
+	return views, share
 }
 
 func (s *section) readRun() *Run {
@@ -390,7 +393,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 	return train.Config{
 		Device: dev, Data: split, Seed: seed,
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
-		Augment: augment, TTA: r.Views,
+		Augment: augment, TTA: r.Views, TTAShare: r.ViewShare,
 		Optimizer: r.Optimizer, Schedule: r.Schedule,
 		Freeze: r.Freeze, FreezeUntil: r.FreezeUntil,
 		Epochs: r.Epochs, Batch: batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,

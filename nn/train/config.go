@@ -53,8 +53,10 @@ type Config struct {
 	// NoGraph turns off the recording of steps.
 	NoGraph bool
 
-	TTA       []TTAView // test-time augmentation for the final weights; empty: none
-	EvalEvery int       // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
+	TTA []TTAView // test-time augmentation for the final weights; empty: none
+	// TTAShare is the share of the images that TTA applies to, those whose answers are least certain without it; 0 means all.
+	TTAShare  float64
+	EvalEvery int // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
 
 	// MetricsEvery is the number of steps from one download of loss and accuracy to the next; a diverged loss is
 	// noticed then. They are also downloaded after the first step and at the end of each epoch. On a
@@ -172,6 +174,9 @@ func (c *Config) check() error {
 	}
 	if err := c.checkResolution(h, w, channels); err != nil {
 		return err
+	}
+	if !(c.TTAShare >= 0 && c.TTAShare <= 1) {
+		return bad("views-share", "%v, want above 0 and at most 1", c.TTAShare)
 	}
 	return checkViews(c.TTA, h, w)
 }

@@ -194,7 +194,11 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 		return nil, nil
 	}
 	a := r.cfg.Augment
-	return NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	e, err := NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	if err == nil {
+		e.SetViewsShare(r.cfg.TTAShare)
+	}
+	return e, err
 }
 
 // open prepares everything for the first step.
