@@ -80,6 +80,7 @@ func settings(s *Stepper) []condition {
 		list = append(list, w)
 	}
 	list = append(list, c.freezeSetting()...)
+	list = append(list, c.resolutionSetting()...)
 	if c.DataHash != "" { // older checkpoints have no such setting
 		list = append(list, condition{imagesSetting, c.DataHash})
 	}

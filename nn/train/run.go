@@ -96,9 +96,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 type run struct {
 	cfg        Config
 	stepper    *Stepper
-	loader     *data.Loader
-	validator  *Evaluator // of the validation set; nil without one
-	evaluator  *Evaluator // of the test set; nil without one
+	loaders    map[*sized]*data.Loader // of each size of images, once it is needed
+	loader     *data.Loader            // of the current epoch
+	validator  *Evaluator              // of the validation set; nil without one
+	evaluator  *Evaluator              // of the test set; nil without one
 	snapshot   *snapshot
 	statistics *statistics
 	best       bestWeights
@@ -193,7 +194,11 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 		return nil, nil
 	}
 	a := r.cfg.Augment
-	return NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	e, err := NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	if err == nil {
+		e.SetViewsShare(r.cfg.TTAShare)
+	}
+	return e, err
 }
 
 // open prepares everything for the first step.
@@ -201,13 +206,7 @@ func (r *run) open() (err error) {
 	if err := r.build(); err != nil {
 		return err
 	}
-	r.loader, err = data.NewLoader(data.LoaderConfig{
-		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
-		IDsOnly: r.stepper.DataOnDevice(),
-	})
-	if err != nil {
-		return err
-	}
+	r.loaders = map[*sized]*data.Loader{}
 	if r.cfg.Checkpoint.Dir != "" {
 		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
@@ -221,6 +220,9 @@ func (r *run) open() (err error) {
 		if err := r.resume(); err != nil {
 			return err
 		}
+	}
+	if err := r.chooseLoader(); err != nil {
+		return err
 	}
 	r.firstStep = r.stepper.step
 	r.snapshot.begin(r.firstStep)
@@ -267,8 +269,8 @@ func (r *run) resume() error {
 }
 
 func (r *run) close() {
-	if r.loader != nil {
-		r.loader.Close()
+	for _, l := range r.loaders {
+		l.Close()
 	}
 	for _, e := range []*Evaluator{r.validator, r.evaluator} {
 		if e != nil {
@@ -310,12 +312,16 @@ func (r *run) train(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.over() {
+	for !r.over() {
 		if err := r.load(ctx); err != nil {
 			return err
 		}
-	}
-	for !r.over() {
+		if r.over() {
+			break
+		}
+		if err := r.chooseLoader(); err != nil {
+			return err
+		}
 		r.loader.Start(s.step/s.perEpoch, s.batch())
 		if err := r.trainEpoch(ctx); err != nil {
 			return err
@@ -329,7 +335,7 @@ func (r *run) train(ctx context.Context) error {
 
 // load copies the training images to the device, if they are to be kept there.
 func (r *run) load(ctx context.Context) error {
-	err := r.stepper.input.load(ctx)
+	err := r.stepper.load(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.interrupted = true
 		return nil
