@@ -131,6 +131,8 @@ type run struct {
 	saved        int            // steps at the last checkpoint; -1 before the first
 	savedAt      time.Time      // when it was written, or the run began
 	timeUp       bool           // Checkpoint.Every has passed since savedAt; decided once a step, by observe
+	saveAsked    bool           // a hook wants a checkpoint
+	wait         func()         // what training waits for before the next step; nil if it doesn't wait
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -326,6 +328,9 @@ func (r *run) train(ctx context.Context) error {
 		if err := r.trainEpoch(ctx); err != nil {
 			return err
 		}
+		if err := r.pause(); err != nil {
+			return err
+		}
 	}
 	if r.cfg.Checkpoint.Dir != "" && r.saved != s.step {
 		return r.checkpoint()
@@ -382,6 +387,9 @@ func (r *run) trainEpoch(ctx context.Context) error {
 		if err := r.midEpoch(); err != nil {
 			return err
 		}
+		if err := r.pause(); err != nil {
+			return err
+		}
 		if r.progress.step == r.stepper.step {
 			start = time.Now()
 		}
@@ -416,7 +424,7 @@ func (r *run) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	r.saved, r.savedAt, r.timeUp = r.stepper.step, time.Now(), false
+	r.saved, r.savedAt, r.timeUp, r.saveAsked = r.stepper.step, time.Now(), false, false
 	for _, h := range r.hooks {
 		if h.Checkpoint != nil {
 			h.Checkpoint(&r.training, CheckpointWritten{Path: path, Step: r.saved})
