@@ -197,33 +197,28 @@ func openFolder(path string) (*folder.Folder, error) {
 	return dir, nil
 }
 
-// writeCheckpoint writes tensors and position to the folder and returns the file's path.
-func writeCheckpoint(dir *folder.Folder, s *Stepper, best *bestWeights, p position) (path string, err error) {
-	path = dir.File(checkpointName)
+// checkpointMetadata returns the metadata of a checkpoint: the position, and what tells a reader what it is of.
+func checkpointMetadata(s *Stepper, best *bestWeights, p position) (map[string]string, error) {
 	if best.values != nil {
 		p.Best = best.at
 	}
 	p.Settings = settings(s)
 	text, err := json.Marshal(p)
 	if err != nil {
-		return path, fmt.Errorf("checkpoint: %w", err)
+		return nil, err
 	}
 	digest, err := json.Marshal(p.Settings)
 	if err != nil {
-		return path, fmt.Errorf("checkpoint: %w", err)
+		return nil, err
 	}
-	meta := map[string]string{
+	return map[string]string{
 		checkpointKey:     string(text),
 		"step":            strconv.Itoa(p.Step),
 		"epoch":           strconv.Itoa(p.Step / s.perEpoch),
 		"seed":            strconv.FormatUint(s.cfg.Seed, 10),
 		"data":            s.cfg.Data.Name,
 		"settings_sha256": fmt.Sprintf("%x", sha256.Sum256(digest)),
-	}
-	if err := writeTensors(dir, checkpointName, s.dev, checkpointTensors(s), best.named(), meta); err != nil {
-		return path, fmt.Errorf("checkpoint: %w", err)
-	}
-	return path, nil
+	}, nil
 }
 
 // readCheckpoint sets weights, optimiser state and step from the file, and the best epoch with its weights.
