@@ -45,6 +45,8 @@ type Recipe struct {
 	Loss      nn.Loss
 	Optimizer optim.Config
 	Schedule  optim.Schedule
+	// RateChanges are the changes of the learning rate that a run made while it trained.
+	RateChanges []optim.RateChange
 
 	Run *Run // nil unless a run wrote the recipe
 
@@ -174,6 +176,7 @@ func (r *Recipe) keys(l *setting.List) {
 	l.Func("resolution", resolutionForm, "from which epoch on, counted from 0, training images have which size: their shorter side in pixels", r.setResolution)
 	l.Texts(&r.Freeze, "freeze", "patterns of the names of layers that stay as they are, such as \"block*\"")
 	l.Float64(&r.FreezeUntil, "freeze-until", 0, setting.NotNegative, "epoch, counted from 0, from which they are trained; 0: never")
+	l.Func("rate-changes", "a list of pairs", "pairs of a step, counted from 0, and the factor of the learning rate from that step on; written by a run whose rate was changed", r.setRateChanges)
 	l.Int(&r.LogEvery, "log-every", 0, setting.AtLeast(0), "steps from one line of steps.jsonl to the next; 0: about a fiftieth of an epoch")
 	setting.Choice(l, &r.Weights, "weights", setting.Names(train.DefaultWeights, train.WeightsLast, train.WeightsBest, train.WeightsEMA), "which weights become the model; by default ema with [optimizer.ema], otherwise last")
 	setting.Choice(l, &r.BestBy, "best-by", setting.Names(train.ByAccuracy, train.ByLoss), "the validation set's result that makes an epoch the best")
@@ -394,7 +397,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Device: dev, Data: split, Seed: seed,
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
 		Augment: augment, TTA: r.Views, TTAShare: r.ViewShare,
-		Optimizer: r.Optimizer, Schedule: r.Schedule,
+		Optimizer: r.Optimizer, Schedule: r.Schedule, RateChanges: r.RateChanges,
 		Freeze: r.Freeze, FreezeUntil: r.FreezeUntil,
 		Epochs: r.Epochs, Batch: batch, Accumulate: r.Accumulate, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 		Resolution: r.Resolution, LogEvery: r.LogEvery, Weights: r.Weights, BestBy: r.BestBy, Stop: r.Stop,

@@ -28,6 +28,9 @@ type Config struct {
 	Augment   Augment
 	Optimizer optim.Config
 	Schedule  optim.Schedule // nil: constant
+	// RateChanges multiply the learning rates from their steps on. Training.ChangeRate adds one; a resumed or repeated
+	// training that should have the same bits gets the changes here.
+	RateChanges []optim.RateChange
 
 	// Epochs may be fractional: training takes ceil(Epochs * steps per epoch) steps.
 	Epochs    float64
@@ -64,6 +67,10 @@ type Config struct {
 	// steps (some more with another LogEvery). 0 means 1, or 10 on an AsyncDownloader, or 50 on any other device that
 	// records steps, because there each download makes the device wait.
 	MetricsEvery int
+
+	// KeepAnswers gives the results of every evaluation the answers to all images (Evaluation.Answers); otherwise only those
+	// of the final weights have them.
+	KeepAnswers bool
 
 	// Initialize changes the network's first weights, such as to those of another training. It is called once the network
 	// has been built, unless a checkpoint is resumed; averages of the weights begin with what it leaves. nil means that
@@ -156,6 +163,9 @@ func (c *Config) check() error {
 		return bad("metrics every", "%d steps, want 0 (the default) or more", c.MetricsEvery)
 	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0 || c.Checkpoint.Every < 0:
 		return bad("checkpoint", "every %d epochs, %d steps, %v: want 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps, c.Checkpoint.Every)
+	}
+	if err := optim.CheckRateChanges(c.RateChanges); err != nil {
+		return bad("rate-changes", "%v", err)
 	}
 	if steps := c.Epochs * float64(c.stepsPerEpoch()); steps > maxSteps {
 		return bad("epochs", "%g are %.3g steps, want at most %d steps", c.Epochs, steps, maxSteps)

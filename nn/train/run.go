@@ -136,6 +136,8 @@ type run struct {
 	saved        int            // steps at the last checkpoint; -1 before the first
 	savedAt      time.Time      // when it was begun, or the run
 	timeUp       bool           // Checkpoint.Every has passed since savedAt; decided once a step, by observe
+	saveAsked    bool           // a hook wants a checkpoint
+	wait         func()         // what training waits for before the next step; nil if it doesn't wait
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -337,6 +339,9 @@ func (r *run) train(ctx context.Context) error {
 		if err := r.trainEpoch(ctx); err != nil {
 			return err
 		}
+		if err := r.pause(); err != nil {
+			return err
+		}
 	}
 	if r.cfg.Checkpoint.Dir != "" && r.saved != s.step {
 		return r.checkpoint()
@@ -393,6 +398,9 @@ func (r *run) trainEpoch(ctx context.Context) error {
 		if err := r.midEpoch(); err != nil {
 			return err
 		}
+		if err := r.pause(); err != nil {
+			return err
+		}
 		if r.progress.step == r.stepper.step {
 			start = time.Now()
 		}
@@ -422,7 +430,7 @@ func (r *run) step() error {
 
 // checkpoint begins to write a checkpoint.
 func (r *run) checkpoint() error {
-	r.saved, r.savedAt, r.timeUp = r.stepper.step, time.Now(), false
+	r.saved, r.savedAt, r.timeUp, r.saveAsked = r.stepper.step, time.Now(), false, false
 	return r.startSave(position{
 		Step: r.stepper.step, Totals: r.epoch, Logged: r.logged, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
 	})

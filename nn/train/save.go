@@ -135,11 +135,29 @@ func (r *run) startSave(p position) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	best := r.best.named()
+	best, before := r.best.named(), r.beforeWritten()
 	r.save = &save{step: p.Step, path: r.folder.File(checkpointName), write: func() error {
+		for _, f := range before {
+			if err := f(); err != nil {
+				return err
+			}
+		}
 		return writeValues(r.folder, checkpointName, r.saver.list, r.saver.values, best, meta)
 	}}
 	return r.pollSave()
+}
+
+// beforeWritten tells the hooks that a checkpoint is begun, and returns what they want to do before it is written.
+func (r *run) beforeWritten() (all []func() error) {
+	for _, h := range r.hooks {
+		if h.Save == nil {
+			continue
+		}
+		if f := h.Save(&r.training); f != nil {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // pollSave goes on with the checkpoint that is being written as far as that takes no waiting.

@@ -70,6 +70,7 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.opt.SetRateChanges(cfg.RateChanges)
 	if err := s.buildInput(); err != nil {
 		return nil, fmt.Errorf("input buffers: %w", err)
 	}

@@ -28,10 +28,8 @@ func (r *recorder) hooks() train.Hooks {
 			}
 		},
 		Epoch: func(_ *train.Training, m train.EpochMetrics) { r.keep(r.folder.AddMetrics(m)) },
-		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) {
-			r.saved = c.Step
-			r.keep(errors.Join(r.folder.SyncMetrics(), r.folder.SyncSteps()))
-		},
+		Save:       func(*train.Training) func() error { return r.folder.SyncLines() },
+		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) { r.saved = c.Step },
 	}
 }
 
