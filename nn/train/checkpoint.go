@@ -20,6 +20,30 @@ const checkpointName = "checkpoint.safetensors"
 // checkpointKey is the metadata's key for position, as JSON.
 const checkpointKey = "checkpoint"
 
+// algorithmsKey is the metadata's key for what the device chose by timing (device.AlgorithmChooser).
+const algorithmsKey = "algorithms"
+
+// keepAlgorithms makes the device take the algorithms that a checkpoint's run took.
+func keepAlgorithms(path string, dev device.Device) error {
+	chooser, ok := dev.(device.AlgorithmChooser)
+	if !ok {
+		return nil
+	}
+	f, _, err := openCheckpoint(path)
+	if err != nil {
+		return nil // reading the checkpoint reports the error
+	}
+	defer f.Close()
+	chosen, ok := f.Metadata()[algorithmsKey]
+	if !ok {
+		return nil
+	}
+	if err := chooser.KeepAlgorithms([]byte(chosen)); err != nil {
+		return fmt.Errorf("resuming: %s: %w: %v", path, ErrDamaged, err)
+	}
+	return nil
+}
+
 // position is the state of training without the tensors. Floats keep their bits in JSON.
 type position struct {
 	Step         int           `json:"step"` // steps done
@@ -213,14 +237,20 @@ func checkpointMetadata(s *Stepper, best *bestWeights, p position) (map[string]s
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{
+	meta := map[string]string{
 		checkpointKey:     string(text),
 		"step":            strconv.Itoa(p.Step),
 		"epoch":           strconv.Itoa(p.Step / s.perEpoch),
 		"seed":            strconv.FormatUint(s.cfg.Seed, 10),
 		"data":            s.cfg.Data.Name,
 		"settings_sha256": fmt.Sprintf("%x", sha256.Sum256(digest)),
-	}, nil
+	}
+	if c, ok := s.dev.(device.AlgorithmChooser); ok {
+		if chosen := c.ChosenAlgorithms(); chosen != nil {
+			meta[algorithmsKey] = string(chosen)
+		}
+	}
+	return meta, nil
 }
 
 // readCheckpoint sets weights, optimiser state and step from the file, and the best epoch with its weights.

@@ -148,6 +148,11 @@ func (r *run) build() (err error) {
 	if r.cfg.Resume != "" && r.cfg.LastBatch == DefaultLastBatch { // the default was another one in older versions
 		r.cfg.LastBatch = lastBatchOf(r.cfg.Resume)
 	}
+	if r.cfg.Resume != "" {
+		if err := keepAlgorithms(r.cfg.Resume, r.cfg.Device); err != nil {
+			return err
+		}
+	}
 	if r.stepper, err = NewStepper(r.cfg); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"testing"
 
+	"trainer/nn/device"
 	"trainer/nn/folder"
 )
 
@@ -164,5 +165,35 @@ func TestSaverWithoutMemory(t *testing.T) {
 	}
 	if !reflect.DeepEqual(full.values, one.values) {
 		t.Error("the copies differ")
+	}
+}
+
+// chooser is a device that times algorithms.
+type chooser struct {
+	device.Device
+	chosen, kept string
+}
+
+func (c *chooser) Autotune() {}
+
+func (c *chooser) ChosenAlgorithms() []byte { return []byte(c.chosen) }
+
+func (c *chooser) KeepAlgorithms(chosen []byte) error {
+	c.kept = string(chosen)
+	return nil
+}
+
+// What a device chose by timing is in the checkpoint, and the device of a resumed training gets it.
+func TestChosenAlgorithmsAreKept(t *testing.T) {
+	cfg := everything(t)
+	cfg.Device = &chooser{Device: newCPU(t, 1), chosen: "the third"}
+	path := stopAt(t, cfg, 3)
+	second := &chooser{Device: newCPU(t, 1), chosen: "another"}
+	cfg.Device, cfg.Resume = second, path
+	if _, err := Run(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if second.kept != "the third" {
+		t.Errorf("the resumed training keeps %q, want what the first one chose", second.kept)
 	}
 }

@@ -27,7 +27,7 @@ func (r *recorder) hooks() train.Hooks {
 				r.keep(r.writeBest(t.Network()))
 			}
 		},
-		Epoch: func(_ *train.Training, m train.EpochMetrics) { r.keep(r.folder.AddMetrics(m)) },
+		Epoch:      func(_ *train.Training, m train.EpochMetrics) { r.keep(r.folder.AddMetrics(m)) },
 		Save:       func(*train.Training) func() error { return r.folder.SyncLines() },
 		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) { r.saved = c.Step },
 	}
