@@ -16,7 +16,7 @@ type Summary struct {
 	// Phases are the parts of training with images of different sizes (Config.Resolution); nil if they have one size.
 	Phases []Phase `json:",omitempty"`
 	// Memory is the number of bytes on the device: network, optimiser, and input, with the data set if it is kept
-	// there; in Run and DryRun also the snapshots of the weights and the input of evaluation.
+	// there; in Run and DryRun also the snapshots of the weights, the copy for checkpoints and the input of evaluation.
 	Memory int64
 	// Resident reports whether the training images are kept on the device.
 	Resident bool
@@ -54,6 +54,9 @@ func DryRun(cfg Config) (*Summary, error) {
 func (r *run) summary() Summary {
 	sum := r.stepper.Summary()
 	sum.Memory += r.snapshot.memory()
+	if r.saver != nil {
+		sum.Memory += r.saver.memory()
+	}
 	for _, e := range []*Evaluator{r.validator, r.evaluator} {
 		if e != nil {
 			sum.Memory += e.memory()

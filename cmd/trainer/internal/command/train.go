@@ -38,6 +38,7 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer job.close()
+	job.chooseAutotune()
 	if o.dryRun {
 		cfg := job.config(o.seed)
 		summary, err := train.DryRun(cfg)
