@@ -43,6 +43,9 @@ type Config struct {
 	Accumulate int
 	Seed       uint64
 
+	// Resolution is the size of training images, by epoch; empty: that of the data.
+	Resolution []Resolution
+
 	// Freeze holds patterns of the names of layers that are not trained: see nn.Options. With FreezeUntil they are
 	// trained from that epoch on, counted from 0; 0 means that they stay frozen.
 	Freeze      []string
@@ -53,8 +56,10 @@ type Config struct {
 	// NoGraph turns off the recording of steps.
 	NoGraph bool
 
-	TTA       []TTAView // test-time augmentation for the final weights; empty: none
-	EvalEvery int       // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
+	TTA []TTAView // test-time augmentation for the final weights; empty: none
+	// TTAShare is the share of the images that TTA applies to, those whose answers are least certain without it; 0 means all.
+	TTAShare  float64
+	EvalEvery int // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
 
 	// MetricsEvery is the number of steps from one download of loss and accuracy to the next; a diverged loss is
 	// noticed then. They are also downloaded after the first step and at the end of each epoch. On a
@@ -176,6 +181,12 @@ func (c *Config) check() error {
 	}
 	if err := c.Augment.check(h, w, channels); err != nil {
 		return err
+	}
+	if err := c.checkResolution(h, w, channels); err != nil {
+		return err
+	}
+	if !(c.TTAShare >= 0 && c.TTAShare <= 1) {
+		return bad("views-share", "%v, want above 0 and at most 1", c.TTAShare)
 	}
 	return checkViews(c.TTA, h, w)
 }

@@ -116,7 +116,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.Func("precision", "`name` precision on a GPU: fp32, tf32, fp16 or bf16 (sums are always fp32); auto is the recipe's, else tf32 if the GPU supports it, else fp32 (default auto)", precision(&o.precision))
 	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step as a CUDA graph and replay it; -cuda-graph=false queues each step anew")
 	f.BoolVar(&o.deterministic, "deterministic", false, "use only deterministic GPU algorithms (the CPU is always deterministic)")
-	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest")
+	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest (default: if training has 30,000 steps or more, unless -deterministic)")
 
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
 	f.Func("checkpoint-every", "`interval` interval between checkpoints: epochs, as in 2, steps, as in 500steps, or a time, as in 10m (default 1)", o.checkpoint.set)

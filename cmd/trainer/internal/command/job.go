@@ -23,7 +23,8 @@ type job struct {
 	*options
 	started time.Time
 	recipe  *recipe.Recipe
-	name    string // of the recipe, or its file
+	loaded  *recipe.Recipe // the same before the data added to it
+	name    string         // of the recipe, or its file
 	split   *data.Dataset
 	// ownValidation reports whether the data set has validation images, which are not held out of the training images.
 	ownValidation bool
@@ -59,6 +60,7 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 		return nil, err
 	}
 	var err error
+	j.loaded = j.recipe
 	if j.recipePrecision, err = recipePrecision(j.recipe); err != nil {
 		return nil, err
 	}

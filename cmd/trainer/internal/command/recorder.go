@@ -34,11 +34,9 @@ func (r *recorder) hooks() train.Hooks {
 				r.keep(r.writeBest(t.Network()))
 			}
 		},
-		Epoch: func(_ *train.Training, m train.EpochMetrics) { r.keep(r.folder.AddMetrics(m)) },
-		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) {
-			r.saved = c.Step
-			r.keep(errors.Join(r.folder.SyncMetrics(), r.folder.SyncSteps()))
-		},
+		Epoch:      func(_ *train.Training, m train.EpochMetrics) { r.keep(r.folder.AddMetrics(m)) },
+		Save:       func(*train.Training) func() error { return r.folder.SyncLines() },
+		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) { r.saved = c.Step },
 	}
 }
 

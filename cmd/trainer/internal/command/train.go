@@ -40,6 +40,7 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	defer job.close()
+	job.chooseAutotune()
 	if o.dryRun {
 		return job.printTable()
 	}
