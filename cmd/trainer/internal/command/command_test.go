@@ -564,6 +564,7 @@ func TestBadInput(t *testing.T) {
 		{"out in a file", with("-out", "file/run"), "file"},
 		{"out holds a run", with("-out", "done"), "output folder done: it already holds a run"},
 		{"out empty", with("-out", ""), "-out is empty"},
+		{"address without a port", []string{"-recipe", "small.toml", "-data", "pictures", "-serve", "8080"}, "-serve 8080: want host:port, as in 127.0.0.1:8080"},
 		{"resume nothing", []string{"-resume", "nowhere"}, "-resume: no run to continue: "},
 		{"resume without checkpoint", []string{"-resume", "pictures"}, "-resume: no run to continue: "},
 		{"exact without resume", with("-exact"), "-exact is for -resume"},
