@@ -194,6 +194,15 @@ func trainRuns(t *testing.T, b *browser) {
 	b.fill("curves-by", "step")
 	b.do(chromedp.Evaluate(`scrollTo(0, 0)`, nil))
 	b.screenshot("train-compare-1600")
+	b.click("learn-second") // and draw a digit for it
+	b.until(`document.body.dataset.view === "learn" && document.getElementById("network").value.startsWith("all/second")`)
+	b.idle()
+	b.seven()
+	if best := eval[string](b, `document.querySelector("#answer .best").dataset.class`); best != "7" {
+		t.Errorf("the network that was trained takes a seven for %s", best)
+	}
+	b.click("tab-train")
+	b.until(`document.body.dataset.view === "train"`)
 	b.click("sort-name")
 	if first := eval[string](b, `document.querySelector("[data-run]").dataset.run`); first != "first" {
 		t.Errorf("sorted by name, the list begins with %s", first)

@@ -18,7 +18,7 @@ import (
 
 // serveCommand answers requests of programs and browsers.
 func serveCommand() Command {
-	return Command{Name: "serve", Args: "MODEL...", Doc: "show networks in the browser, answer pictures over HTTP", run: runServe}
+	return Command{Name: "serve", Args: "MODEL...", Doc: "show networks and train in the browser, answer pictures over HTTP", run: runServe}
 }
 
 // serveOptions are the flags of trainer serve.
@@ -65,7 +65,7 @@ func (p *program) serveFlags(o *serveOptions) *flag.FlagSet {
 }
 
 var serveUsage = usage{
-	about: "trainer serve shows networks at work in the browser, and answers pictures over HTTP.",
+	about: "trainer serve shows networks at work in the browser, trains there, and answers pictures over HTTP.",
 	lines: []string{
 		"trainer serve [flags]                the untrained networks of the recipes mnist and mnist-basic",
 		"trainer serve [flags] MODEL...       trained networks: a model.safetensors, or the folder of a run",
@@ -74,8 +74,11 @@ var serveUsage = usage{
 	notes: `The page at the address that is printed draws the network with its values for a picture, and says where
 each of them comes from, forward and backward. POST /predict takes a picture and answers as trainer predict
 -json does, with the first trained network or the one that ?model=NAME names. GET /healthz says whether the
-server works, and GET /metrics has its figures for Prometheus. Ctrl-C or SIGTERM ends the server after the
-answers that it has begun. docs/serve.md has more.
+server works, and GET /metrics has its figures for Prometheus.
+
+The part Train of the page edits recipes, trains on the named data sets and on those of -data, steers the
+training and compares the runs in the folder of -runs. One training runs at a time. Ctrl-C or SIGTERM ends
+the server after the answers that it has begun and a checkpoint of the training. docs/serve.md has more.
 
 Examples:
   trainer serve -open runs/2026-01-31-mnist-mnist
@@ -123,7 +126,7 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	address := serveURL(listener.Addr().(*net.TCPAddr), &o)
 	shop := p.newWorkshop(ctx, &o)
 	server := serve.New(serve.Config{
-		Models: all.models, Networks: all.networks, Workshop: shop, Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(),
+		Models: all.models, Networks: all.networks, Workshop: shop, OpenRun: shop.openRun(shown, &o), Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(),
 		Address: listener.Addr(), Log: p.note,
 	})
 	if err := p.announce(p.stdout, listener, address, o.open); err != nil {

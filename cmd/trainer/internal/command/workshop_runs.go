@@ -12,6 +12,8 @@ import (
 
 	"trainer/cmd/trainer/internal/cockpit"
 	"trainer/cmd/trainer/internal/report"
+	"trainer/cmd/trainer/internal/serve"
+	"trainer/nn/device"
 	"trainer/nn/folder"
 )
 
@@ -100,6 +102,23 @@ func readRecord(dir *folder.Folder, run cockpit.Run) (*cockpit.Record, error) {
 	r.Epochs, _ = report.ReadMetrics(dir)
 	r.Steps, _ = report.ReadSteps(dir)
 	return r, nil
+}
+
+// openRun returns a function that returns the network of a run for the Learn part, on a device.
+func (w *workshop) openRun(shown device.Device, o *serveOptions) func(ctx context.Context, name string) (*serve.Network, error) {
+	return func(ctx context.Context, name string) (*serve.Network, error) {
+		run, err := w.find(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		s := &served{}
+		if err := w.addModel(s, run.Path, shown, shown, o); err != nil {
+			return nil, cockpit.Failf(cockpit.Invalid, "the run has no network yet: %s", oneLine(err))
+		}
+		n := s.networks[0]
+		n.Name, n.Run = filepath.ToSlash(filepath.Join(filepath.Base(w.runs), name)), true
+		return &n, nil
+	}
 }
 
 // Rename gives a run's folder another name.

@@ -27,6 +27,8 @@ func (s *Server) learnRoutes() {
 
 // listNetworks lists the networks.
 func (s *Server) listNetworks(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	list := make([]networkInfo, len(s.networks))
 	for i := range s.networks {
 		list[i] = s.networks[i].info()
@@ -48,11 +50,48 @@ func (s *Server) answer(f func(r *http.Request) (any, error)) http.HandlerFunc {
 
 // network returns the network of a name.
 func (s *Server) network(name string) (*Network, error) {
-	i := slices.IndexFunc(s.networks, func(n Network) bool { return n.Name == name })
-	if i < 0 {
-		return nil, refuse(http.StatusNotFound, "network", "no network of this name")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.networks {
+		if n.Name == name {
+			return &n, nil
+		}
 	}
-	return &s.networks[i], nil
+	return nil, refuse(http.StatusNotFound, "network", "no network of this name")
+}
+
+// maxRunNetworks is the number of networks of runs that are kept.
+const maxRunNetworks = 8
+
+// learnRun adds the network of a run to those of the Learn part, and describes it.
+func (s *Server) learnRun(r *http.Request) (any, error) {
+	var n *Network
+	err := s.showing.use(func() (err error) {
+		n, err = s.openRun(r.Context(), r.PathValue("name"))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.networks = slices.DeleteFunc(s.networks, func(old Network) bool { return old.Name == n.Name })
+	isRun := func(old Network) bool { return old.Run }
+	for old := slices.IndexFunc(s.networks, isRun); s.countRuns() >= maxRunNetworks; old = slices.IndexFunc(s.networks, isRun) {
+		s.networks = slices.Delete(s.networks, old, old+1)
+	}
+	s.networks = append(s.networks, *n)
+	return n.info(), nil
+}
+
+// countRuns returns the number of networks of runs. The caller holds mu.
+func (s *Server) countRuns() (count int) {
+	for _, n := range s.networks {
+		if n.Run {
+			count++
+		}
+	}
+	return count
 }
 
 // maxSamples is the number of samples in an answer.

@@ -20,9 +20,12 @@ type Config struct {
 	Models   []Model          // of /predict, on one device, which the server uses for one of them at a time
 	Networks []Network        // of the page, on another device
 	Workshop cockpit.Workshop // of the page's Train part; nil without it
-	Token    string           // "" lets everyone on this machine in; a server that others can reach must have one
-	Hosts    []string         // names of this server besides localhost
-	Limits   Limits
+	// OpenRun returns the network that a run of the workshop trained, for the Learn part. The server calls it while nothing
+	// else uses the page's device. It may be nil.
+	OpenRun func(ctx context.Context, run string) (*Network, error)
+	Token   string   // "" lets everyone on this machine in; a server that others can reach must have one
+	Hosts   []string // names of this server besides localhost
+	Limits  Limits
 	// Address is the one that the server listens on. If other machines can reach it, Token must not be empty.
 	Address net.Addr
 	Log     func(format string, args ...any) // a line for whoever runs the server
@@ -39,9 +42,11 @@ type Server struct {
 	decode  chan struct{} // one place for each picture that may be decoded at the same time
 	mux     *http.ServeMux
 
-	answering engine // the device of /predict
-	showing   engine // the device of the page, so that neither waits for the other
+	answering engine     // the device of /predict
+	showing   engine     // the device of the page, so that neither waits for the other
+	mu        sync.Mutex // guards networks
 	networks  []Network
+	openRun   func(ctx context.Context, run string) (*Network, error)
 	sessions  sessions
 
 	workshop cockpit.Workshop
@@ -61,6 +66,7 @@ func New(c Config) *Server {
 		mux:     http.NewServeMux(),
 
 		networks: c.Networks,
+		openRun:  c.OpenRun,
 		sessions: sessions{max: c.Limits.Sessions, maxBytes: c.Limits.SessionBytes},
 
 		workshop: c.Workshop,
@@ -80,6 +86,9 @@ func (s *Server) routes() {
 	s.learnRoutes()
 	if s.workshop != nil {
 		s.trainRoutes()
+		if s.openRun != nil {
+			s.handle("POST", "/api/runs/{name}/learn", s.answer(s.learnRun))
+		}
 	}
 	s.handle("POST", "/predict", s.predict)
 	s.handle("GET", healthPath, s.health)

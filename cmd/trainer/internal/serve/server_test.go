@@ -86,7 +86,7 @@ func start(t testing.TB, token string, change func(*Limits)) *running {
 		t.Fatal(err)
 	}
 	r := &running{url: "http://" + l.Addr().String(), model: m, workshop: &fakeWorkshop{}}
-	r.server = New(Config{Models: []Model{{Name: "digits", Trained: m}}, Networks: testNetworks(t, testDevice(t)), Workshop: r.workshop, Token: token, Hosts: []string{"Digits.example"}, Limits: limits, Address: l.Addr(), Log: r.log})
+	r.server = New(Config{Models: []Model{{Name: "digits", Trained: m}}, Networks: testNetworks(t, testDevice(t)), Workshop: r.workshop, OpenRun: r.workshop.openRun, Token: token, Hosts: []string{"Digits.example"}, Limits: limits, Address: l.Addr(), Log: r.log})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Serve(ctx, l) }()

@@ -94,6 +94,11 @@ func (f *fakeWorkshop) Delete(_ context.Context, name string) error {
 	return nil
 }
 
+// openRun returns the network of a run.
+func (f *fakeWorkshop) openRun(_ context.Context, name string) (*Network, error) {
+	return &Network{Name: "runs/one", Run: true}, f.known(name)
+}
+
 func (f *fakeWorkshop) Live() *cockpit.Training {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,6 +151,9 @@ func TestTrainRoutes(t *testing.T) {
 		{"POST", "/api/runs/other/delete", "", 404, "no run"},
 		{"POST", "/api/runs/one%2ftwo/delete", "", 200, ""},
 		{"GET", "/api/runs/one%2ftwo/delete", "", 405, "POST"},
+		{"POST", "/api/runs/other/learn", "", 404, "no run"},
+		{"POST", "/api/runs/one%2ftwo/learn", "", 200, `"name":"runs/one"`},
+		{"GET", "/api/runs/one%2ftwo/learn", "", 405, "POST"},
 		{"GET", "/api/training", "", 200, "null"},
 		{"POST", "/api/training", "", 405, "GET"},
 		{"POST", "/api/training/order", `{"action":"pause"}`, 404, "no training"},

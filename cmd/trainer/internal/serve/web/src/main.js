@@ -56,6 +56,12 @@ class Shell {
     return element("header", {}, element("h1", {}, "trainer"), tabs, labelled(text("language"), language), labelled(text("theme"), theme));
   }
 
+  // learn shows a network in the Learn part.
+  async learn(network) {
+    await this.views.find((v) => v.key === "learn").add(network);
+    location.hash = "#learn";
+  }
+
   // guarded does what the reader asked for: it calls f, and shows its error or clears the last one. closed, if given, is
   // called when the engine has closed what f used.
   async guarded(f, closed) {

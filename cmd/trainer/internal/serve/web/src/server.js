@@ -168,6 +168,7 @@ export const training = {
   start: async (plan) => (await tell("api/train/start", plan)).run,
   runs: () => get("api/runs"),
   run: (name) => get(ofRun(name)),
+  learn: (name) => tell(ofRun(name, "learn"), {}),
   resume: (name) => tell(ofRun(name, "resume"), {}),
   rename: (name, to) => tell(ofRun(name, "rename"), { name: to }),
   remove: (name) => tell(ofRun(name, "delete"), {}),

@@ -40,6 +40,12 @@ export class Learn {
     else await this.frame();
   }
 
+  // add shows a network that is new, or has new weights.
+  async add(network) {
+    this.list = [...this.list.filter((n) => n.name !== network.name), network];
+    await this.open(network);
+  }
+
   build() {
     this.explainer = new Explainer(this);
     this.layers = new Layers(this);

@@ -114,6 +114,7 @@ export class RunsPanel {
     const actions = element("span", { className: "buttons" });
     if (this.app.choices.can_start && !busy) {
       if (run.state === "interrupted") actions.append(button("resume", () => this.resume(run)));
+      if (run.state === "finished") actions.append(button("learn", () => this.learn(run)));
       actions.append(button("rename", () => this.rename(run)), button("delete", () => this.remove(run)));
     }
     return element("tr", { "data-run": run.name, "data-state": run.state }, element("td", {}, compare),
@@ -124,6 +125,11 @@ export class RunsPanel {
     if (isWanted) this.records.set(name, await this.app.engine.run(name));
     else this.records.delete(name);
     this.app.curves.render();
+  }
+
+  // learn opens the run's network in the Learn part.
+  async learn(run) {
+    await this.app.shell.learn(await this.app.engine.learn(run.name));
   }
 
   async resume(run) {
