@@ -293,9 +293,9 @@ func TestBrowserShowsTerminal(t *testing.T) {
 	b.until(`document.getElementById("rate-changes").textContent.includes("0.1")`)
 	b.screenshot("train-terminal-1600")
 	b.click("order-continue")
+	b.check() // before the program ends and its connections with it
 	b.click("order-stop")
 	b.phase("finished")
-	b.check()
 	if got := <-status; got != exitOK {
 		t.Errorf("status %d", got)
 	}

@@ -32,12 +32,12 @@ type workshop struct {
 	mu        sync.Mutex
 	live      *cockpit.Training // nil before the first
 	changing  sync.Mutex        // held while runs are renamed or deleted, or a training begins
-	preparing sync.Mutex        // a preview takes the memory of a training
+	preparing chan struct{}     // one place: a preview takes the memory of a training
 }
 
 // newWorkshop returns a workshop whose trainings are interrupted when ctx is done.
 func (p *program) newWorkshop(ctx context.Context, o *serveOptions) *workshop {
-	return &workshop{program: p, device: o.deviceOptions, runs: o.runs, folders: o.folders, ctx: ctx}
+	return &workshop{program: p, device: o.deviceOptions, runs: o.runs, folders: o.folders, ctx: ctx, preparing: make(chan struct{}, 1)}
 }
 
 // wait waits for the training that was interrupted, and says how to continue it.
@@ -114,10 +114,12 @@ func mistakesOf(err error) (all []cockpit.Mistake) {
 
 // Preview returns the table that trainer -dry-run prints.
 func (w *workshop) Preview(ctx context.Context, p cockpit.Plan) (*cockpit.Preview, error) {
-	if !w.preparing.TryLock() {
-		return nil, cockpit.Failf(cockpit.Busy, "another table is being computed: try again")
+	select {
+	case w.preparing <- struct{}{}:
+		defer func() { <-w.preparing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	defer w.preparing.Unlock()
 	o, err := w.options(p)
 	if err != nil {
 		return nil, err

@@ -72,13 +72,25 @@ export class PlanPanel {
     this.waiting = setTimeout(() => this.app.quietly(() => this.preview()), pause);
   }
 
+  // preview computes the table. While one is under way, the next one waits for the last change only.
   async preview() {
-    const plan = this.plan();
-    const result = await this.app.engine.preview(plan);
-    if (plan.recipe !== this.editor.text) return; // it has changed meanwhile
-    this.result = result;
-    this.editor.blame(result.mistakes);
-    this.showTable();
+    if (this.previewing) {
+      this.again = true;
+      return;
+    }
+    this.previewing = true;
+    try {
+      do {
+        this.again = false;
+        const result = await this.app.engine.preview(this.plan());
+        if (this.again) continue; // the recipe has changed meanwhile
+        this.result = result;
+        this.editor.blame(result.mistakes);
+        this.showTable();
+      } while (this.again);
+    } finally {
+      this.previewing = false;
+    }
   }
 
   showTable() {
