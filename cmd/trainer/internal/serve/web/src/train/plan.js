@@ -38,7 +38,7 @@ export class PlanPanel {
       this.fields[name] = e.target.value;
       if (name !== "name") this.changed();
     }, ...properties }));
-    this.table = element("div", { className: "scroll", id: "plan-table" });
+    this.table = element("div", { id: "plan-table" });
     return element("section", { className: "panel", "aria-labelledby": "plan-title" },
       element("h2", { id: "plan-title" }, text("plan")),
       element("p", {}, labelled(text("plan.data"), sets), labelled(text("plan.recipe"), this.recipes)),
@@ -102,11 +102,11 @@ export class PlanPanel {
     }
     const cells = (...list) => list.map((c) => element("td", {}, c));
     const row = (head, ...list) => element("tr", {}, element("th", { scope: "row" }, head), ...cells(...list));
-    this.table.replaceChildren(element("table", { className: "layers-table" },
-      element("caption", {}, text("plan.table", { train: table.train_images.toLocaleString(), test: table.test_images.toLocaleString(), steps: table.steps.toLocaleString(), device: table.device })),
+    const size = text("plan.table", { train: table.train_images.toLocaleString(), test: table.test_images.toLocaleString(), steps: table.steps.toLocaleString(), device: table.device });
+    this.table.replaceChildren(element("p", { className: "hint" }, size), element("div", { className: "scroll" }, element("table", { className: "layers-table", "aria-label": text("plan.title") },
       element("thead", {}, element("tr", {}, ...["layer", "kind", "output", "parameters", "flops", "memory"].map((k) => element("th", { scope: "col" }, text(`plan.${k}`))))),
       element("tbody", {}, ...table.layers.map((l) => row(l.name, l.kind, l.output.join("×"), l.parameters.toLocaleString(), l.flops.toLocaleString(), bytes(l.memory_bytes)))),
-      element("tfoot", {}, row(text("plan.total"), "", "", table.parameters.toLocaleString(), table.flops.toLocaleString(), bytes(table.memory_bytes)))));
+      element("tfoot", {}, row(text("plan.total"), "", "", table.parameters.toLocaleString(), table.flops.toLocaleString(), bytes(table.memory_bytes))))));
   }
 
   async start() {
