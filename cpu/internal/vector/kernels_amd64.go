@@ -233,22 +233,34 @@ func avx512CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int
 func avx512CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
 
 // avx512Correlate3x3Rows4: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 4 rows, of c channels.
-func avx512Correlate3x3Rows4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512Correlate3x3Rows4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Correlate3x3Stream4: y = bias + the sum of x*w over 3 x 3 taps, for 4 pixels of each of 4 rows, of c channels; y bypasses the caches.
+func avx512Correlate3x3Stream4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
 
 // avx512CorrelateFilter3x3Rows4: dw += the sum of y*x over n pixels of each of 4 rows, of c channels, for 3 x 3 taps.
-func avx512CorrelateFilter3x3Rows4(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512CorrelateFilter3x3Rows4(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx512Correlate3x3Rows2: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 2 rows, of c channels.
-func avx512Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Correlate3x3Stream2: y = bias + the sum of x*w over 3 x 3 taps, for 4 pixels of each of 2 rows, of c channels; y bypasses the caches.
+func avx512Correlate3x3Stream2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
 
 // avx512CorrelateFilter3x3Rows2: dw += the sum of y*x over n pixels of each of 2 rows, of c channels, for 3 x 3 taps.
-func avx512CorrelateFilter3x3Rows2(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512CorrelateFilter3x3Rows2(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx512Correlate3x3Rows1: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 1 rows, of c channels.
-func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Correlate3x3Stream1: y = bias + the sum of x*w over 3 x 3 taps, for 4 pixels of each of 1 rows, of c channels; y bypasses the caches.
+func avx512Correlate3x3Stream1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
 
 // avx512CorrelateFilter3x3Rows1: dw += the sum of y*x over n pixels of each of 1 rows, of c channels, for 3 x 3 taps.
-func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Fence: orders stores that bypass the caches before all later ones.
+func avx512Fence()
 
 // avx512Transpose: y[j][i] = x[i][j] for rows x cols elements, at least one and at most a vector of each. The steps are in bytes.
 func avx512Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
@@ -482,13 +494,13 @@ func avx2CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int, 
 func avx2CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
 
 // avx2Correlate3x3Rows2: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 2 rows, of c channels.
-func avx2Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx2Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx2Correlate3x3Rows1: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 1 rows, of c channels.
-func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx2CorrelateFilter3x3Rows1: dw += the sum of y*x over n pixels of each of 1 rows, of c channels, for 3 x 3 taps.
-func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx2Transpose: y[j][i] = x[i][j] for rows x cols elements, at least one and at most a vector of each. The steps are in bytes.
 func avx2Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)

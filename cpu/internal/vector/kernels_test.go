@@ -389,6 +389,7 @@ func bandCases(c int) []kernelCase {
 		"whole":       {Rows: 7, WTap: 1, WRow: 3},
 		"top-right":   {Rows: 3, Below: true, Before: true, WTap: -1, WRow: -3, W: 8},
 		"bottom-left": {Rows: 1, Above: true, After: true, WTap: 1, WRow: 3},
+		"large":       {Rows: 7, WTap: 1, WRow: 3, Stream: true},
 	} {
 		g.Channels = c
 		for _, step := range []*int{&g.WTap, &g.WRow, &g.W} {

@@ -61,7 +61,8 @@ func avx512() *Kernels {
 			avx512CorrelateFilter3x3, avx512CorrelateFilter2x5, avx512CorrelateFilter1x5, avx512CorrelateFilter1x4, avx512CorrelateFilter1x3,
 			avx512CorrelateFilter1x2, avx512CorrelateFilter1x1,
 		}.filterOf(),
-		Correlate3x3:       correlate3x3Of(avx512Correlate3x3Rows4, avx512Correlate3x3Rows2, avx512Correlate3x3Rows1),
+		Correlate3x3: orStream(correlate3x3Of(avx512Correlate3x3Rows4, avx512Correlate3x3Rows2, avx512Correlate3x3Rows1),
+			16, avx512Fence, avx512Correlate3x3Stream4, avx512Correlate3x3Stream2, avx512Correlate3x3Stream1),
 		CorrelateFilter3x3: correlateFilter3x3Of(avx512CorrelateFilter3x3Rows4, avx512CorrelateFilter3x3Rows2, avx512CorrelateFilter3x3Rows1),
 		Transpose:          transposeOf(avx512Transpose, 16),
 		Pool8: Pool[uint8]{
