@@ -100,8 +100,20 @@ func avx512AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, 
 // avx512CombineRows: dx = a*(gamma*dy) + (b*x + e), with one a, one b and one e per row.
 func avx512CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
 
+// avx512RowSums: sums of x and of x^2 of each row.
+func avx512RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+
 // avx512RowProducts: sums of u = gamma*dy and of u*x of each row.
 func avx512RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
+
+// avx512RowMoments: mean = sum/count, r = 1/sqrt(max(squares/count - mean^2, 0) + epsilon), a = r, e = -mean*r.
+func avx512RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+
+// avx512RowGradients: a = r, b = -r^3/count (sumX - mean*sum), e = -r/count sum - b*mean.
+func avx512RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+
+// avx512AddRowProducts: sum += dy and product += dy*(a*x + e), column by column, with one a and one e per row.
+func avx512AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
 
 // avx512Scaled: y = alpha*a.
 func avx512Scaled(y *float32, a *float32, n int, alpha float32)
@@ -361,8 +373,20 @@ func avx2AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, ga
 // avx2CombineRows: dx = a*(gamma*dy) + (b*x + e), with one a, one b and one e per row.
 func avx2CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
 
+// avx2RowSums: sums of x and of x^2 of each row.
+func avx2RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+
 // avx2RowProducts: sums of u = gamma*dy and of u*x of each row.
 func avx2RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
+
+// avx2RowMoments: mean = sum/count, r = 1/sqrt(max(squares/count - mean^2, 0) + epsilon), a = r, e = -mean*r.
+func avx2RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+
+// avx2RowGradients: a = r, b = -r^3/count (sumX - mean*sum), e = -r/count sum - b*mean.
+func avx2RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+
+// avx2AddRowProducts: sum += dy and product += dy*(a*x + e), column by column, with one a and one e per row.
+func avx2AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
 
 // avx2Scaled: y = alpha*a.
 func avx2Scaled(y *float32, a *float32, n int, alpha float32)

@@ -3577,6 +3577,80 @@ done4:
 	VZEROUPPER
 	RET
 
+// func avx512RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512RowSums(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ squares+8(FP), DX
+	MOVQ rows+16(FP), BX
+	MOVQ x+24(FP), SI
+	MOVQ width+32(FP), DI
+
+row1:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	XORQ   R8, R8
+	MOVQ   DI, CX
+	SUBQ   $0x10, CX
+	JLT    rest3
+
+next2:
+	VMOVUPS       (SI)(R8*4), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VADDPD        Z4, Z0, Z0
+	VADDPD        Z5, Z1, Z1
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	ADDQ          $0x10, R8
+	CMPQ          R8, CX
+	JLE           next2
+
+rest3:
+	MOVQ          DI, CX
+	SUBQ          R8, CX
+	JZ            done4
+	MOVL          $0x00000001, R9
+	SHLL          CL, R9
+	DECL          R9
+	KMOVW         R9, K1
+	VMOVUPS.Z     (SI)(R8*4), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VADDPD        Z4, Z0, Z0
+	VADDPD        Z5, Z1, Z1
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+
+done4:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VADDPD        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPD        X0, X2, X2
+	VUNPCKHPD     X2, X2, X0
+	VADDSD        X0, X2, X2
+	VMOVSD        X2, (DX)
+	LEAQ          (SI)(DI*4), SI
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, DX
+	DECQ          BX
+	JNZ           row1
+	VZEROUPPER
+	RET
+
 // func avx512RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·avx512RowProducts(SB), NOSPLIT, $0-56
@@ -3663,6 +3737,310 @@ done4:
 	ADDQ          $0x08, DX
 	DECQ          BX
 	JNZ           row1
+	VZEROUPPER
+	RET
+
+// func avx512RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512RowMoments(SB), NOSPLIT, $0-80
+	MOVQ         mean+0(FP), AX
+	MOVQ         r+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         e+24(FP), BX
+	MOVQ         sum+32(FP), SI
+	MOVQ         squares+40(FP), DI
+	MOVQ         n+48(FP), R8
+	VBROADCASTSD count+56(FP), Z0
+	VBROADCASTSD epsilon+64(FP), Z1
+	VBROADCASTSD one+72(FP), Z2
+	VXORPS       Z3, Z3, Z3
+	XORQ         R9, R9
+
+next1:
+	VMOVUPD   (SI)(R9*8), Z4
+	VMOVUPD   (DI)(R9*8), Z5
+	VDIVPD    Z0, Z4, Z4
+	VMOVUPD   Z4, (AX)(R9*8)
+	VDIVPD    Z0, Z5, Z5
+	VMULPD    Z4, Z4, Z6
+	VSUBPD    Z6, Z5, Z5
+	VMAXPD    Z5, Z3, Z5
+	VADDPD    Z1, Z5, Z5
+	VSQRTPD   Z5, Z5
+	VDIVPD    Z5, Z2, Z6
+	VMOVUPD   Z6, (CX)(R9*8)
+	VCVTPD2PS Z6, Y5
+	VMOVUPS   Y5, (DX)(R9*4)
+	VMULPD    Z6, Z4, Z4
+	VSUBPD    Z4, Z3, Z4
+	VCVTPD2PS Z4, Y4
+	VMOVUPS   Y4, (BX)(R9*4)
+	ADDQ      $0x08, R9
+	CMPQ      R9, R8
+	JLT       next1
+	VZEROUPPER
+	RET
+
+// func avx512RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512RowGradients(SB), NOSPLIT, $0-72
+	MOVQ         a+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         e+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         r+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         sumX+48(FP), R8
+	MOVQ         n+56(FP), R9
+	VBROADCASTSD count+64(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	XORQ         R10, R10
+
+next1:
+	VMOVUPD   (SI)(R10*8), Z2
+	VMOVUPD   (DI)(R10*8), Z3
+	VCVTPD2PS Z2, Y4
+	VMOVUPS   Y4, (AX)(R10*4)
+	VSUBPD    Z2, Z1, Z4
+	VMULPD    Z2, Z4, Z5
+	VDIVPD    Z0, Z5, Z5
+	VMULPD    Z2, Z5, Z5
+	VMOVUPD   (BX)(R10*8), Z6
+	VMULPD    Z3, Z6, Z2
+	VMOVUPD   (R8)(R10*8), Z7
+	VSUBPD    Z2, Z7, Z7
+	VMULPD    Z7, Z5, Z5
+	VCVTPD2PS Z5, Y2
+	VMOVUPS   Y2, (CX)(R10*4)
+	VDIVPD    Z0, Z4, Z4
+	VMULPD    Z3, Z4, Z4
+	VMULPD    Z6, Z5, Z5
+	VSUBPD    Z5, Z4, Z4
+	VCVTPD2PS Z4, Y2
+	VMOVUPS   Y2, (DX)(R10*4)
+	ADDQ      $0x08, R10
+	CMPQ      R10, R9
+	JLT       next1
+	VZEROUPPER
+	RET
+
+// func avx512AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3
+TEXT ·avx512AddRowProducts(SB), NOSPLIT, $0-64
+	MOVQ sum+0(FP), AX
+	MOVQ product+8(FP), DX
+	MOVQ width+16(FP), CX
+	MOVQ dy+24(FP), BX
+	MOVQ x+32(FP), SI
+	MOVQ width+16(FP), DI
+	SHLQ $0x02, DI
+
+groups1:
+	CMPQ    CX, $0x08
+	JLT     rest2
+	VMOVUPD (AX), Z0
+	VMOVUPD (DX), Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	MOVQ    a+40(FP), R10
+	MOVQ    e+48(FP), R11
+	MOVQ    rows+56(FP), R12
+	MOVQ    BX, R8
+	MOVQ    SI, R9
+
+four4:
+	CMPQ         R12, $0x04
+	JLT          one5
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS (R10), Y11
+	VBROADCASTSS (R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS 4(R10), Y11
+	VBROADCASTSS 4(R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z2, Z2
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z3
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS 8(R10), Y11
+	VBROADCASTSS 8(R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z4, Z4
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z5
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS 12(R10), Y11
+	VBROADCASTSS 12(R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z6, Z6
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z7
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	SUBQ         $0x04, R12
+	JMP          four4
+
+one5:
+	TESTQ        R12, R12
+	JZ           rows6
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS (R10), Y11
+	VBROADCASTSS (R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JMP          one5
+
+rows6:
+	VADDPD  Z2, Z0, Z0
+	VADDPD  Z6, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	VADDPD  Z3, Z1, Z1
+	VADDPD  Z7, Z5, Z5
+	VADDPD  Z5, Z1, Z1
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, (DX)
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, SI
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x08, CX
+	JMP     groups1
+
+rest2:
+	TESTQ     CX, CX
+	JZ        end3
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	VMOVUPD.Z (AX), K1, Z0
+	VMOVUPD.Z (DX), K1, Z1
+	VXORPS    Z2, Z2, Z2
+	VXORPS    Z3, Z3, Z3
+	VXORPS    Z4, Z4, Z4
+	VXORPS    Z5, Z5, Z5
+	VXORPS    Z6, Z6, Z6
+	VXORPS    Z7, Z7, Z7
+	MOVQ      a+40(FP), CX
+	MOVQ      e+48(FP), R8
+	MOVQ      rows+56(FP), R9
+	MOVQ      SI, SI
+
+four7:
+	CMPQ         R9, $0x04
+	JLT          one8
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS (CX), Y11
+	VBROADCASTSS (R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS 4(CX), Y11
+	VBROADCASTSS 4(R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z2, Z2
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z3
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS 8(CX), Y11
+	VBROADCASTSS 8(R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z4, Z4
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z5
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS 12(CX), Y11
+	VBROADCASTSS 12(R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z6, Z6
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z7
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R9
+	JMP          four7
+
+one8:
+	TESTQ        R9, R9
+	JZ           rows9
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS (CX), Y11
+	VBROADCASTSS (R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	DECQ         R9
+	JMP          one8
+
+rows9:
+	VADDPD  Z2, Z0, Z0
+	VADDPD  Z6, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	VADDPD  Z3, Z1, Z1
+	VADDPD  Z7, Z5, Z5
+	VADDPD  Z5, Z1, Z1
+	VMOVUPD Z0, K1, (AX)
+	VMOVUPD Z1, K1, (DX)
+
+end3:
 	VZEROUPPER
 	RET
 
@@ -15558,6 +15936,75 @@ done4:
 	VZEROUPPER
 	RET
 
+// func avx2RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+// Requires: AVX, FMA3
+TEXT ·avx2RowSums(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ squares+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ width+32(FP), SI
+
+row1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   DI, DI
+	MOVQ   SI, R8
+	SUBQ   $0x08, R8
+	JLT    rest3
+
+next2:
+	VMOVUPS      (BX)(DI*4), Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VFMADD231PD  Y4, Y4, Y2
+	VFMADD231PD  Y5, Y5, Y3
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLE          next2
+
+rest3:
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	JZ           done4
+	LEAQ         lanes<>+0(SB), R9
+	NEGQ         R8
+	VMOVDQU      32(R9)(R8*4), Y4
+	VMASKMOVPS   (BX)(DI*4), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VFMADD231PD  Y4, Y4, Y2
+	VFMADD231PD  Y5, Y5, Y3
+
+done4:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDSD       X0, X2, X2
+	VMOVSD       X2, (CX)
+	LEAQ         (BX)(SI*4), BX
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	DECQ         DX
+	JNZ          row1
+	VZEROUPPER
+	RET
+
 // func avx2RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
 // Requires: AVX, FMA3
 TEXT ·avx2RowProducts(SB), NOSPLIT, $0-56
@@ -15639,6 +16086,310 @@ done4:
 	ADDQ         $0x08, CX
 	DECQ         DX
 	JNZ          row1
+	VZEROUPPER
+	RET
+
+// func avx2RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+// Requires: AVX
+TEXT ·avx2RowMoments(SB), NOSPLIT, $0-80
+	MOVQ         mean+0(FP), AX
+	MOVQ         r+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         e+24(FP), BX
+	MOVQ         sum+32(FP), SI
+	MOVQ         squares+40(FP), DI
+	MOVQ         n+48(FP), R8
+	VBROADCASTSD count+56(FP), Y0
+	VBROADCASTSD epsilon+64(FP), Y1
+	VBROADCASTSD one+72(FP), Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         R9, R9
+
+next1:
+	VMOVUPD    (SI)(R9*8), Y4
+	VMOVUPD    (DI)(R9*8), Y5
+	VDIVPD     Y0, Y4, Y4
+	VMOVUPD    Y4, (AX)(R9*8)
+	VDIVPD     Y0, Y5, Y5
+	VMULPD     Y4, Y4, Y6
+	VSUBPD     Y6, Y5, Y5
+	VMAXPD     Y5, Y3, Y5
+	VADDPD     Y1, Y5, Y5
+	VSQRTPD    Y5, Y5
+	VDIVPD     Y5, Y2, Y6
+	VMOVUPD    Y6, (CX)(R9*8)
+	VCVTPD2PSY Y6, X5
+	VMOVUPS    X5, (DX)(R9*4)
+	VMULPD     Y6, Y4, Y4
+	VSUBPD     Y4, Y3, Y4
+	VCVTPD2PSY Y4, X4
+	VMOVUPS    X4, (BX)(R9*4)
+	ADDQ       $0x04, R9
+	CMPQ       R9, R8
+	JLT        next1
+	VZEROUPPER
+	RET
+
+// func avx2RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+// Requires: AVX
+TEXT ·avx2RowGradients(SB), NOSPLIT, $0-72
+	MOVQ         a+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         e+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         r+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         sumX+48(FP), R8
+	MOVQ         n+56(FP), R9
+	VBROADCASTSD count+64(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	XORQ         R10, R10
+
+next1:
+	VMOVUPD    (SI)(R10*8), Y2
+	VMOVUPD    (DI)(R10*8), Y3
+	VCVTPD2PSY Y2, X4
+	VMOVUPS    X4, (AX)(R10*4)
+	VSUBPD     Y2, Y1, Y4
+	VMULPD     Y2, Y4, Y5
+	VDIVPD     Y0, Y5, Y5
+	VMULPD     Y2, Y5, Y5
+	VMOVUPD    (BX)(R10*8), Y6
+	VMULPD     Y3, Y6, Y2
+	VMOVUPD    (R8)(R10*8), Y7
+	VSUBPD     Y2, Y7, Y7
+	VMULPD     Y7, Y5, Y5
+	VCVTPD2PSY Y5, X2
+	VMOVUPS    X2, (CX)(R10*4)
+	VDIVPD     Y0, Y4, Y4
+	VMULPD     Y3, Y4, Y4
+	VMULPD     Y6, Y5, Y5
+	VSUBPD     Y5, Y4, Y4
+	VCVTPD2PSY Y4, X2
+	VMOVUPS    X2, (DX)(R10*4)
+	ADDQ       $0x04, R10
+	CMPQ       R10, R9
+	JLT        next1
+	VZEROUPPER
+	RET
+
+// func avx2AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
+// Requires: AVX, FMA3
+TEXT ·avx2AddRowProducts(SB), NOSPLIT, $0-64
+	MOVQ sum+0(FP), AX
+	MOVQ product+8(FP), CX
+	MOVQ width+16(FP), DX
+	MOVQ dy+24(FP), BX
+	MOVQ x+32(FP), SI
+	MOVQ width+16(FP), DI
+	SHLQ $0x02, DI
+
+groups1:
+	CMPQ    DX, $0x04
+	JLT     rest2
+	VMOVUPD (AX), Y0
+	VMOVUPD (CX), Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	MOVQ    a+40(FP), R10
+	MOVQ    e+48(FP), R11
+	MOVQ    rows+56(FP), R12
+	MOVQ    BX, R8
+	MOVQ    SI, R9
+
+four4:
+	CMPQ         R12, $0x04
+	JLT          one5
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS (R10), X11
+	VBROADCASTSS (R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y0, Y0
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS 4(R10), X11
+	VBROADCASTSS 4(R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y2, Y2
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y3
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS 8(R10), X11
+	VBROADCASTSS 8(R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y4, Y4
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y5
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS 12(R10), X11
+	VBROADCASTSS 12(R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y6, Y6
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y7
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	SUBQ         $0x04, R12
+	JMP          four4
+
+one5:
+	TESTQ        R12, R12
+	JZ           rows6
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS (R10), X11
+	VBROADCASTSS (R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y0, Y0
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JMP          one5
+
+rows6:
+	VADDPD  Y2, Y0, Y0
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y0, Y0
+	VADDPD  Y3, Y1, Y1
+	VADDPD  Y7, Y5, Y5
+	VADDPD  Y5, Y1, Y1
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, (CX)
+	ADDQ    $0x10, BX
+	ADDQ    $0x10, SI
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x04, DX
+	JMP     groups1
+
+rest2:
+	TESTQ      DX, DX
+	JZ         end3
+	LEAQ       lanes<>+0(SB), R8
+	NEGQ       DX
+	VMOVDQU    32(R8)(DX*4), X0
+	VMOVDQU    32(R8)(DX*8), Y1
+	VMASKMOVPD (AX), Y1, Y2
+	VMASKMOVPD (CX), Y1, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       a+40(FP), DX
+	MOVQ       e+48(FP), R8
+	MOVQ       rows+56(FP), R9
+	MOVQ       SI, SI
+
+four7:
+	CMPQ         R9, $0x04
+	JLT          one8
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS (DX), X13
+	VBROADCASTSS (R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y2, Y2
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y3
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS 4(DX), X13
+	VBROADCASTSS 4(R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y4, Y4
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y5
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS 8(DX), X13
+	VBROADCASTSS 8(R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y6, Y6
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y7
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS 12(DX), X13
+	VBROADCASTSS 12(R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y8, Y8
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R9
+	JMP          four7
+
+one8:
+	TESTQ        R9, R9
+	JZ           rows9
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS (DX), X13
+	VBROADCASTSS (R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y2, Y2
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y3
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R8
+	DECQ         R9
+	JMP          one8
+
+rows9:
+	VADDPD     Y4, Y2, Y2
+	VADDPD     Y8, Y6, Y6
+	VADDPD     Y6, Y2, Y2
+	VADDPD     Y5, Y3, Y3
+	VADDPD     Y9, Y7, Y7
+	VADDPD     Y7, Y3, Y3
+	VMASKMOVPD Y2, Y1, (AX)
+	VMASKMOVPD Y3, Y1, (CX)
+
+end3:
 	VZEROUPPER
 	RET
 

@@ -32,7 +32,11 @@ func avx512() *Kernels {
 		AddProductsReLU:   addProductsReLUOf(avx512AddProductsReLU),
 		AffineRows:        affineRowsOf(avx512AffineRows),
 		CombineRows:       combineRowsOf(avx512CombineRows),
+		RowSums:           rowSumsOf(avx512RowSums),
 		RowProducts:       rowProductsOf(avx512RowProducts),
+		RowMoments:        rowMomentsOf(avx512RowMoments),
+		AddRowProducts:    addRowProductsOf(avx512AddRowProducts),
+		RowGradients:      rowGradientsOf(avx512RowGradients),
 		Scaled:            forwardOf(avx512Scaled),
 		WeightedSum:       weightedSumOf(avx512WeightedSum),
 		Map: Map{
@@ -104,7 +108,11 @@ func avx2() *Kernels {
 		AddProductsReLU:   addProductsReLUOf(avx2AddProductsReLU),
 		AffineRows:        affineRowsOf(avx2AffineRows),
 		CombineRows:       combineRowsOf(avx2CombineRows),
+		RowSums:           rowSumsOf(avx2RowSums),
 		RowProducts:       rowProductsOf(avx2RowProducts),
+		RowMoments:        rowMomentsOf(avx2RowMoments),
+		AddRowProducts:    addRowProductsOf(avx2AddRowProducts),
+		RowGradients:      rowGradientsOf(avx2RowGradients),
 		Scaled:            forwardOf(avx2Scaled),
 		WeightedSum:       weightedSumOf(avx2WeightedSum),
 		Map: Map{
