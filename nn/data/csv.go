@@ -24,8 +24,9 @@ var (
 // listing is a table of pictures: a CSV file with a path, a label and perhaps a part in each row, separated by commas,
 // semicolons or tabs.
 type listing struct {
-	file string // in messages
-	rows []listingRow
+	file    string // in messages
+	columns []string
+	rows    []listingRow
 }
 
 // listingRow is a row.
@@ -62,6 +63,7 @@ func readListing(ctx context.Context, t tree, name string, opt Options) (*listin
 	if err != nil {
 		return nil, l.badRow(err)
 	}
+	l.columns = slices.Clone(header)
 	c, hasHeader := l.findColumns(header, opt)
 	if c.path < 0 || c.path >= len(header) {
 		return nil, &FormatError{l.file, 0, "a column of paths: " + strings.Join(pathColumns, ", "), fmt.Sprintf("%.200q", header)}
@@ -224,6 +226,7 @@ func openListings(ctx context.Context, name, root string, t tree, files []string
 		return nil, err
 	}
 	var rows []listingRow
+	var last *listing
 	for _, file := range files {
 		l, err := readListing(ctx, t, file, opt)
 		if err != nil {
@@ -235,7 +238,11 @@ func openListings(ctx context.Context, name, root string, t tree, files []string
 			}
 			return nil, err
 		}
-		rows = append(rows, l.rows...)
+		rows, last = append(rows, l.rows...), l
+	}
+	if !slices.ContainsFunc(rows, func(r listingRow) bool { return r.label != "" }) && last != nil {
+		want := "a column of labels: " + strings.Join(labelColumns, ", ") + " (data.labels names another)"
+		return nil, &FormatError{last.file, -1, want, fmt.Sprintf("%.200q", last.columns)}
 	}
 	p, err := f.listRows(ctx, rows)
 	if err != nil {
