@@ -56,6 +56,7 @@ const (
 	globalType        = pickleGlobal("numpy.dtype")
 	globalFromBuffer  = pickleGlobal("numpy.core.numeric._frombuffer") // protocol 5
 	globalEncode      = pickleGlobal("_codecs.encode")                 // bytes, as Python 3 writes them for Python 2
+	globalBytes       = pickleGlobal("__builtin__.bytes")              // no bytes, likewise
 )
 
 var (
@@ -463,7 +464,7 @@ func (p *unpickler) global(op byte) error {
 	}
 	module = strings.Replace(module, "numpy._core.", "numpy.core.", 1)
 	switch g := pickleGlobal(module + "." + name); g {
-	case globalReconstruct, globalArray, globalType, globalFromBuffer, globalEncode:
+	case globalReconstruct, globalArray, globalType, globalFromBuffer, globalEncode, globalBytes:
 		return p.push(g)
 	}
 	return fmt.Errorf("a call of %.80q: a pickle may run any program, so that only NumPy's arrays are read", module+"."+name)
@@ -499,6 +500,8 @@ func (p *unpickler) reduce() error {
 			return errPickleStack
 		}
 		return p.push(&pickleType{name: string(name), order: binary.LittleEndian})
+	case f == globalBytes && len(args.items) == 0:
+		return p.push(sharedText(nil))
 	case f == globalEncode && len(args.items) > 0:
 		text, ok := args.items[0].(sharedText)
 		if !ok {
