@@ -20,18 +20,7 @@ func (s *Stepper) changeWork() error {
 	if !thawed && !ended {
 		return nil
 	}
-	for _, r := range []*recording{&s.recording, &s.partial} {
-		if r.graph != nil {
-			if err := s.dev.Sync(); err != nil {
-				return err
-			}
-		}
-		if err := r.close(); err != nil {
-			return fmt.Errorf("recording another step: %w", err)
-		}
-		r.warm = false
-	}
-	return nil
+	return s.recordAnew()
 }
 
 // thaw ends the freeze when its epoch has come, and returns whether that changed the work.

@@ -201,11 +201,7 @@ func (r *run) open() (err error) {
 	if err := r.build(); err != nil {
 		return err
 	}
-	r.loader, err = data.NewLoader(data.LoaderConfig{
-		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
-		IDsOnly: r.stepper.DataOnDevice(),
-	})
-	if err != nil {
+	if err := r.openLoader(); err != nil {
 		return err
 	}
 	if r.cfg.Checkpoint.Dir != "" {
@@ -228,6 +224,15 @@ func (r *run) open() (err error) {
 		return err
 	}
 	return r.statistics.begin(r.epoch)
+}
+
+// openLoader opens the loader of the training images.
+func (r *run) openLoader() (err error) {
+	r.loader, err = data.NewLoader(data.LoaderConfig{
+		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
+		IDsOnly: r.stepper.DataOnDevice(),
+	})
+	return err
 }
 
 // identifyData computes the fingerprint of the data if checkpoints need it and the caller has none.
@@ -311,13 +316,19 @@ func (r *run) train(ctx context.Context) error {
 		}
 	}
 	if !r.over() {
-		if err := r.load(ctx); err != nil {
+		if err := r.load(ctx, s.input.load); err != nil {
 			return err
 		}
 	}
 	for !r.over() {
 		r.loader.Start(s.step/s.perEpoch, s.batch())
 		if err := r.trainEpoch(ctx); err != nil {
+			return err
+		}
+		if r.over() {
+			break
+		}
+		if err := r.load(ctx, r.settle); err != nil {
 			return err
 		}
 	}
@@ -327,9 +338,19 @@ func (r *run) train(ctx context.Context) error {
 	return nil
 }
 
-// load copies the training images to the device, if they are to be kept there.
-func (r *run) load(ctx context.Context) error {
-	err := r.stepper.input.load(ctx)
+// settle leaves only indices to the loader, if the training images are on the device from now on.
+func (r *run) settle(ctx context.Context) error {
+	changed, err := r.stepper.settle(ctx)
+	if err != nil || !changed {
+		return err
+	}
+	r.loader.Close()
+	return r.openLoader()
+}
+
+// load calls what copies the training images to the device, if they are to be kept there.
+func (r *run) load(ctx context.Context, copyImages func(context.Context) error) error {
+	err := copyImages(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.interrupted = true
 		return nil

@@ -125,10 +125,24 @@ func (s *Stepper) buildInput() (err error) {
 	}
 	h, w, c := s.cfg.Data.Train.ImageShape()
 	a := s.cfg.Augment.shortened(h, w)
-	s.input, err = newInput(s.dev, s.cfg.Data.Train, device.AugmentSpec{
+	spec := device.AugmentSpec{
 		N: s.cfg.Batch, H: h, W: w, C: c, DType: s.net.DType(),
 		Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
-	}, a.Transforms)
+	}
+	if s.input, err = newInput(s.dev, s.cfg.Data.Train, spec, a.Transforms); err != nil {
+		return err
+	}
+	whole, isResident := s.input.(*residentInput)
+	if !isResident || data.IsInMemory(s.cfg.Data.Train) {
+		return nil
+	}
+	streamed, err := newStreamedInput(whole, spec, a.Transforms)
+	switch {
+	case err == nil:
+		s.input = streamed
+	case errors.Is(err, device.ErrOutOfMemory): // all images are read before the first step
+		err = nil
+	}
 	return err
 }
 
@@ -246,7 +260,8 @@ func (s *Stepper) Network() *nn.Network { return s.net }
 func (s *Stepper) Optimizer() *optim.Optimizer { return s.opt }
 
 // DataOnDevice reports whether the training images are kept on the device, so that a loader needs to deliver only their
-// indices (data.LoaderConfig.IDsOnly). The images are read and copied before the first step.
+// indices (data.LoaderConfig.IDsOnly). The images are then copied before the first step. Images that aren't in memory are kept
+// on the device only after the first epoch of Run.
 func (s *Stepper) DataOnDevice() bool { return s.input.resident() }
 
 // StepsPerEpoch returns the number of steps in an epoch, each with one update. Without Config.Accumulate each step has
@@ -258,6 +273,22 @@ func (s *Stepper) Total() int { return s.total }
 
 // Steps returns the number of steps done: those whose update has been queued.
 func (s *Stepper) Steps() int { return s.step }
+
+// recordAnew makes the next step record its work again, because the work has changed.
+func (s *Stepper) recordAnew() error {
+	for _, r := range []*recording{&s.recording, &s.partial} {
+		if r.graph != nil {
+			if err := s.dev.Sync(); err != nil {
+				return err
+			}
+		}
+		if err := r.close(); err != nil {
+			return fmt.Errorf("recording another step: %w", err)
+		}
+		r.warm = false
+	}
+	return nil
+}
 
 // Close releases the recorded step. The network stays open.
 func (s *Stepper) Close() error { return errors.Join(s.recording.close(), s.partial.close()) }

@@ -65,7 +65,7 @@ func (s *Stepper) Summary() Summary {
 	sum := Summary{
 		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Layers(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
-		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.DataOnDevice(), Recorded: s.recording.on(),
+		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.keepsData(), Recorded: s.recording.on(),
 		Batch: s.cfg.Batch, Accumulate: s.cfg.batchesPerStep(), Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(),
 	}
@@ -82,4 +82,10 @@ func (s *Stepper) Summary() Summary {
 		sum.TestImages = s.cfg.Data.Test.Len()
 	}
 	return sum
+}
+
+// keepsData reports whether the training images are on the device, or will be after the first epoch.
+func (s *Stepper) keepsData() bool {
+	_, isStreamed := s.input.(*streamedInput)
+	return isStreamed || s.DataOnDevice()
 }
