@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -266,7 +267,7 @@ func (p *unpickler) scalar(op byte) error {
 	case 0x8a, 0x8b:
 		size, err := p.number(map[byte]uint64{0x8a: 1, 0x8b: 4}[op])
 		if err != nil || size > 8 {
-			return cmpErr(err, errors.New("a whole number of more than 64 bits"))
+			return cmp.Or(err, errors.New("a whole number of more than 64 bits"))
 		}
 		b, err := p.next(size)
 		return orPush(p, signed(b), err)
