@@ -20,7 +20,7 @@ func (s *Stepper) changeWork() error {
 	if !thawed && !ended {
 		return nil
 	}
-	return s.recordAnew()
+	return s.discardRecordings()
 }
 
 // thaw ends the freeze when its epoch has come, and returns whether that changed the work.
@@ -32,7 +32,7 @@ func (s *Stepper) thaw() bool {
 	if frozen == s.net.Frozen() {
 		return false
 	}
-	s.net.SetFrozen(frozen)
+	s.setFrozen(frozen)
 	return true
 }
 
@@ -44,7 +44,7 @@ func (s *Stepper) endTraining() bool {
 		return false
 	}
 	s.ended = ended
-	return s.net.EndTraining(func(p *nn.Param) bool { return s.opt.HasEnded(p, s.step) })
+	return s.endTrainingOf(func(p *nn.Param) bool { return s.opt.HasEnded(p, s.step) })
 }
 
 // freezeSetting returns the setting of checkpoints for frozen layers, if there are any.

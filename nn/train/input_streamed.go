@@ -2,7 +2,7 @@ package train
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"trainer/nn/augment"
 	"trainer/nn/data"
@@ -12,16 +12,34 @@ import (
 // streamedInput is the input of a set that will be kept on the device and isn't in memory yet, such as pictures in files. In
 // the first epoch it copies each batch to the device, as a hostInput does, so that training begins before all images are
 // read. It keeps the images that pass, and the copy of the whole set at the end of the epoch reads only those that are
-// missing. Then a residentInput takes its place (Stepper.settle). Both give the same x, to the bit.
+// missing. Then a residentInput takes its place (Stepper.load). Both give the same x, to the bit.
 type streamedInput struct {
 	*hostInput
-	whole  *residentInput
-	images []byte // [whole set, h, w, c] on the host
-	labels []int32
-	isRead []bool
+	whole    *residentInput
+	images   []byte // [whole set, h, w, c] on the host
+	labels   []int32
+	isRead   []bool
+	hasBegun bool // a batch has passed
 }
 
-// newStreamedInput returns the input for the time before the set of whole has been read.
+// streamed returns the input for the time before the set has been read, or in itself if there is no such time, or no memory
+// for the buffers of a batch.
+func streamed(in input, set data.Set, s device.AugmentSpec, list augment.List) (input, error) {
+	whole, isResident := in.(*residentInput)
+	if !isResident || data.IsInMemory(set) {
+		return in, nil
+	}
+	before, err := newStreamedInput(whole, s, list)
+	switch {
+	case errors.Is(err, device.ErrOutOfMemory):
+		return in, nil
+	case err != nil:
+		return nil, err
+	}
+	return before, nil
+}
+
+// newStreamedInput returns the input that whole will take the place of.
 func newStreamedInput(whole *residentInput, s device.AugmentSpec, list augment.List) (*streamedInput, error) {
 	buffers := *whole.batchBuffers // x, labels and ids are shared
 	buffers.augment, buffers.transforms = nil, nil
@@ -30,10 +48,13 @@ func newStreamedInput(whole *residentInput, s device.AugmentSpec, list augment.L
 		return nil, err
 	}
 	n := whole.set.Len()
-	return &streamedInput{host, whole, make([]byte, n*s.H*s.W*s.C), make([]int32, n), make([]bool, n)}, nil
+	return &streamedInput{
+		hostInput: host, whole: whole, images: make([]byte, n*s.H*s.W*s.C), labels: make([]int32, n), isRead: make([]bool, n),
+	}, nil
 }
 
 func (in *streamedInput) upload(b *data.Batch) error {
+	in.hasBegun = true
 	for k, id := range b.IDs {
 		in.keep(int(id), b, k)
 	}
@@ -67,21 +88,4 @@ func (in *streamedInput) finish(ctx context.Context) error {
 		}
 	}
 	return in.whole.put(in.images, in.labels)
-}
-
-// settle ends the streaming of images: from then on the set is on the device, and batches need only indices. It reports
-// whether that is new. It is called between two epochs, once all images have had their turn.
-func (s *Stepper) settle(ctx context.Context) (bool, error) {
-	in, isStreamed := s.input.(*streamedInput)
-	if !isStreamed {
-		return false, nil
-	}
-	if err := in.finish(ctx); err != nil {
-		return false, err
-	}
-	s.input = in.whole
-	if err := s.recordAnew(); err != nil {
-		return false, fmt.Errorf("the data set on the device: %w", err)
-	}
-	return true, nil
 }
