@@ -288,8 +288,17 @@ func TestAheadCheckpoints(t *testing.T) {
 	r := &run{cfg: cfg}
 	defer r.close()
 	r.cfg.Hooks = []Hooks{listen(func(e Event) {
-		if c, ok := e.(CheckpointWritten); ok && c.Step%20 != 0 && r.epoch.Count != min(156, c.Step%20*8) && c.Step != 50 {
-			t.Errorf("the checkpoint of step %d has the loss of %d images", c.Step, r.epoch.Count)
+		c, ok := e.(CheckpointWritten)
+		if !ok {
+			return
+		}
+		f, p, err := openCheckpoint(c.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if p.Step != c.Step || c.Step%20 != 0 && p.Totals.Count != min(156, c.Step%20*8) && c.Step != 50 {
+			t.Errorf("the checkpoint of step %d is of step %d and has the loss of %d images", c.Step, p.Step, p.Totals.Count)
 		}
 	})}
 	if err := r.open(); err != nil {
@@ -480,6 +489,7 @@ func TestNoRecording(t *testing.T) {
 func TestFailureInMidRun(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	cfg.Checkpoint.Dir = t.TempDir()
+	dev.late = 2
 	dev.failure = &device.Error{Device: "fake", Op: "upload", Err: &device.MemoryError{Wanted: 9, Free: 1}}
 	path := filepath.Join(cfg.Checkpoint.Dir, checkpointName)
 	var before []byte

@@ -39,6 +39,7 @@ type job struct {
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 	trial       *trial         // nil outside of a search
+	watch       *watch         // nil if no page follows the training
 }
 
 func (p *program) newJob(o *options) *job {
@@ -86,6 +87,9 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 func (j *job) close() {
 	if j.continued != nil {
 		j.continued.Close()
+	}
+	if err := j.watch.close(); err != nil {
+		j.note("%v", err)
 	}
 	j.dev.Close()
 }
