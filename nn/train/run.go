@@ -356,13 +356,16 @@ func (r *run) train(ctx context.Context) error {
 
 // load copies the training images to the device, if they are to be kept there.
 func (r *run) load(ctx context.Context) error {
-	err := r.stepper.load(ctx)
+	changed, err := r.stepper.load(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.interrupted = true
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("training images: %w", err)
+	}
+	if changed {
+		r.dropLoader()
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (s *Stepper) Summary() Summary {
 	sum := Summary{
 		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Layers(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
-		Memory: s.memory() + s.opt.Memory(), Resident: s.DataOnDevice(), Recorded: s.now.recording.on(),
+		Memory: s.memory() + s.opt.Memory(), Resident: s.keepsData(), Recorded: s.now.recording.on(),
 		Batch: s.cfg.Batch, Accumulate: s.cfg.batchesPerStep(), Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(), Phases: s.phases(),
 	}
@@ -87,4 +87,10 @@ func (s *Stepper) Summary() Summary {
 		sum.TestImages = s.cfg.Data.Test.Len()
 	}
 	return sum
+}
+
+// keepsData reports whether the training images of the next step's size are on the device, or will be after an epoch.
+func (s *Stepper) keepsData() bool {
+	_, isStreamed := s.sizeIn(s.step / s.perEpoch).input.(*streamedInput)
+	return isStreamed || s.DataOnDevice()
 }

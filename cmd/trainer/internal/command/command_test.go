@@ -581,6 +581,7 @@ func TestBadInput(t *testing.T) {
 		{"end of a range out of bounds", searchOf("new", "-set", "optimizer.momentum=0.1..1.5"), "-set optimizer.momentum: want a number from 0 to below 1, got 1.5"},
 		{"value of a list out of bounds", searchOf("new", "-set", "accumulate=1,0"), "-set accumulate: want a whole number from 1, got 0"},
 		{"settings that don't go together", searchOf("new", "-set", "optimizer.kind=sgd,adam"), "with optimizer.kind=adam: small.toml:11: optimizer.momentum: unknown key (valid here: "},
+		{"picture before the model", []string{"predict", "pictures/bright/aa.png", "small.toml"}, "reading weights: pictures/bright/aa.png: the file is damaged: it does not begin like a safetensors file"},
 		{"search of the classes", searchOf("new", "-set", "data.labels=a,b"), "-set data.labels: of the data, only data.size, data.resize, data.background, data.orientation, data.grayscale, data.balance can be searched"},
 		{"search of the size of MNIST", []string{"tune", "-data", "mnist", "-device", "cpu", "-set", "data.size=14,28"}, "-set data.size: this says how picture files are read, and mnist has none"},
 		{"search of the epochs by halving", searchOf("new", "-strategy", "halving", "-set", "epochs=2..4"), "-set epochs: the epochs are what halving divides"},

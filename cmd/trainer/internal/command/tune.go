@@ -54,9 +54,9 @@ func (p *program) tuneFlags(o *tuneOptions) *flag.FlagSet {
 		return nil
 	})
 	f.Func("trials", "`number` number of trials (default 30)", whole(&o.Trials))
-	f.StringVar(&o.Strategy, "strategy", strategyRandom, "`name` random: all trials train to their end; or halving: all train for a few epochs, and the best go on")
-	f.Func("eta", "`number` with halving: one trial in so many goes on, for so many times as many epochs (default 3)", whole(&o.Eta))
-	f.Func("min-epochs", "`number` with halving: epochs of the first round, or more; may be a fraction (default: 1, or a ninth of all if that is less)", number(&o.MinEpochs, 0, 1e9, "a number above 0"))
+	f.StringVar(&o.Strategy, "strategy", strategyRandom, "`name` random: all trials train to their end; or halving: all train for a few epochs, and only the best continue")
+	f.Func("eta", "`number` halving: of every so many trials the best one continues, for as many times the epochs (default 3)", whole(&o.Eta))
+	f.Func("min-epochs", "`number` halving: least epochs of the first round; may be a fraction (default: 1, or a ninth of all if that is less)", number(&o.MinEpochs, 0, 1e9, "a number above 0"))
 	p.deviceFlag(f, &o.device)
 	f.Lookup("device").Usage += "; several, separated by commas, train a trial each (cpu,cpu: two on half of the processors each)"
 	f.Lookup("val").Usage = "`fraction` fraction of the training images to hold out and to compare trials by, if the data set has no validation images (default 0.1)"
@@ -96,7 +96,7 @@ All trials have the same seed; their settings depend on the seed and on their nu
 as data.size, are searched for folders of pictures: the images of each trial are then read anew.
 
 Successive halving (Li et al., "Hyperband", JMLR 2018) trains all trials for a few epochs of the full
-schedule, then the best third (-eta) for three times as many, and so on. A trial that goes on continues
+schedule, then the best third (-eta) for three times as many, and so on. A promoted trial continues
 from its checkpoint, and ends with the bits of a training that was not stopped.
 
 A trial whose loss diverges counts as the worst. The folder has the results (trials.jsonl), a figure

@@ -57,16 +57,16 @@ type component struct {
 
 // Decoder decodes one file after another, in the same memory. It is not safe for concurrent use.
 type Decoder struct {
-	in         input
-	header     Header
-	planes     []Plane
-	components []component
-	quant      [4][64]int32 // in zigzag order
-	hasQuant   [4]bool
-	dc, ac     [4]huffman
-	interval   int // units between restart markers; 0 means none
-	pix        [3][]byte
-	coef       [64]int32
+	in              input
+	header          Header
+	planes          []Plane
+	components      []component
+	quant           [4][64]int32 // in zigzag order
+	hasQuant        [4]bool
+	dc, ac          [4]huffman
+	restartInterval int // units between restart markers; 0 means none
+	pix             [3][]byte
+	coef            [64]int32
 
 	// Of a progressive file.
 	progress    [3]progress
@@ -78,7 +78,7 @@ type Decoder struct {
 // ReadHeader reads a file up to its samples. The header is valid until the next call.
 func (d *Decoder) ReadHeader(r io.Reader) (*Header, error) {
 	d.in.reset(r)
-	d.components, d.header, d.interval = d.components[:0], Header{Components: d.header.Components[:0]}, 0
+	d.components, d.header, d.restartInterval = d.components[:0], Header{Components: d.header.Components[:0]}, 0
 	d.hasQuant, d.hasScan = [4]bool{}, false
 	for k := range d.progress {
 		for i := range d.progress[k].low {
@@ -108,7 +108,7 @@ func (d *Decoder) segments() (mark byte, ok bool) {
 			return mark, true
 		}
 		segment, ok := d.in.segment()
-		if !ok || !d.read(mark, segment) {
+		if !ok || !d.readSegment(mark, segment) {
 			return 0, false
 		}
 		if mark == markSOS {
@@ -135,8 +135,8 @@ const (
 	markCOM   = 0xfe // comment
 )
 
-// read reads a segment, and reports whether it is as the package expects.
-func (d *Decoder) read(mark byte, segment []byte) bool {
+// readSegment reads a segment, and reports whether it is as the package expects.
+func (d *Decoder) readSegment(mark byte, segment []byte) bool {
 	switch {
 	case mark == markSOF0 || mark == markSOF1 || mark == markSOF2:
 		d.header.IsProgressive = mark == markSOF2
@@ -146,7 +146,7 @@ func (d *Decoder) read(mark byte, segment []byte) bool {
 	case mark == markDQT: // behind the first scan, it is not clear which scans it is for
 		return !d.hasScan && d.readQuant(segment)
 	case mark == markDRI && len(segment) == 2:
-		d.interval = int(segment[0])<<8 | int(segment[1])
+		d.restartInterval = int(segment[0])<<8 | int(segment[1])
 		return true
 	case mark == markSOS && d.header.IsProgressive:
 		return d.readProgressiveScan(segment)
@@ -169,7 +169,7 @@ func (d *Decoder) readFrame(s []byte) bool {
 	}
 	for s = s[6:]; len(s) > 0; s = s[3:] {
 		c := component{id: s[0], across: int(s[1] >> 4), down: int(s[1] & 15), quant: s[2]}
-		if c.quant > 3 || !isPower(c.down) || !isPower(c.across) {
+		if c.quant > 3 || !isSamplingFactor(c.down) || !isSamplingFactor(c.across) {
 			return false
 		}
 		d.components = append(d.components, c)
@@ -196,8 +196,8 @@ func (d *Decoder) readFrame(s []byte) bool {
 	return true
 }
 
-// isPower reports whether a sampling factor is one of those that occur.
-func isPower(factor int) bool { return factor == 1 || factor == 2 || factor == 4 }
+// isSamplingFactor reports whether a sampling factor is one of those that occur.
+func isSamplingFactor(factor int) bool { return factor == 1 || factor == 2 || factor == 4 }
 
 // readQuant reads quantization tables of bytes (T.81, B.2.4.1).
 func (d *Decoder) readQuant(s []byte) bool {

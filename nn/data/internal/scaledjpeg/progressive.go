@@ -28,8 +28,9 @@ const unknown = 15
 
 // progress is what the scans so far have brought of a component.
 type progress struct {
-	coef []int16  // of its blocks, row after row, 64 for each in zigzag order
-	low  [64]byte // of each coefficient the last bit that is known
+	coef   []int16  // of its blocks, row after row, 64 for each in zigzag order
+	across int      // blocks per row
+	low    [64]byte // of each coefficient the last bit that is known
 }
 
 // readProgressiveScan reads what a scan brings (T.81, B.2.3 and G.1.1.1), and reports whether it is as the package expects.
@@ -92,6 +93,7 @@ func (d *Decoder) readProgressive() bool {
 	for k := range d.components {
 		stride, rows := d.header.planeSize(k, 8)
 		p := &d.progress[k]
+		p.across = stride / 8
 		if p.coef = p.coef[:cap(p.coef)]; len(p.coef) < stride*rows {
 			p.coef = make([]int16, stride*rows)
 		}
@@ -126,11 +128,10 @@ func (d *Decoder) reconstruct(k int) {
 		return
 	}
 	quant := &d.quant[c.quant&3]
-	across, _ := d.header.blocks(k)
 	most := lastNeeded(c.points)
 	for by := c.y0; by < c.y1; by++ {
 		for bx := c.x0; bx < c.x1; bx++ {
-			in := (*[64]int16)(p.coef[64*(by*across+bx):])
+			in := (*[64]int16)(p.coef[64*(by*p.across+bx):])
 			d.coef = [64]int32{}
 			last := 0
 			for i, v := range in[:most+1] {
@@ -178,7 +179,7 @@ func (d *Decoder) progressiveScan() bool {
 func (d *Decoder) scanUnits() bool {
 	across, down := d.header.units()
 	for unit := range across * down {
-		if d.interval > 0 && unit > 0 && unit%d.interval == 0 && !d.restart(unit/d.interval) {
+		if d.restartInterval > 0 && unit > 0 && unit%d.restartInterval == 0 && !d.restart(unit/d.restartInterval) {
 			return false
 		}
 		y, x := unit/across, unit%across
@@ -198,13 +199,13 @@ func (d *Decoder) scanUnits() bool {
 func (d *Decoder) scanBlocks() bool {
 	k := d.band.component
 	c := &d.components[k]
-	if d.interval > 0 && c.down*c.across > 1 { // image/jpeg counts the blocks between restart markers in another way
+	if d.restartInterval > 0 && c.down*c.across > 1 { // image/jpeg counts the blocks between restart markers in another way
 		return false
 	}
 	height, width := d.header.Size(k)
 	across, down := ceilDiv(width, 8), ceilDiv(height, 8)
 	for block := range across * down {
-		if d.interval > 0 && block > 0 && block%d.interval == 0 && (d.emptyBlocks > 0 || !d.restart(block/d.interval)) {
+		if d.restartInterval > 0 && block > 0 && block%d.restartInterval == 0 && (d.emptyBlocks > 0 || !d.restart(block/d.restartInterval)) {
 			return false
 		}
 		if d.emptyBlocks > 0 && !d.band.isRefined {
@@ -220,8 +221,8 @@ func (d *Decoder) scanBlocks() bool {
 
 // progressiveBlock decodes what a scan brings of block (by, bx) of component k.
 func (d *Decoder) progressiveBlock(k, by, bx int) bool {
-	across, _ := d.header.blocks(k)
-	coef := (*[64]int16)(d.progress[k].coef[64*(by*across+bx):])
+	p := &d.progress[k]
+	coef := (*[64]int16)(p.coef[64*(by*p.across+bx):])
 	c := &d.components[k]
 	d.in.fill(maxBlock)
 	isValid := true

@@ -15,7 +15,7 @@ func (d *Decoder) scan() bool {
 	across, down := d.header.units()
 	d.in.startBits()
 	for unit := range across * down {
-		if d.interval > 0 && unit > 0 && unit%d.interval == 0 && !d.restart(unit/d.interval) {
+		if d.restartInterval > 0 && unit > 0 && unit%d.restartInterval == 0 && !d.restart(unit/d.restartInterval) {
 			return false
 		}
 		y, x := unit/across, unit%across
