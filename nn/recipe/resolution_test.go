@@ -37,22 +37,30 @@ func TestResolution(t *testing.T) {
 
 // The author's program states these rates for a last layer whose weights begin with a standard deviation of 1.
 func TestMuonRates(t *testing.T) {
-	r, err := Load("cifar10-94")
-	if err != nil {
-		t.Fatal(err)
+	for name, width := range map[string]float64{"cifar10-94": 256, "cifar10-fast": 128} {
+		r, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkMuonRates(t, r, width)
 	}
-	const bias, last, decay, width = 0.053, 0.67, 2e-6, 256
-	k := math.Sqrt(2.0 / width) // the standard deviation of the initialiser
+}
+
+// checkMuonRates checks the rates of a network whose last layer has so many inputs.
+func checkMuonRates(t *testing.T, r *Recipe, width float64) {
+	t.Helper()
+	const bias, last, decay = 0.053, 0.67, 2e-6
+	k := math.Sqrt(2 / width) // the standard deviation of the initialiser
 	o := r.Optimizer
 	head := o.Groups[1]
 	near := func(got, want float64) bool { return math.Abs(got/want-1) < 1e-5 }
 	if !near(o.LR, bias) || !near(o.LR*o.WeightDecay, decay*float64(r.Batch)) {
-		t.Errorf("rate %v, weight decay %v", o.LR, o.WeightDecay)
+		t.Errorf("%s: rate %v, weight decay %v", r.Name, o.LR, o.WeightDecay)
 	}
 	if !near(o.LR**head.LRScale, last*k*k) || !near(*head.LRScale**head.DecayScale, 1) {
-		t.Errorf("last layer: %v times the rate, %v times the decay", *head.LRScale, *head.DecayScale)
+		t.Errorf("%s: last layer: %v times the rate, %v times the decay", r.Name, *head.LRScale, *head.DecayScale)
 	}
 	if m, ok := o.Groups[0].Rule.(optim.Muon); !ok || o.Groups[0].LR != 0.24 || m.Momentum != 0.6 || !m.Nesterov || !m.Normalize {
-		t.Errorf("filters: %+v", o.Groups[0])
+		t.Errorf("%s: filters: %+v", r.Name, o.Groups[0])
 	}
 }
