@@ -308,7 +308,7 @@ func (r *run) close() {
 
 // start tells the hooks that training begins.
 func (r *run) start() {
-	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, Extension: r.extension}
+	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, RateChanges: r.cfg.RateChanges, Extension: r.extension}
 	for _, h := range r.hooks {
 		if h.Start != nil {
 			h.Start(&r.training, e)

@@ -36,7 +36,9 @@ func (j *job) openData(ctx context.Context) error {
 	if err := j.recordSize(); err != nil {
 		return err
 	}
-	j.warnSkipped()
+	if j.trial == nil { // otherwise the search has said it
+		j.warnSkipped()
+	}
 	if j.split, err = (division{j.val, j.folds, j.fold, j.seed}).of(ctx, split, opt.Like); err != nil {
 		return &dataError{err}
 	}
@@ -85,7 +87,7 @@ func (p *program) rememberPictures(opt *data.Options) error {
 
 // openWith opens the data set and shows the progress of checking a folder.
 func (j *job) openWith(ctx context.Context, opt data.Options) (*data.Dataset, error) {
-	progress := j.newChecking(j.quiet || j.json)
+	progress := j.newChecking(j.quiet || j.json || j.trial != nil)
 	defer progress.close()
 	opt.Opening = progress.show
 	return data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
