@@ -38,6 +38,8 @@ type Options struct {
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)
+	// Memo, unless nil, keeps what such initialisers compute. Networks that share one must have the same Sample.
+	Memo *Memo
 	// ClassCounts returns the number of training examples in each class. Only losses that weight classes by it need it
 	// (see LossWeights).
 	ClassCounts func() ([]int, error)

@@ -85,6 +85,9 @@ type Config struct {
 	BestBy  Metric  // what makes an epoch the best; "" means ByAccuracy
 	Stop    Stop    // when training ends before its last epoch
 
+	// Shared, unless nil, is what trainings of the same data on the same device share, one after the other.
+	Shared *Shared
+
 	Hooks      []Hooks
 	Checkpoint Checkpoint
 	Resume     string // path of a checkpoint to continue from

@@ -23,10 +23,10 @@ type streamedInput struct {
 }
 
 // streamed returns the input for the time before the set has been read, or in itself if there is no such time, or no memory
-// for the buffers of a batch.
+// for the buffers of a batch. Another training may have left the set on the device: see Shared.
 func streamed(in input, set data.Set, s device.AugmentSpec, list augment.List) (input, error) {
 	whole, isResident := in.(*residentInput)
-	if !isResident || data.IsInMemory(set) {
+	if !isResident || whole.on.onHost != nil || data.IsInMemory(set) {
 		return in, nil
 	}
 	before, err := newStreamedInput(whole, s, list)

@@ -85,7 +85,7 @@ func (s *Stepper) buildSizes() error {
 		}
 		z := &sized{set: set, net: s.net}
 		if sh, sw := r.shape(h, w); sh != h || sw != w {
-			z.set = data.Resized(set, sh, sw)
+			z.set = s.cfg.Shared.sized(set, sh, sw)
 			var err error
 			if z.net, err = s.net.ForInput(nn.Shape{sh, sw, c}); err != nil {
 				return fmt.Errorf("images of %dx%d (resolution = %d): %w", sh, sw, r.Size, err)
@@ -133,7 +133,7 @@ func (s *Stepper) buildInputs() error {
 			Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
 		}
 		var err error
-		if z.input, err = newInput(s.dev, z.set, spec, a.Transforms); err != nil {
+		if z.input, err = newInput(s.dev, z.set, spec, a.Transforms, s.cfg.Shared); err != nil {
 			return err
 		}
 		if z.input, err = streamed(z.input, z.set, spec, a.Transforms); err != nil {

@@ -206,7 +206,7 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 		return nil, nil
 	}
 	a := r.cfg.Augment
-	e, err := NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	e, err := newEvaluator(r.stepper.net, set, a.Mean, a.Std, views, r.cfg.Shared)
 	if err == nil {
 		e.SetViewsShare(r.cfg.TTAShare)
 	}

@@ -103,6 +103,7 @@ func (s *Stepper) buildNetwork() (err error) {
 		Thaws:          c.FreezeUntil > 0,
 		Accumulate:     c.batchesPerStep() > 1,
 		Sample:         sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
+		Memo:           c.Shared.memo(c.Data.Train, c.Augment.Mean, c.Augment.Std),
 		ClassCounts:    func() ([]int, error) { return data.ClassCounts(c.Data.Train) },
 		ExampleWeights: data.Weights(c.Data.Train) != nil,
 		SoftTargets:    c.Augment.Transforms.Mixes(),

@@ -39,6 +39,7 @@ type job struct {
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 	trial       *trial         // nil outside of a search
+	shared      train.Shared   // by the runs, which follow one another
 	watch       *watch         // nil if no page follows the training
 }
 
@@ -161,6 +162,9 @@ func (j *job) config(seed uint64) train.Config {
 	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
 	cfg.DType = device.PrecisionOf(j.dev).DType()
 	cfg.NoGraph = !j.graph
+	if !j.isFolded() { // each fold has images of its own
+		cfg.Shared = &j.shared
+	}
 	if j.fingerprint != nil {
 		cfg.DataHash = j.fingerprint.Hash()
 	}
