@@ -136,7 +136,7 @@ func (s *Stepper) buildInputs() error {
 		if z.input, err = newInput(s.dev, z.set, spec, a.Transforms, s.cfg.Shared); err != nil {
 			return err
 		}
-		if z.input, err = streamed(z.input, z.set, spec, a.Transforms); err != nil {
+		if z.input, err = streamed(z.input, z.set, spec, a.Transforms, s.cfg.Shared != nil); err != nil {
 			return err
 		}
 		z.recording = newRecording(s.dev, s.cfg.NoGraph, s.queueStep)
