@@ -22,6 +22,7 @@ type Builder struct {
 	train  bool
 	seed   uint64
 	sample func(n int) (images []float32, shape Shape, err error)
+	memo   *Memo
 	step   *device.Tensor
 
 	classCounts func() ([]int, error)
@@ -41,6 +42,9 @@ type Builder struct {
 	path     []string // names of the containers and the layer that are being built
 	building []int    // rows of the layers that are being built, innermost last
 	memory   int64    // total bytes
+
+	original *Network // whose parameters the network that is being built shares: see Network.ForInput; nil otherwise
+	buffers  buffers
 
 	pairs  []*pair // shared buffers: one pair for each level of branches
 	level  int     // index of the pair that the current chain uses
@@ -63,7 +67,7 @@ type claim struct {
 
 func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
-		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample,
+		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample, memo: opt.Memo,
 		classCounts: opt.ClassCounts, smallestBatch: 1, upstream: opt.InputGradient,
 		freeze: newFreeze(opt),
 		pairs:  []*pair{{}}, levels: 1,
@@ -158,12 +162,20 @@ func (b *Builder) Output(shape Shape, dst **device.Tensor) error {
 		b.claim(shape, dst)
 		return nil
 	}
-	t, err := b.Tensor(b.dtype, shape.batch(b.batch)...)
+	t, err := b.take(&b.buffers.outputs, b.theirs().outputs, shape.batch(b.batch)...)
 	if err != nil {
 		return err
 	}
 	*dst = t
 	return nil
+}
+
+// theirs returns the buffers of the network that this one shares its parameters with, if there is one.
+func (b *Builder) theirs() buffers {
+	if b.original == nil {
+		return buffers{}
+	}
+	return b.original.buffers
 }
 
 // NeedsInputGradient reports whether the layer being built must compute the gradient with
@@ -214,7 +226,7 @@ func (b *Builder) allocateShared() error {
 			if len(claims) == 0 {
 				continue
 			}
-			buffer, err := b.Tensor(b.dtype, b.batch, p.largest[side])
+			buffer, err := b.take(&b.buffers.shared, b.theirs().shared, b.batch, p.largest[side])
 			if err != nil {
 				return err
 			}
@@ -244,6 +256,9 @@ type ParamSpec struct {
 // Param allocates a parameter and gives it its initial value, which depends on the seed
 // and on how many parameters came before.
 func (b *Builder) Param(s ParamSpec) (*Param, error) {
+	if b.original != nil {
+		return b.sharedParam(s)
+	}
 	p := &Param{Name: b.qualify(s.Name), Role: s.Role}
 	if b.frozen() {
 		p.Thaws = b.freeze.thaws && !s.Frozen
@@ -266,7 +281,7 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	values := make([]float32, p.Value.Len())
 	err = s.Init.Fill(values, InitContext{
 		Shape: s.Shape, FanIn: s.FanIn, FanOut: s.FanOut,
-		Seed: b.seed, Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample,
+		Seed: b.seed, Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample, Memo: b.memo,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)
@@ -277,6 +292,23 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	b.params = append(b.params, p)
 	if r := b.row(); r != nil {
 		r.Params += len(values)
+	}
+	return p, nil
+}
+
+// sharedParam returns the parameter of the original network.
+func (b *Builder) sharedParam(s ParamSpec) (*Param, error) {
+	p, err := reuse(b.original.params, len(b.params), b.qualify(s.Name), s.Shape, b.original.opt.Input)
+	if err != nil {
+		return nil, err
+	}
+	if p.Grad != nil {
+		b.upstream = true
+		b.freeze.trains(p)
+	}
+	b.params = append(b.params, p)
+	if r := b.row(); r != nil {
+		r.Params += p.Value.Len()
 	}
 	return p, nil
 }
@@ -301,6 +333,11 @@ func (b *Builder) operands(p *Param, s ParamSpec) (err error) {
 // State allocates a tensor that is saved with the network but not trained, filled with
 // one value, such as a running mean.
 func (b *Builder) State(name string, fill float32, shape ...int) (*Param, error) {
+	if b.original != nil {
+		p, err := reuse(b.original.state, len(b.state), b.qualify(name), shape, b.original.opt.Input)
+		b.state = append(b.state, p)
+		return p, err
+	}
 	p := &Param{Name: b.qualify(name), Frozen: b.frozen() && !b.freeze.thaws, Thaws: b.frozen() && b.freeze.thaws}
 	var err error
 	if p.Value, err = b.Tensor(device.Float32, shape...); err != nil {

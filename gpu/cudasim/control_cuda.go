@@ -33,6 +33,11 @@ static unsigned long long calls(const char *name) {
 	return f ? f(name) : 0;
 }
 
+static void record(const char *name) {
+	void (*f)(const char *) = function("cudasimRecord");
+	if (f) f(name);
+}
+
 static void plain(const char *name) {
 	void (*f)(void) = function(name);
 	if (f) f();
@@ -112,6 +117,20 @@ func Calls(function string) uint64 {
 	defer C.free(unsafe.Pointer(name))
 	return uint64(C.calls(name))
 }
+
+// Record keeps the arguments of each call of an exported function from now on, and forgets those of earlier calls. The
+// functions whose arguments can be mistaken for each other are recorded: descriptors of cuDNN, its convolutions and
+// layers, and launches.
+func Record(function string) {
+	name := C.CString(function)
+	defer C.free(unsafe.Pointer(name))
+	C.record(name)
+}
+
+// Records returns the arguments of each call since Record: numbers, and addresses and handles in hexadecimal, in the
+// order of the function's parameters, separated by spaces. Scalars that are passed by address are shown as numbers;
+// the library's handle is left out.
+func Records() []string { return linesOf("cudasimRecords") }
 
 func plain(name string) {
 	text := C.CString(name)

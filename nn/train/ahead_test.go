@@ -62,7 +62,7 @@ func TestAheadSameBits(t *testing.T) {
 		}
 		// An evaluation has two downloads per batch: the statistics and the outputs.
 		if limit := 2 * maxRequests; dev.most > limit || dev.underWay != 0 {
-			t.Errorf("%d fetches at once, %d left, want at most %d and none", dev.most, dev.underWay, limit)
+			t.Errorf("%d downloads at once, %d left, want at most %d and none", dev.most, dev.underWay, limit)
 		}
 	}
 }
@@ -224,19 +224,19 @@ func TestAheadDiverges(t *testing.T) {
 			}
 			d := *diverged
 			if d.First > c.after+1 || d.Step <= c.after || d.Step-d.First != 9 || d.RestoredStep != c.good || d.CheckedAtStep <= d.Step || d.FirstNonFinite == "" {
-				t.Errorf("error %+v, want one with step %d among ten, that goes back to step %d", d, c.after+1, c.good)
+				t.Errorf("error %+v, want a range of ten steps with step %d, and the weights of step %d", d, c.after+1, c.good)
 			}
 			for _, text := range []string{
 				fmt.Sprintf("within steps %d to %d (epoch %d)", d.First, d.Step, (d.Step-1)/156+1),
 				fmt.Sprintf("(checked after step %d)", d.CheckedAtStep), fmt.Sprintf("the weights after step %d were restored", c.good),
 			} {
 				if !strings.Contains(err.Error(), text) {
-					t.Errorf("the error says %q, want %q in it", err, text)
+					t.Errorf("the error is %q, want %q in it", err, text)
 				}
 			}
 			for name, values := range weights(t, r.stepper.net) {
 				if slices.ContainsFunc(values, func(v float32) bool { return !finite(float64(v)) }) {
-					t.Errorf("%s is bad after the weights went back", name)
+					t.Errorf("%s is not finite after the weights were restored", name)
 				}
 			}
 		})
@@ -266,7 +266,7 @@ func TestAheadInterrupted(t *testing.T) {
 			images = 156 // not evaluated yet
 		}
 		if r.epoch.Count != images || r.epoch.Images != images || dev.underWay != 0 {
-			t.Errorf("stopped at step %d: the loss is of %d images, %d were trained, want %d; %d fetches are left", step,
+			t.Errorf("stopped at step %d: the loss is of %d images, %d were trained, want %d; %d downloads are left", step,
 				r.epoch.Count, r.epoch.Images, images, dev.underWay)
 		}
 		r.close()
@@ -288,8 +288,17 @@ func TestAheadCheckpoints(t *testing.T) {
 	r := &run{cfg: cfg}
 	defer r.close()
 	r.cfg.Hooks = []Hooks{listen(func(e Event) {
-		if c, ok := e.(CheckpointWritten); ok && c.Step%20 != 0 && r.epoch.Count != min(156, c.Step%20*8) && c.Step != 50 {
-			t.Errorf("the checkpoint of step %d has the loss of %d images", c.Step, r.epoch.Count)
+		c, ok := e.(CheckpointWritten)
+		if !ok {
+			return
+		}
+		f, p, err := openCheckpoint(c.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if p.Step != c.Step || c.Step%20 != 0 && p.Totals.Count != min(156, c.Step%20*8) && c.Step != 50 {
+			t.Errorf("the checkpoint of step %d is of step %d and has the loss of %d images", c.Step, p.Step, p.Totals.Count)
 		}
 	})}
 	if err := r.open(); err != nil {
@@ -318,47 +327,76 @@ func (c counted) Read(i int, dst []byte) (int32, error) {
 	return c.Set.Read(i, dst)
 }
 
-// TestResidentReadsOnce: a data set that isn't in memory is read once, in order, before the first step.
-func TestResidentReadsOnce(t *testing.T) {
-	cfg, dev := onFakeGPU(t)
-	cfg.Data.Test = nil
-	set := counted{cfg.Data.Train, make(chan int, 10000)}
-	cfg.Data.Train = set
-	after := 0
-	cfg.Hooks = []Hooks{listen(func(e Event) {
-		if e, ok := e.(*StepDone); ok && e.Step == 1 {
-			after = len(set.reads)
-		}
-	})}
-	r, err := Run(t.Context(), cfg)
+// TestStreamed: of a data set that isn't in memory, the first step doesn't wait for all images; from the second epoch on the
+// set is on the device, and is not read again. The weights are those of a set in memory, also after a stop in any epoch.
+func TestStreamed(t *testing.T) {
+	want, err := Run(t.Context(), everything(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Resident || dev.images != 1 || len(set.reads) != after {
-		t.Errorf("on the device: %v; %d copies of images; %d reads before the first step, %d at the end", r.Resident, dev.images, after, len(set.reads))
-	}
-	close(set.reads)
-	times := map[int]int{}
-	for i := range set.reads {
-		times[i]++
-	}
-	for i := range 156 {
-		if times[i] == 0 {
-			t.Errorf("image %d was not read", i)
+	for _, stop := range []int{0, 7, 20, 27} { // an epoch has 20 steps
+		cfg, dev := onFakeGPU(t)
+		set := counted{cfg.Data.Train, make(chan int, 10000)}
+		cfg.Data.Train, cfg.DataHash = set, "known" // computing it would read the images
+		if stop > 0 {
+			cfg.Resume = stopAt(t, cfg, stop)
+			dev.images, dev.captures = 0, 0
+			for range len(set.reads) {
+				<-set.reads
+			}
+		}
+		first, later := 0, 0 // reads until the first step, and until one of the next epoch
+		cfg.Hooks = []Hooks{listen(func(e Event) {
+			switch e, ok := e.(*StepDone); {
+			case ok && e.Step == stop+1:
+				first = len(set.reads)
+			case ok && e.Step == stop/20*20+22:
+				later = len(set.reads)
+			}
+		})}
+		r, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(weights(t, r.Network), weights(t, want.Network)) {
+			t.Errorf("stop %d: the weights differ", stop)
+		}
+		if g, w := timeless(r.History), timeless(want.History); !reflect.DeepEqual(g, w) {
+			t.Errorf("stop %d: history %+v, want %+v", stop, g, w)
+		}
+		if !r.Resident || dev.captures != 2 {
+			t.Errorf("stop %d: on the device: %v; %d recordings, want 2", stop, r.Resident, dev.captures)
+		}
+		// Batches are copied one by one to the end of the epoch, then the set, and the test set twice at most.
+		if batches := 20 - stop%20; dev.images < batches+1 || dev.images > batches+3 {
+			t.Errorf("stop %d: %d copies of images for %d batches", stop, dev.images, batches)
+		}
+		if first > 60 || stop < 20 && len(set.reads) != later {
+			t.Errorf("stop %d: %d reads until the first step, %d in the first epoch, %d at the end", stop, first, later, len(set.reads))
+		}
+		close(set.reads)
+		times := map[int]int{}
+		for i := range set.reads {
+			times[i]++
+		}
+		for i := range 156 {
+			if times[i] == 0 && stop/20 == 0 {
+				t.Errorf("stop %d: image %d was not read", stop, i)
+			}
 		}
 	}
 }
 
-// TestResidentUnreadable: an unreadable image is named before the first step.
-func TestResidentUnreadable(t *testing.T) {
+// TestStreamedUnreadable: an unreadable image is named.
+func TestStreamedUnreadable(t *testing.T) {
 	cfg, _ := onFakeGPU(t)
 	cfg.Data.Train = unreadable{cfg.Data.Train}
 	r, err := Run(t.Context(), cfg)
 	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), "loader: image 30") {
-		t.Errorf("error %v, want one that names image 30", err)
+		t.Errorf("error %v, want an error that names image 30", err)
 	}
-	if r == nil || r.Steps != 0 {
-		t.Errorf("result %+v, want that of no steps", r)
+	if r == nil || r.Steps >= 20 {
+		t.Errorf("result %+v, want the result of less than an epoch", r)
 	}
 }
 
@@ -411,7 +449,7 @@ func TestResidentWhereItFits(t *testing.T) {
 	}
 	// Both data sets, instead of a batch of bytes for each.
 	if more := with.Memory - without.Memory; more != (156+50)*(64+4)-2*8*64 {
-		t.Errorf("the sets on the device take %d bytes more, want %d", more, (156+50)*(64+4)-2*8*64)
+		t.Errorf("the data sets on the device take %d more bytes, want %d", more, (156+50)*(64+4)-2*8*64)
 	}
 }
 
@@ -461,7 +499,7 @@ func TestNoRecording(t *testing.T) {
 			}
 			if c.refusal == broken {
 				if !errors.Is(err, broken) || !strings.Contains(err.Error(), "recording the step") || r.Steps != 1 {
-					t.Errorf("error %v after %d steps, want that of the recording", err, r.Steps)
+					t.Errorf("error %v after %d steps, want the error of the recording", err, r.Steps)
 				}
 				return
 			}
@@ -480,6 +518,7 @@ func TestNoRecording(t *testing.T) {
 func TestFailureInMidRun(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	cfg.Checkpoint.Dir = t.TempDir()
+	dev.late = 2
 	dev.failure = &device.Error{Device: "fake", Op: "upload", Err: &device.MemoryError{Wanted: 9, Free: 1}}
 	path := filepath.Join(cfg.Checkpoint.Dir, checkpointName)
 	var before []byte
@@ -498,7 +537,7 @@ func TestFailureInMidRun(t *testing.T) {
 	})}
 	r, err := Run(t.Context(), cfg)
 	if !errors.Is(err, device.ErrOutOfMemory) || r == nil || r.Steps < 30 || r.Steps > 31 || len(r.History) != 1 {
-		t.Errorf("error %v, result %+v, want one out of memory at step 31", err, r)
+		t.Errorf("error %v, result %+v, want an out-of-memory error at step 31", err, r)
 	}
 	after, err := os.ReadFile(path)
 	if err != nil || len(before) == 0 || !slices.Equal(before, after) {
@@ -506,12 +545,12 @@ func TestFailureInMidRun(t *testing.T) {
 	}
 	entries, err := os.ReadDir(cfg.Checkpoint.Dir)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("the folder has %v, %v, want the checkpoint", entries, err)
+		t.Errorf("the folder holds %v, %v, want the checkpoint", entries, err)
 	}
 	resumed := everything(t)
 	resumed.Resume = path
 	if r, err := Run(t.Context(), resumed); err != nil || r.Steps != 50 {
-		t.Errorf("going on from it: %v", err)
+		t.Errorf("resuming from it: %v", err)
 	}
 }
 
@@ -572,11 +611,11 @@ func TestEvaluateAhead(t *testing.T) {
 			cancel()
 		}
 	}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want that of the context", err)
+		t.Errorf("error %v, want the error of the context", err)
 	}
 	again, err := e.Evaluate(t.Context(), nil)
 	if err != nil || !reflect.DeepEqual(again, whole) || whole.Count != 50 {
-		t.Errorf("after it was broken off: %+v, %v, want %+v", again, err, whole)
+		t.Errorf("after the evaluation was cancelled: %+v, %v, want %+v", again, err, whole)
 	}
 
 	wrong := stripes(50, 2)
@@ -588,7 +627,7 @@ func TestEvaluateAhead(t *testing.T) {
 	defer bad.Close()
 	for range 2 {
 		if _, err := bad.Evaluate(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "image 20 has label 3, want 0 to 2") {
-			t.Errorf("error %v, want one that names image 20", err)
+			t.Errorf("error %v, want an error that names image 20", err)
 		}
 	}
 }

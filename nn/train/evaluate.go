@@ -20,6 +20,8 @@ type Evaluation struct {
 	Confusion [][]int // [class][answer]; nil with more than MaxConfusionClasses classes
 	// Answers has the answer to each image, except those whose label is ignored, in the order of the set.
 	Answers []metric.Answer
+
+	lossSum, weight float64 // Loss is their quotient
 }
 
 // MaxConfusionClasses is the largest number of classes for which an evaluation counts the answers of each class: the
@@ -49,10 +51,12 @@ type Evaluator struct {
 	input  input
 
 	batches [maxRequests]answers
-	oldest  int     // index of the oldest pending batch
-	pending int     // number of pending batches
-	done    int     // images in batches already taken
-	weight  float64 // sum of the taken images' weights, by which the loss is divided
+	oldest  int // index of the oldest pending batch
+	pending int // number of pending batches
+	done    int // images in batches already taken
+
+	share  float64 // of the images that get views; 0 means all
+	images []int   // the images that the loader delivers; nil means the whole set
 
 	outputs []float32 // of a batch
 	stats   [device.StatsLen]float32
@@ -62,12 +66,17 @@ type Evaluator struct {
 // views, each image is evaluated as it is. If the device should hold data sets and has room, the first evaluation
 // copies the whole set.
 func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TTAView) (*Evaluator, error) {
+	return newEvaluator(net, set, mean, std, views, nil)
+}
+
+// newEvaluator is NewEvaluator with what trainings share.
+func newEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TTAView, shared *Shared) (*Evaluator, error) {
 	h, w, c := set.ImageShape()
 	if err := checkViews(views, h, w); err != nil {
 		return nil, err
 	}
 	e := &Evaluator{net: net, dev: net.Device(), set: set}
-	err := e.build(views, device.AugmentSpec{N: net.Batch(), H: h, W: w, C: c, DType: net.DType(), Mean: mean, Std: std})
+	err := e.build(views, device.AugmentSpec{N: net.Batch(), H: h, W: w, C: c, DType: net.DType(), Mean: mean, Std: std}, shared)
 	if err != nil {
 		e.Close()
 		return nil, fmt.Errorf("evaluation: %w", err)
@@ -75,8 +84,8 @@ func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TT
 	return e, nil
 }
 
-func (e *Evaluator) build(views []TTAView, s device.AugmentSpec) (err error) {
-	if e.input, err = newInput(e.dev, e.set, s, nil); err != nil {
+func (e *Evaluator) build(views []TTAView, s device.AugmentSpec, shared *Shared) (err error) {
+	if e.input, err = newInput(e.dev, e.set, s, nil, shared); err != nil {
 		return err
 	}
 	if e.views, err = newViewedOutputs(e.net, views); err != nil {
@@ -103,6 +112,14 @@ func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Eva
 // evaluate is Evaluate with the evaluator's views or with the plain view, and without the answers unless they are asked
 // for.
 func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
+	if e.sharesViews(views) {
+		return e.evaluateShare(ctx, views, answers, progress)
+	}
+	return e.pass(ctx, views, answers, progress)
+}
+
+// pass runs the network once over the images of the loader.
+func (e *Evaluator) pass(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
 	result := &Evaluation{Confusion: newConfusion(e.net.Classes())}
 	if answers {
 		result.Answers = make([]metric.Answer, 0, e.set.Len())
@@ -110,7 +127,7 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool,
 	err := e.input.load(ctx)
 	if err == nil {
 		e.dev.Zero(e.net.Stats())
-		e.done, e.weight = 0, 0
+		e.done = 0
 		err = e.run(ctx, views, progress, result)
 	}
 	if err != nil {
@@ -120,7 +137,7 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool,
 		}
 		return nil, fmt.Errorf("evaluation: %w", err)
 	}
-	result.Loss = mean(result.Loss, e.weight)
+	result.Loss = mean(result.lossSum, result.weight)
 	result.Accuracy = mean(float64(result.Correct), float64(result.Count))
 	return result, nil
 }

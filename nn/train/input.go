@@ -45,14 +45,14 @@ type input interface {
 
 // newInput returns the input that suits the device: a residentInput if the device should hold data sets and has room
 // for this one, otherwise a hostInput. In training, a list of transforms replaces the augmentation in spec; if the list
-// is empty, the augmentation in spec is used.
-func newInput(dev device.Device, set data.Set, spec device.AugmentSpec, list augment.List) (input, error) {
+// is empty, the augmentation in spec is used. A set that shared has is on the device already.
+func newInput(dev device.Device, set data.Set, spec device.AugmentSpec, list augment.List, shared *Shared) (input, error) {
 	b := &batchBuffers{dev: dev}
 	if err := b.allocate(spec); err != nil {
 		return nil, err
 	}
-	if fits(dev, set) {
-		in, err := newResidentInput(b, set, spec, list)
+	if shared.of(dev, set) != nil || fits(dev, set) {
+		in, err := newResidentInput(b, set, spec, list, shared)
 		if err == nil || !errors.Is(err, device.ErrOutOfMemory) {
 			return in, err
 		}

@@ -23,7 +23,8 @@ type job struct {
 	*options
 	started time.Time
 	recipe  *recipe.Recipe
-	name    string // of the recipe, or its file
+	loaded  *recipe.Recipe // the same before the data added to it
+	name    string         // of the recipe, or its file
 	split   *data.Dataset
 	// ownValidation reports whether the data set has validation images, which are not held out of the training images.
 	ownValidation bool
@@ -38,6 +39,8 @@ type job struct {
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 	trial       *trial         // nil outside of a search
+	shared      train.Shared   // by the runs, which follow one another
+	watch       *watch         // nil if no page follows the training
 }
 
 func (p *program) newJob(o *options) *job {
@@ -58,6 +61,7 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 		return nil, err
 	}
 	var err error
+	j.loaded = j.recipe
 	if j.recipePrecision, err = recipePrecision(j.recipe); err != nil {
 		return nil, err
 	}
@@ -84,6 +88,9 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 func (j *job) close() {
 	if j.continued != nil {
 		j.continued.Close()
+	}
+	if err := j.watch.close(); err != nil {
+		j.note("%v", err)
 	}
 	j.dev.Close()
 }
@@ -155,6 +162,9 @@ func (j *job) config(seed uint64) train.Config {
 	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
 	cfg.DType = device.PrecisionOf(j.dev).DType()
 	cfg.NoGraph = !j.graph
+	if !j.isFolded() { // each fold has images of its own
+		cfg.Shared = &j.shared
+	}
 	if j.fingerprint != nil {
 		cfg.DataHash = j.fingerprint.Hash()
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -17,7 +18,7 @@ import (
 
 // serveCommand answers requests of programs and browsers.
 func serveCommand() Command {
-	return Command{Name: "serve", Args: "MODEL...", Doc: "show networks in the browser, answer pictures over HTTP", run: runServe}
+	return Command{Name: "serve", Args: "MODEL...", Doc: "show networks and train in the browser, answer pictures over HTTP", run: runServe}
 }
 
 // serveOptions are the flags of trainer serve.
@@ -26,6 +27,8 @@ type serveOptions struct {
 	listen, token string
 	hosts         []string
 	open          bool
+	runs          string   // folder of the runs that the page makes and lists
+	folders       []string // pictures that the page can train on
 }
 
 // defaultListen is an address that only programs on this machine can reach.
@@ -49,12 +52,20 @@ func (p *program) serveFlags(o *serveOptions) *flag.FlagSet {
 		return nil
 	})
 	f.BoolVar(&o.open, "open", false, "open the page in the system's browser")
+	f.StringVar(&o.runs, "runs", "runs", "`folder` folder of the runs that the page makes, lists, renames and deletes")
+	f.Func("data", "`path` folder of pictures, or another path as trainer -data takes it, that the page can train on besides the named data sets; may be repeated", func(s string) error {
+		if _, err := os.Stat(s); err != nil {
+			return err
+		}
+		o.folders = append(o.folders, s)
+		return nil
+	})
 	p.inferenceFlags(f, &o.inferenceOptions)
 	return f
 }
 
 var serveUsage = usage{
-	about: "trainer serve shows networks at work in the browser, and answers pictures over HTTP.",
+	about: "trainer serve shows networks at work in the browser, trains there, and answers pictures over HTTP.",
 	lines: []string{
 		"trainer serve [flags]                the untrained networks of the recipes mnist and mnist-basic",
 		"trainer serve [flags] MODEL...       trained networks: a model.safetensors, or the folder of a run",
@@ -63,8 +74,11 @@ var serveUsage = usage{
 	notes: `The page at the address that is printed draws the network with its values for a picture, and says where
 each of them comes from, forward and backward. POST /predict takes a picture and answers as trainer predict
 -json does, with the first trained network or the one that ?model=NAME names. GET /healthz says whether the
-server works, and GET /metrics has its figures for Prometheus. Ctrl-C or SIGTERM ends the server after the
-answers that it has begun. docs/serve.md has more.
+server works, and GET /metrics has its figures for Prometheus.
+
+The part Train of the page edits recipes, trains on the named data sets and on those of -data, steers the
+training and compares the runs in the folder of -runs. One training runs at a time. Ctrl-C or SIGTERM ends
+the server after the answers that it has begun and a checkpoint of the training. docs/serve.md has more.
 
 Examples:
   trainer serve -open runs/2026-01-31-mnist-mnist
@@ -101,7 +115,7 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(o.listen)
+	listener, err := listen("-listen", o.listen)
 	if err != nil {
 		return err
 	}
@@ -110,11 +124,17 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		o.token = rand.Text()
 	}
 	address := serveURL(listener.Addr().(*net.TCPAddr), &o)
-	server := serve.New(serve.Config{Models: all.models, Networks: all.networks, Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(), Address: listener.Addr(), Log: p.note})
-	if err := p.announce(listener, address, o.open); err != nil {
+	shop := p.newWorkshop(ctx, &o)
+	server := serve.New(serve.Config{
+		Models: all.models, Networks: all.networks, Workshop: shop, OpenRun: shop.openRun(shown, &o), Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(),
+		Address: listener.Addr(), Log: p.note,
+	})
+	if err := p.announce(p.stdout, listener, address, o.open); err != nil {
 		return err
 	}
-	return server.Serve(ctx, listener)
+	err = server.Serve(ctx, listener)
+	shop.wait()
+	return err
 }
 
 // checkServeToken takes the token from the environment if no flag gives it, and refuses one that can be guessed.
@@ -134,23 +154,23 @@ func (p *program) checkServeToken(o *serveOptions) error {
 }
 
 // listen opens the address.
-func listen(address string) (net.Listener, error) {
+func listen(flag, address string) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return nil, usageErrorf("-listen %s: want host:port, as in %s", address, defaultListen)
+		return nil, usageErrorf("%s %s: want host:port, as in %s", flag, address, defaultListen)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("-listen %s: %w", address, err)
+		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 	}
 	return l, nil
 }
 
 // announce prints the server's address, and says who can reach it.
-func (p *program) announce(l net.Listener, address string, open bool) error {
+func (p *program) announce(to io.Writer, l net.Listener, address string, open bool) error {
 	if !serve.IsLoopback(l.Addr()) {
 		p.note("other machines can reach %s: whoever has the token in the address below is let in, and it travels unencrypted unless a proxy adds TLS", l.Addr())
 	}
-	if _, err := fmt.Fprintln(p.stdout, address); err != nil {
+	if _, err := fmt.Fprintln(to, address); err != nil {
 		return err
 	}
 	if open {

@@ -113,6 +113,7 @@ func TestServeBadInput(t *testing.T) {
 		{[]string{"nowhere"}, exitUsage, "reading the model: stat nowhere: no such file or directory"},
 		{[]string{"pictures"}, exitUsage, "the folder has no model"},
 		{[]string{"text"}, exitUsage, "text"},
+		{[]string{"run", "-data", "nowhere"}, exitUsage, "no such file or directory"},
 		{[]string{"run", "-listen", "8080"}, exitUsage, "-listen 8080: want host:port, as in 127.0.0.1:8080"},
 		{[]string{"run", "-listen", "127.0.0.1:http2"}, exitEnvironment, "-listen 127.0.0.1:http2"},
 		{[]string{"run", "-token", "short"}, exitUsage, "-token: want at least 16 characters"},

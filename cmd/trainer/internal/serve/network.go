@@ -10,6 +10,7 @@ import (
 type Network struct {
 	Name    string // no two networks have the same
 	Trained bool
+	Run     bool // it was trained by a run of the page, and makes room for others
 	Classes []string
 	Images  model.Images
 	// Open returns a session with weights of its own. The server calls it while nothing else uses the page's device or the

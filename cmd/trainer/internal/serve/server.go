@@ -11,15 +11,21 @@ import (
 	"sync"
 
 	"golang.org/x/net/netutil"
+
+	"trainer/cmd/trainer/internal/cockpit"
 )
 
 // Config is what trainer serve decides.
 type Config struct {
-	Models   []Model   // of /predict, on one device, which the server uses for one of them at a time
-	Networks []Network // of the page, on another device
-	Token    string    // "" lets everyone on this machine in; a server that others can reach must have one
-	Hosts    []string  // names of this server besides localhost
-	Limits   Limits
+	Models   []Model          // of /predict, on one device, which the server uses for one of them at a time
+	Networks []Network        // of the page, on another device
+	Workshop cockpit.Workshop // of the page's Train part; nil without it
+	// OpenRun returns the network that a run of the workshop trained, for the Learn part. The server calls it while nothing
+	// else uses the page's device. It may be nil.
+	OpenRun func(ctx context.Context, run string) (*Network, error)
+	Token   string   // "" lets everyone on this machine in; a server that others can reach must have one
+	Hosts   []string // names of this server besides localhost
+	Limits  Limits
 	// Address is the one that the server listens on. If other machines can reach it, Token must not be empty.
 	Address net.Addr
 	Log     func(format string, args ...any) // a line for whoever runs the server
@@ -36,10 +42,16 @@ type Server struct {
 	decode  chan struct{} // one place for each picture that may be decoded at the same time
 	mux     *http.ServeMux
 
-	answering engine // the device of /predict
-	showing   engine // the device of the page, so that neither waits for the other
+	answering engine     // the device of /predict
+	showing   engine     // the device of the page, so that neither waits for the other
+	mu        sync.Mutex // guards networks
 	networks  []Network
+	openRun   func(ctx context.Context, run string) (*Network, error)
 	sessions  sessions
+
+	workshop cockpit.Workshop
+	streams  chan struct{} // one place for each page that gets events
+	stopping chan struct{} // closed when the server is asked to stop
 }
 
 // New returns a server of the models.
@@ -54,7 +66,12 @@ func New(c Config) *Server {
 		mux:     http.NewServeMux(),
 
 		networks: c.Networks,
+		openRun:  c.OpenRun,
 		sessions: sessions{max: c.Limits.Sessions, maxBytes: c.Limits.SessionBytes},
+
+		workshop: c.Workshop,
+		streams:  make(chan struct{}, c.Limits.Streams),
+		stopping: make(chan struct{}),
 	}
 	for _, m := range c.Models {
 		s.models = append(s.models, s.serve(m))
@@ -67,6 +84,12 @@ func New(c Config) *Server {
 func (s *Server) routes() {
 	s.pageRoutes()
 	s.learnRoutes()
+	if s.workshop != nil {
+		s.trainRoutes()
+		if s.openRun != nil {
+			s.handle("POST", "/api/runs/{name}/learn", s.answer(s.learnRun))
+		}
+	}
 	s.handle("POST", "/predict", s.predict)
 	s.handle("GET", healthPath, s.health)
 	s.handle("GET", "/metrics", s.metrics.handler().ServeHTTP)
@@ -113,9 +136,13 @@ func (s *Server) contain(next http.Handler) http.Handler {
 	})
 }
 
-// timed bounds the time of an answer.
+// timed bounds the time of an answer, except of events.
 func (s *Server) timed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == eventsPath {
+			next.ServeHTTP(w, r)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.limits.AnswerTime)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
@@ -144,6 +171,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stopped := make(chan struct{})
 	release := context.AfterFunc(ctx, func() {
 		defer close(stopped)
+		close(s.stopping)
 		patience, cancel := context.WithTimeout(context.Background(), s.limits.StopTime)
 		defer cancel()
 		if server.Shutdown(patience) != nil {

@@ -58,12 +58,13 @@ func testDevice(t testing.TB) device.Device {
 
 // running is a server that listens.
 type running struct {
-	url    string
-	model  *model.Model
-	server *Server
-	stop   func() error
-	mu     sync.Mutex
-	logged []string
+	url      string
+	model    *model.Model
+	server   *Server
+	workshop *fakeWorkshop
+	stop     func() error
+	mu       sync.Mutex
+	logged   []string
 }
 
 func (r *running) log(format string, args ...any) {
@@ -84,8 +85,8 @@ func start(t testing.TB, token string, change func(*Limits)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{url: "http://" + l.Addr().String(), model: m}
-	r.server = New(Config{Models: []Model{{Name: "digits", Trained: m}}, Networks: testNetworks(t, testDevice(t)), Token: token, Hosts: []string{"Digits.example"}, Limits: limits, Address: l.Addr(), Log: r.log})
+	r := &running{url: "http://" + l.Addr().String(), model: m, workshop: &fakeWorkshop{}}
+	r.server = New(Config{Models: []Model{{Name: "digits", Trained: m}}, Networks: testNetworks(t, testDevice(t)), Workshop: r.workshop, OpenRun: r.workshop.openRun, Token: token, Hosts: []string{"Digits.example"}, Limits: limits, Address: l.Addr(), Log: r.log})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Serve(ctx, l) }()
