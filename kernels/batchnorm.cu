@@ -199,7 +199,7 @@ template <class F>
 __device__ __forceinline__ void normalize(Element *y, const Element *x, const float *gamma, const float *beta,
 	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, int vector) {
 	if (vector)
-		normalizeColumns<F, PACK, 2>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock);
+		normalizeColumns<F, PACK, 4>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock);
 	else
 		normalizeColumns<F, 1, 1>(y, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock);
 }
