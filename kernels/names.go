@@ -55,6 +55,8 @@ const (
 	TransformTargets         Family = "transform_targets"
 	Transpose                Family = "transpose"
 	WeightedSum              Family = "weighted_sum"
+	WhitenGELUBias           Family = "whiten_gelu_bias"
+	WhitenGELUForward        Family = "whiten_gelu_forward"
 )
 
 // Kernels that exist once.
