@@ -13,9 +13,14 @@ static void *function(const char *name) {
 	return library ? dlsym(library, name) : 0;
 }
 
-static size_t report(char *to, size_t capacity) {
-	size_t (*f)(char *, size_t) = function("cudasimReport");
+static size_t lines(const char *name, char *to, size_t capacity) {
+	size_t (*f)(char *, size_t) = function(name);
 	return f ? f(to, capacity) : 0;
+}
+
+static void keepJournal(int on) {
+	void (*f)(int) = function("cudasimKeepJournal");
+	if (f) f(on);
 }
 
 static int configure(const char *settings, char *error, size_t capacity) {
@@ -43,10 +48,15 @@ import (
 
 // Findings returns the findings of the libraries loaded in this process since the last Clear, one per line. A
 // line begins with the kind and the function.
-func Findings() []string {
+func Findings() []string { return linesOf("cudasimReport") }
+
+// linesOf returns the lines that a function of the engine writes.
+func linesOf(function string) []string {
+	name := C.CString(function)
+	defer C.free(unsafe.Pointer(name))
 	for size := C.size_t(1 << 16); ; size *= 2 {
 		text := (*C.char)(C.malloc(size))
-		n := C.report(text, size)
+		n := C.lines(name, text, size)
 		all := C.GoStringN(text, C.int(min(n, size-1)))
 		C.free(unsafe.Pointer(text))
 		if n < size {
@@ -78,6 +88,23 @@ func Disarm() { plain("cudasimDisarm") }
 // Reset ends all contexts of this process with their contents, and returns to the settings of the environment,
 // as if the libraries had just been loaded. The program's handles are invalid afterwards.
 func Reset() { plain("cudasimReset") }
+
+// KeepJournal begins an empty journal of the work that streams do.
+func KeepJournal() { C.keepJournal(1) }
+
+// Journal returns the work since KeepJournal, in order, and ends the journal. Synchronise first.
+func Journal() []Work {
+	defer C.keepJournal(0)
+	var all []Work
+	for _, line := range linesOf("cudasimJournal") {
+		var w Work
+		if _, err := fmt.Sscanf(line, "%s\t%s\t%d\t%d", &w.Kind, &w.Name, &w.Read, &w.Written); err != nil {
+			panic(fmt.Sprintf("cudasim: line %q of the journal: %v", line, err))
+		}
+		all = append(all, w)
+	}
+	return all
+}
 
 // Calls returns how often an exported function was called, or a kernel launched, in this process.
 func Calls(function string) uint64 {
