@@ -33,6 +33,11 @@ static unsigned long long calls(const char *name) {
 	return f ? f(name) : 0;
 }
 
+static void record(const char *name) {
+	void (*f)(const char *) = function("cudasimRecord");
+	if (f) f(name);
+}
+
 static void plain(const char *name) {
 	void (*f)(void) = function(name);
 	if (f) f();
@@ -50,7 +55,8 @@ import (
 // line begins with the kind and the function.
 func Findings() []string { return linesOf("cudasimReport") }
 
-// linesOf returns the lines that a function of the engine writes.
+// linesOf returns the lines that a function of the engine writes into a buffer. The function returns the length of the text,
+// which may exceed the buffer.
 func linesOf(function string) []string {
 	name := C.CString(function)
 	defer C.free(unsafe.Pointer(name))
@@ -112,6 +118,20 @@ func Calls(function string) uint64 {
 	defer C.free(unsafe.Pointer(name))
 	return uint64(C.calls(name))
 }
+
+// Record keeps the arguments of each call of an exported function from now on, and forgets those of earlier calls. The
+// functions whose arguments can be mistaken for each other are recorded: descriptors of cuDNN, its convolutions and
+// layers, and launches.
+func Record(function string) {
+	name := C.CString(function)
+	defer C.free(unsafe.Pointer(name))
+	C.record(name)
+}
+
+// Records returns the arguments of each call since Record: numbers, and addresses and handles in hexadecimal, in the
+// order of the function's parameters, separated by spaces. Scalars that are passed by address are shown as numbers;
+// the library's handle is left out.
+func Records() []string { return linesOf("cudasimRecords") }
 
 func plain(name string) {
 	text := C.CString(name)

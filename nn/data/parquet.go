@@ -25,6 +25,7 @@ const parquetMagic = "PAR1"
 type parquetTable struct {
 	path   string
 	file   *os.File
+	stamp  stamp
 	table  *parquet.File
 	image  int // index of the leaf column with the pictures' bytes
 	label  int // index of the leaf column with the labels
@@ -63,10 +64,15 @@ func openParquet(ctx context.Context, name, source string, dir osTree, files []s
 	for i, table := range tables {
 		starts[i+1] = starts[i] + len(table.labels)
 	}
-	t.content = func(member int) (io.ReadSeekCloser, error) {
+	tableOf := func(member int) int {
 		k, _ := slices.BinarySearch(starts[1:], member+1)
+		return k
+	}
+	t.content = func(member int) (io.ReadSeekCloser, error) {
+		k := tableOf(member)
 		return packs[k].open(strconv.Itoa(member - starts[k]))
 	}
+	t.stampOf = func(member int) stamp { return tables[tableOf(member)].stamp }
 	f, err := newFolder(ctx, source, t, opt)
 	if err != nil {
 		return nil, err
@@ -100,29 +106,15 @@ func (f *folder) listTables(files []string, tables []*parquetTable) (*parts, err
 	if f.classes, err = f.opt.orderClasses(f.root, found); err != nil {
 		return nil, err
 	}
-	numbers := map[string]int32{}
-	for i, c := range f.classes {
-		numbers[c] = int32(i)
-	}
-	p := &parts{}
-	byLabel := make([][][]folderImage, partCount)
-	for k := range byLabel {
-		byLabel[k] = make([][]folderImage, len(f.classes))
-	}
+	sorted := f.newSortedRows()
 	for k, t := range tables {
-		part := roleOf(files[k]).part
-		for row, text := range t.labels {
-			label, ok := numbers[text]
-			if !ok {
-				f.skipped = append(f.skipped, f.tree.show(rowName(files[k], row))+": it has no label")
-				continue
+		for row, class := range t.labels {
+			if name := rowName(files[k], row); !sorted.add(name, class, roleOf(files[k]).part) {
+				f.skipped = append(f.skipped, f.tree.show(name)+": it has no label")
 			}
-			byLabel[part][label] = append(byLabel[part][label], folderImage{name: rowName(files[k], row), label: label})
 		}
 	}
-	for k, images := range p.all() {
-		*images = slices.Concat(byLabel[k]...)
-	}
+	p := sorted.parts()
 	if len(p.train) == 0 {
 		return nil, &FormatError{f.root, -1, "a file of training pictures, such as train-00000-of-00001.parquet", "none"}
 	}
@@ -145,7 +137,7 @@ func openParquetFile(ctx context.Context, path string, opt Options) (t *parquetT
 	if err != nil {
 		return nil, err
 	}
-	t = &parquetTable{path: path, file: file}
+	t = &parquetTable{path: path, file: file, stamp: stampOf(info)}
 	if err := checkParquetFooter(path, file, info.Size()); err != nil {
 		return nil, err
 	}

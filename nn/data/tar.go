@@ -3,6 +3,7 @@ package data
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"context"
@@ -35,7 +36,11 @@ func openTar(ctx context.Context, path string, opt Options) (*archive, error) {
 	}
 	head := make([]byte, 6)
 	n, _ := io.ReadFull(file, head)
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
+	info, err := file.Stat()
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -52,8 +57,10 @@ func openTar(ctx context.Context, path string, opt Options) (*archive, error) {
 	a, err := indexTar(path, file)
 	if err != nil {
 		file.Close()
+		return nil, err
 	}
-	return a, err
+	a.stampOf = func(int) stamp { return stampOf(info) } // of the archive, not of what is in the cache
+	return a, nil
 }
 
 func isCompressed(head string) bool {
@@ -144,9 +151,9 @@ func indexTar(path string, r interface {
 		offset, seekErr := r.Seek(0, io.SeekCurrent)
 		if err != nil || seekErr != nil {
 			if len(members) == 0 {
-				return nil, streamError(path, offset, "a tar archive", cmpErr(err, seekErr))
+				return nil, streamError(path, offset, "a tar archive", cmp.Or(err, seekErr))
 			}
-			return nil, streamError(path, offset, "a member of the tar archive", cmpErr(err, seekErr))
+			return nil, streamError(path, offset, "a member of the tar archive", cmp.Or(err, seekErr))
 		}
 		if header.Typeflag != tar.TypeReg || isSparse(header) {
 			continue
@@ -181,13 +188,6 @@ func checkTarEnd(path string, r interface {
 		return streamError(path, at, "blocks of zeros, which end a tar archive", io.ErrUnexpectedEOF)
 	}
 	return nil
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // isSparse reports whether a member's content is stored without its zeros: the only form in which it isn't stored as one

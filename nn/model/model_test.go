@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -290,7 +291,7 @@ func TestFilesAreAnsweredInOrder(t *testing.T) {
 	}
 	close(queue)
 	n := 0
-	err = m.PredictFiles(context.Background(), queue, func(a model.FileAnswer) error {
+	err = m.PredictFiles(context.Background(), queue, eachAnswer(func(a model.FileAnswer) {
 		if a.Path != paths[n] || (a.Err != nil) != (n == 4) {
 			t.Errorf("answer %d is for %s with error %v", n, a.Path, a.Err)
 		}
@@ -301,8 +302,7 @@ func TestFilesAreAnsweredInOrder(t *testing.T) {
 			}
 		}
 		n++
-		return nil
-	})
+	}))
 	if err != nil || n != len(paths) {
 		t.Errorf("%d answers, %v", n, err)
 	}
@@ -310,13 +310,23 @@ func TestFilesAreAnsweredInOrder(t *testing.T) {
 	stop := errors.New("stop")
 	queue = make(chan string, 1)
 	queue <- paths[0]
-	if err := m.PredictFiles(context.Background(), queue, func(model.FileAnswer) error { return stop }); !errors.Is(err, stop) {
+	if err := m.PredictFiles(context.Background(), queue, func([]model.FileAnswer) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("a path that arrives alone: %v, want the error of answer", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := m.PredictFiles(ctx, make(chan string), func(model.FileAnswer) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := m.PredictFiles(ctx, make(chan string), func([]model.FileAnswer) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// eachAnswer returns a function for PredictFiles that calls do for each answer.
+func eachAnswer(do func(model.FileAnswer)) func([]model.FileAnswer) error {
+	return func(answers []model.FileAnswer) error {
+		for _, a := range answers {
+			do(a)
+		}
+		return nil
 	}
 }
 
@@ -467,6 +477,9 @@ func TestExportedFilesAreModels(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tiny.onnx")
 	if err := export.ONNX(path, m, export.ONNXOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(path); err != nil || !bytes.Contains(raw, []byte("the recipe's test averages its outputs over 2 views")) {
+		t.Errorf("the file doesn't say that it has one view (%v)", err)
 	}
 	again, err := model.Open(path, dev)
 	if err != nil {

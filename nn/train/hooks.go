@@ -1,6 +1,9 @@
 package train
 
-import "trainer/nn"
+import (
+	"trainer/nn"
+	"trainer/nn/optim"
+)
 
 // Hooks are functions that Run calls as training proceeds: for a display, a log, early stopping, or anything else that
 // happens between steps. Those that are nil are left out. Run calls them from the goroutine that trains, in the order of
@@ -21,7 +24,13 @@ type Hooks struct {
 	Evaluation func(*Training, *EvaluationDone)
 	// Epoch is called after every epoch and its evaluations.
 	Epoch func(*Training, EpochMetrics)
-	// Checkpoint is called after every checkpoint.
+	// RateChanged is called by Training.ChangeRate with all changes, before the first step that they apply to.
+	RateChanged func(*Training, []optim.RateChange)
+	// Save is called when a checkpoint is begun, which holds the steps so far. Another goroutine calls the function that it
+	// returns, unless it is nil, before the checkpoint replaces the one before: what belongs to these steps can be brought to
+	// the disk first. An error of the function is one of the checkpoint.
+	Save func(*Training) (beforeWritten func() error)
+	// Checkpoint is called after every checkpoint, some steps after Save.
 	Checkpoint func(*Training, CheckpointWritten)
 	// Finish is called last, also after an interruption or a diverged loss.
 	Finish func(*Training, *Result)

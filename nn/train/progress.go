@@ -21,6 +21,9 @@ type progress struct {
 // observe requests the statistics that are due after a step, and takes those that have arrived. It waits for all of
 // them at the end of an epoch and before a checkpoint, and after the first step, so that there is something to show.
 func (r *run) observe() error {
+	if err := r.pollSave(); err != nil {
+		return err
+	}
 	s := r.stepper
 	every := r.cfg.Checkpoint.Every
 	r.timeUp = every > 0 && time.Since(r.savedAt) >= every
@@ -111,7 +114,7 @@ func (r *run) emitStep() {
 		Loss: p.loss, Accuracy: p.accuracy,
 		LR:              s.opt.LR(s.step - 1),
 		ImagesPerSecond: p.rate,
-		GFLOPS:          3 * float64(s.net.FLOPs()) * p.rate / 1e9,
+		GFLOPS:          3 * float64(s.now.net.FLOPs()) * p.rate / 1e9,
 		ETA:             r.timeLeft(),
 	}
 	for i := range r.hooks {

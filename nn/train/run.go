@@ -83,6 +83,9 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err == nil && !r.interrupted {
 		err = r.evaluateLast(ctx)
 	}
+	if saveErr := r.finishSave(); err == nil {
+		err = saveErr
+	}
 	result := r.result()
 	for _, h := range r.hooks {
 		if h.Finish != nil {
@@ -96,9 +99,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 type run struct {
 	cfg        Config
 	stepper    *Stepper
-	loader     *data.Loader
-	validator  *Evaluator // of the validation set; nil without one
-	evaluator  *Evaluator // of the test set; nil without one
+	loaders    map[*sized]*data.Loader // of each size of images, once it is needed
+	loader     *data.Loader            // of the current epoch
+	validator  *Evaluator              // of the validation set; nil without one
+	evaluator  *Evaluator              // of the test set; nil without one
 	snapshot   *snapshot
 	statistics *statistics
 	best       bestWeights
@@ -127,9 +131,13 @@ type run struct {
 	kept         held           // the weights that the network has at the end
 	keptAs       Weights        // "" before the end
 	folder       *folder.Folder // for checkpoints; nil without
+	saver        *saver         // nil without checkpoints
+	save         *save          // the checkpoint that is being written; nil if there is none
 	saved        int            // steps at the last checkpoint; -1 before the first
-	savedAt      time.Time      // when it was written, or the run began
+	savedAt      time.Time      // when it was begun, or the run
 	timeUp       bool           // Checkpoint.Every has passed since savedAt; decided once a step, by observe
+	saveAsked    bool           // a hook wants a checkpoint
+	wait         func()         // what training waits for before the next step; nil if it doesn't wait
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -139,6 +147,11 @@ const snapshotEvery = 100
 func (r *run) build() (err error) {
 	if r.cfg.Resume != "" && r.cfg.LastBatch == DefaultLastBatch { // the default was another one in older versions
 		r.cfg.LastBatch = lastBatchOf(r.cfg.Resume)
+	}
+	if r.cfg.Resume != "" {
+		if err := keepAlgorithms(r.cfg.Resume, r.cfg.Device); err != nil {
+			return err
+		}
 	}
 	if r.stepper, err = NewStepper(r.cfg); err != nil {
 		return err
@@ -193,7 +206,11 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 		return nil, nil
 	}
 	a := r.cfg.Augment
-	return NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	e, err := NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	if err == nil {
+		e.SetViewsShare(r.cfg.TTAShare)
+	}
+	return e, err
 }
 
 // open prepares everything for the first step.
@@ -201,15 +218,12 @@ func (r *run) open() (err error) {
 	if err := r.build(); err != nil {
 		return err
 	}
-	r.loader, err = data.NewLoader(data.LoaderConfig{
-		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
-		IDsOnly: r.stepper.DataOnDevice(),
-	})
-	if err != nil {
-		return err
-	}
+	r.loaders = map[*sized]*data.Loader{}
 	if r.cfg.Checkpoint.Dir != "" {
 		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
+			return err
+		}
+		if r.saver, err = newSaver(r.stepper.dev, checkpointTensors(r.stepper)); err != nil {
 			return err
 		}
 	}
@@ -221,6 +235,9 @@ func (r *run) open() (err error) {
 		if err := r.resume(); err != nil {
 			return err
 		}
+	}
+	if err := r.chooseLoader(); err != nil {
+		return err
 	}
 	r.firstStep = r.stepper.step
 	r.snapshot.begin(r.firstStep)
@@ -267,8 +284,8 @@ func (r *run) resume() error {
 }
 
 func (r *run) close() {
-	if r.loader != nil {
-		r.loader.Close()
+	for _, l := range r.loaders {
+		l.Close()
 	}
 	for _, e := range []*Evaluator{r.validator, r.evaluator} {
 		if e != nil {
@@ -277,6 +294,9 @@ func (r *run) close() {
 	}
 	if r.statistics != nil {
 		_ = r.statistics.close() // any fault has been reported elsewhere
+	}
+	if r.saver != nil {
+		r.saver.close()
 	}
 	if r.folder != nil {
 		_ = r.folder.Close() // all files in it are closed
@@ -288,7 +308,7 @@ func (r *run) close() {
 
 // start tells the hooks that training begins.
 func (r *run) start() {
-	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, Extension: r.extension}
+	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, RateChanges: r.cfg.RateChanges, Extension: r.extension}
 	for _, h := range r.hooks {
 		if h.Start != nil {
 			h.Start(&r.training, e)
@@ -310,14 +330,21 @@ func (r *run) train(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.over() {
+	for !r.over() {
 		if err := r.load(ctx); err != nil {
 			return err
 		}
-	}
-	for !r.over() {
+		if r.over() {
+			break
+		}
+		if err := r.chooseLoader(); err != nil {
+			return err
+		}
 		r.loader.Start(s.step/s.perEpoch, s.batch())
 		if err := r.trainEpoch(ctx); err != nil {
+			return err
+		}
+		if err := r.pause(); err != nil {
 			return err
 		}
 	}
@@ -329,13 +356,16 @@ func (r *run) train(ctx context.Context) error {
 
 // load copies the training images to the device, if they are to be kept there.
 func (r *run) load(ctx context.Context) error {
-	err := r.stepper.input.load(ctx)
+	changed, err := r.stepper.load(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.interrupted = true
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("training images: %w", err)
+	}
+	if changed {
+		r.dropLoader()
 	}
 	return nil
 }
@@ -376,6 +406,9 @@ func (r *run) trainEpoch(ctx context.Context) error {
 		if err := r.midEpoch(); err != nil {
 			return err
 		}
+		if err := r.pause(); err != nil {
+			return err
+		}
 		if r.progress.step == r.stepper.step {
 			start = time.Now()
 		}
@@ -403,20 +436,12 @@ func (r *run) step() error {
 	return nil
 }
 
+// checkpoint begins to write a checkpoint.
 func (r *run) checkpoint() error {
-	path, err := writeCheckpoint(r.folder, r.stepper, &r.best, position{
+	r.saved, r.savedAt, r.timeUp, r.saveAsked = r.stepper.step, time.Now(), false, false
+	return r.startSave(position{
 		Step: r.stepper.step, Totals: r.epoch, Logged: r.logged, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
 	})
-	if err != nil {
-		return err
-	}
-	r.saved, r.savedAt, r.timeUp = r.stepper.step, time.Now(), false
-	for _, h := range r.hooks {
-		if h.Checkpoint != nil {
-			h.Checkpoint(&r.training, CheckpointWritten{Path: path, Step: r.saved})
-		}
-	}
-	return nil
 }
 
 func (r *run) result() *Result {

@@ -57,7 +57,7 @@ func (e *evaluation) writeText(w io.Writer) error {
 	if len(e.paths) > 1 {
 		fmt.Fprintf(w, "all %d models together:\n", len(e.paths))
 	}
-	fmt.Fprintf(w, "%s %s images of %s\n", humanize.Comma(int64(r.Count)), e.part, e.data)
+	fmt.Fprintf(w, "%s %s images of %s\n", humanize.Comma(int64(r.Count)), e.partName(), e.data)
 	fmt.Fprintf(w, "accuracy %.2f%% (%d/%d), top 5 %.2f%%, loss %.4f, calibration error %.2f%%\n\n",
 		100*r.Accuracy, r.Correct, r.Count, 100*r.Top5, r.Loss, 100*r.ECE)
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
@@ -99,11 +99,10 @@ func writeAnswers(w io.Writer, answers []metric.Answer, set data.Set, classes []
 	return out.Error()
 }
 
-// imagePath returns the path of an image's file, or "" if it has none of its own.
+// imagePath returns the path of an image's file, also in an archive (set.zip:cat/1.jpg), or "" if it has none of its own.
 func imagePath(set data.Set, i int) string {
 	if f, ok := set.(data.Filed); ok {
-		_, path := f.File(i)
-		return path
+		return f.File(i).String()
 	}
 	return ""
 }

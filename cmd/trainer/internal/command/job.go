@@ -23,7 +23,8 @@ type job struct {
 	*options
 	started time.Time
 	recipe  *recipe.Recipe
-	name    string // of the recipe, or its file
+	loaded  *recipe.Recipe // the same before the data added to it
+	name    string         // of the recipe, or its file
 	split   *data.Dataset
 	// ownValidation reports whether the data set has validation images, which are not held out of the training images.
 	ownValidation bool
@@ -38,6 +39,7 @@ type job struct {
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 	trial       *trial         // nil outside of a search
+	watch       *watch         // nil if no page follows the training
 }
 
 func (p *program) newJob(o *options) *job {
@@ -58,6 +60,7 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 		return nil, err
 	}
 	var err error
+	j.loaded = j.recipe
 	if j.recipePrecision, err = recipePrecision(j.recipe); err != nil {
 		return nil, err
 	}
@@ -84,6 +87,9 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 func (j *job) close() {
 	if j.continued != nil {
 		j.continued.Close()
+	}
+	if err := j.watch.close(); err != nil {
+		j.note("%v", err)
 	}
 	j.dev.Close()
 }

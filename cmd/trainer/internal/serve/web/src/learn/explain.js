@@ -1,0 +1,129 @@
+// The panel that says where a number comes from.
+
+import { element, shown } from "../dom.js";
+import { number, shape, text } from "../text.js";
+
+// Explainer shows the answers to questions. app has session, places, back and ask(question).
+export class Explainer {
+  constructor(app) {
+    this.app = app;
+    this.root = element("section", { className: "panel explain", "aria-labelledby": "explain-title" });
+    this.clear();
+  }
+
+  clear() {
+    this.answer = null;
+    this.root.replaceChildren(this.title(), element("p", { className: "hint" }, text("explain.hint")));
+  }
+
+  title() {
+    return element("h2", { id: "explain-title", tabIndex: -1 }, text("explain"));
+  }
+
+  // refused says why there is no answer.
+  refused(message) {
+    this.answer = null;
+    this.root.replaceChildren(this.title(), element("p", { className: "error" }, message));
+  }
+
+  show(answer) {
+    this.answer = answer;
+    const a = answer;
+    this.root.dataset.question = JSON.stringify({ of: a.of, place: a.place, tensor: a.tensor, index: a.index });
+    this.root.replaceChildren(
+      this.title(),
+      element("p", { className: "asked" },
+        element("strong", { id: "asked-name" }, `${a.name}[${a.at.join(",")}]`), " ", text(`explain.${a.of}`), " = ",
+        shown("output", a.engine, number(a.engine), { id: "asked-value" })),
+      this.others(),
+      this.lines(a),
+      this.terms(a),
+      this.facts(a),
+      element("p", { className: "note" }, a.winner ? text("explain.winner", { at: this.nameOf(a.winner) }) : "", a.note ? ` ${a.note}` : ""),
+    );
+    if (a.of === "weight-gradient") this.root.append(this.check(a));
+  }
+
+  // others are the questions about the same place of the network.
+  others() {
+    const a = this.answer;
+    const links = element("p", { className: "others" });
+    if (a.of === "value" && this.app.back && this.app.back.values[a.place]?.length) {
+      links.append(this.button(text("explain.to-gradient"), { of: "gradient", place: a.place, index: a.index }));
+    }
+    if (a.of === "gradient") links.append(this.button(text("explain.to-value"), { of: "value", place: a.place, index: a.index }));
+    return links;
+  }
+
+  button(label, question) {
+    return element("button", { type: "button", onclick: () => this.app.ask(question) }, label);
+  }
+
+  lines(a) {
+    const list = element("dl", { className: "formulas" });
+    if (a.formula) list.append(element("dt", {}, text("explain.formula")), element("dd", {}, element("code", {}, a.formula)));
+    if (a.numbers) list.append(element("dt", {}, text("explain.numbers")), element("dd", {}, element("code", {}, a.numbers)));
+    return list;
+  }
+
+  nameOf(source) {
+    return `${this.app.places[source.place].name}[${source.at.join(",")}]`;
+  }
+
+  terms(a) {
+    const rows = element("tbody");
+    for (const t of a.terms ?? []) rows.append(this.term(t));
+    if (a.count > (a.terms ?? []).length) rows.append(row(text("explain.more", { n: a.count - a.terms.length }), a.rest));
+    const foot = element("tfoot", {}, row(text("explain.sum"), a.sum));
+    if (a.result !== a.sum) foot.append(row(text("explain.result"), a.result));
+    foot.append(row(text("explain.engine"), a.engine, { title: text("explain.tolerance", { n: number(a.tolerance) }) }));
+    return element("div", { className: "scroll terms" }, element("table", {},
+      element("caption", {}, text("explain.terms")),
+      element("thead", {}, element("tr", {}, ...["term", "source", "factor", "product"].map((k) => element("th", { scope: "col" }, text(`explain.${k}`))))),
+      rows, foot));
+  }
+
+  term(t) {
+    const name = t.source ? this.button(t.label || this.nameOf(t.source), { of: t.source.of, place: t.source.place, index: t.source.index }) : t.label;
+    // The label of a term that is no product, such as an exponential, says what it is.
+    const isProduct = !t.source || Math.abs(t.source.value * t.factor - t.value) <= 1e-9 * Math.abs(t.value);
+    return element("tr", {},
+      element("th", { scope: "row" }, name),
+      t.source ? shown("td", t.source.value, number(t.source.value)) : element("td"),
+      isProduct && t.source ? shown("td", t.factor, number(t.factor)) : element("td"),
+      shown("td", t.value, number(t.value)));
+  }
+
+  facts(a) {
+    const list = element("dl", { className: "facts" });
+    for (const f of a.facts ?? []) list.append(element("dt", {}, f.name), shown("dd", f.value, number(f.value)));
+    return list;
+  }
+
+  // check compares the gradient of a weight with a finite difference, when the reader asks for it.
+  check(a) {
+    const result = element("dl", { className: "facts", id: "check-result" });
+    const run = element("button", { type: "button", id: "check", onclick: async () => {
+      const c = await this.app.guarded(() => this.app.session.check(a.tensor, a.index));
+      if (!c || this.answer !== a) return;
+      result.replaceChildren(
+        element("dt", {}, text("check.loss", { w: number(c.weight - c.step) })), shown("dd", c.low, String(c.low)),
+        element("dt", {}, text("check.loss", { w: number(c.weight + c.step) })), shown("dd", c.high, String(c.high)),
+        element("dt", {}, text("check.difference")), shown("dd", c.difference, number(c.difference)),
+        element("dt", {}, text("check.gradient")), shown("dd", c.gradient, number(c.gradient)),
+      );
+    } }, text("check"));
+    return element("div", {}, run, result);
+  }
+}
+
+// row is a line of the table with a number in its last column.
+function row(label, value, properties = {}) {
+  return element("tr", {}, element("th", { scope: "row", colSpan: 3, ...properties }, label), shown("td", value, number(value)));
+}
+
+// titleOf names a place for headings.
+export function titleOf(place) {
+  return [element("span", { className: "name" }, place.name), " ", element("small", {}, `${place.kind} ${place.shape ? shape(place.shape) : ""}`)];
+}
+

@@ -1,0 +1,192 @@
+// The engine of the page, behind requests to a server. Another engine, such as one in the browser itself, has the same
+// exports: networks, samples, Session, training, and Refused for what it can't answer. Tensors arrive as bytes: see
+// reply.go.
+
+// Refused is an answer that says why there is none.
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function request(path, options) {
+  const response = await fetch(path, options);
+  if (response.ok) return response;
+  let message = response.statusText;
+  try {
+    message = (await response.json()).error;
+  } catch {
+    // The status says enough.
+  }
+  throw new Refused(response.status, message);
+}
+
+const post = (path, body) => request(path, { method: "POST", body });
+const postJSON = (path, value) => post(path, JSON.stringify(value));
+
+export const networks = async () => (await request("api/networks")).json();
+
+export async function samples(network, from, count) {
+  const list = await (await request(`api/networks/${encodeURIComponent(network)}/samples?from=${from}&count=${count}`)).json();
+  const bytes = Uint8Array.from(atob(list.pixels ?? ""), (c) => c.charCodeAt(0));
+  const size = bytes.length / Math.max(1, list.labels.length);
+  return { total: list.total, pictures: list.labels.map((label, i) => ({ label, number: from + i, pixels: bytes.slice(i * size, (i + 1) * size) })) };
+}
+
+// tensors returns the arrays of an answer, and what belongs to them.
+async function tensors(response) {
+  const bytes = await (await response).arrayBuffer();
+  const length = new DataView(bytes).getUint32(0, true);
+  const { lengths, info } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
+  let at = 4 + length;
+  const arrays = lengths.map((n) => {
+    const array = new Float32Array(bytes, at, n);
+    at += 4 * n;
+    return array;
+  });
+  return { arrays, info };
+}
+
+// Session is a network with weights of its own. Its requests run one after the other, because each is about the state
+// that the one before left.
+export class Session {
+  static async open(network) {
+    const s = new Session();
+    s.network = network;
+    s.last = Promise.resolve();
+    await s.reopen();
+    return s;
+  }
+
+  async reopen() {
+    const opened = await (await postJSON("api/sessions", { network: this.network })).json();
+    this.id = opened.id;
+    this.places = opened.places;
+    this.rules = opened.rules;
+  }
+
+  // run calls f when the requests before it are done. The page's data-busy says how many there are.
+  run(f) {
+    this.waiting(1);
+    const result = this.last.then(f);
+    this.last = result.catch(() => {}).then(() => setTimeout(() => this.waiting(-1)));
+    return result;
+  }
+
+  waiting(more) {
+    this.pending = (this.pending ?? 0) + more;
+    document.body.dataset.busy = String(this.pending);
+  }
+
+  path(action) {
+    return `api/sessions/${this.id}/${action}`;
+  }
+
+  // pass takes the values of the places from the front of arrays.
+  pass(arrays, info) {
+    return { values: arrays.slice(0, this.places.length), answer: info.answer };
+  }
+
+  gradients(arrays, info) {
+    const places = this.places.length;
+    const weights = Object.fromEntries(info.weights.map((name, i) => [name, arrays[places + i]]));
+    return { values: arrays.slice(0, places), weights, loss: info.loss, label: info.label };
+  }
+
+  forward(pixels) {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(post(this.path("forward"), pixels));
+      return this.pass(arrays, info);
+    });
+  }
+
+  backward(label) {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(postJSON(this.path("backward"), { label }));
+      return this.gradients(arrays, info);
+    });
+  }
+
+  // both returns the passes after a step or an undo.
+  both(action, body) {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(postJSON(this.path(action), body));
+      return { pass: this.pass(arrays, info), back: this.gradients(arrays.slice(this.places.length), info), step: info.step };
+    });
+  }
+
+  step(rule, lr) {
+    return this.both("step", { rule, lr });
+  }
+
+  undo() {
+    return this.both("undo", {});
+  }
+
+  explain(question) {
+    return this.run(async () => (await postJSON(this.path("explain"), question)).json());
+  }
+
+  weights(tensor) {
+    return this.run(async () => (await tensors(postJSON(this.path("weights"), { tensor }))).arrays[0]);
+  }
+
+  check(tensor, index) {
+    return this.run(async () => (await postJSON(this.path("check"), { tensor, index })).json());
+  }
+
+  attention(kind, label) {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(postJSON(this.path("attention"), { kind, class: label }));
+      return { ...info, values: arrays[0] };
+    });
+  }
+
+  async picture(file) {
+    return new Uint8Array(await (await post(this.path("picture"), file)).arrayBuffer());
+  }
+}
+
+const get = async (path) => (await request(path)).json();
+const tell = async (path, value) => (await postJSON(path, value)).json();
+const ofRun = (name, action = "") => `api/runs/${encodeURIComponent(name)}${action && "/" + action}`;
+
+// training is what the Train part asks for. choices is null for an engine that can't train.
+export const training = {
+  async choices() {
+    try {
+      return await get("api/train/choices");
+    } catch (e) {
+      if (e instanceof Refused && e.status === 404) return null;
+      throw e;
+    }
+  },
+  recipe: async (name) => (await get(`api/train/recipes/${encodeURIComponent(name)}`)).recipe,
+  check: async (recipe) => (await tell("api/train/check", { recipe })).mistakes,
+  preview: (plan) => tell("api/train/preview", plan),
+  start: async (plan) => (await tell("api/train/start", plan)).run,
+  runs: () => get("api/runs"),
+  run: (name) => get(ofRun(name)),
+  resume: (name) => tell(ofRun(name, "resume"), {}),
+  rename: (name, to) => tell(ofRun(name, "rename"), { name: to }),
+  remove: (name) => tell(ofRun(name, "delete"), {}),
+  current: () => get("api/training"),
+  order: (order) => tell("api/training/order", order),
+  answers: () => get("api/training/answers"),
+
+  async histograms() {
+    const { arrays, info } = await tensors(request("api/training/histograms"));
+    const last = info.last ?? [];
+    const withCounts = (list, from) => list.map((h, i) => ({ ...h, counts: arrays[from + i] }));
+    return { step: info.step, last: withCounts(last, 0), first: withCounts(info.first ?? [], last.length) };
+  },
+
+  // follow calls on.KIND with the data of each event: hello when the events begin or begin again, then state, steps and
+  // epoch, and lost when the engine doesn't answer.
+  follow(on) {
+    const source = new EventSource("api/training/events");
+    for (const kind of ["hello", "state", "steps", "epoch"]) source.addEventListener(kind, (e) => on[kind](JSON.parse(e.data)));
+    source.addEventListener("error", () => on.lost());
+  },
+};
