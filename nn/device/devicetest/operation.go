@@ -74,5 +74,6 @@ func Operations() []Operation {
 		fusedConv2DOperation(),
 		fusedMatMulOperation(),
 		fusedConvPoolOperation(),
+		fusedConvActivationOperation(),
 	}
 }
