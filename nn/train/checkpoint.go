@@ -76,6 +76,9 @@ func settings(s *Stepper) []condition {
 	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
 		list = append(list, condition{"batches per step", strconv.Itoa(k)})
 	}
+	if n := c.shards(); n > 1 { // older checkpoints have no such setting
+		list = append(list, condition{"shards", strconv.Itoa(n)})
+	}
 	if w, ok := c.weightsSetting(); ok {
 		list = append(list, w)
 	}

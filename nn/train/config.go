@@ -38,7 +38,11 @@ type Config struct {
 	// Steps, and with them schedules, averages, checkpoints and metrics, count updates; batch normalisation still
 	// normalises each batch separately, and updates its running statistics with each batch.
 	Accumulate int
-	Seed       uint64
+	// Shards is the number of parts into which every batch is split; 0 means 1. Each part has its own forward and backward
+	// pass, so that batch normalisation normalises it by its own statistics, and gradients, running statistics and losses
+	// are summed over the parts in a fixed order: see shards.go. A batch is a multiple of the number of parts.
+	Shards int
+	Seed   uint64
 
 	// Freeze holds patterns of the names of layers that are not trained: see nn.Options. With FreezeUntil they are
 	// trained from that epoch on, counted from 0; 0 means that they stay frozen.
@@ -145,6 +149,10 @@ func (c *Config) check() error {
 		return bad("freeze-until", "%v, want 0 or more, beside freeze, which names layers", c.FreezeUntil)
 	case c.Accumulate < 0:
 		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
+	case c.Shards < 0:
+		return bad("shards", "%d parts of a batch, need at least 1", c.Shards)
+	case c.Batch%c.shards() != 0:
+		return bad("shards", "a batch of %d can't be split into %d equal parts: %s", c.Batch, c.Shards, c.divisible())
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
 		return bad("precision", "%v, want %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
 	case c.MetricsEvery < 0:

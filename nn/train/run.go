@@ -392,8 +392,8 @@ func (r *run) step() error {
 			}
 			return fmt.Errorf("step %d: %w", step, err)
 		}
-		r.epoch.Images += b.N
-		r.trainImages += b.N
+		r.epoch.Images += b.Whole()
+		r.trainImages += b.Whole()
 		err = r.stepper.Step(b)
 		r.loader.Release(b)
 		if err != nil {
