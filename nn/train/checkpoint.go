@@ -67,7 +67,7 @@ func settings(s *Stepper) []condition {
 		{epochsSetting, strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
 		{stepsSetting, strconv.Itoa(s.total)},
 		{dataSetting, c.Data.Name},
-		{"training images", fmt.Sprintf("%d of %dx%dx%d in %d classes", c.Data.Train.Len(), h, w, channels, len(c.Data.Train.Classes()))},
+		{trainingImages, fmt.Sprintf("%d of %dx%dx%d in %d classes", c.Data.Train.Len(), h, w, channels, len(c.Data.Train.Classes()))},
 		{"loss", describe(c.Loss)},
 		{"augmentation", describe(c.Augment)},
 		{"optimizer", describe(c.Optimizer)},
@@ -95,10 +95,12 @@ func settings(s *Stepper) []condition {
 	return append(list, condition{"settings of the layers", describe(c.Model)})
 }
 
-// dataSetting is the name of the setting for the data set's name, and imagesSetting that for the fingerprint of its images.
+// dataSetting is the name of the setting for the data set's name, trainingImages that for the number and the shape of its
+// images, and imagesSetting that for their fingerprint.
 const (
-	dataSetting   = "data set"
-	imagesSetting = "fingerprint of the images"
+	trainingImages = "training images"
+	dataSetting    = "data set"
+	imagesSetting  = "fingerprint of the images"
 )
 
 // alike returns both lists without what only one of them can have, or what doesn't matter: if both have the

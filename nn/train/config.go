@@ -42,7 +42,11 @@ type Config struct {
 	// pass, so that batch normalisation normalises it by its own statistics, and gradients, running statistics and losses
 	// are summed over the parts in a fixed order: see shards.go. A batch is a multiple of the number of parts.
 	Shards int
-	Seed   uint64
+	// Ranks connects this process to others that compute other shards of the same training: see ranks.go. All have the
+	// same configuration except for Hooks and Checkpoint, which are rank 0's; the results of the others have no scores.
+	// nil: this process computes all shards.
+	Ranks device.Collective
+	Seed  uint64
 
 	// Freeze holds patterns of the names of layers that are not trained: see nn.Options. With FreezeUntil they are
 	// trained from that epoch on, counted from 0; 0 means that they stay frozen.
@@ -173,6 +177,9 @@ func (c *Config) check() error {
 		}
 	}
 	if err := c.Augment.check(h, w, channels); err != nil {
+		return err
+	}
+	if err := c.checkRanks(); err != nil {
 		return err
 	}
 	return checkViews(c.TTA, h, w)

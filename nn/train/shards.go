@@ -15,7 +15,8 @@ import (
 // most one image. A last batch that has too few images for all parts is dropped by default (LastBatch).
 //
 // A shard is to its images what a batch is without shards: images are mixed within it, and it has dropout masks of its
-// own. What the shards give is summed by nn.Network (nn/shards.go), which says in what order and with which weights.
+// own. What the shards give is summed by nn.Network (nn/shards.go), which says in what order and with which weights, and
+// then over the processes that share a training (ranks.go).
 
 // shards returns the number of parts of a batch.
 func (c *Config) shards() int { return max(1, c.Shards) }
@@ -34,21 +35,41 @@ func (c *Config) divisible() string {
 
 // localShards returns the number of shards that this process computes, or 0 if batches are not split.
 func (s *Stepper) localShards() int {
-	if s.cfg.shards() == 1 {
+	switch {
+	case s.cfg.shards() == 1:
 		return 0
+	case s.group != nil:
+		return s.group.count
 	}
 	return s.cfg.shards()
 }
 
-// trainShards trains on the shards of a batch, one after the other.
+// firstShard returns the number of the first shard that this process computes.
+func (s *Stepper) firstShard() int {
+	if s.group == nil {
+		return 0
+	}
+	return s.group.first
+}
+
+// localPart returns the images of a batch of n that this process computes: from <= i < to.
+func (s *Stepper) localPart(n int) (from, to int) {
+	first := s.firstShard()
+	return s.cfg.shardStart(first, n), s.cfg.shardStart(first+max(1, s.localShards()), n)
+}
+
+// trainShards trains on this process's shards of a batch, one after the other.
 func (s *Stepper) trainShards(b *data.Batch) error {
 	if err := s.changeWork(); err != nil {
 		return err
 	}
 	for k := range s.localShards() {
-		if err := s.trainShard(b, k); err != nil {
+		if err := s.trainShard(b, s.firstShard()+k); err != nil {
 			return err
 		}
+	}
+	if err := s.sumOverRanks(); err != nil {
+		return err
 	}
 	s.net.EndBatch()
 	if !s.lastOfStep() {
@@ -78,9 +99,10 @@ func (s *Stepper) trainShard(b *data.Batch, k int) error {
 	return nil
 }
 
-// cutShard returns shard k of a batch.
+// cutShard returns shard k of a batch, of which b has this process's part.
 func (s *Stepper) cutShard(b *data.Batch, k int) *data.Batch {
-	from, to := s.cfg.shardStart(k, b.Whole()), s.cfg.shardStart(k+1, b.Whole())
+	first, _ := s.localPart(b.Whole())
+	from, to := s.cfg.shardStart(k, b.Whole())-first, s.cfg.shardStart(k+1, b.Whole())-first
 	part := &s.shard
 	*part = data.Batch{N: to - from, IDs: b.IDs[from:to]}
 	if len(b.Images) > 0 {

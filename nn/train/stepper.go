@@ -17,6 +17,7 @@ type Stepper struct {
 	dev      device.Device
 	net      *nn.Network
 	opt      *optim.Optimizer
+	group    *group // nil unless other processes compute shards of the same batches
 	perEpoch int
 	total    int
 	step     int  // steps done
@@ -41,14 +42,17 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if err := cfg.normalization(); err != nil {
+	if err := cfg.normalizeAlike(); err != nil {
 		return nil, err
 	}
 	if err := cfg.chooseWeights(); err != nil {
 		return nil, err
 	}
-	s := &Stepper{cfg: cfg, dev: cfg.Device, epochThere: -1}
+	s := &Stepper{cfg: cfg, dev: cfg.Device, group: newGroup(&cfg), epochThere: -1}
 	if err := s.buildNetwork(); err != nil {
+		return nil, err
+	}
+	if err := s.buildGroup(); err != nil {
 		return nil, err
 	}
 	if cfg.Initialize != nil && cfg.Resume == "" {
