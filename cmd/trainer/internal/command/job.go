@@ -11,6 +11,7 @@ import (
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/model"
+	"trainer/nn/ranks"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -38,6 +39,7 @@ type job struct {
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 	trial       *trial         // nil outside of a search
+	team        *team          // the other ranks of this training; nil if there are none
 }
 
 func (p *program) newJob(o *options) *job {
@@ -46,7 +48,13 @@ func (p *program) newJob(o *options) *job {
 
 // prepare finds recipe, device and data.
 func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
+	return p.prepareAs(ctx, o, nil)
+}
+
+// prepareAs is prepare as one of several ranks.
+func (p *program) prepareAs(ctx context.Context, o *options, t *team) (*job, error) {
 	j := p.newJob(o)
+	j.team = t
 	if o.resume != "" {
 		if err := o.readRun(p.Kinds); err != nil {
 			return nil, err
@@ -67,7 +75,7 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
 		return nil, err
 	}
-	if err = j.compareRuns(); err == nil && o.resume != "" && !o.dryRun {
+	if err = j.compareRuns(); err == nil && o.resume != "" && !o.dryRun && !j.follows() {
 		j.continued, err = report.Continue(o.out)
 	}
 	if err == nil {
@@ -155,6 +163,9 @@ func (j *job) config(seed uint64) train.Config {
 	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
 	cfg.DType = device.PrecisionOf(j.dev).DType()
 	cfg.NoGraph = !j.graph
+	if j.team != nil {
+		cfg.Ranks = ranks.New(j.team.Transport, j.dev)
+	}
 	if j.fingerprint != nil {
 		cfg.DataHash = j.fingerprint.Hash()
 	}
