@@ -21,7 +21,7 @@ import (
 var names = map[string][]string{
 	"openmpi": {"libmpi.so.40"},
 	"mpich":   {"libmpich.so.12", "libmpi.so.12"},
-	"mpi5":    {"libmpi_abi.so.0", "libmpi_abi.so"},
+	"mpi5":    {"libmpi_abi.so.1", "libmpi_abi.so.0"},
 }
 
 // candidates returns the files to try: the one that TRAINER_MPI names, or those of the launcher that started this process,
@@ -34,18 +34,18 @@ func candidates(getenv func(string) string) []string {
 	if getenv("OMPI_COMM_WORLD_SIZE") == "" && (getenv("PMI_SIZE") != "" || getenv("PMI_RANK") != "") {
 		order = []string{"mpich", "mpi5", "openmpi"}
 	}
-	var files []string
+	var beside, elsewhere []string
 	for _, kind := range order {
 		for _, name := range names[kind] {
 			for _, folder := range besideLauncher() {
 				if file := filepath.Join(folder, name); exists(file) {
-					files = append(files, file)
+					beside = append(beside, file)
 				}
 			}
-			files = append(files, name)
+			elsewhere = append(elsewhere, name)
 		}
 	}
-	return files
+	return append(beside, elsewhere...)
 }
 
 // besideLauncher returns the folders of libraries that belong to the program that started this process, such as that of a
