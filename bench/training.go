@@ -51,6 +51,7 @@ type Training struct {
 // NewTraining returns a training as cfg describes it, on the batches of a loader. If the images are on the device, the
 // loader returns only their indices. Errors come from train.NewStepper and data.NewLoader.
 func NewTraining(cfg train.Config, load data.LoaderConfig) (*Training, error) {
+	cfg.Resolution = nil // all steps are those of whole images
 	s, err := train.NewStepper(cfg)
 	if err != nil {
 		return nil, err

@@ -42,6 +42,9 @@ type Builder struct {
 	building []int    // rows of the layers that are being built, innermost last
 	memory   int64    // total bytes
 
+	original *Network // whose parameters the network that is being built shares: see Network.ForInput; nil otherwise
+	buffers  buffers
+
 	pairs  []*pair // shared buffers: one pair for each level of branches
 	level  int     // index of the pair that the current chain uses
 	levels int     // number of pairs in use at this place in the network
@@ -158,12 +161,20 @@ func (b *Builder) Output(shape Shape, dst **device.Tensor) error {
 		b.claim(shape, dst)
 		return nil
 	}
-	t, err := b.Tensor(b.dtype, shape.batch(b.batch)...)
+	t, err := b.take(&b.buffers.outputs, b.theirs().outputs, shape.batch(b.batch)...)
 	if err != nil {
 		return err
 	}
 	*dst = t
 	return nil
+}
+
+// theirs returns the buffers of the network that this one shares its parameters with, if there is one.
+func (b *Builder) theirs() buffers {
+	if b.original == nil {
+		return buffers{}
+	}
+	return b.original.buffers
 }
 
 // NeedsInputGradient reports whether the layer being built must compute the gradient with
@@ -214,7 +225,7 @@ func (b *Builder) allocateShared() error {
 			if len(claims) == 0 {
 				continue
 			}
-			buffer, err := b.Tensor(b.dtype, b.batch, p.largest[side])
+			buffer, err := b.take(&b.buffers.shared, b.theirs().shared, b.batch, p.largest[side])
 			if err != nil {
 				return err
 			}
@@ -244,6 +255,9 @@ type ParamSpec struct {
 // Param allocates a parameter and gives it its initial value, which depends on the seed
 // and on how many parameters came before.
 func (b *Builder) Param(s ParamSpec) (*Param, error) {
+	if b.original != nil {
+		return b.sharedParam(s)
+	}
 	p := &Param{Name: b.qualify(s.Name), Role: s.Role}
 	if b.frozen() {
 		p.Thaws = b.freeze.thaws && !s.Frozen
@@ -281,6 +295,23 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	return p, nil
 }
 
+// sharedParam returns the parameter of the original network.
+func (b *Builder) sharedParam(s ParamSpec) (*Param, error) {
+	p, err := reuse(b.original.params, len(b.params), b.qualify(s.Name), s.Shape, b.original.opt.Input)
+	if err != nil {
+		return nil, err
+	}
+	if p.Grad != nil {
+		b.upstream = true
+		b.freeze.trains(p)
+	}
+	b.params = append(b.params, p)
+	if r := b.row(); r != nil {
+		r.Params += p.Value.Len()
+	}
+	return p, nil
+}
+
 // operands gives an operand of products its copies in the network's type.
 func (b *Builder) operands(p *Param, s ParamSpec) (err error) {
 	p.ComputeCopy, p.LowPrecisionGrad = p.Value, p.Grad
@@ -301,6 +332,11 @@ func (b *Builder) operands(p *Param, s ParamSpec) (err error) {
 // State allocates a tensor that is saved with the network but not trained, filled with
 // one value, such as a running mean.
 func (b *Builder) State(name string, fill float32, shape ...int) (*Param, error) {
+	if b.original != nil {
+		p, err := reuse(b.original.state, len(b.state), b.qualify(name), shape, b.original.opt.Input)
+		b.state = append(b.state, p)
+		return p, err
+	}
 	p := &Param{Name: b.qualify(name), Frozen: b.frozen() && !b.freeze.thaws, Thaws: b.frozen() && b.freeze.thaws}
 	var err error
 	if p.Value, err = b.Tensor(device.Float32, shape...); err != nil {

@@ -44,8 +44,13 @@ func (GlobalAvgPool) OutputShape(in Shape) (Shape, error) {
 
 // Build allocates the output. The computation is average pooling with a single window.
 func (GlobalAvgPool) Build(b *Builder, in Shape) (BuiltLayer, error) {
+	return buildGlobalPool(b, device.AvgPool, in)
+}
+
+// buildGlobalPool builds a pooling with a single window over the whole image.
+func buildGlobalPool(b *Builder, mode device.PoolMode, in Shape) (BuiltLayer, error) {
 	size := Pair{in[0], in[1]}
-	spec := pooling{device.AvgPool, window{kernel: size, stride: size, dilation: Square(1)}}.spec(b, in)
+	spec := pooling{mode, window{kernel: size, stride: size, dilation: Square(1)}}.spec(b, in)
 	plan, err := b.dev.NewPool2D(spec)
 	if err != nil {
 		return nil, err
@@ -54,22 +59,22 @@ func (GlobalAvgPool) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &globalAvgPool{pool: pool, flat: views{shape: Shape{in[2]}}, image: views{shape: Shape{1, 1, in[2]}}}, nil
+	return &globalPool{pool: pool, flat: views{shape: Shape{in[2]}}, image: views{shape: Shape{1, 1, in[2]}}}, nil
 }
 
-type globalAvgPool struct {
+type globalPool struct {
 	pool  BuiltLayer
 	flat  views // of the pooling's output, [n,1,1,c], as [n,c]
 	image views // of dy, [n,c], as [n,1,1,c]
 }
 
 // Forward computes y.
-func (u *globalAvgPool) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+func (u *globalPool) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	return u.flat.of(u.pool.Forward(x, mode))
 }
 
 // Backward computes dx.
-func (u *globalAvgPool) Backward(dy *device.Tensor) *device.Tensor {
+func (u *globalPool) Backward(dy *device.Tensor) *device.Tensor {
 	return u.pool.Backward(u.image.of(dy))
 }
 

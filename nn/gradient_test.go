@@ -53,6 +53,7 @@ func TestLayerGradients(t *testing.T) {
 		{"avg-pool2d-same-lower", nn.AvgPool2D{Kernel: nn.Square(2), SameLower: true, ExcludePadding: true}, image},
 		{"avg-pool2d-dilated", nn.AvgPool2D{Kernel: nn.Square(2), Stride: nn.Square(1), Dilation: nn.Square(2), Padding: nn.Pair{W: 1}}, image},
 		{"global-avg-pool", nn.GlobalAvgPool{}, image},
+		{"global-max-pool", nn.GlobalMaxPool{}, image},
 		{"batch-norm-image", nn.BatchNorm{}, image},
 		{"batch-norm-vector", nn.BatchNorm{}, nn.Shape{7}},
 		{"batch-norm-frozen-scale", nn.BatchNorm{FrozenScale: true, Epsilon: 0.3}, image},

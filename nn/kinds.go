@@ -46,7 +46,7 @@ func FamilyOf(kinds []LayerKind, name string) Family {
 // declared in its layer's file. A program adds its own by appending to the list that it gives to package recipe.
 func LayerKinds() []LayerKind {
 	return []LayerKind{
-		conv2DKind(), convTranspose2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), batchNormKind(),
+		conv2DKind(), convTranspose2DKind(), denseKind(), maxPool2DKind(), avgPool2DKind(), globalAvgPoolKind(), globalMaxPoolKind(), batchNormKind(),
 		layerNormKind(), groupNormKind(),
 		reluKind(), leakyReLUKind(), geluKind(), sigmoidKind(), tanhKind(), siluKind(),
 		hardSwishKind(), eluKind(), softplusKind(), mishKind(), preluKind(),

@@ -50,6 +50,7 @@ type Options struct {
 type Network struct {
 	dev     device.Device
 	opt     Options
+	model   *Sequential
 	root    BuiltLayer
 	classes int
 	input   []int // shape of a batch, -1 first
@@ -57,6 +58,7 @@ type Network struct {
 	params, state  []*Param
 	rows           []LayerInfo
 	memory         int64
+	buffers        buffers
 	overBatch      bool // a layer normalises over the batch
 	smallestBatch  int
 	step           *device.Tensor  // int32 [1]
@@ -89,12 +91,13 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 	if err := checkDType(dev, opt.DType); err != nil {
 		return nil, fmt.Errorf("compiling the network: %w", err)
 	}
-	n := &Network{dev: dev, opt: opt, classes: out[0], input: opt.Input.batch(-1)}
+	n := &Network{dev: dev, opt: opt, model: chain(model), classes: out[0], input: opt.Input.batch(-1)}
 	b := newBuilder(dev, opt)
 	if err := n.build(b, model); err != nil {
 		return nil, err
 	}
 	n.params, n.state, n.rows, n.memory = b.params, b.state, b.rows, b.memory
+	n.buffers = b.buffers
 	if err := n.buildFreeze(b); err != nil {
 		return nil, err
 	}

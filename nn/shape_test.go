@@ -39,6 +39,7 @@ func TestOutputShapes(t *testing.T) {
 		{nn.AvgPool2D{Kernel: nn.Square(2), Stride: nn.Square(3), Padding: nn.Square(1), CeilMode: true}, nn.Shape{5, 5, 1}, "2x2x1"},
 		{nn.AvgPool2D{Kernel: nn.Square(3), Stride: nn.Square(2), Padding: nn.Square(1)}, image, "6x4x4"},
 		{nn.GlobalAvgPool{}, image, "4"},
+		{nn.GlobalMaxPool{}, image, "4"},
 		{nn.BatchNorm{}, image, "11x8x4"},
 		{nn.Flatten{}, image, "352"},
 		{nn.Flatten{}, nn.Shape{5}, "5"},

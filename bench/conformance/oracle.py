@@ -114,6 +114,10 @@ def global_avg_pool(l: Layer, x: Tensor, s: State) -> Tensor:
     return s.noise(x.mean((1, 2)), x.shape[1] * x.shape[2])
 
 
+def global_max_pool(l: Layer, x: Tensor, s: State) -> Tensor:
+    return last(F.max_pool2d(first(x), x.shape[1:3])).flatten(1)
+
+
 def batch_norm(l: Layer, x: Tensor, s: State) -> Tensor:
     gamma, beta = s.param(), s.param()
     mean, var = next(s.statistics), next(s.statistics)
@@ -173,7 +177,7 @@ FUNCTIONS: dict[str, Callable[[Layer, Tensor], Tensor]] = {
 }
 
 LAYERS: dict[str, Callable[[Layer, Tensor, State], Tensor]] = {
-    "conv2d": conv2d, "conv2d-transpose": conv2d_transpose, "dense": dense, "max-pool2d": max_pool, "avg-pool2d": avg_pool, "global-avg-pool": global_avg_pool,
+    "conv2d": conv2d, "conv2d-transpose": conv2d_transpose, "dense": dense, "max-pool2d": max_pool, "avg-pool2d": avg_pool, "global-avg-pool": global_avg_pool, "global-max-pool": global_max_pool,
     "batch-norm": batch_norm, "layer-norm": layer_norm, "group-norm": group_norm, "prelu": prelu, "up-sample": up_sample,
     "channel-scale": channel_scale, "residual": residual, "concat": concat,
     "flatten": lambda l, x, s: x.reshape(x.shape[0], -1),

@@ -59,7 +59,7 @@ def random_network(r: Random) -> list[Layer]:
             layers.append({"layer": "channel-scale", "reduction": 2})
         if r.chance(0.5):
             layers.append(r.pick({"layer": "max-pool2d", "kernel": 2}, {"layer": "avg-pool2d", "kernel": 2}))
-    layers.append(r.pick({"layer": "flatten"}, {"layer": "global-avg-pool"}))
+    layers.append(r.pick({"layer": "flatten"}, {"layer": "global-avg-pool"}, {"layer": "global-max-pool"}))
     return same(layers + [{"layer": "dense", "out": 12}, {"layer": r.pick(*SMOOTH, "relu")}, {"layer": "dense", "out": CLASSES}])
 
 

@@ -8,9 +8,11 @@ The source is a folder of pictures, train/CLASS/*.jpg and test/CLASS/*.jpg. Two 
 with every picture enlarged to 96x96 and stored as JPEG: `large` has all training pictures, `small` 500 of them, the same
 number of each class; both have 2,000 test pictures. It needs torch, numpy and pillow (requirements.txt), and Go.
 
-Both programs have the same time for training; reading the pictures before and evaluating after it don't count. PyTorch
-trains until the time is over, and its schedule follows the time. This project gets the number of epochs that a short run
-before lets expect; the table has the seconds that they took. PyTorch's pictures are decoded once and stay in memory.
+Both programs have the same time for training; reading the pictures before and evaluating after it don't count. A short run
+of each program measures how many training pictures it takes in that time, with nothing else running; then every seed
+trains with that number, which makes the accuracy independent of what else the machine does during the long part. PyTorch's
+pictures are decoded once and stay in memory. The work folder keeps the speeds (speed.json) and a line for each run
+(runs.jsonl): started again, the script goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parents[2]
 SIDE = 96
 SMALL, TEST = 500, 2000  # pictures
-CALIBRATION = 15  # seconds, at least, of the run that measures the speed
+PROBE = 1500  # pictures that a run which measures the speed takes at least
 
 
 def make(source: Path, target: Path, counts: dict[str, int | None]) -> None:
@@ -55,27 +57,20 @@ def make(source: Path, target: Path, counts: dict[str, int | None]) -> None:
 # This project.
 
 
-def train_ours(trainer: Path, data: Path, out: Path, epochs: float, seed: int) -> dict:
-    """Trains the recipe, evaluates it once, and returns the summary of the run."""
+def train_ours(trainer: Path, data: Path, out: Path, pictures: float, seed: int) -> dict:
+    """Trains the recipe with so many pictures, evaluates it once, and returns the summary of the run."""
     shutil.rmtree(out, ignore_errors=True)
+    epochs = pictures / sum(1 for _ in (data / "train").rglob("*.jpg"))
     command = [trainer, "-data", data, "-recipe", "photos", "-device", "cpu", "-epochs", f"{epochs:.4f}"]
     command += ["-seed", str(seed), "-set", "eval-every=0", "-quiet", "-out", out]
     subprocess.run([str(c) for c in command], check=True, stdout=subprocess.DEVNULL)
     return json.loads((out / "summary.json").read_text())
 
 
-def ours(trainer: Path, data: Path, out: Path, seconds: float, seeds: int) -> list[tuple[float, float]]:
-    """Returns the accuracy and the seconds of training of each seed."""
-    pictures = sum(1 for _ in (data / "train").rglob("*.jpg"))
-    epochs, taken = min(1.0, 600 / pictures), 0.0
-    while taken < min(CALIBRATION, seconds / 4):
-        taken = train_ours(trainer, data, out, epochs, 0)["train_seconds"]
-        rate, epochs = epochs / taken, 2 * epochs
-    results = []
-    for seed in range(1, seeds + 1):
-        summary = train_ours(trainer, data, out, rate * seconds, seed)
-        results.append((summary["test_accuracy"], summary["train_seconds"]))
-    return results
+def speed_ours(trainer: Path, data: Path, out: Path) -> float:
+    """Returns the training pictures a second: of the second half of a run, by the difference of a long and a short one."""
+    seconds = [train_ours(trainer, data, out, pictures, 0)["train_seconds"] for pictures in (PROBE, 3 * PROBE)]
+    return 2 * PROBE / (seconds[1] - seconds[0])
 
 
 # PyTorch.
@@ -145,46 +140,54 @@ def rate_at(progress: float, peak: float) -> float:
     return peak * (1 + math.cos(math.pi * min(1, (progress - 0.2) / 0.8))) / 2
 
 
-def theirs(data: Path, seconds: float, seeds: int) -> list[tuple[float, float]]:
-    """Returns the accuracy and the seconds of training of each seed."""
-    x, labels = read(data / "train")
-    test_x, test_labels = read(data / "test")
-    mean = x.float().mean((0, 2, 3), keepdim=True)
-    std = x.float().std((0, 2, 3), keepdim=True)
-    batch = 64 if len(x) >= 1024 else 16  # as the recipe photos
-    peak = 0.1 * batch / 64
-    results = []
-    for seed in range(1, seeds + 1):
+class Peer:
+    """ResNet-18 in PyTorch, and its pictures in memory."""
+
+    def __init__(self, data: Path) -> None:
+        self.x, self.labels = read(data / "train")
+        self.test_x, self.test_labels = read(data / "test")
+        sample = self.x[torch.randperm(len(self.x))[:5000]].float()  # all pictures as float32 would be 5.5 GB
+        self.mean, self.std = sample.mean((0, 2, 3), keepdim=True), sample.std((0, 2, 3), keepdim=True)
+        self.batch = 64 if len(self.x) >= 1024 else 16  # as the recipe photos
+
+    def train(self, pictures: float, seed: int) -> tuple[nn.Module, list[float]]:
+        """Returns the network after so many pictures, and the seconds of each step."""
         torch.manual_seed(seed)
-        model = resnet18(int(labels.max()) + 1).to(memory_format=torch.channels_last)
+        peak = 0.1 * self.batch / 64
+        model = resnet18(int(self.labels.max()) + 1).to(memory_format=torch.channels_last)
         optimizer = torch.optim.SGD(model.parameters(), lr=peak, momentum=0.9, weight_decay=5e-4, nesterov=True)
         loss = nn.CrossEntropyLoss(label_smoothing=0.1)
-        start = time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            for ids in torch.randperm(len(x)).split(batch)[: len(x) // batch]:
-                progress = (time.perf_counter() - start) / seconds
-                if progress >= 1:
-                    break
-                optimizer.param_groups[0]["lr"] = rate_at(progress, peak)
-                pictures = augment((x[ids].float() - mean) / std).contiguous(memory_format=torch.channels_last)
+        steps, taken = round(pictures / self.batch), []
+        while len(taken) < steps:
+            for ids in torch.randperm(len(self.x)).split(self.batch)[: min(len(self.x) // self.batch, steps - len(taken))]:
+                start = time.perf_counter()
+                optimizer.param_groups[0]["lr"] = rate_at(len(taken) / steps, peak)
+                x = augment((self.x[ids].float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
                 optimizer.zero_grad(set_to_none=True)
-                loss(model(pictures), labels[ids]).backward()
+                loss(model(x), self.labels[ids]).backward()
                 optimizer.step()
-        taken = time.perf_counter() - start
+                taken.append(time.perf_counter() - start)
+        return model, taken
+
+    def accuracy(self, model: nn.Module) -> float:
         model.eval()
         right = 0
         with torch.inference_mode():
-            for pictures, want in zip(test_x.split(100), test_labels.split(100)):
-                right += int((model((pictures.float() - mean) / std).argmax(1) == want).sum())
-        results.append((right / len(test_x), taken))
-    return results
+            for pictures, want in zip(self.test_x.split(100), self.test_labels.split(100)):
+                right += int((model((pictures.float() - self.mean) / self.std).argmax(1) == want).sum())
+        return right / len(self.test_x)
+
+    def speed(self) -> float:
+        """Returns the training pictures a second, without the first steps, which are slower."""
+        taken = self.train(PROBE, 0)[1][3:]
+        return self.batch * len(taken) / sum(taken)
 
 
-def line(data: str, program: str, results: list[tuple[float, float]]) -> str:
-    accuracies = [100 * a for a, _ in results]
+def line(data: str, program: str, runs: list[dict]) -> str:
+    accuracies = [100 * r["accuracy"] for r in runs]
     spread = f" ± {statistics.stdev(accuracies):.1f}%" if len(accuracies) > 1 else ""
-    taken = statistics.mean(t for _, t in results)
-    return f"| {data} | {program} | {len(results)} | {statistics.mean(accuracies):.1f}%{spread} | {taken:.0f} s |"
+    pictures = runs[0]["pictures"]
+    return f"| {data} | {program} | {len(runs)} | {statistics.mean(accuracies):.1f}%{spread} | {pictures:,.0f} |"
 
 
 def main() -> None:
@@ -201,12 +204,55 @@ def main() -> None:
     if args.trainer is None:
         args.trainer = args.work / "trainer"
         subprocess.run([os.environ.get("GO", "go"), "build", "-o", str(args.trainer.absolute()), "./cmd/trainer"], cwd=ROOT, check=True)
-    print("| set | program | seeds | test accuracy | training |\n|---|---|---|---|---|")
-    for name in args.sets.split(","):
-        data = args.work / name
-        make(args.source, data, {"train": SMALL if name == "small" else None, "test": TEST})
-        print(line(name, "photos", ours(args.trainer.absolute(), data, args.work / "run", args.seconds, args.seeds)), flush=True)
-        print(line(name, f"ResNet-18, PyTorch {torch.__version__}", theirs(data, args.seconds, args.seeds)), flush=True)
+    names = args.sets.split(",")
+    for name in names:
+        make(args.source, args.work / name, {"train": SMALL if name == "small" else None, "test": TEST})
+    speeds = measure(args, names)
+    for name in names:
+        run(args, name, speeds[name])
+    torch_name = f"ResNet-18, PyTorch {torch.__version__}"
+    print("| set | program | seeds | test accuracy | training pictures |\n|---|---|---|---|---|")
+    for name in names:
+        for program, title in (("ours", "photos"), ("theirs", torch_name)):
+            print(line(name, title, [r for r in kept(args.work) if (r["set"], r["program"]) == (name, program)]))
+
+
+def measure(args: argparse.Namespace, names: list[str]) -> dict[str, dict[str, float]]:
+    """Returns the pictures a second of both programs on each set; a figure that the work folder has is not measured again."""
+    file = args.work / "speed.json"
+    speeds = json.loads(file.read_text()) if file.exists() else {}
+    for name in names:
+        if name not in speeds:
+            data = args.work / name
+            ours = speed_ours(args.trainer.absolute(), data, args.work / "run")
+            speeds[name] = {"ours": ours, "theirs": Peer(data).speed()}
+            file.write_text(json.dumps(speeds))
+    return speeds
+
+
+def kept(work: Path) -> list[dict]:
+    """Returns the runs that the work folder has."""
+    file = work / "runs.jsonl"
+    return [json.loads(text) for text in file.read_text().splitlines()] if file.exists() else []
+
+
+def run(args: argparse.Namespace, name: str, speed: dict[str, float]) -> None:
+    """Trains every seed of a set that is missing, the two programs in turn."""
+    data, peer = args.work / name, None
+    done = {(r["set"], r["program"], r["seed"]) for r in kept(args.work)}
+    for seed in range(1, args.seeds + 1):
+        for program in ("ours", "theirs"):
+            if (name, program, seed) in done:
+                continue
+            pictures = speed[program] * args.seconds
+            if program == "ours":
+                accuracy = train_ours(args.trainer.absolute(), data, args.work / "run", pictures, seed)["test_accuracy"]
+            else:
+                peer = peer or Peer(data)
+                accuracy = peer.accuracy(peer.train(pictures, seed)[0])
+            record = {"set": name, "program": program, "seed": seed, "pictures": pictures, "accuracy": accuracy}
+            with (args.work / "runs.jsonl").open("a") as file:
+                file.write(json.dumps(record) + "\n")
 
 
 if __name__ == "__main__":

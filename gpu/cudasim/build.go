@@ -38,8 +38,8 @@ type library struct {
 }
 
 var libraries = []library{
-	{engine, []string{"control", "context", "errors", "graph", "kernels", "memory", "pinned", "product", "ptx", "report", "settings", "stream", "trap", "written"}},
-	{Driver, []string{"driver_device", "driver_graph", "driver_memory", "driver_module", "driver_stream"}},
+	{engine, []string{"control", "context", "errors", "graph", "kernels", "memory", "pinned", "product", "ptx", "record", "report", "settings", "stream", "trap", "written"}},
+	{Driver, []string{"driver_device", "driver_graph", "driver_library", "driver_memory", "driver_module", "driver_stream"}},
 	{CuBLAS12, []string{"blas", "blas_version12"}},
 	{CuBLAS13, []string{"blas", "blas_version13"}},
 	{CuDNN8, append([]string{"dnn_version8"}, dnnSources...)},
@@ -48,10 +48,12 @@ var libraries = []library{
 
 var dnnSources = []string{"dnn_backend", "dnn_conv", "dnn_convcalls", "dnn_descriptors", "dnn_graph", "dnn_handle", "dnn_norm", "dnn_pointwise", "dnn_pool", "dnn_tensor"}
 
-// parts are the libraries that a libcudnn loads by name.
+// parts are the libraries that a library loads by name.
 var parts = map[string][]string{
-	CuDNN8: {"libcudnn_ops_infer.so.8", "libcudnn_ops_train.so.8", "libcudnn_cnn_infer.so.8", "libcudnn_cnn_train.so.8"},
-	CuDNN9: {"libcudnn_graph.so.9", "libcudnn_ops.so.9", "libcudnn_cnn.so.9"},
+	CuBLAS12: {"libcublasLt.so.12"},
+	CuBLAS13: {"libcublasLt.so.13"},
+	CuDNN8:   {"libcudnn_ops_infer.so.8", "libcudnn_ops_train.so.8", "libcudnn_cnn_infer.so.8", "libcudnn_cnn_train.so.8"},
+	CuDNN9:   {"libcudnn_graph.so.9", "libcudnn_ops.so.9", "libcudnn_cnn.so.9"},
 }
 
 // builder compiles the emulation and one set of kernels.
@@ -87,6 +89,24 @@ func newBuilder(t testing.TB) *builder {
 
 func (b *builder) addKernels(library, name, source string) {
 	b.units = append(b.units, unit{library, name, source})
+}
+
+// addFile adds the kernels of one CUDA file, each of which begins with a line extern "C" __global__ void NAME(.
+func (b *builder) addFile(t testing.TB, file string) {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := "#include \"cuda_host.h\"\n" + string(source)
+	for _, line := range strings.Split(string(source), "\n") {
+		if name, found := strings.CutPrefix(line, "extern \"C\" __global__ void "); found {
+			name, _, _ = strings.Cut(name, "(")
+			host += fmt.Sprintf("CUDA_HOST_KERNEL(%s)\n", name)
+		}
+	}
+	name := strings.TrimSuffix(filepath.Base(file), ".cu")
+	b.addKernels(name, name, host)
 }
 
 // folder builds what is not in the cache, and returns a folder with the requested libraries.

@@ -28,6 +28,16 @@ static unsigned long long calls(const char *name) {
 	return f ? f(name) : 0;
 }
 
+static void record(const char *name) {
+	void (*f)(const char *) = function("cudasimRecord");
+	if (f) f(name);
+}
+
+static size_t records(char *to, size_t capacity) {
+	size_t (*f)(char *, size_t) = function("cudasimRecords");
+	return f ? f(to, capacity) : 0;
+}
+
 static void plain(const char *name) {
 	void (*f)(void) = function(name);
 	if (f) f();
@@ -44,9 +54,15 @@ import (
 // Findings returns the findings of the libraries loaded in this process since the last Clear, one per line. A
 // line begins with the kind and the function.
 func Findings() []string {
+	return copied(func(to *C.char, size C.size_t) C.size_t { return C.report(to, size) })
+}
+
+// copied returns the lines that a function writes into a buffer. The function returns the length of the text, which may
+// exceed the buffer.
+func copied(write func(to *C.char, size C.size_t) C.size_t) []string {
 	for size := C.size_t(1 << 16); ; size *= 2 {
 		text := (*C.char)(C.malloc(size))
-		n := C.report(text, size)
+		n := write(text, size)
 		all := C.GoStringN(text, C.int(min(n, size-1)))
 		C.free(unsafe.Pointer(text))
 		if n < size {
@@ -84,6 +100,22 @@ func Calls(function string) uint64 {
 	name := C.CString(function)
 	defer C.free(unsafe.Pointer(name))
 	return uint64(C.calls(name))
+}
+
+// Record keeps the arguments of each call of an exported function from now on, and forgets those of earlier calls. The
+// functions whose arguments can be mistaken for each other are recorded: descriptors of cuDNN, its convolutions and
+// layers, and launches.
+func Record(function string) {
+	name := C.CString(function)
+	defer C.free(unsafe.Pointer(name))
+	C.record(name)
+}
+
+// Records returns the arguments of each call since Record: numbers, and addresses and handles in hexadecimal, in the
+// order of the function's parameters, separated by spaces. Scalars that are passed by address are shown as numbers;
+// the library's handle is left out.
+func Records() []string {
+	return copied(func(to *C.char, size C.size_t) C.size_t { return C.records(to, size) })
 }
 
 func plain(name string) {

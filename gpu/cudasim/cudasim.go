@@ -40,6 +40,9 @@ type Options struct {
 	Libraries []string
 	// WithoutParts leaves out the libraries that libcudnn consists of and loads by name.
 	WithoutParts bool
+	// Kernels names a CUDA file whose kernels are compiled for the host, in place of the project's, which take
+	// minutes. "" means the project's.
+	Kernels string
 }
 
 // Build compiles the libraries, and the project's kernels for the host, with the C++ compiler, and
@@ -49,6 +52,10 @@ type Options struct {
 func Build(t testing.TB, o Options) string {
 	t.Helper()
 	b := newBuilder(t)
+	if o.Kernels != "" {
+		b.addFile(t, o.Kernels)
+		return b.folder(t, o)
+	}
 	for _, m := range kernels.Modules() {
 		b.addKernels("trainer", m.Name, m.HostSource())
 	}

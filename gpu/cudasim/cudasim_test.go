@@ -1,7 +1,6 @@
 package cudasim
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,18 +20,7 @@ import (
 func selftestBuilder(t *testing.T) *builder {
 	t.Helper()
 	b := newBuilder(t)
-	source, err := os.ReadFile("testdata/selftest/kernels.cu")
-	if err != nil {
-		t.Fatal(err)
-	}
-	unit := "#include \"cuda_host.h\"\n" + string(source)
-	for _, line := range strings.Split(string(source), "\n") {
-		if name, found := strings.CutPrefix(line, "extern \"C\" __global__ void "); found {
-			name, _, _ = strings.Cut(name, "(")
-			unit += fmt.Sprintf("CUDA_HOST_KERNEL(%s)\n", name)
-		}
-	}
-	b.addKernels("selftest", "selftest", unit)
+	b.addFile(t, "testdata/selftest/kernels.cu")
 	return b
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,6 +20,10 @@ type archive struct {
 	index   map[string]int
 	folders map[string][]entry
 	content func(member int) (io.ReadSeekCloser, error) // opens a regular member
+
+	// stampOf returns the stamp of the file that a member is in: it tells whether the member may have changed.
+	stampOf func(member int) stamp
+	sumOf   func(member int) (size int64, sum string) // size and checksum of a member; nil if the archive has no checksums
 }
 
 const (
@@ -116,6 +121,37 @@ func (a *archive) open(name string) (io.ReadSeekCloser, error) {
 		return nil, fs.ErrNotExist
 	}
 	return a.content(member)
+}
+
+// place returns the absolute path of the archive, without links.
+func (a *archive) place() (string, error) {
+	if a.stampOf == nil {
+		return "", fs.ErrInvalid
+	}
+	real, err := filepath.EvalSymlinks(a.file)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(real)
+}
+
+// stamp returns the stamp of the file that a member is in.
+func (a *archive) stamp(name string) (stamp, bool) {
+	member, ok := a.index[path.Clean(name)]
+	if !ok || a.stampOf == nil {
+		return stamp{}, false
+	}
+	return a.stampOf(member), true
+}
+
+// checksum returns the size and the checksum of a member, if the archive says what they are.
+func (a *archive) checksum(name string) (size int64, sum string, ok bool) {
+	member, ok := a.index[path.Clean(name)]
+	if !ok || a.sumOf == nil {
+		return 0, "", false
+	}
+	size, sum = a.sumOf(member)
+	return size, sum, true
 }
 
 // top returns the folder in which the data begin: most archives have a single folder, which holds everything.

@@ -279,7 +279,9 @@ func (f *folder) listRows(ctx context.Context, rows []listingRow) (*parts, error
 	kinds := make([]fileKind, len(rows))
 	foreign := make([]string, len(rows))
 	if err := parallel(len(rows), f.opt.workers(), func(i int) error {
-		kinds[i], foreign[i] = classify(f.tree, rows[i].name)
+		if kinds[i] = pictureFile; !f.index.knows(rows[i].name) {
+			kinds[i], foreign[i] = classify(f.tree, rows[i].name)
+		}
 		return ctx.Err()
 	}); err != nil {
 		return nil, err

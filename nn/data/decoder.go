@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"path/filepath"
 )
 
-// Decoder reads pictures that arrive as bytes, such as those that clients send to a server. It may be used from several
-// goroutines, which share one budget of memory.
+// Decoder reads pictures, in files or as bytes that clients send to a server. It may be used from several goroutines, which
+// share one budget of memory.
 type Decoder struct {
 	reader *pictureReader
 	length int
@@ -37,13 +38,47 @@ func (d *Decoder) Decode(ctx context.Context, dst, content []byte) error {
 	return err
 }
 
+// File reads a picture file, and writes its pixels to dst [H, W, C]. It waits until enough of the memory is free, or
+// returns ctx's error.
+func (d *Decoder) File(ctx context.Context, dst []byte, path string) error {
+	file, err := openRegular(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	content, done, isSmall := d.reader.readSmall(file)
+	if isSmall {
+		defer done()
+		return d.Decode(ctx, dst, content)
+	}
+	t, name := osTree(filepath.Dir(path)), filepath.Base(path)
+	info, err := d.reader.readPictureInfo(t, name)
+	if err != nil {
+		return err
+	}
+	_, err = d.reader.decode(ctx, t, name, info, dst)
+	return err
+}
+
 // contentOpener is a file in memory, whatever its name.
 type contentOpener []byte
 
 func (c contentOpener) open(string) (io.ReadSeekCloser, error) {
-	return contentFile{bytes.NewReader(c)}, nil
+	return contentFile{bytes.NewReader(c), c}, nil
 }
 
-type contentFile struct{ *bytes.Reader }
+type contentFile struct {
+	*bytes.Reader
+	content []byte
+}
 
 func (contentFile) Close() error { return nil }
+
+// Peek returns the next n bytes without reading them. Package image asks for it, and otherwise allocates a buffer.
+func (c contentFile) Peek(n int) ([]byte, error) {
+	rest := c.content[len(c.content)-c.Len():]
+	if len(rest) < n {
+		return rest, io.EOF
+	}
+	return rest[:n], nil
+}

@@ -176,16 +176,14 @@ func examineSet(ctx context.Context, set Set, part string, f *folder, files map[
 		im := &all[i]
 		im.label = labels[i]
 		im.ref = ImageRef{part, set.Classes()[labels[i]], fmt.Sprintf("image %d", i)}
-		if filed, ok := set.(Filed); ok {
-			if name, path := filed.File(i); name != "" && files[name] != nil {
-				im.file, im.ref.Image = files[name], printable.Text(validText(name))
-				im.spread = im.file.known.statistics.spread(h * w)
-				if err := f.sum(ctx, &im.file.known, path); err != nil {
-					return fmt.Errorf("%s: %w", quoted(path), err)
-				}
-				im.sum = im.file.known.sum
-				return ctx.Err()
+		if file := fileOf(set, i); file.Name != "" && files[file.Name] != nil {
+			im.file, im.ref.Image = files[file.Name], printable.Text(validText(file.Name))
+			im.spread = im.file.known.statistics.spread(h * w)
+			if err := f.sum(ctx, &im.file.known, file); err != nil {
+				return fmt.Errorf("%s: %w", quoted(file.String()), err)
 			}
+			im.sum = im.file.known.sum
+			return ctx.Err()
 		}
 		pixels := make([]byte, h*w*c)
 		if _, err := set.Read(i, pixels); err != nil {
@@ -199,11 +197,11 @@ func examineSet(ctx context.Context, set Set, part string, f *folder, files map[
 }
 
 // sum sets checksum and format of a file, unless the index had them.
-func (f *folder) sum(ctx context.Context, k *checked, path string) error {
+func (f *folder) sum(ctx context.Context, k *checked, image ImageFile) error {
 	if k.sum != "" {
 		return nil
 	}
-	file, err := openRegular(path)
+	file, err := image.open()
 	if err != nil {
 		return err
 	}

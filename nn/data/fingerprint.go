@@ -8,12 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
-	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"trainer/nn/bounded"
 )
 
 // Fingerprint identifies the images of a data set: a training is continued with the same images only, and a finished
@@ -45,20 +42,6 @@ type File struct {
 	Sum  string `json:"sum"` // checksum of the bytes, or of a sample
 }
 
-// Filed is a Set whose images can be files of their own.
-type Filed interface {
-	Set
-	// File returns the name of image i's file, relative to the data set's folder and with slashes, and the path by which
-	// it can be opened. The name is "" if the set's images are not files of their own.
-	File(i int) (name, path string)
-}
-
-// ImageFile is the file of an image.
-type ImageFile struct {
-	Name string // relative to the data set's folder, with slashes
-	Path string // by which it can be opened
-}
-
 // A sample has the first and the last bytes of a file, and about so many bytes of a set without files.
 const (
 	sampledFromFile = 4 << 10 // at each end
@@ -68,19 +51,29 @@ const (
 // Fingerprint reads a sample of the images, or all bytes, and returns the fingerprint. The time for the sample is short
 // beside that of opening the data set. The error is ctx's, or says what can't be read.
 func (d *Dataset) Fingerprint(ctx context.Context, allBytes bool) (*Fingerprint, error) {
-	f := &Fingerprint{AllBytes: allBytes}
+	return d.fingerprint(ctx, &Fingerprint{AllBytes: allBytes})
+}
+
+// FingerprintLike returns the fingerprint that can be compared with an earlier one: of all bytes if that is, and of the pixels
+// of pictures in archives if an earlier version of the program took those.
+func (d *Dataset) FingerprintLike(ctx context.Context, before *Fingerprint) (*Fingerprint, error) {
+	return d.fingerprint(ctx, before)
+}
+
+func (d *Dataset) fingerprint(ctx context.Context, like *Fingerprint) (*Fingerprint, error) {
+	f := &Fingerprint{AllBytes: like.AllBytes}
 	f.Shape[0], f.Shape[1], f.Shape[2] = d.Train.ImageShape()
 	for _, class := range d.Train.Classes() {
 		f.Classes = append(f.Classes, validText(class))
 	}
-	for _, p := range []struct {
-		part *Part
-		set  Set
-	}{{&f.Train, d.Train}, {&f.Val, d.Val}, {&f.Test, d.Test}} {
-		if p.set == nil {
+	for k, set := range []Set{d.Train, d.Val, d.Test} {
+		if set == nil {
 			continue
 		}
-		if err := p.part.take(ctx, p.set, allBytes); err != nil {
+		if like.parts()[k].Pixels != "" && d.folder != nil {
+			set = d.folder.inFull(set)
+		}
+		if err := f.parts()[k].take(ctx, set, f.AllBytes); err != nil {
 			return nil, fmt.Errorf("fingerprint of the data: %w", err)
 		}
 	}
@@ -106,11 +99,9 @@ func (p *Part) take(ctx context.Context, set Set, allBytes bool) (err error) {
 	if labels, ok := knownLabels(set); ok {
 		p.Labels = sumLabels(labels)
 	}
-	if filed, ok := set.(Filed); ok {
-		if name, _ := filed.File(0); name != "" {
-			p.Files, err = sumFiles(ctx, filed, allBytes)
-			return err
-		}
+	if fileOf(set, 0).Name != "" {
+		p.Files, err = sumFiles(ctx, set, allBytes)
+		return err
 	}
 	p.Pixels, err = sumPixels(ctx, set, allBytes)
 	return err
@@ -158,42 +149,18 @@ func sumPixels(ctx context.Context, set Set, allBytes bool) (string, error) {
 }
 
 // sumFiles returns the fingerprints of the files.
-func sumFiles(ctx context.Context, set Filed, allBytes bool) ([]File, error) {
+func sumFiles(ctx context.Context, set Set, allBytes bool) ([]File, error) {
 	files := make([]File, set.Len())
 	var opt Options
 	return files, parallel(len(files), opt.workers(), func(i int) error {
-		name, path := set.File(i)
-		files[i].Name = validText(name)
+		file := fileOf(set, i)
+		files[i].Name = validText(file.Name)
 		var err error
-		if files[i].Size, files[i].Sum, err = sumFile(path, allBytes); err != nil {
+		if files[i].Size, files[i].Sum, err = file.sum(allBytes); err != nil {
 			return err
 		}
 		return ctx.Err()
 	})
-}
-
-// sumFile returns the size and the checksum of a file, or of its first and last bytes.
-func sumFile(path string, allBytes bool) (size int64, sum string, err error) {
-	f, err := bounded.Open(path)
-	if err != nil {
-		return 0, "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, "", err
-	}
-	h := sha256.New()
-	if size = info.Size(); allBytes || size <= 2*sampledFromFile {
-		_, err = io.Copy(h, f)
-		return size, short(h), err
-	}
-	for _, from := range []int64{0, size - sampledFromFile} {
-		if _, err := io.Copy(h, io.NewSectionReader(f, from, sampledFromFile)); err != nil {
-			return 0, "", err
-		}
-	}
-	return size, short(h), nil
 }
 
 // short returns the first 8 bytes of a checksum, in hexadecimal: enough to notice a change.
@@ -215,26 +182,4 @@ func validText(name string) string {
 		name = name[size:]
 	}
 	return b.String()
-}
-
-// File returns the file of image i.
-func (s *InMemory) File(i int) (name, path string) {
-	if s.Files == nil {
-		return "", ""
-	}
-	return s.Files[i].Name, s.Files[i].Path
-}
-
-// File returns the file of image i.
-func (s *folderSet) File(i int) (name, path string) {
-	file := s.folder.file(s.images[i])
-	return file.Name, file.Path
-}
-
-// File returns the file of image i, if the set that it is taken from has files.
-func (s *subset) File(i int) (name, path string) {
-	if f, ok := s.Set.(Filed); ok {
-		return f.File(int(s.indices[i]))
-	}
-	return "", ""
 }

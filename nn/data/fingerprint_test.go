@@ -134,7 +134,7 @@ func TestSampleAndAllBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, all := range []bool{false, true} {
-			size, sum, err := sumFile(path, all)
+			size, sum, err := ImageFile{Name: "f", Path: path}.sum(all)
 			if err != nil || size != int64(len(content)) {
 				t.Fatal(size, err)
 			}

@@ -473,9 +473,7 @@ func (f *folder) inMemory(name string, images, good []folderImage, pixels []byte
 	set := &InMemory{Name: name, H: f.reader.h, W: f.reader.w, C: f.reader.c, ClassNames: f.classes, Images: pixels[:kept*size], Labels: make([]int32, kept)}
 	for i, im := range good {
 		set.Labels[i] = im.label
-		if file := f.file(im); file.Path != "" {
-			set.Files = append(set.Files, file)
-		}
+		set.Files = append(set.Files, f.file(im))
 	}
 	return set
 }

@@ -32,11 +32,11 @@ func (f *folder) likeBefore(now *parts) (*parts, error) {
 	return p, nil
 }
 
-// file returns the file of an image. The path is "" if the image is not a file of its own.
+// file returns the file of an image.
 func (f *folder) file(im folderImage) ImageFile {
-	t, ok := f.tree.(osTree)
-	if !ok {
-		return ImageFile{}
+	file := ImageFile{Name: im.name, tree: f.tree}
+	if t, ok := f.tree.(osTree); ok {
+		file.Path = t.path(im.name)
 	}
-	return ImageFile{Name: im.name, Path: t.path(im.name)}
+	return file
 }

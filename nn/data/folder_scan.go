@@ -116,7 +116,7 @@ func total(counts map[string]int) int {
 // pictures are left out; pictures in formats that can't be read are not.
 func PictureFiles(folder string) ([]string, error) {
 	t := osTree(folder)
-	s := scan{tree: t, foreign: map[string]int{}, seen: map[string]bool{}, keepForeign: true}
+	s := scan{tree: t, foreign: map[string]int{}, seen: map[string]bool{}, keepForeign: true, known: hasPictureEnding}
 	if err := s.folder(context.Background(), "."); err != nil {
 		return nil, err
 	}

@@ -96,12 +96,3 @@ func (j *joined) Read(i int, dst []byte) (int32, error) {
 	set, k := j.at(i)
 	return set.Read(k, dst)
 }
-
-// File returns the file of image i, if the set that it is in has files.
-func (j *joined) File(i int) (name, path string) {
-	set, k := j.at(i)
-	if f, ok := set.(Filed); ok {
-		return f.File(k)
-	}
-	return "", ""
-}

@@ -100,7 +100,7 @@ func TestMoreFoldsThanImages(t *testing.T) {
 func TestJoinedKnowsItsFiles(t *testing.T) {
 	a, b := numbered(0, 1), numbered(2, 0, 1)
 	for name, set := range map[string]Set{"memory": join(a, b), "joined": join(a, Subset(b, []int{0, 1, 2}))} {
-		file, _ := set.(Filed).File(3)
+		file := fileOf(set, 3).Name
 		if set.Len() != 5 || file != "b" {
 			t.Errorf("%s: %d images, the fourth is file %q", name, set.Len(), file)
 		}

@@ -19,9 +19,10 @@ import (
 	"trainer/nn/bounded"
 )
 
-// The index of a folder of pictures remembers what checking its files found, so that the next start needn't open them. It
-// is two files in Options.Index. One is about the files, and is the same for all ways to read pictures but for their
-// orientation: sizes, gray or not, which files can't be decoded and why, and the checksums that an examination took.
+// The index of a folder of pictures, an archive or Parquet files remembers what checking the pictures found, so that the next
+// start needn't open them. It is two files in Options.Index. One is about the files, and is the same for all ways to read
+// pictures but for their orientation: sizes, gray or not, which files can't be decoded and why, and the checksums that an
+// examination took.
 //
 //	{"trainer_index":2,"folder":"/home/ann/photos","settings":"...","files":2,"sum":"..."}
 //	{"name":"cat/1.jpg","size":12345,"time":1700000000000000000,"h":480,"w":640,...}
@@ -31,10 +32,11 @@ import (
 //
 //	{"name":"cat/1.jpg","size":12345,"time":1700000000000000000,"sum":[812345,...],"squares":[...]}
 //
-// A line counts only while the file has the same size and time of change, and a file whose checksum is wrong counts as
-// missing. Anybody may have written the index: its size and all values are bounded, and an index with one wrong line counts
-// as missing. No pixel depends on it: before a picture is decoded, its header is read from the file, its pixels are
-// compared with the statistics, and a difference ends the use of the index (errIndexWrong).
+// A line counts only while the file has the same size and time of change; for a picture in an archive, these are the
+// archive's. A file of the index whose checksum is wrong counts as missing. Anybody may have written the index: its size and
+// all values are bounded, and an index with one wrong line counts as missing. No pixel depends on it: before a picture is
+// decoded, its header is read from the file, its pixels are compared with the statistics, and a difference ends the use of
+// the index (errIndexWrong).
 
 // decodingVersion is part of every index. Raise it with each change after which a picture file becomes other pixels, is
 // refused for another reason, or takes another amount of memory (pictureInfo): in the decoders, in picture*.go, or in
@@ -54,7 +56,7 @@ const (
 const racyTime = 2 * time.Second
 
 // errIndexWrong is a file that is not as the index says.
-var errIndexWrong = errors.New("the file has changed and its size and time of change have not, so the index of its folder has been removed")
+var errIndexWrong = errors.New("the file has changed and its size and time of change have not, so the index of its folder or archive has been removed")
 
 // stamp is what tells a changed file.
 type stamp struct{ size, time int64 }

@@ -25,6 +25,7 @@ const parquetMagic = "PAR1"
 type parquetTable struct {
 	path   string
 	file   *os.File
+	stamp  stamp
 	table  *parquet.File
 	image  int // index of the leaf column with the pictures' bytes
 	label  int // index of the leaf column with the labels
@@ -63,10 +64,15 @@ func openParquet(ctx context.Context, name, source string, dir osTree, files []s
 	for i, table := range tables {
 		starts[i+1] = starts[i] + len(table.labels)
 	}
-	t.content = func(member int) (io.ReadSeekCloser, error) {
+	tableOf := func(member int) int {
 		k, _ := slices.BinarySearch(starts[1:], member+1)
+		return k
+	}
+	t.content = func(member int) (io.ReadSeekCloser, error) {
+		k := tableOf(member)
 		return packs[k].open(strconv.Itoa(member - starts[k]))
 	}
+	t.stampOf = func(member int) stamp { return tables[tableOf(member)].stamp }
 	f, err := newFolder(ctx, source, t, opt)
 	if err != nil {
 		return nil, err
@@ -145,7 +151,7 @@ func openParquetFile(ctx context.Context, path string, opt Options) (t *parquetT
 	if err != nil {
 		return nil, err
 	}
-	t = &parquetTable{path: path, file: file}
+	t = &parquetTable{path: path, file: file, stamp: stampOf(info)}
 	if err := checkParquetFooter(path, file, info.Size()); err != nil {
 		return nil, err
 	}

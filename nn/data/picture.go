@@ -11,6 +11,7 @@ import (
 	_ "image/png"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -45,9 +46,12 @@ type pictureReader struct {
 	resize            Resize
 	background        color.NRGBA // behind transparent pixels, and around padded pictures
 	ignoreOrientation bool
+	inFull            bool // never decode at a scale
 	decoding          pictureMemory
 	scratch           sync.Pool // of *planeResizer
 	jpegs             sync.Pool // of *scaledjpeg.Decoder
+	pngs              sync.Pool // of *plainpng.Decoder
+	contents          sync.Pool // of *[]byte, for small files
 }
 
 // pictureInfo is the information in a file's header.
@@ -80,7 +84,10 @@ func (r *pictureReader) readPictureInfo(t opener, name string) (pictureInfo, err
 	}
 	info := pictureInfo{gray: isGray(config.ColorModel), orientation: 1}
 	segments := jpegSegments{hasEXIF: true}
-	if format == "jpeg" {
+	switch small, isInMemory := file.(contentFile); {
+	case format == "png" && isInMemory:
+		segments.hasEXIF = mayHaveEXIF(small.content)
+	case format == "jpeg":
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return pictureInfo{}, err
 		}
@@ -140,7 +147,7 @@ func isGray(model color.Model) bool {
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizePlanes for gray pictures and those
 // of luma and chroma, draw.BiLinear of golang.org/x/image for others. Baseline JPEG files that need resizing are decoded
-// at a smaller scale (decodeScaled).
+// at a smaller scale (decodeScaled), small PNG files in memory that is used again (decodePNG).
 func (r *pictureReader) decode(ctx context.Context, t opener, name string, info pictureInfo, dst []byte) (decoded, error) {
 	memory := r.memory(info)
 	if err := r.decoding.check(info, memory); err != nil {
@@ -151,7 +158,7 @@ func (r *pictureReader) decode(ctx context.Context, t opener, name string, info 
 		return decoded{}, err
 	}
 	defer file.Close()
-	if info.isBaseline {
+	if info.isBaseline && !r.inFull {
 		if r.decodeScaled(ctx, file, info, dst) {
 			return decoded{}, nil
 		}
@@ -164,6 +171,12 @@ func (r *pictureReader) decode(ctx context.Context, t opener, name string, info 
 		return decoded{}, err
 	}
 	defer done()
+	if d, ok := r.decodePNG(file, info, dst); ok {
+		return d, nil
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return decoded{}, err
+	}
 	im, _, err := image.Decode(bounded.Context(ctx, file))
 	if err != nil {
 		return decoded{}, err
@@ -265,8 +278,11 @@ func storedAt(y, x, orientation, h, w int) (sy, sx int) {
 	return y, x
 }
 
-// fit returns the picture in the reader's size.
+// fit returns the picture in the reader's size, which may be im itself.
 func (r *pictureReader) fit(im image.Image) *image.RGBA {
+	if same, ok := im.(*image.RGBA); ok && same.Rect == image.Rect(0, 0, r.w, r.h) && same.Stride == 4*r.w {
+		return same
+	}
 	canvas := image.NewRGBA(image.Rect(0, 0, r.w, r.h))
 	b := im.Bounds()
 	if b.Dx() == r.w && b.Dy() == r.h {
@@ -377,6 +393,12 @@ func classify(t tree, name string) (what fileKind, kind string) {
 		}
 	}
 	return otherFile, ""
+}
+
+// hasPictureEnding reports whether the name alone says that a file is a picture, perhaps in a format that can't be read.
+func hasPictureEnding(name string) bool {
+	ending := strings.ToLower(path.Ext(name))
+	return slices.Contains(readableEndings, ending) || slices.Contains(foreignEndings, ending) || slices.Contains(rawEndings, ending)
 }
 
 // firstBytes returns the beginning of a regular file, or nothing if the file can't be read.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"path/filepath"
 )
 
 // Preparation says how a picture becomes an image of a data set, H x W pixels of C channels: laid on the background where
@@ -43,11 +42,5 @@ func (p Preparation) Image(dst []byte, im image.Image) error {
 // File reads a picture file in any of the formats of a folder's pictures, and writes its pixels to dst [H, W, C]. A
 // picture that takes more than 2 GiB to decode is an error.
 func (p Preparation) File(dst []byte, path string) error {
-	r, t, name := p.reader(), osTree(filepath.Dir(path)), filepath.Base(path)
-	info, err := r.readPictureInfo(t, name)
-	if err != nil {
-		return err
-	}
-	_, err = r.decode(context.Background(), t, name, info, dst)
-	return err
+	return p.Decoder(defaultMaxMemory).File(context.Background(), dst, path)
 }

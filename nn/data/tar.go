@@ -35,7 +35,11 @@ func openTar(ctx context.Context, path string, opt Options) (*archive, error) {
 	}
 	head := make([]byte, 6)
 	n, _ := io.ReadFull(file, head)
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
+	info, err := file.Stat()
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -52,8 +56,10 @@ func openTar(ctx context.Context, path string, opt Options) (*archive, error) {
 	a, err := indexTar(path, file)
 	if err != nil {
 		file.Close()
+		return nil, err
 	}
-	return a, err
+	a.stampOf = func(int) stamp { return stampOf(info) } // of the archive, not of what is in the cache
+	return a, nil
 }
 
 func isCompressed(head string) bool {

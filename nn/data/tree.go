@@ -60,8 +60,11 @@ func (t osTree) stamp(name string) (stamp, bool) {
 	if err != nil || !info.Mode().IsRegular() {
 		return stamp{}, false
 	}
-	return stamp{info.Size(), info.ModTime().UnixNano()}, true
+	return stampOf(info), true
 }
+
+// stampOf returns the stamp of a file.
+func stampOf(info os.FileInfo) stamp { return stamp{info.Size(), info.ModTime().UnixNano()} }
 
 func (t osTree) list(dir string) ([]entry, error) {
 	found, err := os.ReadDir(t.path(dir)) // sorted by name

@@ -90,6 +90,11 @@ type plane struct {
 func (r *resampler) resample(dst []byte, h, w int, in plane, y0, x0, y1, x1 float64) {
 	r.rows.set(h, y0, y1, in.h)
 	r.columns.set(w, x0, x1, in.w)
+	r.apply(dst, h, w, in)
+}
+
+// apply is resample with the filters of the last call, for another plane of the same size.
+func (r *resampler) apply(dst []byte, h, w int, in plane) {
 	top, bottom := int(r.rows.first[0]), int(r.rows.first[h-1])+r.rows.taps
 	r.wide, r.sums = resized(r.wide, (bottom-top)*w), resized(r.sums, w)
 	for y := top; y < bottom; y++ {

@@ -22,6 +22,7 @@ func openZip(path string) (*archive, error) {
 	if err == nil {
 		var a *archive
 		if a, err = indexZip(path, file, info.Size()); err == nil {
+			a.stampOf = func(int) stamp { return stampOf(info) }
 			return a, nil // the file stays open: the set reads it
 		}
 	}
@@ -54,6 +55,9 @@ func indexZip(path string, r io.ReaderAt, size int64) (*archive, error) {
 	}
 	a.finish()
 	a.content = func(i int) (io.ReadSeekCloser, error) { return &zipMember{file: z.File[i]}, nil }
+	a.sumOf = func(i int) (int64, string) {
+		return int64(min(z.File[i].UncompressedSize64, 1<<62)), fmt.Sprintf("crc32 %08x", z.File[i].CRC32)
+	}
 	return a, nil
 }
 

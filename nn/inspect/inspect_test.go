@@ -72,6 +72,7 @@ func layers() map[string]nn.Layer {
 		"smooth":   with(small, nn.GELU{}, nn.GELU{Tanh: true}, nn.Sigmoid{}, nn.Tanh{}, nn.SiLU{}, nn.HardSwish{}, nn.ELU{}, nn.Softplus{}, nn.Mish{}, nn.Scale{By: 0.3}),
 		"gate":     with(nn.Conv2D{OutC: 4, Kernel: nn.Square(1)}, nn.ChannelScale{Reduction: 2}, nn.ReLU{}),
 		"branches": with(nn.Residual{Body: nn.NewSequential(nn.Conv2D{OutC: 4, Kernel: nn.Square(3), Same: true}, nn.BatchNorm{}, nn.ReLU{}), Shortcut: nn.Conv2D{OutC: 4, Kernel: nn.Square(1)}}, nn.Concat{Branches: []nn.Layer{nil, nn.Conv2D{OutC: 2, Kernel: nn.Square(1)}, nn.NewSequential(nn.ReLU{}, nn.Residual{Body: nn.ReLU{}})}}, nn.NewSequential(nn.GlobalAvgPool{}, nn.LayerNorm{})),
+		"maximum":  nn.NewSequential(small, nn.GlobalMaxPool{}, nn.Dense{Out: 3}),
 		"vector":   nn.NewSequential(nn.Flatten{}, nn.BatchNorm{FrozenScale: true}, nn.Dense{Out: 5, NoBias: true}, nn.GroupNorm{Groups: 1}, nn.Residual{Body: nn.Dense{Out: 5}}, nn.Dense{Out: 3}),
 		"custom":   with(small, square{}, gain{}),
 	}

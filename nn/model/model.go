@@ -38,8 +38,8 @@ type options struct {
 // WithKinds gives the kinds of layers that the model's recipe may name; the default is recipe.BuiltIn().
 func WithKinds(k recipe.Kinds) Option { return func(o *options) { o.kinds = k } }
 
-// WithBatch sets the number of images that the network takes at once; the default is 64. Larger batches need more memory
-// and are faster, up to a point.
+// WithBatch sets the number of images that the network takes at once; the default, which 0 stands for, is DefaultBatch.
+// Larger batches need more memory and are faster, up to a point.
 func WithBatch(n int) Option { return func(o *options) { o.batch = n } }
 
 // WithNetwork gives the network of a model that has no recipe.
@@ -51,10 +51,17 @@ func WithViews() Option { return func(o *options) { o.views = true } }
 // WithDType sets the type of the network's activations: see nn.Options.
 func WithDType(d device.DType) Option { return func(o *options) { o.dtype = d } }
 
-const defaultBatch = 64
+// DefaultBatch returns the number of images that a network takes at once unless WithBatch says otherwise: 64, or 256 small
+// ones of at most 32x32 pixels, for which the work between two layers would otherwise take a good part of the time.
+func DefaultBatch(h, w int) int {
+	if h*w <= 32*32 {
+		return 256
+	}
+	return 64
+}
 
 func newOptions(opts []Option) *options {
-	o := &options{kinds: recipe.BuiltIn(), batch: defaultBatch}
+	o := &options{kinds: recipe.BuiltIn()}
 	for _, opt := range opts {
 		opt(o)
 	}
@@ -77,6 +84,9 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	network, views, err := o.build(file, info)
 	if err != nil {
 		return nil, err
+	}
+	if o.batch == 0 {
+		o.batch = DefaultBatch(info.Images.Height, info.Images.Width)
 	}
 	net, err := nn.Compile(dev, network, nn.Options{
 		Input: info.Images.shape(), Batch: o.batch, DType: o.dtype, Sample: anySample(info.Images.shape()),

@@ -290,7 +290,7 @@ func TestFilesAreAnsweredInOrder(t *testing.T) {
 	}
 	close(queue)
 	n := 0
-	err = m.PredictFiles(context.Background(), queue, func(a model.FileAnswer) error {
+	err = m.PredictFiles(context.Background(), queue, eachAnswer(func(a model.FileAnswer) {
 		if a.Path != paths[n] || (a.Err != nil) != (n == 4) {
 			t.Errorf("answer %d is for %s with error %v", n, a.Path, a.Err)
 		}
@@ -301,8 +301,7 @@ func TestFilesAreAnsweredInOrder(t *testing.T) {
 			}
 		}
 		n++
-		return nil
-	})
+	}))
 	if err != nil || n != len(paths) {
 		t.Errorf("%d answers, %v", n, err)
 	}
@@ -310,13 +309,23 @@ func TestFilesAreAnsweredInOrder(t *testing.T) {
 	stop := errors.New("stop")
 	queue = make(chan string, 1)
 	queue <- paths[0]
-	if err := m.PredictFiles(context.Background(), queue, func(model.FileAnswer) error { return stop }); !errors.Is(err, stop) {
+	if err := m.PredictFiles(context.Background(), queue, func([]model.FileAnswer) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("a path that arrives alone: %v, want the error of answer", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := m.PredictFiles(ctx, make(chan string), func(model.FileAnswer) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := m.PredictFiles(ctx, make(chan string), func([]model.FileAnswer) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// eachAnswer returns a function for PredictFiles that calls do for each answer.
+func eachAnswer(do func(model.FileAnswer)) func([]model.FileAnswer) error {
+	return func(answers []model.FileAnswer) error {
+		for _, a := range answers {
+			do(a)
+		}
+		return nil
 	}
 }
 

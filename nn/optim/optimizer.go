@@ -18,6 +18,7 @@ type Optimizer struct {
 	total       int          // steps in the whole training
 	perEpoch    int          // steps per epoch
 	evaluations []Evaluation // results on the validation set, oldest first
+	rateChanges []RateChange // of all learning rates, by rising steps
 
 	updates []*Update
 	clip    device.Clip            // nil means no clipping
@@ -276,13 +277,15 @@ func (o *Optimizer) Tensors() []Named { return o.tensors }
 func (o *Optimizer) Memory() int64 { return o.memory }
 
 // LR returns the learning rate of parameters that are in no group, at the step, counted from 0.
-func (o *Optimizer) LR(step int) float64 { return o.cfg.LR * o.schedule.Factor(o.progress(step)) }
+func (o *Optimizer) LR(step int) float64 {
+	return o.cfg.LR * o.schedule.Factor(o.progress(step)) * o.rateFactor(step)
+}
 
 // LROf is LR in a training of another number of steps.
 func (o *Optimizer) LROf(step, totalSteps int) float64 {
 	p := o.progress(step)
 	p.Total = totalSteps
-	return o.cfg.LR * o.schedule.Factor(p)
+	return o.cfg.LR * o.schedule.Factor(p) * o.rateFactor(step)
 }
 
 // NeedsEvaluations reports whether a schedule follows the results on the validation set: they must then be passed to
@@ -307,12 +310,12 @@ func (o *Optimizer) progress(step int) Progress {
 // Prepare uploads what the step, counted from 0, needs: the learning rates, and the decays
 // of the averages that are due.
 func (o *Optimizer) Prepare(step int) error {
-	p := o.progress(step)
+	p, factor := o.progress(step), o.rateFactor(step)
 	for i, r := range o.rows {
 		hyper := o.host[i*device.HyperLen : (i+1)*device.HyperLen]
 		frozen := r.isFrozen(p)
 		clear(hyper)
-		hyper[device.HyperLR] = float32(r.lr * r.schedule.Factor(p) * r.lrScale)
+		hyper[device.HyperLR] = float32(r.lr * r.schedule.Factor(p) * r.lrScale * factor)
 		if frozen {
 			hyper[device.HyperLR], hyper[device.HyperFrozen] = 0, 1
 		}

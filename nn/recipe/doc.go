@@ -19,6 +19,7 @@
 //	shards = 8                # parts of a batch, each normalised by itself; 1 if left out
 //	weights = "best"          # which weights become the model: last, ema, or best on the validation set
 //	log-every = 20            # steps from one line of steps.jsonl to the next
+//	rate-changes = [[900, 0.5]] # half the learning rate from step 900 on; a run whose rate was changed has it
 //	precision = "fp16"        # what a GPU should compute in; the CPU ignores it
 //
 //	[augment]                 # mean, std; flip, crop, cutout

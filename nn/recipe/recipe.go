@@ -27,8 +27,9 @@ type Recipe struct {
 	Accumulate int     // batches per update
 	Shards     int     // parts of a batch, which several processes can share
 	LastBatch  train.LastBatch
-	EvalEvery  int // epochs from one evaluation to the next; 0 means only at the end
-	LogEvery   int // steps from one line of the log to the next; 0 means about a fiftieth of an epoch
+	EvalEvery  int                // epochs from one evaluation to the next; 0 means only at the end
+	Resolution []train.Resolution // size of training images by epoch; nil: that of the data
+	LogEvery   int                // steps from one line of the log to the next; 0 means about a fiftieth of an epoch
 
 	Weights train.Weights // which weights become the model
 	BestBy  train.Metric  // what makes an epoch the best
@@ -41,9 +42,12 @@ type Recipe struct {
 
 	Augment   train.Augment
 	Views     []train.TTAView // test-time augmentation at the end of training; empty means none
+	ViewShare float64         // share of the test images that get it, the least certain ones
 	Loss      nn.Loss
 	Optimizer optim.Config
 	Schedule  optim.Schedule
+	// RateChanges are the changes of the learning rate that a run made while it trained.
+	RateChanges []optim.RateChange
 
 	Run *Run // nil unless a run wrote the recipe
 
@@ -101,7 +105,7 @@ func (k Kinds) parse(d *document) (*Recipe, error) {
 		s.fail("weights", "ema needs the table [optimizer.ema], such as decay = 0.999")
 	}
 	if sub := s.sub("evaluate"); sub != nil {
-		r.Views = sub.readViews()
+		r.Views, r.ViewShare = sub.readViews()
 	}
 	if sub := s.sub("run"); sub != nil {
 		r.Run = sub.readRun()
@@ -171,12 +175,42 @@ func (r *Recipe) keys(l *setting.List) {
 		r.EvalEvery = n
 		return err
 	})
+	l.Func("resolution", resolutionForm, "from which epoch on, counted from 0, training images have which size: their shorter side in pixels", r.setResolution)
 	l.Texts(&r.Freeze, "freeze", "patterns of the names of layers that stay as they are, such as \"block*\"")
 	l.Float64(&r.FreezeUntil, "freeze-until", 0, setting.NotNegative, "epoch, counted from 0, from which they are trained; 0: never")
+	l.Func("rate-changes", "a list of pairs", "pairs of a step, counted from 0, and the factor of the learning rate from that step on; written by a run whose rate was changed", r.setRateChanges)
 	l.Int(&r.LogEvery, "log-every", 0, setting.AtLeast(0), "steps from one line of steps.jsonl to the next; 0: about a fiftieth of an epoch")
 	setting.Choice(l, &r.Weights, "weights", setting.Names(train.DefaultWeights, train.WeightsLast, train.WeightsBest, train.WeightsEMA), "which weights become the model; by default ema with [optimizer.ema], otherwise last")
 	setting.Choice(l, &r.BestBy, "best-by", setting.Names(train.ByAccuracy, train.ByLoss), "the validation set's result that makes an epoch the best")
 	setting.Choice(l, &r.Precision, "precision", precisions(), "what a GPU should compute in")
+}
+
+// resolutionForm is the form of the key resolution.
+const resolutionForm = "a list of [epoch, pixels], such as [[0, 24], [3, 28], [6, 32]]"
+
+// setResolution reads the key resolution.
+func (r *Recipe) setResolution(v any) error {
+	list, _ := v.([]any)
+	if len(list) == 0 {
+		return fmt.Errorf("want %s, got %s", resolutionForm, setting.Describe(v))
+	}
+	for i, e := range list {
+		var values [2]int
+		pair, _ := e.([]any)
+		for k := range pair {
+			n, err := setting.Whole(pair[k], setting.AtLeast(float64(k)))
+			if err != nil || len(pair) != 2 {
+				pair = nil
+				break
+			}
+			values[k] = n
+		}
+		if len(pair) != 2 || i > 0 && values[0] <= r.Resolution[i-1].Epoch {
+			return fmt.Errorf("element %d is %s, want [epoch from 0, pixels from 1], the epochs in ascending order", i, setting.Describe(e))
+		}
+		r.Resolution = append(r.Resolution, train.Resolution{Epoch: values[0], Size: values[1]})
+	}
+	return nil
 }
 
 // lastBatches returns the valid values of the key last-batch.
@@ -232,9 +266,11 @@ func (s *section) readSchedule() optim.Schedule {
 	return warm
 }
 
-func (s *section) readViews() []train.TTAView {
+func (s *section) readViews() (views []train.TTAView, share float64) {
 	defer s.finish()
-	var views []train.TTAView
+	var all setting.List
+	all.Float64(&share, "views-share", 1, setting.AboveZeroToOne, "share of the images that get views: those whose answers are least certain without")
+	s.read(&all)
 	list, _ := s.subs("views")
 	for _, sub := range list {
 		var v train.TTAView
@@ -246,7 +282,7 @@ func (s *section) readViews() []train.TTAView {
 		sub.finish()
 		views = append(views, v)
 	}
-	return views
+	return views, share
 }
 
 func (s *section) readRun() *Run {
@@ -362,11 +398,11 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 	return train.Config{
 		Device: dev, Data: split, Seed: seed,
 		Model: r.Model(len(split.Train.Classes())), Loss: r.Loss,
-		Augment: augment, TTA: r.Views,
-		Optimizer: r.Optimizer, Schedule: r.Schedule,
+		Augment: augment, TTA: r.Views, TTAShare: r.ViewShare,
+		Optimizer: r.Optimizer, Schedule: r.Schedule, RateChanges: r.RateChanges,
 		Freeze: r.Freeze, FreezeUntil: r.FreezeUntil,
 		Epochs: r.Epochs, Batch: batch, Accumulate: r.Accumulate, Shards: r.Shards, LastBatch: r.LastBatch, EvalEvery: evalEvery,
-		LogEvery: r.LogEvery, Weights: r.Weights, BestBy: r.BestBy, Stop: r.Stop,
+		Resolution: r.Resolution, LogEvery: r.LogEvery, Weights: r.Weights, BestBy: r.BestBy, Stop: r.Stop,
 	}
 }
 

@@ -56,8 +56,9 @@ type condition struct {
 	Value string `json:"value"`
 }
 
-// settings returns every setting that decides the weights' bits and is visible in the configuration.
-func settings(s *Stepper) []condition {
+// settings returns every setting that decides the bits of the weights after so many steps, and is visible in the
+// configuration.
+func settings(s *Stepper, steps int) []condition {
 	c := s.cfg
 	h, w, channels := c.Data.Train.ImageShape()
 	list := []condition{
@@ -79,10 +80,12 @@ func settings(s *Stepper) []condition {
 	if n := c.shards(); n > 1 { // older checkpoints have no such setting
 		list = append(list, condition{"shards", strconv.Itoa(n)})
 	}
+	list = append(list, c.rateChangesBefore(steps)...)
 	if w, ok := c.weightsSetting(); ok {
 		list = append(list, w)
 	}
 	list = append(list, c.freezeSetting()...)
+	list = append(list, c.resolutionSetting()...)
 	if c.DataHash != "" { // older checkpoints have no such setting
 		list = append(list, condition{imagesSetting, c.DataHash})
 	}
@@ -207,7 +210,7 @@ func writeCheckpoint(dir *folder.Folder, s *Stepper, best *bestWeights, p positi
 	if best.values != nil {
 		p.Best = best.at
 	}
-	p.Settings = settings(s)
+	p.Settings = settings(s, p.Step)
 	text, err := json.Marshal(p)
 	if err != nil {
 		return path, fmt.Errorf("checkpoint: %w", err)
@@ -237,7 +240,7 @@ func readCheckpoint(path string, s *Stepper, best *bestWeights) (position, error
 		return p, fmt.Errorf("resuming: %w", err)
 	}
 	defer f.Close()
-	ours, theirs := alike(settings(s), p.Settings)
+	ours, theirs := alike(settings(s, p.Step), p.Settings)
 	if s.cfg.Extend {
 		ours, theirs = withoutLength(ours), withoutLength(theirs)
 	}

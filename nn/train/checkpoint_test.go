@@ -196,7 +196,7 @@ func TestPrecision(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := settings(s)
+	plain := settings(s, 0)
 	for _, s := range plain {
 		if s.Name == precisionSetting {
 			t.Errorf("the precision %s is a setting of a float32 training", s.Value)

@@ -28,6 +28,9 @@ type Config struct {
 	Augment   Augment
 	Optimizer optim.Config
 	Schedule  optim.Schedule // nil: constant
+	// RateChanges multiply the learning rates from their steps on. Training.ChangeRate adds one; a resumed or repeated
+	// training that should have the same bits gets the changes here.
+	RateChanges []optim.RateChange
 
 	// Epochs may be fractional: training takes ceil(Epochs * steps per epoch) steps.
 	Epochs    float64
@@ -48,6 +51,9 @@ type Config struct {
 	Ranks device.Collective
 	Seed  uint64
 
+	// Resolution is the size of training images, by epoch; empty: that of the data.
+	Resolution []Resolution
+
 	// Freeze holds patterns of the names of layers that are not trained: see nn.Options. With FreezeUntil they are
 	// trained from that epoch on, counted from 0; 0 means that they stay frozen.
 	Freeze      []string
@@ -58,8 +64,10 @@ type Config struct {
 	// NoGraph turns off the recording of steps.
 	NoGraph bool
 
-	TTA       []TTAView // test-time augmentation for the final weights; empty: none
-	EvalEvery int       // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
+	TTA []TTAView // test-time augmentation for the final weights; empty: none
+	// TTAShare is the share of the images that TTA applies to, those whose answers are least certain without it; 0 means all.
+	TTAShare  float64
+	EvalEvery int // epochs from one evaluation to the next; 0 means 1, below 0 only at the end
 
 	// MetricsEvery is the number of steps from one download of loss and accuracy to the next; a diverged loss is
 	// noticed then. They are also downloaded after the first step and at the end of each epoch. On a
@@ -67,6 +75,10 @@ type Config struct {
 	// steps (some more with another LogEvery). 0 means 1, or 10 on an AsyncDownloader, or 50 on any other device that
 	// records steps, because there each download makes the device wait.
 	MetricsEvery int
+
+	// KeepAnswers gives the results of every evaluation the answers to all images (Evaluation.Answers); otherwise only those
+	// of the final weights have them.
+	KeepAnswers bool
 
 	// Initialize changes the network's first weights, such as to those of another training. It is called once the network
 	// has been built, unless a checkpoint is resumed; averages of the weights begin with what it leaves. nil means that
@@ -164,6 +176,9 @@ func (c *Config) check() error {
 	case c.Checkpoint.EveryEpochs < 0 || c.Checkpoint.EverySteps < 0 || c.Checkpoint.Every < 0:
 		return bad("checkpoint", "every %d epochs, %d steps, %v: want 0 or more", c.Checkpoint.EveryEpochs, c.Checkpoint.EverySteps, c.Checkpoint.Every)
 	}
+	if err := optim.CheckRateChanges(c.RateChanges); err != nil {
+		return bad("rate-changes", "%v", err)
+	}
 	if steps := c.Epochs * float64(c.stepsPerEpoch()); steps > maxSteps {
 		return bad("epochs", "%g are %.3g steps, want at most %d steps", c.Epochs, steps, maxSteps)
 	}
@@ -181,6 +196,12 @@ func (c *Config) check() error {
 	}
 	if err := c.checkRanks(); err != nil {
 		return err
+	}
+	if err := c.checkResolution(h, w, channels); err != nil {
+		return err
+	}
+	if !(c.TTAShare >= 0 && c.TTAShare <= 1) {
+		return bad("views-share", "%v, want above 0 and at most 1", c.TTAShare)
 	}
 	return checkViews(c.TTA, h, w)
 }

@@ -16,6 +16,9 @@ func (r *run) midEpoch() error {
 		r.snapshot.take(r.stepper.step)
 	}
 	if r.checkpointDue(0) {
+		if err := r.collect(); err != nil { // of steps after which no checkpoint was due until a hook asked for one
+			return err
+		}
 		return r.checkpoint()
 	}
 	return nil
@@ -23,7 +26,7 @@ func (r *run) midEpoch() error {
 
 // checkpointDue reports whether a checkpoint follows the last step. epoch is the number of the epoch that it ended, or 0.
 func (r *run) checkpointDue(epoch int) bool {
-	return r.timeUp && r.cfg.Checkpoint.Dir != "" || r.cfg.Checkpoint.due(r.stepper.step, epoch)
+	return (r.timeUp || r.saveAsked) && r.cfg.Checkpoint.Dir != "" || r.cfg.Checkpoint.due(r.stepper.step, epoch)
 }
 
 // endEpoch evaluates if that is due, and adds the epoch to the history.
@@ -140,7 +143,7 @@ func (r *run) measure(ctx context.Context, on *Evaluator, epoch int) (*Evaluatio
 	if final {
 		views = on.views.views
 	}
-	e, err := on.evaluate(ctx, views, final, r.evaluationProgress(on, epoch))
+	e, err := on.evaluate(ctx, views, final || r.cfg.KeepAnswers, r.evaluationProgress(on, epoch))
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			r.interrupted = true

@@ -20,6 +20,8 @@ type Evaluation struct {
 	Confusion [][]int // [class][answer]; nil with more than MaxConfusionClasses classes
 	// Answers has the answer to each image, except those whose label is ignored, in the order of the set.
 	Answers []metric.Answer
+
+	lossSum, weight float64 // Loss is their quotient
 }
 
 // MaxConfusionClasses is the largest number of classes for which an evaluation counts the answers of each class: the
@@ -49,10 +51,12 @@ type Evaluator struct {
 	input  input
 
 	batches [maxRequests]answers
-	oldest  int     // index of the oldest pending batch
-	pending int     // number of pending batches
-	done    int     // images in batches already taken
-	weight  float64 // sum of the taken images' weights, by which the loss is divided
+	oldest  int // index of the oldest pending batch
+	pending int // number of pending batches
+	done    int // images in batches already taken
+
+	share  float64 // of the images that get views; 0 means all
+	images []int   // the images that the loader delivers; nil means the whole set
 
 	outputs []float32 // of a batch
 	stats   [device.StatsLen]float32
@@ -103,6 +107,14 @@ func (e *Evaluator) Evaluate(ctx context.Context, progress func(done int)) (*Eva
 // evaluate is Evaluate with the evaluator's views or with the plain view, and without the answers unless they are asked
 // for.
 func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
+	if e.sharesViews(views) {
+		return e.evaluateShare(ctx, views, answers, progress)
+	}
+	return e.pass(ctx, views, answers, progress)
+}
+
+// pass runs the network once over the images of the loader.
+func (e *Evaluator) pass(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
 	result := &Evaluation{Confusion: newConfusion(e.net.Classes())}
 	if answers {
 		result.Answers = make([]metric.Answer, 0, e.set.Len())
@@ -110,7 +122,7 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool,
 	err := e.input.load(ctx)
 	if err == nil {
 		e.dev.Zero(e.net.Stats())
-		e.done, e.weight = 0, 0
+		e.done = 0
 		err = e.run(ctx, views, progress, result)
 	}
 	if err != nil {
@@ -120,7 +132,7 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool,
 		}
 		return nil, fmt.Errorf("evaluation: %w", err)
 	}
-	result.Loss = mean(result.Loss, e.weight)
+	result.Loss = mean(result.lossSum, result.weight)
 	result.Accuracy = mean(float64(result.Correct), float64(result.Count))
 	return result, nil
 }

@@ -71,7 +71,7 @@ func (e *Evaluator) next(views []TTAView) (bool, error) {
 		return false, err
 	}
 	defer e.loader.Release(b)
-	return true, e.queue(b, views)
+	return true, e.queue(e.inSet(b), views)
 }
 
 // queue queues a batch and the downloads of its results.
@@ -106,10 +106,10 @@ func (e *Evaluator) take(result *Evaluation) error {
 		return err
 	}
 	s := sumsOf(e.stats, 0, 0)
-	result.Loss += s.loss
+	result.lossSum += s.loss
 	result.Correct += s.correct
 	result.Count += s.count
-	e.weight += s.weight
+	result.weight += s.weight
 	e.done += a.n
 	for i, label := range a.labels[:a.n] {
 		if e.net.Ignores(label) {

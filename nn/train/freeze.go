@@ -20,18 +20,7 @@ func (s *Stepper) changeWork() error {
 	if !thawed && !ended {
 		return nil
 	}
-	for _, r := range []*recording{&s.recording, &s.partial} {
-		if r.graph != nil {
-			if err := s.dev.Sync(); err != nil {
-				return err
-			}
-		}
-		if err := r.close(); err != nil {
-			return fmt.Errorf("recording another step: %w", err)
-		}
-		r.warm = false
-	}
-	return nil
+	return s.discardRecordings()
 }
 
 // thaw ends the freeze when its epoch has come, and returns whether that changed the work.
@@ -43,7 +32,7 @@ func (s *Stepper) thaw() bool {
 	if frozen == s.net.Frozen() {
 		return false
 	}
-	s.net.SetFrozen(frozen)
+	s.setFrozen(frozen)
 	return true
 }
 
@@ -55,7 +44,7 @@ func (s *Stepper) endTraining() bool {
 		return false
 	}
 	s.ended = ended
-	return s.net.EndTraining(func(p *nn.Param) bool { return s.opt.HasEnded(p, s.step) })
+	return s.endTrainingOf(func(p *nn.Param) bool { return s.opt.HasEnded(p, s.step) })
 }
 
 // freezeSetting returns the setting of checkpoints for frozen layers, if there are any.

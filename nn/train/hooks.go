@@ -1,6 +1,9 @@
 package train
 
-import "trainer/nn"
+import (
+	"trainer/nn"
+	"trainer/nn/optim"
+)
 
 // Hooks are functions that Run calls as training proceeds: for a display, a log, early stopping, or anything else that
 // happens between steps. Those that are nil are left out. Run calls them from the goroutine that trains, in the order of
@@ -21,6 +24,8 @@ type Hooks struct {
 	Evaluation func(*Training, *EvaluationDone)
 	// Epoch is called after every epoch and its evaluations.
 	Epoch func(*Training, EpochMetrics)
+	// RateChanged is called by Training.ChangeRate with all changes, before the first step that they apply to.
+	RateChanged func(*Training, []optim.RateChange)
 	// Checkpoint is called after every checkpoint.
 	Checkpoint func(*Training, CheckpointWritten)
 	// Finish is called last, also after an interruption or a diverged loss.

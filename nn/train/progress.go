@@ -111,7 +111,7 @@ func (r *run) emitStep() {
 		Loss: p.loss, Accuracy: p.accuracy,
 		LR:              s.opt.LR(s.step - 1),
 		ImagesPerSecond: p.rate,
-		GFLOPS:          3 * float64(s.net.FLOPs()) * p.rate / 1e9,
+		GFLOPS:          3 * float64(s.now.net.FLOPs()) * p.rate / 1e9,
 		ETA:             r.timeLeft(),
 	}
 	for i := range r.hooks {

@@ -220,7 +220,7 @@ func (r *run) sameWeights() error {
 // sameSettings returns an error unless all ranks have the settings that decide the weights' bits. The data set may have
 // another name, because a folder may be elsewhere on another machine: its images count.
 func (r *run) sameSettings() error {
-	list, _ := alike(settings(r.stepper), []condition{{imagesSetting, ""}})
+	list, _ := alike(settings(r.stepper, r.stepper.total), []condition{{imagesSetting, ""}})
 	list = append(list,
 		condition{"instruction sets", fmt.Sprint(r.stepper.dev.Info().Features)},
 		condition{"number of steps done", fmt.Sprint(r.stepper.step)})

@@ -100,9 +100,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 type run struct {
 	cfg        Config
 	stepper    *Stepper
-	loader     *data.Loader
-	validator  *Evaluator // of the validation set; nil without one
-	evaluator  *Evaluator // of the test set; nil without one
+	loaders    map[*sized]*data.Loader // of each size of images, once it is needed
+	loader     *data.Loader            // of the current epoch
+	validator  *Evaluator              // of the validation set; nil without one
+	evaluator  *Evaluator              // of the test set; nil without one
 	snapshot   *snapshot
 	statistics *statistics
 	best       bestWeights
@@ -134,6 +135,8 @@ type run struct {
 	saved        int            // steps at the last checkpoint; -1 before the first
 	savedAt      time.Time      // when it was written, or the run began
 	timeUp       bool           // Checkpoint.Every has passed since savedAt; decided once a step, by observe
+	saveAsked    bool           // a hook wants a checkpoint
+	wait         func()         // what training waits for before the next step; nil if it doesn't wait
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -197,7 +200,11 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 		return nil, nil
 	}
 	a := r.cfg.Augment
-	return NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	e, err := NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	if err == nil {
+		e.SetViewsShare(r.cfg.TTAShare)
+	}
+	return e, err
 }
 
 // open prepares everything for the first step.
@@ -205,13 +212,7 @@ func (r *run) open() (err error) {
 	if err := r.build(); err != nil {
 		return err
 	}
-	r.loader, err = data.NewLoader(data.LoaderConfig{
-		Set: r.cfg.Data.Train, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
-		IDsOnly: r.stepper.DataOnDevice(), Part: r.stepper.localPart,
-	})
-	if err != nil {
-		return err
-	}
+	r.loaders = map[*sized]*data.Loader{}
 	if r.cfg.Checkpoint.Dir != "" {
 		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
@@ -225,6 +226,9 @@ func (r *run) open() (err error) {
 		if err := r.resume(); err != nil {
 			return err
 		}
+	}
+	if err := r.chooseLoader(); err != nil {
+		return err
 	}
 	r.firstStep = r.stepper.step
 	r.snapshot.begin(r.firstStep)
@@ -271,8 +275,8 @@ func (r *run) resume() error {
 }
 
 func (r *run) close() {
-	if r.loader != nil {
-		r.loader.Close()
+	for _, l := range r.loaders {
+		l.Close()
 	}
 	for _, e := range []*Evaluator{r.validator, r.evaluator} {
 		if e != nil {
@@ -314,14 +318,21 @@ func (r *run) train(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.over() {
+	for !r.over() {
 		if err := r.load(ctx); err != nil {
 			return err
 		}
-	}
-	for !r.over() {
+		if r.over() {
+			break
+		}
+		if err := r.chooseLoader(); err != nil {
+			return err
+		}
 		r.loader.Start(s.step/s.perEpoch, s.batch())
 		if err := r.trainEpoch(ctx); err != nil {
+			return err
+		}
+		if err := r.pause(); err != nil {
 			return err
 		}
 	}
@@ -333,7 +344,7 @@ func (r *run) train(ctx context.Context) error {
 
 // load copies the training images to the device, if they are to be kept there.
 func (r *run) load(ctx context.Context) error {
-	err := r.stepper.input.load(ctx)
+	err := r.stepper.load(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.interrupted = true
 		return nil
@@ -379,6 +390,9 @@ func (r *run) trainEpoch(ctx context.Context) error {
 		if err := r.midEpoch(); err != nil {
 			return err
 		}
+		if err := r.pause(); err != nil {
+			return err
+		}
 		if r.progress.step == r.stepper.step {
 			start = time.Now()
 		}
@@ -413,7 +427,7 @@ func (r *run) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	r.saved, r.savedAt, r.timeUp = r.stepper.step, time.Now(), false
+	r.saved, r.savedAt, r.timeUp, r.saveAsked = r.stepper.step, time.Now(), false, false
 	for _, h := range r.hooks {
 		if h.Checkpoint != nil {
 			h.Checkpoint(&r.training, CheckpointWritten{Path: path, Step: r.saved})

@@ -60,6 +60,7 @@ func (s *Stepper) localPart(n int) (from, to int) {
 
 // trainShards trains on this process's shards of a batch, one after the other.
 func (s *Stepper) trainShards(b *data.Batch) error {
+	s.now = s.sizeIn(s.step / s.perEpoch)
 	if err := s.changeWork(); err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (s *Stepper) trainShard(b *data.Batch, k int) error {
 	if err := s.net.BeginShard(shard.N, b.Whole(), s.examples()); err != nil {
 		return err
 	}
-	if err := s.partial.run(shard.N == s.net.Batch()); err != nil {
+	if err := s.now.partial.run(shard.N == s.net.Batch()); err != nil {
 		return err
 	}
 	s.net.EndShard()

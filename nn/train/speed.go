@@ -26,6 +26,7 @@ func (r *run) timeLeft() time.Duration {
 	if r.progress.rate == 0 {
 		return 0
 	}
-	seconds := float64((r.stepper.total-r.progress.step)*r.cfg.batchesPerStep()*r.cfg.Batch)/r.progress.rate + float64(r.viewsLeft())*r.viewSeconds
+	steps := r.stepper.stepsLike(r.progress.step)
+	seconds := steps*float64(r.cfg.batchesPerStep()*r.cfg.Batch)/r.progress.rate + float64(r.viewsLeft())*r.viewSeconds
 	return time.Duration(seconds * float64(time.Second))
 }

@@ -25,13 +25,14 @@ type Stepper struct {
 	dropped  bool // the last batch is dropped by default
 	ended    int  // optimiser groups whose training has ended
 
-	input      input
+	resolution []Resolution   // from the first epoch on
+	sizes      map[int]*sized // by Resolution.Size
+	now        *sized         // that of the current step
+
 	weights    exampleWeights
 	epoch      *device.Tensor // int32 [1]
 	epochThere int            // value in the tensor epoch; -1 before the first upload
 	counter    [1]int32       // value to upload next to epoch or to the network's step
-	recording  recording      // of the device work of a step's last batch, except the averages
-	partial    recording      // of the device work of a step's earlier batches, or of every part of a batch
 	shard      data.Batch     // the part of the batch that is being computed
 	stats      [device.StatsLen]float32
 }
@@ -60,8 +61,11 @@ func NewStepper(cfg Config) (*Stepper, error) {
 			return nil, err
 		}
 	}
+	if err := s.buildSizes(); err != nil {
+		return nil, err
+	}
 	var err error
-	if s.dropped, err = s.cfg.chooseLastBatch(s.net); err != nil {
+	if s.dropped, err = s.cfg.chooseLastBatch(s.smallestBatch()); err != nil {
 		return nil, err
 	}
 	s.perEpoch, s.total = s.cfg.stepsPerEpoch(), s.cfg.totalSteps()
@@ -71,11 +75,10 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.opt.SetRateChanges(cfg.RateChanges)
 	if err := s.buildInput(); err != nil {
 		return nil, fmt.Errorf("input buffers: %w", err)
 	}
-	s.recording = newRecording(s.dev, cfg.NoGraph, s.queueStep)
-	s.partial = newRecording(s.dev, cfg.NoGraph, s.queueBatch)
 	return s, nil
 }
 
@@ -129,16 +132,10 @@ func (s *Stepper) buildInput() (err error) {
 	if s.weights, err = newExampleWeights(s.dev, s.cfg.Data.Train, s.net.Batch()); err != nil {
 		return err
 	}
-	h, w, c := s.cfg.Data.Train.ImageShape()
-	a := s.cfg.Augment.shortened(h, w)
-	s.input, err = newInput(s.dev, s.cfg.Data.Train, device.AugmentSpec{
-		N: s.net.Batch(), H: h, W: w, C: c, DType: s.net.DType(),
-		Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
-	}, a.Transforms)
-	return err
+	return s.buildInputs()
 }
 
-// Step trains on one batch of Config.Data.Train. The update comes with the last batch of a step; with Config.Accumulate
+// Step trains on one batch of TrainSet. The update comes with the last batch of a step; with Config.Accumulate
 // a step has several batches. The batch may be reused when Step returns. If DataOnDevice reports true, only the batch's
 // IDs are used.
 func (s *Stepper) Step(b *data.Batch) error {
@@ -163,6 +160,7 @@ func (s *Stepper) Step(b *data.Batch) error {
 
 // trainBatch trains on a batch that is not split.
 func (s *Stepper) trainBatch(b *data.Batch) error {
+	s.now = s.sizeIn(s.step / s.perEpoch)
 	if err := s.changeWork(); err != nil {
 		return err
 	}
@@ -173,12 +171,12 @@ func (s *Stepper) trainBatch(b *data.Batch) error {
 		return err
 	}
 	if !s.lastOfStep() {
-		return s.partial.run(b.N == s.cfg.Batch)
+		return s.now.partial.run(b.N == s.cfg.Batch)
 	}
 	if err := s.opt.Prepare(s.step); err != nil {
 		return err
 	}
-	return s.recording.run(b.N == s.cfg.Batch)
+	return s.now.recording.run(b.N == s.cfg.Batch)
 }
 
 // batch returns the index of the next batch in its epoch.
@@ -199,14 +197,14 @@ func (s *Stepper) examples() int {
 // prepare uploads what changes from batch to batch, or from part to part: the images, and the counters that augmentation
 // and dropout depend on. number counts the batches or parts of the training.
 func (s *Stepper) prepare(b *data.Batch, number int) error {
-	if err := s.input.upload(b); err != nil {
+	if err := s.now.input.upload(b); err != nil {
 		return err
 	}
 	if err := s.weights.upload(b); err != nil {
 		return err
 	}
 	epoch := s.step / s.perEpoch
-	if err := s.input.draw(b, epoch); err != nil {
+	if err := s.now.input.draw(b, epoch); err != nil {
 		return err
 	}
 	if epoch != s.epochThere {
@@ -225,13 +223,13 @@ func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
 
 // queueBatch queues the device work of a batch except the update, which is the same for every batch.
 func (s *Stepper) queueBatch() {
-	s.input.train(s.epoch)
-	s.input.gatherLabels()
-	x, _ := s.input.buffers()
-	targets := s.input.targets()
-	s.net.Forward(x, nn.Training)
-	s.net.LossWeighted(targets, s.weights.tensor)
-	s.net.BackwardWeighted(targets, s.weights.tensor)
+	s.now.input.train(s.epoch)
+	s.now.input.gatherLabels()
+	x, _ := s.now.input.buffers()
+	targets := s.now.input.targets()
+	s.now.net.Forward(x, nn.Training)
+	s.now.net.LossWeighted(targets, s.weights.tensor)
+	s.now.net.BackwardWeighted(targets, s.weights.tensor)
 }
 
 // queueStep queues the device work of a step's last batch and of the update.
@@ -264,9 +262,9 @@ func (s *Stepper) Network() *nn.Network { return s.net }
 // Optimizer returns the optimiser.
 func (s *Stepper) Optimizer() *optim.Optimizer { return s.opt }
 
-// DataOnDevice reports whether the training images are kept on the device, so that a loader needs to deliver only their
-// indices (data.LoaderConfig.IDsOnly). The images are read and copied before the first step.
-func (s *Stepper) DataOnDevice() bool { return s.input.resident() }
+// DataOnDevice reports whether the training images are kept on the device in the size of the next step, so that a loader
+// needs to deliver only their indices (data.LoaderConfig.IDsOnly). The images are read and copied before the first step.
+func (s *Stepper) DataOnDevice() bool { return s.sizeIn(s.step / s.perEpoch).input.resident() }
 
 // StepsPerEpoch returns the number of steps in an epoch, each with one update. Without Config.Accumulate each step has
 // one batch.
@@ -279,4 +277,4 @@ func (s *Stepper) Total() int { return s.total }
 func (s *Stepper) Steps() int { return s.step }
 
 // Close releases the recorded step. The network stays open.
-func (s *Stepper) Close() error { return errors.Join(s.recording.close(), s.partial.close()) }
+func (s *Stepper) Close() error { return s.closeSizes() }

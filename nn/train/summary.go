@@ -13,6 +13,8 @@ type Summary struct {
 
 	Params int   // weights, trained and frozen
 	FLOPs  int64 // of the forward pass of one example
+	// Phases are the parts of training with images of different sizes (Config.Resolution); nil if they have one size.
+	Phases []Phase `json:",omitempty"`
 	// Memory is the number of bytes on the device: network, optimiser, and input, with the data set if it is kept
 	// there; in Run and DryRun also the snapshots of the weights and the input of evaluation.
 	Memory int64
@@ -65,9 +67,9 @@ func (s *Stepper) Summary() Summary {
 	sum := Summary{
 		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Layers(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
-		Memory: s.net.Memory() + s.opt.Memory() + s.input.memory(), Resident: s.DataOnDevice(), Recorded: s.recording.on(),
+		Memory: s.memory() + s.opt.Memory(), Resident: s.DataOnDevice(), Recorded: s.now.recording.on(),
 		Batch: s.cfg.Batch, Accumulate: s.cfg.batchesPerStep(), Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
-		TrainImages: s.cfg.Data.Train.Len(),
+		TrainImages: s.cfg.Data.Train.Len(), Phases: s.phases(),
 	}
 	if s.dropped {
 		sum.Dropped = sum.TrainImages % s.cfg.Batch

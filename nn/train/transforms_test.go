@@ -82,7 +82,7 @@ func TestTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := s.input.(*hostInput)
+	in := s.now.input.(*hostInput)
 	set := cfg.Data.Train.(*data.InMemory)
 	if err := s.Step(&data.Batch{N: 4, Images: set.Images[:4*64], Labels: []int32{0, 1, 2, 2}, IDs: []int32{0, 1, 2, 5}}); err != nil {
 		t.Fatal(err)

@@ -108,6 +108,7 @@ func layers() map[string]nn.Layer {
 		"avg-pool":               nn.AvgPool2D{Kernel: nn.Square(3), Stride: nn.Square(2), Padding: nn.Square(1)},
 		"avg-pool-exclude":       nn.AvgPool2D{Kernel: nn.Square(3), Padding: nn.Square(1), ExcludePadding: true},
 		"global-avg-pool":        nn.GlobalAvgPool{},
+		"global-max-pool":        nn.GlobalMaxPool{},
 		"batch-norm":             nn.BatchNorm{},
 		"layer-norm":             nn.LayerNorm{},
 		"group-norm":             nn.GroupNorm{Groups: 4},

@@ -41,6 +41,8 @@ void merge(Clock &into, const Clock &from) {
 	}
 }
 
+bool Device::busy() const { return engine().settings.busy == allDevices || engine().settings.busy == index; }
+
 // ---- Contexts ----------------------------------------------------------------------
 
 std::vector<Ref<Context>> &contextStack() {
@@ -55,7 +57,7 @@ Ref<Context> currentContext() {
 
 Ref<Context> newContext(Call &call, Device &d, bool primary) {
 	Engine &e = engine();
-	if (e.settings.busy || d.lost) {
+	if (d.busy() || d.lost) {
 		call.result = d.lost ? CUDA_ERROR_UNKNOWN : CUDA_ERROR_DEVICE_UNAVAILABLE;
 		return nullptr;
 	}
@@ -142,6 +144,7 @@ void resetEngine() {
 	for (const Ref<Context> &c : all) destroyContext(call, c, false);
 	clearFindings();
 	disarm();
+	recordCallsOf("");
 	e.settings = Settings();
 	e.initialised = false;
 	e.devices.clear();

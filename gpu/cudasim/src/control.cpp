@@ -54,6 +54,18 @@ unsigned long long cudasimCalls(const char *function) {
 	return callsOf(function);
 }
 
+// cudasimRecord records the arguments of each call of a function from now on, and forgets earlier records.
+void cudasimRecord(const char *function) {
+	std::lock_guard<std::mutex> hold(engine().mutex);
+	recordCallsOf(function);
+}
+
+// cudasimRecords writes the records, one call per line, as cudasimReport does.
+size_t cudasimRecords(char *to, size_t capacity) {
+	std::lock_guard<std::mutex> hold(engine().mutex);
+	return copyOut(records(), to, capacity);
+}
+
 // cudasimDisarm removes all faults.
 void cudasimDisarm(void) {
 	std::lock_guard<std::mutex> hold(engine().mutex);

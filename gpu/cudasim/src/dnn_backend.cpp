@@ -323,5 +323,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
 	const auto &uids = pack->numbers(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS), &data = pack->numbers(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
 	std::map<int64_t, void *> at;
 	for (size_t i = 0; i < uids.size(); i++) at[uids[i]] = reinterpret_cast<void *>(data[i]);
+	for (auto [uid, data] : at) ARGUMENTS(uid, data);
+	ARGUMENTS(plan->engines[0].number, reinterpret_cast<void *>(pack->number(CUDNN_ATTR_VARIANT_PACK_WORKSPACE)));
 	return execute(call, *plan, at, reinterpret_cast<void *>(pack->number(CUDNN_ATTR_VARIANT_PACK_WORKSPACE)));
 }

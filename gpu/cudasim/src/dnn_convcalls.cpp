@@ -126,6 +126,7 @@ cudnnStatus_t cudnnFindConvolutionForwardAlgorithmEx(cudnnHandle_t handle, const
 	void *y, const int requestedAlgoCount, int *returnedAlgoCount, cudnnConvolutionFwdAlgoPerf_t *perfResults, void *workSpace,
 	size_t workSpaceSizeInBytes) {
 	DNN_CALL(Current | Unsafe | Queues);
+	ARGUMENTS(xDesc, x, wDesc, w, convDesc, yDesc, y, workSpace, workSpaceSizeInBytes);
 	CONVOLUTION(xDesc, wDesc, convDesc, yDesc);
 	if (!call.part(dnnVersion.forward)) return call.status;
 	if (cudnnStatus_t s = list(call, Direction::Forward, g, *x_, *w_, requestedAlgoCount, returnedAlgoCount, perfResults, true, workSpaceSizeInBytes)) return s;
@@ -141,6 +142,7 @@ cudnnStatus_t cudnnFindConvolutionBackwardDataAlgorithmEx(cudnnHandle_t handle, 
 	void *dx, const int requestedAlgoCount, int *returnedAlgoCount, cudnnConvolutionBwdDataAlgoPerf_t *perfResults, void *workSpace,
 	size_t workSpaceSizeInBytes) {
 	DNN_CALL(Current | Unsafe | Queues);
+	ARGUMENTS(wDesc, w, dyDesc, dy, convDesc, dxDesc, dx, workSpace, workSpaceSizeInBytes);
 	CONVOLUTION(dxDesc, wDesc, convDesc, dyDesc);
 	if (!call.part(dnnVersion.backward)) return call.status;
 	if (cudnnStatus_t s = list(call, Direction::BackwardData, g, *x_, *w_, requestedAlgoCount, returnedAlgoCount, perfResults, true, workSpaceSizeInBytes)) return s;
@@ -156,6 +158,7 @@ cudnnStatus_t cudnnFindConvolutionBackwardFilterAlgorithmEx(cudnnHandle_t handle
 	void *dw, const int requestedAlgoCount, int *returnedAlgoCount, cudnnConvolutionBwdFilterAlgoPerf_t *perfResults, void *workSpace,
 	size_t workSpaceSizeInBytes) {
 	DNN_CALL(Current | Unsafe | Queues);
+	ARGUMENTS(xDesc, x, dyDesc, y, convDesc, dwDesc, dw, workSpace, workSpaceSizeInBytes);
 	CONVOLUTION(xDesc, dwDesc, convDesc, dyDesc);
 	if (!call.part(dnnVersion.backward)) return call.status;
 	if (cudnnStatus_t s = list(call, Direction::BackwardFilter, g, *x_, *w_, requestedAlgoCount, returnedAlgoCount, perfResults, true, workSpaceSizeInBytes)) return s;
@@ -199,6 +202,7 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha, c
 	CONVOLUTION(xDesc, wDesc, convDesc, yDesc);
 	if (cudnnStatus_t s = checkAlgorithm(call, Direction::Forward, algo, g, *x_, *w_, *y_)) return s;
 	SCALARS(alpha, beta);
+	ARGUMENTS(scalar(alpha), xDesc, x, wDesc, w, convDesc, algo, workSpace, workSpaceSizeInBytes, scalar(beta), yDesc, y);
 	float a = scalar(alpha), b = scalar(beta);
 	Task t(call);
 	Tensor tx = t.input("x", *x_, x), tw = t.input("w", w_->tensor(), w), ty = t.output("y", *y_, y, b);
@@ -221,6 +225,7 @@ cudnnStatus_t cudnnConvolutionBiasActivationForward(cudnnHandle_t handle, const 
 	FIND(ActivationDesc, act_, activationDesc);
 	if (cudnnStatus_t s = checkAlgorithm(call, Direction::Forward, algo, g, *x_, *w_, *y_)) return s;
 	SCALARS(alpha1, alpha2);
+	ARGUMENTS(scalar(alpha1), xDesc, x, wDesc, w, convDesc, algo, workSpace, workSpaceSizeInBytes, scalar(alpha2), zDesc, z, biasDesc, bias, activationDesc, yDesc, y);
 	bool identity = act_->mode == CUDNN_ACTIVATION_IDENTITY;
 	if (!identity && act_->mode != CUDNN_ACTIVATION_RELU) return call.unsupported(text("activation %d: only ReLU and identity are fused", int(act_->mode)));
 	if (identity && algo != CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM)
@@ -254,6 +259,7 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alp
 	CONVOLUTION(dxDesc, wDesc, convDesc, dyDesc);
 	if (cudnnStatus_t s = checkAlgorithm(call, Direction::BackwardData, algo, g, *x_, *w_, *y_)) return s;
 	SCALARS(alpha, beta);
+	ARGUMENTS(scalar(alpha), wDesc, w, dyDesc, dy, convDesc, algo, workSpace, workSpaceSizeInBytes, scalar(beta), dxDesc, dx);
 	float a = scalar(alpha), b = scalar(beta);
 	Task t(call);
 	Tensor tw = t.input("w", w_->tensor(), w), tdy = t.input("dy", *y_, dy), tdx = t.output("dx", *x_, dx, b);
@@ -270,6 +276,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *a
 	CONVOLUTION(xDesc, dwDesc, convDesc, dyDesc);
 	if (cudnnStatus_t s = checkAlgorithm(call, Direction::BackwardFilter, algo, g, *x_, *w_, *y_)) return s;
 	SCALARS(alpha, beta);
+	ARGUMENTS(scalar(alpha), xDesc, x, dyDesc, dy, convDesc, algo, workSpace, workSpaceSizeInBytes, scalar(beta), dwDesc, dw);
 	float a = scalar(alpha), b = scalar(beta);
 	Task t(call);
 	Tensor tx = t.input("x", *x_, x), tdy = t.input("dy", *y_, dy), tdw = t.output("dw", w_->tensor(), dw, b);
@@ -286,6 +293,7 @@ cudnnStatus_t cudnnConvolutionBackwardBias(cudnnHandle_t handle, const void *alp
 	FIND(TensorDesc, dy_, dyDesc);
 	FIND(TensorDesc, db_, dbDesc);
 	SCALARS(alpha, beta);
+	ARGUMENTS(scalar(alpha), dyDesc, dy, scalar(beta), dbDesc, db);
 	if (db_->n != 1 || db_->c != dy_->c || db_->h != 1 || db_->w != 1)
 		return call.wrong(Status::BadParam, kind::descriptor, text("db is %s, and should be [1,%d,1,1]", shape(*db_).c_str(), dy_->c));
 	float a = scalar(alpha), b = scalar(beta);

@@ -77,6 +77,7 @@ cudnnStatus_t tooMany(DnnCall &call, int nbDims) { return call.unsupported(text(
 cudnnStatus_t cudnnSetTensor4dDescriptor(cudnnTensorDescriptor_t tensorDesc, cudnnTensorFormat_t format, cudnnDataType_t dataType,
 	int n, int c, int h, int w) {
 	DNN_BEGIN(Nothing);
+	ARGUMENTS(format, dataType, n, c, h, w);
 	TensorDesc d;
 	d.type = dataType;
 	d.n = n;
@@ -163,6 +164,7 @@ cudnnStatus_t cudnnDeriveBNTensorDescriptor(cudnnTensorDescriptor_t derivedBnDes
 cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filterDesc, cudnnDataType_t dataType, cudnnTensorFormat_t format,
 	int k, int c, int h, int w) {
 	DNN_BEGIN(Nothing);
+	ARGUMENTS(dataType, format, k, c, h, w);
 	FilterDesc *d = settable<FilterDesc>(call, filterDesc);
 	if (!d) return call.status;
 	if (cudnnStatus_t s = positive(call, {k, c, h, w})) return s;
@@ -203,6 +205,7 @@ cudnnStatus_t cudnnGetFilter4dDescriptor(const cudnnFilterDescriptor_t filterDes
 cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t convDesc, int pad_h, int pad_w, int u, int v, int dilation_h,
 	int dilation_w, cudnnConvolutionMode_t mode, cudnnDataType_t computeType) {
 	DNN_BEGIN(Nothing);
+	ARGUMENTS(pad_h, pad_w, u, v, dilation_h, dilation_w, mode, computeType);
 	ConvolutionDesc *d = settable<ConvolutionDesc>(call, convDesc);
 	if (!d) return call.status;
 	if (pad_h < 0 || pad_w < 0 || u < 1 || v < 1 || dilation_h < 1 || dilation_w < 1)
@@ -240,6 +243,7 @@ cudnnStatus_t cudnnGetConvolution2dDescriptor(const cudnnConvolutionDescriptor_t
 
 cudnnStatus_t cudnnSetConvolutionGroupCount(cudnnConvolutionDescriptor_t convDesc, int groupCount) {
 	DNN_BEGIN(Nothing);
+	ARGUMENTS(groupCount);
 	ConvolutionDesc *d = settable<ConvolutionDesc>(call, convDesc);
 	if (!d) return call.status;
 	if (groupCount < 1) return call.wrong(Status::BadParam, kind::descriptor, text("%d groups", groupCount));
@@ -256,6 +260,7 @@ cudnnStatus_t cudnnGetConvolutionGroupCount(cudnnConvolutionDescriptor_t convDes
 
 cudnnStatus_t cudnnSetConvolutionMathType(cudnnConvolutionDescriptor_t convDesc, cudnnMathType_t mathType) {
 	DNN_BEGIN(Nothing);
+	ARGUMENTS(mathType);
 	ConvolutionDesc *d = settable<ConvolutionDesc>(call, convDesc);
 	if (!d) return call.status;
 	if (mathType < CUDNN_DEFAULT_MATH || mathType > CUDNN_FMA_MATH)
@@ -277,6 +282,7 @@ cudnnStatus_t cudnnSetPooling2dDescriptor(cudnnPoolingDescriptor_t poolingDesc, 
 	cudnnNanPropagation_t maxpoolingNanOpt, int windowHeight, int windowWidth, int verticalPadding, int horizontalPadding,
 	int verticalStride, int horizontalStride) {
 	DNN_BEGIN(Nothing);
+	ARGUMENTS(mode, maxpoolingNanOpt, windowHeight, windowWidth, verticalPadding, horizontalPadding, verticalStride, horizontalStride);
 	PoolingDesc *d = settable<PoolingDesc>(call, poolingDesc);
 	if (!d) return call.status;
 	if (cudnnStatus_t s = positive(call, {windowHeight, windowWidth, verticalStride, horizontalStride})) return s;
@@ -317,6 +323,7 @@ cudnnStatus_t cudnnGetPooling2dDescriptor(const cudnnPoolingDescriptor_t pooling
 cudnnStatus_t cudnnSetActivationDescriptor(cudnnActivationDescriptor_t activationDesc, cudnnActivationMode_t mode,
 	cudnnNanPropagation_t reluNanOpt, double coef) {
 	DNN_BEGIN(Nothing);
+	ARGUMENTS(mode, reluNanOpt, coef);
 	ActivationDesc *d = settable<ActivationDesc>(call, activationDesc);
 	if (!d) return call.status;
 	if (mode < CUDNN_ACTIVATION_SIGMOID || mode > CUDNN_ACTIVATION_SWISH)

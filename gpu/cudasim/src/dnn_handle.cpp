@@ -103,7 +103,13 @@ bool DnnCall::part(const char *library) {
 
 using namespace sim;
 
-size_t cudnnGetVersion(void) { return dnnVersion.version; }
+size_t cudnnGetVersion(void) {
+	static Function function(__func__);
+	Call call(function, Nothing);
+	int asked = engine().settings.cudnn;
+	return asked ? size_t(asked) : dnnVersion.version;
+}
+
 size_t cudnnGetCudartVersion(void) { return dnnVersion.cudart; }
 
 const char *cudnnGetErrorString(cudnnStatus_t status) {

@@ -177,6 +177,7 @@ cudnnStatus_t cudnnBatchNormalizationForwardTraining(cudnnHandle_t handle, cudnn
 	FIND(TensorDesc, dy, yDesc);
 	FIND(TensorDesc, dp, bnScaleBiasMeanVarDesc);
 	SCALARS(alpha, beta);
+	ARGUMENTS(mode, scalar(alpha), scalar(beta), xDesc, x, yDesc, y, bnScaleBiasMeanVarDesc, bnScale, bnBias, exponentialAverageFactor, resultRunningMean, resultRunningVariance, epsilon, resultSaveMean, resultSaveInvVariance);
 	Task t(call);
 	Forward f = {};
 	f.alpha = scalar(alpha);
@@ -196,6 +197,7 @@ cudnnStatus_t cudnnBatchNormalizationForwardInference(cudnnHandle_t handle, cudn
 	FIND(TensorDesc, dy, yDesc);
 	FIND(TensorDesc, dp, bnScaleBiasMeanVarDesc);
 	SCALARS(alpha, beta);
+	ARGUMENTS(mode, scalar(alpha), scalar(beta), xDesc, x, yDesc, y, bnScaleBiasMeanVarDesc, bnScale, bnBias, estimatedMean, estimatedVariance, epsilon);
 	if (cudnnStatus_t s = check(call, mode, *dx, *dy, *dp, epsilon)) return s;
 	float a = scalar(alpha), b = scalar(beta);
 	size_t columns = columnsOf(mode, *dx);
@@ -224,6 +226,7 @@ cudnnStatus_t cudnnBatchNormalizationBackward(cudnnHandle_t handle, cudnnBatchNo
 	FIND(TensorDesc, dp, dBnScaleBiasDesc);
 	SCALARS(alphaDataDiff, betaDataDiff);
 	SCALARS(alphaParamDiff, betaParamDiff);
+	ARGUMENTS(mode, scalar(alphaDataDiff), scalar(betaDataDiff), scalar(alphaParamDiff), scalar(betaParamDiff), xDesc, x, dyDesc, dy, dxDesc, dx, dBnScaleBiasDesc, bnScale, dBnScaleResult, dBnBiasResult, epsilon, savedMean, savedInvVariance);
 	Task t(call);
 	Backward b = {};
 	b.alphaData = scalar(alphaDataDiff);

@@ -76,6 +76,7 @@ cudnnStatus_t cudnnActivationForward(cudnnHandle_t handle, cudnnActivationDescri
 	if (cudnnStatus_t s = shapes(call, {dx, dy})) return s;
 	if (act->mode == CUDNN_ACTIVATION_IDENTITY) return call.unsupported("the identity is for fused convolutions only");
 	SCALARS(alpha, beta);
+	ARGUMENTS(activationDesc, scalar(alpha), xDesc, x, scalar(beta), yDesc, y);
 	float a = scalar(alpha), b = scalar(beta);
 	ActivationDesc f = *act;
 	Task t(call);
@@ -99,6 +100,7 @@ cudnnStatus_t cudnnActivationBackward(cudnnHandle_t handle, cudnnActivationDescr
 	if (cudnnStatus_t s = shapes(call, {dX, dY, dDy, dDx})) return s;
 	if (act->mode == CUDNN_ACTIVATION_IDENTITY) return call.unsupported("the identity is for fused convolutions only");
 	SCALARS(alpha, beta);
+	ARGUMENTS(activationDesc, scalar(alpha), yDesc, y, dyDesc, dy, xDesc, x, scalar(beta), dxDesc, dx);
 	float a = scalar(alpha), b = scalar(beta);
 	ActivationDesc f = *act;
 	Task t(call);
@@ -138,6 +140,7 @@ cudnnStatus_t cudnnSoftmaxForward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t 
 	FIND(TensorDesc, dy, yDesc);
 	if (cudnnStatus_t s = shapes(call, {dx, dy})) return s;
 	SCALARS(alpha, beta);
+	ARGUMENTS(algo, mode, scalar(alpha), xDesc, x, scalar(beta), yDesc, y);
 	float a = scalar(alpha), b = scalar(beta);
 	size_t n = groupSize(mode, *dx);
 	Task t(call);
@@ -159,6 +162,7 @@ cudnnStatus_t cudnnSoftmaxBackward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t
 	FIND(TensorDesc, dDx, dxDesc);
 	if (cudnnStatus_t s = shapes(call, {dY, dDy, dDx})) return s;
 	SCALARS(alpha, beta);
+	ARGUMENTS(algo, mode, scalar(alpha), yDesc, y, dyDesc, dy, scalar(beta), dxDesc, dx);
 	float a = scalar(alpha), b = scalar(beta);
 	size_t n = groupSize(mode, *dY);
 	bool logarithm = algo == CUDNN_SOFTMAX_LOG;
@@ -299,6 +303,7 @@ cudnnStatus_t cudnnAddTensor(cudnnHandle_t handle, const void *alpha, const cudn
 	if (!broadcasts(*a, *c)) return call.wrong(Status::BadParam, kind::descriptor, text("A %s does not spread over C %s", shape(*a).c_str(), shape(*c).c_str()));
 	if (a->type != c->type) return call.unsupported("tensors differ in type");
 	SCALARS(alpha, beta);
+	ARGUMENTS(scalar(alpha), aDesc, A, scalar(beta), cDesc, C);
 	float fa = scalar(alpha), fb = scalar(beta);
 	Task t(call);
 	Tensor ta = t.input("A", *a, A), tc = t.output("C", *c, C, fb);

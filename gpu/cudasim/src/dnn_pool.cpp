@@ -120,6 +120,7 @@ cudnnStatus_t cudnnPoolingForward(cudnnHandle_t handle, const cudnnPoolingDescri
 	FIND(TensorDesc, dy, yDesc);
 	if (cudnnStatus_t s = check(call, *pool, *dx, *dy)) return s;
 	SCALARS(alpha, beta);
+	ARGUMENTS(poolingDesc, scalar(alpha), xDesc, x, scalar(beta), yDesc, y);
 	float a = scalar(alpha), b = scalar(beta);
 	PoolingDesc p = *pool;
 	Task t(call);
@@ -141,6 +142,7 @@ cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, const cudnnPoolingDescr
 	if (!sameShape(*dX, *dDx) || !sameShape(*dY, *dDy))
 		return call.wrong(Status::BadParam, kind::descriptor, text("x %s, dx %s, y %s, dy %s", shape(*dX).c_str(), shape(*dDx).c_str(), shape(*dY).c_str(), shape(*dDy).c_str()));
 	SCALARS(alpha, beta);
+	ARGUMENTS(poolingDesc, scalar(alpha), yDesc, y, dyDesc, dy, xDesc, x, scalar(beta), dxDesc, dx);
 	float a = scalar(alpha), b = scalar(beta);
 	PoolingDesc p = *pool;
 	Task t(call);

@@ -19,6 +19,7 @@ Device *deviceNumber(Call &call, CUdevice d) {
 Ref<Context> contextOf(Call &call, CUcontext h) { return call.object(engine().contexts, h, "context"); }
 
 int attribute(CUdevice_attribute a, const Device &d, const Settings &s) {
+	if (auto asked = s.attributes.find(a); asked != s.attributes.end()) return asked->second;
 	switch (a) {
 	case CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK:
 	case CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X:
@@ -40,7 +41,7 @@ int attribute(CUdevice_attribute a, const Device &d, const Settings &s) {
 	case CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR: return 16;
 	case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: return 1 << 20;
 	case CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT: return 1;
-	case CU_DEVICE_ATTRIBUTE_COMPUTE_MODE: return s.busy ? CU_COMPUTEMODE_EXCLUSIVE_PROCESS : CU_COMPUTEMODE_DEFAULT;
+	case CU_DEVICE_ATTRIBUTE_COMPUTE_MODE: return d.busy() ? CU_COMPUTEMODE_EXCLUSIVE_PROCESS : CU_COMPUTEMODE_DEFAULT;
 	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: return s.cc / 10;
 	case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: return s.cc % 10;
 	case CU_DEVICE_ATTRIBUTE_PCI_BUS_ID: return d.index + 1;

@@ -18,18 +18,21 @@ CUresult load(Call &call, CUmodule *out, const std::string &ptx) {
 
 Ref<Kernel> kernelOf(Call &call, CUfunction h) { return call.object(engine().functions, h, "function"); }
 
-// writeLog writes a line to the error log that the caller passed to cuModuleLoadDataEx.
+// writeLog writes a line to one of the logs that the caller passed to cuModuleLoadDataEx: the error log if the module
+// does not load, otherwise the info log.
 void writeLog(CUresult r, const char *image, unsigned n, CUjit_option *options, void **values) {
-	if (r == CUDA_SUCCESS) return;
+	CUjit_option log = r == CUDA_SUCCESS ? CU_JIT_INFO_LOG_BUFFER : CU_JIT_ERROR_LOG_BUFFER;
+	CUjit_option bytes = r == CUDA_SUCCESS ? CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES : CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES;
 	char *buffer = nullptr;
 	size_t size = 0;
 	for (unsigned i = 0; i < n; i++) {
-		if (options[i] == CU_JIT_ERROR_LOG_BUFFER) buffer = static_cast<char *>(values[i]);
-		if (options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES) size = reinterpret_cast<size_t>(values[i]);
+		if (options[i] == log) buffer = static_cast<char *>(values[i]);
+		if (options[i] == bytes) size = reinterpret_cast<size_t>(values[i]);
 	}
 	const char *version = strstr(image, ".version");
 	int length = version ? int(strcspn(version, "\n;")) : 0;
-	if (buffer && size) snprintf(buffer, size, "software emulation: %s (the module says %.*s)", errorText(r), length, version ? version : "");
+	const char *what = r == CUDA_SUCCESS ? "loaded" : errorText(r);
+	if (buffer && size) snprintf(buffer, size, "software emulation: %s (the module says %.*s)\n", what, length, version ? version : "");
 }
 
 } // namespace
@@ -157,6 +160,7 @@ CUresult cuOccupancyMaxPotentialBlockSize(int *minGridSize, int *blockSize, CUfu
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
 	CUstream hStream, void **kernelParams, void **extra) {
 	CALL(Current | Queues);
+	ARGUMENTS(gx, gy, gz, bx, by, bz, shared, hStream);
 	Ref<Kernel> k = kernelOf(call, f);
 	Ref<Stream> s = k ? call.stream(hStream) : nullptr;
 	if (!s) return call.result;

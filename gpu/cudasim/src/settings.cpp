@@ -112,6 +112,16 @@ std::string parseSlow(Settings &s, const std::string &value) {
 	return "";
 }
 
+// parseAttribute reads NUMBER:VALUE.
+std::string parseAttribute(Settings &s, const std::string &value) {
+	size_t colon = value.rfind(':');
+	long long number, answer;
+	if (colon == std::string::npos || !parseNumber(trim(value.substr(0, colon)), &number) || !parseNumber(trim(value.substr(colon + 1)), &answer))
+		return "attribute=" + value + ": want NUMBER:VALUE";
+	s.attributes[int(number)] = int(answer);
+	return "";
+}
+
 std::string parseSetting(Settings &s, const std::string &key, const std::string &value) {
 	long long n = 0;
 	bool number = parseNumber(value, &n);
@@ -122,14 +132,17 @@ std::string parseSetting(Settings &s, const std::string &key, const std::string 
 	if (key == "report") return s.report = value, "";
 	if (key == "memory") return parseSize(value, &s.memory) ? "" : bad + "want bytes, KiB, MiB or GiB";
 	if (key == "used") return parseSize(value, &s.used) ? "" : bad + "want bytes, KiB, MiB or GiB";
-	if (key == "busy" && value.empty()) return s.busy = true, "";
+	if (key == "busy" && value.empty()) return s.busy = allDevices, "";
+	if (key == "attribute") return parseAttribute(s, value);
 	if (!number) return bad + "want a number";
 	if (key == "devices") return s.devices = int(n), "";
 	if (key == "driver") return s.driver = int(n), "";
 	if (key == "cc") return s.cc = int(n), "";
+	if (key == "busy") return s.busy = int(n), "";
+	if (key == "cudnn") return s.cudnn = int(n), "";
 	if (key == "delay") return s.delay = unsigned(n), "";
 	if (key == "order") return s.order = int(n), "";
-	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, delay, slow, order, kernels, report and fail";
+	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, attribute, cudnn, delay, slow, order, kernels, report and fail";
 }
 
 } // namespace

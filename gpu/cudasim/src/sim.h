@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
@@ -61,13 +62,31 @@ void found(const char *kind, const std::string &where, const std::string &what);
 std::string findings();
 void clearFindings();
 
+// ---- Records of arguments: record.cpp ----------------------------------------------
+
+// A test may ask for the arguments of the calls of one function: a function that computes cannot show that each argument
+// reached the parameter that it is meant for, because many give the same result.
+void recordCallsOf(const std::string &function); // from now on; forgets earlier records
+bool recorded(const std::string &function);
+void record(const std::string &line);
+std::string records(); // one call per line
+
+// shown is an argument in a record: a number, or an address or handle in hexadecimal.
+std::string shown(double v);
+std::string shown(const void *p);
+template <class T> std::enable_if_t<std::is_integral_v<T> || std::is_enum_v<T>, std::string> shown(T v) { return std::to_string(static_cast<long long>(v)); }
+
 // ---- Settings and faults: settings.cpp ---------------------------------------------
+
+constexpr int allDevices = -2;
 
 struct Settings {
 	int devices = 1;
 	size_t memory = size_t(1) << 30; // of each device, in bytes
 	size_t used = 0;                 // used by another process
-	bool busy = false;               // another process holds the device in exclusive mode
+	int busy = -1;                   // the device that another process holds in exclusive mode; allDevices, or -1
+	std::map<int, int> attributes;   // answers of cuDeviceGetAttribute, in place of the model's
+	int cudnn = 0;                   // version that cuDNN reports; 0: its own
 	int driver = 12080;
 	int cc = 80;          // compute capability, times 10
 	unsigned delay = 0;   // before each launch, in microseconds
@@ -314,6 +333,7 @@ struct Device {
 	Ref<Context> primary;
 	unsigned retained = 0, primaryFlags = 0;
 	bool lost = false;
+	bool busy() const; // another process holds it
 };
 
 struct Context {
@@ -413,6 +433,15 @@ private:
 	static ::sim::Function function_(__func__);  \
 	::sim::Call call(function_, needs);          \
 	if (call.result != CUDA_SUCCESS) return call.result
+
+// ARGUMENTS records the arguments of a call, in their order, if the test has asked for them.
+template <class... A> void recordArguments(const std::string &function, const A &...arguments) {
+	if (!recorded(function)) return;
+	std::string line;
+	((line += (line.empty() ? "" : " ") + shown(arguments)), ...);
+	record(line);
+}
+#define ARGUMENTS(...) ::sim::recordArguments(call.name(), __VA_ARGS__)
 
 #define NOT_NULL(pointer_) \
 	if (!(pointer_)) return call.wrong(CUDA_ERROR_INVALID_VALUE, ::sim::kind::argument, #pointer_ " is null")

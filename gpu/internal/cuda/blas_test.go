@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"gorgonia.org/cu"
 )
 
 func newBLAS(t *testing.T) *BLAS {
@@ -21,7 +22,9 @@ func newBLAS(t *testing.T) *BLAS {
 func TestProducts(t *testing.T) {
 	b := newBLAS(t)
 	s, err := NewStream()
-	check(t, err, b.SetStream(s), b.SetTF32(true), b.SetTF32(false), b.SetFloat32Sums())
+	check(t, err)
+	defer func() { check(t, cu.Synchronize(), DestroyStream(s)) }()
+	check(t, b.SetStream(s), b.SetTF32(true), b.SetTF32(false), b.SetFloat32Sums())
 	A, At := floats(t, 1, 2, 3, 4, 5, 6), floats(t, 1, 4, 2, 5, 3, 6)
 	B, Bt := floats(t, 1, 2, 3, 4, 5, 6), floats(t, 1, 3, 5, 2, 4, 6)
 	for _, c := range []struct{ transA, transB bool }{{}, {transA: true}, {transB: true}, {true, true}} {
@@ -51,14 +54,19 @@ func TestProducts(t *testing.T) {
 
 func TestProductErrors(t *testing.T) {
 	b := newBLAS(t)
-	a := floats(t, 1, 2, 3, 4)
+	a := filled(t, 16)
 	p := Product{M: 2, N: 3, K: 4, LDA: 1, LDB: 1, LDC: 1, TypeA: Float32, TypeB: Float32, TypeC: Float32, Compute: ComputeFloat32}
 	wantText(t, b.Gemm(&p, 1, a, a, 0, a), "product of [2,4] and [4,3]: cublasGemmEx: CUBLAS_STATUS_INVALID_VALUE")
 	wantText(t, b.Sgemm(&p, 1, a, a, 0, a), "product of [2,4] and [4,3]: cublasSgemm_v2: CUBLAS_STATUS_INVALID_VALUE")
+	expect(t, "cublasGemmEx", "cublasSgemm_v2")
 	p.Compute = ComputeTF32
+	configure(t, "fail=cublasGemmEx:ARCH_MISMATCH")
 	wantText(t, b.Gemm(&p, 1, a, a, 0, a), "product of [2,4] and [4,3]: cublasGemmEx: CUBLAS_STATUS_ARCH_MISMATCH")
-	p.TypeA, p.TypeB = BFloat16, BFloat16
+	p.LDA, p.LDB, p.LDC = 4, 3, 3
+	p.TypeA, p.TypeB = BFloat16, Float16
 	wantText(t, b.Gemm(&p, 1, a, a, 0, a), "product of [2,4] and [4,3]: cublasGemmEx: CUBLAS_STATUS_NOT_SUPPORTED")
-	wantText(t, b.SetWorkspace(257, 64), "giving cuBLAS a workspace: cublasSetWorkspace_v2: CUBLAS_STATUS_INVALID_VALUE")
-	check(t, b.SetWorkspace(1<<40, 64))
+	workspace := alloc(t, 1024)
+	wantText(t, b.SetWorkspace(workspace+1, 64), "giving cuBLAS a workspace: cublasSetWorkspace_v2: CUBLAS_STATUS_INVALID_VALUE")
+	expect(t, "cublasSetWorkspace_v2")
+	check(t, b.SetWorkspace(workspace, 1024))
 }

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,41 +39,77 @@ func newPlan(t *testing.T, g *ConvolutionGraph) *GraphPlan {
 	return p
 }
 
-// The fake numbers its engines by the operation. If a descriptor isn't destroyed, the fake fails when the handle is
-// destroyed at the end of the test.
+// graphTensors allocates the tensors of graphed, whose elements have 16 bits, and the plan's workspace.
+func graphTensors(t *testing.T, p *GraphPlan) (x, w, y, bias, workspace cu.DevicePtr) {
+	t.Helper()
+	return filled(t, 2*8*9*6/2), filled(t, 4*3*5*3/2), filled(t, 2*8*9*4/2), filled(t, 4/2), alloc(t, max(p.Workspace(), 1))
+}
+
+// filterBytes is what most of the emulation's engines need for the filter of graphed: its elements in float32, in whole 256
+// bytes.
+const filterBytes = 768
+
 func TestConvolutionGraph(t *testing.T) {
 	d := newDNN(t)
-	for _, p := range []Pass{Forward, BackwardData, BackwardFilter} {
-		operation := map[Pass]int{Forward: 0, BackwardFilter: 1, BackwardData: 2}[p]
+	// The engines of gpu/cudasim/src/dnn_graph.cpp, with the bytes of their workspaces.
+	type engine struct {
+		number    int
+		notes     Notes
+		workspace int64
+	}
+	tiles, spare := engine{62, TensorCores, filterBytes}, engine{62, TensorCores, 131}
+	fast, reduced := engine{38, TensorCores, 16 * filterBytes}, engine{47, TensorCores | ReducedSums, 0}
+	exact := engine{28, 0, filterBytes}
+	for p, want := range map[Pass][]engine{
+		Forward:        {tiles, spare, fast, reduced, exact},
+		BackwardData:   {tiles, spare, fast, reduced, {25, Nondeterministic, filterBytes}, exact},
+		BackwardFilter: {{20, Nondeterministic, 0}, tiles, spare, fast, reduced, exact},
+	} {
 		g := newGraph(t, d, graphed(p))
-		want := []GraphEngine{
-			{Fastest, 0, 40 + operation, TensorCores, nil}, {Fastest, 1, 50, Nondeterministic, nil}, {Fastest, 2, 60, TensorCores, nil},
-		}
 		engines, err := g.Engines(Fastest)
 		check(t, err)
-		if diff := cmp.Diff(want, engines, cmpopts.IgnoreUnexported(GraphEngine{})); diff != "" {
-			t.Errorf("%v: engines (-want +got):\n%s", p, diff)
+		if len(engines) != len(want) {
+			t.Fatalf("%v: engines %+v, want %+v", p, engines, want)
+		}
+		for i, w := range want {
+			if diff := cmp.Diff(GraphEngine{Fastest, i, w.number, w.notes, nil}, engines[i], cmpopts.IgnoreUnexported(GraphEngine{})); diff != "" {
+				t.Errorf("%v: engine %d (-want +got):\n%s", p, i, diff)
+			}
+			if i == 0 || w == exact {
+				continue // they are for below: an engine can be planned once
+			}
+			plan, err := g.Plan(engines[i])
+			check(t, err)
+			if plan.Workspace() != w.workspace {
+				t.Errorf("%v: a workspace of %d bytes for engine %d, want %d", p, plan.Workspace(), w.number, w.workspace)
+			}
+			check(t, plan.Close())
 		}
 		fallback, err := g.Engines(Fallback)
 		check(t, err)
-		if diff := cmp.Diff([]GraphEngine{{Fallback, 0, 7, 0, nil}}, fallback, cmpopts.IgnoreUnexported(GraphEngine{})); diff != "" {
+		wantFallback := []GraphEngine{{Fallback, 0, 1, 0, nil}, {Fallback, 1, 0, 0, nil}}
+		if diff := cmp.Diff(wantFallback, fallback, cmpopts.IgnoreUnexported(GraphEngine{})); diff != "" {
 			t.Errorf("%v: engines to fall back on (-want +got):\n%s", p, diff)
 		}
-		_, err = g.Plan(engines[2])
+		configure(t, "fail=cudnnEngine28:CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH")
+		_, err = g.Plan(engines[len(engines)-1])
 		if !errors.Is(err, device.ErrNotSupported) {
 			t.Errorf("%v: a plan that can't be made: %v, want a device.ErrNotSupported", p, err)
 		}
-		wantText(t, err, p.String()+": preparing graph engine 60: cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH: the fake's reason")
+		wantText(t, err, p.String()+": preparing graph engine 28: cudnnBackendFinalize: CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH: asked for by the test")
 		plan, err := g.Plan(engines[0])
 		check(t, err, g.Close()) // a plan outlives its graph
-		if plan.Workspace() != 8*int64(engines[0].Number) {
-			t.Errorf("%v: a workspace of %d bytes for engine %d", p, plan.Workspace(), engines[0].Number)
+		if plan.Workspace() != want[0].workspace {
+			t.Errorf("%v: a workspace of %d bytes, want %d", p, plan.Workspace(), want[0].workspace)
 		}
-		x, w, y, bias, ws := floats(t, 1, 0, 0, 0, 0), floats(t, 2, 0, 0, 0, 0), floats(t, 3, 0, 0, 0, 0), floats(t, 4), floats(t, 5)
-		check(t, plan.Run(x, w, y, bias, ws))
-		out := map[Pass]cu.DevicePtr{Forward: y, BackwardData: x, BackwardFilter: w}[p]
-		wantOut := map[Pass][]float32{Forward: {1, 2, 4, 5, 40}, BackwardData: {2, 3, 5, 42}, BackwardFilter: {1, 3, 5, 41}}[p]
-		if diff := cmp.Diff(wantOut, read(t, out, len(wantOut))); diff != "" {
+		x, w, y, bias, ws := graphTensors(t, plan)
+		// Tensors by identifier, each with its address, and then the engine and the workspace.
+		tensors := []string{list(1, x), list(2, w), list(3, y), list(4, bias), list(engines[0].Number, ws)}
+		if p != Forward {
+			bias, tensors = 0, slices.Delete(tensors, 3, 4)
+		}
+		record := arguments(t, "cudnnBackendExecute", func() error { return plan.Run(x, w, y, bias, ws) })
+		if diff := cmp.Diff(tensors, record); diff != "" {
 			t.Errorf("%v: what ran (-want +got):\n%s", p, diff)
 		}
 		check(t, plan.Close(), plan.Close())
@@ -85,7 +122,9 @@ func TestConvolutionGraphErrors(t *testing.T) {
 	c := graphed(Forward)
 	c.H = -8
 	_, err := d.NewConvolutionGraph(c)
-	wantText(t, err, "convolution forward: describing an operation graph: cudnnBackendFinalize: CUDNN_STATUS_BAD_PARAM: the fake's reason")
+	wantText(t, err, "convolution forward: describing an operation graph: cudnnBackendFinalize: CUDNN_STATUS_BAD_PARAM: "+
+		"cudnnBackendFinalize: dimension 0 is 2, with stride -432")
+	expect(t, "cudnnBackendFinalize")
 	for _, wrong := range []GraphConvolution{{Pass: BackwardData, Bias: true}, {ReLU: true}} {
 		func() {
 			defer func() {
@@ -97,13 +136,13 @@ func TestConvolutionGraphErrors(t *testing.T) {
 		}()
 	}
 	if !HasGraphs() {
-		t.Error("the fake is a cuDNN 9, whose graphs can be used")
+		t.Error("the graphs of the emulation's cuDNN 9 aren't used")
 	}
 }
 
 // Graphs of cuDNN 8 aren't used.
 func TestGraphsOfCuDNN8(t *testing.T) {
-	if !again(t, PathVariable+"="+folder("cudnn8")+":"+fakes) {
+	if !again(t, withDNN8(t)) {
 		return
 	}
 	newDNN(t)

@@ -15,6 +15,7 @@ import (
 	cublas "gorgonia.org/cu/blas"
 	cudnn "gorgonia.org/cu/dnn"
 
+	"trainer/gpu/cudasim"
 	"trainer/nn/device"
 )
 
@@ -74,18 +75,18 @@ func TestStartIsQuick(t *testing.T) {
 }
 
 func TestLibraries(t *testing.T) {
-	needFakes(t)
+	emulate(t)
 	all := Libraries()
 	if len(all) != 3 {
 		t.Fatalf("%d libraries, want 3", len(all))
 	}
 	for i, want := range []Library{
 		{Name: "libcuda", File: "libcuda.so.1", Version: "12.4"},
-		{Name: "libcublas", File: "libcublas.so.12", Version: "12.4.1"},
-		{Name: "libcudnn", File: "libcudnn.so.9", Version: "9.1.1", CUDA: "12.1"},
+		{Name: "libcublas", File: "libcublas.so.12", Version: "12.1.3"},
+		{Name: "libcudnn", File: "libcudnn.so.9", Version: "9.1.0", CUDA: "12.3"},
 	} {
 		got := all[i]
-		if real, _ := filepath.EvalSymlinks(fakes); got.File != filepath.Join(real, want.File) {
+		if real, _ := filepath.EvalSymlinks(filepath.Join(emulation(t), want.File)); got.File != real {
 			t.Errorf("%s comes from %s", got.Name, got.File)
 		}
 		if got.Name != want.Name || got.Version != want.Version || got.CUDA != want.CUDA {
@@ -100,18 +101,23 @@ func TestLibraries(t *testing.T) {
 			t.Errorf("%s isn't loaded", part)
 		}
 	}
-	if v := CuDNNVersion(); v != 90101 {
+	if v := CuDNNVersion(); v != 90100 {
 		t.Errorf("CuDNNVersion() = %d", v)
 	}
 }
 
+// withDNN8 returns the environment with a folder with cuDNN 8 before that with cuDNN 9.
+func withDNN8(t *testing.T) string {
+	return PathVariable + "=" + cudasim.Build(t, onlyDNN8) + ":" + emulation(t)
+}
+
 // Two versions: the one in the first folder is loaded, and the other is recorded.
 func TestLibrariesTwoVersions(t *testing.T) {
-	if !again(t, PathVariable+"="+folder("cudnn8")+":"+fakes) {
+	if !again(t, withDNN8(t)) {
 		return
 	}
 	l := Libraries()[2]
-	if l.Version != "8.9.7" || len(l.Tried) != 2 || !strings.HasPrefix(l.Tried[1].Reason, "not used") {
+	if l.Version != "8.9.5" || len(l.Tried) != 2 || !strings.HasPrefix(l.Tried[1].Reason, "not used") {
 		t.Errorf("got %+v", l)
 	}
 	// cuDNN 8's numbering.
@@ -119,27 +125,19 @@ func TestLibrariesTwoVersions(t *testing.T) {
 		t.Errorf("NewTensorDesc: %v, want BAD_PARAM", err)
 	}
 	// A driver for CUDA 12 takes cuBLAS 12 first.
-	if l := Libraries()[1]; l.Version != "12.4.1" {
+	if l := Libraries()[1]; l.Version != "12.1.3" {
 		t.Errorf("got %+v", l)
 	}
 }
 
 func TestCuBLAS13NeedsItsDriver(t *testing.T) {
 	for name, c := range map[string]struct{ driver, want string }{
-		"new": {"13000", "13.4.1"},
-		"old": {"12090", "12.4.1"},
+		"new": {"13000", "13.0.2"},
+		"old": {"12090", "12.1.3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// Both versions in one folder.
-			dir := t.TempDir()
-			for _, file := range []string{"default/libcuda.so.1", "default/libcublas.so.12", "cublas13/libcublas.so.13"} {
-				if fakes != "" {
-					if err := os.Symlink(folder(file), filepath.Join(dir, filepath.Base(file))); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			if !again(t, PathVariable+"="+dir, "FAKE_DRIVER="+c.driver) {
+			both := cudasim.Options{Libraries: []string{cudasim.Driver, cudasim.CuBLAS12, cudasim.CuBLAS13}, Kernels: newest.Kernels}
+			if !again(t, PathVariable+"="+cudasim.Build(t, both), cudasim.SettingsVariable+"=driver="+c.driver) {
 				return
 			}
 			if l := Libraries()[1]; l.Version != c.want || len(l.Tried) < 2 {
@@ -192,24 +190,10 @@ func TestNoDriver(t *testing.T) {
 // A file that is no library, the wrong library, and cuDNN without its parts.
 func TestBadLibraries(t *testing.T) {
 	dir := t.TempDir()
-	if fakes != "" {
-		if err := os.WriteFile(filepath.Join(dir, "libcuda.so.1"), []byte("text"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		for to, from := range map[string]string{"libcublas.so.12": "libcuda.so.1", "libcudnn.so.9": "libcudnn.so.9"} {
-			if err := os.Symlink(filepath.Join(fakes, from), filepath.Join(dir, to)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		// The parts are looked for beside the real file, where there are none.
-		data, err := os.ReadFile(filepath.Join(fakes, "libcudnn.so.9"))
-		if err == nil {
-			os.Remove(filepath.Join(dir, "libcudnn.so.9"))
-			err = os.WriteFile(filepath.Join(dir, "libcudnn.so.9"), data, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	if !inOtherProgram() {
+		check(t, os.WriteFile(filepath.Join(dir, "libcuda.so.1"), []byte("text"), 0o644))
+		check(t, os.Symlink(filepath.Join(emulation(t), "libcuda.so.1"), filepath.Join(dir, "libcublas.so.12")))
+		libraryFile(t, dir, "libcudnn.so.9") // its parts are looked for beside it, where there are none
 	}
 	if !again(t, emptyMachine(t, dir)...) {
 		return
@@ -227,7 +211,7 @@ func TestBadLibraries(t *testing.T) {
 
 // A cuDNN that is too old is skipped, and the reason is recorded.
 func TestOldCuDNN(t *testing.T) {
-	if !again(t, emptyMachine(t, folder("cudnn84"))...) {
+	if !again(t, append(emptyMachine(t, cudasim.Build(t, onlyDNN8)), cudasim.SettingsVariable+"=cudnn=8401")...) {
 		return
 	}
 	var reasons []string
@@ -241,25 +225,16 @@ func TestOldCuDNN(t *testing.T) {
 	}
 }
 
-// Descriptors of cuDNN 9 made before the library lacks a function: here cuDNN has none of them.
+// Libraries that lack functions.
 func TestMissingFunctions(t *testing.T) {
 	dir := t.TempDir()
-	if cc := compiler(); fakes != "" {
-		for file, source := range map[string]string{
-			"libcuda.so.1":    "int cuInit(unsigned f) { return 0; }",
-			"libcublas.so.12": "int cublasCreate_v2(void **h) { *h = h; return 0; }",
-			"libcudnn.so.9": "#include <stddef.h>\nsize_t cudnnGetVersion(void) { return 90000; }\n" +
-				"int cudnnCreate(void **h) { *h = h; return 0; }",
-		} {
-			c := filepath.Join(dir, file+".c")
-			if err := os.WriteFile(c, []byte(source), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			if err := compileFile(cc, c, filepath.Join(dir, file)); err != nil {
-				t.Fatal(err)
-			}
+	if !inOtherProgram() {
+		libraryFile(t, dir, cudasim.Driver, "cuDeviceGetCount")
+		libraryFile(t, dir, cudasim.CuBLAS12, "cublasSetMathMode")
+		libraryFile(t, dir, cudasim.CuDNN9, "cudnnCreateTensorDescriptor", "cudnnCreateActivationDescriptor")
+		for _, part := range []string{"graph", "ops", "cnn"} {
+			libraryFile(t, dir, "libcudnn_"+part+".so.9")
 		}
-		addParts(dir, "9", "graph", "ops", "cnn")
 	}
 	if !again(t, emptyMachine(t, dir)...) {
 		return
@@ -269,6 +244,7 @@ func TestMissingFunctions(t *testing.T) {
 	}
 	_, err := DeviceCount()
 	checkMissing(t, err, "cuDeviceGetCount", 500)
+	openWithoutCount(t)
 	b, err := NewBLAS()
 	if err != nil {
 		t.Fatal(err)
@@ -282,6 +258,15 @@ func TestMissingFunctions(t *testing.T) {
 	if _, err := cudnn.NewActivation(cudnn.ReLU, cudnn.PropagateNan, 0); err == nil {
 		t.Error("gorgonia's NewActivation succeeds without cuDNN's function")
 	}
+}
+
+// openWithoutCount makes the context of device 0 current, as Open does after it has counted devices.
+func openWithoutCount(t *testing.T) {
+	t.Helper()
+	d, err := cu.GetDevice(0)
+	check(t, err)
+	primary, err := d.RetainPrimaryCtx()
+	check(t, err, cu.SetCurrentContext(primary))
 }
 
 func checkMissing(t *testing.T, err error, function string, code int) {
@@ -328,7 +313,7 @@ func TestInitFails(t *testing.T) {
 		"mismatch":  {"803", "starting the CUDA driver: cuInit: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if !again(t, "FAKE_CUINIT="+c.status) {
+			if !again(t, cudasim.SettingsVariable+"=fail=cuInit:"+c.status) {
 				return
 			}
 			_, err := Open(0)
@@ -340,13 +325,16 @@ func TestInitFails(t *testing.T) {
 }
 
 func TestHandlesFail(t *testing.T) {
-	if !again(t, "FAKE_CUBLAS=1", "FAKE_CUDNN=1") {
+	if !again(t, cudasim.SettingsVariable+"=fail=cublasCreate_v2:ALLOC_FAILED;fail=cudnnCreate:NOT_INITIALIZED") {
 		return
+	}
+	if _, err := Open(0); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := NewBLAS(); err == nil || err.Error() != "starting cuBLAS: cublasCreate_v2: CUBLAS_STATUS_ALLOC_FAILED" {
 		t.Errorf("NewBLAS: %v", err)
 	}
-	if _, err := NewDNN(); err == nil || err.Error() != "starting cuDNN: cudnnCreate: CUDNN_STATUS_NOT_INITIALIZED: the fake's reason" {
+	if _, err := NewDNN(); err == nil || err.Error() != "starting cuDNN: cudnnCreate: CUDNN_STATUS_NOT_INITIALIZED: asked for by the test" {
 		t.Errorf("NewDNN: %v", err)
 	}
 }

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"trainer/gpu/cudasim"
 )
 
-// named is the setting of NVIDIA's libraries in the environment before TestMain replaced it with the fakes.
+// named is the setting of NVIDIA's libraries in the environment, before a test replaces it by the emulation.
 var named = os.Getenv(PathVariable)
 
 // NVIDIA's cuDNN itself accepts the graphs that this package describes, and prepares plans of them for an H100,
@@ -21,17 +23,15 @@ var named = os.Getenv(PathVariable)
 // -cu13, next to cuBLAS and, for engines that compile kernels, NVRTC.
 func TestGraphsOfNVIDIA(t *testing.T) {
 	_ = os.Getenv(PathVariable) // makes go test run this test again if the variable changes
-	if os.Getenv(againVariable) == "" {
+	if !inOtherProgram() {
 		if !containsCuDNN(named) {
 			t.Skipf("%s names no folder of NVIDIA's cuDNN 9", PathVariable)
 		}
-		idle := filepath.Join(t.TempDir(), "libcuda.so.1")
-		if err := compileFile(compiler(), "testdata/fake/idle.c", idle); err != nil {
-			t.Fatal(err)
-		}
-		named = filepath.Dir(idle) + string(filepath.ListSeparator) + named
+		// The driver of a machine without a device, which the emulation has, before NVIDIA's libraries.
+		driver := cudasim.Build(t, cudasim.Options{Libraries: []string{cudasim.Driver}, Kernels: newest.Kernels})
+		named = driver + string(filepath.ListSeparator) + named
 	}
-	if !again(t, PathVariable+"="+named) {
+	if !again(t, PathVariable+"="+named, cudasim.SettingsVariable+"=devices=0") {
 		return
 	}
 	check(t, driver.need()) // parts of cuDNN are linked with libcuda

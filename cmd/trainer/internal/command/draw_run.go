@@ -279,6 +279,7 @@ func (t *trained) evaluate(ctx context.Context) (*train.Evaluation, error) {
 		return nil, err
 	}
 	defer e.Close()
+	e.SetViewsShare(t.cfg.TTAShare)
 	t.evaluation, err = e.Evaluate(ctx, nil)
 	return t.evaluation, err
 }

@@ -99,11 +99,10 @@ func writeAnswers(w io.Writer, answers []metric.Answer, set data.Set, classes []
 	return out.Error()
 }
 
-// imagePath returns the path of an image's file, or "" if it has none of its own.
+// imagePath returns the path of an image's file, also in an archive (set.zip:cat/1.jpg), or "" if it has none of its own.
 func imagePath(set data.Set, i int) string {
 	if f, ok := set.(data.Filed); ok {
-		_, path := f.File(i)
-		return path
+		return f.File(i).String()
 	}
 	return ""
 }

@@ -68,7 +68,7 @@ func identify(ctx context.Context, split *data.Dataset, before *data.Fingerprint
 	if before == nil {
 		return nil, nil
 	}
-	now, err := split.Fingerprint(ctx, before.AllBytes)
+	now, err := split.FingerprintLike(ctx, before)
 	if err != nil {
 		return nil, &dataError{err}
 	}

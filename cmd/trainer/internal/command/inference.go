@@ -10,15 +10,14 @@ import (
 // inferenceOptions are the flags of commands that ask a trained network.
 type inferenceOptions struct {
 	deviceOptions
-	batch     int
+	batch     int // 0: the model's default
 	views     bool
 	json, csv bool
 }
 
 // inferenceFlags declares them, except -json and -csv, whose texts differ.
 func (p *program) inferenceFlags(f *flag.FlagSet, o *inferenceOptions) {
-	o.batch = 64
-	f.Func("batch", "`number` images that the network takes at once (default 64)", whole(&o.batch))
+	f.Func("batch", "`number` images that the network takes at once (default 64, or 256 of at most 32x32 pixels)", whole(&o.batch))
 	f.BoolVar(&o.views, "views", false, "average over the recipe's views of each image, as the test at the end of a training does")
 	p.deviceFlag(f, &o.device)
 	p.threadsFlag(f, &o.threads)

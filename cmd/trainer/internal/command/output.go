@@ -42,6 +42,9 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 			steps += fmt.Sprintf(" in %.1fs", s.TrainSeconds)
 		}
 		fmt.Fprintf(j.stdout, "%s, results in %s\n", steps, printable.Text(folder.Path()))
+		if j.runs == 1 {
+			j.printChoices(s)
+		}
 	}
 	of := ""
 	if s.Weights == string(train.WeightsBest) {
@@ -57,11 +60,21 @@ func (j *job) printFinal(s *report.Summary, folder *report.Folder) {
 	}
 }
 
+// printChoices says that choices were made on the test images, if they were.
+func (j *job) printChoices(s *report.Summary) {
+	if s.ChoicesOnTest {
+		fmt.Fprintln(j.stdout, "without validation images, epochs were scored on test: choices made by these scores were made on test (-val 0.1 avoids this)")
+	}
+}
+
 // printRuns prints the result of several runs.
 func (j *job) printRuns(r report.Runs) {
 	if j.json {
 		j.printJSON("runs", r)
 		return
+	}
+	if !j.quiet {
+		j.printChoices(&r.Summary)
 	}
 	fmt.Fprintf(j.stdout, "test accuracy %.2f%% +- %.2f%% (mean and standard deviation of %d runs)\n",
 		100*r.TestAccuracy, 100*r.TestAccuracyStd, len(r.Runs))

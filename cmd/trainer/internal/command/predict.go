@@ -84,28 +84,38 @@ func runPredict(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := newAnswerWriter(p.stdout, &o, known)
+	return p.predict(ctx, m, paths, known, &o)
+}
+
+// predict answers the pictures whose paths arrive. known are these paths, or nil if they are not known in advance.
+func (p *program) predict(ctx context.Context, m *model.Model, paths <-chan string, known []string, o *predictOptions) error {
+	buffered := bufio.NewWriterSize(p.stdout, 1<<16)
+	out := newAnswerWriter(buffered, o, known)
 	unreadable := 0
-	err = m.PredictFiles(ctx, paths, func(a model.FileAnswer) error {
-		if a.Err != nil {
-			unreadable++
-			p.note("%s: %v", a.Path, a.Err)
+	err := m.PredictFiles(ctx, paths, func(answers []model.FileAnswer) error {
+		for _, a := range answers {
+			var top []model.Prediction
+			if a.Err == nil {
+				top = m.Ranked(a.Probabilities)
+				top = top[:min(o.top, len(top))]
+			} else {
+				unreadable++
+				p.note("%s: %v", a.Path, a.Err)
+			}
+			if err := out.write(a, top); err != nil {
+				return err
+			}
 		}
-		var top []model.Prediction
-		if a.Err == nil {
-			top = m.Ranked(a.Probabilities)
-			top = top[:min(o.top, len(top))]
-		}
-		return out.write(a, top)
+		return errors.Join(out.flush(), buffered.Flush())
 	})
-	if flushErr := out.flush(); err == nil {
-		err = flushErr
-	}
 	if err == nil && unreadable > 0 {
 		err = errUnreadable
 	}
 	return err
 }
+
+// pathsAhead is how many paths wait for the decoder: enough that neither waits for the other at each path.
+const pathsAhead = 256
 
 // picturePaths sends the paths that the arguments name. known are these paths, or nil if they are not known in advance.
 func (p *program) picturePaths(ctx context.Context, args []string) (paths <-chan string, known []string, err error) {
@@ -113,7 +123,7 @@ func (p *program) picturePaths(ctx context.Context, args []string) (paths <-chan
 		if len(args) > 1 {
 			return nil, nil, usageErrorf("predict: - reads the paths from standard input, and no other picture may be named")
 		}
-		queue := make(chan string)
+		queue := make(chan string, pathsAhead)
 		go sendLines(ctx, p.stdin, queue)
 		return queue, nil, nil
 	}
@@ -127,7 +137,7 @@ func (p *program) picturePaths(ctx context.Context, args []string) (paths <-chan
 	if len(known) == 0 {
 		return nil, nil, usageErrorf("predict: no pictures in %s", strings.Join(args, ", "))
 	}
-	queue := make(chan string)
+	queue := make(chan string, pathsAhead)
 	go func() {
 		defer close(queue)
 		for _, path := range known {

@@ -127,7 +127,7 @@ func (j *job) summary(r *train.Result, seed uint64) *report.Summary {
 		Device: r.Device, Precision: device.PrecisionOf(j.dev).String(), Data: j.dataName(), Recipe: j.recipe.Name,
 		Parameters: r.Params, Epochs: r.Epochs, Steps: r.Steps, Batch: r.Batch, Seed: seed,
 		TestAccuracy: report.Number(r.TestAccuracy), TestCorrect: r.TestCorrect, TestCount: r.TestCount,
-		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ValLoss: report.Number(r.ValLoss), ScoredOn: scoredOn(r),
+		ValAccuracy: report.Number(r.ValAccuracy), ValCorrect: r.ValCorrect, ValCount: r.ValCount, ValLoss: report.Number(r.ValLoss), ScoredOn: scoredOn(r), ChoicesOnTest: choicesOnTest(r),
 		Weights: string(r.Weights), WeightsStep: r.WeightsStep, BestEpoch: bestEpoch(r), Stopped: r.Stopped,
 		TrainSeconds: r.TrainSeconds, TotalSeconds: j.now().Sub(j.started).Seconds(),
 		ImagesPerSecond: report.Number(r.ImagesPerSecond), FinalLoss: report.Number(r.FinalLoss),
@@ -153,6 +153,21 @@ func scoredOn(r *train.Result) string {
 		return "test"
 	}
 	return ""
+}
+
+// choicesOnTest reports whether the test images, for want of validation images, scored more than one epoch, or decided when
+// training stopped: who chooses an epoch, a setting or an end by these scores chooses on test.
+func choicesOnTest(r *train.Result) bool {
+	if scoredOn(r) != "test" {
+		return false
+	}
+	scores := 0
+	for _, m := range r.History {
+		if m.Evaluated {
+			scores++
+		}
+	}
+	return scores > 1 || r.Stopped != ""
 }
 
 // goneError is a run's folder that was removed while the run wrote to it.

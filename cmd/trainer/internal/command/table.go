@@ -44,8 +44,23 @@ func writeTableJSON(out io.Writer, s *train.Summary, precision string, pictures 
 		ValImages   int      `json:"val_images,omitempty"`
 		TestImages  int      `json:"test_images"`
 		Pictures    []string `json:"pictures,omitempty"`
+		Phases      []phase  `json:"resolution,omitempty"`
 	}{rows, s.Params, s.FLOPs, s.Memory, s.Device, precision, s.Batch, s.Accumulate, s.Epochs, s.Steps,
-		s.TrainImages, s.Dropped, s.ValImages, s.TestImages, pictures})
+		s.TrainImages, s.Dropped, s.ValImages, s.TestImages, pictures, phasesOf(s)})
+}
+
+// phase is a part of training with one size of images.
+type phase struct {
+	Epoch int      `json:"epoch"` // from 0
+	Input nn.Shape `json:"input"`
+	FLOPs int64    `json:"flops"`
+}
+
+func phasesOf(s *train.Summary) (list []phase) {
+	for _, p := range s.Phases {
+		list = append(list, phase(p))
+	}
+	return list
 }
 
 // writeTable prints a network's table and the size of its training. precision is the device's, or "" if it has only one.
@@ -70,6 +85,11 @@ many per image. Memory is for a batch of %d; the total includes optimiser and in
 %s training images, %s%s test images; %s, %s steps of %d images on %s
 `, s.Batch, humanize.Comma(int64(s.TrainImages)), validation, humanize.Comma(int64(s.TestImages)),
 		display.Epochs(s.Epochs), humanize.Comma(int64(s.Steps)), s.Batch*s.Accumulate, display.Device(*s, precision))
+	for _, p := range s.Phases {
+		if err == nil {
+			_, err = fmt.Fprintf(out, "from epoch %d on: training images of %dx%d, %s\n", p.Epoch, p.Input[0], p.Input[1], display.FLOPs(p.FLOPs))
+		}
+	}
 	if err == nil && s.Dropped > 0 {
 		_, err = fmt.Fprintln(out, display.DroppedLine(*s))
 	}

@@ -49,6 +49,7 @@ type Summary struct {
 	BestEpoch       int     `json:"best_epoch,omitempty"`
 	Stopped         string  `json:"stopped,omitempty"` // why training ended before its last step
 	ScoredOn        string  `json:"scored_on"`         // the set that epochs were scored on: "validation", or "test" if there is no other
+	ChoicesOnTest   bool    `json:"choices_on_test"`   // the test set scored several epochs, or decided when training stopped
 	TrainSeconds    float64 `json:"train_seconds"`
 	TotalSeconds    float64 `json:"total_seconds"`
 	ImagesPerSecond Number  `json:"images_per_second"`

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"trainer/cmd/trainer/internal/learn"
 	"trainer/nn/data"
-	"trainer/nn/inspect"
 )
 
 // A reader of the page draws, steps and undoes on weights of their own. Sessions cost memory, and a browser doesn't say
@@ -18,7 +18,7 @@ type session struct {
 	id      string
 	network *Network
 	decoder *data.Decoder
-	engine  *inspect.Session
+	engine  *learn.Session
 	used    time.Time
 }
 
