@@ -24,11 +24,21 @@ import (
 // ErrNotBuilt says that this program has no MPI.
 var ErrNotBuilt = errors.New("this program was built without C, so it has no ranks: build it with a C compiler (make)")
 
-// NotFoundError says where a library was looked for.
+// NotFoundError says which libraries were tried.
 type NotFoundError struct {
-	Tried []string // what was tried, each with the reason why it wasn't loaded
+	Tried []Attempt
+}
+
+// Attempt is a library that could not be loaded.
+type Attempt struct {
+	File   string // as the system's loader takes it
+	Reason string
 }
 
 func (e *NotFoundError) Error() string {
-	return "no MPI library was found (TRAINER_MPI=FILE names one); tried " + strings.Join(e.Tried, ", ")
+	var tried []string
+	for _, a := range e.Tried {
+		tried = append(tried, a.File+": "+a.Reason)
+	}
+	return "no MPI library was found (TRAINER_MPI=FILE names one); tried " + strings.Join(tried, ", ")
 }

@@ -78,7 +78,7 @@ func load(files []string) (file, version string, err error) {
 		if kind != 0 {
 			return file, shortVersion(C.GoString(&text[0])), nil
 		}
-		notFound.Tried = append(notFound.Tried, fmt.Sprintf("%s: %s", file, C.GoString(&failure[0])))
+		notFound.Tried = append(notFound.Tried, Attempt{file, C.GoString(&failure[0])})
 	}
 	return "", "", notFound
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"trainer/gpu/doctor"
 	"trainer/nn/device"
 	"trainer/nn/ranks"
 	"trainer/nn/ranks/mpi"
@@ -64,6 +65,25 @@ func (p *program) joinRanks() (*team, error) {
 	return t, ranks.Same(t.control, []byte(version), func(its, first []byte) string {
 		return fmt.Sprintf("its program is version %s, that of rank 0 %s", its, first)
 	})
+}
+
+// findMPI describes the MPI library that ranks started here would use. It only loads the library, and joins nothing.
+func (p *program) findMPI() *doctor.Library {
+	found, err := mpi.Find(p.getenv)
+	l := &doctor.Library{Name: "MPI", Version: found.Version, File: found.File}
+	if err == nil {
+		return l
+	}
+	l.Reason = "not found: several processes need one"
+	if errors.Is(err, mpi.ErrNotBuilt) {
+		l.Reason = err.Error()
+	}
+	if notFound, ok := errors.AsType[*mpi.NotFoundError](err); ok {
+		for _, a := range notFound.Tried {
+			l.Tried = append(l.Tried, doctor.Attempt{Place: "loader", File: a.File, Reason: a.Reason})
+		}
+	}
+	return l
 }
 
 // silence makes the program print nothing.
