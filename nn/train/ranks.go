@@ -23,7 +23,8 @@ import (
 // The sums are nodes of one tree, whatever the number of ranks, so the weights have the same bits at any number of
 // ranks, and a training that was stopped can continue with another number.
 //
-// Rank 0 leads: it evaluates, writes checkpoints and calls the hooks. The others follow: they compute steps, and learn
+// Rank 0 leads: it evaluates, writes checkpoints and calls the hooks (those of the others, for logs, are told of steps and
+// epochs). The others follow: they compute steps, and learn
 // at the end of an epoch what came of it (verdict). Everything that the course of training depends on is therefore
 // either computed alike by all ranks, or decided by rank 0. That training is to stop is voted on with the gradients of a
 // step, so that all ranks stop after the same one.
@@ -196,6 +197,11 @@ func (r *run) followEpoch() error {
 		r.epoch, r.logged = totals{}, totals{}
 		if err := r.statistics.begin(r.epoch); err != nil {
 			return err
+		}
+		for _, h := range r.hooks {
+			if h.Epoch != nil {
+				h.Epoch(&r.training, m)
+			}
 		}
 	}
 	return nil

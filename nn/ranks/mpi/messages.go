@@ -88,3 +88,13 @@ func (m *messages) wait(limit time.Duration) (left, peer int, err error) {
 	}
 	return int(n), 0, nil
 }
+
+// firstLeft returns the rank of the first message that is not done; receptions are first.
+func (m *messages) firstLeft() int {
+	for i, done := range m.done {
+		if done == 0 {
+			return m.peers[i]
+		}
+	}
+	return m.peers[0]
+}

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if role == "" {
 		os.Exit(m.Run())
 	}
-	t, err := mpi.Open(os.Getenv)
+	t, err := mpi.Open(os.Getenv, func(e *ranks.RankError) { fmt.Println("lags:", e) })
 	if err == nil {
 		err = play(role, t)
 	}
@@ -122,7 +122,7 @@ func TestMPI(t *testing.T) {
 	}
 }
 
-// TestHang: a rank that stops is found by the signs of life, and named.
+// TestHang: a rank that stops is named, first as one that lags, and found by its silence.
 func TestHang(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the silence of a rank")
@@ -133,8 +133,13 @@ func TestHang(t *testing.T) {
 			start := time.Now()
 			out, err := launch(t, launcher, 2, "hang", time.Minute)
 			host, _ := os.Hostname()
-			if want := "failed: rank 1 on " + host + ": no sign of life for "; err == nil || !strings.Contains(out, want) {
-				t.Errorf("%v, want %q in:\n%s", err, want, out)
+			for _, want := range []string{
+				"lags: rank 1 on " + host + ": the others have waited for it for 10 s",
+				"failed: rank 1 on " + host + ": no sign of life for ",
+			} {
+				if err == nil || !strings.Contains(out, want) {
+					t.Errorf("%v, want %q in:\n%s", err, want, out)
+				}
 			}
 			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("the ranks ended after %v, want 30 s", took)

@@ -14,4 +14,6 @@ type Library struct {
 func Find(func(string) string) (Library, error) { return Library{}, ErrNotBuilt }
 
 // Open returns ErrNotBuilt.
-func Open(func(string) string) (ranks.Transport, error) { return nil, ErrNotBuilt }
+func Open(func(string) string, func(*ranks.RankError)) (ranks.Transport, error) {
+	return nil, ErrNotBuilt
+}

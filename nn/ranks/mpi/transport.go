@@ -27,6 +27,7 @@ type transport struct {
 
 	messages messages // of the current exchange
 	life     life
+	lags     func(*ranks.RankError)
 }
 
 // work is what a method wants done.
@@ -38,9 +39,13 @@ type work struct {
 // maxBytes is the size of the largest message of MPI, whose counts are ints; larger ones are sent in parts.
 const maxBytes = 1 << 30
 
-// Open loads the library, and joins the ranks that were started with this process.
-func Open(getenv func(string) string) (ranks.Transport, error) {
-	t := &transport{work: make(chan work), done: make(chan error)}
+// lagAfter is how long an exchange may take before a rank that is awaited is named.
+const lagAfter = 10 * time.Second
+
+// Open loads the library, and joins the ranks that were started with this process. lags, unless nil, is told of a rank for
+// which this one has waited for 10 s, once per exchange; it is called while a method of the transport waits.
+func Open(getenv func(string) string, lags func(*ranks.RankError)) (ranks.Transport, error) {
+	t := &transport{work: make(chan work), done: make(chan error), lags: lags}
 	go t.serve(getenv)
 	if err := <-t.done; err != nil {
 		return nil, err
@@ -157,6 +162,7 @@ func (t *transport) exchange(send, recv [][]byte) error {
 			return t.failed(p, err)
 		}
 	}
+	started, told := time.Now(), t.lags == nil
 	for {
 		left, peer, err := m.wait(signEvery / 4)
 		if err != nil {
@@ -167,6 +173,11 @@ func (t *transport) exchange(send, recv [][]byte) error {
 		}
 		if err := t.life.keep(time.Now()); err != nil {
 			return err
+		}
+		if !told && time.Since(started) > lagAfter {
+			p := m.firstLeft()
+			t.lags(&ranks.RankError{Rank: p, Host: t.life.host(p), Reason: fmt.Sprintf("the others have waited for it for %.0f s", lagAfter.Seconds())})
+			told = true
 		}
 	}
 }

@@ -10,8 +10,10 @@ import (
 	"runtime"
 	"time"
 
+	"trainer/cmd/trainer/internal/display"
 	"trainer/gpu/doctor"
 	"trainer/nn/device"
+	"trainer/nn/printable"
 	"trainer/nn/ranks"
 	"trainer/nn/ranks/mpi"
 	"trainer/nn/train"
@@ -45,20 +47,22 @@ func (p *program) joinRanks() (*team, error) {
 		return nil, nil
 	}
 	t := &team{env: env, stderr: p.stderr}
-	if env.Rank > 0 {
-		p.silence()
+	if err := p.silence(env.Rank); err != nil {
+		return nil, err
 	}
 	if !env.MPI {
 		return nil, t.refuse(usageErrorf("%s started this process as one of %d ranks, and ranks on CPUs connect by MPI: use mpirun -n %d trainer ...", env.Launcher, env.Size, env.Size))
 	}
-	if t.Transport, err = mpi.Open(p.getenv); err != nil {
+	if t.Transport, err = mpi.Open(p.getenv, func(e *ranks.RankError) { p.note("%v", e) }); err != nil {
 		return nil, t.refuse(fmt.Errorf("%s started this process as one of several ranks: %w", env.Launcher, err))
 	}
 	if env.Size > 1 && env.Size != t.Size() {
 		return nil, t.refuse(fmt.Errorf("%s started %d ranks, of which %s connects %d: use the mpirun of that library, or name the launcher's library with TRAINER_MPI", env.Launcher, env.Size, t.Name(), t.Size()))
 	}
-	if t.Rank() > 0 {
-		p.silence()
+	if env.Rank < 0 { // known only now
+		if err := p.silence(t.Rank()); err != nil {
+			return nil, err
+		}
 	}
 	t.control = ranks.New(t.Transport, nil)
 	version := fmt.Sprintf("%s for %s", p.version(), runtime.GOARCH)
@@ -86,9 +90,24 @@ func (p *program) findMPI() *doctor.Library {
 	return l
 }
 
-// silence makes the program print nothing.
-func (p *program) silence() {
-	p.stdout, p.stderr, p.screen, p.terminal = io.Discard, io.Discard, io.Discard, false
+// logsVariable is the environment variable with the folder for the output of the ranks other than 0.
+const logsVariable = "TRAINER_RANK_LOGS"
+
+// silence makes a rank other than 0 print nothing, or to a file of its own if the user has asked for logs.
+func (p *program) silence(rank int) error {
+	if rank <= 0 {
+		return nil
+	}
+	var log io.Writer = io.Discard
+	if folder := p.getenv(logsVariable); folder != "" {
+		file, err := os.Create(filepath.Join(folder, fmt.Sprintf("rank-%d.log", rank)))
+		if err != nil {
+			return fmt.Errorf("%s: %w", logsVariable, err)
+		}
+		log = printable.Writer(file) // open to the end of the process
+	}
+	p.stdout, p.stderr, p.screen, p.terminal = log, log, log, false
+	return nil
 }
 
 // refuse returns an error that all ranks find, and rank 0 tells.
@@ -180,6 +199,11 @@ func (j *job) follow(ctx context.Context) error {
 		if _, err := os.Stat(file); err == nil {
 			cfg.Resume, cfg.Extend = file, j.plannedEpochs > 0
 		}
+	}
+	if j.getenv(logsVariable) != "" {
+		shown := display.NewLines(j.stdout, display.Run{Data: j.dataName(), Recipe: j.recipe.Name, Number: 1, Of: 1, Seed: j.seed})
+		defer shown.Close()
+		cfg.Hooks = []train.Hooks{shown.Hooks()}
 	}
 	result, err := train.Run(ctx, cfg)
 	if err == nil && result.Interrupted {
