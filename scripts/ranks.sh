@@ -159,6 +159,15 @@ for argument in "$@"; do
 	done
 	echo "$mpi: 1, 2, 4 and 8 ranks: $(sha256sum <"$work/alone/model.safetensors" | cut -c1-16)"
 
+	for recipe in mnist ${CIFAR10:+cifar10}; do # CIFAR10 is a folder with the files of CIFAR-10
+		flags="-device cpu -recipe $recipe -shards 8 -epochs 0.05 -quiet"
+		[ "$recipe" = mnist ] || flags+=" -data-dir $CIFAR10"
+		[ -e "$work/$recipe" ] || "$TRAINER" $flags -out "$work/$recipe" >/dev/null
+		timeout 300 "${run[@]}" -n 2 "$TRAINER" $flags -out "$work/$mpi-$recipe" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$recipe failed"; }
+		cmp "$work/$mpi-$recipe/model.safetensors" "$work/$recipe/model.safetensors" || fail "$recipe on 2 ranks: the weights differ"
+		echo "$mpi: $recipe on 1 and 2 ranks: $(sha256sum <"$work/$recipe/model.safetensors" | cut -c1-16)"
+	done
+
 	host=$(hostname)
 	refused "rank 1 on $host: seed is 7, on rank 0 0" "${run[@]}" -n 1 "$TRAINER" $(new "$work/other") : -n 1 "$TRAINER" $(new "$work/other") -seed 7
 	refused "rank 1 on $host: data set \"/no/such\" not found" "${run[@]}" -n 1 "$TRAINER" $(new "$work/other") : -n 1 "$TRAINER" $(new "$work/other") -data /no/such
