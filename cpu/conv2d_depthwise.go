@@ -146,12 +146,18 @@ type depthwisePass struct {
 
 	bands         bool // by the kernels for bands of rows
 	padH, padW    int
-	direction     int // of the taps, for bands: 1 or -1
-	blockChannels int // channels of a band that are computed at a time
+	direction     int  // of the taps, for bands: 1 or -1
+	blockChannels int  // channels of a band that are computed at a time
+	large         bool // whether the result is larger than streamFloats
 	band          []vector.Band
 
 	out, bias, in []float32
 }
+
+// streamFloats is the number of elements of a result from which on its stores bypass the caches. The first images of such a
+// result are no longer in the caches when the last ones are computed, and a cache line that is stored past them need not be
+// read from memory before.
+const streamFloats = 2 << 20
 
 // bandBlock is the number of elements in a block of channels. It is so small that the rows that a band reads, writes and
 // prefetches, 4 rows of y and 6 of x and as many of the next band, fill only a part of the second-level cache.
@@ -166,6 +172,7 @@ func (p *depthwisePass) init(d *depthwise, g imageRows, padH, padW, direction in
 	tasks, rows := g.tasks(d.c)
 	p.tasksPerImage = tasks
 	p.blockChannels = blockOf(g.srcW, d.c)
+	p.large = d.spec.N*len(g.rows.at)*len(g.columns.at)*d.c >= streamFloats
 	p.geometry = make([]vector.Correlation, d.d.pool.Workers())
 	p.band = make([]vector.Band, d.d.pool.Workers())
 	if direction < 0 {
@@ -225,6 +232,8 @@ func (p *depthwisePass) compute(out, in []float32, from, to, low, worker int) {
 // rowsByBands computes rows [from, to), one block of channels after the other.
 func (p *depthwisePass) rowsByBands(out, in []float32, from, to, low int, g *vector.Band) {
 	*g = p.bandOf(p.c, from, to, low, p.padH, p.padW)
+	inPlace := p.m == 1 || p.direction > 0 // otherwise out is scratch
+	g.Stream = p.large && inPlace && !p.relu
 	if p.direction < 0 {
 		g.W, g.WRow, g.WTap = 8*p.c, -3*p.c, -p.c
 	}

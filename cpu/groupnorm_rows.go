@@ -1,6 +1,9 @@
 package cpu
 
-import "trainer/nn/device"
+import (
+	"trainer/cpu/internal/vector"
+	"trainer/nn/device"
+)
 
 // rowNorm is the plan for images of one row and one group: layer normalisation (Ba, Kiros and Hinton, "Layer
 // Normalization", 2016). It takes a few rows at a time, which stay in the first-level cache, and of each
@@ -11,31 +14,32 @@ import "trainer/nn/device"
 // with u = gamma*dy.
 type rowNorm struct {
 	normalization
-	ones, zeros []float32 // [c]
-	rows        []rowNormWorker
+	a, e []float32 // xhat = a*x + e of each row in the last Forward
+	rows []rowNormWorker
 }
 
-// rowNormWorker is the memory of one worker, for perTask rows.
+// rowNormWorker is the memory of one worker, for perTask rows or a few more.
 type rowNormWorker struct {
 	sum, sumX []float64
+	mean, r   []float64
 	a, b, e   []float32 // coefficients of a row
-	xhat      []float32
 }
 
 func (d *Device) newRowNorm(s device.GroupNormSpec) *rowNorm {
 	p := &rowNorm{normalization: d.newNormalization(s)}
-	p.ones, p.zeros = aligned[float32](s.C), aligned[float32](s.C)
-	for j := range p.ones {
-		p.ones[j] = 1
-	}
+	p.a, p.e = aligned[float32](s.Batch), aligned[float32](s.Batch)
 	for range d.pool.Workers() {
-		n := p.perTask
+		n := together(p.perTask)
 		p.rows = append(p.rows, rowNormWorker{
-			make([]float64, n), make([]float64, n), aligned[float32](n), aligned[float32](n), aligned[float32](n), aligned[float32](n * s.C),
+			make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n),
+			aligned[float32](n), aligned[float32](n), aligned[float32](n),
 		})
 	}
 	return p
 }
+
+// together returns the number of rows that are computed with n rows. What the rest of them holds is computed in vain.
+func together(n int) int { return divideUp(n, vector.RowsTogether) * vector.RowsTogether }
 
 func (p *rowNorm) Forward(y, x, gamma, beta *device.Tensor) {
 	p.d.pool.Run(p.takeForward(y, x, gamma, beta), (*rowNormForward)(p))
@@ -53,20 +57,14 @@ func (t *rowNormForward) Do(i, worker int) {
 	p, w := (*rowNorm)(t), t.rows[worker]
 	from, to := i*p.perTask, min((i+1)*p.perTask, p.batch)
 	n, x := to-from, p.x[from*p.c:to*p.c]
-	p.d.vector.RowProducts(w.sum[:n], w.sumX[:n], x, x, p.ones)
-	for k := range n {
-		p.setMoments(from+k, w.sum[k], w.sumX[k], p.c)
-	}
-	p.standardize(w, p.y[from*p.c:to*p.c], from, to, p.gamma, p.beta)
-}
-
-// standardize computes gamma*xhat + beta of rows [from, to).
-func (p *rowNorm) standardize(w rowNormWorker, y []float32, from, to int, gamma, beta []float32) {
-	n := to - from
-	for k, r := range p.r[from:to] {
-		w.a[k], w.e[k] = float32(r), float32(-p.mean[from+k]*r)
-	}
-	p.d.vector.AffineRows(y, p.x[from*p.c:to*p.c], w.a[:n], w.e[:n], gamma, beta)
+	p.d.vector.RowSums(w.sum[:n], w.sumX[:n], x, p.c)
+	all := together(n)
+	p.d.vector.RowMoments(w.mean[:all], w.r[:all], w.a[:all], w.e[:all], w.sum[:all], w.sumX[:all], p.c, float64(p.spec.Epsilon))
+	copy(p.mean[from:to], w.mean)
+	copy(p.r[from:to], w.r)
+	copy(p.a[from:to], w.a)
+	copy(p.e[from:to], w.e)
+	p.d.vector.AffineRows(p.y[from*p.c:to*p.c], x, w.a[:n], w.e[:n], p.gamma, p.beta)
 }
 
 // rowNormBackward is the loop over groups of rows for dx and the sums for dbeta and dgamma.
@@ -74,32 +72,28 @@ type rowNormBackward rowNorm
 
 func (t *rowNormBackward) Do(i, worker int) {
 	p := (*rowNorm)(t)
-	dbeta, dgamma := p.workerSums(worker)
+	dbeta, dgamma := p.sumsOf(i)
+	clear(dbeta)
+	clear(dgamma)
 	end := min((i+1)*p.perSum, p.batch)
 	for from := i * p.perSum; from < end; from += p.perTask {
 		to, w := min(from+p.perTask, end), p.rows[worker]
 		if p.dbeta != nil || p.dgamma != nil {
-			xhat := w.xhat[:(to-from)*p.c]
-			p.standardize(w, xhat, from, to, p.ones, p.zeros)
-			p.d.vector.AddProducts(dbeta, dgamma, p.dy[from*p.c:to*p.c], xhat)
+			p.d.vector.AddRowProducts(dbeta, dgamma, p.dy[from*p.c:to*p.c], p.x[from*p.c:to*p.c], p.a[from:to], p.e[from:to])
 		}
 		if p.dx != nil {
 			p.gradient(w, from, to)
 		}
 	}
-	sum, product := p.sumsOf(i)
-	copy(sum, p.fold(dbeta))
-	copy(product, p.fold(dgamma))
 }
 
 // gradient computes dx of rows [from, to).
 func (p *rowNorm) gradient(w rowNormWorker, from, to int) {
 	n, dx, dy, x := to-from, p.dx[from*p.c:to*p.c], p.dy[from*p.c:to*p.c], p.x[from*p.c:to*p.c]
 	p.d.vector.RowProducts(w.sum[:n], w.sumX[:n], dy, x, p.gamma)
-	for k := range n {
-		mean, r := p.mean[from+k], p.r[from+k]
-		b := -r * r / float64(p.c) * r * (w.sumX[k] - mean*w.sum[k])
-		w.a[k], w.b[k], w.e[k] = float32(r), float32(b), float32(-r/float64(p.c)*w.sum[k]-b*mean)
-	}
+	all := together(n)
+	copy(w.mean, p.mean[from:to])
+	copy(w.r, p.r[from:to])
+	p.d.vector.RowGradients(w.a[:all], w.b[:all], w.e[:all], w.mean[:all], w.r[:all], w.sum[:all], w.sumX[:all], p.c)
 	p.d.vector.CombineRows(dx, dy, x, w.a[:n], w.b[:n], w.e[:n], p.gamma)
 }

@@ -24,6 +24,7 @@ type algorithmCache struct {
 	file  string // "" if there is no folder for it
 	setup string // the part of the keys that is the same for all convolutions
 	known map[string]cachedAlgorithm
+	used  map[string]cachedAlgorithm // the entries that plans of this device took
 }
 
 // maxAlgorithmCache is the largest file that is read, in bytes; a convolution takes 300.
@@ -51,7 +52,7 @@ type cachedWinner struct {
 }
 
 func newAlgorithmCache(gpu string, o options) *algorithmCache {
-	c := &algorithmCache{}
+	c := &algorithmCache{used: map[string]cachedAlgorithm{}}
 	if dir, err := os.UserCacheDir(); err == nil {
 		c.file = filepath.Join(dir, "trainer", "cudnn-algorithms.json")
 	}
@@ -72,6 +73,9 @@ func (c *algorithmCache) get(key string) (a cuda.Algorithm, ok bool) {
 		c.known = c.read()
 	}
 	e, ok := c.known[key]
+	if ok {
+		c.used[key] = e
+	}
 	return cuda.Algorithm{
 		Number: e.Algorithm, Math: cudnn.MathType(e.Math), Workspace: e.Workspace, Time: e.Time, Deterministic: e.Deterministic,
 	}, ok && e.Time > 0
@@ -82,7 +86,11 @@ func (c *algorithmCache) winner(key string) *cachedWinner {
 	if c.known == nil {
 		c.known = c.read()
 	}
-	return c.known[key].Winner
+	e := c.known[key]
+	if e.Winner != nil {
+		c.used[key] = e
+	}
+	return e.Winner
 }
 
 // putWinner stores the fastest implementation, also in the file: a graph, or nil for the algorithm.
@@ -93,7 +101,7 @@ func (c *algorithmCache) putWinner(key string, g *graphPass, took time.Duration)
 	if g != nil {
 		e.Winner = &cachedWinner{true, g.engine.Number, g.engine.Place, g.engine.Heuristics == cuda.Fallback, g.fused, took}
 	}
-	c.known[key] = e
+	c.known[key], c.used[key] = e, e
 	c.write()
 }
 
@@ -101,6 +109,7 @@ func (c *algorithmCache) putWinner(key string, g *graphPass, took time.Duration)
 func (c *algorithmCache) put(key string, a cuda.Algorithm) {
 	c.known = c.read() // includes what other processes have added
 	c.known[key] = cachedAlgorithm{a.Number, int(a.Math), a.Workspace, a.Deterministic, a.Time, nil}
+	c.used[key] = c.known[key]
 	c.write()
 }
 

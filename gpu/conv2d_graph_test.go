@@ -456,6 +456,40 @@ func TestAutotunedGraphsOfAFile(t *testing.T) {
 	}
 }
 
+// A device that keeps what another one chose measures nothing, also without that one's cache of algorithms.
+func TestKeepAlgorithms(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
+	emulate(t, "cc=90;slow=cudnnConvolutionForward:3000")
+	spec := ordinary
+	spec.NoBackward = true
+	d := open(t, WithPrecision(TF32))
+	d.Autotune()
+	first := newConv(t, d, spec)
+	chosen := d.ChosenAlgorithms()
+	if first.full.passes[cuda.Forward].graph == nil || len(chosen) == 0 {
+		t.Fatalf("%q, with the choices %q", first.Algorithm(), chosen)
+	}
+	d.Close()
+
+	t.Setenv("XDG_CACHE_HOME", cacheHome(t))
+	emulate(t, "cc=90;slow=cudnnBackendExecute:3000") // measured now, the choice would be another
+	again := open(t, WithPrecision(TF32), WithAutotune())
+	if err := again.KeepAlgorithms(chosen); err != nil {
+		t.Fatal(err)
+	}
+	before := cudasim.Calls("cudnnBackendExecute")
+	second := newConv(t, again, spec)
+	if second.full.passes[cuda.Forward].graph == nil || second.Algorithm() != first.Algorithm() {
+		t.Errorf("%q, before it was %q", second.Algorithm(), first.Algorithm())
+	}
+	if n := cudasim.Calls("cudnnBackendExecute") - before; n != 0 {
+		t.Errorf("%d runs to measure what is known", n)
+	}
+	if err := again.KeepAlgorithms([]byte("{")); err == nil {
+		t.Error("a damaged text is accepted")
+	}
+}
+
 // The numbers that convolutions are measured on are neither zero nor large.
 func TestNoise(t *testing.T) {
 	value := map[device.DType]func(b []byte) float64{

@@ -27,6 +27,7 @@ type pool2D struct {
 	relu              bool
 	wide              bool // windows have more elements than a byte can index
 	vector            bool // kernels process four channels at a time
+	tiles             bool // windows tile the image: kernels of pool2d_tiles.cu
 	forward, backward *cuda.Kernel
 	arg               *memory // positions of the maxima; for max pooling with a backward pass
 	n                 int     // images of the last Forward
@@ -53,7 +54,9 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error
 			return p
 		}
 		numberBytes := 1
-		if s.KH*s.KW <= math.MaxUint8 {
+		if forward, backward, ok := poolTiles(s); ok {
+			p.tiles, p.forward, p.backward = true, b.family(forward, s.DType), b.family(backward, s.DType)
+		} else if s.KH*s.KW <= math.MaxUint8 {
 			p.forward, p.backward = b.family(kernels.Pool2DMaxForward, s.DType), b.family(kernels.Pool2DMaxBackward, s.DType)
 		} else {
 			p.wide, p.vector, numberBytes = true, false, 4
@@ -64,6 +67,22 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error
 		}
 		return p
 	})
+}
+
+// poolTiles returns the kernels of pool2d_tiles.cu for a max pooling that they compute.
+func poolTiles(s device.Pool2DSpec) (forward, backward kernels.Family, ok bool) {
+	rows, cols := s.Rows(), s.Columns()
+	if s.StrideH != s.KH || s.StrideW != s.KW || s.KH != s.KW || s.PadH+s.PadW != 0 || rows.Dilation != 1 || cols.Dilation != 1 ||
+		s.OutH()*s.KH > s.H || s.OutW()*s.KW > s.W || s.C%kernels.Pack(storage(s.DType)) != 0 {
+		return "", "", false
+	}
+	switch s.KH {
+	case 2:
+		return kernels.Pool2DMaxForward2x2, kernels.Pool2DMaxBackward2x2, true
+	case 3:
+		return kernels.Pool2DMaxForward3x3, kernels.Pool2DMaxBackward3x3, true
+	}
+	return "", "", false
 }
 
 func (p *pool2D) Forward(y, x *device.Tensor) {
@@ -80,7 +99,14 @@ func (p *pool2D) Forward(y, x *device.Tensor) {
 	if s.Mode == device.MaxPool {
 		a.Pointer(p.positions())
 	}
-	p.geometry(a.Pointer(d.data(x)), n)
+	a.Pointer(d.data(x))
+	if p.tiles {
+		p.image(a, n)
+		a.Int32(flag(p.relu))
+		p.launchTiles(p.forward, y.Len())
+		return
+	}
+	p.geometry(a, n, s.OutW(), s.OutH())
 	a.Int32(flag(p.relu))
 	p.launch(p.forward, y.Len())
 }
@@ -103,14 +129,19 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	}
 	defer d.end()
 	a := d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy))
-	if s.Mode == device.MaxPool {
-		p.geometry(a.Pointer(p.positions()), n)
-	} else {
+	switch {
+	case p.tiles:
+		p.image(a.Pointer(p.positions()), n)
+		p.launchTiles(p.backward, dy.Len())
+		return
+	case s.Mode == device.MaxPool:
+		p.geometry(a.Pointer(p.positions()), n, s.W, s.H)
+	default:
 		before := y
 		if !p.relu {
 			before = nil
 		}
-		p.geometry(a.Pointer(d.optional(before)), n).Int32(flag(p.relu))
+		p.geometry(a.Pointer(d.optional(before)), n, s.W, s.H).Int32(flag(p.relu))
 	}
 	p.launch(p.backward, dx.Len())
 }
@@ -123,11 +154,19 @@ func (p *pool2D) positions() cu.DevicePtr {
 	return p.d.at(p.arg)
 }
 
-// geometry adds the arguments that all kernels share, for n images, and for average pooling which elements count.
-func (p *pool2D) geometry(a *cuda.Args, n int) *cuda.Args {
+// geometry adds the arguments that all kernels of pool2d.cu share, for n images, and for average pooling which elements
+// count. The threads go through images of this width and height.
+func (p *pool2D) geometry(a *cuda.Args, n, width, height int) *cuda.Args {
 	s, dilationH, dilationW := p.spec, p.spec.Rows().Dilation, p.spec.Columns().Dilation
 	for _, v := range [...]int{n, s.H, s.W, s.C, s.OutH(), s.OutW(), s.KH, s.KW, s.StrideH, s.StrideW, s.PadH, s.PadW, dilationH, dilationW} {
 		a.Int32(int32(v))
+	}
+	packs := s.C
+	if p.vector {
+		packs /= 4
+	}
+	for _, v := range [...]int{packs, width, height, s.StrideH, s.StrideW} {
+		divisor(a, v)
 	}
 	if s.Mode != device.MaxPool {
 		a.Int32(int32(s.H + s.PadH + s.ExtraPadH)).Int32(int32(s.W + s.PadW + s.ExtraPadW)).Int32(flag(s.Mode == device.AvgPoolExcluding))
@@ -135,10 +174,33 @@ func (p *pool2D) geometry(a *cuda.Args, n int) *cuda.Args {
 	return a
 }
 
-// launch queues a kernel over n elements, with vector as its last argument if the kernel has that argument.
+// divisor adds a number by which a kernel divides.
+func divisor(a *cuda.Args, d int) {
+	v := kernels.DivisorOf(d)
+	a.Int32(v.Multiplier).Int32(v.Shift)
+}
+
+// launch queues a kernel of pool2d.cu over n elements, with vector as its last argument if the kernel has that argument.
 func (p *pool2D) launch(k *cuda.Kernel, n int) {
 	if !p.wide {
 		p.d.args.Int32(flag(p.vector))
 	}
 	p.d.launch(k, kernels.Pool(n, p.vector))
+}
+
+// image adds the arguments of pool2d_tiles.cu for n images.
+func (p *pool2D) image(a *cuda.Args, n int) {
+	s := p.spec
+	for _, v := range [...]int{n * s.OutH() * s.OutW(), s.C / kernels.Pack(storage(s.DType)), s.H, s.W, s.OutH(), s.OutW()} {
+		a.Int32(int32(v))
+	}
+}
+
+// launchTiles queues a kernel of pool2d_tiles.cu for n outputs.
+func (p *pool2D) launchTiles(k *cuda.Kernel, n int) {
+	s := p.spec
+	for _, v := range [...]int{s.C / kernels.Pack(storage(s.DType)), s.OutW(), s.OutH()} {
+		divisor(&p.d.args, v)
+	}
+	p.d.launch(k, kernels.PoolTiles(n, storage(s.DType)))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 )
 
 // Threads is the number of threads per block, except for kernels that document another number.
@@ -28,11 +29,15 @@ func checkCount(what string, n int) {
 // VectorPerThread returns the grid for n elements with 16 bytes per thread.
 func VectorPerThread(n int, s Storage) Grid {
 	checkCount("VectorPerThread", n)
-	pack := 8
+	return Grid{divideUp(n, Pack(s)*Threads), 1}
+}
+
+// Pack returns the number of elements in 16 bytes, the widest access of a thread.
+func Pack(s Storage) int {
 	if s == Float32 {
-		pack = 4
+		return 4
 	}
-	return Grid{divideUp(n, pack*Threads), 1}
+	return 8
 }
 
 // FourPerThread returns the grid for n elements with 4 per thread: dropout, casts.
@@ -65,6 +70,23 @@ func Pool(n int, vector bool) Grid {
 		n /= 4
 	}
 	return Grid{divideUp(n, Threads), 1}
+}
+
+// PoolTiles returns the grid of a kernel of pool2d_tiles.cu for n outputs, whose channels are a multiple of Pack.
+func PoolTiles(n int, s Storage) Grid {
+	checkCount("PoolTiles", n)
+	return Grid{divideUp(n/Pack(s), Threads), 1}
+}
+
+// Divisor is a number by which kernels divide indices: see division.cuh.
+type Divisor struct{ Multiplier, Shift int32 }
+
+// DivisorOf returns the divisor d. It panics unless d is in [1, 2^31).
+func DivisorOf(d int) Divisor {
+	checkCount("DivisorOf", d)
+	shift := bits.Len(uint(d - 1))
+	m := (uint64(1)<<(31+shift) + uint64(d) - 1) / uint64(d)
+	return Divisor{int32(uint32(m)), int32(shift)}
 }
 
 // reductionBlocks is about the number of blocks that the largest GPUs run at a time. It is the same for

@@ -21,6 +21,9 @@ func TestElementGrids(t *testing.T) {
 		{kernels.WarpRows(9), kernels.Grid{X: 2, Y: 1}},
 		{kernels.Pool(2048, true), kernels.Grid{X: 2, Y: 1}},
 		{kernels.Pool(2047, false), kernels.Grid{X: 8, Y: 1}},
+		{kernels.PoolTiles(8*256, kernels.Float16), kernels.Grid{X: 1, Y: 1}},
+		{kernels.PoolTiles(8*257, kernels.Float16), kernels.Grid{X: 2, Y: 1}},
+		{kernels.PoolTiles(8*256, kernels.Float32), kernels.Grid{X: 2, Y: 1}},
 		{kernels.Reduction(1), kernels.Grid{X: 1, Y: 1}},
 		{kernels.Reduction(1 << 30), kernels.Grid{X: 512, Y: 1}},
 		{kernels.ColumnsFinish(9), kernels.Grid{X: 2, Y: 1}},
@@ -29,6 +32,30 @@ func TestElementGrids(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("grid %v, want %v", c.got, c.want)
+		}
+	}
+}
+
+// The quotient by multiplication is exact, for the dividends next to multiples of the divisor and at the ends of the range.
+func TestDivisorOf(t *testing.T) {
+	quotient := func(n uint32, d kernels.Divisor) uint32 {
+		return uint32(uint64(2*n)*uint64(uint32(d.Multiplier))>>32) >> d.Shift
+	}
+	divisors := []int{math.MaxInt32, math.MaxInt32 - 1, 1<<30 + 1, 1 << 30, 1<<30 - 1}
+	for d := 1; d <= 5000; d++ {
+		divisors = append(divisors, d, d*997+1)
+	}
+	for _, d := range divisors {
+		divisor := kernels.DivisorOf(d)
+		for _, multiple := range []int{0, 1, 2, 3, 1000, math.MaxInt32/d - 1, math.MaxInt32 / d} {
+			for n := multiple*d - 2; n <= multiple*d+2; n++ {
+				if n < 0 || n > math.MaxInt32 {
+					continue
+				}
+				if got := quotient(uint32(n), divisor); got != uint32(n/d) {
+					t.Fatalf("%d / %d is %d, want %d", n, d, got, n/d)
+				}
+			}
 		}
 	}
 }

@@ -20,9 +20,10 @@
 // c and the addresses are multiples of 16 (vector = 1), otherwise one.
 //
 // Launch: 256 threads, any grid (kernels.Pool of the number of outputs for forward, of inputs for
-// backward). n*h*w*c < 2^31.
+// backward). n*h*w*c < 2^31. Windows of 2 x 2 or 3 x 3 that tile the image are pool2d_tiles.cu's.
 // Bytes per element of x, for windows that tile the image, k = kH*kW, e = element size: max forward e +
 // (e+1)/k, max backward e + (e+1)/k; average forward and backward e + e/k.
+#include "division.cuh"
 #include "storage.cuh"
 
 namespace {
@@ -30,22 +31,23 @@ namespace {
 // The index that stands for no element: the maximum of the window passes no gradient.
 template <class Number> __device__ __forceinline__ Number nowhere() { return (Number)-1; }
 
-// Index is the position of a thread in [images, height, width, packs].
-struct Index {
-	int image, row, col, channel;
-	__device__ __forceinline__ Index(unsigned i, int height, int width, int packs, int elements) {
-		channel = i % packs * elements;
-		i /= packs;
-		col = i % width;
-		i /= width;
-		row = i % height;
-		image = i / height;
-	}
-};
-
-// Geometry is what the kernels have in common.
+// Geometry is what the kernels have in common. The divisors are of c / W, W channels being a thread's, of the width and
+// the height of the image whose elements the threads are (y, or dx in the backward pass), and of the strides.
 struct Geometry {
 	int n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW;
+	Divisor packs, width, height, byStrideH, byStrideW;
+};
+
+// Index is the position of a thread in the images [height, width, packs].
+struct Index {
+	int image, row, col, channel;
+	__device__ __forceinline__ Index(unsigned i, const Geometry &g, int height, int width, int elements) {
+		const unsigned pixel = g.packs.quotient(i), line = g.width.quotient(pixel);
+		channel = i * elements - pixel * g.c;
+		col = pixel - line * width;
+		image = g.height.quotient(line);
+		row = line - image * height;
+	}
 };
 
 // Span is a range [from, to).
@@ -67,9 +69,9 @@ __device__ __forceinline__ Span elementsIn(int start, int k, int dilation, int l
 
 // covering returns the windows that reach over a row (or column) of the image; extent is from the first to the last row
 // that a window covers.
-__device__ __forceinline__ Span covering(int row, int stride, int pad, int extent, int out) {
+__device__ __forceinline__ Span covering(int row, const Divisor &stride, int pad, int extent, int out) {
 	const int last = row + pad;
-	return {last < extent ? 0 : (last - extent) / stride + 1, min(last / stride + 1, out)};
+	return {last < extent ? 0 : (int)stride.quotient(last - extent) + 1, min((int)stride.quotient(last) + 1, out)};
 }
 
 // elementAt returns which element of a window lies at a distance from its start, or -1 if the distance falls between two
@@ -86,7 +88,7 @@ __device__ __forceinline__ void maxForward(Element *y, Number *arg, const Elemen
 	const unsigned total = (unsigned)g.n * g.outH * g.outW * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index o(i, g.outH, g.outW, packs, W);
+		const Index o(i, g, g.outH, g.outW, W);
 		const int top = o.row * g.strideH - g.padH, left = o.col * g.strideW - g.padW;
 		const Span rows = elementsIn(top, g.kH, g.dilationH, 0, g.h), cols = elementsIn(left, g.kW, g.dilationW, 0, g.w);
 		float best[W];
@@ -94,10 +96,10 @@ __device__ __forceinline__ void maxForward(Element *y, Number *arg, const Elemen
 		bool first = true;
 #pragma unroll 1
 		for (int a = rows.from; a < rows.to; a++) {
-			const Element *line = x + ((size_t)o.image * g.h + top + a * g.dilationH) * g.w * g.c + o.channel;
+			const unsigned line = (o.image * g.h + top + a * g.dilationH) * g.w * g.c + o.channel;
 #pragma unroll 1
 			for (int b = cols.from; b < cols.to; b++) {
-				const Vector<Element, W> v = load<Element, W>(line + (size_t)(left + b * g.dilationW) * g.c);
+				const Vector<Element, W> v = load<Element, W>(x + (line + (left + b * g.dilationW) * g.c));
 				const int number = a * g.kW + b;
 #pragma unroll
 				for (int k = 0; k < W; k++) {
@@ -131,9 +133,9 @@ __device__ __forceinline__ void maxBackward(Element *dx, const Element *dy, cons
 	const unsigned total = (unsigned)g.n * g.h * g.w * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index p(i, g.h, g.w, packs, W);
-		const Span rows = covering(p.row, g.strideH, g.padH, g.dilationH * (g.kH - 1) + 1, g.outH);
-		const Span cols = covering(p.col, g.strideW, g.padW, g.dilationW * (g.kW - 1) + 1, g.outW);
+		const Index p(i, g, g.h, g.w, W);
+		const Span rows = covering(p.row, g.byStrideH, g.padH, g.dilationH * (g.kH - 1) + 1, g.outH);
+		const Span cols = covering(p.col, g.byStrideW, g.padW, g.dilationW * (g.kW - 1) + 1, g.outW);
 		float sum[W] = {};
 #pragma unroll 1
 		for (int row = rows.from; row < rows.to; row++) {
@@ -143,7 +145,7 @@ __device__ __forceinline__ void maxBackward(Element *dx, const Element *dy, cons
 			for (int col = cols.from; col < cols.to; col++) {
 				const int b = elementAt(p.col + g.padW - col * g.strideW, g.dilationW);
 				if (b < 0) continue;
-				const size_t o = (((size_t)p.image * g.outH + row) * g.outW + col) * g.c + p.channel;
+				const unsigned o = ((p.image * g.outH + row) * g.outW + col) * g.c + p.channel;
 				const Vector<Element, W> d = load<Element, W>(dy + o);
 				const Vector<Number, W> at = load<Number, W>(arg + o);
 				const int number = a * g.kW + b;
@@ -177,16 +179,16 @@ __device__ __forceinline__ void averageForward(Element *y, const Element *x, con
 	const unsigned total = (unsigned)g.n * g.outH * g.outW * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index o(i, g.outH, g.outW, packs, W);
+		const Index o(i, g, g.outH, g.outW, W);
 		const int top = o.row * g.strideH - g.padH, left = o.col * g.strideW - g.padW;
 		const Span rows = elementsIn(top, g.kH, g.dilationH, 0, g.h), cols = elementsIn(left, g.kW, g.dilationW, 0, g.w);
 		float sum[W] = {};
 #pragma unroll 1
 		for (int a = rows.from; a < rows.to; a++) {
-			const Element *line = x + ((size_t)o.image * g.h + top + a * g.dilationH) * g.w * g.c + o.channel;
+			const unsigned line = (o.image * g.h + top + a * g.dilationH) * g.w * g.c + o.channel;
 #pragma unroll 2
 			for (int b = cols.from; b < cols.to; b++) {
-				const Vector<Element, W> v = load<Element, W>(line + (size_t)(left + b * g.dilationW) * g.c);
+				const Vector<Element, W> v = load<Element, W>(x + (line + (left + b * g.dilationW) * g.c));
 #pragma unroll
 				for (int k = 0; k < W; k++) sum[k] += widen(v.e[k]);
 			}
@@ -208,9 +210,9 @@ __device__ __forceinline__ void averageBackward(Element *dx, const Element *dy, 
 	const unsigned total = (unsigned)g.n * g.h * g.w * packs;
 #pragma unroll 1
 	for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < total; i += gridDim.x * blockDim.x) {
-		const Index p(i, g.h, g.w, packs, W);
-		const Span rows = covering(p.row, g.strideH, g.padH, g.dilationH * (g.kH - 1) + 1, g.outH);
-		const Span cols = covering(p.col, g.strideW, g.padW, g.dilationW * (g.kW - 1) + 1, g.outW);
+		const Index p(i, g, g.h, g.w, W);
+		const Span rows = covering(p.row, g.byStrideH, g.padH, g.dilationH * (g.kH - 1) + 1, g.outH);
+		const Span cols = covering(p.col, g.byStrideW, g.padW, g.dilationW * (g.kW - 1) + 1, g.outW);
 		float sum[W] = {};
 #pragma unroll 1
 		for (int row = rows.from; row < rows.to; row++) {
@@ -218,7 +220,7 @@ __device__ __forceinline__ void averageBackward(Element *dx, const Element *dy, 
 #pragma unroll 1
 			for (int col = cols.from; col < cols.to; col++) {
 				if (elementAt(p.col + g.padW - col * g.strideW, g.dilationW) < 0) continue;
-				const size_t o = (((size_t)p.image * g.outH + row) * g.outW + col) * g.c + p.channel;
+				const unsigned o = ((p.image * g.outH + row) * g.outW + col) * g.c + p.channel;
 				const Vector<Element, W> d = load<Element, W>(dy + o);
 				Vector<Element, W> v = {};
 				if (relu) v = load<Element, W>(y + o);
@@ -236,10 +238,16 @@ __device__ __forceinline__ void averageBackward(Element *dx, const Element *dy, 
 
 } // namespace
 
+// The divisors of Geometry, in its order, as parameters and as its members.
+#define DIVISORS \
+	int packsM, int packsS, int widthM, int widthS, int heightM, int heightS, int strideHM, int strideHS, int strideWM, int strideWS
+#define DIVISORS_GIVEN \
+	Divisor(packsM, packsS), Divisor(widthM, widthS), Divisor(heightM, heightS), Divisor(strideHM, strideHS), Divisor(strideWM, strideWS)
+
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_forward)(Element *y, unsigned char *arg, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int relu, int vector) {
-	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, DIVISORS, int relu, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, DIVISORS_GIVEN};
 	if (vector)
 		maxForward<unsigned char, 4>(y, arg, x, g, relu);
 	else
@@ -248,15 +256,15 @@ KERNEL(pool2d_max_forward)(Element *y, unsigned char *arg, const Element *x, int
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_forward_wide)(Element *y, int *arg, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int relu) {
-	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, DIVISORS, int relu) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, DIVISORS_GIVEN};
 	maxForward<int, 1>(y, arg, x, g, relu);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_backward)(Element *dx, const Element *dy, const unsigned char *arg, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int vector) {
-	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, DIVISORS, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, DIVISORS_GIVEN};
 	if (vector)
 		maxBackward<unsigned char, 4>(dx, dy, arg, g);
 	else
@@ -265,15 +273,15 @@ KERNEL(pool2d_max_backward)(Element *dx, const Element *dy, const unsigned char 
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_max_backward_wide)(Element *dx, const Element *dy, const int *arg, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW) {
-	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, DIVISORS) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, DIVISORS_GIVEN};
 	maxBackward<int, 1>(dx, dy, arg, g);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_average_forward)(Element *y, const Element *x, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int endH, int endW, int excluding, int relu, int vector) {
-	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, DIVISORS, int endH, int endW, int excluding, int relu, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, DIVISORS_GIVEN};
 	const Span endsH = counted(h, padH, endH, excluding), endsW = counted(w, padW, endW, excluding);
 	if (vector)
 		averageForward<4>(y, x, g, endsH, endsW, relu);
@@ -284,8 +292,8 @@ KERNEL(pool2d_average_forward)(Element *y, const Element *x, int n, int h, int w
 // y is the output of forward, which only relu needs; null without relu.
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(pool2d_average_backward)(Element *dx, const Element *dy, const Element *y, int n, int h, int w, int c, int outH, int outW,
-	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, int endH, int endW, int excluding, int relu, int vector) {
-	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW};
+	int kH, int kW, int strideH, int strideW, int padH, int padW, int dilationH, int dilationW, DIVISORS, int endH, int endW, int excluding, int relu, int vector) {
+	const Geometry g = {n, h, w, c, outH, outW, kH, kW, strideH, strideW, padH, padW, dilationH, dilationW, DIVISORS_GIVEN};
 	const Span endsH = counted(h, padH, endH, excluding), endsW = counted(w, padW, endW, excluding);
 	if (vector)
 		averageBackward<4>(dx, dy, y, g, endsH, endsW, relu);

@@ -5,7 +5,8 @@
 #   scripts/notice.sh --check    fail if NOTICE is not what would be written
 #
 # The modules are those of the packages that ./cmd/trainer needs, with CUDA and without; their licences are the files of
-# that name in the modules' folders. A module without such a file is an error.
+# that name in the modules' folders. A module without such a file is an error. Then come those of the libraries of the page of
+# trainer serve.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -51,6 +52,7 @@ write() {
 		done
 		[ $found -eq 1 ] || { echo "notice.sh: no licence in $folder" >&2; exit 1; }
 	done
+	cat cmd/trainer/internal/serve/web/LICENSES # of the page's libraries; scripts/web.sh writes it
 }
 
 new=$(mktemp)

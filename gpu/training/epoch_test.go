@@ -158,7 +158,7 @@ func TestTrainingParity(t *testing.T) {
 }
 
 // A training that is stopped within an epoch and resumed gives the same bits, on the software emulation (or a GPU), in
-// each precision. With float16 the state of the loss scaling is resumed too; a checkpoint of another precision is
+// each precision; so does one whose images are copied batch by batch in the first epoch. With float16 the state of the loss scaling is resumed too; a checkpoint of another precision is
 // refused.
 func TestTrainingResumes(t *testing.T) {
 	for _, dtype := range []device.DType{device.Float32, device.Float16, device.BFloat16} {
@@ -175,12 +175,23 @@ func TestTrainingResumes(t *testing.T) {
 			}
 			want := trained(t, straight)
 			cfg := config()
-			cfg.Resume = interrupted(t, config(), 30)
+			path := interrupted(t, config(), 30)
+			cfg.Resume = path
 			resumed, err := train.Run(t.Context(), cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
 			same(t, trained(t, resumed), want)
+
+			cfg = config()
+			cfg.Data.Train = streamed{cfg.Data.Train} // as pictures in files
+			inFiles, err := train.Run(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, trained(t, inFiles), want)
+			cfg = config()
+			cfg.Resume = path
 
 			other := device.BFloat16
 			if dtype == other {
@@ -194,6 +205,9 @@ func TestTrainingResumes(t *testing.T) {
 		})
 	}
 }
+
+// streamed is a set that is not in memory.
+type streamed struct{ data.Set }
 
 // interrupted trains until step steps are done, and returns the checkpoint's path.
 func interrupted(t *testing.T, cfg train.Config, step int) string {

@@ -177,7 +177,7 @@ func (a *archive) top() string {
 	}
 }
 
-// hasFolders reports whether a folder has subfolders, or is the place of files that make a data set without them.
+// hasFolders reports whether a folder has subfolders.
 func (a *archive) hasFolders(dir string) bool {
 	return slices.ContainsFunc(a.folders[dir], func(e entry) bool { return e.isFolder && !isIgnored(e.name) })
 }

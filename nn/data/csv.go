@@ -24,8 +24,9 @@ var (
 // listing is a table of pictures: a CSV file with a path, a label and perhaps a part in each row, separated by commas,
 // semicolons or tabs.
 type listing struct {
-	file string // in messages
-	rows []listingRow
+	file    string // in messages
+	columns []string
+	rows    []listingRow
 }
 
 // listingRow is a row.
@@ -62,6 +63,7 @@ func readListing(ctx context.Context, t tree, name string, opt Options) (*listin
 	if err != nil {
 		return nil, l.badRow(err)
 	}
+	l.columns = slices.Clone(header)
 	c, hasHeader := l.findColumns(header, opt)
 	if c.path < 0 || c.path >= len(header) {
 		return nil, &FormatError{l.file, 0, "a column of paths: " + strings.Join(pathColumns, ", "), fmt.Sprintf("%.200q", header)}
@@ -224,6 +226,7 @@ func openListings(ctx context.Context, name, root string, t tree, files []string
 		return nil, err
 	}
 	var rows []listingRow
+	var last *listing
 	for _, file := range files {
 		l, err := readListing(ctx, t, file, opt)
 		if err != nil {
@@ -235,7 +238,11 @@ func openListings(ctx context.Context, name, root string, t tree, files []string
 			}
 			return nil, err
 		}
-		rows = append(rows, l.rows...)
+		rows, last = append(rows, l.rows...), l
+	}
+	if !slices.ContainsFunc(rows, func(r listingRow) bool { return r.label != "" }) && last != nil {
+		want := "a column of labels: " + strings.Join(labelColumns, ", ") + " (data.labels names another)"
+		return nil, &FormatError{last.file, -1, want, fmt.Sprintf("%.200q", last.columns)}
 	}
 	p, err := f.listRows(ctx, rows)
 	if err != nil {
@@ -248,6 +255,38 @@ func openListings(ctx context.Context, name, root string, t tree, files []string
 // are set aside.
 func (f *folder) listRows(ctx context.Context, rows []listingRow) (*parts, error) {
 	slices.SortStableFunc(rows, func(a, b listingRow) int { return comparePaths(a.name, b.name) })
+	found, err := f.labelsOfRows(rows)
+	if err != nil {
+		return nil, err
+	}
+	if f.classes, err = f.opt.orderClasses(f.root, found); err != nil {
+		return nil, err
+	}
+	kinds := make([]fileKind, len(rows))
+	foreign := make([]string, len(rows))
+	if err := parallel(len(rows), f.opt.workers(), func(i int) error {
+		if kinds[i] = pictureFile; !f.index.knows(rows[i].name) {
+			kinds[i], foreign[i] = classify(f.tree, rows[i].name)
+		}
+		return ctx.Err()
+	}); err != nil {
+		return nil, err
+	}
+	sorted := f.newSortedRows()
+	for i, row := range rows {
+		switch {
+		case row.label == "" || i > 0 && rows[i-1].name == row.name && rows[i-1].part == row.part:
+		case kinds[i] == foreignFormat:
+			f.pictures.Unsupported[foreign[i]]++
+		case !sorted.add(row.name, row.label, row.part):
+			return nil, &FormatError{f.tree.show(row.name), -1, "a class of the training set", fmt.Sprintf("%q", row.label)}
+		}
+	}
+	return sorted.parts(), nil
+}
+
+// labelsOfRows returns the labels of the training set, in natural order, and records the pictures that have none.
+func (f *folder) labelsOfRows(rows []listingRow) ([]string, error) {
 	var found []string
 	labelOf := map[string]string{}
 	for _, row := range rows {
@@ -264,50 +303,10 @@ func (f *folder) listRows(ctx context.Context, rows []listingRow) (*parts, error
 		}
 	}
 	slices.SortFunc(found, compareNames)
-	found = slices.Compact(found)
-	if len(found) == 0 {
+	if found = slices.Compact(found); len(found) == 0 {
 		return nil, &FormatError{f.root, -1, "pictures with labels for the training set", "none"}
 	}
-	var err error
-	if f.classes, err = f.opt.orderClasses(f.root, found); err != nil {
-		return nil, err
-	}
-	numbers := map[string]int32{}
-	for i, c := range f.classes {
-		numbers[c] = int32(i)
-	}
-	kinds := make([]fileKind, len(rows))
-	foreign := make([]string, len(rows))
-	if err := parallel(len(rows), f.opt.workers(), func(i int) error {
-		if kinds[i] = pictureFile; !f.index.knows(rows[i].name) {
-			kinds[i], foreign[i] = classify(f.tree, rows[i].name)
-		}
-		return ctx.Err()
-	}); err != nil {
-		return nil, err
-	}
-	byLabel := make([][][]folderImage, partCount)
-	for k := range byLabel {
-		byLabel[k] = make([][]folderImage, len(f.classes))
-	}
-	for i, row := range rows {
-		switch {
-		case row.label == "" || i > 0 && rows[i-1].name == row.name && rows[i-1].part == row.part:
-		case kinds[i] == foreignFormat:
-			f.pictures.Unsupported[foreign[i]]++
-		default:
-			label, ok := numbers[row.label]
-			if !ok {
-				return nil, &FormatError{f.tree.show(row.name), -1, "a class of the training set", fmt.Sprintf("%q", row.label)}
-			}
-			byLabel[row.part][label] = append(byLabel[row.part][label], folderImage{name: row.name, label: label})
-		}
-	}
-	p := &parts{}
-	for k, images := range p.all() {
-		*images = slices.Concat(byLabel[k]...)
-	}
-	return p, nil
+	return found, nil
 }
 
 // comparePaths orders paths as a walk through sorted folders visits them.

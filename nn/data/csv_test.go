@@ -78,7 +78,7 @@ func TestTablesThatAreRefused(t *testing.T) {
 		"an absolute path":    {"id,label\n/etc/passwd,a\n", "paths in the table's folder"},
 		"no such pictures":    {"id,label\nno.png,a\n", `"no.png", which is not there`},
 		"no column of paths":  {"a,label,b\n1,2,3\n", "a column of paths"},
-		"no labels":           {"id\n0.png\n", "pictures with labels"},
+		"no labels":           {"id\n0.png\n", "a column of labels"},
 		"rows of two lengths": {"id,label\n0.png,a\n1.png\n", "line 3"},
 		"two labels":          {"id,label\n0.png,a\n0.png,b\n", "one label per picture"},
 		"an unknown part":     {"id,label,split\n0.png,a,extra\n", `"extra" in line 2`},

@@ -148,7 +148,7 @@ func (d *Dataset) Examine(ctx context.Context) (*Examination, error) {
 	e.findCopies(all)
 	e.findEmpty(all)
 	e.findOdd(all)
-	e.findClasses()
+	e.Findings = append(e.Findings, classFindings(e.Classes, e.Parts)...)
 	return e, nil
 }
 

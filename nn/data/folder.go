@@ -47,6 +47,7 @@ type folder struct {
 	found    int           // pictures, for the progress
 	decoded  atomic.Int64  // pictures that have been checked, for the progress
 	isWarned atomic.Bool   // of a wrong index
+	deeper   string        // a folder below the only class that has several subfolders; "" if there is none
 }
 
 // FolderKind describes folders of images, which are opened by their paths.
@@ -114,7 +115,11 @@ func (f *folder) dataset(ctx context.Context, name string, p *parts) (*Dataset, 
 	}
 	defer func() { f.index.save(f.listed) }()
 	if len(f.classes) == 1 {
-		return nil, &FormatError{f.root, -1, "at least two classes", fmt.Sprintf("only %q", f.classes[0])}
+		got := fmt.Sprintf("only %q", f.classes[0])
+		if f.deeper != "" {
+			got += fmt.Sprintf(" (if its subfolders are the classes: -data %s)", f.tree.show(f.deeper))
+		}
+		return nil, &FormatError{f.root, -1, "at least two classes", got}
 	}
 	switch {
 	case len(p.test) > 0, isLike, f.opt.NoTest && len(p.val) == 0:
@@ -165,6 +170,11 @@ func (f *folder) list(ctx context.Context, top string) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if where.train != top {
+		if err := f.listStray(top); err != nil {
+			return nil, err
+		}
+	}
 	p := &parts{}
 	if p.train, err = f.listPart(ctx, where.train, true); err != nil {
 		return nil, err
@@ -209,7 +219,13 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 		return nil, err
 	}
 	if len(classes) == 0 {
-		return nil, &FormatError{f.tree.show(root), -1, "one subfolder of pictures per class", "no subfolders"}
+		return nil, &FormatError{f.tree.show(root), -1, "one subfolder of pictures per class, or a CSV file of paths and labels", "no subfolders"}
+	}
+	if err := f.listStray(root); err != nil {
+		return nil, err
+	}
+	if len(classes) == 1 {
+		f.deeper = severalBelow(f.tree, path.Join(root, classes[0]))
 	}
 	if isTrain {
 		if f.classes, err = f.opt.orderClasses(f.tree.show(root), classes); err != nil {
@@ -240,6 +256,39 @@ func (f *folder) listPart(ctx context.Context, root string, isTrain bool) ([]fol
 		}
 	}
 	return slices.Concat(byLabel...), nil
+}
+
+// listStray records the pictures that lie beside class folders, and so have no label.
+func (f *folder) listStray(root string) error {
+	entries, err := f.tree.list(root)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := path.Join(root, e.name)
+		if e.isFolder || isIgnored(e.name) {
+			continue
+		}
+		if what, _ := classify(f.tree, name); what == pictureFile {
+			f.pictures.Unlabelled = append(f.pictures.Unlabelled, f.tree.show(name))
+		}
+	}
+	return nil
+}
+
+// severalBelow returns the first folder from dir downwards that has several subfolders, or "".
+func severalBelow(t tree, dir string) string {
+	for range maxPictureDepth {
+		names, err := subfolders(t, dir)
+		switch {
+		case err != nil || len(names) == 0:
+			return ""
+		case len(names) > 1:
+			return dir
+		}
+		dir = path.Join(dir, names[0])
+	}
+	return ""
 }
 
 // readHeaders reads size, colours and orientation of each image, and drops the images that can't be read.
@@ -446,6 +495,9 @@ func (f *folder) open(ctx context.Context, name string, images []folderImage, ev
 		f.listed[im.place].known = im.known
 		if im.known.transparent {
 			f.pictures.Transparent++
+		}
+		if s := im.known.statistics; s.isKnown && s.spread(f.reader.h*f.reader.w) < emptySpread {
+			f.pictures.Empty++
 		}
 	}
 	if err != nil {

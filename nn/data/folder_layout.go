@@ -1,6 +1,8 @@
 package data
 
 import (
+	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -37,7 +39,15 @@ func findLayout(t tree, root string) (layout, error) {
 		return ""
 	}
 	l := layout{train: part(trainNames), val: part(valNames), test: part(testNames)}
+	isPart := func(name string) bool { _, ok := partNamed(name); return ok }
+	isOther := func(name string) bool { return !isPart(name) }
 	if l.train == "" {
+		for _, part := range []string{l.test, l.val} {
+			classes, _ := subfolders(t, cmp.Or(part, root)) // a folder that can't be read is reported when it is listed
+			if part != "" && len(classes) > 0 && !slices.ContainsFunc(names, isOther) {
+				return layout{}, &FormatError{t.show(root), -1, fmt.Sprintf("a folder train beside %q", path.Base(part)), "none"}
+			}
+		}
 		return layout{train: root}, nil
 	}
 	classes, err := subfolders(t, l.train)
@@ -47,8 +57,7 @@ func findLayout(t tree, root string) (layout, error) {
 	if len(classes) > 0 {
 		return l, nil
 	}
-	isPart := func(name string) bool { _, ok := partNamed(name); return ok }
-	if len(names) > 1 && !slices.ContainsFunc(names, func(name string) bool { return !isPart(name) }) {
+	if len(names) > 1 && !slices.ContainsFunc(names, isOther) {
 		return layout{}, &FormatError{t.show(l.train), -1, "one subfolder of pictures per class, or a CSV file with labels beside it", "no subfolders"}
 	}
 	return layout{train: root}, nil

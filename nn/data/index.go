@@ -41,7 +41,7 @@ import (
 // decodingVersion is part of every index. Raise it with each change after which a picture file becomes other pixels, is
 // refused for another reason, or takes another amount of memory (pictureInfo): in the decoders, in picture*.go, or in
 // triangle.go. TestDecodingVersion fails if the pixels of some files have changed and this number has not.
-const decodingVersion = 2
+const decodingVersion = 3
 
 const (
 	indexVersion  = 2
@@ -94,7 +94,7 @@ type fileLine struct {
 	W           int    `json:"w,omitempty"`
 	Gray        bool   `json:"gray,omitempty"`
 	Orientation int    `json:"orientation,omitempty"`
-	Baseline    bool   `json:"baseline,omitempty"`
+	JPEG        bool   `json:"jpeg,omitempty"`
 	Memory      int64  `json:"memory,omitempty"`
 	Decoded     bool   `json:"decoded,omitempty"`
 	Transparent bool   `json:"transparent,omitempty"`
@@ -192,7 +192,7 @@ func (l *fileLine) checked() (*checked, error) {
 	}
 	return &checked{
 		stamp: stamp{l.Size, l.Time}, hasStamp: true, fromIndex: true,
-		info:      pictureInfo{h: l.H, w: l.W, gray: l.Gray, orientation: l.Orientation, memory: l.Memory, isBaseline: l.Baseline},
+		info:      pictureInfo{h: l.H, w: l.W, gray: l.Gray, orientation: l.Orientation, memory: l.Memory, isJPEG: l.JPEG},
 		isDecoded: l.Decoded, transparent: l.Transparent, reason: l.Reason, format: l.Format, sum: l.Sum,
 	}, nil
 }
@@ -279,7 +279,7 @@ func (im *folderImage) fileLine() fileLine {
 	k := &im.known
 	l := fileLine{Name: im.name, Size: k.size, Time: k.time, Reason: k.reason, Format: k.format, Sum: k.sum}
 	if k.reason == "" {
-		l.H, l.W, l.Gray, l.Orientation, l.Memory, l.Baseline = k.info.h, k.info.w, k.info.gray, k.info.orientation, k.info.memory, k.info.isBaseline
+		l.H, l.W, l.Gray, l.Orientation, l.Memory, l.JPEG = k.info.h, k.info.w, k.info.gray, k.info.orientation, k.info.memory, k.info.isJPEG
 		l.Decoded, l.Transparent = k.isDecoded, k.transparent
 	}
 	return l

@@ -42,7 +42,7 @@ func (s *pixelsInFull) labels() []int32 {
 // Read writes image i, decoded in full.
 func (s *pixelsInFull) Read(i int, dst []byte) (int32, error) {
 	im := s.files[fileOf(s.set, i).Name]
-	if im == nil || !im.info.isBaseline {
+	if im == nil || !im.info.isJPEG {
 		return s.set.Read(i, dst)
 	}
 	_, err := s.reader.decode(context.Background(), s.folder.tree, im.name, im.info, dst)

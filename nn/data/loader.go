@@ -100,7 +100,7 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	}
 	if l.workers == 0 {
 		l.workers = 2
-		if !isInMemory(cfg.Set) { // reading is decoding, and takes all processors to keep up with a fast device
+		if !IsInMemory(cfg.Set) { // reading is decoding, and takes all processors to keep up with a fast device
 			l.workers = max(2, runtime.GOMAXPROCS(0))
 		}
 	}
@@ -130,13 +130,15 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	return l, nil
 }
 
-// isInMemory reports whether reading an image is only a copy.
-func isInMemory(set Set) bool {
+// IsInMemory reports whether reading an image of a set is only a copy.
+func IsInMemory(set Set) bool {
 	switch s := set.(type) {
 	case *InMemory:
 		return true
 	case *subset:
-		return isInMemory(s.Set)
+		return IsInMemory(s.Set)
+	case *joined:
+		return IsInMemory(s.Set) && IsInMemory(s.second)
 	}
 	return false
 }

@@ -106,29 +106,15 @@ func (f *folder) listTables(files []string, tables []*parquetTable) (*parts, err
 	if f.classes, err = f.opt.orderClasses(f.root, found); err != nil {
 		return nil, err
 	}
-	numbers := map[string]int32{}
-	for i, c := range f.classes {
-		numbers[c] = int32(i)
-	}
-	p := &parts{}
-	byLabel := make([][][]folderImage, partCount)
-	for k := range byLabel {
-		byLabel[k] = make([][]folderImage, len(f.classes))
-	}
+	sorted := f.newSortedRows()
 	for k, t := range tables {
-		part := roleOf(files[k]).part
-		for row, text := range t.labels {
-			label, ok := numbers[text]
-			if !ok {
-				f.skipped = append(f.skipped, f.tree.show(rowName(files[k], row))+": it has no label")
-				continue
+		for row, class := range t.labels {
+			if name := rowName(files[k], row); !sorted.add(name, class, roleOf(files[k]).part) {
+				f.skipped = append(f.skipped, f.tree.show(name)+": it has no label")
 			}
-			byLabel[part][label] = append(byLabel[part][label], folderImage{name: rowName(files[k], row), label: label})
 		}
 	}
-	for k, images := range p.all() {
-		*images = slices.Concat(byLabel[k]...)
-	}
+	p := sorted.parts()
 	if len(p.train) == 0 {
 		return nil, &FormatError{f.root, -1, "a file of training pictures, such as train-00000-of-00001.parquet", "none"}
 	}

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ const (
 	globalType        = pickleGlobal("numpy.dtype")
 	globalFromBuffer  = pickleGlobal("numpy.core.numeric._frombuffer") // protocol 5
 	globalEncode      = pickleGlobal("_codecs.encode")                 // bytes, as Python 3 writes them for Python 2
+	globalBytes       = pickleGlobal("__builtin__.bytes")              // no bytes, likewise
 )
 
 var (
@@ -265,7 +267,7 @@ func (p *unpickler) scalar(op byte) error {
 	case 0x8a, 0x8b:
 		size, err := p.number(map[byte]uint64{0x8a: 1, 0x8b: 4}[op])
 		if err != nil || size > 8 {
-			return cmpErr(err, errors.New("a whole number of more than 64 bits"))
+			return cmp.Or(err, errors.New("a whole number of more than 64 bits"))
 		}
 		b, err := p.next(size)
 		return orPush(p, signed(b), err)
@@ -463,7 +465,7 @@ func (p *unpickler) global(op byte) error {
 	}
 	module = strings.Replace(module, "numpy._core.", "numpy.core.", 1)
 	switch g := pickleGlobal(module + "." + name); g {
-	case globalReconstruct, globalArray, globalType, globalFromBuffer, globalEncode:
+	case globalReconstruct, globalArray, globalType, globalFromBuffer, globalEncode, globalBytes:
 		return p.push(g)
 	}
 	return fmt.Errorf("a call of %.80q: a pickle may run any program, so that only NumPy's arrays are read", module+"."+name)
@@ -499,6 +501,8 @@ func (p *unpickler) reduce() error {
 			return errPickleStack
 		}
 		return p.push(&pickleType{name: string(name), order: binary.LittleEndian})
+	case f == globalBytes && len(args.items) == 0:
+		return p.push(sharedText(nil))
 	case f == globalEncode && len(args.items) > 0:
 		text, ok := args.items[0].(sharedText)
 		if !ok {

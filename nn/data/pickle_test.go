@@ -100,6 +100,9 @@ func TestPicklesOfPython3(t *testing.T) {
 			t.Errorf("protocol %d: labels %v", protocol, part.labels)
 		}
 	}
+	if v, err := unpickle("p", []byte("\x80\x02c__builtin__\nbytes\n)R.")); err != nil || len(v.(sharedText)) != 0 { // b""
+		t.Errorf("no bytes: %v, %v", v, err)
+	}
 }
 
 func TestCIFAR100(t *testing.T) {

@@ -60,7 +60,7 @@ type pictureInfo struct {
 	gray        bool
 	orientation int   // EXIF, 1 to 8: 1 is upright
 	memory      int64 // bytes that decoding takes (decodeMemory)
-	isBaseline  bool  // a JPEG file that is not progressive
+	isJPEG      bool
 }
 
 // decoded is the information that only decoding gives.
@@ -91,8 +91,7 @@ func (r *pictureReader) readPictureInfo(t opener, name string) (pictureInfo, err
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return pictureInfo{}, err
 		}
-		segments = readSegments(file)
-		info.isBaseline = !segments.isProgressive
+		segments, info.isJPEG = readSegments(file), true
 	}
 	if !r.ignoreOrientation && segments.hasEXIF {
 		info.orientation = orientationOf(file, format)
@@ -146,8 +145,8 @@ func isGray(model color.Model) bool {
 
 // decode reads a picture file, lays it on the background, turns it upright, resizes it if necessary, and writes it to
 // dst as HWC bytes. Resizing uses a triangle filter that is widened when shrinking: resizePlanes for gray pictures and those
-// of luma and chroma, draw.BiLinear of golang.org/x/image for others. Baseline JPEG files that need resizing are decoded
-// at a smaller scale (decodeScaled), small PNG files in memory that is used again (decodePNG).
+// of luma and chroma, draw.BiLinear of golang.org/x/image for others. JPEG files that need resizing are decoded at a smaller
+// scale (decodeScaled), small PNG files in memory that is used again (decodePNG).
 func (r *pictureReader) decode(ctx context.Context, t opener, name string, info pictureInfo, dst []byte) (decoded, error) {
 	memory := r.memory(info)
 	if err := r.decoding.check(info, memory); err != nil {
@@ -158,7 +157,7 @@ func (r *pictureReader) decode(ctx context.Context, t opener, name string, info 
 		return decoded{}, err
 	}
 	defer file.Close()
-	if info.isBaseline && !r.inFull {
+	if info.isJPEG && !r.inFull {
 		if r.decodeScaled(ctx, file, info, dst) {
 			return decoded{}, nil
 		}

@@ -9,16 +9,16 @@ import (
 	"trainer/nn/data/internal/scaledjpeg"
 )
 
-// A photograph has many more pixels than the image that it becomes. Baseline JPEG files are therefore decoded by package
-// scaledjpeg, each plane at the smallest scale that leaves at least minSamples samples per pixel of the image in each
-// direction, and only the part that the image shows. What the package refuses, such as progressive and damaged files,
-// image/jpeg decodes, or says what is wrong with it.
+// A photograph has many more pixels than the image that it becomes. JPEG files are therefore decoded by package scaledjpeg,
+// each plane at the smallest scale that leaves at least minSamples samples per pixel of the image in each direction, and only
+// the part that the image shows. What the package refuses, such as CMYK and damaged files, image/jpeg decodes, or says what
+// is wrong with it.
 
 // minSamples is the number of samples per pixel, in each direction, down to which a plane may be scaled while it is decoded.
 // TestScaledQuality measures what that changes.
 const minSamples = 2
 
-// decodeScaled decodes a baseline JPEG file to dst, and reports whether it could. If not, dst is unchanged.
+// decodeScaled decodes a JPEG file to dst, and reports whether it could. If not, dst is unchanged.
 func (r *pictureReader) decodeScaled(ctx context.Context, file io.Reader, info pictureInfo, dst []byte) bool {
 	d, _ := r.jpegs.Get().(*scaledjpeg.Decoder)
 	if d == nil {

@@ -7,6 +7,8 @@ import (
 	"image/jpeg"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -129,6 +131,33 @@ func TestScaledWays(t *testing.T) {
 							}
 						}
 					}
+				}
+			}
+		}
+	}
+}
+
+// TestScaledProgressive compares the decoders for progressive files.
+func TestScaledProgressive(t *testing.T) {
+	files, err := filepath.Glob("internal/scaledjpeg/testdata/*.jpg")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{4, 9, 30, 100} {
+			r := &pictureReader{h: size, w: size, c: 3, resize: ResizeCrop, decoding: newPictureMemory(0)}
+			got, want := scaled(t, r, raw, 1), unscaledPixels(t, r, raw, 1)
+			bound := 0
+			if size < 30 {
+				bound = 12 // noise has much of what a smaller transform leaves out
+			}
+			for i := range got {
+				if d := int(got[i]) - int(want[i]); d > bound || d < -bound {
+					t.Fatalf("%s to %d: byte %d is %d, want %d", file, size, i, got[i], want[i])
 				}
 			}
 		}

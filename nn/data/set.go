@@ -66,9 +66,10 @@ type Pictures struct {
 	Resized     int            // files whose size differs from the set's
 	Resize      Resize         // how they were resized; "" if none was
 	Transparent int            // files with pixels that are not opaque, laid on the background
+	Empty       int            // files of nearly a single colour
 	Turned      int            // files that were turned or mirrored because of their EXIF orientation
 	Unsupported map[string]int // files in formats that can't be read, by format
-	Unlabelled  []string       // files of a test set without labels, which are not used
+	Unlabelled  []string       // files of a test set without labels, and files beside class folders, which are not used
 }
 
 // subset holds the images of a set with the given indices, in that order.

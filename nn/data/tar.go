@@ -3,6 +3,7 @@ package data
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"context"
@@ -150,9 +151,9 @@ func indexTar(path string, r interface {
 		offset, seekErr := r.Seek(0, io.SeekCurrent)
 		if err != nil || seekErr != nil {
 			if len(members) == 0 {
-				return nil, streamError(path, offset, "a tar archive", cmpErr(err, seekErr))
+				return nil, streamError(path, offset, "a tar archive", cmp.Or(err, seekErr))
 			}
-			return nil, streamError(path, offset, "a member of the tar archive", cmpErr(err, seekErr))
+			return nil, streamError(path, offset, "a member of the tar archive", cmp.Or(err, seekErr))
 		}
 		if header.Typeflag != tar.TypeReg || isSparse(header) {
 			continue
@@ -187,13 +188,6 @@ func checkTarEnd(path string, r interface {
 		return streamError(path, at, "blocks of zeros, which end a tar archive", io.ErrUnexpectedEOF)
 	}
 	return nil
-}
-
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // isSparse reports whether a member's content is stored without its zeros: the only form in which it isn't stored as one

@@ -3,6 +3,7 @@ package data
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -51,6 +52,9 @@ func (opt *Options) unpacked(path, ending string, write func(w io.Writer) error)
 	}
 	if err != nil {
 		_ = os.Remove(temporary.Name())
+		if _, isNamed := errors.AsType[*FormatError](err); isNamed {
+			return "", err
+		}
 		return "", fmt.Errorf("unpacking %s: %w", path, err)
 	}
 	return file, nil

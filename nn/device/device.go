@@ -148,6 +148,19 @@ type AsyncDownload interface {
 	Close() error
 }
 
+// AlgorithmChooser is a device that has several algorithms for a plan, and can time them. What timing chose may give other
+// bits than another choice, so a training keeps it in its checkpoints.
+type AlgorithmChooser interface {
+	// Autotune makes the plans that follow take the algorithms that were fastest when they were timed, now or earlier.
+	Autotune()
+	// ChosenAlgorithms returns what timing has chosen for plans so far, for KeepAlgorithms of another process; nil if
+	// nothing was timed.
+	ChosenAlgorithms() []byte
+	// KeepAlgorithms makes the plans that follow take these choices where they apply, in place of timing. The text may come
+	// from a stranger.
+	KeepAlgorithms(chosen []byte) error
+}
+
 // DatasetResident is a device that should hold whole data sets in its memory, because
 // copies to it are expensive: batches are then gathered on the device by index.
 type DatasetResident interface {

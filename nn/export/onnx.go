@@ -67,7 +67,7 @@ type ONNXFile struct {
 
 // NewONNXFile makes an ONNX file of a model. Its input is "images", its outputs are "logits" and "probabilities",
 // [n, classes]. The size of the batch is open. Resizing pictures is left to the caller: the metadata, which are those of
-// the model file, say how.
+// the model file, say how. So are test-time views (model.KeyViews).
 //
 // Float16 and Int8 have the batch normalisations that follow a convolution or a dense layer in its weights. Int8 is in the
 // form of ONNX that runtimes recognise and run with whole numbers: values pass through QuantizeLinear and
@@ -118,6 +118,7 @@ func (f *ONNXFile) build(o ONNXOptions) (err error) {
 	if f.precision != Float32 {
 		meta[model.KeyPrecision] = string(f.precision)
 	}
+	addViews(meta, f.model)
 	f.content = e.file(meta)
 	return nil
 }

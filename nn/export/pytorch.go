@@ -42,7 +42,9 @@ func PyTorch(path string, m *model.Model) error {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	defer dir.Close()
-	if err := train.SaveTensors(filepath.Join(path, PyTorchWeights), t.tensors, map[string]string{"layout": "pytorch"}); err != nil {
+	meta := map[string]string{"layout": "pytorch"}
+	addViews(meta, m)
+	if err := train.SaveTensors(filepath.Join(path, PyTorchWeights), t.tensors, meta); err != nil {
 		return err
 	}
 	return dir.Write(PyTorchCode, []byte(t.code(g)))
@@ -121,13 +123,13 @@ func (t *torchWriter) code(g *graph.Graph) string {
 	images := info.Images
 	c, h, w := g.Input.Shape[0], g.Input.Shape[1], g.Input.Shape[2]
 	var b strings.Builder
-	fmt.Fprintf(&b, `"""A network for images of %dx%d pixels and %d channels, exported by trainer.
+	fmt.Fprintf(&b, `"""A network for images of %dx%d pixels and %s, exported by trainer.
 
     network = load()
     probabilities(network, pixels)    # pixels: uint8 [n, %d, %d, %d]
 
 Pictures of another size are resized as for the training: %s, on the background %s.
-"""
+%s"""
 
 import os
 
@@ -145,7 +147,7 @@ TEMPERATURE = %s
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-`, h, w, c, h, w, c, images.Resize, images.Background, pythonLiteral(info.Classes), pythonLiteral(images.Mean), pythonLiteral(images.Std),
+`, h, w, channelCount(c), h, w, c, images.Resize, images.Background, viewsLine(t.model), pythonLiteral(info.Classes), pythonLiteral(images.Mean), pythonLiteral(images.Std),
 		number(cmp.Or(info.Temperature, 1)))
 	for _, line := range t.init {
 		fmt.Fprintf(&b, "        %s\n", line)
@@ -181,6 +183,22 @@ def probabilities(network, pixels):
     return torch.softmax(network(normalize(pixels)) / TEMPERATURE, dim=1)
 `, t.names[g.Output.ID], PyTorchWeights)
 	return b.String()
+}
+
+// channelCount returns a number of channels as text.
+func channelCount(c int) string {
+	if c == 1 {
+		return "1 channel"
+	}
+	return fmt.Sprintf("%d channels", c)
+}
+
+// viewsLine returns the line of the module's text about the views of its recipe, or "".
+func viewsLine(m *model.Model) string {
+	if note := viewsNote(m); note != "" {
+		return "Views: " + note + ".\n"
+	}
+	return ""
 }
 
 // pythonLiteral returns a list as Python writes it, which is JSON for numbers and texts.

@@ -34,6 +34,10 @@ const (
 // file is no model: see Open.
 const KeyPrecision = "precision"
 
+// KeyViews is the key of the metadata of exported files whose model has test-time views. It says that the file computes the
+// image as it is, which gives another accuracy than the recipe's test.
+const KeyViews = "views"
+
 // Info is what a model file holds beside the weights.
 type Info struct {
 	// Recipe is the text of the recipe that describes the network, or "" for a network that was written in Go, which Open

@@ -17,6 +17,7 @@ import (
 type Model struct {
 	info      Info
 	layers    nn.Layer // nil if New made the model
+	views     []train.TTAView
 	net       *nn.Network
 	predictor *train.Predictor
 
@@ -81,7 +82,7 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	network, views, err := o.build(file, info)
+	network, recipeViews, err := o.build(file, info)
 	if err != nil {
 		return nil, err
 	}
@@ -97,15 +98,23 @@ func Open(path string, dev device.Device, opts ...Option) (*Model, error) {
 	if err := loadWeights(file, network, net); err != nil {
 		return nil, err
 	}
-	m, err := newModel(net, *info, views)
+	m, err := newModel(net, *info, o.viewsOf(recipeViews))
 	if err != nil {
 		return nil, err
 	}
-	m.layers = network
+	m.layers, m.views = network, recipeViews
 	return m, nil
 }
 
-// build returns the network that a model's recipe describes, and the views to average over.
+// viewsOf returns the views to average over, of those that the recipe has.
+func (o *options) viewsOf(views []train.TTAView) []train.TTAView {
+	if !o.views {
+		return nil
+	}
+	return views
+}
+
+// build returns the network that a model's recipe describes, and the views that it has.
 func (o *options) build(file string, info *Info) (nn.Layer, []train.TTAView, error) {
 	if info.Recipe == "" {
 		if o.network == nil {
@@ -124,9 +133,6 @@ func (o *options) build(file string, info *Info) (nn.Layer, []train.TTAView, err
 	if network == nil {
 		network = r.Model(len(info.Classes))
 	}
-	if !o.views {
-		return network, nil, nil
-	}
 	return network, r.Views, nil
 }
 
@@ -138,15 +144,19 @@ func New(net *nn.Network, info Info, opts ...Option) (*Model, error) {
 	if err := info.check(); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	var views []train.TTAView
-	if o.views && info.Recipe != "" {
-		r, err := o.kinds.Parse("model", []byte(info.Recipe))
-		if err != nil {
-			return nil, err
-		}
-		views = r.Views
+	if info.Recipe == "" {
+		return newModel(net, info, nil)
 	}
-	return newModel(net, info, views)
+	r, err := o.kinds.Parse("model", []byte(info.Recipe))
+	if err != nil {
+		return nil, err
+	}
+	m, err := newModel(net, info, o.viewsOf(r.Views))
+	if err != nil {
+		return nil, err
+	}
+	m.views = r.Views
+	return m, nil
 }
 
 // FromResult returns a model of the network that a training returned. prepare says how its pictures were made into images,
@@ -178,6 +188,9 @@ func anySample(input nn.Shape) func(n int) ([]float32, nn.Shape, error) {
 
 // Info returns the model's description.
 func (m *Model) Info() Info { return m.info }
+
+// Views returns the views that the model's recipe averages the test over, also without WithViews.
+func (m *Model) Views() []train.TTAView { return m.views }
 
 // Graph describes what the network computes: see nn.GraphOf. A model of New has no description.
 func (m *Model) Graph() (*graph.Graph, error) {

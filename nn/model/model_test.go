@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -476,6 +477,9 @@ func TestExportedFilesAreModels(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tiny.onnx")
 	if err := export.ONNX(path, m, export.ONNXOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(path); err != nil || !bytes.Contains(raw, []byte("the recipe's test averages its outputs over 2 views")) {
+		t.Errorf("the file doesn't say that it has one view (%v)", err)
 	}
 	again, err := model.Open(path, dev)
 	if err != nil {

@@ -126,12 +126,7 @@ func eachField(content []byte, do func(number protowire.Number, value []byte) er
 
 // load gives the network the file's weights, which are in the layout of the network's description.
 func (f *onnxFile) load(path string, net *nn.Network, g *graph.Graph) error {
-	params := map[string]graph.Param{}
-	for _, n := range g.Nodes {
-		for _, p := range n.Params {
-			params[p.Tensor] = p
-		}
-	}
+	params := paramsOf(g)
 	values := map[string][]float32{}
 	for _, t := range net.Tensors() {
 		p, known := params[t.Name]

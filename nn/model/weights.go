@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
+	"trainer/nn/bounded"
 	"trainer/nn/train"
 )
 
@@ -114,7 +114,7 @@ func (w *Weights) checkFinite() error {
 
 // checksum returns the SHA-256 of a file.
 func checksum(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := bounded.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -79,11 +79,7 @@ func (m *matching) addTargets(net *nn.Network, layers nn.Layer) error {
 		if err != nil {
 			return &Error{m.w.path, err}
 		}
-		for _, n := range g.Nodes {
-			for _, p := range n.Params {
-				params[p.Tensor] = p
-			}
-		}
+		params = paramsOf(g)
 	}
 	head := lastLayer(net)
 	for _, p := range net.Tensors() {
@@ -99,6 +95,17 @@ func (m *matching) addTargets(net *nn.Network, layers nn.Layer) error {
 		m.targets = append(m.targets, t)
 	}
 	return nil
+}
+
+// paramsOf returns the parameters of a network's description, by the names of their tensors.
+func paramsOf(g *graph.Graph) map[string]graph.Param {
+	params := map[string]graph.Param{}
+	for _, n := range g.Nodes {
+		for _, p := range n.Params {
+			params[p.Tensor] = p
+		}
+	}
+	return params
 }
 
 // lastLayer returns the name of the last layer that has weights.
@@ -143,10 +150,7 @@ func (m *matching) orderOf(classes []string) (order []int, same bool) {
 
 // byName matches the tensors that have the same name, or one that another program uses for it.
 func (m *matching) byName(sameClasses bool) {
-	prefix := ""
-	if m.w.foreign {
-		prefix = unwrapped(m.w.tensors)
-	}
+	prefix := m.w.prefix()
 	has := map[string]*weight{}
 	for i := range m.w.tensors {
 		t := &m.w.tensors[i]
@@ -291,14 +295,19 @@ func reordered(values []float32, shape []int, dimension int, order []int) []floa
 	return out
 }
 
+// prefix returns the beginning that the names of all tensors share because another program wrapped the model, or "".
+func (w *Weights) prefix() string {
+	if !w.foreign {
+		return ""
+	}
+	return unwrapped(w.tensors)
+}
+
 // Outputs returns the number of outputs that the file's tensors have for the last layer of a network, or 0 if the file has
 // no tensor of its name. layers is the network for any number of classes.
 func (w *Weights) Outputs(layers nn.Layer) int {
 	names := layerNames(layers)
-	prefix := ""
-	if w.foreign {
-		prefix = unwrapped(w.tensors)
-	}
+	prefix := w.prefix()
 	for k := len(names) - 1; k >= 0; k-- {
 		for _, t := range w.tensors {
 			if !slices.Contains(namesOf(names[k]+".weight"), strings.TrimPrefix(t.name, prefix)) || len(t.shape) < 2 {

@@ -288,8 +288,17 @@ func TestAheadCheckpoints(t *testing.T) {
 	r := &run{cfg: cfg}
 	defer r.close()
 	r.cfg.Hooks = []Hooks{listen(func(e Event) {
-		if c, ok := e.(CheckpointWritten); ok && c.Step%20 != 0 && r.epoch.Count != min(156, c.Step%20*8) && c.Step != 50 {
-			t.Errorf("the checkpoint of step %d has the loss of %d images", c.Step, r.epoch.Count)
+		c, ok := e.(CheckpointWritten)
+		if !ok {
+			return
+		}
+		f, p, err := openCheckpoint(c.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if p.Step != c.Step || c.Step%20 != 0 && p.Totals.Count != min(156, c.Step%20*8) && c.Step != 50 {
+			t.Errorf("the checkpoint of step %d is of step %d and has the loss of %d images", c.Step, p.Step, p.Totals.Count)
 		}
 	})}
 	if err := r.open(); err != nil {
@@ -318,47 +327,76 @@ func (c counted) Read(i int, dst []byte) (int32, error) {
 	return c.Set.Read(i, dst)
 }
 
-// TestResidentReadsOnce: a data set that isn't in memory is read once, in order, before the first step.
-func TestResidentReadsOnce(t *testing.T) {
-	cfg, dev := onFakeGPU(t)
-	cfg.Data.Test = nil
-	set := counted{cfg.Data.Train, make(chan int, 10000)}
-	cfg.Data.Train = set
-	after := 0
-	cfg.Hooks = []Hooks{listen(func(e Event) {
-		if e, ok := e.(*StepDone); ok && e.Step == 1 {
-			after = len(set.reads)
-		}
-	})}
-	r, err := Run(t.Context(), cfg)
+// TestStreamed: of a data set that isn't in memory, the first step doesn't wait for all images; from the second epoch on the
+// set is on the device, and is not read again. The weights are those of a set in memory, also after a stop in any epoch.
+func TestStreamed(t *testing.T) {
+	want, err := Run(t.Context(), everything(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Resident || dev.images != 1 || len(set.reads) != after {
-		t.Errorf("on the device: %v; %d copies of images; %d reads before the first step, %d at the end", r.Resident, dev.images, after, len(set.reads))
-	}
-	close(set.reads)
-	times := map[int]int{}
-	for i := range set.reads {
-		times[i]++
-	}
-	for i := range 156 {
-		if times[i] == 0 {
-			t.Errorf("image %d was not read", i)
+	for _, stop := range []int{0, 7, 20, 27} { // an epoch has 20 steps
+		cfg, dev := onFakeGPU(t)
+		set := counted{cfg.Data.Train, make(chan int, 10000)}
+		cfg.Data.Train, cfg.DataHash = set, "known" // computing it would read the images
+		if stop > 0 {
+			cfg.Resume = stopAt(t, cfg, stop)
+			dev.images, dev.captures = 0, 0
+			for range len(set.reads) {
+				<-set.reads
+			}
+		}
+		first, later := 0, 0 // reads until the first step, and until one of the next epoch
+		cfg.Hooks = []Hooks{listen(func(e Event) {
+			switch e, ok := e.(*StepDone); {
+			case ok && e.Step == stop+1:
+				first = len(set.reads)
+			case ok && e.Step == stop/20*20+22:
+				later = len(set.reads)
+			}
+		})}
+		r, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(weights(t, r.Network), weights(t, want.Network)) {
+			t.Errorf("stop %d: the weights differ", stop)
+		}
+		if g, w := timeless(r.History), timeless(want.History); !reflect.DeepEqual(g, w) {
+			t.Errorf("stop %d: history %+v, want %+v", stop, g, w)
+		}
+		if !r.Resident || dev.captures != 2 {
+			t.Errorf("stop %d: on the device: %v; %d recordings, want 2", stop, r.Resident, dev.captures)
+		}
+		// Batches are copied one by one to the end of the epoch, then the set, and the test set twice at most.
+		if batches := 20 - stop%20; dev.images < batches+1 || dev.images > batches+3 {
+			t.Errorf("stop %d: %d copies of images for %d batches", stop, dev.images, batches)
+		}
+		if first > 60 || stop < 20 && len(set.reads) != later {
+			t.Errorf("stop %d: %d reads until the first step, %d in the first epoch, %d at the end", stop, first, later, len(set.reads))
+		}
+		close(set.reads)
+		times := map[int]int{}
+		for i := range set.reads {
+			times[i]++
+		}
+		for i := range 156 {
+			if times[i] == 0 && stop/20 == 0 {
+				t.Errorf("stop %d: image %d was not read", stop, i)
+			}
 		}
 	}
 }
 
-// TestResidentUnreadable: an unreadable image is named before the first step.
-func TestResidentUnreadable(t *testing.T) {
+// TestStreamedUnreadable: an unreadable image is named.
+func TestStreamedUnreadable(t *testing.T) {
 	cfg, _ := onFakeGPU(t)
 	cfg.Data.Train = unreadable{cfg.Data.Train}
 	r, err := Run(t.Context(), cfg)
 	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), "loader: image 30") {
 		t.Errorf("error %v, want one that names image 30", err)
 	}
-	if r == nil || r.Steps != 0 {
-		t.Errorf("result %+v, want that of no steps", r)
+	if r == nil || r.Steps >= 20 {
+		t.Errorf("result %+v, want that of less than an epoch", r)
 	}
 }
 
@@ -480,6 +518,7 @@ func TestNoRecording(t *testing.T) {
 func TestFailureInMidRun(t *testing.T) {
 	cfg, dev := onFakeGPU(t)
 	cfg.Checkpoint.Dir = t.TempDir()
+	dev.late = 2
 	dev.failure = &device.Error{Device: "fake", Op: "upload", Err: &device.MemoryError{Wanted: 9, Free: 1}}
 	path := filepath.Join(cfg.Checkpoint.Dir, checkpointName)
 	var before []byte

@@ -20,6 +20,30 @@ const checkpointName = "checkpoint.safetensors"
 // checkpointKey is the metadata's key for position, as JSON.
 const checkpointKey = "checkpoint"
 
+// algorithmsKey is the metadata's key for what the device chose by timing (device.AlgorithmChooser).
+const algorithmsKey = "algorithms"
+
+// keepAlgorithms makes the device take the algorithms that a checkpoint's run took.
+func keepAlgorithms(path string, dev device.Device) error {
+	chooser, ok := dev.(device.AlgorithmChooser)
+	if !ok {
+		return nil
+	}
+	f, _, err := openCheckpoint(path)
+	if err != nil {
+		return nil // reading the checkpoint reports the error
+	}
+	defer f.Close()
+	chosen, ok := f.Metadata()[algorithmsKey]
+	if !ok {
+		return nil
+	}
+	if err := chooser.KeepAlgorithms([]byte(chosen)); err != nil {
+		return fmt.Errorf("resuming: %s: %w: %v", path, ErrDamaged, err)
+	}
+	return nil
+}
+
 // position is the state of training without the tensors. Floats keep their bits in JSON.
 type position struct {
 	Step         int           `json:"step"` // steps done
@@ -204,20 +228,19 @@ func openFolder(path string) (*folder.Folder, error) {
 	return dir, nil
 }
 
-// writeCheckpoint writes tensors and position to the folder and returns the file's path.
-func writeCheckpoint(dir *folder.Folder, s *Stepper, best *bestWeights, p position) (path string, err error) {
-	path = dir.File(checkpointName)
+// checkpointMetadata returns the metadata of a checkpoint: the position, and what tells a reader what it is of.
+func checkpointMetadata(s *Stepper, best *bestWeights, p position) (map[string]string, error) {
 	if best.values != nil {
 		p.Best = best.at
 	}
 	p.Settings = settings(s, p.Step)
 	text, err := json.Marshal(p)
 	if err != nil {
-		return path, fmt.Errorf("checkpoint: %w", err)
+		return nil, err
 	}
 	digest, err := json.Marshal(p.Settings)
 	if err != nil {
-		return path, fmt.Errorf("checkpoint: %w", err)
+		return nil, err
 	}
 	meta := map[string]string{
 		checkpointKey:     string(text),
@@ -227,10 +250,12 @@ func writeCheckpoint(dir *folder.Folder, s *Stepper, best *bestWeights, p positi
 		"data":            s.cfg.Data.Name,
 		"settings_sha256": fmt.Sprintf("%x", sha256.Sum256(digest)),
 	}
-	if err := writeTensors(dir, checkpointName, s.dev, checkpointTensors(s), best.named(), meta); err != nil {
-		return path, fmt.Errorf("checkpoint: %w", err)
+	if c, ok := s.dev.(device.AlgorithmChooser); ok {
+		if chosen := c.ChosenAlgorithms(); chosen != nil {
+			meta[algorithmsKey] = string(chosen)
+		}
 	}
-	return path, nil
+	return meta, nil
 }
 
 // readCheckpoint sets weights, optimiser state and step from the file, and the best epoch with its weights.

@@ -326,8 +326,8 @@ func TestCheckpointFolder(t *testing.T) {
 	}
 }
 
-// TestCheckpointFails removes the folder during training: the error comes with what was trained so
-// far.
+// TestCheckpointFails removes the folder during training: the error comes with what was trained so far, some steps after
+// the checkpoint that could not be written, and at the latest before the next one.
 func TestCheckpointFails(t *testing.T) {
 	cfg := everything(t)
 	cfg.Checkpoint.Dir = filepath.Join(t.TempDir(), "folder")
@@ -345,8 +345,8 @@ func TestCheckpointFails(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "checkpoint: writing "+cfg.Checkpoint.Dir) {
 		t.Errorf("error %v", err)
 	}
-	if r == nil || r.Steps != 20 || r.Network == nil {
-		t.Errorf("result %+v, want that of 20 steps", r)
+	if r == nil || r.Steps < 20 || r.Steps > 40 || r.Network == nil {
+		t.Errorf("result %+v, want that of 20 to 40 steps", r)
 	}
 }
 

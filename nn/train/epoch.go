@@ -99,6 +99,9 @@ func (r *run) score(ctx context.Context, m *EpochMetrics) error {
 	}
 	m.EvalSeconds = r.evalSeconds
 	if m.Best { // only now: an interrupted epoch is scored again
+		if err := r.finishSave(); err != nil { // it has the best epoch so far
+			return err
+		}
 		return r.best.take(bestOf(m))
 	}
 	return nil

@@ -1,14 +1,19 @@
 package train
 
-import "time"
+import (
+	"time"
+
+	"trainer/nn/optim"
+)
 
 // This file has what Run tells its hooks.
 
 // Start describes a training before its first step.
 type Start struct {
 	Summary
-	Step    int            // steps already done in the checkpoint
-	History []EpochMetrics // the epochs already done in the checkpoint
+	Step        int                // steps already done in the checkpoint
+	History     []EpochMetrics     // the epochs already done in the checkpoint
+	RateChanges []optim.RateChange // of the configuration
 	// Extension describes the change of the training's length since the checkpoint; nil without one.
 	Extension *Extension
 }

@@ -26,7 +26,11 @@ type Hooks struct {
 	Epoch func(*Training, EpochMetrics)
 	// RateChanged is called by Training.ChangeRate with all changes, before the first step that they apply to.
 	RateChanged func(*Training, []optim.RateChange)
-	// Checkpoint is called after every checkpoint.
+	// Save is called when a checkpoint is begun, which holds the steps so far. Another goroutine calls the function that it
+	// returns, unless it is nil, before the checkpoint replaces the one before: what belongs to these steps can be brought to
+	// the disk first. An error of the function is one of the checkpoint.
+	Save func(*Training) (beforeWritten func() error)
+	// Checkpoint is called after every checkpoint, some steps after Save.
 	Checkpoint func(*Training, CheckpointWritten)
 	// Finish is called last, also after an interruption or a diverged loss.
 	Finish func(*Training, *Result)

@@ -77,6 +77,11 @@ func (in *residentInput) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return in.put(images, labels)
+}
+
+// put copies the images and labels of the set to the device.
+func (in *residentInput) put(images []byte, labels []int32) error {
 	if err := in.dev.Upload(in.images, images); err != nil {
 		return fmt.Errorf("copying the data set: %w", err)
 	}
@@ -94,27 +99,35 @@ func readSet(ctx context.Context, set data.Set) (images []byte, labels []int32, 
 	if m, ok := set.(*data.InMemory); ok {
 		return m.Images[:m.Len()*h*w*c], m.Labels, nil
 	}
+	images = make([]byte, 0, set.Len()*h*w*c)
+	labels = make([]int32, 0, set.Len())
+	err = readBatches(ctx, set, func(b *data.Batch) {
+		images, labels = append(images, b.Images...), append(labels, b.Labels...)
+	})
+	return images, labels, err
+}
+
+// readBatches calls each for batches of all images of a set, in order, which several goroutines read.
+func readBatches(ctx context.Context, set data.Set, each func(b *data.Batch)) error {
 	const batch = 64 // images that a goroutine reads at once
 	loader, err := data.NewLoader(data.LoaderConfig{Set: set, Batch: batch, Workers: runtime.GOMAXPROCS(0)})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	defer loader.Close()
-	images = make([]byte, 0, set.Len()*h*w*c)
-	labels = make([]int32, 0, set.Len())
 	loader.Start(0, 0)
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return err
 		}
 		b, err := loader.Next()
 		if errors.Is(err, io.EOF) {
-			return images, labels, nil
+			return nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		images, labels = append(images, b.Images...), append(labels, b.Labels...)
+		each(b)
 		loader.Release(b)
 	}
 }

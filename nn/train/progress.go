@@ -21,6 +21,9 @@ type progress struct {
 // observe requests the statistics that are due after a step, and takes those that have arrived. It waits for all of
 // them at the end of an epoch and before a checkpoint, and after the first step, so that there is something to show.
 func (r *run) observe() error {
+	if err := r.pollSave(); err != nil {
+		return err
+	}
 	s := r.stepper
 	every := r.cfg.Checkpoint.Every
 	r.timeUp = every > 0 && time.Since(r.savedAt) >= every

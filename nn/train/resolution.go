@@ -128,12 +128,15 @@ func (s *Stepper) buildInputs() error {
 		}
 		h, w, c := z.set.ImageShape()
 		a := s.cfg.Augment.shortened(h, w)
-		var err error
-		z.input, err = newInput(s.dev, z.set, device.AugmentSpec{
+		spec := device.AugmentSpec{
 			N: s.net.Batch(), H: h, W: w, C: c, DType: s.net.DType(),
 			Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
-		}, a.Transforms)
-		if err != nil {
+		}
+		var err error
+		if z.input, err = newInput(s.dev, z.set, spec, a.Transforms); err != nil {
+			return err
+		}
+		if z.input, err = streamed(z.input, z.set, spec, a.Transforms); err != nil {
 			return err
 		}
 		z.recording = newRecording(s.dev, s.cfg.NoGraph, s.queueStep)
@@ -145,25 +148,43 @@ func (s *Stepper) buildInputs() error {
 // TrainSet returns the training images in the size of the next step, which the batches of Step must come from.
 func (s *Stepper) TrainSet() data.Set { return s.sizeIn(s.step / s.perEpoch).set }
 
-// load copies the training images of the next step's size to the device, if they are to be kept there.
-func (s *Stepper) load(ctx context.Context) error {
-	return s.sizeIn(s.step / s.perEpoch).input.load(ctx)
+// load copies the training images of the next step's size to the device, if they are to be kept there. It reports whether
+// batches need only indices from now on.
+func (s *Stepper) load(ctx context.Context) (changed bool, err error) {
+	z := s.sizeIn(s.step / s.perEpoch)
+	in, isStreamed := z.input.(*streamedInput)
+	if !isStreamed || !in.hasBegun {
+		return false, z.input.load(ctx)
+	}
+	if err := in.finish(ctx); err != nil {
+		return false, err
+	}
+	z.input = in.whole
+	return true, z.discardRecordings(s.dev)
 }
 
 // discardRecordings releases the recorded steps of all sizes, because the work of a step has changed.
 func (s *Stepper) discardRecordings() error {
 	for _, z := range s.sizes {
-		for _, r := range []*recording{&z.recording, &z.partial} {
-			if r.graph != nil {
-				if err := s.dev.Sync(); err != nil {
-					return err
-				}
-			}
-			if err := r.close(); err != nil {
-				return fmt.Errorf("recording another step: %w", err)
-			}
-			r.warm = false
+		if err := z.discardRecordings(s.dev); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// discardRecordings releases the recorded steps of one size.
+func (z *sized) discardRecordings(dev device.Device) error {
+	for _, r := range []*recording{&z.recording, &z.partial} {
+		if r.graph != nil {
+			if err := dev.Sync(); err != nil {
+				return err
+			}
+		}
+		if err := r.close(); err != nil {
+			return fmt.Errorf("recording another step: %w", err)
+		}
+		r.warm = false
 	}
 	return nil
 }
@@ -261,4 +282,13 @@ func (r *run) chooseLoader() (err error) {
 		r.loaders[z] = r.loader
 	}
 	return err
+}
+
+// dropLoader closes the loader of the next epoch's size, because batches need something else from now on.
+func (r *run) dropLoader() {
+	z := r.stepper.sizeIn(r.stepper.step / r.stepper.perEpoch)
+	if l := r.loaders[z]; l != nil {
+		l.Close()
+		delete(r.loaders, z)
+	}
 }

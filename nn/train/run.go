@@ -87,6 +87,9 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	case err == nil && !r.interrupted:
 		err = r.evaluateLast(ctx)
 	}
+	if saveErr := r.finishSave(); err == nil {
+		err = saveErr
+	}
 	result := r.result()
 	for _, h := range r.hooks {
 		if h.Finish != nil {
@@ -132,8 +135,10 @@ type run struct {
 	kept         held           // the weights that the network has at the end
 	keptAs       Weights        // "" before the end
 	folder       *folder.Folder // for checkpoints; nil without
+	saver        *saver         // nil without checkpoints
+	save         *save          // the checkpoint that is being written; nil if there is none
 	saved        int            // steps at the last checkpoint; -1 before the first
-	savedAt      time.Time      // when it was written, or the run began
+	savedAt      time.Time      // when it was begun, or the run
 	timeUp       bool           // Checkpoint.Every has passed since savedAt; decided once a step, by observe
 	saveAsked    bool           // a hook wants a checkpoint
 	wait         func()         // what training waits for before the next step; nil if it doesn't wait
@@ -146,6 +151,11 @@ const snapshotEvery = 100
 func (r *run) build() (err error) {
 	if r.cfg.Resume != "" && r.cfg.LastBatch == DefaultLastBatch { // the default was another one in older versions
 		r.cfg.LastBatch = lastBatchOf(r.cfg.Resume)
+	}
+	if r.cfg.Resume != "" {
+		if err := keepAlgorithms(r.cfg.Resume, r.cfg.Device); err != nil {
+			return err
+		}
 	}
 	if r.stepper, err = NewStepper(r.cfg); err != nil {
 		return err
@@ -217,6 +227,9 @@ func (r *run) open() (err error) {
 		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
 		}
+		if r.saver, err = newSaver(r.stepper.dev, checkpointTensors(r.stepper)); err != nil {
+			return err
+		}
 	}
 	r.saved, r.savedAt = -1, time.Now()
 	r.best = newBestWeights(r.stepper.net)
@@ -286,6 +299,9 @@ func (r *run) close() {
 	if r.statistics != nil {
 		_ = r.statistics.close() // any fault has been reported elsewhere
 	}
+	if r.saver != nil {
+		r.saver.close()
+	}
 	if r.folder != nil {
 		_ = r.folder.Close() // all files in it are closed
 	}
@@ -296,7 +312,7 @@ func (r *run) close() {
 
 // start tells the hooks that training begins.
 func (r *run) start() {
-	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, Extension: r.extension}
+	e := Start{Summary: r.summary(), Step: r.stepper.step, History: r.history, RateChanges: r.cfg.RateChanges, Extension: r.extension}
 	for _, h := range r.hooks {
 		if h.Start != nil {
 			h.Start(&r.training, e)
@@ -344,13 +360,16 @@ func (r *run) train(ctx context.Context) error {
 
 // load copies the training images to the device, if they are to be kept there.
 func (r *run) load(ctx context.Context) error {
-	err := r.stepper.load(ctx)
+	changed, err := r.stepper.load(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.interrupted = true
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("training images: %w", err)
+	}
+	if changed {
+		r.dropLoader()
 	}
 	return nil
 }
@@ -420,20 +439,12 @@ func (r *run) step() error {
 	return nil
 }
 
+// checkpoint begins to write a checkpoint.
 func (r *run) checkpoint() error {
-	path, err := writeCheckpoint(r.folder, r.stepper, &r.best, position{
+	r.saved, r.savedAt, r.timeUp, r.saveAsked = r.stepper.step, time.Now(), false, false
+	return r.startSave(position{
 		Step: r.stepper.step, Totals: r.epoch, Logged: r.logged, TrainSeconds: r.trainSeconds, TrainImages: r.trainImages, History: r.history,
 	})
-	if err != nil {
-		return err
-	}
-	r.saved, r.savedAt, r.timeUp, r.saveAsked = r.stepper.step, time.Now(), false, false
-	for _, h := range r.hooks {
-		if h.Checkpoint != nil {
-			h.Checkpoint(&r.training, CheckpointWritten{Path: path, Step: r.saved})
-		}
-	}
-	return nil
 }
 
 func (r *run) result() *Result {

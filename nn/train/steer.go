@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"slices"
 
 	"trainer/nn/optim"
@@ -45,7 +46,7 @@ func (r *run) pause() error {
 		return nil
 	}
 	r.wait = nil
-	if err := r.collect(); err != nil {
+	if err := errors.Join(r.collect(), r.finishSave()); err != nil {
 		return err
 	}
 	wait()

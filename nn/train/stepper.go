@@ -263,7 +263,8 @@ func (s *Stepper) Network() *nn.Network { return s.net }
 func (s *Stepper) Optimizer() *optim.Optimizer { return s.opt }
 
 // DataOnDevice reports whether the training images are kept on the device in the size of the next step, so that a loader
-// needs to deliver only their indices (data.LoaderConfig.IDsOnly). The images are read and copied before the first step.
+// needs to deliver only their indices (data.LoaderConfig.IDsOnly). The images are then copied before the first
+// step; images that aren't in memory are kept on the device from the second epoch on.
 func (s *Stepper) DataOnDevice() bool { return s.sizeIn(s.step / s.perEpoch).input.resident() }
 
 // StepsPerEpoch returns the number of steps in an epoch, each with one update. Without Config.Accumulate each step has

@@ -16,7 +16,7 @@ type Summary struct {
 	// Phases are the parts of training with images of different sizes (Config.Resolution); nil if they have one size.
 	Phases []Phase `json:",omitempty"`
 	// Memory is the number of bytes on the device: network, optimiser, and input, with the data set if it is kept
-	// there; in Run and DryRun also the snapshots of the weights and the input of evaluation.
+	// there; in Run and DryRun also the snapshots of the weights, the copy for checkpoints and the input of evaluation.
 	Memory int64
 	// Resident reports whether the training images are kept on the device.
 	Resident bool
@@ -54,6 +54,9 @@ func DryRun(cfg Config) (*Summary, error) {
 func (r *run) summary() Summary {
 	sum := r.stepper.Summary()
 	sum.Memory += r.snapshot.memory()
+	if r.saver != nil {
+		sum.Memory += r.saver.memory()
+	}
 	for _, e := range []*Evaluator{r.validator, r.evaluator} {
 		if e != nil {
 			sum.Memory += e.memory()
@@ -67,7 +70,7 @@ func (s *Stepper) Summary() Summary {
 	sum := Summary{
 		Device: s.dev.Name(), Info: s.dev.Info(), Rows: s.net.Layers(),
 		Params: s.net.NumParams(), FLOPs: s.net.FLOPs(),
-		Memory: s.memory() + s.opt.Memory(), Resident: s.DataOnDevice(), Recorded: s.now.recording.on(),
+		Memory: s.memory() + s.opt.Memory(), Resident: s.keepsData(), Recorded: s.now.recording.on(),
 		Batch: s.cfg.Batch, Accumulate: s.cfg.batchesPerStep(), Epochs: s.cfg.Epochs, Steps: s.total, StepsPerEpoch: s.perEpoch,
 		TrainImages: s.cfg.Data.Train.Len(), Phases: s.phases(),
 	}
@@ -84,4 +87,10 @@ func (s *Stepper) Summary() Summary {
 		sum.TestImages = s.cfg.Data.Test.Len()
 	}
 	return sum
+}
+
+// keepsData reports whether the training images of the next step's size are on the device, or will be after an epoch.
+func (s *Stepper) keepsData() bool {
+	_, isStreamed := s.sizeIn(s.step / s.perEpoch).input.(*streamedInput)
+	return isStreamed || s.DataOnDevice()
 }

@@ -73,8 +73,8 @@ func Compare(a, b Score, byLoss bool) int {
 	return cmp.Or(b.Rung-a.Rung, first, second, a.Trial-b.Trial)
 }
 
-// Promote returns the numbers of the n best trials, in the trials' order. Failed trials don't go on, so that there may be
-// fewer than n.
+// Promote returns the numbers of the n best trials, in the trials' order. Failed trials are not promoted, so that there may
+// be fewer than n.
 func Promote(scores []Score, n int, byLoss bool) []int {
 	scores = slices.DeleteFunc(slices.Clone(scores), func(s Score) bool { return s.Failed })
 	slices.SortFunc(scores, func(a, b Score) int { return Compare(a, b, byLoss) })

@@ -17,7 +17,7 @@ import (
 //	rate(t) = From * (To/From)^(t/(Steps-1)),   t = 0 ... Steps-1
 //
 // While the rate is too low, the loss hardly changes; then it falls, the faster the higher the rate; beyond the largest rate
-// that the network bears, it rises. Groups of parameters with rates of their own keep their ratio to the others.
+// at which the network can learn, it rises. Groups of parameters with rates of their own keep their ratio to the others.
 type RangeTest struct {
 	From, To float64 // rates, before any schedule
 	Steps    int
@@ -122,8 +122,8 @@ type Suggestion struct {
 	Minimum  float64 `json:"minimum"`  // where the smoothed loss is lowest
 }
 
-// Highest returns the end of a range of rates that is worth a search: ten times the rate with the lowest loss, which a
-// schedule that lowers the rate may well bear.
+// Highest returns the end of a range of rates that is worth a search: ten times the rate with the lowest loss, at
+// which training with a schedule that lowers the rate often still succeeds.
 func (s Suggestion) Highest() float64 { return twoDigits(10 * s.Minimum) }
 
 // Tenth returns a tenth of the rate with the lowest loss.
@@ -157,7 +157,7 @@ func firstLoss(points []Point) (mean float64, n int) {
 }
 
 // Suggest returns the suggestion of a test's points, or false if the loss didn't fall. The suggested rate is the larger of the
-// two that are in use, rounded to two digits: that of the steepest descent, and a tenth of that with the lowest loss. The
+// two estimates that are in use, rounded to two digits: the rate of the steepest descent, and a tenth of the rate with the lowest loss. The
 // steepest descent moves to lower rates the more steps the test has, because the network then learns early in it; the lowest
 // loss moves less. Points from where the smoothed loss is above that of the first steps again don't count: the network has
 // lost what it had learned, even if it learns again afterwards.

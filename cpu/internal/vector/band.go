@@ -1,5 +1,7 @@
 package vector
 
+import "unsafe"
+
 // Band describes the operands of several rows of a depthwise convolution with 3 x 3 taps, stride 1 and no dilation.
 //
 //	Correlate3x3        y[i,j,c] = bias[c] + sum_{a,b} x[i+a-1,j+b-1,c] w[a,b,c]
@@ -17,6 +19,8 @@ type Band struct {
 	// Whether x has a row above the first and below the last, and a column before the first and after the last. The sums
 	// have fewer terms if it has not.
 	Above, Below, Before, After bool
+	// Whether y of Correlate3x3 is too large for the caches, so that its stores may bypass them.
+	Stream bool
 }
 
 // check panics unless all operands are inside their slices.
@@ -91,6 +95,16 @@ func correlateFilter3x3(w, y, x []float32, g *Band) {
 	g.eachRow(func(yi, xi, wi, pixels int) {
 		addPixels(w[wi:][:g.Channels], y[yi:], x[xi:], pixels, g.Step, g.Step)
 	})
+}
+
+// tileColumns is the number of columns that a kernel for tiles computes.
+const tileColumns = 4
+
+// streamed reports whether the kernels whose stores bypass the caches can compute y: it is aligned to vectors of the
+// length lanes, and its rows are at least as long as a tile.
+func (g *Band) streamed(y []float32, lanes int) bool {
+	at := uintptr(unsafe.Pointer(&y[g.Y])) / 4
+	return g.Stream && g.Pixels >= tileColumns && (at|uintptr(g.YRow)|uintptr(g.Step))%uintptr(lanes) == 0
 }
 
 // ofBool returns 1 for true.

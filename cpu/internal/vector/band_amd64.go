@@ -2,11 +2,15 @@
 
 package vector
 
+import "unsafe"
+
 type (
 	bandKernel = func(y, bias, above, x, below, w *float32,
-		n, c, step, xRow, yRow, wRow, wTap, left, right, xAhead, yAhead int)
+		n, c, step, xRow, yRow, wRow, wTap, left, right, xAhead, yAhead, spread int)
+	streamKernel = func(y, bias, above, x, below, w *float32,
+		c, step, xRow, yRow, wRow, wTap, left, right, xAhead int)
 	bandFilterKernel = func(dw, y, above, x, below *float32,
-		n, c, step, xRow, yRow, wRow, wTap, left, right, xAhead, yAhead int)
+		n, c, step, xRow, yRow, wRow, wTap, left, right, xAhead, yAhead, spread int)
 )
 
 // bandPart holds the places at which the operands of one call of a kernel begin.
@@ -48,10 +52,45 @@ func correlate3x3Of(kernels ...bandKernel) func(y, bias, x, w []float32, g *Band
 			p := g.part(row, rows, x)
 			const b = bytesPerFloat
 			kernels[i](&y[p.y], &bias[0], p.above, &x[p.x], p.below, &w[g.W], g.Pixels, g.Channels, b*g.Step, b*g.XRow, b*g.YRow, b*g.WRow, b*g.WTap,
-				ofBool(g.Before), ofBool(g.After), b*p.xAhead, b*p.yAhead)
+				ofBool(g.Before), ofBool(g.After), b*p.xAhead, b*p.yAhead, g.Pixels)
 			row += rows
 		}
 	}
+}
+
+// orStream joins kernels for tiles of 2^k rows, down to one, whose stores bypass the caches. otherwise computes what they
+// can't. The last tile of a row may overlap the one before, whose pixels it computes again.
+func orStream(otherwise func(y, bias, x, w []float32, g *Band), lanes int, fence func(), kernels ...streamKernel) func(y, bias, x, w []float32, g *Band) {
+	return func(y, bias, x, w []float32, g *Band) {
+		if !g.streamed(y, lanes) {
+			otherwise(y, bias, x, w, g)
+			return
+		}
+		g.check(y, x, w)
+		_ = bias[g.Channels-1]
+		for row := 0; row < g.Rows; {
+			i, rows := rowsOfKernel(len(kernels), g.Rows-row)
+			p := g.part(row, rows, x)
+			for next := 0; next < g.Pixels; next += tileColumns {
+				from := min(next, g.Pixels-tileColumns)
+				const b = bytesPerFloat
+				at := from * g.Step
+				kernels[i](&y[p.y+at], &bias[0], moved(p.above, at), &x[p.x+at], moved(p.below, at), &w[g.W],
+					g.Channels, b*g.Step, b*g.XRow, b*g.YRow, b*g.WRow, b*g.WTap,
+					ofBool(from > 0 || g.Before), ofBool(from+tileColumns < g.Pixels || g.After), b*p.xAhead)
+			}
+			row += rows
+		}
+		fence()
+	}
+}
+
+// moved returns the pointer n elements after p, or nil for nil.
+func moved(p *float32, n int) *float32 {
+	if p == nil {
+		return nil
+	}
+	return (*float32)(unsafe.Add(unsafe.Pointer(p), bytesPerFloat*n))
 }
 
 // correlateFilter3x3Of joins kernels for 2^k rows, down to one.
@@ -63,7 +102,7 @@ func correlateFilter3x3Of(kernels ...bandFilterKernel) func(w, y, x []float32, g
 			p := g.part(row, rows, x)
 			const b = bytesPerFloat
 			kernels[i](&w[g.W], &y[p.y], p.above, &x[p.x], p.below, g.Pixels, g.Channels, b*g.Step, b*g.XRow, b*g.YRow, b*g.WRow, b*g.WTap,
-				ofBool(g.Before), ofBool(g.After), b*p.xAhead, b*p.yAhead)
+				ofBool(g.Before), ofBool(g.After), b*p.xAhead, b*p.yAhead, g.Pixels)
 			row += rows
 		}
 	}

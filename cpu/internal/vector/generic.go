@@ -17,7 +17,11 @@ func generic() *Kernels {
 		AddProductsReLU:   addProductsReLU,
 		AffineRows:        affineRows,
 		CombineRows:       combineRows,
+		RowSums:           rowSums,
 		RowProducts:       rowProducts,
+		RowMoments:        rowMoments,
+		AddRowProducts:    addRowProducts,
+		RowGradients:      rowGradients,
 		Scaled:            scaled,
 		WeightedSum:       weightedSum,
 		Map: Map{

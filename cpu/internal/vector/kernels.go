@@ -15,6 +15,9 @@ type Activation struct {
 }
 
 // Kernels is the set of loops for one instruction set.
+// RowsTogether is the number of rows that RowMoments and RowGradients take at a time.
+const RowsTogether = 8
+
 type Kernels struct {
 	Name string // "avx512", "avx2" or "generic"
 
@@ -47,8 +50,18 @@ type Kernels struct {
 	AffineRows func(y, x, a, e, gamma, beta []float32)
 	// CombineRows computes dx = a*(gamma*dy) + (b*x + e). dx may be dy.
 	CombineRows func(dx, dy, x, a, b, e, gamma []float32)
+	// RowSums computes the sum and the sum of the squares of each row of x.
+	RowSums func(sum, squares []float64, x []float32, width int)
 	// RowProducts computes for each row the sum of u = gamma*dy and the sum of u*x.
 	RowProducts func(sum, sumX []float64, dy, x, gamma []float32)
+	// AddRowProducts adds dy and dy*(a*x + e) to the sums of the columns, with one a and one e per row.
+	AddRowProducts func(sum, product []float64, dy, x, a, e []float32)
+	// RowMoments computes mean and r = 1/sqrt(variance + epsilon) of each row from the sums of its count elements and of
+	// their squares, and a and e of xhat = a*x + e. The number of rows is a multiple of RowsTogether.
+	RowMoments func(mean, r []float64, a, e []float32, sum, squares []float64, count int, epsilon float64)
+	// RowGradients computes a, b and e of dx = a*u + b*x + e for each row, from the sums of u and of u*x over its count
+	// elements. The number of rows is a multiple of RowsTogether.
+	RowGradients func(a, b, e []float32, mean, r, sum, sumX []float64, count int)
 
 	// Scaled computes y = alpha*a. y may be a.
 	Scaled func(y, a []float32, alpha float32)

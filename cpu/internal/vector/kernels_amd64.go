@@ -100,8 +100,20 @@ func avx512AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, 
 // avx512CombineRows: dx = a*(gamma*dy) + (b*x + e), with one a, one b and one e per row.
 func avx512CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
 
+// avx512RowSums: sums of x and of x^2 of each row.
+func avx512RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+
 // avx512RowProducts: sums of u = gamma*dy and of u*x of each row.
 func avx512RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
+
+// avx512RowMoments: mean = sum/count, r = 1/sqrt(max(squares/count - mean^2, 0) + epsilon), a = r, e = -mean*r.
+func avx512RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+
+// avx512RowGradients: a = r, b = -r^3/count (sumX - mean*sum), e = -r/count sum - b*mean.
+func avx512RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+
+// avx512AddRowProducts: sum += dy and product += dy*(a*x + e), column by column, with one a and one e per row.
+func avx512AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
 
 // avx512Scaled: y = alpha*a.
 func avx512Scaled(y *float32, a *float32, n int, alpha float32)
@@ -233,22 +245,34 @@ func avx512CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int
 func avx512CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
 
 // avx512Correlate3x3Rows4: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 4 rows, of c channels.
-func avx512Correlate3x3Rows4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512Correlate3x3Rows4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Correlate3x3Stream4: y = bias + the sum of x*w over 3 x 3 taps, for 4 pixels of each of 4 rows, of c channels; y bypasses the caches.
+func avx512Correlate3x3Stream4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
 
 // avx512CorrelateFilter3x3Rows4: dw += the sum of y*x over n pixels of each of 4 rows, of c channels, for 3 x 3 taps.
-func avx512CorrelateFilter3x3Rows4(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512CorrelateFilter3x3Rows4(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx512Correlate3x3Rows2: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 2 rows, of c channels.
-func avx512Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Correlate3x3Stream2: y = bias + the sum of x*w over 3 x 3 taps, for 4 pixels of each of 2 rows, of c channels; y bypasses the caches.
+func avx512Correlate3x3Stream2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
 
 // avx512CorrelateFilter3x3Rows2: dw += the sum of y*x over n pixels of each of 2 rows, of c channels, for 3 x 3 taps.
-func avx512CorrelateFilter3x3Rows2(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512CorrelateFilter3x3Rows2(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx512Correlate3x3Rows1: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 1 rows, of c channels.
-func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Correlate3x3Stream1: y = bias + the sum of x*w over 3 x 3 taps, for 4 pixels of each of 1 rows, of c channels; y bypasses the caches.
+func avx512Correlate3x3Stream1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
 
 // avx512CorrelateFilter3x3Rows1: dw += the sum of y*x over n pixels of each of 1 rows, of c channels, for 3 x 3 taps.
-func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
+
+// avx512Fence: orders stores that bypass the caches before all later ones.
+func avx512Fence()
 
 // avx512Transpose: y[j][i] = x[i][j] for rows x cols elements, at least one and at most a vector of each. The steps are in bytes.
 func avx512Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
@@ -349,8 +373,20 @@ func avx2AffineRows(y *float32, x *float32, a *float32, e *float32, rows int, ga
 // avx2CombineRows: dx = a*(gamma*dy) + (b*x + e), with one a, one b and one e per row.
 func avx2CombineRows(dx *float32, dy *float32, x *float32, a *float32, b *float32, e *float32, rows int, gamma *float32, width int)
 
+// avx2RowSums: sums of x and of x^2 of each row.
+func avx2RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+
 // avx2RowProducts: sums of u = gamma*dy and of u*x of each row.
 func avx2RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
+
+// avx2RowMoments: mean = sum/count, r = 1/sqrt(max(squares/count - mean^2, 0) + epsilon), a = r, e = -mean*r.
+func avx2RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+
+// avx2RowGradients: a = r, b = -r^3/count (sumX - mean*sum), e = -r/count sum - b*mean.
+func avx2RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+
+// avx2AddRowProducts: sum += dy and product += dy*(a*x + e), column by column, with one a and one e per row.
+func avx2AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
 
 // avx2Scaled: y = alpha*a.
 func avx2Scaled(y *float32, a *float32, n int, alpha float32)
@@ -482,13 +518,13 @@ func avx2CorrelateFilter1x2(dw *float32, dy *float32, x *float32, n int, c int, 
 func avx2CorrelateFilter1x1(dw *float32, dy *float32, x *float32, n int, c int, yStep int, xStep int, xTap int, xRow int, wTap int, wRow int, yAhead int, xAhead int)
 
 // avx2Correlate3x3Rows2: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 2 rows, of c channels.
-func avx2Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx2Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx2Correlate3x3Rows1: y = bias + the sum of x*w over 3 x 3 taps, for n pixels of each of 1 rows, of c channels.
-func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx2CorrelateFilter3x3Rows1: dw += the sum of y*x over n pixels of each of 1 rows, of c channels, for 3 x 3 taps.
-func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 
 // avx2Transpose: y[j][i] = x[i][j] for rows x cols elements, at least one and at most a vector of each. The steps are in bytes.
 func avx2Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)

@@ -3577,6 +3577,80 @@ done4:
 	VZEROUPPER
 	RET
 
+// func avx512RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512RowSums(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ squares+8(FP), DX
+	MOVQ rows+16(FP), BX
+	MOVQ x+24(FP), SI
+	MOVQ width+32(FP), DI
+
+row1:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	XORQ   R8, R8
+	MOVQ   DI, CX
+	SUBQ   $0x10, CX
+	JLT    rest3
+
+next2:
+	VMOVUPS       (SI)(R8*4), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VADDPD        Z4, Z0, Z0
+	VADDPD        Z5, Z1, Z1
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+	ADDQ          $0x10, R8
+	CMPQ          R8, CX
+	JLE           next2
+
+rest3:
+	MOVQ          DI, CX
+	SUBQ          R8, CX
+	JZ            done4
+	MOVL          $0x00000001, R9
+	SHLL          CL, R9
+	DECL          R9
+	KMOVW         R9, K1
+	VMOVUPS.Z     (SI)(R8*4), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VADDPD        Z4, Z0, Z0
+	VADDPD        Z5, Z1, Z1
+	VFMADD231PD   Z4, Z4, Z2
+	VFMADD231PD   Z5, Z5, Z3
+
+done4:
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	VMOVSD        X0, (AX)
+	VADDPD        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X0
+	VADDPD        X0, X2, X2
+	VUNPCKHPD     X2, X2, X0
+	VADDSD        X0, X2, X2
+	VMOVSD        X2, (DX)
+	LEAQ          (SI)(DI*4), SI
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, DX
+	DECQ          BX
+	JNZ           row1
+	VZEROUPPER
+	RET
+
 // func avx512RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·avx512RowProducts(SB), NOSPLIT, $0-56
@@ -3663,6 +3737,310 @@ done4:
 	ADDQ          $0x08, DX
 	DECQ          BX
 	JNZ           row1
+	VZEROUPPER
+	RET
+
+// func avx512RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512RowMoments(SB), NOSPLIT, $0-80
+	MOVQ         mean+0(FP), AX
+	MOVQ         r+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         e+24(FP), BX
+	MOVQ         sum+32(FP), SI
+	MOVQ         squares+40(FP), DI
+	MOVQ         n+48(FP), R8
+	VBROADCASTSD count+56(FP), Z0
+	VBROADCASTSD epsilon+64(FP), Z1
+	VBROADCASTSD one+72(FP), Z2
+	VXORPS       Z3, Z3, Z3
+	XORQ         R9, R9
+
+next1:
+	VMOVUPD   (SI)(R9*8), Z4
+	VMOVUPD   (DI)(R9*8), Z5
+	VDIVPD    Z0, Z4, Z4
+	VMOVUPD   Z4, (AX)(R9*8)
+	VDIVPD    Z0, Z5, Z5
+	VMULPD    Z4, Z4, Z6
+	VSUBPD    Z6, Z5, Z5
+	VMAXPD    Z5, Z3, Z5
+	VADDPD    Z1, Z5, Z5
+	VSQRTPD   Z5, Z5
+	VDIVPD    Z5, Z2, Z6
+	VMOVUPD   Z6, (CX)(R9*8)
+	VCVTPD2PS Z6, Y5
+	VMOVUPS   Y5, (DX)(R9*4)
+	VMULPD    Z6, Z4, Z4
+	VSUBPD    Z4, Z3, Z4
+	VCVTPD2PS Z4, Y4
+	VMOVUPS   Y4, (BX)(R9*4)
+	ADDQ      $0x08, R9
+	CMPQ      R9, R8
+	JLT       next1
+	VZEROUPPER
+	RET
+
+// func avx512RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·avx512RowGradients(SB), NOSPLIT, $0-72
+	MOVQ         a+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         e+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         r+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         sumX+48(FP), R8
+	MOVQ         n+56(FP), R9
+	VBROADCASTSD count+64(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	XORQ         R10, R10
+
+next1:
+	VMOVUPD   (SI)(R10*8), Z2
+	VMOVUPD   (DI)(R10*8), Z3
+	VCVTPD2PS Z2, Y4
+	VMOVUPS   Y4, (AX)(R10*4)
+	VSUBPD    Z2, Z1, Z4
+	VMULPD    Z2, Z4, Z5
+	VDIVPD    Z0, Z5, Z5
+	VMULPD    Z2, Z5, Z5
+	VMOVUPD   (BX)(R10*8), Z6
+	VMULPD    Z3, Z6, Z2
+	VMOVUPD   (R8)(R10*8), Z7
+	VSUBPD    Z2, Z7, Z7
+	VMULPD    Z7, Z5, Z5
+	VCVTPD2PS Z5, Y2
+	VMOVUPS   Y2, (CX)(R10*4)
+	VDIVPD    Z0, Z4, Z4
+	VMULPD    Z3, Z4, Z4
+	VMULPD    Z6, Z5, Z5
+	VSUBPD    Z5, Z4, Z4
+	VCVTPD2PS Z4, Y2
+	VMOVUPS   Y2, (DX)(R10*4)
+	ADDQ      $0x08, R10
+	CMPQ      R10, R9
+	JLT       next1
+	VZEROUPPER
+	RET
+
+// func avx512AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3
+TEXT ·avx512AddRowProducts(SB), NOSPLIT, $0-64
+	MOVQ sum+0(FP), AX
+	MOVQ product+8(FP), DX
+	MOVQ width+16(FP), CX
+	MOVQ dy+24(FP), BX
+	MOVQ x+32(FP), SI
+	MOVQ width+16(FP), DI
+	SHLQ $0x02, DI
+
+groups1:
+	CMPQ    CX, $0x08
+	JLT     rest2
+	VMOVUPD (AX), Z0
+	VMOVUPD (DX), Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	MOVQ    a+40(FP), R10
+	MOVQ    e+48(FP), R11
+	MOVQ    rows+56(FP), R12
+	MOVQ    BX, R8
+	MOVQ    SI, R9
+
+four4:
+	CMPQ         R12, $0x04
+	JLT          one5
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS (R10), Y11
+	VBROADCASTSS (R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS 4(R10), Y11
+	VBROADCASTSS 4(R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z2, Z2
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z3
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS 8(R10), Y11
+	VBROADCASTSS 8(R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z4, Z4
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z5
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS 12(R10), Y11
+	VBROADCASTSS 12(R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z6, Z6
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z7
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	SUBQ         $0x04, R12
+	JMP          four4
+
+one5:
+	TESTQ        R12, R12
+	JZ           rows6
+	VMOVUPS      (R8), Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS      (R9), Y9
+	VBROADCASTSS (R10), Y11
+	VBROADCASTSS (R11), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JMP          one5
+
+rows6:
+	VADDPD  Z2, Z0, Z0
+	VADDPD  Z6, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	VADDPD  Z3, Z1, Z1
+	VADDPD  Z7, Z5, Z5
+	VADDPD  Z5, Z1, Z1
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, (DX)
+	ADDQ    $0x20, BX
+	ADDQ    $0x20, SI
+	ADDQ    $0x40, AX
+	ADDQ    $0x40, DX
+	SUBQ    $0x08, CX
+	JMP     groups1
+
+rest2:
+	TESTQ     CX, CX
+	JZ        end3
+	MOVL      $0x00000001, R8
+	SHLL      CL, R8
+	DECL      R8
+	KMOVW     R8, K1
+	VMOVUPD.Z (AX), K1, Z0
+	VMOVUPD.Z (DX), K1, Z1
+	VXORPS    Z2, Z2, Z2
+	VXORPS    Z3, Z3, Z3
+	VXORPS    Z4, Z4, Z4
+	VXORPS    Z5, Z5, Z5
+	VXORPS    Z6, Z6, Z6
+	VXORPS    Z7, Z7, Z7
+	MOVQ      a+40(FP), CX
+	MOVQ      e+48(FP), R8
+	MOVQ      rows+56(FP), R9
+	MOVQ      SI, SI
+
+four7:
+	CMPQ         R9, $0x04
+	JLT          one8
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS (CX), Y11
+	VBROADCASTSS (R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS 4(CX), Y11
+	VBROADCASTSS 4(R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z2, Z2
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z3
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS 8(CX), Y11
+	VBROADCASTSS 8(R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z4, Z4
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z5
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS 12(CX), Y11
+	VBROADCASTSS 12(R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z6, Z6
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z7
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R9
+	JMP          four7
+
+one8:
+	TESTQ        R9, R9
+	JZ           rows9
+	VMOVUPS.Z    (BX), K1, Y8
+	VCVTPS2PD    Y8, Z8
+	VMOVUPS.Z    (SI), K1, Y9
+	VBROADCASTSS (CX), Y11
+	VBROADCASTSS (R8), Y10
+	VFMADD213PS  Y10, Y11, Y9
+	VADDPD       Z8, Z0, Z0
+	VCVTPS2PD    Y9, Z9
+	VFMADD231PD  Z9, Z8, Z1
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x04, CX
+	ADDQ         $0x04, R8
+	DECQ         R9
+	JMP          one8
+
+rows9:
+	VADDPD  Z2, Z0, Z0
+	VADDPD  Z6, Z4, Z4
+	VADDPD  Z4, Z0, Z0
+	VADDPD  Z3, Z1, Z1
+	VADDPD  Z7, Z5, Z5
+	VADDPD  Z5, Z1, Z1
+	VMOVUPD Z0, K1, (AX)
+	VMOVUPD Z1, K1, (DX)
+
+end3:
 	VZEROUPPER
 	RET
 
@@ -7436,9 +7814,9 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512Correlate3x3Rows4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx512Correlate3x3Rows4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Correlate3x3Rows4(SB), NOSPLIT, $0-136
+TEXT ·avx512Correlate3x3Rows4(SB), NOSPLIT, $0-144
 	MOVQ   xRow+72(FP), DX
 	MOVQ   yRow+80(FP), BX
 	LEAQ   (DX)(DX*2), SI
@@ -7494,6 +7872,16 @@ next1:
 	LEAQ        (R9)(AX*4), R9
 	MOVQ        y+0(FP), R10
 	LEAQ        (R10)(AX*4), R10
+	MOVQ        x+24(FP), R11
+	ADDQ        xAhead+120(FP), R11
+	MOVQ        AX, R12
+	IMULQ       spread+136(FP), R12
+	LEAQ        (R11)(R12*4), R11
+	MOVQ        y+0(FP), R12
+	ADDQ        yAhead+128(FP), R12
+	MOVQ        AX, R13
+	IMULQ       spread+136(FP), R13
+	LEAQ        (R12)(R13*4), R12
 	VMOVUPS     Z21, Z0
 	VMOVUPS     Z21, Z1
 	VMOVUPS     Z21, Z2
@@ -7534,7 +7922,7 @@ none11:
 	ADDQ step+64(FP), R9
 
 inside4:
-	MOVQ        n+48(FP), R11
+	MOVQ        n+48(FP), R13
 	VMOVAPS     Z4, Z8
 	VMOVAPS     Z5, Z9
 	VMOVAPS     Z6, Z10
@@ -7543,7 +7931,7 @@ inside4:
 	VMOVAPS     Z1, Z5
 	VMOVAPS     Z2, Z6
 	VMOVAPS     Z3, Z7
-	DECQ        R11
+	DECQ        R13
 	JZ          one6
 	VMOVUPS     Z21, Z0
 	VMOVUPS     Z21, Z1
@@ -7600,24 +7988,22 @@ column5:
 	VMOVAPS     Z1, Z5
 	VMOVAPS     Z2, Z6
 	VMOVAPS     Z3, Z7
-	DECQ        R11
+	DECQ        R13
 	JZ          last7
 	VMOVUPS     Z21, Z0
 	VMOVUPS     Z21, Z1
 	VMOVUPS     Z21, Z2
 	VMOVUPS     Z21, Z3
-	MOVQ        R8, R12
-	ADDQ        xAhead+120(FP), R12
-	PREFETCHT1  (R12)
-	PREFETCHT1  (R12)(DX*1)
-	PREFETCHT1  (R12)(DX*2)
-	PREFETCHT1  (R12)(SI*1)
-	MOVQ        R10, R12
-	ADDQ        yAhead+128(FP), R12
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
 	PREFETCHT1  (R12)
 	PREFETCHT1  (R12)(BX*1)
 	PREFETCHT1  (R12)(BX*2)
 	PREFETCHT1  (R12)(DI*1)
+	ADDQ        $0x40, R11
+	ADDQ        $0x40, R12
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Z22
@@ -7841,6 +8227,15 @@ rest2:
 	LEAQ        (R9)(AX*4), R9
 	MOVQ        y+0(FP), R10
 	LEAQ        (R10)(AX*4), R10
+	MOVQ        x+24(FP), R11
+	ADDQ        xAhead+120(FP), R11
+	MOVQ        AX, R12
+	IMULQ       spread+136(FP), R12
+	LEAQ        (R11)(R12*4), R11
+	MOVQ        y+0(FP), R12
+	ADDQ        yAhead+128(FP), R12
+	IMULQ       spread+136(FP), AX
+	LEAQ        (R12)(AX*4), R12
 	VMOVUPS     Z21, Z0
 	VMOVUPS     Z21, Z1
 	VMOVUPS     Z21, Z2
@@ -7953,18 +8348,16 @@ column23:
 	VMOVUPS     Z21, Z1
 	VMOVUPS     Z21, Z2
 	VMOVUPS     Z21, Z3
-	MOVQ        R8, R11
-	ADDQ        xAhead+120(FP), R11
 	PREFETCHT1  (R11)
 	PREFETCHT1  (R11)(DX*1)
 	PREFETCHT1  (R11)(DX*2)
 	PREFETCHT1  (R11)(SI*1)
-	MOVQ        R10, R11
-	ADDQ        yAhead+128(FP), R11
-	PREFETCHT1  (R11)
-	PREFETCHT1  (R11)(BX*1)
-	PREFETCHT1  (R11)(BX*2)
-	PREFETCHT1  (R11)(DI*1)
+	PREFETCHT1  (R12)
+	PREFETCHT1  (R12)(BX*1)
+	PREFETCHT1  (R12)(BX*2)
+	PREFETCHT1  (R12)(DI*1)
+	ADDQ        $0x40, R11
+	ADDQ        $0x40, R12
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMOVUPS.Z   (CX), K1, Z22
@@ -8149,9 +8542,728 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512CorrelateFilter3x3Rows4(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx512Correlate3x3Stream4(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512Correlate3x3Stream4(SB), NOSPLIT, $0-120
+	MOVQ xRow+64(FP), DX
+	MOVQ yRow+72(FP), BX
+	LEAQ (DX)(DX*2), SI
+	LEAQ (BX)(BX*2), DI
+	XORQ AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+48(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, R8
+	VMOVUPS     (R8), Z0
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS     (R8), Z1
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS     (R8), Z2
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS     (R8), Z3
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS     (R8), Z4
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS     (R8), Z5
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS     (R8), Z6
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS     (R8), Z7
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS     (R8), Z8
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z9
+	VMOVAPS     Z9, Z10
+	VMOVAPS     Z9, Z11
+	VMOVAPS     Z9, Z12
+	VMOVAPS     Z9, Z13
+	VMOVAPS     Z9, Z14
+	VMOVAPS     Z9, Z15
+	VMOVAPS     Z9, Z16
+	VMOVAPS     Z9, Z17
+	VMOVAPS     Z9, Z18
+	VMOVAPS     Z9, Z19
+	VMOVAPS     Z9, Z20
+	VMOVAPS     Z9, Z21
+	VMOVAPS     Z9, Z22
+	VMOVAPS     Z9, Z23
+	VMOVAPS     Z9, Z24
+	VMOVAPS     Z9, Z9
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	MOVQ        below+32(FP), R9
+	LEAQ        (R9)(AX*4), R9
+	MOVQ        y+0(FP), R10
+	LEAQ        (R10)(AX*4), R10
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), R8
+	SUBQ        step+56(FP), R9
+	CMPQ        left+96(FP), $0x00
+	JEQ         none4
+	CMPQ        above+16(FP), $0x00
+	JEQ         none5
+	VMOVUPS     (CX), Z25
+	VFMADD231PS Z0, Z25, Z10
+
+none5:
+	VMOVUPS     (R8), Z25
+	VFMADD231PS Z3, Z25, Z10
+	VFMADD231PS Z0, Z25, Z11
+	VMOVUPS     (R8)(DX*1), Z25
+	VFMADD231PS Z6, Z25, Z10
+	VFMADD231PS Z3, Z25, Z11
+	VFMADD231PS Z0, Z25, Z12
+	VMOVUPS     (R8)(DX*2), Z25
+	VFMADD231PS Z6, Z25, Z11
+	VFMADD231PS Z3, Z25, Z12
+	VFMADD231PS Z0, Z25, Z13
+	VMOVUPS     (R8)(SI*1), Z25
+	VFMADD231PS Z6, Z25, Z12
+	VFMADD231PS Z3, Z25, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none6
+	VMOVUPS     (R9), Z25
+	VFMADD231PS Z6, Z25, Z13
+
+none6:
+none4:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, R11
+	ADDQ        xAhead+112(FP), R11
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none7
+	VMOVUPS     (CX), Z25
+	VFMADD231PS Z0, Z25, Z14
+	VFMADD231PS Z1, Z25, Z10
+
+none7:
+	VMOVUPS     (R8), Z25
+	VFMADD231PS Z3, Z25, Z14
+	VFMADD231PS Z4, Z25, Z10
+	VFMADD231PS Z0, Z25, Z15
+	VFMADD231PS Z1, Z25, Z11
+	VMOVUPS     (R8)(DX*1), Z25
+	VFMADD231PS Z6, Z25, Z14
+	VFMADD231PS Z7, Z25, Z10
+	VFMADD231PS Z3, Z25, Z15
+	VFMADD231PS Z4, Z25, Z11
+	VFMADD231PS Z0, Z25, Z16
+	VFMADD231PS Z1, Z25, Z12
+	VMOVUPS     (R8)(DX*2), Z25
+	VFMADD231PS Z6, Z25, Z15
+	VFMADD231PS Z7, Z25, Z11
+	VFMADD231PS Z3, Z25, Z16
+	VFMADD231PS Z4, Z25, Z12
+	VFMADD231PS Z0, Z25, Z17
+	VFMADD231PS Z1, Z25, Z13
+	VMOVUPS     (R8)(SI*1), Z25
+	VFMADD231PS Z6, Z25, Z16
+	VFMADD231PS Z7, Z25, Z12
+	VFMADD231PS Z3, Z25, Z17
+	VFMADD231PS Z4, Z25, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none8
+	VMOVUPS     (R9), Z25
+	VFMADD231PS Z6, Z25, Z17
+	VFMADD231PS Z7, Z25, Z13
+
+none8:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, R11
+	ADDQ        xAhead+112(FP), R11
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none9
+	VMOVUPS     (CX), Z25
+	VFMADD231PS Z0, Z25, Z18
+	VFMADD231PS Z1, Z25, Z14
+	VFMADD231PS Z2, Z25, Z10
+
+none9:
+	VMOVUPS     (R8), Z25
+	VFMADD231PS Z3, Z25, Z18
+	VFMADD231PS Z4, Z25, Z14
+	VFMADD231PS Z5, Z25, Z10
+	VFMADD231PS Z0, Z25, Z19
+	VFMADD231PS Z1, Z25, Z15
+	VFMADD231PS Z2, Z25, Z11
+	VMOVUPS     (R8)(DX*1), Z25
+	VFMADD231PS Z6, Z25, Z18
+	VFMADD231PS Z7, Z25, Z14
+	VFMADD231PS Z8, Z25, Z10
+	VFMADD231PS Z3, Z25, Z19
+	VFMADD231PS Z4, Z25, Z15
+	VFMADD231PS Z5, Z25, Z11
+	VFMADD231PS Z0, Z25, Z20
+	VFMADD231PS Z1, Z25, Z16
+	VFMADD231PS Z2, Z25, Z12
+	VMOVUPS     (R8)(DX*2), Z25
+	VFMADD231PS Z6, Z25, Z19
+	VFMADD231PS Z7, Z25, Z15
+	VFMADD231PS Z8, Z25, Z11
+	VFMADD231PS Z3, Z25, Z20
+	VFMADD231PS Z4, Z25, Z16
+	VFMADD231PS Z5, Z25, Z12
+	VFMADD231PS Z0, Z25, Z21
+	VFMADD231PS Z1, Z25, Z17
+	VFMADD231PS Z2, Z25, Z13
+	VMOVUPS     (R8)(SI*1), Z25
+	VFMADD231PS Z6, Z25, Z20
+	VFMADD231PS Z7, Z25, Z16
+	VFMADD231PS Z8, Z25, Z12
+	VFMADD231PS Z3, Z25, Z21
+	VFMADD231PS Z4, Z25, Z17
+	VFMADD231PS Z5, Z25, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (R9), Z25
+	VFMADD231PS Z6, Z25, Z21
+	VFMADD231PS Z7, Z25, Z17
+	VFMADD231PS Z8, Z25, Z13
+
+none10:
+	VMOVNTPS    Z10, (R10)
+	VMOVNTPS    Z11, (R10)(BX*1)
+	VMOVNTPS    Z12, (R10)(BX*2)
+	VMOVNTPS    Z13, (R10)(DI*1)
+	ADDQ        step+56(FP), R10
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, R11
+	ADDQ        xAhead+112(FP), R11
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (CX), Z10
+	VFMADD231PS Z0, Z10, Z22
+	VFMADD231PS Z1, Z10, Z18
+	VFMADD231PS Z2, Z10, Z14
+
+none11:
+	VMOVUPS     (R8), Z10
+	VFMADD231PS Z3, Z10, Z22
+	VFMADD231PS Z4, Z10, Z18
+	VFMADD231PS Z5, Z10, Z14
+	VFMADD231PS Z0, Z10, Z23
+	VFMADD231PS Z1, Z10, Z19
+	VFMADD231PS Z2, Z10, Z15
+	VMOVUPS     (R8)(DX*1), Z10
+	VFMADD231PS Z6, Z10, Z22
+	VFMADD231PS Z7, Z10, Z18
+	VFMADD231PS Z8, Z10, Z14
+	VFMADD231PS Z3, Z10, Z23
+	VFMADD231PS Z4, Z10, Z19
+	VFMADD231PS Z5, Z10, Z15
+	VFMADD231PS Z0, Z10, Z24
+	VFMADD231PS Z1, Z10, Z20
+	VFMADD231PS Z2, Z10, Z16
+	VMOVUPS     (R8)(DX*2), Z10
+	VFMADD231PS Z6, Z10, Z23
+	VFMADD231PS Z7, Z10, Z19
+	VFMADD231PS Z8, Z10, Z15
+	VFMADD231PS Z3, Z10, Z24
+	VFMADD231PS Z4, Z10, Z20
+	VFMADD231PS Z5, Z10, Z16
+	VFMADD231PS Z0, Z10, Z9
+	VFMADD231PS Z1, Z10, Z21
+	VFMADD231PS Z2, Z10, Z17
+	VMOVUPS     (R8)(SI*1), Z0
+	VFMADD231PS Z6, Z0, Z24
+	VFMADD231PS Z7, Z0, Z20
+	VFMADD231PS Z8, Z0, Z16
+	VFMADD231PS Z3, Z0, Z9
+	VFMADD231PS Z4, Z0, Z21
+	VFMADD231PS Z5, Z0, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (R9), Z0
+	VFMADD231PS Z6, Z0, Z9
+	VFMADD231PS Z7, Z0, Z21
+	VFMADD231PS Z8, Z0, Z17
+
+none12:
+	VMOVNTPS    Z14, (R10)
+	VMOVNTPS    Z15, (R10)(BX*1)
+	VMOVNTPS    Z16, (R10)(BX*2)
+	VMOVNTPS    Z17, (R10)(DI*1)
+	ADDQ        step+56(FP), R10
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, R11
+	ADDQ        xAhead+112(FP), R11
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z1, Z0, Z22
+	VFMADD231PS Z2, Z0, Z18
+
+none13:
+	VMOVUPS     (R8), Z0
+	VFMADD231PS Z4, Z0, Z22
+	VFMADD231PS Z5, Z0, Z18
+	VFMADD231PS Z1, Z0, Z23
+	VFMADD231PS Z2, Z0, Z19
+	VMOVUPS     (R8)(DX*1), Z0
+	VFMADD231PS Z7, Z0, Z22
+	VFMADD231PS Z8, Z0, Z18
+	VFMADD231PS Z4, Z0, Z23
+	VFMADD231PS Z5, Z0, Z19
+	VFMADD231PS Z1, Z0, Z24
+	VFMADD231PS Z2, Z0, Z20
+	VMOVUPS     (R8)(DX*2), Z0
+	VFMADD231PS Z7, Z0, Z23
+	VFMADD231PS Z8, Z0, Z19
+	VFMADD231PS Z4, Z0, Z24
+	VFMADD231PS Z5, Z0, Z20
+	VFMADD231PS Z1, Z0, Z9
+	VFMADD231PS Z2, Z0, Z21
+	VMOVUPS     (R8)(SI*1), Z0
+	VFMADD231PS Z7, Z0, Z24
+	VFMADD231PS Z8, Z0, Z20
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z5, Z0, Z21
+	CMPQ        below+32(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (R9), Z0
+	VFMADD231PS Z7, Z0, Z9
+	VFMADD231PS Z8, Z0, Z21
+
+none14:
+	VMOVNTPS    Z18, (R10)
+	VMOVNTPS    Z19, (R10)(BX*1)
+	VMOVNTPS    Z20, (R10)(BX*2)
+	VMOVNTPS    Z21, (R10)(DI*1)
+	ADDQ        step+56(FP), R10
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	CMPQ        right+104(FP), $0x00
+	JEQ         none15
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z2, Z0, Z22
+
+none16:
+	VMOVUPS     (R8), Z0
+	VFMADD231PS Z5, Z0, Z22
+	VFMADD231PS Z2, Z0, Z23
+	VMOVUPS     (R8)(DX*1), Z0
+	VFMADD231PS Z8, Z0, Z22
+	VFMADD231PS Z5, Z0, Z23
+	VFMADD231PS Z2, Z0, Z24
+	VMOVUPS     (R8)(DX*2), Z0
+	VFMADD231PS Z8, Z0, Z23
+	VFMADD231PS Z5, Z0, Z24
+	VFMADD231PS Z2, Z0, Z9
+	VMOVUPS     (R8)(SI*1), Z0
+	VFMADD231PS Z8, Z0, Z24
+	VFMADD231PS Z5, Z0, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (R9), Z0
+	VFMADD231PS Z8, Z0, Z9
+
+none17:
+none15:
+	VMOVNTPS Z22, (R10)
+	VMOVNTPS Z23, (R10)(BX*1)
+	VMOVNTPS Z24, (R10)(BX*2)
+	VMOVNTPS Z9, (R10)(DI*1)
+	ADDQ     step+56(FP), R10
+	ADDQ     $0x10, AX
+	JMP      next1
+
+rest2:
+	MOVQ        c+48(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, R8
+	SHLL        CL, R8
+	DECL        R8
+	KMOVW       R8, K1
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, R8
+	VMOVUPS.Z   (R8), K1, Z0
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS.Z   (R8), K1, Z1
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS.Z   (R8), K1, Z2
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS.Z   (R8), K1, Z3
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS.Z   (R8), K1, Z4
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS.Z   (R8), K1, Z5
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, R8
+	VMOVUPS.Z   (R8), K1, Z6
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS.Z   (R8), K1, Z7
+	ADDQ        wTap+88(FP), R8
+	VMOVUPS.Z   (R8), K1, Z8
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z9
+	VMOVAPS     Z9, Z10
+	VMOVAPS     Z9, Z11
+	VMOVAPS     Z9, Z12
+	VMOVAPS     Z9, Z13
+	VMOVAPS     Z9, Z14
+	VMOVAPS     Z9, Z15
+	VMOVAPS     Z9, Z16
+	VMOVAPS     Z9, Z17
+	VMOVAPS     Z9, Z18
+	VMOVAPS     Z9, Z19
+	VMOVAPS     Z9, Z20
+	VMOVAPS     Z9, Z21
+	VMOVAPS     Z9, Z22
+	VMOVAPS     Z9, Z23
+	VMOVAPS     Z9, Z24
+	VMOVAPS     Z9, Z9
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	MOVQ        below+32(FP), R9
+	LEAQ        (R9)(AX*4), R9
+	MOVQ        y+0(FP), R10
+	LEAQ        (R10)(AX*4), R10
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), R8
+	SUBQ        step+56(FP), R9
+	CMPQ        left+96(FP), $0x00
+	JEQ         none18
+	CMPQ        above+16(FP), $0x00
+	JEQ         none19
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS Z0, Z25, Z10
+
+none19:
+	VMOVUPS.Z   (R8), K1, Z25
+	VFMADD231PS Z3, Z25, Z10
+	VFMADD231PS Z0, Z25, Z11
+	VMOVUPS.Z   (R8)(DX*1), K1, Z25
+	VFMADD231PS Z6, Z25, Z10
+	VFMADD231PS Z3, Z25, Z11
+	VFMADD231PS Z0, Z25, Z12
+	VMOVUPS.Z   (R8)(DX*2), K1, Z25
+	VFMADD231PS Z6, Z25, Z11
+	VFMADD231PS Z3, Z25, Z12
+	VFMADD231PS Z0, Z25, Z13
+	VMOVUPS.Z   (R8)(SI*1), K1, Z25
+	VFMADD231PS Z6, Z25, Z12
+	VFMADD231PS Z3, Z25, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none20
+	VMOVUPS.Z   (R9), K1, Z25
+	VFMADD231PS Z6, Z25, Z13
+
+none20:
+none18:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	PREFETCHT1  (AX)(DX*2)
+	PREFETCHT1  (AX)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none21
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS Z0, Z25, Z14
+	VFMADD231PS Z1, Z25, Z10
+
+none21:
+	VMOVUPS.Z   (R8), K1, Z25
+	VFMADD231PS Z3, Z25, Z14
+	VFMADD231PS Z4, Z25, Z10
+	VFMADD231PS Z0, Z25, Z15
+	VFMADD231PS Z1, Z25, Z11
+	VMOVUPS.Z   (R8)(DX*1), K1, Z25
+	VFMADD231PS Z6, Z25, Z14
+	VFMADD231PS Z7, Z25, Z10
+	VFMADD231PS Z3, Z25, Z15
+	VFMADD231PS Z4, Z25, Z11
+	VFMADD231PS Z0, Z25, Z16
+	VFMADD231PS Z1, Z25, Z12
+	VMOVUPS.Z   (R8)(DX*2), K1, Z25
+	VFMADD231PS Z6, Z25, Z15
+	VFMADD231PS Z7, Z25, Z11
+	VFMADD231PS Z3, Z25, Z16
+	VFMADD231PS Z4, Z25, Z12
+	VFMADD231PS Z0, Z25, Z17
+	VFMADD231PS Z1, Z25, Z13
+	VMOVUPS.Z   (R8)(SI*1), K1, Z25
+	VFMADD231PS Z6, Z25, Z16
+	VFMADD231PS Z7, Z25, Z12
+	VFMADD231PS Z3, Z25, Z17
+	VFMADD231PS Z4, Z25, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none22
+	VMOVUPS.Z   (R9), K1, Z25
+	VFMADD231PS Z6, Z25, Z17
+	VFMADD231PS Z7, Z25, Z13
+
+none22:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	PREFETCHT1  (AX)(DX*2)
+	PREFETCHT1  (AX)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none23
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS Z0, Z25, Z18
+	VFMADD231PS Z1, Z25, Z14
+	VFMADD231PS Z2, Z25, Z10
+
+none23:
+	VMOVUPS.Z   (R8), K1, Z25
+	VFMADD231PS Z3, Z25, Z18
+	VFMADD231PS Z4, Z25, Z14
+	VFMADD231PS Z5, Z25, Z10
+	VFMADD231PS Z0, Z25, Z19
+	VFMADD231PS Z1, Z25, Z15
+	VFMADD231PS Z2, Z25, Z11
+	VMOVUPS.Z   (R8)(DX*1), K1, Z25
+	VFMADD231PS Z6, Z25, Z18
+	VFMADD231PS Z7, Z25, Z14
+	VFMADD231PS Z8, Z25, Z10
+	VFMADD231PS Z3, Z25, Z19
+	VFMADD231PS Z4, Z25, Z15
+	VFMADD231PS Z5, Z25, Z11
+	VFMADD231PS Z0, Z25, Z20
+	VFMADD231PS Z1, Z25, Z16
+	VFMADD231PS Z2, Z25, Z12
+	VMOVUPS.Z   (R8)(DX*2), K1, Z25
+	VFMADD231PS Z6, Z25, Z19
+	VFMADD231PS Z7, Z25, Z15
+	VFMADD231PS Z8, Z25, Z11
+	VFMADD231PS Z3, Z25, Z20
+	VFMADD231PS Z4, Z25, Z16
+	VFMADD231PS Z5, Z25, Z12
+	VFMADD231PS Z0, Z25, Z21
+	VFMADD231PS Z1, Z25, Z17
+	VFMADD231PS Z2, Z25, Z13
+	VMOVUPS.Z   (R8)(SI*1), K1, Z25
+	VFMADD231PS Z6, Z25, Z20
+	VFMADD231PS Z7, Z25, Z16
+	VFMADD231PS Z8, Z25, Z12
+	VFMADD231PS Z3, Z25, Z21
+	VFMADD231PS Z4, Z25, Z17
+	VFMADD231PS Z5, Z25, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none24
+	VMOVUPS.Z   (R9), K1, Z25
+	VFMADD231PS Z6, Z25, Z21
+	VFMADD231PS Z7, Z25, Z17
+	VFMADD231PS Z8, Z25, Z13
+
+none24:
+	VMOVUPS     Z10, K1, (R10)
+	VMOVUPS     Z11, K1, (R10)(BX*1)
+	VMOVUPS     Z12, K1, (R10)(BX*2)
+	VMOVUPS     Z13, K1, (R10)(DI*1)
+	ADDQ        step+56(FP), R10
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	PREFETCHT1  (AX)(DX*2)
+	PREFETCHT1  (AX)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none25
+	VMOVUPS.Z   (CX), K1, Z10
+	VFMADD231PS Z0, Z10, Z22
+	VFMADD231PS Z1, Z10, Z18
+	VFMADD231PS Z2, Z10, Z14
+
+none25:
+	VMOVUPS.Z   (R8), K1, Z10
+	VFMADD231PS Z3, Z10, Z22
+	VFMADD231PS Z4, Z10, Z18
+	VFMADD231PS Z5, Z10, Z14
+	VFMADD231PS Z0, Z10, Z23
+	VFMADD231PS Z1, Z10, Z19
+	VFMADD231PS Z2, Z10, Z15
+	VMOVUPS.Z   (R8)(DX*1), K1, Z10
+	VFMADD231PS Z6, Z10, Z22
+	VFMADD231PS Z7, Z10, Z18
+	VFMADD231PS Z8, Z10, Z14
+	VFMADD231PS Z3, Z10, Z23
+	VFMADD231PS Z4, Z10, Z19
+	VFMADD231PS Z5, Z10, Z15
+	VFMADD231PS Z0, Z10, Z24
+	VFMADD231PS Z1, Z10, Z20
+	VFMADD231PS Z2, Z10, Z16
+	VMOVUPS.Z   (R8)(DX*2), K1, Z10
+	VFMADD231PS Z6, Z10, Z23
+	VFMADD231PS Z7, Z10, Z19
+	VFMADD231PS Z8, Z10, Z15
+	VFMADD231PS Z3, Z10, Z24
+	VFMADD231PS Z4, Z10, Z20
+	VFMADD231PS Z5, Z10, Z16
+	VFMADD231PS Z0, Z10, Z9
+	VFMADD231PS Z1, Z10, Z21
+	VFMADD231PS Z2, Z10, Z17
+	VMOVUPS.Z   (R8)(SI*1), K1, Z0
+	VFMADD231PS Z6, Z0, Z24
+	VFMADD231PS Z7, Z0, Z20
+	VFMADD231PS Z8, Z0, Z16
+	VFMADD231PS Z3, Z0, Z9
+	VFMADD231PS Z4, Z0, Z21
+	VFMADD231PS Z5, Z0, Z17
+	CMPQ        below+32(FP), $0x00
+	JEQ         none26
+	VMOVUPS.Z   (R9), K1, Z0
+	VFMADD231PS Z6, Z0, Z9
+	VFMADD231PS Z7, Z0, Z21
+	VFMADD231PS Z8, Z0, Z17
+
+none26:
+	VMOVUPS     Z14, K1, (R10)
+	VMOVUPS     Z15, K1, (R10)(BX*1)
+	VMOVUPS     Z16, K1, (R10)(BX*2)
+	VMOVUPS     Z17, K1, (R10)(DI*1)
+	ADDQ        step+56(FP), R10
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	MOVQ        R8, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	PREFETCHT1  (AX)(DX*2)
+	PREFETCHT1  (AX)(SI*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none27
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z1, Z0, Z22
+	VFMADD231PS Z2, Z0, Z18
+
+none27:
+	VMOVUPS.Z   (R8), K1, Z0
+	VFMADD231PS Z4, Z0, Z22
+	VFMADD231PS Z5, Z0, Z18
+	VFMADD231PS Z1, Z0, Z23
+	VFMADD231PS Z2, Z0, Z19
+	VMOVUPS.Z   (R8)(DX*1), K1, Z0
+	VFMADD231PS Z7, Z0, Z22
+	VFMADD231PS Z8, Z0, Z18
+	VFMADD231PS Z4, Z0, Z23
+	VFMADD231PS Z5, Z0, Z19
+	VFMADD231PS Z1, Z0, Z24
+	VFMADD231PS Z2, Z0, Z20
+	VMOVUPS.Z   (R8)(DX*2), K1, Z0
+	VFMADD231PS Z7, Z0, Z23
+	VFMADD231PS Z8, Z0, Z19
+	VFMADD231PS Z4, Z0, Z24
+	VFMADD231PS Z5, Z0, Z20
+	VFMADD231PS Z1, Z0, Z9
+	VFMADD231PS Z2, Z0, Z21
+	VMOVUPS.Z   (R8)(SI*1), K1, Z0
+	VFMADD231PS Z7, Z0, Z24
+	VFMADD231PS Z8, Z0, Z20
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z5, Z0, Z21
+	CMPQ        below+32(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (R9), K1, Z0
+	VFMADD231PS Z7, Z0, Z9
+	VFMADD231PS Z8, Z0, Z21
+
+none28:
+	VMOVUPS     Z18, K1, (R10)
+	VMOVUPS     Z19, K1, (R10)(BX*1)
+	VMOVUPS     Z20, K1, (R10)(BX*2)
+	VMOVUPS     Z21, K1, (R10)(DI*1)
+	ADDQ        step+56(FP), R10
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), R9
+	CMPQ        right+104(FP), $0x00
+	JEQ         none29
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z2, Z0, Z22
+
+none30:
+	VMOVUPS.Z   (R8), K1, Z0
+	VFMADD231PS Z5, Z0, Z22
+	VFMADD231PS Z2, Z0, Z23
+	VMOVUPS.Z   (R8)(DX*1), K1, Z0
+	VFMADD231PS Z8, Z0, Z22
+	VFMADD231PS Z5, Z0, Z23
+	VFMADD231PS Z2, Z0, Z24
+	VMOVUPS.Z   (R8)(DX*2), K1, Z0
+	VFMADD231PS Z8, Z0, Z23
+	VFMADD231PS Z5, Z0, Z24
+	VFMADD231PS Z2, Z0, Z9
+	VMOVUPS.Z   (R8)(SI*1), K1, Z0
+	VFMADD231PS Z8, Z0, Z24
+	VFMADD231PS Z5, Z0, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (R9), K1, Z0
+	VFMADD231PS Z8, Z0, Z9
+
+none31:
+none29:
+	VMOVUPS Z22, K1, (R10)
+	VMOVUPS Z23, K1, (R10)(BX*1)
+	VMOVUPS Z24, K1, (R10)(BX*2)
+	VMOVUPS Z9, K1, (R10)(DI*1)
+	ADDQ    step+56(FP), R10
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter3x3Rows4(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512CorrelateFilter3x3Rows4(SB), NOSPLIT, $0-128
+TEXT ·avx512CorrelateFilter3x3Rows4(SB), NOSPLIT, $0-136
 	MOVQ   xRow+64(FP), DX
 	MOVQ   yRow+72(FP), BX
 	LEAQ   (DX)(DX*2), SI
@@ -8191,6 +9303,16 @@ next1:
 	LEAQ        (R9)(AX*4), R9
 	MOVQ        y+8(FP), R10
 	LEAQ        (R10)(AX*4), R10
+	MOVQ        x+24(FP), R11
+	ADDQ        xAhead+112(FP), R11
+	MOVQ        AX, R12
+	IMULQ       spread+128(FP), R12
+	LEAQ        (R11)(R12*4), R11
+	MOVQ        y+8(FP), R12
+	ADDQ        yAhead+120(FP), R12
+	MOVQ        AX, R13
+	IMULQ       spread+128(FP), R13
+	LEAQ        (R12)(R13*4), R12
 	VMOVUPS     (R10), Z0
 	VMOVUPS     (R10)(BX*1), Z1
 	VMOVUPS     (R10)(BX*2), Z2
@@ -8232,7 +9354,7 @@ none11:
 	ADDQ step+56(FP), R9
 
 inside4:
-	MOVQ        n+40(FP), R11
+	MOVQ        n+40(FP), R13
 	VMOVAPS     Z4, Z8
 	VMOVAPS     Z5, Z9
 	VMOVAPS     Z6, Z10
@@ -8241,7 +9363,7 @@ inside4:
 	VMOVAPS     Z1, Z5
 	VMOVAPS     Z2, Z6
 	VMOVAPS     Z3, Z7
-	DECQ        R11
+	DECQ        R13
 	JZ          one6
 	VMOVUPS     (R10), Z0
 	VMOVUPS     (R10)(BX*1), Z1
@@ -8299,25 +9421,23 @@ column5:
 	VMOVAPS     Z1, Z5
 	VMOVAPS     Z2, Z6
 	VMOVAPS     Z3, Z7
-	DECQ        R11
+	DECQ        R13
 	JZ          last7
 	VMOVUPS     (R10), Z0
 	VMOVUPS     (R10)(BX*1), Z1
 	VMOVUPS     (R10)(BX*2), Z2
 	VMOVUPS     (R10)(DI*1), Z3
 	ADDQ        step+56(FP), R10
-	MOVQ        R8, R12
-	ADDQ        xAhead+112(FP), R12
-	PREFETCHT1  (R12)
-	PREFETCHT1  (R12)(DX*1)
-	PREFETCHT1  (R12)(DX*2)
-	PREFETCHT1  (R12)(SI*1)
-	MOVQ        R10, R12
-	ADDQ        yAhead+120(FP), R12
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
 	PREFETCHT1  (R12)
 	PREFETCHT1  (R12)(BX*1)
 	PREFETCHT1  (R12)(BX*2)
 	PREFETCHT1  (R12)(DI*1)
+	ADDQ        $0x40, R11
+	ADDQ        $0x40, R12
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Z21
@@ -8550,6 +9670,16 @@ rest2:
 	LEAQ        (R9)(AX*4), R9
 	MOVQ        y+8(FP), R10
 	LEAQ        (R10)(AX*4), R10
+	MOVQ        x+24(FP), R11
+	ADDQ        xAhead+112(FP), R11
+	MOVQ        AX, R12
+	IMULQ       spread+128(FP), R12
+	LEAQ        (R11)(R12*4), R11
+	MOVQ        y+8(FP), R12
+	ADDQ        yAhead+120(FP), R12
+	MOVQ        AX, R13
+	IMULQ       spread+128(FP), R13
+	LEAQ        (R12)(R13*4), R12
 	VMOVUPS.Z   (R10), K1, Z0
 	VMOVUPS.Z   (R10)(BX*1), K1, Z1
 	VMOVUPS.Z   (R10)(BX*2), K1, Z2
@@ -8591,7 +9721,7 @@ none29:
 	ADDQ step+56(FP), R9
 
 inside22:
-	MOVQ        n+40(FP), R11
+	MOVQ        n+40(FP), R13
 	VMOVAPS     Z4, Z8
 	VMOVAPS     Z5, Z9
 	VMOVAPS     Z6, Z10
@@ -8600,7 +9730,7 @@ inside22:
 	VMOVAPS     Z1, Z5
 	VMOVAPS     Z2, Z6
 	VMOVAPS     Z3, Z7
-	DECQ        R11
+	DECQ        R13
 	JZ          one24
 	VMOVUPS.Z   (R10), K1, Z0
 	VMOVUPS.Z   (R10)(BX*1), K1, Z1
@@ -8658,25 +9788,23 @@ column23:
 	VMOVAPS     Z1, Z5
 	VMOVAPS     Z2, Z6
 	VMOVAPS     Z3, Z7
-	DECQ        R11
+	DECQ        R13
 	JZ          last25
 	VMOVUPS.Z   (R10), K1, Z0
 	VMOVUPS.Z   (R10)(BX*1), K1, Z1
 	VMOVUPS.Z   (R10)(BX*2), K1, Z2
 	VMOVUPS.Z   (R10)(DI*1), K1, Z3
 	ADDQ        step+56(FP), R10
-	MOVQ        R8, R12
-	ADDQ        xAhead+112(FP), R12
-	PREFETCHT1  (R12)
-	PREFETCHT1  (R12)(DX*1)
-	PREFETCHT1  (R12)(DX*2)
-	PREFETCHT1  (R12)(SI*1)
-	MOVQ        R10, R12
-	ADDQ        yAhead+120(FP), R12
+	PREFETCHT1  (R11)
+	PREFETCHT1  (R11)(DX*1)
+	PREFETCHT1  (R11)(DX*2)
+	PREFETCHT1  (R11)(SI*1)
 	PREFETCHT1  (R12)
 	PREFETCHT1  (R12)(BX*1)
 	PREFETCHT1  (R12)(BX*2)
 	PREFETCHT1  (R12)(DI*1)
+	ADDQ        $0x40, R11
+	ADDQ        $0x40, R12
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMOVUPS.Z   (CX), K1, Z21
@@ -8886,9 +10014,9 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx512Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Correlate3x3Rows2(SB), NOSPLIT, $0-136
+TEXT ·avx512Correlate3x3Rows2(SB), NOSPLIT, $0-144
 	MOVQ   xRow+72(FP), DX
 	MOVQ   yRow+80(FP), BX
 	VXORPS Z0, Z0, Z0
@@ -8936,6 +10064,16 @@ next1:
 	LEAQ        (DI)(AX*4), DI
 	MOVQ        y+0(FP), R8
 	LEAQ        (R8)(AX*4), R8
+	MOVQ        x+24(FP), R9
+	ADDQ        xAhead+120(FP), R9
+	MOVQ        AX, R10
+	IMULQ       spread+136(FP), R10
+	LEAQ        (R9)(R10*4), R9
+	MOVQ        y+0(FP), R10
+	ADDQ        yAhead+128(FP), R10
+	MOVQ        AX, R11
+	IMULQ       spread+136(FP), R11
+	LEAQ        (R10)(R11*4), R10
 	VMOVUPS     Z15, Z0
 	VMOVUPS     Z15, Z1
 	CMPQ        left+104(FP), $0x00
@@ -8966,12 +10104,12 @@ none11:
 	ADDQ step+64(FP), DI
 
 inside4:
-	MOVQ        n+48(FP), R9
+	MOVQ        n+48(FP), R11
 	VMOVAPS     Z2, Z4
 	VMOVAPS     Z3, Z5
 	VMOVAPS     Z0, Z2
 	VMOVAPS     Z1, Z3
-	DECQ        R9
+	DECQ        R11
 	JZ          one6
 	VMOVUPS     Z15, Z0
 	VMOVUPS     Z15, Z1
@@ -9008,18 +10146,16 @@ column5:
 	VMOVAPS     Z3, Z5
 	VMOVAPS     Z0, Z2
 	VMOVAPS     Z1, Z3
-	DECQ        R9
+	DECQ        R11
 	JZ          last7
 	VMOVUPS     Z15, Z0
 	VMOVUPS     Z15, Z1
-	MOVQ        SI, R10
-	ADDQ        xAhead+120(FP), R10
-	PREFETCHT1  (R10)
-	PREFETCHT1  (R10)(DX*1)
-	MOVQ        R8, R10
-	ADDQ        yAhead+128(FP), R10
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
 	PREFETCHT1  (R10)
 	PREFETCHT1  (R10)(BX*1)
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R10
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Z16
@@ -9183,6 +10319,15 @@ rest2:
 	LEAQ        (DI)(AX*4), DI
 	MOVQ        y+0(FP), R8
 	LEAQ        (R8)(AX*4), R8
+	MOVQ        x+24(FP), R9
+	ADDQ        xAhead+120(FP), R9
+	MOVQ        AX, R10
+	IMULQ       spread+136(FP), R10
+	LEAQ        (R9)(R10*4), R9
+	MOVQ        y+0(FP), R10
+	ADDQ        yAhead+128(FP), R10
+	IMULQ       spread+136(FP), AX
+	LEAQ        (R10)(AX*4), R10
 	VMOVUPS     Z15, Z0
 	VMOVUPS     Z15, Z1
 	CMPQ        left+104(FP), $0x00
@@ -9259,14 +10404,12 @@ column23:
 	JZ          last25
 	VMOVUPS     Z15, Z0
 	VMOVUPS     Z15, Z1
-	MOVQ        SI, R9
-	ADDQ        xAhead+120(FP), R9
 	PREFETCHT1  (R9)
 	PREFETCHT1  (R9)(DX*1)
-	MOVQ        R8, R9
-	ADDQ        yAhead+128(FP), R9
-	PREFETCHT1  (R9)
-	PREFETCHT1  (R9)(BX*1)
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(BX*1)
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R10
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMOVUPS.Z   (CX), K1, Z16
@@ -9391,9 +10534,510 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512CorrelateFilter3x3Rows2(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx512Correlate3x3Stream2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512Correlate3x3Stream2(SB), NOSPLIT, $0-120
+	MOVQ xRow+64(FP), DX
+	MOVQ yRow+72(FP), BX
+	XORQ AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+48(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, SI
+	VMOVUPS     (SI), Z0
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS     (SI), Z1
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS     (SI), Z2
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS     (SI), Z3
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS     (SI), Z4
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS     (SI), Z5
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS     (SI), Z6
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS     (SI), Z7
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS     (SI), Z8
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z9
+	VMOVAPS     Z9, Z10
+	VMOVAPS     Z9, Z11
+	VMOVAPS     Z9, Z12
+	VMOVAPS     Z9, Z13
+	VMOVAPS     Z9, Z14
+	VMOVAPS     Z9, Z15
+	VMOVAPS     Z9, Z16
+	VMOVAPS     Z9, Z9
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+0(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), SI
+	SUBQ        step+56(FP), DI
+	CMPQ        left+96(FP), $0x00
+	JEQ         none4
+	CMPQ        above+16(FP), $0x00
+	JEQ         none5
+	VMOVUPS     (CX), Z17
+	VFMADD231PS Z0, Z17, Z10
+
+none5:
+	VMOVUPS     (SI), Z17
+	VFMADD231PS Z3, Z17, Z10
+	VFMADD231PS Z0, Z17, Z11
+	VMOVUPS     (SI)(DX*1), Z17
+	VFMADD231PS Z6, Z17, Z10
+	VFMADD231PS Z3, Z17, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none6
+	VMOVUPS     (DI), Z17
+	VFMADD231PS Z6, Z17, Z11
+
+none6:
+none4:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, R9
+	ADDQ        xAhead+112(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none7
+	VMOVUPS     (CX), Z17
+	VFMADD231PS Z0, Z17, Z12
+	VFMADD231PS Z1, Z17, Z10
+
+none7:
+	VMOVUPS     (SI), Z17
+	VFMADD231PS Z3, Z17, Z12
+	VFMADD231PS Z4, Z17, Z10
+	VFMADD231PS Z0, Z17, Z13
+	VFMADD231PS Z1, Z17, Z11
+	VMOVUPS     (SI)(DX*1), Z17
+	VFMADD231PS Z6, Z17, Z12
+	VFMADD231PS Z7, Z17, Z10
+	VFMADD231PS Z3, Z17, Z13
+	VFMADD231PS Z4, Z17, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none8
+	VMOVUPS     (DI), Z17
+	VFMADD231PS Z6, Z17, Z13
+	VFMADD231PS Z7, Z17, Z11
+
+none8:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, R9
+	ADDQ        xAhead+112(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none9
+	VMOVUPS     (CX), Z17
+	VFMADD231PS Z0, Z17, Z14
+	VFMADD231PS Z1, Z17, Z12
+	VFMADD231PS Z2, Z17, Z10
+
+none9:
+	VMOVUPS     (SI), Z17
+	VFMADD231PS Z3, Z17, Z14
+	VFMADD231PS Z4, Z17, Z12
+	VFMADD231PS Z5, Z17, Z10
+	VFMADD231PS Z0, Z17, Z15
+	VFMADD231PS Z1, Z17, Z13
+	VFMADD231PS Z2, Z17, Z11
+	VMOVUPS     (SI)(DX*1), Z17
+	VFMADD231PS Z6, Z17, Z14
+	VFMADD231PS Z7, Z17, Z12
+	VFMADD231PS Z8, Z17, Z10
+	VFMADD231PS Z3, Z17, Z15
+	VFMADD231PS Z4, Z17, Z13
+	VFMADD231PS Z5, Z17, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (DI), Z17
+	VFMADD231PS Z6, Z17, Z15
+	VFMADD231PS Z7, Z17, Z13
+	VFMADD231PS Z8, Z17, Z11
+
+none10:
+	VMOVNTPS    Z10, (R8)
+	VMOVNTPS    Z11, (R8)(BX*1)
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, R9
+	ADDQ        xAhead+112(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (CX), Z10
+	VFMADD231PS Z0, Z10, Z16
+	VFMADD231PS Z1, Z10, Z14
+	VFMADD231PS Z2, Z10, Z12
+
+none11:
+	VMOVUPS     (SI), Z10
+	VFMADD231PS Z3, Z10, Z16
+	VFMADD231PS Z4, Z10, Z14
+	VFMADD231PS Z5, Z10, Z12
+	VFMADD231PS Z0, Z10, Z9
+	VFMADD231PS Z1, Z10, Z15
+	VFMADD231PS Z2, Z10, Z13
+	VMOVUPS     (SI)(DX*1), Z0
+	VFMADD231PS Z6, Z0, Z16
+	VFMADD231PS Z7, Z0, Z14
+	VFMADD231PS Z8, Z0, Z12
+	VFMADD231PS Z3, Z0, Z9
+	VFMADD231PS Z4, Z0, Z15
+	VFMADD231PS Z5, Z0, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (DI), Z0
+	VFMADD231PS Z6, Z0, Z9
+	VFMADD231PS Z7, Z0, Z15
+	VFMADD231PS Z8, Z0, Z13
+
+none12:
+	VMOVNTPS    Z12, (R8)
+	VMOVNTPS    Z13, (R8)(BX*1)
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, R9
+	ADDQ        xAhead+112(FP), R9
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z1, Z0, Z16
+	VFMADD231PS Z2, Z0, Z14
+
+none13:
+	VMOVUPS     (SI), Z0
+	VFMADD231PS Z4, Z0, Z16
+	VFMADD231PS Z5, Z0, Z14
+	VFMADD231PS Z1, Z0, Z9
+	VFMADD231PS Z2, Z0, Z15
+	VMOVUPS     (SI)(DX*1), Z0
+	VFMADD231PS Z7, Z0, Z16
+	VFMADD231PS Z8, Z0, Z14
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z5, Z0, Z15
+	CMPQ        below+32(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (DI), Z0
+	VFMADD231PS Z7, Z0, Z9
+	VFMADD231PS Z8, Z0, Z15
+
+none14:
+	VMOVNTPS    Z14, (R8)
+	VMOVNTPS    Z15, (R8)(BX*1)
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	CMPQ        right+104(FP), $0x00
+	JEQ         none15
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z2, Z0, Z16
+
+none16:
+	VMOVUPS     (SI), Z0
+	VFMADD231PS Z5, Z0, Z16
+	VFMADD231PS Z2, Z0, Z9
+	VMOVUPS     (SI)(DX*1), Z0
+	VFMADD231PS Z8, Z0, Z16
+	VFMADD231PS Z5, Z0, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (DI), Z0
+	VFMADD231PS Z8, Z0, Z9
+
+none17:
+none15:
+	VMOVNTPS Z16, (R8)
+	VMOVNTPS Z9, (R8)(BX*1)
+	ADDQ     step+56(FP), R8
+	ADDQ     $0x10, AX
+	JMP      next1
+
+rest2:
+	MOVQ        c+48(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, SI
+	SHLL        CL, SI
+	DECL        SI
+	KMOVW       SI, K1
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, SI
+	VMOVUPS.Z   (SI), K1, Z0
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z1
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z2
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS.Z   (SI), K1, Z3
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z4
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z5
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, SI
+	VMOVUPS.Z   (SI), K1, Z6
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z7
+	ADDQ        wTap+88(FP), SI
+	VMOVUPS.Z   (SI), K1, Z8
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z9
+	VMOVAPS     Z9, Z10
+	VMOVAPS     Z9, Z11
+	VMOVAPS     Z9, Z12
+	VMOVAPS     Z9, Z13
+	VMOVAPS     Z9, Z14
+	VMOVAPS     Z9, Z15
+	VMOVAPS     Z9, Z16
+	VMOVAPS     Z9, Z9
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	MOVQ        below+32(FP), DI
+	LEAQ        (DI)(AX*4), DI
+	MOVQ        y+0(FP), R8
+	LEAQ        (R8)(AX*4), R8
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), SI
+	SUBQ        step+56(FP), DI
+	CMPQ        left+96(FP), $0x00
+	JEQ         none18
+	CMPQ        above+16(FP), $0x00
+	JEQ         none19
+	VMOVUPS.Z   (CX), K1, Z17
+	VFMADD231PS Z0, Z17, Z10
+
+none19:
+	VMOVUPS.Z   (SI), K1, Z17
+	VFMADD231PS Z3, Z17, Z10
+	VFMADD231PS Z0, Z17, Z11
+	VMOVUPS.Z   (SI)(DX*1), K1, Z17
+	VFMADD231PS Z6, Z17, Z10
+	VFMADD231PS Z3, Z17, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none20
+	VMOVUPS.Z   (DI), K1, Z17
+	VFMADD231PS Z6, Z17, Z11
+
+none20:
+none18:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none21
+	VMOVUPS.Z   (CX), K1, Z17
+	VFMADD231PS Z0, Z17, Z12
+	VFMADD231PS Z1, Z17, Z10
+
+none21:
+	VMOVUPS.Z   (SI), K1, Z17
+	VFMADD231PS Z3, Z17, Z12
+	VFMADD231PS Z4, Z17, Z10
+	VFMADD231PS Z0, Z17, Z13
+	VFMADD231PS Z1, Z17, Z11
+	VMOVUPS.Z   (SI)(DX*1), K1, Z17
+	VFMADD231PS Z6, Z17, Z12
+	VFMADD231PS Z7, Z17, Z10
+	VFMADD231PS Z3, Z17, Z13
+	VFMADD231PS Z4, Z17, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none22
+	VMOVUPS.Z   (DI), K1, Z17
+	VFMADD231PS Z6, Z17, Z13
+	VFMADD231PS Z7, Z17, Z11
+
+none22:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none23
+	VMOVUPS.Z   (CX), K1, Z17
+	VFMADD231PS Z0, Z17, Z14
+	VFMADD231PS Z1, Z17, Z12
+	VFMADD231PS Z2, Z17, Z10
+
+none23:
+	VMOVUPS.Z   (SI), K1, Z17
+	VFMADD231PS Z3, Z17, Z14
+	VFMADD231PS Z4, Z17, Z12
+	VFMADD231PS Z5, Z17, Z10
+	VFMADD231PS Z0, Z17, Z15
+	VFMADD231PS Z1, Z17, Z13
+	VFMADD231PS Z2, Z17, Z11
+	VMOVUPS.Z   (SI)(DX*1), K1, Z17
+	VFMADD231PS Z6, Z17, Z14
+	VFMADD231PS Z7, Z17, Z12
+	VFMADD231PS Z8, Z17, Z10
+	VFMADD231PS Z3, Z17, Z15
+	VFMADD231PS Z4, Z17, Z13
+	VFMADD231PS Z5, Z17, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none24
+	VMOVUPS.Z   (DI), K1, Z17
+	VFMADD231PS Z6, Z17, Z15
+	VFMADD231PS Z7, Z17, Z13
+	VFMADD231PS Z8, Z17, Z11
+
+none24:
+	VMOVUPS     Z10, K1, (R8)
+	VMOVUPS     Z11, K1, (R8)(BX*1)
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none25
+	VMOVUPS.Z   (CX), K1, Z10
+	VFMADD231PS Z0, Z10, Z16
+	VFMADD231PS Z1, Z10, Z14
+	VFMADD231PS Z2, Z10, Z12
+
+none25:
+	VMOVUPS.Z   (SI), K1, Z10
+	VFMADD231PS Z3, Z10, Z16
+	VFMADD231PS Z4, Z10, Z14
+	VFMADD231PS Z5, Z10, Z12
+	VFMADD231PS Z0, Z10, Z9
+	VFMADD231PS Z1, Z10, Z15
+	VFMADD231PS Z2, Z10, Z13
+	VMOVUPS.Z   (SI)(DX*1), K1, Z0
+	VFMADD231PS Z6, Z0, Z16
+	VFMADD231PS Z7, Z0, Z14
+	VFMADD231PS Z8, Z0, Z12
+	VFMADD231PS Z3, Z0, Z9
+	VFMADD231PS Z4, Z0, Z15
+	VFMADD231PS Z5, Z0, Z13
+	CMPQ        below+32(FP), $0x00
+	JEQ         none26
+	VMOVUPS.Z   (DI), K1, Z0
+	VFMADD231PS Z6, Z0, Z9
+	VFMADD231PS Z7, Z0, Z15
+	VFMADD231PS Z8, Z0, Z13
+
+none26:
+	VMOVUPS     Z12, K1, (R8)
+	VMOVUPS     Z13, K1, (R8)(BX*1)
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	MOVQ        SI, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	PREFETCHT1  (AX)(DX*1)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none27
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z1, Z0, Z16
+	VFMADD231PS Z2, Z0, Z14
+
+none27:
+	VMOVUPS.Z   (SI), K1, Z0
+	VFMADD231PS Z4, Z0, Z16
+	VFMADD231PS Z5, Z0, Z14
+	VFMADD231PS Z1, Z0, Z9
+	VFMADD231PS Z2, Z0, Z15
+	VMOVUPS.Z   (SI)(DX*1), K1, Z0
+	VFMADD231PS Z7, Z0, Z16
+	VFMADD231PS Z8, Z0, Z14
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z5, Z0, Z15
+	CMPQ        below+32(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (DI), K1, Z0
+	VFMADD231PS Z7, Z0, Z9
+	VFMADD231PS Z8, Z0, Z15
+
+none28:
+	VMOVUPS     Z14, K1, (R8)
+	VMOVUPS     Z15, K1, (R8)(BX*1)
+	ADDQ        step+56(FP), R8
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), DI
+	CMPQ        right+104(FP), $0x00
+	JEQ         none29
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z2, Z0, Z16
+
+none30:
+	VMOVUPS.Z   (SI), K1, Z0
+	VFMADD231PS Z5, Z0, Z16
+	VFMADD231PS Z2, Z0, Z9
+	VMOVUPS.Z   (SI)(DX*1), K1, Z0
+	VFMADD231PS Z8, Z0, Z16
+	VFMADD231PS Z5, Z0, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (DI), K1, Z0
+	VFMADD231PS Z8, Z0, Z9
+
+none31:
+none29:
+	VMOVUPS Z16, K1, (R8)
+	VMOVUPS Z9, K1, (R8)(BX*1)
+	ADDQ    step+56(FP), R8
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter3x3Rows2(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512CorrelateFilter3x3Rows2(SB), NOSPLIT, $0-128
+TEXT ·avx512CorrelateFilter3x3Rows2(SB), NOSPLIT, $0-136
 	MOVQ   xRow+64(FP), DX
 	MOVQ   yRow+72(FP), BX
 	VXORPS Z0, Z0, Z0
@@ -9425,6 +11069,16 @@ next1:
 	LEAQ        (DI)(AX*4), DI
 	MOVQ        y+8(FP), R8
 	LEAQ        (R8)(AX*4), R8
+	MOVQ        x+24(FP), R9
+	ADDQ        xAhead+112(FP), R9
+	MOVQ        AX, R10
+	IMULQ       spread+128(FP), R10
+	LEAQ        (R9)(R10*4), R9
+	MOVQ        y+8(FP), R10
+	ADDQ        yAhead+120(FP), R10
+	MOVQ        AX, R11
+	IMULQ       spread+128(FP), R11
+	LEAQ        (R10)(R11*4), R10
 	VMOVUPS     (R8), Z0
 	VMOVUPS     (R8)(BX*1), Z1
 	ADDQ        step+56(FP), R8
@@ -9456,12 +11110,12 @@ none11:
 	ADDQ step+56(FP), DI
 
 inside4:
-	MOVQ        n+40(FP), R9
+	MOVQ        n+40(FP), R11
 	VMOVAPS     Z2, Z4
 	VMOVAPS     Z3, Z5
 	VMOVAPS     Z0, Z2
 	VMOVAPS     Z1, Z3
-	DECQ        R9
+	DECQ        R11
 	JZ          one6
 	VMOVUPS     (R8), Z0
 	VMOVUPS     (R8)(BX*1), Z1
@@ -9499,19 +11153,17 @@ column5:
 	VMOVAPS     Z3, Z5
 	VMOVAPS     Z0, Z2
 	VMOVAPS     Z1, Z3
-	DECQ        R9
+	DECQ        R11
 	JZ          last7
 	VMOVUPS     (R8), Z0
 	VMOVUPS     (R8)(BX*1), Z1
 	ADDQ        step+56(FP), R8
-	MOVQ        SI, R10
-	ADDQ        xAhead+112(FP), R10
-	PREFETCHT1  (R10)
-	PREFETCHT1  (R10)(DX*1)
-	MOVQ        R8, R10
-	ADDQ        yAhead+120(FP), R10
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
 	PREFETCHT1  (R10)
 	PREFETCHT1  (R10)(BX*1)
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R10
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Z15
@@ -9690,6 +11342,16 @@ rest2:
 	LEAQ        (DI)(AX*4), DI
 	MOVQ        y+8(FP), R8
 	LEAQ        (R8)(AX*4), R8
+	MOVQ        x+24(FP), R9
+	ADDQ        xAhead+112(FP), R9
+	MOVQ        AX, R10
+	IMULQ       spread+128(FP), R10
+	LEAQ        (R9)(R10*4), R9
+	MOVQ        y+8(FP), R10
+	ADDQ        yAhead+120(FP), R10
+	MOVQ        AX, R11
+	IMULQ       spread+128(FP), R11
+	LEAQ        (R10)(R11*4), R10
 	VMOVUPS.Z   (R8), K1, Z0
 	VMOVUPS.Z   (R8)(BX*1), K1, Z1
 	ADDQ        step+56(FP), R8
@@ -9721,12 +11383,12 @@ none29:
 	ADDQ step+56(FP), DI
 
 inside22:
-	MOVQ        n+40(FP), R9
+	MOVQ        n+40(FP), R11
 	VMOVAPS     Z2, Z4
 	VMOVAPS     Z3, Z5
 	VMOVAPS     Z0, Z2
 	VMOVAPS     Z1, Z3
-	DECQ        R9
+	DECQ        R11
 	JZ          one24
 	VMOVUPS.Z   (R8), K1, Z0
 	VMOVUPS.Z   (R8)(BX*1), K1, Z1
@@ -9764,19 +11426,17 @@ column23:
 	VMOVAPS     Z3, Z5
 	VMOVAPS     Z0, Z2
 	VMOVAPS     Z1, Z3
-	DECQ        R9
+	DECQ        R11
 	JZ          last25
 	VMOVUPS.Z   (R8), K1, Z0
 	VMOVUPS.Z   (R8)(BX*1), K1, Z1
 	ADDQ        step+56(FP), R8
-	MOVQ        SI, R10
-	ADDQ        xAhead+112(FP), R10
-	PREFETCHT1  (R10)
-	PREFETCHT1  (R10)(DX*1)
-	MOVQ        R8, R10
-	ADDQ        yAhead+120(FP), R10
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(DX*1)
 	PREFETCHT1  (R10)
 	PREFETCHT1  (R10)(BX*1)
+	ADDQ        $0x40, R9
+	ADDQ        $0x40, R10
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMOVUPS.Z   (CX), K1, Z15
@@ -9932,9 +11592,9 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx512Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512Correlate3x3Rows1(SB), NOSPLIT, $0-136
+TEXT ·avx512Correlate3x3Rows1(SB), NOSPLIT, $0-144
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -9977,6 +11637,16 @@ next1:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+120(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+136(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+0(FP), R8
+	ADDQ        yAhead+128(FP), R8
+	MOVQ        AX, R9
+	IMULQ       spread+136(FP), R9
+	LEAQ        (R8)(R9*4), R8
 	VMOVUPS     Z12, Z0
 	CMPQ        left+104(FP), $0x00
 	JEQ         inside4
@@ -10002,10 +11672,10 @@ none11:
 	ADDQ step+64(FP), BX
 
 inside4:
-	MOVQ        n+48(FP), DI
+	MOVQ        n+48(FP), R9
 	VMOVAPS     Z1, Z2
 	VMOVAPS     Z0, Z1
-	DECQ        DI
+	DECQ        R9
 	JZ          one6
 	VMOVUPS     Z12, Z0
 	CMPQ        above+16(FP), $0x00
@@ -10032,15 +11702,13 @@ none13:
 column5:
 	VMOVAPS     Z1, Z2
 	VMOVAPS     Z0, Z1
-	DECQ        DI
+	DECQ        R9
 	JZ          last7
 	VMOVUPS     Z12, Z0
-	MOVQ        DX, R8
-	ADDQ        xAhead+120(FP), R8
+	PREFETCHT1  (DI)
 	PREFETCHT1  (R8)
-	MOVQ        SI, R8
-	ADDQ        yAhead+128(FP), R8
-	PREFETCHT1  (R8)
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Z13
@@ -10174,6 +11842,15 @@ rest2:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+120(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+136(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+0(FP), R8
+	ADDQ        yAhead+128(FP), R8
+	IMULQ       spread+136(FP), AX
+	LEAQ        (R8)(AX*4), R8
 	VMOVUPS     Z12, Z0
 	CMPQ        left+104(FP), $0x00
 	JEQ         inside22
@@ -10232,12 +11909,10 @@ column23:
 	DECQ        AX
 	JZ          last25
 	VMOVUPS     Z12, Z0
-	MOVQ        DX, DI
-	ADDQ        xAhead+120(FP), DI
 	PREFETCHT1  (DI)
-	MOVQ        SI, DI
-	ADDQ        yAhead+128(FP), DI
-	PREFETCHT1  (DI)
+	PREFETCHT1  (R8)
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMOVUPS.Z   (CX), K1, Z13
@@ -10332,9 +12007,400 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx512Correlate3x3Stream1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·avx512Correlate3x3Stream1(SB), NOSPLIT, $0-120
+	XORQ AX, AX
+
+next1:
+	LEAQ        16(AX), CX
+	CMPQ        CX, c+48(FP)
+	JGT         rest2
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Z0
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS     (DX), Z1
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS     (DX), Z2
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Z3
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS     (DX), Z4
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS     (DX), Z5
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS     (DX), Z6
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS     (DX), Z7
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS     (DX), Z8
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS     (CX), Z9
+	VMOVAPS     Z9, Z10
+	VMOVAPS     Z9, Z11
+	VMOVAPS     Z9, Z12
+	VMOVAPS     Z9, Z9
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), DX
+	SUBQ        step+56(FP), BX
+	CMPQ        left+96(FP), $0x00
+	JEQ         none4
+	CMPQ        above+16(FP), $0x00
+	JEQ         none5
+	VMOVUPS     (CX), Z13
+	VFMADD231PS Z0, Z13, Z10
+
+none5:
+	VMOVUPS     (DX), Z13
+	VFMADD231PS Z3, Z13, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none6
+	VMOVUPS     (BX), Z13
+	VFMADD231PS Z6, Z13, Z10
+
+none6:
+none4:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, DI
+	ADDQ        xAhead+112(FP), DI
+	PREFETCHT1  (DI)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none7
+	VMOVUPS     (CX), Z13
+	VFMADD231PS Z0, Z13, Z11
+	VFMADD231PS Z1, Z13, Z10
+
+none7:
+	VMOVUPS     (DX), Z13
+	VFMADD231PS Z3, Z13, Z11
+	VFMADD231PS Z4, Z13, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none8
+	VMOVUPS     (BX), Z13
+	VFMADD231PS Z6, Z13, Z11
+	VFMADD231PS Z7, Z13, Z10
+
+none8:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, DI
+	ADDQ        xAhead+112(FP), DI
+	PREFETCHT1  (DI)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none9
+	VMOVUPS     (CX), Z13
+	VFMADD231PS Z0, Z13, Z12
+	VFMADD231PS Z1, Z13, Z11
+	VFMADD231PS Z2, Z13, Z10
+
+none9:
+	VMOVUPS     (DX), Z13
+	VFMADD231PS Z3, Z13, Z12
+	VFMADD231PS Z4, Z13, Z11
+	VFMADD231PS Z5, Z13, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none10
+	VMOVUPS     (BX), Z13
+	VFMADD231PS Z6, Z13, Z12
+	VFMADD231PS Z7, Z13, Z11
+	VFMADD231PS Z8, Z13, Z10
+
+none10:
+	VMOVNTPS    Z10, (SI)
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, DI
+	ADDQ        xAhead+112(FP), DI
+	PREFETCHT1  (DI)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none11
+	VMOVUPS     (CX), Z10
+	VFMADD231PS Z0, Z10, Z9
+	VFMADD231PS Z1, Z10, Z12
+	VFMADD231PS Z2, Z10, Z11
+
+none11:
+	VMOVUPS     (DX), Z0
+	VFMADD231PS Z3, Z0, Z9
+	VFMADD231PS Z4, Z0, Z12
+	VFMADD231PS Z5, Z0, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none12
+	VMOVUPS     (BX), Z0
+	VFMADD231PS Z6, Z0, Z9
+	VFMADD231PS Z7, Z0, Z12
+	VFMADD231PS Z8, Z0, Z11
+
+none12:
+	VMOVNTPS    Z11, (SI)
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, DI
+	ADDQ        xAhead+112(FP), DI
+	PREFETCHT1  (DI)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none13
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z1, Z0, Z9
+	VFMADD231PS Z2, Z0, Z12
+
+none13:
+	VMOVUPS     (DX), Z0
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z5, Z0, Z12
+	CMPQ        below+32(FP), $0x00
+	JEQ         none14
+	VMOVUPS     (BX), Z0
+	VFMADD231PS Z7, Z0, Z9
+	VFMADD231PS Z8, Z0, Z12
+
+none14:
+	VMOVNTPS    Z12, (SI)
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	CMPQ        right+104(FP), $0x00
+	JEQ         none15
+	CMPQ        above+16(FP), $0x00
+	JEQ         none16
+	VMOVUPS     (CX), Z0
+	VFMADD231PS Z2, Z0, Z9
+
+none16:
+	VMOVUPS     (DX), Z0
+	VFMADD231PS Z5, Z0, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none17
+	VMOVUPS     (BX), Z0
+	VFMADD231PS Z8, Z0, Z9
+
+none17:
+none15:
+	VMOVNTPS Z9, (SI)
+	ADDQ     step+56(FP), SI
+	ADDQ     $0x10, AX
+	JMP      next1
+
+rest2:
+	MOVQ        c+48(FP), CX
+	SUBQ        AX, CX
+	JZ          done3
+	MOVL        $0x00000001, DX
+	SHLL        CL, DX
+	DECL        DX
+	KMOVW       DX, K1
+	MOVQ        w+40(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        CX, DX
+	VMOVUPS.Z   (DX), K1, Z0
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS.Z   (DX), K1, Z1
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS.Z   (DX), K1, Z2
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS.Z   (DX), K1, Z3
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS.Z   (DX), K1, Z4
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS.Z   (DX), K1, Z5
+	ADDQ        wRow+80(FP), CX
+	MOVQ        CX, DX
+	VMOVUPS.Z   (DX), K1, Z6
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS.Z   (DX), K1, Z7
+	ADDQ        wTap+88(FP), DX
+	VMOVUPS.Z   (DX), K1, Z8
+	MOVQ        bias+8(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	VMOVUPS.Z   (CX), K1, Z9
+	VMOVAPS     Z9, Z10
+	VMOVAPS     Z9, Z11
+	VMOVAPS     Z9, Z12
+	VMOVAPS     Z9, Z9
+	MOVQ        above+16(FP), CX
+	LEAQ        (CX)(AX*4), CX
+	MOVQ        x+24(FP), DX
+	LEAQ        (DX)(AX*4), DX
+	MOVQ        below+32(FP), BX
+	LEAQ        (BX)(AX*4), BX
+	MOVQ        y+0(FP), SI
+	LEAQ        (SI)(AX*4), SI
+	SUBQ        step+56(FP), CX
+	SUBQ        step+56(FP), DX
+	SUBQ        step+56(FP), BX
+	CMPQ        left+96(FP), $0x00
+	JEQ         none18
+	CMPQ        above+16(FP), $0x00
+	JEQ         none19
+	VMOVUPS.Z   (CX), K1, Z13
+	VFMADD231PS Z0, Z13, Z10
+
+none19:
+	VMOVUPS.Z   (DX), K1, Z13
+	VFMADD231PS Z3, Z13, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none20
+	VMOVUPS.Z   (BX), K1, Z13
+	VFMADD231PS Z6, Z13, Z10
+
+none20:
+none18:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none21
+	VMOVUPS.Z   (CX), K1, Z13
+	VFMADD231PS Z0, Z13, Z11
+	VFMADD231PS Z1, Z13, Z10
+
+none21:
+	VMOVUPS.Z   (DX), K1, Z13
+	VFMADD231PS Z3, Z13, Z11
+	VFMADD231PS Z4, Z13, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none22
+	VMOVUPS.Z   (BX), K1, Z13
+	VFMADD231PS Z6, Z13, Z11
+	VFMADD231PS Z7, Z13, Z10
+
+none22:
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none23
+	VMOVUPS.Z   (CX), K1, Z13
+	VFMADD231PS Z0, Z13, Z12
+	VFMADD231PS Z1, Z13, Z11
+	VFMADD231PS Z2, Z13, Z10
+
+none23:
+	VMOVUPS.Z   (DX), K1, Z13
+	VFMADD231PS Z3, Z13, Z12
+	VFMADD231PS Z4, Z13, Z11
+	VFMADD231PS Z5, Z13, Z10
+	CMPQ        below+32(FP), $0x00
+	JEQ         none24
+	VMOVUPS.Z   (BX), K1, Z13
+	VFMADD231PS Z6, Z13, Z12
+	VFMADD231PS Z7, Z13, Z11
+	VFMADD231PS Z8, Z13, Z10
+
+none24:
+	VMOVUPS     Z10, K1, (SI)
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none25
+	VMOVUPS.Z   (CX), K1, Z10
+	VFMADD231PS Z0, Z10, Z9
+	VFMADD231PS Z1, Z10, Z12
+	VFMADD231PS Z2, Z10, Z11
+
+none25:
+	VMOVUPS.Z   (DX), K1, Z0
+	VFMADD231PS Z3, Z0, Z9
+	VFMADD231PS Z4, Z0, Z12
+	VFMADD231PS Z5, Z0, Z11
+	CMPQ        below+32(FP), $0x00
+	JEQ         none26
+	VMOVUPS.Z   (BX), K1, Z0
+	VFMADD231PS Z6, Z0, Z9
+	VFMADD231PS Z7, Z0, Z12
+	VFMADD231PS Z8, Z0, Z11
+
+none26:
+	VMOVUPS     Z11, K1, (SI)
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	MOVQ        DX, AX
+	ADDQ        xAhead+112(FP), AX
+	PREFETCHT1  (AX)
+	CMPQ        above+16(FP), $0x00
+	JEQ         none27
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z1, Z0, Z9
+	VFMADD231PS Z2, Z0, Z12
+
+none27:
+	VMOVUPS.Z   (DX), K1, Z0
+	VFMADD231PS Z4, Z0, Z9
+	VFMADD231PS Z5, Z0, Z12
+	CMPQ        below+32(FP), $0x00
+	JEQ         none28
+	VMOVUPS.Z   (BX), K1, Z0
+	VFMADD231PS Z7, Z0, Z9
+	VFMADD231PS Z8, Z0, Z12
+
+none28:
+	VMOVUPS     Z12, K1, (SI)
+	ADDQ        step+56(FP), SI
+	ADDQ        step+56(FP), CX
+	ADDQ        step+56(FP), DX
+	ADDQ        step+56(FP), BX
+	CMPQ        right+104(FP), $0x00
+	JEQ         none29
+	CMPQ        above+16(FP), $0x00
+	JEQ         none30
+	VMOVUPS.Z   (CX), K1, Z0
+	VFMADD231PS Z2, Z0, Z9
+
+none30:
+	VMOVUPS.Z   (DX), K1, Z0
+	VFMADD231PS Z5, Z0, Z9
+	CMPQ        below+32(FP), $0x00
+	JEQ         none31
+	VMOVUPS.Z   (BX), K1, Z0
+	VFMADD231PS Z8, Z0, Z9
+
+none31:
+none29:
+	VMOVUPS Z9, K1, (SI)
+	ADDQ    step+56(FP), SI
+
+done3:
+	VZEROUPPER
+	RET
+
+// func avx512CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·avx512CorrelateFilter3x3Rows1(SB), NOSPLIT, $0-128
+TEXT ·avx512CorrelateFilter3x3Rows1(SB), NOSPLIT, $0-136
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -10361,6 +12427,16 @@ next1:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+8(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+112(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+128(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+8(FP), R8
+	ADDQ        yAhead+120(FP), R8
+	MOVQ        AX, R9
+	IMULQ       spread+128(FP), R9
+	LEAQ        (R8)(R9*4), R8
 	VMOVUPS     (SI), Z0
 	ADDQ        step+56(FP), SI
 	CMPQ        left+96(FP), $0x00
@@ -10387,10 +12463,10 @@ none11:
 	ADDQ step+56(FP), BX
 
 inside4:
-	MOVQ        n+40(FP), DI
+	MOVQ        n+40(FP), R9
 	VMOVAPS     Z1, Z2
 	VMOVAPS     Z0, Z1
-	DECQ        DI
+	DECQ        R9
 	JZ          one6
 	VMOVUPS     (SI), Z0
 	ADDQ        step+56(FP), SI
@@ -10418,16 +12494,14 @@ none13:
 column5:
 	VMOVAPS     Z1, Z2
 	VMOVAPS     Z0, Z1
-	DECQ        DI
+	DECQ        R9
 	JZ          last7
 	VMOVUPS     (SI), Z0
 	ADDQ        step+56(FP), SI
-	MOVQ        DX, R8
-	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (DI)
 	PREFETCHT1  (R8)
-	MOVQ        SI, R8
-	ADDQ        yAhead+120(FP), R8
-	PREFETCHT1  (R8)
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Z12
@@ -10579,6 +12653,16 @@ rest2:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+8(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+112(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+128(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+8(FP), R8
+	ADDQ        yAhead+120(FP), R8
+	MOVQ        AX, R9
+	IMULQ       spread+128(FP), R9
+	LEAQ        (R8)(R9*4), R8
 	VMOVUPS.Z   (SI), K1, Z0
 	ADDQ        step+56(FP), SI
 	CMPQ        left+96(FP), $0x00
@@ -10605,10 +12689,10 @@ none29:
 	ADDQ step+56(FP), BX
 
 inside22:
-	MOVQ        n+40(FP), DI
+	MOVQ        n+40(FP), R9
 	VMOVAPS     Z1, Z2
 	VMOVAPS     Z0, Z1
-	DECQ        DI
+	DECQ        R9
 	JZ          one24
 	VMOVUPS.Z   (SI), K1, Z0
 	ADDQ        step+56(FP), SI
@@ -10636,16 +12720,14 @@ none31:
 column23:
 	VMOVAPS     Z1, Z2
 	VMOVAPS     Z0, Z1
-	DECQ        DI
+	DECQ        R9
 	JZ          last25
 	VMOVUPS.Z   (SI), K1, Z0
 	ADDQ        step+56(FP), SI
-	MOVQ        DX, R8
-	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (DI)
 	PREFETCHT1  (R8)
-	MOVQ        SI, R8
-	ADDQ        yAhead+120(FP), R8
-	PREFETCHT1  (R8)
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMOVUPS.Z   (CX), K1, Z12
@@ -10772,6 +12854,12 @@ done27:
 
 done3:
 	VZEROUPPER
+	RET
+
+// func avx512Fence()
+// Requires: MMX+
+TEXT ·avx512Fence(SB), NOSPLIT, $0
+	SFENCE
 	RET
 
 // func avx512Transpose(y *float32, x *float32, yStep int, xStep int, rows int, cols int)
@@ -13848,6 +15936,75 @@ done4:
 	VZEROUPPER
 	RET
 
+// func avx2RowSums(sum *float64, squares *float64, rows int, x *float32, width int)
+// Requires: AVX, FMA3
+TEXT ·avx2RowSums(SB), NOSPLIT, $0-40
+	MOVQ sum+0(FP), AX
+	MOVQ squares+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ width+32(FP), SI
+
+row1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	XORQ   DI, DI
+	MOVQ   SI, R8
+	SUBQ   $0x08, R8
+	JLT    rest3
+
+next2:
+	VMOVUPS      (BX)(DI*4), Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VFMADD231PD  Y4, Y4, Y2
+	VFMADD231PD  Y5, Y5, Y3
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLE          next2
+
+rest3:
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	JZ           done4
+	LEAQ         lanes<>+0(SB), R9
+	NEGQ         R8
+	VMOVDQU      32(R9)(R8*4), Y4
+	VMASKMOVPS   (BX)(DI*4), Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X5
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VFMADD231PD  Y4, Y4, Y2
+	VFMADD231PD  Y5, Y5, Y3
+
+done4:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, (AX)
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDSD       X0, X2, X2
+	VMOVSD       X2, (CX)
+	LEAQ         (BX)(SI*4), BX
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	DECQ         DX
+	JNZ          row1
+	VZEROUPPER
+	RET
+
 // func avx2RowProducts(sum *float64, sumX *float64, rows int, dy *float32, x *float32, gamma *float32, width int)
 // Requires: AVX, FMA3
 TEXT ·avx2RowProducts(SB), NOSPLIT, $0-56
@@ -13929,6 +16086,310 @@ done4:
 	ADDQ         $0x08, CX
 	DECQ         DX
 	JNZ          row1
+	VZEROUPPER
+	RET
+
+// func avx2RowMoments(mean *float64, r *float64, a *float32, e *float32, sum *float64, squares *float64, n int, count float64, epsilon float64, one float64)
+// Requires: AVX
+TEXT ·avx2RowMoments(SB), NOSPLIT, $0-80
+	MOVQ         mean+0(FP), AX
+	MOVQ         r+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         e+24(FP), BX
+	MOVQ         sum+32(FP), SI
+	MOVQ         squares+40(FP), DI
+	MOVQ         n+48(FP), R8
+	VBROADCASTSD count+56(FP), Y0
+	VBROADCASTSD epsilon+64(FP), Y1
+	VBROADCASTSD one+72(FP), Y2
+	VXORPS       Y3, Y3, Y3
+	XORQ         R9, R9
+
+next1:
+	VMOVUPD    (SI)(R9*8), Y4
+	VMOVUPD    (DI)(R9*8), Y5
+	VDIVPD     Y0, Y4, Y4
+	VMOVUPD    Y4, (AX)(R9*8)
+	VDIVPD     Y0, Y5, Y5
+	VMULPD     Y4, Y4, Y6
+	VSUBPD     Y6, Y5, Y5
+	VMAXPD     Y5, Y3, Y5
+	VADDPD     Y1, Y5, Y5
+	VSQRTPD    Y5, Y5
+	VDIVPD     Y5, Y2, Y6
+	VMOVUPD    Y6, (CX)(R9*8)
+	VCVTPD2PSY Y6, X5
+	VMOVUPS    X5, (DX)(R9*4)
+	VMULPD     Y6, Y4, Y4
+	VSUBPD     Y4, Y3, Y4
+	VCVTPD2PSY Y4, X4
+	VMOVUPS    X4, (BX)(R9*4)
+	ADDQ       $0x04, R9
+	CMPQ       R9, R8
+	JLT        next1
+	VZEROUPPER
+	RET
+
+// func avx2RowGradients(a *float32, b *float32, e *float32, mean *float64, r *float64, sum *float64, sumX *float64, n int, count float64)
+// Requires: AVX
+TEXT ·avx2RowGradients(SB), NOSPLIT, $0-72
+	MOVQ         a+0(FP), AX
+	MOVQ         b+8(FP), CX
+	MOVQ         e+16(FP), DX
+	MOVQ         mean+24(FP), BX
+	MOVQ         r+32(FP), SI
+	MOVQ         sum+40(FP), DI
+	MOVQ         sumX+48(FP), R8
+	MOVQ         n+56(FP), R9
+	VBROADCASTSD count+64(FP), Y0
+	VXORPS       Y1, Y1, Y1
+	XORQ         R10, R10
+
+next1:
+	VMOVUPD    (SI)(R10*8), Y2
+	VMOVUPD    (DI)(R10*8), Y3
+	VCVTPD2PSY Y2, X4
+	VMOVUPS    X4, (AX)(R10*4)
+	VSUBPD     Y2, Y1, Y4
+	VMULPD     Y2, Y4, Y5
+	VDIVPD     Y0, Y5, Y5
+	VMULPD     Y2, Y5, Y5
+	VMOVUPD    (BX)(R10*8), Y6
+	VMULPD     Y3, Y6, Y2
+	VMOVUPD    (R8)(R10*8), Y7
+	VSUBPD     Y2, Y7, Y7
+	VMULPD     Y7, Y5, Y5
+	VCVTPD2PSY Y5, X2
+	VMOVUPS    X2, (CX)(R10*4)
+	VDIVPD     Y0, Y4, Y4
+	VMULPD     Y3, Y4, Y4
+	VMULPD     Y6, Y5, Y5
+	VSUBPD     Y5, Y4, Y4
+	VCVTPD2PSY Y4, X2
+	VMOVUPS    X2, (DX)(R10*4)
+	ADDQ       $0x04, R10
+	CMPQ       R10, R9
+	JLT        next1
+	VZEROUPPER
+	RET
+
+// func avx2AddRowProducts(sum *float64, product *float64, width int, dy *float32, x *float32, a *float32, e *float32, rows int)
+// Requires: AVX, FMA3
+TEXT ·avx2AddRowProducts(SB), NOSPLIT, $0-64
+	MOVQ sum+0(FP), AX
+	MOVQ product+8(FP), CX
+	MOVQ width+16(FP), DX
+	MOVQ dy+24(FP), BX
+	MOVQ x+32(FP), SI
+	MOVQ width+16(FP), DI
+	SHLQ $0x02, DI
+
+groups1:
+	CMPQ    DX, $0x04
+	JLT     rest2
+	VMOVUPD (AX), Y0
+	VMOVUPD (CX), Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	MOVQ    a+40(FP), R10
+	MOVQ    e+48(FP), R11
+	MOVQ    rows+56(FP), R12
+	MOVQ    BX, R8
+	MOVQ    SI, R9
+
+four4:
+	CMPQ         R12, $0x04
+	JLT          one5
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS (R10), X11
+	VBROADCASTSS (R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y0, Y0
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS 4(R10), X11
+	VBROADCASTSS 4(R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y2, Y2
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y3
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS 8(R10), X11
+	VBROADCASTSS 8(R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y4, Y4
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y5
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS 12(R10), X11
+	VBROADCASTSS 12(R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y6, Y6
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y7
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x10, R10
+	ADDQ         $0x10, R11
+	SUBQ         $0x04, R12
+	JMP          four4
+
+one5:
+	TESTQ        R12, R12
+	JZ           rows6
+	VMOVUPS      (R8), X8
+	VCVTPS2PD    X8, Y8
+	VMOVUPS      (R9), X9
+	VBROADCASTSS (R10), X11
+	VBROADCASTSS (R11), X10
+	VFMADD213PS  X10, X11, X9
+	VADDPD       Y8, Y0, Y0
+	VCVTPS2PD    X9, Y9
+	VFMADD231PD  Y9, Y8, Y1
+	ADDQ         DI, R8
+	ADDQ         DI, R9
+	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JMP          one5
+
+rows6:
+	VADDPD  Y2, Y0, Y0
+	VADDPD  Y6, Y4, Y4
+	VADDPD  Y4, Y0, Y0
+	VADDPD  Y3, Y1, Y1
+	VADDPD  Y7, Y5, Y5
+	VADDPD  Y5, Y1, Y1
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, (CX)
+	ADDQ    $0x10, BX
+	ADDQ    $0x10, SI
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	SUBQ    $0x04, DX
+	JMP     groups1
+
+rest2:
+	TESTQ      DX, DX
+	JZ         end3
+	LEAQ       lanes<>+0(SB), R8
+	NEGQ       DX
+	VMOVDQU    32(R8)(DX*4), X0
+	VMOVDQU    32(R8)(DX*8), Y1
+	VMASKMOVPD (AX), Y1, Y2
+	VMASKMOVPD (CX), Y1, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       a+40(FP), DX
+	MOVQ       e+48(FP), R8
+	MOVQ       rows+56(FP), R9
+	MOVQ       SI, SI
+
+four7:
+	CMPQ         R9, $0x04
+	JLT          one8
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS (DX), X13
+	VBROADCASTSS (R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y2, Y2
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y3
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS 4(DX), X13
+	VBROADCASTSS 4(R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y4, Y4
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y5
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS 8(DX), X13
+	VBROADCASTSS 8(R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y6, Y6
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y7
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS 12(DX), X13
+	VBROADCASTSS 12(R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y8, Y8
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y9
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x10, DX
+	ADDQ         $0x10, R8
+	SUBQ         $0x04, R9
+	JMP          four7
+
+one8:
+	TESTQ        R9, R9
+	JZ           rows9
+	VMASKMOVPS   (BX), X0, X10
+	VCVTPS2PD    X10, Y10
+	VMASKMOVPS   (SI), X0, X11
+	VBROADCASTSS (DX), X13
+	VBROADCASTSS (R8), X12
+	VFMADD213PS  X12, X13, X11
+	VADDPD       Y10, Y2, Y2
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y11, Y10, Y3
+	ADDQ         DI, BX
+	ADDQ         DI, SI
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, R8
+	DECQ         R9
+	JMP          one8
+
+rows9:
+	VADDPD     Y4, Y2, Y2
+	VADDPD     Y8, Y6, Y6
+	VADDPD     Y6, Y2, Y2
+	VADDPD     Y5, Y3, Y3
+	VADDPD     Y9, Y7, Y7
+	VADDPD     Y7, Y3, Y3
+	VMASKMOVPD Y2, Y1, (AX)
+	VMASKMOVPD Y3, Y1, (CX)
+
+end3:
 	VZEROUPPER
 	RET
 
@@ -17523,9 +19984,9 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx2Correlate3x3Rows2(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Correlate3x3Rows2(SB), NOSPLIT, $128-136
+TEXT ·avx2Correlate3x3Rows2(SB), NOSPLIT, $128-144
 	MOVQ   xRow+72(FP), CX
 	MOVQ   yRow+80(FP), DX
 	VXORPS Y0, Y0, Y0
@@ -17577,6 +20038,16 @@ next1:
 	LEAQ        (DI)(AX*4), DI
 	MOVQ        y+0(FP), R8
 	LEAQ        (R8)(AX*4), R8
+	MOVQ        x+24(FP), R9
+	ADDQ        xAhead+120(FP), R9
+	MOVQ        AX, R10
+	IMULQ       spread+136(FP), R10
+	LEAQ        (R9)(R10*4), R9
+	MOVQ        y+0(FP), R10
+	ADDQ        yAhead+128(FP), R10
+	MOVQ        AX, R11
+	IMULQ       spread+136(FP), R11
+	LEAQ        (R10)(R11*4), R10
 	VMOVUPS     96(SP), Y0
 	VMOVUPS     96(SP), Y1
 	CMPQ        left+104(FP), $0x00
@@ -17607,12 +20078,12 @@ none11:
 	ADDQ step+64(FP), DI
 
 inside4:
-	MOVQ        n+48(FP), R9
+	MOVQ        n+48(FP), R11
 	VMOVAPS     Y2, Y4
 	VMOVAPS     Y3, Y5
 	VMOVAPS     Y0, Y2
 	VMOVAPS     Y1, Y3
-	DECQ        R9
+	DECQ        R11
 	JZ          one6
 	VMOVUPS     96(SP), Y0
 	VMOVUPS     96(SP), Y1
@@ -17649,18 +20120,16 @@ column5:
 	VMOVAPS     Y3, Y5
 	VMOVAPS     Y0, Y2
 	VMOVAPS     Y1, Y3
-	DECQ        R9
+	DECQ        R11
 	JZ          last7
 	VMOVUPS     96(SP), Y0
 	VMOVUPS     96(SP), Y1
-	MOVQ        SI, R10
-	ADDQ        xAhead+120(FP), R10
-	PREFETCHT1  (R10)
-	PREFETCHT1  (R10)(CX*1)
-	MOVQ        R8, R10
-	ADDQ        yAhead+128(FP), R10
+	PREFETCHT1  (R9)
+	PREFETCHT1  (R9)(CX*1)
 	PREFETCHT1  (R10)
 	PREFETCHT1  (R10)(DX*1)
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (BX), Y12
@@ -17827,6 +20296,15 @@ rest2:
 	LEAQ        (DI)(AX*4), DI
 	MOVQ        y+0(FP), R8
 	LEAQ        (R8)(AX*4), R8
+	MOVQ        x+24(FP), R9
+	ADDQ        xAhead+120(FP), R9
+	MOVQ        AX, R10
+	IMULQ       spread+136(FP), R10
+	LEAQ        (R9)(R10*4), R9
+	MOVQ        y+0(FP), R10
+	ADDQ        yAhead+128(FP), R10
+	IMULQ       spread+136(FP), AX
+	LEAQ        (R10)(AX*4), R10
 	VMOVUPS     96(SP), Y0
 	VMOVUPS     96(SP), Y1
 	CMPQ        left+104(FP), $0x00
@@ -17903,14 +20381,12 @@ column23:
 	JZ          last25
 	VMOVUPS     96(SP), Y0
 	VMOVUPS     96(SP), Y1
-	MOVQ        SI, R9
-	ADDQ        xAhead+120(FP), R9
 	PREFETCHT1  (R9)
 	PREFETCHT1  (R9)(CX*1)
-	MOVQ        R8, R9
-	ADDQ        yAhead+128(FP), R9
-	PREFETCHT1  (R9)
-	PREFETCHT1  (R9)(DX*1)
+	PREFETCHT1  (R10)
+	PREFETCHT1  (R10)(DX*1)
+	ADDQ        $0x20, R9
+	ADDQ        $0x20, R10
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMASKMOVPS  (BX), Y6, Y13
@@ -18035,9 +20511,9 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx2Correlate3x3Rows1(y *float32, bias *float32, above *float32, x *float32, below *float32, w *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2Correlate3x3Rows1(SB), NOSPLIT, $32-136
+TEXT ·avx2Correlate3x3Rows1(SB), NOSPLIT, $32-144
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -18081,6 +20557,16 @@ next1:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+120(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+136(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+0(FP), R8
+	ADDQ        yAhead+128(FP), R8
+	MOVQ        AX, R9
+	IMULQ       spread+136(FP), R9
+	LEAQ        (R8)(R9*4), R8
 	VMOVUPS     (SP), Y0
 	CMPQ        left+104(FP), $0x00
 	JEQ         inside4
@@ -18106,10 +20592,10 @@ none11:
 	ADDQ step+64(FP), BX
 
 inside4:
-	MOVQ        n+48(FP), DI
+	MOVQ        n+48(FP), R9
 	VMOVAPS     Y1, Y2
 	VMOVAPS     Y0, Y1
-	DECQ        DI
+	DECQ        R9
 	JZ          one6
 	VMOVUPS     (SP), Y0
 	CMPQ        above+16(FP), $0x00
@@ -18136,15 +20622,13 @@ none13:
 column5:
 	VMOVAPS     Y1, Y2
 	VMOVAPS     Y0, Y1
-	DECQ        DI
+	DECQ        R9
 	JZ          last7
 	VMOVUPS     (SP), Y0
-	MOVQ        DX, R8
-	ADDQ        xAhead+120(FP), R8
+	PREFETCHT1  (DI)
 	PREFETCHT1  (R8)
-	MOVQ        SI, R8
-	ADDQ        yAhead+128(FP), R8
-	PREFETCHT1  (R8)
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Y12
@@ -18278,6 +20762,15 @@ rest2:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+0(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+120(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+136(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+0(FP), R8
+	ADDQ        yAhead+128(FP), R8
+	IMULQ       spread+136(FP), AX
+	LEAQ        (R8)(AX*4), R8
 	VMOVUPS     (SP), Y0
 	CMPQ        left+104(FP), $0x00
 	JEQ         inside22
@@ -18336,12 +20829,10 @@ column23:
 	DECQ        AX
 	JZ          last25
 	VMOVUPS     (SP), Y0
-	MOVQ        DX, DI
-	ADDQ        xAhead+120(FP), DI
 	PREFETCHT1  (DI)
-	MOVQ        SI, DI
-	ADDQ        yAhead+128(FP), DI
-	PREFETCHT1  (DI)
+	PREFETCHT1  (R8)
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMASKMOVPS  (CX), Y3, Y13
@@ -18436,9 +20927,9 @@ done3:
 	VZEROUPPER
 	RET
 
-// func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int)
+// func avx2CorrelateFilter3x3Rows1(dw *float32, y *float32, above *float32, x *float32, below *float32, n int, c int, step int, xRow int, yRow int, wRow int, wTap int, left int, right int, xAhead int, yAhead int, spread int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·avx2CorrelateFilter3x3Rows1(SB), NOSPLIT, $0-128
+TEXT ·avx2CorrelateFilter3x3Rows1(SB), NOSPLIT, $0-136
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -18465,6 +20956,16 @@ next1:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+8(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+112(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+128(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+8(FP), R8
+	ADDQ        yAhead+120(FP), R8
+	MOVQ        AX, R9
+	IMULQ       spread+128(FP), R9
+	LEAQ        (R8)(R9*4), R8
 	VMOVUPS     (SI), Y0
 	ADDQ        step+56(FP), SI
 	CMPQ        left+96(FP), $0x00
@@ -18491,10 +20992,10 @@ none11:
 	ADDQ step+56(FP), BX
 
 inside4:
-	MOVQ        n+40(FP), DI
+	MOVQ        n+40(FP), R9
 	VMOVAPS     Y1, Y2
 	VMOVAPS     Y0, Y1
-	DECQ        DI
+	DECQ        R9
 	JZ          one6
 	VMOVUPS     (SI), Y0
 	ADDQ        step+56(FP), SI
@@ -18522,16 +21023,14 @@ none13:
 column5:
 	VMOVAPS     Y1, Y2
 	VMOVAPS     Y0, Y1
-	DECQ        DI
+	DECQ        R9
 	JZ          last7
 	VMOVUPS     (SI), Y0
 	ADDQ        step+56(FP), SI
-	MOVQ        DX, R8
-	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (DI)
 	PREFETCHT1  (R8)
-	MOVQ        SI, R8
-	ADDQ        yAhead+120(FP), R8
-	PREFETCHT1  (R8)
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none14
 	VMOVUPS     (CX), Y12
@@ -18682,6 +21181,16 @@ rest2:
 	LEAQ        (BX)(AX*4), BX
 	MOVQ        y+8(FP), SI
 	LEAQ        (SI)(AX*4), SI
+	MOVQ        x+24(FP), DI
+	ADDQ        xAhead+112(FP), DI
+	MOVQ        AX, R8
+	IMULQ       spread+128(FP), R8
+	LEAQ        (DI)(R8*4), DI
+	MOVQ        y+8(FP), R8
+	ADDQ        yAhead+120(FP), R8
+	MOVQ        AX, R9
+	IMULQ       spread+128(FP), R9
+	LEAQ        (R8)(R9*4), R8
 	VMASKMOVPS  (SI), Y3, Y0
 	ADDQ        step+56(FP), SI
 	CMPQ        left+96(FP), $0x00
@@ -18708,10 +21217,10 @@ none29:
 	ADDQ step+56(FP), BX
 
 inside22:
-	MOVQ        n+40(FP), DI
+	MOVQ        n+40(FP), R9
 	VMOVAPS     Y1, Y2
 	VMOVAPS     Y0, Y1
-	DECQ        DI
+	DECQ        R9
 	JZ          one24
 	VMASKMOVPS  (SI), Y3, Y0
 	ADDQ        step+56(FP), SI
@@ -18739,16 +21248,14 @@ none31:
 column23:
 	VMOVAPS     Y1, Y2
 	VMOVAPS     Y0, Y1
-	DECQ        DI
+	DECQ        R9
 	JZ          last25
 	VMASKMOVPS  (SI), Y3, Y0
 	ADDQ        step+56(FP), SI
-	MOVQ        DX, R8
-	ADDQ        xAhead+112(FP), R8
+	PREFETCHT1  (DI)
 	PREFETCHT1  (R8)
-	MOVQ        SI, R8
-	ADDQ        yAhead+120(FP), R8
-	PREFETCHT1  (R8)
+	ADDQ        $0x20, DI
+	ADDQ        $0x20, R8
 	CMPQ        above+16(FP), $0x00
 	JEQ         none32
 	VMASKMOVPS  (CX), Y3, Y13

@@ -285,6 +285,21 @@ func columnCases(width int) []kernelCase {
 			dx := o.x(n / w * w)
 			k.CombineRows(dx, dx, o.x(n/w*w), o.x(n/w), o.x(n/w), o.x(n/w), o.x(w))
 		}},
+		// Up to 320 rows, whose a*x + e, of at most 20, is rounded once or twice, times dy of at most 4.
+		{name: "AddRowProducts", relative: doubles, absolute: 320 * 2 * 20 * 4 * ulp, run: func(k *Kernels, o *operands, n int) {
+			k.AddRowProducts(o.sums(w), o.sums(w), o.x(n/w*w), o.x(n/w*w), o.x(n/w), o.x(n/w))
+		}},
+		{name: "RowMoments", run: func(k *Kernels, o *operands, n int) {
+			n = n / 2 / RowsTogether * RowsTogether // float64s take twice the room
+			k.RowMoments(o.sums(n), o.sums(n), o.x(n), o.x(n), o.sums(n), o.sums(n), 3, 0.125)
+		}},
+		{name: "RowGradients", run: func(k *Kernels, o *operands, n int) {
+			n = n / 2 / RowsTogether * RowsTogether
+			k.RowGradients(o.x(n), o.x(n), o.x(n), o.sums(n), o.sums(n), o.sums(n), o.sums(n), 3)
+		}},
+		{name: "RowSums", relative: doubles, absolute: 256 * 16 * doubles, run: func(k *Kernels, o *operands, n int) {
+			k.RowSums(o.sums(n/w), o.sums(n/w), o.x(n/w*w), w) // up to 256 times 4*4
+		}},
 		{name: "RowProducts", relative: doubles, absolute: 256 * 64 * doubles, run: func(k *Kernels, o *operands, n int) {
 			k.RowProducts(o.sums(n/w), o.sums(n/w), o.x(n/w*w), o.x(n/w*w), o.x(w)) // up to 256 times 4*4*4
 		}},
@@ -389,6 +404,7 @@ func bandCases(c int) []kernelCase {
 		"whole":       {Rows: 7, WTap: 1, WRow: 3},
 		"top-right":   {Rows: 3, Below: true, Before: true, WTap: -1, WRow: -3, W: 8},
 		"bottom-left": {Rows: 1, Above: true, After: true, WTap: 1, WRow: 3},
+		"large":       {Rows: 7, WTap: 1, WRow: 3, Stream: true},
 	} {
 		g.Channels = c
 		for _, step := range []*int{&g.WTap, &g.WRow, &g.W} {

@@ -32,7 +32,11 @@ func avx512() *Kernels {
 		AddProductsReLU:   addProductsReLUOf(avx512AddProductsReLU),
 		AffineRows:        affineRowsOf(avx512AffineRows),
 		CombineRows:       combineRowsOf(avx512CombineRows),
+		RowSums:           rowSumsOf(avx512RowSums),
 		RowProducts:       rowProductsOf(avx512RowProducts),
+		RowMoments:        rowMomentsOf(avx512RowMoments),
+		AddRowProducts:    addRowProductsOf(avx512AddRowProducts),
+		RowGradients:      rowGradientsOf(avx512RowGradients),
 		Scaled:            forwardOf(avx512Scaled),
 		WeightedSum:       weightedSumOf(avx512WeightedSum),
 		Map: Map{
@@ -61,7 +65,8 @@ func avx512() *Kernels {
 			avx512CorrelateFilter3x3, avx512CorrelateFilter2x5, avx512CorrelateFilter1x5, avx512CorrelateFilter1x4, avx512CorrelateFilter1x3,
 			avx512CorrelateFilter1x2, avx512CorrelateFilter1x1,
 		}.filterOf(),
-		Correlate3x3:       correlate3x3Of(avx512Correlate3x3Rows4, avx512Correlate3x3Rows2, avx512Correlate3x3Rows1),
+		Correlate3x3: orStream(correlate3x3Of(avx512Correlate3x3Rows4, avx512Correlate3x3Rows2, avx512Correlate3x3Rows1),
+			16, avx512Fence, avx512Correlate3x3Stream4, avx512Correlate3x3Stream2, avx512Correlate3x3Stream1),
 		CorrelateFilter3x3: correlateFilter3x3Of(avx512CorrelateFilter3x3Rows4, avx512CorrelateFilter3x3Rows2, avx512CorrelateFilter3x3Rows1),
 		Transpose:          transposeOf(avx512Transpose, 16),
 		Pool8: Pool[uint8]{
@@ -103,7 +108,11 @@ func avx2() *Kernels {
 		AddProductsReLU:   addProductsReLUOf(avx2AddProductsReLU),
 		AffineRows:        affineRowsOf(avx2AffineRows),
 		CombineRows:       combineRowsOf(avx2CombineRows),
+		RowSums:           rowSumsOf(avx2RowSums),
 		RowProducts:       rowProductsOf(avx2RowProducts),
+		RowMoments:        rowMomentsOf(avx2RowMoments),
+		AddRowProducts:    addRowProductsOf(avx2AddRowProducts),
+		RowGradients:      rowGradientsOf(avx2RowGradients),
 		Scaled:            forwardOf(avx2Scaled),
 		WeightedSum:       weightedSumOf(avx2WeightedSum),
 		Map: Map{

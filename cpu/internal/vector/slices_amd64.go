@@ -2,6 +2,8 @@
 
 package vector
 
+import "fmt"
+
 // The functions below turn a kernel, which takes addresses and a length, into a function of
 // type Kernels, which takes slices. They check that every slice is long enough.
 
@@ -336,5 +338,57 @@ func update2Of(f func(w, grad, first, second *float32, n int, rates *float32)) f
 		}
 		grad, first, second = grad[:n], first[:n], second[:n]
 		f(&w[0], &grad[0], &first[0], &second[0], n, &u.LR)
+	}
+}
+
+func rowMomentsOf(f func(mean, r *float64, a, e *float32, sum, squares *float64, n int, count, epsilon, one float64)) func(mean, r []float64, a, e []float32, sum, squares []float64, count int, epsilon float64) {
+	return func(mean, r []float64, a, e []float32, sum, squares []float64, count int, epsilon float64) {
+		n := wholeGroups(len(sum))
+		if n == 0 {
+			return
+		}
+		mean, r, a, e, squares = mean[:n], r[:n], a[:n], e[:n], squares[:n]
+		f(&mean[0], &r[0], &a[0], &e[0], &sum[0], &squares[0], n, float64(count), epsilon, 1)
+	}
+}
+
+func rowGradientsOf(f func(a, b, e *float32, mean, r, sum, sumX *float64, n int, count float64)) func(a, b, e []float32, mean, r, sum, sumX []float64, count int) {
+	return func(a, b, e []float32, mean, r, sum, sumX []float64, count int) {
+		n := wholeGroups(len(sum))
+		if n == 0 {
+			return
+		}
+		a, b, e, mean, r, sumX = a[:n], b[:n], e[:n], mean[:n], r[:n], sumX[:n]
+		f(&a[0], &b[0], &e[0], &mean[0], &r[0], &sum[0], &sumX[0], n, float64(count))
+	}
+}
+
+// wholeGroups returns n, and panics unless it is a multiple of RowsTogether.
+func wholeGroups(n int) int {
+	if n%RowsTogether != 0 {
+		panic(fmt.Sprintf("vector: %d rows, want a multiple of %d", n, RowsTogether))
+	}
+	return n
+}
+
+func addRowProductsOf(f func(sum, product *float64, width int, dy, x, a, e *float32, rows int)) func(sum, product []float64, dy, x, a, e []float32) {
+	return func(sum, product []float64, dy, x, a, e []float32) {
+		rows, width := len(a), len(sum)
+		if rows == 0 {
+			return
+		}
+		product, dy, x, e = product[:width], dy[:rows*width], x[:rows*width], e[:rows]
+		f(&sum[0], &product[0], width, &dy[0], &x[0], &a[0], &e[0], rows)
+	}
+}
+
+func rowSumsOf(f func(sum, squares *float64, rows int, x *float32, width int)) func(sum, squares []float64, x []float32, width int) {
+	return func(sum, squares []float64, x []float32, width int) {
+		rows := len(sum)
+		if rows == 0 {
+			return
+		}
+		squares, x = squares[:rows], x[:rows*width]
+		f(&sum[0], &squares[0], rows, &x[0], width)
 	}
 }

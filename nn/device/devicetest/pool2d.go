@@ -25,6 +25,10 @@ func poolCases() []poolCase {
 		{"2x2", [11]int{17, 17, 8, 6, 5, 2, 2, 2, 2, 0, 0}},
 		{"2x2-24-channels", [11]int{3, 3, 24, 24, 24, 2, 2, 2, 2, 0, 0}},
 		{"2x2-odd-image", [11]int{3, 3, 7, 9, 32, 2, 2, 2, 2, 0, 0}},
+		{"2x2-odd-row", [11]int{2, 2, 5, 8, 40, 2, 2, 2, 2, 0, 0}},
+		{"2x2-two-windows", [11]int{2, 2, 3, 5, 8, 2, 2, 2, 2, 0, 0}},
+		{"3x3-tiles", [11]int{3, 3, 11, 10, 24, 3, 3, 3, 3, 0, 0}},
+		{"3x3-global", [11]int{5, 4, 3, 3, 16, 3, 3, 3, 3, 0, 0}},
 		{"2x2-overlapping", [11]int{3, 3, 6, 5, 3, 2, 2, 1, 1, 0, 0}},
 		{"3x3-stride2", [11]int{3, 3, 9, 11, 7, 3, 3, 2, 2, 0, 0}},
 		{"3x3-stride2-padded", [11]int{3, 3, 8, 7, 16, 3, 3, 2, 2, 1, 1}},
@@ -117,6 +121,21 @@ func testPool2D(t *testing.T, dev device.Device, opt Options) {
 			}
 			runPoolCase(t, dev, opt, s, s.N, x, src)
 		})
+	}
+	for _, special := range []float32{float32(math.NaN()), float32(math.Inf(-1)), float32(math.Inf(1))} {
+		for k := 2; k <= 3; k++ {
+			t.Run(fmt.Sprintf("max/%dx%d-tiles-with-%v", k, k, special), func(t *testing.T) {
+				s := device.Pool2DSpec{Mode: device.MaxPool, N: 2, H: 11, W: 8, C: 16, KH: k, KW: k, StrideH: k, StrideW: k, DType: opt.storage}
+				src := newSource("pool2d/special-tiles")
+				x := opt.round(src.values(s.N * s.H * s.W * s.C))
+				for i := range x {
+					if src.below(3) == 0 {
+						x[i] = special
+					}
+				}
+				runPoolCase(t, dev, opt, s, s.N, x, src)
+			})
+		}
 	}
 	t.Run("max/all-minus-infinity", func(t *testing.T) {
 		s := device.Pool2DSpec{Mode: device.MaxPool, N: 1, H: 4, W: 4, C: 17, KH: 2, KW: 2, StrideH: 2, StrideW: 2, DType: opt.storage}

@@ -18,7 +18,7 @@ func (j *job) chooseBatch() error {
 	if !j.recipe.AutoBatch && (isGiven || batch == j.recipe.Batch) {
 		return nil
 	}
-	if !j.recipe.AutoBatch {
+	if !j.recipe.AutoBatch && j.trial == nil {
 		j.note("batch %d instead of the recipe's %d, because there are only %d training images (to choose one: -batch)",
 			batch, j.recipe.Batch, images)
 	}

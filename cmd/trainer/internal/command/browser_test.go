@@ -111,7 +111,10 @@ func eval[T any](b *browser, expression string) (value T) {
 func (b *browser) until(expression string) {
 	b.t.Helper()
 	var ok bool
-	b.do(chromedp.Poll(expression, &ok, chromedp.WithPollingTimeout(30*time.Second)))
+	if err := chromedp.Run(b.ctx, chromedp.Poll(expression, &ok, chromedp.WithPollingTimeout(30*time.Second))); err != nil {
+		said := eval[string](b, `document.querySelector(".message")?.textContent ?? ""`)
+		b.t.Fatalf("%s: %v; the page says %q; its mistakes: %q", expression, err, said, b.mistakes)
+	}
 }
 
 // idle waits until the page has computed everything.

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn/bounded"
@@ -31,8 +34,8 @@ func (a testAnswer) judged() metric.Answer {
 	return metric.Answer{Class: 1}
 }
 
-// readAnswers returns the answers to the test images, by the images' paths, or by their indices if they are not files. If
-// there are none, why says so.
+// readAnswers returns the answers to the test images, by the images' paths below their common folder, or by their indices if
+// they are not files. If there are none, why says so.
 func readAnswers(dir *folder.Folder, seeds int) (answers map[string]testAnswer, why string, err error) {
 	if seeds > 1 {
 		return nil, "it has several seeds", nil
@@ -45,39 +48,63 @@ func readAnswers(dir *folder.Folder, seeds int) (answers map[string]testAnswer, 
 		return nil, "", err
 	}
 	defer file.Close()
-	path := dir.File(report.AnswersFile)
-	rows := csv.NewReader(bounded.Reader(file, path, maxAnswersFile))
+	name := dir.File(report.AnswersFile)
+	rows := csv.NewReader(bounded.Reader(file, name, maxAnswersFile))
 	rows.ReuseRecord = true
 	head, err := rows.Read()
 	if err != nil {
-		return nil, "", &dataError{fmt.Errorf("%s: %w", path, err)}
+		return nil, "", &dataError{fmt.Errorf("%s: %w", name, err)}
 	}
 	column := map[string]int{}
-	for _, name := range []string{"image", "path", "label", "answer"} {
-		at := slices.Index(head, name)
+	for _, title := range []string{"image", "path", "label", "answer"} {
+		at := slices.Index(head, title)
 		if at < 0 {
-			return nil, "", &dataError{fmt.Errorf("%s has no column %s", path, name)}
+			return nil, "", &dataError{fmt.Errorf("%s has no column %s", name, title)}
 		}
-		column[name] = at
+		column[title] = at
 	}
 	answers = map[string]testAnswer{}
 	for {
 		row, err := rows.Read()
 		if errors.Is(err, io.EOF) {
-			return answers, "", nil
+			return belowFolder(answers), "", nil
 		}
 		if err != nil {
-			return nil, "", &dataError{fmt.Errorf("%s: %w", path, err)}
+			return nil, "", &dataError{fmt.Errorf("%s: %w", name, err)}
 		}
 		image := row[column["path"]]
 		if image == "" {
 			image = "image " + row[column["image"]]
 		}
 		if _, twice := answers[image]; twice {
-			return nil, "", &dataError{fmt.Errorf("%s has two answers to %s", path, image)}
+			return nil, "", &dataError{fmt.Errorf("%s has two answers to %s", name, image)}
 		}
 		answers[image] = testAnswer{row[column["label"]], row[column["answer"]]}
 	}
+}
+
+// belowFolder returns the answers by the images' paths without the folder that all of them are in: a run that was resumed
+// names it by its absolute path, and another may have been trained from elsewhere.
+func belowFolder(answers map[string]testAnswer) map[string]testAnswer {
+	var common []string // the folder's parts
+	isFirst := true
+	for image := range answers {
+		parts := strings.Split(path.Dir(filepath.ToSlash(image)), "/")
+		if isFirst {
+			common, isFirst = parts, false
+		}
+		n := 0
+		for n < min(len(common), len(parts)) && common[n] == parts[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	below := make(map[string]testAnswer, len(answers))
+	folder := strings.Join(common, "/") + "/"
+	for image, a := range answers {
+		below[strings.TrimPrefix(filepath.ToSlash(image), folder)] = a
+	}
+	return below
 }
 
 // otherPixels reports whether the test images of two runs are known to differ, by the checksums in data.json. Of images

@@ -16,7 +16,7 @@ import (
 type configuration map[string]string
 
 // notCompared are keys that say what a run is called, where it was made, or what has a column of its own.
-var notCompared = []string{"name", "description", "data", "run.data", "run.data-dir", "run.seed", "run.runs", "run.version", "run.features"}
+var notCompared = []string{"name", "description", "data", "run.data", "run.data-dir", "run.seed", "run.runs", "run.planned-epochs", "run.version", "run.features"}
 
 // flatten reads a configuration.
 func flatten(text []byte) (configuration, error) {

@@ -36,7 +36,9 @@ func (j *job) openData(ctx context.Context) error {
 	if err := j.recordSize(); err != nil {
 		return err
 	}
-	j.warnSkipped()
+	if j.trial == nil { // otherwise the search has said it
+		j.warnSkipped()
+	}
 	if j.split, err = (division{j.val, j.folds, j.fold, j.seed}).of(ctx, split, opt.Like); err != nil {
 		return &dataError{err}
 	}
@@ -85,7 +87,7 @@ func (p *program) rememberPictures(opt *data.Options) error {
 
 // openWith opens the data set and shows the progress of checking a folder.
 func (j *job) openWith(ctx context.Context, opt data.Options) (*data.Dataset, error) {
-	progress := j.newChecking(j.quiet || j.json)
+	progress := j.newChecking(j.quiet || j.json || j.trial != nil)
 	defer progress.close()
 	opt.Opening = progress.show
 	return data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
@@ -203,8 +205,15 @@ func (j *job) describePictures() []string {
 	if p.Turned > 0 {
 		lines = append(lines, fmt.Sprintf("%s of them are turned upright by their EXIF orientation (data.orientation)", humanize.Comma(int64(p.Turned))))
 	}
+	switch {
+	case p.Empty == 1:
+		lines = append(lines, fmt.Sprintf("1 of them is nearly of a single colour (trainer data %s names it)", shellWord(j.data)))
+	case p.Empty > 1:
+		lines = append(lines, fmt.Sprintf("%s of them are nearly of a single colour (trainer data %s names them)", humanize.Comma(int64(p.Empty)), shellWord(j.data)))
+	}
+	lines = append(lines, j.describeClasses()...)
 	if n := len(p.Unlabelled); n > 0 {
-		lines = append(lines, fmt.Sprintf("not used: %s pictures without a label, such as %s", humanize.Comma(int64(n)), p.Unlabelled[0]))
+		lines = append(lines, fmt.Sprintf("not used: %s %s without a label, such as %s", humanize.Comma(int64(n)), plural(n, "picture"), p.Unlabelled[0]))
 	}
 	if len(p.Unsupported) > 0 {
 		var kinds []string
@@ -212,6 +221,25 @@ func (j *job) describePictures() []string {
 			kinds = append(kinds, fmt.Sprintf("%d %s", p.Unsupported[kind], kind))
 		}
 		lines = append(lines, fmt.Sprintf("not read: %s (unsupported formats)", strings.Join(kinds, ", ")))
+	}
+	return lines
+}
+
+// describeClasses returns a line for each kind of finding about classes that makes a result doubtful.
+func (j *job) describeClasses() []string {
+	found, err := j.split.ClassFindings(context.Background())
+	if err != nil { // only of a set whose labels aren't known, which is none of files
+		return nil
+	}
+	var lines []string
+	for _, kind := range []data.FindingKind{data.UntestedClass, data.SimilarNames} {
+		of := slices.DeleteFunc(slices.Clone(found), func(f data.Finding) bool { return f.Kind != kind })
+		switch n := len(of); {
+		case n == 1:
+			lines = append(lines, of[0].Text)
+		case n > 1:
+			lines = append(lines, fmt.Sprintf("%s, and %d more like this (trainer data %s)", of[0].Text, n-1, shellWord(j.data)))
+		}
 	}
 	return lines
 }

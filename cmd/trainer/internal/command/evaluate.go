@@ -207,6 +207,11 @@ func sameInput(paths []string, first, other model.Info, i int) error {
 	return nil
 }
 
+// partName returns the name of the part in sentences.
+func (e *evaluation) partName() string {
+	return map[string]string{"test": "test", "val": "validation", "train": "training"}[e.part]
+}
+
 // openSet opens the part of the data set that is evaluated, with pictures made into images of the model.
 func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, error) {
 	split, err := e.openModelData(ctx, &e.modelData, info, e.threads, e.json || e.csv)
@@ -222,7 +227,7 @@ func (e *evaluation) openSet(ctx context.Context, info model.Info) (data.Set, er
 		case e.part == "val":
 			advice = ": pass -val 0.1 to take a tenth of the training images"
 		}
-		return nil, usageErrorf("%s has no %s images%s", e.data, map[string]string{"test": "test", "val": "validation", "train": "training"}[e.part], advice)
+		return nil, usageErrorf("%s has no %s images%s", e.data, e.partName(), advice)
 	}
 	return set, e.modelData.fits(set, info)
 }

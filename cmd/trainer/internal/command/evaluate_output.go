@@ -57,7 +57,7 @@ func (e *evaluation) writeText(w io.Writer) error {
 	if len(e.paths) > 1 {
 		fmt.Fprintf(w, "all %d models together:\n", len(e.paths))
 	}
-	fmt.Fprintf(w, "%s %s images of %s\n", humanize.Comma(int64(r.Count)), e.part, e.data)
+	fmt.Fprintf(w, "%s %s images of %s\n", humanize.Comma(int64(r.Count)), e.partName(), e.data)
 	fmt.Fprintf(w, "accuracy %.2f%% (%d/%d), top 5 %.2f%%, loss %.4f, calibration error %.2f%%\n\n",
 		100*r.Accuracy, r.Correct, r.Count, 100*r.Top5, r.Loss, 100*r.ECE)
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)

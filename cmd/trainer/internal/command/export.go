@@ -49,6 +49,7 @@ var exportUsage = usage{
 "probabilities"; its metadata has the names of the classes and how pictures are resized. fp16 and int8
 also print what they cost: the accuracy of the file, computed with its rounding, beside the model's.
 The images for this, and training images for int8, are those of the run, or of -data.
+Test-time views of the recipe are not in the file.
 pytorch writes a folder with model.py, which defines the network, and its weights in PyTorch's layout
 (safetensors).
 
@@ -99,7 +100,15 @@ func runExport(ctx context.Context, p *program, args []string) error {
 		return err
 	}
 	fmt.Fprintln(p.stdout, path)
+	p.noteViews(m)
 	return nil
+}
+
+// noteViews says that an exported network answers for one view, if the recipe has several.
+func (p *program) noteViews(m *model.Model) {
+	if n := len(m.Views()); n > 0 {
+		p.note("the file computes each image as it is: its accuracy is that of trainer evaluate, and with the recipe's %d views that of trainer evaluate -views", n)
+	}
 }
 
 // check rejects unknown values, and flags that have no meaning beside others.

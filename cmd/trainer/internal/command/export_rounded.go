@@ -58,6 +58,7 @@ func (e *roundedExport) run(ctx context.Context, dev device.Device) (err error) 
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s\n%s, instead of %s in fp32\n%s", e.path, humanize.Bytes(uint64(file.Size())), humanize.Bytes(uint64(exact.Size())), cost)
+	e.noteViews(e.model)
 	return err
 }
 

@@ -32,11 +32,34 @@ func TestExport(t *testing.T) {
 			}
 		}
 	}
+	if strings.Contains(read(t, "run.onnx"), "views") {
+		t.Error("a file says something about views, which its recipe has not")
+	}
 	if strings.Contains(read(t, "normalized.onnx"), "Transpose") {
 		t.Error("-normalized changes the layout of its input")
 	}
 	if a, b := read(t, "run.onnx"), read(t, "pixels.onnx"); a != b {
 		t.Error("the same export gives different files")
+	}
+}
+
+// A recipe's views are not in the file: both say so.
+func TestExportWithoutViews(t *testing.T) {
+	workplace(t)
+	if got := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-device", "cpu", "-quiet", "-out", "run", "-set", "evaluate.views=[{}, {mirror = true}]"); got.status != exitOK {
+		t.Fatalf("%+v", got)
+	}
+	for to, file := range map[string]string{"onnx": "run.onnx", "pytorch": "run-pytorch/model.py"} {
+		got := trainer(t, "export", "run", "-to", to)
+		if got.status != exitOK || !strings.Contains(got.stderr, "with the recipe's 2 views that of trainer evaluate -views") {
+			t.Errorf("%s: %+v", to, got)
+		}
+		if !strings.Contains(read(t, file), "averages its outputs over 2 views") {
+			t.Errorf("%s says nothing about views", file)
+		}
+	}
+	if got := trainer(t, "export", "run", "-precision", "fp16"); got.status != exitOK || !strings.Contains(got.stderr, "2 views") {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -39,6 +39,7 @@ type options struct {
 	resume       string
 	exact        bool
 	tensorboard  bool
+	serve        string // address at which a page shows the training; "" for none
 	quiet, json  bool
 	list, dryRun bool
 	showVersion  bool
@@ -70,7 +71,7 @@ func flagGroups() []flagGroup {
 		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
 		{"Training", []string{"recipe", "epochs", "batch", "shards", "lr", "set", "init-from", "sha256", "seed", "runs", "folds"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
-		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "tensorboard", "quiet", "json"}},
+		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "serve", "tensorboard", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "version", "h"}},
 	}
 }
@@ -116,12 +117,13 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.Func("precision", "`name` precision on a GPU: fp32, tf32, fp16 or bf16 (sums are always fp32); auto is the recipe's, else tf32 if the GPU supports it, else fp32 (default auto)", precision(&o.precision))
 	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step as a CUDA graph and replay it; -cuda-graph=false queues each step anew")
 	f.BoolVar(&o.deterministic, "deterministic", false, "use only deterministic GPU algorithms (the CPU is always deterministic)")
-	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest")
+	f.BoolVar(&o.autotune, "autotune", false, "time cuDNN's convolution algorithms at the start and cache the fastest (default: if training has 30,000 steps or more, unless -deterministic)")
 
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold a run yet (default runs/<date>-<data>-<recipe>)")
 	f.Func("checkpoint-every", "`interval` interval between checkpoints: epochs, as in 2, steps, as in 500steps, or a time, as in 10m (default 1)", o.checkpoint.set)
 	f.StringVar(&o.resume, "resume", "", "`folder` continue a stopped run, or several (-runs): the folder, or the checkpoint in it; -data names the same images in another place, -epochs trains longer than planned")
 	f.BoolVar(&o.exact, "exact", false, "with -resume: refuse to continue if the results might not be bit-identical")
+	f.StringVar(&o.serve, "serve", "", "`host:port` show and steer the training in the browser at this address, such as 127.0.0.1:8080, until it ends; see trainer serve -h for who is let in")
 	f.BoolVar(&o.tensorboard, "tensorboard", false, "also write event files for TensorBoard, in the folder tensorboard of the results: scalars, histograms, pictures")
 	f.BoolVar(&o.quiet, "quiet", false, "print only the final line")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")

@@ -51,7 +51,7 @@ func TestFoldsGiveATableAndTheMean(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"evaluate", "three/fold-2", "-part", "val"}, "20 val images"},
+		{[]string{"evaluate", "three/fold-2", "-part", "val"}, "20 validation images"},
 		{[]string{"evaluate", "three/fold-2"}, "no test images: pass -part val"},
 		{[]string{"evaluate", "three", "-part", "val"}, "-part val: the validation images of a fold are training images of the others"},
 	} {

@@ -24,7 +24,8 @@ type job struct {
 	*options
 	started time.Time
 	recipe  *recipe.Recipe
-	name    string // of the recipe, or its file
+	loaded  *recipe.Recipe // the same before the data added to it
+	name    string         // of the recipe, or its file
 	split   *data.Dataset
 	// ownValidation reports whether the data set has validation images, which are not held out of the training images.
 	ownValidation bool
@@ -40,6 +41,7 @@ type job struct {
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 	trial       *trial         // nil outside of a search
 	team        *team          // the other ranks of this training; nil if there are none
+	watch       *watch         // nil if no page follows the training
 }
 
 func (p *program) newJob(o *options) *job {
@@ -66,6 +68,7 @@ func (p *program) prepareAs(ctx context.Context, o *options, t *team) (*job, err
 		return nil, err
 	}
 	var err error
+	j.loaded = j.recipe
 	if j.recipePrecision, err = recipePrecision(j.recipe); err != nil {
 		return nil, err
 	}
@@ -92,6 +95,9 @@ func (p *program) prepareAs(ctx context.Context, o *options, t *team) (*job, err
 func (j *job) close() {
 	if j.continued != nil {
 		j.continued.Close()
+	}
+	if err := j.watch.close(); err != nil {
+		j.note("%v", err)
 	}
 	j.dev.Close()
 }

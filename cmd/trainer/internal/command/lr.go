@@ -66,9 +66,9 @@ Networks", 2017). The recipe's schedule has no effect. Groups of parameters with
 their ratio to the others. The weights are not kept, and neither validation nor test images are read.
 
 The suggested rate is the larger of two estimates: the rate at which the smoothed loss falls fastest, and
-a tenth of that at which it is lowest. It is meant for optimizer.lr, the rate before the schedule's
-factor. A schedule that warms up or lowers the rate often bears several times more, so that the result is
-where a search by trainer tune begins.
+a tenth of the rate at which it is lowest. It is meant for optimizer.lr, the rate before the schedule's
+factor. With a schedule that warms up or lowers the rate, a rate several times as high often works, so begin a
+search (trainer tune) at the suggested one.
 
 Examples:
   trainer lr

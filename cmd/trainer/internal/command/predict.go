@@ -71,6 +71,9 @@ func runPredict(ctx context.Context, p *program, args []string) error {
 	if o.json && o.csv {
 		return usageErrorf("-json and -csv: use one of them")
 	}
+	if _, err := model.ReadInfo(rest[0], p.Kinds); err != nil { // before its pictures, so that two arguments in the wrong order are noticed
+		return err
+	}
 	paths, known, err := p.picturePaths(ctx, rest[1:])
 	if err != nil {
 		return err

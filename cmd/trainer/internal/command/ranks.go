@@ -171,6 +171,8 @@ func (p *program) shareTraining(o *options, t *team) error {
 		return usageErrorf("several ranks make one run: -runs and -folds need a single process")
 	case o.dryRun:
 		return usageErrorf("-dry-run needs a single process")
+	case o.serve != "":
+		return usageErrorf("-serve needs a single process")
 	case device.KindName(o.device) != host:
 		return usageErrorf("-device %s: several ranks compute on -device %s only", o.device, host)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
+	"trainer/nn/optim"
 	"trainer/nn/train"
 )
 
@@ -12,26 +13,30 @@ import (
 type recorder struct {
 	folder    *report.Folder
 	resumed   bool
-	configure func() error            // writes the configuration
-	writeBest func(*nn.Network) error // writes the network as the best model
-	saved     int                     // step of the checkpoint in the folder; negative if there is none
-	err       error                   // the first
+	configure func() error // writes the configuration
+	// changeRates makes changes of the learning rate part of the configuration.
+	changeRates func([]optim.RateChange) error
+	writeBest   func(*nn.Network) error // writes the network as the best model
+	saved       int                     // step of the checkpoint in the folder; negative if there is none
+	err         error                   // the first
 }
 
 func (r *recorder) hooks() train.Hooks {
 	return train.Hooks{
 		Start: func(t *train.Training, e train.Start) { r.keep(r.start(t, e)) },
-		Log:   func(_ *train.Training, m *train.StepMetrics) { r.keep(r.folder.AddSteps(m)) },
+		RateChanged: func(_ *train.Training, all []optim.RateChange) {
+			// Before the first step that they apply to, so that a run that is killed later is resumed with them.
+			r.keep(errors.Join(r.changeRates(all), r.configure()))
+		},
+		Log: func(_ *train.Training, m *train.StepMetrics) { r.keep(r.folder.AddSteps(m)) },
 		Evaluation: func(t *train.Training, e *train.EvaluationDone) {
 			if e.Best {
 				r.keep(r.writeBest(t.Network()))
 			}
 		},
-		Epoch: func(_ *train.Training, m train.EpochMetrics) { r.keep(r.folder.AddMetrics(m)) },
-		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) {
-			r.saved = c.Step
-			r.keep(errors.Join(r.folder.SyncMetrics(), r.folder.SyncSteps()))
-		},
+		Epoch:      func(_ *train.Training, m train.EpochMetrics) { r.keep(r.folder.AddMetrics(m)) },
+		Save:       func(*train.Training) func() error { return r.folder.SyncLines() },
+		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) { r.saved = c.Step },
 	}
 }
 

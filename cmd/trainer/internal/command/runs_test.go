@@ -171,6 +171,23 @@ func runsAreCompared(t *testing.T) {
 	}
 }
 
+// A run that was resumed names the same pictures by their absolute paths.
+func TestCompareMatchesPathsBelowTheFolder(t *testing.T) {
+	trainedRun(t)
+	if err := os.CopyFS("again", os.DirFS("run")); err != nil {
+		t.Fatal(err)
+	}
+	if got := trainer(t, "-resume", "again", "-epochs", "5", "-device", "cpu", "-quiet"); got.status != exitOK {
+		t.Fatalf("%+v", got)
+	}
+	if a, b := read(t, "run/predictions.csv"), read(t, "again/predictions.csv"); !strings.Contains(a, ",pictures") || strings.Contains(b, ",pictures") {
+		t.Fatalf("the paths are written alike:\n%s\n%s", a, b)
+	}
+	if got := trainer(t, "compare", "run", "again"); got.status != exitOK || !strings.Contains(got.stdout, "on the same 12 test images") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Answers to other images are not compared.
 func otherImagesAreRefused(t *testing.T) {
 	answers := read(t, "runs/a/predictions.csv")

@@ -47,6 +47,9 @@ func newSearch(j *job, o *tuneOptions) (*search, error) {
 	if err := s.checkSpace(); err != nil {
 		return nil, err
 	}
+	if o.searchesData() {
+		s.recipe = s.loaded // each trial adds what its images say
+	}
 	s.trials = o.space.Trials(j.seed, o.Trials)
 	for i, settings := range s.trials {
 		if _, err := s.recipe.With(tune.Assignments(settings)...); err != nil {
@@ -69,6 +72,9 @@ func newSearch(j *job, o *tuneOptions) (*search, error) {
 // checkSpace returns an error if a key or a value to search is invalid by itself.
 func (s *search) checkSpace() error {
 	for _, d := range s.o.space {
+		if isDataKey(d.Key) && d.Key != "data.balance" && s.split.Pictures == nil {
+			return usageErrorf("-set %s: this says how picture files are read, and %s has none", d.Key, s.dataName())
+		}
 		for _, value := range d.Extremes() {
 			_, err := s.recipe.With(d.Key + "=" + value)
 			if err != nil && !strings.HasPrefix(err.Error(), "-set ") { // another key is wrong because of the value

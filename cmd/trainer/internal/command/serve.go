@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -26,6 +27,8 @@ type serveOptions struct {
 	listen, token string
 	hosts         []string
 	open          bool
+	runs          string   // folder of the runs that the page makes and lists
+	folders       []string // pictures that the page can train on
 }
 
 // defaultListen is an address that only programs on this machine can reach.
@@ -49,6 +52,14 @@ func (p *program) serveFlags(o *serveOptions) *flag.FlagSet {
 		return nil
 	})
 	f.BoolVar(&o.open, "open", false, "open the page in the system's browser")
+	f.StringVar(&o.runs, "runs", "runs", "`folder` folder of the runs that the page makes, lists, renames and deletes")
+	f.Func("data", "`path` folder of pictures, or another path as trainer -data takes it, that the page can train on besides the named data sets; may be repeated", func(s string) error {
+		if _, err := os.Stat(s); err != nil {
+			return err
+		}
+		o.folders = append(o.folders, s)
+		return nil
+	})
 	p.inferenceFlags(f, &o.inferenceOptions)
 	return f
 }
@@ -101,7 +112,7 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(o.listen)
+	listener, err := listen("-listen", o.listen)
 	if err != nil {
 		return err
 	}
@@ -110,11 +121,17 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		o.token = rand.Text()
 	}
 	address := serveURL(listener.Addr().(*net.TCPAddr), &o)
-	server := serve.New(serve.Config{Models: all.models, Networks: all.networks, Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(), Address: listener.Addr(), Log: p.note})
-	if err := p.announce(listener, address, o.open); err != nil {
+	shop := p.newWorkshop(ctx, &o)
+	server := serve.New(serve.Config{
+		Models: all.models, Networks: all.networks, Workshop: shop, Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(),
+		Address: listener.Addr(), Log: p.note,
+	})
+	if err := p.announce(p.stdout, listener, address, o.open); err != nil {
 		return err
 	}
-	return server.Serve(ctx, listener)
+	err = server.Serve(ctx, listener)
+	shop.wait()
+	return err
 }
 
 // checkServeToken takes the token from the environment if no flag gives it, and refuses one that can be guessed.
@@ -134,23 +151,23 @@ func (p *program) checkServeToken(o *serveOptions) error {
 }
 
 // listen opens the address.
-func listen(address string) (net.Listener, error) {
+func listen(flag, address string) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return nil, usageErrorf("-listen %s: want host:port, as in %s", address, defaultListen)
+		return nil, usageErrorf("%s %s: want host:port, as in %s", flag, address, defaultListen)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("-listen %s: %w", address, err)
+		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 	}
 	return l, nil
 }
 
 // announce prints the server's address, and says who can reach it.
-func (p *program) announce(l net.Listener, address string, open bool) error {
+func (p *program) announce(to io.Writer, l net.Listener, address string, open bool) error {
 	if !serve.IsLoopback(l.Addr()) {
 		p.note("other machines can reach %s: whoever has the token in the address below is let in, and it travels unencrypted unless a proxy adds TLS", l.Addr())
 	}
-	if _, err := fmt.Fprintln(p.stdout, address); err != nil {
+	if _, err := fmt.Fprintln(to, address); err != nil {
 		return err
 	}
 	if open {

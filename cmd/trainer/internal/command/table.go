@@ -1,7 +1,6 @@
 package command
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -13,9 +12,9 @@ import (
 	"trainer/nn/train"
 )
 
-// writeTableJSON prints a network's table and the size of its training as one JSON object. pictures are lines about the
-// picture files of a folder.
-func writeTableJSON(out io.Writer, s *train.Summary, precision string, pictures []string) error {
+// tableOf returns a network's table and the size of its training, to be printed as one JSON object. pictures are lines about
+// the picture files of a folder.
+func tableOf(s *train.Summary, precision string, pictures []string) any {
 	type row struct {
 		Name       string   `json:"name"`
 		Kind       string   `json:"kind"`
@@ -28,7 +27,7 @@ func writeTableJSON(out io.Writer, s *train.Summary, precision string, pictures 
 	for _, r := range s.Rows {
 		rows = append(rows, row{r.Name, r.Kind, r.Output, r.Params, r.FLOPs, r.Memory})
 	}
-	return json.NewEncoder(out).Encode(struct {
+	return struct {
 		Layers      []row    `json:"layers"`
 		Parameters  int      `json:"parameters"`
 		FLOPs       int64    `json:"flops"`
@@ -46,7 +45,7 @@ func writeTableJSON(out io.Writer, s *train.Summary, precision string, pictures 
 		Pictures    []string `json:"pictures,omitempty"`
 		Phases      []phase  `json:"resolution,omitempty"`
 	}{rows, s.Params, s.FLOPs, s.Memory, s.Device, precision, s.Batch, s.Accumulate, s.Epochs, s.Steps,
-		s.TrainImages, s.Dropped, s.ValImages, s.TestImages, pictures, phasesOf(s)})
+		s.TrainImages, s.Dropped, s.ValImages, s.TestImages, pictures, phasesOf(s)}
 }
 
 // phase is a part of training with one size of images.

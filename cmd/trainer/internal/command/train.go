@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/optim"
 	"trainer/nn/printable"
 	"trainer/nn/train"
 )
@@ -54,25 +56,60 @@ func (p *program) trainAs(ctx context.Context, t *team, args []string) error {
 	if err = t.agree(err); err != nil {
 		return err
 	}
+	job.chooseAutotune()
 	if o.dryRun {
-		cfg := job.config(o.seed)
-		summary, err := train.DryRun(cfg)
-		if err != nil {
-			return job.explainStart(err, cfg)
-		}
-		precision := device.PrecisionOf(job.dev).String()
-		if p.onePrecision(job.dev) {
-			precision = ""
-		}
-		if o.json {
-			return writeTableJSON(p.stdout, summary, precision, job.describePictures())
-		}
-		for _, line := range job.describePictures() {
-			fmt.Fprintln(p.stdout, printable.Text(line))
-		}
-		return writeTable(p.stdout, summary, precision)
+		return job.printTable()
+	}
+	if o.serve != "" {
+		return job.serveTraining(ctx)
 	}
 	return job.train(ctx)
+}
+
+// dryRunSummary returns the summary of a training that isn't begun.
+func (j *job) dryRunSummary() (*train.Summary, error) {
+	cfg := j.config(j.seed)
+	summary, err := train.DryRun(cfg)
+	if err != nil {
+		return nil, j.explainStart(err, cfg)
+	}
+	return summary, nil
+}
+
+// table returns what -dry-run -json prints.
+func (j *job) table() (any, error) {
+	summary, err := j.dryRunSummary()
+	if err != nil {
+		return nil, err
+	}
+	return tableOf(summary, j.shownPrecision(), j.describePictures()), nil
+}
+
+// printTable prints what -dry-run does.
+func (j *job) printTable() error {
+	if j.json {
+		table, err := j.table()
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(j.stdout).Encode(table)
+	}
+	summary, err := j.dryRunSummary()
+	if err != nil {
+		return err
+	}
+	for _, line := range j.describePictures() {
+		fmt.Fprintln(j.stdout, printable.Text(line))
+	}
+	return writeTable(j.stdout, summary, j.shownPrecision())
+}
+
+// shownPrecision returns the precision of the device, or "" if it has only one.
+func (j *job) shownPrecision() string {
+	if j.onePrecision(j.dev) {
+		return ""
+	}
+	return device.PrecisionOf(j.dev).String()
 }
 
 // train makes all runs and their reports.
@@ -174,6 +211,10 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	})
 	defer shown.Close()
 	kept := &recorder{folder: folder, resumed: !folder.Fresh(), configure: configure, saved: -1}
+	kept.changeRates = func(changes []optim.RateChange) (err error) {
+		j.recipe, err = j.recipe.WithRateChanges(changes)
+		return err
+	}
 	kept.writeBest = func(net *nn.Network) error { return j.writeBest(folder, net, seed) }
 
 	resume := j.checkpointIn(folder)
@@ -189,6 +230,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	if j.trial != nil {
 		cfg.Hooks = append(cfg.Hooks, j.trial.hooks())
 	}
+	j.watched(&cfg, folder)
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps, Every: j.checkpoint.time}
 	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
 	result, err := train.Run(ctx, cfg)

@@ -64,7 +64,7 @@ func (t *trial) display(j *job) display.Display {
 }
 
 // trialJob returns the job of a trial in a round.
-func (s *search) trialJob(dev device.Device, n, k int) (*job, error) {
+func (s *search) trialJob(ctx context.Context, dev device.Device, n, k int) (*job, error) {
 	one, opt := *s.job, *s.job.options
 	one.options, one.dev, one.started, one.place = &opt, dev, s.now(), s.folder.Path()
 	one.trial = &trial{}
@@ -75,8 +75,23 @@ func (s *search) trialJob(dev device.Device, n, k int) (*job, error) {
 		one.trial.until = s.rungs[k].Epochs
 	}
 	var err error
-	one.recipe, err = s.recipe.With(tune.Assignments(s.trials[n])...)
+	if one.recipe, err = s.recipe.With(tune.Assignments(s.trials[n])...); err == nil && s.o.searchesData() {
+		err = one.openTrialData(ctx)
+	}
 	return &one, err
+}
+
+// openTrialData opens the data set as the trial's recipe says, with the same images in each part as in the other trials.
+func (j *job) openTrialData(ctx context.Context) error {
+	opened, opt := *j, *j.options
+	opt.resume, opt.runData = "", nil // which are those of the search
+	opened.options = &opt
+	if err := opened.openData(ctx); err != nil {
+		return err
+	}
+	j.recipe, j.split, j.fingerprint = opened.recipe, opened.split, opened.fingerprint
+	j.split.Test = nil
+	return nil
 }
 
 // trainTrial trains a trial until the end of a round, and adds its result. An error ends the search; what the settings of
@@ -91,7 +106,7 @@ func (s *search) trainTrial(ctx context.Context, dev device.Device, n, k int) er
 		r.Rung = k + 1
 		return s.add(r)
 	}
-	one, err := s.trialJob(dev, n, k)
+	one, err := s.trialJob(ctx, dev, n, k)
 	if err != nil {
 		return err
 	}

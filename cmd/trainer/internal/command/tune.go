@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -53,11 +54,11 @@ func (p *program) tuneFlags(o *tuneOptions) *flag.FlagSet {
 		return nil
 	})
 	f.Func("trials", "`number` number of trials (default 30)", whole(&o.Trials))
-	f.StringVar(&o.Strategy, "strategy", strategyRandom, "`name` random: all trials train to their end; or halving: all train for a few epochs, and the best go on")
-	f.Func("eta", "`number` with halving: one trial in so many goes on, for so many times as many epochs (default 3)", whole(&o.Eta))
-	f.Func("min-epochs", "`number` with halving: epochs of the first round, or more; may be a fraction (default: 1, or a ninth of all if that is less)", number(&o.MinEpochs, 0, 1e9, "a number above 0"))
+	f.StringVar(&o.Strategy, "strategy", strategyRandom, "`name` random: all trials train to their end; or halving: all train for a few epochs, and only the best continue")
+	f.Func("eta", "`number` halving: of every so many trials the best one continues, for as many times the epochs (default 3)", whole(&o.Eta))
+	f.Func("min-epochs", "`number` halving: least epochs of the first round; may be a fraction (default: 1, or a ninth of all if that is less)", number(&o.MinEpochs, 0, 1e9, "a number above 0"))
 	p.deviceFlag(f, &o.device)
-	f.Lookup("device").Usage += "; several, separated by commas, train a trial each"
+	f.Lookup("device").Usage += "; several, separated by commas, train a trial each (cpu,cpu: two on half of the processors each)"
 	f.Lookup("val").Usage = "`fraction` fraction of the training images to hold out and to compare trials by, if the data set has no validation images (default 0.1)"
 	f.StringVar(&o.out, "out", "", "`folder` folder for the results; must not hold any yet (default runs/<date>-<data>-<recipe>-tune)")
 	f.StringVar(&o.resume, "resume", "", "`folder` continue a search that was stopped, with the same trials; -trials makes a random search longer")
@@ -91,10 +92,11 @@ Any other value holds for all trials.
 
 Trials are compared by their accuracy on validation images, or with -set best-by=loss by the loss. Without
 such images a tenth of the training images is held out, as by -val 0.1. Test images are never evaluated.
-All trials have the same seed; their settings depend on the seed and on their number only.
+All trials have the same seed; their settings depend on the seed and on their number only. Keys of data, such
+as data.size, are searched for folders of pictures: the images of each trial are then read anew.
 
 Successive halving (Li et al., "Hyperband", JMLR 2018) trains all trials for a few epochs of the full
-schedule, then the best third (-eta) for three times as many, and so on. A trial that goes on continues
+schedule, then the best third (-eta) for three times as many, and so on. A promoted trial continues
 from its checkpoint, and ends with the bits of a training that was not stopped.
 
 A trial whose loss diverges counts as the worst. The folder has the results (trials.jsonl), a figure
@@ -176,8 +178,8 @@ func (o *tuneOptions) checkSearch() error {
 	}
 	for _, d := range o.space {
 		switch top, _, _ := strings.Cut(d.Key, "."); {
-		case top == "data" || top == "image-size" || top == "grayscale":
-			return usageErrorf("-set %s: the images are read once for all trials, so that this can't be searched", d.Key)
+		case isDataKey(d.Key) && !slices.Contains(searchableData, d.Key):
+			return usageErrorf("-set %s: of the data, only %s can be searched", d.Key, strings.Join(searchableData, ", "))
 		case top == "name" || top == "description" || top == "run":
 			return usageErrorf("-set %s: this is not a setting of the training", d.Key)
 		case top == "precision":
@@ -187,6 +189,21 @@ func (o *tuneOptions) checkSearch() error {
 		}
 	}
 	return nil
+}
+
+// searchableData are the keys of a recipe's data that a search may change: those after which the images are the same ones,
+// with the same classes.
+var searchableData = []string{"data.size", "data.resize", "data.background", "data.orientation", "data.grayscale", "data.balance"}
+
+// isDataKey reports whether a key says how images are read. image-size and grayscale are older names.
+func isDataKey(key string) bool {
+	top, _, _ := strings.Cut(key, ".")
+	return top == "data" || top == "image-size" || top == "grayscale"
+}
+
+// searchesData reports whether the trials have different images.
+func (o *tuneOptions) searchesData() bool {
+	return slices.ContainsFunc(o.space, func(d tune.Dimension) bool { return isDataKey(d.Key) })
 }
 
 // continuable are the flags that a search that is continued takes.
@@ -234,12 +251,26 @@ func (p *program) splitDevices(o *tuneOptions) error {
 		if err := p.checkDevice(o.devices[i]); err != nil {
 			return err
 		}
-		if name == auto && len(o.devices) > 1 {
+		if o.devices[i] == auto && len(o.devices) > 1 {
 			return usageErrorf("-device %s: name the devices, as in cuda:0,cuda:1", o.device)
 		}
 	}
 	o.device = o.devices[0]
+	o.shareProcessors(p.host().Name)
 	return nil
+}
+
+// shareProcessors divides the processors between trials that train on the host at the same time.
+func (o *tuneOptions) shareProcessors(host string) {
+	onHost := 0
+	for _, name := range o.devices {
+		if name == host {
+			onHost++
+		}
+	}
+	if onHost > 1 && o.threads == 0 {
+		o.threads = max(1, runtime.NumCPU()/onHost)
+	}
 }
 
 // rungs returns the rounds of the search.

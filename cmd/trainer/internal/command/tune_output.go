@@ -22,8 +22,10 @@ func (s *search) printBeginning() {
 	if s.json || s.quiet {
 		return
 	}
-	for _, line := range s.describePictures() {
-		fmt.Fprintln(s.stdout, printable.Text(line))
+	if !s.o.searchesData() {
+		for _, line := range s.describePictures() {
+			fmt.Fprintln(s.stdout, printable.Text(line))
+		}
 	}
 	on := "on " + s.dev.Name()
 	if n := len(s.devices); n > 1 {

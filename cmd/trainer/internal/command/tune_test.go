@@ -318,3 +318,53 @@ func TestTuneAsJSON(t *testing.T) {
 		t.Errorf("best by loss is %+v, not %+v", search.Search.Best, other)
 	}
 }
+
+// TestTuneSearchesImages searches how pictures are read: each trial has the bits of a training with its settings, on any
+// number of devices and after a stop.
+func TestTuneSearchesImages(t *testing.T) {
+	workplace(t)
+	args := func(out string, more ...string) []string {
+		return append([]string{"tune", "-data", "pictures", "-recipe", "small.toml", "-device", "cpu", "-threads", "1", "-out", out, "-epochs", "2",
+			"-trials", "4", "-seed", "5", "-set", "data.size=8,12", "-set", "data.grayscale=true,false"}, more...)
+	}
+	got := trainer(t, args("whole")...)
+	if got.status != exitOK || got.stderr != "" {
+		t.Fatalf("%+v", got)
+	}
+	seen := map[string]bool{}
+	for _, r := range results(t, "whole") {
+		seen[r.Settings["data.size"]+r.Settings["data.grayscale"]] = true
+		alone := fmt.Sprintf("alone-%d", r.Number)
+		one := trainer(t, "-data", "pictures", "-recipe", "small.toml", "-device", "cpu", "-val", "0.1", "-epochs", "2", "-seed", "5", "-quiet", "-out", alone,
+			"-set", "data.size="+r.Settings["data.size"], "-set", "data.grayscale="+r.Settings["data.grayscale"])
+		a, b := readJSON(t, filepath.Join(alone, "summary.json")), readJSON(t, filepath.Join("whole", r.Folder, "summary.json"))
+		if one.status != exitOK || a["final_loss"] != b["final_loss"] || a["val_loss"] != b["val_loss"] || a["val_accuracy"] != b["val_accuracy"] {
+			t.Errorf("trial %d: %v, alone %v", r.Number, b, a)
+		}
+		if b["test_count"] != 0.0 {
+			t.Errorf("trial %d was tested: %v", r.Number, b)
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("settings %v", seen)
+	}
+	if best := trainer(t, "-data", "pictures", "-recipe", "whole/best.toml", "-device", "cpu", "-dry-run"); best.status != exitOK {
+		t.Errorf("%+v", best)
+	}
+	if two := trainer(t, args("two", "-device", "cpu,cpu")...); two.status != exitOK {
+		t.Fatalf("%+v", two)
+	}
+	sameResults(t, "whole", "two")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var stderr bytes.Buffer
+	p := &program{Config: config(), stdout: &stopAfter{text: "trial 2", cancel: cancel}, stderr: &stderr, getenv: func(string) string { return "" }, now: time.Now}
+	if status := run(ctx, p, args("stopped")); status != exitInterrupted {
+		t.Fatalf("status %d, stderr %q", status, stderr.String())
+	}
+	if got := trainer(t, "tune", "-resume", "stopped"); got.status != exitOK {
+		t.Fatalf("%+v", got)
+	}
+	sameResults(t, "whole", "stopped")
+}

@@ -32,17 +32,6 @@ func (f *Folder) AddMetrics(m train.EpochMetrics) error {
 	return nil
 }
 
-// SyncMetrics waits until the lines are on the disk.
-func (f *Folder) SyncMetrics() error {
-	if f.metrics == nil {
-		return nil
-	}
-	if err := f.metrics.Sync(); err != nil {
-		return fmt.Errorf("writing metrics: %w", err)
-	}
-	return nil
-}
-
 // RestoreMetrics makes the metrics those of the epochs before a checkpoint: it drops later lines, which the resumed run
 // will write again, and writes those that are missing or broken.
 func (f *Folder) RestoreMetrics(history []train.EpochMetrics) error {

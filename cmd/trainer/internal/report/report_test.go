@@ -267,7 +267,7 @@ func TestSteps(t *testing.T) {
 	if err := f.AddSteps(&train.StepMetrics{Step: 8, TrainLoss: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.SyncSteps(); err != nil {
+	if err := f.SyncLines()(); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(f.File(StepsFile))

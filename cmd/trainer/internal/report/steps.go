@@ -3,8 +3,10 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 
 	"trainer/nn/train"
@@ -54,13 +56,26 @@ func (f *Folder) flushSteps() error {
 	return nil
 }
 
-// SyncSteps waits until the lines are on the disk.
-func (f *Folder) SyncSteps() error {
-	if err := f.flushSteps(); err != nil || f.steps == nil {
-		return err
+// SyncLines writes the lines of metrics and steps that are kept back, and returns a function that waits until all of them
+// are on the disk. Another goroutine may call it while further lines are added.
+func (f *Folder) SyncLines() func() error {
+	err := f.flushSteps()
+	metrics, steps := f.metrics, f.steps
+	return func() error {
+		if err != nil {
+			return err
+		}
+		return errors.Join(syncFile(metrics, MetricsFile), syncFile(steps, StepsFile))
 	}
-	if err := f.steps.Sync(); err != nil {
-		return fmt.Errorf("writing %s: %w", StepsFile, err)
+}
+
+// syncFile waits until a file is on the disk, if it is open.
+func syncFile(f *os.File, name string) error {
+	if f == nil {
+		return nil
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return nil
 }

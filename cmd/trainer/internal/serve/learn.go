@@ -39,7 +39,7 @@ func (s *Server) answer(f func(r *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value, err := f(r)
 		if err != nil {
-			s.send(w, r, err)
+			s.send(w, r, workshopError(err))
 			return
 		}
 		sendJSON(w, http.StatusOK, value)
@@ -131,21 +131,27 @@ func (s *Server) openSession(r *http.Request) (any, error) {
 func (s *Server) inSession(action string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		reply, err := s.ask(w, r, action)
-		var body []byte
-		if err == nil {
-			body, err = reply.Encode()
-		}
 		if err != nil {
 			s.send(w, r, sessionError(err))
 			return
 		}
-		kind := "application/json"
-		if reply.Binary {
-			kind = "application/octet-stream"
-		}
-		w.Header().Set("Content-Type", kind)
-		_, _ = w.Write(body) // a client that is gone is no error
+		s.sendReply(w, r, reply)
 	}
+}
+
+// sendReply sends JSON, or arrays.
+func (s *Server) sendReply(w http.ResponseWriter, r *http.Request, reply *learn.Reply) {
+	body, err := reply.Encode()
+	if err != nil {
+		s.send(w, r, sessionError(err))
+		return
+	}
+	kind := "application/json"
+	if reply.Binary {
+		kind = "application/octet-stream"
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(body) // a client that is gone is no error
 }
 
 // ask asks the session that a path names.

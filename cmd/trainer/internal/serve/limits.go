@@ -14,6 +14,7 @@ type Limits struct {
 	// Each reader of the page has a network. The one unused for longest makes room for the next.
 	Sessions     int
 	SessionBytes int64
+	Streams      int // pages that get the events of a training
 
 	HeaderTime time.Duration // for the headers to arrive
 	ReadTime   time.Duration // for the whole request to arrive
@@ -36,6 +37,7 @@ func DefaultLimits() Limits {
 
 		Sessions:     16,
 		SessionBytes: 1 << 30,
+		Streams:      64,
 
 		HeaderTime: 5 * time.Second,
 		ReadTime:   30 * time.Second,

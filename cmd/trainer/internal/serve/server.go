@@ -11,14 +11,17 @@ import (
 	"sync"
 
 	"golang.org/x/net/netutil"
+
+	"trainer/cmd/trainer/internal/cockpit"
 )
 
 // Config is what trainer serve decides.
 type Config struct {
-	Models   []Model   // of /predict, on one device, which the server uses for one of them at a time
-	Networks []Network // of the page, on another device
-	Token    string    // "" lets everyone on this machine in; a server that others can reach must have one
-	Hosts    []string  // names of this server besides localhost
+	Models   []Model          // of /predict, on one device, which the server uses for one of them at a time
+	Networks []Network        // of the page, on another device
+	Workshop cockpit.Workshop // of the page's Train part; nil without it
+	Token    string           // "" lets everyone on this machine in; a server that others can reach must have one
+	Hosts    []string         // names of this server besides localhost
 	Limits   Limits
 	// Address is the one that the server listens on. If other machines can reach it, Token must not be empty.
 	Address net.Addr
@@ -40,6 +43,10 @@ type Server struct {
 	showing   engine // the device of the page, so that neither waits for the other
 	networks  []Network
 	sessions  sessions
+
+	workshop cockpit.Workshop
+	streams  chan struct{} // one place for each page that gets events
+	stopping chan struct{} // closed when the server is asked to stop
 }
 
 // New returns a server of the models.
@@ -55,6 +62,10 @@ func New(c Config) *Server {
 
 		networks: c.Networks,
 		sessions: sessions{max: c.Limits.Sessions, maxBytes: c.Limits.SessionBytes},
+
+		workshop: c.Workshop,
+		streams:  make(chan struct{}, c.Limits.Streams),
+		stopping: make(chan struct{}),
 	}
 	for _, m := range c.Models {
 		s.models = append(s.models, s.serve(m))
@@ -67,6 +78,9 @@ func New(c Config) *Server {
 func (s *Server) routes() {
 	s.pageRoutes()
 	s.learnRoutes()
+	if s.workshop != nil {
+		s.trainRoutes()
+	}
 	s.handle("POST", "/predict", s.predict)
 	s.handle("GET", healthPath, s.health)
 	s.handle("GET", "/metrics", s.metrics.handler().ServeHTTP)
@@ -113,9 +127,13 @@ func (s *Server) contain(next http.Handler) http.Handler {
 	})
 }
 
-// timed bounds the time of an answer.
+// timed bounds the time of an answer, except of events.
 func (s *Server) timed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == eventsPath {
+			next.ServeHTTP(w, r)
+			return
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.limits.AnswerTime)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
@@ -144,6 +162,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stopped := make(chan struct{})
 	release := context.AfterFunc(ctx, func() {
 		defer close(stopped)
+		close(s.stopping)
 		patience, cancel := context.WithTimeout(context.Background(), s.limits.StopTime)
 		defer cancel()
 		if server.Shutdown(patience) != nil {

@@ -33,9 +33,13 @@ func TestStrings(t *testing.T) {
 			t.Errorf("%s: placeholders %v and %v", key, en, vi)
 		}
 	}
-	files, err := filepath.Glob("web/src/*.js")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
+	var files []string
+	for _, pattern := range []string{"web/src/*.js", "web/src/*/*.js"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatal(found, err)
+		}
+		files = append(files, found...)
 	}
 	var code strings.Builder
 	for _, f := range files {

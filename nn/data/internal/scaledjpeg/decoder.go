@@ -1,11 +1,11 @@
-// Package scaledjpeg decodes photographs as cameras and programs write them, baseline JPEG files (ITU-T T.81), each plane
-// at a scale of its own: an inverse cosine transform of 8, 4, 2 or 1 points makes 8x8, 4x4, 2x2 samples or one of each
-// block of 8x8. A picture that becomes a small image is so decoded at a fraction of the work and of the memory, and only
-// the part that is wanted.
+// Package scaledjpeg decodes photographs as cameras and programs write them, baseline and progressive JPEG files (ITU-T
+// T.81), each plane at a scale of its own: an inverse cosine transform of 8, 4, 2 or 1 points makes 8x8, 4x4, 2x2 samples or
+// one of each block of 8x8. A picture that becomes a small image is thus decoded with a fraction of the work and of the
+// memory, and only the part that is wanted; for a progressive file, only the transforms are saved.
 //
-// The package accepts less than image/jpeg: one scan with all components, no progressive files, no RGB or CMYK, and
-// nothing that is damaged or odd. Whatever it refuses, the caller reads with image/jpeg, which decides what is an error.
-// What it accepts, image/jpeg accepts, and at scale 1 both give the same samples. The tests enforce both.
+// The package accepts less than image/jpeg: in a baseline file one scan with all components, no RGB or CMYK, and nothing
+// that is damaged or odd. Whatever it refuses, the caller reads with image/jpeg, which decides what is an error. What it
+// accepts, image/jpeg accepts, and at scale 1 both give the same samples. The tests enforce both.
 package scaledjpeg
 
 import (
@@ -14,12 +14,14 @@ import (
 )
 
 // errRefused is the answer to all files that image/jpeg should see.
-var errRefused = errors.New("no baseline JPEG file without peculiarities")
+var errRefused = errors.New("not a JPEG file of the common kinds")
 
 // Header is the information before the samples.
 type Header struct {
 	H, W       int
 	Components []Component // one of luma, or luma and two of chroma
+
+	IsProgressive bool
 }
 
 // Component is a plane of a picture: one sample per Down x Across pixels.
@@ -55,40 +57,62 @@ type component struct {
 
 // Decoder decodes one file after another, in the same memory. It is not safe for concurrent use.
 type Decoder struct {
-	in         input
-	header     Header
-	planes     []Plane
-	components []component
-	quant      [4][64]int32 // in zigzag order
-	hasQuant   [4]bool
-	dc, ac     [2]huffman
-	interval   int // units between restart markers; 0 means none
-	pix        [3][]byte
-	coef       [64]int32
+	in              input
+	header          Header
+	planes          []Plane
+	components      []component
+	quant           [4][64]int32 // in zigzag order
+	hasQuant        [4]bool
+	dc, ac          [4]huffman
+	restartInterval int // units between restart markers; 0 means none
+	pix             [3][]byte
+	coef            [64]int32
+
+	// Of a progressive file.
+	progress    [3]progress
+	hasScan     bool // a scan has been decoded
+	band        band // of the scan
+	emptyBlocks int  // blocks to come for which the scan has no code (its end-of-band run)
 }
 
 // ReadHeader reads a file up to its samples. The header is valid until the next call.
 func (d *Decoder) ReadHeader(r io.Reader) (*Header, error) {
 	d.in.reset(r)
-	d.components, d.header, d.interval = d.components[:0], Header{Components: d.header.Components[:0]}, 0
-	d.hasQuant = [4]bool{}
+	d.components, d.header, d.restartInterval = d.components[:0], Header{Components: d.header.Components[:0]}, 0
+	d.hasQuant, d.hasScan = [4]bool{}, false
+	for k := range d.progress {
+		for i := range d.progress[k].low {
+			d.progress[k].low[i] = unknown
+		}
+	}
 	for k := range d.dc {
 		d.dc[k].isSet, d.ac[k].isSet = false, false
 	}
 	if d.in.next() != 0xff || d.in.next() != markSOI {
 		return nil, d.in.refuse()
 	}
+	if mark, ok := d.segments(); !ok || mark != markSOS {
+		return nil, d.in.refuse()
+	}
+	return &d.header, nil
+}
+
+// segments reads segments up to the start of a scan or the end of the image, and returns which of both it is.
+func (d *Decoder) segments() (mark byte, ok bool) {
 	for {
 		if d.in.next() != 0xff {
-			return nil, d.in.refuse()
+			return 0, false
 		}
 		mark := d.in.next()
+		if mark == markEOI {
+			return mark, true
+		}
 		segment, ok := d.in.segment()
-		if !ok || !d.read(mark, segment) {
-			return nil, d.in.refuse()
+		if !ok || !d.readSegment(mark, segment) {
+			return 0, false
 		}
 		if mark == markSOS {
-			return &d.header, nil
+			return mark, true
 		}
 	}
 }
@@ -97,6 +121,7 @@ func (d *Decoder) ReadHeader(r io.Reader) (*Header, error) {
 const (
 	markSOF0  = 0xc0 // start of a baseline frame
 	markSOF1  = 0xc1 // start of an extended sequential frame
+	markSOF2  = 0xc2 // start of a progressive frame
 	markDHT   = 0xc4 // Huffman tables
 	markRST0  = 0xd0 // first of the eight restart markers
 	markSOI   = 0xd8 // start of the image
@@ -110,18 +135,21 @@ const (
 	markCOM   = 0xfe // comment
 )
 
-// read reads a segment, and reports whether it is as the package expects.
-func (d *Decoder) read(mark byte, segment []byte) bool {
+// readSegment reads a segment, and reports whether it is as the package expects.
+func (d *Decoder) readSegment(mark byte, segment []byte) bool {
 	switch {
-	case mark == markSOF0 || mark == markSOF1:
+	case mark == markSOF0 || mark == markSOF1 || mark == markSOF2:
+		d.header.IsProgressive = mark == markSOF2
 		return d.readFrame(segment)
 	case mark == markDHT:
 		return d.readHuffman(segment)
-	case mark == markDQT:
-		return d.readQuant(segment)
+	case mark == markDQT: // behind the first scan, it is not clear which scans it is for
+		return !d.hasScan && d.readQuant(segment)
 	case mark == markDRI && len(segment) == 2:
-		d.interval = int(segment[0])<<8 | int(segment[1])
+		d.restartInterval = int(segment[0])<<8 | int(segment[1])
 		return true
+	case mark == markSOS && d.header.IsProgressive:
+		return d.readProgressiveScan(segment)
 	case mark == markSOS:
 		return d.readScan(segment)
 	case mark == markAdobe && len(segment) >= 12 && string(segment[:5]) == "Adobe":
@@ -141,7 +169,7 @@ func (d *Decoder) readFrame(s []byte) bool {
 	}
 	for s = s[6:]; len(s) > 0; s = s[3:] {
 		c := component{id: s[0], across: int(s[1] >> 4), down: int(s[1] & 15), quant: s[2]}
-		if c.quant > 3 || !isPower(c.down) || !isPower(c.across) {
+		if c.quant > 3 || !isSamplingFactor(c.down) || !isSamplingFactor(c.across) {
 			return false
 		}
 		d.components = append(d.components, c)
@@ -168,8 +196,8 @@ func (d *Decoder) readFrame(s []byte) bool {
 	return true
 }
 
-// isPower reports whether a sampling factor is one of those that occur.
-func isPower(factor int) bool { return factor == 1 || factor == 2 || factor == 4 }
+// isSamplingFactor reports whether a sampling factor is one of those that occur.
+func isSamplingFactor(factor int) bool { return factor == 1 || factor == 2 || factor == 4 }
 
 // readQuant reads quantization tables of bytes (T.81, B.2.4.1).
 func (d *Decoder) readQuant(s []byte) bool {
@@ -190,7 +218,7 @@ func (d *Decoder) readQuant(s []byte) bool {
 func (d *Decoder) readHuffman(s []byte) bool {
 	for len(s) >= 17 {
 		class, k := s[0]>>4, s[0]&15
-		if class > 1 || k > 1 {
+		if class > 1 || k > 3 || k > 1 && !d.header.IsProgressive {
 			return false
 		}
 		t := &d.dc[k]
@@ -223,10 +251,14 @@ func (d *Decoder) readScan(s []byte) bool {
 	return true
 }
 
-// Memory returns the bytes of the planes that Read makes.
+// Memory returns the bytes of the planes that Read makes and, for a progressive file, of the coefficients.
 func (h *Header) Memory(wanted []Wanted) int64 {
 	sum := int64(0)
 	for k, w := range wanted {
+		if h.IsProgressive {
+			stride, rows := h.planeSize(k, 8)
+			sum += 2 * int64(stride) * int64(rows)
+		}
 		if w.Scale > 0 {
 			stride, rows := h.planeSize(k, 8/w.Scale)
 			sum += int64(stride) * int64(rows)
@@ -241,17 +273,29 @@ const FixedMemory = 128 << 10
 // Kept returns the bytes of planes that the decoder keeps for the next file.
 func (d *Decoder) Kept() int {
 	sum := 0
-	for _, pix := range d.pix {
-		sum += cap(pix)
+	for k := range d.pix {
+		sum += cap(d.pix[k]) + 2*cap(d.progress[k].coef)
 	}
 	return sum
 }
 
 // planeSize returns the samples of a component in whole units, with so many samples per side of a block.
 func (h *Header) planeSize(k, points int) (stride, rows int) {
-	luma, c := h.Components[len(h.Components)-1], h.Components[k] // chroma has the largest steps
-	across, down := luma.Across/c.Across, luma.Down/c.Down        // blocks per unit
-	return ceilDiv(h.W, 8*luma.Across) * across * points, ceilDiv(h.H, 8*luma.Down) * down * points
+	across, down := h.blocks(k)
+	return across * points, down * points
+}
+
+// units returns the numbers of units (MCU) that cover the picture.
+func (h *Header) units() (across, down int) {
+	c := h.Components[len(h.Components)-1] // chroma has the largest steps
+	return ceilDiv(h.W, 8*c.Across), ceilDiv(h.H, 8*c.Down)
+}
+
+// blocks returns the numbers of blocks of a component in whole units.
+func (h *Header) blocks(k int) (across, down int) {
+	across, down = h.units()
+	largest, c := h.Components[len(h.Components)-1], h.Components[k]
+	return across * (largest.Across / c.Across), down * (largest.Down / c.Down)
 }
 
 // Read decodes the samples of the file whose header was read; wanted has an entry per component. The planes are valid
@@ -271,7 +315,11 @@ func (d *Decoder) Read(wanted []Wanted) ([]Plane, error) {
 			c.plane = Plane{d.pix[k][:stride*rows], stride}
 		}
 	}
-	if !d.scan() {
+	decode := d.scan
+	if d.header.IsProgressive {
+		decode = d.readProgressive
+	}
+	if !decode() {
 		return nil, d.in.refuse()
 	}
 	for _, c := range d.components {

@@ -235,6 +235,9 @@ func FuzzDecode(f *testing.F) {
 		w.h, w.w = min(w.h, 20), min(w.w, 20)
 		f.Add(w.bytes())
 	}
+	for _, raw := range progressiveFiles(f) {
+		f.Add(raw)
+	}
 	var d Decoder
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		h, err := d.ReadHeader(bytes.NewReader(raw))

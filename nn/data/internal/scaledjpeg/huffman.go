@@ -70,6 +70,14 @@ func extend(bits uint64, size uint) int32 {
 	return int32(bits) + isNegative&(1-1<<size)
 }
 
+// entry returns the entry of the code that the last n bits of acc begin with, at least 32, or 0 if there is none.
+func (t *huffman) entry(acc uint64, n uint) uint32 {
+	if e := t.look[acc>>((n-lookBits)&63)&(1<<lookBits-1)]; e != 0 {
+		return e
+	}
+	return t.long(int32(acc >> ((n - 16) & 63) & 0xffff))
+}
+
 // long returns the entry of a code that is longer than lookBits, which 16 bits begin with, or 0 if there is none.
 func (t *huffman) long(bits int32) uint32 {
 	for l := lookBits + 1; l <= 16; l++ {

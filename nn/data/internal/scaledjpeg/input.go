@@ -107,10 +107,8 @@ func (in *input) moreBits(acc uint64, n uint) (uint64, uint) {
 // isOverrun reports whether more bits were taken than the scan has.
 func (in *input) isOverrun() bool { return in.n < in.padded }
 
-// endBits reads a marker that must follow at once, except for the bits that fill the last byte.
-func (in *input) endBits(mark byte) bool {
-	if in.n < in.padded || in.n-in.padded >= 8 {
-		return false
-	}
-	return in.next() == 0xff && in.next() == mark
-}
+// isAtMarker reports whether all bits of a scan have been taken, except for those that fill the last byte.
+func (in *input) isAtMarker() bool { return in.n >= in.padded && in.n-in.padded < 8 }
+
+// isMarker reads a marker, and reports whether it is this one.
+func (in *input) isMarker(mark byte) bool { return in.next() == 0xff && in.next() == mark }

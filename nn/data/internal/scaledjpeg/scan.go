@@ -12,11 +12,10 @@ var natural = [64]byte{
 
 // scan decodes the only scan of the file and the end of the image behind it, and reports whether all of it is valid.
 func (d *Decoder) scan() bool {
-	c := d.header.Components[len(d.components)-1] // chroma has the largest steps
-	across, down := ceilDiv(d.header.W, 8*c.Across), ceilDiv(d.header.H, 8*c.Down)
+	across, down := d.header.units()
 	d.in.startBits()
 	for unit := range across * down {
-		if d.interval > 0 && unit > 0 && unit%d.interval == 0 && !d.restart(unit/d.interval) {
+		if d.restartInterval > 0 && unit > 0 && unit%d.restartInterval == 0 && !d.restart(unit/d.restartInterval) {
 			return false
 		}
 		y, x := unit/across, unit%across
@@ -32,13 +31,13 @@ func (d *Decoder) scan() bool {
 			}
 		}
 	}
-	return d.in.endBits(markEOI)
+	return d.in.isAtMarker() && d.in.isMarker(markEOI)
 }
 
 // restart reads the marker after interval number n, and resets what one block tells about the next.
 func (d *Decoder) restart(n int) bool {
 	d.in.fill(maxBlock)
-	if !d.in.endBits(markRST0 + byte(n-1)%8) {
+	if !d.in.isAtMarker() || !d.in.isMarker(markRST0+byte(n-1)%8) {
 		return false
 	}
 	d.in.startBits()
@@ -52,30 +51,15 @@ func (d *Decoder) restart(n int) bool {
 // zigzag number of the last one that may not be 0, or -1 if the code is invalid.
 func (d *Decoder) block(c *component) (last int) {
 	in, quant, coef := &d.in, &d.quant[c.quant&3], &d.coef
-	acc, n := in.acc, in.n
 	*coef = [64]int32{}
-
-	if n < 32 {
-		acc, n = in.bits(acc, n)
-	}
-	e := c.dc.look[acc>>(n-lookBits)&(1<<lookBits-1)]
-	if e == 0 {
-		if e = c.dc.long(int32(acc >> (n - 16) & 0xffff)); e == 0 {
-			return -1
-		}
-	}
-	n -= uint(e & 31)
-	if e>>8&15 != 0 {
+	difference, ok := in.difference(c.dc)
+	if !ok {
 		return -1
 	}
-	v := int32(e) >> 16
-	if size := uint(e >> 12 & 15); size != 0 {
-		n -= size
-		v = extend(acc>>(n&63)&(1<<size-1), size)
-	}
-	c.predicted += v
+	c.predicted += difference
 	coef[0] = c.predicted * quant[0]
 
+	acc, n := in.acc, in.n
 	for k := 1; k < 64; k++ {
 		if n < 32 {
 			acc, n = in.bits(acc, n)
@@ -112,6 +96,35 @@ func (d *Decoder) block(c *component) (last int) {
 	}
 	in.acc, in.n = acc, n
 	return last
+}
+
+// difference decodes the difference of a DC coefficient to that of the block before (T.81, F.2.2.1).
+func (in *input) difference(t *huffman) (v int32, ok bool) {
+	acc, n := in.acc, in.n
+	if n < 32 {
+		acc, n = in.bits(acc, n)
+	}
+	e := t.entry(acc, n)
+	n -= uint(e & 31)
+	if e == 0 || e>>8&15 != 0 {
+		return 0, false
+	}
+	v = int32(e) >> 16
+	if size := uint(e >> 12 & 15); size != 0 {
+		n -= size
+		v = extend(acc>>(n&63)&(1<<size-1), size)
+	}
+	in.acc, in.n = acc, n
+	return v, true
+}
+
+// bit returns the next bit.
+func (in *input) bit() uint64 {
+	if in.n == 0 {
+		in.acc, in.n = in.bits(in.acc, in.n)
+	}
+	in.n--
+	return in.acc >> (in.n & 63) & 1
 }
 
 // bits is moreBits, four bytes at a time while none of them is 0xff.

@@ -5,7 +5,10 @@ package scaledjpeg
 //	x(i, j) = 1/4 Σ C(u) C(v) X(v, u) cos((2i+1) v π/16) cos((2j+1) u π/16),   C(0) = 1/√2, otherwise 1
 //
 // The transform of N points evaluates the same cosines with v, u < N at the N x N places that divide the block evenly,
-// cos((2i+1) v π/2N): the block without the frequencies that N samples can't hold, at N/8 of the size.
+// cos((2i+1) v π/2N): the block without the frequencies that N samples can't hold, at N/8 of the size. (In an orthonormal
+// transform of N points, 1/4 would be 2/N, and the coefficients of the smaller block are those of the larger times N/8:
+// Dugad and Ahuja, "A fast scheme for image size change in the compressed domain", IEEE Transactions on Circuits and Systems
+// for Video Technology 11, 2001.)
 
 // transform writes the samples of block (by, bx) if they are wanted. last is the zigzag number of the last coefficient that
 // may not be 0.

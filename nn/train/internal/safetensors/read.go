@@ -92,7 +92,10 @@ func (s *File) check() error {
 		return damaged("it has %d bytes, too few for a safetensors file", info.Size())
 	}
 	n := binary.LittleEndian.Uint64(length[:])
-	if n > maxHeader || int64(n) > info.Size()-8 {
+	if n > maxHeader {
+		return damaged("it does not begin like a safetensors file")
+	}
+	if int64(n) > info.Size()-8 {
 		return damaged("its header should have %d bytes, the file has %d", n, info.Size())
 	}
 	text := make([]byte, n)

@@ -53,3 +53,21 @@ export function number(v) {
 
 // shape returns a shape as in 26×26×8.
 export const shape = (s) => s.join("×");
+
+// percent returns a share as a percentage; null is unknown.
+export const percent = (x) => (x === null || x === undefined ? "–" : `${(100 * x).toFixed(2)}%`);
+
+// duration returns seconds as in 1:05:09.
+export function duration(seconds) {
+  const s = Math.round(seconds);
+  const two = (n) => String(n).padStart(2, "0");
+  return s >= 3600 ? `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
+}
+
+// bytes returns a number of bytes as in 1.5 MiB.
+export function bytes(n) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let i = 0;
+  for (; n >= 1024 && i < units.length - 1; i++) n /= 1024;
+  return `${i === 0 ? n : n.toPrecision(3)} ${units[i]}`;
+}

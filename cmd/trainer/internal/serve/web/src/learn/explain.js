@@ -1,7 +1,7 @@
 // The panel that says where a number comes from.
 
-import { element, shown } from "./dom.js";
-import { number, shape, text } from "./text.js";
+import { element, shown } from "../dom.js";
+import { number, shape, text } from "../text.js";
 
 // Explainer shows the answers to questions. app has session, places, back and ask(question).
 export class Explainer {

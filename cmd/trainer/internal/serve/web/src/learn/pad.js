@@ -1,7 +1,7 @@
 // The drawing area works on the network's own pixels: what is drawn is exactly what the network gets.
 
-import { element } from "./dom.js";
-import { text } from "./text.js";
+import { element } from "../dom.js";
+import { text } from "../text.js";
 
 // Pad is a picture [height, width, channels] that can be drawn on. changed is called after each change.
 export class Pad {
@@ -15,9 +15,14 @@ export class Pad {
     this.render();
   }
 
-  set(pixels) {
+  // show shows a picture, which set also tells of.
+  show(pixels) {
     this.pixels = pixels.slice();
     this.render();
+  }
+
+  set(pixels) {
+    this.show(pixels);
     this.changed();
   }
 

@@ -1,8 +1,8 @@
 // The map of the pixels that mattered for the most probable class.
 
-import { element, labelled } from "./dom.js";
+import { element, labelled } from "../dom.js";
 import { TensorMap } from "./maps.js";
-import { keep, text } from "./text.js";
+import { keep, text } from "../text.js";
 
 const kinds = ["none", "saliency", "grad-cam"];
 

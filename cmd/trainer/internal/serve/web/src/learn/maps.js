@@ -1,7 +1,7 @@
 // Maps: values as colours. Every value is a square, every channel a tile, and a click finds the value again.
 
-import { element } from "./dom.js";
-import { number, shape, text } from "./text.js";
+import { element } from "../dom.js";
+import { number, shape, text } from "../text.js";
 
 // maxTiles is how many channels are drawn.
 const maxTiles = 256;

@@ -1,4 +1,6 @@
-// Requests to the server. Tensors arrive as bytes: see tensors.go.
+// The engine of the page, behind requests to a server. Another engine, such as one in the browser itself, has the same
+// exports: networks, samples, Session, training, and Refused for what it can't answer. Tensors arrive as bytes: see
+// reply.go.
 
 // Refused is an answer that says why there is none.
 export class Refused extends Error {
@@ -145,3 +147,46 @@ export class Session {
     return new Uint8Array(await (await post(this.path("picture"), file)).arrayBuffer());
   }
 }
+
+const get = async (path) => (await request(path)).json();
+const tell = async (path, value) => (await postJSON(path, value)).json();
+const ofRun = (name, action = "") => `api/runs/${encodeURIComponent(name)}${action && "/" + action}`;
+
+// training is what the Train part asks for. choices is null for an engine that can't train.
+export const training = {
+  async choices() {
+    try {
+      return await get("api/train/choices");
+    } catch (e) {
+      if (e instanceof Refused && e.status === 404) return null;
+      throw e;
+    }
+  },
+  recipe: async (name) => (await get(`api/train/recipes/${encodeURIComponent(name)}`)).recipe,
+  check: async (recipe) => (await tell("api/train/check", { recipe })).mistakes,
+  preview: (plan) => tell("api/train/preview", plan),
+  start: async (plan) => (await tell("api/train/start", plan)).run,
+  runs: () => get("api/runs"),
+  run: (name) => get(ofRun(name)),
+  resume: (name) => tell(ofRun(name, "resume"), {}),
+  rename: (name, to) => tell(ofRun(name, "rename"), { name: to }),
+  remove: (name) => tell(ofRun(name, "delete"), {}),
+  current: () => get("api/training"),
+  order: (order) => tell("api/training/order", order),
+  answers: () => get("api/training/answers"),
+
+  async histograms() {
+    const { arrays, info } = await tensors(request("api/training/histograms"));
+    const last = info.last ?? [];
+    const withCounts = (list, from) => list.map((h, i) => ({ ...h, counts: arrays[from + i] }));
+    return { step: info.step, last: withCounts(last, 0), first: withCounts(info.first ?? [], last.length) };
+  },
+
+  // follow calls on.KIND with the data of each event: hello when the events begin or begin again, then state, steps and
+  // epoch, and lost when the engine doesn't answer.
+  follow(on) {
+    const source = new EventSource("api/training/events");
+    for (const kind of ["hello", "state", "steps", "epoch"]) source.addEventListener(kind, (e) => on[kind](JSON.parse(e.data)));
+    source.addEventListener("error", () => on.lost());
+  },
+};

@@ -1,0 +1,299 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// shortRecipe is mnist-basic for one epoch and a half of small networks.
+func shortRecipe(t *testing.T) string {
+	t.Helper()
+	text := trainer(t, "recipe", "mnist-basic").stdout
+	return strings.Replace(text, "epochs = 3", "epochs = 1.5", 1)
+}
+
+// setRecipe replaces the text of the editor.
+func (b *browser) setRecipe(text string) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate(fmt.Sprintf(`(() => { const v = document.getElementById("editor").editor; v.dispatch({changes: {from: 0, to: v.state.doc.length, insert: %q}}); })()`, text), nil))
+}
+
+// fill sets the value of a field as typing does.
+func (b *browser) fill(id, value string) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate(fmt.Sprintf(`(() => { const e = document.getElementById(%q); e.value = %q; e.dispatchEvent(new Event("input")); e.dispatchEvent(new Event("change")); })()`, id, value), nil))
+}
+
+// click clicks an element by its id, which may have any characters.
+func (b *browser) click(id string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf(`Boolean(document.getElementById(%q))`, id))
+	b.do(chromedp.Evaluate(fmt.Sprintf(`document.getElementById(%q).click()`, id), nil))
+}
+
+// phase waits for the training to be in a phase.
+func (b *browser) phase(name string) {
+	b.t.Helper()
+	b.until(fmt.Sprintf(`document.querySelector("[data-phase]")?.dataset.phase === %q`, name))
+}
+
+// number returns a number that the page shows.
+func (b *browser) number(id string) float64 {
+	b.t.Helper()
+	return eval[float64](b, fmt.Sprintf(`Number(document.getElementById(%q).dataset.value)`, id))
+}
+
+// TestBrowserTrain trains from the page: a recipe with a mistake and without, a training that is watched, paused, steered and
+// finished, another one that the end of the program interrupts, and the list of runs.
+func TestBrowserTrain(t *testing.T) {
+	program := browserProgram(t)
+	t.Chdir(t.TempDir())
+	address, stop := serving(t, nil, "-runs", "all", "mnist-basic")
+	tabs := startBrowser(t, program)
+	b := openPage(t, tabs, address+"#train", 1600, 1300)
+	b.until(`document.body.dataset.training === "followed"`)
+
+	trainEditor(t, b)
+	trainFirst(t, b)
+	trainSecond(t, b, stop)
+	b.check()
+
+	// The program ended in the middle of the second training, which it saved.
+	again, _ := serving(t, nil, "-runs", "all", "mnist-basic")
+	b = openPage(t, tabs, again+"#train", 1600, 1300)
+	trainRuns(t, b)
+	trainLooks(t, b)
+	b.check()
+}
+
+// trainEditor types recipes: mistakes stand at their lines, and the table is that of -dry-run.
+func trainEditor(t *testing.T, b *browser) {
+	text := shortRecipe(t)
+	lines := strings.Split(text, "\n")
+	wrong := 0
+	for i, line := range lines {
+		if strings.HasPrefix(line, "epochs") {
+			wrong = i + 1
+		}
+	}
+	b.setRecipe(strings.Replace(text, "epochs = 1.5", "epochs = -1", 1))
+	b.until(fmt.Sprintf(`document.getElementById("plan-table").textContent.includes("line %d: epochs")`, wrong))
+	b.until(`Boolean(document.getElementById("editor").shadowRoot.querySelector(".cm-lint-marker-error"))`)
+	b.setRecipe(strings.Replace(text, `layer = "flatten"`, `layer = "relu"`, 1)) // valid by itself, but not in its place
+	b.until(`document.querySelector("#plan-table .error")?.textContent.includes("layer dense") ?? false`)
+	b.setRecipe(text)
+	b.until(`Boolean(document.querySelector("#plan-table tfoot"))`)
+	write(t, "short.toml", text)
+	var table struct{ Parameters int }
+	if err := json.Unmarshal([]byte(trainer(t, "-dry-run", "-json", "-recipe", "short.toml", "-device", "cpu").stdout), &table); err != nil {
+		t.Fatal(err)
+	}
+	if got := eval[string](b, `document.querySelector("#plan-table tfoot").textContent.replace(/[^0-9]/g, "")`); table.Parameters == 0 || !strings.HasPrefix(got, fmt.Sprint(table.Parameters)) {
+		t.Errorf("the table's totals are %s, want %d parameters first", got, table.Parameters)
+	}
+	b.screenshot("train-plan-1600")
+}
+
+// trainFirst trains a run to its end, with a pause and two changes of the rate. Its configuration repeats it to the bit.
+func trainFirst(t *testing.T, b *browser) {
+	b.fill("plan-name", "first")
+	b.click("start")
+	b.until(`Number(document.getElementById("live-step")?.dataset.value) > 20`)
+	b.click("start") // one at a time
+	b.until(`document.querySelector(".message").textContent.includes("first is training")`)
+	b.click("order-pause")
+	b.phase("paused")
+	step := b.number("live-step")
+	if saved := b.number("live-saved"); saved != step {
+		t.Errorf("paused after step %v, saved at step %v", step, saved)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if now := b.number("live-step"); now != step {
+		t.Errorf("steps %v to %v were made in a pause", step, now)
+	}
+	b.fill("factor", "0.5")
+	b.click("order-rate")
+	b.until(`document.getElementById("rate-changes").textContent.includes("0.5")`)
+	b.screenshot("train-paused-1600")
+	b.click("order-continue")
+	b.until(fmt.Sprintf(`Number(document.getElementById("live-step").dataset.value) > %v`, step+20))
+	b.fill("factor", "0.25")
+	b.click("order-rate")
+	b.until(`document.getElementById("rate-changes").textContent.includes("0.25")`)
+	b.phase("finished")
+	b.until(`document.querySelectorAll("#confusion tbody tr").length === 10 && document.querySelectorAll("#mistakes li").length === 16`)
+	for _, of := range []string{"gradients", "activations", "weights"} {
+		b.fill("histogram-kind", of)
+		b.until(`document.querySelectorAll("#histograms figure").length >= 4`)
+	}
+	b.until(`document.querySelector('[data-run="first"]')?.dataset.state === "finished" && document.querySelectorAll("#curve-loss canvas").length === 1`)
+	b.screenshot("train-1600")
+	b.box("#histograms")
+	b.screenshot("train-histograms-1600")
+
+	summary := readJSON(t, filepath.Join("all", "first", "summary.json"))
+	if got := eval[string](b, `document.querySelector('[data-run="first"] [data-column="test"]').textContent`); got != fmt.Sprintf("%.2f%%", 100*summary["test_accuracy"].(float64)) {
+		t.Errorf("the list has the test accuracy %s, want %v", got, summary["test_accuracy"])
+	}
+	config := configOf(t, filepath.Join("all", "first"))
+	if !strings.Contains(config, fmt.Sprintf("rate-changes = [[%v, 0.5], [", step)) {
+		t.Errorf("the configuration lacks the changes of the rate:\n%s", config)
+	}
+	if got := trainer(t, "-recipe", filepath.Join("all", "first", "config.toml"), "-out", "repeated", "-quiet", "-device", "cpu"); got.status != exitOK {
+		t.Fatalf("repeating: %+v", got)
+	}
+	if !sameWeights(t, filepath.Join("all", "first"), "repeated") {
+		t.Error("the repetition of a run whose rate was changed has other weights")
+	}
+}
+
+// trainSecond begins another run, changes its rate, and ends the program, which saves it.
+func trainSecond(t *testing.T, b *browser, stop func() outcome) {
+	b.fill("plan-name", "second")
+	b.fill("plan-seed", "7")
+	b.click("start")
+	b.until(`document.getElementById("phase").textContent.startsWith("second") && Number(document.getElementById("live-step")?.dataset.value) > 20`)
+	b.fill("factor", "2")
+	b.click("order-rate")
+	b.until(`document.getElementById("rate-changes").textContent.includes("2")`)
+	got := stop()
+	if got.status != exitOK || !strings.Contains(got.stderr, "to continue: trainer -resume "+filepath.Join("all", "second")) {
+		t.Errorf("the program ended with %+v", got)
+	}
+	b.until(`document.querySelector(".message").textContent !== ""`) // the page says that nobody answers
+	b.mu.Lock()
+	b.mistakes = nil // connections that failed
+	b.mu.Unlock()
+}
+
+// trainRuns continues the interrupted run from the page, compares both, sorts, renames and deletes.
+func trainRuns(t *testing.T, b *browser) {
+	b.click("resume-second")
+	b.phase("finished")
+	if got := trainer(t, "-recipe", filepath.Join("all", "second", "config.toml"), "-seed", "7", "-out", "again", "-quiet", "-device", "cpu"); got.status != exitOK {
+		t.Fatalf("repeating: %+v", got)
+	}
+	if !sameWeights(t, filepath.Join("all", "second"), "again") {
+		t.Error("the run that was interrupted after a change of its rate has other weights than its repetition")
+	}
+	b.until(`document.querySelector('[data-run="second"]')?.dataset.state === "finished"`)
+	b.click("compare-first")
+	b.click("compare-second")
+	b.until(`document.getElementById("curve-loss")?.dataset.runs === "2"`)
+	b.fill("curves-by", "epoch")
+	b.until(`document.getElementById("curve-accuracy")?.dataset.runs === "2"`)
+	b.fill("curves-by", "step")
+	b.do(chromedp.Evaluate(`scrollTo(0, 0)`, nil))
+	b.screenshot("train-compare-1600")
+	b.click("sort-name")
+	if first := eval[string](b, `document.querySelector("[data-run]").dataset.run`); first != "first" {
+		t.Errorf("sorted by name, the list begins with %s", first)
+	}
+	b.click("rename-second")
+	b.fill("new-name", "../outside")
+	b.click("question-yes")
+	b.until(`document.querySelector(".message").textContent.includes("want letters")`)
+	b.click("rename-second")
+	b.fill("new-name", "renamed")
+	b.click("question-yes")
+	b.until(`Boolean(document.querySelector('[data-run="renamed"]'))`)
+	b.click("delete-renamed")
+	b.click("question-no")
+	b.click("delete-renamed")
+	b.screenshot("train-question")
+	b.click("question-yes")
+	b.until(`!document.querySelector('[data-run="renamed"]')`)
+	if left, err := filepath.Glob(filepath.Join("all", "*")); err != nil || len(left) != 1 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	b.mu.Lock()
+	b.mistakes = nil // the refusal of the bad name
+	b.mu.Unlock()
+}
+
+// trainLooks opens the page in two languages, dark, and 360 pixels wide.
+func trainLooks(t *testing.T, b *browser) {
+	b.do(chromedp.EmulateViewport(360, 740))
+	over := func(what string) {
+		if n := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); n > 0 {
+			t.Errorf("%s: the page is %d pixels wider than a window of 360: %v", what, n, eval[[]string](b, `[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth && !e.closest(".scroll")).map((e) => e.tagName + "." + e.className + "#" + e.id)`))
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	over("English")
+	b.screenshot("train-360")
+	b.do(chromedp.Evaluate(`document.getElementById("live-title").scrollIntoView()`, nil))
+	b.screenshot("train-360-live")
+	b.fill("language", "vi")
+	b.until(`document.getElementById("runs-title").textContent === "Các lần huấn luyện"`)
+	over("Vietnamese")
+	b.fill("theme", "dark")
+	b.do(chromedp.EmulateViewport(1600, 1300))
+	time.Sleep(300 * time.Millisecond)
+	b.do(chromedp.Evaluate(`scrollTo(0, 0)`, nil))
+	b.screenshot("train-dark-vi-1600")
+	if got := eval[string](b, `document.getElementById("curves-title").textContent + getComputedStyle(document.documentElement).colorScheme`); got != "Đường congdark" {
+		t.Errorf("dark and Vietnamese: %q", got)
+	}
+}
+
+// configOf returns a run's configuration.
+func configOf(t *testing.T, run string) string {
+	t.Helper()
+	return read(t, filepath.Join(run, "config.toml"))
+}
+
+// TestBrowserShowsTerminal follows and steers a training that was started in a terminal.
+func TestBrowserShowsTerminal(t *testing.T) {
+	program := browserProgram(t)
+	t.Chdir(t.TempDir())
+	write(t, "short.toml", shortRecipe(t))
+	tabs := startBrowser(t, program)
+	out, written := io.Pipe()
+	p := testProgram()
+	p.stdout, p.stderr, p.now = io.Discard, written, time.Now
+	status := make(chan int, 1)
+	go func() {
+		status <- run(context.Background(), p, []string{"-recipe", "short.toml", "-device", "cpu", "-out", "run", "-serve", "127.0.0.1:0"})
+		written.Close()
+	}()
+	lines := bufio.NewReader(out)
+	address, err := lines.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, lines)
+	b := openPage(t, tabs, strings.TrimSpace(address), 1600, 1300)
+	b.until(`document.body.dataset.view === "train" && Number(document.getElementById("live-step")?.dataset.value) > 0`)
+	if eval[bool](b, `Boolean(document.getElementById("start"))`) {
+		t.Error("a training can be started")
+	}
+	b.click("order-pause")
+	b.phase("paused")
+	b.fill("factor", "0.1")
+	b.click("order-rate")
+	b.until(`document.getElementById("rate-changes").textContent.includes("0.1")`)
+	b.screenshot("train-terminal-1600")
+	b.click("order-continue")
+	b.click("order-stop")
+	b.phase("finished")
+	b.check()
+	if got := <-status; got != exitOK {
+		t.Errorf("status %d", got)
+	}
+	if summary := readJSON(t, filepath.Join("run", "summary.json")); summary["stopped"] != "by hand" {
+		t.Errorf("summary %v", summary)
+	}
+	if config := configOf(t, "run"); !strings.Contains(config, "rate-changes = [[") {
+		t.Errorf("the configuration lacks the change of the rate:\n%s", config)
+	}
+}

@@ -1,0 +1,110 @@
+// The picture: drawn, opened, dropped, or chosen from the test set.
+
+import { element } from "../dom.js";
+import { Refused } from "../server.js";
+import { text } from "../text.js";
+import { Pad, picture } from "./pad.js";
+
+const samplesShown = 12;
+
+// InputPanel holds the picture. app has network, session, shell, backward, guarded and frame().
+export class InputPanel {
+  constructor(app) {
+    this.app = app;
+    this.from = 0;
+    this.found = null; // the test pictures that are shown
+    this.pixels = null;
+  }
+
+  build() {
+    const { height, width, channels } = this.app.network;
+    this.pad = new Pad(height, width, channels, () => {
+      this.pixels = this.pad.pixels;
+      this.app.frame();
+    });
+    if (this.pixels) this.pad.show(this.pixels);
+    this.pixels = this.pad.pixels;
+    this.strip = element("div", { className: "strip" });
+    const more = element("button", { type: "button", onclick: () => this.app.guarded(() => this.more()) }, text("samples.next"));
+    this.sampleBox = element("div", { hidden: true }, element("h3", {}, text("samples")), this.strip, more);
+    this.showSamples();
+    return element("section", { className: "panel", "aria-labelledby": "input-title" },
+      element("h2", { id: "input-title" }, text("input")), this.drop(), element("p", { className: "hint" }, text("pad.hint")),
+      this.buttons(), this.sampleBox);
+  }
+
+  drop() {
+    return element("div", { className: "drop", ondragover: (e) => e.preventDefault(), ondrop: (e) => {
+      e.preventDefault();
+      if (e.dataTransfer.files[0]) this.take(e.dataTransfer.files[0]);
+    } }, this.pad.canvas);
+  }
+
+  buttons() {
+    const file = element("input", { type: "file", accept: "image/*", className: "visually-hidden", id: "file", onchange: () => {
+      if (file.files[0]) this.take(file.files[0]);
+      file.value = "";
+    } });
+    return element("p", { className: "buttons" },
+      element("button", { type: "button", id: "clear", onclick: () => this.pad.clear() }, text("clear")),
+      element("label", { className: "button", for: "file" }, text("file")), file,
+      element("button", { type: "button", id: "download", onclick: () => this.download() }, text("download")));
+  }
+
+  // take gives the network a picture file, which the engine resizes as for predictions.
+  take(file) {
+    this.app.guarded(async () => this.pad.set(await this.app.session.picture(file)));
+  }
+
+  // download saves the network's pixels as a picture.
+  download() {
+    this.pad.cursor = null;
+    this.pad.render();
+    this.pad.canvas.toBlob((blob) => {
+      const link = element("a", { href: URL.createObjectURL(blob), download: "picture.png" });
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+  }
+
+  // choose shows a test picture, and takes its class as the label.
+  choose(sample) {
+    this.app.backward.choose(sample.label);
+    this.pad.set(sample.pixels);
+  }
+
+  async more() {
+    this.from += samplesShown;
+    await this.loadSamples();
+    this.showSamples();
+  }
+
+  async loadSamples() {
+    const { network, shell } = this.app;
+    if (!network.samples) return;
+    let found;
+    try {
+      found = await shell.engine.samples(network.name, this.from, samplesShown);
+    } catch (e) {
+      if (e instanceof Refused && e.status === 404) {
+        network.samples = false; // not on this machine
+        return;
+      }
+      throw e;
+    }
+    if (this.from + samplesShown >= found.total) this.from = -samplesShown;
+    this.found = found.pictures;
+  }
+
+  showSamples() {
+    if (!this.found) return;
+    const { height, width, channels, classes } = this.app.network;
+    this.strip.replaceChildren(...this.found.map((s) => {
+      const canvas = element("canvas", { width, height });
+      canvas.getContext("2d").putImageData(picture(s.pixels, height, width, channels), 0, 0);
+      const name = text("sample", { n: s.number, class: classes[s.label] });
+      return element("button", { type: "button", className: "sample", "aria-label": name, title: name, onclick: () => this.choose(s) }, canvas);
+    }));
+    this.sampleBox.hidden = false;
+  }
+}
