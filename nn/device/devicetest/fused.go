@@ -116,10 +116,10 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 func errorOfSlope(s device.ActivationSpec, dy []float32, pre reference.Sums) []float64 {
 	e := make([]float64, len(dy))
 	_, second := LargestSlopes(s)
-	// The tolerance multiplies e by the ulps of sums, which are fewer than those of a function for 16 bits.
+	// The tolerance multiplies e by the ulps of sums, which are fewer than those of a short function.
 	function := 1.0
-	if s.DType.OrFloat32() != device.Float32 {
-		function = max(1, reference.HalfFunctionUlps/pre.Ulps)
+	if ulps := reference.ActivationUlps(s); ulps > reference.FunctionUlps {
+		function = max(1, ulps/pre.Ulps)
 	}
 	for i, d := range dy {
 		e[i] = math.Abs(float64(d)) * (function*reference.SlopeMagnitude(s, pre.Value[i]) + second*pre.Magnitude[i])
