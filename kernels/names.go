@@ -7,10 +7,8 @@ const (
 	AugmentNormalize         Family = "augment_normalize"
 	AugmentTrain             Family = "augment_train"
 	BatchNormBackward        Family = "batchnorm_backward"
-	BatchNormGradients       Family = "batchnorm_gradients"
 	BatchNormMoments         Family = "batchnorm_moments"
 	BatchNormNormalize       Family = "batchnorm_normalize"
-	BatchNormStatistics      Family = "batchnorm_statistics"
 	BatchNormSums            Family = "batchnorm_sums"
 	Bias                     Family = "bias"
 	BiasReLU                 Family = "bias_relu"
@@ -60,6 +58,8 @@ const (
 	TransformTargets         Family = "transform_targets"
 	Transpose                Family = "transpose"
 	WeightedSum              Family = "weighted_sum"
+	WhitenGELUBias           Family = "whiten_gelu_bias"
+	WhitenGELUForward        Family = "whiten_gelu_forward"
 )
 
 // Kernels that exist once.

@@ -68,7 +68,7 @@ func (n *Network) buildMixed(b *Builder) (err error) {
 	n.mixed = m
 	scales := b.train && b.dtype == device.Float16
 	// The check of the gradients converts them, unless something comes between the two.
-	widens := scales && !n.opt.Accumulate && !n.opt.Thaws
+	widens := scales && !n.opt.Accumulate && !n.opt.Thaws && n.opt.Shards == 0
 	if err := m.buildOperands(dev, b.params, !widens); err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	// Accumulate lets several batches share one update: their gradients are summed in Param.GradSum. See BeginBatch and
 	// BeginUpdate.
 	Accumulate bool
+	// Shards is the number of parts of each batch that this process computes one after the other; their gradients are
+	// summed in Param.GradSum. Batch is then the size of the largest part. 0: a batch is not split. See BeginShard.
+	Shards int
 	// Freeze holds patterns of the names of layers whose parameters and running statistics training doesn't change (see
 	// path.Match); a layer is frozen with the container that it is in. A pattern that matches nothing is a *FreezeError.
 	// Frozen layers that begin the network have no backward pass. With Thaws, Network.SetFrozen ends the freeze.
@@ -65,8 +68,10 @@ type Network struct {
 	stats          *device.Tensor  // float32 [device.StatsLen]
 	dlogits        *device.Tensor  // float32
 	logits         *device.Tensor  // float32, of the last Forward
+	mode           Mode            // of the last Forward
 	mixed          *mixedPrecision // nil in float32
-	accumulation   *accumulation   // nil if every batch has its own update
+	accumulation   *accumulation   // nil if every batch has its own update, or is split
+	shards         *shards         // nil if batches are not split
 	freeze         *freeze         // nil if no layer is frozen
 }
 
@@ -141,6 +146,9 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 	if err := n.buildAccumulation(b); err != nil {
 		return err
 	}
+	if err := n.buildShards(b); err != nil {
+		return err
+	}
 	if err := n.buildMixed(b); err != nil || n.opt.Loss == nil {
 		return err
 	}
@@ -186,6 +194,7 @@ func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 
 // forward computes the outputs in the network's type.
 func (n *Network) forward(x *device.Tensor, mode Mode) *device.Tensor {
+	n.mode = mode
 	if n.mixed != nil {
 		n.mixed.prepare(mode)
 	}
@@ -209,7 +218,7 @@ func (n *Network) TrainBatch(x, targets, weights *device.Tensor) {
 		dy = n.mixed.dlogits
 	}
 	dy.SetRows(y.Rows())
-	loss.training.Run(n.stats, dy, y, targets)
+	loss.training.Run(n.lossStats(), dy, y, targets)
 	n.logits = nil
 	n.backward(dy)
 }
@@ -225,14 +234,23 @@ func (n *Network) checkInput(x *device.Tensor, mode Mode) {
 	}
 }
 
-// Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats. targets are labels,
+// Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats, in training with
+// Options.Shards to the sums that EndBatch adds to Stats. targets are labels,
 // int32 [n], or, with Options.SoftTargets, probabilities, float32 [n, classes].
 func (n *Network) Loss(targets *device.Tensor) { n.LossWeighted(targets, nil) }
 
 // LossWeighted is Loss with one weight per example, float32 [n]; nil means that every weight is 1. It needs
 // Options.ExampleWeights.
 func (n *Network) LossWeighted(targets, weights *device.Tensor) {
-	n.lossOf("network loss", targets).Forward(n.stats, n.logits, targets, weights)
+	n.lossOf("network loss", targets).Forward(n.lossStats(), n.logits, targets, weights)
+}
+
+// lossStats returns what the loss of the last Forward is added to.
+func (n *Network) lossStats() *device.Tensor {
+	if n.shards != nil && n.mode == Training {
+		return n.shards.stats
+	}
+	return n.stats
 }
 
 // Backward computes the gradients of all parameters for the last Forward, which must have
@@ -263,7 +281,7 @@ func (n *Network) backward(dy *device.Tensor) {
 	switch {
 	case n.accumulation != nil:
 		n.accumulation.run()
-	case n.mixed != nil && n.mixed.scaling != nil:
+	case n.shards == nil && n.mixed != nil && n.mixed.scaling != nil:
 		n.mixed.scaling.Update()
 	}
 }

@@ -55,7 +55,8 @@ import (
 // line begins with the kind and the function.
 func Findings() []string { return linesOf("cudasimReport") }
 
-// linesOf returns the lines that a function of the engine writes.
+// linesOf returns the lines that a function of the engine writes into a buffer. The function returns the length of the text,
+// which may exceed the buffer.
 func linesOf(function string) []string {
 	name := C.CString(function)
 	defer C.free(unsafe.Pointer(name))

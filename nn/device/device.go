@@ -121,6 +121,15 @@ type LabelledAugment interface {
 	TrainLabelled(y, images, dst, labels, ids, epoch *Tensor)
 }
 
+// FusedConvActivation is a device whose convolutions can apply an activation as they store the output, where the filters and
+// the input need no gradient: the convolution's own output then needs no memory. A device need not fuse every spec and
+// function, and answers ErrNotSupported to the others; alpha is 0.
+type FusedConvActivation interface {
+	// NewConv2DActivation makes the plan of a convolution with a bias. Of the spec's backward passes there is only that of the
+	// bias; without NoBackward there is one.
+	NewConv2DActivation(Conv2DSpec, *Function) (ConvActivation, error)
+}
+
 // Fallbacks is a device on which package reference computes the operations that it lacks.
 type Fallbacks interface {
 	// Fallbacks returns the names of the operations that plans made so far leave to package reference.

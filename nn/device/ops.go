@@ -79,6 +79,15 @@ type Conv2D interface {
 	Workspace() int64
 }
 
+// ConvActivation is the plan of a convolution with an activation f: y = f(z) with z = conv2d(x, w) + bias. The shapes are
+// those of Conv2D.
+type ConvActivation interface {
+	// Forward computes y.
+	Forward(y, x, w, bias *Tensor)
+	// BackwardBias computes dbias[o] = sum_{n,i,j} dy[n,i,j,o] f'(z[n,i,j,o]), from the operands of Forward.
+	BackwardBias(dbias, dy, x, w, bias *Tensor)
+}
+
 // PoolMode says what a pooling computes from each window.
 type PoolMode uint8
 

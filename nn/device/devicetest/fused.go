@@ -75,7 +75,7 @@ func newFusedBatchNormData(opt Options, f *device.Function, name string, shape [
 }
 
 func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, f *device.Function) {
-	s := device.ActivationSpec{Function: f}
+	s := device.ActivationSpec{Function: f, DType: opt.storage}
 	ref := d.reference()
 	pre := ref.Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta))
 	r := newRig(t, dev, opt)
@@ -116,8 +116,13 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 func errorOfSlope(s device.ActivationSpec, dy []float32, pre reference.Sums) []float64 {
 	e := make([]float64, len(dy))
 	_, second := LargestSlopes(s)
+	// The tolerance multiplies e by the ulps of sums, which are fewer than those of a short function.
+	function := 1.0
+	if ulps := reference.ActivationUlps(s); ulps > reference.FunctionUlps {
+		function = max(1, ulps/pre.Ulps)
+	}
 	for i, d := range dy {
-		e[i] = math.Abs(float64(d)) * (reference.SlopeMagnitude(s, pre.Value[i]) + second*pre.Magnitude[i])
+		e[i] = math.Abs(float64(d)) * (function*reference.SlopeMagnitude(s, pre.Value[i]) + second*pre.Magnitude[i])
 	}
 	return e
 }
@@ -125,10 +130,11 @@ func errorOfSlope(s device.ActivationSpec, dy []float32, pre reference.Sums) []f
 // through returns f(v): v's error is multiplied by the slope.
 func through(s device.ActivationSpec, v reference.Sums) reference.Sums {
 	y := reference.ActivationForward(s, v.Value)
-	y.Ulps = max(y.Ulps, v.Ulps)
+	own := y.Ulps
+	y.Ulps = max(reference.FunctionUlps, v.Ulps)
 	slope, _ := LargestSlopes(s)
 	for i := range y.Magnitude {
-		y.Magnitude[i] += slope * v.Magnitude[i]
+		y.Magnitude[i] = y.Magnitude[i]*max(1, own/y.Ulps) + slope*v.Magnitude[i]
 	}
 	return y
 }

@@ -77,5 +77,6 @@ func Operations() []Operation {
 		scaledMatMulOperation(),
 		fusedConvPoolOperation(),
 		biasGradientOperation(),
+		fusedConvActivationOperation(),
 	}
 }
