@@ -21,6 +21,7 @@
 // For the second kernels: blocks of 256 threads, grid ceil(c / 8).
 #pragma once
 
+#include "lastblock.cuh"
 #include "storage.cuh"
 
 namespace {
@@ -89,24 +90,8 @@ template <int N> __device__ __forceinline__ void sumLanes(float (&v)[N], const P
 	for (int i = 0; i < N; i++) v[i] = shared[i][t];
 }
 
-// lastOfGroup reports, to all threads of a block, whether the other blocks of its group have left their partial results, which
-// then are in memory: the block is the last of gridDim.x. The group's element of arrived counts, 0 before the launch and
-// after it. All threads of the block must call it, once.
-//
-// It works because each block's writes are before its atomic addition (the first fence; the barrier orders the other
-// threads' writes before it), and the last block's reads after its own (the second).
-__device__ __forceinline__ bool lastOfGroup(unsigned *arrived) {
-	__shared__ bool last;
-	__threadfence();
-	__syncthreads();
-	if (threadIdx.x == 0) {
-		last = atomicAdd(&arrived[blockIdx.y], 1u) == gridDim.x - 1;
-		if (last) arrived[blockIdx.y] = 0;
-	}
-	__syncthreads();
-	__threadfence();
-	return last;
-}
+// lastOfGroup is lastBlock for each of the gridDim.y groups of gridDim.x blocks; arrived has an element for each group.
+__device__ __forceinline__ bool lastOfGroup(unsigned *arrived) { return lastBlock(&arrived[blockIdx.y], gridDim.x); }
 
 // loadFloats and storeFloats move W floats, 16 bytes at a time where W is a multiple of 4 and the address one of 16.
 template <int W> __device__ __forceinline__ void loadFloats(float (&to)[W], const float *from) {
