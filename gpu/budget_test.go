@@ -193,7 +193,7 @@ func workOfStep(t *testing.T, r *recipe.Recipe, shape nn.Shape, batch int, run b
 		t.Fatal(err)
 	}
 	defer s.Close()
-	loader, err := data.NewLoader(data.LoaderConfig{Set: cfg.Data.Train, Batch: batch, Seed: 1, Shuffle: true, DropLast: true, IDsOnly: s.DataOnDevice()})
+	loader, err := data.NewLoader(data.LoaderConfig{Set: s.TrainSet(), Batch: batch, Seed: 1, Shuffle: true, DropLast: true, IDsOnly: s.DataOnDevice()})
 	if err != nil {
 		t.Fatal(err)
 	}

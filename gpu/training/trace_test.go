@@ -144,7 +144,7 @@ func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
 	}
 	defer s.Close()
 	loader, err := data.NewLoader(data.LoaderConfig{
-		Set: cfg.Data.Train, Batch: cfg.Batch, Seed: cfg.Seed, Shuffle: true, DropLast: cfg.LastBatch == train.DropLastBatch,
+		Set: s.TrainSet(), Batch: cfg.Batch, Seed: cfg.Seed, Shuffle: true, DropLast: cfg.LastBatch == train.DropLastBatch,
 	})
 	if err != nil {
 		t.Fatal(err)
