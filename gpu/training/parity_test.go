@@ -349,13 +349,18 @@ func differences(t *testing.T, name string, got, want []float32) []float64 {
 // airbench93. Adam's first updates are as large as the learning rate, however small the gradient. If a gradient consists
 // only of rounding errors, as after a normalisation over few images, its sign depends on the device. The losses of
 // cifar10-basic differed by 10^-4 at the second step with some seeds; after a dozen steps, the losses of the recipes that
-// use Adam differ as much as with another seed, by at most 11%.
+// use Adam differ as much as with another seed, by at most 11%. Muon's steps don't depend on the size of the gradient
+// either: the CPU's losses of cifar10-94 by two instruction sets differed by 7*10^-6 at step 2 and by 4*10^-3 at step 6.
 func recipeLossBound(cfg train.Config) func(step int) float64 {
+	isSGD := cfg.Optimizer.Kind() == "sgd"
+	for _, g := range cfg.Optimizer.Groups {
+		isSGD = isSGD && (g.Rule == nil || g.Rule.Kind() == "sgd")
+	}
 	return func(step int) float64 {
 		switch {
 		case step == 1:
 			return 1e-6
-		case cfg.Optimizer.Kind() == "sgd":
+		case isSGD:
 			return 1e-5 * math.Pow(1.3, float64(step-2))
 		}
 		return min(1e-4*math.Pow(3, float64(step-2)), 0.25)

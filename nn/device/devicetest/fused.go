@@ -478,7 +478,7 @@ func scaledMatMulOperation() Operation {
 		return fused.NewMatMulScaled(s, 1.0/9)
 	}
 	return Operation{
-		Name: "scaled-matmul", Constructor: "NewMatMulScaled", Group: Products, Types: allFloats, Test: testScaledMatMul,
+		Name: "fused-scaled-matmul", Constructor: "NewMatMulScaled", Group: Products, Types: allFloats, Test: testScaledMatMul,
 		Calls: func(size Size) []Call { return suffixed(matMulCalls(scaledProducts(size), construct), "-scaled") },
 	}
 }

@@ -234,3 +234,73 @@ func (p *convPool) BackwardData(dx, dy, w *device.Tensor) {
 func (p *convPool) BackwardFilter(dw, dbias, dy, x *device.Tensor) {
 	p.Conv2D.BackwardFilter(dw, dbias, p.gradient(dy), x)
 }
+
+// matMulScaled scales before it rounds to the type of c.
+type matMulScaled struct {
+	s     device.MatMulSpec
+	alpha float64
+}
+
+func (h host) NewMatMulScaled(s device.MatMulSpec, alpha float32) (device.MatMul, error) {
+	_, err := h.NewMatMul(s)
+	return matMulScaled{s, float64(alpha)}, err
+}
+
+func (p matMulScaled) Run(c, a, b, bias *device.Tensor) {
+	batch, m, k := p.s.CheckOperands(c, a, b, bias)
+	product := reference.MatMulBatch(batch, m, p.s.N, k, p.s.TransA, p.s.TransB, load(a), load(b), nil)
+	store(c, product.Times(p.alpha).Value)
+}
+
+type biasReLUGradient struct{ s device.BiasGradientSpec }
+
+func (h host) NewBiasReLUGradient(s device.BiasGradientSpec) (device.BiasGradient, error) {
+	s.Check()
+	return biasReLUGradient{s}, nil
+}
+
+func (p biasReLUGradient) Run(dx, dbias, dy, y *device.Tensor) {
+	p.s.CheckOperands(dx, dbias, dy, y)
+	passed, sums := maskByReLU(load(dy), load(y)), make([]float64, p.s.C)
+	for i, v := range passed {
+		sums[i%p.s.C] += v
+	}
+	store(dx, passed)
+	store(dbias, sums)
+}
+
+// trainingLoss rounds the outputs' gradient once.
+type trainingLoss struct {
+	s     device.LossSpec
+	dtype device.DType
+}
+
+func (h host) NewTrainingLoss(s device.LossSpec, outputs device.DType) (device.TrainingLoss, error) {
+	_, err := h.NewLoss(s)
+	return trainingLoss{s, outputs.OrFloat32()}, err
+}
+
+func (p trainingLoss) Run(stats, doutputs, outputs, targets *device.Tensor) {
+	n := p.s.CheckTraining("training loss", p.dtype, stats, doutputs, outputs, targets)
+	labels := make([]int32, n)
+	for i := range labels {
+		labels[i] = int32(binary.NativeEndian.Uint32(content(targets)[4*i:]))
+	}
+	batch, gradient := reference.Loss(p.s, reference.LossBatch{Outputs: load(outputs), Labels: labels, ClassWeights: loadOptional(p.s.ClassWeights)})
+	for i, before := range load(stats) {
+		batch.Value[i] += before
+	}
+	if p.s.Scaling != nil {
+		gradient = gradient.Times(load(p.s.Scaling)[device.ScalingScale])
+	}
+	store(stats, batch.Value)
+	store(doutputs, gradient.Value)
+}
+
+// loadOptional is load, and nil for no tensor.
+func loadOptional(t *device.Tensor) []float64 {
+	if t == nil {
+		return nil
+	}
+	return load(t)
+}

@@ -21,6 +21,9 @@ var planMakers = []reflect.Type{
 	reflect.TypeFor[device.FusedEpilogue](),
 	reflect.TypeFor[device.FusedConvPool](),
 	reflect.TypeFor[device.FusedConvActivation](),
+	reflect.TypeFor[device.FusedScale](),
+	reflect.TypeFor[device.FusedBiasGradient](),
+	reflect.TypeFor[device.FusedLoss](),
 }
 
 // methodsOf returns for each constructor the methods of its plan that compute.
