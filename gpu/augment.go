@@ -25,6 +25,8 @@ type augment struct {
 	train, normalize, gather *cuda.Kernel
 }
 
+var _ device.LabelledAugment = (*augment)(nil)
+
 // NewAugment makes a plan for augmentation.
 func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	s.Check()
@@ -50,7 +52,23 @@ func normalization(s device.AugmentSpec) []float32 {
 	return table
 }
 
-func (p *augment) Train(y, images, ids, epoch *device.Tensor) {
+func (p *augment) Train(y, images, ids, epoch *device.Tensor) { p.run(y, images, nil, nil, ids, epoch) }
+
+// TrainLabelled does Train and GatherLabels in one launch.
+func (p *augment) TrainLabelled(y, images, dst, labels, ids, epoch *device.Tensor) {
+	const op = "augment train labelled"
+	if !p.spec.Gather {
+		panic(op + ": the plan was made without Gather")
+	}
+	device.Check(op, "images", images, device.Uint8, -1, p.spec.H, p.spec.W, p.spec.C)
+	device.CheckLen(op, "labels", labels, device.Int32, images.Rows())
+	device.Check(op, "ids", ids, device.Int32, -1)
+	device.CheckLen(op, "dst", dst, device.Int32, ids.Len())
+	p.run(y, images, dst, labels, ids, epoch)
+}
+
+// run is Train, and GatherLabels too unless dst is nil.
+func (p *augment) run(y, images, dst, labels, ids, epoch *device.Tensor) {
 	const op = "augment train"
 	s, d := p.spec, p.d
 	device.CheckLen(op, "epoch", epoch, device.Int32, 1)
@@ -61,6 +79,7 @@ func (p *augment) Train(y, images, ids, epoch *device.Tensor) {
 	}
 	defer d.end()
 	d.arguments().Pointer(d.data(y)).Pointer(d.data(images)).Pointer(d.data(ids)).Pointer(d.data(epoch)).Pointer(d.at(p.table)).
+		Pointer(d.optional(dst)).Pointer(d.optional(labels)).
 		Int32(int32(s.H)).Int32(int32(s.W)).Int32(int32(s.C)).Int32(int32(s.Flip)).Int32(int32(s.Crop)).Int32(int32(s.Cutout)).
 		Uint32(uint32(s.Seed)).Uint32(uint32(s.Seed >> 32)).Uint32(uint32(device.StreamAugment)).
 		Int32(flag(s.Gather)).Int32(int32(images.Rows()))

@@ -25,15 +25,17 @@ import (
 //	dx = gamma/sqrt(var+epsilon) (dz - dbeta/m - xhat*dgamma/m)
 //
 // by the kernels of batchnorm.cu. cuDNN's batch normalisation refuses small epsilons, and fuses no
-// activation but ReLU. Partial sums lie in the workspace.
+// activation but ReLU. Partial sums lie in the workspace. Each pass is two launches: the first one's last blocks finish its
+// sums, and leave in memory what the second reads.
 type batchNorm struct {
 	d    *Device
 	spec device.BatchNormSpec
 
-	moments, statistics, normalize *cuda.Kernel
-	sums, gradients, backward      *cuda.Kernel
+	moments, normalize *cuda.Kernel
+	sums, backward     *cuda.Kernel
 
 	mean, variance cu.DevicePtr // [c] each, of the last Forward
+	arrived        cu.DevicePtr // counters of blocks, one per group of columns: 0 between launches
 	kept           *memory      // where they are
 	partial, total cu.DevicePtr // offsets in the workspace: [2, blocks, c], and the gradients' sums [2, c]
 	forwardRows    int          // of the last Forward
@@ -65,19 +67,19 @@ func (d *Device) newBatchNorm(s device.BatchNormSpec, k normKernels) (device.Bat
 		b.elements(s.Rows * s.C)
 		p := &batchNorm{
 			d: d, spec: s,
-			moments: b.family(kernels.BatchNormMoments, s.DType), statistics: b.family(kernels.BatchNormStatistics, s.DType),
-			normalize: b.family(k.normalize, s.DType),
+			moments: b.family(kernels.BatchNormMoments, s.DType), normalize: b.family(k.normalize, s.DType),
 		}
-		var statistics, work layout
-		p.mean, p.variance = statistics.place(4*s.C), statistics.place(4*s.C)
-		if p.kept = b.memory(int(statistics.bytes)); p.kept != nil {
-			p.mean, p.variance = p.mean+p.kept.address, p.variance+p.kept.address
+		var kept, work layout
+		p.mean, p.variance = kept.place(4*s.C), kept.place(4*s.C)
+		p.arrived = kept.place(4 * kernels.BatchNorm(s.Rows, s.C, storage(s.DType)).Grid.Y)
+		if p.kept = b.zeros(int(kept.bytes)); p.kept != nil {
+			p.mean, p.variance, p.arrived = p.mean+p.kept.address, p.variance+p.kept.address, p.arrived+p.kept.address
 		}
-		p.partial, p.total = work.place(2*int(columnSums(s.Rows, s.C))), work.place(2*4*s.C)
+		p.partial = work.place(2 * 4 * s.C * kernels.MaxBatchNormBlocks(s.Rows, s.C, storage(s.DType)))
+		p.total = work.place(2 * 4 * s.C)
 		b.reserve(work.bytes)
 		if !s.NoBackward {
-			p.sums, p.gradients = b.family(k.sums, s.DType), b.family(kernels.BatchNormGradients, s.DType)
-			p.backward = b.family(k.backward, s.DType)
+			p.sums, p.backward = b.family(k.sums, s.DType), b.family(k.backward, s.DType)
 		}
 		return p
 	})
@@ -87,18 +89,17 @@ func (p *batchNorm) Forward(y, x, gamma, beta, runningMean, runningVar *device.T
 	const op = "batchnorm forward"
 	rows := p.checkForward(op, y, x, gamma, beta, runningMean, runningVar)
 	p.forwardRows = rows
-	d, c := p.d, p.spec.C
+	d := p.d
 	if !d.begin(op) {
 		return
 	}
 	defer d.end()
 	d.hold(p.kept)
-	l, partial := kernels.Columns(rows, c), d.scratch()+p.partial
-	p.columns(d.arguments().Pointer(partial).Pointer(d.data(x)), l, rows)
+	l := p.share(rows)
+	d.arguments().Pointer(p.mean).Pointer(p.variance).Pointer(d.data(runningMean)).Pointer(d.data(runningVar)).
+		Pointer(d.scratch() + p.partial).Pointer(p.arrived).Pointer(d.data(x)).
+		Int32(int32(rows)).Int32(int32(p.spec.C)).Int32(int32(l.RowsPerBlock)).Float32(p.spec.Momentum).Int32(flag(l.Vector))
 	d.launch(p.moments, l.Grid)
-	d.arguments().Pointer(p.mean).Pointer(p.variance).Pointer(d.data(runningMean)).Pointer(d.data(runningVar)).Pointer(partial).
-		Int32(int32(l.Grid.X)).Int32(int32(rows)).Int32(int32(c)).Int32(int32(l.RowsPerBlock)).Float32(p.spec.Momentum)
-	d.launch(p.statistics, kernels.ColumnsFinish(c))
 	p.apply(y, x, gamma, beta, p.mean, p.variance, rows)
 }
 
@@ -115,11 +116,16 @@ func (p *batchNorm) Inference(y, x, gamma, beta, runningMean, runningVar *device
 
 // apply queues y = f(gamma (x-mean)/sqrt(variance+epsilon) + beta).
 func (p *batchNorm) apply(y, x, gamma, beta *device.Tensor, mean, variance cu.DevicePtr, rows int) {
-	d, l := p.d, kernels.Columns(rows, p.spec.C)
+	d, l := p.d, p.share(rows)
 	a := d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
 		Pointer(mean).Pointer(variance).Float32(p.spec.Epsilon)
 	p.columns(a, l, rows)
 	d.launch(p.normalize, l.Grid)
+}
+
+// share returns how blocks share the rows.
+func (p *batchNorm) share(rows int) kernels.ColumnsLaunch {
+	return kernels.BatchNorm(rows, p.spec.C, storage(p.spec.DType))
 }
 
 // columns adds the arguments that say how the rows are shared out.
@@ -153,20 +159,18 @@ func (p *batchNorm) checkChannels(op, operand string, t *device.Tensor) int {
 func (p *batchNorm) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor) {
 	const op = "batchnorm backward"
 	rows := p.checkBackward(op, dx, dgamma, dbeta, dy, x, gamma, beta)
-	d, c := p.d, p.spec.C
+	d := p.d
 	if !d.begin(op) {
 		return
 	}
 	defer d.end()
 	d.hold(p.kept)
-	l, partial, total := kernels.Columns(rows, c), d.scratch()+p.partial, d.scratch()+p.total
-	a := d.arguments().Pointer(partial).Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
+	l, total := p.share(rows), d.scratch()+p.total
+	a := d.arguments().Pointer(total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).Pointer(d.scratch() + p.partial).Pointer(p.arrived).
+		Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
 		Pointer(p.mean).Pointer(p.variance).Float32(p.spec.Epsilon)
 	p.columns(a, l, rows)
 	d.launch(p.sums, l.Grid)
-	d.arguments().Pointer(total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).Pointer(partial).
-		Int32(int32(l.Grid.X)).Int32(int32(c))
-	d.launch(p.gradients, kernels.ColumnsFinish(c))
 	a = d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
 		Pointer(p.mean).Pointer(p.variance).Pointer(total).Float32(p.spec.Epsilon)
 	p.columns(a, l, rows)

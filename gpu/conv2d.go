@@ -83,7 +83,7 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error
 		}
 		p := &conv2D{d: d, spec: s, relu: relu, smaller: map[int]*convBatch{}, epilogue: b.epilogue(s.Bias, relu, s.DType)}
 		if !s.NoBackward && s.Bias {
-			p.sum = b.columnReduction(reductionOf(device.ReduceSum), s.DType)
+			p.sum = b.columnReduction(reductionOf(device.ReduceSum), s.DType, 1, s.OutC)
 			b.reserve(columnSums(outputs/s.OutC, s.OutC))
 		}
 		if p.fused = s.Bias || relu; p.fused {

@@ -41,7 +41,7 @@ func (b *builder) newDepthwise(s device.Conv2DSpec, relu bool) *depthwise {
 	p.filter, p.finish = b.family(kernels.DepthwiseFilter, s.DType), b.family(kernels.DepthwiseFilterFinish, s.DType)
 	b.reserve(4 * int64(kernels.MaxDepthwiseBlocks(rows, s.OutC)) * int64(s.KH*s.KW*s.OutC))
 	if s.Bias {
-		p.sum = b.columnReduction(reductionOf(device.ReduceSum), s.DType)
+		p.sum = b.columnReduction(reductionOf(device.ReduceSum), s.DType, 1, s.OutC)
 		b.reserve(columnSums(rows, s.OutC))
 	}
 	return p

@@ -83,7 +83,7 @@ func (r *rivals) empty(t device.DType, shape ...int) *device.Tensor {
 }
 
 // random returns images [n,h,w,c]. In each channel of an image no element is 0 and all elements differ (in 16 bits only if
-// there are at most 64), so that the maximum is unique. The channels have different means.
+// there are at most 64), so the maximum is unique. The channels have different means.
 func (r *rivals) random(shape [4]int) *device.Tensor {
 	r.t.Helper()
 	x := r.empty(r.dtype, shape[:]...)
@@ -160,8 +160,8 @@ func (r *rivals) describeAs(t device.DType, shape [4]int) (desc *cuda.TensorDesc
 	return desc
 }
 
-// The bounds. Both sides sum in float32, each in its own order; sumError is the tolerance of package devicetest for
-// sums of k terms, once for each side. elementwise and function are the tolerances of arithmetic and of exponentials.
+// The bounds. Our kernels and cuDNN sum in float32, each in an order of its own; sumError is the tolerance of package
+// devicetest for sums of k terms, once for each side. elementwise and function are the tolerances of arithmetic and of exponentials.
 // stored adds the rounding of the results to their types.
 const (
 	elementwise = 2 * 4 * 0x1p-23
@@ -578,8 +578,8 @@ func (r *rivals) compare(p pair) {
 	}
 }
 
-// apart returns the number of elements that differ by more than the bounds and the rounding to their types allow or, if
-// bounds is nil, that differ at all.
+// apart returns the number of elements that differ by more than the bounds and the rounding to their types allow; if bounds
+// is nil, the number of elements that differ at all.
 func apart(ours, theirs, bounds []float64, a, b device.DType) (wrong int, first string) {
 	for i, x := range ours {
 		allowed := 0.0
@@ -652,7 +652,7 @@ func TestApart(t *testing.T) {
 		{"NaN", []float64{math.NaN(), -2}, []float64{1, 1}, 1},
 	} {
 		if got, first := apart(x, c.theirs, c.bounds, device.Float16, device.Float16); got != c.want {
-			t.Errorf("%s: %d elements are apart, want %d: %s", c.name, got, c.want, first)
+			t.Errorf("%s: %d elements differ too much, want %d: %s", c.name, got, c.want, first)
 		}
 	}
 }

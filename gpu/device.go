@@ -49,14 +49,18 @@ type Device struct {
 }
 
 var (
-	_ device.Device          = (*Device)(nil)
-	_ device.FusedBatchNorm  = (*Device)(nil)
-	_ device.FusedPool2D     = (*Device)(nil)
-	_ device.FusedEpilogue   = (*Device)(nil)
-	_ device.Capturer        = (*Device)(nil)
-	_ device.Fallbacks       = (*Device)(nil)
-	_ device.MixedPrecision  = (*Device)(nil)
-	_ device.DatasetResident = (*Device)(nil)
+	_ device.Device            = (*Device)(nil)
+	_ device.FusedBatchNorm    = (*Device)(nil)
+	_ device.FusedPool2D       = (*Device)(nil)
+	_ device.FusedEpilogue     = (*Device)(nil)
+	_ device.FusedConvPool     = (*Device)(nil)
+	_ device.FusedBiasGradient = (*Device)(nil)
+	_ device.FusedLoss         = (*Device)(nil)
+	_ device.FusedScale        = (*Device)(nil)
+	_ device.Capturer          = (*Device)(nil)
+	_ device.Fallbacks         = (*Device)(nil)
+	_ device.MixedPrecision    = (*Device)(nil)
+	_ device.DatasetResident   = (*Device)(nil)
 )
 
 // New returns CUDA device number index, counted from 0. The error is a device.ErrNoDevice if there is no such device, no

@@ -27,7 +27,7 @@ func faults() []fault {
 		{"a product fails", "fail=cublasGemmEx#1:EXECUTION_FAILED", false, "CUBLAS_STATUS_EXECUTION_FAILED"},
 		{"a convolution fails", "fail=cudnnConvolutionBackwardFilter#1:BAD_PARAM", false, "CUDNN_STATUS_BAD_PARAM"},
 		{"the memory has an error", "fail=optimizer_nesterov#1:ECC_UNCORRECTABLE", true, "CUDA_ERROR_ECC_UNCORRECTABLE"},
-		{"the device is lost", "fail=loss_finish#1:LOST", true, "CUDA_ERROR_UNKNOWN"},
+		{"the device is lost", "fail=loss_cross_entropy#1:LOST", true, "CUDA_ERROR_UNKNOWN"},
 	}
 }
 
@@ -115,7 +115,7 @@ func TestDownloadReturnsTheFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := newSmallNet(t, dev, true)
-	configure(t, "fail=loss_finish#1:LAUNCH_FAILED")
+	configure(t, "fail=loss_cross_entropy#1:LAUNCH_FAILED")
 	n.step()
 	checkError(t, dev.Download(make([]byte, 4*device.StatsLen), n.stats), device.ErrLost, "CUDA_ERROR_LAUNCH_FAILED")
 	if err := dev.Close(); err != nil {

@@ -157,7 +157,7 @@ func TestFetchReturnsTheFault(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			configure(t, "fail=loss_finish#1:LAUNCH_FAILED")
+			configure(t, "fail=loss_cross_entropy#1:LAUNCH_FAILED")
 			n.step()
 			f.Queue(n.stats)
 			if waits == "Ready" {

@@ -26,11 +26,11 @@ type groupNorm struct {
 	d    *Device
 	spec device.GroupNormSpec
 
-	run, sums, gradients, backward *cuda.Kernel
+	run, sums, backward *cuda.Kernel
 
-	moments        *memory      // mean and r of each group in the last Forward; nil without a backward pass
-	partial, total cu.DevicePtr // offsets in the workspace: [2, blocks, c], and their sums [2, c]
-	forward        int          // batch of the last Forward
+	moments *memory // mean and r of each group in the last Forward; nil without a backward pass
+	arrived *memory // counters of blocks, one per group of columns: 0 between launches
+	forward int     // batch of the last Forward
 }
 
 // NewGroupNorm makes a plan for group normalisation.
@@ -45,12 +45,10 @@ func (d *Device) NewGroupNorm(s device.GroupNormSpec) (device.GroupNorm, error) 
 		if s.NoBackward {
 			return p
 		}
-		p.sums, p.gradients = b.family(kernels.GroupNormSums, s.DType), b.family(kernels.BatchNormGradients, s.DType)
-		p.backward = b.family(kernels.GroupNormBackward, s.DType)
+		p.sums, p.backward = b.family(kernels.GroupNormSums, s.DType), b.family(kernels.GroupNormBackward, s.DType)
 		p.moments = b.memory(2 * 4 * s.Batch * s.Groups)
-		var work layout
-		p.partial, p.total = work.place(2*int(columnSums(s.Batch*s.Rows, s.C))), work.place(2*4*s.C)
-		b.reserve(work.bytes)
+		p.arrived = b.zeros(4 * kernels.Columns(s.Rows, s.C).Grid.Y)
+		b.reserve(2 * columnSums(s.Batch*s.Rows, s.C))
 		return p
 	})
 }
@@ -106,11 +104,10 @@ func (p *groupNorm) Backward(dx, dgamma, dbeta, dy, x, gamma *device.Tensor) {
 func (p *groupNorm) parameters(dgamma, dbeta, dy, x *device.Tensor) {
 	d, s := p.d, p.spec
 	pixels := p.forward * s.Rows
-	l, partial, total := kernels.Columns(pixels, s.C), d.scratch()+p.partial, d.scratch()+p.total
-	d.arguments().Pointer(partial).Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(p.keptMoments()).
+	l := kernels.Columns(pixels, s.C)
+	d.arguments().Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).Pointer(d.scratch()).Pointer(d.at(p.arrived)).
+		Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(p.keptMoments()).
 		Int32(int32(pixels)).Int32(int32(s.Rows)).Int32(int32(s.C)).Int32(int32(s.Groups)).
 		Int32(int32(l.RowsPerBlock)).Int32(flag(l.Vector))
 	d.launch(p.sums, l.Grid)
-	d.arguments().Pointer(total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).Pointer(partial).Int32(int32(l.Grid.X)).Int32(int32(s.C))
-	d.launch(p.gradients, kernels.ColumnsFinish(s.C))
 }

@@ -18,12 +18,13 @@ import (
 //	L = 1/classes sum_k (z[k] - [k = label])^2      dL/dz[k] = 2/classes (z[k] - [k = label])
 //
 // The gradient is of the batch's mean, or of its sum if the spec says Sum, times the scale of a LossScaling. Forward
-// leaves one partial sum per block in the workspace, which a second launch adds to the stats. weightedLoss handles soft
+// leaves one partial sum per block in the workspace, which the last block adds to the stats. weightedLoss handles soft
 // targets, weights and ignored labels.
 type loss struct {
-	d                         *Device
-	spec                      device.LossSpec
-	forward, finish, backward *cuda.Kernel
+	d                 *Device
+	spec              device.LossSpec
+	arrived           *memory // uint32: the blocks that have left their sums; 0 between launches
+	forward, backward *cuda.Kernel
 }
 
 // NewLoss makes a plan for a loss.
@@ -41,7 +42,7 @@ func (d *Device) NewLoss(s device.LossSpec) (device.Loss, error) {
 			return newWeightedLoss(b, s)
 		}
 		b.reserve(2 * 4 * int64(kernels.WarpRows(s.N).X))
-		p := &loss{d: d, spec: s, finish: b.kernel(kernels.LossFinish)}
+		p := &loss{d: d, spec: s, arrived: b.zeros(4)}
 		if s.Kind == device.SoftmaxCrossEntropy {
 			p.forward, p.backward = b.kernel(kernels.LossCrossEntropy), b.kernel(kernels.LossCrossEntropyBackward)
 		} else {
@@ -60,12 +61,9 @@ func (p *loss) Forward(stats, outputs, targets, weights *device.Tensor) {
 		return
 	}
 	defer d.end()
-	grid, partial := kernels.WarpRows(n), d.scratch()
-	p.withSmoothing(d.arguments().Pointer(partial).Pointer(d.data(outputs)).Pointer(d.data(targets)).
-		Int32(int32(n)).Int32(int32(p.spec.Classes)))
-	d.launch(p.forward, grid)
-	d.arguments().Pointer(d.data(stats)).Pointer(partial).Int32(int32(grid.X)).Int32(int32(n))
-	d.launch(p.finish, oneBlock)
+	p.withSmoothing(d.arguments().Pointer(d.data(stats)).Pointer(d.scratch()).Pointer(d.at(p.arrived)).Pointer(d.data(outputs)).
+		Pointer(d.data(targets)).Int32(int32(n)).Int32(int32(p.spec.Classes)))
+	d.launch(p.forward, kernels.WarpRows(n))
 }
 
 func (p *loss) Backward(doutputs, outputs, targets, weights *device.Tensor) {
@@ -77,13 +75,17 @@ func (p *loss) Backward(doutputs, outputs, targets, weights *device.Tensor) {
 		return
 	}
 	defer d.end()
-	weight := float32(1)
-	if !p.spec.Sum {
-		weight = float32(1 / float64(n))
-	}
 	p.withSmoothing(d.arguments().Pointer(d.data(doutputs)).Pointer(d.data(outputs)).Pointer(d.data(targets)).
-		Int32(int32(n)).Int32(int32(p.spec.Classes))).Float32(weight).Pointer(d.optional(p.spec.Scaling))
+		Int32(int32(n)).Int32(int32(p.spec.Classes))).Float32(lossWeight(p.spec, n)).Pointer(d.optional(p.spec.Scaling))
 	d.launch(p.backward, kernels.WarpRows(n))
+}
+
+// lossWeight returns the factor of each example's gradient: 1 for a sum, 1/n for a mean.
+func lossWeight(s device.LossSpec, n int) float32 {
+	if s.Sum {
+		return 1
+	}
+	return float32(1 / float64(n))
 }
 
 // withSmoothing adds the argument that only cross-entropy has.

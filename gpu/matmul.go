@@ -10,26 +10,36 @@ import (
 	"trainer/nn/device"
 )
 
-// matMul is the plan of C = op(A) op(B) (+ bias), followed by ReLU in the fused form. cuBLAS computes the product, and
+// matMul is the plan of C = op(A) op(B) (+ bias), followed by ReLU or multiplied by alpha in the fused forms. cuBLAS computes the product, and
 // the kernels in epilogue.cu add bias and ReLU in one pass over C. If C has 16 bits, the sum is rounded to 16 bits
 // before the bias is added, and again afterwards.
 type matMul struct {
 	d        *Device
 	spec     device.MatMulSpec
-	relu     bool
+	alpha    float32
 	product  cuda.Product // of the current call
 	epilogue *cuda.Kernel // nil without bias and ReLU
 }
 
 // NewMatMul makes a plan for a matrix product.
-func (d *Device) NewMatMul(s device.MatMulSpec) (device.MatMul, error) { return d.newMatMul(s, false) }
+func (d *Device) NewMatMul(s device.MatMulSpec) (device.MatMul, error) {
+	return d.newMatMul(s, false, 1)
+}
 
 // NewMatMulReLU makes a plan for a matrix product whose result goes through ReLU.
 func (d *Device) NewMatMulReLU(s device.MatMulSpec) (device.MatMul, error) {
-	return d.newMatMul(s, true)
+	return d.newMatMul(s, true, 1)
 }
 
-func (d *Device) newMatMul(s device.MatMulSpec, relu bool) (device.MatMul, error) {
+// NewMatMulScaled makes a plan for a matrix product that is multiplied by alpha.
+func (d *Device) NewMatMulScaled(s device.MatMulSpec, alpha float32) (device.MatMul, error) {
+	if s.Bias {
+		panic("gpu: NewMatMulScaled: the spec has a bias, want none")
+	}
+	return d.newMatMul(s, false, alpha)
+}
+
+func (d *Device) newMatMul(s device.MatMulSpec, relu bool, alpha float32) (device.MatMul, error) {
 	s.Check()
 	s.DType = floatType("NewMatMul", s.DType)
 	s.Out = s.OutType()
@@ -39,7 +49,7 @@ func (d *Device) newMatMul(s device.MatMulSpec, relu bool) (device.MatMul, error
 		b.elements(batch * s.M * s.K)
 		b.elements(batch * s.K * s.N)
 		b.stores(s.DType)
-		p := &matMul{d: d, spec: s, relu: relu}
+		p := &matMul{d: d, spec: s, alpha: alpha}
 		p.product = cuda.Product{
 			TransA: s.TransA, TransB: s.TransB, N: s.N,
 			TypeA: dataType(s.DType), TypeB: dataType(s.DType), TypeC: dataType(s.Out), Compute: d.compute(s.DType),
@@ -97,7 +107,7 @@ func (d *Device) finish(k *cuda.Kernel, c, bias *device.Tensor) {
 // multiply queues the product, or the products of the batch.
 func (p *matMul) multiply(batch int, c, a, b cu.DevicePtr) error {
 	if batch == 1 {
-		return p.d.blas.Gemm(&p.product, 1, a, b, 0, c)
+		return p.d.blas.Gemm(&p.product, p.alpha, a, b, 0, c)
 	}
-	return p.d.blas.GemmBatch(&p.product, batch, 1, a, b, 0, c)
+	return p.d.blas.GemmBatch(&p.product, batch, p.alpha, a, b, 0, c)
 }

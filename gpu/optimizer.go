@@ -33,7 +33,7 @@ func (d *Device) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) 
 		table = append(table, kernels.Slot{
 			Value: d.address(op, "value", slot.Value), Grad: d.address(op, "grad", slot.Grad),
 			State1: d.address(op, "state1", slot.State1), State2: d.address(op, "state2", slot.State2),
-			Group: int32(slot.Group),
+			Copy: d.address(op, "copy", slot.Copy), Group: int32(slot.Group), BFloat16: flag(slot.Copy != nil && slot.Copy.DType() == device.BFloat16),
 		})
 		lengths = append(lengths, slot.Value.Len())
 	}

@@ -23,8 +23,8 @@ func reductionOf(kind device.ReduceKind) reductionKernels {
 	return reductionKernels{kernels.ReduceSum, kernels.ReduceColumnsSum}
 }
 
-// NewReduce makes a plan for a reduction, computed by the kernels in reduce.cu. If it takes two launches, the first
-// leaves partial results in the workspace, and the second combines them.
+// NewReduce makes a plan for a reduction, computed by the kernels in reduce.cu. If several blocks have a part of a
+// result, they leave partial results in the workspace; a second launch combines them, or of columns the last block.
 func (d *Device) NewReduce(s device.ReduceSpec) (device.Reduce, error) {
 	s.Check()
 	s.DType = floatType("NewReduce", s.DType)
@@ -100,16 +100,20 @@ type reduceColumns struct {
 	columnReduction
 }
 
-// columnReduction holds the two kernels of a reduction to columns.
-type columnReduction struct{ partial, results *cuda.Kernel }
+// columnReduction is the kernel of a reduction to columns, with what it counts its blocks in.
+type columnReduction struct {
+	kernel  *cuda.Kernel
+	arrived *memory // uint32 for each group of rows and of columns; 0 between launches
+}
 
 func (b *builder) reduceColumns(s device.ReduceSpec) *reduceColumns {
 	k := reductionOf(s.Kind)
-	p := &reduceColumns{d: b.d, spec: s, c: s.C, columnReduction: b.columnReduction(k, s.DType)}
+	p := &reduceColumns{d: b.d, spec: s, c: s.C}
 	if s.Keep&device.AxisRows != 0 {
 		p.c *= s.Rows
 	}
 	groups, rows := p.spec.ColumnGroups(s.Batch)
+	p.columnReduction = b.columnReduction(k, s.DType, groups, p.c)
 	if groups == 1 {
 		b.reserve(columnSums(rows, p.c))
 	} else if l := kernels.ColumnsOf(groups, rows, p.c); l.Grid.X > 1 {
@@ -118,9 +122,9 @@ func (b *builder) reduceColumns(s device.ReduceSpec) *reduceColumns {
 	return p
 }
 
-// columnReduction returns the kernels for elements of a type.
-func (b *builder) columnReduction(k reductionKernels, t device.DType) columnReduction {
-	return columnReduction{b.family(k.columns, t), b.family(kernels.ReduceColumnsFinishSum, t)}
+// columnReduction returns the kernel for up to this number of groups of rows of c elements of a type.
+func (b *builder) columnReduction(k reductionKernels, t device.DType, groups, c int) columnReduction {
+	return columnReduction{b.family(k.columns, t), b.zeros(4 * groups * kernels.Columns(1, c).Grid.Y)}
 }
 
 func (p *reduceColumns) Run(dst, a, b *device.Tensor) {
@@ -142,14 +146,9 @@ type columnShape struct{ groups, most, rows, c int }
 func (d *Device) reduceColumns(k columnReduction, dst, a, b *device.Tensor, s columnShape, alpha float32) {
 	l, partial := kernels.ColumnsOf(s.most, s.rows, s.c), d.scratch()
 	spans := l.Grid.X
-	d.arguments().Pointer(d.data(dst)).Pointer(partial).Pointer(d.data(a)).Pointer(d.optional(b)).Int32(int32(s.rows)).Int32(int32(s.c)).
-		Int32(int32(l.RowsPerBlock)).Int32(int32(spans)).Int32(flag(l.Vector)).Float32(alpha)
-	d.launch(k.partial, kernels.Grid{X: s.groups * spans, Y: l.Grid.Y})
-	if spans == 1 {
-		return
-	}
-	d.arguments().Pointer(d.data(dst)).Pointer(partial).Int32(int32(spans)).Int32(int32(s.c)).Float32(alpha)
-	d.launch(k.results, kernels.Grid{X: s.groups * kernels.ColumnsFinish(s.c).X, Y: 1})
+	d.arguments().Pointer(d.data(dst)).Pointer(partial).Pointer(d.at(k.arrived)).Pointer(d.data(a)).Pointer(d.optional(b)).
+		Int32(int32(s.rows)).Int32(int32(s.c)).Int32(int32(l.RowsPerBlock)).Int32(int32(spans)).Int32(flag(l.Vector)).Float32(alpha)
+	d.launch(k.kernel, kernels.Grid{X: s.groups * spans, Y: l.Grid.Y})
 }
 
 // columnSums returns the bytes of the partial sums of each column of [rows, c], enough also for fewer rows.

@@ -121,13 +121,20 @@ __device__ __forceinline__ const unsigned char *imageOf(const unsigned char *ima
 
 } // namespace
 
+// labelOf returns the label of an id: -1 for an invalid one, which the loss turns into NaN.
+__device__ __forceinline__ int labelOf(const int *labels, int id, int set) { return id >= 0 && id < set ? labels[id] : -1; }
+
 // augment_train applies the whole augmentation. epoch is int32 [1] on the device, so that each replay of a recorded
-// step draws new numbers. stream is device.StreamAugment.
+// step draws new numbers. stream is device.StreamAugment. With gather it also picks the labels of the images, as
+// gather_labels does, unless picked is null.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(augment_train)(Element *y, const unsigned char *images, const int *ids, const int *epoch, const float *table, int h, int w, int c,
-	int flip, int crop, int cutout, int seedLow, int seedHigh, int stream, int gather, int set) {
+KERNEL(augment_train)(Element *y, const unsigned char *images, const int *ids, const int *epoch, const float *table, int *picked,
+	const int *labels, int h, int w, int c, int flip, int crop, int cutout, int seedLow, int seedHigh, int stream, int gather, int set) {
 	__shared__ Change change;
-	if (threadIdx.x == 0) change = changeOf(ids[blockIdx.x], *epoch, h, w, flip, crop, cutout, seedLow, seedHigh, stream);
+	if (threadIdx.x == 0) {
+		change = changeOf(ids[blockIdx.x], *epoch, h, w, flip, crop, cutout, seedLow, seedHigh, stream);
+		if (picked) picked[blockIdx.x] = labelOf(labels, ids[blockIdx.x], set);
+	}
 	__syncthreads();
 	const size_t size = (size_t)h * w * c;
 	changeImage(y + blockIdx.x * size, imageOf(images, ids, gather, set, size), table, h, w, c, change);
@@ -143,13 +150,10 @@ KERNEL(augment_normalize)(Element *y, const unsigned char *images, const int *id
 	changeImage(y + blockIdx.x * size, imageOf(images, ids, gather, set, size), table, h, w, c, change);
 }
 
-// gather_labels: dst[i] = labels[ids[i]] where labels holds set labels; -1 for an invalid id, which the loss turns
-// into NaN.
+// gather_labels: dst[i] = labels[ids[i]] where labels holds set labels.
 // Launch: 256 threads, grid ceil(n / 256).
 extern "C" __global__ void __launch_bounds__(256)
 KERNEL(gather_labels)(int *dst, const int *labels, const int *ids, int n, int set) {
 	const int i = blockIdx.x * blockDim.x + threadIdx.x;
-	if (i >= n) return;
-	const int id = ids[i];
-	dst[i] = id >= 0 && id < set ? labels[id] : -1;
+	if (i < n) dst[i] = labelOf(labels, ids[i], set);
 }

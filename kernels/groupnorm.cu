@@ -133,10 +133,10 @@ __device__ __forceinline__ void gradient(Element *dx, const Element *dy, const E
 	}
 }
 
-// sumColumns computes the block's sums of dy and dy*xhat; pixels is the number of rows of all images.
+// sumColumns computes dbeta and dgamma, the sums of dy and dy*xhat, where they are not null; pixels is the number of rows of all images.
 template <int W>
-__device__ __forceinline__ void sumColumns(float *partial, const Element *dy, const Element *x, const float *moments, int pixels, int rows, int c,
-	int groups, int rowsPerBlock) {
+__device__ __forceinline__ void sumColumns(float *dgamma, float *dbeta, float *partial, unsigned *arrived, const Element *dy, const Element *x,
+	const float *moments, int pixels, int rows, int c, int groups, int rowsPerBlock) {
 	const Place p = placeOf<W>(pixels, c, rowsPerBlock);
 	float sum[2 * W] = {};
 	if (p.active) {
@@ -155,13 +155,11 @@ __device__ __forceinline__ void sumColumns(float *partial, const Element *dy, co
 			}
 		}
 	}
-	sumLanes<2 * W>(sum, p);
-	if (!p.active || p.lane > 0) return;
-	const size_t at = (size_t)blockIdx.x * c + p.column, plane = (size_t)gridDim.x * c;
+	if (!finishSums<W, 2>(sum, partial, arrived, p, c)) return;
 #pragma unroll
 	for (int k = 0; k < W; k++) {
-		partial[at + k] = sum[k];
-		partial[plane + at + k] = sum[W + k];
+		if (dbeta) dbeta[p.column + k] = sum[k];
+		if (dgamma) dgamma[p.column + k] = sum[W + k];
 	}
 }
 
@@ -196,16 +194,17 @@ KERNEL(groupnorm_forward)(Element *y, float *moments, const Element *x, const fl
 		normalize<1>(y, x, gamma, beta, mean, r, g);
 }
 
-// groupnorm_sums leaves partial [2, gridDim.x, c]: sums of dy and of dy*xhat of each block's rows, for batchnorm_gradients.
+// groupnorm_sums computes dgamma and dbeta [c], where they are not null. partial is [2, gridDim.x, c], arrived [gridDim.y]
+// (columns.cuh).
 //
 // Launch: columns.cuh, for pixels = batch*rows rows. Bytes per element: 2e. vector is for c here, not for c/groups.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(groupnorm_sums)(float *partial, const Element *dy, const Element *x, const float *moments, int pixels, int rows, int c, int groups,
-	int rowsPerBlock, int vector) {
+KERNEL(groupnorm_sums)(float *dgamma, float *dbeta, float *partial, unsigned *arrived, const Element *dy, const Element *x,
+	const float *moments, int pixels, int rows, int c, int groups, int rowsPerBlock, int vector) {
 	if (vector)
-		sumColumns<4>(partial, dy, x, moments, pixels, rows, c, groups, rowsPerBlock);
+		sumColumns<4>(dgamma, dbeta, partial, arrived, dy, x, moments, pixels, rows, c, groups, rowsPerBlock);
 	else
-		sumColumns<1>(partial, dy, x, moments, pixels, rows, c, groups, rowsPerBlock);
+		sumColumns<1>(dgamma, dbeta, partial, arrived, dy, x, moments, pixels, rows, c, groups, rowsPerBlock);
 }
 
 // groupnorm_backward computes dx, which may be dy. Launch: as groupnorm_forward. Bytes per element: 3e, and 2e more if no

@@ -152,6 +152,61 @@ func ColumnsOf(n, rows, c int) ColumnsLaunch {
 	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, Vector(c)}
 }
 
+// normPacks is the largest number of packs per group of columns of BatchNorm: few, because the last block of a group adds up
+// the partial results of the group, and enough for 128 bytes of a row per group.
+const normPacks = 8
+
+// normBlocks is about the number of blocks of BatchNorm: three per SM of an H100, which has 132. By their registers that many
+// run at a time, so that none has to wait for others to end.
+const normBlocks = 384
+
+// BatchNorm returns the launch of the kernels of batchnorm.cu for a matrix [rows, c] whose address is a multiple of 16. Grid.X
+// is the number of partial results per column, at most MaxBatchNormBlocks; Grid.Y is the number of groups.
+func BatchNorm(rows, c int, s Storage) ColumnsLaunch {
+	checkCount("BatchNorm", rows*c)
+	vector, groups, blocks, least := normGroups(c, s)
+	perBlock := max(divideUp(rows, blocks), least)
+	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, vector}
+}
+
+// MaxBatchNormBlocks returns the largest Grid.X of BatchNorm for up to this number of rows.
+func MaxBatchNormBlocks(rows, c int, s Storage) int {
+	_, _, blocks, least := normGroups(c, s)
+	return min(blocks, divideUp(rows, least))
+}
+
+// normGroups returns whether threads take 16 bytes at a time, and groupsOf of the packs.
+func normGroups(c int, s Storage) (vector bool, groups, blocks, least int) {
+	if c%Pack(s) == 0 {
+		groups, blocks, least = groupsOf(c/Pack(s), normPacks, normBlocks)
+		return true, groups, blocks, least
+	}
+	groups, blocks, least = groupsOf(c, columnPacks, normBlocks)
+	return false, groups, blocks, least
+}
+
+// WhitenStrip is the number of pixels of a row that a thread of whiten.cu takes at a time.
+const WhitenStrip = 8
+
+// Whiten returns the grid of the kernels of whiten.cu over an output of rows x width pixels of c channels; rows counts the
+// rows of all images. For sums it is the number of partial results, at most MaxWhitenBlocks. ok is false if the kernels
+// don't take this number of channels.
+func Whiten(rows, width, c int, sums bool) (g Grid, ok bool) {
+	checkCount("Whiten", rows*width*c)
+	if c%4 != 0 || c > 4*Threads {
+		return Grid{}, false
+	}
+	most := 8 * MaxWhitenBlocks
+	if sums {
+		most = MaxWhitenBlocks
+	}
+	return Grid{min(divideUp(rows*divideUp(width, WhitenStrip), Threads/(c/4)), most), 1}, true
+}
+
+// MaxWhitenBlocks is the largest number of partial results of a sum of Whiten: two blocks per SM of an H100, as many as run at a
+// time by their registers.
+const MaxWhitenBlocks = 256
+
 // GroupNormLaunch is the launch of groupnorm_forward and groupnorm_backward.
 type GroupNormLaunch struct {
 	Grid   Grid
@@ -202,16 +257,19 @@ func MaxColumnBlocks(rows, c int) int {
 // smallest number of rows per block: four per lane.
 func columnGroups(c int) (groups, blocks, least int) {
 	if Vector(c) {
-		return groupsOf(c / 4)
+		return groupsOf(c/4, columnPacks, reductionBlocks)
 	}
-	return groupsOf(c)
+	return groupsOf(c, columnPacks, reductionBlocks)
 }
 
-// groupsOf is columnGroups for a number of packs.
-func groupsOf(packs int) (groups, blocks, least int) {
-	groups = divideUp(packs, 32)
+// columnPacks is the largest number of packs per group of columns, except for BatchNorm.
+const columnPacks = 32
+
+// groupsOf is columnGroups for a number of packs, the largest number per group, and the number of blocks of all groups.
+func groupsOf(packs, most, all int) (groups, blocks, least int) {
+	groups = divideUp(packs, most)
 	lanes := Threads / divideUp(packs, groups)
-	return groups, max(reductionBlocks/groups, 1), 4 * lanes
+	return groups, max(all/groups, 1), 4 * lanes
 }
 
 // DepthwiseStrips returns the grid of depthwise_forward and depthwise_data over a result of rows x width pixels of c
@@ -231,14 +289,14 @@ const TapsAtOnce = 9
 // partial results per tap, at most MaxDepthwiseBlocks.
 func DepthwiseFilterLaunch(rows, c int) ColumnsLaunch {
 	checkCount("DepthwiseFilterLaunch", rows*c)
-	groups, blocks, least := groupsOf(c)
+	groups, blocks, least := groupsOf(c, columnPacks, reductionBlocks)
 	perBlock := max(divideUp(rows, blocks), least)
 	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, false}
 }
 
 // MaxDepthwiseBlocks returns the largest Grid.X of DepthwiseFilterLaunch for up to this number of rows.
 func MaxDepthwiseBlocks(rows, c int) int {
-	_, blocks, least := groupsOf(c)
+	_, blocks, least := groupsOf(c, columnPacks, reductionBlocks)
 	return min(blocks, divideUp(rows, least))
 }
 
@@ -268,7 +326,9 @@ func Chunks(lengths []int) []Chunk {
 // the row of the hyperparameters.
 type Slot struct {
 	Value, Grad, State1, State2 uint64
-	Group, _                    int32
+	Copy                        uint64 // of the value in 16 bits, or 0
+	Group                       int32
+	BFloat16                    int32 // 1 if the copy is bfloat16, 0 if it is float16
 }
 
 // Pair is one destination and source for average.cu, or for the list kernels of cast.cu.

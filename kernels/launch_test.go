@@ -91,6 +91,35 @@ func TestColumns(t *testing.T) {
 	}
 }
 
+// The same for the kernels of batch normalisation, whose last blocks add up the partial results of a group.
+func TestBatchNorm(t *testing.T) {
+	for _, storage := range []kernels.Storage{kernels.Float32, kernels.Float16} {
+		for _, c := range []int{1, 3, 4, 12, 24, 33, 64, 130, 256, 512, 1000, 4096} {
+			for _, rows := range []int{1, 2, 100, 513, 9216, 65536, 230400} {
+				l := kernels.BatchNorm(rows, c, storage)
+				if l.Grid.X*l.RowsPerBlock < rows || (l.Grid.X-1)*l.RowsPerBlock >= rows {
+					t.Errorf("[%d %d] %s: %d blocks of %d rows", rows, c, storage, l.Grid.X, l.RowsPerBlock)
+				}
+				packs, most := c, 32
+				if l.Vector {
+					packs, most = c/kernels.Pack(storage), 8
+				}
+				if l.Vector != (c%kernels.Pack(storage) == 0) || l.Grid.Y*most < packs || (l.Grid.Y-1)*most >= packs {
+					t.Errorf("[%d %d] %s: %d groups of columns, vector %v", rows, c, storage, l.Grid.Y, l.Vector)
+				}
+				for _, fewer := range []int{rows, rows - 1, rows/2 + 1, 1} {
+					if fewer > 0 && kernels.BatchNorm(fewer, c, storage).Grid.X > kernels.MaxBatchNormBlocks(rows, c, storage) {
+						t.Errorf("[%d %d] %s: memory for %d blocks is too little for %d rows", rows, c, storage, kernels.MaxBatchNormBlocks(rows, c, storage), fewer)
+					}
+				}
+				if blocks := l.Grid.Blocks(); blocks > 512+l.Grid.Y {
+					t.Errorf("[%d %d] %s: %d blocks", rows, c, storage, blocks)
+				}
+			}
+		}
+	}
+}
+
 func TestChunks(t *testing.T) {
 	got := kernels.Chunks([]int{1, 2048, 5000})
 	want := []kernels.Chunk{{Tensor: 0, From: 0, To: 1}, {Tensor: 1, From: 0, To: 2048}, {Tensor: 2, From: 0, To: 2048}, {Tensor: 2, From: 2048, To: 4096}, {Tensor: 2, From: 4096, To: 5000}}

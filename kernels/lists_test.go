@@ -16,12 +16,12 @@ func TestTables(t *testing.T) {
 		}
 		return b
 	}
-	slot := kernels.Table([]kernels.Slot{{Value: 1, Grad: 2, State1: 3, State2: 4, Group: 5}})
+	slot := kernels.Table([]kernels.Slot{{Value: 1, Grad: 2, State1: 3, State2: 4, Copy: 5, Group: 6, BFloat16: 1}})
 	var want []byte
-	for i := range uint64(4) {
+	for i := range uint64(5) {
 		want = binary.LittleEndian.AppendUint64(want, i+1)
 	}
-	if want = append(want, int32s(5, 0)...); !bytes.Equal(slot, want) {
+	if want = append(want, int32s(6, 1)...); !bytes.Equal(slot, want) {
 		t.Errorf("a slot is %v, want %v", slot, want)
 	}
 	if got := kernels.Table([]kernels.Pair{{Dst: 1, Src: 2}}); !bytes.Equal(got, want[:16]) {

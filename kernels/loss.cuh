@@ -2,6 +2,7 @@
 #pragma once
 #include "block.cuh"
 #include "special.cuh"
+#include "storage.cuh"
 
 namespace {
 
@@ -18,11 +19,11 @@ struct Largest {
 	}
 };
 
-__device__ __forceinline__ int firstLargest(const float *z, int classes) {
+template <class T> __device__ __forceinline__ int firstLargest(const T *z, int classes) {
 	const int lane = threadIdx.x % 32;
 	Largest best = {-infinity(), classes};
 #pragma unroll 1
-	for (int k = lane; k < classes; k += 32) best.take(k == 0 && z[0] != z[0] ? infinity() : z[k], k);
+	for (int k = lane; k < classes; k += 32) best.take(k == 0 && widen(z[0]) != widen(z[0]) ? infinity() : widen(z[k]), k);
 #pragma unroll
 	for (int d = 16; d > 0; d /= 2) {
 		const float v = __shfl_xor_sync(0xFFFFFFFFu, best.value, d);
@@ -32,10 +33,10 @@ __device__ __forceinline__ int firstLargest(const float *z, int classes) {
 	return best.at;
 }
 
-__device__ __forceinline__ float rowMax(const float *z, int classes) {
+template <class T> __device__ __forceinline__ float rowMax(const T *z, int classes) {
 	float m = -infinity();
 #pragma unroll 1
-	for (int k = threadIdx.x % 32; k < classes; k += 32) m = fmaxf(m, z[k]);
+	for (int k = threadIdx.x % 32; k < classes; k += 32) m = fmaxf(m, widen(z[k]));
 	return warpMax(m);
 }
 

@@ -7,19 +7,20 @@ const (
 	AugmentNormalize         Family = "augment_normalize"
 	AugmentTrain             Family = "augment_train"
 	BatchNormBackward        Family = "batchnorm_backward"
-	BatchNormGradients       Family = "batchnorm_gradients"
 	BatchNormMoments         Family = "batchnorm_moments"
 	BatchNormNormalize       Family = "batchnorm_normalize"
-	BatchNormStatistics      Family = "batchnorm_statistics"
 	BatchNormSums            Family = "batchnorm_sums"
 	Bias                     Family = "bias"
 	BiasReLU                 Family = "bias_relu"
+	BiasReLUBackward         Family = "bias_relu_backward"
 	CastFromFloat16          Family = "cast_from_float16"      // only bf16
 	CastFromFloat32          Family = "cast_from_float32"      // only f16, bf16
 	CastListFromFloat32      Family = "cast_list_from_float32" // only f16, bf16
 	CastListToFloat32        Family = "cast_list_to_float32"   // only f16, bf16
 	CastToFloat16            Family = "cast_to_float16"        // only bf16
 	CastToFloat32            Family = "cast_to_float32"        // only f16, bf16
+	ConvPoolBackward         Family = "conv_pool_backward"
+	ConvPoolForward          Family = "conv_pool_forward"
 	CopyColumns              Family = "copy_columns"
 	DepthwiseData            Family = "depthwise_data"
 	DepthwiseFilter          Family = "depthwise_filter"
@@ -31,6 +32,7 @@ const (
 	GroupNormBackward        Family = "groupnorm_backward"
 	GroupNormForward         Family = "groupnorm_forward"
 	GroupNormSums            Family = "groupnorm_sums"
+	LossCrossEntropyTrain    Family = "loss_cross_entropy_train"
 	Map                      Family = "map"
 	Pad                      Family = "pad"
 	Pool2DAverageBackward    Family = "pool2d_average_backward"
@@ -43,7 +45,6 @@ const (
 	Pool2DMaxForward2x2      Family = "pool2d_max_forward_2x2"
 	Pool2DMaxForward3x3      Family = "pool2d_max_forward_3x3"
 	Pool2DMaxForwardWide     Family = "pool2d_max_forward_wide"
-	ReduceColumnsFinishSum   Family = "reduce_columns_finish_sum"
 	ReduceColumnsSum         Family = "reduce_columns_sum"
 	ReduceColumnsSumProducts Family = "reduce_columns_sum_products"
 	ReduceColumnsSumSquares  Family = "reduce_columns_sum_squares"
@@ -57,6 +58,8 @@ const (
 	TransformTargets         Family = "transform_targets"
 	Transpose                Family = "transpose"
 	WeightedSum              Family = "weighted_sum"
+	WhitenGELUBias           Family = "whiten_gelu_bias"
+	WhitenGELUForward        Family = "whiten_gelu_forward"
 )
 
 // Kernels that exist once.
@@ -82,7 +85,6 @@ const (
 	LossCrossEntropyBackward         Name = "loss_cross_entropy_backward"
 	LossCrossEntropyWeighted         Name = "loss_cross_entropy_weighted"
 	LossCrossEntropyWeightedBackward Name = "loss_cross_entropy_weighted_backward"
-	LossFinish                       Name = "loss_finish"
 	LossSquaredError                 Name = "loss_squared_error"
 	LossSquaredErrorBackward         Name = "loss_squared_error_backward"
 	LossSquaredErrorWeighted         Name = "loss_squared_error_weighted"
@@ -94,7 +96,6 @@ const (
 	OptimizerNesterov                Name = "optimizer_nesterov"
 	OptimizerRMSProp                 Name = "optimizer_rmsprop"
 	OptimizerSGD                     Name = "optimizer_sgd"
-	ScalingCount                     Name = "scaling_count"
 	ScalingUpdate                    Name = "scaling_update"
 	Softmax                          Name = "softmax"
 )

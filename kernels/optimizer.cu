@@ -12,11 +12,12 @@
 // slots and chunks are tables in device memory. hyper, float32 [groups, 10], holds the values that change from step
 // to step: learning rate, weight decay, momentum or beta1, beta2, correction1, correction2, gradScale, 1-momentum,
 // 1-beta2. scaling is the state of scaling.cuh or null: gradients are also multiplied by INVERSE_SCALE, and if SKIP
-// is set, nothing changes.
+// is set, nothing changes. A parameter may have a copy in 16 bits, which products read: it gets the rounded w.
 //
 // Launch of all: 256 threads, grid: as many blocks as chunks (kernels.Chunks).
-// Bytes per parameter: SGD 12, with momentum 20; Adam 28; RMSProp 20, with momentum 28.
+// Bytes per parameter: SGD 12, with momentum 20; Adam 28; RMSProp 20, with momentum 28; 2 more for a copy.
 #include "scaling.cuh"
+#include "storage.cuh"
 #include "table.cuh"
 
 // Slot is one parameter, as kernels.Slot lays it out: state1 is the velocity of SGD, m of Adam, or v of RMSProp;
@@ -25,8 +26,9 @@ struct Slot {
 	float *value;
 	const float *grad;
 	float *state1, *state2;
-	int group; // row of hyper
-	int unused;
+	unsigned short *copy; // of value in 16 bits, or null
+	int group;            // row of hyper
+	int bfloat16;         // whether the copy is bfloat16, otherwise float16
 };
 
 namespace {
@@ -75,6 +77,18 @@ struct RMSProp {
 	}
 };
 
+// halfBits returns v in 16 bits, to nearest, ties to even. For bfloat16 that is half a unit added to the upper half of the bits,
+// or a little less if the half is even; a NaN stays one.
+__device__ __forceinline__ unsigned short halfBits(float v, int bfloat16) {
+	if (bfloat16) {
+		const unsigned bits = __float_as_uint(v);
+		return v == v ? (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16 : 0x7FFFu;
+	}
+	__half h;
+	narrow(h, v);
+	return *reinterpret_cast<unsigned short *>(&h);
+}
+
 template <class Rule>
 __device__ __forceinline__ void update(const Slot *slots, const Chunk *chunks, const float *hyper, const float *scaling,
 	float epsilon, int decoupled) {
@@ -100,7 +114,9 @@ __device__ __forceinline__ void update(const Slot *slots, const Chunk *chunks, c
 			const int i = first + 256 * k;
 			if (i >= chunk.to) continue;
 			const float step = Rule::step(h.gradScale * g[k] + h.coupled * w[k], state1[k], state2[k], s, h);
-			s.value[i] = h.keep * w[k] - h.lr * step;
+			const float next = h.keep * w[k] - h.lr * step;
+			s.value[i] = next;
+			if (s.copy) s.copy[i] = halfBits(next, s.bfloat16);
 			if (s.state1) s.state1[i] = state1[k];
 			if (s.state2) s.state2[i] = state2[k];
 		}

@@ -9,14 +9,14 @@
 // every 32 float32 units. reduce_columns_* is for groups of rows [rows, c] that are reduced to their columns, in
 // float32.
 //
-// Long reductions take two launches: blocks write partial results to memory, and reduce_finish_* or
-// reduce_columns_finish_* combines them in a fixed order. The same grid gives the same bits. dst is float32, and
-// receives alpha times the result.
+// In long reductions blocks write partial results to memory, and a second launch, reduce_finish_*, or of reduce_columns_* the
+// last block (lastblock.cuh) combines them in a fixed order. The same grid gives the same bits. dst is float32, and receives
+// alpha times the result.
 //
 // w is null except for sum_products.
 // Bytes per element: e, for sum_products 2e.
 #include "block.cuh"
-#include "columns.cuh"
+#include "columnsum.cuh"
 
 namespace {
 
@@ -88,10 +88,9 @@ __device__ __forceinline__ void finish(float *dst, const double *partial, int pa
 	if (threadIdx.x == 0) dst[blockIdx.x] = (float)(alpha * total);
 }
 
-// columns: if spans > 1, that many blocks per group of rows write partial [groups, spans, c]; if spans is 1, one block
-// per group writes dst [groups, c].
+// columns reduces a group of rows, of which there are spans blocks, to its columns: see columnsum.cuh.
 template <class R, int W>
-__device__ __forceinline__ void columns(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, float alpha) {
+__device__ __forceinline__ void columns(float *dst, float *partial, unsigned *arrived, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, float alpha) {
 	const int group = blockIdx.x / spans;
 	const Place p = placeOf<W>(rows, c, rowsPerBlock, blockIdx.x % spans);
 	const size_t from = (size_t)group * rows * c;
@@ -106,27 +105,7 @@ __device__ __forceinline__ void columns(float *dst, float *partial, const Elemen
 			for (int k = 0; k < W; k++) total[k] += R::of(widen(v.e[k]), widen(u.e[k]));
 		}
 	}
-	sumLanes<W>(total, p);
-	if (!p.active || p.lane > 0) return;
-#pragma unroll
-	for (int k = 0; k < W; k++) {
-		if (spans == 1)
-			dst[(size_t)group * c + p.column + k] = alpha * total[k];
-		else
-			partial[(size_t)blockIdx.x * c + p.column + k] = total[k];
-	}
-}
-
-__device__ __forceinline__ void columnsFinish(float *dst, const float *partial, int spans, int c, float alpha) {
-	const int perGroup = (c + finishColumns - 1) / finishColumns, group = blockIdx.x / perGroup;
-	const int column = blockIdx.x % perGroup * finishColumns + threadIdx.x % finishColumns;
-	float v[1] = {};
-	partial += (size_t)group * spans * c;
-	if (column < c) {
-		for (int b = finishLane(); b < spans; b += finishLanes) v[0] += partial[(size_t)b * c + column];
-	}
-	sumLanes<1>(v, finishPlace());
-	if (finishLane() == 0 && column < c) dst[(size_t)group * c + column] = alpha * v[0];
+	storeColumnSums<W>(dst, partial, arrived, total, p, group, spans, c, alpha);
 }
 
 } // namespace
@@ -155,31 +134,25 @@ KERNEL(reduce_finish_sum)(float *dst, const double *partial, int parts, float al
 // reduce_columns_NAME: launched as columns.cuh says, with grid.x = groups * spans (kernels.ColumnsOf). vector is 1 if 4
 // divides c and addresses are multiples of 16, otherwise 0.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_columns_sum)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
+KERNEL(reduce_columns_sum)(float *dst, float *partial, unsigned *arrived, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
 	if (vector)
-		columns<Sum<float>, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+		columns<Sum<float>, 4>(dst, partial, arrived, x, w, rows, c, rowsPerBlock, spans, alpha);
 	else
-		columns<Sum<float>, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+		columns<Sum<float>, 1>(dst, partial, arrived, x, w, rows, c, rowsPerBlock, spans, alpha);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_columns_sum_squares)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
+KERNEL(reduce_columns_sum_squares)(float *dst, float *partial, unsigned *arrived, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
 	if (vector)
-		columns<SumSquares<float>, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+		columns<SumSquares<float>, 4>(dst, partial, arrived, x, w, rows, c, rowsPerBlock, spans, alpha);
 	else
-		columns<SumSquares<float>, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+		columns<SumSquares<float>, 1>(dst, partial, arrived, x, w, rows, c, rowsPerBlock, spans, alpha);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_columns_sum_products)(float *dst, float *partial, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
+KERNEL(reduce_columns_sum_products)(float *dst, float *partial, unsigned *arrived, const Element *x, const Element *w, int rows, int c, int rowsPerBlock, int spans, int vector, float alpha) {
 	if (vector)
-		columns<SumProducts<float>, 4>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
+		columns<SumProducts<float>, 4>(dst, partial, arrived, x, w, rows, c, rowsPerBlock, spans, alpha);
 	else
-		columns<SumProducts<float>, 1>(dst, partial, x, w, rows, c, rowsPerBlock, spans, alpha);
-}
-
-// reduce_columns_finish_sum: 256 threads exactly, grid groups * ceil(c / 8).
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(reduce_columns_finish_sum)(float *dst, const float *partial, int spans, int c, float alpha) {
-	columnsFinish(dst, partial, spans, c, alpha);
+		columns<SumProducts<float>, 1>(dst, partial, arrived, x, w, rows, c, rowsPerBlock, spans, alpha);
 }

@@ -26,7 +26,7 @@ type accumulation struct {
 
 // buildAccumulation allocates the sums, once all layers are built.
 func (n *Network) buildAccumulation(b *Builder) (err error) {
-	if !n.opt.Accumulate || !n.opt.Training {
+	if !n.opt.Accumulate || !n.opt.Training || n.opt.Shards > 0 {
 		return nil
 	}
 	a := &accumulation{dev: n.dev, isSum: n.opt.Loss.Summed()}
@@ -77,20 +77,23 @@ func (n *Network) BeginBatch(examples, total int) error {
 }
 
 // BeginUpdate must be called before the update that follows the backward passes of a step, and EndUpdate after it. With
-// Accumulate, BeginUpdate checks for the loss scaling whether the sums are finite, and EndUpdate sets them to zero;
-// otherwise both do nothing.
+// Accumulate or Shards, BeginUpdate checks for the loss scaling whether the sums are finite. With Accumulate, EndUpdate
+// sets them to zero. Otherwise both do nothing.
 func (n *Network) BeginUpdate() {
-	if n.accumulation != nil && n.mixed != nil && n.mixed.scaling != nil {
+	summed := n.accumulation != nil || n.shards != nil
+	if summed && n.mixed != nil && n.mixed.scaling != nil {
 		n.mixed.scaling.Update()
 	}
 }
 
 // EndUpdate sets the gradients' sums to zero; see BeginUpdate.
 func (n *Network) EndUpdate() {
-	if n.accumulation == nil {
+	if !n.opt.Accumulate {
 		return
 	}
-	for _, p := range n.accumulation.params {
-		n.dev.Zero(p.GradSum)
+	for _, p := range n.params {
+		if p.GradSum != nil {
+			n.dev.Zero(p.GradSum)
+		}
 	}
 }

@@ -22,6 +22,7 @@ type Builder struct {
 	train  bool
 	seed   uint64
 	sample func(n int) (images []float32, shape Shape, err error)
+	memo   *Memo
 	step   *device.Tensor
 
 	classCounts func() ([]int, error)
@@ -66,7 +67,7 @@ type claim struct {
 
 func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
-		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample,
+		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample, memo: opt.Memo,
 		classCounts: opt.ClassCounts, smallestBatch: 1, upstream: opt.InputGradient,
 		freeze: newFreeze(opt),
 		pairs:  []*pair{{}}, levels: 1,
@@ -280,7 +281,7 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	values := make([]float32, p.Value.Len())
 	err = s.Init.Fill(values, InitContext{
 		Shape: s.Shape, FanIn: s.FanIn, FanOut: s.FanOut,
-		Seed: b.seed, Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample,
+		Seed: b.seed, Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample, Memo: b.memo,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)

@@ -148,8 +148,11 @@ func (c Conv2D) Build(b *Builder, in Shape) (BuiltLayer, error) {
 }
 
 // buildFused fuses the convolution with a following max pooling and ReLU, in either order,
-// or with ReLU alone.
+// or with ReLU alone, or with an activation if neither filters nor input need a gradient.
 func (c Conv2D) buildFused(b *Builder, in Shape, next []Layer) (u BuiltLayer, fused int, err error) {
+	if u, ok, err := c.buildActivated(b, in, next[0]); ok || err != nil {
+		return u, 1, err
+	}
 	if pool, relu, count := poolAndReLU(next); count > 0 {
 		if u, ok, err := c.buildPooled(b, in, pool, relu); ok || err != nil {
 			return u, count, err
@@ -233,25 +236,34 @@ func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.C
 	b.AddMemory(plan.Workspace())
 	b.AddFLOPs(spec.FLOPs(1))
 	b.InputGradient(in, &u.dx)
-	window := c.Kernel.H * c.Kernel.W
-	fanIn, fanOut := window*in[2]/spec.Groups, window*c.OutC/spec.Groups
 	var err error
-	if u.w, err = b.Param(ParamSpec{
-		Name: "weight", Role: Weight, Shape: []int{c.OutC, c.Kernel.H, c.Kernel.W, in[2] / spec.Groups},
-		Init: orDefault(c.Init), FanIn: fanIn, FanOut: fanOut, Frozen: c.Frozen, HasComputeCopy: true, HasLowPrecisionGrad: true,
-	}); err != nil {
+	if u.w, u.bias, err = c.params(b, in); err != nil {
 		return nil, err
 	}
-	u.bias = &Param{}
+	return u, b.Output(out, &u.y)
+}
+
+// params allocates the filters and the bias, which has no tensors if the layer has no bias.
+func (c Conv2D) params(b *Builder, in Shape) (w, bias *Param, err error) {
+	setting.Complete(&c)
+	window := c.Kernel.H * c.Kernel.W
+	fanIn, fanOut := window*in[2]/c.Groups, window*c.OutC/c.Groups
+	if w, err = b.Param(ParamSpec{
+		Name: "weight", Role: Weight, Shape: []int{c.OutC, c.Kernel.H, c.Kernel.W, in[2] / c.Groups},
+		Init: orDefault(c.Init), FanIn: fanIn, FanOut: fanOut, Frozen: c.Frozen, HasComputeCopy: true, HasLowPrecisionGrad: true,
+	}); err != nil {
+		return nil, nil, err
+	}
+	bias = &Param{}
 	if !c.NoBias {
-		if u.bias, err = b.Param(ParamSpec{
+		if bias, err = b.Param(ParamSpec{
 			Name: "bias", Role: Bias, Shape: []int{c.OutC},
 			Init: orDefault(c.BiasInit), FanIn: fanIn, FanOut: fanOut,
 		}); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return u, b.Output(out, &u.y)
+	return w, bias, nil
 }
 
 type conv2D struct {

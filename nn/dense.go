@@ -66,11 +66,22 @@ func (d Dense) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.unit(b, in, plan, nil)
+	return d.unit(b, in, plan, nil, 1)
 }
 
-// buildFused fuses the product with a following ReLU.
+// product makes the plan of a product that is multiplied by alpha, which needs a device.FusedScale unless it is 1.
+func product(b *Builder, s device.MatMulSpec, alpha float32) (device.MatMul, error) {
+	if alpha == 1 {
+		return b.dev.NewMatMul(s)
+	}
+	return b.dev.(device.FusedScale).NewMatMulScaled(s, alpha)
+}
+
+// buildFused fuses the product with a following ReLU, or if it has no bias with a following Scale.
 func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
+	if s, ok := next[0].(Scale); ok && d.NoBias {
+		return d.buildScaled(b, in, s)
+	}
 	dev, ok := b.dev.(device.FusedEpilogue)
 	if !ok || !isReLU(next[0]) {
 		return nil, 0, nil
@@ -86,16 +97,32 @@ func (d Dense) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, 
 	if err != nil {
 		return nil, 0, err
 	}
-	u, err := d.unit(b, in, plan, relu)
+	u, err := d.unit(b, in, plan, relu, 1)
+	return u, 1, err
+}
+
+// buildScaled fuses the product with a following Scale: y = a x w, so that dw = a x^T dy and dx = a dy w^T.
+func (d Dense) buildScaled(b *Builder, in Shape, s Scale) (BuiltLayer, int, error) {
+	if _, ok := b.dev.(device.FusedScale); !ok {
+		return nil, 0, nil
+	}
+	if err := setting.Check(&s); err != nil {
+		return nil, 0, nil // building it by itself reports the error, with its name
+	}
+	plan, err := product(b, d.spec(b, in), s.By)
+	if err != nil {
+		return nil, 0, err
+	}
+	u, err := d.unit(b, in, plan, nil, s.By)
 	return u, 1, err
 }
 
 // unit completes the forward plan with the backward plans and the tensors. relu is nil
-// unless the plan applies ReLU.
-func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activation) (BuiltLayer, error) {
+// unless the plan applies ReLU, and the plan multiplies by alpha.
+func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activation, alpha float32) (BuiltLayer, error) {
 	u := &dense{forward: plan, relu: relu}
 	b.AddFLOPs(2 * int64(in[0]) * int64(d.Out))
-	if err := d.planBackward(b, in, u); err != nil {
+	if err := d.planBackward(b, in, u, alpha); err != nil {
 		return nil, err
 	}
 	b.InputGradient(in, &u.dx)
@@ -118,14 +145,14 @@ func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activa
 	return u, b.Output(Shape{d.Out}, &u.y)
 }
 
-// planBackward makes the plans for dw = x^T dy, dbias and dx = dy w^T.
-func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
+// planBackward makes the plans for dw = x^T dy, dbias and dx = dy w^T, dw and dx times alpha.
+func (d Dense) planBackward(b *Builder, in Shape, u *dense, alpha float32) (err error) {
 	if !b.train {
 		return nil
 	}
-	if u.filter, err = b.dev.NewMatMul(device.MatMulSpec{
+	if u.filter, err = product(b, device.MatMulSpec{
 		M: in[0], N: d.Out, K: b.batch, TransA: true, DType: b.dtype, Out: device.Float32,
-	}); err != nil {
+	}, alpha); err != nil {
 		return err
 	}
 	if !d.NoBias {
@@ -133,8 +160,13 @@ func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
 			return err
 		}
 	}
+	if fused, ok := b.dev.(device.FusedBiasGradient); ok && u.relu != nil && !d.NoBias {
+		if u.reluAndSum, err = fused.NewBiasReLUGradient(device.BiasGradientSpec{Rows: b.batch, C: d.Out, DType: b.dtype}); err != nil {
+			return err
+		}
+	}
 	if b.NeedsInputGradient() {
-		u.data, err = b.dev.NewMatMul(device.MatMulSpec{M: b.batch, N: in[0], K: d.Out, TransB: true, DType: b.dtype})
+		u.data, err = product(b, device.MatMulSpec{M: b.batch, N: in[0], K: d.Out, TransB: true, DType: b.dtype}, alpha)
 	}
 	return err
 }
@@ -143,8 +175,9 @@ type dense struct {
 	forward, filter, data device.MatMul // y = x w + bias, dw = x^T dy, dx = dy w^T
 	sum                   device.Reduce // dbias; nil without bias
 	relu                  device.Activation
-	w, bias               *Param         // bias has no tensors if the layer has no bias
-	x, y, dx              *device.Tensor // dx nil if nothing before this layer is trained
+	reluAndSum            device.BiasGradient // relu's derivative and sum in one pass, or nil
+	w, bias               *Param              // bias has no tensors if the layer has no bias
+	x, y, dx              *device.Tensor      // dx nil if nothing before this layer is trained
 
 	endsBackward bool // nothing before this layer needs a gradient any more
 }
@@ -162,13 +195,17 @@ func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 // Backward computes dw, dbias and dx. If ReLU is fused, its derivative follows from the
 // output: 1 where y > 0.
 func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
-	if u.relu != nil {
+	summed := u.reluAndSum != nil && u.bias.Grad != nil
+	switch {
+	case summed:
+		u.reluAndSum.Run(dy, u.bias.Grad, dy, u.y)
+	case u.relu != nil:
 		u.relu.Backward(dy, dy, u.y, u.y)
 	}
 	if u.w.Grad != nil {
 		u.filter.Run(u.w.Grad, u.x, dy, nil)
 	}
-	if u.bias.Grad != nil {
+	if u.bias.Grad != nil && !summed {
 		u.sum.Run(u.bias.Grad, dy, nil)
 	}
 	if u.dx == nil || u.endsBackward {

@@ -58,6 +58,7 @@ var geluFunction = &device.Function{
 	Name:  "gelu",
 	Value: func(x, _ float64) float64 { return x * normal(x) },
 	Slope: func(x, _ float64) float64 { return normal(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi) },
+	Short: true,
 }
 
 // normal is Phi. erfc does not cancel for negative x as 1 + erf does.

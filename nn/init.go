@@ -22,6 +22,7 @@ type InitContext struct {
 	// Sample returns n normalised training images, or all if there are fewer, and their
 	// shape. It is nil without data.
 	Sample func(n int) (images []float32, shape Shape, err error)
+	Memo   *Memo // what was computed from the same images before; nil for nothing
 }
 
 // Normal fills dst with independent normal numbers of mean 0 and the given standard

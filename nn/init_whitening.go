@@ -55,6 +55,13 @@ func (i Whitening) Fill(dst []float32, c InitContext) error {
 		return errors.New("whitening initialisation: needs training images")
 	}
 	setting.Complete(&i)
+	return c.Memo.once(fmt.Sprintf("%#v %v", i, c.Shape), dst, func() error { return i.compute(dst, c) })
+}
+
+// compute computes the filters from images.
+func (i Whitening) compute(dst []float32, c InitContext) error {
+	kH, kW, inC := c.Shape[1], c.Shape[2], c.Shape[3]
+	d := kH * kW * inC
 	images, shape, err := c.Sample(i.Images)
 	if err != nil {
 		return fmt.Errorf("whitening initialisation: %w", err)

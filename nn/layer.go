@@ -108,8 +108,8 @@ type Param struct {
 	// freeze ends: see Options.Freeze. While it is frozen, a parameter's gradient is 0.
 	Frozen, Thaws bool
 
-	// GradSum is the gradient summed over all batches of a step, if a step has several (Options.Accumulate); otherwise
-	// nil.
+	// GradSum is the gradient summed over all batches of a step, if a step has several (Options.Accumulate), and over all
+	// parts of a batch, if it is split (Options.Shards); otherwise nil.
 	GradSum *device.Tensor
 
 	// Scaling is the state of the loss scaling (device.LossScalingSpec) under which Grad is

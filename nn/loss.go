@@ -90,7 +90,22 @@ func (w LossWeights) build(b *Builder, in LossInput, s device.LossSpec) (BuiltLo
 	if err != nil {
 		return nil, err
 	}
-	return b.Device().NewLoss(s)
+	plan, err := b.Device().NewLoss(s)
+	fused, ok := b.Device().(device.FusedLoss)
+	if err != nil || !ok || !b.train || !s.Plain() {
+		return plan, err
+	}
+	training, err := fused.NewTrainingLoss(s, b.dtype)
+	if declined(err) {
+		return plan, nil
+	}
+	return &fusedLoss{plan, training}, err
+}
+
+// fusedLoss is a loss whose two passes a device can compute in one.
+type fusedLoss struct {
+	device.Loss
+	training device.TrainingLoss
 }
 
 // spec completes the spec of a loss with these weights.

@@ -20,11 +20,14 @@ import (
 // after growthInterval steps without an overflow, the scale is doubled. bfloat16 has the range of
 // float32 and needs no scale.
 //
+// Updates may write w16 themselves (device.OptimizerParam.Copy), and the check of the gradients may convert them: see
+// KeepOperands and LossScalingSpec.Sources.
+//
 // Code: nn/device/reference/lossscaling.go (the formula in loops), kernels/scaling.cu, kernels/cast.cu. Test:
 // nn/device/devicetest/scaling.go.
 type mixedPrecision struct {
 	operands  device.CastList // w16 = round(w), of all layers
-	gradients device.CastList // dw = float32(dw16); nil in inference
+	gradients device.CastList // dw = float32(dw16); nil in inference, and if scaling does that
 	logits    *device.Tensor  // float32 [batch, classes]
 	toFloat32 device.Cast     // converts the logits
 	dlogits   *device.Tensor  // 16 bits [batch, classes]; nil in inference
@@ -32,6 +35,9 @@ type mixedPrecision struct {
 
 	scaling device.LossScaling // nil without loss scaling
 	state   *device.Tensor     // float32 [device.ScalingLen]; nil without loss scaling
+
+	kept    bool // updates write w16, see KeepOperands
+	current bool // w16 is round(w); matters only if kept
 }
 
 // growthInterval is the number of good steps after which the scale is doubled.
@@ -60,7 +66,10 @@ func (n *Network) buildMixed(b *Builder) (err error) {
 	dev := n.dev.(device.MixedPrecision) // see checkDType
 	m := &mixedPrecision{}
 	n.mixed = m
-	if err := m.buildOperands(dev, b.params); err != nil {
+	scales := b.train && b.dtype == device.Float16
+	// The check of the gradients converts them, unless something comes between the two.
+	widens := scales && !n.opt.Accumulate && !n.opt.Thaws && n.opt.Shards == 0
+	if err := m.buildOperands(dev, b.params, !widens); err != nil {
 		return err
 	}
 	if m.logits, err = b.Tensor(device.Float32, b.batch, n.classes); err != nil {
@@ -75,14 +84,14 @@ func (n *Network) buildMixed(b *Builder) (err error) {
 	if m.toHalf, err = n.dev.NewCast(device.CastSpec{From: device.Float32, To: b.dtype, Len: m.logits.Len()}); err != nil {
 		return err
 	}
-	if b.dtype != device.Float16 {
+	if !scales {
 		return nil
 	}
-	return m.buildScaling(b, dev, n.opt.Loss)
+	return m.buildScaling(b, dev, n.opt.Loss, widens)
 }
 
-// buildOperands makes the conversions between parameters and the copies that products read.
-func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Param) (err error) {
+// buildOperands makes the conversions between parameters and the copies that products read, and those of gradients if wanted.
+func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Param, widen bool) (err error) {
 	var operands, gradients device.CastListSpec
 	for _, p := range params {
 		if p.ComputeCopy != p.Value {
@@ -92,15 +101,15 @@ func (m *mixedPrecision) buildOperands(dev device.MixedPrecision, params []*Para
 			gradients.Dst, gradients.Src = append(gradients.Dst, p.Grad), append(gradients.Src, p.LowPrecisionGrad)
 		}
 	}
-	if m.operands, err = dev.NewCastList(operands); err != nil || len(gradients.Dst) == 0 {
+	if m.operands, err = dev.NewCastList(operands); err != nil || len(gradients.Dst) == 0 || !widen {
 		return err
 	}
 	m.gradients, err = dev.NewCastList(gradients)
 	return err
 }
 
-// buildScaling makes the loss scaling for all trained parameters.
-func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, loss Loss) (err error) {
+// buildScaling makes the loss scaling for all trained parameters, which converts their gradients if widen is set.
+func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, loss Loss, widen bool) (err error) {
 	if m.state, err = b.Tensor(device.Float32, device.ScalingLen); err != nil {
 		return err
 	}
@@ -114,6 +123,11 @@ func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, los
 		if p.Grad != nil {
 			p.Scaling = m.state
 			spec.Grads = append(spec.Grads, p.StepGrad())
+			var source *device.Tensor
+			if widen && p.LowPrecisionGrad != p.Grad {
+				source = p.LowPrecisionGrad
+			}
+			spec.Sources = append(spec.Sources, source)
 		}
 	}
 	m.scaling, err = dev.NewLossScaling(spec)
@@ -134,8 +148,39 @@ func firstScale(summed bool, batch int) float32 {
 	return scale
 }
 
-// round queues w16 = round(w).
-func (m *mixedPrecision) round() { m.operands.Run() }
+// prepare queues w16 = round(w) before a forward pass, unless updates do that.
+func (m *mixedPrecision) prepare(mode Mode) {
+	if mode == Training && m.kept {
+		return
+	}
+	m.operands.Run()
+	m.current = false // the weights may be others for an evaluation only
+}
+
+// KeepOperands says that every update writes the copies of the weights that products read, Param.ComputeCopy, where these are not
+// the weights themselves. RefreshOperands must then be called before each training batch, and before the work of a batch is
+// recorded; forward passes in Training don't round the weights any more.
+func (n *Network) KeepOperands() {
+	if n.mixed != nil {
+		n.mixed.kept = true
+	}
+}
+
+// RefreshOperands rounds the weights for KeepOperands, if they may have been changed by something else than an update since:
+// before the first batch, after a forward pass in Inference, and after WeightsChanged.
+func (n *Network) RefreshOperands() {
+	if m := n.mixed; m != nil && m.kept && !m.current {
+		m.operands.Run()
+		m.current = true
+	}
+}
+
+// WeightsChanged must be called during a training with KeepOperands when something else than an update has changed weights.
+func (n *Network) WeightsChanged() {
+	if n.mixed != nil {
+		n.mixed.current = false
+	}
+}
 
 // widen queues the conversion of the last layer's output to float32, and returns the float32 tensor.
 func (m *mixedPrecision) widen(y *device.Tensor) *device.Tensor {

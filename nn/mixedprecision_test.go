@@ -179,9 +179,18 @@ func (r recordedConv) Workspace() int64                      { return 0 }
 func (r recordedProduct) Run(c, a, b, bias *device.Tensor)   { r.record("product", c, a, b, bias) }
 func (r recordedSum) Run(dst, src, _ *device.Tensor)         { r.record("sum", dst, src) }
 func (r recordedCast) Run(dst, src *device.Tensor)           { r.record("cast", dst, src) }
-func (r recordedScaling) Update()                            { r.record("update scale") }
 func (r recordedLoss) Forward(stats, z, _, _ *device.Tensor) { r.record("loss", stats, z) }
 func (r recordedLoss) Backward(dz, z, _, _ *device.Tensor)   { r.record("loss gradient", dz, z) }
+
+func (r recordedScaling) Update() {
+	call := "update scale"
+	for i, source := range r.scaling.Sources {
+		if source != nil {
+			call += fmt.Sprintf(" and cast %v:%v", r.scaling.Grads[i], source.DType())
+		}
+	}
+	r.record(call)
+}
 
 func (r recordedList) Run() {
 	call := "casts"
@@ -232,8 +241,7 @@ func TestOrderOfMixedPrecision(t *testing.T) {
 		"sum float32 float16",
 		"product float16 float16 float16 -",
 		"conv dw float16 float32 float16 float16",
-		"casts float32[2 3 3 1]:float16",
-		"update scale",
+		"update scale and cast float32[2 3 3 1]:float16",
 	}
 	if got := r.take(); !slices.Equal(got, want) {
 		t.Errorf("the step asks for\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -27,6 +27,9 @@ type Options struct {
 	// Accumulate lets several batches share one update: their gradients are summed in Param.GradSum. See BeginBatch and
 	// BeginUpdate.
 	Accumulate bool
+	// Shards is the number of parts of each batch that this process computes one after the other; their gradients are
+	// summed in Param.GradSum. Batch is then the size of the largest part. 0: a batch is not split. See BeginShard.
+	Shards int
 	// Freeze holds patterns of the names of layers whose parameters and running statistics training doesn't change (see
 	// path.Match); a layer is frozen with the container that it is in. A pattern that matches nothing is a *FreezeError.
 	// Frozen layers that begin the network have no backward pass. With Thaws, Network.SetFrozen ends the freeze.
@@ -38,6 +41,8 @@ type Options struct {
 	// Sample returns n normalised images of the training set, without augmentation, and
 	// their shape. Only initialisers that look at data need it (see Whitening).
 	Sample func(n int) (images []float32, shape Shape, err error)
+	// Memo, unless nil, keeps what such initialisers compute. Networks that share one must have the same Sample.
+	Memo *Memo
 	// ClassCounts returns the number of training examples in each class. Only losses that weight classes by it need it
 	// (see LossWeights).
 	ClassCounts func() ([]int, error)
@@ -63,8 +68,10 @@ type Network struct {
 	stats          *device.Tensor  // float32 [device.StatsLen]
 	dlogits        *device.Tensor  // float32
 	logits         *device.Tensor  // float32, of the last Forward
+	mode           Mode            // of the last Forward
 	mixed          *mixedPrecision // nil in float32
-	accumulation   *accumulation   // nil if every batch has its own update
+	accumulation   *accumulation   // nil if every batch has its own update, or is split
+	shards         *shards         // nil if batches are not split
 	freeze         *freeze         // nil if no layer is frozen
 }
 
@@ -139,6 +146,9 @@ func (n *Network) build(b *Builder, model Layer) (err error) {
 	if err := n.buildAccumulation(b); err != nil {
 		return err
 	}
+	if err := n.buildShards(b); err != nil {
+		return err
+	}
 	if err := n.buildMixed(b); err != nil || n.opt.Loss == nil {
 		return err
 	}
@@ -174,6 +184,47 @@ func (n *Network) buildLosses(b *Builder) (err error) {
 // Forward computes the outputs, float32 [n, classes], for a batch x, [n, input...] of DType.
 // They stay until the next Forward.
 func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
+	n.checkInput(x, mode)
+	n.logits = n.forward(x, mode)
+	if n.mixed != nil {
+		n.logits = n.mixed.widen(n.logits)
+	}
+	return n.logits
+}
+
+// forward computes the outputs in the network's type.
+func (n *Network) forward(x *device.Tensor, mode Mode) *device.Tensor {
+	n.mode = mode
+	if n.mixed != nil {
+		n.mixed.prepare(mode)
+	}
+	return n.root.Forward(x, mode)
+}
+
+// TrainBatch does Forward in Training, LossWeighted and BackwardWeighted. A device may compute the loss and its gradient in one
+// pass over the outputs, which then are in no float32 tensor.
+func (n *Network) TrainBatch(x, targets, weights *device.Tensor) {
+	loss, ok := n.lossOf("network training", targets).(*fusedLoss)
+	if !ok || weights != nil || !n.opt.Training {
+		n.Forward(x, Training)
+		n.LossWeighted(targets, weights)
+		n.BackwardWeighted(targets, weights)
+		return
+	}
+	n.checkInput(x, Training)
+	y := n.forward(x, Training)
+	dy := n.dlogits
+	if n.mixed != nil {
+		dy = n.mixed.dlogits
+	}
+	dy.SetRows(y.Rows())
+	loss.training.Run(n.lossStats(), dy, y, targets)
+	n.logits = nil
+	n.backward(dy)
+}
+
+// checkInput panics unless x is a batch for the network.
+func (n *Network) checkInput(x *device.Tensor, mode Mode) {
 	device.Check("network forward", "x", x, n.opt.DType, n.input...)
 	if x.Rows() > n.opt.Batch {
 		panic(fmt.Sprintf("network forward: x is %v, want at most %d rows", x, n.opt.Batch))
@@ -181,23 +232,25 @@ func (n *Network) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	if mode == Training && x.Rows() < n.smallestBatch {
 		panic(fmt.Sprintf("network forward: x is %v, want at least %d rows in training: a layer normalises over the batch", x, n.smallestBatch))
 	}
-	if n.mixed == nil {
-		n.logits = n.root.Forward(x, mode)
-		return n.logits
-	}
-	n.mixed.round()
-	n.logits = n.mixed.widen(n.root.Forward(x, mode))
-	return n.logits
 }
 
-// Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats. targets are labels,
+// Loss adds the loss, the correct answers, the count and the weight of the last Forward to Stats, in training with
+// Options.Shards to the sums that EndBatch adds to Stats. targets are labels,
 // int32 [n], or, with Options.SoftTargets, probabilities, float32 [n, classes].
 func (n *Network) Loss(targets *device.Tensor) { n.LossWeighted(targets, nil) }
 
 // LossWeighted is Loss with one weight per example, float32 [n]; nil means that every weight is 1. It needs
 // Options.ExampleWeights.
 func (n *Network) LossWeighted(targets, weights *device.Tensor) {
-	n.lossOf("network loss", targets).Forward(n.stats, n.logits, targets, weights)
+	n.lossOf("network loss", targets).Forward(n.lossStats(), n.logits, targets, weights)
+}
+
+// lossStats returns what the loss of the last Forward is added to.
+func (n *Network) lossStats() *device.Tensor {
+	if n.shards != nil && n.mode == Training {
+		return n.shards.stats
+	}
+	return n.stats
 }
 
 // Backward computes the gradients of all parameters for the last Forward, which must have
@@ -212,16 +265,23 @@ func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 	n.dlogits.SetRows(n.logits.Rows())
 	n.lossOf("network backward", targets).Backward(n.dlogits, n.logits, targets, weights)
 	if n.mixed == nil {
-		n.root.Backward(n.dlogits)
+		n.backward(n.dlogits)
 	} else {
-		n.root.Backward(n.mixed.narrow(n.dlogits))
+		n.backward(n.mixed.narrow(n.dlogits))
+	}
+}
+
+// backward computes the gradients of all parameters from that of the outputs, in the network's type.
+func (n *Network) backward(dy *device.Tensor) {
+	n.root.Backward(dy)
+	if n.mixed != nil {
 		n.mixed.widenGradients()
 	}
 	n.dropFrozenGradients()
 	switch {
 	case n.accumulation != nil:
 		n.accumulation.run()
-	case n.mixed != nil && n.mixed.scaling != nil:
+	case n.shards == nil && n.mixed != nil && n.mixed.scaling != nil:
 		n.mixed.scaling.Update()
 	}
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs everything that needs a real GPU, and writes one report. Each stage has a time limit; a failed stage is recorded,
 # and the next one runs. -budget limits the time of all stages together: stages with no time left are recorded as
-# skipped.
+# skipped. The order is that of the stages' worth: correctness, steps and PyTorch's steps for all recipes, whole trainings,
+# then single kernels. A stage that has less than a third of its limit left is skipped for the sake of shorter ones.
 #
 # It needs Linux, bash, coreutils, tar with xz (or Python 3), an NVIDIA GPU with its driver, and cuBLAS and cuDNN in a
 # place where `trainer doctor` finds them, for example in PyTorch's wheels. If `build` has made the programs, it needs
@@ -19,20 +20,21 @@
 #   racecheck         150 s    compute-sanitizer: races                         |
 #   initcheck         100 s    compute-sanitizer: uninitialised memory          |
 #   steps             100 s    training steps of every recipe, in all precisions, with and without CUDA graph
+#   peers             150 s    training steps compared with PyTorch's, in turn
 #   full-airbench94    45 s    whole trainings, ten seeds
+#   full-cifar10-94    25 s    five seeds
 #   full-airbench94-autotune 25 s  the same with -autotune, five seeds
 #   full-mnist         20 s    ten seeds
-#   peers             150 s    training steps compared with PyTorch's, in turn
 #   time-to-80         15 s    cifar10 to 80%, with an evaluation after each epoch
 #   precision-*     4 x 25 s   one recipe in fp32, tf32, fp16, bf16, three seeds each
 #   torch-train        70 s    the whole training of airbench94 in PyTorch
 #   memory             35 s    our kernels compared with a copy
+#   nsys               20 s    profile of a training, if nsys is installed
+#   ncu-*          2 x 30 s    profiles of a step of mnist and of airbench94, if ncu is installed
 #   gemm               25 s    matrix products
 #   conv               60 s    convolutions
 #   cudnn              30 s    our kernels compared with cuDNN's layers, in turn
 #   busy               15 s    GPU utilisation during a training, by nvidia-smi
-#   nsys               20 s    profile of a training, if nsys is installed
-#   ncu-*          2 x 30 s    profiles of a step of mnist and of airbench94, if ncu is installed
 #   figures            10 s    curves and confusion matrix of time-to-80
 #   full-airbench96   100 s    one seed
 set -euo pipefail
@@ -157,8 +159,9 @@ stage() {
   local name=$1 limit=$2 began=$SECONDS status=0 result=ok remark=''
   shift 2
   wanted "$name" || return 0
-  if [ "$(left)" -lt 5 ]; then
-    skip "$name" 'no time left'
+  # A stage that would be stopped half-way takes the time of a shorter one that would end.
+  if [ "$(left)" -lt $((limit / 3 > 5 ? limit / 3 : 5)) ]; then
+    skip "$name" "$(left) s left, and it takes up to $limit s"
     return 0
   fi
   [ "$limit" -le "$(left)" ] || limit=$(left)
@@ -280,8 +283,9 @@ cifar() {
 
 trainings() {
   local data=(-data cifar10 -data-dir "$cifar10" -offline) p
-  if cifar full-airbench94 full-airbench94-autotune; then
+  if cifar full-airbench94 full-cifar10-94 full-airbench94-autotune; then
     train full-airbench94 45 -recipe airbench94 "${data[@]}" -runs "$seeds_main"
+    train full-cifar10-94 25 -recipe cifar10-94 "${data[@]}" -runs "$seeds_autotune"
     if [ -n "$dry" ]; then
       skip full-airbench94-autotune 'timing algorithms takes too long on the software emulation'
     else
@@ -289,8 +293,6 @@ trainings() {
     fi
   fi
   train full-mnist 20 -recipe mnist "${mnist[@]}" -runs "$seeds_main"
-  report
-  peers peers "$peersLimit"
   report
   if cifar time-to-80 'precision-*' torch-train; then
     train time-to-80 15 -recipe cifar10 "${data[@]}" -set eval-every=1
@@ -347,7 +349,7 @@ ncuStep() {
   fi
   stage "$name" 30 ncu --clock-control none --csv --page raw --print-units base --log-file "$logs/$name.csv" \
     --launch-skip "$skipped" --launch-count "$count" \
-    --metrics gpu__time_duration.sum,dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__throughput.avg.pct_of_peak_sustained_elapsed \
+    --metrics gpu__time_duration.sum,dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__throughput.avg.pct_of_peak_sustained_elapsed,dram__bytes_read.sum,dram__bytes_write.sum,sm__inst_executed_pipe_tensor.sum \
     "$programs/trainer" -device cuda -cuda-graph=false "$@" -quiet -out "$logs/runs/$name"
 }
 
@@ -380,15 +382,17 @@ all() {
     bench steps 100 Benchmark/cuda/step
   fi
   report
+  peers peers "$peersLimit"
+  report
   trainings
   bench memory 35 Benchmark/cuda/memory
+  profiles
   bench gemm 25 Benchmark/cuda/gemm
   bench conv 60 "Benchmark/cuda/conv${dry:+/fp16/mnist}"
   stage cudnn 30 env TRAINER_TEST_GPU=1 TRAINER_BENCH_DRY="${dry:-0}" "$programs/gpu.test" -test.run '^$' \
     -test.bench '^BenchmarkAgainstCuDNN$' -test.benchtime "$rounds"
   clocks
   busy
-  profiles
   figures
   if cifar full-airbench96; then
     train full-airbench96 100 -recipe airbench96 -data cifar10 -data-dir "$cifar10" -offline

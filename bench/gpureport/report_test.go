@@ -27,10 +27,11 @@ var files = map[string]string{
 	"cudnn.log": "BenchmarkAgainstCuDNN/cuda/mnist/relu-5x5x32/forward-16\t 9\t 3.25 us\t 5.2 cudnn-us\t 1.6 ratio\t 1.5 min-ratio\t 1.75 max-ratio\n" +
 		"BenchmarkAgainstCuDNN/cuda/mnist/softmax-10/forward-16\t 9\t 4 us\t 2 cudnn-us\t 0.5 ratio\t 0.4 min-ratio\t 0.6 max-ratio\n" +
 		"BenchmarkAgainstCuDNN/cuda/mnist/broken/forward-16\n",
-	"busy.csv": "utilization.gpu [%], clocks.current.sm [MHz], power.draw [W]\n0 %, 345 MHz, 70 W\n40 %, 1900 MHz, 300 W\n97 %, 1980 MHz, 500 W\n99 %, 1980 MHz, 510 W\n98 %, 1980 MHz, 505 W\n20 %, 1980 MHz, 200 W\n0 %, 345 MHz, 80 W\n",
-	"peers.md": "## Compared with PyTorch\n\na table\n",
-	"ncu-mnist.csv": "==PROF== something\n\"ID\",\"Kernel Name\",\"dram__throughput.avg.pct_of_peak_sustained_elapsed\",\"gpu__time_duration.sum\",\"sm__throughput.avg.pct_of_peak_sustained_elapsed\"\n" +
-		"\"\",\"\",\"%\",\"ns\",\"%\"\n\"0\",\"slow(float *, int)\",\"50\",\"3,000\",\"20\"\n\"1\",\"fast\",\"90\",\"1000\",\"10\"\n\"2\",\"slow(float *, int)\",\"70\",\"3000\",\"40\"\n",
+	"busy.csv":   "utilization.gpu [%], clocks.current.sm [MHz], power.draw [W]\n0 %, 345 MHz, 70 W\n40 %, 1900 MHz, 300 W\n97 %, 1980 MHz, 500 W\n99 %, 1980 MHz, 510 W\n98 %, 1980 MHz, 505 W\n20 %, 1980 MHz, 200 W\n0 %, 345 MHz, 80 W\n",
+	"peers.md":   "## Compared with PyTorch\n\na table\n",
+	"memory.log": "Benchmark/cuda/memory/float32/copy-16\t 5\t 1900 GB/s\t 70 us\nBenchmark/cuda/memory/float16/copy-16\t 5\t 2000 GB/s\t 70 us\n",
+	"ncu-mnist.csv": "==PROF== something\n\"ID\",\"Kernel Name\",\"dram__bytes_read.sum\",\"dram__bytes_write.sum\",\"dram__throughput.avg.pct_of_peak_sustained_elapsed\",\"gpu__time_duration.sum\",\"sm__inst_executed_pipe_tensor.sum\",\"sm__throughput.avg.pct_of_peak_sustained_elapsed\"\n" +
+		"\"\",\"\",\"byte\",\"byte\",\"%\",\"ns\",\"inst\",\"%\"\n\"0\",\"slow(float *, int)\",\"2,000,000\",\"1,000,000\",\"50\",\"3,000\",\"0\",\"20\"\n\"1\",\"fast\",\"1000\",\"1000\",\"90\",\"1000\",\"64\",\"10\"\n\"2\",\"slow(float *, int)\",\"2000000\",\"1000000\",\"70\",\"3000\",\"0\",\"40\"\n",
 	"runs/full-mnist/summary.json":      `{"recipe":"mnist","precision":"fp16","cpu":"Imaginary 1","test_accuracy":0.99,"test_accuracy_std":0.001,"train_seconds":1.5,"total_seconds":4,"runs":[{"train_seconds":2},{"train_seconds":1}]}`,
 	"runs/precision-bf16/summary.json":  `{"recipe":"cifar10","precision":"bf16","cpu":"Imaginary 1","test_accuracy":0.9,"train_seconds":3}`,
 	"runs/time-to-80/metrics.jsonl":     "{\"epoch\":1,\"evaluated\":true,\"test_accuracy\":0.7,\"seconds\":1,\"eval_seconds\":0.5}\n{\"epoch\":2,\"evaluated\":true,\"test_accuracy\":0.81,\"seconds\":1,\"eval_seconds\":0.25}\n",
@@ -84,8 +85,8 @@ func TestReport(t *testing.T) {
 		"| `cifar10` | bf16 | 1 | 90.00% | 3.00 s | – |",
 		"80% after epoch 2: 2.00 s of training, 0.75 s of evaluation.",
 		"In 3 samples from the middle of the training, the median utilisation was 98%, the minimum 97%, the maximum 99%; the highest SM clock was 1980 MHz, the highest power 510 W.",
-		"| `slow` | 2 | 3.00 | 85.7 | 60 | 30 |",
-		"| `fast` | 1 | 1.00 | 14.3 | 90 | 10 |",
+		"| `slow` | 2 | 3.00 | 85.7 | 60 | 30 | 6.00 | 50 | – |", // 6 MB in 6 us are 1 TB/s
+		"| `fast` | 1 | 1.00 | 14.3 | 90 | 10 | 0.00 | 0 | 10 |",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

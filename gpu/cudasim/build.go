@@ -8,12 +8,15 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"testing/fstest"
+
+	"golang.org/x/sync/errgroup"
 
 	"trainer/kernels"
 )
@@ -28,6 +31,9 @@ var compileFlags = []string{"-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contr
 // kernelFlags are further flags for kernels: what C++ leaves undefined, and a GPU may do differently, ends the kernel.
 var kernelFlags = []string{"-w", "-fsanitize=bounds,alignment,shift,signed-integer-overflow", "-fsanitize-undefined-trap-on-error"}
 
+// countFlags, instead of kernelFlags, make the compiler call a function before each access to memory (src/journal.cpp).
+var countFlags = []string{"-w", "-O1", "-fsanitize=thread"}
+
 // engine is the library with which the others are linked.
 const engine = "libcudasim.so"
 
@@ -38,7 +44,7 @@ type library struct {
 }
 
 var libraries = []library{
-	{engine, []string{"control", "context", "errors", "graph", "kernels", "memory", "pinned", "product", "ptx", "record", "report", "settings", "stream", "trap", "written"}},
+	{engine, []string{"control", "context", "errors", "graph", "journal", "kernels", "memory", "pinned", "product", "ptx", "record", "report", "settings", "stream", "trap", "written"}},
 	{Driver, []string{"driver_device", "driver_graph", "driver_library", "driver_memory", "driver_module", "driver_stream"}},
 	{CuBLAS12, []string{"blas", "blas_version12"}},
 	{CuBLAS13, []string{"blas", "blas_version13"}},
@@ -61,6 +67,7 @@ type builder struct {
 	compiler string
 	version  string // output of the compiler's --version
 	units    []unit // the kernels' host code
+	count    bool   // Options.Count
 }
 
 // unit is one translation unit of kernels, and the library that it goes into.
@@ -128,7 +135,8 @@ func (b *builder) build(o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	host, err := cache.get("kernels", b.key(kernels.Sources(), b.units), b.buildKernels)
+	b.count = o.Count
+	host, err := cache.get("kernels", b.key(kernels.Sources(), b.units, b.kernelFlags()), func(lib string) error { return b.buildKernels(lib, emulation) })
 	if err != nil {
 		return "", err
 	}
@@ -246,34 +254,80 @@ func (b *builder) buildEmulation(lib string) error {
 	return parallel(commands)
 }
 
-// buildKernels builds the libraries of the kernels' host code.
-func (b *builder) buildKernels(lib string) error {
-	work, err := os.MkdirTemp("", "cudasim")
-	if err != nil {
+// kernelFlags returns the flags for kernels.
+func (b *builder) kernelFlags() []string {
+	if b.count {
+		return slices.Clone(countFlags)
+	}
+	return slices.Clone(kernelFlags)
+}
+
+// buildKernels builds the libraries of the kernels' host code. If accesses are counted, they call the engine of the emulation.
+func (b *builder) buildKernels(lib, emulation string) error {
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU())
+	objects := make([]string, len(b.units))
+	for i, u := range b.units {
+		group.Go(func() (err error) {
+			objects[i], err = b.object(u)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
-	if err := os.CopyFS(work, kernels.Sources()); err != nil {
-		return err
+	inputs := map[string][]string{}
+	for i, u := range b.units {
+		inputs[u.library] = append(inputs[u.library], objects[i])
 	}
 	var commands [][]string
-	objects := map[string][]string{}
-	for _, u := range b.units {
-		file := filepath.Join(work, "unit-"+u.name+".cpp")
-		if err := os.WriteFile(file, []byte(u.source), 0o666); err != nil {
-			return err
+	for name, o := range inputs {
+		if b.count {
+			o = append(o, filepath.Join(emulation, engine))
 		}
-		commands = append(commands, b.compile(file, append(slices.Clone(kernelFlags), "-I"+work, "-I"+filepath.Join(work, "internal", "host"))...))
-		objects[u.library] = append(objects[u.library], strings.TrimSuffix(file, ".cpp")+".o")
-	}
-	if err := parallel(commands); err != nil {
-		return err
-	}
-	commands = nil
-	for name, o := range objects {
 		commands = append(commands, b.link(lib, "libkernels_"+name+".so", o))
 	}
 	return parallel(commands)
+}
+
+// object compiles a unit, unless it is in the cache: a changed kernel costs the compilation of its source only.
+func (b *builder) object(u unit) (string, error) {
+	cache, err := openCache()
+	if err != nil {
+		return "", err
+	}
+	files, err := u.files()
+	if err != nil {
+		return "", err
+	}
+	const source = "unit.cpp"
+	dir, err := cache.get("unit", b.key(files, u, b.kernelFlags()), func(work string) error {
+		sources := filepath.Join(work, "sources")
+		if err := os.CopyFS(sources, files); err != nil {
+			return err
+		}
+		defer os.RemoveAll(sources)
+		file := filepath.Join(work, source)
+		if err := os.WriteFile(file, []byte(u.source), 0o666); err != nil {
+			return err
+		}
+		return execute(b.compile(file, append(b.kernelFlags(), "-I"+sources, "-I"+filepath.Join(sources, "internal", "host"))...))
+	})
+	return filepath.Join(dir, "unit.o"), err
+}
+
+// files returns the sources that a unit may include: all headers, and the .cu files that it names.
+func (u unit) files() (fs.FS, error) {
+	all, files := kernels.Sources(), fstest.MapFS{}
+	err := fs.WalkDir(all, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path.Ext(name) == ".cu" && !strings.Contains(u.source, `"`+name+`"`) {
+			return err
+		}
+		text, err := fs.ReadFile(all, name)
+		files[name] = &fstest.MapFile{Data: text}
+		return err
+	})
+	return files, err
 }
 
 // compile returns the command that compiles a source to an object file next to it.
@@ -287,21 +341,21 @@ func (b *builder) link(dir, name string, objects []string) []string {
 		"-o", filepath.Join(dir, name)}, objects, []string{"-ldl"})
 }
 
-// parallel runs commands, and returns the first failure with the output of the command.
+// parallel runs commands, and returns the first failure.
 func parallel(commands [][]string) error {
-	var group sync.WaitGroup
-	failures := make(chan error, len(commands))
-	slots := make(chan struct{}, runtime.NumCPU())
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU())
 	for _, c := range commands {
-		group.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
-				failures <- fmt.Errorf("%s: %w\n%s", strings.Join(c, " "), err, out)
-			}
-		})
+		group.Go(func() error { return execute(c) })
 	}
-	group.Wait()
-	close(failures)
-	return <-failures
+	return group.Wait()
+}
+
+// execute runs a command. Its error has the command's output.
+func execute(c []string) error {
+	out, err := exec.Command(c[0], c[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(c, " "), err, out)
+	}
+	return nil
 }

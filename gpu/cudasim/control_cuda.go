@@ -13,9 +13,14 @@ static void *function(const char *name) {
 	return library ? dlsym(library, name) : 0;
 }
 
-static size_t report(char *to, size_t capacity) {
-	size_t (*f)(char *, size_t) = function("cudasimReport");
+static size_t lines(const char *name, char *to, size_t capacity) {
+	size_t (*f)(char *, size_t) = function(name);
 	return f ? f(to, capacity) : 0;
+}
+
+static void keepJournal(int on) {
+	void (*f)(int) = function("cudasimKeepJournal");
+	if (f) f(on);
 }
 
 static int configure(const char *settings, char *error, size_t capacity) {
@@ -33,11 +38,6 @@ static void record(const char *name) {
 	if (f) f(name);
 }
 
-static size_t records(char *to, size_t capacity) {
-	size_t (*f)(char *, size_t) = function("cudasimRecords");
-	return f ? f(to, capacity) : 0;
-}
-
 static void plain(const char *name) {
 	void (*f)(void) = function(name);
 	if (f) f();
@@ -53,16 +53,16 @@ import (
 
 // Findings returns the findings of the libraries loaded in this process since the last Clear, one per line. A
 // line begins with the kind and the function.
-func Findings() []string {
-	return copied(func(to *C.char, size C.size_t) C.size_t { return C.report(to, size) })
-}
+func Findings() []string { return linesOf("cudasimReport") }
 
-// copied returns the lines that a function writes into a buffer. The function returns the length of the text, which may
-// exceed the buffer.
-func copied(write func(to *C.char, size C.size_t) C.size_t) []string {
+// linesOf returns the lines that a function of the engine writes into a buffer. The function returns the length of the text,
+// which may exceed the buffer.
+func linesOf(function string) []string {
+	name := C.CString(function)
+	defer C.free(unsafe.Pointer(name))
 	for size := C.size_t(1 << 16); ; size *= 2 {
 		text := (*C.char)(C.malloc(size))
-		n := write(text, size)
+		n := C.lines(name, text, size)
 		all := C.GoStringN(text, C.int(min(n, size-1)))
 		C.free(unsafe.Pointer(text))
 		if n < size {
@@ -95,6 +95,23 @@ func Disarm() { plain("cudasimDisarm") }
 // as if the libraries had just been loaded. The program's handles are invalid afterwards.
 func Reset() { plain("cudasimReset") }
 
+// KeepJournal begins an empty journal of the work that streams do.
+func KeepJournal() { C.keepJournal(1) }
+
+// Journal returns the work since KeepJournal, in order, and ends the journal. Synchronise first.
+func Journal() []Work {
+	defer C.keepJournal(0)
+	var all []Work
+	for _, line := range linesOf("cudasimJournal") {
+		var w Work
+		if _, err := fmt.Sscanf(line, "%s\t%s\t%d\t%d", &w.Kind, &w.Name, &w.Read, &w.Written); err != nil {
+			panic(fmt.Sprintf("cudasim: line %q of the journal: %v", line, err))
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
 // Calls returns how often an exported function was called, or a kernel launched, in this process.
 func Calls(function string) uint64 {
 	name := C.CString(function)
@@ -114,9 +131,7 @@ func Record(function string) {
 // Records returns the arguments of each call since Record: numbers, and addresses and handles in hexadecimal, in the
 // order of the function's parameters, separated by spaces. Scalars that are passed by address are shown as numbers;
 // the library's handle is left out.
-func Records() []string {
-	return copied(func(to *C.char, size C.size_t) C.size_t { return C.records(to, size) })
-}
+func Records() []string { return linesOf("cudasimRecords") }
 
 func plain(name string) {
 	text := C.CString(name)

@@ -32,3 +32,9 @@ func Records() []string { return nil }
 
 // Calls returns 0 in this build.
 func Calls(string) uint64 { return 0 }
+
+// KeepJournal does nothing in this build.
+func KeepJournal() {}
+
+// Journal returns nothing in this build.
+func Journal() []Work { return nil }

@@ -38,6 +38,9 @@ type Options struct {
 	// Libraries are the libraries in the folder, by file name; nil means Driver, CuBLAS12 and CuDNN9.
 	// Leave one out to test with a missing library.
 	Libraries []string
+	// Count makes the kernels tell which bytes they read and write, for Journal. They run several times as long, and those
+	// for bfloat16 are missing.
+	Count bool
 	// WithoutParts leaves out the libraries that libcudnn consists of and loads by name.
 	WithoutParts bool
 	// Kernels names a CUDA file whose kernels are compiled for the host, in place of the project's, which take
@@ -57,9 +60,21 @@ func Build(t testing.TB, o Options) string {
 		return b.folder(t, o)
 	}
 	for _, m := range kernels.Modules() {
+		if o.Count && strings.HasSuffix(m.Name, "_"+string(kernels.BFloat16)) {
+			continue // moves the bytes of float16
+		}
 		b.addKernels("trainer", m.Name, m.HostSource())
 	}
 	return b.folder(t, o)
+}
+
+// Work is a piece of work on a stream: a line of the journal.
+type Work struct {
+	Kind string // kernel, library (an operation of cuBLAS or cuDNN), copy or fill
+	Name string // of the kernel or of the called function
+	// Read and Written count bytes of device memory, each once however often the work touches it; for an operation
+	// of a library, those of its tensors. They are 0 for kernels that were built without Options.Count.
+	Read, Written int64
 }
 
 // Environment returns the variables for a process that uses the libraries in a folder, with settings as

@@ -21,6 +21,8 @@ type Diagnosis struct {
 	GPUs      []GPU     `json:"gpus"`      // as the driver numbers them, in the order of cuda:N
 	// Python is the interpreter that was run to find folders of packages; "" if none was.
 	Python string `json:"python,omitempty"`
+	// MPI is the library by which several processes connect; nil if nobody has looked for it.
+	MPI *Library `json:"mpi,omitempty"`
 }
 
 // PythonVariable is the environment variable with the Python interpreter that may be run to find cuBLAS and cuDNN, by

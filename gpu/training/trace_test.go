@@ -13,23 +13,23 @@ import (
 	"trainer/nn/train"
 )
 
-// trace is what a training computed: the losses of its steps, and everything else of its first step. Tests compare it with
+// trace holds the results of a training: the losses of its steps, and everything else of its first step. Tests compare it with
 // the trace of another device or another precision, so 16-bit numbers are widened, and gradients are divided by the scale of
 // the loss.
 type trace struct {
 	losses    []float64            // means of the examples
 	initial   map[string][]float32 // parameters and running statistics before the first step
 	input     []float32            // augmented images
-	inputOff  float32              // by how much they may differ; 0 allows the neighbouring number
+	inputOff  float32              // how much two devices' images may differ; 0 allows neighbouring numbers
 	dropouts  []crossing
 	gradients map[string][]float32
-	state     map[string][]float32 // running statistics after it
+	state     map[string][]float32 // running statistics after the first step
 }
 
 // crossing is the input and the output of a layer.
 type crossing struct{ x, y []float32 }
 
-// watch remembers the operands of a device's augmentation and dropout.
+// watch records the operands of a device's augmentation and dropout.
 type watch struct {
 	input    *device.Tensor
 	dropouts []*watchedDropout
@@ -144,7 +144,7 @@ func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
 	}
 	defer s.Close()
 	loader, err := data.NewLoader(data.LoaderConfig{
-		Set: cfg.Data.Train, Batch: cfg.Batch, Seed: cfg.Seed, Shuffle: true, DropLast: cfg.LastBatch == train.DropLastBatch,
+		Set: s.TrainSet(), Batch: cfg.Batch, Seed: cfg.Seed, Shuffle: true, DropLast: cfg.LastBatch == train.DropLastBatch,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func (w *watch) follow(t *testing.T, cfg train.Config, steps int) *trace {
 	return tr
 }
 
-// keep adds what the first step has computed, in the type that was asked for.
+// keep adds the results of the first step to the trace, and checks that they have the requested type.
 func (w *watch) keep(t *testing.T, tr *trace, net *nn.Network, dtype device.DType) {
 	t.Helper()
 	dev := net.Device()

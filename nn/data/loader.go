@@ -11,6 +11,7 @@ import (
 // valid until it is passed to Release.
 type Batch struct {
 	N      int
+	Of     int     // images of the whole batch, if these are a part of it (LoaderConfig.Part); 0 or N if they are all
 	Images []byte  // [n, h, w, c]; empty if the loader delivers only indices
 	Labels []int32 // [n]; also empty then
 	IDs    []int32 // [n], the images' indices in the set
@@ -29,6 +30,9 @@ type LoaderConfig struct {
 	IDsOnly  bool   // deliver only the images' indices and read no images: the consumer has the images
 	Prefetch int    // largest number of batches ready; 0 means 3, or the number of workers if that is larger
 	Workers  int    // goroutines that read batches; 0 means 2, or GOMAXPROCS if that is larger and the set is not in memory
+	// Part returns which images of a batch of n are read and delivered, from <= i < to with 0 <= from < to <= n. nil means
+	// all: several processes can each read a part of every batch.
+	Part func(n int) (from, to int)
 }
 
 // Loader reads batches ahead in background goroutines. Near the end of an epoch it
@@ -42,6 +46,7 @@ type Loader struct {
 	batch    int
 	seed     uint64
 	shuffle  bool
+	part     func(n int) (from, to int)
 	idsOnly  bool
 	workers  int
 	steps    int
@@ -90,7 +95,7 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	}
 	h, w, c := cfg.Set.ImageShape()
 	l := &Loader{
-		set: cfg.Set, batch: min(cfg.Batch, n), seed: cfg.Seed, shuffle: cfg.Shuffle, idsOnly: cfg.IDsOnly,
+		set: cfg.Set, batch: min(cfg.Batch, n), seed: cfg.Seed, shuffle: cfg.Shuffle, part: cfg.Part, idsOnly: cfg.IDsOnly,
 		workers: cfg.Workers, imageLen: h * w * c, count: n, closed: make(chan struct{}),
 	}
 	if l.workers == 0 {
@@ -108,6 +113,9 @@ func NewLoader(cfg LoaderConfig) (*Loader, error) {
 	l.steps = (l.count + l.batch - 1) / l.batch
 	l.step = l.steps // before Start, Next is at the end of an epoch
 	l.claim.order = make([]int32, n)
+	if l.part == nil {
+		l.part = func(n int) (from, to int) { return 0, n }
+	}
 
 	buffers := cfg.Prefetch + 1
 	if cfg.Prefetch == 0 {
@@ -143,6 +151,9 @@ func (l *Loader) newBatch() *Batch {
 	}
 	return b
 }
+
+// Whole returns the number of images of the whole batch, of which these may be a part.
+func (b *Batch) Whole() int { return max(b.N, b.Of) }
 
 // Steps returns the number of batches per epoch.
 func (l *Loader) Steps() int { return l.steps }
@@ -245,9 +256,11 @@ func (l *Loader) claimNext(b *Batch) (sequence int) {
 		}
 	}
 	first := c.step * l.batch
-	b.N = min(l.batch, l.count-first)
+	b.Of = min(l.batch, l.count-first)
+	from, to := l.part(b.Of)
+	b.N = to - from
 	b.IDs = b.IDs[:b.N]
-	copy(b.IDs, c.order[first:first+b.N])
+	copy(b.IDs, c.order[first+from:first+to])
 	sequence = c.sequence
 	c.step++
 	c.sequence++

@@ -259,6 +259,56 @@ func TestLoaderOfIDs(t *testing.T) {
 	}
 }
 
+// TestLoaderOfParts: loaders that read parts of the batches deliver together what one loader delivers, in its order, and
+// read each image once.
+func TestLoaderOfParts(t *testing.T) {
+	const loaders, images, batch = 3, 20, 8 // the last batch of an epoch has 4 images
+	set := numberedSet(images)
+	cfg := LoaderConfig{Set: set, Batch: batch, Seed: 5, Shuffle: true}
+	whole := newTestLoader(t, cfg)
+	var parts []*Loader
+	counted := &slowSet{InMemory: set, bad: -1}
+	for k := range loaders {
+		cfg.Set, cfg.Workers = counted, 2
+		cfg.Part = func(n int) (from, to int) { return k * n / loaders, (k + 1) * n / loaders }
+		parts = append(parts, newTestLoader(t, cfg))
+	}
+	for epoch := range 2 {
+		for _, l := range append(parts, whole) {
+			l.Start(epoch, 0)
+		}
+		for step := range whole.Steps() {
+			want, err := whole.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids, labels []int32
+			var pixels []byte
+			for _, l := range parts {
+				b, err := l.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b.Whole() != want.N || b.N != len(b.IDs) {
+					t.Errorf("batch %d: %d images of %d, want a part of %d", step, b.N, b.Whole(), want.N)
+				}
+				ids, labels, pixels = append(ids, b.IDs...), append(labels, b.Labels...), append(pixels, b.Images...)
+				l.Release(b)
+			}
+			if !slices.Equal(ids, want.IDs) || !slices.Equal(labels, want.Labels) || !bytes.Equal(pixels, want.Images) {
+				t.Errorf("epoch %d, batch %d: images %v, want %v", epoch, step, ids, want.IDs)
+			}
+			whole.Release(want)
+		}
+	}
+	for _, l := range parts {
+		l.Close()
+	}
+	if reads, ahead := counted.reads.Load(), int64(loaders*4*3); reads < 2*images || reads > 2*images+ahead {
+		t.Errorf("%d images read for two epochs of %d", reads, images)
+	}
+}
+
 func TestLoaderAllocatesNothing(t *testing.T) {
 	set := numberedSet(1000)
 	l := newTestLoader(t, LoaderConfig{Set: set, Batch: 64, Shuffle: true})

@@ -10,6 +10,9 @@ package device
 type Function struct {
 	Name         string // unique, such as "leaky-relu"
 	Value, Slope func(x, alpha float64) float64
+	// Short says that devices may compute it by a shorter polynomial where the result has 16 bits, with an error of a
+	// sixteenth of float16's rounding (reference.ShortFunctionUlps).
+	Short bool
 }
 
 // String returns the name.

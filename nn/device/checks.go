@@ -145,6 +145,15 @@ func (s LossSpec) CheckOperands(op string, outputs, targets, weights *Tensor) in
 	return n
 }
 
+// CheckTraining panics unless the operands of TrainingLoss.Run fit, and returns the number of examples.
+func (s LossSpec) CheckTraining(op string, dtype DType, stats, doutputs, outputs, targets *Tensor) int {
+	n := CheckRows(op, "outputs", outputs, dtype, s.N, s.Classes)
+	Check(op, "doutputs", doutputs, dtype, n, s.Classes)
+	CheckLen(op, "labels", targets, Int32, n)
+	CheckLen(op, "stats", stats, Float32, StatsLen)
+	return n
+}
+
 // Check panics unless parameter i of an optimizer has the tensors that the update rule
 // needs, all of one size.
 func (s OptimizerParam) Check(kind OptimizerKind, i int) {
@@ -171,6 +180,13 @@ func (s OptimizerParam) Check(kind OptimizerKind, i int) {
 	if needs2 || s.State2 != nil {
 		CheckLen(op, "state2", s.State2, Float32, n)
 	}
+	if s.Copy == nil {
+		return
+	}
+	if t := s.Copy.DType(); t != Float16 && t != BFloat16 {
+		panic(fmt.Sprintf("%s: the copy is %v, want float16 or bfloat16", op, s.Copy))
+	}
+	CheckLen(op, "copy", s.Copy, s.Copy.DType(), n)
 }
 
 // CheckRows panics unless t is of the element type and the shape [n, rest...] with n at most

@@ -92,14 +92,42 @@ type FusedEpilogue interface {
 	NewMatMulReLU(MatMulSpec) (MatMul, error)
 }
 
+// FusedScale is a device whose matrix products can multiply the result by a number as they store it.
+type FusedScale interface {
+	// NewMatMulScaled returns the plan of c = alpha op(a) op(b), for a spec without Bias.
+	NewMatMulScaled(s MatMulSpec, alpha float32) (MatMul, error)
+}
+
 // FusedConvPool is a device whose convolutions can pool as they store the output, so that
 // the convolution's own output, often the largest tensor of a network, needs no memory.
 type FusedConvPool interface {
 	// NewConv2DMaxPool returns the plan of y = maxpool(conv2d(x)), followed by ReLU if relu
 	// is set. y, and dy in the backward passes, have the shape of the pooled images; the
 	// backward passes are for the last Forward. The input size in pool is the size of the
-	// convolution's output.
+	// convolution's output. BackwardData after BackwardFilter, both for one Forward, has the same dy.
 	NewConv2DMaxPool(conv Conv2DSpec, pool Pool2DSpec, relu bool) (Conv2D, error)
+}
+
+// FusedLoss is a device that computes a loss and its gradient in one pass, in the type in which a network stores its outputs.
+type FusedLoss interface {
+	// NewTrainingLoss returns the plan for outputs of the given type. The error is an ErrNotSupported for a loss that the
+	// device doesn't compute like this.
+	NewTrainingLoss(s LossSpec, outputs DType) (TrainingLoss, error)
+}
+
+// LabelledAugment is an Augment that picks the labels of the images as it augments them.
+type LabelledAugment interface {
+	// TrainLabelled does Train and GatherLabels, with the same operands.
+	TrainLabelled(y, images, dst, labels, ids, epoch *Tensor)
+}
+
+// FusedConvActivation is a device whose convolutions can apply an activation as they store the output, where the filters and
+// the input need no gradient: the convolution's own output then needs no memory. A device need not fuse every spec and
+// function, and answers ErrNotSupported to the others; alpha is 0.
+type FusedConvActivation interface {
+	// NewConv2DActivation makes the plan of a convolution with a bias. Of the spec's backward passes there is only that of the
+	// bias; without NoBackward there is one.
+	NewConv2DActivation(Conv2DSpec, *Function) (ConvActivation, error)
 }
 
 // Fallbacks is a device on which package reference computes the operations that it lacks.

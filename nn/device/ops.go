@@ -79,6 +79,15 @@ type Conv2D interface {
 	Workspace() int64
 }
 
+// ConvActivation is the plan of a convolution with an activation f: y = f(z) with z = conv2d(x, w) + bias. The shapes are
+// those of Conv2D.
+type ConvActivation interface {
+	// Forward computes y.
+	Forward(y, x, w, bias *Tensor)
+	// BackwardBias computes dbias[o] = sum_{n,i,j} dy[n,i,j,o] f'(z[n,i,j,o]), from the operands of Forward.
+	BackwardBias(dbias, dy, x, w, bias *Tensor)
+}
+
 // PoolMode says what a pooling computes from each window.
 type PoolMode uint8
 
@@ -280,6 +289,13 @@ type Loss interface {
 	Backward(doutputs, outputs, targets, weights *Tensor)
 }
 
+// TrainingLoss is the plan of both passes of a LossSpec whose examples have labels and no weights.
+type TrainingLoss interface {
+	// Run does Forward and Backward of a Loss. outputs and doutputs, which must not overlap, are [n, classes] of the plan's
+	// type.
+	Run(stats, doutputs, outputs, targets *Tensor)
+}
+
 // SoftmaxSpec is a softmax over the rows of [n, classes].
 type SoftmaxSpec struct{ N, Classes int }
 
@@ -361,6 +377,9 @@ type OptimizerSpec struct {
 type OptimizerParam struct {
 	Value, Grad, State1, State2 *Tensor
 	Group                       int // row of the hyperparameters
+	// Copy, unless nil, is Float16 or BFloat16, and gets the updated value, rounded as by a cast. Only a MixedPrecision
+	// device has such tensors.
+	Copy *Tensor
 }
 
 // Optimizer is the plan of an OptimizerSpec.
@@ -496,11 +515,15 @@ type LossScalingSpec struct {
 	Grads    []*Tensor // float32
 	State    *Tensor   // float32 [ScalingLen]
 	Interval int       // at least 1
+	// Sources has for each gradient the Float16 tensor that Update first converts to it, or nil; without Sources Update
+	// converts none.
+	Sources []*Tensor
 }
 
 // LossScaling is the plan of a LossScalingSpec. It runs entirely on the device, so that a recorded
 // step needs no decision from the host.
 type LossScaling interface {
-	// Update checks the gradients, which were computed with the state's scale, and updates the state.
+	// Update converts the gradients that have a source, checks all, which were computed with the state's scale, and updates
+	// the state.
 	Update()
 }

@@ -365,17 +365,24 @@ func (o *Optimizer) Update() {
 	}
 }
 
-// Average queues the averages that are due after the step.
-func (o *Optimizer) Average(step int) {
+// WritesCopies reports whether Update writes every Param.ComputeCopy that is no Param.Value: see nn.Network.KeepOperands.
+func (o *Optimizer) WritesCopies() bool {
+	return !slices.ContainsFunc(o.updates, func(u *Update) bool { return !u.copies })
+}
+
+// Average queues the averages that are due after the step, and reports whether they change weights.
+func (o *Optimizer) Average(step int) (changed bool) {
 	frozen := row{fromEpoch: o.cfg.ThawEpoch}.isFrozen(Progress{Step: step, StepsPerEpoch: o.perEpoch})
 	if o.lookahead != nil {
 		if _, due := o.cfg.Lookahead.decay(step, o.total); due {
 			o.lookahead.run(frozen)
+			changed = true
 		}
 	}
 	if o.ema != nil {
 		o.ema.run(frozen)
 	}
+	return changed
 }
 
 // Run queues the device work of the step that was passed to Prepare: Update, then Average.

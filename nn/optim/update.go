@@ -28,6 +28,7 @@ type Update struct {
 	params    []Param
 	work      []func()
 	fill      func(hyper []float32, step int) // nil if there is nothing to fill in
+	copies    bool                            // the work writes every Param.ComputeCopy that is no Param.Value
 	momentum  bool                            // the rule follows a schedule that sets the momentum
 	err       error
 
@@ -102,7 +103,11 @@ func (u *Update) ChangesMomentum() bool {
 
 // Slot returns the parameter for a fused update, without states.
 func (u *Update) Slot(p Param) device.OptimizerParam {
-	return device.OptimizerParam{Value: p.Value, Grad: p.StepGrad(), Group: p.index}
+	s := device.OptimizerParam{Value: p.Value, Grad: p.StepGrad(), Group: p.index}
+	if p.ComputeCopy != p.Value {
+		s.Copy = p.ComputeCopy
+	}
+	return s
 }
 
 // Fused adds a device's own update. fill writes the columns of the hyperparameters that the update reads; see EachStep.
@@ -118,8 +123,18 @@ func (u *Update) Fused(spec device.OptimizerSpec, fill func(hyper []float32, ste
 		return
 	}
 	u.EachStep(fill)
+	u.copies = writesCopies(spec.Slots, u.params)
 	hyper := u.o.hyper
 	u.work = append(u.work, func() { plan.Step(hyper) })
+}
+
+// writesCopies reports whether an update of the slots writes the copies of all parameters.
+func writesCopies(slots []device.OptimizerParam, params []Param) bool {
+	written := map[*device.Tensor]bool{}
+	for _, s := range slots {
+		written[s.Copy] = true
+	}
+	return !slices.ContainsFunc(params, func(p Param) bool { return p.ComputeCopy != p.Value && !written[p.ComputeCopy] })
 }
 
 // run queues the work.

@@ -79,7 +79,7 @@ layer = "flatten"
 var inputs = map[string]nn.Shape{"mnist": {28, 28, 1}, "fashion-mnist": {28, 28, 1}, "cifar10": {32, 32, 3}, "folder": {32, 32, 3}}
 
 func TestBuiltInRecipesLoadFitAndRoundTrip(t *testing.T) {
-	want := []string{"airbench93", "airbench94", "airbench95", "airbench96", "cifar10", "cifar10-basic", "mnist", "mnist-basic", "photos", "resnet18"}
+	want := []string{"airbench93", "airbench94", "airbench95", "airbench96", "cifar10", "cifar10-94", "cifar10-basic", "cifar10-fast", "mnist", "mnist-basic", "photos", "resnet18"}
 	if diff := cmp.Diff(want, Names()); diff != "" {
 		t.Fatalf("Names (-want +got):\n%s", diff)
 	}

@@ -62,7 +62,7 @@ func TestAheadSameBits(t *testing.T) {
 		}
 		// An evaluation has two downloads per batch: the statistics and the outputs.
 		if limit := 2 * maxRequests; dev.most > limit || dev.underWay != 0 {
-			t.Errorf("%d fetches at once, %d left, want at most %d and none", dev.most, dev.underWay, limit)
+			t.Errorf("%d downloads at once, %d left, want at most %d and none", dev.most, dev.underWay, limit)
 		}
 	}
 }
@@ -224,19 +224,19 @@ func TestAheadDiverges(t *testing.T) {
 			}
 			d := *diverged
 			if d.First > c.after+1 || d.Step <= c.after || d.Step-d.First != 9 || d.RestoredStep != c.good || d.CheckedAtStep <= d.Step || d.FirstNonFinite == "" {
-				t.Errorf("error %+v, want one with step %d among ten, that goes back to step %d", d, c.after+1, c.good)
+				t.Errorf("error %+v, want a range of ten steps with step %d, and the weights of step %d", d, c.after+1, c.good)
 			}
 			for _, text := range []string{
 				fmt.Sprintf("within steps %d to %d (epoch %d)", d.First, d.Step, (d.Step-1)/156+1),
 				fmt.Sprintf("(checked after step %d)", d.CheckedAtStep), fmt.Sprintf("the weights after step %d were restored", c.good),
 			} {
 				if !strings.Contains(err.Error(), text) {
-					t.Errorf("the error says %q, want %q in it", err, text)
+					t.Errorf("the error is %q, want %q in it", err, text)
 				}
 			}
 			for name, values := range weights(t, r.stepper.net) {
 				if slices.ContainsFunc(values, func(v float32) bool { return !finite(float64(v)) }) {
-					t.Errorf("%s is bad after the weights went back", name)
+					t.Errorf("%s is not finite after the weights were restored", name)
 				}
 			}
 		})
@@ -266,7 +266,7 @@ func TestAheadInterrupted(t *testing.T) {
 			images = 156 // not evaluated yet
 		}
 		if r.epoch.Count != images || r.epoch.Images != images || dev.underWay != 0 {
-			t.Errorf("stopped at step %d: the loss is of %d images, %d were trained, want %d; %d fetches are left", step,
+			t.Errorf("stopped at step %d: the loss is of %d images, %d were trained, want %d; %d downloads are left", step,
 				r.epoch.Count, r.epoch.Images, images, dev.underWay)
 		}
 		r.close()
@@ -393,10 +393,10 @@ func TestStreamedUnreadable(t *testing.T) {
 	cfg.Data.Train = unreadable{cfg.Data.Train}
 	r, err := Run(t.Context(), cfg)
 	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), "loader: image 30") {
-		t.Errorf("error %v, want one that names image 30", err)
+		t.Errorf("error %v, want an error that names image 30", err)
 	}
 	if r == nil || r.Steps >= 20 {
-		t.Errorf("result %+v, want that of less than an epoch", r)
+		t.Errorf("result %+v, want the result of less than an epoch", r)
 	}
 }
 
@@ -449,7 +449,7 @@ func TestResidentWhereItFits(t *testing.T) {
 	}
 	// Both data sets, instead of a batch of bytes for each.
 	if more := with.Memory - without.Memory; more != (156+50)*(64+4)-2*8*64 {
-		t.Errorf("the sets on the device take %d bytes more, want %d", more, (156+50)*(64+4)-2*8*64)
+		t.Errorf("the data sets on the device take %d more bytes, want %d", more, (156+50)*(64+4)-2*8*64)
 	}
 }
 
@@ -499,7 +499,7 @@ func TestNoRecording(t *testing.T) {
 			}
 			if c.refusal == broken {
 				if !errors.Is(err, broken) || !strings.Contains(err.Error(), "recording the step") || r.Steps != 1 {
-					t.Errorf("error %v after %d steps, want that of the recording", err, r.Steps)
+					t.Errorf("error %v after %d steps, want the error of the recording", err, r.Steps)
 				}
 				return
 			}
@@ -537,7 +537,7 @@ func TestFailureInMidRun(t *testing.T) {
 	})}
 	r, err := Run(t.Context(), cfg)
 	if !errors.Is(err, device.ErrOutOfMemory) || r == nil || r.Steps < 30 || r.Steps > 31 || len(r.History) != 1 {
-		t.Errorf("error %v, result %+v, want one out of memory at step 31", err, r)
+		t.Errorf("error %v, result %+v, want an out-of-memory error at step 31", err, r)
 	}
 	after, err := os.ReadFile(path)
 	if err != nil || len(before) == 0 || !slices.Equal(before, after) {
@@ -545,12 +545,12 @@ func TestFailureInMidRun(t *testing.T) {
 	}
 	entries, err := os.ReadDir(cfg.Checkpoint.Dir)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("the folder has %v, %v, want the checkpoint", entries, err)
+		t.Errorf("the folder holds %v, %v, want the checkpoint", entries, err)
 	}
 	resumed := everything(t)
 	resumed.Resume = path
 	if r, err := Run(t.Context(), resumed); err != nil || r.Steps != 50 {
-		t.Errorf("going on from it: %v", err)
+		t.Errorf("resuming from it: %v", err)
 	}
 }
 
@@ -611,11 +611,11 @@ func TestEvaluateAhead(t *testing.T) {
 			cancel()
 		}
 	}); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want that of the context", err)
+		t.Errorf("error %v, want the error of the context", err)
 	}
 	again, err := e.Evaluate(t.Context(), nil)
 	if err != nil || !reflect.DeepEqual(again, whole) || whole.Count != 50 {
-		t.Errorf("after it was broken off: %+v, %v, want %+v", again, err, whole)
+		t.Errorf("after the evaluation was cancelled: %+v, %v, want %+v", again, err, whole)
 	}
 
 	wrong := stripes(50, 2)
@@ -627,7 +627,7 @@ func TestEvaluateAhead(t *testing.T) {
 	defer bad.Close()
 	for range 2 {
 		if _, err := bad.Evaluate(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "image 20 has label 3, want 0 to 2") {
-			t.Errorf("error %v, want one that names image 20", err)
+			t.Errorf("error %v, want an error that names image 20", err)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestBestWeights(t *testing.T) {
 		}
 		least = min(least, m.ValLoss)
 		if m.Evaluated {
-			t.Errorf("epoch %d was tested, which is not kept", m.Epoch)
+			t.Errorf("epoch %d was evaluated on the test set, although its weights are not kept", m.Epoch)
 		}
 	}
 	if straight.ValLoss != least || straight.ValCount != 40 || straight.TestCount != 50 || len(straight.TestAnswers) != 50 {
@@ -114,7 +114,7 @@ func TestDivergedSpeaksOfItsWeights(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	if r.Weights != WeightsLast || r.WeightsStep != 20 || r.ValCount != 0 {
-		t.Errorf("weights %s after step %d, %d validated: that was of averages", r.Weights, r.WeightsStep, r.ValCount)
+		t.Errorf("weights %s after step %d, %d validated: that evaluation was of the averages", r.Weights, r.WeightsStep, r.ValCount)
 	}
 }
 
@@ -148,7 +148,7 @@ func TestWithBest(t *testing.T) {
 		before := weights(t, tr.Network())
 		ok, err := tr.WithBest(func() error {
 			if !reflect.DeepEqual(weights(t, tr.Network()), *noted) {
-				t.Errorf("epoch %d: other weights than the best", m.Epoch)
+				t.Errorf("epoch %d: the weights are not the best", m.Epoch)
 			}
 			return nil
 		})

@@ -92,7 +92,7 @@ func settings(s *Stepper, steps int) []condition {
 		{epochsSetting, strconv.FormatFloat(c.Epochs, 'g', -1, 64)},
 		{stepsSetting, strconv.Itoa(s.total)},
 		{dataSetting, c.Data.Name},
-		{"training images", fmt.Sprintf("%d of %dx%dx%d in %d classes", c.Data.Train.Len(), h, w, channels, len(c.Data.Train.Classes()))},
+		{trainingImages, fmt.Sprintf("%d of %dx%dx%d in %d classes", c.Data.Train.Len(), h, w, channels, len(c.Data.Train.Classes()))},
 		{"loss", describe(c.Loss)},
 		{"augmentation", describe(c.Augment)},
 		{"optimizer", describe(c.Optimizer)},
@@ -100,6 +100,9 @@ func settings(s *Stepper, steps int) []condition {
 	}
 	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
 		list = append(list, condition{"batches per step", strconv.Itoa(k)})
+	}
+	if n := c.shards(); n > 1 { // older checkpoints have no such setting
+		list = append(list, condition{"shards", strconv.Itoa(n)})
 	}
 	list = append(list, c.rateChangesBefore(steps)...)
 	if w, ok := c.weightsSetting(); ok {
@@ -119,10 +122,12 @@ func settings(s *Stepper, steps int) []condition {
 	return append(list, condition{"settings of the layers", describe(c.Model)})
 }
 
-// dataSetting is the name of the setting for the data set's name, and imagesSetting that for the fingerprint of its images.
+// dataSetting is the name of the setting for the data set's name, trainingImages that for the number and the shape of its
+// images, and imagesSetting that for their fingerprint.
 const (
-	dataSetting   = "data set"
-	imagesSetting = "fingerprint of the images"
+	trainingImages = "training images"
+	dataSetting    = "data set"
+	imagesSetting  = "fingerprint of the images"
 )
 
 // alike returns both lists without what only one of them can have, or what doesn't matter: if both have the

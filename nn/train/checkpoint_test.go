@@ -121,7 +121,7 @@ func TestResumeFinished(t *testing.T) {
 	}
 	entries, err := os.ReadDir(cfg.Checkpoint.Dir)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("the folder has %v, %v, want one file", entries, err)
+		t.Errorf("the folder holds %v, %v, want one file", entries, err)
 	}
 	again := everything(t)
 	again.Resume = filepath.Join(cfg.Checkpoint.Dir, checkpointName)
@@ -346,7 +346,7 @@ func TestCheckpointFails(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	if r == nil || r.Steps < 20 || r.Steps > 40 || r.Network == nil {
-		t.Errorf("result %+v, want that of 20 to 40 steps", r)
+		t.Errorf("result %+v, want the result of 20 to 40 steps", r)
 	}
 }
 

@@ -41,7 +41,15 @@ type Config struct {
 	// Steps, and with them schedules, averages, checkpoints and metrics, count updates; batch normalisation still
 	// normalises each batch separately, and updates its running statistics with each batch.
 	Accumulate int
-	Seed       uint64
+	// Shards is the number of parts into which every batch is split; 0 means 1. Each part has its own forward and backward
+	// pass, so that batch normalisation normalises it by its own statistics, and gradients, running statistics and losses
+	// are summed over the parts in a fixed order: see shards.go. A batch is a multiple of the number of parts.
+	Shards int
+	// Ranks connects this process to others that compute other shards of the same training: see ranks.go. All have the
+	// same configuration except for Hooks and Checkpoint, which are rank 0's; the results of the others have no scores.
+	// nil: this process computes all shards.
+	Ranks device.Collective
+	Seed  uint64
 
 	// Resolution is the size of training images, by epoch; empty: that of the data.
 	Resolution []Resolution
@@ -84,6 +92,9 @@ type Config struct {
 	Weights Weights // which weights are kept
 	BestBy  Metric  // what makes an epoch the best; "" means ByAccuracy
 	Stop    Stop    // when training ends before its last epoch
+
+	// Shared, unless nil, is what trainings of the same data on the same device share, one after the other.
+	Shared *Shared
 
 	Hooks      []Hooks
 	Checkpoint Checkpoint
@@ -157,6 +168,10 @@ func (c *Config) check() error {
 		return bad("freeze-until", "%v, want 0 or more, beside freeze, which names layers", c.FreezeUntil)
 	case c.Accumulate < 0:
 		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
+	case c.Shards < 0:
+		return bad("shards", "%d parts of a batch, need at least 1", c.Shards)
+	case c.Batch%c.shards() != 0:
+		return bad("shards", "a batch of %d can't be split into %d equal parts: %s", c.Batch, c.Shards, c.divisible())
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
 		return bad("precision", "%v, want %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
 	case c.MetricsEvery < 0:
@@ -180,6 +195,9 @@ func (c *Config) check() error {
 		}
 	}
 	if err := c.Augment.check(h, w, channels); err != nil {
+		return err
+	}
+	if err := c.checkRanks(); err != nil {
 		return err
 	}
 	if err := c.checkResolution(h, w, channels); err != nil {

@@ -66,12 +66,17 @@ type Evaluator struct {
 // views, each image is evaluated as it is. If the device should hold data sets and has room, the first evaluation
 // copies the whole set.
 func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TTAView) (*Evaluator, error) {
+	return newEvaluator(net, set, mean, std, views, nil)
+}
+
+// newEvaluator is NewEvaluator with what trainings share.
+func newEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TTAView, shared *Shared) (*Evaluator, error) {
 	h, w, c := set.ImageShape()
 	if err := checkViews(views, h, w); err != nil {
 		return nil, err
 	}
 	e := &Evaluator{net: net, dev: net.Device(), set: set}
-	err := e.build(views, device.AugmentSpec{N: net.Batch(), H: h, W: w, C: c, DType: net.DType(), Mean: mean, Std: std})
+	err := e.build(views, device.AugmentSpec{N: net.Batch(), H: h, W: w, C: c, DType: net.DType(), Mean: mean, Std: std}, shared)
 	if err != nil {
 		e.Close()
 		return nil, fmt.Errorf("evaluation: %w", err)
@@ -79,8 +84,8 @@ func NewEvaluator(net *nn.Network, set data.Set, mean, std []float32, views []TT
 	return e, nil
 }
 
-func (e *Evaluator) build(views []TTAView, s device.AugmentSpec) (err error) {
-	if e.input, err = newInput(e.dev, e.set, s, nil); err != nil {
+func (e *Evaluator) build(views []TTAView, s device.AugmentSpec, shared *Shared) (err error) {
+	if e.input, err = newInput(e.dev, e.set, s, nil, shared); err != nil {
 		return err
 	}
 	if e.views, err = newViewedOutputs(e.net, views); err != nil {

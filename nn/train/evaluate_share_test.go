@@ -11,8 +11,8 @@ import (
 	"trainer/nn/metric"
 )
 
-// With a share, the least certain images have the answers that all of them have with views, and the others those that they
-// have without.
+// If only a share of the images is evaluated with views, these are the least certain images. They have the answers of an
+// evaluation with views, and the others the answers of one without.
 func TestViewsShare(t *testing.T) {
 	for name, dev := range map[string]device.Device{"images on the host": newCPU(t, 2), "images on the device": newFakeGPU(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -102,6 +102,6 @@ func TestLeastCertain(t *testing.T) {
 		t.Errorf("the least certain are %v, want %v", got, want)
 	}
 	if got := leastCertain(answers, 0.01); len(got) != 0 {
-		t.Errorf("a hundredth of 6 images is %v, want none", got)
+		t.Errorf("the least certain hundredth of 6 images is %v, want none", got)
 	}
 }

@@ -6,14 +6,18 @@ import (
 	"trainer/nn/device"
 )
 
-// FittingBatch returns the largest of cfg.Batch, cfg.Batch/2, cfg.Batch/4 and so on for which the device has the memory
+// FittingBatch returns the largest of cfg.Batch, cfg.Batch/2, cfg.Batch/4 and so on, all multiples of cfg.Shards, for which the device has the memory
 // that Run allocates before the first step. It returns 0 if none fits or another error occurs. To find out, it
 // allocates and releases that memory.
 func FittingBatch(cfg Config) int {
+	cfg.Ranks = nil // the memory is this process's alone
 	if cfg.check() != nil || cfg.normalization() != nil {
 		return 0
 	}
 	for ; cfg.Batch > 0; cfg.Batch /= 2 {
+		if cfg.Batch%cfg.shards() != 0 {
+			return 0
+		}
 		err := tryBuild(cfg)
 		if err == nil {
 			return cfg.Batch

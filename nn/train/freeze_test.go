@@ -174,8 +174,9 @@ func TestInitializeComesBeforeTheAverages(t *testing.T) {
 	}
 }
 
-// A training without the gradients of parameters whose training has ended gives the bits of one with them, which clipping
-// by an endless norm needs, and so does a stopped and resumed one, on devices that record steps too.
+// The gradients of parameters whose training has ended change no bit of the result, whether they are computed or not: clipping
+// to an infinite norm needs them, and is the reference. The same holds for a training that is stopped and resumed, and on
+// devices that record steps.
 func TestEndedGroupsKeepTheBitsOfTheOthers(t *testing.T) {
 	cfg := everything(t)
 	cfg.Optimizer.Groups = []optim.Group{{Match: "conv1.*", UntilEpoch: 1.25}, {Match: "norm1.*", UntilEpoch: 1}}

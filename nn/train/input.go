@@ -24,11 +24,11 @@ type input interface {
 	upload(b *data.Batch) error
 	// draw draws the parameters of the transforms for the images of the batch in an epoch.
 	draw(b *data.Batch, epoch int) error
-	// train queues the computation of x for training; epoch is int32 [1].
+	// train queues the computation of x and labels for training; epoch is int32 [1].
 	train(epoch *device.Tensor)
 	// view queues the computation of x for an evaluation.
 	view(v TTAView)
-	// gatherLabels queues the computation of labels.
+	// gatherLabels queues the computation of labels for an evaluation.
 	gatherLabels()
 	// hostLabels writes the labels of the batch to dst, which has room for them.
 	hostLabels(dst []int32, b *data.Batch)
@@ -45,14 +45,14 @@ type input interface {
 
 // newInput returns the input that suits the device: a residentInput if the device should hold data sets and has room
 // for this one, otherwise a hostInput. In training, a list of transforms replaces the augmentation in spec; if the list
-// is empty, the augmentation in spec is used.
-func newInput(dev device.Device, set data.Set, spec device.AugmentSpec, list augment.List) (input, error) {
+// is empty, the augmentation in spec is used. A set that shared has is on the device already.
+func newInput(dev device.Device, set data.Set, spec device.AugmentSpec, list augment.List, shared *Shared) (input, error) {
 	b := &batchBuffers{dev: dev}
 	if err := b.allocate(spec); err != nil {
 		return nil, err
 	}
-	if fits(dev, set) {
-		in, err := newResidentInput(b, set, spec, list)
+	if shared.of(dev, set) != nil || fits(dev, set) {
+		in, err := newResidentInput(b, set, spec, list, shared)
 		if err == nil || !errors.Is(err, device.ErrOutOfMemory) {
 			return in, err
 		}

@@ -15,10 +15,8 @@ import (
 // residentInput keeps a whole set on the device, and gathers batches there by the images' indices.
 type residentInput struct {
 	*batchBuffers
-	set       data.Set
-	images    *device.Tensor // uint8 [whole set, h, w, c]
-	setLabels *device.Tensor // int32 [whole set]
-	onHost    []int32        // the same labels; nil before load
+	set data.Set
+	on  *deviceSet
 }
 
 // maxBuffer is the size in bytes of the largest buffer in which the images of a set that isn't in memory are collected
@@ -45,23 +43,24 @@ func setBytes(set data.Set) int64 {
 	return int64(set.Len()) * (int64(h)*int64(w)*int64(c) + int64(device.Int32.Size()))
 }
 
-func newResidentInput(b *batchBuffers, set data.Set, s device.AugmentSpec, list augment.List) (*residentInput, error) {
+func newResidentInput(b *batchBuffers, set data.Set, s device.AugmentSpec, list augment.List, shared *Shared) (*residentInput, error) {
 	before := b.bytes
 	in := &residentInput{batchBuffers: b, set: set}
-	err := in.allocateSet(s, list)
+	err := in.allocateSet(s, list, shared)
 	if err != nil {
 		b.bytes = before // give up the set, keep the batch's buffers
 	}
 	return in, err
 }
 
-func (in *residentInput) allocateSet(s device.AugmentSpec, list augment.List) (err error) {
-	if in.images, err = in.tensor(device.Uint8, in.set.Len(), s.H, s.W, s.C); err != nil {
-		return err
+func (in *residentInput) allocateSet(s device.AugmentSpec, list augment.List, shared *Shared) (err error) {
+	if in.on = shared.of(in.dev, in.set); in.on == nil {
+		if in.on, err = newDeviceSet(in.dev, in.set); err != nil {
+			return err
+		}
+		shared.keep(in.dev, in.set, in.on)
 	}
-	if in.setLabels, err = in.tensor(device.Int32, in.set.Len()); err != nil {
-		return err
-	}
+	in.bytes += setBytes(in.set)
 	s.Gather = true
 	if in.augment, err = in.dev.NewAugment(s); err != nil {
 		return err
@@ -70,7 +69,7 @@ func (in *residentInput) allocateSet(s device.AugmentSpec, list augment.List) (e
 }
 
 func (in *residentInput) load(ctx context.Context) error {
-	if in.onHost != nil {
+	if in.on.onHost != nil {
 		return nil
 	}
 	images, labels, err := readSet(ctx, in.set)
@@ -82,13 +81,13 @@ func (in *residentInput) load(ctx context.Context) error {
 
 // put copies the images and labels of the set to the device.
 func (in *residentInput) put(images []byte, labels []int32) error {
-	if err := in.dev.Upload(in.images, images); err != nil {
+	if err := in.dev.Upload(in.on.images, images); err != nil {
 		return fmt.Errorf("copying the data set: %w", err)
 	}
-	if err := in.dev.Upload(in.setLabels, device.Bytes(labels)); err != nil {
+	if err := in.dev.Upload(in.on.labels, device.Bytes(labels)); err != nil {
 		return fmt.Errorf("copying the data set: %w", err)
 	}
-	in.onHost = labels
+	in.on.onHost = labels
 	return nil
 }
 
@@ -141,18 +140,23 @@ func (in *residentInput) upload(b *data.Batch) error {
 }
 
 func (in *residentInput) train(epoch *device.Tensor) {
-	in.changed(in.images, in.ids, epoch)
+	if labelled, ok := in.augment.(device.LabelledAugment); ok && in.transforms == nil {
+		labelled.TrainLabelled(in.x, in.on.images, in.labels, in.on.labels, in.ids, epoch)
+		return
+	}
+	in.changed(in.on.images, in.ids, epoch)
+	in.gatherLabels()
 }
 
 func (in *residentInput) view(v TTAView) {
-	in.augment.Normalize(in.x, in.images, in.ids, v.DY, v.DX, v.Mirror)
+	in.augment.Normalize(in.x, in.on.images, in.ids, v.DY, v.DX, v.Mirror)
 }
 
-func (in *residentInput) gatherLabels() { in.augment.GatherLabels(in.labels, in.setLabels, in.ids) }
+func (in *residentInput) gatherLabels() { in.augment.GatherLabels(in.labels, in.on.labels, in.ids) }
 
 func (in *residentInput) hostLabels(dst []int32, b *data.Batch) {
 	for i, id := range b.IDs {
-		dst[i] = in.onHost[id]
+		dst[i] = in.on.onHost[id]
 	}
 }
 

@@ -23,10 +23,11 @@ type streamedInput struct {
 }
 
 // streamed returns the input for the time before the set has been read, or in itself if there is no such time, or no memory
-// for the buffers of a batch.
-func streamed(in input, set data.Set, s device.AugmentSpec, list augment.List) (input, error) {
+// for the buffers of a batch. A set that several trainings share is read as a whole before the first of them, because
+// images of a size that is used for less than a whole epoch would otherwise be read by each of them.
+func streamed(in input, set data.Set, s device.AugmentSpec, list augment.List, isShared bool) (input, error) {
 	whole, isResident := in.(*residentInput)
-	if !isResident || data.IsInMemory(set) {
+	if !isResident || isShared || data.IsInMemory(set) {
 		return in, nil
 	}
 	before, err := newStreamedInput(whole, s, list)

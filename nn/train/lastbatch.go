@@ -12,8 +12,8 @@ type LastBatch string
 
 // The choices. By default a small last batch is dropped if the network normalises over the batch: the fewer images, the
 // further their mean and variance are from those of the training set, and yet they count as much in the running
-// statistics as a whole batch. Small is under an eighth of a batch, or too few images to normalise. Images are shuffled
-// in every epoch, so others are left out each time.
+// statistics as a whole batch. Small is under an eighth of a batch, or too few images to normalise, or with Config.Shards
+// too few for every part. Images are shuffled in every epoch, so others are left out each time.
 const (
 	DefaultLastBatch LastBatch = ""
 	KeepLastBatch    LastBatch = "keep"
@@ -24,8 +24,12 @@ const (
 // returns an error if the network can't train on a last batch that is to be kept.
 func (c *Config) chooseLastBatch(net *nn.Network) (dropped bool, err error) {
 	rest := c.Data.Train.Len() % c.Batch
-	tooFew := rest > 0 && rest < net.SmallestBatch()
+	tooFew := rest > 0 && rest/c.shards() < net.SmallestBatch()
 	switch {
+	case c.LastBatch == KeepLastBatch && tooFew && c.shards() > 1:
+		return false, &ConfigError{Setting: "last-batch", Problem: fmt.Sprintf(
+			"an epoch of %d images ends with a batch of %d, too few for %d parts of at least %d: use last-batch = \"drop\", fewer shards, or another batch than %d",
+			c.Data.Train.Len(), rest, c.shards(), net.SmallestBatch(), c.Batch)}
 	case c.LastBatch == KeepLastBatch && tooFew:
 		return false, &ConfigError{Setting: "last-batch", Problem: fmt.Sprintf(
 			"an epoch of %d images ends with a batch of %d, which has one value per channel to normalise: use last-batch = \"drop\", or another batch than %d",

@@ -66,7 +66,7 @@ type sized struct {
 	net       *nn.Network
 	input     input
 	recording recording // of the device work of a step's last batch, except the averages
-	partial   recording // of the device work of a step's earlier batches
+	partial   recording // of the device work of a step's earlier batches, or of every part of a batch
 }
 
 // buildSizes makes what each size of training images needs.
@@ -85,7 +85,7 @@ func (s *Stepper) buildSizes() error {
 		}
 		z := &sized{set: set, net: s.net}
 		if sh, sw := r.shape(h, w); sh != h || sw != w {
-			z.set = data.Resized(set, sh, sw)
+			z.set = s.cfg.Shared.sized(set, sh, sw)
 			var err error
 			if z.net, err = s.net.ForInput(nn.Shape{sh, sw, c}); err != nil {
 				return fmt.Errorf("images of %dx%d (resolution = %d): %w", sh, sw, r.Size, err)
@@ -129,14 +129,14 @@ func (s *Stepper) buildInputs() error {
 		h, w, c := z.set.ImageShape()
 		a := s.cfg.Augment.shortened(h, w)
 		spec := device.AugmentSpec{
-			N: s.cfg.Batch, H: h, W: w, C: c, DType: s.net.DType(),
+			N: s.net.Batch(), H: h, W: w, C: c, DType: s.net.DType(),
 			Mean: a.Mean, Std: a.Std, Flip: a.Flip, Crop: a.Crop, Cutout: a.Cutout, Seed: s.cfg.Seed,
 		}
 		var err error
-		if z.input, err = newInput(s.dev, z.set, spec, a.Transforms); err != nil {
+		if z.input, err = newInput(s.dev, z.set, spec, a.Transforms, s.cfg.Shared); err != nil {
 			return err
 		}
-		if z.input, err = streamed(z.input, z.set, spec, a.Transforms); err != nil {
+		if z.input, err = streamed(z.input, z.set, spec, a.Transforms, s.cfg.Shared != nil); err != nil {
 			return err
 		}
 		z.recording = newRecording(s.dev, s.cfg.NoGraph, s.queueStep)
@@ -276,7 +276,7 @@ func (r *run) chooseLoader() (err error) {
 	}
 	r.loader, err = data.NewLoader(data.LoaderConfig{
 		Set: z.set, Batch: r.cfg.Batch, Seed: r.cfg.Seed, Shuffle: true, DropLast: r.cfg.LastBatch == DropLastBatch,
-		IDsOnly: z.input.resident(),
+		IDsOnly: z.input.resident(), Part: r.stepper.localPart,
 	})
 	if err == nil {
 		r.loaders[z] = r.loader

@@ -68,7 +68,7 @@ func TestResolution(t *testing.T) {
 	}
 }
 
-// Images of the data's own size in every epoch are what a training without sizes has.
+// If every epoch has images of the data's own size, the training equals one without sizes.
 func TestResolutionOfTheData(t *testing.T) {
 	cfg := growing(t)
 	cfg.Epochs, cfg.Resolution = 1, nil

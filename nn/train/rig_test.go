@@ -39,7 +39,7 @@ func newCPU(t testing.TB, threads int) device.Device {
 	return dev
 }
 
-// everything is a configuration with everything that has state: batch normalisation, dropout,
+// everything is a configuration with all parts of a training that have state: batch normalisation, dropout,
 // augmentation, Adam, Lookahead, averages. It has 20 steps per epoch, the last with 4 images.
 func everything(t testing.TB) Config {
 	return Config{

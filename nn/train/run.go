@@ -69,18 +69,22 @@ type Result struct {
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := &run{cfg: cfg, began: time.Now()}
 	defer r.close()
-	if err := r.identifyData(ctx); err != nil {
-		return nil, err
+	err := r.identifyData(ctx)
+	if err == nil {
+		err = r.open()
 	}
-	if err := r.open(); err != nil {
+	if err = r.agree(err); err != nil {
 		return nil, err
 	}
 	r.start()
-	err := r.train(ctx)
+	err = r.train(ctx)
 	if keepErr := r.keep(); err == nil {
 		err = keepErr
 	}
-	if err == nil && !r.interrupted {
+	switch {
+	case r.follows():
+		err = followed(err)
+	case err == nil && !r.interrupted:
 		err = r.evaluateLast(ctx)
 	}
 	if saveErr := r.finishSave(); err == nil {
@@ -206,7 +210,7 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 		return nil, nil
 	}
 	a := r.cfg.Augment
-	e, err := NewEvaluator(r.stepper.net, set, a.Mean, a.Std, views)
+	e, err := newEvaluator(r.stepper.net, set, a.Mean, a.Std, views, r.cfg.Shared)
 	if err == nil {
 		e.SetViewsShare(r.cfg.TTAShare)
 	}
@@ -247,10 +251,10 @@ func (r *run) open() (err error) {
 	return r.statistics.begin(r.epoch)
 }
 
-// identifyData computes the fingerprint of the data if checkpoints need it and the caller has none.
+// identifyData computes the fingerprint of the data if checkpoints or other ranks need it and the caller has none.
 func (r *run) identifyData(ctx context.Context) error {
 	c := &r.cfg
-	if c.DataHash != "" || c.Checkpoint.Dir == "" && c.Resume == "" {
+	if c.DataHash != "" || c.Checkpoint.Dir == "" && c.Resume == "" && !c.hasRanks() {
 		return nil
 	}
 	if err := c.check(); err != nil { // such as no training images
@@ -326,7 +330,7 @@ func (r *run) train(ctx context.Context) error {
 	s := r.stepper
 	// An interruption may have come after an epoch's last step, before its evaluation.
 	if s.step > 0 && r.atEnd() && len(r.history) < r.epochNumber() {
-		if err := r.endEpoch(ctx); err != nil {
+		if err := r.closeEpoch(ctx); err != nil {
 			return err
 		}
 	}
@@ -383,8 +387,7 @@ func (r *run) epochNumber() int { return (r.stepper.step-1)/r.stepper.perEpoch +
 func (r *run) trainEpoch(ctx context.Context) error {
 	start := time.Now()
 	for {
-		if ctx.Err() != nil || r.stopped != "" {
-			r.interrupted = r.stopped == ""
+		if r.stops(ctx) {
 			err := r.collect()
 			r.count(time.Since(start))
 			return err
@@ -401,7 +404,7 @@ func (r *run) trainEpoch(ctx context.Context) error {
 		}
 		r.emitStep()
 		if r.atEnd() {
-			return r.endEpoch(ctx)
+			return r.closeEpoch(ctx)
 		}
 		if err := r.midEpoch(); err != nil {
 			return err
@@ -425,8 +428,8 @@ func (r *run) step() error {
 			}
 			return fmt.Errorf("step %d: %w", step, err)
 		}
-		r.epoch.Images += b.N
-		r.trainImages += b.N
+		r.epoch.Images += b.Whole()
+		r.trainImages += b.Whole()
 		err = r.stepper.Step(b)
 		r.loader.Release(b)
 		if err != nil {

@@ -158,10 +158,10 @@ func TestUnreadableImage(t *testing.T) {
 	cfg.Data.Train = unreadable{cfg.Data.Train}
 	r, err := Run(t.Context(), cfg)
 	if !errors.Is(err, errUnreadable) || !strings.Contains(err.Error(), "image 30") {
-		t.Errorf("error %v, want one that names image 30", err)
+		t.Errorf("error %v, want an error that names image 30", err)
 	}
 	if r == nil || r.Network == nil || r.Steps >= 20 {
-		t.Errorf("result %+v, want that of the steps before", r)
+		t.Errorf("result %+v, want the result of the steps before", r)
 	}
 }
 
@@ -199,12 +199,12 @@ func TestDiverged(t *testing.T) {
 				t.Errorf("where is %q, want %q", diverged.FirstNonFinite, c.where)
 			}
 			if !strings.Contains(err.Error(), fmt.Sprintf("at step %d (epoch 1)", diverged.Step)) {
-				t.Errorf("the error says %q", err)
+				t.Errorf("the error is %q", err)
 			}
 			for name, values := range weights(t, r.Network) {
 				for _, v := range values {
 					if !finite(float64(v)) {
-						t.Fatalf("%s has %v after the weights went back", name, v)
+						t.Fatalf("%s has %v after the weights were restored", name, v)
 					}
 				}
 			}
@@ -265,7 +265,7 @@ func TestGoodStep(t *testing.T) {
 	}
 	var diverged *DivergedError
 	if err := r.train(t.Context()); !errors.As(err, &diverged) || diverged.Step != 31 || diverged.Epoch != 2 || diverged.RestoredStep != 20 {
-		t.Errorf("error %+v, want a DivergedError at step 31 that goes back to step 20", err)
+		t.Errorf("error %+v, want a DivergedError at step 31 that restores step 20", err)
 	}
 }
 
@@ -355,7 +355,7 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("interrupted %v after %d steps, history of %d, weights after %d", r.Interrupted, r.Steps, len(r.History), r.WeightsStep)
 	}
 	if r.TestCount != 0 || r.TestAccuracy != 0 || r.Confusion != nil || r.ValCount != 0 {
-		t.Errorf("%d of %d correct: that was epoch 1, whose weights are gone", r.TestCorrect, r.TestCount)
+		t.Errorf("%d of %d correct: that is the result of epoch 1, whose weights are gone", r.TestCorrect, r.TestCount)
 	}
 }
 
@@ -532,7 +532,7 @@ func stepsAllocateNothing(t *testing.T, cfg Config, before int) {
 		step()
 	}
 	if allocs := testing.AllocsPerRun(50, step); allocs != 0 {
-		t.Errorf("%v allocations a step", allocs)
+		t.Errorf("%v allocations per step", allocs)
 	}
 }
 
@@ -570,7 +570,7 @@ func TestTotalSteps(t *testing.T) {
 	} {
 		cfg := Config{Data: &data.Dataset{Train: &data.InMemory{Labels: make([]int32, c.images)}}, Batch: c.batch, LastBatch: c.last, Epochs: c.epochs}
 		if cfg.stepsPerEpoch() != c.perEpoch || cfg.totalSteps() != c.total {
-			t.Errorf("%+v: %d steps an epoch, %d in all", c, cfg.stepsPerEpoch(), cfg.totalSteps())
+			t.Errorf("%+v: %d steps per epoch, %d in all", c, cfg.stepsPerEpoch(), cfg.totalSteps())
 		}
 	}
 }
@@ -626,6 +626,6 @@ func TestRunRefuses(t *testing.T) {
 
 func TestPeakMemory(t *testing.T) {
 	if bytes, ok := PeakMemory(); ok && bytes < 1<<20 {
-		t.Errorf("%d bytes at most, less than any Go program has", bytes)
+		t.Errorf("%d bytes at most, less than any Go program uses", bytes)
 	}
 }

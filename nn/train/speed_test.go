@@ -6,7 +6,7 @@ import (
 	"trainer/nn/device"
 )
 
-// emulated is a device whose times are meaningless.
+// emulated is a device whose times mean nothing.
 type emulated struct{ device.Device }
 
 func (e emulated) Info() device.Info {

@@ -12,9 +12,13 @@ import (
 
 // ChangeRate multiplies the learning rates of all later steps by a factor, which replaces the one before: see
 // optim.RateChange. A resumed or repeated training gets the same bits if its Config.RateChanges has the change, which
-// Hooks.RateChanged is told. It panics if the factor is invalid.
+// Hooks.RateChanged is told. It panics if the factor is invalid, or if several ranks train: the others would not know of the
+// change.
 func (t *Training) ChangeRate(factor float64) {
 	r := t.run
+	if r.cfg.hasRanks() {
+		panic("train: ChangeRate with several ranks")
+	}
 	changes := optim.WithRateChange(r.cfg.RateChanges, optim.RateChange{Step: r.stepper.step, Factor: factor})
 	if err := optim.CheckRateChanges(changes); err != nil {
 		panic("train: ChangeRate: " + err.Error())

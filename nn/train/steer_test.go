@@ -77,7 +77,7 @@ func TestRateChanges(t *testing.T) {
 		t.Error("the resumed training has other bits")
 	}
 
-	// Without the change that has been made, the checkpoint is of another training.
+	// A configuration without the change that was made is another training than the checkpoint's.
 	resume = everything(t)
 	resume.Resume = filepath.Join(dir, checkpointName)
 	if _, err := Run(t.Context(), resume); err == nil {

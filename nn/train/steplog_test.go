@@ -98,7 +98,7 @@ func TestDefaultLog(t *testing.T) {
 		cfg.Data.Train = stripes(c.steps, 1)
 		cfg.LastBatch = KeepLastBatch
 		if got := cfg.logEvery(); got != c.want {
-			t.Errorf("%d steps an epoch, metrics every %d: a line every %d, want %d", c.steps, c.metrics, got, c.want)
+			t.Errorf("%d steps per epoch, metrics every %d: a line every %d, want %d", c.steps, c.metrics, got, c.want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type Stepper struct {
 	dev      device.Device
 	net      *nn.Network
 	opt      *optim.Optimizer
+	group    *group // nil unless other processes compute shards of the same batches
 	perEpoch int
 	total    int
 	step     int  // steps done
@@ -32,6 +33,7 @@ type Stepper struct {
 	epoch      *device.Tensor // int32 [1]
 	epochThere int            // value in the tensor epoch; -1 before the first upload
 	counter    [1]int32       // value to upload next to epoch or to the network's step
+	shard      data.Batch     // the part of the batch that is being computed
 	stats      [device.StatsLen]float32
 }
 
@@ -41,14 +43,17 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if err := cfg.normalization(); err != nil {
+	if err := cfg.normalizeAlike(); err != nil {
 		return nil, err
 	}
 	if err := cfg.chooseWeights(); err != nil {
 		return nil, err
 	}
-	s := &Stepper{cfg: cfg, dev: cfg.Device, epochThere: -1}
+	s := &Stepper{cfg: cfg, dev: cfg.Device, group: newGroup(&cfg), epochThere: -1}
 	if err := s.buildNetwork(); err != nil {
+		return nil, err
+	}
+	if err := s.buildGroup(); err != nil {
 		return nil, err
 	}
 	if cfg.Initialize != nil && cfg.Resume == "" {
@@ -69,6 +74,9 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	s.opt, err = optim.New(s.dev, s.net.Params(), s.net.State(), rules, cfg.Schedule, s.total, s.perEpoch)
 	if err != nil {
 		return nil, err
+	}
+	if s.opt.WritesCopies() {
+		s.net.KeepOperands()
 	}
 	s.opt.SetRateChanges(cfg.RateChanges)
 	if err := s.buildInput(); err != nil {
@@ -98,11 +106,13 @@ func (s *Stepper) buildNetwork() (err error) {
 	c := &s.cfg
 	h, w, channels := c.Data.Train.ImageShape()
 	s.net, err = nn.Compile(s.dev, c.Model, nn.Options{
-		Input: nn.Shape{h, w, channels}, Batch: c.Batch, DType: c.DType, Training: true, Seed: c.Seed, Loss: c.Loss,
+		Input: nn.Shape{h, w, channels}, Batch: c.Batch / c.shards(), DType: c.DType, Training: true, Seed: c.Seed, Loss: c.Loss,
 		Freeze:         c.Freeze,
 		Thaws:          c.FreezeUntil > 0,
 		Accumulate:     c.batchesPerStep() > 1,
+		Shards:         s.localShards(),
 		Sample:         sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
+		Memo:           c.Shared.memo(c.Data.Train, c.Augment.Mean, c.Augment.Std),
 		ClassCounts:    func() ([]int, error) { return data.ClassCounts(c.Data.Train) },
 		ExampleWeights: data.Weights(c.Data.Train) != nil,
 		SoftTargets:    c.Augment.Transforms.Mixes(),
@@ -123,7 +133,7 @@ func (s *Stepper) buildInput() (err error) {
 	if s.epoch, err = s.dev.NewTensor(device.Int32, 1); err != nil {
 		return err
 	}
-	if s.weights, err = newExampleWeights(s.dev, s.cfg.Data.Train, s.cfg.Batch); err != nil {
+	if s.weights, err = newExampleWeights(s.dev, s.cfg.Data.Train, s.net.Batch()); err != nil {
 		return err
 	}
 	return s.buildInputs()
@@ -133,24 +143,46 @@ func (s *Stepper) buildInput() (err error) {
 // a step has several batches. The batch may be reused when Step returns. If DataOnDevice reports true, only the batch's
 // IDs are used.
 func (s *Stepper) Step(b *data.Batch) error {
-	if err := s.prepare(b); err != nil {
-		return fmt.Errorf("step %d: %w", s.step, err)
+	var err error
+	if s.cfg.shards() > 1 {
+		err = s.trainShards(b)
+	} else {
+		err = s.trainBatch(b)
 	}
-	recording := &s.now.recording
-	if !s.lastOfStep() {
-		recording = &s.now.partial
-	}
-	if err := recording.run(b.N == s.cfg.Batch); err != nil {
+	if err != nil {
 		return fmt.Errorf("step %d: %w", s.step, err)
 	}
 	if !s.lastOfStep() {
 		s.part++
 		return nil
 	}
-	s.opt.Average(s.step)
+	if s.opt.Average(s.step) {
+		s.net.WeightsChanged()
+	}
 	s.step++
 	s.part = 0
 	return nil
+}
+
+// trainBatch trains on a batch that is not split.
+func (s *Stepper) trainBatch(b *data.Batch) error {
+	s.now = s.sizeIn(s.step / s.perEpoch)
+	if err := s.changeWork(); err != nil {
+		return err
+	}
+	if err := s.prepare(b, s.step*s.cfg.batchesPerStep()+s.part); err != nil {
+		return err
+	}
+	if err := s.net.BeginBatch(b.N, s.examples()); err != nil {
+		return err
+	}
+	if !s.lastOfStep() {
+		return s.now.partial.run(b.N == s.cfg.Batch)
+	}
+	if err := s.opt.Prepare(s.step); err != nil {
+		return err
+	}
+	return s.now.recording.run(b.N == s.cfg.Batch)
 }
 
 // batch returns the index of the next batch in its epoch.
@@ -168,38 +200,27 @@ func (s *Stepper) examples() int {
 	return min(s.cfg.batchesPerStep()*s.cfg.Batch, all-first)
 }
 
-// prepare uploads what changes from batch to batch: the batch, the counters that augmentation and dropout depend on,
-// the weight of the batch's gradients, and before an update the hyperparameters.
-func (s *Stepper) prepare(b *data.Batch) error {
-	s.now = s.sizeIn(s.step / s.perEpoch)
-	if err := s.changeWork(); err != nil {
-		return err
-	}
+// prepare uploads what changes from batch to batch, or from part to part: the images, and the counters that augmentation
+// and dropout depend on. number counts the batches or parts of the training.
+func (s *Stepper) prepare(b *data.Batch, number int) error {
 	if err := s.now.input.upload(b); err != nil {
 		return err
 	}
 	if err := s.weights.upload(b); err != nil {
 		return err
 	}
-	if err := s.now.input.draw(b, s.step/s.perEpoch); err != nil {
+	epoch := s.step / s.perEpoch
+	if err := s.now.input.draw(b, epoch); err != nil {
 		return err
 	}
-	if epoch := s.step / s.perEpoch; epoch != s.epochThere {
+	if epoch != s.epochThere {
 		if err := s.uploadCounter(s.epoch, epoch); err != nil {
 			return err
 		}
 		s.epochThere = epoch
 	}
-	if err := s.uploadCounter(s.net.Step(), s.step*s.cfg.batchesPerStep()+s.part); err != nil {
-		return err
-	}
-	if err := s.net.BeginBatch(b.N, s.examples()); err != nil {
-		return err
-	}
-	if !s.lastOfStep() {
-		return nil
-	}
-	return s.opt.Prepare(s.step)
+	s.net.RefreshOperands()
+	return s.uploadCounter(s.net.Step(), number)
 }
 
 func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
@@ -210,17 +231,18 @@ func (s *Stepper) uploadCounter(dst *device.Tensor, value int) error {
 // queueBatch queues the device work of a batch except the update, which is the same for every batch.
 func (s *Stepper) queueBatch() {
 	s.now.input.train(s.epoch)
-	s.now.input.gatherLabels()
 	x, _ := s.now.input.buffers()
-	targets := s.now.input.targets()
-	s.now.net.Forward(x, nn.Training)
-	s.now.net.LossWeighted(targets, s.weights.tensor)
-	s.now.net.BackwardWeighted(targets, s.weights.tensor)
+	s.now.net.TrainBatch(x, s.now.input.targets(), s.weights.tensor)
 }
 
 // queueStep queues the device work of a step's last batch and of the update.
 func (s *Stepper) queueStep() {
 	s.queueBatch()
+	s.queueUpdate()
+}
+
+// queueUpdate queues the device work of an update.
+func (s *Stepper) queueUpdate() {
 	s.net.BeginUpdate()
 	s.opt.Update()
 	s.net.EndUpdate()

@@ -56,12 +56,12 @@ func TestStopRule(t *testing.T) {
 	}
 }
 
-// TestStopResumes stops early, once without and once after an interruption: after the same epoch, with the same bits. A run
+// TestStopResumes stops a run early, without an interruption and after one: after the same epoch, with the same bits. A run
 // that has stopped early takes no more steps when it is resumed.
 func TestStopResumes(t *testing.T) {
 	impatient := func() Config {
 		cfg := validated(t)
-		cfg.Stop = Stop{Patience: 2, MinDelta: 0.9, Metric: ByAccuracy} // which no epoch reaches: epoch 3 is the last
+		cfg.Stop = Stop{Patience: 2, MinDelta: 0.9, Metric: ByAccuracy} // no epoch improves so much: epoch 3 is the last
 		return cfg
 	}
 	cfg := impatient()
@@ -96,7 +96,7 @@ func TestStopResumes(t *testing.T) {
 	patient := validated(t)
 	patient.Resume = finished.Resume
 	if r, err := Run(t.Context(), patient); err != nil || r.Steps != 90 || r.Stopped != "" {
-		t.Errorf("without the rule the run goes on to step 90; got %+v, %v", r, err)
+		t.Errorf("without the rule the run ends at step 90; got %+v, %v", r, err)
 	}
 }
 

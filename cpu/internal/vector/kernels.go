@@ -14,10 +14,10 @@ type Activation struct {
 	Backward func(dx, dy, x []float32, alpha float32)
 }
 
-// Kernels is the set of loops for one instruction set.
 // RowsTogether is the number of rows that RowMoments and RowGradients take at a time.
 const RowsTogether = 8
 
+// Kernels is the set of loops for one instruction set.
 type Kernels struct {
 	Name string // "avx512", "avx2" or "generic"
 

@@ -54,6 +54,18 @@ unsigned long long cudasimCalls(const char *function) {
 	return callsOf(function);
 }
 
+// cudasimKeepJournal begins an empty journal of the work on streams, or ends it.
+void cudasimKeepJournal(int on) {
+	std::lock_guard<std::mutex> hold(engine().mutex);
+	keepJournal(on != 0);
+}
+
+// cudasimJournal writes the journal's lines, as cudasimReport writes the findings.
+size_t cudasimJournal(char *to, size_t capacity) {
+	std::lock_guard<std::mutex> hold(engine().mutex);
+	return copyOut(journal(), to, capacity);
+}
+
 // cudasimRecord records the arguments of each call of a function from now on, and forgets earlier records.
 void cudasimRecord(const char *function) {
 	std::lock_guard<std::mutex> hold(engine().mutex);

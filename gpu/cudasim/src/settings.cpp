@@ -142,7 +142,8 @@ std::string parseSetting(Settings &s, const std::string &key, const std::string 
 	if (key == "cudnn") return s.cudnn = int(n), "";
 	if (key == "delay") return s.delay = unsigned(n), "";
 	if (key == "order") return s.order = int(n), "";
-	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, attribute, cudnn, delay, slow, order, kernels, report and fail";
+	if (key == "dry") return s.dry = int(n), "";
+	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, attribute, cudnn, delay, slow, order, dry, kernels, report and fail";
 }
 
 } // namespace

@@ -92,6 +92,7 @@ struct Settings {
 	unsigned delay = 0;   // before each launch, in microseconds
 	std::map<std::string, unsigned> slow; // the same, for work that these functions and kernels queue
 	int order = 0;        // of threads and blocks: 0 ascending, 1 descending
+	int dry = 0;          // 1: the libraries compute nothing, and memory is zero at first and not checked; 2: kernels don't run either
 	std::string kernels;  // folder of the kernels' host libraries; empty: this library's own
 	std::string report;   // file to which findings are appended
 };
@@ -300,6 +301,16 @@ void startStream(const Ref<Stream> &s);
 void wait(Call &call, const Ref<Stream> &s, uint64_t number);
 void programKnows(const Clock &c);
 bool unknown(const Allocation &a, LastUse *use); // whether work may still use it, as far as the program knows
+
+// ---- The journal of work: journal.cpp ----------------------------------------------
+
+// keepJournal begins an empty journal, or ends it.
+void keepJournal(bool on);
+// beforeWork and afterWork are called around each piece of work, with the lock held.
+void beforeWork(const Op &op);
+void afterWork(const Op &op);
+// journal returns a line for each piece of work: kind, name, bytes read, bytes written, separated by tabs.
+std::string journal();
 
 // ---- Capture and graphs: graph.cpp -------------------------------------------------
 

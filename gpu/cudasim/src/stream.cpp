@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <new>
 #include <thread>
 
@@ -18,6 +19,7 @@ namespace {
 
 // prepare checks the memory of an op that is about to run. The caller holds the lock.
 CUresult prepare(Op &op) {
+	if (engine().settings.dry) return CUDA_SUCCESS; // what was not computed was not written
 	for (Use &u : op.uses) {
 		if (!u.memory) continue;
 		Allocation &a = *u.memory;
@@ -55,6 +57,13 @@ void markWritten(const Op &op) {
 	}
 }
 
+// clearResults writes zeros where an op of a library writes its results.
+void clearResults(const Op &op) {
+	for (const Use &u : op.uses)
+		if (u.memory && (u.mode == Mode::Write || u.mode == Mode::ReadWrite))
+			for (size_t i = 0; i < u.count; i++) memset(u.memory->data + size_t(u.at - u.memory->base) + i * u.stride, 0, u.bytes);
+}
+
 // perform runs one piece of work. The lock is held before and after the work, but not during it.
 CUresult perform(std::unique_lock<std::mutex> &lock, Op &op) {
 	if (op.nodes) {
@@ -71,10 +80,13 @@ CUresult perform(std::unique_lock<std::mutex> &lock, Op &op) {
 	unsigned delay = op.launch ? settings.delay : 0;
 	if (auto slow = settings.slow.find(op.name); slow != settings.slow.end()) delay += slow->second;
 	CUresult r = CUDA_SUCCESS;
+	bool skip = op.launch && (settings.dry == 2 || (settings.dry && !op.kernel));
+	if (settings.dry == 1 && skip) clearResults(op);
+	beforeWork(op);
 	lock.unlock();
 	if (delay) std::this_thread::sleep_for(std::chrono::microseconds(delay));
 	Trapped t;
-	if (op.run) {
+	if (op.run && !skip) {
 		t = guarded([&] {
 			try {
 				r = op.run();
@@ -84,6 +96,7 @@ CUresult perform(std::unique_lock<std::mutex> &lock, Op &op) {
 		});
 	}
 	lock.lock();
+	afterWork(op);
 	if (!t.ok()) r = explain(op.name, t);
 	if (r == CUDA_ERROR_OUT_OF_MEMORY) {
 		found(kind::kernel, op.name, "the emulation has no memory for its own use");

@@ -36,6 +36,13 @@ func Use(t testing.TB, settings string) {
 	t.Cleanup(cudasim.Disarm)
 }
 
+// UseCounting is Use with kernels that tell which bytes they read and write (cudasim.Journal).
+func UseCounting(t testing.TB, settings string) {
+	t.Helper()
+	Use(t, settings)
+	Configure(t, "kernels="+cudasim.Build(t, cudasim.Options{Count: true}))
+}
+
 // Configure changes the emulation's settings.
 func Configure(t testing.TB, settings string) {
 	t.Helper()

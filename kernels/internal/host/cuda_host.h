@@ -46,7 +46,7 @@
 // Supported parts of CUDA C++: threadIdx, blockIdx, blockDim, gridDim, warpSize; __global__, __device__,
 // __host__, __forceinline__, __launch_bounds__, __constant__, static __shared__; for dynamic shared memory
 // DYNAMIC_SHARED(type, name), which a source that needs it defines for the GPU as extern __shared__ type
-// name[]; __syncthreads; __shfl_sync, __shfl_down_sync, __shfl_xor_sync; atomicAdd on int and unsigned;
+// name[]; __syncthreads, __threadfence; __shfl_sync, __shfl_down_sync, __shfl_xor_sync; atomicAdd on int and unsigned;
 // __half, __nv_bfloat16 and their conversions; the functions at the end of this file. Mathematical
 // functions are the host's. A product and a sum round twice here (compile with -ffp-contract=off), but only
 // once if the GPU's compiler contracts them.
@@ -336,6 +336,7 @@ CUDA_HOST_EXPORT inline void host_set_failure(void (*f)(const char *)) { cuda_ho
 // ---- Barriers, shuffles, atomics ---------------------------------------------------
 
 inline void __syncthreads() { cuda_host::blockBarrier(); }
+inline void __threadfence() {} // blocks run one after the other
 
 template <class T> T __shfl_sync(unsigned mask, T v, int from) { return cuda_host::shuffle(mask, v, unsigned(from)); }
 template <class T> T __shfl_xor_sync(unsigned mask, T v, int lanes) {

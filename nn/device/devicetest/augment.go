@@ -128,7 +128,33 @@ func (d augmentData) train(t *testing.T, dev device.Device, opt Options, augment
 	r, y, images, ids := d.operands(t, dev, opt)
 	epoch := r.inputInt32("epoch", []int32{at}, 1)
 	r.run(func() { augment.Train(y, images, ids, epoch) })
-	r.check(y, d.want(func(i int) reference.Change { return reference.DrawChange(d.spec, d.ids[i], at) }))
+	want := d.want(func(i int) reference.Change { return reference.DrawChange(d.spec, d.ids[i], at) })
+	r.check(y, want)
+	if labelled, ok := augment.(device.LabelledAugment); ok && d.spec.Gather {
+		d.trainLabelled(t, dev, opt, labelled, at, want)
+	}
+}
+
+// trainLabelled checks that images and labels are those of the two methods that it stands for.
+func (d augmentData) trainLabelled(t *testing.T, dev device.Device, opt Options, augment device.LabelledAugment, at int32, wantImages reference.Sums) {
+	r, y, images, ids := d.operands(t, dev, opt)
+	all, want := d.setLabels()
+	epoch, labels := r.inputInt32("epoch", []int32{at}, 1), r.inputInt32("labels", all, d.set)
+	dst := r.newOperand("dst", output, device.Int32, nil, []int{d.n})
+	r.run(func() { augment.TrainLabelled(y, images, dst, labels, ids, epoch) })
+	r.check(y, wantImages)
+	if got := reference.Int32s(r.bits(dst)); !slices.Equal(got, want) {
+		t.Errorf("labels %v, want %v", got, want)
+	}
+}
+
+// setLabels returns labels of the whole set, and those of the batch.
+func (d augmentData) setLabels() (all, batch []int32) {
+	all = newSource("augment/labels").labels(d.set, 1000)
+	for _, id := range d.ids {
+		batch = append(batch, all[id])
+	}
+	return all, batch
 }
 
 func (d augmentData) normalize(t *testing.T, dev device.Device, opt Options, augment device.Augment) {
@@ -148,11 +174,7 @@ func (d augmentData) normalize(t *testing.T, dev device.Device, opt Options, aug
 }
 
 func (d augmentData) labels(t *testing.T, dev device.Device, opt Options, augment device.Augment) {
-	all := newSource("augment/labels").labels(d.set, 1000)
-	var want []int32
-	for _, id := range d.ids {
-		want = append(want, all[id])
-	}
+	all, want := d.setLabels()
 	r := newRig(t, dev, opt)
 	labels, ids := r.inputInt32("labels", all, d.set), r.inputInt32("ids", d.ids, d.n)
 	dst := r.newOperand("dst", output, device.Int32, nil, []int{d.n})

@@ -75,7 +75,7 @@ func newFusedBatchNormData(opt Options, f *device.Function, name string, shape [
 }
 
 func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, bn device.BatchNorm, f *device.Function) {
-	s := device.ActivationSpec{Function: f}
+	s := device.ActivationSpec{Function: f, DType: opt.storage}
 	ref := d.reference()
 	pre := ref.Forward(reference.Widen(d.x), reference.Widen(d.gamma), reference.Widen(d.beta))
 	r := newRig(t, dev, opt)
@@ -116,8 +116,13 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 func errorOfSlope(s device.ActivationSpec, dy []float32, pre reference.Sums) []float64 {
 	e := make([]float64, len(dy))
 	_, second := LargestSlopes(s)
+	// The tolerance multiplies e by the ulps of sums, which are fewer than those of a short function.
+	function := 1.0
+	if ulps := reference.ActivationUlps(s); ulps > reference.FunctionUlps {
+		function = max(1, ulps/pre.Ulps)
+	}
 	for i, d := range dy {
-		e[i] = math.Abs(float64(d)) * (reference.SlopeMagnitude(s, pre.Value[i]) + second*pre.Magnitude[i])
+		e[i] = math.Abs(float64(d)) * (function*reference.SlopeMagnitude(s, pre.Value[i]) + second*pre.Magnitude[i])
 	}
 	return e
 }
@@ -125,10 +130,11 @@ func errorOfSlope(s device.ActivationSpec, dy []float32, pre reference.Sums) []f
 // through returns f(v): v's error is multiplied by the slope.
 func through(s device.ActivationSpec, v reference.Sums) reference.Sums {
 	y := reference.ActivationForward(s, v.Value)
-	y.Ulps = max(y.Ulps, v.Ulps)
+	own := y.Ulps
+	y.Ulps = max(reference.FunctionUlps, v.Ulps)
 	slope, _ := LargestSlopes(s)
 	for i := range y.Magnitude {
-		y.Magnitude[i] += slope * v.Magnitude[i]
+		y.Magnitude[i] = y.Magnitude[i]*max(1, own/y.Ulps) + slope*v.Magnitude[i]
 	}
 	return y
 }
@@ -222,19 +228,41 @@ func testFusedMatMul(t *testing.T, dev device.Device, opt Options) {
 	}
 }
 
+// testScaledMatMul checks matrix products that are multiplied by a number.
+func testScaledMatMul(t *testing.T, dev device.Device, opt Options) {
+	fused, ok := dev.(device.FusedScale)
+	if !ok {
+		t.Skip("the device has no FusedScale")
+	}
+	for _, c := range matMulCases() {
+		for _, trans := range []bool{false, true} {
+			s := device.MatMulSpec{M: c.m + c.moreM, N: c.n, K: c.k + c.moreK, TransA: trans, TransB: !trans, DType: opt.storage}
+			for _, out := range opt.productTypes() {
+				s.Out = out
+				t.Run(matMulName(s, c), func(t *testing.T) {
+					const alpha = 1.0 / 9
+					d := newMatMulData(opt, s, c)
+					r, got := d.output(t, dev, opt, plan(fused.NewMatMulScaled(s, alpha))(t))
+					r.check(got, d.want().Times(float64(float32(alpha))).Widened(opt.productFactor()))
+				})
+			}
+		}
+	}
+}
+
 // testFusedConvPool checks y = maxpool(conv2d(x)), with and without ReLU, and its gradients.
 func testFusedConvPool(t *testing.T, dev device.Device, opt Options) {
 	fused, ok := dev.(device.FusedConvPool)
 	if !ok {
 		t.Skip("the device has no FusedConvPool")
 	}
-	for _, c := range opt.convCases() {
+	for _, c := range append(opt.convCases(), opt.tiledConvCases()...) {
 		pool := device.Pool2DSpec{
-			Mode: device.MaxPool, N: c.Spec.N, H: c.Spec.OutH(), W: c.Spec.OutW(), C: c.Spec.OutC, KH: 2, KW: 2, StrideH: 2, StrideW: 2,
+			DType: opt.storage, Mode: device.MaxPool, N: c.Spec.N, H: c.Spec.OutH(), W: c.Spec.OutW(), C: c.Spec.OutC, KH: 2, KW: 2, StrideH: 2, StrideW: 2,
 		}
 		switch c.Name { // one of each kind: the references take their time
 		case "1x1", "5x5-one-channel", "2x2-whitening", "3x3-stride2", "groups2", "one-column", "3x3-3-channels-smaller-batch",
-			"3x3-24-channels", "3x3-many-tiles-smaller-batch", "3x3-many-tiles-70-channels", "5x5-many-tiles":
+			"3x3-24-channels", "3x3-many-tiles-smaller-batch", "3x3-many-tiles-70-channels", "5x5-many-tiles", tiledVector, tiledScalar:
 		default:
 			continue
 		}
@@ -247,7 +275,7 @@ func testFusedConvPool(t *testing.T, dev device.Device, opt Options) {
 				if errors.Is(err, device.ErrNotSupported) {
 					t.Skip("the device has no such convolution with pooling")
 				}
-				runFusedConvPool(t, dev, opt, plan(conv, err)(t), newConvData(opt, c), pool, relu)
+				runFusedConvPool(t, dev, opt, plan(conv, err)(t), exactConvData(opt, c), pool, relu)
 			})
 		}
 	}
@@ -257,8 +285,10 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 	pre := d.wantForward().OverTiles(opt.Tile, d.yShape()).Widened(opt.productFactor())
 	want := reference.Pool2DForward(pool, d.N, pre.Value)
 	want.Ulps, want.Magnitude = pre.Ulps, reference.Pool2DForward(pool, d.N, pre.Magnitude).Value
-	dyData := newSource("fused-conv-pool").values(d.N * pool.OutH() * pool.OutW() * pool.C)
-	clearUncertain(t, dyData, pre, want, pool, d.N, relu)
+	dyData := opt.round(newSource("fused-conv-pool").values(d.N * pool.OutH() * pool.OutW() * pool.C))
+	if opt.dtype() == device.Float32 { // otherwise sums are exact, see exactConvData
+		clearUncertain(t, dyData, pre, want, pool, d.N, relu)
+	}
 	masked := reference.Widen(dyData)
 	if relu {
 		masked, want = maskByReLU(masked, want.Value), refReLU(want)
@@ -287,6 +317,32 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 	}
 	wantX := reference.Conv2DBackwardData(d.Spec, d.N, gradient, reference.Widen(d.w))
 	r.check(dx, wantX.OverTiles(opt.Tile, d.xShape()).Widened(opt.productFactor()))
+}
+
+// The names of tiledConvCases.
+const tiledVector, tiledScalar = "tiled-16-channels", "tiled-6-channels"
+
+// tiledConvCases are convolutions in every type whose output windows of 2x2 cover, with channels by the vector and one by one.
+func (o Options) tiledConvCases() []ConvCase {
+	s := device.Conv2DSpec{N: 4, H: 9, W: 7, InC: 3, KH: 2, KW: 2, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, Bias: true, DType: o.storage}
+	vector, scalar := s, s
+	vector.OutC, scalar.OutC = 16, 6
+	return []ConvCase{{Name: tiledVector, Spec: vector, N: 3}, {Name: tiledScalar, Spec: scalar, N: 4}}
+}
+
+// exactConvData returns a case's operands. In 16 bits, neighbours may round to the same number, and then the place of the maximum
+// is ambiguous; so the operands are small whole numbers, whose sums are exact.
+func exactConvData(opt Options, c ConvCase) convData {
+	d := newConvData(opt, c)
+	if opt.dtype() == device.Float32 {
+		return d
+	}
+	for _, values := range [][]float32{d.x, d.w, d.bias} {
+		for i, v := range values {
+			values[i] = float32(math.Round(float64(v)))
+		}
+	}
+	return d
 }
 
 // clearUncertain sets dy to zero for the windows in which rounding decides where the maximum
@@ -382,6 +438,15 @@ func fusedProducts(size Size) []benchProduct {
 	})
 }
 
+// scaledProducts returns them without a bias.
+func scaledProducts(size Size) []benchProduct {
+	products := fusedProducts(size)
+	for i := range products {
+		products[i].spec.Bias = false
+	}
+	return products
+}
+
 // suffixed appends a suffix to the names of calls.
 func suffixed(calls []Call, suffix string) []Call {
 	for i := range calls {
@@ -404,11 +469,23 @@ func fusedMatMulOperation() Operation {
 	}
 }
 
-// Convolutions fused with pooling are tested only in float32: in 16 bits, neighbours may round to the same number, and
-// then the place of the maximum is ambiguous.
+func scaledMatMulOperation() Operation {
+	construct := func(dev device.Device, s device.MatMulSpec) (device.MatMul, error) {
+		fused, ok := dev.(device.FusedScale)
+		if !ok {
+			return nil, device.ErrNotSupported
+		}
+		return fused.NewMatMulScaled(s, 1.0/9)
+	}
+	return Operation{
+		Name: "scaled-matmul", Constructor: "NewMatMulScaled", Group: Products, Types: allFloats, Test: testScaledMatMul,
+		Calls: func(size Size) []Call { return suffixed(matMulCalls(scaledProducts(size), construct), "-scaled") },
+	}
+}
+
 func fusedConvPoolOperation() Operation {
 	return Operation{
-		Name: "fused-conv-pool", Constructor: "NewConv2DMaxPool", Group: Convolutions, Types: float32Only, Test: testFusedConvPool,
+		Name: "fused-conv-pool", Constructor: "NewConv2DMaxPool", Group: Convolutions, Types: allFloats, Test: testFusedConvPool,
 		Calls: func(size Size) []Call {
 			cases := slices.DeleteFunc(fusedConvs(size), func(c ConvCase) bool { return min(c.Spec.OutH(), c.Spec.OutW()) < 2 })
 			return suffixed(convCalls(cases, newConvPool, pooledShape), "-pool")

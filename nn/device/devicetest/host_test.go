@@ -59,6 +59,33 @@ func (p convReLU) Forward(y, x, w, bias *device.Tensor) {
 	applyReLU(y)
 }
 
+// convActivation activates before it rounds to the type of y.
+type convActivation struct {
+	s   device.Conv2DSpec
+	act device.ActivationSpec
+}
+
+func (h host) NewConv2DActivation(s device.Conv2DSpec, f *device.Function) (device.ConvActivation, error) {
+	_, err := h.NewConv2D(s)
+	return convActivation{s, device.ActivationSpec{Function: f}}, err
+}
+
+func (p convActivation) pre(x, w, bias *device.Tensor) []float64 {
+	return reference.Conv2DForward(p.s, x.Rows(), load(x), load(w), load(bias)).Value
+}
+
+func (p convActivation) Forward(y, x, w, bias *device.Tensor) {
+	store(y, reference.ActivationForward(p.act, p.pre(x, w, bias)).Value)
+}
+
+func (p convActivation) BackwardBias(dbias, dy, x, w, bias *device.Tensor) {
+	sums := make([]float64, p.s.OutC)
+	for i, v := range reference.ActivationBackward(p.act, load(dy), p.pre(x, w, bias)).Value {
+		sums[i%p.s.OutC] += v
+	}
+	store(dbias, sums)
+}
+
 type matMulReLU struct{ device.MatMul }
 
 func (h host) NewMatMulReLU(s device.MatMulSpec) (device.MatMul, error) {

@@ -54,6 +54,7 @@ func Operations() []Operation {
 		activationOperation(),
 		dropoutOperation(),
 		lossOperation(),
+		trainingLossOperation(),
 		softmaxOperation(),
 		weightedSumOperation(),
 		reduceOperation(),
@@ -73,6 +74,9 @@ func Operations() []Operation {
 		fusedPool2DOperation(),
 		fusedConv2DOperation(),
 		fusedMatMulOperation(),
+		scaledMatMulOperation(),
 		fusedConvPoolOperation(),
+		biasGradientOperation(),
+		fusedConvActivationOperation(),
 	}
 }

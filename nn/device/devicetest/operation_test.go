@@ -20,6 +20,7 @@ var planMakers = []reflect.Type{
 	reflect.TypeFor[device.FusedPool2D](),
 	reflect.TypeFor[device.FusedEpilogue](),
 	reflect.TypeFor[device.FusedConvPool](),
+	reflect.TypeFor[device.FusedConvActivation](),
 }
 
 // methodsOf returns for each constructor the methods of its plan that compute.

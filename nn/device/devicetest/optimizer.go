@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"testing"
@@ -18,6 +19,8 @@ type optimizerCase struct {
 	state1, state2 bool // whether the parameters have these states
 	// scaling is the state of a LossScaling at each step, or nil.
 	scaling [][]float32
+	// copyTypes are the types of the parameters' copies, in turn; nil for none.
+	copyTypes []device.DType
 }
 
 func optimizerCases() []optimizerCase {
@@ -32,21 +35,21 @@ func optimizerCases() []optimizerCase {
 	rmsGroups := [][device.HyperLen]float32{{0.01, 0.05, 0.9, 0.9, 1, 1, 1}, {0.02, 0, 0.5, 0.99, 1, 1, 2}}
 	const sgd, eps = device.SGD, 1e-8
 	return []optimizerCase{
-		{"sgd", device.OptimizerSpec{Kind: sgd}, plain, false, false, nil},
-		{"sgd-weight-decay", device.OptimizerSpec{Kind: sgd}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 0.25}}, false, false, nil},
-		{"sgd-decoupled", device.OptimizerSpec{Kind: sgd, Decoupled: true}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 1}}, false, false, nil},
-		{"sgd-momentum", device.OptimizerSpec{Kind: sgd}, heavy, true, false, nil},
-		{"sgd-nesterov", device.OptimizerSpec{Kind: sgd, Nesterov: true}, heavy, true, false, nil},
-		{"sgd-nesterov-decoupled", device.OptimizerSpec{Kind: sgd, Nesterov: true, Decoupled: true}, heavy, true, false, nil},
-		{"sgd-groups", device.OptimizerSpec{Kind: sgd}, groups, true, false, nil},
-		{"sgd-nesterov-groups", device.OptimizerSpec{Kind: sgd, Nesterov: true}, groups, true, false, nil},
-		{"adam", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adam, true, true, nil},
-		{"adam-large-epsilon", device.OptimizerSpec{Kind: device.Adam, Epsilon: 0.1}, adam, true, true, nil},
-		{"adam-coupled-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adamGroups, true, true, nil},
-		{"adamw-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps, Decoupled: true}, adamGroups, true, true, nil},
-		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rms, true, false, nil},
-		{"rmsprop-momentum-groups", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rmsGroups, true, true, nil},
-		{"rmsprop-decoupled", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps, Decoupled: true}, rmsGroups, true, true, nil},
+		{"sgd", device.OptimizerSpec{Kind: sgd}, plain, false, false, nil, nil},
+		{"sgd-weight-decay", device.OptimizerSpec{Kind: sgd}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 0.25}}, false, false, nil, nil},
+		{"sgd-decoupled", device.OptimizerSpec{Kind: sgd, Decoupled: true}, [][device.HyperLen]float32{{0.1, 0.05, 0, 0, 1, 1, 1}}, false, false, nil, nil},
+		{"sgd-momentum", device.OptimizerSpec{Kind: sgd}, heavy, true, false, nil, nil},
+		{"sgd-nesterov", device.OptimizerSpec{Kind: sgd, Nesterov: true}, heavy, true, false, nil, nil},
+		{"sgd-nesterov-decoupled", device.OptimizerSpec{Kind: sgd, Nesterov: true, Decoupled: true}, heavy, true, false, nil, nil},
+		{"sgd-groups", device.OptimizerSpec{Kind: sgd}, groups, true, false, nil, nil},
+		{"sgd-nesterov-groups", device.OptimizerSpec{Kind: sgd, Nesterov: true}, groups, true, false, nil, nil},
+		{"adam", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adam, true, true, nil, nil},
+		{"adam-large-epsilon", device.OptimizerSpec{Kind: device.Adam, Epsilon: 0.1}, adam, true, true, nil, nil},
+		{"adam-coupled-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps}, adamGroups, true, true, nil, nil},
+		{"adamw-groups", device.OptimizerSpec{Kind: device.Adam, Epsilon: eps, Decoupled: true}, adamGroups, true, true, nil, nil},
+		{"rmsprop", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rms, true, false, nil, nil},
+		{"rmsprop-momentum-groups", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps}, rmsGroups, true, true, nil, nil},
+		{"rmsprop-decoupled", device.OptimizerSpec{Kind: device.RMSProp, Epsilon: eps, Decoupled: true}, rmsGroups, true, true, nil, nil},
 	}
 }
 
@@ -107,6 +110,9 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 		if c.state2 {
 			slot.State2 = r.inout(fmt.Sprintf("state2 %d", i), make([]float32, n), n)
 		}
+		if types := c.copyTypes; len(types) > 0 {
+			slot.Copy = r.newOperand(fmt.Sprintf("copy %d", i), output, types[i%len(types)], nil, []int{n})
+		}
 		spec.Slots = append(spec.Slots, slot)
 	}
 	hyper := r.inout("hyper", c.hyperAt(1), len(c.hyper), device.HyperLen)
@@ -141,6 +147,9 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 	for i, slot := range spec.Slots {
 		value, state := c.want(r, slot.Group, starts[i], grads, i)
 		r.check(slot.Value, value)
+		if slot.Copy != nil {
+			checkCopy(t, r, slot)
+		}
 		if c.state1 && c.spec.Kind != device.RMSProp {
 			r.check(slot.State1, state)
 		}
@@ -150,6 +159,15 @@ func runOptimizer(t *testing.T, dev device.Device, opt Options, c optimizerCase)
 				t.Fatalf("the gradient of slot %d was changed", i)
 			}
 		}
+	}
+}
+
+// checkCopy checks that a parameter's copy is the value, rounded to 16 bits.
+func checkCopy(t *testing.T, r *rig, slot device.OptimizerParam) {
+	t.Helper()
+	dtype := slot.Copy.DType()
+	if !bytes.Equal(r.bits(slot.Copy), reference.Round(dtype, reference.Widen(r.result(slot.Value)))) {
+		t.Errorf("a copy in %v of %d elements is not the rounded value", dtype, slot.Copy.Len())
 	}
 }
 

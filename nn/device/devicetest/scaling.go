@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"trainer/nn/device"
@@ -27,6 +28,9 @@ func testScaling(t *testing.T, dev device.Device, opt Options) {
 	for _, c := range scalingCases() {
 		t.Run("update/"+c.name, func(t *testing.T) { runScaling(t, dev, opt, mixed, c) })
 	}
+	for _, found := range []float32{0, float32(math.NaN()), float32(math.Inf(-1))} {
+		t.Run(fmt.Sprintf("sources/%v", found), func(t *testing.T) { runScalingSources(t, dev, opt, mixed, found) })
+	}
 	for _, c := range lossCases() {
 		t.Run("loss/"+c.name, func(t *testing.T) { runLossCase(t, dev, opt, c, scaled) })
 	}
@@ -37,6 +41,8 @@ func testScaling(t *testing.T, dev device.Device, opt Options) {
 		c.scaling = optimizerScaling
 		t.Run("optimizer/"+c.name, func(t *testing.T) { runOptimizer(t, dev, opt, c) })
 		t.Run("optimizer-skips/"+c.name, func(t *testing.T) { runSkippedStep(t, dev, opt, c) })
+		c.copyTypes = []device.DType{device.Float16, device.BFloat16}
+		t.Run("optimizer-copies/"+c.name, func(t *testing.T) { runOptimizer(t, dev, opt, c) })
 	}
 	t.Run("steps", func(t *testing.T) { testScaledSteps(t, dev, opt, mixed) })
 }
@@ -123,6 +129,43 @@ func runScaling(t *testing.T, dev device.Device, opt Options, mixed device.Mixed
 		if !bytes.Equal(r.bits(spec.Grads[i]), r.bits(last)) {
 			t.Errorf("gradient %d was changed", i)
 		}
+	}
+}
+
+// runScalingSources checks an update of which some gradients have sources, the last element of one being found unless that is 0.
+func runScalingSources(t *testing.T, dev device.Device, opt Options, mixed device.MixedPrecision, found float32) {
+	src := newSource("scaling sources")
+	r := newRig(t, dev, opt)
+	spec := device.LossScalingSpec{Interval: 5, State: r.inoutFloat32("state", []float32{1024, 1, 0, 0}, device.ScalingLen)}
+	var want [][]byte // of each gradient
+	for i, n := range []int{1, 2051, 33, 4099} {
+		values, before := src.values(n), make([]float32, n)
+		var source *device.Tensor
+		if i%2 == 1 {
+			if i == 3 && found != 0 {
+				values[n-1] = found
+			}
+			stored := elements(device.Float16, values)
+			source = r.newOperand(fmt.Sprintf("source %d", i), input, device.Float16, stored, []int{n})
+			values = nil
+			for _, v := range reference.Unpack(device.Float16, stored) {
+				values = append(values, float32(v))
+			}
+		} else {
+			before = values
+		}
+		spec.Grads, spec.Sources = append(spec.Grads, r.inoutFloat32(fmt.Sprintf("grad %d", i), before, n)), append(spec.Sources, source)
+		want = append(want, device.Bytes(values))
+	}
+	scaling := plan(mixed.NewLossScaling(spec))(t)
+	r.run(scaling.Update)
+	for i, w := range want {
+		if got := r.result(spec.Grads[i]); !slices.EqualFunc(got, reference.Float32s(w), func(a, b float32) bool { return a == b || a != a && b != b }) {
+			t.Errorf("gradient %d is not what its source holds", i)
+		}
+	}
+	if skip := r.result(spec.State)[device.ScalingSkip]; (skip != 0) != (found != 0) {
+		t.Errorf("the state's element Skip is %v with %v among the gradients", skip, found)
 	}
 }
 
@@ -354,6 +397,10 @@ func panicsOfScaling(t *testing.T, dev device.Device, mixed device.MixedPrecisio
 	mustPanic(t, "loss scaling without a state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{Interval: 1}) }, "state")
 	mustPanic(t, "a short state", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: short, Interval: 1}) }, "float32[3]", "4")
 	mustPanic(t, "an interval of 0", func() { _, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state}) }, "interval", "0")
+	mustPanic(t, "a source of another length", func() {
+		_, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state, Interval: 1, Grads: []*device.Tensor{m.tensor(device.Float32, []int{8})},
+			Sources: []*device.Tensor{m.tensor(device.Float16, []int{7})}})
+	}, "float16[7]", "8")
 	mustPanic(t, "gradients of 16 bits", func() {
 		_, _ = mixed.NewLossScaling(device.LossScalingSpec{State: state, Interval: 1, Grads: []*device.Tensor{m.tensor(device.Float16, []int{8})}})
 	}, "float16[8]", "float32")

@@ -51,9 +51,17 @@ func SlopeMagnitude(s device.ActivationSpec, x float64) float64 {
 	return m
 }
 
+// ActivationUlps is the error allowed to an activation, by the type of its result.
+func ActivationUlps(s device.ActivationSpec) float64 {
+	if s.Function.Short && s.DType.OrFloat32() != device.Float32 {
+		return ShortFunctionUlps
+	}
+	return FunctionUlps
+}
+
 // ActivationForward returns y = f(x).
 func ActivationForward(s device.ActivationSpec, x []float64) Sums {
-	y := NewSums(len(x), FunctionUlps)
+	y := NewSums(len(x), ActivationUlps(s))
 	for i, v := range x {
 		y.Set(i, s.Function.Value(v, float64(s.Alpha)), ValueMagnitude(s, v))
 	}
@@ -62,7 +70,7 @@ func ActivationForward(s device.ActivationSpec, x []float64) Sums {
 
 // ActivationBackward returns dx = dy * f'(x).
 func ActivationBackward(s device.ActivationSpec, dy, x []float64) Sums {
-	dx := NewSums(len(x), FunctionUlps)
+	dx := NewSums(len(x), ActivationUlps(s))
 	for i, v := range x {
 		dx.Set(i, dy[i]*s.Function.Slope(v, float64(s.Alpha)), math.Abs(dy[i])*SlopeMagnitude(s, v))
 	}

@@ -44,8 +44,12 @@ func (o Mixed) NewLossScaling(s device.LossScalingSpec) (device.LossScaling, err
 	const op = "loss scaling"
 	device.Check(op, "state", s.State, device.Float32, device.ScalingLen)
 	require(op, s.Interval >= 1, "interval %d", s.Interval)
-	for _, g := range s.Grads {
+	require(op, s.Sources == nil || len(s.Sources) == len(s.Grads), "%d sources for %d gradients", len(s.Sources), len(s.Grads))
+	for i, g := range s.Grads {
 		device.CheckLen(op, "gradient", g, device.Float32, g.Len())
+		if s.Sources != nil && s.Sources[i] != nil {
+			device.CheckLen(op, "source", s.Sources[i], device.Float16, g.Len())
+		}
 	}
 	return made[device.LossScaling](o.Operations, op, lossScaling{o.Operations, s}, nil)
 }
@@ -56,7 +60,10 @@ func (p lossScaling) Update() {
 		return
 	}
 	bad := false
-	for _, g := range p.s.Grads {
+	for i, g := range p.s.Grads {
+		if p.s.Sources != nil && p.s.Sources[i] != nil {
+			p.store(op, g, p.load(p.s.Sources[i]))
+		}
 		for _, v := range p.load(g) {
 			bad = bad || math.IsNaN(v) || math.IsInf(v, 0)
 		}

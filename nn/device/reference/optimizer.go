@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"fmt"
 	"math"
 
 	"trainer/nn/device"
@@ -79,6 +80,9 @@ type optimizer struct {
 func (o *Operations) NewOptimizer(s device.OptimizerSpec) (device.Optimizer, error) {
 	for i, p := range s.Slots {
 		p.Check(s.Kind, i)
+		if p.Copy != nil && !o.mixed {
+			return nil, fmt.Errorf("copies of weights in 16 bits: %w", device.ErrNotSupported)
+		}
 	}
 	return made[device.Optimizer](o, "optimizer", optimizer{o, s}, o.scales("optimizer", s.Scaling))
 }
@@ -118,4 +122,7 @@ func (p optimizer) update(slot device.OptimizerParam, row []float64) {
 	p.store(op, slot.Value, w)
 	p.store(op+" state", slot.State1, s1)
 	p.store(op+" state", slot.State2, s2)
+	if slot.Copy != nil {
+		p.store(op+" copy", slot.Copy, p.load(slot.Value)) // rounded to float32 first
+	}
 }

@@ -23,12 +23,17 @@ import "math"
 //     square roots.
 //   - FunctionUlps is for exp, tanh, erf and formulas around them: a few units in the
 //     last place, as the mathematical libraries of all devices promise.
+//   - ShortFunctionUlps is for functions that device.Function.Short names, where the
+//     result is stored in 16 bits: a relative 2^-15, a sixteenth of the unit roundoff
+//     2^-11 of float16. About one result in 16 is then the other neighbour of the exact one.
 //
 // Package devicetest compares a device's results with this bound, and documents how it treats 16-bit results and
 // underflow.
 const (
 	ElementwiseUlps = 4
 	FunctionUlps    = 8
+
+	ShortFunctionUlps = 256
 
 	Ulp = 1.0 / (1 << 23) // distance of the float32 numbers just above 1
 )

@@ -227,7 +227,7 @@ func TestBenchHelpNamesEveryField(t *testing.T) {
 				continue // its fields are visible
 			}
 			key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			if key == "" || !regexp.MustCompile(`\b` + key + `\b`).MatchString(got.stdout) {
+			if key == "" || !regexp.MustCompile(`\b`+key+`\b`).MatchString(got.stdout) {
 				t.Errorf("the help says nothing of %s of %T", key, line)
 			}
 		}

@@ -45,6 +45,9 @@ another, -python "" runs none; the environment variable TRAINER_PYTHON (a file, 
 none) does the same for all commands. All this runs in separate processes, so that a library that crashes, or doesn't
 return within a minute, becomes a line of the report.
 
+It also says which MPI library connects several processes (mpirun trainer ...).
+TRAINER_MPI names the file of another.
+
 Exit status: 0 a GPU can be used; 1 no GPU can be used; 2 invalid arguments.`,
 }
 
@@ -74,6 +77,7 @@ func runDoctor(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	d.MPI = p.findMPI()
 	if err := writeDiagnosis(p.stdout, d, o.asJSON); err != nil {
 		return err
 	}
@@ -101,6 +105,9 @@ func writeDiagnosis(w io.Writer, d doctor.Diagnosis, asJSON bool) error {
 		for _, g := range d.GPUs {
 			s.gpu(g)
 		}
+	}
+	if d.MPI != nil {
+		s.library(*d.MPI)
 	}
 	if d.Python != "" {
 		s.entry("python", d.Python+" was run to find folders of packages (-python \"\" turns this off)")

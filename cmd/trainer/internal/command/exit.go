@@ -54,6 +54,9 @@ func (p *program) report(err error) int {
 	if errors.Is(err, errNoGPU) || errors.Is(err, errUnreadable) || errors.Is(err, errSerious) {
 		return exitEnvironment
 	}
+	if silent, ok := errors.AsType[*silentError](err); ok {
+		return silent.status
+	}
 	if stopped, ok := errors.AsType[*interruptedError](err); ok {
 		p.note("%v", stopped)
 		return exitInterrupted

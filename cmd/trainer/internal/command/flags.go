@@ -69,7 +69,7 @@ type interval struct {
 func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
-		{"Training", []string{"recipe", "epochs", "batch", "lr", "set", "init-from", "sha256", "seed", "runs", "folds"}},
+		{"Training", []string{"recipe", "epochs", "batch", "shards", "lr", "set", "init-from", "sha256", "seed", "runs", "folds"}},
 		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "serve", "tensorboard", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "version", "h"}},
@@ -93,6 +93,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.StringVar(&o.recipe, "recipe", "", "`name` built-in recipe, or a TOML file (default: the data set's recipe)")
 	f.Func("epochs", "`number` passes over the training images; may be a fraction (default: the recipe's)", change(o, "epochs", 0))
 	f.Func("batch", "`number` images per step, or auto: by the number of images (default: the recipe's)", batchChange(o))
+	f.Func("shards", "`number` parts into which every batch is split, each normalised by its own statistics: several processes can share them, and the results depend on the parts alone (default: the recipe's, or 1)", change(o, "shards", 1))
 	f.Func("lr", "`rate` learning rate (default: the recipe's)", change(o, "optimizer.lr", 0))
 	f.Func("set", "`key=value` set another value of the recipe, such as optimizer.momentum=0.8; may be repeated", func(s string) error {
 		o.changes = append(o.changes, s)

@@ -11,6 +11,7 @@ import (
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/model"
+	"trainer/nn/ranks"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -39,6 +40,8 @@ type job struct {
 	late        *lateSkips
 	continued   *report.Folder // the locked folder of the run that is continued; nil otherwise
 	trial       *trial         // nil outside of a search
+	shared      train.Shared   // by the runs, which follow one another
+	team        *team          // the other ranks of this training; nil if there are none
 	watch       *watch         // nil if no page follows the training
 }
 
@@ -48,7 +51,13 @@ func (p *program) newJob(o *options) *job {
 
 // prepare finds recipe, device and data.
 func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
+	return p.prepareAs(ctx, o, nil)
+}
+
+// prepareAs is prepare as one of several ranks.
+func (p *program) prepareAs(ctx context.Context, o *options, t *team) (*job, error) {
 	j := p.newJob(o)
+	j.team = t
 	if o.resume != "" {
 		if err := o.readRun(p.Kinds); err != nil {
 			return nil, err
@@ -70,7 +79,7 @@ func (p *program) prepare(ctx context.Context, o *options) (*job, error) {
 	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
 		return nil, err
 	}
-	if err = j.compareRuns(); err == nil && o.resume != "" && !o.dryRun {
+	if err = j.compareRuns(); err == nil && o.resume != "" && !o.dryRun && !j.follows() {
 		j.continued, err = report.Continue(o.out)
 	}
 	if err == nil {
@@ -161,6 +170,12 @@ func (j *job) config(seed uint64) train.Config {
 	cfg := j.recipe.TrainConfig(j.dev, j.split, seed)
 	cfg.DType = device.PrecisionOf(j.dev).DType()
 	cfg.NoGraph = !j.graph
+	if j.runs > 1 && j.folds == 0 { // each fold has images of its own
+		cfg.Shared = &j.shared
+	}
+	if j.team != nil {
+		cfg.Ranks = ranks.New(j.team.Transport, j.dev)
+	}
 	if j.fingerprint != nil {
 		cfg.DataHash = j.fingerprint.Hash()
 	}

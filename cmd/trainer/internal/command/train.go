@@ -23,12 +23,26 @@ func trainCommand() Command {
 }
 
 func runTrain(ctx context.Context, p *program, args []string) error {
+	t, err := p.joinRanks()
+	if err == nil {
+		err = p.trainAs(ctx, t, args)
+	}
+	return p.leave(t, err)
+}
+
+// trainAs is runTrain as one of several ranks, or alone.
+func (p *program) trainAs(ctx context.Context, t *team, args []string) error {
 	o, err := p.parseFlags(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	if errors.Is(err, flag.ErrHelp) {
 		return nil
-	case err != nil:
+	}
+	if err == nil {
+		err = p.shareTraining(o, t)
+	}
+	if err = t.agree(err); err != nil {
 		return err
+	}
+	switch {
 	case o.list:
 		return p.list(o.json)
 	case o.showVersion:
@@ -36,11 +50,13 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 	}
 	p, restore := p.outlastingReaders()
 	defer restore()
-	job, err := p.prepare(ctx, o)
-	if err != nil {
+	job, err := p.prepareAs(ctx, o, t)
+	if job != nil {
+		defer job.close()
+	}
+	if err = t.agree(err); err != nil {
 		return err
 	}
-	defer job.close()
 	job.chooseAutotune()
 	if o.dryRun {
 		return job.printTable()
@@ -99,12 +115,19 @@ func (j *job) shownPrecision() string {
 
 // train makes all runs and their reports.
 func (j *job) train(ctx context.Context) error {
+	if j.follows() {
+		if err := j.team.agree(nil); err != nil {
+			return err
+		}
+		return j.follow(ctx)
+	}
 	folder, err := j.folder()
-	if err != nil {
+	if err = j.team.agree(err); err != nil {
 		return err
 	}
 	defer folder.Close()
 	j.place = folder.Path()
+	j.describeRanks()
 	if err := j.late.writeTo(folder, j.split.Skipped); err != nil {
 		return err
 	}

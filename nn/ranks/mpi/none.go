@@ -1,0 +1,19 @@
+//go:build !linux || !cgo
+
+package mpi
+
+import "trainer/nn/ranks"
+
+// Library is an MPI library that can be loaded.
+type Library struct {
+	File    string
+	Version string
+}
+
+// Find returns ErrNotBuilt.
+func Find(func(string) string) (Library, error) { return Library{}, ErrNotBuilt }
+
+// Open returns ErrNotBuilt.
+func Open(func(string) string, func(*ranks.RankError)) (ranks.Transport, error) {
+	return nil, ErrNotBuilt
+}

@@ -1,0 +1,312 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"trainer/nn/device"
+	"trainer/nn/ranks"
+)
+
+// Several processes, the ranks, can train one network (Config.Ranks). Each computes some of the shards of every batch
+// (shards.go), successive ones, and reads only their images. The sums over the shards are then summed over the ranks, so
+// that all make the same update:
+//
+//	rank 0        shards 0 1   ->  sum 0 --.
+//	rank 1        shards 2 3   ->  sum 1 ---+-->  sum over all shards  ->  update, on every rank
+//	...
+//
+// The sums are nodes of one tree, whatever the number of ranks, so the weights have the same bits at any number of
+// ranks, and a training that was stopped can continue with another number.
+//
+// Rank 0 leads: it evaluates, writes checkpoints and calls the hooks (those of the others, for logs, are told of steps and
+// epochs). The others follow: they compute steps, and learn
+// at the end of an epoch what came of it (verdict). Everything that the course of training depends on is therefore
+// either computed alike by all ranks, or decided by rank 0. That training is to stop is voted on with the gradients of a
+// step, so that all ranks stop after the same one.
+
+// group is what a training has of its ranks; nil for a single process.
+type group struct {
+	device.Collective
+	sums  device.AllReduce // of the shards' sums and the vote
+	vote  *device.Tensor   // float32 [1]: the sum of the ranks' votes on the current step
+	own   [1]float32       // what this rank votes
+	all   [1]float32       // what all ranks have voted on the last step
+	first int              // shards of this rank
+	count int
+}
+
+// What a rank votes to end training after the current step. Less than votesToStop ranks can vote to interrupt it.
+const (
+	voteInterrupt = 1
+	voteStop      = 1 << 20
+)
+
+// hasRanks reports whether several ranks train.
+func (c *Config) hasRanks() bool { return c.Ranks != nil && c.Ranks.Size() > 1 }
+
+// checkRanks returns an error unless the ranks can share the shards.
+func (c *Config) checkRanks() error {
+	if !c.hasRanks() {
+		return nil
+	}
+	size, parts := c.Ranks.Size(), c.shards()
+	if ranks.Divides(size, parts) {
+		return nil
+	}
+	problem := fmt.Sprintf("%d ranks can't share the %d parts of a batch equally", size, parts)
+	if parts == 1 {
+		problem = fmt.Sprintf("%d ranks share the parts of a batch, which has only one", size)
+	}
+	return &ConfigError{Setting: "shards", Problem: fmt.Sprintf(
+		"%s: use shards = %d, or 2, 4 or 8 times as many if later runs may have more ranks", problem, size)}
+}
+
+// buildGroup prepares the sums over the ranks.
+func (s *Stepper) buildGroup() (err error) {
+	if s.group == nil {
+		return nil
+	}
+	g := s.group
+	if g.vote, err = s.dev.NewTensor(device.Float32, 1); err != nil {
+		return err
+	}
+	g.sums, err = g.NewAllReduce(device.AllReduceSpec{Tensors: append(s.net.ShardSums(), g.vote)})
+	return err
+}
+
+// newGroup returns the group of several ranks; nil for one.
+func newGroup(c *Config) *group {
+	if !c.hasRanks() {
+		return nil
+	}
+	count := c.shards() / c.Ranks.Size()
+	return &group{Collective: c.Ranks, first: count * c.Ranks.Rank(), count: count}
+}
+
+// sumOverRanks replaces the sums over this rank's shards by the sums over all shards.
+func (s *Stepper) sumOverRanks() error {
+	g := s.group
+	if g == nil {
+		return nil
+	}
+	if err := s.dev.Upload(g.vote, device.Bytes(g.own[:])); err != nil {
+		return err
+	}
+	if err := g.sums.Run(); err != nil {
+		return err
+	}
+	return s.dev.Download(device.Bytes(g.all[:]), g.vote)
+}
+
+// follows reports whether another rank leads this training.
+func (r *run) follows() bool { return r.group() != nil && r.group().Rank() > 0 }
+
+func (r *run) group() *group {
+	if r.stepper == nil {
+		return nil
+	}
+	return r.stepper.group
+}
+
+// stops reports whether training ends before the next step. With several ranks it ends after a step on which one of them
+// has voted to end it; the vote that is cast here goes with the next step.
+func (r *run) stops(ctx context.Context) bool {
+	interrupted, stopped := ctx.Err() != nil, r.stopped != ""
+	g := r.group()
+	switch {
+	case g == nil && !interrupted && !stopped:
+		return false
+	case g == nil:
+		r.interrupted = !stopped
+		return true
+	case stopped:
+		g.own[0] = voteStop
+	case interrupted:
+		g.own[0] = voteInterrupt
+	}
+	if g.all[0] == 0 {
+		return false
+	}
+	r.interrupted = g.all[0] < voteStop
+	if !r.interrupted && !stopped {
+		r.stopped = stoppedByLeader
+	}
+	return true
+}
+
+// stoppedByLeader is why a rank that follows has stopped.
+const stoppedByLeader = "rank 0 has stopped training"
+
+// verdict is what the ranks that follow learn of an epoch that rank 0 has evaluated.
+type verdict struct {
+	History     metricsList `json:"history"` // the epoch's metrics; empty if it was not evaluated
+	Interrupted bool        `json:"interrupted"`
+	Stopped     string      `json:"stopped"`
+	Error       string      `json:"error"`
+}
+
+// closeEpoch ends an epoch: rank 0 does the work, and the others learn its verdict. All check that they have the same weights.
+func (r *run) closeEpoch(ctx context.Context) error {
+	g := r.group()
+	if g == nil {
+		return r.endEpoch(ctx)
+	}
+	if err := r.sameWeights(); err != nil {
+		return err
+	}
+	if r.follows() {
+		return r.followEpoch()
+	}
+	before := len(r.history)
+	err := r.endEpoch(ctx)
+	v := verdict{History: r.history[before:], Interrupted: r.interrupted, Stopped: r.stopped}
+	if err != nil {
+		v.Error = err.Error()
+	}
+	text, jsonErr := json.Marshal(v)
+	if jsonErr != nil {
+		return errors.Join(err, jsonErr)
+	}
+	_, gatherErr := g.Gather(text)
+	return errors.Join(err, gatherErr)
+}
+
+// followEpoch learns what came of an epoch.
+func (r *run) followEpoch() error {
+	r.snapshot.take(r.stepper.step)
+	all, err := r.group().Gather(nil)
+	if err != nil {
+		return err
+	}
+	var v verdict
+	if err := json.Unmarshal(all[0], &v); err != nil {
+		return fmt.Errorf("rank 0 sent no end of the epoch: %w", err)
+	}
+	if v.Error != "" {
+		return &ranks.AgreedError{Err: &ranks.RankError{Rank: 0, Reason: v.Error}}
+	}
+	r.interrupted, r.stopped = v.Interrupted, v.Stopped
+	for _, m := range v.History {
+		r.history = append(r.history, m)
+		r.informSchedule(m)
+		r.epoch, r.logged = totals{}, totals{}
+		if err := r.statistics.begin(r.epoch); err != nil {
+			return err
+		}
+		for _, h := range r.hooks {
+			if h.Epoch != nil {
+				h.Epoch(&r.training, m)
+			}
+		}
+	}
+	return nil
+}
+
+// sameWeights returns an error unless all ranks have the same weights, to the bit: a machine that computes otherwise would
+// go unnoticed, since its gradients enter the sums like any others.
+func (r *run) sameWeights() error {
+	sum := sha256.New()
+	for _, t := range networkTensors(r.stepper.net) {
+		bytes := make([]byte, t.Tensor.Len()*t.Tensor.DType().Size())
+		if err := r.stepper.dev.Download(bytes, t.Tensor); err != nil {
+			return err
+		}
+		sum.Write(bytes)
+	}
+	return ranks.Same(r.group(), sum.Sum(nil), func(_, _ []byte) string {
+		return fmt.Sprintf("its weights after step %d are not those of rank 0: it does not compute the same", r.stepper.step)
+	})
+}
+
+// sameSettings returns an error unless all ranks have the settings that decide the weights' bits. The data set may have
+// another name, because a folder may be elsewhere on another machine: its images count.
+func (r *run) sameSettings() error {
+	list, _ := alike(settings(r.stepper, r.stepper.total), []condition{{imagesSetting, ""}})
+	list = append(list,
+		condition{"instruction sets", fmt.Sprint(r.stepper.dev.Info().Features)},
+		condition{"number of steps done", fmt.Sprint(r.stepper.step)})
+	text, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return ranks.Same(r.group(), text, func(its, first []byte) string {
+		var a, b conditionList
+		if json.Unmarshal(its, &a) != nil || json.Unmarshal(first, &b) != nil {
+			return "it has other settings than rank 0"
+		}
+		return differingSetting(a, b)
+	})
+}
+
+// differingSetting names a setting in which a rank differs from rank 0: the images, if they differ, otherwise the first.
+func differingSetting(its, first []condition) string {
+	of := map[string]string{}
+	for _, c := range first {
+		of[c.Name] = c.Value
+	}
+	found := ""
+	for _, c := range its {
+		if value, ok := of[c.Name]; !ok || value != c.Value {
+			a, b := excerpts(c.Value, value)
+			text := fmt.Sprintf("%s is %s, on rank 0 %s", c.Name, a, b)
+			if c.Name == trainingImages {
+				return text
+			}
+			found = cmp.Or(found, text)
+		}
+	}
+	return cmp.Or(found, "it lacks settings that rank 0 has")
+}
+
+// agree makes an error of one rank before the first step one of all ranks, and checks that their settings are alike.
+func (r *run) agree(err error) error {
+	if !r.cfg.hasRanks() || isAgreed(err) {
+		return err
+	}
+	if err = ranks.Agree(r.cfg.Ranks, err); err != nil {
+		return err
+	}
+	return r.sameSettings()
+}
+
+func isAgreed(err error) bool {
+	_, ok := errors.AsType[*ranks.AgreedError](err)
+	return ok
+}
+
+// followed returns the error of a rank that follows. Rank 0 finds the same divergence in the same sums, and tells of it.
+func followed(err error) error {
+	if _, ok := errors.AsType[*DivergedError](err); ok {
+		return &ranks.AgreedError{Err: err}
+	}
+	return err
+}
+
+// normalizeAlike fills in the mean and the standard deviation of the training set if none are given. With several ranks,
+// rank 0 computes them for all: the others read only their part of the images.
+func (c *Config) normalizeAlike() error {
+	if c.Augment.Mean != nil || !c.hasRanks() {
+		return c.normalization()
+	}
+	var err error
+	if c.Ranks.Rank() == 0 {
+		err = c.normalization()
+	}
+	if err := ranks.Agree(c.Ranks, err); err != nil {
+		return err
+	}
+	_, _, channels := c.Data.Train.ImageShape()
+	both := make([]float32, 2*channels)
+	copy(both, c.Augment.Mean)
+	copy(both[channels:], c.Augment.Std)
+	if err := c.Ranks.Broadcast(device.Bytes(both), 0); err != nil {
+		return err
+	}
+	c.Augment.Mean, c.Augment.Std = both[:channels], both[channels:]
+	return nil
+}

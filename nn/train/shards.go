@@ -1,0 +1,114 @@
+package train
+
+import (
+	"fmt"
+
+	"trainer/nn/data"
+)
+
+// Shards are parts of a batch that are trained on separately (Config.Shards). Shard k of a batch of n images has the
+// images
+//
+//	k*n/shards <= i < (k+1)*n/shards
+//
+// in the order of the batch: equal parts of a full batch, and of an epoch's smaller last batch parts that differ by at
+// most one image. A last batch that has too few images for all parts is dropped by default (LastBatch).
+//
+// A shard is to its images what a batch is without shards: images are mixed within it, and it has dropout masks of its
+// own. What the shards give is summed by nn.Network (nn/shards.go), which says in what order and with which weights, and
+// then over the processes that share a training (ranks.go).
+
+// shards returns the number of parts of a batch.
+func (c *Config) shards() int { return max(1, c.Shards) }
+
+// shardStart returns the index of the first image of shard k in a batch of n images.
+func (c *Config) shardStart(k, n int) int { return k * n / c.shards() }
+
+// divisible names the batches closest to Batch that the shards divide.
+func (c *Config) divisible() string {
+	below := c.Batch / c.Shards * c.Shards
+	if below == 0 {
+		return fmt.Sprintf("use batch %d", c.Shards)
+	}
+	return fmt.Sprintf("use batch %d or %d", below, below+c.Shards)
+}
+
+// localShards returns the number of shards that this process computes, or 0 if batches are not split.
+func (s *Stepper) localShards() int {
+	switch {
+	case s.cfg.shards() == 1:
+		return 0
+	case s.group != nil:
+		return s.group.count
+	}
+	return s.cfg.shards()
+}
+
+// firstShard returns the number of the first shard that this process computes.
+func (s *Stepper) firstShard() int {
+	if s.group == nil {
+		return 0
+	}
+	return s.group.first
+}
+
+// localPart returns the images of a batch of n that this process computes: from <= i < to.
+func (s *Stepper) localPart(n int) (from, to int) {
+	first := s.firstShard()
+	return s.cfg.shardStart(first, n), s.cfg.shardStart(first+max(1, s.localShards()), n)
+}
+
+// trainShards trains on this process's shards of a batch, one after the other.
+func (s *Stepper) trainShards(b *data.Batch) error {
+	s.now = s.sizeIn(s.step / s.perEpoch)
+	if err := s.changeWork(); err != nil {
+		return err
+	}
+	for k := range s.localShards() {
+		if err := s.trainShard(b, s.firstShard()+k); err != nil {
+			return err
+		}
+	}
+	if err := s.sumOverRanks(); err != nil {
+		return err
+	}
+	s.net.EndBatch()
+	if !s.lastOfStep() {
+		return nil
+	}
+	if err := s.opt.Prepare(s.step); err != nil {
+		return err
+	}
+	s.queueUpdate()
+	return nil
+}
+
+// trainShard queues the forward and backward pass of shard k, and adds its gradients to the sums.
+func (s *Stepper) trainShard(b *data.Batch, k int) error {
+	shard := s.cutShard(b, k)
+	batch := s.step*s.cfg.batchesPerStep() + s.part
+	if err := s.prepare(shard, batch*s.cfg.shards()+k); err != nil {
+		return err
+	}
+	if err := s.net.BeginShard(shard.N, b.Whole(), s.examples()); err != nil {
+		return err
+	}
+	if err := s.now.partial.run(shard.N == s.net.Batch()); err != nil {
+		return err
+	}
+	s.net.EndShard()
+	return nil
+}
+
+// cutShard returns shard k of a batch, of which b has this process's part.
+func (s *Stepper) cutShard(b *data.Batch, k int) *data.Batch {
+	first, _ := s.localPart(b.Whole())
+	from, to := s.cfg.shardStart(k, b.Whole())-first, s.cfg.shardStart(k+1, b.Whole())-first
+	part := &s.shard
+	*part = data.Batch{N: to - from, IDs: b.IDs[from:to]}
+	if len(b.Images) > 0 {
+		size := len(b.Images) / b.N
+		part.Images, part.Labels = b.Images[from*size:to*size], b.Labels[from:to]
+	}
+	return part
+}

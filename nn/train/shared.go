@@ -1,0 +1,100 @@
+package train
+
+import (
+	"fmt"
+	"reflect"
+
+	"trainer/nn"
+	"trainer/nn/data"
+	"trainer/nn/device"
+)
+
+// Shared is what trainings of the same data on the same device share, one after the other, such as those of several seeds:
+// the data sets on the device, and what initialisers compute from the training images. Its zero value is empty. What it
+// holds stays on the device as long as it is used.
+type Shared struct {
+	dev     device.Device
+	sets    map[data.Set]*deviceSet
+	resized map[resizedKey]data.Set
+	memos   map[memoKey]*nn.Memo
+}
+
+type resizedKey struct {
+	set  data.Set
+	h, w int
+}
+
+type memoKey struct {
+	set           data.Set
+	normalization string // mean and standard deviation
+}
+
+// isKey reports whether a set can be the key of a map. A pointer can; a type of another package may be no pointer.
+func isKey(set data.Set) bool { return set != nil && reflect.TypeOf(set).Comparable() }
+
+// deviceSet is a data set on a device.
+type deviceSet struct {
+	images *device.Tensor // uint8 [whole set, h, w, c]
+	labels *device.Tensor // int32 [whole set]
+	onHost []int32        // the same labels; nil before the set is loaded
+}
+
+// newDeviceSet allocates memory for a set.
+func newDeviceSet(dev device.Device, set data.Set) (*deviceSet, error) {
+	h, w, c := set.ImageShape()
+	images, err := dev.NewTensor(device.Uint8, set.Len(), h, w, c)
+	if err != nil {
+		return nil, err
+	}
+	labels, err := dev.NewTensor(device.Int32, set.Len())
+	return &deviceSet{images: images, labels: labels}, err
+}
+
+// of returns the set on the device, or nil if there is none. A nil Shared has none.
+func (s *Shared) of(dev device.Device, set data.Set) *deviceSet {
+	if s == nil || s.dev != dev || !isKey(set) {
+		return nil
+	}
+	return s.sets[set]
+}
+
+// keep keeps a set. On another device than before it forgets everything.
+func (s *Shared) keep(dev device.Device, set data.Set, on *deviceSet) {
+	if s == nil || !isKey(set) {
+		return
+	}
+	if s.dev != dev {
+		s.dev, s.sets = dev, map[data.Set]*deviceSet{}
+	}
+	s.sets[set] = on
+}
+
+// sized returns the images of a set in a size: the same data.Set for every training.
+func (s *Shared) sized(set data.Set, h, w int) data.Set {
+	if s == nil || !isKey(set) {
+		return data.Resized(set, h, w)
+	}
+	key := resizedKey{set, h, w}
+	if s.resized[key] == nil {
+		if s.resized == nil {
+			s.resized = map[resizedKey]data.Set{}
+		}
+		s.resized[key] = data.Resized(set, h, w)
+	}
+	return s.resized[key]
+}
+
+// memo returns what initialisers computed from images that were normalised by mean and std.
+func (s *Shared) memo(set data.Set, mean, std []float32) *nn.Memo {
+	if s == nil || !isKey(set) {
+		return nil
+	}
+	key := memoKey{set, fmt.Sprint(mean, std)}
+	if s.memos[key] == nil {
+		if s.memos == nil {
+			s.memos = map[memoKey]*nn.Memo{}
+		}
+		s.memos[key] = &nn.Memo{}
+	}
+	return s.memos[key]
+}
