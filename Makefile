@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test fuzz notice race vet lint web generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures install dist clean help
+.PHONY: build train test fuzz notice race vet lint web site generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures install dist clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -69,6 +69,9 @@ endif
 
 web: ## bundle the page of trainer serve
 	GO='$(GO)' ./scripts/web.sh
+
+site: ## write the page with the engine as WebAssembly, as static files, to site/: SITE=FOLDER MODEL=model.safetensors
+	GO='$(GO)' ./scripts/site.sh '$(or $(SITE),site)' $(if $(MODEL),'$(MODEL)')
 
 generate: ## regenerate the assembly
 	$(GO) generate ./...

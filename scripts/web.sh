@@ -35,7 +35,7 @@ licences() {
 # bundle writes the bundle, and the files beside it, to a folder.
 bundle() {
 	mkdir -p "$1/dist"
-	$go tool esbuild src/main.js --bundle --minify --format=esm --target=es2022 --charset=utf8 --log-level=warning --outfile="$1/dist/app.js"
+	$go tool esbuild src/main.js --bundle --minify --format=esm --target=es2022 --charset=utf8 --log-level=warning --alias:connection=./src/connection/server.js --outfile="$1/dist/app.js"
 	$go tool esbuild app.css --bundle --minify --log-level=warning --outfile="$1/dist/app.css"
 	cp index.html "$1/dist/index.html"
 	licences >"$1/LICENSES"

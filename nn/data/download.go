@@ -1,3 +1,5 @@
+//go:build !js
+
 package data
 
 import (
@@ -28,6 +30,9 @@ const (
 	maxAttempts       = 4 // requests to one mirror in a row that bring no progress
 	lockPoll          = 100 * time.Millisecond
 )
+
+// Client makes requests. In a browser there are no downloads, and no client.
+type Client = http.Client
 
 // errStalled ends a request that receives no data.
 var errStalled = errors.New("no data arrived")

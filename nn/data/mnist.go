@@ -3,13 +3,9 @@ package data
 import (
 	"bytes"
 	"context"
-	"embed"
 
 	"trainer/nn/bounded"
 )
-
-//go:embed mnist/*.gz
-var mnistFiles embed.FS
 
 // idxNames are the four files of a set in MNIST's format, in the order train images, train
 // labels, test images, test labels.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image/color"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,7 +22,7 @@ type Options struct {
 	// Download allows downloading files that are in neither folder.
 	Download bool
 	// Client makes the requests; nil means http.DefaultClient.
-	Client *http.Client
+	Client *Client
 	// StallTimeout ends a request that receives no data for this long; 0 means 30 s.
 	StallTimeout time.Duration
 	// RetryPause is the pause before the first repetition of a request; it doubles with each

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 
+	"trainer/cmd/trainer/internal/cockpit"
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
@@ -82,7 +83,7 @@ func (j *job) table() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tableOf(summary, j.shownPrecision(), j.describePictures()), nil
+	return cockpit.TableOf(summary, j.shownPrecision(), j.describePictures()), nil
 }
 
 // printTable prints what -dry-run does.

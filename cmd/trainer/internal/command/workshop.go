@@ -9,13 +9,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"trainer/cmd/trainer/internal/cockpit"
 	"trainer/cmd/trainer/internal/report"
-	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/recipe"
 )
@@ -87,29 +85,9 @@ const pageRecipe = "recipe.toml"
 // Check returns the mistakes in a recipe.
 func (w *workshop) Check(text string) []cockpit.Mistake {
 	if _, err := w.Kinds.Parse(pageRecipe, []byte(text)); err != nil {
-		return mistakesOf(err)
+		return cockpit.MistakesOf(pageRecipe, err)
 	}
 	return []cockpit.Mistake{}
-}
-
-// mistakesOf lists what is wrong with a recipe, by line where that is known.
-func mistakesOf(err error) (all []cockpit.Mistake) {
-	if list, ok := errors.AsType[recipe.Errors](err); ok {
-		for _, e := range list {
-			text := e.Msg
-			if e.Key != "" {
-				text = e.Key + ": " + text
-			}
-			all = append(all, cockpit.Mistake{Line: e.Line, Text: text})
-		}
-		return all
-	}
-	if e, ok := errors.AsType[*nn.LayerError](err); ok {
-		if line, err := strconv.Atoi(strings.TrimPrefix(e.Place, pageRecipe+":")); err == nil {
-			return []cockpit.Mistake{{Line: line, Text: fmt.Sprintf("layer %s: %v", e.Layer, e.Err)}}
-		}
-	}
-	return []cockpit.Mistake{{Text: oneLine(err)}}
 }
 
 // Preview returns the table that trainer -dry-run prints.
@@ -136,7 +114,7 @@ func (w *workshop) Preview(ctx context.Context, p cockpit.Plan) (*cockpit.Previe
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return &cockpit.Preview{Mistakes: mistakesOf(err)}, nil
+	return &cockpit.Preview{Mistakes: cockpit.MistakesOf(pageRecipe, err)}, nil
 }
 
 // options returns the flags of trainer train for a plan.

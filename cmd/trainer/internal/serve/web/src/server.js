@@ -1,6 +1,7 @@
-// The engine of the page, behind requests to a server. Another engine, such as one in the browser itself, has the same
-// exports: networks, samples, Session, training, and Refused for what it can't answer. Tensors arrive as bytes: see
-// reply.go.
+// The engine of the page, behind requests. The module "connection" carries them: connection/server.js to trainer serve, or
+// connection/worker.js to the engine in the browser itself (make site). Tensors arrive as bytes: see reply.go.
+
+import * as connection from "connection";
 
 // Refused is an answer that says why there is none.
 export class Refused extends Error {
@@ -11,7 +12,7 @@ export class Refused extends Error {
 }
 
 async function request(path, options) {
-  const response = await fetch(path, options);
+  const response = await connection.request(path, options);
   if (response.ok) return response;
   let message = response.statusText;
   try {
@@ -185,9 +186,5 @@ export const training = {
 
   // follow calls on.KIND with the data of each event: hello when the events begin or begin again, then state, steps and
   // epoch, and lost when the engine doesn't answer.
-  follow(on) {
-    const source = new EventSource("api/training/events");
-    for (const kind of ["hello", "state", "steps", "epoch"]) source.addEventListener(kind, (e) => on[kind](JSON.parse(e.data)));
-    source.addEventListener("error", () => on.lost());
-  },
+  follow: (on) => connection.follow(on),
 };
