@@ -224,6 +224,7 @@ func TestEvents(t *testing.T) {
 	start, err := NewEvent(true)
 	check(t, err)
 	end, err := NewEvent(true)
+	check(t, err)
 	without, err := NewEvent(false)
 	check(t, err)
 	p := alloc(t, 4)
