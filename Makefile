@@ -32,7 +32,7 @@ train: build ## build, then train MNIST on the best device available
 test: ## run all the tests
 	$(GO) test ./...
 ifneq ($(CUDA_CC),)
-	$(CUDA_GO) test -tags cuda ./gpu/... ./cmd/... ./bench/...
+	$(CUDA_GO) test -tags cuda -skip Browser ./gpu/... ./cmd/... ./bench/... # the page is the same without CUDA
 else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
