@@ -15,7 +15,7 @@ CUDA_CC := $(shell CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>/
 CUDA_GO := . ./scripts/cuda-env.sh && CGO_ENABLED=1 CC='$(CUDA_CC)' $(GO)
 NO_CUDA = CUDA device: $$(CUDA='$(CUDA)' CC='$(CC)' GO='$(GO)' ./scripts/cuda-cc.sh 2>&1)
 
-.PHONY: build train test fuzz notice race vet lint web site generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures install dist clean help
+.PHONY: build train test test-long fuzz notice race vet lint web site generate check-generated cross bench bench-peers conformance-peers export-peers gpu-report compare figures install dist clean help
 
 build: ## build ./trainer, with CUDA if there is a C compiler
 ifneq ($(CUDA_CC),)
@@ -36,6 +36,10 @@ ifneq ($(CUDA_CC),)
 else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
+
+test-long: ## run the tests that take minutes: the launches of every recipe's step, and the page without a server
+	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run BrowserSite
+	TRAINER_LONG_TESTS=1 $(CUDA_GO) test -tags cuda ./gpu -run Budget
 
 fuzz: ## run every fuzz target, two at a time: FUZZTIME=5s
 	GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),5s)' ./scripts/fuzz.sh

@@ -22,8 +22,8 @@ import (
 // TestBrowserSite shows the static site from a plain file server, with the tests of the page of trainer serve: the engine in
 // the browser computes what the pure Go kernels compute here, and trains.
 func TestBrowserSite(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it compiles the engine to WebAssembly")
+	if os.Getenv("TRAINER_LONG_TESTS") == "" {
+		t.Skip("it compiles the engine to WebAssembly: make test-long")
 	}
 	program := browserProgram(t)
 	script, err := filepath.Abs("../../../../scripts/site.sh")
