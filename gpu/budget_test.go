@@ -55,7 +55,7 @@ var pictureShapes = map[string]struct {
 	"resnet18": {nn.Shape{224, 224, 3}, 32},
 }
 
-// quickBudgets are the recipes whose steps are always counted; together they have every fused form but those of Muon.
+// quickBudgets are the recipes whose steps are always counted.
 var quickBudgets = []string{"airbench94", "cifar10-basic", "mnist", "mnist-basic", "photos"}
 
 // TestBudget compares the step of each recipe with the recorded one.

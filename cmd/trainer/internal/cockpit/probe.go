@@ -2,6 +2,7 @@ package cockpit
 
 import (
 	"trainer/nn"
+	"trainer/nn/data"
 	"trainer/nn/inspect"
 )
 
@@ -51,4 +52,17 @@ func (p *Probe) Close() error {
 		return nil
 	}
 	return p.session.Close()
+}
+
+// FirstPictures returns the first n pictures of a set, [h w c] each, without those that can't be read.
+func FirstPictures(set data.Set, n int) [][]byte {
+	h, w, c := set.ImageShape()
+	var all [][]byte
+	for i := range min(n, set.Len()) {
+		pixels := make([]byte, h*w*c)
+		if _, err := set.Read(i, pixels); err == nil {
+			all = append(all, pixels)
+		}
+	}
+	return all
 }

@@ -8,7 +8,6 @@ import (
 	"trainer/cmd/trainer/internal/cockpit"
 	"trainer/cmd/trainer/internal/report"
 	"trainer/nn"
-	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/inspect"
 	"trainer/nn/train"
@@ -62,7 +61,7 @@ func (j *job) watched(cfg *train.Config, folder *report.Folder) {
 	hooks := w.training.Hooks(d)
 	begin := hooks.Start
 	hooks.Start = func(t *train.Training, e train.Start) {
-		w.probe.Pictures = firstPictures(j.split.Train, int(max(1, min(maxProbes, probeFLOPs/float64(max(1, e.FLOPs))))))
+		w.probe.Pictures = cockpit.FirstPictures(j.split.Train, int(max(1, min(maxProbes, probeFLOPs/float64(max(1, e.FLOPs))))))
 		begin(t, e)
 	}
 	cfg.Hooks = append(cfg.Hooks, hooks)
@@ -89,17 +88,4 @@ func (w *watch) close() error {
 		return nil
 	}
 	return errors.Join(w.probe.Close(), w.host.Close())
-}
-
-// firstPictures returns the first pictures of a set that can be read.
-func firstPictures(set data.Set, n int) [][]byte {
-	h, w, c := set.ImageShape()
-	var all [][]byte
-	for i := range min(n, set.Len()) {
-		pixels := make([]byte, h*w*c)
-		if _, err := set.Read(i, pixels); err == nil {
-			all = append(all, pixels)
-		}
-	}
-	return all
 }

@@ -160,7 +160,7 @@ const probes = 16
 func (w *Workshop) train(ctx context.Context, n *run, cfg *train.Config) {
 	probe := &cockpit.Probe{
 		Open:     func() (*inspect.Session, error) { return openRecipe(w.learn, n.recipe, cfg.Data) },
-		Pictures: firstPictures(cfg.Data.Train, probes),
+		Pictures: cockpit.FirstPictures(cfg.Data.Train, probes),
 	}
 	hooks := n.training.Hooks(cockpit.Data{Val: cfg.Data.Val, Test: cfg.Data.Test, Classes: cfg.Data.Train.Classes(), Precision: "fp32", Probe: probe, CanSteer: true})
 	cfg.KeepAnswers = true
@@ -172,19 +172,6 @@ func (w *Workshop) train(ctx context.Context, n *run, cfg *train.Config) {
 	result, err := train.Run(ctx, *cfg)
 	_ = probe.Close() // of host memory, which can't fail
 	w.end(n, result, err)
-}
-
-// firstPictures returns the first pictures of a set.
-func firstPictures(set data.Set, n int) [][]byte {
-	h, w, c := set.ImageShape()
-	var all [][]byte
-	for i := range min(n, set.Len()) {
-		pixels := make([]byte, h*w*c)
-		if _, err := set.Read(i, pixels); err == nil {
-			all = append(all, pixels)
-		}
-	}
-	return all
 }
 
 // end keeps the results of a run.
