@@ -22,6 +22,7 @@ type fetch struct {
 	done    cu.Event
 	bytes   int  // of the last copy
 	pending bool // the copy may still be in progress
+	refused bool // the last copy: the device had a fault already
 }
 
 // NewAsyncDownload prepares fetches of tensors of at most bytes bytes. Close the fetch before the device.
@@ -57,13 +58,14 @@ func (f *fetch) Queue(src *device.Tensor) {
 		panic(fmt.Sprintf("gpu: a fetch of %v, which has %d bytes, was prepared for %d", src, n, cap(f.host)))
 	}
 	if d.enter(op) != nil {
+		f.refused = true
 		return
 	}
 	defer d.end()
 	if f.pending {
 		panic("gpu: a fetch is queued while an earlier one is under way")
 	}
-	f.bytes = n
+	f.bytes, f.refused = n, true
 	if err := cuda.CopyToHostAsync(f.host[:n], m.address, d.stream); err != nil {
 		d.fail(err)
 		return
@@ -73,7 +75,7 @@ func (f *fetch) Queue(src *device.Tensor) {
 		d.wait() // without the event, only this shows when the copy no longer uses the host memory
 		return
 	}
-	f.pending = true
+	f.pending, f.refused = true, false
 }
 
 // Ready reports whether the last copy has arrived, or the device has a fault.
@@ -95,32 +97,49 @@ func (f *fetch) Ready() bool {
 	return done
 }
 
-// Wait waits for the last copy, unless Ready has returned true for it, and writes it to dst, which must have its size.
+// Wait waits for the last copy, unless Ready has returned true for it, and writes it to dst, which must have its size. What
+// was copied before the device had a fault is there in spite of it.
 func (f *fetch) Wait(dst []byte) error {
 	d := f.d
-	if err := d.enter("waiting for a fetch"); err != nil {
-		return err
+	if d.recording != nil {
+		panic("gpu: waiting for a fetch in a step that is being recorded")
 	}
-	defer d.end()
+	if f.refused {
+		return d.fault
+	}
 	if len(dst) != f.bytes {
 		panic(fmt.Sprintf("gpu: a fetch of %d bytes to %d", f.bytes, len(dst)))
 	}
-	f.wait()
-	if d.fault == nil {
-		copy(dst, f.host)
+	if err := d.evenAfterFault("waiting for a fetch", f.wait); err != nil {
+		return err
 	}
-	return d.fault
+	copy(dst, f.host)
+	return nil
 }
 
 // wait waits for the last copy, and records its fault.
-func (f *fetch) wait() {
+func (f *fetch) wait() error {
 	if !f.pending {
-		return
+		return nil
 	}
 	f.pending = false
 	if err := cuda.WaitEvent(f.done); err != nil {
+		f.refused = true
 		f.d.fail(err)
+		return f.d.fault
 	}
+	return nil
+}
+
+// evenAfterFault calls f with the context current, also after a fault, when begin would refuse.
+func (d *Device) evenAfterFault(op string, f func() error) error {
+	d.op = op
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cuda.Check("making the context current", cu.SetCurrentContext(d.context.CUContext)); err != nil {
+		return d.error(op, err)
+	}
+	return f()
 }
 
 // Close waits for the last copy, and frees the host memory. Closing again does nothing; nor does closing after the
@@ -134,18 +153,15 @@ func (f *fetch) Close() error {
 		panic("gpu: closing a fetch in a step that is being recorded")
 	}
 	delete(d.fetches, f)
-	// This must also work after a fault, when begin would refuse.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := cuda.Check("making the context current", cu.SetCurrentContext(d.context.CUContext))
-	if err == nil {
-		f.wait()
-		err = f.free()
-	}
+	const op = "closing a fetch"
+	err := d.evenAfterFault(op, func() error {
+		_ = f.wait() // its error is the device's fault
+		return d.error(op, f.free())
+	})
 	if d.fault != nil {
 		return d.fault
 	}
-	return d.error("closing a fetch", err)
+	return err
 }
 
 // free frees the event and the host memory, and returns the first error.

@@ -185,6 +185,47 @@ func TestFetchReturnsTheFault(t *testing.T) {
 	}
 }
 
+// What was copied before a fault of the software emulation can still be had, whether or not the host has asked for it
+// before; what was queued after the fault can't.
+func TestFetchFromBeforeAFault(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		emulate(t, "")
+		dev, err := New(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := dev.(*Device)
+		n := newSmallNet(t, d, true)
+		f, err := d.NewAsyncDownload(4 * device.StatsLen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.step()
+		configure(t, "delay=20000")
+		f.Queue(n.stats)
+		for asked && !f.Ready() {
+		}
+		configure(t, "fail=cuLaunchKernel#1:OUT_OF_MEMORY")
+		n.step()
+		stats := make([]float32, device.StatsLen)
+		if err := f.Wait(device.Bytes(stats)); err != nil || stats[device.StatCount] != netBatch {
+			t.Errorf("the statistics are %v, %v; want a count of %d", stats, err, netBatch)
+		}
+		fault := d.Sync()
+		checkError(t, fault, device.ErrOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY")
+		f.Queue(n.stats)
+		if err := f.Wait(device.Bytes(stats)); !errors.Is(err, fault) {
+			t.Errorf("after the fault: %v, want %v", err, fault)
+		}
+		if err := f.Close(); !errors.Is(err, fault) {
+			t.Errorf("closing: %v, want the fault", err)
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("closing the device: %v", err)
+		}
+	}
+}
+
 // If a call fails while a fetch is being prepared, that is an error but no fault; a failure in Queue is a fault.
 func TestFetchFails(t *testing.T) {
 	for _, call := range []string{"cuMemHostAlloc", "cuEventCreate"} {

@@ -171,7 +171,8 @@ type AsyncDownload interface {
 	Queue(src *Tensor)
 	// Ready reports whether the last queued copy has arrived, or the device has a fault.
 	Ready() bool
-	// Wait waits for the copy and writes the data to dst. The error is the device's first fault.
+	// Wait waits for the copy and writes the data to dst. The error is the device's first fault; data that was copied
+	// before it is returned all the same.
 	Wait(dst []byte) error
 	Close() error
 }
