@@ -15,6 +15,7 @@ import (
 	"trainer/cpu"
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/inspect"
 	"trainer/nn/optim"
 )
 
@@ -278,6 +279,51 @@ func (r *rig) network() map[string][]float32 {
 	net.Loss(labels)
 	out["new-loss"] = []float32{r.values(net.Stats())[device.StatLoss]}
 	return out
+}
+
+// TestPageLinks makes sure that the links to the page of trainer serve name numbers of the worked example.
+func TestPageLinks(t *testing.T) {
+	dev, err := cpu.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	x, err := inspect.WorkedExample(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shapes := map[string][]int{}
+	for _, p := range x.Session.Places() {
+		shapes[p.Name] = p.Shape
+		for _, tensor := range p.Tensors {
+			shapes[tensor.Name] = tensor.Shape
+		}
+	}
+	shapes["loss"], shapes["step"] = nil, nil // panels, not numbers
+	text, err := os.ReadFile("backpropagation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`\(http://127\.0\.0\.1:8080/#learn/worked-example/([^/)]+)(?:/([a-z-]+)/([0-9,]+))?\)`).FindAllStringSubmatch(string(text), -1)
+	if len(links) < 10 {
+		t.Errorf("%d links", len(links))
+	}
+	for _, m := range links {
+		shape, ok := shapes[m[1]]
+		at := strings.Split(m[3], ",")
+		if m[3] == "" {
+			at = nil
+		}
+		if !ok || len(at) != len(shape) {
+			t.Errorf("%s: the worked example has no such number", m[0])
+			continue
+		}
+		for d, k := range at {
+			if n, err := strconv.Atoi(k); err != nil || n >= shape[d] {
+				t.Errorf("%s: the shape is %v", m[0], shape)
+			}
+		}
+	}
 }
 
 // TestLinks makes sure that the documents' links to files of this project lead to one.

@@ -249,12 +249,16 @@ func almost(a, b float64) bool { return math.Abs(a-b) <= 1e-5*(1+math.Abs(b)) }
 // TestBrowser shows a network that was trained for a moment.
 func TestBrowser(t *testing.T) {
 	program := browserProgram(t)
+	text := read(t, exampleText)
 	session := digits(t)
-	address, _ := serving(t, nil, "run", "mnist-basic")
+	address, _ := serving(t, nil, "-runs", "all", "run", "mnist-basic")
 	tabs := startBrowser(t, program)
 	t.Run("forward", func(t *testing.T) { showForward(t, openPage(t, tabs, address, 1600, 1000), session) })
 	t.Run("backward", func(t *testing.T) { showBackward(t, openPage(t, tabs, address, 1600, 1000), session) })
 	t.Run("looks", func(t *testing.T) { showLooks(t, openPage(t, tabs, address, 360, 740)) })
+	t.Run("tools", func(t *testing.T) { showTools(t, openPage(t, tabs, address, 1600, 1000), session) })
+	t.Run("example", func(t *testing.T) { showExample(t, openPage(t, tabs, address, 1600, 1000), text) })
+	t.Run("tasks", func(t *testing.T) { tasks(t, openPage(t, tabs, address, 1600, 1000), session) })
 }
 
 // showForward draws a digit. The answer is that of trainer predict, and what a click shows is the engine's.

@@ -1,5 +1,6 @@
 // The page: its head, and one view at a time.
 
+import { address } from "./address.js";
 import { element, labelled } from "./dom.js";
 import { Learn } from "./learn/learn.js";
 import * as server from "./server.js";
@@ -11,6 +12,7 @@ import { Train } from "./train/train.js";
 //	key        its name, in the address and in strings.json as tab.KEY
 //	build()    makes its element, in the present language, and keeps what it shows
 //	render()   draws what depends on colours and on the width of the window
+//	go(parts)  shows what the address names after the key, as in #KEY/PART/PART; a view may lack it
 class Shell {
   constructor(engine) {
     this.engine = engine;
@@ -23,12 +25,19 @@ class Shell {
     const [networks, choices] = await Promise.all([this.engine.networks(), this.engine.training.choices()]);
     this.views = [networks.length > 0 && new Learn(this, networks), choices && new Train(this, choices)].filter(Boolean);
     await Promise.all(this.views.map((v) => v.begin()));
-    addEventListener("hashchange", () => this.build());
+    addEventListener("hashchange", () => this.turn());
     this.build();
+    await this.turn();
+  }
+
+  // turn shows what the address names.
+  async turn() {
+    if (document.body.dataset.view !== this.view.key) this.build();
+    await this.view.go?.(address().slice(1));
   }
 
   get view() {
-    return this.views.find((v) => `#${v.key}` === location.hash) ?? this.views[0];
+    return this.views.find((v) => v.key === address()[0]) ?? this.views[0];
   }
 
   // build makes the page in the present language. What views show stays.
@@ -56,9 +65,9 @@ class Shell {
     return element("header", {}, element("h1", {}, "trainer"), tabs, labelled(text("language"), language), labelled(text("theme"), theme));
   }
 
-  // learn shows a network in the Learn part.
-  async learn(network) {
-    await this.views.find((v) => v.key === "learn").add(network);
+  // learn shows a network in the Learn part, and a picture: see Learn.open.
+  async learn(network, start) {
+    await this.views.find((v) => v.key === "learn").add(network, start);
     location.hash = "#learn";
   }
 

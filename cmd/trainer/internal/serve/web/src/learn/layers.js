@@ -56,13 +56,20 @@ class Card {
   tensor(t) {
     const inside = element("div", { className: "maps" });
     const details = element("details", { className: "tensor" }, element("summary", {}, `${t.name} ${shape(t.shape)}`), inside);
-    const maps = { inside, tensor: t };
+    const maps = { inside, tensor: t, details };
     this.tensors.set(t.name, maps);
     details.addEventListener("toggle", () => {
       maps.open = details.open;
       this.refresh(t.name);
     });
     return details;
+  }
+
+  // open shows a tensor.
+  async open(name) {
+    const m = this.tensors.get(name);
+    m.details.open = m.open = true;
+    await this.refresh(name);
   }
 
   // refresh fetches the weights of a tensor that is open.
