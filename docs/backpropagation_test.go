@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"trainer/cpu"
+	"trainer/docs"
 	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/inspect"
@@ -322,6 +323,35 @@ func TestPageLinks(t *testing.T) {
 			if n, err := strconv.Atoi(k); err != nil || n >= shape[d] {
 				t.Errorf("%s: the shape is %v", m[0], shape)
 			}
+		}
+	}
+}
+
+// TestPageText makes sure that the text that the page shows has its figures with it, and the sections that the page links to.
+func TestPageText(t *testing.T) {
+	text, err := docs.Text.ReadFile("backpropagation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`!\[[^]]*\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
+		if _, err := docs.Text.ReadFile(m[1]); err != nil {
+			t.Errorf("%s is not part of the program: %v", m[1], err)
+		}
+	}
+	page, err := os.ReadFile("../cmd/trainer/internal/serve/web/src/read/read.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "const sections = {")
+	table, _, _ = strings.Cut(table, "}")
+	links := regexp.MustCompile(`: "([a-z-]+)"`).FindAllStringSubmatch(table, -1)
+	if len(links) < 10 {
+		t.Errorf("%d sections in read.js", len(links))
+	}
+	for _, m := range links {
+		heading := "\n### " + strings.ReplaceAll(m[1], "-", " ") + "\n"
+		if !strings.Contains(strings.ToLower(strings.ReplaceAll(string(text), "-", " ")), heading) {
+			t.Errorf("read.js links to the section %s, which the text lacks", m[1])
 		}
 	}
 }

@@ -221,6 +221,15 @@ func findWorstMistake(t *testing.T, b *browser, session *inspect.Session) {
 	if got := int(b.data(".features .mistake", "image")); got != worst {
 		t.Errorf("the first mistake is picture %d, want %d with probability %v", got, worst, least)
 	}
+	b.do(chromedp.EmulateViewport(360, 740))
+	b.choose("theme", "dark")
+	if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+		t.Errorf("with the map the page is %d pixels wider than a window of 360", over)
+	}
+	b.box("#features")
+	b.screenshot("features-360-dark")
+	b.choose("theme", "light")
+	b.do(chromedp.EmulateViewport(1600, 1000))
 	b.press(".features .mistake")
 	b.until(fmt.Sprintf(`document.getElementById("label").value === "%d" && document.getElementById("asked-name")?.textContent.startsWith("softmax[")`, labels[worst]))
 	b.idle()
@@ -333,6 +342,29 @@ func showExample(t *testing.T, b *browser, text string) {
 	}
 	b.goTo("#learn/worked-example/conv9")
 	b.until(`document.querySelector(".message").textContent.includes("no conv9")`)
+
+	// From a layer to its section of the text, and from the text to a number.
+	b.goTo("#learn/worked-example/conv1")
+	b.press("#place-1 .section")
+	b.until(`document.getElementById("text-convolution")?.getBoundingClientRect().top < 200`)
+	formulas := strings.Count(text, "```math") + strings.Count(text, "$`")
+	if got := eval[int](b, `document.querySelectorAll(".read math").length`); got < formulas {
+		t.Errorf("the text has %d formulas, want %d and those in single dollars", got, formulas)
+	}
+	if left := eval[string](b, `[...document.querySelectorAll(".temml-error, merror")].concat([...document.querySelectorAll(".read p, .read li, .read td")].filter((e) => /\$/.test(e.innerText))).map((e) => e.textContent).join("\n")`); left != "" {
+		t.Errorf("formulas that are not drawn: %s", left)
+	}
+	if broken := eval[int](b, `[...document.querySelectorAll(".read img")].filter((e) => e.loading !== "lazy" || !e.src.includes("/text/figures/")).length`); broken > 0 {
+		t.Errorf("%d figures from elsewhere", broken)
+	}
+	b.screenshot("text-1600")
+	b.do(chromedp.EmulateViewport(360, 740))
+	if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+		t.Errorf("the text is %d pixels wider than a window of 360", over)
+	}
+	b.press(`.read a[href="#learn/worked-example/pool1/gradient/1,0,0"]`)
+	b.until(`document.body.dataset.view === "learn" && document.getElementById("asked-name")?.textContent === "pool1[1,0,0]"`)
+	b.screenshot("text-to-page-360")
 	b.check()
 }
 

@@ -1,6 +1,8 @@
 package learn
 
 import (
+	"slices"
+
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/inspect"
@@ -13,8 +15,7 @@ const ExampleName = "worked-example"
 type Example struct {
 	Classes  []string
 	Pictures data.Set
-	// White is the value of the picture's brightest pixels: a byte p of it means p, not p/255.
-	White byte
+	White    byte // the picture's brightest pixels
 	// Open returns a session with weights of its own.
 	Open func() (*inspect.Session, error)
 }
@@ -28,7 +29,7 @@ func OpenExample(dev device.Device) (*Example, error) {
 	defer x.Session.Close()
 	shape, classes := x.Session.Input(), []string{"0", "1"}
 	return &Example{
-		Classes: classes, White: 2,
+		Classes: classes, White: slices.Max(x.Pixels),
 		Pictures: &data.InMemory{Name: ExampleName, H: shape[0], W: shape[1], C: shape[2], ClassNames: classes, Images: x.Pixels, Labels: []int32{int32(x.Label)}},
 		Open: func() (*inspect.Session, error) {
 			x, err := inspect.WorkedExample(dev)

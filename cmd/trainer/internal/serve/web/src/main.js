@@ -3,6 +3,7 @@
 import { address } from "./address.js";
 import { element, labelled } from "./dom.js";
 import { Learn } from "./learn/learn.js";
+import { Read } from "./read/read.js";
 import * as server from "./server.js";
 import { firstLanguage, keep, languages, text, useLanguage } from "./text.js";
 import { Train } from "./train/train.js";
@@ -23,7 +24,8 @@ class Shell {
 
   async begin() {
     const [networks, choices] = await Promise.all([this.engine.networks(), this.engine.training.choices()]);
-    this.views = [networks.length > 0 && new Learn(this, networks), choices && new Train(this, choices)].filter(Boolean);
+    const learn = networks.length > 0 && new Learn(this, networks);
+    this.views = [learn, choices && new Train(this, choices), learn && new Read(this)].filter(Boolean);
     await Promise.all(this.views.map((v) => v.begin()));
     addEventListener("hashchange", () => this.turn());
     this.build();

@@ -24,8 +24,8 @@ export class InputPanel {
     if (this.pixels) this.pad.show(this.pixels);
     this.pixels = this.pad.pixels;
     this.strip = element("div", { className: "strip" });
-    const more = element("button", { type: "button", onclick: () => this.app.guarded(() => this.more()) }, text("samples.next"));
-    this.sampleBox = element("div", { hidden: true }, element("h3", {}, text("samples")), this.strip, more);
+    this.moreButton = element("button", { type: "button", onclick: () => this.app.guarded(() => this.more()) }, text("samples.next"));
+    this.sampleBox = element("div", { hidden: true }, element("h3", {}, text("samples")), this.strip, this.moreButton);
     this.showSamples();
     return element("section", { className: "panel", "aria-labelledby": "input-title" },
       element("h2", { id: "input-title" }, text("input")), this.drop(), element("p", { className: "hint" }, text("pad.hint")),
@@ -95,6 +95,7 @@ export class InputPanel {
     }
     if (this.from + samplesShown >= found.total) this.from = -samplesShown;
     this.found = found.pictures;
+    this.total = found.total;
   }
 
   showSamples() {
@@ -107,5 +108,6 @@ export class InputPanel {
       return element("button", { type: "button", className: "sample", "aria-label": name, title: name, onclick: () => this.app.show(s) }, canvas);
     }));
     this.sampleBox.hidden = false;
+    this.moreButton.hidden = this.total <= samplesShown;
   }
 }

@@ -3,6 +3,7 @@
 import { element } from "../dom.js";
 import { titleOf } from "./explain.js";
 import { TensorMap } from "./maps.js";
+import { sectionLink } from "../read/read.js";
 import { shape, text } from "../text.js";
 
 // Card shows a place of the network.
@@ -13,7 +14,7 @@ class Card {
     this.place = app.places[index];
     this.root = element("section", { className: "card", id: `place-${index}`, "data-depth": String(Math.min(4, this.place.depth)) });
     this.heading = element("h3", {}, ...titleOf(this.place));
-    this.root.append(this.heading);
+    this.root.append(this.heading, sectionLink(this.place.kind) ?? "");
     this.readsLine();
     if (this.place.formula?.forward) this.root.append(element("p", { className: "formula" }, element("code", {}, this.place.formula.forward)));
     this.maps = element("div", { className: "maps" });

@@ -98,7 +98,7 @@ export class Learn {
   networkPanel() {
     const choice = element("select", { id: "network", onchange: (e) => this.guarded(() => this.open(this.list[e.target.selectedIndex])) },
       ...this.list.map((n) => element("option", { selected: n === this.network }, n.example ? text("example") : `${n.name} (${text(n.trained ? "trained" : "untrained")})`)));
-    return element("section", { className: "panel" }, labelled(text("network"), choice), this.network.example ? element("p", { className: "hint" }, text("example.hint")) : null);
+    return element("section", { className: "panel" }, labelled(text("network"), choice), this.network.example ? element("p", { className: "hint" }, text("example.hint"), " ", element("a", { href: "#read/4-a-step-by-hand" }, text("example.read"))) : null);
   }
 
   // frame computes the present picture. While a frame is under way, the next one waits for the last change only.

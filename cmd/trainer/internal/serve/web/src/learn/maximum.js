@@ -9,7 +9,7 @@ import { picture } from "./pad.js";
 export class Maximum {
   constructor(app, place, channel) {
     Object.assign(this, { app, place, channel });
-    this.name = text("maximum.name", { channel, name: app.places[place].name });
+    this.name = text(app.places[place].shape.length === 3 ? "maximum.channel" : "maximum.element", { channel, name: app.places[place].name });
     this.button = element("button", { type: "button", id: "maximum", onclick: () => this.find() }, text("maximum.find", { name: this.name }));
     this.result = element("div", { "aria-live": "polite" });
     this.root = element("div", { className: "maximum" }, this.button, this.result);
