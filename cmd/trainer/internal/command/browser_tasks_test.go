@@ -230,6 +230,8 @@ func findWorstMistake(t *testing.T, b *browser, session *inspect.Session) {
 	b.screenshot("features-360-dark")
 	b.choose("theme", "light")
 	b.do(chromedp.EmulateViewport(1600, 1000))
+	b.until(`Math.abs(document.getElementById("features").width / devicePixelRatio - document.querySelector(".feature-map").clientWidth) < 2`) // drawn again
+	b.idle()
 	b.press(".features .mistake")
 	b.until(fmt.Sprintf(`document.getElementById("label").value === "%d" && document.getElementById("asked-name")?.textContent.startsWith("softmax[")`, labels[worst]))
 	b.idle()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -332,12 +333,18 @@ func showForward(t *testing.T, b *browser, session *inspect.Session) {
 	b.clickValue("#place-1 .map", 0.47, 0.3)
 	b.box(".pad")
 	b.screenshot("serve")
+	var frames []float64
+	for range 8 {
+		b.stroke([2]float64{0.25, 0.25}, [2]float64{0.5, 0.24})
+		frames = append(frames, b.data("body", "frame"))
+	}
+	slices.Sort(frames)
+	t.Logf("a frame with an explanation took %v ms, requests and drawing included, and half of them at most %v; the machine may be shared", frames[0], frames[len(frames)/2])
 
 	// Another network, which is not trained.
 	b.do(chromedp.Evaluate(`document.getElementById("network").selectedIndex = 1; document.getElementById("network").dispatchEvent(new Event("change"))`, nil))
 	b.until(`document.querySelectorAll(".card").length === 7 && document.querySelector("#place-5 .range").textContent !== ""`)
 	b.idle()
-	t.Logf("a frame took %s ms, requests and drawing included; the machine may be shared", eval[string](b, `document.body.dataset.frame`))
 	b.check()
 }
 

@@ -30,6 +30,11 @@ export class Attention {
     else this.compute();
   }
 
+  render() {
+    this.map?.render();
+    this.show();
+  }
+
   compute() {
     const { session, pass } = this.app;
     const kind = this.kind.value;

@@ -35,6 +35,7 @@ export class FeaturesPanel {
     this.facts = element("p", { className: "hint" });
     this.legend = element("p", { className: "hint" });
     this.mistakes = element("div");
+    this.described = null; // the map that facts, legend and mistakes are about
     this.listen();
     this.root = element("section", { className: "panel features", "aria-labelledby": "features-title", hidden: !this.app.network.samples || this.app.network.example },
       element("h2", { id: "features-title" }, text("features")), element("p", { className: "hint" }, text("features.hint")),
@@ -98,8 +99,10 @@ export class FeaturesPanel {
     if (!this.found) return;
     this.into.hidden = false;
     this.into.classList.toggle("outdated", Boolean(this.outdated));
-    this.describe();
     this.paint();
+    if (this.described === this.found) return;
+    this.described = this.found;
+    this.describe();
     this.listMistakes();
   }
 

@@ -15,6 +15,9 @@ import { SlowMotion } from "./slow.js";
 import { goTo } from "./station.js";
 import { StepPanel } from "./step.js";
 
+// patience is the time of a frame, in milliseconds, above which only its maps are shown while the picture goes on changing.
+const patience = 50;
+
 // Learn shows one of several networks.
 export class Learn {
   key = "learn";
@@ -91,7 +94,7 @@ export class Learn {
     if (!this.pass) return;
     this.refresh();
     this.layers.render();
-    this.attention.show();
+    this.attention.render();
     if (this.question) this.ask(this.question);
   }
 
@@ -121,8 +124,10 @@ export class Learn {
         this.again = true;
         continue;
       }
-      await this.took({ pass, back });
-      document.body.dataset.frame = (performance.now() - begin).toFixed(1);
+      const isLate = this.again && this.frameTime > patience;
+      await (isLate ? this.hold({ pass, back }) : this.took({ pass, back }));
+      this.frameTime = performance.now() - begin;
+      document.body.dataset.frame = this.frameTime.toFixed(1);
     } while (this.again);
   }
 
@@ -135,11 +140,16 @@ export class Learn {
     this.stepper.show(this.back);
   }
 
-  // took shows passes, and what else depends on them.
-  async took({ pass, back }) {
+  // hold keeps passes and shows them.
+  hold({ pass, back }) {
     this.pass = pass;
     this.back = back;
     this.refresh();
+  }
+
+  // took shows passes, and what else depends on them.
+  async took(passes) {
+    this.hold(passes);
     this.attention.show();
     await this.askAgain();
   }

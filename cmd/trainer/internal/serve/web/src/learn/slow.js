@@ -87,13 +87,13 @@ export class SlowMotion {
     const to = Math.max(0, Math.min(last, this.at + by));
     if (this.moving || to === this.at) return;
     this.moving = true;
-    try {
-      if (to === last) await this.app.guarded(() => this.app.stepper.step(this.settings));
-      else if (this.at === last) await this.app.guarded(() => this.app.stepper.undo());
-    } finally {
-      this.moving = false;
-    }
-    if (this.stations) this.show(to);
+    const isDone = await this.app.guarded(async () => {
+      if (to === last) await this.app.stepper.step(this.settings);
+      else if (this.at === last) await this.app.stepper.undo();
+      return true;
+    });
+    this.moving = false;
+    if (this.stations && isDone) this.show(to);
   }
 
   show(at) {
