@@ -46,6 +46,14 @@ func (w *workshop) wait() {
 	}
 }
 
+// training returns the name of the run that is training, or "".
+func (w *workshop) training() string {
+	if t := w.Live(); t != nil && !t.State().Phase.Over() {
+		return t.State().Run
+	}
+	return ""
+}
+
 // Live returns the training that runs, or the last one.
 func (w *workshop) Live() *cockpit.Training {
 	w.mu.Lock()
@@ -225,8 +233,8 @@ func (w *workshop) checkRecorded(o *options) error {
 
 // busy returns an error while a training is running: a device computes for one at a time.
 func (w *workshop) busy() error {
-	if t := w.Live(); t != nil && !t.State().Phase.Over() {
-		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", t.State().Run)
+	if run := w.training(); run != "" {
+		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", run)
 	}
 	if w.ctx.Err() != nil {
 		return cockpit.Failf(cockpit.Busy, "the program is ending")
