@@ -38,10 +38,10 @@ func (p *program) newWorkshop(ctx context.Context, o *serveOptions) *workshop {
 	return &workshop{program: p, device: o.deviceOptions, runs: o.runs, folders: o.folders, ctx: ctx, preparing: make(chan struct{}, 1)}
 }
 
-// wait waits for the training that was interrupted, and says how to continue it.
+// wait waits for the training that was interrupted, and says how to continue it if it had begun.
 func (w *workshop) wait() {
 	w.all.Wait()
-	if t := w.Live(); t != nil && t.State().Phase == cockpit.Interrupted {
+	if t := w.Live(); t != nil && t.State().Phase == cockpit.Interrupted && w.taken(t.State().Run) {
 		w.note("interrupted; to continue: trainer -resume %s", shellWord(filepath.Join(w.runs, t.State().Run)))
 	}
 }
