@@ -1,5 +1,7 @@
 package device
 
+import "time"
+
 // Collective connects processes that train one network together, the ranks: each has a device of its own, and they are
 // numbered from 0. It is optional: whoever trains with several ranks passes one to package train. Every rank must make
 // the same calls in the same order; a call returns when this rank's part is done, and waits for the other ranks where it
@@ -39,4 +41,28 @@ type AllReduceSpec struct {
 // AllReduce is the plan of an AllReduceSpec. After Run all ranks have the same bits. It allocates nothing.
 type AllReduce interface {
 	Run() error
+}
+
+// OverlappedAllReduce is an AllReduce of a device that can sum while it does other work: Start begins the sums when what is queued
+// so far is done, and what is queued after Finish begins when the sums are done. In between nothing may use the tensors. Start and
+// Finish are called in pairs; both can be part of a recorded step, together.
+type OverlappedAllReduce interface {
+	AllReduce
+	Start() error
+	Finish() error
+}
+
+// ConnectOptions say how connected devices watch each other.
+type ConnectOptions struct {
+	// Patience is how long this process may wait for its device while a sum over the ranks is in progress, before Stuck is told; 0 for
+	// ever.
+	Patience time.Duration
+	// Stuck is called by another goroutine, at most once.
+	Stuck func(Stuck)
+}
+
+// Stuck says what is known of a sum over the ranks that doesn't end.
+type Stuck struct {
+	Sums    uint64 // over the ranks that this process has queued
+	Reached bool   // the device has done what was queued before the last sum
 }
