@@ -24,8 +24,8 @@ import (
 //	rank r -> rank 0    challenge', r, HMAC("rank", ranks, r, challenge, challenge')
 //	rank 0 -> rank r    HMAC("leader", ranks, r, challenge, challenge')
 type Rendezvous struct {
-	Address    string // host:port
-	Token      string
+	Address    string                 // host:port
+	Token      func() (string, error) // may be called several times: the token may come later
 	Rank, Size int
 	Wait       time.Duration // for the other ranks
 }
@@ -39,14 +39,15 @@ const (
 
 // Meet connects the ranks, and returns the connections that New takes.
 func (r Rendezvous) Meet(ctx context.Context) ([]net.Conn, error) {
-	if r.Token == "" {
-		return nil, errors.New("the ranks have no token")
-	}
 	ctx, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()
 	if r.Rank > 0 {
 		conn, err := r.join(ctx)
 		return []net.Conn{conn}, err
+	}
+	token, err := r.token()
+	if err != nil {
+		return nil, err
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", r.Address)
@@ -54,11 +55,19 @@ func (r Rendezvous) Meet(ctx context.Context) ([]net.Conn, error) {
 		return nil, err
 	}
 	defer listener.Close()
-	return r.gather(ctx, listener)
+	return r.gather(ctx, listener, token)
+}
+
+func (r Rendezvous) token() (string, error) {
+	token, err := r.Token()
+	if err == nil && token == "" {
+		err = errors.New("the ranks have no token")
+	}
+	return token, err
 }
 
 // gather accepts the other ranks.
-func (r Rendezvous) gather(ctx context.Context, listener net.Listener) ([]net.Conn, error) {
+func (r Rendezvous) gather(ctx context.Context, listener net.Listener, token string) ([]net.Conn, error) {
 	type arrival struct {
 		rank int
 		conn net.Conn
@@ -84,7 +93,7 @@ func (r Rendezvous) gather(ctx context.Context, listener net.Listener) ([]net.Co
 			}
 			running.Go(func() {
 				defer func() { <-strangers }()
-				rank, err := r.admit(conn)
+				rank, err := r.admit(conn, token)
 				if err != nil {
 					_ = conn.Close()
 					return
@@ -119,7 +128,7 @@ func (r Rendezvous) gather(ctx context.Context, listener net.Listener) ([]net.Co
 }
 
 // admit lets a rank prove that it knows the token.
-func (r Rendezvous) admit(conn net.Conn) (rank int, err error) {
+func (r Rendezvous) admit(conn net.Conn, token string) (rank int, err error) {
 	_ = conn.SetDeadline(time.Now().Add(maxHandshake))
 	challenge := random()
 	if _, err := conn.Write(challenge); err != nil {
@@ -131,10 +140,10 @@ func (r Rendezvous) admit(conn net.Conn) (rank int, err error) {
 	}
 	theirs, proof := answer[:challengeBytes], answer[challengeBytes+4:]
 	rank = int(binary.LittleEndian.Uint32(answer[challengeBytes:]))
-	if rank < 1 || rank >= r.Size || !hmac.Equal(proof, r.proof("rank", rank, challenge, theirs)) {
+	if rank < 1 || rank >= r.Size || !hmac.Equal(proof, r.proof(token, "rank", rank, challenge, theirs)) {
 		return 0, errors.New("it does not know the token")
 	}
-	if _, err := conn.Write(r.proof("leader", rank, challenge, theirs)); err != nil {
+	if _, err := conn.Write(r.proof(token, "leader", rank, challenge, theirs)); err != nil {
 		return 0, err
 	}
 	return rank, conn.SetDeadline(time.Time{})
@@ -156,12 +165,16 @@ func (r Rendezvous) join(ctx context.Context) (net.Conn, error) {
 }
 
 func (r Rendezvous) tryJoin(ctx context.Context) (net.Conn, error) {
+	token, err := r.token()
+	if err != nil {
+		return nil, err
+	}
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", r.Address)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.prove(conn); err != nil {
+	if err := r.prove(conn, token); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -169,14 +182,14 @@ func (r Rendezvous) tryJoin(ctx context.Context) (net.Conn, error) {
 }
 
 // prove is admit from the other side.
-func (r Rendezvous) prove(conn net.Conn) error {
+func (r Rendezvous) prove(conn net.Conn, token string) error {
 	_ = conn.SetDeadline(time.Now().Add(maxHandshake))
 	challenge, own := make([]byte, challengeBytes), random()
 	if _, err := io.ReadFull(conn, challenge); err != nil {
 		return err
 	}
 	answer := binary.LittleEndian.AppendUint32(own[:challengeBytes:challengeBytes], uint32(r.Rank))
-	answer = append(answer, r.proof("rank", r.Rank, challenge, own)...)
+	answer = append(answer, r.proof(token, "rank", r.Rank, challenge, own)...)
 	if _, err := conn.Write(answer); err != nil {
 		return err
 	}
@@ -184,14 +197,14 @@ func (r Rendezvous) prove(conn net.Conn) error {
 	if _, err := io.ReadFull(conn, proof[:]); err != nil {
 		return fmt.Errorf("it does not accept the token: %w", err)
 	}
-	if !hmac.Equal(proof[:], r.proof("leader", r.Rank, challenge, own)) {
+	if !hmac.Equal(proof[:], r.proof(token, "leader", r.Rank, challenge, own)) {
 		return errors.New("it does not know the token")
 	}
 	return conn.SetDeadline(time.Time{})
 }
 
-func (r Rendezvous) proof(who string, rank int, challenge, own []byte) []byte {
-	h := hmac.New(sha256.New, []byte(r.Token))
+func (r Rendezvous) proof(token, who string, rank int, challenge, own []byte) []byte {
+	h := hmac.New(sha256.New, []byte(token))
 	fmt.Fprintf(h, "trainer ranks %s %d %d\n", who, r.Size, rank)
 	h.Write(challenge)
 	h.Write(own)

@@ -34,7 +34,7 @@ type Transport struct {
 	options    Options
 	links      []*link // by rank; rank 0 has one for every other, they have one for rank 0
 	inbox      []*queue
-	progress   atomic.Uint64
+	progress   atomic.Pointer[func() uint64]
 
 	once    sync.Once
 	failed  chan struct{} // closed when failure is known
@@ -46,15 +46,14 @@ type Transport struct {
 
 // link is the connection with another rank.
 type link struct {
-	conn    net.Conn
-	peer    int
-	host    string
-	mutex   sync.Mutex // of writes
-	heard   atomic.Int64
-	sums    atomic.Uint64 // of the peer: see SetProgress
-	over    atomic.Bool   // the peer has sent its last frame
-	header  [headerBytes]byte
-	lifeOut [8]byte
+	conn   net.Conn
+	peer   int
+	host   string
+	mutex  sync.Mutex // of writes
+	heard  atomic.Int64
+	sums   atomic.Uint64 // of the peer: see SetProgress
+	over   atomic.Bool   // the peer has sent its last frame
+	header [headerBytes]byte
 }
 
 // New returns the transport of a rank. conns are the connections of rank 0 with the others, by rank, the first being nil; or
@@ -205,8 +204,8 @@ func (t *Transport) Failed() <-chan struct{} { return t.failed }
 // Failure returns the error of the rank that has failed, after Failed was closed.
 func (t *Transport) Failure() *ranks.RankError { return t.failure }
 
-// SetProgress tells the other ranks how many sums this rank has queued.
-func (t *Transport) SetProgress(sums uint64) { t.progress.Store(sums) }
+// SetProgress makes the signs of life tell the other ranks how many sums this rank has queued.
+func (t *Transport) SetProgress(sums func() uint64) { t.progress.Store(&sums) }
 
 // Behind returns a rank that has queued fewer sums than this one, as far as this one knows: rank 0 knows of all, the others of rank
 // 0.
@@ -277,8 +276,11 @@ func (t *Transport) live() {
 					t.fail(&ranks.RankError{Rank: l.peer, Host: l.host, Reason: fmt.Sprintf("no sign of life for %.0f s", silent.Seconds()), Told: t.rank > 1}, l)
 					return
 				}
-				binary.LittleEndian.PutUint64(l.lifeOut[:], t.progress.Load())
-				go l.tryWrite(frame{kind: life, from: t.rank}, l.lifeOut)
+				var sums [8]byte
+				if count := t.progress.Load(); count != nil {
+					binary.LittleEndian.PutUint64(sums[:], (*count)())
+				}
+				go l.tryWrite(frame{kind: life, from: t.rank}, sums)
 			}
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // meet connects so many ranks of this process over the loopback.
 func meet(t *testing.T, size int) []*Transport {
 	t.Helper()
-	r := Rendezvous{Address: freeAddress(t), Token: "secret", Size: size, Wait: time.Minute}
+	r := Rendezvous{Address: freeAddress(t), Token: known("secret"), Size: size, Wait: time.Minute}
 	all := make([]*Transport, size)
 	var running sync.WaitGroup
 	for rank := range size {
@@ -43,6 +43,9 @@ func meet(t *testing.T, size int) []*Transport {
 	}
 	return all
 }
+
+// known returns a token that a rank knows from the start.
+func known(token string) func() (string, error) { return func() (string, error) { return token, nil } }
 
 // freeAddress returns an address of the loopback at which nothing listens.
 func freeAddress(t *testing.T) string {
@@ -124,19 +127,19 @@ func TestFailures(t *testing.T) {
 // TestStrangers: without the token no one joins, whether a rank or a process that isn't one, and ranks don't join one that
 // doesn't know it.
 func TestStrangers(t *testing.T) {
-	r := Rendezvous{Address: freeAddress(t), Token: "secret", Size: 2, Wait: 2 * time.Second}
+	r := Rendezvous{Address: freeAddress(t), Token: known("secret"), Size: 2, Wait: 2 * time.Second}
 	var running sync.WaitGroup
 	running.Go(func() {
 		if _, err := r.Meet(t.Context()); err == nil || !strings.Contains(err.Error(), "rank 1 of 2 has not come") {
 			t.Errorf("rank 0: %v", err)
 		}
 	})
-	other := Rendezvous{Address: r.Address, Token: "guess", Rank: 1, Size: 2, Wait: time.Second}
+	other := Rendezvous{Address: r.Address, Token: known("guess"), Rank: 1, Size: 2, Wait: time.Second}
 	if _, err := other.Meet(t.Context()); err == nil || !strings.Contains(err.Error(), "it does not accept the token") {
 		t.Errorf("with another token: %v", err)
 	}
 	running.Wait()
-	if _, err := (Rendezvous{Address: r.Address, Size: 2}).Meet(context.Background()); err == nil {
+	if _, err := (Rendezvous{Address: r.Address, Token: known(""), Size: 2, Wait: time.Second}).Meet(context.Background()); err == nil {
 		t.Error("ranks meet without a token")
 	}
 }
