@@ -116,9 +116,9 @@ bool settle(Comm &c, const std::string &name, ranks::Outcome o) {
 	return false;
 }
 
-// disturbed applies the fault that a test asked for to the operation that begins; it returns false if the operation is not to
-// run.
-bool disturbed(Comm &c, size_t &elements) {
+// begins applies the fault that a test asked for to an operation that begins. It returns false if the operation is not to run.
+bool begins(Comm &c, size_t &elements) {
+	if (c.aborted) return false;
 	Settings s;
 	{
 		std::lock_guard<std::mutex> hold(engine().mutex);
@@ -135,7 +135,7 @@ bool disturbed(Comm &c, size_t &elements) {
 
 // sum adds up a tensor over the ranks, a piece of it per round. Piece i begins with rank i.
 void sum(Comm &c, const std::string &name, const float *from, float *to, size_t elements) {
-	if (!disturbed(c, elements)) return;
+	if (!begins(c, elements)) return;
 	const size_t most = ranks::room / sizeof(float);
 	size_t rounds = (elements + most - 1) / most;
 	std::vector<std::vector<float>> all(size_t(c.group.size));
@@ -162,7 +162,7 @@ void sum(Comm &c, const std::string &name, const float *from, float *to, size_t 
 
 void gather(Comm &c, const std::string &name, const float *from, float *to, size_t elements) {
 	size_t own = elements;
-	if (!disturbed(c, elements)) return;
+	if (!begins(c, elements)) return;
 	const size_t most = ranks::room / sizeof(float);
 	size_t rounds = (elements + most - 1) / most;
 	for (size_t r = 0; r < rounds; r++) {
@@ -175,7 +175,7 @@ void gather(Comm &c, const std::string &name, const float *from, float *to, size
 
 // exchange sends a part of the same length to every other rank, and receives one from it.
 void exchange(Comm &c, const std::string &name, const std::vector<const float *> &from, const std::vector<float *> &to, size_t elements) {
-	if (!disturbed(c, elements)) return;
+	if (!begins(c, elements)) return;
 	const size_t most = ranks::room / sizeof(float) / size_t(c.group.size);
 	size_t rounds = (elements + most - 1) / most;
 	for (size_t r = 0; r < rounds; r++) {

@@ -204,11 +204,16 @@ func (p *program) leave(t *team, err error) error {
 	}
 	if other && t.env.MPI { // all ranks that are left find out: the lowest tells
 		time.Sleep(time.Duration(min(t.Rank(), maxWaits)) * time.Second)
-	} else {
+	}
+	if !other {
 		of = &ranks.RankError{Rank: t.Rank(), Host: ranks.Host(), Reason: oneLine(err)}
 	}
+	line := of.Error()
+	if explained, ok := errors.AsType[*trainingError](err); other && ok {
+		line = explained.text
+	}
 	p.stderr = t.stderr
-	p.note("%v", of)
+	p.note("%s", line)
 	t.Abort(of.Error())
 	return &silentError{exitEnvironment}
 }
