@@ -274,6 +274,9 @@ func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 // backward computes the gradients of all parameters from that of the outputs, in the network's type.
 func (n *Network) backward(dy *device.Tensor) {
 	n.root.Backward(dy)
+	if n.shards.early() { // buckets convert and drop gradients
+		return
+	}
 	if n.mixed != nil {
 		n.mixed.widenGradients()
 	}

@@ -41,6 +41,7 @@ func (n *Network) ForInput(in Shape) (*Network, error) {
 	}
 	other.rows, other.memory = b.rows, b.memory
 	other.overBatch, other.smallestBatch = b.overBatch, max(n.smallestBatch, b.smallestBatch)
+	other.reportBackward()
 	return &other, other.buildFreeze(b)
 }
 
