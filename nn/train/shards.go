@@ -64,40 +64,72 @@ func (s *Stepper) trainShards(b *data.Batch) error {
 	if err := s.changeWork(); err != nil {
 		return err
 	}
-	for k := range s.localShards() {
-		if err := s.trainShard(b, s.firstShard()+k); err != nil {
+	if err := s.beginSums(); err != nil {
+		return err
+	}
+	last := s.localShards() - 1
+	for k := range last {
+		full, err := s.beginShard(b, k)
+		if err != nil {
 			return err
 		}
+		if err := s.now.partial.run(full); err != nil {
+			return err
+		}
+		s.net.EndShard()
 	}
-	if err := s.sumOverRanks(); err != nil {
+	full, err := s.beginShard(b, last)
+	if err != nil {
 		return err
 	}
-	s.net.EndBatch()
-	if !s.lastOfStep() {
-		return nil
-	}
-	if err := s.opt.Prepare(s.step); err != nil {
+	if err := s.endShards(full); err != nil {
 		return err
 	}
-	s.queueUpdate()
-	return nil
+	return s.takeVote()
 }
 
-// trainShard queues the forward and backward pass of shard k, and adds its gradients to the sums.
-func (s *Stepper) trainShard(b *data.Batch, k int) error {
+// beginShard uploads what this process's shard k needs, and reports whether it is a full one.
+func (s *Stepper) beginShard(b *data.Batch, k int) (full bool, err error) {
+	k += s.firstShard()
 	shard := s.cutShard(b, k)
 	batch := s.step*s.cfg.batchesPerStep() + s.part
 	if err := s.prepare(shard, batch*s.cfg.shards()+k); err != nil {
+		return false, err
+	}
+	return shard.N == s.net.Batch(), s.net.BeginShard(shard.N, b.Whole(), s.examples())
+}
+
+// endShards queues the last shard of a batch and what follows: the sums over all shards, and the update after the last batch
+// of a step.
+func (s *Stepper) endShards(full bool) error {
+	work := &s.now.endBatch
+	if s.lastOfStep() {
+		if err := s.opt.Prepare(s.step); err != nil {
+			return err
+		}
+		work = &s.now.endStep
+	}
+	if err := work.run(full); err != nil {
 		return err
 	}
-	if err := s.net.BeginShard(shard.N, b.Whole(), s.examples()); err != nil {
-		return err
-	}
-	if err := s.now.partial.run(shard.N == s.net.Batch()); err != nil {
-		return err
-	}
+	return s.group.fault()
+}
+
+// queueEndBatch queues the device work of the last shard of a batch. The sums over the ranks begin within its backward pass.
+func (s *Stepper) queueEndBatch() {
+	s.queueBatch()
 	s.net.EndShard()
-	return nil
+	if s.group.awaitSums() {
+		s.net.EndBatch()
+	}
+}
+
+// queueEndStep queues the device work of the last shard of a step, and of the update.
+func (s *Stepper) queueEndStep() {
+	s.queueEndBatch()
+	if s.group.fault() == nil {
+		s.queueUpdate()
+	}
 }
 
 // cutShard returns shard k of a batch, of which b has this process's part.

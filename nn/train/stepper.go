@@ -71,6 +71,9 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	s.perEpoch, s.total = s.cfg.stepsPerEpoch(), s.cfg.totalSteps()
 	rules := cfg.Optimizer
 	rules.ThawEpoch = cfg.FreezeUntil
+	if s.divides() {
+		rules.Partition = &optim.Partition{Ranks: s.group}
+	}
 	s.opt, err = optim.New(s.dev, s.net.Params(), s.net.State(), rules, cfg.Schedule, s.total, s.perEpoch)
 	if err != nil {
 		return nil, err
@@ -155,6 +158,9 @@ func (s *Stepper) Step(b *data.Batch) error {
 	if !s.lastOfStep() {
 		s.part++
 		return nil
+	}
+	if err := s.opt.Share(); err != nil {
+		return fmt.Errorf("step %d: %w", s.step, err)
 	}
 	if s.opt.Average(s.step) {
 		s.net.WeightsChanged()
@@ -281,4 +287,4 @@ func (s *Stepper) Total() int { return s.total }
 func (s *Stepper) Steps() int { return s.step }
 
 // Close releases the recorded step. The network stays open.
-func (s *Stepper) Close() error { return s.closeSizes() }
+func (s *Stepper) Close() error { return errors.Join(s.closeSizes(), s.group.close()) }
