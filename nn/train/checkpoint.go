@@ -101,7 +101,9 @@ func settings(s *Stepper, steps int) []condition {
 	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
 		list = append(list, condition{"batches per step", strconv.Itoa(k)})
 	}
-	if n := c.shards(); n > 1 { // older checkpoints have no such setting
+	if c.SyncBatchNorm {
+		list = append(list, condition{"sync-batch-norm", "true"})
+	} else if n := c.shards(); n > 1 { // older checkpoints have no such setting
 		list = append(list, condition{"shards", strconv.Itoa(n)})
 	}
 	list = append(list, c.rateChangesBefore(steps)...)

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 
 	"trainer/nn/data"
@@ -19,18 +20,27 @@ import (
 // then over the processes that share a training (ranks.go).
 
 // shards returns the number of parts of a batch.
-func (c *Config) shards() int { return max(1, c.Shards) }
+func (c *Config) shards() int {
+	switch {
+	case !c.SyncBatchNorm:
+		return max(1, c.Shards)
+	case c.hasRanks():
+		return c.Ranks.Size()
+	}
+	return 1
+}
 
 // shardStart returns the index of the first image of shard k in a batch of n images.
 func (c *Config) shardStart(k, n int) int { return k * n / c.shards() }
 
 // divisible names the batches closest to Batch that the shards divide.
 func (c *Config) divisible() string {
-	below := c.Batch / c.Shards * c.Shards
+	n := c.shards()
+	below := c.Batch / n * n
 	if below == 0 {
-		return fmt.Sprintf("use batch %d", c.Shards)
+		return fmt.Sprintf("use batch %d", n)
 	}
-	return fmt.Sprintf("use batch %d or %d", below, below+c.Shards)
+	return fmt.Sprintf("use batch %d or %d", below, below+n)
 }
 
 // localShards returns the number of shards that this process computes, or 0 if batches are not split.
@@ -91,6 +101,11 @@ func (s *Stepper) trainShards(b *data.Batch) error {
 // beginShard uploads what this process's shard k needs, and reports whether it is a full one.
 func (s *Stepper) beginShard(b *data.Batch, k int) (full bool, err error) {
 	k += s.firstShard()
+	if s.cfg.SyncBatchNorm {
+		if err := s.now.net.SetParts(s.partSizes(b.Whole())); err != nil {
+			return false, err
+		}
+	}
 	shard := s.cutShard(b, k)
 	batch := s.step*s.cfg.batchesPerStep() + s.part
 	if err := s.prepare(shard, batch*s.cfg.shards()+k); err != nil {
@@ -112,7 +127,16 @@ func (s *Stepper) endShards(full bool) error {
 	if err := work.run(full); err != nil {
 		return err
 	}
-	return s.group.fault()
+	return cmp.Or(s.now.net.SyncFault(), s.group.fault())
+}
+
+// partSizes returns the number of images of each part of a batch of n. The result is valid until the next call.
+func (s *Stepper) partSizes(n int) []int {
+	s.parts = s.parts[:0]
+	for k := range s.cfg.shards() {
+		s.parts = append(s.parts, s.cfg.shardStart(k+1, n)-s.cfg.shardStart(k, n))
+	}
+	return s.parts
 }
 
 // queueEndBatch queues the device work of the last shard of a batch. The sums over the ranks begin within its backward pass.
