@@ -3,7 +3,6 @@
 package gpu
 
 import (
-	"context"
 	"fmt"
 
 	"gorgonia.org/cu"
@@ -30,7 +29,8 @@ import (
 // A rank sends and receives 2 (r-1)/r times the size of the tensors in both ways. The order costs twice their size in memory,
 // a copy of them each way, r-1 additions of a part, and NCCL's reductions within switches (NVLink SHARP).
 //
-// The plan can be part of a recorded step. Start and Finish run it on a stream of its own, beside what is queued in between.
+// Start and Wait can be part of a recorded step. The sums run on a stream of their own, which all plans share, so that their order is
+// the same on all ranks.
 type allReduce struct {
 	c         *collective
 	spec      device.AllReduceSpec // keeps the tensors alive
@@ -42,6 +42,8 @@ type allReduce struct {
 	part             int     // elements
 	add              *cuda.Kernel
 	args             cuda.Args
+
+	begun, ended cu.Event
 }
 
 // partAlignment is the number of elements of which a part has a multiple: 256 bytes.
@@ -60,6 +62,7 @@ func (c *collective) NewAllReduce(s device.AllReduceSpec) (device.AllReduce, err
 		total += t.Len()
 	}
 	return build(c.d, op, func(b *builder) device.AllReduce {
+		p.begun, p.ended = c.event(b), c.event(b)
 		if !c.d.deterministic || total == 0 {
 			return p
 		}
@@ -72,52 +75,61 @@ func (c *collective) NewAllReduce(s device.AllReduceSpec) (device.AllReduce, err
 	})
 }
 
-// Run queues the sums.
-func (p *allReduce) Run() error { return p.queue(p.c.d.stream) }
+// Recordable reports that Start and Wait only queue work.
+func (p *allReduce) Recordable() bool { return true }
 
-// Start queues the sums on a stream of their own, where they begin when what is queued so far is done.
-func (p *allReduce) Start() error {
-	c := p.c
-	return p.join(c.begun, c.d.stream, c.stream, func() error { return p.queue(c.stream) })
+// Run is Start and Wait.
+func (p *allReduce) Run() error {
+	p.Start()
+	return p.Wait()
 }
 
-// Finish lets what is queued from now on wait for the sums.
-func (p *allReduce) Finish() error {
-	c := p.c
-	return p.join(c.ended, c.stream, c.d.stream, func() error { return nil })
-}
-
-// join makes a stream wait for what is queued on another, and then calls f.
-func (p *allReduce) join(e cu.Event, from, to cu.Stream, f func() error) error {
-	d := p.c.d
+// Start queues the sums, which begin when what is queued so far is done.
+func (p *allReduce) Start() {
+	c, d := p.c, p.c.d
 	if !d.begin("all-reduce") {
-		return d.fault
+		return
 	}
-	err := cuda.Record(e, from)
-	if err == nil {
-		err = cuda.Follow(to, e)
-	}
-	d.end()
-	if err != nil {
+	defer d.end()
+	d.hold(p)
+	if err := p.start(c.stream); err != nil {
 		d.fail(err)
-		return d.fault
 	}
-	return f()
 }
 
-// queue queues the sums on a stream.
-func (p *allReduce) queue(on cu.Stream) error {
+func (p *allReduce) start(on cu.Stream) error {
+	d := p.c.d
+	if err := follow(p.begun, d.stream, on); err != nil {
+		return err
+	}
+	if err := d.countSum(p.c, on); err != nil {
+		return err
+	}
+	if err := p.sum(on); err != nil {
+		return err
+	}
+	return cuda.Record(p.ended, on)
+}
+
+// Wait lets what is queued from now on wait for the sums.
+func (p *allReduce) Wait() error {
 	d := p.c.d
 	if !d.begin("all-reduce") {
 		return d.fault
 	}
 	defer d.end()
-	d.hold(p)
-	d.countSum(p.c, on)
-	if err := p.sum(on); err != nil {
+	if err := cuda.Follow(d.stream, p.ended); err != nil {
 		d.fail(err)
 	}
 	return d.fault
+}
+
+// follow makes what is queued on a stream from now on wait for what another has so far.
+func follow(e cu.Event, from, to cu.Stream) error {
+	if err := cuda.Record(e, from); err != nil {
+		return err
+	}
+	return cuda.Follow(to, e)
 }
 
 func (p *allReduce) sum(on cu.Stream) error {
@@ -125,7 +137,7 @@ func (p *allReduce) sum(on cu.Stream) error {
 		if err := p.c.comm.Sum(p.addresses, p.lengths, on); err != nil {
 			return err
 		}
-		return p.settle()
+		return p.c.settleSoon()
 	}
 	return p.sumInOrder(on)
 }
@@ -140,7 +152,7 @@ func (p *allReduce) sumInOrder(on cu.Stream) error {
 	if err := c.comm.Exchange(p.received.address, p.packed.address, part, on); err != nil {
 		return err
 	}
-	if err := p.settle(); err != nil {
+	if err := p.c.settleSoon(); err != nil {
 		return err
 	}
 	own := bytes * cu.DevicePtr(c.Rank())
@@ -157,7 +169,7 @@ func (p *allReduce) sumInOrder(on cu.Stream) error {
 	if err := c.comm.Gather(p.packed.address, p.received.address, part, on); err != nil {
 		return err
 	}
-	if err := p.settle(); err != nil {
+	if err := p.c.settleSoon(); err != nil {
 		return err
 	}
 	return p.copies(on, func(tensor, packed cu.DevicePtr) (to, from cu.DevicePtr) { return tensor, packed })
@@ -185,25 +197,12 @@ func (p *allReduce) addPart(left, right int, on cu.Stream) error {
 	return p.add.Launch(cuda.Dim{X: uint32(grid.X), Y: uint32(grid.Y), Z: 1}, cuda.Along(kernels.Threads), 0, on, &p.args)
 }
 
-// settle waits until NCCL has queued its work, which takes time only at the first sum.
-func (p *allReduce) settle() error {
-	done, err := p.c.comm.State()
-	if done || err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), maxConnecting, fmt.Errorf("not connected after %v", maxConnecting))
-	defer cancel()
-	return p.c.settle(ctx)
-}
-
 // countSum counts a sum that is queued, or recorded, for the watch.
-func (d *Device) countSum(c *collective, on cu.Stream) {
+func (d *Device) countSum(c *collective, on cu.Stream) error {
 	if d.recording != nil {
 		d.recording.sums++
-		return
+		return nil
 	}
 	d.sums.queued.Add(1)
-	if err := cuda.Record(c.reached, on); err != nil {
-		d.fail(err)
-	}
+	return cuda.Record(c.reached, on)
 }

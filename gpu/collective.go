@@ -32,9 +32,9 @@ type collective struct {
 	device.Collective // messages
 	d                 *Device
 	comm              *cuda.Communicator
-	stream            cu.Stream // of sums that run beside other work
-	begun, ended      cu.Event
-	reached           cu.Event // the stream has come to the last sum that was not recorded
+	stream            cu.Stream  // of sums, which run beside other work
+	events            []cu.Event // of plans
+	reached           cu.Event   // the stream has come to the last sum that was not recorded
 	options           device.ConnectOptions
 	stop              func() bool // stops listening for the context's end
 	watched           sync.WaitGroup
@@ -141,10 +141,8 @@ func (c *collective) open(ctx context.Context, id []byte) (err error) {
 	if c.stream, err = cuda.NewStream(); err != nil {
 		return err
 	}
-	for _, e := range []*cu.Event{&c.begun, &c.ended, &c.reached} {
-		if *e, err = cuda.NewEvent(false); err != nil {
-			return err
-		}
+	if c.reached, err = cuda.NewEvent(false); err != nil {
+		return err
 	}
 	if c.comm, err = cuda.NewCommunicator(id, c.Rank(), c.Size()); err != nil {
 		return err
@@ -152,6 +150,17 @@ func (c *collective) open(ctx context.Context, id []byte) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, maxConnecting, fmt.Errorf("not connected after %v", maxConnecting))
 	defer cancel()
 	return c.settle(ctx)
+}
+
+// event makes an event for a plan, which lives as long as the collective.
+func (c *collective) event(b *builder) (e cu.Event) {
+	if b.err != nil {
+		return e
+	}
+	if e, b.err = cuda.NewEvent(false); b.err == nil {
+		c.events = append(c.events, e)
+	}
+	return e
 }
 
 // settle waits until what was begun is done. NCCL connects ranks at their first sum, so that later calls find it done.
@@ -167,6 +176,17 @@ func (c *collective) settle(ctx context.Context) error {
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// settleSoon is settle with a limit. It is done at once unless the ranks connect for this call.
+func (c *collective) settleSoon() error {
+	done, err := c.comm.State()
+	if done || err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), maxConnecting, fmt.Errorf("not connected after %v", maxConnecting))
+	defer cancel()
+	return c.settle(ctx)
 }
 
 // abort ends the connections, and makes cause the device's fault.
@@ -232,7 +252,7 @@ func (c *collective) close() error {
 		keep(cuda.Wait(c.stream))
 		keep(cuda.DestroyStream(c.stream))
 	}
-	for _, e := range []cu.Event{c.begun, c.ended, c.reached} {
+	for _, e := range append(c.events, c.reached) {
 		if e != (cu.Event{}) {
 			keep(cuda.DestroyEvent(e))
 		}

@@ -70,7 +70,7 @@ func TestCollective(t *testing.T) {
 					list = append(list, r.CollectiveRank)
 				}
 				return list
-			})
+			}, 2, 3)
 		})
 	}
 }
@@ -105,8 +105,8 @@ func TestConnectRefused(t *testing.T) {
 // TestCompatible: what ranks tell each other decides whether they connect.
 func TestCompatible(t *testing.T) {
 	for want, all := range map[string][]introduction{
-		"": {{Host: "a", GPU: "1", NCCL: "2.18.5"}, {Host: "a", GPU: "2", NCCL: "2.18.5"}, {Host: "b", GPU: "1", NCCL: "2.18.5"}},
-		"rank 1 on b: libnccl.so.2 not found":                                {{Host: "a", GPU: "1"}, {Host: "b", GPU: "2", Error: "libnccl.so.2 not found"}},
+		"":                                    {{Host: "a", GPU: "1", NCCL: "2.18.5"}, {Host: "a", GPU: "2", NCCL: "2.18.5"}, {Host: "b", GPU: "1", NCCL: "2.18.5"}},
+		"rank 1 on b: libnccl.so.2 not found": {{Host: "a", GPU: "1"}, {Host: "b", GPU: "2", Error: "libnccl.so.2 not found"}},
 		"rank 1 on b has NCCL 2.20.3, rank 0 2.18.5":                         {{Host: "a", GPU: "1", NCCL: "2.18.5"}, {Host: "b", GPU: "1", NCCL: "2.20.3"}},
 		"ranks 0 and 2 are on the same GPU of a (1): start one rank per GPU": {{Host: "a", GPU: "1"}, {Host: "a", GPU: "2"}, {Host: "a", GPU: "1"}},
 	} {

@@ -1,4 +1,4 @@
-// The software NCCL: sums and exchanges of float32 between ranks, each with an emulated device, in one process or several.
+// The software NCCL: sums and exchanges of float32, and copies of bytes, between ranks, each with an emulated device, in one process or several.
 //
 // As NCCL's, its sums have an order of their own, which changes from element to element and with the number of ranks; the
 // program may not rely on it. Ranks whose calls don't fit each other wait until they are aborted, as NCCL's do; here the
@@ -72,7 +72,7 @@ ncclResult_t wrong(Call &call, ncclResult_t r, const char *kind, const std::stri
 	Ref<Comm> c = call.object(handles(), comm, "communicator");          \
 	if (!c) return ncclInvalidArgument
 
-enum Kind : uint32_t { Sum = 1, GatherAll, Exchange };
+enum Kind : uint32_t { Sum = 1, GatherAll, Broadcast, Exchange };
 
 // Part is what one call of a group asks for.
 struct Part {
@@ -173,6 +173,19 @@ void gather(Comm &c, const std::string &name, const float *from, float *to, size
 	}
 }
 
+// broadcast copies bytes of rank root to all.
+void broadcast(Comm &c, const std::string &name, int root, const char *from, char *to, size_t bytes) {
+	if (!begins(c, bytes)) return;
+	size_t rounds = (bytes + ranks::room - 1) / ranks::room;
+	for (size_t r = 0; r < rounds; r++) {
+		size_t first = r * ranks::room, n = std::min(ranks::room, bytes - first);
+		auto o = c.group.round({Broadcast, bytes * size_t(ranks::maxRanks) + size_t(root), rounds}, c.aborted,
+			[&](char *mine) { if (c.group.rank == root) memcpy(mine, from + first, n); },
+			[&](int p, const char *data) { if (p == root) memmove(to + first, data, n); });
+		if (!settle(c, name, o)) return;
+	}
+}
+
 // exchange sends a part of the same length to every other rank, and receives one from it.
 void exchange(Comm &c, const std::string &name, const std::vector<const float *> &from, const std::vector<float *> &to, size_t elements) {
 	if (!begins(c, elements)) return;
@@ -203,28 +216,30 @@ ncclResult_t queue(Call &call, const std::vector<Part> &parts) {
 	std::vector<const float *> from(n);
 	std::vector<float *> to(n);
 	for (const Part &p : parts) {
-		size_t bytes = p.elements * sizeof(float);
-		if (p.from) {
-			bool inPlace = p.kind == Sum && p.from == p.to;
-			op.uses.push_back({inPlace ? Mode::ReadWrite : Mode::Read, p.from, bytes, "sendbuff", 1, 0, nullptr});
+		size_t bytes = p.elements * (p.kind == Broadcast ? 1 : sizeof(float));
+		bool inPlace = p.from == p.to;
+		if (p.from && !(p.kind == Broadcast && p.peer != c->group.rank)) {
+			op.uses.push_back({inPlace && p.kind == Sum ? Mode::ReadWrite : Mode::Read, p.from, bytes, "sendbuff", 1, 0, nullptr});
 		}
-		if (p.to && !(p.kind == Sum && p.from == p.to))
+		if (p.to && !(inPlace && (p.kind == Sum || p.peer == c->group.rank)))
 			op.uses.push_back({Mode::Write, p.to, p.kind == GatherAll ? bytes * n : bytes, "recvbuff", 1, 0, nullptr});
 	}
 	for (Use &u : op.uses)
 		if (resolve(call, u)) return ncclInvalidArgument;
 	for (const Part &p : parts) {
-		size_t at = size_t(std::max(0, p.peer));
+		size_t at = p.kind == Exchange ? size_t(p.peer) : 0;
 		if (p.from) from[at] = static_cast<const float *>(view(p.from));
 		if (p.to) to[at] = static_cast<float *>(view(p.to));
 	}
 	std::string name = first.name;
 	size_t elements = first.elements;
 	Kind kind = first.kind;
+	int root = first.peer;
 	op.run = [=] {
 		switch (kind) {
 		case Sum: sum(*c, name, from[0], to[0], elements); break;
 		case GatherAll: gather(*c, name, from[0], to[0], elements); break;
+		case Broadcast: broadcast(*c, name, root, reinterpret_cast<const char *>(from[0]), reinterpret_cast<char *>(to[0]), elements); break;
 		case Exchange: exchange(*c, name, from, to, elements); break;
 		}
 		return CUDA_SUCCESS;
@@ -264,7 +279,8 @@ ncclResult_t finish(Call &call, std::vector<Part> parts) {
 ncclResult_t add(Call &call, Part p, ncclDataType_t type, CUstream stream) {
 	if (p.comm->state != ncclSuccess) return wrong(call, ncclInvalidUsage, kind::argument, "the communicator is not ready");
 	if (p.comm->finalized) return wrong(call, ncclInvalidUsage, kind::argument, "the communicator was finalized");
-	if (type != ncclFloat32) return wrong(call, ncclInvalidArgument, kind::argument, "only float32 is emulated");
+	if (type != (p.kind == Broadcast ? ncclUint8 : ncclFloat32))
+		return wrong(call, ncclInvalidArgument, kind::argument, "only float32 is emulated, and for ncclBroadcast bytes");
 	if (p.comm->context != call.context.get()) return wrong(call, ncclInvalidUsage, kind::context, "the communicator belongs to another context");
 	if (p.peer >= p.comm->group.size) return wrong(call, ncclInvalidArgument, kind::argument, text("there is no rank %d", p.peer));
 	p.stream = call.stream(stream);
@@ -395,12 +411,18 @@ ncclResult_t ncclAllReduce(const void *sendbuff, void *recvbuff, size_t count, n
 	CUstream stream) {
 	NCCL_CALL(Current | Queues);
 	if (op != ncclSum) return wrong(call, ncclInvalidArgument, kind::argument, "only sums are emulated");
-	return add(call, {Sum, true, 0, Address(sendbuff), Address(recvbuff), count, c, nullptr, ""}, datatype, stream);
+	return add(call, {Sum, true, -1, Address(sendbuff), Address(recvbuff), count, c, nullptr, ""}, datatype, stream);
 }
 
 ncclResult_t ncclAllGather(const void *sendbuff, void *recvbuff, size_t sendcount, ncclDataType_t datatype, ncclComm_t comm, CUstream stream) {
 	NCCL_CALL(Current | Queues);
-	return add(call, {GatherAll, true, 0, Address(sendbuff), Address(recvbuff), sendcount, c, nullptr, ""}, datatype, stream);
+	return add(call, {GatherAll, true, -1, Address(sendbuff), Address(recvbuff), sendcount, c, nullptr, ""}, datatype, stream);
+}
+
+ncclResult_t ncclBroadcast(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t datatype, int root, ncclComm_t comm,
+	CUstream stream) {
+	NCCL_CALL(Current | Queues);
+	return add(call, {Broadcast, true, root, Address(sendbuff), Address(recvbuff), count, c, nullptr, ""}, datatype, stream);
 }
 
 ncclResult_t ncclSend(const void *sendbuff, size_t count, ncclDataType_t datatype, int peer, ncclComm_t comm, CUstream stream) {

@@ -45,6 +45,18 @@ static ncclResult_t shim_exchange(ncclComm_t comm, int rank, int ranks, address 
 	return first != ncclSuccess ? first : r;
 }
 
+// shim_broadcast copies each tensor from the rank that has it to all.
+static ncclResult_t shim_broadcast(ncclComm_t comm, const address *tensors, const size_t *bytes, const int *roots, int count, CUstream stream) {
+	ncclResult_t first = ncclGroupStart(), r;
+	for (int i = 0; i < count && first == ncclSuccess; i++) {
+		r = ncclBroadcast((void *)tensors[i], (void *)tensors[i], bytes[i], ncclUint8, roots[i], comm, stream);
+		if (r != ncclSuccess && r != ncclInProgress)
+			first = r;
+	}
+	r = ncclGroupEnd();
+	return first != ncclSuccess ? first : r;
+}
+
 static ncclResult_t shim_gather(ncclComm_t comm, address from, address to, size_t part, CUstream stream) {
 	return ncclAllGather((void *)from, (void *)to, part, ncclFloat32, comm, stream);
 }
@@ -165,6 +177,17 @@ func (c *Communicator) Exchange(to, from cu.DevicePtr, part int, s cu.Stream) er
 func (c *Communicator) Gather(to, from cu.DevicePtr, part int, s cu.Stream) error {
 	return c.call("collecting data of the ranks", func() C.ncclResult_t {
 		return C.shim_gather(c.comm, C.address(from), C.address(to), C.size_t(part), streamHandle(s))
+	})
+}
+
+// Broadcast begins to copy each tensor, of so many bytes, from the rank that has it to the same tensor of all others.
+func (c *Communicator) Broadcast(tensors []uintptr, bytes []uint, roots []int32, s cu.Stream) error {
+	if len(tensors) == 0 {
+		return nil
+	}
+	return c.call("copying to all ranks", func() C.ncclResult_t {
+		return C.shim_broadcast(c.comm, (*C.address)(unsafe.Pointer(unsafe.SliceData(tensors))), (*C.size_t)(unsafe.Pointer(unsafe.SliceData(bytes))),
+			(*C.int)(unsafe.Pointer(unsafe.SliceData(roots))), C.int(len(tensors)), streamHandle(s))
 	})
 }
 

@@ -18,6 +18,9 @@ STATUS(LIB_NCCL, ncclResult_t, ncclAllReduce,
 STATUS(LIB_NCCL, ncclResult_t, ncclAllGather,
 	(const void *sendbuff, void *recvbuff, size_t sendcount, ncclDataType_t datatype, ncclComm_t comm, CUstream stream),
 	(sendbuff, recvbuff, sendcount, datatype, comm, stream))
+STATUS(LIB_NCCL, ncclResult_t, ncclBroadcast,
+	(const void *sendbuff, void *recvbuff, size_t count, ncclDataType_t datatype, int root, ncclComm_t comm, CUstream stream),
+	(sendbuff, recvbuff, count, datatype, root, comm, stream))
 STATUS(LIB_NCCL, ncclResult_t, ncclSend,
 	(const void *sendbuff, size_t count, ncclDataType_t datatype, int peer, ncclComm_t comm, CUstream stream),
 	(sendbuff, count, datatype, peer, comm, stream))
