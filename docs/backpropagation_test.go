@@ -358,12 +358,16 @@ func TestPageText(t *testing.T) {
 
 // TestLinks makes sure that the documents' links to files of this project lead to one.
 func TestLinks(t *testing.T) {
-	documents, err := filepath.Glob("*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(documents) == 0 {
-		t.Fatal("no documents found")
+	documents := []string{"../README.md"}
+	for _, pattern := range []string{"*.md", "vi/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 {
+			t.Fatalf("no documents %s found", pattern)
+		}
+		documents = append(documents, found...)
 	}
 	for _, document := range documents {
 		text, err := os.ReadFile(document)
@@ -374,7 +378,7 @@ func TestLinks(t *testing.T) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(m[1]); err != nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), m[1])); err != nil {
 				t.Errorf("%s: %v", document, err)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 // learnRoutes says which handler answers which path.
 func (s *Server) learnRoutes() {
 	s.handle("GET", "/api/networks", s.listNetworks)
-	s.handle("GET", "/api/networks/{name}/samples", s.answer(s.samples))
+	s.handle("GET", "/api/networks/{name}/samples", s.answer(s.large(s.samples)))
 	s.handle("POST", "/api/sessions", s.answer(s.openSession))
 	s.handle("POST", "/api/sessions/{id}/picture", s.picture)
 	for action := range learn.Actions() {
@@ -40,12 +40,44 @@ func (s *Server) listNetworks(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) answer(f func(r *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value, err := f(r)
+		var text []byte
+		if err == nil {
+			text, err = json.Marshal(value)
+		}
 		if err != nil {
 			s.send(w, r, workshopError(err))
 			return
 		}
-		sendJSON(w, http.StatusOK, value)
+		s.sendCounted(w, r, "application/json", append(text, '\n'))
 	}
+}
+
+// large is f for values of megabytes: only as many are made at the same time as there are processors. Then they are counted.
+func (s *Server) large(f func(r *http.Request) (any, error)) func(r *http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		select {
+		case s.making <- struct{}{}:
+			defer func() { <-s.making }()
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+		value, err := f(r)
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(value)
+		return json.RawMessage(text), err
+	}
+}
+
+// sendCounted sends an answer that counts as memory of the request until the client has taken it.
+func (s *Server) sendCounted(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
+	if err := shareOf(r).take(int64(len(body))); err != nil {
+		s.send(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(body) // a client that is gone is no error
 }
 
 // network returns the network of a name.
@@ -166,8 +198,7 @@ func (s *Server) sendReply(w http.ResponseWriter, r *http.Request, reply *learn.
 	if reply.Binary {
 		kind = "application/octet-stream"
 	}
-	w.Header().Set("Content-Type", kind)
-	_, _ = w.Write(body) // a client that is gone is no error
+	s.sendCounted(w, r, kind, body)
 }
 
 // ask asks the session that a path names.
@@ -176,7 +207,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, action string) (rep
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(n.engine.MaxBody())))
+	body, err := shareOf(r).read(http.MaxBytesReader(w, r.Body, int64(n.engine.MaxBody())))
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +240,7 @@ const maxQuestion = 1 << 12
 
 // decode reads a request in JSON, of so many bytes at most.
 func decode(r *http.Request, into any, most int64) error {
-	content, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	content, err := shareOf(r).read(io.LimitReader(r.Body, most+1))
 	if err != nil {
 		return err
 	}
@@ -227,8 +258,7 @@ func (s *Server) picture(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
-	mine := s.bodies.share()
-	defer mine.release()
+	mine := shareOf(r)
 	content, err := mine.read(r.Body)
 	var pixels []byte
 	if err == nil {
