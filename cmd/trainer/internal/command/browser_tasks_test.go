@@ -360,6 +360,15 @@ func showExample(t *testing.T, b *browser, text string) {
 		t.Errorf("%d figures from elsewhere", broken)
 	}
 	b.screenshot("text-1600")
+	headings := eval[string](b, `[...document.querySelectorAll(".read :is(h1, h2, h3)")].map((e) => e.id).join()`)
+	b.choose("language", "vi")
+	b.until(`document.querySelector(".read h1")?.textContent.includes("học") ?? false`)
+	if got := eval[string](b, `[...document.querySelectorAll(".read :is(h1, h2, h3)")].map((e) => e.id).join()`); got != headings {
+		t.Errorf("in Vietnamese the sections are %s, want %s", got, headings)
+	}
+	b.screenshot("text-vi-1600")
+	b.choose("language", "en")
+	b.until(`document.querySelector(".read h1")?.textContent.includes("learns") ?? false`)
 	b.do(chromedp.EmulateViewport(360, 740))
 	if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 		t.Errorf("the text is %d pixels wider than a window of 360", over)

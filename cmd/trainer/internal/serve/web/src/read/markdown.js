@@ -25,25 +25,26 @@ const formula = {
 // mathML returns a formula. The page's content security policy refuses attributes style: load sets what they say.
 const mathML = (tex, options) => temml.renderToString(tex, options).replaceAll(' style="', ' data-style="');
 
-// reader returns a parser whose headings get the names of names, in their order, or else those that GitHub would give them.
-function reader(names) {
+// reader returns a parser of a file. The headings, whose names GitHub would call own, get the names of names, in their order.
+function reader(file, own, names) {
+  const beside = folder + file.slice(0, file.lastIndexOf("/") + 1); // where the file's links begin
   let headings = 0;
   return new Marked({
     gfm: true,
     extensions: [formula],
     renderer: {
-      heading({ tokens, depth, text }) {
-        return `<h${depth} id="text-${names[headings++] ?? nameOf(text)}">${this.parser.parseInline(tokens)}</h${depth}>\n`;
+      heading({ tokens, depth }) {
+        return `<h${depth} id="text-${names[headings++]}">${this.parser.parseInline(tokens)}</h${depth}>\n`;
       },
       code: ({ text, lang, escaped }) => (lang === "math" ? `<div class="formula">${mathML(text, { displayMode: true })}</div>\n` : `<pre><code>${escaped ? text : escape(text)}</code></pre>\n`),
       link({ href, tokens }) {
         const inner = this.parser.parseInline(tokens);
         if (page.test(href)) return `<a href="${escape(href.replace(page, ""))}">${inner}</a>`;
-        if (href.startsWith("#")) return `<a href="#read/${escape(href.slice(1))}">${inner}</a>`;
+        if (href.startsWith("#")) return `<a href="#read/${escape(names[own.indexOf(decodeURIComponent(href.slice(1)))] ?? "")}">${inner}</a>`;
         if (href.includes("://")) return `<a href="${escape(href)}" rel="noreferrer">${inner}</a>`;
         return inner; // a file of the program's sources
       },
-      image: ({ href, text }) => `<img src="${escape(folder + href)}" alt="${escape(text)}" loading="lazy">`,
+      image: ({ href, text }) => `<img src="${escape(beside + href)}" alt="${escape(text)}" loading="lazy">`,
     },
   });
 }
@@ -64,7 +65,7 @@ export async function load(file, english) {
     return response.text();
   };
   const [text, original] = await Promise.all([get(file), get(english)]);
-  const html = reader(namesOf(original)).parse(text);
+  const html = reader(file, namesOf(text), namesOf(original)).parse(text);
   const article = element("article", { className: "panel" });
   article.append(...new DOMParser().parseFromString(html, "text/html").body.childNodes); // no script of it runs
   for (const e of article.querySelectorAll("[data-style]")) e.style.cssText = e.dataset.style;
