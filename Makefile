@@ -53,7 +53,7 @@ notice: ## write NOTICE, the licences of what is linked into the program
 race: ## run the tests of the concurrent packages under the race detector
 	$(GO) test -race -skip 'DecodeMemoryIsEnough|ResizedAllocatesNothing' ./cpu/internal/parallel ./nn/data # the detector's own memory counts there, and it empties pools
 	$(GO) test -race -run Threads ./cpu
-	$(GO) test -race -short -skip ResolutionAllocatesNothing ./nn/train
+	$(GO) test -race -short -skip 'AllocatesNothing|ResumeRules|AccumulateResume' ./nn/train # the goroutines of those are in other tests, too
 
 # Files without a build tag are vetted once, with the tag cuda if it can be used. What only other tags show is in few packages.
 vet: ## go vet, with CUDA, without C, and without the assembly

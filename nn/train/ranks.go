@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"trainer/nn/device"
 	"trainer/nn/ranks"
@@ -43,6 +44,8 @@ type group struct {
 	votes   [maxRequests]device.AsyncDownload // of the last steps
 	counted int                               // votes that have been queued
 	err     error                             // of the last sums
+	waited  time.Duration                     // for sums, in the current step
+	pace    time.Duration                     // computed in the epoch: see lag.go
 	behind  int                               // how many of them may be on their way while training goes on
 }
 
@@ -140,6 +143,8 @@ func (g *group) awaitSums() bool {
 	if g == nil {
 		return true
 	}
+	start := time.Now()
+	defer func() { g.waited += time.Since(start) }()
 	for _, sum := range g.sums {
 		if err := sum.Wait(); err != nil {
 			g.err = err
@@ -251,6 +256,9 @@ func (r *run) closeEpoch(ctx context.Context) error {
 		return err
 	}
 	if err := r.collectStateIfDue(); err != nil {
+		return err
+	}
+	if err := r.findLag(); err != nil {
 		return err
 	}
 	if r.follows() {

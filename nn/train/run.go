@@ -441,7 +441,11 @@ func (r *run) step() error {
 		}
 		r.epoch.Images += b.Whole()
 		r.trainImages += b.Whole()
+		start := time.Now()
 		err = r.stepper.Step(b)
+		if g := r.group(); g != nil {
+			g.computed(time.Since(start))
+		}
 		r.loader.Release(b)
 		if err != nil {
 			return err

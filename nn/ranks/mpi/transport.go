@@ -161,10 +161,11 @@ func (t *transport) do(w work) error {
 }
 
 // exchange starts all messages, and waits for them. Meanwhile it keeps up the signs of life.
+//
+// After an error the bytes stay pinned, because the library may still write to them until the process ends.
 func (t *transport) exchange(send, recv [][]byte) error {
 	m := &t.messages
 	m.clear()
-	defer m.unpin()
 	for p := range t.size {
 		if p == t.rank {
 			continue
@@ -188,6 +189,7 @@ func (t *transport) exchange(send, recv [][]byte) error {
 			return t.failed(peer, err)
 		}
 		if left == 0 {
+			m.unpin()
 			return nil
 		}
 		if err := t.life.keep(time.Now()); err != nil {

@@ -268,6 +268,13 @@ func (j *job) describeRanks() {
 	}
 }
 
+// lagHooks name a rank for which the others wait.
+func (j *job) lagHooks() train.Hooks {
+	return train.Hooks{Lag: func(_ *train.Training, l train.Laggard) {
+		j.note("rank %d on %s computes %.1f times as long as the others, which wait for it", l.Rank, l.Host, l.Factor)
+	}}
+}
+
 // follow trains as a rank other than 0.
 func (j *job) follow(ctx context.Context) error {
 	cfg := j.config(j.seed)

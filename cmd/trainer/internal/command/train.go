@@ -238,7 +238,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	}
 	cfg := j.config(seed)
 	events := &board{job: j, folder: folder}
-	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks()}
+	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks(), j.lagHooks()}
 	if j.trial != nil {
 		cfg.Hooks = append(cfg.Hooks, j.trial.hooks())
 	}
