@@ -38,6 +38,9 @@ func (l scalingLine) text() string {
 func (b *benchmark) measureScaling(t *team, recipes []*recipe.Recipe) error {
 	o := newOptions()
 	o.deviceOptions = b.deviceOptions
+	if o.device == auto {
+		o.device = b.Devices[0].Name
+	}
 	j := b.newJob(o)
 	j.team = t
 	err := j.rankDevice()

@@ -528,7 +528,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown flag far from all", []string{"-zzzzzzzz"}, "unknown flag -zzzzzzzz (valid: -all-bytes, -autotune, -batch, "},
 		{"flag without value", []string{"-epochs"}, "flag needs an argument: -epochs"},
 		{"stray argument", []string{"-quiet", "mnist"}, `unexpected argument "mnist"`},
-		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, lr, tune, predict, evaluate, serve, export, import, data, recipe, draw, runs, compare, report, bench, doctor, completion, man, version, help)`},
+		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, lr, tune, predict, evaluate, serve, export, import, data, recipe, draw, runs, compare, report, bench, plan, doctor, completion, man, version, help)`},
 		{"subcommand without argument", []string{"recipe"}, "recipe takes one name: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},

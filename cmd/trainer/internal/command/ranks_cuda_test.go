@@ -22,7 +22,6 @@ func TestGPUs(t *testing.T) {
 		t.Skip("trains")
 	}
 	workplace(t)
-	t.Setenv("TMPDIR", t.TempDir())
 	write(t, "shared.toml", shared)
 	args := []string{"-data", "pictures", "-recipe", "shared.toml", "-device", "cuda", "-precision", "fp32", "-deterministic", "-quiet", "-checkpoint-every", "1steps"}
 	run := func(settings, out string, more ...string) outcome {

@@ -36,6 +36,9 @@ func (t *team) place() error {
 // deviceKind returns the kind that -device auto stands for with several ranks: GPUs if every rank has one, otherwise the CPU.
 func (p *program) deviceKind(t *team) (string, error) {
 	first, found := p.Devices[0], byte(0)
+	if t.env.Launcher == ranks.OwnLauncher { // -gpus
+		return first.Name, nil
+	}
 	if first.Connect != nil {
 		if n, err := first.Count(); err == nil && n > 0 {
 			found = 1

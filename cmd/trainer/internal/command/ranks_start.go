@@ -48,9 +48,6 @@ func (p *program) startRanks(o *options, args []string) (*team, error) {
 	if p.executable == "" {
 		return nil, errors.New("-gpus: the file of this program is unknown")
 	}
-	if o.device == auto {
-		o.device = kind.Name
-	}
 	c := &children{states: map[int]string{}, ended: map[int]chan struct{}{}}
 	conns := []net.Conn{nil}
 	for rank, gpu := range list[1:] {
