@@ -531,6 +531,7 @@ func TestBadInput(t *testing.T) {
 		{"unknown subcommand", []string{"trian"}, `unknown command "trian", did you mean train? (valid: train, lr, tune, predict, evaluate, serve, export, import, data, recipe, draw, runs, compare, report, bench, plan, doctor, completion, man, version, help)`},
 		{"subcommand without argument", []string{"recipe"}, "recipe takes one name: trainer recipe NAME"},
 		{"version with argument", []string{"version", "x"}, "version takes no arguments"},
+		{"flag of a command without flags", []string{"help", "-json"}, "unknown flag -json (trainer help -h shows the usage)"},
 		{"unknown recipe to print", []string{"recipe", "minst"}, `unknown recipe "minst", did you mean mnist?`},
 		{"unknown device", []string{"-device", "gpu"}, `-device: unknown device "gpu", did you mean cpu? (valid: auto, cuda, cpu)`},
 		{"numbered cpu", []string{"-device", "cpu:1"}, "-device cpu:1: want auto, cuda, cuda:N or cpu"},

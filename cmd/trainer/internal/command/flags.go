@@ -247,7 +247,7 @@ func flagError(f *flag.FlagSet, err error) error {
 		return usageErrorf("unknown flag -%s, did you mean %s? (-h lists all)", name, n)
 	}
 	if len(names) == 0 {
-		return usageErrorf("unknown flag -%s (%s takes none but -h)", name, f.Name())
+		return usageErrorf("unknown flag -%s (trainer %s -h shows the usage)", name, f.Name())
 	}
 	return usageErrorf("unknown flag -%s (valid: %s)", name, strings.Join(names, ", "))
 }
