@@ -37,8 +37,8 @@ else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
 
-test-long: ## run the tests that take minutes: the launches of every recipe's step, and the page without a server
-	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run BrowserSite
+test-long: ## run the tests that take minutes: the launches of every recipe's step, the page without a server, bad clients
+	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run 'BrowserSite|Siege' -timeout 60m
 	TRAINER_LONG_TESTS=1 $(CUDA_GO) test -tags cuda ./gpu -run Budget
 
 fuzz: ## run every fuzz target, two at a time: FUZZTIME=5s
