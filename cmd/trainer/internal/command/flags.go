@@ -245,6 +245,9 @@ func flagError(f *flag.FlagSet, err error) error {
 	if n := recipe.Nearest("-"+name, names); n != "" {
 		return usageErrorf("unknown flag -%s, did you mean %s? (-h lists all)", name, n)
 	}
+	if len(names) == 0 {
+		return usageErrorf("unknown flag -%s (%s takes none but -h)", name, f.Name())
+	}
 	return usageErrorf("unknown flag -%s (valid: %s)", name, strings.Join(names, ", "))
 }
 

@@ -116,6 +116,9 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := all.addExample(shown); err != nil {
+		return err
+	}
 	listener, err := listen("-listen", o.listen)
 	if err != nil {
 		return err

@@ -29,9 +29,9 @@ func (s *Server) learnRoutes() {
 func (s *Server) listNetworks(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]networkInfo, len(s.networks))
+	list := make([]learn.Description, len(s.networks))
 	for i := range s.networks {
-		list[i] = s.networks[i].info()
+		list[i] = s.networks[i].describe()
 	}
 	sendJSON(w, http.StatusOK, list)
 }
@@ -113,7 +113,7 @@ func (s *Server) learnRun(r *http.Request) (any, error) {
 		s.networks = slices.Delete(s.networks, old, old+1)
 	}
 	s.networks = append(s.networks, *n)
-	return n.info(), nil
+	return n.describe(), nil
 }
 
 // countRuns returns the number of networks of runs. The caller holds mu.
@@ -126,16 +126,6 @@ func (s *Server) countRuns() (count int) {
 	return count
 }
 
-// maxSamples is the number of samples in an answer.
-const maxSamples = 100
-
-// sampleList is a part of the pictures to choose from.
-type sampleList struct {
-	Total  int     `json:"total"`
-	Labels []int32 `json:"labels"`
-	Pixels []byte  `json:"pixels"` // [n h w c]
-}
-
 // samples answers with the pictures from, from+1, ..., at most count.
 func (s *Server) samples(r *http.Request) (any, error) {
 	n, err := s.network(r.PathValue("name"))
@@ -144,13 +134,9 @@ func (s *Server) samples(r *http.Request) (any, error) {
 	}
 	from, err := strconv.Atoi(r.URL.Query().Get("from"))
 	count, err2 := strconv.Atoi(r.URL.Query().Get("count"))
-	if err != nil || err2 != nil || from < 0 || count < 1 || count > maxSamples {
-		return nil, refuse(http.StatusBadRequest, "samples", "want from, a number from 0, and count, a number from 1 to %d", maxSamples)
+	if err != nil || err2 != nil {
+		return nil, refuse(http.StatusBadRequest, "samples", "want from and count, two numbers")
 	}
-	return n.samples(from, count)
-}
-
-func (n *Network) samples(from, count int) (*sampleList, error) {
 	if n.Samples == nil {
 		return nil, refuse(http.StatusNotFound, "samples", "this network has no pictures to choose from")
 	}
@@ -158,17 +144,8 @@ func (n *Network) samples(from, count int) (*sampleList, error) {
 	if err != nil {
 		return nil, refuse(http.StatusNotFound, "samples", "the pictures of this network's data set are not on this machine")
 	}
-	size := n.Images.Height * n.Images.Width * n.Images.Channels
-	list := &sampleList{Total: set.Len(), Labels: []int32{}}
-	for i := from; i < min(from+count, set.Len()); i++ {
-		pixels := make([]byte, size)
-		label, err := set.Read(i, pixels)
-		if err != nil {
-			return nil, err
-		}
-		list.Labels, list.Pixels = append(list.Labels, label), append(list.Pixels, pixels...)
-	}
-	return list, nil
+	list, err := learn.Samples(set, from, count)
+	return list, sessionError(err)
 }
 
 // openSession opens a network for a reader, and describes it.
@@ -186,7 +163,7 @@ func (s *Server) openSession(r *http.Request) (any, error) {
 		return s.showing.use(func() error {
 			engine, err := n.Open()
 			if err == nil {
-				opened.engine = learn.New(engine, len(n.Classes))
+				opened.engine = learn.New(engine, len(n.Classes), n.Samples)
 			}
 			return err
 		})
