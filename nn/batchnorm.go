@@ -93,14 +93,18 @@ func (l BatchNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.unit(b, in, plan)
+	u, err := l.unit(b, in, plan)
+	if err != nil || b.sync == nil {
+		return u, err
+	}
+	return l.synchronized(b, in, u)
 }
 
 // buildFused normalises and activates in one pass over memory, if the device fuses the function that follows. One
 // with an alpha, which the fused operation isn't given, stays on its own.
 func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedBatchNorm)
-	if !ok || b.frozen() { // whose backward pass is another one
+	if !ok || b.frozen() || b.sync != nil { // whose passes are others
 		return nil, 0, nil
 	}
 	a, ok := next[0].(ActivationLayer)
@@ -119,7 +123,7 @@ func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, i
 }
 
 // unit completes a plan with its tensors.
-func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (BuiltLayer, error) {
+func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (*batchNorm, error) {
 	u := &batchNorm{plan: plan, needs: b.NeedsInputGradient()}
 	c := in[len(in)-1]
 	var err error

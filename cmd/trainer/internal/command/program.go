@@ -36,7 +36,7 @@ type Command struct {
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), lrCommand(), tuneCommand(), predictCommand(), evaluateCommand(), serveCommand(), exportCommand(), importCommand(), dataCommand(), recipeCommand(), drawCommand(), runsCommand(), compareCommand(), reportCommand(), benchCommand(), doctorCommand(), completionCommand(), manCommand(), versionCommand(), helpCommand(), stepCommand()}
+	return []Command{trainCommand(), lrCommand(), tuneCommand(), predictCommand(), evaluateCommand(), serveCommand(), exportCommand(), importCommand(), dataCommand(), recipeCommand(), drawCommand(), runsCommand(), compareCommand(), reportCommand(), benchCommand(), planCommand(), doctorCommand(), completionCommand(), manCommand(), versionCommand(), helpCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.
