@@ -40,8 +40,8 @@ else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
 
-test-long: ## run the tests that take minutes: every recipe on the emulation of CUDA, and the page without a server
-	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run BrowserSite
+test-long: ## run the tests that take minutes: every recipe on the emulation of CUDA, the page without a server, bad clients
+	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run 'BrowserSite|Siege' -timeout 60m
 	TRAINER_LONG_TESTS=1 $(CUDA_GO) test -tags cuda ./gpu ./gpu/training -run 'Budget|RecipeParity|MixedPrecisionParity'
 
 fuzz: ## run every fuzz target, two at a time: FUZZTIME=5s

@@ -3,8 +3,8 @@ package docs
 
 import "embed"
 
-// Text holds backpropagation.md, in English and in the folder vi, and the folder figures.
+// Text holds backpropagation.md, in each language that it is in, and the folder figures.
 //
-//go:embed backpropagation.md vi/backpropagation.md
+//go:embed backpropagation*.md
 //go:embed figures/mnist-basic*.svg figures/mnist-basic*.png figures/cifar10-basic.svg
 var Text embed.FS

@@ -19,8 +19,8 @@ import (
 
 // originals are the documents that are translated, by their translations. Paths are those of this project.
 var originals = map[string]string{
-	"docs/vi/README.md":          "README.md",
-	"docs/vi/backpropagation.md": "docs/backpropagation.md",
+	"docs/README.vi.md":          "README.md",
+	"docs/backpropagation.vi.md": "docs/backpropagation.md",
 }
 
 // section is a heading and what follows it up to the next one, without what depends on the language.

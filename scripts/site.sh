@@ -29,9 +29,8 @@ policy="default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'se
 sed "s|<meta charset=\"utf-8\">|&\n<meta http-equiv=\"Content-Security-Policy\" content=\"$policy\">|" $web/dist/index.html >"$out/index.html"
 
 # The text.
-mkdir -p "$out/text/figures" "$out/text/vi"
-cp docs/backpropagation.md "$out/text/"
-cp docs/vi/backpropagation.md "$out/text/vi/"
+mkdir -p "$out/text/figures"
+cp docs/backpropagation*.md "$out/text/"
 cp docs/figures/mnist-basic*.svg docs/figures/mnist-basic*.png docs/figures/cifar10-basic.svg "$out/text/figures/"
 
 # The pictures, a trained model, and the licences.

@@ -118,3 +118,11 @@ func (k *Keeper) recall(net *nn.Network, at int) (first, last moment, err error)
 	}
 	return first, last, nil
 }
+
+// HistogramsOf returns the histograms of a run for those who only read it: what a Keeper kept, or the weights of its network. first is nil
+// if it isn't known.
+func HistogramsOf(net *nn.Network, content []byte) (last, first []Histogram, err error) {
+	k := &Keeper{Load: func() ([]byte, error) { return content, nil }}
+	f, l, err := k.recall(net, math.MaxInt)
+	return l.histograms(), f.histograms(), err
+}

@@ -147,9 +147,14 @@ func (w *workshop) options(p cockpit.Plan) (*options, error) {
 // runNames are the names that a page may give to runs: they are folders' names on every system.
 var runNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
-const wantRunName = "name: want letters, digits, dots, hyphens and underscores, at most 100, with a letter or a digit first and no dot last"
+// devices are names that Windows keeps for devices, with any extension.
+var devices = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`)
 
-func isRunName(name string) bool { return runNames.MatchString(name) && !strings.HasSuffix(name, ".") }
+const wantRunName = "name: want letters, digits, dots, hyphens and underscores, at most 100, with a letter or a digit first, no dot last, and no device of Windows"
+
+func isRunName(name string) bool {
+	return runNames.MatchString(name) && !strings.HasSuffix(name, ".") && !devices.MatchString(name)
+}
 
 // Start begins a training in a folder of its own.
 func (w *workshop) Start(p cockpit.Plan) (string, error) {
