@@ -1,5 +1,7 @@
 package device
 
+import "time"
+
 // Collective connects processes that train one network together, the ranks: each has a device of its own, and they are
 // numbered from 0. It is optional: whoever trains with several ranks passes one to package train. Every rank must make
 // the same calls in the same order; a call returns when this rank's part is done, and waits for the other ranks where it
@@ -67,4 +69,19 @@ type AllGatherSpec struct {
 // AllGather is the plan of an AllGatherSpec. It allocates nothing.
 type AllGather interface {
 	Run() error
+}
+
+// ConnectOptions say how connected devices watch each other.
+type ConnectOptions struct {
+	// Patience is how long this process may wait for its device while a sum over the ranks is in progress, before Stuck is told; 0 for
+	// ever.
+	Patience time.Duration
+	// Stuck is called by another goroutine, at most once.
+	Stuck func(Stuck)
+}
+
+// Stuck says what is known of a sum over the ranks that doesn't end.
+type Stuck struct {
+	Sums    uint64 // over the ranks that this process has queued
+	Reached bool   // the device has done what was queued before the last sum
 }

@@ -38,12 +38,20 @@ func (p *program) newWorkshop(ctx context.Context, o *serveOptions) *workshop {
 	return &workshop{program: p, device: o.deviceOptions, runs: o.runs, folders: o.folders, ctx: ctx, preparing: make(chan struct{}, 1)}
 }
 
-// wait waits for the training that was interrupted, and says how to continue it.
+// wait waits for the training that was interrupted, and says how to continue it if it had begun.
 func (w *workshop) wait() {
 	w.all.Wait()
-	if t := w.Live(); t != nil && t.State().Phase == cockpit.Interrupted {
+	if t := w.Live(); t != nil && t.State().Phase == cockpit.Interrupted && w.taken(t.State().Run) {
 		w.note("interrupted; to continue: trainer -resume %s", shellWord(filepath.Join(w.runs, t.State().Run)))
 	}
+}
+
+// training returns the name of the run that is training, or "".
+func (w *workshop) training() string {
+	if t := w.Live(); t != nil && !t.State().Phase.Over() {
+		return t.State().Run
+	}
+	return ""
 }
 
 // Live returns the training that runs, or the last one.
@@ -225,8 +233,8 @@ func (w *workshop) checkRecorded(o *options) error {
 
 // busy returns an error while a training is running: a device computes for one at a time.
 func (w *workshop) busy() error {
-	if t := w.Live(); t != nil && !t.State().Phase.Over() {
-		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", t.State().Run)
+	if run := w.training(); run != "" {
+		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", run)
 	}
 	if w.ctx.Err() != nil {
 		return cockpit.Failf(cockpit.Busy, "the program is ending")
