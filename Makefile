@@ -101,6 +101,7 @@ bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -load $(ARGS)
+	@if [ -x ./trainer ] && command -v mpirun >/dev/null; then $(PYTHON) bench/peers/ddp.py; else echo 'bench-peers: no ./trainer or no mpirun: ranks beside DDP are left out'; fi
 
 conformance-peers: PYTHON ?= python3
 conformance-peers: ## compare numbers with ONNX's tests and PyTorch (installs them once): ARGS='-seed 2'

@@ -124,6 +124,20 @@ func (p *program) greet(t *team) error {
 	})
 }
 
+// refuseRanks returns an error if a launcher has started this process as one of several ranks, which only training can be.
+func (p *program) refuseRanks(command string) error {
+	env, err := ranks.ReadEnvironment(p.getenv)
+	switch {
+	case err != nil:
+		return &usageError{err.Error()}
+	case env.Launcher == "" || env.Size == 1:
+		return nil
+	case env.Rank > 0:
+		return &silentError{exitUsage}
+	}
+	return usageErrorf("%s started several processes, and %s needs a single one: start it without the launcher", env.Launcher, command)
+}
+
 // findMPI describes the MPI library that ranks started here would use. It only loads the library, and joins nothing.
 func (p *program) findMPI() *doctor.Library {
 	found, err := mpi.Find(p.getenv)

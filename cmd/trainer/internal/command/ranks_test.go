@@ -57,6 +57,17 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// TestRanksOfOtherCommands: a search by several ranks is refused by rank 0, and the others are silent.
+func TestRanksOfOtherCommands(t *testing.T) {
+	for rank, want := range []string{"mpirun of Open MPI started several processes, and trainer tune needs a single one", ""} {
+		env := map[string]string{"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": string(rune('0' + rank))}
+		out := trainerIn(t.Context(), env, "tune")
+		if out.status != exitUsage || !strings.Contains(out.stderr, want) || want == "" && out.stderr != "" {
+			t.Errorf("rank %d: status %d, %q, want %q", rank, out.status, out.stderr, want)
+		}
+	}
+}
+
 // TestShareMachine: the ranks of a machine share its processors, and what they don't do is refused.
 func TestShareMachine(t *testing.T) {
 	team := &team{env: ranks.Environment{LocalSize: 2}}
