@@ -227,12 +227,12 @@ func (t *team) meet(p *program) (net []net.Conn, err error) {
 	if strings.EqualFold(p.getenv(agentVariable), "true") { // torchrun itself listens there
 		port++
 	}
-	r := star.Rendezvous{Address: joinHostPort(t.env.Address, port), Rank: t.env.Rank, Size: t.env.Size, Wait: maxMeeting}
-	forget := func() {}
-	if r.Token, forget, err = t.token(p, port); err != nil {
+	token, forget, err := t.token(p, port)
+	if err != nil {
 		return nil, err
 	}
 	defer forget()
+	r := star.Rendezvous{Address: joinHostPort(t.env.Address, port), Rank: t.env.Rank, Size: t.env.Size, Token: token, Wait: maxMeeting}
 	return r.Meet(context.Background())
 }
 
