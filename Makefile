@@ -7,7 +7,7 @@
 GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-BUILD := build -trimpath -ldflags '$(LDFLAGS)' -o trainer
+BUILD := build -ldflags '$(LDFLAGS)' -o trainer
 
 # The C compiler for the CUDA device; empty for a build without it. CUDA_GO is go with the
 # environment that the device needs; NO_CUDA says why the device is left out.
@@ -29,17 +29,20 @@ endif
 train: build ## build, then train MNIST on the best device available
 	./trainer
 
+# With a C compiler everything is tested with the tag cuda, and then what is said of a build without it.
 test: ## run all the tests
-	$(GO) test ./...
 ifneq ($(CUDA_CC),)
-	$(CUDA_GO) test -tags cuda -skip Browser ./gpu/... ./cmd/... ./bench/... # the page is the same without CUDA
+	$(CUDA_GO) test -tags cuda ./...
+	$(GO) test ./gpu/...
+	$(GO) test ./cmd/trainer/internal/command -run 'CUDA|Device|Doctor|Version'
 else
+	$(GO) test ./...
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
 
-test-long: ## run the tests that take minutes: the launches of every recipe's step, and the page without a server
-	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run BrowserSite
-	TRAINER_LONG_TESTS=1 $(CUDA_GO) test -tags cuda ./gpu -run Budget
+test-long: ## run the tests that take minutes: every recipe on the emulation of CUDA, the page without a server, bad clients
+	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run 'BrowserSite|Siege' -timeout 60m
+	TRAINER_LONG_TESTS=1 $(CUDA_GO) test -tags cuda ./gpu ./gpu/training -run 'Budget|RecipeParity|MixedPrecisionParity'
 
 fuzz: ## run every fuzz target, two at a time: FUZZTIME=5s
 	GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),5s)' ./scripts/fuzz.sh
@@ -50,24 +53,25 @@ notice: ## write NOTICE, the licences of what is linked into the program
 race: ## run the tests of the concurrent packages under the race detector
 	$(GO) test -race -skip 'DecodeMemoryIsEnough|ResizedAllocatesNothing' ./cpu/internal/parallel ./nn/data # the detector's own memory counts there, and it empties pools
 	$(GO) test -race -run Threads ./cpu
-	$(GO) test -race -short -skip ResolutionAllocatesNothing ./nn/train
+	$(GO) test -race -short -skip 'AllocatesNothing|ResumeRules|AccumulateResume' ./nn/train # the goroutines of those are in other tests, too
 
-vet: ## go vet, with and without CUDA, and without the assembly
-	$(GO) vet ./...
-	CGO_ENABLED=0 $(GO) vet ./...
-	$(GO) vet -tags noasm ./...
+# Files without a build tag are vetted once, with the tag cuda if it can be used. What only other tags show is in few packages.
+vet: ## go vet, with CUDA, without C, and without the assembly
 ifneq ($(CUDA_CC),)
 	$(CUDA_GO) vet -tags cuda ./...
 else
+	$(GO) vet ./...
 	@echo "skipped: vet of the $(NO_CUDA)"
 endif
+	CGO_ENABLED=0 $(GO) vet ./gpu/... ./nn/ranks/... ./cmd/...
+	$(GO) vet -tags noasm ./cpu/...
 
 lint: vet ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || (echo 'gofmt: the files above need gofmt -w' >&2; exit 1)
-	$(GO) tool staticcheck ./...
 ifneq ($(CUDA_CC),)
-	$(CUDA_GO) tool staticcheck -tags cuda ./gpu/... ./cmd/... ./bench/...
+	$(CUDA_GO) tool staticcheck -tags cuda ./...
 else
+	$(GO) tool staticcheck ./...
 	@echo "skipped: staticcheck of the $(NO_CUDA)"
 endif
 
@@ -84,8 +88,7 @@ check-generated: ## check that CUDA's headers and PTX are what the scripts gener
 	./scripts/cuda-headers.sh --check
 	./scripts/kernels.sh --check
 
-cross: ## build for other systems, without C
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/trainer
+cross: ## build for other systems, without C (linux/arm64 has the sources that darwin/arm64 and linux/amd64 have)
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/trainer
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/trainer
 
@@ -98,6 +101,7 @@ bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -load $(ARGS)
+	@if [ -x ./trainer ] && command -v mpirun >/dev/null; then $(PYTHON) bench/peers/ddp.py; else echo 'bench-peers: no ./trainer or no mpirun: ranks beside DDP are left out'; fi
 
 conformance-peers: PYTHON ?= python3
 conformance-peers: ## compare numbers with ONNX's tests and PyTorch (installs them once): ARGS='-seed 2'

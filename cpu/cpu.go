@@ -126,6 +126,15 @@ func (d *Device) NewTensor(dtype device.DType, shape ...int) (t *device.Tensor, 
 	return device.WrapTensor(dtype, m, shape...), nil
 }
 
+// Slice returns a part of a float32 tensor over the same memory.
+func (d *Device) Slice(t *device.Tensor, from, n int) *device.Tensor {
+	x := floats(t)
+	if from < 0 || n < 1 || from%device.SliceAlignment != 0 || from+n > len(x) {
+		panic(fmt.Sprintf("cpu: slice of %v: %d elements from %d on", t, n, from))
+	}
+	return device.WrapTensor(device.Float32, &memory{f32: x[from : from+n : from+n]}, n)
+}
+
 // floats returns the elements of a float32 tensor.
 func floats(t *device.Tensor) []float32 { return t.Memory().(*memory).f32[:t.Len()] }
 

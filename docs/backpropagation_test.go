@@ -13,8 +13,10 @@ import (
 	"testing"
 
 	"trainer/cpu"
+	"trainer/docs"
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/inspect"
 	"trainer/nn/optim"
 )
 
@@ -280,6 +282,80 @@ func (r *rig) network() map[string][]float32 {
 	return out
 }
 
+// TestPageLinks makes sure that the links to the page of trainer serve name numbers of the worked example.
+func TestPageLinks(t *testing.T) {
+	dev, err := cpu.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	x, err := inspect.WorkedExample(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shapes := map[string][]int{}
+	for _, p := range x.Session.Places() {
+		shapes[p.Name] = p.Shape
+		for _, tensor := range p.Tensors {
+			shapes[tensor.Name] = tensor.Shape
+		}
+	}
+	shapes["loss"], shapes["step"] = nil, nil // panels, not numbers
+	text, err := os.ReadFile("backpropagation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`\(http://127\.0\.0\.1:8080/#learn/worked-example/([^/)]+)(?:/([a-z-]+)/([0-9,]+))?\)`).FindAllStringSubmatch(string(text), -1)
+	if len(links) < 10 {
+		t.Errorf("%d links", len(links))
+	}
+	for _, m := range links {
+		shape, ok := shapes[m[1]]
+		at := strings.Split(m[3], ",")
+		if m[3] == "" {
+			at = nil
+		}
+		if !ok || len(at) != len(shape) {
+			t.Errorf("%s: the worked example has no such number", m[0])
+			continue
+		}
+		for d, k := range at {
+			if n, err := strconv.Atoi(k); err != nil || n >= shape[d] {
+				t.Errorf("%s: the shape is %v", m[0], shape)
+			}
+		}
+	}
+}
+
+// TestPageText makes sure that the text that the page shows has its figures with it, and the sections that the page links to.
+func TestPageText(t *testing.T) {
+	text, err := docs.Text.ReadFile("backpropagation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`!\[[^]]*\]\(([^)]+)\)`).FindAllStringSubmatch(string(text), -1) {
+		if _, err := docs.Text.ReadFile(m[1]); err != nil {
+			t.Errorf("%s is not part of the program: %v", m[1], err)
+		}
+	}
+	page, err := os.ReadFile("../cmd/trainer/internal/serve/web/src/read/read.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "const sections = {")
+	table, _, _ = strings.Cut(table, "}")
+	links := regexp.MustCompile(`: "([a-z-]+)"`).FindAllStringSubmatch(table, -1)
+	if len(links) < 10 {
+		t.Errorf("%d sections in read.js", len(links))
+	}
+	for _, m := range links {
+		heading := "\n### " + strings.ReplaceAll(m[1], "-", " ") + "\n"
+		if !strings.Contains(strings.ToLower(strings.ReplaceAll(string(text), "-", " ")), heading) {
+			t.Errorf("read.js links to the section %s, which the text lacks", m[1])
+		}
+	}
+}
+
 // TestLinks makes sure that the documents' links to files of this project lead to one.
 func TestLinks(t *testing.T) {
 	documents, err := filepath.Glob("*.md")
@@ -289,6 +365,7 @@ func TestLinks(t *testing.T) {
 	if len(documents) == 0 {
 		t.Fatal("no documents found")
 	}
+	documents = append(documents, "../README.md")
 	for _, document := range documents {
 		text, err := os.ReadFile(document)
 		if err != nil {
@@ -298,7 +375,7 @@ func TestLinks(t *testing.T) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(m[1]); err != nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), m[1])); err != nil {
 				t.Errorf("%s: %v", document, err)
 			}
 		}

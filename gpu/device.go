@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"gorgonia.org/cu"
 
@@ -47,6 +48,12 @@ type Device struct {
 	graphs    map[*graph]bool
 	fetches   map[*fetch]bool
 	closed    bool
+	broken    bool // it had a fault when it was closed
+
+	uuid       string
+	collective *collective // nil unless the GPU is connected with others
+	sums       sums
+	cancelled  atomic.Pointer[error] // why the connections were ended by another goroutine
 }
 
 var (
@@ -113,7 +120,7 @@ func (d *Device) open(index int) (err error) {
 	if err := d.openLibraries(properties); err != nil {
 		return err
 	}
-	d.info = describe(properties, d.precision)
+	d.info, d.uuid = describe(properties, d.precision), properties.UUID
 	d.code.architecture = 10*properties.Major + properties.Minor
 	d.algorithms = newAlgorithmCache(properties.Name, d.options)
 	return d.staging.open()
@@ -168,6 +175,7 @@ func (d *Device) Close() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	known := d.fault
+	d.broken = known != nil
 	d.fault = d.error("using the device", errors.New("it is closed"))
 	err := cuda.Check("making the context current", cu.SetCurrentContext(d.context.CUContext))
 	if err == nil {
@@ -190,8 +198,14 @@ func (d *Device) release() error {
 			first = err
 		}
 	}
+	if d.collective != nil && (d.broken || d.cancelled.Load() != nil) {
+		_ = d.collective.comm.Abort() // otherwise the stream may wait for ranks that have gone
+	}
 	if d.stream != (cu.Stream{}) {
 		keep(cuda.Wait(d.stream))
+	}
+	if d.collective != nil {
+		keep(d.collective.close())
 	}
 	for g := range d.graphs {
 		keep(g.exec.Destroy())

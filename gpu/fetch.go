@@ -123,7 +123,7 @@ func (f *fetch) wait() error {
 		return nil
 	}
 	f.pending = false
-	if err := cuda.WaitEvent(f.done); err != nil {
+	if err := f.d.waits(false, func() error { return cuda.WaitEvent(f.done) }); err != nil {
 		f.refused = true
 		f.d.fail(err)
 		return f.d.fault

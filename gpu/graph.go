@@ -15,6 +15,7 @@ type graph struct {
 	d    *Device
 	exec *cuda.Graph
 	kept []any
+	sums int // over the ranks
 }
 
 // hold keeps x alive as long as the graph.
@@ -88,6 +89,7 @@ func (g *graph) Launch() {
 		return
 	}
 	defer g.d.end()
+	g.d.sums.queued.Add(uint64(g.sums))
 	if err := g.exec.Launch(g.d.stream); err != nil {
 		g.d.fail(err)
 	}

@@ -8,6 +8,8 @@ func Kind() device.Kind {
 		Name: "cuda", Doc: "NVIDIA GPU", Numbered: true,
 		Precisions: Precisions(),
 		Open:       openWith,
+		Count:      Count,
+		Connect:    Connect,
 		Describe:   inBuild,
 		Remedy:     Remedy,
 		Advice:     "run trainer doctor for details",

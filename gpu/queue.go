@@ -38,6 +38,10 @@ func (d *Device) attach(op string) bool {
 		return false
 	}
 	d.op = op
+	if err := d.cancellation(); err != nil {
+		d.fail(err)
+		return false
+	}
 	runtime.LockOSThread()
 	if err := cu.SetCurrentContext(d.context.CUContext); err != nil {
 		d.fail(cuda.Check("making the context current", err))
@@ -88,7 +92,7 @@ func (d *Device) fail(err error) {
 // execution failed, but the stream's status says how.
 func (d *Device) cause(err error) error {
 	var e *cuda.Error
-	if d.recording != nil || !errors.As(err, &e) || e.Library == cuda.CUDA {
+	if d.recording != nil || !errors.As(err, &e) || e.Library == cuda.CUDA || e.Library == cuda.NCCL {
 		return err
 	}
 	if behind := cuda.Wait(d.stream); behind != nil {
@@ -117,7 +121,7 @@ func (d *Device) Sync() error {
 
 // wait waits for the stream, and records its fault.
 func (d *Device) wait() {
-	if err := cuda.Wait(d.stream); err != nil {
+	if err := d.waits(true, func() error { return cuda.Wait(d.stream) }); err != nil {
 		d.fail(err)
 	}
 }

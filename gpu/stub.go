@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 
@@ -15,6 +16,14 @@ const Built = false
 // New returns an error that is a device.ErrNotBuilt, because this build has no CUDA device.
 func New(index int, _ ...Option) (device.Device, error) {
 	return nil, &device.Error{Device: fmt.Sprintf("cuda:%d", index), Op: "opening the device", Err: notBuiltError{}}
+}
+
+// Count returns an error that is a device.ErrNotBuilt.
+func Count() (int, error) { return 0, notBuiltError{} }
+
+// Connect returns an error that is a device.ErrNotBuilt.
+func Connect(context.Context, device.Device, device.Collective, device.ConnectOptions) (device.Collective, error) {
+	return nil, notBuiltError{}
 }
 
 // notBuiltError is a device.ErrNotBuilt with its own text.

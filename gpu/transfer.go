@@ -110,7 +110,7 @@ func (d *Device) receive(dst []byte, src cu.DevicePtr) error {
 		if err := cuda.CopyToHostAsync(d.staging.down[:n], src, d.stream); err != nil {
 			return err
 		}
-		if err := cuda.Wait(d.stream); err != nil {
+		if err := d.waits(true, func() error { return cuda.Wait(d.stream) }); err != nil {
 			return err
 		}
 		copy(dst[:n], d.staging.down)

@@ -93,7 +93,11 @@ func (l BatchNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.unit(b, in, plan, in)
+	u, err := l.unit(b, in, plan, in)
+	if err != nil || b.sync == nil {
+		return u, err
+	}
+	return l.synchronized(b, in, u)
 }
 
 // buildFused normalises and activates in one pass over memory, if the device fuses the function that follows, and with a
@@ -101,7 +105,7 @@ func (l BatchNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 // its own.
 func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedBatchNorm)
-	if !ok || b.frozen() { // whose backward pass is another one
+	if !ok || b.frozen() || b.sync != nil { // whose passes are others
 		return nil, 0, nil
 	}
 	a, ok := next[0].(ActivationLayer)

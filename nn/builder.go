@@ -36,12 +36,13 @@ type Builder struct {
 	state  []*Param // running statistics
 	rows   []LayerInfo
 
-	freeze   *freeze  // nil if no layer is frozen
-	upstream bool     // something before the layer that is being built is trained, or Options.InputGradient is set
-	dropouts int      // dropout layers so far, each with its own stream
-	path     []string // names of the containers and the layer that are being built
-	building []int    // rows of the layers that are being built, innermost last
-	memory   int64    // total bytes
+	sync     *synchronizer // nil unless statistics are those of all processes' batches
+	freeze   *freeze       // nil if no layer is frozen
+	upstream bool          // something before the layer that is being built is trained, or Options.InputGradient is set
+	dropouts int           // dropout layers so far, each with its own stream
+	path     []string      // names of the containers and the layer that are being built
+	building []int         // rows of the layers that are being built, innermost last
+	memory   int64         // total bytes
 
 	original *Network // whose parameters the network that is being built shares: see Network.ForInput; nil otherwise
 	buffers  buffers
@@ -69,8 +70,8 @@ func newBuilder(dev device.Device, opt Options) *Builder {
 	return &Builder{
 		dev: dev, batch: opt.Batch, dtype: opt.DType.OrFloat32(), train: opt.Training, seed: opt.Seed, sample: opt.Sample, memo: opt.Memo,
 		classCounts: opt.ClassCounts, smallestBatch: 1, upstream: opt.InputGradient,
-		freeze: newFreeze(opt),
-		pairs:  []*pair{{}}, levels: 1,
+		sync: newSynchronizer(opt), freeze: newFreeze(opt),
+		pairs: []*pair{{}}, levels: 1,
 	}
 }
 

@@ -30,6 +30,9 @@ type Options struct {
 	// Shards is the number of parts of each batch that this process computes one after the other; their gradients are
 	// summed in Param.GradSum. Batch is then the size of the largest part. 0: a batch is not split. See BeginShard.
 	Shards int
+	// Sync makes BatchNorm normalise by the statistics of the batches of all processes, each of which computes one shard: see
+	// SetParts. nil: by those of the shard.
+	Sync device.Collective
 	// Freeze holds patterns of the names of layers whose parameters and running statistics training doesn't change (see
 	// path.Match); a layer is frozen with the container that it is in. A pattern that matches nothing is a *FreezeError.
 	// Frozen layers that begin the network have no backward pass. With Thaws, Network.SetFrozen ends the freeze.
@@ -72,6 +75,7 @@ type Network struct {
 	mode           Mode            // of the last Forward
 	mixed          *mixedPrecision // nil in float32
 	accumulation   *accumulation   // nil if every batch has its own update, or is split
+	sync           *synchronizer   // nil if every process normalises its own batches
 	shards         *shards         // nil if batches are not split
 	freeze         *freeze         // nil if no layer is frozen
 }
@@ -100,7 +104,7 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 		return nil, err
 	}
 	n.params, n.state, n.rows, n.memory = b.params, b.state, b.rows, b.memory
-	n.buffers = b.buffers
+	n.buffers, n.sync = b.buffers, b.sync
 	if err := n.buildFreeze(b); err != nil {
 		return nil, err
 	}
@@ -281,6 +285,9 @@ func (n *Network) BackwardWeighted(targets, weights *device.Tensor) {
 // backward computes the gradients of all parameters from that of the outputs, in the network's type.
 func (n *Network) backward(dy *device.Tensor) {
 	n.root.Backward(dy)
+	if n.shards.early() { // buckets convert and drop gradients
+		return
+	}
 	if n.mixed != nil {
 		n.mixed.widenGradients()
 	}

@@ -173,6 +173,7 @@ type sequential struct {
 	isFrozen bool             // they are frozen at present
 	ended    int              // units at the beginning whose training has ended: see Network.EndTraining
 	first    int              // unit at which Backward ends
+	passed   func(param int)  // is told after each unit of Backward from which parameter on gradients are complete; may be nil
 }
 
 // Forward runs the layers first to last.
@@ -188,6 +189,9 @@ func (s *sequential) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 func (s *sequential) Backward(dy *device.Tensor) *device.Tensor {
 	for i := len(s.units) - 1; i >= s.first && dy != nil; i-- {
 		dy = s.units[i].Backward(dy)
+		if s.passed != nil {
+			s.passed(s.params[i].from)
+		}
 	}
 	return dy
 }

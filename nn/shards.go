@@ -30,11 +30,18 @@ import (
 //
 // The sums take one buffer per level of the tree and not one per shard: after shard k the buffers hold one node for each
 // bit of k+1 that is set, the largest first, as a binary counter does.
+//
+// In the last shard the sums of a layer's gradients are complete as soon as the backward pass has passed the layer: see
+// OnBucket.
 type shards struct {
-	net    *Network
-	local  int // shards of this process
-	done   int // shards of the batch that are done
-	filled int // levels that hold a node
+	net     *Network
+	local   int // shards of this process
+	begun   int // of the current batch
+	current int // the last one begun, from 0
+
+	buckets []bucket
+	ready   func(bucket int) // nil if nobody wants to know
+	started int              // buckets of the current batch that are complete
 
 	grads, state []*Param           // trained parameters; running statistics
 	levels       [][]*device.Tensor // [level][term]: the gradients, the running statistics, the statistics
@@ -170,6 +177,8 @@ func (s *shards) scaled(dst, src *device.Tensor, weight int) {
 // examples of the batch, and of all batches of the step.
 func (n *Network) BeginShard(examples, batch, step int) error {
 	s := n.shards
+	s.current = s.begun % s.local
+	s.begun = s.current + 1
 	s.next = [2]float32{gradientWeight: 1, stateWeight: float32(float64(examples) / float64(batch))}
 	if !s.isSum {
 		s.next[gradientWeight] = float32(float64(examples) / float64(step))
@@ -179,7 +188,7 @@ func (n *Network) BeginShard(examples, batch, step int) error {
 	}
 	n.dev.Zero(s.stats)
 	for i, p := range s.state {
-		if s.done == 0 {
+		if s.current == 0 {
 			n.dev.Copy(s.before[i], p.Value)
 		} else {
 			n.dev.Copy(p.Value, s.before[i])
@@ -191,33 +200,46 @@ func (n *Network) BeginShard(examples, batch, step int) error {
 // EndShard queues the sums that follow a shard's backward pass.
 func (n *Network) EndShard() {
 	s := n.shards
-	leaf := s.levels[s.filled]
-	for i, p := range s.grads {
-		s.scaled(leaf[i], p.Grad, gradientWeight)
-	}
-	for i, p := range s.state {
-		s.scaled(leaf[len(s.grads)+i], p.Value, stateWeight)
-	}
-	n.dev.Copy(leaf[len(leaf)-1], s.stats)
-	s.filled++
-	for k := s.done; k&1 == 1; k >>= 1 {
-		s.merge()
-	}
-	if s.done++; s.done < s.local {
+	if s.early() {
+		for s.started < len(s.buckets) {
+			s.endBucket(n)
+		}
+		s.started = 0
 		return
 	}
-	for s.filled > 1 { // nodes without a neighbour of their size
-		s.merge()
+	for term := range s.levels[0] {
+		s.sum(term)
 	}
 }
 
-// merge queues the sum of the two highest levels.
-func (s *shards) merge() {
-	s.filled--
-	left, right := s.levels[s.filled-1], s.levels[s.filled]
-	for i, t := range left {
-		s.add[t.Len()].Run(t, t, right[i])
+// sum queues the sum of a term over the shards so far: the new leaf, and the nodes that it completes.
+func (s *shards) sum(term int) {
+	level := bits.OnesCount(uint(s.current)) // that many nodes wait for a neighbour
+	leaf := s.levels[level][term]
+	switch grads := len(s.grads); {
+	case term < grads:
+		s.scaled(leaf, s.grads[term].Grad, gradientWeight)
+	case term < grads+len(s.state):
+		s.scaled(leaf, s.state[term-grads].Value, stateWeight)
+	default:
+		s.net.dev.Copy(leaf, s.stats)
 	}
+	for k := s.current; k&1 == 1; k >>= 1 {
+		level--
+		s.merge(level, term)
+	}
+	if s.current < s.local-1 {
+		return
+	}
+	for ; level > 0; level-- { // nodes without a neighbour of their size
+		s.merge(level-1, term)
+	}
+}
+
+// merge queues the sum of a term's node at a level and the one above it.
+func (s *shards) merge(level, term int) {
+	left, right := s.levels[level][term], s.levels[level+1][term]
+	s.add[left.Len()].Run(left, left, right)
 }
 
 // ShardSums returns the sums over this process's shards of a batch, which EndBatch uses: several processes replace them by
@@ -229,7 +251,6 @@ func (n *Network) ShardSums() []*device.Tensor { return n.shards.levels[0] }
 func (n *Network) EndBatch() {
 	s := n.shards
 	sums := s.levels[0]
-	s.done, s.filled = 0, 0
 	if s.separate {
 		for i, p := range s.grads {
 			s.add[p.GradSum.Len()].Run(p.GradSum, p.GradSum, sums[i])

@@ -28,6 +28,11 @@ cp $web/dist/app.css "$out/app.css"
 policy="default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'"
 sed "s|<meta charset=\"utf-8\">|&\n<meta http-equiv=\"Content-Security-Policy\" content=\"$policy\">|" $web/dist/index.html >"$out/index.html"
 
+# The text.
+mkdir -p "$out/text/figures"
+cp docs/backpropagation*.md "$out/text/"
+cp docs/figures/mnist-basic*.svg docs/figures/mnist-basic*.png docs/figures/cifar10-basic.svg "$out/text/figures/"
+
 # The pictures, a trained model, and the licences.
 mkdir -p "$out/mnist"
 $go run ./cmd/trainer/internal/site/pictures "$out/mnist"
@@ -40,7 +45,7 @@ cp nn/data/mnist/README.md "$out/mnist/README.md"
 cat LICENSE NOTICE $web/LICENSES >"$out/LICENSES.txt"
 
 size=0
-for file in $(cd "$out" && find . -type f ! -name '*.txt' ! -name '*.md'); do
+for file in $(cd "$out" && find . -type f ! -name '*.txt' ! -name README.md); do
 	size=$((size + $(gzip -9 -c "$out/$file" | wc -c)))
 done
 echo "$out: $size bytes compressed"

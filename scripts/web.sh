@@ -25,10 +25,11 @@ libraries() {
 
 # licences prints the licences of the libraries that the bundle contains.
 licences() {
-	local folder
+	local folder files
 	for folder in node_modules/@*/* node_modules/[!@.]*; do
 		printf '\n==== %s\n\n' "$(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' "$folder/package.json" | head -1) $(sed -n 's/^ *"version": "\(.*\)",*$/\1/p' "$folder/package.json" | head -1) (npm)"
-		sed 's/\r$//; s/[[:space:]]*$//; s/^\(.\)/    \1/' "$folder/LICENSE"
+		files=("$folder"/LICENSE*)
+		sed 's/\r$//; s/[[:space:]]*$//; s/^\(.\)/    \1/' "${files[0]}"
 	done
 }
 

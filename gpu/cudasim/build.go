@@ -52,6 +52,10 @@ var libraries = []library{
 	{CuDNN9, append([]string{"dnn_version9"}, dnnSources...)},
 }
 
+// collectives is NCCL. It is not in the list of libraries, because that is part of the key of every build, and builds of
+// kernels don't depend on it.
+var collectives = library{NCCL, []string{"nccl", "nccl_ranks"}}
+
 var dnnSources = []string{"dnn_backend", "dnn_conv", "dnn_convcalls", "dnn_descriptors", "dnn_graph", "dnn_handle", "dnn_norm", "dnn_pointwise", "dnn_pool", "dnn_tensor"}
 
 // parts are the libraries that a library loads by name.
@@ -164,7 +168,7 @@ func (b *builder) build(o Options) (string, error) {
 func (o Options) files(all string) ([]string, error) {
 	names := o.Libraries
 	if names == nil {
-		names = []string{Driver, CuBLAS12, CuDNN9}
+		names = []string{Driver, CuBLAS12, CuDNN9, NCCL}
 	}
 	files := []string{filepath.Join(all, engine)}
 	for _, name := range names {
@@ -233,7 +237,7 @@ func (b *builder) buildEmulation(lib string) error {
 	}
 	object := func(name string) string { return filepath.Join(work, "src", name+".o") }
 	commands = nil
-	for _, l := range libraries {
+	for _, l := range append(slices.Clone(libraries), collectives) {
 		var objects []string
 		for _, s := range l.sources {
 			objects = append(objects, object(s))

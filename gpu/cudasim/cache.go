@@ -16,8 +16,12 @@ const keep = 30 * 24 * time.Hour
 // whose name contains what it is and a hash of its inputs.
 type cache struct{ root string }
 
+// userCache is the user's cache folder as the environment names it at the start: tests of the program give it a folder of its own,
+// in which everything would be compiled anew.
+var userCache, errUserCache = os.UserCacheDir()
+
 func openCache() (cache, error) {
-	base, err := os.UserCacheDir()
+	base, err := userCache, errUserCache
 	if err != nil {
 		base = os.TempDir()
 	}

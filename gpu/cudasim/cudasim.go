@@ -1,4 +1,4 @@
-// Package cudasim builds a software libcuda, libcublas and libcudnn, so that the CUDA device can be
+// Package cudasim builds a software libcuda, libcublas, libcudnn and libnccl, so that the CUDA device can be
 // tested without a GPU. It is test support: only tests import it, and the device calls itself "software
 // emulation". README.md says what is emulated, what is checked, and which faults a test can request.
 //
@@ -25,6 +25,7 @@ const (
 	CuBLAS13 = "libcublas.so.13"
 	CuDNN8   = "libcudnn.so.8"
 	CuDNN9   = "libcudnn.so.9"
+	NCCL     = "libnccl.so.2"
 )
 
 // PathVariable is the environment variable in which the program looks for libraries first.
@@ -35,7 +36,7 @@ const SettingsVariable = "CUDASIM"
 
 // Options say which libraries the folder holds.
 type Options struct {
-	// Libraries are the libraries in the folder, by file name; nil means Driver, CuBLAS12 and CuDNN9.
+	// Libraries are the libraries in the folder, by file name; nil means Driver, CuBLAS12, CuDNN9 and NCCL.
 	// Leave one out to test with a missing library.
 	Libraries []string
 	// Count makes the kernels tell which bytes they read and write, for Journal. They run several times as long, and those

@@ -21,8 +21,22 @@ type Diagnosis struct {
 	GPUs      []GPU     `json:"gpus"`      // as the driver numbers them, in the order of cuda:N
 	// Python is the interpreter that was run to find folders of packages; "" if none was.
 	Python string `json:"python,omitempty"`
+	// NCCL is the library by which several GPUs connect; nil if nobody has looked for it.
+	NCCL *Library `json:"nccl,omitempty"`
 	// MPI is the library by which several processes connect; nil if nobody has looked for it.
 	MPI *Library `json:"mpi,omitempty"`
+	// Sums are timed sums over several ranks.
+	Sums []Sum `json:"sums,omitempty"`
+}
+
+// Sum is a sum over several ranks.
+type Sum struct {
+	Name     string  `json:"name"` // what connects the ranks
+	Ranks    int     `json:"ranks"`
+	Bytes    int     `json:"bytes,omitempty"`
+	Seconds  float64 `json:"seconds,omitempty"` // 0 on an emulation
+	Emulated bool    `json:"emulated,omitempty"`
+	Reason   string  `json:"reason,omitempty"` // why there is no sum
 }
 
 // PythonVariable is the environment variable with the Python interpreter that may be run to find cuBLAS and cuDNN, by

@@ -24,6 +24,12 @@ func Survey(begin func(doing string)) Diagnosis {
 	n, err := cuda.DeviceCount()
 	begin("loading cuBLAS and cuDNN")
 	d.Driver, d.Libraries = findLibraries()
+	begin("loading NCCL")
+	found := library("NCCL", cuda.LibraryOfRanks())
+	if found.File == "" {
+		found.Reason = "not found: several GPUs need it"
+	}
+	d.NCCL = &found
 	for _, l := range cuda.Libraries() {
 		d.Python = cmp.Or(d.Python, l.Asked)
 	}

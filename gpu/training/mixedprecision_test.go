@@ -34,6 +34,7 @@ const mixedSteps = 3
 func TestMixedPrecisionParity(t *testing.T) {
 	for _, name := range recipe.NamesForDataSets() {
 		t.Run(name, func(t *testing.T) {
+			skipLong(t, name)
 			d := anyDevice(t)
 			batch := load(t, name).Batch
 			if !emulated.OnGPU() {

@@ -5,6 +5,7 @@ package training
 import (
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"testing"
 
@@ -138,10 +139,24 @@ func TestParity(t *testing.T) {
 	}
 }
 
+// likeOthers are recipes with layers and rules that smaller recipes have too: airbench95 and airbench96 those of
+// airbench94, cifar10-94 those of cifar10-fast.
+var likeOthers = []string{"airbench95", "airbench96", "cifar10-94"}
+
+// skipLong skips likeOthers on the software emulation, which takes half a minute for one of them, unless TRAINER_LONG_TESTS
+// is set (make test-long).
+func skipLong(t *testing.T, name string) {
+	t.Helper()
+	if slices.Contains(likeOthers, name) && !emulated.OnGPU() && os.Getenv("TRAINER_LONG_TESTS") == "" {
+		t.Skip("on the software emulation this is part of make test-long")
+	}
+}
+
 // TestRecipeParity trains each built-in recipe with a small batch, and on a GPU also with the recipe's own batch.
 func TestRecipeParity(t *testing.T) {
 	for _, name := range recipe.NamesForDataSets() {
 		t.Run(name, func(t *testing.T) {
+			skipLong(t, name)
 			cfg := recipeConfig(t, name, smallBatch(t, name, paritySteps), paritySteps)
 			want := onCPU(t, cfg, paritySteps)
 			got := onGPU(t, anyDevice(t), cfg, paritySteps)

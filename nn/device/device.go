@@ -190,6 +190,17 @@ type AlgorithmChooser interface {
 	KeepAlgorithms(chosen []byte) error
 }
 
+// Slicer is a device whose tensors can be a part of another tensor's memory. It lets ranks divide the optimiser's work within a
+// parameter (optim.Partition); on other devices every parameter belongs to one rank.
+type Slicer interface {
+	// Slice returns the elements from <= i < from+n of a tensor as a tensor [n] over the same memory, where from is a multiple of
+	// SliceAlignment.
+	Slice(t *Tensor, from, n int) *Tensor
+}
+
+// SliceAlignment is the number of elements at whose multiples a Slice can begin: 256 bytes of float32.
+const SliceAlignment = 64
+
 // DatasetResident is a device that should hold whole data sets in its memory, because
 // copies to it are expensive: batches are then gathered on the device by index.
 type DatasetResident interface {

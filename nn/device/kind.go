@@ -1,6 +1,7 @@
 package device
 
 import (
+	"context"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,13 @@ type Kind struct {
 
 	// Open returns the device with the given number, which is 0 if the kind isn't Numbered.
 	Open func(index int, o Options) (Device, error)
+	// Count returns the number of devices of a kind that is Numbered. It is nil for other kinds.
+	Count func() (int, error)
+	// Connect connects a device of this kind with those of other ranks, which call it together; messages connects the ranks
+	// already. The sums of tensors are then the devices' own. If ctx is cancelled, the connections end, and with them what waits for
+	// another rank; the device then has a fault, with the cause of ctx as its error. It is nil for a kind whose tensors are summed on the host
+	// (package nn/ranks).
+	Connect func(ctx context.Context, dev Device, messages Collective, o ConnectOptions) (Collective, error)
 	// Describe returns a line about the kind in this program and on this machine. It must be quick, and so doesn't open
 	// a GPU.
 	Describe func(o Options) (string, error)

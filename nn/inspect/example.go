@@ -13,11 +13,11 @@ type Example struct {
 	Rate    float64 // learning rate of its step of plain gradient descent
 }
 
-// WorkedExample opens the worked example. A byte p of its image has the value p, not p/255.
+// WorkedExample opens the worked example. Bytes of 0, 51 and 102 are the values 0, 1 and 2 of its image, without rounding.
 func WorkedExample(dev device.Device) (*Example, error) {
 	s, err := New(dev, nn.NewSequential(
 		nn.Conv2D{OutC: 1, Kernel: nn.Square(2)}, nn.ReLU{}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.Flatten{}, nn.Dense{Out: 2},
-	), Options{Input: nn.Shape{5, 5, 1}, Mean: []float32{0}, Std: []float32{1. / 255}})
+	), Options{Input: nn.Shape{5, 5, 1}, Mean: []float32{0}, Std: []float32{0.2}})
 	if err != nil {
 		return nil, err
 	}
@@ -40,10 +40,10 @@ func WorkedExample(dev device.Device) (*Example, error) {
 		}
 	}
 	return &Example{Session: s, Rate: 0.1, Pixels: []byte{
-		0, 1, 2, 1, 0,
-		0, 0, 1, 2, 0,
-		1, 0, 0, 2, 1,
-		2, 1, 0, 1, 0,
-		0, 2, 1, 0, 1,
+		0, 51, 102, 51, 0,
+		0, 0, 51, 102, 0,
+		51, 0, 0, 102, 51,
+		102, 51, 0, 51, 0,
+		0, 102, 51, 0, 51,
 	}}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"trainer/nn"
 	"trainer/nn/device"
+	"trainer/nn/model"
 )
 
 // FeaturePlace returns the place of the values that the last layer with a weight reads: what the network makes of a picture
@@ -30,37 +31,58 @@ func hasWeight(p *place) bool {
 	return false
 }
 
-// Features returns the values of FeaturePlace for each picture of bytes [h w c]: [pictures, width]. progress, unless nil, is
-// called after each picture with the number of those that are done; it must not use the session. Afterwards the pass is that of the last Forward again.
-func (s *Session) Features(ctx context.Context, pictures [][]byte, progress func(done int)) (features []float32, width int, err error) {
+// FeatureSet is what a network makes of pictures: before it decides, and what it decides.
+type FeatureSet struct {
+	Values []float32 // of FeaturePlace, [pictures, Width]
+	Width  int
+	// Answers holds the probabilities of the classes, [pictures, classes], as Pass.Answer has them.
+	Answers []float64
+}
+
+// Features returns the features of pictures of bytes [h w c]. progress, unless nil, is called after each picture with the
+// number of those that are done; it must not use the session. Afterwards the pass is that of the last Forward again.
+func (s *Session) Features(ctx context.Context, pictures [][]byte, progress func(done int)) (set *FeatureSet, err error) {
 	place := s.FeaturePlace()
 	defer s.lock()()
 	if s.closed {
-		return nil, 0, ErrClosed
+		return nil, ErrClosed
 	}
 	for k, p := range pictures {
 		if len(p) != s.opt.Input.Len() {
-			return nil, 0, argument("picture %d has %d bytes, want %d: %v", k, len(p), s.opt.Input.Len(), s.opt.Input)
+			return nil, argument("picture %d has %d bytes, want %d: %v", k, len(p), s.opt.Input.Len(), s.opt.Input)
 		}
 	}
-	width = s.shape(place).Len()
-	features = make([]float32, len(pictures)*width)
+	width := s.shape(place).Len()
+	set = &FeatureSet{Values: make([]float32, len(pictures)*width), Width: width}
 	defer func() { err = errors.Join(err, s.restore()) }()
 	for k, p := range pictures {
 		if err := ctx.Err(); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		if err := s.dev.Upload(s.bytes, p); err != nil {
-			return nil, 0, fmt.Errorf("inspect: %w", err)
+		answer, err := s.features(place, set.Values[k*width:][:width], p)
+		if err != nil {
+			return nil, err
 		}
-		s.normalize.Normalize(s.x, s.bytes, nil, 0, 0, false)
-		s.net.Forward(s.x, nn.Inference)
-		if err := s.dev.Download(device.Bytes(features[k*width:][:width]), s.places[place].probe.y); err != nil {
-			return nil, 0, fmt.Errorf("inspect: %w", err)
-		}
+		set.Answers = append(set.Answers, answer...)
 		if progress != nil {
 			progress(k + 1)
 		}
 	}
-	return features, width, nil
+	return set, nil
+}
+
+// features writes a place's values for a picture, and returns the answer. The pass must be restored afterwards.
+func (s *Session) features(place int, values []float32, picture []byte) (answer []float64, err error) {
+	if err := s.dev.Upload(s.bytes, picture); err != nil {
+		return nil, fmt.Errorf("inspect: %w", err)
+	}
+	s.normalize.Normalize(s.x, s.bytes, nil, 0, 0, false)
+	outputs, err := download(s.dev, s.net.Forward(s.x, nn.Inference))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.dev.Download(device.Bytes(values), s.places[place].probe.y); err != nil {
+		return nil, fmt.Errorf("inspect: %w", err)
+	}
+	return model.Softmax(outputs, s.classes, s.opt.Temperature), nil
 }

@@ -250,17 +250,18 @@ func TestMaximize(t *testing.T) {
 func TestFeatures(t *testing.T) {
 	s := open(t, newCPU(t), must(recipe.Load("mnist")).Model(10), inspect.Options{Input: nn.Shape{28, 28, 1}, Seed: 2})
 	pictures := [][]byte{pixels(1, 784), pixels(2, 784), pixels(3, 784)}
-	features, width, err := s.Features(context.Background(), pictures, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	features := must(s.Features(context.Background(), pictures, nil))
+	width := features.Width
 	pass := must(s.Forward(pictures[1]))
-	if width != 256 || !slices.Equal(features[width:2*width], pass.Values[s.FeaturePlace()]) {
+	if width != 256 || !slices.Equal(features.Values[width:2*width], pass.Values[s.FeaturePlace()]) {
 		t.Errorf("features of %d numbers, which are not those of the pass", width)
+	}
+	if len(features.Answers) != 30 || !slices.Equal(features.Answers[10:20], pass.Answer) {
+		t.Errorf("answers %v, the pass has %v", features.Answers, pass.Answer)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, _, err := s.Features(ctx, pictures, nil); !errors.Is(err, context.Canceled) {
+	if _, err := s.Features(ctx, pictures, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

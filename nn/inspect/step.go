@@ -35,6 +35,9 @@ type Change struct {
 	Changed  float64 `json:"changed"`  // norm of the change
 	Largest  float64 `json:"largest"`  // largest absolute change of an element
 	Index    int     `json:"index"`    // of that element
+	Before   float64 `json:"before"`   // that element before the step
+	After    float64 `json:"after"`
+	Slope    float64 `json:"slope"` // its gradient
 }
 
 // rule is an optimiser that has been built.
@@ -153,6 +156,7 @@ func (s *Session) changes(step *Step, before *Gradients) error {
 			}
 		}
 		c.Changed = norm(change)
+		c.Before, c.After, c.Slope = float64(old[c.Index]), float64(now[c.Index]), float64(before.Weights[name][c.Index])
 		step.Changes[name] = change
 		step.Tensors = append(step.Tensors, c)
 	}

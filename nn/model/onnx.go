@@ -27,6 +27,12 @@ type onnxFile struct {
 // maxONNX bounds the size of an ONNX file, which is read as a whole; the format itself allows 2 GiB.
 const maxONNX = 1 << 31
 
+// What is kept for each constant and each entry of the metadata takes many times the bytes that it may have in a file.
+const (
+	maxConstants = 1 << 17
+	maxMetadata  = 1 << 10 // entries
+)
+
 var errNotONNX = errors.New("it is not an ONNX file, or damaged")
 
 // readONNX reads a file.
@@ -73,7 +79,9 @@ func (f *onnxFile) parse(content []byte) error {
 				}
 				return nil
 			})
-			f.metadata[string(entry[1])] = string(entry[2])
+			if f.metadata[string(entry[1])] = string(entry[2]); len(f.metadata) > maxMetadata {
+				return fmt.Errorf("its metadata have more than %d entries", maxMetadata)
+			}
 			return err
 		}
 		return nil
@@ -93,7 +101,9 @@ func (f *onnxFile) tensor(content []byte) error {
 		}
 		return nil
 	})
-	f.tensors[name] = raw
+	if f.tensors[name] = raw; len(f.tensors) > maxConstants {
+		return fmt.Errorf("it has more than %d constants", maxConstants)
+	}
 	return err
 }
 

@@ -42,7 +42,7 @@ func (w *Weights) readONNX(file string) error {
 		return err
 	}
 	w.foreign = true
-	g := &onnxGraph{}
+	g := &onnxGraph{transposed: map[string]bool{}}
 	if err := g.parse(content); err != nil {
 		return &Error{file, err}
 	}
@@ -53,7 +53,7 @@ func (w *Weights) readONNX(file string) error {
 		if w.info != nil && strings.HasPrefix(t.name, "constant_") { // of the exporter, such as the mean of the pixels
 			continue
 		}
-		if slices.Contains(g.transposed, t.name) && len(t.shape) == 2 {
+		if g.transposed[t.name] && len(t.shape) == 2 {
 			t.values = transposed(t.values, t.shape[0], t.shape[1])
 			t.shape = []int{t.shape[1], t.shape[0]}
 		}
@@ -76,8 +76,8 @@ func transposed(values []float32, rows, columns int) []float32 {
 // onnxGraph holds the weights of a file.
 type onnxGraph struct {
 	weights    []weight
-	transposed []string // matrices [in, out]; others are [out, in]
-	unknown    string   // the first operator that this program lacks, and where it is
+	transposed map[string]bool // matrices [in, out]; others are [out, in]
+	unknown    string          // the first operator that this program lacks, and where it is
 }
 
 // parse reads ModelProto, of which 7 is the graph; of the graph, 1 is a node and 5 a constant.
@@ -100,13 +100,15 @@ func (g *onnxGraph) parse(content []byte) error {
 
 // node reads NodeProto: 1 is an input, 3 the name, 4 the operator, 5 an attribute, 7 the operator's domain.
 func (g *onnxGraph) node(content []byte) error {
-	var inputs []string
-	var name, operator, domain string
+	inputs := 0
+	var second, name, operator, domain string
 	transB := false
 	err := eachField(content, func(number protowire.Number, value []byte) error {
 		switch number {
 		case 1:
-			inputs = append(inputs, string(value))
+			if inputs++; inputs == 2 {
+				second = string(value)
+			}
 		case 3:
 			name = string(value)
 		case 4:
@@ -123,8 +125,8 @@ func (g *onnxGraph) node(content []byte) error {
 	if err != nil {
 		return err
 	}
-	if (operator == "MatMul" || operator == "Gemm" && !transB) && len(inputs) > 1 {
-		g.transposed = append(g.transposed, inputs[1])
+	if (operator == "MatMul" || operator == "Gemm" && !transB) && inputs > 1 {
+		g.transposed[second] = true
 	}
 	if g.unknown == "" && (!slices.Contains(operators(), operator) || domain != "" && domain != "ai.onnx") {
 		if domain != "" {
@@ -158,6 +160,14 @@ const onnxFloat = 1
 // maxRank bounds the number of dimensions of a tensor.
 const maxRank = 8
 
+// addDimension appends a dimension to a shape. Further ones than the first that is too many are dropped.
+func addDimension(shape []int, d uint64) []int {
+	if len(shape) > maxRank {
+		return shape
+	}
+	return append(shape, int(d))
+}
+
 // constant reads TensorProto: 1 the dimensions, 2 the type, 4 the elements as floats, 8 the name, 9 the elements as bytes.
 // Constants of other types are no weights.
 func (g *onnxGraph) constant(content []byte) error {
@@ -168,12 +178,12 @@ func (g *onnxGraph) constant(content []byte) error {
 	err := eachValue(content, func(number protowire.Number, kind protowire.Type, value []byte, v uint64) {
 		switch {
 		case number == 1 && kind == protowire.VarintType:
-			t.shape = append(t.shape, int(v))
+			t.shape = addDimension(t.shape, v)
 		case number == 1:
 			for len(value) > 0 && !bad {
 				d, n := protowire.ConsumeVarint(value)
 				if bad = n < 0; !bad {
-					t.shape, value = append(t.shape, int(d)), value[n:]
+					t.shape, value = addDimension(t.shape, d), value[n:]
 				}
 			}
 		case number == 2:
@@ -199,7 +209,7 @@ func (g *onnxGraph) constant(content []byte) error {
 		}
 	}
 	if bad || len(raw) != 4*n {
-		return fmt.Errorf("%w: its constant %q %v has %d bytes (weights in other files are not read)", errNotONNX, t.name, t.shape, len(raw))
+		return fmt.Errorf("%w: its constant %.100q %v has %d bytes (weights in other files are not read)", errNotONNX, t.name, t.shape, len(raw))
 	}
 	t.values = make([]float32, n)
 	for i := range t.values {

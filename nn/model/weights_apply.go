@@ -138,11 +138,16 @@ func (m *matching) orderOf(classes []string) (order []int, same bool) {
 	if theirs == nil || slices.Equal(theirs, classes) {
 		return nil, true
 	}
+	numbers := make(map[string]int, len(theirs))
+	for k, name := range theirs {
+		numbers[name] = k
+	}
 	for _, name := range classes {
-		k := slices.Index(theirs, name)
-		if k < 0 || slices.Contains(order, k) {
+		k, ok := numbers[name]
+		if !ok {
 			return nil, false
 		}
+		delete(numbers, name) // a second class of this name would get the same weights
 		order = append(order, k)
 	}
 	return order, len(theirs) == len(classes)
@@ -309,8 +314,9 @@ func (w *Weights) Outputs(layers nn.Layer) int {
 	names := layerNames(layers)
 	prefix := w.prefix()
 	for k := len(names) - 1; k >= 0; k-- {
+		theirs := namesOf(names[k] + ".weight")
 		for _, t := range w.tensors {
-			if !slices.Contains(namesOf(names[k]+".weight"), strings.TrimPrefix(t.name, prefix)) || len(t.shape) < 2 {
+			if !slices.Contains(theirs, strings.TrimPrefix(t.name, prefix)) || len(t.shape) < 2 {
 				continue
 			}
 			if len(t.shape) == 2 && !w.foreign {

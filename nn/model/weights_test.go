@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -452,6 +453,33 @@ func TestRename(t *testing.T) {
 	for from, to := range map[string]string{"backbone.7": "conv1", "backbone.0.bias": "backbone.0.weight"} {
 		if err := opened(t, foreign(t, list)).Rename(map[string]string{from: to}); err == nil {
 			t.Errorf("%s to %s: no error", from, to)
+		}
+	}
+}
+
+// A small part of an ONNX file can ask for many times its size: an entry or a dimension has two bytes.
+func TestONNXFilesAreBounded(t *testing.T) {
+	field := func(number protowire.Number, content ...byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), content)
+	}
+	var entries, constants []byte
+	for i := range 1<<17 + 1 {
+		name := binary.BigEndian.AppendUint32(nil, uint32(i))
+		entries = append(entries, field(14, field(1, name...)...)...)
+		constants = append(constants, field(5, field(8, name...)...)...)
+	}
+	dimensions := append(field(1, bytes.Repeat([]byte{1}, 1000)...), 2<<3, 1) // of the type float
+	for want, content := range map[string][]byte{
+		"its metadata have more than 1024 entries": entries,
+		"it has more than 131072 constants":        field(7, constants...),
+		`its constant "" [1 1 1 1 1 1 1 1 1] has`:  field(7, field(5, dimensions...)...),
+	} {
+		path := filepath.Join(t.TempDir(), "m.onnx")
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := model.OpenWeights(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

@@ -49,3 +49,6 @@ func (r AdaGrad) Build(u *Update) error {
 	})
 	return nil
 }
+
+// Elementwise marks a rule that treats every element by itself.
+func (AdaGrad) Elementwise() {}

@@ -94,3 +94,6 @@ func (r Adam) buildAMSGrad(u *Update) {
 func correction(beta float64, step int) float64 {
 	return 1 / (1 - math.Pow(beta, float64(step+1)))
 }
+
+// Elementwise marks a rule that treats every element by itself.
+func (Adam) Elementwise() {}

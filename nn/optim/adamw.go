@@ -22,3 +22,6 @@ func (r *AdamW) Settings(s *setting.List) { (*Adam)(r).Settings(s) }
 func (r AdamW) Build(u *Update) error { return Adam(r).Build(u) }
 
 func (AdamW) decoupled() {}
+
+// Elementwise marks a rule that treats every element by itself.
+func (AdamW) Elementwise() {}

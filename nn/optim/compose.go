@@ -17,12 +17,7 @@ import (
 //
 //	g = grad/scale + decay*w
 func (u *Update) Gradient(p Param) *device.Tensor {
-	g := p.StepGrad()
-	if p.Scaling != nil {
-		next := u.Scratch(p.Value.Shape()...)
-		u.Map(next, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: device.ScalingInverse, Alpha: 1}, g, p.Scaling)
-		g = next
-	}
+	g := u.lossGradient(p)
 	if p.decay != 0 && !u.decoupled {
 		next := u.Scratch(p.Value.Shape()...)
 		u.Map(next, device.MapSpec{Kind: device.MapAdd, B: device.AllAxes, Alpha: 1, Beta: float32(p.decay)}, g, p.Value)
@@ -31,15 +26,32 @@ func (u *Update) Gradient(p Param) *device.Tensor {
 	return g
 }
 
+// lossGradient returns the gradient of the loss alone, grad/scale, which must not be changed.
+func (u *Update) lossGradient(p Param) *device.Tensor {
+	g := p.StepGrad()
+	if p.Scaling == nil {
+		return g
+	}
+	next := u.Scratch(p.Value.Shape()...)
+	u.Map(next, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: device.ScalingInverse, Alpha: 1}, g, p.Scaling)
+	return next
+}
+
 // Descend changes the weights by the direction d, after the weight decay if it is decoupled:
 //
 //	w = w - LR*decay*w             w = w - LR*d
 func (u *Update) Descend(p Param, d *device.Tensor) {
-	lr := p.index*device.HyperLen + device.HyperLR
 	if p.decay != 0 && u.decoupled {
+		lr := p.index*device.HyperLen + device.HyperLR
 		decay := device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: lr, Alpha: -float32(p.decay), Accumulate: true}
 		u.Map(p.Value, decay, p.Value, u.o.hyper)
 	}
+	u.step(p, d)
+}
+
+// step changes the weights by the direction d alone: w = w - LR*d.
+func (u *Update) step(p Param, d *device.Tensor) {
+	lr := p.index*device.HyperLen + device.HyperLR
 	u.Map(p.Value, device.MapSpec{Kind: device.MapMul, B: device.NoAxes, BIndex: lr, Alpha: -1, Accumulate: true}, d, u.o.hyper)
 }
 

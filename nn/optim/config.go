@@ -41,6 +41,9 @@ type Config struct {
 	// begins then as if training did.
 	ThawEpoch float64 `json:",omitempty"`
 
+	// Partition divides the work and the states over ranks; nil: this process does all. It doesn't change the results.
+	Partition *Partition `json:"-"`
+
 	Groups    []Group
 	Clip      Clip
 	Lookahead *Lookahead // nil means none

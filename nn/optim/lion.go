@@ -57,3 +57,6 @@ func (r Lion) Build(u *Update) error {
 }
 
 func (Lion) decoupled() {}
+
+// Elementwise marks a rule that treats every element by itself.
+func (Lion) Elementwise() {}

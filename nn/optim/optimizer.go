@@ -39,6 +39,7 @@ type Optimizer struct {
 	spare     []*device.Tensor // EMA's space for exchanges: views of one buffer
 	swapped   bool
 
+	part    *partition // nil if this process updates all parameters
 	tensors []Named
 	memory  int64
 }
@@ -47,6 +48,7 @@ type Optimizer struct {
 type Named struct {
 	Name   string
 	Tensor *device.Tensor
+	Piece  *Piece // the part of the tensor of that name that it is; nil if it is the whole
 }
 
 // average holds averages of the weights, and the plan that updates them.
@@ -136,14 +138,22 @@ func (o *Optimizer) buildUpdates(rules []ruleOf, trained, frozen []*nn.Param) er
 	}
 	o.host = make([]float32, len(o.rows)*device.HyperLen)
 	o.fills = make([]func([]float32, int), len(o.rows))
+	pieces, of := trained, countTo(len(trained))
+	if o.cfg.Partition != nil {
+		pieces, of, err = o.divide(trained, func(i int) Rule { return rules[o.rows[rowOf[i]].rule].Rule })
+		if err != nil {
+			return err
+		}
+	}
 	for k, rule := range rules {
 		u := &Update{o: o, name: rule.Kind(), decoupled: rule.decoupled, kept: map[*device.Tensor]bool{}}
-		for i, p := range trained {
-			if r := o.rows[rowOf[i]]; r.rule == k {
-				u.params = append(u.params, Param{Param: p, index: rowOf[i], decay: r.decay, freeze: r.untilEpoch > 0 || r.fromEpoch > 0})
+		for i, p := range pieces {
+			row := rowOf[of[i]]
+			if r := o.rows[row]; r.rule == k {
+				u.params = append(u.params, Param{Param: p, index: row, decay: r.decay, freeze: r.untilEpoch > 0 || r.fromEpoch > 0})
 			}
 		}
-		if len(u.params) == 0 { // every parameter is in a group with a rule of its own
+		if len(u.params) == 0 { // every parameter is in a group with a rule of its own, or belongs to another rank
 			continue
 		}
 		if err := rule.Build(u); err != nil {
@@ -255,8 +265,24 @@ func (o *Optimizer) state(name string, p *nn.Param) (*device.Tensor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	o.tensors = append(o.tensors, Named{Name: name, Tensor: t})
+	named := Named{Name: name, Tensor: t}
+	if o.part != nil {
+		if piece, ok := o.part.of[p]; ok {
+			named.Piece = &piece
+			o.part.own = append(o.part.own, named)
+		}
+	}
+	o.tensors = append(o.tensors, named)
 	return t, nil
+}
+
+// countTo returns 0, 1, ..., n-1.
+func countTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
 }
 
 func (o *Optimizer) tensor(shape ...int) (*device.Tensor, error) {
@@ -367,7 +393,7 @@ func (o *Optimizer) Update() {
 
 // WritesCopies reports whether Update writes every Param.ComputeCopy that is no Param.Value: see nn.Network.KeepOperands.
 func (o *Optimizer) WritesCopies() bool {
-	return !slices.ContainsFunc(o.updates, func(u *Update) bool { return !u.copies })
+	return o.part == nil && !slices.ContainsFunc(o.updates, func(u *Update) bool { return !u.copies })
 }
 
 // Average queues the averages that are due after the step, and reports whether they change weights.

@@ -98,3 +98,6 @@ func (r RMSProp) buildCentered(u *Update) {
 		u.Descend(p, d)
 	}
 }
+
+// Elementwise marks a rule that treats every element by itself.
+func (RMSProp) Elementwise() {}

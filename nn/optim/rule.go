@@ -42,6 +42,8 @@ func RuleKinds() []RuleKind {
 		rmsPropKind(),
 		adaGradKind(),
 		lionKind(),
+		larsKind(),
+		lambKind(),
 		muonKind(),
 	}
 }

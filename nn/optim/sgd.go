@@ -93,3 +93,6 @@ func (r SGD) buildDampened(u *Update) {
 		}
 	})
 }
+
+// Elementwise marks a rule that treats every element by itself.
+func (SGD) Elementwise() {}

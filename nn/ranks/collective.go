@@ -9,11 +9,7 @@ import (
 )
 
 // collective is a device.Collective on a transport. Tensors are copied to the host, summed there, and copied back.
-//
-// For a sum over the ranks, each rank owns a part of the elements: it receives that part of every other rank, adds them
-// in the order of the tree, and sends the sums to all. Every rank thereby sends and receives 2*(ranks-1)/ranks times the
-// size of the tensors, which is the least that any algorithm needs, and the order of the additions is ours, which no
-// library of collectives promises.
+// Sums and copies are in files of their own.
 type collective struct {
 	Transport
 	memory device.Memory
@@ -22,15 +18,19 @@ type collective struct {
 	nothing  [][]byte
 	sendTo   [][]byte
 	recvFrom [][]byte
+
+	background background
 }
 
 // New returns the collective of a transport for the tensors of a device.
 func New(t Transport, memory device.Memory) device.Collective {
 	n := t.Size()
-	return &collective{
+	c := &collective{
 		Transport: t, memory: memory,
 		lengths: make([]byte, 8*n), nothing: make([][]byte, n), sendTo: make([][]byte, n), recvFrom: make([][]byte, n),
 	}
+	c.background.run = c.background.drain
+	return c
 }
 
 // clear forgets the slices of the last exchange.
@@ -82,75 +82,6 @@ func (c *collective) Gather(data []byte) ([][]byte, error) {
 
 // maxMessage is the largest message that Gather accepts.
 const maxMessage = 1 << 30
-
-// allReduce is the plan of a device.AllReduceSpec.
-type allReduce struct {
-	c       *collective
-	tensors []*device.Tensor
-	packed  []float32   // all tensors, then zeros up to a multiple of the ranks
-	parts   [][]float32 // of each rank, the elements that this rank owns
-
-	scatter, collect  [][]byte // sent and received by the first exchange
-	publish, complete [][]byte // by the second
-}
-
-func (c *collective) NewAllReduce(s device.AllReduceSpec) (device.AllReduce, error) {
-	total := 0
-	for i, t := range s.Tensors {
-		if t == nil || t.DType() != device.Float32 {
-			panic(fmt.Sprintf("all-reduce: tensor %d is %v, want float32", i, t))
-		}
-		total += t.Len()
-	}
-	ranks := c.Size()
-	owned := (total + ranks - 1) / ranks
-	p := &allReduce{c: c, tensors: s.Tensors, packed: make([]float32, owned*ranks)}
-	if ranks == 1 {
-		return p, nil
-	}
-	part := func(x []float32, r int) []float32 { return x[r*owned : (r+1)*owned] }
-	received := make([]float32, owned*ranks)
-	mine := part(p.packed, c.Rank())
-	for r := range ranks {
-		p.parts = append(p.parts, part(received, r))
-		p.scatter, p.collect = append(p.scatter, bytes(part(p.packed, r))), append(p.collect, bytes(part(received, r)))
-		p.publish, p.complete = append(p.publish, bytes(mine)), append(p.complete, bytes(part(p.packed, r)))
-	}
-	return p, nil
-}
-
-// Run sums the tensors over the ranks.
-func (p *allReduce) Run() error {
-	if p.parts == nil {
-		return nil
-	}
-	if err := p.each(func(t *device.Tensor, x []byte) error { return p.c.memory.Download(x, t) }); err != nil {
-		return err
-	}
-	if err := p.c.Exchange(p.scatter, p.collect); err != nil {
-		return err
-	}
-	me := p.c.Rank()
-	copy(p.collect[me], p.scatter[me])
-	sumTree(p.parts)
-	copy(p.publish[me], bytes(p.parts[0]))
-	if err := p.c.Exchange(p.publish, p.complete); err != nil {
-		return err
-	}
-	return p.each(func(t *device.Tensor, x []byte) error { return p.c.memory.Upload(t, x) })
-}
-
-// each calls f for every tensor with its place in packed.
-func (p *allReduce) each(f func(t *device.Tensor, x []byte) error) error {
-	at := 0
-	for _, t := range p.tensors {
-		if err := f(t, bytes(p.packed[at:at+t.Len()])); err != nil {
-			return fmt.Errorf("all-reduce: %w", err)
-		}
-		at += t.Len()
-	}
-	return nil
-}
 
 // bytes returns the memory of a slice.
 func bytes(x []float32) []byte {

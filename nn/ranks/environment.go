@@ -17,18 +17,26 @@ type Environment struct {
 	Address, Port string
 }
 
-// launchers are the variables that each launcher sets, in the order in which they count: mpirun in a job of Slurm sets its
+// launchers are the variables that each launcher sets, in the order in which they count: a program that starts ranks itself may be part of a job, mpirun in a job of Slurm sets its
 // own beside Slurm's, and what torchrun sets may stem from an outer launcher.
 var launchers = []struct {
 	name                             string
 	rank, size, localRank, localSize string
 	mpi                              bool
 }{
+	{OwnLauncher, RankVariable, RanksVariable, RankVariable, RanksVariable, false},
 	{"mpirun of Open MPI", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", true},
 	{"mpirun of MPICH", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", true},
 	{"srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "", true},
 	{"torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", false},
 }
+
+// OwnLauncher is the launcher of ranks that the program has started itself. It sets RankVariable and RanksVariable.
+const (
+	OwnLauncher   = "trainer -gpus"
+	RankVariable  = "TRAINER_RANK"
+	RanksVariable = "TRAINER_RANKS"
+)
 
 // ReadEnvironment reads the variables of mpirun (OMPI_COMM_WORLD_*, PMI_*, PMIX_RANK), srun (SLURM_PROCID with
 // SLURM_NTASKS) and torchrun (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT). The error names a variable whose

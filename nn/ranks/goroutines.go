@@ -43,8 +43,13 @@ func (g *goroutine) Size() int    { return len(g.hub.from) }
 func (g *goroutine) Exchange(send, recv [][]byte) error {
 	h, me := g.hub, g.rank
 	for p := range h.from {
-		if p != me {
-			h.from[me][p] <- send[p] // it is empty: the last exchange waited for done
+		if p == me {
+			continue
+		}
+		select {
+		case h.from[me][p] <- send[p]: // there is room: the last exchange waited for done, unless it failed
+		case <-h.failed:
+			return h.cause
 		}
 	}
 	for p := range h.from {

@@ -20,11 +20,21 @@ type Transport interface {
 	Close() error
 }
 
+// Monitored is a Transport that learns of another rank's failure also between exchanges, so that what waits for the rank
+// elsewhere, such as a GPU, can be ended.
+type Monitored interface {
+	Transport
+	// Failed is closed once a rank is known to have failed. Failure returns its error from then on.
+	Failed() <-chan struct{}
+	Failure() *RankError
+}
+
 // RankError says which rank failed, on which machine, and why.
 type RankError struct {
 	Rank   int
 	Host   string // "" if it is not known
 	Reason string
+	Told   bool // another rank tells the user of it
 }
 
 func (e *RankError) Error() string {

@@ -17,6 +17,8 @@
 //	batch = 64                # or "auto": by the number of training images
 //	accumulate = 4            # batches per update, whose gradients add up; 1 if left out
 //	shards = 8                # parts of a batch, each normalised by itself; 1 if left out
+//	sync-batch-norm = true    # in place of shards: statistics over the batches of all processes
+//	zero-stage = 1            # processes divide the optimiser's states, to save memory; 0 if left out
 //	weights = "best"          # which weights become the model: last, ema, or best on the validation set
 //	log-every = 20            # steps from one line of steps.jsonl to the next
 //	rate-changes = [[900, 0.5]] # half the learning rate from step 900 on; a run whose rate was changed has it

@@ -26,6 +26,8 @@ type Recipe struct {
 	AutoBatch  bool    // the batch depends on the number of training images: see BatchFor
 	Accumulate int     // batches per update
 	Shards     int     // parts of a batch, which several processes can share
+	SyncNorm   bool    // batch normalisation takes its statistics over the parts of all processes
+	ZeroStage  int     // 1: these processes divide the states of the optimiser
 	LastBatch  train.LastBatch
 	EvalEvery  int                // epochs from one evaluation to the next; 0 means only at the end
 	Resolution []train.Resolution // size of training images by epoch; nil: that of the data
@@ -167,6 +169,8 @@ func (r *Recipe) keys(l *setting.List) {
 	l.Func("batch", `a whole number from 1, or "auto"`, "images of a batch; auto: by the number of training images", r.setBatch).Require()
 	l.Int(&r.Accumulate, "accumulate", 1, setting.AtLeast(1), "batches whose gradients make one update")
 	l.Int(&r.Shards, "shards", 1, setting.AtLeast(1), "parts of a batch, each normalised by itself, which several processes can share")
+	l.Bool(&r.SyncNorm, "sync-batch-norm", "normalise by the statistics of the batches of all processes, one part each, in place of shards")
+	l.Int(&r.ZeroStage, "zero-stage", 0, setting.Range(0, 1), "1: these processes divide the states of the optimiser, to save memory")
 	setting.Choice(l, &r.LastBatch, "last-batch", lastBatches(), "what to do with an epoch's last batch if it is smaller")
 	l.Func("drop-last", "true or false", "the older form of last-batch: true means drop, false keep", r.setDropLast)
 	r.EvalEvery = 1
@@ -401,7 +405,7 @@ func (r *Recipe) TrainConfig(dev device.Device, split *data.Dataset, seed uint64
 		Augment: augment, TTA: r.Views, TTAShare: r.ViewShare,
 		Optimizer: r.Optimizer, Schedule: r.Schedule, RateChanges: r.RateChanges,
 		Freeze: r.Freeze, FreezeUntil: r.FreezeUntil,
-		Epochs: r.Epochs, Batch: batch, Accumulate: r.Accumulate, Shards: r.Shards, LastBatch: r.LastBatch, EvalEvery: evalEvery,
+		Epochs: r.Epochs, Batch: batch, Accumulate: r.Accumulate, Shards: r.Shards, SyncBatchNorm: r.SyncNorm, ZeroStage: r.ZeroStage, LastBatch: r.LastBatch, EvalEvery: evalEvery,
 		Resolution: r.Resolution, LogEvery: r.LogEvery, Weights: r.Weights, BestBy: r.BestBy, Stop: r.Stop,
 	}
 }

@@ -101,7 +101,9 @@ func settings(s *Stepper, steps int) []condition {
 	if k := c.batchesPerStep(); k > 1 { // older checkpoints have no such setting
 		list = append(list, condition{"batches per step", strconv.Itoa(k)})
 	}
-	if n := c.shards(); n > 1 { // older checkpoints have no such setting
+	if c.SyncBatchNorm {
+		list = append(list, condition{"sync-batch-norm", "true"})
+	} else if n := c.shards(); n > 1 { // older checkpoints have no such setting
 		list = append(list, condition{"shards", strconv.Itoa(n)})
 	}
 	list = append(list, c.rateChangesBefore(steps)...)
@@ -278,8 +280,14 @@ func readCheckpoint(path string, s *Stepper, best *bestWeights) (position, error
 	if p.Step < 0 || p.Step > s.total {
 		return p, fmt.Errorf("resuming: %s: %w: step %d of %d", path, ErrDamaged, p.Step, s.total)
 	}
-	counts := func(name string) bool { return !isBest(name) || p.Best == nil }
-	if err = readTensors(path, f, s.dev, checkpointTensors(s), counts); err == nil {
+	list := checkpointTensors(s)
+	counts := func(name string) bool {
+		if s.divides() && strings.HasPrefix(name, optimizerPrefix) { // it may belong to another rank
+			return slices.ContainsFunc(list, func(t optim.Named) bool { return t.Name == name })
+		}
+		return !isBest(name) || p.Best == nil
+	}
+	if err = readTensors(path, f, s.dev, list, counts); err == nil {
 		err = best.read(path, f, p, s.cfg.BestBy)
 	}
 	if err != nil {
@@ -327,7 +335,8 @@ func checkpointTensors(s *Stepper) []optim.Named {
 		list = append(list, optim.Named{Name: scalingName, Tensor: t})
 	}
 	for _, t := range s.opt.Tensors() {
-		list = append(list, optim.Named{Name: optimizerPrefix + t.Name, Tensor: t.Tensor})
+		t.Name = optimizerPrefix + t.Name
+		list = append(list, t)
 	}
 	return list
 }

@@ -45,11 +45,18 @@ type Config struct {
 	// pass, so that batch normalisation normalises it by its own statistics, and gradients, running statistics and losses
 	// are summed over the parts in a fixed order: see shards.go. A batch is a multiple of the number of parts.
 	Shards int
+	// SyncBatchNorm makes batch normalisation take mean and variance over the whole batch, whatever the number of ranks, each of
+	// which then computes one part: Shards is ignored. A single process computes as without shards. At another number of ranks
+	// results differ by rounding, and in the masks of dropout and the partners of mixed images.
+	SyncBatchNorm bool
 	// Ranks connects this process to others that compute other shards of the same training: see ranks.go. All have the
 	// same configuration except for Hooks and Checkpoint, which are rank 0's; the results of the others have no scores.
 	// nil: this process computes all shards.
 	Ranks device.Collective
-	Seed  uint64
+	// ZeroStage 1 divides the optimiser's work and states over the ranks (optim.Partition), which saves memory. The results and
+	// the checkpoints are the same. 0: every rank has all states.
+	ZeroStage int
+	Seed      uint64
 
 	// Resolution is the size of training images, by epoch; empty: that of the data.
 	Resolution []Resolution
@@ -170,8 +177,12 @@ func (c *Config) check() error {
 		return bad("accumulate", "%d batches per step, need at least 1", c.Accumulate)
 	case c.Shards < 0:
 		return bad("shards", "%d parts of a batch, need at least 1", c.Shards)
+	case c.SyncBatchNorm && c.Batch%c.shards() != 0:
+		return bad("batch", "%d images can't be split into equal parts for %d ranks: %s", c.Batch, c.shards(), c.divisible())
 	case c.Batch%c.shards() != 0:
 		return bad("shards", "a batch of %d can't be split into %d equal parts: %s", c.Batch, c.Shards, c.divisible())
+	case c.ZeroStage < 0 || c.ZeroStage > 1:
+		return bad("zero-stage", "%d, want 0, or 1 to divide the states of the optimiser over the ranks", c.ZeroStage)
 	case c.DType != 0 && c.DType != device.Float32 && c.DType != device.Float16 && c.DType != device.BFloat16:
 		return bad("precision", "%v, want %v, %v or %v", c.DType, device.Float32, device.Float16, device.BFloat16)
 	case c.MetricsEvery < 0:

@@ -15,7 +15,10 @@ func (r *run) midEpoch() error {
 	if r.stepper.step%snapshotEvery == 0 {
 		r.snapshot.take(r.stepper.step)
 	}
-	if r.checkpointDue(0) {
+	if err := r.collectStateIfDue(); err != nil {
+		return err
+	}
+	if r.checkpointDue(0) && r.savable() {
 		if err := r.collect(); err != nil { // of steps after which no checkpoint was due until a hook asked for one
 			return err
 		}
@@ -56,7 +59,7 @@ func (r *run) endEpoch(ctx context.Context) error {
 			h.Epoch(&r.training, m)
 		}
 	}
-	if r.checkpointDue(number) {
+	if r.checkpointDue(number) && r.savable() {
 		return r.checkpoint()
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"trainer/nn"
 	"trainer/nn/data"
@@ -59,7 +60,8 @@ type Evaluator struct {
 	images []int   // the images that the loader delivers; nil means the whole set
 
 	outputs []float32 // of a batch
-	stats   [device.StatsLen]float32
+
+	ranks *evaluationRanks // nil if no other process takes part
 }
 
 // NewEvaluator allocates what evaluation needs in addition to the network. mean and std normalise the images. Without
@@ -118,12 +120,36 @@ func (e *Evaluator) evaluate(ctx context.Context, views []TTAView, answers bool,
 	return e.pass(ctx, views, answers, progress)
 }
 
-// pass runs the network once over the images of the loader.
-func (e *Evaluator) pass(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
+// newEvaluation returns an evaluation of no images, which keeps answers if they are wanted.
+func (e *Evaluator) newEvaluation(answers bool) *Evaluation {
 	result := &Evaluation{Confusion: newConfusion(e.net.Classes())}
 	if answers {
 		result.Answers = make([]metric.Answer, 0, e.set.Len())
 	}
+	return result
+}
+
+// pass runs the network once over the images of the loader.
+func (e *Evaluator) pass(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
+	result, err := e.passHere(ctx, views, answers, progress)
+	if err != nil {
+		if isAgreed(err) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("evaluation: %w", err)
+	}
+	return result, nil
+}
+
+// passHere is pass in this process, or with the ranks that share evaluations.
+func (e *Evaluator) passHere(ctx context.Context, views []TTAView, answers bool, progress func(done int)) (*Evaluation, error) {
+	if e.ranks != nil {
+		if err := e.ranks.begin(evaluationOrder{Views: !slices.Equal(views, plain), Answers: answers, Images: e.images}); err != nil {
+			return nil, err
+		}
+		return e.passOverRanks(ctx, views, e.images, answers, progress)
+	}
+	result := e.newEvaluation(answers)
 	err := e.input.load(ctx)
 	if err == nil {
 		e.dev.Zero(e.net.Stats())
@@ -132,13 +158,9 @@ func (e *Evaluator) pass(ctx context.Context, views []TTAView, answers bool, pro
 	}
 	if err != nil {
 		e.abandon()
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("evaluation: %w", err)
+		return nil, err
 	}
-	result.Loss = mean(result.lossSum, result.weight)
-	result.Accuracy = mean(float64(result.Correct), float64(result.Count))
+	result.finish()
 	return result, nil
 }
 

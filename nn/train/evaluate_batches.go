@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -34,7 +35,18 @@ func (a *answers) build(dev device.Device, n, classes int) (err error) {
 // run adds all batches to the result.
 func (e *Evaluator) run(ctx context.Context, views []TTAView, progress func(done int), result *Evaluation) error {
 	e.loader.Start(0, 0)
-	for more := true; more || e.pending > 0; {
+	return e.batchesOf(ctx, views, math.MaxInt, result.Answers != nil, func(j *judged) {
+		result.add(j)
+		if progress != nil {
+			progress(e.done)
+		}
+	})
+}
+
+// batchesOf evaluates the next batches of the loader, up to a number, and passes on what each gives: with whole answers, or
+// only with the classes. What is passed on is valid until the function returns.
+func (e *Evaluator) batchesOf(ctx context.Context, views []TTAView, limit int, answers bool, use func(*judged)) error {
+	for more := limit > 0; more || e.pending > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -43,14 +55,16 @@ func (e *Evaluator) run(ctx context.Context, views []TTAView, progress func(done
 			if more, err = e.next(views); err != nil {
 				return err
 			}
+			if limit--; limit == 0 {
+				more = false
+			}
 		}
 		for e.mustTake(more) {
-			if err := e.take(result); err != nil {
+			j, err := e.take(answers)
+			if err != nil {
 				return err
 			}
-			if progress != nil {
-				progress(e.done)
-			}
+			use(j)
 		}
 	}
 	return nil
@@ -95,38 +109,58 @@ func (e *Evaluator) queue(b *data.Batch, views []TTAView) error {
 	return nil
 }
 
-// take waits for the oldest pending batch and adds it to the result.
-func (e *Evaluator) take(result *Evaluation) error {
+// take waits for the oldest pending batch, and returns what it gives.
+func (e *Evaluator) take(whole bool) (*judged, error) {
 	a := &e.batches[e.oldest]
 	e.oldest = (e.oldest + 1) % len(e.batches)
 	e.pending--
 	classes := e.net.Classes()
 	host := e.outputs[:a.n*classes]
-	if err := a.wait(e.stats[:], host); err != nil {
-		return err
+	j := &judged{Images: a.n, Answers: make([]metric.Answer, 0, a.n)}
+	if err := a.wait(j.Stats[:], host); err != nil {
+		return nil, err
 	}
-	s := sumsOf(e.stats, 0, 0)
-	result.lossSum += s.loss
-	result.Correct += s.correct
-	result.Count += s.count
-	result.weight += s.weight
 	e.done += a.n
 	for i, label := range a.labels[:a.n] {
 		if e.net.Ignores(label) {
 			continue
 		}
 		if label < 0 || int(label) >= classes {
-			return fmt.Errorf("image %d has label %d, want 0 to %d", a.ids[i], label, classes-1)
+			return nil, fmt.Errorf("image %d has label %d, want 0 to %d", a.ids[i], label, classes-1)
 		}
 		outputs := host[i*classes : (i+1)*classes]
-		if result.Confusion != nil {
-			result.Confusion[label][largest(outputs)]++
+		answer := metric.Answer{Image: int(a.ids[i]), Label: int(label)}
+		if whole {
+			answer = metric.JudgeOutputs(answer.Image, answer.Label, outputs)
+		} else {
+			answer.Class = largest(outputs)
 		}
-		if result.Answers != nil {
-			result.Answers = append(result.Answers, metric.JudgeOutputs(int(a.ids[i]), int(label), outputs))
+		j.Answers = append(j.Answers, answer)
+	}
+	return j, nil
+}
+
+// add adds the results of a batch.
+func (e *Evaluation) add(j *judged) {
+	s := sumsOf(j.Stats, 0, 0)
+	e.lossSum += s.loss
+	e.Correct += s.correct
+	e.Count += s.count
+	e.weight += s.weight
+	if e.Confusion != nil {
+		for _, a := range j.Answers {
+			e.Confusion[a.Label][a.Class]++
 		}
 	}
-	return nil
+	if e.Answers != nil {
+		e.Answers = append(e.Answers, j.Answers...)
+	}
+}
+
+// finish computes the means.
+func (e *Evaluation) finish() {
+	e.Loss = mean(e.lossSum, e.weight)
+	e.Accuracy = mean(float64(e.Correct), float64(e.Count))
 }
 
 func (a *answers) ready() bool { return a.stats.Ready() && a.outputs.Ready() }
@@ -143,7 +177,8 @@ func (a *answers) wait(stats, outputs []float32) error {
 func (e *Evaluator) abandon() {
 	for ; e.pending > 0; e.pending-- {
 		a := &e.batches[e.oldest]
-		_ = a.wait(e.stats[:], e.outputs[:a.n*e.net.Classes()]) // an earlier error is already being returned
+		var stats [device.StatsLen]float32
+		_ = a.wait(stats[:], e.outputs[:a.n*e.net.Classes()]) // an earlier error is already being returned
 		e.oldest = (e.oldest + 1) % len(e.batches)
 	}
 }

@@ -109,8 +109,7 @@ func (e *Evaluation) replace(before, after *Evaluation) {
 	e.lossSum += after.lossSum - before.lossSum
 	e.weight += after.weight - before.weight
 	e.Correct += after.Correct - before.Correct
-	e.Loss = mean(e.lossSum, e.weight)
-	e.Accuracy = mean(float64(e.Correct), float64(e.Count))
+	e.finish()
 	for i := range e.Confusion {
 		for k := range e.Confusion[i] {
 			e.Confusion[i][k] += after.Confusion[i][k] - before.Confusion[i][k]

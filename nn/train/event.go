@@ -75,3 +75,10 @@ type CheckpointWritten struct {
 	Path string
 	Step int
 }
+
+// Laggard is a rank for which the others wait, because it computes more slowly.
+type Laggard struct {
+	Rank   int
+	Host   string
+	Factor float64 // its seconds of computation in the epoch, relative to the median of all ranks
+}

@@ -24,6 +24,8 @@ type Hooks struct {
 	Evaluation func(*Training, *EvaluationDone)
 	// Epoch is called after every epoch and its evaluations.
 	Epoch func(*Training, EpochMetrics)
+	// Lag is called on rank 0 after an epoch in which another rank has computed for clearly longer than the rest.
+	Lag func(*Training, Laggard)
 	// RateChanged is called by Training.ChangeRate with all changes, before the first step that they apply to.
 	RateChanged func(*Training, []optim.RateChange)
 	// Save is called when a checkpoint is begun, which holds the steps so far. Another goroutine calls the function that it

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"trainer/nn/device"
 	"trainer/nn/ranks"
@@ -23,22 +25,39 @@ import (
 // The sums are nodes of one tree, whatever the number of ranks, so the weights have the same bits at any number of
 // ranks, and a training that was stopped can continue with another number.
 //
-// Rank 0 leads: it evaluates, writes checkpoints and calls the hooks (those of the others, for logs, are told of steps and
-// epochs). The others follow: they compute steps, and learn
-// at the end of an epoch what came of it (verdict). Everything that the course of training depends on is therefore
+// Rank 0 leads: it decides what is evaluated, writes checkpoints and calls the hooks (those of the others, for logs, are told
+// of steps and epochs). The others follow: they compute steps, help to evaluate (evaluate_ranks.go), and learn at the end of
+// an epoch what came of it (verdict). Everything that the course of training depends on is therefore
 // either computed alike by all ranks, or decided by rank 0. That training is to stop is voted on with the gradients of a
 // step, so that all ranks stop after the same one.
 
 // group is what a training has of its ranks; nil for a single process.
 type group struct {
 	device.Collective
-	sums  device.AllReduce // of the shards' sums and the vote
-	vote  *device.Tensor   // float32 [1]: the sum of the ranks' votes on the current step
-	own   [1]float32       // what this rank votes
-	all   [1]float32       // what all ranks have voted on the last step
-	first int              // shards of this rank
+	sums  []device.AllReduce // of the shards' sums, by bucket; the last has the vote, too
+	vote  *device.Tensor     // float32 [2]: the sums of the ranks' votes on the current step
+	own   [2]float32         // what this rank votes
+	all   [2]float32         // what all ranks have voted on the last step whose votes have arrived
+	first int                // shards of this rank
 	count int
+
+	votes   [maxRequests]device.AsyncDownload // of the last steps
+	counted int                               // votes that have been queued
+	err     error                             // of the last sums
+	waited  time.Duration                     // for sums, in the current step
+	pace    time.Duration                     // computed in the epoch: see lag.go
+	behind  int                               // how many of them may be on their way while training goes on
 }
+
+// bucketBytes is the least size of the sums of gradients that are sent together: enough for the time of a message to be that
+// of its bytes, and little enough for most of the sums to be under way while the backward pass is still running.
+const bucketBytes = 1 << 20
+
+// The elements of votes.
+const (
+	voteToEnd   = iota // training
+	voteForSave        // collect the states of the optimiser: see zero.go
+)
 
 // What a rank votes to end training after the current step. Less than votesToStop ranks can vote to interrupt it.
 const (
@@ -72,12 +91,34 @@ func (s *Stepper) buildGroup() (err error) {
 		return nil
 	}
 	g := s.group
-	if g.vote, err = s.dev.NewTensor(device.Float32, 1); err != nil {
+	if g.vote, err = s.dev.NewTensor(device.Float32, len(g.own)); err != nil {
 		return err
 	}
-	g.sums, err = g.NewAllReduce(device.AllReduceSpec{Tensors: append(s.net.ShardSums(), g.vote)})
-	return err
+	for i := range g.votes {
+		if g.votes[i], err = newFetch(s.dev, g.vote.Len()*device.Float32.Size()); err != nil {
+			return err
+		}
+	}
+	if _, ok := s.dev.(device.AsyncDownloader); ok {
+		g.behind = len(g.votes) - 1
+	}
+	buckets, err := s.net.OnBucket(bucketBytes, g.startSum)
+	if err != nil {
+		return err
+	}
+	buckets[len(buckets)-1] = append(buckets[len(buckets)-1], g.vote)
+	for _, list := range buckets {
+		sum, err := g.NewAllReduce(device.AllReduceSpec{Tensors: list})
+		if err != nil {
+			return err
+		}
+		g.sums = append(g.sums, sum)
+	}
+	return nil
 }
+
+// startSum starts the sums of a bucket while the backward pass goes on.
+func (g *group) startSum(bucket int) { g.sums[bucket].Start() }
 
 // newGroup returns the group of several ranks; nil for one.
 func newGroup(c *Config) *group {
@@ -88,19 +129,70 @@ func newGroup(c *Config) *group {
 	return &group{Collective: c.Ranks, first: count * c.Ranks.Rank(), count: count}
 }
 
-// sumOverRanks replaces the sums over this rank's shards by the sums over all shards.
-func (s *Stepper) sumOverRanks() error {
+// beginSums uploads this rank's vote before the backward pass that starts the sums over the ranks.
+func (s *Stepper) beginSums() error {
+	if s.group == nil {
+		return nil
+	}
+	return s.dev.Upload(s.group.vote, device.Bytes(s.group.own[:]))
+}
+
+// awaitSums waits until the sums over this rank's shards are those over all shards, or only queues that if the collective
+// allows. It reports whether there was no fault.
+func (g *group) awaitSums() bool {
+	if g == nil {
+		return true
+	}
+	start := time.Now()
+	defer func() { g.waited += time.Since(start) }()
+	for _, sum := range g.sums {
+		if err := sum.Wait(); err != nil {
+			g.err = err
+			return false
+		}
+	}
+	return true
+}
+
+// fault returns the fault of the last sums.
+func (g *group) fault() error {
+	if g == nil {
+		return nil
+	}
+	return g.err
+}
+
+// recordable reports whether the sums can be part of a recorded step.
+func (g *group) recordable() bool {
+	return g == nil || !slices.ContainsFunc(g.sums, func(s device.AllReduce) bool { return !s.Recordable() })
+}
+
+// takeVote requests the ranks' votes on this step, and takes those on the same step or, from a device that works during a
+// download, on an earlier one: a device that runs ahead must not be waited for. It is the same step on all ranks.
+func (s *Stepper) takeVote() error {
 	g := s.group
 	if g == nil {
 		return nil
 	}
-	if err := s.dev.Upload(g.vote, device.Bytes(g.own[:])); err != nil {
-		return err
+	g.votes[g.counted%len(g.votes)].Queue(g.vote)
+	g.counted++
+	if g.counted <= g.behind {
+		return nil
 	}
-	if err := g.sums.Run(); err != nil {
-		return err
+	return g.votes[(g.counted-1-g.behind)%len(g.votes)].Wait(device.Bytes(g.all[:]))
+}
+
+// close releases the downloads.
+func (g *group) close() (all error) {
+	if g == nil {
+		return nil
 	}
-	return s.dev.Download(device.Bytes(g.all[:]), g.vote)
+	for _, f := range g.votes {
+		if f != nil {
+			all = errors.Join(all, f.Close())
+		}
+	}
+	return all
 }
 
 // follows reports whether another rank leads this training.
@@ -125,14 +217,18 @@ func (r *run) stops(ctx context.Context) bool {
 		r.interrupted = !stopped
 		return true
 	case stopped:
-		g.own[0] = voteStop
+		g.own[voteToEnd] = voteStop
 	case interrupted:
-		g.own[0] = voteInterrupt
+		g.own[voteToEnd] = voteInterrupt
 	}
-	if g.all[0] == 0 {
+	g.own[voteForSave] = 0
+	if r.divided != nil && r.divided.wanted {
+		g.own[voteForSave] = 1
+	}
+	if g.all[voteToEnd] == 0 {
 		return false
 	}
-	r.interrupted = g.all[0] < voteStop
+	r.interrupted = g.all[voteToEnd] < voteStop
 	if !r.interrupted && !stopped {
 		r.stopped = stoppedByLeader
 	}
@@ -159,33 +255,33 @@ func (r *run) closeEpoch(ctx context.Context) error {
 	if err := r.sameWeights(); err != nil {
 		return err
 	}
+	if err := r.collectStateIfDue(); err != nil {
+		return err
+	}
+	if err := r.findLag(); err != nil {
+		return err
+	}
 	if r.follows() {
-		return r.followEpoch()
+		return r.followEpoch(ctx)
 	}
 	before := len(r.history)
 	err := r.endEpoch(ctx)
+	if isAgreed(err) { // of an evaluation in which all take part
+		return err
+	}
 	v := verdict{History: r.history[before:], Interrupted: r.interrupted, Stopped: r.stopped}
 	if err != nil {
 		v.Error = err.Error()
 	}
-	text, jsonErr := json.Marshal(v)
-	if jsonErr != nil {
-		return errors.Join(err, jsonErr)
-	}
-	_, gatherErr := g.Gather(text)
-	return errors.Join(err, gatherErr)
+	return errors.Join(err, r.command(order{Verdict: &v}))
 }
 
-// followEpoch learns what came of an epoch.
-func (r *run) followEpoch() error {
+// followEpoch helps rank 0 to evaluate, and learns what came of an epoch.
+func (r *run) followEpoch(ctx context.Context) error {
 	r.snapshot.take(r.stepper.step)
-	all, err := r.group().Gather(nil)
+	v, err := r.obey(ctx)
 	if err != nil {
 		return err
-	}
-	var v verdict
-	if err := json.Unmarshal(all[0], &v); err != nil {
-		return fmt.Errorf("rank 0 sent no end of the epoch: %w", err)
 	}
 	if v.Error != "" {
 		return &ranks.AgreedError{Err: &ranks.RankError{Rank: 0, Reason: v.Error}}
@@ -205,6 +301,23 @@ func (r *run) followEpoch() error {
 		}
 	}
 	return nil
+}
+
+// evaluateKept evaluates the weights that are kept, on all ranks.
+func (r *run) evaluateKept(ctx context.Context) error {
+	switch {
+	case r.follows():
+		_, err := r.obey(ctx)
+		return err
+	case r.group() == nil:
+		return r.evaluateLast(ctx)
+	}
+	err := r.evaluateLast(ctx)
+	if isAgreed(err) {
+		return err
+	}
+	v := verdict{Interrupted: r.interrupted}
+	return errors.Join(err, r.command(order{Verdict: &v}))
 }
 
 // sameWeights returns an error unless all ranks have the same weights, to the bit: a machine that computes otherwise would
@@ -228,6 +341,7 @@ func (r *run) sameWeights() error {
 func (r *run) sameSettings() error {
 	list, _ := alike(settings(r.stepper, r.stepper.total), []condition{{imagesSetting, ""}})
 	list = append(list,
+		condition{"zero-stage", fmt.Sprint(r.cfg.ZeroStage)},
 		condition{"instruction sets", fmt.Sprint(r.stepper.dev.Info().Features)},
 		condition{"number of steps done", fmt.Sprint(r.stepper.step)})
 	text, err := json.Marshal(list)

@@ -121,6 +121,9 @@ func TestRanksSameBits(t *testing.T) {
 					if rank == 0 && (r.TestLoss != alone.TestLoss || r.TestCorrect != alone.TestCorrect || r.FinalLoss != alone.FinalLoss) {
 						t.Errorf("%d ranks: test loss %v, %d correct, want %v, %d", size, r.TestLoss, r.TestCorrect, alone.TestLoss, alone.TestCorrect)
 					}
+					if rank == 0 && !(reflect.DeepEqual(r.TestAnswers, alone.TestAnswers) && reflect.DeepEqual(r.Confusion, alone.Confusion)) {
+						t.Errorf("%d ranks: other answers to the test images", size)
+					}
 				}
 			}
 		})
@@ -218,6 +221,68 @@ func TestRanksStop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRanksShareEvaluations: each rank reads its part of the test images and of the validation images, and of the uncertain
+// images that views are taken of; the best weights, which only rank 0 has, are evaluated by all. The numbers are those of one
+// process, also when rank 0 is interrupted in an evaluation and the training is resumed.
+func TestRanksShareEvaluations(t *testing.T) {
+	const size, images = 2, 100
+	configure := func() Config {
+		cfg := eight(t)
+		cfg.Data.Val, cfg.Data.Test, cfg.DataHash = stripes(70, 3), stripes(images, 2), "known" // whose computation reads some images
+		cfg.Weights, cfg.Epochs = WeightsBest, 1
+		cfg.TTA, cfg.TTAShare = []TTAView{{}, {Mirror: true}}, 0.25
+		return cfg
+	}
+	alone, err := Run(t.Context(), configure())
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(r rankResult) {
+		t.Helper()
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		if r.TestLoss != alone.TestLoss || r.ValLoss != alone.ValLoss || !reflect.DeepEqual(r.TestAnswers, alone.TestAnswers) {
+			t.Errorf("test loss %v, validation loss %v, want %v, %v and the same answers", r.TestLoss, r.ValLoss, alone.TestLoss, alone.ValLoss)
+		}
+	}
+	var reads [size]atomic.Int64
+	for rank, r := range runRanks(t, size, configure, func(rank int, cfg *Config) {
+		cfg.Data.Test = countingSet{stripes(images, 2), &reads[rank]}
+	}) {
+		if rank == 0 {
+			check(r)
+		}
+	}
+	// The first pass, and two over the uncertain quarter, by turns of 32 images. Each pass may read 4 batches of 2 ahead.
+	for rank, want := range []int64{32 + 32 + 2*25, 32 + 4} {
+		if n := reads[rank].Load(); n < want || n > want+3*4*2 {
+			t.Errorf("rank %d read %d test images, want %d", rank, n, want)
+		}
+	}
+
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	of := func(rank int) context.Context {
+		if rank == 0 {
+			return ctx
+		}
+		return t.Context()
+	}
+	for rank, r := range runRanksUntil(t, of, size, configure, func(rank int, cfg *Config) {
+		if rank == 0 {
+			cfg.Checkpoint.Dir = dir
+			cfg.Hooks = []Hooks{{Progress: func(*Training, *EvalProgress) { cancel() }}}
+		}
+	}) {
+		if r.err != nil || !r.Interrupted {
+			t.Fatalf("rank %d: %v, want an interruption", rank, r.err)
+		}
+	}
+	check(runRanks(t, size, configure, func(_ int, cfg *Config) { cfg.Resume = filepath.Join(dir, checkpointName) })[0])
 }
 
 // countingSet counts the images that are read.
@@ -325,14 +390,15 @@ func TestRanksFail(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(rank int, cfg *Config)
 		want   string
+		tell   int // ranks that tell of the error; none if all know of it, when rank 0 does
 	}{
-		"image": {func(rank int, cfg *Config) { cfg.Data.Train = brokenSet{stripes(156, 1)} }, "77.png: broken"},
+		"image": {func(rank int, cfg *Config) { cfg.Data.Train = brokenSet{stripes(156, 1)} }, "77.png: broken", 1},
 		"evaluation": {func(rank int, cfg *Config) {
-			if rank == 0 {
+			if rank == 2 { // whose part has the image
 				cfg.Data.Test = brokenSet{stripes(100, 2)}
 			}
-		}, "77.png: broken"},
-		"diverged": {func(rank int, cfg *Config) { cfg.Optimizer.LR, cfg.Optimizer.Clip = 1e30, optim.Clip{} }, "the loss is "},
+		}, "77.png: broken", 0},
+		"diverged": {func(rank int, cfg *Config) { cfg.Optimizer.LR, cfg.Optimizer.Clip = 1e30, optim.Clip{} }, "the loss is ", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -355,8 +421,8 @@ func TestRanksFail(t *testing.T) {
 					told++
 				}
 			}
-			if told != 1 {
-				t.Errorf("%d ranks tell of the error, want 1", told)
+			if told != c.tell {
+				t.Errorf("%d ranks tell of the error, want %d", told, c.tell)
 			}
 			if name == "diverged" {
 				return

@@ -66,7 +66,9 @@ type sized struct {
 	net       *nn.Network
 	input     input
 	recording recording // of the device work of a step's last batch, except the averages
-	partial   recording // of the device work of a step's earlier batches, or of every part of a batch
+	partial   recording // of the device work of a step's earlier batches, or of a batch's earlier parts
+	endBatch  recording // of the device work of a batch's last part, up to the sums over all parts
+	endStep   recording // the same with the update
 }
 
 // buildSizes makes what each size of training images needs.
@@ -141,6 +143,9 @@ func (s *Stepper) buildInputs() error {
 		}
 		z.recording = newRecording(s.dev, s.cfg.NoGraph, s.queueStep)
 		z.partial = newRecording(s.dev, s.cfg.NoGraph, s.queueBatch)
+		off := s.cfg.NoGraph || !s.group.recordable()
+		z.endBatch = newRecording(s.dev, off, s.queueEndBatch)
+		z.endStep = newRecording(s.dev, off, s.queueEndStep)
 	}
 	return nil
 }
@@ -173,9 +178,14 @@ func (s *Stepper) discardRecordings() error {
 	return nil
 }
 
+// recordings returns all recordings.
+func (z *sized) recordings() []*recording {
+	return []*recording{&z.recording, &z.partial, &z.endBatch, &z.endStep}
+}
+
 // discardRecordings releases the recorded steps of one size.
 func (z *sized) discardRecordings(dev device.Device) error {
-	for _, r := range []*recording{&z.recording, &z.partial} {
+	for _, r := range z.recordings() {
 		if r.graph != nil {
 			if err := dev.Sync(); err != nil {
 				return err
@@ -263,7 +273,9 @@ func (s *Stepper) stepsLike(done int) float64 {
 func (s *Stepper) closeSizes() error {
 	var all error
 	for _, z := range s.sizes {
-		all = errors.Join(all, z.recording.close(), z.partial.close())
+		for _, r := range z.recordings() {
+			all = errors.Join(all, r.close())
+		}
 	}
 	return all
 }

@@ -73,7 +73,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err == nil {
 		err = r.open()
 	}
-	if err = r.agree(err); err != nil {
+	if err = r.agree(err); err == nil {
+		err = r.divideState()
+	}
+	if err != nil {
 		return nil, err
 	}
 	r.start()
@@ -81,11 +84,11 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if keepErr := r.keep(); err == nil {
 		err = keepErr
 	}
-	switch {
-	case r.follows():
+	if err == nil && !r.interrupted {
+		err = r.evaluateKept(ctx)
+	}
+	if r.follows() {
 		err = followed(err)
-	case err == nil && !r.interrupted:
-		err = r.evaluateLast(ctx)
 	}
 	if saveErr := r.finishSave(); err == nil {
 		err = saveErr
@@ -141,6 +144,7 @@ type run struct {
 	savedAt      time.Time      // when it was begun, or the run
 	timeUp       bool           // Checkpoint.Every has passed since savedAt; decided once a step, by observe
 	saveAsked    bool           // a hook wants a checkpoint
+	divided      *dividedState  // nil unless the optimiser's states are divided over ranks
 	wait         func()         // what training waits for before the next step; nil if it doesn't wait
 }
 
@@ -213,6 +217,7 @@ func (r *run) newEvaluator(set data.Set, views []TTAView) (*Evaluator, error) {
 	e, err := newEvaluator(r.stepper.net, set, a.Mean, a.Std, views, r.cfg.Shared)
 	if err == nil {
 		e.SetViewsShare(r.cfg.TTAShare)
+		r.shareEvaluations(e)
 	}
 	return e, err
 }
@@ -227,7 +232,7 @@ func (r *run) open() (err error) {
 		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
 		}
-		if r.saver, err = newSaver(r.stepper.dev, checkpointTensors(r.stepper)); err != nil {
+		if r.saver, err = newSaver(r.stepper.dev, wholeTensors(checkpointTensors(r.stepper))); err != nil {
 			return err
 		}
 	}
@@ -352,6 +357,9 @@ func (r *run) train(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.collectState(); err != nil {
+		return err
+	}
 	if r.cfg.Checkpoint.Dir != "" && r.saved != s.step {
 		return r.checkpoint()
 	}
@@ -360,6 +368,9 @@ func (r *run) train(ctx context.Context) error {
 
 // load copies the training images to the device, if they are to be kept there.
 func (r *run) load(ctx context.Context) error {
+	if r.group() != nil { // all ranks stop after the same step: see stops
+		ctx = context.WithoutCancel(ctx)
+	}
 	changed, err := r.stepper.load(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		r.interrupted = true
@@ -430,7 +441,11 @@ func (r *run) step() error {
 		}
 		r.epoch.Images += b.Whole()
 		r.trainImages += b.Whole()
+		start := time.Now()
 		err = r.stepper.Step(b)
+		if g := r.group(); g != nil {
+			g.computed(time.Since(start))
+		}
 		r.loader.Release(b)
 		if err != nil {
 			return err

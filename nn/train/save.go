@@ -135,14 +135,17 @@ func (r *run) startSave(p position) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	best, before := r.best.named(), r.beforeWritten()
+	more, before := r.best.named(), r.beforeWritten()
+	if r.divided != nil {
+		more = append(more, r.divided.values...)
+	}
 	r.save = &save{step: p.Step, path: r.folder.File(checkpointName), write: func() error {
 		for _, f := range before {
 			if err := f(); err != nil {
 				return err
 			}
 		}
-		return writeValues(r.folder, checkpointName, r.saver.list, r.saver.values, best, meta)
+		return writeValues(r.folder, checkpointName, r.saver.list, r.saver.values, more, meta)
 	}}
 	return r.pollSave()
 }
@@ -219,13 +222,13 @@ func (r *run) endSave(err error) error {
 	return nil
 }
 
-// writeValues writes float32 tensors, and after them those of the best epoch.
-func writeValues(dir *folder.Folder, name string, list []optim.Named, values [][]float32, best []NamedValues, meta map[string]string) error {
-	all := make([]NamedValues, len(list), len(list)+len(best))
+// writeValues writes float32 tensors, and after them more of the host.
+func writeValues(dir *folder.Folder, name string, list []optim.Named, values [][]float32, more []NamedValues, meta map[string]string) error {
+	all := make([]NamedValues, len(list), len(list)+len(more))
 	for i, t := range list {
 		all[i] = NamedValues{Name: t.Name, Shape: t.Tensor.Shape(), Values: values[i]}
 	}
-	all = append(all, best...)
+	all = append(all, more...)
 	tensors := make([]safetensors.Tensor, len(all))
 	for i, t := range all {
 		tensors[i] = safetensors.Tensor{Name: t.Name, DType: "F32", Shape: t.Shape}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 
 	"trainer/nn/data"
@@ -19,18 +20,27 @@ import (
 // then over the processes that share a training (ranks.go).
 
 // shards returns the number of parts of a batch.
-func (c *Config) shards() int { return max(1, c.Shards) }
+func (c *Config) shards() int {
+	switch {
+	case !c.SyncBatchNorm:
+		return max(1, c.Shards)
+	case c.hasRanks():
+		return c.Ranks.Size()
+	}
+	return 1
+}
 
 // shardStart returns the index of the first image of shard k in a batch of n images.
 func (c *Config) shardStart(k, n int) int { return k * n / c.shards() }
 
 // divisible names the batches closest to Batch that the shards divide.
 func (c *Config) divisible() string {
-	below := c.Batch / c.Shards * c.Shards
+	n := c.shards()
+	below := c.Batch / n * n
 	if below == 0 {
-		return fmt.Sprintf("use batch %d", c.Shards)
+		return fmt.Sprintf("use batch %d", n)
 	}
-	return fmt.Sprintf("use batch %d or %d", below, below+c.Shards)
+	return fmt.Sprintf("use batch %d or %d", below, below+n)
 }
 
 // localShards returns the number of shards that this process computes, or 0 if batches are not split.
@@ -64,40 +74,86 @@ func (s *Stepper) trainShards(b *data.Batch) error {
 	if err := s.changeWork(); err != nil {
 		return err
 	}
-	for k := range s.localShards() {
-		if err := s.trainShard(b, s.firstShard()+k); err != nil {
+	if err := s.beginSums(); err != nil {
+		return err
+	}
+	last := s.localShards() - 1
+	for k := range last {
+		full, err := s.beginShard(b, k)
+		if err != nil {
 			return err
 		}
+		if err := s.now.partial.run(full); err != nil {
+			return err
+		}
+		s.net.EndShard()
 	}
-	if err := s.sumOverRanks(); err != nil {
+	full, err := s.beginShard(b, last)
+	if err != nil {
 		return err
 	}
-	s.net.EndBatch()
-	if !s.lastOfStep() {
-		return nil
-	}
-	if err := s.opt.Prepare(s.step); err != nil {
+	if err := s.endShards(full); err != nil {
 		return err
 	}
-	s.queueUpdate()
-	return nil
+	return s.takeVote()
 }
 
-// trainShard queues the forward and backward pass of shard k, and adds its gradients to the sums.
-func (s *Stepper) trainShard(b *data.Batch, k int) error {
+// beginShard uploads what this process's shard k needs, and reports whether it is a full one.
+func (s *Stepper) beginShard(b *data.Batch, k int) (full bool, err error) {
+	k += s.firstShard()
+	if s.cfg.SyncBatchNorm {
+		if err := s.now.net.SetParts(s.partSizes(b.Whole())); err != nil {
+			return false, err
+		}
+	}
 	shard := s.cutShard(b, k)
 	batch := s.step*s.cfg.batchesPerStep() + s.part
 	if err := s.prepare(shard, batch*s.cfg.shards()+k); err != nil {
+		return false, err
+	}
+	return shard.N == s.net.Batch(), s.net.BeginShard(shard.N, b.Whole(), s.examples())
+}
+
+// endShards queues the last shard of a batch and what follows: the sums over all shards, and the update after the last batch
+// of a step.
+func (s *Stepper) endShards(full bool) error {
+	work := &s.now.endBatch
+	if s.lastOfStep() {
+		if err := s.opt.Prepare(s.step); err != nil {
+			return err
+		}
+		work = &s.now.endStep
+	}
+	if err := work.run(full); err != nil {
 		return err
 	}
-	if err := s.net.BeginShard(shard.N, b.Whole(), s.examples()); err != nil {
-		return err
+	return cmp.Or(s.now.net.SyncFault(), s.group.fault())
+}
+
+// partSizes returns the number of images of each part of a batch of n. The result is valid until the next call.
+func (s *Stepper) partSizes(n int) []int {
+	s.parts = s.parts[:0]
+	for k := range s.cfg.shards() {
+		s.parts = append(s.parts, s.cfg.shardStart(k+1, n)-s.cfg.shardStart(k, n))
 	}
-	if err := s.now.partial.run(shard.N == s.net.Batch()); err != nil {
-		return err
-	}
+	return s.parts
+}
+
+// queueEndBatch queues the device work of the last shard of a batch. The sums over the ranks begin within its backward pass.
+func (s *Stepper) queueEndBatch() {
+	s.queueBatch()
 	s.net.EndShard()
-	return nil
+	if s.group.awaitSums() {
+		s.net.EndBatch()
+	}
+}
+
+// queueEndStep queues the device work of the last shard of a step, and of the update.
+func (s *Stepper) queueEndStep() {
+	s.queueEndBatch()
+	if s.group.fault() == nil {
+		s.queueUpdate()
+	}
 }
 
 // cutShard returns shard k of a batch, of which b has this process's part.

@@ -33,6 +33,7 @@ type Stepper struct {
 	epoch      *device.Tensor // int32 [1]
 	epochThere int            // value in the tensor epoch; -1 before the first upload
 	counter    [1]int32       // value to upload next to epoch or to the network's step
+	parts      []int          // see partSizes
 	shard      data.Batch     // the part of the batch that is being computed
 	stats      [device.StatsLen]float32
 }
@@ -71,6 +72,9 @@ func NewStepper(cfg Config) (*Stepper, error) {
 	s.perEpoch, s.total = s.cfg.stepsPerEpoch(), s.cfg.totalSteps()
 	rules := cfg.Optimizer
 	rules.ThawEpoch = cfg.FreezeUntil
+	if s.divides() {
+		rules.Partition = &optim.Partition{Ranks: s.group}
+	}
 	s.opt, err = optim.New(s.dev, s.net.Params(), s.net.State(), rules, cfg.Schedule, s.total, s.perEpoch)
 	if err != nil {
 		return nil, err
@@ -111,6 +115,7 @@ func (s *Stepper) buildNetwork() (err error) {
 		Thaws:          c.FreezeUntil > 0,
 		Accumulate:     c.batchesPerStep() > 1,
 		Shards:         s.localShards(),
+		Sync:           s.synchronizes(),
 		Sample:         sampler(c.Data.Train, c.Augment.Mean, c.Augment.Std),
 		Memo:           c.Shared.memo(c.Data.Train, c.Augment.Mean, c.Augment.Std),
 		ClassCounts:    func() ([]int, error) { return data.ClassCounts(c.Data.Train) },
@@ -127,6 +132,14 @@ func (s *Stepper) buildNetwork() (err error) {
 		return &ConfigError{Setting: "network", Problem: fmt.Sprintf("%d outputs for %d classes of the data", s.net.Classes(), classes)}
 	}
 	return nil
+}
+
+// synchronizes returns the ranks over which batch normalisation takes its statistics; nil for those of this process alone.
+func (s *Stepper) synchronizes() device.Collective {
+	if s.group == nil || !s.cfg.SyncBatchNorm {
+		return nil
+	}
+	return s.group
 }
 
 func (s *Stepper) buildInput() (err error) {
@@ -155,6 +168,9 @@ func (s *Stepper) Step(b *data.Batch) error {
 	if !s.lastOfStep() {
 		s.part++
 		return nil
+	}
+	if err := s.opt.Share(); err != nil {
+		return fmt.Errorf("step %d: %w", s.step, err)
 	}
 	if s.opt.Average(s.step) {
 		s.net.WeightsChanged()
@@ -281,4 +297,4 @@ func (s *Stepper) Total() int { return s.total }
 func (s *Stepper) Steps() int { return s.step }
 
 // Close releases the recorded step. The network stays open.
-func (s *Stepper) Close() error { return s.closeSizes() }
+func (s *Stepper) Close() error { return errors.Join(s.closeSizes(), s.group.close()) }

@@ -113,9 +113,17 @@ func (w *watch) reason(epoch int, loss, accuracy float64, set string) string {
 	case w.Target > 0 && accuracy >= w.Target:
 		return fmt.Sprintf("after epoch %d: %s accuracy %.2f%% has reached the target of %.4g%%", epoch, set, 100*accuracy, 100*w.Target)
 	case w.Patience > 0 && epoch-w.bestEpoch >= w.Patience && w.Metric == ByAccuracy:
-		return fmt.Sprintf("after epoch %d: %s accuracy has not improved on epoch %d's %.2f%%", epoch, set, w.bestEpoch, 100*w.best)
+		return fmt.Sprintf("after epoch %d: %s accuracy has not improved on epoch %d's %.2f%%", epoch, set, w.bestEpoch, 100*w.best) + w.enough()
 	case w.Patience > 0 && epoch-w.bestEpoch >= w.Patience:
-		return fmt.Sprintf("after epoch %d: %s loss has not improved on epoch %d's %.4f", epoch, set, w.bestEpoch, w.best)
+		return fmt.Sprintf("after epoch %d: %s loss has not improved on epoch %d's %.4f", epoch, set, w.bestEpoch, w.best) + w.enough()
 	}
 	return ""
+}
+
+// enough says how large an improvement had to be, if not any was enough.
+func (w *watch) enough() string {
+	if w.MinDelta == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" by more than min-delta, %.4g", w.MinDelta)
 }

@@ -31,7 +31,7 @@ func TestStopRule(t *testing.T) {
 		"small steps":  {Stop{Patience: 2, MinDelta: 0.5}, []float64{3, 2.6, 2.4, 2.1, 2}, nil, 5, "epoch 3's 2.4000"},
 		"improves":     {Stop{Patience: 2}, []float64{5, 6, 4, 5, 3, 4, 2}, nil, 0, ""},
 		"accuracy":     {Stop{Patience: 1, Metric: ByAccuracy}, nil, []float64{0.5, 0.6, 0.6}, 3, "validation accuracy has not improved on epoch 2's 60.00%"},
-		"min-delta":    {Stop{Patience: 1, Metric: ByAccuracy, MinDelta: 0.01}, nil, []float64{0.5, 0.505}, 2, "epoch 1's 50.00%"},
+		"min-delta":    {Stop{Patience: 1, Metric: ByAccuracy, MinDelta: 0.01}, nil, []float64{0.5, 0.505}, 2, "epoch 1's 50.00% by more than min-delta, 0.01"},
 		"zero":         {Stop{Patience: 2, Metric: ByAccuracy}, nil, []float64{0, 0, 0}, 3, "epoch 1's 0.00%"},
 		"target":       {Stop{Target: 0.99}, nil, []float64{0.5, 0.98, 0.99}, 3, "after epoch 3: validation accuracy 99.00% has reached the target of 99%"},
 		"target first": {Stop{Target: 0.6, Patience: 1}, []float64{1, 2}, []float64{0.5, 0.7}, 2, "has reached the target"},

@@ -45,8 +45,12 @@ func readValues(f *safetensors.File, t safetensors.Tensor, decode func(b []byte)
 		n *= d
 	}
 	values := make([]float32, n)
+	if n == 0 {
+		return values, nil
+	}
+	width := len(raw) / n
 	for i := range values {
-		values[i] = decode(raw[i*len(raw)/n:])
+		values[i] = decode(raw[i*width:])
 	}
 	return values, nil
 }

@@ -195,15 +195,30 @@ func readTensors(path string, f *safetensors.File, dev device.Device, list []opt
 		return &MismatchError{Path: path, Differences: diff}
 	}
 	for _, t := range list {
-		buffer := make([]float32, t.Tensor.Len())
+		n := 1
+		for _, size := range wholeShape(t) {
+			n *= size
+		}
+		buffer := make([]float32, n)
 		if err := f.Read(t.Name, device.Bytes(buffer)); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
+		}
+		if t.Piece != nil {
+			buffer = buffer[t.Piece.From : t.Piece.From+t.Tensor.Len()]
 		}
 		if err := dev.Upload(t.Tensor, device.Bytes(buffer)); err != nil {
 			return fmt.Errorf("%s: %s: %w", path, t.Name, err)
 		}
 	}
 	return nil
+}
+
+// wholeShape returns the shape of the tensor that t is, or is a piece of.
+func wholeShape(t optim.Named) []int {
+	if t.Piece != nil {
+		return t.Piece.Shape
+	}
+	return t.Tensor.Shape()
 }
 
 // compareTensors returns the differences between the file's tensors and the wanted tensors.
@@ -221,8 +236,8 @@ func compareTensors(f *safetensors.File, list []optim.Named, counts func(name st
 		switch {
 		case !ok:
 			diff = append(diff, "the file has no "+t.Name)
-		case got.DType != "F32" || !slices.Equal(got.Shape, t.Tensor.Shape()):
-			diff = append(diff, fmt.Sprintf("%s is %s%v in the file and F32%v in the network", t.Name, got.DType, got.Shape, t.Tensor.Shape()))
+		case got.DType != "F32" || !slices.Equal(got.Shape, wholeShape(t)):
+			diff = append(diff, fmt.Sprintf("%s is %s%v in the file and F32%v in the network", t.Name, got.DType, got.Shape, wholeShape(t)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(has)) {

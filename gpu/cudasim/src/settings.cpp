@@ -64,7 +64,7 @@ bool parseSize(const std::string &s, size_t *n) {
 }
 
 bool isDriver(const std::string &function) {
-	bool library = function.rfind("cublas", 0) == 0 || function.rfind("cudnn", 0) == 0;
+	bool library = function.rfind("cublas", 0) == 0 || function.rfind("cudnn", 0) == 0 || function.rfind("nccl", 0) == 0;
 	return !library;
 }
 
@@ -122,12 +122,25 @@ std::string parseAttribute(Settings &s, const std::string &value) {
 	return "";
 }
 
+// parsePeer reads KIND:RANK#N.
+std::string parsePeer(Settings &s, const std::string &value) {
+	size_t colon = value.find(':'), hash = value.find('#');
+	long long rank, number;
+	std::string kind = value.substr(0, colon);
+	if (colon == std::string::npos || hash == std::string::npos || hash < colon || (kind != "die" && kind != "hang" && kind != "mismatch") ||
+		!parseNumber(value.substr(colon + 1, hash - colon - 1), &rank) || !parseNumber(value.substr(hash + 1), &number) || number < 1)
+		return "peer=" + value + ": want die, hang or mismatch, as in die:RANK#N";
+	s.peerFault = kind, s.peer = int(rank), s.peerCall = uint64_t(number);
+	return "";
+}
+
 std::string parseSetting(Settings &s, const std::string &key, const std::string &value) {
 	long long n = 0;
 	bool number = parseNumber(value, &n);
 	std::string bad = key + "=" + value + ": ";
 	if (key == "fail") return parseFault(value);
 	if (key == "slow") return parseSlow(s, value);
+	if (key == "peer") return parsePeer(s, value);
 	if (key == "kernels") return s.kernels = value, "";
 	if (key == "report") return s.report = value, "";
 	if (key == "memory") return parseSize(value, &s.memory) ? "" : bad + "want bytes, KiB, MiB or GiB";
@@ -140,10 +153,11 @@ std::string parseSetting(Settings &s, const std::string &key, const std::string 
 	if (key == "cc") return s.cc = int(n), "";
 	if (key == "busy") return s.busy = int(n), "";
 	if (key == "cudnn") return s.cudnn = int(n), "";
+	if (key == "nccl") return s.nccl = int(n), "";
 	if (key == "delay") return s.delay = unsigned(n), "";
 	if (key == "order") return s.order = int(n), "";
 	if (key == "dry") return s.dry = int(n), "";
-	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, attribute, cudnn, delay, slow, order, dry, kernels, report and fail";
+	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, attribute, cudnn, nccl, delay, slow, peer, order, dry, kernels, report and fail";
 }
 
 } // namespace

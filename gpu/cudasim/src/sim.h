@@ -87,6 +87,10 @@ struct Settings {
 	int busy = -1;                   // the device that another process holds in exclusive mode; allDevices, or -1
 	std::map<int, int> attributes;   // answers of cuDeviceGetAttribute, in place of the model's
 	int cudnn = 0;                   // version that cuDNN reports; 0: its own
+	int nccl = 21805;    // version that NCCL reports
+	std::string peerFault; // what happens to one operation of NCCL: die, hang or mismatch; empty: nothing
+	int peer = 0;          // the rank that it happens to
+	uint64_t peerCall = 0; // and to which of its operations, from 1
 	int driver = 12080;
 	int cc = 80;          // compute capability, times 10
 	unsigned delay = 0;   // before each launch, in microseconds

@@ -49,12 +49,15 @@ func lastFailure(doing string, l *vendorLibrary, code int) error {
 	} else if l == dnn {
 		var message [512]C.char
 		C.shim_cudnn_message(&message[0], C.size_t(len(message)))
-		detail = strings.Join(strings.Fields(C.GoString(&message[0])), " ") // for graphs the message has many lines
+		detail = oneLine(C.GoString(&message[0])) // for graphs the message has many lines
 	}
 	e := newError(l.numbering(), function, doing, code, detail)
 	e.absent = absent
 	return e
 }
+
+// oneLine puts a library's text in one line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // absence says why a function is missing.
 func (l *vendorLibrary) absence(function string) string {
@@ -76,6 +79,8 @@ func (l *vendorLibrary) numbering() string {
 		return CUDA
 	case blas:
 		return CuBLAS
+	case nccl:
+		return NCCL
 	}
 	if CuDNNVersion() >= 9000 {
 		return CuDNN9

@@ -18,7 +18,7 @@ const (
 // Error is a call that returned a status other than success. errors.Is finds
 // device.ErrOutOfMemory, ErrLost, ErrNotSupported and ErrNoDevice in it.
 type Error struct {
-	Library string // CUDA, CuBLAS, CuDNN8 or CuDNN9: it decides the meaning of Code
+	Library string // CUDA, CuBLAS, CuDNN8, CuDNN9 or NCCL: it decides the meaning of Code
 	Func    string // the C function, such as "cuMemAlloc_v2"; "" if unknown
 	Doing   string // the operation, such as "allocating 4096 bytes"
 	Code    int    // the status
@@ -45,6 +45,8 @@ func StatusName(library string, code int) string {
 		return cudnn8StatusName(code)
 	case CuDNN9:
 		return cudnn9StatusName(code)
+	case NCCL:
+		return ncclStatusName(code)
 	}
 	return ""
 }

@@ -20,7 +20,7 @@ const (
 
 // Library is one of NVIDIA's libraries: the file that was loaded, and the places that were searched.
 type Library struct {
-	Name    string    `json:"name"`              // "libcuda", "libcublas" or "libcudnn"
+	Name    string    `json:"name"`              // "libcuda", "libcublas", "libcudnn" or "libnccl"
 	File    string    `json:"file,omitempty"`    // the loaded file, without symbolic links; "" if none was loaded
 	Version string    `json:"version,omitempty"` // such as "8.9.7"; for libcuda, the newest CUDA it supports; "" if unknown
 	CUDA    string    `json:"cuda,omitempty"`    // for libcudnn: the CUDA version that it was built for, such as "12.1"

@@ -19,12 +19,13 @@ import (
 	"unsafe"
 )
 
-// driver, blas and dnn are the libraries, each loaded once, at its first use. mutex guards them.
+// driver, blas, dnn and nccl are the libraries, each loaded once, at its first use. mutex guards them.
 var (
 	mutex  sync.Mutex
 	driver = &vendorLibrary{id: C.LIB_CUDA, name: "libcuda", probe: "cuInit"}
 	blas   = &vendorLibrary{id: C.LIB_CUBLAS, name: "libcublas", probe: "cublasCreate_v2"}
 	dnn    = &vendorLibrary{id: C.LIB_CUDNN, name: "libcudnn", probe: "cudnnCreate"}
+	nccl   = &vendorLibrary{id: C.LIB_NCCL, name: "libnccl", probe: "ncclGetVersion"}
 )
 
 // vendorLibrary is one of NVIDIA's libraries, with the result of loading it.
@@ -83,6 +84,8 @@ func (l *vendorLibrary) sonames() []string {
 		return []string{"libcuda.so.1"}
 	case dnn:
 		return []string{"libcudnn.so.9", "libcudnn.so.8"}
+	case nccl:
+		return []string{"libnccl.so.2"}
 	}
 	driver.load()
 	var version C.int
@@ -215,7 +218,20 @@ func (l *vendorLibrary) versions() {
 	case dnn:
 		l.info.Version = cudnnVersion(int(C.cudnnGetVersion()))
 		l.info.CUDA = cudaVersion(int(C.cudnnGetCudartVersion()))
+	case nccl:
+		var version C.int
+		C.ncclGetVersion(&version)
+		l.info.Version = ncclVersion(int(version))
 	}
+}
+
+// LibraryOfRanks loads libnccl if it isn't loaded yet, and returns the file that it came from or the places that were
+// searched. A single process needs no NCCL.
+func LibraryOfRanks() Library {
+	mutex.Lock()
+	defer mutex.Unlock()
+	nccl.load()
+	return nccl.info
 }
 
 // CuDNNVersion returns cuDNN's version number, such as 8907 or 90100, or 0 if cuDNN isn't

@@ -42,6 +42,8 @@ static int absent(enum library lib) {
 		return loaded ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_NOT_INITIALIZED;
 	case LIB_CUBLAS:
 		return loaded ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_NOT_INITIALIZED;
+	case LIB_NCCL:
+		return ncclInvalidUsage;
 	default:
 		return loaded ? atomic_load(&cudnn_not_supported) : CUDNN_STATUS_NOT_INITIALIZED;
 	}
@@ -74,6 +76,7 @@ static int note(enum library lib, const char *function, int status, int is_absen
 #pragma GCC visibility push(hidden)
 
 #include "trampolines.h"
+#include "nccl_trampolines.h"
 
 // Package init of gorgonia.org/cu calls cuInit and ends the process when it fails. Nothing is
 // loaded then, so this succeeds at once. Init of this package loads libcuda and calls it again.
@@ -94,6 +97,9 @@ static void keep_error(char *error, size_t size) {
 
 // The oldest cuDNN whose calls are those of the headers that the program is built with.
 #define OLDEST_CUDNN 8900
+
+// The oldest NCCL: nccl.h is its interface.
+#define OLDEST_NCCL 21800
 
 int shim_open(enum library lib, const char *file, const char *probe, char *error, size_t error_size, char *path,
 	size_t path_size) {
@@ -124,6 +130,15 @@ int shim_open(enum library lib, const char *file, const char *probe, char *error
 		}
 		if (version >= 9000)
 			atomic_store(&cudnn_not_supported, cudnn9_not_supported);
+	}
+	if (lib == LIB_NCCL) {
+		int version = 0;
+		if (((ncclResult_t(*)(int *))function)(&version) != ncclSuccess || version < OLDEST_NCCL) {
+			snprintf(error, error_size, "%s: NCCL %d.%d.%d is too old, 2.18 or newer is needed", file, version / 10000, version / 100 % 100,
+				version % 100);
+			dlclose(handle);
+			return 0;
+		}
 	}
 	atomic_store_explicit(&handles[lib], handle, memory_order_release);
 	return 1;

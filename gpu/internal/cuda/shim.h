@@ -8,8 +8,9 @@
 #include <cuda.h>
 #include <cublas_v2.h>
 #include <cudnn.h>
+#include "nccl.h"
 
-enum library { LIB_CUDA, LIB_CUBLAS, LIB_CUDNN, LIB_COUNT };
+enum library { LIB_CUDA, LIB_CUBLAS, LIB_CUDNN, LIB_NCCL, LIB_COUNT };
 
 // What went wrong in the last call of this thread that failed.
 struct shim_failure {

@@ -50,6 +50,11 @@ func Done(e cu.Event) (bool, error) {
 // WaitEvent waits until the stream has passed the event.
 func WaitEvent(e cu.Event) error { return Check("waiting for an event", e.Synchronize()) }
 
+// Follow makes what is queued on the stream from now on wait for the event.
+func Follow(s cu.Stream, e cu.Event) error {
+	return cudaError("letting a stream wait for an event", C.cuStreamWaitEvent(streamHandle(s), eventHandle(e), 0))
+}
+
 // Elapsed returns the time between two events with timing that are done.
 func Elapsed(start, end cu.Event) (time.Duration, error) {
 	ms, err := start.Elapsed(end)

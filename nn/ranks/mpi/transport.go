@@ -8,6 +8,7 @@ package mpi
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -24,6 +25,9 @@ type transport struct {
 	work chan work
 	done chan error
 	err  error // of the first call that failed; final
+
+	broken  chan struct{} // closed when another rank is known to have failed
+	failure *ranks.RankError
 
 	messages messages // of the current exchange
 	life     life
@@ -45,7 +49,7 @@ const lagAfter = 10 * time.Second
 // Open loads the library, and joins the ranks that were started with this process. lags, unless nil, is told of a rank for
 // which this one has waited for 10 s, once per exchange; it is called while a method of the transport waits.
 func Open(getenv func(string) string, lags func(*ranks.RankError)) (ranks.Transport, error) {
-	t := &transport{work: make(chan work), done: make(chan error), lags: lags}
+	t := &transport{work: make(chan work), done: make(chan error), lags: lags, broken: make(chan struct{})}
 	go t.serve(getenv)
 	if err := <-t.done; err != nil {
 		return nil, err
@@ -83,7 +87,7 @@ func (t *transport) serve(getenv func(string) string) {
 		select {
 		case w := <-t.work:
 			if t.err == nil {
-				t.err = t.do(w)
+				t.note(t.do(w))
 			}
 			t.done <- t.err
 			if w.end {
@@ -91,11 +95,26 @@ func (t *transport) serve(getenv func(string) string) {
 			}
 		case <-time.After(signEvery):
 			if t.err == nil {
-				t.err = t.life.keep(time.Now())
+				t.note(t.life.keep(time.Now()))
 			}
 		}
 	}
 }
+
+// note keeps the first error.
+func (t *transport) note(err error) {
+	t.err = err
+	if failure, ok := errors.AsType[*ranks.RankError](err); ok {
+		t.failure = failure
+		close(t.broken)
+	}
+}
+
+// Failed is closed once a rank is known to have failed.
+func (t *transport) Failed() <-chan struct{} { return t.broken }
+
+// Failure returns the error of the rank that has failed, after Failed was closed.
+func (t *transport) Failure() *ranks.RankError { return t.failure }
 
 func (t *transport) open(getenv func(string) string) error {
 	_, version, err := load(candidates(getenv))
@@ -142,10 +161,11 @@ func (t *transport) do(w work) error {
 }
 
 // exchange starts all messages, and waits for them. Meanwhile it keeps up the signs of life.
+//
+// After an error the bytes stay pinned, because the library may still write to them until the process ends.
 func (t *transport) exchange(send, recv [][]byte) error {
 	m := &t.messages
 	m.clear()
-	defer m.unpin()
 	for p := range t.size {
 		if p == t.rank {
 			continue
@@ -169,6 +189,7 @@ func (t *transport) exchange(send, recv [][]byte) error {
 			return t.failed(peer, err)
 		}
 		if left == 0 {
+			m.unpin()
 			return nil
 		}
 		if err := t.life.keep(time.Now()); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -29,6 +30,12 @@ func squares(n int) *data.InMemory {
 // begin trains 200 steps in a goroutine, and returns the training and a channel with the result.
 func begin(t *testing.T) (*Training, chan error) {
 	t.Helper()
+	return beginWith(t, nil, t.TempDir(), "")
+}
+
+// beginWith is begin with a keeper of histograms, in a folder, from a checkpoint unless it is "".
+func beginWith(t *testing.T, keeper *Keeper, dir, resume string) (*Training, chan error) {
+	t.Helper()
 	dev, err := cpu.New(cpu.WithThreads(1))
 	if err != nil {
 		t.Fatal(err)
@@ -43,8 +50,8 @@ func begin(t *testing.T) (*Training, chan error) {
 	}}
 	cfg := train.Config{
 		Device: dev, Model: model, Loss: nn.CrossEntropy{}, Data: &data.Dataset{Name: "squares", Train: squares(40), Test: test},
-		Optimizer: optim.Config{Algorithm: "sgd", LR: 0.1}, Epochs: 20, Batch: 4, Checkpoint: train.Checkpoint{Dir: t.TempDir()}, KeepAnswers: true,
-		Hooks: []train.Hooks{tr.Hooks(Data{Test: test, Classes: test.ClassNames, Probe: probe, CanSteer: true}), {Step: func(*train.Training, *train.StepDone) { time.Sleep(time.Millisecond) }}},
+		Optimizer: optim.Config{Algorithm: "sgd", LR: 0.1}, Epochs: 20, Batch: 4, Checkpoint: train.Checkpoint{Dir: dir}, Resume: resume, KeepAnswers: true,
+		Hooks: []train.Hooks{tr.Hooks(Data{Test: test, Classes: test.ClassNames, Probe: probe, Keeper: keeper, CanSteer: true}), {Step: func(*train.Training, *train.StepDone) { time.Sleep(time.Millisecond) }}},
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -144,6 +151,50 @@ func TestInterruptInAPause(t *testing.T) {
 	tr.Interrupt()
 	if err := <-done; err != nil || tr.State().Phase != Interrupted {
 		t.Errorf("%v, %+v", err, tr.State())
+	}
+}
+
+// TestHistogramsOutlastTheProgram: a run that is continued has the histograms of its first epoch and of its last one at once, and the weights
+// of its checkpoint if nothing was kept, or nothing of this program's.
+func TestHistogramsOutlastTheProgram(t *testing.T) {
+	dir := t.TempDir()
+	var content []byte
+	keeper := &Keeper{Load: func() ([]byte, error) { return content, nil }, Save: func(b []byte) error {
+		content = b
+		return nil
+	}}
+	tr, done := beginWith(t, keeper, dir, "")
+	until(t, tr, "three epochs", func(s State) bool { return s.Histograms >= 30 })
+	tr.Interrupt()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	step, last, first := tr.Histograms()
+	for name, c := range map[string]struct {
+		content             []byte
+		step, last, first   int
+		firstMean, lastMean float64
+	}{
+		"kept":          {content, step, len(last), len(first), first[0].Mean, last[0].Mean},
+		"nothing kept":  {nil, tr.State().Step, 2, 0, 0, 0},
+		"no JSON":       {[]byte("{"), tr.State().Step, 2, 0, 0, 0},
+		"no histograms": {bytes.ReplaceAll(content, []byte(`"counts":[`), []byte(`"counts":[-1,`)), tr.State().Step, 2, 0, 0, 0},
+		"later steps":   {bytes.ReplaceAll(content, []byte(`"step":`), []byte(`"step":1000`)), tr.State().Step, 2, 0, 0, 0},
+	} {
+		again := &Keeper{Load: func() ([]byte, error) { return c.content, nil }, Save: func([]byte) error { return nil }}
+		tr, done := beginWith(t, again, t.TempDir(), filepath.Join(dir, "checkpoint.safetensors"))
+		until(t, tr, "beginning again", func(s State) bool { return s.Phase == Running })
+		if err := tr.Steer(Order{Action: Pause}); err != nil {
+			t.Fatal(err)
+		}
+		step, last, first := tr.Histograms()
+		if step < c.step || step == c.step && (len(last) != c.last || len(first) != c.first || c.first > 0 && (first[0].Mean != c.firstMean || last[0].Mean != c.lastMean)) {
+			t.Errorf("%s: step %d, %d histograms, %d of the first epoch, want %+v", name, step, len(last), len(first), c)
+		}
+		tr.Interrupt()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

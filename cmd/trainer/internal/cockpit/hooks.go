@@ -44,11 +44,14 @@ func (t *Training) Hooks(d Data) train.Hooks {
 }
 
 // start takes what is known before the first step.
-func (t *Training) start(_ *train.Training, e train.Start) {
+func (t *Training) start(r *train.Training, e train.Start) {
 	t.mu.Lock()
 	t.steps, t.epochs = nil, append([]train.EpochMetrics(nil), e.History...)
+	t.first, t.firstStep, t.histograms, t.answers = nil, 0, nil, nil
 	t.mu.Unlock()
+	at := t.recall(r, e.Step)
 	t.update(func(s *State) {
+		s.Histograms, s.Mistakes = at, 0
 		s.Phase, s.CanSteer = Running, t.hooked.data.CanSteer
 		s.Device, s.Precision, s.Memory, s.Parameters = e.Device, t.hooked.data.Precision, e.Memory, e.Params
 		s.Batch, s.Epochs, s.Steps, s.StepsPerEpoch = e.Batch, e.Epochs, e.Summary.Steps, e.StepsPerEpoch
@@ -57,6 +60,22 @@ func (t *Training) start(_ *train.Training, e train.Start) {
 			s.SavedStep = e.Step
 		}
 	})
+}
+
+// recall takes the histograms of a run that is continued, and returns their step, or 0.
+func (t *Training) recall(r *train.Training, step int) int {
+	if step == 0 {
+		return 0
+	}
+	first, last, err := t.hooked.data.Keeper.recall(r.Network(), step)
+	if err != nil {
+		t.Note("histograms: " + err.Error())
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.first, t.firstStep, t.histograms = first.histograms(), first.Step, last.histograms()
+	return last.Step
 }
 
 // step tells the state now and then, and carries out orders.
@@ -187,10 +206,16 @@ func (t *Training) epoch(r *train.Training, m train.EpochMetrics) {
 	}
 	t.mu.Lock()
 	if t.first == nil {
-		t.first = h
+		t.first, t.firstStep = h, m.Step
 	}
 	t.histograms = h
+	first, firstStep := t.first, t.firstStep
 	t.mu.Unlock()
+	if k := t.hooked.data.Keeper; k != nil {
+		if err := k.keep(firstStep, first, m.Step, h); err != nil {
+			t.Note("histograms: " + err.Error())
+		}
+	}
 	t.update(func(s *State) { s.Histograms = m.Step })
 }
 

@@ -73,7 +73,8 @@ type Training struct {
 	steps      []train.StepMetrics
 	epochs     []train.EpochMetrics
 	answers    *Answers
-	first      []Histogram
+	first      []Histogram // after the first epoch, whose last step is firstStep
+	firstStep  int
 	histograms []Histogram
 	listeners  map[*Listener]bool
 }
@@ -98,7 +99,8 @@ type Data struct {
 	Val, Test data.Set
 	Classes   []string
 	Precision string
-	Probe     *Probe // nil for no activations
+	Probe     *Probe  // nil for no activations
+	Keeper    *Keeper // of histograms; nil to keep none
 	// CanSteer reports whether the learning rate may be changed: the change becomes part of the run's configuration.
 	CanSteer bool
 }

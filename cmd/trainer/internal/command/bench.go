@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"trainer/nn/ranks"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -26,6 +27,7 @@ type benchOptions struct {
 func (p *program) benchFlags(o *benchOptions) *flag.FlagSet {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	p.deviceFlag(f, &o.device)
+	gpusFlag(f, &o.gpus, "`list` measure only how much faster these GPUs train together than one: all, or numbers such as 0,1")
 	f.BoolVar(&o.json, "json", false, "print one JSON object per line instead of text")
 	f.Func("recipe", "`name` built-in recipe, or a TOML file: measure only this one, and no kernels", func(s string) error {
 		if s == "" {
@@ -58,6 +60,10 @@ the CPU, or not fit into a GPU's memory, the batch is halved, which may lower th
 The time of the whole recipe is the number of training images times the epochs, divided
 by that rate; evaluation is not included.
 
+-gpus measures each recipe on one GPU and on all that it names, which share the batch:
+the recipe's, and one that is as many times larger. The efficiency is the rate of all,
+divided by their number and by the rate of one.
+
 -json prints one object per line; rates are in 1e9 floating-point operations per second.
 Percentages are relative to the peak of all threads.
   {"event": "machine"}  cpu, threads; kernels: the instruction sets in use; version, go,
@@ -71,6 +77,8 @@ Percentages are relative to the peak of all threads.
                         measured; images_per_second, gflops, percent_of_peak; if the
                         number of images is known also train_images and train_seconds,
                         both for the whole recipe
+  {"event": "scaling"}  with -gpus: name, gpus, batch; images_per_second_one of one GPU with
+                        the recipe's batch, images_per_second of all; efficiency, precision
 On a GPU, "machine" has gpu, device, memory_bytes and features instead of the keys about
 the CPU; "kernel" and "recipe" have precision instead of percent_of_peak; there is no
 "peak" and no "copy". The convolutions have as many output channels as input channels.
@@ -84,6 +92,18 @@ func benchCommand() Command {
 }
 
 func runBench(ctx context.Context, p *program, args []string) error {
+	if p.getenv(ranks.RankVariable) == "" {
+		return p.benchAs(ctx, nil, args)
+	}
+	t, err := p.joinRanks()
+	if err == nil {
+		err = p.benchAs(ctx, t, args)
+	}
+	return p.leave(t, err)
+}
+
+// benchAs is runBench as one of several ranks that trainer bench -gpus has started, or as the process that was called.
+func (p *program) benchAs(ctx context.Context, t *team, args []string) error {
 	o := &benchOptions{time: time.Second, deviceOptions: deviceOptions{given: map[string]bool{}}}
 	f := p.benchFlags(o)
 	rest, done, err := p.parseAnywhere(f, benchUsage, args)
@@ -101,11 +121,23 @@ func runBench(ctx context.Context, p *program, args []string) error {
 	if err := p.checkDevice(o.device); err != nil {
 		return err
 	}
+	b := &benchmark{program: p, benchOptions: o, ctx: ctx}
+	if t != nil {
+		return b.measureScaling(t, recipes)
+	}
+	if o.gpus != "" {
+		shared := &options{deviceOptions: o.deviceOptions}
+		if t, err = p.startRanks(shared, append([]string{"bench"}, args...)); err != nil {
+			return err
+		}
+		if o.deviceOptions = shared.deviceOptions; t != nil {
+			return p.leave(t, b.measureScaling(t, recipes))
+		}
+	}
 	dev, err := p.openDevice(o.deviceOptions)
 	if err != nil {
 		return err
 	}
-	b := &benchmark{program: p, benchOptions: o, ctx: ctx}
 	if b.dev, _ = dev.(peaked); b.dev == nil {
 		err = b.measureGPU(dev, recipes)
 	} else {

@@ -30,6 +30,7 @@ func TestBrowserSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text := read(t, exampleText)
 	digits(t)
 	if said, err := exec.Command(script, "site", "run/model.safetensors").CombinedOutput(); err != nil {
 		t.Fatalf("site.sh: %v\n%s", err, said)
@@ -41,6 +42,8 @@ func TestBrowserSite(t *testing.T) {
 	t.Run("forward", func(t *testing.T) { showForward(t, openPage(t, tabs, files.URL, 1600, 1000), generic(t)) })
 	t.Run("backward", func(t *testing.T) { showBackward(t, openPage(t, tabs, files.URL, 1600, 1000), generic(t)) })
 	t.Run("looks", func(t *testing.T) { showLooks(t, openPage(t, tabs, files.URL, 360, 740)) })
+	t.Run("tools", func(t *testing.T) { showTools(t, openPage(t, tabs, files.URL, 1600, 1000), generic(t)) })
+	t.Run("example", func(t *testing.T) { showExample(t, openPage(t, tabs, files.URL, 1600, 1000), text) })
 	t.Run("train", func(t *testing.T) { trainSite(t, openPage(t, tabs, files.URL+"#train", 1600, 1300)) })
 	t.Run("broken", func(t *testing.T) {
 		if err := os.Remove("site/model.safetensors"); err != nil {

@@ -15,6 +15,7 @@ import (
 // deviceOptions are the flags that decide which device computes, and how.
 type deviceOptions struct {
 	device    string // auto, or the name of a kind, with a number if the kind has numbers
+	gpus      string // GPUs of several ranks: all, or numbers; "" for a single process, or ranks that a launcher starts
 	threads   int    // of a device that computes in threads; 0 for its default
 	precision device.Precision
 	// recipePrecision takes the place of an Auto precision; Auto if the recipe names none.
@@ -77,6 +78,18 @@ func (p *program) deviceFlag(f *flag.FlagSet, to *string) {
 		text += " (" + k.Doc + "), "
 	}
 	f.StringVar(to, "device", auto, text+"or auto, the first of these that can be used")
+}
+
+// gpusFlag declares -gpus.
+func gpusFlag(f *flag.FlagSet, to *string, text string) {
+	f.Func("gpus", text, func(s string) error {
+		*to = s
+		if s == gpusAll {
+			return nil
+		}
+		_, err := parseGPUs(s)
+		return err
+	})
 }
 
 // checkDevice returns an error unless -device names a device of this program.

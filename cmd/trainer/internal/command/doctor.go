@@ -45,8 +45,10 @@ another, -python "" runs none; the environment variable TRAINER_PYTHON (a file, 
 none) does the same for all commands. All this runs in separate processes, so that a library that crashes, or doesn't
 return within a minute, becomes a line of the report.
 
-It also says which MPI library connects several processes (mpirun trainer ...).
-TRAINER_MPI names the file of another.
+It also says which NCCL library connects several GPUs, and which MPI library connects
+several processes (mpirun trainer ...; TRAINER_MPI names the file of another). If there
+are several GPUs, it times a sum over them, and mpirun -n 2 trainer doctor one over
+these processes: 16 MiB, as gradients are summed.
 
 Exit status: 0 a GPU can be used; 1 no GPU can be used; 2 invalid arguments.`,
 }
@@ -73,11 +75,29 @@ func runDoctor(ctx context.Context, p *program, args []string) error {
 	default:
 		p.stepEnv = []string{doctor.PythonVariable + "=" + o.python}
 	}
+	t, err := p.joinRanks() // mpirun trainer doctor
+	if err != nil {
+		return p.leave(t, err)
+	}
+	return p.leave(t, p.doctor(ctx, t, o))
+}
+
+// doctor makes and prints the diagnosis. Ranks other than 0 only take part in a sum.
+func (p *program) doctor(ctx context.Context, t *team, o doctorOptions) error {
+	var sum *doctor.Sum
+	if t != nil {
+		var err error
+		if sum, err = p.timeHostSum(t); err != nil || t.Rank() > 0 {
+			return err
+		}
+	}
 	d, err := p.diagnose(ctx, stepLimit)
 	if err != nil {
 		return err
 	}
-	d.MPI = p.findMPI()
+	if d.MPI = p.findMPI(); sum != nil {
+		d.Sums = append(d.Sums, *sum)
+	}
 	if err := writeDiagnosis(p.stdout, d, o.asJSON); err != nil {
 		return err
 	}
@@ -106,8 +126,14 @@ func writeDiagnosis(w io.Writer, d doctor.Diagnosis, asJSON bool) error {
 			s.gpu(g)
 		}
 	}
+	if d.NCCL != nil {
+		s.library(*d.NCCL)
+	}
 	if d.MPI != nil {
 		s.library(*d.MPI)
+	}
+	for _, sum := range d.Sums {
+		s.entry("sum", sumText(sum))
 	}
 	if d.Python != "" {
 		s.entry("python", d.Python+" was run to find folders of packages (-python \"\" turns this off)")

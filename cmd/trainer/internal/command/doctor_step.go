@@ -36,14 +36,18 @@ type stepReport struct {
 	Doing     string            `json:"doing"` // what is about to be done; "" in the last line
 	Diagnosis *doctor.Diagnosis `json:"diagnosis,omitempty"`
 	GPU       *doctor.GPU       `json:"gpu,omitempty"`
+	Sum       *doctor.Sum       `json:"sum,omitempty"`
 }
+
+// sumStep is the step that sums over all GPUs.
+const sumStep = "sum"
 
 // stepCommand is the command of such a process.
 func stepCommand() Command {
 	return Command{Name: stepName, run: runStep, Hidden: true}
 }
 
-// runStep takes a step: "survey", or "examine" and the number of a GPU.
+// runStep takes a step: "survey", "examine" and the number of a GPU, or "sum".
 func runStep(_ context.Context, p *program, args []string) error {
 	out := json.NewEncoder(p.stdout)
 	tell := func(r stepReport) { _ = out.Encode(r) } // an error means that nobody reads it any more
@@ -52,6 +56,17 @@ func runStep(_ context.Context, p *program, args []string) error {
 		d := doctor.Survey(func(doing string) { tell(stepReport{Doing: doing}) })
 		tell(stepReport{Diagnosis: &d})
 		return nil
+	case len(args) == 1 && args[0] == sumStep:
+		t, err := p.joinRanks() // nil for the process that starts them
+		if err != nil {
+			return p.leave(t, err)
+		}
+		tell(stepReport{Doing: "summing over the GPUs"})
+		sum, err := p.timeGPUSum(t)
+		if err == nil {
+			tell(stepReport{Sum: sum})
+		}
+		return err
 	case len(args) == 2 && args[0] == "examine":
 		index, err := strconv.Atoi(args[1])
 		if err != nil {
@@ -97,7 +112,27 @@ func (p *program) diagnose(ctx context.Context, limit time.Duration) (doctor.Dia
 		}
 	}
 	d.Conclude()
+	p.sumOverGPUs(ctx, limit, &d)
 	return d, ctx.Err()
+}
+
+// sumOverGPUs adds a sum over all GPUs, if there are several that work.
+func (p *program) sumOverGPUs(ctx context.Context, limit time.Duration, d *doctor.Diagnosis) {
+	for _, g := range d.GPUs {
+		if !g.Usable {
+			return
+		}
+	}
+	if len(d.GPUs) < 2 || d.NCCL == nil || d.NCCL.File == "" {
+		return
+	}
+	last, failure := p.takeStep(ctx, limit, sumStep)
+	switch {
+	case failure != nil:
+		d.Sums = append(d.Sums, doctor.Sum{Name: "NCCL", Ranks: len(d.GPUs), Reason: failure.reason})
+	case last.Sum != nil:
+		d.Sums = append(d.Sums, *last.Sum)
+	}
 }
 
 // stepFailure is why a step has no result.

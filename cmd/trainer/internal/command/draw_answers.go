@@ -23,20 +23,18 @@ const (
 // predictionsTitle is what predictions has.
 const predictionsTitle = "some test images, and the worst mistakes"
 
-// predictions returns the answers to images of a set, evenly spaced because folders are sorted by class, and the mistakes that
-// the network was surest of. classes are the names as figures show them.
+// predictions returns the answers to images of a set, evenly spaced because folders are sorted by class, and the worst
+// mistakes among the others. classes are the names as figures show them.
 func predictions(set data.Set, classes []string, answers []metric.Answer) ([]figure.Prediction, error) {
-	answers = slices.Clone(answers)
 	var shown []metric.Answer
 	for i := range min(drawnImages, len(answers)) {
 		shown = append(shown, answers[i*len(answers)/min(drawnImages, len(answers))])
 	}
-	metric.WorstFirst(answers)
-	for _, a := range answers[:min(drawnMistakes, len(answers))] {
-		if !a.Correct() {
-			shown = append(shown, a)
-		}
-	}
+	mistakes := slices.DeleteFunc(slices.Clone(answers), func(a metric.Answer) bool {
+		return a.Correct() || slices.ContainsFunc(shown, func(s metric.Answer) bool { return s.Image == a.Image })
+	})
+	metric.WorstFirst(mistakes)
+	shown = append(shown, mistakes[:min(drawnMistakes, len(mistakes))]...)
 	h, w, c := set.ImageShape()
 	pixels := make([]byte, h*w*c)
 	var all []figure.Prediction

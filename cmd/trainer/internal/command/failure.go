@@ -8,6 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"trainer/nn/device"
+	"trainer/nn/ranks"
 	"trainer/nn/train"
 )
 
@@ -64,10 +65,14 @@ func (j *job) explainFailure(err error, saved int) error {
 	if isA[*train.DivergedError](err) {
 		return j.explainDivergence(err)
 	}
-	if !isA[*device.Error](err) {
+	other, ofRank := errors.AsType[*ranks.RankError](err)
+	if !isA[*device.Error](err) && !ofRank {
 		return err
 	}
 	text := oneLine(err)
+	if ofRank { // it is another rank's, whatever it has done to this one's device
+		text = oneLine(other)
+	}
 	if isA[*device.MemoryError](err) {
 		text = fmt.Sprintf("out of device memory on %s: %s", j.dev.Name(), memoryText(err))
 	}

@@ -70,7 +70,7 @@ func flagGroups() []flagGroup {
 	return []flagGroup{
 		{"Data", []string{"data", "data-dir", "classes", "val", "test", "offline", "all-bytes"}},
 		{"Training", []string{"recipe", "epochs", "batch", "shards", "lr", "set", "init-from", "sha256", "seed", "runs", "folds"}},
-		{"Device", []string{"device", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
+		{"Device", []string{"device", "gpus", "threads", "precision", "cuda-graph", "deterministic", "autotune"}},
 		{"Output", []string{"out", "checkpoint-every", "resume", "exact", "serve", "tensorboard", "quiet", "json"}},
 		{"Information", []string{"list", "dry-run", "version", "h"}},
 	}
@@ -113,6 +113,7 @@ func (p *program) newFlags(o *options) *flag.FlagSet {
 	f.Func("folds", "`number` number of folds of a cross-validation: one training per fold, on all other training images; reports mean and standard deviation of the accuracy on the folds. A folder without test images has none, unless -test is passed", folds(&o.folds))
 
 	p.deviceFlag(f, &o.device)
+	gpusFlag(f, &o.gpus, "`list` GPUs of this machine that share the training, each with a process of its own: all, or numbers such as 0,1; the batches are split into as many parts, unless -shards or the recipe splits them (default: one GPU)")
 	p.threadsFlag(f, &o.threads)
 	f.Func("precision", "`name` precision on a GPU: fp32, tf32, fp16 or bf16 (sums are always fp32); auto is the recipe's, else tf32 if the GPU supports it, else fp32 (default auto)", precision(&o.precision))
 	f.BoolVar(&o.graph, "cuda-graph", true, "record a GPU's training step as a CUDA graph and replay it; -cuda-graph=false queues each step anew")
@@ -244,6 +245,9 @@ func flagError(f *flag.FlagSet, err error) error {
 	f.VisitAll(func(f *flag.Flag) { names = append(names, "-"+f.Name) })
 	if n := recipe.Nearest("-"+name, names); n != "" {
 		return usageErrorf("unknown flag -%s, did you mean %s? (-h lists all)", name, n)
+	}
+	if len(names) == 0 {
+		return usageErrorf("unknown flag -%s (trainer %s -h shows the usage)", name, f.Name())
 	}
 	return usageErrorf("unknown flag -%s (valid: %s)", name, strings.Join(names, ", "))
 }

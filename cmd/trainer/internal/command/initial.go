@@ -109,6 +109,9 @@ func (j *job) applyInitial(net *nn.Network, layers nn.Layer) error {
 	if err != nil {
 		return fmt.Errorf("-init-from: %w", err)
 	}
+	if isAddress(j.initFrom) { // not the copy in the cache
+		report.Path = j.initFrom
+	}
 	if !j.told {
 		j.note("%s", report)
 		j.told = true

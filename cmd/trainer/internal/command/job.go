@@ -11,7 +11,6 @@ import (
 	"trainer/nn/data"
 	"trainer/nn/device"
 	"trainer/nn/model"
-	"trainer/nn/ranks"
 	"trainer/nn/recipe"
 	"trainer/nn/train"
 )
@@ -74,6 +73,12 @@ func (p *program) prepareAs(ctx context.Context, o *options, t *team) (*job, err
 		return nil, err
 	}
 	if err := j.findPaths(); err != nil {
+		return nil, err
+	}
+	if err = j.rankDevice(); err == nil {
+		err = j.shareBatches()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
@@ -174,7 +179,7 @@ func (j *job) config(seed uint64) train.Config {
 		cfg.Shared = &j.shared
 	}
 	if j.team != nil {
-		cfg.Ranks = ranks.New(j.team.Transport, j.dev)
+		cfg.Ranks = j.team.tensors
 	}
 	if j.fingerprint != nil {
 		cfg.DataHash = j.fingerprint.Hash()

@@ -77,6 +77,9 @@ Examples:
 }
 
 func runLR(ctx context.Context, p *program, args []string) error {
+	if err := p.refuseRanks("trainer lr"); err != nil {
+		return err
+	}
 	o := &lrOptions{options: newOptions()}
 	done, err := p.parseSome(p.lrFlags(o), lrUsage(), o.options, args)
 	switch {

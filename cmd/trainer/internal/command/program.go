@@ -7,7 +7,6 @@ import (
 	"flag"
 	"io"
 	"os"
-	"os/signal"
 	"time"
 
 	"golang.org/x/term"
@@ -37,7 +36,7 @@ type Command struct {
 
 // BuiltIn returns all commands.
 func BuiltIn() []Command {
-	return []Command{trainCommand(), lrCommand(), tuneCommand(), predictCommand(), evaluateCommand(), serveCommand(), exportCommand(), importCommand(), dataCommand(), recipeCommand(), drawCommand(), runsCommand(), compareCommand(), reportCommand(), benchCommand(), doctorCommand(), completionCommand(), manCommand(), versionCommand(), helpCommand(), stepCommand()}
+	return []Command{trainCommand(), lrCommand(), tuneCommand(), predictCommand(), evaluateCommand(), serveCommand(), exportCommand(), importCommand(), dataCommand(), recipeCommand(), drawCommand(), runsCommand(), compareCommand(), reportCommand(), benchCommand(), planCommand(), doctorCommand(), completionCommand(), manCommand(), versionCommand(), helpCommand(), stepCommand()}
 }
 
 // program is a Config and what the commands take from their surroundings.
@@ -48,6 +47,7 @@ type program struct {
 	getenv         func(string) string
 	now            func() time.Time
 	terminal       bool                           // whether stdout is a terminal
+	dialog         bool                           // whether stdin and stderr are, so that somebody can answer a question
 	screen         io.Writer                      // stdout itself, for the library that draws on a terminal
 	executable     string                         // this program's file; "" if unknown
 	stepEnv        []string                       // additional environment of trainer doctor's processes
@@ -56,10 +56,8 @@ type program struct {
 
 // Main runs the command that the program's arguments name, and returns the exit status.
 func Main(c Config) int {
-	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
-	defer stop()
-	// The first signal asks to stop; after it, the next one kills as usual.
-	context.AfterFunc(ctx, stop)
+	ctx, release := untilSignal(context.Background())
+	defer release()
 
 	self, err := os.Executable()
 	if err != nil {
@@ -73,6 +71,7 @@ func Main(c Config) int {
 		getenv:     os.Getenv,
 		now:        time.Now,
 		terminal:   term.IsTerminal(int(os.Stdout.Fd())),
+		dialog:     term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
 		executable: self,
 	}, os.Args[1:])
 }

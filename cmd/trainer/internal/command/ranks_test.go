@@ -23,7 +23,8 @@ func TestRanksRefused(t *testing.T) {
 		want              string // "" if the rank is silent
 		status            int
 	}{
-		{"torchrun", "RANK=0 WORLD_SIZE=2", "torchrun started this process as one of 2 ranks, and ranks on CPUs connect by MPI: use mpirun -n 2 trainer ...", exitUsage},
+		{"torchrun", "RANK=0 WORLD_SIZE=2", "torchrun started this process as one of 2 ranks, which meet at MASTER_ADDR and MASTER_PORT: set both", exitUsage},
+		{"no token", "RANK=0 WORLD_SIZE=2 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=1", "set TRAINER_RANK_TOKEN to the same text for all", exitUsage},
 		{"torchrun's other", "RANK=1 WORLD_SIZE=2", "", exitUsage},
 		{"invalid", "PMI_RANK=5 PMI_SIZE=2", `the environment variable PMI_RANK is "5", want a whole number from 0 to 1`, exitUsage},
 		{"no library", "PMI_RANK=0 PMI_SIZE=2 TRAINER_MPI=/no/such/libmpi.so", "mpirun of MPICH started this process as one of several ranks: " + noMPI, exitEnvironment},
@@ -56,6 +57,17 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// TestRanksOfOtherCommands: a search by several ranks is refused by rank 0, and the others are silent.
+func TestRanksOfOtherCommands(t *testing.T) {
+	for rank, want := range []string{"mpirun of Open MPI started several processes, and trainer tune needs a single one", ""} {
+		env := map[string]string{"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": string(rune('0' + rank))}
+		out := trainerIn(t.Context(), env, "tune")
+		if out.status != exitUsage || !strings.Contains(out.stderr, want) || want == "" && out.stderr != "" {
+			t.Errorf("rank %d: status %d, %q, want %q", rank, out.status, out.stderr, want)
+		}
+	}
+}
+
 // TestShareMachine: the ranks of a machine share its processors, and what they don't do is refused.
 func TestShareMachine(t *testing.T) {
 	team := &team{env: ranks.Environment{LocalSize: 2}}
@@ -72,7 +84,7 @@ func TestShareMachine(t *testing.T) {
 		func(o *options) { o.runs = 2 },
 		func(o *options) { o.folds = 3 },
 		func(o *options) { o.dryRun = true },
-		func(o *options) { o.device = "cuda:1" },
+		func(o *options) { o.device, o.given["device"] = "cuda:1", true },
 	} {
 		o := newOptions()
 		o.device = auto

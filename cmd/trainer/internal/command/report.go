@@ -13,6 +13,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"trainer/cmd/trainer/internal/cockpit"
 	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/cmd/trainer/internal/report"
@@ -130,6 +131,11 @@ func (p *program) page(ctx context.Context, dir *folder.Folder, date time.Time, 
 	if page.Figures, err = t.figures(ctx, dir, scores); err != nil {
 		return nil, err
 	}
+	for _, l := range t.net.Layers() {
+		page.Layers = append(page.Layers, webpage.Layer{
+			Name: l.Name, Kind: l.Kind, Output: fmt.Sprint(l.Output), Parameters: humanize.Comma(int64(l.Params)), FLOPs: humanize.Comma(l.FLOPs),
+		})
+	}
 	for _, c := range scores.Classes {
 		page.Classes = append(page.Classes, classRow(c.Name, c.Scores, c.Support))
 	}
@@ -183,6 +189,7 @@ var captions = map[string]string{
 	"filters":     "The filters of the first convolution, positive weights blue, negative ones orange.",
 	"predictions": "Some test images with the network's answers, and its worst mistakes.",
 	"features":    "The outputs of the layers for one test image.",
+	"histograms":  "How the weights are distributed, and the gradients of the last step and the activations if a page followed the training.",
 }
 
 // figures draws the page's figures.
@@ -192,6 +199,11 @@ func (t *trained) figures(ctx context.Context, dir *folder.Folder, scores *metri
 	list = append(list, picture{"reliability", func(w io.Writer) error {
 		return figure.Reliability(w, format, fmt.Sprintf("%s on %s", t.recipe.Name, t.dataName()), scores)
 	}})
+	if p, err := t.histograms(dir, format); err != nil {
+		return nil, err
+	} else if p != nil {
+		list = append(list, *p)
+	}
 	drawn := map[string][]byte{}
 	for _, one := range list {
 		var b bytes.Buffer
@@ -201,10 +213,43 @@ func (t *trained) figures(ctx context.Context, dir *folder.Folder, scores *metri
 		drawn[one.name] = b.Bytes()
 	}
 	var figures []webpage.Figure
-	for _, name := range []string{"curves", "confusion", "predictions", "reliability", "network", "filters", "features"} {
+	for _, name := range []string{"curves", "confusion", "predictions", "reliability", "network", "filters", "features", "histograms"} {
 		if data, ok := drawn[name]; ok {
 			figures = append(figures, webpage.Figure{Name: name, Caption: captions[name], Format: format, Data: data})
 		}
 	}
 	return figures, nil
+}
+
+// histograms returns the figure of the run's histograms, or nil if there are too many for one.
+func (t *trained) histograms(dir *folder.Folder, format string) (*picture, error) {
+	var content []byte
+	if dir.Has(report.HistogramsFile) {
+		var err error
+		if content, err = dir.Read(report.HistogramsFile, cockpit.MaxKept); err != nil {
+			return nil, err
+		}
+	}
+	last, first, err := cockpit.HistogramsOf(t.net, content)
+	if err != nil {
+		return nil, err
+	}
+	drawn := func(h cockpit.Histogram) figure.Distribution {
+		return figure.Distribution{Low: h.Low, High: h.High, Mean: h.Mean, Std: h.Std, Counts: h.Counts}
+	}
+	before := map[string]*figure.Distribution{}
+	for _, h := range first {
+		d := drawn(h)
+		before[h.Of+h.Name] = &d
+	}
+	var all []figure.Histogram
+	for _, h := range last {
+		all = append(all, figure.Histogram{Name: h.Of + " of " + h.Name, Last: drawn(h), First: before[h.Of+h.Name]})
+	}
+	if len(all) == 0 || len(all) > figure.MaxHistograms {
+		return nil, nil
+	}
+	return &picture{"histograms", func(w io.Writer) error {
+		return figure.Histograms(w, format, fmt.Sprintf("%s on %s", t.recipe.Name, t.dataName()), all)
+	}}, nil
 }

@@ -17,7 +17,7 @@ func TestReport(t *testing.T) {
 	}
 	page := read(t, "run/report.html")
 	for _, want := range []string{
-		"<title>small on pictures</title>", "test accuracy ", "Loss and accuracy by epoch", "Confusion matrix", "Reliability", "The network.", "<td>dark</td>", "macro mean",
+		"<title>small on pictures</title>", "test accuracy ", "Loss and accuracy by epoch", "Confusion matrix", "Reliability", "The network.", "How the weights are distributed", "<td>dark</td>", "macro mean", "FLOPs per image", "<td>dense1</td>",
 		"optimizer", "default-src 'none'",
 	} {
 		if !strings.Contains(page, want) {

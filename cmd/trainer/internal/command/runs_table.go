@@ -83,8 +83,10 @@ func stateText(r *listedRun) string {
 func settingsText(settings map[string]string) string {
 	const most = 4
 	var parts []string
-	// Mean and standard deviation usually follow from the data.
-	last := func(key string) bool { return key == "augment.mean" || key == "augment.std" }
+	// Mean and standard deviation usually follow from the data, and a checksum from the file.
+	last := func(key string) bool {
+		return key == "augment.mean" || key == "augment.std" || key == "run.init-sha256"
+	}
 	keys := slices.Sorted(maps.Keys(settings))
 	slices.SortStableFunc(keys, func(a, b string) int {
 		switch {

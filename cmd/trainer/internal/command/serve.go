@@ -78,7 +78,8 @@ server works, and GET /metrics has its figures for Prometheus.
 
 The part Train of the page edits recipes, trains on the named data sets and on those of -data, steers the
 training and compares the runs in the folder of -runs. One training runs at a time. Ctrl-C or SIGTERM ends
-the server after the answers that it has begun and a checkpoint of the training. docs/serve.md has more.
+the server after the answers that it has begun and a checkpoint of the training; on a terminal, Ctrl-C asks
+first during a training. docs/serve.md has more.
 
 Examples:
   trainer serve -open runs/2026-01-31-mnist-mnist
@@ -115,6 +116,9 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := all.addExample(shown); err != nil {
+		return err
+	}
 	listener, err := listen("-listen", o.listen)
 	if err != nil {
 		return err
@@ -124,7 +128,9 @@ func runServe(ctx context.Context, p *program, args []string) error {
 		o.token = rand.Text()
 	}
 	address := serveURL(listener.Addr().(*net.TCPAddr), &o)
-	shop := p.newWorkshop(ctx, &o)
+	ending, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	shop := p.newWorkshop(ending, &o)
 	server := serve.New(serve.Config{
 		Models: all.models, Networks: all.networks, Workshop: shop, OpenRun: shop.openRun(shown, &o), Token: o.token, Hosts: o.hosts, Limits: serve.DefaultLimits(),
 		Address: listener.Addr(), Log: p.note,
@@ -132,7 +138,11 @@ func runServe(ctx context.Context, p *program, args []string) error {
 	if err := p.announce(p.stdout, listener, address, o.open); err != nil {
 		return err
 	}
-	err = server.Serve(ctx, listener)
+	go func() {
+		(&asker{program: p, training: shop.training, more: moreSignals}).wait(ctx)
+		end()
+	}()
+	err = server.Serve(ending, listener)
 	shop.wait()
 	return err
 }

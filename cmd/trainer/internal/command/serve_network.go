@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"trainer/cmd/trainer/internal/learn"
 	"trainer/cmd/trainer/internal/serve"
 	"trainer/nn"
 	"trainer/nn/data"
@@ -40,6 +41,19 @@ func (p *program) openServed(args []string, dev, shown device.Device, o *serveOp
 		}
 	}
 	return s, nil
+}
+
+// addExample adds the worked example of docs/backpropagation.md, unless one of the arguments has its name.
+func (s *served) addExample(shown device.Device) error {
+	if slices.Contains(s.names, learn.ExampleName) {
+		return nil
+	}
+	x, err := learn.OpenExample(shown)
+	if err != nil {
+		return err
+	}
+	s.networks = append(s.networks, serve.ExampleNetwork(x))
+	return nil
 }
 
 // isRecipe reports whether an argument is a recipe, and not a model.

@@ -24,18 +24,21 @@ func trainCommand() Command {
 
 func runTrain(ctx context.Context, p *program, args []string) error {
 	t, err := p.joinRanks()
-	if err == nil {
-		err = p.trainAs(ctx, t, args)
+	if err != nil {
+		return p.leave(t, err)
 	}
-	return p.leave(t, err)
-}
-
-// trainAs is runTrain as one of several ranks, or alone.
-func (p *program) trainAs(ctx context.Context, t *team, args []string) error {
 	o, err := p.parseFlags(args)
 	if errors.Is(err, flag.ErrHelp) {
-		return nil
+		return p.leave(t, nil)
 	}
+	if err == nil && t == nil && o.gpus != "" {
+		t, err = p.startRanks(o, args)
+	}
+	return p.leave(t, p.trainAs(ctx, t, o, err))
+}
+
+// trainAs trains as one of several ranks, or alone. err is a mistake in the arguments, of which all ranks learn.
+func (p *program) trainAs(ctx context.Context, t *team, o *options, err error) (trainErr error) {
 	if err == nil {
 		err = p.shareTraining(o, t)
 	}
@@ -57,7 +60,15 @@ func (p *program) trainAs(ctx context.Context, t *team, args []string) error {
 	if err = t.agree(err); err != nil {
 		return err
 	}
+	if job != nil { // before the device is closed
+		defer func() { t.fail(trainErr) }()
+	}
 	job.chooseAutotune()
+	if t != nil {
+		if err = t.agree(job.connect()); err != nil {
+			return err
+		}
+	}
 	if o.dryRun {
 		return job.printTable()
 	}
@@ -227,7 +238,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	}
 	cfg := j.config(seed)
 	events := &board{job: j, folder: folder}
-	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks()}
+	cfg.Hooks = []train.Hooks{kept.hooks(), events.hooks(), shown.Hooks(), j.extensionHooks(), j.lagHooks()}
 	if j.trial != nil {
 		cfg.Hooks = append(cfg.Hooks, j.trial.hooks())
 	}

@@ -110,6 +110,9 @@ Examples:
 }
 
 func runTune(ctx context.Context, p *program, args []string) error {
+	if err := p.refuseRanks("trainer tune"); err != nil {
+		return err
+	}
 	o := &tuneOptions{options: newOptions()}
 	done, err := p.parseSome(p.tuneFlags(o), tuneUsage(), o.options, args)
 	if err != nil || done {

@@ -17,6 +17,7 @@ import (
 type watch struct {
 	training *cockpit.Training
 	named    bool           // pages know the run by its folder's name
+	told     bool           // what can't be done with several runs
 	host     device.Device  // on which activations are computed; nil before the first training
 	probe    *cockpit.Probe // of the present training
 
@@ -54,9 +55,23 @@ func (j *job) watched(cfg *train.Config, folder *report.Folder) {
 	}
 	cfg.KeepAnswers = true
 	w.probe = &cockpit.Probe{Open: func() (*inspect.Session, error) { return w.open(j) }}
+	several := j.runs > 1 || j.folds > 0
+	if several && !w.told {
+		w.told = true
+		w.training.Note("several runs, one after the other: Stop ends the present one, and the next begins; the learning rate can't be changed, because all runs have the same settings")
+	}
 	d := cockpit.Data{
 		Val: j.split.Val, Test: j.split.Test, Classes: j.split.Train.Classes(), Precision: device.PrecisionOf(j.dev).String(), Probe: w.probe,
-		CanSteer: j.runs == 1 && !j.isFolded(),
+		CanSteer: !several,
+		Keeper: &cockpit.Keeper{
+			Load: func() ([]byte, error) {
+				if !folder.Has(report.HistogramsFile) {
+					return nil, nil
+				}
+				return folder.Read(report.HistogramsFile, cockpit.MaxKept)
+			},
+			Save: func(content []byte) error { return folder.Write(report.HistogramsFile, content) },
+		},
 	}
 	hooks := w.training.Hooks(d)
 	begin := hooks.Start

@@ -38,12 +38,20 @@ func (p *program) newWorkshop(ctx context.Context, o *serveOptions) *workshop {
 	return &workshop{program: p, device: o.deviceOptions, runs: o.runs, folders: o.folders, ctx: ctx, preparing: make(chan struct{}, 1)}
 }
 
-// wait waits for the training that was interrupted, and says how to continue it.
+// wait waits for the training that was interrupted, and says how to continue it if it had begun.
 func (w *workshop) wait() {
 	w.all.Wait()
-	if t := w.Live(); t != nil && t.State().Phase == cockpit.Interrupted {
+	if t := w.Live(); t != nil && t.State().Phase == cockpit.Interrupted && w.taken(t.State().Run) {
 		w.note("interrupted; to continue: trainer -resume %s", shellWord(filepath.Join(w.runs, t.State().Run)))
 	}
+}
+
+// training returns the name of the run that is training, or "".
+func (w *workshop) training() string {
+	if t := w.Live(); t != nil && !t.State().Phase.Over() {
+		return t.State().Run
+	}
+	return ""
 }
 
 // Live returns the training that runs, or the last one.
@@ -139,9 +147,14 @@ func (w *workshop) options(p cockpit.Plan) (*options, error) {
 // runNames are the names that a page may give to runs: they are folders' names on every system.
 var runNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
-const wantRunName = "name: want letters, digits, dots, hyphens and underscores, at most 100, with a letter or a digit first and no dot last"
+// devices are names that Windows keeps for devices, with any extension.
+var devices = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`)
 
-func isRunName(name string) bool { return runNames.MatchString(name) && !strings.HasSuffix(name, ".") }
+const wantRunName = "name: want letters, digits, dots, hyphens and underscores, at most 100, with a letter or a digit first, no dot last, and no device of Windows"
+
+func isRunName(name string) bool {
+	return runNames.MatchString(name) && !strings.HasSuffix(name, ".") && !devices.MatchString(name)
+}
 
 // Start begins a training in a folder of its own.
 func (w *workshop) Start(p cockpit.Plan) (string, error) {
@@ -225,8 +238,8 @@ func (w *workshop) checkRecorded(o *options) error {
 
 // busy returns an error while a training is running: a device computes for one at a time.
 func (w *workshop) busy() error {
-	if t := w.Live(); t != nil && !t.State().Phase.Over() {
-		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", t.State().Run)
+	if run := w.training(); run != "" {
+		return cockpit.Failf(cockpit.Busy, "the run %s is training: stop it, or wait for its end", run)
 	}
 	if w.ctx.Err() != nil {
 		return cockpit.Failf(cockpit.Busy, "the program is ending")

@@ -106,7 +106,7 @@ func TestWorkshopRefuses(t *testing.T) {
 		refusedAs(t, "rename "+name, w.Rename(t.Context(), name, "x"), cockpit.Missing, "no run")
 		refusedAs(t, "delete "+name, w.Delete(t.Context(), name), cockpit.Missing, "no run")
 	}
-	for _, name := range []string{"../x", "a/b", ".hidden", "x.", "-x", strings.Repeat("x", 101), "a b", "é"} {
+	for _, name := range []string{"../x", "a/b", ".hidden", "x.", "-x", strings.Repeat("x", 101), "a b", "é", "CON", "nul.x"} {
 		plan := smallPlan(t, name)
 		_, err := w.Start(plan)
 		refusedAs(t, "start "+name, err, cockpit.Invalid, "want letters")

@@ -66,6 +66,7 @@ func Compared(w io.Writer, format, title, subtitle string, series []Series) erro
 func (s *page) comparedPlot(label, ticks string, series []Series, value func(Point) float64) *plot.Plot {
 	p := s.newAxes(label)
 	low, high, last := math.Inf(1), math.Inf(-1), 1.0
+	var lines []plot.Plotter // above the bands of all series
 	for i, one := range series {
 		mean, std := spread(one.Seeds, value)
 		for k, m := range mean {
@@ -83,8 +84,9 @@ func (s *page) comparedPlot(label, ticks string, series []Series, value func(Poi
 			shapes[0].(*plotter.Line).Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 			shapes = shapes[:1]
 		}
-		p.Add(shapes...)
+		lines = append(lines, shapes...)
 	}
+	p.Add(lines...)
 	p.X.Min, p.X.Max = 0, last
 	p.X.Tick.Marker = roundTicks{"%g", true}
 	p.Y.Min, p.Y.Max = around(low, high)

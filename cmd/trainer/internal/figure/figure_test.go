@@ -126,6 +126,10 @@ func drawings(t *testing.T) []drawing {
 				{1, 1, 0.97, false}, {2, 0, 0.96, false}, {3, 0, 0.1, false}, {4, 0, math.NaN(), true},
 			}, []string{"to epoch 1", "to epoch 3"})
 		}, []string{"four trials", "optimizer.lr", "batch", "momentum", "name", "validation accuracy (%)", "64", "0.001", "trained to epoch 3", "the best", "lower", "diverged or failed", "a value wit…"}},
+		{"histograms", func(w io.Writer, f string) error {
+			d, one := Distribution{-1, 2, 0.5, 1, []float32{1, 0, 7, 2}}, Distribution{3, 3, 3, 0, []float32{4}}
+			return Histograms(w, f, "small on pictures", []Histogram{{"weights of conv1.weight", d, &Distribution{-2, 1, 0, 1, []float32{1, 9}}}, {"b", one, nil}, {"c", d, nil}, {"d", d, &one}})
+		}, []string{"small on pictures", "weights of conv1.weight", "mean 0.5, standard"}},
 		{"features", func(w io.Writer, f string) error {
 			return FeatureMaps(w, f, "features", pixels, maps, []string{"no", "yes"})
 		}, []string{"input", "conv1", "conv2d 3x3x12", "dense1", "yes"}},

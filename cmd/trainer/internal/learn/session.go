@@ -3,19 +3,33 @@ package learn
 import (
 	"encoding/json"
 	"slices"
+	"sync/atomic"
 
+	"trainer/nn/data"
 	"trainer/nn/inspect"
 	"trainer/nn/optim"
 )
 
-// Session is a network of a reader, with weights of its own. It is for one goroutine at a time.
+// Session is a network of a reader, with weights of its own. It is for one goroutine at a time, except for Memory.
 type Session struct {
 	*inspect.Session
-	classes int
+	classes    int
+	samples    func() (data.Set, error)
+	drawn      featureMap
+	drawnBytes atomic.Int64 // of drawn
 }
 
-// New returns a session for a network with so many classes.
-func New(s *inspect.Session, classes int) *Session { return &Session{s, classes} }
+// New returns a session for a network with so many classes. samples opens its test pictures; nil if there are none.
+func New(s *inspect.Session, classes int, samples func() (data.Set, error)) *Session {
+	return &Session{Session: s, classes: classes, samples: samples}
+}
+
+// Memory returns what the session holds now.
+func (s *Session) Memory() inspect.Memory {
+	m := s.Session.Memory()
+	m.Host += s.drawnBytes.Load()
+	return m
+}
 
 // Opened describes a session to the page.
 type Opened struct {
@@ -34,6 +48,7 @@ func Actions() map[string]func(s *Session, body []byte) (*Reply, error) {
 	return map[string]func(s *Session, body []byte) (*Reply, error){
 		"forward": (*Session).forward, "backward": (*Session).backward, "explain": (*Session).explain, "weights": (*Session).weights,
 		"step": (*Session).step, "undo": (*Session).undo, "check": (*Session).check, "attention": (*Session).attention,
+		"maximum": (*Session).maximum, "features": (*Session).features,
 	}
 }
 

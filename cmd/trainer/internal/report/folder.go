@@ -23,6 +23,7 @@ const (
 	ConfigFile     = "config.toml"            // the recipe with all changes, and the settings of the run
 	MetricsFile    = "metrics.jsonl"          // one object per epoch
 	StepsFile      = "steps.jsonl"            // one object for every few steps
+	HistogramsFile = "histograms.json"        // of weights, gradients and activations, after the first epoch and the last, if a page followed
 	SummaryFile    = "summary.json"           // a Summary, or a Runs
 	CheckpointFile = "checkpoint.safetensors" // for resuming
 	SkippedFile    = "skipped.txt"            // the pictures that could not be read, if there are any, with the reasons
@@ -46,7 +47,7 @@ const (
 
 // allFiles are the files that a run writes; resultFiles those that are never overwritten by another run.
 func allFiles() []string {
-	return append(resultFiles(), SkippedFile, DataFile, AnswersFile)
+	return append(resultFiles(), SkippedFile, DataFile, AnswersFile, HistogramsFile)
 }
 
 func resultFiles() []string {

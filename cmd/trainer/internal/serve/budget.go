@@ -1,15 +1,17 @@
 package serve
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net/http"
 
 	"golang.org/x/sync/semaphore"
 )
 
 // A body takes memory as its bytes arrive, not as its headers claim, so that a client that claims much and sends nothing
 // keeps nobody else out. If the memory is used up, a request is refused at once: waiting for one another, requests that
-// hold half of their bodies could wait forever.
+// hold half of their bodies could wait forever. Answers are counted too, because a client that doesn't take its answer holds it.
 
 // budget is the memory that the requests of all clients share.
 type budget struct{ free *semaphore.Weighted }
@@ -23,6 +25,21 @@ type share struct {
 }
 
 func (b *budget) share() *share { return &share{budget: b} }
+
+// shareKey is the key of a request's share in its context.
+type shareKey struct{}
+
+// shareOf returns the share of a request, which is given back after the answer.
+func shareOf(r *http.Request) *share { return r.Context().Value(shareKey{}).(*share) }
+
+// counted gives each request a share.
+func (s *Server) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mine := s.bodies.share()
+		defer mine.release()
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), shareKey{}, mine)))
+	})
+}
 
 // take adds bytes to the share, or returns errBusy.
 func (s *share) take(bytes int64) error {

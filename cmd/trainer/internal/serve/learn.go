@@ -17,7 +17,7 @@ import (
 // learnRoutes says which handler answers which path.
 func (s *Server) learnRoutes() {
 	s.handle("GET", "/api/networks", s.listNetworks)
-	s.handle("GET", "/api/networks/{name}/samples", s.answer(s.samples))
+	s.handle("GET", "/api/networks/{name}/samples", s.answer(s.large(s.samples)))
 	s.handle("POST", "/api/sessions", s.answer(s.openSession))
 	s.handle("POST", "/api/sessions/{id}/picture", s.picture)
 	for action := range learn.Actions() {
@@ -29,9 +29,9 @@ func (s *Server) learnRoutes() {
 func (s *Server) listNetworks(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]networkInfo, len(s.networks))
+	list := make([]learn.Description, len(s.networks))
 	for i := range s.networks {
-		list[i] = s.networks[i].info()
+		list[i] = s.networks[i].describe()
 	}
 	sendJSON(w, http.StatusOK, list)
 }
@@ -40,12 +40,44 @@ func (s *Server) listNetworks(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) answer(f func(r *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value, err := f(r)
+		var text []byte
+		if err == nil {
+			text, err = json.Marshal(value)
+		}
 		if err != nil {
 			s.send(w, r, workshopError(err))
 			return
 		}
-		sendJSON(w, http.StatusOK, value)
+		s.sendCounted(w, r, "application/json", append(text, '\n'))
 	}
+}
+
+// large is f for values of megabytes: only as many are made at the same time as there are processors. Then they are counted.
+func (s *Server) large(f func(r *http.Request) (any, error)) func(r *http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		select {
+		case s.making <- struct{}{}:
+			defer func() { <-s.making }()
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+		value, err := f(r)
+		if err != nil {
+			return nil, err
+		}
+		text, err := json.Marshal(value)
+		return json.RawMessage(text), err
+	}
+}
+
+// sendCounted sends an answer that counts as memory of the request until the client has taken it.
+func (s *Server) sendCounted(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
+	if err := shareOf(r).take(int64(len(body))); err != nil {
+		s.send(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	_, _ = w.Write(body) // a client that is gone is no error
 }
 
 // network returns the network of a name.
@@ -81,7 +113,7 @@ func (s *Server) learnRun(r *http.Request) (any, error) {
 		s.networks = slices.Delete(s.networks, old, old+1)
 	}
 	s.networks = append(s.networks, *n)
-	return n.info(), nil
+	return n.describe(), nil
 }
 
 // countRuns returns the number of networks of runs. The caller holds mu.
@@ -94,16 +126,6 @@ func (s *Server) countRuns() (count int) {
 	return count
 }
 
-// maxSamples is the number of samples in an answer.
-const maxSamples = 100
-
-// sampleList is a part of the pictures to choose from.
-type sampleList struct {
-	Total  int     `json:"total"`
-	Labels []int32 `json:"labels"`
-	Pixels []byte  `json:"pixels"` // [n h w c]
-}
-
 // samples answers with the pictures from, from+1, ..., at most count.
 func (s *Server) samples(r *http.Request) (any, error) {
 	n, err := s.network(r.PathValue("name"))
@@ -112,13 +134,9 @@ func (s *Server) samples(r *http.Request) (any, error) {
 	}
 	from, err := strconv.Atoi(r.URL.Query().Get("from"))
 	count, err2 := strconv.Atoi(r.URL.Query().Get("count"))
-	if err != nil || err2 != nil || from < 0 || count < 1 || count > maxSamples {
-		return nil, refuse(http.StatusBadRequest, "samples", "want from, a number from 0, and count, a number from 1 to %d", maxSamples)
+	if err != nil || err2 != nil {
+		return nil, refuse(http.StatusBadRequest, "samples", "want from and count, two numbers")
 	}
-	return n.samples(from, count)
-}
-
-func (n *Network) samples(from, count int) (*sampleList, error) {
 	if n.Samples == nil {
 		return nil, refuse(http.StatusNotFound, "samples", "this network has no pictures to choose from")
 	}
@@ -126,17 +144,8 @@ func (n *Network) samples(from, count int) (*sampleList, error) {
 	if err != nil {
 		return nil, refuse(http.StatusNotFound, "samples", "the pictures of this network's data set are not on this machine")
 	}
-	size := n.Images.Height * n.Images.Width * n.Images.Channels
-	list := &sampleList{Total: set.Len(), Labels: []int32{}}
-	for i := from; i < min(from+count, set.Len()); i++ {
-		pixels := make([]byte, size)
-		label, err := set.Read(i, pixels)
-		if err != nil {
-			return nil, err
-		}
-		list.Labels, list.Pixels = append(list.Labels, label), append(list.Pixels, pixels...)
-	}
-	return list, nil
+	list, err := learn.Samples(set, from, count)
+	return list, sessionError(err)
 }
 
 // openSession opens a network for a reader, and describes it.
@@ -154,7 +163,7 @@ func (s *Server) openSession(r *http.Request) (any, error) {
 		return s.showing.use(func() error {
 			engine, err := n.Open()
 			if err == nil {
-				opened.engine = learn.New(engine, len(n.Classes))
+				opened.engine = learn.New(engine, len(n.Classes), n.Samples)
 			}
 			return err
 		})
@@ -189,8 +198,7 @@ func (s *Server) sendReply(w http.ResponseWriter, r *http.Request, reply *learn.
 	if reply.Binary {
 		kind = "application/octet-stream"
 	}
-	w.Header().Set("Content-Type", kind)
-	_, _ = w.Write(body) // a client that is gone is no error
+	s.sendCounted(w, r, kind, body)
 }
 
 // ask asks the session that a path names.
@@ -199,7 +207,7 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, action string) (rep
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(n.engine.MaxBody())))
+	body, err := shareOf(r).read(http.MaxBytesReader(w, r.Body, int64(n.engine.MaxBody())))
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +240,7 @@ const maxQuestion = 1 << 12
 
 // decode reads a request in JSON, of so many bytes at most.
 func decode(r *http.Request, into any, most int64) error {
-	content, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	content, err := shareOf(r).read(io.LimitReader(r.Body, most+1))
 	if err != nil {
 		return err
 	}
@@ -250,8 +258,7 @@ func (s *Server) picture(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
-	mine := s.bodies.share()
-	defer mine.release()
+	mine := shareOf(r)
 	content, err := mine.read(r.Body)
 	var pixels []byte
 	if err == nil {

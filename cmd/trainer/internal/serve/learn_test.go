@@ -11,11 +11,13 @@ import (
 	"image/png"
 	"math"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"trainer/cmd/trainer/internal/learn"
 	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/device"
@@ -32,7 +34,10 @@ func testNetworks(t testing.TB, dev device.Device) []Network {
 		return inspect.New(dev, nn.NewSequential(nn.Conv2D{OutC: 2, Kernel: nn.Square(3)}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.ReLU{}, nn.Flatten{}, nn.Dense{Out: 3}),
 			inspect.Options{Input: nn.Shape{12, 12, 1}, Mean: images.Mean, Std: images.Std, Seed: 1})
 	}
-	set := &data.InMemory{Name: "two", H: 12, W: 12, C: 1, ClassNames: classes, Images: make([]byte, 2*144), Labels: []int32{2, 1}}
+	set := &data.InMemory{Name: "five", H: 12, W: 12, C: 1, ClassNames: classes, Images: make([]byte, 5*144), Labels: []int32{2, 1, 0, 2, 1}}
+	for i := 144; i < len(set.Images); i++ { // the first picture is black
+		set.Images[i] = byte(i * i >> 4)
+	}
 	set.Images[144] = 77
 	return []Network{
 		{Name: "net", Classes: classes, Images: images, Open: open, Samples: func() (data.Set, error) { return set, nil }},
@@ -166,6 +171,24 @@ func TestSession(t *testing.T) {
 	}
 	_, arrays = tensorsOf(t, send("attention", `{"kind":"grad-cam","class":2}`))
 	same("grad-cam", arrays, [][]float32{seen.Values})
+	seen, err = engine.Occlusion(2, 3, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, arrays = tensorsOf(t, send("attention", `{"kind":"occlusion","class":2}`))
+	same("occlusion", arrays, [][]float32{seen.Values})
+	if want := `{"rows":5,"columns":5,"size":3,"stride":2}`; string(info) != want {
+		t.Errorf("occlusion: %s, want %s", info, want)
+	}
+	found, err := engine.Maximize(1, 1, inspect.Maximization{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, arrays = tensorsOf(t, send("maximum", `{"place":1,"channel":1}`))
+	same("maximum", arrays, [][]float32{found.Picture})
+	if want, _ := json.Marshal(map[string]any{"pixels": found.Pixels, "before": found.Before, "after": found.After}); !sameJSON(t, info, want) {
+		t.Errorf("maximum: %s, want %s", info, want)
+	}
 	check, err := engine.CheckGradient("conv1.weight", 2, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +211,85 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// sameJSON compares two texts without regard to the order of keys.
+func sameJSON(t testing.TB, a, b []byte) bool {
+	t.Helper()
+	var x, y any
+	if err := errors.Join(json.Unmarshal(a, &x), json.Unmarshal(b, &y)); err != nil {
+		t.Fatal(err)
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// TestFeatureMap draws a map in two parts: the points are the engine's projection, and a step makes the map begin again.
+func TestFeatureMap(t *testing.T) {
+	s := start(t, "", nil)
+	network := testNetworks(t, testDevice(t))[0]
+	engine, err := network.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := network.Samples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := openedSession(t, s, "net")
+	send := func(action, body string, status int) string {
+		t.Helper()
+		got, answer := do(t, request(t, "POST", path+action, []byte(body)))
+		if got != status {
+			t.Fatalf("%s %.40s: status %d, %.200s, want %d", action, body, got, answer, status)
+		}
+		return answer
+	}
+	var pictures [][]byte
+	for i := range set.Len() {
+		pixels := make([]byte, 144)
+		if _, err := set.Read(i, pixels); err != nil {
+			t.Fatal(err)
+		}
+		pictures = append(pictures, pixels)
+	}
+	features, err := engine.Features(t.Context(), pictures, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := inspect.PCA(features.Values, features.Width)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send("features", `{"from":3,"count":3}`, 409) // no map was begun
+	send("features", `{"from":0,"count":3}`, 200)
+	info, arrays := tensorsOf(t, send("features", `{"from":3,"count":3}`, 200))
+	var got struct {
+		Place, Width, Total int
+		Explained           [2]float64
+		Labels              []int32
+		Answers             []int
+		Probabilities       []float64
+	}
+	if err := json.Unmarshal(info, &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(arrays) != 2 || !slices.Equal(arrays[0], want.X) || !slices.Equal(arrays[1], want.Y) || got.Explained != want.Explained {
+		t.Errorf("%s %v, the engine has %+v", info, arrays, want)
+	}
+	if got.Place != engine.FeaturePlace() || got.Width != features.Width || got.Total != 5 || !slices.Equal(got.Labels, []int32{2, 1, 0, 2, 1}) {
+		t.Errorf("%s", info)
+	}
+	for i, k := range got.Answers {
+		if row := features.Answers[3*i : 3*i+3]; row[k] != slices.Max(row) || got.Probabilities[i] != row[k] {
+			t.Errorf("picture %d: class %d with %v, the engine has %v", i, k, got.Probabilities[i], row)
+		}
+	}
+	send("features", `{"from":5,"count":3}`, 400) // there are five
+	send("features", `{"from":0,"count":3}`, 200)
+	send("forward", string(pictures[1]), 200)
+	send("backward", `{"label":1}`, 200)
+	send("step", `{"rule":"sgd","lr":0.05}`, 200)
+	send("features", `{"from":3,"count":3}`, 409)
+}
+
 // TestPictureAndSamples: pictures arrive as the network's pixels.
 func TestPictureAndSamples(t *testing.T) {
 	s := start(t, "", nil)
@@ -202,8 +304,8 @@ func TestPictureAndSamples(t *testing.T) {
 		t.Errorf("status %d, %q", status, body)
 	}
 	status, body := do(t, request(t, "GET", s.url+"/api/networks/net/samples?from=1&count=50", nil))
-	var list sampleList
-	if err := json.Unmarshal([]byte(body), &list); err != nil || status != 200 || list.Total != 2 || len(list.Labels) != 1 || list.Labels[0] != 1 || len(list.Pixels) != 144 || list.Pixels[0] != 77 {
+	var list learn.SampleList
+	if err := json.Unmarshal([]byte(body), &list); err != nil || status != 200 || list.Total != 5 || len(list.Labels) != 4 || list.Labels[0] != 1 || len(list.Pixels) != 4*144 || list.Pixels[0] != 77 {
 		t.Errorf("status %d, %s", status, body)
 	}
 }
@@ -250,7 +352,13 @@ func TestLearnRefusals(t *testing.T) {
 		{"POST", path + "explain", `{"of":"weight-gradient","tensor":"conv1.weight","index":18}`, 400, "no such number"},
 		{"POST", path + "explain", `{"of":"gradient","place":6,"index":1}`, 400, ""},
 		{"POST", path + "attention", `{"kind":"saliency","class":3}`, 400, "from 0 to 2"},
-		{"POST", path + "attention", `{"kind":"magic","class":1}`, 400, "want saliency or grad-cam"},
+		{"POST", path + "attention", `{"kind":"magic","class":1}`, 400, "want saliency, grad-cam or occlusion"},
+		{"POST", path + "attention", `{"kind":"occlusion","class":-1}`, 400, "from 0 to 2"},
+		{"POST", path + "maximum", `{"place":0,"channel":0}`, 400, "want that of a layer"},
+		{"POST", path + "maximum", `{"place":1,"channel":2}`, 400, "want 0 to 1"},
+		{"POST", path + "features", `{"from":0,"count":2}`, 400, "from 3 to 100"},
+		{"POST", path + "features", `{"from":0,"count":100000}`, 400, "from 3 to 100"},
+		{"POST", path + "features", `{"from":-1,"count":3}`, 409, "begin with the first"},
 		{"POST", path + "weights", `{"tensor":"../x"}`, 400, "no tensor"},
 		{"POST", path + "check", `{"tensor":"conv1.weight","index":1000}`, 400, "no such number"},
 		{"POST", path + "step", `{"rule":"magic","lr":0.1}`, 400, "want a rule"},

@@ -7,7 +7,7 @@ type Limits struct {
 	Connections int   // at once; further ones wait until one is closed
 	Header      int   // bytes of the headers of a request
 	Body        int64 // bytes of the body of a request
-	Bodies      int64 // bytes of bodies and images that are held
+	Bodies      int64 // bytes of bodies, images and answers that are held
 	Decoding    int64 // bytes that decoding pictures takes
 	Pictures    int   // in a request
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"trainer/cmd/trainer/internal/learn"
 	"trainer/nn/data"
 	"trainer/nn/inspect"
 	"trainer/nn/model"
@@ -19,19 +20,27 @@ type Network struct {
 	// Samples returns pictures to choose from, of the network's size, or an error if there are none on this machine. It may
 	// be nil.
 	Samples func() (data.Set, error)
+	Example *learn.Example // if the network is the worked example
 }
 
-// networkInfo describes a network to the page.
-type networkInfo struct {
-	Name     string   `json:"name"`
-	Trained  bool     `json:"trained"`
-	Classes  []string `json:"classes"`
-	Height   int      `json:"height"`
-	Width    int      `json:"width"`
-	Channels int      `json:"channels"`
-	Samples  bool     `json:"samples"` // there may be pictures to choose from
+// describe describes a network to the page.
+func (n *Network) describe() learn.Description {
+	d := learn.Description{
+		Name: n.Name, Trained: n.Trained, Classes: n.Classes,
+		Height: n.Images.Height, Width: n.Images.Width, Channels: n.Images.Channels,
+		Samples: n.Samples != nil, White: 255,
+	}
+	if n.Example != nil {
+		d.White, d.Example = n.Example.White, true
+	}
+	return d
 }
 
-func (n *Network) info() networkInfo {
-	return networkInfo{n.Name, n.Trained, n.Classes, n.Images.Height, n.Images.Width, n.Images.Channels, n.Samples != nil}
+// ExampleNetwork returns the worked example as a network of the page.
+func ExampleNetwork(x *learn.Example) Network {
+	h, w, c := x.Pictures.ImageShape()
+	return Network{
+		Name: learn.ExampleName, Classes: x.Classes, Images: model.ImagesOf(data.Preparation{H: h, W: w, C: c}, nil, nil),
+		Open: x.Open, Samples: func() (data.Set, error) { return x.Pictures, nil }, Example: x,
+	}
 }

@@ -37,8 +37,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		s.send(w, r, err)
 		return
 	}
-	mine := s.bodies.share()
-	defer mine.release()
+	mine := shareOf(r)
 	pictures, isForm, err := s.readPictures(r, mine)
 	if err != nil {
 		s.send(w, r, err)

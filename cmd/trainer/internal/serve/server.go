@@ -40,7 +40,9 @@ type Server struct {
 	log     func(format string, args ...any)
 	bodies  *budget
 	decode  chan struct{} // one place for each picture that may be decoded at the same time
+	making  chan struct{} // one place for each large answer that may be made at the same time
 	mux     *http.ServeMux
+	paths   map[string]string // the methods of the paths
 
 	answering engine     // the device of /predict
 	showing   engine     // the device of the page, so that neither waits for the other
@@ -63,7 +65,9 @@ func New(c Config) *Server {
 		log:     c.Log,
 		bodies:  newBudget(c.Limits.Bodies),
 		decode:  make(chan struct{}, decoders()),
+		making:  make(chan struct{}, decoders()),
 		mux:     http.NewServeMux(),
+		paths:   map[string]string{},
 
 		networks: c.Networks,
 		openRun:  c.OpenRun,
@@ -100,6 +104,7 @@ func (s *Server) routes() {
 
 // handle lets a function answer one method of a path, and refuses the others.
 func (s *Server) handle(method, path string, f http.HandlerFunc) {
+	s.paths[path] = method
 	s.mux.Handle(method+" "+path, s.metrics.measured(path, f))
 	if path == "/{$}" {
 		return // the refusal of unknown paths covers the other methods
@@ -112,7 +117,7 @@ func (s *Server) handle(method, path string, f http.HandlerFunc) {
 
 // handler returns all of the server except the limits of connections.
 func (s *Server) handler() http.Handler {
-	return s.contain(s.let(s.timed(s.mux)))
+	return s.contain(s.let(s.timed(s.counted(s.mux))))
 }
 
 // contain turns a panic of a handler into an error: a request must not end the server.

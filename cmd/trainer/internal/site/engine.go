@@ -17,15 +17,10 @@ import (
 
 // network is what the Learn part shows.
 type network struct {
-	Name     string   `json:"name"`
-	Trained  bool     `json:"trained"`
-	Classes  []string `json:"classes"`
-	Height   int      `json:"height"`
-	Width    int      `json:"width"`
-	Channels int      `json:"channels"`
-	Samples  bool     `json:"samples"`
+	learn.Description
 
-	open func() (*inspect.Session, error)
+	open     func() (*inspect.Session, error)
+	pictures data.Set
 }
 
 // Engine answers the requests of one page. It is for one goroutine at a time, except that trainings go on meanwhile.
@@ -66,14 +61,28 @@ func New(c Config) (*Engine, error) {
 		}
 		e.add(e.describe(name, false, func() (*inspect.Session, error) { return e.sessionOf(r) }))
 	}
+	x, err := learn.OpenExample(c.Learn)
+	if err != nil {
+		return nil, err
+	}
+	e.add(example(x))
 	e.setRoutes()
 	return e, nil
 }
 
 // describe returns a network for the data's pictures.
 func (e *Engine) describe(name string, trained bool, open func() (*inspect.Session, error)) *network {
-	h, w, c := e.split.Test.ImageShape()
-	return &network{name, trained, e.split.Test.Classes(), h, w, c, true, open}
+	set := e.split.Test
+	n := &network{learn.Description{Name: name, Trained: trained, Classes: set.Classes(), Samples: true, White: 255}, open, set}
+	n.Height, n.Width, n.Channels = set.ImageShape()
+	return n
+}
+
+// example returns the worked example.
+func example(x *learn.Example) *network {
+	n := &network{learn.Description{Name: learn.ExampleName, Classes: x.Classes, Samples: true, White: x.White, Example: true}, x.Open, x.Pictures}
+	n.Height, n.Width, n.Channels = x.Pictures.ImageShape()
+	return n
 }
 
 // add adds a network, or replaces that of the same name.
@@ -148,29 +157,18 @@ func (e *Engine) network(name string) (*network, error) {
 	return nil, &refusal{statusNotFound, "no network of this name"}
 }
 
-// samples answers with the test pictures from, from+1, ..., at most count.
+// samples answers with the pictures from, from+1, ..., at most count.
 func (e *Engine) samples(r request) (any, error) {
+	n, err := e.network(r.args[0])
+	if err != nil {
+		return nil, err
+	}
 	from, err := strconv.Atoi(r.query.Get("from"))
 	count, err2 := strconv.Atoi(r.query.Get("count"))
-	if err != nil || err2 != nil || from < 0 || count < 1 {
-		return nil, &refusal{statusBadRequest, "want from, a number from 0, and count, a number from 1"}
+	if err != nil || err2 != nil {
+		return nil, &refusal{statusBadRequest, "want from and count, two numbers"}
 	}
-	set := e.split.Test
-	h, w, c := set.ImageShape()
-	list := struct {
-		Total  int     `json:"total"`
-		Labels []int32 `json:"labels"`
-		Pixels []byte  `json:"pixels"` // [n h w c]
-	}{Total: set.Len(), Labels: []int32{}}
-	for i := from; i < min(from+count, set.Len()); i++ {
-		pixels := make([]byte, h*w*c)
-		label, err := set.Read(i, pixels)
-		if err != nil {
-			return nil, err
-		}
-		list.Labels, list.Pixels = append(list.Labels, label), append(list.Pixels, pixels...)
-	}
-	return list, nil
+	return learn.Samples(n.pictures, from, count)
 }
 
 // openSession opens a network in place of the one that was open.
@@ -190,7 +188,7 @@ func (e *Engine) openSession(r request) (any, error) {
 	if e.session != nil {
 		_ = e.session.Close() // nothing depends on it any more
 	}
-	e.session, e.id = learn.New(opened, len(n.Classes)), e.id+1
+	e.session, e.id = learn.New(opened, len(n.Classes), func() (data.Set, error) { return n.pictures, nil }), e.id+1
 	return e.session.Describe(strconv.Itoa(e.id)), nil
 }
 
@@ -216,8 +214,12 @@ const maxDecoding = 256 << 20
 
 // picture answers with the network's pixels [h w c] of a picture file.
 func (e *Engine) picture(r request) (any, error) {
-	h, w, c := e.split.Test.ImageShape()
-	d := data.Preparation{H: h, W: w, C: c}.Decoder(maxDecoding)
+	s, err := e.opened(r.args[0])
+	if err != nil {
+		return nil, err
+	}
+	shape := s.Input()
+	d := data.Preparation{H: shape[0], W: shape[1], C: shape[2]}.Decoder(maxDecoding)
 	pixels := make([]byte, d.Len())
 	if err := d.Decode(context.Background(), pixels, r.body); err != nil {
 		return nil, &refusal{statusUnprocessable, err.Error()}

@@ -15,6 +15,7 @@ type Page struct {
 	Headline string // the result, in one line
 	Facts    []Fact
 	Figures  []Figure
+	Layers   []Layer // of the network
 	Classes  []Class // of the report on the test images; may be empty
 	Means    []Class // over the classes
 	Config   string  // the configuration, as TOML
@@ -34,6 +35,9 @@ type Figure struct {
 
 // Class is a row of the table of classes. The numbers are texts.
 type Class struct{ Name, Precision, Recall, F1, Images string }
+
+// Layer is a row of the table of layers. The numbers are texts.
+type Layer struct{ Name, Kind, Output, Parameters, FLOPs string }
 
 //go:embed page.html
 var pageText string

@@ -35,6 +35,8 @@ func TestHeadersAreChecked(t *testing.T) {
 		"many tensors":  {"{" + strings.Join(many, ",") + "}", 0, "more than 131072 tensors"},
 		"negative":      {`{"a":{"dtype":"F32","shape":[-2,-1],"data_offsets":[0,8]}}`, 8, "shape"},
 		"overflow":      {`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`, 0, "shape"},
+		"a long name":   {`{"` + strings.Repeat("module.", 1_000) + `":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4, "name of 7000 bytes"},
+		"a long shape":  {`{"a":{"dtype":"F32","shape":[1` + strings.Repeat(",1", 1_000) + `],"data_offsets":[0,4]}}`, 4, "1001 dimensions"},
 		"control codes": {"{\"a\\u001b[31m\":3}", 0, `"a\x1b[31m"`},
 	} {
 		path := filepath.Join(t.TempDir(), "x")

@@ -24,10 +24,13 @@ const metadataKey = "__metadata__"
 const checksumKey = "crc32c"
 
 // A header is parsed in memory, which takes several times its length. These limits allow a hundred thousand tensors, and
-// a history of as many epochs; the writer keeps to them too.
+// a history of as many epochs; the writer keeps to them too. Names and shapes are compared and shown, which may take more
+// than time and space in proportion to their length.
 const (
 	maxHeader  = 32 << 20 // bytes
 	maxTensors = 1 << 17
+	maxName    = 1 << 12 // bytes
+	maxRank    = 64      // dimensions
 )
 
 // Tensor describes one tensor in a file.
@@ -45,6 +48,9 @@ var elementSizes = map[string]int64{
 
 // Bytes returns the number of bytes of a tensor.
 func (t Tensor) Bytes() (int64, error) {
+	if len(t.Name) > maxName || len(t.Shape) > maxRank {
+		return 0, fmt.Errorf("tensor %.100q has a name of %d bytes and %d dimensions, want at most %d and %d", t.Name, len(t.Name), len(t.Shape), maxName, maxRank)
+	}
 	n, ok := elementSizes[t.DType]
 	if !ok {
 		return 0, fmt.Errorf("tensor %s has the unknown type %q", t.Name, t.DType)

@@ -1,7 +1,9 @@
 // The page: its head, and one view at a time.
 
+import { address } from "./address.js";
 import { element, labelled } from "./dom.js";
 import { Learn } from "./learn/learn.js";
+import { Read } from "./read/read.js";
 import * as server from "./server.js";
 import { firstLanguage, keep, languages, text, useLanguage } from "./text.js";
 import { Train } from "./train/train.js";
@@ -11,6 +13,7 @@ import { Train } from "./train/train.js";
 //	key        its name, in the address and in strings.json as tab.KEY
 //	build()    makes its element, in the present language, and keeps what it shows
 //	render()   draws what depends on colours and on the width of the window
+//	go(parts)  shows what the address names after the key, as in #KEY/PART/PART; a view may lack it
 class Shell {
   constructor(engine) {
     this.engine = engine;
@@ -21,14 +24,22 @@ class Shell {
 
   async begin() {
     const [networks, choices] = await Promise.all([this.engine.networks(), this.engine.training.choices()]);
-    this.views = [networks.length > 0 && new Learn(this, networks), choices && new Train(this, choices)].filter(Boolean);
+    const learn = networks.length > 0 && new Learn(this, networks);
+    this.views = [learn, choices && new Train(this, choices), learn && new Read(this)].filter(Boolean);
     await Promise.all(this.views.map((v) => v.begin()));
-    addEventListener("hashchange", () => this.build());
+    addEventListener("hashchange", () => this.turn());
     this.build();
+    await this.turn();
+  }
+
+  // turn shows what the address names.
+  async turn() {
+    if (document.body.dataset.view !== this.view.key) this.build();
+    await this.view.go?.(address().slice(1));
   }
 
   get view() {
-    return this.views.find((v) => `#${v.key}` === location.hash) ?? this.views[0];
+    return this.views.find((v) => v.key === address()[0]) ?? this.views[0];
   }
 
   // build makes the page in the present language. What views show stays.
@@ -56,9 +67,9 @@ class Shell {
     return element("header", {}, element("h1", {}, "trainer"), tabs, labelled(text("language"), language), labelled(text("theme"), theme));
   }
 
-  // learn shows a network in the Learn part.
-  async learn(network) {
-    await this.views.find((v) => v.key === "learn").add(network);
+  // learn shows a network in the Learn part, and a picture: see Learn.open.
+  async learn(network, start) {
+    await this.views.find((v) => v.key === "learn").add(network, start);
     location.hash = "#learn";
   }
 

@@ -26,11 +26,14 @@ async function request(path, options) {
 const post = (path, body) => request(path, { method: "POST", body });
 const postJSON = (path, value) => post(path, JSON.stringify(value));
 
+// bytesOf returns the bytes of a text in base64, as JSON has them.
+export const bytesOf = (base64) => Uint8Array.from(atob(base64 ?? ""), (c) => c.charCodeAt(0));
+
 export const networks = async () => (await request("api/networks")).json();
 
 export async function samples(network, from, count) {
   const list = await (await request(`api/networks/${encodeURIComponent(network)}/samples?from=${from}&count=${count}`)).json();
-  const bytes = Uint8Array.from(atob(list.pixels ?? ""), (c) => c.charCodeAt(0));
+  const bytes = bytesOf(list.pixels);
   const size = bytes.length / Math.max(1, list.labels.length);
   return { total: list.total, pictures: list.labels.map((label, i) => ({ label, number: from + i, pixels: bytes.slice(i * size, (i + 1) * size) })) };
 }
@@ -141,6 +144,21 @@ export class Session {
     return this.run(async () => {
       const { arrays, info } = await tensors(postJSON(this.path("attention"), { kind, class: label }));
       return { ...info, values: arrays[0] };
+    });
+  }
+
+  maximum(place, channel) {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(postJSON(this.path("maximum"), { place, channel }));
+      return { ...info, pixels: bytesOf(info.pixels), values: arrays[0] };
+    });
+  }
+
+  // features adds pictures to the map of features, and returns the whole map so far.
+  features(from, count) {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(postJSON(this.path("features"), { from, count }));
+      return { ...info, x: arrays[0], y: arrays[1] };
     });
   }
 

@@ -16,15 +16,21 @@ export class BackwardPanel {
       this.label = Number(e.target.value);
       this.app.frame();
     } }, ...this.app.network.classes.map((name, k) => element("option", { value: String(k), selected: k === this.label }, name)));
-    const box = element("input", { type: "checkbox", id: "gradients", checked: this.wanted, onchange: () => {
-      this.wanted = box.checked;
+    this.box = element("input", { type: "checkbox", id: "gradients", checked: this.wanted, onchange: () => {
+      this.wanted = this.box.checked;
       this.app.frame();
     } });
     this.loss = element("p", { className: "loss" });
     return element("section", { className: "panel", "aria-labelledby": "backward-title" },
       element("h2", { id: "backward-title" }, text("backward")), element("p", { className: "hint" }, text("backward.hint")),
       labelled(text("label"), this.labels),
-      element("span", { className: "labelled" }, box, element("label", { for: "gradients" }, text("backward.show"))), this.loss);
+      element("span", { className: "labelled" }, this.box, element("label", { for: "gradients" }, text("backward.show"))), this.loss);
+  }
+
+  // want computes gradients.
+  async want() {
+    this.wanted = this.box.checked = true;
+    await this.app.frame();
   }
 
   // choose sets the label. The caller computes a frame.
@@ -34,6 +40,7 @@ export class BackwardPanel {
   }
 
   show(back) {
+    this.box.checked = this.wanted;
     this.loss.replaceChildren();
     if (back) this.loss.append(`${text("loss")} = `, shown("output", back.loss, number(back.loss), { id: "loss" }));
   }

@@ -2,6 +2,7 @@
 
 import { element, shown } from "../dom.js";
 import { number, shape, text } from "../text.js";
+import { Maximum } from "./maximum.js";
 
 // Explainer shows the answers to questions. app has session, places, back and ask(question).
 export class Explainer {
@@ -36,12 +37,21 @@ export class Explainer {
         element("strong", { id: "asked-name" }, `${a.name}[${a.at.join(",")}]`), " ", text(`explain.${a.of}`), " = ",
         shown("output", a.engine, number(a.engine), { id: "asked-value" })),
       this.others(),
+      this.maximumOf(a),
       this.lines(a),
       this.terms(a),
       this.facts(a),
       element("p", { className: "note" }, a.winner ? text("explain.winner", { at: this.nameOf(a.winner) }) : "", a.note ? ` ${a.note}` : ""),
     );
     if (a.of === "weight-gradient") this.root.append(this.check(a));
+  }
+
+  // maximumOf offers what maximises the channel of a number, and keeps what was found for the same channel.
+  maximumOf(a) {
+    if (a.of === "weight-gradient" || ["input", "softmax", "loss"].includes(this.app.places[a.place].kind)) return "";
+    const channel = a.at.at(-1);
+    if (!this.maximum?.of(a.place, channel)) this.maximum = new Maximum(this.app, a.place, channel);
+    return this.maximum.root;
   }
 
   // others are the questions about the same place of the network.

@@ -7,7 +7,7 @@ import { Pad, picture } from "./pad.js";
 
 const samplesShown = 12;
 
-// InputPanel holds the picture. app has network, session, shell, backward, guarded and frame().
+// InputPanel holds the picture. app has network, session, shell, backward, guarded, frame() and show().
 export class InputPanel {
   constructor(app) {
     this.app = app;
@@ -17,16 +17,15 @@ export class InputPanel {
   }
 
   build() {
-    const { height, width, channels } = this.app.network;
-    this.pad = new Pad(height, width, channels, () => {
+    this.pad = new Pad(this.app.network, () => {
       this.pixels = this.pad.pixels;
       this.app.frame();
     });
     if (this.pixels) this.pad.show(this.pixels);
     this.pixels = this.pad.pixels;
     this.strip = element("div", { className: "strip" });
-    const more = element("button", { type: "button", onclick: () => this.app.guarded(() => this.more()) }, text("samples.next"));
-    this.sampleBox = element("div", { hidden: true }, element("h3", {}, text("samples")), this.strip, more);
+    this.moreButton = element("button", { type: "button", onclick: () => this.app.guarded(() => this.more()) }, text("samples.next"));
+    this.sampleBox = element("div", { hidden: true }, element("h3", {}, text("samples")), this.strip, this.moreButton);
     this.showSamples();
     return element("section", { className: "panel", "aria-labelledby": "input-title" },
       element("h2", { id: "input-title" }, text("input")), this.drop(), element("p", { className: "hint" }, text("pad.hint")),
@@ -53,7 +52,8 @@ export class InputPanel {
 
   // take gives the network a picture file, which the engine resizes as for predictions.
   take(file) {
-    this.app.guarded(async () => this.pad.set(await this.app.session.picture(file)));
+    const { white } = this.app.network;
+    this.app.guarded(async () => this.pad.set((await this.app.session.picture(file)).map((v) => Math.round((v * white) / 255))));
   }
 
   // download saves the network's pixels as a picture.
@@ -67,10 +67,11 @@ export class InputPanel {
     });
   }
 
-  // choose shows a test picture, and takes its class as the label.
-  choose(sample) {
-    this.app.backward.choose(sample.label);
-    this.pad.set(sample.pixels);
+  // choose shows a picture, and takes its class as the label. The caller computes a frame.
+  choose({ pixels, label }) {
+    this.app.backward.choose(label);
+    this.pad.show(pixels);
+    this.pixels = this.pad.pixels;
   }
 
   async more() {
@@ -94,17 +95,19 @@ export class InputPanel {
     }
     if (this.from + samplesShown >= found.total) this.from = -samplesShown;
     this.found = found.pictures;
+    this.total = found.total;
   }
 
   showSamples() {
     if (!this.found) return;
-    const { height, width, channels, classes } = this.app.network;
+    const { height, width, channels, classes, white } = this.app.network;
     this.strip.replaceChildren(...this.found.map((s) => {
       const canvas = element("canvas", { width, height });
-      canvas.getContext("2d").putImageData(picture(s.pixels, height, width, channels), 0, 0);
+      canvas.getContext("2d").putImageData(picture(s.pixels, height, width, channels, white), 0, 0);
       const name = text("sample", { n: s.number, class: classes[s.label] });
-      return element("button", { type: "button", className: "sample", "aria-label": name, title: name, onclick: () => this.choose(s) }, canvas);
+      return element("button", { type: "button", className: "sample", "aria-label": name, title: name, onclick: () => this.app.show(s) }, canvas);
     }));
     this.sampleBox.hidden = false;
+    this.moreButton.hidden = this.total <= samplesShown;
   }
 }

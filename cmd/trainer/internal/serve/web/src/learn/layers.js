@@ -3,6 +3,7 @@
 import { element } from "../dom.js";
 import { titleOf } from "./explain.js";
 import { TensorMap } from "./maps.js";
+import { sectionLink } from "../read/read.js";
 import { shape, text } from "../text.js";
 
 // Card shows a place of the network.
@@ -13,7 +14,7 @@ class Card {
     this.place = app.places[index];
     this.root = element("section", { className: "card", id: `place-${index}`, "data-depth": String(Math.min(4, this.place.depth)) });
     this.heading = element("h3", {}, ...titleOf(this.place));
-    this.root.append(this.heading);
+    this.root.append(this.heading, sectionLink(this.place.kind) ?? "");
     this.readsLine();
     if (this.place.formula?.forward) this.root.append(element("p", { className: "formula" }, element("code", {}, this.place.formula.forward)));
     this.maps = element("div", { className: "maps" });
@@ -56,13 +57,20 @@ class Card {
   tensor(t) {
     const inside = element("div", { className: "maps" });
     const details = element("details", { className: "tensor" }, element("summary", {}, `${t.name} ${shape(t.shape)}`), inside);
-    const maps = { inside, tensor: t };
+    const maps = { inside, tensor: t, details };
     this.tensors.set(t.name, maps);
     details.addEventListener("toggle", () => {
       maps.open = details.open;
       this.refresh(t.name);
     });
     return details;
+  }
+
+  // open shows a tensor.
+  async open(name) {
+    const m = this.tensors.get(name);
+    m.details.open = m.open = true;
+    await this.refresh(name);
   }
 
   // refresh fetches the weights of a tensor that is open.

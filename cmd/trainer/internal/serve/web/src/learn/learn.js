@@ -1,5 +1,6 @@
 // The Learn part: a picture, the network at work on it, and where each number comes from.
 
+import { address } from "../address.js";
 import { element, labelled } from "../dom.js";
 import { Refused } from "../server.js";
 import { number, text } from "../text.js";
@@ -7,9 +8,15 @@ import { Answer } from "./answer.js";
 import { Attention } from "./attention.js";
 import { BackwardPanel } from "./backward.js";
 import { Explainer } from "./explain.js";
+import { FeaturesPanel } from "./features.js";
 import { InputPanel } from "./input.js";
 import { Layers } from "./layers.js";
+import { SlowMotion } from "./slow.js";
+import { goTo } from "./station.js";
 import { StepPanel } from "./step.js";
+
+// patience is the time of a frame, in milliseconds, above which only its maps are shown while the picture goes on changing.
+const patience = 50;
 
 // Learn shows one of several networks.
 export class Learn {
@@ -22,11 +29,20 @@ export class Learn {
   }
 
   begin() {
-    return this.open(this.list[0]);
+    return this.open(this.named(address()[1]) ?? this.list[0]);
   }
 
-  // open shows a network.
-  async open(network) {
+  named(name) {
+    return this.list.find((n) => n.name === name);
+  }
+
+  // go shows what the parts of an address name: see station.js.
+  go(parts) {
+    return this.guarded(() => goTo(this, parts));
+  }
+
+  // open shows a network, with the picture start: {pixels, label}, and wrong if the answer to explain is that class.
+  async open(network, start) {
     this.network = network;
     this.session = await this.shell.engine.Session.open(network.name);
     this.places = this.session.places;
@@ -34,26 +50,39 @@ export class Learn {
     this.input = new InputPanel(this);
     this.backward = new BackwardPanel(this);
     this.stepper = new StepPanel(this);
+    this.slow = new SlowMotion(this);
+    this.features = new FeaturesPanel(this);
     await this.input.loadSamples();
     this.build();
-    if (this.input.found) this.input.choose(this.input.found[0]);
-    else await this.frame();
+    await this.show(start ?? this.input.found?.[0]);
+  }
+
+  // show shows a picture, if there is one.
+  async show(start) {
+    if (start?.wrong !== undefined) {
+      this.backward.wanted = true;
+      this.question = { of: "value", place: this.places.findIndex((p) => p.kind === "softmax"), index: start.wrong };
+    }
+    if (start) this.input.choose(start);
+    await this.frame();
   }
 
   // add shows a network that is new, or has new weights.
-  async add(network) {
+  async add(network, start) {
     this.list = [...this.list.filter((n) => n.name !== network.name), network];
-    await this.open(network);
+    await this.open(network, start);
   }
 
   build() {
+    this.slow.stop();
     this.explainer = new Explainer(this);
     this.layers = new Layers(this);
     this.answer = new Answer(this.network.classes);
     this.attention = new Attention(this);
     this.answer.root.append(this.attention.root);
     const left = element("div", { className: "left" }, this.networkPanel(), this.input.build(), this.answer.root, this.backward.build(), this.stepper.build());
-    const root = element("main", { className: "learn" }, left, this.layers.root, this.explainer.root);
+    const middle = element("div", { className: "middle" }, this.layers.root, this.features.build());
+    const root = element("main", { className: "learn" }, this.slow.build(), left, middle, this.explainer.root);
     this.root?.isConnected && this.root.replaceWith(root);
     this.root = root;
     return root;
@@ -61,37 +90,32 @@ export class Learn {
 
   // render shows what was computed last.
   render() {
+    this.features.render();
     if (!this.pass) return;
     this.refresh();
     this.layers.render();
-    this.guarded(() => this.attention.show());
+    this.attention.render();
     if (this.question) this.ask(this.question);
   }
 
   networkPanel() {
     const choice = element("select", { id: "network", onchange: (e) => this.guarded(() => this.open(this.list[e.target.selectedIndex])) },
-      ...this.list.map((n) => element("option", { selected: n === this.network }, `${n.name} (${text(n.trained ? "trained" : "untrained")})`)));
-    return element("section", { className: "panel" }, labelled(text("network"), choice));
+      ...this.list.map((n) => element("option", { selected: n === this.network }, n.example ? text("example") : `${n.name} (${text(n.trained ? "trained" : "untrained")})`)));
+    return element("section", { className: "panel" }, labelled(text("network"), choice), this.network.example ? element("p", { className: "hint" }, text("example.hint"), " ", element("a", { href: "#read/4-a-step-by-hand" }, text("example.read"))) : null);
   }
 
   // frame computes the present picture. While a frame is under way, the next one waits for the last change only.
-  async frame() {
-    if (this.framing) {
-      this.again = true;
-      return;
-    }
-    this.framing = true;
-    try {
-      await this.guarded(() => this.frames());
-    } finally {
-      this.framing = false;
-    }
+  frame() {
+    if (this.framing) this.again = true;
+    else this.framing = this.guarded(() => this.frames()).finally(() => (this.framing = null));
+    return this.framing;
   }
 
   // frames computes the present picture until it doesn't change any more.
   async frames() {
     do {
       this.again = false;
+      this.slow.stop();
       const begin = performance.now();
       const session = this.session;
       const pass = await session.forward(this.input.pixels);
@@ -100,12 +124,10 @@ export class Learn {
         this.again = true;
         continue;
       }
-      this.pass = pass;
-      this.back = back;
-      this.refresh();
-      await this.attention.show();
-      await this.askAgain();
-      document.body.dataset.frame = (performance.now() - begin).toFixed(1);
+      const isLate = this.again && this.frameTime > patience;
+      await (isLate ? this.hold({ pass, back }) : this.took({ pass, back }));
+      this.frameTime = performance.now() - begin;
+      document.body.dataset.frame = this.frameTime.toFixed(1);
     } while (this.again);
   }
 
@@ -118,14 +140,25 @@ export class Learn {
     this.stepper.show(this.back);
   }
 
-  // took shows the passes after a step or an undo, and what else depends on the weights.
-  async took({ pass, back }) {
+  // hold keeps passes and shows them.
+  hold({ pass, back }) {
     this.pass = pass;
     this.back = back;
     this.refresh();
-    this.layers.refreshWeights();
-    await this.attention.show();
+  }
+
+  // took shows passes, and what else depends on them.
+  async took(passes) {
+    this.hold(passes);
+    this.attention.show();
     await this.askAgain();
+  }
+
+  // changed shows the passes after the weights have changed.
+  async changed(passes) {
+    this.layers.refreshWeights();
+    this.features.outdate();
+    await this.took(passes);
   }
 
   // ask shows where a number comes from.
@@ -163,6 +196,11 @@ export class Learn {
     return this.shell.guarded(f, () => this.reopen());
   }
 
+  // quietly is guarded for what nobody asked for at this moment.
+  quietly(f) {
+    return this.shell.quietly(f, () => this.reopen());
+  }
+
   // reopen makes a new session after the engine closed the old one.
   async reopen() {
     try {
@@ -172,7 +210,8 @@ export class Learn {
       return;
     }
     this.stepper.steps = 0;
-    this.framing = false;
+    this.features.outdate();
+    this.framing = null;
     await this.frame();
     this.shell.message.textContent = text("closed");
   }

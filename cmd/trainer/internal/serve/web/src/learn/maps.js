@@ -6,6 +6,11 @@ import { number, shape, text } from "../text.js";
 // maxTiles is how many channels are drawn.
 const maxTiles = 256;
 
+// maxWritten is the number of values of a map whose squares are large enough to have their numbers in them, and writtenSquare
+// the size of these squares in pixels.
+const maxWritten = 32;
+const writtenSquare = 48;
+
 // Layout says where each value is drawn, in squares.
 class Layout {
   constructor(tile, tiles, index, coordinates) {
@@ -18,6 +23,7 @@ class Layout {
   // fit chooses columns of tiles and pixels per square for a width.
   fit(width) {
     const side = Math.max(this.w, this.h);
+    if (this.all * this.w * this.h <= maxWritten && this.w * writtenSquare <= width) this.square = writtenSquare;
     const wanted = side === 1 ? 12 : this.tiles === 1 ? 140 : 56;
     this.scale = this.square ?? Math.max(1, Math.min(14, Math.floor(wanted / side)));
     this.columns = Math.max(1, Math.min(this.tiles, Math.floor(width / ((this.w + this.gap) * this.scale))));
@@ -63,7 +69,7 @@ function layoutOf(dimensions, width) {
       return new Layout({ h: columns, w: rows }, 1, (_, y, x) => x * columns + y, (i) => ({ tile: 0, y: i % columns, x: Math.floor(i / columns) }));
     }
   }
-  const square = size <= 64 ? 16 : 8;
+  const square = size <= maxWritten ? writtenSquare : size <= 64 ? 16 : 8;
   const w = Math.max(1, Math.min(size, Math.floor(width / square)));
   return new Layout({ h: Math.ceil(size / w), w, square }, 1, (_, y, x) => (y * w + x < size ? y * w + x : -1), (i) => ({ tile: 0, y: Math.floor(i / w), x: i % w }));
 }
@@ -82,6 +88,12 @@ function colours(dark) {
   }
   return table;
 }
+
+// colourOf returns the number of the colour of a value from -1 to 1.
+const colourOf = (v) => 255 + Math.round(255 * Math.max(-1, Math.min(1, Number.isNaN(v) ? 0 : v)));
+
+// short returns a number with three digits or so, for a square.
+const short = (v) => (v === 0 || (Math.abs(v) >= 0.001 && Math.abs(v) < 1000) ? String(Number(v.toPrecision(3))) : v.toExponential(0));
 
 const tables = { light: colours(false), dark: colours(true) };
 
@@ -106,7 +118,7 @@ export class TensorMap {
     this.canvas.addEventListener("pointermove", (e) => this.read(this.find(e)));
     this.canvas.addEventListener("pointerleave", () => (this.readout.textContent = ""));
     this.canvas.addEventListener("keydown", (e) => this.key(e));
-    this.canvas.addEventListener("blur", () => this.render());
+    this.canvas.addEventListener("blur", () => this.draw());
   }
 
   // find returns the index of the value under the pointer.
@@ -144,54 +156,80 @@ export class TensorMap {
     const limit = (v, n) => Math.max(0, Math.min(n - 1, v));
     const next = l.index(limit(at.tile + step[2], l.tiles), limit(at.y + step[1], l.h), limit(at.x + step[0], l.w));
     if (next >= 0) this.cursor = next;
-    this.render();
+    this.draw();
     this.say(this.read(this.cursor));
   }
 
   show(values) {
     this.values = values;
-    this.render();
+    this.draw();
   }
 
   mark(marks) {
+    if (marks.length === 0 && this.marks.length === 0) return;
     this.marks = marks;
-    this.render();
+    this.draw();
   }
 
+  // render draws the map for the present width of the window and the present colours.
   render() {
+    this.layout = null;
+    this.draw();
+  }
+
+  // draw draws the values. It doesn't measure the page, except the first time: that would cost more than all the rest.
+  draw() {
     const values = this.values;
-    const width = this.figure.parentElement?.clientWidth ?? 0;
-    if (!values || !values.length || !width) return;
-    if (!this.layout || this.fitted !== width) {
-      this.layout = layoutOf(this.dimensions, width);
-      this.layout.fit(width);
-      this.fitted = width;
-    }
-    const l = this.layout;
+    if (!values || !values.length || !(this.layout ?? this.fit())) return;
     let largest = 0;
     for (const v of values) if (Math.abs(v) > largest && Number.isFinite(v)) largest = Math.abs(v);
+    const l = this.layout;
     const part = l.all > l.tiles ? ", " + text("part", { shown: l.tiles, all: l.all }) : "";
     this.range.textContent = `±${number(largest)}${part}`;
     this.paint(values, largest || 1);
-    const ratio = Math.max(1, Math.round(window.devicePixelRatio || 1)) * l.scale;
-    this.canvas.width = l.width * ratio;
-    this.canvas.height = l.height * ratio;
-    this.canvas.style.width = `${l.width * l.scale}px`;
-    this.canvas.style.height = `${l.height * l.scale}px`;
     const context = this.canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
     context.drawImage(this.small, 0, 0, this.canvas.width, this.canvas.height);
-    for (const m of this.marks) this.outline(context, ratio, m);
-    if (document.activeElement === this.canvas) this.outline(context, ratio, { index: this.cursor, kind: "cursor" });
+    if (this.isWritten) this.write(context, values, largest || 1);
+    for (const m of this.marks) this.outline(context, m);
+    if (document.activeElement === this.canvas) this.outline(context, { index: this.cursor, kind: "cursor" });
+  }
+
+  // fit lays the map out for the width of the page, and returns false if the page doesn't show it.
+  fit() {
+    const width = this.figure.parentElement?.clientWidth;
+    if (!width) return false;
+    const l = layoutOf(this.dimensions, width);
+    l.fit(width);
+    this.isWritten = l.scale >= writtenSquare;
+    this.ratio = Math.max(1, Math.round(window.devicePixelRatio || 1)) * l.scale;
+    Object.assign(this.canvas, { width: l.width * this.ratio, height: l.height * this.ratio });
+    Object.assign(this.canvas.style, { width: `${l.width * l.scale}px`, height: `${l.height * l.scale}px` });
+    Object.assign(this.small, { width: l.width, height: l.height });
+    this.image = this.small.getContext("2d").createImageData(l.width, l.height);
+    this.layout = l;
+    return true;
+  }
+
+  // write writes each value on its square.
+  write(context, values, largest) {
+    const { layout: l, ratio } = this;
+    const table = tables[isDark() ? "dark" : "light"];
+    context.font = `${Math.round(0.24 * ratio)}px system-ui, sans-serif`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    values.forEach((v, i) => {
+      const at = l.coordinates(i);
+      const corner = l.corner(at.tile);
+      const [r, g, b] = table.subarray(3 * colourOf(v / largest));
+      context.fillStyle = 0.299 * r + 0.587 * g + 0.114 * b > 128 ? "#000" : "#fff";
+      context.fillText(short(v), (corner.x + at.x + 0.5) * ratio, (corner.y + at.y + 0.5) * ratio);
+    });
   }
 
   // paint draws one pixel per value on a small canvas.
   paint(values, largest) {
-    const l = this.layout;
-    this.small.width = l.width;
-    this.small.height = l.height;
-    const context = this.small.getContext("2d");
-    const image = context.createImageData(l.width, l.height);
+    const { layout: l, image } = this;
     const table = tables[isDark() ? "dark" : "light"];
     for (let tile = 0; tile < l.tiles; tile++) {
       const corner = l.corner(tile);
@@ -200,8 +238,7 @@ export class TensorMap {
           const i = l.index(tile, y, x);
           if (i < 0) continue;
           const at = 4 * ((corner.y + y) * l.width + corner.x + x);
-          const v = values[i] / largest;
-          const colour = 3 * (255 + Math.round(255 * Math.max(-1, Math.min(1, Number.isNaN(v) ? 0 : v))));
+          const colour = 3 * colourOf(values[i] / largest);
           image.data[at] = table[colour];
           image.data[at + 1] = table[colour + 1];
           image.data[at + 2] = table[colour + 2];
@@ -209,15 +246,15 @@ export class TensorMap {
         }
       }
     }
-    context.putImageData(image, 0, 0);
+    this.small.getContext("2d").putImageData(image, 0, 0);
   }
 
   // outline frames a value, or the window that a value was computed from.
-  outline(context, ratio, mark) {
-    const l = this.layout;
+  outline(context, mark) {
+    const { layout: l, ratio } = this;
     const style = getComputedStyle(document.documentElement);
     context.strokeStyle = style.getPropertyValue(mark.kind === "cursor" ? "--cursor" : "--mark");
-    context.lineWidth = this.marks.length > 1 ? 1 : Math.max(2, ratio / 5);
+    context.lineWidth = this.marks.length > 1 ? 1 : Math.max(2, Math.min(4, ratio / 5));
     if (mark.window) {
       const w = mark.window;
       const rows = (w.rows - 1) * w.dilation_h + 1;

@@ -3,10 +3,11 @@
 import { element } from "../dom.js";
 import { text } from "../text.js";
 
-// Pad is a picture [height, width, channels] that can be drawn on. changed is called after each change.
+// Pad is a picture [height, width, channels] that can be drawn on, with pixels from 0 to white. changed is called after each
+// change.
 export class Pad {
-  constructor(height, width, channels, changed) {
-    Object.assign(this, { height, width, channels, changed });
+  constructor({ height, width, channels, white }, changed) {
+    Object.assign(this, { height, width, channels, white, changed });
     this.pixels = new Uint8Array(height * width * channels);
     this.cursor = null; // of the keyboard
     this.canvas = element("canvas", { className: "pad", width, height, tabIndex: 0, role: "application", "aria-label": text("pad") });
@@ -90,7 +91,7 @@ export class Pad {
       for (let x = low(Math.min(a.x, b.x), this.width); x < high(Math.max(a.x, b.x), this.width); x++) {
         const along = length ? Math.max(0, Math.min(1, ((x + 0.5 - a.x) * dx + (y + 0.5 - a.y) * dy) / length)) : 0;
         const distance = Math.hypot(x + 0.5 - a.x - along * dx, y + 0.5 - a.y - along * dy);
-        const ink = Math.round(255 * Math.max(0, Math.min(1, r + 0.5 - distance)));
+        const ink = Math.round(this.white * Math.max(0, Math.min(1, r + 0.5 - distance)));
         const first = (y * this.width + x) * this.channels;
         for (let c = 0; c < this.channels; c++) this.pixels[first + c] = Math.max(this.pixels[first + c], ink);
       }
@@ -101,7 +102,7 @@ export class Pad {
 
   render() {
     const context = this.canvas.getContext("2d");
-    context.putImageData(picture(this.pixels, this.height, this.width, this.channels), 0, 0);
+    context.putImageData(picture(this.pixels, this.height, this.width, this.channels, this.white), 0, 0);
     if (this.cursor) {
       context.fillStyle = this.down ? "#ff9f1c" : "#2ec4ff";
       context.fillRect(Math.floor(this.cursor.x), Math.floor(this.cursor.y), 1, 1);
@@ -109,11 +110,11 @@ export class Pad {
   }
 }
 
-// picture turns pixels [height, width, channels] into what a canvas shows.
-export function picture(pixels, height, width, channels) {
+// picture turns pixels [height, width, channels], from 0 to white, into what a canvas shows.
+export function picture(pixels, height, width, channels, white = 255) {
   const image = new ImageData(width, height);
   for (let p = 0; p < height * width; p++) {
-    for (let c = 0; c < 3; c++) image.data[4 * p + c] = pixels[p * channels + (channels >= 3 ? c : 0)];
+    for (let c = 0; c < 3; c++) image.data[4 * p + c] = (pixels[p * channels + (channels >= 3 ? c : 0)] * 255) / white;
     image.data[4 * p + 3] = 255;
   }
   return image;

@@ -3,7 +3,7 @@
 import { element, labelled, shown } from "../dom.js";
 import { number, text } from "../text.js";
 
-// StepPanel makes steps and undoes them. app has session, guarded and took().
+// StepPanel makes steps and undoes them. app has session, slow, guarded and changed().
 export class StepPanel {
   constructor(app) {
     this.app = app;
@@ -13,13 +13,18 @@ export class StepPanel {
   build() {
     this.rule = element("select", { id: "rule" }, ...this.app.session.rules.map((r) => element("option", {}, r)));
     this.rate = element("input", { type: "number", id: "rate", min: "0", step: "any", value: "0.1" });
-    const step = element("button", { type: "button", id: "step", onclick: () => this.app.guarded(() => this.step()) }, text("step.do"));
-    this.undoButton = element("button", { type: "button", id: "undo", onclick: () => this.app.guarded(() => this.undo()) }, text("undo"));
+    const button = (id, f, words) => element("button", { type: "button", id, onclick: () => {
+      this.app.slow.stop();
+      this.app.guarded(f);
+    } }, words);
+    this.undoButton = button("undo", () => this.undo(), text("undo"));
     this.changes = element("div", { "aria-live": "polite" });
     this.root = element("section", { className: "panel", "aria-labelledby": "step-title" },
       element("h2", { id: "step-title" }, text("step")), element("p", { className: "hint" }, text("step.hint")),
       labelled(text("rule"), this.rule), labelled(text("rate"), this.rate),
-      element("p", { className: "buttons" }, step, this.undoButton), this.changes);
+      element("p", { className: "buttons" },
+        button("step", () => this.step(this.settings()), text("step.do")), this.undoButton,
+        button("slow", () => this.app.slow.start(this.settings()), text("slow"))), this.changes);
     return this.root;
   }
 
@@ -28,18 +33,23 @@ export class StepPanel {
     this.undoButton.disabled = this.steps === 0;
   }
 
-  async step() {
-    const done = await this.app.session.step(this.rule.value, Number(this.rate.value));
+  settings() {
+    return { rule: this.rule.value, rate: Number(this.rate.value) };
+  }
+
+  async step({ rule, rate }) {
+    const done = await this.app.session.step(rule, rate);
     this.steps = done.step.number;
+    this.last = done.step;
     this.showChanges(done.step);
-    await this.app.took(done);
+    await this.app.changed(done);
   }
 
   async undo() {
     const done = await this.app.session.undo();
     this.steps--;
     this.changes.replaceChildren(element("p", {}, text("step.number", { n: this.steps })));
-    await this.app.took(done);
+    await this.app.changed(done);
   }
 
   showChanges(step) {

@@ -2,6 +2,7 @@
 
 import { element, shown } from "../dom.js";
 import { picture } from "../learn/pad.js";
+import { bytesOf } from "../server.js";
 import { number, percent, text } from "../text.js";
 
 // AnswersPanel shows what the engine keeps of the last evaluation. app has engine.
@@ -51,12 +52,15 @@ export class AnswersPanel {
 
   mistakes(a) {
     const [height, width, channels] = a.shape;
-    const bytes = Uint8Array.from(atob(a.pixels ?? ""), (c) => c.charCodeAt(0));
+    const bytes = bytesOf(a.pixels);
     const size = height * width * channels;
     return element("div", {}, element("h3", {}, text("answers.mistakes")), element("ul", { className: "mistakes", id: "mistakes" }, ...a.mistakes.map((m, i) => {
       const canvas = element("canvas", { width, height, role: "img", "aria-label": text("sample", { n: m.image, class: a.classes[m.label] }) });
-      canvas.getContext("2d").putImageData(picture(bytes.slice(i * size, (i + 1) * size), height, width, channels), 0, 0);
-      return element("li", { "data-image": String(m.image) }, canvas, text("answers.mistake", { label: a.classes[m.label], answer: a.classes[m.answer], p: percent(m.probability) }));
+      const pixels = bytes.slice(i * size, (i + 1) * size);
+      canvas.getContext("2d").putImageData(picture(pixels, height, width, channels), 0, 0);
+      const words = text("answers.mistake", { label: a.classes[m.label], answer: a.classes[m.answer], p: percent(m.probability) });
+      const why = this.app.canLearn && element("button", { type: "button", className: "why", "aria-label": `${words}: ${text("answers.why")}`, onclick: () => this.app.explain({ pixels, label: m.label, wrong: m.answer }) }, text("answers.why"));
+      return element("li", { "data-image": String(m.image) }, canvas, words, why || "");
     })));
   }
 }

@@ -60,6 +60,17 @@ export class Train {
     return this.shell.guarded(f);
   }
 
+  // canLearn says whether the network of the training can be opened in the Learn part.
+  get canLearn() {
+    return this.choices.can_start && this.state?.phase === "finished";
+  }
+
+  // explain opens the network of the training in the Learn part with a picture: see Learn.open.
+  explain(start) {
+    const { run } = this.state;
+    return this.guarded(async () => this.shell.learn(await this.engine.learn(run), start));
+  }
+
   quietly(f) {
     return this.shell.quietly(f);
   }
@@ -84,6 +95,7 @@ export class Train {
     }
     this.state = state;
     this.live.show();
+    if (another) this.answers.show();
     if (!state) return;
     const begins = state.phase === "training" && before?.phase === "preparing"; // its folder is there now
     if (another || begins) this.quietly(() => this.runs.load());

@@ -1,0 +1,218 @@
+package star
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Rendezvous is where ranks that don't know each other meet: rank 0 listens at the address, the others connect to it. Nothing
+// listens any more once all have come.
+//
+// Both sides prove that they know the token, without sending it. Each sends a random number; the answer is the HMAC-SHA256,
+// with the token as key, of who answers, the number of ranks, its rank and both numbers:
+//
+//	rank 0 -> rank r    challenge
+//	rank r -> rank 0    challenge', r, HMAC("rank", ranks, r, challenge, challenge')
+//	rank 0 -> rank r    HMAC("leader", ranks, r, challenge, challenge')
+type Rendezvous struct {
+	Address    string                 // host:port
+	Token      func() (string, error) // may be called several times: the token may come later
+	Rank, Size int
+	Wait       time.Duration // for the other ranks
+}
+
+const (
+	challengeBytes = 32
+	answerBytes    = challengeBytes + 4 + sha256.Size
+	maxHandshake   = 5 * time.Second
+	maxStrangers   = 64 // connections at a time that have not proved anything yet
+)
+
+// Meet connects the ranks, and returns the connections that New takes.
+func (r Rendezvous) Meet(ctx context.Context) ([]net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Wait)
+	defer cancel()
+	if r.Rank > 0 {
+		conn, err := r.join(ctx)
+		return []net.Conn{conn}, err
+	}
+	token, err := r.token()
+	if err != nil {
+		return nil, err
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", r.Address)
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	return r.gather(ctx, listener, token)
+}
+
+func (r Rendezvous) token() (string, error) {
+	token, err := r.Token()
+	if err == nil && token == "" {
+		err = errors.New("the ranks have no token")
+	}
+	return token, err
+}
+
+// gather accepts the other ranks.
+func (r Rendezvous) gather(ctx context.Context, listener net.Listener, token string) ([]net.Conn, error) {
+	type arrival struct {
+		rank int
+		conn net.Conn
+	}
+	arrived := make(chan arrival)
+	done := make(chan struct{})
+	strangers := make(chan struct{}, maxStrangers)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer close(done)
+	defer listener.Close()
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			select {
+			case strangers <- struct{}{}:
+			default:
+				_ = conn.Close()
+				continue
+			}
+			running.Go(func() {
+				defer func() { <-strangers }()
+				rank, err := r.admit(conn, token)
+				if err != nil {
+					_ = conn.Close()
+					return
+				}
+				select {
+				case arrived <- arrival{rank, conn}:
+				case <-done:
+					_ = conn.Close()
+				}
+			})
+		}
+	})
+	conns := make([]net.Conn, r.Size)
+	for left := r.Size - 1; left > 0; {
+		select {
+		case a := <-arrived:
+			if conns[a.rank] != nil { // it has come twice: its first connection has failed, or another process has its number
+				_ = conns[a.rank].Close()
+				left++
+			}
+			conns[a.rank] = a.conn
+			left--
+		case <-ctx.Done():
+			for rank, conn := range conns[1:] {
+				if conn == nil {
+					return nil, fmt.Errorf("rank %d of %d has not come to %s within %v", rank+1, r.Size, r.Address, r.Wait)
+				}
+			}
+		}
+	}
+	return conns, nil
+}
+
+// admit lets a rank prove that it knows the token.
+func (r Rendezvous) admit(conn net.Conn, token string) (rank int, err error) {
+	_ = conn.SetDeadline(time.Now().Add(maxHandshake))
+	challenge := random()
+	if _, err := conn.Write(challenge); err != nil {
+		return 0, err
+	}
+	var answer [answerBytes]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return 0, err
+	}
+	theirs, proof := answer[:challengeBytes], answer[challengeBytes+4:]
+	rank = int(binary.LittleEndian.Uint32(answer[challengeBytes:]))
+	if rank < 1 || rank >= r.Size || !hmac.Equal(proof, r.proof(token, "rank", rank, challenge, theirs)) {
+		return 0, errors.New("it does not know the token")
+	}
+	if _, err := conn.Write(r.proof(token, "leader", rank, challenge, theirs)); err != nil {
+		return 0, err
+	}
+	return rank, conn.SetDeadline(time.Time{})
+}
+
+// join connects to rank 0, which may not listen yet.
+func (r Rendezvous) join(ctx context.Context) (net.Conn, error) {
+	for {
+		conn, err := r.tryJoin(ctx)
+		if err == nil {
+			return conn, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("rank 0 can't be reached at %s within %v: %w", r.Address, r.Wait, err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (r Rendezvous) tryJoin(ctx context.Context) (net.Conn, error) {
+	token, err := r.token()
+	if err != nil {
+		return nil, err
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", r.Address)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.prove(conn, token); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// prove is admit from the other side.
+func (r Rendezvous) prove(conn net.Conn, token string) error {
+	_ = conn.SetDeadline(time.Now().Add(maxHandshake))
+	challenge, own := make([]byte, challengeBytes), random()
+	if _, err := io.ReadFull(conn, challenge); err != nil {
+		return err
+	}
+	answer := binary.LittleEndian.AppendUint32(own[:challengeBytes:challengeBytes], uint32(r.Rank))
+	answer = append(answer, r.proof(token, "rank", r.Rank, challenge, own)...)
+	if _, err := conn.Write(answer); err != nil {
+		return err
+	}
+	var proof [sha256.Size]byte
+	if _, err := io.ReadFull(conn, proof[:]); err != nil {
+		return fmt.Errorf("it does not accept the token: %w", err)
+	}
+	if !hmac.Equal(proof[:], r.proof(token, "leader", r.Rank, challenge, own)) {
+		return errors.New("it does not know the token")
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+func (r Rendezvous) proof(token, who string, rank int, challenge, own []byte) []byte {
+	h := hmac.New(sha256.New, []byte(token))
+	fmt.Fprintf(h, "trainer ranks %s %d %d\n", who, r.Size, rank)
+	h.Write(challenge)
+	h.Write(own)
+	return h.Sum(nil)
+}
+
+func random() []byte {
+	b := make([]byte, challengeBytes)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
