@@ -108,10 +108,10 @@ func checkEpoch(t *testing.T, first, last calls) {
 	t.Helper()
 	const steps = 22
 	want := first
-	// The indices of the images, the step, the hyperparameters; Lookahead's decay after the steps 27, 30 to 45.
-	want.uploads += 3*steps + 7
 	want.graphs += steps
-	want.launches += 7 // for Lookahead, which is not in the graph
+	// One for the indices of the images, the step, the hyperparameters, and Lookahead's decay in the steps 27, 30 to 45. One for
+	// Lookahead then, which is not in the graph.
+	want.launches += steps + 7
 	// The steps 36, 40 and 44 ask for statistics when those of two requests may be under way.
 	if waits := last.events - first.events; waits > 3 {
 		t.Errorf("%d waits for events in %d steps, want at most 3", waits, steps)
