@@ -31,6 +31,7 @@ type batchNorm struct {
 	d    *Device
 	spec device.BatchNormSpec
 
+	function           *device.Function // nil without an activation
 	moments, normalize *cuda.Kernel
 	sums, backward     *cuda.Kernel
 
@@ -46,7 +47,7 @@ type normKernels struct{ normalize, sums, backward kernels.Family }
 
 // NewBatchNorm makes a plan for batch normalisation.
 func (d *Device) NewBatchNorm(s device.BatchNormSpec) (device.BatchNorm, error) {
-	return d.newBatchNorm(s, normKernels{kernels.BatchNormNormalize, kernels.BatchNormSums, kernels.BatchNormBackward})
+	return d.newBatchNorm(s, nil, normKernels{kernels.BatchNormNormalize, kernels.BatchNormSums, kernels.BatchNormBackward})
 }
 
 // NewBatchNormActivation makes a plan for batch normalisation with an activation after it, one that kernels apply.
@@ -55,10 +56,10 @@ func (d *Device) NewBatchNormActivation(s device.BatchNormSpec, f *device.Functi
 	if !ok {
 		return nil, d.error("batchnorm with "+f.Name, device.ErrNotSupported)
 	}
-	return d.newBatchNorm(s, normKernels{normalize, sums, backward})
+	return d.newBatchNorm(s, f, normKernels{normalize, sums, backward})
 }
 
-func (d *Device) newBatchNorm(s device.BatchNormSpec, k normKernels) (device.BatchNorm, error) {
+func (d *Device) newBatchNorm(s device.BatchNormSpec, f *device.Function, k normKernels) (device.BatchNorm, error) {
 	if s.Rows < 1 || s.C < 1 || !(s.Epsilon >= 0) {
 		panic(fmt.Sprintf("gpu: NewBatchNorm: [%d %d], epsilon %v", s.Rows, s.C, s.Epsilon))
 	}
@@ -66,7 +67,7 @@ func (d *Device) newBatchNorm(s device.BatchNormSpec, k normKernels) (device.Bat
 	return build(d, "batchnorm", func(b *builder) device.BatchNorm {
 		b.elements(s.Rows * s.C)
 		p := &batchNorm{
-			d: d, spec: s,
+			d: d, spec: s, function: f,
 			moments: b.family(kernels.BatchNormMoments, s.DType), normalize: b.family(k.normalize, s.DType),
 		}
 		var kept, work layout
@@ -94,13 +95,27 @@ func (p *batchNorm) Forward(y, x, gamma, beta, runningMean, runningVar *device.T
 		return
 	}
 	defer d.end()
+	p.momentsOf(x, runningMean, runningVar, rows, nil, nil)
+	p.apply(y, x, gamma, beta, p.mean, p.variance, rows)
+}
+
+// momentsOf queues the batch's mean and variance, and the update of the running ones. Unless pool is nil, x is its input,
+// and its output is stored in pooled.
+func (p *batchNorm) momentsOf(x, runningMean, runningVar *device.Tensor, rows int, pool *pool2D, pooled *device.Tensor) {
+	d, l := p.d, p.share(rows)
 	d.hold(p.kept)
-	l := p.share(rows)
-	d.arguments().Pointer(p.mean).Pointer(p.variance).Pointer(d.data(runningMean)).Pointer(d.data(runningVar)).
+	a := d.arguments().Pointer(p.mean).Pointer(p.variance).Pointer(d.data(runningMean)).Pointer(d.data(runningVar)).
 		Pointer(d.scratch() + p.partial).Pointer(p.arrived).Pointer(d.data(x)).
 		Int32(int32(rows)).Int32(int32(p.spec.C)).Int32(int32(l.RowsPerBlock)).Float32(p.spec.Momentum).Int32(flag(l.Vector))
+	var images device.Pool2DSpec
+	if pool != nil {
+		images = pool.spec
+		a.Pointer(d.data(pooled)).Pointer(pool.positions())
+	} else {
+		a.Pointer(0).Pointer(0)
+	}
+	imageArguments(a, images)
 	d.launch(p.moments, l.Grid)
-	p.apply(y, x, gamma, beta, p.mean, p.variance, rows)
 }
 
 func (p *batchNorm) Inference(y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
@@ -118,7 +133,7 @@ func (p *batchNorm) Inference(y, x, gamma, beta, runningMean, runningVar *device
 func (p *batchNorm) apply(y, x, gamma, beta *device.Tensor, mean, variance cu.DevicePtr, rows int) {
 	d, l := p.d, p.share(rows)
 	a := d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
-		Pointer(mean).Pointer(variance).Float32(p.spec.Epsilon)
+		Pointer(mean).Pointer(variance)
 	p.columns(a, l, rows)
 	d.launch(p.normalize, l.Grid)
 }
@@ -128,9 +143,9 @@ func (p *batchNorm) share(rows int) kernels.ColumnsLaunch {
 	return kernels.BatchNorm(rows, p.spec.C, storage(p.spec.DType))
 }
 
-// columns adds the arguments that say how the rows are shared out.
+// columns adds epsilon and how the rows are shared out.
 func (p *batchNorm) columns(a *cuda.Args, l kernels.ColumnsLaunch, rows int) {
-	a.Int32(int32(rows)).Int32(int32(p.spec.C)).Int32(int32(l.RowsPerBlock)).Int32(flag(l.Vector))
+	a.Float32(p.spec.Epsilon).Int32(int32(rows)).Int32(int32(p.spec.C)).Int32(int32(l.RowsPerBlock)).Int32(flag(l.Vector))
 }
 
 // checkForward panics unless the operands fit, and returns the number of rows.
@@ -138,11 +153,17 @@ func (p *batchNorm) checkForward(op string, y, x, gamma, beta, runningMean, runn
 	c := p.spec.C
 	rows := p.checkChannels(op, "x", x)
 	device.CheckLen(op, "y", y, p.spec.DType, rows*c)
+	p.checkVectors(op, gamma, beta, runningMean, runningVar)
+	return rows
+}
+
+// checkVectors panics unless the parameters and the running statistics fit.
+func (p *batchNorm) checkVectors(op string, gamma, beta, runningMean, runningVar *device.Tensor) {
+	c := p.spec.C
 	device.Check(op, "gamma", gamma, device.Float32, c)
 	device.Check(op, "beta", beta, device.Float32, c)
 	device.Check(op, "runningMean", runningMean, device.Float32, c)
 	device.Check(op, "runningVar", runningVar, device.Float32, c)
-	return rows
 }
 
 // checkChannels panics unless t is of the spec's type, [..., c] with at most the spec's rows, and
@@ -164,28 +185,54 @@ func (p *batchNorm) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Tenso
 		return
 	}
 	defer d.end()
-	d.hold(p.kept)
-	l, total := p.share(rows), d.scratch()+p.total
-	a := d.arguments().Pointer(total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).Pointer(d.scratch() + p.partial).Pointer(p.arrived).
-		Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
-		Pointer(p.mean).Pointer(p.variance).Float32(p.spec.Epsilon)
-	p.columns(a, l, rows)
-	d.launch(p.sums, l.Grid)
-	a = d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)).Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).
-		Pointer(p.mean).Pointer(p.variance).Pointer(total).Float32(p.spec.Epsilon)
-	p.columns(a, l, rows)
+	l := p.sumsOf(dgamma, dbeta, dy, x, gamma, beta, rows)
+	p.columns(p.gradientArguments(dx, dy, x, gamma, beta), l, rows)
 	d.launch(p.backward, l.Grid)
+}
+
+// sumsOf queues the gradients of the parameters.
+func (p *batchNorm) sumsOf(dgamma, dbeta, dy, x, gamma, beta *device.Tensor, rows int) kernels.ColumnsLaunch {
+	d, l := p.d, p.share(rows)
+	p.columns(p.normArguments(p.sumArguments(dgamma, dbeta).Pointer(d.data(dy)), x, gamma, beta), l, rows)
+	d.launch(p.sums, l.Grid)
+	return l
+}
+
+// sumArguments returns the arguments with which kernels of the gradients' sums begin.
+func (p *batchNorm) sumArguments(dgamma, dbeta *device.Tensor) *cuda.Args {
+	d := p.d
+	d.hold(p.kept)
+	return d.arguments().Pointer(d.scratch() + p.total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).
+		Pointer(d.scratch() + p.partial).Pointer(p.arrived)
+}
+
+// gradientArguments returns the arguments with which kernels of dx begin.
+func (p *batchNorm) gradientArguments(dx, dy, x, gamma, beta *device.Tensor) *cuda.Args {
+	d := p.d
+	return p.normArguments(d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)), x, gamma, beta).Pointer(d.scratch() + p.total)
+}
+
+// normArguments adds x, the parameters and the batch's statistics.
+func (p *batchNorm) normArguments(a *cuda.Args, x, gamma, beta *device.Tensor) *cuda.Args {
+	d := p.d
+	return a.Pointer(d.data(x)).Pointer(d.data(gamma)).Pointer(d.data(beta)).Pointer(p.mean).Pointer(p.variance)
 }
 
 // checkBackward panics unless the operands fit, and returns the number of rows.
 func (p *batchNorm) checkBackward(op string, dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor) int {
+	rows := p.checkParameters(op, dgamma, dbeta, x, gamma, beta)
+	device.CheckLen(op, "dx", dx, p.spec.DType, rows*p.spec.C)
+	device.CheckLen(op, "dy", dy, p.spec.DType, rows*p.spec.C)
+	return rows
+}
+
+// checkParameters panics unless x fits the last Forward and the others x, and returns the number of rows.
+func (p *batchNorm) checkParameters(op string, dgamma, dbeta, x, gamma, beta *device.Tensor) int {
 	if p.spec.NoBackward {
 		panic(op + ": the plan was made with NoBackward")
 	}
 	c := p.spec.C
 	rows := p.checkChannels(op, "x", x)
-	device.CheckLen(op, "dx", dx, p.spec.DType, rows*c)
-	device.CheckLen(op, "dy", dy, p.spec.DType, rows*c)
 	device.Check(op, "gamma", gamma, device.Float32, c)
 	device.Check(op, "beta", beta, device.Float32, c)
 	if dgamma != nil {

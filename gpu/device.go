@@ -34,6 +34,7 @@ type Device struct {
 	descriptors *descriptors
 	code        code
 	staging     staging
+	uploads     []upload // small ones that wait
 	heap        heap
 	workspace   *memory // shared by all plans; nil until a plan needs it
 	algorithms  *algorithmCache

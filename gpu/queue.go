@@ -13,9 +13,27 @@ import (
 	"trainer/nn/device"
 )
 
-// begin locks the goroutine to its thread and makes the context current there, so that work can be queued. After a
-// fault it returns false, and nothing is queued or locked. Otherwise end must follow.
+// begin is attach for all work but small uploads, which it queues if any wait.
 func (d *Device) begin(op string) bool {
+	if !d.attach(op) {
+		return false
+	}
+	if len(d.uploads) == 0 {
+		return true
+	}
+	d.op = "upload"
+	d.sendWaiting()
+	d.op = op
+	if d.fault != nil {
+		d.end()
+		return false
+	}
+	return true
+}
+
+// attach locks the goroutine to its thread and makes the context current there, so that work can be queued. After a
+// fault it returns false, and nothing is queued or locked. Otherwise end must follow.
+func (d *Device) attach(op string) bool {
 	if d.fault != nil {
 		return false
 	}
@@ -33,19 +51,24 @@ func (d *Device) begin(op string) bool {
 	return true
 }
 
-// end undoes begin.
+// end undoes attach and begin.
 func (d *Device) end() { runtime.UnlockOSThread() }
 
 // enter is begin for operations that can't be part of a recorded step: it panics while a step is being recorded. The
 // error is the device's fault.
 func (d *Device) enter(op string) error {
-	if d.recording != nil {
-		panic("gpu: " + op + " in a step that is being recorded")
-	}
+	d.checkRecording(op)
 	if !d.begin(op) {
 		return d.fault
 	}
 	return nil
+}
+
+// checkRecording panics while a step is being recorded.
+func (d *Device) checkRecording(op string) {
+	if d.recording != nil {
+		panic("gpu: " + op + " in a step that is being recorded")
+	}
 }
 
 // leave reports whether the host may compute an operation now, with copies from and to the GPU. While a step is being

@@ -66,7 +66,7 @@ func (s *staging) close() (first error) {
 
 // take returns memory for n bytes, at most a segment, that no copy is reading.
 func (s *staging) take(n int, stream cu.Stream) ([]byte, error) {
-	if s.used+n > segmentBytes {
+	if !s.fits(n) {
 		if err := cuda.Record(s.done[s.segment], stream); err != nil {
 			return nil, err
 		}
@@ -83,6 +83,9 @@ func (s *staging) take(n int, stream cu.Stream) ([]byte, error) {
 	s.used += (n + stagingAlignment - 1) / stagingAlignment * stagingAlignment
 	return room, nil
 }
+
+// fits reports whether take returns memory of the current segment.
+func (s *staging) fits(n int) bool { return s.used+n <= segmentBytes }
 
 // send queues the copy of src to the device. src may be reused at once.
 func (d *Device) send(dst cu.DevicePtr, src []byte) error {
@@ -116,17 +119,29 @@ func (d *Device) receive(dst []byte, src cu.DevicePtr) error {
 	return nil
 }
 
-// Upload queues the copy of src to dst, and keeps no reference to src. It panics unless src has dst's size.
+// Upload queues the copy of src to dst, and keeps no reference to src; a small one waits for others, until other work
+// follows (upload.go). It panics unless src has dst's size.
 func (d *Device) Upload(dst *device.Tensor, src []byte) error {
 	m := d.memoryOf("upload", "destination", dst)
 	if len(src) != size(dst) {
 		panic(fmt.Sprintf("gpu: Upload of %d bytes to %v, which has %d", len(src), dst, size(dst)))
 	}
-	if err := d.enter("upload"); err != nil {
-		return err
+	if !m.canWait(len(src)) {
+		if err := d.enter("upload"); err != nil {
+			return err
+		}
+		defer d.end()
+		if err := d.send(m.address, src); err != nil {
+			d.fail(err)
+		}
+		return d.fault
+	}
+	d.checkRecording("upload")
+	if !d.attach("upload") {
+		return d.fault
 	}
 	defer d.end()
-	if err := d.send(m.address, src); err != nil {
+	if err := d.postpone(m, src); err != nil {
 		d.fail(err)
 	}
 	return d.fault

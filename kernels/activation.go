@@ -17,6 +17,10 @@ func BatchNormActivation(name string) (normalize, sums, backward Family, ok bool
 	return normalize, sums, backward, has(normalize) && has(sums) && has(backward)
 }
 
+// BatchNormUnpool returns the kernels of the backward pass of batch normalisation with an activation, of those that
+// BatchNormActivation has, behind a max pooling.
+func BatchNormUnpool(name string) Family { return Family("batchnorm_unpool_" + entry(name)) }
+
 // entry is a function's name as that of its kernels has it.
 func entry(name string) string { return strings.ReplaceAll(name, "-", "_") }
 

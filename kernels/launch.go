@@ -58,6 +58,44 @@ func WarpRows(n int) Grid {
 	return Grid{divideUp(n, Threads/32), 1}
 }
 
+// DenseLaunch is the launch of dense_backward.
+type DenseLaunch struct {
+	Grid         Grid
+	WeightBlocks int // blocks for dw and dbias; the others are for dx
+	Groups       int // of elements of dw and dbias, 256 each
+	Spans        int // parts of the rows, each with partial sums of all elements of dw and dbias
+	RowsPerSpan  int
+	Vector       bool // dx is written 16 bytes at a time
+}
+
+// MaxDenseOutputs is the largest number of outputs of dense.cu.
+const MaxDenseOutputs = 32
+
+// DenseLanes returns the smallest power of two that is not below the number of outputs: the lanes of a warp that share the
+// inputs.
+func DenseLanes(outputs int) int { return 1 << bits.Len(uint(outputs-1)) }
+
+// DenseBackwardLaunch returns the launch of dense_backward for a dense layer of n rows, with the gradients of the weights,
+// of the inputs, or both. Fewer rows have no more spans.
+func DenseBackwardLaunch(n, in, outputs int, s Storage, weights, inputs bool) DenseLaunch {
+	checkCount("DenseBackwardLaunch", n*max(in+1, outputs))
+	l := DenseLaunch{Groups: divideUp((in+1)*outputs, Threads), Vector: in%Pack(s) == 0}
+	l.RowsPerSpan = max(64, divideUp(n, max(1, min(16, reductionBlocks/l.Groups))))
+	l.Spans = divideUp(n, l.RowsPerSpan)
+	if weights {
+		l.WeightBlocks = l.Groups * l.Spans
+	}
+	l.Grid = Grid{l.WeightBlocks, 1}
+	if inputs {
+		packs := n * in
+		if l.Vector {
+			packs /= Pack(s)
+		}
+		l.Grid.X += divideUp(packs, Threads)
+	}
+	return l
+}
+
 // Vector returns the value of the parameter named vector: whether the kernel takes c channels four at a
 // time. The addresses of the tensors must be multiples of 16.
 func Vector(c int) bool { return c%4 == 0 }
@@ -152,16 +190,16 @@ func ColumnsOf(n, rows, c int) ColumnsLaunch {
 	return ColumnsLaunch{Grid{divideUp(rows, perBlock), groups}, perBlock, Vector(c)}
 }
 
-// normPacks is the largest number of packs per group of columns of BatchNorm: few, because the last block of a group adds up
-// the partial results of the group, and enough for 128 bytes of a row per group.
+// normPacks is the largest number of packs per group of columns of BatchNorm: few, because the last block of a group adds
+// up the partial results of the group, and enough for 128 bytes of a row per group.
 const normPacks = 8
 
-// normBlocks is about the number of blocks of BatchNorm: three per SM of an H100, which has 132. By their registers that many
-// run at a time, so that none has to wait for others to end.
+// normBlocks is about the number of blocks of BatchNorm: three per SM of an H100, which has 132. By their registers that
+// many run at a time, so that none has to wait for others to end.
 const normBlocks = 384
 
-// BatchNorm returns the launch of the kernels of batchnorm.cu for a matrix [rows, c] whose address is a multiple of 16. Grid.X
-// is the number of partial results per column, at most MaxBatchNormBlocks; Grid.Y is the number of groups.
+// BatchNorm returns the launch of the kernels of batchnorm.cu for a matrix [rows, c] whose address is a multiple of 16.
+// Grid.X is the number of partial results per column, at most MaxBatchNormBlocks; Grid.Y is the number of groups.
 func BatchNorm(rows, c int, s Storage) ColumnsLaunch {
 	checkCount("BatchNorm", rows*c)
 	vector, groups, blocks, least := normGroups(c, s)
@@ -203,8 +241,8 @@ func Whiten(rows, width, c int, sums bool) (g Grid, ok bool) {
 	return Grid{min(divideUp(rows*divideUp(width, WhitenStrip), Threads/(c/4)), most), 1}, true
 }
 
-// MaxWhitenBlocks is the largest number of partial results of a sum of Whiten: two blocks per SM of an H100, as many as run at a
-// time by their registers.
+// MaxWhitenBlocks is the largest number of partial results of a sum of Whiten: two blocks per SM of an H100, as many as run
+// at a time by their registers.
 const MaxWhitenBlocks = 256
 
 // GroupNormLaunch is the launch of groupnorm_forward and groupnorm_backward.

@@ -17,7 +17,7 @@ struct CrossEntropy {
 		}
 		return logf(warpSum(exponentials)) - (1.0f - smoothing) * (widen(z[label]) - m) - smoothing / classes * warpSum(sum);
 	}
-	template <class T> static __device__ __forceinline__ void gradient(T *dz, const T *z, int classes, int label, float smoothing, float weight) {
+	template <class D, class T> static __device__ __forceinline__ void gradient(D *dz, const T *z, int classes, int label, float smoothing, float weight) {
 		const float m = rowMax(z, classes);
 		float sum = 0.0f;
 #pragma unroll 1
@@ -41,7 +41,7 @@ struct SquaredError {
 		}
 		return warpSum(sum) / classes;
 	}
-	template <class T> static __device__ __forceinline__ void gradient(T *dz, const T *z, int classes, int label, float, float weight) {
+	template <class D, class T> static __device__ __forceinline__ void gradient(D *dz, const T *z, int classes, int label, float, float weight) {
 		const float each = weight * (2.0f / classes);
 #pragma unroll 1
 		for (int k = threadIdx.x % 32; k < classes; k += 32) narrow(dz[k], each * (widen(z[k]) - (k == label ? 1.0f : 0.0f)));
@@ -49,8 +49,8 @@ struct SquaredError {
 };
 
 // gradientOfRow writes the gradient of a row: NaN for a label out of range.
-template <class Loss, class T>
-__device__ __forceinline__ void gradientOfRow(T *dz, const T *z, int classes, int label, float smoothing, float weight) {
+template <class Loss, class D, class T>
+__device__ __forceinline__ void gradientOfRow(D *dz, const T *z, int classes, int label, float smoothing, float weight) {
 	if (label >= 0 && label < classes) return Loss::gradient(dz, z, classes, label, smoothing, weight);
 #pragma unroll 1
 	for (int k = threadIdx.x % 32; k < classes; k += 32) narrow(dz[k], notANumber());

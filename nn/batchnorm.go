@@ -42,8 +42,8 @@ import (
 // makes y blind to a shift and to a scaling of x, so dx is what remains of dy without its
 // components along the constant vector and along xhat.
 //
-// Code: nn/device/reference/batchnorm.go (the formula in loops), cpu/batchnorm.go, kernels/batchnorm.cu. Test:
-// nn/device/devicetest/batchnorm.go.
+// Code: nn/device/reference/batchnorm.go (the formula in loops), cpu/batchnorm.go, kernels/batchnorm.cu;
+// nn/batchnorm_pool.go for a max pooling beside it. Test: nn/device/devicetest/batchnorm.go and batchnormpool.go.
 type BatchNorm struct {
 	Epsilon     float32
 	Momentum    float32 // weight of the new statistics
@@ -93,15 +93,16 @@ func (l BatchNorm) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := l.unit(b, in, plan)
+	u, err := l.unit(b, in, plan, in)
 	if err != nil || b.sync == nil {
 		return u, err
 	}
 	return l.synchronized(b, in, u)
 }
 
-// buildFused normalises and activates in one pass over memory, if the device fuses the function that follows. One
-// with an alpha, which the fused operation isn't given, stays on its own.
+// buildFused normalises and activates in one pass over memory, if the device fuses the function that follows, and with a
+// max pooling after that if it fuses this, too. A function with an alpha, which the fused operation isn't given, stays on
+// its own.
 func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, int, error) {
 	dev, ok := b.dev.(device.FusedBatchNorm)
 	if !ok || b.frozen() || b.sync != nil { // whose passes are others
@@ -111,6 +112,11 @@ func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, i
 	if !ok || a.Activation().Alpha != 0 {
 		return nil, 0, nil
 	}
+	if len(next) > 1 {
+		if u, ok, err := l.buildPooled(b, in, a.Activation().Function, next[1]); ok || err != nil {
+			return u, 2, err
+		}
+	}
 	plan, err := dev.NewBatchNormActivation(l.spec(b, in), a.Activation().Function)
 	if err != nil {
 		if declined(err) {
@@ -118,12 +124,12 @@ func (l BatchNorm) buildFused(b *Builder, in Shape, next []Layer) (BuiltLayer, i
 		}
 		return nil, 0, err
 	}
-	u, err := l.unit(b, in, plan)
+	u, err := l.unit(b, in, plan, in)
 	return u, 1, err
 }
 
-// unit completes a plan with its tensors.
-func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (*batchNorm, error) {
+// unit completes a plan with its tensors; out is the shape of its output.
+func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm, out Shape) (*batchNorm, error) {
 	u := &batchNorm{plan: plan, needs: b.NeedsInputGradient()}
 	c := in[len(in)-1]
 	var err error
@@ -151,7 +157,7 @@ func (l BatchNorm) unit(b *Builder, in Shape, plan device.BatchNorm) (*batchNorm
 	if u.variance, err = b.State("running_var", 1, c); err != nil {
 		return nil, err
 	}
-	return u, b.Output(in, &u.y)
+	return u, b.Output(out, &u.y)
 }
 
 // frozen returns what a frozen layer needs: the state of the freeze and c zeros; nil for any other layer.
@@ -171,6 +177,10 @@ type batchNorm struct {
 	needs          bool // something before this layer is trained
 	freeze         *freeze
 	zeros          *device.Tensor // [c]; nil without freeze
+
+	before *pool2D              // a pooling whose work is done here in training; nil without
+	joined device.PoolBatchNorm // of before and plan
+	dx     *device.Tensor       // if the output is pooled, and something before this layer is trained; nil otherwise
 }
 
 // isFrozen reports whether the running statistics are used in training.
@@ -181,6 +191,10 @@ func (u *batchNorm) isFrozen() bool { return u.freeze != nil && u.freeze.on }
 func (u *batchNorm) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
+	if u.joined != nil && mode == Training {
+		u.joined.Forward(u.y, x, u.before.x, u.gamma.Value, u.beta.Value, u.mean.Value, u.variance.Value)
+		return u.y
+	}
 	run := u.plan.Forward
 	if mode == Inference || u.isFrozen() {
 		run = u.plan.Inference
@@ -198,11 +212,22 @@ func (u *batchNorm) Backward(dy *device.Tensor) *device.Tensor {
 		u.plan.Inference(dy, dy, u.gamma.Value, u.zeros, u.zeros, u.variance.Value)
 		return dy
 	}
-	u.plan.Backward(dy, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value, u.beta.Value)
+	if u.joined != nil {
+		dx := u.before.dx
+		dx.SetRows(dy.Rows())
+		u.joined.Backward(dx, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value, u.beta.Value)
+		return dx
+	}
+	dx := dy
+	if u.dx != nil {
+		dx = u.dx
+		dx.SetRows(dy.Rows())
+	}
+	u.plan.Backward(dx, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value, u.beta.Value)
 	if !u.needs {
 		return nil
 	}
-	return dy
+	return dx
 }
 
 // Graph describes the normalisation by the running statistics.

@@ -39,7 +39,8 @@ import (
 // mean divides by the sum over the batch of sum_k w[k] t[k], which is w[label] for a label.
 //
 // Code: nn/device/reference/loss.go (the formula in loops), cpu/loss.go and cpu/loss_weighted.go, kernels/loss.cu,
-// kernels/loss_train.cu (both passes) and kernels/loss_weighted.cu. Test: nn/device/devicetest/loss.go and loss_train.go.
+// kernels/loss_train.cu (both passes), kernels/dense.cu (with the last layer) and kernels/loss_weighted.cu. Test:
+// nn/device/devicetest/loss.go, loss_train.go and dense.go.
 type CrossEntropy struct {
 	Smoothing float32 // s, 0 to below 1
 	Sum       bool    // the batch's total is the sum instead of the mean

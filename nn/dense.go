@@ -21,8 +21,8 @@ import (
 //
 //	dw = x^T dy        dbias = sum_n dy[n]        dx = dy w^T
 //
-// Code: nn/device/reference/matmul.go (the formula in loops), cpu/matmul.go, gpu/matmul.go (cuBLAS). Test:
-// nn/device/devicetest/matmul.go.
+// Code: nn/device/reference/matmul.go (the formula in loops), cpu/matmul.go, gpu/matmul.go (cuBLAS), kernels/dense.cu (few
+// outputs, the last layer with the loss). Test: nn/device/devicetest/matmul.go and dense.go.
 type Dense struct {
 	Out      int
 	NoBias   bool
@@ -120,9 +120,9 @@ func (d Dense) buildScaled(b *Builder, in Shape, s Scale) (BuiltLayer, int, erro
 // unit completes the forward plan with the backward plans and the tensors. relu is nil
 // unless the plan applies ReLU, and the plan multiplies by alpha.
 func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activation, alpha float32) (BuiltLayer, error) {
-	u := &dense{forward: plan, relu: relu}
+	u := &dense{forward: plan, relu: relu, alpha: alpha}
 	b.AddFLOPs(2 * int64(in[0]) * int64(d.Out))
-	if err := d.planBackward(b, in, u, alpha); err != nil {
+	if err := d.planBackward(b, in, u); err != nil {
 		return nil, err
 	}
 	b.InputGradient(in, &u.dx)
@@ -145,11 +145,30 @@ func (d Dense) unit(b *Builder, in Shape, plan device.MatMul, relu device.Activa
 	return u, b.Output(Shape{d.Out}, &u.y)
 }
 
-// planBackward makes the plans for dw = x^T dy, dbias and dx = dy w^T, dw and dx times alpha.
-func (d Dense) planBackward(b *Builder, in Shape, u *dense, alpha float32) (err error) {
+// fusedSpec describes the layer times alpha to a device.FusedDense.
+func (d Dense) fusedSpec(b *Builder, in Shape, alpha float32) device.DenseSpec {
+	return device.DenseSpec{Rows: b.batch, In: in[0], Out: d.Out, Alpha: alpha, Bias: !d.NoBias, DType: b.dtype}
+}
+
+// planBackward makes the plans for dw = x^T dy, dbias and dx = dy w^T, dw and dx times alpha: one plan for all three if the
+// device has it.
+func (d Dense) planBackward(b *Builder, in Shape, u *dense) (err error) {
 	if !b.train {
 		return nil
 	}
+	if fused, ok := b.dev.(device.FusedDense); ok && u.relu == nil {
+		u.fused = d.fusedSpec(b, in, u.alpha)
+		if u.gradients, err = fused.NewDenseGradients(u.fused); !declined(err) {
+			return err
+		}
+		u.gradients = nil
+	}
+	return d.planProducts(b, in, u)
+}
+
+// planProducts makes planBackward's plans one by one.
+func (d Dense) planProducts(b *Builder, in Shape, u *dense) (err error) {
+	alpha := u.alpha
 	if u.filter, err = product(b, device.MatMulSpec{
 		M: in[0], N: d.Out, K: b.batch, TransA: true, DType: b.dtype, Out: device.Float32,
 	}, alpha); err != nil {
@@ -175,11 +194,15 @@ type dense struct {
 	forward, filter, data device.MatMul // y = x w + bias, dw = x^T dy, dx = dy w^T
 	sum                   device.Reduce // dbias; nil without bias
 	relu                  device.Activation
-	reluAndSum            device.BiasGradient // relu's derivative and sum in one pass, or nil
-	w, bias               *Param              // bias has no tensors if the layer has no bias
-	x, y, dx              *device.Tensor      // dx nil if nothing before this layer is trained
+	reluAndSum            device.BiasGradient   // relu's derivative and sum in one pass, or nil
+	gradients             device.DenseGradients // filter, sum and data in one pass, or nil
+	w, bias               *Param                // bias has no tensors if the layer has no bias
+	x, y, dx              *device.Tensor        // dx nil if nothing before this layer is trained
 
-	endsBackward bool // nothing before this layer needs a gradient any more
+	alpha        float32          // the products are multiplied by it
+	fused        device.DenseSpec // of gradients
+	withLoss     bool             // the next Forward leaves y to the plan of head
+	endsBackward bool             // nothing before this layer needs a gradient any more
 }
 
 func (u *dense) setInputGradient(on bool) { u.endsBackward = !on }
@@ -188,13 +211,18 @@ func (u *dense) setInputGradient(on bool) { u.endsBackward = !on }
 func (u *dense) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.forward.Run(u.y, x, u.w.ComputeCopy, u.bias.Value)
+	if !u.withLoss {
+		u.forward.Run(u.y, x, u.w.ComputeCopy, u.bias.Value)
+	}
 	return u.y
 }
 
 // Backward computes dw, dbias and dx. If ReLU is fused, its derivative follows from the
 // output: 1 where y > 0.
 func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
+	if u.gradients != nil {
+		return u.backwardFused(dy)
+	}
 	summed := u.reluAndSum != nil && u.bias.Grad != nil
 	switch {
 	case summed:
@@ -214,6 +242,16 @@ func (u *dense) Backward(dy *device.Tensor) *device.Tensor {
 	u.dx.SetRows(dy.Rows())
 	u.data.Run(u.dx, dy, u.w.ComputeCopy, nil)
 	return u.dx
+}
+
+// backwardFused is Backward in one pass.
+func (u *dense) backwardFused(dy *device.Tensor) (dx *device.Tensor) {
+	if u.dx != nil && !u.endsBackward {
+		dx = u.dx
+		dx.SetRows(dy.Rows())
+	}
+	u.gradients.Run(dx, u.w.Grad, u.bias.Grad, dy, u.x, u.w.ComputeCopy)
+	return dx
 }
 
 // Graph describes the product and the sum.

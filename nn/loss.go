@@ -99,13 +99,14 @@ func (w LossWeights) build(b *Builder, in LossInput, s device.LossSpec) (BuiltLo
 	if declined(err) {
 		return plan, nil
 	}
-	return &fusedLoss{plan, training}, err
+	return &fusedLoss{plan, training, s}, err
 }
 
 // fusedLoss is a loss whose two passes a device can compute in one.
 type fusedLoss struct {
 	device.Loss
 	training device.TrainingLoss
+	spec     device.LossSpec
 }
 
 // spec completes the spec of a loss with these weights.

@@ -169,7 +169,7 @@ func (p pooling) spec(b *Builder, in Shape) device.Pool2DSpec {
 
 // newPool2D completes a pooling's plan with its tensors.
 func newPool2D(b *Builder, in Shape, spec device.Pool2DSpec, plan device.Pool2D) (BuiltLayer, error) {
-	u := &pool2D{plan: plan}
+	u := &pool2D{plan: plan, max: spec.Mode == device.MaxPool}
 	b.InputGradient(in, &u.dx)
 	return u, b.Output(Shape{spec.OutH(), spec.OutW(), spec.C}, &u.y)
 }
@@ -177,13 +177,17 @@ func newPool2D(b *Builder, in Shape, spec device.Pool2DSpec, plan device.Pool2D)
 type pool2D struct {
 	plan     device.Pool2D
 	x, y, dx *device.Tensor // dx nil if nothing before this layer is trained
+	max      bool           // the largest elements, with or without ReLU
+	joined   bool           // a batch normalisation after this layer does its work in training: see joinPooling
 }
 
 // Forward computes y, with ReLU if it is fused.
-func (u *pool2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+func (u *pool2D) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.plan.Forward(u.y, x)
+	if !u.joined || mode == Inference {
+		u.plan.Forward(u.y, x)
+	}
 	return u.y
 }
 
@@ -191,6 +195,9 @@ func (u *pool2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
 func (u *pool2D) Backward(dy *device.Tensor) *device.Tensor {
 	if u.dx == nil {
 		return nil
+	}
+	if u.joined {
+		return dy // which is dx
 	}
 	u.dx.SetRows(dy.Rows())
 	u.plan.Backward(u.dx, dy, u.y, u.x)

@@ -68,6 +68,7 @@ type Network struct {
 	smallestBatch  int
 	step           *device.Tensor  // int32 [1]
 	loss, softLoss BuiltLoss       // loss for labels; softLoss for probabilities, nil without Options.SoftTargets
+	head           *head           // the last layer with loss; nil unless the device computes them together
 	stats          *device.Tensor  // float32 [device.StatsLen]
 	dlogits        *device.Tensor  // float32
 	logits         *device.Tensor  // float32, of the last Forward
@@ -179,6 +180,9 @@ func (n *Network) buildLosses(b *Builder) (err error) {
 			return err
 		}
 	}
+	if n.head, err = n.buildHead(); err != nil {
+		return err
+	}
 	if b.scaling != nil && !b.scaled {
 		return errors.New("it doesn't multiply its gradient by the scale of Builder.LossScaling, which float16 needs: train in bfloat16 or float32")
 	}
@@ -216,13 +220,16 @@ func (n *Network) TrainBatch(x, targets, weights *device.Tensor) {
 		return
 	}
 	n.checkInput(x, Training)
-	y := n.forward(x, Training)
 	dy := n.dlogits
 	if n.mixed != nil {
 		dy = n.mixed.dlogits
 	}
-	dy.SetRows(y.Rows())
-	loss.training.Run(n.lossStats(), dy, y, targets)
+	dy.SetRows(x.Rows())
+	if n.head != nil && loss == n.loss {
+		n.head.run(n, dy, x, targets)
+	} else {
+		loss.training.Run(n.lossStats(), dy, n.forward(x, Training), targets)
+	}
 	n.logits = nil
 	n.backward(dy)
 }

@@ -39,6 +39,9 @@ func (n *Network) ForInput(in Shape) (*Network, error) {
 	if err := b.allocateShared(); err != nil {
 		return nil, err
 	}
+	if other.head, err = other.buildHead(); err != nil { // it is a part of the network's own last layer
+		return nil, err
+	}
 	other.rows, other.memory, other.sync = b.rows, b.memory, b.sync
 	other.overBatch, other.smallestBatch = b.overBatch, max(n.smallestBatch, b.smallestBatch)
 	other.reportBackward()

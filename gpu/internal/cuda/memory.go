@@ -72,6 +72,9 @@ func CopyToDeviceAsync(dst cu.DevicePtr, src []byte, s cu.Stream) error {
 		cu.MemcpyHtoDAsync(dst, unsafe.Pointer(unsafe.SliceData(src)), int64(len(src)), s))
 }
 
+// HostAddress returns the address by which a kernel reads memory of AllocHost: with unified addressing, that of the host.
+func HostAddress(b []byte) cu.DevicePtr { return cu.DevicePtr(unsafe.Pointer(unsafe.SliceData(b))) }
+
 // CopyToHostAsync queues a copy to dst, which must be memory of AllocHost and holds the bytes
 // once the stream has done the copy.
 func CopyToHostAsync(dst []byte, src cu.DevicePtr, s cu.Stream) error {

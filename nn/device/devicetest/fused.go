@@ -42,7 +42,7 @@ func testFusedBatchNorm(t *testing.T, dev device.Device, opt Options) {
 	for _, f := range nn.Functions() {
 		for name, shape := range shapes {
 			t.Run(f.Name+"/"+name, func(t *testing.T) {
-				d := newFusedBatchNormData(opt, f, name, shape)
+				d := newFusedBatchNormData(opt, f, name, shape, nil)
 				bn, err := fused.NewBatchNormActivation(d.spec, f)
 				if errors.Is(err, device.ErrNotSupported) {
 					t.Skipf("the device has no fused batch normalisation with %v", f)
@@ -54,10 +54,13 @@ func testFusedBatchNorm(t *testing.T, dev device.Device, opt Options) {
 }
 
 // newFusedBatchNormData returns data in which nothing is so near the kink of ReLU
-// that rounding could move it to the other side.
-func newFusedBatchNormData(opt Options, f *device.Function, name string, shape []int) batchNormData {
+// that rounding could move it to the other side. x is the input, or nil for random numbers.
+func newFusedBatchNormData(opt Options, f *device.Function, name string, shape []int, x []float32) batchNormData {
 	const margin = 1e-5
 	d := newBatchNormData(opt, f.Name+"/"+name, 0, shape, 0.25)
+	if x != nil {
+		d.x = x
+	}
 	d.spec.Rows = len(d.x) / d.spec.C
 	for {
 		nearest := math.Inf(1)
@@ -96,19 +99,24 @@ func (d batchNormData) testFused(t *testing.T, dev device.Device, opt Options, b
 	wantMean, wantVar := ref.Running(reference.Widen(d.x), reference.Widen(d.runningMean), reference.Widen(d.runningVar))
 	r.check(mean, wantMean)
 	r.check(variance, wantVar)
-	// The error of the normalised value enters the slope multiplied by the second derivative.
-	inner := reference.ActivationBackward(s, reference.Widen(d.dy), pre.Value)
-	wantX, wantGamma, wantBeta := ref.Backward(inner.Value, reference.Widen(d.x), reference.Widen(d.gamma))
-	extraX, extraGamma, extraBeta := ref.Backward(errorOfSlope(s, d.dy, pre), reference.Widen(d.x), reference.Widen(d.gamma))
-	for _, w := range []struct {
-		got         *device.Tensor
-		want, extra reference.Sums
-	}{{dx, wantX, extraX}, {inPlace, wantX, extraX}, {dgamma, wantGamma, extraGamma}, {dbeta, wantBeta, extraBeta}} {
+	wantX, wantGamma, wantBeta := d.fusedGradients(s, pre, d.dy)
+	for got, want := range map[*device.Tensor]reference.Sums{dx: wantX, inPlace: wantX, dgamma: wantGamma, dbeta: wantBeta} {
+		r.check(got, want)
+	}
+}
+
+// fusedGradients returns the gradients for the gradient dy of f(pre). The error of the normalised value pre enters the
+// slope multiplied by the second derivative.
+func (d batchNormData) fusedGradients(s device.ActivationSpec, pre reference.Sums, dy []float32) (dx, dgamma, dbeta reference.Sums) {
+	ref, x, gamma := d.reference(), reference.Widen(d.x), reference.Widen(d.gamma)
+	dx, dgamma, dbeta = ref.Backward(reference.ActivationBackward(s, reference.Widen(dy), pre.Value).Value, x, gamma)
+	extraX, extraGamma, extraBeta := ref.Backward(errorOfSlope(s, dy, pre), x, gamma)
+	for _, w := range []struct{ want, extra reference.Sums }{{dx, extraX}, {dgamma, extraGamma}, {dbeta, extraBeta}} {
 		for i := range w.want.Magnitude {
 			w.want.Magnitude[i] += w.extra.Magnitude[i]
 		}
-		r.check(w.got, w.want)
 	}
+	return dx, dgamma, dbeta
 }
 
 // errorOfSlope returns |dy| times what the magnitude of the normalised value allows
@@ -322,7 +330,8 @@ func runFusedConvPool(t *testing.T, dev device.Device, opt Options, conv device.
 // The names of tiledConvCases.
 const tiledVector, tiledScalar = "tiled-16-channels", "tiled-6-channels"
 
-// tiledConvCases are convolutions in every type whose output windows of 2x2 cover, with channels by the vector and one by one.
+// tiledConvCases are convolutions in every type whose output windows of 2x2 cover, with channels by the vector and one by
+// one.
 func (o Options) tiledConvCases() []ConvCase {
 	s := device.Conv2DSpec{N: 4, H: 9, W: 7, InC: 3, KH: 2, KW: 2, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, Groups: 1, Bias: true, DType: o.storage}
 	vector, scalar := s, s
@@ -330,8 +339,8 @@ func (o Options) tiledConvCases() []ConvCase {
 	return []ConvCase{{Name: tiledVector, Spec: vector, N: 3}, {Name: tiledScalar, Spec: scalar, N: 4}}
 }
 
-// exactConvData returns a case's operands. In 16 bits, neighbours may round to the same number, and then the place of the maximum
-// is ambiguous; so the operands are small whole numbers, whose sums are exact.
+// exactConvData returns a case's operands. In 16 bits, neighbours may round to the same number, and then the place of the
+// maximum is ambiguous; so the operands are small whole numbers, whose sums are exact.
 func exactConvData(opt Options, c ConvCase) convData {
 	d := newConvData(opt, c)
 	if opt.dtype() == device.Float32 {

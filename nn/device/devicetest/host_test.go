@@ -304,3 +304,110 @@ func loadOptional(t *device.Tensor) []float64 {
 	}
 	return load(t)
 }
+
+// denseLoss computes the loss of the outputs as they are stored.
+type denseLoss struct {
+	s    device.DenseSpec
+	loss trainingLoss
+	spec device.LossSpec
+}
+
+func (h host) NewDenseLoss(s device.DenseSpec, l device.LossSpec) (device.DenseLoss, error) {
+	s.Check()
+	_, err := h.NewLoss(l)
+	return denseLoss{s, trainingLoss{l, s.DType.OrFloat32()}, l}, err
+}
+
+func (p denseLoss) Run(stats, dy, y, x, w, bias, targets *device.Tensor) {
+	n := p.s.CheckLoss(p.spec, stats, dy, y, x, w, bias, targets)
+	outputs := reference.MatMul(n, p.s.Out, p.s.In, false, false, load(x), load(w), nil).Value
+	for i := range outputs {
+		outputs[i] *= float64(p.s.Alpha)
+		if bias != nil {
+			outputs[i] += load(bias)[i%p.s.Out]
+		}
+	}
+	store(y, outputs)
+	p.loss.Run(stats, dy, y, targets)
+}
+
+type denseGradients struct{ s device.DenseSpec }
+
+func (h host) NewDenseGradients(s device.DenseSpec) (device.DenseGradients, error) {
+	s.Check()
+	return denseGradients{s}, nil
+}
+
+func (p denseGradients) Run(dx, dw, dbias, dy, x, w *device.Tensor) {
+	n := p.s.CheckGradients(dx, dw, dbias, dy, x, w)
+	scaled := load(dy)
+	sums := make([]float64, p.s.Out)
+	for i, v := range scaled {
+		sums[i%p.s.Out] += v
+		scaled[i] = float64(p.s.Alpha) * v
+	}
+	store(dx, reference.MatMul(n, p.s.In, p.s.Out, false, true, scaled, load(w), nil).Value)
+	store(dw, reference.MatMul(p.s.In, p.s.Out, n, true, false, load(x), scaled, nil).Value)
+	store(dbias, sums)
+}
+
+// poolBatchNorm runs its two plans one after the other.
+type poolBatchNorm struct {
+	pool device.Pool2D
+	norm device.BatchNorm
+	x    *device.Tensor // of the last Forward
+}
+
+func (h host) NewPoolBatchNorm(pool device.Pool2D, norm device.BatchNorm) (device.PoolBatchNorm, error) {
+	return &poolBatchNorm{pool: pool, norm: norm}, nil
+}
+
+func (p *poolBatchNorm) Forward(y, pooled, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	p.pool.Forward(pooled, x)
+	p.norm.Forward(y, pooled, gamma, beta, runningMean, runningVar)
+	p.x = x
+}
+
+func (p *poolBatchNorm) Backward(dx, dgamma, dbeta, dy, pooled, gamma, beta *device.Tensor) {
+	inner := device.WrapTensor(dy.DType(), make([]byte, len(content(dy))), dy.Shape()...)
+	p.norm.Backward(inner, dgamma, dbeta, dy, pooled, gamma, beta)
+	p.pool.Backward(dx, inner, pooled, p.x)
+}
+
+// batchNormPool pools what its normalisation stores.
+type batchNormPool struct {
+	norm   device.BatchNorm
+	pool   device.Pool2D
+	before *device.Tensor // the normalisation's output, of the largest batch
+}
+
+func (h host) NewBatchNormPool(s device.BatchNormSpec, f *device.Function, pool device.Pool2DSpec) (device.BatchNorm, error) {
+	norm, err := h.NewBatchNormActivation(s, f)
+	if err != nil {
+		return nil, err
+	}
+	p := &batchNormPool{norm: norm}
+	if p.pool, err = h.NewPool2D(pool); err != nil {
+		return nil, err
+	}
+	p.before, err = h.NewTensor(s.DType.OrFloat32(), pool.N, pool.H, pool.W, pool.C)
+	return p, err
+}
+
+func (p *batchNormPool) Forward(y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	p.before.SetRows(x.Rows())
+	p.norm.Forward(p.before, x, gamma, beta, runningMean, runningVar)
+	p.pool.Forward(y, p.before)
+}
+
+func (p *batchNormPool) Inference(y, x, gamma, beta, runningMean, runningVar *device.Tensor) {
+	output := device.WrapTensor(x.DType(), make([]byte, len(content(x))), x.Shape()...)
+	p.norm.Inference(output, x, gamma, beta, runningMean, runningVar)
+	p.pool.Forward(y, output)
+}
+
+func (p *batchNormPool) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.Tensor) {
+	inner := device.WrapTensor(x.DType(), make([]byte, len(content(x))), x.Shape()...)
+	p.pool.Backward(inner, dy, dy, p.before)
+	p.norm.Backward(dx, dgamma, dbeta, inner, x, gamma, beta)
+}

@@ -78,5 +78,9 @@ func Operations() []Operation {
 		fusedConvPoolOperation(),
 		biasGradientOperation(),
 		fusedConvActivationOperation(),
+		poolBatchNormOperation(),
+		batchNormPoolOperation(),
+		denseLossOperation(),
+		denseGradientsOperation(),
 	}
 }

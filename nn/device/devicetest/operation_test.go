@@ -24,6 +24,8 @@ var planMakers = []reflect.Type{
 	reflect.TypeFor[device.FusedScale](),
 	reflect.TypeFor[device.FusedBiasGradient](),
 	reflect.TypeFor[device.FusedLoss](),
+	reflect.TypeFor[device.FusedDense](),
+	reflect.TypeFor[device.FusedPoolBatchNorm](),
 }
 
 // methodsOf returns for each constructor the methods of its plan that compute.

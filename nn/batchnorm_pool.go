@@ -1,0 +1,63 @@
+package nn
+
+import "trainer/nn/device"
+
+// How batch normalisation shares its passes over memory with a max pooling beside it, on a device that has that
+// (device.FusedPoolBatchNorm). The formulas are those of the two layers.
+//
+// A pooling before it stays a layer of its own, with its output, which is the normalisation's x; but in training the
+// normalisation computes this output as it sums up the moments, and gives back the gradient with respect to the pooling's
+// input. A pooling after it and an activation becomes one with it: the normalised images, and their gradient, then are in
+// no memory.
+
+// joinPooling joins the unit u, if it is a batch normalisation that is trained, with a max pooling at the end of the units
+// before it, if the device can do that.
+func joinPooling(b *Builder, before []BuiltLayer, u BuiltLayer) error {
+	dev, ok := b.dev.(device.FusedPoolBatchNorm)
+	norm, normalizes := u.(*batchNorm)
+	if !ok || !normalizes || len(before) == 0 || !b.train || !norm.needs || norm.freeze != nil {
+		return nil
+	}
+	pool, pools := before[len(before)-1].(*pool2D)
+	if !pools || !pool.max {
+		return nil
+	}
+	joined, err := dev.NewPoolBatchNorm(pool.plan, norm.plan)
+	if err != nil {
+		if declined(err) {
+			return nil
+		}
+		return err
+	}
+	pool.joined, norm.before, norm.joined = true, pool, joined
+	return nil
+}
+
+// buildPooled builds the normalisation with the function f and a pooling after it. ok is false if next is no max pooling,
+// or if the device doesn't support that.
+func (l BatchNorm) buildPooled(b *Builder, in Shape, f *device.Function, next Layer) (u BuiltLayer, ok bool, err error) {
+	dev, fuses := b.dev.(device.FusedPoolBatchNorm)
+	pool, pools := next.(MaxPool2D)
+	if !fuses || !pools || len(in) != 3 {
+		return nil, false, nil
+	}
+	out, err := pool.OutputShape(in)
+	if err != nil {
+		return nil, false, nil // building the pooling by itself reports the error, with the pooling's name
+	}
+	plan, err := dev.NewBatchNormPool(l.spec(b, in), f, pool.pooling().spec(b, in))
+	if err != nil {
+		if declined(err) {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	norm, err := l.unit(b, in, plan, out)
+	if err != nil {
+		return nil, false, err
+	}
+	if b.train {
+		b.claim(in, &norm.dx)
+	}
+	return norm, true, nil
+}

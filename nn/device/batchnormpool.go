@@ -1,0 +1,22 @@
+package device
+
+// FusedPoolBatchNorm is a device that computes a max pooling and a batch normalisation beside it in fewer passes over
+// memory. It answers ErrNotSupported to windows that it doesn't fuse.
+type FusedPoolBatchNorm interface {
+	// NewPoolBatchNorm joins the plans of a pooling and of a normalisation of its output, with an activation or without.
+	// Both must be this device's.
+	NewPoolBatchNorm(Pool2D, BatchNorm) (PoolBatchNorm, error)
+	// NewBatchNormPool returns the plan of y = maxpool(f(batchnorm(x))), x [n, h, w, c] being the images of the pooling. y
+	// and dy have the shape of the pooled images; dx must not be dy. alpha is 0.
+	NewBatchNormPool(BatchNormSpec, *Function, Pool2DSpec) (BatchNorm, error)
+}
+
+// PoolBatchNorm is the plan of two plans: pooled = pool(x), y = norm(pooled). The plans themselves are as if each had run
+// its part.
+type PoolBatchNorm interface {
+	// Forward computes pooled and y, and updates the running statistics.
+	Forward(y, pooled, x, gamma, beta, runningMean, runningVar *Tensor)
+	// Backward computes dx, the gradient with respect to x, and the parameters' gradients unless they are nil. dx must not
+	// be dy.
+	Backward(dx, dgamma, dbeta, dy, pooled, gamma, beta *Tensor)
+}
