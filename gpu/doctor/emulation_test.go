@@ -123,7 +123,7 @@ func TestStepsAreTold(t *testing.T) {
 	emulate(t, "devices=2")
 	var steps []string
 	Survey(func(doing string) { steps = append(steps, doing) })
-	if want := []string{"starting the driver", "loading cuBLAS and cuDNN", "asking the driver about cuda:0", "asking the driver about cuda:1"}; !slices.Equal(steps, want) {
+	if want := []string{"starting the driver", "loading cuBLAS and cuDNN", "loading NCCL", "asking the driver about cuda:0", "asking the driver about cuda:1"}; !slices.Equal(steps, want) {
 		t.Errorf("the survey: %q", steps)
 	}
 	steps = nil

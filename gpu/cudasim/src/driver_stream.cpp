@@ -103,7 +103,7 @@ CUresult cuStreamGetPriority(CUstream h, int *priority) {
 }
 
 CUresult cuStreamWaitEvent(CUstream h, CUevent event, unsigned) {
-	CALL(Current);
+	CALL(Current | Queues);
 	Ref<Stream> s = call.stream(h);
 	Ref<Event> e = s ? call.event(event) : nullptr;
 	if (!e) return call.result;
@@ -125,7 +125,9 @@ CUresult cuStreamWaitEvent(CUstream h, CUevent event, unsigned) {
 	if (e->recorded == 0) return CUDA_SUCCESS;
 	s->waits.push_back({e->stream, e->number});
 	merge(s->clock, e->clock);
-	return CUDA_SUCCESS;
+	Op op; // who waits for the stream waits for the event
+	op.name = call.name();
+	return enqueue(call, s, std::move(op));
 }
 
 CUresult cuLaunchHostFunc(CUstream h, CUhostFn fn, void *userData) {

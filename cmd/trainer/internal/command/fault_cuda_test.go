@@ -105,8 +105,8 @@ func faults() []fault {
 		{name: "no memory in mid-run", settings: "fail=cuGraphLaunch#8:OUT_OF_MEMORY", step: 6, want: []string{"CUDA_ERROR_OUT_OF_MEMORY", "; to continue from step 6: trainer -resume run"}},
 		{name: "no memory before a checkpoint", settings: "fail=cuGraphLaunch#2:OUT_OF_MEMORY", want: []string{"CUDA_ERROR_OUT_OF_MEMORY", "; there is no checkpoint yet to resume from"}},
 		{name: "device lost", settings: "fail=cuGraphLaunch#14:LOST", lost: true, step: 6, want: []string{"cuda:0: ", "; the GPU or its driver has failed: check nvidia-smi, or restart the machine; to continue from step "}},
-		{name: "a kernel fails", settings: "fail=loss_cross_entropy_train_f32#15:LAUNCH_FAILED", args: []string{"-cuda-graph=false"}, lost: true, step: 6, want: []string{"CUDA_ERROR_LAUNCH_FAILED", "; to continue from step "}},
-		{name: "cuBLAS fails in fp16", settings: "fail=cublasGemmEx#40:EXECUTION_FAILED", args: append(fp16, "-cuda-graph=false"), step: 6, want: []string{"CUBLAS_STATUS_EXECUTION_FAILED; to continue from step "}},
+		{name: "a kernel fails", settings: "fail=dense_cross_entropy_f32#15:LAUNCH_FAILED", args: []string{"-cuda-graph=false"}, lost: true, step: 6, want: []string{"CUDA_ERROR_LAUNCH_FAILED", "; to continue from step "}},
+		{name: "cuDNN fails in fp16", settings: "fail=cudnnConvolutionBackwardFilter#13:EXECUTION_FAILED", args: append(fp16, "-cuda-graph=false"), step: 6, want: []string{"CUDNN_STATUS_EXECUTION_FAILED", "; to continue from step "}},
 		{name: "NaN in fp16", args: append(fp16, "-lr", "1e30"), status: exitUsage, want: []string{"the loss is ", "first non-finite in the ", "try a lower learning rate, or a precision with a larger range: -precision bf16 or fp32"}},
 		{name: "NaN in fp32", args: []string{"-precision", "fp32", "-lr", "1e30"}, status: exitUsage, want: []string{"the loss is ", "try a lower learning rate"}},
 	}

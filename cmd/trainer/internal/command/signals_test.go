@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +46,9 @@ func TestReadersThatLeave(t *testing.T) {
 }
 
 func stopBySignal(t *testing.T, s os.Signal) {
+	if signal.Ignored(s) {
+		t.Skip("the tests were started with this signal ignored, as nohup does, and so is the program")
+	}
 	workplace(t)
 	self, err := os.Executable()
 	if err != nil {
