@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -117,11 +118,13 @@ func (r Rendezvous) gather(ctx context.Context, listener net.Listener, token str
 			conns[a.rank] = a.conn
 			left--
 		case <-ctx.Done():
-			for rank, conn := range conns[1:] {
-				if conn == nil {
-					return nil, fmt.Errorf("rank %d of %d has not come to %s within %v", rank+1, r.Size, r.Address, r.Wait)
+			missing := 1 + slices.Index(conns[1:], nil)
+			for _, conn := range conns {
+				if conn != nil {
+					_ = conn.Close() // the ranks that have come need not wait
 				}
 			}
+			return nil, fmt.Errorf("rank %d of %d has not come to %s within %v", missing, r.Size, r.Address, r.Wait)
 		}
 	}
 	return conns, nil

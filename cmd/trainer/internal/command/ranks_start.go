@@ -90,19 +90,18 @@ func (p *program) gpuList(o *deviceOptions) (kind device.Kind, list []int, err e
 		for i := range n {
 			list = append(list, i)
 		}
+	} else if list, err = parseGPUs(o.gpus); err != nil {
+		return kind, nil, err
 	}
-	if o.gpus != gpusAll {
-		list, err = parseGPUs(o.gpus)
-	}
-	if err == nil && len(list) == 0 {
-		err = usageErrorf("-gpus: the driver sees no GPU (%s)", kind.Advice)
+	if len(list) == 0 {
+		return kind, nil, usageErrorf("-gpus: the driver sees no GPU (%s)", kind.Advice)
 	}
 	for _, i := range list {
-		if i >= n && err == nil {
-			err = usageErrorf("-gpus: no %s:%d: this machine has %d", kind.Name, i, n)
+		if i >= n {
+			return kind, nil, usageErrorf("-gpus: no %s:%d: this machine has %d", kind.Name, i, n)
 		}
 	}
-	return kind, list, err
+	return kind, list, nil
 }
 
 // parseGPUs reads numbers separated by commas.
