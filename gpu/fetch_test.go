@@ -142,21 +142,29 @@ func synchronisations() syncCalls {
 	}
 }
 
+// openFetch opens an emulated device, a small network on it, and a fetch for its statistics. A test that makes faults closes
+// fetch and device itself.
+func openFetch(t *testing.T) (*Device, *smallNet, device.AsyncDownload) {
+	t.Helper()
+	emulate(t, "")
+	dev, err := New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dev.(*Device)
+	n := newSmallNet(t, d, true)
+	f, err := d.NewAsyncDownload(4 * device.StatsLen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, n, f
+}
+
 // After a fault of the software emulation a fetch is ready at once, and Wait returns the fault.
 func TestFetchReturnsTheFault(t *testing.T) {
 	for _, waits := range []string{"Wait", "Ready"} {
 		t.Run(waits, func(t *testing.T) {
-			emulate(t, "")
-			dev, err := New(0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			d := dev.(*Device)
-			n := newSmallNet(t, d, true)
-			f, err := d.NewAsyncDownload(4 * device.StatsLen)
-			if err != nil {
-				t.Fatal(err)
-			}
+			d, n, f := openFetch(t)
 			configure(t, "fail=loss_cross_entropy#1:LAUNCH_FAILED")
 			n.step()
 			f.Queue(n.stats)
@@ -189,17 +197,7 @@ func TestFetchReturnsTheFault(t *testing.T) {
 // before; what was queued after the fault can't.
 func TestFetchFromBeforeAFault(t *testing.T) {
 	for _, asked := range []bool{false, true} {
-		emulate(t, "")
-		dev, err := New(0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d := dev.(*Device)
-		n := newSmallNet(t, d, true)
-		f, err := d.NewAsyncDownload(4 * device.StatsLen)
-		if err != nil {
-			t.Fatal(err)
-		}
+		d, n, f := openFetch(t)
 		n.step()
 		configure(t, "delay=20000")
 		f.Queue(n.stats)

@@ -101,11 +101,11 @@ func roundUp(n int) int {
 // returns the rule of a parameter.
 func (o *Optimizer) divide(params []*nn.Param, ruleOf func(param int) Rule) (pieces []*nn.Param, of []int, err error) {
 	c := o.cfg.Partition.Ranks
-	_, slices := o.dev.(device.Slicer)
+	_, cuts := o.dev.(device.Slicer)
 	o.part = &partition{ranks: c, of: map[*nn.Param]Piece{}}
 	o.part.pieces = piecesOf(params, func(i int) bool {
 		_, elementwise := ruleOf(i).(ElementwiseRule)
-		return elementwise && slices
+		return elementwise && cuts
 	}, c.Size())
 	all := make([][]*device.Tensor, c.Size())
 	o.largest = 0
