@@ -12,7 +12,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,33 +84,18 @@ Examples:
 // bandwidth parses a number of bits, such as 100Gb, or bytes per second, such as 12.5GB.
 func bandwidth(dst *float64) func(string) error {
 	return func(s string) error {
-		number, unit := strings.TrimRight(s, "kMGTbBitps/"), 1.0
-		suffix := strings.TrimSuffix(strings.TrimSuffix(s[len(number):], "/s"), "ps")
-		suffix = strings.TrimSuffix(suffix, "it")
-		switch {
-		case strings.HasSuffix(suffix, "b"):
-			unit = 1.0 / 8
-		case !strings.HasSuffix(suffix, "B"):
-			number = ""
-		}
-		switch strings.TrimRight(suffix, "bB") {
-		case "":
-		case "k":
-			unit *= 1e3
-		case "M":
-			unit *= 1e6
-		case "G":
-			unit *= 1e9
-		case "T":
-			unit *= 1e12
+		x, unit, err := humanize.ParseSI(s)
+		switch strings.TrimSuffix(strings.TrimSuffix(unit, "/s"), "ps") {
+		case "b", "bit":
+			x /= 8
+		case "B":
 		default:
-			number = ""
+			x = 0
 		}
-		x, err := strconv.ParseFloat(number, 64)
 		if err != nil || !(x > 0) || math.IsInf(x, 0) {
 			return errors.New("want bits per second, such as 100Gb, or bytes, such as 12.5GB")
 		}
-		*dst = x * unit
+		*dst = x
 		return nil
 	}
 }
