@@ -107,8 +107,11 @@ func (t *Transport) route(to int) *link {
 	return t.links[0]
 }
 
-// Exchange sends and receives. It allocates memory for what it receives.
+// Exchange sends and receives. It allocates memory for what it receives. Once a rank has failed, it does neither.
 func (t *Transport) Exchange(send, recv [][]byte) error {
+	if t.hasFailed() {
+		return t.failure
+	}
 	for p := range t.size {
 		if p == t.rank {
 			continue
@@ -136,9 +139,22 @@ func (t *Transport) Exchange(send, recv [][]byte) error {
 	return nil
 }
 
+// hasFailed tells whether Failed is closed.
+func (t *Transport) hasFailed() bool {
+	select {
+	case <-t.failed:
+		return true
+	default:
+		return false
+	}
+}
+
 // take returns what a rank has sent, and waits for it.
 func (t *Transport) take(p int, lag <-chan time.Time) ([]byte, error) {
 	for {
+		if t.hasFailed() {
+			return nil, t.failure
+		}
 		if x, ok := t.inbox[p].pop(); ok {
 			return x, nil
 		}
@@ -223,7 +239,7 @@ func (t *Transport) listen(l *link) {
 	for {
 		f, x, err := l.read()
 		if err != nil {
-			if !l.over.Load() && !t.closing.Load() {
+			if !t.done(l) && !t.closing.Load() {
 				t.lost(l, err)
 			}
 			return
@@ -245,6 +261,10 @@ func (t *Transport) listen(l *link) {
 		}
 	}
 }
+
+// done tells whether this rank needs nothing more of a link: a rank that has sent its last frame to rank 0 has what it needs from
+// all. What the others still need of rank 0 is what it passes on.
+func (t *Transport) done(l *link) bool { return t.rank == 0 && l.over.Load() }
 
 // deliver passes on a message.
 func (t *Transport) deliver(f frame, x []byte) {
@@ -272,7 +292,7 @@ func (t *Transport) live() {
 		case now := <-ticker.C:
 			for _, l := range t.peers() {
 				silent := now.Sub(time.Unix(0, l.heard.Load()))
-				if silent > maxSilence && !l.over.Load() {
+				if silent > maxSilence && !t.done(l) {
 					t.fail(&ranks.RankError{Rank: l.peer, Host: l.host, Reason: fmt.Sprintf("no sign of life for %.0f s", silent.Seconds()), Told: t.rank > 1}, l)
 					return
 				}
@@ -302,12 +322,16 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// end closes the connections, once the other side has closed its own.
+// end closes the connections, once the other side has closed its own. Rank 0 waits for the others first: until their last frames it
+// passes on what they send to each other.
 func (t *Transport) end() {
 	t.closing.Store(true)
+	if t.hasFailed() {
+		t.once.Do(func() {}) // waits until the others have been told
+	}
 	close(t.stop)
 	for _, l := range t.peers() {
-		if half, ok := l.conn.(interface{ CloseWrite() error }); ok {
+		if half, ok := l.conn.(interface{ CloseWrite() error }); ok && t.rank > 0 {
 			_ = half.CloseWrite()
 		}
 		_ = l.conn.SetReadDeadline(time.Now().Add(maxClosing))

@@ -14,8 +14,8 @@ import (
 	"trainer/nn/ranks"
 )
 
-// meet connects so many ranks of this process over the loopback.
-func meet(t *testing.T, size int) []*Transport {
+// meet connects so many ranks of this process over the loopback. wrap, unless nil, replaces a rank's connections.
+func meet(t *testing.T, size int, wrap func(rank int, conn net.Conn) net.Conn) []*Transport {
 	t.Helper()
 	r := Rendezvous{Address: freeAddress(t), Token: known("secret"), Size: size, Wait: time.Minute}
 	all := make([]*Transport, size)
@@ -25,6 +25,11 @@ func meet(t *testing.T, size int) []*Transport {
 		mine.Rank = rank
 		running.Go(func() {
 			conns, err := mine.Meet(t.Context())
+			for i, conn := range conns {
+				if wrap != nil && conn != nil {
+					conns[i] = wrap(rank, conn)
+				}
+			}
 			if err == nil {
 				all[rank], err = New(rank, size, conns, Options{Name: "star"})
 			}
@@ -60,7 +65,7 @@ func freeAddress(t *testing.T) string {
 
 func TestStar(t *testing.T) {
 	devicetest.RunCollective(t, func(t *testing.T, size int) (list []devicetest.CollectiveRank) {
-		for _, transport := range meet(t, size) {
+		for _, transport := range meet(t, size, nil) {
 			dev, err := cpu.New(cpu.WithThreads(1))
 			if err != nil {
 				t.Fatal(err)
@@ -72,17 +77,39 @@ func TestStar(t *testing.T) {
 	})
 }
 
-// TestClose: all ranks that leave together end without an error.
+// TestClose: all ranks that leave together end without an error, even if what one sends to another by way of rank 0 comes after
+// what it sends to rank 0.
 func TestClose(t *testing.T) {
-	var running sync.WaitGroup
-	for rank, transport := range meet(t, 3) {
-		running.Go(func() {
-			if err := transport.Close(); err != nil {
-				t.Errorf("rank %d: %v", rank, err)
+	for _, delay := range []time.Duration{0, 100 * time.Millisecond} {
+		t.Run(delay.String(), func(t *testing.T) {
+			all := meet(t, 3, func(rank int, conn net.Conn) net.Conn {
+				if rank == 1 {
+					return slow{conn.(*net.TCPConn), delay}
+				}
+				return conn
+			})
+			var running sync.WaitGroup
+			for rank, transport := range all {
+				running.Go(func() {
+					if err := transport.Close(); err != nil {
+						t.Errorf("rank %d: %v", rank, err)
+					}
+				})
 			}
+			running.Wait()
 		})
 	}
-	running.Wait()
+}
+
+// slow is a connection on which each message waits.
+type slow struct {
+	*net.TCPConn
+	delay time.Duration
+}
+
+func (s slow) Write(b []byte) (int, error) {
+	time.Sleep(s.delay)
+	return s.TCPConn.Write(b)
 }
 
 // TestFailures: every rank learns which rank failed and why, and exactly one that is left is to tell the user.
@@ -96,13 +123,14 @@ func TestFailures(t *testing.T) {
 		"an error of rank 1":         {1, func(f *Transport) { f.Abort("no space left") }, "no space left", 1},
 		"the process of rank 2 ends": {2, func(f *Transport) { f.links[0].conn.Close() }, "its process has ended", 0},
 		"the process of rank 0 ends": {0, func(f *Transport) {
+			f.closing.Store(true) // so that it does not tell of the connections that it has closed itself
 			for _, l := range f.peers() {
 				l.conn.Close()
 			}
 		}, "its process has ended", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := meet(t, 3)
+			all := meet(t, 3, nil)
 			c.fail(all[c.failing])
 			for rank, transport := range all {
 				if rank == c.failing && name != "an error of rank 1" {
