@@ -342,6 +342,8 @@ func (r *run) sameSettings() error {
 	list, _ := alike(settings(r.stepper, r.stepper.total), []condition{{imagesSetting, ""}})
 	list = append(list,
 		condition{"zero-stage", fmt.Sprint(r.cfg.ZeroStage)},
+		condition{"views", describe(r.cfg.TTA)},
+		condition{"views-share", fmt.Sprint(r.cfg.TTAShare)},
 		condition{"instruction sets", fmt.Sprint(r.stepper.dev.Info().Features)},
 		condition{"number of steps done", fmt.Sprint(r.stepper.step)})
 	text, err := json.Marshal(list)
