@@ -67,7 +67,7 @@ func (r *run) divideState() error {
 		}
 		d.entries = append(d.entries, told.Entries...)
 	}
-	if !r.follows() {
+	if !r.follows() && d.saves.Dir != "" {
 		d.allocate()
 	}
 	r.divided = d
