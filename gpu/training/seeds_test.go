@@ -38,6 +38,9 @@ func TestSecondSeed(t *testing.T) {
 		if !sharing {
 			cfg.Seed = 6
 			alone = runOf(t, cfg)
+			if err := d.Close(); err != nil {
+				t.Fatal(err)
+			}
 			continue
 		}
 		shared := &train.Shared{}
