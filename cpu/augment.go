@@ -129,6 +129,8 @@ func (p *augment) GatherLabels(dst, labels, ids *device.Tensor) {
 	}
 }
 
+func (p *augment) Reseed(seed uint64) { p.spec.Seed = seed }
+
 // augmentImage is the loop over images.
 type augmentImage augment
 

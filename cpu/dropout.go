@@ -39,6 +39,11 @@ func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("cpu: dropout forwa
 
 func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.run("cpu: dropout backward", dx, dy, step) }
 
+func (p *dropout) Reseed(seed uint64) {
+	p.spec.Seed = seed
+	p.mask = vector.NewMask(p.spec.Rate, seed, p.spec.Stream)
+}
+
 func (p *dropout) run(op string, y, x, step *device.Tensor) {
 	n := device.CheckUpTo(op, "source", x, device.Float32, p.spec.Len)
 	device.CheckLen(op, "destination", y, device.Float32, n)

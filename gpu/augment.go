@@ -108,6 +108,8 @@ func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bo
 	d.launch(p.normalize, kernels.Grid{X: n, Y: 1})
 }
 
+func (p *augment) Reseed(seed uint64) { p.spec.Seed = seed }
+
 // check panics unless y and images fit, and returns the number of images in the batch.
 func (p *augment) check(op string, y, images *device.Tensor) int {
 	s := p.spec

@@ -36,6 +36,19 @@ func build[P any](d *Device, op string, f func(b *builder) P) (p P, err error) {
 	return p, nil
 }
 
+// blas makes sure that cuBLAS is open, and dnn that cuDNN is.
+func (b *builder) blas() {
+	if b.err == nil {
+		b.err = b.d.openBLAS()
+	}
+}
+
+func (b *builder) dnn() {
+	if b.err == nil {
+		b.err = b.d.openDNN()
+	}
+}
+
 // kernel returns a kernel.
 func (b *builder) kernel(name kernels.Name) *cuda.Kernel {
 	if b.err != nil {

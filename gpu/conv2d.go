@@ -46,7 +46,7 @@ type conv2D struct {
 }
 
 // convBatch holds how each pass is computed for one number of images. Passes that the plan
-// doesn't have are nil.
+// doesn't have are nil, and of smaller batches those that haven't been needed yet.
 type convBatch struct{ passes [3]*convPass }
 
 // convPass is one pass of a convolution with the chosen implementation: a graph, or an algorithm of the old calls.
@@ -81,6 +81,7 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error
 		if isDepthwise(s) {
 			return b.newDepthwise(s, relu)
 		}
+		b.dnn()
 		p := &conv2D{d: d, spec: s, relu: relu, smaller: map[int]*convBatch{}, epilogue: b.epilogue(s.Bias, relu, s.DType)}
 		if !s.NoBackward && s.Bias {
 			p.sum = b.columnReduction(reductionOf(device.ReduceSum), s.DType, 1, s.OutC)
@@ -90,7 +91,7 @@ func (d *Device) newConv2D(s device.Conv2DSpec, relu bool) (device.Conv2D, error
 			p.planFused(b)
 		}
 		if b.err == nil {
-			p.full, b.err = p.choose(s.N)
+			p.full, b.err = p.choose()
 		}
 		return p
 	})
@@ -145,26 +146,31 @@ func (p *conv2D) Workspace() int64 {
 	return p.ownBias.bytes
 }
 
-// batch returns how to compute n images; nil after a fault.
-func (p *conv2D) batch(n int) *convBatch {
+// batch returns how to compute a pass of n images; nil after a fault. A pass of a smaller batch is chosen when it is first
+// needed: the last batch of an evaluation has only the forward pass.
+func (p *conv2D) batch(pass cuda.Pass, n int) *convBatch {
 	if n == p.spec.N {
 		return p.full
 	}
 	b := p.smaller[n]
 	if b == nil {
-		var err error
-		if b, err = p.choose(n); err != nil {
+		b = &convBatch{}
+		p.smaller[n] = b
+	}
+	if b.passes[pass] == nil {
+		c, err := p.choosePass(pass, n)
+		if err != nil {
 			p.d.fail(err)
 			return nil
 		}
-		p.smaller[n] = b
+		b.passes[pass] = c
 	}
 	return b
 }
 
 // run queues a pass on tensors of n images, or of their gradients. bias is the forward pass's bias, or nil.
 func (p *conv2D) run(pass cuda.Pass, n int, x, w, y, bias *device.Tensor) {
-	d, b := p.d, p.batch(n)
+	d, b := p.d, p.batch(pass, n)
 	if b == nil {
 		return
 	}

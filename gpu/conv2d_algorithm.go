@@ -12,14 +12,14 @@ import (
 	"trainer/nn/device"
 )
 
-// choose decides how to compute n images.
-func (p *conv2D) choose(n int) (*convBatch, error) {
+// choose decides how to compute the spec's number of images.
+func (p *conv2D) choose() (*convBatch, error) {
 	var b convBatch
 	for _, pass := range []cuda.Pass{cuda.Forward, cuda.BackwardData, cuda.BackwardFilter} {
 		if pass != cuda.Forward && p.spec.NoBackward || pass == cuda.BackwardData && p.spec.NoBackwardData {
 			continue
 		}
-		c, err := p.choosePass(pass, n)
+		c, err := p.choosePass(pass, p.spec.N)
 		if err != nil {
 			return nil, err
 		}

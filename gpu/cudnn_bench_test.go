@@ -112,6 +112,7 @@ func BenchmarkAgainstCuDNN(b *testing.B) {
 	}
 	b.Run("cuda", func(b *testing.B) {
 		d := anyDevice(b)
+		openDNN(b, d)
 		if d.Info().Emulated && !dry {
 			b.Skipf("%s is an emulation, whose speed means nothing; %s=1 runs the cases without speeds", d.Name(), dryVariable)
 		}
@@ -255,6 +256,7 @@ func median(times []time.Duration) time.Duration {
 // One pair also runs timed rounds, whose times are ignored.
 func TestAgainstCuDNNDry(t *testing.T) {
 	d := anyDevice(t)
+	openDNN(t, d)
 	for _, of := range contests {
 		for i, c := range of.operations {
 			t.Run(of.recipe+"/"+c.name, func(t *testing.T) {

@@ -598,6 +598,7 @@ func apart(ours, theirs, bounds []float64, a, b device.DType) (wrong int, first 
 // TestKernelsAgainstCuDNN compares the results of the kernels with cuDNN's, on the software emulation (or a GPU).
 func TestKernelsAgainstCuDNN(t *testing.T) {
 	d := anyDevice(t)
+	openDNN(t, d)
 	for _, dtype := range []device.DType{device.Float32, device.Float16, device.BFloat16} {
 		for _, c := range []int{5, 8} { // channels one by one, and four at a time
 			shape := [4]int{3, 6, 10, c}
@@ -654,5 +655,17 @@ func TestApart(t *testing.T) {
 		if got, first := apart(x, c.theirs, c.bounds, device.Float16, device.Float16); got != c.want {
 			t.Errorf("%s: %d elements differ too much, want %d: %s", c.name, got, c.want, first)
 		}
+	}
+}
+
+// openDNN opens cuDNN, whose layers no plan calls.
+func openDNN(t testing.TB, d *Device) {
+	t.Helper()
+	if err := d.enter("opening cuDNN"); err != nil {
+		t.Fatal(err)
+	}
+	defer d.end()
+	if err := d.openDNN(); err != nil {
+		t.Fatal(err)
 	}
 }

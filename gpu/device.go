@@ -29,8 +29,8 @@ type Device struct {
 
 	context     *cuda.Context
 	stream      cu.Stream
-	blas        *cuda.BLAS
-	dnn         *cuda.DNN
+	blas        *cuda.BLAS // nil until a plan needs it
+	dnn         *cuda.DNN  // nil until a plan needs it
 	descriptors *descriptors
 	code        code
 	staging     staging
@@ -99,62 +99,104 @@ func (d *Device) open(index int) (err error) {
 	if err := require.Driver(); err != nil {
 		return err
 	}
-	if d.context, err = cuda.Open(index); err != nil {
+	if _, err := cuda.Device(index); err != nil {
 		return err
 	}
-	properties, err := cuda.DeviceProperties(d.context.Device)
+	// Loading libraries takes about as long as making a context, and needs none.
+	libraries := make(chan error, 1)
+	go func() { libraries <- cuda.Load() }()
+	properties, err := d.openContext(index)
+	if loadErr := <-libraries; err == nil {
+		err = loadErr
+	}
+	if err == nil {
+		err = require.Libraries()
+	}
 	if err != nil {
 		return err
 	}
+	d.info, d.uuid = describe(properties, d.precision), properties.UUID
+	d.descriptors = newDescriptors()
+	d.code.architecture = 10*properties.Major + properties.Minor
+	d.algorithms = newAlgorithmCache(properties.Name, d.options)
+	return nil
+}
+
+// openContext makes the context and what belongs to it, without the libraries.
+func (d *Device) openContext(index int) (properties cuda.Properties, err error) {
+	if d.context, err = cuda.Open(index); err != nil {
+		return properties, err
+	}
+	if properties, err = cuda.DeviceProperties(d.context.Device); err != nil {
+		return properties, err
+	}
 	if err := require.GPU(properties); err != nil {
-		return err
+		return properties, err
 	}
 	if d.precision, d.factors, err = require.Precision(d.precision, properties); err != nil {
-		return err
+		return properties, err
 	}
 	if d.workspaceLimit == 0 {
 		d.workspaceLimit = min(1<<30, properties.Memory/8)
 	}
 	if d.stream, err = cuda.NewStream(); err != nil {
-		return err
+		return properties, err
 	}
-	if err := d.openLibraries(properties); err != nil {
-		return err
-	}
-	d.info, d.uuid = describe(properties, d.precision), properties.UUID
-	d.code.architecture = 10*properties.Major + properties.Minor
-	d.algorithms = newAlgorithmCache(properties.Name, d.options)
-	return d.staging.open()
+	return properties, d.staging.open()
 }
 
-// openLibraries creates the handles of cuBLAS and cuDNN, which use the stream.
-func (d *Device) openLibraries(p cuda.Properties) (err error) {
-	if d.blas, err = cuda.NewBLAS(); err != nil {
+// openBLAS creates the handle of cuBLAS, which uses the stream, unless there is one. It takes time and memory, so that only the
+// first plan of a matrix product does it: a network's last dense layer needs none (dense.go).
+func (d *Device) openBLAS() error {
+	if d.blas != nil {
+		return nil
+	}
+	blas, err := cuda.NewBLAS()
+	if err != nil {
 		return err
 	}
-	if err := d.blas.SetStream(d.stream); err != nil {
+	if err := d.prepareBLAS(blas); err != nil {
+		return errors.Join(err, blas.Close())
+	}
+	d.blas = blas
+	return nil
+}
+
+func (d *Device) prepareBLAS(blas *cuda.BLAS) error {
+	if err := blas.SetStream(d.stream); err != nil {
 		return err
 	}
-	if err := d.blas.SetFloat32Sums(); err != nil {
+	if err := blas.SetFloat32Sums(); err != nil {
 		return err
 	}
 	// The sizes that NVIDIA recommends. Without its own workspace, a recorded product would share cuBLAS's default
 	// workspace with everything else.
 	size := int64(8 << 20)
-	if p.Major >= 9 {
+	if d.code.architecture >= hopper {
 		size = 32 << 20
 	}
-	if d.heap.blas, err = d.allocate(size); err != nil {
+	workspace, err := d.allocate(size)
+	if err != nil {
 		return err
 	}
-	if err := d.blas.SetWorkspace(d.heap.blas.address, size); err != nil {
+	d.heap.blas = workspace
+	return blas.SetWorkspace(workspace.address, size)
+}
+
+// openDNN creates the handle of cuDNN, which uses the stream, unless there is one. The first plan of a convolution does it.
+func (d *Device) openDNN() error {
+	if d.dnn != nil {
+		return nil
+	}
+	dnn, err := cuda.NewDNN()
+	if err != nil {
 		return err
 	}
-	if d.dnn, err = cuda.NewDNN(); err != nil {
-		return err
+	if err := dnn.SetStream(d.stream); err != nil {
+		return errors.Join(err, dnn.Close())
 	}
-	d.descriptors = newDescriptors()
-	return d.dnn.SetStream(d.stream)
+	d.dnn = dnn
+	return nil
 }
 
 // unsupported returns an error that is a device.ErrNotSupported.

@@ -39,6 +39,8 @@ func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("dropout forward", 
 
 func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.run("dropout backward", dx, dy, step) }
 
+func (p *dropout) Reseed(seed uint64) { p.spec.Seed = seed }
+
 func (p *dropout) run(op string, y, x, step *device.Tensor) {
 	n := device.CheckUpTo(op, "source", x, p.spec.DType, p.spec.Len)
 	device.CheckLen(op, "destination", y, p.spec.DType, n)

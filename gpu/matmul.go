@@ -49,6 +49,7 @@ func (d *Device) newMatMul(s device.MatMulSpec, relu bool, alpha float32) (devic
 		b.elements(batch * s.M * s.K)
 		b.elements(batch * s.K * s.N)
 		b.stores(s.DType)
+		b.blas()
 		p := &matMul{d: d, spec: s, alpha: alpha}
 		p.product = cuda.Product{
 			TransA: s.TransA, TransB: s.TransB, N: s.N,

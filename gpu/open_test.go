@@ -114,9 +114,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		{"bf16 on an old GPU", "cc=75", 0, []Option{WithPrecision(BF16)}, device.ErrNotSupported, []string{"bf16 needs compute capability 8.0", "has 7.5", "use fp16"}},
 		{"no precision", "", 0, []Option{WithPrecision(9)}, device.ErrNotSupported, []string{"precision 9", "want auto, fp32, tf32, fp16 or bf16"}},
 		{"negative workspace", "", 0, []Option{WithWorkspaceLimit(-1)}, nil, []string{"-1 bytes", "want 0"}},
-		{"no memory", "memory=1MiB", 0, nil, device.ErrOutOfMemory, []string{"bytes wanted"}},
 		{"no pinned memory", "fail=cuMemHostAlloc#1:OUT_OF_MEMORY", 0, nil, device.ErrOutOfMemory, []string{"pinned"}},
-		{"cuBLAS fails", "fail=cublasCreate_v2#1:NOT_INITIALIZED", 0, nil, nil, []string{"cublasCreate_v2", "CUBLAS_STATUS_NOT_INITIALIZED"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			emulate(t, c.settings)
@@ -156,7 +154,7 @@ func checkError(t *testing.T, err, kind error, words ...string) {
 // emulation would report.
 func TestNewCleansUp(t *testing.T) {
 	for _, function := range []string{
-		"cuStreamCreate", "cublasSetStream_v2", "cublasSetMathMode", "cuMemAlloc_v2", "cublasSetWorkspace_v2", "cudnnCreate", "cudnnSetStream", "cuMemHostAlloc", "cuEventCreate",
+		"cuStreamCreate", "cuMemHostAlloc", "cuEventCreate",
 	} {
 		t.Run(function, func(t *testing.T) {
 			emulate(t, "fail="+function+"#1:1")
@@ -165,6 +163,42 @@ func TestNewCleansUp(t *testing.T) {
 			}
 			if _, err := openEmulated(0); err != nil {
 				t.Errorf("opening again: %v", err)
+			}
+		})
+	}
+}
+
+// The first plan of a product opens cuBLAS, and that of a convolution cuDNN. If a call of the software emulation fails at it,
+// everything is released, and the next plan tries again. A device without such plans opens neither.
+func TestLibrariesAreOpenedByPlans(t *testing.T) {
+	product := func(d *Device) error {
+		_, err := d.NewMatMul(device.MatMulSpec{M: 2, N: 2, K: 2})
+		return err
+	}
+	convolution := func(d *Device) error {
+		_, err := d.NewConv2D(ordinary)
+		return err
+	}
+	for function, plan := range map[string]func(*Device) error{
+		"cublasCreate_v2": product, "cublasSetStream_v2": product, "cublasSetMathMode": product, "cuMemAlloc_v2": product,
+		"cublasSetWorkspace_v2": product, "cudnnCreate": convolution, "cudnnSetStream": convolution,
+	} {
+		t.Run(function, func(t *testing.T) {
+			emulate(t, "")
+			d := open(t)
+			created := cudasim.Calls("cublasCreate_v2") + cudasim.Calls("cudnnCreate")
+			if _, err := d.NewCast(device.CastSpec{From: device.Float32, To: device.Float16, Len: 1}); err != nil {
+				t.Fatal(err)
+			}
+			if cudasim.Calls("cublasCreate_v2")+cudasim.Calls("cudnnCreate") != created {
+				t.Error("a device without products and convolutions has opened a library")
+			}
+			configure(t, "fail="+function+"#1:1")
+			if err := plan(d); err == nil || !strings.Contains(err.Error(), function) {
+				t.Errorf("error %v, want one of %s", err, function)
+			}
+			if err := plan(d); err != nil {
+				t.Errorf("the next plan: %v", err)
 			}
 		})
 	}

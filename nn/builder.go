@@ -40,9 +40,10 @@ type Builder struct {
 	freeze   *freeze       // nil if no layer is frozen
 	upstream bool          // something before the layer that is being built is trained, or Options.InputGradient is set
 	dropouts int           // dropout layers so far, each with its own stream
-	path     []string      // names of the containers and the layer that are being built
-	building []int         // rows of the layers that are being built, innermost last
-	memory   int64         // total bytes
+	restart  restart
+	path     []string // names of the containers and the layer that are being built
+	building []int    // rows of the layers that are being built, innermost last
+	memory   int64    // total bytes
 
 	original *Network // whose parameters the network that is being built shares: see Network.ForInput; nil otherwise
 	buffers  buffers
@@ -87,8 +88,11 @@ func (b *Builder) DType() device.DType { return b.dtype }
 // Training reports whether gradients are needed.
 func (b *Builder) Training() bool { return b.train }
 
-// Seed returns the run's seed.
-func (b *Builder) Seed() uint64 { return b.seed }
+// Seed returns the run's seed. A network whose layers use it can't be restarted with another one.
+func (b *Builder) Seed() uint64 {
+	b.restart.usesSeed = true
+	return b.seed
+}
 
 // Step returns the step counter, int32 [1] on the device.
 func (b *Builder) Step() *device.Tensor { return b.step }
@@ -279,22 +283,40 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	if err := b.operands(p, s); err != nil {
 		return nil, err
 	}
-	values := make([]float32, p.Value.Len())
-	err = s.Init.Fill(values, InitContext{
+	c := InitContext{
 		Shape: s.Shape, FanIn: s.FanIn, FanOut: s.FanOut,
-		Seed: b.seed, Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample, Memo: b.memo,
+		Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample, Memo: b.memo,
+	}
+	err = b.initialise(p, func(values []float32, seed uint64) error {
+		c.Seed = seed
+		return s.Init.Fill(values, c)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)
-	}
-	if err := b.dev.Upload(p.Value, device.Bytes(values)); err != nil {
-		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)
+		return nil, err
 	}
 	b.params = append(b.params, p)
 	if r := b.row(); r != nil {
-		r.Params += len(values)
+		r.Params += p.Value.Len()
 	}
 	return p, nil
+}
+
+// initialise gives a parameter or state its initial value, which fill writes to zeros, now and in Network.Restart.
+func (b *Builder) initialise(p *Param, fill func(values []float32, seed uint64) error) error {
+	dev := b.dev
+	upload := func(seed uint64) error {
+		values := make([]float32, p.Value.Len())
+		err := fill(values, seed)
+		if err == nil {
+			err = dev.Upload(p.Value, device.Bytes(values))
+		}
+		if err != nil {
+			return fmt.Errorf("initialising %s: %w", p.Name, err)
+		}
+		return nil
+	}
+	b.restart.initial = append(b.restart.initial, upload)
+	return upload(b.seed)
 }
 
 // sharedParam returns the parameter of the original network.
@@ -344,12 +366,14 @@ func (b *Builder) State(name string, fill float32, shape ...int) (*Param, error)
 	if p.Value, err = b.Tensor(device.Float32, shape...); err != nil {
 		return nil, err
 	}
-	values := make([]float32, p.Value.Len())
-	for i := range values {
-		values[i] = fill
-	}
-	if err := b.dev.Upload(p.Value, device.Bytes(values)); err != nil {
-		return nil, fmt.Errorf("initialising %s: %w", p.Name, err)
+	err = b.initialise(p, func(values []float32, _ uint64) error {
+		for i := range values {
+			values[i] = fill
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	b.state = append(b.state, p)
 	return p, nil

@@ -58,6 +58,7 @@ func (d Dropout) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	}); err != nil {
 		return nil, err
 	}
+	b.restart.seeded = append(b.restart.seeded, u.plan)
 	return u, b.Output(in, &u.y)
 }
 

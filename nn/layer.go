@@ -61,7 +61,9 @@ type Layer interface {
 }
 
 // BuiltLayer is a layer that has been built: it owns its buffers and allocates nothing in a
-// step. The batch may have fewer examples than it was built for.
+// step. The batch may have fewer examples than it was built for. From one step to the next it
+// keeps nothing but parameters and states (Builder.Param, Builder.State), so that checkpoints
+// and Network.Restart know of everything.
 type BuiltLayer interface {
 	// Forward computes the layer's output, in a buffer of the layer's that the next Forward
 	// overwrites.

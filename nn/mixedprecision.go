@@ -35,6 +35,7 @@ type mixedPrecision struct {
 
 	scaling device.LossScaling // nil without loss scaling
 	state   *device.Tensor     // float32 [device.ScalingLen]; nil without loss scaling
+	first   float32            // the initial scale
 
 	kept    bool // updates write w16, see KeepOperands
 	current bool // w16 is round(w); matters only if kept
@@ -113,10 +114,9 @@ func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, los
 	if m.state, err = b.Tensor(device.Float32, device.ScalingLen); err != nil {
 		return err
 	}
-	scale := firstScale(loss.Summed(), b.batch)
-	state := [device.ScalingLen]float32{device.ScalingScale: scale, device.ScalingInverse: 1 / scale}
-	if err := b.dev.Upload(m.state, device.Bytes(state[:])); err != nil {
-		return fmt.Errorf("initialising the loss scale: %w", err)
+	m.first = firstScale(loss.Summed(), b.batch)
+	if err := m.restart(b.dev); err != nil {
+		return err
 	}
 	spec := device.LossScalingSpec{State: m.state, Interval: growthInterval}
 	for _, p := range b.params {
@@ -132,6 +132,22 @@ func (m *mixedPrecision) buildScaling(b *Builder, dev device.MixedPrecision, los
 	}
 	m.scaling, err = dev.NewLossScaling(spec)
 	return err
+}
+
+// restart sets the loss scale to its initial value, if there is one, and has the weights rounded again.
+func (m *mixedPrecision) restart(dev device.Device) error {
+	if m == nil {
+		return nil
+	}
+	m.current = false
+	if m.state == nil {
+		return nil
+	}
+	state := [device.ScalingLen]float32{device.ScalingScale: m.first, device.ScalingInverse: 1 / m.first}
+	if err := dev.Upload(m.state, device.Bytes(state[:])); err != nil {
+		return fmt.Errorf("initialising the loss scale: %w", err)
+	}
+	return nil
 }
 
 // firstScale returns the initial scale. If the loss is a sum, the gradient of an example's loss with respect to its

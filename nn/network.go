@@ -78,6 +78,7 @@ type Network struct {
 	sync           *synchronizer   // nil if every process normalises its own batches
 	shards         *shards         // nil if batches are not split
 	freeze         *freeze         // nil if no layer is frozen
+	restart        restart
 }
 
 // Compile builds the model on the device. If the model does not fit the input, the error is
@@ -104,7 +105,7 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 		return nil, err
 	}
 	n.params, n.state, n.rows, n.memory = b.params, b.state, b.rows, b.memory
-	n.buffers, n.sync = b.buffers, b.sync
+	n.buffers, n.sync, n.restart = b.buffers, b.sync, b.restart
 	if err := n.buildFreeze(b); err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (n *Network) ForInput(in Shape) (*Network, error) {
 	if other.head, err = other.buildHead(); err != nil { // it is a part of the network's own last layer
 		return nil, err
 	}
-	other.rows, other.memory, other.sync = b.rows, b.memory, b.sync
+	other.rows, other.memory, other.sync, other.restart = b.rows, b.memory, b.sync, b.restart
 	other.overBatch, other.smallestBatch = b.overBatch, max(n.smallestBatch, b.smallestBatch)
 	other.reportBackward()
 	return &other, other.buildFreeze(b)

@@ -25,6 +25,7 @@
 #   full-cifar10-94    25 s    five seeds
 #   full-airbench94-autotune 25 s  the same with -autotune, five seeds
 #   full-mnist         20 s    ten seeds
+#   start              20 s    whole processes: mnist with an empty kernel cache of the driver, mnist again, airbench94
 #   time-to-80         15 s    cifar10 to 80%, with an evaluation after each epoch
 #   precision-*     4 x 25 s   one recipe in fp32, tf32, fp16, bf16, three seeds each
 #   torch-train        70 s    the whole training of airbench94 in PyTorch
@@ -293,6 +294,7 @@ trainings() {
     fi
   fi
   train full-mnist 20 -recipe mnist "${mnist[@]}" -runs "$seeds_main"
+  starts
   report
   if cifar time-to-80 'precision-*' torch-train; then
     train time-to-80 15 -recipe cifar10 "${data[@]}" -set eval-every=1
@@ -302,6 +304,35 @@ trainings() {
     peers torch-train 70 -train "$cifar10" -rows airbench94
   fi
   report
+}
+
+# starts measures whole processes, and what their parts take.
+starts() {
+  local more=()
+  [ -z "$cifar10" ] || more=(-- airbench94 -recipe airbench94 -data cifar10 -data-dir "$cifar10" -offline)
+  # shellcheck disable=SC2016 # the inner shell expands it
+  stage start 20 env TRAINER_PHASES=1 bash -c '
+    logs=$1 program=$2 small=$3
+    shift 3
+    TIMEFORMAT=%R
+    # once NAME ARGUMENTS... runs a training, and prints its parts and its time.
+    once() {
+      local name=$1 seconds
+      shift
+      # shellcheck disable=SC2086 # flags
+      seconds=$({ time "$program" -device cuda "$@" $small -quiet -out "$logs/runs/start-${name// /-}" >/dev/null 2>"$logs/start.parts"; } 2>&1) || { cat "$logs/start.parts" >&2; exit 1; }
+      grep "^trainer: " "$logs/start.parts" || true
+      printf "%s\t%s\n" "$name" "$seconds"
+    }
+    mnist=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do mnist+=("$1"); shift; done
+    mkdir -p "$logs/empty-cache"
+    CUDA_CACHE_PATH=$logs/empty-cache once "mnist with an empty kernel cache" "${mnist[@]}"
+    once mnist "${mnist[@]}"
+    once "mnist again" "${mnist[@]}"
+    if [ "${1-}" = -- ]; then shift; once "$@"; fi
+  ' start "$logs" "$programs/trainer" "${small[*]}" -recipe mnist "${mnist[@]}" "${more[@]}"
+  rm -rf "$logs/empty-cache" "$logs/start.parts"
 }
 
 # busy trains while nvidia-smi samples the utilisation.

@@ -48,7 +48,7 @@ func write(folder string, dry bool) string {
 	r := &report{folder: folder, emulated: dry}
 	var failures []error
 	for _, section := range []func() error{
-		r.machine, r.stageTable, r.correctness, r.steps, r.include("peers.md"), r.trainings, r.timeTo80, r.include("torch-train.md"),
+		r.machine, r.stageTable, r.correctness, r.steps, r.include("peers.md"), r.trainings, r.starts, r.timeTo80, r.include("torch-train.md"),
 		r.precisions, r.busy, r.kernels, r.againstCuDNN, r.profile,
 	} {
 		if err := section(); err != nil {

@@ -32,6 +32,7 @@ var files = map[string]string{
 	"memory.log": "Benchmark/cuda/memory/float32/copy-16\t 5\t 1900 GB/s\t 70 us\nBenchmark/cuda/memory/float16/copy-16\t 5\t 2000 GB/s\t 70 us\n",
 	"ncu-mnist.csv": "==PROF== something\n\"ID\",\"Kernel Name\",\"dram__bytes_read.sum\",\"dram__bytes_write.sum\",\"dram__throughput.avg.pct_of_peak_sustained_elapsed\",\"gpu__time_duration.sum\",\"sm__inst_executed_pipe_tensor.sum\",\"sm__throughput.avg.pct_of_peak_sustained_elapsed\"\n" +
 		"\"\",\"\",\"byte\",\"byte\",\"%\",\"ns\",\"inst\",\"%\"\n\"0\",\"slow(float *, int)\",\"2,000,000\",\"1,000,000\",\"50\",\"3,000\",\"0\",\"20\"\n\"1\",\"fast\",\"1000\",\"1000\",\"90\",\"1000\",\"64\",\"10\"\n\"2\",\"slow(float *, int)\",\"2000000\",\"1000000\",\"70\",\"3000\",\"0\",\"40\"\n",
+	"start.log":                         "trainer: 0.001 to 0.400 s: device\ntrainer: 0.400 to 1.000 s: x | y\nmnist\t1.253\nmnist again\t0.81\n",
 	"runs/full-mnist/summary.json":      `{"recipe":"mnist","precision":"fp16","cpu":"Imaginary 1","test_accuracy":0.99,"test_accuracy_std":0.001,"train_seconds":1.5,"total_seconds":4,"runs":[{"train_seconds":2},{"train_seconds":1}]}`,
 	"runs/precision-bf16/summary.json":  `{"recipe":"cifar10","precision":"bf16","cpu":"Imaginary 1","test_accuracy":0.9,"train_seconds":3}`,
 	"runs/time-to-80/metrics.jsonl":     "{\"epoch\":1,\"evaluated\":true,\"test_accuracy\":0.7,\"seconds\":1,\"eval_seconds\":0.5}\n{\"epoch\":2,\"evaluated\":true,\"test_accuracy\":0.81,\"seconds\":1,\"eval_seconds\":0.25}\n",
@@ -83,6 +84,7 @@ func TestReport(t *testing.T) {
 		"## Compared with PyTorch\n\na table",
 		"| `mnist` | fp16 | 2 | 99.00% ± 0.10% | 1.50 s (1.00 to 2.00) | 1.00 s | 4.00 s |  |",
 		"| `cifar10` | bf16 | 1 | 90.00% | 3.00 s | – |",
+		"| mnist | 1.25 s | 0.001 to 0.400 s: device<br>0.400 to 1.000 s: x \\| y |\n| mnist again | 0.81 s |  |",
 		"80% after epoch 2: 2.00 s of training, 0.75 s of evaluation.",
 		"In 3 samples from the middle of the training, the median utilisation was 98%, the minimum 97%, the maximum 99%; the highest SM clock was 1980 MHz, the highest power 510 W.",
 		"| `slow` | 2 | 3.00 | 85.7 | 60 | 30 | 6.00 | 50 | – |", // 6 MB in 6 us are 1 TB/s
@@ -106,7 +108,7 @@ func TestNoSpeedOfTheEmulation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := write(leave(t, c.changes), c.dry)
-			for _, speed := range []string{"1001", "350", "TFLOP/s |", "1.50 s", "2.00 s", "98%", "slow", "3.25", "smaller median"} {
+			for _, speed := range []string{"1001", "350", "TFLOP/s |", "1.50 s", "2.00 s", "98%", "slow", "3.25", "smaller median", "1.25 s"} {
 				if strings.Contains(got, speed) {
 					t.Errorf("%q, a speed, is in\n%s", speed, got)
 				}

@@ -31,6 +31,9 @@ func (l List) NewDrawer(spec *device.TransformSpec, seed uint64) *Drawer {
 	return d
 }
 
+// Reseed replaces the seed.
+func (d *Drawer) Reseed(seed uint64) { d.random.seed = seed }
+
 // Columns returns the number of columns of the table.
 func (d *Drawer) Columns() int { return d.spec.Columns() }
 

@@ -212,6 +212,8 @@ type Dropout interface {
 	Forward(y, x, step *Tensor)
 	// Backward applies the same mask to dy. dx may be dy.
 	Backward(dx, dy, step *Tensor)
+	// Reseed replaces the spec's Seed. A step that is recorded already keeps the old one.
+	Reseed(seed uint64)
 }
 
 // LossKind is the function that training minimises.
@@ -469,6 +471,8 @@ type Augment interface {
 	Normalize(y, images, ids *Tensor, dy, dx int, mirror bool)
 	// GatherLabels copies labels[ids[n]] to dst, int32 [n]; it requires Gather.
 	GatherLabels(dst, labels, ids *Tensor)
+	// Reseed replaces the spec's Seed. A step that is recorded already keeps the old one.
+	Reseed(seed uint64)
 }
 
 // CastSpec converts at most Len elements from one to another of Float32, Float16 and

@@ -63,6 +63,19 @@ func SaveIn(root *os.Root, name string, net *nn.Network, info Info) error {
 	return train.SaveWeightsIn(root, name, net, meta)
 }
 
+// Copy copies a network's weights, and returns a function that writes the file that SaveIn would have written now.
+func Copy(net *nn.Network, info Info) (saveIn func(root *os.Root, name string) error, err error) {
+	meta, err := info.describe(net)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := train.CopyWeights(net)
+	if err != nil {
+		return nil, err
+	}
+	return func(root *os.Root, name string) error { return train.SaveTensorsIn(root, name, weights, meta) }, nil
+}
+
 // describe returns the metadata of a network's file.
 func (i *Info) describe(net *nn.Network) (map[string]string, error) {
 	if n := net.Classes(); n != len(i.Classes) {

@@ -294,6 +294,23 @@ func (o *Optimizer) tensor(shape ...int) (*device.Tensor, error) {
 	return t, nil
 }
 
+// Restart gives the optimiser the state in which New leaves one, for weights that have been initialised again. Rules must
+// keep nothing from step to step but what Update.State returns.
+func (o *Optimizer) Restart() {
+	for _, t := range o.tensors {
+		o.dev.Zero(t.Tensor)
+	}
+	for _, a := range []*average{o.lookahead, o.ema} {
+		if a == nil {
+			continue
+		}
+		for i, p := range o.averaged {
+			o.dev.Copy(a.averages[i], p.Value)
+		}
+	}
+	o.evaluations, o.swapped = nil, false
+}
+
 // Tensors returns what a checkpoint must keep, under stable names such as
 // "sgd.velocity.conv1.weight". Between SwapIn and SwapOut their contents are exchanged with
 // the averages.

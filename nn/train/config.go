@@ -100,7 +100,9 @@ type Config struct {
 	BestBy  Metric  // what makes an epoch the best; "" means ByAccuracy
 	Stop    Stop    // when training ends before its last epoch
 
-	// Shared, unless nil, is what trainings of the same data on the same device share, one after the other.
+	// Shared, unless nil, is what trainings of the same data on the same device share, one after the other. Result.Network then
+	// has the result's weights only until the next training begins, and the last checkpoint may be written after Run has
+	// returned: see Shared.LastCheckpoint.
 	Shared *Shared
 
 	Hooks      []Hooks

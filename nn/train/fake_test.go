@@ -18,8 +18,9 @@ type fakeGPU struct {
 	late    int   // how often Ready answers false before a download has arrived
 	refusal error // of Capture
 
-	budget int64 // bytes of tensors; 0: no limit
-	live   []allocation
+	budget  int64 // bytes of tensors; 0: no limit
+	tensors int   // made so far
+	live    []allocation
 
 	failAfter int   // uploads before the failure; below 0: never
 	failure   error // the error of that upload and of every later call
@@ -67,6 +68,7 @@ func (d *fakeGPU) NewTensor(dtype device.DType, shape ...int) (*device.Tensor, e
 			return nil, &device.MemoryError{Wanted: bytes, Free: d.budget - used}
 		}
 	}
+	d.tensors++
 	t, err := d.Device.NewTensor(dtype, shape...)
 	d.live = append(d.live, allocation{weak.Make(t), bytes})
 	return t, err

@@ -10,7 +10,7 @@ import (
 // that Run allocates before the first step. It returns 0 if none fits or another error occurs. To find out, it
 // allocates and releases that memory.
 func FittingBatch(cfg Config) int {
-	cfg.Ranks = nil // the memory is this process's alone
+	cfg.Ranks, cfg.Shared = nil, nil // the memory is this training's alone
 	if cfg.check() != nil || cfg.normalization() != nil {
 		return 0
 	}

@@ -37,6 +37,8 @@ type input interface {
 	targets() *device.Tensor
 	// buffers returns x and labels, with as many rows as the last batch has images.
 	buffers() (x, labels *device.Tensor)
+	// reseed replaces the seed of the augmentation.
+	reseed(seed uint64)
 	// resident reports whether the set is kept on the device; batches then need only ids.
 	resident() bool
 	// memory returns the bytes on the device.
@@ -101,3 +103,10 @@ func (b *batchBuffers) setRows(n int) {
 func (b *batchBuffers) buffers() (x, labels *device.Tensor) { return b.x, b.labels }
 
 func (b *batchBuffers) memory() int64 { return b.bytes }
+
+func (b *batchBuffers) reseed(seed uint64) {
+	b.augment.Reseed(seed)
+	if b.transforms != nil {
+		b.transforms.drawer.Reseed(seed)
+	}
+}

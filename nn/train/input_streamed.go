@@ -69,6 +69,11 @@ func (in *streamedInput) keep(id int, b *data.Batch, k int) {
 	in.labels[id], in.isRead[id] = b.Labels[k], true
 }
 
+func (in *streamedInput) reseed(seed uint64) {
+	in.hostInput.reseed(seed)
+	in.whole.reseed(seed)
+}
+
 // finish reads the images that are missing, and copies the whole set to the device. Missing are those that came before a
 // resumed step or were dropped with an epoch's last batch.
 func (in *streamedInput) finish(ctx context.Context) error {

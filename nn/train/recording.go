@@ -56,6 +56,10 @@ func (r *recording) run(full bool) error {
 	return nil
 }
 
+// renew releases the recorded work, and has it recorded again at the next full step. What the device sets up at a first step
+// stays.
+func (r *recording) renew() error { return r.close() }
+
 // on reports whether steps are recorded, or are expected to be.
 func (r *recording) on() bool { return r.capturer != nil }
 

@@ -199,6 +199,16 @@ func (z *sized) discardRecordings(dev device.Device) error {
 	return nil
 }
 
+// renewRecordings has the steps of one size recorded again, because numbers in them have changed.
+func (z *sized) renewRecordings() error {
+	for _, r := range z.recordings() {
+		if err := r.renew(); err != nil {
+			return fmt.Errorf("recording another step: %w", err)
+		}
+	}
+	return nil
+}
+
 // setFrozen freezes or thaws the layers of Config.Freeze.
 func (s *Stepper) setFrozen(on bool) {
 	s.net.SetFrozen(on)

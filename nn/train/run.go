@@ -90,9 +90,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if r.follows() {
 		err = followed(err)
 	}
-	if saveErr := r.finishSave(); err == nil {
+	if saveErr := r.finishLast(err); err == nil {
 		err = saveErr
 	}
+	r.whole = err == nil && !r.interrupted
 	result := r.result()
 	for _, h := range r.hooks {
 		if h.Finish != nil {
@@ -102,17 +103,22 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	return result, err
 }
 
+// finishLast waits for the last checkpoint, or after a training without an error leaves it to those that follow. Ranks wait,
+// because all are to learn of an error.
+func (r *run) finishLast(err error) error {
+	if err == nil && !r.interrupted && r.cfg.Shared != nil && r.cfg.Ranks == nil {
+		return r.handOver()
+	}
+	return r.finishSave()
+}
+
 // run is one call of Run.
 type run struct {
-	cfg        Config
-	stepper    *Stepper
-	loaders    map[*sized]*data.Loader // of each size of images, once it is needed
-	loader     *data.Loader            // of the current epoch
-	validator  *Evaluator              // of the validation set; nil without one
-	evaluator  *Evaluator              // of the test set; nil without one
-	snapshot   *snapshot
-	statistics *statistics
-	best       bestWeights
+	equipment
+	cfg     Config
+	loaders map[*sized]*data.Loader // of each size of images, once it is needed
+	loader  *data.Loader            // of the current epoch
+	best    bestWeights
 
 	hooks     []Hooks // Config.Stop, then Config.Hooks
 	training  Training
@@ -138,7 +144,6 @@ type run struct {
 	kept         held           // the weights that the network has at the end
 	keptAs       Weights        // "" before the end
 	folder       *folder.Folder // for checkpoints; nil without
-	saver        *saver         // nil without checkpoints
 	save         *save          // the checkpoint that is being written; nil if there is none
 	saved        int            // steps at the last checkpoint; -1 before the first
 	savedAt      time.Time      // when it was begun, or the run
@@ -146,6 +151,7 @@ type run struct {
 	saveAsked    bool           // a hook wants a checkpoint
 	divided      *dividedState  // nil unless the optimiser's states are divided over ranks
 	wait         func()         // what training waits for before the next step; nil if it doesn't wait
+	whole        bool           // training came to its end without an error
 }
 
 // snapshotEvery is the number of steps from one snapshot to the next within an epoch.
@@ -161,20 +167,10 @@ func (r *run) build() (err error) {
 			return err
 		}
 	}
-	if r.stepper, err = NewStepper(r.cfg); err != nil {
-		return err
-	}
-	r.cfg = r.stepper.cfg
-	if r.snapshot, err = newSnapshot(r.stepper.net); err != nil {
-		return err
-	}
-	if r.validator, err = r.newEvaluator(r.cfg.Data.Val, nil); err != nil {
+	if err := r.equip(); err != nil {
 		return err
 	}
 	if err := r.checkSchedule(); err != nil {
-		return err
-	}
-	if r.evaluator, err = r.newEvaluator(r.cfg.Data.Test, r.cfg.TTA); err != nil {
 		return err
 	}
 	return r.cfg.Stop.check(r)
@@ -232,7 +228,7 @@ func (r *run) open() (err error) {
 		if r.folder, err = openFolder(r.cfg.Checkpoint.Dir); err != nil {
 			return err
 		}
-		if r.saver, err = newSaver(r.stepper.dev, wholeTensors(checkpointTensors(r.stepper))); err != nil {
+		if err = r.equipSaver(); err != nil {
 			return err
 		}
 	}
@@ -250,7 +246,7 @@ func (r *run) open() (err error) {
 	}
 	r.firstStep = r.stepper.step
 	r.snapshot.begin(r.firstStep)
-	if r.statistics, err = newStatistics(r.stepper.net, r.firstStep, r.requests()); err != nil {
+	if err = r.equipStatistics(); err != nil {
 		return err
 	}
 	return r.statistics.begin(r.epoch)
@@ -296,22 +292,11 @@ func (r *run) close() {
 	for _, l := range r.loaders {
 		l.Close()
 	}
-	for _, e := range []*Evaluator{r.validator, r.evaluator} {
-		if e != nil {
-			e.Close()
-		}
-	}
-	if r.statistics != nil {
-		_ = r.statistics.close() // any fault has been reported elsewhere
-	}
-	if r.saver != nil {
-		r.saver.close()
-	}
 	if r.folder != nil {
 		_ = r.folder.Close() // all files in it are closed
 	}
-	if r.stepper != nil {
-		_ = r.stepper.Close() // a failure to release a recorded step loses nothing
+	if !r.whole || !r.cfg.Shared.leave(&r.equipment) {
+		r.equipment.close()
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // in one buffer, which leaves it in one copy while it goes on. Then a goroutine writes the file. There is one checkpoint
 // under way at a time; the next one, a better epoch and the end of training wait for it. A fault of the disk is returned
 // after the next step, or by what waits. The file is replaced as a whole, so that a kill leaves the checkpoint before.
+//
+// Of trainings that follow one another (Config.Shared) each begins while the last checkpoint of the one before is being
+// written. Shared.LastCheckpoint waits for it, and the first checkpoint of the next training does.
 
 // saver copies the tensors of checkpoints to the host.
 type saver struct {
@@ -27,6 +30,7 @@ type saver struct {
 	packed *device.Tensor
 	fetch  device.AsyncDownload
 	host   []float32 // what packed holds
+	before *lastSave // of an earlier training, which uses host until it is written; nil if there is none
 }
 
 // newSaver allocates room for the tensors on the host and, if the device can work during a download, also on the device.
@@ -128,6 +132,10 @@ func (r *run) startSave(p position) error {
 	if err := r.finishSave(); err != nil {
 		return err
 	}
+	if err := r.saver.before.wait(); err != nil {
+		return err
+	}
+	r.saver.before = nil
 	meta, err := checkpointMetadata(r.stepper, &r.best, p)
 	if err == nil {
 		err = r.saver.queue()
@@ -139,13 +147,14 @@ func (r *run) startSave(p position) error {
 	if r.divided != nil {
 		more = append(more, r.divided.values...)
 	}
-	r.save = &save{step: p.Step, path: r.folder.File(checkpointName), write: func() error {
+	dir, list, values := r.folder, r.saver.list, r.saver.values // the goroutine may outlast the training
+	r.save = &save{step: p.Step, path: dir.File(checkpointName), write: func() error {
 		for _, f := range before {
 			if err := f(); err != nil {
 				return err
 			}
 		}
-		return writeValues(r.folder, checkpointName, r.saver.list, r.saver.values, more, meta)
+		return writeValues(dir, checkpointName, list, values, more, meta)
 	}}
 	return r.pollSave()
 }
@@ -190,7 +199,8 @@ func (r *run) writeSave() error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	s.done = make(chan error, 1)
-	go func() { s.done <- s.write() }()
+	done, write := s.done, s.write
+	go func() { done <- write() }()
 	return nil
 }
 
@@ -205,6 +215,51 @@ func (r *run) finishSave() error {
 		}
 	}
 	return r.endSave(<-r.save.done)
+}
+
+// lastSave is the last checkpoint of a training that has ended.
+type lastSave struct {
+	done chan struct{} // closed once it is written, or can't be
+	err  error         // valid then
+}
+
+// wait waits for the checkpoint, if there is one. Several goroutines may call it.
+func (s *lastSave) wait() error {
+	if s == nil {
+		return nil
+	}
+	<-s.done
+	return s.err
+}
+
+// handOver leaves the last checkpoint, once its tensors are on the host, to a goroutine that outlasts the training. The
+// folder is closed with it. Hooks are not told.
+func (r *run) handOver() error {
+	if r.save == nil {
+		if r.saver != nil { // the checkpoint is on the disk already, and so is that of the training before
+			r.cfg.Shared.last = nil
+		}
+		return nil
+	}
+	if r.save.done == nil {
+		if err := r.writeSave(); err != nil {
+			return err
+		}
+	}
+	last, written, dir := &lastSave{done: make(chan struct{})}, r.save.done, r.folder
+	r.saver.before, r.cfg.Shared.last = last, last
+	r.save, r.folder = nil, nil
+	go func() {
+		defer close(last.done)
+		err := <-written
+		if closed := dir.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			last.err = fmt.Errorf("checkpoint: %w", err)
+		}
+	}()
+	return nil
 }
 
 // endSave tells the hooks of a checkpoint.

@@ -10,9 +10,12 @@ import (
 )
 
 // Shared is what trainings of the same data on the same device share, one after the other, such as those of several seeds:
-// the data sets on the device, and what initialisers compute from the training images. Its zero value is empty. What it
-// holds stays on the device as long as it is used.
+// the data sets on the device, and what initialisers compute from the training images. If they differ only in the seed, they
+// also share plans, buffers and the network: what Result.Network holds is overwritten when the next training begins. Its zero
+// value is empty. What it holds stays on the device until Close.
 type Shared struct {
+	left    *equipment // by the last training; nil if there is none, or while a training uses it
+	last    *lastSave  // the last checkpoint of the last training
 	dev     device.Device
 	sets    map[data.Set]*deviceSet
 	resized map[resizedKey]data.Set
@@ -48,6 +51,44 @@ func newDeviceSet(dev device.Device, set data.Set) (*deviceSet, error) {
 	}
 	labels, err := dev.NewTensor(device.Int32, set.Len())
 	return &deviceSet{images: images, labels: labels}, err
+}
+
+// take returns what the last training has left, if a training can use it. Otherwise it is released.
+func (s *Shared) take(c *Config) *equipment {
+	if s == nil || s.left == nil {
+		return nil
+	}
+	e := s.left
+	s.left = nil
+	if !e.fits(c) {
+		e.close()
+		return nil
+	}
+	return e
+}
+
+// leave keeps the equipment of a training for the next one, and reports whether it did.
+func (s *Shared) leave(e *equipment) bool {
+	if s == nil || !e.stepper.restarts() {
+		return false
+	}
+	kept := *e
+	s.left = &kept
+	return true
+}
+
+// LastCheckpoint returns a function that waits until the last checkpoint of the training before is on the disk, and returns
+// the error of writing it. Any goroutine may call the function, also while the next training runs.
+func (s *Shared) LastCheckpoint() (wait func() error) { return s.last.wait }
+
+// Close waits for the last checkpoint, and releases what the last training has left. Tensors are freed with the last
+// reference to them.
+func (s *Shared) Close() {
+	_ = s.last.wait() // LastCheckpoint returns the error
+	if s.left != nil {
+		s.left.close()
+	}
+	*s = Shared{}
 }
 
 // of returns the set on the device, or nil if there is none. A nil Shared has none.

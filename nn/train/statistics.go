@@ -56,6 +56,9 @@ func newStatistics(net *nn.Network, step, requests int) (*statistics, error) {
 	return s, nil
 }
 
+// restart makes the statistics begin again after step steps. No copy may be pending.
+func (s *statistics) restart(step int) { s.requested, s.taken = step, step }
+
 // begin sets the sums on the device to the given sums of the epoch so far.
 func (s *statistics) begin(epoch totals) error {
 	sofar := [device.StatsLen]float32{

@@ -45,6 +45,25 @@ func SaveWeightsIn(root *os.Root, name string, net *nn.Network, meta map[string]
 	return writeTensors(folder.In(root), name, net.Device(), networkTensors(net), nil, meta)
 }
 
+// CopyWeights returns the network's parameters and running statistics, for a file that is written while the network goes on.
+// SaveTensorsIn writes the same file from them as SaveWeightsIn from the network.
+func CopyWeights(net *nn.Network) ([]NamedValues, error) {
+	var list []NamedValues
+	for _, t := range networkTensors(net) {
+		v := NamedValues{Name: t.Name, Shape: t.Tensor.Shape(), Values: make([]float32, t.Tensor.Len())}
+		if err := net.Device().Download(device.Bytes(v.Values), t.Tensor); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.Name, err)
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// SaveTensorsIn writes float32 tensors as SaveWeightsIn does.
+func SaveTensorsIn(root *os.Root, name string, list []NamedValues, meta map[string]string) error {
+	return writeTensors(folder.In(root), name, nil, nil, list, meta)
+}
+
 // LoadWeights loads the network's weights from a checkpoint or a file that SaveWeights
 // wrote. The file must have a tensor of the right shape for each tensor of the network, and
 // no other tensors; otherwise the network is unchanged.

@@ -17,7 +17,8 @@
 //
 // The libraries are loaded with dlopen when they are first needed: libcuda by Init, cuBLAS by
 // NewBLAS, cuDNN by NewDNN, all of them by Libraries. A program that calls none of these loads
-// nothing, although gorgonia's package init calls cuInit, because the shim handles that call.
+// nothing, although gorgonia's package init calls cuInit, because the shim handles that call. Load
+// loads cuBLAS and cuDNN beside other work, without their handles.
 // If the library of a call isn't loaded or lacks the function, the call returns the library's
 // status for that (NOT_INITIALIZED, NOT_FOUND, NOT_SUPPORTED); nothing here ends the process.
 //

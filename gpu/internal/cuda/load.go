@@ -52,6 +52,16 @@ func Libraries() []Library {
 	return all
 }
 
+// Load loads cuBLAS and cuDNN if they aren't loaded yet. Any thread may call it, while another makes other calls. The error is
+// that of the first one that can't be loaded, a *LoadError.
+func Load() error {
+	missing := blas.need()
+	if err := dnn.need(); missing == nil {
+		missing = err
+	}
+	return missing
+}
+
 // need loads the library if it isn't loaded, and returns a *LoadError if it can't be.
 func (l *vendorLibrary) need() error {
 	mutex.Lock()

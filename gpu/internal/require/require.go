@@ -5,6 +5,8 @@ package require
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"trainer/gpu/internal/cuda"
 	"trainer/nn/device"
@@ -30,6 +32,26 @@ func Driver() error {
 func GPU(p cuda.Properties) error {
 	if 10*p.Major+p.Minor < 75 {
 		return Unsupported("the %s has compute capability %d.%d, 7.5 or newer is needed", p.Name, p.Major, p.Minor)
+	}
+	return nil
+}
+
+// Libraries returns an error that names the remedy if cuBLAS or cuDNN, which are loaded, are for a newer CUDA than the driver.
+func Libraries() error {
+	version, err := cuda.DriverVersion()
+	if err != nil {
+		return err
+	}
+	for _, l := range cuda.Libraries() {
+		of := l.CUDA
+		if l.Name == "libcublas" {
+			of = l.Version // it has CUDA's major version
+		}
+		major, _, _ := strings.Cut(of, ".")
+		if n, err := strconv.Atoi(major); err == nil && n > version/1000 {
+			return Unsupported("%s is for CUDA %d, the driver for CUDA %d.%d: install the package for CUDA %d, or update the NVIDIA driver",
+				l.File, n, version/1000, version%1000/10, version/1000)
+		}
 	}
 	return nil
 }

@@ -65,6 +65,12 @@ func testAugment(t *testing.T, dev device.Device, opt Options) {
 				if gather {
 					t.Run("labels", func(t *testing.T) { d.labels(t, dev, opt, augment) })
 				}
+				t.Run("reseed", func(t *testing.T) {
+					other := d
+					other.spec.Seed = 1<<40 + 5
+					augment.Reseed(other.spec.Seed)
+					other.train(t, dev, opt, augment, 1)
+				})
 			})
 		}
 	}

@@ -19,6 +19,10 @@ func testDropout(t *testing.T, dev device.Device, opt Options) {
 				for _, step := range []int32{0, 1, 123456789} {
 					runDropout(t, dev, opt, drop, s, n, step)
 				}
+				other := s
+				other.Seed = 1<<40 + 3
+				drop.Reseed(other.Seed)
+				runDropout(t, dev, opt, drop, other, n, 1)
 			})
 		}
 	}

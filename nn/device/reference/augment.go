@@ -77,11 +77,11 @@ type augment struct {
 // NewAugment makes a plan of an augmentation.
 func (o *Operations) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	s.Check()
-	return made[device.Augment](o, "augment", augment{o, s}, o.accepts(s.DType))
+	return made[device.Augment](o, "augment", &augment{o, s}, o.accepts(s.DType))
 }
 
 // check checks the operands of a batch.
-func (p augment) check(op string, y, images, ids *device.Tensor, wantIDs bool) {
+func (p *augment) check(op string, y, images, ids *device.Tensor, wantIDs bool) {
 	n := device.CheckRows(op, "y", y, p.s.DType.OrFloat32(), p.s.N, p.s.H, p.s.W, p.s.C)
 	device.Check(op, "images", images, device.Uint8, -1, p.s.H, p.s.W, p.s.C)
 	require(op, p.s.Gather || images.Rows() >= n, "%v for %d images", images, n)
@@ -91,7 +91,7 @@ func (p augment) check(op string, y, images, ids *device.Tensor, wantIDs bool) {
 }
 
 // run writes the images of a batch, each with its change.
-func (p augment) run(op string, y, images, ids *device.Tensor, changes func(i int) Change) {
+func (p *augment) run(op string, y, images, ids *device.Tensor, changes func(i int) Change) {
 	size := p.s.H * p.s.W * p.s.C
 	pixels, batch := p.bytes(images), NewSums(y.Len(), 0)
 	from := func(i int) int { return i }
@@ -105,7 +105,7 @@ func (p augment) run(op string, y, images, ids *device.Tensor, changes func(i in
 	p.store(op, y, batch.Value)
 }
 
-func (p augment) Train(y, images, ids, epoch *device.Tensor) {
+func (p *augment) Train(y, images, ids, epoch *device.Tensor) {
 	const op = "augment train"
 	p.check(op, y, images, ids, true)
 	device.Check(op, "epoch", epoch, device.Int32, 1)
@@ -116,7 +116,7 @@ func (p augment) Train(y, images, ids, epoch *device.Tensor) {
 	p.run(op, y, images, ids, func(i int) Change { return DrawChange(p.s, numbers[i], at) })
 }
 
-func (p augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bool) {
+func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bool) {
 	const op = "augment normalize"
 	p.check(op, y, images, ids, p.s.Gather)
 	if p.begin(op) {
@@ -124,7 +124,7 @@ func (p augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror boo
 	}
 }
 
-func (p augment) GatherLabels(dst, labels, ids *device.Tensor) {
+func (p *augment) GatherLabels(dst, labels, ids *device.Tensor) {
 	const op = "augment labels"
 	require(op, p.s.Gather, "only with Gather")
 	n := device.CheckRows(op, "ids", ids, device.Int32, p.s.N)
@@ -140,3 +140,5 @@ func (p augment) GatherLabels(dst, labels, ids *device.Tensor) {
 	}
 	p.storeBytes(op, dst, device.Bytes(gathered))
 }
+
+func (p *augment) Reseed(seed uint64) { p.s.Seed = seed }

@@ -22,10 +22,10 @@ type dropout struct {
 // NewDropout makes a plan of dropout.
 func (o *Operations) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	require("dropout", s.Rate >= 0 && s.Rate < 1 && s.Len > 0, "rate %v over %d elements", s.Rate, s.Len)
-	return made[device.Dropout](o, "dropout", dropout{o, s}, o.accepts(s.DType))
+	return made[device.Dropout](o, "dropout", &dropout{o, s}, o.accepts(s.DType))
 }
 
-func (p dropout) Forward(y, x, step *device.Tensor) {
+func (p *dropout) Forward(y, x, step *device.Tensor) {
 	const op = "dropout"
 	n := device.CheckUpTo(op, "x", x, p.s.DType.OrFloat32(), p.s.Len)
 	device.CheckLen(op, "y", y, p.s.DType.OrFloat32(), n)
@@ -35,4 +35,6 @@ func (p dropout) Forward(y, x, step *device.Tensor) {
 	}
 }
 
-func (p dropout) Backward(dx, dy, step *device.Tensor) { p.Forward(dx, dy, step) }
+func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.Forward(dx, dy, step) }
+
+func (p *dropout) Reseed(seed uint64) { p.s.Seed = seed }

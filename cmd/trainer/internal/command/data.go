@@ -80,7 +80,7 @@ func (j *job) examine(ctx context.Context) (*data.Examination, error) {
 		return nil, err
 	}
 	opt.MaxMemory = 1
-	split, err := j.openWith(ctx, opt)
+	split, err := j.openWith(ctx, opt, func() bool { return true })
 	if err == nil {
 		split, err = division{val: j.val, seed: j.seed}.of(ctx, split, nil)
 	}

@@ -17,17 +17,13 @@ import (
 
 // Opening the data set of a job.
 
-// openData opens the data set and divides it, and prepares it for a training.
-func (j *job) openData(ctx context.Context) error {
-	opt, err := j.dataOptions()
+// takeData takes the data set that has been opened and divides it, and prepares it for a training.
+func (j *job) takeData(ctx context.Context, o *opening) error {
+	split, err := o.wait()
 	if err != nil {
 		return err
 	}
-	opt.Like = j.filesToDraw()
-	split, err := j.openWith(ctx, opt)
-	if err != nil {
-		return &dataError{err}
-	}
+	defer j.phases.begin("split, fingerprint and normalisation")()
 	split.Name = j.dataName() // a folder may have the name of a data set
 	if j.resume != "" && j.runData == nil {
 		split.Name = j.data // as older versions named it
@@ -39,7 +35,7 @@ func (j *job) openData(ctx context.Context) error {
 	if j.trial == nil { // otherwise the search has said it
 		j.warnSkipped()
 	}
-	if j.split, err = (division{j.val, j.folds, j.fold, j.seed}).of(ctx, split, opt.Like); err != nil {
+	if j.split, err = (division{j.val, j.folds, j.fold, j.seed}).of(ctx, split, o.opt.Like); err != nil {
 		return &dataError{err}
 	}
 	if err := j.identifyData(ctx); err != nil {
@@ -85,11 +81,15 @@ func (p *program) rememberPictures(opt *data.Options) error {
 	return nil
 }
 
-// openWith opens the data set and shows the progress of checking a folder.
-func (j *job) openWith(ctx context.Context, opt data.Options) (*data.Dataset, error) {
+// openWith opens the data set and shows the progress of checking a folder, if mayTell says so.
+func (j *job) openWith(ctx context.Context, opt data.Options, mayTell func() bool) (*data.Dataset, error) {
 	progress := j.newChecking(j.quiet || j.json || j.trial != nil)
 	defer progress.close()
-	opt.Opening = progress.show
+	opt.Opening = func(stage data.OpeningStage, done, total int) {
+		if mayTell() {
+			progress.show(stage, done, total)
+		}
+	}
 	return data.OpenFrom(ctx, j.Kinds.DataSets, j.data, opt)
 }
 

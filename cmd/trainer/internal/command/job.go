@@ -22,6 +22,7 @@ type job struct {
 	*program
 	*options
 	started time.Time
+	phases  *phases // nil unless somebody wants to know
 	recipe  *recipe.Recipe
 	loaded  *recipe.Recipe // the same before the data added to it
 	name    string         // of the recipe, or its file
@@ -45,7 +46,7 @@ type job struct {
 }
 
 func (p *program) newJob(o *options) *job {
-	return &job{program: p, options: o, started: p.now(), late: &lateSkips{note: p.note}}
+	return &job{program: p, options: o, started: p.now(), phases: p.newPhases(), late: &lateSkips{note: p.note}}
 }
 
 // prepare finds recipe, device and data.
@@ -81,16 +82,21 @@ func (p *program) prepareAs(ctx context.Context, o *options, t *team) (*job, err
 	if err != nil {
 		return nil, err
 	}
-	if j.dev, err = p.openDevice(o.deviceOptions); err != nil {
+	opened, opening := j.beginOpening(ctx), j.phases.begin("device: context and libraries")
+	j.dev, err = p.openDevice(o.deviceOptions)
+	opening()
+	if err != nil {
+		opened.abandon()
 		return nil, err
 	}
 	if err = j.compareRuns(); err == nil && o.resume != "" && !o.dryRun && !j.follows() {
 		j.continued, err = report.Continue(o.out)
 	}
 	if err == nil {
-		err = j.openData(ctx)
+		err = j.takeData(ctx, opened)
 	}
 	if err != nil {
+		opened.abandon()
 		j.close()
 		return nil, err
 	}
@@ -105,7 +111,11 @@ func (j *job) close() {
 	if err := j.watch.close(); err != nil {
 		j.note("%v", err)
 	}
+	closing := j.phases.begin("closing the device")
+	j.shared.Close()
 	j.dev.Close()
+	closing()
+	j.phases.print(j.note)
 }
 
 func (j *job) loadRecipe() (err error) {

@@ -40,30 +40,42 @@ func (j *job) writeConfig(folder *report.Folder, seed uint64, runs int) error {
 	return folder.WriteConfig(text)
 }
 
-// writeResults writes the weights and the summary. A device with a fault can't return its weights.
-func (j *job) writeResults(folder *report.Folder, r *train.Result, s *report.Summary) error {
+// results returns a function that writes the weights and the summary, which may be called while the next run trains. A
+// device with a fault can't return its weights.
+func (j *job) results(folder *report.Folder, r *train.Result, s *report.Summary) (write func() error) {
 	if j.dev.Sync() != nil {
-		return folder.WriteSummary(s)
+		return func() error { return folder.WriteSummary(s) }
 	}
-	err := j.writeModel(folder, r, s)
-	if err == nil {
-		err = j.writeAnswers(folder, r.TestAnswers)
+	writeModel, modelErr := j.copyModel(folder, r, s)
+	test, classes := j.split.Test, j.split.Train.Classes()
+	return func() error {
+		err := modelErr
+		if err == nil {
+			err = writeModel()
+		}
+		if err == nil {
+			err = writeAnswersTo(folder, r.TestAnswers, test, classes)
+		}
+		if err != nil { // a run without its network is not complete
+			s.Complete = false
+		}
+		return errors.Join(err, folder.WriteSummary(s))
 	}
-	if err != nil { // a run without its network is not complete
-		s.Complete = false
-	}
-	return errors.Join(err, folder.WriteSummary(s))
 }
 
-// writeModel writes the trained network as a model.
-func (j *job) writeModel(folder *report.Folder, r *train.Result, s *report.Summary) error {
+// copyModel copies the trained network, and returns a function that writes it as a model.
+func (j *job) copyModel(folder *report.Folder, r *train.Result, s *report.Summary) (write func() error, err error) {
 	info, err := j.modelInfo(s.Seed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	info.Run.Weights, info.Run.Finished = s.Weights, !r.Interrupted
 	info.Run.TestCorrect, info.Run.TestCount = r.TestCorrect, r.TestCount
-	return model.SaveIn(folder.Root(), model.FileName, r.Network, info)
+	saveIn, err := model.Copy(r.Network, info)
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", folder.File(model.FileName), err)
+	}
+	return func() error { return saveIn(folder.Root(), model.FileName) }, nil
 }
 
 // writeBest writes a network with the weights of the best epoch so far as a model.
@@ -97,15 +109,15 @@ func (j *job) modelInfo(seed uint64) (info model.Info, err error) {
 	}, nil
 }
 
-// writeAnswers writes the answer to each test image of a finished training, the worst mistakes first.
-func (j *job) writeAnswers(folder *report.Folder, answers []metric.Answer) error {
+// writeAnswersTo writes the answer to each test image of a finished training, the worst mistakes first.
+func writeAnswersTo(folder *report.Folder, answers []metric.Answer, test data.Set, classes []string) error {
 	if len(answers) == 0 {
 		return nil
 	}
 	answers = slices.Clone(answers)
 	metric.WorstFirst(answers)
 	var b bytes.Buffer
-	if err := writeAnswers(&b, answers, j.split.Test, j.split.Train.Classes()); err != nil {
+	if err := writeAnswers(&b, answers, test, classes); err != nil {
 		return err
 	}
 	return folder.Write(report.AnswersFile, b.Bytes())

@@ -173,51 +173,111 @@ func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 	if err := errors.Join(folder.WriteData(j.fingerprint), j.writeConfig(folder, j.seed, j.runs)); err != nil {
 		return err
 	}
-	var all []report.Summary
-	for n := 1; n <= j.runs; n++ {
-		summary, err := j.trainSeed(ctx, folder, n)
+	var all []*report.Summary
+	var late lateResults
+	var err error
+	for n := 1; n <= j.runs && err == nil; n++ {
+		var summary *report.Summary
+		summary, err = j.trainSeed(ctx, folder, n, &late)
 		if summary != nil {
-			all = append(all, *summary)
+			all = append(all, summary)
 		}
-		if err != nil {
-			if len(all) > 0 {
-				return errors.Join(err, folder.WriteSummary(report.Summarize(all)))
-			}
-			folder.Discard()
-			return err
+	}
+	if err = errors.Join(err, late.wait()); err != nil {
+		if len(all) > 0 {
+			return errors.Join(err, folder.WriteSummary(report.Summarize(values(all))))
 		}
+		folder.Discard()
+		return err
 	}
 	if err := j.team.announce(nextRun{}); err != nil {
 		return err
 	}
-	runs := report.Summarize(all)
+	runs := report.Summarize(values(all))
 	j.printRuns(runs)
 	return folder.WriteSummary(runs)
 }
 
-// trainSeed makes one of several runs, continues it, or returns the summary that it left.
-func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) (*report.Summary, error) {
+// values returns what the pointers point to.
+func values(all []*report.Summary) (list []report.Summary) {
+	for _, s := range all {
+		list = append(list, *s)
+	}
+	return list
+}
+
+// trainSeed makes one of several runs, continues it, or returns the summary that it left. The files of a run that came to
+// its end are written later, while the next one trains.
+func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int, late *lateResults) (*report.Summary, error) {
 	sub, err := folder.Sub(j.folderOf(number))
 	if err != nil {
 		return nil, err
 	}
-	defer sub.Close()
 	if !sub.Fresh() {
 		if done := sub.ReadComplete(); done != nil && j.enough(done) {
+			sub.Close()
 			return done, nil
 		}
 	}
 	if err := j.team.announce(nextRun{number, j.checkpointIn(sub) != ""}); err != nil {
+		sub.Close()
 		return nil, err
 	}
-	summary, err := j.trainOnce(ctx, sub, j.seedOf(number), number, j.runs)
-	j.printFinal(summary, sub)
-	return summary, err
+	run, err := j.trainRun(ctx, sub, j.seedOf(number), number, j.runs)
+	if err == nil && run.err == nil && !run.interrupted {
+		j.printFinal(run.summary, sub)
+		checkpoint := j.shared.LastCheckpoint()
+		return run.summary, late.begin(func() error {
+			defer sub.Close()
+			return j.finishRun(run, sub, checkpoint())
+		})
+	}
+	defer sub.Close()
+	if err != nil {
+		return nil, err
+	}
+	err = j.finishRun(run, sub, nil)
+	j.printFinal(run.summary, sub)
+	return run.summary, err
 }
 
 // trainOnce makes one run and its report, or continues one: run number of several. If training had begun, it returns a
 // summary even with an error.
 func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64, number, of int) (*report.Summary, error) {
+	run, err := j.trainRun(ctx, folder, seed, number, of)
+	if err != nil {
+		return nil, err
+	}
+	return run.summary, j.finishRun(run, folder, nil)
+}
+
+// endedRun is a run whose training has ended, and whose results have still to be written.
+type endedRun struct {
+	summary     *report.Summary
+	write       func() error
+	interrupted bool
+	err         error // of training
+}
+
+// finishRun writes the results of a run. err is an error of its last checkpoint.
+func (j *job) finishRun(run *endedRun, folder *report.Folder, err error) error {
+	if err != nil {
+		run.summary.Complete = false
+	}
+	writing := j.phases.begin("files of the results")
+	err = errors.Join(run.err, err, run.write())
+	writing()
+	switch {
+	case err != nil && folder.Gone():
+		return &goneError{folder.Path(), err}
+	case err == nil && run.interrupted:
+		return &interruptedError{j.continuation()}
+	}
+	return err
+}
+
+// trainRun makes one run, or continues one: run number of several. It returns an error only if training did not begin.
+func (j *job) trainRun(ctx context.Context, folder *report.Folder, seed uint64, number, of int) (*endedRun, error) {
 	configure := func() error {
 		return errors.Join(folder.WriteData(j.fingerprint), j.writeConfig(folder, seed, 1))
 	}
@@ -251,6 +311,9 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	if j.trial != nil {
 		cfg.Hooks = append(cfg.Hooks, j.trial.hooks())
 	}
+	if j.phases != nil {
+		cfg.Hooks = append(cfg.Hooks, j.phases.hooks())
+	}
 	j.watched(&cfg, folder)
 	cfg.Checkpoint = train.Checkpoint{Dir: folder.Path(), EveryEpochs: j.checkpoint.epochs, EverySteps: j.checkpoint.steps, Every: j.checkpoint.time}
 	cfg.Resume, cfg.Extend = resume, j.plannedEpochs > 0
@@ -266,14 +329,7 @@ func (j *job) trainOnce(ctx context.Context, folder *report.Folder, seed uint64,
 	err = errors.Join(err, kept.err, events.close())
 	summary := j.summary(result, seed)
 	summary.Complete = err == nil && !result.Interrupted
-	err = errors.Join(err, j.writeResults(folder, result, summary))
-	switch {
-	case err != nil && folder.Gone():
-		err = &goneError{folder.Path(), err}
-	case err == nil && result.Interrupted:
-		err = &interruptedError{j.continuation()}
-	}
-	return summary, err
+	return &endedRun{summary, j.results(folder, result, summary), result.Interrupted, err}, nil
 }
 
 // continuation returns the command that continues what was stopped.

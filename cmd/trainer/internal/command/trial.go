@@ -86,7 +86,7 @@ func (j *job) openTrialData(ctx context.Context) error {
 	opened, opt := *j, *j.options
 	opt.resume, opt.runData = "", nil // which are those of the search
 	opened.options = &opt
-	if err := opened.openData(ctx); err != nil {
+	if err := opened.takeData(ctx, opened.beginOpening(ctx)); err != nil {
 		return err
 	}
 	j.recipe, j.split, j.fingerprint = opened.recipe, opened.split, opened.fingerprint

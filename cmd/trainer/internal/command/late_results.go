@@ -1,0 +1,31 @@
+package command
+
+import "errors"
+
+// The files of a run take the disk longer than a small network takes for an epoch. With -runs they are written while the next
+// run trains, those of one run at a time, and the end waits for the last ones.
+
+// lateResults are the files of a run that has ended, on their way to the disk.
+type lateResults struct{ done chan error } // nil if there are none
+
+// begin has another goroutine call write, which writes the files of another run. If the files before failed, it writes these
+// at once, so that nothing is lost, and returns the errors.
+func (l *lateResults) begin(write func() error) error {
+	if err := l.wait(); err != nil {
+		return errors.Join(err, write())
+	}
+	done := make(chan error, 1)
+	l.done = done
+	go func() { done <- write() }()
+	return nil
+}
+
+// wait waits for the files that are on their way, and returns the error of writing them.
+func (l *lateResults) wait() error {
+	if l.done == nil {
+		return nil
+	}
+	err := <-l.done
+	l.done = nil
+	return err
+}
