@@ -73,18 +73,32 @@ template <int W> __device__ __forceinline__ void put(Element *to, const Vector<E
 // All lanes must call it together. Products are exact, sums are float32.
 #ifdef CUDA_HOST
 
-// Matrices are a warp's operands, and what the next call of all its lanes adds.
+typedef float Four __attribute__((vector_size(16))); // neighbouring columns, which are multiplied together
+
+// Matrices are a warp's operands, and what its lanes add to their sums.
 template <int M, int N> struct Matrices {
-	float a[16 * M][16], b[16][8 * N], d[16 * M][8 * N];
+	float a[16 * M][16];
+	Four b[16][2 * N], d[16 * M][2 * N];
 	int given; // lanes whose fragments are there
 };
 
 // Not counted among the accesses of a kernel to memory.
 template <int M, int N> __attribute__((noinline, no_sanitize("thread"))) void multiplyWarp(Matrices<M, N> &w) {
-	memset(w.d, 0, sizeof w.d);
-	for (int i = 0; i < 16 * M; i++)
-		for (int k = 0; k < 16; k++)
-			for (int j = 0; j < 8 * N; j++) w.d[i][j] += w.a[i][k] * w.b[k][j];
+	for (int j = 0; j < 2 * N; j++)
+		for (int i = 0; i < 16 * M; i += 4) {
+			Four s0 = {}, s1 = {}, s2 = {}, s3 = {};
+			for (int k = 0; k < 16; k++) {
+				const Four b = w.b[k][j];
+				s0 += w.a[i][k] * b;
+				s1 += w.a[i + 1][k] * b;
+				s2 += w.a[i + 2][k] * b;
+				s3 += w.a[i + 3][k] * b;
+			}
+			w.d[i][j] = s0;
+			w.d[i + 1][j] = s1;
+			w.d[i + 2][j] = s2;
+			w.d[i + 3][j] = s3;
+		}
 }
 
 template <int M, int N>
@@ -94,7 +108,7 @@ __attribute__((noinline, no_sanitize("thread"))) void give(Matrices<M, N> &w, in
 		for (int m = 0; m < M; m++) w.a[16 * m + g + i / 2 % 2 * 8][2 * t + i % 2 + i / 4 * 8] = widen(a[m][i / 2].e[i % 2]);
 	}
 	for (int i = 0; i < 4; i++) {
-		for (int j = 0; j < N; j++) w.b[2 * t + i % 2 + i / 2 * 8][8 * j + g] = widen(b[j][i / 2].e[i % 2]);
+		for (int j = 0; j < N; j++) w.b[2 * t + i % 2 + i / 2 * 8][2 * j + g / 4][g % 4] = widen(b[j][i / 2].e[i % 2]);
 	}
 	if (++w.given < 32) return;
 	w.given = 0;
@@ -106,7 +120,7 @@ __attribute__((noinline, no_sanitize("thread"))) void take(const Matrices<M, N> 
 	const int g = lane / 4, t = lane % 4;
 	for (int m = 0; m < M; m++)
 		for (int j = 0; j < N; j++)
-			for (int i = 0; i < 4; i++) d[m][j][i] += w.d[16 * m + g + i / 2 * 8][8 * j + 2 * t + i % 2];
+			for (int i = 0; i < 4; i++) d[m][j][i] += w.d[16 * m + g + i / 2 * 8][2 * j + t / 2][t % 2 * 2 + i % 2];
 }
 
 template <int M, int N> void multiply(float (&d)[M][N][4], const Pair (&a)[M][4], const Pair (&b)[N][2]) {
