@@ -84,7 +84,11 @@ func (t *transport) Abort(string) { C.shim_abort(1) }
 // serve is the goroutine that calls the library.
 func (t *transport) serve(getenv func(string) string) {
 	runtime.LockOSThread() // for good: the library may keep state of the thread
-	t.done <- t.open(getenv)
+	err := t.open(getenv)
+	t.done <- err
+	if err != nil {
+		return
+	}
 	for {
 		select {
 		case w := <-t.work:
@@ -95,7 +99,7 @@ func (t *transport) serve(getenv func(string) string) {
 			if w.end {
 				return
 			}
-		case <-time.After(signEvery):
+		case <-time.After(signEvery / 4): // so that all ranks find a silence at about the same time
 			if t.err == nil {
 				t.note(t.life.keep(time.Now()))
 			}
