@@ -48,6 +48,7 @@ type cachedWinner struct {
 	Place    int           `json:"place,omitempty"`
 	Fallback bool          `json:"fallback,omitempty"` // from the fallback heuristics
 	Fused    bool          `json:"fused,omitempty"`    // with bias and activation
+	Own      bool          `json:"own,omitempty"`      // of a convolution with pooling: conv_small.cu
 	Time     time.Duration `json:"nanoseconds"`
 }
 
@@ -93,14 +94,21 @@ func (c *algorithmCache) winner(key string) *cachedWinner {
 	return e.Winner
 }
 
-// putWinner stores the fastest implementation, also in the file: a graph, or nil for the algorithm.
-func (c *algorithmCache) putWinner(key string, g *graphPass, took time.Duration) {
+// winnerOf describes a graph, or with nil the algorithm.
+func winnerOf(g *graphPass, took time.Duration) cachedWinner {
+	if g == nil {
+		return cachedWinner{Time: took}
+	}
+	return cachedWinner{
+		Graph: true, Engine: g.engine.Number, Place: g.engine.Place, Fallback: g.engine.Heuristics == cuda.Fallback, Fused: g.fused, Time: took,
+	}
+}
+
+// putWinner stores the fastest implementation, also in the file.
+func (c *algorithmCache) putWinner(key string, w cachedWinner) {
 	c.known = c.read()
 	e := c.known[key]
-	e.Winner = &cachedWinner{Time: took}
-	if g != nil {
-		e.Winner = &cachedWinner{true, g.engine.Number, g.engine.Place, g.engine.Heuristics == cuda.Fallback, g.fused, took}
-	}
+	e.Winner = &w
 	c.known[key], c.used[key] = e, e
 	c.write()
 }

@@ -50,7 +50,7 @@ func (p *conv2D) chooseFastest(pass cuda.Pass) (*convPass, error) {
 		return nil, measured
 	}
 	if fastest != nil {
-		d.algorithms.putWinner(key, fastest.graph, took)
+		d.algorithms.putWinner(key, winnerOf(fastest.graph, took))
 		if fastest.graph != nil {
 			fastest = p.useGraph(fastest.graph)
 		}

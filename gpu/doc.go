@@ -1,4 +1,4 @@
-// Package gpu is the CUDA device: convolutions run in cuDNN, matrix products in cuBLAS, and everything else in the kernels
+// Package gpu is the CUDA device: most convolutions run in cuDNN, matrix products in cuBLAS, and everything else in the kernels
 // of package kernels. It is part of builds with the tag cuda, for Linux on amd64 and arm64 with cgo; in other builds New
 // returns an error that says how to get it.
 //

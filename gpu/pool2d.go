@@ -101,9 +101,9 @@ func (p *pool2D) Forward(y, x *device.Tensor) {
 	}
 	a.Pointer(d.data(x))
 	if p.tiles {
-		p.image(a, n)
+		tileArguments(a, s, n)
 		a.Int32(flag(p.relu))
-		p.launchTiles(p.forward, y.Len())
+		d.launchTiles(p.forward, s, y.Len())
 		return
 	}
 	p.geometry(a, n, s.OutW(), s.OutH())
@@ -131,8 +131,8 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	a := d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy))
 	switch {
 	case p.tiles:
-		p.image(a.Pointer(p.positions()), n)
-		p.launchTiles(p.backward, dy.Len())
+		tileArguments(a.Pointer(p.positions()), s, n)
+		d.launchTiles(p.backward, s, dy.Len())
 		return
 	case s.Mode == device.MaxPool:
 		p.geometry(a.Pointer(p.positions()), n, s.W, s.H)
@@ -188,19 +188,17 @@ func (p *pool2D) launch(k *cuda.Kernel, n int) {
 	p.d.launch(k, kernels.Pool(n, p.vector))
 }
 
-// image adds the arguments of pool2d_tiles.cu for n images.
-func (p *pool2D) image(a *cuda.Args, n int) {
-	s := p.spec
+// tileArguments adds the arguments of pool2d_tiles.cu for n images.
+func tileArguments(a *cuda.Args, s device.Pool2DSpec, n int) {
 	for _, v := range [...]int{n * s.OutH() * s.OutW(), s.C / kernels.Pack(storage(s.DType)), s.H, s.W, s.OutH(), s.OutW()} {
 		a.Int32(int32(v))
 	}
 }
 
 // launchTiles queues a kernel of pool2d_tiles.cu for n outputs.
-func (p *pool2D) launchTiles(k *cuda.Kernel, n int) {
-	s := p.spec
+func (d *Device) launchTiles(k *cuda.Kernel, s device.Pool2DSpec, n int) {
 	for _, v := range [...]int{s.C / kernels.Pack(storage(s.DType)), s.OutW(), s.OutH()} {
-		divisor(&p.d.args, v)
+		divisor(&d.args, v)
 	}
-	p.d.launch(k, kernels.PoolTiles(n, storage(s.DType)))
+	d.launch(k, kernels.PoolTiles(n, storage(s.DType)))
 }

@@ -96,6 +96,7 @@ var (
 	ptxParameter   = regexp.MustCompile(`\.param (\.\w+) `)
 	sourcePattern  = regexp.MustCompile(`(?s)extern "C" __global__ void (?:__launch_bounds__\(256\)[\s\\]*)?(?:KERNEL\(([\w#]+)\)|(\w+))\(`)
 	storageOfName  = regexp.MustCompile(`_(f32|f16|bf16)$`)
+	needsLine      = regexp.MustCompile(`(?m)^// Needs compute capability (\d)\.(\d)\.`)
 	storageVersion = map[string]string{"f32": "compute_75", "f16": "compute_75", "bf16": "compute_80"}
 )
 
@@ -187,7 +188,11 @@ func TestManifestIsOfThisPTX(t *testing.T) {
 			base := string(k.Name)
 			if storage := storageOfName.FindStringSubmatch(m.Name); storage != nil {
 				base = strings.TrimSuffix(base, storage[0])
-				if m.Target != storageVersion[storage[1]] {
+				want := storageVersion[storage[1]]
+				if needs := needsLine.FindStringSubmatch(readSource(t, m.Source)); needs != nil {
+					want = "compute_" + needs[1] + needs[2]
+				}
+				if m.Target != want {
 					t.Errorf("module %s is for %s", m.Name, m.Target)
 				}
 			}
@@ -207,8 +212,8 @@ func TestManifestIsOfThisPTX(t *testing.T) {
 			}
 		}
 	}
-	if total > 4096<<10 {
-		t.Errorf("%d bytes of PTX, at most 4 MiB are wanted in the program", total)
+	if total > 4608<<10 {
+		t.Errorf("%d bytes of PTX, at most 4.5 MiB are wanted in the program", total)
 	}
 }
 
@@ -280,7 +285,7 @@ func TestSourcesKeepToTheSubset(t *testing.T) {
 		}
 		for number, line := range strings.Split(readSource(t, name), "\n") {
 			code, _, _ := strings.Cut(line, "//")
-			if match := forbidden.FindString(code); match != "" && !(match == "asm" && name == "approx.cuh") {
+			if match := forbidden.FindString(code); match != "" && !(match == "asm" && (name == "approx.cuh" || name == "conv_small.cu")) {
 				t.Errorf("%s:%d uses %s", name, number+1, match)
 			}
 			if strings.Contains(code, "atomicAdd") && !integers.MatchString(code) {

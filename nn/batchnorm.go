@@ -178,9 +178,12 @@ type batchNorm struct {
 	freeze         *freeze
 	zeros          *device.Tensor // [c]; nil without freeze
 
-	before *pool2D              // a pooling whose work is done here in training; nil without
-	joined device.PoolBatchNorm // of before and plan
-	dx     *device.Tensor       // if the output is pooled, and something before this layer is trained; nil otherwise
+	before     *pool2D                  // a pooling whose work is done here in training; nil without
+	joined     device.PoolBatchNorm     // of before and plan
+	conv       *conv2D                  // the same of a convolution that pools; nil without
+	joinedConv device.ConvPoolBatchNorm // of conv and plan
+
+	dx *device.Tensor // if the output is pooled, and something before this layer is trained; nil otherwise
 }
 
 // isFrozen reports whether the running statistics are used in training.
@@ -193,6 +196,10 @@ func (u *batchNorm) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.y.SetRows(x.Rows())
 	if u.joined != nil && mode == Training {
 		u.joined.Forward(u.y, x, u.before.x, u.gamma.Value, u.beta.Value, u.mean.Value, u.variance.Value)
+		return u.y
+	}
+	if u.joinedConv != nil && mode == Training {
+		u.joinedConv.Forward(u.y, x, u.conv.x, u.conv.w.ComputeCopy, u.gamma.Value, u.beta.Value, u.mean.Value, u.variance.Value)
 		return u.y
 	}
 	run := u.plan.Forward
@@ -217,6 +224,10 @@ func (u *batchNorm) Backward(dy *device.Tensor) *device.Tensor {
 		dx.SetRows(dy.Rows())
 		u.joined.Backward(dx, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value, u.beta.Value)
 		return dx
+	}
+	if u.joinedConv != nil {
+		u.joinedConv.Backward(dy, u.gamma.Grad, u.beta.Grad, dy, u.x, u.gamma.Value, u.beta.Value)
+		return dy
 	}
 	dx := dy
 	if u.dx != nil {

@@ -3,23 +3,34 @@ package nn
 import "trainer/nn/device"
 
 // How batch normalisation shares its passes over memory with a max pooling beside it, on a device that has that
-// (device.FusedPoolBatchNorm). The formulas are those of the two layers.
+// (device.FusedPoolBatchNorm), and with a convolution before that (device.FusedConvPoolBatchNorm). The formulas are those of the
+// layers.
 //
 // A pooling before it stays a layer of its own, with its output, which is the normalisation's x; but in training the
 // normalisation computes this output as it sums up the moments, and gives back the gradient with respect to the pooling's
-// input. A pooling after it and an activation becomes one with it: the normalised images, and their gradient, then are in
+// input. So does a convolution that pools; it gets the gradient that its own backward passes take. A pooling after it and an activation becomes one with it: the normalised images, and their gradient, then are in
 // no memory.
 
-// joinPooling joins the unit u, if it is a batch normalisation that is trained, with a max pooling at the end of the units
-// before it, if the device can do that.
+// joinPooling joins the unit u, if it is a batch normalisation that is trained, with a max pooling, or a convolution that pools, at
+// the end of the units before it, if the device can do that.
 func joinPooling(b *Builder, before []BuiltLayer, u BuiltLayer) error {
-	dev, ok := b.dev.(device.FusedPoolBatchNorm)
 	norm, normalizes := u.(*batchNorm)
-	if !ok || !normalizes || len(before) == 0 || !b.train || !norm.needs || norm.freeze != nil {
+	if !normalizes || len(before) == 0 || !b.train || !norm.needs || norm.freeze != nil {
 		return nil
 	}
-	pool, pools := before[len(before)-1].(*pool2D)
-	if !pools || !pool.max {
+	switch last := before[len(before)-1].(type) {
+	case *pool2D:
+		return joinPool(b, last, norm)
+	case *conv2D:
+		return joinConvPool(b, last, norm)
+	}
+	return nil
+}
+
+// joinPool joins a max pooling and a normalisation.
+func joinPool(b *Builder, pool *pool2D, norm *batchNorm) error {
+	dev, ok := b.dev.(device.FusedPoolBatchNorm)
+	if !ok || !pool.max {
 		return nil
 	}
 	joined, err := dev.NewPoolBatchNorm(pool.plan, norm.plan)
@@ -30,6 +41,23 @@ func joinPooling(b *Builder, before []BuiltLayer, u BuiltLayer) error {
 		return err
 	}
 	pool.joined, norm.before, norm.joined = true, pool, joined
+	return nil
+}
+
+// joinConvPool joins a convolution that pools and a normalisation.
+func joinConvPool(b *Builder, conv *conv2D, norm *batchNorm) error {
+	dev, ok := b.dev.(device.FusedConvPoolBatchNorm)
+	if !ok || !conv.pools || conv.bias.Value != nil {
+		return nil
+	}
+	joined, err := dev.NewConvPoolBatchNorm(conv.plan, norm.plan)
+	if err != nil {
+		if declined(err) {
+			return nil
+		}
+		return err
+	}
+	conv.joined, norm.conv, norm.joinedConv = true, conv, joined
 	return nil
 }
 

@@ -35,7 +35,8 @@ import (
 // The formula for dx is the forward pass with the roles of input and output exchanged:
 // every output sends its gradient back to where it came from, along the same weight.
 //
-// Code: nn/device/reference/conv2d.go (the formula in loops), cpu/conv2d.go, gpu/conv2d.go (cuDNN). Test:
+// Code: nn/device/reference/conv2d.go (the formula in loops), cpu/conv2d.go, gpu/conv2d.go (cuDNN),
+// gpu/conv_small.go (few channels, then pooling). Test:
 // nn/device/devicetest/conv2d.go.
 type Conv2D struct {
 	OutC    int
@@ -202,8 +203,12 @@ func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u 
 		}
 		return nil, false, err
 	}
-	u, err = c.unit(b, in, spec, plan, out, nil)
-	return u, true, err
+	unit, err := c.unit(b, in, spec, plan, out, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	unit.pools = !relu
+	return unit, true, nil
 }
 
 // buildReLU builds the convolution fused with ReLU. ok is false if the next layer isn't
@@ -231,7 +236,7 @@ func (c Conv2D) buildReLU(b *Builder, in Shape, next Layer) (u BuiltLayer, ok bo
 
 // unit completes a plan with its tensors; out is the shape of its output. relu is nil
 // unless the plan leaves ReLU's derivative to Backward.
-func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, out Shape, relu device.Activation) (BuiltLayer, error) {
+func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.Conv2D, out Shape, relu device.Activation) (*conv2D, error) {
 	u := &conv2D{plan: plan, relu: relu}
 	b.AddMemory(plan.Workspace())
 	b.AddFLOPs(spec.FLOPs(1))
@@ -272,16 +277,22 @@ type conv2D struct {
 	w, bias  *Param            // bias has no tensors if the layer has no bias
 	x, y, dx *device.Tensor    // dx nil if nothing before this layer is trained
 
-	endsBackward bool // nothing before this layer needs a gradient any more
+	endsBackward bool                          // nothing before this layer needs a gradient any more
+	pools        bool                          // the plan is fused with a max pooling, without ReLU
+	before       *activatedConv2D              // whose bias gets its gradient here: see joinActivated; nil without
+	beforeBias   device.ConvActivationGradient // of before and plan
+	joined       bool                          // a batch normalisation after this layer does its work in training: see joinPooling
 }
 
 func (u *conv2D) setInputGradient(on bool) { u.endsBackward = !on }
 
 // Forward computes y, with the fused layers.
-func (u *conv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+func (u *conv2D) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.plan.Forward(u.y, x, u.w.ComputeCopy, u.bias.Value)
+	if !u.joined || mode == Inference {
+		u.plan.Forward(u.y, x, u.w.ComputeCopy, u.bias.Value)
+	}
 	return u.y
 }
 
@@ -296,6 +307,10 @@ func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	if u.dx == nil || u.endsBackward {
 		return nil
+	}
+	if first := u.before; first != nil {
+		u.beforeBias.Run(first.bias.Grad, dy, u.w.ComputeCopy, first.x, first.w.ComputeCopy, first.bias.Value)
+		return nil // nothing before it is trained
 	}
 	u.dx.SetRows(dy.Rows())
 	u.plan.BackwardData(u.dx, dy, u.w.ComputeCopy)

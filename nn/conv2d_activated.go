@@ -56,3 +56,26 @@ func (u *activatedConv2D) Backward(dy *device.Tensor) *device.Tensor {
 	}
 	return nil
 }
+
+// joinActivated joins the unit u, if it is a convolution, with such a convolution at the end of the units before it, if the device can
+// compute the gradient of that one's bias in this one's backward pass.
+func joinActivated(b *Builder, before []BuiltLayer, u BuiltLayer) error {
+	dev, ok := b.dev.(device.FusedConvActivationGradient)
+	conv, convolves := u.(*conv2D)
+	if !ok || !convolves || !b.train || len(before) == 0 {
+		return nil
+	}
+	first, activated := before[len(before)-1].(*activatedConv2D)
+	if !activated || first.bias.Grad == nil {
+		return nil
+	}
+	joined, err := dev.NewConvActivationGradient(first.plan, conv.plan)
+	if err != nil {
+		if declined(err) {
+			return nil
+		}
+		return err
+	}
+	conv.before, conv.beforeBias = first, joined
+	return nil
+}

@@ -133,8 +133,10 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 			b.leave()
 			b.rows[row].Output = shapes[i+1]
 		}
-		if err := joinPooling(b, chain.units, u); err != nil {
-			return nil, s.inLayer(i, names[i], err)
+		for _, join := range []func(*Builder, []BuiltLayer, BuiltLayer) error{joinPooling, joinActivated} {
+			if err := join(b, chain.units, u); err != nil {
+				return nil, s.inLayer(i, names[i], err)
+			}
 		}
 		chain.units = append(chain.units, u)
 		chain.params = append(chain.params, unitParams{from, len(b.params)})

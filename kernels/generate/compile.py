@@ -161,11 +161,14 @@ def modules(folder):
     for source in sorted(f for f in os.listdir(folder) if f.endswith(".cu")):
         base = source.removesuffix(".cu")
         with open(os.path.join(folder, source)) as f:
-            if "KERNEL(" not in f.read():
-                yield base, source, [], 75
-                continue
+            text = f.read()
+        needs = re.search(r"^// Needs compute capability (\d)\.(\d)\.", text, re.M)
+        least = int(needs[1] + needs[2]) if needs else 75
+        if "KERNEL(" not in text:
+            yield base, source, [], least
+            continue
         for suffix, macros, architecture in STORAGES:
-            yield base + suffix, source, macros, architecture
+            yield base + suffix, source, macros, max(architecture, least)
 
 
 SPELLINGS = {

@@ -374,6 +374,43 @@ func (p *poolBatchNorm) Backward(dx, dgamma, dbeta, dy, pooled, gamma, beta *dev
 	p.pool.Backward(dx, inner, pooled, p.x)
 }
 
+// convActivationGradient runs its two plans one after the other.
+type convActivationGradient struct {
+	before device.ConvActivation
+	conv   device.Conv2D
+}
+
+func (h host) NewConvActivationGradient(before device.ConvActivation, conv device.Conv2D) (device.ConvActivationGradient, error) {
+	return convActivationGradient{before, conv}, nil
+}
+
+func (p convActivationGradient) Run(dbias, dy, w, x, filters, bias *device.Tensor) {
+	n, h, width := x.Rows(), x.Shape()[1]-1, x.Shape()[2]-1 // of filters of 2 x 2
+	inC := filters.Shape()[0]
+	dx := device.WrapTensor(dy.DType(), make([]byte, n*h*width*inC*dy.DType().Size()), n, h, width, inC)
+	p.conv.BackwardData(dx, dy, w)
+	p.before.BackwardBias(dbias, dx, x, filters, bias)
+}
+
+// convPoolBatchNorm runs its two plans one after the other.
+type convPoolBatchNorm struct {
+	conv device.Conv2D
+	norm device.BatchNorm
+}
+
+func (h host) NewConvPoolBatchNorm(conv device.Conv2D, norm device.BatchNorm) (device.ConvPoolBatchNorm, error) {
+	return convPoolBatchNorm{conv, norm}, nil
+}
+
+func (p convPoolBatchNorm) Forward(y, pooled, x, w, gamma, beta, runningMean, runningVar *device.Tensor) {
+	p.conv.Forward(pooled, x, w, nil)
+	p.norm.Forward(y, pooled, gamma, beta, runningMean, runningVar)
+}
+
+func (p convPoolBatchNorm) Backward(dpooled, dgamma, dbeta, dy, pooled, gamma, beta *device.Tensor) {
+	p.norm.Backward(dpooled, dgamma, dbeta, dy, pooled, gamma, beta)
+}
+
 // batchNormPool pools what its normalisation stores.
 type batchNormPool struct {
 	norm   device.BatchNorm

@@ -80,6 +80,8 @@ func Operations() []Operation {
 		fusedConvActivationOperation(),
 		poolBatchNormOperation(),
 		batchNormPoolOperation(),
+		convPoolBatchNormOperation(),
+		convActivationGradientOperation(),
 		denseLossOperation(),
 		denseGradientsOperation(),
 	}

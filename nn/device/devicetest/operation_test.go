@@ -21,11 +21,13 @@ var planMakers = []reflect.Type{
 	reflect.TypeFor[device.FusedEpilogue](),
 	reflect.TypeFor[device.FusedConvPool](),
 	reflect.TypeFor[device.FusedConvActivation](),
+	reflect.TypeFor[device.FusedConvActivationGradient](),
 	reflect.TypeFor[device.FusedScale](),
 	reflect.TypeFor[device.FusedBiasGradient](),
 	reflect.TypeFor[device.FusedLoss](),
 	reflect.TypeFor[device.FusedDense](),
 	reflect.TypeFor[device.FusedPoolBatchNorm](),
+	reflect.TypeFor[device.FusedConvPoolBatchNorm](),
 }
 
 // methodsOf returns for each constructor the methods of its plan that compute.
