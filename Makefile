@@ -40,9 +40,10 @@ else
 	@echo "skipped: the tests of the $(NO_CUDA)"
 endif
 
-test-long: ## run the tests that take minutes: every recipe on the emulation of CUDA, the page without a server, bad clients
+test-long: ## run the tests that take minutes: every recipe on the emulation of CUDA, the page without a server, bad clients, killed GPUs
 	TRAINER_LONG_TESTS=1 $(GO) test ./cmd/trainer/internal/command -run 'BrowserSite|Siege' -timeout 60m
 	TRAINER_LONG_TESTS=1 $(CUDA_GO) test -tags cuda ./gpu ./gpu/training -run 'Budget|RecipeParity|MixedPrecisionParity'
+	TRAINER_LONG_TESTS=1 $(CUDA_GO) test -tags cuda ./cmd/trainer/internal/command -run 'GPUs(Killed|Vanish)' -timeout 60m
 
 fuzz: ## run every fuzz target, two at a time: FUZZTIME=5s
 	GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),5s)' ./scripts/fuzz.sh

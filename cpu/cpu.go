@@ -128,12 +128,15 @@ func (d *Device) NewTensor(dtype device.DType, shape ...int) (t *device.Tensor, 
 
 // Slice returns a part of a float32 tensor over the same memory.
 func (d *Device) Slice(t *device.Tensor, from, n int) *device.Tensor {
-	x := floats(t)
-	if from < 0 || n < 1 || from%device.SliceAlignment != 0 || from+n > len(x) {
-		panic(fmt.Sprintf("cpu: slice of %v: %d elements from %d on", t, n, from))
+	if t.DType() != device.Float32 || from < 0 || n < 1 || from%device.SliceAlignment != 0 || from+n > t.Len() {
+		panic(fmt.Sprintf("cpu: slice of %v: %d elements from %d on, want float32 from a multiple of %d", t, n, from, device.SliceAlignment))
 	}
+	x := floats(t)
 	return device.WrapTensor(device.Float32, &memory{f32: x[from : from+n : from+n]}, n)
 }
+
+// InHostMemory marks the device as a device.HostMemory.
+func (d *Device) InHostMemory() {}
 
 // floats returns the elements of a float32 tensor.
 func floats(t *device.Tensor) []float32 { return t.Memory().(*memory).f32[:t.Len()] }

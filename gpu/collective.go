@@ -66,7 +66,7 @@ func Connect(ctx context.Context, dev device.Device, messages device.Collective,
 		_ = c.close()
 		return nil, d.error("connecting the GPUs", err)
 	}
-	d.collective = c
+	d.collective, d.sums.began = c, time.Now()
 	c.stop = context.AfterFunc(ctx, func() { c.abort(context.Cause(ctx)) })
 	c.watched.Go(c.watch)
 	return c, nil
@@ -147,10 +147,13 @@ func (c *collective) open(ctx context.Context, id []byte) (err error) {
 	if c.comm, err = cuda.NewCommunicator(id, c.Rank(), c.Size()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, maxConnecting, fmt.Errorf("not connected after %v", maxConnecting))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxConnecting, errNotConnected)
 	defer cancel()
 	return c.settle(ctx)
 }
+
+// errNotConnected is the error of a rank whose GPU the others' did not connect with.
+var errNotConnected = fmt.Errorf("%w for %v", device.ErrAwaited, maxConnecting)
 
 // event makes an event for a plan, which lives as long as the collective.
 func (c *collective) event(b *builder) (e cu.Event) {
@@ -184,7 +187,7 @@ func (c *collective) settleSoon() error {
 	if done || err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), maxConnecting, fmt.Errorf("not connected after %v", maxConnecting))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), maxConnecting, errNotConnected)
 	defer cancel()
 	return c.settle(ctx)
 }
@@ -209,8 +212,7 @@ func (c *collective) watch() {
 			return
 		case <-ticker.C:
 		}
-		since := c.d.sums.waitingSince.Load()
-		if since == 0 || time.Since(time.Unix(0, since)) < c.options.Patience || c.d.cancelled.Load() != nil {
+		if c.d.sums.waited() < c.options.Patience || c.d.cancelled.Load() != nil {
 			continue
 		}
 		c.options.Stuck(device.Stuck{Sums: c.d.sums.queued.Load(), Reached: c.hasReached()})
@@ -279,8 +281,18 @@ func (c *collective) leave() error {
 // sums counts the sums that the host has queued, and says since when it waits for the GPU with one in progress.
 type sums struct {
 	queued       atomic.Uint64
-	done         uint64       // of those queued, known to be done
-	waitingSince atomic.Int64 // in nanoseconds since 1970; 0: it doesn't wait
+	done         uint64 // of those queued, known to be done
+	began        time.Time
+	waitingSince atomic.Int64 // in nanoseconds since began; 0: it doesn't wait
+}
+
+// waited returns how long the host has waited for the GPU with a sum in progress; 0 if it doesn't wait.
+func (s *sums) waited() time.Duration {
+	since := s.waitingSince.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(s.began) - time.Duration(since)
 }
 
 // waits calls f, which waits for the queue, all of it or a part. The watch knows meanwhile.
@@ -290,7 +302,7 @@ func (d *Device) waits(all bool, f func() error) error {
 	}
 	queued := d.sums.queued.Load()
 	if queued > d.sums.done {
-		d.sums.waitingSince.Store(time.Now().UnixNano())
+		d.sums.waitingSince.Store(int64(time.Since(d.sums.began)))
 	}
 	err := f()
 	d.sums.waitingSince.Store(0)

@@ -69,6 +69,7 @@ var (
 	_ device.Fallbacks         = (*Device)(nil)
 	_ device.MixedPrecision    = (*Device)(nil)
 	_ device.DatasetResident   = (*Device)(nil)
+	_ device.Slicer            = (*Device)(nil)
 )
 
 // New returns CUDA device number index, counted from 0. The error is a device.ErrNoDevice if there is no such device, no

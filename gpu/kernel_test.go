@@ -46,7 +46,7 @@ func (d *unalignedDevice) NewTensor(dtype device.DType, shape ...int) (*device.T
 	m := whole.Memory().(*memory)
 	d.held = append(d.held, m)
 	size := int64(dtype.Size())
-	return device.WrapTensor(dtype, &memory{m.owner, m.address + cu.DevicePtr(size), m.bytes - size}, shape...), nil
+	return device.WrapTensor(dtype, &memory{owner: m.owner, address: m.address + cu.DevicePtr(size), bytes: m.bytes - size, whole: m}, shape...), nil
 }
 
 // The id of an image that is not in the data set gives an image of NaN and the label -1: checking ids on the host would

@@ -21,6 +21,7 @@ type memory struct {
 	owner   *Device
 	address cu.DevicePtr // aligned to 256 bytes
 	bytes   int64
+	whole   *memory // of which it is a part (Slice); nil if it was allocated by itself
 }
 
 // heap keeps track of a device's memory.
@@ -71,7 +72,7 @@ func (d *Device) allocateTo(m *memory, bytes int64) error {
 	if err != nil {
 		return err
 	}
-	*m = memory{d, address, bytes}
+	*m = memory{owner: d, address: address, bytes: bytes}
 	d.heap.fresh += bytes
 	d.heap.allocations = append(d.heap.allocations, allocation{weak.Make(m), address, bytes})
 	return nil

@@ -65,6 +65,31 @@ func TestMemoryIsCollected(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
+// TestSliceKeepsMemory: memory is not freed as long as a part of it is in use.
+func TestSliceKeepsMemory(t *testing.T) {
+	emulate(t, "memory=128MiB")
+	d := open(t)
+	part := func() *device.Tensor {
+		x, err := d.NewTensor(device.Float32, 10<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Slice(x, 9<<20, 3)
+	}()
+	if err := d.Upload(part, device.Bytes([]float32{1, 2, 3})); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if _, err := d.NewTensor(device.Uint8, 40<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make([]float32, 3)
+	if err := d.Download(device.Bytes(got), part); err != nil || got[0] != 1 || got[2] != 3 {
+		t.Errorf("%v, %v, want 1 2 3", got, err)
+	}
+}
+
 // FreeMemory counts garbage of the software emulation as free.
 func TestFreeMemory(t *testing.T) {
 	emulate(t, "memory=128MiB")

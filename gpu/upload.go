@@ -46,9 +46,9 @@ func (d *Device) postpone(to *memory, src []byte) error {
 	return nil
 }
 
-// waitsFor reports whether an upload to the memory waits.
+// waitsFor reports whether an upload to the memory, or to another part of the same allocation, waits.
 func (d *Device) waitsFor(to *memory) bool {
-	return slices.ContainsFunc(d.uploads, func(u upload) bool { return u.to == to })
+	return slices.ContainsFunc(d.uploads, func(u upload) bool { return u.to.root() == to.root() })
 }
 
 // sendWaiting queues the uploads that wait.

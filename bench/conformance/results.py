@@ -23,9 +23,10 @@ CONVENTIONS = [
     ("a batch in which every example is ignored",
      "PyTorch's mean is 0/0 and its gradient NaN; our gradient is 0. No case has such a batch"),
     ("softplus above 20", "PyTorch's default is a line from there on; ours is log(1+exp(x)) everywhere. The oracle has no such threshold"),
-    ("lion, muon",
-     "PyTorch has no Lion, and its Muon computes in bfloat16: the cases follow the formulas in nn/optim/lion.go and nn/optim/muon.go in "
-     "float64"),
+    ("lion, muon, lars, lamb",
+     "PyTorch has no Lion, LARS or LAMB, and its Muon computes in bfloat16: the cases follow the formulas in nn/optim/lion.go and "
+     "nn/optim/muon.go, and the algorithms of You et al. 2017 and 2020 for LARS and LAMB, in float64. Where a length is 0, the papers' "
+     "ratio is undefined; ours is 1"),
 ]
 
 

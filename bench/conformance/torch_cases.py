@@ -24,7 +24,7 @@ def uncovered(info: dict) -> list[str]:
     """The kinds that recipes can name and no case covers."""
     covered = {
         "layers": set(oracle.LAYERS), "losses": set(torch_losses.COUNTS),
-        "rules": {"muon"} | {r["kind"] for r in torch_rules.rules()},
+        "rules": {"muon"} | {r["kind"] for r in torch_rules.rules()} | {r["kind"] for r, _ in torch_rules.layerwise()},
         "schedules": {"plateau"} | {table["kind"] for _, table, *_ in torch_rules.schedules()},
     }
     return [kind for family, kinds in covered.items() for kind in sorted(set(info[family]) - kinds)]

@@ -1,7 +1,8 @@
 """Update rules and schedules, step by step, against PyTorch in float64.
 
-A rule gets the same gradients in both programs; after every step the weights are compared. PyTorch has no Lion, and its Muon
-computes in bfloat16: these two follow their formulas in float64 (nn/optim/lion.go, nn/optim/muon.go).
+A rule gets the same gradients in both programs; after every step the weights are compared. PyTorch has no Lion, LARS or LAMB, and
+its Muon computes in bfloat16: Lion and Muon follow their formulas in float64 (nn/optim/lion.go, nn/optim/muon.go), LARS and LAMB the
+algorithms of their papers.
 
 The bound after t steps is that of nn/device/devicetest/optimizer.go: 4 t units of |w| and of the terms of all updates. Half of the
 runs begin at w = 0, where the bound is relative to the updates alone.
@@ -251,6 +252,75 @@ def run_muon(recorder: Recorder, seed: int, share: float) -> None:
         recorder.check("muon", {**rule, "shape": shape}, "update", args, {"w": w, "g": g}, bounds.sensitivity(results, 4))
 
 
+# ---------------------------------------------------------------------------------------------------- LARS and LAMB
+
+Noise = Callable[[Tensor, int], Tensor]
+
+
+def trust(scale: float, weights: Tensor, below: Tensor) -> Tensor:
+    """The ratio of a layer: scale*|w| divided by another length; 1 if either is 0, which both papers leave out, and for one
+    dimension, as the authors' programs have it."""
+    return scale * weights / below if weights > 0 and below > 0 else torch.ones(())
+
+
+def lars(w: Tensor, g: Tensor, rule: Rule, noise: Noise) -> Tensor:
+    """The weights after each step: You, Gitman and Ginsburg 2017, algorithm 1, with the learning rate in the line of the momentum, as
+    there, and with a step further along it for Nesterov's."""
+    momentum, beta, lr, v, all = rule["momentum"], rule["weight-decay"], rule["lr"], torch.zeros_like(w), []
+    coupled = 0.0 if rule["decoupled"] else beta
+    for step in range(g.shape[0]):
+        local = torch.ones(())
+        if w.dim() > 1:
+            weights, gradient = noise(w.norm(), w.numel()), noise(g[step].norm(), w.numel())
+            local = trust(rule["trust"], weights, noise(gradient + coupled * weights, 1) if gradient > 0 else gradient)
+        added = noise(lr * noise(local, 1) * noise(g[step] + coupled * w, 1), 1)
+        v = noise(momentum * v + added, 1)
+        moved = noise(momentum * v + added, 1) if rule["nesterov"] else v
+        w = noise(w - lr * (beta - coupled) * w - moved, 1)
+        all.append(w)
+    return torch.stack(all)
+
+
+def lamb(w: Tensor, g: Tensor, rule: Rule, noise: Noise) -> Tensor:
+    """The weights after each step: You et al. 2020, algorithm 2, with phi(x) = x."""
+    b1, b2, decay, all = rule["beta1"], rule["beta2"], rule["weight-decay"], []
+    m, v = torch.zeros_like(w), torch.zeros_like(w)
+    for step in range(g.shape[0]):
+        m, v = noise(b1 * m + (1 - b1) * g[step], 2), noise(b2 * v + (1 - b2) * g[step] ** 2, 2)
+        first, second = noise(m / (1 - b1 ** (step + 1)), 1), noise(v / (1 - b2 ** (step + 1)), 1)
+        r = noise(noise(first / noise(torch.sqrt(second) + rule["epsilon"], 1), 1) + decay * w, 1)
+        ratio = trust(1.0, noise(w.norm(), w.numel()), noise(r.norm(), w.numel())) if w.dim() > 1 else torch.ones(())
+        w = noise(w - rule["lr"] * noise(ratio, 1) * r, 1)
+        all.append(w)
+    return torch.stack(all)
+
+
+def layerwise() -> Iterator[tuple[Rule, Callable[[Tensor, Tensor, Rule, Noise], Tensor]]]:
+    """The settings that are tried, with the formula."""
+    for momentum, nesterov, (decay, decoupled), scale in itertools.product(
+        (0.5, 0.9), (False, True), ((0.0, False), (0.01, False), (0.01, True)), (0.001, 0.02)
+    ):
+        rule = {"kind": "lars", "lr": 3.0, "momentum": momentum, "nesterov": nesterov, "trust": scale}
+        yield {**rule, "weight-decay": decay, "decoupled": decoupled}, lars
+    for (b1, b2), epsilon, decay in itertools.product(((0.9, 0.999), (0.5, 0.9)), (1e-6, 1e-3), (0.0, 0.01)):
+        yield {"kind": "lamb", "lr": 0.02, "beta1": b1, "beta2": b2, "epsilon": epsilon, "weight-decay": decay}, lamb
+
+
+def run_layerwise(recorder: Recorder, seed: int, share: float) -> None:
+    r = Random(seed * 1000 + 220)
+    shapes = [(37,), (8, 8), (5, 40), (6, 3, 3, 4)]
+    for rule, formula in thinned(list(layerwise()), share):
+        if not expressible(recorder, "rules", rule, SHARED):
+            continue
+        for shape, zero in itertools.product(shapes, (True, False)):
+            w = np.zeros(shape, np.float32) if zero else r.normal(*shape)
+            g = r.normal(STEPS, *shape)
+            results = lambda noise: {"w": formula(tensor(w), tensor(g), rule, noise)}  # noqa: E731
+            args = {"recipe": recipe(optimizer=rule), "steps": STEPS, "total": STEPS, "per_epoch": STEPS}
+            case = {**rule, "shape": shape, "from zero": zero}
+            recorder.check(rule["kind"], case, "update", args, {"w": w, "g": g}, bounds.sensitivity(results, 5))
+
+
 # -------------------------------------------------------------------------------------------------------- schedules
 
 
@@ -369,4 +439,5 @@ def run(recorder: Recorder, seed: int, share: float) -> None:
     run_cycled(recorder, seed, share)
     run_plateaus(recorder, seed, share)
     run_muon(recorder, seed, share)
+    run_layerwise(recorder, seed, share)
     run_schedules(recorder, share)

@@ -1,6 +1,12 @@
 package device
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrAwaited is an error of a rank that has waited for others in vain: theirs say why.
+var ErrAwaited = errors.New("the other ranks did not answer")
 
 // Collective connects processes that train one network together, the ranks: each has a device of its own, and they are
 // numbered from 0. It is optional: whoever trains with several ranks passes one to package train. Every rank must make

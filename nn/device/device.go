@@ -198,6 +198,13 @@ type Slicer interface {
 	Slice(t *Tensor, from, n int) *Tensor
 }
 
+// HostMemory is a device whose tensors are in the host's memory: beside its work any goroutine may upload and download tensors that
+// this work doesn't use.
+type HostMemory interface {
+	// InHostMemory does nothing: it marks the device.
+	InHostMemory()
+}
+
 // SliceAlignment is the number of elements at whose multiples a Slice can begin: 256 bytes of float32.
 const SliceAlignment = 64
 

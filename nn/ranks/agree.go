@@ -2,6 +2,7 @@ package ranks
 
 import (
 	"cmp"
+	"errors"
 	"os"
 	"strings"
 
@@ -19,27 +20,37 @@ func (e *AgreedError) Error() string { return e.Err.Error() }
 func (e *AgreedError) Unwrap() error { return e.Err }
 
 // Agree is called by all ranks together, with an error or nil. It returns nil if all have passed nil. Otherwise every rank
-// gets an *AgreedError with its own error or, without one, with the *RankError of the first rank that has one.
+// gets an *AgreedError with its own error or, without one, with the *RankError of the first rank that has one. An error that is
+// device.ErrAwaited counts only if no rank has another one, which explains it.
 func Agree(c device.Collective, err error) error {
-	text := ""
+	text, awaited := "", "\x00"
 	if err != nil {
 		text = cmp.Or(err.Error(), "an error without a text")
 	}
-	all, gatherErr := c.Gather([]byte(Host() + "\x00" + text))
+	if errors.Is(err, device.ErrAwaited) {
+		awaited = "awaited\x00"
+	}
+	all, gatherErr := c.Gather([]byte(Host() + "\x00" + awaited + text))
 	if gatherErr != nil {
 		return cmp.Or(err, gatherErr)
 	}
+	var first, firstAwaited error
 	for rank, told := range all {
-		host, text, _ := strings.Cut(string(told), "\x00")
-		if text == "" {
-			continue
+		host, rest, _ := strings.Cut(string(told), "\x00")
+		awaited, text, _ := strings.Cut(rest, "\x00")
+		of := &RankError{Rank: rank, Host: host, Reason: text}
+		switch {
+		case text == "":
+		case awaited == "" && first == nil:
+			first = of
+		case awaited != "" && firstAwaited == nil:
+			firstAwaited = of
 		}
-		if err == nil {
-			err = &RankError{Rank: rank, Host: host, Reason: text}
-		}
-		break
 	}
-	if err == nil {
+	if errors.Is(err, device.ErrAwaited) && first != nil {
+		err = nil
+	}
+	if err = cmp.Or(err, first, firstAwaited); err == nil {
 		return nil
 	}
 	return &AgreedError{err}

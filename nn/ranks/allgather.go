@@ -6,9 +6,14 @@ import (
 	"trainer/nn/device"
 )
 
-// allGather is the plan of a device.AllGatherSpec: every rank sends its tensors to each other rank, packed.
+// allGather is the plan of a device.AllGatherSpec: every rank sends its tensors to each other rank, packed, in rounds (rounds.go).
 type allGather struct {
-	c         *collective
+	c      *collective
+	rounds []gatherRound
+}
+
+// gatherRound copies some of the tensors of each rank.
+type gatherRound struct {
 	tensors   [][]*device.Tensor // by rank
 	send, get [][]byte           // by rank: what this rank sends, the same to all, and what it receives
 }
@@ -17,53 +22,85 @@ func (c *collective) NewAllGather(s device.AllGatherSpec) (device.AllGather, err
 	if len(s.Tensors) != c.Size() {
 		panic(fmt.Sprintf("all-gather: tensors of %d ranks, want %d", len(s.Tensors), c.Size()))
 	}
-	p := &allGather{c: c, tensors: s.Tensors}
-	for _, list := range s.Tensors {
-		total := 0
-		for _, t := range list {
-			total += t.Len() * t.DType().Size()
-		}
-		p.get = append(p.get, make([]byte, total))
+	p := &allGather{c: c}
+	if c.Size() == 1 {
+		return p, nil
 	}
-	for range p.get {
-		p.send = append(p.send, p.get[c.Rank()])
+	for rank, list := range s.Tensors {
+		for k, tensors := range c.cutFloats(list) {
+			if k == len(p.rounds) {
+				p.rounds = append(p.rounds, gatherRound{tensors: make([][]*device.Tensor, c.Size())})
+			}
+			p.rounds[k].tensors[rank] = tensors
+		}
+	}
+	most := make([]int, c.Size()) // bytes of a rank in a round
+	for _, r := range p.rounds {
+		for rank, list := range r.tensors {
+			most[rank] = max(most[rank], sizeOf(list))
+		}
+	}
+	buffers := make([][]byte, c.Size())
+	for rank, n := range most {
+		buffers[rank] = make([]byte, n)
+	}
+	for k := range p.rounds {
+		r := &p.rounds[k]
+		for rank, list := range r.tensors {
+			r.get = append(r.get, buffers[rank][:sizeOf(list)])
+		}
+		for range r.get {
+			r.send = append(r.send, r.get[c.Rank()])
+		}
 	}
 	return p, nil
 }
 
+// cutFloats cuts tensors for rounds. Only float32 can be cut.
+func (c *collective) cutFloats(list []*device.Tensor) [][]*device.Tensor {
+	for _, t := range list {
+		if t.DType() != device.Float32 {
+			return [][]*device.Tensor{list}
+		}
+	}
+	return cut(c.memory, list, c.perRound)
+}
+
+// sizeOf returns the bytes of all tensors.
+func sizeOf(list []*device.Tensor) (n int) {
+	for _, t := range list {
+		n += t.Len() * t.DType().Size()
+	}
+	return n
+}
+
 // Run copies the tensors of every rank to all.
 func (p *allGather) Run() error {
-	me := p.c.Rank()
-	if p.c.Size() == 1 {
-		return nil
-	}
-	if err := p.each(me, p.c.memory.Download); err != nil {
-		return err
-	}
-	if err := p.c.Exchange(p.send, p.get); err != nil {
-		return err
-	}
-	upload := func(x []byte, t *device.Tensor) error { return p.c.memory.Upload(t, x) }
-	for r := range p.tensors {
-		if r == me {
-			continue
-		}
-		if err := p.each(r, upload); err != nil {
-			return err
+	for i := range p.rounds {
+		if err := p.run(&p.rounds[i]); err != nil {
+			return fmt.Errorf("all-gather: %w", err)
 		}
 	}
 	return nil
 }
 
-// each calls f for every tensor of a rank with its place in what that rank sends.
-func (p *allGather) each(rank int, f func(x []byte, t *device.Tensor) error) error {
-	at := 0
-	for _, t := range p.tensors[rank] {
-		n := t.Len() * t.DType().Size()
-		if err := f(p.get[rank][at:at+n], t); err != nil {
-			return fmt.Errorf("all-gather: %w", err)
+func (p *allGather) run(r *gatherRound) error {
+	me := p.c.Rank()
+	download := func(t *device.Tensor, x []byte) error { return p.c.memory.Download(x, t) }
+	if err := packed(r.tensors[me], r.get[me], download); err != nil {
+		return err
+	}
+	if err := p.c.Exchange(r.send, r.get); err != nil {
+		return err
+	}
+	upload := func(t *device.Tensor, x []byte) error { return p.c.memory.Upload(t, x) }
+	for rank, list := range r.tensors {
+		if rank == me {
+			continue
 		}
-		at += n
+		if err := packed(list, r.get[rank], upload); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 // Sums and copies are in files of their own.
 type collective struct {
 	Transport
-	memory device.Memory
+	memory   device.Memory
+	perRound int // elements that a rank owns in a round, at most
 
 	lengths  []byte // of Gather: a number of 8 bytes for each rank
 	nothing  [][]byte
@@ -26,7 +27,7 @@ type collective struct {
 func New(t Transport, memory device.Memory) device.Collective {
 	n := t.Size()
 	c := &collective{
-		Transport: t, memory: memory,
+		Transport: t, memory: memory, perRound: roundElements,
 		lengths: make([]byte, 8*n), nothing: make([][]byte, n), sendTo: make([][]byte, n), recvFrom: make([][]byte, n),
 	}
 	c.background.run = c.background.drain

@@ -42,6 +42,11 @@ func (g *goroutine) Size() int    { return len(g.hub.from) }
 
 func (g *goroutine) Exchange(send, recv [][]byte) error {
 	h, me := g.hub, g.rank
+	select {
+	case <-h.failed: // whatever is ready to be taken
+		return h.cause
+	default:
+	}
 	for p := range h.from {
 		if p == me {
 			continue

@@ -2,6 +2,7 @@ package ranks_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +98,30 @@ func TestAgree(t *testing.T) {
 					t.Errorf("rank %d: %v, want an AgreedError", i, err)
 				case i != at && (!errors.As(err, new(*ranks.RankError)) || !strings.Contains(err.Error(), ": no space left")):
 					t.Errorf("rank %d: %v, want the other rank's", i, err)
+				}
+			})
+		}
+		running.Wait()
+	}
+}
+
+// TestAgreeOnCause: an error of ranks that have waited in vain is that of the rank they have waited for, if it has one.
+func TestAgreeOnCause(t *testing.T) {
+	waited := fmt.Errorf("connecting: %w", device.ErrAwaited)
+	for want, errs := range map[string][]error{
+		"rank 2 on " + ranks.Host() + ": no memory": {waited, nil, errors.New("no memory")},
+		waited.Error(): {waited, waited, waited},
+		"rank 1 on " + ranks.Host() + ": " + waited.Error(): {nil, waited, nil},
+	} {
+		var running sync.WaitGroup
+		for i, r := range open(t, 3) {
+			running.Go(func() {
+				err := ranks.Agree(r, errs[i])
+				if i == 0 && (!errors.As(err, new(*ranks.AgreedError)) || err.Error() != want) {
+					t.Errorf("%v, want %s", err, want)
+				}
+				if err == nil {
+					t.Errorf("rank %d has no error, want %s", i, want)
 				}
 			})
 		}

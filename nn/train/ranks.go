@@ -324,8 +324,10 @@ func (r *run) evaluateKept(ctx context.Context) error {
 // go unnoticed, since its gradients enter the sums like any others.
 func (r *run) sameWeights() error {
 	sum := sha256.New()
+	var bytes []byte
 	for _, t := range networkTensors(r.stepper.net) {
-		bytes := make([]byte, t.Tensor.Len()*t.Tensor.DType().Size())
+		n := t.Tensor.Len() * t.Tensor.DType().Size()
+		bytes = slices.Grow(bytes[:0], n)[:n]
 		if err := r.stepper.dev.Download(bytes, t.Tensor); err != nil {
 			return err
 		}
@@ -342,6 +344,8 @@ func (r *run) sameSettings() error {
 	list, _ := alike(settings(r.stepper, r.stepper.total), []condition{{imagesSetting, ""}})
 	list = append(list,
 		condition{"zero-stage", fmt.Sprint(r.cfg.ZeroStage)},
+		condition{"views", describe(r.cfg.TTA)},
+		condition{"views-share", fmt.Sprint(r.cfg.TTAShare)},
 		condition{"instruction sets", fmt.Sprint(r.stepper.dev.Info().Features)},
 		condition{"number of steps done", fmt.Sprint(r.stepper.step)})
 	text, err := json.Marshal(list)

@@ -67,7 +67,7 @@ func (r *run) divideState() error {
 		}
 		d.entries = append(d.entries, told.Entries...)
 	}
-	if !r.follows() {
+	if !r.follows() && d.saves.Dir != "" {
 		d.allocate()
 	}
 	r.divided = d
@@ -113,23 +113,50 @@ func (r *run) collectState() error {
 	}
 	next := 0
 	for _, e := range d.entries {
-		values := make([]float32, e.Len)
+		var own *device.Tensor
 		if e.Rank == r.group().Rank() {
-			if err := r.stepper.dev.Download(device.Bytes(values), d.own[next].Tensor); err != nil {
-				return err
-			}
+			own = d.own[next].Tensor
 			next++
 		}
-		if e.Rank > 0 {
-			if err := r.group().Broadcast(device.Bytes(values), e.Rank); err != nil {
-				return err
-			}
-		}
-		if d.places != nil {
-			copy(d.places[e.Name][e.From:], values)
+		if err := r.collectEntry(e, own); err != nil {
+			return err
 		}
 	}
 	d.at, d.wanted = r.stepper.step, false
+	return nil
+}
+
+// collectedElements is the largest number of elements that are sent at once, unless the device can't cut tensors.
+const collectedElements = 1 << 20
+
+// collectEntry copies a tensor of a rank to rank 0; own is the tensor on that rank, and nil on others.
+func (r *run) collectEntry(e stateEntry, own *device.Tensor) error {
+	slicer, cuts := r.stepper.dev.(device.Slicer)
+	most := e.Len
+	if cuts {
+		most = min(most, collectedElements)
+	}
+	values := make([]float32, most)
+	for from := 0; from < e.Len; from += most {
+		part := values[:min(most, e.Len-from)]
+		if own != nil {
+			piece := own
+			if cuts {
+				piece = slicer.Slice(own.View(e.Len), from, len(part))
+			}
+			if err := r.stepper.dev.Download(device.Bytes(part), piece); err != nil {
+				return err
+			}
+		}
+		if e.Rank > 0 {
+			if err := r.group().Broadcast(device.Bytes(part), e.Rank); err != nil {
+				return err
+			}
+		}
+		if places := r.divided.places; places != nil {
+			copy(places[e.Name][e.From+from:], part)
+		}
+	}
 	return nil
 }
 

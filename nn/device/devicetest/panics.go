@@ -10,6 +10,7 @@ import (
 // operand and says what would be right.
 func testPanics(t *testing.T, dev device.Device, _ Options) {
 	t.Run("copies", func(t *testing.T) { panicsOfCopies(t, dev) })
+	t.Run("slices", func(t *testing.T) { panicsOfSlices(t, dev) })
 	for _, op := range Operations() {
 		if op.Panics != nil {
 			t.Run(op.Name, func(t *testing.T) { op.Panics(t, dev) })

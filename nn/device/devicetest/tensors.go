@@ -57,6 +57,7 @@ func testTensors(t *testing.T, dev device.Device, _ Options) {
 		m.holds("a", a, []byte{1, 2, 3})
 		m.holds("b", b, []byte{4, 5, 6})
 	})
+	testSlices(t, dev)
 	t.Run("sync", func(t *testing.T) {
 		if err := dev.Sync(); err != nil {
 			t.Errorf("Sync without a fault: %v", err)

@@ -17,7 +17,7 @@ type life struct {
 	rank, size int
 	hosts      []string
 	heard      []time.Time
-	sent       time.Time
+	sent, kept time.Time    // when signs were last sent, and looked for
 	in, out    []oneMessage // by rank
 	over       []bool       // the rank has sent its last sign
 }
@@ -74,6 +74,7 @@ func (l *life) ranks(rank, size int) {
 // begin takes the names of the machines, and expects signs of life from now on.
 func (l *life) begin(hosts [][]byte) error {
 	now := time.Now()
+	l.kept = now
 	for p := range l.size {
 		l.hosts[p] = string(bytes.TrimRight(hosts[p], "\x00"))
 		l.heard[p] = now
@@ -98,6 +99,8 @@ func (l *life) keep(now time.Time) error {
 	if l.hosts == nil || l.heard[l.rank].IsZero() { // not begun
 		return nil
 	}
+	l.forgive(now.Sub(l.kept))
+	l.kept = now
 	due := now.Sub(l.sent) >= signEvery
 	for p := range l.size {
 		if p == l.rank {
@@ -111,14 +114,34 @@ func (l *life) keep(now time.Time) error {
 				return err
 			}
 		}
-		if silent := now.Sub(l.heard[p]); silent > maxSilence {
-			return &ranks.RankError{Rank: p, Host: l.hosts[p], Reason: fmt.Sprintf("no sign of life for %.0f s", silent.Seconds())}
-		}
 	}
 	if due {
 		l.sent = now
 	}
+	if p, silent := l.silent(now); silent > maxSilence {
+		return &ranks.RankError{Rank: p, Host: l.hosts[p], Reason: fmt.Sprintf("no sign of life for %.0f s", silent.Seconds())}
+	}
 	return nil
+}
+
+// forgive extends the time of all ranks by that for which this process did not run: what they have sent meanwhile may be late.
+func (l *life) forgive(late time.Duration) {
+	if late < 2*signEvery {
+		return
+	}
+	for p := range l.heard {
+		l.heard[p] = l.heard[p].Add(late)
+	}
+}
+
+// silent returns the rank that has been silent for longest, of those that have not sent their last sign, and for how long.
+func (l *life) silent(now time.Time) (rank int, longest time.Duration) {
+	for p := range l.size {
+		if silent := now.Sub(l.heard[p]); p != l.rank && !l.over[p] && silent > longest {
+			rank, longest = p, silent
+		}
+	}
+	return rank, longest
 }
 
 // listen takes a sign of life that has come, and expects the next.

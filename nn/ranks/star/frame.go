@@ -62,10 +62,18 @@ func (l *link) send(f frame, x []byte) error {
 	return err
 }
 
+// Read reads from the connection. Whatever comes is a sign of life: a large message may take longer than the silence that is allowed.
+func (l *link) Read(b []byte) (n int, err error) {
+	if n, err = l.conn.Read(b); n > 0 {
+		l.heard.Store(l.now())
+	}
+	return n, err
+}
+
 // read returns the next frame.
 func (l *link) read() (f frame, x []byte, err error) {
 	var header [headerBytes]byte
-	if _, err := io.ReadFull(l.conn, header[:]); err != nil {
+	if _, err := io.ReadFull(l, header[:]); err != nil {
 		return f, nil, err
 	}
 	word := func(i int) int { return int(binary.LittleEndian.Uint32(header[4*i:])) }
@@ -75,7 +83,7 @@ func (l *link) read() (f frame, x []byte, err error) {
 		return f, nil, fmt.Errorf("a message of %d bytes", n)
 	}
 	var all bytes.Buffer // grows with what comes
-	_, err = io.CopyN(&all, l.conn, int64(n))
+	_, err = io.CopyN(&all, l, int64(n))
 	return f, all.Bytes(), err
 }
 
@@ -94,6 +102,12 @@ func (l *link) greet() error {
 	}
 	l.host = string(x)
 	return l.conn.SetReadDeadline(time.Time{})
+}
+
+// abortText is what an abort frame says of an error.
+func abortText(e *ranks.RankError) []byte {
+	text := e.Host + "\x00" + e.Reason
+	return []byte(text[:min(len(text), maxText)])
 }
 
 // learn takes the failure of a rank, of which another has told the user.

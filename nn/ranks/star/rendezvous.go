@@ -24,21 +24,25 @@ import (
 //	rank 0 -> rank r    challenge
 //	rank r -> rank 0    challenge', r, HMAC("rank", ranks, r, challenge, challenge')
 //	rank 0 -> rank r    HMAC("leader", ranks, r, challenge, challenge')
+//	rank 0 -> rank r    a byte, once all have come
 type Rendezvous struct {
 	Address    string                 // host:port
 	Token      func() (string, error) // may be called several times: the token may come later
 	Rank, Size int
 	Wait       time.Duration // for the other ranks
+
+	listener net.Listener // nil: rank 0 listens at Address
 }
 
 const (
 	challengeBytes = 32
 	answerBytes    = challengeBytes + 4 + sha256.Size
-	maxHandshake   = 5 * time.Second
+	maxHandshake   = 10 * time.Second
 	maxStrangers   = 64 // connections at a time that have not proved anything yet
 )
 
-// Meet connects the ranks, and returns the connections that New takes.
+// Meet connects the ranks, and returns the connections that New takes, once all ranks have come. They are those of rank 0 with each
+// other rank, the first being nil, or that of another rank with rank 0.
 func (r Rendezvous) Meet(ctx context.Context) ([]net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()
@@ -50,14 +54,26 @@ func (r Rendezvous) Meet(ctx context.Context) ([]net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", r.Address)
+	listener := r.listener
+	if listener == nil {
+		var config net.ListenConfig
+		if listener, err = config.Listen(ctx, "tcp", r.Address); err != nil {
+			return nil, err
+		}
+	}
+	defer listener.Close()
+	conns, err := r.gather(ctx, listener, token)
 	if err != nil {
 		return nil, err
 	}
-	defer listener.Close()
-	return r.gather(ctx, listener, token)
+	for _, conn := range conns[1:] {
+		_, _ = conn.Write([]byte{allHere}) // New finds out if it has gone
+	}
+	return conns, nil
 }
+
+// allHere is the byte that tells a rank that all have come.
+const allHere = 1
 
 func (r Rendezvous) token() (string, error) {
 	token, err := r.Token()
@@ -69,48 +85,16 @@ func (r Rendezvous) token() (string, error) {
 
 // gather accepts the other ranks.
 func (r Rendezvous) gather(ctx context.Context, listener net.Listener, token string) ([]net.Conn, error) {
-	type arrival struct {
-		rank int
-		conn net.Conn
-	}
-	arrived := make(chan arrival)
-	done := make(chan struct{})
-	strangers := make(chan struct{}, maxStrangers)
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer close(done)
+	ctx, cancel := context.WithCancel(ctx)
+	door := &door{arrived: make(chan arrival), strangers: make(chan struct{}, maxStrangers)}
+	defer door.running.Wait()
 	defer listener.Close()
-	running.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			select {
-			case strangers <- struct{}{}:
-			default:
-				_ = conn.Close()
-				continue
-			}
-			running.Go(func() {
-				defer func() { <-strangers }()
-				rank, err := r.admit(conn, token)
-				if err != nil {
-					_ = conn.Close()
-					return
-				}
-				select {
-				case arrived <- arrival{rank, conn}:
-				case <-done:
-					_ = conn.Close()
-				}
-			})
-		}
-	})
+	defer cancel()
+	door.running.Go(func() { r.accept(ctx, listener, token, door) })
 	conns := make([]net.Conn, r.Size)
 	for left := r.Size - 1; left > 0; {
 		select {
-		case a := <-arrived:
+		case a := <-door.arrived:
 			if conns[a.rank] != nil { // it has come twice: its first connection has failed, or another process has its number
 				_ = conns[a.rank].Close()
 				left++
@@ -124,15 +108,66 @@ func (r Rendezvous) gather(ctx context.Context, listener net.Listener, token str
 					_ = conn.Close() // the ranks that have come need not wait
 				}
 			}
-			return nil, fmt.Errorf("rank %d of %d has not come to %s within %v", missing, r.Size, r.Address, r.Wait)
+			return nil, r.missing(ctx, fmt.Sprintf("rank %d of %d has not come to %s", missing, r.Size, r.Address))
 		}
 	}
 	return conns, nil
 }
 
+// missing returns the error for ranks that have not met.
+func (r Rendezvous) missing(ctx context.Context, what string) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%s within %v", what, r.Wait)
+	}
+	return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+}
+
+// door is where ranks arrive.
+type door struct {
+	arrived   chan arrival
+	strangers chan struct{} // a place for each connection that has not proved anything yet
+	running   sync.WaitGroup
+}
+
+// arrival is a rank that has proved itself.
+type arrival struct {
+	rank int
+	conn net.Conn
+}
+
+// accept admits ranks until the listener is closed. What has not arrived when ctx ends is closed.
+func (r Rendezvous) accept(ctx context.Context, listener net.Listener, token string, d *door) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		select {
+		case d.strangers <- struct{}{}:
+		default:
+			_ = conn.Close()
+			continue
+		}
+		d.running.Go(func() {
+			defer func() { <-d.strangers }()
+			_ = conn.SetDeadline(time.Now().Add(maxHandshake))
+			hurry := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+			rank, err := r.admit(conn, token)
+			if !hurry() || err != nil {
+				_ = conn.Close()
+				return
+			}
+			select {
+			case d.arrived <- arrival{rank, conn}:
+			case <-ctx.Done():
+				_ = conn.Close()
+			}
+		})
+	}
+}
+
 // admit lets a rank prove that it knows the token.
 func (r Rendezvous) admit(conn net.Conn, token string) (rank int, err error) {
-	_ = conn.SetDeadline(time.Now().Add(maxHandshake))
 	challenge := random()
 	if _, err := conn.Write(challenge); err != nil {
 		return 0, err
@@ -152,19 +187,34 @@ func (r Rendezvous) admit(conn net.Conn, token string) (rank int, err error) {
 	return rank, conn.SetDeadline(time.Time{})
 }
 
-// join connects to rank 0, which may not listen yet.
+// join connects to rank 0, which may not listen yet, and waits until all ranks have come.
 func (r Rendezvous) join(ctx context.Context) (net.Conn, error) {
 	for {
 		conn, err := r.tryJoin(ctx)
 		if err == nil {
-			return conn, nil
+			return r.awaitAll(ctx, conn)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("rank 0 can't be reached at %s within %v: %w", r.Address, r.Wait, err)
+			return nil, fmt.Errorf("%w: %w", r.missing(ctx, "rank 0 can't be reached at "+r.Address), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// awaitAll waits until rank 0 says that all ranks have come.
+func (r Rendezvous) awaitAll(ctx context.Context, conn net.Conn) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+	var here [1]byte
+	_, err := io.ReadFull(conn, here[:])
+	if !stop() || err != nil {
+		_ = conn.Close()
+		if ctx.Err() != nil {
+			return nil, r.missing(ctx, "not all ranks have come to "+r.Address)
+		}
+		return nil, fmt.Errorf("rank 0 at %s has closed the connection before all ranks had come", r.Address)
+	}
+	return conn, nil
 }
 
 func (r Rendezvous) tryJoin(ctx context.Context) (net.Conn, error) {

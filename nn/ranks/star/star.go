@@ -16,7 +16,8 @@ const (
 	signEvery  = 2 * time.Second
 	maxSilence = 20 * time.Second
 	lagAfter   = 10 * time.Second
-	maxClosing = 5 * time.Second
+	maxClosing = 20 * time.Second
+	maxTelling = time.Second
 )
 
 // Options are how a Transport treats its user.
@@ -26,18 +27,27 @@ type Options struct {
 	Lags func(*ranks.RankError)
 	// Ended, unless nil, says why the process of a rank has ended, whose connection has; "" if it is not known.
 	Ended func(rank int) string
+
+	signEvery, maxSilence time.Duration // 0: the constants
 }
 
 // Transport is a ranks.Transport, and a ranks.Monitored.
+//
+// Who has failed, and why, is final once Failed is closed. By then the other ranks have been told, so that a rank that ends because
+// of it leaves no one behind without a reason.
+//
+// Messages between two ranks other than 0 go by way of rank 0. Every rank sends to rank 0 last: a rank 0 that has everything that was
+// sent to it has passed on everything else, and may end.
 type Transport struct {
 	rank, size int
 	options    Options
 	links      []*link // by rank; rank 0 has one for every other, they have one for rank 0
 	inbox      []*queue
 	progress   atomic.Pointer[func() uint64]
+	started    time.Time
 
 	once    sync.Once
-	failed  chan struct{} // closed when failure is known
+	failed  chan struct{} // closed when failure is known, and has been told
 	failure *ranks.RankError
 	closing atomic.Bool
 	readers sync.WaitGroup
@@ -49,17 +59,21 @@ type link struct {
 	conn   net.Conn
 	peer   int
 	host   string
-	mutex  sync.Mutex // of writes
-	heard  atomic.Int64
+	mutex  sync.Mutex    // of writes
+	now    func() int64  // nanoseconds since the transport was started: no one sets this clock
+	heard  atomic.Int64  // when something came last
 	sums   atomic.Uint64 // of the peer: see SetProgress
 	over   atomic.Bool   // the peer has sent its last frame
 	header [headerBytes]byte
 }
 
 // New returns the transport of a rank. conns are the connections of rank 0 with the others, by rank, the first being nil; or
-// that of another rank with rank 0. New exchanges the names of the machines.
+// that of another rank with rank 0. New exchanges the names of the machines. It closes the connections if it fails.
 func New(rank, size int, conns []net.Conn, o Options) (*Transport, error) {
-	t := &Transport{rank: rank, size: size, options: o, links: make([]*link, size), failed: make(chan struct{}), stop: make(chan struct{})}
+	o.signEvery, o.maxSilence = cmp.Or(o.signEvery, signEvery), cmp.Or(o.maxSilence, maxSilence)
+	t := &Transport{
+		rank: rank, size: size, options: o, links: make([]*link, size), started: time.Now(), failed: make(chan struct{}), stop: make(chan struct{}),
+	}
 	for p := range size {
 		t.inbox = append(t.inbox, newQueue())
 		if p == rank || rank > 0 && p > 0 {
@@ -69,21 +83,24 @@ func New(rank, size int, conns []net.Conn, o Options) (*Transport, error) {
 		if rank == 0 {
 			conn = conns[p]
 		}
-		t.links[p] = &link{conn: conn, peer: p}
+		t.links[p] = &link{conn: conn, peer: p, now: t.now}
 	}
 	for _, l := range t.peers() {
 		if err := l.greet(); err != nil {
+			t.closeAll()
 			return nil, &ranks.RankError{Rank: l.peer, Reason: fmt.Sprintf("it can't be reached: %v", err)}
 		}
 	}
-	now := time.Now().UnixNano()
 	for _, l := range t.peers() {
-		l.heard.Store(now)
+		l.heard.Store(t.now())
 		t.readers.Go(func() { t.listen(l) })
 	}
 	go t.live()
 	return t, nil
 }
+
+// now returns the nanoseconds since the transport was started.
+func (t *Transport) now() int64 { return time.Since(t.started).Nanoseconds() }
 
 // peers returns the links that there are.
 func (t *Transport) peers() (list []*link) {
@@ -112,7 +129,8 @@ func (t *Transport) Exchange(send, recv [][]byte) error {
 	if t.hasFailed() {
 		return t.failure
 	}
-	for p := range t.size {
+	for k := range t.size {
+		p := t.size - 1 - k // rank 0 is last
 		if p == t.rank {
 			continue
 		}
@@ -186,18 +204,22 @@ func (t *Transport) Abort(reason string) {
 	t.fail(&ranks.RankError{Rank: t.rank, Host: ranks.Host(), Reason: reason}, nil)
 }
 
-// fail makes an error final, unless there is one, and passes it on to all ranks but the one that it came from. Of ranks that
-// learn of it by themselves, one is to tell the user: rank 0, or rank 1 if rank 0 has failed.
+// fail makes an error final, unless there is one, and passes it on to all ranks but the one that it came from. What is being written
+// ends within maxTelling, too.
 func (t *Transport) fail(e *ranks.RankError, from *link) {
 	t.once.Do(func() {
-		t.failure = e
-		close(t.failed)
+		var telling sync.WaitGroup
 		for _, l := range t.peers() {
+			_ = l.conn.SetWriteDeadline(time.Now().Add(maxTelling))
 			if l != from {
-				_ = l.conn.SetWriteDeadline(time.Now().Add(time.Second))
-				_ = l.write(frame{kind: abort, from: e.Rank}, []byte(e.Host+"\x00"+e.Reason)) // a rank that is gone can't be told
+				telling.Go(func() {
+					_ = l.write(frame{kind: abort, from: e.Rank}, abortText(e)) // a rank that is gone can't be told
+				})
 			}
 		}
+		telling.Wait()
+		t.failure = e
+		close(t.failed)
 	})
 }
 
@@ -210,7 +232,7 @@ func (t *Transport) lost(l *link, err error) *ranks.RankError {
 	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
 		reason = "it can't be reached: " + err.Error()
 	}
-	t.fail(&ranks.RankError{Rank: l.peer, Host: l.host, Reason: reason, Told: t.rank > 1}, l)
+	t.fail(&ranks.RankError{Rank: l.peer, Host: l.host, Reason: reason}, l)
 	return t.failure
 }
 
@@ -239,12 +261,11 @@ func (t *Transport) listen(l *link) {
 	for {
 		f, x, err := l.read()
 		if err != nil {
-			if !t.done(l) && !t.closing.Load() {
+			if !l.over.Load() && !t.closing.Load() {
 				t.lost(l, err)
 			}
 			return
 		}
-		l.heard.Store(time.Now().UnixNano())
 		switch f.kind {
 		case data:
 			if f.from < 0 || f.from >= t.size || f.to < 0 || f.to >= t.size || t.rank == 0 && f.from != l.peer {
@@ -262,10 +283,6 @@ func (t *Transport) listen(l *link) {
 	}
 }
 
-// done tells whether this rank needs nothing more of a link: a rank that has sent its last frame to rank 0 has what it needs from
-// all. What the others still need of rank 0 is what it passes on.
-func (t *Transport) done(l *link) bool { return t.rank == 0 && l.over.Load() }
-
 // deliver passes on a message.
 func (t *Transport) deliver(f frame, x []byte) {
 	if f.to == t.rank {
@@ -281,29 +298,56 @@ func (t *Transport) deliver(f frame, x []byte) {
 
 // live sends signs of life, and fails for a rank that sends none.
 func (t *Transport) live() {
-	ticker := time.NewTicker(signEvery)
+	ticker := time.NewTicker(t.options.signEvery)
 	defer ticker.Stop()
-	for {
+	for last := t.now(); ; {
 		select {
 		case <-t.stop:
 			return
 		case <-t.failed:
 			return
-		case now := <-ticker.C:
-			for _, l := range t.peers() {
-				silent := now.Sub(time.Unix(0, l.heard.Load()))
-				if silent > maxSilence && !t.done(l) {
-					t.fail(&ranks.RankError{Rank: l.peer, Host: l.host, Reason: fmt.Sprintf("no sign of life for %.0f s", silent.Seconds()), Told: t.rank > 1}, l)
-					return
-				}
-				var sums [8]byte
-				if count := t.progress.Load(); count != nil {
-					binary.LittleEndian.PutUint64(sums[:], (*count)())
-				}
-				go l.tryWrite(frame{kind: life, from: t.rank}, sums)
-			}
+		case <-ticker.C:
+		}
+		now := t.now()
+		t.forgive(time.Duration(now-last) - t.options.signEvery)
+		last = now
+		if l := t.silent(now); l != nil {
+			reason := fmt.Sprintf("no sign of life for %.0f s", t.options.maxSilence.Seconds())
+			t.fail(&ranks.RankError{Rank: l.peer, Host: l.host, Reason: reason}, l)
+			return
+		}
+		var sums [8]byte
+		if count := t.progress.Load(); count != nil {
+			binary.LittleEndian.PutUint64(sums[:], (*count)())
+		}
+		for _, l := range t.peers() {
+			go l.tryWrite(frame{kind: life, from: t.rank}, sums)
 		}
 	}
+}
+
+// forgive extends the time of all ranks by that for which this process did not run: what they have sent meanwhile has yet to be read.
+func (t *Transport) forgive(late time.Duration) {
+	if late < t.options.signEvery {
+		return
+	}
+	for _, l := range t.peers() {
+		l.heard.Add(int64(late))
+	}
+}
+
+// silent returns the link that has been silent for longest, if that is too long. Others may seem silent because of it: what they send
+// isn't read while something can't be passed on to it.
+func (t *Transport) silent(now int64) (longest *link) {
+	for _, l := range t.peers() {
+		if !l.over.Load() && (longest == nil || l.heard.Load() < longest.heard.Load()) {
+			longest = l
+		}
+	}
+	if longest == nil || time.Duration(now-longest.heard.Load()) <= t.options.maxSilence {
+		return nil
+	}
+	return longest
 }
 
 // Close waits until all ranks call it, and ends the connections.
@@ -322,21 +366,25 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// end closes the connections, once the other side has closed its own. Rank 0 waits for the others first: until their last frames it
-// passes on what they send to each other.
+// end closes the connections, once the other side has closed its own. After a failure there is nothing to wait for.
 func (t *Transport) end() {
 	t.closing.Store(true)
-	if t.hasFailed() {
-		t.once.Do(func() {}) // waits until the others have been told
-	}
 	close(t.stop)
+	patience := maxClosing
+	if t.hasFailed() {
+		patience = maxTelling
+	}
 	for _, l := range t.peers() {
 		if half, ok := l.conn.(interface{ CloseWrite() error }); ok && t.rank > 0 {
 			_ = half.CloseWrite()
 		}
-		_ = l.conn.SetReadDeadline(time.Now().Add(maxClosing))
+		_ = l.conn.SetReadDeadline(time.Now().Add(patience))
 	}
 	t.readers.Wait()
+	t.closeAll()
+}
+
+func (t *Transport) closeAll() {
 	for _, l := range t.peers() {
 		_ = l.conn.Close()
 	}

@@ -95,7 +95,7 @@ func runBench(ctx context.Context, p *program, args []string) error {
 	if p.getenv(ranks.RankVariable) == "" {
 		return p.benchAs(ctx, nil, args)
 	}
-	t, err := p.joinRanks()
+	t, err := p.joinRanks(ctx)
 	if err == nil {
 		err = p.benchAs(ctx, t, args)
 	}

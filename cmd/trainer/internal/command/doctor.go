@@ -75,7 +75,7 @@ func runDoctor(ctx context.Context, p *program, args []string) error {
 	default:
 		p.stepEnv = []string{doctor.PythonVariable + "=" + o.python}
 	}
-	t, err := p.joinRanks() // mpirun trainer doctor
+	t, err := p.joinRanks(ctx) // mpirun trainer doctor
 	if err != nil {
 		return p.leave(t, err)
 	}

@@ -48,7 +48,7 @@ func stepCommand() Command {
 }
 
 // runStep takes a step: "survey", "examine" and the number of a GPU, or "sum".
-func runStep(_ context.Context, p *program, args []string) error {
+func runStep(ctx context.Context, p *program, args []string) error {
 	out := json.NewEncoder(p.stdout)
 	tell := func(r stepReport) { _ = out.Encode(r) } // an error means that nobody reads it any more
 	switch {
@@ -57,7 +57,7 @@ func runStep(_ context.Context, p *program, args []string) error {
 		tell(stepReport{Diagnosis: &d})
 		return nil
 	case len(args) == 1 && args[0] == sumStep:
-		t, err := p.joinRanks() // nil for the process that starts them
+		t, err := p.joinRanks(ctx) // nil for the process that starts them
 		if err != nil {
 			return p.leave(t, err)
 		}

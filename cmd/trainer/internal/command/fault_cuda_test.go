@@ -59,6 +59,7 @@ func process(t *testing.T, env []string, args ...string) outcome {
 	cmd := exec.CommandContext(t.Context(), self, args...)
 	cmd.Env = append(append(os.Environ(), "TRAINER_TEST_MAIN=1", "XDG_CACHE_HOME="+t.TempDir()), env...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = time.Minute // for ranks that it has started
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"trainer/cmd/trainer/internal/display"
+	"trainer/cmd/trainer/internal/report"
 	"trainer/gpu/doctor"
 	"trainer/nn/device"
 	"trainer/nn/printable"
@@ -56,7 +58,7 @@ func (e *silentError) Error() string { return fmt.Sprintf("status %d", e.status)
 
 // joinRanks joins the ranks that were started with this process, and silences all but rank 0. It returns nil if this
 // process was started alone.
-func (p *program) joinRanks() (*team, error) {
+func (p *program) joinRanks(ctx context.Context) (*team, error) {
 	env, err := ranks.ReadEnvironment(p.getenv)
 	if err != nil {
 		return nil, &usageError{err.Error()}
@@ -70,7 +72,7 @@ func (p *program) joinRanks() (*team, error) {
 	}
 	t.note = p.note // silent on most ranks
 	if !env.MPI {
-		if t.Transport, err = t.openStar(p); err != nil {
+		if t.Transport, err = t.openStar(ctx, p); err != nil {
 			return nil, t.refuse(err)
 		}
 		return t, p.greet(t)
@@ -90,7 +92,7 @@ func (p *program) joinRanks() (*team, error) {
 }
 
 // openStar connects this rank with rank 0, or rank 0 with the others.
-func (t *team) openStar(p *program) (ranks.Transport, error) {
+func (t *team) openStar(ctx context.Context, p *program) (ranks.Transport, error) {
 	o := star.Options{Name: t.env.Launcher, Lags: t.lags}
 	if t.env.Launcher == ranks.OwnLauncher {
 		gpu, err := strconv.ParseUint(p.getenv(gpuVariable), 10, 16)
@@ -104,7 +106,7 @@ func (t *team) openStar(p *program) (ranks.Transport, error) {
 		}
 		return star.New(t.env.Rank, t.env.Size, []net.Conn{conn}, o)
 	}
-	conns, err := t.meet(p)
+	conns, err := t.meet(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +195,24 @@ func (t *team) agree(err error) error {
 	return ranks.Agree(t.control, err)
 }
 
+// sameTask returns an error unless all ranks are to do the same, so that they go on with the same exchanges. (Package train compares
+// the settings of the training.)
+func (t *team) sameTask(o *options) error {
+	if t == nil {
+		return nil
+	}
+	task := fmt.Sprintf("-runs %d", o.runs)
+	switch {
+	case o.list:
+		task = "-list"
+	case o.showVersion:
+		task = "-version"
+	}
+	return ranks.Same(t.control, []byte(task), func(its, first []byte) string {
+		return fmt.Sprintf("it has %s, rank 0 %s", its, first)
+	})
+}
+
 // leave ends this rank. After an error that only this rank knows it tells of it, and ends the others.
 func (p *program) leave(t *team, err error) error {
 	if t == nil || t.Transport == nil {
@@ -202,22 +222,22 @@ func (p *program) leave(t *team, err error) error {
 	if err != nil {
 		err = t.failure(err)
 	}
-	agreed := isA[*ranks.AgreedError](err)
-	if err == nil || agreed || isA[*interruptedError](err) || isA[*silentError](err) {
-		if closeErr := t.Close(); err == nil {
-			return closeErr
-		}
-		if agreed && t.Rank() > 0 {
+	if together(err) {
+		closeErr := t.Close()
+		switch {
+		case isA[*ranks.AgreedError](err) && t.Rank() > 0:
 			return &silentError{exitStatus(err)}
+		case err != nil || closeErr == nil:
+			return err
 		}
-		return err
+		err = closeErr
 	}
 	of, other := errors.AsType[*ranks.RankError](err)
-	if other && of.Told {
+	if other && !t.tells(of) {
 		return &silentError{exitEnvironment}
 	}
 	if other && t.env.MPI { // all ranks that are left find out: the lowest tells
-		time.Sleep(time.Duration(min(t.Rank(), maxWaits)) * time.Second)
+		time.Sleep(min(time.Duration(t.Rank())*tellingApart, maxTelling))
 	}
 	if !other {
 		of = &ranks.RankError{Rank: t.Rank(), Host: ranks.Host(), Reason: oneLine(err)}
@@ -232,8 +252,32 @@ func (p *program) leave(t *team, err error) error {
 	return &silentError{exitEnvironment}
 }
 
-// maxWaits is the largest number of seconds that a rank waits for a lower one to tell of an error.
-const maxWaits = 5
+// together reports whether all ranks end with an error like this at the same time, or without one.
+func together(err error) bool {
+	return err == nil || isA[*ranks.AgreedError](err) || isA[*interruptedError](err) || isA[*silentError](err) || errors.Is(err, errNoGPU)
+}
+
+// tells reports whether it is for this rank to tell the user of another rank's failure.
+func (t *team) tells(of *ranks.RankError) bool {
+	if of.Told {
+		return false
+	}
+	if t.env.MPI || of.Rank > 0 {
+		return true
+	}
+	first := 0 // on each machine one rank tells that rank 0 has gone, which all find out: it may be the only machine that is left
+	if of.Host == ranks.Host() {
+		first = 1
+	}
+	return t.env.LocalRank <= first
+}
+
+// Ranks that have found out by themselves, within a second of each other, tell of it after so long per rank, and at most maxTelling:
+// the first ends the others.
+const (
+	tellingApart = 1500 * time.Millisecond
+	maxTelling   = 5 * time.Second
+)
 
 // shareTraining refuses what several ranks don't do, and sets the device and the number of threads of a rank: the ranks of
 // a machine share its processors, unless the launcher has given each its own.
@@ -241,19 +285,20 @@ func (p *program) shareTraining(o *options, t *team) error {
 	if t == nil {
 		return nil
 	}
+	chosen, err := p.deviceKind(t, o.device == auto)
+	if err != nil {
+		return err
+	}
 	if o.device == auto {
-		var err error
-		if o.device, err = p.deviceKind(t); err != nil {
-			return err
-		}
+		o.device = chosen
 	}
 	kind, _, err := p.parseDevice(o.device)
 	if err != nil {
 		return err
 	}
 	switch {
-	case o.runs > 1 || o.folds > 0:
-		return usageErrorf("several ranks make one run: -runs and -folds need a single process")
+	case o.folds > 0:
+		return usageErrorf("-folds needs a single process")
 	case o.dryRun:
 		return usageErrorf("-dry-run needs a single process")
 	case o.serve != "":
@@ -289,17 +334,67 @@ func (j *job) lagHooks() train.Hooks {
 	}}
 }
 
+// nextRun is what rank 0 tells the others to train next.
+type nextRun struct {
+	Number int  // of a run, from 1; 0 if there are no more
+	Resume bool // it has a checkpoint
+}
+
+// folderOf returns the name of a run's folder within that of several runs.
+func (j *job) folderOf(number int) string {
+	return fmt.Sprintf("seed-%d", j.seedOf(number))
+}
+
+// seedOf returns the seed of one of several runs.
+func (j *job) seedOf(number int) uint64 { return j.seed + uint64(number-1) }
+
+// announce tells the other ranks of the next run.
+func (t *team) announce(next nextRun) error {
+	if t == nil {
+		return nil
+	}
+	text, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	_, err = t.control.Gather(text)
+	return err
+}
+
 // follow trains as a rank other than 0.
 func (j *job) follow(ctx context.Context) error {
-	cfg := j.config(j.seed)
-	if j.resume != "" {
-		file := filepath.Join(j.out, j.checkpointFile)
-		if _, err := os.Stat(file); err == nil {
-			cfg.Resume, cfg.Extend = file, j.plannedEpochs > 0
+	if j.runs == 1 {
+		return j.followRun(ctx, j.seed, filepath.Join(j.out, j.checkpointFile), j.resume != "")
+	}
+	for {
+		all, err := j.team.control.Gather(nil)
+		if err != nil {
+			return err
+		}
+		var next nextRun
+		if err := json.Unmarshal(all[0], &next); err != nil {
+			return fmt.Errorf("rank 0 names no run: %w", err)
+		}
+		if next.Number == 0 {
+			return nil
+		}
+		file := filepath.Join(j.out, j.folderOf(next.Number), report.CheckpointFile)
+		if err := j.followRun(ctx, j.seedOf(next.Number), file, next.Resume); err != nil {
+			return err
+		}
+	}
+}
+
+// followRun makes one run as a rank other than 0, which may continue from a checkpoint.
+func (j *job) followRun(ctx context.Context, seed uint64, checkpoint string, resume bool) error {
+	cfg := j.config(seed)
+	if resume {
+		if _, err := os.Stat(checkpoint); err == nil {
+			cfg.Resume, cfg.Extend = checkpoint, j.plannedEpochs > 0
 		}
 	}
 	if j.getenv(logsVariable) != "" {
-		shown := display.NewLines(j.stdout, display.Run{Data: j.dataName(), Recipe: j.recipe.Name, Number: 1, Of: 1, Seed: j.seed})
+		shown := display.NewLines(j.stdout, display.Run{Data: j.dataName(), Recipe: j.recipe.Name, Number: 1, Of: 1, Seed: seed})
 		defer shown.Close()
 		cfg.Hooks = []train.Hooks{shown.Hooks()}
 	}

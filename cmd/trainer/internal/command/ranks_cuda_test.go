@@ -71,7 +71,7 @@ func TestGPUsRefused(t *testing.T) {
 	}{
 		{"devices=2", []string{"-gpus", "0,2"}, "trainer: -gpus: no cuda:2: this machine has 2\n"},
 		{"devices=2", []string{"-gpus", "0,1", "-device", "cuda:1"}, "trainer: -device cuda:1 names one GPU, and -gpus several: use -device cuda\n"},
-		{"devices=2", []string{"-gpus", "all", "-runs", "2"}, "trainer: several ranks make one run: -runs and -folds need a single process\n"},
+		{"devices=2", []string{"-gpus", "all", "-folds", "2"}, "trainer: -folds needs a single process\n"},
 		{"devices=2; fail=ncclGetUniqueId#1:SystemError", []string{"-gpus", "all"}, "ncclSystemError"},
 	} {
 		got := emulated(t, cudasim.Options{}, c.settings, append([]string{"-data", "pictures", "-recipe", "small.toml", "-out", filepath.Join(t.TempDir(), "run")}, c.args...)...)

@@ -33,13 +33,14 @@ func (t *team) place() error {
 	return nil
 }
 
-// deviceKind returns the kind that -device auto stands for with several ranks: GPUs if every rank has one, otherwise the CPU.
-func (p *program) deviceKind(t *team) (string, error) {
+// deviceKind returns the kind that -device auto stands for with several ranks: GPUs if every rank has one, otherwise the CPU. All ranks
+// call it, with whether -device is auto.
+func (p *program) deviceKind(t *team, auto bool) (string, error) {
 	first, found := p.Devices[0], byte(0)
 	if t.env.Launcher == ranks.OwnLauncher { // -gpus
 		return first.Name, nil
 	}
-	if first.Connect != nil {
+	if auto && first.Connect != nil {
 		if n, err := first.Count(); err == nil && n > 0 {
 			found = 1
 		}

@@ -215,7 +215,7 @@ const (
 const maxMeeting = time.Minute
 
 // meet connects the ranks that torchrun, or whoever sets its variables, has started.
-func (t *team) meet(p *program) (net []net.Conn, err error) {
+func (t *team) meet(ctx context.Context, p *program) (net []net.Conn, err error) {
 	if t.env.Address == "" || t.env.Port == "" {
 		return nil, usageErrorf("%s started this process as one of %d ranks, which meet at MASTER_ADDR and MASTER_PORT: set both", t.env.Launcher, t.env.Size)
 	}
@@ -232,7 +232,7 @@ func (t *team) meet(p *program) (net []net.Conn, err error) {
 	}
 	defer forget()
 	r := star.Rendezvous{Address: joinHostPort(t.env.Address, port), Rank: t.env.Rank, Size: t.env.Size, Token: token, Wait: maxMeeting}
-	return r.Meet(context.Background())
+	return r.Meet(ctx)
 }
 
 func joinHostPort(host string, port uint64) string {

@@ -23,7 +23,7 @@ func trainCommand() Command {
 }
 
 func runTrain(ctx context.Context, p *program, args []string) error {
-	t, err := p.joinRanks()
+	t, err := p.joinRanks(ctx)
 	if err != nil {
 		return p.leave(t, err)
 	}
@@ -39,10 +39,13 @@ func runTrain(ctx context.Context, p *program, args []string) error {
 
 // trainAs trains as one of several ranks, or alone. err is a mistake in the arguments, of which all ranks learn.
 func (p *program) trainAs(ctx context.Context, t *team, o *options, err error) (trainErr error) {
-	if err == nil {
-		err = p.shareTraining(o, t)
-	}
 	if err = t.agree(err); err != nil {
+		return err
+	}
+	if err = t.sameTask(o); err != nil {
+		return err
+	}
+	if err = t.agree(p.shareTraining(o, t)); err != nil {
 		return err
 	}
 	switch {
@@ -184,6 +187,9 @@ func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 			return err
 		}
 	}
+	if err := j.team.announce(nextRun{}); err != nil {
+		return err
+	}
 	runs := report.Summarize(all)
 	j.printRuns(runs)
 	return folder.WriteSummary(runs)
@@ -191,7 +197,7 @@ func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 
 // trainSeed makes one of several runs, continues it, or returns the summary that it left.
 func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) (*report.Summary, error) {
-	sub, err := folder.Sub(fmt.Sprintf("seed-%d", j.seed+uint64(number-1)))
+	sub, err := folder.Sub(j.folderOf(number))
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +207,10 @@ func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int) 
 			return done, nil
 		}
 	}
-	summary, err := j.trainOnce(ctx, sub, j.seed+uint64(number-1), number, j.runs)
+	if err := j.team.announce(nextRun{number, j.checkpointIn(sub) != ""}); err != nil {
+		return nil, err
+	}
+	summary, err := j.trainOnce(ctx, sub, j.seedOf(number), number, j.runs)
 	j.printFinal(summary, sub)
 	return summary, err
 }
