@@ -344,7 +344,7 @@ func showForward(t *testing.T, b *browser, session *inspect.Session) {
 	if got := b.asked(); !strings.HasPrefix(got.Name, "conv1[") {
 		t.Errorf("the keyboard chose %q", got.Name)
 	}
-	b.clickValue("#place-1 .map", 0.47, 0.3)
+	b.clickValue("#place-1 .map", 0.5, 0.3)
 	b.box(".pad")
 	b.screenshot("serve")
 	b.choose("attention", "none")
