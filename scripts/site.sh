@@ -24,7 +24,7 @@ cat "$made/wasm_exec.js" "$made/worker.js" >"$out/worker.js"
 # The page. Only the module that carries requests differs from that of trainer serve.
 [ -d $web/node_modules ] || GO=$go ./scripts/web.sh
 $go tool esbuild $web/src/main.js --bundle --minify --format=esm --target=es2022 --charset=utf8 --log-level=warning --alias:connection=./$web/src/connection/worker.js --outfile="$out/app.js"
-cp $web/dist/app.css "$out/app.css"
+cp $web/dist/app.css $web/dist/umap.js "$out/"
 policy="default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'"
 sed "s|<meta charset=\"utf-8\">|&\n<meta http-equiv=\"Content-Security-Policy\" content=\"$policy\">|" $web/dist/index.html >"$out/index.html"
 

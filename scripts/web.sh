@@ -23,13 +23,22 @@ libraries() {
 	cp package-lock.json node_modules/.lock
 }
 
-# licences prints the licences of the libraries that the bundle contains.
+# licences prints the licences of the libraries that the bundle contains, each once.
 licences() {
-	local folder files
-	for folder in node_modules/@*/* node_modules/[!@.]*; do
-		printf '\n==== %s\n\n' "$(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' "$folder/package.json" | head -1) $(sed -n 's/^ *"version": "\(.*\)",*$/\1/p' "$folder/package.json" | head -1) (npm)"
+	local folder files title printed=
+	for folder in node_modules/@*/* node_modules/[!@.]* node_modules/*/node_modules/*; do
+		[ -f "$folder/package.json" ] || continue # no library has libraries of its own
+		title="$(sed -n 's/^ *"name": "\(.*\)",*$/\1/p' "$folder/package.json" | head -1) $(sed -n 's/^ *"version": "\(.*\)",*$/\1/p' "$folder/package.json" | head -1)"
+		case "$printed" in *"|$title|"*) continue ;; esac
+		printed="$printed|$title|"
+		printf '\n==== %s (npm)\n\n' "$title"
 		files=("$folder"/LICENSE*)
-		sed 's/\r$//; s/[[:space:]]*$//; s/^\(.\)/    \1/' "${files[0]}"
+		{
+			cat "${files[0]}"
+			case "$title" in # a translation of a program under another licence, which its source has
+				'umap-js '*) sed -n '/BSD 3-Clause License/,/SUCH DAMAGE/s/^ \* \?//p' "$folder/src/umap.ts" ;;
+			esac
+		} | sed 's/\r$//; s/[[:space:]]*$//; s/^\(.\)/    \1/'
 	done
 }
 
@@ -37,6 +46,7 @@ licences() {
 bundle() {
 	mkdir -p "$1/dist"
 	$go tool esbuild src/main.js --bundle --minify --format=esm --target=es2022 --charset=utf8 --log-level=warning --alias:connection=./src/connection/server.js --outfile="$1/dist/app.js"
+	$go tool esbuild src/umap.js --bundle --minify --format=iife --target=es2022 --charset=utf8 --log-level=warning --outfile="$1/dist/umap.js"
 	$go tool esbuild app.css --bundle --minify --log-level=warning --outfile="$1/dist/app.css"
 	cp index.html "$1/dist/index.html"
 	licences >"$1/LICENSES"

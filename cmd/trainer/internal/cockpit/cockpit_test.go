@@ -105,12 +105,12 @@ func TestSteer(t *testing.T) {
 	if a := tr.Answers(); len(a.Mistakes) == 0 || a.Mistakes[0].Image != 3 || len(a.Pixels) != 16*len(a.Mistakes) || a.Confusion == nil {
 		t.Errorf("answers %+v", a)
 	}
-	_, last, first := tr.Histograms()
+	counted := tr.Histograms()
 	kinds := map[string]int{}
-	for _, h := range last {
+	for _, h := range counted.Last {
 		kinds[h.Of]++
 	}
-	if kinds["weights"] != 2 || kinds["gradients"] != 2 || kinds["activations"] < 2 || len(first) != len(last) {
+	if kinds["weights"] != 2 || kinds["gradients"] != 2 || kinds["activations"] < 2 || len(counted.First) != len(counted.Last) {
 		t.Errorf("histograms %v", kinds)
 	}
 	steer(Order{Action: Stop})
@@ -169,7 +169,8 @@ func TestHistogramsOutlastTheProgram(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	step, last, first := tr.Histograms()
+	kept := tr.Histograms()
+	step, last, first := kept.Step, kept.Last, kept.First
 	for name, c := range map[string]struct {
 		content             []byte
 		step, last, first   int
@@ -187,7 +188,8 @@ func TestHistogramsOutlastTheProgram(t *testing.T) {
 		if err := tr.Steer(Order{Action: Pause}); err != nil {
 			t.Fatal(err)
 		}
-		step, last, first := tr.Histograms()
+		h := tr.Histograms()
+		step, last, first := h.Step, h.Last, h.First
 		if step < c.step || step == c.step && (len(last) != c.last || len(first) != c.first || c.first > 0 && (first[0].Mean != c.firstMean || last[0].Mean != c.lastMean)) {
 			t.Errorf("%s: step %d, %d histograms, %d of the first epoch, want %+v", name, step, len(last), len(first), c)
 		}

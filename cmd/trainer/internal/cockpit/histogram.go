@@ -24,6 +24,24 @@ type Histogram struct {
 	Counts    []float32 `json:"-"`
 }
 
+// Histograms are those of a run: after its last epoch, whose last step is Step, and after its first one.
+type Histograms struct {
+	Step  int         `json:"step"` // 0 before the first epoch's end, or if it isn't known
+	Last  []Histogram `json:"last"`
+	First []Histogram `json:"first"` // empty if it isn't known
+}
+
+// Counts returns the counts of the histograms, Last's and then First's, which JSON leaves out.
+func (h *Histograms) Counts() [][]float32 {
+	counts := [][]float32{}
+	for _, list := range [][]Histogram{h.Last, h.First} {
+		for _, one := range list {
+			counts = append(counts, one.Counts)
+		}
+	}
+	return counts
+}
+
 // newHistogram counts values.
 func newHistogram(name, of string, values []float32) Histogram {
 	h := Histogram{Name: name, Of: of, Low: math.Inf(1), High: math.Inf(-1), Count: len(values), Counts: make([]float32, bins(len(values)))}

@@ -3,6 +3,7 @@ package cockpit
 import (
 	"time"
 
+	"trainer/nn"
 	"trainer/nn/data"
 	"trainer/nn/metric"
 	"trainer/nn/optim"
@@ -67,7 +68,7 @@ func (t *Training) recall(r *train.Training, step int) int {
 	if step == 0 {
 		return 0
 	}
-	first, last, err := t.hooked.data.Keeper.recall(r.Network(), step)
+	first, last, err := t.hooked.data.Keeper.recall(func() (*nn.Network, error) { return r.Network(), nil }, step)
 	if err != nil {
 		t.Note("histograms: " + err.Error())
 		return 0

@@ -87,8 +87,8 @@ func (k *Keeper) keep(firstStep int, first []Histogram, step int, last []Histogr
 }
 
 // recall returns the histograms that a run has at a step: those after its first epoch, and the last ones, which are the network's weights if
-// others were not kept or belong to steps that are made again.
-func (k *Keeper) recall(net *nn.Network, at int) (first, last moment, err error) {
+// others were not kept or belong to steps that are made again. network is only called for these.
+func (k *Keeper) recall(network func() (*nn.Network, error), at int) (first, last moment, err error) {
 	var all kept
 	if k != nil {
 		content, err := k.Load()
@@ -102,6 +102,10 @@ func (k *Keeper) recall(net *nn.Network, at int) (first, last moment, err error)
 	if list := all.Last.histograms(); list != nil && all.Last.Step <= at {
 		last = all.Last
 	} else {
+		net, err := network()
+		if err != nil {
+			return first, last, err
+		}
 		weights, err := histograms(net, nil)
 		if err != nil {
 			return first, last, err
@@ -119,10 +123,18 @@ func (k *Keeper) recall(net *nn.Network, at int) (first, last moment, err error)
 	return first, last, nil
 }
 
-// HistogramsOf returns the histograms of a run for those who only read it: what a Keeper kept, or the weights of its network. first is nil
-// if it isn't known.
-func HistogramsOf(net *nn.Network, content []byte) (last, first []Histogram, err error) {
+// HistogramsOf returns the histograms of a run for those who only read it: the content that a Keeper kept, or else the weights of its network,
+// which network opens.
+func HistogramsOf(content []byte, network func() (*nn.Network, error)) (*Histograms, error) {
+	const end = math.MaxInt
 	k := &Keeper{Load: func() ([]byte, error) { return content, nil }}
-	f, l, err := k.recall(net, math.MaxInt)
-	return l.histograms(), f.histograms(), err
+	first, last, err := k.recall(network, end)
+	if err != nil {
+		return nil, err
+	}
+	h := &Histograms{Step: last.Step, Last: last.histograms(), First: first.histograms()}
+	if h.Step == end {
+		h.Step = 0
+	}
+	return h, nil
 }

@@ -121,11 +121,11 @@ func (t *Training) Curves() ([]train.StepMetrics, []train.EpochMetrics) {
 	return slices.Clone(t.steps), slices.Clone(t.epochs)
 }
 
-// Histograms returns the last epoch's histograms and the first epoch's, with the step of the last.
-func (t *Training) Histograms() (step int, last, first []Histogram) {
+// Histograms returns the histograms so far.
+func (t *Training) Histograms() *Histograms {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.state.Histograms, t.histograms, t.first
+	return &Histograms{t.state.Histograms, t.histograms, t.first}
 }
 
 // Answers returns the last evaluation's confusion matrix and worst mistakes, or nil before the first.

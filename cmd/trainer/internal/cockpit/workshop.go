@@ -27,6 +27,8 @@ type Workshop interface {
 	Runs(ctx context.Context) ([]Run, error)
 	// Record returns what a run has written.
 	Record(ctx context.Context, run string) (*Record, error)
+	// Histograms returns the histograms of a run that is over, or as they are now.
+	Histograms(ctx context.Context, run string) (*Histograms, error)
 	// Rename gives a run's folder another name, and Delete removes it.
 	Rename(ctx context.Context, run, name string) error
 	Delete(ctx context.Context, run string) error

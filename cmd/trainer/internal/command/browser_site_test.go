@@ -44,6 +44,9 @@ func TestBrowserSite(t *testing.T) {
 	t.Run("looks", func(t *testing.T) { showLooks(t, openPage(t, tabs, files.URL, 360, 740)) })
 	t.Run("tools", func(t *testing.T) { showTools(t, openPage(t, tabs, files.URL, 1600, 1000), generic(t)) })
 	t.Run("example", func(t *testing.T) { showExample(t, openPage(t, tabs, files.URL, 1600, 1000), text) })
+	t.Run("tasks", func(t *testing.T) {
+		tasks(t, openPage(t, tabs, files.URL, 1600, 1000), generic(t), learner{"model", "runs", 1})
+	})
 	t.Run("train", func(t *testing.T) { trainSite(t, openPage(t, tabs, files.URL+"#train", 1600, 1300)) })
 	t.Run("broken", func(t *testing.T) {
 		if err := os.Remove("site/model.safetensors"); err != nil {
@@ -92,6 +95,7 @@ func trainSite(t *testing.T, b *browser) {
 	t.Logf("%v images/s; the machine may be shared", b.number("live-speed"))
 	b.until(`parseFloat(document.querySelector('[data-run="first"] [data-column="test"]')?.textContent) > 70`)
 	b.until(`Boolean(document.querySelector("#confusion"))`)
+	b.until(`document.querySelectorAll("#histograms figure").length === 4`)
 	b.screenshot("site-train")
 
 	b.click("learn-first")

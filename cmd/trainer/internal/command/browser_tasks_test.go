@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -58,13 +59,20 @@ func (b *browser) want(what string, got, want float64) {
 	}
 }
 
-// tasks are the five tasks of a learner, on a network that was trained for a moment. The server has the folder "all" for runs.
-func tasks(t *testing.T, b *browser, session *inspect.Session) {
+// learner is where a learner does the tasks.
+type learner struct {
+	network string  // that was trained for a moment
+	runs    string  // where the page has its runs
+	epochs  float64 // after which mnist-basic knows a seven
+}
+
+// tasks are the five tasks of a learner.
+func tasks(t *testing.T, b *browser, session *inspect.Session, at learner) {
 	findSource(t, b, session)
-	findWinner(t, b, session)
+	findWinner(t, b, session, at.network)
 	seeLossFall(t, b, session)
 	findWorstMistake(t, b, session)
-	trainOwn(t, b)
+	trainOwn(t, b, at)
 	b.check()
 }
 
@@ -98,7 +106,7 @@ func findSource(t *testing.T, b *browser, session *inspect.Session) {
 }
 
 // findWinner: which pixel does the gradient of a pooling go to? To the largest of its window.
-func findWinner(t *testing.T, b *browser, session *inspect.Session) {
+func findWinner(t *testing.T, b *browser, session *inspect.Session, network string) {
 	b.press("#gradients")
 	b.until(`document.getElementById("loss") !== null`)
 	pool := slices.IndexFunc(session.Places(), func(p inspect.Place) bool { return p.Kind == "max-pool2d" })
@@ -115,7 +123,7 @@ func findWinner(t *testing.T, b *browser, session *inspect.Session) {
 		}
 	}
 	shape := session.Places()[pool].Shape
-	b.goTo(fmt.Sprintf("#learn/run/%s/value/%d,%d,%d", session.Places()[pool].Name, at/shape[2]/shape[1], at/shape[2]%shape[1], at%shape[2]))
+	b.goTo(fmt.Sprintf("#learn/%s/%s/value/%d,%d,%d", network, session.Places()[pool].Name, at/shape[2]/shape[1], at/shape[2]%shape[1], at%shape[2]))
 	b.until(fmt.Sprintf(`JSON.parse(document.querySelector(".explain").dataset.question ?? "{}").index === %d && JSON.parse(document.querySelector(".explain").dataset.question).place === %d`, at, pool))
 	b.idle()
 	b.press(".terms tbody tr:first-child button") // the winner
@@ -203,6 +211,7 @@ func findWorstMistake(t *testing.T, b *browser, session *inspect.Session) {
 	}
 	b.box("#features")
 	b.screenshot("features-1600")
+	unfold(t, b, labels)
 	answer := features.Answers[10*i:][:10]
 	if got := b.data(".point", "probability"); !almost(got, slices.Max(answer)) || int(b.data(".point", "answer")) != slices.Index(answer, slices.Max(answer)) || int32(b.data(".point", "label")) != labels[i] {
 		t.Errorf("picture %d, a %d: probability %v on the page, the engine has %v", i, labels[i], got, answer)
@@ -246,11 +255,62 @@ func findWorstMistake(t *testing.T, b *browser, session *inspect.Session) {
 	b.screenshot("task-mistake-1600")
 }
 
+// unfold arranges the map by UMAP: afterwards, more of a picture's neighbours are of its class than by PCA. Then it draws the map again: UMAP
+// makes the same of it, to the bit.
+func unfold(t *testing.T, b *browser, labels []int32) {
+	t.Helper()
+	arranged := func(projection string) [][2]float64 {
+		t.Helper()
+		b.until(fmt.Sprintf(`document.getElementById("features-draw").textContent === "Draw it again" && document.getElementById("features").dataset.projection === %q`, projection))
+		return eval[[][2]float64](b, `(({x, y}) => Array.from(x, (v, i) => [v, y[i]]))(document.getElementById("features").coordinates)`)
+	}
+	before := sameClass(arranged("pca"), labels)
+	b.choose("projection", "umap")
+	first := arranged("umap")
+	after := sameClass(first, labels)
+	t.Logf("of the 10 nearest of a picture, %.3f are of its class by PCA, %.3f by UMAP", before, after)
+	if !(after > before && after > 0.8) {
+		t.Errorf("of the 10 nearest of a picture, %v are of its class by PCA, and %v by UMAP", before, after)
+	}
+	b.box("#features")
+	b.screenshot("umap-1600")
+	b.press("#features-draw")
+	if again := arranged("umap"); !slices.Equal(again, first) {
+		t.Error("UMAP arranges the same pictures otherwise when they are drawn again")
+	}
+	b.choose("projection", "pca")
+	if back := sameClass(arranged("pca"), labels); back != before {
+		t.Errorf("back at PCA, %v of the neighbours are of the same class, want %v", back, before)
+	}
+}
+
+// sameClass returns how many of the 10 nearest neighbours of a point have its label, as a fraction.
+func sameClass(points [][2]float64, labels []int32) float64 {
+	const near = 10
+	same := 0
+	for i, p := range points {
+		order := make([]int, 0, len(points)-1)
+		for k := range points {
+			if k != i {
+				order = append(order, k)
+			}
+		}
+		distance := func(k int) float64 { return math.Hypot(points[k][0]-p[0], points[k][1]-p[1]) }
+		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(distance(a), distance(b)) })
+		for _, k := range order[:near] {
+			if labels[k] == labels[i] {
+				same++
+			}
+		}
+	}
+	return float64(same) / float64(near*len(points))
+}
+
 // trainOwn: a network of the learner's own is trained, its worst mistake explained, and a digit drawn for it.
-func trainOwn(t *testing.T, b *browser) {
+func trainOwn(t *testing.T, b *browser, at learner) {
 	b.press("#tab-train")
 	b.until(`document.body.dataset.training === "followed" && Boolean(document.getElementById("editor")?.editor)`)
-	recipe := strings.NewReplacer("epochs = 3", "epochs = 0.4", "out = 8", "out = 6").Replace(trainer(t, "recipe", "mnist-basic").stdout)
+	recipe := strings.NewReplacer("epochs = 3", fmt.Sprintf("epochs = %v", at.epochs), "out = 8", "out = 6").Replace(trainer(t, "recipe", "mnist-basic").stdout)
 	b.setRecipe(recipe)
 	b.until(`document.querySelector("#plan-table tfoot")?.textContent.includes("10") ?? false`)
 	b.fill("plan-name", "own")
@@ -260,7 +320,7 @@ func trainOwn(t *testing.T, b *browser) {
 	b.until(`document.querySelector("#mistakes .why") !== null`)
 	mistake := eval[string](b, `document.querySelector("#mistakes li").textContent`)
 	b.press("#mistakes .why")
-	b.until(`document.body.dataset.view === "learn" && document.getElementById("network").value.startsWith("all/own")`)
+	b.until(fmt.Sprintf(`document.body.dataset.view === "learn" && document.getElementById("network").value.startsWith("%s/own")`, at.runs))
 	b.idle()
 	if best := eval[string](b, `document.querySelector("#answer .best").dataset.class`); !strings.Contains(mistake, "for "+best) {
 		t.Errorf("%q, and then the answer is %s", mistake, best)

@@ -176,6 +176,18 @@ func (b *browser) stroke(points ...[2]float64) {
 	b.idle()
 }
 
+// frames logs how long frames take.
+func (b *browser) frames(what string) {
+	b.t.Helper()
+	var took []float64
+	for range 8 {
+		b.stroke([2]float64{0.25, 0.25}, [2]float64{0.5, 0.24})
+		took = append(took, b.data("body", "frame"))
+	}
+	slices.Sort(took)
+	b.t.Logf("%s took %v ms, requests and drawing included, and half of them at most %v; the machine may be shared", what, took[0], took[len(took)/2])
+}
+
 // seven draws a seven.
 func (b *browser) seven() {
 	b.t.Helper()
@@ -259,7 +271,9 @@ func TestBrowser(t *testing.T) {
 	t.Run("looks", func(t *testing.T) { showLooks(t, openPage(t, tabs, address, 360, 740)) })
 	t.Run("tools", func(t *testing.T) { showTools(t, openPage(t, tabs, address, 1600, 1000), session) })
 	t.Run("example", func(t *testing.T) { showExample(t, openPage(t, tabs, address, 1600, 1000), text) })
-	t.Run("tasks", func(t *testing.T) { tasks(t, openPage(t, tabs, address, 1600, 1000), session) })
+	t.Run("tasks", func(t *testing.T) {
+		tasks(t, openPage(t, tabs, address, 1600, 1000), session, learner{"run", "all", 0.4})
+	})
 }
 
 // showForward draws a digit. The answer is that of trainer predict, and what a click shows is the engine's.
@@ -333,13 +347,10 @@ func showForward(t *testing.T, b *browser, session *inspect.Session) {
 	b.clickValue("#place-1 .map", 0.47, 0.3)
 	b.box(".pad")
 	b.screenshot("serve")
-	var frames []float64
-	for range 8 {
-		b.stroke([2]float64{0.25, 0.25}, [2]float64{0.5, 0.24})
-		frames = append(frames, b.data("body", "frame"))
-	}
-	slices.Sort(frames)
-	t.Logf("a frame with an explanation took %v ms, requests and drawing included, and half of them at most %v; the machine may be shared", frames[0], frames[len(frames)/2])
+	b.choose("attention", "none")
+	b.frames("a frame with an explanation")
+	b.do(chromedp.Click("#explain-close"))
+	b.frames("a frame")
 
 	// Another network, which is not trained.
 	b.do(chromedp.Evaluate(`document.getElementById("network").selectedIndex = 1; document.getElementById("network").dispatchEvent(new Event("change"))`, nil))
@@ -458,6 +469,47 @@ func showBackward(t *testing.T, b *browser, session *inspect.Session) {
 	b.check()
 }
 
+// showSheet: in a narrow window, the explanation is a sheet that leaves room for what it explains, and leads there. The keyboard stays in it, and
+// closes it.
+func showSheet(t *testing.T, b *browser) {
+	// visible says whether the pixel of the picture that is explained is above the sheet, and how much of the window the sheet takes.
+	visible := func() (isVisible bool, share float64) {
+		t.Helper()
+		got := eval[struct {
+			Question                            inspect.Question
+			Left, Top, Width, Sheet, Height, On float64
+		}](b, `(() => {
+			const r = document.querySelector("#place-0 .map").getBoundingClientRect();
+			const sheet = document.querySelector(".explain").getBoundingClientRect();
+			return {Question: JSON.parse(document.querySelector(".explain").dataset.question), Left: r.left, Top: r.top, Width: r.width, Sheet: sheet.top, Height: sheet.height, On: innerHeight};
+		})()`)
+		if got.Question.Place != 0 {
+			t.Fatalf("the panel explains %+v, want a pixel", got.Question)
+		}
+		y := got.Top + (float64(got.Question.Index/28)+0.5)*got.Width/28
+		return y > 0 && y < got.Sheet, got.Height / got.On
+	}
+	b.do(chromedp.Evaluate(`document.querySelector(".terms tbody tr:nth-child(13) button").focus()`, nil), chromedp.KeyEvent(kb.Enter))
+	b.idle()
+	if ok, share := visible(); !ok || share > 0.35 {
+		t.Errorf("the explained pixel is visible: %v; the sheet takes %.2f of the window", ok, share)
+	}
+	b.screenshot("360-source")
+	if focused := eval[string](b, `document.activeElement.id`); focused != "explain-title" {
+		t.Errorf("after a term was followed, the keyboard is at %q", focused)
+	}
+	b.do(chromedp.Click("#explain-size"))
+	if ok, share := visible(); !ok || share < 0.3 {
+		t.Errorf("larger: the explained pixel is visible: %v; the sheet takes %.2f of the window", ok, share)
+	}
+	b.screenshot("360-large")
+	b.do(chromedp.KeyEvent(kb.Escape))
+	if left := eval[string](b, `getComputedStyle(document.querySelector(".explain")).display + " " + document.activeElement.className`); left != "none map" {
+		t.Errorf("after Escape: %q", left)
+	}
+	b.clickValue("#place-1 .map", 0.3, 0.3)
+}
+
 // showLooks opens the page in two languages, dark, and in windows of 360 and 1600 pixels.
 func showLooks(t *testing.T, b *browser) {
 	b.seven()
@@ -470,6 +522,7 @@ func showLooks(t *testing.T, b *browser) {
 	over("")
 	b.clickValue("#place-1 .map", 0.3, 0.3)
 	b.screenshot("360")
+	showSheet(t, b)
 	b.press("#gradients")
 	b.press("#slow")
 	b.press("#slow-play")

@@ -192,6 +192,7 @@ func trainRuns(t *testing.T, b *browser) {
 	b.fill("curves-by", "epoch")
 	b.until(`document.getElementById("curve-accuracy")?.dataset.runs === "2"`)
 	b.fill("curves-by", "step")
+	runHistograms(t, b)
 	b.do(chromedp.Evaluate(`scrollTo(0, 0)`, nil))
 	b.screenshot("train-compare-1600")
 	b.click("learn-second") // and draw a digit for it
@@ -253,6 +254,43 @@ func trainLooks(t *testing.T, b *browser) {
 	if got := eval[string](b, `document.getElementById("curves-title").textContent + getComputedStyle(document.documentElement).colorScheme`); got != "Đường congdark" {
 		t.Errorf("dark and Vietnamese: %q", got)
 	}
+}
+
+// runHistograms compares the histograms of two runs that are over, of which the first was trained by a program that has ended, with their files.
+func runHistograms(t *testing.T, b *browser) {
+	for _, of := range []string{"gradients", "activations", "weights"} {
+		b.fill("histogram-kind", of)
+		for _, run := range []string{"first", "second"} {
+			var kept struct {
+				Last struct {
+					Histograms []struct {
+						Name, Of  string
+						Mean, Std float64
+					}
+				}
+			}
+			if err := json.Unmarshal([]byte(read(t, filepath.Join("all", run, "histograms.json"))), &kept); err != nil {
+				t.Fatal(err)
+			}
+			shown := eval[map[string]string](b, fmt.Sprintf(`Object.fromEntries([...document.querySelectorAll('#histograms figure[data-of=%q]')].map((e) => [e.dataset.name, e.querySelector("figcaption").textContent]))`, run))
+			layers := 0
+			for _, h := range kept.Last.Histograms {
+				if h.Of != of {
+					continue
+				}
+				layers++
+				var mean, std float64
+				if _, err := fmt.Sscanf(strings.ReplaceAll(shown[h.Name], ",", " "), "mean %g standard deviation %g", &mean, &std); err != nil || !almost(mean, h.Mean) || !almost(std, h.Std) {
+					t.Errorf("%s of %s in %s: %q (%v), the run has %+v", of, h.Name, run, shown[h.Name], err, h)
+				}
+			}
+			if layers == 0 || len(shown) != layers {
+				t.Errorf("%s of %s: %d histograms, want %d", of, run, len(shown), layers)
+			}
+		}
+	}
+	b.box("#histograms")
+	b.screenshot("train-histograms-compared-1600")
 }
 
 // configOf returns a run's configuration.

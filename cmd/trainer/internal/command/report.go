@@ -18,6 +18,7 @@ import (
 	"trainer/cmd/trainer/internal/figure"
 	"trainer/cmd/trainer/internal/report"
 	"trainer/cmd/trainer/internal/webpage"
+	"trainer/nn"
 	"trainer/nn/folder"
 	"trainer/nn/metric"
 	"trainer/nn/printable"
@@ -223,14 +224,11 @@ func (t *trained) figures(ctx context.Context, dir *folder.Folder, scores *metri
 
 // histograms returns the figure of the run's histograms, or nil if there are too many for one.
 func (t *trained) histograms(dir *folder.Folder, format string) (*picture, error) {
-	var content []byte
-	if dir.Has(report.HistogramsFile) {
-		var err error
-		if content, err = dir.Read(report.HistogramsFile, cockpit.MaxKept); err != nil {
-			return nil, err
-		}
+	content, err := keptHistograms(dir)
+	if err != nil {
+		return nil, err
 	}
-	last, first, err := cockpit.HistogramsOf(t.net, content)
+	counted, err := cockpit.HistogramsOf(content, func() (*nn.Network, error) { return t.net, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -238,12 +236,12 @@ func (t *trained) histograms(dir *folder.Folder, format string) (*picture, error
 		return figure.Distribution{Low: h.Low, High: h.High, Mean: h.Mean, Std: h.Std, Counts: h.Counts}
 	}
 	before := map[string]*figure.Distribution{}
-	for _, h := range first {
+	for _, h := range counted.First {
 		d := drawn(h)
 		before[h.Of+h.Name] = &d
 	}
 	var all []figure.Histogram
-	for _, h := range last {
+	for _, h := range counted.Last {
 		all = append(all, figure.Histogram{Name: h.Of + " of " + h.Name, Last: drawn(h), First: before[h.Of+h.Name]})
 	}
 	if len(all) == 0 || len(all) > figure.MaxHistograms {

@@ -115,6 +115,14 @@ func (s *shownTraining) Record(_ context.Context, name string) (*cockpit.Record,
 	return readRecord(dir, run)
 }
 
+// Histograms returns those of the training.
+func (s *shownTraining) Histograms(_ context.Context, name string) (*cockpit.Histograms, error) {
+	if name != s.training.State().Run {
+		return nil, cockpit.Failf(cockpit.Missing, "no run of this name")
+	}
+	return s.training.Histograms(), nil
+}
+
 // open opens the folder of the run that is being trained, or returns nil before there is one.
 func (s *shownTraining) open() (cockpit.Run, *folder.Folder, error) {
 	path := s.watch.place()

@@ -64,12 +64,7 @@ func (j *job) watched(cfg *train.Config, folder *report.Folder) {
 		Val: j.split.Val, Test: j.split.Test, Classes: j.split.Train.Classes(), Precision: device.PrecisionOf(j.dev).String(), Probe: w.probe,
 		CanSteer: !several,
 		Keeper: &cockpit.Keeper{
-			Load: func() ([]byte, error) {
-				if !folder.Has(report.HistogramsFile) {
-					return nil, nil
-				}
-				return folder.Read(report.HistogramsFile, cockpit.MaxKept)
-			},
+			Load: func() ([]byte, error) { return keptHistograms(folder.Folder) },
 			Save: func(content []byte) error { return folder.Write(report.HistogramsFile, content) },
 		},
 	}

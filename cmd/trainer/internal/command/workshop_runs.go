@@ -13,6 +13,7 @@ import (
 	"trainer/cmd/trainer/internal/cockpit"
 	"trainer/cmd/trainer/internal/report"
 	"trainer/cmd/trainer/internal/serve"
+	"trainer/nn"
 	"trainer/nn/device"
 	"trainer/nn/folder"
 )
@@ -102,6 +103,43 @@ func readRecord(dir *folder.Folder, run cockpit.Run) (*cockpit.Record, error) {
 	r.Epochs, _ = report.ReadMetrics(dir)
 	r.Steps, _ = report.ReadSteps(dir)
 	return r, nil
+}
+
+// Histograms reads what was kept of a run's histograms. Of a run that no page followed it counts the weights.
+func (w *workshop) Histograms(ctx context.Context, name string) (*cockpit.Histograms, error) {
+	run, err := w.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := folder.Open(run.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	content, err := keptHistograms(dir)
+	if err != nil {
+		return nil, err
+	}
+	host, err := w.openHost(1)
+	if err != nil {
+		return nil, err
+	}
+	defer host.Close()
+	return cockpit.HistogramsOf(content, func() (*nn.Network, error) {
+		m, err := w.openModel(run.Path, host, &inferenceOptions{batch: 1})
+		if err != nil {
+			return nil, cockpit.Failf(cockpit.Missing, "the run has no histograms and no network: %s", oneLine(err))
+		}
+		return m.Network(), nil
+	})
+}
+
+// keptHistograms returns the file of a run's histograms, or nil if it has none.
+func keptHistograms(dir *folder.Folder) ([]byte, error) {
+	if !dir.Has(report.HistogramsFile) {
+		return nil, nil
+	}
+	return dir.Read(report.HistogramsFile, cockpit.MaxKept)
 }
 
 // openRun returns a function that returns the network of a run for the Learn part, on a device.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,32 @@ func TestWorkshopTrains(t *testing.T) {
 	if err != nil || len(record.Epochs) == 0 || len(record.Steps) == 0 || record.Test == nil || !strings.Contains(record.Config, "[run]") {
 		t.Errorf("%v, %+v", err, record)
 	}
+	h, err := w.Histograms(t.Context(), "mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := w.Live().Histograms()
+	if h.Step != live.Step || len(h.Last) == 0 || len(h.Last) != len(live.Last) || len(h.First) != len(live.First) || h.Last[0].Mean != live.Last[0].Mean || !slices.Equal(h.Last[0].Counts, live.Last[0].Counts) {
+		t.Errorf("histograms %+v, want those of the training, %+v", h, live)
+	}
+	// Of a run that no page followed, the weights.
+	if err := os.Rename("same", filepath.Join("runs", "same")); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = w.Histograms(t.Context(), "same"); err != nil || len(h.Last) == 0 || len(h.First) != 0 {
+		t.Fatalf("%v, %+v", err, h)
+	}
+	for _, one := range h.Last {
+		same := func(other cockpit.Histogram) bool {
+			return other.Name == one.Name && other.Of == one.Of && slices.Equal(other.Counts, one.Counts)
+		}
+		if one.Of != "weights" || !slices.ContainsFunc(live.Last, same) {
+			t.Errorf("%+v is no histogram of the same network's weights", one)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join("runs", "same")); err != nil {
+		t.Fatal(err)
+	}
 	// Without a name the folder has the usual one, and never one that is taken.
 	plan := smallPlan(t, "")
 	for _, want := range []string{time.Now().Format("2006-01-02") + "-pictures-small", time.Now().Format("2006-01-02") + "-pictures-small-2"} {
@@ -102,6 +129,8 @@ func TestWorkshopRefuses(t *testing.T) {
 	for _, name := range []string{"../outside", "..", ".", "", "/etc", "link", "mine/../../outside", `mine\..`, "nothing"} {
 		_, err := w.Record(t.Context(), name)
 		refusedAs(t, "record of "+name, err, cockpit.Missing, "no run")
+		_, err = w.Histograms(t.Context(), name)
+		refusedAs(t, "histograms of "+name, err, cockpit.Missing, "no run")
 		refusedAs(t, "resume "+name, w.Resume(name), cockpit.Missing, "no run")
 		refusedAs(t, "rename "+name, w.Rename(t.Context(), name, "x"), cockpit.Missing, "no run")
 		refusedAs(t, "delete "+name, w.Delete(t.Context(), name), cockpit.Missing, "no run")

@@ -68,6 +68,17 @@ func (s *Session) features(body []byte) (*Reply, error) {
 	return arrays(featureInfo{s.FeaturePlace(), set.Width, total, projected.Explained, m.labels, m.answers, m.probabilities}, projected.X, projected.Y), nil
 }
 
+// featureValues answers with the features on the map, [pictures, width], for those who arrange them otherwise.
+func (s *Session) featureValues([]byte) (*Reply, error) {
+	m := s.drawn
+	if len(m.labels) == 0 {
+		return nil, &Error{Early, "no map was begun, or the weights have changed since: draw it first"}
+	}
+	return arrays(struct {
+		Width int `json:"width"`
+	}{len(m.values) / len(m.labels)}, m.values), nil
+}
+
 // pictures returns pictures of the test set for the map, and how many the whole map has.
 func (s *Session) pictures(from, count int) (pictures [][]byte, labels []int32, total int, err error) {
 	if s.samples == nil {

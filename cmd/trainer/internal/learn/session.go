@@ -48,7 +48,7 @@ func Actions() map[string]func(s *Session, body []byte) (*Reply, error) {
 	return map[string]func(s *Session, body []byte) (*Reply, error){
 		"forward": (*Session).forward, "backward": (*Session).backward, "explain": (*Session).explain, "weights": (*Session).weights,
 		"step": (*Session).step, "undo": (*Session).undo, "check": (*Session).check, "attention": (*Session).attention,
-		"maximum": (*Session).maximum, "features": (*Session).features,
+		"maximum": (*Session).maximum, "features": (*Session).features, "feature-values": (*Session).featureValues,
 	}
 }
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -55,18 +56,27 @@ func (s *Server) answer(f func(r *http.Request) (any, error)) http.HandlerFunc {
 // large is f for values of megabytes: only as many are made at the same time as there are processors. Then they are counted.
 func (s *Server) large(f func(r *http.Request) (any, error)) func(r *http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
-		select {
-		case s.making <- struct{}{}:
-			defer func() { <-s.making }()
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
+		end, err := s.turn(r.Context())
+		if err != nil {
+			return nil, err
 		}
+		defer end()
 		value, err := f(r)
 		if err != nil {
 			return nil, err
 		}
 		text, err := json.Marshal(value)
 		return json.RawMessage(text), err
+	}
+}
+
+// turn waits until another large answer may be made. The caller calls end afterwards.
+func (s *Server) turn(ctx context.Context) (end func(), err error) {
+	select {
+	case s.making <- struct{}{}:
+		return func() { <-s.making }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

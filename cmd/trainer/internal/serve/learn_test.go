@@ -259,6 +259,7 @@ func TestFeatureMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	send("features", `{"from":3,"count":3}`, 409) // no map was begun
+	send("feature-values", "", 409)
 	send("features", `{"from":0,"count":3}`, 200)
 	info, arrays := tensorsOf(t, send("features", `{"from":3,"count":3}`, 200))
 	var got struct {
@@ -281,6 +282,10 @@ func TestFeatureMap(t *testing.T) {
 		if row := features.Answers[3*i : 3*i+3]; row[k] != slices.Max(row) || got.Probabilities[i] != row[k] {
 			t.Errorf("picture %d: class %d with %v, the engine has %v", i, k, got.Probabilities[i], row)
 		}
+	}
+	info, arrays = tensorsOf(t, send("feature-values", "", 200))
+	if want := fmt.Sprintf(`{"width":%d}`, features.Width); string(info) != want || len(arrays) != 1 || !slices.Equal(arrays[0], features.Values) {
+		t.Errorf("features %s %v, the engine has %v", info, arrays, features.Values)
 	}
 	send("features", `{"from":5,"count":3}`, 400) // there are five
 	send("features", `{"from":0,"count":3}`, 200)
@@ -432,7 +437,7 @@ func TestSessionsMakeRoom(t *testing.T) {
 // TestPage: the page's files arrive with their types, and allow nothing from elsewhere.
 func TestPage(t *testing.T) {
 	s := start(t, "", nil)
-	for path, kind := range map[string]string{"/": "text/html", "/app.js": "text/javascript", "/app.css": "text/css"} {
+	for path, kind := range map[string]string{"/": "text/html", "/app.js": "text/javascript", "/umap.js": "text/javascript", "/app.css": "text/css"} {
 		response, err := http.Get(s.url + path)
 		if err != nil {
 			t.Fatal(err)

@@ -20,6 +20,7 @@ func pageFiles() map[string]struct{ file, kind string } {
 	return map[string]struct{ file, kind string }{
 		"/{$}":     {"index.html", "text/html; charset=utf-8"},
 		"/app.js":  {"app.js", "text/javascript; charset=utf-8"},
+		"/umap.js": {"umap.js", "text/javascript; charset=utf-8"},
 		"/app.css": {"app.css", "text/css; charset=utf-8"},
 	}
 }

@@ -96,7 +96,7 @@ func TestLargeAnswersWait(t *testing.T) {
 	for range cap(s.server.making) {
 		s.server.making <- struct{}{}
 	}
-	for _, path := range []string{"/api/runs/one%2ftwo", "/api/training", "/api/networks/net/samples?from=0&count=1"} {
+	for _, path := range []string{"/api/runs/one%2ftwo", "/api/runs/one%2ftwo/histograms", "/api/training", "/api/networks/net/samples?from=0&count=1"} {
 		if status, body := do(t, request(t, "GET", s.url+path, nil)); status != http.StatusServiceUnavailable || !strings.Contains(body, "too long") {
 			t.Errorf("%s: status %d, %s", path, status, body)
 		}

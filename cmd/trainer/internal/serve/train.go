@@ -23,13 +23,14 @@ func (s *Server) trainRoutes() {
 	s.handle("POST", "/api/train/start", s.answer(s.startTraining))
 	s.handle("GET", "/api/runs", s.answer(func(r *http.Request) (any, error) { return s.workshop.Runs(r.Context()) }))
 	s.handle("GET", "/api/runs/{name}", s.answer(s.large(s.run)))
+	s.handle("GET", "/api/runs/{name}/histograms", s.histogramsAnswer(s.runHistograms))
 	s.handle("POST", "/api/runs/{name}/resume", s.answer(s.resume))
 	s.handle("POST", "/api/runs/{name}/rename", s.answer(s.rename))
 	s.handle("POST", "/api/runs/{name}/delete", s.answer(s.deleteRun))
 	s.handle("GET", "/api/training", s.answer(s.large(s.training)))
 	s.handle("POST", "/api/training/order", s.answer(s.order))
 	s.handle("GET", "/api/training/answers", s.answer(s.large(s.trainingAnswers)))
-	s.handle("GET", "/api/training/histograms", s.histograms)
+	s.handle("GET", "/api/training/histograms", s.histogramsAnswer(s.histograms))
 	s.handle("GET", eventsPath, s.events)
 }
 
@@ -149,24 +150,34 @@ func (s *Server) trainingAnswers(*http.Request) (any, error) {
 	return nil, refuse(http.StatusNotFound, "training", "no evaluation has ended yet")
 }
 
-// histogramInfo belongs to the counts of histograms: those of the last epoch, then those of the first.
-type histogramInfo struct {
-	Step  int                 `json:"step"`
-	Last  []cockpit.Histogram `json:"last"`
-	First []cockpit.Histogram `json:"first"`
-}
-
-// histograms answers with the histograms of weights, gradients and activations.
-func (s *Server) histograms(w http.ResponseWriter, r *http.Request) {
+// histograms answers with the histograms of the training.
+func (s *Server) histograms(*http.Request) (*cockpit.Histograms, error) {
 	t, err := s.live()
 	if err != nil {
-		s.send(w, r, err)
-		return
+		return nil, err
 	}
-	step, last, first := t.Histograms()
-	reply := learn.Reply{Info: histogramInfo{step, last, first}, Binary: true}
-	for _, h := range append(append([]cockpit.Histogram{}, last...), first...) {
-		reply.Arrays = append(reply.Arrays, h.Counts)
+	return t.Histograms(), nil
+}
+
+// runHistograms answers with the histograms of a run.
+func (s *Server) runHistograms(r *http.Request) (*cockpit.Histograms, error) {
+	return s.workshop.Histograms(r.Context(), r.PathValue("name"))
+}
+
+// histogramsAnswer returns a handler that sends f's histograms: what belongs to them, then the counts of each.
+func (s *Server) histogramsAnswer(f func(r *http.Request) (*cockpit.Histograms, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		end, err := s.turn(r.Context())
+		if err != nil {
+			s.send(w, r, err)
+			return
+		}
+		h, err := f(r)
+		end()
+		if err != nil {
+			s.send(w, r, workshopError(err))
+			return
+		}
+		s.sendReply(w, r, &learn.Reply{Info: h, Arrays: h.Counts(), Binary: true})
 	}
-	s.sendReply(w, r, &reply)
 }

@@ -78,6 +78,10 @@ func (f *fakeWorkshop) Record(_ context.Context, name string) (*cockpit.Record, 
 	return &cockpit.Record{Config: "x"}, f.known(name)
 }
 
+func (f *fakeWorkshop) Histograms(_ context.Context, name string) (*cockpit.Histograms, error) {
+	return &cockpit.Histograms{Step: 7, Last: []cockpit.Histogram{{Name: "w", Counts: []float32{1, 2}}}, First: []cockpit.Histogram{{Counts: []float32{3}}}}, f.known(name)
+}
+
 func (f *fakeWorkshop) Rename(_ context.Context, name, to string) error {
 	if err := f.known(name); err != nil {
 		return err
@@ -141,6 +145,9 @@ func TestTrainRoutes(t *testing.T) {
 		{"GET", "/api/runs/one%2f..%2f..%2fetc", "", 404, "no run"},
 		{"GET", "/api/runs/%2e%2e", "", 404, ""},
 		{"POST", "/api/runs/one%2ftwo", "", 405, "GET"},
+		{"GET", "/api/runs/one%2ftwo/histograms", "", 200, `{"lengths":[2,1],"info":{"step":7,"last":[{"name":"w"`},
+		{"GET", "/api/runs/other/histograms", "", 404, "no run"},
+		{"POST", "/api/runs/one%2ftwo/histograms", "", 405, "GET"},
 		{"POST", "/api/runs/other/resume", "", 404, "no run"},
 		{"POST", "/api/runs/one%2ftwo/resume", "", 200, ""},
 		{"GET", "/api/runs/one%2ftwo/resume", "", 405, "POST"},

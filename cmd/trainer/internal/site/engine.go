@@ -136,6 +136,7 @@ func (e *Engine) setRoutes() {
 		{"api/train/start", e.start},
 		{"api/runs", func(request) (any, error) { return e.shop.Runs(ctx) }},
 		{"api/runs/*", byName(func(name string) (any, error) { return e.shop.Record(ctx, name) })},
+		{"api/runs/*/histograms", byName(e.runHistograms)},
 		{"api/runs/*/learn", byName(e.learnRun)},
 		{"api/runs/*/resume", byName(func(name string) (any, error) { return done{name}, e.shop.Resume(name) })},
 		{"api/runs/*/rename", e.rename},
@@ -333,18 +334,27 @@ func (e *Engine) answers(request) (any, error) {
 	return nil, cockpit.Failf(cockpit.Missing, "no evaluation has ended yet")
 }
 
-// histograms answers with those of the last epoch, then those of the first.
+// histograms answers with the histograms of the training.
 func (e *Engine) histograms(request) (any, error) {
 	t, err := e.live()
 	if err != nil {
 		return nil, err
 	}
-	step, last, first := t.Histograms()
-	reply := &learn.Reply{Info: map[string]any{"step": step, "last": last, "first": first}, Binary: true}
-	for _, h := range append(append([]cockpit.Histogram{}, last...), first...) {
-		reply.Arrays = append(reply.Arrays, h.Counts)
+	return counted(t.Histograms()), nil
+}
+
+// runHistograms answers with the histograms of a run.
+func (e *Engine) runHistograms(name string) (any, error) {
+	h, err := e.shop.Histograms(context.Background(), name)
+	if err != nil {
+		return nil, err
 	}
-	return reply, nil
+	return counted(h), nil
+}
+
+// counted is the answer with histograms: what belongs to them, then the counts of each.
+func counted(h *cockpit.Histograms) *learn.Reply {
+	return &learn.Reply{Info: h, Arrays: h.Counts(), Binary: true}
 }
 
 // Follow calls send with the events of all trainings, as JSON: hello when they begin, and after the page fell behind. It

@@ -73,6 +73,7 @@ func TestRefusals(t *testing.T) {
 		{"api/train/start", `{"recipe":"epochs = -1","data":"mnist"}`, 400},
 		{"api/train/start", `{"recipe":"","data":"elsewhere"}`, 400},
 		{"api/runs/none", "", 404},
+		{"api/runs/none/histograms", "", 404},
 		{"api/runs/none/resume", "", 400},
 	} {
 		if status, content := e.Answer(c.address, []byte(c.body)); status != c.status || status != 200 && !strings.HasPrefix(string(content), `{"error":"`) {
@@ -109,7 +110,7 @@ func TestTraining(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("no end")
 	}
-	for _, address := range []string{"api/training/answers", "api/training/histograms", "api/runs/a%2Fb", "api/runs/a%2Fb/learn", "api/runs/a%2Fb/delete"} {
+	for _, address := range []string{"api/training/answers", "api/training/histograms", "api/runs/a%2Fb", "api/runs/a%2Fb/histograms", "api/runs/a%2Fb/learn", "api/runs/a%2Fb/delete"} {
 		if status, content := e.Answer(address, nil); status != 200 {
 			t.Errorf("%s: %d, %.80s", address, status, content)
 		}

@@ -242,6 +242,15 @@ func (w *Workshop) Record(_ context.Context, name string) (*cockpit.Record, erro
 	return &cockpit.Record{Run: n.present(), Config: n.config, Steps: steps, Epochs: epochs}, nil
 }
 
+// Histograms returns the histograms of a run.
+func (w *Workshop) Histograms(_ context.Context, name string) (*cockpit.Histograms, error) {
+	n, err := w.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return n.training.Histograms(), nil
+}
+
 // Resume refuses: there are no checkpoints.
 func (w *Workshop) Resume(string) error {
 	return cockpit.Failf(cockpit.Invalid, "a run in the browser has no checkpoint to continue from")

@@ -6,6 +6,7 @@ import { Learn } from "./learn/learn.js";
 import { Read } from "./read/read.js";
 import * as server from "./server.js";
 import { firstLanguage, keep, languages, text, useLanguage } from "./text.js";
+import { themes, useTheme } from "./theme.js";
 import { Train } from "./train/train.js";
 
 // Shell holds the views. engine is what computes: see server.js, whose functions another engine would have too. A view has
@@ -42,12 +43,14 @@ class Shell {
     return this.views.find((v) => v.key === address()[0]) ?? this.views[0];
   }
 
-  // build makes the page in the present language. What views show stays.
+  // build makes the page in the present language. What views show stays, and so does the keyboard's place if it has a name.
   build() {
     const view = this.view;
+    const focused = document.activeElement?.id;
     document.body.replaceChildren(this.header(view), this.message, view.build(), this.live);
     document.body.dataset.view = view.key;
     view.render();
+    if (focused) document.getElementById(focused)?.focus();
   }
 
   header(view) {
@@ -57,13 +60,12 @@ class Shell {
       keep.set("language", e.target.value);
       useLanguage(e.target.value);
       this.build();
-      document.getElementById("language").focus();
     } }, ...Object.entries(languages).map(([key, name]) => element("option", { value: key, selected: key === document.documentElement.lang, lang: key }, name)));
     const theme = element("select", { id: "theme", onchange: (e) => {
       keep.set("theme", e.target.value);
       useTheme(e.target.value);
       this.view.render();
-    } }, ...["auto", "light", "dark"].map((key) => element("option", { value: key, selected: key === document.documentElement.dataset.theme }, text(`theme.${key}`))));
+    } }, ...themes.map((key) => element("option", { value: key, selected: key === document.documentElement.dataset.theme }, text(`theme.${key}`))));
     return element("header", {}, element("h1", {}, "trainer"), tabs, labelled(text("language"), language), labelled(text("theme"), theme));
   }
 
@@ -93,15 +95,12 @@ class Shell {
   }
 }
 
-// complaint words an error of the engine; others are mistakes of the page.
+// complaint words an error. One that the engine hasn't made is a mistake of the page, which the console has too.
 function complaint(e) {
   if (e instanceof server.Refused) return e.message;
-  if (e instanceof TypeError && /fetch|network/i.test(e.message)) return text("offline");
-  throw e;
-}
-
-function useTheme(name) {
-  document.documentElement.dataset.theme = ["light", "dark"].includes(name) ? name : "auto";
+  if (e instanceof server.Unreachable) return text(server.offline);
+  reportError(e);
+  return text("mistake", { message: e.message });
 }
 
 async function begin() {
@@ -110,7 +109,10 @@ async function begin() {
   const shell = new Shell(server);
   await shell.begin();
   let waiting = 0;
+  let width = innerWidth;
   addEventListener("resize", () => {
+    if (innerWidth === width) return; // such as when a phone's browser shows or hides its own bars
+    width = innerWidth;
     clearTimeout(waiting);
     waiting = setTimeout(() => shell.view.render(), 100);
   });

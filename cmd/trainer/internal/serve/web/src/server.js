@@ -11,9 +11,20 @@ export class Refused extends Error {
   }
 }
 
+// Unreachable is no answer at all. offline is the name of the text about it.
+export class Unreachable extends Error {}
+
+export const { offline } = connection;
+
+// unreachable makes an error of fetch, whose message each browser words otherwise, an Unreachable.
+function unreachable(e) {
+  throw new Unreachable(e.message);
+}
+
+// request returns an answer, or throws Refused or Unreachable.
 async function request(path, options) {
-  const response = await connection.request(path, options);
-  if (response.ok) return response;
+  const response = await connection.request(path, options).catch(unreachable);
+  if (response.ok) return new Response(await response.arrayBuffer().catch(unreachable));
   let message = response.statusText;
   try {
     message = (await response.json()).error;
@@ -38,6 +49,13 @@ export async function samples(network, from, count) {
   return { total: list.total, pictures: list.labels.map((label, i) => ({ label, number: from + i, pixels: bytes.slice(i * size, (i + 1) * size) })) };
 }
 
+// file returns a text that belongs to the page.
+export async function file(path) {
+  const response = await fetch(path).catch(unreachable);
+  if (!response.ok) throw new Refused(response.status, `${path}: ${response.status} ${response.statusText}`);
+  return response.text().catch(unreachable);
+}
+
 // tensors returns the arrays of an answer, and what belongs to them.
 async function tensors(response) {
   const bytes = await (await response).arrayBuffer();
@@ -50,6 +68,14 @@ async function tensors(response) {
     return array;
   });
   return { arrays, info };
+}
+
+let pending = 0;
+
+// count adds to the number of requests of sessions that are under way, which the page's data-busy has.
+function count(more) {
+  pending += more;
+  document.body.dataset.busy = String(pending);
 }
 
 // Session is a network with weights of its own. Its requests run one after the other, because each is about the state
@@ -70,17 +96,12 @@ export class Session {
     this.rules = opened.rules;
   }
 
-  // run calls f when the requests before it are done. The page's data-busy says how many there are.
+  // run calls f when the requests before it are done.
   run(f) {
-    this.waiting(1);
+    count(1);
     const result = this.last.then(f);
-    this.last = result.catch(() => {}).then(() => setTimeout(() => this.waiting(-1)));
+    this.last = result.catch(() => {}).then(() => setTimeout(() => count(-1)));
     return result;
-  }
-
-  waiting(more) {
-    this.pending = (this.pending ?? 0) + more;
-    document.body.dataset.busy = String(this.pending);
   }
 
   path(action) {
@@ -162,6 +183,14 @@ export class Session {
     });
   }
 
+  // featureValues returns the features of the pictures on the map, [pictures, width].
+  featureValues() {
+    return this.run(async () => {
+      const { arrays, info } = await tensors(postJSON(this.path("feature-values"), {}));
+      return { values: arrays[0], width: info.width };
+    });
+  }
+
   async picture(file) {
     return new Uint8Array(await (await post(this.path("picture"), file)).arrayBuffer());
   }
@@ -170,6 +199,14 @@ export class Session {
 const get = async (path) => (await request(path)).json();
 const tell = async (path, value) => (await postJSON(path, value)).json();
 const ofRun = (name, action = "") => `api/runs/${encodeURIComponent(name)}${action && "/" + action}`;
+
+// histogramsOf returns the histograms of an answer: those after the last epoch, and those after the first.
+async function histogramsOf(response) {
+  const { arrays, info } = await tensors(response);
+  const last = info.last ?? [];
+  const withCounts = (list, from) => list.map((h, i) => ({ ...h, counts: arrays[from + i] }));
+  return { last: withCounts(last, 0), first: withCounts(info.first ?? [], last.length) };
+}
 
 // training is what the Train part asks for. choices is null for an engine that can't train.
 export const training = {
@@ -195,14 +232,10 @@ export const training = {
   order: (order) => tell("api/training/order", order),
   answers: () => get("api/training/answers"),
 
-  async histograms() {
-    const { arrays, info } = await tensors(request("api/training/histograms"));
-    const last = info.last ?? [];
-    const withCounts = (list, from) => list.map((h, i) => ({ ...h, counts: arrays[from + i] }));
-    return { step: info.step, last: withCounts(last, 0), first: withCounts(info.first ?? [], last.length) };
-  },
+  histograms: () => histogramsOf(request("api/training/histograms")),
+  runHistograms: (name) => histogramsOf(request(ofRun(name, "histograms"))),
 
   // follow calls on.KIND with the data of each event: hello when the events begin or begin again, then state, steps and
-  // epoch, and lost when the engine doesn't answer.
+  // epoch, and lost when the engine doesn't answer, with the reason if it is known.
   follow: (on) => connection.follow(on),
 };

@@ -31,8 +31,8 @@ export class Attention {
   }
 
   render() {
-    this.map?.render();
-    this.show();
+    if (this.into.firstChild) this.map.render();
+    else this.show();
   }
 
   compute() {

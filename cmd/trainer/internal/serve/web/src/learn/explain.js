@@ -4,38 +4,74 @@ import { element, shown } from "../dom.js";
 import { number, shape, text } from "../text.js";
 import { Maximum } from "./maximum.js";
 
-// Explainer shows the answers to questions. app has session, places, back and ask(question).
+// margin is the space round a number, in pixels, that is kept in view.
+const margin = 24;
+
+// Explainer shows the answers to questions. app has session, places, back, layers, slow, ask(question) and forget().
 export class Explainer {
   constructor(app) {
     this.app = app;
-    this.root = element("section", { className: "panel explain", "aria-labelledby": "explain-title" });
+    this.root = element("section", { className: "panel explain", "aria-labelledby": "explain-title", onkeydown: (e) => e.key === "Escape" && this.app.forget() });
     this.clear();
   }
 
   clear() {
     this.answer = null;
-    this.root.replaceChildren(this.title(), element("p", { className: "hint" }, text("explain.hint")));
-  }
-
-  title() {
-    return element("h2", { id: "explain-title", tabIndex: -1 }, text("explain"));
+    this.root.dataset.empty = "";
+    delete this.root.dataset.question;
+    delete this.root.dataset.size;
+    this.fill(this.head(element("p", { className: "hint" }, text("explain.hint"))));
   }
 
   // refused says why there is no answer.
   refused(message) {
     this.answer = null;
-    this.root.replaceChildren(this.title(), element("p", { className: "error" }, message));
+    delete this.root.dataset.empty;
+    this.fill(this.head(element("p", { className: "error" }, message), this.buttons()));
+  }
+
+  head(...parts) {
+    return element("div", { className: "head" }, element("h2", { id: "explain-title", tabIndex: -1 }, text("explain")), ...parts);
+  }
+
+  // buttons make the sheet of a narrow window larger, and take the explanation away.
+  buttons() {
+    const label = () => text(this.root.dataset.size === "large" ? "explain.smaller" : "explain.larger");
+    const size = element("button", { type: "button", id: "explain-size", onclick: () => {
+      this.root.dataset.size = this.root.dataset.size === "large" ? "small" : "large";
+      size.textContent = label();
+      this.reveal();
+    } }, label());
+    return element("p", { className: "buttons" }, size, element("button", { type: "button", id: "explain-close", onclick: () => this.app.forget() }, text("explain.close")));
+  }
+
+  // fill replaces what the panel shows. The keyboard stays in it.
+  fill(...parts) {
+    const focused = this.root.contains(document.activeElement) && document.activeElement;
+    this.root.replaceChildren(...parts);
+    if (focused) (document.getElementById(focused.id || "explain-title") ?? document.getElementById("explain-title"))?.focus({ preventScroll: true });
+  }
+
+  // reveal scrolls the page until the number that is explained is in view, and not under the explanation.
+  reveal() {
+    const spot = this.answer && this.app.layers.spot(this.answer);
+    if (!spot) return;
+    const sheet = this.root.getBoundingClientRect();
+    const covers = sheet.left < spot.right && spot.left < sheet.right;
+    const bottom = covers ? Math.min(innerHeight, sheet.top) : innerHeight;
+    const top = this.app.slow.bottom();
+    if (spot.top - margin < top || spot.bottom + margin > bottom) scrollBy(0, (spot.top + spot.bottom - top - bottom) / 2);
   }
 
   show(answer) {
     this.answer = answer;
     const a = answer;
+    delete this.root.dataset.empty;
     this.root.dataset.question = JSON.stringify({ of: a.of, place: a.place, tensor: a.tensor, index: a.index });
-    this.root.replaceChildren(
-      this.title(),
-      element("p", { className: "asked" },
+    this.fill(
+      this.head(element("p", { className: "asked" },
         element("strong", { id: "asked-name" }, `${a.name}[${a.at.join(",")}]`), " ", text(`explain.${a.of}`), " = ",
-        shown("output", a.engine, number(a.engine), { id: "asked-value" })),
+        shown("output", a.engine, number(a.engine), { id: "asked-value" })), this.buttons()),
       this.others(),
       this.maximumOf(a),
       this.lines(a),
@@ -136,4 +172,3 @@ function row(label, value, properties = {}) {
 export function titleOf(place) {
   return [element("span", { className: "name" }, place.name), " ", element("small", {}, `${place.kind} ${place.shape ? shape(place.shape) : ""}`)];
 }
-

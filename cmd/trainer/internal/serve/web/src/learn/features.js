@@ -1,14 +1,17 @@
 // The map of the test pictures: what the network makes of each before it decides, in two dimensions.
 
-import { element, shown } from "../dom.js";
-import { number, percent, text } from "../text.js";
-import { isDark } from "./maps.js";
+import { element, labelled, shown } from "../dom.js";
+import { Refused } from "../server.js";
+import { keep, number, percent, text } from "../text.js";
+import { colourOf, isDark } from "../theme.js";
 import { picture } from "./pad.js";
+import { Unfolding } from "./unfold.js";
 
 const wanted = 500; // pictures on the map
 const part = 100; // pictures between two drawings
 const near = 16; // pixels from a point within which the pointer finds it
 const mistakesShown = 6;
+const projections = ["pca", "umap"]; // by the engine, and by the page beginning from the engine's
 
 // The colours of classes. They repeat after ten; the letters tell classes apart.
 const colours = {
@@ -20,7 +23,9 @@ const colours = {
 export class FeaturesPanel {
   constructor(app) {
     this.app = app;
-    this.found = null; // {x, y, labels, answers, probabilities, explained, place, total}
+    this.found = null; // {x, y, labels, answers, probabilities, explained, place, width, total}, with the coordinates of PCA
+    this.unfolded = null; // {x, y, done, total} of UMAP: the last one is that of the end if done = total
+    this.projection = projections.includes(keep.get("projection")) ? keep.get("projection") : projections[0];
     this.pictures = [];
     this.cursor = -1; // the point that is looked at
     this.letters = letters(app.network.classes);
@@ -29,6 +34,8 @@ export class FeaturesPanel {
   build() {
     this.button = element("button", { type: "button", id: "features-draw", onclick: () => (this.drawing ? this.stop() : this.draw()) });
     this.progress = element("span", { className: "hint", role: "status" });
+    const choice = element("select", { id: "projection", onchange: () => this.arrange(choice.value) },
+      ...projections.map((p) => element("option", { value: p, selected: p === this.projection }, text(`features.${p}`))));
     this.canvas = element("canvas", { className: "points", id: "features", tabIndex: 0, role: "application", "aria-label": text("features.label") });
     this.card = element("div", { className: "point", hidden: true });
     this.into = element("div", { className: "feature-map", hidden: true }, this.canvas, this.card);
@@ -39,7 +46,7 @@ export class FeaturesPanel {
     this.listen();
     this.root = element("section", { className: "panel features", "aria-labelledby": "features-title", hidden: !this.app.network.samples || this.app.network.example },
       element("h2", { id: "features-title" }, text("features")), element("p", { className: "hint" }, text("features.hint")),
-      element("p", { className: "buttons" }, this.button, this.progress), this.facts, this.into, this.legend, this.mistakes);
+      labelled(text("features.arranged"), choice), element("p", { className: "buttons" }, this.button, this.progress), this.facts, this.into, this.legend, this.mistakes);
     this.render();
     return this.root;
   }
@@ -55,13 +62,15 @@ export class FeaturesPanel {
   // draw asks the engine for one part of the map after the other, so that it answers other questions in between.
   draw() {
     const { session, network, shell } = this.app;
+    this.stop();
     this.drawing = {};
     const present = this.drawing;
     this.pictures = [];
+    this.unfolded = null;
     this.look(-1);
     return this.app.guarded(async () => {
       for (let from = 0, total = wanted; from < total && this.drawing === present; from += part) {
-        this.tell(from, total);
+        this.tell("features.progress", { done: from, total });
         const [found, { pictures }] = await Promise.all([session.features(from, part), shell.engine.samples(network.name, from, part)]);
         if (this.drawing !== present) return;
         total = Math.min(wanted, found.total);
@@ -70,6 +79,7 @@ export class FeaturesPanel {
         this.outdated = false;
         this.render();
       }
+      if (this.projection === "umap" && this.drawing === present) await this.unfold(present);
     }).finally(() => {
       if (this.drawing === present) this.stop();
     });
@@ -77,7 +87,55 @@ export class FeaturesPanel {
 
   stop() {
     this.drawing = null;
+    this.unfolding?.stop();
     this.render();
+  }
+
+  // arrange shows the map that is there by another projection.
+  arrange(projection) {
+    this.projection = projection;
+    keep.set("projection", projection);
+    this.look(-1);
+    const isDrawn = this.found && !this.outdated && !this.drawing; // otherwise, whoever draws comes to it
+    if (projection !== "umap" && this.unfolding) this.stop();
+    const isUnfolded = this.unfolded && this.unfolded.done === this.unfolded.total;
+    if (projection === "umap" && isDrawn && !isUnfolded) {
+      this.drawing = {};
+      const present = this.drawing;
+      this.app.guarded(() => this.unfold(present)).finally(() => {
+        if (this.drawing === present) this.stop();
+      });
+    }
+    this.render();
+  }
+
+  // unfold computes the arrangement of UMAP, which appears as it unfolds from that of PCA.
+  async unfold(present) {
+    this.tell("features.unfolding", { done: 0 });
+    const { values, width } = await this.app.session.featureValues();
+    if (this.drawing !== present) return;
+    const { x, y } = this.found;
+    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    await new Promise((done, fail) => {
+      this.unfolding = new Unfolding({ values, width, x, y }, {
+        arranged: (now) => {
+          this.tell("features.unfolding", { done: 20 * Math.floor((5 * now.done) / now.total) }); // read aloud five times
+          if (isStill && now.done < now.total) return;
+          this.unfolded = now;
+          this.render();
+        },
+        ended: (failure) => {
+          this.unfolding = null;
+          if (failure === undefined) done();
+          else fail(new Refused(500, failure));
+        },
+      });
+    });
+  }
+
+  // points are the coordinates that are shown.
+  get points() {
+    return this.projection === "umap" && this.unfolded ? this.unfolded : this.found;
   }
 
   // outdate says that the weights are no longer those of the map.
@@ -86,12 +144,14 @@ export class FeaturesPanel {
     this.stop();
   }
 
-  tell(done, total) {
+  tell(key, values) {
     this.button.textContent = text("features.stop");
-    this.progress.textContent = text("features.progress", { done, total });
+    const words = text(key, values);
+    if (this.progress.textContent !== words) this.progress.textContent = words;
   }
 
   render() {
+    if (!this.root) return; // not built yet
     if (!this.drawing) {
       this.button.textContent = text(this.found ? "features.again" : "features.draw");
       this.progress.textContent = this.outdated ? text("features.outdated") : "";
@@ -100,16 +160,19 @@ export class FeaturesPanel {
     this.into.hidden = false;
     this.into.classList.toggle("outdated", Boolean(this.outdated));
     this.paint();
+    this.describe();
     if (this.described === this.found) return;
     this.described = this.found;
-    this.describe();
     this.listMistakes();
   }
 
   describe() {
     const { place, width, explained, labels } = this.found;
     const share = (k) => shown("output", explained[k], percent(explained[k]), { id: `features-explained-${k}` });
-    this.facts.replaceChildren(text("features.of", { n: labels.length, name: this.app.places[place].name, width }), " ", share(0), " + ", share(1));
+    const isUnfolded = this.points !== this.found;
+    this.facts.replaceChildren(text("features.of", { n: labels.length, name: this.app.places[place].name, width }), " ",
+      ...(isUnfolded ? [text("features.of.umap")] : [text("features.of.pca"), " ", share(0), " + ", share(1)]));
+    this.canvas.dataset.projection = isUnfolded ? "umap" : "pca";
     this.legend.textContent = this.app.network.classes.every((name, k) => name === this.letters[k]) ? "" : this.app.network.classes.map((name, k) => `${this.letters[k]} ${name}`).join(", ");
   }
 
@@ -128,10 +191,9 @@ export class FeaturesPanel {
     context.textAlign = "center";
     context.textBaseline = "middle";
     const palette = colours[isDark() ? "dark" : "light"];
-    const style = getComputedStyle(document.documentElement);
     const { labels, answers } = this.found;
     const ring = (i, radius, colour) => {
-      context.strokeStyle = style.getPropertyValue(colour);
+      context.strokeStyle = colourOf(colour);
       context.lineWidth = 2;
       context.beginPath();
       context.arc(this.at[i].x, this.at[i].y, radius, 0, 2 * Math.PI);
@@ -147,7 +209,8 @@ export class FeaturesPanel {
 
   // place computes where each point is.
   place(width, height) {
-    const { x, y } = this.found;
+    const { x, y } = this.points;
+    this.canvas.coordinates = { x, y }; // for tests and for the console
     const range = (v) => v.reduce(([low, high], e) => [Math.min(low, e), Math.max(high, e)], [Infinity, -Infinity]);
     const [left, right] = range(x);
     const [low, high] = range(y);
@@ -203,7 +266,8 @@ export class FeaturesPanel {
     this.card.hidden = i < 0;
     if (this.found) this.paint();
     if (i < 0) return;
-    const { x, y, labels, answers, probabilities } = this.found;
+    const { labels, answers, probabilities } = this.found;
+    const { x, y } = this.points;
     this.card.replaceChildren(this.pictureOf(i), element("p", {}, this.nameOf(i)), element("p", { className: "hint" }, "(", shown("span", x[i], number(x[i])), ", ", shown("span", y[i], number(y[i])), ")"));
     Object.assign(this.card.dataset, { number: i, label: labels[i], answer: answers[i], probability: probabilities[i] });
     const isLeft = this.at[i].x < this.canvas.clientWidth / 2;

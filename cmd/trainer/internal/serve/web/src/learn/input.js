@@ -28,15 +28,20 @@ export class InputPanel {
     this.sampleBox = element("div", { hidden: true }, element("h3", {}, text("samples")), this.strip, this.moreButton);
     this.showSamples();
     return element("section", { className: "panel", "aria-labelledby": "input-title" },
-      element("h2", { id: "input-title" }, text("input")), this.drop(), element("p", { className: "hint" }, text("pad.hint")),
+      element("h2", { id: "input-title" }, text("input")), this.pad.canvas, element("p", { className: "hint" }, text("pad.hint")),
       this.buttons(), this.sampleBox);
   }
 
-  drop() {
-    return element("div", { className: "drop", ondragover: (e) => e.preventDefault(), ondrop: (e) => {
-      e.preventDefault();
-      if (e.dataTransfer.files[0]) this.take(e.dataTransfer.files[0]);
-    } }, this.pad.canvas);
+  // drag lets files be dropped; otherwise the browser would show them in place of the page.
+  drag(e) {
+    if (e.dataTransfer.types.includes("Files")) e.preventDefault();
+  }
+
+  // drop takes a file that was dropped.
+  drop(e) {
+    this.drag(e);
+    const [file] = e.dataTransfer.files;
+    if (file) this.take(file);
   }
 
   buttons() {
@@ -46,7 +51,7 @@ export class InputPanel {
     } });
     return element("p", { className: "buttons" },
       element("button", { type: "button", id: "clear", onclick: () => this.pad.clear() }, text("clear")),
-      element("label", { className: "button", for: "file" }, text("file")), file,
+      file, element("label", { className: "button", for: "file" }, text("file")),
       element("button", { type: "button", id: "download", onclick: () => this.download() }, text("download")));
   }
 

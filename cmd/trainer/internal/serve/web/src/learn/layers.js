@@ -160,6 +160,13 @@ export class Layers {
     this.each((c) => c.mark(answer));
   }
 
+  // spot returns where the number that a question is about is in the window, or nothing if it isn't drawn.
+  spot({ of, place, tensor, index }) {
+    if (of !== "weight-gradient") return this.cards[place]?.[of === "gradient" ? "gradients" : "values"]?.spot(index);
+    const maps = this.cards.find((c) => c?.tensors.has(tensor))?.tensors.get(tensor);
+    return (maps?.gradients ?? maps?.weights)?.spot(index);
+  }
+
   render() {
     this.each((c) => c.render());
   }

@@ -41,11 +41,17 @@ export class Learn {
     return this.guarded(() => goTo(this, parts));
   }
 
-  // open shows a network, with the picture start: {pixels, label}, and wrong if the answer to explain is that class.
+  // open shows a network, with the picture start: {pixels, label}, and wrong if the answer to explain is that class. If several are opened at
+  // the same time, it is the last one.
   async open(network, start) {
+    const opening = (this.opening = {});
+    const session = await this.shell.engine.Session.open(network.name);
+    if (opening !== this.opening) return;
+    this.slow?.stop();
+    this.features?.stop();
     this.network = network;
-    this.session = await this.shell.engine.Session.open(network.name);
-    this.places = this.session.places;
+    this.session = session;
+    this.places = session.places;
     this.pass = this.back = this.question = null;
     this.input = new InputPanel(this);
     this.backward = new BackwardPanel(this);
@@ -53,6 +59,7 @@ export class Learn {
     this.slow = new SlowMotion(this);
     this.features = new FeaturesPanel(this);
     await this.input.loadSamples();
+    if (opening !== this.opening) return;
     this.build();
     await this.show(start ?? this.input.found?.[0]);
   }
@@ -82,7 +89,7 @@ export class Learn {
     this.answer.root.append(this.attention.root);
     const left = element("div", { className: "left" }, this.networkPanel(), this.input.build(), this.answer.root, this.backward.build(), this.stepper.build());
     const middle = element("div", { className: "middle" }, this.layers.root, this.features.build());
-    const root = element("main", { className: "learn" }, this.slow.build(), left, middle, this.explainer.root);
+    const root = element("main", { className: "learn", ondragover: (e) => this.input.drag(e), ondrop: (e) => this.input.drop(e) }, this.slow.build(), left, middle, this.explainer.root);
     this.root?.isConnected && this.root.replaceWith(root);
     this.root = root;
     return root;
@@ -95,12 +102,14 @@ export class Learn {
     this.refresh();
     this.layers.render();
     this.attention.render();
-    if (this.question) this.ask(this.question);
+    if (this.question) this.guarded(() => this.askAgain());
   }
 
   networkPanel() {
-    const choice = element("select", { id: "network", onchange: (e) => this.guarded(() => this.open(this.list[e.target.selectedIndex])) },
-      ...this.list.map((n) => element("option", { selected: n === this.network }, n.example ? text("example") : `${n.name} (${text(n.trained ? "trained" : "untrained")})`)));
+    const choice = element("select", { id: "network", onchange: async () => {
+      await this.guarded(() => this.open(this.list[choice.selectedIndex]));
+      choice.selectedIndex = this.list.indexOf(this.network); // if it was refused
+    } }, ...this.list.map((n) => element("option", { selected: n === this.network }, n.example ? text("example") : `${n.name} (${text(n.trained ? "trained" : "untrained")})`)));
     return element("section", { className: "panel" }, labelled(text("network"), choice), this.network.example ? element("p", { className: "hint" }, text("example.hint"), " ", element("a", { href: "#read/4-a-step-by-hand" }, text("example.read"))) : null);
   }
 
@@ -150,8 +159,8 @@ export class Learn {
   // took shows passes, and what else depends on them.
   async took(passes) {
     this.hold(passes);
-    this.attention.show();
     await this.askAgain();
+    this.attention.show(); // last, because it can take long
   }
 
   // changed shows the passes after the weights have changed.
@@ -166,6 +175,17 @@ export class Learn {
     this.question = question;
     await this.guarded(() => this.askAgain());
     this.explainer.root.scrollTop = 0;
+    this.explainer.reveal();
+  }
+
+  // forget takes the explanation away. The keyboard goes back to the map, if it was in the explanation.
+  forget() {
+    const { answer, root } = this.explainer;
+    const hadFocus = root.contains(document.activeElement);
+    this.question = null;
+    this.explainer.clear();
+    this.layers.mark(null);
+    if (hadFocus) (answer && this.layers.cards[answer.place]?.values.canvas)?.focus();
   }
 
   // askAgain repeats the question for the present picture.
@@ -173,9 +193,7 @@ export class Learn {
     const q = this.question;
     if (!q) return;
     if (q.of !== "value" && !this.back) {
-      this.question = null;
-      this.explainer.clear();
-      this.layers.mark(null);
+      this.forget();
       return;
     }
     try {
@@ -206,7 +224,7 @@ export class Learn {
     try {
       await this.session.reopen();
     } catch {
-      this.shell.message.textContent = text("offline");
+      this.shell.message.textContent = text(this.shell.engine.offline);
       return;
     }
     this.stepper.steps = 0;

@@ -2,6 +2,7 @@
 
 import { element } from "../dom.js";
 import { number, shape, text } from "../text.js";
+import { colourOf, isDark } from "../theme.js";
 
 // maxTiles is how many channels are drawn.
 const maxTiles = 256;
@@ -89,18 +90,13 @@ function colours(dark) {
   return table;
 }
 
-// colourOf returns the number of the colour of a value from -1 to 1.
-const colourOf = (v) => 255 + Math.round(255 * Math.max(-1, Math.min(1, Number.isNaN(v) ? 0 : v)));
+// shade returns the number of the colour of a value from -1 to 1.
+const shade = (v) => 255 + Math.round(255 * Math.max(-1, Math.min(1, Number.isNaN(v) ? 0 : v)));
 
 // short returns a number with three digits or so, for a square.
 const short = (v) => (v === 0 || (Math.abs(v) >= 0.001 && Math.abs(v) < 1000) ? String(Number(v.toPrecision(3))) : v.toExponential(0));
 
 const tables = { light: colours(false), dark: colours(true) };
-
-export const isDark = () => {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
-};
 
 // TensorMap is a canvas with the values of a tensor. chosen(index) is called for the value that is clicked.
 export class TensorMap {
@@ -110,7 +106,7 @@ export class TensorMap {
     this.marks = []; // {index, kind} or {window, kind}
     this.cursor = 0;
     this.range = element("span", { className: "range" });
-    this.canvas = element("canvas", { className: "map", tabIndex: 0, role: "img", "aria-label": text("map", { what, name, shape: shape(dimensions) }) });
+    this.canvas = element("canvas", { className: "map", tabIndex: 0, role: "application", "aria-label": text("map", { what, name, shape: shape(dimensions) }) });
     this.readout = element("span", { className: "readout" });
     this.figure = element("figure", {}, element("figcaption", {}, what, " ", this.range, " ", this.readout), element("div", { className: "scroll" }, this.canvas));
     this.small = document.createElement("canvas");
@@ -221,10 +217,25 @@ export class TensorMap {
     values.forEach((v, i) => {
       const at = l.coordinates(i);
       const corner = l.corner(at.tile);
-      const [r, g, b] = table.subarray(3 * colourOf(v / largest));
+      const [r, g, b] = table.subarray(3 * shade(v / largest));
       context.fillStyle = 0.299 * r + 0.587 * g + 0.114 * b > 128 ? "#000" : "#fff";
       context.fillText(short(v), (corner.x + at.x + 0.5) * ratio, (corner.y + at.y + 0.5) * ratio);
     });
+  }
+
+  // spot returns where a value is in the window, or nothing if it isn't drawn. It scrolls the map sideways if it must.
+  spot(index) {
+    const l = this.layout;
+    if (!l) return null;
+    const at = l.coordinates(index);
+    if (at.tile >= l.tiles) return null;
+    const corner = l.corner(at.tile);
+    const x = (corner.x + at.x) * l.scale;
+    const y = (corner.y + at.y) * l.scale;
+    const around = this.canvas.parentElement;
+    if (x < around.scrollLeft || x + l.scale > around.scrollLeft + around.clientWidth) around.scrollLeft = x - around.clientWidth / 2;
+    const box = this.canvas.getBoundingClientRect();
+    return { left: box.left + x, right: box.left + x + l.scale, top: box.top + y, bottom: box.top + y + l.scale };
   }
 
   // paint draws one pixel per value on a small canvas.
@@ -238,7 +249,7 @@ export class TensorMap {
           const i = l.index(tile, y, x);
           if (i < 0) continue;
           const at = 4 * ((corner.y + y) * l.width + corner.x + x);
-          const colour = 3 * colourOf(values[i] / largest);
+          const colour = 3 * shade(values[i] / largest);
           image.data[at] = table[colour];
           image.data[at + 1] = table[colour + 1];
           image.data[at + 2] = table[colour + 2];
@@ -252,8 +263,7 @@ export class TensorMap {
   // outline frames a value, or the window that a value was computed from.
   outline(context, mark) {
     const { layout: l, ratio } = this;
-    const style = getComputedStyle(document.documentElement);
-    context.strokeStyle = style.getPropertyValue(mark.kind === "cursor" ? "--cursor" : "--mark");
+    context.strokeStyle = colourOf(mark.kind === "cursor" ? "--cursor" : "--mark");
     context.lineWidth = this.marks.length > 1 ? 1 : Math.max(2, Math.min(4, ratio / 5));
     if (mark.window) {
       const w = mark.window;

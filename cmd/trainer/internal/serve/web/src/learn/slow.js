@@ -68,6 +68,11 @@ export class SlowMotion {
     });
   }
 
+  // bottom returns where the player ends in the window, if it is at the top: 0 without it.
+  bottom() {
+    return this.root.hidden ? 0 : Math.max(0, this.root.getBoundingClientRect().bottom);
+  }
+
   play(wanted) {
     clearTimeout(this.timer);
     this.timer = null;

@@ -30,8 +30,8 @@ export async function goTo(app, [name, what, of = "value", at]) {
   const index = at ? indexOf(at, shape) : largest(values);
   if (!(index >= 0 && index < values?.length)) throw missing(`${what}[${at ?? ""}]`);
   if (tensor) await card.open(tensor);
-  scrollTo(card.root);
   await app.ask(tensor ? { of, tensor, index } : { of, place: card.index, index });
+  if (app.question && !app.layers.spot(app.question)) scrollTo(card.root); // of a channel that is not drawn
 }
 
 // missing is the refusal of something that the network doesn't have.

@@ -3,6 +3,7 @@
 import { Marked } from "marked";
 import temml from "temml";
 import { element } from "../dom.js";
+import { file } from "../server.js";
 
 // folder is where the text and its figures are.
 const folder = "text/";
@@ -25,9 +26,9 @@ const formula = {
 // mathML returns a formula. The page's content security policy refuses attributes style: load sets what they say.
 const mathML = (tex, options) => temml.renderToString(tex, options).replaceAll(' style="', ' data-style="');
 
-// reader returns a parser of a file. The headings, whose names GitHub would call own, get the names of names, in their order.
-function reader(file, own, names) {
-  const beside = folder + file.slice(0, file.lastIndexOf("/") + 1); // where the file's links begin
+// reader returns a parser of a text. The headings, whose names GitHub would call own, get the names of names, in their order.
+function reader(name, own, names) {
+  const beside = folder + name.slice(0, name.lastIndexOf("/") + 1); // where the file's links begin
   let headings = 0;
   return new Marked({
     gfm: true,
@@ -58,14 +59,9 @@ const nameOf = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").t
 const namesOf = (markdown) => [...markdown.replace(/^```[^]*?^```/gm, "").matchAll(/^#+ (.*)$/gm)].map(([, text]) => nameOf(text));
 
 // load returns a text of the program as an element. In every language the headings have the names of the English text.
-export async function load(file, english) {
-  const get = async (name) => {
-    const response = await fetch(folder + name);
-    if (!response.ok) throw new Error(`${name}: ${response.status}`);
-    return response.text();
-  };
-  const [text, original] = await Promise.all([get(file), get(english)]);
-  const html = reader(file, namesOf(text), namesOf(original)).parse(text);
+export async function load(name, english) {
+  const [text, original] = await Promise.all([file(folder + name), file(folder + english)]);
+  const html = reader(name, namesOf(text), namesOf(original)).parse(text);
   const article = element("article", { className: "panel" });
   article.append(...new DOMParser().parseFromString(html, "text/html").body.childNodes); // no script of it runs
   for (const e of article.querySelectorAll("[data-style]")) e.style.cssText = e.dataset.style;

@@ -3,6 +3,7 @@
 import uPlot from "uplot";
 import { element, labelled } from "../dom.js";
 import { keep, number, text } from "../text.js";
+import { colourOf, isDark } from "../theme.js";
 
 // pause is the time between two drawings while a training runs, in milliseconds.
 const pause = 300;
@@ -12,8 +13,6 @@ const palette = {
   light: ["#0072b2", "#d55e00", "#007a5a", "#b0508c", "#8a6d00", "#3a3a3a"],
   dark: ["#56b4e9", "#ff9248", "#2fd3a4", "#f0a0cf", "#f0e442", "#dddddd"],
 };
-
-const isDark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
 
 // CurvesPanel draws app.steps and app.epochs of the training, and the records of the runs that are chosen.
 export class CurvesPanel {
@@ -58,15 +57,14 @@ export class CurvesPanel {
     const runs = this.shownRuns();
     this.root.hidden = runs.length === 0;
     for (const p of this.plots) p.destroy();
+    this.plots = [];
     if (this.root.hidden) return;
     const figures = ["loss", "accuracy"].map((what) => element("figure", { className: "curve", id: `curve-${what}`, "data-runs": String(runs.length) }, element("figcaption", {}, text(`curves.${what}`))));
     this.into.replaceChildren(...figures);
-    this.plots = ["loss", "accuracy"].map((what, i) => this.plot(what, runs, figures[i]));
+    this.plots = ["loss", "accuracy"].flatMap((what, i) => this.plot(what, runs, figures[i]));
   }
 
   plot(what, runs, figure) {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name);
     const colours = palette[isDark() ? "dark" : "light"];
     const series = [{ label: text(`curves.${this.by}`) }];
     const tables = [];
@@ -82,8 +80,8 @@ export class CurvesPanel {
     });
     figure.setAttribute("role", "img");
     figure.setAttribute("aria-label", `${text(`curves.${what}`)}: ${runs.map((r) => r.name).join(", ")}`);
-    if (tables.length === 0) return { destroy() {} };
-    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+    if (tables.length === 0) return []; // not even a point yet
+    const axis = { stroke: colourOf("--soft"), grid: { stroke: colourOf("--line"), width: 1 }, ticks: { stroke: colourOf("--line"), width: 1 } };
     const width = Math.max(200, figure.clientWidth);
     return new uPlot({ width, height: Math.min(280, Math.max(180, width / 2)), scales: { x: { time: false } }, series, axes: [{ ...axis }, { ...axis, size: 60 }], cursor: { y: false } }, uPlot.join(tables), figure);
   }

@@ -2,7 +2,7 @@
 
 import { element, labelled, shown } from "../dom.js";
 import { bytes, duration, number, percent, text } from "../text.js";
-import { over } from "./train.js";
+import { over } from "./phase.js";
 
 // LivePanel shows app.state and gives orders.
 export class LivePanel {
@@ -17,7 +17,7 @@ export class LivePanel {
     this.notes = element("ul", { className: "notes" });
     this.buttons = element("p", { className: "buttons" }, ...["pause", "continue", "save", "stop"].map((action) =>
       element("button", { type: "button", id: `order-${action}`, onclick: () => this.order({ action }) }, text(`live.${action}`))));
-    this.factor = element("input", { type: "number", id: "factor", min: "0", step: "any", value: "1" });
+    this.factor = element("input", { type: "number", id: "factor", min: "0", step: "any", value: "1", required: true });
     this.rate = element("form", { className: "rate", onsubmit: (e) => {
       e.preventDefault();
       this.order({ action: "rate", factor: Number(this.factor.value) });
@@ -32,10 +32,11 @@ export class LivePanel {
     this.app.guarded(() => this.app.engine.order(order));
   }
 
-  // lose says that the engine doesn't answer.
-  lose() {
-    if (over(this.app.state) && !this.app.choices.can_start && this.app.state) return; // the program has ended with its training
-    this.app.shell.message.textContent = text("offline");
+  // lose says that the engine doesn't answer, and why if that is known.
+  lose(reason) {
+    const { state, choices, shell } = this.app;
+    if (state && over(state) && !choices.can_start) return; // the program has ended with its training
+    shell.message.textContent = reason ?? text(shell.engine.offline);
   }
 
   show() {

@@ -1,7 +1,7 @@
 // A training to begin: data, recipe, and the table of its layers and memory.
 
 import { element, labelled } from "../dom.js";
-import { bytes, keep, text } from "../text.js";
+import { bytes, text } from "../text.js";
 import { Editor } from "./editor.js";
 
 // pause is the time after the last change of the recipe until its table is computed, in milliseconds.
@@ -24,8 +24,9 @@ export class PlanPanel {
 
   // load replaces the recipe by a built-in one.
   async load(name) {
+    const recipe = await this.app.engine.recipe(name);
     this.recipe = name;
-    this.editor.set(await this.app.engine.recipe(name));
+    this.editor.set(recipe);
   }
 
   build() {
@@ -34,10 +35,15 @@ export class PlanPanel {
       ...list.map((c) => element("option", { selected: c.name === chosen, title: c.description }, c.name)));
     this.recipes = from("plan-recipe", recipes, this.recipe, (c) => this.load(c.name));
     const sets = from("plan-data", data, this.data.name, (c) => this.chooseData(c));
-    const field = (name, properties) => labelled(text(`plan.${name}`), element("input", { id: `plan-${name}`, value: this.fields[name], oninput: (e) => {
-      this.fields[name] = e.target.value;
-      if (name !== "name") this.changed();
-    }, ...properties }));
+    this.inputs = [];
+    const field = (name, properties) => {
+      const input = element("input", { id: `plan-${name}`, value: this.fields[name], oninput: () => {
+        this.fields[name] = input.value;
+        if (name !== "name") this.changed();
+      }, ...properties });
+      this.inputs.push(input);
+      return labelled(text(`plan.${name}`), input);
+    };
     this.table = element("div", { id: "plan-table" });
     return element("section", { className: "panel", "aria-labelledby": "plan-title" },
       element("h2", { id: "plan-title" }, text("plan")),
@@ -45,7 +51,8 @@ export class PlanPanel {
       element("p", { className: "hint", id: "plan-hint" }, text("plan.hint")),
       this.editor.build(text("plan.editor"), "plan-hint"), this.table,
       element("p", {}, field("name", { type: "text", maxLength: 100, placeholder: text("plan.name.usual") }),
-        field("seed", { type: "number", min: "0", step: "1" }), field("val", { type: "number", min: "0", max: "0.9", step: "0.05" })),
+        field("seed", { type: "number", min: "0", max: String(Number.MAX_SAFE_INTEGER), step: "1", required: true }),
+        field("val", { type: "number", min: "0", max: "0.99", step: "any", required: true })),
       element("p", { className: "buttons" }, element("button", { type: "button", id: "start", className: "main", onclick: () => this.app.guarded(() => this.start()) }, text("plan.start"))));
   }
 
@@ -68,7 +75,7 @@ export class PlanPanel {
   changed() {
     clearTimeout(this.waiting);
     this.result = null;
-    if (!this.table?.isConnected) return; // render asks again
+    if (!this.table?.isConnected || !this.inputs.every((i) => i.checkValidity())) return; // render asks again, or the reader goes on typing
     this.waiting = setTimeout(() => this.app.quietly(() => this.preview()), pause);
   }
 
@@ -109,9 +116,10 @@ export class PlanPanel {
       element("tfoot", {}, row(text("plan.total"), "", "", table.parameters.toLocaleString(), table.flops.toLocaleString(), bytes(table.memory_bytes))))));
   }
 
+  // start begins the training, unless the browser finds a number that can't be.
   async start() {
-    keep.set("recipe", this.recipe);
-    const run = await this.app.engine.start(this.plan());
-    this.app.runs.follow(run);
+    if (!this.inputs.every((i) => i.reportValidity())) return;
+    await this.app.engine.start(this.plan());
+    this.app.runs.clear();
   }
 }

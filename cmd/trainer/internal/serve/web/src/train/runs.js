@@ -1,8 +1,9 @@
 // The runs: sorted, chosen to be compared, named, continued, and deleted after a question.
 
 import { element, labelled } from "../dom.js";
+import { Refused } from "../server.js";
 import { duration, number, percent, text } from "../text.js";
-import { over } from "./train.js";
+import { over } from "./phase.js";
 
 // The columns: how a cell is written, and what it is sorted by.
 const columns = {
@@ -32,10 +33,16 @@ export class RunsPanel {
     return [...this.records.values()];
   }
 
+  // load shows the runs as they are now. Of several answers that are under way, only the last one counts: others may be older.
   async load() {
-    this.list = (await this.app.engine.runs()) ?? [];
-    for (const name of this.records.keys()) if (!this.list.some((r) => r.name === name)) this.records.delete(name);
+    const loading = (this.loading = {});
+    const list = (await this.app.engine.runs()) ?? [];
+    if (loading !== this.loading) return;
+    this.list = list;
+    const gone = [...this.records.keys()].filter((name) => !this.list.some((r) => r.name === name));
+    for (const name of gone) this.records.delete(name);
     this.show();
+    if (gone.length > 0) this.showChosen();
   }
 
   // changed loads the list again, after an epoch.
@@ -44,9 +51,10 @@ export class RunsPanel {
     this.waiting = setTimeout(() => this.app.quietly(() => this.load()), 1000);
   }
 
-  // follow shows the curves of a training that begins, and no others.
-  follow() {
+  // clear chooses no run any more, such as when a training begins.
+  clear() {
     this.records.clear();
+    this.showChosen();
     this.changed();
   }
 
@@ -121,10 +129,30 @@ export class RunsPanel {
       ...Object.entries(columns).map(([key, c]) => element(key === "name" ? "th" : "td", { scope: key === "name" ? "row" : undefined, "data-column": key }, c.cell(run))), element("td", {}, actions));
   }
 
+  // choose shows the curves and the histograms of a run, or no longer.
   async choose(name, isWanted) {
-    if (isWanted) this.records.set(name, await this.app.engine.run(name));
-    else this.records.delete(name);
+    if (isWanted) {
+      const [record, histograms] = await Promise.all([this.app.engine.run(name), this.histogramsOf(name)]);
+      this.records.set(name, { ...record, histograms });
+    } else {
+      this.records.delete(name);
+    }
+    this.showChosen();
+  }
+
+  // histogramsOf returns the histograms of a run, or nothing if it has none.
+  async histogramsOf(name) {
+    try {
+      return await this.app.engine.runHistograms(name);
+    } catch (e) {
+      if (e instanceof Refused && e.status === 404) return {};
+      throw e;
+    }
+  }
+
+  showChosen() {
     this.app.curves.render();
+    this.app.histograms.show();
   }
 
   // learn opens the run's network in the Learn part.
@@ -148,6 +176,5 @@ export class RunsPanel {
     if (!(await this.ask(text("runs.delete.question", { name: run.name })))) return;
     await this.app.engine.remove(run.name);
     await this.load();
-    this.app.curves.render();
   }
 }

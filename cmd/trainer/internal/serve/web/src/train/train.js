@@ -5,6 +5,7 @@ import { AnswersPanel } from "./answers.js";
 import { CurvesPanel } from "./curves.js";
 import { HistogramsPanel } from "./histograms.js";
 import { LivePanel } from "./live.js";
+import { over } from "./phase.js";
 import { PlanPanel } from "./plan.js";
 import { RunsPanel } from "./runs.js";
 
@@ -35,7 +36,7 @@ export class Train {
       state: (s) => this.took(s),
       steps: (list) => this.addSteps(list),
       epoch: (m) => this.addEpoch(m),
-      lost: () => this.live.lose(),
+      lost: (reason) => this.live.lose(reason),
     });
   }
 
@@ -95,7 +96,10 @@ export class Train {
     }
     this.state = state;
     this.live.show();
-    if (another) this.answers.show();
+    if (another) {
+      this.answers.show();
+      this.histograms.show();
+    }
     if (!state) return;
     const begins = state.phase === "training" && before?.phase === "preparing"; // its folder is there now
     if (another || begins) this.quietly(() => this.runs.load());
@@ -114,9 +118,4 @@ export class Train {
     this.curves.changed();
     this.runs.changed();
   }
-}
-
-// over reports whether a training has ended.
-export function over(state) {
-  return !state || ["finished", "interrupted", "failed"].includes(state.phase);
 }
