@@ -82,16 +82,22 @@ func known(x report.Number) *float64 {
 
 // Record reads a run's curves and configuration.
 func (w *workshop) Record(ctx context.Context, name string) (*cockpit.Record, error) {
-	run, err := w.find(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := folder.Open(run.Path)
+	run, dir, err := w.open(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
 	return readRecord(dir, pageRun(run, name))
+}
+
+// open finds a run and opens its folder.
+func (w *workshop) open(ctx context.Context, name string) (*listedRun, *folder.Folder, error) {
+	run, err := w.find(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := folder.Open(run.Path)
+	return run, dir, err
 }
 
 // readRecord reads a run's curves and configuration. What is missing or broken is left out: the list says so.
@@ -107,11 +113,7 @@ func readRecord(dir *folder.Folder, run cockpit.Run) (*cockpit.Record, error) {
 
 // Histograms reads what was kept of a run's histograms. Of a run that no page followed it counts the weights.
 func (w *workshop) Histograms(ctx context.Context, name string) (*cockpit.Histograms, error) {
-	run, err := w.find(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := folder.Open(run.Path)
+	run, dir, err := w.open(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestStrings: every text of the page is in both languages with the same placeholders, every text that the page uses is
+// TestStrings: every text of the page is in both languages with the same names in braces, every text that the page uses is
 // there, and none is left over.
 func TestStrings(t *testing.T) {
 	raw, err := os.ReadFile("web/src/strings.json")
@@ -21,16 +21,16 @@ func TestStrings(t *testing.T) {
 	if err := json.Unmarshal(raw, &table); err != nil {
 		t.Fatal(err)
 	}
-	placeholder := regexp.MustCompile(`\{\w+\}`)
+	braced := regexp.MustCompile(`\{\w+\}`)
 	for key, texts := range table {
 		if len(texts) != 2 || texts["en"] == "" || texts["vi"] == "" {
 			t.Errorf("%s: want the languages en and vi, got %v", key, texts)
 		}
-		en, vi := placeholder.FindAllString(texts["en"], -1), placeholder.FindAllString(texts["vi"], -1)
+		en, vi := braced.FindAllString(texts["en"], -1), braced.FindAllString(texts["vi"], -1)
 		slices.Sort(en)
 		slices.Sort(vi)
 		if !slices.Equal(en, vi) {
-			t.Errorf("%s: placeholders %v and %v", key, en, vi)
+			t.Errorf("%s: names in braces %v and %v", key, en, vi)
 		}
 	}
 	var files []string
