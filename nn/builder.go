@@ -41,9 +41,10 @@ type Builder struct {
 	upstream bool          // something before the layer that is being built is trained, or Options.InputGradient is set
 	dropouts int           // dropout layers so far, each with its own stream
 	restart  restart
-	path     []string // names of the containers and the layer that are being built
-	building []int    // rows of the layers that are being built, innermost last
-	memory   int64    // total bytes
+	previous BuiltLayer // the unit before the one that is being built, in the same chain; nil for the first
+	path     []string   // names of the containers and the layer that are being built
+	building []int      // rows of the layers that are being built, innermost last
+	memory   int64      // total bytes
 
 	original *Network // whose parameters the network that is being built shares: see Network.ForInput; nil otherwise
 	buffers  buffers
