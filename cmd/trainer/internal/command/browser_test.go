@@ -271,6 +271,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("looks", func(t *testing.T) { showLooks(t, openPage(t, tabs, address, 360, 740)) })
 	t.Run("tools", func(t *testing.T) { showTools(t, openPage(t, tabs, address, 1600, 1000), session) })
 	t.Run("example", func(t *testing.T) { showExample(t, openPage(t, tabs, address, 1600, 1000), text) })
+	t.Run("faults", func(t *testing.T) { showFaults(t, openPage(t, tabs, address, 1600, 1000)) })
 	t.Run("tasks", func(t *testing.T) {
 		tasks(t, openPage(t, tabs, address, 1600, 1000), session, learner{"run", "all", 0.4})
 	})

@@ -79,7 +79,7 @@ class Card {
     if (!m.open) return;
     const values = await this.app.guarded(() => this.app.session.weights(name));
     if (!values) return;
-    m.weights ??= this.map(text("weights"), m.tensor.shape, (i) => this.app.back && m.tensor.trained && this.app.ask({ of: "weight-gradient", tensor: name, index: i }), name, m.inside);
+    m.weights ??= this.map(text("weights"), m.tensor.shape, (i) => this.askWeight(m.tensor, i), name, m.inside);
     m.weights.show(values);
     this.showWeightGradient(name);
   }
@@ -92,8 +92,18 @@ class Card {
       m.gradients = null;
       return;
     }
-    m.gradients ??= this.map(text("gradients"), m.tensor.shape, (i) => this.app.ask({ of: "weight-gradient", tensor: name, index: i }), name, m.inside);
+    m.gradients ??= this.map(text("gradients"), m.tensor.shape, (i) => this.askWeight(m.tensor, i), name, m.inside);
     m.gradients.show(values);
+  }
+
+  // askWeight explains the gradient of a weight, for which there must be gradients.
+  async askWeight(tensor, index) {
+    if (!tensor.trained) {
+      this.app.tellOf(text("weights.fixed", { name: tensor.name }));
+      return;
+    }
+    if (!this.app.back) await this.app.backward.want();
+    if (this.app.back) await this.app.ask({ of: "weight-gradient", tensor: tensor.name, index });
   }
 
   // mark frames what an explanation is about.
