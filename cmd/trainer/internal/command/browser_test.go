@@ -151,13 +151,20 @@ func (b *browser) screenshot(name string) {
 // box is where an element is in the window.
 type box struct{ X, Y, Width, Height float64 }
 
+// box brings an element into view, and returns where it is once it stays there: the page may still be scrolling to what it has shown last.
 func (b *browser) box(selector string) box {
 	b.t.Helper()
-	return eval[box](b, fmt.Sprintf(`(() => {
+	return eval[box](b, fmt.Sprintf(`(async () => {
 		const e = document.querySelector(%q);
-		e.scrollIntoView({block: "center"});
-		const r = e.getBoundingClientRect();
-		return {X: r.x, Y: r.y, Width: r.width, Height: r.height};
+		const where = () => (({x, y, width, height}) => ({X: x, Y: y, Width: width, Height: height}))(e.getBoundingClientRect());
+		for (let before = "", still = 0; still < 3;) {
+			if (still === 0) e.scrollIntoView({block: "center", behavior: "instant"});
+			await new Promise(requestAnimationFrame);
+			const now = JSON.stringify(where());
+			still = now === before ? still + 1 : 0;
+			before = now;
+		}
+		return where();
 	})()`, selector))
 }
 

@@ -125,14 +125,18 @@ func trainFirst(t *testing.T, b *browser) {
 	b.until(`document.getElementById("rate-changes").textContent.includes("0.5")`)
 	b.screenshot("train-paused-1600")
 	// What the reader has zoomed into stays while the curve grows.
-	b.do(chromedp.Evaluate(`document.getElementById("curve-loss").plot.setScale("x", {min: 20, max: 30})`, nil))
+	b.do(chromedp.Evaluate(`document.getElementById("curve-loss").plot.setScale("x", {min: 25, max: 35})`, nil))
 	points := eval[int](b, `document.getElementById("curve-loss").plot.data[0].length`)
 	b.click("order-continue")
 	b.until(fmt.Sprintf(`Number(document.getElementById("live-step").dataset.value) > %v`, step+20))
 	b.until(fmt.Sprintf(`document.getElementById("curve-loss").plot.data[0].length > %d`, points))
-	if from := eval[float64](b, `document.getElementById("curve-loss").plot.scales.x.min`); from != 20 {
-		t.Errorf("the curve begins at %v, want 20, as the reader chose", from)
+	zoom := func() {
+		t.Helper()
+		if got := eval[string](b, `(({min, max}) => min + " " + max)(document.getElementById("curve-loss").plot.scales.x)`); got != "25 35" {
+			t.Errorf("the curve is shown from %s, want from 25 to 35, as the reader chose", got)
+		}
 	}
+	zoom()
 	b.fill("factor", "0.25")
 	b.click("order-rate")
 	b.until(`document.getElementById("rate-changes").textContent.includes("0.25")`)
@@ -143,6 +147,9 @@ func trainFirst(t *testing.T, b *browser) {
 		b.until(`document.querySelectorAll("#histograms figure").length >= 4`)
 	}
 	b.until(`document.querySelector('[data-run="first"]')?.dataset.state === "finished" && document.querySelectorAll("#curve-loss canvas").length === 1`)
+	b.until(`document.getElementById("curve-loss").plot.data[2].filter((v) => v != null).length === 2`) // evaluations
+	zoom()
+	b.do(chromedp.Evaluate(`document.getElementById("curve-loss").plot.setScale("x", {min: 0, max: 1407})`, nil))
 	b.screenshot("train-1600")
 	b.box("#histograms")
 	b.screenshot("train-histograms-1600")

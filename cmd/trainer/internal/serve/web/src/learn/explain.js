@@ -76,11 +76,11 @@ export class Explainer {
       this.others(),
       this.maximumOf(a),
       this.lines(a),
+      a.of === "weight-gradient" ? this.check(a) : "",
       this.terms(a),
       this.facts(a),
       element("p", { className: "note" }, a.winner ? text("explain.winner", { at: this.nameOf(a.winner) }) : "", a.note ? " " + text(`note.${a.note.kind}`, a.note) : ""),
     );
-    if (a.of === "weight-gradient") this.root.append(this.check(a));
   }
 
   // maximumOf offers what maximises the channel of a number, and keeps what was found for the same channel.

@@ -75,10 +75,12 @@ export class CurvesPanel {
 
   // begin makes the charts anew.
   begin(charts, runs) {
+    const zooms = this.plots.map((p) => (isZoomed(p) && p.series[0].label === text(`curves.${this.by}`) ? p.scales.x : null));
     for (const p of this.plots) p.destroy();
     const figures = charts.map(({ what }) => element("figure", { className: "curve", id: `curve-${what}`, role: "img", "data-runs": String(runs) }, element("figcaption", {}, text(`curves.${what}`))));
     this.into.replaceChildren(...figures);
     this.plots = charts.flatMap(({ curves }, i) => (curves.length > 0 ? this.plot(curves, figures[i]) : []));
+    this.plots.forEach((p, i) => zooms[i] && p.setScale("x", { min: zooms[i].min, max: zooms[i].max }));
   }
 
   // curves returns what a chart shows: {label, points, stroke and so on} of each curve.
@@ -128,12 +130,15 @@ const read = (v) => (v == null ? "–" : number(v));
 // tableOf returns the points of curves as uPlot takes them.
 const tableOf = (curves) => uPlot.join(curves.map(({ points }) => [points.map((p) => p[0]), points.map((p) => p[1])]));
 
-// update shows other points. A part that the reader has zoomed into stays.
-function update(plot, table) {
+// isZoomed reports whether the reader has chosen a part of a plot.
+function isZoomed(plot) {
   const [x] = plot.data;
   const { min, max } = plot.scales.x;
-  plot.setData(table, !(min > x[0] || max < x.at(-1)));
+  return min > x[0] || max < x.at(-1);
 }
+
+// update shows other points. A part that the reader has chosen stays.
+const update = (plot, table) => plot.setData(table, !isZoomed(plot));
 
 // merged returns a run's record with what the training has done since.
 function merged(record, live) {

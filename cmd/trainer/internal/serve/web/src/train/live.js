@@ -66,7 +66,7 @@ export class LivePanel {
   showNumbers(s) {
     const rows = {
       step: [s.step, `${count(s.step)} / ${count(s.steps)}`],
-      epoch: [s.epoch, `${s.epoch} / ${number(s.epochs)}`],
+      epoch: [s.epoch, `${(s.step / s.steps_per_epoch || 0).toFixed(2)} / ${number(s.epochs)}`],
       loss: [s.loss, number(s.loss)],
       accuracy: [s.accuracy, percent(s.accuracy)],
       lr: [s.learning_rate, number(s.learning_rate)],

@@ -184,8 +184,10 @@ export class RunsPanel {
   async rename(run) {
     const name = await this.ask(text("runs.rename.question", { name: run.name }), run.name.split("/").at(-1));
     if (!name || name === run.name) return;
+    const isChosen = this.wanted.has(run.name);
     await this.app.engine.rename(run.name, name);
     await this.load();
+    if (isChosen) await this.choose(name, true);
   }
 
   async remove(run) {
