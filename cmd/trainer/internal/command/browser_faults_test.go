@@ -97,5 +97,6 @@ func showFaults(t *testing.T, b *browser) {
 	if got := eval[string](b, `document.getElementById("rule").value + " " + document.getElementById("rate").value`); got != "adam 0.003" {
 		t.Errorf("after a change of the language, the step is by %s", got)
 	}
+	b.choose("language", "en") // which other tabs begin with
 	b.check()
 }
