@@ -597,6 +597,7 @@ __device__ __forceinline__ void fillGradient(Element *tile, const Element *dy, c
 // sum is the upper row of window t, pair t + 4 its lower row, so that a fragment of A follows from one element of dy and of arg.
 // Warps share 64 channels and 4 x filterTiles x 8 = 224 columns [kH kW inC]: each has 32 channels and a quarter of the columns.
 constexpr int filterTiles = 7;
+constexpr int filterElements = 23552; // of shared memory, which leaves room for the table and the offsets
 constexpr int gradientStride = 72, numberStride = 80; // from pixel to pixel of dy and of arg in shared memory
 
 // NormTable is what the gradient through a batch normalisation of y with GELU after it takes of each channel of a block: see
@@ -744,7 +745,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
 KERNEL(conv_small_filter)(float *partial, const Element *dy, const unsigned char *arg, const Element *x, const Element *whitening,
 	const float *whiteningBias, int slopeFrom, int bands, CONVOLUTION, const Element *y, const float *gamma, const float *beta, const float *mean,
 	const float *variance, const float *normSums, float epsilon, int pixels) {
-	alignas(16) __shared__ Element shared[sharedElements];
+	alignas(16) __shared__ Element shared[filterElements];
 	__shared__ NormTable norm;
 	const Convolution v = CONVOLUTION_GIVEN;
 	const Input in = {x, whitening, whiteningBias};
@@ -754,11 +755,10 @@ KERNEL(conv_small_filter)(float *partial, const Element *dy, const unsigned char
 	const int ownRow = warp / 4 * 32, ownColumn = warp % 4 * filterTiles * 8, down = v.tileW() * stride;
 	Element *gradient = shared, *tile = shared + most * gradientStride;
 	unsigned char *numbers = reinterpret_cast<unsigned char *>(tile + v.tileH() * down);
-	int offset[filterTiles]; // of the lane's columns
-#pragma unroll
-	for (int j = 0; j < filterTiles; j++) {
-		const int n = min(ownColumn + 8 * j + g, columns - 1), tap = n / inC, a = tap / kW;
-		offset[j] = (a * v.tileW() + tap - a * kW) * stride + n - tap * inC;
+	__shared__ short offset[4 * filterTiles * 8]; // of the columns in the tile: in registers there is no room for them
+	if (threadIdx.x < 4 * filterTiles * 8) {
+		const int n = min((int)threadIdx.x, columns - 1), tap = n / inC, a = tap / kW;
+		offset[threadIdx.x] = (short)((a * v.tileW() + tap - a * kW) * stride + n - tap * inC);
 	}
 	if (y) norm.fill(first, gamma, beta, mean, variance, normSums, epsilon, pixels, outC);
 	float sums[2][filterTiles][4] = {};
@@ -791,7 +791,7 @@ KERNEL(conv_small_filter)(float *partial, const Element *dy, const unsigned char
 #pragma unroll
 			for (int j = 0; j < filterTiles; j++) {
 #pragma unroll
-				for (int k = 0; k < 4; k++) b[j][k / 2].e[k % 2] = at[offset[j] + k / 2 * down + k % 2 * stride];
+				for (int k = 0; k < 4; k++) b[j][k / 2].e[k % 2] = at[offset[ownColumn + 8 * j + g] + k / 2 * down + k % 2 * stride];
 			}
 			multiply<2, filterTiles>(sums, a, b);
 		}

@@ -38,13 +38,14 @@ const MaxConvSmallFilterBlocks = 256
 
 // What the gradients of conv_small.cu assume.
 const (
-	convSmallDataPixels   = 128 // of dx, of a block
-	convSmallDataTiles    = 3   // of 8 channels of x
-	convSmallDataChannels = 32  // of dz in shared memory
-	convSmallDataStride   = 40  // elements from pixel to pixel of dz
-	convSmallColumns      = 224 // elements of a filter
-	convSmallPooled       = 112 // elements per pixel of dy, with its numbers
-	convSmallFilterBands  = 16  // of a block at least: to write a block's sums and to add them up costs as much as some bands
+	convSmallDataPixels   = 128   // of dx, of a block
+	convSmallDataTiles    = 3     // of 8 channels of x
+	convSmallDataChannels = 32    // of dz in shared memory
+	convSmallDataStride   = 40    // elements from pixel to pixel of dz
+	convSmallColumns      = 224   // elements of a filter
+	convSmallFilterShared = 23552 // elements of shared memory of conv_small_filter
+	convSmallPooled       = 112   // elements per pixel of dy, with its numbers
+	convSmallFilterBands  = 16    // of a block at least: to write a block's sums and to add them up costs as much as some bands
 )
 
 // ConvSmallForwardLaunch returns the launch of conv_small_forward for up to this number of images. ok is false if the kernel doesn't take the shape: shared memory must
@@ -111,7 +112,7 @@ func ConvSmallFilterLaunch(images, sums int, s ConvSmallShape) (l ConvSmallLaunc
 	l.Grid.Y *= sums
 	l.Grid.X = min(divideUp(l.Bands, convSmallFilterBands), max(1, MaxConvSmallFilterBlocks/l.Grid.Y))
 	pixels := divideUp(l.Rows*s.OutW, 4) * 4
-	return l, pixels*convSmallPooled+(2*l.Rows+s.KH-1)*(2*s.OutW+s.KW-1)*l.Stride <= convSmallShared
+	return l, pixels*convSmallPooled+(2*l.Rows+s.KH-1)*(2*s.OutW+s.KW-1)*l.Stride <= convSmallFilterShared
 }
 
 // ConvSmallFinishGrid returns the grid of conv_small_finish for n elements of the filters' gradient.
