@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"math"
-
 	"trainer/nn/device"
 	"trainer/nn/explain"
 	"trainer/nn/graph"
@@ -34,6 +32,8 @@ import (
 // nn/device/reference/reduce.go.
 type ChannelScale struct {
 	Reduction int // channels per output of the first dense layer, which has at least one output
+	// Factors is what computes s [c] from x; nil means the small network above. Package inspect puts probes in it.
+	Factors Layer
 }
 
 func channelScaleKind() LayerKind {
@@ -59,8 +59,11 @@ func (l ChannelScale) OutputShape(in Shape) (Shape, error) {
 	return in, setting.Check(&l)
 }
 
-// factors returns the small network.
-func (l ChannelScale) factors(channels int) Layer {
+// Network returns what computes the factors of so many channels.
+func (l ChannelScale) Network(channels int) Layer {
+	if l.Factors != nil {
+		return l.Factors
+	}
 	setting.Complete(&l)
 	return NewSequential(GlobalAvgPool{}, Dense{Out: max(channels/l.Reduction, 1)}, ReLU{}, Dense{Out: channels}, Sigmoid{})
 }
@@ -72,7 +75,7 @@ func (l ChannelScale) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	level := b.openBranch()
 	defer b.closeBranch()
 	var err error
-	if u.factors, err = buildBranch(b, "factors", l.factors(channels), in); err != nil {
+	if u.factors, err = buildBranch(b, "factors", l.Network(channels), in); err != nil {
 		return nil, err
 	}
 	s := device.MapSpec{Kind: device.MapMul, Batch: b.batch, Rows: rows, C: channels, B: device.AxisBatch | device.AxisC, Alpha: 1, BDType: b.dtype}
@@ -125,52 +128,17 @@ func (u *channelScale) Backward(dy *device.Tensor) *device.Tensor {
 
 // Graph describes the small network and the product.
 func (l ChannelScale) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Value, error) {
-	factors, err := graphBranch(g, "factors", l.factors(in[2]), x, in)
+	factors, err := graphBranch(g, "factors", l.Network(in[2]), x, in)
 	if err != nil {
 		return x, err
 	}
 	return g.Mul(x, factors), nil
 }
 
-// Explain computes the factors in float64.
-func (l ChannelScale) Explain(in Shape) explain.Rule {
-	channels := in[2]
-	return explain.Gate{
-		Formula: explain.Formula{
-			Forward:  "m[n,k] = 1/(h w) sum_{i,j} x[n,i,j,k]\ns = sigmoid(relu(m w1 + b1) w2 + b2)\ny[n,i,j,k] = s[n,k] x[n,i,j,k]",
-			Backward: "ds[n,k] = sum_{i,j} dy[n,i,j,k] x[n,i,j,k]\ndx[n,i,j,k] = s[n,k] dy[n,i,j,k] + dm[n,k] / (h w)",
-		},
-		Factors: func(x []float32, weights func(name string) []float32) (factors, magnitudes []float64) {
-			means, sizes := make([]float64, channels), make([]float64, channels)
-			for i, v := range x {
-				means[i%channels] += float64(v) * float64(channels) / float64(len(x))
-				sizes[i%channels] += math.Abs(float64(v)) * float64(channels) / float64(len(x))
-			}
-			hidden, sizes := affine(means, sizes, weights("factors.dense1.weight"), weights("factors.dense1.bias"))
-			for i, v := range hidden {
-				hidden[i] = max(v, 0)
-			}
-			z, sizes := affine(hidden, sizes, weights("factors.dense2.weight"), weights("factors.dense2.bias"))
-			factors, magnitudes = make([]float64, len(x)), make([]float64, len(x))
-			for i := range factors {
-				s := sigmoid(z[i%channels])
-				factors[i], magnitudes[i] = s, s+s*(1-s)*sizes[i%channels]
-			}
-			return factors, magnitudes
-		},
-	}
-}
-
-// affine returns x w + b in float64, for w [len(x), len(b)], and the sum of the absolute values of its terms if those of x
-// are sizes.
-func affine(x, sizes []float64, w, b []float32) (y, magnitudes []float64) {
-	y, magnitudes = make([]float64, len(b)), make([]float64, len(b))
-	for o := range y {
-		y[o], magnitudes[o] = float64(b[o]), math.Abs(float64(b[o]))
-		for i, v := range x {
-			y[o] += v * float64(w[i*len(b)+o])
-			magnitudes[o] += math.Abs(sizes[i] * float64(w[i*len(b)+o]))
-		}
-	}
-	return y, magnitudes
+// Explain describes the product of x, slot 0, and the factors, slot 1.
+func (ChannelScale) Explain(Shape) explain.Rule {
+	return explain.Gate{Formula: explain.Formula{
+		Forward:  "y[n,i,j,k] = s[n,k] x[n,i,j,k]",
+		Backward: "dx[n,i,j,k] = s[n,k] dy[n,i,j,k]        ds[n,k] = sum_{i,j} dy[n,i,j,k] x[n,i,j,k]",
+	}}
 }

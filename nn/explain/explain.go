@@ -92,14 +92,11 @@ type Normalization struct {
 	Group          func(element int) []int
 }
 
-// Gate is a layer that multiplies each input by a factor that it computes from all inputs:
+// Gate is a layer that multiplies each pixel of an image, slot 0, by the factor of its channel, slot 1:
 //
-//	y[k] = s[k] x[k]
+//	y[i,j,k] = s[k] x[i,j,k]
 type Gate struct {
 	Formula
-	// Factors returns the factor of each input, and what the factor's rounding error is in proportion to. weights returns a
-	// tensor of the layer by its name within the layer.
-	Factors func(x []float32, weights func(name string) []float32) (factors, magnitudes []float64)
 }
 
 // Each calls yield for an index, or for all below n if the index is Any.

@@ -108,7 +108,7 @@ func (a *account) finish() (*Explanation, error) {
 	return e, nil
 }
 
-// kept says for each term whether it is among the largest.
+// kept says for each term whether it is among the largest. If some are left out, those that are 0 are, too.
 func (a *account) kept() []bool {
 	limit := a.e.Largest
 	switch {
@@ -129,7 +129,7 @@ func (a *account) kept() []bool {
 	}
 	kept := make([]bool, len(a.terms))
 	for _, k := range order {
-		kept[k] = true
+		kept[k] = len(order) == len(a.terms) || a.terms[k].value != 0
 	}
 	return kept
 }
@@ -204,11 +204,15 @@ func coordinates(index int, shape []int) []int {
 // shown is the number of terms that the line of numbers has.
 const shown = 16
 
-// numbers writes the sum with its numbers, as in "0*0.5 + 1*(-0.5) - 0.5 = -1".
+// numbers writes the sum with its numbers, as in "0*0.5 + 1*(-0.5) - 0.5 = -1". Of many terms, it has the first that are not 0.
 func (a *account) numbers() string {
 	var b strings.Builder
-	shownNow := min(shown, len(a.e.Terms))
-	for k, t := range a.e.Terms[:shownNow] {
+	terms := a.e.Terms
+	if len(terms) > shown {
+		terms = slices.DeleteFunc(slices.Clone(terms), func(t Term) bool { return t.Value == 0 })
+	}
+	shownNow := min(shown, len(terms))
+	for k, t := range terms[:shownNow] {
 		text := t.numbers()
 		switch {
 		case k == 0:
@@ -220,11 +224,11 @@ func (a *account) numbers() string {
 		}
 		b.WriteString(text)
 	}
-	switch more := a.e.Count - shownNow; {
-	case more > 0:
-		fmt.Fprintf(&b, " + %d more terms", more)
-	case shownNow == 0:
+	if shownNow == 0 {
 		b.WriteString("0")
+	}
+	if more := a.e.Count - shownNow; more > 0 {
+		fmt.Fprintf(&b, " + %d more terms", more)
 	}
 	return b.String() + " = " + short(a.e.Sum)
 }

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"fmt"
 	"math"
 
 	"trainer/nn/device/reference"
@@ -23,7 +22,7 @@ func (a *account) derivedValue(p *place) error {
 	}
 	a.e.Exact = false
 	a.e.Formula = "y[m] = sum_k dy[m]/dx[k] x[k] + rest"
-	a.e.Note = fmt.Sprintf("The layer %s doesn't describe itself. The factors are its derivative; the last term is what they don't account for, of a linear layer the bias.", p.Name)
+	a.e.Note = &Note{Kind: NoteDerivedValue, Layer: p.Name}
 	rest := a.e.Engine
 	for k, d := range derivative {
 		if d == 0 {
@@ -56,13 +55,13 @@ func (a *account) derivedGradient(u *place, user int) error {
 	a.e.Exact = false
 	total := float64(dx[a.e.Index])
 	if len(dy) > mostOutputs {
-		a.e.Note = fmt.Sprintf("The layer %s doesn't describe itself, and has too many outputs to ask for the share of each.", u.Name)
+		a.e.Note = &Note{Kind: NoteDerivedTooMany, Layer: u.Name}
 		a.add(term{weight: explain.Any, factor: 1, value: total, label: "backward pass of " + u.Name})
 		a.tolerate(reference.ElementwiseUlps, math.Abs(total))
 		return nil
 	}
 	a.say("dx[k] = sum_m dy[m] dy[m]/dx[k]")
-	a.e.Note = fmt.Sprintf("The layer %s doesn't describe itself. The factors are its derivative.", u.Name)
+	a.e.Note = &Note{Kind: NoteDerived, Layer: u.Name}
 	for m, g := range dy {
 		if g == 0 {
 			continue

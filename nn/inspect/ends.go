@@ -16,7 +16,7 @@ func (a *account) inputValue() {
 	mean, std := float64(o.Mean[c]), float64(o.Std[c])
 	if a.s.pass.Pixels == nil {
 		a.e.Formula = ""
-		a.e.Note = "The picture was given as normalised values."
+		a.e.Note = &Note{Kind: NoteNormalized}
 		a.add(term{weight: explain.Any, factor: 1, value: a.e.Engine, label: "x" + list(coordinates(k, o.Input))})
 		a.tolerate(0, 0)
 		return
@@ -68,7 +68,7 @@ func (a *account) lossValue() error {
 	a.e.Engine = a.s.gradients.Loss
 	if a.s.loss == nil {
 		a.e.Exact = false
-		a.e.Note = "The loss doesn't describe itself."
+		a.e.Note = &Note{Kind: NoteUnknownLoss}
 		a.add(term{weight: explain.Any, factor: 1, value: a.e.Engine, label: "L"})
 		return nil
 	}
@@ -86,7 +86,7 @@ func (a *account) lossValue() error {
 func (a *account) lossGradient() error {
 	if a.s.loss == nil {
 		a.e.Exact = false
-		a.e.Note = "The loss doesn't describe itself."
+		a.e.Note = &Note{Kind: NoteUnknownLoss}
 		a.add(term{weight: explain.Any, factor: 1, value: a.e.Engine, label: "gradient of the loss"})
 		return nil
 	}

@@ -71,7 +71,8 @@ func (a *account) value() error {
 	case explain.Normalization:
 		return a.normalizedValue(p, r)
 	case explain.Gate:
-		return a.gateValue(p, r)
+		a.gateValue(p)
+		return nil
 	}
 	switch {
 	case p.Kind == KindInput && p.layer == nil:
@@ -116,7 +117,7 @@ func (a *account) gradient() error {
 		}
 	}
 	if len(p.Users) > 1 && a.e.Place != a.s.outputPlace() {
-		a.e.Note = "Several layers read this value: what they send back is added."
+		a.e.Note = &Note{Kind: NoteReaders}
 	}
 	return nil
 }
@@ -134,7 +135,8 @@ func (a *account) sentBack(u *place, at, slot int) error {
 	case explain.Normalization:
 		return a.normalizedGradient(u, at, r)
 	case explain.Gate:
-		return a.gateGradient(u, at, r)
+		a.gateGradient(u, at, slot)
+		return nil
 	}
 	if u.probe == nil {
 		return a.lossGradient()
@@ -178,7 +180,7 @@ func (a *account) weightGradient() error {
 		return a.normalizedWeight(p, r, own)
 	}
 	a.e.Exact = false
-	a.e.Note = "The layer doesn't say where this gradient comes from."
+	a.e.Note = &Note{Kind: NoteUnknownWeight, Layer: p.Name}
 	a.add(term{weight: explain.Any, factor: 1, value: a.e.Engine, label: "backward pass of " + p.Name})
 	return nil
 }

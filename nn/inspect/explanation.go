@@ -47,10 +47,42 @@ type Explanation struct {
 	Winner *Source `json:"winner,omitempty"` // of max pooling
 	// Candidates are what max pooling chose from, in reading order.
 	Candidates []Source `json:"candidates,omitempty"`
-	Note       string   `json:"note"` // what else there is to know, in a sentence, or ""
+	Note       *Note    `json:"note,omitempty"` // what else there is to know
 	// Exact is false if a layer doesn't describe itself. The terms of a value then come from the layer's derivative, with a
 	// last term for what the derivative doesn't account for; gradients may be a single term.
 	Exact bool `json:"exact"`
+}
+
+// Note is what else there is to know about a number. Its sentence is in the language of whoever shows it.
+type Note struct {
+	Kind    NoteKind `json:"kind"`
+	Layer   string   `json:"layer,omitempty"` // that doesn't describe itself
+	Won     int      `json:"won"`             // of NoteMaximum: the windows whose maximum the value is,
+	Windows int      `json:"windows"`         // of those that contain it
+}
+
+// NoteKind names a sentence.
+type NoteKind string
+
+// The notes.
+const (
+	NoteNormalized     NoteKind = "normalized"      // the picture was given as normalised values
+	NoteReaders        NoteKind = "readers"         // several layers read the value: what they send back is added
+	NoteUnused         NoteKind = "unused"          // no output was computed from the value
+	NoteMaximum        NoteKind = "maximum"         // the value is the maximum of Won of the Windows that contain it
+	NoteXhat           NoteKind = "xhat"            // each gradient is multiplied by the normalised value xhat of its place
+	NoteDerivedValue   NoteKind = "derived-value"   // Layer doesn't describe itself: the factors are its derivative, and the last term is the rest
+	NoteDerived        NoteKind = "derived"         // Layer doesn't describe itself: the factors are its derivative
+	NoteDerivedTooMany NoteKind = "derived-many"    // Layer doesn't describe itself, and has too many outputs to ask for the share of each
+	NoteUnknownWeight  NoteKind = "unknown-weights" // Layer doesn't say where the gradient of its weight comes from
+	NoteUnknownLoss    NoteKind = "unknown-loss"    // the loss doesn't describe itself
+)
+
+// NoteKinds lists the notes.
+func NoteKinds() []NoteKind {
+	return []NoteKind{
+		NoteNormalized, NoteReaders, NoteUnused, NoteMaximum, NoteXhat, NoteDerivedValue, NoteDerived, NoteDerivedTooMany, NoteUnknownWeight, NoteUnknownLoss,
+	}
 }
 
 // Term is one summand: Factor times the number at Source, or a parameter alone.

@@ -7,53 +7,39 @@ import (
 	"trainer/nn/explain"
 )
 
-// factors returns the factor of each input of a gate, and what its rounding error is in proportion to.
-func (a *account) factors(p *place, r explain.Gate) (factors, magnitudes []float64, err error) {
-	factors, magnitudes = r.Factors(a.input(p, 0), func(name string) []float32 {
-		_, values, failed := a.tensor(p, name)
-		if failed != nil {
-			err = failed
-		}
-		return values
+// The slots of a gate.
+const (
+	gateImage   = 0
+	gateFactors = 1
+)
+
+// gateValue: y[i,j,k] = s[k] x[i,j,k].
+func (a *account) gateValue(p *place) {
+	m := a.e.Index
+	k := m % a.s.shape(p.Inputs[gateFactors]).Len()
+	s, x := float64(a.input(p, gateFactors)[k]), float64(a.input(p, gateImage)[m])
+	a.add(term{
+		source: at(Value, p.Inputs[gateImage], m), other: at(Value, p.Inputs[gateFactors], k), weight: explain.Any, factor: s, value: s * x,
 	})
-	return factors, magnitudes, err
+	a.tolerate(reference.ElementwiseUlps, math.Abs(s*x))
 }
 
-// gateValue: y[k] = s[k] x[k].
-func (a *account) gateValue(p *place, r explain.Gate) error {
-	k := a.e.Index
-	s, magnitudes, err := a.factors(p, r)
-	if err != nil {
-		return err
+// gateGradient: dx[i,j,k] = s[k] dy[i,j,k], and ds[k] = sum_{i,j} dy[i,j,k] x[i,j,k].
+func (a *account) gateGradient(u *place, user, slot int) {
+	dy, s := a.s.gradients.Values[user], a.input(u, gateFactors)
+	add := func(m int, other number, factor float32) {
+		f := float64(factor)
+		a.add(term{source: at(Gradient, user, m), other: other, weight: explain.Any, factor: f, value: f * float64(dy[m])})
 	}
-	x := float64(a.input(p, 0)[k])
-	a.fact("s", s[k])
-	a.add(term{source: at(Value, p.Inputs[0], k), weight: explain.Any, factor: s[k], value: s[k] * x})
-	a.tolerate(a.gateUlps(p), magnitudes[k]*math.Abs(x))
-	return nil
-}
-
-// gateUlps is the error of a factor: the means are sums, and each of the two dense layers adds.
-func (a *account) gateUlps(p *place) float64 {
-	return reference.FunctionUlps + 3*reference.SumUlps(a.s.shape(p.Inputs[0]).Len())
-}
-
-// gateGradient: dx[k] = s[k] dy[k], and what comes back through the factors, which the layer's backward pass gives.
-func (a *account) gateGradient(u *place, user int, r explain.Gate) error {
-	k := a.e.Index
-	s, _, err := a.factors(u, r)
-	if err != nil {
-		return err
+	if slot == gateImage {
+		m := a.e.Question.Index
+		k := m % len(s)
+		add(m, at(Value, u.Inputs[gateFactors], k), s[k])
+	} else {
+		x := a.input(u, gateImage)
+		for m := a.e.Question.Index; m < len(dy); m += len(s) {
+			add(m, at(Value, u.Inputs[gateImage], m), x[m])
+		}
 	}
-	dy := a.s.gradients.Values[user]
-	dx, err := u.probe.vjp(dy)
-	if err != nil {
-		return err
-	}
-	direct := s[k] * float64(dy[k])
-	a.fact("s", s[k])
-	a.add(term{source: at(Gradient, user, k), weight: explain.Any, factor: s[k], value: direct})
-	a.add(term{weight: explain.Any, factor: 1, value: float64(dx[k]) - direct, label: "through the factors"})
-	a.tolerate(reference.ElementwiseUlps, math.Abs(direct)+math.Abs(float64(dx[k])))
-	return nil
+	a.tolerate(a.sumUlps(), a.magnitude)
 }

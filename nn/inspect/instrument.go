@@ -96,6 +96,10 @@ func (b *instrumenter) layer(name string, l nn.Layer, in nn.Shape, from, depth i
 		return b.concat(name, l, in, from, depth)
 	case *nn.Concat:
 		return b.concat(name, *l, in, from, depth)
+	case nn.ChannelScale:
+		return b.channelScale(name, l, in, from, depth)
+	case *nn.ChannelScale:
+		return b.channelScale(name, *l, in, from, depth)
 	}
 	return b.probe(name, l, evaluation(l), in, []int{from}, depth)
 }
@@ -145,6 +149,16 @@ func (b *instrumenter) concat(name string, l nn.Concat, in nn.Shape, from, depth
 		with.Branches, inputs = append(with.Branches, s), append(inputs, at)
 	}
 	return b.probe(name, l, with, in, inputs, depth)
+}
+
+func (b *instrumenter) channelScale(name string, l nn.ChannelScale, in nn.Shape, from, depth int) (nn.Layer, int, error) {
+	factors, factorsAt, err := b.chain(name+".factors.", sequence(l.Network(in[2])), in, from, depth+1)
+	if err != nil {
+		return nil, 0, err
+	}
+	with := l
+	with.Factors = factors
+	return b.probe(name, l, with, in, []int{from, factorsAt}, depth)
 }
 
 // unwrap returns a layer without its name.

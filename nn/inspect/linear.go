@@ -62,7 +62,7 @@ func (a *account) linearGradient(u *place, user, slot int, r explain.Linear) err
 		return magnitude
 	})
 	if len(a.terms) == before {
-		a.e.Note = "No output was computed from this value."
+		a.e.Note = &Note{Kind: NoteUnused}
 	}
 	a.tolerate(a.sumUlps(), max(largest, a.magnitude))
 	return nil

@@ -58,7 +58,7 @@ func (a *account) maximumGradient(u *place, user int, r explain.Maximum) error {
 		}
 		a.add(t)
 	})
-	a.e.Note = fmt.Sprintf("The value is the maximum of %d of the %d windows that contain it.", won, windows)
+	a.e.Note = &Note{Kind: NoteMaximum, Won: won, Windows: windows}
 	a.tolerate(a.sumUlps(), a.magnitude)
 	return nil
 }

@@ -100,8 +100,8 @@ func (a *account) normalFacts(p *place, r explain.Normalization, n normal) {
 		a.fact(fmt.Sprintf("mean = %s.%s[%d]", p.Name, r.Mean, n.channel), n.mean)
 		a.fact(fmt.Sprintf("var = %s.%s[%d]", p.Name, r.Variance, n.channel), n.variance)
 	} else {
-		a.fact(fmt.Sprintf("mean of %d values", len(n.group)), n.mean)
-		a.fact(fmt.Sprintf("var of %d values", len(n.group)), n.variance)
+		a.fact(fmt.Sprintf("mean, m = %d", len(n.group)), n.mean)
+		a.fact(fmt.Sprintf("var, m = %d", len(n.group)), n.variance)
 	}
 	a.fact("epsilon", r.Epsilon)
 	a.fact(fmt.Sprintf("gamma = %s[%d]", n.gammaName, n.channel), n.gamma)
@@ -175,7 +175,7 @@ func (a *account) normalizedWeight(p *place, r explain.Normalization, tensor str
 		ulps = n.ulps
 		return xhat
 	}, true)
-	a.e.Note = "Each gradient is multiplied by the normalised value xhat of its place."
+	a.e.Note = &Note{Kind: NoteXhat}
 	a.tolerate(ulps+a.sumUlps(), size)
 	return failed
 }

@@ -151,13 +151,20 @@ func (b *browser) screenshot(name string) {
 // box is where an element is in the window.
 type box struct{ X, Y, Width, Height float64 }
 
+// box brings an element into view, and returns where it is once it stays there: the page may still be scrolling to what it has shown last.
 func (b *browser) box(selector string) box {
 	b.t.Helper()
-	return eval[box](b, fmt.Sprintf(`(() => {
+	return eval[box](b, fmt.Sprintf(`(async () => {
 		const e = document.querySelector(%q);
-		e.scrollIntoView({block: "center"});
-		const r = e.getBoundingClientRect();
-		return {X: r.x, Y: r.y, Width: r.width, Height: r.height};
+		const where = () => (({x, y, width, height}) => ({X: x, Y: y, Width: width, Height: height}))(e.getBoundingClientRect());
+		for (let before = "", still = 0; still < 3;) {
+			if (still === 0) e.scrollIntoView({block: "center", behavior: "instant"});
+			await new Promise(requestAnimationFrame);
+			const now = JSON.stringify(where());
+			still = now === before ? still + 1 : 0;
+			before = now;
+		}
+		return where();
 	})()`, selector))
 }
 
@@ -271,6 +278,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("looks", func(t *testing.T) { showLooks(t, openPage(t, tabs, address, 360, 740)) })
 	t.Run("tools", func(t *testing.T) { showTools(t, openPage(t, tabs, address, 1600, 1000), session) })
 	t.Run("example", func(t *testing.T) { showExample(t, openPage(t, tabs, address, 1600, 1000), text) })
+	t.Run("faults", func(t *testing.T) { showFaults(t, openPage(t, tabs, address, 1600, 1000)) })
 	t.Run("tasks", func(t *testing.T) {
 		tasks(t, openPage(t, tabs, address, 1600, 1000), session, learner{"run", "all", 0.4})
 	})

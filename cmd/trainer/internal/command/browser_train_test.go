@@ -124,8 +124,19 @@ func trainFirst(t *testing.T, b *browser) {
 	b.click("order-rate")
 	b.until(`document.getElementById("rate-changes").textContent.includes("0.5")`)
 	b.screenshot("train-paused-1600")
+	// What the reader has zoomed into stays while the curve grows.
+	b.do(chromedp.Evaluate(`document.getElementById("curve-loss").plot.setScale("x", {min: 25, max: 35})`, nil))
+	points := eval[int](b, `document.getElementById("curve-loss").plot.data[0].length`)
 	b.click("order-continue")
 	b.until(fmt.Sprintf(`Number(document.getElementById("live-step").dataset.value) > %v`, step+20))
+	b.until(fmt.Sprintf(`document.getElementById("curve-loss").plot.data[0].length > %d`, points))
+	zoom := func() {
+		t.Helper()
+		if got := eval[string](b, `(({min, max}) => min + " " + max)(document.getElementById("curve-loss").plot.scales.x)`); got != "25 35" {
+			t.Errorf("the curve is shown from %s, want from 25 to 35, as the reader chose", got)
+		}
+	}
+	zoom()
 	b.fill("factor", "0.25")
 	b.click("order-rate")
 	b.until(`document.getElementById("rate-changes").textContent.includes("0.25")`)
@@ -136,6 +147,9 @@ func trainFirst(t *testing.T, b *browser) {
 		b.until(`document.querySelectorAll("#histograms figure").length >= 4`)
 	}
 	b.until(`document.querySelector('[data-run="first"]')?.dataset.state === "finished" && document.querySelectorAll("#curve-loss canvas").length === 1`)
+	b.until(`document.getElementById("curve-loss").plot.data[2].filter((v) => v != null).length === 2`) // evaluations
+	zoom()
+	b.do(chromedp.Evaluate(`document.getElementById("curve-loss").plot.setScale("x", {min: 0, max: 1407})`, nil))
 	b.screenshot("train-1600")
 	b.box("#histograms")
 	b.screenshot("train-histograms-1600")
@@ -162,6 +176,9 @@ func trainSecond(t *testing.T, b *browser, stop func() outcome) {
 	b.fill("plan-seed", "7")
 	b.click("start")
 	b.until(`document.getElementById("phase").textContent.startsWith("second") && Number(document.getElementById("live-step")?.dataset.value) > 20`)
+	if !eval[bool](b, `document.getElementById("answers-title").parentElement.hidden`) {
+		b.t.Error("the answers of another run are shown")
+	}
 	b.fill("factor", "2")
 	b.click("order-rate")
 	b.until(`document.getElementById("rate-changes").textContent.includes("2")`)
@@ -186,8 +203,22 @@ func trainRuns(t *testing.T, b *browser) {
 		t.Error("the run that was interrupted after a change of its rate has other weights than its repetition")
 	}
 	b.until(`document.querySelector('[data-run="second"]')?.dataset.state === "finished"`)
+	b.delay("api/runs/first") // until the reader has changed their mind
 	b.click("compare-first")
-	b.click("compare-second")
+	b.held()
+	b.click("compare-first")
+	b.release()
+	if runs := eval[string](b, `(async () => {
+		for (const path of ["api/runs/first", "api/runs/first/histograms"]) await (await fetch(path)).arrayBuffer(); // as late as what was held
+		await new Promise(requestAnimationFrame);
+		return document.getElementById("curve-loss").dataset.runs;
+	})()`); runs != "1" {
+		b.t.Errorf("%s runs are shown, although only the present one is wanted", runs)
+	}
+	b.click("compare-first")
+	if !eval[bool](b, `document.getElementById("compare-second").checked`) {
+		b.t.Error("the curves before a run was continued are not shown beside the rest")
+	}
 	b.until(`document.getElementById("curve-loss")?.dataset.runs === "2"`)
 	b.fill("curves-by", "epoch")
 	b.until(`document.getElementById("curve-accuracy")?.dataset.runs === "2"`)
@@ -216,6 +247,7 @@ func trainRuns(t *testing.T, b *browser) {
 	b.fill("new-name", "renamed")
 	b.click("question-yes")
 	b.until(`Boolean(document.querySelector('[data-run="renamed"]'))`)
+	b.until(`document.getElementById("curve-loss").dataset.runs === "2"`) // the renamed run is the page's own, and first is chosen
 	b.click("delete-renamed")
 	b.click("question-no")
 	b.click("delete-renamed")

@@ -18,6 +18,7 @@ const (
 
 // featureMap is what the network makes of the first pictures of the test set.
 type featureMap struct {
+	revision      int       // of the weights
 	values        []float32 // [pictures, width]
 	labels        []int32
 	answers       []int
@@ -47,8 +48,9 @@ func (s *Session) features(body []byte) (*Reply, error) {
 		return nil, invalid("count: want a number from %d to %d", minFeatured, maxPart)
 	}
 	if asked.From == 0 {
-		s.forgetFeatures()
-	} else if asked.From != len(s.drawn.labels) {
+		s.drawn = featureMap{revision: s.revisions.present}
+		s.drawnBytes.Store(0)
+	} else if asked.From != len(s.drawn.labels) || s.drawn.revision != s.revisions.present {
 		return nil, &Error{Early, "this map was not begun, or the weights have changed since: begin with the first picture"}
 	}
 	pictures, labels, total, err := s.pictures(asked.From, asked.Count)
@@ -71,7 +73,7 @@ func (s *Session) features(body []byte) (*Reply, error) {
 // featureValues answers with the features on the map, [pictures, width], for those who arrange them otherwise.
 func (s *Session) featureValues([]byte) (*Reply, error) {
 	m := s.drawn
-	if len(m.labels) == 0 {
+	if len(m.labels) == 0 || m.revision != s.revisions.present {
 		return nil, &Error{Early, "no map was begun, or the weights have changed since: draw it first"}
 	}
 	return arrays(struct {
@@ -113,10 +115,4 @@ func (s *Session) draw(set *inspect.FeatureSet, labels []int32) {
 		m.answers, m.probabilities = append(m.answers, slices.Index(row, best)), append(m.probabilities, best)
 	}
 	s.drawnBytes.Store(4 * int64(cap(m.values)))
-}
-
-// forgetFeatures makes the map empty, such as when the weights change.
-func (s *Session) forgetFeatures() {
-	s.drawn = featureMap{}
-	s.drawnBytes.Store(0)
 }

@@ -15,6 +15,7 @@ type Session struct {
 	*inspect.Session
 	classes    int
 	samples    func() (data.Set, error)
+	revisions  revisions // of the weights
 	drawn      featureMap
 	drawnBytes atomic.Int64 // of drawn
 }

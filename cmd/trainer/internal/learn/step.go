@@ -29,11 +29,12 @@ func (s *Session) step(body []byte) (*Reply, error) {
 	if !slices.Contains(optim.Algorithms(), asked.Rule) || !(asked.LR > 0 && asked.LR <= maxRate) {
 		return nil, invalid("want a rule, one of %v, and a learning rate above 0, at most %d", optim.Algorithms(), maxRate)
 	}
-	s.forgetFeatures()
 	done, err := s.Step(optim.Config{Algorithm: asked.Rule, LR: asked.LR})
 	if err != nil {
+		s.revisions.forget()
 		return nil, err
 	}
+	s.revisions.step()
 	bare := *done // the arrays have the passes
 	bare.Pass, bare.Gradients = nil, nil
 	return s.passes(&bare, done.Pass, done.Gradients), nil
@@ -41,11 +42,11 @@ func (s *Session) step(body []byte) (*Reply, error) {
 
 // undo takes the last step back.
 func (s *Session) undo([]byte) (*Reply, error) {
-	s.forgetFeatures()
 	pass, back, err := s.Undo()
 	if err != nil {
 		return nil, err
 	}
+	s.revisions.undo()
 	return s.passes(nil, pass, back), nil
 }
 

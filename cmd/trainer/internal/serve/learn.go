@@ -17,7 +17,7 @@ import (
 
 // learnRoutes says which handler answers which path.
 func (s *Server) learnRoutes() {
-	s.handle("GET", "/api/networks", s.listNetworks)
+	s.handle("GET", "/api/networks", s.answer(s.listNetworks))
 	s.handle("GET", "/api/networks/{name}/samples", s.answer(s.large(s.samples)))
 	s.handle("POST", "/api/sessions", s.answer(s.openSession))
 	s.handle("POST", "/api/sessions/{id}/picture", s.picture)
@@ -27,14 +27,14 @@ func (s *Server) learnRoutes() {
 }
 
 // listNetworks lists the networks.
-func (s *Server) listNetworks(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) listNetworks(*http.Request) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]learn.Description, len(s.networks))
 	for i := range s.networks {
 		list[i] = s.networks[i].describe()
 	}
-	sendJSON(w, http.StatusOK, list)
+	return list, nil
 }
 
 // answer returns a handler that sends f's value as JSON, or its error as a refusal.

@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -293,6 +294,12 @@ func TestFeatureMap(t *testing.T) {
 	send("backward", `{"label":1}`, 200)
 	send("step", `{"rule":"sgd","lr":0.05}`, 200)
 	send("features", `{"from":3,"count":3}`, 409)
+	send("feature-values", "", 409)
+	send("undo", "", 200) // the map is of these weights
+	send("feature-values", "", 200)
+	send("features", `{"from":3,"count":3}`, 200)
+	send("step", `{"rule":"sgd","lr":0.05}`, 200) // once more: the weights of the step before, but another step
+	send("feature-values", "", 409)
 }
 
 // TestPictureAndSamples: pictures arrive as the network's pixels.
@@ -454,4 +461,40 @@ func TestPage(t *testing.T) {
 	if status, _ := do(t, request(t, "GET", s.url+"/", nil, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe")); status != 403 {
 		t.Errorf("a frame with the page: status %d", status)
 	}
+}
+
+// stuckWriter is the connection of a client that takes nothing.
+type stuckWriter struct {
+	*httptest.ResponseRecorder
+	writes, goOn chan struct{}
+}
+
+func (w stuckWriter) Write(p []byte) (int, error) {
+	select {
+	case w.writes <- struct{}{}:
+	default:
+	}
+	<-w.goOn
+	return w.ResponseRecorder.Write(p)
+}
+
+// TestSlowReaderOfNetworks: a client that doesn't take the list of networks keeps nobody from opening one.
+func TestSlowReaderOfNetworks(t *testing.T) {
+	s := start(t, "", nil)
+	w := stuckWriter{httptest.NewRecorder(), make(chan struct{}, 1), make(chan struct{})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r := httptest.NewRequest("GET", "/api/networks", nil)
+		r.Host = "localhost"
+		s.server.handler().ServeHTTP(w, r)
+	}()
+	<-w.writes
+	if !s.server.mu.TryLock() {
+		t.Error("the list of networks is locked while a client is sent it")
+	} else {
+		s.server.mu.Unlock()
+	}
+	close(w.goOn)
+	<-done
 }

@@ -8,7 +8,27 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"trainer/cmd/trainer/internal/cockpit"
+	"trainer/nn/inspect"
 )
+
+// keysOfEngine are the names of texts that the page makes from words of the engine.
+func keysOfEngine() (keys []string) {
+	for _, k := range inspect.NoteKinds() {
+		keys = append(keys, "note."+string(k))
+	}
+	for _, of := range []inspect.Quantity{inspect.Value, inspect.Gradient, inspect.WeightGradient} {
+		keys = append(keys, "explain."+string(of))
+	}
+	for _, p := range []cockpit.Phase{cockpit.Preparing, cockpit.Running, cockpit.Evaluating, cockpit.Paused, cockpit.Finished, cockpit.Interrupted, cockpit.Failed} {
+		keys = append(keys, "phase."+string(p))
+	}
+	for _, state := range []string{"finished", "running", "interrupted", "failed", "broken"} { // see command/runs.go
+		keys = append(keys, "run."+state)
+	}
+	return keys
+}
 
 // TestStrings: every text of the page is in both languages with the same names in braces, every text that the page uses is
 // there, and none is left over.
@@ -54,6 +74,11 @@ func TestStrings(t *testing.T) {
 		used[m[1]] = true
 		if table[m[1]] == nil {
 			t.Errorf("the page uses the text %s, which the table lacks", m[1])
+		}
+	}
+	for _, key := range keysOfEngine() {
+		if table[key] == nil {
+			t.Errorf("the engine says %s, for which the table has no text", key)
 		}
 	}
 	for key := range table {

@@ -21,6 +21,7 @@ class Shell {
     this.live = element("p", { className: "visually-hidden", "aria-live": "polite" });
     this.message = element("p", { className: "message", role: "status" });
     this.say = (words) => (this.live.textContent = words);
+    this.failures = 0;
   }
 
   async begin() {
@@ -33,9 +34,12 @@ class Shell {
     await this.turn();
   }
 
-  // turn shows what the address names.
+  // turn shows what the address names. Another view begins at its top.
   async turn() {
-    if (document.body.dataset.view !== this.view.key) this.build();
+    if (document.body.dataset.view !== this.view.key) {
+      this.build();
+      scrollTo(0, 0);
+    }
     await this.view.go?.(address().slice(1));
   }
 
@@ -75,11 +79,12 @@ class Shell {
     location.hash = "#learn";
   }
 
-  // guarded does what the reader asked for: it calls f, and shows its error or clears the last one. closed, if given, is
-  // called when the engine has closed what f used.
+  // guarded does what the reader asked for: it calls f, and shows its error, or clears an error from before. closed, if given,
+  // is called when the engine has closed what f used.
   async guarded(f, closed) {
+    const before = this.failures;
     const result = await this.quietly(f, closed);
-    if (!result.failed) this.message.textContent = "";
+    if (this.failures === before) this.message.textContent = ""; // otherwise f, or something at the same time, has failed
     return result.value;
   }
 
@@ -88,10 +93,16 @@ class Shell {
     try {
       return { value: await f() };
     } catch (e) {
-      if (closed && e instanceof server.Refused && e.status === 410) await closed();
-      else this.message.textContent = complaint(e);
-      return { failed: true };
+      if (closed && e instanceof server.Refused && e.status === 410) await this.quietly(closed);
+      else this.complain(complaint(e));
+      return {};
     }
+  }
+
+  // complain shows an error, or what has happened that nobody asked for.
+  complain(words) {
+    this.failures++;
+    this.message.textContent = words;
   }
 }
 

@@ -25,9 +25,9 @@ function unreachable(e) {
 async function request(path, options) {
   const response = await connection.request(path, options).catch(unreachable);
   if (response.ok) return new Response(await response.arrayBuffer().catch(unreachable));
-  let message = response.statusText;
+  let message = `${response.status} ${response.statusText}`;
   try {
-    message = (await response.json()).error;
+    message = (await response.json()).error ?? message;
   } catch {
     // The status says enough.
   }
@@ -119,17 +119,14 @@ export class Session {
     return { values: arrays.slice(0, places), weights, loss: info.loss, label: info.label };
   }
 
-  forward(pixels) {
+  // passes returns the forward pass of a picture and, for a label, the backward pass: back is null without. No step comes between them.
+  passes(pixels, label) {
     return this.run(async () => {
-      const { arrays, info } = await tensors(post(this.path("forward"), pixels));
-      return this.pass(arrays, info);
-    });
-  }
-
-  backward(label) {
-    return this.run(async () => {
-      const { arrays, info } = await tensors(postJSON(this.path("backward"), { label }));
-      return this.gradients(arrays, info);
+      const forward = await tensors(post(this.path("forward"), pixels));
+      const pass = this.pass(forward.arrays, forward.info);
+      if (label === undefined) return { pass, back: null };
+      const backward = await tensors(postJSON(this.path("backward"), { label }));
+      return { pass, back: this.gradients(backward.arrays, backward.info) };
     });
   }
 

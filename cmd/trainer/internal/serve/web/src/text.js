@@ -51,11 +51,17 @@ export function number(v) {
   return size >= 1e-4 && size < 1e7 ? String(Number(v.toPrecision(6))) : v.toExponential(4);
 }
 
+// count returns a whole number, with spaces between thousands: a comma or a dot there is the decimal sign of another language.
+export const count = (n) => String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+
 // shape returns a shape as in 26×26×8.
 export const shape = (s) => s.join("×");
 
 // percent returns a share as a percentage; null is unknown.
 export const percent = (x) => (x === null || x === undefined ? "–" : `${(100 * x).toFixed(2)}%`);
+
+// moment returns a date and a time of day as in 2026-01-31 16:05, which no language reads otherwise.
+export const moment = (date) => new Date(date).toLocaleString("sv", { dateStyle: "short", timeStyle: "short" });
 
 // duration returns seconds as in 1:05:09.
 export function duration(seconds) {

@@ -14,7 +14,7 @@ worker.addEventListener("message", ({ data }) => {
   waiting.get(data.id)(new Response(data.content, { status: data.status }));
   waiting.delete(data.id);
 });
-worker.addEventListener("error", (e) => fail(e.message));
+worker.addEventListener("error", (e) => fail(e.message || "worker.js"));
 
 // fail answers everything with what happened to the worker.
 function fail(message) {

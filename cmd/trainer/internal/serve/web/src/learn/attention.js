@@ -30,6 +30,11 @@ export class Attention {
     else this.compute();
   }
 
+  // stop computes nothing any more.
+  stop() {
+    clearTimeout(this.waiting);
+  }
+
   render() {
     if (this.into.firstChild) this.map.render();
     else this.show();

@@ -7,7 +7,7 @@ import { Maximum } from "./maximum.js";
 // margin is the space round a number, in pixels, that is kept in view.
 const margin = 24;
 
-// Explainer shows the answers to questions. app has session, places, back, layers, slow, ask(question) and forget().
+// Explainer shows the answers to questions. app has session, places, back, layers, slow, say, guarded, ask(question) and forget().
 export class Explainer {
   constructor(app) {
     this.app = app;
@@ -28,6 +28,7 @@ export class Explainer {
     this.answer = null;
     delete this.root.dataset.empty;
     this.fill(this.head(element("p", { className: "error" }, message), this.buttons()));
+    this.app.say(message);
   }
 
   head(...parts) {
@@ -75,11 +76,11 @@ export class Explainer {
       this.others(),
       this.maximumOf(a),
       this.lines(a),
+      a.of === "weight-gradient" ? this.check(a) : "",
       this.terms(a),
       this.facts(a),
-      element("p", { className: "note" }, a.winner ? text("explain.winner", { at: this.nameOf(a.winner) }) : "", a.note ? ` ${a.note}` : ""),
+      element("p", { className: "note" }, a.winner ? text("explain.winner", { at: this.nameOf(a.winner) }) : "", a.note ? " " + text(`note.${a.note.kind}`, a.note) : ""),
     );
-    if (a.of === "weight-gradient") this.root.append(this.check(a));
   }
 
   // maximumOf offers what maximises the channel of a number, and keeps what was found for the same channel.
@@ -130,7 +131,7 @@ export class Explainer {
   }
 
   term(t) {
-    const name = t.source ? this.button(t.label || this.nameOf(t.source), { of: t.source.of, place: t.source.place, index: t.source.index }) : t.label;
+    const name = this.nameOfTerm(t);
     // The label of a term that is no product, such as an exponential, says what it is.
     const isProduct = !t.source || Math.abs(t.source.value * t.factor - t.value) <= 1e-9 * Math.abs(t.value);
     return element("tr", {},
@@ -140,8 +141,17 @@ export class Explainer {
       shown("td", t.value, number(t.value)));
   }
 
+  // nameOfTerm leads to the numbers of a term: to both, if it is the product of two.
+  nameOfTerm(t) {
+    const to = (label, { of, place, index }) => this.button(label, { of, place, index });
+    if (!t.source) return t.label;
+    if (!t.other) return to(t.label, t.source);
+    const [first, second] = t.label.split(" "); // such as dy[3,4,0] x[3,4,1]
+    return element("span", { className: "factors" }, to(first, t.source), " ", to(second, t.other));
+  }
+
   facts(a) {
-    const list = element("dl", { className: "facts" });
+    const list = element("dl", { className: "facts", "aria-label": text("explain.facts") });
     for (const f of a.facts ?? []) list.append(element("dt", {}, f.name), shown("dd", f.value, number(f.value)));
     return list;
   }

@@ -65,7 +65,7 @@ export class FeaturesPanel {
     this.stop();
     this.drawing = {};
     const present = this.drawing;
-    this.pictures = [];
+    const drawn = [];
     this.unfolded = null;
     this.look(-1);
     return this.app.guarded(async () => {
@@ -74,8 +74,9 @@ export class FeaturesPanel {
         const [found, { pictures }] = await Promise.all([session.features(from, part), shell.engine.samples(network.name, from, part)]);
         if (this.drawing !== present) return;
         total = Math.min(wanted, found.total);
+        drawn.push(...pictures);
         this.found = found;
-        this.pictures.push(...pictures);
+        this.pictures = drawn; // until now, those of the map from before
         this.outdated = false;
         this.render();
       }
@@ -275,9 +276,9 @@ export class FeaturesPanel {
   }
 
   pictureOf(i) {
-    const { height, width, channels } = this.app.network;
+    const { height, width, channels, white } = this.app.network;
     const canvas = element("canvas", { width, height, role: "img", "aria-label": this.nameOf(i) });
-    canvas.getContext("2d").putImageData(picture(this.pictures[i].pixels, height, width, channels), 0, 0);
+    canvas.getContext("2d").putImageData(picture(this.pictures[i].pixels, height, width, channels, white), 0, 0);
     return canvas;
   }
 

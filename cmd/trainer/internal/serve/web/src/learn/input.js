@@ -7,17 +7,19 @@ import { Pad, picture } from "./pad.js";
 
 const samplesShown = 12;
 
-// InputPanel holds the picture. app has network, session, shell, backward, guarded, frame() and show().
+// InputPanel holds the picture for a network. app has session, shell, backward, guarded, frame() and show().
 export class InputPanel {
-  constructor(app) {
+  constructor(app, network) {
     this.app = app;
+    this.network = network;
     this.from = 0;
     this.found = null; // the test pictures that are shown
     this.pixels = null;
   }
 
+  // build makes the drawing area and, to be put elsewhere, samples.
   build() {
-    this.pad = new Pad(this.app.network, () => {
+    this.pad = new Pad(this.network, () => {
       this.pixels = this.pad.pixels;
       this.app.frame();
     });
@@ -25,11 +27,12 @@ export class InputPanel {
     this.pixels = this.pad.pixels;
     this.strip = element("div", { className: "strip" });
     this.moreButton = element("button", { type: "button", onclick: () => this.app.guarded(() => this.more()) }, text("samples.next"));
-    this.sampleBox = element("div", { hidden: true }, element("h3", {}, text("samples")), this.strip, this.moreButton);
+    this.samples = element("section", { className: "panel", "aria-labelledby": "samples-title", hidden: true },
+      element("h2", { id: "samples-title" }, text("samples")), this.strip, this.moreButton);
     this.showSamples();
     return element("section", { className: "panel", "aria-labelledby": "input-title" },
       element("h2", { id: "input-title" }, text("input")), this.pad.canvas, element("p", { className: "hint" }, text("pad.hint")),
-      this.buttons(), this.sampleBox);
+      this.buttons());
   }
 
   // drag lets files be dropped; otherwise the browser would show them in place of the page.
@@ -57,7 +60,7 @@ export class InputPanel {
 
   // take gives the network a picture file, which the engine resizes as for predictions.
   take(file) {
-    const { white } = this.app.network;
+    const { white } = this.network;
     this.app.guarded(async () => this.pad.set((await this.app.session.picture(file)).map((v) => Math.round((v * white) / 255))));
   }
 
@@ -86,11 +89,11 @@ export class InputPanel {
   }
 
   async loadSamples() {
-    const { network, shell } = this.app;
+    const { network } = this;
     if (!network.samples) return;
     let found;
     try {
-      found = await shell.engine.samples(network.name, this.from, samplesShown);
+      found = await this.app.shell.engine.samples(network.name, this.from, samplesShown);
     } catch (e) {
       if (e instanceof Refused && e.status === 404) {
         network.samples = false; // not on this machine
@@ -105,14 +108,14 @@ export class InputPanel {
 
   showSamples() {
     if (!this.found) return;
-    const { height, width, channels, classes, white } = this.app.network;
+    const { height, width, channels, classes, white } = this.network;
     this.strip.replaceChildren(...this.found.map((s) => {
       const canvas = element("canvas", { width, height });
       canvas.getContext("2d").putImageData(picture(s.pixels, height, width, channels, white), 0, 0);
       const name = text("sample", { n: s.number, class: classes[s.label] });
       return element("button", { type: "button", className: "sample", "aria-label": name, title: name, onclick: () => this.app.show(s) }, canvas);
     }));
-    this.sampleBox.hidden = false;
+    this.samples.hidden = false;
     this.moreButton.hidden = this.total <= samplesShown;
   }
 }

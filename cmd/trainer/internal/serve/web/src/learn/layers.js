@@ -79,7 +79,7 @@ class Card {
     if (!m.open) return;
     const values = await this.app.guarded(() => this.app.session.weights(name));
     if (!values) return;
-    m.weights ??= this.map(text("weights"), m.tensor.shape, (i) => this.app.back && m.tensor.trained && this.app.ask({ of: "weight-gradient", tensor: name, index: i }), name, m.inside);
+    m.weights ??= this.map(text("weights"), m.tensor.shape, (i) => this.askWeight(m.tensor, i), name, m.inside);
     m.weights.show(values);
     this.showWeightGradient(name);
   }
@@ -92,19 +92,28 @@ class Card {
       m.gradients = null;
       return;
     }
-    m.gradients ??= this.map(text("gradients"), m.tensor.shape, (i) => this.app.ask({ of: "weight-gradient", tensor: name, index: i }), name, m.inside);
+    m.gradients ??= this.map(text("gradients"), m.tensor.shape, (i) => this.askWeight(m.tensor, i), name, m.inside);
     m.gradients.show(values);
+  }
+
+  // askWeight explains the gradient of a weight, for which there must be gradients.
+  async askWeight(tensor, index) {
+    if (!tensor.trained) {
+      this.app.tellOf(text("weights.fixed", { name: tensor.name }));
+      return;
+    }
+    if (!this.app.back) await this.app.backward.want();
+    if (this.app.back) await this.app.ask({ of: "weight-gradient", tensor: tensor.name, index });
   }
 
   // mark frames what an explanation is about.
   mark(answer) {
-    const here = (source) => source && source.place === this.index;
     const on = { value: [], gradient: [] };
     if (answer) {
       if (answer.of !== "weight-gradient" && answer.place === this.index) on[answer.of].push({ index: answer.index, kind: "mark" });
       if (answer.window?.place === this.index) on.value.push({ window: answer.window, kind: "mark" });
-      else if (!answer.window) for (const t of (answer.terms ?? []).slice(0, 64)) if (here(t.source)) on[t.source.of].push({ index: t.source.index, kind: "mark" });
-      if (here(answer.winner)) on[answer.winner.of].push({ index: answer.winner.index, kind: "mark" });
+      const sources = answer.window ? [answer.winner] : (answer.terms ?? []).flatMap((t) => [t.source, t.other]).concat(answer.winner);
+      for (const of of ["value", "gradient"]) on[of].push(...marksOf(sources.filter((s) => s && s.place === this.index && s.of === of)));
     }
     this.values.mark(on.value);
     this.gradients?.mark(on.gradient);
@@ -123,6 +132,20 @@ class Card {
       m.gradients?.render();
     }
   }
+}
+
+// maxMarks is the number of values that are framed one by one.
+const maxMarks = 64;
+
+// marksOf frames the numbers of a place that an explanation is about: many of an image by one frame around all of them, many of a vector not at
+// all, because they would be most of it.
+function marksOf(sources) {
+  if (sources.length <= maxMarks) return sources.map((s) => ({ index: s.index, kind: "mark" }));
+  if (sources[0].at.length !== 3) return [];
+  const [top, left, channel] = [0, 1, 2].map((d) => Math.min(...sources.map((s) => s.at[d])));
+  const [bottom, right, last] = [0, 1, 2].map((d) => Math.max(...sources.map((s) => s.at[d])));
+  const window = { top, left, rows: bottom - top + 1, columns: right - left + 1, dilation_h: 1, dilation_w: 1, channel, channels: last - channel + 1 };
+  return [{ window, kind: "mark" }];
 }
 
 // Layers are the cards of all places.

@@ -41,25 +41,23 @@ export class Learn {
     return this.guarded(() => goTo(this, parts));
   }
 
-  // open shows a network, with the picture start: {pixels, label}, and wrong if the answer to explain is that class. If several are opened at
-  // the same time, it is the last one.
+  // open shows a network, with the picture start: {pixels, label}, and wrong if the answer to explain is that class. The network from before
+  // stays until everything of the new one is there. If several are opened at the same time, it is the last one.
   async open(network, start) {
     const opening = (this.opening = {});
     const session = await this.shell.engine.Session.open(network.name);
+    const input = new InputPanel(this, network);
+    await input.loadSamples();
     if (opening !== this.opening) return;
-    this.slow?.stop();
     this.features?.stop();
     this.network = network;
     this.session = session;
     this.places = session.places;
     this.pass = this.back = this.question = null;
-    this.input = new InputPanel(this);
     this.backward = new BackwardPanel(this);
     this.stepper = new StepPanel(this);
-    this.slow = new SlowMotion(this);
     this.features = new FeaturesPanel(this);
-    await this.input.loadSamples();
-    if (opening !== this.opening) return;
+    this.input = input;
     this.build();
     await this.show(start ?? this.input.found?.[0]);
   }
@@ -81,13 +79,15 @@ export class Learn {
   }
 
   build() {
-    this.slow.stop();
+    this.slow?.stop();
+    this.attention?.stop();
+    this.slow = new SlowMotion(this);
     this.explainer = new Explainer(this);
     this.layers = new Layers(this);
     this.answer = new Answer(this.network.classes);
     this.attention = new Attention(this);
     this.answer.root.append(this.attention.root);
-    const left = element("div", { className: "left" }, this.networkPanel(), this.input.build(), this.answer.root, this.backward.build(), this.stepper.build());
+    const left = element("div", { className: "left" }, this.networkPanel(), this.input.build(), this.answer.root, this.input.samples, this.backward.build(), this.stepper.build());
     const middle = element("div", { className: "middle" }, this.layers.root, this.features.build());
     const root = element("main", { className: "learn", ondragover: (e) => this.input.drag(e), ondrop: (e) => this.input.drop(e) }, this.slow.build(), left, middle, this.explainer.root);
     this.root?.isConnected && this.root.replaceWith(root);
@@ -127,14 +127,13 @@ export class Learn {
       this.slow.stop();
       const begin = performance.now();
       const session = this.session;
-      const pass = await session.forward(this.input.pixels);
-      const back = this.backward.wanted ? await session.backward(this.backward.label) : null;
+      const passes = await session.passes(this.input.pixels, this.backward.wanted ? this.backward.label : undefined);
       if (session !== this.session) { // another network was opened meanwhile
         this.again = true;
         continue;
       }
       const isLate = this.again && this.frameTime > patience;
-      await (isLate ? this.hold({ pass, back }) : this.took({ pass, back }));
+      await (isLate ? this.hold(passes) : this.took(passes));
       this.frameTime = performance.now() - begin;
       document.body.dataset.frame = this.frameTime.toFixed(1);
     } while (this.again);
@@ -176,6 +175,13 @@ export class Learn {
     await this.guarded(() => this.askAgain());
     this.explainer.root.scrollTop = 0;
     this.explainer.reveal();
+  }
+
+  // tellOf says something in place of an explanation.
+  tellOf(words) {
+    this.question = null;
+    this.layers.mark(null);
+    this.explainer.refused(words);
   }
 
   // forget takes the explanation away. The keyboard goes back to the map, if it was in the explanation.
@@ -221,16 +227,12 @@ export class Learn {
 
   // reopen makes a new session after the engine closed the old one.
   async reopen() {
-    try {
-      await this.session.reopen();
-    } catch {
-      this.shell.message.textContent = text(this.shell.engine.offline);
-      return;
-    }
-    this.stepper.steps = 0;
+    await this.session.reopen();
+    this.stepper.forget();
+    this.layers.refreshWeights();
     this.features.outdate();
     this.framing = null;
     await this.frame();
-    this.shell.message.textContent = text("closed");
+    this.shell.complain(text("closed"));
   }
 }

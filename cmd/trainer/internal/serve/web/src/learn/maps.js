@@ -219,7 +219,7 @@ export class TensorMap {
       const corner = l.corner(at.tile);
       const [r, g, b] = table.subarray(3 * shade(v / largest));
       context.fillStyle = 0.299 * r + 0.587 * g + 0.114 * b > 128 ? "#000" : "#fff";
-      context.fillText(short(v), (corner.x + at.x + 0.5) * ratio, (corner.y + at.y + 0.5) * ratio);
+      context.fillText(short(v), (corner.x + at.x + 0.5) * ratio, (corner.y + at.y + 0.5) * ratio, 0.9 * ratio);
     });
   }
 

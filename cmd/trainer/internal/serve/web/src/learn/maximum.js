@@ -28,9 +28,9 @@ export class Maximum {
   }
 
   show({ pixels, before, after }) {
-    const { height, width, channels } = this.app.network;
+    const { height, width, channels, white } = this.app.network;
     const canvas = element("canvas", { className: "found", width, height, role: "img", "aria-label": text("maximum.picture", { name: this.name }) });
-    canvas.getContext("2d").putImageData(picture(pixels, height, width, channels), 0, 0);
+    canvas.getContext("2d").putImageData(picture(pixels, height, width, channels, white), 0, 0);
     this.result.replaceChildren(
       element("p", {}, text("maximum.mean", { name: this.name }), " ", shown("output", before, number(before), { id: "maximum-before" }), " → ", shown("output", after, number(after), { id: "maximum-after" })),
       canvas,

@@ -10,6 +10,7 @@ export class Pad {
     Object.assign(this, { height, width, channels, white, changed });
     this.pixels = new Uint8Array(height * width * channels);
     this.cursor = null; // of the keyboard
+    this.down = false; // the keyboard's pen
     this.canvas = element("canvas", { className: "pad", width, height, tabIndex: 0, role: "application", "aria-label": text("pad") });
     this.pen = Math.max(1, (1.2 * Math.max(height, width)) / 28); // radius in pixels
     this.listen();
@@ -38,13 +39,14 @@ export class Pad {
       return { x: ((e.clientX - box.left) / box.width) * this.width, y: ((e.clientY - box.top) / box.height) * this.height };
     };
     this.canvas.addEventListener("pointerdown", (e) => {
+      if (!e.isPrimary || e.button !== 0) return; // a second finger, or another button
       this.canvas.setPointerCapture(e.pointerId);
       last = at(e);
       this.stroke(last, last);
       e.preventDefault();
     });
     this.canvas.addEventListener("pointermove", (e) => {
-      if (!last) return;
+      if (!last || !e.isPrimary) return;
       for (const one of e.getCoalescedEvents?.() ?? [e]) {
         const next = at(one);
         this.stroke(last, next);
@@ -55,6 +57,7 @@ export class Pad {
     this.canvas.addEventListener("keydown", (e) => this.key(e));
     this.canvas.addEventListener("blur", () => {
       this.cursor = null;
+      this.down = false;
       this.render();
     });
   }

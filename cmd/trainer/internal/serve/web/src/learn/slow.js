@@ -39,6 +39,7 @@ export class SlowMotion {
     this.app.features.stop(); // the engine begins a new map after every step
     const { step } = await session.step(settings.rule, settings.rate);
     await session.undo();
+    if (this.app.slow !== this || !this.app.back) return; // another network, or no gradients, meanwhile
     const cards = places.map((p, place) => place).filter((i) => places[i].kind !== "loss");
     const back = cards.filter((i) => this.app.back.values[i]?.length).reverse();
     this.stations = [
@@ -79,18 +80,17 @@ export class SlowMotion {
     if (wanted && this.stations && this.at < this.stations.length - 1) {
       this.timer = setTimeout(async () => {
         this.timer = null;
-        await this.move(1);
-        this.play(true);
+        this.play(await this.move(1));
       }, delays[this.speed.value]);
     }
     this.playing.textContent = text(this.timer ? "slow.pause" : "slow.play");
   }
 
-  // move goes some stations on or back. Between the last two, the engine makes the step or takes it back.
+  // move goes some stations on or back, and reports whether it did. Between the last two, the engine makes the step or takes it back.
   async move(by) {
     const last = this.stations.length - 1;
     const to = Math.max(0, Math.min(last, this.at + by));
-    if (this.moving || to === this.at) return;
+    if (this.moving || to === this.at) return false;
     this.moving = true;
     const isDone = await this.app.guarded(async () => {
       if (to === last) await this.app.stepper.step(this.settings);
@@ -98,7 +98,9 @@ export class SlowMotion {
       return true;
     });
     this.moving = false;
-    if (this.stations && isDone) this.show(to);
+    if (!this.stations || !isDone) return false;
+    this.show(to);
+    return true;
   }
 
   show(at) {

@@ -18,7 +18,10 @@ export async function goTo(app, [name, what, of = "value", at]) {
   if (!network) throw missing(name);
   if (network !== app.network) await app.open(network);
   if (!what) return;
-  if (of !== "value" || what === "loss" || what === "step") await app.backward.want();
+  if (of !== "value" || what === "loss" || what === "step") {
+    await app.backward.want();
+    if (!app.back) return; // the page says why
+  }
   if (what === "loss" || what === "step") {
     scrollTo(document.getElementById(what === "loss" ? "backward-title" : "step-title").parentElement);
     return;
@@ -39,7 +42,7 @@ const missing = (what) => new Refused(404, text("link.missing", { what }));
 
 // numbersOf returns the numbers that an address is about, and their shape.
 function numbersOf(app, card, tensor, of) {
-  if (tensor) return [of === "weight-gradient" && app.back.weights[tensor], card.place.tensors.find((t) => t.name === tensor).shape];
+  if (tensor) return [of === "weight-gradient" && app.back?.weights[tensor], card.place.tensors.find((t) => t.name === tensor).shape];
   return [{ value: app.pass, gradient: app.back }[of]?.values[card.index], card.place.shape];
 }
 

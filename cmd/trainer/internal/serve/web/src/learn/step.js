@@ -8,11 +8,14 @@ export class StepPanel {
   constructor(app) {
     this.app = app;
     this.steps = 0;
+    this.last = null; // the last step, unless it was taken back
+    this.chosen = { rule: app.session.rules[0], rate: "0.1" };
   }
 
   build() {
-    this.rule = element("select", { id: "rule" }, ...this.app.session.rules.map((r) => element("option", {}, r)));
-    this.rate = element("input", { type: "number", id: "rate", min: "0", step: "any", value: "0.1" });
+    this.rule = element("select", { id: "rule", onchange: () => (this.chosen.rule = this.rule.value) },
+      ...this.app.session.rules.map((r) => element("option", { selected: r === this.chosen.rule }, r)));
+    this.rate = element("input", { type: "number", id: "rate", min: "0", step: "any", value: this.chosen.rate, oninput: () => (this.chosen.rate = this.rate.value) });
     const button = (id, f, words) => element("button", { type: "button", id, onclick: () => {
       this.app.slow.stop();
       this.app.guarded(f);
@@ -25,7 +28,15 @@ export class StepPanel {
       element("p", { className: "buttons" },
         button("step", () => this.step(this.settings()), text("step.do")), this.undoButton,
         button("slow", () => this.app.slow.start(this.settings()), text("slow"))), this.changes);
+    this.showChanges();
     return this.root;
+  }
+
+  // forget says that the weights are the first ones again.
+  forget() {
+    this.steps = 0;
+    this.last = null;
+    this.showChanges();
   }
 
   show(back) {
@@ -34,27 +45,30 @@ export class StepPanel {
   }
 
   settings() {
-    return { rule: this.rule.value, rate: Number(this.rate.value) };
+    return { rule: this.chosen.rule, rate: Number(this.chosen.rate) };
   }
 
   async step({ rule, rate }) {
     const done = await this.app.session.step(rule, rate);
     this.steps = done.step.number;
     this.last = done.step;
-    this.showChanges(done.step);
+    this.showChanges();
     await this.app.changed(done);
   }
 
   async undo() {
     const done = await this.app.session.undo();
     this.steps--;
-    this.changes.replaceChildren(element("p", {}, text("step.number", { n: this.steps })));
+    this.last = null;
+    this.showChanges();
     await this.app.changed(done);
   }
 
-  showChanges(step) {
-    this.changes.replaceChildren(
-      element("p", {}, text("step.number", { n: step.number })),
+  showChanges() {
+    const step = this.last;
+    this.changes.replaceChildren(element("p", { id: "steps" }, text("step.number", { n: this.steps })));
+    if (!step) return;
+    this.changes.append(
       element("p", { id: "losses", "data-before": String(step.loss_before), "data-after": String(step.loss_after) },
         text("step.losses", { before: number(step.loss_before), after: number(step.loss_after) })),
       element("div", { className: "scroll" }, element("table", {},

@@ -5,7 +5,7 @@ import { picture } from "../learn/pad.js";
 import { bytesOf } from "../server.js";
 import { number, percent, text } from "../text.js";
 
-// AnswersPanel shows what the engine keeps of the last evaluation. app has engine.
+// AnswersPanel shows what the engine keeps of the last evaluation. app has engine, state, canLearn and explain(start).
 export class AnswersPanel {
   constructor(app) {
     this.app = app;
@@ -13,7 +13,16 @@ export class AnswersPanel {
   }
 
   async load() {
-    this.last = await this.app.engine.answers();
+    const { run } = this.app.state;
+    const last = await this.app.engine.answers();
+    if (run !== this.app.state?.run) return; // another training has begun meanwhile
+    this.last = last;
+    this.show();
+  }
+
+  // forget shows nothing until the next evaluation.
+  forget() {
+    this.last = null;
     this.show();
   }
 
@@ -26,8 +35,9 @@ export class AnswersPanel {
 
   show() {
     const a = this.last;
-    if (!a || !this.root) return;
-    this.root.hidden = false;
+    if (!this.root) return;
+    this.root.hidden = !a;
+    if (!a) return;
     const set = text(a.test ? "answers.test" : "answers.validation");
     this.into.replaceChildren(
       element("p", {}, text("answers.of", { set, epoch: a.epoch, loss: number(a.loss), accuracy: percent(a.accuracy) })),

@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { element, labelled } from "../dom.js";
-import { keep, number, text } from "../text.js";
+import { count, keep, number, text } from "../text.js";
 import { colourOf, isDark } from "../theme.js";
 
 // pause is the time between two drawings while a training runs, in milliseconds.
@@ -14,12 +14,15 @@ const palette = {
   dark: ["#56b4e9", "#ff9248", "#2fd3a4", "#f0a0cf", "#f0e442", "#dddddd"],
 };
 
+const kinds = ["loss", "accuracy"];
+
 // CurvesPanel draws app.steps and app.epochs of the training, and the records of the runs that are chosen.
 export class CurvesPanel {
   constructor(app) {
     this.app = app;
     this.by = keep.get("curves") === "epoch" ? "epoch" : "step";
     this.plots = [];
+    this.looks = ""; // what the plots look like, except for their points
   }
 
   build() {
@@ -29,6 +32,7 @@ export class CurvesPanel {
       this.render();
     } }, ...["step", "epoch"].map((k) => element("option", { value: k, selected: k === this.by }, text(`curves.${k}`))));
     this.into = element("div", { className: "curves" });
+    this.looks = "";
     this.root = element("section", { className: "panel", "aria-labelledby": "curves-title", hidden: true },
       element("h2", { id: "curves-title" }, text("curves")), labelled(text("curves.by"), by), this.into);
     return this.root;
@@ -52,38 +56,59 @@ export class CurvesPanel {
     return records;
   }
 
+  // render draws the curves. What the reader has zoomed into or hidden stays while only points are added.
   render() {
     if (!this.root?.isConnected) return;
     const runs = this.shownRuns();
     this.root.hidden = runs.length === 0;
-    for (const p of this.plots) p.destroy();
-    this.plots = [];
-    if (this.root.hidden) return;
-    const figures = ["loss", "accuracy"].map((what) => element("figure", { className: "curve", id: `curve-${what}`, "data-runs": String(runs.length) }, element("figcaption", {}, text(`curves.${what}`))));
-    this.into.replaceChildren(...figures);
-    this.plots = ["loss", "accuracy"].flatMap((what, i) => this.plot(what, runs, figures[i]));
+    const charts = kinds.map((what) => ({ what, curves: this.curves(what, runs) }));
+    const looks = JSON.stringify([runs.length, this.by, document.documentElement.lang, isDark(), this.into.clientWidth, charts.map((c) => c.curves.map((k) => k.label))]);
+    const drawn = charts.filter((c) => c.curves.length > 0); // the others have not even a point yet
+    if (looks === this.looks) drawn.forEach(({ curves }, i) => update(this.plots[i], tableOf(curves)));
+    else this.begin(charts, runs.length);
+    this.looks = looks;
+    for (const { what, curves } of charts) {
+      const last = curves.map((k) => `${k.label} ${read(k.points.at(-1)[1])}`);
+      document.getElementById(`curve-${what}`).setAttribute("aria-label", `${text(`curves.${what}`)}: ${last.join(", ")}`);
+    }
   }
 
-  plot(what, runs, figure) {
+  // begin makes the charts anew.
+  begin(charts, runs) {
+    const zooms = this.plots.map((p) => (isZoomed(p) && p.series[0].label === text(`curves.${this.by}`) ? p.scales.x : null));
+    for (const p of this.plots) p.destroy();
+    const figures = charts.map(({ what }) => element("figure", { className: "curve", id: `curve-${what}`, role: "img", "data-runs": String(runs) }, element("figcaption", {}, text(`curves.${what}`))));
+    this.into.replaceChildren(...figures);
+    this.plots = charts.flatMap(({ curves }, i) => (curves.length > 0 ? this.plot(curves, figures[i]) : []));
+    this.plots.forEach((p, i) => zooms[i] && p.setScale("x", { min: zooms[i].min, max: zooms[i].max }));
+  }
+
+  // curves returns what a chart shows: {label, points, stroke and so on} of each curve.
+  curves(what, runs) {
     const colours = palette[isDark() ? "dark" : "light"];
-    const series = [{ label: text(`curves.${this.by}`) }];
-    const tables = [];
-    runs.forEach((run, k) => {
-      const line = (label, points, properties) => {
-        if (points.length === 0) return;
-        series.push({ label: `${run.name}: ${label}`, stroke: colours[k % colours.length], spanGaps: true, value: (_, v) => (v == null ? "–" : number(v)), ...properties });
-        tables.push([points.map((p) => p[0]), points.map((p) => p[1])]);
-      };
+    return runs.flatMap((run, k) => {
       const { train, tested } = this.lines(what, run);
-      line(text("curves.train"), train, { width: 1, points: { show: this.by === "epoch" } });
-      line(text("curves.tested"), tested, { width: 2, dash: [6, 4], points: { show: true, size: 6 } });
+      const stroke = colours[k % colours.length];
+      return [
+        { label: `${run.name}: ${text("curves.train")}`, points: train, stroke, width: 1, dots: { show: this.by === "epoch" } },
+        { label: `${run.name}: ${text("curves.tested")}`, points: tested, stroke, width: 2, dash: [6, 4], dots: { show: true, size: 6 } },
+      ].filter((c) => c.points.length > 0);
     });
-    figure.setAttribute("role", "img");
-    figure.setAttribute("aria-label", `${text(`curves.${what}`)}: ${runs.map((r) => r.name).join(", ")}`);
-    if (tables.length === 0) return []; // not even a point yet
-    const axis = { stroke: colourOf("--soft"), grid: { stroke: colourOf("--line"), width: 1 }, ticks: { stroke: colourOf("--line"), width: 1 } };
+  }
+
+  plot(curves, figure) {
+    const series = curves.map(({ label, stroke, width, dash, dots }) => ({ label, stroke, width, dash, points: dots, spanGaps: true, value: (_, v) => read(v) }));
+    const axis = {
+      stroke: colourOf("--soft"), grid: { stroke: colourOf("--line"), width: 1 }, ticks: { stroke: colourOf("--line"), width: 1 },
+      values: (_, ticks) => ticks.map((v) => (Number.isInteger(v) ? count(v) : number(v))),
+    };
     const width = Math.max(200, figure.clientWidth);
-    return new uPlot({ width, height: Math.min(280, Math.max(180, width / 2)), scales: { x: { time: false } }, series, axes: [{ ...axis }, { ...axis, size: 60 }], cursor: { y: false } }, uPlot.join(tables), figure);
+    const plot = new uPlot({
+      width, height: Math.min(280, Math.max(180, width / 2)), scales: { x: { time: false } }, cursor: { y: false },
+      series: [{ label: text(`curves.${this.by}`) }, ...series], axes: [{ ...axis }, { ...axis, size: 60 }],
+    }, tableOf(curves), figure);
+    figure.plot = plot; // for tests and for the console
+    return plot;
   }
 
   // lines returns the points of a run: of the training images, and of the validation or test images.
@@ -98,6 +123,22 @@ export class CurvesPanel {
     return { train, tested };
   }
 }
+
+// read returns a number of a curve, which may be missing.
+const read = (v) => (v == null ? "–" : number(v));
+
+// tableOf returns the points of curves as uPlot takes them.
+const tableOf = (curves) => uPlot.join(curves.map(({ points }) => [points.map((p) => p[0]), points.map((p) => p[1])]));
+
+// isZoomed reports whether the reader has chosen a part of a plot.
+function isZoomed(plot) {
+  const [x] = plot.data;
+  const { min, max } = plot.scales.x;
+  return min > x[0] || max < x.at(-1);
+}
+
+// update shows other points. A part that the reader has chosen stays.
+const update = (plot, table) => plot.setData(table, !isZoomed(plot));
 
 // merged returns a run's record with what the training has done since.
 function merged(record, live) {

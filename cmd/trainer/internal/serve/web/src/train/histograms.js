@@ -18,7 +18,9 @@ export class HistogramsPanel {
 
   async load() {
     const { run } = this.app.state;
-    this.live = { run, ...(await this.app.engine.histograms()) };
+    const counted = await this.app.engine.histograms();
+    if (run !== this.app.state?.run) return; // another training has begun meanwhile
+    this.live = { run, ...counted };
     this.show();
   }
 

@@ -1,7 +1,7 @@
 // The training that runs: how far it is, how fast, and the orders that it takes.
 
 import { element, labelled, shown } from "../dom.js";
-import { bytes, duration, number, percent, text } from "../text.js";
+import { bytes, count, duration, number, percent, text } from "../text.js";
 import { over } from "./phase.js";
 
 // LivePanel shows app.state and gives orders.
@@ -36,7 +36,7 @@ export class LivePanel {
   lose(reason) {
     const { state, choices, shell } = this.app;
     if (state && over(state) && !choices.can_start) return; // the program has ended with its training
-    shell.message.textContent = reason ?? text(shell.engine.offline);
+    shell.complain(reason ?? text(shell.engine.offline));
   }
 
   show() {
@@ -65,14 +65,14 @@ export class LivePanel {
 
   showNumbers(s) {
     const rows = {
-      step: [s.step, `${s.step} / ${s.steps}`],
-      epoch: [s.epoch, `${s.epoch} / ${number(s.epochs)}`],
+      step: [s.step, `${count(s.step)} / ${count(s.steps)}`],
+      epoch: [s.epoch, `${(s.step / s.steps_per_epoch || 0).toFixed(2)} / ${number(s.epochs)}`],
       loss: [s.loss, number(s.loss)],
       accuracy: [s.accuracy, percent(s.accuracy)],
       lr: [s.learning_rate, number(s.learning_rate)],
-      speed: [s.images_per_second, Math.round(s.images_per_second).toLocaleString()],
+      speed: [s.images_per_second, count(s.images_per_second)],
       left: [s.seconds_left, over(s) ? "–" : duration(s.seconds_left)],
-      saved: [s.saved_step, s.saved_step < 0 ? "–" : String(s.saved_step)],
+      saved: [s.saved_step, s.saved_step < 0 ? "–" : count(s.saved_step)],
       device: [s.device, `${s.device} (${s.precision})`],
       memory: [s.memory_bytes, bytes(s.memory_bytes)],
     };

@@ -1,13 +1,13 @@
 // A training to begin: data, recipe, and the table of its layers and memory.
 
 import { element, labelled } from "../dom.js";
-import { bytes, text } from "../text.js";
+import { bytes, count, shape, text } from "../text.js";
 import { Editor } from "./editor.js";
 
 // pause is the time after the last change of the recipe until its table is computed, in milliseconds.
 const pause = 700;
 
-// PlanPanel edits a plan. app has choices, engine and guarded.
+// PlanPanel edits a plan. app has choices, engine, runs, guarded and quietly.
 export class PlanPanel {
   constructor(app) {
     this.app = app;
@@ -15,6 +15,7 @@ export class PlanPanel {
     this.recipe = this.data.recipe;
     this.fields = { name: "", seed: "0", val: "0" };
     this.editor = new Editor((recipe) => app.engine.check(recipe), () => this.changed());
+    this.edits = 0; // changes so far
     this.result = null; // of the last preview
   }
 
@@ -22,11 +23,11 @@ export class PlanPanel {
     await this.load(this.recipe);
   }
 
-  // load replaces the recipe by a built-in one.
+  // load replaces the recipe by a built-in one. If several are under way, it is the one that was chosen last.
   async load(name) {
-    const recipe = await this.app.engine.recipe(name);
     this.recipe = name;
-    this.editor.set(recipe);
+    const recipe = await this.app.engine.recipe(name);
+    if (name === this.recipe) this.editor.set(recipe);
   }
 
   build() {
@@ -49,11 +50,12 @@ export class PlanPanel {
       element("h2", { id: "plan-title" }, text("plan")),
       element("p", {}, labelled(text("plan.data"), sets), labelled(text("plan.recipe"), this.recipes)),
       element("p", { className: "hint", id: "plan-hint" }, text("plan.hint")),
-      this.editor.build(text("plan.editor"), "plan-hint"), this.table,
+      this.editor.build(text("plan.editor"), "plan-hint"),
       element("p", {}, field("name", { type: "text", maxLength: 100, placeholder: text("plan.name.usual") }),
         field("seed", { type: "number", min: "0", max: String(Number.MAX_SAFE_INTEGER), step: "1", required: true }),
         field("val", { type: "number", min: "0", max: "0.99", step: "any", required: true })),
-      element("p", { className: "buttons" }, element("button", { type: "button", id: "start", className: "main", onclick: () => this.app.guarded(() => this.start()) }, text("plan.start"))));
+      element("p", { className: "buttons" }, element("button", { type: "button", id: "start", className: "main", onclick: () => this.app.guarded(() => this.start()) }, text("plan.start"))),
+      this.table);
   }
 
   render() {
@@ -63,8 +65,8 @@ export class PlanPanel {
 
   async chooseData(choice) {
     this.data = choice;
-    await this.load(choice.recipe);
     this.recipes.value = choice.recipe;
+    await this.load(choice.recipe);
   }
 
   plan() {
@@ -74,6 +76,7 @@ export class PlanPanel {
   // changed computes the table when the reader has stopped typing.
   changed() {
     clearTimeout(this.waiting);
+    this.edits++;
     this.result = null;
     if (!this.table?.isConnected || !this.inputs.every((i) => i.checkValidity())) return; // render asks again, or the reader goes on typing
     this.waiting = setTimeout(() => this.app.quietly(() => this.preview()), pause);
@@ -89,8 +92,9 @@ export class PlanPanel {
     try {
       do {
         this.again = false;
+        const { edits } = this;
         const result = await this.app.engine.preview(this.plan());
-        if (this.again) continue; // the recipe has changed meanwhile
+        if (edits !== this.edits) continue; // the plan is another one now
         this.result = result;
         this.editor.blame(result.mistakes);
         this.showTable();
@@ -109,11 +113,11 @@ export class PlanPanel {
     }
     const cells = (...list) => list.map((c) => element("td", {}, c));
     const row = (head, ...list) => element("tr", {}, element("th", { scope: "row" }, head), ...cells(...list));
-    const size = text("plan.table", { train: table.train_images.toLocaleString(), test: table.test_images.toLocaleString(), steps: table.steps.toLocaleString(), device: table.device });
+    const size = text("plan.table", { train: count(table.train_images), test: count(table.test_images), steps: count(table.steps), device: table.device });
     this.table.replaceChildren(element("p", { className: "hint" }, size), element("div", { className: "scroll" }, element("table", { className: "layers-table", "aria-label": text("plan.title") },
       element("thead", {}, element("tr", {}, ...["layer", "kind", "output", "parameters", "flops", "memory"].map((k) => element("th", { scope: "col" }, text(`plan.${k}`))))),
-      element("tbody", {}, ...table.layers.map((l) => row(l.name, l.kind, l.output.join("×"), l.parameters.toLocaleString(), l.flops.toLocaleString(), bytes(l.memory_bytes)))),
-      element("tfoot", {}, row(text("plan.total"), "", "", table.parameters.toLocaleString(), table.flops.toLocaleString(), bytes(table.memory_bytes))))));
+      element("tbody", {}, ...table.layers.map((l) => row(l.name, l.kind, shape(l.output), count(l.parameters), count(l.flops), bytes(l.memory_bytes)))),
+      element("tfoot", {}, row(text("plan.total"), "", "", count(table.parameters), count(table.flops), bytes(table.memory_bytes))))));
   }
 
   // start begins the training, unless the browser finds a number that can't be.

@@ -2,14 +2,14 @@
 
 import { element, labelled } from "../dom.js";
 import { Refused } from "../server.js";
-import { duration, number, percent, text } from "../text.js";
+import { duration, moment, number, percent, text } from "../text.js";
 import { over } from "./phase.js";
 
 // The columns: how a cell is written, and what it is sorted by.
 const columns = {
   name: { cell: (r) => r.name, by: (r) => r.name },
   state: { cell: (r) => text(`run.${r.state}`) + (r.problem ? `: ${r.problem}` : ""), by: (r) => r.state },
-  date: { cell: (r) => (r.date ? new Date(r.date).toLocaleString([], { dateStyle: "short", timeStyle: "short" }) : "–"), by: (r) => r.date ?? "" },
+  date: { cell: (r) => (r.date ? moment(r.date) : "–"), by: (r) => r.date ?? "" },
   data: { cell: (r) => r.data, by: (r) => r.data },
   recipe: { cell: (r) => r.recipe, by: (r) => r.recipe },
   epochs: { cell: (r) => number(r.epochs), by: (r) => r.epochs },
@@ -19,12 +19,13 @@ const columns = {
   different: { cell: (r) => Object.entries(r.different ?? {}).map(([k, v]) => `${k}=${v}`).join(" "), by: (r) => JSON.stringify(r.different ?? {}) },
 };
 
-// RunsPanel lists the runs. app has engine, choices, state, curves and guarded.
+// RunsPanel lists the runs. app has shell, engine, choices, state, curves, histograms, guarded and quietly.
 export class RunsPanel {
   constructor(app) {
     this.app = app;
     this.list = [];
-    this.records = new Map(); // of the chosen runs, by name
+    this.wanted = new Set(); // the names of the chosen runs
+    this.records = new Map(); // of those of them that have arrived, by name
     this.order = { key: "date", down: true };
   }
 
@@ -39,8 +40,8 @@ export class RunsPanel {
     const list = (await this.app.engine.runs()) ?? [];
     if (loading !== this.loading) return;
     this.list = list;
-    const gone = [...this.records.keys()].filter((name) => !this.list.some((r) => r.name === name));
-    for (const name of gone) this.records.delete(name);
+    const gone = [...this.wanted].filter((name) => !this.list.some((r) => r.name === name));
+    for (const name of gone) this.drop(name);
     this.show();
     if (gone.length > 0) this.showChosen();
   }
@@ -53,6 +54,7 @@ export class RunsPanel {
 
   // clear chooses no run any more, such as when a training begins.
   clear() {
+    this.wanted.clear();
     this.records.clear();
     this.showChosen();
     this.changed();
@@ -116,7 +118,7 @@ export class RunsPanel {
   }
 
   row(run) {
-    const compare = element("input", { type: "checkbox", id: `compare-${run.name}`, checked: this.records.has(run.name), "aria-label": text("runs.choose", { name: run.name }), onchange: () => this.app.guarded(() => this.choose(run.name, compare.checked)) });
+    const compare = element("input", { type: "checkbox", id: `compare-${run.name}`, checked: this.wanted.has(run.name), "aria-label": text("runs.choose", { name: run.name }), onchange: () => this.app.guarded(() => this.choose(run.name, compare.checked)) });
     const button = (action, f) => element("button", { type: "button", id: `${action}-${run.name}`, onclick: () => this.app.guarded(f) }, text(`runs.${action}`));
     const busy = run.state === "running" || (run.name === this.app.state?.run && !over(this.app.state));
     const actions = element("span", { className: "buttons" });
@@ -129,15 +131,28 @@ export class RunsPanel {
       ...Object.entries(columns).map(([key, c]) => element(key === "name" ? "th" : "td", { scope: key === "name" ? "row" : undefined, "data-column": key }, c.cell(run))), element("td", {}, actions));
   }
 
-  // choose shows the curves and the histograms of a run, or no longer.
+  // choose shows the curves and the histograms of a run, or no longer. What arrives after the reader has changed their mind is not shown.
   async choose(name, isWanted) {
     if (isWanted) {
-      const [record, histograms] = await Promise.all([this.app.engine.run(name), this.histogramsOf(name)]);
-      this.records.set(name, { ...record, histograms });
+      this.wanted.add(name);
+      try {
+        const [record, histograms] = await Promise.all([this.app.engine.run(name), this.histogramsOf(name)]);
+        if (this.wanted.has(name)) this.records.set(name, { ...record, histograms });
+      } catch (e) {
+        this.drop(name);
+        this.show();
+        throw e;
+      }
     } else {
-      this.records.delete(name);
+      this.drop(name);
     }
     this.showChosen();
+  }
+
+  // drop takes a run out of those that are chosen.
+  drop(name) {
+    this.wanted.delete(name);
+    this.records.delete(name);
   }
 
   // histogramsOf returns the histograms of a run, or nothing if it has none.
@@ -163,13 +178,16 @@ export class RunsPanel {
   async resume(run) {
     await this.app.engine.resume(run.name);
     await this.load();
+    await this.choose(run.name, true); // its curves so far
   }
 
   async rename(run) {
     const name = await this.ask(text("runs.rename.question", { name: run.name }), run.name.split("/").at(-1));
     if (!name || name === run.name) return;
+    const isChosen = this.wanted.has(run.name);
     await this.app.engine.rename(run.name, name);
     await this.load();
+    if (isChosen) await this.choose(name, true);
   }
 
   async remove(run) {

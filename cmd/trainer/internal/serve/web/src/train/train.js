@@ -78,22 +78,26 @@ export class Train {
 
   // reload takes everything from the engine, after the page was opened or had lost the engine.
   async reload() {
-    const now = await this.engine.current();
-    this.steps = now?.steps ?? [];
-    this.epochs = now?.epochs ?? [];
-    this.took(now?.state ?? null);
+    await this.loadCurves();
     await this.runs.load();
     document.body.dataset.training = "followed";
+  }
+
+  // loadCurves takes the state and the curves from the engine. What events have told meanwhile stays.
+  async loadCurves() {
+    const now = await this.engine.current();
+    const isSame = now?.state.run === this.state?.run;
+    this.steps = extended(now?.steps ?? [], isSame ? this.steps : [], "step");
+    this.epochs = extended(now?.epochs ?? [], isSame ? this.epochs : [], "epoch");
+    this.took(now?.state ?? null);
+    this.curves.changed();
   }
 
   // took shows a state. What a state only announces is fetched.
   took(state) {
     const before = this.state;
     const another = before?.run !== state?.run || over(before) !== over(state);
-    if (another && before && before.run !== state?.run) {
-      this.steps = [];
-      this.epochs = [];
-    }
+    if (before && (before.run !== state?.run || (over(before) && !over(state)))) this.forget();
     this.state = state;
     this.live.show();
     if (another) {
@@ -107,15 +111,28 @@ export class Train {
     if (state.histograms !== (before?.run === state.run ? before.histograms : 0)) this.quietly(() => this.histograms.load());
   }
 
+  // forget is for another training: one that begins, even with the name of the last one, or the same under another name.
+  forget() {
+    this.steps = [];
+    this.epochs = [];
+    this.answers.forget();
+    this.quietly(() => this.loadCurves());
+  }
+
   addSteps(list) {
-    const last = this.steps.at(-1)?.step ?? 0;
-    this.steps.push(...list.filter((m) => m.step > last));
+    this.steps = extended(this.steps, list, "step");
     this.curves.changed();
   }
 
   addEpoch(m) {
-    if (!this.epochs.some((e) => e.epoch === m.epoch)) this.epochs.push(m);
+    this.epochs = extended(this.epochs, [m], "epoch");
     this.curves.changed();
     this.runs.changed();
   }
+}
+
+// extended returns a list with what more has beyond its end, by a key that grows.
+function extended(list, more, key) {
+  const last = list.at(-1)?.[key] ?? 0;
+  return [...list, ...more.filter((m) => m[key] > last)];
 }
