@@ -12,10 +12,10 @@ import (
 	"trainer/nn/device"
 )
 
-// code is what was loaded of package kernels. A module is compiled by the driver when a plan first needs one of
-// its kernels; the driver keeps the result on disk for the next time.
+// code is what was loaded of package kernels. A module is loaded when a plan first needs one of its kernels (cubin.go).
 type code struct {
 	architecture int // compute capability, 90 for 9.0
+	cubins       cubins
 	modules      map[string]*cuda.Module
 	kernels      map[kernels.Name]*cuda.Kernel
 }
@@ -63,7 +63,7 @@ func (c *code) module(name kernels.Name) (*cuda.Module, error) {
 		return nil, unsupported("kernel %s needs compute capability %d.%d, the GPU has %d.%d",
 			name, major, minor, c.architecture/10, c.architecture%10)
 	}
-	loaded, err := cuda.LoadModule("kernels "+m.Name, string(m.PTX()))
+	loaded, err := c.load(m)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 // Package kernels holds the CUDA kernels of the GPU device: their sources, one .cu file per family of
-// operations, the PTX that scripts/kernels.sh makes from them, and the manifest that connects the two.
+// operations, the PTX and the cubins that scripts/kernels.sh makes from them, and the manifest that connects these.
 // README.md lists the kernels and their launch configurations. The package needs no GPU, no cgo and no
-// CUDA; it provides PTX and parameter layouts for the code that launches kernels.
+// CUDA; it provides code and parameter layouts for the package that launches kernels.
 package kernels
 
 import (
@@ -13,9 +13,6 @@ import (
 	"strings"
 	"sync"
 )
-
-//go:embed ptx/*.ptx
-var ptxFiles embed.FS
 
 //go:embed manifest.json
 var manifestJSON []byte
@@ -97,13 +94,14 @@ type Module struct {
 	ISA     string            // version of the PTX instruction set, which the driver must support
 	Files   map[string]string // SHA-256 of the source and of the files it includes, as they were when it was compiled
 	SHA256  string            `json:"ptx"` // of the PTX
+	Cubins  map[string]string // SHA-256 of each cubin, by the architecture that it was made for, such as "75"
 	Kernels []Kernel
 }
 
 // manifest is manifest.json.
 type manifest struct {
-	NVRTC, Ptxas string // versions
-	Modules      []Module
+	NVRTC, Ptxas, Cubins string // versions of the compiler, and of the assemblers that check the PTX and that make the cubins
+	Modules              []Module
 }
 
 var readManifest = sync.OnceValue(func() manifest {
@@ -116,15 +114,6 @@ var readManifest = sync.OnceValue(func() manifest {
 
 // Modules returns all modules, sorted by name. The caller must not change them.
 func Modules() []Module { return readManifest().Modules }
-
-// PTX returns the module's code for the driver to compile.
-func (m Module) PTX() []byte {
-	ptx, err := ptxFiles.ReadFile("ptx/" + m.Name + ".ptx")
-	if err != nil {
-		panic(fmt.Sprintf("kernels: module %s has no PTX: %v", m.Name, err))
-	}
-	return ptx
-}
 
 // ComputeCapability returns the lowest compute capability that can run the module, such as 7, 5.
 func (m Module) ComputeCapability() (major, minor int) {

@@ -41,7 +41,9 @@ type Builder struct {
 	upstream bool          // something before the layer that is being built is trained, or Options.InputGradient is set
 	dropouts int           // dropout layers so far, each with its own stream
 	restart  restart
+	initial  initial
 	path     []string // names of the containers and the layer that are being built
+	place    string   // where the layer was declared; "" if unknown
 	building []int    // rows of the layers that are being built, innermost last
 	memory   int64    // total bytes
 
@@ -287,13 +289,10 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 		Shape: s.Shape, FanIn: s.FanIn, FanOut: s.FanOut,
 		Stream: device.StreamInit.Sub(len(b.params)), Sample: b.sample, Memo: b.memo,
 	}
-	err = b.initialise(p, func(values []float32, seed uint64) error {
+	b.initialise(p, func(values []float32, seed uint64) error {
 		c.Seed = seed
 		return s.Init.Fill(values, c)
 	})
-	if err != nil {
-		return nil, err
-	}
 	b.params = append(b.params, p)
 	if r := b.row(); r != nil {
 		r.Params += p.Value.Len()
@@ -301,22 +300,17 @@ func (b *Builder) Param(s ParamSpec) (*Param, error) {
 	return p, nil
 }
 
-// initialise gives a parameter or state its initial value, which fill writes to zeros, now and in Network.Restart.
-func (b *Builder) initialise(p *Param, fill func(values []float32, seed uint64) error) error {
-	dev := b.dev
-	upload := func(seed uint64) error {
-		values := make([]float32, p.Value.Len())
-		err := fill(values, seed)
-		if err == nil {
-			err = dev.Upload(p.Value, device.Bytes(values))
-		}
-		if err != nil {
-			return fmt.Errorf("initialising %s: %w", p.Name, err)
-		}
-		return nil
-	}
-	b.restart.initial = append(b.restart.initial, upload)
-	return upload(b.seed)
+// initialise gives a parameter or state its initial value, which fill writes to zeros, once the network is built and in
+// Network.Restart.
+func (b *Builder) initialise(p *Param, fill func(values []float32, seed uint64) error) {
+	dev, value := b.dev, initialValue{name: p.Name, tensor: p.Value, fill: fill, seed: b.seed}
+	b.restart.initial = append(b.restart.initial, func(seed uint64) error {
+		again := value
+		again.seed = seed
+		again.compute()
+		return again.upload(dev)
+	})
+	b.initial.begin(value, LayerError{Layer: strings.Join(b.path, "."), Place: b.place})
 }
 
 // sharedParam returns the parameter of the original network.
@@ -366,15 +360,12 @@ func (b *Builder) State(name string, fill float32, shape ...int) (*Param, error)
 	if p.Value, err = b.Tensor(device.Float32, shape...); err != nil {
 		return nil, err
 	}
-	err = b.initialise(p, func(values []float32, _ uint64) error {
+	b.initialise(p, func(values []float32, _ uint64) error {
 		for i := range values {
 			values[i] = fill
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
 	b.state = append(b.state, p)
 	return p, nil
 }

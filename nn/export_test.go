@@ -25,12 +25,16 @@ func BuildUnit(dev device.Device, l Layer, in Shape, batch int, seed uint64) (*B
 	}
 	b := newBuilder(dev, Options{Input: in, Batch: batch, Training: true, Seed: seed})
 	b.upstream = true
+	defer b.initial.wait()
 	var err error
 	if b.step, err = b.Tensor(device.Int32, 1); err != nil {
 		return nil, err
 	}
 	u, err := l.Build(b, in)
 	if err != nil {
+		return nil, err
+	}
+	if err := b.initial.upload(dev); err != nil {
 		return nil, err
 	}
 	return &Built{u, b.params, b.state, b.step}, b.allocateShared()

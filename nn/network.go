@@ -101,7 +101,11 @@ func Compile(dev device.Device, model Layer, opt Options) (*Network, error) {
 	}
 	n := &Network{dev: dev, opt: opt, model: chain(model), classes: out[0], input: opt.Input.batch(-1)}
 	b := newBuilder(dev, opt)
+	defer b.initial.wait()
 	if err := n.build(b, model); err != nil {
+		return nil, err
+	}
+	if err := b.initial.upload(dev); err != nil {
 		return nil, err
 	}
 	n.params, n.state, n.rows, n.memory = b.params, b.state, b.rows, b.memory

@@ -64,10 +64,18 @@ func (s *Sequential) plan(in Shape, batch int) (names []string, shapes []Shape, 
 // inLayer says in which layer an error occurred, and where that was declared.
 func (s *Sequential) inLayer(i int, name string, err error) error {
 	err = inLayer(name, err)
-	if e, ok := err.(*LayerError); ok && e.Place == "" && i < len(s.Places) {
-		e.Place = s.Places[i]
+	if e, ok := err.(*LayerError); ok && e.Place == "" {
+		e.Place = s.place(i)
 	}
 	return err
+}
+
+// place returns where a layer was declared; "" if unknown.
+func (s *Sequential) place(i int) string {
+	if i < len(s.Places) {
+		return s.Places[i]
+	}
+	return ""
 }
 
 // Names returns the names of the layers, in order. It returns an error unless they are all different.
@@ -120,9 +128,14 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	chain := &sequential{}
 	from := len(b.params)
 	for i := 0; i < len(s.Layers); i++ {
+		outer := b.place
+		if place := s.place(i); place != "" {
+			b.place = place
+		}
 		row := b.enter(names[i], s.Layers[i].Kind())
 		u, fused, err := s.build(b, i, shapes[i])
 		b.leave()
+		b.place = outer
 		if err != nil {
 			return nil, s.inLayer(i, names[i], err)
 		}

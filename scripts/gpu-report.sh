@@ -142,11 +142,16 @@ skip() {
   echo "$1: skipped: $2"
 }
 
-# shown ARGUMENTS prints a command as a person would type it.
+# shown ARGUMENTS prints a command as a person would type it, in one line: without a shell script of several lines.
 shown() {
-  local text="$*"
+  local text='' word
+  for word; do
+    [[ $word != *$'\n'* ]] || word="'...'"
+    text+="${text:+ }$word"
+  done
   text=${text//"$programs/"/}
   text=${text//"$logs/"/}
+  text=${text//"$logs"/.}
   text=${text//"$temp/"/}
   [ -z "$cifar10" ] || text=${text//"$cifar10"/DIR}
   echo "${text#env }"

@@ -4,7 +4,8 @@
 #   scripts/ranks.sh openmpi mpich      the whole: 1, 2, 4 and 8 ranks, faults, and 50 kills for each MPI
 #   KILLS=2 scripts/ranks.sh openmpi    with 2 kills
 #   SEED=7 scripts/ranks.sh mpich       7 is the seed of the moments
-#   scripts/ranks.sh openmpi=/opt/openmpi/bin/mpirun     with this mpirun
+#   scripts/ranks.sh openmpi5=/opt/openmpi mpich5=/opt/mpich     those in these folders; the names begin with openmpi or mpich
+#   CIFAR10=DIR scripts/ranks.sh mpich  a fifth of an epoch on CIFAR-10, whose files DIR has; otherwise on digits in their format
 #
 # For openmpi it runs mpirun.openmpi, for mpich mpirun.mpich, or mpirun if there is no such program; an MPI without either is
 # skipped with a line. TRAINER is the program to try (by default it is built from this tree, with C). A kill is a SIGKILL of
@@ -71,10 +72,10 @@ RECIPE
 # new OUT [FLAG...]: the arguments of a training that begins.
 new() { echo -device cpu -data "$work/digits" -recipe "$work/ranks.toml" -val 0.2 -checkpoint-every 5steps -quiet -out "$@"; }
 
-# launcher MPI[=FILE]: sets run to the command that starts ranks, without their number, or returns 1.
+# launcher MPI[=FOLDER]: sets run to the command that starts ranks, without their number, or returns 1.
 launcher() {
 	local program=mpirun.$1
-	case $1 in *=*) program=${1#*=} ;; esac
+	case $1 in *=*) program=${1#*=}/bin/mpirun ;; esac
 	if ! command -v "$program" >/dev/null; then
 		program=mpirun
 		case $1-$(mpirun --version 2>/dev/null || true) in
@@ -83,7 +84,7 @@ launcher() {
 		esac
 	fi
 	run=("$program")
-	[ "${1%%=*}" = openmpi ] || return 0
+	case $1 in openmpi*) ;; *) return 0 ;; esac
 	run+=(--oversubscribe)
 	[ "$(id -u)" != 0 ] || run+=(--allow-run-as-root)
 }
@@ -148,8 +149,28 @@ disturb() {
 	[ $((SECONDS - started)) -le "$longest" ] || longest=$((SECONDS - started))
 }
 
+# accuracy FOLDER: the test accuracy of a run.
+accuracy() { grep -o '"test_accuracy": *[0-9.]*' "$1/summary.json" | grep -o '[0-9.]*$'; }
+
+# trains DATA: the arguments of a short training of its recipe.
+trains() {
+	case $1-${CIFAR10:+real} in
+	cifar10-real) echo -recipe cifar10-basic -data-dir "$CIFAR10" -epochs 0.2 ;;
+	cifar10-) echo -recipe cifar10-basic -data-dir "$work/cifar" -epochs 2 -set batch=32 ;;
+	*) echo -recipe "$1" -epochs 0.05 ;;
+	esac
+	echo -device cpu -shards 8 -quiet
+}
+[ -n "${CIFAR10:-}" ] || (cd "$root" && go run ./scripts/trials/cifar "$work/cifar" 100)
+
 mpi='one process'
 "$TRAINER" $(new "$work/alone") >/dev/null
+# A library may have something to report when the process ends: MPICH 4.2 and newer do (nn/ranks/mpi/exit.go).
+if command -v cc >/dev/null; then
+	cc -shared -fPIC -o "$work/libmpi.so" "$root/nn/ranks/mpi/testdata/library.c"
+	PMIX_RANK=0 TRAINER_MPI=$work/libmpi.so "$TRAINER" $(new "$work/reports") -epochs 1 >"$work/log" 2>&1 &&
+		grep -q '^the library has reported the end$' "$work/log" || { cat "$work/log" >&2; fail 'the library was not told of the end of the process'; }
+fi
 for argument in "$@"; do
 	mpi=${argument%%=*}
 	launcher "$argument" || { echo "$mpi: skipped, no mpirun"; continue; }
@@ -159,13 +180,12 @@ for argument in "$@"; do
 	done
 	echo "$mpi: 1, 2, 4 and 8 ranks: $(sha256sum <"$work/alone/model.safetensors" | cut -c1-16)"
 
-	for recipe in mnist ${CIFAR10:+cifar10}; do # CIFAR10 is a folder with the files of CIFAR-10
-		flags="-device cpu -recipe $recipe -shards 8 -epochs 0.05 -quiet"
-		[ "$recipe" = mnist ] || flags+=" -data-dir $CIFAR10"
-		[ -e "$work/$recipe" ] || "$TRAINER" $flags -out "$work/$recipe" >/dev/null
-		timeout 300 "${run[@]}" -n 2 "$TRAINER" $flags -out "$work/$mpi-$recipe" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$recipe failed"; }
-		cmp "$work/$mpi-$recipe/model.safetensors" "$work/$recipe/model.safetensors" || fail "$recipe on 2 ranks: the weights differ"
-		echo "$mpi: $recipe on 1 and 2 ranks: $(sha256sum <"$work/$recipe/model.safetensors" | cut -c1-16)"
+	for data in mnist cifar10; do
+		[ -e "$work/$data" ] || "$TRAINER" $(trains $data) -out "$work/$data" >/dev/null
+		timeout 600 "${run[@]}" -n 2 "$TRAINER" $(trains $data) -out "$work/$mpi-$data" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$data failed"; }
+		cmp "$work/$mpi-$data/model.safetensors" "$work/$data/model.safetensors" || fail "$data on 2 ranks: the weights differ"
+		[ "$(accuracy "$work/$mpi-$data")" = "$(accuracy "$work/$data")" ] || fail "$data on 2 ranks: another accuracy"
+		echo "$mpi: $data on 1 and 2 ranks: $(sha256sum <"$work/$data/model.safetensors" | cut -c1-16), test accuracy $(accuracy "$work/$data")"
 	done
 
 	host=$(hostname)

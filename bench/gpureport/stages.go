@@ -13,7 +13,8 @@ type stage struct {
 	command        string
 }
 
-// readStages reads stages.tsv: name, result, seconds, limit, remark and command, separated by tabs.
+// readStages reads stages.tsv: name, result, seconds, limit, remark and command, separated by tabs. It returns the first error, after
+// the lines that can be read.
 func (r *report) readStages() error {
 	text, err := r.read("stages.tsv")
 	if err != nil {
@@ -21,15 +22,14 @@ func (r *report) readStages() error {
 	}
 	for _, line := range strings.Split(text, "\n") {
 		f := strings.Split(line, "\t")
-		if len(f) != 6 {
-			if line != "" {
-				return fmt.Errorf("stages.tsv: the line %q has %d fields, want 6", line, len(f))
-			}
-			continue
+		switch {
+		case len(f) == 6:
+			r.stages = append(r.stages, stage{f[0], f[1], f[2], f[3], f[4], f[5]})
+		case line != "" && err == nil:
+			err = fmt.Errorf("stages.tsv: the line %q has %d fields, want 6", line, len(f))
 		}
-		r.stages = append(r.stages, stage{f[0], f[1], f[2], f[3], f[4], f[5]})
 	}
-	return nil
+	return err
 }
 
 // stageTable lists the stages.

@@ -8,12 +8,11 @@
 package main
 
 import (
-	"os"
-
 	"trainer/cmd/trainer/internal/command"
 	"trainer/cpu"
 	"trainer/gpu"
 	"trainer/nn/device"
+	"trainer/nn/ranks/mpi"
 	"trainer/nn/recipe"
 )
 
@@ -21,7 +20,7 @@ import (
 var version string
 
 func main() {
-	os.Exit(command.Main(command.Config{
+	mpi.Exit(command.Main(command.Config{
 		Version:  version,
 		Devices:  []device.Kind{gpu.Kind(), cpu.Kind()},
 		Commands: command.BuiltIn(),

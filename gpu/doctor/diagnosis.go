@@ -81,9 +81,10 @@ type GPU struct {
 	Precisions        []string   `json:"precisions,omitempty"` // supported precisions, such as "fp16"
 	Auto              string     `json:"auto,omitempty"`       // the precision that Auto stands for
 	Usable            bool       `json:"usable"`
-	Reason            string     `json:"reason,omitempty"` // why the GPU can't be used
-	Remedy            string     `json:"remedy,omitempty"` // what to do; "" if Reason already says so or no remedy is known
-	Tests             []Selftest `json:"tests,omitempty"`  // in the order in which they ran
+	Reason            string     `json:"reason,omitempty"`  // why the GPU can't be used
+	Remedy            string     `json:"remedy,omitempty"`  // what to do; "" if Reason already says so or no remedy is known
+	Kernels           string     `json:"kernels,omitempty"` // the form in which the program's own kernels were loaded
+	Tests             []Selftest `json:"tests,omitempty"`   // in the order in which they ran
 	Seconds           float64    `json:"test_seconds,omitempty"`
 }
 

@@ -98,7 +98,7 @@ func TestDiagnose(t *testing.T) {
 }
 
 func TestDiagnosisNamesTheFiles(t *testing.T) {
-	emulate(t, "memory=512MiB; used=128MiB; driver=12040; cc=90")
+	emulate(t, "memory=512MiB; used=128MiB; driver=12040; cc=90; cubins=1")
 	d := diagnose(newCPU(t))
 	if d.Driver.CUDA != "12.8" && d.Driver.CUDA != "12.4" || !strings.Contains(d.Driver.File, "libcuda.so.1") {
 		t.Errorf("the driver is %+v", d.Driver)
@@ -115,6 +115,9 @@ func TestDiagnosisNamesTheFiles(t *testing.T) {
 	g := d.GPUs[0]
 	if g.Memory != 512<<20 || g.Free < 1 || g.Free > 384<<20 || g.ComputeCapability != "9.0" || len(g.Tests) != 4 || g.Seconds <= 0 {
 		t.Errorf("the GPU is %+v", g)
+	}
+	if want := "cubins for compute capability 9.0"; g.Kernels != want {
+		t.Errorf("the kernels are loaded as %q, want %q", g.Kernels, want)
 	}
 }
 

@@ -119,6 +119,7 @@ func Examine(index int, reference device.Device, begin func(doing string, sofar 
 			g.Tests = done
 			begin("the self-test's "+test, g)
 		})
+		g.Kernels = dev.(*gpu.Device).KernelCode()
 		begin("closing it", g)
 		if closed := dev.Close(); err == nil {
 			err = closed

@@ -1,16 +1,17 @@
-"""Compiles kernels/*.cu to PTX with NVRTC, checks the PTX with ptxas, and writes what
-package kernels embeds:
+"""Compiles kernels/*.cu to PTX with NVRTC, checks the PTX with a new ptxas, assembles it to cubins with an older one, and
+writes:
 
-    ptx/MODULE.ptx   one a module
-    manifest.json    what ties the PTX to the sources: see kernels.go
-    resources.tsv    registers and shared memory of each kernel on each architecture
-    names.go         a constant for each kernel, except those of activations
+    code/MODULE.ptx     one per module
+    code/MODULE.sm_NN   a cubin per module and architecture
+    manifest.json       what ties the code to the sources: see kernels.go
+    resources.tsv       registers and shared memory of each kernel on each architecture
+    names.go            a constant for each kernel, except those of activations
 
 Usage: compile.py KERNELS_FOLDER OUT_FOLDER
 
 Python packages of wheels.txt must be importable. A source that names its kernels KERNEL(name) gives three
 modules, one for each storage type (storage.cuh); any other gives one. A kernel that spills registers to
-memory on any architecture is an error.
+memory on any architecture is an error; the older assembler may spill a few bytes.
 """
 
 import concurrent.futures
@@ -24,7 +25,14 @@ import subprocess
 import sys
 import tempfile
 
+# The PTX is checked for these.
 ARCHITECTURES = [75, 80, 86, 89, 90, 100, 120]
+
+# There are cubins for these. A GPU runs cubins of its major version up to its own minor version: 8.6 and 8.9 run those of 8.0.
+CUBINS = [75, 80, 90, 100, 120]
+
+# Bytes of registers that the assembler of cubins may spill in a kernel in which the newer one, as in drivers, spills none.
+MAX_SPILLED = 8
 
 # Suffix of the module, macros, lowest architecture.
 STORAGES = [
@@ -36,8 +44,12 @@ STORAGES = [
 KINDS = {".u64": "pointer", ".u32": "int", ".f32": "float"}
 
 
+class Failure(Exception):
+    """Why there is no code; the program ends with it."""
+
+
 def fail(message):
-    sys.exit(f"compile.py: {message}")
+    raise Failure(message)
 
 
 def installed(package, name):
@@ -133,27 +145,30 @@ def entries(ptx):
     return sorted(found)
 
 
-def assemble(ptxas, path, architecture):
-    """Registers and shared memory of each kernel; fails where one spills."""
+def assemble(ptxas, ptx, architecture, max_spilled):
+    """Registers and shared memory of each kernel, and the cubin; fails if a kernel spills more bytes than that."""
     with tempfile.TemporaryDirectory() as temp:
+        path, output = os.path.join(temp, "ptx"), os.path.join(temp, "cubin")
+        with open(path, "w") as f:
+            f.write(ptx)
         run = subprocess.run(
-            [ptxas, "-v", f"-arch=sm_{architecture}", path, "-o", os.path.join(temp, "cubin")],
-            capture_output=True,
-            text=True,
+            [ptxas, "-v", f"-arch=sm_{architecture}", "ptx", "-o", "cubin"], cwd=temp, capture_output=True, text=True
         )
-    if run.returncode != 0:
-        fail(f"ptxas for sm_{architecture}: {run.stdout}{run.stderr}")
+        if run.returncode != 0:
+            fail(f"ptxas for sm_{architecture}: {run.stdout}{run.stderr}")
+        with open(output, "rb") as f:
+            cubin = f.read()
     resources, name = {}, None
     for line in (run.stdout + run.stderr).splitlines():
         if match := re.search(r"Compiling entry function '(\w+)'", line):
             name = match[1]
         elif match := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", line):
-            if match[2] != "0" or match[3] != "0":
+            if max(int(match[2]), int(match[3])) > max_spilled:
                 fail(f"{name} spills registers on sm_{architecture}: {line.strip()}")
         elif match := re.search(r"Used (\d+) registers", line):
             shared = re.search(r"(\d+) bytes smem", line)
             resources[name] = (int(match[1]), int(shared[1]) if shared else 0)
-    return resources
+    return resources, cubin
 
 
 def modules(folder):
@@ -204,52 +219,81 @@ def names(manifest):
     return "\n".join(lines) + "\n)\n"
 
 
-def main():
-    folder, out = sys.argv[1:]
+def compiled(folder, pool):
+    """Each module that has kernels: name, source, macros, lowest architecture, PTX, and futures of what the assemblers
+    return for each architecture. They work while the next module is compiled."""
     nvrtc = NVRTC()
-    ptxas = installed("nvidia-cuda-nvcc", "ptxas")
-    os.makedirs(os.path.join(out, "ptx"))
-    manifest, rows = [], []
-    for name, source, macros, architecture in modules(folder):
-        ptx = compact(nvrtc.compile(folder, source, macros, architecture))
-        path = os.path.join(out, "ptx", name + ".ptx")
+    check, make = installed("nvidia-cuda-nvcc", "ptxas"), installed("nvidia-cuda-nvcc-cu12", "ptxas")
+    found = []
+    for name, source, macros, least in modules(folder):
+        ptx = compact(nvrtc.compile(folder, source, macros, least))
         if not entries(ptx):
             continue  # a source without kernels for this storage type
-        with open(path, "w") as f:
-            f.write(ptx)
-        usable = [a for a in ARCHITECTURES if a >= architecture]
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            resources = dict(zip(usable, pool.map(lambda a: assemble(ptxas, path, a), usable)))
-        kernels = []
-        for kernel, kinds in entries(ptx):
-            shared = max(resources[a][kernel][1] for a in usable)
-            kernels.append({"name": kernel, "parameters": kinds, "shared": shared})
-            registers = [str(resources[a][kernel][0]) if a in usable else "-" for a in ARCHITECTURES]
-            rows.append([kernel, str(shared), *registers])
-        files = {}
-        for f in sorted(included(folder, source, [])):
-            with open(os.path.join(folder, f), "rb") as data:
-                files[f] = sha256(data.read())
-        manifest.append(
-            {
-                "name": name,
-                "source": source,
-                "macros": macros,
-                "target": f"compute_{architecture}",
-                "isa": re.search(r"^\.version (\S+)", ptx, re.M)[1],
-                "files": files,
-                "ptx": sha256(ptx.encode()),
-                "kernels": kernels,
-            }
-        )
-    ptxas_version = importlib.metadata.version("nvidia-cuda-nvcc")
+        checked = {a: pool.submit(assemble, check, ptx, a, 0) for a in ARCHITECTURES if a >= least}
+        cubins = {a: pool.submit(assemble, make, ptx, a, MAX_SPILLED) for a in CUBINS if a >= least}
+        found.append((name, source, macros, least, ptx, checked, cubins))
+    return nvrtc.version, found
+
+
+def hashes(folder, source):
+    """SHA-256 of the source and of all files of ours that it includes."""
+    found = {}
+    for name in sorted(included(folder, source, [])):
+        with open(os.path.join(folder, name), "rb") as f:
+            found[name] = sha256(f.read())
+    return found
+
+
+def main():
+    folder, out = sys.argv[1:]
+    code = os.path.join(out, "code")
+    os.makedirs(code)
+    manifest, rows = [], []
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            nvrtc, found = compiled(folder, pool)
+            for name, source, macros, least, ptx, checked, cubins in found:
+                resources = {a: future.result()[0] for a, future in checked.items()}
+                cubins = {a: future.result()[1] for a, future in cubins.items()}
+                with open(os.path.join(code, name + ".ptx"), "w") as f:
+                    f.write(ptx)
+                for a, cubin in cubins.items():
+                    with open(os.path.join(code, f"{name}.sm_{a}"), "wb") as f:
+                        f.write(cubin)
+                kernels = []
+                for kernel, kinds in entries(ptx):
+                    shared = max(r[kernel][1] for r in resources.values())
+                    kernels.append({"name": kernel, "parameters": kinds, "shared": shared})
+                    registers = [str(resources[a][kernel][0]) if a in resources else "-" for a in ARCHITECTURES]
+                    rows.append([kernel, str(shared), *registers])
+                manifest.append(
+                    {
+                        "name": name,
+                        "source": source,
+                        "macros": macros,
+                        "target": f"compute_{least}",
+                        "isa": re.search(r"^\.version (\S+)", ptx, re.M)[1],
+                        "files": hashes(folder, source),
+                        "ptx": sha256(ptx.encode()),
+                        "cubins": {str(a): sha256(cubin) for a, cubin in cubins.items()},
+                        "kernels": kernels,
+                    }
+                )
+        except Failure as failure:
+            pool.shutdown(cancel_futures=True)
+            sys.exit(f"compile.py: {failure}")
+    versions = {
+        "nvrtc": nvrtc,
+        "ptxas": importlib.metadata.version("nvidia-cuda-nvcc"),
+        "cubins": importlib.metadata.version("nvidia-cuda-nvcc-cu12"),
+    }
     with open(os.path.join(out, "manifest.json"), "w") as f:
-        json.dump({"nvrtc": nvrtc.version, "ptxas": ptxas_version, "modules": manifest}, f, indent="\t")
+        json.dump(versions | {"modules": manifest}, f, indent="\t")
         f.write("\n")
     with open(os.path.join(out, "names.go"), "w") as f:
         f.write(names(manifest))
     with open(os.path.join(out, "resources.tsv"), "w") as f:
-        f.write(f"# Written by scripts/kernels.sh: ptxas {ptxas_version} on each architecture. No kernel spills registers.\n")
+        f.write(f"# Written by scripts/kernels.sh: ptxas {versions['ptxas']} on each architecture. No kernel spills registers.\n")
         header = ["kernel", "shared bytes", *(f"registers sm_{a}" for a in ARCHITECTURES)]
         for row in [header, *rows]:
             f.write("\t".join(row) + "\n")

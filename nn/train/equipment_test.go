@@ -155,7 +155,6 @@ func TestLastCheckpointIsWrittenLater(t *testing.T) {
 	cfg := everything(t)
 	cfg.Device, cfg.Shared = newFakeGPU(t), &Shared{}
 	defer cfg.Shared.Close()
-	var waits []func() error
 	for seed := range uint64(3) {
 		cfg.Seed, cfg.Checkpoint.Dir = seed, t.TempDir()
 		r, err := Run(t.Context(), cfg)
@@ -163,9 +162,12 @@ func TestLastCheckpointIsWrittenLater(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := weights(t, r.Network)
-		waits = append(waits, cfg.Shared.LastCheckpoint())
-		if err := waits[seed](); err != nil {
+		written, err := cfg.Shared.LastCheckpoint()()
+		if err != nil {
 			t.Fatal(err)
+		}
+		if want := (CheckpointWritten{Path: filepath.Join(cfg.Checkpoint.Dir, checkpointName), Step: r.Steps}); written == nil || *written != want {
+			t.Errorf("seed %d: the last checkpoint is %+v, want %+v", seed, written, want)
 		}
 		resumed := cfg
 		resumed.Shared, resumed.Device, resumed.Resume = nil, newFakeGPU(t), filepath.Join(cfg.Checkpoint.Dir, checkpointName)
@@ -197,7 +199,7 @@ func TestLastCheckpointIsWrittenLater(t *testing.T) {
 	if _, err := Run(t.Context(), cfg); err == nil {
 		t.Error("the next training has no error")
 	}
-	if err := failed(); err == nil {
-		t.Error("no error of the last checkpoint")
+	if written, err := failed(); err == nil || written != nil {
+		t.Errorf("the last checkpoint is %+v, error %v, want an error", written, err)
 	}
 }

@@ -219,8 +219,9 @@ func (r *run) finishSave() error {
 
 // lastSave is the last checkpoint of a training that has ended.
 type lastSave struct {
-	done chan struct{} // closed once it is written, or can't be
-	err  error         // valid then
+	written CheckpointWritten
+	done    chan struct{} // closed once it is written, or can't be
+	err     error         // valid then
 }
 
 // wait waits for the checkpoint, if there is one. Several goroutines may call it.
@@ -233,7 +234,7 @@ func (s *lastSave) wait() error {
 }
 
 // handOver leaves the last checkpoint, once its tensors are on the host, to a goroutine that outlasts the training. The
-// folder is closed with it. Hooks are not told.
+// folder is closed with it. Hooks are not told: Shared.LastCheckpoint tells.
 func (r *run) handOver() error {
 	if r.save == nil {
 		if r.saver != nil { // the checkpoint is on the disk already, and so is that of the training before
@@ -246,7 +247,8 @@ func (r *run) handOver() error {
 			return err
 		}
 	}
-	last, written, dir := &lastSave{done: make(chan struct{})}, r.save.done, r.folder
+	last := &lastSave{written: CheckpointWritten{Path: r.save.path, Step: r.save.step}, done: make(chan struct{})}
+	written, dir := r.save.done, r.folder
 	r.saver.before, r.cfg.Shared.last = last, last
 	r.save, r.folder = nil, nil
 	go func() {

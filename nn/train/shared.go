@@ -78,8 +78,17 @@ func (s *Shared) leave(e *equipment) bool {
 }
 
 // LastCheckpoint returns a function that waits until the last checkpoint of the training before is on the disk, and returns
-// the error of writing it. Any goroutine may call the function, also while the next training runs.
-func (s *Shared) LastCheckpoint() (wait func() error) { return s.last.wait }
+// it, or the error of writing it; nil if no checkpoint was left, as hooks have been told of the last one. Any goroutine may
+// call the function, also while the next training runs.
+func (s *Shared) LastCheckpoint() (wait func() (*CheckpointWritten, error)) {
+	last := s.last
+	return func() (*CheckpointWritten, error) {
+		if err := last.wait(); err != nil || last == nil {
+			return nil, err
+		}
+		return &last.written, nil
+	}
+}
 
 // Close waits for the last checkpoint, and releases what the last training has left. Tensors are freed with the last
 // reference to them.

@@ -9,8 +9,8 @@ using namespace sim;
 
 namespace {
 
-CUresult load(Call &call, CUmodule *out, const std::string &ptx) {
-	Ref<Module> m = loadModule(call, ptx);
+CUresult load(Call &call, CUmodule *out, const void *image) {
+	Ref<Module> m = loadModule(call, image);
 	if (!m) return call.result;
 	*out = m->handle;
 	return CUDA_SUCCESS;
@@ -47,21 +47,21 @@ CUresult cuModuleLoad(CUmodule *module, const char *fname) {
 	char buffer[1 << 16];
 	for (size_t n; (n = fread(buffer, 1, sizeof buffer, f)) > 0;) source.append(buffer, n);
 	fclose(f);
-	return load(call, module, source);
+	return load(call, module, source.c_str());
 }
 
 CUresult cuModuleLoadData(CUmodule *module, const void *image) {
 	CALL(Current | Unsafe);
 	NOT_NULL(module);
 	NOT_NULL(image);
-	return load(call, module, static_cast<const char *>(image));
+	return load(call, module, image);
 }
 
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, CUjit_option *options, void **values) {
 	CALL(Current | Unsafe);
 	NOT_NULL(module);
 	NOT_NULL(image);
-	CUresult r = load(call, module, static_cast<const char *>(image));
+	CUresult r = load(call, module, image);
 	writeLog(r, static_cast<const char *>(image), n, options, values);
 	return r;
 }

@@ -1,5 +1,6 @@
 // Kernels run as host code: the folder of the libraries holds the project's .cu files compiled for the host, and the
 // PTX of a module says which kernels it has and what their parameters are.
+#include "cubin.h"
 #include "kernels.h"
 #include "trap.h"
 
@@ -133,19 +134,45 @@ std::string sizesText(const std::vector<unsigned> &sizes) {
 	return "(" + s + ")";
 }
 
-} // namespace
-
-Ref<Module> loadModule(Call &call, const std::string &source) {
-	auto m = std::make_shared<Module>();
-	std::string wrong = parsePtx(source, &m->ptx);
+// readPtx finds out what PTX has, or sets call.result.
+void readPtx(Call &call, const char *image, Ptx *ptx) {
+	std::string wrong = parsePtx(image, ptx);
 	const Settings &s = engine().settings;
 	if (!wrong.empty()) {
 		call.result = call.wrong(CUDA_ERROR_INVALID_PTX, kind::kernel, wrong);
-	} else if (m->ptx.version > newestPtx(s.driver)) {
+	} else if (ptx->version > newestPtx(s.driver)) {
 		call.result = CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
-	} else if (m->ptx.target > s.cc) {
+	} else if (ptx->target > s.cc) {
 		call.result = CUDA_ERROR_INVALID_PTX;
 	}
+}
+
+// readCubin is the same for a cubin. A driver takes those of the device's major version, up to its own minor version. What
+// PTX says about parameters is not in a cubin, so that launches of its kernels are checked less.
+void readCubin(Call &call, const void *image, Ptx *ptx) {
+	Cubin cubin;
+	std::string wrong = parseCubin(image, &cubin);
+	const Settings &s = engine().settings;
+	if (!wrong.empty()) {
+		call.result = call.wrong(CUDA_ERROR_INVALID_IMAGE, kind::kernel, wrong);
+	} else if (!s.cubins || cubin.target / 10 != s.cc / 10 || cubin.target > s.cc) {
+		call.result = CUDA_ERROR_NO_BINARY_FOR_GPU;
+	}
+	for (const std::string &name : cubin.kernels) {
+		Entry e;
+		HostKernel host;
+		e.name = name;
+		if (findHostKernel(name, &host)) e.sizes = host.sizes;
+		ptx->entries.push_back(e);
+	}
+}
+
+} // namespace
+
+Ref<Module> loadModule(Call &call, const void *image) {
+	auto m = std::make_shared<Module>();
+	if (isCubin(image)) readCubin(call, image, &m->ptx);
+	else readPtx(call, static_cast<const char *>(image), &m->ptx);
 	if (call.result != CUDA_SUCCESS) return nullptr;
 	m->context = call.context.get();
 	m->handle = CUmodule(engine().modules.add(m));

@@ -39,8 +39,8 @@ struct Grid {
 // findHostKernel looks a kernel up in the libraries of the kernels' folder.
 bool findHostKernel(const std::string &name, HostKernel *k);
 
-// loadModule reads PTX and finds the host code of its entries. It sets call.result.
-Ref<Module> loadModule(Call &call, const std::string &ptx);
+// loadModule reads PTX, or a cubin, and finds the host code of its entries. It sets call.result.
+Ref<Module> loadModule(Call &call, const void *image);
 
 // launch checks and queues a kernel. arguments are as for cuLaunchKernel.
 CUresult launch(Call &call, const Ref<Kernel> &k, const Grid &g, const Ref<Stream> &s, void **parameters, void **extra);

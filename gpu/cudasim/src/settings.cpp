@@ -151,13 +151,14 @@ std::string parseSetting(Settings &s, const std::string &key, const std::string 
 	if (key == "devices") return s.devices = int(n), "";
 	if (key == "driver") return s.driver = int(n), "";
 	if (key == "cc") return s.cc = int(n), "";
+	if (key == "cubins") return s.cubins = int(n), "";
 	if (key == "busy") return s.busy = int(n), "";
 	if (key == "cudnn") return s.cudnn = int(n), "";
 	if (key == "nccl") return s.nccl = int(n), "";
 	if (key == "delay") return s.delay = unsigned(n), "";
 	if (key == "order") return s.order = int(n), "";
 	if (key == "dry") return s.dry = int(n), "";
-	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, attribute, cudnn, nccl, delay, slow, peer, order, dry, kernels, report and fail";
+	return bad + "no such setting; there are devices, memory, used, busy, driver, cc, cubins, attribute, cudnn, nccl, delay, slow, peer, order, dry, kernels, report and fail";
 }
 
 } // namespace

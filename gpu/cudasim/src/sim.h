@@ -93,6 +93,7 @@ struct Settings {
 	uint64_t peerCall = 0; // and to which of its operations, from 1
 	int driver = 12080;
 	int cc = 80;          // compute capability, times 10
+	int cubins = 0;       // whether the driver loads cubins, or refuses them
 	unsigned delay = 0;   // before each launch, in microseconds
 	std::map<std::string, unsigned> slow; // the same, for work that these functions and kernels queue
 	int order = 0;        // of threads and blocks: 0 ascending, 1 descending

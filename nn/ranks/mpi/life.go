@@ -14,6 +14,8 @@ import (
 // computes or evaluates, because that is another thread. A rank of which nothing is heard for maxSilence hangs, or its
 // machine or the network does.
 type life struct {
+	signEvery, maxSilence time.Duration
+
 	rank, size int
 	hosts      []string
 	heard      []time.Time
@@ -21,11 +23,6 @@ type life struct {
 	in, out    []oneMessage // by rank
 	over       []bool       // the rank has sent its last sign
 }
-
-const (
-	signEvery  = 2 * time.Second
-	maxSilence = 20 * time.Second
-)
 
 // The signs of life.
 const (
@@ -59,6 +56,11 @@ func (m *oneMessage) finished() (bool, error) {
 	m.started = false
 	m.unpin()
 	return true, nil
+}
+
+// newLife returns the life of ranks that give up after a silence. Several signs must be missing, so that one may be late.
+func newLife(maxSilence time.Duration) life {
+	return life{signEvery: min(2*time.Second, maxSilence/10), maxSilence: maxSilence}
 }
 
 // ranks prepares for so many ranks.
@@ -101,7 +103,7 @@ func (l *life) keep(now time.Time) error {
 	}
 	l.forgive(now.Sub(l.kept))
 	l.kept = now
-	due := now.Sub(l.sent) >= signEvery
+	due := now.Sub(l.sent) >= l.signEvery
 	for p := range l.size {
 		if p == l.rank {
 			continue
@@ -118,7 +120,7 @@ func (l *life) keep(now time.Time) error {
 	if due {
 		l.sent = now
 	}
-	if p, silent := l.silent(now); silent > maxSilence {
+	if p, silent := l.silent(now); silent > l.maxSilence {
 		return &ranks.RankError{Rank: p, Host: l.hosts[p], Reason: fmt.Sprintf("no sign of life for %.0f s", silent.Seconds())}
 	}
 	return nil
@@ -126,7 +128,7 @@ func (l *life) keep(now time.Time) error {
 
 // forgive extends the time of all ranks by that for which this process did not run: what they have sent meanwhile may be late.
 func (l *life) forgive(late time.Duration) {
-	if late < 2*signEvery {
+	if late < 2*l.signEvery {
 		return
 	}
 	for p := range l.heard {
@@ -214,7 +216,7 @@ func (l *life) end() error {
 		if left == 0 {
 			return nil
 		}
-		if now.Sub(start) > maxSilence {
+		if now.Sub(start) > l.maxSilence {
 			return fmt.Errorf("ranks: %d of %d do not end", left, l.size)
 		}
 	}

@@ -32,13 +32,14 @@ func TestMain(m *testing.M) {
 	if err == nil {
 		err = play(role, t)
 	}
-	if err != nil {
-		fmt.Println("failed:", err)
-		if t != nil {
-			t.Abort("")
-		}
-		os.Exit(1)
+	if err == nil {
+		mpi.Exit(0)
 	}
+	fmt.Println("failed:", err)
+	if t != nil {
+		t.Abort("")
+	}
+	mpi.Exit(1)
 }
 
 // play is what a rank does.

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,6 +15,7 @@ typedef void *pointer;
 
 static enum interface kind;
 static pointer world, byte, errors_return; // a number is kept in the pointer
+static _Atomic int finalized;
 static struct {
 	void *get_library_version, *init_thread, *init, *comm_rank, *comm_size, *comm_set_errhandler, *isend, *irecv, *test,
 		*finalize, *abort, *error_string;
@@ -150,7 +152,15 @@ int shim_wait(shim_request *requests, char *done, int n, int microseconds, int *
 	}
 }
 
-int shim_finalize(void) { return ((int (*)(void))functions.finalize)(); }
+int shim_finalize(void) {
+	int error = ((int (*)(void))functions.finalize)();
+	finalized = !error;
+	return error;
+}
+
+int shim_finalized(void) { return finalized; }
+
+void shim_exit(int status) { exit(status); }
 
 void shim_abort(int status) { CALL(abort, (number, int), (pointer, int), (NUMBER(world), status), (world, status)); }
 

@@ -32,6 +32,11 @@ int shim_test(shim_request *request, int *done);
 int shim_wait(shim_request *requests, char *done, int n, int microseconds, int *error);
 
 int shim_finalize(void);
+int shim_finalized(void); // shim_finalize has ended without an error
+
+// shim_exit ends the process by C's exit, which calls the exit handlers of libraries first.
+void shim_exit(int status);
+
 void shim_abort(int status);
 void shim_error_text(int error, char *text, size_t size);
 

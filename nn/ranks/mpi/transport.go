@@ -32,6 +32,9 @@ type transport struct {
 	messages messages // of the current exchange
 	life     life
 	lags     func(*ranks.RankError)
+
+	patience time.Duration
+	leaving  chan struct{} // closed before the library's own end, which is no exchange
 }
 
 // work is what a method wants done.
@@ -51,7 +54,14 @@ const lagAfter = 10 * time.Second
 // Open loads the library, and joins the ranks that were started with this process. lags, unless nil, is told of a rank for
 // which this one has waited for 10 s, once per exchange; it is called while a method of the transport waits.
 func Open(getenv func(string) string, lags func(*ranks.RankError)) (ranks.Transport, error) {
-	t := &transport{work: make(chan work), done: make(chan error), lags: lags, broken: make(chan struct{})}
+	patience, err := ranks.Patience(getenv)
+	if err != nil {
+		return nil, err
+	}
+	t := &transport{
+		work: make(chan work), done: make(chan error, 1), broken: make(chan struct{}),
+		life: newLife(patience), lags: lags, patience: patience, leaving: make(chan struct{}),
+	}
 	go t.serve(getenv)
 	if err := <-t.done; err != nil {
 		return nil, err
@@ -68,18 +78,42 @@ func (t *transport) Exchange(send, recv [][]byte) error {
 	return <-t.done
 }
 
-// Close waits for the other ranks, as the library does, but without keeping a processor busy.
+// Close waits for the other ranks, as the library does, but without keeping a processor busy. After it the process must end by
+// Exit. No rank watches the library's own end, in which it may wait for others that have gone: this one gives up waiting for it.
 func (t *transport) Close() error {
 	nothing := make([][]byte, t.size)
 	if err := t.Exchange(nothing, nothing); err != nil {
 		return err
 	}
 	t.work <- work{end: true}
-	return <-t.done
+	select {
+	case err := <-t.done:
+		return err
+	case <-t.leaving:
+	}
+	select {
+	case err := <-t.done:
+		return err
+	case <-time.After(t.patience):
+		return &ranks.RankError{Rank: t.rank, Host: ranks.Host(), Reason: fmt.Sprintf("MPI_Finalize of %s has not returned after %v", t.version, t.patience)}
+	}
 }
 
-// Abort ends the processes of all ranks, this one included.
-func (t *transport) Abort(string) { C.shim_abort(1) }
+// Abort ends the processes of all ranks, this one included. It returns if the library can't do that in time.
+func (t *transport) Abort(string) {
+	ended := make(chan struct{})
+	go func() {
+		C.shim_abort(1)
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(min(maxAbort, t.patience)):
+	}
+}
+
+// maxAbort is how long the library may take to end all ranks.
+const maxAbort = 5 * time.Second
 
 // serve is the goroutine that calls the library.
 func (t *transport) serve(getenv func(string) string) {
@@ -99,7 +133,7 @@ func (t *transport) serve(getenv func(string) string) {
 			if w.end {
 				return
 			}
-		case <-time.After(signEvery / 4): // so that all ranks find a silence at about the same time
+		case <-time.After(t.life.signEvery / 4): // so that all ranks find a silence at about the same time
 			if t.err == nil {
 				t.note(t.life.keep(time.Now()))
 			}
@@ -158,6 +192,7 @@ func (t *transport) do(w work) error {
 		if err := t.life.end(); err != nil {
 			return err
 		}
+		close(t.leaving)
 		if code := C.shim_finalize(); code != 0 {
 			return fmt.Errorf("%s: leaving the ranks: %s", t.version, errorText(code))
 		}
@@ -190,7 +225,7 @@ func (t *transport) exchange(send, recv [][]byte) error {
 	}
 	started, told := time.Now(), t.lags == nil
 	for {
-		left, peer, err := m.wait(signEvery / 4)
+		left, peer, err := m.wait(t.life.signEvery / 4)
 		if err != nil {
 			return t.failed(peer, err)
 		}

@@ -26,6 +26,7 @@ import (
 	"trainer/cpu"
 	"trainer/gpu"
 	"trainer/nn/device"
+	"trainer/nn/ranks/mpi"
 	"trainer/nn/recipe"
 )
 
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 		pretendStep(way)
 	}
 	if os.Getenv("TRAINER_TEST_MAIN") == "1" {
-		os.Exit(Main(config()))
+		mpi.Exit(Main(config()))
 	}
 	cache, err := os.MkdirTemp("", "trainer-cache-*")
 	if err != nil {

@@ -23,29 +23,26 @@ func (j *job) takeData(ctx context.Context, o *opening) error {
 	if err != nil {
 		return err
 	}
-	defer j.phases.begin("split, fingerprint and normalisation")()
-	split.Name = j.dataName() // a folder may have the name of a data set
-	if j.resume != "" && j.runData == nil {
-		split.Name = j.data // as older versions named it
-	}
-	j.split, j.ownValidation = split, split.Val != nil
+	defer j.phases.begin("normalisation")()
+	j.split, j.ownValidation = split, o.ownValidation
 	if err := j.recordSize(); err != nil {
 		return err
 	}
 	if j.trial == nil { // otherwise the search has said it
 		j.warnSkipped()
 	}
-	if j.split, err = (division{j.val, j.folds, j.fold, j.seed}).of(ctx, split, o.opt.Like); err != nil {
-		return &dataError{err}
+	if o.divideErr != nil {
+		return &dataError{o.divideErr}
 	}
-	if err := j.identifyData(ctx); err != nil {
+	j.split = o.divided
+	if err := j.identifyData(ctx, o); err != nil {
 		return err
 	}
 	switch {
 	case j.isFolded() && !j.dryRun: // each fold is prepared by itself
 		return nil
 	case j.isFolded():
-		if j.split, err = split.Fold(ctx, 0, j.folds, j.seed); err != nil {
+		if j.split, err = j.split.Fold(ctx, 0, j.folds, j.seed); err != nil {
 			return &dataError{err}
 		}
 	}

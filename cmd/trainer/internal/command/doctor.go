@@ -224,6 +224,9 @@ func (s *textSheet) gpu(g doctor.GPU) {
 	if len(g.Precisions) > 0 {
 		s.more(0, fmt.Sprintf("supports %s; auto is the recipe's, else %s", strings.Join(g.Precisions, ", "), g.Auto))
 	}
+	if g.Kernels != "" {
+		s.more(0, "own kernels: "+g.Kernels)
+	}
 	for _, t := range g.Tests {
 		s.more(0, testText(t))
 	}

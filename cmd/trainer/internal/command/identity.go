@@ -47,18 +47,16 @@ func (j *job) dataName() string {
 	return filepath.Base(j.paths.data)
 }
 
-// identifyData computes the fingerprint of the data, and compares it with that of the run that is continued or drawn.
-func (j *job) identifyData(ctx context.Context) (err error) {
+// identifyData takes the fingerprint of the data, or compares the data with that of the run that is continued or drawn.
+func (j *job) identifyData(ctx context.Context, o *opening) (err error) {
 	if j.runData != nil {
 		j.fingerprint, err = identify(ctx, j.split, j.runData, j.out)
 		return err
 	}
-	if j.drawn || j.dryRun {
-		return nil
+	if o.fingerprintErr != nil {
+		return &dataError{o.fingerprintErr}
 	}
-	if j.fingerprint, err = j.split.Fingerprint(ctx, j.allBytes); err != nil {
-		return &dataError{err}
-	}
+	j.fingerprint = o.fingerprint
 	return nil
 }
 

@@ -6,26 +6,33 @@ import "errors"
 // run trains, those of one run at a time, and the end waits for the last ones.
 
 // lateResults are the files of a run that has ended, on their way to the disk.
-type lateResults struct{ done chan error } // nil if there are none
+type lateResults struct {
+	done chan error // nil if there are none
+	tell func()     // tells that they are there, or can't be
+}
 
-// begin has another goroutine call write, which writes the files of another run. If the files before failed, it writes these
-// at once, so that nothing is lost, and returns the errors.
-func (l *lateResults) begin(write func() error) error {
+// begin waits for the files that are on their way, and has another goroutine call write, which writes the files of another run.
+// When these are waited for, tell is called. If the files before failed, begin writes these at once, so that nothing is lost,
+// and returns the errors.
+func (l *lateResults) begin(write func() error, tell func()) error {
 	if err := l.wait(); err != nil {
-		return errors.Join(err, write())
+		err = errors.Join(err, write())
+		tell()
+		return err
 	}
 	done := make(chan error, 1)
-	l.done = done
+	l.done, l.tell = done, tell
 	go func() { done <- write() }()
 	return nil
 }
 
-// wait waits for the files that are on their way, and returns the error of writing them.
+// wait waits for the files that are on their way, tells, and returns the error of writing them.
 func (l *lateResults) wait() error {
 	if l.done == nil {
 		return nil
 	}
 	err := <-l.done
-	l.done = nil
+	l.tell()
+	*l = lateResults{}
 	return err
 }

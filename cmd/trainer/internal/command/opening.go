@@ -6,17 +6,24 @@ import (
 	"trainer/nn/data"
 )
 
-// Opening a GPU takes about as long as reading a data set, and neither needs the other: both are done at once. Nobody notices
-// but by the clock: what reading has to say waits until the device is open, and a fault of the device is reported first.
+// Opening a GPU takes about as long as reading a data set, dividing it and computing its fingerprint, and neither needs the
+// other: both are done at once. Nobody notices but by the clock: what reading has to say waits until the device is open, and a
+// fault of the device is reported first.
 
 // opening is a data set that is being opened.
 type opening struct {
 	opt    data.Options
 	cancel context.CancelFunc // only for an abandoned one: the set may keep the context
 	heard  chan struct{}      // closed when it may tell its progress
-	done   chan struct{}      // closed when set and err are valid
+	done   chan struct{}      // closed when set and err are valid, and what follows if there is no error
 	set    *data.Dataset
 	err    error
+
+	ownValidation  bool // the data set has validation images, which are not held out
+	divided        *data.Dataset
+	fingerprint    *data.Fingerprint // of divided; nil if there is no run that needs a new one
+	divideErr      error
+	fingerprintErr error
 }
 
 // beginOpening begins to open the data set.
@@ -43,12 +50,31 @@ func (j *job) beginOpening(ctx context.Context) *opening {
 	}
 	go func() {
 		defer close(o.done)
-		defer j.phases.begin("data set")()
-		if o.set, o.err = j.openWith(ctx, opt, mayTell); o.err != nil {
+		reading := j.phases.begin("data set")
+		o.set, o.err = j.openWith(ctx, opt, mayTell)
+		reading()
+		if o.err != nil {
 			o.err = &dataError{o.err}
+			return
 		}
+		defer j.phases.begin("split and fingerprint")()
+		o.divide(ctx, j)
 	}()
 	return o
+}
+
+// divide divides the set, and computes its fingerprint.
+func (o *opening) divide(ctx context.Context, j *job) {
+	o.set.Name = j.dataName() // a folder may have the name of a data set
+	if j.resume != "" && j.runData == nil {
+		o.set.Name = j.data // as older versions named it
+	}
+	o.ownValidation = o.set.Val != nil
+	whole := *o.set // which division changes
+	o.divided, o.divideErr = division{j.val, j.folds, j.fold, j.seed}.of(ctx, &whole, o.opt.Like)
+	if o.divideErr == nil && j.runData == nil && !j.drawn && !j.dryRun {
+		o.fingerprint, o.fingerprintErr = o.divided.Fingerprint(ctx, j.allBytes)
+	}
 }
 
 // mayTell waits until the device is open, and reports whether the user should hear of the data set.
@@ -65,7 +91,7 @@ func (o *opening) mayTell(ctx context.Context) bool {
 	}
 }
 
-// wait waits for the data set.
+// wait waits for the data set, as it was before it was divided.
 func (o *opening) wait() (*data.Dataset, error) {
 	close(o.heard)
 	<-o.done

@@ -54,7 +54,7 @@ type program struct {
 	collect        func(f *flag.FlagSet, u usage) // takes what -h would print; nil to print it
 }
 
-// Main runs the command that the program's arguments name, and returns the exit status.
+// Main runs the command that the program's arguments name, and returns the exit status, by which mpi.Exit must end the process.
 func Main(c Config) int {
 	ctx, release := untilSignal(context.Background())
 	defer release()

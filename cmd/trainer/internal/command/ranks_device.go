@@ -103,11 +103,6 @@ func (j *job) shareBatches() error {
 	return err
 }
 
-// patienceVariable is the environment variable with the time after which ranks end that wait for a GPU, such as 60s.
-const patienceVariable = "TRAINER_RANK_PATIENCE"
-
-const patience = 20 * time.Second
-
 // connect connects the device with those of the other ranks, if that is for the device to do.
 func (j *job) connect() error {
 	t := j.team
@@ -119,14 +114,10 @@ func (j *job) connect() error {
 		t.tensors = ranks.New(t.Transport, j.dev)
 		return nil
 	}
-	limit := patience
-	if text := j.getenv(patienceVariable); text != "" {
-		var err error
-		if limit, err = time.ParseDuration(text); err != nil || limit <= 0 {
-			return usageErrorf("the environment variable %s is %q, want a time such as 60s", patienceVariable, text)
-		}
+	limit, err := ranks.Patience(j.getenv)
+	if err != nil {
+		return &usageError{err.Error()}
 	}
-	var err error
 	t.tensors, err = kind.Connect(t.alive, j.dev, t.control, device.ConnectOptions{Patience: limit, Stuck: func(s device.Stuck) { t.stuck(s, limit) }})
 	if err != nil {
 		if remedy := kind.Remedy(err); remedy != "" {

@@ -194,8 +194,11 @@ func (j *job) trainSeeds(ctx context.Context, folder *report.Folder) error {
 		return err
 	}
 	runs := report.Summarize(values(all))
+	if err := folder.WriteSummary(runs); err != nil {
+		return err
+	}
 	j.printRuns(runs)
-	return folder.WriteSummary(runs)
+	return nil
 }
 
 // values returns what the pointers point to.
@@ -225,12 +228,7 @@ func (j *job) trainSeed(ctx context.Context, folder *report.Folder, number int, 
 	}
 	run, err := j.trainRun(ctx, sub, j.seedOf(number), number, j.runs)
 	if err == nil && run.err == nil && !run.interrupted {
-		j.printFinal(run.summary, sub)
-		checkpoint := j.shared.LastCheckpoint()
-		return run.summary, late.begin(func() error {
-			defer sub.Close()
-			return j.finishRun(run, sub, checkpoint())
-		})
+		return run.summary, j.finishLater(run, sub, late)
 	}
 	defer sub.Close()
 	if err != nil {
@@ -274,6 +272,31 @@ func (j *job) finishRun(run *endedRun, folder *report.Folder, err error) error {
 		return &interruptedError{j.continuation()}
 	}
 	return err
+}
+
+// finishLater begins to write the results of a run, and to close its folder, while the next one trains. A program that reads the
+// output hears of the last checkpoint and of the results when they are on the disk: after the epochs of the next run, whatever the
+// disk's speed. A person reads the results at once.
+func (j *job) finishLater(run *endedRun, folder *report.Folder, late *lateResults) error {
+	if !j.json {
+		j.printFinal(run.summary, folder)
+	}
+	wait := j.shared.LastCheckpoint()
+	var last *train.CheckpointWritten
+	write := func() (err error) {
+		defer folder.Close()
+		last, err = wait()
+		return j.finishRun(run, folder, err)
+	}
+	return late.begin(write, func() {
+		if !j.json {
+			return
+		}
+		if last != nil {
+			display.NewJSON(j.stdout, display.Run{}).Checkpoint(*last)
+		}
+		j.printFinal(run.summary, folder)
+	})
 }
 
 // trainRun makes one run, or continues one: run number of several. It returns an error only if training did not begin.

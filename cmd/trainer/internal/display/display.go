@@ -205,7 +205,7 @@ func (j *JSON) Hooks() train.Hooks {
 	return train.Hooks{
 		Start:      func(_ *train.Training, s train.Start) { j.start(s) },
 		Epoch:      func(_ *train.Training, m train.EpochMetrics) { j.epoch(m) },
-		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) { j.checkpoint(c) },
+		Checkpoint: func(_ *train.Training, c train.CheckpointWritten) { j.Checkpoint(c) },
 	}
 }
 
@@ -234,7 +234,8 @@ func (j *JSON) epoch(m train.EpochMetrics) {
 	}{"epoch", m})
 }
 
-func (j *JSON) checkpoint(c train.CheckpointWritten) {
+// Checkpoint prints the event of a checkpoint, for one of which hooks are not told.
+func (j *JSON) Checkpoint(c train.CheckpointWritten) {
 	j.print(struct {
 		Event string `json:"event"`
 		Path  string `json:"path"`
