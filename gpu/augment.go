@@ -21,6 +21,7 @@ import (
 type augment struct {
 	d                        *Device
 	spec                     device.AugmentSpec
+	seed                     seed
 	table                    *memory // float32 [c, 256]
 	train, normalize, gather *cuda.Kernel
 }
@@ -34,7 +35,7 @@ func (d *Device) NewAugment(s device.AugmentSpec) (device.Augment, error) {
 	return build(d, "augment", func(b *builder) device.Augment {
 		b.elements(s.N * s.H * s.W * s.C)
 		return &augment{
-			d: d, spec: s, table: b.table(device.Bytes(normalization(s))),
+			d: d, spec: s, seed: b.seed(s.Seed), table: b.table(device.Bytes(normalization(s))),
 			train: b.family(kernels.AugmentTrain, s.DType), normalize: b.family(kernels.AugmentNormalize, s.DType),
 			gather: b.family(kernels.GatherLabels, s.DType), // from the module that is loaded anyway
 		}
@@ -78,10 +79,10 @@ func (p *augment) run(y, images, dst, labels, ids, epoch *device.Tensor) {
 		return
 	}
 	defer d.end()
-	d.arguments().Pointer(d.data(y)).Pointer(d.data(images)).Pointer(d.data(ids)).Pointer(d.data(epoch)).Pointer(d.at(p.table)).
+	d.arguments().Pointer(d.data(y)).Pointer(d.data(images)).Pointer(d.data(ids)).Pointer(d.data(epoch)).Pointer(d.data(p.seed.tensor)).Pointer(d.at(p.table)).
 		Pointer(d.optional(dst)).Pointer(d.optional(labels)).
 		Int32(int32(s.H)).Int32(int32(s.W)).Int32(int32(s.C)).Int32(int32(s.Flip)).Int32(int32(s.Crop)).Int32(int32(s.Cutout)).
-		Uint32(uint32(s.Seed)).Uint32(uint32(s.Seed >> 32)).Uint32(uint32(device.StreamAugment)).
+		Uint32(uint32(device.StreamAugment)).
 		Int32(flag(s.Gather)).Int32(int32(images.Rows()))
 	d.launch(p.train, kernels.Grid{X: n, Y: 1})
 }
@@ -108,7 +109,7 @@ func (p *augment) Normalize(y, images, ids *device.Tensor, dy, dx int, mirror bo
 	d.launch(p.normalize, kernels.Grid{X: n, Y: 1})
 }
 
-func (p *augment) Reseed(seed uint64) { p.spec.Seed = seed }
+func (p *augment) Reseed(seed uint64) { p.seed.set(p.d, seed) }
 
 // check panics unless y and images fit, and returns the number of images in the batch.
 func (p *augment) check(op string, y, images *device.Tensor) int {

@@ -36,9 +36,10 @@ type batchNorm struct {
 	sums, backward     *cuda.Kernel
 
 	mean, variance cu.DevicePtr // [c] each, of the last Forward
+	total          cu.DevicePtr // [2, c], the gradients' sums of the last Backward
 	arrived        cu.DevicePtr // counters of blocks, one per group of columns: 0 between launches
 	kept           *memory      // where they are
-	partial, total cu.DevicePtr // offsets in the workspace: [2, blocks, c], and the gradients' sums [2, c]
+	partial        cu.DevicePtr // offset in the workspace: [2, blocks, c]
 	forwardRows    int          // of the last Forward
 }
 
@@ -71,13 +72,13 @@ func (d *Device) newBatchNorm(s device.BatchNormSpec, f *device.Function, k norm
 			moments: b.family(kernels.BatchNormMoments, s.DType), normalize: b.family(k.normalize, s.DType),
 		}
 		var kept, work layout
-		p.mean, p.variance = kept.place(4*s.C), kept.place(4*s.C)
+		p.mean, p.variance, p.total = kept.place(4*s.C), kept.place(4*s.C), kept.place(2*4*s.C)
 		p.arrived = kept.place(4 * kernels.BatchNorm(s.Rows, s.C, storage(s.DType)).Grid.Y)
 		if p.kept = b.zeros(int(kept.bytes)); p.kept != nil {
-			p.mean, p.variance, p.arrived = p.mean+p.kept.address, p.variance+p.kept.address, p.arrived+p.kept.address
+			p.mean, p.variance = p.mean+p.kept.address, p.variance+p.kept.address
+			p.total, p.arrived = p.total+p.kept.address, p.arrived+p.kept.address
 		}
 		p.partial = work.place(2 * 4 * s.C * kernels.MaxBatchNormBlocks(s.Rows, s.C, storage(s.DType)))
-		p.total = work.place(2 * 4 * s.C)
 		b.reserve(work.bytes)
 		if !s.NoBackward {
 			p.sums, p.backward = b.family(k.sums, s.DType), b.family(k.backward, s.DType)
@@ -202,14 +203,14 @@ func (p *batchNorm) sumsOf(dgamma, dbeta, dy, x, gamma, beta *device.Tensor, row
 func (p *batchNorm) sumArguments(dgamma, dbeta *device.Tensor) *cuda.Args {
 	d := p.d
 	d.hold(p.kept)
-	return d.arguments().Pointer(d.scratch() + p.total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).
+	return d.arguments().Pointer(p.total).Pointer(d.optional(dgamma)).Pointer(d.optional(dbeta)).
 		Pointer(d.scratch() + p.partial).Pointer(p.arrived)
 }
 
 // gradientArguments returns the arguments with which kernels of dx begin.
 func (p *batchNorm) gradientArguments(dx, dy, x, gamma, beta *device.Tensor) *cuda.Args {
 	d := p.d
-	return p.normArguments(d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)), x, gamma, beta).Pointer(d.scratch() + p.total)
+	return p.normArguments(d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)), x, gamma, beta).Pointer(p.total)
 }
 
 // normArguments adds x, the parameters and the batch's statistics.

@@ -29,7 +29,7 @@ func (d *Device) NewPoolBatchNorm(pool device.Pool2D, norm device.BatchNorm) (de
 	const op = "pooling with batchnorm"
 	p, pools := pool.(*pool2D)
 	n, normalizes := norm.(*batchNorm)
-	if !pools || !normalizes || !p.tiles || p.spec.KH != 2 || p.relu || p.arg == nil || n.spec.NoBackward || n.function == nil {
+	if !pools || !normalizes || !p.tiles || !p.inBits || p.arg == nil || n.spec.NoBackward || n.function == nil {
 		return nil, d.error(op, device.ErrNotSupported)
 	}
 	if s := p.spec; n.spec.Rows != s.N*s.OutH()*s.OutW() || n.spec.C != s.C || n.spec.DType != s.DType {
@@ -193,7 +193,7 @@ func (p *batchNormPool) Backward(dx, dgamma, dbeta, dy, x, gamma, beta *device.T
 	p.pooledGradient(p.normArguments(a, x, gamma, beta), rows)
 	d.launch(p.sums, l.Grid)
 	a = d.arguments().Pointer(d.data(dx)).Pointer(d.data(dy)).Pointer(d.at(p.arg))
-	p.pooledGradient(p.normArguments(a, x, gamma, beta).Pointer(d.scratch()+p.total), rows)
+	p.pooledGradient(p.normArguments(a, x, gamma, beta).Pointer(p.total), rows)
 	d.launch(p.backward, l.Grid)
 }
 

@@ -31,6 +31,7 @@ type convPool struct {
 	between           *device.Tensor // m, and in the backward passes dm; nil if nothing needs it
 	spread            bool           // between is dm: BackwardFilter was called since the last Forward
 	joined            bool           // between is dm, by the normalisation after the pooling: see convPoolBatchNorm
+	through           normGradient   // what that normalisation left to the backward pass for the filters
 	arg               *memory        // positions of the maxima
 	arrived           *memory        // uint32 for each group of columns; 0 between launches
 	forward, backward *cuda.Kernel
@@ -78,12 +79,11 @@ func (d *Device) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, r
 		if s.NoBackward {
 			return p
 		}
+		p.arg = b.memory(positionBytes(windows*s.OutC, p.inBits()))
 		if p.between == nil {
-			p.arg = b.memory(windows * s.OutC / 4)
 			return p
 		}
-		p.arg = b.memory(windows * s.OutC)
-		if !tilesBy2(pool) {
+		if p.unpoolsTiles() {
 			p.backward = b.family(kernels.Pool2DMaxBackward2x2, s.DType)
 			return p
 		}
@@ -144,13 +144,13 @@ func (p *convPool) checkPooled(op, operand string, t *device.Tensor) int {
 func (p *convPool) Forward(y, x, w, bias *device.Tensor) {
 	const op = "conv2d with max pooling forward"
 	n := p.checkForward(op, y, bias)
-	p.spread, p.joined = false, false
+	p.begin()
 	d := p.d
 	if p.small != nil {
 		p.checkSmall(op, n, "x", x, "w", w)
 		if d.begin(op) {
 			defer d.end()
-			p.small.run(d, y, x, w, bias, p.positions(), nil, nil, nil)
+			p.small.run(d, y, smallInput{x: x}, w, bias, p.positions(), nil, nil, nil)
 		}
 		return
 	}
@@ -165,6 +165,15 @@ func (p *convPool) Forward(y, x, w, bias *device.Tensor) {
 		Int32(int32(y.Len() / s.OutC)).Int32(int32(p.pool.OutW())).Int32(int32(s.OutC)).Int32(flag(p.relu)).Int32(flag(packs(s.DType, s.OutC)))
 	d.launch(p.forward, kernels.VectorPerThread(y.Len(), storage(s.DType)))
 }
+
+// begin forgets the last backward pass, at the beginning of a Forward.
+func (p *convPool) begin() { p.spread, p.joined, p.through = false, false, normGradient{} }
+
+// inBits reports whether positions of maxima are packed: see tiles.cuh.
+func (p *convPool) inBits() bool { return p.small != nil && p.small.inBits }
+
+// unpoolsTiles reports whether dm comes from the kernel of pool2d_tiles.cu. There is no bias then.
+func (p *convPool) unpoolsTiles() bool { return p.inBits() || !tilesBy2(p.pool) }
 
 // positions returns the address of the maxima's positions, or 0 if nothing needs them.
 func (p *convPool) positions() cu.DevicePtr {
@@ -234,7 +243,7 @@ func (p *convPool) smallFilter(op string, dw, dy, x *device.Tensor) {
 	p.checkSmall(op, n, "x", x, "dw", dw)
 	if d := p.d; d.begin(op) {
 		defer d.end()
-		p.small.backwardFilter(d, dw, dy, x, p.positions())
+		p.small.backwardFilter(d, dw, false, dy, smallInput{x: x}, p.positions(), p.through)
 	}
 }
 
@@ -267,8 +276,10 @@ func (p *convPool) unpool(op string, dbias, dy *device.Tensor) {
 	}
 	defer d.end()
 	windows := dy.Len() / s.OutC
-	if !tilesBy2(p.pool) { // without a bias
-		tileArguments(d.arguments().Pointer(d.data(p.between)).Pointer(d.data(dy)).Pointer(d.at(p.arg)), p.pool, n)
+	if p.unpoolsTiles() {
+		a := d.arguments().Pointer(d.data(p.between)).Pointer(d.data(dy)).Pointer(d.at(p.arg))
+		tileArguments(a, p.pool, n)
+		a.Int32(flag(p.inBits()))
 		d.launchTiles(p.backward, p.pool, dy.Len())
 		return
 	}

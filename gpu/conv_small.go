@@ -15,7 +15,8 @@ import (
 //
 //	y = maxpool(x * w) + bias, with ReLU max(maxpool(x * w) + bias, 0)
 //
-// in one launch, and without bias and ReLU, if the kernels have room for the filters, the gradients, with dz = dy at the maxima, otherwise 0:
+// in one launch, and without bias and ReLU, if the kernels have room for the filters, the gradients, with dz = dy at the maxima, otherwise 0
+// (see convOfActivation and convPoolBatchNorm for x and dy that are in no memory):
 //
 //	dw = sum of dz x, in two launches        dx = dz * w, transposed
 //
@@ -26,7 +27,8 @@ type convSmall struct {
 	relu         bool
 	arrived      *memory // uint32 for each group of channels; 0 between launches
 	forward      *cuda.Kernel
-	gradients    bool         // the passes below are there, and positions of maxima are 2 bits
+	inBits       bool         // positions of maxima are packed: see tiles.cuh
+	gradients    bool         // the passes below are there
 	data         *cuda.Kernel // nil with NoBackwardData
 	filter, done *cuda.Kernel // done adds up the partial sums of filter
 }
@@ -55,18 +57,18 @@ func (d *Device) newConvSmall(s device.Conv2DSpec, shape kernels.ConvSmallShape,
 
 func (b *builder) newConvSmall(s device.Conv2DSpec, shape kernels.ConvSmallShape, relu bool) *convSmall {
 	l, _ := kernels.ConvSmallForwardLaunch(s.N, shape)
-	p := &convSmall{shape: shape, relu: relu, forward: b.family(kernels.ConvSmallForward, s.DType)}
+	p := &convSmall{shape: shape, relu: relu, inBits: !relu && !s.Bias, forward: b.family(kernels.ConvSmallForward, s.DType)}
 	if l.Moments && !s.NoBackward {
 		p.arrived = b.zeros(4 * l.Grid.Y)
 		b.reserve(3 * 4 * kernels.MaxConvSmallBlocks * int64(s.OutC))
 	}
-	f, filter := kernels.ConvSmallFilterLaunch(s.N, shape)
+	_, filter := kernels.ConvSmallFilterLaunch(s.N, 1, shape)
 	_, data := kernels.ConvSmallDataLaunch(s.N, shape)
 	if p.gradients = !s.NoBackward && !s.Bias && !relu && filter && (data || s.NoBackwardData); !p.gradients {
 		return p
 	}
 	p.filter, p.done = b.family(kernels.ConvSmallFilter, s.DType), b.family(kernels.ConvSmallFinish, s.DType)
-	b.reserve(4 * int64(f.Grid.X) * int64(s.OutC*s.KH*s.KW*s.InC))
+	b.reserve(p.partialSums(s.N, 1))
 	if !s.NoBackwardData {
 		p.data = b.family(kernels.ConvSmallData, s.DType)
 	}
@@ -76,13 +78,29 @@ func (b *builder) newConvSmall(s device.Conv2DSpec, shape kernels.ConvSmallShape
 // moments reports whether the pass can compute the moments of a batch normalisation.
 func (p *convSmall) moments() bool { return p.arrived != nil }
 
-// run queues the pass over n images. arg is the address of the maxima's positions, or 0. Unless norm is nil, the pass computes the
-// moments of y, too.
-func (p *convSmall) run(d *Device, y, x, w, bias *device.Tensor, arg cu.DevicePtr, norm *batchNorm, runningMean, runningVar *device.Tensor) {
-	l, _ := kernels.ConvSmallForwardLaunch(x.Rows(), p.shape)
-	a := d.arguments().Pointer(d.data(y)).Pointer(arg).Pointer(d.data(x)).Pointer(d.data(w)).Pointer(d.optional(bias)).
-		Int32(int32(l.Bands)).Int32(flag(p.relu)).Int32(flag(p.gradients))
-	p.geometry(a, l)
+// partialSums returns the bytes of the partial sums of the filters' gradient for n images, with so many sums per element.
+func (p *convSmall) partialSums(n, sums int) int64 {
+	l, _ := kernels.ConvSmallFilterLaunch(n, sums, p.shape)
+	s := p.shape
+	return 4 * int64(l.Grid.X*sums) * int64(s.OutC*s.KH*s.KW*s.InC)
+}
+
+// smallInput is what a convolution's x is computed from: itself or, unless filters is nil, the images and the operands of a whitening
+// layer.
+type smallInput struct{ x, filters, bias *device.Tensor }
+
+// arguments adds the arguments that make an Input of conv_small.cu.
+func (in smallInput) arguments(d *Device, a *cuda.Args) *cuda.Args {
+	return a.Pointer(d.data(in.x)).Pointer(d.optional(in.filters)).Pointer(d.optional(in.bias))
+}
+
+// run queues the pass. arg is the address of the maxima's positions, or 0. Unless norm is nil, the pass computes the moments of y, too.
+func (p *convSmall) run(d *Device, y *device.Tensor, in smallInput, w, bias *device.Tensor, arg cu.DevicePtr, norm *batchNorm,
+	runningMean, runningVar *device.Tensor) {
+	l, _ := kernels.ConvSmallForwardLaunch(y.Rows(), p.shape)
+	a := in.arguments(d, d.arguments().Pointer(d.data(y)).Pointer(arg)).Pointer(d.data(w)).Pointer(d.optional(bias)).
+		Int32(int32(l.Bands)).Int32(flag(p.relu)).Int32(flag(p.inBits))
+	p.geometry(a, l, in)
 	if norm == nil {
 		for range 6 {
 			a.Pointer(0)
@@ -97,14 +115,17 @@ func (p *convSmall) run(d *Device, y, x, w, bias *device.Tensor, arg cu.DevicePt
 }
 
 // geometry adds the arguments that make a Convolution of conv_small.cu.
-func (p *convSmall) geometry(a *cuda.Args, l kernels.ConvSmallLaunch) {
+func (p *convSmall) geometry(a *cuda.Args, l kernels.ConvSmallLaunch, in smallInput) {
 	s := p.shape
 	for _, v := range [...]int{s.H, s.W, s.InC, s.OutC, s.KH, s.KW, s.PadH, s.PadW, s.OutH, s.OutW, l.Rows, l.Stride} {
 		a.Int32(int32(v))
 	}
 	a.Int32(flag(l.Vector))
 	packs := s.InC
-	if l.Vector {
+	switch {
+	case in.filters != nil:
+		packs = 1 // all channels of a pixel are computed together
+	case l.Vector:
 		packs /= 4
 	}
 	divisor(a, (s.OutH+l.Rows-1)/l.Rows)
@@ -113,14 +134,32 @@ func (p *convSmall) geometry(a *cuda.Args, l kernels.ConvSmallLaunch) {
 	divisor(a, packs)
 }
 
-// backwardFilter queues dw. arg is the address of the maxima's positions.
-func (p *convSmall) backwardFilter(d *Device, dw, dy, x *device.Tensor, arg cu.DevicePtr) {
-	l, _ := kernels.ConvSmallFilterLaunch(x.Rows(), p.shape)
-	a := d.arguments().Pointer(d.scratch()).Pointer(d.data(dy)).Pointer(arg).Pointer(d.data(x)).Int32(int32(l.Bands))
-	p.geometry(a, l)
+// backwardFilter queues dw unless it is nil and, with slopes, the sums of which the gradient of a whitening layer's bias consists: it
+// returns where partial ones are, and how many per element. arg is the address of the maxima's positions.
+func (p *convSmall) backwardFilter(d *Device, dw *device.Tensor, slopes bool, dy *device.Tensor, in smallInput, arg cu.DevicePtr,
+	through normGradient) (partial cu.DevicePtr, blocks int) {
+	kinds := 1
+	if slopes && dw != nil {
+		kinds = 2
+	}
+	l, _ := kernels.ConvSmallFilterLaunch(dy.Rows(), kinds, p.shape)
+	groups := l.Grid.Y / kinds
+	slopeFrom := groups
+	if dw == nil {
+		slopeFrom = 0
+	}
+	a := in.arguments(d, d.arguments().Pointer(d.scratch()).Pointer(d.data(through.gradient(dy))).Pointer(arg)).
+		Int32(int32(slopeFrom)).Int32(int32(l.Bands))
+	p.geometry(a, l, in)
+	through.arguments(d, a)
 	d.launch(p.filter, l.Grid)
-	d.arguments().Pointer(d.data(dw)).Pointer(d.scratch()).Int32(int32(l.Grid.X)).Int32(int32(dw.Len()))
-	d.launch(p.done, kernels.ConvSmallFinishGrid(dw.Len()))
+	partial = d.scratch()
+	if dw != nil {
+		d.arguments().Pointer(d.data(dw)).Pointer(partial).Int32(int32(l.Grid.X)).Int32(int32(dw.Len()))
+		d.launch(p.done, kernels.ConvSmallFinishGrid(dw.Len()))
+		partial += cu.DevicePtr(4 * l.Grid.X * dw.Len())
+	}
+	return partial, l.Grid.X
 }
 
 // backwardData queues dx. arg is the address of the maxima's positions.

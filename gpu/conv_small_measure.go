@@ -50,7 +50,7 @@ type smallContest struct {
 
 // own queues the pass by conv_small.cu.
 func (c *smallContest) own() error {
-	c.small.run(c.d, c.y, c.x, c.w, nil, c.arg, nil, nil, nil)
+	c.small.run(c.d, c.y, smallInput{x: c.x}, c.w, nil, c.arg, nil, nil, nil)
 	return c.d.fault
 }
 
@@ -62,7 +62,7 @@ func (c *smallContest) theirs(pass *convPass) error {
 	d := c.d
 	a := d.arguments().Pointer(d.data(c.y)).Pointer(c.arg).Pointer(d.data(c.z))
 	tileArguments(a, c.pool, c.pool.N)
-	a.Int32(flag(c.relu))
+	a.Int32(flag(c.relu)).Int32(flag(!c.relu))
 	d.launchTiles(c.pooling, c.pool, c.y.Len())
 	return d.fault
 }

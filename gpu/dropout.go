@@ -20,6 +20,7 @@ import (
 type dropout struct {
 	d      *Device
 	spec   device.DropoutSpec
+	seed   seed
 	kernel *cuda.Kernel
 }
 
@@ -31,7 +32,7 @@ func (d *Device) NewDropout(s device.DropoutSpec) (device.Dropout, error) {
 	s.DType = floatType("NewDropout", s.DType)
 	return build(d, "dropout", func(b *builder) device.Dropout {
 		b.elements(s.Len)
-		return &dropout{d: d, spec: s, kernel: b.family(kernels.Dropout, s.DType)}
+		return &dropout{d: d, spec: s, seed: b.seed(s.Seed), kernel: b.family(kernels.Dropout, s.DType)}
 	})
 }
 
@@ -39,7 +40,7 @@ func (p *dropout) Forward(y, x, step *device.Tensor) { p.run("dropout forward", 
 
 func (p *dropout) Backward(dx, dy, step *device.Tensor) { p.run("dropout backward", dx, dy, step) }
 
-func (p *dropout) Reseed(seed uint64) { p.spec.Seed = seed }
+func (p *dropout) Reseed(seed uint64) { p.seed.set(p.d, seed) }
 
 func (p *dropout) run(op string, y, x, step *device.Tensor) {
 	n := device.CheckUpTo(op, "source", x, p.spec.DType, p.spec.Len)
@@ -51,7 +52,7 @@ func (p *dropout) run(op string, y, x, step *device.Tensor) {
 	}
 	defer d.end()
 	scale := float32(1 / (1 - float64(s.Rate)))
-	d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Pointer(d.data(step)).Int32(int32(n)).Float32(s.Rate).Float32(scale).
-		Uint32(uint32(s.Seed)).Uint32(uint32(s.Seed >> 32)).Uint32(uint32(s.Stream))
+	d.arguments().Pointer(d.data(y)).Pointer(d.data(x)).Pointer(d.data(step)).Pointer(d.data(p.seed.tensor)).Int32(int32(n)).Float32(s.Rate).Float32(scale).
+		Uint32(uint32(s.Stream))
 	d.launch(p.kernel, kernels.FourPerThread(n))
 }

@@ -28,6 +28,7 @@ type pool2D struct {
 	wide              bool // windows have more elements than a byte can index
 	vector            bool // kernels process four channels at a time
 	tiles             bool // windows tile the image: kernels of pool2d_tiles.cu
+	inBits            bool // positions are packed: see tiles.cuh
 	forward, backward *cuda.Kernel
 	arg               *memory // positions of the maxima; for max pooling with a backward pass
 	n                 int     // images of the last Forward
@@ -56,6 +57,7 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error
 		numberBytes := 1
 		if forward, backward, ok := poolTiles(s); ok {
 			p.tiles, p.forward, p.backward = true, b.family(forward, s.DType), b.family(backward, s.DType)
+			p.inBits = s.KH == 2 && !relu
 		} else if s.KH*s.KW <= math.MaxUint8 {
 			p.forward, p.backward = b.family(kernels.Pool2DMaxForward, s.DType), b.family(kernels.Pool2DMaxBackward, s.DType)
 		} else {
@@ -63,7 +65,7 @@ func (d *Device) newPool2D(s device.Pool2DSpec, relu bool) (device.Pool2D, error
 			p.forward, p.backward = b.family(kernels.Pool2DMaxForwardWide, s.DType), b.family(kernels.Pool2DMaxBackwardWide, s.DType)
 		}
 		if !s.NoBackward {
-			p.arg = b.memory(numberBytes * outputs)
+			p.arg = b.memory(positionBytes(numberBytes*outputs, p.inBits))
 		}
 		return p
 	})
@@ -85,6 +87,14 @@ func poolTiles(s device.Pool2DSpec) (forward, backward kernels.Family, ok bool) 
 	return "", "", false
 }
 
+// positionBytes returns the bytes of the positions of maxima, with so many of them unless they are packed.
+func positionBytes(bytes int, packed bool) int {
+	if packed {
+		return bytes / 4
+	}
+	return bytes
+}
+
 func (p *pool2D) Forward(y, x *device.Tensor) {
 	const op = "pool2d forward"
 	s, d := p.spec, p.d
@@ -102,7 +112,7 @@ func (p *pool2D) Forward(y, x *device.Tensor) {
 	a.Pointer(d.data(x))
 	if p.tiles {
 		tileArguments(a, s, n)
-		a.Int32(flag(p.relu))
+		a.Int32(flag(p.relu)).Int32(flag(p.inBits))
 		d.launchTiles(p.forward, s, y.Len())
 		return
 	}
@@ -132,6 +142,7 @@ func (p *pool2D) Backward(dx, dy, y, x *device.Tensor) {
 	switch {
 	case p.tiles:
 		tileArguments(a.Pointer(p.positions()), s, n)
+		a.Int32(flag(p.inBits))
 		d.launchTiles(p.backward, s, dy.Len())
 		return
 	case s.Mode == device.MaxPool:
@@ -195,7 +206,7 @@ func tileArguments(a *cuda.Args, s device.Pool2DSpec, n int) {
 	}
 }
 
-// launchTiles queues a kernel of pool2d_tiles.cu for n outputs.
+// launchTiles queues a kernel of pool2d_tiles.cu for n outputs, with the divisors as its last arguments.
 func (d *Device) launchTiles(k *cuda.Kernel, s device.Pool2DSpec, n int) {
 	for _, v := range [...]int{s.C / kernels.Pack(storage(s.DType)), s.OutW(), s.OutH()} {
 		divisor(&d.args, v)

@@ -125,14 +125,14 @@ __device__ __forceinline__ const unsigned char *imageOf(const unsigned char *ima
 __device__ __forceinline__ int labelOf(const int *labels, int id, int set) { return id >= 0 && id < set ? labels[id] : -1; }
 
 // augment_train applies the whole augmentation. epoch is int32 [1] on the device, so that each replay of a recorded
-// step draws new numbers. stream is device.StreamAugment. With gather it also picks the labels of the images, as
+// step draws new numbers, and so is the seed [2], the lower half first. stream is device.StreamAugment. With gather it also picks the labels of the images, as
 // gather_labels does, unless picked is null.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(augment_train)(Element *y, const unsigned char *images, const int *ids, const int *epoch, const float *table, int *picked,
-	const int *labels, int h, int w, int c, int flip, int crop, int cutout, int seedLow, int seedHigh, int stream, int gather, int set) {
+KERNEL(augment_train)(Element *y, const unsigned char *images, const int *ids, const int *epoch, const int *seed, const float *table, int *picked,
+	const int *labels, int h, int w, int c, int flip, int crop, int cutout, int stream, int gather, int set) {
 	__shared__ Change change;
 	if (threadIdx.x == 0) {
-		change = changeOf(ids[blockIdx.x], *epoch, h, w, flip, crop, cutout, seedLow, seedHigh, stream);
+		change = changeOf(ids[blockIdx.x], *epoch, h, w, flip, crop, cutout, seed[0], seed[1], stream);
 		if (picked) picked[blockIdx.x] = labelOf(labels, ids[blockIdx.x], set);
 	}
 	__syncthreads();

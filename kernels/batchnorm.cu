@@ -24,6 +24,7 @@
 // one after the activation takes the place of y and dy, which then are in no memory (PooledGradient).
 //
 // Bytes per element, e being the element's size: moments e, normalize 2e; sums 2e, backward 3e.
+#include "batchnorm.cuh"
 #include "columns.cuh"
 #include "function.cuh"
 #include "special.cuh"
@@ -161,30 +162,18 @@ template <int W, int R, class Row> __device__ __forceinline__ void momentsOf(Mom
 	}
 }
 
-// Affine is z = (x-mean) scale + beta of W columns, with scale = gamma/sqrt(var+epsilon).
-// Subtracting first loses nothing where the mean is far from 0.
-template <int W> struct Affine {
-	float mean[W], scale[W], beta[W];
-
-	__device__ __forceinline__ Affine(const Place &p, const float *gamma, const float *beta_, const float *mean_,
-		const float *variance, float epsilon) {
-#pragma unroll
-		for (int k = 0; k < W; k++) {
-			mean[k] = p.active ? mean_[p.column + k] : 0.0f;
-			scale[k] = p.active ? gamma[p.column + k] * rsqrtf(variance[p.column + k] + epsilon) : 0.0f;
-			beta[k] = p.active ? beta_[p.column + k] : 0.0f;
-		}
-	}
-	// of returns z of column k, from centred = x-mean.
-	__device__ __forceinline__ float of(float centred, int k) const { return centred * scale[k] + beta[k]; }
-};
+// affineOf is the Affine of the thread's columns.
+template <int W>
+__device__ __forceinline__ Affine<W> affineOf(const Place &p, const float *gamma, const float *beta, const float *mean, const float *variance, float epsilon) {
+	return Affine<W>(p.column, p.active, gamma, beta, mean, variance, epsilon);
+}
 
 template <class F, int W, int R>
 __device__ __forceinline__ void normalizeColumns(Element *y, const Element *x, const float *gamma, const float *beta,
 	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock) {
 	const Place p = placeOf<W>(rows, c, rowsPerBlock);
 	if (!p.active) return;
-	const Affine<W> z(p, gamma, beta, mean, variance, epsilon);
+	const Affine<W> z = affineOf<W>(p, gamma, beta, mean, variance, epsilon);
 #pragma unroll 1
 	for (int row = p.first + p.lane; row < p.end; row += R * p.lanes) {
 		Vector<Element, W> v[R];
@@ -218,7 +207,7 @@ __device__ __forceinline__ void normalizePooled(Element *y, unsigned char *arg, 
 	const float *mean, const float *variance, float epsilon, int rows, int c, int rowsPerBlock, const Image &image) {
 	const Place p = placeOf<PACK>(rows, c, rowsPerBlock);
 	if (!p.active) return;
-	const Affine<PACK> z(p, gamma, beta, mean, variance, epsilon);
+	const Affine<PACK> z = affineOf<PACK>(p, gamma, beta, mean, variance, epsilon);
 #pragma unroll 1
 	for (int row = p.first + p.lane; row < p.end; row += p.lanes) {
 		const Element *from = x + at(p, windowAt<K>(row, image).pixel, c);
@@ -315,7 +304,7 @@ __device__ __forceinline__ void sumColumns(float *sums, float *dgamma, float *db
 	const Place p = placeOf<W>(rows, c, rowsPerBlock);
 	float sum[2 * W] = {}; // of dz, and of dz (x-mean)
 	if (p.active) {
-		const Affine<W> z(p, gamma, beta, mean, variance, epsilon);
+		const Affine<W> z = affineOf<W>(p, gamma, beta, mean, variance, epsilon);
 		eachGradient<F, W, R>(dy, x, z, p, c, [&](int, const float (&dz)[W], const float (&centred)[W]) {
 #pragma unroll
 			for (int k = 0; k < W; k++) {
@@ -349,27 +338,18 @@ __device__ __forceinline__ void sums(float *sums, float *dgamma, float *dbeta, f
 		sumColumns<F, 1, 2>(sums, dgamma, dbeta, partial, arrived, Gradient{dy}, x, gamma, beta, mean, variance, epsilon, rows, c, rowsPerBlock);
 }
 
-// backwardColumns computes dx = scale*dz + slope*(x-mean) + shift and hands it to put, row by row, with
-//
-//	slope = -scale dgamma/m / sqrt(var+epsilon)      shift = -scale dbeta/m
+// backwardColumns computes dx and hands it to put, row by row.
 template <class F, int W, int R, class G, class Put>
 __device__ __forceinline__ void backwardColumns(const Put &put, const G &dy, const Element *x, const float *gamma, const float *beta,
 	const float *mean, const float *variance, const float *sums, float epsilon, int rows, int c, int rowsPerBlock) {
 	const Place p = placeOf<W>(rows, c, rowsPerBlock);
 	if (!p.active) return;
-	const Affine<W> z(p, gamma, beta, mean, variance, epsilon);
-	const float each = 1.0f / rows;
-	float slope[W], shift[W];
-#pragma unroll
-	for (int k = 0; k < W; k++) {
-		const int j = p.column + k;
-		shift[k] = -z.scale[k] * sums[j] * each;
-		slope[k] = -z.scale[k] * sums[c + j] * each * rsqrtf(variance[j] + epsilon);
-	}
+	const Affine<W> z = affineOf<W>(p, gamma, beta, mean, variance, epsilon);
+	const InputGradient<W> gradient(z, p.column, sums, c, variance, epsilon, rows);
 	eachGradient<F, W, R>(dy, x, z, p, c, [&](int row, const float (&dz)[W], const float (&centred)[W]) {
 		Vector<Element, W> out;
 #pragma unroll
-		for (int k = 0; k < W; k++) narrow(out.e[k], z.scale[k] * dz[k] + (slope[k] * centred[k] + shift[k]));
+		for (int k = 0; k < W; k++) narrow(out.e[k], gradient.of(z, dz[k], centred[k], k));
 		put(p, row, out);
 	});
 }
@@ -385,7 +365,7 @@ struct Rows {
 };
 
 // Windows is where backwardColumns puts dx if x is a max pooling by 2 x 2 of images, and dx the gradient with respect to
-// these. arg has the numbers of the largest elements.
+// these. arg has the numbers of the largest elements, packed.
 struct Windows {
 	Element *dx;
 	const unsigned char *arg;
@@ -394,7 +374,7 @@ struct Windows {
 
 	template <int W> __device__ __forceinline__ void operator()(const Place &p, int row, const Vector<Element, W> &v) const {
 		const Window window = windowAt<2>(row, images);
-		spread<2, W>(dx + at(p, window.pixel, c), v, load<unsigned char, W>(arg + at(p, row, c)), window, images, c);
+		spread<2, W>(dx + at(p, window.pixel, c), v, loadPacked<W>(arg, at(p, row, c)), window, images, c);
 	}
 };
 
@@ -419,7 +399,7 @@ __device__ __forceinline__ void backward(Element *dx, const Element *dy, const E
 //	runningMean = (1-momentum) runningMean + momentum mean
 //	runningVar = (1-momentum) runningVar + momentum variance rows/max(rows-1, 1)
 //
-// Unless pooled is null, x is images [n, h, w, c], which it first pools by 2 x 2 (tiles.cuh) to pooled and arg [rows, c],
+// Unless pooled is null, x is images [n, h, w, c], which it first pools by 2 x 2 (tiles.cuh) to pooled and arg [rows, c], packed,
 // rows being n*outH*outW; this needs vector = 1. The pairs of ints are Divisors of outW and outH.
 //
 // partial is [2, gridDim.x, c], arrived [gridDim.y] (lastOfGroup). Launch: columns.cuh.
@@ -440,7 +420,7 @@ KERNEL(batchnorm_moments)(float *mean, float *variance, float *runningMean, floa
 			Vector<unsigned char, PACK> number;
 			const Vector<Element, PACK> v = largestOf<2, PACK>(number, x + at(p, windowAt<2>(row, images).pixel, c), images, c, 0);
 			store(pooled + at(p, row, c), v);
-			store(arg + at(p, row, c), number);
+			storePacked<PACK>(arg, at(p, row, c), number);
 			return v;
 		});
 	} else {
@@ -478,7 +458,7 @@ ENTRIES(, Identity)
 FUSED_WITH_BATCHNORM(ENTRIES)
 
 // backward where x is a max pooling by 2 x 2 of images [n, h, w, c]: dx is the gradient with respect to these, and must not
-// be dy. arg has the numbers of the largest elements. They need vector to be 1. The pairs of ints are Divisors of outW and
+// be dy. arg has the numbers of the largest elements, packed. They need vector to be 1. The pairs of ints are Divisors of outW and
 // outH. Launch: columns.cuh.
 #define UNPOOL \
 	Element *dx, const Element *dy, const Element *x, const float *gamma, const float *beta, const float *mean, const float *variance, \

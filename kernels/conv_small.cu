@@ -6,9 +6,11 @@
 //	y[n,i,j,o] = max of z[n, 2i..2i+1, 2j..2j+1, o], with ReLU at least 0
 //	mean[o], var[o] of y over images and pixels, for the batch normalisation after it (batchnorm.cu), if asked for
 //
+// If x is the output of a whitening layer (whiten.cu), the kernels compute it from that layer's images: see Whitening.
+//
 // z is in no memory. Of equal elements of a window the first in row-major order is the maximum; if an element is NaN, the first
-// NaN is. arg has its number, 0 to 3, or 255 where ReLU gave 0; in the packed form, for the gradients below, which ReLU hasn't, a
-// byte has the numbers of 4 channels, 2 bits each, the first channel's being the lowest.
+// NaN is. arg has its number, 0 to 3, or 255 where ReLU gave 0; without ReLU
+// the numbers can be packed (tiles.cuh), and for the gradients below they are.
 //
 // The sum is a matrix product [pixels of z, kH kW inC] by [kH kW inC, outC], whose left matrix, the im2col matrix, is read from
 // the images in shared memory ("implicit GEMM": Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014). With
@@ -28,7 +30,8 @@
 // block shared memory has room for as many from compute capability 8.0 on. Two blocks hide each other's loads of images.
 //
 // Needs compute capability 8.0. 8 divides outC; addresses are multiples of 16. kernels.ConvSmallForwardLaunch returns the launch.
-// Bytes per element of y: e + 1, packed e + 1/4, and 4 e inC/outC.
+// Bytes per element of y: e + 1, packed e + 1/4, and 4 e inC/outC, of a whitening layer's images 12 e/outC.
+#include "batchnorm.cuh"
 #include "function.cuh"
 #include "lastblock.cuh"
 #include "tiles.cuh"
@@ -192,6 +195,88 @@ template <int W> __device__ __forceinline__ void fillTile(Element *tile, const E
 	}
 }
 
+// Whitening is a layer of whiten.cu with GELU whose output is x:
+//
+//	x[n,i,j,c] = gelu(s)        s = bias[c] + sum_{a,b,d} images[n,i+a,j+b,d] filter[c,a,b,d]
+//
+// images are [n,h+1,w+1,3], filter is [inC,2,2,3]; 4 divides inC, which is at most 24. Nobody stores x: what a block needs of it, it
+// computes in shared memory, 16 pixels per warp at a time, by products of the pixels' 12 elements (and 4 zeros) with 8 filters.
+// Most pixels are in one tile, those at its upper and lower edge in two.
+constexpr int whiteningTaps = 12, whiteningTiles = 3; // tiles of 8 channels of x
+
+struct Whitening {
+	const Element *images, *filter;
+	const float *bias;
+
+	// fill is fillTile of x, or with slope of gelu'(s).
+	__device__ __forceinline__ void fill(Element *tile, int image, int top, int slope, const Convolution &v) const {
+		const int lane = threadIdx.x % 32, t = lane % 4, perRow = min(v.w, v.tileW() - v.padW), total = v.tileH() * perRow;
+		const Element *own = images + (size_t)image * (v.h + 1) * (v.w + 1) * 3;
+#pragma unroll 1
+		for (int unit = threadIdx.x / 32 * 16; unit < total; unit += 16 * warps) {
+			int row[2], col[2]; // of pixels g and g+8
+#pragma unroll
+			for (int r = 0; r < 2; r++) {
+				const int pixel = min(unit + lane / 4 + 8 * r, total - 1);
+				row[r] = v.byRow.quotient(pixel);
+				col[r] = pixel - row[r] * perRow;
+			}
+			Pair a[1][4];
+#pragma unroll
+			for (int r = 0; r < 4; r++) {
+				const int k = 2 * t + r / 2 * 8, i = min(max(top + row[r % 2], 0), v.h - 1); // elements k and k+1 are of the same row of the images
+				const Element *from = own + ((i + k / 6) * (v.w + 1) + col[r % 2]) * 3 + k % 6;
+#pragma unroll
+				for (int e = 0; e < 2; e++) {
+					narrow(a[0][r].e[e], 0.0f);
+					if (k < whiteningTaps) a[0][r].e[e] = from[e];
+				}
+			}
+#pragma unroll 1
+			for (int j = 0; j < whiteningTiles; j++) {
+				float s[1][1][4] = {};
+				Pair b[1][2];
+#pragma unroll
+				for (int i = 0; i < 4; i++) {
+					const int k = 2 * t + i % 2 + i / 2 * 8, c = 8 * j + lane / 4;
+					narrow(b[0][i / 2].e[i % 2], 0.0f);
+					if (k < whiteningTaps && c < v.inC) b[0][i / 2].e[i % 2] = filter[c * whiteningTaps + k];
+				}
+				multiply<1, 1>(s, a, b);
+#pragma unroll
+				for (int r = 0; r < 2; r++) {
+					const int c = 8 * j + 2 * t;
+					if (c >= v.inC || unit + lane / 4 + 8 * r >= total) continue;
+					Pair p;
+#pragma unroll
+					for (int e = 0; e < 2; e++) {
+						const float arg = s[0][0][2 * r + e] + bias[c + e], f = slope ? GELU::slope(arg, 0.0f) : GELU::value(arg, 0.0f);
+						narrow(p.e[e], (unsigned)(top + row[r]) < (unsigned)v.h ? f : 0.0f);
+					}
+					put<2>(tile + (row[r] * v.tileW() + v.padW + col[r]) * v.stride + c, p);
+				}
+			}
+		}
+	}
+};
+
+// Input is x, or the images and the operands of a whitening layer whose output it is; whitening is null without one.
+struct Input {
+	const Element *x, *whitening;
+	const float *whiteningBias;
+
+	// fill lays out the rows of an image from row `top` on, with slope of gelu'(s) instead.
+	__device__ __forceinline__ void fill(Element *tile, int image, int top, int slope, const Convolution &v) const {
+		const Element *from = x + (size_t)image * v.h * v.w * v.inC;
+		if (whitening)
+			Whitening{x, whitening, whiteningBias}.fill(tile, image, top, slope, v);
+		else if (v.vector)
+			fillTile<4>(tile, from, top, v);
+		else
+			fillTile<1>(tile, from, top, v);
+	}
+};
+
 // fillFilters lays the filters of the channels from `first` on out as fragments of B: [step][two fragments][lane][8 elements].
 __device__ __forceinline__ void fillFilters(Element *to, const Element *filter, int first, const Convolution &v) {
 	const int evenC = v.evenC(), taps = v.kH * v.kW;
@@ -246,26 +331,6 @@ __device__ __forceinline__ void convolve(Sums &sums, const Element *from, const 
 		}
 		multiply<2, tiles>(sums, a, b);
 	}
-}
-
-// packed and unpacked convert the numbers of 8 channels.
-__device__ __forceinline__ Vector<unsigned char, 2> packed(const Vector<unsigned char, 8> &numbers) {
-	Vector<unsigned char, 2> v;
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		unsigned bits = 0;
-#pragma unroll
-		for (int k = 0; k < 4; k++) bits |= (unsigned)numbers.e[4 * i + k] << (2 * k);
-		v.e[i] = (unsigned char)bits;
-	}
-	return v;
-}
-
-__device__ __forceinline__ Vector<unsigned char, 8> unpacked(const Vector<unsigned char, 2> &v) {
-	Vector<unsigned char, 8> numbers;
-#pragma unroll
-	for (int i = 0; i < 8; i++) numbers.e[i] = v.e[i / 4] >> (2 * (i % 4)) & 3;
-	return numbers;
 }
 
 // Pooled are the thread's channels of a pixel of y.
@@ -408,17 +473,18 @@ __device__ __forceinline__ void finishMoments(const Moments (&own)[2], const Sta
 	{h, w, inC, outC, kH, kW, padH, padW, outH, outW, rows, stride, vector, Divisor(bandsM, bandsS), Divisor(widthM, widthS), \
 		Divisor(rowM, rowS), Divisor(pixelM, pixelS)}
 
-// bands is the number of bands of all images. arg may be null; it is packed if inBits is 1, otherwise 0. relu is 1 or 0. Unless
-// mean is null, the kernel computes mean and variance (divided by the number of pixels) [outC] of y as it is stored, and updates
+// bands is the number of bands of all images. arg may be null; it is packed if inBits is 1, otherwise 0. relu is 1 or 0. The pointers
+// from x on but for filter and bias make an Input. Unless mean is null, the kernel computes mean and variance (divided by the number of pixels) [outC] of y as it is stored, and updates
 // the running ones as batchnorm_moments does; then a band has at most 64 pixels.
 //
 // Launch: 256 threads, any grid with gridDim.y groups of 64 channels (kernels.ConvSmallForwardLaunch).
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(conv_small_forward)(Element *y, unsigned char *arg, const Element *x, const Element *filter, const float *bias, int bands, int relu,
-	int inBits, CONVOLUTION, float *mean, float *variance, float *runningMean, float *runningVar, float *partial, unsigned *arrived, float momentum) {
+KERNEL(conv_small_forward)(Element *y, unsigned char *arg, const Element *x, const Element *whitening, const float *whiteningBias,
+	const Element *filter, const float *bias, int bands, int relu, int inBits, CONVOLUTION, float *mean, float *variance, float *runningMean, float *runningVar, float *partial, unsigned *arrived, float momentum) {
 	alignas(16) __shared__ Element shared[sharedElements];
 	__shared__ int offset[maxPairs];
 	const Convolution v = CONVOLUTION_GIVEN;
+	const Input in = {x, whitening, whiteningBias};
 	Element *filters = shared, *tile = shared + v.steps() * 128 * tiles;
 	const int first = blockIdx.y * groupChannels, lane = threadIdx.x % 32, warp = threadIdx.x / 32, perImage = (outH + rows - 1) / rows;
 	const int channel = first + lane % 4 * laneChannels;
@@ -430,11 +496,7 @@ KERNEL(conv_small_forward)(Element *y, unsigned char *arg, const Element *x, con
 #pragma unroll 1
 	for (int band = blockIdx.x; band < bands; band += gridDim.x) {
 		const int image = v.byBands.quotient(band), row = (band - image * perImage) * rows;
-		const Element *from = x + (size_t)image * h * w * inC;
-		if (vector)
-			fillTile<4>(tile, from, 2 * row - padH, v);
-		else
-			fillTile<1>(tile, from, 2 * row - padH, v);
+		in.fill(tile, image, 2 * row - padH, 0, v);
 		__syncthreads();
 		const int count = min(rows, outH - row) * outW; // pixels of y
 		Pooled out;
@@ -450,7 +512,7 @@ KERNEL(conv_small_forward)(Element *y, unsigned char *arg, const Element *x, con
 				for (int k = 0; k < 2; k++) {
 					if (channel + 8 * k >= outC) break;
 					store(y + at + 8 * k, out.y[k]);
-					if (arg && inBits) store(arg + (at + 8 * k) / 4, packed(out.arg[k]));
+					if (arg && inBits) storePacked<8>(arg, at + 8 * k, out.arg[k]);
 					if (arg && !inBits) store(arg + at + 8 * k, out.arg[k]);
 				}
 			}
@@ -520,7 +582,7 @@ __device__ __forceinline__ void fillGradient(Element *tile, const Element *dy, c
 		if (i >= 0 && j >= 0 && i < 2 * v.outH && j < 2 * v.outW && o < v.outC) {
 			const int at = (i / 2 * v.outW + j / 2) * v.outC + o;
 			const Vector<Element, 8> d = load<Element, 8>(dy + at);
-			const Vector<unsigned char, 8> number = unpacked(load<unsigned char, 2>(arg + at / 4));
+			const Vector<unsigned char, 8> number = loadPacked<8>(arg, at);
 #pragma unroll
 			for (int n = 0; n < 8; n++) {
 				if (number.e[n] == own) e.e[n] = d.e[n];
@@ -535,118 +597,65 @@ __device__ __forceinline__ void fillGradient(Element *tile, const Element *dy, c
 // sum is the upper row of window t, pair t + 4 its lower row, so that a fragment of A follows from one element of dy and of arg.
 // Warps share 64 channels and 4 x filterTiles x 8 = 224 columns [kH kW inC]: each has 32 channels and a quarter of the columns.
 constexpr int filterTiles = 7;
+constexpr int filterElements = 23552; // of shared memory, which leaves room for the table and the offsets
 constexpr int gradientStride = 72, numberStride = 80; // from pixel to pixel of dy and of arg in shared memory
 
-// fillPooled copies dy and arg of a band into shared memory, with dy 0 for pixels behind the last, up to a multiple of 4.
-__device__ __forceinline__ void fillPooled(Element *to, unsigned char *numbers, const Element *dy, const unsigned char *arg, int first, int count, int outC) {
-	for (int k = threadIdx.x; k < (count + 3) / 4 * 4 * (groupChannels / 8); k += 256) {
-		const int pixel = k / (groupChannels / 8), o = k % (groupChannels / 8) * 8;
-		Vector<Element, 8> d;
-		Vector<unsigned char, 8> number;
+// NormTable is what the gradient through a batch normalisation of y with GELU after it takes of each channel of a block: see
+// InputGradient of batchnorm.cuh.
+struct NormTable {
+	float mean[groupChannels], scale[groupChannels], beta[groupChannels], slope[groupChannels], shift[groupChannels];
+
+	// fill computes the table of the channels from `first` on. All threads of the block must call it.
+	__device__ __forceinline__ void fill(int first, const float *gamma, const float *beta_, const float *mean_, const float *variance, const float *sums,
+		float epsilon, int pixels, int outC) {
+		const int k = threadIdx.x;
+		if (k >= groupChannels || first + k >= outC) return;
+		const Affine<1> z(first + k, true, gamma, beta_, mean_, variance, epsilon);
+		const InputGradient<1> gradient(z, first + k, sums, outC, variance, epsilon, pixels);
+		mean[k] = z.mean[0];
+		scale[k] = z.scale[0];
+		beta[k] = z.beta[0];
+		slope[k] = gradient.slope[0];
+		shift[k] = gradient.shift[0];
+	}
+	// of returns the gradient with respect to y from that with respect to the output, for channel k, rounded as if it were stored.
+	__device__ __forceinline__ Element of(Element dy, Element y, int k) const {
+		const float centred = widen(y) - mean[k], dz = widen(dy) * GELU::slope(affine(centred, scale[k], beta[k]), 0.0f);
+		Element out;
+		narrow(out, inputGradient(dz, centred, scale[k], slope[k], shift[k]));
+		return out;
+	}
+};
+
+// fillPooled lays out the gradient with respect to y, and arg, of a band in shared memory, with a gradient of 0 for pixels behind the
+// last, up to a multiple of 4. dy is that gradient or, unless y is null, what the table makes it from.
+__device__ __forceinline__ void fillPooled(Element *to, unsigned char *numbers, const Element *dy, const unsigned char *arg, const Element *y,
+	const NormTable &norm, int first, int count, int outC) {
+	constexpr int pack = 4;
+#pragma unroll 1
+	for (int k = threadIdx.x; k < (count + 3) / 4 * 4 * (groupChannels / pack); k += 256) {
+		const int pixel = k / (groupChannels / pack), o = k % (groupChannels / pack) * pack;
+		Vector<Element, pack> d;
+		Vector<unsigned char, pack> number;
 #pragma unroll
-		for (int n = 0; n < 8; n++) {
+		for (int n = 0; n < pack; n++) {
 			narrow(d.e[n], 0.0f);
 			number.e[n] = nowhere;
 		}
 		if (pixel < count && first + o < outC) {
-			d = load<Element, 8>(dy + (size_t)pixel * outC + first + o);
-			number = unpacked(load<unsigned char, 2>(arg + ((size_t)pixel * outC + first + o) / 4));
+			const int at = pixel * outC + first + o;
+			d = load<Element, pack>(dy + at);
+			number = loadPacked<pack>(arg, at);
+			if (y) {
+				const Vector<Element, pack> in = load<Element, pack>(y + at);
+#pragma unroll
+				for (int n = 0; n < pack; n++) d.e[n] = norm.of(d.e[n], in.e[n], o + n);
+			}
 		}
-		put<8>(to + pixel * gradientStride + o, d);
+		put<pack>(to + pixel * gradientStride + o, d);
 		store(numbers + pixel * numberStride + o, number);
 	}
 }
-
-// eachBand calls finish(sums, image, row, count) for the bands of a block of conv_small_data, in the warps that have pixels: sums
-// has dx of the warp's 16 pixels of the band, of `count` from row `row` of the image on.
-template <class Finish>
-__device__ __forceinline__ void eachBand(const Finish &finish, Element *shared, const Element *dy, const unsigned char *arg, const Element *filter,
-	int bands, const Convolution &v) {
-	const int lane = threadIdx.x % 32, t = lane % 4, unit = threadIdx.x / 32 * 16, perImage = (v.h + v.rows - 1) / v.rows, taps = v.kH * v.kW;
-	const int tileH = v.rows + v.kH - 1, tileW = v.w + v.kW - 1, parts = (v.outC + dataChannels - 1) / dataChannels;
-	Element *filters = shared, *tile = shared + parts * taps * 2 * dataTiles * 128;
-	fillDataFilters(filters, filter, v);
-#pragma unroll 1
-	for (int band = blockIdx.x; band < bands; band += gridDim.x) {
-		const int image = v.byBands.quotient(band), row = (band - image * perImage) * v.rows, count = min(v.rows, v.h - row) * v.w;
-		const size_t pooled = (size_t)image * v.outH * v.outW * v.outC;
-		int from[2]; // of the window of pixels g and g+8: its last pixel, that of tap 0
-#pragma unroll
-		for (int r = 0; r < 2; r++) {
-			const int pixel = min(unit + lane / 4 + 8 * r, count - 1), i = v.byOutW.quotient(pixel);
-			from[r] = ((i + v.kH - 1) * tileW + pixel - i * v.w + v.kW - 1) * dataStride;
-		}
-		DataSums sums = {};
-#pragma unroll 1
-		for (int part = 0; part < parts; part++) {
-			__syncthreads();
-			fillGradient(tile, dy + pooled, arg + pooled / 4, part * dataChannels, row + v.padH - v.kH + 1, v.padW - v.kW + 1, tileH, tileW, v);
-			__syncthreads();
-			if (unit >= count) continue;
-#pragma unroll 1
-			for (int tap = 0; tap < taps; tap++) {
-				const int i = tap / v.kW, back = (i * tileW + tap - i * v.kW) * dataStride;
-#pragma unroll
-				for (int sub = 0; sub < 2; sub++) {
-					Pair a[1][4], b[dataTiles][2];
-#pragma unroll
-					for (int r = 0; r < 4; r++) a[0][r] = get<2>(tile + from[r % 2] - back + 16 * sub + 2 * t + r / 2 * 8);
-#pragma unroll
-					for (int j = 0; j < dataTiles; j++) {
-						const Vector<Element, 4> two = get<4>(filters + ((((part * taps + tap) * 2 + sub) * dataTiles + j) * 32 + lane) * 4);
-#pragma unroll
-						for (int e = 0; e < 4; e++) b[j][e / 2].e[e % 2] = two.e[e];
-					}
-					multiply<1, dataTiles>(sums, a, b);
-				}
-			}
-		}
-		if (unit < count) finish(sums, image, row, count);
-	}
-}
-
-// Whitening is a layer of whiten.cu whose output is x: its images [n, h+1, w+1, 3], filters [inC, 2, 2, 3] and bias. A lane has the
-// fragments of B of the filters, whose 12 elements and 4 zeros are one step of a product, and the biases of its channels of dx.
-constexpr int whiteningTaps = 12;
-
-struct Whitening {
-	const Element *images;
-	Pair filter[dataTiles][2];
-	float bias[dataTiles][2];
-
-	__device__ __forceinline__ Whitening(const Element *images, const Element *filter_, const float *bias_, int inC) : images(images) {
-		const int lane = threadIdx.x % 32, t = lane % 4;
-#pragma unroll
-		for (int i = 0; i < 4 * dataTiles; i++) {
-			const int j = i / 4, k = 2 * t + i % 2 + i / 2 % 2 * 8, c = 8 * j + lane / 4;
-			narrow(filter[j][i / 2 % 2].e[i % 2], 0.0f);
-			if (k < whiteningTaps && c < inC) filter[j][i / 2 % 2].e[i % 2] = filter_[c * whiteningTaps + k];
-		}
-#pragma unroll
-		for (int i = 0; i < 2 * dataTiles; i++) {
-			const int c = 8 * (i / 2) + 2 * t + i % 2;
-			bias[i / 2][i % 2] = c < inC ? bias_[c] : 0.0f;
-		}
-	}
-
-	// at computes z of the warp's pixels, of `count` from row `row` of an image on, without the bias.
-	__device__ __forceinline__ void at(DataSums &z, int image, int row, int count, const Convolution &v) const {
-		const int lane = threadIdx.x % 32, t = lane % 4;
-		Pair a[1][4];
-#pragma unroll
-		for (int r = 0; r < 4; r++) {
-			const int pixel = min((int)threadIdx.x / 32 * 16 + lane / 4 + r % 2 * 8, count - 1), i = v.byOutW.quotient(pixel), j = pixel - i * v.w;
-			const int k = 2 * t + r / 2 * 8; // elements k and k+1 are of the same row of the images
-			const Element *from = images + ((size_t)(image * (v.h + 1) + row + i + k / 6) * (v.w + 1) + j) * 3 + k % 6;
-#pragma unroll
-			for (int e = 0; e < 2; e++) {
-				narrow(a[0][r].e[e], 0.0f);
-				if (k < whiteningTaps) a[0][r].e[e] = from[e];
-			}
-		}
-		multiply<1, dataTiles>(z, a, filter);
-	}
-};
 
 } // namespace
 
@@ -664,15 +673,52 @@ extern "C" __global__ void __launch_bounds__(256)
 KERNEL(conv_small_data)(Element *dx, const Element *dy, const unsigned char *arg, const Element *filter, int bands, TRANSPOSED) {
 	alignas(16) __shared__ Element shared[sharedElements];
 	const Convolution v = TRANSPOSED_GIVEN;
-	eachBand([&](const DataSums &sums, int image, int row, int count) {
-		const int lane = threadIdx.x % 32;
+	const int lane = threadIdx.x % 32, t = lane % 4, unit = threadIdx.x / 32 * 16, perImage = (h + rows - 1) / rows, taps = kH * kW;
+	const int tileH = rows + kH - 1, tileW = w + kW - 1, parts = (outC + dataChannels - 1) / dataChannels;
+	Element *filters = shared, *tile = shared + parts * taps * 2 * dataTiles * 128;
+	fillDataFilters(filters, filter, v);
+#pragma unroll 1
+	for (int band = blockIdx.x; band < bands; band += gridDim.x) {
+		const int image = v.byBands.quotient(band), row = (band - image * perImage) * rows, count = min(rows, h - row) * w;
+		const size_t pooled = (size_t)image * outH * outW * outC;
+		int from[2]; // of the window of pixels g and g+8: its last pixel, that of tap 0
 #pragma unroll
 		for (int r = 0; r < 2; r++) {
-			const int pixel = threadIdx.x / 32 * 16 + lane / 4 + 8 * r;
+			const int pixel = min(unit + lane / 4 + 8 * r, count - 1), i = v.byOutW.quotient(pixel);
+			from[r] = ((i + kH - 1) * tileW + pixel - i * w + kW - 1) * dataStride;
+		}
+		DataSums sums = {};
+#pragma unroll 1
+		for (int part = 0; part < parts; part++) {
+			__syncthreads();
+			fillGradient(tile, dy + pooled, arg + pooled / 4, part * dataChannels, row + padH - kH + 1, padW - kW + 1, tileH, tileW, v);
+			__syncthreads();
+			if (unit >= count) continue;
+#pragma unroll 1
+			for (int tap = 0; tap < taps; tap++) {
+				const int i = tap / kW, back = (i * tileW + tap - i * kW) * dataStride;
+#pragma unroll
+				for (int sub = 0; sub < 2; sub++) {
+					Pair a[1][4], b[dataTiles][2];
+#pragma unroll
+					for (int r = 0; r < 4; r++) a[0][r] = get<2>(tile + from[r % 2] - back + 16 * sub + 2 * t + r / 2 * 8);
+#pragma unroll
+					for (int j = 0; j < dataTiles; j++) {
+						const Vector<Element, 4> two = get<4>(filters + ((((part * taps + tap) * 2 + sub) * dataTiles + j) * 32 + lane) * 4);
+#pragma unroll
+						for (int e = 0; e < 4; e++) b[j][e / 2].e[e % 2] = two.e[e];
+					}
+					multiply<1, dataTiles>(sums, a, b);
+				}
+			}
+		}
+#pragma unroll
+		for (int r = 0; r < 2; r++) {
+			const int pixel = unit + lane / 4 + 8 * r;
 			if (pixel >= count) continue;
 #pragma unroll
 			for (int j = 0; j < dataTiles; j++) {
-				const int c = 8 * j + lane % 4 * 2;
+				const int c = 8 * j + t * 2;
 				if (c >= inC) continue;
 				Pair p;
 				narrow(p.e[0], sums[0][j][2 * r]);
@@ -680,79 +726,50 @@ KERNEL(conv_small_data)(Element *dx, const Element *dy, const unsigned char *arg
 				store(dx + ((size_t)(image * h + row) * w + pixel) * inC + c, p);
 			}
 		}
-	}, shared, dy, arg, filter, bands, v);
-}
-
-// conv_small_whiten_bias computes, for a convolution whose x is the output of a whitening layer with GELU (whiten.cu), the gradient of
-// that layer's bias, dbias[c] = sum of dx[..., c] GELU'(z[..., c]): neither dx nor z is in memory. partial is [gridDim.x, inC], arrived
-// one number (lastblock.cuh). Launch: 256 threads, kernels.ConvSmallDataLaunch, exactly.
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(conv_small_whiten_bias)(float *dbias, float *partial, unsigned *arrived, const Element *dy, const unsigned char *arg, const Element *filter,
-	const Element *images, const Element *whitening, const float *bias, int bands, TRANSPOSED) {
-	alignas(16) __shared__ Element shared[sharedElements];
-	const Convolution v = TRANSPOSED_GIVEN;
-	const Whitening layer(images, whitening, bias, inC);
-	const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, width = 8 * dataTiles;
-	float own[dataTiles][2] = {};
-	eachBand([&](const DataSums &sums, int image, int row, int count) {
-		DataSums z = {};
-		layer.at(z, image, row, count, v);
-#pragma unroll
-		for (int i = 0; i < 4 * dataTiles; i++) {
-			const int j = i / 4, r = i / 2 % 2, c = i % 2;
-			if (16 * warp + lane / 4 + 8 * r < count) own[j][c] += sums[0][j][2 * r + c] * GELU::slope(z[0][j][2 * r + c] + layer.bias[j][c], 0.0f);
-		}
-	}, shared, dy, arg, filter, bands, v);
-
-	// The sums of the 64 lanes of a block with the same channels, and then of all blocks, each added in the order of their numbers.
-	__syncthreads();
-#pragma unroll
-	for (int i = 0; i < 2 * dataTiles; i++) putFloat(shared, (8 * warp + lane / 4) * width + 8 * (i / 2) + lane % 4 * 2 + i % 2, own[i / 2][i % 2]);
-	__syncthreads();
-	const int c = threadIdx.x;
-	if (c < inC) {
-		float sum = 0.0f;
-#pragma unroll 4
-		for (int k = 0; k < 8 * warps; k++) sum += getFloat(shared, k * width + c);
-		partial[blockIdx.x * inC + c] = sum;
 	}
-	if (!lastBlock(arrived, gridDim.x) || c >= inC) return;
-	float sum = 0.0f;
-#pragma unroll 8
-	for (int b = 0; b < gridDim.x; b++) sum += partial[b * inC + c];
-	dbias[c] = sum;
 }
 
-// partial is [gridDim.x, outC, kH kW inC]. There are at most 224 columns. Launch: as conv_small_forward
-// (kernels.ConvSmallFilterLaunch).
-extern "C" __global__ void __launch_bounds__(256)
-KERNEL(conv_small_filter)(float *partial, const Element *dy, const unsigned char *arg, const Element *x, int bands, CONVOLUTION) {
-	alignas(16) __shared__ Element shared[sharedElements];
+// conv_small_filter. For a whitening layer before the convolution (Input), it can also compute the sums of which the gradient of that
+// layer's bias consists, which differ in x only:
+//
+//	dbias[c] = sum_{n,p,q} dx[n,p,q,c] gelu'(s[n,p,q,c]) = sum_{o,a,b} filter[o,a,b,c] sum_{n,i,j} dz[n,i,j,o] gelu'(s[n, i+a-padH, j+b-padW, c])
+//
+// Of the gridDim.y blocks side by side those from number slopeFrom on do that. So neither dx nor x is in memory.
+//
+// dy is that with respect to y or, unless y is null, with respect to the output of a batch normalisation of y with GELU
+// (batchnorm_backward_gelu), of which y and the parameters from gamma on are the operands, and pixels the rows.
+//
+// partial is [gridDim.y / groups, gridDim.x, outC, kH kW inC], groups = ceil(outC/64). There are at most 224 columns. Launch: as
+// conv_small_forward, but gridDim.y of once or twice the groups (kernels.ConvSmallFilterLaunch).
+extern "C" __global__ void __launch_bounds__(256, 2)
+KERNEL(conv_small_filter)(float *partial, const Element *dy, const unsigned char *arg, const Element *x, const Element *whitening,
+	const float *whiteningBias, int slopeFrom, int bands, CONVOLUTION, const Element *y, const float *gamma, const float *beta, const float *mean,
+	const float *variance, const float *normSums, float epsilon, int pixels) {
+	alignas(16) __shared__ Element shared[filterElements];
+	__shared__ NormTable norm;
 	const Convolution v = CONVOLUTION_GIVEN;
-	const int first = blockIdx.y * groupChannels, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, warp = threadIdx.x / 32;
+	const Input in = {x, whitening, whiteningBias};
+	const int groups = (outC + groupChannels - 1) / groupChannels, kind = blockIdx.y / groups, first = (blockIdx.y - kind * groups) * groupChannels;
+	const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, warp = threadIdx.x / 32;
 	const int perImage = (outH + rows - 1) / rows, columns = kH * kW * inC, most = (rows * outW + 3) / 4 * 4;
 	const int ownRow = warp / 4 * 32, ownColumn = warp % 4 * filterTiles * 8, down = v.tileW() * stride;
 	Element *gradient = shared, *tile = shared + most * gradientStride;
 	unsigned char *numbers = reinterpret_cast<unsigned char *>(tile + v.tileH() * down);
-	int offset[filterTiles]; // of the lane's columns
-#pragma unroll
-	for (int j = 0; j < filterTiles; j++) {
-		const int n = min(ownColumn + 8 * j + g, columns - 1), tap = n / inC, a = tap / kW;
-		offset[j] = (a * v.tileW() + tap - a * kW) * stride + n - tap * inC;
+	__shared__ short offset[4 * filterTiles * 8]; // of the columns in the tile: in registers there is no room for them
+	if (threadIdx.x < 4 * filterTiles * 8) {
+		const int n = min((int)threadIdx.x, columns - 1), tap = n / inC, a = tap / kW;
+		offset[threadIdx.x] = (short)((a * v.tileW() + tap - a * kW) * stride + n - tap * inC);
 	}
+	if (y) norm.fill(first, gamma, beta, mean, variance, normSums, epsilon, pixels, outC);
 	float sums[2][filterTiles][4] = {};
 	zeroTile(tile, v);
 #pragma unroll 1
 	for (int band = blockIdx.x; band < bands; band += gridDim.x) {
 		const int image = v.byBands.quotient(band), row = (band - image * perImage) * rows, count = min(rows, outH - row) * outW;
-		const Element *from = x + (size_t)image * h * w * inC;
 		const size_t pooled = (size_t)(image * outH + row) * outW * outC;
 		__syncthreads();
-		if (vector)
-			fillTile<4>(tile, from, 2 * row - padH, v);
-		else
-			fillTile<1>(tile, from, 2 * row - padH, v);
-		fillPooled(gradient, numbers, dy + pooled, arg + pooled / 4, first, count, outC);
+		in.fill(tile, image, 2 * row - padH, blockIdx.y >= slopeFrom, v);
+		fillPooled(gradient, numbers, dy + pooled, arg + pooled / 4, y ? y + pooled : nullptr, norm, first, count, outC);
 		__syncthreads();
 		if (ownColumn >= columns) continue;
 #pragma unroll 1
@@ -774,7 +791,7 @@ KERNEL(conv_small_filter)(float *partial, const Element *dy, const unsigned char
 #pragma unroll
 			for (int j = 0; j < filterTiles; j++) {
 #pragma unroll
-				for (int k = 0; k < 4; k++) b[j][k / 2].e[k % 2] = at[offset[j] + k / 2 * down + k % 2 * stride];
+				for (int k = 0; k < 4; k++) b[j][k / 2].e[k % 2] = at[offset[ownColumn + 8 * j + g] + k / 2 * down + k % 2 * stride];
 			}
 			multiply<2, filterTiles>(sums, a, b);
 		}
@@ -783,7 +800,7 @@ KERNEL(conv_small_filter)(float *partial, const Element *dy, const unsigned char
 	for (int k = 0; k < 8 * filterTiles; k++) {
 		const int m = k / (4 * filterTiles), j = k / 4 % filterTiles, i = k % 4;
 		const int o = first + ownRow + 16 * m + i / 2 * 8 + g, n = ownColumn + 8 * j + 2 * t + i % 2;
-		if (o < outC && n < columns) partial[((size_t)blockIdx.x * outC + o) * columns + n] = sums[m][j][i];
+		if (o < outC && n < columns) partial[(((size_t)kind * gridDim.x + blockIdx.x) * outC + o) * columns + n] = sums[m][j][i];
 	}
 }
 
@@ -801,6 +818,34 @@ KERNEL(conv_small_finish)(Element *dfilter, const float *partial, int blocks, in
 	sums[part][column] = sum;
 	__syncthreads();
 	if (part == 0 && i < n) narrow(dfilter[i], (sums[0][column] + sums[1][column]) + (sums[2][column] + sums[3][column]));
+}
+
+// conv_small_whiten_finish adds up the sums of `blocks` blocks for the gradient of a whitening layer's bias: a block per channel o of
+// the convolution, whose threads each have one of the n = kH kW inC columns. partial is [blocks, gridDim.x, n], sums [gridDim.x, inC],
+// arrived one number (lastblock.cuh). Launch: 256 threads, one block for each channel, exactly.
+extern "C" __global__ void __launch_bounds__(256)
+KERNEL(conv_small_whiten_finish)(float *dbias, float *sums, unsigned *arrived, const float *partial, const Element *filter, int blocks, int inC, int n) {
+	__shared__ float terms[256];
+	const int o = blockIdx.x, outC = gridDim.x, k = threadIdx.x;
+	float sum = 0.0f;
+	if (k < n) {
+#pragma unroll 4
+		for (int b = 0; b < blocks; b++) sum += partial[((size_t)b * outC + o) * n + k];
+		sum *= widen(filter[o * n + k]);
+	}
+	terms[k] = sum;
+	__syncthreads();
+	if (k < inC) {
+		float all = 0.0f;
+#pragma unroll 1
+		for (int i = k; i < n; i += inC) all += terms[i];
+		sums[o * inC + k] = all;
+	}
+	if (!lastBlock(arrived, outC) || k >= inC) return;
+	float all = 0.0f;
+#pragma unroll 8
+	for (int i = 0; i < outC; i++) all += sums[i * inC + k];
+	dbias[k] = all;
 }
 
 #endif

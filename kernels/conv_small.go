@@ -30,18 +30,22 @@ const (
 	convSmallPairs  = 128   // of elements of a sum
 )
 
+// MaxConvSmallWhitened is the largest number of channels of a whitening layer whose output conv_small.cu computes as it needs it.
+const MaxConvSmallWhitened = 24
+
 // MaxConvSmallFilterBlocks is the largest number of blocks of conv_small_filter.
 const MaxConvSmallFilterBlocks = 256
 
 // What the gradients of conv_small.cu assume.
 const (
-	convSmallDataPixels   = 128 // of dx, of a block
-	convSmallDataTiles    = 3   // of 8 channels of x
-	convSmallDataChannels = 32  // of dz in shared memory
-	convSmallDataStride   = 40  // elements from pixel to pixel of dz
-	convSmallColumns      = 224 // elements of a filter
-	convSmallPooled       = 112 // elements per pixel of dy, with its numbers
-	convSmallFilterBands  = 16  // of a block at least: to write a block's sums and to add them up costs as much as some bands
+	convSmallDataPixels   = 128   // of dx, of a block
+	convSmallDataTiles    = 3     // of 8 channels of x
+	convSmallDataChannels = 32    // of dz in shared memory
+	convSmallDataStride   = 40    // elements from pixel to pixel of dz
+	convSmallColumns      = 224   // elements of a filter
+	convSmallFilterShared = 23552 // elements of shared memory of conv_small_filter
+	convSmallPooled       = 112   // elements per pixel of dy, with its numbers
+	convSmallFilterBands  = 16    // of a block at least: to write a block's sums and to add them up costs as much as some bands
 )
 
 // ConvSmallForwardLaunch returns the launch of conv_small_forward for up to this number of images. ok is false if the kernel doesn't take the shape: shared memory must
@@ -97,16 +101,18 @@ func ConvSmallDataLaunch(images int, s ConvSmallShape) (l ConvSmallLaunch, ok bo
 	return l, perImage > 0
 }
 
-// ConvSmallFilterLaunch returns the launch of conv_small_filter for up to this number of images. Grid.X is the number of partial sums per
-// element. ok is false if the kernel doesn't take the shape.
-func ConvSmallFilterLaunch(images int, s ConvSmallShape) (l ConvSmallLaunch, ok bool) {
+// ConvSmallFilterLaunch returns the launch of conv_small_filter for up to this number of images, and for 1 or 2 sums per element: one
+// with x, one with the slopes of a whitening layer. Grid.X is the number of partial sums. ok is false if the kernel doesn't take the
+// shape.
+func ConvSmallFilterLaunch(images, sums int, s ConvSmallShape) (l ConvSmallLaunch, ok bool) {
 	l, ok = ConvSmallForwardLaunch(images, s)
 	if !ok || s.KH*s.KW*s.InC > convSmallColumns {
 		return l, false
 	}
+	l.Grid.Y *= sums
 	l.Grid.X = min(divideUp(l.Bands, convSmallFilterBands), max(1, MaxConvSmallFilterBlocks/l.Grid.Y))
 	pixels := divideUp(l.Rows*s.OutW, 4) * 4
-	return l, pixels*convSmallPooled+(2*l.Rows+s.KH-1)*(2*s.OutW+s.KW-1)*l.Stride <= convSmallShared
+	return l, pixels*convSmallPooled+(2*l.Rows+s.KH-1)*(2*s.OutW+s.KW-1)*l.Stride <= convSmallFilterShared
 }
 
 // ConvSmallFinishGrid returns the grid of conv_small_finish for n elements of the filters' gradient.

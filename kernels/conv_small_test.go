@@ -22,8 +22,12 @@ func TestConvSmallOfAirbench(t *testing.T) {
 	}
 	want := forward
 	want.Grid.X = 256
-	if filter, ok := kernels.ConvSmallFilterLaunch(1024, s); !ok || filter != want {
+	if filter, ok := kernels.ConvSmallFilterLaunch(1024, 1, s); !ok || filter != want {
 		t.Errorf("filters %+v, %v, want %+v", filter, ok, want)
+	}
+	want.Grid = kernels.Grid{X: 128, Y: 2}
+	if both, ok := kernels.ConvSmallFilterLaunch(1024, 2, s); !ok || both != want {
+		t.Errorf("filters and the bias of a whitening layer %+v, %v, want %+v", both, ok, want)
 	}
 	data, ok := kernels.ConvSmallDataLaunch(1024, s)
 	if want := (kernels.ConvSmallLaunch{Grid: kernels.Grid{X: 264, Y: 1}, Bands: 8192, Rows: 4}); !ok || data != want {

@@ -9,14 +9,14 @@
 #include "storage.cuh"
 
 // dropout writes y from x; y may be x. step is int32 [1] on the device, so that each replay of
-// a recorded step draws new numbers.
+// a recorded step draws new numbers, and so is the seed [2], the lower half first.
 //
 // Launch: 256 threads, any grid; each thread takes 4 elements at a time (kernels.FourPerThread).
 // Elements moved per element: 2.
 extern "C" __global__ void __launch_bounds__(256)
-KERNEL(dropout)(Element *y, const Element *x, const int *step, int n, float rate, float scale, int seedLow, int seedHigh, int stream) {
+KERNEL(dropout)(Element *y, const Element *x, const int *step, const int *seed, int n, float rate, float scale, int stream) {
 	const bool vectors = aligned(x) && aligned(y);
-	const unsigned quads = (n + 3u) / 4, at = *step;
+	const unsigned quads = (n + 3u) / 4, at = *step, seedLow = seed[0], seedHigh = seed[1];
 #pragma unroll 1
 	for (unsigned q = blockIdx.x * blockDim.x + threadIdx.x; q < quads; q += gridDim.x * blockDim.x) {
 		const Words r = randomWords(seedLow, seedHigh, stream, at, q, 0);

@@ -87,7 +87,7 @@ func TestManifestIsOfTheseSources(t *testing.T) {
 var (
 	entryPattern   = regexp.MustCompile(`(?s)\.visible \.entry (\w+)\((.*?)\)`)
 	ptxParameter   = regexp.MustCompile(`\.param (\.\w+) `)
-	sourcePattern  = regexp.MustCompile(`(?s)extern "C" __global__ void (?:__launch_bounds__\(256\)[\s\\]*)?(?:KERNEL\(([\w#]+)\)|(\w+))\(`)
+	sourcePattern  = regexp.MustCompile(`(?s)extern "C" __global__ void (?:__launch_bounds__\(256(?:, 2)?\)[\s\\]*)?(?:KERNEL\(([\w#]+)\)|(\w+))\(`)
 	storageOfName  = regexp.MustCompile(`_(f32|f16|bf16)$`)
 	needsLine      = regexp.MustCompile(`(?m)^// Needs compute capability (\d)\.(\d)\.`)
 	storageVersion = map[string]string{"f32": "compute_75", "f16": "compute_75", "bf16": "compute_80"}

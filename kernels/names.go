@@ -26,11 +26,11 @@ const (
 	CastToFloat32               Family = "cast_to_float32"        // only f16, bf16
 	ConvPoolBackward            Family = "conv_pool_backward"
 	ConvPoolForward             Family = "conv_pool_forward"
-	ConvSmallData               Family = "conv_small_data"        // only f16, bf16
-	ConvSmallFilter             Family = "conv_small_filter"      // only f16, bf16
-	ConvSmallFinish             Family = "conv_small_finish"      // only f16, bf16
-	ConvSmallForward            Family = "conv_small_forward"     // only f16, bf16
-	ConvSmallWhitenBias         Family = "conv_small_whiten_bias" // only f16, bf16
+	ConvSmallData               Family = "conv_small_data"          // only f16, bf16
+	ConvSmallFilter             Family = "conv_small_filter"        // only f16, bf16
+	ConvSmallFinish             Family = "conv_small_finish"        // only f16, bf16
+	ConvSmallForward            Family = "conv_small_forward"       // only f16, bf16
+	ConvSmallWhitenFinish       Family = "conv_small_whiten_finish" // only f16, bf16
 	CopyColumns                 Family = "copy_columns"
 	DenseBackward               Family = "dense_backward"
 	DenseCrossEntropy           Family = "dense_cross_entropy"

@@ -10,6 +10,33 @@ namespace {
 // nowhere stands for no element: the maximum of the window passes no gradient.
 constexpr unsigned char nowhere = 255;
 
+// Numbers of maxima, without nowhere among them, can be packed: a byte has those of 4 channels, 2 bits each, the first channel's being
+// the lowest.
+template <int W> __device__ __forceinline__ Vector<unsigned char, W / 4> packed(const Vector<unsigned char, W> &numbers) {
+	Vector<unsigned char, W / 4> v;
+#pragma unroll
+	for (int i = 0; i < W / 4; i++) {
+		unsigned bits = 0;
+#pragma unroll
+		for (int k = 0; k < 4; k++) bits |= (unsigned)numbers.e[4 * i + k] << (2 * k);
+		v.e[i] = (unsigned char)bits;
+	}
+	return v;
+}
+
+// storePacked and loadPacked access the numbers of W channels, from element `at` on.
+template <int W> __device__ __forceinline__ void storePacked(unsigned char *arg, size_t at, const Vector<unsigned char, W> &numbers) {
+	store(arg + at / 4, packed<W>(numbers));
+}
+
+template <int W> __device__ __forceinline__ Vector<unsigned char, W> loadPacked(const unsigned char *arg, size_t at) {
+	const Vector<unsigned char, W / 4> v = load<unsigned char, W / 4>(arg + at / 4);
+	Vector<unsigned char, W> numbers;
+#pragma unroll
+	for (int i = 0; i < W; i++) numbers.e[i] = v.e[i / 4] >> (2 * (i % 4)) & 3;
+	return numbers;
+}
+
 struct Image {
 	int h, w, outH, outW;
 	Divisor byWidth, byHeight; // of outW and outH

@@ -199,7 +199,8 @@ func (u *batchNorm) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 		return u.y
 	}
 	if u.joinedConv != nil && mode == Training {
-		u.joinedConv.Forward(u.y, x, u.conv.x, u.conv.w.ComputeCopy, u.gamma.Value, u.beta.Value, u.mean.Value, u.variance.Value)
+		_, images := u.conv.forward(mode)
+		u.joinedConv.Forward(u.y, x, images, u.conv.w.ComputeCopy, u.gamma.Value, u.beta.Value, u.mean.Value, u.variance.Value)
 		return u.y
 	}
 	run := u.plan.Forward

@@ -11,14 +11,14 @@ import "trainer/nn/device"
 // input. So does a convolution that pools; it gets the gradient that its own backward passes take. A pooling after it and an activation becomes one with it: the normalised images, and their gradient, then are in
 // no memory.
 
-// joinPooling joins the unit u, if it is a batch normalisation that is trained, with a max pooling, or a convolution that pools, at
-// the end of the units before it, if the device can do that.
-func joinPooling(b *Builder, before []BuiltLayer, u BuiltLayer) error {
+// joinPooling joins the unit u, if it is a batch normalisation that is trained, with the unit before it, if that is a max pooling or a
+// convolution that pools, and if the device can do that.
+func joinPooling(b *Builder, before, u BuiltLayer) error {
 	norm, normalizes := u.(*batchNorm)
-	if !normalizes || len(before) == 0 || !b.train || !norm.needs || norm.freeze != nil {
+	if !normalizes || !b.train || !norm.needs || norm.freeze != nil {
 		return nil
 	}
-	switch last := before[len(before)-1].(type) {
+	switch last := before.(type) {
 	case *pool2D:
 		return joinPool(b, last, norm)
 	case *conv2D:
@@ -50,7 +50,8 @@ func joinConvPool(b *Builder, conv *conv2D, norm *batchNorm) error {
 	if !ok || !conv.pools || conv.bias.Value != nil {
 		return nil
 	}
-	joined, err := dev.NewConvPoolBatchNorm(conv.plan, norm.plan)
+	plan, _ := conv.forward(Training)
+	joined, err := dev.NewConvPoolBatchNorm(plan, norm.plan)
 	if err != nil {
 		if declined(err) {
 			return nil

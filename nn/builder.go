@@ -42,10 +42,11 @@ type Builder struct {
 	dropouts int           // dropout layers so far, each with its own stream
 	restart  restart
 	initial  initial
-	path     []string // names of the containers and the layer that are being built
-	place    string   // where the layer was declared; "" if unknown
-	building []int    // rows of the layers that are being built, innermost last
-	memory   int64    // total bytes
+	previous BuiltLayer // the unit before the one that is being built, in the same chain; nil for the first
+	path     []string   // names of the containers and the layer that are being built
+	place    string     // where the layer was declared; "" if unknown
+	building []int      // rows of the layers that are being built, innermost last
+	memory   int64      // total bytes
 
 	original *Network // whose parameters the network that is being built shares: see Network.ForInput; nil otherwise
 	buffers  buffers

@@ -196,7 +196,11 @@ func (c Conv2D) buildPooled(b *Builder, in Shape, pool MaxPool2D, relu bool) (u 
 	if err != nil {
 		return nil, false, nil // building the pooling by itself reports the error, with the pooling's name
 	}
-	plan, err := dev.NewConv2DMaxPool(spec, pool.pooling().spec(b, between), relu)
+	pooling := pool.pooling().spec(b, between)
+	if u, ok, err := c.buildOfActivated(b, in, spec, pooling, relu, out); ok || err != nil {
+		return u, ok, err
+	}
+	plan, err := dev.NewConv2DMaxPool(spec, pooling, relu)
 	if err != nil {
 		if declined(err) {
 			return nil, false, nil
@@ -240,7 +244,9 @@ func (c Conv2D) unit(b *Builder, in Shape, spec device.Conv2DSpec, plan device.C
 	u := &conv2D{plan: plan, relu: relu}
 	b.AddMemory(plan.Workspace())
 	b.AddFLOPs(spec.FLOPs(1))
-	b.InputGradient(in, &u.dx)
+	if !spec.NoBackwardData {
+		b.InputGradient(in, &u.dx)
+	}
 	var err error
 	if u.w, u.bias, err = c.params(b, in); err != nil {
 		return nil, err
@@ -277,11 +283,11 @@ type conv2D struct {
 	w, bias  *Param            // bias has no tensors if the layer has no bias
 	x, y, dx *device.Tensor    // dx nil if nothing before this layer is trained
 
-	endsBackward bool                          // nothing before this layer needs a gradient any more
-	pools        bool                          // the plan is fused with a max pooling, without ReLU
-	before       *activatedConv2D              // whose bias gets its gradient here: see joinActivated; nil without
-	beforeBias   device.ConvActivationGradient // of before and plan
-	joined       bool                          // a batch normalisation after this layer does its work in training: see joinPooling
+	endsBackward bool                    // nothing before this layer needs a gradient any more
+	pools        bool                    // the plan is fused with a max pooling, without ReLU
+	before       *activatedConv2D        // whose work is done here in training: see buildOfActivated; nil without
+	of           device.ConvOfActivation // of before and plan
+	joined       bool                    // a batch normalisation after this layer does its work in training: see joinPooling
 }
 
 func (u *conv2D) setInputGradient(on bool) { u.endsBackward = !on }
@@ -291,9 +297,18 @@ func (u *conv2D) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
 	if !u.joined || mode == Inference {
-		u.plan.Forward(u.y, x, u.w.ComputeCopy, u.bias.Value)
+		plan, x := u.forward(mode)
+		plan.Forward(u.y, x, u.w.ComputeCopy, u.bias.Value)
 	}
 	return u.y
+}
+
+// forward returns the plan of a pass, and its x.
+func (u *conv2D) forward(mode Mode) (device.ConvForward, *device.Tensor) {
+	if u.before != nil && mode == Training {
+		return u.of, u.before.x
+	}
+	return u.plan, u.x
 }
 
 // Backward computes dw, dbias and dx. If ReLU is fused, its derivative follows from the
@@ -302,19 +317,28 @@ func (u *conv2D) Backward(dy *device.Tensor) *device.Tensor {
 	if u.relu != nil {
 		u.relu.Backward(dy, dy, u.y, u.y)
 	}
+	if u.before != nil {
+		u.backwardOf(dy)
+		return nil // nothing before it is trained but the bias
+	}
 	if u.w.Grad != nil || u.bias.Grad != nil {
 		u.plan.BackwardFilter(u.w.LowPrecisionGrad, u.bias.Grad, dy, u.x)
 	}
 	if u.dx == nil || u.endsBackward {
 		return nil
 	}
-	if first := u.before; first != nil {
-		u.beforeBias.Run(first.bias.Grad, dy, u.w.ComputeCopy, first.x, first.w.ComputeCopy, first.bias.Value)
-		return nil // nothing before it is trained
-	}
 	u.dx.SetRows(dy.Rows())
 	u.plan.BackwardData(u.dx, dy, u.w.ComputeCopy)
 	return u.dx
+}
+
+// backwardOf computes dw, and the gradient of the bias before, unless its training has ended.
+func (u *conv2D) backwardOf(dy *device.Tensor) {
+	dbias := u.before.bias.Grad
+	if u.endsBackward {
+		dbias = nil
+	}
+	u.of.Backward(u.w.LowPrecisionGrad, dbias, dy, u.before.x, u.w.ComputeCopy)
 }
 
 // Graph describes the convolution.

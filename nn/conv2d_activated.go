@@ -11,7 +11,8 @@ import (
 //
 //	z = conv2d(x, w) + bias        y = f(z)        dbias = sum over images and pixels of dy f'(z)
 //
-// z needs no memory: the backward pass computes it again from x.
+// z needs no memory: the backward pass computes it again from x. Nor does y, if a convolution follows for which the device computes it as
+// it is needed: see buildOfActivated.
 func (c Conv2D) buildActivated(b *Builder, in Shape, next Layer) (u BuiltLayer, ok bool, err error) {
 	setting.Complete(&c)
 	dev, ok := b.dev.(device.FusedConvActivation)
@@ -39,13 +40,17 @@ type activatedConv2D struct {
 	plan    device.ConvActivation
 	w, bias *Param
 	x, y    *device.Tensor
+	joined  bool // the convolution after this layer does its work in training: see buildOfActivated
+	hidden  bool // y of the last Forward is in no memory
 }
 
 // Forward computes y.
-func (u *activatedConv2D) Forward(x *device.Tensor, _ Mode) *device.Tensor {
+func (u *activatedConv2D) Forward(x *device.Tensor, mode Mode) *device.Tensor {
 	u.x = x
 	u.y.SetRows(x.Rows())
-	u.plan.Forward(u.y, x, u.w.ComputeCopy, u.bias.Value)
+	if u.hidden = u.joined && mode == Training; !u.hidden {
+		u.plan.Forward(u.y, x, u.w.ComputeCopy, u.bias.Value)
+	}
 	return u.y
 }
 
@@ -57,25 +62,35 @@ func (u *activatedConv2D) Backward(dy *device.Tensor) *device.Tensor {
 	return nil
 }
 
-// joinActivated joins the unit u, if it is a convolution, with such a convolution at the end of the units before it, if the device can
-// compute the gradient of that one's bias in this one's backward pass.
-func joinActivated(b *Builder, before []BuiltLayer, u BuiltLayer) error {
-	dev, ok := b.dev.(device.FusedConvActivationGradient)
-	conv, convolves := u.(*conv2D)
-	if !ok || !convolves || !b.train || len(before) == 0 {
-		return nil
+// buildOfActivated builds the convolution c with a pooling, joined with such a convolution before it, if the device can compute both in
+// one: then in training the output of the first, and the gradient with respect to it, are in no memory. ok is false if the device or the
+// layers don't fit.
+func (c Conv2D) buildOfActivated(b *Builder, in Shape, spec device.Conv2DSpec, pool device.Pool2DSpec, relu bool, out Shape) (u BuiltLayer, ok bool, err error) {
+	dev, joins := b.dev.(device.FusedConvOfActivation)
+	pooling, pools := b.dev.(device.FusedConvPool)
+	first, activated := b.previous.(*activatedConv2D)
+	if !joins || !pools || !activated || !b.train || relu || spec.Bias {
+		return nil, false, nil
 	}
-	first, activated := before[len(before)-1].(*activatedConv2D)
-	if !activated || first.bias.Grad == nil {
-		return nil
+	spec.NoBackwardData = true
+	plan, err := pooling.NewConv2DMaxPool(spec, pool, false)
+	if declined(err) {
+		return nil, false, nil
 	}
-	joined, err := dev.NewConvActivationGradient(first.plan, conv.plan)
 	if err != nil {
-		if declined(err) {
-			return nil
-		}
-		return err
+		return nil, false, err
 	}
-	conv.before, conv.beforeBias = first, joined
-	return nil
+	of, err := dev.NewConvOfActivation(first.plan, first.w.ComputeCopy, first.bias.Value, plan)
+	if declined(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	conv, err := c.unit(b, in, spec, plan, out, nil)
+	if err != nil {
+		return nil, false, err
+	}
+	first.joined, conv.pools, conv.before, conv.of = true, true, first, of
+	return conv, true, nil
 }

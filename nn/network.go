@@ -452,6 +452,9 @@ func outputs(u BuiltLayer) []place {
 	case *sequential:
 		for i, child := range u.units {
 			all = append(all, outputs(child)...)
+			if activated, ok := child.(*activatedConv2D); ok && activated.hidden {
+				continue
+			}
 			if u.outputs[i] != nil {
 				all = append(all, place{"output of layer " + u.names[i], u.outputs[i]})
 			}

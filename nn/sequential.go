@@ -128,6 +128,7 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 	chain := &sequential{}
 	from := len(b.params)
 	for i := 0; i < len(s.Layers); i++ {
+		b.previous = chain.last()
 		outer := b.place
 		if place := s.place(i); place != "" {
 			b.place = place
@@ -146,10 +147,8 @@ func (s *Sequential) Build(b *Builder, in Shape) (BuiltLayer, error) {
 			b.leave()
 			b.rows[row].Output = shapes[i+1]
 		}
-		for _, join := range []func(*Builder, []BuiltLayer, BuiltLayer) error{joinPooling, joinActivated} {
-			if err := join(b, chain.units, u); err != nil {
-				return nil, s.inLayer(i, names[i], err)
-			}
+		if err := joinPooling(b, chain.last(), u); err != nil {
+			return nil, s.inLayer(i, names[i], err)
 		}
 		chain.units = append(chain.units, u)
 		chain.params = append(chain.params, unitParams{from, len(b.params)})
@@ -189,6 +188,14 @@ type sequential struct {
 	ended    int              // units at the beginning whose training has ended: see Network.EndTraining
 	first    int              // unit at which Backward ends
 	passed   func(param int)  // is told after each unit of Backward from which parameter on gradients are complete; may be nil
+}
+
+// last returns the last unit, or nil.
+func (s *sequential) last() BuiltLayer {
+	if len(s.units) == 0 {
+		return nil
+	}
+	return s.units[len(s.units)-1]
 }
 
 // Forward runs the layers first to last.

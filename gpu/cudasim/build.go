@@ -8,13 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"golang.org/x/sync/errgroup"
 
@@ -294,19 +292,19 @@ func (b *builder) buildKernels(lib, emulation string) error {
 	return parallel(commands)
 }
 
-// object compiles a unit, unless it is in the cache: a changed kernel costs the compilation of its source only.
+// object compiles a unit, unless it is in the cache: a changed source costs the compilation of the units that include it.
 func (b *builder) object(u unit) (string, error) {
 	cache, err := openCache()
 	if err != nil {
 		return "", err
 	}
-	files, err := u.files()
+	files, err := included(u.source, kernels.Sources())
 	if err != nil {
 		return "", err
 	}
 	const source = "unit.cpp"
-	dir, err := cache.get("unit", b.key(files, u, b.kernelFlags()), func(work string) error {
-		sources := filepath.Join(work, "sources")
+	dir, err := cache.get("unit", b.unitKey(u, files), func(work string) error {
+		sources := filepath.Join(work, "sources") // with nothing that is not part of the key
 		if err := os.CopyFS(sources, files); err != nil {
 			return err
 		}
@@ -315,24 +313,13 @@ func (b *builder) object(u unit) (string, error) {
 		if err := os.WriteFile(file, []byte(u.source), 0o666); err != nil {
 			return err
 		}
-		return execute(b.compile(file, append(b.kernelFlags(), "-I"+sources, "-I"+filepath.Join(sources, "internal", "host"))...))
+		return execute(b.compile(file, append(b.kernelFlags(), "-I"+sources, "-I"+filepath.Join(sources, hostFolder))...))
 	})
 	return filepath.Join(dir, "unit.o"), err
 }
 
-// files returns the sources that a unit may include: all headers, and the .cu files that it names.
-func (u unit) files() (fs.FS, error) {
-	all, files := kernels.Sources(), fstest.MapFS{}
-	err := fs.WalkDir(all, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path.Ext(name) == ".cu" && !strings.Contains(u.source, `"`+name+`"`) {
-			return err
-		}
-		text, err := fs.ReadFile(all, name)
-		files[name] = &fstest.MapFile{Data: text}
-		return err
-	})
-	return files, err
-}
+// unitKey returns the key of a unit that includes these files.
+func (b *builder) unitKey(u unit, files fs.FS) string { return b.key(files, u, b.kernelFlags()) }
 
 // compile returns the command that compiles a source to an object file next to it.
 func (b *builder) compile(source string, more ...string) []string {

@@ -110,3 +110,59 @@ func TestFrozenResumes(t *testing.T) {
 		same(t, trained(t, resumed), want)
 	}
 }
+
+// whiteningConfig trains two epochs of 9 steps with a whitening layer, whose bias is trained until an epoch, in 16 bits: then the layer's
+// output is in no memory (nn/conv2d_activated.go).
+func whiteningConfig(dev device.Device, until float64) train.Config {
+	cfg := frozenConfig(dev, 0)
+	cfg.Freeze, cfg.DType = nil, device.Float16
+	cfg.Model = nn.NewSequential(
+		nn.Conv2D{OutC: 8, Kernel: nn.Square(2), Frozen: true}, nn.GELU{},
+		nn.Conv2D{OutC: 16, Kernel: nn.Square(3), Same: true, NoBias: true}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.BatchNorm{}, nn.GELU{},
+		nn.GlobalAvgPool{}, nn.Dense{Out: 3},
+	)
+	cfg.Optimizer.EMA = nil
+	cfg.Optimizer.Groups = []optim.Group{{Match: "conv1.*", Role: nn.Bias, UntilEpoch: until}}
+	return cfg
+}
+
+// TestWhiteningResumes stops a training before and after the bias of its whitening layer ends to be trained: it ends with the same
+// bits, on the software emulation (or a GPU). The bias moves only before, and the other weights end where they do in float32, up to
+// rounding.
+func TestWhiteningResumes(t *testing.T) {
+	const until = 1.5 // step 13 or 14
+	d := anyDevice(t, gpu.WithDeterministic())
+	run := func(cfg train.Config) map[string][]float32 {
+		t.Helper()
+		r, err := train.Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return values(t, d, r.Network.Tensors())
+	}
+	want := run(whiteningConfig(d, until))
+	for _, step := range []int{5, 16} {
+		cfg := whiteningConfig(d, until)
+		cfg.Resume = interrupted(t, whiteningConfig(d, until), step)
+		for name, v := range run(cfg) {
+			same(t, v, want[name])
+		}
+	}
+	if slices.EqualFunc(run(whiteningConfig(d, 0))["conv1.bias"], want["conv1.bias"], sameBits) {
+		t.Error("the bias ends where one that is trained to the end does")
+	}
+	exact := whiteningConfig(d, until)
+	exact.DType = device.Float32
+	s, err := train.NewStepper(exact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	initial := values(t, d, s.Network().Tensors())
+	s.Close()
+	for name, w := range run(exact) {
+		// Each of 18 steps rounds to 2^-11, and rounding chooses other maxima of some windows.
+		if off, way := distance(want[name], w), distance(w, initial[name]); off > 0.1*way {
+			t.Errorf("%s is %g from that in float32, which moved by %g", name, off, way)
+		}
+	}
+}

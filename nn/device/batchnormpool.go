@@ -24,9 +24,9 @@ type PoolBatchNorm interface {
 // FusedConvPoolBatchNorm is a device that computes a convolution with its max pooling and a batch normalisation after them in fewer
 // passes over memory. It answers ErrNotSupported to plans that it doesn't join.
 type FusedConvPoolBatchNorm interface {
-	// NewConvPoolBatchNorm joins a plan of FusedConvPool, without bias and ReLU, and one of a normalisation of its output, with an
-	// activation or without. Both must be this device's.
-	NewConvPoolBatchNorm(Conv2D, BatchNorm) (ConvPoolBatchNorm, error)
+	// NewConvPoolBatchNorm joins a plan of FusedConvPool, without bias and ReLU, or one of FusedConvOfActivation with such a plan, and one
+	// of a normalisation of its output, with an activation or without. Both must be this device's.
+	NewConvPoolBatchNorm(ConvForward, BatchNorm) (ConvPoolBatchNorm, error)
 }
 
 // ConvPoolBatchNorm is the plan of two plans: pooled = maxpool(conv2d(x)), y = norm(pooled). The plans themselves are as if each had run
@@ -35,6 +35,7 @@ type ConvPoolBatchNorm interface {
 	// Forward computes pooled and y, and updates the running statistics.
 	Forward(y, pooled, x, w, gamma, beta, runningMean, runningVar *Tensor)
 	// Backward computes the parameters' gradients unless they are nil, and the gradient with respect to pooled for the convolution's
-	// backward passes: dpooled, which may be dy, is what they are called with. The device may keep the gradient elsewhere.
+	// backward passes: dpooled, which may be dy, is what they are called with. The device may keep the gradient elsewhere, or leave it to
+	// those passes, which then read dy and pooled.
 	Backward(dpooled, dgamma, dbeta, dy, pooled, gamma, beta *Tensor)
 }

@@ -212,7 +212,7 @@ type Dropout interface {
 	Forward(y, x, step *Tensor)
 	// Backward applies the same mask to dy. dx may be dy.
 	Backward(dx, dy, step *Tensor)
-	// Reseed replaces the spec's Seed. A step that is recorded already keeps the old one.
+	// Reseed replaces the spec's Seed, also in a step that is recorded already (see Capturer). It can't be part of one.
 	Reseed(seed uint64)
 }
 
@@ -471,7 +471,7 @@ type Augment interface {
 	Normalize(y, images, ids *Tensor, dy, dx int, mirror bool)
 	// GatherLabels copies labels[ids[n]] to dst, int32 [n]; it requires Gather.
 	GatherLabels(dst, labels, ids *Tensor)
-	// Reseed replaces the spec's Seed. A step that is recorded already keeps the old one.
+	// Reseed replaces the spec's Seed, also in a step that is recorded already (see Capturer). It can't be part of one.
 	Reseed(seed uint64)
 }
 

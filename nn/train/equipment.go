@@ -8,8 +8,7 @@ import (
 )
 
 // equipment is what a training has on the device: plans, buffers, recorded steps, and downloads with their memory on the host.
-// Trainings that differ only in the seed can use it one after the other (Shared). Only what depends on the seed is then
-// computed again: initial weights, and recorded steps, which contain the seed.
+// Trainings that differ only in the seed can use it one after the other (Shared). Only initial weights are then computed again.
 type equipment struct {
 	asked      Config // what it was made for, with defaults as the caller left them
 	stepper    *Stepper
@@ -91,9 +90,6 @@ func (s *Stepper) restart(c Config) error {
 			}
 		}
 		z.input.reseed(c.Seed)
-		if err := z.renewRecordings(); err != nil {
-			return err
-		}
 	}
 	if c.Initialize != nil {
 		if err := c.Initialize(s.net); err != nil {

@@ -10,41 +10,41 @@ import (
 
 // Layers that training leaves as they are (Config.Freeze), and parameters whose training has ended (optim.Group.UntilEpoch).
 
-// changeWork makes the next step compute the gradients that are needed at its point of training. Where that changes the
-// work of a step, it is recorded anew.
-func (s *Stepper) changeWork() error {
-	if s.part > 0 {
-		return nil
-	}
-	thawed, ended := s.thaw(), s.endTraining()
-	if !thawed && !ended {
-		return nil
-	}
-	return s.discardRecordings()
+// work says what a step computes: which layers are frozen, and how many groups' training has ended. Each has recorded steps of its own.
+type work struct {
+	frozen bool
+	ended  int
 }
 
-// thaw ends the freeze when its epoch has come, and returns whether that changed the work.
-func (s *Stepper) thaw() bool {
+// changeWork makes the next step compute the gradients that are needed at its point of training.
+func (s *Stepper) changeWork() {
+	if s.part > 0 {
+		return
+	}
+	s.thaw()
+	s.endTraining()
+	s.work = work{s.net.Frozen(), s.ended}
+}
+
+// thaw ends the freeze when its epoch has come.
+func (s *Stepper) thaw() {
 	if s.cfg.FreezeUntil == 0 {
-		return false
+		return
 	}
 	frozen := !optim.Progress{Step: s.step, StepsPerEpoch: s.perEpoch}.Reached(s.cfg.FreezeUntil)
-	if frozen == s.net.Frozen() {
-		return false
+	if frozen != s.net.Frozen() {
+		s.setFrozen(frozen)
 	}
-	s.setFrozen(frozen)
-	return true
 }
 
-// endTraining drops the gradients that nothing needs after the end of a group's training, and returns whether that changed
-// the work.
-func (s *Stepper) endTraining() bool {
+// endTraining drops the gradients that nothing needs after the end of a group's training.
+func (s *Stepper) endTraining() {
 	ended := s.opt.Ended(s.step)
 	if ended == s.ended {
-		return false
+		return
 	}
 	s.ended = ended
-	return s.endTrainingOf(func(p *nn.Param) bool { return s.opt.HasEnded(p, s.step) })
+	s.endTrainingOf(func(p *nn.Param) bool { return s.opt.HasEnded(p, s.step) })
 }
 
 // freezeSetting returns the setting of checkpoints for frozen layers, if there are any.

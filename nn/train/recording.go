@@ -7,18 +7,17 @@ import (
 	"trainer/nn/device"
 )
 
-// recording is device work that is the same at every step. A device.Capturer records it once, for example as a CUDA
-// graph, and replays it: one call instead of one per operation.
+// recording is device work that is the same at every step, or at every step with the same work. A device.Capturer records it once, for
+// example as a CUDA graph, and replays it: one call instead of one per operation.
 type recording struct {
 	capturer device.Capturer // nil: the work is queued again each time
 	queue    func()          // queues the work
-	warm     bool            // the work has been queued once
-	graph    device.Graph    // nil before it is recorded
+	recorded map[work]device.Graph
 }
 
 // newRecording returns a recording of the work that queue queues. If off is set, it never records.
 func newRecording(dev device.Device, off bool, queue func()) recording {
-	r := recording{queue: queue}
+	r := recording{queue: queue, recorded: map[work]device.Graph{}}
 	if !off {
 		r.capturer, _ = dev.(device.Capturer)
 	}
@@ -30,18 +29,20 @@ func newRecording(dev device.Device, off bool, queue func()) recording {
 // during recording.
 //
 // If the device can't record this work, run continues without recording.
-func (r *recording) run(full bool) error {
+func (r *recording) run(w work, full bool) error {
 	if r.capturer == nil || !full {
 		r.queue()
 		return nil
 	}
-	if !r.warm {
-		r.warm = true
+	graph, warm := r.recorded[w]
+	if !warm {
+		r.recorded[w] = nil
 		r.queue()
 		return nil
 	}
-	if r.graph == nil {
-		graph, err := r.capturer.Capture(r.queue)
+	if graph == nil {
+		var err error
+		graph, err = r.capturer.Capture(r.queue)
 		if errors.Is(err, device.ErrNotSupported) {
 			r.capturer = nil
 			r.queue()
@@ -50,25 +51,23 @@ func (r *recording) run(full bool) error {
 		if err != nil {
 			return fmt.Errorf("recording the step: %w", err)
 		}
-		r.graph = graph
+		r.recorded[w] = graph
 	}
-	r.graph.Launch()
+	graph.Launch()
 	return nil
 }
-
-// renew releases the recorded work, and has it recorded again at the next full step. What the device sets up at a first step
-// stays.
-func (r *recording) renew() error { return r.close() }
 
 // on reports whether steps are recorded, or are expected to be.
 func (r *recording) on() bool { return r.capturer != nil }
 
-// close releases the recorded work.
+// close releases the recorded work. It may be recorded again.
 func (r *recording) close() error {
-	if r.graph == nil {
-		return nil
+	var all error
+	for w, graph := range r.recorded {
+		if graph != nil {
+			all = errors.Join(all, graph.Close())
+		}
+		delete(r.recorded, w)
 	}
-	err := r.graph.Close()
-	r.graph = nil
-	return err
+	return all
 }

@@ -168,41 +168,20 @@ func (s *Stepper) load(ctx context.Context) (changed bool, err error) {
 	return true, z.discardRecordings(s.dev)
 }
 
-// discardRecordings releases the recorded steps of all sizes, because the work of a step has changed.
-func (s *Stepper) discardRecordings() error {
-	for _, z := range s.sizes {
-		if err := z.discardRecordings(s.dev); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // recordings returns all recordings.
 func (z *sized) recordings() []*recording {
 	return []*recording{&z.recording, &z.partial, &z.endBatch, &z.endStep}
 }
 
-// discardRecordings releases the recorded steps of one size.
+// discardRecordings releases the recorded steps of one size, because its input has changed.
 func (z *sized) discardRecordings(dev device.Device) error {
 	for _, r := range z.recordings() {
-		if r.graph != nil {
+		if len(r.recorded) > 0 {
 			if err := dev.Sync(); err != nil {
 				return err
 			}
 		}
 		if err := r.close(); err != nil {
-			return fmt.Errorf("recording another step: %w", err)
-		}
-		r.warm = false
-	}
-	return nil
-}
-
-// renewRecordings has the steps of one size recorded again, because numbers in them have changed.
-func (z *sized) renewRecordings() error {
-	for _, r := range z.recordings() {
-		if err := r.renew(); err != nil {
 			return fmt.Errorf("recording another step: %w", err)
 		}
 	}
@@ -219,12 +198,11 @@ func (s *Stepper) setFrozen(on bool) {
 	}
 }
 
-// endTrainingOf drops the gradients that only the step's ended groups need, and returns whether that changed the work.
-func (s *Stepper) endTrainingOf(hasEnded func(*nn.Param) bool) (changed bool) {
+// endTrainingOf drops the gradients that only the step's ended groups need.
+func (s *Stepper) endTrainingOf(hasEnded func(*nn.Param) bool) {
 	for _, z := range s.sizes {
-		changed = z.net.EndTraining(hasEnded) || changed
+		z.net.EndTraining(hasEnded)
 	}
-	return changed
 }
 
 // memory returns the bytes of all sizes on the device, with the network's.

@@ -71,9 +71,7 @@ func (s *Stepper) localPart(n int) (from, to int) {
 // trainShards trains on this process's shards of a batch, one after the other.
 func (s *Stepper) trainShards(b *data.Batch) error {
 	s.now = s.sizeIn(s.step / s.perEpoch)
-	if err := s.changeWork(); err != nil {
-		return err
-	}
+	s.changeWork()
 	if err := s.beginSums(); err != nil {
 		return err
 	}
@@ -83,7 +81,7 @@ func (s *Stepper) trainShards(b *data.Batch) error {
 		if err != nil {
 			return err
 		}
-		if err := s.now.partial.run(full); err != nil {
+		if err := s.now.partial.run(s.work, full); err != nil {
 			return err
 		}
 		s.net.EndShard()
@@ -117,14 +115,14 @@ func (s *Stepper) beginShard(b *data.Batch, k int) (full bool, err error) {
 // endShards queues the last shard of a batch and what follows: the sums over all shards, and the update after the last batch
 // of a step.
 func (s *Stepper) endShards(full bool) error {
-	work := &s.now.endBatch
+	last := &s.now.endBatch
 	if s.lastOfStep() {
 		if err := s.opt.Prepare(s.step); err != nil {
 			return err
 		}
-		work = &s.now.endStep
+		last = &s.now.endStep
 	}
-	if err := work.run(full); err != nil {
+	if err := last.run(s.work, full); err != nil {
 		return err
 	}
 	return cmp.Or(s.now.net.SyncFault(), s.group.fault())

@@ -24,6 +24,7 @@ type Stepper struct {
 	part     int  // batches of the current step that are done
 	dropped  bool // the last batch is dropped by default
 	ended    int  // optimiser groups whose training has ended
+	work     work // of the current step
 
 	resolution []Resolution   // from the first epoch on
 	sizes      map[int]*sized // by Resolution.Size
@@ -183,9 +184,7 @@ func (s *Stepper) Step(b *data.Batch) error {
 // trainBatch trains on a batch that is not split.
 func (s *Stepper) trainBatch(b *data.Batch) error {
 	s.now = s.sizeIn(s.step / s.perEpoch)
-	if err := s.changeWork(); err != nil {
-		return err
-	}
+	s.changeWork()
 	if err := s.prepare(b, s.step*s.cfg.batchesPerStep()+s.part); err != nil {
 		return err
 	}
@@ -193,12 +192,12 @@ func (s *Stepper) trainBatch(b *data.Batch) error {
 		return err
 	}
 	if !s.lastOfStep() {
-		return s.now.partial.run(b.N == s.cfg.Batch)
+		return s.now.partial.run(s.work, b.N == s.cfg.Batch)
 	}
 	if err := s.opt.Prepare(s.step); err != nil {
 		return err
 	}
-	return s.now.recording.run(b.N == s.cfg.Batch)
+	return s.now.recording.run(s.work, b.N == s.cfg.Batch)
 }
 
 // batch returns the index of the next batch in its epoch.

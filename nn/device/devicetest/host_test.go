@@ -197,6 +197,7 @@ type convPool struct {
 }
 
 func (h host) NewConv2DMaxPool(s device.Conv2DSpec, pool device.Pool2DSpec, relu bool) (device.Conv2D, error) {
+	s.NoBackwardData = false // convOfActivation has need of it
 	conv, err := h.NewConv2D(s)
 	if err != nil {
 		return nil, err
@@ -374,31 +375,49 @@ func (p *poolBatchNorm) Backward(dx, dgamma, dbeta, dy, pooled, gamma, beta *dev
 	p.pool.Backward(dx, inner, pooled, p.x)
 }
 
-// convActivationGradient runs its two plans one after the other.
-type convActivationGradient struct {
-	before device.ConvActivation
-	conv   device.Conv2D
+// convOfActivation runs its two plans one after the other.
+type convOfActivation struct {
+	before        device.ConvActivation
+	filters, bias *device.Tensor
+	conv          device.Conv2D
 }
 
-func (h host) NewConvActivationGradient(before device.ConvActivation, conv device.Conv2D) (device.ConvActivationGradient, error) {
-	return convActivationGradient{before, conv}, nil
+func (h host) NewConvOfActivation(before device.ConvActivation, filters, bias *device.Tensor, conv device.Conv2D) (device.ConvOfActivation, error) {
+	return convOfActivation{before, filters, bias, conv}, nil
 }
 
-func (p convActivationGradient) Run(dbias, dy, w, x, filters, bias *device.Tensor) {
-	n, h, width := x.Rows(), x.Shape()[1]-1, x.Shape()[2]-1 // of filters of 2 x 2
-	inC := filters.Shape()[0]
-	dx := device.WrapTensor(dy.DType(), make([]byte, n*h*width*inC*dy.DType().Size()), n, h, width, inC)
-	p.conv.BackwardData(dx, dy, w)
-	p.before.BackwardBias(dbias, dx, x, filters, bias)
+// between returns a tensor for the first one's output, or the gradient with respect to it.
+func (p convOfActivation) between(x *device.Tensor) *device.Tensor {
+	n, h, width, inC := x.Rows(), x.Shape()[1]-1, x.Shape()[2]-1, p.filters.Shape()[0] // of filters of 2 x 2
+	return device.WrapTensor(x.DType(), make([]byte, n*h*width*inC*x.DType().Size()), n, h, width, inC)
+}
+
+func (p convOfActivation) Forward(y, x, w, bias *device.Tensor) {
+	a := p.between(x)
+	p.before.Forward(a, x, p.filters, p.bias)
+	p.conv.Forward(y, a, w, bias)
+}
+
+func (p convOfActivation) Backward(dw, dbias, dy, x, w *device.Tensor) {
+	if dw != nil {
+		a := p.between(x)
+		p.before.Forward(a, x, p.filters, p.bias)
+		p.conv.BackwardFilter(dw, nil, dy, a)
+	}
+	if dbias != nil {
+		da := p.between(x)
+		p.conv.BackwardData(da, dy, w)
+		p.before.BackwardBias(dbias, da, x, p.filters, p.bias)
+	}
 }
 
 // convPoolBatchNorm runs its two plans one after the other.
 type convPoolBatchNorm struct {
-	conv device.Conv2D
+	conv device.ConvForward
 	norm device.BatchNorm
 }
 
-func (h host) NewConvPoolBatchNorm(conv device.Conv2D, norm device.BatchNorm) (device.ConvPoolBatchNorm, error) {
+func (h host) NewConvPoolBatchNorm(conv device.ConvForward, norm device.BatchNorm) (device.ConvPoolBatchNorm, error) {
 	return convPoolBatchNorm{conv, norm}, nil
 }
 

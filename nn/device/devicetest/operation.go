@@ -81,7 +81,7 @@ func Operations() []Operation {
 		poolBatchNormOperation(),
 		batchNormPoolOperation(),
 		convPoolBatchNormOperation(),
-		convActivationGradientOperation(),
+		convOfActivationOperation(),
 		denseLossOperation(),
 		denseGradientsOperation(),
 	}

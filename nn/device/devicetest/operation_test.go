@@ -21,7 +21,7 @@ var planMakers = []reflect.Type{
 	reflect.TypeFor[device.FusedEpilogue](),
 	reflect.TypeFor[device.FusedConvPool](),
 	reflect.TypeFor[device.FusedConvActivation](),
-	reflect.TypeFor[device.FusedConvActivationGradient](),
+	reflect.TypeFor[device.FusedConvOfActivation](),
 	reflect.TypeFor[device.FusedScale](),
 	reflect.TypeFor[device.FusedBiasGradient](),
 	reflect.TypeFor[device.FusedLoss](),
