@@ -97,7 +97,7 @@ bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench ./bench
 
 bench-peers: PYTHON ?= python3
-bench-peers: ## compare with PyTorch and TensorFlow (installs them once): ARGS='-rounds 1'
+bench-peers: build ## compare with PyTorch and TensorFlow (installs them once): ARGS='-rounds 1'
 	@command -v $(PYTHON) >/dev/null || { echo 'bench-peers: $(PYTHON) not found; it needs Python 3.11 to 3.13' >&2; exit 1; }
 	GO='$(GO)' $(PYTHON) bench/peers/run.py $(ARGS)
 	GO='$(GO)' $(PYTHON) bench/peers/run.py -conv $(ARGS)

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -50,6 +52,26 @@ func (m Module) Cubin(architecture int) (cubin []byte, of int) {
 	return cubin, of
 }
 
+// decoder unpacks the archives' members. It is made once, because its tables take longer than most members.
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) { return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1)) })
+
+// decompress returns what a member holds.
+func decompress(member *zip.File) ([]byte, error) {
+	d, err := decoder()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := member.OpenRaw()
+	if err != nil {
+		return nil, err
+	}
+	packed, err := io.ReadAll(raw)
+	if err != nil {
+		return nil, err
+	}
+	return d.DecodeAll(packed, make([]byte, 0, member.UncompressedSize64))
+}
+
 // unpack returns code of one kind, "ptx" or such as "sm_75", from the archives.
 func (m Module) unpack(archives fs.FS, kind string) ([]byte, error) {
 	packed, err := fs.ReadFile(archives, "code/"+strings.TrimSuffix(m.Source, ".cu")+".zip")
@@ -60,13 +82,15 @@ func (m Module) unpack(archives fs.FS, kind string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	archive.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(zstd.WithDecoderConcurrency(1)))
-	member, err := archive.Open(kind)
+	member := slices.IndexFunc(archive.File, func(f *zip.File) bool { return f.Name == kind })
+	if member < 0 {
+		return nil, fs.ErrNotExist
+	}
+	code, err := decompress(archive.File[member])
 	if err != nil {
 		return nil, err
 	}
-	defer member.Close()
-	modules := tar.NewReader(member)
+	modules := tar.NewReader(bytes.NewReader(code))
 	for {
 		header, err := modules.Next()
 		if err != nil {

@@ -139,6 +139,6 @@ func (l ChannelScale) Graph(g *graph.Builder, x graph.Value, in Shape) (graph.Va
 func (ChannelScale) Explain(Shape) explain.Rule {
 	return explain.Gate{Formula: explain.Formula{
 		Forward:  "y[n,i,j,k] = s[n,k] x[n,i,j,k]",
-		Backward: "dx[n,i,j,k] = s[n,k] dy[n,i,j,k]        ds[n,k] = sum_{i,j} dy[n,i,j,k] x[n,i,j,k]",
+		Backward: "ds[n,k] = sum_{i,j} dy[n,i,j,k] x[n,i,j,k]\ndx[n,i,j,k] = s[n,k] dy[n,i,j,k]",
 	}}
 }

@@ -162,6 +162,14 @@ func TestMissingAndBrokenFiles(t *testing.T) {
 	}
 }
 
+// A stage whose command has several lines hides no later stage.
+func TestBrokenStage(t *testing.T) {
+	got := write(leave(t, map[string]string{"stages.tsv": "start\tok\t9\t20\t\tbash -c '\n  logs=$1'\nmemory\tok\t6\t35\t\tbench.test\n"}), false)
+	if !strings.Contains(got, "| memory | ok | 6 |") || !strings.Contains(got, "Not shown") {
+		t.Errorf("the report is\n%s", got)
+	}
+}
+
 func TestInTheMiddle(t *testing.T) {
 	for _, c := range []struct{ samples, want []float64 }{
 		{[]float64{0, 5, 9, 8, 3, 0}, []float64{8, 9}},

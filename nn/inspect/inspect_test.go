@@ -194,7 +194,7 @@ func checkExplanation(t *testing.T, e *inspect.Explanation) {
 	if e.Numbers == "" {
 		t.Errorf("%s: no numbers", what)
 	}
-	if isCustom := e.Kind == "gain" || e.Kind == "square"; !e.Exact && !isCustom {
+	if isCustom := e.Kind == "gain" || e.Kind == "square" || e.Kind == inspect.KindLoss; !e.Exact && !isCustom {
 		t.Errorf("%s: not explained: %+v", what, e.Note)
 	}
 }

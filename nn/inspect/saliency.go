@@ -95,7 +95,7 @@ func (s *Session) image(place int, what string) error {
 }
 
 // LastConvolution returns the last place that is the output of a convolution, or of the activation or normalisation that
-// follows it directly; if the network has no convolution, the last place that is an image.
+// follows it directly or after a pooling; if the network has no convolution, the last place that is an image.
 func (s *Session) LastConvolution() int {
 	last, lastImage := -1, 0
 	for k, p := range s.places {
@@ -111,18 +111,38 @@ func (s *Session) LastConvolution() int {
 		return lastImage
 	}
 	for {
-		users := s.places[last].Users
-		if len(users) != 1 || !isPointwise(s.places[users[0]].layer) {
+		next := s.onlyUser(last)
+		if next >= 0 && isPooling(s.places[next].layer) {
+			next = s.onlyUser(next)
+		}
+		if next < 0 || !isPointwise(s.places[next].layer) {
 			return last
 		}
-		last = users[0]
+		last = next
 	}
+}
+
+// onlyUser returns the place that alone reads a place, or -1.
+func (s *Session) onlyUser(place int) int {
+	if users := s.places[place].Users; len(users) == 1 {
+		return users[0]
+	}
+	return -1
 }
 
 // isConvolution reports whether a layer is a convolution.
 func isConvolution(l nn.Layer) bool {
 	switch l.(type) {
 	case nn.Conv2D, *nn.Conv2D, nn.ConvTranspose2D, *nn.ConvTranspose2D:
+		return true
+	}
+	return false
+}
+
+// isPooling reports whether a layer is a pooling by windows.
+func isPooling(l nn.Layer) bool {
+	switch l.(type) {
+	case nn.MaxPool2D, *nn.MaxPool2D, nn.AvgPool2D, *nn.AvgPool2D:
 		return true
 	}
 	return false

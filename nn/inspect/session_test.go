@@ -205,6 +205,10 @@ func TestMaps(t *testing.T) {
 	if s.LastConvolution() != 2 {
 		t.Errorf("last convolution at place %d, want 2, with its ReLU", s.LastConvolution())
 	}
+	pooled := open(t, dev, nn.NewSequential(nn.Conv2D{OutC: 2, Kernel: nn.Square(1)}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.ReLU{}, nn.MaxPool2D{Kernel: nn.Square(2)}, nn.Flatten{}, nn.Dense{Out: 2}), inspect.Options{Input: nn.Shape{4, 4, 1}})
+	if pooled.LastConvolution() != 3 {
+		t.Errorf("last convolution at place %d, want 3, with the ReLU after its pooling", pooled.LastConvolution())
+	}
 	cam := must(s.GradCAM(1, -1))
 	for k, v := range cam.Values { // alpha = 3/16, A = 2 at pixels 5 and 9
 		want := 0.0

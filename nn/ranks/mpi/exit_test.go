@@ -12,8 +12,8 @@ import (
 	"trainer/nn/ranks"
 )
 
-// TestExit: a rank that has left the others lets the library report that, and a library that hangs in its own end is given up with
-// one line.
+// TestExit: a rank that has left the others lets the library report that, and a library that hangs in its own beginning or end is given
+// up with one line.
 func TestExit(t *testing.T) {
 	library := fakeLibrary(t)
 	const reported = "the library has reported the end"
@@ -21,6 +21,7 @@ func TestExit(t *testing.T) {
 		name, hangs, want string
 		good              bool
 	}{
+		{"MPI_Init hangs", "MPI_Init", "failed: the ranks have not come together after 900ms", false},
 		{"ends", "", "rank 0 of 1 ends, MPICH 4.2.0\n" + reported, true},
 		{"MPI_Finalize hangs", "MPI_Finalize", "failed: rank 0 on " + ranks.Host() + ": MPI_Finalize of MPICH 4.2.0 has not returned after 300ms", false},
 		{"MPI_Abort hangs, too", "MPI_Finalize MPI_Abort", "failed: rank 0 on " + ranks.Host() + ": MPI_Finalize of MPICH 4.2.0 has not returned after 300ms", false},

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if role == "" {
 		os.Exit(m.Run())
 	}
-	t, err := mpi.Open(os.Getenv, func(e *ranks.RankError) { fmt.Println("lags:", e) })
+	t, err := mpi.Open(context.Background(), os.Getenv, func(e *ranks.RankError) { fmt.Println("lags:", e) })
 	if err == nil {
 		err = play(role, t)
 	}

@@ -3,6 +3,7 @@
 package mpi
 
 import (
+	"context"
 	"os"
 
 	"trainer/nn/ranks"
@@ -18,7 +19,7 @@ type Library struct {
 func Find(func(string) string) (Library, error) { return Library{}, ErrNotBuilt }
 
 // Open returns ErrNotBuilt.
-func Open(func(string) string, func(*ranks.RankError)) (ranks.Transport, error) {
+func Open(context.Context, func(string) string, func(*ranks.RankError)) (ranks.Transport, error) {
 	return nil, ErrNotBuilt
 }
 

@@ -8,6 +8,7 @@ package mpi
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -53,7 +54,10 @@ const lagAfter = 10 * time.Second
 
 // Open loads the library, and joins the ranks that were started with this process. lags, unless nil, is told of a rank for
 // which this one has waited for 10 s, once per exchange; it is called while a method of the transport waits.
-func Open(getenv func(string) string, lags func(*ranks.RankError)) (ranks.Transport, error) {
+//
+// Open returns the error of ctx when that ends. It gives up after three times the patience, because a library may wait forever for a
+// rank that has ended before it joined (as MPICH does: pmodels/mpich issue 6124). The process must then end.
+func Open(ctx context.Context, getenv func(string) string, lags func(*ranks.RankError)) (ranks.Transport, error) {
 	patience, err := ranks.Patience(getenv)
 	if err != nil {
 		return nil, err
@@ -63,7 +67,15 @@ func Open(getenv func(string) string, lags func(*ranks.RankError)) (ranks.Transp
 		life: newLife(patience), lags: lags, patience: patience, leaving: make(chan struct{}),
 	}
 	go t.serve(getenv)
-	if err := <-t.done; err != nil {
+	limit := 3 * patience
+	select {
+	case err = <-t.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-time.After(limit):
+		err = fmt.Errorf("the ranks have not come together after %v: one has not been started, or has ended before", limit)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return t, nil

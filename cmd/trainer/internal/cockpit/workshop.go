@@ -82,7 +82,7 @@ type Run struct {
 	Data      string            `json:"data"`
 	Recipe    string            `json:"recipe"`
 	Seeds     []uint64          `json:"seeds"`
-	Epochs    int               `json:"epochs"`
+	Epochs    float64           `json:"epochs"`
 	Test      *float64          `json:"test_accuracy"` // null if there is none
 	Val       *float64          `json:"val_accuracy"`
 	Seconds   float64           `json:"seconds"`

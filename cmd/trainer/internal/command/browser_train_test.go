@@ -158,6 +158,9 @@ func trainFirst(t *testing.T, b *browser) {
 	if got := eval[string](b, `document.querySelector('[data-run="first"] [data-column="test"]').textContent`); got != fmt.Sprintf("%.2f%%", 100*summary["test_accuracy"].(float64)) {
 		t.Errorf("the list has the test accuracy %s, want %v", got, summary["test_accuracy"])
 	}
+	if got := eval[string](b, `document.querySelector('[data-run="first"] [data-column="epochs"]').textContent`); got != "1.5" {
+		t.Errorf("the list has %s epochs, want 1.5", got)
+	}
 	config := configOf(t, filepath.Join("all", "first"))
 	if !strings.Contains(config, fmt.Sprintf("rate-changes = [[%v, 0.5], [", step)) {
 		t.Errorf("the configuration lacks the changes of the rate:\n%s", config)

@@ -77,7 +77,7 @@ func (p *program) joinRanks(ctx context.Context) (*team, error) {
 		}
 		return t, p.greet(t)
 	}
-	if t.Transport, err = mpi.Open(p.getenv, t.lags); err != nil {
+	if t.Transport, err = mpi.Open(ctx, p.getenv, t.lags); err != nil {
 		return nil, t.refuse(fmt.Errorf("%s started this process as one of several ranks: %w", env.Launcher, err))
 	}
 	if env.Size > 1 && env.Size != t.Size() {

@@ -112,7 +112,7 @@ type listedRun struct {
 	Data   string   `json:"data"`
 	Recipe string   `json:"recipe"`
 	Seeds  []uint64 `json:"seeds"`
-	Epochs int      `json:"epochs"` // done
+	Epochs float64  `json:"epochs"` // done
 
 	Test    report.Number `json:"test_accuracy"` // null if there is none
 	TestStd report.Number `json:"test_accuracy_std,omitempty"`
@@ -247,7 +247,7 @@ func readState(r *listedRun, dir *folder.Folder) error {
 	if err != nil {
 		return err
 	}
-	r.Epochs = len(epochs)
+	r.Epochs = float64(len(epochs))
 	if s != nil {
 		readResult(r, s)
 	} else if len(epochs) > 0 {
@@ -275,7 +275,7 @@ func readState(r *listedRun, dir *folder.Folder) error {
 
 // readResult takes the results from a summary.
 func readResult(r *listedRun, s *report.Runs) {
-	r.Epochs, r.Seconds = int(s.Epochs), s.TrainSeconds
+	r.Epochs, r.Seconds = s.Epochs, s.TrainSeconds
 	if s.TestCount > 0 {
 		r.Test = s.TestAccuracy
 	}

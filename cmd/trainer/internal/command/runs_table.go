@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"trainer/cmd/trainer/internal/display"
 	"trainer/cmd/trainer/internal/report"
 )
 
@@ -72,11 +73,7 @@ func stateText(r *listedRun) string {
 	if r.State == stateFinished || r.State == stateBroken || len(r.Seeds) > 1 {
 		return r.State
 	}
-	epochs := "1 epoch"
-	if r.Epochs != 1 {
-		epochs = fmt.Sprintf("%d epochs", r.Epochs)
-	}
-	return r.State + " after " + epochs
+	return r.State + " after " + display.Epochs(r.Epochs)
 }
 
 // settingsText returns the first settings in one line.

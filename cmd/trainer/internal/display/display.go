@@ -167,12 +167,12 @@ func stoppedLine(r *train.Result) string { return "stopped " + r.Stopped }
 // FLOPs returns a number of floating-point operations as text.
 func FLOPs(n int64) string { return humanize.SIWithDigits(float64(n), 1, "FLOP") }
 
-// Epochs returns a number of epochs as text.
+// Epochs returns a number of epochs as text, with three decimals at most.
 func Epochs(n float64) string {
 	if n == 1 {
 		return "1 epoch"
 	}
-	return fmt.Sprintf("%g epochs", n)
+	return humanize.FtoaWithDigits(n, 3) + " epochs"
 }
 
 // whole returns a number without its fraction, with commas.

@@ -163,3 +163,12 @@ func TestDroppedImagesAreToldOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestEpochs: the epochs that a number of steps makes are rarely a short number.
+func TestEpochs(t *testing.T) {
+	for n, want := range map[float64]string{1: "1 epoch", 0: "0 epochs", 1.5: "1.5 epochs", 100: "100 epochs", 188.0 / 938: "0.2 epochs", 46.875: "46.875 epochs"} {
+		if got := Epochs(n); got != want {
+			t.Errorf("%v: %q, want %q", n, got, want)
+		}
+	}
+}

@@ -219,7 +219,7 @@ func (n *run) present() cockpit.Run {
 	r := n.Run
 	if _, epochs := n.training.Curves(); len(epochs) > 0 {
 		last := epochs[len(epochs)-1]
-		r.Epochs = len(epochs)
+		r.Epochs = float64(len(epochs))
 		if last.ValCount > 0 {
 			r.Val = &last.ValAccuracy
 		}

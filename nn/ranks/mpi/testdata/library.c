@@ -1,5 +1,6 @@
 // An MPI library with MPICH's interface for a single rank. Like MPICH 4.2 and newer, it reports the rank's good end in an exit
-// handler. TRAINER_TEST_MPI_HANGS names functions that never return: MPI_Finalize, MPI_Abort, and exit for the handler.
+// handler. TRAINER_TEST_MPI_HANGS names functions that never return: MPI_Init, MPI_Finalize, MPI_Abort, and exit for
+// the handler.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,8 @@ static void report(void) {
 }
 
 int MPI_Get_library_version(char *text, int *length) { return *length = sprintf(text, "MPICH Version:      4.2.0"), 0; }
-int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) { return *provided = required, atexit(report); }
-int MPI_Init(int *argc, char ***argv) { return atexit(report); }
+int MPI_Init_thread(int *argc, char ***argv, int required, int *provided) { return hang_in("MPI_Init"), *provided = required, atexit(report); }
+int MPI_Init(int *argc, char ***argv) { return hang_in("MPI_Init"), atexit(report); }
 int MPI_Comm_rank(int comm, int *rank) { return *rank = 0; }
 int MPI_Comm_size(int comm, int *size) { return *size = 1, 0; }
 int MPI_Comm_set_errhandler(int comm, int handler) { return 0; }
