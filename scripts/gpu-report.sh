@@ -439,6 +439,8 @@ all() {
 finish() {
   failed=$(grep -cE $'^[^\t]*\tfailed\t' "$logs/stages.tsv" || true)
   find "$logs" -name '*.safetensors' -delete
+  # What -autotune has measured on this GPU, for those who want to start from it.
+  cp "${XDG_CACHE_HOME:-$HOME/.cache}/trainer/cudnn-algorithms.json" "$out/" 2>/dev/null || true
   report
   if [ -n "$packLogs" ]; then
     tar -C "$out" -czf "$out/logs.tar.gz" logs
