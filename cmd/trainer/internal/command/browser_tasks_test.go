@@ -1,8 +1,12 @@
 package command
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/base64"
 	"fmt"
+	"image"
+	"image/png"
 	"math"
 	"slices"
 	"strconv"
@@ -332,23 +336,52 @@ func trainOwn(t *testing.T, b *browser, at learner) {
 	b.screenshot("task-own-1600")
 }
 
-// showTools compares an occlusion and a maximised channel with the engine's.
+// drop drops a picture on the page, each of whose pixels is another, and waits for the network's answer.
+func (b *browser) drop() {
+	b.t.Helper()
+	im := image.NewGray(image.Rect(0, 0, 28, 28))
+	for i := range im.Pix {
+		im.Pix[i] = byte(7 * i)
+	}
+	var file bytes.Buffer
+	if err := png.Encode(&file, im); err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.Evaluate(fmt.Sprintf(`(() => {
+		const data = new DataTransfer();
+		data.items.add(new File([Uint8Array.from(atob(%q), (c) => c.charCodeAt(0))], "picture.png", {type: "image/png"}));
+		document.querySelector(".card").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+	})()`, base64.StdEncoding.EncodeToString(file.Bytes())), nil))
+	b.until(`document.querySelector(".pad").getContext("2d").getImageData(3, 0, 1, 1).data[0] === 21`)
+	b.idle()
+	if !bytes.Equal(b.pixels(), im.Pix) {
+		b.t.Error("the network's picture is not the one that was dropped")
+	}
+}
+
+// compareAttention compares a value of a map of the pixels that mattered, which the keyboard reads, with the engine's.
+func (b *browser) compareAttention(kind string, want *inspect.Map) {
+	b.t.Helper()
+	b.choose("attention", kind)
+	b.until(fmt.Sprintf(`Boolean(document.querySelector(".attention .maps:not(.outdated) .range")?.textContent) && document.getElementById("attention").value === %q`, kind))
+	b.idle()
+	b.do(chromedp.Focus(".attention .map"), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowDown))
+	read := eval[string](b, `document.querySelector(".attention .readout").textContent`)
+	_, text, _ := strings.Cut(read, "= ")
+	if v := float64(want.Values[want.Columns+1]); !strings.HasPrefix(read, kind+"[1,1,0]") || math.Abs(parsed(b.t, text)-v) > 1e-5*(math.Abs(v)+1e-9)+1e-9 {
+		b.t.Errorf("%q on the page, the engine has %v", read, v)
+	}
+}
+
+// showTools compares maps of the pixels that mattered, and a maximised channel, with the engine's.
 func showTools(t *testing.T, b *browser, session *inspect.Session) {
+	b.drop()
 	b.seven()
 	pixels := b.pixels()
 	pass := must(session.Forward(pixels))
 	best := slices.Index(pass.Answer, slices.Max(pass.Answer))
-	want := must(session.Occlusion(best, 7, 3))
-	b.choose("attention", "occlusion")
-	b.until(`Boolean(document.querySelector(".attention .maps:not(.outdated) .range")?.textContent)`)
-	b.idle()
-	// The keyboard reads a value of the map.
-	b.do(chromedp.Focus(".attention .map"), chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowDown))
-	read := eval[string](b, `document.querySelector(".attention .readout").textContent`)
-	_, text, _ := strings.Cut(read, "= ")
-	if v := float64(want.Values[want.Columns+1]); !strings.HasPrefix(read, "occlusion[1,1,0]") || math.Abs(parsed(t, text)-v) > 1e-5*(math.Abs(v)+1e-9)+1e-9 {
-		t.Errorf("%q on the page, the engine has %v", read, v)
-	}
+	b.compareAttention("saliency", must(session.Saliency(best)))
+	b.compareAttention("occlusion", must(session.Occlusion(best, 7, 3)))
 	b.do(chromedp.KeyEvent(kb.Enter))
 	b.screenshot("occlusion-1600")
 	b.choose("attention", "none")

@@ -137,6 +137,19 @@ func trainFirst(t *testing.T, b *browser) {
 		}
 	}
 	zoom()
+	b.do(chromedp.Evaluate(`(() => {
+		const ask = window.fetch;
+		window.fetch = async (path, options) => {
+			const got = await ask(path, options);
+			if (String(options?.body).includes('"save"')) window.saveStatus = got.status;
+			return got;
+		};
+	})()`, nil))
+	b.click("order-save")
+	b.until(`window.saveStatus !== undefined`)
+	if status := eval[int](b, `window.saveStatus`); status/100 != 2 {
+		t.Errorf("the order to save was refused with status %d", status)
+	}
 	b.fill("factor", "0.25")
 	b.click("order-rate")
 	b.until(`document.getElementById("rate-changes").textContent.includes("0.25")`)
