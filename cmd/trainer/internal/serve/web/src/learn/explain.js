@@ -109,7 +109,7 @@ export class Explainer {
   lines(a) {
     const list = element("dl", { className: "formulas" });
     if (a.formula) list.append(element("dt", {}, text("explain.formula")), element("dd", {}, element("code", {}, a.formula)));
-    if (a.numbers) list.append(element("dt", {}, text("explain.numbers")), element("dd", {}, element("code", {}, a.numbers)));
+    if (a.numbers) list.append(element("dt", {}, text("explain.numbers")), element("dd", {}, element("code", {}, inWords(a.numbers))));
     return list;
   }
 
@@ -181,4 +181,9 @@ function row(label, value, properties = {}) {
 // titleOf names a place for headings.
 export function titleOf(place) {
   return [element("span", { className: "name" }, place.name), " ", element("small", {}, `${place.kind} ${place.shape ? shape(place.shape) : ""}`)];
+}
+
+// inWords puts the words in a sum of numbers, "+ 13 more terms", into the reader's language.
+function inWords(numbers) {
+  return numbers.replace(/(\d+) more terms/, (_, n) => text("explain.left-out", { n }));
 }
