@@ -10,46 +10,17 @@
 # tree). The namespaces and the link are removed at the end.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
 rate=${RATE:-200mbit} recipe=${RECIPE:-mnist} epochs=${EPOCHS:-0.3} batch=${BATCH:-256}
-work=$(mktemp -d)
-first=trainer-link-a-$$ second=trainer-link-b-$$
-cleanup() {
-	for ns in "$first" "$second"; do
-		[ ! -e "/var/run/netns/$ns" ] || ip netns del "$ns"
-	done
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-if [ -z "${TRAINER:-}" ]; then
-	TRAINER=$work/trainer
-	(cd "$root" && CGO_ENABLED=1 go build -o "$TRAINER" ./cmd/trainer)
-fi
-
-ip netns add "$first"
-ip netns add "$second"
-ip link add name left netns "$first" type veth peer name right netns "$second"
-ip -n "$first" addr add 10.213.0.1/24 dev left
-ip -n "$second" addr add 10.213.0.2/24 dev right
-for side in "$first left" "$second right"; do
-	set -- $side
-	ip -n "$1" link set lo up
-	ip -n "$1" link set "$2" up
-	tc -n "$1" qdisc add dev "$2" root tbf rate "$rate" burst 128kb latency 500ms
+. "$(dirname "$0")/machines.sh"
+for ns in "$first" "$second"; do
+	tc -n "$ns" qdisc add dev link0 root tbf rate "$rate" burst 128kb latency 500ms
 done
-# mpirun starts its daemon on the other machine with this in place of ssh.
-cat >"$work/agent" <<AGENT
-#!/bin/sh
-shift
-exec ip netns exec $second unshare -u sh -c "hostname second; \$*"
-AGENT
 # Each rank has a core of its own. mpirun would bind both to the first, because it takes the namespaces for two machines.
 cat >"$work/pinned" <<'PINNED'
 #!/bin/sh
 exec taskset -c "$OMPI_COMM_WORLD_RANK" "$@"
 PINNED
-chmod +x "$work/agent" "$work/pinned"
+chmod +x "$work/pinned"
 
 flags() { echo "-device cpu -recipe $recipe -threads 1 -set batch=$2 -set eval-every=0 -shards $3 -epochs $epochs -quiet ${DATA_DIR:+-data-dir $DATA_DIR} -out $work/$1"; }
 # speed OUT: images per second of a run.
@@ -74,8 +45,8 @@ best() {
 # One rank has the batch that each of two has.
 best one ${PRIORITY:-} taskset -c 0 "$TRAINER" $(flags one $((batch / 2)) 1)
 best two ${PRIORITY:-} $mpi -n 2 "$work/pinned" "$TRAINER" $(flags two "$batch" 2)
-best link ip netns exec "$first" unshare -u sh -c "hostname first; exec ${PRIORITY:-} $mpi --host 10.213.0.1,10.213.0.2 -n 2 \
-	--mca plm_rsh_agent $work/agent --mca btl tcp,self --mca btl_tcp_if_include 10.213.0.0/24 --mca oob_tcp_if_include 10.213.0.0/24 \
+best link ip netns exec "$first" unshare -u sh -c "hostname first; exec ${PRIORITY:-} $mpi --host 10.215.0.1,10.215.0.2 -n 2 \
+	--mca plm_rsh_agent $work/agent --mca btl tcp,self --mca btl_tcp_if_include 10.215.0.0/24 --mca oob_tcp_if_include 10.215.0.0/24 \
 	$work/pinned $TRAINER $(flags link "$batch" 2)"
 
 bits=$(python3 -c 'import re,sys; n,u=re.match(r"([\d.]+)(k|m|g)bit",sys.argv[1]).groups(); print(f"{n}{dict(k=chr(107),m=chr(77),g=chr(71))[u]}b")' "$rate")

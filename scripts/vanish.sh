@@ -10,44 +10,10 @@
 # It needs root and ip. TRAINER is the program (by default it is built from this tree).
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
 mpi=${1:?usage: scripts/vanish.sh openmpi|mpich[=FOLDER] [ARGUMENT OF MPIRUN...]}
 shift
-work=$(mktemp -d)
-first=trainer-vanish-a-$$ second=trainer-vanish-b-$$
-processes() { for ns in "$first" "$second"; do ip netns pids "$ns" 2>/dev/null || true; done; }
-cleanup() {
-	kill -KILL $(processes) 2>/dev/null || true
-	for ns in "$first" "$second"; do
-		[ ! -e "/var/run/netns/$ns" ] || ip netns del "$ns"
-	done
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-if [ -z "${TRAINER:-}" ]; then
-	TRAINER=$work/trainer
-	(cd "$root" && CGO_ENABLED=1 go build -o "$TRAINER" ./cmd/trainer)
-fi
+. "$(dirname "$0")/machines.sh"
 (cd "$root" && go run ./scripts/trials/digits "$work/digits" 4 50)
-
-ip netns add "$first"
-ip netns add "$second"
-ip link add name link0 netns "$first" type veth peer name link0 netns "$second"
-ip -n "$first" addr add 10.215.0.1/24 dev link0
-ip -n "$second" addr add 10.215.0.2/24 dev link0
-for ns in "$first" "$second"; do
-	ip -n "$ns" link set lo up
-	ip -n "$ns" link set link0 up
-done
-# mpirun starts its daemon on the other machine with this in place of ssh.
-cat >"$work/agent" <<AGENT
-#!/bin/sh
-while [ "\${1#-}" != "\$1" ]; do shift; done
-shift
-exec ip netns exec $second unshare -u sh -c "hostname second; \$*"
-AGENT
-chmod +x "$work/agent"
 
 program=mpirun.$mpi
 case $mpi in *=*) program=${mpi#*=}/bin/mpirun ;; esac
