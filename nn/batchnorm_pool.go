@@ -8,8 +8,8 @@ import "trainer/nn/device"
 //
 // A pooling before it stays a layer of its own, with its output, which is the normalisation's x; but in training the
 // normalisation computes this output as it sums up the moments, and gives back the gradient with respect to the pooling's
-// input. So does a convolution that pools; it gets the gradient that its own backward passes take. A pooling after it and an activation becomes one with it: the normalised images, and their gradient, then are in
-// no memory.
+// input. So does a convolution that pools; it gets the gradient that its own backward passes take. A pooling after it and an
+// activation becomes one with it: the normalised images, and their gradient, then are in no memory.
 
 // joinPooling joins the unit u, if it is a batch normalisation that is trained, with the unit before it, if that is a max pooling or a
 // convolution that pools, and if the device can do that.

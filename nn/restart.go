@@ -16,7 +16,8 @@ type restart struct {
 }
 
 // Restart gives the network the state in which Compile leaves one with another seed: the initialisers' weights, running
-// statistics, loss scale and frozen layers. Plans and buffers stay, and work that was recorded before is still valid. A network of ForInput restarts after the network that has its parameters.
+// statistics, loss scale and frozen layers. Plans and buffers stay, and work that was recorded before is still valid. A network of
+// ForInput restarts after the network that has its parameters.
 //
 // Layers must keep nothing from step to step but parameters and states. If one of them uses Builder.Seed, the error is a
 // device.ErrNotSupported, and the network is unchanged.
